@@ -1,0 +1,1 @@
+//! May this request be asked at all? Checks that need no ordering.

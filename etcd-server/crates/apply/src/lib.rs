@@ -1,0 +1,1 @@
+//! What one committed entry does, as a value.

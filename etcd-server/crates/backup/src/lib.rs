@@ -1,0 +1,1 @@
+//! Etcd's backend file (bbolt), written in sequential passes and read back.

@@ -1,0 +1,1 @@
+//! Every setting from one table: flags, environment, YAML.

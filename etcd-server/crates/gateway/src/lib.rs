@@ -1,0 +1,1 @@
+//! HTTP/JSON beside gRPC: the gateway, health, version and metrics endpoints.

@@ -1,0 +1,1 @@
+//! Leases: grants, renewals, expiry, checkpoints; time is an argument.

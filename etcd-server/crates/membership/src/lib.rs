@@ -1,0 +1,1 @@
+//! Members of the cluster, their ids and the rules of changing them.

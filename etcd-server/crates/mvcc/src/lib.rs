@@ -1,0 +1,1 @@
+//! The versioned key space: put, delete, range, transactions, compaction, hashes.

@@ -1,0 +1,1 @@
+//! The raft log on disk: preallocated, checksummed segments and the watermark beside them.

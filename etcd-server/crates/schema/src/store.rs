@@ -1,0 +1,72 @@
+//! The storage trait: tables of ordered byte keys, read through views, written in atomic batches.
+
+use bytes::Bytes;
+use types::Fault;
+
+/// The tables of the state. Keys are ordered bytewise within a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// (escaped user key, descending revision) → encoded `mvccpb.KeyValue`, empty for a tombstone.
+    History,
+    /// Revision → user key and whether it was a deletion.
+    Revisions,
+    /// First key of a bucket of neighbouring keys → how many of them are live.
+    Counts,
+    /// Lease id → `leasepb.Lease`.
+    Leases,
+    /// (lease id, user key) → nothing: the keys attached to a lease.
+    LeaseKeys,
+    /// User name → `authpb.User`.
+    Users,
+    /// Role name → `authpb.Role`.
+    Roles,
+    /// Member id → member record.
+    Members,
+    /// Ids that may never join again.
+    RemovedMembers,
+    /// `AlarmMember` → nothing.
+    Alarms,
+    /// Single values: applied index, revisions, totals, authentication switch, cluster version, format version.
+    Meta,
+}
+
+/// A consistent state to read from.
+pub trait View {
+    /// What walks over a table of this view.
+    type Cursor<'a>: Cursor
+    where
+        Self: 'a;
+
+    /// The value stored under `key`.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, Fault>;
+
+    /// A cursor that stands nowhere yet.
+    fn cursor(&self, table: Table) -> Result<Self::Cursor<'_>, Fault>;
+}
+
+/// A position in a table, moved forwards or backwards in key order.
+pub trait Cursor {
+    /// Moves to the first item whose key is `>= key`.
+    fn seek(&mut self, key: &[u8]) -> Result<(), Fault>;
+
+    /// Moves to the last item whose key is `<= key`.
+    fn seek_back(&mut self, key: &[u8]) -> Result<(), Fault>;
+
+    /// Moves one item up. Only called while the cursor stands on an item.
+    fn next(&mut self) -> Result<(), Fault>;
+
+    /// Moves one item down. Only called while the cursor stands on an item.
+    fn prev(&mut self) -> Result<(), Fault>;
+
+    /// The item the cursor stands on; nothing before the first seek and past either end.
+    fn item(&self) -> Option<(&[u8], &[u8])>;
+}
+
+/// Changes that become visible and durable together.
+pub trait Batch {
+    /// Stores `value` under `key`, replacing what was there.
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]);
+
+    /// Forgets `key`; forgetting what is not there is no error.
+    fn delete(&mut self, table: Table, key: &[u8]);
+}

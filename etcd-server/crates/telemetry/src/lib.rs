@@ -1,0 +1,1 @@
+//! Metrics under etcd's names and logs in etcd's shape.

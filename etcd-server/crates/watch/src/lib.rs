@@ -1,0 +1,1 @@
+//! Watchers, synced and unsynced, and which events each of them gets.
