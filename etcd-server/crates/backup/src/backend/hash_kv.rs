@@ -3,7 +3,8 @@
 //! It is the CRC-32C of `key` and of every entry up to revision `at`, in order, apart from those at or below the compacted revision
 //! that the compaction would not keep: a put stays if no later entry of its user key lies up to `at`; a deletion does not stay.
 //! One case is odd, and etcd's: when no user key at all is live at `at`, the set of what is kept is empty, and etcd takes an empty set
-//! for "keep everything", so that old entries count after all (a deletion at the compacted revision itself never does). Whether that is so is known only at the end, so two sums are carried.
+//! for "keep everything", so that old entries count after all (a deletion at the compacted revision itself never does). Whether
+//! that is so is known only at the end, so two sums are carried.
 
 use super::history::{HistoryKey, put_from};
 use super::record::Entry;
@@ -25,8 +26,8 @@ pub struct HistoryItem<'a> {
 pub enum KeepRule {
     /// A request: hash at `at`, with all compactions up to now.
     Request,
-    /// A compaction to `at`, before its deletes, where `compacted` is the one before: what etcd keeps to answer later requests from. A deletion
-    /// at `at` itself counts as kept.
+    /// A compaction to `at`, before its deletes, where `compacted` is the one before: what etcd keeps to answer later requests from.
+    /// A deletion at `at` itself counts as kept.
     Compaction,
 }
 
@@ -52,8 +53,8 @@ impl HashKv {
         Self { at, compacted: compacted.unwrap_or(-1), rule, kept: crc, all: crc, keeps_any: false, last_is_put: false }
     }
 
-    /// Adds the next entry in order of revisions; those above `at` are passed over. `is_newest` is asked only for puts up to the compacted revision:
-    /// whether the same user key has no later entry up to `at`.
+    /// Adds the next entry in order of revisions; those above `at` are passed over. `is_newest` is asked only for puts up to the
+    /// compacted revision: whether the same user key has no later entry up to `at`.
     pub fn add<E>(&mut self, item: &HistoryItem<'_>, is_newest: impl FnOnce() -> Result<bool, E>) -> Result<(), E> {
         let HistoryKey { revision, tombstone } = item.key;
         if revision.main > self.at {
@@ -91,8 +92,9 @@ fn append(crc: u32, item: &HistoryItem<'_>) -> u32 {
 
 /// The hash over a bucket `key` that knows nothing but its entries, which `entries` gives in order as often as asked.
 ///
-/// Two walks, three in the odd case. Memory: some 50 bytes for each user key with an entry at or below the compacted revision; user keys are told
-/// apart by 128 bits of hash. A store that finds a key's newest entry by itself drives [`HashKv`] without that.
+/// Two walks, three in the odd case. Memory: some 50 bytes for each user key with an entry at or below the compacted revision (in the
+/// odd case, for each user key); user keys are told apart by 128 bits of hash. A store that finds a key's newest entry by itself
+/// drives [`HashKv`] without any.
 pub fn hash_kv<I>(
     entries: impl Fn() -> Result<I, Fault>,
     at: MainRevision,
