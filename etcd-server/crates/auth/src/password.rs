@@ -128,6 +128,12 @@ mod tests {
     }
 
     #[test]
+    fn a_hash_that_etcd_stored_is_verified() {
+        let stored = b"$2a$04$btXHOE0oO8JX9r.HWswFDuqC3/t/6usVNCdtMVJqHi.3ZVuTzK8ki";
+        assert!(verify_password("rootpw", stored) && !verify_password("rootpx", stored));
+    }
+
+    #[test]
     fn raft_form_is_read_back_and_verified() {
         let field = hash_for_raft("secret", 4, [7; 16]).unwrap();
         let text = from_raft(&field).unwrap();

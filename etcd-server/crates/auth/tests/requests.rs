@@ -1,6 +1,6 @@
 //! Whole requests: the rules that attacks on etcd have gone around, at every depth of a transaction.
 
-use auth::{AuthStore, Identity, Refusal};
+use auth::{AuthStore, DropTokens, Identity, Refusal};
 use bytes::Bytes;
 use proto::authpb::{Permission, permission};
 use proto::etcdserverpb::request_op::Request;
@@ -148,7 +148,7 @@ fn nobody_and_stale_identities_get_their_own_answers() {
 #[test]
 fn everything_is_allowed_while_auth_is_off() {
     let mut store = store();
-    let _ = store.auth_disable(&mut MemoryStore::new());
+    assert_eq!(store.auth_disable(&mut MemoryStore::new()), DropTokens::Everybody);
     assert!(operations().into_iter().all(|(request, _)| check(&store, &Identity::default(), request).is_ok()));
 }
 

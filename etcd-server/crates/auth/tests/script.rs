@@ -134,7 +134,13 @@ impl Script {
             }
             _ => panic!("unknown question {words:?}"),
         };
-        self.store.permit(identity, class).map(|()| "allowed".into())
+        self.store.permit(identity, class)?;
+        match class {
+            RequestClass::User(name) => self.store.user_get(&AuthUserGetRequest { name: name.to_owned() }).map(|_| ())?,
+            RequestClass::Role(role) => self.store.role_get(&AuthRoleGetRequest { role: role.to_owned() }).map(|_| ())?,
+            RequestClass::Open | RequestClass::Authenticated | RequestClass::Keys(..) | RequestClass::Root => {}
+        }
+        Ok("allowed".into())
     }
 
     /// `nobody`, `ann` (as of now) or `ann@3` (as of auth revision 3).
