@@ -1,7 +1,8 @@
 //! JSON web tokens: made at login, checked without any state of this member but the key.
 //!
 //! A token carries the auth revision of its login, so any change of users or roles makes it too old for key operations. It cannot be
-//! dropped before it expires.
+//! dropped before it expires. Some sign methods draw on the system's randomness inside their libraries; that is allowed here because
+//! tokens are no part of the replicated state.
 
 use crate::jwt_keys::JwtKeys;
 use crate::token_options::{JwtOptions, SignMethod, TokenOptionError};
@@ -52,7 +53,8 @@ impl Jwt {
     pub fn new(options: &JwtOptions, public_key: Option<&[u8]>, private_key: Option<&[u8]>) -> Result<Self, TokenOptionError> {
         let keys = JwtKeys::read(options.sign_method, public_key, private_key)?;
         // Time is checked here rather than by the library, which would ask the clock; audience and the like are not etcd's business.
-        let mut validation = Validation::new(options.sign_method.0);
+        let mut validation = Validation::default();
+        validation.algorithms = options.sign_method.algorithm.into_iter().collect();
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_aud = false;
@@ -61,7 +63,7 @@ impl Jwt {
 
     /// Whether this member can make tokens, not only check them.
     pub fn can_sign(&self) -> bool {
-        self.keys.signing.is_some()
+        self.keys.can_sign()
     }
 
     /// A token for `identity`, made at `unix_seconds`. Burns CPU with RSA: to be run off the threads that serve requests.
@@ -69,10 +71,17 @@ impl Jwt {
     /// # Errors
     /// [`Refusal::VerifyOnlyKey`] without a private key.
     pub fn make(&self, identity: &Identity, unix_seconds: u64) -> Result<String, Refusal> {
-        let key = self.keys.signing.as_ref().ok_or(Refusal::VerifyOnlyKey)?;
         let exp = unix_seconds.saturating_add(self.ttl.as_secs());
         let claims = Made { username: &identity.user, revision: identity.auth_revision, exp };
-        Ok(encode(&Header::new(self.sign_method.0), &claims, key).expect("the key has signed a probe when it was read"))
+        match &self.keys {
+            JwtKeys::Library { algorithm, signing: Some(key), .. } => {
+                Ok(encode(&Header::new(*algorithm), &claims, key).expect("the key has signed a probe when it was read"))
+            }
+            JwtKeys::Es512 { signing: Some(key), .. } => {
+                Ok(key.token(&serde_json::to_vec(&claims).expect("a name and two numbers are JSON")))
+            }
+            JwtKeys::Library { signing: None, .. } | JwtKeys::Es512 { signing: None, .. } => Err(Refusal::VerifyOnlyKey),
+        }
     }
 
     /// Who `token` stands for at `unix_seconds`. Its algorithm must be the configured one.
@@ -80,13 +89,19 @@ impl Jwt {
     /// # Errors
     /// [`Refusal::InvalidAuthToken`], without a reason: a token's content belongs neither in an answer nor in a log.
     pub fn identity_of(&self, token: &str, unix_seconds: u64) -> Result<Identity, Refusal> {
-        let decoded = decode::<Claims>(token, &self.keys.checking, &self.validation);
-        let claims = decoded.map_err(|_| Refusal::InvalidAuthToken)?.claims;
+        let claims = self.claims(token).ok_or(Refusal::InvalidAuthToken)?;
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
         let now = unix_seconds as f64;
         let in_time = claims.exp.is_none_or(|exp| now < exp) && claims.nbf.is_none_or(|nbf| nbf <= now);
         let revision = whole_number(claims.revision).filter(|_| in_time).ok_or(Refusal::InvalidAuthToken)?;
         Ok(Identity::new(claims.username, revision))
+    }
+
+    fn claims(&self, token: &str) -> Option<Claims> {
+        match &self.keys {
+            JwtKeys::Library { checking, .. } => decode(token, checking, &self.validation).ok().map(|decoded| decoded.claims),
+            JwtKeys::Es512 { checking, .. } => serde_json::from_slice(&checking.claims(token)?).ok(),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Keys of JWTs: read from the content of the files that `pub-key` and `priv-key` name, and proven to belong together.
 
+use crate::es512::{self, Es512Checker, Es512Signer};
 use crate::token_options::{SignMethod, TokenOptionError};
 use jsonwebtoken::crypto::{sign, verify};
 use jsonwebtoken::errors::{ErrorKind, Result as KeyResult};
@@ -9,13 +10,17 @@ use p256::pkcs8::EncodePrivateKey;
 
 const PUBLIC: &str = "pub-key";
 const PRIVATE: &str = "priv-key";
+const EITHER: &str = "pub-key or priv-key";
+const NO_SUCH_KEY: &str = "not a PEM file with such a key";
 /// What is signed to see whether two keys belong together.
 const PROBE: &[u8] = b"probe";
 
 /// What signs and what checks. Without the first, this member can only check tokens.
-pub(crate) struct JwtKeys {
-    pub(crate) signing: Option<EncodingKey>,
-    pub(crate) checking: DecodingKey,
+pub(crate) enum JwtKeys {
+    /// Of a method that the library knows.
+    Library { algorithm: Algorithm, signing: Option<EncodingKey>, checking: DecodingKey },
+    /// Of ES512.
+    Es512 { signing: Option<Box<Es512Signer>>, checking: Box<Es512Checker> },
 }
 
 impl JwtKeys {
@@ -25,33 +30,61 @@ impl JwtKeys {
     /// [`TokenOptionError::MissingKey`], [`TokenOptionError::BadKey`], [`TokenOptionError::KeyMismatch`].
     pub(crate) fn read(method: SignMethod, public: Option<&[u8]>, private: Option<&[u8]>) -> Result<Self, TokenOptionError> {
         let (public, private) = (public.filter(|key| !key.is_empty()), private.filter(|key| !key.is_empty()));
-        if method.0.family() == AlgorithmFamily::Hmac {
-            let secret = private.ok_or(TokenOptionError::MissingKey { option: PRIVATE })?;
-            return Ok(Self { signing: Some(EncodingKey::from_secret(secret)), checking: DecodingKey::from_secret(secret) });
+        match method.algorithm {
+            None => read_es512(public, private),
+            Some(algorithm) if algorithm.family() == AlgorithmFamily::Hmac => {
+                let secret = private.ok_or(TokenOptionError::MissingKey { option: PRIVATE })?;
+                let (signing, checking) = (EncodingKey::from_secret(secret), DecodingKey::from_secret(secret));
+                Ok(Self::Library { algorithm, signing: Some(signing), checking })
+            }
+            Some(algorithm) => read_pair(method, algorithm, public, private),
         }
-        let bad = |option| move |error| TokenOptionError::BadKey { option, method: method.name(), detail: describe(&error) };
-        let signing = private.map(|content| read_private(method.0, content)).transpose().map_err(bad(PRIVATE))?;
-        let given = public.map(|content| read_public(method.0, content)).transpose().map_err(bad(PUBLIC))?;
-        let checking = match (given, &signing) {
-            (Some(key), _) => key,
-            (None, Some(private)) => public_of(method.0, private).map_err(bad(PRIVATE))?,
-            (None, None) => return Err(TokenOptionError::MissingKey { option: "pub-key or priv-key" }),
-        };
-        if let Some(signing) = &signing {
-            let signature = sign(PROBE, signing, method.0).map_err(bad(PRIVATE))?;
-            let belongs = verify(&signature, PROBE, &checking, method.0).map_err(bad(PUBLIC))?;
-            belongs.then_some(()).ok_or(TokenOptionError::KeyMismatch)?;
-        } else {
-            // Fails when the key does not fit the method, such as one of another curve.
-            verify("", PROBE, &checking, method.0).map_err(bad(PUBLIC))?;
-        }
-        Ok(Self { signing, checking })
     }
+
+    /// Whether there is a key to sign with.
+    pub(crate) fn can_sign(&self) -> bool {
+        match self {
+            Self::Library { signing, .. } => signing.is_some(),
+            Self::Es512 { signing, .. } => signing.is_some(),
+        }
+    }
+}
+
+fn read_es512(public: Option<&[u8]>, private: Option<&[u8]>) -> Result<JwtKeys, TokenOptionError> {
+    let bad = |option| TokenOptionError::BadKey { option, method: "ES512", detail: NO_SUCH_KEY.to_owned() };
+    let private = private.map(|content| es512::read_private(content).ok_or_else(|| bad(PRIVATE))).transpose()?;
+    let public = public.map(|content| es512::read_public(content).ok_or_else(|| bad(PUBLIC))).transpose()?;
+    match (private, public) {
+        (None, None) => Err(TokenOptionError::MissingKey { option: EITHER }),
+        (None, Some(checking)) => Ok(JwtKeys::Es512 { signing: None, checking: Box::new(checking) }),
+        (Some((_, own)), Some(given)) if !own.is_same(&given) => Err(TokenOptionError::KeyMismatch),
+        (Some((signing, checking)), _) => Ok(JwtKeys::Es512 { signing: Some(Box::new(signing)), checking: Box::new(checking) }),
+    }
+}
+
+fn read_pair(method: SignMethod, algorithm: Algorithm, public: Option<&[u8]>, private: Option<&[u8]>) -> Result<JwtKeys, TokenOptionError> {
+    let bad = |option| move |error| TokenOptionError::BadKey { option, method: method.name(), detail: describe(&error) };
+    let signing = private.map(|content| read_private(algorithm, content)).transpose().map_err(bad(PRIVATE))?;
+    let given = public.map(|content| read_public(algorithm, content)).transpose().map_err(bad(PUBLIC))?;
+    let checking = match (given, &signing) {
+        (Some(key), _) => key,
+        (None, Some(private)) => public_of(algorithm, private).map_err(bad(PRIVATE))?,
+        (None, None) => return Err(TokenOptionError::MissingKey { option: EITHER }),
+    };
+    if let Some(signing) = &signing {
+        let signature = sign(PROBE, signing, algorithm).map_err(bad(PRIVATE))?;
+        let belongs = verify(&signature, PROBE, &checking, algorithm).map_err(bad(PUBLIC))?;
+        belongs.then_some(()).ok_or(TokenOptionError::KeyMismatch)?;
+    } else {
+        // Fails when the key does not fit the method, such as one of another curve.
+        verify("", PROBE, &checking, algorithm).map_err(bad(PUBLIC))?;
+    }
+    Ok(JwtKeys::Library { algorithm, signing, checking })
 }
 
 /// The library's errors on keys hold no part of the key; the kind is enough for an operator.
 fn describe(error: &jsonwebtoken::errors::Error) -> String {
-    if matches!(error.kind(), ErrorKind::InvalidKeyFormat) { "not a PEM file with such a key".to_owned() } else { error.to_string() }
+    if matches!(error.kind(), ErrorKind::InvalidKeyFormat) { NO_SUCH_KEY.to_owned() } else { error.to_string() }
 }
 
 fn read_private(algorithm: Algorithm, content: &[u8]) -> KeyResult<EncodingKey> {

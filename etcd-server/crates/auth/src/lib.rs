@@ -8,6 +8,7 @@
 mod access;
 mod coverage;
 mod duration;
+mod es512;
 mod identity;
 mod jwt;
 mod jwt_keys;

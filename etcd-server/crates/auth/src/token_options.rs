@@ -35,14 +35,11 @@ pub enum TokenOptionError {
         value: String,
     },
     /// `sign-method` is missing or unknown.
-    #[error("auth: invalid auth options: sign-method={method:?} is not one of RS, PS, HS256/384/512, ES256/384, EdDSA")]
+    #[error("auth: invalid auth options: sign-method={method:?} is not one of RS, PS, ES, HS256/384/512, EdDSA")]
     UnknownSignMethod {
         /// What was given.
         method: String,
     },
-    /// etcd knows ES512; the library that signs here does not.
-    #[error("auth: invalid auth options: sign-method=ES512 is not supported, use ES384 or ES256")]
-    UnsupportedSignMethod,
     /// Neither `pub-key` nor `priv-key` is given, or the one that the method needs is missing or empty.
     #[error("auth: missing key data: {option} in --auth-token")]
     MissingKey {
@@ -66,40 +63,45 @@ pub enum TokenOptionError {
 
 /// How JWTs are signed, by the names of RFC 7518.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SignMethod(pub(crate) Algorithm);
+pub struct SignMethod {
+    name: &'static str,
+    /// The library's word for it; nothing for ES512, which it lacks.
+    pub(crate) algorithm: Option<Algorithm>,
+}
 
-const SIGN_METHODS: [(&str, Algorithm); 12] = [
-    ("RS256", Algorithm::RS256),
-    ("RS384", Algorithm::RS384),
-    ("RS512", Algorithm::RS512),
-    ("PS256", Algorithm::PS256),
-    ("PS384", Algorithm::PS384),
-    ("PS512", Algorithm::PS512),
-    ("ES256", Algorithm::ES256),
-    ("ES384", Algorithm::ES384),
-    ("HS256", Algorithm::HS256),
-    ("HS384", Algorithm::HS384),
-    ("HS512", Algorithm::HS512),
-    ("EdDSA", Algorithm::EdDSA),
+const fn library(name: &'static str, algorithm: Algorithm) -> SignMethod {
+    SignMethod { name, algorithm: Some(algorithm) }
+}
+
+const SIGN_METHODS: [SignMethod; 13] = [
+    library("RS256", Algorithm::RS256),
+    library("RS384", Algorithm::RS384),
+    library("RS512", Algorithm::RS512),
+    library("PS256", Algorithm::PS256),
+    library("PS384", Algorithm::PS384),
+    library("PS512", Algorithm::PS512),
+    library("ES256", Algorithm::ES256),
+    library("ES384", Algorithm::ES384),
+    SignMethod { name: "ES512", algorithm: None },
+    library("HS256", Algorithm::HS256),
+    library("HS384", Algorithm::HS384),
+    library("HS512", Algorithm::HS512),
+    library("EdDSA", Algorithm::EdDSA),
 ];
 
 impl SignMethod {
     /// The method of this name; case matters.
     ///
     /// # Errors
-    /// [`TokenOptionError::UnknownSignMethod`], [`TokenOptionError::UnsupportedSignMethod`].
+    /// [`TokenOptionError::UnknownSignMethod`].
     pub fn named(method: &str) -> Result<Self, TokenOptionError> {
-        if method == "ES512" {
-            return Err(TokenOptionError::UnsupportedSignMethod);
-        }
-        let known = SIGN_METHODS.iter().find(|(name, _)| *name == method);
-        known.map(|(_, algorithm)| Self(*algorithm)).ok_or_else(|| TokenOptionError::UnknownSignMethod { method: method.to_owned() })
+        let known = SIGN_METHODS.into_iter().find(|known| known.name == method);
+        known.ok_or_else(|| TokenOptionError::UnknownSignMethod { method: method.to_owned() })
     }
 
     /// The method's name.
     pub fn name(self) -> &'static str {
-        let known = SIGN_METHODS.iter().find(|(_, algorithm)| *algorithm == self.0);
-        known.map(|(name, _)| *name).expect("made by name only")
+        self.name
     }
 }
 
@@ -187,7 +189,7 @@ mod tests {
         assert_eq!(TokenOptions::parse(""), Ok(TokenOptions::None));
         assert_eq!(TokenOptions::parse("simple"), Ok(TokenOptions::Simple));
         let expected = JwtOptions {
-            sign_method: SignMethod(Algorithm::RS256),
+            sign_method: library("RS256", Algorithm::RS256),
             public_key_file: Some("/a.pub".into()),
             private_key_file: None,
             ttl: Duration::from_secs(300),
@@ -203,7 +205,7 @@ mod tests {
         assert_eq!(message("jwt,ttl"), "auth: invalid auth options: \"ttl\" in --auth-token is not name=value");
         assert_eq!(message("jwt,ttl=1m,ttl=2m"), "auth: invalid auth options: ttl is given twice in --auth-token");
         assert_eq!(message("jwt,ttl=-1m"), "auth: invalid auth options: ttl=-1m is not a duration such as 5m");
-        let list = "is not one of RS, PS, HS256/384/512, ES256/384, EdDSA";
+        let list = "is not one of RS, PS, ES, HS256/384/512, EdDSA";
         assert_eq!(message("jwt"), format!("auth: invalid auth options: sign-method=\"\" {list}"));
         assert_eq!(message("jwt,sign-method=rs256"), format!("auth: invalid auth options: sign-method=\"rs256\" {list}"));
     }

@@ -11,6 +11,9 @@ const EC256_PUBLIC: &[u8] = include_bytes!("keys/ec256.pub.pem");
 const EC256_OTHER_PUBLIC: &[u8] = include_bytes!("keys/ec256.other.pub.pem");
 const EC384: &[u8] = include_bytes!("keys/ec384.pem");
 const EC384_PUBLIC: &[u8] = include_bytes!("keys/ec384.pub.pem");
+const EC521: &[u8] = include_bytes!("keys/ec521.pem");
+const EC521_SEC1: &[u8] = include_bytes!("keys/ec521.sec1.pem");
+const EC521_PUBLIC: &[u8] = include_bytes!("keys/ec521.pub.pem");
 const ED: &[u8] = include_bytes!("keys/ed25519.pem");
 const ED_PUBLIC: &[u8] = include_bytes!("keys/ed25519.pub.pem");
 const SECRET: &[u8] = b"a shared secret";
@@ -31,8 +34,14 @@ fn every_method_makes_tokens_that_it_takes_until_they_expire() {
     let keys = [("RS", RSA, RSA_PUBLIC), ("PS", RSA, RSA_PUBLIC), ("HS", SECRET, b"" as &[u8])];
     let sized =
         keys.iter().flat_map(|(family, private, public)| ["256", "384", "512"].map(|size| (format!("{family}{size}"), *private, *public)));
-    let others =
-        [("ES256", EC256, EC256_PUBLIC), ("ES256", EC256_SEC1, EC256_PUBLIC), ("ES384", EC384, EC384_PUBLIC), ("EdDSA", ED, ED_PUBLIC)];
+    let others = [
+        ("ES256", EC256, EC256_PUBLIC),
+        ("ES256", EC256_SEC1, EC256_PUBLIC),
+        ("ES384", EC384, EC384_PUBLIC),
+        ("ES512", EC521, EC521_PUBLIC),
+        ("ES512", EC521_SEC1, EC521_PUBLIC),
+        ("EdDSA", ED, ED_PUBLIC),
+    ];
     let others = others.map(|(method, private, public)| (method.to_owned(), private, public));
     for (method, private, public) in sized.chain(others) {
         for public in [None, Some(public)] {
@@ -67,6 +76,30 @@ fn tokens_of_another_method_or_key_are_refused() {
     for token in [&forged, &other_hash, cut, &unsigned, "", "a.b.c", "abcdefghijklmnop.7"] {
         assert_eq!(checker.identity_of(token, NOW), Err(Refusal::InvalidAuthToken));
     }
+}
+
+#[test]
+fn es512_takes_no_other_algorithm_and_no_changed_claims() {
+    let jwt = jwt("ES512", Some(EC521_PUBLIC), Some(EC521)).unwrap();
+    let token = jwt.make(&ann(), NOW).unwrap();
+    let [header, claims, signature] = token.split('.').collect::<Vec<_>>().try_into().unwrap();
+    let other_claims = jwt.make(&Identity::new("root", 42), NOW).unwrap().split('.').nth(1).unwrap().to_owned();
+    let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
+    let es256 = self::jwt("ES256", None, Some(EC256)).unwrap().make(&ann(), NOW).unwrap();
+    let wrong = [
+        format!("{header}.{other_claims}.{signature}"),
+        format!("{none}.{claims}."),
+        format!("{none}.{claims}.{signature}"),
+        format!("{header}.{claims}."),
+        format!("{header}.{claims}"),
+        format!("{token}.{signature}"),
+        es256,
+    ];
+    for token in wrong {
+        assert_eq!(jwt.identity_of(&token, NOW), Err(Refusal::InvalidAuthToken), "{token}");
+    }
+    let checker = self::jwt("ES512", Some(EC521_PUBLIC), None).unwrap();
+    assert_eq!((checker.identity_of(&token, NOW), checker.make(&ann(), NOW)), (Ok(ann()), Err(Refusal::VerifyOnlyKey)));
 }
 
 /// Signs arbitrary claims as some other maker of tokens would.
@@ -123,7 +156,9 @@ fn wrong_key_files_are_refused_by_the_name_of_their_option() {
     assert!(message("ES256", None, Some(EC384)).starts_with(&bad("priv-key", "ES256", "")));
     assert!(message("ES384", Some(EC256_PUBLIC), None).starts_with(&bad("pub-key", "ES384", "")));
     assert!(message("RS256", Some(EC256_PUBLIC), None).starts_with(&bad("pub-key", "RS256", "")));
-    assert!(message("ES512", None, Some(EC256)).contains("sign-method=ES512 is not supported"));
+    assert_eq!(message("ES512", None, Some(EC256)), bad("priv-key", "ES512", no_pem));
+    assert_eq!(message("ES512", Some(EC256_PUBLIC), Some(EC521)), bad("pub-key", "ES512", no_pem));
+    assert_eq!(message("ES512", None, None), "auth: missing key data: pub-key or priv-key in --auth-token");
 }
 
 #[test]
