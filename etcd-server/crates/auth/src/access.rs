@@ -1,0 +1,56 @@
+//! Who may call what while authentication is on. Key operations are checked in `requests.rs`.
+
+use crate::permissions::Access;
+use crate::{AuthStore, Identity, ROOT, Refusal};
+use types::KeyRange;
+
+/// What a request needs from the one who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestClass<'a> {
+    /// Nothing: `AuthStatus`, `Authenticate`, health checks.
+    Open,
+    /// Any identity: `Status`, `Alarm` GET, `MemberList`, `LeaseGrant`, `LeaseTimeToLive` without keys.
+    Authenticated,
+    /// Root, or to be this user: `UserGet`.
+    User(&'a str),
+    /// Root, or to hold this role: `RoleGet`.
+    Role(&'a str),
+    /// Permission on these keys: everything of the KV and Watch services, and leases with keys attached.
+    Keys(Access, &'a KeyRange),
+    /// The role `root`: all other auth requests, `Compact`, all of Maintenance except `Status` and reading alarms, and all of Cluster
+    /// except `MemberList`.
+    Root,
+}
+
+impl AuthStore {
+    /// Whether `identity` may ask for something of this class. With authentication off everything is allowed.
+    ///
+    /// # Errors
+    /// [`Refusal::UserEmpty`] for nobody; [`Refusal::UserNotFound`] for an administrator that is gone; [`Refusal::PermissionDenied`];
+    /// for keys those of [`AuthStore::check`].
+    pub fn permit(&self, identity: &Identity, class: RequestClass<'_>) -> Result<(), Refusal> {
+        if !self.enabled() {
+            return Ok(());
+        }
+        match class {
+            RequestClass::Open => Ok(()),
+            RequestClass::Authenticated => named(identity),
+            // Asked before looking whether the user exists, so that nobody can find out names by trying.
+            RequestClass::User(name) if identity.user == name => Ok(()),
+            RequestClass::Role(name) if self.users.get(&identity.user).is_some_and(|entry| entry.holds(name)) => Ok(()),
+            RequestClass::Keys(access, range) => self.check(identity, access, range),
+            RequestClass::Root | RequestClass::User(_) | RequestClass::Role(_) => self.must_be_root(identity),
+        }
+    }
+
+    /// The auth revision is not looked at: etcd lets an administrator's older identity pass (auth/store.go).
+    fn must_be_root(&self, identity: &Identity) -> Result<(), Refusal> {
+        named(identity)?;
+        let entry = self.users.get(&identity.user).ok_or(Refusal::UserNotFound)?;
+        if entry.holds(ROOT) { Ok(()) } else { Err(Refusal::PermissionDenied) }
+    }
+}
+
+fn named(identity: &Identity) -> Result<(), Refusal> {
+    if identity.user.is_empty() { Err(Refusal::UserEmpty) } else { Ok(()) }
+}

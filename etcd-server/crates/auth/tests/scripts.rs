@@ -1,0 +1,32 @@
+//! Runs every story in `tests/scripts`: commands, a line `---`, and each command again with its recorded answer.
+//!
+//! `RECORD=1 cargo test -p auth` writes the answers anew; the difference is the review. After each command the state is read back from
+//! the tables and compared with the one in memory.
+
+use crate::script::Script;
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn stories_end_as_recorded() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    for path in paths {
+        let text = fs::read_to_string(&path).unwrap();
+        let commands = text.split("---\n").next().unwrap();
+        let told = format!("{commands}---\n{}", tell(commands));
+        if std::env::var_os("RECORD").is_some() {
+            fs::write(&path, told).unwrap();
+        } else {
+            assert_eq!(told, text, "{} ended otherwise", path.display());
+        }
+    }
+}
+
+fn tell(commands: &str) -> String {
+    let mut script = Script::new();
+    let lines = commands.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| format!("{line} → {}\n", script.run(line))).collect()
+}
