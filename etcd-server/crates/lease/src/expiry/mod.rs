@@ -41,7 +41,7 @@ pub struct ExpirySettings {
     pub revoke_retry: Duration,
     /// From this many leases on, those that a new leader inherits expire at no more than `inherited_per_second`.
     pub spread_from_leases: usize,
-    /// Expiries per second of inherited leases, see `spread_from_leases`.
+    /// Expiries per second of inherited leases, see `spread_from_leases`; after a quiet time half a second's worth at once.
     pub inherited_per_second: u64,
     /// A lease longer than this is checkpointed whenever so much of it has passed; nothing: never.
     pub checkpoint_interval: Option<Duration>,
@@ -131,7 +131,7 @@ impl Expiry {
             checkpoint_walker: (interval, LeaseId(i64::MAX)),
             in_flight: BTreeMap::new(),
             pace: Pace::new(revokes_per_second, revokes_burst, now),
-            inherited_pace: spread.then(|| Pace::new(inherited_per_second, inherited_per_second, now)),
+            inherited_pace: spread.then(|| Pace::new(inherited_per_second, inherited_per_second.div_ceil(2), now)),
         });
     }
 
@@ -153,6 +153,11 @@ impl Expiry {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.leases.is_empty()
+    }
+
+    /// Entries of the heaps, stale ones included; at most four times the leases, plus 2048.
+    pub fn queued_entries(&self) -> usize {
+        self.leading.as_ref().map_or(0, |leading| leading.deadlines.len() + leading.checkpoints.len())
     }
 
     /// Follows one change, in the order of [`Lessor::take_changes`](crate::Lessor::take_changes). A lease's time begins at `now`,
