@@ -1,0 +1,82 @@
+//! Which leases' remaining time to record, so that the next leader does not begin anew.
+//!
+//! A lease is due when a whole interval has passed since its last renewal or checkpoint. One that is renewed more often never
+//! is: the next leader's full time is then at most an interval too much, which is what the interval promises.
+
+use super::{Expiry, Leading, NOT_QUEUED, STEPS_PER_CALL, Timed, milliseconds, whole_seconds};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::time::Duration;
+use types::{LeaseId, Moment};
+
+/// One entry of a `LeaseCheckpoint` proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The lease.
+    pub id: LeaseId,
+    /// What is left of it, in seconds, rounded up.
+    pub remaining_ttl_seconds: i64,
+}
+
+impl Expiry {
+    /// Checkpoints to propose in one entry, at most as many as the settings allow. A checkpoint that is lost is due again an
+    /// interval later.
+    pub fn due_checkpoints(&mut self, now: Moment) -> Vec<Checkpoint> {
+        let Self { settings, leases, by_ttl, office, leading: Some(leading) } = self else { return Vec::new() };
+        let Some(interval) = settings.checkpoint_interval else { return Vec::new() };
+        let mut due = Vec::new();
+        for _ in 0..STEPS_PER_CALL {
+            if due.len() >= settings.checkpoints_per_batch {
+                break;
+            }
+            if leading.checkpoints.peek().is_some_and(|Reverse((at, _))| *at <= now) {
+                due.extend(leading.next_checkpoint(leases, *office, interval, now));
+                continue;
+            }
+            let inherited = by_ttl.range((Bound::Excluded(leading.checkpoint_walker), Bound::Unbounded)).next().copied();
+            let Some(item) = inherited.filter(|_| leading.base.after(interval) <= now) else { break };
+            leading.checkpoint_walker = item;
+            if let Some(lease) = leases.get_mut(&item.1).filter(|lease| lease.office != *office) {
+                leading.ensure_held(lease, *office);
+                leading.queue(item.1, lease, Some(interval));
+            }
+        }
+        due
+    }
+}
+
+impl Leading {
+    /// Takes the next entry; answers a checkpoint if the lease has lost a whole interval since the last.
+    fn next_checkpoint(
+        &mut self,
+        leases: &mut BTreeMap<LeaseId, Timed>,
+        office: u64,
+        interval: Duration,
+        now: Moment,
+    ) -> Option<Checkpoint> {
+        let Reverse((at, id)) = self.checkpoints.pop()?;
+        let lease = leases.get_mut(&id).filter(|lease| lease.office == office && lease.checkpoint_entry == at)?;
+        lease.checkpoint_entry = NOT_QUEUED;
+        if lease.deadline <= now {
+            return None;
+        }
+        let left = u64::try_from(lease.deadline.since(now).as_millis()).unwrap_or(u64::MAX);
+        let passed_at = lease.deadline.0.saturating_sub(milliseconds(lease.terms.effective_ttl_seconds()));
+        let next = Moment(passed_at).after(interval);
+        if next > now {
+            self.look_again(id, lease, next);
+            return None;
+        }
+        let remaining_ttl_seconds = i64::try_from(left.div_ceil(1000)).unwrap_or(i64::MAX);
+        if remaining_ttl_seconds > whole_seconds(interval) {
+            self.look_again(id, lease, now.after(interval));
+        }
+        Some(Checkpoint { id, remaining_ttl_seconds })
+    }
+
+    fn look_again(&mut self, id: LeaseId, lease: &mut Timed, at: Moment) {
+        lease.checkpoint_entry = at;
+        self.checkpoints.push(Reverse((at, id)));
+    }
+}

@@ -1,0 +1,282 @@
+//! When leases run out: deadlines on this member's own time line.
+//!
+//! Every member follows the lessor's changes; only a leader has deadlines. Time to live is kept relative, in `by_ttl`, so that
+//! promotion costs nothing however many leases there are: a lease's deadline is *derived* (promotion + extension + time to live)
+//! until the lease is renewed, checkpointed or runs out in this term of office, and only then *held* in its own record.
+//!
+//! Invariants while leading: a held deadline never moves towards the past; every lease with a held deadline that is not being
+//! revoked has an entry in `deadlines` at or before it; `by_ttl` changes only for leases with a held deadline; base walkers have
+//! passed exactly the part of `by_ttl` up to where they stand. So no lease is called expired before its deadline.
+
+mod checkpoints;
+mod keep_alive;
+mod revokes;
+
+pub use checkpoints::Checkpoint;
+pub use keep_alive::{Renewal, TimeToLive};
+
+use crate::lease_record::Terms;
+use crate::lessor::Change;
+use crate::pace::Pace;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::time::Duration;
+use types::{LeaseId, Moment};
+
+/// Stands for "has no entry in the heap".
+const NOT_QUEUED: Moment = Moment(u64::MAX);
+/// How many leases one call may look at before it returns what it has; the next call goes on there.
+const STEPS_PER_CALL: usize = 100_000;
+
+/// Rates and intervals; the default is etcd's.
+#[derive(Clone, Copy, Debug)]
+pub struct ExpirySettings {
+    /// Revokes proposed per second.
+    pub revokes_per_second: u64,
+    /// Revokes handed out at once after a quiet time.
+    pub revokes_burst: u64,
+    /// Revokes proposed and not yet applied.
+    pub revokes_in_flight_max: usize,
+    /// After this long without being applied, a revoke is proposed again.
+    pub revoke_retry: Duration,
+    /// From this many leases on, those that a new leader inherits expire at no more than `inherited_per_second`.
+    pub spread_from_leases: usize,
+    /// Expiries per second of inherited leases, see `spread_from_leases`; after a quiet time half a second's worth at once.
+    pub inherited_per_second: u64,
+    /// A lease longer than this is checkpointed whenever so much of it has passed; nothing: never.
+    pub checkpoint_interval: Option<Duration>,
+    /// Checkpoints in one proposal.
+    pub checkpoints_per_batch: usize,
+}
+
+impl Default for ExpirySettings {
+    fn default() -> Self {
+        Self {
+            revokes_per_second: 1000,
+            revokes_burst: 500,
+            revokes_in_flight_max: 16,
+            revoke_retry: Duration::from_secs(7),
+            spread_from_leases: 1000,
+            inherited_per_second: 750,
+            checkpoint_interval: None,
+            checkpoints_per_batch: 1000,
+        }
+    }
+}
+
+/// The clock side of the leases.
+#[derive(Debug)]
+pub struct Expiry {
+    settings: ExpirySettings,
+    leases: BTreeMap<LeaseId, Timed>,
+    /// Effective time to live in seconds, then id: the order in which leases without a held deadline run out.
+    by_ttl: BTreeSet<(i64, LeaseId)>,
+    /// Counts this member's terms of office.
+    office: u64,
+    leading: Option<Leading>,
+}
+
+/// One lease. Everything after `terms` means something only while `office` is the present one.
+#[derive(Clone, Copy, Debug)]
+struct Timed {
+    terms: Terms,
+    office: u64,
+    deadline: Moment,
+    deadline_entry: Moment,
+    checkpoint_entry: Moment,
+}
+
+type Agenda = BinaryHeap<Reverse<(Moment, LeaseId)>>;
+
+#[derive(Debug)]
+struct Leading {
+    /// Promotion plus extension: where derived deadlines are counted from.
+    base: Moment,
+    /// Held deadlines. An entry whose moment is not its lease's `deadline_entry` is stale.
+    deadlines: Agenda,
+    /// Up to where expiry has walked `by_ttl`.
+    expiry_walker: (i64, LeaseId),
+    /// When to look at a lease for a checkpoint. Stale entries as above, by `checkpoint_entry`.
+    checkpoints: Agenda,
+    /// Up to where checkpointing has walked `by_ttl`.
+    checkpoint_walker: (i64, LeaseId),
+    /// Leases whose revoke was handed out, and when it is due again.
+    in_flight: BTreeMap<LeaseId, Moment>,
+    pace: Pace,
+    /// Present when inherited leases are spread.
+    inherited_pace: Option<Pace>,
+}
+
+impl Expiry {
+    /// Follows these leases from now on, leading nobody.
+    pub fn follow(leases: impl Iterator<Item = (LeaseId, Terms)>, settings: ExpirySettings) -> Self {
+        let leases: BTreeMap<_, _> = leases.map(|(id, terms)| (id, Timed::new(terms))).collect();
+        let by_ttl = leases.iter().map(|(id, lease)| (lease.terms.effective_ttl_seconds(), *id)).collect();
+        Self { settings, leases, by_ttl, office: 0, leading: None }
+    }
+
+    /// This member leads: every lease gets its remaining or full time, plus `extension` (the election timeout), from `now` on.
+    ///
+    /// Costs the same for any number of leases. Promoting a leader again starts a new term of office.
+    pub fn promote(&mut self, now: Moment, extension: Duration) {
+        let ExpirySettings { revokes_per_second, revokes_burst, inherited_per_second, .. } = self.settings;
+        let spread = self.leases.len() >= self.settings.spread_from_leases;
+        let interval = self.settings.checkpoint_interval.map_or(i64::MAX, whole_seconds);
+        self.office += 1;
+        self.leading = Some(Leading {
+            base: now.after(extension),
+            deadlines: Agenda::new(),
+            expiry_walker: (i64::MIN, LeaseId(i64::MIN)),
+            checkpoints: Agenda::new(),
+            checkpoint_walker: (interval, LeaseId(i64::MAX)),
+            in_flight: BTreeMap::new(),
+            pace: Pace::new(revokes_per_second, revokes_burst, now),
+            inherited_pace: spread.then(|| Pace::new(inherited_per_second, inherited_per_second.div_ceil(2), now)),
+        });
+    }
+
+    /// This member leads no more: deadlines are forgotten. Costs the same for any number of leases.
+    pub fn demote(&mut self) {
+        self.leading = None;
+    }
+
+    /// Whether deadlines run here.
+    pub fn is_leading(&self) -> bool {
+        self.leading.is_some()
+    }
+
+    /// How many leases there are.
+    pub fn len(&self) -> usize {
+        self.leases.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.leases.is_empty()
+    }
+
+    /// Entries of the heaps, stale ones included; at most four times the leases, plus 2048.
+    pub fn queued_entries(&self) -> usize {
+        self.leading.as_ref().map_or(0, |leading| leading.deadlines.len() + leading.checkpoints.len())
+    }
+
+    /// Follows one change, in the order of [`Lessor::take_changes`](crate::Lessor::take_changes). A lease's time begins at `now`,
+    /// which must not lie before its grant was applied here.
+    pub fn follow_change(&mut self, change: Change, now: Moment) {
+        match change {
+            Change::Granted { id, ttl_seconds } => self.granted(id, ttl_seconds, now),
+            Change::Revoked { id } => self.revoked(id),
+            Change::Checkpointed { id, remaining_ttl_seconds } => self.checkpointed(id, remaining_ttl_seconds),
+        }
+    }
+
+    fn granted(&mut self, id: LeaseId, ttl_seconds: i64, now: Moment) {
+        let mut lease = Timed::new(Terms { ttl_seconds, remaining_ttl_seconds: 0 });
+        self.by_ttl.insert((ttl_seconds, id));
+        if let Some(leading) = &mut self.leading {
+            lease.hold(self.office, now.after(seconds(ttl_seconds)));
+            leading.queue(id, &mut lease, self.settings.checkpoint_interval);
+        }
+        self.leases.insert(id, lease);
+        self.drop_stale_entries();
+    }
+
+    fn revoked(&mut self, id: LeaseId) {
+        let Some(lease) = self.leases.remove(&id) else { return };
+        self.by_ttl.remove(&(lease.terms.effective_ttl_seconds(), id));
+        if let Some(leading) = &mut self.leading {
+            leading.in_flight.remove(&id);
+        }
+    }
+
+    /// A reset proposed by an earlier leader stands for a renewal that was answered, so it may push a deadline back but a
+    /// checkpoint never pulls one forward.
+    fn checkpointed(&mut self, id: LeaseId, remaining_ttl_seconds: i64) {
+        let Some(lease) = self.leases.get_mut(&id) else { return };
+        let before = lease.terms.effective_ttl_seconds();
+        let after = Terms { remaining_ttl_seconds, ..lease.terms }.effective_ttl_seconds();
+        if let Some(leading) = &mut self.leading {
+            leading.ensure_held(lease, self.office);
+            lease.deadline = lease.deadline.max(leading.base.after(seconds(after.min(lease.terms.ttl_seconds))));
+        }
+        lease.terms.remaining_ttl_seconds = remaining_ttl_seconds;
+        if let Some(leading) = &mut self.leading
+            && !leading.in_flight.contains_key(&id)
+        {
+            leading.queue(id, lease, self.settings.checkpoint_interval);
+        }
+        if before != after {
+            self.by_ttl.remove(&(before, id));
+            self.by_ttl.insert((after, id));
+        }
+    }
+
+    /// Leases granted and revoked again leave entries behind; keeps the heaps within twice the leases.
+    fn drop_stale_entries(&mut self) {
+        let Some(leading) = &mut self.leading else { return };
+        let bound = self.leases.len().saturating_mul(2).saturating_add(1024);
+        let (leases, office) = (&self.leases, self.office);
+        let held = |id: &LeaseId| leases.get(id).filter(|lease| lease.office == office);
+        if leading.deadlines.len() > bound {
+            leading.deadlines.retain(|Reverse((at, id))| held(id).is_some_and(|lease| lease.deadline_entry == *at));
+        }
+        if leading.checkpoints.len() > bound {
+            leading.checkpoints.retain(|Reverse((at, id))| held(id).is_some_and(|lease| lease.checkpoint_entry == *at));
+        }
+    }
+}
+
+impl Timed {
+    fn new(terms: Terms) -> Self {
+        Self { terms, office: 0, deadline: NOT_QUEUED, deadline_entry: NOT_QUEUED, checkpoint_entry: NOT_QUEUED }
+    }
+
+    fn hold(&mut self, office: u64, deadline: Moment) {
+        *self = Self { office, deadline, ..Self::new(self.terms) };
+    }
+}
+
+impl Leading {
+    fn derived_deadline(&self, terms: Terms) -> Moment {
+        self.base.after(seconds(terms.effective_ttl_seconds()))
+    }
+
+    fn deadline(&self, lease: &Timed, office: u64) -> Moment {
+        if lease.office == office { lease.deadline } else { self.derived_deadline(lease.terms) }
+    }
+
+    /// Turns a derived deadline into a held one; without an entry in the heaps yet.
+    fn ensure_held(&self, lease: &mut Timed, office: u64) {
+        if lease.office != office {
+            lease.hold(office, self.derived_deadline(lease.terms));
+        }
+    }
+
+    /// Gives a lease its missing entries in the heaps.
+    fn queue(&mut self, id: LeaseId, lease: &mut Timed, checkpoint_interval: Option<Duration>) {
+        if lease.deadline_entry == NOT_QUEUED {
+            lease.deadline_entry = lease.deadline;
+            self.deadlines.push(Reverse((lease.deadline, id)));
+        }
+        let Some(interval) = checkpoint_interval else { return };
+        let effective = lease.terms.effective_ttl_seconds();
+        if lease.checkpoint_entry == NOT_QUEUED && effective > whole_seconds(interval) {
+            // The moment at which a whole interval of what is recorded will have passed.
+            let passed = Moment(lease.deadline.0.saturating_sub(milliseconds(effective))).after(interval);
+            lease.checkpoint_entry = passed;
+            self.checkpoints.push(Reverse((passed, id)));
+        }
+    }
+}
+
+fn seconds(count: i64) -> Duration {
+    Duration::from_secs(u64::try_from(count).unwrap_or(0))
+}
+
+fn milliseconds(seconds: i64) -> u64 {
+    u64::try_from(seconds).unwrap_or(0).saturating_mul(1000)
+}
+
+fn whole_seconds(interval: Duration) -> i64 {
+    i64::try_from(interval.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,180 @@
+//! The lessor: the leases that exist, as the log has ordered them.
+//!
+//! Changed only by apply and without any notion of time, so it is equal on every member. All of it is in the state: a restart
+//! loads it and goes on. What changed is collected for [`Expiry`](crate::Expiry).
+
+use crate::attached_keys::{AttachedKeys, Sealed};
+use crate::lease_record::{self, Terms};
+use crate::refusal::Refusal;
+use bytes::Bytes;
+use schema::{Batch, Table, View};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use types::{Fault, LeaseId};
+
+/// The longest time to live that may be granted, in seconds: etcd's own bound.
+pub const TTL_SECONDS_MAX: i64 = 9_000_000_000;
+
+/// The shortest time to live that a member grants: one and a half election timeouts, in whole seconds, rounded up.
+///
+/// Members whose election timeouts differ grant different leases, as with etcd.
+pub fn minimum_ttl_seconds(election_timeout: Duration) -> i64 {
+    let seconds = (election_timeout * 3 / 2).as_millis().div_ceil(1000);
+    i64::try_from(seconds).unwrap_or(TTL_SECONDS_MAX)
+}
+
+/// What apply did to one lease; the members' clocks follow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The lease exists from now on, with this time to live.
+    Granted {
+        /// The new lease.
+        id: LeaseId,
+        /// As granted, not as asked for.
+        ttl_seconds: i64,
+    },
+    /// The lease is gone.
+    Revoked {
+        /// The lease that was.
+        id: LeaseId,
+    },
+    /// The remaining time was recorded; 0 means the full time applies again.
+    Checkpointed {
+        /// The lease.
+        id: LeaseId,
+        /// What the entry said.
+        remaining_ttl_seconds: i64,
+    },
+}
+
+/// Keeper of the leases.
+#[derive(Debug)]
+pub struct Lessor {
+    leases: BTreeMap<LeaseId, Terms>,
+    keys: AttachedKeys,
+    minimum_ttl_seconds: i64,
+    changes: Vec<Change>,
+}
+
+impl Lessor {
+    /// Reads all leases. `minimum_ttl_seconds` is this member's, see [`minimum_ttl_seconds`].
+    pub fn load(view: &impl View, minimum_ttl_seconds: i64) -> Result<Self, Fault> {
+        let leases = lease_record::read_all(view)?.into_iter().collect();
+        Ok(Self { leases, keys: AttachedKeys::default(), minimum_ttl_seconds, changes: Vec::new() })
+    }
+
+    /// Creates a lease and answers its time to live: the one asked for, or the minimum if that is larger.
+    ///
+    /// Whoever proposes has already chosen an id, so 0 is refused here, as "not found", which is etcd's answer.
+    pub fn grant(&mut self, batch: &mut dyn Batch, id: LeaseId, ttl_seconds: i64) -> Result<i64, Refusal> {
+        if !id.is_some() {
+            return Err(Refusal::LeaseNotFound { id });
+        }
+        if ttl_seconds > TTL_SECONDS_MAX {
+            return Err(Refusal::TtlTooLarge { ttl_seconds });
+        }
+        if self.leases.contains_key(&id) {
+            return Err(Refusal::LeaseExists { id });
+        }
+        let ttl_seconds = ttl_seconds.max(self.minimum_ttl_seconds);
+        let terms = Terms { ttl_seconds, remaining_ttl_seconds: 0 };
+        lease_record::write(batch, id, terms);
+        self.leases.insert(id, terms);
+        self.changes.push(Change::Granted { id, ttl_seconds });
+        Ok(ttl_seconds)
+    }
+
+    /// Removes a lease and answers its keys, ascending, for the caller to delete in the same batch and one revision.
+    ///
+    /// An empty answer must not make a revision.
+    pub fn revoke(&mut self, view: &impl View, batch: &mut dyn Batch, id: LeaseId) -> Result<Result<Vec<Bytes>, Refusal>, Fault> {
+        if !self.contains(id) {
+            return Ok(Err(Refusal::LeaseNotFound { id }));
+        }
+        let keys = self.keys.of(view, id)?;
+        for key in &keys {
+            self.keys.detach(batch, id, key);
+        }
+        batch.delete(Table::Leases, &lease_record::encode_key(id));
+        self.leases.remove(&id);
+        self.changes.push(Change::Revoked { id });
+        Ok(Ok(keys))
+    }
+
+    /// Records what is left of a lease, 0 for all of it. An unknown lease is passed over in silence, as etcd does.
+    ///
+    /// `persist` holds from cluster version 3.6 on, or where the feature is switched on; otherwise a restart forgets it.
+    pub fn checkpoint(&mut self, batch: &mut dyn Batch, id: LeaseId, remaining_ttl_seconds: i64, persist: Persist) {
+        let Some(terms) = self.leases.get_mut(&id) else { return };
+        terms.remaining_ttl_seconds = remaining_ttl_seconds;
+        if persist == Persist::Yes {
+            lease_record::write(batch, id, *terms);
+        }
+        self.changes.push(Change::Checkpointed { id, remaining_ttl_seconds });
+    }
+
+    /// Notes that the newest version of `key` names lease `to` where the one before it named `from`.
+    ///
+    /// [`LeaseId::NONE`] on either side stands for no lease, or no live key. The caller has checked that `to` exists.
+    pub fn move_key(&mut self, batch: &mut dyn Batch, key: &Bytes, from: LeaseId, to: LeaseId) {
+        if from == to {
+            return;
+        }
+        if from.is_some() {
+            self.keys.detach(batch, from, key);
+        }
+        if to.is_some() {
+            self.keys.attach(batch, to, key);
+        }
+    }
+
+    /// The keys attached to `id`, ascending, counting every change up to now. `view` may lag behind by the batches not yet
+    /// reported to [`became_visible`](Self::became_visible).
+    pub fn keys(&self, view: &impl View, id: LeaseId) -> Result<Vec<Bytes>, Fault> {
+        self.keys.of(view, id)
+    }
+
+    /// Whether the lease exists: asked on every put that names one.
+    pub fn contains(&self, id: LeaseId) -> bool {
+        self.leases.contains_key(&id)
+    }
+
+    /// What a lease promises.
+    pub fn terms(&self, id: LeaseId) -> Option<Terms> {
+        self.leases.get(&id).copied()
+    }
+
+    /// All leases, ascending by id.
+    pub fn leases(&self) -> impl ExactSizeIterator<Item = (LeaseId, Terms)> {
+        self.leases.iter().map(|(id, terms)| (*id, *terms))
+    }
+
+    /// Takes what changed since the last call. Call it once per batch; nothing else bounds the collection.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Closes the batch filled so far: call it when the batch goes to the store.
+    pub fn seal(&mut self) -> Sealed {
+        self.keys.seal()
+    }
+
+    /// Every view used from now on shows all batches up to this one, so their rows need not be remembered.
+    pub fn became_visible(&mut self, sealed: Sealed) {
+        self.keys.became_visible(sealed);
+    }
+
+    /// How many changes of attached keys are remembered because no view is known to show them.
+    pub fn pending_rows(&self) -> usize {
+        self.keys.pending_rows()
+    }
+}
+
+/// Whether a checkpoint reaches the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persist {
+    /// It survives a restart.
+    Yes,
+    /// It lives until the next restart.
+    No,
+}

@@ -1,0 +1,96 @@
+//! Scripts: commands, a line `---`, and what they answered. `RECORD=1 cargo test` writes the answers anew.
+
+use bytes::Bytes;
+use lease::{Expiry, ExpirySettings, Lessor, Persist};
+use schema::MemoryStore;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+use types::{LeaseId, Moment};
+
+struct Stage {
+    store: MemoryStore,
+    lessor: Lessor,
+    expiry: Expiry,
+    now: Moment,
+}
+
+fn settings() -> ExpirySettings {
+    ExpirySettings { checkpoint_interval: Some(Duration::from_secs(300)), ..ExpirySettings::default() }
+}
+
+impl Stage {
+    fn new(store: MemoryStore, now: Moment) -> Self {
+        let lessor = Lessor::load(&store, 2).unwrap();
+        let expiry = Expiry::follow(lessor.leases(), settings());
+        Self { store, lessor, expiry, now }
+    }
+
+    fn run(&mut self, line: &str) -> String {
+        let mut words = line.split_whitespace();
+        let command = words.next().unwrap();
+        let mut numbers = words.clone().filter_map(|word| word.parse::<i64>().ok());
+        let mut number = || numbers.next().unwrap();
+        let text = match command {
+            "grant" => format!("{:?}", self.lessor.grant(&mut self.store, LeaseId(number()), number())),
+            "revoke" => format!("{:?}", self.lessor.revoke(&self.store.clone(), &mut self.store, LeaseId(number())).unwrap()),
+            "checkpoint" => {
+                self.lessor.checkpoint(&mut self.store, LeaseId(number()), number(), Persist::Yes);
+                "done".to_owned()
+            }
+            "put" => {
+                let key = Bytes::copy_from_slice(words.next().unwrap().as_bytes());
+                self.lessor.move_key(&mut self.store, &key, LeaseId(number()), LeaseId(number()));
+                "done".to_owned()
+            }
+            "keys" => format!("{:?}", self.lessor.keys(&self.store, LeaseId(number())).unwrap()),
+            "renew" => format!("{:?}", self.expiry.renew(LeaseId(number()), self.now)),
+            "ttl" => format!("{:?}", self.expiry.time_to_live(LeaseId(number()), self.now)),
+            "list" => format!("{:?}", self.expiry.leases_by_deadline()),
+            "after" => {
+                self.now = self.now.after(Duration::from_millis(number().unsigned_abs()));
+                let (revoke, record) = (self.expiry.expired(self.now, 100), self.expiry.due_checkpoints(self.now));
+                format!("revoke {revoke:?}, checkpoint {record:?}")
+            }
+            "promote" => {
+                self.expiry.promote(self.now, Duration::from_secs(1));
+                "done".to_owned()
+            }
+            "demote" => {
+                self.expiry.demote();
+                "done".to_owned()
+            }
+            "restart" => {
+                *self = Self::new(std::mem::take(&mut self.store), self.now);
+                "done".to_owned()
+            }
+            unknown => panic!("unknown command {unknown}"),
+        };
+        for change in self.lessor.take_changes() {
+            self.expiry.follow_change(change, self.now);
+        }
+        text
+    }
+}
+
+#[test]
+fn scripts_answer_as_recorded() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(paths.len() >= 5, "scripts are missing");
+    for path in paths {
+        let script = std::fs::read_to_string(&path).unwrap();
+        let (commands, recorded) = script.split_once("---\n").unwrap_or((&script, ""));
+        let mut stage = Stage::new(MemoryStore::new(), Moment(0));
+        let mut answers = String::new();
+        for line in commands.lines().filter(|line| !line.is_empty()) {
+            writeln!(answers, "{line} → {}", stage.run(line)).unwrap();
+        }
+        if std::env::var_os("RECORD").is_some() {
+            std::fs::write(&path, format!("{commands}---\n{answers}")).unwrap();
+        } else {
+            assert_eq!(answers, recorded, "{}", path.display());
+        }
+    }
+}

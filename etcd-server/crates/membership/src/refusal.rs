@@ -1,0 +1,46 @@
+//! What the state answers to a membership change that it cannot make; the same on every member.
+
+use types::MemberId;
+
+/// Why an ordered membership change changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The member was removed; its id never comes back. Answered to clients as "member not found".
+    #[error("member {id} was removed")]
+    MemberRemoved {
+        /// The member meant.
+        id: MemberId,
+    },
+    /// No such member.
+    #[error("member {id} is not known")]
+    MemberNotFound {
+        /// The member meant.
+        id: MemberId,
+    },
+    /// The id is taken.
+    #[error("member {id} exists already")]
+    MemberExists {
+        /// The member meant.
+        id: MemberId,
+    },
+    /// Another member has one of the peer URLs.
+    #[error("peer URL {url} is in use by member {by}")]
+    PeerUrlInUse {
+        /// The URL.
+        url: String,
+        /// Who has it.
+        by: MemberId,
+    },
+    /// There would be more learners than allowed.
+    #[error("there are {learners} learners already")]
+    TooManyLearners {
+        /// How many there are.
+        learners: usize,
+    },
+    /// Only a learner can be promoted.
+    #[error("member {id} is no learner")]
+    NotLearner {
+        /// The member meant.
+        id: MemberId,
+    },
+}
