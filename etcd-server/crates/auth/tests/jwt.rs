@@ -102,6 +102,23 @@ fn es512_takes_no_other_algorithm_and_no_changed_claims() {
     assert_eq!((checker.identity_of(&token, NOW), checker.make(&ann(), NOW)), (Ok(ann()), Err(Refusal::VerifyOnlyKey)));
 }
 
+/// What etcd 3.5.30 gave to root at auth revision 3, each with a life of five minutes, with the keys of these tests: a method and a token
+/// per line. HS512 took the file of the larger EC key as its secret.
+const TOKENS_OF_ETCD: &str = include_str!("tokens_of_etcd.txt");
+
+#[test]
+fn tokens_that_etcd_made_are_taken() {
+    let keys = [("RS256", RSA), ("PS384", RSA), ("ES384", EC384), ("ES512", EC521), ("HS512", EC521)];
+    let lines: Vec<_> = TOKENS_OF_ETCD.lines().map(|line| line.split_once(' ').unwrap()).collect();
+    assert_eq!(lines.len(), keys.len());
+    for ((method, token), (expected, private)) in lines.into_iter().zip(keys) {
+        assert_eq!(method, expected);
+        let jwt = jwt(method, None, Some(private)).unwrap();
+        assert_eq!(jwt.identity_of(token, 1_795_226_900), Ok(Identity::new("root", 3)), "{method}");
+        assert_eq!(jwt.identity_of(token, 1_795_226_940), Err(Refusal::InvalidAuthToken), "{method}");
+    }
+}
+
 /// Signs arbitrary claims as some other maker of tokens would.
 fn signed(claims: &str) -> String {
     use base64::Engine;
