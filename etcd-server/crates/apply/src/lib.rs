@@ -1,1 +1,21 @@
-//! What one committed entry does, as a value.
+//! What one committed entry does, as a value: the same on every member, whatever the clock, the disk or the clients do.
+//!
+//! [`State`] is everything that is replicated. [`State::apply`] takes one entry, writes into a batch and returns what the waiting client
+//! is told, what watchers are told and what this member has to do besides. Order of checks: corruption alarm, space alarm, permission,
+//! quota, then the state itself, as in etcd (server/etcdserver/apply).
+#![forbid(unsafe_code)]
+
+mod alarms;
+mod answer;
+mod auth_requests;
+mod cost;
+mod key_requests;
+mod leases;
+mod refusal;
+mod state;
+
+pub use alarms::Alarms;
+pub use answer::{Answer, Applied, Effect};
+pub use cost::quota_cost;
+pub use refusal::Refusal;
+pub use state::{Settings, State};

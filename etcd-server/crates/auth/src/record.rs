@@ -57,7 +57,7 @@ pub(crate) fn read_roles<V: View>(view: &V) -> Result<BTreeMap<String, Arc<Role>
 }
 
 fn each_item<V: View>(view: &V, table: Table, mut take: impl FnMut(&[u8], &[u8]) -> Result<(), Fault>) -> Result<(), Fault> {
-    let mut cursor = view.cursor(table)?;
+    let mut cursor = view.cursor(table, None)?;
     cursor.seek(&[])?;
     while let Some((key, value)) = cursor.item() {
         take(key, value)?;

@@ -100,7 +100,7 @@ impl AttachedKeys {
 pub fn stored_keys(view: &impl View, id: LeaseId) -> Result<Vec<Bytes>, Fault> {
     let prefix = encode_key(id);
     let mut keys = Vec::new();
-    let mut cursor = view.cursor(Table::LeaseKeys)?;
+    let mut cursor = view.cursor(Table::LeaseKeys, None)?;
     cursor.seek(&prefix)?;
     while let Some((row, _)) = cursor.item()
         && let Some(key) = row.strip_prefix(&prefix)

@@ -19,7 +19,8 @@ const BUCKET_KEYS_MAX: u32 = 512;
 
 /// Live keys per bucket at one revision. Cloning is cheap: clones share what they have in common.
 #[derive(Clone, Debug, Default)]
-pub struct Counts {
+
+pub(crate) struct Counts {
     /// First key of each bucket → its live keys. The first bucket begins at the empty key and is never removed.
     buckets: OrdMap<Bytes, u32>,
     total: u64,
@@ -47,7 +48,7 @@ impl Counts {
     }
 
     /// All live keys.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.total
     }
 

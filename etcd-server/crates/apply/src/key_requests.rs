@@ -1,0 +1,172 @@
+//! Requests on keys and leases.
+
+use crate::Refusal;
+use crate::answer::{Answer, Effect};
+use crate::cost;
+use crate::leases::Attachments;
+use crate::state::{Context, Outcome, State};
+use auth::{Access, Identity};
+use proto::etcdserverpb::{
+    AlarmType, CompactionRequest, DeleteRangeRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest, TxnRequest,
+};
+use schema::View;
+use types::{Fault, KeyRange, LeaseId};
+
+/// A permission check that had to read the keys of a lease: refused, or could not read.
+enum CheckFailed {
+    Refused(auth::Refusal),
+    Fault(Fault),
+}
+
+impl From<auth::Refusal> for CheckFailed {
+    fn from(refusal: auth::Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Fault> for CheckFailed {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl CheckFailed {
+    fn into_outcome(self) -> Outcome {
+        match self {
+            Self::Refused(refusal) => Ok(Err(refusal.into())),
+            Self::Fault(fault) => Err(fault),
+        }
+    }
+}
+
+impl State {
+    /// A read that somebody sent through the log: it changes nothing, so only whether it is allowed matters here.
+    pub(crate) fn range<V: View>(&mut self, _: &mut Context<'_, V>, identity: &Identity, request: &RangeRequest) -> Outcome {
+        if self.alarms.any(AlarmType::Corrupt) {
+            return Ok(Err(Refusal::Corrupt));
+        }
+        Ok(self.auth.check_range(identity, request).map(|()| Answer::Done).map_err(Refusal::from))
+    }
+
+    pub(crate) fn put<V: View>(&mut self, context: &mut Context<'_, V>, identity: &Identity, request: &PutRequest) -> Outcome {
+        let cost = cost::put_cost(request);
+        if let Err(refusal) = self.admits_writes(cost) {
+            return Ok(Err(refusal));
+        }
+        let (auth, leases, view) = (&self.auth, &self.leases, context.view);
+        if let Err(failed) = auth.check_put(identity, request, &mut |lease| leases.keys(view, lease).map_err(CheckFailed::from)) {
+            return failed.into_outcome();
+        }
+        let within_quota = self.has_room_for(context, cost);
+        let mut attachments = Attachments(&mut self.leases);
+        let mut write = self.keys.write(context.view, context.batch, &mut attachments);
+        let executed = mvcc::execute_put(&mut write, request)?;
+        context.gathered.events = write.end();
+        Ok(executed.map(Answer::Put).map_err(Refusal::from).and_then(|answer| told(context, within_quota, answer)))
+    }
+
+    pub(crate) fn delete_range<V: View>(
+        &mut self,
+        context: &mut Context<'_, V>,
+        identity: &Identity,
+        request: &DeleteRangeRequest,
+    ) -> Outcome {
+        if self.alarms.any(AlarmType::Corrupt) {
+            return Ok(Err(Refusal::Corrupt));
+        }
+        if let Err(refusal) = self.auth.check_delete_range(identity, request) {
+            return Ok(Err(refusal.into()));
+        }
+        let mut attachments = Attachments(&mut self.leases);
+        let mut write = self.keys.write(context.view, context.batch, &mut attachments);
+        let response = mvcc::execute_delete_range(&mut write, request)?;
+        context.gathered.events = write.end();
+        Ok(Ok(Answer::DeleteRange(response)))
+    }
+
+    pub(crate) fn txn<V: View>(&mut self, context: &mut Context<'_, V>, identity: &Identity, request: &TxnRequest) -> Outcome {
+        let cost = cost::txn_cost(request);
+        if let Err(refusal) = self.admits_writes(cost) {
+            return Ok(Err(refusal));
+        }
+        let (auth, leases, view) = (&self.auth, &self.leases, context.view);
+        if let Err(failed) = auth.check_txn(identity, request, &mut |lease| leases.keys(view, lease).map_err(CheckFailed::from)) {
+            return failed.into_outcome();
+        }
+        let within_quota = self.has_room_for(context, cost);
+        let mut attachments = Attachments(&mut self.leases);
+        let mut write = self.keys.write(context.view, context.batch, &mut attachments);
+        let executed = mvcc::execute_txn(&mut write, request)?;
+        context.gathered.events = write.end();
+        Ok(executed.map(Answer::Txn).map_err(Refusal::from).and_then(|answer| told(context, within_quota, answer)))
+    }
+
+    pub(crate) fn compact<V: View>(&mut self, context: &mut Context<'_, V>, request: &CompactionRequest) -> Result<Answer, Refusal> {
+        if self.alarms.any(AlarmType::Corrupt) {
+            return Err(Refusal::Corrupt);
+        }
+        self.keys.compact(request.revision, context.batch)?;
+        context.gathered.effects.push(Effect::Compacted);
+        Ok(Answer::Compaction(request.revision))
+    }
+
+    pub(crate) fn lease_grant<V: View>(&mut self, context: &mut Context<'_, V>, request: &LeaseGrantRequest) -> Result<Answer, Refusal> {
+        self.admits_writes(cost::lease_cost())?;
+        let within_quota = self.has_room_for(context, cost::lease_cost());
+        let ttl_seconds = self.leases.grant(context.batch, LeaseId(request.id), request.ttl)?;
+        told(context, within_quota, Answer::LeaseGrant(ttl_seconds))
+    }
+
+    /// All keys of the lease go in one revision; none is spent when it had none.
+    pub(crate) fn lease_revoke<V: View>(
+        &mut self,
+        context: &mut Context<'_, V>,
+        identity: &Identity,
+        request: &LeaseRevokeRequest,
+    ) -> Outcome {
+        if self.alarms.any(AlarmType::Corrupt) {
+            return Ok(Err(Refusal::Corrupt));
+        }
+        let id = LeaseId(request.id);
+        if self.auth.enabled() && self.leases.contains(id) {
+            let keys = self.leases.keys(context.view, id)?;
+            if let Err(refusal) = self.auth.check_keys(identity, Access::Write, &keys) {
+                return Ok(Err(refusal.into()));
+            }
+        }
+        let keys = match self.leases.revoke(context.view, context.batch, id)? {
+            Ok(keys) => keys,
+            Err(refusal) => return Ok(Err(refusal.into())),
+        };
+        let mut attachments = Attachments(&mut self.leases);
+        let mut write = self.keys.write(context.view, context.batch, &mut attachments);
+        for key in keys {
+            write.delete_range(&KeyRange::single(key))?;
+        }
+        context.gathered.events = write.end();
+        Ok(Ok(Answer::Done))
+    }
+
+    fn admits_writes(&self, cost: u64) -> Result<(), Refusal> {
+        if self.alarms.any(AlarmType::Corrupt) {
+            return Err(Refusal::Corrupt);
+        }
+        if cost > 0 && self.alarms.any(AlarmType::Nospace) {
+            return Err(Refusal::NoSpace);
+        }
+        Ok(())
+    }
+
+    fn has_room_for<V: View>(&self, context: &Context<'_, V>, cost: u64) -> bool {
+        self.settings.quota_bytes.is_none_or(|quota| cost == 0 || context.stored_bytes.saturating_add(cost) < quota)
+    }
+}
+
+/// Over quota the write is done all the same, so that quotas never make members differ; the client is told, and an alarm follows.
+fn told<V: View>(context: &mut Context<'_, V>, within_quota: bool, answer: Answer) -> Result<Answer, Refusal> {
+    if within_quota {
+        return Ok(answer);
+    }
+    context.gathered.effects.push(Effect::RaiseNoSpace);
+    Err(Refusal::NoSpace)
+}

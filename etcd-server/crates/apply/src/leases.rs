@@ -1,0 +1,22 @@
+//! The lessor as the key space sees it.
+
+use lease::Lessor;
+use schema::Batch;
+use types::LeaseId;
+
+/// Lends the lessor to the key space for one request.
+pub(crate) struct Attachments<'a>(pub(crate) &'a mut Lessor);
+
+impl mvcc::Leases for Attachments<'_> {
+    fn exists(&self, lease: LeaseId) -> bool {
+        self.0.contains(lease)
+    }
+
+    fn attach(&mut self, lease: LeaseId, key: &[u8], batch: &mut dyn Batch) {
+        self.0.move_key(batch, &bytes::Bytes::copy_from_slice(key), LeaseId::NONE, lease);
+    }
+
+    fn detach(&mut self, lease: LeaseId, key: &[u8], batch: &mut dyn Batch) {
+        self.0.move_key(batch, &bytes::Bytes::copy_from_slice(key), lease, LeaseId::NONE);
+    }
+}

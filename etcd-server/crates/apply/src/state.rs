@@ -1,0 +1,141 @@
+//! The replicated state, and the one way in: an entry at a time.
+
+use crate::answer::{Answer, Applied, Effect};
+use crate::{Alarms, Refusal};
+use auth::{AuthStore, Identity};
+use bytes::Bytes;
+use lease::{Lessor, Persist, Sealed};
+use mvcc::KeySpace;
+use prost::Message as _;
+use proto::etcdserverpb::InternalRaftRequest;
+use schema::{Batch, View, meta};
+use types::{Event, Fault, LeaseId};
+
+/// This member's own limits. They decide what a client is told, never what the state becomes.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Bytes of revisions at which writes are refused; `None` for no limit.
+    pub quota_bytes: Option<u64>,
+    /// The shortest lease, in seconds.
+    pub minimum_lease_ttl_seconds: i64,
+}
+
+/// Everything that is replicated.
+#[derive(Debug)]
+pub struct State {
+    /// Keys and their history.
+    pub keys: KeySpace,
+    /// Leases and which keys hang on them.
+    pub leases: Lessor,
+    /// Users, roles and the switch.
+    pub auth: AuthStore,
+    /// Active alarms.
+    pub alarms: Alarms,
+    pub(crate) settings: Settings,
+}
+
+/// What is being gathered for one entry.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    pub(crate) events: Vec<Event>,
+    pub(crate) effects: Vec<Effect>,
+}
+
+/// One entry being applied: what it may read, and where it writes.
+pub(crate) struct Context<'a, V: View> {
+    pub(crate) view: &'a V,
+    pub(crate) batch: &'a mut dyn Batch,
+    pub(crate) index: u64,
+    /// Bytes of revisions stored now.
+    pub(crate) stored_bytes: u64,
+    pub(crate) gathered: Gathered,
+}
+
+pub(crate) type Outcome = Result<Result<Answer, Refusal>, Fault>;
+
+impl State {
+    /// Reads the state that `view` holds; what a fresh store lacks is written into `batch`.
+    pub fn load(view: &impl View, settings: Settings, batch: &mut dyn Batch) -> Result<Self, Fault> {
+        Ok(Self {
+            keys: KeySpace::load(view)?,
+            leases: Lessor::load(view, settings.minimum_lease_ttl_seconds)?,
+            auth: AuthStore::load(view, batch)?,
+            alarms: Alarms::load(view)?,
+            settings,
+        })
+    }
+
+    /// Applies the data of a normal entry. `stored_bytes` is what the quota is measured against.
+    pub fn apply<V: View>(
+        &mut self,
+        view: &V,
+        batch: &mut dyn Batch,
+        index: u64,
+        data: &Bytes,
+        stored_bytes: u64,
+    ) -> Result<Applied, Fault> {
+        if data.is_empty() {
+            return Ok(Applied { request_id: 0, outcome: Ok(Answer::Done), events: Vec::new(), effects: Vec::new() });
+        }
+        let request =
+            InternalRaftRequest::decode(data.clone()).map_err(|error| Fault::corrupt(format_args!("raft entry {index}"), error))?;
+        let identity = Identity::from_header(request.header.as_ref());
+        let request_id = match &request.header {
+            Some(header) if request.id == 0 => header.id,
+            _ => request.id,
+        };
+        let mut context = Context { view, batch, index, stored_bytes, gathered: Gathered::default() };
+        let outcome = self.dispatch(&mut context, &identity, &request)?;
+        let Gathered { events, effects } = context.gathered;
+        Ok(Applied { request_id, outcome, events, effects })
+    }
+
+    /// Ends a batch: totals and positions are written behind its entries.
+    pub fn settle<V: View>(&mut self, view: &V, batch: &mut dyn Batch, index: u64, term: u64) -> Result<Sealed, Fault> {
+        self.keys.settle(view, batch)?;
+        meta::write_u64(batch, meta::APPLIED_INDEX, index);
+        meta::write_u64(batch, meta::APPLIED_TERM, term);
+        Ok(self.leases.seal())
+    }
+
+    /// The batch can be read from the store now.
+    pub fn visible(&mut self, sealed: Sealed) {
+        self.keys.visible();
+        self.leases.became_visible(sealed);
+    }
+
+    /// Which of the requests an entry holds is meant; when several are set the first in this order is (etcd: apply/apply.go).
+    fn dispatch<V: View>(&mut self, context: &mut Context<'_, V>, identity: &Identity, request: &InternalRaftRequest) -> Outcome {
+        if let Some(range) = &request.range {
+            return self.range(context, identity, range);
+        }
+        if let Some(put) = &request.put {
+            return self.put(context, identity, put);
+        }
+        if let Some(delete) = &request.delete_range {
+            return self.delete_range(context, identity, delete);
+        }
+        if let Some(txn) = &request.txn {
+            return self.txn(context, identity, txn);
+        }
+        if let Some(compaction) = &request.compaction {
+            return Ok(self.compact(context, compaction));
+        }
+        if let Some(grant) = &request.lease_grant {
+            return Ok(self.lease_grant(context, grant));
+        }
+        if let Some(revoke) = &request.lease_revoke {
+            return self.lease_revoke(context, identity, revoke);
+        }
+        if let Some(checkpoint) = &request.lease_checkpoint {
+            for checkpoint in &checkpoint.checkpoints {
+                self.leases.checkpoint(context.batch, LeaseId(checkpoint.id), checkpoint.remaining_ttl, Persist::Yes);
+            }
+            return Ok(Ok(Answer::Done));
+        }
+        if let Some(alarm) = &request.alarm {
+            return Ok(Ok(Answer::Alarms(self.alarms.execute(alarm, context.batch))));
+        }
+        Ok(self.auth_request(context, identity, request))
+    }
+}
