@@ -147,7 +147,8 @@ impl Log {
             }
             log.sync_current()?;
             log.shared.index.write().truncate_front(upto);
-            log.drop_unused_segments()
+            log.drop_unused_segments()?;
+            log.note_mark()
         })
     }
 
@@ -346,6 +347,10 @@ impl Log {
         if self.unmarked_bytes >= WATERMARK_BYTES || self.marked_at.elapsed() >= WATERMARK_INTERVAL {
             return self.store_mark();
         }
+        self.note_mark()
+    }
+
+    fn note_mark(&mut self) -> Result<(), Fault> {
         let mark = self.current_mark();
         self.watermark.note(&mark).map_err(|error| Fault::io("note the raft log's watermark", error))
     }
@@ -432,4 +437,99 @@ impl Log {
 /// A number nobody can guess.
 fn nonce() -> u64 {
     RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{Operation, fail_next};
+    use bytes::Bytes;
+
+    fn open(directory: &Path) -> (Log, Recovered) {
+        Log::open(directory, Identity::default(), Options { segment_bytes: 8192, presence: Presence::Either }).unwrap()
+    }
+
+    fn entry(index: u64) -> Record {
+        Record { term: 1, index, kind: 0, data: Bytes::from(vec![1; 700]) }
+    }
+
+    fn assert_poisoned(log: &mut Log) {
+        assert!(log.append(&[entry(9)], None).is_err());
+        assert!(log.write(&[], Some(HardState::default())).is_err());
+        assert!(log.sync().is_err());
+        assert!(log.mark().is_err());
+        assert!(log.truncate_front(0).is_err());
+        assert!(log.install(100, 1, None).is_err());
+        assert!(log.reader().term(1).is_err());
+        assert!(log.reader().entries(1, 2, 1).is_err());
+    }
+
+    #[test]
+    fn failed_write_poisons_the_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut log, _) = open(directory.path());
+        log.append(&[entry(1)], None).unwrap();
+        fail_next(Operation::Write);
+        assert!(log.append(&[entry(2)], None).is_err());
+        assert_poisoned(&mut log);
+        drop(log);
+        assert_eq!(open(directory.path()).1.last_index, 1);
+    }
+
+    #[test]
+    fn failed_sync_poisons_the_log_and_is_not_repeated() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut log, _) = open(directory.path());
+        log.append(&[entry(1)], None).unwrap();
+        log.write(&[entry(2)], None).unwrap();
+        fail_next(Operation::Sync);
+        assert!(log.sync().unwrap_err().to_string().starts_with("sync "));
+        assert_poisoned(&mut log);
+        drop(log);
+        assert!(open(directory.path()).1.last_index >= 1);
+    }
+
+    #[test]
+    fn failure_while_a_segment_begins_poisons_the_log_and_loses_nothing() {
+        for operation in [Operation::Write, Operation::Sync] {
+            let directory = tempfile::tempdir().unwrap();
+            let (mut log, _) = open(directory.path());
+            for index in 1..=5 {
+                log.append(&[entry(index)], None).unwrap();
+            }
+            fail_next(operation);
+            assert!(log.append(&[entry(6)], None).unwrap_err().to_string().contains("segment 2"));
+            assert_poisoned(&mut log);
+            drop(log);
+            assert_eq!(open(directory.path()).1.last_index, 5);
+        }
+    }
+
+    #[test]
+    fn failed_open_leaves_a_log_that_opens() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut log, _) = open(directory.path());
+        log.append(&[entry(1)], None).unwrap();
+        drop(log);
+        fail_next(Operation::Sync);
+        assert!(Log::open(directory.path(), Identity::default(), Options::default()).is_err());
+        assert_eq!(open(directory.path()).1.last_index, 1);
+    }
+
+    #[test]
+    fn entries_that_leave_a_hole_are_a_fault() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut log, _) = open(directory.path());
+        assert!(log.append(&[entry(2)], None).is_err());
+    }
+
+    #[test]
+    fn term_and_vote_are_durable_in_a_batch_of_their_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut log, _) = open(directory.path());
+        let state = HardState { term: 7, vote: 3, commit: 0 };
+        log.append(&[], Some(state)).unwrap();
+        drop(log);
+        assert_eq!(open(directory.path()).1.hard_state, state);
+    }
 }
