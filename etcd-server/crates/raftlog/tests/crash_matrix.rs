@@ -50,7 +50,8 @@ impl Recording {
                 return false;
             }
         };
-        assert_eq!(contents(&recovered), self.entries, "{what}");
+        // With its newest slot damaged the watermark may tell an earlier begin; what follows must be the same.
+        assert!(recovered.first_index <= 10 && contents(&recovered).ends_with(&self.entries), "{what}: other entries");
         assert_eq!(recovered.hard_state, self.hard_state, "{what}");
         true
     }

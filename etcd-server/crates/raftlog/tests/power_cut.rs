@@ -49,7 +49,7 @@ impl Disk {
     }
 
     fn cut_power(&self) {
-        let shutdown = "open(F, '<', $ARGV[0]) or exit 1; ioctl(F, 0x8004587d, pack('L', 2)) or exit 2;";
+        let shutdown = "open(F, '<', $ARGV[0]) or exit 1; my $flags = pack('L', 2); ioctl(F, 0x8004587d, $flags) or exit 2;";
         assert!(succeeds(Command::new("perl").arg("-e").arg(shutdown).arg(self.path().join("raft/watermark"))), "the shutdown ioctl works");
     }
 
