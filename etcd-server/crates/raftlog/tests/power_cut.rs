@@ -101,10 +101,10 @@ fn run_until_cut(disk: &Disk, directory: &Path, random: &mut fastrand::Rng) -> u
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let cut_after = random.u32(1..150);
     let (mut seen, mut acknowledged, mut poisoned) = (0, 0, false);
-    while let Some(line) = lines.next() {
+    for line in lines {
         if let Some(index) = line.split("acknowledged ").nth(1) {
             acknowledged = index.parse().unwrap();
             seen += 1;
