@@ -1,7 +1,9 @@
 //! A frame: what one write puts into a segment, and the header by which it is found again.
 //!
-//!      0 magic u32 │ 4 crc of 8..56 u32 │ 8 body length u32 │ 12 body crc u32 │ 16 batch u64 │ 24 durable batch u64
-//!     32 incarnation u64 │ 40 segment u64 │ 48 records u32 │ 52 flags u32 │ 56 body: [hard state] [restart] records, zeros to 8
+//! ```text
+//!  0 magic u32 │ 4 crc of 8..56 u32 │ 8 body length u32 │ 12 body crc u32 │ 16 batch u64 │ 24 durable batch u64
+//! 32 incarnation u64 │ 40 segment u64 │ 48 records u32 │ 52 flags u32 │ 56 body: [hard state] [restart] records, zeros to 8
+//! ```
 //!
 //! Invariants: both checksums start from the segment's seed and the header names its segment, so stale bytes of a recycled file
 //! are never a frame; batches count up by one over the whole log; incarnations never fall, so what an earlier life wrote beyond

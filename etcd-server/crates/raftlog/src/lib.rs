@@ -1,10 +1,12 @@
 //! The raft log on disk: preallocated, checksummed segments and the watermark beside them.
 //!
-//!     directory
-//!       segment-0000000000000007   [header 4 KiB][frame][frame]…[frame] zeros or stale bytes to the end
-//!       segment-0000000000000008   one frame = one write = entries + hard state; sealed by CRC-32C
-//!       spare-000000000000000b     prepared in the background; becomes the next segment by a rename
-//!       watermark                  three 4 KiB slots: two synced in turn, one written after every sync
+//! ```text
+//! directory
+//!   segment-0000000000000007   [header 4 KiB][frame][frame]…[frame] zeros or stale bytes to the end
+//!   segment-0000000000000008   one frame = one write = entries + hard state; sealed by CRC-32C
+//!   spare-000000000000000b     prepared in the background; becomes the next segment by a rename
+//!   watermark                  three 4 KiB slots: two synced in turn, one written after every sync
+//! ```
 //!
 //! What is promised: whatever was acknowledged is there after a crash, or [`Log::open`] refuses and says why. A frame that was
 //! never acknowledged may be there or not. Damage is told from a torn tail by three witnesses: the watermark, the durable batch
