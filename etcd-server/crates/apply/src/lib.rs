@@ -8,6 +8,7 @@
 mod alarms;
 mod answer;
 mod auth_requests;
+mod cluster_requests;
 mod cost;
 mod key_requests;
 mod leases;

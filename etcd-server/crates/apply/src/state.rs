@@ -5,10 +5,12 @@ use crate::{Alarms, Refusal};
 use auth::{AuthStore, Identity};
 use bytes::Bytes;
 use lease::{Lessor, Persist, Sealed};
+use membership::Membership;
 use mvcc::KeySpace;
 use prost::Message as _;
 use proto::etcdserverpb::InternalRaftRequest;
-use schema::{Batch, View, meta};
+use proto::raftpb;
+use schema::{Batch, Table, View, meta};
 use types::{Event, Fault, LeaseId};
 
 /// This member's own limits. They decide what a client is told, never what the state becomes.
@@ -31,6 +33,8 @@ pub struct State {
     pub auth: AuthStore,
     /// Active alarms.
     pub alarms: Alarms,
+    /// The members, their attributes, and the version they have agreed on.
+    pub members: Membership,
     pub(crate) settings: Settings,
 }
 
@@ -61,6 +65,7 @@ impl State {
             leases: Lessor::load(view, settings.minimum_lease_ttl_seconds)?,
             auth: AuthStore::load(view, batch)?,
             alarms: Alarms::load(view)?,
+            members: Membership::load(view)?,
             settings,
         })
     }
@@ -90,6 +95,13 @@ impl State {
         Ok(Applied { request_id, outcome, events, effects })
     }
 
+    /// Writes down who votes and who learns, for raft to start from.
+    pub fn write_conf_state(&self, batch: &mut dyn Batch) {
+        let ids = |learner| self.members.members().filter(|member| member.is_learner == learner).map(|member| member.id.0).collect();
+        let state = raftpb::ConfState { voters: ids(false), learners: ids(true), ..raftpb::ConfState::default() };
+        batch.put(Table::Meta, meta::CONF_STATE, &state.encode_to_vec());
+    }
+
     /// Ends a batch: totals and positions are written behind its entries.
     pub fn settle<V: View>(&mut self, view: &V, batch: &mut dyn Batch, index: u64, term: u64) -> Result<Sealed, Fault> {
         self.keys.settle(view, batch)?;
@@ -106,6 +118,18 @@ impl State {
 
     /// Which of the requests an entry holds is meant; when several are set the first in this order is (etcd: apply/apply.go).
     fn dispatch<V: View>(&mut self, context: &mut Context<'_, V>, identity: &Identity, request: &InternalRaftRequest) -> Outcome {
+        if let Some(set) = &request.cluster_version_set {
+            return self.cluster_version_set(context, set);
+        }
+        if let Some(set) = &request.cluster_member_attr_set {
+            return self.member_attributes_set(context, set);
+        }
+        if let Some(set) = &request.downgrade_info_set {
+            return self.downgrade_set(context, set);
+        }
+        if request.downgrade_version_test.is_some() {
+            return Ok(Ok(Answer::Done));
+        }
         if let Some(range) = &request.range {
             return self.range(context, identity, range);
         }

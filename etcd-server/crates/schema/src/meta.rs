@@ -13,6 +13,10 @@ pub const APPLIED_INDEX: &[u8] = b"appliedIndex";
 pub const APPLIED_TERM: &[u8] = b"appliedTerm";
 /// Configuration of the raft group at the applied index: `raftpb.ConfState`.
 pub const CONF_STATE: &[u8] = b"confState";
+/// This member's id, as it was when the state was begun: `be64`.
+pub const MEMBER_ID: &[u8] = b"memberId";
+/// The cluster's id: `be64`.
+pub const CLUSTER_ID: &[u8] = b"clusterId";
 /// The newest main revision: `be64`.
 pub const CURRENT_REVISION: &[u8] = b"currentRevision";
 /// Revision up to which history is no longer answered: `be64`.

@@ -1,0 +1,32 @@
+//! Requests on the cluster as a whole: its version, its members' attributes, a downgrade under way.
+
+use crate::answer::Answer;
+use crate::state::{Context, Outcome, State};
+use membership::{Downgrade, Version};
+use proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest, DowngradeInfoSetRequest};
+use schema::View;
+use types::{Fault, MemberId};
+
+impl State {
+    pub(crate) fn cluster_version_set<V: View>(&mut self, context: &mut Context<'_, V>, request: &ClusterVersionSetRequest) -> Outcome {
+        let version: Version = request.ver.parse().map_err(|error| Fault::corrupt("cluster version entry", error))?;
+        self.members.set_cluster_version(version, context.batch)?;
+        Ok(Ok(Answer::Done))
+    }
+
+    pub(crate) fn member_attributes_set<V: View>(
+        &mut self,
+        context: &mut Context<'_, V>,
+        request: &ClusterMemberAttrSetRequest,
+    ) -> Outcome {
+        let attributes = request.member_attributes.clone().unwrap_or_default();
+        self.members.set_attributes(MemberId(request.member_id), attributes.name, attributes.client_urls, context.batch)?;
+        Ok(Ok(Answer::Done))
+    }
+
+    pub(crate) fn downgrade_set<V: View>(&mut self, context: &mut Context<'_, V>, request: &DowngradeInfoSetRequest) -> Outcome {
+        let target_version = if request.enabled { request.ver.clone() } else { String::new() };
+        self.members.set_downgrade(Downgrade { target_version, enabled: request.enabled }, context.batch);
+        Ok(Ok(Answer::Done))
+    }
+}

@@ -1,0 +1,232 @@
+//! The apply thread: the only one that changes the state. Entries come in order, go into one batch, and become visible together.
+
+use crate::clock::Clock;
+use crate::node_task::Input;
+use crate::published::Published;
+use crate::removal_task::RemovalCommand;
+use crate::waiters::{Reply, Waiters};
+use crate::{Refused, refused};
+use apply::{Answer, Applied, Effect, State};
+use consensus::{ConfChangeKind, Entry, EntryKind};
+use membership::ConfChange;
+use prost::Message as _;
+use proto::raftpb;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+use storage::Store;
+use tokio::sync::{mpsc, oneshot};
+use types::{Event, Fault};
+
+/// Entries that share a batch; more would delay the answers of the first.
+const ENTRIES_PER_BATCH: usize = 512;
+
+/// What the apply thread is told, in order.
+#[derive(Debug)]
+pub(crate) enum ApplyCommand {
+    /// Apply these.
+    Entries(Vec<Entry>),
+    /// Tell these once entries up to `index` are applied.
+    Notify { index: u64, waiting: Vec<oneshot::Sender<Result<(), Refused>>> },
+    /// This member leads from now on, or no longer.
+    Leadership(bool),
+    /// Nothing follows.
+    Stop,
+}
+
+/// What apply tells the rest of the member beside answers.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// These changes are readable now; in order, whole revisions.
+    Events(Arc<[Event]>),
+    /// History up to here can no longer be read.
+    Compacted(i64),
+    /// Tokens have to be dropped or taken on.
+    Tokens(Vec<Effect>),
+    /// The quota was overrun by a request that was proposed here.
+    NoSpace,
+}
+
+pub(crate) struct ApplyTask {
+    pub(crate) state: State,
+    pub(crate) store: Arc<Store>,
+    pub(crate) commands: Receiver<ApplyCommand>,
+    pub(crate) node: Sender<Input>,
+    pub(crate) removal: Sender<RemovalCommand>,
+    pub(crate) notices: mpsc::UnboundedSender<Notice>,
+    pub(crate) published: Arc<Published>,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) clock: Clock,
+    pub(crate) lease_extension: Duration,
+    pub(crate) max_learners: usize,
+    pub(crate) applied: u64,
+    pub(crate) pending_notifies: Vec<(u64, Vec<oneshot::Sender<Result<(), Refused>>>)>,
+}
+
+/// What a batch came to, to be told once it is readable.
+#[derive(Default)]
+struct Told {
+    replies: Vec<(u64, Reply)>,
+    events: Vec<Event>,
+    effects: Vec<Effect>,
+    conf_changes: Vec<(ConfChangeKind, u64)>,
+}
+
+impl ApplyTask {
+    /// Runs until told to stop.
+    pub(crate) fn run(mut self) -> Result<State, Fault> {
+        while let Ok(first) = self.commands.recv() {
+            let mut entries = Vec::new();
+            let mut stop = false;
+            let mut next = Some(first);
+            while let Some(command) = next.take() {
+                match command {
+                    ApplyCommand::Entries(more) => entries.extend(more),
+                    ApplyCommand::Notify { index, waiting } => self.pending_notifies.push((index, waiting)),
+                    ApplyCommand::Leadership(leads) => self.leadership(leads),
+                    ApplyCommand::Stop => stop = true,
+                }
+                if entries.len() < ENTRIES_PER_BATCH && !stop {
+                    next = self.commands.try_recv().ok();
+                }
+            }
+            for batch in entries.chunks(ENTRIES_PER_BATCH) {
+                self.apply_batch(batch)?;
+            }
+            self.notify();
+            if stop {
+                break;
+            }
+        }
+        Ok(self.state)
+    }
+
+    fn apply_batch(&mut self, entries: &[Entry]) -> Result<(), Fault> {
+        let Some(last) = entries.last() else { return Ok(()) };
+        let store = Arc::clone(&self.store);
+        let mut batch = store.batch();
+        let mut told = Told::default();
+        for entry in entries {
+            // The log is replayed from the last flush, so nothing is ever applied twice over the state it already changed.
+            if entry.index <= self.applied {
+                continue;
+            }
+            let applied = match entry.kind {
+                EntryKind::Normal => {
+                    let stored_bytes = self.published.stored_bytes();
+                    self.state.apply(&*store, &mut batch, entry.index, &entry.data, stored_bytes)?
+                }
+                EntryKind::ConfChange => self.apply_conf_change(entry, &mut batch, &mut told)?,
+            };
+            told.take(applied);
+        }
+        let sealed = self.state.settle(&*store, &mut batch, last.index, last.term)?;
+        store.write(batch)?;
+        self.state.visible(sealed);
+        self.applied = self.applied.max(last.index);
+        self.publish(last.index);
+        self.tell(told);
+        Ok(())
+    }
+
+    fn apply_conf_change(&mut self, entry: &Entry, batch: &mut dyn schema::Batch, told: &mut Told) -> Result<Applied, Fault> {
+        let damaged = |error: prost::DecodeError| Fault::corrupt(format_args!("raft entry {}", entry.index), error);
+        let change = raftpb::ConfChange::decode(entry.data.clone()).map_err(damaged)?;
+        let wanted = ConfChange::from_raft(&change)?;
+        let outcome = self.state.members.apply_conf_change(&wanted, self.max_learners, batch);
+        told.conf_changes.push(match (&outcome, &wanted) {
+            (Err(_), _) | (Ok(()), ConfChange::Update { .. }) => (ConfChangeKind::None, 0),
+            (Ok(()), ConfChange::Add(member)) if member.is_learner => (ConfChangeKind::AddLearner, member.id.0),
+            (Ok(()), ConfChange::Add(member)) => (ConfChangeKind::AddVoter, member.id.0),
+            (Ok(()), ConfChange::Promote(id)) => (ConfChangeKind::AddVoter, id.0),
+            (Ok(()), ConfChange::Remove(id)) => (ConfChangeKind::Remove, id.0),
+        });
+        self.state.write_conf_state(batch);
+        let outcome = outcome.map(|()| Answer::Members(self.state.members.to_wire())).map_err(apply::Refusal::from);
+        Ok(Applied { request_id: change.id, outcome, events: Vec::new(), effects: Vec::new() })
+    }
+
+    fn publish(&mut self, index: u64) {
+        let published = &self.published;
+        published.written_bytes.store(self.state.keys.written_bytes(), Ordering::Relaxed);
+        published.read_point.store(Arc::new(self.state.keys.read_point()));
+        if self.state.auth.auth_revision() != published.auth.load().auth_revision()
+            || self.state.auth.enabled() != published.auth.load().enabled()
+        {
+            published.auth.store(Arc::new(self.state.auth.clone()));
+        }
+        if self.state.alarms != **published.alarms.load() {
+            published.alarms.store(Arc::new(self.state.alarms.clone()));
+        }
+        published.live_hash.store(Arc::new((index, self.state.keys.live_hash())));
+        let lease_changes = self.state.leases.take_changes();
+        if !lease_changes.is_empty() {
+            let now = self.clock.now();
+            let mut expiry = published.expiry.lock();
+            for change in lease_changes {
+                expiry.follow_change(change, now);
+            }
+        }
+        published.applied.store(index, Ordering::Release);
+    }
+
+    /// Tells watchers and duties first: whoever is answered may look at what they did.
+    fn tell(&mut self, told: Told) {
+        if self.state.members != **self.published.members.load() {
+            self.published.members.store(Arc::new(self.state.members.clone()));
+        }
+        if !told.events.is_empty() {
+            drop(self.notices.send(Notice::Events(told.events.into())));
+        }
+        let mut tokens = Vec::new();
+        for effect in told.effects {
+            match effect {
+                Effect::DropTokens(_) | Effect::AssignToken { .. } => tokens.push(effect),
+                Effect::Compacted => {
+                    drop(self.notices.send(Notice::Compacted(self.state.keys.compacted())));
+                    drop(self.removal.send(RemovalCommand::Compacted(self.state.keys.compacted())));
+                }
+                Effect::RaiseNoSpace => drop(self.notices.send(Notice::NoSpace)),
+            }
+        }
+        if !tokens.is_empty() {
+            drop(self.notices.send(Notice::Tokens(tokens)));
+        }
+        for (kind, member) in told.conf_changes {
+            drop(self.node.send(Input::ConfChanged { kind, member }));
+        }
+        drop(self.node.send(Input::Applied(self.applied)));
+        self.waiters.answer(told.replies);
+    }
+
+    fn notify(&mut self) {
+        let applied = self.applied;
+        for (_, waiting) in self.pending_notifies.extract_if(.., |(index, _)| *index <= applied) {
+            for reply in waiting {
+                drop(reply.send(Ok(())));
+            }
+        }
+    }
+
+    fn leadership(&mut self, leads: bool) {
+        let now = self.clock.now();
+        let mut expiry = self.published.expiry.lock();
+        if leads {
+            expiry.promote(now, self.lease_extension);
+        } else {
+            expiry.demote();
+        }
+    }
+}
+
+impl Told {
+    fn take(&mut self, applied: Applied) {
+        let Applied { request_id, outcome, events, effects } = applied;
+        self.events.extend(events);
+        self.effects.extend(effects);
+        if request_id != 0 {
+            self.replies.push((request_id, outcome.map_err(refused::Refused::State)));
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The handle by which requests enter the pipeline.
+
+use crate::clock::Clock;
+use crate::node_task::Input;
+use crate::published::Published;
+use crate::waiters::{Reply, Waiters};
+use crate::{Refused, RequestIds};
+use apply::Answer;
+use auth::Identity;
+use bytes::Bytes;
+use membership::ConfChange;
+use mvcc::ReadPoint;
+use prost::Message as _;
+use proto::etcdserverpb::{InternalRaftRequest, RequestHeader};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+use storage::Store;
+use tokio::sync::oneshot;
+use types::{ClusterId, Fault, MemberId};
+
+/// Committed entries that may wait for apply before new requests are turned away: etcd's figure.
+const APPLY_GAP_MAX: u64 = 5000;
+/// Requests in flight before new ones are turned away. Together with the size of a request this bounds the memory of the pipeline.
+const IN_FLIGHT_MAX: usize = 20_000;
+
+/// A request that was let in; its outcome comes when it is applied.
+pub type Submitted = oneshot::Receiver<Result<Answer, Refused>>;
+
+/// The pipeline, as services see it. Shared by all of them.
+pub struct Engine {
+    pub(crate) member_id: MemberId,
+    pub(crate) cluster_id: ClusterId,
+    pub(crate) store: Arc<Store>,
+    pub(crate) published: Arc<Published>,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) ids: RequestIds,
+    pub(crate) node: Sender<Input>,
+    pub(crate) clock: Clock,
+    pub(crate) request_bytes_max: usize,
+    pub(crate) request_timeout: Duration,
+    pub(crate) on_fault: Arc<dyn Fn(Fault) + Send + Sync>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("member_id", &self.member_id).field("cluster_id", &self.cluster_id).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// This member.
+    pub fn member_id(&self) -> MemberId {
+        self.member_id
+    }
+
+    /// Its cluster.
+    pub fn cluster_id(&self) -> ClusterId {
+        self.cluster_id
+    }
+
+    /// The newest state.
+    pub fn published(&self) -> &Published {
+        &self.published
+    }
+
+    /// What the published state is read from.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// This process' time line.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// A fresh request id; also good as a lease id, once made positive.
+    pub fn next_id(&self) -> u64 {
+        self.ids.next()
+    }
+
+    /// How long a request may take on the server's side.
+    pub fn request_timeout(&self) -> Duration {
+        self.request_timeout
+    }
+
+    /// Stops the member because of `fault`: nothing may be answered any more.
+    pub fn fault(&self, fault: Fault) {
+        (self.on_fault)(fault);
+    }
+
+    /// Orders a request for `identity` and waits until it is applied.
+    pub async fn propose(&self, request: InternalRaftRequest, identity: &Identity) -> Reply {
+        let submitted = self.submit(request, identity)?;
+        self.outcome(submitted).await
+    }
+
+    /// Hands a request to the pipeline without waiting. A request that fails here was not proposed.
+    pub fn submit(&self, mut request: InternalRaftRequest, identity: &Identity) -> Result<Submitted, Refused> {
+        let id = self.ids.next();
+        request.header = Some(RequestHeader { id, username: identity.user.clone(), auth_revision: identity.auth_revision });
+        let data = Bytes::from(request.encode_to_vec());
+        if data.len() > self.request_bytes_max {
+            return Err(Refused::TooLarge);
+        }
+        self.admit()?;
+        let (reply, submitted) = oneshot::channel();
+        self.node.send(Input::Propose { id, data, reply }).map_err(|_| Refused::Stopped)?;
+        Ok(submitted)
+    }
+
+    /// Waits for a request that was let in, for as long as a request may take.
+    pub async fn outcome(&self, submitted: Submitted) -> Reply {
+        match tokio::time::timeout(self.request_timeout, submitted).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(_)) => Err(Refused::Stopped),
+            Err(_) if self.published.standing().leader == 0 => Err(Refused::NoLeader),
+            Err(_) => Err(Refused::TimedOut),
+        }
+    }
+
+    /// Orders a change of the members and waits, without limit, until it is applied or refused.
+    pub async fn change_members(&self, change: &ConfChange) -> Reply {
+        let id = self.ids.next();
+        let data = Bytes::from(change.to_raft(id).encode_to_vec());
+        let (reply, submitted) = oneshot::channel();
+        self.node.send(Input::ProposeConfChange { id, data, reply }).map_err(|_| Refused::Stopped)?;
+        submitted.await.unwrap_or(Err(Refused::Stopped))
+    }
+
+    /// Returns once the published state holds everything that was acknowledged before the call.
+    pub async fn barrier(&self) -> Result<(), Refused> {
+        // The leader of a group of one acknowledges only what is published, and nobody else can acknowledge anything.
+        if self.published.leads_alone.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let (reply, answered) = oneshot::channel();
+        self.node.send(Input::Barrier(reply)).map_err(|_| Refused::Stopped)?;
+        match tokio::time::timeout(self.request_timeout, answered).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Refused::Stopped),
+            Err(_) => Err(Refused::TimedOut),
+        }
+    }
+
+    /// Reads at the newest revision. `read` may be called again: when compaction passed the read point while it ran.
+    pub fn read<T>(&self, mut read: impl FnMut(&ReadPoint, &Store) -> Result<T, Fault>) -> Result<T, Fault> {
+        loop {
+            let point = self.published.read_point();
+            let result = read(&point, &self.store)?;
+            if self.published.read_point.load().compacted <= point.current {
+                return Ok(result);
+            }
+        }
+    }
+
+    fn admit(&self) -> Result<(), Refused> {
+        let standing = self.published.standing();
+        let gap = standing.commit.saturating_sub(standing.applied);
+        if gap > APPLY_GAP_MAX || self.waiters.len() > IN_FLIGHT_MAX {
+            return Err(Refused::TooManyRequests);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,30 @@
+//! The pipeline of one member: threads that run consensus, log and apply, and the handle that requests go in by.
+//!
+//! ```text
+//! propose ─▶ node thread ─(entries)─▶ log thread: one append, one sync for all that waits
+//!                ▲  │                      │
+//!                │  └─(committed)─▶ apply thread: one batch ─▶ published state ─▶ answers, events
+//!                └──── persisted, applied ─┘
+//! ```
+//! The threads exchange owned batches over queues. What is in flight is bounded where requests enter ([`Engine::propose`]): a full
+//! pipeline is told to the client as "too many requests". Any [`types::Fault`] ends the process through the owner's `on_fault`.
+
+mod apply_task;
+mod clock;
+mod engine;
+mod log_task;
+mod node_task;
+mod published;
+mod refused;
+mod removal_task;
+mod request_id;
+mod start;
+mod waiters;
+
+pub use apply_task::Notice;
+pub use clock::Clock;
+pub use engine::{Engine, Submitted};
+pub use published::{Published, Standing};
+pub use refused::Refused;
+pub use request_id::RequestIds;
+pub use start::{OpenError, Options, Running};

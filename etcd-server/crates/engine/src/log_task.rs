@@ -1,0 +1,68 @@
+//! The log thread: appends what waits, syncs once, reports.
+
+use crate::node_task::Input;
+use consensus::{Entry, EntryKind, HardState};
+use raftlog::{Log, Record};
+use std::sync::mpsc::{Receiver, Sender};
+use types::Fault;
+
+/// What the log thread is asked to do, in order.
+#[derive(Debug)]
+pub(crate) enum LogCommand {
+    /// Make these durable and report the number.
+    Persist { number: u64, entries: Vec<Entry>, hard_state: Option<HardState> },
+    /// Entries up to here are durable in the state and are not needed.
+    Truncate(u64),
+    /// Nothing follows.
+    Stop,
+}
+
+/// Numbers on disk; they never change.
+const KIND_NORMAL: u8 = 0;
+const KIND_CONF_CHANGE: u8 = 1;
+
+pub(crate) fn to_record(entry: Entry) -> Record {
+    let kind = match entry.kind {
+        EntryKind::Normal => KIND_NORMAL,
+        EntryKind::ConfChange => KIND_CONF_CHANGE,
+    };
+    Record { term: entry.term, index: entry.index, kind, data: entry.data }
+}
+
+pub(crate) fn from_record(record: Record) -> Result<Entry, Fault> {
+    let kind = match record.kind {
+        KIND_NORMAL => EntryKind::Normal,
+        KIND_CONF_CHANGE => EntryKind::ConfChange,
+        kind => return Err(Fault::corrupt(format_args!("raft log entry {}", record.index), format_args!("kind {kind} is unknown"))),
+    };
+    Ok(Entry { term: record.term, index: record.index, kind, data: record.data })
+}
+
+/// Runs until told to stop or until everybody else is gone.
+pub(crate) fn run(mut log: Log, commands: &Receiver<LogCommand>, node: &Sender<Input>) -> Result<(), Fault> {
+    while let Ok(first) = commands.recv() {
+        let mut persisted = None;
+        // Whatever came in while the last sync ran shares the next one.
+        for command in std::iter::once(first).chain(commands.try_iter()) {
+            match command {
+                LogCommand::Persist { number, entries, hard_state } => {
+                    let records: Vec<_> = entries.into_iter().map(to_record).collect();
+                    log.write(&records, hard_state.map(to_log))?;
+                    persisted = Some(number);
+                }
+                LogCommand::Truncate(index) => log.truncate_front(index)?,
+                LogCommand::Stop => return log.mark(),
+            }
+        }
+        if let Some(number) = persisted {
+            log.sync()?;
+            // The node thread outlives this one, unless the process is ending.
+            drop(node.send(Input::Persisted(number)));
+        }
+    }
+    log.mark()
+}
+
+fn to_log(hard_state: HardState) -> raftlog::HardState {
+    raftlog::HardState { term: hard_state.term, vote: hard_state.vote, commit: hard_state.commit }
+}

@@ -1,0 +1,26 @@
+//! Why a request got no answer from the state.
+
+use apply::Refusal;
+
+/// What the pipeline says instead of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The request was ordered, and the state says no.
+    #[error(transparent)]
+    State(#[from] Refusal),
+    /// The pipeline is full; nothing was proposed.
+    #[error("etcdserver: too many requests")]
+    TooManyRequests,
+    /// The encoded request is larger than allowed; nothing was proposed.
+    #[error("etcdserver: request is too large")]
+    TooLarge,
+    /// Nobody took the proposal within the time allowed.
+    #[error("context deadline exceeded")]
+    NoLeader,
+    /// The proposal was taken but not applied within the time allowed; it may still be.
+    #[error("etcdserver: request timed out")]
+    TimedOut,
+    /// The member is stopping.
+    #[error("etcdserver: server stopped")]
+    Stopped,
+}

@@ -1,0 +1,105 @@
+//! The housekeeping thread: removes history that compaction made superfluous, flushes the state, and lets the log forget what is flushed.
+//!
+//! It works in small paced steps beside apply and never holds anything that apply or a reader waits for.
+
+use crate::log_task::LogCommand;
+use crate::published::Published;
+use mvcc::compaction::Removal;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+use storage::Store;
+use types::Fault;
+
+/// What the housekeeping thread is told.
+#[derive(Debug)]
+pub(crate) enum RemovalCommand {
+    /// History up to here became superfluous.
+    Compacted(i64),
+    /// Nothing follows.
+    Stop,
+}
+
+/// Bytes of revisions written since the last flush after which the next one is due. Less than the memtables hold, so that flushes
+/// happen when we know the applied index that they make durable.
+const FLUSH_BYTES: u64 = 24 << 20;
+/// Time after which whatever was applied is flushed, so that the log does not grow for ever on a quiet member.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
+/// How often flushing is thought about.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+pub(crate) struct RemovalTask {
+    pub(crate) store: Arc<Store>,
+    pub(crate) published: Arc<Published>,
+    pub(crate) commands: Receiver<RemovalCommand>,
+    pub(crate) log: Sender<LogCommand>,
+    /// Revisions looked at in one step.
+    pub(crate) step_revisions: usize,
+    /// Pause between two steps.
+    pub(crate) step_interval: Duration,
+    /// Entries that the log keeps behind the flushed index, for followers that are behind.
+    pub(crate) log_entries_kept: u64,
+}
+
+struct Flushed {
+    at: Instant,
+    written_bytes: u64,
+    applied: u64,
+}
+
+impl RemovalTask {
+    /// Runs until told to stop.
+    pub(crate) fn run(self) -> Result<(), Fault> {
+        let mut removal = Removal::due(&*self.store, self.published.read_point().compacted)?;
+        let applied = self.published.applied.load(Ordering::Acquire);
+        let mut flushed = Flushed { at: Instant::now(), written_bytes: self.published.written_bytes.load(Ordering::Relaxed), applied };
+        loop {
+            let wait = if removal.is_some() { self.step_interval } else { LOOK_INTERVAL };
+            match self.commands.recv_timeout(wait) {
+                Ok(RemovalCommand::Compacted(revision)) => {
+                    if removal.is_none() {
+                        removal = Removal::due(&*self.store, revision)?;
+                    }
+                }
+                Ok(RemovalCommand::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Some(step) = &mut removal
+                && self.step(step)?
+            {
+                // Another compaction may have come while this one was under way.
+                removal = Removal::due(&*self.store, self.published.read_point().compacted)?;
+            }
+            self.flush_if_due(&mut flushed)?;
+        }
+    }
+
+    fn step(&self, removal: &mut Removal) -> Result<bool, Fault> {
+        let mut batch = self.store.batch();
+        let done = removal.step(&*self.store, self.step_revisions, &mut batch)?;
+        self.store.write(batch)?;
+        self.published.freed_bytes.store(removal.freed_bytes(), Ordering::Relaxed);
+        if done {
+            self.published.removed.store(removal.target(), Ordering::Release);
+            tracing::info!(compact_revision = removal.target(), "finished scheduled compaction");
+        }
+        Ok(done)
+    }
+
+    fn flush_if_due(&self, flushed: &mut Flushed) -> Result<(), Fault> {
+        let applied = self.published.applied.load(Ordering::Acquire);
+        let written_bytes = self.published.written_bytes.load(Ordering::Relaxed);
+        let by_bytes = written_bytes.saturating_sub(flushed.written_bytes) >= FLUSH_BYTES;
+        let by_time = applied > flushed.applied && flushed.at.elapsed() >= FLUSH_INTERVAL;
+        if !by_bytes && !by_time {
+            return Ok(());
+        }
+        self.store.background_errors()?;
+        self.store.flush()?;
+        // What was applied before the flush began is in it, index and state together.
+        drop(self.log.send(LogCommand::Truncate(applied.saturating_sub(self.log_entries_kept))));
+        *flushed = Flushed { at: Instant::now(), written_bytes, applied };
+        Ok(())
+    }
+}
