@@ -147,7 +147,7 @@ where
     fn upgrade(self, peer: Peer, mut request: Request<Body>, decoded: &str, upgrades: &Upgrades) -> Response<Body> {
         let (response, handshake) = match websocket::accept(&mut request) {
             Ok(accepted) => accepted,
-            Err(refusal) => return refusal,
+            Err(refusal) => return *refusal,
         };
         let (path, message_bytes_max) = (decoded.to_owned(), self.limits().message_bytes_max);
         upgrades.put(async move {

@@ -33,7 +33,7 @@ fn has_token(headers: &HeaderMap, name: &http::HeaderName, token: &str) -> bool 
 }
 
 /// Checks the handshake: the answer that switches protocols, and what to do once it is sent.
-pub(crate) fn accept(request: &mut Request<Body>) -> Result<(Response<Body>, Handshake), Response<Body>> {
+pub(crate) fn accept(request: &mut Request<Body>) -> Result<(Response<Body>, Handshake), Box<Response<Body>>> {
     if request.method() != Method::GET {
         return Err(refuse(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n"));
     }
@@ -59,10 +59,10 @@ pub(crate) fn accept(request: &mut Request<Body>) -> Result<(Response<Body>, Han
     Ok((response, Handshake { on_upgrade, headers: call_headers(request.headers(), token.as_deref()) }))
 }
 
-fn refuse(status: StatusCode, words: &'static str) -> Response<Body> {
+fn refuse(status: StatusCode, words: &'static str) -> Box<Response<Body>> {
     let mut response = text(status, words);
     response.headers_mut().insert(SEC_WEBSOCKET_VERSION, VERSION);
-    response
+    Box::new(response)
 }
 
 /// Headers of the POST that the socket stands for. A token among the subprotocols is there for browsers, which cannot set headers.
