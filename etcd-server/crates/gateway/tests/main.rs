@@ -5,6 +5,7 @@
 mod client;
 mod limits;
 mod plain;
+mod real_etcd;
 mod recorded;
 mod service;
 mod streams;
