@@ -1,0 +1,34 @@
+//! What one connection may cost.
+
+use std::time::Duration;
+
+/// Bounds of one HTTP connection. A client that exceeds one is answered (413, 408, 431) or disconnected; it never makes the server grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// From accepting the connection to the end of its first request's headers; then the connection is closed.
+    pub header_timeout: Duration,
+    /// Between requests, including the headers of the next one. etcd's ReadHeaderTimeout is as long, and there it is the only bound.
+    pub idle_timeout: Duration,
+    /// From the first byte of a JSON request message to its last; a stream may be idle between messages for as long as it likes.
+    pub body_timeout: Duration,
+    /// Bytes of request line and headers together; more is answered with 431.
+    pub header_bytes_max: usize,
+    /// Bytes of one JSON request message; more is answered with 413.
+    pub message_bytes_max: usize,
+}
+
+/// What a request may weigh beyond `--max-request-bytes` in its envelope, in bytes (etcd's grpcOverheadBytes).
+const OVERHEAD_BYTES: usize = 512 * 1024;
+
+impl Limits {
+    /// The limits that go with `--max-request-bytes`.
+    pub fn for_request_bytes(request_bytes_max: usize) -> Limits {
+        Limits {
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(300),
+            body_timeout: Duration::from_secs(30),
+            header_bytes_max: 64 * 1024,
+            message_bytes_max: request_bytes_max.saturating_add(OVERHEAD_BYTES),
+        }
+    }
+}
