@@ -1,0 +1,8 @@
+//! The crate from outside: what a command line, variables or a file lead to.
+
+mod accepted;
+mod golden;
+mod refused;
+mod support;
+mod table;
+mod unsupported;
