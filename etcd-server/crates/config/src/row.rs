@@ -24,10 +24,13 @@ pub struct Row {
 /// How a setting's text is read. Go's rules for numbers, booleans and durations apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// Any text.
     Text,
+    /// As a flag it needs no value.
     Bool,
     /// Unsigned with the given number of bits, 32 or 64. etcd words the errors of the 32-bit kind differently.
     Unsigned(u32),
+    /// Signed with 64 bits.
     Signed,
     /// `1h30m`; in a file an integer count of nanoseconds.
     Duration,

@@ -22,11 +22,12 @@ pub fn sample_file() -> String {
             text.push_str(&format!("\n# {}\n", section.title()));
             heading = Some(section);
         }
-        text.push_str(&format!("\n{}# {}\n", "  ".repeat(last), row.help));
         let shared = path[..last].iter().zip(&written).take_while(|(key, above)| key == above).count();
+        text.push('\n');
         for (depth, key) in path[..last].iter().enumerate().skip(shared) {
             text.push_str(&format!("{}{key}:\n", "  ".repeat(depth)));
         }
+        text.push_str(&format!("{}# {}\n", "  ".repeat(last), row.help));
         text.push_str(&format!("{}# {}: {}\n", "  ".repeat(last), path[last], default_of(row)));
         written = path[..last].to_vec();
     }

@@ -3,6 +3,7 @@
 mod accepted;
 mod golden;
 mod refused;
+mod robust;
 mod support;
 mod table;
 mod unsupported;
