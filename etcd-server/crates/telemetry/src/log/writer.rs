@@ -17,6 +17,8 @@ use crate::log::line::Line;
 /// Lines that may wait. Filled by every thread that logs; when full, lines are dropped and counted.
 pub(crate) const QUEUE_LINES_MAX: usize = 8_192;
 
+const LINES_BETWEEN_REPORTS: u32 = 10_000;
+
 enum Message {
     Line(Box<Line>, SystemTime),
     Stop,
@@ -27,6 +29,8 @@ enum Message {
 pub(crate) struct Queue {
     sender: SyncSender<Message>,
     dropped: Arc<AtomicU64>,
+    /// Lines put and not yet written. Counted up before a line is put, so that it never falls below zero.
+    length: Arc<AtomicU64>,
 }
 
 /// The thread behind the queue.
@@ -45,9 +49,11 @@ impl std::fmt::Debug for Message {
 impl Queue {
     /// Leaves a line; never waits.
     pub(crate) fn put(&self, line: Line, time: SystemTime) {
+        self.length.fetch_add(1, Ordering::Relaxed);
         match self.sender.try_send(Message::Line(Box::new(line), time)) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.length.fetch_sub(1, Ordering::Relaxed);
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -62,12 +68,10 @@ impl Queue {
 impl Writer {
     pub(crate) fn start(destination: Destination, format: LogFormat, lines_max: usize) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(lines_max);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&dropped);
-        let thread = std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || {
-            Output { destination, format, dropped: count, reported: 0 }.run(&receiver);
-        })?;
-        Ok(Self { queue: Queue { sender, dropped }, thread: Some(thread) })
+        let (dropped, length) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let output = Output { destination, format, dropped: Arc::clone(&dropped), reported: 0, queue_length: Arc::clone(&length) };
+        let thread = std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || output.run(&receiver))?;
+        Ok(Self { queue: Queue { sender, dropped, length }, thread: Some(thread) })
     }
 
     pub(crate) fn queue(&self) -> &Queue {
@@ -92,32 +96,35 @@ struct Output {
     dropped: Arc<AtomicU64>,
     /// Drops that were already reported.
     reported: u64,
+    /// The queue's own count.
+    queue_length: Arc<AtomicU64>,
 }
 
 impl Output {
     fn run(mut self, receiver: &Receiver<Message>) {
+        let mut since_report = 0;
         while let Ok(message) = receiver.recv() {
-            match message {
-                Message::Line(line, time) => {
-                    self.write(&line, time);
-                    self.report_dropped(time);
-                }
-                Message::Stop => return,
+            let Message::Line(line, time) = message else { return };
+            if !self.write(&line, time) {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            since_report += 1;
+            // Told when a flood ends; during a long one now and then, so that the telling does not add to it.
+            if self.queue_length.fetch_sub(1, Ordering::Relaxed) <= 1 || since_report >= LINES_BETWEEN_REPORTS {
+                since_report = 0;
+                self.report_dropped(time);
             }
         }
     }
 
-    /// Every output gets the line, even when another fails. A line that reached no output counts as dropped.
-    fn write(&mut self, line: &Line, time: SystemTime) {
-        let reached = match &mut self.destination {
+    /// Every output gets the line, even when another fails. `false` when it reached none.
+    fn write(&mut self, line: &Line, time: SystemTime) -> bool {
+        match &mut self.destination {
             Destination::Journal(journal) => journal.send(&entry(line)).is_ok(),
             Destination::Lines(outputs) => {
                 let bytes = encode(line, time, self.format);
                 outputs.iter_mut().filter_map(|output| output.write(&bytes).ok()).count() > 0
             }
-        };
-        if !reached {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -125,8 +132,10 @@ impl Output {
         let dropped = self.dropped.load(Ordering::Relaxed);
         if dropped > self.reported {
             let fields = vec![("lines".to_owned(), (dropped - self.reported).into()), ("lines-in-all".to_owned(), dropped.into())];
-            self.reported = dropped;
-            self.write(&Line::about_log("dropped log lines", fields), time);
+            // When even this reaches no output, it is said again with the next drops.
+            if self.write(&Line::about_log("dropped log lines", fields), time) {
+                self.reported = dropped;
+            }
         }
     }
 }
@@ -163,7 +172,7 @@ mod tests {
     #[test]
     fn a_full_queue_drops_counts_and_reports() {
         let (sender, receiver) = sync_channel(2);
-        let queue = Queue { sender, dropped: Arc::default() };
+        let queue = Queue { sender, dropped: Arc::default(), length: Arc::default() };
         for n in 0..5 {
             queue.put(line(&n.to_string()), UNIX_EPOCH);
         }
@@ -171,12 +180,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let destination = Destination::Lines(vec![LineOutput::File(open_append(&path).unwrap())]);
-        let output = Output { destination, format: LogFormat::Console, dropped: Arc::clone(&queue.dropped), reported: 0 };
+        let output = Output {
+            destination,
+            format: LogFormat::Console,
+            dropped: Arc::clone(&queue.dropped),
+            reported: 0,
+            queue_length: Arc::clone(&queue.length),
+        };
         drop(queue);
         output.run(&receiver);
         let text = fs::read_to_string(&path).unwrap();
         let messages: Vec<_> = text.lines().map(|line| line.split('\t').nth(3).unwrap()).collect();
-        assert_eq!(messages, ["0", "dropped log lines", "1"]);
+        assert_eq!(messages, ["0", "1", "dropped log lines"]);
         assert!(text.contains(r#"{"lines": 3, "lines-in-all": 3}"#), "{text}");
     }
 
@@ -187,6 +202,6 @@ mod tests {
         let queue = writer.queue().clone();
         queue.put(line("x"), UNIX_EPOCH);
         drop(writer);
-        assert!(queue.dropped() >= 1);
+        assert_eq!(queue.dropped(), 1);
     }
 }
