@@ -24,7 +24,7 @@ pub enum Problem {
     NotText(String),
 
     // Where values come from.
-    #[error("'{0}' is not a valid flag")]
+    #[error("{0:?} is not a valid flag")]
     Stray(String),
     #[error("subcommand {0:?} is not part of this daemon (it has gateway and grpc-proxy in no form)")]
     Subcommand(String),

@@ -27,11 +27,11 @@ fn command_lines_that_cannot_be_read() {
         ("---x", 2, "bad flag syntax: ---x"),
         ("-=x", 2, "bad flag syntax: -=x"),
         ("--name", 2, "flag needs an argument: -name"),
-        ("foo", 1, "'foo' is not a valid flag"),
-        ("-", 1, "'-' is not a valid flag"),
-        ("-- --heartbeat-interval=0", 1, "'--heartbeat-interval=0' is not a valid flag"),
-        ("--pre-vote false", 1, "'false' is not a valid flag"),
-        ("--version x", 1, "'x' is not a valid flag"),
+        ("foo", 1, r#""foo" is not a valid flag"#),
+        ("-", 1, r#""-" is not a valid flag"#),
+        ("-- --heartbeat-interval=0", 1, r#""--heartbeat-interval=0" is not a valid flag"#),
+        ("--pre-vote false", 1, r#""false" is not a valid flag"#),
+        ("--version x", 1, r#""x" is not a valid flag"#),
     ]);
 }
 
