@@ -1,1 +1,49 @@
-//! Every setting from one table: flags, environment, YAML.
+//! Every setting of the daemon from one table: flags, environment, YAML.
+//!
+//! Three stages: [`Given`] (what each source said) → [`Merged`] (precedence applied) → [`Settings`] (checked, typed).
+//! Only `Settings` is meant to travel further, and each part of the daemon takes the piece it needs.
+//! Everything is checked here, before a port or a file is opened. [`read`] is the one place that touches the
+//! process, its files or the network; all else is a function of its arguments. Nothing is logged: what an operator
+//! should hear comes back as a list of [`Warning`]s.
+#![forbid(unsafe_code)]
+
+mod command_line;
+mod environment;
+mod feature_gate;
+mod file;
+mod given;
+mod go_duration;
+mod go_number;
+mod help;
+mod initial_cluster;
+mod load;
+mod merged;
+mod nearest;
+mod problem;
+mod read;
+mod row;
+mod sample;
+mod settings;
+mod table;
+mod url;
+mod value;
+mod version;
+mod warning;
+
+pub use command_line::redacted;
+pub use feature_gate::{FeatureGates, Gate, GateStage};
+pub use given::{Assignment, Given, Source};
+pub use help::help_text;
+pub use initial_cluster::InitialCluster;
+pub use load::{Loaded, Start, Surroundings, load};
+pub use merged::Merged;
+pub use problem::Problem;
+pub use read::read;
+pub use row::{Kind, Meaning, Row, Section, Yaml};
+pub use sample::sample_file;
+pub use settings::*;
+pub use table::{Removed, ignored, removed, row, rows};
+pub use url::{Endpoint, Scheme, Url, UrlError};
+pub use value::Value;
+pub use version::{ETCD_VERSION, version_text};
+pub use warning::Warning;

@@ -1,1 +1,3 @@
 //! Metrics under etcd's names and logs in etcd's shape.
+
+pub mod log;

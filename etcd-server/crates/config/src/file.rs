@@ -1,0 +1,127 @@
+//! Settings from the configuration file: YAML, and JSON as a part of it.
+//!
+//! Keys match in any case, as in etcd. Unknown keys are only warned about, since etcd ignores them and files that
+//! people have hold keys of older releases; a key given twice is refused, since nobody can say which one is meant.
+
+use std::path::Path;
+
+use serde_norway::Value as Node;
+
+use crate::given::Assignment;
+use crate::nearest::nearest;
+use crate::problem::Problem;
+use crate::row::{Kind, Row};
+use crate::table::{removed, rows};
+use crate::value::ValueError;
+use crate::warning::Warning;
+
+/// Reads the text of a file; `path` is for messages.
+pub(crate) fn parse(path: &Path, text: &str) -> Result<(Vec<Assignment>, Vec<Warning>), Problem> {
+    let syntax = |reason: String| Problem::FileSyntax { path: path.to_owned(), reason };
+    let root: Node = serde_norway::from_str(text).map_err(|error| syntax(format!("error converting YAML to JSON: {error}")))?;
+    let mut found = Found { keys: Vec::new(), assignments: Vec::new(), warnings: Vec::new() };
+    match root {
+        Node::Null => {}
+        Node::Mapping(_) => found.walk(&root)?,
+        Node::Bool(_) | Node::Number(_) | Node::String(_) | Node::Sequence(_) | Node::Tagged(_) => {
+            return Err(syntax(format!("the file must be a mapping of settings, not {}", shape_of(&root))));
+        }
+    }
+    Ok((found.assignments, found.warnings))
+}
+
+/// What the walk has met so far, and the keys that lead to where it is.
+struct Found {
+    keys: Vec<String>,
+    assignments: Vec<Assignment>,
+    warnings: Vec<Warning>,
+}
+
+impl Found {
+    /// Takes in one mapping. Its depth is bounded by the table's paths: only known sections are entered.
+    fn walk(&mut self, mapping: &Node) -> Result<(), Problem> {
+        let Node::Mapping(mapping) = mapping else { return Err(Problem::FileSection(self.keys.join("."))) };
+        let mut seen: Vec<String> = Vec::new();
+        for (key, node) in mapping {
+            let key = key.as_str().map_or_else(|| shape_of(key).to_owned(), str::to_ascii_lowercase);
+            if seen.contains(&key) {
+                return Err(Problem::FileValue { setting: self.path_to(&key), reason: "given twice".to_owned() });
+            }
+            seen.push(key.clone());
+            self.keys.push(key);
+            self.take(node)?;
+            self.keys.pop();
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, node: &Node) -> Result<(), Problem> {
+        let path = self.keys.join(".");
+        if let Some(row) = row_at(&self.keys) {
+            if let Some(assignment) = assignment(row, &path, node)? {
+                self.assignments.push(assignment);
+            }
+            return Ok(());
+        }
+        if is_section(&self.keys) {
+            return if node.is_null() { Ok(()) } else { self.walk(node) };
+        }
+        if !node.is_null() {
+            self.warnings.push(Warning::new(path.clone(), unknown_key(&path, &self.keys)));
+        }
+        Ok(())
+    }
+
+    fn path_to(&self, key: &str) -> String {
+        self.keys.iter().map(String::as_str).chain([key]).collect::<Vec<_>>().join(".")
+    }
+}
+
+fn row_at(keys: &[String]) -> Option<&'static Row> {
+    rows().map(|(_, row)| row).find(|row| row.yaml_path() == keys)
+}
+
+fn is_section(keys: &[String]) -> bool {
+    rows().any(|(_, row)| row.yaml_path().len() > keys.len() && row.yaml_path().iter().zip(keys).all(|(known, key)| known == key))
+}
+
+/// The value of a node; `None` when it leaves the default in place.
+fn assignment(row: &'static Row, path: &str, node: &Node) -> Result<Option<Assignment>, Problem> {
+    if node.is_null() || (keeps_default_when_empty(row) && node.as_str() == Some("")) {
+        return Ok(None);
+    }
+    let shape = || Problem::FileShape { setting: path.to_owned(), found: shape_of(node).to_owned(), wanted: row.kind.shape() };
+    let value = row.kind.read_node(node).ok_or_else(shape)?;
+    let value = value.map_err(|reason: ValueError| Problem::FileValue { setting: path.to_owned(), reason: reason.to_string() })?;
+    Ok(Some(Assignment { row, value }))
+}
+
+fn keeps_default_when_empty(row: &Row) -> bool {
+    matches!(row.kind, Kind::Urls | Kind::Origins | Kind::CommaList | Kind::Gates | Kind::Choice(_))
+}
+
+fn unknown_key(path: &str, keys: &[String]) -> String {
+    let mut text = "unknown key in the configuration file, ignored".to_owned();
+    let name = keys.last().map_or("", String::as_str);
+    if let Some(removed) = removed(name).filter(|_| keys.len() == 1) {
+        text.push_str(&format!(" (removed in etcd {})", removed.since));
+    } else {
+        let known: Vec<String> = rows().map(|(_, row)| row.yaml_path().join(".")).filter(|path| !path.is_empty()).collect();
+        if let Some(known) = nearest(path, known.iter().map(String::as_str)) {
+            text.push_str(&format!(" (did you mean {known}?)"));
+        }
+    }
+    text
+}
+
+fn shape_of(node: &Node) -> &'static str {
+    match node {
+        Node::Null => "null",
+        Node::Bool(_) => "bool",
+        Node::Number(_) => "number",
+        Node::String(_) => "string",
+        Node::Sequence(_) => "array",
+        Node::Mapping(_) => "object",
+        Node::Tagged(_) => "tagged value",
+    }
+}

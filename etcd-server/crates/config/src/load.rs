@@ -1,0 +1,107 @@
+//! From what the process was given to what the daemon should do: the stages in a row.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use crate::given::Given;
+use crate::help::help_text;
+use crate::merged::Merged;
+use crate::problem::Problem;
+use crate::row::Meaning;
+use crate::settings::Settings;
+use crate::table::rows;
+use crate::value::Value;
+use crate::version::version_text;
+use crate::warning::Warning;
+use crate::{command_line, environment, file};
+
+/// What the machine must be asked for, and only when it matters.
+pub trait Surroundings {
+    /// The configuration file's text, or why it cannot be read, in the system's words.
+    fn read_file(&self, path: &Path) -> Result<String, String>;
+    /// The address by which this machine reaches the rest of the world, if it has one.
+    fn default_host(&self) -> Option<IpAddr>;
+}
+
+/// What the command line asked for.
+#[derive(Debug)]
+pub enum Start {
+    Serve(Box<Loaded>),
+    /// Print this text and exit with 0.
+    Print(String),
+}
+
+/// Checked settings and what to tell the operator about them.
+#[derive(Debug)]
+pub struct Loaded {
+    pub settings: Settings,
+    /// To be logged once each, at warn.
+    pub warnings: Vec<Warning>,
+    /// Variables that were used, for the line `recognized and used environment variable`.
+    pub variables: Vec<String>,
+    /// The file the settings come from, for the line `loaded server configuration, …`.
+    pub file: Option<PathBuf>,
+}
+
+/// Reads, merges and checks. `words` are the arguments after the program's name.
+pub fn load(words: &[String], variables: &[(String, String)], surroundings: &dyn Surroundings) -> Result<Start, Problem> {
+    if let Some(word) = words.first().filter(|word| matches!(word.as_str(), "gateway" | "grpc-proxy")) {
+        return Err(Problem::Subcommand(word.clone()));
+    }
+    let line = command_line::parse(words)?;
+    if line.help {
+        return Ok(Start::Print(help_text()));
+    }
+    if line.flags.iter().any(|flag| flag.row.name == "version" && flag.value == Value::Bool(true)) {
+        return Ok(Start::Print(version_text()));
+    }
+    let mut warnings = line.warnings;
+    let mut given = Given { flags: line.flags, ..Given::default() };
+    match config_file(&given, variables) {
+        Some(path) => {
+            let text = surroundings.read_file(&path).map_err(|reason| Problem::File { path: path.clone(), reason })?;
+            let (assignments, more) = file::parse(&path, &text)?;
+            warnings.extend(more);
+            warnings.extend(ignored_beside_file(&given, variables));
+            given = Given { file: assignments, file_path: Some(path), ..Given::default() };
+        }
+        None => {
+            let (assignments, more) = environment::parse(variables, &given.flags)?;
+            warnings.extend(more);
+            given.variables = assignments;
+        }
+    }
+    let merged = Merged::of(&given);
+    warnings.extend(without_effect(&merged));
+    let settings = Settings::from_merged(&merged, surroundings, &mut warnings)?;
+    let variables = given.variables.iter().map(|assignment| assignment.row.variable()).collect();
+    Ok(Start::Serve(Box::new(Loaded { settings, warnings, variables, file: given.file_path })))
+}
+
+fn config_file(given: &Given, variables: &[(String, String)]) -> Option<PathBuf> {
+    let flag = given.flags.iter().rev().find(|flag| flag.row.name == "config-file");
+    let flag = flag.and_then(|flag| if let Value::Text(path) = &flag.value { Some(PathBuf::from(path)) } else { None });
+    let flag = flag.filter(|path| !path.as_os_str().is_empty());
+    let variable = || variables.iter().find(|(name, path)| name == "ETCD_CONFIG_FILE" && !path.is_empty());
+    flag.or_else(|| variable().map(|(_, path)| PathBuf::from(path)))
+}
+
+/// With a file, flags and variables count for nothing; an operator who wrote some should hear which.
+fn ignored_beside_file(given: &Given, variables: &[(String, String)]) -> Vec<Warning> {
+    let flags = given.flags.iter().filter(|flag| flag.row.name != "config-file").map(|flag| format!("--{}", flag.row.name));
+    let known = |name: &str| name != "ETCD_CONFIG_FILE" && rows().any(|(_, row)| row.variable() == name);
+    let variables = variables.iter().filter(|(name, text)| !text.is_empty() && known(name)).map(|(name, _)| name.clone());
+    flags.chain(variables).map(|setting| Warning::new(setting, "ignored, since a configuration file is given")).collect()
+}
+
+/// One warning for each setting that was given and does nothing here.
+fn without_effect(merged: &Merged) -> Vec<Warning> {
+    rows()
+        .filter_map(|(_, row)| match row.meaning {
+            Meaning::NoEffect(why) if merged.is_given(row.name) => {
+                Some(Warning::new(format!("--{}", row.name), format!("accepted, but has no effect here: {why}")))
+            }
+            Meaning::NoEffect(_) | Meaning::Used => None,
+        })
+        .collect()
+}

@@ -1,0 +1,42 @@
+//! The shell: the process's arguments, variables and configuration file. Everything else in this crate is pure.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::net::{IpAddr, UdpSocket};
+use std::path::Path;
+
+use crate::load::{Start, Surroundings, load};
+use crate::problem::Problem;
+
+/// No configuration is larger; a larger file is the wrong file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+struct Machine;
+
+/// Reads and checks what this process was started with.
+pub fn read() -> Result<Start, Problem> {
+    let text = |word: OsString| word.into_string().map_err(|word| Problem::NotText(word.to_string_lossy().into_owned()));
+    let words = std::env::args_os().skip(1).map(text).collect::<Result<Vec<_>, _>>()?;
+    // A variable that is not text cannot be one of ours.
+    let variables: Vec<_> =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    load(&words, &variables, &Machine)
+}
+
+impl Surroundings for Machine {
+    fn read_file(&self, path: &Path) -> Result<String, String> {
+        let reason = |error: std::io::Error| error.to_string();
+        let file = std::fs::File::open(path).map_err(reason)?;
+        let mut text = String::new();
+        file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(reason)?;
+        if text.len() as u64 > FILE_BYTES_MAX { Err("larger than 1 MiB, which no configuration is".to_owned()) } else { Ok(text) }
+    }
+
+    /// Connecting a UDP socket sends nothing, but makes the system choose the address that the default route has.
+    fn default_host(&self) -> Option<IpAddr> {
+        let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
+        // An address reserved for documentation: routed like any far one.
+        socket.connect(("192.0.2.1", 9)).ok()?;
+        socket.local_addr().ok().map(|address| address.ip()).filter(|host| !host.is_unspecified() && !host.is_loopback())
+    }
+}

@@ -1,0 +1,102 @@
+//! This member alone: its name, its folders and its limits.
+
+use std::path::PathBuf;
+
+use crate::merged::Merged;
+use crate::settings::cluster::path;
+use crate::warning::Warning;
+
+const GIB: u64 = 1 << 30;
+const QUOTA_DEFAULT: u64 = 2 * GIB;
+const QUOTA_SUGGESTED_MAX: u64 = 8 * GIB;
+const REQUEST_BYTES_SUGGESTED_MAX: u64 = 10 << 20;
+const SNAPSHOT_COUNT_DEFAULT: u64 = 10_000;
+
+/// Who this member is and where its data is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberSettings {
+    pub name: String,
+    /// Never empty. Not opened, and not known to exist.
+    pub data_dir: PathBuf,
+    /// A folder of its own for the raft log; `None` keeps it inside `data_dir`.
+    pub raft_log_dir: Option<PathBuf>,
+    /// Answer before the disk has the data. A crash of the machine loses acknowledged writes.
+    pub unsafe_no_fsync: bool,
+}
+
+/// What one request or cluster may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitSettings {
+    pub txn_ops_max: u64,
+    pub request_bytes_max: u64,
+    pub learners_max: u64,
+}
+
+/// Bytes of data at which writes are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quota {
+    Off,
+    Bytes(u64),
+}
+
+/// How much of the raft log is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotSettings {
+    /// Applied entries after which the state is made durable; above zero.
+    pub entries_between: u64,
+    /// Entries kept for slow followers.
+    pub catchup_entries: u64,
+}
+
+impl MemberSettings {
+    pub(super) fn from_merged(merged: &Merged, warnings: &mut Vec<Warning>) -> Self {
+        let name = merged.text("name").to_owned();
+        if name == "default" {
+            warnings.push(Warning::new("--name", "it's recommended to use an explicit name instead of \"default\""));
+        }
+        let data_dir = path(merged, "data-dir").unwrap_or_else(|| {
+            let chosen = format!("{name}.etcd");
+            warnings.push(Warning::new("--data-dir", format!("'data-dir' was empty; using default {chosen}")));
+            PathBuf::from(chosen)
+        });
+        let unsafe_no_fsync = merged.bool("unsafe-no-fsync");
+        if unsafe_no_fsync {
+            warnings.push(Warning::new("--unsafe-no-fsync", "acknowledged writes are lost when the machine crashes"));
+        }
+        Self { name, data_dir, raft_log_dir: path(merged, "wal-dir"), unsafe_no_fsync }
+    }
+}
+
+impl LimitSettings {
+    pub(super) fn from_merged(merged: &Merged, warnings: &mut Vec<Warning>) -> Self {
+        let request_bytes_max = merged.unsigned("max-request-bytes");
+        if request_bytes_max > REQUEST_BYTES_SUGGESTED_MAX {
+            warnings.push(Warning::new("--max-request-bytes", "exceeded recommended request limit of 10 MiB"));
+        }
+        Self {
+            txn_ops_max: merged.unsigned("max-txn-ops"),
+            request_bytes_max,
+            learners_max: u64::try_from(merged.signed("max-learners")).unwrap_or(0),
+        }
+    }
+}
+
+impl Quota {
+    pub(super) fn from_merged(merged: &Merged, warnings: &mut Vec<Warning>) -> Self {
+        let Ok(bytes) = u64::try_from(merged.signed("quota-backend-bytes")) else { return Self::Off };
+        if bytes > QUOTA_SUGGESTED_MAX {
+            warnings.push(Warning::new("--quota-backend-bytes", "quota exceeds the maximum of 8 GiB that etcd recommends"));
+        }
+        Self::Bytes(if bytes == 0 { QUOTA_DEFAULT } else { bytes })
+    }
+}
+
+impl SnapshotSettings {
+    pub(super) fn from_merged(merged: &Merged) -> Self {
+        let given = merged.unsigned("snapshot-count");
+        Self {
+            entries_between: if given == 0 { SNAPSHOT_COUNT_DEFAULT } else { given },
+            catchup_entries: merged.unsigned("snapshot-catchup-entries"),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Elections, checks, notices and what is reported as slow.
+
+use std::time::Duration;
+
+use crate::feature_gate::{FeatureGates, Gate};
+use crate::go_duration;
+use crate::merged::Merged;
+use crate::problem::Problem;
+use crate::settings::{duration, positive};
+use crate::warning::Warning;
+
+const ELECTION_MILLISECONDS_MAX: u64 = 50_000;
+const PEER_TIMEOUT_MIN: Duration = Duration::from_secs(5);
+const PROGRESS_DEFAULT: Duration = Duration::from_secs(600);
+const PROGRESS_MIN: Duration = Duration::from_millis(100);
+const SLOW_REQUEST_DEFAULT: Duration = Duration::from_millis(300);
+
+/// Raft's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ElectionSettings {
+    /// One tick; above zero.
+    pub heartbeat: Duration,
+    /// At least five heartbeats, at most 50 s.
+    pub timeout: Duration,
+    pub pre_vote: bool,
+    /// Shorten the first timeout after a start.
+    pub initial_tick_advance: bool,
+}
+
+impl ElectionSettings {
+    pub(super) fn from_merged(merged: &Merged) -> Result<Self, Problem> {
+        let (heartbeat, election) = (merged.unsigned("heartbeat-interval"), merged.unsigned("election-timeout"));
+        if heartbeat == 0 {
+            return Err(Problem::ZeroMilliseconds { flag: "heartbeat-interval", milliseconds: heartbeat });
+        }
+        if election == 0 {
+            return Err(Problem::ZeroMilliseconds { flag: "election-timeout", milliseconds: election });
+        }
+        if heartbeat.saturating_mul(5) > election {
+            return Err(Problem::ElectionTooShort { election, heartbeat });
+        }
+        if election > ELECTION_MILLISECONDS_MAX {
+            return Err(Problem::ElectionTooLong(election));
+        }
+        Ok(Self {
+            heartbeat: Duration::from_millis(heartbeat),
+            timeout: Duration::from_millis(election),
+            pre_vote: merged.bool("pre-vote"),
+            initial_tick_advance: merged.bool("initial-election-tick-advance"),
+        })
+    }
+
+    /// Heartbeats in an election timeout, rounded down; at least five.
+    #[must_use]
+    pub fn timeout_ticks(&self) -> u64 {
+        // Both are whole milliseconds of at most 50,000.
+        u64::try_from(self.timeout.as_millis() / self.heartbeat.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Time limits of connections between members; each at least 5 s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerSettings {
+    pub read_timeout: Duration,
+    pub write_timeout: Duration,
+}
+
+impl PeerSettings {
+    pub(super) fn from_merged(merged: &Merged, warnings: &mut Vec<Warning>) -> Self {
+        let mut limit = |name: &str| {
+            let given = duration(merged.nanos(name));
+            if given < PEER_TIMEOUT_MIN {
+                warnings.push(Warning::new(format!("--{name}"), "raised to the minimum of 5s"));
+            }
+            given.max(PEER_TIMEOUT_MIN)
+        };
+        Self { read_timeout: limit("raft-read-timeout"), write_timeout: limit("raft-write-timeout") }
+    }
+}
+
+/// How members compare their data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CorruptCheckSettings {
+    /// Compare with the others before serving.
+    pub at_start: bool,
+    /// Time between full comparisons; `None` is never.
+    pub interval: Option<Duration>,
+    /// Time between comparisons of hashes taken at compactions; `None` is never.
+    pub compact_hash_interval: Option<Duration>,
+}
+
+impl CorruptCheckSettings {
+    pub(super) fn from_merged(merged: &Merged, gates: &FeatureGates) -> Result<Self, Problem> {
+        let nanos = merged.nanos("compact-hash-check-time");
+        let interval = positive(nanos).ok_or_else(|| Problem::CompactHashCheckTime(go_duration::format(nanos)))?;
+        Ok(Self {
+            at_start: gates.is_on(Gate::InitialCorruptCheck),
+            interval: positive(merged.nanos("corrupt-check-time")),
+            compact_hash_interval: gates.is_on(Gate::CompactHashCheck).then_some(interval),
+        })
+    }
+}
+
+/// Watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WatchSettings {
+    /// Time between progress notices of an idle watch; at least 100 ms.
+    pub progress_notify_interval: Duration,
+}
+
+impl WatchSettings {
+    pub(super) fn from_merged(merged: &Merged, warnings: &mut Vec<Warning>) -> Self {
+        let given = positive(merged.nanos("watch-progress-notify-interval")).unwrap_or(PROGRESS_DEFAULT);
+        if given < PROGRESS_MIN {
+            warnings.push(Warning::new("--watch-progress-notify-interval", "raised to the minimum of 100ms"));
+        }
+        Self { progress_notify_interval: given.max(PROGRESS_MIN) }
+    }
+}
+
+/// Metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricsSettings {
+    pub detail: MetricsDetail,
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsDetail {
+    Basic,
+    /// Durations of gRPC calls as well.
+    Extensive,
+}
+
+impl MetricsSettings {
+    pub(super) fn from_merged(merged: &Merged, warnings: &mut Vec<Warning>) -> Self {
+        let detail = match merged.text("metrics") {
+            "extensive" => MetricsDetail::Extensive,
+            "basic" => MetricsDetail::Basic,
+            // etcd takes any other word for basic, without saying so.
+            other => {
+                warnings.push(Warning::new("--metrics", format!("{other:?} is neither basic nor extensive; basic is used")));
+                MetricsDetail::Basic
+            }
+        };
+        Self { detail }
+    }
+}
+
+/// What is reported as slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WarningSettings {
+    pub apply: Duration,
+    pub unary_request: Duration,
+}
+
+impl WarningSettings {
+    pub(super) fn from_merged(merged: &Merged) -> Self {
+        Self {
+            apply: duration(merged.nanos("warning-apply-duration")),
+            unary_request: positive(merged.nanos("warning-unary-request-duration")).unwrap_or(SLOW_REQUEST_DEFAULT),
+        }
+    }
+}
+
+/// Tracing has no effect here, but a mistake in it is one all the same.
+pub(super) fn check_tracing(merged: &Merged) -> Result<(), Problem> {
+    if !merged.bool("enable-distributed-tracing") {
+        return Ok(());
+    }
+    match merged.signed("distributed-tracing-sampling-rate") {
+        rate if rate < 0 => Err(Problem::SamplingRate("positive")),
+        rate if rate > 1_000_000 => Err(Problem::SamplingRate("less than 1000000")),
+        _ => Ok(()),
+    }
+}

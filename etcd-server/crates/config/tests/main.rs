@@ -1,0 +1,9 @@
+//! The crate from outside: what a command line, variables or a file lead to.
+
+mod accepted;
+mod golden;
+mod refused;
+mod robust;
+mod support;
+mod table;
+mod unsupported;

@@ -1,0 +1,35 @@
+//! What must keep the daemon from starting until it is served.
+
+use crate::support::{from_file, settings};
+
+#[test]
+fn what_would_be_weakened_is_listed() {
+    for (words, flags) in [
+        ("--cert-file=a --key-file=b", vec!["--cert-file", "--key-file"]),
+        ("--trusted-ca-file=a", vec!["--trusted-ca-file"]),
+        ("--client-cert-auth", vec!["--client-cert-auth"]),
+        ("--client-cert-auth=false --auto-tls=false --trusted-ca-file=", vec![]),
+        (
+            "--auto-tls --listen-client-urls=https://127.0.0.1:1 --advertise-client-urls=https://a:1",
+            vec!["--auto-tls", "--listen-client-urls", "--advertise-client-urls"],
+        ),
+        ("--peer-auto-tls --listen-peer-urls=unixs:///p", vec!["--peer-auto-tls", "--listen-peer-urls"]),
+        ("--tls-min-version=TLS1.3", vec!["--tls-min-version"]),
+        ("--initial-cluster=a=http://h:1,b=http://h:2", vec!["--initial-cluster"]),
+        ("--initial-cluster-state=existing", vec!["--initial-cluster-state"]),
+        ("--discovery-srv=example.com", vec!["--discovery-srv"]),
+        ("--discovery-token=a --discovery-endpoints=b", vec!["--discovery-endpoints"]),
+        ("--force-new-cluster", vec!["--force-new-cluster"]),
+        ("--name=a --pre-vote=false", vec![]),
+    ] {
+        let found = settings(words);
+        let found: Vec<_> = found.unsupported().iter().map(|each| each.setting.as_str()).collect();
+        assert_eq!(found, flags, "{words}");
+    }
+}
+
+#[test]
+fn a_file_is_held_to_the_same() {
+    let found = from_file("peer-transport-security: {auto-tls: true}\n").settings;
+    assert_eq!(found.unsupported()[0].to_string(), "--peer-auto-tls: TLS is not served yet; connections would be plain text");
+}

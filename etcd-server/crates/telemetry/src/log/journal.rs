@@ -1,0 +1,142 @@
+//! Lines in the journal's own form, with every field a field of the entry.
+//!
+//! Own code rather than `tracing-journald`: that one writes to the journal's socket from the thread that logs, and a
+//! full socket would hold up requests. The protocol is a datagram of `NAME=value` lines.
+
+use std::borrow::Cow;
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+
+use crate::log::line::Line;
+
+/// Where the journal listens.
+pub(crate) const SOCKET: &str = "/run/systemd/journal/socket";
+const IDENTIFIER: &str = "etcd-server";
+/// A datagram holds about 200 KiB; longer values are cut so that an entry always fits.
+const VALUE_BYTES_MAX: usize = 32 << 10;
+const ENTRY_BYTES_MAX: usize = 128 << 10;
+
+/// An open way to the journal.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Journal {
+    /// Fails when nobody listens at `path`.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let socket = UnixDatagram::unbound()?;
+        socket.connect(path)?;
+        Ok(Self { socket, path: path.to_owned() })
+    }
+
+    /// Sends one entry, to a restarted journal too.
+    pub(crate) fn send(&mut self, entry: &[u8]) -> io::Result<()> {
+        if self.socket.send(entry).is_ok() {
+            return Ok(());
+        }
+        self.socket = UnixDatagram::unbound()?;
+        self.socket.connect(&self.path)?;
+        self.socket.send(entry).map(drop)
+    }
+}
+
+/// The bytes of one entry.
+pub(crate) fn entry(line: &Line) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(256);
+    push(&mut bytes, "MESSAGE", &line.message);
+    push(&mut bytes, "PRIORITY", &line.level.priority().to_string());
+    push(&mut bytes, "SYSLOG_IDENTIFIER", IDENTIFIER);
+    push(&mut bytes, "CODE_FILE", &line.file);
+    push(&mut bytes, "CODE_LINE", &line.line.to_string());
+    for (name, value) in &line.fields {
+        let text = value.as_str().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed);
+        if bytes.len() + text.len().min(VALUE_BYTES_MAX) < ENTRY_BYTES_MAX {
+            push(&mut bytes, &field_name(name), &text);
+        }
+    }
+    bytes
+}
+
+/// A value with a line break is sent with its length before it.
+fn push(bytes: &mut Vec<u8>, name: &str, value: &str) {
+    let value = cut(value);
+    bytes.extend_from_slice(name.as_bytes());
+    if value.contains('\n') {
+        bytes.push(b'\n');
+        bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
+    } else {
+        bytes.push(b'=');
+    }
+    bytes.extend_from_slice(value.as_bytes());
+    bytes.push(b'\n');
+}
+
+/// The longest start of a value that is short enough and ends between two letters.
+fn cut(value: &str) -> &str {
+    let end = (0..=value.len().min(VALUE_BYTES_MAX)).rev().find(|end| value.is_char_boundary(*end));
+    &value[..end.unwrap_or(0)]
+}
+
+/// `MESSAGE_ID` is the journal's own; all other fields get a prefix, so that none can pass for one of the journal's.
+fn field_name(name: &str) -> String {
+    if name == "message-id" {
+        return "MESSAGE_ID".to_owned();
+    }
+    let clean: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    // The journal takes names of up to 64 bytes.
+    format!("ETCD_{}", &clean[..clean.len().min(59)])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::log::line::LineLevel;
+
+    fn line(message: &str, fields: Vec<(String, Value)>) -> Line {
+        Line { level: LineLevel::Info, file: "api/kv.rs".to_owned(), line: 3, message: message.to_owned(), fields }
+    }
+
+    #[test]
+    fn fields_become_fields_of_the_entry() {
+        let fields = vec![("local-member-id".to_owned(), json!("8e")), ("message-id".to_owned(), json!("ab")), ("n".to_owned(), json!(5))];
+        assert_eq!(
+            String::from_utf8(entry(&line("hello", fields))).unwrap(),
+            "MESSAGE=hello\nPRIORITY=6\nSYSLOG_IDENTIFIER=etcd-server\nCODE_FILE=api/kv.rs\nCODE_LINE=3\nETCD_LOCAL_MEMBER_ID=8e\nMESSAGE_ID=ab\nETCD_N=5\n"
+        );
+    }
+
+    #[test]
+    fn a_line_break_cannot_forge_a_field() {
+        let bytes = entry(&line("a\nPRIORITY=0", Vec::new()));
+        assert!(bytes.starts_with(b"MESSAGE\n\x0c\0\0\0\0\0\0\0a\nPRIORITY=0\nPRIORITY=6\n"), "{bytes:?}");
+    }
+
+    #[test]
+    fn an_entry_stays_within_a_datagram() {
+        let long = "ä".repeat(1 << 20);
+        let fields = (0..100).map(|n| (format!("f{n}"), json!(long))).collect();
+        assert!(entry(&line(&long, fields)).len() < 180 << 10);
+    }
+
+    #[test]
+    fn entries_reach_a_socket_and_a_restarted_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let first = UnixDatagram::bind(&path).unwrap();
+        let mut journal = Journal::open(&path).unwrap();
+        journal.send(b"A=1\n").unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(first.recv(&mut buffer).unwrap(), 4);
+        drop(first);
+        std::fs::remove_file(&path).unwrap();
+        let second = UnixDatagram::bind(&path).unwrap();
+        journal.send(b"B=22\n").unwrap();
+        assert_eq!(second.recv(&mut buffer).unwrap(), 5);
+        assert!(Journal::open(&folder.path().join("nobody")).is_err());
+    }
+}

@@ -1,0 +1,179 @@
+//! A log file that is put aside when it is full: `etcd.log` becomes `etcd-2026-01-02T03-04-05.123.log`.
+//!
+//! Names and rules are those of the rotation library that etcd uses, so files of both live side by side: rotated when
+//! the next line would not fit, old ones deleted by number and by age (by the time in their name).
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use config::Rotation;
+
+use crate::log::time::Calendar;
+
+/// An open log file with its rule.
+#[derive(Debug)]
+pub(crate) struct RotatingFile {
+    path: PathBuf,
+    rule: Rotation,
+    file: File,
+    bytes: u64,
+}
+
+/// Opens a log file to append to. Only we and our group may read it: lines name keys and users.
+pub(crate) fn open_append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+}
+
+impl RotatingFile {
+    pub(crate) fn open(path: &Path, rule: Rotation) -> io::Result<Self> {
+        let file = open_append(path)?;
+        let bytes = file.metadata()?.len();
+        Ok(Self { path: path.to_owned(), rule, file, bytes })
+    }
+
+    /// Writes one line; `now` names the file that it may put aside.
+    pub(crate) fn write(&mut self, line: &[u8], now: SystemTime) -> io::Result<()> {
+        if self.bytes > 0 && self.bytes + line.len() as u64 > self.rule.bytes_max {
+            self.rotate(now)?;
+        }
+        self.file.write_all(line)?;
+        self.bytes += line.len() as u64;
+        Ok(())
+    }
+
+    fn rotate(&mut self, now: SystemTime) -> io::Result<()> {
+        std::fs::rename(&self.path, self.free_name(now))?;
+        self.file = open_append(&self.path)?;
+        self.bytes = 0;
+        for path in self.expired(now).unwrap_or_default() {
+            // What cannot be deleted now is tried again at the next rotation; the line must not be lost for it.
+            drop(std::fs::remove_file(path));
+        }
+        Ok(())
+    }
+
+    fn free_name(&self, now: SystemTime) -> PathBuf {
+        let (stem, extension) = name_parts(&self.path);
+        let stamp = Calendar::of(now).file_stamp();
+        let mut name = self.path.with_file_name(format!("{stem}-{stamp}{extension}"));
+        let mut count = 1;
+        while name.exists() {
+            name = self.path.with_file_name(format!("{stem}-{stamp}.{count}{extension}"));
+            count += 1;
+        }
+        name
+    }
+
+    /// Files put aside earlier that the rule no longer keeps.
+    fn expired(&self, now: SystemTime) -> io::Result<Vec<PathBuf>> {
+        let (stem, extension) = name_parts(&self.path);
+        let prefix = format!("{stem}-");
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let mut stamps = Vec::new();
+        for entry in std::fs::read_dir(folder)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let stamp = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(&extension));
+            if let Some(stamp) = stamp.filter(|stamp| is_stamp(stamp)) {
+                stamps.push((stamp.to_owned(), folder.join(&name)));
+            }
+        }
+        // Stamps sort as times do.
+        stamps.sort_by(|left, right| right.cmp(left));
+        let kept = self.rule.backups_max.unwrap_or(usize::MAX);
+        let oldest = self.rule.age_max.and_then(|age| now.checked_sub(age)).map(|time| Calendar::of(time).file_stamp());
+        let too_old = |stamp: &String| oldest.as_ref().is_some_and(|oldest| stamp < oldest);
+        Ok(stamps
+            .into_iter()
+            .enumerate()
+            .filter(|(place, (stamp, _))| *place >= kept || too_old(stamp))
+            .map(|(_, (_, path))| path)
+            .collect())
+    }
+}
+
+/// `etcd` and `.log` of `etcd.log`.
+fn name_parts(path: &Path) -> (String, String) {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let extension = path.extension().map_or_else(String::new, |extension| format!(".{}", extension.to_string_lossy()));
+    (stem, extension)
+}
+
+/// True for `2026-01-02T03-04-05.123`, with a count behind it or without.
+fn is_stamp(text: &str) -> bool {
+    const SHAPE: &[u8] = b"0000-00-00T00-00-00.000";
+    let bytes = text.as_bytes();
+    bytes.len() >= SHAPE.len()
+        && bytes.iter().zip(SHAPE).all(|(byte, shape)| if *shape == b'0' { byte.is_ascii_digit() } else { byte == shape })
+        && (bytes.len() == SHAPE.len() || bytes[SHAPE.len()] == b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_767_323_045 + seconds)
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn rule(backups_max: Option<usize>, age_max: Option<Duration>) -> Rotation {
+        Rotation { bytes_max: 10, age_max, backups_max }
+    }
+
+    #[test]
+    fn a_full_file_is_put_aside_and_only_so_many_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("etcd.log");
+        std::fs::write(folder.path().join("etcd-other.log"), "not ours").unwrap();
+        let mut file = RotatingFile::open(&path, rule(Some(2), None)).unwrap();
+        for second in 0..5 {
+            file.write(b"12345678\n", at(second)).unwrap();
+        }
+        assert_eq!(
+            names(folder.path()),
+            ["etcd-2026-01-02T03-04-08.000.log", "etcd-2026-01-02T03-04-09.000.log", "etcd-other.log", "etcd.log"]
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), b"12345678\n");
+    }
+
+    #[test]
+    fn a_line_is_never_split_and_a_long_one_still_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut file = RotatingFile::open(&path, rule(None, None)).unwrap();
+        file.write(b"a line longer than the limit\n", at(0)).unwrap();
+        file.write(b"next\n", at(0)).unwrap();
+        file.write(b"xxxxxxxxx\n", at(0)).unwrap();
+        assert_eq!(names(folder.path()), ["log", "log-2026-01-02T03-04-05.000", "log-2026-01-02T03-04-05.000.1"]);
+    }
+
+    #[test]
+    fn old_files_go_by_the_time_in_their_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("etcd.log");
+        let mut file = RotatingFile::open(&path, rule(None, Some(Duration::from_secs(86_400)))).unwrap();
+        for second in [0, 1, 100_000] {
+            file.write(b"12345678\n", at(second)).unwrap();
+        }
+        assert_eq!(names(folder.path()), ["etcd-2026-01-03T06-50-45.000.log", "etcd.log"]);
+    }
+
+    #[test]
+    fn a_file_found_at_start_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("etcd.log");
+        std::fs::write(&path, "12345678\n").unwrap();
+        RotatingFile::open(&path, rule(None, None)).unwrap().write(b"next\n", at(0)).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"next\n");
+    }
+}
