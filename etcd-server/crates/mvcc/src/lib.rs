@@ -1,1 +1,35 @@
-//! The versioned key space: put, delete, range, transactions, compaction, hashes.
+//! The versioned key space: put, delete, range, transactions, compaction and hashes.
+//!
+//! Every change gets a revision; a key's versions lie side by side in [`schema::Table::History`], newest first, and
+//! [`schema::Table::Revisions`] tells in the order of history which key each revision changed. [`KeySpace`] is what apply changes,
+//! [`ReadPoint`] what readers read at; readers never wait for apply.
+#![forbid(unsafe_code)]
+
+pub mod compaction;
+mod compare;
+mod counts;
+mod hash_kv;
+mod key_space;
+mod latest;
+mod live_hash;
+mod overlay;
+mod range;
+mod read;
+pub mod record;
+mod refusal;
+mod txn;
+mod walk;
+mod write;
+
+pub use hash_kv::{HashKv, hash_kv};
+pub use key_space::{KeySpace, Leases};
+pub use latest::Latest;
+pub use live_hash::LiveHash;
+pub use range::{RangeOptions, RangeResult};
+pub use read::ReadPoint;
+pub use refusal::Refusal;
+pub use txn::{Executed, execute_delete_range, execute_put, execute_txn, execute_txn_read};
+pub use write::Write;
+
+/// What a store that was never compacted answers as its compacted revision.
+pub const NEVER_COMPACTED: types::MainRevision = -1;

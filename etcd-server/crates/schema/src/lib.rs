@@ -4,7 +4,10 @@
 //! on disk and [`MemoryStore`] in memory. A batch is written atomically over all tables.
 #![forbid(unsafe_code)]
 
+pub mod history_key;
 mod memory;
+pub mod meta;
+pub mod revision_record;
 mod store;
 
 pub use memory::MemoryStore;

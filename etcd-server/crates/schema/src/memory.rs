@@ -46,8 +46,8 @@ impl View for MemoryStore {
         Ok(items.and_then(|items| items.get(key)).map(|value| Bytes::copy_from_slice(value)))
     }
 
-    fn cursor(&self, table: Table) -> Result<MemoryCursor<'_>, Fault> {
-        Ok(MemoryCursor { items: self.tables.get(&table), item: None })
+    fn cursor(&self, table: Table, end: Option<&[u8]>) -> Result<MemoryCursor<'_>, Fault> {
+        Ok(MemoryCursor { items: self.tables.get(&table), end: end.map(<[u8]>::to_vec), item: None })
     }
 }
 
@@ -55,6 +55,7 @@ impl View for MemoryStore {
 #[derive(Debug)]
 pub struct MemoryCursor<'a> {
     items: Option<&'a Items>,
+    end: Option<Vec<u8>>,
     item: Option<(&'a [u8], &'a [u8])>,
 }
 
@@ -96,6 +97,6 @@ impl Cursor for MemoryCursor<'_> {
     }
 
     fn item(&self) -> Option<(&[u8], &[u8])> {
-        self.item
+        self.item.filter(|(key, _)| self.end.as_ref().is_none_or(|end| *key < &end[..]))
     }
 }

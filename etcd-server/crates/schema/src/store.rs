@@ -40,8 +40,19 @@ pub trait View {
     /// The value stored under `key`.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, Fault>;
 
-    /// A cursor that stands nowhere yet.
-    fn cursor(&self, table: Table) -> Result<Self::Cursor<'_>, Fault>;
+    /// A cursor that stands nowhere yet and will not be moved past `end`, when one is given.
+    fn cursor(&self, table: Table, end: Option<&[u8]>) -> Result<Self::Cursor<'_>, Fault>;
+
+    /// The first item whose key is `>= from` and starts with `prefix`; `from` itself starts with it.
+    ///
+    /// Apart from [`View::cursor`] because a store can answer it without looking at files that lack the prefix. In
+    /// [`Table::History`] the prefix is always a whole one, as `history_key::push_prefix` makes it.
+    fn first_with_prefix(&self, table: Table, prefix: &[u8], from: &[u8]) -> Result<Option<(Bytes, Bytes)>, Fault> {
+        let mut cursor = self.cursor(table, None)?;
+        cursor.seek(from)?;
+        let item = cursor.item().filter(|(key, _)| key.starts_with(prefix));
+        Ok(item.map(|(key, value)| (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value))))
+    }
 }
 
 /// A position in a table, moved forwards or backwards in key order.

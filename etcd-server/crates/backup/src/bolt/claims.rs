@@ -1,0 +1,42 @@
+//! Which pages have been seen: one bit for each page in use.
+
+/// A page is claimed once; a second claim tells of a loop or of two owners.
+#[derive(Debug)]
+pub(super) struct Claims {
+    words: Vec<u64>,
+    page_count: u64,
+}
+
+impl Claims {
+    /// Nothing of `page_count` pages is claimed, apart from the two meta pages.
+    pub(super) fn new(page_count: u64) -> Self {
+        let words = usize::try_from(page_count.div_ceil(64)).expect("pages in use were compared with the size of the file");
+        let mut claims = Self { words: vec![0; words], page_count };
+        claims.claim(0, 2);
+        claims
+    }
+
+    /// Claims `span` pages from `first` on, which lie in the file; the number of the first that was claimed before.
+    pub(super) fn claim(&mut self, first: u64, span: u64) -> Option<u64> {
+        for page in first..first + span {
+            let (word, bit) = place(page);
+            if self.words[word] & bit != 0 {
+                return Some(page);
+            }
+            self.words[word] |= bit;
+        }
+        None
+    }
+
+    /// The first page that nobody claimed.
+    pub(super) fn unclaimed(&self) -> Option<u64> {
+        (0..self.page_count).find(|page| {
+            let (word, bit) = place(*page);
+            self.words[word] & bit == 0
+        })
+    }
+}
+
+fn place(page: u64) -> (usize, u64) {
+    (usize::try_from(page / 64).expect("the page lies in the file"), 1 << (page % 64))
+}

@@ -1,0 +1,100 @@
+//! Removing history that compaction has made unreadable, in small steps beside everything else.
+//!
+//! Of each key the newest version at or below the compacted revision stays, unless it is a tombstone; a tombstone exactly at that revision
+//! stays too, so that a watcher starting there still sees the deletion. A step looks only at revisions since the previous compaction:
+//! each of them makes its key's version before it superfluous.
+
+use crate::write::revision_bytes;
+use bytes::Bytes;
+use schema::revision_record::{self, RevisionRecord};
+use schema::{Batch, Cursor as _, Table, View, history_key, meta};
+use types::{Fault, MainRevision, Revision};
+
+/// How far the removal has come. Steps can be repeated: what is gone is not found again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removal {
+    next: Revision,
+    target: MainRevision,
+    freed_bytes: u64,
+}
+
+impl Removal {
+    /// The removal that the state asks for, if one is due. `freed_bytes` goes on from what is written down.
+    pub fn due(view: &impl View, compacted: MainRevision) -> Result<Option<Self>, Fault> {
+        let done = meta::read_u64(view, meta::COMPACTED_REVISION)?.map_or(crate::NEVER_COMPACTED, u64::cast_signed);
+        let freed_bytes = meta::read_u64(view, meta::FREED_BYTES)?.unwrap_or(0);
+        // The tombstones kept at the previous compaction's own revision are looked at again, hence not `done + 1`.
+        Ok((compacted > done).then(|| Self { next: Revision::new(done.max(0), 0), target: compacted, freed_bytes }))
+    }
+
+    /// The revision up to which history is being removed.
+    pub fn target(&self) -> MainRevision {
+        self.target
+    }
+
+    /// Bytes freed since the store was made.
+    pub fn freed_bytes(&self) -> u64 {
+        self.freed_bytes
+    }
+
+    /// Removes what at most `revisions` of history have made superfluous. Returns whether the removal is complete with this batch.
+    pub fn step(&mut self, view: &impl View, revisions: usize, batch: &mut dyn Batch) -> Result<bool, Fault> {
+        let mut cursor = view.cursor(Table::Revisions, None)?;
+        cursor.seek(&revision_record::encode_key(self.next))?;
+        for _ in 0..revisions {
+            let Some((stored_key, stored)) = cursor.item() else { return Ok(self.finish(batch)) };
+            let revision = revision_record::decode_key(stored_key)?;
+            if revision.main > self.target {
+                return Ok(self.finish(batch));
+            }
+            let change = RevisionRecord::decode(stored)?;
+            self.remove_superseded_by(view, revision, change, batch)?;
+            self.next = Revision::new(revision.main, revision.sub + 1);
+            cursor.next()?;
+        }
+        meta::write_u64(batch, meta::FREED_BYTES, self.freed_bytes);
+        Ok(false)
+    }
+
+    fn remove_superseded_by(
+        &mut self,
+        view: &impl View,
+        revision: Revision,
+        change: RevisionRecord<'_>,
+        batch: &mut dyn Batch,
+    ) -> Result<(), Fault> {
+        if let Some((older, record)) = version_before(view, change.user_key, revision)? {
+            // A tombstone below the target was removed when the walk met it, maybe in this very batch.
+            if !(record.is_empty() && older.main < self.target) {
+                self.remove(change.user_key, older, &record, batch);
+            }
+        }
+        if change.tombstone && revision.main < self.target {
+            self.remove(change.user_key, revision, &[], batch);
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, user_key: &[u8], revision: Revision, record: &[u8], batch: &mut dyn Batch) {
+        batch.delete(Table::History, &history_key::encode(user_key, revision));
+        batch.delete(Table::Revisions, &revision_record::encode_key(revision));
+        self.freed_bytes += revision_bytes(user_key, record);
+    }
+
+    fn finish(&self, batch: &mut dyn Batch) -> bool {
+        meta::write_u64(batch, meta::FREED_BYTES, self.freed_bytes);
+        meta::write_u64(batch, meta::COMPACTED_REVISION, self.target.cast_unsigned());
+        true
+    }
+}
+
+/// The version of `user_key` directly older than `revision`.
+fn version_before(view: &impl View, user_key: &[u8], revision: Revision) -> Result<Option<(Revision, Bytes)>, Fault> {
+    let mut from = history_key::encode(user_key, revision);
+    // Stored keys of one user key have one length, so this lies right behind the version itself.
+    from.push(0);
+    let mut prefix = Vec::with_capacity(user_key.len() + 2);
+    history_key::push_prefix(&mut prefix, user_key);
+    let Some((key, record)) = view.first_with_prefix(Table::History, &prefix, &from)? else { return Ok(None) };
+    Ok(Some((history_key::split(&key)?.1, record)))
+}

@@ -1,0 +1,151 @@
+//! The key space as apply changes it: current revision, counts, totals, live hash, and what is pending in the batch being filled.
+//!
+//! Invariants: only apply changes it, entry by entry in log order; between [`KeySpace::settle`] and [`KeySpace::visible`] the batch is
+//! written; what is pending is never in the store and everything else is. No copy of keys or values is held but a bounded cache.
+
+use crate::counts::{Changed, Counts};
+use crate::latest::{Latest, LatestCache};
+use crate::live_hash::LiveHash;
+use crate::overlay::Overlay;
+use crate::record::Fields;
+use crate::walk;
+use crate::write::Write;
+use crate::{NEVER_COMPACTED, ReadPoint, Refusal};
+use schema::{Batch, Table, View, meta};
+use types::{Fault, LeaseId, MainRevision};
+
+/// Main revision of a store that was never written to.
+const FIRST_REVISION: MainRevision = 1;
+
+/// The leases that puts attach keys to.
+pub trait Leases {
+    /// Whether the lease exists.
+    fn exists(&self, lease: LeaseId) -> bool;
+    /// `key` now belongs to `lease`.
+    fn attach(&mut self, lease: LeaseId, key: &[u8], batch: &mut dyn Batch);
+    /// `key` no longer belongs to `lease`.
+    fn detach(&mut self, lease: LeaseId, key: &[u8], batch: &mut dyn Batch);
+}
+
+/// The key space between two entries.
+#[derive(Debug)]
+pub struct KeySpace {
+    pub(crate) current: MainRevision,
+    pub(crate) compacted: MainRevision,
+    pub(crate) counts: Counts,
+    pub(crate) counts_changed: Changed,
+    pub(crate) written_bytes: u64,
+    pub(crate) live_hash: LiveHash,
+    pub(crate) latest: LatestCache,
+    pub(crate) overlay: Overlay,
+    changed: bool,
+}
+
+impl KeySpace {
+    /// Reads what was last written down; a store without any of it is an empty one.
+    pub fn load(view: &impl View) -> Result<Self, Fault> {
+        let revision = |key| -> Result<Option<MainRevision>, Fault> { Ok(meta::read_u64(view, key)?.map(u64::cast_signed)) };
+        let live_hash = view
+            .get(Table::Meta, meta::LIVE_HASH)?
+            .map_or(Ok([0; 16]), |stored| stored[..].try_into().map_err(|_| Fault::corrupt("live hash", "is not sixteen bytes long")))?;
+        Ok(Self {
+            current: revision(meta::CURRENT_REVISION)?.unwrap_or(FIRST_REVISION),
+            compacted: revision(meta::COMPACT_REVISION)?.unwrap_or(NEVER_COMPACTED),
+            counts: Counts::load(view)?,
+            counts_changed: Changed::default(),
+            written_bytes: meta::read_u64(view, meta::WRITTEN_BYTES)?.unwrap_or(0),
+            live_hash: LiveHash(u128::from_be_bytes(live_hash)),
+            latest: LatestCache::default(),
+            overlay: Overlay::default(),
+            changed: false,
+        })
+    }
+
+    /// The newest main revision.
+    pub fn current(&self) -> MainRevision {
+        self.current
+    }
+
+    /// The oldest main revision that can be read, or [`NEVER_COMPACTED`].
+    pub fn compacted(&self) -> MainRevision {
+        self.compacted
+    }
+
+    /// Bytes of all revisions ever written, removed ones included.
+    pub fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+
+    /// Hash of the live records.
+    pub fn live_hash(&self) -> LiveHash {
+        self.live_hash
+    }
+
+    /// What readers need to read the state as it is now, once it is visible.
+    pub fn read_point(&self) -> ReadPoint {
+        ReadPoint { current: self.current, compacted: self.compacted, counts: self.counts.clone() }
+    }
+
+    /// Starts the changes of one request. Nothing of it counts before [`Write::end`].
+    pub fn write<'a, V: View>(&'a mut self, view: &'a V, batch: &'a mut dyn Batch, leases: &'a mut dyn Leases) -> Write<'a, V> {
+        self.changed = true;
+        Write::new(self, view, batch, leases)
+    }
+
+    /// Forgets history below `revision`: at once for readers; removal is [`crate::compaction`]'s work.
+    pub fn compact(&mut self, revision: MainRevision, batch: &mut dyn Batch) -> Result<(), Refusal> {
+        if revision <= self.compacted {
+            return Err(Refusal::Compacted { requested: revision, compacted: self.compacted });
+        }
+        if revision > self.current {
+            return Err(Refusal::FutureRevision { requested: revision, current: self.current });
+        }
+        self.compacted = revision;
+        meta::write_u64(batch, meta::COMPACT_REVISION, revision.cast_unsigned());
+        Ok(())
+    }
+
+    /// Writes counts and totals behind the entries of a batch; the batch is complete with it.
+    pub fn settle<V: View>(&mut self, view: &V, batch: &mut dyn Batch) -> Result<(), Fault> {
+        if !self.changed {
+            return Ok(());
+        }
+        let Self { counts, counts_changed, overlay, current, .. } = self;
+        counts.settle(view, overlay, *current, counts_changed, batch)?;
+        meta::write_u64(batch, meta::CURRENT_REVISION, self.current.cast_unsigned());
+        meta::write_u64(batch, meta::WRITTEN_BYTES, self.written_bytes);
+        batch.put(Table::Meta, meta::LIVE_HASH, &self.live_hash.0.to_be_bytes());
+        Ok(())
+    }
+
+    /// The batch can be read from the store now: nothing is pending any more.
+    pub fn visible(&mut self) {
+        self.overlay.clear();
+        self.changed = false;
+    }
+
+    /// What is known of the newest version of `key`, if it lives.
+    pub(crate) fn latest<V: View>(&mut self, view: &V, key: &[u8]) -> Result<Option<Latest>, Fault> {
+        if let Some(known) = self.latest.get(key) {
+            return Ok(known);
+        }
+        let record = match self.overlay.latest(key) {
+            Some((_, record)) => Some(record.clone()),
+            None => walk::version_at(view, &self.overlay, key, MainRevision::MAX)?.map(|(_, record)| record),
+        };
+        let latest = record.filter(|record| !record.is_empty()).map(|record| latest_of(&record)).transpose()?;
+        self.latest.set(key, latest);
+        Ok(latest)
+    }
+}
+
+fn latest_of(record: &[u8]) -> Result<Latest, Fault> {
+    let fields = Fields::parse(record)?;
+    Ok(Latest {
+        create_revision: fields.create_revision,
+        mod_revision: fields.mod_revision,
+        version: fields.version,
+        lease: fields.lease,
+        hash: LiveHash::of(record),
+    })
+}

@@ -1,0 +1,30 @@
+//! What the key space may answer instead of a result. The same on every member.
+
+use types::MainRevision;
+
+/// The state says no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// History below the compacted revision is gone.
+    #[error("mvcc: required revision has been compacted")]
+    Compacted {
+        /// What was asked for.
+        requested: MainRevision,
+        /// The oldest revision that can still be read.
+        compacted: MainRevision,
+    },
+    /// That revision does not exist yet.
+    #[error("mvcc: required revision is a future revision")]
+    FutureRevision {
+        /// What was asked for.
+        requested: MainRevision,
+        /// The newest revision.
+        current: MainRevision,
+    },
+    /// `ignore_value` or `ignore_lease` of a key that does not live.
+    #[error("etcdserver: key not found")]
+    KeyNotFound,
+    /// A put names a lease that does not exist.
+    #[error("lease not found")]
+    LeaseNotFound,
+}

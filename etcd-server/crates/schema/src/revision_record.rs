@@ -1,0 +1,74 @@
+//! Records of [`Table::Revisions`](crate::Table::Revisions): which key each revision changed, in the order of history.
+//!
+//! Key: main and sub revision, big-endian, 8 and 4 bytes. Value: one byte (0 put, 1 deletion), then the user key.
+
+use crate::history_key::sub_to_stored;
+use types::{Fault, Revision};
+
+/// Length of a key of the table.
+pub const KEY_BYTES: usize = 12;
+
+/// What one revision did to which key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RevisionRecord<'a> {
+    /// Whether the key was deleted.
+    pub tombstone: bool,
+    /// The key.
+    pub user_key: &'a [u8],
+}
+
+impl<'a> RevisionRecord<'a> {
+    /// Appends the stored value.
+    pub fn encode_into(self, out: &mut Vec<u8>) {
+        out.push(u8::from(self.tombstone));
+        out.extend_from_slice(self.user_key);
+    }
+
+    /// Reads a stored value.
+    pub fn decode(stored: &'a [u8]) -> Result<Self, Fault> {
+        match stored.split_first() {
+            Some((flag @ (0 | 1), user_key)) => Ok(Self { tombstone: *flag == 1, user_key }),
+            Some((flag, _)) => Err(Fault::corrupt("revision record", format_args!("kind {flag} is unknown"))),
+            None => Err(Fault::corrupt("revision record", "is empty")),
+        }
+    }
+}
+
+/// The stored key of `revision`.
+pub fn encode_key(revision: Revision) -> [u8; KEY_BYTES] {
+    let mut out = [0; KEY_BYTES];
+    out[..8].copy_from_slice(&revision.main.to_be_bytes());
+    out[8..].copy_from_slice(&sub_to_stored(revision.sub).to_be_bytes());
+    out
+}
+
+/// Reads a stored key.
+pub fn decode_key(stored: &[u8]) -> Result<Revision, Fault> {
+    let stored: [u8; KEY_BYTES] =
+        stored.try_into().map_err(|_| Fault::corrupt("revision key", format_args!("is {} bytes long", stored.len())))?;
+    let (main, sub) = stored.split_at(8);
+    let main = i64::from_be_bytes(main.try_into().expect("eight bytes were split off"));
+    let sub = u32::from_be_bytes(sub.try_into().expect("four bytes were split off"));
+    Ok(Revision::new(main, i64::from(sub)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_values_come_back() {
+        let revision = Revision::new(7, 3);
+        assert_eq!(decode_key(&encode_key(revision)).unwrap(), revision);
+        let mut value = Vec::new();
+        RevisionRecord { tombstone: true, user_key: b"k" }.encode_into(&mut value);
+        assert_eq!(RevisionRecord::decode(&value).unwrap(), RevisionRecord { tombstone: true, user_key: b"k" });
+    }
+
+    #[test]
+    fn unknown_kinds_and_lengths_are_damage() {
+        assert!(RevisionRecord::decode(&[2, b'k']).is_err());
+        assert!(RevisionRecord::decode(&[]).is_err());
+        assert!(decode_key(&[0; 11]).is_err());
+    }
+}
