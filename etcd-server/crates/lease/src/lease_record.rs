@@ -35,7 +35,7 @@ pub(crate) fn write(batch: &mut dyn Batch, id: LeaseId, terms: Terms) {
 /// Reads every record, ascending by stored key.
 pub(crate) fn read_all(view: &impl View) -> Result<Vec<(LeaseId, Terms)>, Fault> {
     let mut leases = Vec::new();
-    let mut cursor = view.cursor(Table::Leases)?;
+    let mut cursor = view.cursor(Table::Leases, None)?;
     cursor.seek(&[])?;
     while let Some((key, value)) = cursor.item() {
         leases.push(decode(key, value)?);

@@ -98,7 +98,7 @@ pub(crate) fn remove(batch: &mut dyn Batch, id: MemberId) {
 
 pub(crate) fn read_all(view: &impl View) -> Result<BTreeMap<MemberId, Member>, Fault> {
     let mut members = BTreeMap::new();
-    let mut cursor = view.cursor(Table::Members)?;
+    let mut cursor = view.cursor(Table::Members, None)?;
     cursor.seek(&[])?;
     while let Some((key, value)) = cursor.item() {
         let id = decode_key(key)?;
@@ -114,7 +114,7 @@ pub(crate) fn read_all(view: &impl View) -> Result<BTreeMap<MemberId, Member>, F
 
 pub(crate) fn read_removed(view: &impl View) -> Result<BTreeSet<MemberId>, Fault> {
     let mut removed = BTreeSet::new();
-    let mut cursor = view.cursor(Table::RemovedMembers)?;
+    let mut cursor = view.cursor(Table::RemovedMembers, None)?;
     cursor.seek(&[])?;
     while let Some((key, _)) = cursor.item() {
         removed.insert(decode_key(key)?);
