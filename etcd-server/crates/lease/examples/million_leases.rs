@@ -68,14 +68,19 @@ fn main() {
     });
     println!("in {calls} calls");
     timed("demote", 1, || expiry.demote());
+    checkpoints(&lessor, settings, id);
     timed("promote", 1, || expiry.promote(Moment(30_000), Duration::from_secs(1)));
     let list = timed("list by deadline", LEASES, || expiry.leases_by_deadline().len());
     let mut found = Vec::new();
+    let mut slowest = Duration::ZERO;
     timed("hand out every lease for revoking", LEASES, || {
         while i64::try_from(found.len()).unwrap() < LEASES {
+            let start = Instant::now();
             found.extend(expiry.expired(Moment(90_000), usize::MAX).items);
+            slowest = slowest.max(start.elapsed());
         }
     });
+    println!("slowest call {slowest:.2?}");
     timed("revoke, both parts", LEASES, || {
         for id in &found {
             lessor.revoke(&empty, &mut Nowhere, *id).unwrap().unwrap();
@@ -92,4 +97,21 @@ fn main() {
             lessor.became_visible(sealed);
         }
     });
+}
+
+fn checkpoints(lessor: &Lessor, settings: ExpirySettings, id: impl Fn(i64) -> LeaseId) {
+    let settings = ExpirySettings { checkpoint_interval: Some(Duration::from_secs(5)), ..settings };
+    let mut expiry = Expiry::follow(lessor.leases(), settings);
+    expiry.promote(Moment(0), Duration::from_secs(1));
+    (1..=LEASES).for_each(|n| assert!(matches!(expiry.renew(id(n), Moment(2000)), lease::Renewal::Renewed { .. })));
+    let mut slowest = Duration::ZERO;
+    timed("checkpoint a million leases", LEASES, || {
+        let mut more = true;
+        while more {
+            let start = Instant::now();
+            more = expiry.due_checkpoints(Moment(8000)).more;
+            slowest = slowest.max(start.elapsed());
+        }
+    });
+    println!("slowest call {slowest:.2?}");
 }
