@@ -58,17 +58,29 @@ fn main() {
         (1..=LEASES).for_each(|n| assert!(matches!(expiry.renew(id(n), Moment(2000)), lease::Renewal::Renewed { .. })))
     });
     println!("memory of expiry: {} MiB", (resident_kib() - before) / 1024);
-    timed("scan, nothing due", 1, || expiry.expired(Moment(3000), 500).len());
-    timed("scan, a bounded part of a million entries to move", 1, || expiry.expired(Moment(21_001), 500).len());
+    timed("scan, nothing due", 1, || expiry.expired(Moment(3000), 500).items.len());
+    let mut calls = 1;
+    timed("scan past a million renewed leases, first call", 1, || assert!(expiry.expired(Moment(21_001), 500).more));
+    timed("scan past a million renewed leases, the other calls", 1, || {
+        while expiry.expired(Moment(21_001), 500).more {
+            calls += 1;
+        }
+    });
+    println!("in {calls} calls");
     timed("demote", 1, || expiry.demote());
+    checkpoints(&lessor, settings, id);
     timed("promote", 1, || expiry.promote(Moment(30_000), Duration::from_secs(1)));
     let list = timed("list by deadline", LEASES, || expiry.leases_by_deadline().len());
     let mut found = Vec::new();
+    let mut slowest = Duration::ZERO;
     timed("hand out every lease for revoking", LEASES, || {
         while i64::try_from(found.len()).unwrap() < LEASES {
-            found.extend(expiry.expired(Moment(90_000), usize::MAX));
+            let start = Instant::now();
+            found.extend(expiry.expired(Moment(90_000), usize::MAX).items);
+            slowest = slowest.max(start.elapsed());
         }
     });
+    println!("slowest call {slowest:.2?}");
     timed("revoke, both parts", LEASES, || {
         for id in &found {
             lessor.revoke(&empty, &mut Nowhere, *id).unwrap().unwrap();
@@ -78,10 +90,28 @@ fn main() {
     assert!(list == found.len() && expiry.is_empty());
     let keys: Vec<_> = (0..LEASES).map(|n| Bytes::from(format!("/registry/events/{n}"))).collect();
     timed("attach a key, in batches of 64", LEASES, || {
+        lessor.grant(&mut Nowhere, LeaseId(1), 20).unwrap();
         for batch in keys.chunks(64) {
-            batch.iter().for_each(|key| lessor.move_key(&mut Nowhere, key, LeaseId::NONE, LeaseId(1)));
+            batch.iter().for_each(|key| lessor.attach(LeaseId(1), key, &mut Nowhere));
             let sealed = lessor.seal();
             lessor.became_visible(sealed);
         }
     });
+}
+
+fn checkpoints(lessor: &Lessor, settings: ExpirySettings, id: impl Fn(i64) -> LeaseId) {
+    let settings = ExpirySettings { checkpoint_interval: Some(Duration::from_secs(5)), ..settings };
+    let mut expiry = Expiry::follow(lessor.leases(), settings);
+    expiry.promote(Moment(0), Duration::from_secs(1));
+    (1..=LEASES).for_each(|n| assert!(matches!(expiry.renew(id(n), Moment(2000)), lease::Renewal::Renewed { .. })));
+    let mut slowest = Duration::ZERO;
+    timed("checkpoint a million leases", LEASES, || {
+        let mut more = true;
+        while more {
+            let start = Instant::now();
+            more = expiry.due_checkpoints(Moment(8000)).more;
+            slowest = slowest.max(start.elapsed());
+        }
+    });
+    println!("slowest call {slowest:.2?}");
 }

@@ -31,13 +31,13 @@ struct Pending {
 }
 
 impl AttachedKeys {
-    pub(crate) fn attach(&mut self, batch: &mut dyn Batch, id: LeaseId, key: &Bytes) {
+    pub(crate) fn attach(&mut self, batch: &mut dyn Batch, id: LeaseId, key: &[u8]) {
         self.encode_row(id, key);
         batch.put(Table::LeaseKeys, &self.row, &[]);
         self.note(id, key, true);
     }
 
-    pub(crate) fn detach(&mut self, batch: &mut dyn Batch, id: LeaseId, key: &Bytes) {
+    pub(crate) fn detach(&mut self, batch: &mut dyn Batch, id: LeaseId, key: &[u8]) {
         self.encode_row(id, key);
         batch.delete(Table::LeaseKeys, &self.row);
         self.note(id, key, false);
@@ -83,10 +83,10 @@ impl AttachedKeys {
         self.order.len()
     }
 
-    fn note(&mut self, id: LeaseId, key: &Bytes, attached: bool) {
-        let batch = self.filling;
+    fn note(&mut self, id: LeaseId, key: &[u8], attached: bool) {
+        let (batch, key) = (self.filling, Bytes::copy_from_slice(key));
         self.pending.insert((id, key.clone()), Pending { attached, batch });
-        self.order.push_back((batch, id, key.clone()));
+        self.order.push_back((batch, id, key));
     }
 
     fn encode_row(&mut self, id: LeaseId, key: &[u8]) {

@@ -86,9 +86,9 @@ impl Lessor {
 
     /// Removes a lease and answers its keys, ascending, for the caller to delete in the same batch and one revision.
     ///
-    /// An empty answer must not make a revision.
+    /// The keys are detached already. An empty answer must not make a revision.
     pub fn revoke(&mut self, view: &impl View, batch: &mut dyn Batch, id: LeaseId) -> Result<Result<Vec<Bytes>, Refusal>, Fault> {
-        if !self.contains(id) {
+        if !self.exists(id) {
             return Ok(Err(Refusal::LeaseNotFound { id }));
         }
         let keys = self.keys.of(view, id)?;
@@ -113,18 +113,19 @@ impl Lessor {
         self.changes.push(Change::Checkpointed { id, remaining_ttl_seconds });
     }
 
-    /// Notes that the newest version of `key` names lease `to` where the one before it named `from`.
+    /// `key` now belongs to `lease`. A lease that does not exist gets no keys: a later grant of its id would inherit them.
     ///
-    /// [`LeaseId::NONE`] on either side stands for no lease, or no live key. The caller has checked that `to` exists.
-    pub fn move_key(&mut self, batch: &mut dyn Batch, key: &Bytes, from: LeaseId, to: LeaseId) {
-        if from == to {
-            return;
+    /// A key that changes hands is detached from the lease it had before.
+    pub fn attach(&mut self, lease: LeaseId, key: &[u8], batch: &mut dyn Batch) {
+        if self.exists(lease) {
+            self.keys.attach(batch, lease, key);
         }
-        if from.is_some() {
-            self.keys.detach(batch, from, key);
-        }
-        if to.is_some() {
-            self.keys.attach(batch, to, key);
+    }
+
+    /// `key` no longer belongs to `lease`. Of a revoked lease nothing is left to detach, so nothing happens.
+    pub fn detach(&mut self, lease: LeaseId, key: &[u8], batch: &mut dyn Batch) {
+        if self.exists(lease) {
+            self.keys.detach(batch, lease, key);
         }
     }
 
@@ -135,7 +136,7 @@ impl Lessor {
     }
 
     /// Whether the lease exists: asked on every put that names one.
-    pub fn contains(&self, id: LeaseId) -> bool {
+    pub fn exists(&self, id: LeaseId) -> bool {
         self.leases.contains_key(&id)
     }
 

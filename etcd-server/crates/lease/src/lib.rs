@@ -13,7 +13,7 @@ mod pace;
 mod refusal;
 
 pub use attached_keys::{Sealed, stored_keys};
-pub use expiry::{Checkpoint, Expiry, ExpirySettings, Renewal, TimeToLive};
+pub use expiry::{Checkpoint, Due, Expiry, ExpirySettings, Renewal, TimeToLive};
 pub use lease_record::Terms;
 pub use lessor::{Change, Lessor, Persist, TTL_SECONDS_MAX, minimum_ttl_seconds};
 pub use refusal::Refusal;

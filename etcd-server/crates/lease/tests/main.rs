@@ -1,5 +1,7 @@
 //! Leases from outside: scripts that tell a story, and a foolish twin that recomputes everything.
 
+#![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
+
 mod model;
 mod script;
 mod store;

@@ -40,7 +40,8 @@ impl Stage {
             }
             "put" => {
                 let key = Bytes::copy_from_slice(words.next().unwrap().as_bytes());
-                self.lessor.move_key(&mut self.store, &key, LeaseId(number()), LeaseId(number()));
+                self.lessor.detach(LeaseId(number()), &key, &mut self.store);
+                self.lessor.attach(LeaseId(number()), &key, &mut self.store);
                 "done".to_owned()
             }
             "keys" => format!("{:?}", self.lessor.keys(&self.store, LeaseId(number())).unwrap()),
@@ -49,7 +50,7 @@ impl Stage {
             "list" => format!("{:?}", self.expiry.leases_by_deadline()),
             "after" => {
                 self.now = self.now.after(Duration::from_millis(number().unsigned_abs()));
-                let (revoke, record) = (self.expiry.expired(self.now, 100), self.expiry.due_checkpoints(self.now));
+                let (revoke, record) = (self.expiry.expired(self.now, 100).items, self.expiry.due_checkpoints(self.now).items);
                 format!("revoke {revoke:?}, checkpoint {record:?}")
             }
             "promote" => {

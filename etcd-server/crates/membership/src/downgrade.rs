@@ -1,6 +1,10 @@
-//! The downgrade that is under way, if any: kept as the JSON of etcd's bucket `cluster`, key `downgrade`.
+//! The downgrade that is under way, if any, and whether one may begin.
+//!
+//! Kept in [`Table::Meta`](schema::Table::Meta) as the JSON of etcd's bucket `cluster`, key `downgrade`.
 
 use crate::json;
+use crate::version::Version;
+use proto::membershippb::DowngradeInfoSetRequest;
 use serde::{Deserialize, Serialize};
 
 /// Whether the cluster goes down to an earlier version.
@@ -15,6 +19,11 @@ pub struct Downgrade {
 }
 
 impl Downgrade {
+    /// What an ordered request asks for. One that switches off leaves no target, whatever it names.
+    pub fn from_request(request: &DowngradeInfoSetRequest) -> Self {
+        if request.enabled { Self { target_version: request.ver.clone(), enabled: true } } else { Self::default() }
+    }
+
     /// The JSON of a backup.
     pub fn to_json(&self) -> String {
         json::encode(self)
@@ -23,5 +32,72 @@ impl Downgrade {
     /// Reads that JSON.
     pub fn from_json(text: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(text)
+    }
+}
+
+/// Why no downgrade may begin; nothing was proposed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DowngradeRejection {
+    /// The target is not a version of the form `X.Y` or `X.Y.Z`.
+    #[error("{target:?} is no version to go down to")]
+    WrongFormat {
+        /// What was asked for.
+        target: String,
+    },
+    /// No cluster version is decided yet.
+    #[error("the cluster has no version yet")]
+    NoClusterVersion,
+    /// The target is not the minor version right below the cluster's.
+    #[error("a cluster of version {cluster} does not go down to {target}")]
+    InvalidTarget {
+        /// What was asked for.
+        target: Version,
+        /// The version of the cluster.
+        cluster: Version,
+    },
+    /// A downgrade is under way.
+    #[error("the cluster goes down to {target} already")]
+    InProgress {
+        /// Where it goes.
+        target: String,
+    },
+}
+
+/// Whether a cluster of this version may go down to `target`; answers the target as `major.minor.0`.
+///
+/// For `DowngradeRequest` with VALIDATE, and before proposing one with ENABLE; the checks are made in etcd's order.
+pub fn validate_downgrade(target: &str, cluster_version: Option<Version>, under_way: &Downgrade) -> Result<Version, DowngradeRejection> {
+    let wanted: Version = target.parse().map_err(|_| DowngradeRejection::WrongFormat { target: target.to_owned() })?;
+    let wanted = wanted.cluster();
+    let cluster = cluster_version.ok_or(DowngradeRejection::NoClusterVersion)?;
+    if cluster.downgrade_target() != Some(wanted) {
+        return Err(DowngradeRejection::InvalidTarget { target: wanted, cluster });
+    }
+    if under_way.enabled {
+        return Err(DowngradeRejection::InProgress { target: under_way.target_version.clone() });
+    }
+    Ok(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_record_is_etcds_json() {
+        let off = Downgrade::default();
+        let on = Downgrade { target_version: "3.6.0".to_owned(), enabled: true };
+        for (downgrade, json) in [(&off, r#"{"target-version":"","enabled":false}"#), (&on, r#"{"target-version":"3.6.0","enabled":true}"#)]
+        {
+            assert_eq!(downgrade.to_json(), json);
+            assert_eq!(&Downgrade::from_json(json.as_bytes()).unwrap(), downgrade);
+        }
+    }
+
+    #[test]
+    fn a_request_that_switches_off_leaves_no_target() {
+        let request = |enabled| DowngradeInfoSetRequest { enabled, ver: "3.6.0".to_owned() };
+        assert_eq!(Downgrade::from_request(&request(false)), Downgrade::default());
+        assert_eq!(Downgrade::from_request(&request(true)), Downgrade { target_version: "3.6.0".to_owned(), enabled: true });
     }
 }

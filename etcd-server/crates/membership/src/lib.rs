@@ -1,6 +1,7 @@
-//! Members of the cluster, their ids and the rules of changing them.
+//! Members of the cluster, their ids and the rules of changing them; the version of the cluster and its way down.
 //!
-//! Holds what a member is and how it is written: ids, records, contexts, versions. The state and its rules are not here yet.
+//! [`Membership`] is replicated: only apply changes it. [`may_add`] and its neighbours, [`normalise`] and [`validate_downgrade`] are
+//! asked before a change is proposed. Who is connected, how far a learner has come and what time it is are arguments.
 #![forbid(unsafe_code)]
 
 mod conf_change;
@@ -8,14 +9,18 @@ mod downgrade;
 mod ids;
 mod json;
 mod member;
+mod membership;
 mod peer_urls;
 mod refusal;
+mod strict_reconfiguration;
 mod version;
 
 pub use conf_change::ConfChange;
-pub use downgrade::Downgrade;
+pub use downgrade::{Downgrade, DowngradeRejection, validate_downgrade};
 pub use ids::{cluster_id, member_id};
 pub use member::Member;
+pub use membership::{CLUSTER_VERSION, DOWNGRADE, Membership, check_own_version};
 pub use peer_urls::{BadUrls, normalise};
 pub use refusal::Refusal;
+pub use strict_reconfiguration::{Connected, HEALTH_INTERVAL, ReconfigurationRejection, may_add, may_promote, may_remove};
 pub use version::{MalformedVersion, Version};

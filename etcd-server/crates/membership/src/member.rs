@@ -36,8 +36,7 @@ pub(crate) struct MemberJson {
     pub(crate) client_urls: Vec<String>,
 }
 
-#[expect(clippy::ptr_arg, reason = "serde hands over the field as it is")]
-fn null_if_empty<S: serde::Serializer>(urls: &Vec<String>, serializer: S) -> Result<S::Ok, S::Error> {
+fn null_if_empty<S: serde::Serializer>(urls: &[String], serializer: S) -> Result<S::Ok, S::Error> {
     if urls.is_empty() { serializer.serialize_none() } else { urls.serialize(serializer) }
 }
 
@@ -126,4 +125,40 @@ pub(crate) fn read_removed(view: &impl View) -> Result<BTreeSet<MemberId>, Fault
 fn decode_key(key: &[u8]) -> Result<MemberId, Fault> {
     let bytes = key.try_into().map_err(|_| Fault::corrupt(format_args!("member key {}", key.escape_ascii()), "is not eight bytes long"))?;
     Ok(MemberId(u64::from_be_bytes(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schema::MemoryStore;
+
+    #[test]
+    fn records_are_etcds_json() {
+        let mut member = Member {
+            id: MemberId(u64::MAX),
+            peer_urls: vec!["http://a:2380".to_owned(), "http://b:2380".to_owned()],
+            is_learner: true,
+            name: "<a>&\u{2028}\u{7f}\t\"é".to_owned(),
+            client_urls: vec!["http://a:2379".to_owned()],
+        };
+        let json = r#"{"id":18446744073709551615,"peerURLs":["http://a:2380","http://b:2380"],"isLearner":true,"name":"\u003ca\u003e\u0026\u2028#\t\"é","clientURLs":["http://a:2379"]}"#
+            .replace('#', "\u{7f}");
+        assert_eq!(member.to_json(), json);
+        assert_eq!(Member::from_json(json.as_bytes()).unwrap(), member);
+        member = Member { id: MemberId(1), ..Member::default() };
+        assert_eq!(member.to_json(), r#"{"id":1,"peerURLs":null}"#);
+        assert_eq!(Member::from_json(br#"{"peerURLs":null,"later":{},"id":1}"#).unwrap(), member);
+    }
+
+    #[test]
+    fn damage_is_a_fault() {
+        for (key, value) in [(&[0; 7][..], &br#"{"id":1}"#[..]), (&[0, 0, 0, 0, 0, 0, 0, 2], br#"{"id":1}"#), (&[0; 8], b"")] {
+            let mut store = MemoryStore::new();
+            store.put(Table::Members, key, value);
+            assert!(read_all(&store).is_err(), "{key:?}");
+        }
+        let mut store = MemoryStore::new();
+        store.put(Table::RemovedMembers, b"short", b"removed");
+        assert!(read_removed(&store).is_err());
+    }
 }

@@ -3,8 +3,7 @@
 //! A lease is due when a whole interval has passed since its last renewal or checkpoint. One that is renewed more often never
 //! is: the next leader's full time is then at most an interval too much, which is what the interval promises.
 
-use super::{Expiry, Leading, NOT_QUEUED, STEPS_PER_CALL, Timed, milliseconds, whole_seconds};
-use std::cmp::Reverse;
+use super::{Due, Expiry, Leading, STEPS_PER_CALL, Timed, milliseconds, whole_seconds};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
@@ -21,28 +20,30 @@ pub struct Checkpoint {
 
 impl Expiry {
     /// Checkpoints to propose in one entry, at most as many as the settings allow. A checkpoint that is lost is due again an
-    /// interval later.
-    pub fn due_checkpoints(&mut self, now: Moment) -> Vec<Checkpoint> {
-        let Self { settings, leases, by_ttl, office, leading: Some(leading) } = self else { return Vec::new() };
-        let Some(interval) = settings.checkpoint_interval else { return Vec::new() };
+    /// interval later. Call it as often as [`expired`](Self::expired).
+    pub fn due_checkpoints(&mut self, now: Moment) -> Due<Checkpoint> {
+        let Self { settings, leases, by_ttl, office, leading: Some(leading) } = self else { return Due::nothing() };
+        let Some(interval) = settings.checkpoint_interval else { return Due::nothing() };
         let mut due = Vec::new();
         for _ in 0..STEPS_PER_CALL {
             if due.len() >= settings.checkpoints_per_batch {
                 break;
             }
-            if leading.checkpoints.peek().is_some_and(|Reverse((at, _))| *at <= now) {
+            if leading.checkpoints.first().is_some_and(|(at, _)| *at <= now) {
                 due.extend(leading.next_checkpoint(leases, *office, interval, now));
                 continue;
             }
             let inherited = by_ttl.range((Bound::Excluded(leading.checkpoint_walker), Bound::Unbounded)).next().copied();
-            let Some(item) = inherited.filter(|_| leading.base.after(interval) <= now) else { break };
+            let Some(item) = inherited.filter(|_| leading.base.after(interval) <= now) else {
+                return Due { items: due, more: false };
+            };
             leading.checkpoint_walker = item;
             if let Some(lease) = leases.get_mut(&item.1).filter(|lease| lease.office != *office) {
                 leading.ensure_held(lease, *office);
                 leading.queue(item.1, lease, Some(interval));
             }
         }
-        due
+        Due { items: due, more: true }
     }
 }
 
@@ -55,9 +56,9 @@ impl Leading {
         interval: Duration,
         now: Moment,
     ) -> Option<Checkpoint> {
-        let Reverse((at, id)) = self.checkpoints.pop()?;
-        let lease = leases.get_mut(&id).filter(|lease| lease.office == office && lease.checkpoint_entry == at)?;
-        lease.checkpoint_entry = NOT_QUEUED;
+        let (_, id) = self.checkpoints.pop_first()?;
+        let lease = leases.get_mut(&id).filter(|lease| lease.office == office)?;
+        lease.checkpoint_at = None;
         if lease.deadline <= now {
             return None;
         }
@@ -76,7 +77,7 @@ impl Leading {
     }
 
     fn look_again(&mut self, id: LeaseId, lease: &mut Timed, at: Moment) {
-        lease.checkpoint_entry = at;
-        self.checkpoints.push(Reverse((at, id)));
+        lease.checkpoint_at = Some(at);
+        self.checkpoints.insert((at, id));
     }
 }

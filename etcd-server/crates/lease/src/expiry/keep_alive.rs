@@ -42,7 +42,7 @@ impl Expiry {
             return Renewal::Expired;
         }
         leading.ensure_held(lease, self.office);
-        lease.deadline = lease.deadline.max(now.after(seconds(lease.terms.ttl_seconds)));
+        leading.postpone(id, lease, now.after(seconds(lease.terms.ttl_seconds)));
         leading.queue(id, lease, self.settings.checkpoint_interval);
         Renewal::Renewed { ttl_seconds: lease.terms.ttl_seconds, reset_checkpoint: lease.terms.remaining_ttl_seconds > 0 }
     }

@@ -4,8 +4,8 @@
 //! promotion costs nothing however many leases there are: a lease's deadline is *derived* (promotion + extension + time to live)
 //! until the lease is renewed, checkpointed or runs out in this term of office, and only then *held* in its own record.
 //!
-//! Invariants while leading: a held deadline never moves towards the past; every lease with a held deadline that is not being
-//! revoked has an entry in `deadlines` at or before it; `by_ttl` changes only for leases with a held deadline; base walkers have
+//! Invariants while leading: a held deadline never moves towards the past; `deadlines` has one entry for each lease with a held
+//! deadline that is not being revoked, at that deadline, so no walk over entries that renewals made stale is ever needed; `by_ttl` changes only for leases with a held deadline; base walkers have
 //! passed exactly the part of `by_ttl` up to where they stand. So no lease is called expired before its deadline.
 
 mod checkpoints;
@@ -18,15 +18,30 @@ pub use keep_alive::{Renewal, TimeToLive};
 use crate::lease_record::Terms;
 use crate::lessor::Change;
 use crate::pace::Pace;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use types::{LeaseId, Moment};
 
-/// Stands for "has no entry in the heap".
-const NOT_QUEUED: Moment = Moment(u64::MAX);
-/// How many leases one call may look at before it returns what it has; the next call goes on there.
-const STEPS_PER_CALL: usize = 100_000;
+/// How many leases one call may look at before it returns what it has: at most a few milliseconds of work, see the example
+/// `million_leases`. The next call goes on there.
+const STEPS_PER_CALL: usize = 1_000;
+
+/// What one call found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due<T> {
+    /// What to propose now.
+    pub items: Vec<T>,
+    /// The call ended because it had done as much as one call may: call again at once, between other work, not half a second
+    /// later. A leader that took over a million leases, renewed since, is then through them within a second (0.3 s measured, in 1000
+    /// calls); at the ordinary pace it would take minutes. False when a rate or the number in flight is what holds revokes back.
+    pub more: bool,
+}
+
+impl<T> Due<T> {
+    fn nothing() -> Self {
+        Self { items: Vec::new(), more: false }
+    }
+}
 
 /// Rates and intervals; the default is etcd's.
 #[derive(Clone, Copy, Debug)]
@@ -82,21 +97,23 @@ struct Timed {
     terms: Terms,
     office: u64,
     deadline: Moment,
-    deadline_entry: Moment,
-    checkpoint_entry: Moment,
+    /// Whether its deadline has an entry in the agenda.
+    is_queued: bool,
+    /// When it is looked at for a checkpoint; a renewal does not move that, the look does.
+    checkpoint_at: Option<Moment>,
 }
 
-type Agenda = BinaryHeap<Reverse<(Moment, LeaseId)>>;
+type Agenda = BTreeSet<(Moment, LeaseId)>;
 
 #[derive(Debug)]
 struct Leading {
     /// Promotion plus extension: where derived deadlines are counted from.
     base: Moment,
-    /// Held deadlines. An entry whose moment is not its lease's `deadline_entry` is stale.
+    /// Held deadlines.
     deadlines: Agenda,
     /// Up to where expiry has walked `by_ttl`.
     expiry_walker: (i64, LeaseId),
-    /// When to look at a lease for a checkpoint. Stale entries as above, by `checkpoint_entry`.
+    /// When to look at a lease for a checkpoint: each lease's `checkpoint_at`.
     checkpoints: Agenda,
     /// Up to where checkpointing has walked `by_ttl`.
     checkpoint_walker: (i64, LeaseId),
@@ -135,7 +152,7 @@ impl Expiry {
         });
     }
 
-    /// This member leads no more: deadlines are forgotten. Costs the same for any number of leases.
+    /// This member leads no more: deadlines are forgotten. Freeing those of a million renewed leases takes some 45 ms.
     pub fn demote(&mut self) {
         self.leading = None;
     }
@@ -155,7 +172,7 @@ impl Expiry {
         self.leases.is_empty()
     }
 
-    /// Entries of the heaps, stale ones included; at most four times the leases, plus 2048.
+    /// Entries of the agendas; at most twice the leases.
     pub fn queued_entries(&self) -> usize {
         self.leading.as_ref().map_or(0, |leading| leading.deadlines.len() + leading.checkpoints.len())
     }
@@ -178,7 +195,6 @@ impl Expiry {
             leading.queue(id, &mut lease, self.settings.checkpoint_interval);
         }
         self.leases.insert(id, lease);
-        self.drop_stale_entries();
     }
 
     fn revoked(&mut self, id: LeaseId) {
@@ -186,6 +202,9 @@ impl Expiry {
         self.by_ttl.remove(&(lease.terms.effective_ttl_seconds(), id));
         if let Some(leading) = &mut self.leading {
             leading.in_flight.remove(&id);
+            if lease.office == self.office {
+                leading.forget(id, lease);
+            }
         }
     }
 
@@ -197,7 +216,7 @@ impl Expiry {
         let after = Terms { remaining_ttl_seconds, ..lease.terms }.effective_ttl_seconds();
         if let Some(leading) = &mut self.leading {
             leading.ensure_held(lease, self.office);
-            lease.deadline = lease.deadline.max(leading.base.after(seconds(after.min(lease.terms.ttl_seconds))));
+            leading.postpone(id, lease, leading.base.after(seconds(after.min(lease.terms.ttl_seconds))));
         }
         lease.terms.remaining_ttl_seconds = remaining_ttl_seconds;
         if let Some(leading) = &mut self.leading
@@ -210,25 +229,11 @@ impl Expiry {
             self.by_ttl.insert((after, id));
         }
     }
-
-    /// Leases granted and revoked again leave entries behind; keeps the heaps within twice the leases.
-    fn drop_stale_entries(&mut self) {
-        let Some(leading) = &mut self.leading else { return };
-        let bound = self.leases.len().saturating_mul(2).saturating_add(1024);
-        let (leases, office) = (&self.leases, self.office);
-        let held = |id: &LeaseId| leases.get(id).filter(|lease| lease.office == office);
-        if leading.deadlines.len() > bound {
-            leading.deadlines.retain(|Reverse((at, id))| held(id).is_some_and(|lease| lease.deadline_entry == *at));
-        }
-        if leading.checkpoints.len() > bound {
-            leading.checkpoints.retain(|Reverse((at, id))| held(id).is_some_and(|lease| lease.checkpoint_entry == *at));
-        }
-    }
 }
 
 impl Timed {
     fn new(terms: Terms) -> Self {
-        Self { terms, office: 0, deadline: NOT_QUEUED, deadline_entry: NOT_QUEUED, checkpoint_entry: NOT_QUEUED }
+        Self { terms, office: 0, deadline: Moment(0), is_queued: false, checkpoint_at: None }
     }
 
     fn hold(&mut self, office: u64, deadline: Moment) {
@@ -245,26 +250,48 @@ impl Leading {
         if lease.office == office { lease.deadline } else { self.derived_deadline(lease.terms) }
     }
 
-    /// Turns a derived deadline into a held one; without an entry in the heaps yet.
+    /// Turns a derived deadline into a held one; without an entry in the agendas yet.
     fn ensure_held(&self, lease: &mut Timed, office: u64) {
         if lease.office != office {
             lease.hold(office, self.derived_deadline(lease.terms));
         }
     }
 
-    /// Gives a lease its missing entries in the heaps.
+    /// Moves a held deadline, never towards the past, and its entry with it.
+    fn postpone(&mut self, id: LeaseId, lease: &mut Timed, deadline: Moment) {
+        if deadline <= lease.deadline {
+            return;
+        }
+        if lease.is_queued {
+            self.deadlines.remove(&(lease.deadline, id));
+            self.deadlines.insert((deadline, id));
+        }
+        lease.deadline = deadline;
+    }
+
+    /// Takes a lease that is gone out of the agendas.
+    fn forget(&mut self, id: LeaseId, lease: Timed) {
+        if lease.is_queued {
+            self.deadlines.remove(&(lease.deadline, id));
+        }
+        if let Some(at) = lease.checkpoint_at {
+            self.checkpoints.remove(&(at, id));
+        }
+    }
+
+    /// Gives a lease its missing entries in the agendas.
     fn queue(&mut self, id: LeaseId, lease: &mut Timed, checkpoint_interval: Option<Duration>) {
-        if lease.deadline_entry == NOT_QUEUED {
-            lease.deadline_entry = lease.deadline;
-            self.deadlines.push(Reverse((lease.deadline, id)));
+        if !lease.is_queued {
+            lease.is_queued = true;
+            self.deadlines.insert((lease.deadline, id));
         }
         let Some(interval) = checkpoint_interval else { return };
         let effective = lease.terms.effective_ttl_seconds();
-        if lease.checkpoint_entry == NOT_QUEUED && effective > whole_seconds(interval) {
+        if lease.checkpoint_at.is_none() && effective > whole_seconds(interval) {
             // The moment at which a whole interval of what is recorded will have passed.
             let passed = Moment(lease.deadline.0.saturating_sub(milliseconds(effective))).after(interval);
-            lease.checkpoint_entry = passed;
-            self.checkpoints.push(Reverse((passed, id)));
+            lease.checkpoint_at = Some(passed);
+            self.checkpoints.insert((passed, id));
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Which leases to revoke now: those past their deadline, at a bounded rate, a bounded number at a time.
 
-use super::{Expiry, Leading, NOT_QUEUED, STEPS_PER_CALL, Timed};
-use std::cmp::Reverse;
+use super::{Due, Expiry, Leading, STEPS_PER_CALL, Timed};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use types::{LeaseId, Moment};
@@ -9,38 +8,42 @@ use types::{LeaseId, Moment};
 /// What lies next on one of the two ways to expiry.
 enum Step {
     Expired(LeaseId),
-    /// Moved on without finding a lease that ran out.
-    Moved,
+    /// An inherited lease that was renewed in this office, so that its deadline is another.
+    Passed,
 }
 
 impl Expiry {
     /// Leases to revoke, at most `max`, each handed out again only if its revoke is not applied within the retry time.
     ///
-    /// Call every half second and whenever a revoke was applied. Propose them as the leader of the present term only: a proposal
-    /// forwarded to a later leader could revoke a lease that was renewed there. One call looks at a bounded number of leases; after
-    /// a leader change with more renewed leases than that, the rest follows with the next calls.
-    pub fn expired(&mut self, now: Moment, max: usize) -> Vec<LeaseId> {
-        let Self { settings, leases, by_ttl, office, leading: Some(leading) } = self else { return Vec::new() };
+    /// Call every half second, whenever a revoke was applied, and at once when the last call left [`Due::more`]. Propose them as
+    /// the leader of the present term only: a proposal forwarded to a later leader could revoke a lease that was renewed there.
+    pub fn expired(&mut self, now: Moment, max: usize) -> Due<LeaseId> {
+        let Self { settings, leases, by_ttl, office, leading: Some(leading) } = self else { return Due::nothing() };
         let paced = usize::try_from(leading.pace.available(now)).unwrap_or(usize::MAX);
-        let mut found = leading.take_unfinished(now, now.after(settings.revoke_retry), max.min(paced));
+        let max = max.min(paced);
+        let retry = now.after(settings.revoke_retry);
+        let mut found = leading.take_unfinished(now, retry, max);
+        let mut more = true;
         for _ in 0..STEPS_PER_CALL {
-            if found.len() >= max.min(paced) || leading.in_flight.len() >= settings.revokes_in_flight_max {
+            if found.len() >= max || leading.in_flight.len() >= settings.revokes_in_flight_max {
+                more = false;
                 break;
             }
             let inherited = by_ttl.range((Bound::Excluded(leading.expiry_walker), Bound::Unbounded)).next().copied();
             match leading.step(leases, *office, inherited, now) {
                 Some(Step::Expired(id)) => {
-                    leading.in_flight.insert(id, now.after(settings.revoke_retry));
+                    leading.in_flight.insert(id, retry);
                     found.push(id);
                 }
-                Some(Step::Moved) => {}
-                None => break,
+                Some(Step::Passed) => {}
+                None => {
+                    more = false;
+                    break;
+                }
             }
         }
-        for _ in &found {
-            leading.pace.take();
-        }
-        found
+        found.iter().for_each(|_| leading.pace.take());
+        Due { items: found, more }
     }
 
     /// How many revokes were handed out and are not applied.
@@ -58,29 +61,21 @@ impl Leading {
 
     /// Takes the earlier of the next held deadline and the next inherited lease, if it is due.
     fn step(&mut self, leases: &mut BTreeMap<LeaseId, Timed>, office: u64, inherited: Option<(i64, LeaseId)>, now: Moment) -> Option<Step> {
-        let held = self.deadlines.peek().map(|Reverse((at, _))| *at).filter(|at| *at <= now);
+        let held = self.deadlines.first().map(|(at, _)| *at).filter(|at| *at <= now);
         let inherited = inherited.map(|item| (self.base.after(super::seconds(item.0)), item)).filter(|(at, _)| *at <= now);
         match (held, inherited) {
             (Some(at), Some((derived, item))) if derived < at => {
-                self.step_inherited(leases, office, item, now).or_else(|| self.step_held(leases, office, now))
+                self.step_inherited(leases, office, item, now).or_else(|| self.step_held(leases))
             }
-            (Some(_), _) => self.step_held(leases, office, now),
+            (Some(_), _) => self.step_held(leases),
             (None, Some((_, item))) => self.step_inherited(leases, office, item, now),
             (None, None) => None,
         }
     }
 
-    fn step_held(&mut self, leases: &mut BTreeMap<LeaseId, Timed>, office: u64, now: Moment) -> Option<Step> {
-        let Reverse((at, id)) = self.deadlines.pop()?;
-        let Some(lease) = leases.get_mut(&id).filter(|lease| lease.office == office && lease.deadline_entry == at) else {
-            return Some(Step::Moved);
-        };
-        if lease.deadline > now {
-            lease.deadline_entry = lease.deadline;
-            self.deadlines.push(Reverse((lease.deadline, id)));
-            return Some(Step::Moved);
-        }
-        lease.deadline_entry = NOT_QUEUED;
+    fn step_held(&mut self, leases: &mut BTreeMap<LeaseId, Timed>) -> Option<Step> {
+        let (_, id) = self.deadlines.pop_first()?;
+        leases.get_mut(&id)?.is_queued = false;
         Some(Step::Expired(id))
     }
 
@@ -88,7 +83,7 @@ impl Leading {
     fn step_inherited(&mut self, leases: &mut BTreeMap<LeaseId, Timed>, office: u64, item: (i64, LeaseId), now: Moment) -> Option<Step> {
         let Some(lease) = leases.get_mut(&item.1).filter(|lease| lease.office != office) else {
             self.expiry_walker = item;
-            return Some(Step::Moved);
+            return Some(Step::Passed);
         };
         if let Some(pace) = &mut self.inherited_pace {
             if pace.available(now) == 0 {

@@ -1,0 +1,184 @@
+//! The members of the cluster and its version, as the log has ordered them.
+//!
+//! Invariants: a member's id is never among the removed ones; no two members share a peer URL, unless an etcd backup brought them so.
+//! Only apply changes it, equally on every member, and all of it is in the state. A refused change writes nothing. What follows
+//! from a change (connections to open or close, a removed member's own end) is the caller's work.
+
+use crate::conf_change::ConfChange;
+use crate::downgrade::Downgrade;
+use crate::member::{self, Member};
+use crate::refusal::Refusal;
+use crate::version::Version;
+use schema::{Batch, Table, View};
+use std::collections::{BTreeMap, BTreeSet};
+use types::{Fault, MemberId};
+
+/// Key of [`Table::Meta`]: the version of the cluster as text, `3.7.0`; absent until the first is decided.
+pub const CLUSTER_VERSION: &[u8] = b"clusterVersion";
+/// Key of [`Table::Meta`]: the JSON of [`Downgrade`]; absent until the first is ordered.
+pub const DOWNGRADE: &[u8] = b"downgrade";
+
+/// Who belongs to the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    members: BTreeMap<MemberId, Member>,
+    removed: BTreeSet<MemberId>,
+    cluster_version: Option<Version>,
+    downgrade: Downgrade,
+}
+
+impl Membership {
+    /// Reads all of it; a store without any of it is that of a cluster without members.
+    pub fn load(view: &impl View) -> Result<Self, Fault> {
+        let cluster_version = view.get(Table::Meta, CLUSTER_VERSION)?;
+        let downgrade = view.get(Table::Meta, DOWNGRADE)?;
+        Ok(Self {
+            members: member::read_all(view)?,
+            removed: member::read_removed(view)?,
+            cluster_version: cluster_version.map(|stored| decode_version(&stored)).transpose()?,
+            downgrade: downgrade.map_or(Ok(Downgrade::default()), |stored| {
+                Downgrade::from_json(&stored).map_err(|error| Fault::corrupt("downgrade record", error))
+            })?,
+        })
+    }
+
+    /// All members, learners too, ascending by id.
+    pub fn members(&self) -> impl ExactSizeIterator<Item = &Member> {
+        self.members.values()
+    }
+
+    /// The members that vote, ascending by id.
+    pub fn voters(&self) -> impl Iterator<Item = &Member> {
+        self.members().filter(|member| !member.is_learner)
+    }
+
+    /// The members that only receive the log, ascending by id.
+    pub fn learners(&self) -> impl Iterator<Item = &Member> {
+        self.members().filter(|member| member.is_learner)
+    }
+
+    /// One member.
+    pub fn member(&self, id: MemberId) -> Option<&Member> {
+        self.members.get(&id)
+    }
+
+    /// Whether the member once belonged to the cluster and may never come back.
+    pub fn is_removed(&self, id: MemberId) -> bool {
+        self.removed.contains(&id)
+    }
+
+    /// The ids that may never come back, ascending.
+    pub fn removed(&self) -> impl ExactSizeIterator<Item = MemberId> {
+        self.removed.iter().copied()
+    }
+
+    /// The version at which the members work together; none before the first leader has decided it.
+    pub fn cluster_version(&self) -> Option<Version> {
+        self.cluster_version
+    }
+
+    /// Whether the cluster is on its way to an earlier version.
+    pub fn downgrade(&self) -> &Downgrade {
+        &self.downgrade
+    }
+
+    /// Makes an ordered change, or refuses it: then nothing changes, and raft is given a change of member 0 in its place.
+    ///
+    /// `max_learners` must be the same on every member; so must everything else that this looks at.
+    pub fn apply_conf_change(&mut self, change: &ConfChange, max_learners: usize, batch: &mut dyn Batch) -> Result<(), Refusal> {
+        self.validate(change, max_learners)?;
+        match change {
+            ConfChange::Add(added) => {
+                member::write(batch, added);
+                self.members.insert(added.id, added.clone());
+            }
+            ConfChange::Promote(id) => self.update(*id, batch, |member| member.is_learner = false),
+            // The learner flag stays: etcd's since 3.5.31, 3.6.12 and 3.7; earlier ones cleared it here.
+            ConfChange::Update { id, peer_urls } => self.update(*id, batch, |member| member.peer_urls.clone_from(peer_urls)),
+            ConfChange::Remove(id) => {
+                member::remove(batch, *id);
+                self.members.remove(id);
+                self.removed.insert(*id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the state allows a change; the checks are made in etcd's order.
+    pub fn validate(&self, change: &ConfChange, max_learners: usize) -> Result<(), Refusal> {
+        let id = change.member_id();
+        if self.is_removed(id) {
+            return Err(Refusal::MemberRemoved { id });
+        }
+        match (change, self.member(id)) {
+            (ConfChange::Add(_), Some(_)) => Err(Refusal::MemberExists { id }),
+            (ConfChange::Add(added), None) => {
+                self.validate_peer_urls(id, &added.peer_urls)?;
+                let learners = self.learners().count();
+                if added.is_learner && learners >= max_learners { Err(Refusal::TooManyLearners { learners }) } else { Ok(()) }
+            }
+            (ConfChange::Promote(_) | ConfChange::Update { .. } | ConfChange::Remove(_), None) => Err(Refusal::MemberNotFound { id }),
+            (ConfChange::Promote(_), Some(known)) if !known.is_learner => Err(Refusal::NotLearner { id }),
+            (ConfChange::Update { peer_urls, .. }, Some(_)) => self.validate_peer_urls(id, peer_urls),
+            (ConfChange::Promote(_) | ConfChange::Remove(_), Some(_)) => Ok(()),
+        }
+    }
+
+    /// Notes what a member published about itself: its name and where clients reach it.
+    ///
+    /// A removed member's words come too late and are passed over. Those of a member that never was stop this one, as they stop etcd.
+    pub fn set_attributes(&mut self, id: MemberId, name: &str, client_urls: &[String], batch: &mut dyn Batch) -> Result<(), Fault> {
+        if self.member(id).is_none() && !self.is_removed(id) {
+            return Err(Fault::corrupt(format_args!("attributes of member {id}"), "there is no such member"));
+        }
+        self.update(id, batch, |member| {
+            name.clone_into(&mut member.name);
+            client_urls.clone_into(&mut member.client_urls);
+        });
+        Ok(())
+    }
+
+    /// Sets the version of the cluster, up or down, as ordered; answers it.
+    ///
+    /// A text that is no version stops the member, and so does a version whose `major.minor` lies above `own`: this server does
+    /// not know what the others may write from now on.
+    pub fn set_cluster_version(&mut self, text: &str, own: Version, batch: &mut dyn Batch) -> Result<Version, Fault> {
+        let version = text.parse().map_err(|error| Fault::corrupt("ordered cluster version", error))?;
+        check_own_version(own, version)?;
+        batch.put(Table::Meta, CLUSTER_VERSION, version.to_string().as_bytes());
+        self.cluster_version = Some(version);
+        Ok(version)
+    }
+
+    /// Begins or ends a downgrade, as ordered; [`validate_downgrade`](crate::validate_downgrade) was asked before.
+    pub fn set_downgrade(&mut self, downgrade: Downgrade, batch: &mut dyn Batch) {
+        batch.put(Table::Meta, DOWNGRADE, downgrade.to_json().as_bytes());
+        self.downgrade = downgrade;
+    }
+
+    fn validate_peer_urls(&self, id: MemberId, peer_urls: &[String]) -> Result<(), Refusal> {
+        let mut others = self.members().filter(|other| other.id != id);
+        let taken = others.find_map(|other| Some((other.id, peer_urls.iter().find(|url| other.peer_urls.contains(url))?)));
+        taken.map_or(Ok(()), |(by, url)| Err(Refusal::PeerUrlInUse { url: url.clone(), by }))
+    }
+
+    fn update(&mut self, id: MemberId, batch: &mut dyn Batch, change: impl FnOnce(&mut Member)) {
+        if let Some(member) = self.members.get_mut(&id) {
+            change(member);
+            member::write(batch, member);
+        }
+    }
+}
+
+/// Whether a server of version `own` may work in a cluster of version `cluster`: asked when the version is set and at every start.
+pub fn check_own_version(own: Version, cluster: Version) -> Result<(), Fault> {
+    if own.cluster() < cluster.cluster() {
+        return Err(Fault::corrupt(format_args!("cluster version {cluster}"), format_args!("this server is only {own}")));
+    }
+    Ok(())
+}
+
+fn decode_version(stored: &[u8]) -> Result<Version, Fault> {
+    let text = std::str::from_utf8(stored).map_err(|error| Fault::corrupt("cluster version", error))?;
+    text.parse().map_err(|error| Fault::corrupt("cluster version", error))
+}

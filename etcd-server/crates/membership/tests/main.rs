@@ -1,0 +1,5 @@
+//! Membership from outside: scripts that tell a story, and a foolish twin that replays history.
+#![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
+
+mod model;
+mod script;
