@@ -2,7 +2,6 @@
 
 use crate::Refusal;
 use auth::DropTokens;
-use membership::ConfChange;
 use proto::etcdserverpb as pb;
 use proto::{authpb, etcdserverpb};
 use types::{Event, MainRevision};
@@ -58,8 +57,6 @@ pub enum Effect {
         /// Whose it is.
         user: String,
     },
-    /// The group of voters and learners changes; `None` when the change was refused and raft is only told that it is done with.
-    ConfChange(Option<ConfChange>),
     /// History became superfluous: removal may start.
     Compacted,
     /// The quota was overrun: the NOSPACE alarm should be raised for this member.

@@ -2,15 +2,14 @@
 
 use crate::answer::Answer;
 use crate::state::{Context, Outcome, State};
-use membership::{Downgrade, Version};
+use membership::Downgrade;
 use proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest, DowngradeInfoSetRequest};
 use schema::View;
-use types::{Fault, MemberId};
+use types::MemberId;
 
 impl State {
     pub(crate) fn cluster_version_set<V: View>(&mut self, context: &mut Context<'_, V>, request: &ClusterVersionSetRequest) -> Outcome {
-        let version: Version = request.ver.parse().map_err(|error| Fault::corrupt("cluster version entry", error))?;
-        self.members.set_cluster_version(version, context.batch)?;
+        self.members.set_cluster_version(&request.ver, self.settings.own_version, context.batch)?;
         Ok(Ok(Answer::Done))
     }
 
@@ -20,7 +19,7 @@ impl State {
         request: &ClusterMemberAttrSetRequest,
     ) -> Outcome {
         let attributes = request.member_attributes.clone().unwrap_or_default();
-        self.members.set_attributes(MemberId(request.member_id), attributes.name, attributes.client_urls, context.batch)?;
+        self.members.set_attributes(MemberId(request.member_id), &attributes.name, &attributes.client_urls, context.batch)?;
         Ok(Ok(Answer::Done))
     }
 

@@ -128,7 +128,7 @@ impl State {
             return Ok(Err(Refusal::Corrupt));
         }
         let id = LeaseId(request.id);
-        if self.auth.enabled() && self.leases.contains(id) {
+        if self.auth.enabled() && self.leases.exists(id) {
             let keys = self.leases.keys(context.view, id)?;
             if let Err(refusal) = self.auth.check_keys(identity, Access::Write, &keys) {
                 return Ok(Err(refusal.into()));

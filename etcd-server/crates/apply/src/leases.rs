@@ -9,14 +9,14 @@ pub(crate) struct Attachments<'a>(pub(crate) &'a mut Lessor);
 
 impl mvcc::Leases for Attachments<'_> {
     fn exists(&self, lease: LeaseId) -> bool {
-        self.0.contains(lease)
+        self.0.exists(lease)
     }
 
     fn attach(&mut self, lease: LeaseId, key: &[u8], batch: &mut dyn Batch) {
-        self.0.move_key(batch, &bytes::Bytes::copy_from_slice(key), LeaseId::NONE, lease);
+        self.0.attach(lease, key, batch);
     }
 
     fn detach(&mut self, lease: LeaseId, key: &[u8], batch: &mut dyn Batch) {
-        self.0.move_key(batch, &bytes::Bytes::copy_from_slice(key), lease, LeaseId::NONE);
+        self.0.detach(lease, key, batch);
     }
 }

@@ -5,7 +5,7 @@ use crate::{Alarms, Refusal};
 use auth::{AuthStore, Identity};
 use bytes::Bytes;
 use lease::{Lessor, Persist, Sealed};
-use membership::Membership;
+use membership::{Membership, Version};
 use mvcc::KeySpace;
 use prost::Message as _;
 use proto::etcdserverpb::InternalRaftRequest;
@@ -20,6 +20,8 @@ pub struct Settings {
     pub quota_bytes: Option<u64>,
     /// The shortest lease, in seconds.
     pub minimum_lease_ttl_seconds: i64,
+    /// The version that this program speaks.
+    pub own_version: Version,
 }
 
 /// Everything that is replicated.

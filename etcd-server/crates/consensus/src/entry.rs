@@ -61,11 +61,7 @@ impl Entry {
 
 impl HardState {
     pub(crate) fn to_raft(self) -> eraftpb::HardState {
-        let mut hard_state = eraftpb::HardState::default();
-        hard_state.term = self.term;
-        hard_state.vote = self.vote;
-        hard_state.commit = self.commit;
-        hard_state
+        eraftpb::HardState { term: self.term, vote: self.vote, commit: self.commit, ..eraftpb::HardState::default() }
     }
 
     pub(crate) fn from_raft(hard_state: &eraftpb::HardState) -> Self {

@@ -8,7 +8,7 @@ use crate::waiters::{Reply, Waiters};
 use crate::{Refused, refused};
 use apply::{Answer, Applied, Effect, State};
 use consensus::{ConfChangeKind, Entry, EntryKind};
-use membership::ConfChange;
+use membership::{ConfChange, Member};
 use prost::Message as _;
 use proto::raftpb;
 use std::sync::Arc;
@@ -143,7 +143,8 @@ impl ApplyTask {
             (Ok(()), ConfChange::Remove(id)) => (ConfChangeKind::Remove, id.0),
         });
         self.state.write_conf_state(batch);
-        let outcome = outcome.map(|()| Answer::Members(self.state.members.to_wire())).map_err(apply::Refusal::from);
+        let outcome =
+            outcome.map(|()| Answer::Members(self.state.members.members().map(Member::to_wire).collect())).map_err(apply::Refusal::from);
         Ok(Applied { request_id: change.id, outcome, events: Vec::new(), effects: Vec::new() })
     }
 

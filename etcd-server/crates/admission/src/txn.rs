@@ -1,0 +1,97 @@
+//! Transactions: size, operations, and keys that are changed twice.
+
+use crate::{Rejection, check_delete_range, check_put, check_range};
+use bytes::Bytes;
+use proto::etcdserverpb::request_op::Request;
+use proto::etcdserverpb::{RequestOp, TxnRequest};
+use std::collections::BTreeSet;
+use types::KeyRange;
+
+/// Checks a transaction with at most `operations_max` operations per branch; nested ones share what their branch has left.
+pub fn check_txn(request: &TxnRequest, operations_max: usize) -> Result<(), Rejection> {
+    check_operations(request, operations_max)?;
+    changed_keys(&request.success)?;
+    changed_keys(&request.failure)?;
+    Ok(())
+}
+
+/// Whether no branch changes anything. A nested transaction counts as a change even when it only reads, as in etcd.
+pub fn is_read_only(request: &TxnRequest) -> bool {
+    operations(request).all(|operation| matches!(operation.request, Some(Request::RequestRange(_))))
+}
+
+/// Whether every operation is content with this member's own state; a transaction without operations is.
+pub fn is_serializable(request: &TxnRequest) -> bool {
+    operations(request).all(|operation| matches!(&operation.request, Some(Request::RequestRange(range)) if range.serializable))
+}
+
+fn operations(request: &TxnRequest) -> impl Iterator<Item = &RequestOp> {
+    request.success.iter().chain(&request.failure)
+}
+
+fn check_operations(request: &TxnRequest, operations_max: usize) -> Result<(), Rejection> {
+    let operations = request.compare.len().max(request.success.len()).max(request.failure.len());
+    let left = operations_max.checked_sub(operations).ok_or(Rejection::TooManyOperations)?;
+    if request.compare.iter().any(|compare| compare.key.is_empty()) {
+        return Err(Rejection::EmptyKey);
+    }
+    for operation in request.success.iter().chain(&request.failure) {
+        match &operation.request {
+            Some(Request::RequestRange(range)) => check_range(range)?,
+            Some(Request::RequestPut(put)) => check_put(put)?,
+            Some(Request::RequestDeleteRange(delete)) => check_delete_range(delete)?,
+            Some(Request::RequestTxn(inner)) => check_operations(inner, left)?,
+            None => return Err(Rejection::EmptyOperation),
+        }
+    }
+    Ok(())
+}
+
+/// The keys that a branch puts, and the ranges that it deletes.
+#[derive(Default)]
+struct Changed {
+    puts: BTreeSet<Bytes>,
+    deletes: Vec<KeyRange>,
+}
+
+impl Changed {
+    fn is_deleted(&self, key: &Bytes) -> bool {
+        self.deletes.iter().any(|range| range.contains(key))
+    }
+}
+
+/// Deletions may overlap each other, and the branches of a nested transaction may put the same keys, for only one is taken. A put of an
+/// earlier nested transaction under a deletion of a later one beside it is not found, as in etcd.
+fn changed_keys(operations: &[RequestOp]) -> Result<Changed, Rejection> {
+    let mut changed = Changed::default();
+    // Deletions first, so that a put before the deletion is found as well.
+    for operation in operations {
+        if let Some(Request::RequestDeleteRange(delete)) = &operation.request {
+            changed.deletes.push(KeyRange::from_wire(delete.key.clone(), delete.range_end.clone()));
+        }
+    }
+    for operation in operations {
+        if let Some(Request::RequestTxn(inner)) = &operation.request {
+            merge_nested(&mut changed, inner)?;
+        }
+    }
+    for operation in operations {
+        if let Some(Request::RequestPut(put)) = &operation.request
+            && (changed.is_deleted(&put.key) || !changed.puts.insert(put.key.clone()))
+        {
+            return Err(Rejection::DuplicateKey);
+        }
+    }
+    Ok(changed)
+}
+
+fn merge_nested(changed: &mut Changed, inner: &TxnRequest) -> Result<(), Rejection> {
+    let (success, failure) = (changed_keys(&inner.success)?, changed_keys(&inner.failure)?);
+    let clashes = |key: &Bytes| changed.puts.contains(key) || changed.is_deleted(key);
+    if success.puts.iter().chain(&failure.puts).any(clashes) {
+        return Err(Rejection::DuplicateKey);
+    }
+    changed.puts.extend(success.puts.into_iter().chain(failure.puts));
+    changed.deletes.extend(success.deletes.into_iter().chain(failure.deletes));
+    Ok(())
+}
