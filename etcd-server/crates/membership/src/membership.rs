@@ -129,7 +129,7 @@ impl Membership {
     /// A removed member's words come too late and are passed over. Those of a member that never was stop this one, as they stop etcd.
     pub fn set_attributes(&mut self, id: MemberId, name: &str, client_urls: &[String], batch: &mut dyn Batch) -> Result<(), Fault> {
         if self.member(id).is_none() && !self.is_removed(id) {
-            return Err(Fault::corrupt(format_args!("attributes of member {id}"), "there is no such member"));
+            return Err(Fault::corrupt("ordered member attributes", format_args!("there is no member {id}")));
         }
         self.update(id, batch, |member| {
             name.clone_into(&mut member.name);
@@ -173,7 +173,7 @@ impl Membership {
 /// Whether a server of version `own` may work in a cluster of version `cluster`: asked when the version is set and at every start.
 pub fn check_own_version(own: Version, cluster: Version) -> Result<(), Fault> {
     if own.cluster() < cluster.cluster() {
-        return Err(Fault::corrupt(format_args!("cluster version {cluster}"), format_args!("this server is only {own}")));
+        return Err(Fault::store(format_args!("follow the cluster to version {cluster}"), format_args!("this server is only {own}")));
     }
     Ok(())
 }

@@ -50,7 +50,7 @@ pub struct ExpirySettings {
     pub revokes_per_second: u64,
     /// Revokes handed out at once after a quiet time.
     pub revokes_burst: u64,
-    /// Revokes proposed and not yet applied.
+    /// Revokes proposed and not yet applied; each call looks at all of them.
     pub revokes_in_flight_max: usize,
     /// After this long without being applied, a revoke is proposed again.
     pub revoke_retry: Duration,
