@@ -1,1 +1,22 @@
-//! The gRPC services on their port.
+//! The gRPC services: they translate requests into what the engine understands, and answers back.
+//!
+//! They decide nothing: what may be asked is admission's and auth's business, what happens is apply's. Every refusal becomes a status in
+//! one place, [`status`].
+
+mod auth_service;
+mod cluster;
+mod election;
+mod health;
+mod identity;
+mod kv;
+mod lease_service;
+mod lock;
+mod maintenance;
+mod server;
+mod session;
+pub mod status;
+mod token_keeper;
+
+pub use health::HealthState;
+pub use server::{Server, Settings};
+pub use token_keeper::{TokenKeeper, Tokens};

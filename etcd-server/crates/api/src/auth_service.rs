@@ -1,0 +1,196 @@
+//! The Auth service. Everything but the slow part of a password is ordered like any other request, reads included.
+
+use crate::server::{Server, unexpected};
+use crate::status::ToStatus as _;
+use apply::Answer;
+use auth::Identity;
+use proto::etcdserverpb::{
+    AuthDisableRequest, AuthDisableResponse, AuthEnableRequest, AuthEnableResponse, AuthRoleAddRequest, AuthRoleAddResponse,
+    AuthRoleDeleteRequest, AuthRoleDeleteResponse, AuthRoleGetRequest, AuthRoleGetResponse, AuthRoleGrantPermissionRequest,
+    AuthRoleGrantPermissionResponse, AuthRoleListRequest, AuthRoleListResponse, AuthRoleRevokePermissionRequest,
+    AuthRoleRevokePermissionResponse, AuthStatusRequest, AuthStatusResponse, AuthUserAddRequest, AuthUserAddResponse,
+    AuthUserChangePasswordRequest, AuthUserChangePasswordResponse, AuthUserDeleteRequest, AuthUserDeleteResponse, AuthUserGetRequest,
+    AuthUserGetResponse, AuthUserGrantRoleRequest, AuthUserGrantRoleResponse, AuthUserListRequest, AuthUserListResponse,
+    AuthUserRevokeRoleRequest, AuthUserRevokeRoleResponse, AuthenticateRequest, AuthenticateResponse, InternalAuthenticateRequest,
+    InternalRaftRequest,
+};
+use rpc::etcdserverpb::auth_server::Auth;
+use tonic::{Request, Response, Status};
+
+impl Server {
+    /// Runs work that burns a processor for a tenth of a second, a few at a time, where it keeps no socket waiting.
+    async fn burn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+        let stopped = |_| Status::unavailable("etcdserver: server stopped");
+        let permit = self.hashing.clone().acquire_owned().await.map_err(|_| Status::unavailable("etcdserver: server stopped"))?;
+        tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(permit);
+            done
+        })
+        .await
+        .map_err(stopped)
+    }
+
+    /// The hash that travels in the raft entry instead of the password.
+    async fn hash(&self, password: String) -> Result<String, Status> {
+        let mut salt = [0; 16];
+        getrandom::fill(&mut salt).map_err(|error| Status::internal(format!("draw a salt: {error}")))?;
+        let cost = self.settings.bcrypt_cost;
+        let hashed = self.burn(move || auth::hash_for_raft(&password, cost, salt)).await?;
+        hashed.map_err(|error| Status::unknown(error.to_string()))
+    }
+
+    async fn authenticate(&self, request: AuthenticateRequest) -> Result<AuthenticateResponse, Status> {
+        self.barrier().await?;
+        loop {
+            let login = self.published().auth().login(&request.name).map_err(|refusal| refusal.to_status())?;
+            let (password, cost) = (request.password.clone(), self.settings.bcrypt_cost);
+            let checked = self.burn(move || login.verify(&password, cost)).await?;
+            let auth_revision = checked.map_err(|refusal| refusal.to_status())?;
+            let letters = self.tokens.draw_letters().map_err(|error| Status::internal(format!("draw a token: {error}")))?;
+            let login = InternalAuthenticateRequest { name: request.name.clone(), password: String::new(), simple_token: letters.clone() };
+            let ordered = InternalRaftRequest { authenticate: Some(login), ..InternalRaftRequest::default() };
+            let Answer::Authenticated { user, token_index } = self.propose(ordered, &Identity::default()).await? else {
+                return Err(Status::internal("etcdserver: unexpected answer"));
+            };
+            // The password was checked against what has changed since: check again.
+            let now = self.published().auth().auth_revision();
+            if now != auth_revision {
+                continue;
+            }
+            let identity = Identity::new(user, now);
+            let tokens = self.tokens.clone();
+            let token = self.burn(move || tokens.token_of(&identity, &letters, token_index)).await?;
+            let token = token.map_err(|refusal| refusal.to_status())?;
+            return Ok(AuthenticateResponse { header: Some(self.header(0)), token });
+        }
+    }
+
+    /// Orders a request that has nothing to answer.
+    async fn done(&self, request: InternalRaftRequest, identity: &Identity) -> Result<(), Status> {
+        match self.propose(request, identity).await? {
+            Answer::Done => Ok(()),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    async fn names(&self, request: InternalRaftRequest, identity: &Identity) -> Result<Vec<String>, Status> {
+        match self.propose(request, identity).await? {
+            Answer::Names(names) => Ok(names),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+}
+
+/// One method that orders its request as it is and answers a header alone.
+macro_rules! ordered {
+    ($($method:ident($request:ty) -> $response:ident, $field:ident;)*) => {
+        $(async fn $method(&self, request: Request<$request>) -> Result<Response<$response>, Status> {
+            let identity = self.identity(request.metadata())?;
+            let ordered = InternalRaftRequest { $field: Some(request.into_inner()), ..InternalRaftRequest::default() };
+            self.done(ordered, &identity).await?;
+            Ok(Response::new($response { header: Some(self.header(0)) }))
+        })*
+    };
+}
+
+#[tonic::async_trait]
+impl Auth for Server {
+    async fn auth_enable(&self, request: Request<AuthEnableRequest>) -> Result<Response<AuthEnableResponse>, Status> {
+        let identity = self.identity(request.metadata())?;
+        let ordered = InternalRaftRequest { auth_enable: Some(request.into_inner()), ..InternalRaftRequest::default() };
+        self.done(ordered, &identity).await?;
+        Ok(Response::new(AuthEnableResponse { header: Some(self.header(0)) }))
+    }
+
+    async fn auth_disable(&self, request: Request<AuthDisableRequest>) -> Result<Response<AuthDisableResponse>, Status> {
+        let identity = self.identity(request.metadata())?;
+        let ordered = InternalRaftRequest { auth_disable: Some(request.into_inner()), ..InternalRaftRequest::default() };
+        self.done(ordered, &identity).await?;
+        Ok(Response::new(AuthDisableResponse { header: Some(self.header(0)) }))
+    }
+
+    async fn auth_status(&self, request: Request<AuthStatusRequest>) -> Result<Response<AuthStatusResponse>, Status> {
+        let ordered = InternalRaftRequest { auth_status: Some(request.into_inner()), ..InternalRaftRequest::default() };
+        match self.propose(ordered, &Identity::default()).await? {
+            Answer::AuthStatus { enabled, auth_revision } => {
+                Ok(Response::new(AuthStatusResponse { header: Some(self.header(0)), enabled, auth_revision }))
+            }
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    async fn authenticate(&self, request: Request<AuthenticateRequest>) -> Result<Response<AuthenticateResponse>, Status> {
+        Ok(Response::new(Self::authenticate(self, request.into_inner()).await?))
+    }
+
+    async fn user_add(&self, request: Request<AuthUserAddRequest>) -> Result<Response<AuthUserAddResponse>, Status> {
+        let identity = self.identity(request.metadata())?;
+        let mut request = request.into_inner();
+        let no_password = request.options.is_some_and(|options| options.no_password);
+        let password = std::mem::take(&mut request.password);
+        if no_password {
+            request.hashed_password = String::new();
+        } else if !password.is_empty() || request.hashed_password.is_empty() {
+            request.hashed_password = self.hash(password).await?;
+        }
+        let ordered = InternalRaftRequest { auth_user_add: Some(request), ..InternalRaftRequest::default() };
+        self.done(ordered, &identity).await?;
+        Ok(Response::new(AuthUserAddResponse { header: Some(self.header(0)) }))
+    }
+
+    async fn user_change_password(
+        &self,
+        request: Request<AuthUserChangePasswordRequest>,
+    ) -> Result<Response<AuthUserChangePasswordResponse>, Status> {
+        let identity = self.identity(request.metadata())?;
+        let mut request = request.into_inner();
+        let password = std::mem::take(&mut request.password);
+        if !password.is_empty() {
+            request.hashed_password = self.hash(password).await?;
+        }
+        let ordered = InternalRaftRequest { auth_user_change_password: Some(request), ..InternalRaftRequest::default() };
+        self.done(ordered, &identity).await?;
+        Ok(Response::new(AuthUserChangePasswordResponse { header: Some(self.header(0)) }))
+    }
+
+    async fn user_get(&self, request: Request<AuthUserGetRequest>) -> Result<Response<AuthUserGetResponse>, Status> {
+        let identity = self.identity(request.metadata())?;
+        let ordered = InternalRaftRequest { auth_user_get: Some(request.into_inner()), ..InternalRaftRequest::default() };
+        let roles = self.names(ordered, &identity).await?;
+        Ok(Response::new(AuthUserGetResponse { header: Some(self.header(0)), roles }))
+    }
+
+    async fn user_list(&self, request: Request<AuthUserListRequest>) -> Result<Response<AuthUserListResponse>, Status> {
+        let identity = self.identity(request.metadata())?;
+        let ordered = InternalRaftRequest { auth_user_list: Some(request.into_inner()), ..InternalRaftRequest::default() };
+        let users = self.names(ordered, &identity).await?;
+        Ok(Response::new(AuthUserListResponse { header: Some(self.header(0)), users }))
+    }
+
+    async fn role_list(&self, request: Request<AuthRoleListRequest>) -> Result<Response<AuthRoleListResponse>, Status> {
+        let identity = self.identity(request.metadata())?;
+        let ordered = InternalRaftRequest { auth_role_list: Some(request.into_inner()), ..InternalRaftRequest::default() };
+        let roles = self.names(ordered, &identity).await?;
+        Ok(Response::new(AuthRoleListResponse { header: Some(self.header(0)), roles }))
+    }
+
+    async fn role_get(&self, request: Request<AuthRoleGetRequest>) -> Result<Response<AuthRoleGetResponse>, Status> {
+        let identity = self.identity(request.metadata())?;
+        let ordered = InternalRaftRequest { auth_role_get: Some(request.into_inner()), ..InternalRaftRequest::default() };
+        match self.propose(ordered, &identity).await? {
+            Answer::Permissions(perm) => Ok(Response::new(AuthRoleGetResponse { header: Some(self.header(0)), perm })),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    ordered! {
+        user_delete(AuthUserDeleteRequest) -> AuthUserDeleteResponse, auth_user_delete;
+        user_grant_role(AuthUserGrantRoleRequest) -> AuthUserGrantRoleResponse, auth_user_grant_role;
+        user_revoke_role(AuthUserRevokeRoleRequest) -> AuthUserRevokeRoleResponse, auth_user_revoke_role;
+        role_add(AuthRoleAddRequest) -> AuthRoleAddResponse, auth_role_add;
+        role_delete(AuthRoleDeleteRequest) -> AuthRoleDeleteResponse, auth_role_delete;
+        role_grant_permission(AuthRoleGrantPermissionRequest) -> AuthRoleGrantPermissionResponse, auth_role_grant_permission;
+        role_revoke_permission(AuthRoleRevokePermissionRequest) -> AuthRoleRevokePermissionResponse, auth_role_revoke_permission;
+    }
+}

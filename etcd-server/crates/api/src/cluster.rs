@@ -1,0 +1,100 @@
+//! The Cluster service.
+
+use crate::server::{Server, unexpected};
+use crate::status::ToStatus as _;
+use apply::Answer;
+use auth::RequestClass;
+use membership::{ConfChange, Connected, Member, may_add, may_promote, may_remove};
+use proto::etcdserverpb::{
+    self as pb, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse, MemberPromoteRequest, MemberPromoteResponse,
+    MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest, MemberUpdateResponse,
+};
+use rpc::etcdserverpb::cluster_server::Cluster;
+use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tonic::{Request, Response, Status};
+use types::MemberId;
+
+impl Server {
+    /// Orders a change and answers the members after it.
+    async fn change_members(&self, change: ConfChange) -> Result<Vec<pb::Member>, Status> {
+        match self.engine.change_members(&change).await.map_err(|refused| refused.to_status())? {
+            Answer::Members(members) => Ok(members),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    /// Members that this one can reach: itself.
+    fn connected(&self) -> Connected {
+        let own = BTreeSet::from([self.engine.member_id()]);
+        Connected { now: own.clone(), steadily: own }
+    }
+
+    async fn add_member(&self, request: MemberAddRequest) -> Result<MemberAddResponse, Status> {
+        let peer_urls = membership::normalise(&request.peer_ur_ls)
+            .map_err(|_| Status::invalid_argument("etcdserver: given member URLs are invalid"))?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let id = membership::member_id(&peer_urls, "", Some(now.cast_signed()));
+        let member = Member { id, peer_urls, is_learner: request.is_learner, ..Member::default() };
+        let members = self.published().members();
+        if self.settings.strict_reconfig_check {
+            may_add(&members, &member, &self.connected()).map_err(|rejection| rejection.to_status())?;
+        }
+        members.validate(&ConfChange::Add(member.clone()), self.settings.max_learners).map_err(|refusal| refusal.to_status())?;
+        if !member.is_learner {
+            // Members cannot talk to each other yet: a second voter would only take the quorum away.
+            return Err(Status::unimplemented("etcdserver: this version serves one voting member; add a learner instead"));
+        }
+        let wire = member.to_wire();
+        let members = self.change_members(ConfChange::Add(member)).await?;
+        Ok(MemberAddResponse { header: Some(self.header_without_revision()), member: Some(wire), members })
+    }
+}
+
+#[tonic::async_trait]
+impl Cluster for Server {
+    async fn member_add(&self, request: Request<MemberAddRequest>) -> Result<Response<MemberAddResponse>, Status> {
+        self.must_be_root(request.metadata())?;
+        Ok(Response::new(self.add_member(request.into_inner()).await?))
+    }
+
+    async fn member_remove(&self, request: Request<MemberRemoveRequest>) -> Result<Response<MemberRemoveResponse>, Status> {
+        self.must_be_root(request.metadata())?;
+        let id = MemberId(request.into_inner().id);
+        let members = self.published().members();
+        if self.settings.strict_reconfig_check && members.member(id).is_some() {
+            may_remove(&members, id, &self.connected()).map_err(|rejection| rejection.to_status())?;
+        }
+        let members = self.change_members(ConfChange::Remove(id)).await?;
+        Ok(Response::new(MemberRemoveResponse { header: Some(self.header_without_revision()), members }))
+    }
+
+    async fn member_update(&self, request: Request<MemberUpdateRequest>) -> Result<Response<MemberUpdateResponse>, Status> {
+        self.must_be_root(request.metadata())?;
+        let request = request.into_inner();
+        let members = self.change_members(ConfChange::Update { id: MemberId(request.id), peer_urls: request.peer_ur_ls }).await?;
+        Ok(Response::new(MemberUpdateResponse { header: Some(self.header_without_revision()), members }))
+    }
+
+    async fn member_list(&self, request: Request<MemberListRequest>) -> Result<Response<MemberListResponse>, Status> {
+        self.permitted(request.metadata(), RequestClass::Authenticated)?;
+        if request.get_ref().linearizable {
+            self.barrier().await?;
+        }
+        let members = self.published().members().members().map(Member::to_wire).collect();
+        Ok(Response::new(MemberListResponse { header: Some(self.header_without_revision()), members }))
+    }
+
+    async fn member_promote(&self, request: Request<MemberPromoteRequest>) -> Result<Response<MemberPromoteResponse>, Status> {
+        self.must_be_root(request.metadata())?;
+        let id = MemberId(request.into_inner().id);
+        let members = self.published().members();
+        let change = ConfChange::Promote(id);
+        members.validate(&change, self.settings.max_learners).map_err(|refusal| refusal.to_status())?;
+        if self.settings.strict_reconfig_check {
+            may_promote(&members).map_err(|rejection| rejection.to_status())?;
+        }
+        // No learner is ever sent anything yet, so none is in sync.
+        Err(Status::failed_precondition("etcdserver: can only promote a learner member which is in sync with leader"))
+    }
+}

@@ -1,0 +1,50 @@
+//! Who asks: from the metadata of a request.
+
+use crate::Server;
+use crate::status::ToStatus as _;
+use auth::{Identity, RequestClass};
+use tonic::metadata::MetadataMap;
+use tonic::{Code, Status};
+
+impl Server {
+    /// The identity behind a request. Nobody is an identity too: whether that is enough depends on what is asked.
+    pub(crate) fn identity(&self, metadata: &MetadataMap) -> Result<Identity, Status> {
+        let store = self.engine.published().auth();
+        if !store.enabled() {
+            return Ok(Identity::default());
+        }
+        let Some(token) = metadata.get("token").or_else(|| metadata.get("authorization")) else { return Ok(Identity::default()) };
+        let invalid = || auth::Refusal::InvalidAuthToken.to_status();
+        let token = auth::strip_bearer(token.to_str().map_err(|_| invalid())?);
+        self.tokens.identity_of(token, store.auth_revision(), self.engine.clock().now()).map_err(|refusal| refusal.to_status())
+    }
+
+    /// The identity behind a request, which must be allowed to ask for this class.
+    pub(crate) fn permitted(&self, metadata: &MetadataMap, class: RequestClass<'_>) -> Result<Identity, Status> {
+        let identity = self.identity(metadata)?;
+        self.engine.published().auth().permit(&identity, class).map_err(|refusal| refusal.to_status())?;
+        Ok(identity)
+    }
+
+    /// Root, and only root. An identity that is gone has no permission, as anybody without it.
+    pub(crate) fn must_be_root(&self, metadata: &MetadataMap) -> Result<Identity, Status> {
+        self.permitted(metadata, RequestClass::Root).map_err(|status| {
+            if status.code() == Code::FailedPrecondition { auth::Refusal::PermissionDenied.to_status() } else { status }
+        })
+    }
+
+    /// After a read: what was read may only be told if nobody has changed permissions meanwhile.
+    pub(crate) fn still_current(&self, identity: &Identity) -> Result<(), Status> {
+        let store = self.engine.published().auth();
+        if store.enabled() && !identity.user.is_empty() && identity.auth_revision != store.auth_revision() {
+            return Err(auth::Refusal::AuthOldRevision.to_status());
+        }
+        Ok(())
+    }
+
+    /// What this member itself acts as.
+    pub(crate) fn own_identity(&self) -> Identity {
+        let store = self.engine.published().auth();
+        if store.enabled() { Identity::new(auth::ROOT, store.auth_revision()) } else { Identity::default() }
+    }
+}

@@ -1,0 +1,269 @@
+//! The KV service.
+
+use crate::server::{Server, unexpected};
+use crate::status::{self, ToStatus};
+use apply::Answer;
+use auth::{Identity, RequestClass};
+use engine::Engine;
+use mvcc::{RangeOptions, RangeResult, ReadPoint};
+use proto::etcdserverpb::{
+    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, InternalRaftRequest, PutRequest, PutResponse,
+    RangeRequest, RangeResponse, RangeStreamResponse, TxnRequest, TxnResponse,
+};
+use rpc::etcdserverpb::kv_server::Kv;
+use std::pin::Pin;
+use std::sync::Arc;
+use storage::Store;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+use types::Fault;
+
+/// Ranges that may read more keys than this leave the threads that serve sockets.
+const INLINE_KEYS_MAX: i64 = 64;
+/// Keys in the first part of a streamed range.
+const FIRST_CHUNK_KEYS: i64 = 10;
+
+impl Server {
+    /// Reads a range for `identity`, everything that a range request asks for included.
+    pub(crate) async fn range(&self, request: RangeRequest, identity: &Identity) -> Result<RangeResponse, Status> {
+        admission::check_range(&request).map_err(|rejection| rejection.to_status())?;
+        if !request.serializable {
+            self.barrier().await?;
+        }
+        self.published().auth().check_range(identity, &request).map_err(|refusal| refusal.to_status())?;
+        let (revision, found) = self.read_range(&request).await?;
+        self.still_current(identity)?;
+        let mut response = found.into_response().map_err(|fault| self.faulted(fault))?;
+        response.header = Some(self.header(revision));
+        Ok(response)
+    }
+
+    /// Reads a range at the newest state; the revision is the one at which the read began.
+    async fn read_range(&self, request: &RangeRequest) -> Result<(i64, RangeResult), Status> {
+        let options = RangeOptions::new(request);
+        let small = options.range.as_single().is_some() || (1..=INLINE_KEYS_MAX).contains(&request.limit);
+        let read = move |point: &ReadPoint, store: &Store| Ok((point.current, point.range(store, &options)?));
+        let (revision, found) = if small { self.engine.read(read) } else { off_thread(&self.engine, read).await }
+            .map_err(|fault| self.faulted(fault))?;
+        Ok((revision, found.map_err(|refusal| refusal.to_status())?))
+    }
+
+    /// Orders a put.
+    pub(crate) async fn put(&self, request: PutRequest, identity: &Identity) -> Result<PutResponse, Status> {
+        let request = InternalRaftRequest { put: Some(request), ..InternalRaftRequest::default() };
+        self.check_quota(&request, identity).await?;
+        if let Some(put) = &request.put {
+            admission::check_put(put).map_err(|rejection| rejection.to_status())?;
+        }
+        match self.propose(request, identity).await? {
+            Answer::Put(mut response) => {
+                self.complete(&mut response.header);
+                Ok(response)
+            }
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    /// Orders a deletion.
+    pub(crate) async fn delete_range(&self, request: DeleteRangeRequest, identity: &Identity) -> Result<DeleteRangeResponse, Status> {
+        admission::check_delete_range(&request).map_err(|rejection| rejection.to_status())?;
+        let request = InternalRaftRequest { delete_range: Some(request), ..InternalRaftRequest::default() };
+        match self.propose(request, identity).await? {
+            Answer::DeleteRange(mut response) => {
+                self.complete(&mut response.header);
+                Ok(response)
+            }
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    /// Orders a transaction, or reads it here when it changes nothing.
+    pub(crate) async fn txn(&self, request: TxnRequest, identity: &Identity) -> Result<TxnResponse, Status> {
+        if admission::is_read_only(&request) {
+            return self.txn_read(request, identity).await;
+        }
+        let request = InternalRaftRequest { txn: Some(request), ..InternalRaftRequest::default() };
+        self.check_quota(&request, identity).await?;
+        if let Some(txn) = &request.txn {
+            admission::check_txn(txn, self.settings.txn_operations_max).map_err(|rejection| rejection.to_status())?;
+        }
+        match self.propose(request, identity).await? {
+            Answer::Txn(mut response) => {
+                self.complete(&mut response.header);
+                Ok(response)
+            }
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    async fn txn_read(&self, request: TxnRequest, identity: &Identity) -> Result<TxnResponse, Status> {
+        admission::check_txn(&request, self.settings.txn_operations_max).map_err(|rejection| rejection.to_status())?;
+        if !admission::is_serializable(&request) {
+            self.barrier().await?;
+        }
+        let nothing_leased = &mut |_| Ok::<_, auth::Refusal>(Vec::new());
+        self.published().auth().check_txn(identity, &request, nothing_leased).map_err(|refusal| refusal.to_status())?;
+        let executed = off_thread(&self.engine, move |point, store| mvcc::execute_txn_read(point, store, &request)).await;
+        let mut response = executed.map_err(|fault| self.faulted(fault))?.map_err(|refusal| refusal.to_status())?;
+        self.still_current(identity)?;
+        self.complete(&mut response.header);
+        Ok(response)
+    }
+
+    /// A request that does not fit is not proposed: the alarm is raised instead, for everybody to see.
+    pub(crate) async fn check_quota(&self, request: &InternalRaftRequest, _: &Identity) -> Result<(), Status> {
+        let Some(quota) = self.settings.quota_bytes else { return Ok(()) };
+        let cost = apply::quota_cost(request);
+        if cost == 0 || self.published().stored_bytes().saturating_add(cost) < quota {
+            return Ok(());
+        }
+        self.raise_no_space().await;
+        Err(status::no_space())
+    }
+
+    async fn compact(&self, request: CompactionRequest, identity: &Identity) -> Result<CompactionResponse, Status> {
+        let physical = request.physical;
+        let request = InternalRaftRequest { compaction: Some(request), ..InternalRaftRequest::default() };
+        let revision = match self.propose(request, identity).await? {
+            Answer::Compaction(revision) => revision,
+            answer => return Err(unexpected(&answer)),
+        };
+        if physical {
+            self.wait_until_removed(revision).await;
+        }
+        Ok(CompactionResponse { header: Some(self.header(0)) })
+    }
+
+    /// Removal works in steps of milliseconds; looking at it as often costs nothing that matters.
+    async fn wait_until_removed(&self, revision: i64) {
+        let mut pause = tokio::time::interval(std::time::Duration::from_millis(5));
+        while self.published().removed_revision() < revision {
+            pause.tick().await;
+        }
+    }
+}
+
+/// Runs a read that may take long on a thread where it keeps nobody else waiting.
+pub(crate) async fn off_thread<T: Send + 'static>(
+    engine: &Arc<Engine>,
+    read: impl FnMut(&ReadPoint, &Store) -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    let engine = Arc::clone(engine);
+    let joined = tokio::task::spawn_blocking(move || engine.read(read)).await;
+    joined.unwrap_or_else(|error| Err(Fault::store("read state", error)))
+}
+
+#[tonic::async_trait]
+impl Kv for Server {
+    type RangeStreamStream = Pin<Box<dyn futures::Stream<Item = Result<RangeStreamResponse, Status>> + Send>>;
+
+    async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
+        let identity = self.identity(request.metadata())?;
+        Ok(Response::new(Self::range(self, request.into_inner(), &identity).await?))
+    }
+
+    async fn range_stream(&self, request: Request<RangeRequest>) -> Result<Response<Self::RangeStreamStream>, Status> {
+        let identity = self.identity(request.metadata())?;
+        let request = request.into_inner();
+        admission::check_range(&request).map_err(|rejection| rejection.to_status())?;
+        check_streamable(&request)?;
+        if !request.serializable {
+            self.barrier().await?;
+        }
+        self.published().auth().check_range(&identity, &request).map_err(|refusal| refusal.to_status())?;
+        // One part is on its way while the next is read; a client that does not read stops the reading.
+        let (parts, stream) = mpsc::channel(1);
+        let server = self.clone();
+        tokio::spawn(async move {
+            if let Err(status) = server.stream_range(request, &identity, &parts).await {
+                drop(parts.send(Err(status)).await);
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
+        let identity = self.identity(request.metadata())?;
+        Ok(Response::new(Self::put(self, request.into_inner(), &identity).await?))
+    }
+
+    async fn delete_range(&self, request: Request<DeleteRangeRequest>) -> Result<Response<DeleteRangeResponse>, Status> {
+        let identity = self.identity(request.metadata())?;
+        Ok(Response::new(Self::delete_range(self, request.into_inner(), &identity).await?))
+    }
+
+    async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
+        let identity = self.identity(request.metadata())?;
+        Ok(Response::new(Self::txn(self, request.into_inner(), &identity).await?))
+    }
+
+    async fn compact(&self, request: Request<CompactionRequest>) -> Result<Response<CompactionResponse>, Status> {
+        let identity = self.permitted(request.metadata(), RequestClass::Root)?;
+        Ok(Response::new(Self::compact(self, request.into_inner(), &identity).await?))
+    }
+}
+
+/// A stream gives keys in key order; whatever needs the whole range first is not for it.
+fn check_streamable(request: &RangeRequest) -> Result<(), Status> {
+    let by_key = request.sort_order == 0 || (request.sort_order == 1 && request.sort_target == 0);
+    if !by_key {
+        return Err(Status::unimplemented("RangeStream does not support custom sort orders"));
+    }
+    let filters = [request.min_mod_revision, request.max_mod_revision, request.min_create_revision, request.max_create_revision];
+    if filters != [0; 4] {
+        return Err(Status::unimplemented("RangeStream does not support revision filters"));
+    }
+    Ok(())
+}
+
+impl Server {
+    /// Sends a range in parts of a bounded size, all at one revision; the last part carries header, count and whether there is more.
+    async fn stream_range(
+        &self,
+        request: RangeRequest,
+        identity: &Identity,
+        parts: &mpsc::Sender<Result<RangeStreamResponse, Status>>,
+    ) -> Result<(), Status> {
+        let mut rest = request.clone();
+        let (mut chunk, mut sent, mut pinned) = (FIRST_CHUNK_KEYS, 0, None);
+        loop {
+            let left = if request.limit > 0 { request.limit - sent } else { i64::MAX };
+            rest.limit = if request.limit < 0 || request.count_only { 0 } else { chunk.min(left) };
+            let (revision, found) = self.read_range(&rest).await?;
+            let at_start = *pinned.get_or_insert(revision);
+            rest.revision = if request.revision > 0 { request.revision } else { at_start };
+            let bytes = found.encoded_kvs.len();
+            let (keys, more) = (i64::try_from(found.keys).unwrap_or(i64::MAX), found.more);
+            let mut response = found.into_response().map_err(|fault| self.faulted(fault))?;
+            let last = !more || (request.limit > 0 && sent + keys >= request.limit);
+            if let Some(last_key) = response.kvs.last() {
+                rest.key = [&last_key.key[..], &[0]].concat().into();
+            }
+            if last {
+                self.still_current(identity)?;
+                response.header = Some(self.header(at_start));
+                response.count += sent;
+            } else {
+                (response.more, response.count) = (false, 0);
+            }
+            sent += keys;
+            let part = RangeStreamResponse { range_response: Some(response) };
+            if parts.send(Ok(part)).await.is_err() || last {
+                return Ok(());
+            }
+            chunk = next_chunk(chunk, bytes, self.settings.request_bytes_max);
+        }
+    }
+}
+
+/// Parts grow until they are about as large as the largest request, and shrink when they are much larger.
+fn next_chunk(keys: i64, bytes: usize, request_bytes_max: usize) -> i64 {
+    if bytes < request_bytes_max / 2 {
+        keys.saturating_mul(2)
+    } else if bytes > request_bytes_max * 2 {
+        (keys / 2).max(1)
+    } else {
+        keys
+    }
+}

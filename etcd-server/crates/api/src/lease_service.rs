@@ -1,0 +1,183 @@
+//! The Lease service.
+
+use crate::kv::off_thread;
+use crate::server::{Server, unexpected};
+use crate::status::ToStatus as _;
+use apply::Answer;
+use auth::{Access, Identity, RequestClass};
+use bytes::Bytes;
+use lease::Renewal;
+use proto::etcdserverpb::{
+    InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest,
+    LeaseKeepAliveResponse, LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseStatus,
+    LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
+};
+use rpc::etcdserverpb::lease_server::Lease;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+use types::LeaseId;
+
+/// The answer to a question about a lease that does not exist.
+const NO_TTL: i64 = -1;
+/// How often a renewal of a lease that has run out looks whether its revoke is through.
+const EXPIRED_LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+impl Server {
+    /// Orders a grant; without an id one is drawn.
+    pub(crate) async fn lease_grant(&self, mut request: LeaseGrantRequest, identity: &Identity) -> Result<LeaseGrantResponse, Status> {
+        while request.id == 0 {
+            request.id = (self.engine.next_id() & (u64::MAX >> 1)).cast_signed();
+        }
+        let id = request.id;
+        let request = InternalRaftRequest { lease_grant: Some(request), ..InternalRaftRequest::default() };
+        self.check_quota(&request, identity).await?;
+        match self.propose(request, identity).await? {
+            Answer::LeaseGrant(ttl) => Ok(LeaseGrantResponse { header: Some(self.header(0)), id, ttl, error: String::new() }),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    /// Orders a revoke.
+    pub(crate) async fn lease_revoke(&self, id: i64, identity: &Identity) -> Result<LeaseRevokeResponse, Status> {
+        let request = InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id }), ..InternalRaftRequest::default() };
+        match self.propose(request, identity).await? {
+            Answer::Done => Ok(LeaseRevokeResponse { header: Some(self.header(0)) }),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    /// Renews a lease and answers its time to live; zero when there is no such lease any more.
+    pub(crate) async fn lease_renew(&self, id: LeaseId, identity: &Identity) -> Result<i64, Status> {
+        self.check_lease_keys(id, Access::Write, identity).await?;
+        loop {
+            let renewal = self.published().expiry().lock().renew(id, self.engine.clock().now());
+            match renewal {
+                Renewal::Renewed { ttl_seconds, reset_checkpoint: false } => return Ok(ttl_seconds),
+                Renewal::Renewed { ttl_seconds, reset_checkpoint: true } => {
+                    // A renewed lease must not fall back to an old checkpoint when another member leads.
+                    let checkpoints = vec![LeaseCheckpoint { id: id.0, remaining_ttl: 0 }];
+                    let lease_checkpoint = Some(LeaseCheckpointRequest { checkpoints });
+                    let request = InternalRaftRequest { lease_checkpoint, ..InternalRaftRequest::default() };
+                    self.propose(request, &self.own_identity()).await?;
+                    return Ok(ttl_seconds);
+                }
+                // Granted a moment ago, and not applied here yet: what was acknowledged before is seen after a barrier.
+                Renewal::NotFound => return Ok(0),
+                Renewal::Expired => tokio::time::sleep(EXPIRED_LOOK_INTERVAL).await,
+                Renewal::NotLeading => return Err(Status::unavailable("etcdserver: no leader")),
+            }
+        }
+    }
+
+    async fn lease_keys(&self, id: LeaseId) -> Result<Vec<Bytes>, Status> {
+        off_thread(&self.engine, move |_, store| lease::stored_keys(store, id)).await.map_err(|fault| self.faulted(fault))
+    }
+
+    /// Whoever deals with a lease needs the same access to all its keys; root needs none, so the keys are not even read.
+    async fn check_lease_keys(&self, id: LeaseId, access: Access, identity: &Identity) -> Result<(), Status> {
+        let store = self.published().auth();
+        if !store.enabled() || store.permit(identity, RequestClass::Root).is_ok() {
+            return Ok(());
+        }
+        store.permit(identity, RequestClass::Authenticated).map_err(|refusal| refusal.to_status())?;
+        let keys = self.lease_keys(id).await?;
+        store.check_keys(identity, access, &keys).map_err(|refusal| refusal.to_status())
+    }
+
+    async fn time_to_live(&self, request: LeaseTimeToLiveRequest, identity: &Identity) -> Result<LeaseTimeToLiveResponse, Status> {
+        let id = LeaseId(request.id);
+        self.published().auth().permit(identity, RequestClass::Authenticated).map_err(|refusal| refusal.to_status())?;
+        if request.keys {
+            self.check_lease_keys(id, Access::Read, identity).await?;
+        }
+        self.barrier().await?;
+        let found = self.published().expiry().lock().time_to_live(id, self.engine.clock().now());
+        let mut response =
+            LeaseTimeToLiveResponse { header: Some(self.header(0)), id: id.0, ttl: NO_TTL, ..LeaseTimeToLiveResponse::default() };
+        if let Some(found) = found {
+            (response.ttl, response.granted_ttl) = (found.remaining_seconds, found.granted_seconds);
+            if request.keys {
+                response.keys = self.lease_keys(id).await?;
+            }
+        }
+        self.still_current(identity)?;
+        Ok(response)
+    }
+
+    async fn leases(&self, identity: &Identity) -> Result<LeaseLeasesResponse, Status> {
+        let ids = self.published().expiry().lock().leases_by_deadline();
+        for id in &ids {
+            self.check_lease_keys(*id, Access::Read, identity).await?;
+        }
+        self.published().auth().permit(identity, RequestClass::Authenticated).map_err(|refusal| refusal.to_status())?;
+        let leases = ids.into_iter().map(|id| LeaseStatus { id: id.0 }).collect();
+        Ok(LeaseLeasesResponse { header: Some(self.header(0)), leases })
+    }
+
+    /// Answers keep-alives one by one until the client has no more.
+    async fn keep_alives(
+        &self,
+        mut requests: Streaming<LeaseKeepAliveRequest>,
+        identity: &Identity,
+        responses: &mpsc::Sender<Result<LeaseKeepAliveResponse, Status>>,
+    ) -> Result<(), Status> {
+        while let Some(request) = requests.message().await? {
+            // The header tells the revision before the renewal, as etcd's does.
+            let header = Some(self.header(0));
+            let ttl = self.lease_renew(LeaseId(request.id), identity).await?;
+            if responses.send(Ok(LeaseKeepAliveResponse { header, id: request.id, ttl })).await.is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tonic::async_trait]
+impl Lease for Server {
+    type LeaseKeepAliveStream = Pin<Box<dyn futures::Stream<Item = Result<LeaseKeepAliveResponse, Status>> + Send>>;
+
+    async fn lease_grant(&self, request: Request<LeaseGrantRequest>) -> Result<Response<LeaseGrantResponse>, Status> {
+        let identity = self.permitted(request.metadata(), RequestClass::Authenticated)?;
+        Ok(Response::new(Self::lease_grant(self, request.into_inner(), &identity).await?))
+    }
+
+    async fn lease_revoke(&self, request: Request<LeaseRevokeRequest>) -> Result<Response<LeaseRevokeResponse>, Status> {
+        let identity = self.permitted(request.metadata(), RequestClass::Authenticated)?;
+        Ok(Response::new(Self::lease_revoke(self, request.into_inner().id, &identity).await?))
+    }
+
+    async fn lease_keep_alive(
+        &self,
+        request: Request<Streaming<LeaseKeepAliveRequest>>,
+    ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
+        let identity = self.identity(request.metadata())?;
+        let requests = request.into_inner();
+        let (responses, stream) = mpsc::channel(16);
+        let server = self.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                outcome = server.keep_alives(requests, &identity, &responses) => {
+                    if let Err(status) = outcome {
+                        drop(responses.send(Err(status)).await);
+                    }
+                }
+                () = responses.closed() => {}
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn lease_time_to_live(&self, request: Request<LeaseTimeToLiveRequest>) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
+        let identity = self.identity(request.metadata())?;
+        Ok(Response::new(self.time_to_live(request.into_inner(), &identity).await?))
+    }
+
+    async fn lease_leases(&self, request: Request<LeaseLeasesRequest>) -> Result<Response<LeaseLeasesResponse>, Status> {
+        let identity = self.identity(request.metadata())?;
+        Ok(Response::new(self.leases(&identity).await?))
+    }
+}

@@ -1,0 +1,199 @@
+//! The Maintenance service.
+
+use crate::kv::off_thread;
+use crate::server::{Server, unexpected};
+use crate::status::{self, ToStatus as _};
+use apply::Answer;
+use auth::{Identity, RequestClass};
+use consensus::Role;
+use proto::etcdserverpb::alarm_request::AlarmAction;
+use proto::etcdserverpb::downgrade_request::DowngradeAction;
+use proto::etcdserverpb::{
+    AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, DefragmentResponse, DowngradeInfo, DowngradeRequest, DowngradeResponse,
+    HashKvRequest, HashKvResponse, HashRequest, HashResponse, InternalRaftRequest, MoveLeaderRequest, MoveLeaderResponse, SnapshotRequest,
+    SnapshotResponse, StatusRequest, StatusResponse,
+};
+use proto::membershippb::DowngradeInfoSetRequest;
+use rpc::etcdserverpb::maintenance_server::Maintenance;
+use std::pin::Pin;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+/// Parts of a snapshot on their way to a client; one that does not read stops the reading.
+const SNAPSHOT_PARTS_WAITING: usize = 4;
+
+impl Server {
+    /// Raises the NOSPACE alarm for this member; that it is raised already is no news.
+    pub async fn raise_no_space(&self) {
+        let alarm = AlarmRequest {
+            action: AlarmAction::Activate.into(),
+            member_id: self.engine.member_id().0,
+            alarm: AlarmType::Nospace.into(),
+        };
+        let request = InternalRaftRequest { alarm: Some(alarm), ..InternalRaftRequest::default() };
+        if let Err(status) = self.propose(request, &self.own_identity()).await {
+            tracing::warn!(error = status.message(), "failed to raise alarm");
+        }
+    }
+
+    async fn alarm(&self, request: AlarmRequest, identity: &Identity) -> Result<AlarmResponse, Status> {
+        let request = InternalRaftRequest { alarm: Some(request), ..InternalRaftRequest::default() };
+        match self.propose(request, identity).await? {
+            Answer::Alarms(alarms) => Ok(AlarmResponse { header: Some(self.header(0)), alarms }),
+            answer => Err(unexpected(&answer)),
+        }
+    }
+
+    /// The version of the data, as tools know it: the cluster's.
+    pub(crate) fn storage_version(&self) -> String {
+        self.published().members().cluster_version().map(|version| version.to_string()).unwrap_or_default()
+    }
+
+    fn status(&self) -> StatusResponse {
+        let standing = self.published().standing();
+        let members = self.published().members();
+        let stored = i64::try_from(self.published().stored_bytes()).unwrap_or(i64::MAX);
+        let alarms = self.published().alarms().of(AlarmType::None.into());
+        let no_leader = (standing.leader == 0).then(|| "etcdserver: no leader".to_owned());
+        let downgrade = members.downgrade();
+        StatusResponse {
+            header: Some(self.header(0)),
+            version: self.settings.version.to_owned(),
+            db_size: stored,
+            leader: standing.leader,
+            raft_index: standing.commit,
+            raft_term: standing.term,
+            raft_applied_index: standing.applied,
+            errors: no_leader.into_iter().chain(alarms.iter().map(alarm_text)).collect(),
+            db_size_in_use: stored,
+            is_learner: members.member(self.engine.member_id()).is_some_and(|member| member.is_learner),
+            storage_version: self.storage_version(),
+            db_size_quota: if self.settings.quota_bytes_configured == 0 {
+                self.settings.quota_bytes.map_or(0, |quota| i64::try_from(quota).unwrap_or(i64::MAX))
+            } else {
+                self.settings.quota_bytes_configured
+            },
+            downgrade_info: Some(DowngradeInfo { enabled: downgrade.enabled, target_version: downgrade.target_version.clone() }),
+        }
+    }
+
+    async fn hash_kv(&self, revision: i64) -> Result<HashKvResponse, Status> {
+        let hashed = off_thread(&self.engine, move |point, store| Ok((point.current, mvcc::hash_kv(point, store, revision)?))).await;
+        let (current, hashed) = hashed.map_err(|fault| self.faulted(fault))?;
+        let hashed = hashed.map_err(|refusal| refusal.to_status())?;
+        Ok(HashKvResponse {
+            header: Some(self.header(current)),
+            hash: hashed.hash,
+            compact_revision: hashed.compact_revision,
+            hash_revision: hashed.hash_revision,
+        })
+    }
+
+    async fn downgrade(&self, request: &DowngradeRequest) -> Result<DowngradeResponse, Status> {
+        let action = DowngradeAction::try_from(request.action).map_err(|_| Status::unknown("etcdserver: unknown method"))?;
+        self.barrier().await?;
+        let members = self.published().members();
+        let version = members.cluster_version().map(|version| version.to_string()).unwrap_or_default();
+        let validated = || {
+            membership::validate_downgrade(&request.version, members.cluster_version(), members.downgrade())
+                .map_err(|rejection| rejection.to_status())
+        };
+        let set = match action {
+            DowngradeAction::Validate => validated().map(|_| None)?,
+            DowngradeAction::Enable => Some(DowngradeInfoSetRequest { enabled: true, ver: validated()?.to_string() }),
+            DowngradeAction::Cancel => Some(DowngradeInfoSetRequest { enabled: false, ver: String::new() }),
+        };
+        if set.is_some() {
+            let request = InternalRaftRequest { downgrade_info_set: set, ..InternalRaftRequest::default() };
+            self.propose(request, &self.own_identity()).await?;
+        }
+        Ok(DowngradeResponse { header: Some(self.header(0)), version })
+    }
+}
+
+/// As etcd's status prints an alarm.
+fn alarm_text(alarm: &proto::etcdserverpb::AlarmMember) -> String {
+    let kind = AlarmType::try_from(alarm.alarm).map_or_else(|_| alarm.alarm.to_string(), |kind| kind.as_str_name().to_owned());
+    if alarm.member_id == 0 { format!("alarm:{kind}") } else { format!("memberID:{} alarm:{kind}", alarm.member_id) }
+}
+
+#[tonic::async_trait]
+impl Maintenance for Server {
+    type SnapshotStream = Pin<Box<dyn futures::Stream<Item = Result<SnapshotResponse, Status>> + Send>>;
+
+    async fn alarm(&self, request: Request<AlarmRequest>) -> Result<Response<AlarmResponse>, Status> {
+        let action = AlarmAction::try_from(request.get_ref().action);
+        let class = if action == Ok(AlarmAction::Get) { RequestClass::Authenticated } else { RequestClass::Root };
+        let identity = self.permitted(request.metadata(), class)?;
+        if action.is_err() {
+            return Err(Status::invalid_argument("etcdserver: unknown alarm action"));
+        }
+        Ok(Response::new(Self::alarm(self, request.into_inner(), &identity).await?))
+    }
+
+    async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        self.permitted(request.metadata(), RequestClass::Authenticated)?;
+        Ok(Response::new(Self::status(self)))
+    }
+
+    async fn defragment(&self, request: Request<DefragmentRequest>) -> Result<Response<DefragmentResponse>, Status> {
+        self.must_be_root(request.metadata())?;
+        let reclaimed = off_thread(&self.engine, |_, store| {
+            store.reclaim();
+            Ok(())
+        });
+        reclaimed.await.map_err(|fault| self.faulted(fault))?;
+        Ok(Response::new(DefragmentResponse { header: None }))
+    }
+
+    async fn hash(&self, request: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
+        self.must_be_root(request.metadata())?;
+        let hashed = off_thread(&self.engine, |point, store| Ok((point.current, backend::hash(store)?))).await;
+        let (revision, hash) = hashed.map_err(|fault| self.faulted(fault))?;
+        Ok(Response::new(HashResponse { header: Some(self.header(revision)), hash }))
+    }
+
+    async fn hash_kv(&self, request: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
+        self.must_be_root(request.metadata())?;
+        Ok(Response::new(Self::hash_kv(self, request.into_inner().revision).await?))
+    }
+
+    async fn snapshot(&self, request: Request<SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
+        self.must_be_root(request.metadata())?;
+        let (parts, stream) = mpsc::channel(SNAPSHOT_PARTS_WAITING);
+        let server = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let version = server.storage_version();
+            let sent = backend::stream(server.engine.store(), |blob, remaining_bytes| {
+                let part = SnapshotResponse { header: None, remaining_bytes, blob, version: version.clone() };
+                parts.blocking_send(Ok(part)).is_ok()
+            });
+            if let Err(fault) = sent {
+                tracing::error!(error = %fault, "failed to send snapshot");
+                drop(parts.blocking_send(Err(server.faulted(fault))));
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn move_leader(&self, request: Request<MoveLeaderRequest>) -> Result<Response<MoveLeaderResponse>, Status> {
+        self.must_be_root(request.metadata())?;
+        if self.published().standing().role != Role::Leader {
+            return Err(status::not_leader());
+        }
+        let target = types::MemberId(request.into_inner().target_id);
+        let members = self.published().members();
+        match members.member(target) {
+            Some(member) if !member.is_learner && target == self.engine.member_id() => {
+                Ok(Response::new(MoveLeaderResponse { header: None }))
+            }
+            _ => Err(Status::failed_precondition("etcdserver: bad leader transferee")),
+        }
+    }
+
+    async fn downgrade(&self, request: Request<DowngradeRequest>) -> Result<Response<DowngradeResponse>, Status> {
+        self.must_be_root(request.metadata())?;
+        Ok(Response::new(Self::downgrade(self, request.get_ref()).await?))
+    }
+}

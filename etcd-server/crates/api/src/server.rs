@@ -1,0 +1,134 @@
+//! What all services share.
+
+use crate::status::ToStatus as _;
+use crate::{HealthState, TokenKeeper, status};
+use apply::Answer;
+use auth::Identity;
+use engine::{Engine, Published};
+use proto::etcdserverpb::{InternalRaftRequest, ResponseHeader};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+use tonic::Status;
+use tonic::service::Routes;
+use types::Fault;
+
+/// Limits and texts of the services.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Operations in a branch of a transaction.
+    pub txn_operations_max: usize,
+    /// Largest message a client may send, in bytes.
+    pub message_bytes_max: usize,
+    /// Largest encoded request; decides how streamed answers are cut.
+    pub request_bytes_max: usize,
+    /// Quota as configured: 0 is the default, negative is none.
+    pub quota_bytes_configured: i64,
+    /// The quota in force.
+    pub quota_bytes: Option<u64>,
+    /// Work factor of password hashes.
+    pub bcrypt_cost: u32,
+    /// Whether changes of members need a healthy cluster.
+    pub strict_reconfig_check: bool,
+    /// Learners at a time.
+    pub max_learners: usize,
+    /// Interval of heartbeats.
+    pub heartbeat: Duration,
+    /// The version that is answered, for example `3.7.1`.
+    pub version: &'static str,
+}
+
+/// The state behind all services; cloned into each.
+#[derive(Clone, Debug)]
+pub struct Server {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) tokens: Arc<TokenKeeper>,
+    pub(crate) settings: Arc<Settings>,
+    /// Passwords being hashed at a time: hashing burns processors that everybody else needs.
+    pub(crate) hashing: Arc<Semaphore>,
+    /// The newest revision, for those who wait for a change.
+    pub(crate) revision: watch::Receiver<i64>,
+    pub(crate) health: Arc<HealthState>,
+}
+
+impl Server {
+    /// Services over `engine`. `revision` is told every new revision once it is readable.
+    pub fn new(engine: Arc<Engine>, tokens: Arc<TokenKeeper>, settings: Settings, revision: watch::Receiver<i64>) -> Self {
+        let permits = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+        Self {
+            engine,
+            tokens,
+            settings: Arc::new(settings),
+            hashing: Arc::new(Semaphore::new(permits)),
+            revision,
+            health: Arc::new(HealthState::default()),
+        }
+    }
+
+    /// All services as one router, called by path.
+    pub fn routes(&self) -> Routes {
+        use rpc::etcdserverpb::{
+            auth_server::AuthServer, cluster_server::ClusterServer, kv_server::KvServer, lease_server::LeaseServer,
+            maintenance_server::MaintenanceServer,
+        };
+        use rpc::{healthpb::health_server::HealthServer, v3electionpb::election_server::ElectionServer, v3lockpb::lock_server::LockServer};
+        let limit = self.settings.message_bytes_max;
+        let mut routes = Routes::builder();
+        routes
+            .add_service(KvServer::new(self.clone()).max_decoding_message_size(limit))
+            .add_service(LeaseServer::new(self.clone()).max_decoding_message_size(limit))
+            .add_service(AuthServer::new(self.clone()).max_decoding_message_size(limit))
+            .add_service(ClusterServer::new(self.clone()).max_decoding_message_size(limit))
+            .add_service(MaintenanceServer::new(self.clone()).max_decoding_message_size(limit))
+            .add_service(LockServer::new(self.clone()).max_decoding_message_size(limit))
+            .add_service(ElectionServer::new(self.clone()).max_decoding_message_size(limit))
+            .add_service(HealthServer::new(self.clone()).max_decoding_message_size(limit));
+        routes.routes()
+    }
+
+    pub(crate) fn published(&self) -> &Published {
+        self.engine.published()
+    }
+
+    /// A whole header; a revision of zero stands for the current one.
+    pub(crate) fn header(&self, revision: i64) -> ResponseHeader {
+        let revision = if revision == 0 { self.published().read_point().current } else { revision };
+        ResponseHeader { revision, ..self.header_without_revision() }
+    }
+
+    pub(crate) fn header_without_revision(&self) -> ResponseHeader {
+        ResponseHeader {
+            cluster_id: self.engine.cluster_id().0,
+            member_id: self.engine.member_id().0,
+            revision: 0,
+            raft_term: self.published().standing().term,
+        }
+    }
+
+    /// Completes the header of an answer that apply gave a revision.
+    pub(crate) fn complete(&self, header: &mut Option<ResponseHeader>) {
+        *header = Some(self.header(header.as_ref().map_or(0, |header| header.revision)));
+    }
+
+    /// Orders a request and waits for its outcome.
+    pub(crate) async fn propose(&self, request: InternalRaftRequest, identity: &Identity) -> Result<Answer, Status> {
+        self.engine.propose(request, identity).await.map_err(|refused| refused.to_status())
+    }
+
+    /// Waits until reads see everything that was acknowledged before.
+    pub(crate) async fn barrier(&self) -> Result<(), Status> {
+        self.engine.barrier().await.map_err(|refused| refused.to_status())
+    }
+
+    /// A fault while reading: the member stops, and the client is told that it did.
+    pub(crate) fn faulted(&self, fault: Fault) -> Status {
+        self.engine.fault(fault);
+        status::faulted()
+    }
+}
+
+/// An answer of another kind than the request asked for cannot happen; it would be a fault of the program, not of the state.
+pub(crate) fn unexpected(answer: &Answer) -> Status {
+    tracing::error!(?answer, "apply gave an answer to another question");
+    Status::internal("etcdserver: unexpected answer")
+}
