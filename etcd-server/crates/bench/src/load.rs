@@ -54,8 +54,11 @@ pub(crate) fn float(count: u64) -> f64 {
     count as f64
 }
 
+/// Longer waits count as this one: ten minutes.
+const LATENCY_MICROS_MAX: u64 = 600_000_000;
+
 fn percentiles(latencies: Latencies) -> (f64, f64) {
-    let Ok(mut histogram) = Histogram::<u64>::new(3) else { return (0.0, 0.0) };
+    let Ok(mut histogram) = Histogram::<u64>::new_with_max(LATENCY_MICROS_MAX, 3) else { return (0.0, 0.0) };
     latencies.into_iter().for_each(|micros| histogram.saturating_record(micros));
     (float(histogram.value_at_quantile(0.5)), float(histogram.value_at_quantile(0.99)))
 }
@@ -134,6 +137,8 @@ mod tests {
     fn percentiles_are_those_of_all_values() {
         let (p50, p99) = percentiles((1..=1000).collect());
         assert!((499.0..=501.0).contains(&p50) && (989.0..=991.0).contains(&p99), "{p50} {p99}");
+        let (p50, _) = percentiles(vec![1, 5_000_000, u64::MAX]);
+        assert!((4_990_000.0..=5_010_000.0).contains(&p50), "{p50}");
         assert_eq!(percentiles(Vec::new()), (0.0, 0.0));
     }
 }

@@ -33,6 +33,9 @@ pub(crate) fn comparable(answer: &Answer, names: &Names<'_>) -> Value {
     }
 }
 
+/// Programs choose small ids; a server chooses anywhere in 63 bits, so nearly always above this.
+const LEASE_CHOSEN_BY_US_MAX: i64 = 1 << 32;
+
 /// The longest that a program may run before a remaining time to live says something else than "hardly used".
 const TTL_USED_MAX_SECONDS: i64 = 300;
 
@@ -89,7 +92,11 @@ impl Names<'_> {
             return Some("$member".to_owned());
         }
         let id: i64 = id.parse().ok()?;
-        self.lease_index(id).map(|index| format!("$lease{index}"))
+        match self.lease_index(id) {
+            Some(index) => Some(format!("$lease{index}")),
+            // A lease that a server made for a lock which it then refused: nobody was told its id.
+            None => (id > LEASE_CHOSEN_BY_US_MAX).then(|| "$lease?".to_owned()),
+        }
     }
 
     fn lease_index(&self, id: i64) -> Option<usize> {

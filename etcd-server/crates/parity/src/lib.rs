@@ -7,6 +7,7 @@ mod accepted;
 mod compare;
 mod generate;
 mod pair;
+mod panics;
 mod program;
 mod run;
 mod shrink;

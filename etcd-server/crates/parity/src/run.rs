@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::{
-    accepted::{Exchange, RANGE_STREAM, SORT_ENUMS, remove_known},
+    accepted::{DELETE_THEN_IGNORE, Exchange, RANGE_STREAM, SORT_ENUMS, remove_known},
     compare::comparable,
     pair::Pair,
+    panics::deletes_then_ignores,
     program::{Program, Step},
     side::{Side, number},
     wire::{Answer, Wire, WireError},
@@ -49,6 +50,8 @@ pub(crate) struct Run<'a> {
     pub(crate) step: usize,
     /// Ids that a server chose lie in the data.
     own_ids_in_data: bool,
+    /// The last answer says that there is no connection, so a server may be about to end.
+    connection_lost: bool,
     /// Authentication is on, as far as we know.
     pub(crate) auth_enabled: bool,
 }
@@ -65,6 +68,7 @@ pub async fn run(program: &Program, pair: &mut Pair, wire: &Wire) -> Result<Outc
         outcome: Outcome::default(),
         step: 0,
         own_ids_in_data: false,
+        connection_lost: false,
         auth_enabled: false,
     };
     run.record().await;
@@ -74,11 +78,12 @@ pub async fn run(program: &Program, pair: &mut Pair, wire: &Wire) -> Result<Outc
         }
         run.step = index;
         run.take(step).await?;
+        run.look_for_the_dead(step).await;
     }
     if run.outcome.difference.is_none() {
         run.settle().await;
+        run.look_for_the_dead(&Step::Settle).await;
     }
-    run.look_for_the_dead();
     Ok(run.outcome)
 }
 
@@ -111,6 +116,10 @@ impl Run<'_> {
             self.settle().await;
         }
         let (of_a, of_b) = (self.a.scope.resolve(request), self.b.scope.resolve(request));
+        if method == "KV/Txn" && deletes_then_ignores(request) {
+            self.accept(DELETE_THEN_IGNORE);
+            return Ok(());
+        }
         if method == "KV/Range" && has_unknown_sort(request) && self.b.version() < 306 {
             return self.unknown_sort(identity, &of_a).await;
         }
@@ -119,6 +128,7 @@ impl Run<'_> {
         for attempt in 1..=attempts {
             let (a, b) = tokio::join!(self.a.call(method, identity, &of_a), self.b.call(method, identity, &of_b));
             let (a, b) = (a?, b?);
+            self.connection_lost = [&a, &b].iter().any(|answer| matches!(answer, Answer::Error(status) if is_lost_connection(status)));
             self.follow(method, request, &b);
             if self.compare(method, identity, request, (&a, &b), attempt == attempts) {
                 break;
@@ -215,17 +225,29 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A server that ended is the difference, whatever its last answer looked like.
-    fn look_for_the_dead(&mut self) {
-        let (a_runs, b_runs) = (self.a.server.is_running(), self.b.server.is_running());
-        if a_runs && b_runs {
-            return;
+    /// A server that ended is the difference, also when both ended and so answered alike.
+    async fn look_for_the_dead(&mut self, step: &Step) {
+        let mut looks = if self.connection_lost { 100 } else { 1 };
+        while self.a.server.is_running() && self.b.server.is_running() {
+            looks -= 1;
+            if looks == 0 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
-        let words = |runs: bool, log: String| if runs { "runs".to_owned() } else { format!("ended; its last lines:\n{log}") };
-        let (a, b) = (words(a_runs, self.a.server.log_tail()), words(b_runs, self.b.server.log_tail()));
-        let asked = self.outcome.difference.take().map_or_else(String::new, |difference| difference.what);
-        self.differ(format!("a server ended after: {asked}"), a, b);
+        let words = |server: &mut testbed::Server| {
+            if server.is_running() { "runs".to_owned() } else { format!("ended; its last lines:\n{}", server.log_tail()) }
+        };
+        let (a, b) = (words(self.a.server), words(self.b.server));
+        self.outcome.difference = None;
+        self.differ(format!("a server ended after: {step:?}"), a, b);
     }
+}
+
+/// What tonic says when a connection ends or cannot be made. A server's own `Unavailable` has another text.
+fn is_lost_connection(status: &tonic::Status) -> bool {
+    use std::error::Error as _;
+    status.source().is_some() || status.message().starts_with("connection: ")
 }
 
 fn has_unknown_sort(request: &Value) -> bool {
