@@ -101,10 +101,10 @@ pub(crate) async fn run(chosen: &[Case], commands: &[(&'static str, String)], pl
     for case in chosen {
         let mut by_server = Vec::new();
         for (label, command) in commands {
-            match case {
-                Case::Large => by_server.push(large::measure(&mut Target::start(label, command, plan).await?, plan).await?),
-                Case::History => by_server.push(history::measure(&Target::start(label, command, plan).await?, plan).await?),
-                _ => {}
+            if *case == Case::Large {
+                by_server.push(large::measure(&mut Target::start(label, command, plan).await?, plan).await?);
+            } else if *case == Case::History {
+                by_server.push(history::measure(&Target::start(label, command, plan).await?, plan).await?);
             }
         }
         report.add(case.name(), &by_server);

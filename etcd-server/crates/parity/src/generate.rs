@@ -29,9 +29,12 @@ pub fn generate(seed: u64, length: usize) -> Program {
 /// How often each kind of request comes, drawn once per seed.
 #[derive(Debug)]
 struct Weights {
-    entries: Vec<(u32, fn(&mut Generator))>,
+    entries: Vec<(u32, Make)>,
     total: u32,
 }
+
+/// Appends the steps of one kind of request.
+type Make = fn(&mut Generator);
 
 #[derive(Debug)]
 struct Generator {
@@ -112,7 +115,7 @@ impl Generator {
 
 impl Weights {
     fn draw(rng: &mut fastrand::Rng, with_auth: bool) -> Self {
-        let kinds: [(u32, fn(&mut Generator)); 14] = [
+        let kinds: [(u32, Make); 15] = [
             (220, Generator::put),
             (220, Generator::range),
             (70, Generator::delete_range),
@@ -125,6 +128,7 @@ impl Weights {
             (3, Generator::watch_close),
             (40, Generator::cluster),
             (12, Generator::lock),
+            (2, Generator::large_values),
             (15, Generator::settle),
             (if with_auth { 90 } else { 8 }, Generator::auth),
         ];

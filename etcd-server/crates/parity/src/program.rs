@@ -2,10 +2,11 @@
 //!
 //! Requests are protobuf's JSON. A string that starts with `$` stands for what is only known while running, the same for both
 //! servers in meaning: `$cur`, `$cur-3` (revision of the store), `$compacted+1` (revision last compacted), `$lease2` (third lease
-//! whose id the server chose), `$member` (id of the member). Base64 and the names that we use never start with `$`.
+//! whose id the server chose), `$member` (id of the member), `$bytes700000` (so many bytes, in base64). Base64 and the names that we use never start with `$`.
 
 use std::fmt::Write as _;
 
+use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -113,6 +114,9 @@ impl Scope {
             let lease = index.parse::<usize>().ok().and_then(|index| self.leases.get(index));
             return lease.copied().unwrap_or(LEASE_NEVER_GRANTED).to_string();
         }
+        if let Some(count) = word.strip_prefix("bytes").and_then(|count| count.parse().ok()) {
+            return base64::engine::general_purpose::STANDARD.encode(vec![b'x'; count]);
+        }
         for (name, base) in [("cur", self.revision), ("compacted", self.compacted)] {
             if let Some(offset) = word.strip_prefix(name) {
                 return (base + offset.parse::<i64>().unwrap_or(0)).to_string();
@@ -143,7 +147,8 @@ mod tests {
     #[test]
     fn words_are_resolved_wherever_they_stand() {
         let scope = Scope { revision: 10, compacted: 4, leases: vec![99], member: 7 };
-        let request = json!({"a": ["$cur-3", {"b": "$compacted+1"}], "c": "$lease0", "d": "$lease5", "e": "$member", "f": "$cur"});
-        assert_eq!(scope.resolve(&request), json!({"a": ["7", {"b": "5"}], "c": "99", "d": "77777", "e": "7", "f": "10"}));
+        let request =
+            json!({"a": ["$cur-3", {"b": "$compacted+1"}], "c": "$lease0", "d": "$lease5", "e": "$member", "f": "$cur", "g": "$bytes3"});
+        assert_eq!(scope.resolve(&request), json!({"a": ["7", {"b": "5"}], "c": "99", "d": "77777", "e": "7", "f": "10", "g": "eHh4"}));
     }
 }

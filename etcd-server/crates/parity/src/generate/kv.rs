@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Generator, request};
+use super::{Generator, request, words::base64};
 
 /// Deepest nesting of transactions.
 const DEPTH_MAX: u8 = 4;
@@ -129,6 +129,19 @@ impl Generator {
 
     fn stored_revision(&mut self) -> Value {
         if self.chance(30) { "0".into() } else { format!("$cur-{}", self.rng.u8(..8)).into() }
+    }
+
+    /// Values that fill a watch answer in three, and requests at and above the limits of raft and of gRPC.
+    pub(super) fn large_values(&mut self) {
+        let bytes = self.pick(&["$bytes700000", "$bytes700000", "$bytes1572800", "$bytes1572865", "$bytes2097100", "$bytes2200000"]);
+        for key in [&b"large/1"[..], b"large/2", b"large/3"] {
+            self.call("KV/Put", json!({ "key": base64(key), "value": bytes }));
+        }
+        let everything_large = || json!({ "key": base64(b"large/"), "range_end": base64(b"large0") });
+        self.call("KV/Range", everything_large());
+        let mut delete = everything_large();
+        delete["prev_kv"] = true.into();
+        self.call("KV/DeleteRange", delete);
     }
 
     pub(super) fn compact(&mut self) {

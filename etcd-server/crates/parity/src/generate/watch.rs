@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Generator, request};
+use super::{Generator, request, words::base64};
 use crate::{program::Step, watching::ODD_STREAM};
 
 impl Generator {
     pub(super) fn watch_create(&mut self) {
-        let (key, range_end) = self.key_range();
+        let (key, range_end) = if self.chance(5) { (base64(b"large/"), base64(b"large0")) } else { self.key_range() };
         let start: Value = match self.rng.u8(..20) {
             0..10 => Value::Null,
             10..14 => format!("$cur-{}", self.rng.u8(..40)).into(),
