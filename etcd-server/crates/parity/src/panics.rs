@@ -1,4 +1,4 @@
-//! Requests that stop a real etcd, so that a program must not send them to one.
+//! What stops a real etcd: requests that a program must not send to one, and the last words by which the rest is known.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
@@ -12,6 +12,14 @@ pub(crate) fn deletes_then_ignores(txn: &Value) -> bool {
     let (mut deleted, mut kept) = (Vec::new(), Vec::new());
     collect(txn, &mut deleted, &mut kept);
     kept.iter().any(|key| deleted.iter().any(|(from, end)| covers(from, end, key)))
+}
+
+/// What a real etcd says when one of its known faults stops it.
+const LAST_WORDS: [&str; 2] = ["unexpected error during txn with writes", "range failed to find revision pair"];
+
+/// Whether a log ends with a known fault of etcd.
+pub(crate) fn is_known_end(log: &str) -> bool {
+    LAST_WORDS.iter().any(|words| log.contains(words))
 }
 
 type Bytes = Vec<u8>;

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::{
-    accepted::{DELETE_THEN_IGNORE, Exchange, RANGE_STREAM, SORT_ENUMS, remove_known},
+    accepted::{DELETE_THEN_IGNORE, ETCD_STOPS, Exchange, RANGE_STREAM, SORT_ENUMS, remove_known},
     compare::comparable,
     pair::Pair,
-    panics::deletes_then_ignores,
+    panics::{deletes_then_ignores, is_known_end},
     program::{Program, Step},
     side::{Side, number},
     wire::{Answer, Wire, WireError},
@@ -52,6 +52,8 @@ pub(crate) struct Run<'a> {
     own_ids_in_data: bool,
     /// The last answer says that there is no connection, so a server may be about to end.
     connection_lost: bool,
+    /// A server ended.
+    ended: bool,
     /// Authentication is on, as far as we know.
     pub(crate) auth_enabled: bool,
 }
@@ -69,18 +71,19 @@ pub async fn run(program: &Program, pair: &mut Pair, wire: &Wire) -> Result<Outc
         step: 0,
         own_ids_in_data: false,
         connection_lost: false,
+        ended: false,
         auth_enabled: false,
     };
     run.record().await;
     for (index, step) in program.steps.iter().enumerate() {
-        if run.outcome.difference.is_some() {
+        if run.outcome.difference.is_some() || run.ended {
             break;
         }
         run.step = index;
         run.take(step).await?;
         run.look_for_the_dead(step).await;
     }
-    if run.outcome.difference.is_none() {
+    if run.outcome.difference.is_none() && !run.ended {
         run.settle().await;
         run.look_for_the_dead(&Step::Settle).await;
     }
@@ -235,13 +238,21 @@ impl Run<'_> {
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
-        let words = |server: &mut testbed::Server| {
-            if server.is_running() { "runs".to_owned() } else { format!("ended; its last lines:\n{}", server.log_tail()) }
-        };
-        let (a, b) = (words(self.a.server), words(self.b.server));
+        let asked = serde_json::to_string(step).unwrap_or_default();
+        let known = is_known_end(&self.b.server.log_tail());
+        let both_alike = self.a.server.is_running() || is_known_end(&self.a.server.log_tail());
         self.outcome.difference = None;
-        self.differ(format!("a server ended after: {step:?}"), a, b);
+        self.ended = true;
+        if known && both_alike {
+            return self.accept(ETCD_STOPS);
+        }
+        let (a, b) = (last_words(self.a.server), last_words(self.b.server));
+        self.differ(format!("a server ended after: {asked}"), a, b);
     }
+}
+
+fn last_words(server: &mut testbed::Server) -> String {
+    if server.is_running() { "runs".to_owned() } else { format!("ended; its last lines:\n{}", server.log_tail()) }
 }
 
 /// What tonic says when a connection ends or cannot be made. A server's own `Unavailable` has another text.

@@ -24,6 +24,8 @@ pub(crate) struct Watcher {
     pub(crate) id: i64,
     /// Events are delivered from this revision on.
     pub(crate) from_revision: i64,
+    /// The start that was asked for; 0 for the present.
+    start_revision: i64,
     key: Bytes,
     range_end: Bytes,
     puts: bool,
@@ -47,6 +49,7 @@ impl Watcher {
         Self {
             id,
             from_revision: if request.start_revision > 0 { request.start_revision } else { revision + 1 },
+            start_revision: request.start_revision,
             key: if request.key.is_empty() { Bytes::from_static(b"\0") } else { request.key.clone() },
             range_end: request.range_end.clone(),
             puts: !filtered(FilterType::Noput),
@@ -210,9 +213,10 @@ impl WatchStream {
         }
     }
 
-    /// Whether the server has to answer a progress request: it does when there are watchers and all of them have caught up.
+    /// Whether the server has to answer a progress request: it does when there are watchers, none was cancelled for a
+    /// compaction, and none starts in the future.
     pub(crate) fn answers_progress(&self, revision: i64) -> bool {
-        !self.watchers.is_empty() && self.watchers.iter().all(|watcher| watcher.live && watcher.from_revision <= revision + 1)
+        !self.watchers.is_empty() && self.watchers.iter().all(|watcher| watcher.live && watcher.start_revision <= revision)
     }
 }
 

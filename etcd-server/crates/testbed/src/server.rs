@@ -165,7 +165,7 @@ impl Server {
         self.start_time
     }
 
-    /// The last 4 KiB of what the process printed.
+    /// The last 16 KiB of what the process printed.
     #[must_use]
     pub fn log_tail(&self) -> String {
         log_tail(&self.folder.path().join("log")).unwrap_or_default()
@@ -240,7 +240,7 @@ fn spawn(settings: &Settings, folder: &Path, client_port: u16, peer_port: u16) -
 fn log_tail(path: &Path) -> io::Result<String> {
     let mut file = fs::File::open(path)?;
     let length = file.metadata()?.len();
-    file.seek(io::SeekFrom::Start(length.saturating_sub(4096)))?;
+    file.seek(io::SeekFrom::Start(length.saturating_sub(16 << 10)))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
