@@ -47,10 +47,11 @@ impl Pair {
 /// Longest wait for an answer. Nothing in a program waits for another client, so only a server that hangs reaches it.
 pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-fn connect(server: &Server) -> Channel {
+/// A connection of its own. Each watch stream has one: what a stream has not read yet must not hold up answers to calls.
+pub(crate) fn connect(server: &Server) -> Channel {
     Endpoint::from_shared(server.endpoint())
         .expect("a loopback address is a valid endpoint")
-        .initial_stream_window_size(4 << 20)
-        .initial_connection_window_size(16 << 20)
+        .initial_stream_window_size(64 << 20)
+        .initial_connection_window_size(64 << 20)
         .connect_lazy()
 }

@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::{
     accepted::{CATCH_UP_HEADER, EMPTY_WATCH_KEY, UNLIKE_HISTORY},
     compare::comparable_reply,
+    pair::connect,
     run::Run,
     side::Side,
     watch_stream::{WatchStream, Watcher},
@@ -178,7 +179,7 @@ impl Run<'_> {
 impl Side<'_> {
     async fn record(&mut self) -> Result<(), String> {
         let request = WatchCreateRequest { key: "\0".into(), range_end: "\0".into(), ..WatchCreateRequest::default() };
-        let opening = WatchStream::open(self.wire, &self.channel, None, request.clone()).await;
+        let opening = WatchStream::open(self.wire, &connect(self.server), None, request.clone()).await;
         let mut stream = opening.map_err(|status| status.to_string())?;
         let created = stream.control(REPLY_LIMIT, |reply| reply.created).await?;
         stream.watchers.push(Watcher::new(created.watch_id, &request, self.revision, 0));
@@ -203,7 +204,7 @@ impl Side<'_> {
         if let Some(stream) = self.streams.get(&number) {
             stream.send(RequestUnion::CreateRequest(request.clone())).await;
         } else {
-            let opened = WatchStream::open(self.wire, &self.channel, self.token(identity), request.clone()).await;
+            let opened = WatchStream::open(self.wire, &connect(self.server), self.token(identity), request.clone()).await;
             self.streams.insert(number, opened.map_err(|status| format!("{:?}: {}", status.code(), status.message()))?);
         }
         let history_seen = self.history().len();
