@@ -51,7 +51,7 @@ pub(crate) const EMPTY_WATCH_KEY: &str = "watch-empty-key-with-auth";
 pub(crate) const UNLIKE_HISTORY: &str = "events-unlike-history";
 
 /// All known differences.
-pub const ACCEPTED: [Accepted; 13] = [
+pub const ACCEPTED: [Accepted; 14] = [
     Accepted {
         name: SORT_ENUMS,
         treatment: Treatment::NotSent,
@@ -100,6 +100,13 @@ pub const ACCEPTED: [Accepted; 13] = [
         reason: "both servers delivered the same, but not what the history predicts: a start at the compacted revision finds what compaction left",
         source: "reference api.md 8.1",
         remove: None,
+    },
+    Accepted {
+        name: "sort-ties",
+        treatment: Treatment::PartIgnored,
+        reason: "keys that are equal in what they are sorted by come in any order, and a limit may cut among them; groups are compared",
+        source: "reference api.md 5.2 (sort)",
+        remove: Some(sort_ties),
     },
     Accepted {
         name: "keys-only-lease",
@@ -201,6 +208,33 @@ fn leases_without_value(a: &Value, b: &mut Value) -> bool {
     }
 }
 
+/// Brings keys that tie into the order of their names; of the last ones under a limit only the number is compared.
+fn sort_ties(exchange: &mut Exchange<'_>) -> bool {
+    let field = match exchange.request.get("sort_target").and_then(Value::as_str) {
+        Some("VERSION") => "version",
+        Some("MOD") => "mod_revision",
+        Some("CREATE") => "create_revision",
+        Some("VALUE") => "value",
+        _ => return false,
+    };
+    let cut = exchange.request.get("limit").is_some();
+    let tied = [&mut *exchange.a, &mut *exchange.b].map(|answer| order_ties(answer, field, cut));
+    exchange.method == "KV/Range" && tied.contains(&true)
+}
+
+/// Tells whether it changed anything.
+fn order_ties(answer: &mut Value, field: &str, cut: bool) -> bool {
+    let Some(kvs) = answer.pointer_mut("/ok/kvs").and_then(Value::as_array_mut) else { return false };
+    let before = kvs.clone();
+    kvs.chunk_by_mut(|left, right| left.get(field) == right.get(field))
+        .for_each(|ties| ties.sort_by_cached_key(|kv| kv.get("key").map(ToString::to_string)));
+    if cut && let Some(last) = before.last() {
+        let of_last = kvs.iter_mut().filter(|kv| kv.get(field) == last.get(field));
+        of_last.for_each(|kv| *kv = "among the last ties".into());
+    }
+    *kvs != before
+}
+
 fn fields_since_3_6(exchange: &mut Exchange<'_>) -> bool {
     let fields: &[&str] = match exchange.method {
         "Maintenance/HashKV" => &["hash_revision"],
@@ -268,6 +302,18 @@ mod tests {
         let b = || json!({"ok": {"kvs": [{"key": "YQ==", "mod_revision": "2", "lease": "9"}]}});
         assert_eq!(used("KV/Range", &json!({"keys_only": true}), a(), b()), (vec!["keys-only-lease"], true));
         assert_eq!(used("KV/Range", &json!({}), a(), b()), (vec![], false));
+    }
+
+    #[test]
+    fn ties_are_compared_as_groups() {
+        let answer = |keys: [(&str, &str); 3]| json!({"ok": {"kvs": keys.map(|(key, version)| json!({"key": key, "version": version}))}});
+        let (a, b) = (|| answer([("b", "1"), ("a", "1"), ("c", "2")]), || answer([("a", "1"), ("b", "1"), ("c", "2")]));
+        let by_version = json!({"sort_target": "VERSION"});
+        assert_eq!(used("KV/Range", &by_version, a(), b()), (vec!["sort-ties"], true));
+        assert!(!used("KV/Range", &json!({"sort_target": "KEY"}), a(), b()).1);
+        assert!(!used("KV/Range", &by_version, a(), answer([("a", "1"), ("c", "2"), ("b", "1")])).1);
+        let limited = json!({"sort_target": "VERSION", "limit": "3"});
+        assert!(used("KV/Range", &limited, a(), answer([("a", "1"), ("b", "1"), ("d", "2")])).1);
     }
 
     #[test]

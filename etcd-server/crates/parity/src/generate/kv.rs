@@ -31,9 +31,13 @@ impl Generator {
 
     pub(super) fn range(&mut self) {
         let mut range = self.range_request();
+        if self.chance(10) && range.get("keys_only").is_none() {
+            range["sort_target"] = self.pick(&["VERSION", "CREATE", "MOD", "VALUE"]).into();
+            range["sort_order"] = self.pick(&["ASCEND", "DESCEND", "NONE"]).into();
+        }
         if self.chance(2) {
             let field = self.pick(&["sort_order", "sort_target"]);
-            range[field] = self.pick(&[9, -1, 3 + 4]).into();
+            range[field] = self.pick(&[9, -1, 7]).into();
         }
         let method = if self.chance(8) { "KV/RangeStream" } else { "KV/Range" };
         self.call(method, range);
@@ -43,10 +47,6 @@ impl Generator {
         let (key, range_end) = self.key_range();
         let sorted = self.chance(35);
         let order = self.pick(&["ASCEND", "DESCEND", "NONE"]);
-        let target = self.pick(&["KEY", "VERSION", "CREATE", "MOD", "VALUE"]);
-        // Equal values, versions and creation revisions come in any order, so only orders without ties are asked for in full.
-        let unique = matches!(target, "KEY" | "MOD") || (target == "KEY" && order == "NONE");
-        let sorted = sorted && unique;
         let mut limit = |percent| if self.chance(percent) { self.pick(&["1", "2", "3", "5", "100", "-1"]).into() } else { Value::Null };
         let limit = limit(40);
         let mut filter = || if self.chance(5) { self.revision() } else { Value::Null };
@@ -57,7 +57,7 @@ impl Generator {
             ("limit", limit),
             ("revision", self.revision()),
             ("sort_order", if sorted { order.into() } else { Value::Null }),
-            ("sort_target", if sorted { target.into() } else { Value::Null }),
+            ("sort_target", if sorted { "KEY".into() } else { Value::Null }),
             ("serializable", self.flag(40)),
             ("keys_only", self.flag(12)),
             ("count_only", self.flag(12)),
