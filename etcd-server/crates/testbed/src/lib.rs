@@ -1,0 +1,9 @@
+//! Real servers for the tools that compare them: started in a throw-away folder on free loopback ports, watched, measured, stopped.
+//!
+//! Knows a server only from outside: its command line, its gRPC port, and what the kernel tells about its process.
+
+mod server;
+mod usage;
+
+pub use server::{Server, Settings, StartError};
+pub use usage::{Usage, memory_peak_reset};

@@ -1,0 +1,277 @@
+//! One server process on loopback, with a data directory of its own. Dropping it kills the process and removes the folder.
+
+use std::{
+    fs,
+    io::{self, Read as _, Seek as _},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use proto::etcdserverpb::{RangeRequest, StatusRequest, StatusResponse};
+use rpc::etcdserverpb::{kv_client::KvClient, maintenance_client::MaintenanceClient};
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::Usage;
+
+/// How to start a server.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The program and leading arguments, separated by blanks. Flags of etcd are appended to it.
+    pub command: String,
+    /// Further flags, after our own.
+    pub flags: Vec<String>,
+    /// Where the throw-away folder is made; the system's temporary folder if none is given.
+    pub parent: Option<PathBuf>,
+    /// How long the server may take until it answers.
+    pub start_limit: Duration,
+}
+
+impl Settings {
+    /// Starts `command` with nothing but what a single member needs.
+    #[must_use]
+    pub fn new(command: impl Into<String>) -> Self {
+        Self { command: command.into(), flags: Vec::new(), parent: None, start_limit: Duration::from_secs(60) }
+    }
+}
+
+/// Why a server could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The folder, the log or the process could not be made.
+    #[error("start {command}: {source}")]
+    Spawn { command: String, source: io::Error },
+    /// The process ended before it answered.
+    #[error("{command} ended ({status}) before it answered; its last lines:\n{log}")]
+    Ended { command: String, status: String, log: String },
+    /// It runs and does not answer.
+    #[error("{command} did not answer a linearizable read within {limit:?}; its last lines:\n{log}")]
+    Silent { command: String, limit: Duration, log: String },
+}
+
+/// A running server: a cluster of one member.
+#[derive(Debug)]
+pub struct Server {
+    settings: Settings,
+    child: Child,
+    folder: TempDir,
+    client_port: u16,
+    peer_port: u16,
+    status: StatusResponse,
+    start_time: Duration,
+}
+
+impl Server {
+    /// Starts a server with an empty data directory and returns when it answers a linearizable read.
+    ///
+    /// # Errors
+    /// When the process cannot be made, ends, or stays silent for `settings.start_limit`.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let failed = |source| StartError::Spawn { command: settings.command.clone(), source };
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("testbed-");
+        let folder = match &settings.parent {
+            Some(parent) => builder.tempdir_in(parent),
+            None => builder.tempdir(),
+        }
+        .map_err(failed)?;
+        let (client_port, peer_port) = free_ports().map_err(failed)?;
+        let child = spawn(&settings, folder.path(), client_port, peer_port).map_err(failed)?;
+        let mut server =
+            Self { settings, child, folder, client_port, peer_port, status: StatusResponse::default(), start_time: Duration::ZERO };
+        server.wait_until_healthy(Instant::now()).await?;
+        Ok(server)
+    }
+
+    /// Starts the process again on the same data and ports, after [`Server::stop`] or when it died.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn restart(&mut self) -> Result<(), StartError> {
+        self.stop();
+        let begun = Instant::now();
+        self.child = spawn(&self.settings, self.folder.path(), self.client_port, self.peer_port)
+            .map_err(|source| StartError::Spawn { command: self.settings.command.clone(), source })?;
+        self.wait_until_healthy(begun).await
+    }
+
+    /// Asks the process to end (SIGTERM), waits up to 20 seconds, then kills it.
+    pub fn stop(&mut self) {
+        if self.is_running() {
+            let pid = Pid::from_raw(self.child.id().cast_signed());
+            let asked = Instant::now();
+            if kill(pid, Signal::SIGTERM).is_ok() {
+                while self.is_running() && asked.elapsed() < Duration::from_secs(20) {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+        }
+        self.kill();
+    }
+
+    /// Ends the process at once.
+    pub fn kill(&mut self) {
+        // Both fail only when the process has ended and been waited for already, which is what is wanted.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+
+    /// Whether the process still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// `http://127.0.0.1:PORT`, for clients.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.client_port)
+    }
+
+    /// The peer URL that it advertises.
+    #[must_use]
+    pub fn peer_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.peer_port)
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What the process has cost so far.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub fn usage(&self) -> io::Result<Usage> {
+        Usage::of(self.pid())
+    }
+
+    /// Its answer to Status when it became healthy.
+    #[must_use]
+    pub fn status(&self) -> &StatusResponse {
+        &self.status
+    }
+
+    /// From the start of the process to its first answer to a linearizable read, in steps of 5 ms.
+    #[must_use]
+    pub fn start_time(&self) -> Duration {
+        self.start_time
+    }
+
+    /// The last 16 KiB of what the process printed.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        log_tail(&self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Bytes of all files below the data directory.
+    #[must_use]
+    pub fn disk_bytes(&self) -> u64 {
+        folder_bytes(&self.folder.path().join("data"))
+    }
+
+    async fn wait_until_healthy(&mut self, begun: Instant) -> Result<(), StartError> {
+        loop {
+            let command = self.settings.command.clone();
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(StartError::Ended { command, status: status.to_string(), log: self.log_tail() });
+            }
+            if let Some(status) = probe(&self.endpoint()).await {
+                self.status = status;
+                self.start_time = begun.elapsed();
+                return Ok(());
+            }
+            if begun.elapsed() > self.settings.start_limit {
+                return Err(StartError::Silent { command, limit: self.settings.start_limit, log: self.log_tail() });
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// One linearizable read and one Status; none while the server cannot answer both.
+async fn probe(endpoint: &str) -> Option<StatusResponse> {
+    let channel: Channel = Endpoint::from_shared(endpoint.to_owned()).ok()?.timeout(Duration::from_secs(10)).connect().await.ok()?;
+    let read = RangeRequest { key: "health".into(), ..RangeRequest::default() };
+    KvClient::new(channel.clone()).range(read).await.ok()?;
+    Some(MaintenanceClient::new(channel).status(StatusRequest {}).await.ok()?.into_inner())
+}
+
+/// Two ports that nobody holds now. Both listeners stay open until both ports are known, so that they differ.
+fn free_ports() -> io::Result<(u16, u16)> {
+    let client = TcpListener::bind("127.0.0.1:0")?;
+    let peer = TcpListener::bind("127.0.0.1:0")?;
+    Ok((client.local_addr()?.port(), peer.local_addr()?.port()))
+}
+
+fn spawn(settings: &Settings, folder: &Path, client_port: u16, peer_port: u16) -> io::Result<Child> {
+    let log = fs::File::options().create(true).append(true).open(folder.join("log"))?;
+    let mut words = settings.command.split_whitespace();
+    let program = words.next().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "empty command"))?;
+    let client_url = format!("http://127.0.0.1:{client_port}");
+    let peer_url = format!("http://127.0.0.1:{peer_port}");
+    Command::new(program)
+        .args(words)
+        .args(["--name", "node", "--data-dir"])
+        .arg(folder.join("data"))
+        .args(["--listen-client-urls", &client_url, "--advertise-client-urls", &client_url])
+        .args(["--listen-peer-urls", &peer_url, "--initial-advertise-peer-urls", &peer_url])
+        .args(["--initial-cluster", &format!("node={peer_url}")])
+        .args(&settings.flags)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+}
+
+fn log_tail(path: &Path) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(io::SeekFrom::Start(length.saturating_sub(16 << 10)))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Files that vanish while we look count as nothing: a running server removes files at any time.
+fn folder_bytes(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => folder_bytes(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_program_that_ends_is_reported_with_its_last_words() {
+        let error = Server::start(Settings::new("/bin/ls")).await.unwrap_err();
+        assert!(matches!(&error, StartError::Ended { log, .. } if !log.is_empty()), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_not_exist_is_reported_by_name() {
+        let error = Server::start(Settings::new("/no/such/program")).await.unwrap_err();
+        assert!(error.to_string().starts_with("start /no/such/program:"), "{error}");
+    }
+}
