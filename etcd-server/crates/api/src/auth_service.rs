@@ -82,32 +82,24 @@ impl Server {
     }
 }
 
-/// One method that orders its request as it is and answers a header alone.
+/// Orders a request as it is and answers a header alone.
 macro_rules! ordered {
-    ($($method:ident($request:ty) -> $response:ident, $field:ident;)*) => {
-        $(async fn $method(&self, request: Request<$request>) -> Result<Response<$response>, Status> {
-            let identity = self.identity(request.metadata())?;
-            let ordered = InternalRaftRequest { $field: Some(request.into_inner()), ..InternalRaftRequest::default() };
-            self.done(ordered, &identity).await?;
-            Ok(Response::new($response { header: Some(self.header(0)) }))
-        })*
-    };
+    ($server:ident, $request:ident, $field:ident, $response:ident) => {{
+        let identity = $server.identity($request.metadata())?;
+        let ordered = InternalRaftRequest { $field: Some($request.into_inner()), ..InternalRaftRequest::default() };
+        $server.done(ordered, &identity).await?;
+        Ok(Response::new($response { header: Some($server.header(0)) }))
+    }};
 }
 
 #[tonic::async_trait]
 impl Auth for Server {
     async fn auth_enable(&self, request: Request<AuthEnableRequest>) -> Result<Response<AuthEnableResponse>, Status> {
-        let identity = self.identity(request.metadata())?;
-        let ordered = InternalRaftRequest { auth_enable: Some(request.into_inner()), ..InternalRaftRequest::default() };
-        self.done(ordered, &identity).await?;
-        Ok(Response::new(AuthEnableResponse { header: Some(self.header(0)) }))
+        ordered!(self, request, auth_enable, AuthEnableResponse)
     }
 
     async fn auth_disable(&self, request: Request<AuthDisableRequest>) -> Result<Response<AuthDisableResponse>, Status> {
-        let identity = self.identity(request.metadata())?;
-        let ordered = InternalRaftRequest { auth_disable: Some(request.into_inner()), ..InternalRaftRequest::default() };
-        self.done(ordered, &identity).await?;
-        Ok(Response::new(AuthDisableResponse { header: Some(self.header(0)) }))
+        ordered!(self, request, auth_disable, AuthDisableResponse)
     }
 
     async fn auth_status(&self, request: Request<AuthStatusRequest>) -> Result<Response<AuthStatusResponse>, Status> {
@@ -184,13 +176,37 @@ impl Auth for Server {
         }
     }
 
-    ordered! {
-        user_delete(AuthUserDeleteRequest) -> AuthUserDeleteResponse, auth_user_delete;
-        user_grant_role(AuthUserGrantRoleRequest) -> AuthUserGrantRoleResponse, auth_user_grant_role;
-        user_revoke_role(AuthUserRevokeRoleRequest) -> AuthUserRevokeRoleResponse, auth_user_revoke_role;
-        role_add(AuthRoleAddRequest) -> AuthRoleAddResponse, auth_role_add;
-        role_delete(AuthRoleDeleteRequest) -> AuthRoleDeleteResponse, auth_role_delete;
-        role_grant_permission(AuthRoleGrantPermissionRequest) -> AuthRoleGrantPermissionResponse, auth_role_grant_permission;
-        role_revoke_permission(AuthRoleRevokePermissionRequest) -> AuthRoleRevokePermissionResponse, auth_role_revoke_permission;
+    async fn user_delete(&self, request: Request<AuthUserDeleteRequest>) -> Result<Response<AuthUserDeleteResponse>, Status> {
+        ordered!(self, request, auth_user_delete, AuthUserDeleteResponse)
+    }
+
+    async fn user_grant_role(&self, request: Request<AuthUserGrantRoleRequest>) -> Result<Response<AuthUserGrantRoleResponse>, Status> {
+        ordered!(self, request, auth_user_grant_role, AuthUserGrantRoleResponse)
+    }
+
+    async fn user_revoke_role(&self, request: Request<AuthUserRevokeRoleRequest>) -> Result<Response<AuthUserRevokeRoleResponse>, Status> {
+        ordered!(self, request, auth_user_revoke_role, AuthUserRevokeRoleResponse)
+    }
+
+    async fn role_add(&self, request: Request<AuthRoleAddRequest>) -> Result<Response<AuthRoleAddResponse>, Status> {
+        ordered!(self, request, auth_role_add, AuthRoleAddResponse)
+    }
+
+    async fn role_delete(&self, request: Request<AuthRoleDeleteRequest>) -> Result<Response<AuthRoleDeleteResponse>, Status> {
+        ordered!(self, request, auth_role_delete, AuthRoleDeleteResponse)
+    }
+
+    async fn role_grant_permission(
+        &self,
+        request: Request<AuthRoleGrantPermissionRequest>,
+    ) -> Result<Response<AuthRoleGrantPermissionResponse>, Status> {
+        ordered!(self, request, auth_role_grant_permission, AuthRoleGrantPermissionResponse)
+    }
+
+    async fn role_revoke_permission(
+        &self,
+        request: Request<AuthRoleRevokePermissionRequest>,
+    ) -> Result<Response<AuthRoleRevokePermissionResponse>, Status> {
+        ordered!(self, request, auth_role_revoke_permission, AuthRoleRevokePermissionResponse)
     }
 }

@@ -28,9 +28,8 @@ impl Server {
 
     /// Root, and only root. An identity that is gone has no permission, as anybody without it.
     pub(crate) fn must_be_root(&self, metadata: &MetadataMap) -> Result<Identity, Status> {
-        self.permitted(metadata, RequestClass::Root).map_err(|status| {
-            if status.code() == Code::FailedPrecondition { auth::Refusal::PermissionDenied.to_status() } else { status }
-        })
+        self.permitted(metadata, RequestClass::Root)
+            .map_err(|status| if status.code() == Code::FailedPrecondition { auth::Refusal::PermissionDenied.to_status() } else { status })
     }
 
     /// After a read: what was read may only be told if nobody has changed permissions meanwhile.

@@ -44,8 +44,8 @@ impl Server {
         let options = RangeOptions::new(request);
         let small = options.range.as_single().is_some() || (1..=INLINE_KEYS_MAX).contains(&request.limit);
         let read = move |point: &ReadPoint, store: &Store| Ok((point.current, point.range(store, &options)?));
-        let (revision, found) = if small { self.engine.read(read) } else { off_thread(&self.engine, read).await }
-            .map_err(|fault| self.faulted(fault))?;
+        let (revision, found) =
+            if small { self.engine.read(read) } else { off_thread(&self.engine, read).await }.map_err(|fault| self.faulted(fault))?;
         Ok((revision, found.map_err(|refusal| refusal.to_status())?))
     }
 

@@ -4,6 +4,7 @@
 //! one place, [`status`].
 
 mod auth_service;
+mod backend;
 mod cluster;
 mod election;
 mod health;

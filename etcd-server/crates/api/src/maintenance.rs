@@ -1,5 +1,6 @@
 //! The Maintenance service.
 
+use crate::backend;
 use crate::kv::off_thread;
 use crate::server::{Server, unexpected};
 use crate::status::{self, ToStatus as _};
@@ -26,11 +27,8 @@ const SNAPSHOT_PARTS_WAITING: usize = 4;
 impl Server {
     /// Raises the NOSPACE alarm for this member; that it is raised already is no news.
     pub async fn raise_no_space(&self) {
-        let alarm = AlarmRequest {
-            action: AlarmAction::Activate.into(),
-            member_id: self.engine.member_id().0,
-            alarm: AlarmType::Nospace.into(),
-        };
+        let alarm =
+            AlarmRequest { action: AlarmAction::Activate.into(), member_id: self.engine.member_id().0, alarm: AlarmType::Nospace.into() };
         let request = InternalRaftRequest { alarm: Some(alarm), ..InternalRaftRequest::default() };
         if let Err(status) = self.propose(request, &self.own_identity()).await {
             tracing::warn!(error = status.message(), "failed to raise alarm");

@@ -71,7 +71,9 @@ impl Server {
             auth_server::AuthServer, cluster_server::ClusterServer, kv_server::KvServer, lease_server::LeaseServer,
             maintenance_server::MaintenanceServer,
         };
-        use rpc::{healthpb::health_server::HealthServer, v3electionpb::election_server::ElectionServer, v3lockpb::lock_server::LockServer};
+        use rpc::{
+            healthpb::health_server::HealthServer, v3electionpb::election_server::ElectionServer, v3lockpb::lock_server::LockServer,
+        };
         let limit = self.settings.message_bytes_max;
         let mut routes = Routes::builder();
         routes

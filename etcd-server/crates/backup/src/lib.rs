@@ -9,6 +9,7 @@
 
 pub mod backend;
 pub mod bolt;
+pub mod image;
 mod status;
 
 pub use status::{Status, StatusStyle, status};

@@ -1,0 +1,33 @@
+//! The Lock service.
+
+use crate::Server;
+use crate::session::unknown;
+use bytes::Bytes;
+use proto::etcdserverpb::DeleteRangeRequest;
+use proto::v3lockpb::{LockRequest, LockResponse, UnlockRequest, UnlockResponse};
+use rpc::v3lockpb::lock_server::Lock;
+use tonic::{Request, Response, Status};
+
+#[tonic::async_trait]
+impl Lock for Server {
+    async fn lock(&self, request: Request<LockRequest>) -> Result<Response<LockResponse>, Status> {
+        let identity = self.identity(request.metadata())?;
+        let request = request.into_inner();
+        let lease = self.session_lease(request.lease, &identity).await?;
+        let candidate = self.enter(&request.name, lease, Bytes::new(), &identity).await?;
+        self.wait_for_turn(&candidate, &identity).await?;
+        // The lease may have run out while it waited.
+        let (header, own) = self.lookup(&candidate.key, &identity).await?;
+        if own.is_none_or(|own| own.create_revision != candidate.create_revision) {
+            return Err(Status::unknown("mutex: session is expired"));
+        }
+        Ok(Response::new(LockResponse { header, key: candidate.key }))
+    }
+
+    async fn unlock(&self, request: Request<UnlockRequest>) -> Result<Response<UnlockResponse>, Status> {
+        let identity = self.identity(request.metadata())?;
+        let delete = DeleteRangeRequest { key: request.into_inner().key, ..DeleteRangeRequest::default() };
+        let deleted = self.delete_range(delete, &identity).await.map_err(|status| unknown(&status))?;
+        Ok(Response::new(UnlockResponse { header: deleted.header }))
+    }
+}

@@ -1,0 +1,165 @@
+//! What Lock and Election have in common: keys under a name, of which the oldest holds.
+//!
+//! Both are made of ordinary requests, as a client would make them, with the caller's identity. Their failures have no status of their
+//! own in etcd: clients see the inner text as unknown.
+
+use crate::Server;
+use auth::Identity;
+use bytes::Bytes;
+use proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
+use proto::etcdserverpb::range_request::{SortOrder, SortTarget};
+use proto::etcdserverpb::request_op::Request;
+use proto::etcdserverpb::{
+    Compare, DeleteRangeRequest, LeaseGrantRequest, PutRequest, RangeRequest, RequestOp, ResponseHeader, TxnRequest,
+};
+use proto::mvccpb::KeyValue;
+use tonic::Status;
+
+/// Time to live of the lease that a lock without one gets, in seconds.
+const SESSION_TTL_SECONDS: i64 = 60;
+
+/// A key that waits for its turn under a name.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) prefix: Bytes,
+    pub(crate) key: Bytes,
+    pub(crate) lease: i64,
+    pub(crate) create_revision: i64,
+    /// The value found when the key was there already.
+    pub(crate) found: Option<KeyValue>,
+    pub(crate) header: Option<ResponseHeader>,
+}
+
+/// As an in-process client passes a failure on.
+pub(crate) fn unknown(status: &Status) -> Status {
+    Status::unknown(status.message().to_owned())
+}
+
+/// The keys under a name.
+pub(crate) fn prefix_of(name: &[u8]) -> Bytes {
+    [name, b"/"].concat().into()
+}
+
+/// The first key behind all that start with `prefix`.
+pub(crate) fn prefix_end(prefix: &[u8]) -> Bytes {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < 0xff {
+            end.push(last + 1);
+            return end.into();
+        }
+    }
+    Bytes::from_static(&[0])
+}
+
+pub(crate) fn created_at(key: Bytes, create_revision: i64) -> Compare {
+    Compare {
+        result: CompareResult::Equal.into(),
+        target: CompareTarget::Create.into(),
+        key,
+        range_end: Bytes::new(),
+        target_union: Some(TargetUnion::CreateRevision(create_revision)),
+    }
+}
+
+pub(crate) fn operation(request: Request) -> RequestOp {
+    RequestOp { request: Some(request) }
+}
+
+impl Server {
+    /// The lease to use: the caller's, or a new one that only the caller can keep alive.
+    pub(crate) async fn session_lease(&self, lease: i64, identity: &Identity) -> Result<i64, Status> {
+        if lease != 0 {
+            return Ok(lease);
+        }
+        let granted = self.lease_grant(LeaseGrantRequest { ttl: SESSION_TTL_SECONDS, id: 0 }, identity).await;
+        granted.map(|granted| granted.id).map_err(|status| unknown(&status))
+    }
+
+    /// Puts a key under `name` for the lease, unless it is there already.
+    pub(crate) async fn enter(&self, name: &[u8], lease: i64, value: Bytes, identity: &Identity) -> Result<Candidate, Status> {
+        let prefix = prefix_of(name);
+        let key = Bytes::from([&prefix[..], format!("{lease:x}").as_bytes()].concat());
+        let put = PutRequest { key: key.clone(), value, lease, ..PutRequest::default() };
+        let get = RangeRequest { key: key.clone(), ..RangeRequest::default() };
+        let request = TxnRequest {
+            compare: vec![created_at(key.clone(), 0)],
+            success: vec![operation(Request::RequestPut(put))],
+            failure: vec![operation(Request::RequestRange(get))],
+        };
+        let response = self.txn(request, identity).await.map_err(|status| unknown(&status))?;
+        let revision = response.header.as_ref().map_or(0, |header| header.revision);
+        let found = response.responses.into_iter().find_map(|response| match response.response {
+            Some(proto::etcdserverpb::response_op::Response::ResponseRange(range)) => range.kvs.into_iter().next(),
+            _ => None,
+        });
+        let create_revision = found.as_ref().map_or(revision, |kv| kv.create_revision);
+        Ok(Candidate { prefix, key, lease, create_revision, found, header: response.header })
+    }
+
+    /// Waits until no older key is under the name. If the caller goes away meanwhile, the key goes too.
+    pub(crate) async fn wait_for_turn(&self, candidate: &Candidate, identity: &Identity) -> Result<(), Status> {
+        let mut guard = LeaveOnDrop { server: Some(self.clone()), key: candidate.key.clone(), identity: identity.clone() };
+        let mut revision = self.revision.clone();
+        loop {
+            revision.mark_unchanged();
+            let older = RangeRequest {
+                key: candidate.prefix.clone(),
+                range_end: prefix_end(&candidate.prefix),
+                max_create_revision: candidate.create_revision - 1,
+                limit: 1,
+                keys_only: true,
+                ..RangeRequest::default()
+            };
+            let older = self.range(older, identity).await.map_err(|status| unknown(&status))?;
+            if older.kvs.is_empty() {
+                guard.server = None;
+                return Ok(());
+            }
+            if revision.changed().await.is_err() {
+                return Err(Status::unknown("etcdserver: server stopped"));
+            }
+        }
+    }
+
+    /// The oldest key under a name.
+    pub(crate) async fn oldest(&self, prefix: &Bytes, identity: &Identity) -> Result<(Option<ResponseHeader>, Option<KeyValue>), Status> {
+        let request = RangeRequest {
+            key: prefix.clone(),
+            range_end: prefix_end(prefix),
+            limit: 1,
+            sort_order: SortOrder::Ascend.into(),
+            sort_target: SortTarget::Create.into(),
+            ..RangeRequest::default()
+        };
+        let response = self.range(request, identity).await.map_err(|status| unknown(&status))?;
+        Ok((response.header, response.kvs.into_iter().next()))
+    }
+
+    /// The key as it is now.
+    pub(crate) async fn lookup(&self, key: &Bytes, identity: &Identity) -> Result<(Option<ResponseHeader>, Option<KeyValue>), Status> {
+        let request = RangeRequest { key: key.clone(), ..RangeRequest::default() };
+        let response = self.range(request, identity).await.map_err(|status| unknown(&status))?;
+        Ok((response.header, response.kvs.into_iter().next()))
+    }
+}
+
+/// Takes a candidate's key away when its caller stops waiting.
+struct LeaveOnDrop {
+    server: Option<Server>,
+    key: Bytes,
+    identity: Identity,
+}
+
+impl Drop for LeaveOnDrop {
+    fn drop(&mut self) {
+        let Some(server) = self.server.take() else { return };
+        let (key, identity) = (std::mem::take(&mut self.key), std::mem::take(&mut self.identity));
+        tokio::spawn(async move {
+            let delete = DeleteRangeRequest { key, ..DeleteRangeRequest::default() };
+            if let Err(status) = server.delete_range(delete, &identity).await {
+                tracing::debug!(error = status.message(), "failed to remove the key of a candidate that left");
+            }
+        });
+    }
+}
