@@ -1,3 +1,66 @@
-//! The daemon.
+//! The daemon: reads settings, opens the data, starts the pipeline and the services, and ends them in order.
+//!
+//! Exit codes: 0 after a clean stop, 1 when something failed, 2 when the command line could not be read.
 
-fn main() {}
+mod data_folder;
+mod duties;
+mod listeners;
+mod member;
+mod notices;
+mod startup;
+
+use config::Start;
+use std::process::ExitCode;
+use telemetry::log::LogGuard;
+
+/// The version of etcd whose behaviour this program has; tools look at it to decide what they may use.
+const ETCD_VERSION: &str = "3.7.1";
+
+fn main() -> ExitCode {
+    let loaded = match config::read() {
+        Ok(Start::Serve(loaded)) => *loaded,
+        Ok(Start::Print(text)) => {
+            say(&text);
+            return ExitCode::SUCCESS;
+        }
+        Err(problem) => {
+            complain(&problem.to_string());
+            return ExitCode::from(problem.exit_code());
+        }
+    };
+    let log = match telemetry::log::install(&loaded.settings.log) {
+        Ok(log) => log,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    for warning in &loaded.warnings {
+        tracing::warn!(setting = %warning.setting, "{}", warning.text);
+    }
+    let outcome = startup::run(&loaded.settings);
+    finish(outcome, log)
+}
+
+fn finish(outcome: Result<(), startup::Failure>, log: LogGuard) -> ExitCode {
+    let code = match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!(fatal = true, error = %failure, "etcd-server stopped");
+            ExitCode::FAILURE
+        }
+    };
+    // What was logged last is what explains the end.
+    drop(log);
+    code
+}
+
+#[expect(clippy::print_stdout, reason = "what --help and --version print is their answer")]
+fn say(text: &str) {
+    print!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "there is no log before the settings are read")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}

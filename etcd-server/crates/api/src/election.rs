@@ -38,7 +38,7 @@ impl Server {
         let candidate = self.enter(&request.name, lease, request.value.clone(), identity).await?;
         let Candidate { key, create_revision, found, .. } = candidate.clone();
         let leader = LeaderKey { name: request.name, key, rev: create_revision, lease: candidate.lease };
-        let mut header = candidate.header.clone();
+        let mut header = candidate.header;
         if found.is_some_and(|found| found.value != request.value) {
             header = self.proclaim(&leader, request.value, identity).await?;
         }

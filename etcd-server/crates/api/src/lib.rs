@@ -3,6 +3,8 @@
 //! They decide nothing: what may be asked is admission's and auth's business, what happens is apply's. Every refusal becomes a status in
 //! one place, [`status`].
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "an answer of another kind than asked for is one case, whichever it is")]
+
 mod auth_service;
 mod backend;
 mod cluster;

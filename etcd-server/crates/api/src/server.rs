@@ -5,7 +5,8 @@ use crate::{HealthState, TokenKeeper, status};
 use apply::Answer;
 use auth::Identity;
 use engine::{Engine, Published};
-use proto::etcdserverpb::{InternalRaftRequest, ResponseHeader};
+use mvcc::RangeOptions;
+use proto::etcdserverpb::{InternalRaftRequest, RangeRequest, ResponseHeader};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -86,6 +87,22 @@ impl Server {
             .add_service(ElectionServer::new(self.clone()).max_decoding_message_size(limit))
             .add_service(HealthServer::new(self.clone()).max_decoding_message_size(limit));
         routes.routes()
+    }
+
+    /// The pipeline behind the services.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// A small read with this member's own rights: whether it could answer one.
+    pub async fn probe(&self, serializable: bool) -> Result<(), Status> {
+        if !serializable {
+            self.barrier().await?;
+        }
+        let options = RangeOptions::new(&RangeRequest { key: "\0".into(), limit: 1, keys_only: true, ..RangeRequest::default() });
+        let read = self.engine.read(|point, store| point.range(store, &options));
+        let found = read.map_err(|fault| self.faulted(fault))?;
+        found.map(drop).map_err(|refusal| refusal.to_status())
     }
 
     pub(crate) fn published(&self) -> &Published {

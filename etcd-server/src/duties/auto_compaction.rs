@@ -1,0 +1,83 @@
+//! Compaction without being asked: by number of revisions, or by age.
+
+use auth::{Identity, ROOT};
+use config::AutoCompaction;
+use consensus::Role;
+use engine::{Engine, Refused};
+use proto::etcdserverpb::{CompactionRequest, InternalRaftRequest};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// How often the number of revisions is looked at (etcd: v3compactor/revision.go).
+const REVISION_INTERVAL: Duration = Duration::from_secs(300);
+/// Periods above it are kept in steps of an hour (etcd: v3compactor/periodic.go).
+const PERIOD_STEP_MAX: Duration = Duration::from_secs(3600);
+/// Looks per step.
+const LOOKS_PER_STEP: u32 = 10;
+
+/// Starts what is configured.
+pub(crate) fn start(engine: &Arc<Engine>, settings: &AutoCompaction) -> Option<JoinHandle<()>> {
+    match settings {
+        AutoCompaction::Off => None,
+        AutoCompaction::Revision(keep) => {
+            let keep = i64::try_from(keep.get()).unwrap_or(i64::MAX);
+            Some(tokio::spawn(by_revision(Arc::clone(engine), keep)))
+        }
+        AutoCompaction::Periodic(period) => Some(tokio::spawn(by_age(Arc::clone(engine), *period))),
+    }
+}
+
+async fn by_revision(engine: Arc<Engine>, keep: i64) {
+    let mut look = tokio::time::interval_at(tokio::time::Instant::now() + REVISION_INTERVAL, REVISION_INTERVAL);
+    loop {
+        look.tick().await;
+        compact(&engine, engine.published().read_point().current - keep).await;
+    }
+}
+
+/// Remembers the revision at each look, and compacts at the one that is a period old, once per step.
+async fn by_age(engine: Arc<Engine>, period: Duration) {
+    let step = period.min(PERIOD_STEP_MAX);
+    let look_interval = step / LOOKS_PER_STEP;
+    let kept = usize::try_from(period.as_nanos() / look_interval.as_nanos().max(1)).unwrap_or(usize::MAX).saturating_add(1);
+    let mut look = tokio::time::interval(look_interval.max(Duration::from_millis(1)));
+    let mut revisions = VecDeque::new();
+    let mut looks_since = 0;
+    loop {
+        look.tick().await;
+        revisions.push_back(engine.published().read_point().current);
+        if revisions.len() > kept {
+            revisions.pop_front();
+        }
+        looks_since += 1;
+        if revisions.len() == kept && looks_since >= LOOKS_PER_STEP {
+            looks_since = 0;
+            if let Some(revision) = revisions.front() {
+                compact(&engine, *revision).await;
+            }
+        }
+    }
+}
+
+/// Only the leader proposes, so that members do not repeat each other.
+async fn compact(engine: &Engine, revision: i64) {
+    let published = engine.published();
+    if revision <= published.read_point().compacted.max(1) || published.standing().role != Role::Leader {
+        return;
+    }
+    tracing::info!(revision, "starting auto compaction");
+    let store = published.auth();
+    let identity = if store.enabled() { Identity::new(ROOT, store.auth_revision()) } else { Identity::default() };
+    let compaction = CompactionRequest { revision, physical: false };
+    let request = InternalRaftRequest { compaction: Some(compaction), ..InternalRaftRequest::default() };
+    match engine.propose(request, &identity).await {
+        Ok(_) => tracing::info!(revision, "completed auto compaction"),
+        // Somebody else was faster.
+        Err(Refused::State(apply::Refusal::Keys(mvcc_refusal))) => {
+            tracing::info!(revision, reason = %mvcc_refusal, "skipped auto compaction")
+        }
+        Err(error) => tracing::warn!(revision, %error, "failed auto compaction"),
+    }
+}

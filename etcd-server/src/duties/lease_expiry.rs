@@ -1,0 +1,65 @@
+//! Revoking leases that have run out, while this member leads.
+
+use auth::{Identity, ROOT};
+use engine::Engine;
+use proto::etcdserverpb::{InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest};
+use std::sync::Arc;
+use std::time::Duration;
+use types::LeaseId;
+
+/// How often the deadlines are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// Leases revoked after one look.
+const LEASES_PER_LOOK: usize = 500;
+
+/// Looks at the deadlines for ever.
+pub(crate) async fn run(engine: Arc<Engine>) {
+    let mut look = tokio::time::interval(LOOK_INTERVAL);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        loop {
+            let now = engine.clock().now();
+            let due = engine.published().expiry().lock().expired(now, LEASES_PER_LOOK);
+            let more = due.more || !due.items.is_empty();
+            revoke(&engine, due.items).await;
+            if !more {
+                break;
+            }
+        }
+        checkpoint(&engine).await;
+    }
+}
+
+/// What the expiry of a lease acts as: not a user, but not subject to any user's permissions either.
+fn own_identity(engine: &Engine) -> Identity {
+    let store = engine.published().auth();
+    if store.enabled() { Identity::new(ROOT, store.auth_revision()) } else { Identity::default() }
+}
+
+/// Proposes all at once, so that they share appends, and waits for them, so that the next look sees what is left.
+async fn revoke(engine: &Engine, leases: Vec<LeaseId>) {
+    let identity = own_identity(engine);
+    let revokes = leases.into_iter().map(|lease| {
+        let request = InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id: lease.0 }), ..InternalRaftRequest::default() };
+        let identity = &identity;
+        async move {
+            if let Err(error) = engine.propose(request, identity).await {
+                tracing::warn!(lease_id = %lease, %error, "failed to revoke lease");
+            }
+        }
+    });
+    futures::future::join_all(revokes).await;
+}
+
+async fn checkpoint(engine: &Engine) {
+    let due = engine.published().expiry().lock().due_checkpoints(engine.clock().now());
+    if due.items.is_empty() {
+        return;
+    }
+    let checkpoints = due.items.iter().map(|due| LeaseCheckpoint { id: due.id.0, remaining_ttl: due.remaining_ttl_seconds }).collect();
+    let request = InternalRaftRequest { lease_checkpoint: Some(LeaseCheckpointRequest { checkpoints }), ..InternalRaftRequest::default() };
+    if let Err(error) = engine.propose(request, &own_identity(engine)).await {
+        tracing::warn!(%error, "failed to checkpoint leases");
+    }
+}

@@ -1,0 +1,44 @@
+//! What a member does by itself, beside answering: some of it only while it leads.
+
+mod auto_compaction;
+mod lease_expiry;
+mod publish;
+
+use config::Settings;
+use engine::Engine;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::Signal;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Starts all duties; each ends when the process does.
+pub(crate) fn start(engine: &Arc<Engine>, settings: &Settings, _: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+    let mut duties = vec![
+        tokio::spawn(lease_expiry::run(Arc::clone(engine))),
+        tokio::spawn(publish::run(Arc::clone(engine), publish::Attributes::of(settings))),
+    ];
+    duties.extend(auto_compaction::start(engine, &settings.auto_compaction));
+    duties
+}
+
+/// Waits until a leader is known and this member has published itself, or somebody wants the process to end.
+pub(crate) async fn wait_for_leader(engine: &Engine, terminate: &mut Signal, interrupt: &mut Signal) {
+    let mut look = tokio::time::interval(Duration::from_millis(10));
+    let ready = async {
+        loop {
+            look.tick().await;
+            let published = engine.published();
+            let known = published.members().cluster_version().is_some();
+            let named = published.members().member(engine.member_id()).is_some_and(membership::Member::is_started);
+            if published.standing().leader != 0 && known && named {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = ready => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

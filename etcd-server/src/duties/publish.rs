@@ -1,0 +1,65 @@
+//! Telling the cluster this member's name and client addresses, and agreeing on the cluster's version.
+
+use auth::Identity;
+use config::Settings;
+use engine::Engine;
+use proto::etcdserverpb::InternalRaftRequest;
+use proto::membershippb::{self, ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often what is missing is proposed again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// How often what is published is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// The version that a cluster of this program's members agrees on.
+const CLUSTER_VERSION: &str = "3.7.0";
+
+/// How this member is called and reached.
+pub(crate) struct Attributes {
+    name: String,
+    client_urls: Vec<String>,
+}
+
+impl Attributes {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let client_urls = settings.listen.advertise_client.iter().map(|url| url.as_str().to_owned()).collect();
+        Self { name: settings.member.name.clone(), client_urls }
+    }
+}
+
+/// Proposes until both are applied.
+pub(crate) async fn run(engine: Arc<Engine>, attributes: Attributes) {
+    loop {
+        let published = engine.published();
+        if published.standing().leader == 0 {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            continue;
+        }
+        let members = published.members();
+        let own = members.member(engine.member_id());
+        let is_named = own.is_some_and(|own| own.name == attributes.name && own.client_urls == attributes.client_urls);
+        let is_versioned = members.cluster_version().is_some();
+        if is_named && is_versioned {
+            return;
+        }
+        let request = if is_named { version_request() } else { attributes_request(&engine, &attributes) };
+        if let Err(error) = engine.propose(request, &Identity::default()).await {
+            tracing::warn!(%error, "failed to publish local member to cluster through raft");
+            tokio::time::sleep(RETRY_INTERVAL).await;
+        } else if !is_named {
+            tracing::info!(local_member_id = %engine.member_id(), cluster_id = %engine.cluster_id(), "published local member to cluster through raft");
+        }
+    }
+}
+
+fn attributes_request(engine: &Engine, attributes: &Attributes) -> InternalRaftRequest {
+    let member_attributes = membershippb::Attributes { name: attributes.name.clone(), client_urls: attributes.client_urls.clone() };
+    let set = ClusterMemberAttrSetRequest { member_id: engine.member_id().0, member_attributes: Some(member_attributes) };
+    InternalRaftRequest { cluster_member_attr_set: Some(set), ..InternalRaftRequest::default() }
+}
+
+fn version_request() -> InternalRaftRequest {
+    let set = ClusterVersionSetRequest { ver: CLUSTER_VERSION.to_owned() };
+    InternalRaftRequest { cluster_version_set: Some(set), ..InternalRaftRequest::default() }
+}

@@ -1,0 +1,68 @@
+//! This member as the plain HTTP endpoints see it.
+
+use api::Server;
+use gateway::{Alarm, HealthRecord, Member, MemberFuture, Versions};
+use proto::etcdserverpb::AlarmType;
+use serde_json::{Map, Value, json};
+
+/// The member behind every port.
+#[derive(Debug)]
+pub(crate) struct LocalMember {
+    server: Server,
+    version: &'static str,
+}
+
+impl LocalMember {
+    pub(crate) fn new(server: Server, version: &'static str) -> Self {
+        Self { server, version }
+    }
+}
+
+impl Member for LocalMember {
+    fn alarms(&self) -> Vec<Alarm> {
+        let alarms = self.server.engine().published().alarms().of(AlarmType::None.into());
+        alarms.into_iter().map(|alarm| Alarm { member_id: alarm.member_id, alarm: alarm.alarm }).collect()
+    }
+
+    fn has_leader(&self) -> bool {
+        self.server.engine().published().standing().leader != 0
+    }
+
+    fn is_learner(&self) -> bool {
+        let engine = self.server.engine();
+        engine.published().members().member(engine.member_id()).is_some_and(|member| member.is_learner)
+    }
+
+    fn auth_enabled(&self) -> bool {
+        self.server.engine().published().auth().enabled()
+    }
+
+    fn read(&self, serializable: bool) -> MemberFuture<'_, Result<(), String>> {
+        Box::pin(async move { self.server.probe(serializable).await.map_err(|status| status.message().to_owned()) })
+    }
+
+    fn versions(&self) -> Versions {
+        let cluster = self.server.engine().published().members().cluster_version().map(|version| version.to_string());
+        Versions { server: self.version.to_owned(), storage: cluster.clone(), cluster }
+    }
+
+    fn metrics_text(&self) -> MemberFuture<'_, String> {
+        Box::pin(async { String::new() })
+    }
+
+    fn debug_vars(&self) -> Map<String, Value> {
+        let engine = self.server.engine();
+        let standing = engine.published().standing();
+        let status = json!({
+            "id": engine.member_id().to_string(),
+            "term": standing.term,
+            "commit": standing.commit,
+            "lead": types::MemberId(standing.leader).to_string(),
+            "raftState": format!("State{:?}", standing.role),
+            "applied": standing.applied,
+        });
+        Map::from_iter([("cmdline".to_owned(), json!(["etcd-server"])), ("raft.status".to_owned(), status)])
+    }
+
+    fn record_health(&self, _: HealthRecord) {}
+}

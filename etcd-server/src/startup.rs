@@ -1,0 +1,199 @@
+//! From settings to a serving member, and back.
+
+use crate::data_folder::{self, DataFolder};
+use crate::listeners::{self, Listeners};
+use crate::member::LocalMember;
+use crate::{ETCD_VERSION, duties, notices};
+use api::{Server, TokenKeeper, Tokens};
+use auth::{Jwt, SimpleTokens, TokenOptionError};
+use config::{AuthSettings, Bootstrap, JwtSettings, Quota, Settings, TokenKind};
+use engine::{Options, Running};
+use membership::{Member, Version};
+use parking_lot::RwLock;
+use std::net::ToSocketAddrs as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use types::Fault;
+
+/// Why the daemon did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("{0}")]
+    Setting(String),
+    #[error(transparent)]
+    Folder(#[from] data_folder::Refused),
+    #[error(transparent)]
+    Open(#[from] engine::OpenError),
+    #[error(transparent)]
+    Listen(#[from] listeners::ListenError),
+    #[error("{setting}: {error}")]
+    Token { setting: &'static str, error: TokenOptionError },
+    #[error("read {path}: {source}")]
+    File { path: String, source: std::io::Error },
+    #[error("start the runtime: {0}")]
+    Runtime(std::io::Error),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Runs the daemon until it is told to stop.
+pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
+    if let Some(unsupported) = settings.unsupported().first() {
+        for setting in settings.unsupported() {
+            tracing::error!(setting = %setting.setting, "{}", setting.text);
+        }
+        return Err(Failure::Setting(format!("--{}: {}", unsupported.setting, unsupported.text)));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(Failure::Runtime)?;
+    let folder = DataFolder::open(&settings.member.data_dir)?;
+    if !folder.is_used() {
+        settings.check_bootstrap(&resolve).map_err(|problem| Failure::Setting(problem.to_string()))?;
+    }
+    let tokens = Arc::new(TokenKeeper::new(tokens(&settings.auth)?));
+    // Ports are bound before the data is touched, so that a port in use changes nothing.
+    let listeners = runtime.block_on(Listeners::bind(settings))?;
+    let running = Running::start(options(settings, &folder))?;
+    let outcome = runtime.block_on(serve(settings, running, tokens, listeners));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn serve(settings: &Settings, mut running: Running, tokens: Arc<TokenKeeper>, listeners: Listeners) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
+    let engine = Arc::clone(&running.engine);
+    let (revision_tx, revision) = watch::channel(engine.published().read_point().current);
+    let server = Server::new(Arc::clone(&engine), Arc::clone(&tokens), service_settings(settings), revision);
+    let (stop_tx, stop) = watch::channel(false);
+    let taken = std::mem::replace(&mut running.notices, tokio::sync::mpsc::unbounded_channel().1);
+    let notices = tokio::spawn(notices::follow(taken, server.clone(), tokens, revision_tx));
+    let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION));
+    let duties = duties::start(&engine, settings, &stop);
+    duties::wait_for_leader(&engine, &mut terminate, &mut interrupt).await;
+    tracing::info!("ready to serve client requests");
+    let served = listeners.serve(settings, server.routes(), member, stop.clone());
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+        tracing::warn!(%error, "failed to tell systemd that this member is ready");
+    }
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!(signal = "terminated", "received signal; shutting down"),
+        _ = interrupt.recv() => tracing::info!(signal = "interrupt", "received signal; shutting down"),
+    }
+    drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+    stop_tx.send_replace(true);
+    served.finish().await;
+    for duty in duties {
+        duty.abort();
+    }
+    notices.abort();
+    let stopped = tokio::task::spawn_blocking(move || running.stop()).await;
+    stopped.map_err(|error| Fault::store("stop the pipeline", error))??;
+    tracing::info!("closed etcd server");
+    Ok(())
+}
+
+fn options(settings: &Settings, folder: &DataFolder) -> Options {
+    let founders = founders(settings);
+    let own = founders.iter().find(|founder| founder.name == settings.member.name).map(|founder| founder.id).unwrap_or_default();
+    let timeout = settings.election.timeout;
+    let mut leases = lease::ExpirySettings::default();
+    if settings.features.is_on(config::Gate::LeaseCheckpoint) {
+        leases.checkpoint_interval = Some(Duration::from_secs(300));
+    }
+    Options {
+        folder: folder.member().to_owned(),
+        member_id: own,
+        cluster_id: membership::cluster_id(founders.iter().map(|founder| founder.id)),
+        founders,
+        tick: settings.election.heartbeat,
+        election_ticks: usize::try_from(settings.election.timeout_ticks()).unwrap_or(usize::MAX),
+        pre_vote: settings.election.pre_vote,
+        state: apply::Settings {
+            quota_bytes: quota_bytes(settings),
+            minimum_lease_ttl_seconds: lease::minimum_ttl_seconds(timeout),
+            own_version: Version::new(3, 7, 1),
+        },
+        request_bytes_max: usize::try_from(settings.limits.request_bytes_max).unwrap_or(usize::MAX),
+        max_learners: usize::try_from(settings.limits.learners_max).unwrap_or(usize::MAX),
+        compaction_step: (usize::try_from(settings.compaction.batch_limit.get()).unwrap_or(usize::MAX), settings.compaction.sleep_interval),
+        log_entries_kept: settings.snapshot.catchup_entries,
+        leases,
+        store: storage::StoreOptions::default(),
+        on_fault: Arc::new(|fault| stop_at_once(&fault)),
+    }
+}
+
+/// A member that cannot go on must not answer anybody any more, not even by accident while it shuts down.
+fn stop_at_once(fault: &Fault) {
+    tracing::error!(fatal = true, error = %fault, "member cannot go on");
+    #[expect(clippy::print_stderr, reason = "the log may not get to its outputs before the process ends")]
+    {
+        eprintln!("etcd-server: {fault}");
+    }
+    std::process::exit(1);
+}
+
+/// The members of the founding configuration, with the ids that follow from it.
+fn founders(settings: &Settings) -> Vec<Member> {
+    let Bootstrap::InitialCluster(cluster) = &settings.cluster.bootstrap else { return Vec::new() };
+    let member = |(name, urls): (&str, &[config::Url])| {
+        let peer_urls: Vec<String> = urls.iter().map(|url| url.as_str().to_owned()).collect();
+        let id = membership::member_id(&peer_urls, &settings.cluster.token, None);
+        Member { id, name: name.to_owned(), peer_urls, ..Member::default() }
+    };
+    cluster.members().map(member).collect()
+}
+
+fn quota_bytes(settings: &Settings) -> Option<u64> {
+    match settings.quota {
+        Quota::Off => None,
+        Quota::Bytes(bytes) => Some(bytes),
+    }
+}
+
+fn service_settings(settings: &Settings) -> api::Settings {
+    let request_bytes_max = usize::try_from(settings.limits.request_bytes_max).unwrap_or(usize::MAX);
+    api::Settings {
+        txn_operations_max: usize::try_from(settings.limits.txn_ops_max).unwrap_or(usize::MAX),
+        message_bytes_max: request_bytes_max.saturating_add(listeners::MESSAGE_OVERHEAD_BYTES),
+        request_bytes_max,
+        quota_bytes_configured: quota_bytes(settings).map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        quota_bytes: quota_bytes(settings),
+        bcrypt_cost: auth::bcrypt_cost(settings.auth.bcrypt_cost),
+        strict_reconfig_check: settings.cluster.strict_reconfig_check,
+        max_learners: usize::try_from(settings.limits.learners_max).unwrap_or(usize::MAX),
+        heartbeat: settings.election.heartbeat,
+        version: ETCD_VERSION,
+    }
+}
+
+fn tokens(settings: &AuthSettings) -> Result<Tokens, Failure> {
+    match &settings.token {
+        TokenKind::None => Ok(Tokens::None),
+        TokenKind::Simple => Ok(Tokens::Simple(RwLock::new(SimpleTokens::new(settings.simple_token_ttl)))),
+        TokenKind::Jwt(jwt) => jwt_tokens(jwt).map(|jwt| Tokens::Jwt(Box::new(jwt))),
+    }
+}
+
+fn jwt_tokens(settings: &JwtSettings) -> Result<Jwt, Failure> {
+    let setting = "--auth-token";
+    let refused = |error| Failure::Token { setting, error };
+    let method = auth::SignMethod::named(&settings.sign_method).map_err(refused)?;
+    let options =
+        auth::JwtOptions { sign_method: method, public_key_file: None, private_key_file: None, ttl: settings.ttl, unknown: Vec::new() };
+    let public = settings.public_key.as_deref().map(read_file).transpose()?;
+    let private = settings.private_key.as_deref().map(read_file).transpose()?;
+    Jwt::new(&options, public.as_deref(), private.as_deref()).map_err(refused)
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|source| Failure::File { path: path.display().to_string(), source })
+}
+
+fn resolve(host: &str) -> Option<String> {
+    let mut found = (host, 0).to_socket_addrs().ok()?;
+    found.next().map(|address| address.ip().to_string())
+}
