@@ -6,7 +6,7 @@
 use crate::Hub;
 use crate::encode::{Encoder, Run};
 use crate::index::Index;
-use crate::watcher::{State, WatchKey};
+use crate::watcher::{State, StreamId, WatchKey};
 use bytes::Bytes;
 use schema::revision_record::{self, RevisionRecord};
 use schema::{Cursor as _, Table, View, history_key, meta};
@@ -46,7 +46,6 @@ impl Hub {
     ///
     /// `view` need not be a snapshot, only never older than what it showed in an earlier call.
     pub fn catch_up<V: View>(&mut self, view: &V, budget: Budget) -> Result<bool, Fault> {
-        self.compacted(compacted_of(view)?);
         let Some((from, lead)) = self.laggards.first() else { return Ok(false) };
         if !self.streams.is_roomy(lead.stream) {
             self.laggards.park(lead, from);
@@ -90,9 +89,11 @@ impl Hub {
                 }
             }
         }
+        let streams: BTreeSet<StreamId> = taking_part.iter().map(|key| key.stream).collect();
         for key in taking_part {
             self.advance(key, stretch.read_to + 1);
         }
+        streams.into_iter().for_each(|stream| self.retry(stream));
         Ok(())
     }
 

@@ -89,8 +89,14 @@ impl Hub {
     /// Answers with this sum of [`Output::queued_bytes`] have left the process.
     pub fn drained(&mut self, stream: StreamId, bytes: usize) {
         self.streams.drained(stream, bytes);
+        self.retry(stream);
+    }
+
+    /// Lets parked watchers of a stream try again if it has room. They are few at a time: each either queues something, so that the stream
+    /// will be drained, or needs no room, and then the next ones are let go at the end of its pass.
+    pub(crate) fn retry(&mut self, stream: StreamId) {
         if self.streams.is_roomy(stream) {
-            self.laggards.unpark(stream);
+            self.laggards.unpark(stream, self.settings.retries_at_once);
         }
     }
 

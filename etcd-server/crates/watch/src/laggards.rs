@@ -20,7 +20,8 @@ pub(crate) struct Laggards {
     next_turn: u64,
     /// Watchers with a turn, by cursor.
     waiting: BTreeSet<(MainRevision, WatchKey)>,
-    parked: BTreeSet<WatchKey>,
+    /// Watchers without a turn: by stream, then by cursor, so that the furthest behind comes first.
+    parked: BTreeSet<(StreamId, MainRevision, WatchId)>,
 }
 
 impl Laggards {
@@ -38,7 +39,7 @@ impl Laggards {
     pub(crate) fn park(&mut self, key: WatchKey, cursor: MainRevision) {
         self.remove(key);
         self.lags.insert(key, Lag { cursor, turn: None });
-        self.parked.insert(key);
+        self.parked.insert((key.stream, cursor, key.id));
     }
 
     /// Forgets a watcher.
@@ -50,7 +51,7 @@ impl Laggards {
                 self.waiting.remove(&(lag.cursor, key));
             }
             None => {
-                self.parked.remove(&key);
+                self.parked.remove(&(key.stream, lag.cursor, key.id));
             }
         }
     }
@@ -74,18 +75,17 @@ impl Laggards {
 
     /// Watchers that have not got `revision - 1`.
     pub(crate) fn below(&self, revision: MainRevision) -> Vec<WatchKey> {
-        let parked = self.parked.iter().filter(|key| self.cursor(**key).is_some_and(|cursor| cursor < revision));
-        self.waiting.iter().take_while(|(cursor, _)| *cursor < revision).map(|(_, key)| *key).chain(parked.copied()).collect()
+        let waiting = self.waiting.iter().take_while(|(cursor, _)| *cursor < revision).map(|(_, key)| *key);
+        let parked = self.parked.iter().filter(|(_, cursor, _)| *cursor < revision);
+        waiting.chain(parked.map(|(stream, _, id)| WatchKey { stream: *stream, id: *id })).collect()
     }
 
-    /// The parked watchers of a stream go back into the row.
-    pub(crate) fn unpark(&mut self, stream: StreamId) {
-        let all = WatchKey { stream, id: WatchId::MIN }..=WatchKey { stream, id: WatchId::MAX };
-        let keys: Vec<_> = self.parked.range(all).copied().collect();
-        for key in keys {
-            if let Some(cursor) = self.cursor(key) {
-                self.wait(key, cursor);
-            }
+    /// At most `watchers_max` parked watchers of a stream go back into the row.
+    pub(crate) fn unpark(&mut self, stream: StreamId, watchers_max: usize) {
+        let all = (stream, MainRevision::MIN, WatchId::MIN)..=(stream, MainRevision::MAX, WatchId::MAX);
+        let parked: Vec<_> = self.parked.range(all).take(watchers_max).copied().collect();
+        for (stream, cursor, id) in parked {
+            self.wait(WatchKey { stream, id }, cursor);
         }
     }
 

@@ -15,6 +15,8 @@ pub struct Settings {
     pub total_bytes_max: usize,
     /// An answer is closed at the end of the revision that brings it here; a larger revision still travels whole.
     pub response_bytes_max: usize,
+    /// How many watchers of a stream try again at once when it has room. At least one.
+    pub retries_at_once: usize,
     /// A watcher that asked for fragments gets messages below this size, or of a single event.
     pub fragment_bytes: usize,
 }
@@ -26,6 +28,7 @@ impl Settings {
             stream_bytes_max: 4 << 20,
             total_bytes_max: 128 << 20,
             response_bytes_max: 256 << 10,
+            retries_at_once: 64,
             fragment_bytes: request_bytes_max.saturating_add(GRPC_OVERHEAD_BYTES),
         }
     }

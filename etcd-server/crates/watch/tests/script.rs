@@ -97,7 +97,8 @@ fn create_request(words: &[&str]) -> WatchCreateRequest {
 
 impl Stage {
     fn new() -> Self {
-        let settings = Settings { stream_bytes_max: 1000, total_bytes_max: 3000, response_bytes_max: 200, fragment_bytes: 200 };
+        let settings =
+            Settings { stream_bytes_max: 1000, total_bytes_max: 3000, response_bytes_max: 200, retries_at_once: 64, fragment_bytes: 200 };
         let mut hub = Hub::new(settings, 1, -1);
         for stream in [1, 2] {
             hub.open_stream(StreamId(stream), Duration::from_secs(600), Moment(0));
