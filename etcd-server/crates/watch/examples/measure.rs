@@ -31,7 +31,7 @@ fn hub_at(revision: MainRevision) -> Hub {
     Hub::new(Settings::for_request_bytes(1 << 20), revision, NEVER_COMPACTED)
 }
 
-fn watch(hub: &mut Hub, stream: u64, key: String, range_end: &'static str, start_revision: MainRevision) {
+fn watch(hub: &mut Hub, stream: u64, key: String, range_end: String, start_revision: MainRevision) {
     let request = WatchCreateRequest { key: key.into(), range_end: range_end.into(), start_revision, ..WatchCreateRequest::default() };
     hub.create(StreamId(stream), &request, hub.published(), NEVER_COMPACTED);
 }
@@ -59,7 +59,7 @@ fn one_prefix(watchers: u64, changes: i64, batch: usize) -> Result<(), Fault> {
     let (store, mut hub, mut out) = (MemoryStore::new(), hub_at(1), BytesMut::new());
     for stream in 0..watchers {
         hub.open_stream(StreamId(stream), Duration::from_secs(600), Moment(0));
-        watch(&mut hub, stream, "/registry/pods/".into(), "/registry/pods0", 0);
+        watch(&mut hub, stream, "/registry/pods/".into(), "/registry/pods0".into(), 0);
     }
     send_all(&mut hub, &mut out);
     let events: Vec<Event> = (2..changes + 2).map(|main| event(main, &format!("/registry/pods/{main}"))).collect();
@@ -80,14 +80,16 @@ fn one_prefix(watchers: u64, changes: i64, batch: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Publishes changes of single keys, each of which one of `watchers` watches.
-fn single_keys(watchers: u64, changes: i64) -> Result<(), Fault> {
+/// Publishes changes of single keys, each of which one of `watchers` watches: as that key, or as the range from it to it with `range_suffix` behind.
+fn one_watcher_each(watchers: u64, changes: i64, range_suffix: &str) -> Result<(), Fault> {
     let (store, mut hub, mut out) = (MemoryStore::new(), hub_at(1), BytesMut::new());
     for number in 0..watchers {
         if number % 100 == 0 {
             hub.open_stream(StreamId(number / 100), Duration::from_secs(600), Moment(0));
         }
-        watch(&mut hub, number / 100, format!("/registry/leases/{number:08}"), "", 0);
+        let key = format!("/registry/leases/{number:08}");
+        let range_end = if range_suffix.is_empty() { String::new() } else { format!("{key}{range_suffix}") };
+        watch(&mut hub, number / 100, key, range_end, 0);
     }
     send_all(&mut hub, &mut out);
     let key = |main: i64| format!("/registry/leases/{:08}", (main * 7919) % watchers.cast_signed());
@@ -101,7 +103,8 @@ fn single_keys(watchers: u64, changes: i64) -> Result<(), Fault> {
         answers += send_all(&mut hub, &mut out).0;
     }
     assert_eq!(answers, events.len(), "each change has one watcher");
-    println!("{watchers} single-key watchers: {:.2} µs per publish of one change", publishing.as_secs_f64() * 1e6 / changes as f64);
+    let kind = if range_suffix.is_empty() { "single-key" } else { "range" };
+    println!("{watchers} {kind} watchers: {:.2} µs per publish of one change", publishing.as_secs_f64() * 1e6 / changes as f64);
     Ok(())
 }
 
@@ -123,7 +126,7 @@ fn far_behind(store: &MemoryStore, changes: i64, watchers: u64, prefix: &'static
     let (mut hub, mut out) = (hub_at(changes + 1), BytesMut::new());
     for stream in 0..watchers {
         hub.open_stream(StreamId(stream), Duration::from_secs(600), Moment(0));
-        watch(&mut hub, stream, prefix.into(), "\0", 2);
+        watch(&mut hub, stream, prefix.into(), "\0".into(), 2);
     }
     send_all(&mut hub, &mut out);
     let (started, mut longest, mut calls, mut queued_max, mut bytes) = (Instant::now(), Duration::ZERO, 0, 0, 0);
@@ -150,8 +153,10 @@ fn far_behind(store: &MemoryStore, changes: i64, watchers: u64, prefix: &'static
 fn main() -> Result<(), Fault> {
     one_prefix(500, 2_000, 1)?;
     one_prefix(500, 20_000, 64)?;
-    single_keys(100, 50_000)?;
-    single_keys(10_000, 50_000)?;
+    for suffix in ["", "/"] {
+        one_watcher_each(100, 50_000, suffix)?;
+        one_watcher_each(10_000, 50_000, suffix)?;
+    }
     let changes = 500_000;
     let store = history(changes);
     far_behind(&store, changes, 1, "/registry/pods/")?;

@@ -32,4 +32,10 @@ impl Settings {
             fragment_bytes: request_bytes_max.saturating_add(GRPC_OVERHEAD_BYTES),
         }
     }
+
+    /// Whether `bytes` more may be queued for a stream that holds `stream_bytes`, while all hold `total_bytes`.
+    pub(crate) fn has_room(&self, stream_bytes: usize, total_bytes: usize, bytes: usize) -> bool {
+        let fits = stream_bytes + bytes <= self.stream_bytes_max && total_bytes + bytes <= self.total_bytes_max;
+        stream_bytes == 0 || fits
+    }
 }

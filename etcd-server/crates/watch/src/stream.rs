@@ -3,7 +3,7 @@
 use crate::encode::{EventSlice, Run};
 use crate::output::{Body, ENVELOPE_BYTES_MAX, NO_WATCHER, Output};
 use crate::settings::Settings;
-use crate::watcher::{ProgressNotify, State, StreamId, WatchId, WatchKey, Watcher};
+use crate::watcher::{State, StreamId, WatchId, WatchKey, Watcher};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,29 @@ impl Stream {
         let id = self.next_id;
         self.next_id += 1;
         id
+    }
+
+    /// Returns the bytes that were queued.
+    fn push(&mut self, output: Output) -> usize {
+        let bytes = output.queued_bytes();
+        self.queued_bytes += bytes;
+        self.queue.push_back(output);
+        bytes
+    }
+
+    fn push_events(&mut self, watch_id: WatchId, events: EventSlice, fragment_bytes: Option<usize>) -> usize {
+        let revision = events.last_revision();
+        let Some(fragment_bytes) = fragment_bytes else {
+            return self.push(Output { watch_id, revision, body: Body::Events { events, more_fragments: false } });
+        };
+        // etcd keeps messages below its bound; the envelope is counted at its widest, so ours may hold an event less.
+        let pieces = events.pieces(fragment_bytes.saturating_sub(1 + ENVELOPE_BYTES_MAX));
+        let last = pieces.len() - 1;
+        let outputs = pieces.into_iter().enumerate().map(|(position, events)| {
+            let body = Body::Events { events, more_fragments: position < last };
+            Output { watch_id, revision, body }
+        });
+        outputs.map(|output| self.push(output)).sum()
     }
 }
 
@@ -105,10 +128,7 @@ impl Streams {
 
     pub(crate) fn push(&mut self, id: StreamId, output: Output) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        let bytes = output.queued_bytes();
-        stream.queued_bytes += bytes;
-        self.total_bytes += bytes;
-        stream.queue.push_back(output);
+        self.total_bytes += stream.push(output);
         self.ready.insert(id);
     }
 
@@ -123,51 +143,26 @@ impl Streams {
 
     /// Queues the part of `runs` that the watcher has not got. If there is no room for all, returns the first revision that is missing.
     pub(crate) fn offer(&mut self, key: WatchKey, runs: &[Arc<Run>]) -> Result<(), MainRevision> {
+        let Some(stream) = self.streams.get_mut(&key.stream) else { return Ok(()) };
         for run in runs {
-            let Some(watcher) = self.watcher_mut(key) else { return Ok(()) };
-            let (from, fragment) = (watcher.min_revision, watcher.fragment);
-            let Some(events) = EventSlice::starting_at(run, from) else { continue };
-            if !self.has_room(key.stream, events.bytes()) {
-                let cursor = events.first_revision();
-                if let Some(watcher) = self.watcher_mut(key) {
-                    watcher.min_revision = cursor;
-                }
-                return Err(cursor);
+            let Some(watcher) = stream.watchers.get_mut(&key.id) else { return Ok(()) };
+            let Some(events) = EventSlice::starting_at(run, watcher.min_revision) else { continue };
+            if !self.settings.has_room(stream.queued_bytes, self.total_bytes, events.bytes()) {
+                watcher.min_revision = events.first_revision();
+                return Err(watcher.min_revision);
             }
-            self.push_events(key, &events, fragment);
+            watcher.queued_up_to(events.last_revision());
+            let fragment_bytes = watcher.fragment.then_some(self.settings.fragment_bytes);
+            self.total_bytes += stream.push_events(key.id, events, fragment_bytes);
+            self.ready.insert(key.stream);
         }
         Ok(())
     }
 
-    fn push_events(&mut self, key: WatchKey, events: &EventSlice, fragment: bool) {
-        let revision = events.last_revision();
-        if let Some(watcher) = self.watcher_mut(key) {
-            watcher.min_revision = revision + 1;
-            if watcher.progress == ProgressNotify::Due {
-                watcher.progress = ProgressNotify::NotDue;
-            }
-        }
-        // etcd keeps messages below its bound; the envelope is counted at its widest, so ours may hold an event less.
-        let bytes_max = if fragment { (self.settings.fragment_bytes - 1).saturating_sub(ENVELOPE_BYTES_MAX) } else { usize::MAX };
-        let pieces = events.pieces(bytes_max);
-        let last = pieces.len() - 1;
-        for (position, events) in pieces.into_iter().enumerate() {
-            let body = Body::Events { events, more_fragments: position < last };
-            self.push(key.stream, Output { watch_id: key.id, revision, body });
-        }
-    }
-
-    /// Whether `bytes` more may be queued. With nothing queued any answer may: full queues of others must not stop a stream.
-    fn has_room(&self, id: StreamId, bytes: usize) -> bool {
-        let Some(stream) = self.streams.get(&id) else { return false };
-        let fits =
-            stream.queued_bytes + bytes <= self.settings.stream_bytes_max && self.total_bytes + bytes <= self.settings.total_bytes_max;
-        stream.queued_bytes == 0 || fits
-    }
-
     /// Whether it is worth reading for a stream's watchers: half of its queue is free.
     pub(crate) fn is_roomy(&self, id: StreamId) -> bool {
-        self.has_room(id, self.settings.stream_bytes_max / 2)
+        let stream = self.streams.get(&id);
+        stream.is_some_and(|stream| self.settings.has_room(stream.queued_bytes, self.total_bytes, self.settings.stream_bytes_max / 2))
     }
 
     /// Whether a stream has sent enough to be asked for more.

@@ -75,6 +75,14 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
+    /// Events up to `revision` have been queued for it.
+    pub(crate) fn queued_up_to(&mut self, revision: MainRevision) {
+        self.min_revision = revision + 1;
+        if self.progress == ProgressNotify::Due {
+            self.progress = ProgressNotify::NotDue;
+        }
+    }
+
     /// Whether "everything up to `published` was sent" is true of it and means something.
     pub(crate) fn is_synced_at(&self, published: MainRevision) -> bool {
         self.state == State::Synced && self.progress_from <= published
