@@ -128,3 +128,24 @@ fn interval_of(range: &KeyRange) -> Interval {
     };
     Interval { start: range.start().clone(), end }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watcher::StreamId;
+
+    #[test]
+    fn nothing_stays_behind_watchers_that_are_gone() {
+        let (mut index, wanted) = (Index::default(), Wanted { puts: true, deletes: true, prev_kv: false });
+        let ranges = [KeyRange::single("a".into()), KeyRange::from_wire("a".into(), "b".into()), KeyRange::all()];
+        let keys = || (0..6).map(|id| WatchKey { stream: StreamId(1), id });
+        for (key, range) in keys().zip(ranges.iter().cycle()) {
+            index.insert(key, range, Wanted { prev_kv: key.id % 2 == 0, ..wanted });
+        }
+        assert!(index.concerns(b"a") && index.concerns(b"z"));
+        for (key, range) in keys().zip(ranges.iter().cycle()) {
+            index.remove(key, range, Wanted { prev_kv: key.id % 2 == 0, ..wanted });
+        }
+        assert!(index.classes.is_empty() && index.singles.is_empty() && !index.concerns(b"a") && !index.concerns(b"z"));
+    }
+}
