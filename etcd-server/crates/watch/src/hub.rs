@@ -1,0 +1,127 @@
+//! The hub: streams, the synced watchers' index, and the unsynced watchers' cursors.
+//!
+//! Invariants: a synced watcher has everything up to `published` queued; an unsynced one everything below its cursor; an answer is queued
+//! whole or not at all. What publishing does is in `publish`, catching up in `catch_up`, creation in `create`, progress in `progress`.
+
+use crate::index::Index;
+use crate::laggards::Laggards;
+use crate::output::{Body, Output};
+use crate::settings::Settings;
+use crate::stream::Streams;
+use crate::watcher::{State, StreamId, WatchId, WatchKey};
+use std::time::Duration;
+use types::{MainRevision, Moment};
+
+/// All watchers of this member.
+#[derive(Debug)]
+pub struct Hub {
+    pub(crate) settings: Settings,
+    pub(crate) streams: Streams,
+    /// Synced watchers only.
+    pub(crate) synced: Index,
+    pub(crate) laggards: Laggards,
+    pub(crate) published: MainRevision,
+    pub(crate) compacted: MainRevision,
+}
+
+impl Hub {
+    /// A hub over a store that is readable at `published` and compacted at `compacted`.
+    pub fn new(settings: Settings, published: MainRevision, compacted: MainRevision) -> Self {
+        let streams = Streams::new(settings);
+        Self { settings, streams, synced: Index::default(), laggards: Laggards::default(), published, compacted }
+    }
+
+    /// A client has opened a stream. `progress_interval` is the server's interval with this stream's jitter added; `stream` was never used before.
+    pub fn open_stream(&mut self, stream: StreamId, progress_interval: Duration, now: Moment) {
+        self.streams.open(stream, progress_interval, now);
+    }
+
+    /// A stream has ended; its watchers and everything queued for it are forgotten. Closing twice is no error.
+    pub fn close_stream(&mut self, stream: StreamId) {
+        let Some(closed) = self.streams.close(stream) else { return };
+        for (id, watcher) in closed.watchers {
+            let key = WatchKey { stream, id };
+            self.synced.remove(key, &watcher.range, watcher.wanted);
+            self.laggards.remove(key);
+        }
+    }
+
+    /// The client cancels a watcher; `current` is the store's revision. An unknown id is not answered, as in etcd.
+    pub fn cancel(&mut self, stream: StreamId, watch_id: WatchId, current: MainRevision) {
+        let Some(watcher) = self.streams.get_mut(stream).and_then(|stream| stream.watchers.remove(&watch_id)) else { return };
+        let key = WatchKey { stream, id: watch_id };
+        self.synced.remove(key, &watcher.range, watcher.wanted);
+        self.laggards.remove(key);
+        self.streams.push(stream, Output { watch_id, revision: current, body: Body::Canceled });
+    }
+
+    /// History below `revision` can no longer be read: who still needs it is told, and gets nothing more.
+    pub fn compacted(&mut self, revision: MainRevision) {
+        if revision <= self.compacted {
+            return;
+        }
+        self.compacted = revision;
+        for key in self.laggards.below(revision) {
+            self.laggards.remove(key);
+            self.end_compacted(key);
+        }
+    }
+
+    /// Ends a watcher that is in neither group. Its id stays taken, and keeps stream progress from being reported, as in etcd.
+    pub(crate) fn end_compacted(&mut self, key: WatchKey) {
+        if let Some(watcher) = self.streams.watcher_mut(key) {
+            watcher.state = State::Compacted;
+        }
+        // etcd leaves this answer's header revision zero and gives no reason.
+        self.streams.push(key.stream, Output { watch_id: key.id, revision: 0, body: Body::Compacted(self.compacted) });
+    }
+
+    /// The next answer of a stream. It counts as queued until [`Hub::drained`].
+    pub fn take(&mut self, stream: StreamId) -> Option<Output> {
+        self.streams.take(stream)
+    }
+
+    /// A stream that has answers waiting; each is named once until more are queued for it.
+    pub fn next_ready(&mut self) -> Option<StreamId> {
+        self.streams.pop_ready()
+    }
+
+    /// Answers with this sum of [`Output::queued_bytes`] have left the process.
+    pub fn drained(&mut self, stream: StreamId, bytes: usize) {
+        self.streams.drained(stream, bytes);
+        self.retry(stream);
+    }
+
+    /// Lets parked watchers of a stream try again if it has room. They are few at a time: each either queues something, so that the stream
+    /// will be drained, or needs no room, and then the next ones are let go at the end of its pass.
+    pub(crate) fn retry(&mut self, stream: StreamId) {
+        if self.streams.is_roomy(stream) {
+            self.laggards.unpark(stream, self.settings.retries_at_once);
+        }
+    }
+
+    /// Whether further requests of a stream should be read: not while its answers fill its queue.
+    pub fn accepts_requests(&self, stream: StreamId) -> bool {
+        self.streams.is_below_bound(stream)
+    }
+
+    /// Whether [`Hub::catch_up`] has something to do.
+    pub fn has_work(&self) -> bool {
+        self.laggards.first().is_some()
+    }
+
+    /// Watchers that are not synced, compacted ones excepted (`etcd_debugging_mvcc_slow_watcher_total`).
+    pub fn unsynced_watchers(&self) -> usize {
+        self.laggards.len()
+    }
+
+    /// Bytes queued and not yet drained, over all streams.
+    pub fn queued_bytes(&self) -> usize {
+        self.streams.total_bytes()
+    }
+
+    /// The newest main revision that has been published.
+    pub fn published(&self) -> MainRevision {
+        self.published
+    }
+}

@@ -1,0 +1,90 @@
+//! One watcher: what it wants, and where it stands.
+
+use proto::etcdserverpb::WatchCreateRequest;
+use proto::etcdserverpb::watch_create_request::FilterType;
+use types::{Event, KeyRange, MainRevision};
+
+/// One watch stream of one client; numbers are the caller's and never come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StreamId(pub u64);
+
+/// Names a watcher within its stream.
+pub type WatchId = i64;
+
+/// Names a watcher in the hub; ordered by stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct WatchKey {
+    pub(crate) stream: StreamId,
+    pub(crate) id: WatchId,
+}
+
+/// What decides, beside the range, which bytes a watcher gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wanted {
+    pub(crate) puts: bool,
+    pub(crate) deletes: bool,
+    pub(crate) prev_kv: bool,
+}
+
+impl Wanted {
+    pub(crate) fn of(request: &WatchCreateRequest) -> Self {
+        // Filter values that nobody defined are ignored, as etcd does.
+        let filtered = |kind: FilterType| request.filters.contains(&i32::from(kind));
+        Self { puts: !filtered(FilterType::Noput), deletes: !filtered(FilterType::Nodelete), prev_kv: request.prev_kv }
+    }
+
+    pub(crate) fn accepts(self, event: &Event) -> bool {
+        if event.is_delete() { self.deletes } else { self.puts }
+    }
+}
+
+/// Where a watcher stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Everything published has been queued for it.
+    Synced,
+    /// It catches up; its cursor is kept by the laggards.
+    Unsynced,
+    /// What it wanted is gone and it was told; its id stays taken until the client cancels it.
+    Compacted,
+}
+
+/// What the next progress tick does with a watcher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProgressNotify {
+    /// The client did not ask for it.
+    Off,
+    /// Nothing was sent since the last tick: notify.
+    Due,
+    /// Events were sent since the last tick: skip one.
+    NotDue,
+}
+
+/// A watcher of a stream.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    pub(crate) range: KeyRange,
+    pub(crate) wanted: Wanted,
+    pub(crate) fragment: bool,
+    pub(crate) progress: ProgressNotify,
+    /// No progress is reported before this revision is published.
+    pub(crate) progress_from: MainRevision,
+    /// Events below are not for it: they lie before its start, or were queued already.
+    pub(crate) min_revision: MainRevision,
+    pub(crate) state: State,
+}
+
+impl Watcher {
+    /// Events up to `revision` have been queued for it.
+    pub(crate) fn queued_up_to(&mut self, revision: MainRevision) {
+        self.min_revision = revision + 1;
+        if self.progress == ProgressNotify::Due {
+            self.progress = ProgressNotify::NotDue;
+        }
+    }
+
+    /// Whether "everything up to `published` was sent" is true of it and means something.
+    pub(crate) fn is_synced_at(&self, published: MainRevision) -> bool {
+        self.state == State::Synced && self.progress_from <= published
+    }
+}

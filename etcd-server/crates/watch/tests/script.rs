@@ -1,0 +1,179 @@
+//! Scripts: commands, a line `---`, and what they answered. `RECORD=1 cargo test` writes the answers anew.
+//!
+//! `put k=v…` is one request; `-k` deletes a key, `-k..m` a range. `unpublished` holds back the events of the next request.
+
+use crate::store::{Change, Store};
+use bytes::{Bytes, BytesMut};
+use prost::Message as _;
+use proto::etcdserverpb::{WatchCreateRequest, WatchResponse};
+use proto::mvccpb::Event;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+use types::{KeyRange, Moment};
+use watch::{Budget, Header, Hub, Output, Settings, StreamId};
+
+struct Stage {
+    store: Store,
+    hub: Hub,
+    now: Moment,
+    stream: StreamId,
+    held_back: bool,
+}
+
+pub(crate) fn decoded(output: &Output) -> WatchResponse {
+    let mut out = BytesMut::new();
+    output.encode_into(Header::default(), &mut out);
+    WatchResponse::decode(out.freeze()).unwrap()
+}
+
+fn bytes(text: &str) -> Bytes {
+    Bytes::from(text.replace("\\0", "\0"))
+}
+
+fn shown_event(event: &Event) -> String {
+    let text = |bytes: &Bytes| bytes.escape_ascii().to_string();
+    let kv = event.kv.as_ref().unwrap();
+    let prev = event.prev_kv.as_ref().map(|prev| format!(" (was {}@{})", text(&prev.value), prev.mod_revision)).unwrap_or_default();
+    match event.r#type {
+        0 if kv.value.len() > 20 => format!("{}=<{} bytes>@{}{prev}", text(&kv.key), kv.value.len(), kv.mod_revision),
+        0 => format!("{}={}@{}{prev}", text(&kv.key), text(&kv.value), kv.mod_revision),
+        _ => {
+            assert_eq!((kv.create_revision, kv.version, kv.value.len(), kv.lease), (0, 0, 0, 0));
+            format!("-{}@{}{prev}", text(&kv.key), kv.mod_revision)
+        }
+    }
+}
+
+fn shown(answer: &WatchResponse) -> String {
+    let mut text = format!("id={} rev={}", answer.watch_id, answer.header.as_ref().unwrap().revision);
+    for (flag, name) in [(answer.created, "created"), (answer.canceled, "canceled"), (answer.fragment, "fragment")] {
+        if flag {
+            write!(text, " {name}").unwrap();
+        }
+    }
+    if answer.compact_revision != 0 {
+        write!(text, " compact_revision={}", answer.compact_revision).unwrap();
+    }
+    if !answer.cancel_reason.is_empty() {
+        write!(text, " reason={:?}", answer.cancel_reason).unwrap();
+    }
+    for event in &answer.events {
+        write!(text, " {}", shown_event(event)).unwrap();
+    }
+    text
+}
+
+fn change(word: &str) -> Change {
+    if let Some(deleted) = word.strip_prefix('-') {
+        let (key, end) = deleted.split_once("..").unwrap_or((deleted, ""));
+        return Change::Delete(KeyRange::from_wire(bytes(key), bytes(end)));
+    }
+    let (key, value) = word.split_once('=').unwrap();
+    let value = value.strip_prefix('*').map_or(value.to_owned(), |length| "v".repeat(length.parse().unwrap()));
+    Change::Put(key.into(), value)
+}
+
+/// `watch k..m from=3 id=4 prev fragment progress nodelete`.
+fn create_request(words: &[&str]) -> WatchCreateRequest {
+    let mut request = WatchCreateRequest::default();
+    for word in words {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        match name {
+            "from" => request.start_revision = value.parse().unwrap(),
+            "id" => request.watch_id = value.parse().unwrap(),
+            "filter" => request.filters.push(value.parse().unwrap()),
+            "prev" => request.prev_kv = true,
+            "fragment" => request.fragment = true,
+            "progress" => request.progress_notify = true,
+            _ => {
+                let (key, end) = word.split_once("..").unwrap_or((word, ""));
+                (request.key, request.range_end) = (bytes(key.trim_matches('"')), bytes(end));
+            }
+        }
+    }
+    request
+}
+
+impl Stage {
+    fn new() -> Self {
+        let settings =
+            Settings { stream_bytes_max: 1000, total_bytes_max: 3000, response_bytes_max: 200, retries_at_once: 64, fragment_bytes: 200 };
+        let mut hub = Hub::new(settings, 1, -1);
+        for stream in [1, 2] {
+            hub.open_stream(StreamId(stream), Duration::from_secs(600), Moment(0));
+        }
+        Self { store: Store::new(), hub, now: Moment(0), stream: StreamId(1), held_back: false }
+    }
+
+    fn receive(&mut self) -> String {
+        let mut answers = Vec::new();
+        while let Some(output) = self.hub.take(self.stream) {
+            self.hub.drained(self.stream, output.queued_bytes());
+            answers.push(format!("\n  {}", shown(&decoded(&output))));
+        }
+        if answers.is_empty() { "nothing".into() } else { answers.concat() }
+    }
+
+    fn run(&mut self, line: &str) -> String {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let number = || words[1].parse::<i64>().unwrap();
+        let (current, compacted) = (self.store.current(), self.store.compacted());
+        match words[0] {
+            "put" => {
+                let changes: Vec<Change> = words[1..].iter().map(|word| change(word)).collect();
+                let events = self.store.execute(&changes);
+                if !std::mem::take(&mut self.held_back) {
+                    self.hub.publish(&self.store.view, &events).unwrap();
+                }
+                return format!("revision {}", self.store.current());
+            }
+            "unpublished" => self.held_back = true,
+            "skipped" => self.hub.skipped_to(number()),
+            "compact" => {
+                self.store.compact(number(), true);
+                self.hub.compacted(number());
+            }
+            "watch" => self.hub.create(self.stream, &create_request(&words[1..]), current, compacted),
+            "refuse" => self.hub.refuse(self.stream, current, line.split_once(' ').unwrap().1.to_owned()),
+            "cancel" => self.hub.cancel(self.stream, number(), current),
+            "progress" => self.hub.progress_request(self.stream),
+            "catch-up" => {
+                let budget = Budget { changes: 2, ..Budget::default() };
+                return if self.hub.catch_up(&self.store.view, budget).unwrap() { "more" } else { "complete" }.into();
+            }
+            "after" => {
+                self.now = self.now.after(Duration::from_secs(number().unsigned_abs()));
+                self.hub.tick(self.now);
+            }
+            "stream" => self.stream = StreamId(number().unsigned_abs()),
+            "close" => self.hub.close_stream(self.stream),
+            "queued" => return format!("{} bytes, {} unsynced", self.hub.queued_bytes(), self.hub.unsynced_watchers()),
+            "receive" => return self.receive(),
+            unknown => panic!("unknown command {unknown}"),
+        }
+        "done".into()
+    }
+}
+
+#[test]
+fn scripts_answer_as_recorded() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(paths.len() >= 12, "scripts are missing");
+    for path in paths {
+        let script = std::fs::read_to_string(&path).unwrap();
+        let (commands, recorded) = script.split_once("---\n").unwrap_or((&script, ""));
+        let mut stage = Stage::new();
+        let mut answers = String::new();
+        for line in commands.lines().filter(|line| !line.is_empty()) {
+            writeln!(answers, "{line} → {}", stage.run(line)).unwrap();
+        }
+        if std::env::var_os("RECORD").is_some() {
+            std::fs::write(&path, format!("{commands}---\n{answers}")).unwrap();
+        } else {
+            assert_eq!(answers, recorded, "{}", path.display());
+        }
+    }
+}

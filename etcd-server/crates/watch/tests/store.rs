@@ -1,0 +1,103 @@
+//! A small store to watch: a key space over memory.
+
+use bytes::Bytes;
+use mvcc::compaction::Removal;
+use mvcc::{KeySpace, Leases};
+use schema::{Batch, MemoryStore, Table};
+use types::{Event, KeyRange, LeaseId, MainRevision};
+
+/// One change of a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    Put(String, String),
+    Delete(KeyRange),
+}
+
+pub(crate) struct Store {
+    pub(crate) view: MemoryStore,
+    space: KeySpace,
+}
+
+#[derive(Default)]
+struct Pending(Vec<(Table, Vec<u8>, Option<Vec<u8>>)>);
+
+impl Batch for Pending {
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
+        self.0.push((table, key.to_vec(), Some(value.to_vec())));
+    }
+
+    fn delete(&mut self, table: Table, key: &[u8]) {
+        self.0.push((table, key.to_vec(), None));
+    }
+}
+
+struct NoLeases;
+
+impl Leases for NoLeases {
+    fn exists(&self, _: LeaseId) -> bool {
+        false
+    }
+
+    fn attach(&mut self, _: LeaseId, _: &[u8], _: &mut dyn Batch) {}
+
+    fn detach(&mut self, _: LeaseId, _: &[u8], _: &mut dyn Batch) {}
+}
+
+impl Store {
+    pub(crate) fn new() -> Self {
+        let view = MemoryStore::new();
+        let space = KeySpace::load(&view).unwrap();
+        Self { view, space }
+    }
+
+    /// Executes one request; its events.
+    pub(crate) fn execute(&mut self, changes: &[Change]) -> Vec<Event> {
+        let mut batch = Pending::default();
+        let mut leases = NoLeases;
+        let mut write = self.space.write(&self.view, &mut batch, &mut leases);
+        for change in changes {
+            match change {
+                Change::Put(key, value) => write.put(&Bytes::from(key.clone()), Bytes::from(value.clone()), LeaseId::NONE).unwrap(),
+                Change::Delete(range) => drop(write.delete_range(range).unwrap()),
+            }
+        }
+        let events = write.end();
+        self.space.settle(&self.view, &mut batch).unwrap();
+        self.write(batch);
+        self.space.visible();
+        events
+    }
+
+    /// Forgets history below `revision`, for readers and, if asked for, in the tables.
+    pub(crate) fn compact(&mut self, revision: MainRevision, remove: bool) {
+        let mut batch = Pending::default();
+        if self.space.compact(revision, &mut batch).is_err() {
+            return;
+        }
+        self.write(batch);
+        if !remove {
+            return;
+        }
+        let mut batch = Pending::default();
+        let mut removal = Removal::due(&self.view, revision).unwrap().unwrap();
+        assert!(removal.step(&self.view, usize::MAX, &mut batch).unwrap());
+        self.write(batch);
+    }
+
+    pub(crate) fn current(&self) -> MainRevision {
+        self.space.current()
+    }
+
+    pub(crate) fn compacted(&self) -> MainRevision {
+        self.space.compacted()
+    }
+
+    fn write(&mut self, batch: Pending) {
+        for (table, key, value) in batch.0 {
+            match value {
+                Some(value) => self.view.put(table, &key, &value),
+                None => self.view.delete(table, &key),
+            }
+        }
+    }
+}
