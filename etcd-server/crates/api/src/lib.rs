@@ -19,6 +19,7 @@ mod server;
 mod session;
 pub mod status;
 mod token_keeper;
+mod watch;
 
 pub use health::HealthState;
 pub use server::{Server, Settings};
