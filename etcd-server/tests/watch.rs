@@ -1,5 +1,7 @@
 //! The Watch service of a running daemon, driven by a plain gRPC client: the rules that clients rely on.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use proto::etcdserverpb::watch_create_request::FilterType;
 use proto::etcdserverpb::watch_request::RequestUnion;
 use proto::etcdserverpb::{
@@ -174,7 +176,7 @@ async fn every_watcher_of_a_stream_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_loses_nothing_and_delays_nobody() {
-    let mut daemon = Daemon::start().await;
+    let daemon = Daemon::start().await;
     let mut slow = daemon.watch().await;
     slow.create(of("a")).await;
     let other = Channel::from_shared(daemon.server.endpoint()).unwrap().connect().await.unwrap();
