@@ -43,7 +43,10 @@ pub const ABSENCES: &[Absence] = &[
         "etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds",
         "the pause while the index of all keys in memory is compacted; there is no such index",
     ),
-    absent("etcd_debugging_snap_save_marshalling_duration_seconds", "the time to encode a .snap file; a raft snapshot here is a set of linked files"),
+    absent(
+        "etcd_debugging_snap_save_marshalling_duration_seconds",
+        "the time to encode a .snap file; a raft snapshot here is a set of linked files",
+    ),
     absent("etcd_debugging_store_expires_total", NO_V2_STORE),
     absent("etcd_debugging_store_reads_total", NO_V2_STORE),
     absent("etcd_debugging_store_watch_requests_total", NO_V2_STORE),

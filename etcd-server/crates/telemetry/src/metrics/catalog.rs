@@ -148,7 +148,7 @@ pub const CATALOG: &[Family] = &[
     histogram("etcd_snap_db_save_total_duration_seconds", &[], Buckets::Doubling { first: 0.1, count: 10 }, "Time to save a received raft snapshot."),
     histogram("etcd_snap_fsync_duration_seconds", &[], Buckets::Doubling { first: 0.001, count: 14 }, "Time to make the descriptor of a raft snapshot durable."),
     counter("grpc_server_handled_total", &["grpc_type", "grpc_service", "grpc_method", "grpc_code"], "RPCs completed, by their code."),
-    histogram("grpc_server_handling_seconds", &["grpc_type", "grpc_service", "grpc_method;**onlywith--metrics=extensive**"], Buckets::Default, "Time from the start of an RPC to its completion."),
+    histogram("grpc_server_handling_seconds", &["grpc_type", "grpc_service", "grpc_method"], Buckets::Default, "Time from the start of an RPC to its completion."),
     counter("grpc_server_msg_received_total", &["grpc_type", "grpc_service", "grpc_method"], "Messages of RPCs received."),
     counter("grpc_server_msg_sent_total", &["grpc_type", "grpc_service", "grpc_method"], "Messages of RPCs sent."),
     counter("grpc_server_started_total", &["grpc_type", "grpc_service", "grpc_method"], "RPCs started."),

@@ -139,7 +139,8 @@ impl ClientVersion {
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let minor = text.strip_prefix("3.").and_then(|rest| rest.split('.').next());
-        let minor = minor.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits.len() == 1 || !digits.starts_with('0')));
+        let minor =
+            minor.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits.len() == 1 || !digits.starts_with('0')));
         minor.and_then(|digits| digits.parse().ok()).filter(|minor| *minor < MINOR_END).map_or(Self::OTHER, Self)
     }
 

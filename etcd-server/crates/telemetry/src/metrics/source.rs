@@ -62,10 +62,13 @@ pub trait Source: Send + Sync {
     fn sample(&self) -> Sample;
 }
 
+/// What a gauge shows of a sample.
+type Value = fn(&Sample) -> i64;
+
 /// The gauges that a sample sets.
 #[derive(Debug)]
 pub(super) struct SampledGauges {
-    plain: Vec<(IntGauge, fn(&Sample) -> i64)>,
+    plain: Vec<(IntGauge, Value)>,
     cluster_version: IntGaugeVec,
     alarms: IntGaugeVec,
 }
@@ -76,7 +79,7 @@ fn signed(value: u64) -> i64 {
 
 impl SampledGauges {
     pub(super) fn new(builder: &Builder) -> Self {
-        let rows: [(&str, fn(&Sample) -> i64); 19] = [
+        let rows: [(&str, Value); 19] = [
             ("etcd_server_has_leader", |now| i64::from(now.has_leader)),
             ("etcd_server_is_leader", |now| i64::from(now.is_leader)),
             ("etcd_server_is_learner", |now| i64::from(now.is_learner)),

@@ -1,0 +1,3 @@
+//! Tests of what others read: the metrics page.
+
+mod metrics;
