@@ -74,7 +74,7 @@ async fn serve(settings: &Settings, mut running: Running, tokens: Arc<TokenKeepe
     let duties = duties::start(&engine, settings, &stop);
     duties::wait_for_leader(&engine, &mut terminate, &mut interrupt).await;
     tracing::info!("ready to serve client requests");
-    let served = listeners.serve(settings, server.routes(), member, stop.clone());
+    let served = listeners.serve(settings, server, member, stop.clone());
     if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
         tracing::warn!(%error, "failed to tell systemd that this member is ready");
     }

@@ -27,16 +27,22 @@ const FIRST_CHUNK_KEYS: i64 = 10;
 impl Server {
     /// Reads a range for `identity`, everything that a range request asks for included.
     pub(crate) async fn range(&self, request: RangeRequest, identity: &Identity) -> Result<RangeResponse, Status> {
-        admission::check_range(&request).map_err(|rejection| rejection.to_status())?;
-        if !request.serializable {
-            self.barrier().await?;
-        }
-        self.published().auth().check_range(identity, &request).map_err(|refusal| refusal.to_status())?;
-        let (revision, found) = self.read_range(&request).await?;
-        self.still_current(identity)?;
+        let (revision, found) = self.found_range(&request, identity).await?;
         let mut response = found.into_response().map_err(|fault| self.faulted(fault))?;
         response.header = Some(self.header(revision));
         Ok(response)
+    }
+
+    /// As [`Server::range`], but the answer is not put together: the revision at which it was read, and what was found.
+    pub(crate) async fn found_range(&self, request: &RangeRequest, identity: &Identity) -> Result<(i64, RangeResult), Status> {
+        admission::check_range(request).map_err(|rejection| rejection.to_status())?;
+        if !request.serializable {
+            self.barrier().await?;
+        }
+        self.published().auth().check_range(identity, request).map_err(|refusal| refusal.to_status())?;
+        let found = self.read_range(request).await?;
+        self.still_current(identity)?;
+        Ok(found)
     }
 
     /// Reads a range at the newest state; the revision is the one at which the read began.

@@ -10,6 +10,8 @@ mod backend;
 mod cluster;
 mod election;
 mod health;
+mod hot;
+mod http2;
 mod identity;
 mod kv;
 mod lease_service;
@@ -21,5 +23,6 @@ pub mod status;
 mod token_keeper;
 
 pub use health::HealthState;
+pub use http2::{Http2Settings, serve_http2};
 pub use server::{Server, Settings};
 pub use token_keeper::{TokenKeeper, Tokens};
