@@ -24,6 +24,9 @@ pub struct HashKv {
 }
 
 /// Hashes history up to `requested`; zero asks for the newest revision.
+///
+/// `view` stands still while this runs, and no removal in it has gone further than `point.compacted`: a record that a later compaction
+/// took away is a [`Fault`] here, because from inside it looks no different from a lost one.
 pub fn hash_kv<V: View>(point: &ReadPoint, view: &V, requested: MainRevision) -> Result<Result<HashKv, Refusal>, Fault> {
     // Not the rule of a range: negative revisions are taken as they are, and hash nothing.
     if requested > 0 && requested < point.compacted {
