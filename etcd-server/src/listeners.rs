@@ -1,6 +1,7 @@
 //! Sockets: binding, accepting, and telling gRPC from HTTP/1.1 on the same port.
 
 use crate::member::LocalMember;
+use crate::tasks::Tasks;
 use config::{Endpoint, Names, Settings, Url};
 use gateway::{AllowList, Gateway, Limits, Peer};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -175,7 +176,7 @@ struct Service {
 impl Service {
     async fn accept(self, kind: Kind, socket: Socket) {
         let mut stop = self.stop.clone();
-        let connections = tokio_util_tracker::Tracker::default();
+        let connections = Tasks::default();
         loop {
             let accepted = tokio::select! {
                 accepted = accept_one(&socket) => accepted,
@@ -298,39 +299,5 @@ async fn speaks_http2(stream: &TcpStream) -> std::io::Result<bool> {
         }
         // Peeking again at once would find the same bytes.
         tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
-/// Tasks that are waited for together.
-mod tokio_util_tracker {
-    use tokio::sync::mpsc;
-
-    /// Counts tasks by the senders they hold.
-    pub(super) struct Tracker {
-        alive: mpsc::Sender<()>,
-        ended: mpsc::Receiver<()>,
-    }
-
-    impl Default for Tracker {
-        fn default() -> Self {
-            let (alive, ended) = mpsc::channel(1);
-            Self { alive, ended }
-        }
-    }
-
-    impl Tracker {
-        pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-            let alive = self.alive.clone();
-            tokio::spawn(async move {
-                task.await;
-                drop(alive);
-            });
-        }
-
-        /// Returns when every task has ended.
-        pub(super) async fn finish(mut self) {
-            drop(self.alive);
-            drop(self.ended.recv().await);
-        }
     }
 }

@@ -56,7 +56,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     let tokens = Arc::new(TokenKeeper::new(tokens(&settings.auth)?));
     // Ports are bound before the data is touched, so that a port in use changes nothing.
     let listeners = runtime.block_on(Listeners::bind(settings))?;
-    let running = Running::start(options(settings, &folder))?;
+    let running = Running::start(&options(settings, &folder))?;
     let outcome = runtime.block_on(serve(settings, running, tokens, listeners));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
