@@ -43,7 +43,7 @@ async fn ask(sender: &mut SendRequest<Bytes>, path: &str, message: &[u8]) -> Opt
     let (answer, mut body) = sender.send_request(call(path), false).ok()?;
     // The server may stop listening before everything is sent.
     drop(body.send_data(framed.freeze(), true));
-    let mut answer = answer.await.ok()?;
+    let mut answer = answer.await.inspect_err(|error| println!("no answer: {error}")).ok()?;
     let status = |headers: &HeaderMap| headers.get("grpc-status").map(|status| status.to_str().unwrap().to_owned());
     if let Some(status) = status(answer.headers()) {
         return Some(status);

@@ -2,7 +2,7 @@
 
 use crate::daemon::start;
 use etcd_client::{
-    AlarmAction, AlarmType, CampaignOptions, Client, Compare, CompareOp, ConnectOptions, DeleteOptions, Error, GetOptions, LockOptions,
+    AlarmAction, AlarmType, Client, Compare, CompareOp, ConnectOptions, DeleteOptions, Error, GetOptions, LockOptions,
     Permission, PutOptions, ResignOptions, Txn, TxnOp,
 };
 
@@ -100,7 +100,7 @@ async fn users_roles_and_permissions() {
 
     let refused = client.get("a", None).await.unwrap_err();
     assert_eq!(message(&refused), "etcdserver: user name is empty");
-    let wrong = Client::connect([server.endpoint()], Some(ConnectOptions::new().with_user("ann", "his"))).await.unwrap_err();
+    let wrong = Client::connect([server.endpoint()], Some(ConnectOptions::new().with_user("ann", "his"))).await.err().unwrap();
     assert_eq!(message(&wrong), "etcdserver: authentication failed, invalid user ID or password");
     let mut ann = Client::connect([server.endpoint()], Some(ConnectOptions::new().with_user("ann", "hers"))).await.unwrap();
     assert_eq!(ann.get("a", None).await.unwrap().count(), 0);
