@@ -146,6 +146,7 @@ impl NodeTask {
         while self.campaign_if_alone()? {
             self.hand_out(reads);
         }
+        self.published.leads_alone.store(self.node.leads_alone(), Ordering::Release);
         Ok(())
     }
 
@@ -171,8 +172,6 @@ impl NodeTask {
 
     fn publish(&self, status: Status) {
         let before = self.published.status.swap(Arc::new(status));
-        let alone = status.role == Role::Leader && self.node.voters().voters == [self.member_id];
-        self.published.leads_alone.store(alone, Ordering::Release);
         if before.role != status.role || before.leader != status.leader {
             tracing::info!(
                 local_member_id = %types::MemberId(self.member_id),
