@@ -119,7 +119,7 @@ impl Server {
     pub fn terminate(&mut self, limit: Duration) -> Option<ExitStatus> {
         let pid = Pid::from_raw(self.child.id().cast_signed());
         // Fails only when the process has ended already; then its status is told.
-        drop(kill(pid, Signal::SIGTERM));
+        kill(pid, Signal::SIGTERM).ok();
         self.wait_for_end(limit)
     }
 
