@@ -66,11 +66,10 @@ async fn serve(settings: &Settings, mut running: Running, tokens: Arc<TokenKeepe
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let engine = Arc::clone(&running.engine);
-    let (revision_tx, revision) = watch::channel(engine.published().read_point().current);
-    let server = Server::new(Arc::clone(&engine), Arc::clone(&tokens), service_settings(settings), revision);
+    let server = Server::new(Arc::clone(&engine), Arc::clone(&tokens), service_settings(settings), engine.watches().revision());
     let (stop_tx, stop) = watch::channel(false);
     let taken = std::mem::replace(&mut running.notices, tokio::sync::mpsc::unbounded_channel().1);
-    let notices = tokio::spawn(notices::follow(taken, server.clone(), tokens, revision_tx));
+    let notices = tokio::spawn(notices::follow(taken, server.clone(), tokens));
     let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION));
     let duties = duties::start(&engine, settings, &stop);
     duties::wait_for_leader(&engine, &mut terminate, &mut interrupt).await;
@@ -166,6 +165,8 @@ fn service_settings(settings: &Settings) -> api::Settings {
         strict_reconfig_check: settings.cluster.strict_reconfig_check,
         max_learners: usize::try_from(settings.limits.learners_max).unwrap_or(usize::MAX),
         heartbeat: settings.election.heartbeat,
+        election_timeout: settings.election.timeout,
+        progress_notify_interval: settings.watch.progress_notify_interval,
         version: ETCD_VERSION,
     }
 }

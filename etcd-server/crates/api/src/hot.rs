@@ -5,6 +5,7 @@
 
 use crate::Server;
 use crate::http2::{PREFIX_BYTES, Unreadable, read_message, send_message};
+use crate::status::ToStatus as _;
 use auth::Identity;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::RecvStream;
@@ -103,7 +104,7 @@ fn send_error(mut respond: SendResponse<Bytes>, status: &Status) {
 impl Server {
     /// The encoded answer, prefix included.
     async fn answer(&self, call: Hot, headers: &HeaderMap, message: Bytes) -> Result<Bytes, Status> {
-        let identity = self.identity_of(headers)?;
+        let identity = self.identity_of(headers).map_err(|refusal| refusal.to_status())?;
         match call {
             Hot::Range => self.hot_range(decode(message)?, &identity).await,
             Hot::Put => Ok(encode(&self.put(decode::<PutRequest>(message)?, &identity).await?)),

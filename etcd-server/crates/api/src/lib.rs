@@ -21,6 +21,7 @@ mod server;
 mod session;
 pub mod status;
 mod token_keeper;
+mod watch;
 
 pub use health::HealthState;
 pub use http2::{Http2Settings, serve_http2};

@@ -1,6 +1,7 @@
 //! What all services share.
 
 use crate::status::ToStatus as _;
+use crate::watch::WatchService;
 use crate::{HealthState, TokenKeeper, status};
 use apply::Answer;
 use auth::Identity;
@@ -35,6 +36,10 @@ pub struct Settings {
     pub max_learners: usize,
     /// Interval of heartbeats.
     pub heartbeat: Duration,
+    /// Time without a leader after which somebody campaigns.
+    pub election_timeout: Duration,
+    /// Time between progress notices of an idle watch.
+    pub progress_notify_interval: Duration,
     /// The version that is answered, for example `3.7.1`.
     pub version: &'static str,
 }
@@ -79,6 +84,7 @@ impl Server {
         let mut routes = Routes::builder();
         routes
             .add_service(KvServer::new(self.clone()).max_decoding_message_size(limit))
+            .add_service(WatchService(self.clone()))
             .add_service(LeaseServer::new(self.clone()).max_decoding_message_size(limit))
             .add_service(AuthServer::new(self.clone()).max_decoding_message_size(limit))
             .add_service(ClusterServer::new(self.clone()).max_decoding_message_size(limit))

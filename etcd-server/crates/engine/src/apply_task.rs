@@ -6,6 +6,7 @@ use crate::published::Published;
 use crate::refused;
 use crate::removal_task::RemovalCommand;
 use crate::waiters::{Barrier, Reply, Waiters};
+use crate::watches::Inbox;
 use apply::{Answer, Applied, Effect, State};
 use consensus::{ConfChangeKind, Entry, EntryKind};
 use membership::{ConfChange, Member};
@@ -38,10 +39,6 @@ pub(crate) enum ApplyCommand {
 /// What apply tells the rest of the member beside answers.
 #[derive(Clone, Debug)]
 pub enum Notice {
-    /// These changes are readable now; in order, whole revisions.
-    Events(Arc<[Event]>),
-    /// History up to here can no longer be read.
-    Compacted(i64),
     /// Tokens have to be dropped or taken on.
     Tokens(Vec<Effect>),
     /// The quota was overrun by a request that was proposed here.
@@ -55,6 +52,8 @@ pub(crate) struct ApplyTask {
     pub(crate) node: Sender<Input>,
     pub(crate) removal: Sender<RemovalCommand>,
     pub(crate) notices: mpsc::UnboundedSender<Notice>,
+    pub(crate) watches: Arc<Inbox>,
+    pub(crate) revision: tokio::sync::watch::Sender<i64>,
     pub(crate) published: Arc<Published>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) clock: Clock,
@@ -177,15 +176,16 @@ impl ApplyTask {
         if self.state.members != **self.published.members.load() {
             self.published.members.store(Arc::new(self.state.members.clone()));
         }
-        if !told.events.is_empty() {
-            drop(self.notices.send(Notice::Events(told.events.into())));
+        if let Some(last) = told.events.last() {
+            self.revision.send_replace(last.revision.main);
+            self.watches.push_events(told.events);
         }
         let mut tokens = Vec::new();
         for effect in told.effects {
             match effect {
                 Effect::DropTokens(_) | Effect::AssignToken { .. } => tokens.push(effect),
                 Effect::Compacted => {
-                    drop(self.notices.send(Notice::Compacted(self.state.keys.compacted())));
+                    self.watches.push_compacted(self.state.keys.compacted());
                     drop(self.removal.send(RemovalCommand::Compacted(self.state.keys.compacted())));
                 }
                 Effect::RaiseNoSpace => drop(self.notices.send(Notice::NoSpace)),

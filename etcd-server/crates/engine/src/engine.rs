@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::node_task::Input;
 use crate::published::Published;
 use crate::waiters::{Reply, Waiters};
-use crate::{Refused, RequestIds};
+use crate::{Refused, RequestIds, Watches};
 use apply::Answer;
 use auth::Identity;
 use bytes::Bytes;
@@ -38,6 +38,7 @@ pub struct Engine {
     pub(crate) ids: RequestIds,
     pub(crate) node: Sender<Input>,
     pub(crate) clock: Clock,
+    pub(crate) watches: Watches,
     pub(crate) request_bytes_max: usize,
     pub(crate) request_timeout: Duration,
     pub(crate) on_fault: Arc<dyn Fn(Fault) + Send + Sync>,
@@ -68,6 +69,11 @@ impl Engine {
     /// What the published state is read from.
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// Where watch streams begin.
+    pub fn watches(&self) -> &Watches {
+        &self.watches
     }
 
     /// This process' time line.

@@ -20,6 +20,7 @@ mod removal_task;
 mod request_id;
 mod start;
 mod waiters;
+mod watches;
 
 pub use apply_task::Notice;
 pub use clock::Clock;
@@ -28,3 +29,4 @@ pub use published::{Published, Standing};
 pub use refused::Refused;
 pub use request_id::RequestIds;
 pub use start::{OpenError, Options, Running};
+pub use watches::{WatchAnswers, WatchRequests, Watches};

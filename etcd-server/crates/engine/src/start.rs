@@ -7,6 +7,7 @@ use crate::node_task::{Input, NodeTask};
 use crate::published::Published;
 use crate::removal_task::{RemovalCommand, RemovalTask};
 use crate::waiters::Waiters;
+use crate::watches::{Inbox, WatchTask, Watches};
 use crate::{Engine, Notice, RequestIds};
 use apply::{Settings, State};
 use arc_swap::ArcSwap;
@@ -113,6 +114,7 @@ struct Threads {
     log: Sender<LogCommand>,
     apply: Sender<ApplyCommand>,
     removal: Sender<RemovalCommand>,
+    watches: Arc<Inbox>,
     handles: Vec<JoinHandle<()>>,
 }
 
@@ -125,11 +127,12 @@ impl Running {
 
     /// Stops the threads in order, flushes the state and marks the log, so that the next start has nothing to replay.
     pub fn stop(self) -> Result<(), Fault> {
-        let Threads { node, log, apply, removal, handles } = self.threads;
+        let Threads { node, log, apply, removal, watches, handles } = self.threads;
         drop(node.send(Input::Stop));
         drop(apply.send(ApplyCommand::Stop));
         drop(removal.send(RemovalCommand::Stop));
         drop(log.send(LogCommand::Stop));
+        watches.stop();
         for handle in handles {
             // A thread that panicked has already reported a fault.
             drop(handle.join());
@@ -178,6 +181,7 @@ impl Opened {
         Ok(Self { store: Arc::new(store), log, incarnation: found.incarnation, state, identity: own, applied, recovered })
     }
 
+    #[expect(clippy::too_many_lines, reason = "who is wired to whom is read best in one piece")]
     fn run(self, options: &Options) -> Result<Running, OpenError> {
         let Self { store, log, incarnation, state, identity, applied, recovered } = self;
         let election_timeout = options.tick * u32::try_from(options.election_ticks).unwrap_or(u32::MAX);
@@ -190,6 +194,8 @@ impl Opened {
         let (apply_tx, apply_rx) = channel();
         let (removal_tx, removal_rx) = channel();
         let (notices_tx, notices) = mpsc::unbounded_channel();
+        let (revision_tx, revision) = tokio::sync::watch::channel(published.read_point().current);
+        let inbox = Arc::new(Inbox::default());
         let on_fault = Arc::clone(&options.on_fault);
         let node_task = NodeTask {
             node,
@@ -209,6 +215,8 @@ impl Opened {
             node: node_tx.clone(),
             removal: removal_tx.clone(),
             notices: notices_tx,
+            watches: Arc::clone(&inbox),
+            revision: revision_tx,
             published: Arc::clone(&published),
             waiters: Arc::clone(&waiters),
             clock,
@@ -226,11 +234,14 @@ impl Opened {
             step_interval: options.compaction_step.1,
             log_entries_kept: options.log_entries_kept,
         };
+        let watch_settings = watch::Settings::for_request_bytes(options.request_bytes_max);
+        let watch_task = WatchTask::new(watch_settings, Arc::clone(&inbox), Arc::clone(&store), Arc::clone(&published), clock);
         let log_reports = node_tx.clone();
         let handles = vec![
             spawn("apply", &on_fault, move || apply_task.run().map(drop))?,
             spawn("log", &on_fault, move || log_task::run(log, &log_rx, &log_reports))?,
             spawn("housekeeping", &on_fault, move || removal_task.run())?,
+            spawn("watch", &on_fault, move || watch_task.run())?,
             spawn("raft", &on_fault, move || node_task.run())?,
         ];
         let engine = Engine {
@@ -242,11 +253,12 @@ impl Opened {
             ids: RequestIds::new(identity.member_id, unix_milliseconds()),
             node: node_tx.clone(),
             clock,
+            watches: Watches::new(Arc::clone(&inbox), revision),
             request_bytes_max: options.request_bytes_max,
             request_timeout: Duration::from_secs(5) + 2 * election_timeout,
             on_fault,
         };
-        let threads = Threads { node: node_tx, log: log_tx, apply: apply_tx, removal: removal_tx, handles };
+        let threads = Threads { node: node_tx, log: log_tx, apply: apply_tx, removal: removal_tx, watches: inbox, handles };
         Ok(Running { engine: Arc::new(engine), notices, threads })
     }
 }
