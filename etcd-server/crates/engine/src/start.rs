@@ -7,7 +7,7 @@ use crate::node_task::{Input, NodeTask};
 use crate::published::Published;
 use crate::removal_task::{RemovalCommand, RemovalTask};
 use crate::waiters::Waiters;
-use crate::{Engine, Notice, RequestIds};
+use crate::{Engine, Notice, Observer, RequestIds};
 use apply::{Settings, State};
 use arc_swap::ArcSwap;
 use consensus::{Config, Entry, EntryKind, HardState, Node, Recovered, Role, Status, Voters};
@@ -105,12 +105,6 @@ struct Threads {
 }
 
 impl Running {
-    /// Opens the data in `options.folder`, or founds a member there, and starts the threads.
-    pub fn start(options: &Options) -> Result<Self, OpenError> {
-        let opened = Opened::open(options)?;
-        opened.run(options)
-    }
-
     /// Stops the threads in order, flushes the state and marks the log, so that the next start has nothing to replay.
     pub fn stop(self) -> Result<(), Fault> {
         let Threads { node, log, apply, removal, handles } = self.threads;
@@ -126,8 +120,8 @@ impl Running {
     }
 }
 
-/// What was found on disk.
-struct Opened {
+/// A member whose data is open and whose threads do not run yet.
+pub struct Opened {
     store: Arc<Store>,
     log: Log,
     incarnation: u64,
@@ -137,8 +131,15 @@ struct Opened {
     recovered: Recovered,
 }
 
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("identity", &self.identity).field("applied", &self.applied).finish_non_exhaustive()
+    }
+}
+
 impl Opened {
-    fn open(options: &Options) -> Result<Self, OpenError> {
+    /// Opens the data in `options.folder`, or founds a member there.
+    pub fn open(options: &Options) -> Result<Self, OpenError> {
         let store = Store::open(&options.folder.join("state"), &options.store)?;
         let applied = meta::read_u64(&store, meta::APPLIED_INDEX)?;
         let identity = known_identity(&store)?;
@@ -164,7 +165,13 @@ impl Opened {
         Ok(Self { store: Arc::new(store), log, incarnation: found.incarnation, state, identity: own, applied, recovered })
     }
 
-    fn run(self, options: &Options) -> Result<Running, OpenError> {
+    /// This member, as its data says.
+    pub fn member_id(&self) -> MemberId {
+        self.identity.member_id
+    }
+
+    /// Starts the threads; `observer` is told what they do.
+    pub fn run(self, options: &Options, observer: Arc<dyn Observer>) -> Result<Running, OpenError> {
         let Self { store, log, incarnation, state, identity, applied, recovered } = self;
         let election_timeout = options.tick * u32::try_from(options.election_ticks).unwrap_or(u32::MAX);
         let node = Node::new(&node_config(options, identity, applied), &recovered)?;
@@ -187,6 +194,7 @@ impl Opened {
             apply: apply_tx.clone(),
             published: Arc::clone(&published),
             waiters: Arc::clone(&waiters),
+            observer: Arc::clone(&observer),
         };
         let apply_task = ApplyTask {
             state,
@@ -198,6 +206,7 @@ impl Opened {
             published: Arc::clone(&published),
             waiters: Arc::clone(&waiters),
             clock,
+            observer: Arc::clone(&observer),
             lease_extension: election_timeout,
             max_learners: options.max_learners,
             applied,
@@ -207,15 +216,17 @@ impl Opened {
             store: Arc::clone(&store),
             published: Arc::clone(&published),
             commands: removal_rx,
+            observer: Arc::clone(&observer),
             log: log_tx.clone(),
             step_revisions: options.compaction_step.0,
             step_interval: options.compaction_step.1,
             log_entries_kept: options.log_entries_kept,
         };
         let log_reports = node_tx.clone();
+        let log_observer = Arc::clone(&observer);
         let handles = vec![
             spawn("apply", &on_fault, move || apply_task.run().map(drop))?,
-            spawn("log", &on_fault, move || log_task::run(log, &log_rx, &log_reports))?,
+            spawn("log", &on_fault, move || log_task::run(log, &log_rx, &log_reports, &*log_observer))?,
             spawn("housekeeping", &on_fault, move || removal_task.run())?,
             spawn("raft", &on_fault, move || node_task.run())?,
         ];
@@ -228,6 +239,7 @@ impl Opened {
             ids: RequestIds::new(identity.member_id, unix_milliseconds()),
             node: node_tx.clone(),
             clock,
+            observer,
             request_bytes_max: options.request_bytes_max,
             request_timeout: Duration::from_secs(5) + 2 * election_timeout,
             on_fault,

@@ -29,6 +29,11 @@ impl ReadPoint {
         Self { current: 1, compacted: NEVER_COMPACTED, counts: Counts::default() }
     }
 
+    /// Keys that live at the newest revision.
+    pub fn live_keys(&self) -> u64 {
+        self.counts.total()
+    }
+
     /// Answers a range request.
     pub fn range<V: View>(&self, view: &V, options: &RangeOptions) -> Result<Result<RangeResult, Refusal>, Fault> {
         self.source(view).range(options)
