@@ -51,10 +51,17 @@ impl Observer {
             method,
             remote: None,
             begun: Instant::now(),
-            received_bytes: Arc::default(),
+            received_bytes: 0,
+            received_elsewhere: None,
             sent_bytes: 0,
             handled: false,
         }
+    }
+
+    /// One range was read for an answer, or refused.
+    pub(crate) fn range_read(&self, success: bool, took: Duration) {
+        self.metrics.server.range.record(success, took);
+        self.executed(Operations::range());
     }
 
     /// Operations on keys were executed.
@@ -116,8 +123,9 @@ pub struct Call {
     method: Method,
     remote: Option<SocketAddr>,
     begun: Instant,
-    /// Shared with [`Received`].
-    received_bytes: Arc<AtomicU64>,
+    received_bytes: u64,
+    /// What [`Received`] adds to it.
+    received_elsewhere: Option<Arc<AtomicU64>>,
     sent_bytes: u64,
     handled: bool,
 }
@@ -149,15 +157,16 @@ impl Call {
 
     /// The half for the body of the request, which may be read elsewhere.
     #[must_use]
-    pub fn receiving(&self) -> Received {
-        Received { metrics: Arc::clone(&self.observer.metrics), method: self.method, bytes: Arc::clone(&self.received_bytes) }
+    pub fn receiving(&mut self) -> Received {
+        let bytes = Arc::clone(self.received_elsewhere.get_or_insert_default());
+        Received { metrics: Arc::clone(&self.observer.metrics), method: self.method, bytes }
     }
 
     /// A message of this many bytes, without its frame, came in whole.
-    pub fn received(&self, message_bytes: usize) {
+    pub fn received(&mut self, message_bytes: usize) {
         self.observer.metrics.rpc(self.method).received();
         self.observer.metrics.network.client_received_bytes.inc_by(message_bytes as u64);
-        self.received_bytes.fetch_add(message_bytes as u64, Ordering::Relaxed);
+        self.received_bytes += message_bytes as u64;
     }
 
     /// A message of this many bytes, without its frame, goes out.
@@ -185,12 +194,13 @@ impl Call {
     #[cold]
     fn tell_slow(&self, code: Code, took: Duration) {
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().saturating_sub(took);
+        let received_elsewhere = self.received_elsewhere.as_ref().map_or(0, |bytes| bytes.load(Ordering::Relaxed));
         tracing::warn!(
             "start time" = unix.as_secs_f64(),
             "time spent" = ?took,
             remote = self.remote.map(tracing::field::display),
-            "response type" = format_args!("/{}/{}", self.method.service(), self.method.name()),
-            "request size" = self.received_bytes.load(Ordering::Relaxed),
+            "response type" = %format_args!("/{}/{}", self.method.service(), self.method.name()),
+            "request size" = self.received_bytes + received_elsewhere,
             "response size" = self.sent_bytes,
             code = ?code,
             "request stats"

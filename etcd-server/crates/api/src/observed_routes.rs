@@ -12,8 +12,9 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use telemetry::metrics::Method;
+use tonic::Code;
 use tonic::service::Routes;
-use tonic::{Code, codegen::Service};
+use tower_service::Service;
 
 const VERSION_KEY: &str = "client-api-version";
 const STATUS_KEY: &str = "grpc-status";
@@ -31,6 +32,12 @@ pub struct ObservedRoutes {
 impl ObservedRoutes {
     pub(crate) fn new(routes: Routes, observer: Observer) -> Self {
         Self { routes, observer, remote: None }
+    }
+
+    /// A call of the client came in that is served elsewhere.
+    pub(crate) fn started(&self, method: Method, headers: &HeaderMap) -> Call {
+        let version = headers.get(VERSION_KEY).and_then(|value| value.to_str().ok());
+        self.observer.started(method, version).from(self.remote)
     }
 
     /// The same for the calls of one client, who is named in the log.
@@ -55,11 +62,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         // A path that is no RPC is answered "unimplemented" and counted nowhere, as with etcd.
-        let call = Method::from_path(request.uri().path()).map(|method| {
-            let version = request.headers().get(VERSION_KEY).and_then(|value| value.to_str().ok());
-            self.observer.started(method, version).from(self.remote)
-        });
-        let received = call.as_ref().map(Call::receiving);
+        let mut call = Method::from_path(request.uri().path()).map(|method| self.started(method, request.headers()));
+        let received = call.as_mut().map(Call::receiving);
         let request = request.map(|body| ReceivedBody { body, frames: Frames::default(), received });
         ObservedFuture { answering: self.routes.call(request), call }
     }

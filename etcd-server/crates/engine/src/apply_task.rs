@@ -1,8 +1,8 @@
 //! The apply thread: the only one that changes the state. Entries come in order, go into one batch, and become visible together.
 
 use crate::clock::Clock;
-use crate::observer::{AppliedRequest, Observer};
 use crate::node_task::Input;
+use crate::observer::{AppliedRequest, Observer};
 use crate::published::Published;
 use crate::refused;
 use crate::removal_task::RemovalCommand;

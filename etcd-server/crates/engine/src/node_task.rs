@@ -1,10 +1,10 @@
 //! The node thread: the only owner of the raft node. Takes inputs, hands out what must be logged and applied.
 
-use crate::{Observer, Refused};
 use crate::apply_task::ApplyCommand;
 use crate::log_task::LogCommand;
 use crate::published::Published;
 use crate::waiters::{Barrier, Reply, Waiters};
+use crate::{Observer, Refused};
 use bytes::Bytes;
 use consensus::{ConfChangeKind, Node, Ready, Role, Status};
 use std::collections::BTreeMap;
