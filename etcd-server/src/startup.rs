@@ -12,6 +12,7 @@ use config::{AuthSettings, Bootstrap, JwtSettings, Quota, Settings, TokenKind};
 use engine::{Opened, Options, Running};
 use membership::{Member, Version};
 use parking_lot::RwLock;
+use std::io::Write as _;
 use std::net::ToSocketAddrs as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,7 +49,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
         for setting in settings.unsupported() {
             tracing::error!(setting = %setting.setting, "{}", setting.text);
         }
-        return Err(Failure::Setting(format!("--{}: {}", unsupported.setting, unsupported.text)));
+        return Err(Failure::Setting(unsupported.to_string()));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(Failure::Runtime)?;
     let folder = DataFolder::open(&settings.member.data_dir)?;
@@ -152,10 +153,9 @@ fn options(settings: &Settings, folder: &DataFolder) -> Options {
 /// A member that cannot go on must not answer anybody any more, not even by accident while it shuts down.
 fn stop_at_once(fault: &Fault) {
     tracing::error!(fatal = true, error = %fault, "member cannot go on");
-    #[expect(clippy::print_stderr, reason = "the log may not get to its outputs before the process ends")]
-    {
-        eprintln!("etcd-server: {fault}");
-    }
+    // The log may not get to its outputs before the process ends. Standard error may be gone together with the disk it goes to; the
+    // process must end all the same.
+    drop(writeln!(std::io::stderr(), "etcd-server: {fault}"));
     std::process::exit(1);
 }
 

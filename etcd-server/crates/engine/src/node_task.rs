@@ -147,6 +147,7 @@ impl NodeTask {
         while self.campaign_if_alone()? {
             self.hand_out(reads);
         }
+        self.published.leads_alone.store(self.node.leads_alone(), Ordering::Release);
         Ok(())
     }
 
@@ -172,8 +173,6 @@ impl NodeTask {
 
     fn publish(&self, status: Status) {
         let before = self.published.status.swap(Arc::new(status));
-        let alone = status.role == Role::Leader && self.node.voters().voters == [self.member_id];
-        self.published.leads_alone.store(alone, Ordering::Release);
         if before.leader != status.leader && status.leader != 0 {
             self.observer.leader_changed();
         }

@@ -18,7 +18,7 @@ use prost::Message as _;
 use proto::raftpb;
 use raftlog::{Identity, Log};
 use schema::{Table, View as _, meta};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::mpsc::{Sender, channel};
@@ -77,6 +77,18 @@ pub enum OpenError {
     /// The log.
     #[error(transparent)]
     Log(#[from] raftlog::OpenError),
+    /// The log of a member without its state: to begin anew would forget what was acknowledged.
+    #[error(
+        "{}: missing or empty, though the raft log in {} is there: put it back, restore this member from a backup, or move both away to \
+         found a new member",
+        state.display(), log.display()
+    )]
+    StateMissing {
+        /// Where the state should be.
+        state: PathBuf,
+        /// The log that tells that it was there.
+        log: PathBuf,
+    },
     /// What is in them.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -140,28 +152,30 @@ impl std::fmt::Debug for Opened {
 impl Opened {
     /// Opens the data in `options.folder`, or founds a member there.
     pub fn open(options: &Options) -> Result<Self, OpenError> {
-        let store = Store::open(&options.folder.join("state"), &options.store)?;
-        let applied = meta::read_u64(&store, meta::APPLIED_INDEX)?;
-        let identity = known_identity(&store)?;
-        let presence = if applied.is_some() { raftlog::Presence::Existing } else { raftlog::Presence::Either };
-        let own = identity.unwrap_or(Identity { member_id: options.member_id, cluster_id: options.cluster_id });
-        let log_options = raftlog::Options { presence, ..raftlog::Options::default() };
-        let (mut log, found) = Log::open(&options.folder.join("log"), own, log_options)?;
+        let (state_path, log_path) = (options.folder.join("state"), options.folder.join("log"));
+        let known = Known::look(options, &state_path, &log_path)?;
+        let own = known.identity.unwrap_or(Identity { member_id: options.member_id, cluster_id: options.cluster_id });
+        // A new state is begun before its log, so that a log without a state is always a loss. A state that is there is opened for
+        // writing only once the log is known to belong to it.
+        let begun = if known.identity.is_none() { Some(Store::open(&state_path, &options.store)?) } else { None };
+        let presence = if known.applied.is_some() { raftlog::Presence::Existing } else { raftlog::Presence::Either };
+        let applied = known.applied.unwrap_or(0);
+        let log_options = raftlog::Options { presence, applied_index: applied, ..raftlog::Options::default() };
+        let (mut log, found) = Log::open(&log_path, own, log_options)?;
         if let Some(torn) = &found.torn_tail {
             tracing::warn!(file = %torn.file.display(), bytes = torn.bytes, reason = torn.reason, "cut an interrupted write off the raft log");
         }
-        let applied = applied.unwrap_or(0);
-        if identity.is_none() {
+        if known.identity.is_none() && found.last_index > options.founders.len() as u64 {
+            return Err(OpenError::StateMissing { state: state_path, log: log_path });
+        }
+        let store = begun.map_or_else(|| Store::open(&state_path, &options.store), Ok)?;
+        if known.identity.is_none() {
             found_member(&store, &mut log, &found, options, own)?;
         }
         let mut batch = store.batch();
         let state = State::load(&store, options.state, &mut batch)?;
         store.write(batch)?;
         let recovered = recover(&store, &log, &found)?;
-        if applied < recovered.before_index {
-            let detail = format!("begins after entry {}, but the state ends at entry {applied}", recovered.before_index);
-            return Err(Fault::corrupt("raft log", detail).into());
-        }
         Ok(Self { store: Arc::new(store), log, incarnation: found.incarnation, state, identity: own, applied, recovered })
     }
 
@@ -247,6 +261,27 @@ impl Opened {
         let threads = Threads { node: node_tx, log: log_tx, apply: apply_tx, removal: removal_tx, handles };
         Ok(Running { engine: Arc::new(engine), notices, threads })
     }
+}
+
+/// What the state on disk tells before anything is changed.
+struct Known {
+    /// Who this member is; nothing before it was founded.
+    identity: Option<Identity>,
+    applied: Option<u64>,
+}
+
+impl Known {
+    fn look(options: &Options, state: &Path, log: &Path) -> Result<Self, OpenError> {
+        match Store::look(state, &options.store)? {
+            Some(store) => Ok(Self { identity: known_identity(&store)?, applied: meta::read_u64(&store, meta::APPLIED_INDEX)? }),
+            None if holds_files(log) => Err(OpenError::StateMissing { state: state.to_owned(), log: log.to_owned() }),
+            None => Ok(Self { identity: None, applied: None }),
+        }
+    }
+}
+
+fn holds_files(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 fn unix_milliseconds() -> u64 {
