@@ -8,14 +8,14 @@ use config::Settings;
 use engine::Engine;
 use std::sync::Arc;
 use std::time::Duration;
+use telemetry::metrics::Metrics;
 use tokio::signal::unix::Signal;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Starts all duties; each ends when the process does.
-pub(crate) fn start(engine: &Arc<Engine>, settings: &Settings, _: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+pub(crate) fn start(engine: &Arc<Engine>, settings: &Settings, metrics: &Arc<Metrics>) -> Vec<JoinHandle<()>> {
     let mut duties = vec![
-        tokio::spawn(lease_expiry::run(Arc::clone(engine))),
+        tokio::spawn(lease_expiry::run(Arc::clone(engine), Arc::clone(metrics))),
         tokio::spawn(publish::run(Arc::clone(engine), publish::Attributes::of(settings))),
     ];
     duties.extend(auto_compaction::start(engine, &settings.auto_compaction));

@@ -17,6 +17,8 @@ mod kv;
 mod lease_service;
 mod lock;
 mod maintenance;
+pub mod observe;
+mod observed_routes;
 mod server;
 mod session;
 pub mod status;
@@ -25,5 +27,6 @@ mod watch;
 
 pub use health::HealthState;
 pub use http2::{Http2Settings, serve_http2};
+pub use observed_routes::ObservedRoutes;
 pub use server::{Server, Settings};
 pub use token_keeper::{TokenKeeper, Tokens};

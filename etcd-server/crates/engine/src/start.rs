@@ -8,7 +8,7 @@ use crate::published::Published;
 use crate::removal_task::{RemovalCommand, RemovalTask};
 use crate::waiters::Waiters;
 use crate::watches::{Inbox, WatchTask, Watches};
-use crate::{Engine, Notice, RequestIds};
+use crate::{Engine, Notice, Observer, RequestIds};
 use apply::{Settings, State};
 use arc_swap::ArcSwap;
 use consensus::{Config, Entry, EntryKind, HardState, Node, Recovered, Role, Status, Voters};
@@ -119,12 +119,6 @@ struct Threads {
 }
 
 impl Running {
-    /// Opens the data in `options.folder`, or founds a member there, and starts the threads.
-    pub fn start(options: &Options) -> Result<Self, OpenError> {
-        let opened = Opened::open(options)?;
-        opened.run(options)
-    }
-
     /// Stops the threads in order, flushes the state and marks the log, so that the next start has nothing to replay.
     pub fn stop(self) -> Result<(), Fault> {
         let Threads { node, log, apply, removal, watches, handles } = self.threads;
@@ -141,8 +135,8 @@ impl Running {
     }
 }
 
-/// What was found on disk.
-struct Opened {
+/// A member whose data is open and whose threads do not run yet.
+pub struct Opened {
     store: Arc<Store>,
     log: Log,
     incarnation: u64,
@@ -152,8 +146,15 @@ struct Opened {
     recovered: Recovered,
 }
 
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("identity", &self.identity).field("applied", &self.applied).finish_non_exhaustive()
+    }
+}
+
 impl Opened {
-    fn open(options: &Options) -> Result<Self, OpenError> {
+    /// Opens the data in `options.folder`, or founds a member there.
+    pub fn open(options: &Options) -> Result<Self, OpenError> {
         let (state_path, log_path) = (options.folder.join("state"), options.folder.join("log"));
         let known = Known::look(options, &state_path, &log_path)?;
         let own = known.identity.unwrap_or(Identity { member_id: options.member_id, cluster_id: options.cluster_id });
@@ -181,8 +182,14 @@ impl Opened {
         Ok(Self { store: Arc::new(store), log, incarnation: found.incarnation, state, identity: own, applied, recovered })
     }
 
+    /// This member, as its data says.
+    pub fn member_id(&self) -> MemberId {
+        self.identity.member_id
+    }
+
+    /// Starts the threads; `observer` is told what they do.
     #[expect(clippy::too_many_lines, reason = "who is wired to whom is read best in one piece")]
-    fn run(self, options: &Options) -> Result<Running, OpenError> {
+    pub fn run(self, options: &Options, observer: Arc<dyn Observer>) -> Result<Running, OpenError> {
         let Self { store, log, incarnation, state, identity, applied, recovered } = self;
         let election_timeout = options.tick * u32::try_from(options.election_ticks).unwrap_or(u32::MAX);
         let node = Node::new(&node_config(options, identity, applied), &recovered)?;
@@ -207,6 +214,7 @@ impl Opened {
             apply: apply_tx.clone(),
             published: Arc::clone(&published),
             waiters: Arc::clone(&waiters),
+            observer: Arc::clone(&observer),
         };
         let apply_task = ApplyTask {
             state,
@@ -220,6 +228,7 @@ impl Opened {
             published: Arc::clone(&published),
             waiters: Arc::clone(&waiters),
             clock,
+            observer: Arc::clone(&observer),
             lease_extension: election_timeout,
             max_learners: options.max_learners,
             applied,
@@ -229,6 +238,7 @@ impl Opened {
             store: Arc::clone(&store),
             published: Arc::clone(&published),
             commands: removal_rx,
+            observer: Arc::clone(&observer),
             log: log_tx.clone(),
             step_revisions: options.compaction_step.0,
             step_interval: options.compaction_step.1,
@@ -237,9 +247,10 @@ impl Opened {
         let watch_settings = watch::Settings::for_request_bytes(options.request_bytes_max);
         let watch_task = WatchTask::new(watch_settings, Arc::clone(&inbox), Arc::clone(&store), Arc::clone(&published), clock);
         let log_reports = node_tx.clone();
+        let log_observer = Arc::clone(&observer);
         let handles = vec![
             spawn("apply", &on_fault, move || apply_task.run().map(drop))?,
-            spawn("log", &on_fault, move || log_task::run(log, &log_rx, &log_reports))?,
+            spawn("log", &on_fault, move || log_task::run(log, &log_rx, &log_reports, &*log_observer))?,
             spawn("housekeeping", &on_fault, move || removal_task.run())?,
             spawn("watch", &on_fault, move || watch_task.run())?,
             spawn("raft", &on_fault, move || node_task.run())?,
@@ -254,6 +265,7 @@ impl Opened {
             node: node_tx.clone(),
             clock,
             watches: Watches::new(Arc::clone(&inbox), revision),
+            observer,
             request_bytes_max: options.request_bytes_max,
             request_timeout: Duration::from_secs(5) + 2 * election_timeout,
             on_fault,
