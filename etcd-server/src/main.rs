@@ -7,7 +7,10 @@ mod duties;
 mod listeners;
 mod member;
 mod notices;
+mod pipeline_observer;
 mod startup;
+mod state_sample;
+mod tasks;
 
 use config::Start;
 use std::process::ExitCode;

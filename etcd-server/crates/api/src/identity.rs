@@ -3,22 +3,23 @@
 use crate::Server;
 use crate::status::ToStatus as _;
 use auth::{Identity, RequestClass};
+use http::HeaderMap;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
 impl Server {
     /// The identity behind a request. Nobody is an identity too: whether that is enough depends on what is asked.
     pub(crate) fn identity(&self, metadata: &MetadataMap) -> Result<Identity, Status> {
-        self.identity_of(metadata).map_err(|refusal| refusal.to_status())
+        self.identity_of(metadata.as_ref()).map_err(|refusal| refusal.to_status())
     }
 
-    /// The same, with the refusal itself.
-    pub(crate) fn identity_of(&self, metadata: &MetadataMap) -> Result<Identity, auth::Refusal> {
+    /// The same from the bare headers, with the refusal itself.
+    pub(crate) fn identity_of(&self, headers: &HeaderMap) -> Result<Identity, auth::Refusal> {
         let store = self.engine.published().auth();
         if !store.enabled() {
             return Ok(Identity::default());
         }
-        let Some(token) = metadata.get("token").or_else(|| metadata.get("authorization")) else { return Ok(Identity::default()) };
+        let Some(token) = headers.get("token").or_else(|| headers.get("authorization")) else { return Ok(Identity::default()) };
         let token = auth::strip_bearer(token.to_str().map_err(|_| auth::Refusal::InvalidAuthToken)?);
         self.tokens.identity_of(token, store.auth_revision(), self.engine.clock().now())
     }

@@ -1,8 +1,9 @@
 //! What all services share.
 
+use crate::observe::Observer;
 use crate::status::ToStatus as _;
 use crate::watch::WatchService;
-use crate::{HealthState, TokenKeeper, status};
+use crate::{HealthState, ObservedRoutes, TokenKeeper, status};
 use apply::Answer;
 use auth::Identity;
 use engine::{Engine, Published};
@@ -55,11 +56,18 @@ pub struct Server {
     /// The newest revision, for those who wait for a change.
     pub(crate) revision: watch::Receiver<i64>,
     pub(crate) health: Arc<HealthState>,
+    pub(crate) observer: Observer,
 }
 
 impl Server {
     /// Services over `engine`. `revision` is told every new revision once it is readable.
-    pub fn new(engine: Arc<Engine>, tokens: Arc<TokenKeeper>, settings: Settings, revision: watch::Receiver<i64>) -> Self {
+    pub fn new(
+        engine: Arc<Engine>,
+        tokens: Arc<TokenKeeper>,
+        settings: Settings,
+        revision: watch::Receiver<i64>,
+        observer: Observer,
+    ) -> Self {
         let permits = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
         Self {
             engine,
@@ -68,11 +76,12 @@ impl Server {
             hashing: Arc::new(Semaphore::new(permits)),
             revision,
             health: Arc::new(HealthState::default()),
+            observer,
         }
     }
 
     /// All services as one router, called by path.
-    pub fn routes(&self) -> Routes {
+    pub fn routes(&self) -> ObservedRoutes {
         use rpc::etcdserverpb::{
             auth_server::AuthServer, cluster_server::ClusterServer, kv_server::KvServer, lease_server::LeaseServer,
             maintenance_server::MaintenanceServer,
@@ -92,7 +101,16 @@ impl Server {
             .add_service(LockServer::new(self.clone()).max_decoding_message_size(limit))
             .add_service(ElectionServer::new(self.clone()).max_decoding_message_size(limit))
             .add_service(HealthServer::new(self.clone()).max_decoding_message_size(limit));
-        routes.routes()
+        ObservedRoutes::new(routes.routes(), self.observer.clone())
+    }
+
+    /// The quota as Status tells it: negative when there is none.
+    pub fn quota_backend_bytes(&self) -> i64 {
+        if self.settings.quota_bytes_configured == 0 {
+            self.settings.quota_bytes.map_or(0, |quota| i64::try_from(quota).unwrap_or(i64::MAX))
+        } else {
+            self.settings.quota_bytes_configured
+        }
     }
 
     /// The pipeline behind the services.

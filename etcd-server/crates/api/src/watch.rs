@@ -127,7 +127,7 @@ impl Server {
         if create.start_revision < 0 {
             return asking.create(create).await;
         }
-        let permitted = self.identity_of(metadata).and_then(|identity| self.published().auth().check_watch(&identity, &create));
+        let permitted = self.identity_of(metadata.as_ref()).and_then(|identity| self.published().auth().check_watch(&identity, &create));
         match permitted {
             Ok(()) => asking.create(create).await,
             Err(refusal) => asking.refuse(reason(&refusal)).await,

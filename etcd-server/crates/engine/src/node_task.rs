@@ -1,10 +1,10 @@
 //! The node thread: the only owner of the raft node. Takes inputs, hands out what must be logged and applied.
 
-use crate::Refused;
 use crate::apply_task::ApplyCommand;
 use crate::log_task::LogCommand;
 use crate::published::Published;
-use crate::waiters::{Reply, Waiters};
+use crate::waiters::{Barrier, Reply, Waiters};
+use crate::{Observer, Refused};
 use bytes::Bytes;
 use consensus::{ConfChangeKind, Node, Ready, Role, Status};
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ pub(crate) enum Input {
     /// Order this change of the group.
     ProposeConfChange { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
     /// Tell when the state is at least as new as now.
-    Barrier(oneshot::Sender<Result<(), Refused>>),
+    Barrier(Barrier),
     /// Everything up to this ready is durable.
     Persisted(u64),
     /// Entries up to here are applied.
@@ -51,13 +51,14 @@ pub(crate) struct NodeTask {
     pub(crate) apply: Sender<ApplyCommand>,
     pub(crate) published: Arc<Published>,
     pub(crate) waiters: Arc<Waiters>,
+    pub(crate) observer: Arc<dyn Observer>,
 }
 
 /// Barriers that wait for an index, by the context they asked with.
 #[derive(Default)]
 struct Reads {
-    waiting: Vec<oneshot::Sender<Result<(), Refused>>>,
-    asked: BTreeMap<u64, Vec<oneshot::Sender<Result<(), Refused>>>>,
+    waiting: Vec<Barrier>,
+    asked: BTreeMap<u64, Vec<Barrier>>,
     counter: u64,
     ticks: u32,
 }
@@ -146,6 +147,7 @@ impl NodeTask {
         while self.campaign_if_alone()? {
             self.hand_out(reads);
         }
+        self.published.leads_alone.store(self.node.leads_alone(), Ordering::Release);
         Ok(())
     }
 
@@ -171,8 +173,9 @@ impl NodeTask {
 
     fn publish(&self, status: Status) {
         let before = self.published.status.swap(Arc::new(status));
-        let alone = status.role == Role::Leader && self.node.voters().voters == [self.member_id];
-        self.published.leads_alone.store(alone, Ordering::Release);
+        if before.leader != status.leader && status.leader != 0 {
+            self.observer.leader_changed();
+        }
         if before.role != status.role || before.leader != status.leader {
             tracing::info!(
                 local_member_id = %types::MemberId(self.member_id),
