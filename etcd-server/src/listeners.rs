@@ -1,6 +1,7 @@
 //! Sockets: binding, accepting, and telling gRPC from HTTP/1.1 on the same port.
 
 use crate::member::LocalMember;
+use api::Front;
 use config::{Endpoint, Names, Settings, Url};
 use gateway::{AllowList, Gateway, Limits, Peer};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -12,7 +13,6 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tonic::service::Routes;
 
 /// What a message may hold beyond the largest request: its envelope.
 pub(crate) const MESSAGE_OVERHEAD_BYTES: usize = 512 * 1024;
@@ -87,7 +87,7 @@ impl Listeners {
     }
 
     /// Serves until `stop` turns true.
-    pub(crate) fn serve(self, settings: &Settings, routes: Routes, member: Arc<LocalMember>, stop: watch::Receiver<bool>) -> Serving {
+    pub(crate) fn serve(self, settings: &Settings, routes: Front, member: Arc<LocalMember>, stop: watch::Receiver<bool>) -> Serving {
         let gateway = Gateway::new(routes.clone(), member.clone(), gateway_settings(settings));
         let service = Service { gateway, routes, member, settings: Arc::new(ConnectionSettings::new(settings)), stop };
         let accepting = self.sockets.into_iter().map(|(kind, url, socket)| {
@@ -165,8 +165,8 @@ impl ConnectionSettings {
 
 #[derive(Clone)]
 struct Service {
-    gateway: Gateway<Routes>,
-    routes: Routes,
+    gateway: Gateway<Front>,
+    routes: Front,
     member: Arc<LocalMember>,
     settings: Arc<ConnectionSettings>,
     stop: watch::Receiver<bool>,

@@ -55,7 +55,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     let tokens = Arc::new(TokenKeeper::new(tokens(&settings.auth)?));
     // Ports are bound before the data is touched, so that a port in use changes nothing.
     let listeners = runtime.block_on(Listeners::bind(settings))?;
-    let running = Running::start(options(settings, &folder))?;
+    let running = Running::start(options(settings, &folder, &tokens))?;
     let outcome = runtime.block_on(serve(settings, running, tokens, listeners));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
@@ -66,10 +66,10 @@ async fn serve(settings: &Settings, mut running: Running, tokens: Arc<TokenKeepe
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let engine = Arc::clone(&running.engine);
     let (revision_tx, revision) = watch::channel(engine.published().read_point().current);
-    let server = Server::new(Arc::clone(&engine), Arc::clone(&tokens), service_settings(settings), revision);
+    let server = Server::new(Arc::clone(&engine), tokens, service_settings(settings), revision);
     let (stop_tx, stop) = watch::channel(false);
     let taken = std::mem::replace(&mut running.notices, tokio::sync::mpsc::unbounded_channel().1);
-    let notices = tokio::spawn(notices::follow(taken, server.clone(), tokens, revision_tx));
+    let notices = tokio::spawn(notices::follow(taken, server.clone(), revision_tx));
     let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION));
     let duties = duties::start(&engine, settings, &stop);
     duties::wait_for_leader(&engine, &mut terminate, &mut interrupt).await;
@@ -95,7 +95,8 @@ async fn serve(settings: &Settings, mut running: Running, tokens: Arc<TokenKeepe
     Ok(())
 }
 
-fn options(settings: &Settings, folder: &DataFolder) -> Options {
+fn options(settings: &Settings, folder: &DataFolder, tokens: &Arc<TokenKeeper>) -> Options {
+    let tokens = Arc::clone(tokens);
     let founders = founders(settings);
     let own = founders.iter().find(|founder| founder.name == settings.member.name).map(|founder| founder.id).unwrap_or_default();
     let timeout = settings.election.timeout;
@@ -115,6 +116,7 @@ fn options(settings: &Settings, folder: &DataFolder) -> Options {
             quota_bytes: quota_bytes(settings),
             minimum_lease_ttl_seconds: lease::minimum_ttl_seconds(timeout),
             own_version: Version::new(3, 7, 1),
+            keeps_checkpoints: settings.features.is_on(config::Gate::LeaseCheckpointPersist),
         },
         request_bytes_max: usize::try_from(settings.limits.request_bytes_max).unwrap_or(usize::MAX),
         max_learners: usize::try_from(settings.limits.learners_max).unwrap_or(usize::MAX),
@@ -122,6 +124,7 @@ fn options(settings: &Settings, folder: &DataFolder) -> Options {
         log_entries_kept: settings.snapshot.catchup_entries,
         leases,
         store: storage::StoreOptions::default(),
+        on_tokens: Arc::new(move |effect, now| tokens.follow(effect, now)),
         on_fault: Arc::new(|fault| stop_at_once(&fault)),
     }
 }

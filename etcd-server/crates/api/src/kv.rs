@@ -159,6 +159,9 @@ impl Kv for Server {
     type RangeStreamStream = Pin<Box<dyn futures::Stream<Item = Result<RangeStreamResponse, Status>> + Send>>;
 
     async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
+        if !request.get_ref().serializable && self.is_learner() {
+            return Err(status::not_for_learners());
+        }
         let identity = self.identity(request.metadata())?;
         Ok(Response::new(Self::range(self, request.into_inner(), &identity).await?))
     }

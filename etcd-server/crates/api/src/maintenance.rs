@@ -65,7 +65,7 @@ impl Server {
             raft_applied_index: standing.applied,
             errors: no_leader.into_iter().chain(alarms.iter().map(alarm_text)).collect(),
             db_size_in_use: stored,
-            is_learner: members.member(self.engine.member_id()).is_some_and(|member| member.is_learner),
+            is_learner: self.is_learner(),
             storage_version: self.storage_version(),
             db_size_quota: if self.settings.quota_bytes_configured == 0 {
                 self.settings.quota_bytes.map_or(0, |quota| i64::try_from(quota).unwrap_or(i64::MAX))

@@ -1,7 +1,7 @@
 //! What all services share.
 
 use crate::status::ToStatus as _;
-use crate::{HealthState, TokenKeeper, status};
+use crate::{Front, HealthState, TokenKeeper, status};
 use apply::Answer;
 use auth::Identity;
 use engine::{Engine, Published};
@@ -67,7 +67,7 @@ impl Server {
     }
 
     /// All services as one router, called by path.
-    pub fn routes(&self) -> Routes {
+    pub fn routes(&self) -> Front {
         use rpc::etcdserverpb::{
             auth_server::AuthServer, cluster_server::ClusterServer, kv_server::KvServer, lease_server::LeaseServer,
             maintenance_server::MaintenanceServer,
@@ -86,7 +86,7 @@ impl Server {
             .add_service(LockServer::new(self.clone()).max_decoding_message_size(limit))
             .add_service(ElectionServer::new(self.clone()).max_decoding_message_size(limit))
             .add_service(HealthServer::new(self.clone()).max_decoding_message_size(limit));
-        routes.routes()
+        Front::new(self.clone(), routes.routes())
     }
 
     /// The pipeline behind the services.
@@ -103,6 +103,11 @@ impl Server {
         let read = self.engine.read(|point, store| point.range(store, &options));
         let found = read.map_err(|fault| self.faulted(fault))?;
         found.map(drop).map_err(|refusal| refusal.to_status())
+    }
+
+    /// Whether this member does not vote yet, and so answers little.
+    pub(crate) fn is_learner(&self) -> bool {
+        self.published().members().member(self.engine.member_id()).is_some_and(|member| member.is_learner)
     }
 
     pub(crate) fn published(&self) -> &Published {

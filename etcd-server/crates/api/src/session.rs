@@ -52,6 +52,12 @@ pub(crate) fn prefix_end(prefix: &[u8]) -> Bytes {
     Bytes::from_static(&[0])
 }
 
+/// A lease id as etcd writes it into a key: the sign before the digits.
+fn hex(lease: i64) -> String {
+    let sign = if lease < 0 { "-" } else { "" };
+    format!("{sign}{:x}", lease.unsigned_abs())
+}
+
 pub(crate) fn created_at(key: Bytes, create_revision: i64) -> Compare {
     Compare {
         result: CompareResult::Equal.into(),
@@ -79,7 +85,7 @@ impl Server {
     /// Puts a key under `name` for the lease, unless it is there already.
     pub(crate) async fn enter(&self, name: &[u8], lease: i64, value: Bytes, identity: &Identity) -> Result<Candidate, Status> {
         let prefix = prefix_of(name);
-        let key = Bytes::from([&prefix[..], format!("{lease:x}").as_bytes()].concat());
+        let key = Bytes::from([&prefix[..], hex(lease).as_bytes()].concat());
         let put = PutRequest { key: key.clone(), value, lease, ..PutRequest::default() };
         let get = RangeRequest { key: key.clone(), ..RangeRequest::default() };
         let request = TxnRequest {

@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::node_task::Input;
 use crate::published::Published;
 use crate::removal_task::RemovalCommand;
+use crate::start::OnTokens;
 use crate::waiters::{Reply, Waiters};
 use crate::{Refused, refused};
 use apply::{Answer, Applied, Effect, State};
@@ -42,8 +43,6 @@ pub enum Notice {
     Events(Arc<[Event]>),
     /// History up to here can no longer be read.
     Compacted(i64),
-    /// Tokens have to be dropped or taken on.
-    Tokens(Vec<Effect>),
     /// The quota was overrun by a request that was proposed here.
     NoSpace,
 }
@@ -60,6 +59,7 @@ pub(crate) struct ApplyTask {
     pub(crate) clock: Clock,
     pub(crate) lease_extension: Duration,
     pub(crate) max_learners: usize,
+    pub(crate) on_tokens: OnTokens,
     pub(crate) applied: u64,
     pub(crate) pending_notifies: Vec<(u64, Vec<oneshot::Sender<Result<(), Refused>>>)>,
 }
@@ -180,19 +180,15 @@ impl ApplyTask {
         if !told.events.is_empty() {
             drop(self.notices.send(Notice::Events(told.events.into())));
         }
-        let mut tokens = Vec::new();
         for effect in told.effects {
             match effect {
-                Effect::DropTokens(_) | Effect::AssignToken { .. } => tokens.push(effect),
+                Effect::DropTokens(_) | Effect::AssignToken { .. } => (self.on_tokens)(&effect, self.clock.now()),
                 Effect::Compacted => {
                     drop(self.notices.send(Notice::Compacted(self.state.keys.compacted())));
                     drop(self.removal.send(RemovalCommand::Compacted(self.state.keys.compacted())));
                 }
                 Effect::RaiseNoSpace => drop(self.notices.send(Notice::NoSpace)),
             }
-        }
-        if !tokens.is_empty() {
-            drop(self.notices.send(Notice::Tokens(tokens)));
         }
         for (kind, member) in told.conf_changes {
             drop(self.node.send(Input::ConfChanged { kind, member }));

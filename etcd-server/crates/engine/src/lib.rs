@@ -27,4 +27,4 @@ pub use engine::{Engine, Submitted};
 pub use published::{Published, Standing};
 pub use refused::Refused;
 pub use request_id::RequestIds;
-pub use start::{OpenError, Options, Running};
+pub use start::{OnTokens, OpenError, Options, Running};
