@@ -51,7 +51,7 @@ impl Server {
     fn status(&self) -> StatusResponse {
         let standing = self.published().standing();
         let members = self.published().members();
-        let stored = i64::try_from(self.published().stored_bytes()).unwrap_or(i64::MAX);
+        let stored = i64::try_from(self.published().database_bytes()).unwrap_or(i64::MAX);
         let alarms = self.published().alarms().of(AlarmType::None.into());
         let no_leader = (standing.leader == 0).then(|| "etcdserver: no leader".to_owned());
         let downgrade = members.downgrade();
