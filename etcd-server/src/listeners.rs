@@ -1,11 +1,10 @@
 //! Sockets: binding, accepting, and telling gRPC from HTTP/1.1 on the same port.
 
 use crate::member::LocalMember;
-use api::Front;
+use crate::tasks::Tasks;
+use api::{Front, Http2Settings, Server};
 use config::{Endpoint, Names, Settings, Url};
 use gateway::{AllowList, Gateway, Limits, Peer};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt as _;
 use std::sync::Arc;
@@ -87,9 +86,10 @@ impl Listeners {
     }
 
     /// Serves until `stop` turns true.
-    pub(crate) fn serve(self, settings: &Settings, routes: Front, member: Arc<LocalMember>, stop: watch::Receiver<bool>) -> Serving {
+    pub(crate) fn serve(self, settings: &Settings, server: Server, member: Arc<LocalMember>, stop: watch::Receiver<bool>) -> Serving {
+        let routes = server.routes();
         let gateway = Gateway::new(routes.clone(), member.clone(), gateway_settings(settings));
-        let service = Service { gateway, routes, member, settings: Arc::new(ConnectionSettings::new(settings)), stop };
+        let service = Service { gateway, routes, server, member, settings: Arc::new(ConnectionSettings::new(settings)), stop };
         let accepting = self.sockets.into_iter().map(|(kind, url, socket)| {
             if kind != Kind::Metrics {
                 tracing::info!(
@@ -146,9 +146,7 @@ fn request_timeout(settings: &Settings) -> Duration {
 struct ConnectionSettings {
     limits: Limits,
     request_timeout: Duration,
-    streams_max: u32,
-    ping_interval: Option<Duration>,
-    ping_timeout: Duration,
+    http2: Http2Settings,
 }
 
 impl ConnectionSettings {
@@ -156,9 +154,12 @@ impl ConnectionSettings {
         Self {
             limits: Limits::for_request_bytes(usize::try_from(settings.limits.request_bytes_max).unwrap_or(usize::MAX)),
             request_timeout: request_timeout(settings),
-            streams_max: settings.listen.concurrent_streams_max,
-            ping_interval: settings.listen.keep_alive.interval,
-            ping_timeout: settings.listen.keep_alive.timeout.unwrap_or(Duration::from_secs(20)),
+            http2: Http2Settings {
+                streams_max: settings.listen.concurrent_streams_max,
+                header_bytes_max: HEADER_BYTES_MAX,
+                ping_interval: settings.listen.keep_alive.interval,
+                ping_timeout: settings.listen.keep_alive.timeout.unwrap_or(Duration::from_secs(20)),
+            },
         }
     }
 }
@@ -167,6 +168,7 @@ impl ConnectionSettings {
 struct Service {
     gateway: Gateway<Front>,
     routes: Front,
+    server: Server,
     member: Arc<LocalMember>,
     settings: Arc<ConnectionSettings>,
     stop: watch::Receiver<bool>,
@@ -175,7 +177,7 @@ struct Service {
 impl Service {
     async fn accept(self, kind: Kind, socket: Socket) {
         let mut stop = self.stop.clone();
-        let connections = tokio_util_tracker::Tracker::default();
+        let connections = Tasks::default();
         loop {
             let accepted = tokio::select! {
                 accepted = accept_one(&socket) => accepted,
@@ -222,31 +224,19 @@ impl Service {
         }
     }
 
-    async fn grpc(
-        mut self,
-        stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-    ) -> Result<(), gateway::BoxError> {
-        let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-        builder
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(self.settings.streams_max)
-            .max_header_list_size(HEADER_BYTES_MAX)
-            .max_pending_accept_reset_streams(20)
-            .max_local_error_reset_streams(1024)
-            .initial_stream_window_size(1 << 20)
-            .initial_connection_window_size(4 << 20)
-            .keep_alive_interval(self.settings.ping_interval)
-            .keep_alive_timeout(self.settings.ping_timeout);
-        let service = TowerToHyperService::new(self.routes.clone());
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let mut connection = std::pin::pin!(connection);
-        tokio::select! {
-            ended = connection.as_mut() => return ended.map_err(Into::into),
-            _ = self.stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
-        }
+    async fn grpc(self, stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin) -> Result<(), gateway::BoxError> {
+        let (mut stop, mut cut) = (self.stop.clone(), self.stop);
+        let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
+        let served = api::serve_http2(stream, self.server, self.routes, self.settings.http2, stopped);
         // Streams that never end by themselves are cut; the client comes back elsewhere.
-        drop(tokio::time::timeout(DRAIN_TIME / 2, connection).await);
-        Ok(())
+        let cut = async move {
+            drop(cut.wait_for(|stop| *stop).await);
+            tokio::time::sleep(DRAIN_TIME / 2).await;
+        };
+        tokio::select! {
+            ended = served => ended.map_err(Into::into),
+            () = cut => Ok(()),
+        }
     }
 
     async fn http(
@@ -298,39 +288,5 @@ async fn speaks_http2(stream: &TcpStream) -> std::io::Result<bool> {
         }
         // Peeking again at once would find the same bytes.
         tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
-/// Tasks that are waited for together.
-mod tokio_util_tracker {
-    use tokio::sync::mpsc;
-
-    /// Counts tasks by the senders they hold.
-    pub(super) struct Tracker {
-        alive: mpsc::Sender<()>,
-        ended: mpsc::Receiver<()>,
-    }
-
-    impl Default for Tracker {
-        fn default() -> Self {
-            let (alive, ended) = mpsc::channel(1);
-            Self { alive, ended }
-        }
-    }
-
-    impl Tracker {
-        pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-            let alive = self.alive.clone();
-            tokio::spawn(async move {
-                task.await;
-                drop(alive);
-            });
-        }
-
-        /// Returns when every task has ended.
-        pub(super) async fn finish(mut self) {
-            drop(self.alive);
-            drop(self.ended.recv().await);
-        }
     }
 }

@@ -8,6 +8,7 @@ mod listeners;
 mod member;
 mod notices;
 mod startup;
+mod tasks;
 
 use config::Start;
 use std::process::ExitCode;

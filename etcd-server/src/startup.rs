@@ -55,7 +55,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     let tokens = Arc::new(TokenKeeper::new(tokens(&settings.auth)?));
     // Ports are bound before the data is touched, so that a port in use changes nothing.
     let listeners = runtime.block_on(Listeners::bind(settings))?;
-    let running = Running::start(options(settings, &folder, &tokens))?;
+    let running = Running::start(&options(settings, &folder, &tokens))?;
     let outcome = runtime.block_on(serve(settings, running, tokens, listeners));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
@@ -74,7 +74,7 @@ async fn serve(settings: &Settings, mut running: Running, tokens: Arc<TokenKeepe
     let duties = duties::start(&engine, settings, &stop);
     duties::wait_for_leader(&engine, &mut terminate, &mut interrupt).await;
     tracing::info!("ready to serve client requests");
-    let served = listeners.serve(settings, server.routes(), member, stop.clone());
+    let served = listeners.serve(settings, server, member, stop.clone());
     if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
         tracing::warn!(%error, "failed to tell systemd that this member is ready");
     }

@@ -1,6 +1,7 @@
 //! The Election service.
 
 use crate::Server;
+use crate::identity::Caller;
 use crate::session::{Candidate, created_at, operation, prefix_of, unknown};
 use auth::Identity;
 use bytes::Bytes;
@@ -29,7 +30,7 @@ impl Server {
             success: vec![operation(Operation::RequestPut(put))],
             failure: Vec::new(),
         };
-        let response = self.txn(request, identity).await.map_err(|status| unknown(&status))?;
+        let response = self.txn(request, Caller::Known(identity)).await.map_err(|status| unknown(&status))?;
         if response.succeeded { Ok(response.header) } else { Err(Status::unknown("election: not leader")) }
     }
 
@@ -120,7 +121,7 @@ impl Election for Server {
             success: vec![operation(Operation::RequestDeleteRange(delete))],
             failure: Vec::new(),
         };
-        let response = self.txn(request, &identity).await.map_err(|status| unknown(&status))?;
+        let response = self.txn(request, Caller::Known(&identity)).await.map_err(|status| unknown(&status))?;
         Ok(Response::new(ResignResponse { header: response.header }))
     }
 }

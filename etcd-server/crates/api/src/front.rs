@@ -37,19 +37,23 @@ impl Front {
         Self { server, routes }
     }
 
-    fn check(&self, path: &str, headers: &HeaderMap) -> Result<(), Status> {
-        let members = self.server.published().members();
+}
+
+impl Server {
+    /// Whether this member takes a call at all.
+    pub(crate) fn check_call(&self, path: &str, headers: &HeaderMap) -> Result<(), Status> {
+        let members = self.published().members();
         if members.cluster_version().is_none() {
             return Err(Status::failed_precondition("etcdserver: not capable"));
         }
-        if self.server.is_learner() && !OF_LEARNERS.contains(&path) {
+        if self.is_learner() && !OF_LEARNERS.contains(&path) {
             return Err(crate::status::not_for_learners());
         }
         if headers.get(CLIENT_API_VERSION).is_some_and(|version| std::str::from_utf8(version.as_bytes()).is_err()) {
             return Err(Status::invalid_argument("etcdserver: invalid client api version"));
         }
         let insists = headers.get(HAS_LEADER).is_some_and(|value| value == "true");
-        if insists && self.server.published().standing().leader == 0 {
+        if insists && self.published().standing().leader == 0 {
             return Err(Status::unavailable("etcdserver: no leader"));
         }
         Ok(())
@@ -70,7 +74,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if let Err(status) = self.check(request.uri().path(), request.headers()) {
+        if let Err(status) = self.server.check_call(request.uri().path(), request.headers()) {
             return Either::Left(ready(Ok(status.into_http())));
         }
         let limit = self.server.settings.message_bytes_max;

@@ -11,6 +11,8 @@ mod cluster;
 mod election;
 mod front;
 mod health;
+mod hot;
+mod http2;
 mod identity;
 mod kv;
 mod lease_service;
@@ -24,6 +26,7 @@ mod token_keeper;
 
 pub use front::Front;
 pub use health::HealthState;
+pub use http2::{Http2Settings, serve_http2};
 pub use message_limit::LimitedBody;
 pub use server::{Server, Settings};
 pub use token_keeper::{TokenKeeper, Tokens};

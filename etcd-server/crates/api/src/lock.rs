@@ -1,6 +1,7 @@
 //! The Lock service.
 
 use crate::Server;
+use crate::identity::Caller;
 use crate::session::unknown;
 use bytes::Bytes;
 use proto::etcdserverpb::DeleteRangeRequest;
@@ -27,7 +28,7 @@ impl Lock for Server {
     async fn unlock(&self, request: Request<UnlockRequest>) -> Result<Response<UnlockResponse>, Status> {
         let identity = self.identity(request.metadata()).map_err(|status| unknown(&status))?;
         let delete = DeleteRangeRequest { key: request.into_inner().key, ..DeleteRangeRequest::default() };
-        let deleted = self.delete_range(delete, &identity).await.map_err(|status| unknown(&status))?;
+        let deleted = self.delete_range(delete, Caller::Known(&identity)).await.map_err(|status| unknown(&status))?;
         Ok(Response::new(UnlockResponse { header: deleted.header }))
     }
 }

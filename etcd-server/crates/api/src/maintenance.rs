@@ -77,7 +77,7 @@ impl Server {
     }
 
     async fn hash_kv(&self, revision: i64) -> Result<HashKvResponse, Status> {
-        let hashed = off_thread(&self.engine, move |point, store| Ok((point.current, mvcc::hash_kv(point, store, revision)?))).await;
+        let hashed = off_thread(&self.engine, move |point, store| Ok((point.current, mvcc::hash_kv(point, &store.snapshot(), revision)?))).await;
         let (current, hashed) = hashed.map_err(|fault| self.faulted(fault))?;
         let hashed = hashed.map_err(|refusal| refusal.to_status())?;
         Ok(HashKvResponse {

@@ -2,14 +2,12 @@
 //!
 //! A gRPC body is a row of messages, each behind a flag and its length (5 bytes). Only these are looked at; the bytes go on untouched.
 
+use crate::http2::PREFIX_BYTES;
+use crate::status::too_large;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tonic::Status;
-
-/// Compression flag and length.
-const PREFIX_BYTES: usize = 5;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -74,8 +72,7 @@ where
             && let Err(length) = self.scanner.pass(data)
         {
             let limit = self.scanner.message_bytes_max;
-            let text = format!("grpc: received message larger than max ({length} vs. {limit})");
-            return Poll::Ready(Some(Err(Status::resource_exhausted(text).into())));
+            return Poll::Ready(Some(Err(too_large(length, limit).into())));
         }
         Poll::Ready(Some(Ok(frame)))
     }

@@ -4,6 +4,7 @@
 //! own in etcd: clients see the inner text as unknown.
 
 use crate::Server;
+use crate::identity::Caller;
 use auth::Identity;
 use bytes::Bytes;
 use proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
@@ -93,7 +94,7 @@ impl Server {
             success: vec![operation(Request::RequestPut(put))],
             failure: vec![operation(Request::RequestRange(get))],
         };
-        let response = self.txn(request, identity).await.map_err(|status| unknown(&status))?;
+        let response = self.txn(request, Caller::Known(identity)).await.map_err(|status| unknown(&status))?;
         let revision = response.header.as_ref().map_or(0, |header| header.revision);
         let found = response.responses.into_iter().find_map(|response| match response.response {
             Some(proto::etcdserverpb::response_op::Response::ResponseRange(range)) => range.kvs.into_iter().next(),
@@ -117,7 +118,7 @@ impl Server {
                 keys_only: true,
                 ..RangeRequest::default()
             };
-            let older = self.range(older, identity).await.map_err(|status| unknown(&status))?;
+            let older = self.range(older, Caller::Known(identity)).await.map_err(|status| unknown(&status))?;
             if older.kvs.is_empty() {
                 guard.server = None;
                 return Ok(());
@@ -138,14 +139,14 @@ impl Server {
             sort_target: SortTarget::Create.into(),
             ..RangeRequest::default()
         };
-        let response = self.range(request, identity).await.map_err(|status| unknown(&status))?;
+        let response = self.range(request, Caller::Known(identity)).await.map_err(|status| unknown(&status))?;
         Ok((response.header, response.kvs.into_iter().next()))
     }
 
     /// The key as it is now.
     pub(crate) async fn lookup(&self, key: &Bytes, identity: &Identity) -> Result<(Option<ResponseHeader>, Option<KeyValue>), Status> {
         let request = RangeRequest { key: key.clone(), ..RangeRequest::default() };
-        let response = self.range(request, identity).await.map_err(|status| unknown(&status))?;
+        let response = self.range(request, Caller::Known(identity)).await.map_err(|status| unknown(&status))?;
         Ok((response.header, response.kvs.into_iter().next()))
     }
 }
@@ -163,7 +164,7 @@ impl Drop for LeaveOnDrop {
         let (key, identity) = (std::mem::take(&mut self.key), std::mem::take(&mut self.identity));
         tokio::spawn(async move {
             let delete = DeleteRangeRequest { key, ..DeleteRangeRequest::default() };
-            if let Err(status) = server.delete_range(delete, &identity).await {
+            if let Err(status) = server.delete_range(delete, Caller::Known(&identity)).await {
                 tracing::debug!(error = status.message(), "failed to remove the key of a candidate that left");
             }
         });

@@ -3,10 +3,10 @@
 use crate::clock::Clock;
 use crate::node_task::Input;
 use crate::published::Published;
+use crate::refused;
 use crate::removal_task::RemovalCommand;
 use crate::start::OnTokens;
-use crate::waiters::{Reply, Waiters};
-use crate::{Refused, refused};
+use crate::waiters::{Barrier, Reply, Waiters};
 use apply::{Answer, Applied, Effect, State};
 use consensus::{ConfChangeKind, Entry, EntryKind};
 use membership::{ConfChange, Member};
@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 use storage::Store;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use types::{Event, Fault};
 
 /// Entries that share a batch; more would delay the answers of the first.
@@ -29,7 +29,7 @@ pub(crate) enum ApplyCommand {
     /// Apply these.
     Entries(Vec<Entry>),
     /// Tell these once entries up to `index` are applied.
-    Notify { index: u64, waiting: Vec<oneshot::Sender<Result<(), Refused>>> },
+    Notify { index: u64, waiting: Vec<Barrier> },
     /// This member leads from now on, or no longer.
     Leadership(bool),
     /// Nothing follows.
@@ -61,7 +61,7 @@ pub(crate) struct ApplyTask {
     pub(crate) max_learners: usize,
     pub(crate) on_tokens: OnTokens,
     pub(crate) applied: u64,
-    pub(crate) pending_notifies: Vec<(u64, Vec<oneshot::Sender<Result<(), Refused>>>)>,
+    pub(crate) pending_notifies: Vec<(u64, Vec<Barrier>)>,
 }
 
 /// What a batch came to, to be told once it is readable.

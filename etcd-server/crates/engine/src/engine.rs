@@ -144,13 +144,14 @@ impl Engine {
         }
     }
 
-    /// Reads at the newest revision. `read` may be called again: when compaction passed the read point while it ran.
+    /// Reads at the published state. `read` is called again when a compaction came meanwhile: its removal may have taken away under
+    /// the reader what a revision before it still needed.
     pub fn read<T>(&self, mut read: impl FnMut(&ReadPoint, &Store) -> Result<T, Fault>) -> Result<T, Fault> {
         loop {
             let point = self.published.read_point();
-            let result = read(&point, &self.store)?;
-            if self.published.read_point.load().compacted <= point.current {
-                return Ok(result);
+            let result = read(&point, &self.store);
+            if self.published.read_point.load().compacted == point.compacted {
+                return result;
             }
         }
     }

@@ -4,7 +4,7 @@ use crate::Refused;
 use crate::apply_task::ApplyCommand;
 use crate::log_task::LogCommand;
 use crate::published::Published;
-use crate::waiters::{Reply, Waiters};
+use crate::waiters::{Barrier, Reply, Waiters};
 use bytes::Bytes;
 use consensus::{ConfChangeKind, Node, Ready, Role, Status};
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ pub(crate) enum Input {
     /// Order this change of the group.
     ProposeConfChange { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
     /// Tell when the state is at least as new as now.
-    Barrier(oneshot::Sender<Result<(), Refused>>),
+    Barrier(Barrier),
     /// Everything up to this ready is durable.
     Persisted(u64),
     /// Entries up to here are applied.
@@ -56,8 +56,8 @@ pub(crate) struct NodeTask {
 /// Barriers that wait for an index, by the context they asked with.
 #[derive(Default)]
 struct Reads {
-    waiting: Vec<oneshot::Sender<Result<(), Refused>>>,
-    asked: BTreeMap<u64, Vec<oneshot::Sender<Result<(), Refused>>>>,
+    waiting: Vec<Barrier>,
+    asked: BTreeMap<u64, Vec<Barrier>>,
     counter: u64,
     ticks: u32,
 }

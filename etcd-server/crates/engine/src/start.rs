@@ -111,8 +111,8 @@ struct Threads {
 
 impl Running {
     /// Opens the data in `options.folder`, or founds a member there, and starts the threads.
-    pub fn start(options: Options) -> Result<Self, OpenError> {
-        let opened = Opened::open(&options)?;
+    pub fn start(options: &Options) -> Result<Self, OpenError> {
+        let opened = Opened::open(options)?;
         opened.run(options)
     }
 
@@ -169,17 +169,10 @@ impl Opened {
         Ok(Self { store: Arc::new(store), log, incarnation: found.incarnation, state, identity: own, applied, recovered })
     }
 
-    fn run(self, options: Options) -> Result<Running, OpenError> {
+    fn run(self, options: &Options) -> Result<Running, OpenError> {
         let Self { store, log, incarnation, state, identity, applied, recovered } = self;
         let election_timeout = options.tick * u32::try_from(options.election_ticks).unwrap_or(u32::MAX);
-        let config = Config {
-            id: identity.member_id.0,
-            election_ticks: options.election_ticks,
-            heartbeat_ticks: 1,
-            applied,
-            pre_vote: options.pre_vote,
-        };
-        let node = Node::new(&config, &recovered)?;
+        let node = Node::new(&node_config(options, identity, applied), &recovered)?;
         let clock = Clock::default();
         let published = Arc::new(publish(&store, &state, &node.status(), applied, options.leases)?);
         let waiters = Arc::new(Waiters::default());
@@ -232,14 +225,13 @@ impl Opened {
             spawn("housekeeping", &on_fault, move || removal_task.run())?,
             spawn("raft", &on_fault, move || node_task.run())?,
         ];
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let engine = Engine {
             member_id: identity.member_id,
             cluster_id: identity.cluster_id,
             store,
             published,
             waiters,
-            ids: RequestIds::new(identity.member_id, u64::try_from(unix.as_millis()).unwrap_or(0)),
+            ids: RequestIds::new(identity.member_id, unix_milliseconds()),
             node: node_tx.clone(),
             clock,
             request_bytes_max: options.request_bytes_max,
@@ -249,6 +241,17 @@ impl Opened {
         let threads = Threads { node: node_tx, log: log_tx, apply: apply_tx, removal: removal_tx, handles };
         Ok(Running { engine: Arc::new(engine), notices, threads })
     }
+}
+
+fn unix_milliseconds() -> u64 {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(unix.as_millis()).unwrap_or(0)
+}
+
+/// How raft is set up for this member.
+fn node_config(options: &Options, identity: Identity, applied: u64) -> Config {
+    let (election_ticks, pre_vote) = (options.election_ticks, options.pre_vote);
+    Config { id: identity.member_id.0, election_ticks, heartbeat_ticks: 1, applied, pre_vote }
 }
 
 fn known_identity(store: &Store) -> Result<Option<Identity>, Fault> {

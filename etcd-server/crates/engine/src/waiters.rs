@@ -9,6 +9,9 @@ use tokio::sync::oneshot;
 /// What a waiting request is told.
 pub(crate) type Reply = Result<Answer, Refused>;
 
+/// Who waits for a read barrier.
+pub(crate) type Barrier = oneshot::Sender<Result<(), Refused>>;
+
 /// Requests in flight by id. Bounded by what [`crate::Engine::propose`] lets in; an entry leaves when its request is applied or dropped,
 /// whether or not somebody still waits.
 #[derive(Debug, Default)]

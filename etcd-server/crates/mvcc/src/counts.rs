@@ -1,7 +1,7 @@
 //! How many keys live in a range, without walking over them.
 //!
 //! The key space is cut into buckets of neighbouring keys; each knows its number of live keys. A range is whole buckets plus at most two
-//! edges that are walked. Buckets split when they outgrow [`BUCKET_KEYS_MAX`] and melt into their left neighbour when they run empty, so
+//! edges that are walked. Buckets split when they outgrow `bucket_keys_max` and melt into their left neighbour when they run empty, so
 //! that a bucket costs a few dozen bytes per some hundred keys. Where the cuts lie is not replicated: nothing that is answered depends on it.
 
 use crate::overlay::Overlay;
@@ -14,16 +14,14 @@ use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow};
 use types::{Fault, KeyRange, MainRevision};
 
-/// A bucket with more live keys is cut in two.
-const BUCKET_KEYS_MAX: u32 = 512;
-
 /// Live keys per bucket at one revision. Cloning is cheap: clones share what they have in common.
-#[derive(Clone, Debug, Default)]
-
+#[derive(Clone, Debug)]
 pub(crate) struct Counts {
     /// First key of each bucket → its live keys. The first bucket begins at the empty key and is never removed.
     buckets: OrdMap<Bytes, u32>,
     total: u64,
+    /// A bucket with more live keys is cut in two.
+    bucket_keys_max: u32,
 }
 
 /// What changed since the counts were last written down.
@@ -33,8 +31,12 @@ pub(crate) struct Changed {
 }
 
 impl Counts {
-    pub(crate) fn load(view: &impl View) -> Result<Self, Fault> {
-        let mut counts = Self::default();
+    pub(crate) fn empty(bucket_keys_max: u32) -> Self {
+        Self { buckets: OrdMap::new(), total: 0, bucket_keys_max: bucket_keys_max.max(1) }
+    }
+
+    pub(crate) fn load(view: &impl View, bucket_keys_max: u32) -> Result<Self, Fault> {
+        let mut counts = Self::empty(bucket_keys_max);
         let mut cursor = view.cursor(Table::Counts, None)?;
         cursor.seek(&[])?;
         while let Some((first_key, stored)) = cursor.item() {
@@ -81,7 +83,7 @@ impl Counts {
         let mut pending = std::mem::take(&mut changed.buckets);
         while let Some(first_key) = pending.pop_first() {
             match self.buckets.get(&first_key).copied() {
-                Some(live) if live > BUCKET_KEYS_MAX => {
+                Some(live) if live > self.bucket_keys_max => {
                     let cut = self.cut(view, overlay, at, &first_key, live)?;
                     pending.insert(first_key);
                     pending.insert(cut);

@@ -24,6 +24,9 @@ pub struct HashKv {
 }
 
 /// Hashes history up to `requested`; zero asks for the newest revision.
+///
+/// `view` stands still while this runs, and no removal in it has gone further than `point.compacted`: a record that a later compaction
+/// took away is a [`Fault`] here, because from inside it looks no different from a lost one.
 pub fn hash_kv<V: View>(point: &ReadPoint, view: &V, requested: MainRevision) -> Result<Result<HashKv, Refusal>, Fault> {
     // Not the rule of a range: negative revisions are taken as they are, and hash nothing.
     if requested > 0 && requested < point.compacted {
@@ -74,15 +77,16 @@ impl<V: View> Hasher<'_, V> {
         Ok(())
     }
 
-    /// At or below the compacted revision only what every compaction keeps is covered: each key's newest version, and no tombstone that
-    /// stands exactly there. When nothing at all is kept, etcd leaves nothing out (an empty set means "not compacted" to it).
+    /// At or below the compacted revision only those versions are covered that are still the newest at `at`, and no tombstone that stands
+    /// exactly at the compacted revision. When nothing lives at `at`, etcd leaves nothing out that its file holds (an empty set means "not
+    /// compacted" to it): that is what compaction leaves of each key once its removal is complete. So is our answer, complete or not.
     fn counts_below_compaction(&mut self, revision: Revision, change: RevisionRecord<'_>) -> Result<bool, Fault> {
-        if change.tombstone && revision.main == self.point.compacted {
+        if change.tombstone {
             return Ok(false);
         }
-        let newest = walk::version_at(self.view, &crate::read::NOTHING_PENDING, change.user_key, self.at)?;
-        let kept = !change.tombstone && newest.is_some_and(|(newest, _)| newest == revision);
-        Ok(kept || !self.anything_lives()?)
+        let newest_at = if self.anything_lives()? { self.at } else { self.point.compacted };
+        let newest = walk::version_at(self.view, &crate::read::NOTHING_PENDING, change.user_key, newest_at)?;
+        Ok(newest.is_some_and(|(newest, _)| newest == revision))
     }
 
     fn anything_lives(&mut self) -> Result<bool, Fault> {

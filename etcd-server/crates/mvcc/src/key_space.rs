@@ -17,6 +17,21 @@ use types::{Fault, LeaseId, MainRevision};
 /// Main revision of a store that was never written to.
 const FIRST_REVISION: MainRevision = 1;
 
+/// Sizes that change how much memory and time the key space takes, never what it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Live keys that one bucket of the counts holds before it is cut in two; at least one.
+    pub bucket_keys_max: u32,
+    /// Keys whose newest version is remembered; at least one.
+    pub cached_keys: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { bucket_keys_max: 512, cached_keys: 1 << 17 }
+    }
+}
+
 /// The leases that puts attach keys to.
 pub trait Leases {
     /// Whether the lease exists.
@@ -44,6 +59,11 @@ pub struct KeySpace {
 impl KeySpace {
     /// Reads what was last written down; a store without any of it is an empty one.
     pub fn load(view: &impl View) -> Result<Self, Fault> {
+        Self::load_with(view, Sizes::default())
+    }
+
+    /// As [`KeySpace::load`], with other sizes than the usual ones.
+    pub fn load_with(view: &impl View, sizes: Sizes) -> Result<Self, Fault> {
         let revision = |key| -> Result<Option<MainRevision>, Fault> { Ok(meta::read_u64(view, key)?.map(u64::cast_signed)) };
         let live_hash = view
             .get(Table::Meta, meta::LIVE_HASH)?
@@ -51,11 +71,11 @@ impl KeySpace {
         Ok(Self {
             current: revision(meta::CURRENT_REVISION)?.unwrap_or(FIRST_REVISION),
             compacted: revision(meta::COMPACT_REVISION)?.unwrap_or(NEVER_COMPACTED),
-            counts: Counts::load(view)?,
+            counts: Counts::load(view, sizes.bucket_keys_max)?,
             counts_changed: Changed::default(),
             written_bytes: meta::read_u64(view, meta::WRITTEN_BYTES)?.unwrap_or(0),
             live_hash: LiveHash(u128::from_be_bytes(live_hash)),
-            latest: LatestCache::default(),
+            latest: LatestCache::new(sizes.cached_keys),
             overlay: Overlay::default(),
             changed: false,
         })

@@ -6,8 +6,6 @@
 use types::{LeaseId, MainRevision};
 use xxhash_rust::xxh3::xxh3_64;
 
-const SLOTS: usize = 1 << 17;
-
 /// The newest version of a key that lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latest {
@@ -40,25 +38,24 @@ impl std::fmt::Debug for LatestCache {
     }
 }
 
-impl Default for LatestCache {
-    fn default() -> Self {
+impl LatestCache {
+    /// Room for at most `keys` keys, at least one.
+    pub(crate) fn new(keys: usize) -> Self {
         let mut slots = Vec::new();
-        slots.resize_with(SLOTS, || None);
+        slots.resize_with(keys.max(1), || None);
         Self { slots }
     }
-}
 
-impl LatestCache {
     /// What is known of `key`: nothing, that it does not live, or its newest version.
     pub(crate) fn get(&self, key: &[u8]) -> Option<Option<Latest>> {
-        places(key).into_iter().find_map(|place| match &self.slots[place] {
+        self.places(key).into_iter().find_map(|place| match &self.slots[place] {
             Some(slot) if *slot.key == *key => Some(slot.latest),
             _ => None,
         })
     }
 
     pub(crate) fn set(&mut self, key: &[u8], latest: Option<Latest>) {
-        let places = places(key);
+        let places = self.places(key);
         let own = places.into_iter().find(|place| matches!(&self.slots[*place], Some(slot) if *slot.key == *key));
         if let Some(own) = own {
             if let Some(slot) = &mut self.slots[own] {
@@ -74,17 +71,19 @@ impl LatestCache {
     fn age(&self, place: usize) -> MainRevision {
         self.slots[place].as_ref().map_or(-1, |slot| slot.latest.map_or(0, |latest| latest.mod_revision))
     }
-}
 
-#[expect(clippy::cast_possible_truncation, reason = "only the low bits choose a place")]
-fn places(key: &[u8]) -> [usize; 2] {
-    let hash = xxh3_64(key);
-    [hash as usize % SLOTS, (hash >> 32) as usize % SLOTS]
+    #[expect(clippy::cast_possible_truncation, reason = "only the low bits choose a place")]
+    fn places(&self, key: &[u8]) -> [usize; 2] {
+        let hash = xxh3_64(key);
+        [hash as u32 as usize % self.slots.len(), (hash >> 32) as usize % self.slots.len()]
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SLOTS: usize = 1 << 10;
 
     fn latest(mod_revision: MainRevision) -> Latest {
         Latest { create_revision: 1, mod_revision, version: 1, lease: LeaseId::NONE, hash: 0 }
@@ -92,7 +91,7 @@ mod tests {
 
     #[test]
     fn says_what_was_last_set() {
-        let mut cache = LatestCache::default();
+        let mut cache = LatestCache::new(SLOTS);
         assert_eq!(cache.get(b"a"), None);
         cache.set(b"a", Some(latest(2)));
         cache.set(b"a", Some(latest(3)));
@@ -103,12 +102,12 @@ mod tests {
 
     #[test]
     fn stays_bounded_and_right_when_full() {
-        let mut cache = LatestCache::default();
-        for n in 0..300_000_i64 {
+        let mut cache = LatestCache::new(SLOTS);
+        for n in 0..3_000_i64 {
             cache.set(&n.to_be_bytes(), Some(latest(n)));
         }
-        let kept: Vec<i64> = (0..300_000).filter(|n: &i64| cache.get(&n.to_be_bytes()).is_some()).collect();
-        assert!(kept.len() <= SLOTS && kept.contains(&299_999));
+        let kept: Vec<i64> = (0..3_000).filter(|n: &i64| cache.get(&n.to_be_bytes()).is_some()).collect();
+        assert!(kept.len() <= SLOTS && kept.contains(&2_999));
         assert!(kept.iter().all(|n| cache.get(&n.to_be_bytes()) == Some(Some(latest(*n)))));
     }
 }

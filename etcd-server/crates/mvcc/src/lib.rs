@@ -22,7 +22,7 @@ mod walk;
 mod write;
 
 pub use hash_kv::{HashKv, hash_kv};
-pub use key_space::{KeySpace, Leases};
+pub use key_space::{KeySpace, Leases, Sizes};
 pub use latest::Latest;
 pub use live_hash::LiveHash;
 pub use range::{RangeOptions, RangeResult};

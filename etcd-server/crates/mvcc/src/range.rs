@@ -16,11 +16,17 @@ use proto::mvccpb::KeyValue;
 use schema::{Cursor as _, Table, View, revision_record};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 use types::{Fault, KeyRange, MainRevision, Revision};
 
 /// Tag of `RangeResponse.kvs`: field 2, length-delimited.
 const KVS_TAG: u8 = 0x12;
+
+/// Bytes of that tag and of the length behind it, at most.
+const FIELD_HEAD_BYTES_MAX: usize = 6;
+
+/// What is reserved for an answer before its size is known, at most.
+const RESERVED_BYTES_MAX: usize = 1 << 20;
 
 /// A range request with its numbers turned into what they mean.
 #[derive(Clone, Debug)]
@@ -155,18 +161,24 @@ impl<V: View> Source<'_, V> {
     /// The common case: records go from the store into the answer as they are.
     fn range_in_key_order(&self, options: &RangeOptions, at: MainRevision) -> Result<RangeResult, Fault> {
         let mut encoded = BytesMut::new();
-        let (mut keys, mut more) = (0, false);
+        let (mut keys, mut left_out) = (0, None);
         self.visit(&options.range, at, |record| {
             if options.limit.is_some_and(|limit| keys == limit) {
-                more = true;
+                left_out = Some(from_key(&options.range, Fields::parse(record)?.key));
                 return Ok(ControlFlow::Break(()));
+            }
+            if keys == 0 {
+                encoded.reserve(expected_bytes(record, options));
             }
             keys += 1;
             push_kv(&mut encoded, record, options)?;
             Ok(ControlFlow::Continue(()))
         })?;
-        let count = if more { self.count(&options.range, at)? } else { keys as u64 };
-        Ok(RangeResult { encoded_kvs: encoded.freeze(), keys, more, count })
+        let mut count = keys as u64;
+        if let Some(left_out) = &left_out {
+            count += self.count(left_out, at)?;
+        }
+        Ok(RangeResult { encoded_kvs: encoded.freeze(), keys, more: left_out.is_some(), count })
     }
 
     fn range_sorted(&self, options: &RangeOptions, at: MainRevision) -> Result<RangeResult, Fault> {
@@ -224,22 +236,31 @@ impl<V: View> Source<'_, V> {
         if changes.saturating_mul(8) > now {
             return counts::walked(self.view, self.overlay, range, at);
         }
+        let Some(changed) = self.changed_since(range, at, now / 8)? else {
+            return counts::walked(self.view, self.overlay, range, at);
+        };
         let mut count = now;
-        for key in self.changed_since(range, at)? {
+        for key in changed {
             let lives = |at| Ok(walk::version_at(self.view, self.overlay, &key, at)?.is_some_and(|(_, record)| !record.is_empty()));
             count = count + u64::from(lives(at)?) - u64::from(lives(self.current)?);
         }
         Ok(count)
     }
 
-    /// Keys of `range` that changed after `at`. What is still pending changed after every revision that can be asked for here.
-    fn changed_since(&self, range: &KeyRange, at: MainRevision) -> Result<BTreeSet<Vec<u8>>, Fault> {
+    /// Keys of `range` that changed after `at`, and maybe some that are pending and did not; nothing when history tells of more than
+    /// `changes_max` changes: one request may have changed any number of keys.
+    fn changed_since(&self, range: &KeyRange, at: MainRevision, changes_max: u64) -> Result<Option<BTreeSet<Vec<u8>>>, Fault> {
         let mut changed: BTreeSet<Vec<u8>> = self.overlay.user_keys().filter(|key| range.contains(key)).collect();
         let mut cursor = self.view.cursor(Table::Revisions, None)?;
         cursor.seek(&revision_record::encode_key(Revision::new(at + 1, 0)))?;
+        let mut changes = 0;
         while let Some((revision, stored)) = cursor.item() {
             if revision_record::decode_key(revision)?.main > self.current {
                 break;
+            }
+            changes += 1;
+            if changes > changes_max {
+                return Ok(None);
             }
             let key = revision_record::RevisionRecord::decode(stored)?.user_key;
             if range.contains(key) {
@@ -247,7 +268,7 @@ impl<V: View> Source<'_, V> {
             }
             cursor.next()?;
         }
-        Ok(changed)
+        Ok(Some(changed))
     }
 }
 
@@ -286,6 +307,22 @@ fn compare(a: &Fields<'_>, b: &Fields<'_>, target: SortTarget) -> Ordering {
         SortTarget::Mod => a.mod_revision.cmp(&b.mod_revision),
         SortTarget::Value => a.value.cmp(b.value),
     }
+}
+
+/// The part of `range` from `key` on, which lies inside.
+fn from_key(range: &KeyRange, key: &[u8]) -> KeyRange {
+    let end = match range.end_bound() {
+        Bound::Included(_) => Bytes::new(),
+        Bound::Excluded(end) => Bytes::copy_from_slice(end),
+        Bound::Unbounded => Bytes::from_static(&[0]),
+    };
+    KeyRange::from_wire(Bytes::copy_from_slice(key), end)
+}
+
+/// Room for the answer, from its first record: exact for one key, a guess for more.
+fn expected_bytes(first: &[u8], options: &RangeOptions) -> usize {
+    let keys = if options.range.as_single().is_some() { 1 } else { options.limit.unwrap_or(1) };
+    (first.len() + FIELD_HEAD_BYTES_MAX).saturating_mul(keys).min(RESERVED_BYTES_MAX.max(first.len() + FIELD_HEAD_BYTES_MAX))
 }
 
 fn push_kv(out: &mut BytesMut, record: &[u8], options: &RangeOptions) -> Result<(), Fault> {

@@ -3,7 +3,7 @@
 use crate::counts::Counts;
 use crate::overlay::Overlay;
 use crate::range::{self, RangeOptions, RangeResult, Source};
-use crate::{NEVER_COMPACTED, Refusal, walk};
+use crate::{NEVER_COMPACTED, Refusal, Sizes, walk};
 use bytes::Bytes;
 use schema::View;
 use types::{Fault, MainRevision};
@@ -26,7 +26,7 @@ pub struct ReadPoint {
 impl ReadPoint {
     /// An empty store.
     pub fn empty() -> Self {
-        Self { current: 1, compacted: NEVER_COMPACTED, counts: Counts::default() }
+        Self { current: 1, compacted: NEVER_COMPACTED, counts: Counts::empty(Sizes::default().bucket_keys_max) }
     }
 
     /// Answers a range request.

@@ -88,24 +88,30 @@ impl<'a, V: View> Versions<'a, V> {
 
     fn seek(&mut self, key: &[u8]) -> Result<(), Fault> {
         self.stored.seek(key)?;
-        self.pending = self.overlay.first_from(key);
+        self.pending = self.below_end(self.overlay.first_from(key));
         Ok(())
     }
 
     fn item(&self) -> Option<(&[u8], &[u8])> {
         let pending = self.pending.map(|(key, record)| (key, &record[..]));
-        let first = match (self.stored.item(), pending) {
+        match (self.stored.item(), pending) {
             (Some(stored), Some(pending)) => Some(if pending.0 < stored.0 { pending } else { stored }),
             (stored, pending) => stored.or(pending),
-        };
-        first.filter(|(key, _)| self.end.as_ref().is_none_or(|end| *key < &end[..]))
+        }
+    }
+
+    /// The store's cursor keeps to the upper bound by itself; what is pending has to be held to it.
+    fn below_end(&self, pending: Option<(&'a [u8], &'a Bytes)>) -> Option<(&'a [u8], &'a Bytes)> {
+        pending.filter(|(key, _)| self.end.as_ref().is_none_or(|end| *key < &end[..]))
     }
 
     fn next(&mut self) -> Result<(), Fault> {
         match (self.stored.item(), self.pending) {
-            (Some((stored, _)), Some((pending, _))) if pending < stored => self.pending = self.overlay.first_after(pending),
+            (Some((stored, _)), Some((pending, _))) if pending < stored => {
+                self.pending = self.below_end(self.overlay.first_after(pending));
+            }
             (Some(_), _) => self.stored.next()?,
-            (None, Some((pending, _))) => self.pending = self.overlay.first_after(pending),
+            (None, Some((pending, _))) => self.pending = self.below_end(self.overlay.first_after(pending)),
             (None, None) => {}
         }
         Ok(())

@@ -25,6 +25,8 @@ pub struct Write<'a, V: View> {
     /// Newest main revision before this request.
     begin: MainRevision,
     events: Vec<Event>,
+    /// The revision record being written: one buffer for all changes of the request.
+    changed: Vec<u8>,
 }
 
 impl<V: View> std::fmt::Debug for Write<'_, V> {
@@ -36,7 +38,7 @@ impl<V: View> std::fmt::Debug for Write<'_, V> {
 impl<'a, V: View> Write<'a, V> {
     pub(crate) fn new(space: &'a mut KeySpace, view: &'a V, batch: &'a mut dyn Batch, leases: &'a mut dyn Leases) -> Self {
         let begin = space.current;
-        Self { space, view, batch, leases, begin, events: Vec::new() }
+        Self { space, view, batch, leases, begin, events: Vec::new(), changed: Vec::new() }
     }
 
     /// The revision an answer's header carries at this point of the request: the new one as soon as anything changed.
@@ -164,10 +166,10 @@ impl<'a, V: View> Write<'a, V> {
 
     fn remember(&mut self, key: Bytes, revision: Revision, record: Bytes, old: Option<Latest>, new: Option<Latest>) {
         let stored_key = history_key::encode(&key, revision);
-        let mut changed = Vec::with_capacity(key.len() + 1);
-        RevisionRecord { tombstone: record.is_empty(), user_key: &key }.encode_into(&mut changed);
+        self.changed.clear();
+        RevisionRecord { tombstone: record.is_empty(), user_key: &key }.encode_into(&mut self.changed);
         self.batch.put(Table::History, &stored_key, &record);
-        self.batch.put(Table::Revisions, &revision_record::encode_key(revision), &changed);
+        self.batch.put(Table::Revisions, &revision_record::encode_key(revision), &self.changed);
         self.space.live_hash.replace(old.map(|old| old.hash), new.map(|new| new.hash));
         self.space.written_bytes += revision_bytes(&key, &record);
         self.space.latest.set(&key, new);

@@ -2,7 +2,7 @@
 
 use crate::store::{Batch, Cursor, Table, View};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::ops::Bound;
 use types::Fault;
 
@@ -47,7 +47,14 @@ impl View for MemoryStore {
     }
 
     fn cursor(&self, table: Table, end: Option<&[u8]>) -> Result<MemoryCursor<'_>, Fault> {
-        Ok(MemoryCursor { items: self.tables.get(&table), end: end.map(<[u8]>::to_vec), item: None })
+        Ok(MemoryCursor { items: self.tables.get(&table), end: end.map(<[u8]>::to_vec), item: None, above: None })
+    }
+
+    fn first_with_prefix(&self, table: Table, prefix: &[u8], from: &[u8]) -> Result<Option<(Bytes, Bytes)>, Fault> {
+        let Some(items) = self.tables.get(&table) else { return Ok(None) };
+        let first = items.range::<[u8], _>((Bound::Included(from), Bound::Unbounded)).next();
+        let item = first.filter(|(key, _)| key.starts_with(prefix));
+        Ok(item.map(|(key, value)| (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value))))
     }
 }
 
@@ -57,17 +64,32 @@ pub struct MemoryCursor<'a> {
     items: Option<&'a Items>,
     end: Option<Vec<u8>>,
     item: Option<(&'a [u8], &'a [u8])>,
+    /// What lies above the item, while the cursor only moves upwards.
+    above: Option<btree_map::Range<'a, Vec<u8>, Vec<u8>>>,
 }
 
 impl MemoryCursor<'_> {
     fn first_from(&mut self, from: Bound<&[u8]>) {
-        let items = self.items.and_then(|items| items.range::<[u8], _>((from, Bound::Unbounded)).next());
-        self.item = items.map(|(key, value)| (&key[..], &value[..]));
+        self.above = self.items.map(|items| items.range::<[u8], _>((from, Bound::Unbounded)));
+        self.take_next();
+    }
+
+    fn take_next(&mut self) {
+        let item = self.above.as_mut().and_then(Iterator::next);
+        self.stand_on(item);
     }
 
     fn last_up_to(&mut self, to: Bound<&[u8]>) {
-        let items = self.items.and_then(|items| items.range::<[u8], _>((Bound::Unbounded, to)).next_back());
-        self.item = items.map(|(key, value)| (&key[..], &value[..]));
+        self.above = None;
+        let item = self.items.and_then(|items| items.range::<[u8], _>((Bound::Unbounded, to)).next_back());
+        self.stand_on(item);
+    }
+}
+
+impl<'a> MemoryCursor<'a> {
+    fn stand_on(&mut self, item: Option<(&'a Vec<u8>, &'a Vec<u8>)>) {
+        let inside = item.filter(|(key, _)| self.end.as_ref().is_none_or(|end| *key < end));
+        self.item = inside.map(|(key, value)| (&key[..], &value[..]));
     }
 }
 
@@ -83,8 +105,10 @@ impl Cursor for MemoryCursor<'_> {
     }
 
     fn next(&mut self) -> Result<(), Fault> {
-        if let Some((key, _)) = self.item {
-            self.first_from(Bound::Excluded(key));
+        match (self.item, &self.above) {
+            (Some(_), Some(_)) => self.take_next(),
+            (Some((key, _)), None) => self.first_from(Bound::Excluded(key)),
+            (None, _) => {}
         }
         Ok(())
     }
@@ -97,6 +121,39 @@ impl Cursor for MemoryCursor<'_> {
     }
 
     fn item(&self) -> Option<(&[u8], &[u8])> {
-        self.item.filter(|(key, _)| self.end.as_ref().is_none_or(|end| *key < &end[..]))
+        self.item
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_turns_round_and_stays_below_its_end() {
+        let mut store = MemoryStore::new();
+        for key in [b"a", b"b", b"c", b"d"] {
+            store.put(Table::Meta, key, b"");
+        }
+        let mut cursor = store.cursor(Table::Meta, Some(b"d")).unwrap();
+        let mut walked = Vec::new();
+        let mut stand = |cursor: &MemoryCursor<'_>| walked.push(cursor.item().map_or(b'-', |(key, _)| key[0]));
+        cursor.seek(b"aa").unwrap();
+        stand(&cursor);
+        cursor.prev().unwrap();
+        stand(&cursor);
+        cursor.next().unwrap();
+        stand(&cursor);
+        cursor.next().unwrap();
+        stand(&cursor);
+        cursor.next().unwrap();
+        stand(&cursor);
+        cursor.seek_back(b"bb").unwrap();
+        stand(&cursor);
+        cursor.next().unwrap();
+        stand(&cursor);
+        cursor.seek_back(b"z").unwrap();
+        stand(&cursor);
+        assert_eq!(walked, b"babc-bc-");
     }
 }

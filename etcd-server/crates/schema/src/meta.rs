@@ -1,4 +1,4 @@
-//! Keys of [`Table::Meta`](crate::Table::Meta), and the encoding of the numbers behind them.
+//! Keys of [`Table::Meta`], and the encoding of the numbers behind them.
 
 use crate::{Batch, Table, View};
 use types::Fault;

@@ -1,3 +1,4 @@
 //! Metrics under etcd's names and logs in etcd's shape.
 
 pub mod log;
+pub mod metrics;

@@ -1,0 +1,62 @@
+# The few commands that everybody uses. `make run` and `make test` work on a fresh machine with a Rust toolchain.
+
+SHELL := /bin/bash
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/etcd-appliance
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+# RocksDB's C++ is compiled once per version and linked from there, see the script.
+ROCKSDB_VERSION := $(shell sed -n 's/^rocksdb = { version = "\([^"]*\)".*/\1/p' Cargo.toml)
+export ROCKSDB_LIB_DIR ?= $(CACHE)/rocksdb-$(ROCKSDB_VERSION)
+export ROCKSDB_STATIC ?= 1
+# The one profile. Tests without doc tests: there are none, and their empty summary would come last.
+CARGO_FLAGS := --release --workspace
+TESTS := --lib --bins --tests --examples
+
+.PHONY: run build test check fmt clippy doc fix bench parity needs rocksdb clean-run
+
+## Builds and starts one member on http://localhost:2379, with its data in ./default.etcd
+run: build
+	$(CARGO_TARGET_DIR)/release/etcd-server
+
+build: needs rocksdb
+	cargo build --release -p etcd-server
+
+## All tests; those that compare with a real etcd look for its binaries in $$ETCD_BIN_DIR
+test: needs rocksdb
+	set -o pipefail; cargo test $(CARGO_FLAGS) $(TESTS) --no-fail-fast 2>&1 | tee $(CARGO_TARGET_DIR)/test.log; status=$$?; \
+	  awk '/^test result:/ { passed += $$4; failed += $$6 } END { printf "%d passed, %d failed\n", passed, failed }' \
+	  $(CARGO_TARGET_DIR)/test.log; exit $$status
+
+## Everything that must hold before a change is sent; changes nothing
+check: fmt clippy doc test
+
+fmt:
+	cargo fmt --all --check
+
+clippy: needs rocksdb
+	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+
+doc: needs rocksdb
+	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --no-deps
+
+## Rewrites what can be rewritten
+fix: needs rocksdb
+	cargo fmt --all
+	cargo clippy $(CARGO_FLAGS) --all-targets --fix --allow-dirty --allow-staged
+
+## Loads us, and a real etcd beside us when $$ETCD_BIN_DIR holds one; BENCH="--quick", BENCH="--case put-256"
+bench: needs rocksdb
+	cargo build --release -p etcd-server -p bench
+	$(CARGO_TARGET_DIR)/release/bench --ours $(CARGO_TARGET_DIR)/release/etcd-server \
+	  $(if $(ETCD_BIN_DIR),--etcd $(ETCD_BIN_DIR)/etcd) $(BENCH)
+
+## Random operations on us and on the real etcd in $$ETCD_BIN_DIR, every answer compared; PARITY="--seeds 200 --ops 1000"
+parity: needs rocksdb
+	cargo build --release -p etcd-server -p parity
+	$(CARGO_TARGET_DIR)/release/parity --ours $(CARGO_TARGET_DIR)/release/etcd-server --etcd $(ETCD_BIN_DIR)/etcd $(PARITY)
+
+rocksdb: needs
+	@etcd-server/crates/storage/prebuild-rocksdb.sh $(ROCKSDB_LIB_DIR)
+
+# What the build needs beside Rust: a C++ compiler for RocksDB, and libclang for its bindings.
+needs:
+	@packaging/build-needs.sh

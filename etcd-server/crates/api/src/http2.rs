@@ -1,0 +1,307 @@
+//! gRPC straight on HTTP/2: one task serves a connection and everything small that is asked on it.
+//!
+//! The RPC layer is the largest cost of a small request, so the hot unary calls (`hot.rs`) bypass tonic: their futures are polled by the
+//! connection's own task, which first takes all requests that have arrived, then lets all of them run, then writes all their
+//! answers in one go. Every other call is handed to the tonic routes in a task of its own, over a body that follows flow control.
+
+use crate::{Front, Server};
+use crate::hot::{self, Hot};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use h2::server::{Connection, SendResponse};
+use h2::{RecvStream, SendStream};
+use http::{HeaderMap, Request, Response};
+use http_body::{Body as _, Frame};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tonic::body::Body;
+use tower_service::Service as _;
+
+/// From accepting a connection to the end of its HTTP/2 handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes a stream, and a connection, may send before it has to wait for us.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+/// Bytes of answers that wait in a connection because its client does not read.
+const SEND_BUFFER_BYTES: usize = 1 << 20;
+/// Streams that a client may reset before we have looked at them, and that we may reset for its errors (rapid reset floods).
+const PENDING_RESET_STREAMS_MAX: usize = 20;
+const LOCAL_RESET_STREAMS_MAX: usize = 1024;
+
+/// How HTTP/2 connections are served.
+#[derive(Clone, Copy, Debug)]
+pub struct Http2Settings {
+    /// Streams open at a time.
+    pub streams_max: u32,
+    /// Headers of one request, in bytes.
+    pub header_bytes_max: u32,
+    /// After so long without a sign of life the client is asked for one.
+    pub ping_interval: Option<Duration>,
+    /// How long it may take to give it.
+    pub ping_timeout: Duration,
+}
+
+/// Serves one connection until the client leaves, or until `stop` completes and what is under way is answered. Streams may go on for as
+/// long as they like after `stop`; who calls this bounds the wait by dropping the future.
+///
+/// # Errors
+/// Why the connection ended other than by agreement.
+pub async fn serve_http2<I>(
+    io: I,
+    server: Server,
+    routes: Front,
+    settings: Http2Settings,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), h2::Error>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut builder = h2::server::Builder::new();
+    builder
+        .initial_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(settings.streams_max)
+        .max_header_list_size(settings.header_bytes_max)
+        .max_send_buffer_size(SEND_BUFFER_BYTES)
+        .max_pending_accept_reset_streams(PENDING_RESET_STREAMS_MAX)
+        .max_local_error_reset_streams(Some(LOCAL_RESET_STREAMS_MAX));
+    let Ok(handshake) = tokio::time::timeout(HANDSHAKE_TIMEOUT, builder.handshake::<_, Bytes>(io)).await else { return Ok(()) };
+    let mut served = Served { connection: handshake?, running: FuturesUnordered::new(), server, routes };
+    let pings = served.connection.ping_pong();
+    let alive = std::pin::pin!(stays_alive(pings, settings));
+    let mut stop = std::pin::pin!(stop);
+    let mut alive = alive;
+    let mut stopping = false;
+    std::future::poll_fn(|cx| {
+        if !stopping && stop.as_mut().poll(cx).is_ready() {
+            stopping = true;
+            served.connection.graceful_shutdown();
+        }
+        // A client that gave no sign of life is gone: dropping the connection ends all that it asked for.
+        if alive.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        served.poll(cx)
+    })
+    .await
+}
+
+/// Completes when the client has failed to answer a ping in time.
+async fn stays_alive(pings: Option<h2::PingPong>, settings: Http2Settings) {
+    let (Some(mut pings), Some(interval)) = (pings, settings.ping_interval) else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(interval).await;
+        let pong = tokio::time::timeout(settings.ping_timeout, pings.ping(h2::Ping::opaque()));
+        if !matches!(pong.await, Ok(Ok(_))) {
+            return;
+        }
+    }
+}
+
+/// A connection and the small requests that run on it. What runs is bounded by the streams that may be open.
+struct Served<I> {
+    connection: Connection<I, Bytes>,
+    running: FuturesUnordered<hot::Running>,
+    server: Server,
+    routes: Front,
+}
+
+impl<I: AsyncRead + AsyncWrite + Unpin> Served<I> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        loop {
+            // Accepting also writes what has been answered; so first everything is taken in, and answers are written together.
+            loop {
+                match self.connection.poll_accept(cx) {
+                    Poll::Ready(Some(Ok((request, respond)))) => self.dispatch(request, respond),
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                    Poll::Ready(None) => return Poll::Ready(Ok(())),
+                    Poll::Pending => break,
+                }
+            }
+            let mut answered = false;
+            while let Poll::Ready(Some(())) = self.running.poll_next_unpin(cx) {
+                answered = true;
+            }
+            if !answered {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn dispatch(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+        match Hot::of(&request) {
+            Some(call) => self.running.push(hot::run(self.server.clone(), call, request, respond)),
+            None => drop(tokio::spawn(forward(self.routes.clone(), request, respond))),
+        }
+    }
+}
+
+/// Hands a call to tonic, and its answer back.
+async fn forward(mut routes: Front, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    let request = request.map(|stream| Body::new(RequestBody { stream, data_done: false }));
+    let called = async {
+        let Ok(response) = routes.call(request).await;
+        response
+    };
+    // A client that resets its stream while nothing is answered ends the call.
+    let response = tokio::select! {
+        response = called => response,
+        _ = std::future::poll_fn(|cx| respond.poll_reset(cx)) => return,
+    };
+    let (parts, mut body) = response.into_parts();
+    let response = Response::from_parts(parts, ());
+    let Ok(mut stream) = respond.send_response(response, body.is_end_stream()) else { return };
+    if body.is_end_stream() {
+        return;
+    }
+    while let Some(frame) = next_frame(&mut body, &mut stream).await {
+        let sent = match frame {
+            Ok(frame) => send_frame(&mut stream, frame).await,
+            Err(_) => {
+                stream.send_reset(h2::Reason::INTERNAL_ERROR);
+                return;
+            }
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+    // A body that ended without trailers ends the stream here; one with trailers has ended it already.
+    drop(stream.send_data(Bytes::new(), true));
+}
+
+/// The next part of an answer; nothing when it is complete or the client does not want it any more.
+async fn next_frame(body: &mut Body, stream: &mut SendStream<Bytes>) -> Option<Result<Frame<Bytes>, tonic::Status>> {
+    std::future::poll_fn(|cx| {
+        if stream.poll_reset(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        Pin::new(&mut *body).poll_frame(cx)
+    })
+    .await
+}
+
+async fn send_frame(stream: &mut SendStream<Bytes>, frame: Frame<Bytes>) -> Result<(), h2::Error> {
+    match frame.into_data() {
+        Ok(data) => send_data(stream, data).await,
+        Err(frame) => match frame.into_trailers() {
+            Ok(trailers) => stream.send_trailers(trailers),
+            Err(_) => Ok(()),
+        },
+    }
+}
+
+/// Sends as the client's window and our buffer allow.
+async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), h2::Error> {
+    while !data.is_empty() {
+        stream.reserve_capacity(data.len());
+        let room = std::future::poll_fn(|cx| {
+            if let Poll::Ready(reset) = stream.poll_reset(cx) {
+                return Poll::Ready(Err(reset.map_or_else(|error| error, h2::Error::from)));
+            }
+            stream.poll_capacity(cx).map(|room| room.unwrap_or(Ok(0)))
+        })
+        .await?;
+        if room == 0 {
+            return Err(h2::Error::from(h2::Reason::CANCEL));
+        }
+        stream.send_data(data.split_to(room.min(data.len())), false)?;
+    }
+    Ok(())
+}
+
+/// A whole answer that may be larger than the client's window: sent in the background of the connection when it does not fit at once.
+pub(crate) async fn send_message(stream: &mut SendStream<Bytes>, message: Bytes, trailers: HeaderMap) -> Result<(), h2::Error> {
+    send_data(stream, message).await?;
+    stream.send_trailers(trailers)
+}
+
+/// What a client sends, as tonic reads it.
+struct RequestBody {
+    stream: RecvStream,
+    data_done: bool,
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        if !self.data_done {
+            match ready!(self.stream.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    // What is handed on is bounded by the reader, who takes one part at a time.
+                    drop(self.stream.flow_control().release_capacity(data.len()));
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => self.data_done = true,
+            }
+        }
+        let trailers = ready!(self.stream.poll_trailers(cx));
+        Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)).transpose())
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+}
+
+/// Reads the one message of a unary call, prefix included, up to `bytes_max`; what comes behind it is not read.
+pub(crate) async fn read_message(stream: &mut RecvStream, bytes_max: usize) -> Result<Bytes, Unreadable> {
+    let mut gathered = BytesMut::new();
+    let mut first = None;
+    loop {
+        let part = std::future::poll_fn(|cx| stream.poll_data(cx)).await;
+        let part = match part {
+            Some(Ok(part)) => part,
+            Some(Err(_)) => return Err(Unreadable::Gone),
+            None => break,
+        };
+        drop(stream.flow_control().release_capacity(part.len()));
+        // Mostly a message comes in one part, which need not be copied.
+        match (&first, gathered.is_empty()) {
+            (None, true) => first = Some(part),
+            _ => {
+                if let Some(first) = first.take() {
+                    gathered.extend_from_slice(&first);
+                }
+                gathered.extend_from_slice(&part);
+            }
+        }
+        let so_far = first.as_deref().unwrap_or(&gathered);
+        if let Some(length) = announced(so_far)
+            && length > bytes_max
+        {
+            return Err(Unreadable::TooLarge(length));
+        }
+    }
+    let whole = first.unwrap_or_else(|| gathered.freeze());
+    let Some(length) = announced(&whole) else { return Err(Unreadable::Cut) };
+    if whole[0] != 0 || whole.len() != PREFIX_BYTES + length {
+        return Err(Unreadable::Cut);
+    }
+    Ok(whole.slice(PREFIX_BYTES..))
+}
+
+/// In front of each gRPC message: whether it is compressed, and its length.
+pub(crate) const PREFIX_BYTES: usize = 5;
+
+fn announced(bytes: &[u8]) -> Option<usize> {
+    let length: [u8; 4] = bytes.get(1..PREFIX_BYTES)?.try_into().ok()?;
+    usize::try_from(u32::from_be_bytes(length)).ok()
+}
+
+/// Why no message could be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// The client has gone away.
+    Gone,
+    /// More than allowed; holds the length announced.
+    TooLarge(usize),
+    /// Less than announced, or more than one message.
+    Cut,
+}

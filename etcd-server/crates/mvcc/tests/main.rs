@@ -1,0 +1,12 @@
+//! The key space from outside: scripts that tell each rule's story, a foolish twin, hashes, and counts under stress.
+
+#![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
+
+mod buckets;
+mod generate;
+mod hashes;
+mod model;
+mod script;
+mod stage;
+mod twin;
+mod twin_hash;
