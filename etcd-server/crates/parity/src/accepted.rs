@@ -56,7 +56,7 @@ pub(crate) const EMPTY_WATCH_KEY: &str = "watch-empty-key-with-auth";
 pub(crate) const UNLIKE_HISTORY: &str = "events-unlike-history";
 
 /// All known differences.
-pub const ACCEPTED: [Accepted; 17] = [
+pub const ACCEPTED: [Accepted; 19] = [
     Accepted {
         name: SORT_ENUMS,
         treatment: Treatment::NotSent,
@@ -161,6 +161,20 @@ pub const ACCEPTED: [Accepted; 17] = [
         reason: "etcd remembers the hashes it took during its last 10 compactions and answers them as they were then; side A takes each hash anew",
         source: "reference api.md 12 (HashKV)",
         remove: Some(hash_of_a_compaction),
+    },
+    Accepted {
+        name: "status-for-everybody",
+        treatment: Treatment::Tolerated,
+        reason: "Status is for every user since 3.6.12; older ones want the root role",
+        source: "reference changes.md 1.1 (3.6.12)",
+        remove: Some(status_for_everybody),
+    },
+    Accepted {
+        name: "root-role-permission",
+        treatment: Treatment::PartIgnored,
+        reason: "3.7.1 answers what the role root may do (everything), 3.5 what was granted to it (nothing)",
+        source: "reference api.md 10.2 (RoleGet); seen on 3.5.30",
+        remove: Some(root_role_permission),
     },
     Accepted {
         name: "maintenance-errors",
@@ -308,10 +322,25 @@ fn own_ids_in_hash(exchange: &mut Exchange<'_>) -> bool {
 
 fn hash_of_a_compaction(exchange: &mut Exchange<'_>) -> bool {
     const REMEMBERED: usize = 10;
-    let asked = exchange.request.get("revision").and_then(number).filter(|revision| *revision != 0);
-    let current = exchange.b.pointer("/ok/header/revision").and_then(number);
-    let known = |revision: i64| exchange.compactions.iter().rev().take(REMEMBERED).any(|compaction| *compaction == revision);
-    exchange.method == "Maintenance/HashKV" && asked.or(current).is_some_and(known) && exchange.tolerate()
+    // Zero, which asks for the newest revision, is looked up as it is: a compaction at zero is found by it.
+    let asked = exchange.request.get("revision").and_then(number).unwrap_or(0);
+    let known = exchange.compactions.iter().rev().take(REMEMBERED).any(|compaction| *compaction == asked);
+    exchange.method == "Maintenance/HashKV" && known && exchange.tolerate()
+}
+
+fn status_for_everybody(exchange: &mut Exchange<'_>) -> bool {
+    let a_answers = exchange.a.get("ok").is_some();
+    let b_refuses = error_message(exchange.b).is_some_and(|message| message.ends_with("permission denied"));
+    exchange.newer_against_older(306) && exchange.method == "Maintenance/Status" && a_answers && b_refuses && exchange.tolerate()
+}
+
+fn root_role_permission(exchange: &mut Exchange<'_>) -> bool {
+    let asks_for_root = exchange.method == "Auth/RoleGet" && exchange.request.get("role").is_some_and(|role| role == "root");
+    asks_for_root && exchange.newer_against_older(306) && {
+        let of_a = ok_fields(exchange.a).and_then(|ok| ok.remove("perm"));
+        let of_b = ok_fields(exchange.b).and_then(|ok| ok.remove("perm"));
+        of_a.is_some() || of_b.is_some()
+    }
 }
 
 fn maintenance_errors(exchange: &mut Exchange<'_>) -> bool {

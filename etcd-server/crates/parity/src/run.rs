@@ -192,12 +192,13 @@ impl Run<'_> {
         let mut b = comparable(answers.1, &self.b.names());
         let versions = (self.a.version(), self.b.version());
         let (own_ids_in_data, compactions) = (self.own_ids_in_data, self.compactions.as_slice());
+        let request = &self.b.scope.resolve(request);
         let used = remove_known(&mut Exchange { method, request, a: &mut a, b: &mut b, versions, own_ids_in_data, compactions });
         if a == b || last {
             used.into_iter().for_each(|name| self.accept(name));
         }
         if a != b && last {
-            self.differ(format!("{method} as {identity:?} {}", self.b.scope.resolve(request)), a.to_string(), b.to_string());
+            self.differ(format!("{method} as {identity:?} {request}"), a.to_string(), b.to_string());
         }
         a == b
     }
