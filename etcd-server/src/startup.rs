@@ -3,20 +3,24 @@
 use crate::data_folder::{self, DataFolder};
 use crate::listeners::{self, Listeners};
 use crate::member::LocalMember;
+use crate::pipeline_observer::PipelineObserver;
 use crate::{ETCD_VERSION, duties, notices};
+use api::observe::{Observer, Thresholds};
 use api::{Server, TokenKeeper, Tokens};
 use auth::{Jwt, SimpleTokens, TokenOptionError};
 use config::{AuthSettings, Bootstrap, JwtSettings, Quota, Settings, TokenKind};
-use engine::{Options, Running};
+use engine::{Opened, Options, Running};
 use membership::{Member, Version};
 use parking_lot::RwLock;
+use std::io::Write as _;
 use std::net::ToSocketAddrs as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use telemetry::metrics::{Identity, Metrics};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use types::Fault;
+use types::{Fault, MemberId};
 
 /// Why the daemon did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +49,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
         for setting in settings.unsupported() {
             tracing::error!(setting = %setting.setting, "{}", setting.text);
         }
-        return Err(Failure::Setting(format!("--{}: {}", unsupported.setting, unsupported.text)));
+        return Err(Failure::Setting(unsupported.to_string()));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(Failure::Runtime)?;
     let folder = DataFolder::open(&settings.member.data_dir)?;
@@ -55,23 +59,32 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     let tokens = Arc::new(TokenKeeper::new(tokens(&settings.auth)?));
     // Ports are bound before the data is touched, so that a port in use changes nothing.
     let listeners = runtime.block_on(Listeners::bind(settings))?;
-    let running = Running::start(&options(settings, &folder, &tokens))?;
-    let outcome = runtime.block_on(serve(settings, running, tokens, listeners));
+    let options = options(settings, &folder, &tokens);
+    let opened = Opened::open(&options)?;
+    let metrics = Arc::new(metrics(settings, opened.member_id()));
+    let running = opened.run(&options, Arc::new(PipelineObserver::new(Arc::clone(&metrics), settings.warning.apply)))?;
+    let outcome = runtime.block_on(serve(settings, running, tokens, listeners, metrics));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn serve(settings: &Settings, mut running: Running, tokens: Arc<TokenKeeper>, listeners: Listeners) -> Result<(), Failure> {
+async fn serve(
+    settings: &Settings,
+    mut running: Running,
+    tokens: Arc<TokenKeeper>,
+    listeners: Listeners,
+    metrics: Arc<Metrics>,
+) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let engine = Arc::clone(&running.engine);
-    let (revision_tx, revision) = watch::channel(engine.published().read_point().current);
-    let server = Server::new(Arc::clone(&engine), tokens, service_settings(settings), revision);
+    let revision = engine.watches().revision();
+    let server = Server::new(Arc::clone(&engine), tokens, service_settings(settings), revision, call_observer(settings, &metrics));
     let (stop_tx, stop) = watch::channel(false);
     let taken = std::mem::replace(&mut running.notices, tokio::sync::mpsc::unbounded_channel().1);
-    let notices = tokio::spawn(notices::follow(taken, server.clone(), revision_tx));
-    let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION));
-    let duties = duties::start(&engine, settings, &stop);
+    let notices = tokio::spawn(notices::follow(taken, server.clone()));
+    let duties = duties::start(&engine, settings, &metrics);
+    let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION, metrics));
     duties::wait_for_leader(&engine, &mut terminate, &mut interrupt).await;
     tracing::info!("ready to serve client requests");
     let served = listeners.serve(settings, server, member, stop.clone());
@@ -93,6 +106,16 @@ async fn serve(settings: &Settings, mut running: Running, tokens: Arc<TokenKeepe
     stopped.map_err(|error| Fault::store("stop the pipeline", error))??;
     tracing::info!("closed etcd server");
     Ok(())
+}
+
+fn metrics(settings: &Settings, member: MemberId) -> Metrics {
+    let detail = settings.metrics.detail;
+    Metrics::new(&Identity { member, server_version: ETCD_VERSION, features: &settings.features, detail })
+}
+
+fn call_observer(settings: &Settings, metrics: &Arc<Metrics>) -> Observer {
+    let thresholds = Thresholds { apply: settings.warning.apply, unary_request: settings.warning.unary_request };
+    Observer::new(Arc::clone(metrics), thresholds)
 }
 
 fn options(settings: &Settings, folder: &DataFolder, tokens: &Arc<TokenKeeper>) -> Options {
@@ -132,10 +155,9 @@ fn options(settings: &Settings, folder: &DataFolder, tokens: &Arc<TokenKeeper>) 
 /// A member that cannot go on must not answer anybody any more, not even by accident while it shuts down.
 fn stop_at_once(fault: &Fault) {
     tracing::error!(fatal = true, error = %fault, "member cannot go on");
-    #[expect(clippy::print_stderr, reason = "the log may not get to its outputs before the process ends")]
-    {
-        eprintln!("etcd-server: {fault}");
-    }
+    // The log may not get to its outputs before the process ends. Standard error may be gone together with the disk it goes to; the
+    // process must end all the same.
+    drop(writeln!(std::io::stderr(), "etcd-server: {fault}"));
     std::process::exit(1);
 }
 
@@ -169,6 +191,8 @@ fn service_settings(settings: &Settings) -> api::Settings {
         strict_reconfig_check: settings.cluster.strict_reconfig_check,
         max_learners: usize::try_from(settings.limits.learners_max).unwrap_or(usize::MAX),
         heartbeat: settings.election.heartbeat,
+        election_timeout: settings.election.timeout,
+        progress_notify_interval: settings.watch.progress_notify_interval,
         version: ETCD_VERSION,
     }
 }

@@ -27,7 +27,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// All services behind the checks; cloned for every connection.
 #[derive(Clone, Debug)]
-pub struct Front {
+pub(crate) struct Front {
     server: Server,
     routes: Routes,
 }
@@ -36,7 +36,6 @@ impl Front {
     pub(crate) fn new(server: Server, routes: Routes) -> Self {
         Self { server, routes }
     }
-
 }
 
 impl Server {
@@ -63,7 +62,7 @@ impl Server {
 impl<B> Service<Request<B>> for Front
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError> + Send,
+    B::Error: Into<BoxError>,
 {
     type Response = Response<Body>;
     type Error = Infallible;

@@ -6,6 +6,7 @@
 use crate::Server;
 use crate::http2::{PREFIX_BYTES, Unreadable, read_message, send_message};
 use crate::identity::Caller;
+use crate::observe::Call;
 use crate::status::too_large;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::RecvStream;
@@ -34,6 +35,16 @@ pub(crate) enum Hot {
 }
 
 impl Hot {
+    /// As the metrics know it.
+    pub(crate) fn method(self) -> telemetry::metrics::Method {
+        match self {
+            Self::Range => telemetry::metrics::Method::Range,
+            Self::Put => telemetry::metrics::Method::Put,
+            Self::DeleteRange => telemetry::metrics::Method::DeleteRange,
+            Self::Txn => telemetry::metrics::Method::Txn,
+        }
+    }
+
     /// Which hot call a request is. Anything unusual about it (compression, another content type) is for tonic to deal with.
     pub(crate) fn of(request: &Request<RecvStream>) -> Option<Self> {
         let call = match request.uri().path() {
@@ -54,13 +65,22 @@ impl Hot {
 pub(crate) type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Reads, answers and writes one call.
-pub(crate) fn run(server: Server, call: Hot, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> Running {
+pub(crate) fn run(
+    server: Server,
+    call: Hot,
+    mut observed: Call,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+) -> Running {
     Box::pin(async move {
         let (parts, mut stream) = request.into_parts();
         let answered = async {
             let message = read_message(&mut stream, server.settings.message_bytes_max).await;
             match message {
-                Ok(message) => server.answer(call, &parts, message).await,
+                Ok(message) => {
+                    observed.received(message.len());
+                    server.answer(call, &parts, message).await
+                }
                 Err(Unreadable::Gone) => Err(Status::cancelled("context canceled")),
                 Err(Unreadable::TooLarge(length)) => Err(too_large(length, server.settings.message_bytes_max)),
                 Err(Unreadable::Cut) => Err(Status::internal("grpc: error unmarshalling request: unexpected EOF")),
@@ -73,8 +93,15 @@ pub(crate) fn run(server: Server, call: Hot, request: Request<RecvStream>, mut r
             _ = std::future::poll_fn(|cx| respond.poll_reset(cx)) => return,
         };
         match answered {
-            Ok(message) => send_ok(respond, message).await,
-            Err(status) => send_error(respond, &status),
+            Ok(message) => {
+                observed.sent(message.len() - PREFIX_BYTES);
+                observed.handled(Code::Ok);
+                send_ok(respond, message).await;
+            }
+            Err(status) => {
+                observed.handled(status.code());
+                send_error(respond, &status);
+            }
         }
     })
 }

@@ -3,7 +3,7 @@
 use crate::identity::Caller;
 use crate::server::{Server, unexpected};
 use crate::status::{self, ToStatus};
-use apply::Answer;
+use apply::{Answer, Operations};
 use auth::{Identity, RequestClass};
 use engine::Engine;
 use mvcc::{RangeOptions, RangeResult, ReadPoint};
@@ -14,7 +14,9 @@ use proto::etcdserverpb::{
 use rpc::etcdserverpb::kv_server::Kv;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 use storage::Store;
+use telemetry::metrics::RequestKind;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -36,6 +38,13 @@ impl Server {
 
     /// As [`Server::range`], but the answer is not put together: the revision at which it was read, and what was found.
     pub(crate) async fn found_range(&self, request: &RangeRequest, caller: Caller<'_>) -> Result<(i64, RangeResult), Status> {
+        let begun = Instant::now();
+        let found = self.find_range(request, caller).await;
+        self.observer.read_decided(RequestKind::Range, found.is_ok(), begun.elapsed());
+        found
+    }
+
+    async fn find_range(&self, request: &RangeRequest, caller: Caller<'_>) -> Result<(i64, RangeResult), Status> {
         admission::check_range(request).map_err(|rejection| rejection.to_status())?;
         if !request.serializable {
             if self.is_learner() {
@@ -52,11 +61,13 @@ impl Server {
 
     /// Reads a range at the newest state; the revision is the one at which the read began.
     async fn read_range(&self, request: &RangeRequest) -> Result<(i64, RangeResult), Status> {
+        let begun = Instant::now();
         let options = RangeOptions::new(request);
         let small = options.range.as_single().is_some() || (1..=INLINE_KEYS_MAX).contains(&request.limit);
         let read = move |point: &ReadPoint, store: &Store| Ok((point.current, point.range(store, &options)?));
         let (revision, found) =
             if small { self.engine.read(read) } else { off_thread(&self.engine, read).await }.map_err(|fault| self.faulted(fault))?;
+        self.observer.range_read(found.is_ok(), begun.elapsed());
         Ok((revision, found.map_err(|refusal| refusal.to_status())?))
     }
 
@@ -112,6 +123,13 @@ impl Server {
     }
 
     async fn txn_read(&self, request: TxnRequest, caller: Caller<'_>) -> Result<TxnResponse, Status> {
+        let begun = Instant::now();
+        let read = self.read_txn(request, caller).await;
+        self.observer.read_decided(RequestKind::ReadonlyTxn, read.is_ok(), begun.elapsed());
+        read
+    }
+
+    async fn read_txn(&self, request: TxnRequest, caller: Caller<'_>) -> Result<TxnResponse, Status> {
         admission::check_txn(&request, self.settings.txn_operations_max).map_err(|rejection| rejection.to_status())?;
         if !admission::is_serializable(&request) {
             self.barrier().await?;
@@ -119,8 +137,13 @@ impl Server {
         let identity = self.identify(caller)?;
         let nothing_leased = &mut |_| Ok::<_, auth::Refusal>(Vec::new());
         self.published().auth().check_txn(&identity, &request, nothing_leased).map_err(|refusal| refusal.to_status())?;
-        let executed = off_thread(&self.engine, move |point, store| mvcc::execute_txn_read(point, store, &request)).await;
-        let mut response = executed.map_err(|fault| self.faulted(fault))?.map_err(|refusal| refusal.to_status())?;
+        let executed = off_thread(&self.engine, move |point, store| {
+            let executed = mvcc::execute_txn_read(point, store, &request)?;
+            Ok(executed.map(|response| (Operations::of_txn(&request, &response), response)))
+        });
+        let executed = executed.await.map_err(|fault| self.faulted(fault))?;
+        let (operations, mut response) = executed.map_err(|refusal| refusal.to_status())?;
+        self.observer.executed(operations);
         self.still_current(&identity)?;
         self.complete(&mut response.header);
         Ok(response)

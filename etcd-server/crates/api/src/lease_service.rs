@@ -54,6 +54,9 @@ impl Server {
         self.check_lease_keys(id, Access::Write, identity).await?;
         loop {
             let renewal = self.published().expiry().lock().renew(id, self.engine.clock().now());
+            if matches!(renewal, Renewal::Renewed { .. }) {
+                self.observer.metrics().lease.renewed.inc();
+            }
             match renewal {
                 Renewal::Renewed { ttl_seconds, reset_checkpoint: false } => return Ok(ttl_seconds),
                 Renewal::Renewed { ttl_seconds, reset_checkpoint: true } => {

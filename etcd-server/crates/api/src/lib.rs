@@ -19,14 +19,16 @@ mod lease_service;
 mod lock;
 mod maintenance;
 mod message_limit;
+pub mod observe;
+mod observed_routes;
 mod server;
 mod session;
 pub mod status;
 mod token_keeper;
+mod watch;
 
-pub use front::Front;
 pub use health::HealthState;
 pub use http2::{Http2Settings, serve_http2};
-pub use message_limit::LimitedBody;
+pub use observed_routes::ObservedRoutes;
 pub use server::{Server, Settings};
 pub use token_keeper::{TokenKeeper, Tokens};

@@ -17,6 +17,8 @@ use proto::etcdserverpb::{
 use proto::membershippb::DowngradeInfoSetRequest;
 use rpc::etcdserverpb::maintenance_server::Maintenance;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -67,18 +69,17 @@ impl Server {
             db_size_in_use: stored,
             is_learner: self.is_learner(),
             storage_version: self.storage_version(),
-            db_size_quota: if self.settings.quota_bytes_configured == 0 {
-                self.settings.quota_bytes.map_or(0, |quota| i64::try_from(quota).unwrap_or(i64::MAX))
-            } else {
-                self.settings.quota_bytes_configured
-            },
+            db_size_quota: self.quota_backend_bytes(),
             downgrade_info: Some(DowngradeInfo { enabled: downgrade.enabled, target_version: downgrade.target_version.clone() }),
         }
     }
 
     async fn hash_kv(&self, revision: i64) -> Result<HashKvResponse, Status> {
-        let hashed = off_thread(&self.engine, move |point, store| Ok((point.current, mvcc::hash_kv(point, &store.snapshot(), revision)?))).await;
+        let begun = Instant::now();
+        let hashed =
+            off_thread(&self.engine, move |point, store| Ok((point.current, mvcc::hash_kv(point, &store.snapshot(), revision)?))).await;
         let (current, hashed) = hashed.map_err(|fault| self.faulted(fault))?;
+        self.observer.metrics().mvcc.hash_by_revision.record(begun.elapsed());
         let hashed = hashed.map_err(|refusal| refusal.to_status())?;
         Ok(HashKvResponse {
             header: Some(self.header(current)),
@@ -137,8 +138,13 @@ impl Maintenance for Server {
 
     async fn defragment(&self, request: Request<DefragmentRequest>) -> Result<Response<DefragmentResponse>, Status> {
         self.must_be_root(request.metadata())?;
-        let reclaimed = off_thread(&self.engine, |_, store| {
+        let metrics = Arc::clone(self.observer.metrics());
+        let reclaimed = off_thread(&self.engine, move |_, store| {
+            let begun = Instant::now();
+            metrics.disk.defrag_inflight.set(1);
             store.reclaim();
+            metrics.disk.defrag_inflight.set(0);
+            metrics.disk.defrag.record(begun.elapsed());
             Ok(())
         });
         reclaimed.await.map_err(|fault| self.faulted(fault))?;
@@ -147,8 +153,10 @@ impl Maintenance for Server {
 
     async fn hash(&self, request: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
         self.must_be_root(request.metadata())?;
+        let begun = Instant::now();
         let hashed = off_thread(&self.engine, |point, store| Ok((point.current, backend::hash(store)?))).await;
         let (revision, hash) = hashed.map_err(|fault| self.faulted(fault))?;
+        self.observer.metrics().mvcc.hash.record(begun.elapsed());
         Ok(Response::new(HashResponse { header: Some(self.header(revision)), hash }))
     }
 
@@ -162,11 +170,13 @@ impl Maintenance for Server {
         let (parts, stream) = mpsc::channel(SNAPSHOT_PARTS_WAITING);
         let server = self.clone();
         tokio::task::spawn_blocking(move || {
+            let begun = Instant::now();
             let version = server.storage_version();
             let sent = backend::stream(server.engine.store(), |blob, remaining_bytes| {
                 let part = SnapshotResponse { header: None, remaining_bytes, blob, version: version.clone() };
                 parts.blocking_send(Ok(part)).is_ok()
             });
+            server.observer.metrics().disk.backend_snapshot.record(begun.elapsed());
             if let Err(fault) = sent {
                 tracing::error!(error = %fault, "failed to send snapshot");
                 drop(parts.blocking_send(Err(server.faulted(fault))));

@@ -13,7 +13,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A request body that fails at the prefix of a message above the limit, before the message itself has come.
 #[derive(Debug)]
-pub struct LimitedBody<B> {
+pub(crate) struct LimitedBody<B> {
     inner: B,
     scanner: Scanner,
 }

@@ -1,7 +1,7 @@
 //! The replicated state, and the one way in: an entry at a time.
 
 use crate::answer::{Answer, Applied, Effect};
-use crate::{Alarms, Refusal};
+use crate::{Alarms, Operations, Refusal, RequestKind};
 use auth::{AuthStore, Identity};
 use bytes::Bytes;
 use lease::{Lessor, Persist, Sealed};
@@ -87,7 +87,7 @@ impl State {
         stored_bytes: u64,
     ) -> Result<Applied, Fault> {
         if data.is_empty() {
-            return Ok(Applied { request_id: 0, outcome: Ok(Answer::Done), events: Vec::new(), effects: Vec::new() });
+            return Ok(Applied::without_request(0, Ok(Answer::Done)));
         }
         let request =
             InternalRaftRequest::decode(data.clone()).map_err(|error| Fault::corrupt(format_args!("raft entry {index}"), error))?;
@@ -99,7 +99,12 @@ impl State {
         let mut context = Context { view, batch, index, stored_bytes, gathered: Gathered::default() };
         let outcome = self.dispatch(&mut context, &identity, &request)?;
         let Gathered { events, effects } = context.gathered;
-        Ok(Applied { request_id, outcome, events, effects })
+        let kind = RequestKind::of(&request);
+        let mut operations = outcome.as_ref().map_or_else(|_| Operations::default(), |answer| Operations::of(&request, answer));
+        if kind == RequestKind::LeaseRevoke {
+            operations.deletes = events.len() as u64;
+        }
+        Ok(Applied { request_id, kind: Some(kind), operations, outcome, events, effects })
     }
 
     /// Writes down who votes and who learns, for raft to start from.

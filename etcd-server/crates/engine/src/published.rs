@@ -44,7 +44,7 @@ pub struct Published {
     pub(crate) live_hash: ArcSwap<(u64, mvcc::LiveHash)>,
     /// The newest compaction whose superfluous history is removed.
     pub(crate) removed: AtomicI64,
-    /// Whether this member is the leader of a group of one, which may answer linearizable reads by itself.
+    /// Whether this member leads a group of one and has replayed its log, so that it may answer linearizable reads by itself.
     pub(crate) leads_alone: AtomicBool,
 }
 

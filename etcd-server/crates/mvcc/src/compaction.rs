@@ -16,6 +16,7 @@ pub struct Removal {
     next: Revision,
     target: MainRevision,
     freed_bytes: u64,
+    freed_revisions: u64,
 }
 
 impl Removal {
@@ -24,7 +25,7 @@ impl Removal {
         let done = meta::read_u64(view, meta::COMPACTED_REVISION)?.map_or(crate::NEVER_COMPACTED, u64::cast_signed);
         let freed_bytes = meta::read_u64(view, meta::FREED_BYTES)?.unwrap_or(0);
         // The tombstones kept at the previous compaction's own revision are looked at again, hence not `done + 1`.
-        Ok((compacted > done).then(|| Self { next: Revision::new(done.max(0), 0), target: compacted, freed_bytes }))
+        Ok((compacted > done).then(|| Self { next: Revision::new(done.max(0), 0), target: compacted, freed_bytes, freed_revisions: 0 }))
     }
 
     /// The revision up to which history is being removed.
@@ -35,6 +36,11 @@ impl Removal {
     /// Bytes freed since the store was made.
     pub fn freed_bytes(&self) -> u64 {
         self.freed_bytes
+    }
+
+    /// Revisions removed since this removal began.
+    pub fn freed_revisions(&self) -> u64 {
+        self.freed_revisions
     }
 
     /// Removes what at most `revisions` of history have made superfluous. Returns whether the removal is complete with this batch.
@@ -79,6 +85,7 @@ impl Removal {
         batch.delete(Table::History, &history_key::encode(user_key, revision));
         batch.delete(Table::Revisions, &revision_record::encode_key(revision));
         self.freed_bytes += revision_bytes(user_key, record);
+        self.freed_revisions += 1;
     }
 
     fn finish(&self, batch: &mut dyn Batch) -> bool {

@@ -360,7 +360,8 @@ mod tests {
     use super::*;
 
     fn used(method: &str, request: &Value, mut a: Value, mut b: Value) -> (Vec<&'static str>, bool) {
-        let exchange = &mut Exchange { method, request, a: &mut a, b: &mut b, versions: (307, 305), own_ids_in_data: false, compactions: &[7] };
+        let exchange =
+            &mut Exchange { method, request, a: &mut a, b: &mut b, versions: (307, 305), own_ids_in_data: false, compactions: &[7] };
         let used = remove_known(exchange);
         (used, a == b)
     }
