@@ -59,7 +59,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     let tokens = Arc::new(TokenKeeper::new(tokens(&settings.auth)?));
     // Ports are bound before the data is touched, so that a port in use changes nothing.
     let listeners = runtime.block_on(Listeners::bind(settings))?;
-    let options = options(settings, &folder);
+    let options = options(settings, &folder, &tokens);
     let opened = Opened::open(&options)?;
     let metrics = Arc::new(metrics(settings, opened.member_id()));
     let running = opened.run(&options, Arc::new(PipelineObserver::new(Arc::clone(&metrics), settings.warning.apply)))?;
@@ -79,11 +79,10 @@ async fn serve(
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let engine = Arc::clone(&running.engine);
     let revision = engine.watches().revision();
-    let server =
-        Server::new(Arc::clone(&engine), Arc::clone(&tokens), service_settings(settings), revision, call_observer(settings, &metrics));
+    let server = Server::new(Arc::clone(&engine), tokens, service_settings(settings), revision, call_observer(settings, &metrics));
     let (stop_tx, stop) = watch::channel(false);
     let taken = std::mem::replace(&mut running.notices, tokio::sync::mpsc::unbounded_channel().1);
-    let notices = tokio::spawn(notices::follow(taken, server.clone(), tokens));
+    let notices = tokio::spawn(notices::follow(taken, server.clone()));
     let duties = duties::start(&engine, settings, &metrics);
     let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION, metrics));
     duties::wait_for_leader(&engine, &mut terminate, &mut interrupt).await;
@@ -119,7 +118,8 @@ fn call_observer(settings: &Settings, metrics: &Arc<Metrics>) -> Observer {
     Observer::new(Arc::clone(metrics), thresholds)
 }
 
-fn options(settings: &Settings, folder: &DataFolder) -> Options {
+fn options(settings: &Settings, folder: &DataFolder, tokens: &Arc<TokenKeeper>) -> Options {
+    let tokens = Arc::clone(tokens);
     let founders = founders(settings);
     let own = founders.iter().find(|founder| founder.name == settings.member.name).map(|founder| founder.id).unwrap_or_default();
     let timeout = settings.election.timeout;
@@ -139,6 +139,7 @@ fn options(settings: &Settings, folder: &DataFolder) -> Options {
             quota_bytes: quota_bytes(settings),
             minimum_lease_ttl_seconds: lease::minimum_ttl_seconds(timeout),
             own_version: Version::new(3, 7, 1),
+            keeps_checkpoints: settings.features.is_on(config::Gate::LeaseCheckpointPersist),
         },
         request_bytes_max: usize::try_from(settings.limits.request_bytes_max).unwrap_or(usize::MAX),
         max_learners: usize::try_from(settings.limits.learners_max).unwrap_or(usize::MAX),
@@ -146,6 +147,7 @@ fn options(settings: &Settings, folder: &DataFolder) -> Options {
         log_entries_kept: settings.snapshot.catchup_entries,
         leases,
         store: storage::StoreOptions::default(),
+        on_tokens: Arc::new(move |effect, now| tokens.follow(effect, now)),
         on_fault: Arc::new(|fault| stop_at_once(&fault)),
     }
 }

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{RequestOp, TxnRequest};
 use std::collections::BTreeSet;
-use types::KeyRange;
 
 /// Checks a transaction with at most `operations_max` operations per branch; nested ones share what their branch has left.
 pub fn check_txn(request: &TxnRequest, operations_max: usize) -> Result<(), Rejection> {
@@ -47,11 +46,23 @@ fn check_operations(request: &TxnRequest, operations_max: usize) -> Result<(), R
     Ok(())
 }
 
+/// A deleted range as this check of etcd sees it: its end is taken literally, so that an open end (`\0`) holds no key at all.
+struct Deleted {
+    key: Bytes,
+    range_end: Bytes,
+}
+
+impl Deleted {
+    fn contains(&self, key: &Bytes) -> bool {
+        if self.range_end.is_empty() { *key == self.key } else { *key >= self.key && *key < self.range_end }
+    }
+}
+
 /// The keys that a branch puts, and the ranges that it deletes.
 #[derive(Default)]
 struct Changed {
     puts: BTreeSet<Bytes>,
-    deletes: Vec<KeyRange>,
+    deletes: Vec<Deleted>,
 }
 
 impl Changed {
@@ -67,7 +78,7 @@ fn changed_keys(operations: &[RequestOp]) -> Result<Changed, Rejection> {
     // Deletions first, so that a put before the deletion is found as well.
     for operation in operations {
         if let Some(Request::RequestDeleteRange(delete)) = &operation.request {
-            changed.deletes.push(KeyRange::from_wire(delete.key.clone(), delete.range_end.clone()));
+            changed.deletes.push(Deleted { key: delete.key.clone(), range_end: delete.range_end.clone() });
         }
     }
     for operation in operations {

@@ -5,13 +5,14 @@
 
 use crate::Server;
 use crate::http2::{PREFIX_BYTES, Unreadable, read_message, send_message};
+use crate::identity::Caller;
 use crate::observe::Call;
-use crate::status::ToStatus as _;
-use auth::Identity;
+use crate::status::too_large;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::header::{CONTENT_TYPE, HeaderValue};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request, Response};
 use mvcc::RangeResult;
 use prost::Message;
@@ -78,7 +79,7 @@ pub(crate) fn run(
             match message {
                 Ok(message) => {
                     observed.received(message.len());
-                    server.answer(call, &parts.headers, message).await
+                    server.answer(call, &parts, message).await
                 }
                 Err(Unreadable::Gone) => Err(Status::cancelled("context canceled")),
                 Err(Unreadable::TooLarge(length)) => Err(too_large(length, server.settings.message_bytes_max)),
@@ -105,10 +106,6 @@ pub(crate) fn run(
     })
 }
 
-fn too_large(length: usize, bytes_max: usize) -> Status {
-    Status::resource_exhausted(format!("grpc: received message larger than max ({length} vs. {bytes_max})"))
-}
-
 async fn send_ok(mut respond: SendResponse<Bytes>, message: Bytes) {
     let mut response = Response::new(());
     response.headers_mut().insert(CONTENT_TYPE, GRPC);
@@ -130,18 +127,19 @@ fn send_error(mut respond: SendResponse<Bytes>, status: &Status) {
 
 impl Server {
     /// The encoded answer, prefix included.
-    async fn answer(&self, call: Hot, headers: &HeaderMap, message: Bytes) -> Result<Bytes, Status> {
-        let identity = self.identity_of(headers).map_err(|refusal| refusal.to_status())?;
+    async fn answer(&self, call: Hot, parts: &Parts, message: Bytes) -> Result<Bytes, Status> {
+        self.check_call(parts.uri.path(), &parts.headers)?;
+        let caller = Caller::Claimed(&parts.headers);
         match call {
-            Hot::Range => self.hot_range(decode(message)?, &identity).await,
-            Hot::Put => Ok(encode(&self.put(decode::<PutRequest>(message)?, &identity).await?)),
-            Hot::DeleteRange => Ok(encode(&self.delete_range(decode::<DeleteRangeRequest>(message)?, &identity).await?)),
-            Hot::Txn => Ok(encode(&self.txn(decode::<TxnRequest>(message)?, &identity).await?)),
+            Hot::Range => self.hot_range(decode(message)?, caller).await,
+            Hot::Put => Ok(encode(&self.put(decode::<PutRequest>(message)?, caller).await?)),
+            Hot::DeleteRange => Ok(encode(&self.delete_range(decode::<DeleteRangeRequest>(message)?, caller).await?)),
+            Hot::Txn => Ok(encode(&self.txn(decode::<TxnRequest>(message)?, caller).await?)),
         }
     }
 
-    async fn hot_range(&self, request: RangeRequest, identity: &Identity) -> Result<Bytes, Status> {
-        let (revision, found) = self.found_range(&request, identity).await?;
+    async fn hot_range(&self, request: RangeRequest, caller: Caller<'_>) -> Result<Bytes, Status> {
+        let (revision, found) = self.found_range(&request, caller).await?;
         Ok(encode_range(self.header(revision), &found))
     }
 }

@@ -4,10 +4,28 @@ use crate::Server;
 use crate::status::ToStatus as _;
 use auth::{Identity, RequestClass};
 use http::HeaderMap;
+use std::borrow::Cow;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
+/// Who asks, as far as it is known yet. What the request itself gets wrong is told before who asks is looked at, as in etcd.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Caller<'a> {
+    /// Found out before.
+    Known(&'a Identity),
+    /// Whoever the headers say.
+    Claimed(&'a HeaderMap),
+}
+
 impl Server {
+    /// Finds out who asks.
+    pub(crate) fn identify<'a>(&self, caller: Caller<'a>) -> Result<Cow<'a, Identity>, Status> {
+        match caller {
+            Caller::Known(identity) => Ok(Cow::Borrowed(identity)),
+            Caller::Claimed(headers) => self.identity_of(headers).map(Cow::Owned).map_err(|refusal| refusal.to_status()),
+        }
+    }
+
     /// The identity behind a request. Nobody is an identity too: whether that is enough depends on what is asked.
     pub(crate) fn identity(&self, metadata: &MetadataMap) -> Result<Identity, Status> {
         self.identity_of(metadata.as_ref()).map_err(|refusal| refusal.to_status())

@@ -33,7 +33,7 @@ impl Server {
         }
         let id = request.id;
         let request = InternalRaftRequest { lease_grant: Some(request), ..InternalRaftRequest::default() };
-        self.check_quota(&request, identity).await?;
+        self.check_quota(&request).await?;
         match self.propose(request, identity).await? {
             Answer::LeaseGrant(ttl) => Ok(LeaseGrantResponse { header: Some(self.header(0)), id, ttl, error: String::new() }),
             answer => Err(unexpected(&answer)),

@@ -53,7 +53,7 @@ impl Server {
     fn status(&self) -> StatusResponse {
         let standing = self.published().standing();
         let members = self.published().members();
-        let stored = i64::try_from(self.published().stored_bytes()).unwrap_or(i64::MAX);
+        let stored = i64::try_from(self.published().database_bytes()).unwrap_or(i64::MAX);
         let alarms = self.published().alarms().of(AlarmType::None.into());
         let no_leader = (standing.leader == 0).then(|| "etcdserver: no leader".to_owned());
         let downgrade = members.downgrade();
@@ -67,7 +67,7 @@ impl Server {
             raft_applied_index: standing.applied,
             errors: no_leader.into_iter().chain(alarms.iter().map(alarm_text)).collect(),
             db_size_in_use: stored,
-            is_learner: members.member(self.engine.member_id()).is_some_and(|member| member.is_learner),
+            is_learner: self.is_learner(),
             storage_version: self.storage_version(),
             db_size_quota: self.quota_backend_bytes(),
             downgrade_info: Some(DowngradeInfo { enabled: downgrade.enabled, target_version: downgrade.target_version.clone() }),

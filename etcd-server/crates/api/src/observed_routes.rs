@@ -3,6 +3,7 @@
 //! Messages are found by their frames (a flag, four bytes of length), so unary calls and streams are the same to it, and nothing is
 //! decoded. The code of a call is read from its trailers, or from its headers when nothing but them is sent.
 
+use crate::front::Front;
 use crate::observe::{Call, Observer, Received};
 use bytes::{Buf as _, Bytes};
 use http::{HeaderMap, Request, Response};
@@ -24,13 +25,13 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// All services, counted.
 #[derive(Clone, Debug)]
 pub struct ObservedRoutes {
-    routes: Routes,
+    routes: Front,
     observer: Observer,
     remote: Option<SocketAddr>,
 }
 
 impl ObservedRoutes {
-    pub(crate) fn new(routes: Routes, observer: Observer) -> Self {
+    pub(crate) fn new(routes: Front, observer: Observer) -> Self {
         Self { routes, observer, remote: None }
     }
 
@@ -54,7 +55,7 @@ where
 {
     type Response = Response<tonic::body::Body>;
     type Error = Infallible;
-    type Future = ObservedFuture<<Routes as Service<Request<ReceivedBody<B>>>>::Future>;
+    type Future = ObservedFuture<Answering>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Service::<Request<ReceivedBody<B>>>::poll_ready(&mut self.routes, cx)
@@ -68,6 +69,12 @@ where
         ObservedFuture { answering: self.routes.call(request), call }
     }
 }
+
+/// An answer of the services, or of the checks in front of them.
+type Answering = futures::future::Either<
+    futures::future::Ready<Result<Response<tonic::body::Body>, Infallible>>,
+    <Routes as Service<Request<tonic::body::Body>>>::Future,
+>;
 
 /// An answer on its way.
 #[derive(Debug)]
@@ -99,7 +106,7 @@ fn code_in(headers: &HeaderMap) -> Option<Code> {
 
 /// The body of a request, whose messages are counted as they are read.
 #[derive(Debug)]
-pub struct ReceivedBody<B> {
+pub(crate) struct ReceivedBody<B> {
     body: B,
     frames: Frames,
     received: Option<Received>,

@@ -1,5 +1,6 @@
 //! What all services share.
 
+use crate::front::Front;
 use crate::observe::Observer;
 use crate::status::ToStatus as _;
 use crate::watch::WatchService;
@@ -101,7 +102,7 @@ impl Server {
             .add_service(LockServer::new(self.clone()).max_decoding_message_size(limit))
             .add_service(ElectionServer::new(self.clone()).max_decoding_message_size(limit))
             .add_service(HealthServer::new(self.clone()).max_decoding_message_size(limit));
-        ObservedRoutes::new(routes.routes(), self.observer.clone())
+        ObservedRoutes::new(Front::new(self.clone(), routes.routes()), self.observer.clone())
     }
 
     /// The quota as Status tells it: negative when there is none.
@@ -127,6 +128,11 @@ impl Server {
         let read = self.engine.read(|point, store| point.range(store, &options));
         let found = read.map_err(|fault| self.faulted(fault))?;
         found.map(drop).map_err(|refusal| refusal.to_status())
+    }
+
+    /// Whether this member does not vote yet, and so answers little.
+    pub(crate) fn is_learner(&self) -> bool {
+        self.published().members().member(self.engine.member_id()).is_some_and(|member| member.is_learner)
     }
 
     pub(crate) fn published(&self) -> &Published {

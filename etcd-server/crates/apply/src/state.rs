@@ -22,7 +22,12 @@ pub struct Settings {
     pub minimum_lease_ttl_seconds: i64,
     /// The version that this program speaks.
     pub own_version: Version,
+    /// Whether checkpoints of leases are kept even by a cluster of an old version.
+    pub keeps_checkpoints: bool,
 }
+
+/// From this cluster version on every member keeps checkpoints of leases across restarts (etcd: lease/lessor.go).
+const KEEPS_CHECKPOINTS_SINCE: Version = Version::new(3, 6, 0);
 
 /// Everything that is replicated.
 #[derive(Debug)]
@@ -123,6 +128,11 @@ impl State {
         self.leases.became_visible(sealed);
     }
 
+    fn checkpoint_persistence(&self) -> Persist {
+        let agreed = self.members.cluster_version().is_some_and(|version| version >= KEEPS_CHECKPOINTS_SINCE);
+        if agreed || self.settings.keeps_checkpoints { Persist::Yes } else { Persist::No }
+    }
+
     /// Which of the requests an entry holds is meant; when several are set the first in this order is (etcd: apply/apply.go).
     fn dispatch<V: View>(&mut self, context: &mut Context<'_, V>, identity: &Identity, request: &InternalRaftRequest) -> Outcome {
         if let Some(set) = &request.cluster_version_set {
@@ -159,8 +169,9 @@ impl State {
             return self.lease_revoke(context, identity, revoke);
         }
         if let Some(checkpoint) = &request.lease_checkpoint {
+            let persist = self.checkpoint_persistence();
             for checkpoint in &checkpoint.checkpoints {
-                self.leases.checkpoint(context.batch, LeaseId(checkpoint.id), checkpoint.remaining_ttl, Persist::Yes);
+                self.leases.checkpoint(context.batch, LeaseId(checkpoint.id), checkpoint.remaining_ttl, persist);
             }
             return Ok(Ok(Answer::Done));
         }

@@ -6,6 +6,7 @@ use crate::observer::{AppliedRequest, Observer};
 use crate::published::Published;
 use crate::refused;
 use crate::removal_task::RemovalCommand;
+use crate::start::OnTokens;
 use crate::waiters::{Barrier, Reply, Waiters};
 use crate::watches::Inbox;
 use apply::{Answer, Applied, Effect, State};
@@ -41,8 +42,6 @@ pub(crate) enum ApplyCommand {
 /// What apply tells the rest of the member beside answers.
 #[derive(Clone, Debug)]
 pub enum Notice {
-    /// Tokens have to be dropped or taken on.
-    Tokens(Vec<Effect>),
     /// The quota was overrun by a request that was proposed here.
     NoSpace,
 }
@@ -62,6 +61,7 @@ pub(crate) struct ApplyTask {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) lease_extension: Duration,
     pub(crate) max_learners: usize,
+    pub(crate) on_tokens: OnTokens,
     pub(crate) applied: u64,
     pub(crate) pending_notifies: Vec<(u64, Vec<Barrier>)>,
 }
@@ -203,19 +203,15 @@ impl ApplyTask {
             self.revision.send_replace(last.revision.main);
             self.watches.push_events(told.events);
         }
-        let mut tokens = Vec::new();
         for effect in told.effects {
             match effect {
-                Effect::DropTokens(_) | Effect::AssignToken { .. } => tokens.push(effect),
+                Effect::DropTokens(_) | Effect::AssignToken { .. } => (self.on_tokens)(&effect, self.clock.now()),
                 Effect::Compacted => {
                     self.watches.push_compacted(self.state.keys.compacted());
                     drop(self.removal.send(RemovalCommand::Compacted(self.state.keys.compacted())));
                 }
                 Effect::RaiseNoSpace => drop(self.notices.send(Notice::NoSpace)),
             }
-        }
-        if !tokens.is_empty() {
-            drop(self.notices.send(Notice::Tokens(tokens)));
         }
         for (kind, member) in told.conf_changes {
             drop(self.node.send(Input::ConfChanged { kind, member }));

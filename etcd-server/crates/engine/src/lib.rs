@@ -30,5 +30,5 @@ pub use observer::{AppliedRequest, Observer, Unobserved};
 pub use published::{Published, Standing};
 pub use refused::Refused;
 pub use request_id::RequestIds;
-pub use start::{OpenError, Opened, Options, Running};
+pub use start::{OnTokens, OpenError, Opened, Options, Running};
 pub use watches::{WatchAnswers, WatchRequests, Watches};

@@ -9,7 +9,7 @@ use crate::removal_task::{RemovalCommand, RemovalTask};
 use crate::waiters::Waiters;
 use crate::watches::{Inbox, WatchTask, Watches};
 use crate::{Engine, Notice, Observer, RequestIds};
-use apply::{Settings, State};
+use apply::{Effect, Settings, State};
 use arc_swap::ArcSwap;
 use consensus::{Config, Entry, EntryKind, HardState, Node, Recovered, Role, Status, Voters};
 use lease::{Expiry, ExpirySettings};
@@ -27,7 +27,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use storage::{Store, StoreOptions};
 use tokio::sync::mpsc;
-use types::{ClusterId, Fault, MemberId};
+use types::{ClusterId, Fault, MemberId, Moment};
 
 /// How a member is set up.
 pub struct Options {
@@ -59,9 +59,14 @@ pub struct Options {
     pub leases: ExpirySettings,
     /// Memory of the store.
     pub store: StoreOptions,
+    /// Called by apply, before the answer, with every effect that concerns tokens: whoever logged in may use the token at once.
+    pub on_tokens: OnTokens,
     /// Called once when this member cannot go on; must end the process.
     pub on_fault: Arc<dyn Fn(Fault) + Send + Sync>,
 }
+
+/// Takes on or drops tokens at a moment.
+pub type OnTokens = Arc<dyn Fn(&Effect, Moment) + Send + Sync>;
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -231,6 +236,7 @@ impl Opened {
             observer: Arc::clone(&observer),
             lease_extension: election_timeout,
             max_learners: options.max_learners,
+            on_tokens: Arc::clone(&options.on_tokens),
             applied,
             pending_notifies: Vec::new(),
         };

@@ -207,6 +207,11 @@ impl Store {
     }
 
     fn first_with(&self, table: Table, prefix: &[u8], from: &[u8], mut options: ReadOptions) -> Result<Option<(Bytes, Bytes)>, Fault> {
+        // The filters know the prefix of `from` by its length alone; with another length they would deny keys that exist.
+        assert!(
+            from.len() == prefix.len() + options::HISTORY_SUFFIX_BYTES && from.starts_with(prefix),
+            "look-ups in the history take whole keys"
+        );
         options.set_prefix_same_as_start(true);
         let mut iterator = self.db.raw_iterator_cf_opt(self.family(family_name(table)), options);
         iterator.seek(from);
