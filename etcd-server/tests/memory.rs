@@ -26,7 +26,11 @@ async fn connection(server: &Server) -> SendRequest<Bytes> {
     let address = server.endpoint().replace("http://", "");
     let stream = TcpStream::connect(address).await.unwrap();
     let (sender, connection) = h2::client::Builder::new().initial_max_send_streams(100_000).handshake(stream).await.unwrap();
-    tokio::spawn(connection);
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            println!("connection ended: {error}");
+        }
+    });
     sender.ready().await.unwrap()
 }
 
@@ -40,7 +44,7 @@ async fn ask(sender: &mut SendRequest<Bytes>, path: &str, message: &[u8]) -> Opt
     framed.put_u8(0);
     framed.put_u32(u32::try_from(message.len()).unwrap());
     framed.extend_from_slice(message);
-    let (answer, mut body) = sender.send_request(call(path), false).ok()?;
+    let (answer, mut body) = sender.send_request(call(path), false).inspect_err(|error| println!("not sent: {error}")).ok()?;
     // The server may stop listening before everything is sent.
     drop(body.send_data(framed.freeze(), true));
     let mut answer = answer.await.inspect_err(|error| println!("no answer: {error}")).ok()?;
@@ -51,7 +55,7 @@ async fn ask(sender: &mut SendRequest<Bytes>, path: &str, message: &[u8]) -> Opt
     while let Some(data) = answer.body_mut().data().await {
         answer.body_mut().flow_control().release_capacity(data.ok()?.len()).ok()?;
     }
-    answer.body_mut().trailers().await.ok()?.as_ref().and_then(status)
+    answer.body_mut().trailers().await.inspect_err(|error| println!("no trailers: {error}")).ok()?.as_ref().and_then(status)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

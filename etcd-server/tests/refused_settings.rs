@@ -16,9 +16,9 @@ const CASES: &[Case] = &[
     Case { flags: &["--auto-tls"], code: 1, says: "--auto-tls: TLS is not served yet" },
     Case { flags: &["--peer-auto-tls"], code: 1, says: "--peer-auto-tls: TLS is not served yet" },
     Case {
-        flags: &["--listen-client-urls=https://127.0.0.1:1", "--advertise-client-urls=https://127.0.0.1:1"],
+        flags: &["--listen-metrics-urls=https://127.0.0.1:1"],
         code: 1,
-        says: "--listen-client-urls: TLS is not served yet",
+        says: "--listen-metrics-urls: TLS is not served yet",
     },
     Case {
         flags: &["--initial-cluster=node=http://127.0.0.1:1,other=http://127.0.0.1:2", "--initial-advertise-peer-urls=http://127.0.0.1:1"],

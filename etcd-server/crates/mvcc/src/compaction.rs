@@ -97,9 +97,11 @@ impl Removal {
 
 /// The version of `user_key` directly older than `revision`.
 fn version_before(view: &impl View, user_key: &[u8], revision: Revision) -> Result<Option<(Revision, Bytes)>, Fault> {
-    let mut from = history_key::encode(user_key, revision);
-    // Stored keys of one user key have one length, so this lies right behind the version itself.
-    from.push(0);
+    let directly_older = match revision.sub {
+        0 => Revision::new(revision.main - 1, i64::from(u32::MAX)),
+        sub => Revision::new(revision.main, sub - 1),
+    };
+    let from = history_key::encode(user_key, directly_older);
     let mut prefix = Vec::with_capacity(user_key.len() + 2);
     history_key::push_prefix(&mut prefix, user_key);
     let Some((key, record)) = view.first_with_prefix(Table::History, &prefix, &from)? else { return Ok(None) };

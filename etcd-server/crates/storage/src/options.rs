@@ -22,7 +22,7 @@ pub(crate) const REVISIONS: &str = "revisions";
 pub(crate) const SYSTEM: &str = "default";
 
 /// Main and sub revision behind the prefix of a history key.
-const HISTORY_SUFFIX_BYTES: usize = 12;
+pub(crate) const HISTORY_SUFFIX_BYTES: usize = 12;
 
 pub(crate) fn database(options: &StoreOptions) -> Options {
     let mut db = Options::default();
