@@ -2,8 +2,8 @@
 
 use crate::daemon::start;
 use etcd_client::{
-    AlarmAction, AlarmType, Client, CompactionOptions, Compare, CompareOp, ConnectOptions, DeleteOptions, Error, GetOptions, LockOptions, Permission,
-    PutOptions, ResignOptions, Txn, TxnOp,
+    AlarmAction, AlarmType, Client, CompactionOptions, Compare, CompareOp, ConnectOptions, DeleteOptions, Error, GetOptions, LockOptions,
+    Permission, PutOptions, ResignOptions, Txn, TxnOp,
 };
 
 async fn connect(endpoint: &str) -> Client {
