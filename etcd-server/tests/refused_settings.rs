@@ -26,11 +26,7 @@ const CASES: &[Case] = &[
         says: "--initial-cluster: only clusters of one member are served yet, not of 2",
     },
     Case { flags: &["--initial-cluster-state=existing"], code: 1, says: "--initial-cluster-state: joining an existing cluster" },
-    Case {
-        flags: &["--initial-cluster=other=http://127.0.0.1:1"],
-        code: 1,
-        says: "in the initial cluster configuration",
-    },
+    Case { flags: &["--initial-cluster=other=http://127.0.0.1:1"], code: 1, says: "in the initial cluster configuration" },
     Case { flags: &["--listen-client-urls=http://example.org:1"], code: 1, says: "expected IP in URL for binding" },
     Case { flags: &["--listen-client-urls=127.0.0.1:1"], code: 2, says: "invalid value \"127.0.0.1:1\" for flag -listen-client-urls" },
     Case { flags: &["--election-timeout=100", "--heartbeat-interval=100"], code: 1, says: "--election-timeout" },

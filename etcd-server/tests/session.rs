@@ -11,10 +11,8 @@ async fn connect(endpoint: &str) -> Client {
 }
 
 fn message(error: &Error) -> &str {
-    match error {
-        Error::GRpcStatus(status) => status.message(),
-        other => panic!("not an answer: {other}"),
-    }
+    let Error::GRpcStatus(status) = error else { panic!("not an answer: {error}") };
+    status.message()
 }
 
 #[tokio::test]
