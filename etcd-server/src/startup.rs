@@ -51,12 +51,13 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
         }
         return Err(Failure::Setting(unsupported.to_string()));
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(Failure::Runtime)?;
-    let folder = DataFolder::open(&settings.member.data_dir)?;
-    if !folder.is_used() {
+    // Whatever can be refused is refused before anything is made.
+    if !data_folder::is_used(&settings.member.data_dir) {
         settings.check_bootstrap(&resolve).map_err(|problem| Failure::Setting(problem.to_string()))?;
     }
     let tokens = Arc::new(TokenKeeper::new(tokens(&settings.auth)?));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(Failure::Runtime)?;
+    let folder = DataFolder::open(&settings.member.data_dir)?;
     // Ports are bound before the data is touched, so that a port in use changes nothing.
     let listeners = runtime.block_on(Listeners::bind(settings))?;
     let options = options(settings, &folder, &tokens);

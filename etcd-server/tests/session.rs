@@ -2,8 +2,8 @@
 
 use crate::daemon::start;
 use etcd_client::{
-    AlarmAction, AlarmType, Client, Compare, CompareOp, ConnectOptions, DeleteOptions, Error, GetOptions, LockOptions, Permission,
-    PutOptions, ResignOptions, Txn, TxnOp,
+    AlarmAction, AlarmType, Client, CompactionOptions, Compare, CompareOp, ConnectOptions, DeleteOptions, Error, GetOptions, LockOptions,
+    Permission, PutOptions, ResignOptions, Txn, TxnOp,
 };
 
 async fn connect(endpoint: &str) -> Client {
@@ -11,10 +11,8 @@ async fn connect(endpoint: &str) -> Client {
 }
 
 fn message(error: &Error) -> &str {
-    match error {
-        Error::GRpcStatus(status) => status.message(),
-        other => panic!("not an answer: {other}"),
-    }
+    let Error::GRpcStatus(status) = error else { panic!("not an answer: {error}") };
+    status.message()
 }
 
 #[tokio::test]
@@ -41,6 +39,22 @@ async fn keys_and_transactions() {
     client.compact(revision, None).await.unwrap();
     let refused = client.get("a/0", Some(GetOptions::new().with_revision(revision - 1))).await.unwrap_err();
     assert_eq!(message(&refused), "etcdserver: mvcc: required revision has been compacted");
+}
+
+#[tokio::test]
+async fn deleted_keys_stay_deleted_when_their_history_is_removed() {
+    let server = start(None, &[]).await;
+    let mut client = connect(&server.endpoint()).await;
+    for value in ["1", "2", "3"] {
+        client.put("a", value, None).await.unwrap();
+    }
+    client.delete("a", None).await.unwrap();
+    let last = client.put("b", "1", None).await.unwrap().header().unwrap().revision();
+    let hash = client.hash_kv(last).await.unwrap();
+    client.compact(last, Some(CompactionOptions::new().with_physical())).await.unwrap();
+    let found = client.get("", Some(GetOptions::new().with_all_keys())).await.unwrap();
+    assert_eq!(found.kvs().iter().map(etcd_client::KeyValue::key).collect::<Vec<_>>(), [b"b"]);
+    assert_ne!(client.hash_kv(last).await.unwrap().hash(), hash.hash(), "the history is gone, and only that");
 }
 
 #[tokio::test]

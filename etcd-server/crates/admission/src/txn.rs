@@ -6,9 +6,13 @@ use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{RequestOp, TxnRequest};
 use std::collections::BTreeSet;
 
+/// Transactions inside one another. The decoder of the raft log takes messages of 100 levels, two for each transaction, and must be able
+/// to read whatever was let in. etcd's own bound is the number of operations, 128 by default.
+const NESTING_MAX: usize = 40;
+
 /// Checks a transaction with at most `operations_max` operations per branch; nested ones share what their branch has left.
 pub fn check_txn(request: &TxnRequest, operations_max: usize) -> Result<(), Rejection> {
-    check_operations(request, operations_max)?;
+    check_operations(request, operations_max, NESTING_MAX)?;
     changed_keys(&request.success)?;
     changed_keys(&request.failure)?;
     Ok(())
@@ -28,7 +32,7 @@ fn operations(request: &TxnRequest) -> impl Iterator<Item = &RequestOp> {
     request.success.iter().chain(&request.failure)
 }
 
-fn check_operations(request: &TxnRequest, operations_max: usize) -> Result<(), Rejection> {
+fn check_operations(request: &TxnRequest, operations_max: usize, nesting_max: usize) -> Result<(), Rejection> {
     let operations = request.compare.len().max(request.success.len()).max(request.failure.len());
     let left = operations_max.checked_sub(operations).ok_or(Rejection::TooManyOperations)?;
     if request.compare.iter().any(|compare| compare.key.is_empty()) {
@@ -39,7 +43,9 @@ fn check_operations(request: &TxnRequest, operations_max: usize) -> Result<(), R
             Some(Request::RequestRange(range)) => check_range(range)?,
             Some(Request::RequestPut(put)) => check_put(put)?,
             Some(Request::RequestDeleteRange(delete)) => check_delete_range(delete)?,
-            Some(Request::RequestTxn(inner)) => check_operations(inner, left)?,
+            Some(Request::RequestTxn(inner)) => {
+                check_operations(inner, left, nesting_max.checked_sub(1).ok_or(Rejection::TooManyOperations)?)?;
+            }
             None => return Err(Rejection::EmptyOperation),
         }
     }

@@ -207,12 +207,12 @@ impl Store {
     }
 
     fn first_with(&self, table: Table, prefix: &[u8], from: &[u8], mut options: ReadOptions) -> Result<Option<(Bytes, Bytes)>, Fault> {
-        // The filters know the prefix of `from` by its length alone; with another length they would deny keys that exist.
-        assert!(
-            from.len() == prefix.len() + options::HISTORY_SUFFIX_BYTES && from.starts_with(prefix),
-            "look-ups in the history take whole keys"
-        );
-        options.set_prefix_same_as_start(true);
+        // RocksDB takes the prefix from `from`: only a whole history key gives the one that is meant.
+        if from.len() == prefix.len() + options::HISTORY_SUFFIX_BYTES {
+            options.set_prefix_same_as_start(true);
+        } else {
+            options.set_total_order_seek(true);
+        }
         let mut iterator = self.db.raw_iterator_cf_opt(self.family(family_name(table)), options);
         iterator.seek(from);
         iterator.status().map_err(|error| failed("read state", &error))?;
@@ -396,6 +396,27 @@ mod tests {
         assert_eq!(cursor.item(), Some((&b"k"[..], &b"Leases"[..])));
         cursor.prev().unwrap();
         assert_eq!(cursor.item(), None);
+    }
+
+    #[test]
+    fn a_seek_from_behind_a_version_finds_the_older_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        let key = |main| schema::history_key::encode(b"k", types::Revision::new(main, 0));
+        let mut batch = store.batch();
+        for main in [2, 3] {
+            batch.put(Table::History, &key(main), b"record");
+        }
+        store.write(batch).unwrap();
+        let mut prefix = Vec::new();
+        schema::history_key::push_prefix(&mut prefix, b"k");
+        // Longer than a history key, so that what RocksDB would take for its prefix is another one.
+        let behind = [&key(3)[..], &[0]].concat();
+        for _ in 0..2 {
+            let found = store.first_with_prefix(Table::History, &prefix, &behind).unwrap();
+            assert_eq!(found.map(|(key, _)| key.to_vec()), Some(key(2)));
+            store.flush().unwrap();
+        }
     }
 
     #[test]
