@@ -97,9 +97,11 @@ impl Removal {
 
 /// The version of `user_key` directly older than `revision`.
 fn version_before(view: &impl View, user_key: &[u8], revision: Revision) -> Result<Option<(Revision, Bytes)>, Fault> {
-    let mut from = history_key::encode(user_key, revision);
-    // Stored keys of one user key have one length, so this lies right behind the version itself.
-    from.push(0);
+    // The position right behind the version itself, in the form of a stored key: a store may skip what cannot begin with the prefix of
+    // the position, and the length of a key decides what its prefix is.
+    let older =
+        if revision.sub > 0 { Revision::new(revision.main, revision.sub - 1) } else { Revision::new(revision.main - 1, u32::MAX.into()) };
+    let from = history_key::encode(user_key, older);
     let mut prefix = Vec::with_capacity(user_key.len() + 2);
     history_key::push_prefix(&mut prefix, user_key);
     let Some((key, record)) = view.first_with_prefix(Table::History, &prefix, &from)? else { return Ok(None) };
