@@ -7,9 +7,11 @@ use proto::etcdserverpb::{
     AlarmRequest, CompactionRequest, Compare, DefragmentRequest, DeleteRangeRequest, HashKvRequest, HashRequest, LeaseGrantRequest,
     LeaseKeepAliveRequest, LeaseRevokeRequest, PutRequest, RangeRequest, RequestOp, SnapshotRequest, TxnRequest,
 };
+use proto::healthpb::HealthCheckRequest;
 use rpc::etcdserverpb::kv_client::KvClient;
 use rpc::etcdserverpb::lease_client::LeaseClient;
 use rpc::etcdserverpb::maintenance_client::MaintenanceClient;
+use rpc::healthpb::health_client::HealthClient;
 use std::collections::BTreeMap;
 use testbed::{Server, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -192,11 +194,11 @@ async fn messages_of_streams_are_counted_and_their_ends() {
 #[tokio::test]
 async fn a_client_that_leaves_its_stream_canceled_it() {
     let daemon = Daemon::start(&[]).await;
-    let waiting = futures::stream::pending::<LeaseKeepAliveRequest>();
-    let stream = daemon.lease().lease_keep_alive(waiting).await.unwrap();
-    drop(stream);
+    let mut states = HealthClient::new(daemon.channel.clone()).watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    states.message().await.unwrap();
+    drop(states);
     // The reset is on its way; nothing tells the client when it has arrived.
-    while daemon.page().await.handled("LeaseKeepAlive", "Canceled") < 1.0 {
+    while daemon.page().await.handled("Watch", "Canceled") < 1.0 {
         daemon.kv().range(get("key")).await.unwrap();
     }
 }
