@@ -25,8 +25,8 @@ impl Side {
     async fn start(command: &str) -> Self {
         let mut settings = Settings::new(command);
         settings.flags = ["--log-level", "error", "--bcrypt-cost", "4"].map(str::to_owned).to_vec();
-        let server = Server::start(settings).await.unwrap();
-        let header = server.status().header.clone().unwrap_or_default();
+        let server = Server::start(settings).await.expect("the server starts");
+        let header = server.status().header.unwrap_or_default();
         let address = |url: &str| url.trim_start_matches("http://").to_owned();
         let mut own_words = vec![
             (address(&server.endpoint()), "CLIENT-ADDRESS"),
@@ -53,7 +53,7 @@ impl Side {
     }
 
     fn member(&self) -> String {
-        let header = self.server.status().header.clone().unwrap_or_default();
+        let header = self.server.status().header.unwrap_or_default();
         format!("{:x}", header.member_id)
     }
 }
@@ -66,10 +66,10 @@ fn last_line(text: &[u8]) -> String {
 
 fn output(command: &mut Command, input: &str) -> Output {
     use std::io::Write as _;
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("etcdctl can be run");
     // A command that wants no input may have ended already.
-    drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
-    child.wait_with_output().unwrap()
+    drop(child.stdin.take().expect("its input is a pipe").write_all(input.as_bytes()));
+    child.wait_with_output().expect("etcdctl ends")
 }
 
 /// Blanks and rules of a table follow the widest cell, which may be an id.

@@ -32,7 +32,7 @@ impl Daemon {
         let server = Server::start(Settings::new(env!("CARGO_BIN_EXE_etcd-server"))).await.unwrap();
         let channel = Channel::from_shared(server.endpoint()).unwrap().connect().await.unwrap();
         let kv = KvClient::new(channel.clone());
-        Self { server: server, channel, kv }
+        Self { server, channel, kv }
     }
 
     async fn put(&mut self, key: &str, value: impl Into<bytes::Bytes>) -> i64 {

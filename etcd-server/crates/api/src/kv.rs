@@ -202,13 +202,13 @@ impl Kv for Server {
     }
 
     async fn range_stream(&self, request: Request<RangeRequest>) -> Result<Response<Self::RangeStreamStream>, Status> {
-        let identity = self.identity(request.metadata())?;
-        let request = request.into_inner();
+        let (metadata, _, request) = request.into_parts();
         admission::check_range(&request).map_err(|rejection| rejection.to_status())?;
         check_streamable(&request)?;
         if !request.serializable {
             self.barrier().await?;
         }
+        let identity = self.identity(&metadata)?;
         self.published().auth().check_range(&identity, &request).map_err(|refusal| refusal.to_status())?;
         // One part is on its way while the next is read; a client that does not read stops the reading.
         let (parts, stream) = mpsc::channel(1);

@@ -257,6 +257,6 @@ mod tests {
         let bytes = framed(&[4]);
         let (mut frames, mut found) = (Frames::default(), Vec::new());
         frames.feed(&bytes[..bytes.len() - 1], |length| found.push(length));
-        assert_eq!(found, []);
+        assert!(found.is_empty(), "{found:?}");
     }
 }
