@@ -168,7 +168,7 @@ impl Opened {
         let begun = if known.identity.is_none() { Some(Store::open(&state_path, &options.store)?) } else { None };
         let presence = if known.applied.is_some() { raftlog::Presence::Existing } else { raftlog::Presence::Either };
         let applied = known.applied.unwrap_or(0);
-        let log_options = raftlog::Options { presence, applied_index: applied, ..raftlog::Options::default() };
+        let log_options = raftlog::Options { presence, applied_index: Some(applied), ..raftlog::Options::default() };
         let (mut log, found) = Log::open(&log_path, own, log_options)?;
         if let Some(torn) = &found.torn_tail {
             tracing::warn!(file = %torn.file.display(), bytes = torn.bytes, reason = torn.reason, "cut an interrupted write off the raft log");

@@ -51,12 +51,12 @@ pub struct Options {
     pub presence: Presence,
     /// The last entry whose effects the caller has in a state of its own: a log that ends before it, or begins after the entry that
     /// follows it, belongs to another time and is refused.
-    pub applied_index: u64,
+    pub applied_index: Option<u64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, presence: Presence::Either, applied_index: 0 }
+        Self { segment_bytes: 64 << 20, presence: Presence::Either, applied_index: None }
     }
 }
 

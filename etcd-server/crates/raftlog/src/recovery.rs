@@ -193,7 +193,8 @@ fn check_promises(replay: &Replay, last: &Segment, end: &End, mark: &ReadMark) -
 }
 
 /// Refuses when the state that the caller has does not meet the log.
-fn check_same_time(directory: &Path, (first_index, last_index): (u64, u64), applied_index: u64) -> Result<(), OpenError> {
+fn check_same_time(directory: &Path, (first_index, last_index): (u64, u64), applied_index: Option<u64>) -> Result<(), OpenError> {
+    let Some(applied_index) = applied_index else { return Ok(()) };
     if applied_index > last_index || applied_index + 1 < first_index {
         return Err(OpenError::Apart { directory: directory.to_owned(), first_index, last_index, applied_index });
     }
