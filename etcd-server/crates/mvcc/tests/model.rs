@@ -7,7 +7,7 @@ use crate::twin_hash;
 use mvcc::{KeySpace, RangeOptions, ReadPoint, Refusal, Sizes};
 use prost::Message as _;
 use proto::etcdserverpb::{RangeRequest, RangeResponse};
-use schema::{MemoryStore, Table, history_key, revision_record};
+use schema::{MemoryStore, Table, current_record, history_key, revision_record};
 use std::collections::BTreeSet;
 use types::Event;
 use xxhash_rust::xxh3::xxh3_128;
@@ -154,16 +154,21 @@ impl Both {
         self.check_hash();
     }
 
-    /// Written less freed bytes are what is stored; both tables tell the same.
+    /// Written less freed bytes are what is stored; versions and revisions tell the same, and each version is stored once.
     fn check_totals(&self) {
         let mut stored = 0;
         let (mut history, mut revisions) = (BTreeSet::new(), BTreeSet::new());
         for (table, key, value) in self.stage.store.dump() {
-            if table == Table::History {
+            if table == Table::Current {
+                let (revision, record) = current_record::split(value).unwrap();
+                assert_eq!(mvcc::record::Fields::parse(record).unwrap().key, key);
+                stored += OVERHEAD + record.len() as u64;
+                assert!(history.insert((revision, key.to_vec(), false)));
+            } else if table == Table::History {
                 let (prefix, revision) = history_key::split(key).unwrap();
                 let user_key = history_key::user_key(prefix);
                 stored += OVERHEAD + if value.is_empty() { user_key.len() } else { value.len() } as u64;
-                history.insert((revision, user_key, value.is_empty()));
+                assert!(history.insert((revision, user_key, value.is_empty())), "stored twice");
             } else if table == Table::Revisions {
                 let change = revision_record::RevisionRecord::decode(value).unwrap();
                 revisions.insert((revision_record::decode_key(key).unwrap(), change.user_key.to_vec(), change.tombstone));
