@@ -28,7 +28,7 @@ pub struct Sizes {
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { bucket_keys_max: 512, cached_keys: 1 << 14 }
+        Self { bucket_keys_max: 512, cached_keys: 1 << 15 }
     }
 }
 
@@ -125,13 +125,14 @@ impl KeySpace {
         Ok(())
     }
 
-    /// Writes counts and totals behind the entries of a batch; the batch is complete with it.
+    /// Writes rows, counts and totals behind the entries of a batch; the batch is complete with it.
     pub fn settle<V: View>(&mut self, view: &V, batch: &mut dyn Batch) -> Result<(), Fault> {
         if !self.changed {
             return Ok(());
         }
         let Self { counts, counts_changed, overlay, current, .. } = self;
         counts.settle(view, overlay, *current, counts_changed, batch)?;
+        self.overlay.write(batch);
         meta::write_u64(batch, meta::CURRENT_REVISION, self.current.cast_unsigned());
         meta::write_u64(batch, meta::WRITTEN_BYTES, self.written_bytes);
         batch.put(Table::Meta, meta::LIVE_HASH, &self.live_hash.0.to_be_bytes());

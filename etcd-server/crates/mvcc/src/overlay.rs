@@ -1,6 +1,7 @@
 //! What was written but cannot be read from the store yet, because its batch is still being filled: both tables of versions, mirrored.
 
 use bytes::Bytes;
+use schema::{Batch, Table};
 use std::collections::{BTreeMap, btree_map};
 use std::ops::Bound;
 use types::{MainRevision, Revision};
@@ -47,6 +48,20 @@ impl Overlay {
         self.newest = 0;
         self.current.clear();
         self.history.clear();
+    }
+
+    /// Writes everything into the batch, in the order of the tables: the store takes neighbours for less than scattered keys, and of a key
+    /// that was put several times the last row alone.
+    pub(crate) fn write(&self, batch: &mut dyn Batch) {
+        for (user_key, stored) in &self.current {
+            match stored {
+                Some(stored) => batch.put(Table::Current, user_key, stored),
+                None => batch.delete(Table::Current, user_key),
+            }
+        }
+        for (stored_key, record) in &self.history {
+            batch.put(Table::History, stored_key, record);
+        }
     }
 
     /// What the batch does to the row of `user_key`: nothing, delete it, or store a value.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Larger rows are not remembered, so that the cache's memory is bounded by its places.
-const ROW_BYTES_MAX: usize = 1 << 10;
+const ROW_BYTES_MAX: usize = 512;
 
 struct Slot {
     key: Box<[u8]>,

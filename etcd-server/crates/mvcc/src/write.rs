@@ -140,7 +140,8 @@ impl<'a, V: View> Write<'a, V> {
         }
     }
 
-    /// Moves the old version of `key` to history and puts the new row, or a tombstone, in its place.
+    /// Moves the old version of `key` to history and puts the new row, or a tombstone, in its place; both are pending until
+    /// [`KeySpace::settle`] writes what the whole batch came to.
     fn remember(&mut self, key: Bytes, revision: Revision, old: Option<Old>, row: Option<Bytes>) {
         let record = row.as_ref().map(record_of).unwrap_or_default();
         let hash = |record: &Bytes| LiveHash::of(record);
@@ -149,10 +150,7 @@ impl<'a, V: View> Write<'a, V> {
         if let Some(old) = old {
             self.put_history(&key, old.revision, old.record);
         }
-        if let Some(row) = &row {
-            self.batch.put(Table::Current, &key, row);
-        } else {
-            self.batch.delete(Table::Current, &key);
+        if row.is_none() {
             self.put_history(&key, revision, Bytes::new());
         }
         self.changed.clear();
@@ -164,9 +162,7 @@ impl<'a, V: View> Write<'a, V> {
     }
 
     fn put_history(&mut self, key: &[u8], revision: Revision, record: Bytes) {
-        let stored_key = history_key::encode(key, revision);
-        self.batch.put(Table::History, &stored_key, &record);
-        self.space.overlay.insert_history(stored_key, record);
+        self.space.overlay.insert_history(history_key::encode(key, revision), record);
     }
 }
 

@@ -84,7 +84,6 @@ fn history(options: &StoreOptions, cache: &Cache) -> Options {
         |key| &key[..key.len().saturating_sub(HISTORY_SUFFIX_BYTES)],
         Some(|key| key.len() > HISTORY_SUFFIX_BYTES),
     ));
-    family.set_memtable_prefix_bloom_ratio(0.1);
     family
 }
 

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use types::Fault;
 
 /// The state on disk. Reads and writes may happen on any thread.
-#[derive(Debug)]
 pub struct Store {
     db: DB,
     path: PathBuf,
+    /// The usual options of a lookup, made once instead of for each.
+    get_options: ReadOptions,
 }
 
 /// Where a table lives: its own column family, or a share of the one for small tables.
@@ -63,6 +64,12 @@ fn family_name(table: Table) -> &'static str {
     }
 }
 
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
 fn failed(doing: &str, error: &rocksdb::Error) -> Fault {
     Fault::store(doing, error)
 }
@@ -72,7 +79,7 @@ impl Store {
     pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, OpenError> {
         let refused = |error: rocksdb::Error| OpenError::Refused { path: path.to_owned(), detail: error.into_string() };
         let db = DB::open_cf_descriptors(&options::database(options), path, options::families(options)).map_err(refused)?;
-        let store = Self { db, path: path.to_owned() };
+        let store = Self { db, path: path.to_owned(), get_options: ReadOptions::default() };
         match meta::read_u64(&store, meta::FORMAT_VERSION)? {
             Some(found) if found > meta::FORMAT => {
                 return Err(OpenError::NewerFormat { path: path.to_owned(), found, known: meta::FORMAT });
@@ -192,10 +199,7 @@ impl View for Store {
     type Cursor<'a> = StoreCursor<'a>;
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, Fault> {
-        let place = self.place(table);
-        // Without options of its own: the binding keeps the usual ones, so that none are made and dropped for each read.
-        let found = self.db.get_pinned_cf(place.family, place.key(key)).map_err(|error| failed("read state", &error))?;
-        Ok(found.map(|value| Bytes::copy_from_slice(&value)))
+        self.get_with(table, key, &self.get_options)
     }
 
     fn cursor(&self, table: Table, end: Option<&[u8]>) -> Result<StoreCursor<'_>, Fault> {
