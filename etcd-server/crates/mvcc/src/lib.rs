@@ -1,8 +1,8 @@
 //! The versioned key space: put, delete, range, transactions, compaction and hashes.
 //!
 //! Every change gets a revision. The newest version of each key that lives is in [`schema::Table::Current`]; versions that were superseded,
-//! and deletions, lie side by side in [`schema::Table::History`], newest first; [`schema::Table::Revisions`] tells in the order of history which key each revision changed. [`KeySpace`] is what apply changes,
-//! [`ReadPoint`] what readers read at; readers never wait for apply.
+//! and deletions, lie side by side in [`schema::Table::History`], newest first; [`schema::Table::Revisions`] tells in the order of
+//! history which key each revision changed. [`KeySpace`] is what apply changes, [`ReadPoint`] what readers read at; readers never wait for apply.
 #![forbid(unsafe_code)]
 
 pub mod compaction;

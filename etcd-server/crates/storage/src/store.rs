@@ -347,6 +347,7 @@ impl Batch for StoreBatch<'_> {
 mod tests {
     use super::*;
     use schema::MemoryStore;
+    use types::Revision;
 
     fn open(path: &Path) -> Store {
         Store::open(path, &StoreOptions::default()).unwrap()
@@ -357,7 +358,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path());
         let mut batch = store.batch();
-        for table in [Table::Counts, Table::Leases, Table::LeaseKeys] {
+        for table in [Table::Current, Table::History, Table::Counts, Table::Leases, Table::LeaseKeys] {
             batch.put(table, b"k", format!("{table:?}").as_bytes());
         }
         store.write(batch).unwrap();
@@ -403,6 +404,39 @@ mod tests {
                 assert_eq!(ours, memory.first_with_prefix(Table::History, &start, &from).unwrap());
             }
         }
+    }
+
+    #[test]
+    fn a_reader_of_current_before_history_always_finds_its_version() {
+        const KEYS: i64 = 5;
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        let row = |main: i64| [&schema::current_record::begin(Revision::new(main, 0), 8)[..], &main.to_be_bytes()].concat();
+        let key = |main: i64| [u8::try_from(main % KEYS).unwrap()];
+        let published = std::sync::atomic::AtomicI64::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for main in 1..20_000 {
+                    let mut batch = store.batch();
+                    if main > KEYS {
+                        let old = Revision::new(main - KEYS, 0);
+                        batch.put(Table::History, &schema::history_key::encode(&key(main), old), &old.main.to_be_bytes());
+                    }
+                    batch.put(Table::Current, &key(main), &row(main));
+                    store.write(batch).unwrap();
+                    published.store(main, std::sync::atomic::Ordering::Release);
+                }
+            });
+            let mut at = 0;
+            while at < 19_999 {
+                at = published.load(std::sync::atomic::Ordering::Acquire);
+                let revision = (at > KEYS).then(|| Revision::new(at - KEYS / 2, 0));
+                for revision in revision.into_iter().chain((at > 0).then(|| Revision::new(at, 0))) {
+                    let record = schema::current_record::record_of(&store, &key(revision.main), revision).unwrap();
+                    assert_eq!(record.as_deref(), Some(&revision.main.to_be_bytes()[..]));
+                }
+            }
+        });
     }
 
     #[test]
