@@ -9,6 +9,9 @@ use types::{Fault, KeyRange, MainRevision, Revision};
 /// Versions stepped over one by one before a seek to where we want to be is cheaper.
 const STEPS_BEFORE_SEEK: usize = 4;
 
+/// Prefix of the user key, and the record: empty for a tombstone.
+pub(crate) type Version<'a> = (&'a [u8], &'a [u8]);
+
 /// A position among the superseded versions of a range: for each key, the newest that is not newer than a revision.
 pub(crate) struct Versions<'a, V: View + 'a> {
     stored: V::Cursor<'a>,
@@ -33,8 +36,8 @@ impl<'a, V: View> Versions<'a, V> {
         Ok(versions)
     }
 
-    /// Prefix of the user key, and the record: empty for a tombstone.
-    pub(crate) fn item(&self) -> Result<Option<(&[u8], &[u8])>, Fault> {
+    /// The version that this stands on.
+    pub(crate) fn item(&self) -> Result<Option<Version<'_>>, Fault> {
         let Some((stored, record)) = self.version() else { return Ok(None) };
         Ok(Some((history_key::split(stored)?.0, record)))
     }
