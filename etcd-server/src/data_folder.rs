@@ -55,11 +55,11 @@ impl DataFolder {
     pub(crate) fn member(&self) -> &Path {
         &self.member
     }
+}
 
-    /// Whether a member has lived here before.
-    pub(crate) fn is_used(&self) -> bool {
-        self.member.join("state").exists()
-    }
+/// Whether a member has lived in this data directory before.
+pub(crate) fn is_used(path: &Path) -> bool {
+    path.join("member/state").exists()
 }
 
 fn check(path: &Path, mode: u32) -> Result<(), Refused> {

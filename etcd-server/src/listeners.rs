@@ -2,7 +2,7 @@
 
 use crate::member::LocalMember;
 use crate::tasks::Tasks;
-use api::{Http2Settings, Server};
+use api::{Http2Settings, ObservedRoutes, Server};
 use config::{Endpoint, Names, Settings, Url};
 use gateway::{AllowList, Gateway, Limits, Peer};
 use std::net::SocketAddr;
@@ -12,7 +12,6 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tonic::service::Routes;
 
 /// What a message may hold beyond the largest request: its envelope.
 pub(crate) const MESSAGE_OVERHEAD_BYTES: usize = 512 * 1024;
@@ -167,8 +166,8 @@ impl ConnectionSettings {
 
 #[derive(Clone)]
 struct Service {
-    gateway: Gateway<Routes>,
-    routes: Routes,
+    gateway: Gateway<ObservedRoutes>,
+    routes: ObservedRoutes,
     server: Server,
     member: Arc<LocalMember>,
     settings: Arc<ConnectionSettings>,
@@ -210,13 +209,13 @@ impl Service {
                     Kind::Http | Kind::Metrics => Ok(false),
                 };
                 match http2 {
-                    Ok(true) => self.grpc(stream).await,
+                    Ok(true) => self.grpc(stream, Some(remote)).await,
                     Ok(false) => self.http(kind, stream, peer).await,
                     Err(_) => return,
                 }
             }
             Stream::Unix(stream) => match kind {
-                Kind::Both | Kind::Grpc => self.grpc(stream).await,
+                Kind::Both | Kind::Grpc => self.grpc(stream, None).await,
                 Kind::Http | Kind::Metrics => self.http(kind, stream, Peer::default()).await,
             },
         };
@@ -225,10 +224,14 @@ impl Service {
         }
     }
 
-    async fn grpc(self, stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin) -> Result<(), gateway::BoxError> {
+    async fn grpc(
+        self,
+        stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+        remote: Option<SocketAddr>,
+    ) -> Result<(), gateway::BoxError> {
         let (mut stop, mut cut) = (self.stop.clone(), self.stop);
         let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
-        let served = api::serve_http2(stream, self.server, self.routes, self.settings.http2, stopped);
+        let served = api::serve_http2(stream, self.server, self.routes.for_remote(remote), self.settings.http2, stopped);
         // Streams that never end by themselves are cut; the client comes back elsewhere.
         let cut = async move {
             drop(cut.wait_for(|stop| *stop).await);

@@ -7,7 +7,9 @@ mod duties;
 mod listeners;
 mod member;
 mod notices;
+mod pipeline_observer;
 mod startup;
+mod state_sample;
 mod tasks;
 
 use config::Start;

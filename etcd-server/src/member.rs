@@ -1,20 +1,26 @@
 //! This member as the plain HTTP endpoints see it.
 
+use crate::state_sample::StateSample;
 use api::Server;
 use gateway::{Alarm, HealthRecord, Member, MemberFuture, Versions};
 use proto::etcdserverpb::AlarmType;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use telemetry::metrics::{Check, Metrics, Page, Probe};
 
 /// The member behind every port.
 #[derive(Debug)]
 pub(crate) struct LocalMember {
     server: Server,
     version: &'static str,
+    metrics: Arc<Metrics>,
+    page: Page,
 }
 
 impl LocalMember {
-    pub(crate) fn new(server: Server, version: &'static str) -> Self {
-        Self { server, version }
+    pub(crate) fn new(server: Server, version: &'static str, metrics: Arc<Metrics>) -> Self {
+        let page = Page::new(Arc::clone(&metrics), Box::new(StateSample::new(server.clone())));
+        Self { server, version, metrics, page }
     }
 }
 
@@ -47,7 +53,7 @@ impl Member for LocalMember {
     }
 
     fn metrics_text(&self) -> MemberFuture<'_, String> {
-        Box::pin(async { String::new() })
+        Box::pin(async { self.page.text() })
     }
 
     fn debug_vars(&self) -> Map<String, Value> {
@@ -64,5 +70,17 @@ impl Member for LocalMember {
         Map::from_iter([("cmdline".to_owned(), json!(["etcd-server"])), ("raft.status".to_owned(), status)])
     }
 
-    fn record_health(&self, _: HealthRecord) {}
+    fn record_health(&self, record: HealthRecord) {
+        let health = &self.metrics.server.health;
+        match record {
+            HealthRecord::Health { success: true } => health.success.inc(),
+            HealthRecord::Health { success: false } => health.failures.inc(),
+            HealthRecord::Check { endpoint, name, success } => {
+                let probe = if endpoint == "livez" { Probe::Live } else { Probe::Ready };
+                if let Some(check) = Check::ALL.into_iter().find(|check| check.label() == name) {
+                    health.checked(probe, check, success);
+                }
+            }
+        }
+    }
 }

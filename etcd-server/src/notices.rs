@@ -1,30 +1,13 @@
 //! What apply tells beside answers, handed to those it concerns.
 
-use api::{Server, TokenKeeper};
+use api::Server;
 use engine::Notice;
-use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 /// Follows the notices until the pipeline stops.
-pub(crate) async fn follow(
-    mut notices: mpsc::UnboundedReceiver<Notice>,
-    server: Server,
-    tokens: Arc<TokenKeeper>,
-    revision: watch::Sender<i64>,
-) {
+pub(crate) async fn follow(mut notices: mpsc::UnboundedReceiver<Notice>, server: Server) {
     while let Some(notice) = notices.recv().await {
         match notice {
-            Notice::Events(events) => {
-                if let Some(last) = events.last() {
-                    revision.send_replace(last.revision.main);
-                }
-            }
-            Notice::Compacted(_) => {}
-            Notice::Tokens(effects) => {
-                for effect in effects {
-                    tokens.follow(&effect, server.engine().clock().now());
-                }
-            }
             Notice::NoSpace => {
                 // Raising the alarm waits for apply, which must not wait for this task.
                 let server = server.clone();

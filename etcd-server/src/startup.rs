@@ -3,20 +3,24 @@
 use crate::data_folder::{self, DataFolder};
 use crate::listeners::{self, Listeners};
 use crate::member::LocalMember;
+use crate::pipeline_observer::PipelineObserver;
 use crate::{ETCD_VERSION, duties, notices};
+use api::observe::{Observer, Thresholds};
 use api::{Server, TokenKeeper, Tokens};
 use auth::{Jwt, SimpleTokens, TokenOptionError};
 use config::{AuthSettings, Bootstrap, JwtSettings, Quota, Settings, TokenKind};
-use engine::{Options, Running};
+use engine::{Opened, Options, Running};
 use membership::{Member, Version};
 use parking_lot::RwLock;
+use std::io::Write as _;
 use std::net::ToSocketAddrs as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use telemetry::metrics::{Identity, Metrics};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use types::Fault;
+use types::{Fault, MemberId};
 
 /// Why the daemon did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -45,33 +49,43 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
         for setting in settings.unsupported() {
             tracing::error!(setting = %setting.setting, "{}", setting.text);
         }
-        return Err(Failure::Setting(format!("--{}: {}", unsupported.setting, unsupported.text)));
+        return Err(Failure::Setting(unsupported.to_string()));
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(Failure::Runtime)?;
-    let folder = DataFolder::open(&settings.member.data_dir)?;
-    if !folder.is_used() {
+    // Whatever can be refused is refused before anything is made.
+    if !data_folder::is_used(&settings.member.data_dir) {
         settings.check_bootstrap(&resolve).map_err(|problem| Failure::Setting(problem.to_string()))?;
     }
     let tokens = Arc::new(TokenKeeper::new(tokens(&settings.auth)?));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(Failure::Runtime)?;
+    let folder = DataFolder::open(&settings.member.data_dir)?;
     // Ports are bound before the data is touched, so that a port in use changes nothing.
     let listeners = runtime.block_on(Listeners::bind(settings))?;
-    let running = Running::start(&options(settings, &folder))?;
-    let outcome = runtime.block_on(serve(settings, running, tokens, listeners));
+    let options = options(settings, &folder, &tokens);
+    let opened = Opened::open(&options)?;
+    let metrics = Arc::new(metrics(settings, opened.member_id()));
+    let running = opened.run(&options, Arc::new(PipelineObserver::new(Arc::clone(&metrics), settings.warning.apply)))?;
+    let outcome = runtime.block_on(serve(settings, running, tokens, listeners, metrics));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn serve(settings: &Settings, mut running: Running, tokens: Arc<TokenKeeper>, listeners: Listeners) -> Result<(), Failure> {
+async fn serve(
+    settings: &Settings,
+    mut running: Running,
+    tokens: Arc<TokenKeeper>,
+    listeners: Listeners,
+    metrics: Arc<Metrics>,
+) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let engine = Arc::clone(&running.engine);
-    let (revision_tx, revision) = watch::channel(engine.published().read_point().current);
-    let server = Server::new(Arc::clone(&engine), Arc::clone(&tokens), service_settings(settings), revision);
+    let revision = engine.watches().revision();
+    let server = Server::new(Arc::clone(&engine), tokens, service_settings(settings), revision, call_observer(settings, &metrics));
     let (stop_tx, stop) = watch::channel(false);
     let taken = std::mem::replace(&mut running.notices, tokio::sync::mpsc::unbounded_channel().1);
-    let notices = tokio::spawn(notices::follow(taken, server.clone(), tokens, revision_tx));
-    let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION));
-    let duties = duties::start(&engine, settings, &stop);
+    let notices = tokio::spawn(notices::follow(taken, server.clone()));
+    let duties = duties::start(&engine, settings, &metrics);
+    let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION, metrics));
     duties::wait_for_leader(&engine, &mut terminate, &mut interrupt).await;
     tracing::info!("ready to serve client requests");
     let served = listeners.serve(settings, server, member, stop.clone());
@@ -95,7 +109,18 @@ async fn serve(settings: &Settings, mut running: Running, tokens: Arc<TokenKeepe
     Ok(())
 }
 
-fn options(settings: &Settings, folder: &DataFolder) -> Options {
+fn metrics(settings: &Settings, member: MemberId) -> Metrics {
+    let detail = settings.metrics.detail;
+    Metrics::new(&Identity { member, server_version: ETCD_VERSION, features: &settings.features, detail })
+}
+
+fn call_observer(settings: &Settings, metrics: &Arc<Metrics>) -> Observer {
+    let thresholds = Thresholds { apply: settings.warning.apply, unary_request: settings.warning.unary_request };
+    Observer::new(Arc::clone(metrics), thresholds)
+}
+
+fn options(settings: &Settings, folder: &DataFolder, tokens: &Arc<TokenKeeper>) -> Options {
+    let tokens = Arc::clone(tokens);
     let founders = founders(settings);
     let own = founders.iter().find(|founder| founder.name == settings.member.name).map(|founder| founder.id).unwrap_or_default();
     let timeout = settings.election.timeout;
@@ -115,6 +140,7 @@ fn options(settings: &Settings, folder: &DataFolder) -> Options {
             quota_bytes: quota_bytes(settings),
             minimum_lease_ttl_seconds: lease::minimum_ttl_seconds(timeout),
             own_version: Version::new(3, 7, 1),
+            keeps_checkpoints: settings.features.is_on(config::Gate::LeaseCheckpointPersist),
         },
         request_bytes_max: usize::try_from(settings.limits.request_bytes_max).unwrap_or(usize::MAX),
         max_learners: usize::try_from(settings.limits.learners_max).unwrap_or(usize::MAX),
@@ -122,6 +148,7 @@ fn options(settings: &Settings, folder: &DataFolder) -> Options {
         log_entries_kept: settings.snapshot.catchup_entries,
         leases,
         store: storage::StoreOptions::default(),
+        on_tokens: Arc::new(move |effect, now| tokens.follow(effect, now)),
         on_fault: Arc::new(|fault| stop_at_once(&fault)),
     }
 }
@@ -129,10 +156,9 @@ fn options(settings: &Settings, folder: &DataFolder) -> Options {
 /// A member that cannot go on must not answer anybody any more, not even by accident while it shuts down.
 fn stop_at_once(fault: &Fault) {
     tracing::error!(fatal = true, error = %fault, "member cannot go on");
-    #[expect(clippy::print_stderr, reason = "the log may not get to its outputs before the process ends")]
-    {
-        eprintln!("etcd-server: {fault}");
-    }
+    // The log may not get to its outputs before the process ends. Standard error may be gone together with the disk it goes to; the
+    // process must end all the same.
+    drop(writeln!(std::io::stderr(), "etcd-server: {fault}"));
     std::process::exit(1);
 }
 
@@ -166,6 +192,8 @@ fn service_settings(settings: &Settings) -> api::Settings {
         strict_reconfig_check: settings.cluster.strict_reconfig_check,
         max_learners: usize::try_from(settings.limits.learners_max).unwrap_or(usize::MAX),
         heartbeat: settings.election.heartbeat,
+        election_timeout: settings.election.timeout,
+        progress_notify_interval: settings.watch.progress_notify_interval,
         version: ETCD_VERSION,
     }
 }

@@ -5,6 +5,7 @@ use engine::Engine;
 use proto::etcdserverpb::{InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest};
 use std::sync::Arc;
 use std::time::Duration;
+use telemetry::metrics::Metrics;
 use types::LeaseId;
 
 /// How often the deadlines are looked at.
@@ -13,7 +14,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 const LEASES_PER_LOOK: usize = 500;
 
 /// Looks at the deadlines for ever.
-pub(crate) async fn run(engine: Arc<Engine>) {
+pub(crate) async fn run(engine: Arc<Engine>, metrics: Arc<Metrics>) {
     let mut look = tokio::time::interval(LOOK_INTERVAL);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -22,7 +23,7 @@ pub(crate) async fn run(engine: Arc<Engine>) {
             let now = engine.clock().now();
             let due = engine.published().expiry().lock().expired(now, LEASES_PER_LOOK);
             let more = due.more || !due.items.is_empty();
-            revoke(&engine, due.items).await;
+            revoke(&engine, due.items, &metrics).await;
             if !more {
                 break;
             }
@@ -38,12 +39,13 @@ fn own_identity(engine: &Engine) -> Identity {
 }
 
 /// Proposes all at once, so that they share appends, and waits for them, so that the next look sees what is left.
-async fn revoke(engine: &Engine, leases: Vec<LeaseId>) {
+async fn revoke(engine: &Engine, leases: Vec<LeaseId>, metrics: &Metrics) {
     let identity = own_identity(engine);
     let revokes = leases.into_iter().map(|lease| {
         let request = InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id: lease.0 }), ..InternalRaftRequest::default() };
         let identity = &identity;
         async move {
+            metrics.lease.expired.inc();
             if let Err(error) = engine.propose(request, identity).await {
                 tracing::warn!(lease_id = %lease, %error, "failed to revoke lease");
             }

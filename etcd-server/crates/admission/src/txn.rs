@@ -5,11 +5,14 @@ use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{RequestOp, TxnRequest};
 use std::collections::BTreeSet;
-use types::KeyRange;
+
+/// Transactions inside one another. The decoder of the raft log takes messages of 100 levels, two for each transaction, and must be able
+/// to read whatever was let in. etcd's own bound is the number of operations, 128 by default.
+const NESTING_MAX: usize = 40;
 
 /// Checks a transaction with at most `operations_max` operations per branch; nested ones share what their branch has left.
 pub fn check_txn(request: &TxnRequest, operations_max: usize) -> Result<(), Rejection> {
-    check_operations(request, operations_max)?;
+    check_operations(request, operations_max, NESTING_MAX)?;
     changed_keys(&request.success)?;
     changed_keys(&request.failure)?;
     Ok(())
@@ -29,7 +32,7 @@ fn operations(request: &TxnRequest) -> impl Iterator<Item = &RequestOp> {
     request.success.iter().chain(&request.failure)
 }
 
-fn check_operations(request: &TxnRequest, operations_max: usize) -> Result<(), Rejection> {
+fn check_operations(request: &TxnRequest, operations_max: usize, nesting_max: usize) -> Result<(), Rejection> {
     let operations = request.compare.len().max(request.success.len()).max(request.failure.len());
     let left = operations_max.checked_sub(operations).ok_or(Rejection::TooManyOperations)?;
     if request.compare.iter().any(|compare| compare.key.is_empty()) {
@@ -40,18 +43,32 @@ fn check_operations(request: &TxnRequest, operations_max: usize) -> Result<(), R
             Some(Request::RequestRange(range)) => check_range(range)?,
             Some(Request::RequestPut(put)) => check_put(put)?,
             Some(Request::RequestDeleteRange(delete)) => check_delete_range(delete)?,
-            Some(Request::RequestTxn(inner)) => check_operations(inner, left)?,
+            Some(Request::RequestTxn(inner)) => {
+                check_operations(inner, left, nesting_max.checked_sub(1).ok_or(Rejection::TooManyOperations)?)?;
+            }
             None => return Err(Rejection::EmptyOperation),
         }
     }
     Ok(())
 }
 
+/// A deleted range as this check of etcd sees it: its end is taken literally, so that an open end (`\0`) holds no key at all.
+struct Deleted {
+    key: Bytes,
+    range_end: Bytes,
+}
+
+impl Deleted {
+    fn contains(&self, key: &Bytes) -> bool {
+        if self.range_end.is_empty() { *key == self.key } else { *key >= self.key && *key < self.range_end }
+    }
+}
+
 /// The keys that a branch puts, and the ranges that it deletes.
 #[derive(Default)]
 struct Changed {
     puts: BTreeSet<Bytes>,
-    deletes: Vec<KeyRange>,
+    deletes: Vec<Deleted>,
 }
 
 impl Changed {
@@ -67,7 +84,7 @@ fn changed_keys(operations: &[RequestOp]) -> Result<Changed, Rejection> {
     // Deletions first, so that a put before the deletion is found as well.
     for operation in operations {
         if let Some(Request::RequestDeleteRange(delete)) = &operation.request {
-            changed.deletes.push(KeyRange::from_wire(delete.key.clone(), delete.range_end.clone()));
+            changed.deletes.push(Deleted { key: delete.key.clone(), range_end: delete.range_end.clone() });
         }
     }
     for operation in operations {

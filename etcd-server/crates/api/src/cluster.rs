@@ -30,12 +30,10 @@ impl Server {
         Connected { now: own.clone(), steadily: own }
     }
 
-    async fn add_member(&self, request: MemberAddRequest) -> Result<MemberAddResponse, Status> {
-        let peer_urls = membership::normalise(&request.peer_ur_ls)
-            .map_err(|_| Status::invalid_argument("etcdserver: given member URLs are invalid"))?;
+    async fn add_member(&self, peer_urls: Vec<String>, is_learner: bool) -> Result<MemberAddResponse, Status> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let id = membership::member_id(&peer_urls, "", Some(now.cast_signed()));
-        let member = Member { id, peer_urls, is_learner: request.is_learner, ..Member::default() };
+        let member = Member { id, peer_urls, is_learner, ..Member::default() };
         let members = self.published().members();
         if self.settings.strict_reconfig_check {
             may_add(&members, &member, &self.connected()).map_err(|rejection| rejection.to_status())?;
@@ -54,8 +52,11 @@ impl Server {
 #[tonic::async_trait]
 impl Cluster for Server {
     async fn member_add(&self, request: Request<MemberAddRequest>) -> Result<Response<MemberAddResponse>, Status> {
+        // Addresses are looked at before permissions, as in etcd.
+        let peer_urls = membership::normalise(&request.get_ref().peer_ur_ls)
+            .map_err(|_| Status::invalid_argument("etcdserver: given member URLs are invalid"))?;
         self.must_be_root(request.metadata())?;
-        Ok(Response::new(self.add_member(request.into_inner()).await?))
+        Ok(Response::new(self.add_member(peer_urls, request.get_ref().is_learner).await?))
     }
 
     async fn member_remove(&self, request: Request<MemberRemoveRequest>) -> Result<Response<MemberRemoveResponse>, Status> {

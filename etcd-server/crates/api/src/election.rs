@@ -1,6 +1,7 @@
 //! The Election service.
 
 use crate::Server;
+use crate::identity::Caller;
 use crate::session::{Candidate, created_at, operation, prefix_of, unknown};
 use auth::Identity;
 use bytes::Bytes;
@@ -29,7 +30,7 @@ impl Server {
             success: vec![operation(Operation::RequestPut(put))],
             failure: Vec::new(),
         };
-        let response = self.txn(request, identity).await.map_err(|status| unknown(&status))?;
+        let response = self.txn(request, Caller::Known(identity)).await.map_err(|status| unknown(&status))?;
         if response.succeeded { Ok(response.header) } else { Err(Status::unknown("election: not leader")) }
     }
 
@@ -78,27 +79,28 @@ impl Election for Server {
     type ObserveStream = Pin<Box<dyn futures::Stream<Item = Result<LeaderResponse, Status>> + Send>>;
 
     async fn campaign(&self, request: Request<CampaignRequest>) -> Result<Response<CampaignResponse>, Status> {
-        let identity = self.identity(request.metadata())?;
+        let identity = self.identity(request.metadata()).map_err(|status| unknown(&status))?;
         Ok(Response::new(Self::campaign(self, request.into_inner(), &identity).await?))
     }
 
     async fn proclaim(&self, request: Request<ProclaimRequest>) -> Result<Response<ProclaimResponse>, Status> {
-        let identity = self.identity(request.metadata())?;
+        let identity = self.identity(request.metadata());
         let request = request.into_inner();
         let leader = request.leader.ok_or_else(no_leader_given)?;
+        let identity = identity.map_err(|status| unknown(&status))?;
         let header = Self::proclaim(self, &leader, request.value, &identity).await?;
         Ok(Response::new(ProclaimResponse { header }))
     }
 
     async fn leader(&self, request: Request<LeaderRequest>) -> Result<Response<LeaderResponse>, Status> {
-        let identity = self.identity(request.metadata())?;
+        let identity = self.identity(request.metadata()).map_err(|status| unknown(&status))?;
         let (header, leader) = self.oldest(&prefix_of(&request.into_inner().name), &identity).await?;
         let kv = leader.ok_or_else(|| Status::unknown("election: no leader"))?;
         Ok(Response::new(LeaderResponse { header, kv: Some(kv) }))
     }
 
     async fn observe(&self, request: Request<LeaderRequest>) -> Result<Response<Self::ObserveStream>, Status> {
-        let identity = self.identity(request.metadata())?;
+        let identity = self.identity(request.metadata()).map_err(|status| unknown(&status))?;
         let (responses, stream) = mpsc::channel(16);
         let server = self.clone();
         tokio::spawn(async move {
@@ -110,15 +112,16 @@ impl Election for Server {
     }
 
     async fn resign(&self, request: Request<ResignRequest>) -> Result<Response<ResignResponse>, Status> {
-        let identity = self.identity(request.metadata())?;
+        let identity = self.identity(request.metadata());
         let leader = request.into_inner().leader.ok_or_else(no_leader_given)?;
+        let identity = identity.map_err(|status| unknown(&status))?;
         let delete = DeleteRangeRequest { key: leader.key.clone(), ..DeleteRangeRequest::default() };
         let request = TxnRequest {
             compare: vec![created_at(leader.key.clone(), leader.rev)],
             success: vec![operation(Operation::RequestDeleteRange(delete))],
             failure: Vec::new(),
         };
-        let response = self.txn(request, &identity).await.map_err(|status| unknown(&status))?;
+        let response = self.txn(request, Caller::Known(&identity)).await.map_err(|status| unknown(&status))?;
         Ok(Response::new(ResignResponse { header: response.header }))
     }
 }

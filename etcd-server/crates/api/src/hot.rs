@@ -5,11 +5,14 @@
 
 use crate::Server;
 use crate::http2::{PREFIX_BYTES, Unreadable, read_message, send_message};
-use auth::Identity;
+use crate::identity::Caller;
+use crate::observe::Call;
+use crate::status::too_large;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::header::{CONTENT_TYPE, HeaderValue};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request, Response};
 use mvcc::RangeResult;
 use prost::Message;
@@ -32,6 +35,16 @@ pub(crate) enum Hot {
 }
 
 impl Hot {
+    /// As the metrics know it.
+    pub(crate) fn method(self) -> telemetry::metrics::Method {
+        match self {
+            Self::Range => telemetry::metrics::Method::Range,
+            Self::Put => telemetry::metrics::Method::Put,
+            Self::DeleteRange => telemetry::metrics::Method::DeleteRange,
+            Self::Txn => telemetry::metrics::Method::Txn,
+        }
+    }
+
     /// Which hot call a request is. Anything unusual about it (compression, another content type) is for tonic to deal with.
     pub(crate) fn of(request: &Request<RecvStream>) -> Option<Self> {
         let call = match request.uri().path() {
@@ -52,13 +65,22 @@ impl Hot {
 pub(crate) type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Reads, answers and writes one call.
-pub(crate) fn run(server: Server, call: Hot, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> Running {
+pub(crate) fn run(
+    server: Server,
+    call: Hot,
+    mut observed: Call,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+) -> Running {
     Box::pin(async move {
         let (parts, mut stream) = request.into_parts();
         let answered = async {
             let message = read_message(&mut stream, server.settings.message_bytes_max).await;
             match message {
-                Ok(message) => server.answer(call, &parts.headers, message).await,
+                Ok(message) => {
+                    observed.received(message.len());
+                    server.answer(call, &parts, message).await
+                }
                 Err(Unreadable::Gone) => Err(Status::cancelled("context canceled")),
                 Err(Unreadable::TooLarge(length)) => Err(too_large(length, server.settings.message_bytes_max)),
                 Err(Unreadable::Cut) => Err(Status::internal("grpc: error unmarshalling request: unexpected EOF")),
@@ -71,14 +93,17 @@ pub(crate) fn run(server: Server, call: Hot, request: Request<RecvStream>, mut r
             _ = std::future::poll_fn(|cx| respond.poll_reset(cx)) => return,
         };
         match answered {
-            Ok(message) => send_ok(respond, message).await,
-            Err(status) => send_error(respond, &status),
+            Ok(message) => {
+                observed.sent(message.len() - PREFIX_BYTES);
+                observed.handled(Code::Ok);
+                send_ok(respond, message).await;
+            }
+            Err(status) => {
+                observed.handled(status.code());
+                send_error(respond, &status);
+            }
         }
     })
-}
-
-fn too_large(length: usize, bytes_max: usize) -> Status {
-    Status::resource_exhausted(format!("grpc: received message larger than max ({length} vs. {bytes_max})"))
 }
 
 async fn send_ok(mut respond: SendResponse<Bytes>, message: Bytes) {
@@ -102,18 +127,19 @@ fn send_error(mut respond: SendResponse<Bytes>, status: &Status) {
 
 impl Server {
     /// The encoded answer, prefix included.
-    async fn answer(&self, call: Hot, headers: &HeaderMap, message: Bytes) -> Result<Bytes, Status> {
-        let identity = self.identity_of(headers)?;
+    async fn answer(&self, call: Hot, parts: &Parts, message: Bytes) -> Result<Bytes, Status> {
+        self.check_call(parts.uri.path(), &parts.headers)?;
+        let caller = Caller::Claimed(&parts.headers);
         match call {
-            Hot::Range => self.hot_range(decode(message)?, &identity).await,
-            Hot::Put => Ok(encode(&self.put(decode::<PutRequest>(message)?, &identity).await?)),
-            Hot::DeleteRange => Ok(encode(&self.delete_range(decode::<DeleteRangeRequest>(message)?, &identity).await?)),
-            Hot::Txn => Ok(encode(&self.txn(decode::<TxnRequest>(message)?, &identity).await?)),
+            Hot::Range => self.hot_range(decode(message)?, caller).await,
+            Hot::Put => Ok(encode(&self.put(decode::<PutRequest>(message)?, caller).await?)),
+            Hot::DeleteRange => Ok(encode(&self.delete_range(decode::<DeleteRangeRequest>(message)?, caller).await?)),
+            Hot::Txn => Ok(encode(&self.txn(decode::<TxnRequest>(message)?, caller).await?)),
         }
     }
 
-    async fn hot_range(&self, request: RangeRequest, identity: &Identity) -> Result<Bytes, Status> {
-        let (revision, found) = self.found_range(&request, identity).await?;
+    async fn hot_range(&self, request: RangeRequest, caller: Caller<'_>) -> Result<Bytes, Status> {
+        let (revision, found) = self.found_range(&request, caller).await?;
         Ok(encode_range(self.header(revision), &found))
     }
 }

@@ -4,8 +4,8 @@
 //! connection's own task, which first takes all requests that have arrived, then lets all of them run, then writes all their
 //! answers in one go. Every other call is handed to the tonic routes in a task of its own, over a body that follows flow control.
 
-use crate::Server;
 use crate::hot::{self, Hot};
+use crate::{ObservedRoutes, Server};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -18,7 +18,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::body::Body;
-use tonic::service::Routes;
 use tower_service::Service as _;
 
 /// From accepting a connection to the end of its HTTP/2 handshake.
@@ -53,7 +52,7 @@ pub struct Http2Settings {
 pub async fn serve_http2<I>(
     io: I,
     server: Server,
-    routes: Routes,
+    routes: ObservedRoutes,
     settings: Http2Settings,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), h2::Error>
@@ -107,7 +106,7 @@ struct Served<I> {
     connection: Connection<I, Bytes>,
     running: FuturesUnordered<hot::Running>,
     server: Server,
-    routes: Routes,
+    routes: ObservedRoutes,
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Served<I> {
@@ -134,14 +133,17 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Served<I> {
 
     fn dispatch(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
         match Hot::of(&request) {
-            Some(call) => self.running.push(hot::run(self.server.clone(), call, request, respond)),
+            Some(call) => {
+                let observed = self.routes.started(call.method(), request.headers());
+                self.running.push(hot::run(self.server.clone(), call, observed, request, respond));
+            }
             None => drop(tokio::spawn(forward(self.routes.clone(), request, respond))),
         }
     }
 }
 
 /// Hands a call to tonic, and its answer back.
-async fn forward(mut routes: Routes, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+async fn forward(mut routes: ObservedRoutes, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
     let request = request.map(|stream| Body::new(RequestBody { stream, data_done: false }));
     let called = async {
         let Ok(response) = routes.call(request).await;

@@ -4,25 +4,42 @@ use crate::Server;
 use crate::status::ToStatus as _;
 use auth::{Identity, RequestClass};
 use http::HeaderMap;
+use std::borrow::Cow;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
+/// Who asks, as far as it is known yet. What the request itself gets wrong is told before who asks is looked at, as in etcd.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Caller<'a> {
+    /// Found out before.
+    Known(&'a Identity),
+    /// Whoever the headers say.
+    Claimed(&'a HeaderMap),
+}
+
 impl Server {
-    /// The identity behind a request. Nobody is an identity too: whether that is enough depends on what is asked.
-    pub(crate) fn identity(&self, metadata: &MetadataMap) -> Result<Identity, Status> {
-        self.identity_of(metadata.as_ref())
+    /// Finds out who asks.
+    pub(crate) fn identify<'a>(&self, caller: Caller<'a>) -> Result<Cow<'a, Identity>, Status> {
+        match caller {
+            Caller::Known(identity) => Ok(Cow::Borrowed(identity)),
+            Caller::Claimed(headers) => self.identity_of(headers).map(Cow::Owned).map_err(|refusal| refusal.to_status()),
+        }
     }
 
-    /// The same from the bare headers.
-    pub(crate) fn identity_of(&self, headers: &HeaderMap) -> Result<Identity, Status> {
+    /// The identity behind a request. Nobody is an identity too: whether that is enough depends on what is asked.
+    pub(crate) fn identity(&self, metadata: &MetadataMap) -> Result<Identity, Status> {
+        self.identity_of(metadata.as_ref()).map_err(|refusal| refusal.to_status())
+    }
+
+    /// The same from the bare headers, with the refusal itself.
+    pub(crate) fn identity_of(&self, headers: &HeaderMap) -> Result<Identity, auth::Refusal> {
         let store = self.engine.published().auth();
         if !store.enabled() {
             return Ok(Identity::default());
         }
         let Some(token) = headers.get("token").or_else(|| headers.get("authorization")) else { return Ok(Identity::default()) };
-        let invalid = || auth::Refusal::InvalidAuthToken.to_status();
-        let token = auth::strip_bearer(token.to_str().map_err(|_| invalid())?);
-        self.tokens.identity_of(token, store.auth_revision(), self.engine.clock().now()).map_err(|refusal| refusal.to_status())
+        let token = auth::strip_bearer(token.to_str().map_err(|_| auth::Refusal::InvalidAuthToken)?);
+        self.tokens.identity_of(token, store.auth_revision(), self.engine.clock().now())
     }
 
     /// The identity behind a request, which must be allowed to ask for this class.

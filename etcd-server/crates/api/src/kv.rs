@@ -1,8 +1,9 @@
 //! The KV service.
 
+use crate::identity::Caller;
 use crate::server::{Server, unexpected};
 use crate::status::{self, ToStatus};
-use apply::Answer;
+use apply::{Answer, Operations};
 use auth::{Identity, RequestClass};
 use engine::Engine;
 use mvcc::{RangeOptions, RangeResult, ReadPoint};
@@ -13,7 +14,9 @@ use proto::etcdserverpb::{
 use rpc::etcdserverpb::kv_server::Kv;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 use storage::Store;
+use telemetry::metrics::RequestKind;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -26,43 +29,57 @@ const FIRST_CHUNK_KEYS: i64 = 10;
 
 impl Server {
     /// Reads a range for `identity`, everything that a range request asks for included.
-    pub(crate) async fn range(&self, request: RangeRequest, identity: &Identity) -> Result<RangeResponse, Status> {
-        let (revision, found) = self.found_range(&request, identity).await?;
+    pub(crate) async fn range(&self, request: RangeRequest, caller: Caller<'_>) -> Result<RangeResponse, Status> {
+        let (revision, found) = self.found_range(&request, caller).await?;
         let mut response = found.into_response().map_err(|fault| self.faulted(fault))?;
         response.header = Some(self.header(revision));
         Ok(response)
     }
 
     /// As [`Server::range`], but the answer is not put together: the revision at which it was read, and what was found.
-    pub(crate) async fn found_range(&self, request: &RangeRequest, identity: &Identity) -> Result<(i64, RangeResult), Status> {
+    pub(crate) async fn found_range(&self, request: &RangeRequest, caller: Caller<'_>) -> Result<(i64, RangeResult), Status> {
+        let begun = Instant::now();
+        let found = self.find_range(request, caller).await;
+        self.observer.read_decided(RequestKind::Range, found.is_ok(), begun.elapsed());
+        found
+    }
+
+    async fn find_range(&self, request: &RangeRequest, caller: Caller<'_>) -> Result<(i64, RangeResult), Status> {
         admission::check_range(request).map_err(|rejection| rejection.to_status())?;
         if !request.serializable {
+            if self.is_learner() {
+                return Err(status::not_for_learners());
+            }
             self.barrier().await?;
         }
-        self.published().auth().check_range(identity, request).map_err(|refusal| refusal.to_status())?;
+        let identity = self.identify(caller)?;
+        self.published().auth().check_range(&identity, request).map_err(|refusal| refusal.to_status())?;
         let found = self.read_range(request).await?;
-        self.still_current(identity)?;
+        self.still_current(&identity)?;
         Ok(found)
     }
 
     /// Reads a range at the newest state; the revision is the one at which the read began.
     async fn read_range(&self, request: &RangeRequest) -> Result<(i64, RangeResult), Status> {
+        let begun = Instant::now();
         let options = RangeOptions::new(request);
         let small = options.range.as_single().is_some() || (1..=INLINE_KEYS_MAX).contains(&request.limit);
         let read = move |point: &ReadPoint, store: &Store| Ok((point.current, point.range(store, &options)?));
         let (revision, found) =
             if small { self.engine.read(read) } else { off_thread(&self.engine, read).await }.map_err(|fault| self.faulted(fault))?;
+        self.observer.range_read(found.is_ok(), begun.elapsed());
         Ok((revision, found.map_err(|refusal| refusal.to_status())?))
     }
 
     /// Orders a put.
-    pub(crate) async fn put(&self, request: PutRequest, identity: &Identity) -> Result<PutResponse, Status> {
+    pub(crate) async fn put(&self, request: PutRequest, caller: Caller<'_>) -> Result<PutResponse, Status> {
         let request = InternalRaftRequest { put: Some(request), ..InternalRaftRequest::default() };
-        self.check_quota(&request, identity).await?;
+        self.check_quota(&request).await?;
         if let Some(put) = &request.put {
             admission::check_put(put).map_err(|rejection| rejection.to_status())?;
         }
-        match self.propose(request, identity).await? {
+        let identity = self.identify(caller)?;
+        match self.propose(request, &identity).await? {
             Answer::Put(mut response) => {
                 self.complete(&mut response.header);
                 Ok(response)
@@ -72,10 +89,11 @@ impl Server {
     }
 
     /// Orders a deletion.
-    pub(crate) async fn delete_range(&self, request: DeleteRangeRequest, identity: &Identity) -> Result<DeleteRangeResponse, Status> {
+    pub(crate) async fn delete_range(&self, request: DeleteRangeRequest, caller: Caller<'_>) -> Result<DeleteRangeResponse, Status> {
         admission::check_delete_range(&request).map_err(|rejection| rejection.to_status())?;
         let request = InternalRaftRequest { delete_range: Some(request), ..InternalRaftRequest::default() };
-        match self.propose(request, identity).await? {
+        let identity = self.identify(caller)?;
+        match self.propose(request, &identity).await? {
             Answer::DeleteRange(mut response) => {
                 self.complete(&mut response.header);
                 Ok(response)
@@ -85,16 +103,17 @@ impl Server {
     }
 
     /// Orders a transaction, or reads it here when it changes nothing.
-    pub(crate) async fn txn(&self, request: TxnRequest, identity: &Identity) -> Result<TxnResponse, Status> {
+    pub(crate) async fn txn(&self, request: TxnRequest, caller: Caller<'_>) -> Result<TxnResponse, Status> {
         if admission::is_read_only(&request) {
-            return self.txn_read(request, identity).await;
+            return self.txn_read(request, caller).await;
         }
         let request = InternalRaftRequest { txn: Some(request), ..InternalRaftRequest::default() };
-        self.check_quota(&request, identity).await?;
+        self.check_quota(&request).await?;
         if let Some(txn) = &request.txn {
             admission::check_txn(txn, self.settings.txn_operations_max).map_err(|rejection| rejection.to_status())?;
         }
-        match self.propose(request, identity).await? {
+        let identity = self.identify(caller)?;
+        match self.propose(request, &identity).await? {
             Answer::Txn(mut response) => {
                 self.complete(&mut response.header);
                 Ok(response)
@@ -103,22 +122,35 @@ impl Server {
         }
     }
 
-    async fn txn_read(&self, request: TxnRequest, identity: &Identity) -> Result<TxnResponse, Status> {
+    async fn txn_read(&self, request: TxnRequest, caller: Caller<'_>) -> Result<TxnResponse, Status> {
+        let begun = Instant::now();
+        let read = self.read_txn(request, caller).await;
+        self.observer.read_decided(RequestKind::ReadonlyTxn, read.is_ok(), begun.elapsed());
+        read
+    }
+
+    async fn read_txn(&self, request: TxnRequest, caller: Caller<'_>) -> Result<TxnResponse, Status> {
         admission::check_txn(&request, self.settings.txn_operations_max).map_err(|rejection| rejection.to_status())?;
         if !admission::is_serializable(&request) {
             self.barrier().await?;
         }
+        let identity = self.identify(caller)?;
         let nothing_leased = &mut |_| Ok::<_, auth::Refusal>(Vec::new());
-        self.published().auth().check_txn(identity, &request, nothing_leased).map_err(|refusal| refusal.to_status())?;
-        let executed = off_thread(&self.engine, move |point, store| mvcc::execute_txn_read(point, store, &request)).await;
-        let mut response = executed.map_err(|fault| self.faulted(fault))?.map_err(|refusal| refusal.to_status())?;
-        self.still_current(identity)?;
+        self.published().auth().check_txn(&identity, &request, nothing_leased).map_err(|refusal| refusal.to_status())?;
+        let executed = off_thread(&self.engine, move |point, store| {
+            let executed = mvcc::execute_txn_read(point, store, &request)?;
+            Ok(executed.map(|response| (Operations::of_txn(&request, &response), response)))
+        });
+        let executed = executed.await.map_err(|fault| self.faulted(fault))?;
+        let (operations, mut response) = executed.map_err(|refusal| refusal.to_status())?;
+        self.observer.executed(operations);
+        self.still_current(&identity)?;
         self.complete(&mut response.header);
         Ok(response)
     }
 
     /// A request that does not fit is not proposed: the alarm is raised instead, for everybody to see.
-    pub(crate) async fn check_quota(&self, request: &InternalRaftRequest, _: &Identity) -> Result<(), Status> {
+    pub(crate) async fn check_quota(&self, request: &InternalRaftRequest) -> Result<(), Status> {
         let Some(quota) = self.settings.quota_bytes else { return Ok(()) };
         let cost = apply::quota_cost(request);
         if cost == 0 || self.published().stored_bytes().saturating_add(cost) < quota {
@@ -165,18 +197,18 @@ impl Kv for Server {
     type RangeStreamStream = Pin<Box<dyn futures::Stream<Item = Result<RangeStreamResponse, Status>> + Send>>;
 
     async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
-        let identity = self.identity(request.metadata())?;
-        Ok(Response::new(Self::range(self, request.into_inner(), &identity).await?))
+        let (metadata, _, request) = request.into_parts();
+        Ok(Response::new(Self::range(self, request, Caller::Claimed(metadata.as_ref())).await?))
     }
 
     async fn range_stream(&self, request: Request<RangeRequest>) -> Result<Response<Self::RangeStreamStream>, Status> {
-        let identity = self.identity(request.metadata())?;
-        let request = request.into_inner();
+        let (metadata, _, request) = request.into_parts();
         admission::check_range(&request).map_err(|rejection| rejection.to_status())?;
         check_streamable(&request)?;
         if !request.serializable {
             self.barrier().await?;
         }
+        let identity = self.identity(&metadata)?;
         self.published().auth().check_range(&identity, &request).map_err(|refusal| refusal.to_status())?;
         // One part is on its way while the next is read; a client that does not read stops the reading.
         let (parts, stream) = mpsc::channel(1);
@@ -190,18 +222,18 @@ impl Kv for Server {
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
-        let identity = self.identity(request.metadata())?;
-        Ok(Response::new(Self::put(self, request.into_inner(), &identity).await?))
+        let (metadata, _, request) = request.into_parts();
+        Ok(Response::new(Self::put(self, request, Caller::Claimed(metadata.as_ref())).await?))
     }
 
     async fn delete_range(&self, request: Request<DeleteRangeRequest>) -> Result<Response<DeleteRangeResponse>, Status> {
-        let identity = self.identity(request.metadata())?;
-        Ok(Response::new(Self::delete_range(self, request.into_inner(), &identity).await?))
+        let (metadata, _, request) = request.into_parts();
+        Ok(Response::new(Self::delete_range(self, request, Caller::Claimed(metadata.as_ref())).await?))
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
-        let identity = self.identity(request.metadata())?;
-        Ok(Response::new(Self::txn(self, request.into_inner(), &identity).await?))
+        let (metadata, _, request) = request.into_parts();
+        Ok(Response::new(Self::txn(self, request, Caller::Claimed(metadata.as_ref())).await?))
     }
 
     async fn compact(&self, request: Request<CompactionRequest>) -> Result<Response<CompactionResponse>, Status> {

@@ -33,7 +33,7 @@ impl Server {
         }
         let id = request.id;
         let request = InternalRaftRequest { lease_grant: Some(request), ..InternalRaftRequest::default() };
-        self.check_quota(&request, identity).await?;
+        self.check_quota(&request).await?;
         match self.propose(request, identity).await? {
             Answer::LeaseGrant(ttl) => Ok(LeaseGrantResponse { header: Some(self.header(0)), id, ttl, error: String::new() }),
             answer => Err(unexpected(&answer)),
@@ -54,6 +54,9 @@ impl Server {
         self.check_lease_keys(id, Access::Write, identity).await?;
         loop {
             let renewal = self.published().expiry().lock().renew(id, self.engine.clock().now());
+            if matches!(renewal, Renewal::Renewed { .. }) {
+                self.observer.metrics().lease.renewed.inc();
+            }
             match renewal {
                 Renewal::Renewed { ttl_seconds, reset_checkpoint: false } => return Ok(ttl_seconds),
                 Renewal::Renewed { ttl_seconds, reset_checkpoint: true } => {

@@ -1,6 +1,7 @@
 //! The Lock service.
 
 use crate::Server;
+use crate::identity::Caller;
 use crate::session::unknown;
 use bytes::Bytes;
 use proto::etcdserverpb::DeleteRangeRequest;
@@ -11,7 +12,7 @@ use tonic::{Request, Response, Status};
 #[tonic::async_trait]
 impl Lock for Server {
     async fn lock(&self, request: Request<LockRequest>) -> Result<Response<LockResponse>, Status> {
-        let identity = self.identity(request.metadata())?;
+        let identity = self.identity(request.metadata()).map_err(|status| unknown(&status))?;
         let request = request.into_inner();
         let lease = self.session_lease(request.lease, &identity).await?;
         let candidate = self.enter(&request.name, lease, Bytes::new(), &identity).await?;
@@ -25,9 +26,9 @@ impl Lock for Server {
     }
 
     async fn unlock(&self, request: Request<UnlockRequest>) -> Result<Response<UnlockResponse>, Status> {
-        let identity = self.identity(request.metadata())?;
+        let identity = self.identity(request.metadata()).map_err(|status| unknown(&status))?;
         let delete = DeleteRangeRequest { key: request.into_inner().key, ..DeleteRangeRequest::default() };
-        let deleted = self.delete_range(delete, &identity).await.map_err(|status| unknown(&status))?;
+        let deleted = self.delete_range(delete, Caller::Known(&identity)).await.map_err(|status| unknown(&status))?;
         Ok(Response::new(UnlockResponse { header: deleted.header }))
     }
 }

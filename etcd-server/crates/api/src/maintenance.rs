@@ -17,6 +17,8 @@ use proto::etcdserverpb::{
 use proto::membershippb::DowngradeInfoSetRequest;
 use rpc::etcdserverpb::maintenance_server::Maintenance;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -51,7 +53,7 @@ impl Server {
     fn status(&self) -> StatusResponse {
         let standing = self.published().standing();
         let members = self.published().members();
-        let stored = i64::try_from(self.published().stored_bytes()).unwrap_or(i64::MAX);
+        let stored = i64::try_from(self.published().database_bytes()).unwrap_or(i64::MAX);
         let alarms = self.published().alarms().of(AlarmType::None.into());
         let no_leader = (standing.leader == 0).then(|| "etcdserver: no leader".to_owned());
         let downgrade = members.downgrade();
@@ -65,21 +67,19 @@ impl Server {
             raft_applied_index: standing.applied,
             errors: no_leader.into_iter().chain(alarms.iter().map(alarm_text)).collect(),
             db_size_in_use: stored,
-            is_learner: members.member(self.engine.member_id()).is_some_and(|member| member.is_learner),
+            is_learner: self.is_learner(),
             storage_version: self.storage_version(),
-            db_size_quota: if self.settings.quota_bytes_configured == 0 {
-                self.settings.quota_bytes.map_or(0, |quota| i64::try_from(quota).unwrap_or(i64::MAX))
-            } else {
-                self.settings.quota_bytes_configured
-            },
+            db_size_quota: self.quota_backend_bytes(),
             downgrade_info: Some(DowngradeInfo { enabled: downgrade.enabled, target_version: downgrade.target_version.clone() }),
         }
     }
 
     async fn hash_kv(&self, revision: i64) -> Result<HashKvResponse, Status> {
+        let begun = Instant::now();
         let hashed =
             off_thread(&self.engine, move |point, store| Ok((point.current, mvcc::hash_kv(point, &store.snapshot(), revision)?))).await;
         let (current, hashed) = hashed.map_err(|fault| self.faulted(fault))?;
+        self.observer.metrics().mvcc.hash_by_revision.record(begun.elapsed());
         let hashed = hashed.map_err(|refusal| refusal.to_status())?;
         Ok(HashKvResponse {
             header: Some(self.header(current)),
@@ -138,8 +138,13 @@ impl Maintenance for Server {
 
     async fn defragment(&self, request: Request<DefragmentRequest>) -> Result<Response<DefragmentResponse>, Status> {
         self.must_be_root(request.metadata())?;
-        let reclaimed = off_thread(&self.engine, |_, store| {
+        let metrics = Arc::clone(self.observer.metrics());
+        let reclaimed = off_thread(&self.engine, move |_, store| {
+            let begun = Instant::now();
+            metrics.disk.defrag_inflight.set(1);
             store.reclaim();
+            metrics.disk.defrag_inflight.set(0);
+            metrics.disk.defrag.record(begun.elapsed());
             Ok(())
         });
         reclaimed.await.map_err(|fault| self.faulted(fault))?;
@@ -148,8 +153,10 @@ impl Maintenance for Server {
 
     async fn hash(&self, request: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
         self.must_be_root(request.metadata())?;
+        let begun = Instant::now();
         let hashed = off_thread(&self.engine, |point, store| Ok((point.current, backend::hash(store)?))).await;
         let (revision, hash) = hashed.map_err(|fault| self.faulted(fault))?;
+        self.observer.metrics().mvcc.hash.record(begun.elapsed());
         Ok(Response::new(HashResponse { header: Some(self.header(revision)), hash }))
     }
 
@@ -163,11 +170,13 @@ impl Maintenance for Server {
         let (parts, stream) = mpsc::channel(SNAPSHOT_PARTS_WAITING);
         let server = self.clone();
         tokio::task::spawn_blocking(move || {
+            let begun = Instant::now();
             let version = server.storage_version();
             let sent = backend::stream(server.engine.store(), |blob, remaining_bytes| {
                 let part = SnapshotResponse { header: None, remaining_bytes, blob, version: version.clone() };
                 parts.blocking_send(Ok(part)).is_ok()
             });
+            server.observer.metrics().disk.backend_snapshot.record(begun.elapsed());
             if let Err(fault) = sent {
                 tracing::error!(error = %fault, "failed to send snapshot");
                 drop(parts.blocking_send(Err(server.faulted(fault))));

@@ -1,7 +1,10 @@
 //! What all services share.
 
+use crate::front::Front;
+use crate::observe::Observer;
 use crate::status::ToStatus as _;
-use crate::{HealthState, TokenKeeper, status};
+use crate::watch::WatchService;
+use crate::{HealthState, ObservedRoutes, TokenKeeper, status};
 use apply::Answer;
 use auth::Identity;
 use engine::{Engine, Published};
@@ -35,6 +38,10 @@ pub struct Settings {
     pub max_learners: usize,
     /// Interval of heartbeats.
     pub heartbeat: Duration,
+    /// Time without a leader after which somebody campaigns.
+    pub election_timeout: Duration,
+    /// Time between progress notices of an idle watch.
+    pub progress_notify_interval: Duration,
     /// The version that is answered, for example `3.7.1`.
     pub version: &'static str,
 }
@@ -50,11 +57,18 @@ pub struct Server {
     /// The newest revision, for those who wait for a change.
     pub(crate) revision: watch::Receiver<i64>,
     pub(crate) health: Arc<HealthState>,
+    pub(crate) observer: Observer,
 }
 
 impl Server {
     /// Services over `engine`. `revision` is told every new revision once it is readable.
-    pub fn new(engine: Arc<Engine>, tokens: Arc<TokenKeeper>, settings: Settings, revision: watch::Receiver<i64>) -> Self {
+    pub fn new(
+        engine: Arc<Engine>,
+        tokens: Arc<TokenKeeper>,
+        settings: Settings,
+        revision: watch::Receiver<i64>,
+        observer: Observer,
+    ) -> Self {
         let permits = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
         Self {
             engine,
@@ -63,11 +77,12 @@ impl Server {
             hashing: Arc::new(Semaphore::new(permits)),
             revision,
             health: Arc::new(HealthState::default()),
+            observer,
         }
     }
 
     /// All services as one router, called by path.
-    pub fn routes(&self) -> Routes {
+    pub fn routes(&self) -> ObservedRoutes {
         use rpc::etcdserverpb::{
             auth_server::AuthServer, cluster_server::ClusterServer, kv_server::KvServer, lease_server::LeaseServer,
             maintenance_server::MaintenanceServer,
@@ -79,6 +94,7 @@ impl Server {
         let mut routes = Routes::builder();
         routes
             .add_service(KvServer::new(self.clone()).max_decoding_message_size(limit))
+            .add_service(WatchService(self.clone()))
             .add_service(LeaseServer::new(self.clone()).max_decoding_message_size(limit))
             .add_service(AuthServer::new(self.clone()).max_decoding_message_size(limit))
             .add_service(ClusterServer::new(self.clone()).max_decoding_message_size(limit))
@@ -86,7 +102,16 @@ impl Server {
             .add_service(LockServer::new(self.clone()).max_decoding_message_size(limit))
             .add_service(ElectionServer::new(self.clone()).max_decoding_message_size(limit))
             .add_service(HealthServer::new(self.clone()).max_decoding_message_size(limit));
-        routes.routes()
+        ObservedRoutes::new(Front::new(self.clone(), routes.routes()), self.observer.clone())
+    }
+
+    /// The quota as Status tells it: negative when there is none.
+    pub fn quota_backend_bytes(&self) -> i64 {
+        if self.settings.quota_bytes_configured == 0 {
+            self.settings.quota_bytes.map_or(0, |quota| i64::try_from(quota).unwrap_or(i64::MAX))
+        } else {
+            self.settings.quota_bytes_configured
+        }
     }
 
     /// The pipeline behind the services.
@@ -103,6 +128,11 @@ impl Server {
         let read = self.engine.read(|point, store| point.range(store, &options));
         let found = read.map_err(|fault| self.faulted(fault))?;
         found.map(drop).map_err(|refusal| refusal.to_status())
+    }
+
+    /// Whether this member does not vote yet, and so answers little.
+    pub(crate) fn is_learner(&self) -> bool {
+        self.published().members().member(self.engine.member_id()).is_some_and(|member| member.is_learner)
     }
 
     pub(crate) fn published(&self) -> &Published {

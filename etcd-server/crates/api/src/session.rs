@@ -4,6 +4,7 @@
 //! own in etcd: clients see the inner text as unknown.
 
 use crate::Server;
+use crate::identity::Caller;
 use auth::Identity;
 use bytes::Bytes;
 use proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
@@ -52,6 +53,12 @@ pub(crate) fn prefix_end(prefix: &[u8]) -> Bytes {
     Bytes::from_static(&[0])
 }
 
+/// A lease id as etcd writes it into a key: the sign before the digits.
+fn hex(lease: i64) -> String {
+    let sign = if lease < 0 { "-" } else { "" };
+    format!("{sign}{:x}", lease.unsigned_abs())
+}
+
 pub(crate) fn created_at(key: Bytes, create_revision: i64) -> Compare {
     Compare {
         result: CompareResult::Equal.into(),
@@ -79,7 +86,7 @@ impl Server {
     /// Puts a key under `name` for the lease, unless it is there already.
     pub(crate) async fn enter(&self, name: &[u8], lease: i64, value: Bytes, identity: &Identity) -> Result<Candidate, Status> {
         let prefix = prefix_of(name);
-        let key = Bytes::from([&prefix[..], format!("{lease:x}").as_bytes()].concat());
+        let key = Bytes::from([&prefix[..], hex(lease).as_bytes()].concat());
         let put = PutRequest { key: key.clone(), value, lease, ..PutRequest::default() };
         let get = RangeRequest { key: key.clone(), ..RangeRequest::default() };
         let request = TxnRequest {
@@ -87,7 +94,7 @@ impl Server {
             success: vec![operation(Request::RequestPut(put))],
             failure: vec![operation(Request::RequestRange(get))],
         };
-        let response = self.txn(request, identity).await.map_err(|status| unknown(&status))?;
+        let response = self.txn(request, Caller::Known(identity)).await.map_err(|status| unknown(&status))?;
         let revision = response.header.as_ref().map_or(0, |header| header.revision);
         let found = response.responses.into_iter().find_map(|response| match response.response {
             Some(proto::etcdserverpb::response_op::Response::ResponseRange(range)) => range.kvs.into_iter().next(),
@@ -111,7 +118,7 @@ impl Server {
                 keys_only: true,
                 ..RangeRequest::default()
             };
-            let older = self.range(older, identity).await.map_err(|status| unknown(&status))?;
+            let older = self.range(older, Caller::Known(identity)).await.map_err(|status| unknown(&status))?;
             if older.kvs.is_empty() {
                 guard.server = None;
                 return Ok(());
@@ -132,14 +139,14 @@ impl Server {
             sort_target: SortTarget::Create.into(),
             ..RangeRequest::default()
         };
-        let response = self.range(request, identity).await.map_err(|status| unknown(&status))?;
+        let response = self.range(request, Caller::Known(identity)).await.map_err(|status| unknown(&status))?;
         Ok((response.header, response.kvs.into_iter().next()))
     }
 
     /// The key as it is now.
     pub(crate) async fn lookup(&self, key: &Bytes, identity: &Identity) -> Result<(Option<ResponseHeader>, Option<KeyValue>), Status> {
         let request = RangeRequest { key: key.clone(), ..RangeRequest::default() };
-        let response = self.range(request, identity).await.map_err(|status| unknown(&status))?;
+        let response = self.range(request, Caller::Known(identity)).await.map_err(|status| unknown(&status))?;
         Ok((response.header, response.kvs.into_iter().next()))
     }
 }
@@ -157,7 +164,7 @@ impl Drop for LeaveOnDrop {
         let (key, identity) = (std::mem::take(&mut self.key), std::mem::take(&mut self.identity));
         tokio::spawn(async move {
             let delete = DeleteRangeRequest { key, ..DeleteRangeRequest::default() };
-            if let Err(status) = server.delete_range(delete, &identity).await {
+            if let Err(status) = server.delete_range(delete, Caller::Known(&identity)).await {
                 tracing::debug!(error = status.message(), "failed to remove the key of a candidate that left");
             }
         });

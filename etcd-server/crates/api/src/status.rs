@@ -145,7 +145,17 @@ pub(crate) fn no_space() -> Status {
     apply::Refusal::NoSpace.to_status()
 }
 
-/// A learner takes no part in this.
+/// As etcd's gRPC library says it.
+pub(crate) fn too_large(length: usize, bytes_max: usize) -> Status {
+    Status::resource_exhausted(format!("grpc: received message larger than max ({length} vs. {bytes_max})"))
+}
+
+/// A learner answers only what it surely knows.
+pub(crate) fn not_for_learners() -> Status {
+    Status::failed_precondition("etcdserver: rpc not supported for learner")
+}
+
+/// Only the leader can do this.
 pub(crate) fn not_leader() -> Status {
     Status::failed_precondition("etcdserver: not leader")
 }

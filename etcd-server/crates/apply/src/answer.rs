@@ -1,6 +1,6 @@
 //! What applying an entry comes to.
 
-use crate::Refusal;
+use crate::{Operations, Refusal, RequestKind};
 use auth::DropTokens;
 use proto::etcdserverpb as pb;
 use proto::{authpb, etcdserverpb};
@@ -68,10 +68,22 @@ pub enum Effect {
 pub struct Applied {
     /// Id of the request, for finding who waits for it; 0 when the entry has none.
     pub request_id: u64,
+    /// What was asked for; `None` when the entry holds no request, as the first of a leader and configuration changes do.
+    pub kind: Option<RequestKind>,
+    /// What it came to.
+    pub operations: Operations,
     /// For the client.
     pub outcome: Result<Answer, Refusal>,
     /// For watchers, once the batch is readable.
     pub events: Vec<Event>,
     /// For this member.
     pub effects: Vec<Effect>,
+}
+
+impl Applied {
+    /// An entry that is not about the state that clients see.
+    #[must_use]
+    pub fn without_request(request_id: u64, outcome: Result<Answer, Refusal>) -> Self {
+        Self { request_id, kind: None, operations: Operations::default(), outcome, events: Vec::new(), effects: Vec::new() }
+    }
 }

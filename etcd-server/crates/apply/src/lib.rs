@@ -12,11 +12,15 @@ mod cluster_requests;
 mod cost;
 mod key_requests;
 mod leases;
+mod operations;
 mod refusal;
+mod request_kind;
 mod state;
 
 pub use alarms::Alarms;
 pub use answer::{Answer, Applied, Effect};
 pub use cost::quota_cost;
+pub use operations::Operations;
 pub use refusal::Refusal;
+pub use request_kind::RequestKind;
 pub use state::{Settings, State};

@@ -1,7 +1,7 @@
 //! The replicated state, and the one way in: an entry at a time.
 
 use crate::answer::{Answer, Applied, Effect};
-use crate::{Alarms, Refusal};
+use crate::{Alarms, Operations, Refusal, RequestKind};
 use auth::{AuthStore, Identity};
 use bytes::Bytes;
 use lease::{Lessor, Persist, Sealed};
@@ -22,7 +22,12 @@ pub struct Settings {
     pub minimum_lease_ttl_seconds: i64,
     /// The version that this program speaks.
     pub own_version: Version,
+    /// Whether checkpoints of leases are kept even by a cluster of an old version.
+    pub keeps_checkpoints: bool,
 }
+
+/// From this cluster version on every member keeps checkpoints of leases across restarts (etcd: lease/lessor.go).
+const KEEPS_CHECKPOINTS_SINCE: Version = Version::new(3, 6, 0);
 
 /// Everything that is replicated.
 #[derive(Debug)]
@@ -82,7 +87,7 @@ impl State {
         stored_bytes: u64,
     ) -> Result<Applied, Fault> {
         if data.is_empty() {
-            return Ok(Applied { request_id: 0, outcome: Ok(Answer::Done), events: Vec::new(), effects: Vec::new() });
+            return Ok(Applied::without_request(0, Ok(Answer::Done)));
         }
         let request =
             InternalRaftRequest::decode(data.clone()).map_err(|error| Fault::corrupt(format_args!("raft entry {index}"), error))?;
@@ -94,7 +99,12 @@ impl State {
         let mut context = Context { view, batch, index, stored_bytes, gathered: Gathered::default() };
         let outcome = self.dispatch(&mut context, &identity, &request)?;
         let Gathered { events, effects } = context.gathered;
-        Ok(Applied { request_id, outcome, events, effects })
+        let kind = RequestKind::of(&request);
+        let mut operations = outcome.as_ref().map_or_else(|_| Operations::default(), |answer| Operations::of(&request, answer));
+        if kind == RequestKind::LeaseRevoke {
+            operations.deletes = events.len() as u64;
+        }
+        Ok(Applied { request_id, kind: Some(kind), operations, outcome, events, effects })
     }
 
     /// Writes down who votes and who learns, for raft to start from.
@@ -116,6 +126,11 @@ impl State {
     pub fn visible(&mut self, sealed: Sealed) {
         self.keys.visible();
         self.leases.became_visible(sealed);
+    }
+
+    fn checkpoint_persistence(&self) -> Persist {
+        let agreed = self.members.cluster_version().is_some_and(|version| version >= KEEPS_CHECKPOINTS_SINCE);
+        if agreed || self.settings.keeps_checkpoints { Persist::Yes } else { Persist::No }
     }
 
     /// Which of the requests an entry holds is meant; when several are set the first in this order is (etcd: apply/apply.go).
@@ -154,8 +169,9 @@ impl State {
             return self.lease_revoke(context, identity, revoke);
         }
         if let Some(checkpoint) = &request.lease_checkpoint {
+            let persist = self.checkpoint_persistence();
             for checkpoint in &checkpoint.checkpoints {
-                self.leases.checkpoint(context.batch, LeaseId(checkpoint.id), checkpoint.remaining_ttl, Persist::Yes);
+                self.leases.checkpoint(context.batch, LeaseId(checkpoint.id), checkpoint.remaining_ttl, persist);
             }
             return Ok(Ok(Answer::Done));
         }

@@ -211,6 +211,13 @@ impl Node {
         Status { role, leader: raft.leader_id, term: raft.term, commit: raft.raft_log.committed }
     }
 
+    /// Whether this node leads a group of one and has applied an entry of its own term: then all that was ever acknowledged is
+    /// applied, and nobody else can acknowledge anything. A leader that only just began may still have an earlier log to apply.
+    pub fn leads_alone(&self) -> bool {
+        let raft = &self.raw.raft;
+        raft.state == StateRole::Leader && raft.apply_to_current_term() && self.voters().voters == [raft.id]
+    }
+
     /// What has to be done now, if anything.
     pub fn ready(&mut self) -> Option<Ready> {
         if !self.raw.has_ready() {
@@ -315,6 +322,38 @@ mod tests {
         assert!(lone.node.ready().is_none());
         lone.node.persisted(ready.number);
         assert_eq!(lone.node.ready().unwrap().committed.len(), 1);
+    }
+
+    #[test]
+    fn a_restarted_leader_leads_alone_only_once_it_has_applied_its_log() {
+        let mut lone = Lone::start();
+        assert!(lone.node.leads_alone());
+        lone.node.propose([Bytes::from_static(b"a")]).unwrap();
+        lone.run();
+        let mut entries = vec![lone.applied[0].clone()];
+        entries.append(&mut lone.persisted);
+        let recovered = Recovered {
+            hard_state: HardState { term: 2, vote: 1, commit: 3 },
+            entries,
+            voters: Voters { voters: vec![1], learners: Vec::new() },
+            ..Recovered::default()
+        };
+        let mut node = Node::new(&config(1), &recovered).unwrap();
+        let mut committed = 0;
+        node.campaign().unwrap();
+        while let Some(ready) = node.ready() {
+            committed = ready.committed.last().map_or(committed, |entry| entry.index);
+            if ready.must_sync {
+                node.persisted(ready.number);
+            }
+            if ready.status.is_some_and(|status| status.role == Role::Leader) {
+                assert!(!node.leads_alone(), "entries 2 and 3 are not applied yet");
+            }
+        }
+        node.applied(3, 0);
+        assert!(!node.leads_alone(), "an entry of this term is not applied yet");
+        node.applied(committed, 0);
+        assert!(node.leads_alone());
     }
 
     #[test]

@@ -2,19 +2,23 @@
 
 use crate::clock::Clock;
 use crate::node_task::Input;
+use crate::observer::{AppliedRequest, Observer};
 use crate::published::Published;
 use crate::refused;
 use crate::removal_task::RemovalCommand;
+use crate::start::OnTokens;
 use crate::waiters::{Barrier, Reply, Waiters};
+use crate::watches::Inbox;
 use apply::{Answer, Applied, Effect, State};
 use consensus::{ConfChangeKind, Entry, EntryKind};
+use lease::Change;
 use membership::{ConfChange, Member};
 use prost::Message as _;
 use proto::raftpb;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use storage::Store;
 use tokio::sync::mpsc;
 use types::{Event, Fault};
@@ -38,12 +42,6 @@ pub(crate) enum ApplyCommand {
 /// What apply tells the rest of the member beside answers.
 #[derive(Clone, Debug)]
 pub enum Notice {
-    /// These changes are readable now; in order, whole revisions.
-    Events(Arc<[Event]>),
-    /// History up to here can no longer be read.
-    Compacted(i64),
-    /// Tokens have to be dropped or taken on.
-    Tokens(Vec<Effect>),
     /// The quota was overrun by a request that was proposed here.
     NoSpace,
 }
@@ -55,11 +53,15 @@ pub(crate) struct ApplyTask {
     pub(crate) node: Sender<Input>,
     pub(crate) removal: Sender<RemovalCommand>,
     pub(crate) notices: mpsc::UnboundedSender<Notice>,
+    pub(crate) watches: Arc<Inbox>,
+    pub(crate) revision: tokio::sync::watch::Sender<i64>,
     pub(crate) published: Arc<Published>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) clock: Clock,
+    pub(crate) observer: Arc<dyn Observer>,
     pub(crate) lease_extension: Duration,
     pub(crate) max_learners: usize,
+    pub(crate) on_tokens: OnTokens,
     pub(crate) applied: u64,
     pub(crate) pending_notifies: Vec<(u64, Vec<Barrier>)>,
 }
@@ -107,6 +109,7 @@ impl ApplyTask {
         let store = Arc::clone(&self.store);
         let mut batch = store.batch();
         let mut told = Told::default();
+        let mut begun = Instant::now();
         for entry in entries {
             // The log is replayed from the last flush, so nothing is ever applied twice over the state it already changed.
             if entry.index <= self.applied {
@@ -119,15 +122,29 @@ impl ApplyTask {
                 }
                 EntryKind::ConfChange => self.apply_conf_change(entry, &mut batch, &mut told)?,
             };
+            begun = self.observe(entry, &applied, begun);
             told.take(applied);
         }
         let sealed = self.state.settle(&*store, &mut batch, last.index, last.term)?;
+        let begun = Instant::now();
         store.write(batch)?;
+        self.observer.batch_written(begun.elapsed());
         self.state.visible(sealed);
         self.applied = self.applied.max(last.index);
         self.publish(last.index);
         self.tell(told);
         Ok(())
+    }
+
+    /// Tells what applying took since `begun`, and returns the moment until which it was measured.
+    fn observe(&self, entry: &Entry, applied: &Applied, begun: Instant) -> Instant {
+        let now = Instant::now();
+        if let Some(kind) = applied.kind {
+            let refusal = applied.outcome.as_ref().err();
+            let (data, operations, took) = (&entry.data, applied.operations, now - begun);
+            self.observer.applied(&AppliedRequest { index: entry.index, kind, data, operations, refusal, took });
+        }
+        now
     }
 
     fn apply_conf_change(&mut self, entry: &Entry, batch: &mut dyn schema::Batch, told: &mut Told) -> Result<Applied, Fault> {
@@ -145,7 +162,7 @@ impl ApplyTask {
         self.state.write_conf_state(batch);
         let outcome =
             outcome.map(|()| Answer::Members(self.state.members.members().map(Member::to_wire).collect())).map_err(apply::Refusal::from);
-        Ok(Applied { request_id: change.id, outcome, events: Vec::new(), effects: Vec::new() })
+        Ok(Applied::without_request(change.id, outcome))
     }
 
     fn publish(&mut self, index: u64) {
@@ -166,6 +183,11 @@ impl ApplyTask {
             let now = self.clock.now();
             let mut expiry = published.expiry.lock();
             for change in lease_changes {
+                match change {
+                    Change::Granted { ttl_seconds, .. } => self.observer.lease_granted(ttl_seconds),
+                    Change::Revoked { .. } => self.observer.lease_revoked(),
+                    Change::Checkpointed { .. } => {}
+                }
                 expiry.follow_change(change, now);
             }
         }
@@ -177,22 +199,19 @@ impl ApplyTask {
         if self.state.members != **self.published.members.load() {
             self.published.members.store(Arc::new(self.state.members.clone()));
         }
-        if !told.events.is_empty() {
-            drop(self.notices.send(Notice::Events(told.events.into())));
+        if let Some(last) = told.events.last() {
+            self.revision.send_replace(last.revision.main);
+            self.watches.push_events(told.events);
         }
-        let mut tokens = Vec::new();
         for effect in told.effects {
             match effect {
-                Effect::DropTokens(_) | Effect::AssignToken { .. } => tokens.push(effect),
+                Effect::DropTokens(_) | Effect::AssignToken { .. } => (self.on_tokens)(&effect, self.clock.now()),
                 Effect::Compacted => {
-                    drop(self.notices.send(Notice::Compacted(self.state.keys.compacted())));
+                    self.watches.push_compacted(self.state.keys.compacted());
                     drop(self.removal.send(RemovalCommand::Compacted(self.state.keys.compacted())));
                 }
                 Effect::RaiseNoSpace => drop(self.notices.send(Notice::NoSpace)),
             }
-        }
-        if !tokens.is_empty() {
-            drop(self.notices.send(Notice::Tokens(tokens)));
         }
         for (kind, member) in told.conf_changes {
             drop(self.node.send(Input::ConfChanged { kind, member }));
@@ -223,7 +242,7 @@ impl ApplyTask {
 
 impl Told {
     fn take(&mut self, applied: Applied) {
-        let Applied { request_id, outcome, events, effects } = applied;
+        let Applied { request_id, outcome, events, effects, kind: _, operations: _ } = applied;
         self.events.extend(events);
         self.effects.extend(effects);
         if request_id != 0 {

@@ -4,8 +4,8 @@ use crate::clock::Clock;
 use crate::node_task::Input;
 use crate::published::Published;
 use crate::waiters::{Reply, Waiters};
-use crate::{Refused, RequestIds};
-use apply::Answer;
+use crate::{Observer, Refused, RequestIds, Watches};
+use apply::{Answer, RequestKind};
 use auth::Identity;
 use bytes::Bytes;
 use membership::ConfChange;
@@ -15,7 +15,7 @@ use proto::etcdserverpb::{InternalRaftRequest, RequestHeader};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use storage::Store;
 use tokio::sync::oneshot;
 use types::{ClusterId, Fault, MemberId};
@@ -38,6 +38,8 @@ pub struct Engine {
     pub(crate) ids: RequestIds,
     pub(crate) node: Sender<Input>,
     pub(crate) clock: Clock,
+    pub(crate) watches: Watches,
+    pub(crate) observer: Arc<dyn Observer>,
     pub(crate) request_bytes_max: usize,
     pub(crate) request_timeout: Duration,
     pub(crate) on_fault: Arc<dyn Fn(Fault) + Send + Sync>,
@@ -70,6 +72,11 @@ impl Engine {
         &self.store
     }
 
+    /// Where watch streams begin.
+    pub fn watches(&self) -> &Watches {
+        &self.watches
+    }
+
     /// This process' time line.
     pub fn clock(&self) -> Clock {
         self.clock
@@ -92,8 +99,11 @@ impl Engine {
 
     /// Orders a request for `identity` and waits until it is applied.
     pub async fn propose(&self, request: InternalRaftRequest, identity: &Identity) -> Reply {
+        let (kind, begun) = (RequestKind::of(&request), Instant::now());
         let submitted = self.submit(request, identity)?;
-        self.outcome(submitted).await
+        let outcome = self.outcome(submitted).await;
+        self.observer.request_decided(kind, outcome.is_ok(), begun.elapsed());
+        outcome
     }
 
     /// Hands a request to the pipeline without waiting. A request that fails here was not proposed.
@@ -112,12 +122,16 @@ impl Engine {
 
     /// Waits for a request that was let in, for as long as a request may take.
     pub async fn outcome(&self, submitted: Submitted) -> Reply {
-        match tokio::time::timeout(self.request_timeout, submitted).await {
+        let outcome = match tokio::time::timeout(self.request_timeout, submitted).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(_)) => Err(Refused::Stopped),
             Err(_) if self.published.standing().leader == 0 => Err(Refused::NoLeader),
             Err(_) => Err(Refused::TimedOut),
+        };
+        if outcome.as_ref().is_err_and(|refused| !matches!(refused, Refused::State(_))) {
+            self.observer.proposal_failed();
         }
+        outcome
     }
 
     /// Orders a change of the members and waits, without limit, until it is applied or refused.
@@ -139,9 +153,20 @@ impl Engine {
         self.node.send(Input::Barrier(reply)).map_err(|_| Refused::Stopped)?;
         match tokio::time::timeout(self.request_timeout, answered).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(Refused::Stopped),
-            Err(_) => Err(Refused::TimedOut),
+            Ok(Err(_)) => {
+                self.observer.read_index_failed();
+                Err(Refused::Stopped)
+            }
+            Err(_) => {
+                self.observer.read_index_timed_out();
+                Err(Refused::TimedOut)
+            }
         }
+    }
+
+    /// Requests of this member that are let in and not decided.
+    pub fn proposals_pending(&self) -> usize {
+        self.waiters.len()
     }
 
     /// Reads at the published state. `read` is called again when a compaction came meanwhile: its removal may have taken away under

@@ -1,9 +1,11 @@
 //! The log thread: appends what waits, syncs once, reports.
 
+use crate::Observer;
 use crate::node_task::Input;
 use consensus::{Entry, EntryKind, HardState};
 use raftlog::{Log, Record};
 use std::sync::mpsc::{Receiver, Sender};
+use std::time::Instant;
 use types::Fault;
 
 /// What the log thread is asked to do, in order.
@@ -39,7 +41,7 @@ pub(crate) fn from_record(record: Record) -> Result<Entry, Fault> {
 }
 
 /// Runs until told to stop or until everybody else is gone.
-pub(crate) fn run(mut log: Log, commands: &Receiver<LogCommand>, node: &Sender<Input>) -> Result<(), Fault> {
+pub(crate) fn run(mut log: Log, commands: &Receiver<LogCommand>, node: &Sender<Input>, observer: &dyn Observer) -> Result<(), Fault> {
     while let Ok(first) = commands.recv() {
         let mut persisted = None;
         // Whatever came in while the last sync ran shares the next one.
@@ -47,7 +49,9 @@ pub(crate) fn run(mut log: Log, commands: &Receiver<LogCommand>, node: &Sender<I
             match command {
                 LogCommand::Persist { number, entries, hard_state } => {
                     let records: Vec<_> = entries.into_iter().map(to_record).collect();
+                    let begun = Instant::now();
                     log.write(&records, hard_state.map(to_log))?;
+                    observer.log_written(records.iter().map(Record::stored_bytes).sum(), begun.elapsed());
                     persisted = Some(number);
                 }
                 LogCommand::Truncate(index) => log.truncate_front(index)?,
@@ -55,7 +59,9 @@ pub(crate) fn run(mut log: Log, commands: &Receiver<LogCommand>, node: &Sender<I
             }
         }
         if let Some(number) = persisted {
+            let begun = Instant::now();
             log.sync()?;
+            observer.log_synced(begun.elapsed());
             // The node thread outlives this one, unless the process is ending.
             drop(node.send(Input::Persisted(number)));
         }

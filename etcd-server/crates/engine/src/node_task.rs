@@ -1,10 +1,10 @@
 //! The node thread: the only owner of the raft node. Takes inputs, hands out what must be logged and applied.
 
-use crate::Refused;
 use crate::apply_task::ApplyCommand;
 use crate::log_task::LogCommand;
 use crate::published::Published;
 use crate::waiters::{Barrier, Reply, Waiters};
+use crate::{Observer, Refused};
 use bytes::Bytes;
 use consensus::{ConfChangeKind, Node, Ready, Role, Status};
 use std::collections::BTreeMap;
@@ -51,6 +51,7 @@ pub(crate) struct NodeTask {
     pub(crate) apply: Sender<ApplyCommand>,
     pub(crate) published: Arc<Published>,
     pub(crate) waiters: Arc<Waiters>,
+    pub(crate) observer: Arc<dyn Observer>,
 }
 
 /// Barriers that wait for an index, by the context they asked with.
@@ -146,6 +147,7 @@ impl NodeTask {
         while self.campaign_if_alone()? {
             self.hand_out(reads);
         }
+        self.published.leads_alone.store(self.node.leads_alone(), Ordering::Release);
         Ok(())
     }
 
@@ -171,8 +173,9 @@ impl NodeTask {
 
     fn publish(&self, status: Status) {
         let before = self.published.status.swap(Arc::new(status));
-        let alone = status.role == Role::Leader && self.node.voters().voters == [self.member_id];
-        self.published.leads_alone.store(alone, Ordering::Release);
+        if before.leader != status.leader && status.leader != 0 {
+            self.observer.leader_changed();
+        }
         if before.role != status.role || before.leader != status.leader {
             tracing::info!(
                 local_member_id = %types::MemberId(self.member_id),

@@ -26,6 +26,9 @@ pub struct Standing {
     pub applied: u64,
 }
 
+/// What etcd's database takes while it is empty.
+const EMPTY_DATABASE_BYTES: u64 = 20 << 10;
+
 /// Everything that readers, services and duties look at. Each field is replaced as a whole by apply or by the node.
 #[derive(Debug)]
 pub struct Published {
@@ -41,7 +44,7 @@ pub struct Published {
     pub(crate) live_hash: ArcSwap<(u64, mvcc::LiveHash)>,
     /// The newest compaction whose superfluous history is removed.
     pub(crate) removed: AtomicI64,
-    /// Whether this member is the leader of a group of one, which may answer linearizable reads by itself.
+    /// Whether this member leads a group of one and has replayed its log, so that it may answer linearizable reads by itself.
     pub(crate) leads_alone: AtomicBool,
 }
 
@@ -86,6 +89,11 @@ impl Published {
     /// Bytes of the revisions that are stored: what the quota is about.
     pub fn stored_bytes(&self) -> u64 {
         self.written_bytes.load(Ordering::Relaxed).saturating_sub(self.freed_bytes.load(Ordering::Relaxed))
+    }
+
+    /// Bytes of the whole database as clients are told: never zero, for tools divide by it.
+    pub fn database_bytes(&self) -> u64 {
+        self.stored_bytes().saturating_add(EMPTY_DATABASE_BYTES)
     }
 
     /// The hash of the live records, and the applied index it belongs to.

@@ -2,6 +2,7 @@
 //!
 //! It works in small paced steps beside apply and never holds anything that apply or a reader waits for.
 
+use crate::Observer;
 use crate::log_task::LogCommand;
 use crate::published::Published;
 use mvcc::compaction::Removal;
@@ -33,6 +34,7 @@ pub(crate) struct RemovalTask {
     pub(crate) store: Arc<Store>,
     pub(crate) published: Arc<Published>,
     pub(crate) commands: Receiver<RemovalCommand>,
+    pub(crate) observer: Arc<dyn Observer>,
     pub(crate) log: Sender<LogCommand>,
     /// Revisions looked at in one step.
     pub(crate) step_revisions: usize,
@@ -54,11 +56,13 @@ impl RemovalTask {
         let mut removal = Removal::due(&*self.store, self.published.read_point().compacted)?;
         let applied = self.published.applied.load(Ordering::Acquire);
         let mut flushed = Flushed { at: Instant::now(), written_bytes: self.published.written_bytes.load(Ordering::Relaxed), applied };
+        let mut removal_begun = Instant::now();
         loop {
             let wait = if removal.is_some() { self.step_interval } else { LOOK_INTERVAL };
             match self.commands.recv_timeout(wait) {
                 Ok(RemovalCommand::Compacted(revision)) => {
                     if removal.is_none() {
+                        removal_begun = Instant::now();
                         removal = Removal::due(&*self.store, revision)?;
                     }
                 }
@@ -68,6 +72,8 @@ impl RemovalTask {
             if let Some(step) = &mut removal
                 && self.step(step)?
             {
+                self.observer.removal_completed(removal_begun.elapsed());
+                removal_begun = Instant::now();
                 // Another compaction may have come while this one was under way.
                 removal = Removal::due(&*self.store, self.published.read_point().compacted)?;
             }
@@ -76,9 +82,12 @@ impl RemovalTask {
     }
 
     fn step(&self, removal: &mut Removal) -> Result<bool, Fault> {
+        let begun = Instant::now();
+        let revisions_before = removal.freed_revisions();
         let mut batch = self.store.batch();
         let done = removal.step(&*self.store, self.step_revisions, &mut batch)?;
         self.store.write(batch)?;
+        self.observer.removal_step(removal.freed_revisions() - revisions_before, begun.elapsed());
         self.published.freed_bytes.store(removal.freed_bytes(), Ordering::Relaxed);
         if done {
             self.published.removed.store(removal.target(), Ordering::Release);

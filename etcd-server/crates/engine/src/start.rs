@@ -7,8 +7,9 @@ use crate::node_task::{Input, NodeTask};
 use crate::published::Published;
 use crate::removal_task::{RemovalCommand, RemovalTask};
 use crate::waiters::Waiters;
-use crate::{Engine, Notice, RequestIds};
-use apply::{Settings, State};
+use crate::watches::{Inbox, WatchTask, Watches};
+use crate::{Engine, Notice, Observer, RequestIds};
+use apply::{Effect, Settings, State};
 use arc_swap::ArcSwap;
 use consensus::{Config, Entry, EntryKind, HardState, Node, Recovered, Role, Status, Voters};
 use lease::{Expiry, ExpirySettings};
@@ -18,7 +19,7 @@ use prost::Message as _;
 use proto::raftpb;
 use raftlog::{Identity, Log};
 use schema::{Table, View as _, meta};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::mpsc::{Sender, channel};
@@ -26,7 +27,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use storage::{Store, StoreOptions};
 use tokio::sync::mpsc;
-use types::{ClusterId, Fault, MemberId};
+use types::{ClusterId, Fault, MemberId, Moment};
 
 /// How a member is set up.
 pub struct Options {
@@ -58,9 +59,14 @@ pub struct Options {
     pub leases: ExpirySettings,
     /// Memory of the store.
     pub store: StoreOptions,
+    /// Called by apply, before the answer, with every effect that concerns tokens: whoever logged in may use the token at once.
+    pub on_tokens: OnTokens,
     /// Called once when this member cannot go on; must end the process.
     pub on_fault: Arc<dyn Fn(Fault) + Send + Sync>,
 }
+
+/// Takes on or drops tokens at a moment.
+pub type OnTokens = Arc<dyn Fn(&Effect, Moment) + Send + Sync>;
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -77,6 +83,18 @@ pub enum OpenError {
     /// The log.
     #[error(transparent)]
     Log(#[from] raftlog::OpenError),
+    /// The log of a member without its state: to begin anew would forget what was acknowledged.
+    #[error(
+        "{}: missing or empty, though the raft log in {} is there: put it back, restore this member from a backup, or move both away to \
+         found a new member",
+        state.display(), log.display()
+    )]
+    StateMissing {
+        /// Where the state should be.
+        state: PathBuf,
+        /// The log that tells that it was there.
+        log: PathBuf,
+    },
     /// What is in them.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -101,23 +119,19 @@ struct Threads {
     log: Sender<LogCommand>,
     apply: Sender<ApplyCommand>,
     removal: Sender<RemovalCommand>,
+    watches: Arc<Inbox>,
     handles: Vec<JoinHandle<()>>,
 }
 
 impl Running {
-    /// Opens the data in `options.folder`, or founds a member there, and starts the threads.
-    pub fn start(options: &Options) -> Result<Self, OpenError> {
-        let opened = Opened::open(options)?;
-        opened.run(options)
-    }
-
     /// Stops the threads in order, flushes the state and marks the log, so that the next start has nothing to replay.
     pub fn stop(self) -> Result<(), Fault> {
-        let Threads { node, log, apply, removal, handles } = self.threads;
+        let Threads { node, log, apply, removal, watches, handles } = self.threads;
         drop(node.send(Input::Stop));
         drop(apply.send(ApplyCommand::Stop));
         drop(removal.send(RemovalCommand::Stop));
         drop(log.send(LogCommand::Stop));
+        watches.stop();
         for handle in handles {
             // A thread that panicked has already reported a fault.
             drop(handle.join());
@@ -126,8 +140,8 @@ impl Running {
     }
 }
 
-/// What was found on disk.
-struct Opened {
+/// A member whose data is open and whose threads do not run yet.
+pub struct Opened {
     store: Arc<Store>,
     log: Log,
     incarnation: u64,
@@ -137,34 +151,50 @@ struct Opened {
     recovered: Recovered,
 }
 
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("identity", &self.identity).field("applied", &self.applied).finish_non_exhaustive()
+    }
+}
+
 impl Opened {
-    fn open(options: &Options) -> Result<Self, OpenError> {
-        let store = Store::open(&options.folder.join("state"), &options.store)?;
-        let applied = meta::read_u64(&store, meta::APPLIED_INDEX)?;
-        let identity = known_identity(&store)?;
-        let presence = if applied.is_some() { raftlog::Presence::Existing } else { raftlog::Presence::Either };
-        let own = identity.unwrap_or(Identity { member_id: options.member_id, cluster_id: options.cluster_id });
-        let log_options = raftlog::Options { presence, ..raftlog::Options::default() };
-        let (mut log, found) = Log::open(&options.folder.join("log"), own, log_options)?;
+    /// Opens the data in `options.folder`, or founds a member there.
+    pub fn open(options: &Options) -> Result<Self, OpenError> {
+        let (state_path, log_path) = (options.folder.join("state"), options.folder.join("log"));
+        let known = Known::look(options, &state_path, &log_path)?;
+        let own = known.identity.unwrap_or(Identity { member_id: options.member_id, cluster_id: options.cluster_id });
+        // A new state is begun before its log, so that a log without a state is always a loss. A state that is there is opened for
+        // writing only once the log is known to belong to it.
+        let begun = if known.identity.is_none() { Some(Store::open(&state_path, &options.store)?) } else { None };
+        let presence = if known.applied.is_some() { raftlog::Presence::Existing } else { raftlog::Presence::Either };
+        let applied = known.applied.unwrap_or(0);
+        let log_options = raftlog::Options { presence, applied_index: applied, ..raftlog::Options::default() };
+        let (mut log, found) = Log::open(&log_path, own, log_options)?;
         if let Some(torn) = &found.torn_tail {
             tracing::warn!(file = %torn.file.display(), bytes = torn.bytes, reason = torn.reason, "cut an interrupted write off the raft log");
         }
-        let applied = applied.unwrap_or(0);
-        if identity.is_none() {
+        if known.identity.is_none() && found.last_index > options.founders.len() as u64 {
+            return Err(OpenError::StateMissing { state: state_path, log: log_path });
+        }
+        let store = begun.map_or_else(|| Store::open(&state_path, &options.store), Ok)?;
+        if known.identity.is_none() {
             found_member(&store, &mut log, &found, options, own)?;
         }
         let mut batch = store.batch();
         let state = State::load(&store, options.state, &mut batch)?;
         store.write(batch)?;
         let recovered = recover(&store, &log, &found)?;
-        if applied < recovered.before_index {
-            let detail = format!("begins after entry {}, but the state ends at entry {applied}", recovered.before_index);
-            return Err(Fault::corrupt("raft log", detail).into());
-        }
         Ok(Self { store: Arc::new(store), log, incarnation: found.incarnation, state, identity: own, applied, recovered })
     }
 
-    fn run(self, options: &Options) -> Result<Running, OpenError> {
+    /// This member, as its data says.
+    pub fn member_id(&self) -> MemberId {
+        self.identity.member_id
+    }
+
+    /// Starts the threads; `observer` is told what they do.
+    #[expect(clippy::too_many_lines, reason = "who is wired to whom is read best in one piece")]
+    pub fn run(self, options: &Options, observer: Arc<dyn Observer>) -> Result<Running, OpenError> {
         let Self { store, log, incarnation, state, identity, applied, recovered } = self;
         let election_timeout = options.tick * u32::try_from(options.election_ticks).unwrap_or(u32::MAX);
         let node = Node::new(&node_config(options, identity, applied), &recovered)?;
@@ -176,6 +206,8 @@ impl Opened {
         let (apply_tx, apply_rx) = channel();
         let (removal_tx, removal_rx) = channel();
         let (notices_tx, notices) = mpsc::unbounded_channel();
+        let (revision_tx, revision) = tokio::sync::watch::channel(published.read_point().current);
+        let inbox = Arc::new(Inbox::default());
         let on_fault = Arc::clone(&options.on_fault);
         let node_task = NodeTask {
             node,
@@ -187,6 +219,7 @@ impl Opened {
             apply: apply_tx.clone(),
             published: Arc::clone(&published),
             waiters: Arc::clone(&waiters),
+            observer: Arc::clone(&observer),
         };
         let apply_task = ApplyTask {
             state,
@@ -195,11 +228,15 @@ impl Opened {
             node: node_tx.clone(),
             removal: removal_tx.clone(),
             notices: notices_tx,
+            watches: Arc::clone(&inbox),
+            revision: revision_tx,
             published: Arc::clone(&published),
             waiters: Arc::clone(&waiters),
             clock,
+            observer: Arc::clone(&observer),
             lease_extension: election_timeout,
             max_learners: options.max_learners,
+            on_tokens: Arc::clone(&options.on_tokens),
             applied,
             pending_notifies: Vec::new(),
         };
@@ -207,16 +244,21 @@ impl Opened {
             store: Arc::clone(&store),
             published: Arc::clone(&published),
             commands: removal_rx,
+            observer: Arc::clone(&observer),
             log: log_tx.clone(),
             step_revisions: options.compaction_step.0,
             step_interval: options.compaction_step.1,
             log_entries_kept: options.log_entries_kept,
         };
+        let watch_settings = watch::Settings::for_request_bytes(options.request_bytes_max);
+        let watch_task = WatchTask::new(watch_settings, Arc::clone(&inbox), Arc::clone(&store), Arc::clone(&published), clock);
         let log_reports = node_tx.clone();
+        let log_observer = Arc::clone(&observer);
         let handles = vec![
             spawn("apply", &on_fault, move || apply_task.run().map(drop))?,
-            spawn("log", &on_fault, move || log_task::run(log, &log_rx, &log_reports))?,
+            spawn("log", &on_fault, move || log_task::run(log, &log_rx, &log_reports, &*log_observer))?,
             spawn("housekeeping", &on_fault, move || removal_task.run())?,
+            spawn("watch", &on_fault, move || watch_task.run())?,
             spawn("raft", &on_fault, move || node_task.run())?,
         ];
         let engine = Engine {
@@ -228,13 +270,36 @@ impl Opened {
             ids: RequestIds::new(identity.member_id, unix_milliseconds()),
             node: node_tx.clone(),
             clock,
+            watches: Watches::new(Arc::clone(&inbox), revision),
+            observer,
             request_bytes_max: options.request_bytes_max,
             request_timeout: Duration::from_secs(5) + 2 * election_timeout,
             on_fault,
         };
-        let threads = Threads { node: node_tx, log: log_tx, apply: apply_tx, removal: removal_tx, handles };
+        let threads = Threads { node: node_tx, log: log_tx, apply: apply_tx, removal: removal_tx, watches: inbox, handles };
         Ok(Running { engine: Arc::new(engine), notices, threads })
     }
+}
+
+/// What the state on disk tells before anything is changed.
+struct Known {
+    /// Who this member is; nothing before it was founded.
+    identity: Option<Identity>,
+    applied: Option<u64>,
+}
+
+impl Known {
+    fn look(options: &Options, state: &Path, log: &Path) -> Result<Self, OpenError> {
+        match Store::look(state, &options.store)? {
+            Some(store) => Ok(Self { identity: known_identity(&store)?, applied: meta::read_u64(&store, meta::APPLIED_INDEX)? }),
+            None if holds_files(log) => Err(OpenError::StateMissing { state: state.to_owned(), log: log.to_owned() }),
+            None => Ok(Self { identity: None, applied: None }),
+        }
+    }
+}
+
+fn holds_files(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 fn unix_milliseconds() -> u64 {

@@ -16,6 +16,7 @@ pub struct Removal {
     next: Revision,
     target: MainRevision,
     freed_bytes: u64,
+    freed_revisions: u64,
 }
 
 impl Removal {
@@ -24,7 +25,7 @@ impl Removal {
         let done = meta::read_u64(view, meta::COMPACTED_REVISION)?.map_or(crate::NEVER_COMPACTED, u64::cast_signed);
         let freed_bytes = meta::read_u64(view, meta::FREED_BYTES)?.unwrap_or(0);
         // The tombstones kept at the previous compaction's own revision are looked at again, hence not `done + 1`.
-        Ok((compacted > done).then(|| Self { next: Revision::new(done.max(0), 0), target: compacted, freed_bytes }))
+        Ok((compacted > done).then(|| Self { next: Revision::new(done.max(0), 0), target: compacted, freed_bytes, freed_revisions: 0 }))
     }
 
     /// The revision up to which history is being removed.
@@ -35,6 +36,11 @@ impl Removal {
     /// Bytes freed since the store was made.
     pub fn freed_bytes(&self) -> u64 {
         self.freed_bytes
+    }
+
+    /// Revisions removed since this removal began.
+    pub fn freed_revisions(&self) -> u64 {
+        self.freed_revisions
     }
 
     /// Removes what at most `revisions` of history have made superfluous. Returns whether the removal is complete with this batch.
@@ -79,6 +85,7 @@ impl Removal {
         batch.delete(Table::History, &history_key::encode(user_key, revision));
         batch.delete(Table::Revisions, &revision_record::encode_key(revision));
         self.freed_bytes += revision_bytes(user_key, record);
+        self.freed_revisions += 1;
     }
 
     fn finish(&self, batch: &mut dyn Batch) -> bool {
@@ -90,9 +97,9 @@ impl Removal {
 
 /// The version of `user_key` directly older than `revision`.
 fn version_before(view: &impl View, user_key: &[u8], revision: Revision) -> Result<Option<(Revision, Bytes)>, Fault> {
-    let mut from = history_key::encode(user_key, revision);
-    // Stored keys of one user key have one length, so this lies right behind the version itself.
-    from.push(0);
+    // A whole key, as every look-up in the history needs: stores find the prefix by the length of what follows it.
+    let before = if revision.sub > 0 { (revision.main, revision.sub - 1) } else { (revision.main - 1, i64::from(u32::MAX)) };
+    let from = history_key::encode(user_key, Revision::new(before.0, before.1));
     let mut prefix = Vec::with_capacity(user_key.len() + 2);
     history_key::push_prefix(&mut prefix, user_key);
     let Some((key, record)) = view.first_with_prefix(Table::History, &prefix, &from)? else { return Ok(None) };

@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::side::number;
+
 /// How a row keeps a known difference from being reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Treatment {
@@ -40,18 +42,21 @@ pub(crate) struct Exchange<'a> {
     pub(crate) versions: (u32, u32),
     /// Ids that a server chose lie in the data, so hashes of it differ.
     pub(crate) own_ids_in_data: bool,
+    /// Revisions that were compacted at, the newest last.
+    pub(crate) compactions: &'a [i64],
 }
 
 pub(crate) const SORT_ENUMS: &str = "unknown-sort-enum";
 pub(crate) const RANGE_STREAM: &str = "range-stream";
 pub(crate) const DELETE_THEN_IGNORE: &str = "txn-delete-then-ignore";
+pub(crate) const NESTED_COST: &str = "nested-txn-cost";
 pub(crate) const ETCD_STOPS: &str = "etcd-stops";
 pub(crate) const CATCH_UP_HEADER: &str = "watch-header-revision";
 pub(crate) const EMPTY_WATCH_KEY: &str = "watch-empty-key-with-auth";
 pub(crate) const UNLIKE_HISTORY: &str = "events-unlike-history";
 
 /// All known differences.
-pub const ACCEPTED: [Accepted; 14] = [
+pub const ACCEPTED: [Accepted; 19] = [
     Accepted {
         name: SORT_ENUMS,
         treatment: Treatment::NotSent,
@@ -64,6 +69,13 @@ pub const ACCEPTED: [Accepted; 14] = [
         treatment: Treatment::NotSent,
         reason: "a transaction that deletes a key and then puts it with ignore_value or ignore_lease stops etcd with a panic",
         source: "seen on 3.5.30: `unexpected error during txn with writes`, `applyTxn: failed Put: etcdserver: key not found`",
+        remove: None,
+    },
+    Accepted {
+        name: NESTED_COST,
+        treatment: Treatment::NotSent,
+        reason: "under a NOSPACE alarm 3.7.1 refuses a transaction whose nested puts need space, older ones let it through",
+        source: "reference api.md 6.5, changes.md 2.1",
         remove: None,
     },
     Accepted {
@@ -142,6 +154,34 @@ pub const ACCEPTED: [Accepted; 14] = [
         reason: "values carry lease ids, so after a lease with a chosen id was attached the hashes of two servers differ",
         source: "reference api.md 12 (HashKV)",
         remove: Some(own_ids_in_hash),
+    },
+    Accepted {
+        name: "hash-of-a-compaction",
+        treatment: Treatment::Tolerated,
+        reason: "etcd remembers the hashes it took during its last 10 compactions and answers them as they were then; side A takes each hash anew",
+        source: "reference api.md 12 (HashKV)",
+        remove: Some(hash_of_a_compaction),
+    },
+    Accepted {
+        name: "status-for-everybody",
+        treatment: Treatment::Tolerated,
+        reason: "Status is for every user since 3.6.12; older ones want the root role",
+        source: "reference changes.md 1.1 (3.6.12)",
+        remove: Some(status_for_everybody),
+    },
+    Accepted {
+        name: "root-role-permission",
+        treatment: Treatment::PartIgnored,
+        reason: "3.7.1 answers what the role root may do (everything), 3.5 what was granted to it (nothing)",
+        source: "reference api.md 10.2 (RoleGet); seen on 3.5.30",
+        remove: Some(root_role_permission),
+    },
+    Accepted {
+        name: "maintenance-errors",
+        treatment: Treatment::Tolerated,
+        reason: "3.5 lets failures of authentication out of the Maintenance service as they are inside (Unknown, `auth: …`), later ones map them",
+        source: "reference api.md 10.4; seen on 3.5.30",
+        remove: Some(maintenance_errors),
     },
     Accepted {
         name: "downgrade-versions",
@@ -280,6 +320,35 @@ fn own_ids_in_hash(exchange: &mut Exchange<'_>) -> bool {
     of_a.is_some() && of_b.is_some()
 }
 
+fn hash_of_a_compaction(exchange: &mut Exchange<'_>) -> bool {
+    const REMEMBERED: usize = 10;
+    // Zero, which asks for the newest revision, is looked up as it is: a compaction at zero is found by it.
+    let asked = exchange.request.get("revision").and_then(number).unwrap_or(0);
+    let known = exchange.compactions.iter().rev().take(REMEMBERED).any(|compaction| *compaction == asked);
+    exchange.method == "Maintenance/HashKV" && known && exchange.tolerate()
+}
+
+fn status_for_everybody(exchange: &mut Exchange<'_>) -> bool {
+    let a_answers = exchange.a.get("ok").is_some();
+    let b_refuses = error_message(exchange.b).is_some_and(|message| message.ends_with("permission denied"));
+    exchange.newer_against_older(306) && exchange.method == "Maintenance/Status" && a_answers && b_refuses && exchange.tolerate()
+}
+
+fn root_role_permission(exchange: &mut Exchange<'_>) -> bool {
+    let asks_for_root = exchange.method == "Auth/RoleGet" && exchange.request.get("role").is_some_and(|role| role == "root");
+    asks_for_root && exchange.newer_against_older(306) && {
+        let of_a = ok_fields(exchange.a).and_then(|ok| ok.remove("perm"));
+        let of_b = ok_fields(exchange.b).and_then(|ok| ok.remove("perm"));
+        of_a.is_some() || of_b.is_some()
+    }
+}
+
+fn maintenance_errors(exchange: &mut Exchange<'_>) -> bool {
+    let same = |(a, b): (&str, &str)| a.strip_prefix("etcdserver: ").is_some_and(|a| b.strip_prefix("auth: ") == Some(a));
+    let alike = exchange.error_messages().is_some_and(same);
+    exchange.newer_against_older(306) && exchange.method.starts_with("Maintenance/") && alike && exchange.tolerate()
+}
+
 fn downgrade(exchange: &mut Exchange<'_>) -> bool {
     exchange.versions.0 != exchange.versions.1 && exchange.method == "Maintenance/Downgrade" && exchange.tolerate()
 }
@@ -291,7 +360,8 @@ mod tests {
     use super::*;
 
     fn used(method: &str, request: &Value, mut a: Value, mut b: Value) -> (Vec<&'static str>, bool) {
-        let exchange = &mut Exchange { method, request, a: &mut a, b: &mut b, versions: (307, 305), own_ids_in_data: false };
+        let exchange =
+            &mut Exchange { method, request, a: &mut a, b: &mut b, versions: (307, 305), own_ids_in_data: false, compactions: &[7] };
         let used = remove_known(exchange);
         (used, a == b)
     }
@@ -321,6 +391,13 @@ mod tests {
         let (used, equal) =
             used("Maintenance/HashKV", &json!({}), json!({"ok": {"hash": 1, "hash_revision": "4"}}), json!({"ok": {"hash": 2}}));
         assert_eq!((used, equal), (vec!["fields-since-3.6"], false));
+    }
+
+    #[test]
+    fn a_hash_is_forgiven_only_at_a_compaction() {
+        let (a, b) = (|| json!({"ok": {"hash": 1, "compact_revision": "7"}}), || json!({"ok": {"hash": 2, "compact_revision": "-1"}}));
+        assert!(used("Maintenance/HashKV", &json!({"revision": "7"}), a(), b()).1);
+        assert!(!used("Maintenance/HashKV", &json!({"revision": "8"}), a(), b()).1);
     }
 
     #[test]

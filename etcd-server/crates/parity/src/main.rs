@@ -59,6 +59,9 @@ struct Flags {
     /// Where failing programs are written.
     #[arg(long, default_value = ".", value_name = "FOLDER")]
     out: PathBuf,
+    /// Leave out methods whose name begins with this, as `Maintenance/` or `Watch`; without `Watch` no stream is opened at all.
+    #[arg(long, value_name = "METHOD")]
+    without: Vec<String>,
     /// Print how often each method was called and refused.
     #[arg(long)]
     coverage: bool,
@@ -102,7 +105,8 @@ async fn main() -> ExitCode {
 async fn begin(flags: Flags) -> Result<bool, AnyError> {
     let memory = Path::new("/dev/shm");
     let parent = flags.data.clone().or_else(|| memory.is_dir().then(|| memory.to_owned()));
-    let settings = PairSettings { a: flags.ours.clone(), b: flags.etcd.clone(), parent };
+    let record = !flags.without.iter().any(|left_out| "Watch/Watch".starts_with(left_out.as_str()));
+    let settings = PairSettings { a: flags.ours.clone(), b: flags.etcd.clone(), parent, record };
     let next_seed = AtomicU64::new(flags.seed);
     let total = Mutex::new(Total::default());
     let work = Work { flags, settings, wire: Wire::new()?, begun: Instant::now(), next_seed, stop: AtomicBool::new(false), total };
@@ -147,7 +151,7 @@ impl Work {
             if seed - self.flags.seed >= self.flags.seeds {
                 break;
             }
-            let program = generate(seed, self.flags.ops);
+            let program = generate(seed, self.flags.ops).without(&self.flags.without);
             let mut pair = Pair::start(&self.settings).await?;
             let outcome = run(&program, &mut pair, &self.wire).await?;
             drop(pair);

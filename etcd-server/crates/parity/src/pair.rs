@@ -14,6 +14,8 @@ pub struct PairSettings {
     pub b: String,
     /// Where data directories are made. A memory file system makes a sync free, which changes no answer.
     pub parent: Option<PathBuf>,
+    /// Whether a watch of everything runs along, which every change is compared through.
+    pub record: bool,
 }
 
 /// Small limits, so that programs reach them, and cheap password hashes.
@@ -24,6 +26,7 @@ const FLAGS: [&str; 6] = ["--max-txn-ops", "12", "--bcrypt-cost", "4", "--log-le
 pub struct Pair {
     pub(crate) a: (Server, Channel),
     pub(crate) b: (Server, Channel),
+    pub(crate) record: bool,
 }
 
 impl Pair {
@@ -40,7 +43,7 @@ impl Pair {
         };
         let (a, b) = tokio::try_join!(start(&settings.a), start(&settings.b))?;
         let (a_channel, b_channel) = (connect(&a), connect(&b));
-        Ok(Self { a: (a, a_channel), b: (b, b_channel) })
+        Ok(Self { a: (a, a_channel), b: (b, b_channel), record: settings.record })
     }
 }
 

@@ -63,6 +63,20 @@ impl Program {
         Ok(Self { steps })
     }
 
+    /// What remains when no method may begin with one of `left_out`.
+    #[must_use]
+    pub fn without(mut self, left_out: &[String]) -> Self {
+        self.steps.retain(|step| {
+            let method = match step {
+                Step::Call { method, .. } => method.as_str(),
+                Step::Watch { .. } | Step::Close { .. } => "Watch/Watch",
+                Step::Settle => return true,
+            };
+            !left_out.iter().any(|prefix| method.starts_with(prefix.as_str()))
+        });
+        self
+    }
+
     /// The text form, under a comment of one line.
     #[must_use]
     pub fn to_text(&self, comment: &str) -> String {
@@ -137,6 +151,14 @@ mod tests {
         let call = Step::Call { method: "KV/Put".into(), identity: "ann".into(), request: json!({"key": "YQ==", "lease": "$lease0"}) };
         let program = Program { steps: vec![call, Step::Close { stream: 2 }, Step::Settle] };
         assert_eq!(Program::parse(&program.to_text("seed 1\nand more")).unwrap(), program);
+    }
+
+    #[test]
+    fn methods_can_be_left_out() {
+        let call = |method: &str| Step::Call { method: method.into(), identity: String::new(), request: json!({}) };
+        let program = Program { steps: vec![call("KV/Put"), call("KV/Range"), call("Lock/Lock"), Step::Close { stream: 2 }, Step::Settle] };
+        let kept = program.without(&["Watch".to_owned(), "KV/P".to_owned()]);
+        assert_eq!(kept.steps, [call("KV/Range"), call("Lock/Lock"), Step::Settle]);
     }
 
     #[test]

@@ -50,6 +50,22 @@ pub enum OpenError {
         /// What stands where the next batch should be.
         reason: String,
     },
+    /// State and log are of different times: one of them was replaced or rolled back.
+    #[error(
+        "{}: the log holds entries {first_index} to {last_index}, but the state beside it ends at entry {applied_index}: one of them was \
+         replaced by an older copy; {CURE}",
+        directory.display()
+    )]
+    Apart {
+        /// The log's directory.
+        directory: PathBuf,
+        /// The first index the log holds.
+        first_index: u64,
+        /// The last one.
+        last_index: u64,
+        /// The last index in the state.
+        applied_index: u64,
+    },
     /// A file that belongs to the log is not there.
     #[error("{}: missing, though {promise}; put it back, or rebuild this member from its peers with `etcd-admin member rebuild`", file.display())]
     Missing {

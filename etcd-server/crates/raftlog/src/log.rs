@@ -49,11 +49,14 @@ pub struct Options {
     pub segment_bytes: u64,
     /// What the caller expects to find.
     pub presence: Presence,
+    /// The last entry whose effects the caller has in a state of its own: a log that ends before it, or begins after the entry that
+    /// follows it, belongs to another time and is refused.
+    pub applied_index: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, presence: Presence::Either }
+        Self { segment_bytes: 64 << 20, presence: Presence::Either, applied_index: 0 }
     }
 }
 
@@ -446,7 +449,7 @@ mod tests {
     use bytes::Bytes;
 
     fn open(directory: &Path) -> (Log, Recovered) {
-        Log::open(directory, Identity::default(), Options { segment_bytes: 8192, presence: Presence::Either }).unwrap()
+        Log::open(directory, Identity::default(), Options { segment_bytes: 8192, ..Options::default() }).unwrap()
     }
 
     fn entry(index: u64) -> Record {

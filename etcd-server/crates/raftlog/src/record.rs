@@ -28,6 +28,14 @@ pub struct Record {
     pub data: Bytes,
 }
 
+impl Record {
+    /// Bytes it takes in the log: its header and its data.
+    #[must_use]
+    pub fn stored_bytes(&self) -> u64 {
+        (RECORD_HEADER_BYTES + self.data.len()) as u64
+    }
+}
+
 /// Raft's hard state. Losing `term` or `vote` breaks safety: they are durable before a vote leaves this member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HardState {

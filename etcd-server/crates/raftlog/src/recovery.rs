@@ -80,6 +80,7 @@ pub(crate) fn open(directory: &Path, identity: Identity, options: Options) -> Re
     }
     let segments = found.live_segments(directory, identity, &mark)?;
     let Some(first) = segments.first() else {
+        check_same_time(directory, (1, 0), options.applied_index)?;
         return start(directory, identity, options, watermark, &mark);
     };
     let mut replay = Replay::before(first);
@@ -87,6 +88,7 @@ pub(crate) fn open(directory: &Path, identity: Identity, options: Options) -> Re
     let last = segments.last().expect("there is a first one");
     check_promises(&replay, last, &end, &mark)?;
     adopt_base(&mut replay, &mark, last)?;
+    check_same_time(directory, (replay.index.base().index + 1, replay.index.last_index()), options.applied_index)?;
     let torn_tail = find_torn(last, &end).map_err(OpenError::io(format!("read {}", last.path.display())))?;
     let doing = format!("make the end of {} durable", last.path.display());
     persist_tail(last, &end, &mark, torn_tail.as_ref()).map_err(OpenError::io(doing))?;
@@ -186,6 +188,14 @@ fn check_promises(replay: &Replay, last: &Segment, end: &End, mark: &ReadMark) -
         let reason =
             format!("{}, but a frame at {witness} was written after batch {} had been acknowledged", end.reason, replay.next_batch);
         return Err(OpenError::Damaged { file: last.path.clone(), offset: end.offset, reason });
+    }
+    Ok(())
+}
+
+/// Refuses when the state that the caller has does not meet the log.
+fn check_same_time(directory: &Path, (first_index, last_index): (u64, u64), applied_index: u64) -> Result<(), OpenError> {
+    if applied_index > last_index || applied_index + 1 < first_index {
+        return Err(OpenError::Apart { directory: directory.to_owned(), first_index, last_index, applied_index });
     }
     Ok(())
 }

@@ -81,6 +81,24 @@ fn log_with_promises_is_refused_where_a_new_one_must_be() {
 }
 
 #[test]
+fn log_that_does_not_meet_the_state_is_refused_and_left_as_it_is() {
+    let directory = fast_directory();
+    let (mut log, _) = Log::open(directory.path(), IDENTITY, small(8192)).unwrap();
+    let entries: Vec<_> = (1..=20).map(|index| entry(index, 1, 700)).collect();
+    log.append(&entries, None).unwrap();
+    log.truncate_front(15).unwrap();
+    drop(log);
+    let open = |applied_index| Log::open(directory.path(), IDENTITY, Options { applied_index, ..small(8192) });
+    for applied_index in [0, 14, 21] {
+        let error = open(applied_index).unwrap_err();
+        assert!(matches!(error, OpenError::Apart { first_index: 16, last_index: 20, .. }), "{applied_index}: {error}");
+    }
+    for applied_index in [15, 20] {
+        drop(open(applied_index).unwrap());
+    }
+}
+
+#[test]
 fn directory_of_another_member_is_refused() {
     let directory = fast_directory();
     write_files(directory.path(), &files());

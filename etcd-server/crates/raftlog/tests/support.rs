@@ -1,7 +1,7 @@
 //! What the tests share: small logs, directories as values, and entries whose data follows from term and index.
 
 use bytes::Bytes;
-use raftlog::{Identity, Log, OpenError, Options, Presence, Record, Recovered};
+use raftlog::{Identity, Log, OpenError, Options, Record, Recovered};
 use std::collections::BTreeMap;
 use std::path::Path;
 use tempfile::TempDir;
@@ -16,7 +16,7 @@ pub(crate) fn fast_directory() -> TempDir {
 }
 
 pub(crate) fn small(segment_bytes: u64) -> Options {
-    Options { segment_bytes, presence: Presence::Either }
+    Options { segment_bytes, ..Options::default() }
 }
 
 pub(crate) fn open(directory: &Path) -> Result<(Log, Recovered), OpenError> {

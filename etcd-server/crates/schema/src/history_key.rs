@@ -5,7 +5,7 @@
 
 use types::{Fault, Revision};
 
-const REVISION_BYTES: usize = 12;
+pub(crate) const REVISION_BYTES: usize = 12;
 const TERMINATOR: [u8; 2] = [0, 1];
 const AFTER_TERMINATOR: [u8; 2] = [0, 2];
 

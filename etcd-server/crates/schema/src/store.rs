@@ -48,7 +48,7 @@ pub trait View {
     /// The first item whose key is `>= from` and starts with `prefix`; `from` itself starts with it.
     ///
     /// Apart from [`View::cursor`] because a store can answer it without looking at files that lack the prefix. In
-    /// [`Table::History`] the prefix is always a whole one, as `history_key::push_prefix` makes it.
+    /// [`Table::History`] the prefix is always a whole one, as `history_key::push_prefix` makes it, and `from` a whole key.
     fn first_with_prefix(&self, table: Table, prefix: &[u8], from: &[u8]) -> Result<Option<(Bytes, Bytes)>, Fault> {
         let mut cursor = self.cursor(table, None)?;
         cursor.seek(from)?;

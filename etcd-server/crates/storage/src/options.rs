@@ -25,7 +25,7 @@ pub(crate) const SYSTEM: &str = "default";
 pub(crate) const FAMILIES: [&str; 4] = [SYSTEM, CURRENT, HISTORY, REVISIONS];
 
 /// Main and sub revision behind the prefix of a history key.
-const HISTORY_SUFFIX_BYTES: usize = 12;
+pub(crate) const HISTORY_SUFFIX_BYTES: usize = 12;
 
 pub(crate) fn database(options: &StoreOptions) -> Options {
     let mut db = Options::default();

@@ -70,6 +70,12 @@ impl std::fmt::Debug for Store {
     }
 }
 
+/// Whether RocksDB has written a table in `path`.
+fn holds_tables(path: &Path) -> bool {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| entry.path().extension().is_some_and(|extension| extension == "sst"))
+}
+
 fn failed(doing: &str, error: &rocksdb::Error) -> Fault {
     Fault::store(doing, error)
 }
@@ -80,18 +86,42 @@ impl Store {
         let refused = |error: rocksdb::Error| OpenError::Refused { path: path.to_owned(), detail: error.into_string() };
         let db = DB::open_cf_descriptors(&options::database(options), path, options::families(options)).map_err(refused)?;
         let store = Self { db, path: path.to_owned(), get_options: ReadOptions::default() };
-        match meta::read_u64(&store, meta::FORMAT_VERSION)? {
-            Some(found) if found > meta::FORMAT => {
-                return Err(OpenError::NewerFormat { path: path.to_owned(), found, known: meta::FORMAT });
-            }
-            Some(_) => {}
-            None => {
-                let mut batch = store.batch();
-                meta::write_u64(&mut batch, meta::FORMAT_VERSION, meta::FORMAT);
-                store.write(batch)?;
-            }
+        if !store.has_format()? {
+            let mut batch = store.batch();
+            meta::write_u64(&mut batch, meta::FORMAT_VERSION, meta::FORMAT);
+            store.write(batch)?;
         }
         Ok(store)
+    }
+
+    /// Opens the state in `path` for reading, and leaves every file as it is but RocksDB's own `LOG`. Nothing where no state was begun,
+    /// or where the process ended while it was. Refuses what [`Store::open`] refuses.
+    pub fn look(path: &Path, options: &StoreOptions) -> Result<Option<Self>, OpenError> {
+        let refused = |detail: String| OpenError::Refused { path: path.to_owned(), detail };
+        if !path.join("CURRENT").exists() {
+            // RocksDB would begin anew beside the tables.
+            return if holds_tables(path) { Err(refused("CURRENT is missing, though tables are there".to_owned())) } else { Ok(None) };
+        }
+        let families = DB::list_cf(&options::database(options), path).map_err(|error| refused(error.into_string()))?;
+        if !options::FAMILIES.iter().all(|name| families.iter().any(|found| found == name)) {
+            return if holds_tables(path) { Err(refused("MANIFEST lacks a column family".to_owned())) } else { Ok(None) };
+        }
+        let mut database = options::database(options);
+        database.create_if_missing(false);
+        database.create_missing_column_families(false);
+        let db = DB::open_cf_descriptors_read_only(&database, path, options::families(options), false);
+        let store =
+            Self { db: db.map_err(|error| refused(error.into_string()))?, path: path.to_owned(), get_options: ReadOptions::default() };
+        store.has_format()?;
+        Ok(Some(store))
+    }
+
+    /// Whether a format is written there, which must be one that this version reads.
+    fn has_format(&self) -> Result<bool, OpenError> {
+        match meta::read_u64(self, meta::FORMAT_VERSION)? {
+            Some(found) if found > meta::FORMAT => Err(OpenError::NewerFormat { path: self.path.clone(), found, known: meta::FORMAT }),
+            found => Ok(found.is_some()),
+        }
     }
 
     /// The folder.
@@ -186,7 +216,12 @@ impl Store {
     }
 
     fn first_with(&self, table: Table, prefix: &[u8], from: &[u8], mut options: ReadOptions) -> Result<Option<(Bytes, Bytes)>, Fault> {
-        options.set_prefix_same_as_start(true);
+        // RocksDB takes the prefix from `from`: only a whole history key gives the one that is meant.
+        if from.len() == prefix.len() + options::HISTORY_SUFFIX_BYTES {
+            options.set_prefix_same_as_start(true);
+        } else {
+            options.set_total_order_seek(true);
+        }
         let mut iterator = self.db.raw_iterator_cf_opt(self.family(family_name(table)), options);
         iterator.seek(from);
         iterator.status().map_err(|error| failed("read state", &error))?;
@@ -371,6 +406,27 @@ mod tests {
         assert_eq!(cursor.item(), Some((&b"k"[..], &b"Leases"[..])));
         cursor.prev().unwrap();
         assert_eq!(cursor.item(), None);
+    }
+
+    #[test]
+    fn a_seek_from_behind_a_version_finds_the_older_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        let key = |main| schema::history_key::encode(b"k", types::Revision::new(main, 0));
+        let mut batch = store.batch();
+        for main in [2, 3] {
+            batch.put(Table::History, &key(main), b"record");
+        }
+        store.write(batch).unwrap();
+        let mut prefix = Vec::new();
+        schema::history_key::push_prefix(&mut prefix, b"k");
+        // Longer than a history key, so that what RocksDB would take for its prefix is another one.
+        let behind = [&key(3)[..], &[0]].concat();
+        for _ in 0..2 {
+            let found = store.first_with_prefix(Table::History, &prefix, &behind).unwrap();
+            assert_eq!(found.map(|(key, _)| key.to_vec()), Some(key(2)));
+            store.flush().unwrap();
+        }
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //!
 //! Knows a server only from outside: its command line, its gRPC port, and what the kernel tells about its process.
 
+mod loop_disk;
 mod server;
 mod usage;
 
+pub use loop_disk::LoopDisk;
 pub use server::{Server, Settings, StartError};
 pub use usage::{Usage, memory_peak_reset};

@@ -5,7 +5,7 @@ use std::{
     io::{self, Read as _, Seek as _},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -115,6 +115,26 @@ impl Server {
         self.kill();
     }
 
+    /// Asks the process to end (SIGTERM) and tells how it ended; nothing when it still runs after `limit`.
+    pub fn terminate(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        // Fails only when the process has ended already; then its status is told.
+        kill(pid, Signal::SIGTERM).ok();
+        self.wait_for_end(limit)
+    }
+
+    /// How the process ended by itself; nothing when it still runs after `limit`.
+    pub fn wait_for_end(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let begun = Instant::now();
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Some(status),
+                Ok(None) if begun.elapsed() < limit => std::thread::sleep(Duration::from_millis(2)),
+                Ok(None) | Err(_) => return None,
+            }
+        }
+    }
+
     /// Ends the process at once.
     pub fn kill(&mut self) {
         // Both fail only when the process has ended and been waited for already, which is what is wanted.
@@ -165,6 +185,12 @@ impl Server {
         self.start_time
     }
 
+    /// The data directory, as given to the server.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     /// The last 16 KiB of what the process printed.
     #[must_use]
     pub fn log_tail(&self) -> String {
@@ -174,7 +200,7 @@ impl Server {
     /// Bytes of all files below the data directory.
     #[must_use]
     pub fn disk_bytes(&self) -> u64 {
-        folder_bytes(&self.folder.path().join("data"))
+        folder_bytes(&self.data_dir())
     }
 
     async fn wait_until_healthy(&mut self, begun: Instant) -> Result<(), StartError> {

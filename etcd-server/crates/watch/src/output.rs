@@ -2,7 +2,7 @@
 
 use crate::encode::EventSlice;
 use crate::watcher::WatchId;
-use bytes::{BufMut as _, BytesMut};
+use bytes::BufMut;
 use prost::Message as _;
 use proto::etcdserverpb::{ResponseHeader, WatchResponse};
 use std::borrow::Cow;
@@ -64,10 +64,8 @@ impl Output {
     }
 
     /// Appends the encoded `WatchResponse`.
-    pub fn encode_into(&self, header: Header, out: &mut BytesMut) {
-        let envelope = self.envelope(header);
-        out.reserve(envelope.encoded_len() + self.events().map_or(0, EventSlice::bytes));
-        envelope.encode_raw(out);
+    pub fn encode_into(&self, header: Header, out: &mut impl BufMut) {
+        self.envelope(header).encode_raw(out);
         // The events are the last field of the message, so their bytes follow what stands before them.
         for event in self.events().into_iter().flat_map(EventSlice::encoded) {
             out.put_slice(event);

@@ -40,12 +40,13 @@ impl Generator {
         self.call("Maintenance/Alarm", json!({ "action": "GET", "alarm": alarm, "memberID": "0" }));
     }
 
-    /// An alarm that is switched off again a few steps later, or one that was never on.
+    /// An alarm that is switched off again a few steps later, or one that was never on. One at a time: when the first of two alarms goes,
+    /// a 3.5 takes writes again, while later ones go on refusing them.
     fn alarm(&mut self) {
         let member = self.pick(&["$member", MEMBER_UNKNOWN, "0", "18446744073709551615"]);
         let alarm = self.pick(&["NOSPACE", "NOSPACE", "CORRUPT", "NONE"]);
         let with = |action: &str| json!({ "action": action, "memberID": member, "alarm": alarm });
-        if self.chance(50) {
+        if self.chance(50) && self.alarms.is_empty() {
             self.call("Maintenance/Alarm", with("ACTIVATE"));
             let steps = self.steps.len() + 1 + self.rng.usize(..12);
             self.alarms.push((steps, with("DEACTIVATE")));

@@ -1,0 +1,82 @@
+//! What every call passes before its service sees it, in etcd's order: is this member able, is it more than a learner, is the client's
+//! version readable, is there a leader for those who insist on one.
+//!
+//! Methods that nobody serves are not checked, as in etcd. Whether a learner's range is serializable shows in the message, so that is the
+//! KV service's to see.
+
+use crate::Server;
+use crate::message_limit::LimitedBody;
+use bytes::Bytes;
+use futures::future::{Either, Ready, ready};
+use http::{HeaderMap, Request, Response};
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower_service::Service;
+
+/// The client's library and version.
+const CLIENT_API_VERSION: &str = "client-api-version";
+/// Whether a client rather has an error than waits for a leader.
+const HAS_LEADER: &str = "hasleader";
+/// What a learner answers.
+const OF_LEARNERS: [&str; 3] = ["/etcdserverpb.Maintenance/Status", "/etcdserverpb.KV/Range", "/etcdserverpb.Maintenance/Snapshot"];
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// All services behind the checks; cloned for every connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Front {
+    server: Server,
+    routes: Routes,
+}
+
+impl Front {
+    pub(crate) fn new(server: Server, routes: Routes) -> Self {
+        Self { server, routes }
+    }
+}
+
+impl Server {
+    /// Whether this member takes a call at all.
+    pub(crate) fn check_call(&self, path: &str, headers: &HeaderMap) -> Result<(), Status> {
+        let members = self.published().members();
+        if members.cluster_version().is_none() {
+            return Err(Status::failed_precondition("etcdserver: not capable"));
+        }
+        if self.is_learner() && !OF_LEARNERS.contains(&path) {
+            return Err(crate::status::not_for_learners());
+        }
+        if headers.get(CLIENT_API_VERSION).is_some_and(|version| std::str::from_utf8(version.as_bytes()).is_err()) {
+            return Err(Status::invalid_argument("etcdserver: invalid client api version"));
+        }
+        let insists = headers.get(HAS_LEADER).is_some_and(|value| value == "true");
+        if insists && self.published().standing().leader == 0 {
+            return Err(Status::unavailable("etcdserver: no leader"));
+        }
+        Ok(())
+    }
+}
+
+impl<B> Service<Request<B>> for Front
+where
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Either<Ready<Result<Response<Body>, Infallible>>, <Routes as Service<Request<LimitedBody<B>>>>::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        <Routes as Service<Request<LimitedBody<B>>>>::poll_ready(&mut self.routes, cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if let Err(status) = self.server.check_call(request.uri().path(), request.headers()) {
+            return Either::Left(ready(Ok(status.into_http())));
+        }
+        let limit = self.server.settings.message_bytes_max;
+        Either::Right(self.routes.call(request.map(|body| LimitedBody::new(body, limit))))
+    }
+}

@@ -1,0 +1,73 @@
+//! Whoever counts what the pipeline does.
+//!
+//! The pipeline says what happened and how long it took, in its own words; names of metrics, thresholds and log lines are the
+//! observer's. So the pipeline is tested without a registry, and a counter can be added without touching it.
+
+use apply::{Operations, RequestKind};
+use bytes::Bytes;
+use std::time::Duration;
+
+/// One request that was applied.
+#[derive(Debug)]
+pub struct AppliedRequest<'a> {
+    /// Its entry.
+    pub index: u64,
+    /// What it asked for.
+    pub kind: RequestKind,
+    /// The encoded request.
+    pub data: &'a Bytes,
+    /// What it came to.
+    pub operations: Operations,
+    /// Why the state refused it.
+    pub refusal: Option<&'a apply::Refusal>,
+    /// The time it took, without its share of writing the batch.
+    pub took: Duration,
+}
+
+/// Told by the threads of the pipeline while they work: every method must return at once, without waiting for anything.
+pub trait Observer: Send + Sync {
+    /// A request was applied; it becomes readable with the batch.
+    fn applied(&self, _: &AppliedRequest<'_>) {}
+
+    /// A batch of applied entries was written to the state.
+    fn batch_written(&self, _took: Duration) {}
+
+    /// Records were handed to the system: so many bytes of data and record headers.
+    fn log_written(&self, _bytes: u64, _took: Duration) {}
+
+    /// What was handed over became durable.
+    fn log_synced(&self, _took: Duration) {}
+
+    /// One step of removing history was made, which freed so many revisions.
+    fn removal_step(&self, _revisions: u64, _took: Duration) {}
+
+    /// The removal of history that a compaction asked for is complete.
+    fn removal_completed(&self, _took: Duration) {}
+
+    /// A leader is known, and another one, or none, was known before.
+    fn leader_changed(&self) {}
+
+    /// A lease was granted.
+    fn lease_granted(&self, _ttl_seconds: i64) {}
+
+    /// A lease was revoked.
+    fn lease_revoked(&self) {}
+
+    /// A request that was let in is decided, one way or the other.
+    fn request_decided(&self, _kind: RequestKind, _success: bool, _took: Duration) {}
+
+    /// A request that was let in was dropped, or not decided in time.
+    fn proposal_failed(&self) {}
+
+    /// A read index was not answered in time.
+    fn read_index_timed_out(&self) {}
+
+    /// A read index could not be asked for.
+    fn read_index_failed(&self) {}
+}
+
+/// Looks away.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {}

@@ -1,0 +1,49 @@
+//! Watches of this member: the way from apply and from clients' streams to the thread that owns the hub, and back.
+//!
+//! ```text
+//! apply ──(changes, bounded)──▶ inbox ──▶ watch thread: hub ──(answers)──▶ outlet of a stream ──▶ its client's socket
+//! streams ──(requests)─────────▶                 ▲──────────(what was sent)──────┘
+//! ```
+//! It lives here, beside apply and not with the services, because apply feeds it, because it reads the store, and because its faults end
+//! the member as those of the other threads do. What a stream may ask is the services' business.
+
+mod inbox;
+mod outlet;
+mod stream;
+mod task;
+
+pub(crate) use inbox::Inbox;
+pub use stream::{WatchAnswers, WatchRequests};
+pub(crate) use task::WatchTask;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use watch::StreamId;
+
+/// Where watch streams begin.
+#[derive(Debug)]
+pub struct Watches {
+    inbox: Arc<Inbox>,
+    next_stream: AtomicU64,
+    revision: tokio::sync::watch::Receiver<i64>,
+}
+
+impl Watches {
+    pub(crate) fn new(inbox: Arc<Inbox>, revision: tokio::sync::watch::Receiver<i64>) -> Self {
+        Self { inbox, next_stream: AtomicU64::new(0), revision }
+    }
+
+    /// Opens a stream: what its client asks goes in by the first half, what it is answered comes out of the second. The stream ends when
+    /// the second is dropped. `progress_interval` is the server's interval with this stream's jitter.
+    pub fn open(&self, progress_interval: Duration) -> (WatchRequests, WatchAnswers) {
+        let id = StreamId(self.next_stream.fetch_add(1, Ordering::Relaxed));
+        stream::open(id, progress_interval, &self.inbox)
+    }
+
+    /// The newest revision, told once it is readable: for those who wait for any change.
+    pub fn revision(&self) -> tokio::sync::watch::Receiver<i64> {
+        self.revision.clone()
+    }
+}

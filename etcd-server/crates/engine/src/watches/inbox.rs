@@ -1,0 +1,185 @@
+//! What the watch thread is told: changes from apply, in order and bounded, and what streams ask.
+//!
+//! Apply never waits here. Changes beyond the bound, and all changes while nobody watches, are dropped; only how far they went is
+//! kept, and the hub reads them from the store when somebody needs them.
+
+use super::outlet::Outlet;
+use parking_lot::{Condvar, Mutex};
+use proto::etcdserverpb::WatchCreateRequest;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+use tokio::sync::OwnedSemaphorePermit;
+use types::{Event, MainRevision};
+use watch::{StreamId, WatchId};
+
+/// Changes that may wait for the watch thread, in bytes of keys and records, each with [`EVENT_OVERHEAD_BYTES`].
+const CHANGES_BYTES_MAX: usize = 32 << 20;
+/// What an event costs beside its key and record.
+const EVENT_OVERHEAD_BYTES: usize = 128;
+
+/// What apply has done, readable now.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// Whole revisions, in order.
+    Events(Vec<Event>),
+    /// History below this revision can no longer be read.
+    Compacted(MainRevision),
+}
+
+/// What a client asks on its stream.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// A watcher; whether it is permitted was judged before.
+    Create(WatchCreateRequest),
+    /// A watcher that is not permitted, for this reason.
+    Refuse(&'static str),
+    Cancel(WatchId),
+    Progress,
+}
+
+/// What streams tell.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Open {
+        stream: StreamId,
+        outlet: Arc<Outlet>,
+        progress_interval: Duration,
+    },
+    /// The permit lets the client ask more once it is dropped.
+    Request {
+        stream: StreamId,
+        request: Request,
+        permit: OwnedSemaphorePermit,
+    },
+    /// The outlet of this stream has something to be collected.
+    Drained(StreamId),
+    Close(StreamId),
+}
+
+/// Everything that has arrived; to be handled in the order of the fields.
+#[derive(Debug, Default)]
+pub(crate) struct Arrived {
+    pub(crate) changes: Vec<Change>,
+    /// Changes up to here were dropped.
+    pub(crate) skipped_to: Option<MainRevision>,
+    /// The newest compaction among them.
+    pub(crate) skipped_compaction: Option<MainRevision>,
+    pub(crate) commands: Vec<Command>,
+    pub(crate) stop: bool,
+}
+
+impl Arrived {
+    fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.commands.is_empty() && !self.stop
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    arrived: Arrived,
+    changes_bytes: usize,
+    /// Streams that were opened and not closed.
+    streams: usize,
+    /// Nobody takes anything any more.
+    is_closed: bool,
+}
+
+/// Filled by apply and by streams, emptied by the watch thread. Commands are bounded by the permits of their streams.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    something_arrived: Condvar,
+    /// Whether streams are to say when they have sent something: somebody waits for room.
+    pub(crate) tell_of_drains: AtomicBool,
+}
+
+impl Inbox {
+    /// Changes that have become readable.
+    pub(crate) fn push_events(&self, events: Vec<Event>) {
+        let Some(last) = events.last() else { return };
+        let revision = last.revision.main;
+        let bytes: usize = events.iter().map(|event| event.key.len() + event.record.len() + EVENT_OVERHEAD_BYTES).sum();
+        let mut state = self.state.lock();
+        if state.streams == 0 || state.drops(bytes) {
+            state.arrived.skipped_to = Some(revision);
+            // Dropping a large batch takes time that nobody else should wait for.
+            drop(state);
+            return;
+        }
+        state.changes_bytes += bytes;
+        state.arrived.changes.push(Change::Events(events));
+        drop(state);
+        self.something_arrived.notify_one();
+    }
+
+    /// A compaction, behind the changes before it.
+    pub(crate) fn push_compacted(&self, revision: MainRevision) {
+        let mut state = self.state.lock();
+        if state.streams == 0 || state.drops(EVENT_OVERHEAD_BYTES) {
+            state.arrived.skipped_compaction = Some(revision);
+            return;
+        }
+        state.changes_bytes += EVENT_OVERHEAD_BYTES;
+        state.arrived.changes.push(Change::Compacted(revision));
+        drop(state);
+        self.something_arrived.notify_one();
+    }
+
+    /// What a stream tells. Whether anybody will hear it.
+    pub(crate) fn push_command(&self, command: Command) -> bool {
+        let mut state = self.state.lock();
+        if state.is_closed {
+            return false;
+        }
+        match &command {
+            Command::Open { .. } => state.streams += 1,
+            Command::Close(_) => state.streams -= 1,
+            Command::Request { .. } | Command::Drained(_) => {}
+        }
+        state.arrived.commands.push(command);
+        drop(state);
+        self.something_arrived.notify_one();
+        true
+    }
+
+    /// Nothing follows.
+    pub(crate) fn stop(&self) {
+        self.state.lock().arrived.stop = true;
+        self.something_arrived.notify_one();
+    }
+
+    /// Nobody will take anything any more.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.is_closed = true;
+        state.streams = 0;
+        state.arrived = Arrived::default();
+    }
+
+    /// Everything that has arrived; waits for something as long as `wait` says, without limit if it does not.
+    pub(crate) fn take(&self, wait: Option<Duration>) -> Arrived {
+        let deadline = wait.map(|wait| Instant::now() + wait);
+        let mut state = self.state.lock();
+        while state.arrived.is_empty() {
+            match deadline {
+                Some(deadline) => {
+                    if self.something_arrived.wait_until(&mut state, deadline).timed_out() {
+                        break;
+                    }
+                }
+                None => self.something_arrived.wait(&mut state),
+            }
+        }
+        state.changes_bytes = 0;
+        std::mem::take(&mut state.arrived)
+    }
+}
+
+impl State {
+    /// Whether a change of this size is dropped. Once one was, those behind it are too: they would not be in order.
+    fn drops(&self, bytes: usize) -> bool {
+        let dropped_before = self.arrived.skipped_to.is_some() && !self.arrived.changes.is_empty();
+        dropped_before || self.changes_bytes + bytes > CHANGES_BYTES_MAX
+    }
+}

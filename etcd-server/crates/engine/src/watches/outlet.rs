@@ -1,0 +1,76 @@
+//! Between the hub and a stream's socket: answers that the hub has handed out, and how many bytes of them have left.
+//!
+//! Not bounded by itself: the hub counts what it handed out until it is collected here as drained, and hands out no more than its bounds.
+
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use watch::Output;
+
+#[derive(Debug, Default)]
+struct Mail {
+    outputs: VecDeque<Output>,
+    reader: Option<Waker>,
+    is_closed: bool,
+}
+
+/// One stream's answers. Filled by the watch thread, emptied by the stream.
+#[derive(Debug, Default)]
+pub(crate) struct Outlet {
+    mail: Mutex<Mail>,
+    drained_bytes: AtomicUsize,
+    /// The watch thread has been told that there is something to collect.
+    is_told: AtomicBool,
+}
+
+impl Outlet {
+    /// Hands answers to the stream.
+    pub(crate) fn push(&self, outputs: impl IntoIterator<Item = Output>) {
+        let mut mail = self.mail.lock();
+        mail.outputs.extend(outputs);
+        let reader = mail.reader.take();
+        drop(mail);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// There will be no more answers.
+    pub(crate) fn close(&self) {
+        self.mail.lock().is_closed = true;
+        self.push([]);
+    }
+
+    /// Moves all waiting answers to the end of `taken`, or remembers who waits for them. Ready without any means that none will follow.
+    pub(crate) fn poll_take(&self, taken: &mut VecDeque<Output>, context: &Context<'_>) -> Poll<()> {
+        let mut mail = self.mail.lock();
+        if mail.outputs.is_empty() && !mail.is_closed {
+            mail.reader = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        if taken.is_empty() {
+            std::mem::swap(taken, &mut mail.outputs);
+        } else {
+            taken.append(&mut mail.outputs);
+        }
+        Poll::Ready(())
+    }
+
+    /// These bytes have left. Returns how many wait to be collected.
+    pub(crate) fn add_drained(&self, bytes: usize) -> usize {
+        self.drained_bytes.fetch_add(bytes, Ordering::SeqCst) + bytes
+    }
+
+    /// Whether the watch thread is still to be told that there is something to collect; it counts as told then.
+    pub(crate) fn is_to_be_told(&self) -> bool {
+        !self.is_told.swap(true, Ordering::SeqCst)
+    }
+
+    /// What has left since the last call, in bytes.
+    pub(crate) fn collect(&self) -> usize {
+        // In this order nothing is lost: what is added after the second line is told of again.
+        self.is_told.store(false, Ordering::SeqCst);
+        self.drained_bytes.swap(0, Ordering::SeqCst)
+    }
+}

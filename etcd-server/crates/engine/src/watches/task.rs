@@ -1,0 +1,169 @@
+//! The watch thread: the only owner of the hub.
+//!
+//! Changes go before requests, and both before catching up, of which one bounded pass is made at a time: whoever is behind never delays
+//! those who are not.
+
+use super::inbox::{Arrived, Change, Command, Inbox, Request};
+use super::outlet::Outlet;
+use crate::clock::Clock;
+use crate::published::Published;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use storage::Store;
+use tokio::sync::OwnedSemaphorePermit;
+use types::{Fault, Moment};
+use watch::{Budget, Hub, Settings, StreamId};
+
+/// When this share of what may be queued is, streams say what they have sent; else it is collected with their next answers.
+const CROWDED_SHARE: usize = 4;
+
+/// A stream as this thread sees it.
+#[derive(Debug)]
+struct Open {
+    outlet: Arc<Outlet>,
+    /// Requests that were handled while its answers filled its queue.
+    held: Vec<OwnedSemaphorePermit>,
+}
+
+#[derive(Debug)]
+pub(crate) struct WatchTask {
+    hub: Hub,
+    inbox: Arc<Inbox>,
+    streams: BTreeMap<StreamId, Open>,
+    store: Arc<Store>,
+    published: Arc<Published>,
+    clock: Clock,
+    crowded_bytes: usize,
+    /// Streams that hold requests back.
+    holding: usize,
+}
+
+impl WatchTask {
+    pub(crate) fn new(settings: Settings, inbox: Arc<Inbox>, store: Arc<Store>, published: Arc<Published>, clock: Clock) -> Self {
+        let point = published.read_point();
+        let hub = Hub::new(settings, point.current, point.compacted);
+        let crowded_bytes = settings.total_bytes_max / CROWDED_SHARE;
+        Self { hub, inbox, streams: BTreeMap::new(), store, published, clock, crowded_bytes, holding: 0 }
+    }
+
+    /// Runs until told to stop.
+    pub(crate) fn run(mut self) -> Result<(), Fault> {
+        let mut next_tick: Option<Moment> = None;
+        loop {
+            let wait = if self.hub.has_work() { Some(Duration::ZERO) } else { next_tick.map(|at| at.since(self.clock.now())) };
+            let arrived = self.inbox.take(wait);
+            if arrived.stop {
+                return Ok(());
+            }
+            self.handle(arrived)?;
+            if self.hub.has_work() {
+                self.hub.catch_up(&*self.store, Budget::default())?;
+                self.hand_out();
+            }
+            next_tick = self.hub.tick(self.clock.now());
+            self.hand_out();
+            self.watch_drains();
+        }
+    }
+
+    fn handle(&mut self, arrived: Arrived) -> Result<(), Fault> {
+        let Arrived { changes, skipped_to, skipped_compaction, commands, stop: _ } = arrived;
+        for change in changes {
+            match change {
+                Change::Events(events) => self.hub.publish(&*self.store, &events)?,
+                Change::Compacted(revision) => self.hub.compacted(revision),
+            }
+            self.hand_out();
+        }
+        if let Some(revision) = skipped_to {
+            self.hub.skipped_to(revision);
+        }
+        if let Some(revision) = skipped_compaction {
+            self.hub.compacted(revision);
+        }
+        for command in commands {
+            self.obey(command);
+        }
+        self.hand_out();
+        Ok(())
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Open { stream, outlet, progress_interval } => {
+                self.hub.open_stream(stream, progress_interval, self.clock.now());
+                self.streams.insert(stream, Open { outlet, held: Vec::new() });
+            }
+            Command::Request { stream, request, permit } => self.answer(stream, request, permit),
+            Command::Drained(stream) => self.collect(stream),
+            Command::Close(stream) => {
+                self.hub.close_stream(stream);
+                if self.streams.remove(&stream).is_some_and(|open| !open.held.is_empty()) {
+                    self.holding -= 1;
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, stream: StreamId, request: Request, permit: OwnedSemaphorePermit) {
+        let point = self.published.read_point();
+        match request {
+            Request::Create(request) => self.hub.create(stream, &request, point.current, point.compacted),
+            Request::Refuse(reason) => self.hub.refuse(stream, point.current, reason),
+            Request::Cancel(watch_id) => self.hub.cancel(stream, watch_id, point.current),
+            Request::Progress => self.hub.progress_request(stream),
+        }
+        if self.hub.accepts_requests(stream) {
+            return;
+        }
+        if let Some(open) = self.streams.get_mut(&stream) {
+            self.holding += usize::from(open.held.is_empty());
+            open.held.push(permit);
+        }
+    }
+
+    /// Gives every stream what the hub has for it.
+    fn hand_out(&mut self) {
+        while let Some(stream) = self.hub.next_ready() {
+            self.collect(stream);
+            let Some(open) = self.streams.get(&stream) else { continue };
+            open.outlet.push(std::iter::from_fn(|| self.hub.take(stream)));
+        }
+    }
+
+    /// Tells the hub what a stream has sent.
+    fn collect(&mut self, stream: StreamId) {
+        let Some(open) = self.streams.get_mut(&stream) else { return };
+        let bytes = open.outlet.collect();
+        if bytes > 0 {
+            self.hub.drained(stream, bytes);
+        }
+        if !open.held.is_empty() && self.hub.accepts_requests(stream) {
+            open.held.clear();
+            self.holding -= 1;
+        }
+    }
+
+    /// While anybody waits for room, streams say what they have sent.
+    fn watch_drains(&mut self) {
+        let anybody_waits = self.holding > 0 || self.hub.unsynced_watchers() > 0 || self.hub.queued_bytes() > self.crowded_bytes;
+        let told_before = self.inbox.tell_of_drains.swap(anybody_waits, Ordering::SeqCst);
+        if anybody_waits && !told_before {
+            // What was sent before they knew.
+            let streams: Vec<StreamId> = self.streams.keys().copied().collect();
+            streams.into_iter().for_each(|stream| self.collect(stream));
+        }
+    }
+}
+
+impl Drop for WatchTask {
+    /// Streams learn that nothing follows, however this thread ends.
+    fn drop(&mut self) {
+        self.inbox.close();
+        for open in self.streams.values() {
+            open.outlet.close();
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What the metrics page shows of the member's state, taken when it is asked for.
+
+use api::Server;
+use consensus::Role;
+use proto::etcdserverpb::AlarmType as WireAlarm;
+use telemetry::metrics::{AlarmType, Sample, Source};
+use types::MemberId;
+
+/// The published state, read from memory.
+#[derive(Debug)]
+pub(crate) struct StateSample {
+    server: Server,
+}
+
+impl StateSample {
+    pub(crate) fn new(server: Server) -> Self {
+        Self { server }
+    }
+
+    fn alarms(&self) -> Vec<(MemberId, AlarmType)> {
+        let raised = self.server.engine().published().alarms().of(WireAlarm::None.into());
+        let named = raised.into_iter().filter_map(|alarm| {
+            let kind = match WireAlarm::try_from(alarm.alarm) {
+                Ok(WireAlarm::Nospace) => AlarmType::NoSpace,
+                Ok(WireAlarm::Corrupt) => AlarmType::Corrupt,
+                Ok(WireAlarm::None) | Err(_) => return None,
+            };
+            Some((MemberId(alarm.member_id), kind))
+        });
+        named.collect()
+    }
+}
+
+impl Source for StateSample {
+    fn sample(&self) -> Sample {
+        let engine = self.server.engine();
+        let published = engine.published();
+        let (standing, point, members) = (published.standing(), published.read_point(), published.members());
+        let stored_bytes = published.stored_bytes();
+        Sample {
+            has_leader: standing.leader != 0,
+            is_leader: standing.role == Role::Leader,
+            is_learner: members.member(engine.member_id()).is_some_and(|member| member.is_learner),
+            committed_index: standing.commit,
+            applied_index: standing.applied,
+            proposals_pending: engine.proposals_pending() as u64,
+            quota_backend_bytes: self.server.quota_backend_bytes(),
+            cluster_version: members.cluster_version().map(|version| format!("{}.{}", version.major, version.minor)),
+            // What Status answers and the quota is about.
+            database_bytes: stored_bytes,
+            database_bytes_in_use: stored_bytes,
+            current_revision: point.current,
+            compact_revision: point.compacted,
+            live_keys: point.live_keys(),
+            auth_revision: published.auth().auth_revision(),
+            alarms: self.alarms(),
+            // Snapshots are not exchanged, and nothing is watched: both begin with other parts of the member.
+            ..Sample::default()
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The daemon as a whole: what was acknowledged is there after any end, the state equals the history that was told, and what is
+//! damaged or misconfigured is refused with its reason.
+//!
+//! More cycles than a test run takes: `KILL_CYCLES`, `POWER_CUT_CYCLES`. `E2E_SEED` repeats the choices of a run.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::missing_panics_doc,
+    reason = "helpers of tests: a failure is a failed test, figures are printed"
+)]
+
+mod daemon;
+mod damage;
+mod data_folder;
+mod full_disk;
+mod history;
+mod kill;
+mod load;
+mod memory;
+mod power_cut;
+mod refused_settings;
+mod session;

@@ -1,0 +1,49 @@
+//! Settings that the daemon does not start with: exit code, the reason, and no data directory made.
+
+use crate::daemon::Start;
+
+struct Case {
+    flags: &'static [&'static str],
+    code: i32,
+    says: &'static str,
+}
+
+const CASES: &[Case] = &[
+    Case { flags: &["--no-such-flag"], code: 2, says: "flag provided but not defined: -no-such-flag" },
+    Case { flags: &["--heartbeat-interval=often"], code: 2, says: "invalid value \"often\" for flag -heartbeat-interval" },
+    Case { flags: &["stray"], code: 1, says: "\"stray\" is not a valid flag" },
+    Case { flags: &["--cert-file=/tmp/a.pem", "--key-file=/tmp/a.key"], code: 1, says: "--cert-file: TLS is not served yet" },
+    Case { flags: &["--auto-tls"], code: 1, says: "--auto-tls: TLS is not served yet" },
+    Case { flags: &["--peer-auto-tls"], code: 1, says: "--peer-auto-tls: TLS is not served yet" },
+    Case {
+        flags: &["--listen-metrics-urls=https://127.0.0.1:1"],
+        code: 1,
+        says: "client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url",
+    },
+    Case {
+        flags: &["--initial-cluster=node=http://127.0.0.1:1,other=http://127.0.0.1:2", "--initial-advertise-peer-urls=http://127.0.0.1:1"],
+        code: 1,
+        says: "--initial-cluster: only clusters of one member are served yet, not of 2",
+    },
+    Case { flags: &["--initial-cluster-state=existing"], code: 1, says: "--initial-cluster-state: joining an existing cluster" },
+    Case { flags: &["--initial-cluster=other=http://127.0.0.1:1"], code: 1, says: "in the initial cluster configuration" },
+    Case { flags: &["--listen-client-urls=http://example.org:1"], code: 1, says: "expected IP in URL for binding" },
+    Case { flags: &["--listen-client-urls=127.0.0.1:1"], code: 2, says: "invalid value \"127.0.0.1:1\" for flag -listen-client-urls" },
+    Case { flags: &["--election-timeout=100", "--heartbeat-interval=100"], code: 1, says: "--election-timeout" },
+    Case { flags: &["--config-file=/no/such/file"], code: 1, says: "/no/such/file" },
+    Case { flags: &["--auth-token=jwt,sign-method=RS256,priv-key=/no/such/key"], code: 1, says: "/no/such/key" },
+    Case { flags: &["--auto-compaction-retention=-1"], code: 1, says: "error parsing CompactionRetention" },
+];
+
+#[test]
+fn settings_are_refused_by_name_before_anything_is_made() {
+    let home = tempfile::tempdir().unwrap();
+    let data_dir = home.path().join("data");
+    for Case { flags, code, says } in CASES {
+        let ended = Start::on(&data_dir).flags(flags).until_it_ends();
+        assert_eq!(ended.code, Some(*code), "{flags:?}: {}", ended.output);
+        assert!(ended.output.lines().any(|line| line.contains(says)), "{flags:?} says {says:?}: {}", ended.output);
+        assert!(!ended.output.contains("panicked"), "{flags:?}: {}", ended.output);
+        assert!(!data_dir.exists(), "{flags:?}: made a data directory");
+    }
+}
