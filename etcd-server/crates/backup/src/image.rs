@@ -9,7 +9,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use proto::raftpb::ConfState;
 use schema::revision_record::{self, RevisionRecord};
-use schema::{Cursor as _, Table, View, history_key, meta};
+use schema::{Cursor as _, Table, View, current_record, meta};
 use types::{Fault, MemberId, Revision};
 
 /// Items that are read ahead, so that a bucket can be an iterator while the store is walked by a cursor that borrows it.
@@ -150,7 +150,7 @@ impl<V: View> Bucket for KeyBucket<'_, V> {
             if tombstone {
                 return Ok(backend::tombstone_entry(revision, Bytes::copy_from_slice(change.user_key)));
             }
-            let record = view.get(Table::History, &history_key::encode(change.user_key, revision))?;
+            let record = current_record::record_of(view, change.user_key, revision)?;
             let record = record.ok_or_else(|| Fault::corrupt("history", format_args!("revision {revision:?} has no record")))?;
             Ok((HistoryKey { revision, tombstone }.encode(), record))
         })))

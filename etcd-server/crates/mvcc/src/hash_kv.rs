@@ -8,7 +8,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use proto::mvccpb::KeyValue;
 use schema::revision_record::{self, RevisionRecord};
-use schema::{Cursor as _, Table, View, history_key};
+use schema::{Cursor as _, Table, View, current_record};
 use std::ops::ControlFlow;
 use types::{Fault, KeyRange, MainRevision, Revision};
 
@@ -71,7 +71,7 @@ impl<V: View> Hasher<'_, V> {
             self.hash = crc32c::crc32c_append(self.hash, &tombstone.encode_to_vec());
             return Ok(());
         }
-        let record = self.view.get(Table::History, &history_key::encode(change.user_key, revision))?;
+        let record = current_record::record_of(self.view, change.user_key, revision)?;
         let record = record.ok_or_else(|| Fault::corrupt("history", format_args!("revision {revision:?} has no record")))?;
         self.hash = crc32c::crc32c_append(self.hash, &record);
         Ok(())

@@ -4,13 +4,13 @@
 //! written; what is pending is never in the store and everything else is. No copy of keys or values is held but a bounded cache.
 
 use crate::counts::{Changed, Counts};
-use crate::latest::{Latest, LatestCache};
 use crate::live_hash::LiveHash;
 use crate::overlay::Overlay;
-use crate::record::Fields;
+use crate::recent::RecentRows;
 use crate::walk;
 use crate::write::Write;
 use crate::{NEVER_COMPACTED, ReadPoint, Refusal};
+use bytes::Bytes;
 use schema::{Batch, Table, View, meta};
 use types::{Fault, LeaseId, MainRevision};
 
@@ -22,13 +22,13 @@ const FIRST_REVISION: MainRevision = 1;
 pub struct Sizes {
     /// Live keys that one bucket of the counts holds before it is cut in two; at least one.
     pub bucket_keys_max: u32,
-    /// Keys whose newest version is remembered; at least one.
+    /// Keys whose newest version is remembered, if it is not large; at least one.
     pub cached_keys: usize,
 }
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { bucket_keys_max: 512, cached_keys: 1 << 17 }
+        Self { bucket_keys_max: 512, cached_keys: 1 << 15 }
     }
 }
 
@@ -51,7 +51,7 @@ pub struct KeySpace {
     pub(crate) counts_changed: Changed,
     pub(crate) written_bytes: u64,
     pub(crate) live_hash: LiveHash,
-    pub(crate) latest: LatestCache,
+    pub(crate) recent: RecentRows,
     pub(crate) overlay: Overlay,
     changed: bool,
 }
@@ -75,7 +75,7 @@ impl KeySpace {
             counts_changed: Changed::default(),
             written_bytes: meta::read_u64(view, meta::WRITTEN_BYTES)?.unwrap_or(0),
             live_hash: LiveHash(u128::from_be_bytes(live_hash)),
-            latest: LatestCache::new(sizes.cached_keys),
+            recent: RecentRows::new(sizes.cached_keys),
             overlay: Overlay::default(),
             changed: false,
         })
@@ -125,13 +125,14 @@ impl KeySpace {
         Ok(())
     }
 
-    /// Writes counts and totals behind the entries of a batch; the batch is complete with it.
+    /// Writes rows, counts and totals behind the entries of a batch; the batch is complete with it.
     pub fn settle<V: View>(&mut self, view: &V, batch: &mut dyn Batch) -> Result<(), Fault> {
         if !self.changed {
             return Ok(());
         }
         let Self { counts, counts_changed, overlay, current, .. } = self;
         counts.settle(view, overlay, *current, counts_changed, batch)?;
+        self.overlay.write(batch);
         meta::write_u64(batch, meta::CURRENT_REVISION, self.current.cast_unsigned());
         meta::write_u64(batch, meta::WRITTEN_BYTES, self.written_bytes);
         batch.put(Table::Meta, meta::LIVE_HASH, &self.live_hash.0.to_be_bytes());
@@ -144,28 +145,11 @@ impl KeySpace {
         self.changed = false;
     }
 
-    /// What is known of the newest version of `key`, if it lives.
-    pub(crate) fn latest<V: View>(&mut self, view: &V, key: &[u8]) -> Result<Option<Latest>, Fault> {
-        if let Some(known) = self.latest.get(key) {
-            return Ok(known);
+    /// The row of `key` as it is now, if it lives.
+    pub(crate) fn newest<V: View>(&self, view: &V, key: &[u8]) -> Result<Option<Bytes>, Fault> {
+        match self.recent.get(key) {
+            Some(known) => Ok(known.clone()),
+            None => walk::newest(view, &self.overlay, key),
         }
-        let record = match self.overlay.latest(key) {
-            Some((_, record)) => Some(record.clone()),
-            None => walk::version_at(view, &self.overlay, key, MainRevision::MAX)?.map(|(_, record)| record),
-        };
-        let latest = record.filter(|record| !record.is_empty()).map(|record| latest_of(&record)).transpose()?;
-        self.latest.set(key, latest);
-        Ok(latest)
     }
-}
-
-fn latest_of(record: &[u8]) -> Result<Latest, Fault> {
-    let fields = Fields::parse(record)?;
-    Ok(Latest {
-        create_revision: fields.create_revision,
-        mod_revision: fields.mod_revision,
-        version: fields.version,
-        lease: fields.lease,
-        hash: LiveHash::of(record),
-    })
 }

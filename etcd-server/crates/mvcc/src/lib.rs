@@ -1,8 +1,8 @@
 //! The versioned key space: put, delete, range, transactions, compaction and hashes.
 //!
-//! Every change gets a revision; a key's versions lie side by side in [`schema::Table::History`], newest first, and
-//! [`schema::Table::Revisions`] tells in the order of history which key each revision changed. [`KeySpace`] is what apply changes,
-//! [`ReadPoint`] what readers read at; readers never wait for apply.
+//! Every change gets a revision. The newest version of each key that lives is in [`schema::Table::Current`]; versions that were superseded,
+//! and deletions, lie side by side in [`schema::Table::History`], newest first; [`schema::Table::Revisions`] tells in the order of
+//! history which key each revision changed. [`KeySpace`] is what apply changes, [`ReadPoint`] what readers read at; readers never wait for apply.
 #![forbid(unsafe_code)]
 
 pub mod compaction;
@@ -10,20 +10,21 @@ mod compare;
 mod counts;
 mod hash_kv;
 mod key_space;
-mod latest;
 mod live_hash;
 mod overlay;
 mod range;
 mod read;
+mod recent;
 pub mod record;
 mod refusal;
+mod rows;
 mod txn;
+mod versions;
 mod walk;
 mod write;
 
 pub use hash_kv::{HashKv, hash_kv};
 pub use key_space::{KeySpace, Leases, Sizes};
-pub use latest::Latest;
 pub use live_hash::LiveHash;
 pub use range::{RangeOptions, RangeResult};
 pub use read::ReadPoint;

@@ -250,7 +250,7 @@ impl<V: View> Source<'_, V> {
     /// Keys of `range` that changed after `at`, and maybe some that are pending and did not; nothing when history tells of more than
     /// `changes_max` changes: one request may have changed any number of keys.
     fn changed_since(&self, range: &KeyRange, at: MainRevision, changes_max: u64) -> Result<Option<BTreeSet<Vec<u8>>>, Fault> {
-        let mut changed: BTreeSet<Vec<u8>> = self.overlay.user_keys().filter(|key| range.contains(key)).collect();
+        let mut changed: BTreeSet<Vec<u8>> = self.overlay.user_keys().filter(|key| range.contains(key)).map(|key| key.to_vec()).collect();
         let mut cursor = self.view.cursor(Table::Revisions, None)?;
         cursor.seek(&revision_record::encode_key(Revision::new(at + 1, 0)))?;
         let mut changes = 0;

@@ -4,7 +4,8 @@
 //! operation on that path, still on the state before; only then executes. So it is refused as a whole or executed as a whole.
 
 use crate::range::{RangeOptions, Source};
-use crate::{ReadPoint, Refusal, Write, record};
+use crate::record::{self, Fields};
+use crate::{ReadPoint, Refusal, Write};
 use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::response_op::Response;
@@ -138,7 +139,7 @@ fn check_put<V: View>(write: &mut Write<'_, V>, request: &PutRequest) -> Execute
     if lease.is_some() && !write.leases.exists(lease) {
         return Ok(Err(Refusal::LeaseNotFound));
     }
-    if (request.ignore_value || request.ignore_lease) && write.latest(&request.key)?.is_none() {
+    if (request.ignore_value || request.ignore_lease) && write.record(&request.key)?.is_none() {
         return Ok(Err(Refusal::KeyNotFound));
     }
     Ok(Ok(()))
@@ -177,7 +178,10 @@ fn put<V: View>(write: &mut Write<'_, V>, request: &PutRequest) -> Result<PutRes
         _ => request.value.clone(),
     };
     let lease = if request.ignore_lease {
-        write.latest(&request.key)?.map_or(LeaseId::NONE, |latest| latest.lease)
+        match write.record(&request.key)? {
+            Some(record) => Fields::parse(&record)?.lease,
+            None => LeaseId::NONE,
+        }
     } else {
         LeaseId(request.lease)
     };

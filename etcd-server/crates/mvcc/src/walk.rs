@@ -1,13 +1,27 @@
-//! Walking over the keys that live at a revision, in key order, over the store and what is not yet visible in it.
+//! Which version of a key, and which versions of a range, are the newest at a revision: over the store and what is pending.
+//!
+//! A key's newest version is in [`Table::Current`]; the batch that supersedes or deletes it moves it to [`Table::History`]. Readers hold no
+//! snapshot: apply may write between two of their reads, and what they see may be newer than the revision they read at. It is enough that
+//! **Current is read first, and History as it is afterwards**:
+//! - A version in Current that is not newer than the revision is the newest of its key there: when the revision was published, everything
+//!   up to it had been written, and Current held the newest.
+//! - When Current holds a newer one or none, then the key's newest version at the revision, if it had any, was superseded before Current was
+//!   read. So it is in History by then, and stays until compaction passes it. A key put for the first time after the revision has no
+//!   version in History that is old enough, and a tombstone there tells that the key did not live.
+//! - When, after Current was read, the store still has no revision newer than the one read at, Current was exactly that revision's state,
+//!   and History need not be asked at all. This is the usual case.
+//!
+//! A cursor sees the store as it was when it was made, whatever it is moved to later; so for ranges "read" means "made the cursor". Should
+//! a version be seen in both tables, because it was moved in between, Current goes first and it counts once.
 
 use crate::overlay::Overlay;
+use crate::rows::Rows;
+use crate::versions::Versions;
 use bytes::Bytes;
-use schema::{Cursor, Table, View, history_key};
-use std::ops::{Bound, ControlFlow};
+use schema::{Table, View, current_record, history_key, meta};
+use std::cmp::Ordering;
+use std::ops::ControlFlow;
 use types::{Fault, KeyRange, MainRevision, Revision};
-
-/// Versions stepped over one by one before a seek to where we want to be is cheaper.
-const STEPS_BEFORE_SEEK: usize = 4;
 
 /// Calls `found` with the record of every key of `range` that lives at main revision `at`, in key order, until it breaks.
 pub(crate) fn live_records<V: View>(
@@ -20,29 +34,70 @@ pub(crate) fn live_records<V: View>(
     if range.is_empty() {
         return Ok(());
     }
-    let end = upper_bound(range);
-    let mut versions = Versions::new(view, overlay, end)?;
-    let mut target = Vec::with_capacity(range.start().len() + 16);
-    history_key::push_prefix(&mut target, range.start());
-    versions.seek(&target)?;
-    while let Some((stored, record)) = versions.item() {
-        let (prefix, revision) = history_key::split(stored)?;
-        target.clear();
-        target.extend_from_slice(prefix);
-        if revision.main > at {
-            versions.step_or_seek_to_revision(&mut target, at)?;
-            continue;
+    let mut rows = Rows::new(view, overlay, range)?;
+    if !is_newest(view, overlay, at)? {
+        return merged_records(rows, Versions::new(view, overlay, range, at)?, at, found);
+    }
+    while let Some((_, stored)) = rows.item() {
+        if found(current_record::split(stored)?.1)?.is_break() {
+            break;
         }
-        if !record.is_empty() && found(record)?.is_break() {
-            return Ok(());
-        }
-        versions.skip_key(&mut target)?;
+        rows.next()?;
     }
     Ok(())
 }
 
-/// The newest version of `user_key` that is not newer than `at`; the record is empty for a tombstone.
+/// Calls `found` with the stored value of every key of `range` that lives now, what is pending included.
+pub(crate) fn newest_rows<V: View>(view: &V, overlay: &Overlay, range: &KeyRange, mut found: impl FnMut(&[u8])) -> Result<(), Fault> {
+    if range.is_empty() {
+        return Ok(());
+    }
+    let mut rows = Rows::new(view, overlay, range)?;
+    while let Some((_, stored)) = rows.item() {
+        found(stored);
+        rows.next()?;
+    }
+    Ok(())
+}
+
+/// The newest version of `user_key` that is not newer than `at`; the record is empty for a tombstone, which may also be left out.
 pub(crate) fn version_at<V: View>(
+    view: &V,
+    overlay: &Overlay,
+    user_key: &[u8],
+    at: MainRevision,
+) -> Result<Option<(Revision, Bytes)>, Fault> {
+    match newest(view, overlay, user_key)? {
+        Some(stored) => {
+            let (revision, record) = current_record::split(&stored)?;
+            if revision.main <= at {
+                return Ok(Some((revision, stored.slice_ref(record))));
+            }
+        }
+        None if is_newest(view, overlay, at)? => return Ok(None),
+        None => {}
+    }
+    superseded_version_at(view, overlay, user_key, at)
+}
+
+/// The row of `user_key` in [`Table::Current`]; nothing when the key does not live.
+pub(crate) fn newest<V: View>(view: &V, overlay: &Overlay, user_key: &[u8]) -> Result<Option<Bytes>, Fault> {
+    match overlay.current(user_key) {
+        Some(pending) => Ok(pending.clone()),
+        None => view.get(Table::Current, user_key),
+    }
+}
+
+/// Whether nothing newer than `at` is written or pending.
+fn is_newest<V: View>(view: &V, overlay: &Overlay, at: MainRevision) -> Result<bool, Fault> {
+    if at == MainRevision::MAX {
+        return Ok(true);
+    }
+    let written = meta::read_u64(view, meta::CURRENT_REVISION)?.map_or(0, u64::cast_signed);
+    Ok(written.max(overlay.newest()) <= at)
+}
+
+fn superseded_version_at<V: View>(
     view: &V,
     overlay: &Overlay,
     user_key: &[u8],
@@ -62,85 +117,39 @@ pub(crate) fn version_at<V: View>(
     Ok(Some((history_key::split(&key)?.1, record)))
 }
 
-fn upper_bound(range: &KeyRange) -> Option<Vec<u8>> {
-    let mut end = Vec::new();
-    match range.end_bound() {
-        Bound::Included(key) => history_key::push_after(&mut end, key),
-        Bound::Excluded(key) => history_key::push_prefix(&mut end, key),
-        Bound::Unbounded => return None,
-    }
-    Some(end)
-}
-
-/// History items of store and overlay together, in stored order, below an upper bound.
-struct Versions<'a, V: View + 'a> {
-    stored: V::Cursor<'a>,
-    overlay: &'a Overlay,
-    pending: Option<(&'a [u8], &'a Bytes)>,
-    end: Option<Vec<u8>>,
-}
-
-impl<'a, V: View> Versions<'a, V> {
-    fn new(view: &'a V, overlay: &'a Overlay, end: Option<Vec<u8>>) -> Result<Self, Fault> {
-        let stored = view.cursor(Table::History, end.as_deref())?;
-        Ok(Self { stored, overlay, pending: None, end })
-    }
-
-    fn seek(&mut self, key: &[u8]) -> Result<(), Fault> {
-        self.stored.seek(key)?;
-        self.pending = self.below_end(self.overlay.first_from(key));
-        Ok(())
-    }
-
-    fn item(&self) -> Option<(&[u8], &[u8])> {
-        let pending = self.pending.map(|(key, record)| (key, &record[..]));
-        match (self.stored.item(), pending) {
-            (Some(stored), Some(pending)) => Some(if pending.0 < stored.0 { pending } else { stored }),
-            (stored, pending) => stored.or(pending),
-        }
-    }
-
-    /// The store's cursor keeps to the upper bound by itself; what is pending has to be held to it.
-    fn below_end(&self, pending: Option<(&'a [u8], &'a Bytes)>) -> Option<(&'a [u8], &'a Bytes)> {
-        pending.filter(|(key, _)| self.end.as_ref().is_none_or(|end| *key < &end[..]))
-    }
-
-    fn next(&mut self) -> Result<(), Fault> {
-        match (self.stored.item(), self.pending) {
-            (Some((stored, _)), Some((pending, _))) if pending < stored => {
-                self.pending = self.below_end(self.overlay.first_after(pending));
+/// Merges both tables by user key; the forms of keys in History sort as the keys do.
+fn merged_records<V: View>(
+    mut rows: Rows<'_, V>,
+    mut versions: Versions<'_, V>,
+    at: MainRevision,
+    mut found: impl FnMut(&[u8]) -> Result<ControlFlow<()>, Fault>,
+) -> Result<(), Fault> {
+    let mut prefix = Vec::new();
+    loop {
+        let (row, superseded) = (rows.item(), versions.item()?);
+        let order = match (row, superseded) {
+            (Some((key, _)), Some((other, _))) => {
+                prefix.clear();
+                history_key::push_prefix(&mut prefix, key);
+                prefix[..].cmp(other)
             }
-            (Some(_), _) => self.stored.next()?,
-            (None, Some((pending, _))) => self.pending = self.below_end(self.overlay.first_after(pending)),
-            (None, None) => {}
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return Ok(()),
+        };
+        let row = row.filter(|_| order.is_le()).map(|(_, stored)| current_record::split(stored)).transpose()?;
+        let row = row.filter(|(revision, _)| revision.main <= at).map(|(_, record)| record);
+        let superseded = superseded.filter(|_| order.is_ge()).map(|(_, record)| record).filter(|record| !record.is_empty());
+        if let Some(record) = row.or(superseded)
+            && found(record)?.is_break()
+        {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// From a version newer than `at` to the newest of the same key that is not, or to a later key.
-    fn step_or_seek_to_revision(&mut self, prefix: &mut Vec<u8>, at: MainRevision) -> Result<(), Fault> {
-        for _ in 0..STEPS_BEFORE_SEEK {
-            self.next()?;
-            let Some((stored, _)) = self.item() else { return Ok(()) };
-            let (found, revision) = history_key::split(stored)?;
-            if found != &prefix[..] || revision.main <= at {
-                return Ok(());
-            }
+        if order.is_le() {
+            rows.next()?;
         }
-        history_key::push_revision(prefix, Revision::new(at, i64::from(u32::MAX)));
-        self.seek(prefix)
-    }
-
-    /// Past all versions of the key with this prefix.
-    fn skip_key(&mut self, prefix: &mut [u8]) -> Result<(), Fault> {
-        for _ in 0..STEPS_BEFORE_SEEK {
-            self.next()?;
-            match self.item() {
-                Some((stored, _)) if stored.starts_with(prefix) => {}
-                _ => return Ok(()),
-            }
+        if order.is_ge() {
+            versions.next_key()?;
         }
-        history_key::prefix_to_after(prefix);
-        self.seek(prefix)
     }
 }

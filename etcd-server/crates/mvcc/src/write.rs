@@ -1,16 +1,15 @@
 //! The changes of one request: they share a main revision, and sub revisions count them.
 
 use crate::key_space::{KeySpace, Leases};
-use crate::latest::Latest;
 use crate::live_hash::LiveHash;
 use crate::range::Source;
-use crate::record::{self, Fields};
+use crate::record::Fields;
 use crate::walk;
 use bytes::Bytes;
+use prost::Message as _;
 use proto::mvccpb::KeyValue;
 use schema::revision_record::{self, RevisionRecord};
-use schema::{Batch, Table, View, history_key};
-use std::ops::ControlFlow;
+use schema::{Batch, Table, View, current_record, history_key};
 use types::{Event, Fault, KeyRange, LeaseId, MainRevision, Revision};
 
 /// What a stored revision costs beside its record, in bytes: its key and headers in etcd's backend file, so that quotas mean the same.
@@ -66,63 +65,44 @@ impl<'a, V: View> Write<'a, V> {
         }
     }
 
-    /// The newest version of `key` as this request sees it.
-    pub fn latest(&mut self, key: &[u8]) -> Result<Option<Latest>, Fault> {
-        self.space.latest(self.view, key)
-    }
-
-    /// The whole record of `key` as this request sees it.
+    /// The record of `key` as this request sees it; nothing when the key does not live.
     pub fn record(&self, key: &[u8]) -> Result<Option<Bytes>, Fault> {
-        let found = walk::version_at(self.view, &self.space.overlay, key, MainRevision::MAX)?;
-        Ok(found.map(|(_, record)| record).filter(|record| !record.is_empty()))
+        Ok(self.space.newest(self.view, key)?.map(|row| record_of(&row)))
     }
 
     /// Writes `value` under `key` and attaches the key to `lease`, or to none. The lease exists.
     pub fn put(&mut self, key: &Bytes, value: Bytes, lease: LeaseId) -> Result<(), Fault> {
-        let old = self.latest(key)?;
+        let row = self.space.newest(self.view, key)?;
+        let old = row.as_ref().map(Old::of).transpose()?;
+        let old_fields = old.as_ref().map(|old| Fields::parse(&old.record)).transpose()?;
         let revision = self.next_revision();
         let kv = KeyValue {
             key: key.clone(),
-            create_revision: old.map_or(revision.main, |old| old.create_revision),
+            create_revision: old_fields.map_or(revision.main, |old| old.create_revision),
             mod_revision: revision.main,
-            version: old.map_or(1, |old| old.version + 1),
+            version: old_fields.map_or(1, |old| old.version + 1),
             value,
             lease: lease.0,
         };
-        let record = record::encode(&kv);
-        let new = Latest {
-            create_revision: kv.create_revision,
-            mod_revision: kv.mod_revision,
-            version: kv.version,
-            lease,
-            hash: LiveHash::of(&record),
-        };
-        self.move_key(key, old.map_or(LeaseId::NONE, |old| old.lease), lease);
+        self.move_key(key, old_fields.map_or(LeaseId::NONE, |old| old.lease), lease);
         if old.is_none() {
             self.space.counts.added(key, &mut self.space.counts_changed);
         }
-        self.remember(key.clone(), revision, record, old, Some(new));
+        let mut row = current_record::begin(revision, kv.encoded_len());
+        kv.encode_raw(&mut row);
+        self.remember(key.clone(), revision, old, Some(row.into()));
         Ok(())
     }
 
     /// Deletes every live key of `range` in key order; returns the records that were deleted.
     pub fn delete_range(&mut self, range: &KeyRange) -> Result<Vec<Bytes>, Fault> {
-        let mut records = Vec::new();
+        let mut rows = Vec::new();
         if let Some(key) = range.as_single() {
-            // Only the last version of a live key has to be read, and none of a key that does not live.
-            if self.latest(key)?.is_some() {
-                records.extend(self.record(key)?);
-            }
+            rows.extend(self.space.newest(self.view, key)?);
         } else {
-            walk::live_records(self.view, &self.space.overlay, range, MainRevision::MAX, |record| {
-                records.push(Bytes::copy_from_slice(record));
-                Ok(ControlFlow::Continue(()))
-            })?;
+            walk::newest_rows(self.view, &self.space.overlay, range, |row| rows.push(Bytes::copy_from_slice(row)))?;
         }
-        for record in &records {
-            self.delete(record)?;
-        }
-        Ok(records)
+        rows.iter().map(|row| self.delete(row)).collect()
     }
 
     /// Ends the request: a revision is spent if anything changed. Returns the events in order.
@@ -131,21 +111,17 @@ impl<'a, V: View> Write<'a, V> {
         self.events
     }
 
-    fn delete(&mut self, old_record: &Bytes) -> Result<(), Fault> {
-        let fields = Fields::parse(old_record)?;
-        let old = Latest {
-            create_revision: fields.create_revision,
-            mod_revision: fields.mod_revision,
-            version: fields.version,
-            lease: fields.lease,
-            hash: LiveHash::of(old_record),
-        };
-        let key = old_record.slice_ref(fields.key);
+    /// Deletes the key with this row; returns its record.
+    fn delete(&mut self, row: &Bytes) -> Result<Bytes, Fault> {
+        let old = Old::of(row)?;
+        let record = old.record.clone();
+        let fields = Fields::parse(&record)?;
+        let key = record.slice_ref(fields.key);
         let revision = self.next_revision();
-        self.move_key(&key, old.lease, LeaseId::NONE);
+        self.move_key(&key, fields.lease, LeaseId::NONE);
         self.space.counts.removed(&key, &mut self.space.counts_changed);
-        self.remember(key, revision, Bytes::new(), Some(old), None);
-        Ok(())
+        self.remember(key, revision, Some(old), None);
+        Ok(record)
     }
 
     fn next_revision(&self) -> Revision {
@@ -164,18 +140,48 @@ impl<'a, V: View> Write<'a, V> {
         }
     }
 
-    fn remember(&mut self, key: Bytes, revision: Revision, record: Bytes, old: Option<Latest>, new: Option<Latest>) {
-        let stored_key = history_key::encode(&key, revision);
-        self.changed.clear();
-        RevisionRecord { tombstone: record.is_empty(), user_key: &key }.encode_into(&mut self.changed);
-        self.batch.put(Table::History, &stored_key, &record);
-        self.batch.put(Table::Revisions, &revision_record::encode_key(revision), &self.changed);
-        self.space.live_hash.replace(old.map(|old| old.hash), new.map(|new| new.hash));
+    /// Moves the old version of `key` to history and puts the new row, or a tombstone, in its place; both are pending until
+    /// [`KeySpace::settle`] writes what the whole batch came to.
+    fn remember(&mut self, key: Bytes, revision: Revision, old: Option<Old>, row: Option<Bytes>) {
+        let record = row.as_ref().map(record_of).unwrap_or_default();
+        let hash = |record: &Bytes| LiveHash::of(record);
+        self.space.live_hash.replace(old.as_ref().map(|old| hash(&old.record)), row.is_some().then(|| hash(&record)));
         self.space.written_bytes += revision_bytes(&key, &record);
-        self.space.latest.set(&key, new);
-        self.space.overlay.insert(stored_key, record.clone());
+        if let Some(old) = old {
+            self.put_history(&key, old.revision, old.record);
+        }
+        if row.is_none() {
+            self.put_history(&key, revision, Bytes::new());
+        }
+        self.changed.clear();
+        RevisionRecord { tombstone: row.is_none(), user_key: &key }.encode_into(&mut self.changed);
+        self.batch.put(Table::Revisions, &revision_record::encode_key(revision), &self.changed);
+        self.space.recent.set(&key, row.clone());
+        self.space.overlay.set_current(key.clone(), revision, row);
         self.events.push(Event { revision, key, record });
     }
+
+    fn put_history(&mut self, key: &[u8], revision: Revision, record: Bytes) {
+        self.space.overlay.insert_history(history_key::encode(key, revision), record);
+    }
+}
+
+/// The version of a key that a change supersedes.
+struct Old {
+    revision: Revision,
+    record: Bytes,
+}
+
+impl Old {
+    fn of(row: &Bytes) -> Result<Self, Fault> {
+        let (revision, record) = current_record::split(row)?;
+        Ok(Self { revision, record: row.slice_ref(record) })
+    }
+}
+
+/// The record in a row of [`Table::Current`].
+fn record_of(row: &Bytes) -> Bytes {
+    row.slice(current_record::HEAD_BYTES..)
 }
 
 /// What one revision counts towards the quota: a tombstone counts its key, as etcd stores one.

@@ -6,6 +6,7 @@ mod buckets;
 mod generate;
 mod hashes;
 mod model;
+mod moving;
 mod script;
 mod stage;
 mod twin;

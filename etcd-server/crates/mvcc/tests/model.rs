@@ -1,13 +1,15 @@
 //! Random requests, compactions, removals and restarts go to the key space and to its foolish twin, which are compared after each.
 
 use crate::generate::{Generator, Mood};
+use crate::moving::MovingView;
 use crate::stage::{Stage, TestLeases};
 use crate::twin::{Change, Twin};
 use crate::twin_hash;
 use mvcc::{KeySpace, RangeOptions, ReadPoint, Refusal, Sizes};
 use prost::Message as _;
 use proto::etcdserverpb::{RangeRequest, RangeResponse};
-use schema::{MemoryStore, Table, history_key, revision_record};
+use schema::{MemoryStore, Table, View, current_record, history_key, revision_record};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use types::Event;
 use xxhash_rust::xxh3::xxh3_128;
@@ -20,8 +22,8 @@ struct Both {
     twin: Twin,
     /// The twin, and what was attached, when the last batch was written: what a crash goes back to.
     written: (Twin, TestLeases),
-    /// A reader that took its point earlier.
-    reader: (ReadPoint, Twin),
+    /// A reader that took its point earlier, and the store as it was then.
+    reader: (ReadPoint, Twin, MemoryStore),
     generator: Generator,
 }
 
@@ -34,8 +36,8 @@ fn assert_same_events(ours: &[Event], theirs: &[Change]) {
     }
 }
 
-fn ranged(point: &ReadPoint, store: &MemoryStore, request: &RangeRequest) -> Result<RangeResponse, Refusal> {
-    point.range(store, &RangeOptions::new(request)).unwrap().map(|result| {
+fn ranged(point: &ReadPoint, view: &impl View, request: &RangeRequest) -> Result<RangeResponse, Refusal> {
+    point.range(view, &RangeOptions::new(request)).unwrap().map(|result| {
         let keys = result.keys;
         let response = result.into_response().unwrap();
         assert_eq!(keys, response.kvs.len());
@@ -51,7 +53,7 @@ impl Both {
         };
         let (stage, twin) = (Stage::new(sizes), Twin::new());
         let written = (twin.clone(), TestLeases::default());
-        let reader = (stage.point.clone(), twin.clone());
+        let reader = (stage.point.clone(), twin.clone(), MemoryStore::new());
         Self { stage, twin, written, reader, generator: Generator::new(seed) }
     }
 
@@ -66,7 +68,7 @@ impl Both {
             70..74 => self.compact(),
             74..82 => self.remove_some(),
             82..84 => self.crash(),
-            84..86 => self.reader = (self.stage.point.clone(), self.written.0.clone()),
+            84..86 => self.reader = (self.stage.point.clone(), self.written.0.clone(), self.stage.store.clone()),
             _ => self.read(),
         }
         assert_eq!((self.stage.space.current(), self.stage.space.compacted()), (self.twin.current, self.twin.compacted));
@@ -122,8 +124,10 @@ impl Both {
         let request = self.generator.range();
         let written = &self.written.0;
         assert_eq!(ranged(&self.stage.point, &self.stage.store, &request), written.range(&request), "{request:?}");
-        let (point, then) = &self.reader;
-        let answer = ranged(point, &self.stage.store, &request);
+        let (point, then, before) = &self.reader;
+        let accesses_before = Cell::new(self.generator.random.u32(0..6));
+        let view = MovingView { before, after: &self.stage.store, accesses_before };
+        let answer = ranged(point, &view, &request);
         // Compaction takes versions away under a reader that holds no snapshot; the reader finds out by looking afterwards.
         let read_at = if request.revision <= 0 { point.current } else { request.revision };
         if read_at >= self.stage.point.compacted {
@@ -154,16 +158,21 @@ impl Both {
         self.check_hash();
     }
 
-    /// Written less freed bytes are what is stored; both tables tell the same.
+    /// Written less freed bytes are what is stored; versions and revisions tell the same, and each version is stored once.
     fn check_totals(&self) {
         let mut stored = 0;
         let (mut history, mut revisions) = (BTreeSet::new(), BTreeSet::new());
         for (table, key, value) in self.stage.store.dump() {
-            if table == Table::History {
+            if table == Table::Current {
+                let (revision, record) = current_record::split(value).unwrap();
+                assert_eq!(mvcc::record::Fields::parse(record).unwrap().key, key);
+                stored += OVERHEAD + record.len() as u64;
+                assert!(history.insert((revision, key.to_vec(), false)));
+            } else if table == Table::History {
                 let (prefix, revision) = history_key::split(key).unwrap();
                 let user_key = history_key::user_key(prefix);
                 stored += OVERHEAD + if value.is_empty() { user_key.len() } else { value.len() } as u64;
-                history.insert((revision, user_key, value.is_empty()));
+                assert!(history.insert((revision, user_key, value.is_empty())), "stored twice");
             } else if table == Table::Revisions {
                 let change = revision_record::RevisionRecord::decode(value).unwrap();
                 revisions.insert((revision_record::decode_key(key).unwrap(), change.user_key.to_vec(), change.tombstone));

@@ -6,7 +6,9 @@ use types::Fault;
 /// The tables of the state. Keys are ordered bytewise within a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
-    /// (escaped user key, descending revision) → encoded `mvccpb.KeyValue`, empty for a tombstone.
+    /// User key → revision and encoded `mvccpb.KeyValue` of its newest version: the keys that live, and no others.
+    Current,
+    /// (escaped user key, descending revision) → encoded `mvccpb.KeyValue` of a version that was superseded, empty for a tombstone.
     History,
     /// Revision → user key and whether it was a deletion.
     Revisions,

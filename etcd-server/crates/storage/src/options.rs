@@ -17,9 +17,12 @@ impl Default for StoreOptions {
     }
 }
 
+pub(crate) const CURRENT: &str = "current";
 pub(crate) const HISTORY: &str = "history";
 pub(crate) const REVISIONS: &str = "revisions";
 pub(crate) const SYSTEM: &str = "default";
+/// All of them.
+pub(crate) const FAMILIES: [&str; 4] = [SYSTEM, CURRENT, HISTORY, REVISIONS];
 
 /// Main and sub revision behind the prefix of a history key.
 pub(crate) const HISTORY_SUFFIX_BYTES: usize = 12;
@@ -47,6 +50,7 @@ pub(crate) fn families(options: &StoreOptions) -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(options.block_cache_bytes);
     vec![
         ColumnFamilyDescriptor::new(SYSTEM, family(options, &cache)),
+        ColumnFamilyDescriptor::new(CURRENT, current(options, &cache)),
         ColumnFamilyDescriptor::new(HISTORY, history(options, &cache)),
         ColumnFamilyDescriptor::new(REVISIONS, family(options, &cache)),
     ]
@@ -64,15 +68,22 @@ fn family(options: &StoreOptions, cache: &Cache) -> Options {
     family
 }
 
+fn current(options: &StoreOptions, cache: &Cache) -> Options {
+    let mut family = family(options, cache);
+    // Puts of new keys ask for what is not there: the memtable has a filter over whole keys too.
+    family.set_memtable_prefix_bloom_ratio(0.02);
+    family.set_memtable_whole_key_filtering(true);
+    family
+}
+
 fn history(options: &StoreOptions, cache: &Cache) -> Options {
     let mut family = family(options, cache);
-    // Looking up the newest version of one key is a seek; a filter over prefixes spares it the files that lack the key.
+    // Looking up what a key was at a revision is a seek; a filter over prefixes spares it the files that lack the key.
     family.set_prefix_extractor(SliceTransform::create(
         "history-prefix",
         |key| &key[..key.len().saturating_sub(HISTORY_SUFFIX_BYTES)],
         Some(|key| key.len() > HISTORY_SUFFIX_BYTES),
     ));
-    family.set_memtable_prefix_bloom_ratio(0.1);
     family
 }
 

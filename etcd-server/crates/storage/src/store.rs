@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use types::Fault;
 
 /// The state on disk. Reads and writes may happen on any thread.
-#[derive(Debug)]
 pub struct Store {
     db: DB,
     path: PathBuf,
+    /// The usual options of a lookup, made once instead of for each.
+    get_options: ReadOptions,
 }
 
 /// Where a table lives: its own column family, or a share of the one for small tables.
@@ -33,7 +34,7 @@ impl Place<'_> {
 /// The first byte of a small table's keys. Numbers are on disk and never change.
 fn prefix(table: Table) -> Option<u8> {
     match table {
-        Table::History | Table::Revisions => None,
+        Table::Current | Table::History | Table::Revisions => None,
         Table::Meta => Some(0),
         Table::Counts => Some(1),
         Table::Leases => Some(2),
@@ -48,6 +49,7 @@ fn prefix(table: Table) -> Option<u8> {
 
 fn family_name(table: Table) -> &'static str {
     match table {
+        Table::Current => options::CURRENT,
         Table::History => options::HISTORY,
         Table::Revisions => options::REVISIONS,
         Table::Counts
@@ -59,6 +61,12 @@ fn family_name(table: Table) -> &'static str {
         | Table::RemovedMembers
         | Table::Alarms
         | Table::Meta => options::SYSTEM,
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -77,7 +85,7 @@ impl Store {
     pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, OpenError> {
         let refused = |error: rocksdb::Error| OpenError::Refused { path: path.to_owned(), detail: error.into_string() };
         let db = DB::open_cf_descriptors(&options::database(options), path, options::families(options)).map_err(refused)?;
-        let store = Self { db, path: path.to_owned() };
+        let store = Self { db, path: path.to_owned(), get_options: ReadOptions::default() };
         if !store.has_format()? {
             let mut batch = store.batch();
             meta::write_u64(&mut batch, meta::FORMAT_VERSION, meta::FORMAT);
@@ -95,14 +103,15 @@ impl Store {
             return if holds_tables(path) { Err(refused("CURRENT is missing, though tables are there".to_owned())) } else { Ok(None) };
         }
         let families = DB::list_cf(&options::database(options), path).map_err(|error| refused(error.into_string()))?;
-        if ![options::SYSTEM, options::HISTORY, options::REVISIONS].iter().all(|name| families.iter().any(|found| found == name)) {
+        if !options::FAMILIES.iter().all(|name| families.iter().any(|found| found == name)) {
             return if holds_tables(path) { Err(refused("MANIFEST lacks a column family".to_owned())) } else { Ok(None) };
         }
         let mut database = options::database(options);
         database.create_if_missing(false);
         database.create_missing_column_families(false);
         let db = DB::open_cf_descriptors_read_only(&database, path, options::families(options), false);
-        let store = Self { db: db.map_err(|error| refused(error.into_string()))?, path: path.to_owned() };
+        let store =
+            Self { db: db.map_err(|error| refused(error.into_string()))?, path: path.to_owned(), get_options: ReadOptions::default() };
         store.has_format()?;
         Ok(Some(store))
     }
@@ -136,7 +145,7 @@ impl Store {
     pub fn flush(&self) -> Result<(), Fault> {
         let mut options = FlushOptions::default();
         options.set_wait(true);
-        let families: Vec<_> = [options::SYSTEM, options::HISTORY, options::REVISIONS].iter().map(|name| self.family(name)).collect();
+        let families: Vec<_> = options::FAMILIES.iter().map(|name| self.family(name)).collect();
         self.db.flush_cfs_opt(&families, &options).map_err(|error| failed("flush state", &error))
     }
 
@@ -147,7 +156,7 @@ impl Store {
 
     /// Gives disk space of removed history back, in the caller's time and without stopping anybody.
     pub fn reclaim(&self) {
-        for name in [options::HISTORY, options::REVISIONS, options::SYSTEM] {
+        for name in options::FAMILIES {
             self.db.compact_range_cf(self.family(name), None::<&[u8]>, None::<&[u8]>);
         }
     }
@@ -155,7 +164,7 @@ impl Store {
     /// Bytes of table files on disk.
     pub fn file_bytes(&self) -> Result<u64, Fault> {
         let mut total = 0;
-        for name in [options::HISTORY, options::REVISIONS, options::SYSTEM] {
+        for name in options::FAMILIES {
             let bytes = self.db.property_int_value_cf(self.family(name), "rocksdb.total-sst-files-size");
             total += bytes.map_err(|error| failed("read store statistics", &error))?.unwrap_or(0);
         }
@@ -225,7 +234,7 @@ impl View for Store {
     type Cursor<'a> = StoreCursor<'a>;
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, Fault> {
-        self.get_with(table, key, &ReadOptions::default())
+        self.get_with(table, key, &self.get_options)
     }
 
     fn cursor(&self, table: Table, end: Option<&[u8]>) -> Result<StoreCursor<'_>, Fault> {
@@ -373,6 +382,7 @@ impl Batch for StoreBatch<'_> {
 mod tests {
     use super::*;
     use schema::MemoryStore;
+    use types::Revision;
 
     fn open(path: &Path) -> Store {
         Store::open(path, &StoreOptions::default()).unwrap()
@@ -383,7 +393,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path());
         let mut batch = store.batch();
-        for table in [Table::Counts, Table::Leases, Table::LeaseKeys] {
+        for table in [Table::Current, Table::History, Table::Counts, Table::Leases, Table::LeaseKeys] {
             batch.put(table, b"k", format!("{table:?}").as_bytes());
         }
         store.write(batch).unwrap();
@@ -450,6 +460,39 @@ mod tests {
                 assert_eq!(ours, memory.first_with_prefix(Table::History, &start, &from).unwrap());
             }
         }
+    }
+
+    #[test]
+    fn a_reader_of_current_before_history_always_finds_its_version() {
+        const KEYS: i64 = 5;
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        let row = |main: i64| [&schema::current_record::begin(Revision::new(main, 0), 8)[..], &main.to_be_bytes()].concat();
+        let key = |main: i64| [u8::try_from(main % KEYS).unwrap()];
+        let published = std::sync::atomic::AtomicI64::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for main in 1..20_000 {
+                    let mut batch = store.batch();
+                    if main > KEYS {
+                        let old = Revision::new(main - KEYS, 0);
+                        batch.put(Table::History, &schema::history_key::encode(&key(main), old), &old.main.to_be_bytes());
+                    }
+                    batch.put(Table::Current, &key(main), &row(main));
+                    store.write(batch).unwrap();
+                    published.store(main, std::sync::atomic::Ordering::Release);
+                }
+            });
+            let mut at = 0;
+            while at < 19_999 {
+                at = published.load(std::sync::atomic::Ordering::Acquire);
+                let revision = (at > KEYS).then(|| Revision::new(at - KEYS / 2, 0));
+                for revision in revision.into_iter().chain((at > 0).then(|| Revision::new(at, 0))) {
+                    let record = schema::current_record::record_of(&store, &key(revision.main), revision).unwrap();
+                    assert_eq!(record.as_deref(), Some(&revision.main.to_be_bytes()[..]));
+                }
+            }
+        });
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::index::Index;
 use crate::watcher::{State, StreamId, WatchKey};
 use bytes::Bytes;
 use schema::revision_record::{self, RevisionRecord};
-use schema::{Cursor as _, Table, View, history_key, meta};
+use schema::{Cursor as _, Table, View, current_record, meta};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use types::{Event, Fault, MainRevision, Revision};
@@ -163,7 +163,7 @@ fn read_change<V: View>(view: &V, revision: Revision, change: RevisionRecord<'_>
     let record = if change.tombstone {
         Some(Bytes::new())
     } else {
-        view.get(Table::History, &history_key::encode(change.user_key, revision))?.filter(|record| !record.is_empty())
+        current_record::record_of(view, change.user_key, revision)?.filter(|record| !record.is_empty())
     };
     let Some(record) = record else {
         stretch.hole = Some(revision);
