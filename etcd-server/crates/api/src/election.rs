@@ -39,12 +39,12 @@ impl Server {
         let candidate = self.enter(&request.name, lease, request.value.clone(), identity).await?;
         let Candidate { key, create_revision, found, .. } = candidate.clone();
         let leader = LeaderKey { name: request.name, key, rev: create_revision, lease: candidate.lease };
-        let mut header = candidate.header;
         if found.is_some_and(|found| found.value != request.value) {
-            header = self.proclaim(&leader, request.value, identity).await?;
+            self.proclaim(&leader, request.value, identity).await?;
         }
         self.wait_for_turn(&candidate, identity).await?;
-        Ok(CampaignResponse { header, leader: Some(leader) })
+        // The header is that of the first request, whatever came of the campaign after it.
+        Ok(CampaignResponse { header: candidate.header, leader: Some(leader) })
     }
 
     /// Sends the leader's key whenever it, or its value, is another.
