@@ -54,7 +54,7 @@ impl Source for StateSample {
             live_keys: point.live_keys(),
             auth_revision: published.auth().auth_revision(),
             alarms: self.alarms(),
-            // Snapshots are not exchanged, and nothing is watched: both begin with other parts of the member.
+            // Snapshots are not exchanged yet, and the hub of the watchers does not tell its figures yet: both show zero.
             ..Sample::default()
         }
     }
