@@ -1,6 +1,5 @@
 //! Compaction without being asked: by number of revisions, or by age.
 
-use auth::{Identity, ROOT};
 use config::AutoCompaction;
 use consensus::Role;
 use engine::{Engine, Refused};
@@ -68,11 +67,9 @@ async fn compact(engine: &Engine, revision: i64) {
         return;
     }
     tracing::info!(revision, "starting auto compaction");
-    let store = published.auth();
-    let identity = if store.enabled() { Identity::new(ROOT, store.auth_revision()) } else { Identity::default() };
     let compaction = CompactionRequest { revision, physical: false };
     let request = InternalRaftRequest { compaction: Some(compaction), ..InternalRaftRequest::default() };
-    match engine.propose(request, &identity).await {
+    match engine.propose(request, &engine.own_identity()).await {
         Ok(_) => tracing::info!(revision, "completed auto compaction"),
         // Somebody else was faster.
         Err(Refused::State(apply::Refusal::Keys(mvcc_refusal))) => {

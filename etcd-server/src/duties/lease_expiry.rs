@@ -1,6 +1,5 @@
 //! Revoking leases that have run out, while this member leads.
 
-use auth::{Identity, ROOT};
 use engine::Engine;
 use proto::etcdserverpb::{InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest};
 use std::sync::Arc;
@@ -32,15 +31,9 @@ pub(crate) async fn run(engine: Arc<Engine>, metrics: Arc<Metrics>) {
     }
 }
 
-/// What the expiry of a lease acts as: not a user, but not subject to any user's permissions either.
-fn own_identity(engine: &Engine) -> Identity {
-    let store = engine.published().auth();
-    if store.enabled() { Identity::new(ROOT, store.auth_revision()) } else { Identity::default() }
-}
-
 /// Proposes all at once, so that they share appends, and waits for them, so that the next look sees what is left.
 async fn revoke(engine: &Engine, leases: Vec<LeaseId>, metrics: &Metrics) {
-    let identity = own_identity(engine);
+    let identity = engine.own_identity();
     let revokes = leases.into_iter().map(|lease| {
         let request = InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id: lease.0 }), ..InternalRaftRequest::default() };
         let identity = &identity;
@@ -61,7 +54,7 @@ async fn checkpoint(engine: &Engine) {
     }
     let checkpoints = due.items.iter().map(|due| LeaseCheckpoint { id: due.id.0, remaining_ttl: due.remaining_ttl_seconds }).collect();
     let request = InternalRaftRequest { lease_checkpoint: Some(LeaseCheckpointRequest { checkpoints }), ..InternalRaftRequest::default() };
-    if let Err(error) = engine.propose(request, &own_identity(engine)).await {
+    if let Err(error) = engine.propose(request, &engine.own_identity()).await {
         tracing::warn!(%error, "failed to checkpoint leases");
     }
 }

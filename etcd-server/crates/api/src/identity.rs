@@ -63,10 +63,4 @@ impl Server {
         }
         Ok(())
     }
-
-    /// What this member itself acts as.
-    pub(crate) fn own_identity(&self) -> Identity {
-        let store = self.engine.published().auth();
-        if store.enabled() { Identity::new(auth::ROOT, store.auth_revision()) } else { Identity::default() }
-    }
 }

@@ -64,7 +64,7 @@ impl Server {
                     let checkpoints = vec![LeaseCheckpoint { id: id.0, remaining_ttl: 0 }];
                     let lease_checkpoint = Some(LeaseCheckpointRequest { checkpoints });
                     let request = InternalRaftRequest { lease_checkpoint, ..InternalRaftRequest::default() };
-                    self.propose(request, &self.own_identity()).await?;
+                    self.propose(request, &self.engine.own_identity()).await?;
                     return Ok(ttl_seconds);
                 }
                 // Granted a moment ago, and not applied here yet: what was acknowledged before is seen after a barrier.

@@ -32,7 +32,7 @@ impl Server {
         let alarm =
             AlarmRequest { action: AlarmAction::Activate.into(), member_id: self.engine.member_id().0, alarm: AlarmType::Nospace.into() };
         let request = InternalRaftRequest { alarm: Some(alarm), ..InternalRaftRequest::default() };
-        if let Err(status) = self.propose(request, &self.own_identity()).await {
+        if let Err(status) = self.propose(request, &self.engine.own_identity()).await {
             tracing::warn!(error = status.message(), "failed to raise alarm");
         }
     }
@@ -105,7 +105,7 @@ impl Server {
         };
         if set.is_some() {
             let request = InternalRaftRequest { downgrade_info_set: set, ..InternalRaftRequest::default() };
-            self.propose(request, &self.own_identity()).await?;
+            self.propose(request, &self.engine.own_identity()).await?;
         }
         Ok(DowngradeResponse { header: Some(self.header(0)), version })
     }

@@ -24,8 +24,7 @@ impl State {
     }
 
     pub(crate) fn downgrade_set<V: View>(&mut self, context: &mut Context<'_, V>, request: &DowngradeInfoSetRequest) -> Outcome {
-        let target_version = if request.enabled { request.ver.clone() } else { String::new() };
-        self.members.set_downgrade(Downgrade { target_version, enabled: request.enabled }, context.batch);
+        self.members.set_downgrade(Downgrade::from_request(request), context.batch);
         Ok(Ok(Answer::Done))
     }
 }

@@ -87,6 +87,12 @@ impl Engine {
         self.ids.next()
     }
 
+    /// What this member acts as by itself: root while authentication is on, for it is subject to no user's permissions.
+    pub fn own_identity(&self) -> Identity {
+        let store = self.published.auth();
+        if store.enabled() { Identity::new(auth::ROOT, store.auth_revision()) } else { Identity::default() }
+    }
+
     /// How long a request may take on the server's side.
     pub fn request_timeout(&self) -> Duration {
         self.request_timeout
