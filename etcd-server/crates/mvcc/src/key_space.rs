@@ -125,6 +125,12 @@ impl KeySpace {
         Ok(())
     }
 
+    /// Raises the newest main revision to one that no change in history tells of. Not below what it is: nothing happens.
+    pub fn raise(&mut self, revision: MainRevision) {
+        self.changed = true;
+        self.current = self.current.max(revision);
+    }
+
     /// Writes rows, counts and totals behind the entries of a batch; the batch is complete with it.
     pub fn settle<V: View>(&mut self, view: &V, batch: &mut dyn Batch) -> Result<(), Fault> {
         if !self.changed {

@@ -105,6 +105,33 @@ impl<'a, V: View> Write<'a, V> {
         rows.iter().map(|row| self.delete(row)).collect()
     }
 
+    /// Takes over one change as history tells it, at the revision that it says: `record` as it was stored, or nothing for a deletion.
+    /// Changes come in the order of their revisions, and what history tells of a key may begin with any of its versions.
+    pub fn restore(self, revision: Revision, key: &Bytes, record: Option<Bytes>) -> Result<(), Fault> {
+        let mut write = self;
+        let row = write.space.newest(write.view, key)?;
+        let old = row.as_ref().map(Old::of).transpose()?;
+        let old_lease = old.as_ref().map_or(Ok(LeaseId::NONE), |old| Fields::parse(&old.record).map(|fields| fields.lease))?;
+        let lease = record.as_ref().map_or(Ok(LeaseId::NONE), |record| Fields::parse(record).map(|fields| fields.lease))?;
+        // A lease that was revoked meanwhile took its keys with it, further on in history.
+        let lease = if write.leases.exists(lease) { lease } else { LeaseId::NONE };
+        write.move_key(key, if write.leases.exists(old_lease) { old_lease } else { LeaseId::NONE }, lease);
+        let counts = &mut write.space.counts;
+        match (&old, &record) {
+            (None, Some(_)) => counts.added(key, &mut write.space.counts_changed),
+            (Some(_), None) => counts.removed(key, &mut write.space.counts_changed),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        let row = record.map(|record| {
+            let mut row = current_record::begin(revision, record.len());
+            row.extend_from_slice(&record);
+            row.into()
+        });
+        write.remember(key.clone(), revision, old, row);
+        write.space.current = revision.main;
+        Ok(())
+    }
+
     /// Ends the request: a revision is spent if anything changed. Returns the events in order.
     pub fn end(self) -> Vec<Event> {
         self.space.current = self.revision();

@@ -1,0 +1,141 @@
+//! Connections to other members, and small HTTP requests over them.
+
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body::Body;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// A connection, encrypted or not.
+pub trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Socket for T {}
+
+/// A connection being made.
+pub type Connecting<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Socket>>> + Send + 'a>>;
+
+/// Makes connections to peer URLs.
+pub trait Connect: Send + Sync {
+    /// Connects to the host and port of `url`, encrypted if its scheme says so.
+    fn connect<'a>(&'a self, url: &'a Uri) -> Connecting<'a>;
+}
+
+/// Connects without encryption; refuses https.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plain;
+
+impl Connect for Plain {
+    fn connect<'a>(&'a self, url: &'a Uri) -> Connecting<'a> {
+        Box::pin(async move {
+            if url.scheme_str() != Some("http") {
+                return Err(io::Error::other(format!("{url}: only http is configured for peers")));
+            }
+            let stream: Box<dyn Socket> = Box::new(tcp(url).await?);
+            Ok(stream)
+        })
+    }
+}
+
+/// A TCP connection to the host and port of a URL.
+pub async fn tcp(url: &Uri) -> io::Result<TcpStream> {
+    let host = url.host().ok_or_else(|| io::Error::other(format!("{url}: no host")))?;
+    let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
+    let stream = TcpStream::connect((host.trim_start_matches('[').trim_end_matches(']'), port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Why a request came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// No connection, or it broke.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// Not HTTP.
+    #[error("{0}")]
+    Http(#[from] hyper::Error),
+    /// Took too long.
+    #[error("timed out after {0:?}")]
+    TimedOut(Duration),
+    /// The answer is too long or broke off.
+    #[error("reading the answer: {0}")]
+    Body(Box<dyn std::error::Error + Send + Sync>),
+    /// The URL and path do not go together.
+    #[error("{0}")]
+    Url(#[from] http::Error),
+}
+
+/// An answer read whole.
+#[derive(Debug)]
+pub struct Answered {
+    /// Status and headers.
+    pub head: http::response::Parts,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// One connection that requests go over, one at a time. Ends with the value.
+pub(crate) struct Connection<B> {
+    sender: SendRequest<B>,
+    driver: tokio::task::JoinHandle<()>,
+}
+
+impl<B> Drop for Connection<B> {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Connection<B>
+where
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    pub(crate) async fn open(connect: &dyn Connect, url: &Uri, timeout: Duration) -> Result<Self, RequestError> {
+        let connecting = async {
+            let stream = connect.connect(url).await?;
+            let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+            let driver = tokio::spawn(async move { drop(connection.await) });
+            Ok(Self { sender, driver })
+        };
+        tokio::time::timeout(timeout, connecting).await.unwrap_or(Err(RequestError::TimedOut(timeout)))
+    }
+
+    pub(crate) async fn send(&mut self, request: Request<B>) -> Result<Response<Incoming>, RequestError> {
+        self.sender.ready().await?;
+        Ok(self.sender.send_request(request).await?)
+    }
+}
+
+/// A request builder with what HTTP/1.1 asks for.
+pub(crate) fn request(method: http::Method, url: &Uri, path: &str) -> http::request::Builder {
+    Request::builder().method(method).uri(path).header(http::header::HOST, url.authority().map_or("", |authority| authority.as_str()))
+}
+
+/// Reads an answer of at most `bytes_max`.
+pub(crate) async fn whole(response: Response<Incoming>, bytes_max: usize) -> Result<Answered, RequestError> {
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, bytes_max).collect().await.map_err(RequestError::Body)?.to_bytes();
+    Ok(Answered { head, body })
+}
+
+/// One question and its whole answer over a connection of its own.
+pub async fn ask(
+    connect: &dyn Connect,
+    url: &Uri,
+    build: impl FnOnce() -> Result<Request<Full<Bytes>>, http::Error> + Send,
+    bytes_max: usize,
+    timeout: Duration,
+) -> Result<Answered, RequestError> {
+    let asking = async {
+        let mut connection = Connection::open(connect, url, timeout).await?;
+        whole(connection.send(build()?).await?, bytes_max).await
+    };
+    tokio::time::timeout(timeout, asking).await.unwrap_or(Err(RequestError::TimedOut(timeout)))
+}

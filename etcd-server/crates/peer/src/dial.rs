@@ -1,0 +1,120 @@
+//! Reading another member's messages from the streams that this one opens to it.
+
+use crate::connect::{Connection, RequestError, request};
+use crate::frame::{Decoder, FrameError, StreamKind};
+use crate::handshake::Mismatch;
+use crate::outbox::Outbox;
+use crate::transport::Shared;
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use http_body_util::{BodyExt as _, Empty};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Between two attempts (etcd: 100 ms, one token at a time).
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// Silence after which a stream is given up: a writer gives a sign of life every third of it.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// Largest text that a refusal is read for.
+const REFUSAL_BYTES_MAX: usize = 4096;
+
+/// Why a stream was not opened or has ended.
+#[derive(Debug, thiserror::Error)]
+enum StreamEnd {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error("silent for {SILENCE_MAX:?}")]
+    Silent,
+    #[error("the member closed it")]
+    Closed,
+    #[error("the member has been permanently removed from the cluster")]
+    Removed,
+    #[error("refused: {0}")]
+    Mismatch(Mismatch),
+    #[error("refused with {0}")]
+    Status(StatusCode),
+}
+
+/// Keeps one stream open for as long as the member belongs to the cluster.
+pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<Outbox>, kind: StreamKind) {
+    let mut attempt: usize = 0;
+    let mut refused = false;
+    loop {
+        let end = follow(&shared, &peer, kind, attempt).await;
+        match &end {
+            StreamEnd::Removed => shared.told_removed(),
+            // Said once: it will not change by itself.
+            StreamEnd::Mismatch(mismatch) if !refused => {
+                refused = true;
+                tracing::warn!(remote_peer_id = %types::MemberId(peer.id), error = %mismatch, "request sent was ignored by remote peer");
+            }
+            _ => tracing::debug!(remote_peer_id = %types::MemberId(peer.id), stream = kind.path(), %end, "stream to peer ended"),
+        }
+        peer.lost(&end);
+        attempt = attempt.wrapping_add(1);
+        tokio::time::sleep(RETRY_INTERVAL).await;
+    }
+}
+
+async fn follow(shared: &Shared, peer: &Outbox, kind: StreamKind, attempt: usize) -> StreamEnd {
+    match open(shared, peer, kind, attempt).await {
+        Ok((connection, body)) => {
+            peer.seen();
+            tracing::debug!(remote_peer_id = %types::MemberId(peer.id), stream = kind.path(), "established TCP streaming connection");
+            let end = read(shared, peer, kind, body).await;
+            drop(connection);
+            end
+        }
+        Err(end) => end,
+    }
+}
+
+async fn open(
+    shared: &Shared,
+    peer: &Outbox,
+    kind: StreamKind,
+    attempt: usize,
+) -> Result<(Connection<Empty<Bytes>>, hyper::body::Incoming), StreamEnd> {
+    let url = {
+        let urls = peer.urls.lock();
+        urls[attempt % urls.len()].clone()
+    };
+    let mut connection = Connection::open(&*shared.connect, &url, shared.dial_timeout).await?;
+    let path = format!("/raft/stream/{}/{}", kind.path(), shared.own.member);
+    let mut asked = request(Method::GET, &url, &path).body(Empty::new()).map_err(RequestError::from)?;
+    asked.headers_mut().extend(shared.own.headers(Some(peer.id)));
+    let response = tokio::time::timeout(SILENCE_MAX, connection.send(asked)).await.map_err(|_| StreamEnd::Silent)??;
+    match response.status() {
+        StatusCode::OK => Ok((connection, response.into_body())),
+        StatusCode::GONE => Err(StreamEnd::Removed),
+        Mismatch::STATUS => {
+            let refusal = crate::connect::whole(response, REFUSAL_BYTES_MAX).await?;
+            Err(Mismatch::from_body(&refusal.body).map_or(StreamEnd::Status(Mismatch::STATUS), StreamEnd::Mismatch))
+        }
+        other => Err(StreamEnd::Status(other)),
+    }
+}
+
+async fn read(shared: &Shared, peer: &Outbox, kind: StreamKind, mut body: hyper::body::Incoming) -> StreamEnd {
+    let mut decoder = Decoder::new(kind, peer.id, shared.own.member.0);
+    loop {
+        let frame = match tokio::time::timeout(SILENCE_MAX, body.frame()).await {
+            Err(_) => return StreamEnd::Silent,
+            Ok(None) => return StreamEnd::Closed,
+            Ok(Some(Err(error))) => return RequestError::Http(error).into(),
+            Ok(Some(Ok(frame))) => frame,
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        shared.observer.received(peer.id, data.len());
+        decoder.extend(&data);
+        loop {
+            match decoder.next() {
+                Ok(Some(message)) => shared.deliver(peer.id, message),
+                Ok(None) => break,
+                Err(error) => return error.into(),
+            }
+        }
+    }
+}

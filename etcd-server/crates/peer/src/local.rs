@@ -1,0 +1,134 @@
+//! What the peer protocol needs from this member, and what it tells of its work.
+
+use crate::service::SnapshotReader;
+use bytes::Bytes;
+use membership::{Membership, Version};
+use proto::etcdserverpb::{LeaseKeepAliveResponse, LeaseTimeToLiveResponse};
+use proto::raftpb::Message;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// An answer that takes time.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A refusal on its way to another member: an HTTP status and a line of text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpRefusal {
+    /// The status code.
+    pub status: u16,
+    /// The text, without a newline.
+    pub text: String,
+}
+
+/// The state on its way to a member that needs all of it.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The raft message, with the index, term and configuration of the very state that follows.
+    pub message: Message,
+    /// The backend file in order; an error ends it, and with it the sending.
+    pub parts: mpsc::Receiver<Result<Bytes, String>>,
+}
+
+/// The HashKV of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashKv {
+    /// The member's newest revision.
+    pub current_revision: i64,
+    /// The hash.
+    pub hash: u32,
+    /// Its compacted revision.
+    pub compact_revision: i64,
+    /// The revision that was hashed.
+    pub hash_revision: i64,
+}
+
+/// This member, as other members meet it. Calls that answer at once must not wait for anything.
+pub trait Local: Send + Sync {
+    /// A raft message came in. `false` when there is no room for it: it is dropped, which raft allows.
+    fn step(&self, message: Message) -> bool;
+
+    /// A message to `member` could not be sent.
+    fn unreachable(&self, member: u64);
+
+    /// The state was sent to `member` as a whole, or not.
+    fn snapshot_sent(&self, member: u64, success: bool);
+
+    /// Another member says that this one was removed.
+    fn told_removed(&self);
+
+    /// The members.
+    fn membership(&self) -> Arc<Membership>;
+
+    /// The version of the cluster, when it is decided.
+    fn cluster_version(&self) -> Option<Version>;
+
+    /// The state for `message`, which raft wants to send: at its index or later.
+    fn snapshot(&self, message: Message) -> Answer<'_, Result<Outgoing, String>>;
+
+    /// Takes in another's state, and returns when raft has taken it on. The error is told to the sender.
+    fn receive_snapshot<'a>(&'a self, message: Message, body: &'a mut SnapshotReader) -> Answer<'a, Result<(), HttpRefusal>>;
+
+    /// Promotes a learner on behalf of another member; the answer is the JSON of the members.
+    fn promote<'a>(&'a self, id: u64, token: Option<&'a str>) -> Answer<'a, Result<String, HttpRefusal>>;
+
+    /// The hash at a revision; 0 is the newest.
+    fn hash_kv(&self, revision: i64) -> Answer<'_, Result<HashKv, HttpRefusal>>;
+
+    /// Renews a lease, as the leader.
+    fn keep_alive(&self, lease: i64) -> Answer<'_, Result<LeaseKeepAliveResponse, HttpRefusal>>;
+
+    /// What is left of a lease, as the leader knows it.
+    fn time_to_live(&self, lease: i64, keys: bool) -> Answer<'_, Result<LeaseTimeToLiveResponse, HttpRefusal>>;
+
+    /// Whether a downgrade is under way, as of now.
+    fn downgrade_enabled(&self) -> Answer<'_, Result<bool, HttpRefusal>>;
+
+    /// The members that have answered the leader lately; nothing when this member does not lead.
+    fn recently_active(&self) -> Option<Vec<u64>>;
+}
+
+/// What is counted of the traffic. Called where things happen; must not wait.
+pub trait Observer: Send + Sync + std::fmt::Debug {
+    /// Bytes of raft messages left for `to`.
+    fn sent(&self, to: u64, bytes: usize) {
+        let _ = (to, bytes);
+    }
+
+    /// Bytes of raft messages came from `from`.
+    fn received(&self, from: u64, bytes: usize) {
+        let _ = (from, bytes);
+    }
+
+    /// A message to `to` was dropped or failed.
+    fn send_failed(&self, to: u64) {
+        let _ = to;
+    }
+
+    /// A message from `from` was dropped or refused.
+    fn receive_failed(&self, from: u64) {
+        let _ = from;
+    }
+
+    /// A question to `to` took so long to be answered.
+    fn round_trip(&self, to: u64, took: Duration) {
+        let _ = (to, took);
+    }
+
+    /// The state as a whole was sent to `to`, or not.
+    fn snapshot_sent(&self, to: u64, success: bool, took: Duration) {
+        let _ = (to, success, took);
+    }
+
+    /// A connection to `member` was made or lost.
+    fn active(&self, member: u64, active: bool) {
+        let _ = (member, active);
+    }
+}
+
+/// Counts nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {}

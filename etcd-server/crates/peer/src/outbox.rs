@@ -1,0 +1,166 @@
+//! What waits to be sent to one member, and whether it can be reached.
+
+use crate::frame::{Encoder, StreamKind, kind};
+use crate::local::Observer;
+use bytes::{Bytes, BytesMut};
+use http::Uri;
+use http_body::{Body, Frame};
+use parking_lot::Mutex;
+use proto::raftpb::Message;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior};
+
+/// Messages that wait for one stream; more are dropped and the member reported as unreachable (etcd: streamBufSize).
+const STREAM_MESSAGES_MAX: usize = 4096;
+/// Messages that wait to be posted (etcd: pipelineBufSize).
+pub(crate) const POSTS_MAX: usize = 64;
+/// Messages written together.
+const MESSAGES_PER_WRITE: usize = 256;
+/// Bytes after which what was put together is written.
+const BYTES_PER_WRITE: usize = 256 << 10;
+/// Between two signs of life on a stream: a third of the time after which silence ends it.
+const KEEP_ALIVE: Duration = Duration::from_millis(5000 / 3);
+
+/// How another member is reached at this moment.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    pub(crate) id: u64,
+    pub(crate) urls: Mutex<Vec<Uri>>,
+    /// The writing ends of the streams that the member has opened to us, by [`StreamKind`].
+    streams: [Mutex<Option<mpsc::Sender<Message>>>; 2],
+    posts: mpsc::Sender<Message>,
+    activity: Mutex<Option<Instant>>,
+    observer: Arc<dyn Observer>,
+}
+
+impl Outbox {
+    pub(crate) fn new(id: u64, urls: Vec<Uri>, observer: Arc<dyn Observer>) -> (Self, mpsc::Receiver<Message>) {
+        let (posts, waiting) = mpsc::channel(POSTS_MAX);
+        let outbox =
+            Self { id, urls: Mutex::new(urls), streams: [Mutex::new(None), Mutex::new(None)], posts, activity: Mutex::new(None), observer };
+        (outbox, waiting)
+    }
+
+    /// Hands over a message to the best channel there is. `false` when it had to be dropped.
+    pub(crate) fn send(&self, message: Message) -> bool {
+        let order: &[StreamKind] =
+            if message.r#type == kind::APPEND { &[StreamKind::Append, StreamKind::Message] } else { &[StreamKind::Message] };
+        let mut message = message;
+        for kind in order {
+            let stream = self.slot(*kind).lock();
+            let Some(sender) = stream.as_ref() else { continue };
+            match sender.try_send(message) {
+                Ok(()) => return true,
+                Err(mpsc::error::TrySendError::Closed(returned)) => message = returned,
+                // To go around a full stream would only put messages out of order.
+                Err(mpsc::error::TrySendError::Full(_)) => {
+                    self.observer.send_failed(self.id);
+                    return false;
+                }
+            }
+        }
+        let sent = self.posts.try_send(message).is_ok();
+        if !sent {
+            self.observer.send_failed(self.id);
+        }
+        sent
+    }
+
+    /// Opens a stream to the member; one of the same kind that was open before ends.
+    pub(crate) fn open(&self, kind: StreamKind) -> StreamBody {
+        let (sender, messages) = mpsc::channel(STREAM_MESSAGES_MAX);
+        *self.slot(kind).lock() = Some(sender);
+        let mut keep_alive = tokio::time::interval_at(tokio::time::Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
+        keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        StreamBody {
+            to: self.id,
+            messages,
+            encoder: Encoder::new(kind),
+            keep_alive,
+            taken: Vec::with_capacity(MESSAGES_PER_WRITE),
+            buffer: BytesMut::new(),
+            observer: Arc::clone(&self.observer),
+        }
+    }
+
+    /// Ends both streams.
+    pub(crate) fn close(&self) {
+        for kind in StreamKind::ALL {
+            self.slot(kind).lock().take();
+        }
+    }
+
+    /// Something came from the member or reached it.
+    pub(crate) fn seen(&self) {
+        let mut activity = self.activity.lock();
+        if activity.is_none() {
+            *activity = Some(Instant::now());
+            tracing::info!(remote_peer_id = %types::MemberId(self.id), "peer became active");
+            self.observer.active(self.id, true);
+        }
+    }
+
+    /// The member could not be reached.
+    pub(crate) fn lost(&self, why: &dyn std::fmt::Display) {
+        if self.activity.lock().take().is_some() {
+            tracing::warn!(remote_peer_id = %types::MemberId(self.id), error = %why, "peer became inactive (message send to peer failed)");
+            self.observer.active(self.id, false);
+        }
+    }
+
+    /// Since when the member has been reached without a break.
+    pub(crate) fn active_since(&self) -> Option<Instant> {
+        *self.activity.lock()
+    }
+
+    fn slot(&self, kind: StreamKind) -> &Mutex<Option<mpsc::Sender<Message>>> {
+        match kind {
+            StreamKind::Append => &self.streams[0],
+            StreamKind::Message => &self.streams[1],
+        }
+    }
+}
+
+/// The endless body of a stream: messages as they come, and signs of life.
+#[derive(Debug)]
+pub(crate) struct StreamBody {
+    to: u64,
+    messages: mpsc::Receiver<Message>,
+    encoder: Encoder,
+    keep_alive: Interval,
+    taken: Vec<Message>,
+    buffer: BytesMut,
+    observer: Arc<dyn Observer>,
+}
+
+impl Body for StreamBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        // A sign of life goes out on time whatever else does: the other side looks for silence, not for idleness.
+        while this.keep_alive.poll_tick(context).is_ready() {
+            this.encoder.keep_alive(&mut this.buffer);
+        }
+        while this.buffer.len() < BYTES_PER_WRITE {
+            match this.messages.poll_recv_many(context, &mut this.taken, MESSAGES_PER_WRITE) {
+                Poll::Ready(0) => return Poll::Ready(None),
+                Poll::Ready(_) => {
+                    for message in this.taken.drain(..) {
+                        this.encoder.message(&message, &mut this.buffer);
+                    }
+                }
+                Poll::Pending if this.buffer.is_empty() => return Poll::Pending,
+                Poll::Pending => break,
+            }
+        }
+        this.observer.sent(this.to, this.buffer.len());
+        Poll::Ready(Some(Ok(Frame::data(this.buffer.split().freeze()))))
+    }
+}

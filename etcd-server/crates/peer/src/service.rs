@@ -1,0 +1,356 @@
+//! What a peer listener answers.
+
+use crate::connect::Socket;
+use crate::frame::{StreamKind, kind};
+use crate::handshake::{self, Mismatch, id_of};
+use crate::local::{HttpRefusal, Local};
+use crate::outbox::StreamBody;
+use crate::reply::{self, Reply, ReplyBody, text};
+use crate::transport::Transport;
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prost::Message as _;
+use proto::raftpb::Message;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Largest posted message: one beyond the largest request and its envelope would be etcd's too.
+const MESSAGE_BYTES_MAX: usize = 512 << 20;
+/// Largest raft message before a snapshot (etcd 3.7.1).
+const ENVELOPE_BYTES_MAX: u64 = 64 << 20;
+/// Largest body of the small requests (etcd 3.7.1).
+const SMALL_BYTES_MAX: usize = 64 << 10;
+/// For the headers of a request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A snapshot whose sender is silent for so long has failed.
+const SNAPSHOT_SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// Serves one connection until it ends.
+pub async fn serve(stream: impl Socket + 'static, transport: Transport) -> Result<(), hyper::Error> {
+    let stream: Box<dyn Socket> = Box::new(stream);
+    let service = service_fn(move |request| {
+        let transport = transport.clone();
+        async move { Ok::<_, Infallible>(respond(&transport, request).await) }
+    });
+    hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+}
+
+async fn respond(transport: &Transport, request: Request<Incoming>) -> Reply {
+    let path = request.uri().path().to_owned();
+    let mut reply = match path.as_str() {
+        "/raft/probing" => probing(),
+        "/members" => members(transport, &request),
+        "/version" => version(transport, &request),
+        "/raft" => guarded(transport, request, post).await,
+        "/raft/snapshot" => guarded(transport, request, snapshot).await,
+        "/raft/progress" => progress(transport, &request),
+        "/members/hashkv" => hash_kv(transport, request).await,
+        "/leases" => keep_alive(transport, request).await,
+        "/leases/internal" => time_to_live(transport, request).await,
+        "/downgrade/enabled" => downgrade_enabled(transport, &request).await,
+        path if path.starts_with("/raft/stream/") => stream(transport, &request, path),
+        path if path.starts_with("/members/promote/") => promote(transport, &request, path).await,
+        _ => text(StatusCode::NOT_FOUND, "404 page not found"),
+    };
+    let cluster = transport.0.own.cluster.to_string();
+    if let Ok(cluster) = HeaderValue::try_from(cluster) {
+        reply.headers_mut().insert(handshake::CLUSTER, cluster);
+    }
+    reply
+}
+
+/// The checks that come before raft's endpoints.
+async fn guarded<F, R>(transport: &Transport, request: Request<Incoming>, handle: F) -> Reply
+where
+    F: FnOnce(Transport, Arc<dyn Local>, Request<Incoming>) -> R,
+    R: Future<Output = Reply>,
+{
+    if request.method() != Method::POST {
+        return not_allowed("POST");
+    }
+    if let Err(mismatch) = handshake::check(request.headers(), &transport.0.own) {
+        return refused(mismatch, &request);
+    }
+    remember_sender(transport, &request);
+    match transport.0.local() {
+        Some(local) => handle(transport.clone(), Arc::clone(local), request).await,
+        None => text(StatusCode::SERVICE_UNAVAILABLE, "this member is starting"),
+    }
+}
+
+fn remember_sender(transport: &Transport, request: &Request<Incoming>) {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if let (Some(id), Some(urls)) = (header(handshake::FROM).and_then(id_of), header(handshake::PEER_URLS))
+        && transport.0.peer(id).is_none()
+    {
+        transport.0.remember(id, urls);
+    }
+}
+
+fn refused(mismatch: Mismatch, request: &Request<Incoming>) -> Reply {
+    let sender = request.headers().get(handshake::FROM).and_then(|value| value.to_str().ok()).unwrap_or("?");
+    tracing::warn!(remote_peer_id = sender, error = %mismatch, "rejected request from remote peer");
+    text(Mismatch::STATUS, &mismatch.to_string())
+}
+
+fn not_allowed(method: &'static str) -> Reply {
+    let mut reply = text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+    reply.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
+    reply
+}
+
+fn stream(transport: &Transport, request: &Request<Incoming>, path: &str) -> Reply {
+    let shared = &transport.0;
+    if request.method() != Method::GET {
+        return not_allowed("GET");
+    }
+    if let Err(mismatch) = handshake::check(request.headers(), &shared.own) {
+        return refused(mismatch, request);
+    }
+    let mut parts = path["/raft/stream/".len()..].splitn(2, '/');
+    let kind = parts.next().and_then(|name| StreamKind::ALL.into_iter().find(|kind| kind.path() == name));
+    let Some(kind) = kind else { return text(StatusCode::NOT_FOUND, "invalid path") };
+    let Some(from) = parts.next().and_then(id_of) else { return text(StatusCode::NOT_FOUND, "invalid from") };
+    if shared.is_removed(from) {
+        return text(StatusCode::GONE, "removed member");
+    }
+    let Some(peer) = shared.peer(from) else {
+        remember_sender(transport, request);
+        return text(StatusCode::NOT_FOUND, "error sender not found");
+    };
+    let to = request.headers().get(handshake::TO).and_then(|value| value.to_str().ok());
+    if to != Some(shared.own.member.to_string().as_str()) {
+        return text(StatusCode::PRECONDITION_FAILED, "to field mismatch");
+    }
+    let body: StreamBody = peer.outbox.open(kind);
+    let mut reply = Response::new(ReplyBody::Stream(body));
+    if let Ok(version) = HeaderValue::try_from(shared.own.version.to_string()) {
+        reply.headers_mut().insert(handshake::VERSION, version);
+    }
+    reply
+}
+
+async fn post(transport: Transport, _: Arc<dyn Local>, request: Request<Incoming>) -> Reply {
+    let body = match Limited::new(request.into_body(), MESSAGE_BYTES_MAX).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) => return text(StatusCode::BAD_REQUEST, "error reading raft message"),
+    };
+    let Ok(message) = Message::decode(body.clone()) else {
+        return text(StatusCode::BAD_REQUEST, "error unmarshalling raft message");
+    };
+    if message.to != transport.0.own.member.0 || transport.0.is_removed(message.from) {
+        tracing::warn!(remote_peer_id = %types::MemberId(message.from), to = %types::MemberId(message.to), "refused raft message");
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "error processing raft message");
+    }
+    let from = message.from;
+    transport.0.observer.received(from, body.len());
+    transport.0.deliver(from, message);
+    reply::empty(StatusCode::NO_CONTENT)
+}
+
+/// The rest of a snapshot's body: the backend file.
+#[derive(Debug)]
+pub struct SnapshotReader {
+    read: BytesMut,
+    body: Incoming,
+}
+
+impl SnapshotReader {
+    /// The next bytes of the file; nothing at its end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, String> {
+        if !self.read.is_empty() {
+            return Ok(Some(self.read.split().freeze()));
+        }
+        self.receive().await
+    }
+
+    async fn receive(&mut self) -> Result<Option<Bytes>, String> {
+        loop {
+            match tokio::time::timeout(SNAPSHOT_SILENCE_MAX, self.body.frame()).await {
+                Err(_) => return Err(format!("the sender was silent for {SNAPSHOT_SILENCE_MAX:?}")),
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(error))) => return Err(error.to_string()),
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) if !data.is_empty() => return Ok(Some(data)),
+                    Ok(_) | Err(_) => {}
+                },
+            }
+        }
+    }
+
+    async fn fill(&mut self, length: usize) -> Result<(), String> {
+        while self.read.len() < length {
+            let received = self.receive().await?.ok_or("it ends too early")?;
+            self.read.extend_from_slice(&received);
+        }
+        Ok(())
+    }
+
+    async fn message(&mut self) -> Result<Message, String> {
+        self.fill(8).await?;
+        let length = self.read.get_u64();
+        if length > ENVELOPE_BYTES_MAX {
+            return Err(format!("a raft message of {length} bytes is larger than allowed"));
+        }
+        let length = usize::try_from(length).map_err(|error| error.to_string())?;
+        self.fill(length).await?;
+        Message::decode(self.read.split_to(length).freeze()).map_err(|error| error.to_string())
+    }
+}
+
+async fn snapshot(transport: Transport, local: Arc<dyn Local>, request: Request<Incoming>) -> Reply {
+    let mut reader = SnapshotReader { read: BytesMut::new(), body: request.into_body() };
+    let message = match reader.message().await {
+        Ok(message) => message,
+        Err(error) => return text(StatusCode::BAD_REQUEST, &format!("failed to decode raft message ({error})")),
+    };
+    if message.r#type != kind::SNAPSHOT {
+        return text(StatusCode::BAD_REQUEST, "wrong raft message type");
+    }
+    if message.to != transport.0.own.member.0 || transport.0.is_removed(message.from) {
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "failed to process raft message (it is meant for another member)");
+    }
+    let from = types::MemberId(message.from);
+    tracing::info!(remote_snapshot_sender_id = %from, "receiving database snapshot");
+    match local.receive_snapshot(message, &mut reader).await {
+        Ok(()) => reply::empty(StatusCode::NO_CONTENT),
+        Err(refusal) => {
+            tracing::warn!(remote_snapshot_sender_id = %from, error = refusal.text, "failed to receive database snapshot");
+            reply::refusal(&refusal)
+        }
+    }
+}
+
+fn probing() -> Reply {
+    // Only that it is answered is looked at; etcd reads the time as RFC 3339.
+    let mut reply = Response::new(ReplyBody::Full(Full::new(Bytes::from_static(b"{\"OK\":true,\"Now\":\"0001-01-01T00:00:00Z\"}\n"))));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    reply
+}
+
+/// Answers `GET` alone, from this member.
+fn got(transport: &Transport, request: &Request<Incoming>) -> Result<Arc<dyn Local>, Box<Reply>> {
+    if request.method() != Method::GET {
+        return Err(Box::new(not_allowed("GET")));
+    }
+    let starting = || Box::new(text(StatusCode::SERVICE_UNAVAILABLE, "this member is starting"));
+    transport.0.local().cloned().ok_or_else(starting)
+}
+
+fn members(transport: &Transport, request: &Request<Incoming>) -> Reply {
+    match got(transport, request) {
+        Ok(local) => reply::json(format!("{}\n", members_json(&local.membership()))),
+        Err(reply) => *reply,
+    }
+}
+
+/// The members as a JSON array, ascending by id.
+pub fn members_json(membership: &membership::Membership) -> String {
+    let members: Vec<String> = membership.members().map(membership::Member::to_json).collect();
+    format!("[{}]", members.join(","))
+}
+
+fn version(transport: &Transport, request: &Request<Incoming>) -> Reply {
+    let local = match got(transport, request) {
+        Ok(local) => local,
+        Err(reply) => return *reply,
+    };
+    let server = transport.0.own.version;
+    let cluster = local.cluster_version();
+    let text = |undecided: &str| cluster.map_or_else(|| undecided.to_owned(), |version| version.to_string());
+    reply::json(format!("{{\"etcdserver\":\"{server}\",\"etcdcluster\":\"{}\",\"storage\":\"{}\"}}", text("not_decided"), text("unknown")))
+}
+
+/// Not etcd's: whom the leader has heard of lately, so that any member can judge a change of the members.
+fn progress(transport: &Transport, request: &Request<Incoming>) -> Reply {
+    match got(transport, request).map(|local| local.recently_active()) {
+        Ok(Some(active)) => reply::json(serde_json::to_string(&active).unwrap_or_default()),
+        Ok(None) => text(StatusCode::CONFLICT, "not leader"),
+        Err(reply) => *reply,
+    }
+}
+
+async fn promote(transport: &Transport, request: &Request<Incoming>, path: &str) -> Reply {
+    if request.method() != Method::POST {
+        return not_allowed("POST");
+    }
+    let Some(local) = transport.0.local() else { return text(StatusCode::SERVICE_UNAVAILABLE, "this member is starting") };
+    let id = &path["/members/promote/".len()..];
+    let Ok(number) = id.parse::<u64>() else { return text(StatusCode::NOT_FOUND, &format!("member {id} not found in cluster")) };
+    let token = request.headers().get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    match local.promote(number, token).await {
+        Ok(members) => reply::json(format!("{members}\n")),
+        Err(refusal) => reply::refusal(&refusal),
+    }
+}
+
+async fn hash_kv(transport: &Transport, request: Request<Incoming>) -> Reply {
+    let local = match got(transport, &request) {
+        Ok(local) => local,
+        Err(reply) => return *reply,
+    };
+    let cluster = request.headers().get(handshake::CLUSTER);
+    if cluster.is_some_and(|cluster| cluster.as_bytes() != transport.0.own.cluster.to_string().as_bytes()) {
+        return text(Mismatch::STATUS, &Mismatch::Cluster.to_string());
+    }
+    let Ok(body) = Limited::new(request.into_body(), SMALL_BYTES_MAX).collect().await else {
+        return text(StatusCode::BAD_REQUEST, "error reading body");
+    };
+    let Ok(asked) = serde_json::from_slice::<crate::ask::HashKvQuestion>(&body.to_bytes()) else {
+        return text(StatusCode::BAD_REQUEST, "error unmarshalling request");
+    };
+    match local.hash_kv(asked.revision).await {
+        Ok(hashed) => reply::json(serde_json::to_string(&crate::ask::HashKvAnswer::from(hashed)).unwrap_or_default()),
+        Err(refusal) => reply::refusal(&refusal),
+    }
+}
+
+async fn small_body<M: prost::Message + Default>(request: Request<Incoming>) -> Result<M, Box<Reply>> {
+    if request.method() != Method::POST {
+        return Err(Box::new(not_allowed("POST")));
+    }
+    let too_large = |_| Box::new(text(StatusCode::PAYLOAD_TOO_LARGE, "request body too large"));
+    let body = Limited::new(request.into_body(), SMALL_BYTES_MAX).collect().await.map_err(too_large)?;
+    M::decode(body.to_bytes()).map_err(|_| Box::new(text(StatusCode::BAD_REQUEST, "error unmarshalling request")))
+}
+
+async fn keep_alive(transport: &Transport, request: Request<Incoming>) -> Reply {
+    let Some(local) = transport.0.local() else { return text(StatusCode::SERVICE_UNAVAILABLE, "this member is starting") };
+    match small_body::<proto::etcdserverpb::LeaseKeepAliveRequest>(request).await {
+        Err(reply) => *reply,
+        Ok(asked) => reply::protobuf(local.keep_alive(asked.id).await),
+    }
+}
+
+async fn time_to_live(transport: &Transport, request: Request<Incoming>) -> Reply {
+    let Some(local) = transport.0.local() else { return text(StatusCode::SERVICE_UNAVAILABLE, "this member is starting") };
+    match small_body::<proto::leasepb::LeaseInternalRequest>(request).await {
+        Err(reply) => *reply,
+        Ok(asked) => {
+            let asked = asked.lease_time_to_live_request.unwrap_or_default();
+            let answer = local.time_to_live(asked.id, asked.keys).await;
+            let wrapped = |answer| proto::leasepb::LeaseInternalResponse { lease_time_to_live_response: Some(answer) };
+            reply::protobuf(answer.map(wrapped))
+        }
+    }
+}
+
+async fn downgrade_enabled(transport: &Transport, request: &Request<Incoming>) -> Reply {
+    match got(transport, request) {
+        Err(reply) => *reply,
+        Ok(local) => match local.downgrade_enabled().await {
+            Ok(enabled) => text(StatusCode::OK, &enabled.to_string()),
+            Err(HttpRefusal { text: why, .. }) => text(StatusCode::INTERNAL_SERVER_ERROR, &why),
+        },
+    }
+}

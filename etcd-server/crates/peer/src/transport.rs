@@ -1,0 +1,237 @@
+//! All members that this one talks to.
+
+use crate::connect::Connect;
+use crate::frame::{StreamKind, kind};
+use crate::handshake::Introduction;
+use crate::local::{Local, Observer};
+use crate::outbox::Outbox;
+use crate::{dial, post, probe};
+use arc_swap::ArcSwap;
+use http::Uri;
+use membership::Membership;
+use parking_lot::Mutex;
+use proto::raftpb::Message;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use types::MemberId;
+
+/// Members outside of the configuration that are remembered, so that they can be answered.
+const REMOTES_MAX: usize = 64;
+
+/// The connections to all other members. Cheap to clone.
+#[derive(Clone)]
+pub struct Transport(pub(crate) Arc<Shared>);
+
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transport").field("own", &self.0.own).finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct Shared {
+    pub(crate) own: Introduction,
+    pub(crate) connect: Arc<dyn Connect>,
+    pub(crate) dial_timeout: Duration,
+    pub(crate) observer: Arc<dyn Observer>,
+    runtime: Handle,
+    local: OnceLock<Arc<dyn Local>>,
+    peers: ArcSwap<BTreeMap<u64, Arc<Peer>>>,
+    /// Who spoke to us without being a member here: they are answered by POST alone.
+    remotes: Mutex<BTreeMap<u64, Arc<Peer>>>,
+    removed: ArcSwap<BTreeSet<u64>>,
+}
+
+/// Another member and the tasks that serve it.
+pub(crate) struct Peer {
+    pub(crate) outbox: Arc<Outbox>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.outbox.close();
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Transport {
+    /// Without peers yet. `election_timeout` lengthens the time that making a connection may take, as in etcd.
+    pub fn new(
+        own: Introduction,
+        connect: Arc<dyn Connect>,
+        election_timeout: Duration,
+        observer: Arc<dyn Observer>,
+        runtime: Handle,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            own,
+            connect,
+            dial_timeout: Duration::from_secs(1) + election_timeout,
+            observer,
+            runtime,
+            local: OnceLock::new(),
+            peers: ArcSwap::default(),
+            remotes: Mutex::default(),
+            removed: ArcSwap::default(),
+        }))
+    }
+
+    /// From now on messages that come in go to `local`.
+    pub fn attach(&self, local: Arc<dyn Local>) {
+        drop(self.0.local.set(local));
+    }
+
+    /// Sends messages, or drops what cannot be sent; never waits.
+    pub fn send(&self, messages: Vec<Message>) {
+        for message in messages {
+            self.0.send(message);
+        }
+    }
+
+    /// Follows the members: connects to new ones, lets go of removed ones.
+    pub fn follow(&self, membership: &Membership) {
+        self.0.follow(membership);
+    }
+
+    /// Whom this member reaches, and since when without a break.
+    pub fn active(&self) -> BTreeMap<MemberId, Instant> {
+        let peers = self.0.peers.load();
+        peers.iter().filter_map(|(id, peer)| Some((MemberId(*id), peer.outbox.active_since()?))).collect()
+    }
+
+    /// The addresses of a member.
+    pub fn urls(&self, id: MemberId) -> Vec<Uri> {
+        self.0.peers.load().get(&id.0).map(|peer| peer.outbox.urls.lock().clone()).unwrap_or_default()
+    }
+
+    /// How connections are made.
+    pub fn connect(&self) -> &dyn Connect {
+        &*self.0.connect
+    }
+
+    /// Ends all connections. What is attached lives on with the transport, so this also lets it go quiet at the end of a process.
+    pub fn stop(&self) {
+        self.0.peers.store(Arc::default());
+        self.0.remotes.lock().clear();
+    }
+}
+
+impl Shared {
+    pub(crate) fn local(&self) -> Option<&Arc<dyn Local>> {
+        self.local.get()
+    }
+
+    pub(crate) fn peer(&self, id: u64) -> Option<Arc<Peer>> {
+        self.peers.load().get(&id).cloned()
+    }
+
+    pub(crate) fn is_removed(&self, id: u64) -> bool {
+        self.removed.load().contains(&id)
+    }
+
+    fn send(self: &Arc<Self>, message: Message) {
+        let to = message.to;
+        let Some(peer) = self.peer(to).or_else(|| self.remotes.lock().get(&to).cloned()) else {
+            tracing::debug!(remote_peer_id = %MemberId(to), "dropped a message to a member that is not known");
+            return;
+        };
+        if message.r#type == kind::SNAPSHOT {
+            self.runtime.spawn(post::send_snapshot(Arc::clone(self), Arc::clone(&peer.outbox), message));
+        } else if !peer.outbox.send(message) {
+            self.unreachable(to);
+        }
+    }
+
+    /// Hands a message from `sender` to this member.
+    pub(crate) fn deliver(&self, sender: u64, message: Message) {
+        let delivered = self.local().is_some_and(|local| local.step(message));
+        if !delivered {
+            self.observer.receive_failed(sender);
+        }
+    }
+
+    pub(crate) fn unreachable(&self, member: u64) {
+        if let Some(local) = self.local() {
+            local.unreachable(member);
+        }
+    }
+
+    pub(crate) fn snapshot_sent(&self, member: u64, success: bool) {
+        if let Some(local) = self.local() {
+            local.snapshot_sent(member, success);
+        }
+    }
+
+    pub(crate) fn told_removed(&self) {
+        if let Some(local) = self.local() {
+            local.told_removed();
+        }
+    }
+
+    /// One of a member's addresses; another one each second, so that a dead one is not tried for ever.
+    pub(crate) fn pick(&self, peer: &Outbox) -> Uri {
+        let urls = peer.urls.lock();
+        let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        urls[usize::try_from(seconds).unwrap_or(0) % urls.len()].clone()
+    }
+
+    fn follow(self: &Arc<Self>, membership: &Membership) {
+        self.removed.store(Arc::new(membership.removed().map(|id| id.0).collect()));
+        let before = self.peers.load_full();
+        let mut peers = BTreeMap::new();
+        for member in membership.members().filter(|member| member.id != self.own.member) {
+            let urls = parse_urls(&member.peer_urls);
+            if urls.is_empty() {
+                continue;
+            }
+            let known = before.get(&member.id.0);
+            if let Some(known) = known {
+                *known.outbox.urls.lock() = urls;
+                peers.insert(member.id.0, Arc::clone(known));
+            } else {
+                tracing::info!(remote_peer_id = %member.id, remote_peer_urls = ?member.peer_urls, "added remote peer");
+                peers.insert(member.id.0, self.start(member.id.0, urls, true));
+            }
+        }
+        for gone in before.keys().filter(|id| !peers.contains_key(id)) {
+            tracing::info!(removed_remote_peer_id = %MemberId(*gone), "removed remote peer");
+        }
+        self.remotes.lock().retain(|id, _| !peers.contains_key(id));
+        self.peers.store(Arc::new(peers));
+    }
+
+    fn start(self: &Arc<Self>, id: u64, urls: Vec<Uri>, is_member: bool) -> Arc<Peer> {
+        let (outbox, waiting) = Outbox::new(id, urls, Arc::clone(&self.observer));
+        let outbox = Arc::new(outbox);
+        let mut tasks = vec![self.runtime.spawn(post::run(Arc::clone(self), Arc::clone(&outbox), waiting)).abort_handle()];
+        if is_member {
+            for kind in StreamKind::ALL {
+                tasks.push(self.runtime.spawn(dial::run(Arc::clone(self), Arc::clone(&outbox), kind)).abort_handle());
+            }
+            tasks.push(self.runtime.spawn(probe::run(Arc::clone(self), Arc::clone(&outbox))).abort_handle());
+        }
+        Arc::new(Peer { outbox, tasks })
+    }
+
+    /// Remembers where a sender that is not a member here can be answered: this member may lag behind.
+    pub(crate) fn remember(self: &Arc<Self>, id: u64, urls: &str) {
+        let urls: Vec<String> = urls.split(',').map(str::to_owned).collect();
+        let urls = parse_urls(&urls);
+        let mut remotes = self.remotes.lock();
+        if id == 0 || id == self.own.member.0 || urls.is_empty() || remotes.len() >= REMOTES_MAX || self.is_removed(id) {
+            return;
+        }
+        if !remotes.contains_key(&id) {
+            remotes.insert(id, self.start(id, urls, false));
+        }
+    }
+}
+
+fn parse_urls(urls: &[String]) -> Vec<Uri> {
+    urls.iter().filter_map(|url| url.parse::<Uri>().ok()).filter(|url| url.host().is_some()).collect()
+}

@@ -1,0 +1,238 @@
+//! Etcd's backend file becomes our state: the way of a snapshot from another member, and of a backup being restored.
+//!
+//! The small buckets hold the very bytes of our tables, under keys that differ at most in their spelling. Bucket `key` is replayed in the
+//! order of history, so that counts, hashes and the table of live keys come out as if every change had been applied here.
+//! Everything is checked as it is read; a file with a flaw gives an error, and what was written until then is of no use.
+#![forbid(unsafe_code)]
+
+use backup::backend::{self, HistoryKey, RecordError};
+use backup::bolt::{BoltError, BoltFile, ReadAt};
+use bytes::Bytes;
+use lease::Lessor;
+use mvcc::{KeySpace, Leases};
+use prost::Message as _;
+use proto::raftpb::ConfState;
+use schema::{Batch, Table, View, meta};
+use types::{Fault, LeaseId, Revision};
+
+/// Changes written together.
+const CHANGES_PER_BATCH: usize = 4096;
+/// Bytes after which a batch is written, whatever it holds.
+const BYTES_PER_BATCH: usize = 16 << 20;
+
+/// An empty state to be filled.
+pub trait Target: View {
+    /// Writes one batch, visible when it returns.
+    fn commit(&self, fill: &mut dyn FnMut(&mut dyn Batch) -> Result<(), Error>) -> Result<(), Error>;
+}
+
+/// Why a file does not become a state.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be read as bbolt.
+    #[error(transparent)]
+    File(#[from] BoltError),
+    /// An entry of it makes no sense.
+    #[error("bucket {bucket:?}: {error}")]
+    Record {
+        /// Where.
+        bucket: &'static str,
+        /// What is wrong.
+        error: RecordError,
+    },
+    /// It lacks what every backend file has.
+    #[error("it has no bucket {0:?}: not a backend file of etcd")]
+    NoBucket(&'static str),
+    /// Revisions must ascend.
+    #[error("revision {found:?} follows {before:?}")]
+    Order {
+        /// The revision before.
+        before: Revision,
+        /// The one behind it.
+        found: Revision,
+    },
+    /// The state cannot be written.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Where in the log a state stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Position {
+    /// Index of the last entry in the state.
+    pub index: u64,
+    /// Its term.
+    pub term: u64,
+    /// Who votes and who learns at that index.
+    pub conf_state: ConfState,
+}
+
+/// What a file was found to hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Restored {
+    /// As the file says it; all zero in files before etcd 3.5.
+    pub position: Position,
+    /// The newest main revision.
+    pub revision: i64,
+    /// Changes in the history.
+    pub changes: u64,
+    /// Keys and history, in bytes of the file.
+    pub bytes: u64,
+}
+
+/// Fills an empty `target` from `file`. What tells of the log and of the member itself is left to the caller: [`write_position`].
+/// `progress` is told the changes done so far.
+pub fn restore<R: ReadAt, T: Target>(file: &BoltFile<R>, target: &T, progress: &mut dyn FnMut(u64)) -> Result<Restored, Error> {
+    let position = position(file)?;
+    target.commit(&mut |batch| small_tables(file, batch))?;
+    let mut restored = keys(file, target, progress)?;
+    restored.position = position;
+    Ok(restored)
+}
+
+/// Writes where in the log the state stands.
+pub fn write_position(position: &Position, batch: &mut dyn Batch) {
+    meta::write_u64(batch, meta::APPLIED_INDEX, position.index);
+    meta::write_u64(batch, meta::APPLIED_TERM, position.term);
+    batch.put(Table::Meta, meta::CONF_STATE, &position.conf_state.encode_to_vec());
+}
+
+fn position<R: ReadAt>(file: &BoltFile<R>) -> Result<Position, Error> {
+    let mut position = Position::default();
+    each(file, backend::META, "meta", |key, value| {
+        match &key[..] {
+            backend::CONSISTENT_INDEX_KEY => position.index = backend::u64_from(&value)?,
+            backend::TERM_KEY => position.term = backend::u64_from(&value)?,
+            backend::CONF_STATE_KEY => position.conf_state = backend::conf_state_from(&value)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(position)
+}
+
+/// Walks over a bucket; one that is missing is an empty one, as etcd takes it.
+fn each<R: ReadAt>(
+    file: &BoltFile<R>,
+    name: &[u8],
+    bucket: &'static str,
+    mut visit: impl FnMut(Bytes, Bytes) -> Result<(), RecordError>,
+) -> Result<(), Error> {
+    let Some(entry) = file.bucket(name)? else { return Ok(()) };
+    for item in file.items(&entry)? {
+        let (key, value) = item?;
+        visit(key, value).map_err(|error| Error::Record { bucket, error })?;
+    }
+    Ok(())
+}
+
+fn small_tables<R: ReadAt>(file: &BoltFile<R>, batch: &mut dyn Batch) -> Result<(), Error> {
+    for (name, bucket, table) in [
+        (backend::ALARM, "alarm", Table::Alarms),
+        (backend::AUTH_ROLES, "authRoles", Table::Roles),
+        (backend::AUTH_USERS, "authUsers", Table::Users),
+        (backend::AUTH, "auth", Table::Meta),
+        (backend::CLUSTER, "cluster", Table::Meta),
+        (backend::LEASE, "lease", Table::Leases),
+    ] {
+        each(file, name, bucket, |key, value| {
+            batch.put(table, &key, &value);
+            Ok(())
+        })?;
+    }
+    for (name, bucket, table) in
+        [(backend::MEMBERS, "members", Table::Members), (backend::MEMBERS_REMOVED, "members_removed", Table::RemovedMembers)]
+    {
+        each(file, name, bucket, |key, value| {
+            batch.put(table, &backend::member_id_from(&key)?.0.to_be_bytes(), &value);
+            Ok(())
+        })?;
+    }
+    each(file, backend::META, "meta", |key, value| {
+        let ours = match &key[..] {
+            backend::SCHEDULED_COMPACT_KEY => meta::COMPACT_REVISION,
+            backend::FINISHED_COMPACT_KEY => meta::COMPACTED_REVISION,
+            _ => return Ok(()),
+        };
+        meta::write_u64(batch, ours, HistoryKey::decode(&value)?.revision.main.cast_unsigned());
+        Ok(())
+    })
+}
+
+/// The lessor as the key space wants it.
+struct Attach<'a>(&'a mut Lessor);
+
+impl Leases for Attach<'_> {
+    fn exists(&self, lease: LeaseId) -> bool {
+        self.0.exists(lease)
+    }
+
+    fn attach(&mut self, lease: LeaseId, key: &[u8], batch: &mut dyn Batch) {
+        self.0.attach(lease, key, batch);
+    }
+
+    fn detach(&mut self, lease: LeaseId, key: &[u8], batch: &mut dyn Batch) {
+        self.0.detach(lease, key, batch);
+    }
+}
+
+fn keys<R: ReadAt, T: Target>(file: &BoltFile<R>, target: &T, progress: &mut dyn FnMut(u64)) -> Result<Restored, Error> {
+    let entry = file.bucket(backend::KEY)?.ok_or(Error::NoBucket("key"))?;
+    let mut items = file.items(&entry)?.peekable();
+    let mut space = KeySpace::load(target)?;
+    let mut lessor = Lessor::load(target, 0)?;
+    let mut restored = Restored::default();
+    let mut before = None;
+    while items.peek().is_some() {
+        let mut bytes = 0;
+        target.commit(&mut |batch| {
+            for item in items.by_ref().take(CHANGES_PER_BATCH) {
+                let (key, value) = item?;
+                bytes += key.len() + value.len();
+                change(&key, value, &mut before, target, &mut space, &mut lessor, batch)?;
+                restored.changes += 1;
+                if bytes > BYTES_PER_BATCH {
+                    break;
+                }
+            }
+            Ok(space.settle(target, batch)?)
+        })?;
+        space.visible();
+        let sealed = lessor.seal();
+        lessor.became_visible(sealed);
+        restored.bytes += bytes as u64;
+        progress(restored.changes);
+    }
+    // What a compaction took away may have been the newest change.
+    space.raise(space.compacted());
+    target.commit(&mut |batch| Ok(space.settle(target, batch)?))?;
+    restored.revision = space.current();
+    Ok(restored)
+}
+
+#[expect(clippy::too_many_arguments, reason = "one step of a loop that has all of these in its hands")]
+fn change<V: View>(
+    key: &Bytes,
+    value: Bytes,
+    before: &mut Option<Revision>,
+    view: &V,
+    space: &mut KeySpace,
+    lessor: &mut Lessor,
+    batch: &mut dyn Batch,
+) -> Result<(), Error> {
+    let record = |error| Error::Record { bucket: "key", error };
+    let HistoryKey { revision, tombstone } = HistoryKey::decode(key).map_err(record)?;
+    if let Some(before) = before.replace(revision).filter(|before| *before >= revision) {
+        return Err(Error::Order { before, found: revision });
+    }
+    let kv = backend::put_from(value.clone()).map_err(record)?;
+    if kv.key.is_empty() {
+        // A restore that raised the revision left this behind; it changes no key.
+        space.raise(revision.main);
+        return Ok(());
+    }
+    // Encoded anew: what other versions of etcd wrote may hold fields in another order, and readers here rely on ours.
+    let stored = (!tombstone).then(|| if kv.encoded_len() == value.len() { value } else { kv.encode_to_vec().into() });
+    space.write(view, batch, &mut Attach(lessor)).restore(revision, &kv.key, stored)?;
+    Ok(())
+}
