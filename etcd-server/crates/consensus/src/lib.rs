@@ -1,14 +1,24 @@
 //! The guard around raft: one module owns the raft node and holds the rules that keep it safe.
 //!
 //! [`Node`] takes inputs (ticks, proposals, messages, what was persisted and applied) and hands out a [`Ready`]: what must be persisted,
-//! sent and applied now. It does no I/O, knows no clock and waits for nothing. Entries are etcd's (`raftpb`), kinds are mapped to and
-//! from raft-rs by name, because the two number them differently.
+//! sent and applied now. It does no I/O, knows no clock and waits for nothing. Messages and entries are etcd's (`raftpb`), kinds are mapped
+//! to and from raft-rs by name, because the two number them differently.
 #![forbid(unsafe_code)]
 
 mod entry;
+mod guard;
+mod jitter;
+mod message;
 mod node;
+mod read_contexts;
+mod ready;
+mod standing;
 mod tail;
 
 pub use entry::{Entry, EntryKind, HardState};
-pub use node::{ConfChangeKind, Config, Dropped, Node, Ready, Role, Status};
-pub use tail::{Recovered, Voters};
+pub use guard::StepRefusal;
+pub use node::{ConfChangeDropped, ConfChangeKind, Config, Dropped, Node, NotYet};
+pub use read_contexts::ReadContexts;
+pub use ready::Ready;
+pub use standing::{Progress, Role, Status};
+pub use tail::{Keep, Recovered, SnapshotMark, Voters};

@@ -2,16 +2,26 @@
 //!
 //! Rules held here, each learnt from a fault of raft-rs or of its users (numbers refer to nothing outside this list):
 //! 1. What must be persisted is handed out once, in order; raft learns of it by [`Node::persisted`] only after it is durable.
-//! 2. Messages that promise something (votes, acknowledgements) are handed out apart and leave after that.
+//! 2. Messages that promise something (votes, acknowledgements) are handed out apart and leave after that. So do those of a leader whose
+//!    own vote is not durable yet: alone in its group it leads at once, and would lead twice in one term if it fell in between.
 //! 3. A committed entry is handed out exactly once, and only after it is durable here.
 //! 4. Configuration changes travel as etcd encodes them; raft-rs is told of them by name, once apply has accepted them.
 //! 5. Elections are drawn from a seed that the owner gives, so that a simulation repeats.
+//! 6. A member that applied its own removal takes part in nothing any more: raft-rs' leader would go on for ever without a vote.
+//! 7. Nobody campaigns while a snapshot is being installed, or alone with a log that is not durable: raft-rs panics on both.
 
 use crate::entry::{Entry, EntryKind, HardState};
-use crate::tail::{Recovered, Tail, Voters};
+use crate::guard::{self, Standpoint, StepRefusal};
+use crate::jitter::Jitter;
+use crate::message;
+use crate::ready::Ready;
+use crate::standing::{Progress, Role, Status};
+use crate::tail::{Keep, Recovered, SnapshotMark, Tail, Voters};
 use bytes::Bytes;
+use proto::raftpb;
 use raft::eraftpb::{self, ConfChangeType, MessageType};
-use raft::{RawNode, StateRole};
+use raft::{ProgressState, RawNode, SnapshotStatus, StateRole};
+use std::collections::BTreeMap;
 use types::Fault;
 
 /// How the node is set up.
@@ -27,6 +37,8 @@ pub struct Config {
     pub applied: u64,
     /// Whether a member asks for support before it raises its term.
     pub pre_vote: bool,
+    /// What election timeouts are drawn from. Members may share it.
+    pub seed: u64,
 }
 
 /// Bytes of entries in one message to a follower.
@@ -36,36 +48,26 @@ const INFLIGHT_MESSAGES_MAX: usize = 512;
 /// Bytes of entries that a leader has appended but not committed; beyond it proposals are dropped, and the client is told to come back.
 const UNCOMMITTED_BYTES_MAX: u64 = 256 << 20;
 
-/// What this member is in its group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Follows a leader, or waits for one.
-    Follower,
-    /// Asks whether it would be elected.
-    PreCandidate,
-    /// Asks to be elected.
-    Candidate,
-    /// Leads.
-    Leader,
-}
-
-/// Where the node stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// What this member is.
-    pub role: Role,
-    /// Who leads; 0 when nobody is known to.
-    pub leader: u64,
-    /// The current term.
-    pub term: u64,
-    /// Entries up to here are committed.
-    pub commit: u64,
-}
-
-/// A proposal that raft did not take: there is no leader, or too much is uncommitted.
+/// A proposal that raft did not take: there is no leader, it is handing over, or too much is uncommitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("raft proposal dropped")]
 pub struct Dropped;
+
+/// A change of the group that raft did not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfChangeDropped {
+    /// As any proposal.
+    #[error(transparent)]
+    Dropped(#[from] Dropped),
+    /// Another change may be in the log and is not applied yet; a new leader thinks so until it has applied what it found.
+    #[error("another change of the group is not applied yet")]
+    Pending,
+}
+
+/// There is no leader that could answer now; [`Ready::ask_reads_again`] tells when to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no leader can tell an index to read at yet")]
+pub struct NotYet;
 
 /// What a configuration change does to the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,29 +82,22 @@ pub enum ConfChangeKind {
     None,
 }
 
-/// What has to be done now.
-#[derive(Debug, Default)]
-pub struct Ready {
-    /// Passed back to [`Node::persisted`] once everything to persist is durable.
-    pub number: u64,
-    /// To append to the log.
-    pub entries: Vec<Entry>,
-    /// To be made durable together with the entries, when it changed.
-    pub hard_state: Option<HardState>,
-    /// Whether entries or hard state must be durable before anything is promised. Without it nothing has to be reported back.
-    pub must_sync: bool,
-    /// To apply, in order.
-    pub committed: Vec<Entry>,
-    /// Reads that asked for an index: their context and the index to wait for.
-    pub reads: Vec<(Vec<u8>, u64)>,
-    /// Where the node stands now.
-    pub status: Option<Status>,
-}
-
 /// The raft node of this member.
 pub struct Node {
     raw: RawNode<Tail>,
+    jitter: Jitter,
+    /// The election timeout that holds, and the term and role that it was drawn for.
+    timeout: (usize, u64, StateRole),
+    /// Term and vote as they were last handed out, and the ready by which they become durable while they are not.
+    vote: (u64, u64),
+    unsettled_vote: Option<u64>,
     last_status: Option<Status>,
+    /// Leader and term, and whether an entry of that term is committed, when reads were last told.
+    last_lead: (u64, u64, bool),
+    ticks: u64,
+    /// The tick at which each member last acknowledged something to this leader.
+    heard: BTreeMap<u64, u64>,
+    removed: bool,
 }
 
 impl std::fmt::Debug for Node {
@@ -112,18 +107,13 @@ impl std::fmt::Debug for Node {
 }
 
 impl Node {
-    /// Starts from what was recovered.
+    /// Starts from what was recovered. A member that is about to join starts from nothing.
     pub fn new(config: &Config, recovered: &Recovered) -> Result<Self, Fault> {
         let mut recovered = recovered.clone();
         // Entries that were applied were committed, whatever the hard state got to know of it (raft-rs panics otherwise).
         recovered.hard_state.commit = recovered.hard_state.commit.max(config.applied);
-        let tail = Tail::new(&recovered);
-        if recovered.hard_state.commit > tail.last() {
-            return Err(Fault::corrupt(
-                "raft log",
-                format_args!("ends at entry {}, but entry {} was committed", tail.last(), recovered.hard_state.commit),
-            ));
-        }
+        let tail = Tail::new(&recovered, config.applied);
+        check_recovered(config, &recovered, &tail)?;
         let raft_config = raft::Config {
             id: config.id,
             election_tick: config.election_ticks,
@@ -138,48 +128,121 @@ impl Node {
         };
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let raw = RawNode::new(&raft_config, tail, &logger).map_err(|error| Fault::store("start raft", error))?;
-        Ok(Self { raw, last_status: None })
+        let mut jitter = Jitter::new(config.seed, config.id);
+        let timeout = (jitter.timeout(config.election_ticks), raw.raft.term, raw.raft.state);
+        let vote = (raw.raft.term, raw.raft.vote);
+        let mut node = Self {
+            raw,
+            jitter,
+            timeout,
+            vote,
+            unsettled_vote: None,
+            last_status: None,
+            last_lead: (0, 0, false),
+            ticks: 0,
+            heard: BTreeMap::new(),
+            removed: false,
+        };
+        node.settle();
+        Ok(node)
     }
 
     /// One tick of time has passed.
     pub fn tick(&mut self) {
-        self.raw.tick();
+        self.ticks += 1;
+        let leads = self.raw.raft.state == StateRole::Leader;
+        if !self.removed && (leads || self.may_campaign()) {
+            self.raw.tick();
+            self.settle();
+        }
     }
 
-    /// Asks to be elected without waiting for a timeout: for a group of one, which has nobody to wait for.
+    /// Asks to be elected without waiting for a timeout: for a group of one, which has nobody to wait for. Does nothing while it must not.
     pub fn campaign(&mut self) -> Result<(), Fault> {
-        self.raw.campaign().map_err(|error| Fault::store("campaign", error))
+        if self.removed || !self.may_campaign() || !self.raw.raft.promotable() {
+            return Ok(());
+        }
+        self.raw.campaign().map_err(|error| Fault::store("campaign", error))?;
+        self.settle();
+        Ok(())
     }
 
-    /// Proposes requests, in order and together. All of them are dropped or none.
+    /// Takes a message of another member, or refuses it without any effect.
+    ///
+    /// A `MsgSnap` is stepped when its state has arrived whole and was checked; see [`Ready::snapshot`].
+    pub fn step(&mut self, message: raftpb::Message) -> Result<(), StepRefusal> {
+        if self.removed {
+            return Err(StepRefusal::Removed);
+        }
+        let kind = guard::check(&message, &self.standpoint(message.from))?;
+        let number = message.r#type;
+        let acknowledges = matches!(kind, MessageType::MsgAppendResponse | MessageType::MsgHeartbeatResponse);
+        if acknowledges && self.raw.raft.state == StateRole::Leader && message.term == self.raw.raft.term {
+            self.heard.insert(message.from, self.ticks);
+        }
+        let taken = self.raw.step(message::to_raft(kind, message));
+        self.settle();
+        taken.map_err(|error| {
+            if error == raft::Error::ProposalDropped {
+                StepRefusal::Dropped
+            } else {
+                StepRefusal::Malformed { kind: number, what: "raft does not take it" }
+            }
+        })
+    }
+
+    /// Proposes requests, in order and together. All of them are dropped or none. A follower forwards them to the leader, and nobody tells
+    /// when they get lost on the way.
     pub fn propose(&mut self, requests: impl IntoIterator<Item = Bytes>) -> Result<(), Dropped> {
         let entries = requests.into_iter().map(|data| entry(EntryKind::Normal, data)).collect();
         self.step_proposal(entries)
     }
 
-    /// Proposes an encoded `raftpb.ConfChange`.
-    pub fn propose_conf_change(&mut self, change: Bytes) -> Result<(), Dropped> {
-        self.step_proposal(vec![entry(EntryKind::ConfChange, change)])
+    /// Proposes an encoded `raftpb.ConfChange`. A follower forwards it, and nobody tells when the leader drops it.
+    pub fn propose_conf_change(&mut self, change: Bytes) -> Result<(), ConfChangeDropped> {
+        let raft = &self.raw.raft;
+        if raft.state == StateRole::Leader && raft.has_pending_conf() {
+            return Err(ConfChangeDropped::Pending);
+        }
+        Ok(self.step_proposal(vec![entry(EntryKind::ConfChange, change)])?)
     }
 
-    /// Asks for an index up to which a linearizable read must wait. `context` is never used twice.
-    pub fn read_index(&mut self, context: Vec<u8>) {
+    /// Asks for an index up to which a linearizable read must wait. `context` is a fresh one of [`crate::ReadContexts`]. The answer may
+    /// get lost on the way: whoever asks asks again after a while, with another context.
+    pub fn read_index(&mut self, context: Vec<u8>) -> Result<(), NotYet> {
+        let raft = &self.raw.raft;
+        let leads = raft.state == StateRole::Leader;
+        if self.removed || raft.leader_id == raft::INVALID_ID || (leads && !raft.commit_to_current_term()) {
+            return Err(NotYet);
+        }
         self.raw.read_index(context);
+        Ok(())
     }
 
     /// Everything of the ready with this number, and of those before it, is durable.
     pub fn persisted(&mut self, number: u64) {
         self.raw.on_persist_ready(number);
+        self.unsettled_vote = self.unsettled_vote.filter(|&unsettled| unsettled > number);
     }
 
-    /// Entries up to `index` are applied; older ones need not be kept in memory except the last `keep`.
-    pub fn applied(&mut self, index: u64, keep: u64) {
+    /// Entries up to `index` are applied, or a snapshot with this index is installed. Older entries stay in memory as far as `keep` says.
+    pub fn applied(&mut self, index: u64, keep: Keep) {
+        if index <= self.raw.raft.raft_log.applied {
+            return;
+        }
+        let log = &self.raw.raft.raft_log;
+        assert!(index <= log.committed.min(log.persisted), "entry {index} is applied, but not committed and durable");
+        self.raw.mut_store().apply(index);
         self.raw.advance_apply_to(index);
-        self.raw.mut_store().forget(index.saturating_sub(keep));
+        self.raw.mut_store().forget(keep);
     }
 
-    /// Apply has decided on a configuration change. Returns the configuration from now on.
+    /// Apply has decided on a configuration change. Returns the configuration from now on. Told before [`Node::applied`] of its entry.
     pub fn conf_changed(&mut self, kind: ConfChangeKind, member: u64) -> Result<Voters, Fault> {
+        if self.installing() {
+            // The change is from before the snapshot, whose members raft already goes by.
+            return Ok(self.voters());
+        }
         let mut change = eraftpb::ConfChange::default();
         let (change_type, node) = match kind {
             ConfChangeKind::AddVoter => (ConfChangeType::AddNode, member),
@@ -190,8 +253,62 @@ impl Node {
         };
         change.set_change_type(change_type);
         change.node_id = node;
+        let lone_removal = kind == ConfChangeKind::Remove && self.voters().voters == [member];
+        if lone_removal {
+            // raft-rs knows no group without voters; whoever removed the last one has ended the group.
+            self.removed |= member == self.raw.raft.id;
+            return Ok(self.voters());
+        }
         let state = self.raw.apply_conf_change(&change).map_err(|error| Fault::store("change the raft group", error))?;
-        Ok(Voters::from_raft(&state))
+        let voters = Voters::from_raft(&state);
+        self.raw.mut_store().set_voters(voters.clone());
+        let raft = &mut self.raw.raft;
+        if raft.state == StateRole::Leader && !raft.promotable() {
+            // raft-rs would go on leading, and panic at the next acknowledgement.
+            let term = raft.term;
+            raft.become_follower(term, raft::INVALID_ID);
+        }
+        self.removed |= kind == ConfChangeKind::Remove && member == self.raw.raft.id;
+        self.settle();
+        Ok(voters)
+    }
+
+    /// The last message to this member did not get through.
+    pub fn report_unreachable(&mut self, member: u64) {
+        self.raw.report_unreachable(member);
+    }
+
+    /// The snapshot for this member arrived (`ok`) or was given up. Must be told once for each `MsgSnap`, or the member gets nothing more.
+    pub fn report_snapshot(&mut self, member: u64, ok: bool) {
+        let status = if ok { SnapshotStatus::Finish } else { SnapshotStatus::Failure };
+        self.raw.report_snapshot(member, status);
+    }
+
+    /// Asks the leader, this member or another, to hand over to a voter. Whether it happened shows in the status within an election timeout.
+    pub fn transfer_leader(&mut self, to: u64) {
+        if !self.removed {
+            self.raw.transfer_leader(to);
+            self.settle();
+        }
+    }
+
+    /// Hands over to the voter that is furthest of those recently heard of, if there is one. Returns to whom.
+    pub fn hand_over(&mut self) -> Option<u64> {
+        let own = self.raw.raft.id;
+        let heard = self.progress().into_iter().filter(|progress| progress.recently_active && !progress.learner && progress.member != own);
+        let to = heard.max_by_key(|progress| (progress.matched, std::cmp::Reverse(progress.member)))?.member;
+        self.transfer_leader(to);
+        Some(to)
+    }
+
+    /// Stops leading without a successor: for a leader that cannot do its work, such as one whose disk hangs. It may be elected again.
+    pub fn step_down(&mut self) {
+        let raft = &mut self.raw.raft;
+        if raft.state == StateRole::Leader {
+            let term = raft.term;
+            raft.become_follower(term, raft::INVALID_ID);
+            self.settle();
+        }
     }
 
     /// Who votes and who learns.
@@ -199,16 +316,51 @@ impl Node {
         Voters::from_raft(&self.raw.raft.prs().conf().to_conf_state())
     }
 
+    /// Whether this member votes or learns, as far as it knows: not yet when it joins, not any more when it was removed.
+    pub fn is_member(&self) -> bool {
+        !self.removed && self.raw.raft.prs().get(self.raw.raft.id).is_some()
+    }
+
     /// Where the node stands.
     pub fn status(&self) -> Status {
         let raft = &self.raw.raft;
-        let role = match raft.state {
-            StateRole::Follower => Role::Follower,
-            StateRole::PreCandidate => Role::PreCandidate,
-            StateRole::Candidate => Role::Candidate,
-            StateRole::Leader => Role::Leader,
-        };
-        Status { role, leader: raft.leader_id, term: raft.term, commit: raft.raft_log.committed }
+        let role = role(raft.state, raft.prs().conf().learners().contains(&raft.id));
+        Status {
+            role,
+            leader: raft.leader_id,
+            term: raft.term,
+            commit: raft.raft_log.committed,
+            applied: raft.raft_log.applied,
+            transferee: raft.lead_transferee,
+        }
+    }
+
+    /// How far this leader knows every member to be, itself included, in the order of their ids; nothing when it does not lead.
+    pub fn progress(&self) -> Vec<Progress> {
+        let raft = &self.raw.raft;
+        if raft.state != StateRole::Leader {
+            return Vec::new();
+        }
+        let timeout = u64::try_from(raft.election_timeout()).unwrap_or(u64::MAX);
+        let mut progress: Vec<_> = raft
+            .prs()
+            .iter()
+            .map(|(&member, progress)| {
+                let own = member == raft.id;
+                let silent_ticks = if own { Some(0) } else { self.heard.get(&member).map(|heard| self.ticks - heard) };
+                Progress {
+                    member,
+                    matched: progress.matched,
+                    next: progress.next_idx,
+                    recently_active: silent_ticks.is_some_and(|silent| silent <= timeout),
+                    silent_ticks,
+                    learner: raft.prs().conf().learners().contains(&member),
+                    snapshot: progress.state == ProgressState::Snapshot,
+                }
+            })
+            .collect();
+        progress.sort_unstable_by_key(|progress| progress.member);
+        progress
     }
 
     /// Whether this node leads a group of one and has applied an entry of its own term: then all that was ever acknowledged is
@@ -224,16 +376,32 @@ impl Node {
             return None;
         }
         let mut raft_ready = self.raw.ready();
+        let number = raft_ready.number();
         let entries = raft_ready.take_entries();
+        let hard_state = raft_ready.hs().map(HardState::from_raft);
+        if let Some(hard_state) = hard_state
+            && std::mem::replace(&mut self.vote, (hard_state.term, hard_state.vote)) != self.vote
+        {
+            self.unsettled_vote = Some(number);
+        }
+        let snapshot = (!raft_ready.snapshot().is_empty()).then(|| mark(raft_ready.snapshot()));
+        let (messages, promises) = self.sort_messages(raft_ready.take_messages(), raft_ready.take_persisted_messages());
         let ready = Ready {
-            number: raft_ready.number(),
-            hard_state: raft_ready.hs().map(HardState::from_raft),
+            number,
+            messages,
+            promises,
+            snapshot,
+            hard_state,
             must_sync: raft_ready.must_sync(),
             committed: raft_ready.take_committed_entries().into_iter().map(Entry::from_raft).collect(),
             reads: raft_ready.take_read_states().into_iter().map(|read| (read.request_ctx, read.index)).collect(),
+            ask_reads_again: self.reads_forgotten(),
             status: None,
             entries: Vec::new(),
         };
+        if let Some(mark) = &ready.snapshot {
+            self.raw.mut_store().reset(mark);
+        }
         self.raw.mut_store().append(&entries);
         self.raw.advance_append_async(raft_ready);
         let status = self.status();
@@ -241,13 +409,117 @@ impl Node {
         Some(Ready { entries: entries.into_iter().map(Entry::from_raft).collect(), status: changed.then_some(status), ..ready })
     }
 
+    /// Parts what may leave at once from what promises something.
+    fn sort_messages(
+        &self,
+        at_once: Vec<eraftpb::Message>,
+        mut promises: Vec<eraftpb::Message>,
+    ) -> (Vec<raftpb::Message>, Vec<raftpb::Message>) {
+        if self.removed {
+            return (Vec::new(), Vec::new());
+        }
+        let mut messages = Vec::new();
+        if self.unsettled_vote.is_some() {
+            promises.splice(0..0, at_once);
+        } else {
+            messages = at_once;
+        }
+        // What a follower only passes on to the leader need not wait for its disk.
+        let passed_on =
+            |message: &mut eraftpb::Message| matches!(message.get_msg_type(), MessageType::MsgPropose | MessageType::MsgReadIndex);
+        messages.extend(promises.extract_if(.., passed_on));
+        (messages.into_iter().map(message::from_raft).collect(), promises.into_iter().map(message::from_raft).collect())
+    }
+
+    /// Whether the leader changed since this was last asked, or became able to answer.
+    fn reads_forgotten(&mut self) -> bool {
+        let raft = &self.raw.raft;
+        let lead = (raft.leader_id, raft.term, raft.commit_to_current_term());
+        std::mem::replace(&mut self.last_lead, lead) != lead && lead.0 != raft::INVALID_ID
+    }
+
+    /// Whether a snapshot was taken in and is not reported as installed yet.
+    fn installing(&self) -> bool {
+        let log = &self.raw.raft.raft_log;
+        log.applied + 1 < log.first_index()
+    }
+
+    fn all_persisted(&self) -> bool {
+        let log = &self.raw.raft.raft_log;
+        log.persisted == log.last_index()
+    }
+
+    fn may_campaign(&self) -> bool {
+        let alone = self.raw.raft.prs().is_singleton();
+        !self.installing() && (!alone || self.all_persisted())
+    }
+
+    fn standpoint(&self, from: u64) -> Standpoint {
+        let raft = &self.raw.raft;
+        let committed = raft.raft_log.committed;
+        Standpoint {
+            id: raft.id,
+            term: raft.term,
+            role: role(raft.state, false),
+            leader: raft.leader_id,
+            last_index: raft.raft_log.last_index(),
+            committed: (committed, raft.raft_log.term(committed).unwrap_or(0)),
+            installing: self.installing(),
+            all_persisted: self.all_persisted(),
+            changing: raft.has_pending_conf(),
+            matched: raft.prs().get(from).map(|progress| progress.matched),
+        }
+    }
+
+    /// After anything that may have changed role or term: raft-rs draws election timeouts from the thread's randomness, and ours replace
+    /// them. What was heard belongs to one leadership.
+    fn settle(&mut self) {
+        let raft = &mut self.raw.raft;
+        let (_, term, state) = self.timeout;
+        if (term, state) != (raft.term, raft.state) {
+            self.timeout = (self.jitter.timeout(raft.election_timeout()), raft.term, raft.state);
+            self.heard.clear();
+        }
+        raft.set_randomized_election_timeout(self.timeout.0);
+    }
+
     fn step_proposal(&mut self, entries: Vec<eraftpb::Entry>) -> Result<(), Dropped> {
+        if self.removed {
+            return Err(Dropped);
+        }
         let mut message = eraftpb::Message::default();
         message.set_msg_type(MessageType::MsgPropose);
         message.from = self.raw.raft.id;
         message.set_entries(entries.into());
         self.raw.raft.step(message).map_err(|_| Dropped)
     }
+}
+
+fn check_recovered(config: &Config, recovered: &Recovered, tail: &Tail) -> Result<(), Fault> {
+    let (commit, last) = (recovered.hard_state.commit, tail.last());
+    if commit > last {
+        return Err(Fault::corrupt("raft log", format_args!("ends at entry {last}, but entry {commit} was committed")));
+    }
+    if config.applied < tail.before() {
+        let (first, applied) = (tail.before() + 1, config.applied);
+        return Err(Fault::corrupt("raft log", format_args!("begins at entry {first}, but the state ends at entry {applied}")));
+    }
+    Ok(())
+}
+
+fn role(state: StateRole, learner: bool) -> Role {
+    match state {
+        StateRole::Follower if learner => Role::Learner,
+        StateRole::Follower => Role::Follower,
+        StateRole::PreCandidate => Role::PreCandidate,
+        StateRole::Candidate => Role::Candidate,
+        StateRole::Leader => Role::Leader,
+    }
+}
+
+fn mark(snapshot: &eraftpb::Snapshot) -> SnapshotMark {
+    let metadata = snapshot.get_metadata();
+    SnapshotMark { index: metadata.index, term: metadata.term, voters: Voters::from_raft(metadata.get_conf_state()) }
 }
 
 fn entry(kind: EntryKind, data: Bytes) -> eraftpb::Entry {
@@ -258,6 +530,8 @@ fn entry(kind: EntryKind, data: Bytes) -> eraftpb::Entry {
 mod tests {
     use super::*;
     use prost::Message as _;
+
+    const KEEP: Keep = Keep { entries: 0, bytes: 0 };
 
     /// A group of one that persists and applies at once.
     struct Lone {
@@ -288,7 +562,7 @@ mod tests {
                     if entry.kind == EntryKind::ConfChange {
                         self.node.conf_changed(ConfChangeKind::AddVoter, 1).unwrap();
                     }
-                    self.node.applied(entry.index, 0);
+                    self.node.applied(entry.index, KEEP);
                     if entry.kind == EntryKind::ConfChange {
                         self.node.campaign().unwrap();
                     }
@@ -299,7 +573,7 @@ mod tests {
     }
 
     fn config(applied: u64) -> Config {
-        Config { id: 1, election_ticks: 10, heartbeat_ticks: 1, applied, pre_vote: true }
+        Config { id: 1, election_ticks: 10, heartbeat_ticks: 1, applied, pre_vote: true, seed: 1 }
     }
 
     #[test]
@@ -350,9 +624,9 @@ mod tests {
                 assert!(!node.leads_alone(), "entries 2 and 3 are not applied yet");
             }
         }
-        node.applied(3, 0);
+        node.applied(3, KEEP);
         assert!(!node.leads_alone(), "an entry of this term is not applied yet");
-        node.applied(committed, 0);
+        node.applied(committed, KEEP);
         assert!(node.leads_alone());
     }
 

@@ -1,10 +1,10 @@
 //! The end of the log in memory, as raft reads it.
 //!
-//! Holds every entry from the oldest one that may still be asked for; what is older is the log on disk's business. Everything raft has
-//! handed out for persisting is here at once, which is what raft-rs' asynchronous mode asks for.
+//! Holds every entry that is not applied and as many behind as [`Keep`] allows; a follower that needs older ones is sent a snapshot.
+//! Everything raft has handed out for persisting is here at once, which is what raft-rs' asynchronous mode asks for.
 
 use crate::entry::{Entry, HardState};
-use raft::eraftpb::{self, ConfState, Snapshot};
+use raft::eraftpb::{self, ConfState, Snapshot, SnapshotMetadata};
 use raft::storage::{GetEntriesContext, RaftState, Storage};
 use raft::{Error, StorageError, util};
 use std::collections::VecDeque;
@@ -31,6 +31,26 @@ impl Voters {
     }
 }
 
+/// How much of the log stays in memory behind the applied index, for followers that are close behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Entries at most.
+    pub entries: u64,
+    /// Bytes of their payloads at most.
+    pub bytes: u64,
+}
+
+/// A snapshot by what raft knows of it: the state itself travels and is installed by the owner of the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotMark {
+    /// Index of the last entry whose effects are in the state.
+    pub index: u64,
+    /// Its term.
+    pub term: u64,
+    /// The configuration at that index.
+    pub voters: Voters,
+}
+
 /// What a member finds when it starts.
 #[derive(Clone, Debug, Default)]
 pub struct Recovered {
@@ -52,17 +72,28 @@ pub(crate) struct Tail {
     before_index: u64,
     before_term: u64,
     entries: VecDeque<eraftpb::Entry>,
+    applied: u64,
+    /// Payload bytes of the entries up to the applied index.
+    applied_bytes: u64,
 }
 
 impl Tail {
-    pub(crate) fn new(recovered: &Recovered) -> Self {
-        Self {
+    pub(crate) fn new(recovered: &Recovered, applied: u64) -> Self {
+        let mut tail = Self {
             hard_state: recovered.hard_state,
             voters: recovered.voters.clone(),
             before_index: recovered.before_index,
             before_term: recovered.before_term,
             entries: recovered.entries.iter().map(Entry::to_raft).collect(),
-        }
+            applied: recovered.before_index,
+            applied_bytes: 0,
+        };
+        tail.apply(applied);
+        tail
+    }
+
+    pub(crate) fn before(&self) -> u64 {
+        self.before_index
     }
 
     pub(crate) fn last(&self) -> u64 {
@@ -78,12 +109,37 @@ impl Tail {
         self.entries.extend(entries.iter().cloned());
     }
 
-    /// Forgets entries up to and including `index`.
-    pub(crate) fn forget(&mut self, index: u64) {
-        while let Some(first) = self.entries.front().filter(|first| first.index <= index) {
+    /// Entries up to `index` are applied.
+    pub(crate) fn apply(&mut self, index: u64) {
+        for at in self.applied.max(self.before_index) + 1..=index {
+            self.applied_bytes += self.position(at).map_or(0, |position| payload_bytes(&self.entries[position]));
+        }
+        self.applied = self.applied.max(index);
+    }
+
+    /// Forgets applied entries beyond what may be kept, oldest first.
+    pub(crate) fn forget(&mut self, keep: Keep) {
+        while let Some(first) = self.entries.front().filter(|first| first.index <= self.applied) {
+            let kept = self.applied - self.before_index;
+            if kept <= keep.entries && self.applied_bytes <= keep.bytes {
+                return;
+            }
             (self.before_index, self.before_term) = (first.index, first.term);
+            self.applied_bytes = self.applied_bytes.saturating_sub(payload_bytes(first));
             self.entries.pop_front();
         }
+    }
+
+    /// The log begins anew behind a snapshot.
+    pub(crate) fn reset(&mut self, mark: &SnapshotMark) {
+        self.entries.clear();
+        (self.before_index, self.before_term, self.applied_bytes) = (mark.index, mark.term, 0);
+        self.voters = mark.voters.clone();
+    }
+
+    /// The configuration has changed.
+    pub(crate) fn set_voters(&mut self, voters: Voters) {
+        self.voters = voters;
     }
 
     fn position(&self, index: u64) -> Result<usize, Error> {
@@ -127,7 +183,54 @@ impl Storage for Tail {
         Ok(self.last())
     }
 
+    /// The mark of the state as applied now, at once: the owner of the node adds the state itself when it sends it.
     fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
-        Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
+        if self.applied == 0 {
+            return Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable));
+        }
+        let mut metadata = SnapshotMetadata { index: self.applied, term: self.term(self.applied)?, ..SnapshotMetadata::default() };
+        metadata.set_conf_state(self.voters.to_raft());
+        let mut snapshot = Snapshot::default();
+        snapshot.set_metadata(metadata);
+        Ok(snapshot)
+    }
+}
+
+fn payload_bytes(entry: &eraftpb::Entry) -> u64 {
+    u64::try_from(entry.data.len()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EntryKind;
+    use bytes::Bytes;
+
+    fn tail(entries: u64, applied: u64) -> Tail {
+        let entries =
+            (1..=entries).map(|index| Entry { term: 1, index, kind: EntryKind::Normal, data: Bytes::from(vec![0; 10]) }).collect();
+        let voters = Voters { voters: vec![1], learners: Vec::new() };
+        Tail::new(&Recovered { entries, voters, ..Recovered::default() }, applied)
+    }
+
+    #[test]
+    fn only_what_is_applied_is_forgotten_and_no_more_than_has_to() {
+        let mut tail = tail(20, 8);
+        tail.forget(Keep { entries: 5, bytes: 1000 });
+        assert_eq!((tail.before_index, tail.last()), (3, 20));
+        tail.apply(15);
+        tail.forget(Keep { entries: 100, bytes: 30 });
+        assert_eq!((tail.before_index, tail.applied_bytes), (12, 30));
+        tail.forget(Keep { entries: 0, bytes: 0 });
+        assert_eq!((tail.before_index, tail.applied_bytes), (15, 0));
+        assert_eq!(tail.term(15).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_snapshot_is_the_mark_of_what_is_applied() {
+        let tail = tail(20, 8);
+        let snapshot = tail.snapshot(0, 2).unwrap();
+        assert_eq!((snapshot.get_metadata().index, snapshot.get_metadata().get_conf_state().voters.as_slice()), (8, &[1][..]));
+        assert!(Tail::new(&Recovered::default(), 0).snapshot(0, 2).is_err());
     }
 }

@@ -6,7 +6,7 @@ use crate::published::Published;
 use crate::waiters::{Barrier, Reply, Waiters};
 use crate::{Observer, Refused};
 use bytes::Bytes;
-use consensus::{ConfChangeKind, Node, Ready, Role, Status};
+use consensus::{ConfChangeKind, Keep, Node, Ready, Role, Status};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ use types::Fault;
 /// Proposals taken together, so that ticks are never late for long.
 const INPUTS_PER_ROUND: usize = 4096;
 /// Entries that stay in memory behind the applied index, for followers that are close behind.
-const ENTRIES_KEPT: u64 = 1000;
+const KEPT: Keep = Keep { entries: 1000, bytes: 64 << 20 };
 /// Ticks after which a read index that was not answered is asked for again, with a context of its own.
 const READ_RETRY_TICKS: u32 = 5;
 
@@ -110,7 +110,7 @@ impl NodeTask {
                 }
                 Input::Barrier(reply) => reads.waiting.push(reply),
                 Input::Persisted(number) => self.node.persisted(number),
-                Input::Applied(index) => self.node.applied(index, ENTRIES_KEPT),
+                Input::Applied(index) => self.node.applied(index, KEPT),
                 Input::ConfChanged { kind, member } => drop(self.node.conf_changed(kind, member)?),
                 Input::Stop => going_on = false,
             }
@@ -153,7 +153,7 @@ impl NodeTask {
 
     fn hand_out(&mut self, reads: &mut Reads) {
         while let Some(ready) = self.node.ready() {
-            let Ready { number, entries, hard_state, must_sync, committed, reads: answered, status } = ready;
+            let Ready { number, entries, hard_state, must_sync, committed, reads: answered, status, .. } = ready;
             if must_sync {
                 drop(self.log.send(LogCommand::Persist { number, entries, hard_state }));
             }
@@ -196,8 +196,9 @@ impl NodeTask {
             return;
         }
         reads.counter += 1;
-        reads.asked.insert(reads.counter, std::mem::take(&mut reads.waiting));
-        self.node.read_index(self.context(reads.counter));
+        if self.node.read_index(self.context(reads.counter)).is_ok() {
+            reads.asked.insert(reads.counter, std::mem::take(&mut reads.waiting));
+        }
     }
 
     /// raft-rs drops a read without a word when it cannot answer it yet, and must never see a context twice.

@@ -310,7 +310,7 @@ fn unix_milliseconds() -> u64 {
 /// How raft is set up for this member.
 fn node_config(options: &Options, identity: Identity, applied: u64) -> Config {
     let (election_ticks, pre_vote) = (options.election_ticks, options.pre_vote);
-    Config { id: identity.member_id.0, election_ticks, heartbeat_ticks: 1, applied, pre_vote }
+    Config { id: identity.member_id.0, election_ticks, heartbeat_ticks: 1, applied, pre_vote, seed: unix_milliseconds() }
 }
 
 fn known_identity(store: &Store) -> Result<Option<Identity>, Fault> {

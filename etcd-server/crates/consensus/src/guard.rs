@@ -1,0 +1,299 @@
+//! The guard: which messages of other members raft gets to see.
+//!
+//! raft-rs panics on dozens of malformed messages, and a member that lost its data panics on honest ones. Nothing that is refused here
+//! changes the node in any way.
+
+use crate::Role;
+use crate::message::{self, Kind};
+use prost::Message as _;
+use proto::raftpb::{self, ConfChange, ConfState, Entry, EntryType, Message};
+use raft::eraftpb::MessageType;
+use std::collections::BTreeSet;
+
+/// Terms, indexes and the like beyond this are refused: adding one to them must not overflow, and no honest group ever gets there.
+const NUMBER_MAX: u64 = 1 << 62;
+/// Longest context of a read, in bytes.
+const CONTEXT_BYTES_MAX: usize = 64;
+
+/// Why a message was not let in. The node is as it was; only [`StepRefusal::LostLog`] asks for more than counting and logging it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StepRefusal {
+    /// This member applied its own removal.
+    #[error("this member has been removed from the cluster")]
+    Removed,
+    /// It is addressed to somebody else.
+    #[error("message is for member {to:x}")]
+    NotForUs {
+        /// To whom it is addressed.
+        to: u64,
+    },
+    /// It names no sender, or this member itself.
+    #[error("message claims to come from member {from:x}")]
+    Sender {
+        /// From whom it claims to be.
+        from: u64,
+    },
+    /// The sender is no member, as far as this one knows, and such a message makes sense from members only.
+    #[error("member {from:x} is not in the cluster as this member knows it")]
+    NotAMember {
+        /// The sender.
+        from: u64,
+    },
+    /// A kind that we do not know.
+    #[error("kind {kind} is unknown")]
+    UnknownKind {
+        /// Its number on the wire.
+        kind: i32,
+    },
+    /// A kind that members tell themselves only.
+    #[error("kind {kind} may not come from the network")]
+    LocalKind {
+        /// Its number on the wire.
+        kind: i32,
+    },
+    /// Its content contradicts itself or its kind.
+    #[error("malformed message of kind {kind}: {what}")]
+    Malformed {
+        /// Its number on the wire.
+        kind: i32,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// It was meant for the leader, or should have come from it.
+    #[error("message of kind {kind} to or from a member that does not lead")]
+    NotTheLeader {
+        /// Its number on the wire.
+        kind: i32,
+    },
+    /// It came too late to matter.
+    #[error("outdated message of kind {kind}")]
+    Outdated {
+        /// Its number on the wire.
+        kind: i32,
+    },
+    /// This member is installing a snapshot, or has not persisted yet what the message answers.
+    #[error("message of kind {kind} comes too early for this member")]
+    TooEarly {
+        /// Its number on the wire.
+        kind: i32,
+    },
+    /// The proposal in it was not taken: no leader, leadership under way to another member, too much uncommitted, or another change of
+    /// the group not applied yet.
+    #[error("forwarded proposal dropped")]
+    Dropped,
+    /// The sender rightly takes entries for granted that this member acknowledged once and does not have: it must stop.
+    #[error(
+        "the raft log of this member ends at entry {last}, but it has acknowledged entry {acknowledged} to member {from:x}: its data was \
+         lost or replaced by an older copy. It must not go on with this data: remove the member from the cluster, empty its data \
+         directory and add it again"
+    )]
+    LostLog {
+        /// Who told.
+        from: u64,
+        /// The last entry that there is.
+        last: u64,
+        /// The entry that there should be.
+        acknowledged: u64,
+    },
+}
+
+/// What the guard needs to know of the node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standpoint {
+    pub(crate) id: u64,
+    pub(crate) term: u64,
+    pub(crate) role: Role,
+    pub(crate) leader: u64,
+    pub(crate) last_index: u64,
+    /// The committed index and the term of its entry.
+    pub(crate) committed: (u64, u64),
+    /// A snapshot is being installed.
+    pub(crate) installing: bool,
+    /// Everything in the log is known to be durable.
+    pub(crate) all_persisted: bool,
+    /// A change of the group may be in the log and not applied.
+    pub(crate) changing: bool,
+    /// Up to where the sender is known to have the log, when it is a member.
+    pub(crate) matched: Option<u64>,
+}
+
+/// Looks a message over before raft sees it.
+pub(crate) fn check(message: &Message, at: &Standpoint) -> Result<MessageType, StepRefusal> {
+    let kind = match message::kind(message.r#type) {
+        Kind::Network(kind) => kind,
+        Kind::Local => return Err(StepRefusal::LocalKind { kind: message.r#type }),
+        Kind::Unknown => return Err(StepRefusal::UnknownKind { kind: message.r#type }),
+    };
+    if message.to != at.id {
+        return Err(StepRefusal::NotForUs { to: message.to });
+    }
+    // A transfer names the member that is to lead as its sender, and that may be this one.
+    let from_self = message.from == at.id && kind != MessageType::MsgTransferLeader;
+    if message.from == 0 || from_self {
+        return Err(StepRefusal::Sender { from: message.from });
+    }
+    let malformed = |what| StepRefusal::Malformed { kind: message.r#type, what };
+    let numbers = [message.term, message.log_term, message.index, message.commit, message.reject_hint];
+    if numbers.iter().any(|&number| number > NUMBER_MAX) {
+        return Err(malformed("a number is too large"));
+    }
+    let forwarded = matches!(kind, MessageType::MsgPropose | MessageType::MsgReadIndex);
+    if forwarded != (message.term == 0) {
+        return Err(malformed("its term is set where it must not be, or not set where it must be"));
+    }
+    by_kind(kind, message, at)?;
+    Ok(kind)
+}
+
+fn by_kind(kind: MessageType, message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
+    let number = message.r#type;
+    let malformed = |what| StepRefusal::Malformed { kind: number, what };
+    match kind {
+        MessageType::MsgPropose => proposal(message, at),
+        MessageType::MsgAppend => entries(message).map_err(malformed),
+        MessageType::MsgAppendResponse => acknowledgement(message, at),
+        MessageType::MsgHeartbeat => heartbeat(message, at),
+        MessageType::MsgHeartbeatResponse | MessageType::MsgRequestPreVoteResponse => member(message, at),
+        MessageType::MsgRequestVoteResponse => {
+            member(message, at)?;
+            // raft-rs takes for granted that a candidate's log is durable, and panics when it wins before.
+            if at.role == Role::Candidate && !at.all_persisted { Err(StepRefusal::TooEarly { kind: number }) } else { Ok(()) }
+        }
+        MessageType::MsgSnapshot => snapshot(message, at),
+        MessageType::MsgTransferLeader => {
+            let leads_there = at.role == Role::Leader && message.term <= at.term;
+            if leads_there { Ok(()) } else { Err(StepRefusal::NotTheLeader { kind: number }) }
+        }
+        MessageType::MsgTimeoutNow if at.installing => Err(StepRefusal::TooEarly { kind: number }),
+        MessageType::MsgTimeoutNow => from_leader(message, at),
+        MessageType::MsgReadIndex => {
+            member(message, at)?;
+            read_context(&message.entries).map_err(malformed)
+        }
+        MessageType::MsgReadIndexResp => {
+            from_leader(message, at)?;
+            read_context(&message.entries).map_err(malformed)
+        }
+        MessageType::MsgRequestVote | MessageType::MsgRequestPreVote => Ok(()),
+        MessageType::MsgHup
+        | MessageType::MsgBeat
+        | MessageType::MsgUnreachable
+        | MessageType::MsgSnapStatus
+        | MessageType::MsgCheckQuorum => Err(StepRefusal::LocalKind { kind: number }),
+    }
+}
+
+fn member(message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
+    at.matched.map(drop).ok_or(StepRefusal::NotAMember { from: message.from })
+}
+
+/// In the current term only its leader says such things; a newer term makes itself known by them.
+fn from_leader(message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
+    let another_leads = message.term == at.term && message.from != at.leader;
+    if another_leads { Err(StepRefusal::NotTheLeader { kind: message.r#type }) } else { Ok(()) }
+}
+
+fn proposal(message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
+    let malformed = |what| StepRefusal::Malformed { kind: message.r#type, what };
+    member(message, at)?;
+    if message.entries.is_empty() {
+        return Err(malformed("it proposes nothing"));
+    }
+    for entry in &message.entries {
+        if entry.data.is_empty() {
+            return Err(malformed("it proposes an empty entry"));
+        }
+        match entry.r#type() {
+            EntryType::EntryNormal if entry.r#type == 0 => {}
+            EntryType::EntryConfChange => {
+                ConfChange::decode(entry.data.clone()).map_err(|_| malformed("it proposes a change of the group that cannot be read"))?;
+                // raft-rs would put an empty entry in its place without a word.
+                if at.role == Role::Leader && at.changing {
+                    return Err(StepRefusal::Dropped);
+                }
+            }
+            EntryType::EntryNormal | EntryType::EntryConfChangeV2 => return Err(malformed("it proposes an entry of unknown kind")),
+        }
+    }
+    Ok(())
+}
+
+fn entries(message: &Message) -> Result<(), &'static str> {
+    let mut before = (message.index, message.log_term);
+    if message.log_term > message.term {
+        return Err("its log is newer than its term");
+    }
+    for entry in &message.entries {
+        let known = raftpb::EntryType::try_from(entry.r#type).is_ok_and(|kind| kind != EntryType::EntryConfChangeV2);
+        if !known {
+            return Err("an entry is of unknown kind");
+        }
+        if entry.index != before.0 + 1 {
+            return Err("its entries have a gap");
+        }
+        if entry.term == 0 || entry.term < before.1 || entry.term > message.term {
+            return Err("the terms of its entries go back or are newer than its own");
+        }
+        before = (entry.index, entry.term);
+    }
+    Ok(())
+}
+
+fn acknowledgement(message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
+    member(message, at)?;
+    if at.role != Role::Leader || message.term != at.term {
+        return Ok(());
+    }
+    if message.index > at.last_index {
+        return Err(StepRefusal::Malformed { kind: message.r#type, what: "it is about entries that were never sent" });
+    }
+    // raft-rs would send again from before what the follower has acknowledged since.
+    let overtaken = message.reject && message.index <= at.matched.unwrap_or(0);
+    if overtaken { Err(StepRefusal::Outdated { kind: message.r#type }) } else { Ok(()) }
+}
+
+fn heartbeat(message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
+    let heeded = message.term > at.term || (message.term == at.term && at.role != Role::Leader);
+    if heeded && message.commit > at.last_index {
+        return Err(StepRefusal::LostLog { from: message.from, last: at.last_index, acknowledged: message.commit });
+    }
+    Ok(())
+}
+
+fn snapshot(message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
+    let malformed = |what| StepRefusal::Malformed { kind: message.r#type, what };
+    let metadata = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref());
+    let metadata = metadata.ok_or_else(|| malformed("it holds no snapshot"))?;
+    if metadata.index == 0 || metadata.index > NUMBER_MAX || metadata.term == 0 || metadata.term > message.term {
+        return Err(malformed("the place of its snapshot cannot be"));
+    }
+    let conf_state = metadata.conf_state.as_ref().ok_or_else(|| malformed("its snapshot names no members"))?;
+    group(conf_state, at.id).map_err(malformed)?;
+    let (committed, committed_term) = at.committed;
+    if metadata.index == committed && metadata.term != committed_term {
+        return Err(malformed("its snapshot contradicts a committed entry"));
+    }
+    Ok(())
+}
+
+fn group(conf_state: &ConfState, own: u64) -> Result<(), &'static str> {
+    if !conf_state.voters_outgoing.is_empty() || !conf_state.learners_next.is_empty() || conf_state.auto_leave {
+        return Err("its snapshot is of a group in transition");
+    }
+    if conf_state.voters.is_empty() {
+        return Err("nobody votes in its snapshot");
+    }
+    let mut seen = BTreeSet::new();
+    let distinct = conf_state.voters.iter().chain(&conf_state.learners).all(|&id| id != 0 && seen.insert(id));
+    if !distinct {
+        return Err("its snapshot names a member twice, or none");
+    }
+    if seen.contains(&own) { Ok(()) } else { Err("its snapshot does not name this member") }
+}
+
+fn read_context(entries: &[Entry]) -> Result<(), &'static str> {
+    match entries {
+        [entry] if (1..=CONTEXT_BYTES_MAX).contains(&entry.data.len()) => Ok(()),
+        _ => Err("it holds no context, more than one, or too long a one"),
+    }
+}
