@@ -59,7 +59,7 @@ impl DataFolder {
 
 /// Whether a member has lived in this data directory before.
 pub(crate) fn is_used(path: &Path) -> bool {
-    path.join("member/state").exists()
+    engine::is_used(&path.join("member"))
 }
 
 fn check(path: &Path, mode: u32) -> Result<(), Refused> {

@@ -5,6 +5,7 @@ use crate::tasks::Tasks;
 use api::{Http2Settings, ObservedRoutes, Server};
 use config::{Endpoint, Names, Settings, Url};
 use gateway::{AllowList, Gateway, Limits, Peer};
+use peer::Transport;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt as _;
 use std::sync::Arc;
@@ -56,6 +57,7 @@ enum Kind {
 /// Bound, not yet served.
 pub(crate) struct Listeners {
     sockets: Vec<(Kind, Url, Socket)>,
+    peers: Vec<Socket>,
 }
 
 /// Being served.
@@ -82,7 +84,17 @@ impl Listeners {
         for (kind, url) in wanted.into_iter().flat_map(|(kind, urls)| urls.iter().map(move |url| (kind, url))) {
             sockets.push((kind, url.clone(), bind(url).await?));
         }
-        Ok(Self { sockets })
+        let mut peers = Vec::new();
+        for url in &listen.peer {
+            peers.push(bind(url).await?);
+        }
+        Ok(Self { sockets, peers })
+    }
+
+    /// Serves other members until `stop` turns true.
+    pub(crate) fn serve_peers(&mut self, transport: &Transport, stop: &watch::Receiver<bool>) -> Serving {
+        let accepting = self.peers.drain(..).map(|socket| tokio::spawn(accept_peers(socket, transport.clone(), stop.clone())));
+        Serving { accepting: accepting.collect() }
     }
 
     /// Serves until `stop` turns true.
@@ -265,6 +277,40 @@ impl Service {
             () = async { drop(cut.wait_for(|stop| *stop).await); tokio::time::sleep(DRAIN_TIME / 2).await } => Ok(()),
         }
     }
+}
+
+async fn accept_peers(socket: Socket, transport: Transport, mut stop: watch::Receiver<bool>) {
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept_one(&socket) => accepted,
+            Some(_) = connections.join_next() => continue,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        match accepted {
+            Ok(stream) => {
+                let transport = transport.clone();
+                connections.spawn(async move {
+                    let served = match stream {
+                        Stream::Tcp(stream, _) => {
+                            drop(stream.set_nodelay(true));
+                            peer::serve(stream, transport).await
+                        }
+                        Stream::Unix(stream) => peer::serve(stream, transport).await,
+                    };
+                    if let Err(error) = served {
+                        tracing::debug!(%error, "connection of a peer ended");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection of a peer");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    // Streams never end by themselves.
+    connections.shutdown().await;
 }
 
 enum Stream {

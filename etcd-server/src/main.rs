@@ -2,11 +2,13 @@
 //!
 //! Exit codes: 0 after a clean stop, 1 when something failed, 2 when the command line could not be read.
 
+mod bootstrap;
 mod data_folder;
 mod duties;
 mod listeners;
 mod member;
 mod notices;
+mod peers;
 mod pipeline_observer;
 mod startup;
 mod state_sample;

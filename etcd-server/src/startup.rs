@@ -1,16 +1,19 @@
 //! From settings to a serving member, and back.
 
+use crate::bootstrap::{self, Plan};
 use crate::data_folder::{self, DataFolder};
 use crate::listeners::{self, Listeners};
 use crate::member::LocalMember;
 use crate::pipeline_observer::PipelineObserver;
+use crate::peers::{LocalPeer, Outbound, PeerObserver};
 use crate::{ETCD_VERSION, duties, notices};
 use api::observe::{Observer, Thresholds};
 use api::{Server, TokenKeeper, Tokens};
 use auth::{Jwt, SimpleTokens, TokenOptionError};
-use config::{AuthSettings, Bootstrap, JwtSettings, Quota, Settings, TokenKind};
+use config::{AuthSettings, JwtSettings, Quota, Settings, TokenKind};
 use engine::{Opened, Options, Running};
-use membership::{Member, Version};
+use membership::Version;
+use peer::{Connect, Introduction, Transport};
 use parking_lot::RwLock;
 use std::io::Write as _;
 use std::net::ToSocketAddrs as _;
@@ -18,9 +21,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::metrics::{Identity, Metrics};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, watch};
 use types::{Fault, MemberId};
+
+/// [`ETCD_VERSION`] in numbers.
+const OWN_VERSION: Version = Version::new(3, 7, 1);
+/// Between a member's own removal and its end (etcd: one second).
+const REMOVAL_GRACE: Duration = Duration::from_secs(1);
 
 /// Why the daemon did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -60,45 +68,91 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     let folder = DataFolder::open(&settings.member.data_dir)?;
     // Ports are bound before the data is touched, so that a port in use changes nothing.
     let listeners = runtime.block_on(Listeners::bind(settings))?;
-    let options = options(settings, &folder, &tokens);
+    let connect: Arc<dyn Connect> = Arc::new(peer::Plain);
+    let plan = match engine::is_used(folder.member()) {
+        true => Plan::default(),
+        false => runtime.block_on(bootstrap::plan(settings, OWN_VERSION, &*connect))?,
+    };
+    let options = options(settings, &folder, &tokens, &plan);
     let opened = Opened::open(&options)?;
+    if opened.members().is_removed(opened.member_id()) {
+        tell_removed();
+        return Ok(());
+    }
     let metrics = Arc::new(metrics(settings, opened.member_id()));
-    let running = opened.run(&options, Arc::new(PipelineObserver::new(Arc::clone(&metrics), settings.warning.apply)))?;
-    let outcome = runtime.block_on(serve(settings, running, tokens, listeners, metrics));
+    let transport = transport(settings, &opened, connect, &metrics, runtime.handle());
+    transport.meet(&plan.joined);
+    let observer = Arc::new(PipelineObserver::new(Arc::clone(&metrics), settings.warning.apply));
+    let running = opened.run(&options, observer, Arc::new(Outbound(transport.clone())))?;
+    let outcome = runtime.block_on(serve(settings, running, transport, tokens, listeners, metrics));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// What is said by a member that may not come back (etcd's words).
+fn tell_removed() {
+    tracing::warn!(error = "the member has been permanently removed from the cluster", "server error");
+    tracing::warn!("data-dir used by this member must be removed");
+}
+
+fn transport(
+    settings: &Settings,
+    opened: &Opened,
+    connect: Arc<dyn Connect>,
+    metrics: &Arc<Metrics>,
+    runtime: &tokio::runtime::Handle,
+) -> Transport {
+    let own = Introduction {
+        member: opened.member_id(),
+        cluster: opened.cluster_id(),
+        version: OWN_VERSION,
+        peer_urls: settings.listen.advertise_peer.iter().map(|url| url.as_str().to_owned()).collect(),
+    };
+    Transport::new(own, connect, settings.election.timeout, Arc::new(PeerObserver::new(Arc::clone(metrics))), runtime.clone())
 }
 
 async fn serve(
     settings: &Settings,
     mut running: Running,
+    transport: Transport,
     tokens: Arc<TokenKeeper>,
-    listeners: Listeners,
+    mut listeners: Listeners,
     metrics: Arc<Metrics>,
 ) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let engine = Arc::clone(&running.engine);
     let revision = engine.watches().revision();
-    let server = Server::new(Arc::clone(&engine), tokens, service_settings(settings), revision, call_observer(settings, &metrics));
+    let server = Server::new(Arc::clone(&engine), transport.clone(), tokens, service_settings(settings), revision, call_observer(settings, &metrics));
     let (stop_tx, stop) = watch::channel(false);
     let taken = std::mem::replace(&mut running.notices, tokio::sync::mpsc::unbounded_channel().1);
-    let notices = tokio::spawn(notices::follow(taken, server.clone()));
-    let duties = duties::start(&engine, settings, &metrics);
+    let removed = Arc::new(Notify::new());
+    let notices = tokio::spawn(notices::follow(taken, server.clone(), Arc::clone(&removed)));
+    transport.attach(Arc::new(LocalPeer::new(server.clone(), Arc::clone(&removed))));
+    let peers = listeners.serve_peers(&transport, &stop);
+    let duties = duties::start(&engine, &transport, settings, &metrics);
     let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION, metrics));
-    duties::wait_for_leader(&engine, &mut terminate, &mut interrupt).await;
-    tracing::info!("ready to serve client requests");
+    // Whoever is told to go while it waits goes; the signal is taken again below.
+    let told = tokio::select! {
+        () = duties::wait_for_leader(&engine) => None,
+        end = End::wait(&mut terminate, &mut interrupt, &removed) => Some(end),
+    };
+    if told.is_none() {
+        tracing::info!("ready to serve client requests");
+    }
     let served = listeners.serve(settings, server, member, stop.clone());
     if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
         tracing::warn!(%error, "failed to tell systemd that this member is ready");
     }
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!(signal = "terminated", "received signal; shutting down"),
-        _ = interrupt.recv() => tracing::info!(signal = "interrupt", "received signal; shutting down"),
+    match told {
+        Some(end) => end.tell().await,
+        None => End::wait(&mut terminate, &mut interrupt, &removed).await.tell().await,
     }
     drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
     stop_tx.send_replace(true);
     served.finish().await;
+    transport.stop();
+    peers.finish().await;
     for duty in duties {
         duty.abort();
     }
@@ -107,6 +161,33 @@ async fn serve(
     stopped.map_err(|error| Fault::store("stop the pipeline", error))??;
     tracing::info!("closed etcd server");
     Ok(())
+}
+
+/// Why a member ends without being at fault.
+enum End {
+    Signal(&'static str),
+    Removed,
+}
+
+impl End {
+    async fn wait(terminate: &mut Signal, interrupt: &mut Signal, removed: &Notify) -> Self {
+        tokio::select! {
+            _ = terminate.recv() => Self::Signal("terminated"),
+            _ = interrupt.recv() => Self::Signal("interrupt"),
+            () = removed.notified() => Self::Removed,
+        }
+    }
+
+    async fn tell(self) {
+        match self {
+            Self::Signal(signal) => tracing::info!(signal, "received signal; shutting down"),
+            Self::Removed => {
+                // The others must hear that the removal is committed.
+                tokio::time::sleep(REMOVAL_GRACE).await;
+                tell_removed();
+            }
+        }
+    }
 }
 
 fn metrics(settings: &Settings, member: MemberId) -> Metrics {
@@ -119,10 +200,8 @@ fn call_observer(settings: &Settings, metrics: &Arc<Metrics>) -> Observer {
     Observer::new(Arc::clone(metrics), thresholds)
 }
 
-fn options(settings: &Settings, folder: &DataFolder, tokens: &Arc<TokenKeeper>) -> Options {
+fn options(settings: &Settings, folder: &DataFolder, tokens: &Arc<TokenKeeper>, plan: &Plan) -> Options {
     let tokens = Arc::clone(tokens);
-    let founders = founders(settings);
-    let own = founders.iter().find(|founder| founder.name == settings.member.name).map(|founder| founder.id).unwrap_or_default();
     let timeout = settings.election.timeout;
     let mut leases = lease::ExpirySettings::default();
     if settings.features.is_on(config::Gate::LeaseCheckpoint) {
@@ -130,16 +209,16 @@ fn options(settings: &Settings, folder: &DataFolder, tokens: &Arc<TokenKeeper>) 
     }
     Options {
         folder: folder.member().to_owned(),
-        member_id: own,
-        cluster_id: membership::cluster_id(founders.iter().map(|founder| founder.id)),
-        founders,
+        member_id: plan.member,
+        cluster_id: plan.cluster,
+        founders: plan.founders.clone(),
         tick: settings.election.heartbeat,
         election_ticks: usize::try_from(settings.election.timeout_ticks()).unwrap_or(usize::MAX),
         pre_vote: settings.election.pre_vote,
         state: apply::Settings {
             quota_bytes: quota_bytes(settings),
             minimum_lease_ttl_seconds: lease::minimum_ttl_seconds(timeout),
-            own_version: Version::new(3, 7, 1),
+            own_version: OWN_VERSION,
             keeps_checkpoints: settings.features.is_on(config::Gate::LeaseCheckpointPersist),
         },
         request_bytes_max: usize::try_from(settings.limits.request_bytes_max).unwrap_or(usize::MAX),
@@ -160,17 +239,6 @@ fn stop_at_once(fault: &Fault) {
     // process must end all the same.
     drop(writeln!(std::io::stderr(), "etcd-server: {fault}"));
     std::process::exit(1);
-}
-
-/// The members of the founding configuration, with the ids that follow from it.
-fn founders(settings: &Settings) -> Vec<Member> {
-    let Bootstrap::InitialCluster(cluster) = &settings.cluster.bootstrap else { return Vec::new() };
-    let member = |(name, urls): (&str, &[config::Url])| {
-        let peer_urls: Vec<String> = urls.iter().map(|url| url.as_str().to_owned()).collect();
-        let id = membership::member_id(&peer_urls, &settings.cluster.token, None);
-        Member { id, name: name.to_owned(), peer_urls, ..Member::default() }
-    };
-    cluster.members().map(member).collect()
 }
 
 fn quota_bytes(settings: &Settings) -> Option<u64> {

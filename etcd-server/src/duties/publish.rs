@@ -1,10 +1,10 @@
-//! Telling the cluster this member's name and client addresses, and agreeing on the cluster's version.
+//! Telling the cluster this member's name and client addresses.
 
 use auth::Identity;
 use config::Settings;
 use engine::Engine;
 use proto::etcdserverpb::InternalRaftRequest;
-use proto::membershippb::{self, ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
+use proto::membershippb::{self, ClusterMemberAttrSetRequest};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +12,6 @@ use std::time::Duration;
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// How often what is published is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
-/// The version that a cluster of this program's members agrees on.
-const CLUSTER_VERSION: &str = "3.7.0";
 
 /// How this member is called and reached.
 pub(crate) struct Attributes {
@@ -28,7 +26,7 @@ impl Attributes {
     }
 }
 
-/// Proposes until both are applied.
+/// Proposes until it is applied.
 pub(crate) async fn run(engine: Arc<Engine>, attributes: Attributes) {
     loop {
         let published = engine.published();
@@ -39,15 +37,18 @@ pub(crate) async fn run(engine: Arc<Engine>, attributes: Attributes) {
         let members = published.members();
         let own = members.member(engine.member_id());
         let is_named = own.is_some_and(|own| own.name == attributes.name && own.client_urls == attributes.client_urls);
-        let is_versioned = members.cluster_version().is_some();
-        if is_named && is_versioned {
+        if is_named {
             return;
         }
-        let request = if is_named { version_request() } else { attributes_request(&engine, &attributes) };
-        if let Err(error) = engine.propose(request, &Identity::default()).await {
+        if own.is_none() {
+            // It joins, and has not come to its own addition yet.
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            continue;
+        }
+        if let Err(error) = engine.propose(attributes_request(&engine, &attributes), &Identity::default()).await {
             tracing::warn!(%error, "failed to publish local member to cluster through raft");
             tokio::time::sleep(RETRY_INTERVAL).await;
-        } else if !is_named {
+        } else {
             tracing::info!(local_member_id = %engine.member_id(), cluster_id = %engine.cluster_id(), "published local member to cluster through raft");
         }
     }
@@ -57,9 +58,4 @@ fn attributes_request(engine: &Engine, attributes: &Attributes) -> InternalRaftR
     let member_attributes = membershippb::Attributes { name: attributes.name.clone(), client_urls: attributes.client_urls.clone() };
     let set = ClusterMemberAttrSetRequest { member_id: engine.member_id().0, member_attributes: Some(member_attributes) };
     InternalRaftRequest { cluster_member_attr_set: Some(set), ..InternalRaftRequest::default() }
-}
-
-fn version_request() -> InternalRaftRequest {
-    let set = ClusterVersionSetRequest { ver: CLUSTER_VERSION.to_owned() };
-    InternalRaftRequest { cluster_version_set: Some(set), ..InternalRaftRequest::default() }
 }

@@ -4,13 +4,12 @@ use crate::server::{Server, unexpected};
 use crate::status::ToStatus as _;
 use apply::Answer;
 use auth::RequestClass;
-use membership::{ConfChange, Connected, Member, may_add, may_promote, may_remove};
+use membership::{ConfChange, Member, may_add, may_promote, may_remove};
 use proto::etcdserverpb::{
     self as pb, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse, MemberPromoteRequest, MemberPromoteResponse,
     MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest, MemberUpdateResponse,
 };
 use rpc::etcdserverpb::cluster_server::Cluster;
-use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tonic::{Request, Response, Status};
 use types::MemberId;
@@ -24,10 +23,51 @@ impl Server {
         }
     }
 
-    /// Members that this one can reach: itself.
-    fn connected(&self) -> Connected {
-        let own = BTreeSet::from([self.engine.member_id()]);
-        Connected { now: own.clone(), steadily: own }
+    /// Removes a member. One that leads hands over first: a leader that is gone leaves the others without one for an election.
+    async fn remove_member(&self, id: MemberId) -> Result<Vec<pb::Member>, Status> {
+        let members = self.published().members();
+        if self.settings.strict_reconfig_check && members.member(id).is_some() {
+            may_remove(&members, id, &self.connected().await).map_err(|rejection| rejection.to_status())?;
+        }
+        if members.voters().any(|member| member.id != id)
+            && self.published().standing().leader == id.0
+            && let Some(successor) = self.successor_of(id).await
+        {
+            // Without a successor in time it is removed all the same: the others will elect one.
+            drop(self.hand_over_to(successor).await);
+        }
+        self.change_members(ConfChange::Remove(id)).await
+    }
+
+    /// Who shall lead in the place of `leader`: this member if it may, else the voter that is furthest.
+    async fn successor_of(&self, leader: MemberId) -> Option<MemberId> {
+        let own = self.engine.member_id();
+        if own != leader {
+            let members = self.published().members();
+            return members.member(own).filter(|member| !member.is_learner).map(|member| member.id);
+        }
+        let progress = self.engine.progress().await;
+        let others = progress.into_iter().filter(|progress| progress.member != own.0 && progress.recently_active && !progress.learner);
+        others.max_by_key(|progress| progress.matched).map(|progress| MemberId(progress.member))
+    }
+
+    /// Promotes a learner that has caught up; only the leader knows whether it has.
+    pub async fn promote_member(&self, id: MemberId, token: Option<&str>) -> Result<Vec<pb::Member>, Status> {
+        let members = self.published().members();
+        let change = ConfChange::Promote(id);
+        members.validate(&change, self.settings.max_learners).map_err(|refusal| refusal.to_status())?;
+        if !self.leads() {
+            return Ok(self.promote_at_leader(id, token).await?.iter().map(Member::to_wire).collect());
+        }
+        let progress = self.engine.progress().await;
+        let matched = |id: MemberId| progress.iter().find(|progress| progress.member == id.0).map_or(0, |progress| progress.matched);
+        if !membership::is_ready(matched(id), matched(self.engine.member_id())) {
+            return Err(Status::failed_precondition("etcdserver: can only promote a learner member which is in sync with leader"));
+        }
+        if self.settings.strict_reconfig_check {
+            may_promote(&members).map_err(|rejection| rejection.to_status())?;
+        }
+        self.change_members(change).await
     }
 
     async fn add_member(&self, peer_urls: Vec<String>, is_learner: bool) -> Result<MemberAddResponse, Status> {
@@ -36,13 +76,9 @@ impl Server {
         let member = Member { id, peer_urls, is_learner, ..Member::default() };
         let members = self.published().members();
         if self.settings.strict_reconfig_check {
-            may_add(&members, &member, &self.connected()).map_err(|rejection| rejection.to_status())?;
+            may_add(&members, &member, &self.connected().await).map_err(|rejection| rejection.to_status())?;
         }
         members.validate(&ConfChange::Add(member.clone()), self.settings.max_learners).map_err(|refusal| refusal.to_status())?;
-        if !member.is_learner {
-            // Members cannot talk to each other yet: a second voter would only take the quorum away.
-            return Err(Status::unimplemented("etcdserver: this version serves one voting member; add a learner instead"));
-        }
         let wire = member.to_wire();
         let members = self.change_members(ConfChange::Add(member)).await?;
         Ok(MemberAddResponse { header: Some(self.header_without_revision()), member: Some(wire), members })
@@ -61,12 +97,7 @@ impl Cluster for Server {
 
     async fn member_remove(&self, request: Request<MemberRemoveRequest>) -> Result<Response<MemberRemoveResponse>, Status> {
         self.must_be_root(request.metadata())?;
-        let id = MemberId(request.into_inner().id);
-        let members = self.published().members();
-        if self.settings.strict_reconfig_check && members.member(id).is_some() {
-            may_remove(&members, id, &self.connected()).map_err(|rejection| rejection.to_status())?;
-        }
-        let members = self.change_members(ConfChange::Remove(id)).await?;
+        let members = self.remove_member(MemberId(request.into_inner().id)).await?;
         Ok(Response::new(MemberRemoveResponse { header: Some(self.header_without_revision()), members }))
     }
 
@@ -88,14 +119,9 @@ impl Cluster for Server {
 
     async fn member_promote(&self, request: Request<MemberPromoteRequest>) -> Result<Response<MemberPromoteResponse>, Status> {
         self.must_be_root(request.metadata())?;
-        let id = MemberId(request.into_inner().id);
-        let members = self.published().members();
-        let change = ConfChange::Promote(id);
-        members.validate(&change, self.settings.max_learners).map_err(|refusal| refusal.to_status())?;
-        if self.settings.strict_reconfig_check {
-            may_promote(&members).map_err(|rejection| rejection.to_status())?;
-        }
-        // No learner is ever sent anything yet, so none is in sync.
-        Err(Status::failed_precondition("etcdserver: can only promote a learner member which is in sync with leader"))
+        let token = request.metadata().get("token").or_else(|| request.metadata().get("authorization"));
+        let token = token.and_then(|token| token.to_str().ok()).map(str::to_owned);
+        let members = self.promote_member(MemberId(request.into_inner().id), token.as_deref()).await?;
+        Ok(Response::new(MemberPromoteResponse { header: Some(self.header_without_revision()), members }))
     }
 }

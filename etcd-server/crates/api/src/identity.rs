@@ -55,6 +55,15 @@ impl Server {
             .map_err(|status| if status.code() == Code::FailedPrecondition { auth::Refusal::PermissionDenied.to_status() } else { status })
     }
 
+    /// Whether the bearer of this token may change the cluster, for another member that was asked to.
+    pub fn may_manage(&self, token: Option<&str>) -> Result<(), Status> {
+        let mut metadata = MetadataMap::new();
+        if let Some(token) = token.and_then(|token| token.parse().ok()) {
+            metadata.insert("token", token);
+        }
+        self.must_be_root(&metadata).map(drop)
+    }
+
     /// After a read: what was read may only be told if nobody has changed permissions meanwhile.
     pub(crate) fn still_current(&self, identity: &Identity) -> Result<(), Status> {
         let store = self.engine.published().auth();

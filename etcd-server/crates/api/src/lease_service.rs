@@ -52,7 +52,20 @@ impl Server {
     /// Renews a lease and answers its time to live; zero when there is no such lease any more.
     pub(crate) async fn lease_renew(&self, id: LeaseId, identity: &Identity) -> Result<i64, Status> {
         self.check_lease_keys(id, Access::Write, identity).await?;
+        self.renew(id).await
+    }
+
+    /// Renews a lease here, or at the leader. Permission was checked by the member that was asked.
+    pub async fn renew(&self, id: LeaseId) -> Result<i64, Status> {
         loop {
+            if !self.leads() {
+                match self.renew_at_leader(id.0).await {
+                    Ok(ttl) => return Ok(ttl.unwrap_or(0)),
+                    // This member may lead by now.
+                    Err(_) if self.leads() => {}
+                    Err(status) => return Err(status),
+                }
+            }
             let renewal = self.published().expiry().lock().renew(id, self.engine.clock().now());
             if matches!(renewal, Renewal::Renewed { .. }) {
                 self.observer.metrics().lease.renewed.inc();
@@ -70,7 +83,8 @@ impl Server {
                 // Granted a moment ago, and not applied here yet: what was acknowledged before is seen after a barrier.
                 Renewal::NotFound => return Ok(0),
                 Renewal::Expired => tokio::time::sleep(EXPIRED_LOOK_INTERVAL).await,
-                Renewal::NotLeading => return Err(Status::unavailable("etcdserver: no leader")),
+                // Elected a moment ago, or no longer.
+                Renewal::NotLeading => tokio::time::sleep(EXPIRED_LOOK_INTERVAL).await,
             }
         }
     }
@@ -96,18 +110,37 @@ impl Server {
         if request.keys {
             self.check_lease_keys(id, Access::Read, identity).await?;
         }
-        self.barrier().await?;
-        let found = self.published().expiry().lock().time_to_live(id, self.engine.clock().now());
-        let mut response =
-            LeaseTimeToLiveResponse { header: Some(self.header(0)), id: id.0, ttl: NO_TTL, ..LeaseTimeToLiveResponse::default() };
-        if let Some(found) = found {
-            (response.ttl, response.granted_ttl) = (found.remaining_seconds, found.granted_seconds);
-            if request.keys {
-                response.keys = self.lease_keys(id).await?;
-            }
+        if !self.leads() {
+            return self.time_to_live_elsewhere(&request, identity).await;
         }
+        let unknown = || LeaseTimeToLiveResponse { id: id.0, ttl: NO_TTL, ..LeaseTimeToLiveResponse::default() };
+        let response = self.time_to_live_here(id, request.keys).await?.unwrap_or_else(unknown);
+        let response = LeaseTimeToLiveResponse { header: Some(self.header(0)), ..response };
         self.still_current(identity)?;
         Ok(response)
+    }
+
+    async fn time_to_live_elsewhere(&self, request: &LeaseTimeToLiveRequest, identity: &Identity) -> Result<LeaseTimeToLiveResponse, Status> {
+        let header = Some(self.header(0));
+        let unknown = || LeaseTimeToLiveResponse { id: request.id, ttl: NO_TTL, ..LeaseTimeToLiveResponse::default() };
+        let told = self.time_to_live_at_leader(request.id, request.keys).await?.unwrap_or_else(unknown);
+        self.still_current(identity)?;
+        Ok(LeaseTimeToLiveResponse { header, ..told })
+    }
+
+    /// What is left of a lease, for another member that has checked its client's permission.
+    pub async fn time_to_live_here(&self, id: LeaseId, keys: bool) -> Result<Option<LeaseTimeToLiveResponse>, Status> {
+        self.barrier().await?;
+        let found = self.published().expiry().lock().time_to_live(id, self.engine.clock().now());
+        let Some(found) = found else { return Ok(None) };
+        let keys = if keys { self.lease_keys(id).await? } else { Vec::new() };
+        Ok(Some(LeaseTimeToLiveResponse {
+            header: Some(self.header(0)),
+            id: id.0,
+            ttl: found.remaining_seconds,
+            granted_ttl: found.granted_seconds,
+            keys,
+        }))
     }
 
     async fn leases(&self, identity: &Identity) -> Result<LeaseLeasesResponse, Status> {

@@ -6,7 +6,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "an answer of another kind than asked for is one case, whichever it is")]
 
 mod auth_service;
-mod backend;
+pub mod backend;
 mod cluster;
 mod election;
 mod front;
@@ -21,6 +21,7 @@ mod maintenance;
 mod message_limit;
 pub mod observe;
 mod observed_routes;
+mod others;
 mod server;
 mod session;
 pub mod status;

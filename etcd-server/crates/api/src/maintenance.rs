@@ -74,7 +74,8 @@ impl Server {
         }
     }
 
-    async fn hash_kv(&self, revision: i64) -> Result<HashKvResponse, Status> {
+    /// The hash of the key space at a revision; 0 is the newest.
+    pub async fn hash_at(&self, revision: i64) -> Result<HashKvResponse, Status> {
         let begun = Instant::now();
         let hashed =
             off_thread(&self.engine, move |point, store| Ok((point.current, mvcc::hash_kv(point, &store.snapshot(), revision)?))).await;
@@ -87,6 +88,20 @@ impl Server {
             compact_revision: hashed.compact_revision,
             hash_revision: hashed.hash_revision,
         })
+    }
+
+    /// Hands leadership over and waits until `target` leads, for as long as raft tries (etcd: an election timeout and a heartbeat).
+    pub(crate) async fn hand_over_to(&self, target: types::MemberId) -> Result<(), Status> {
+        let begun = Instant::now();
+        self.engine.transfer_leader(target);
+        while begun.elapsed() < self.settings.election_timeout + self.settings.heartbeat {
+            if self.published().standing().leader == target.0 {
+                tracing::info!(old_leader_member_id = %self.engine.member_id(), new_leader_member_id = %target, took = ?begun.elapsed(), "leadership transfer finished");
+                return Ok(());
+            }
+            tokio::time::sleep(self.settings.heartbeat / 10).await;
+        }
+        Err(Status::unavailable("etcdserver: request timed out, leader transfer took too long"))
     }
 
     async fn downgrade(&self, request: &DowngradeRequest) -> Result<DowngradeResponse, Status> {
@@ -162,7 +177,7 @@ impl Maintenance for Server {
 
     async fn hash_kv(&self, request: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
         self.must_be_root(request.metadata())?;
-        Ok(Response::new(Self::hash_kv(self, request.into_inner().revision).await?))
+        Ok(Response::new(self.hash_at(request.into_inner().revision).await?))
     }
 
     async fn snapshot(&self, request: Request<SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
@@ -172,7 +187,7 @@ impl Maintenance for Server {
         tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
             let version = server.storage_version();
-            let sent = backend::stream(server.engine.store(), |blob, remaining_bytes| {
+            let sent = backend::stream(&server.engine.store(), |blob, remaining_bytes| {
                 let part = SnapshotResponse { header: None, remaining_bytes, blob, version: version.clone() };
                 parts.blocking_send(Ok(part)).is_ok()
             });
@@ -192,12 +207,13 @@ impl Maintenance for Server {
         }
         let target = types::MemberId(request.into_inner().target_id);
         let members = self.published().members();
-        match members.member(target) {
-            Some(member) if !member.is_learner && target == self.engine.member_id() => {
-                Ok(Response::new(MoveLeaderResponse { header: None }))
-            }
-            _ => Err(Status::failed_precondition("etcdserver: bad leader transferee")),
+        if members.member(target).is_none_or(|member| member.is_learner) {
+            return Err(Status::failed_precondition("etcdserver: bad leader transferee"));
         }
+        if target != self.engine.member_id() {
+            self.hand_over_to(target).await?;
+        }
+        Ok(Response::new(MoveLeaderResponse { header: None }))
     }
 
     async fn downgrade(&self, request: Request<DowngradeRequest>) -> Result<Response<DowngradeResponse>, Status> {

@@ -9,6 +9,7 @@ use apply::Answer;
 use auth::Identity;
 use engine::{Engine, Published};
 use mvcc::RangeOptions;
+use peer::Transport;
 use proto::etcdserverpb::{InternalRaftRequest, RangeRequest, ResponseHeader};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +51,7 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub struct Server {
     pub(crate) engine: Arc<Engine>,
+    pub(crate) transport: Transport,
     pub(crate) tokens: Arc<TokenKeeper>,
     pub(crate) settings: Arc<Settings>,
     /// Passwords being hashed at a time: hashing burns processors that everybody else needs.
@@ -61,9 +63,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Services over `engine`. `revision` is told every new revision once it is readable.
+    /// Services over `engine`; `transport` leads to the other members. `revision` is told every new revision once it is readable.
     pub fn new(
         engine: Arc<Engine>,
+        transport: Transport,
         tokens: Arc<TokenKeeper>,
         settings: Settings,
         revision: watch::Receiver<i64>,
@@ -72,6 +75,7 @@ impl Server {
         let permits = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
         Self {
             engine,
+            transport,
             tokens,
             settings: Arc::new(settings),
             hashing: Arc::new(Semaphore::new(permits)),

@@ -1,27 +1,32 @@
 //! The apply thread: the only one that changes the state. Entries come in order, go into one batch, and become visible together.
 
 use crate::clock::Clock;
+use crate::install::{self, Prepared};
+use crate::log_task::LogCommand;
 use crate::node_task::Input;
 use crate::observer::{AppliedRequest, Observer};
-use crate::published::Published;
+use crate::outbound::Outbound;
+use crate::published::{Published, Stored};
 use crate::refused;
 use crate::removal_task::RemovalCommand;
 use crate::start::OnTokens;
+use crate::state_folder;
 use crate::waiters::{Barrier, Reply, Waiters};
 use crate::watches::Inbox;
 use apply::{Answer, Applied, Effect, State};
-use consensus::{ConfChangeKind, Entry, EntryKind};
-use lease::Change;
+use consensus::{ConfChangeKind, Entry, EntryKind, HardState, SnapshotMark};
+use lease::{Change, ExpirySettings};
 use membership::{ConfChange, Member};
 use prost::Message as _;
 use proto::raftpb;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 use storage::Store;
-use tokio::sync::mpsc;
-use types::{Event, Fault};
+use tokio::sync::{mpsc, oneshot};
+use types::{Event, Fault, MemberId};
 
 /// Entries that share a batch; more would delay the answers of the first.
 const ENTRIES_PER_BATCH: usize = 512;
@@ -33,6 +38,10 @@ pub(crate) enum ApplyCommand {
     Entries(Vec<Entry>),
     /// Tell these once entries up to `index` are applied.
     Notify { index: u64, waiting: Vec<Barrier> },
+    /// Put this state in the place of the present one.
+    Install { number: u64, mark: SnapshotMark, prepared: Box<Prepared>, hard_state: Option<HardState>, taken: oneshot::Sender<bool> },
+    /// Nobody needs this state.
+    Discard(Box<Prepared>),
     /// This member leads from now on, or no longer.
     Leadership(bool),
     /// Nothing follows.
@@ -44,9 +53,17 @@ pub(crate) enum ApplyCommand {
 pub enum Notice {
     /// The quota was overrun by a request that was proposed here.
     NoSpace,
+    /// This member was removed from the cluster.
+    Removed,
 }
 
 pub(crate) struct ApplyTask {
+    pub(crate) member_id: MemberId,
+    pub(crate) folder: PathBuf,
+    pub(crate) settings: apply::Settings,
+    pub(crate) leases: ExpirySettings,
+    pub(crate) log: Sender<LogCommand>,
+    pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) state: State,
     pub(crate) store: Arc<Store>,
     pub(crate) commands: Receiver<ApplyCommand>,
@@ -86,6 +103,13 @@ impl ApplyTask {
                 match command {
                     ApplyCommand::Entries(more) => entries.extend(more),
                     ApplyCommand::Notify { index, waiting } => self.pending_notifies.push((index, waiting)),
+                    ApplyCommand::Install { number, mark, prepared, hard_state, taken } => {
+                        // Entries before it are of a log that does not count any more, but may have been acknowledged: in order.
+                        self.apply_all(&std::mem::take(&mut entries))?;
+                        self.install(number, &mark, *prepared, hard_state)?;
+                        taken.send(true).ok();
+                    }
+                    ApplyCommand::Discard(prepared) => install::discard(prepared.store),
                     ApplyCommand::Leadership(leads) => self.leadership(leads),
                     ApplyCommand::Stop => stop = true,
                 }
@@ -93,15 +117,38 @@ impl ApplyTask {
                     next = self.commands.try_recv().ok();
                 }
             }
-            for batch in entries.chunks(ENTRIES_PER_BATCH) {
-                self.apply_batch(batch)?;
-            }
+            self.apply_all(&entries)?;
             self.notify();
             if stop {
                 break;
             }
         }
         Ok(self.state)
+    }
+
+    fn apply_all(&mut self, entries: &[Entry]) -> Result<(), Fault> {
+        entries.chunks(ENTRIES_PER_BATCH).try_for_each(|batch| self.apply_batch(batch))
+    }
+
+    /// Puts the state of another member in the place of the present one: on disk first, then for readers, then the log follows.
+    fn install(&mut self, number: u64, mark: &SnapshotMark, prepared: Prepared, hard_state: Option<HardState>) -> Result<(), Fault> {
+        let store = Arc::new(prepared.store);
+        let mut batch = store.batch();
+        self.state = State::load(&*store, self.settings, &mut batch)?;
+        store.write(batch)?;
+        let doing = || format!("make {} the state of this member", store.path().display());
+        state_folder::switch(&self.folder, store.path()).map_err(|error| Fault::io(doing(), error))?;
+        self.store = store;
+        self.applied = mark.index;
+        let stored = Stored::read(&*self.store)?;
+        self.published.replace(&self.store, &self.state, mark.index, &stored, self.leases);
+        let point = self.published.read_point();
+        self.revision.send_replace(point.current);
+        self.watches.push_replaced(point.current, point.compacted);
+        self.outbound.follow(&self.state.members);
+        drop(self.log.send(LogCommand::Install { number, index: mark.index, term: mark.term, hard_state }));
+        tracing::info!(snapshot_index = mark.index, revision = point.current, "installed the state of another member");
+        Ok(())
     }
 
     fn apply_batch(&mut self, entries: &[Entry]) -> Result<(), Fault> {
@@ -198,6 +245,7 @@ impl ApplyTask {
     fn tell(&mut self, told: Told) {
         if self.state.members != **self.published.members.load() {
             self.published.members.store(Arc::new(self.state.members.clone()));
+            self.outbound.follow(&self.state.members);
         }
         if let Some(last) = told.events.last() {
             self.revision.send_replace(last.revision.main);
@@ -214,6 +262,9 @@ impl ApplyTask {
             }
         }
         for (kind, member) in told.conf_changes {
+            if kind == ConfChangeKind::Remove && member == self.member_id.0 {
+                drop(self.notices.send(Notice::Removed));
+            }
             drop(self.node.send(Input::ConfChanged { kind, member }));
         }
         drop(self.node.send(Input::Applied(self.applied)));

@@ -1,6 +1,8 @@
 //! The handle by which requests enter the pipeline.
 
 use crate::clock::Clock;
+use crate::inlet::Inlet;
+use crate::install::{self, PrepareError, Prepared};
 use crate::node_task::Input;
 use crate::published::Published;
 use crate::waiters::{Reply, Waiters};
@@ -8,15 +10,19 @@ use crate::{Observer, Refused, RequestIds, Watches};
 use apply::{Answer, RequestKind};
 use auth::Identity;
 use bytes::Bytes;
+use consensus::Progress;
 use membership::ConfChange;
 use mvcc::ReadPoint;
 use prost::Message as _;
 use proto::etcdserverpb::{InternalRaftRequest, RequestHeader};
+use proto::raftpb::Message;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
-use storage::Store;
+use storage::{Store, StoreOptions};
 use tokio::sync::oneshot;
 use types::{ClusterId, Fault, MemberId};
 
@@ -32,11 +38,13 @@ pub type Submitted = oneshot::Receiver<Result<Answer, Refused>>;
 pub struct Engine {
     pub(crate) member_id: MemberId,
     pub(crate) cluster_id: ClusterId,
-    pub(crate) store: Arc<Store>,
     pub(crate) published: Arc<Published>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) ids: RequestIds,
     pub(crate) node: Sender<Input>,
+    pub(crate) inlet: Arc<Inlet>,
+    pub(crate) folder: PathBuf,
+    pub(crate) store_options: StoreOptions,
     pub(crate) clock: Clock,
     pub(crate) watches: Watches,
     pub(crate) observer: Arc<dyn Observer>,
@@ -68,8 +76,8 @@ impl Engine {
     }
 
     /// What the published state is read from.
-    pub fn store(&self) -> &Arc<Store> {
-        &self.store
+    pub fn store(&self) -> Arc<Store> {
+        self.published.store()
     }
 
     /// Where watch streams begin.
@@ -179,12 +187,70 @@ impl Engine {
     /// the reader what a revision before it still needed.
     pub fn read<T>(&self, mut read: impl FnMut(&ReadPoint, &Store) -> Result<T, Fault>) -> Result<T, Fault> {
         loop {
-            let point = self.published.read_point();
-            let result = read(&point, &self.store);
-            if self.published.read_point.load().compacted == point.compacted {
-                return result;
+            let replaced = self.published.replaced.load(Ordering::Acquire);
+            let (point, store) = (self.published.read_point(), self.published.store());
+            if replaced.is_multiple_of(2) {
+                let result = read(&point, &store);
+                let same_state = self.published.replaced.load(Ordering::Acquire) == replaced;
+                if same_state && self.published.read_point.load().compacted == point.compacted {
+                    return result;
+                }
+            } else {
+                // Two pointers are being exchanged.
+                std::hint::spin_loop();
             }
         }
+    }
+
+    /// A message of another member. `false` when there is no room for it: it is dropped, which raft allows.
+    pub fn step(&self, message: Message) -> bool {
+        if !self.inlet.enter(&message) {
+            return false;
+        }
+        self.node.send(Input::Message(message)).is_ok()
+    }
+
+    /// A message to `member` could not be sent.
+    pub fn unreachable(&self, member: u64) {
+        drop(self.node.send(Input::Unreachable(member)));
+    }
+
+    /// The state as a whole was sent to `member`, or not.
+    pub fn snapshot_sent(&self, member: u64, success: bool) {
+        drop(self.node.send(Input::SnapshotSent { member, success }));
+    }
+
+    /// Asks the leader to hand over to `member`; whether it did shows in [`Published::standing`].
+    pub fn transfer_leader(&self, member: MemberId) {
+        drop(self.node.send(Input::Transfer(member.0)));
+    }
+
+    /// How far the members are; nothing unless this one leads.
+    pub async fn progress(&self) -> Vec<Progress> {
+        let (reply, answered) = oneshot::channel();
+        if self.node.send(Input::Progress(reply)).is_err() {
+            return Vec::new();
+        }
+        answered.await.unwrap_or_default()
+    }
+
+    /// Makes a state of a backend file that another member sent with `message`. Blocks for as long as the file is large, and changes
+    /// nothing of the present state.
+    pub fn prepare_snapshot(&self, message: &Message, file: &File) -> Result<Prepared, PrepareError> {
+        let own = raftlog::Identity { member_id: self.member_id, cluster_id: self.cluster_id };
+        install::prepare(&self.folder, own, &self.store_options, message, file)
+    }
+
+    /// Puts a prepared state in the place of the present one, unless raft has no use for it. Returns whether it did.
+    pub async fn install_snapshot(&self, message: Message, prepared: Prepared) -> bool {
+        let (taken, answered) = oneshot::channel();
+        let input = Input::Snapshot { message: Box::new(message), prepared: Box::new(prepared), taken };
+        self.node.send(input).is_ok() && answered.await.unwrap_or(false)
+    }
+
+    /// The folder of this member's data.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     fn admit(&self) -> Result<(), Refused> {

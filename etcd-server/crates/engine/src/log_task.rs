@@ -13,6 +13,8 @@ use types::Fault;
 pub(crate) enum LogCommand {
     /// Make these durable and report the number.
     Persist { number: u64, entries: Vec<Entry>, hard_state: Option<HardState> },
+    /// The state at `index` is in place; the log begins anew behind it. Report the number when that is durable.
+    Install { number: u64, index: u64, term: u64, hard_state: Option<HardState> },
     /// Entries up to here are durable in the state and are not needed.
     Truncate(u64),
     /// Nothing follows.
@@ -52,6 +54,10 @@ pub(crate) fn run(mut log: Log, commands: &Receiver<LogCommand>, node: &Sender<I
                     let begun = Instant::now();
                     log.write(&records, hard_state.map(to_log))?;
                     observer.log_written(records.iter().map(Record::stored_bytes).sum(), begun.elapsed());
+                    persisted = Some(number);
+                }
+                LogCommand::Install { number, index, term, hard_state } => {
+                    log.install(index, term, hard_state.map(to_log))?;
                     persisted = Some(number);
                 }
                 LogCommand::Truncate(index) => log.truncate_front(index)?,

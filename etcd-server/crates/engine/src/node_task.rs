@@ -1,13 +1,18 @@
-//! The node thread: the only owner of the raft node. Takes inputs, hands out what must be logged and applied.
+//! The node thread: the only owner of the raft node. Takes inputs, hands out what must be logged, applied and sent.
 
 use crate::apply_task::ApplyCommand;
+use crate::inlet::Inlet;
+use crate::install::Prepared;
 use crate::log_task::LogCommand;
+use crate::outbound::Outbound;
+use crate::promises::Promises;
 use crate::published::Published;
+use crate::reads::Reads;
 use crate::waiters::{Barrier, Reply, Waiters};
 use crate::{Observer, Refused};
 use bytes::Bytes;
-use consensus::{ConfChangeKind, Keep, Node, Ready, Role, Status};
-use std::collections::BTreeMap;
+use consensus::{ConfChangeDropped, ConfChangeKind, Keep, Node, Progress, ReadContexts, Ready, Role, Status, StepRefusal};
+use proto::raftpb::Message;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -15,12 +20,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use types::Fault;
 
-/// Proposals taken together, so that ticks are never late for long.
+/// Inputs taken together, so that ticks are never late for long.
 const INPUTS_PER_ROUND: usize = 4096;
-/// Entries that stay in memory behind the applied index, for followers that are close behind.
-const KEPT: Keep = Keep { entries: 1000, bytes: 64 << 20 };
-/// Ticks after which a read index that was not answered is asked for again, with a context of its own.
-const READ_RETRY_TICKS: u32 = 5;
 
 /// What the node thread is told.
 #[derive(Debug)]
@@ -31,6 +32,18 @@ pub(crate) enum Input {
     ProposeConfChange { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
     /// Tell when the state is at least as new as now.
     Barrier(Barrier),
+    /// Another member says this.
+    Message(Message),
+    /// Another member sends its whole state, which lies prepared beside the present one. Told whether raft takes it on.
+    Snapshot { message: Box<Message>, prepared: Box<Prepared>, taken: oneshot::Sender<bool> },
+    /// A message to this member could not be sent.
+    Unreachable(u64),
+    /// The state as a whole was sent to this member, or not.
+    SnapshotSent { member: u64, success: bool },
+    /// Hand leadership over to this member.
+    Transfer(u64),
+    /// Tell how far the members are.
+    Progress(oneshot::Sender<Vec<Progress>>),
     /// Everything up to this ready is durable.
     Persisted(u64),
     /// Entries up to here are applied.
@@ -45,30 +58,35 @@ pub(crate) struct NodeTask {
     pub(crate) node: Node,
     pub(crate) member_id: u64,
     pub(crate) tick: Duration,
+    pub(crate) keep: Keep,
     pub(crate) incarnation: u64,
     pub(crate) inputs: Receiver<Input>,
+    pub(crate) inlet: Arc<Inlet>,
     pub(crate) log: Sender<LogCommand>,
     pub(crate) apply: Sender<ApplyCommand>,
+    pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) published: Arc<Published>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) observer: Arc<dyn Observer>,
 }
 
-/// Barriers that wait for an index, by the context they asked with.
-#[derive(Default)]
-struct Reads {
-    waiting: Vec<Barrier>,
-    asked: BTreeMap<u64, Vec<Barrier>>,
-    counter: u64,
-    ticks: u32,
+/// What the thread keeps between rounds.
+struct Round {
+    reads: Reads,
+    promises: Promises,
+    /// The snapshot that was stepped in, until raft takes it or not.
+    offered: Option<(Box<Prepared>, oneshot::Sender<bool>)>,
+    /// The ready whose snapshot is being installed, and its index: nothing else is handed out meanwhile.
+    installing: Option<(u64, u64)>,
 }
 
 impl NodeTask {
     /// Runs until told to stop.
     pub(crate) fn run(mut self) -> Result<(), Fault> {
         let mut next_tick = Instant::now() + self.tick;
-        let mut reads = Reads::default();
-        self.handle_ready(&mut reads)?;
+        let contexts = ReadContexts::new(self.member_id, self.incarnation);
+        let mut round = Round { reads: Reads::new(contexts), promises: Promises::default(), offered: None, installing: None };
+        self.handle_ready(&mut round)?;
         loop {
             let wait = next_tick.saturating_duration_since(Instant::now());
             let first = match self.inputs.recv_timeout(wait) {
@@ -76,47 +94,114 @@ impl NodeTask {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
-            if !self.take_inputs(first, &mut reads)? {
+            if !self.take_inputs(first, &mut round)? {
                 return Ok(());
             }
             let now = Instant::now();
             if now >= next_tick {
                 self.node.tick();
-                self.retry_reads(&mut reads);
+                round.reads.tick();
                 // After a pause of the process the ticks that were missed are not made up for: they would start an election.
                 next_tick = now + self.tick;
             }
-            self.ask_for_reads(&mut reads);
-            self.handle_ready(&mut reads)?;
+            self.ask_for_reads(&mut round.reads);
+            self.handle_ready(&mut round)?;
         }
     }
 
     /// Takes what has come in, proposals together. Returns whether to go on.
-    fn take_inputs(&mut self, first: Option<Input>, reads: &mut Reads) -> Result<bool, Fault> {
+    fn take_inputs(&mut self, first: Option<Input>, round: &mut Round) -> Result<bool, Fault> {
         let (mut proposals, mut senders) = (Vec::new(), Vec::new());
         let mut going_on = true;
-        let more = self.inputs.try_iter().take(INPUTS_PER_ROUND);
-        for input in first.into_iter().chain(more) {
+        let mut next = first;
+        for _ in 0..INPUTS_PER_ROUND {
+            let Some(input) = next.take().or_else(|| self.inputs.try_recv().ok()) else { break };
             match input {
                 Input::Propose { id, data, reply } => {
                     proposals.push(data);
                     senders.push((id, reply));
                 }
-                Input::ProposeConfChange { id, data, reply } => {
-                    self.waiters.register([(id, reply)]);
-                    if self.node.propose_conf_change(data).is_err() {
-                        self.waiters.answer(vec![(id, Err(Refused::NoLeader))]);
-                    }
-                }
-                Input::Barrier(reply) => reads.waiting.push(reply),
-                Input::Persisted(number) => self.node.persisted(number),
-                Input::Applied(index) => self.node.applied(index, KEPT),
-                Input::ConfChanged { kind, member } => drop(self.node.conf_changed(kind, member)?),
                 Input::Stop => going_on = false,
+                other => self.take_input(other, round)?,
             }
         }
         self.propose(proposals, senders);
         Ok(going_on)
+    }
+
+    fn take_input(&mut self, input: Input, round: &mut Round) -> Result<(), Fault> {
+        match input {
+            Input::ProposeConfChange { id, data, reply } => {
+                self.waiters.register([(id, reply)]);
+                if let Err(dropped) = self.node.propose_conf_change(data) {
+                    let refused = match dropped {
+                        ConfChangeDropped::Pending => Refused::TooManyRequests,
+                        ConfChangeDropped::Dropped(_) => Refused::NoLeader,
+                    };
+                    self.waiters.answer(vec![(id, Err(refused))]);
+                }
+            }
+            Input::Barrier(reply) => round.reads.push(reply),
+            Input::Message(message) => {
+                self.inlet.leave(&message);
+                self.step(message)?;
+            }
+            Input::Snapshot { message, prepared, taken } => self.offer(*message, prepared, taken, round)?,
+            Input::Unreachable(member) => self.node.report_unreachable(member),
+            Input::SnapshotSent { member, success } => self.node.report_snapshot(member, success),
+            Input::Transfer(member) => self.node.transfer_leader(member),
+            Input::Progress(reply) => drop(reply.send(self.node.progress())),
+            Input::Persisted(number) => {
+                self.node.persisted(number);
+                let promises = round.promises.durable(number);
+                self.send(promises);
+                if let Some((_, index)) = round.installing.take_if(|(installing, _)| *installing <= number) {
+                    self.node.applied(index, self.keep);
+                }
+            }
+            Input::Applied(index) => self.node.applied(index, self.keep),
+            Input::ConfChanged { kind, member } => drop(self.node.conf_changed(kind, member)?),
+            Input::Propose { .. } | Input::Stop => {}
+        }
+        Ok(())
+    }
+
+    /// Asks once for all barriers that wait.
+    fn ask_for_reads(&mut self, reads: &mut Reads) {
+        if let Some(context) = reads.ask()
+            && self.node.read_index(context).is_err()
+        {
+            reads.again();
+        }
+    }
+
+    fn step(&mut self, message: Message) -> Result<(), Fault> {
+        let (from, kind) = (message.from, message.r#type);
+        match self.node.step(message) {
+            Ok(()) => Ok(()),
+            Err(lost @ StepRefusal::LostLog { .. }) => Err(Fault::corrupt("raft log", lost)),
+            Err(refusal) => {
+                tracing::debug!(remote_peer_id = %types::MemberId(from), kind, %refusal, "refused a raft message");
+                self.observer.message_refused();
+                Ok(())
+            }
+        }
+    }
+
+    /// Raft takes a snapshot or not; which one shows in the next ready. One is looked at at a time.
+    fn offer(&mut self, message: Message, prepared: Box<Prepared>, taken: oneshot::Sender<bool>, round: &mut Round) -> Result<(), Fault> {
+        if round.installing.is_some() || round.offered.is_some() {
+            taken.send(false).ok();
+            return Ok(());
+        }
+        round.offered = Some((prepared, taken));
+        self.step(message)?;
+        self.hand_out(round);
+        if let Some((unused, taken)) = round.offered.take() {
+            taken.send(false).ok();
+            drop(self.apply.send(ApplyCommand::Discard(unused)));
+        }
+        Ok(())
     }
 
     fn propose(&mut self, proposals: Vec<Bytes>, senders: Vec<(u64, oneshot::Sender<Reply>)>) {
@@ -142,32 +227,51 @@ impl NodeTask {
         Ok(self.node.status().role == Role::Leader)
     }
 
-    fn handle_ready(&mut self, reads: &mut Reads) -> Result<(), Fault> {
-        self.hand_out(reads);
-        while self.campaign_if_alone()? {
-            self.hand_out(reads);
+    fn handle_ready(&mut self, round: &mut Round) -> Result<(), Fault> {
+        self.hand_out(round);
+        while round.installing.is_none() && self.campaign_if_alone()? {
+            self.hand_out(round);
         }
         self.published.leads_alone.store(self.node.leads_alone(), Ordering::Release);
         Ok(())
     }
 
-    fn hand_out(&mut self, reads: &mut Reads) {
-        while let Some(ready) = self.node.ready() {
-            let Ready { number, entries, hard_state, must_sync, committed, reads: answered, status, .. } = ready;
-            if must_sync {
+    fn hand_out(&mut self, round: &mut Round) {
+        while round.installing.is_none()
+            && let Some(ready) = self.node.ready()
+        {
+            let Ready { number, messages, promises, snapshot, entries, hard_state, must_sync, committed, reads, ask_reads_again, status } =
+                ready;
+            self.send(messages);
+            // Raft takes a snapshot only while it is being offered.
+            if let Some((mark, (prepared, taken))) = snapshot.zip(round.offered.take()) {
+                round.installing = Some((number, mark.index));
+                drop(self.apply.send(ApplyCommand::Install { number, mark, prepared, hard_state, taken }));
+            } else if must_sync {
                 drop(self.log.send(LogCommand::Persist { number, entries, hard_state }));
             }
+            let free = round.promises.take(number, must_sync, promises);
+            self.send(free);
             if let Some(status) = status {
                 self.publish(status);
             }
             if !committed.is_empty() {
                 drop(self.apply.send(ApplyCommand::Entries(committed)));
             }
-            for (context, index) in answered {
-                if let Some(waiting) = self.counter_of(&context).and_then(|counter| reads.asked.remove(&counter)) {
+            for (context, index) in reads {
+                if let Some(waiting) = round.reads.answered(&context) {
                     drop(self.apply.send(ApplyCommand::Notify { index, waiting }));
                 }
             }
+            if ask_reads_again {
+                round.reads.again();
+            }
+        }
+    }
+
+    fn send(&self, messages: Vec<Message>) {
+        if !messages.is_empty() {
+            self.outbound.send(messages);
         }
     }
 
@@ -188,36 +292,5 @@ impl NodeTask {
         if (before.role == Role::Leader) != (status.role == Role::Leader) {
             drop(self.apply.send(ApplyCommand::Leadership(status.role == Role::Leader)));
         }
-    }
-
-    /// Asks once for all barriers that came in.
-    fn ask_for_reads(&mut self, reads: &mut Reads) {
-        if reads.waiting.is_empty() || self.node.status().leader == 0 {
-            return;
-        }
-        reads.counter += 1;
-        if self.node.read_index(self.context(reads.counter)).is_ok() {
-            reads.asked.insert(reads.counter, std::mem::take(&mut reads.waiting));
-        }
-    }
-
-    /// raft-rs drops a read without a word when it cannot answer it yet, and must never see a context twice.
-    fn retry_reads(&self, reads: &mut Reads) {
-        reads.ticks += 1;
-        if reads.ticks.is_multiple_of(READ_RETRY_TICKS) {
-            let unanswered = std::mem::take(&mut reads.asked);
-            reads.waiting.extend(unanswered.into_values().flatten());
-        }
-        reads.waiting.retain(|reply| !reply.is_closed());
-    }
-
-    fn context(&self, counter: u64) -> Vec<u8> {
-        [self.member_id, self.incarnation, counter].map(u64::to_be_bytes).concat()
-    }
-
-    fn counter_of(&self, context: &[u8]) -> Option<u64> {
-        let (own, counter) = context.split_last_chunk::<8>()?;
-        let mine = [self.member_id, self.incarnation].map(u64::to_be_bytes).concat();
-        (own == mine).then(|| u64::from_be_bytes(*counter))
     }
 }

@@ -59,6 +59,9 @@ pub trait Observer: Send + Sync {
     /// A request that was let in was dropped, or not decided in time.
     fn proposal_failed(&self) {}
 
+    /// A message of another member was refused: it makes no sense, or not now.
+    fn message_refused(&self) {}
+
     /// A read index was not answered in time.
     fn read_index_timed_out(&self) {}
 

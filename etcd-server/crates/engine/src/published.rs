@@ -1,15 +1,18 @@
 //! The newest state as readers see it, without waiting for anybody.
 
-use apply::Alarms;
+use apply::{Alarms, State};
 use arc_swap::ArcSwap;
 use auth::AuthStore;
 use consensus::{Role, Status};
-use lease::Expiry;
+use lease::{Expiry, ExpirySettings};
 use membership::Membership;
 use mvcc::ReadPoint;
 use parking_lot::Mutex;
+use schema::meta;
+use storage::Store;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use types::Fault;
 
 /// Where this member stands in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +35,10 @@ const EMPTY_DATABASE_BYTES: u64 = 20 << 10;
 /// Everything that readers, services and duties look at. Each field is replaced as a whole by apply or by the node.
 #[derive(Debug)]
 pub struct Published {
+    pub(crate) store: ArcSwap<Store>,
     pub(crate) read_point: ArcSwap<ReadPoint>,
+    /// Counts the times that the state was replaced as a whole, begun and done; odd while it is.
+    pub(crate) replaced: AtomicU64,
     pub(crate) auth: ArcSwap<AuthStore>,
     pub(crate) alarms: ArcSwap<Alarms>,
     pub(crate) members: ArcSwap<Membership>,
@@ -48,7 +54,65 @@ pub struct Published {
     pub(crate) leads_alone: AtomicBool,
 }
 
+/// What the state on disk tells beside what [`State`] holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stored {
+    /// The newest compaction whose superfluous history is removed.
+    removed: i64,
+    freed_bytes: u64,
+}
+
+impl Stored {
+    pub(crate) fn read(store: &Store) -> Result<Self, Fault> {
+        let removed = meta::read_u64(store, meta::COMPACTED_REVISION)?.map_or(mvcc::NEVER_COMPACTED, u64::cast_signed);
+        Ok(Self { removed, freed_bytes: meta::read_u64(store, meta::FREED_BYTES)?.unwrap_or(0) })
+    }
+}
+
 impl Published {
+    /// What a member that starts tells before its threads run: it follows nobody yet.
+    pub(crate) fn begin(store: &Arc<Store>, state: &State, status: &Status, applied: u64, leases: ExpirySettings) -> Result<Self, Fault> {
+        let stored = Stored::read(store)?;
+        Ok(Self {
+            store: ArcSwap::from(Arc::clone(store)),
+            read_point: ArcSwap::from_pointee(state.keys.read_point()),
+            replaced: AtomicU64::new(0),
+            auth: ArcSwap::from_pointee(state.auth.clone()),
+            alarms: ArcSwap::from_pointee(state.alarms.clone()),
+            members: ArcSwap::from_pointee(state.members.clone()),
+            expiry: Mutex::new(Expiry::follow(state.leases.leases(), leases)),
+            status: ArcSwap::from_pointee(Status { role: Role::Follower, leader: 0, ..*status }),
+            applied: AtomicU64::new(applied),
+            written_bytes: AtomicU64::new(state.keys.written_bytes()),
+            freed_bytes: AtomicU64::new(stored.freed_bytes),
+            live_hash: ArcSwap::from_pointee((applied, state.keys.live_hash())),
+            removed: AtomicI64::new(stored.removed),
+            leads_alone: AtomicBool::new(false),
+        })
+    }
+
+    /// Another state takes the place of the present one, for all that begin to read from now on.
+    pub(crate) fn replace(&self, store: &Arc<Store>, state: &State, applied: u64, stored: &Stored, leases: ExpirySettings) {
+        self.replaced.fetch_add(1, Ordering::AcqRel);
+        self.store.store(Arc::clone(store));
+        self.read_point.store(Arc::new(state.keys.read_point()));
+        self.auth.store(Arc::new(state.auth.clone()));
+        self.alarms.store(Arc::new(state.alarms.clone()));
+        self.members.store(Arc::new(state.members.clone()));
+        *self.expiry.lock() = Expiry::follow(state.leases.leases(), leases);
+        self.written_bytes.store(state.keys.written_bytes(), Ordering::Relaxed);
+        self.freed_bytes.store(stored.freed_bytes, Ordering::Relaxed);
+        self.live_hash.store(Arc::new((applied, state.keys.live_hash())));
+        self.removed.store(stored.removed, Ordering::Release);
+        self.applied.store(applied, Ordering::Release);
+        self.replaced.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What the state is read from.
+    pub fn store(&self) -> Arc<Store> {
+        self.store.load_full()
+    }
+
     /// What to read at.
     pub fn read_point(&self) -> Arc<ReadPoint> {
         self.read_point.load_full()

@@ -3,6 +3,7 @@
 //! It works in small paced steps beside apply and never holds anything that apply or a reader waits for.
 
 use crate::Observer;
+use crate::install;
 use crate::log_task::LogCommand;
 use crate::published::Published;
 use mvcc::compaction::Removal;
@@ -31,7 +32,9 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 pub(crate) struct RemovalTask {
+    /// The state that is worked on, and those that were replaced and may still be read.
     pub(crate) store: Arc<Store>,
+    pub(crate) retired: Vec<Arc<Store>>,
     pub(crate) published: Arc<Published>,
     pub(crate) commands: Receiver<RemovalCommand>,
     pub(crate) observer: Arc<dyn Observer>,
@@ -52,12 +55,15 @@ struct Flushed {
 
 impl RemovalTask {
     /// Runs until told to stop.
-    pub(crate) fn run(self) -> Result<(), Fault> {
+    pub(crate) fn run(mut self) -> Result<(), Fault> {
         let mut removal = Removal::due(&*self.store, self.published.read_point().compacted)?;
         let applied = self.published.applied.load(Ordering::Acquire);
         let mut flushed = Flushed { at: Instant::now(), written_bytes: self.published.written_bytes.load(Ordering::Relaxed), applied };
         let mut removal_begun = Instant::now();
         loop {
+            if self.follow_state() {
+                removal = Removal::due(&*self.store, self.published.read_point().compacted)?;
+            }
             let wait = if removal.is_some() { self.step_interval } else { LOOK_INTERVAL };
             match self.commands.recv_timeout(wait) {
                 Ok(RemovalCommand::Compacted(revision)) => {
@@ -79,6 +85,23 @@ impl RemovalTask {
             }
             self.flush_if_due(&mut flushed)?;
         }
+    }
+
+    /// Turns to the present state, and removes those that nobody reads any more. Returns whether it is another one.
+    fn follow_state(&mut self) -> bool {
+        for index in (0..self.retired.len()).rev() {
+            if Arc::strong_count(&self.retired[index]) == 1
+                && let Some(store) = Arc::into_inner(self.retired.swap_remove(index))
+            {
+                install::discard(store);
+            }
+        }
+        let present = self.published.store();
+        if Arc::ptr_eq(&present, &self.store) {
+            return false;
+        }
+        self.retired.push(std::mem::replace(&mut self.store, present));
+        true
     }
 
     fn step(&self, removal: &mut Removal) -> Result<bool, Fault> {

@@ -2,26 +2,24 @@
 
 use crate::apply_task::{ApplyCommand, ApplyTask};
 use crate::clock::Clock;
+use crate::inlet::Inlet;
 use crate::log_task::{self, LogCommand};
 use crate::node_task::{Input, NodeTask};
 use crate::published::Published;
 use crate::removal_task::{RemovalCommand, RemovalTask};
 use crate::waiters::Waiters;
 use crate::watches::{Inbox, WatchTask, Watches};
-use crate::{Engine, Notice, Observer, RequestIds};
+use crate::{Engine, Notice, Observer, Outbound, RequestIds, state_folder};
 use apply::{Effect, Settings, State};
-use arc_swap::ArcSwap;
-use consensus::{Config, Entry, EntryKind, HardState, Node, Recovered, Role, Status, Voters};
-use lease::{Expiry, ExpirySettings};
-use membership::{ConfChange, Member};
-use parking_lot::Mutex;
+use consensus::{Config, Entry, EntryKind, HardState, Keep, Node, Recovered, Voters};
+use lease::ExpirySettings;
+use membership::{ConfChange, Member, Membership};
 use prost::Message as _;
 use proto::raftpb;
 use raftlog::{Identity, Log};
 use schema::{Table, View as _, meta};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -29,11 +27,14 @@ use storage::{Store, StoreOptions};
 use tokio::sync::mpsc;
 use types::{ClusterId, Fault, MemberId, Moment};
 
+/// Bytes of the log that stay in memory for followers that are close behind.
+const LOG_BYTES_IN_MEMORY: u64 = 64 << 20;
+
 /// How a member is set up.
 pub struct Options {
     /// Folder of this member's state and log.
     pub folder: PathBuf,
-    /// The founding members, this one among them; looked at on the first start only.
+    /// The founding members, this one among them; none when it joins others. Looked at on the first start only.
     pub founders: Vec<Member>,
     /// This member, as computed from the founding configuration; looked at on the first start only.
     pub member_id: MemberId,
@@ -136,7 +137,7 @@ impl Running {
             // A thread that panicked has already reported a fault.
             drop(handle.join());
         }
-        self.engine.store.flush()
+        self.engine.store().flush()
     }
 }
 
@@ -160,7 +161,7 @@ impl std::fmt::Debug for Opened {
 impl Opened {
     /// Opens the data in `options.folder`, or founds a member there.
     pub fn open(options: &Options) -> Result<Self, OpenError> {
-        let (state_path, log_path) = (options.folder.join("state"), options.folder.join("log"));
+        let (state_path, log_path) = (current_state(options)?, options.folder.join("log"));
         let known = Known::look(options, &state_path, &log_path)?;
         let own = known.identity.unwrap_or(Identity { member_id: options.member_id, cluster_id: options.cluster_id });
         // A new state is begun before its log, so that a log without a state is always a loss. A state that is there is opened for
@@ -168,13 +169,19 @@ impl Opened {
         let begun = if known.identity.is_none() { Some(Store::open(&state_path, &options.store)?) } else { None };
         let presence = if known.applied.is_some() { raftlog::Presence::Existing } else { raftlog::Presence::Either };
         let applied = known.applied.unwrap_or(0);
-        let log_options = raftlog::Options { presence, applied_index: Some(applied), ..raftlog::Options::default() };
-        let (mut log, found) = Log::open(&log_path, own, log_options)?;
+        // The crash may have come between the state's switch to another member's and the log's.
+        let meets_log = known.installed.is_none_or(|installed| installed.index != applied).then_some(applied);
+        let log_options = raftlog::Options { presence, applied_index: meets_log, ..raftlog::Options::default() };
+        let (mut log, mut found) = Log::open(&log_path, own, log_options)?;
         if let Some(torn) = &found.torn_tail {
             tracing::warn!(file = %torn.file.display(), bytes = torn.bytes, reason = torn.reason, "cut an interrupted write off the raft log");
         }
         if known.identity.is_none() && found.last_index > options.founders.len() as u64 {
             return Err(OpenError::StateMissing { state: state_path, log: log_path });
+        }
+        if let Some(installed) = known.installed.filter(|installed| found.base_index < installed.index) {
+            log.install(installed.index, installed.term, None)?;
+            (found.base_index, found.base_term, found.last_index) = (installed.index, installed.term, installed.index);
         }
         let store = begun.map_or_else(|| Store::open(&state_path, &options.store), Ok)?;
         if known.identity.is_none() {
@@ -184,6 +191,9 @@ impl Opened {
         let state = State::load(&store, options.state, &mut batch)?;
         store.write(batch)?;
         let recovered = recover(&store, &log, &found)?;
+        state_folder::remove_others(&options.folder).map_err(|error| {
+            Fault::io(format!("remove what an earlier run left in {}", options.folder.display()), error)
+        })?;
         Ok(Self { store: Arc::new(store), log, incarnation: found.incarnation, state, identity: own, applied, recovered })
     }
 
@@ -192,14 +202,26 @@ impl Opened {
         self.identity.member_id
     }
 
+    /// Its cluster, as its data says.
+    pub fn cluster_id(&self) -> ClusterId {
+        self.identity.cluster_id
+    }
+
+    /// The members, as its data says.
+    pub fn members(&self) -> &Membership {
+        &self.state.members
+    }
+
     /// Starts the threads; `observer` is told what they do.
     #[expect(clippy::too_many_lines, reason = "who is wired to whom is read best in one piece")]
-    pub fn run(self, options: &Options, observer: Arc<dyn Observer>) -> Result<Running, OpenError> {
+    pub fn run(self, options: &Options, observer: Arc<dyn Observer>, outbound: Arc<dyn Outbound>) -> Result<Running, OpenError> {
         let Self { store, log, incarnation, state, identity, applied, recovered } = self;
         let election_timeout = options.tick * u32::try_from(options.election_ticks).unwrap_or(u32::MAX);
         let node = Node::new(&node_config(options, identity, applied), &recovered)?;
         let clock = Clock::default();
-        let published = Arc::new(publish(&store, &state, &node.status(), applied, options.leases)?);
+        let published = Arc::new(Published::begin(&store, &state, &node.status(), applied, options.leases)?);
+        let inlet = Arc::new(Inlet::default());
+        outbound.follow(&state.members);
         let waiters = Arc::new(Waiters::default());
         let (node_tx, node_rx) = channel();
         let (log_tx, log_rx) = channel();
@@ -213,8 +235,11 @@ impl Opened {
             node,
             member_id: identity.member_id.0,
             tick: options.tick,
+            keep: Keep { entries: options.log_entries_kept, bytes: LOG_BYTES_IN_MEMORY },
             incarnation,
             inputs: node_rx,
+            inlet: Arc::clone(&inlet),
+            outbound: Arc::clone(&outbound),
             log: log_tx.clone(),
             apply: apply_tx.clone(),
             published: Arc::clone(&published),
@@ -222,6 +247,12 @@ impl Opened {
             observer: Arc::clone(&observer),
         };
         let apply_task = ApplyTask {
+            member_id: identity.member_id,
+            folder: options.folder.clone(),
+            settings: options.state,
+            leases: options.leases,
+            log: log_tx.clone(),
+            outbound,
             state,
             store: Arc::clone(&store),
             commands: apply_rx,
@@ -241,7 +272,8 @@ impl Opened {
             pending_notifies: Vec::new(),
         };
         let removal_task = RemovalTask {
-            store: Arc::clone(&store),
+            store,
+            retired: Vec::new(),
             published: Arc::clone(&published),
             commands: removal_rx,
             observer: Arc::clone(&observer),
@@ -251,7 +283,7 @@ impl Opened {
             log_entries_kept: options.log_entries_kept,
         };
         let watch_settings = watch::Settings::for_request_bytes(options.request_bytes_max);
-        let watch_task = WatchTask::new(watch_settings, Arc::clone(&inbox), Arc::clone(&store), Arc::clone(&published), clock);
+        let watch_task = WatchTask::new(watch_settings, Arc::clone(&inbox), Arc::clone(&published), clock);
         let log_reports = node_tx.clone();
         let log_observer = Arc::clone(&observer);
         let handles = vec![
@@ -264,7 +296,9 @@ impl Opened {
         let engine = Engine {
             member_id: identity.member_id,
             cluster_id: identity.cluster_id,
-            store,
+            folder: options.folder.clone(),
+            store_options: options.store,
+            inlet,
             published,
             waiters,
             ids: RequestIds::new(identity.member_id, unix_milliseconds()),
@@ -286,16 +320,37 @@ struct Known {
     /// Who this member is; nothing before it was founded.
     identity: Option<Identity>,
     applied: Option<u64>,
+    /// Where the state came from another member.
+    installed: Option<Installed>,
+}
+
+#[derive(Clone, Copy)]
+struct Installed {
+    index: u64,
+    term: u64,
 }
 
 impl Known {
     fn look(options: &Options, state: &Path, log: &Path) -> Result<Self, OpenError> {
         match Store::look(state, &options.store)? {
-            Some(store) => Ok(Self { identity: known_identity(&store)?, applied: meta::read_u64(&store, meta::APPLIED_INDEX)? }),
+            Some(store) => {
+                let index = meta::read_u64(&store, meta::INSTALLED_INDEX)?;
+                let term = meta::read_u64(&store, meta::INSTALLED_TERM)?;
+                Ok(Self {
+                    identity: known_identity(&store)?,
+                    applied: meta::read_u64(&store, meta::APPLIED_INDEX)?,
+                    installed: index.zip(term).map(|(index, term)| Installed { index, term }),
+                })
+            }
             None if holds_files(log) => Err(OpenError::StateMissing { state: state.to_owned(), log: log.to_owned() }),
-            None => Ok(Self { identity: None, applied: None }),
+            None => Ok(Self { identity: None, applied: None, installed: None }),
         }
     }
+}
+
+fn current_state(options: &Options) -> Result<PathBuf, Fault> {
+    let doing = || format!("find the state in {}", options.folder.display());
+    state_folder::current(&options.folder).map_err(|error| Fault::io(doing(), error))
 }
 
 fn holds_files(folder: &Path) -> bool {
@@ -310,7 +365,7 @@ fn unix_milliseconds() -> u64 {
 /// How raft is set up for this member.
 fn node_config(options: &Options, identity: Identity, applied: u64) -> Config {
     let (election_ticks, pre_vote) = (options.election_ticks, options.pre_vote);
-    Config { id: identity.member_id.0, election_ticks, heartbeat_ticks: 1, applied, pre_vote, seed: unix_milliseconds() }
+    Config { id: identity.member_id.0, election_ticks, heartbeat_ticks: 1, applied, pre_vote, seed: unix_milliseconds() ^ identity.member_id.0 }
 }
 
 fn known_identity(store: &Store) -> Result<Option<Identity>, Fault> {
@@ -321,7 +376,8 @@ fn known_identity(store: &Store) -> Result<Option<Identity>, Fault> {
 
 /// A founding member begins with one entry per founder, committed by agreement, as etcd's founders do; then it knows who it is.
 fn found_member(store: &Store, log: &mut Log, found: &raftlog::Recovered, options: &Options, own: Identity) -> Result<(), Fault> {
-    if found.last_index == 0 {
+    // Who joins a cluster gets the log of the others.
+    if found.last_index == 0 && !options.founders.is_empty() {
         let mut founders: Vec<_> = options.founders.iter().collect();
         founders.sort_by_key(|founder| founder.id);
         let entries: Vec<_> = founders
@@ -360,25 +416,6 @@ fn recover(store: &Store, log: &Log, found: &raftlog::Recovered) -> Result<Recov
         before_term: found.base_term,
         entries,
         voters: Voters { voters: conf_state.voters, learners: conf_state.learners },
-    })
-}
-
-fn publish(store: &Store, state: &State, status: &Status, applied: u64, leases: ExpirySettings) -> Result<Published, Fault> {
-    let removed = meta::read_u64(store, meta::COMPACTED_REVISION)?.map_or(mvcc::NEVER_COMPACTED, u64::cast_signed);
-    let freed_bytes = meta::read_u64(store, meta::FREED_BYTES)?.unwrap_or(0);
-    Ok(Published {
-        read_point: ArcSwap::from_pointee(state.keys.read_point()),
-        auth: ArcSwap::from_pointee(state.auth.clone()),
-        alarms: ArcSwap::from_pointee(state.alarms.clone()),
-        members: ArcSwap::from_pointee(state.members.clone()),
-        expiry: Mutex::new(Expiry::follow(state.leases.leases(), leases)),
-        status: ArcSwap::from_pointee(Status { role: Role::Follower, leader: 0, ..*status }),
-        applied: AtomicU64::new(applied),
-        written_bytes: AtomicU64::new(state.keys.written_bytes()),
-        freed_bytes: AtomicU64::new(freed_bytes),
-        live_hash: ArcSwap::from_pointee((applied, state.keys.live_hash())),
-        removed: AtomicI64::new(removed),
-        leads_alone: AtomicBool::new(false),
     })
 }
 

@@ -13,6 +13,7 @@ mod membership;
 mod peer_urls;
 mod refusal;
 mod strict_reconfiguration;
+mod v2_store;
 mod version;
 
 pub use conf_change::ConfChange;
@@ -22,5 +23,6 @@ pub use member::Member;
 pub use membership::{CLUSTER_VERSION, DOWNGRADE, Membership, check_own_version};
 pub use peer_urls::{BadUrls, normalise};
 pub use refusal::Refusal;
-pub use strict_reconfiguration::{Connected, HEALTH_INTERVAL, ReconfigurationRejection, may_add, may_promote, may_remove};
+pub use strict_reconfiguration::{Connected, HEALTH_INTERVAL, ReconfigurationRejection, is_ready, may_add, may_promote, may_remove};
+pub use v2_store::v2_store;
 pub use version::{MalformedVersion, Version};

@@ -42,6 +42,11 @@ pub enum ReconfigurationRejection {
     },
 }
 
+/// Whether a learner has caught up well enough to vote: it has nine tenths of what the leader has (etcd: readyPercentThreshold).
+pub fn is_ready(learner_matched: u64, leader_matched: u64) -> bool {
+    u128::from(learner_matched) * 10 >= u128::from(leader_matched) * 9
+}
+
 /// Whether `added` may be proposed as a new member.
 pub fn may_add(membership: &Membership, added: &Member, connected: &Connected) -> Result<(), ReconfigurationRejection> {
     let voters = membership.voters().count();

@@ -74,11 +74,11 @@ pub enum RequestError {
 
 /// An answer read whole.
 #[derive(Debug)]
-pub struct Answered {
+pub(crate) struct Answered {
     /// Status and headers.
-    pub head: http::response::Parts,
+    pub(crate) head: http::response::Parts,
     /// The body.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 /// One connection that requests go over, one at a time. Ends with the value.
@@ -126,7 +126,7 @@ pub(crate) async fn whole(response: Response<Incoming>, bytes_max: usize) -> Res
 }
 
 /// One question and its whole answer over a connection of its own.
-pub async fn ask(
+pub(crate) async fn ask(
     connect: &dyn Connect,
     url: &Uri,
     build: impl FnOnce() -> Result<Request<Full<Bytes>>, http::Error> + Send,

@@ -24,7 +24,7 @@ mod reply;
 mod service;
 mod transport;
 
-pub use connect::{Answered, Connect, Connecting, Plain, RequestError, Socket, tcp};
+pub use connect::{Connect, Connecting, Plain, RequestError, Socket, tcp};
 pub use handshake::{Introduction, Mismatch};
 pub use local::{Answer, HashKv, HttpRefusal, Local, Observer, Outgoing, Unobserved};
 pub use service::{SnapshotReader, members_json, serve};

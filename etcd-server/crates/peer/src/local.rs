@@ -86,7 +86,7 @@ pub trait Local: Send + Sync {
     fn downgrade_enabled(&self) -> Answer<'_, Result<bool, HttpRefusal>>;
 
     /// The members that have answered the leader lately; nothing when this member does not lead.
-    fn recently_active(&self) -> Option<Vec<u64>>;
+    fn recently_active(&self) -> Answer<'_, Option<Vec<u64>>>;
 }
 
 /// What is counted of the traffic. Called where things happen; must not wait.

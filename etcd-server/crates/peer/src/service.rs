@@ -53,7 +53,7 @@ async fn respond(transport: &Transport, request: Request<Incoming>) -> Reply {
         "/version" => version(transport, &request),
         "/raft" => guarded(transport, request, post).await,
         "/raft/snapshot" => guarded(transport, request, snapshot).await,
-        "/raft/progress" => progress(transport, &request),
+        "/raft/progress" => progress(transport, &request).await,
         "/members/hashkv" => hash_kv(transport, request).await,
         "/leases" => keep_alive(transport, request).await,
         "/leases/internal" => time_to_live(transport, request).await,
@@ -272,11 +272,14 @@ fn version(transport: &Transport, request: &Request<Incoming>) -> Reply {
 }
 
 /// Not etcd's: whom the leader has heard of lately, so that any member can judge a change of the members.
-fn progress(transport: &Transport, request: &Request<Incoming>) -> Reply {
-    match got(transport, request).map(|local| local.recently_active()) {
-        Ok(Some(active)) => reply::json(serde_json::to_string(&active).unwrap_or_default()),
-        Ok(None) => text(StatusCode::CONFLICT, "not leader"),
-        Err(reply) => *reply,
+async fn progress(transport: &Transport, request: &Request<Incoming>) -> Reply {
+    let local = match got(transport, request) {
+        Ok(local) => local,
+        Err(reply) => return *reply,
+    };
+    match local.recently_active().await {
+        Some(active) => reply::json(serde_json::to_string(&active).unwrap_or_default()),
+        None => text(StatusCode::CONFLICT, "not leader"),
     }
 }
 

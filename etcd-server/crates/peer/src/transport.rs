@@ -8,7 +8,7 @@ use crate::outbox::Outbox;
 use crate::{dial, post, probe};
 use arc_swap::ArcSwap;
 use http::Uri;
-use membership::Membership;
+use membership::{Member, Membership};
 use parking_lot::Mutex;
 use proto::raftpb::Message;
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,9 +93,16 @@ impl Transport {
         }
     }
 
-    /// Follows the members: connects to new ones, lets go of removed ones.
+    /// Follows the members: connects to new ones, lets go of removed ones. Who was met otherwise stays: a member that joins learns only
+    /// by and by who belongs to the cluster, from those that it must go on talking to.
     pub fn follow(&self, membership: &Membership) {
-        self.0.follow(membership);
+        self.0.removed.store(Arc::new(membership.removed().map(|id| id.0).collect()));
+        self.0.connect_to(membership.members());
+    }
+
+    /// Connects to members that this one has not heard of from the log yet.
+    pub fn meet(&self, members: &[Member]) {
+        self.0.connect_to(members.iter());
     }
 
     /// Whom this member reaches, and since when without a break.
@@ -180,27 +187,28 @@ impl Shared {
         urls[usize::try_from(seconds).unwrap_or(0) % urls.len()].clone()
     }
 
-    fn follow(self: &Arc<Self>, membership: &Membership) {
-        self.removed.store(Arc::new(membership.removed().map(|id| id.0).collect()));
-        let before = self.peers.load_full();
-        let mut peers = BTreeMap::new();
-        for member in membership.members().filter(|member| member.id != self.own.member) {
+    fn connect_to<'a>(self: &Arc<Self>, members: impl Iterator<Item = &'a Member>) {
+        let mut peers = BTreeMap::clone(&self.peers.load());
+        for member in members.filter(|member| member.id != self.own.member) {
             let urls = parse_urls(&member.peer_urls);
             if urls.is_empty() {
                 continue;
             }
-            let known = before.get(&member.id.0);
-            if let Some(known) = known {
+            if let Some(known) = peers.get(&member.id.0) {
                 *known.outbox.urls.lock() = urls;
-                peers.insert(member.id.0, Arc::clone(known));
             } else {
                 tracing::info!(remote_peer_id = %member.id, remote_peer_urls = ?member.peer_urls, "added remote peer");
                 peers.insert(member.id.0, self.start(member.id.0, urls, true));
             }
         }
-        for gone in before.keys().filter(|id| !peers.contains_key(id)) {
-            tracing::info!(removed_remote_peer_id = %MemberId(*gone), "removed remote peer");
-        }
+        let removed = self.removed.load();
+        peers.retain(|id, _| {
+            let stays = !removed.contains(id);
+            if !stays {
+                tracing::info!(removed_remote_peer_id = %MemberId(*id), "removed remote peer");
+            }
+            stays
+        });
         self.remotes.lock().retain(|id, _| !peers.contains_key(id));
         self.peers.store(Arc::new(peers));
     }

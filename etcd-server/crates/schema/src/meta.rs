@@ -17,6 +17,10 @@ pub const CONF_STATE: &[u8] = b"confState";
 pub const MEMBER_ID: &[u8] = b"memberId";
 /// The cluster's id: `be64`.
 pub const CLUSTER_ID: &[u8] = b"clusterId";
+/// Index at which this state came whole from another member: `be64`; absent in a state that was applied here from the beginning.
+pub const INSTALLED_INDEX: &[u8] = b"installedIndex";
+/// Term of that index: `be64`.
+pub const INSTALLED_TERM: &[u8] = b"installedTerm";
 /// The newest main revision: `be64`.
 pub const CURRENT_REVISION: &[u8] = b"currentRevision";
 /// Revision up to which history is no longer answered: `be64`.

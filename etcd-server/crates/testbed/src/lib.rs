@@ -2,10 +2,12 @@
 //!
 //! Knows a server only from outside: its command line, its gRPC port, and what the kernel tells about its process.
 
+mod cluster;
 mod loop_disk;
 mod server;
 mod usage;
 
+pub use cluster::{Cluster, ClusterError};
 pub use loop_disk::LoopDisk;
-pub use server::{Server, Settings, StartError};
+pub use server::{Place, Server, Settings, StartError};
 pub use usage::{Usage, memory_peak_reset};

@@ -55,14 +55,49 @@ pub enum StartError {
     Silent { command: String, limit: Duration, log: String },
 }
 
-/// A running server: a cluster of one member.
+/// Who a server is in its cluster, and where it listens on loopback.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The member's name.
+    pub name: String,
+    /// Where clients find it.
+    pub client_port: u16,
+    /// Where other members find it.
+    pub peer_port: u16,
+}
+
+impl Place {
+    /// A member on two ports that nobody holds now.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub fn free(name: impl Into<String>) -> io::Result<Self> {
+        let (client_port, peer_port) = free_ports()?;
+        Ok(Self { name: name.into(), client_port, peer_port })
+    }
+
+    /// `http://127.0.0.1:PORT`, for other members.
+    #[must_use]
+    pub fn peer_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.peer_port)
+    }
+
+    /// Its part of `--initial-cluster`.
+    #[must_use]
+    pub fn entry(&self) -> String {
+        format!("{}={}", self.name, self.peer_url())
+    }
+}
+
+/// A running server: a cluster of one member, or a member of a larger one.
 #[derive(Debug)]
 pub struct Server {
     settings: Settings,
     child: Child,
     folder: TempDir,
-    client_port: u16,
-    peer_port: u16,
+    place: Place,
+    /// `--initial-cluster` and what follows from it.
+    cluster_flags: Vec<String>,
     status: StatusResponse,
     start_time: Duration,
 }
@@ -73,6 +108,18 @@ impl Server {
     /// # Errors
     /// When the process cannot be made, ends, or stays silent for `settings.start_limit`.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let place = Place::free("node").map_err(|source| StartError::Spawn { command: settings.command.clone(), source })?;
+        let flags = vec!["--initial-cluster".to_owned(), place.entry()];
+        let mut server = Self::launch(settings, place, flags)?;
+        server.wait_until_healthy(Instant::now()).await?;
+        Ok(server)
+    }
+
+    /// Starts a member with an empty data directory and does not wait for it: [`Server::healthy`].
+    ///
+    /// # Errors
+    /// When the process cannot be made.
+    pub fn launch(settings: Settings, place: Place, cluster_flags: Vec<String>) -> Result<Self, StartError> {
         let failed = |source| StartError::Spawn { command: settings.command.clone(), source };
         let mut builder = tempfile::Builder::new();
         builder.prefix("testbed-");
@@ -81,12 +128,42 @@ impl Server {
             None => builder.tempdir(),
         }
         .map_err(failed)?;
-        let (client_port, peer_port) = free_ports().map_err(failed)?;
-        let child = spawn(&settings, folder.path(), client_port, peer_port).map_err(failed)?;
-        let mut server =
-            Self { settings, child, folder, client_port, peer_port, status: StatusResponse::default(), start_time: Duration::ZERO };
-        server.wait_until_healthy(Instant::now()).await?;
-        Ok(server)
+        let child = spawn(&settings, folder.path(), &place, &cluster_flags).map_err(failed)?;
+        Ok(Self { settings, child, folder, place, cluster_flags, status: StatusResponse::default(), start_time: Duration::ZERO })
+    }
+
+    /// Returns when it answers a linearizable read.
+    ///
+    /// # Errors
+    /// When the process ends, or stays silent for `settings.start_limit`.
+    pub async fn healthy(&mut self) -> Result<(), StartError> {
+        self.wait_until_healthy(Instant::now()).await
+    }
+
+    /// Starts the process again on the same data and ports without waiting for it.
+    ///
+    /// # Errors
+    /// When the process cannot be made.
+    pub fn relaunch(&mut self) -> Result<(), StartError> {
+        self.kill();
+        self.child = spawn(&self.settings, self.folder.path(), &self.place, &self.cluster_flags)
+            .map_err(|source| StartError::Spawn { command: self.settings.command.clone(), source })?;
+        Ok(())
+    }
+
+    /// Stops the process where it stands (SIGSTOP), or lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub fn freeze(&self, frozen: bool) -> io::Result<()> {
+        let signal = if frozen { Signal::SIGSTOP } else { Signal::SIGCONT };
+        Ok(kill(Pid::from_raw(self.child.id().cast_signed()), signal)?)
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Starts the process again on the same data and ports, after [`Server::stop`] or when it died.
@@ -96,8 +173,7 @@ impl Server {
     pub async fn restart(&mut self) -> Result<(), StartError> {
         self.stop();
         let begun = Instant::now();
-        self.child = spawn(&self.settings, self.folder.path(), self.client_port, self.peer_port)
-            .map_err(|source| StartError::Spawn { command: self.settings.command.clone(), source })?;
+        self.relaunch()?;
         self.wait_until_healthy(begun).await
     }
 
@@ -150,13 +226,13 @@ impl Server {
     /// `http://127.0.0.1:PORT`, for clients.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.client_port)
+        format!("http://127.0.0.1:{}", self.place.client_port)
     }
 
     /// The peer URL that it advertises.
     #[must_use]
     pub fn peer_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.peer_port)
+        self.place.peer_url()
     }
 
     /// The process id.
@@ -243,19 +319,19 @@ fn free_ports() -> io::Result<(u16, u16)> {
     Ok((client.local_addr()?.port(), peer.local_addr()?.port()))
 }
 
-fn spawn(settings: &Settings, folder: &Path, client_port: u16, peer_port: u16) -> io::Result<Child> {
+fn spawn(settings: &Settings, folder: &Path, place: &Place, cluster_flags: &[String]) -> io::Result<Child> {
     let log = fs::File::options().create(true).append(true).open(folder.join("log"))?;
     let mut words = settings.command.split_whitespace();
     let program = words.next().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "empty command"))?;
-    let client_url = format!("http://127.0.0.1:{client_port}");
-    let peer_url = format!("http://127.0.0.1:{peer_port}");
+    let client_url = format!("http://127.0.0.1:{}", place.client_port);
+    let peer_url = place.peer_url();
     Command::new(program)
         .args(words)
-        .args(["--name", "node", "--data-dir"])
+        .args(["--name", &place.name, "--data-dir"])
         .arg(folder.join("data"))
         .args(["--listen-client-urls", &client_url, "--advertise-client-urls", &client_url])
         .args(["--listen-peer-urls", &peer_url, "--initial-advertise-peer-urls", &peer_url])
-        .args(["--initial-cluster", &format!("node={peer_url}")])
+        .args(cluster_flags)
         .args(&settings.flags)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)

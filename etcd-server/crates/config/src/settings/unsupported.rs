@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::merged::Merged;
-use crate::settings::{Bootstrap, ClusterState, Settings};
+use crate::settings::{Bootstrap, Settings};
 use crate::url::Url;
 
 /// A setting that cannot be obeyed.
@@ -71,15 +71,9 @@ pub(super) fn find(merged: &Merged, settings: &Settings) -> Vec<Unsupported> {
         }
     }
     match &settings.cluster.bootstrap {
-        Bootstrap::InitialCluster(cluster) if cluster.len() > 1 => {
-            add("initial-cluster", format!("only clusters of one member are served yet, not of {}", cluster.len()));
-        }
         Bootstrap::InitialCluster(_) => {}
         Bootstrap::Discovery(_) => add("discovery-endpoints", "discovery is not served yet".to_owned()),
         Bootstrap::DnsSrv { .. } => add("discovery-srv", "discovery is not served yet".to_owned()),
-    }
-    if settings.cluster.state == ClusterState::Existing {
-        add("initial-cluster-state", "joining an existing cluster is not served yet".to_owned());
     }
     if settings.cluster.force_new_cluster {
         add("force-new-cluster", "recovery from another cluster's data is not served yet".to_owned());

@@ -113,6 +113,17 @@ impl Inbox {
         self.something_arrived.notify_one();
     }
 
+    /// The state was replaced as a whole: whatever waits is read from the new one.
+    pub(crate) fn push_replaced(&self, revision: MainRevision, compacted: MainRevision) {
+        let mut state = self.state.lock();
+        state.arrived.changes.clear();
+        state.changes_bytes = 0;
+        state.arrived.skipped_to = Some(revision);
+        state.arrived.skipped_compaction = Some(compacted);
+        drop(state);
+        self.something_arrived.notify_one();
+    }
+
     /// A compaction, behind the changes before it.
     pub(crate) fn push_compacted(&self, revision: MainRevision) {
         let mut state = self.state.lock();

@@ -32,7 +32,6 @@ pub(crate) struct WatchTask {
     hub: Hub,
     inbox: Arc<Inbox>,
     streams: BTreeMap<StreamId, Open>,
-    store: Arc<Store>,
     published: Arc<Published>,
     clock: Clock,
     crowded_bytes: usize,
@@ -41,11 +40,11 @@ pub(crate) struct WatchTask {
 }
 
 impl WatchTask {
-    pub(crate) fn new(settings: Settings, inbox: Arc<Inbox>, store: Arc<Store>, published: Arc<Published>, clock: Clock) -> Self {
+    pub(crate) fn new(settings: Settings, inbox: Arc<Inbox>, published: Arc<Published>, clock: Clock) -> Self {
         let point = published.read_point();
         let hub = Hub::new(settings, point.current, point.compacted);
         let crowded_bytes = settings.total_bytes_max / CROWDED_SHARE;
-        Self { hub, inbox, streams: BTreeMap::new(), store, published, clock, crowded_bytes, holding: 0 }
+        Self { hub, inbox, streams: BTreeMap::new(), published, clock, crowded_bytes, holding: 0 }
     }
 
     /// Runs until told to stop.
@@ -57,9 +56,11 @@ impl WatchTask {
             if arrived.stop {
                 return Ok(());
             }
-            self.handle(arrived)?;
+            // One for the whole round: the state may be replaced meanwhile.
+            let store = self.published.store();
+            self.handle(arrived, &store)?;
             if self.hub.has_work() {
-                self.hub.catch_up(&*self.store, Budget::default())?;
+                self.hub.catch_up(&*store, Budget::default())?;
                 self.hand_out();
             }
             next_tick = self.hub.tick(self.clock.now());
@@ -68,11 +69,11 @@ impl WatchTask {
         }
     }
 
-    fn handle(&mut self, arrived: Arrived) -> Result<(), Fault> {
+    fn handle(&mut self, arrived: Arrived, store: &Store) -> Result<(), Fault> {
         let Arrived { changes, skipped_to, skipped_compaction, commands, stop: _ } = arrived;
         for change in changes {
             match change {
-                Change::Events(events) => self.hub.publish(&*self.store, &events)?,
+                Change::Events(events) => self.hub.publish(store, &events)?,
                 Change::Compacted(revision) => self.hub.compacted(revision),
             }
             self.hand_out();

@@ -1,0 +1,144 @@
+//! What this member asks of the others: the leader alone knows deadlines of leases and how far learners are.
+
+use crate::server::Server;
+use consensus::Role;
+use membership::{Connected, HEALTH_INTERVAL, Member};
+use peer::ask::{self, AskError};
+use proto::etcdserverpb::LeaseTimeToLiveResponse;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+use tonic::Status;
+use types::MemberId;
+
+/// Between two rounds over the leader's addresses (etcd: 50 ms).
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
+/// For one question about who is active.
+const ACTIVE_TIMEOUT: Duration = Duration::from_secs(1);
+
+impl Server {
+    /// Whether this member leads.
+    pub(crate) fn leads(&self) -> bool {
+        self.published().standing().role == Role::Leader
+    }
+
+    /// Asks the leader at each of its addresses until one of them knows; each failure is looked at by `give_up`.
+    async fn ask_leader<T, F>(
+        &self,
+        mut question: impl FnMut(http::Uri) -> F,
+        mut give_up: impl FnMut(&AskError) -> Option<Status>,
+    ) -> Result<T, Status>
+    where
+        F: Future<Output = Result<T, AskError>>,
+    {
+        let deadline = Instant::now() + self.engine.request_timeout();
+        while Instant::now() < deadline {
+            let leader = MemberId(self.published().standing().leader);
+            if leader == self.engine.member_id() {
+                // The caller has to look again for itself.
+                return Err(Status::unavailable("etcdserver: leader changed"));
+            }
+            for url in self.transport.urls(leader) {
+                match question(url).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => {
+                        if let Some(status) = give_up(&error) {
+                            return Err(status);
+                        }
+                        tracing::debug!(%error, "the leader did not answer");
+                    }
+                }
+            }
+            tokio::time::sleep(RETRY_INTERVAL).await;
+        }
+        Err(if self.published().standing().leader == 0 {
+            Status::unavailable("etcdserver: no leader")
+        } else {
+            Status::unavailable("etcdserver: request timed out")
+        })
+    }
+
+    /// Has the leader renew a lease; the answer is its time to live, or nothing when there is no such lease.
+    pub(crate) async fn renew_at_leader(&self, lease: i64) -> Result<Option<i64>, Status> {
+        let timeout = self.engine.request_timeout();
+        let renewed = self.ask_leader(
+            |url| async move { ask::keep_alive(self.transport.connect(), &url, lease, timeout).await },
+            |error| is_refused(error, 404).then(lease_not_found),
+        );
+        match renewed.await {
+            Ok(answer) => Ok(Some(answer.ttl)),
+            Err(status) if status.code() == tonic::Code::NotFound => Ok(None),
+            Err(status) => Err(status),
+        }
+    }
+
+    /// Has the leader tell what is left of a lease; nothing when there is no such lease.
+    pub(crate) async fn time_to_live_at_leader(&self, lease: i64, keys: bool) -> Result<Option<LeaseTimeToLiveResponse>, Status> {
+        let timeout = self.engine.request_timeout();
+        let told = self.ask_leader(
+            |url| async move { ask::time_to_live(self.transport.connect(), &url, lease, keys, timeout).await },
+            |error| is_refused(error, 404).then(lease_not_found),
+        );
+        match told.await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(status) if status.code() == tonic::Code::NotFound => Ok(None),
+            Err(status) => Err(status),
+        }
+    }
+
+    /// Has the leader promote a learner, and answers the members after it.
+    pub(crate) async fn promote_at_leader(&self, id: MemberId, token: Option<&str>) -> Result<Vec<Member>, Status> {
+        let timeout = self.engine.request_timeout();
+        let refusal = |error: &AskError| match error {
+            AskError::Refused { status, text, .. } if status.as_u16() == 404 => Some(member_not_found(text)),
+            AskError::Refused { status, text, .. } if status.as_u16() == 412 => Some(Status::failed_precondition(text.clone())),
+            AskError::Refused { status, .. } if status.as_u16() == 408 => Some(Status::unavailable("etcdserver: request timed out")),
+            AskError::Refused { .. } | AskError::Request { .. } | AskError::Malformed { .. } => None,
+        };
+        self.ask_leader(|url| async move { ask::promote(self.transport.connect(), &url, id.0, token, timeout).await }, refusal).await
+    }
+
+    /// Whom the cluster can count on: those that have acknowledged something to the leader lately. A socket that is open proves nothing.
+    /// When the leader cannot say so, those that this member is connected to.
+    pub(crate) async fn connected(&self) -> Connected {
+        let own = self.engine.member_id();
+        let streams = self.transport.active();
+        let steadily = |id: &MemberId| *id == own || streams.get(id).is_some_and(|since| since.elapsed() >= HEALTH_INTERVAL);
+        let active: BTreeSet<MemberId> = match self.recently_active().await {
+            Some(active) => active.into_iter().map(MemberId).chain([own]).collect(),
+            None => streams.keys().copied().chain([own]).collect(),
+        };
+        // The leader is connected to us by having answered; others must have been there for a while.
+        Connected { steadily: active.iter().filter(|id| steadily(id)).copied().collect(), now: active }
+    }
+
+    async fn recently_active(&self) -> Option<Vec<u64>> {
+        if self.leads() {
+            return Some(self.active_members().await);
+        }
+        let leader = MemberId(self.published().standing().leader);
+        for url in self.transport.urls(leader) {
+            if let Ok(active) = ask::recently_active(self.transport.connect(), &url, ACTIVE_TIMEOUT).await {
+                return Some(active);
+            }
+        }
+        None
+    }
+
+    /// The members that have acknowledged something to this member, the leader, lately; itself among them.
+    pub async fn active_members(&self) -> Vec<u64> {
+        let progress = self.engine.progress().await;
+        progress.into_iter().filter(|progress| progress.recently_active).map(|progress| progress.member).collect()
+    }
+}
+
+fn is_refused(error: &AskError, code: u16) -> bool {
+    matches!(error, AskError::Refused { status, .. } if status.as_u16() == code)
+}
+
+fn lease_not_found() -> Status {
+    Status::not_found("etcdserver: requested lease not found")
+}
+
+fn member_not_found(_: &str) -> Status {
+    Status::not_found("etcdserver: member not found")
+}

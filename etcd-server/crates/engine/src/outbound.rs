@@ -1,0 +1,23 @@
+//! The way to the other members, as the pipeline sees it.
+
+use membership::Membership;
+use proto::raftpb::Message;
+
+/// Carries messages to other members. Neither call may wait.
+pub trait Outbound: Send + Sync {
+    /// Sends what can be sent; raft allows the rest to be dropped. In order for each member.
+    fn send(&self, messages: Vec<Message>);
+
+    /// The members have changed.
+    fn follow(&self, members: &Membership);
+}
+
+/// For a member that has nobody to talk to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoOthers;
+
+impl Outbound for NoOthers {
+    fn send(&self, _: Vec<Message>) {}
+
+    fn follow(&self, _: &Membership) {}
+}

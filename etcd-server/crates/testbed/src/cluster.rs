@@ -1,0 +1,171 @@
+//! A cluster of servers on loopback.
+
+use crate::server::{Place, Server, Settings, StartError};
+use proto::etcdserverpb::{Member, MemberAddRequest, MemberListRequest, MemberPromoteRequest, MemberRemoveRequest, StatusRequest};
+use rpc::etcdserverpb::{cluster_client::ClusterClient, kv_client::KvClient, maintenance_client::MaintenanceClient};
+use std::time::{Duration, Instant};
+use tonic::transport::{Channel, Endpoint};
+
+/// Servers that found a cluster together, and those that join it.
+#[derive(Debug)]
+pub struct Cluster {
+    settings: Settings,
+    /// The members, in the order in which they came.
+    pub members: Vec<Server>,
+    born: usize,
+}
+
+/// Something that a cluster was asked and did not do.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// A server did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A call was refused.
+    #[error("{0}")]
+    Call(#[from] tonic::Status),
+    /// No connection.
+    #[error("{0}")]
+    Connect(#[from] tonic::transport::Error),
+    /// No port.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// It took too long.
+    #[error("{what} within {limit:?}")]
+    TimedOut {
+        /// What did not happen.
+        what: &'static str,
+        /// The time it had.
+        limit: Duration,
+    },
+}
+
+impl Cluster {
+    /// Starts `size` members with empty data directories; returns when all answer linearizable reads.
+    ///
+    /// # Errors
+    /// When one of them does not.
+    pub async fn start(settings: Settings, size: usize) -> Result<Self, ClusterError> {
+        let places: Vec<Place> = (1..=size).map(|number| Place::free(format!("m{number}"))).collect::<Result<_, _>>()?;
+        let entries = places.iter().map(Place::entry).collect::<Vec<_>>().join(",");
+        let mut cluster = Self { settings, members: Vec::new(), born: size };
+        for place in places {
+            let flags = vec!["--initial-cluster".to_owned(), entries.clone()];
+            cluster.members.push(Server::launch(cluster.settings.clone(), place, flags)?);
+        }
+        for member in &mut cluster.members {
+            member.healthy().await?;
+        }
+        Ok(cluster)
+    }
+
+    /// A connection to a member.
+    ///
+    /// # Errors
+    /// When it does not listen.
+    pub async fn channel(&self, member: usize) -> Result<Channel, ClusterError> {
+        Ok(connect(&self.members[member]).await?)
+    }
+
+    /// A key-value client of a member.
+    ///
+    /// # Errors
+    /// When it does not listen.
+    pub async fn kv(&self, member: usize) -> Result<KvClient<Channel>, ClusterError> {
+        Ok(KvClient::new(self.channel(member).await?))
+    }
+
+    /// The position of the member that leads, as any of those that answer knows it; waits for one for `limit`.
+    ///
+    /// # Errors
+    /// When nobody leads in time.
+    pub async fn leader(&mut self, limit: Duration) -> Result<usize, ClusterError> {
+        let begun = Instant::now();
+        while begun.elapsed() < limit {
+            for index in 0..self.members.len() {
+                if !self.members[index].is_running() {
+                    continue;
+                }
+                let Ok(channel) = connect(&self.members[index]).await else { continue };
+                let Ok(status) = MaintenanceClient::new(channel).status(StatusRequest {}).await else { continue };
+                let status = status.into_inner();
+                // Who leads knows it best.
+                if status.leader != 0 && status.header.is_some_and(|header| header.member_id == status.leader) {
+                    return Ok(index);
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Err(ClusterError::TimedOut { what: "no leader", limit })
+    }
+
+    /// Adds a member through `via`, starts it, and returns its position when it answers.
+    ///
+    /// # Errors
+    /// When it is refused, or does not start.
+    pub async fn add(&mut self, via: usize, learner: bool) -> Result<usize, ClusterError> {
+        self.born += 1;
+        let place = Place::free(format!("m{}", self.born))?;
+        let request = MemberAddRequest { peer_ur_ls: vec![place.peer_url()], is_learner: learner };
+        let added = ClusterClient::new(self.channel(via).await?).member_add(request).await?.into_inner();
+        let known = self.members.iter().map(Server::place).chain([&place]);
+        let is_member = |known: &&Place| added.members.iter().any(|member| member.peer_ur_ls == [known.peer_url()]);
+        let entries = known.filter(is_member).map(Place::entry).collect::<Vec<_>>().join(",");
+        let flags = ["--initial-cluster", &entries, "--initial-cluster-state", "existing"].map(str::to_owned).to_vec();
+        self.members.push(Server::launch(self.settings.clone(), place, flags)?);
+        let index = self.members.len() - 1;
+        if !learner {
+            self.members[index].healthy().await?;
+        }
+        Ok(index)
+    }
+
+    /// The members as `via` lists them.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn list(&self, via: usize) -> Result<Vec<Member>, ClusterError> {
+        let request = MemberListRequest { linearizable: true };
+        Ok(ClusterClient::new(self.channel(via).await?).member_list(request).await?.into_inner().members)
+    }
+
+    /// The id of a member, as `via` knows it.
+    ///
+    /// # Errors
+    /// When it is not known there.
+    pub async fn id_of(&self, via: usize, member: usize) -> Result<u64, ClusterError> {
+        let url = self.members[member].peer_url();
+        let found = self.list(via).await?.into_iter().find(|member| member.peer_ur_ls.contains(&url));
+        found.map(|member| member.id).ok_or_else(|| ClusterError::Call(tonic::Status::not_found("no such member")))
+    }
+
+    /// Promotes a learner through `via`, trying until it is ready.
+    ///
+    /// # Errors
+    /// When it is not within `limit`.
+    pub async fn promote(&self, via: usize, member: usize, limit: Duration) -> Result<(), ClusterError> {
+        let (begun, id) = (Instant::now(), self.id_of(via, member).await?);
+        loop {
+            let promoted = ClusterClient::new(self.channel(via).await?).member_promote(MemberPromoteRequest { id }).await;
+            match promoted {
+                Ok(_) => return Ok(()),
+                Err(status) if begun.elapsed() > limit => return Err(status.into()),
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    /// Removes a member through `via`; its process is left alone.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn remove(&self, via: usize, member: usize) -> Result<(), ClusterError> {
+        let id = self.id_of(via, member).await?;
+        ClusterClient::new(self.channel(via).await?).member_remove(MemberRemoveRequest { id }).await?;
+        Ok(())
+    }
+}
+
+async fn connect(member: &Server) -> Result<Channel, tonic::transport::Error> {
+    Endpoint::from_shared(member.endpoint())?.timeout(Duration::from_secs(10)).connect().await
+}

@@ -1,0 +1,167 @@
+//! Who this member is, on its first start: a founder of a new cluster, or one that joins others.
+
+use crate::startup::Failure;
+use config::{Bootstrap, ClusterState, InitialCluster, Settings};
+use futures::future::join_all;
+use http::Uri;
+use membership::{Member, Version};
+use peer::{Connect, ask};
+use std::net::ToSocketAddrs as _;
+use std::time::Duration;
+use types::{ClusterId, MemberId};
+
+/// For the members of a cluster that is being joined (etcd: 10 s).
+const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// For members that may know this one already (etcd: 1 s).
+const FOUND_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What a first start begins with; all of it empty on later ones, when the data tells.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) member: MemberId,
+    pub(crate) cluster: ClusterId,
+    /// All founders with this member; none when it joins others.
+    pub(crate) founders: Vec<Member>,
+    /// The members of the cluster that is joined, with this one.
+    pub(crate) joined: Vec<Member>,
+}
+
+/// Works out the first start's plan, asking other members where that is needed.
+pub(crate) async fn plan(settings: &Settings, own_version: Version, connect: &dyn Connect) -> Result<Plan, Failure> {
+    let Bootstrap::InitialCluster(initial) = &settings.cluster.bootstrap else {
+        return Err(Failure::Setting("discovery is not served yet".to_owned()));
+    };
+    match settings.cluster.state {
+        ClusterState::New => found(settings, initial, connect).await,
+        ClusterState::Existing => join(settings, initial, own_version, connect).await,
+    }
+}
+
+async fn found(settings: &Settings, initial: &InitialCluster, connect: &dyn Connect) -> Result<Plan, Failure> {
+    let founders = configured(settings, initial);
+    let own = own_of(settings, &founders)?.clone();
+    let asked = others_urls(&founders, own.id).into_iter().map(|url| async move { ask::members(connect, &url, FOUND_TIMEOUT).await });
+    let known = join_all(asked).await.into_iter().flatten().flat_map(|known| known.members);
+    // Who starts anew under its old name would vote a second time in terms it has voted in.
+    if known.into_iter().any(|member| member.id == own.id && !member.client_urls.is_empty()) {
+        return Err(Failure::Setting(format!(
+            "member {} has already been bootstrapped: its data directory was lost or moved; remove the member from the cluster, add it \
+             again, and start it with --initial-cluster-state=existing",
+            own.id
+        )));
+    }
+    let cluster = membership::cluster_id(founders.iter().map(|founder| founder.id));
+    Ok(Plan { member: own.id, cluster, founders, joined: Vec::new() })
+}
+
+async fn join(settings: &Settings, initial: &InitialCluster, own_version: Version, connect: &dyn Connect) -> Result<Plan, Failure> {
+    let configured = configured(settings, initial);
+    let own = own_of(settings, &configured)?;
+    let urls = others_urls(&configured, own.id);
+    let mut failures = Vec::new();
+    let mut known = None;
+    for url in &urls {
+        match ask::members(connect, url, JOIN_TIMEOUT).await {
+            Ok(found) => {
+                known = Some(found);
+                break;
+            }
+            Err(error) => failures.push(error.to_string()),
+        }
+    }
+    let Some(known) = known else {
+        return Err(Failure::Setting(format!(
+            "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs ({})",
+            failures.join("; ")
+        )));
+    };
+    let joined = matched(&configured, &known.members).map_err(|why| {
+        let members: Vec<String> = known.members.iter().map(|member| format!("{}={:?}", member.id, member.peer_urls)).collect();
+        Failure::Setting(format!("error validating peerURLs {{ClusterID:{} Members:{members:?}}}: {why}", known.cluster))
+    })?;
+    check_versions(&joined, &own.name, own_version, connect).await?;
+    let member = joined.iter().find(|member| member.name == own.name).map(|member| member.id).unwrap_or_default();
+    Ok(Plan { member, cluster: known.cluster, founders: Vec::new(), joined })
+}
+
+/// The configured members with the ids that follow from a founding configuration.
+fn configured(settings: &Settings, initial: &InitialCluster) -> Vec<Member> {
+    let member = |(name, urls): (&str, &[config::Url])| {
+        let peer_urls: Vec<String> = urls.iter().map(|url| url.as_str().to_owned()).collect();
+        let id = membership::member_id(&peer_urls, &settings.cluster.token, None);
+        Member { id, name: name.to_owned(), peer_urls, ..Member::default() }
+    };
+    initial.members().map(member).collect()
+}
+
+fn own_of<'a>(settings: &Settings, members: &'a [Member]) -> Result<&'a Member, Failure> {
+    let name = &settings.member.name;
+    let missing = || Failure::Setting(format!("couldn't find local name {name:?} in the initial cluster configuration"));
+    members.iter().find(|member| member.name == *name).ok_or_else(missing)
+}
+
+fn others_urls(members: &[Member], own: MemberId) -> Vec<Uri> {
+    let others = members.iter().filter(|member| member.id != own);
+    let mut urls: Vec<&String> = others.flat_map(|member| &member.peer_urls).collect();
+    urls.sort();
+    urls.into_iter().filter_map(|url| url.parse().ok()).collect()
+}
+
+/// The members of the cluster under the names that are configured for their addresses.
+fn matched(configured: &[Member], known: &[Member]) -> Result<Vec<Member>, String> {
+    if configured.len() != known.len() {
+        return Err(format!(
+            "member count is unequal: --initial-cluster names {}, the cluster has {}; add this member with `member add` first, and list all",
+            configured.len(),
+            known.len()
+        ));
+    }
+    let mut matched = Vec::new();
+    for member in known {
+        let same = |other: &&Member| same_addresses(&other.peer_urls, &member.peer_urls);
+        let found = configured.iter().find(same).ok_or_else(|| {
+            format!("PeerURLs: no match found for existing member ({}, {:?})", member.id, member.peer_urls)
+        })?;
+        matched.push(Member { name: found.name.clone(), ..member.clone() });
+    }
+    Ok(matched)
+}
+
+fn same_addresses(left: &[String], right: &[String]) -> bool {
+    let sorted = |urls: &[String], resolve: fn(&String) -> String| {
+        let mut urls: Vec<String> = urls.iter().map(resolve).collect();
+        urls.sort();
+        urls
+    };
+    sorted(left, String::clone) == sorted(right, String::clone) || sorted(left, resolved) == sorted(right, resolved)
+}
+
+/// A URL with its host as an address, if that can be found out.
+fn resolved(url: &String) -> String {
+    let Ok(parsed) = url.parse::<Uri>() else { return url.clone() };
+    let (Some(host), Some(port)) = (parsed.host(), parsed.port_u16()) else { return url.clone() };
+    let found = (host, port).to_socket_addrs().ok().and_then(|mut found| found.next());
+    found.map_or_else(|| url.clone(), |address| format!("{}://{address}", parsed.scheme_str().unwrap_or("http")))
+}
+
+/// A server older than the cluster, or more than a minor version newer than it knows, must stay away.
+async fn check_versions(joined: &[Member], own_name: &str, own: Version, connect: &dyn Connect) -> Result<(), Failure> {
+    let mut parsed = 0;
+    for member in joined.iter().filter(|member| member.name != own_name) {
+        for url in member.peer_urls.iter().filter_map(|url| url.parse::<Uri>().ok()) {
+            let Ok((_, cluster)) = ask::version(connect, &url, JOIN_TIMEOUT).await else { continue };
+            parsed += 1;
+            let Some(cluster) = cluster else { break };
+            if cluster < Version::new(3, 0, 0) || cluster.cluster() > own.cluster() {
+                return Err(Failure::Setting(format!(
+                    "incompatible with current running cluster: it is at version {cluster}, this server at {own}"
+                )));
+            }
+            break;
+        }
+    }
+    if parsed == 0 {
+        return Err(Failure::Setting("incompatible with current running cluster: no member tells its version".to_owned()));
+    }
+    Ok(())
+}
