@@ -222,7 +222,7 @@ async fn a_cluster_grows_and_shrinks_under_load() {
     assert!(all_equal(&hashes(&cluster).await));
     // The one that leads leaves last but one: it hands over by itself.
     for leaving in [2, 1] {
-        cluster.remove(0, leaving).await.unwrap();
+        remove_when_healthy(&cluster, leaving).await;
         let mut left = cluster.members.remove(leaving);
         let ended = left.wait_for_end(Duration::from_secs(10)).unwrap();
         assert!(ended.success(), "{ended}: {}", left.log_tail());
@@ -244,6 +244,15 @@ async fn add_when_healthy(cluster: &mut Cluster) -> usize {
             Err(error) if begun.elapsed() > PATIENCE => panic!("{error}"),
             Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
         }
+    }
+}
+
+/// Removes a member, trying until the others have been connected for long enough.
+async fn remove_when_healthy(cluster: &Cluster, leaving: usize) {
+    let begun = Instant::now();
+    while let Err(error) = cluster.remove(0, leaving).await {
+        assert!(begun.elapsed() < PATIENCE, "{error}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
@@ -276,7 +285,9 @@ async fn a_learner_catches_up_by_snapshot_and_is_promoted() {
     kv.delete_range(DeleteRangeRequest { key: "key7".into(), ..DeleteRangeRequest::default() }).await.unwrap();
     kv.compact(CompactionRequest { revision: 200, physical: true }).await.unwrap();
     let learner = cluster.add(0, true).await.unwrap();
-    cluster.promote(0, learner, PATIENCE).await.unwrap();
+    if let Err(error) = cluster.promote(0, learner, PATIENCE).await {
+        panic!("{error}\n{}\n{}", cluster.members[0].log_tail(), cluster.members[learner].log_tail());
+    }
     cluster.members[learner].healthy().await.unwrap();
     let log = cluster.members[learner].log_tail();
     assert!(log.contains("installed the state of another member"), "it came by a snapshot: {log}");
@@ -285,7 +296,9 @@ async fn a_learner_catches_up_by_snapshot_and_is_promoted() {
     let told = there.lease_time_to_live(LeaseTimeToLiveRequest { id: 9, keys: true }).await.unwrap().into_inner();
     assert_eq!((told.granted_ttl, told.keys), (600, vec![bytes::Bytes::from("leased")]));
     // What was installed is there after a fall, and the log goes on from it.
-    put(&mut kv, "behind", "the snapshot").await.unwrap();
+    if let Err(error) = put(&mut kv, "behind", "the snapshot").await {
+        panic!("{error}\n{}\n{}", cluster.members[0].log_tail(), cluster.members[learner].log_tail());
+    }
     cluster.members[learner].kill();
     cluster.members[learner].relaunch().unwrap();
     cluster.members[learner].healthy().await.unwrap();
