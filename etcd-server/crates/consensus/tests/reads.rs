@@ -1,7 +1,7 @@
 //! Indexes for linearizable reads.
 
 use crate::group::Group;
-use consensus::{NotYet, ReadContexts};
+use consensus::{Barriers, NotYet, ReadContexts};
 
 #[test]
 fn a_read_at_any_member_gets_an_index_that_holds_what_was_acknowledged_before() {
@@ -59,4 +59,27 @@ fn a_new_leader_says_that_it_cannot_answer_yet_and_then_that_it_can() {
     let ready = member.node.ready().unwrap();
     assert!(asked_before && ready.ask_reads_again);
     assert_eq!(ready.reads.len(), 1);
+}
+
+#[test]
+fn barriers_are_asked_together_and_again_with_a_new_context() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    let follower = 1 + leader % 3;
+    let mut barriers = Barriers::new(ReadContexts::new(follower, 1), 3);
+    barriers.push("first");
+    barriers.push("second");
+    let node = &mut group.member(follower).node;
+    barriers.ask(node);
+    let lost = node.ready().unwrap().messages.remove(0).entries[0].data.to_vec();
+    for _ in 0..3 {
+        barriers.tick();
+    }
+    barriers.retain(|name| *name != "second");
+    barriers.push("third");
+    barriers.ask(node);
+    assert!(barriers.answered(&lost).is_empty(), "its readers wait for another answer");
+    group.settle();
+    let (context, _) = group.member(follower).reads.pop().unwrap();
+    assert_eq!(barriers.answered(&context), ["first", "third"]);
+    assert!(barriers.is_empty());
 }
