@@ -119,9 +119,10 @@ fn matched(configured: &[Member], known: &[Member]) -> Result<Vec<Member>, Strin
     let mut matched = Vec::new();
     for member in known {
         let same = |other: &&Member| same_addresses(&other.peer_urls, &member.peer_urls);
-        let found = configured.iter().find(same).ok_or_else(|| {
-            format!("PeerURLs: no match found for existing member ({}, {:?})", member.id, member.peer_urls)
-        })?;
+        let found = configured
+            .iter()
+            .find(same)
+            .ok_or_else(|| format!("PeerURLs: no match found for existing member ({}, {:?})", member.id, member.peer_urls))?;
         matched.push(Member { name: found.name.clone(), ..member.clone() });
     }
     Ok(matched)

@@ -61,7 +61,8 @@ impl LocalPeer {
     async fn take_in(&self, message: Message, body: &mut SnapshotReader) -> Result<(), String> {
         let index = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref()).map_or(0, |metadata| metadata.index);
         let path = Arrived(self.server.engine().folder().join(format!("incoming-{index:016x}.db")));
-        let mut file = std::fs::File::options().read(true).write(true).create(true).truncate(true).open(&path.0).map_err(|error| error.to_string())?;
+        let mut file =
+            std::fs::File::options().read(true).write(true).create(true).truncate(true).open(&path.0).map_err(|error| error.to_string())?;
         let mut bytes = 0;
         while let Some(part) = body.next().await? {
             bytes += part.len();
@@ -170,7 +171,8 @@ impl Local for LocalPeer {
 
     fn hash_kv(&self, revision: i64) -> Answer<'_, Result<HashKv, HttpRefusal>> {
         Box::pin(async move {
-            let hashed = self.server.hash_at(revision).await.map_err(|status| refusal(400, status.message().replace("etcdserver: ", "")))?;
+            let hashed =
+                self.server.hash_at(revision).await.map_err(|status| refusal(400, status.message().replace("etcdserver: ", "")))?;
             Ok(HashKv {
                 current_revision: hashed.header.map_or(0, |header| header.revision),
                 hash: hashed.hash,

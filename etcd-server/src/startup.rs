@@ -4,8 +4,8 @@ use crate::bootstrap::{self, Plan};
 use crate::data_folder::{self, DataFolder};
 use crate::listeners::{self, Listeners};
 use crate::member::LocalMember;
-use crate::pipeline_observer::PipelineObserver;
 use crate::peers::{LocalPeer, Outbound, PeerObserver};
+use crate::pipeline_observer::PipelineObserver;
 use crate::{ETCD_VERSION, duties, notices};
 use api::observe::{Observer, Thresholds};
 use api::{Server, TokenKeeper, Tokens};
@@ -13,8 +13,8 @@ use auth::{Jwt, SimpleTokens, TokenOptionError};
 use config::{AuthSettings, JwtSettings, Quota, Settings, TokenKind};
 use engine::{Opened, Options, Running};
 use membership::Version;
-use peer::{Connect, Introduction, Transport};
 use parking_lot::RwLock;
+use peer::{Connect, Introduction, Transport};
 use std::io::Write as _;
 use std::net::ToSocketAddrs as _;
 use std::path::Path;
@@ -123,7 +123,14 @@ async fn serve(
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let engine = Arc::clone(&running.engine);
     let revision = engine.watches().revision();
-    let server = Server::new(Arc::clone(&engine), transport.clone(), tokens, service_settings(settings), revision, call_observer(settings, &metrics));
+    let server = Server::new(
+        Arc::clone(&engine),
+        transport.clone(),
+        tokens,
+        service_settings(settings),
+        revision,
+        call_observer(settings, &metrics),
+    );
     let (stop_tx, stop) = watch::channel(false);
     let taken = std::mem::replace(&mut running.notices, tokio::sync::mpsc::unbounded_channel().1);
     let removed = Arc::new(Notify::new());

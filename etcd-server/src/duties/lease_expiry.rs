@@ -33,13 +33,11 @@ pub(crate) async fn run(engine: Arc<Engine>, metrics: Arc<Metrics>) {
 
 /// Proposes all at once, so that they share appends, and waits for them, so that the next look sees what is left.
 async fn revoke(engine: &Engine, leases: Vec<LeaseId>, metrics: &Metrics) {
-    let identity = engine.own_identity();
     let revokes = leases.into_iter().map(|lease| {
         let request = InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id: lease.0 }), ..InternalRaftRequest::default() };
-        let identity = &identity;
         async move {
             metrics.lease.expired.inc();
-            if let Err(error) = engine.propose(request, identity).await {
+            if let Err(error) = engine.propose_as_leader(request).await {
                 tracing::warn!(lease_id = %lease, %error, "failed to revoke lease");
             }
         }
@@ -54,7 +52,7 @@ async fn checkpoint(engine: &Engine) {
     }
     let checkpoints = due.items.iter().map(|due| LeaseCheckpoint { id: due.id.0, remaining_ttl: due.remaining_ttl_seconds }).collect();
     let request = InternalRaftRequest { lease_checkpoint: Some(LeaseCheckpointRequest { checkpoints }), ..InternalRaftRequest::default() };
-    if let Err(error) = engine.propose(request, &engine.own_identity()).await {
+    if let Err(error) = engine.propose_as_leader(request).await {
         tracing::warn!(%error, "failed to checkpoint leases");
     }
 }

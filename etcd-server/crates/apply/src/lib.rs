@@ -9,6 +9,7 @@ mod alarms;
 mod answer;
 mod auth_requests;
 mod cluster_requests;
+mod conf_changes;
 mod cost;
 mod key_requests;
 mod leases;
@@ -19,6 +20,7 @@ mod state;
 
 pub use alarms::Alarms;
 pub use answer::{Answer, Applied, Effect};
+pub use conf_changes::GroupChange;
 pub use cost::quota_cost;
 pub use operations::Operations;
 pub use refusal::Refusal;

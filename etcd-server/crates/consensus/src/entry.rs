@@ -1,6 +1,11 @@
 //! Entries and the hard state, in our own words: raft-rs' types stay inside this crate.
+//!
+//! Inside raft-rs a configuration change is wrapped as the context of an otherwise empty one: raft-rs' leader decodes what is proposed, by
+//! its own numbering, and drops a change whose kind it does not know, such as etcd's learner.
 
 use bytes::Bytes;
+use prost::Message as _;
+use proto::raftpb;
 use raft::eraftpb;
 
 /// What an entry's data is.
@@ -38,25 +43,39 @@ pub struct HardState {
 
 impl Entry {
     pub(crate) fn to_raft(&self) -> eraftpb::Entry {
-        let mut entry = eraftpb::Entry::default();
-        entry.set_entry_type(match self.kind {
-            EntryKind::Normal => eraftpb::EntryType::EntryNormal,
-            EntryKind::ConfChange => eraftpb::EntryType::EntryConfChange,
-        });
-        entry.term = self.term;
-        entry.index = self.index;
-        entry.data = self.data.clone();
-        entry
+        to_raft(self.kind, self.term, self.index, self.data.clone())
     }
 
-    /// We and etcd propose single changes only, so the joint form never gets into a log.
     pub(crate) fn from_raft(entry: eraftpb::Entry) -> Self {
-        let kind = match entry.get_entry_type() {
-            eraftpb::EntryType::EntryNormal => EntryKind::Normal,
-            eraftpb::EntryType::EntryConfChange | eraftpb::EntryType::EntryConfChangeV2 => EntryKind::ConfChange,
-        };
-        Self { term: entry.term, index: entry.index, kind, data: entry.data }
+        let (term, index) = (entry.term, entry.index);
+        let (kind, data) = content(entry);
+        Self { term, index, kind, data }
     }
+}
+
+pub(crate) fn to_raft(kind: EntryKind, term: u64, index: u64, data: Bytes) -> eraftpb::Entry {
+    let mut entry = eraftpb::Entry { term, index, ..eraftpb::Entry::default() };
+    (entry.entry_type, entry.data) = match kind {
+        EntryKind::Normal => (eraftpb::EntryType::EntryNormal, data),
+        EntryKind::ConfChange => (eraftpb::EntryType::EntryConfChange, wrap(data)),
+    };
+    entry
+}
+
+/// We and etcd propose single changes only, so the joint form never gets into a log.
+pub(crate) fn content(entry: eraftpb::Entry) -> (EntryKind, Bytes) {
+    match entry.entry_type {
+        eraftpb::EntryType::EntryNormal => (EntryKind::Normal, entry.data),
+        eraftpb::EntryType::EntryConfChange | eraftpb::EntryType::EntryConfChangeV2 => (EntryKind::ConfChange, unwrap(entry.data)),
+    }
+}
+
+fn wrap(change: Bytes) -> Bytes {
+    raftpb::ConfChange { context: change, ..raftpb::ConfChange::default() }.encode_to_vec().into()
+}
+
+fn unwrap(wrapped: Bytes) -> Bytes {
+    raftpb::ConfChange::decode(wrapped).expect("changes inside raft were wrapped on the way in").context
 }
 
 impl HardState {

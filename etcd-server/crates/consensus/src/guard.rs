@@ -223,6 +223,10 @@ fn entries(message: &Message) -> Result<(), &'static str> {
     if message.log_term > message.term {
         return Err("its log is newer than its term");
     }
+    // raft-rs takes every entry behind its log to have the term 0.
+    if (message.index == 0) != (message.log_term == 0) {
+        return Err("the entry that it follows cannot be");
+    }
     for entry in &message.entries {
         let known = raftpb::EntryType::try_from(entry.r#type).is_ok_and(|kind| kind != EntryType::EntryConfChangeV2);
         if !known {

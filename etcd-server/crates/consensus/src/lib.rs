@@ -5,6 +5,7 @@
 //! to and from raft-rs by name, because the two number them differently.
 #![forbid(unsafe_code)]
 
+mod barriers;
 mod entry;
 mod guard;
 mod jitter;
@@ -15,6 +16,7 @@ mod ready;
 mod standing;
 mod tail;
 
+pub use barriers::Barriers;
 pub use entry::{Entry, EntryKind, HardState};
 pub use guard::StepRefusal;
 pub use node::{ConfChangeDropped, ConfChangeKind, Config, Dropped, Node, NotYet};

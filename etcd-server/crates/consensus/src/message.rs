@@ -2,8 +2,9 @@
 //!
 //! Kinds are mapped by name. What only raft-rs knows (priorities, requested snapshots, commit terms) never leaves and is never let in.
 
+use crate::entry::{self, EntryKind};
 use bytes::Bytes;
-use proto::raftpb;
+use proto::raftpb::{self, EntryType};
 use raft::eraftpb::{self, MessageType};
 
 /// What a number on the wire means.
@@ -111,23 +112,19 @@ pub(crate) fn from_raft(mut raft: eraftpb::Message) -> raftpb::Message {
     }
 }
 
-fn entry_to_raft(entry: raftpb::Entry) -> eraftpb::Entry {
-    let mut raft = eraftpb::Entry { term: entry.term, index: entry.index, data: entry.data, ..eraftpb::Entry::default() };
-    raft.set_entry_type(match raftpb::EntryType::try_from(entry.r#type) {
-        Ok(raftpb::EntryType::EntryNormal) | Err(_) => eraftpb::EntryType::EntryNormal,
-        Ok(raftpb::EntryType::EntryConfChange) => eraftpb::EntryType::EntryConfChange,
-        Ok(raftpb::EntryType::EntryConfChangeV2) => eraftpb::EntryType::EntryConfChangeV2,
-    });
-    raft
+fn entry_to_raft(message: raftpb::Entry) -> eraftpb::Entry {
+    let kind = if message.r#type == i32::from(EntryType::EntryNormal) { EntryKind::Normal } else { EntryKind::ConfChange };
+    entry::to_raft(kind, message.term, message.index, message.data)
 }
 
 fn entry_from_raft(raft: eraftpb::Entry) -> raftpb::Entry {
-    let kind = match raft.get_entry_type() {
-        eraftpb::EntryType::EntryNormal => raftpb::EntryType::EntryNormal,
-        eraftpb::EntryType::EntryConfChange => raftpb::EntryType::EntryConfChange,
-        eraftpb::EntryType::EntryConfChangeV2 => raftpb::EntryType::EntryConfChangeV2,
+    let (term, index) = (raft.term, raft.index);
+    let (kind, data) = entry::content(raft);
+    let kind = match kind {
+        EntryKind::Normal => EntryType::EntryNormal,
+        EntryKind::ConfChange => EntryType::EntryConfChange,
     };
-    raftpb::Entry { r#type: kind.into(), term: raft.term, index: raft.index, data: raft.data }
+    raftpb::Entry { r#type: kind.into(), term, index, data }
 }
 
 fn snapshot_to_raft(snapshot: raftpb::Snapshot) -> eraftpb::Snapshot {
@@ -177,7 +174,10 @@ mod tests {
             term: 9,
             log_term: 8,
             index: 70,
-            entries: vec![raftpb::Entry { r#type: 1, term: 9, index: 71, data: data.clone() }],
+            entries: vec![
+                raftpb::Entry { r#type: 0, term: 9, index: 71, data: data.clone() },
+                raftpb::Entry { r#type: 1, term: 9, index: 72, data: data.clone() },
+            ],
             commit: 69,
             snapshot: None,
             reject: true,

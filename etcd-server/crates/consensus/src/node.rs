@@ -198,6 +198,12 @@ impl Node {
         self.step_proposal(entries)
     }
 
+    /// Proposes requests as [`Node::propose`] does, but only while this member leads: for what a leader does of itself and a later leader
+    /// must not be made to do, such as revoking leases that ran out by this member's clock.
+    pub fn propose_as_leader(&mut self, requests: impl IntoIterator<Item = Bytes>) -> Result<(), Dropped> {
+        if self.raw.raft.state == StateRole::Leader { self.propose(requests) } else { Err(Dropped) }
+    }
+
     /// Proposes an encoded `raftpb.ConfChange`. A follower forwards it, and nobody tells when the leader drops it.
     pub fn propose_conf_change(&mut self, change: Bytes) -> Result<(), ConfChangeDropped> {
         let raft = &self.raw.raft;

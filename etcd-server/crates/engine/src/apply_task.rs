@@ -13,12 +13,9 @@ use crate::start::OnTokens;
 use crate::state_folder;
 use crate::waiters::{Barrier, Reply, Waiters};
 use crate::watches::Inbox;
-use apply::{Answer, Applied, Effect, State};
+use apply::{Applied, Effect, GroupChange, State};
 use consensus::{ConfChangeKind, Entry, EntryKind, HardState, SnapshotMark};
 use lease::{Change, ExpirySettings};
-use membership::{ConfChange, Member};
-use prost::Message as _;
-use proto::raftpb;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -195,21 +192,14 @@ impl ApplyTask {
     }
 
     fn apply_conf_change(&mut self, entry: &Entry, batch: &mut dyn schema::Batch, told: &mut Told) -> Result<Applied, Fault> {
-        let damaged = |error: prost::DecodeError| Fault::corrupt(format_args!("raft entry {}", entry.index), error);
-        let change = raftpb::ConfChange::decode(entry.data.clone()).map_err(damaged)?;
-        let wanted = ConfChange::from_raft(&change)?;
-        let outcome = self.state.members.apply_conf_change(&wanted, self.max_learners, batch);
-        told.conf_changes.push(match (&outcome, &wanted) {
-            (Err(_), _) | (Ok(()), ConfChange::Update { .. }) => (ConfChangeKind::None, 0),
-            (Ok(()), ConfChange::Add(member)) if member.is_learner => (ConfChangeKind::AddLearner, member.id.0),
-            (Ok(()), ConfChange::Add(member)) => (ConfChangeKind::AddVoter, member.id.0),
-            (Ok(()), ConfChange::Promote(id)) => (ConfChangeKind::AddVoter, id.0),
-            (Ok(()), ConfChange::Remove(id)) => (ConfChangeKind::Remove, id.0),
+        let (applied, change) = self.state.apply_conf_change(batch, entry.index, &entry.data, self.max_learners)?;
+        told.conf_changes.push(match change {
+            GroupChange::None => (ConfChangeKind::None, 0),
+            GroupChange::AddVoter(id) => (ConfChangeKind::AddVoter, id.0),
+            GroupChange::AddLearner(id) => (ConfChangeKind::AddLearner, id.0),
+            GroupChange::Remove(id) => (ConfChangeKind::Remove, id.0),
         });
-        self.state.write_conf_state(batch);
-        let outcome =
-            outcome.map(|()| Answer::Members(self.state.members.members().map(Member::to_wire).collect())).map_err(apply::Refusal::from);
-        Ok(Applied::without_request(change.id, outcome))
+        Ok(applied)
     }
 
     fn publish(&mut self, index: u64) {

@@ -120,8 +120,24 @@ impl Engine {
         outcome
     }
 
+    /// As [`Engine::propose`], for what a leader does of itself, such as revoking a lease that ran out by its clock: a member that no
+    /// longer leads does not hand it on to the one that does.
+    pub async fn propose_as_leader(&self, request: InternalRaftRequest) -> Reply {
+        let submitted = self.submit_with(request, &self.own_identity(), |id, data, reply| Input::ProposeAsLeader { id, data, reply })?;
+        self.outcome(submitted).await
+    }
+
     /// Hands a request to the pipeline without waiting. A request that fails here was not proposed.
-    pub fn submit(&self, mut request: InternalRaftRequest, identity: &Identity) -> Result<Submitted, Refused> {
+    pub fn submit(&self, request: InternalRaftRequest, identity: &Identity) -> Result<Submitted, Refused> {
+        self.submit_with(request, identity, |id, data, reply| Input::Propose { id, data, reply })
+    }
+
+    fn submit_with(
+        &self,
+        mut request: InternalRaftRequest,
+        identity: &Identity,
+        input: impl FnOnce(u64, Bytes, oneshot::Sender<Reply>) -> Input,
+    ) -> Result<Submitted, Refused> {
         let id = self.ids.next();
         request.header = Some(RequestHeader { id, username: identity.user.clone(), auth_revision: identity.auth_revision });
         let data = Bytes::from(request.encode_to_vec());
@@ -130,7 +146,7 @@ impl Engine {
         }
         self.admit()?;
         let (reply, submitted) = oneshot::channel();
-        self.node.send(Input::Propose { id, data, reply }).map_err(|_| Refused::Stopped)?;
+        self.node.send(input(id, data, reply)).map_err(|_| Refused::Stopped)?;
         Ok(submitted)
     }
 

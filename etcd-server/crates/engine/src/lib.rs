@@ -20,7 +20,6 @@ mod observer;
 mod outbound;
 mod promises;
 mod published;
-mod reads;
 mod refused;
 mod removal_task;
 mod request_id;

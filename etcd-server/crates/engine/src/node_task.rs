@@ -7,11 +7,10 @@ use crate::log_task::LogCommand;
 use crate::outbound::Outbound;
 use crate::promises::Promises;
 use crate::published::Published;
-use crate::reads::Reads;
 use crate::waiters::{Barrier, Reply, Waiters};
 use crate::{Observer, Refused};
 use bytes::Bytes;
-use consensus::{ConfChangeDropped, ConfChangeKind, Keep, Node, Progress, ReadContexts, Ready, Role, Status, StepRefusal};
+use consensus::{Barriers, ConfChangeDropped, ConfChangeKind, Keep, Node, Progress, ReadContexts, Ready, Role, Status, StepRefusal};
 use proto::raftpb::Message;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,12 +21,16 @@ use types::Fault;
 
 /// Inputs taken together, so that ticks are never late for long.
 const INPUTS_PER_ROUND: usize = 4096;
+/// Ticks after which a read index that was not answered is asked for again.
+const READ_RETRY_TICKS: u64 = 5;
 
 /// What the node thread is told.
 #[derive(Debug)]
 pub(crate) enum Input {
     /// Order this request and tell its sender.
     Propose { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
+    /// Order this request if this member leads, and tell its sender.
+    ProposeAsLeader { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
     /// Order this change of the group.
     ProposeConfChange { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
     /// Tell when the state is at least as new as now.
@@ -72,7 +75,7 @@ pub(crate) struct NodeTask {
 
 /// What the thread keeps between rounds.
 struct Round {
-    reads: Reads,
+    barriers: Barriers<Barrier>,
     promises: Promises,
     /// The snapshot that was stepped in, until raft takes it or not.
     offered: Option<(Box<Prepared>, oneshot::Sender<bool>)>,
@@ -85,7 +88,8 @@ impl NodeTask {
     pub(crate) fn run(mut self) -> Result<(), Fault> {
         let mut next_tick = Instant::now() + self.tick;
         let contexts = ReadContexts::new(self.member_id, self.incarnation);
-        let mut round = Round { reads: Reads::new(contexts), promises: Promises::default(), offered: None, installing: None };
+        let mut round =
+            Round { barriers: Barriers::new(contexts, READ_RETRY_TICKS), promises: Promises::default(), offered: None, installing: None };
         self.handle_ready(&mut round)?;
         loop {
             let wait = next_tick.saturating_duration_since(Instant::now());
@@ -100,11 +104,12 @@ impl NodeTask {
             let now = Instant::now();
             if now >= next_tick {
                 self.node.tick();
-                round.reads.tick();
+                round.barriers.tick();
+                round.barriers.retain(|waiting| !waiting.is_closed());
                 // After a pause of the process the ticks that were missed are not made up for: they would start an election.
                 next_tick = now + self.tick;
             }
-            self.ask_for_reads(&mut round.reads);
+            round.barriers.ask(&mut self.node);
             self.handle_ready(&mut round)?;
         }
     }
@@ -141,7 +146,13 @@ impl NodeTask {
                     self.waiters.answer(vec![(id, Err(refused))]);
                 }
             }
-            Input::Barrier(reply) => round.reads.push(reply),
+            Input::ProposeAsLeader { id, data, reply } => {
+                self.waiters.register([(id, reply)]);
+                if self.node.propose_as_leader([data]).is_err() {
+                    self.waiters.answer(vec![(id, Err(Refused::NoLeader))]);
+                }
+            }
+            Input::Barrier(reply) => round.barriers.push(reply),
             Input::Message(message) => {
                 self.inlet.leave(&message);
                 self.step(message)?;
@@ -164,15 +175,6 @@ impl NodeTask {
             Input::Propose { .. } | Input::Stop => {}
         }
         Ok(())
-    }
-
-    /// Asks once for all barriers that wait.
-    fn ask_for_reads(&mut self, reads: &mut Reads) {
-        if let Some(context) = reads.ask()
-            && self.node.read_index(context).is_err()
-        {
-            reads.again();
-        }
     }
 
     fn step(&mut self, message: Message) -> Result<(), Fault> {
@@ -259,12 +261,13 @@ impl NodeTask {
                 drop(self.apply.send(ApplyCommand::Entries(committed)));
             }
             for (context, index) in reads {
-                if let Some(waiting) = round.reads.answered(&context) {
+                let waiting = round.barriers.answered(&context);
+                if !waiting.is_empty() {
                     drop(self.apply.send(ApplyCommand::Notify { index, waiting }));
                 }
             }
             if ask_reads_again {
-                round.reads.again();
+                round.barriers.again();
             }
         }
     }

@@ -191,9 +191,8 @@ impl Opened {
         let state = State::load(&store, options.state, &mut batch)?;
         store.write(batch)?;
         let recovered = recover(&store, &log, &found)?;
-        state_folder::remove_others(&options.folder).map_err(|error| {
-            Fault::io(format!("remove what an earlier run left in {}", options.folder.display()), error)
-        })?;
+        state_folder::remove_others(&options.folder)
+            .map_err(|error| Fault::io(format!("remove what an earlier run left in {}", options.folder.display()), error))?;
         Ok(Self { store: Arc::new(store), log, incarnation: found.incarnation, state, identity: own, applied, recovered })
     }
 
@@ -365,7 +364,14 @@ fn unix_milliseconds() -> u64 {
 /// How raft is set up for this member.
 fn node_config(options: &Options, identity: Identity, applied: u64) -> Config {
     let (election_ticks, pre_vote) = (options.election_ticks, options.pre_vote);
-    Config { id: identity.member_id.0, election_ticks, heartbeat_ticks: 1, applied, pre_vote, seed: unix_milliseconds() ^ identity.member_id.0 }
+    Config {
+        id: identity.member_id.0,
+        election_ticks,
+        heartbeat_ticks: 1,
+        applied,
+        pre_vote,
+        seed: unix_milliseconds() ^ identity.member_id.0,
+    }
 }
 
 fn known_identity(store: &Store) -> Result<Option<Identity>, Fault> {

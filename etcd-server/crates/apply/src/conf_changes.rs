@@ -1,0 +1,49 @@
+//! Changes of the members: what an ordered one does to the state, and what raft has to be told of it.
+
+use crate::{Answer, Applied, Refusal, State};
+use bytes::Bytes;
+use membership::{ConfChange, Member};
+use prost::Message as _;
+use proto::raftpb;
+use schema::Batch;
+use types::{Fault, MemberId};
+
+/// What a change does to the raft group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupChange {
+    /// Nothing: it was refused, or concerned addresses only. Raft is told so all the same.
+    None,
+    /// The member votes from now on.
+    AddVoter(MemberId),
+    /// The member receives the log from now on, without a vote.
+    AddLearner(MemberId),
+    /// The member is gone for good.
+    Remove(MemberId),
+}
+
+impl State {
+    /// Applies the data of a configuration change. `max_learners` is the same on every member.
+    pub fn apply_conf_change(
+        &mut self,
+        batch: &mut dyn Batch,
+        index: u64,
+        data: &Bytes,
+        max_learners: usize,
+    ) -> Result<(Applied, GroupChange), Fault> {
+        let damaged = |error: prost::DecodeError| Fault::corrupt(format_args!("raft entry {index}"), error);
+        let change = raftpb::ConfChange::decode(data.clone()).map_err(damaged)?;
+        let wanted = ConfChange::from_raft(&change)?;
+        let outcome = self.members.apply_conf_change(&wanted, max_learners, batch);
+        let group_change = match (&outcome, &wanted) {
+            (Err(_), _) | (Ok(()), ConfChange::Update { .. }) => GroupChange::None,
+            (Ok(()), ConfChange::Add(member)) if member.is_learner => GroupChange::AddLearner(member.id),
+            (Ok(()), ConfChange::Add(member)) => GroupChange::AddVoter(member.id),
+            (Ok(()), ConfChange::Promote(id)) => GroupChange::AddVoter(*id),
+            (Ok(()), ConfChange::Remove(id)) => GroupChange::Remove(*id),
+        };
+        self.write_conf_state(batch);
+        let members = || Answer::Members(self.members.members().map(Member::to_wire).collect());
+        let outcome = outcome.map(|()| members()).map_err(Refusal::from);
+        Ok((Applied::without_request(change.id, outcome), group_change))
+    }
+}

@@ -1,0 +1,84 @@
+//! Linearizable reads on their way to an index: gathered, asked for together, and asked again when an answer may not come.
+//!
+//! Invariant: whoever waits is answered by a question that was asked after they came, so the index holds everything that was acknowledged
+//! before. A question that is asked again has a new context; an answer to the old one is passed over.
+
+use crate::node::Node;
+use crate::read_contexts::ReadContexts;
+use std::collections::BTreeMap;
+
+/// Those that wait for an index; `T` is whom to tell. Bounded by what its owner lets in.
+#[derive(Debug)]
+pub struct Barriers<T> {
+    contexts: ReadContexts,
+    waiting: Vec<T>,
+    asked: BTreeMap<u64, Asked<T>>,
+    /// Ticks after which a question is asked again.
+    retry_ticks: u64,
+    ticks: u64,
+}
+
+#[derive(Debug)]
+struct Asked<T> {
+    waiting: Vec<T>,
+    at_tick: u64,
+}
+
+impl<T> Barriers<T> {
+    /// Nobody waits yet.
+    pub fn new(contexts: ReadContexts, retry_ticks: u64) -> Self {
+        Self { contexts, waiting: Vec::new(), asked: BTreeMap::new(), retry_ticks, ticks: 0 }
+    }
+
+    /// Somebody waits from now on.
+    pub fn push(&mut self, read: T) {
+        self.waiting.push(read);
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.asked.is_empty()
+    }
+
+    /// Asks one question for all that wait unasked, if it can be asked now.
+    pub fn ask(&mut self, node: &mut Node) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let (number, context) = self.contexts.fresh();
+        if node.read_index(context).is_ok() {
+            self.asked.insert(number, Asked { waiting: std::mem::take(&mut self.waiting), at_tick: self.ticks });
+        }
+    }
+
+    /// A context of [`crate::Ready::reads`] was answered: who waited for it.
+    pub fn answered(&mut self, context: &[u8]) -> Vec<T> {
+        let asked = self.contexts.number_of(context).and_then(|number| self.asked.remove(&number));
+        asked.map_or_else(Vec::new, |asked| asked.waiting)
+    }
+
+    /// All questions are to be asked again: [`crate::Ready::ask_reads_again`].
+    pub fn again(&mut self) {
+        let asked = std::mem::take(&mut self.asked);
+        self.waiting.extend(asked.into_values().flat_map(|asked| asked.waiting));
+    }
+
+    /// A tick has passed: questions that went unanswered for too long are to be asked again.
+    pub fn tick(&mut self) {
+        self.ticks += 1;
+        while let Some(oldest) = self.asked.first_entry() {
+            if self.ticks - oldest.get().at_tick < self.retry_ticks {
+                return;
+            }
+            self.waiting.extend(oldest.remove().waiting);
+        }
+    }
+
+    /// Forgets those that gave up.
+    pub fn retain(&mut self, mut waits: impl FnMut(&T) -> bool) {
+        self.waiting.retain(&mut waits);
+        for asked in self.asked.values_mut() {
+            asked.waiting.retain(&mut waits);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! A few members in memory: what the node promises to its owner, and that nothing from the network can break it.
+#![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
+
+mod group;
+mod hostile;
+mod members;
+mod reads;
+mod replication;

@@ -1,0 +1,104 @@
+//! Changes of the group.
+
+use crate::group::Group;
+use bytes::Bytes;
+use consensus::{ConfChangeDropped, Keep, Role, StepRefusal};
+use prost::Message as _;
+use proto::raftpb::{ConfChange, ConfChangeType, ConfState, Message, Snapshot, SnapshotMetadata};
+
+pub(crate) fn snapshot(from: u64, to: u64, index: u64, term: u64, voters: &[u64]) -> Message {
+    let conf_state = ConfState { voters: voters.to_vec(), ..ConfState::default() };
+    let metadata = SnapshotMetadata { conf_state: Some(conf_state), index, term };
+    let snapshot = Snapshot { data: Bytes::new(), metadata: Some(metadata) };
+    Message { r#type: 7, from, to, term, snapshot: Some(snapshot), ..Message::default() }
+}
+
+#[test]
+fn a_learner_joins_catches_up_and_is_promoted() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    group.keep = Keep { entries: 2, bytes: 1 << 20 };
+    for _ in 0..10 {
+        group.propose(leader, "x");
+    }
+    group.join(4);
+    assert!(!group.members[&4].node.is_member());
+    group.change(leader, ConfChangeType::ConfChangeAddLearnerNode, 4);
+    group.tick(5);
+    assert_eq!(group.members[&4].node.status().role, Role::Learner);
+    assert_eq!(group.members[&4].installed.len(), 1);
+    assert_eq!(group.members[&4].state, group.members[&leader].state);
+    let progress = group.members[&leader].node.progress();
+    assert!(progress.iter().any(|progress| progress.member == 4 && progress.learner && progress.recently_active));
+    group.propose(4, "from the learner");
+    group.change(leader, ConfChangeType::ConfChangeAddNode, 4);
+    group.tick(2);
+    assert_eq!(group.members[&4].node.voters().voters, [1, 2, 3, 4]);
+    assert_eq!(group.members[&4].node.status().role, Role::Follower);
+    group.member(leader).node.transfer_leader(4);
+    group.settle();
+    assert_eq!(group.leader(), Some(4));
+}
+
+#[test]
+fn a_joiner_gets_the_whole_log_when_the_leader_has_it() {
+    let (mut group, leader) = Group::led(&[1]);
+    group.propose(leader, "a");
+    group.join(2);
+    group.change(leader, ConfChangeType::ConfChangeAddNode, 2);
+    group.tick(3);
+    assert_eq!(group.members[&2].state, group.members[&1].state);
+    assert!(group.members[&2].installed.is_empty() && group.members[&2].node.is_member());
+}
+
+#[test]
+fn a_leader_that_is_removed_leads_nobody_any_more() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    group.change(leader, ConfChangeType::ConfChangeRemoveNode, leader);
+    let removed = &group.members[&leader].node;
+    assert!(!removed.is_member() && removed.status().role == Role::Follower);
+    group.tick(30);
+    let new = group.leader().unwrap();
+    assert_ne!(new, leader);
+    group.propose(new, "a");
+    assert_eq!(group.members[&new].node.voters().voters.len(), 2);
+    assert_eq!(group.member(leader).node.step(Message::default()), Err(StepRefusal::Removed));
+    assert!(group.member(leader).node.propose([Bytes::from_static(b"b")]).is_err());
+}
+
+#[test]
+fn the_last_member_can_end_its_group() {
+    let (mut group, leader) = Group::led(&[1]);
+    group.change(leader, ConfChangeType::ConfChangeRemoveNode, leader);
+    assert!(!group.members[&leader].node.is_member());
+    group.tick(50);
+}
+
+#[test]
+fn one_change_at_a_time() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    let change = |member| {
+        let change =
+            ConfChange { id: 1, r#type: ConfChangeType::ConfChangeAddLearnerNode.into(), node_id: member, ..ConfChange::default() };
+        Bytes::from(change.encode_to_vec())
+    };
+    let follower = 1 + leader % 3;
+    let node = &mut group.member(leader).node;
+    node.propose_conf_change(change(4)).unwrap();
+    assert_eq!(node.propose_conf_change(change(5)), Err(ConfChangeDropped::Pending));
+    group.member(follower).node.propose_conf_change(change(6)).unwrap();
+    group.settle();
+    assert!(group.refused.contains(&StepRefusal::Dropped), "a forwarded change is dropped rather than emptied");
+    assert_eq!(group.members[&leader].node.voters().learners, [4]);
+}
+
+#[test]
+fn a_snapshot_from_before_a_change_is_not_muddled_by_it() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    let follower = 1 + leader % 3;
+    let term = group.members[&leader].node.status().term;
+    let node = &mut group.member(follower).node;
+    node.step(snapshot(leader, follower, 50, term, &[1, 2, 3, 9])).unwrap();
+    // Apply is still busy with a change from before the snapshot.
+    let voters = node.conf_changed(consensus::ConfChangeKind::AddVoter, 8).unwrap();
+    assert_eq!(voters.voters, [1, 2, 3, 9]);
+}

@@ -1,0 +1,188 @@
+//! Electing, replicating, handing over, and catching up.
+
+use crate::group::{Group, Member, config, voters};
+use bytes::Bytes;
+use consensus::{HardState, Keep, Recovered, Role};
+
+fn payloads(member: &Member) -> Vec<&[u8]> {
+    member.state.values().map(|payload| &payload[..]).filter(|payload| !payload.is_empty()).collect()
+}
+
+#[test]
+fn three_members_elect_one_and_apply_the_same() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    group.propose(leader, "a");
+    let follower = 1 + leader % 3;
+    group.propose(follower, "forwarded");
+    group.tick(1);
+    for member in group.members.values() {
+        assert_eq!(payloads(member), [&b"a"[..], b"forwarded"]);
+        assert_eq!(member.node.status().leader, leader);
+    }
+    assert!(group.refused.is_empty());
+}
+
+#[test]
+fn a_leader_that_is_cut_off_is_replaced_and_its_uncommitted_entries_with_it() {
+    let (mut group, old) = Group::led(&[1, 2, 3]);
+    group.cut.insert(old);
+    group.propose(old, "lost");
+    let new = group.elect();
+    assert_ne!(new, old);
+    group.propose(new, "kept");
+    group.tick(20);
+    assert!(!group.members[&old].leads(), "it noticed that nobody answers");
+    group.cut.clear();
+    group.tick(30);
+    let states: Vec<_> = group.members.values().map(payloads).collect();
+    assert!(states.iter().all(|state| *state == [b"kept"]), "{states:?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_elections() {
+    let run = || {
+        let (mut group, leader) = Group::led(&[1, 2, 3, 4, 5]);
+        let mut leaders = vec![leader];
+        for _ in 0..5 {
+            group.cut = [leaders[leaders.len() - 1]].into();
+            leaders.push(group.elect());
+        }
+        leaders
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn a_leader_hands_over_to_a_member_that_answers() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    let silent = 1 + leader % 3;
+    group.cut.insert(silent);
+    group.tick(15);
+    let to = group.member(leader).node.hand_over().unwrap();
+    assert_ne!(to, silent);
+    group.settle();
+    assert_eq!(group.leader(), Some(to));
+    group.member(to).node.step_down();
+    assert_eq!(group.members[&to].node.status().role, Role::Follower);
+}
+
+#[test]
+fn a_follower_far_behind_is_sent_a_snapshot_and_goes_on_from_there() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    group.keep = Keep { entries: 3, bytes: 1 << 20 };
+    let away = 1 + leader % 3;
+    group.cut.insert(away);
+    for _ in 0..50 {
+        group.propose(leader, "x");
+    }
+    group.cut.clear();
+    group.tick(5);
+    group.propose(leader, "y");
+    group.tick(5);
+    let (away, leader) = (&group.members[&away], &group.members[&leader]);
+    assert_eq!(away.installed.len(), 1);
+    assert_eq!(away.installed[0].voters, voters(&[1, 2, 3]));
+    assert_eq!((&away.state, away.applied), (&leader.state, leader.applied));
+    assert!(leader.node.progress().iter().all(|progress| !progress.snapshot && progress.recently_active));
+    assert!(group.refused.is_empty());
+}
+
+#[test]
+fn a_snapshot_that_did_not_arrive_is_sent_again() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    group.keep = Keep { entries: 0, bytes: 0 };
+    let away = 1 + leader % 3;
+    group.cut.insert(away);
+    for _ in 0..5 {
+        group.propose(leader, "x");
+    }
+    // The leader learns that it is back, and it goes away before the snapshot comes.
+    group.cut.clear();
+    group.member(leader).node.tick();
+    while group.wire.iter().all(|message| message.r#type != crate::group::SNAPSHOT) {
+        let Some(message) = group.wire.pop_front() else {
+            assert!(group.work_all(), "no snapshot was sent");
+            continue;
+        };
+        group.deliver(message);
+    }
+    group.cut.insert(away);
+    group.settle();
+    group.cut.clear();
+    group.tick(5);
+    assert_eq!(group.members[&away].state, group.members[&leader].state);
+}
+
+#[test]
+fn nobody_campaigns_while_a_snapshot_is_installed() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    group.keep = Keep { entries: 0, bytes: 0 };
+    let away = 1 + leader % 3;
+    group.cut.insert(away);
+    group.propose(leader, "x");
+    group.propose(leader, "y");
+    let (index, term) = group.members[&leader].applied;
+    let node = &mut group.member(away).node;
+    node.step(crate::members::snapshot(leader, away, index, term, &[1, 2, 3])).unwrap();
+    let ready = node.ready().unwrap();
+    assert_eq!(ready.snapshot.as_ref().map(|mark| mark.index), Some(index));
+    assert!(ready.must_sync && ready.committed.is_empty());
+    assert!(!ready.promises.is_empty() && ready.messages.is_empty());
+    for _ in 0..100 {
+        node.tick();
+    }
+    assert!(node.ready().is_none());
+    node.persisted(ready.number);
+    node.applied(index, Keep { entries: 0, bytes: 0 });
+    for _ in 0..100 {
+        node.tick();
+    }
+    assert_eq!(node.status().role, Role::PreCandidate);
+}
+
+#[test]
+fn followers_promise_only_behind_what_is_not_durable() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    let follower = 1 + leader % 3;
+    group.member(leader).node.propose([Bytes::from_static(b"a")]).unwrap();
+    let append = group.member(leader).node.ready().unwrap().messages.into_iter().find(|message| message.to == follower).unwrap();
+    let node = &mut group.member(follower).node;
+    node.step(append).unwrap();
+    node.propose([Bytes::from_static(b"b")]).unwrap();
+    let ready = node.ready().unwrap();
+    assert!(ready.must_sync && ready.entries.len() == 1 && ready.committed.is_empty());
+    assert_eq!(ready.promises.iter().map(|message| message.r#type).collect::<Vec<_>>(), [4], "the acknowledgement waits");
+    assert_eq!(ready.messages.iter().map(|message| message.r#type).collect::<Vec<_>>(), [2], "the proposal does not");
+}
+
+#[test]
+fn a_lone_leader_tells_learners_nothing_before_its_vote_is_durable() {
+    let recovered = Recovered {
+        hard_state: HardState { term: 1, vote: 0, commit: 0 },
+        voters: consensus::Voters { voters: vec![1], learners: vec![2] },
+        ..Recovered::default()
+    };
+    let mut member = Member::new(&config(1), &recovered);
+    member.node.campaign().unwrap();
+    let first = member.node.ready().unwrap();
+    assert!(member.leads() && first.must_sync && first.messages.is_empty() && !first.promises.is_empty());
+    member.node.propose([Bytes::from_static(b"a")]).unwrap();
+    assert!(member.node.ready().is_none_or(|second| second.messages.is_empty()));
+    member.node.persisted(first.number);
+    for _ in 0..3 {
+        member.node.tick();
+    }
+    assert!(!member.node.ready().unwrap().messages.is_empty());
+}
+
+#[test]
+fn a_member_whose_data_is_gone_is_told_so() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    group.propose(leader, "a");
+    let wiped = 1 + leader % 3;
+    let recovered = Recovered { voters: voters(&[1, 2, 3]), ..Recovered::default() };
+    group.members.insert(wiped, Member::new(&config(wiped), &recovered));
+    group.tick(2);
+    let texts: Vec<_> = group.refused.iter().map(ToString::to_string).collect();
+    assert!(texts.iter().any(|text| text.contains("its data was lost or replaced by an older copy")), "{texts:?}");
+}

@@ -1,0 +1,271 @@
+//! The work of the engine's apply, housekeeping and watch threads, and of the leader's duties.
+
+use crate::batch::Gathered;
+use crate::check::{Checked, check};
+use crate::plan::spread;
+use crate::planted::Bug;
+use crate::process::{Behind, Context, Doing, Process, Ticket, Told, Waiting, keep};
+use crate::schedule::{MILLISECOND, Time};
+use apply::{Effect, GroupChange};
+use bytes::BytesMut;
+use consensus::{ConfChangeKind, Entry, EntryKind};
+use lease::Renewal;
+use mvcc::RangeOptions;
+use mvcc::compaction::Removal;
+use prost::Message as _;
+use proto::etcdserverpb::{
+    InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest, RangeRequest, RequestHeader, WatchResponse,
+};
+use types::{Event, LeaseId};
+use watch::{Budget, Header};
+
+pub(crate) enum ApplyItem {
+    Entries(Vec<Entry>),
+    Notify { index: u64, waiting: Vec<Waiting> },
+    Leadership { leads: bool, term: u64 },
+}
+
+impl Process {
+    /// What the apply thread takes at once: at most a batch of entries, and all that needs no batch.
+    pub(crate) fn apply_next(&mut self, cx: &mut Context<'_>) -> Checked {
+        self.applying = false;
+        let mut batch = Vec::new();
+        while let Some(item) = self.apply_queue.pop_front() {
+            match item {
+                ApplyItem::Notify { index, waiting } => self.notifies.push((index, waiting)),
+                ApplyItem::Leadership { leads, term } => self.leadership(leads, term, cx.now),
+                ApplyItem::Entries(mut entries) => {
+                    let room = cx.plan.batch_entries - batch.len();
+                    let rest = entries.split_off(entries.len().min(room));
+                    batch.append(&mut entries);
+                    if !rest.is_empty() {
+                        self.apply_queue.push_front(ApplyItem::Entries(rest));
+                        break;
+                    }
+                }
+            }
+        }
+        self.apply_batch(&batch, cx)?;
+        self.notify(cx)
+    }
+
+    fn apply_batch(&mut self, entries: &[Entry], cx: &mut Context<'_>) -> Checked {
+        let Some(last) = entries.last() else { return Ok(()) };
+        let (mut batch, mut events, mut answers, mut changes, mut effects) =
+            (Gathered::default(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (entry, index) in entries.iter().zip(self.applied.0 + 1..) {
+            check(entry.index == index, || format!("member {} applies entry {} where {index} comes next", self.id, entry.index))?;
+            let max_learners = cx.oracle.max_learners;
+            let (applied, group) = match entry.kind {
+                EntryKind::Normal => (self.state.apply(&self.store, &mut batch, index, &entry.data, 0)?, GroupChange::None),
+                EntryKind::ConfChange => self.state.apply_conf_change(&mut batch, index, &entry.data, max_learners)?,
+            };
+            let (expected, expected_group) = cx.oracle.commit(cx.now, entry)?;
+            check(*expected == applied && group == expected_group, || {
+                format!("entry {index} comes to {applied:?} here and {expected:?} there")
+            })?;
+            if entry.kind == EntryKind::ConfChange {
+                changes.push(group);
+            }
+            answers.push((applied.request_id, index));
+            events.extend(applied.events);
+            effects.extend(applied.effects);
+        }
+        let sealed = self.state.settle(&self.store, &mut batch, last.index, last.term)?;
+        crate::planted::spoil_batch(&mut batch, cx.planted, cx.random);
+        batch.write(&mut self.store);
+        self.state.visible(sealed);
+        self.applied = (last.index, last.term);
+        cx.oracle.check_state(last.index, &self.state)?;
+        self.tell(&events, &effects, cx)?;
+        for change in changes {
+            self.group_changed(change, cx)?;
+        }
+        self.node.applied(last.index, keep(cx.plan));
+        for (request, index) in answers {
+            let Some(ticket) = self.waiters.remove(&request) else { continue };
+            let told = match self.renewals.remove(&request) {
+                Some((lease, at)) => Told::Renewed { lease, at },
+                None => Told::Applied(index),
+            };
+            cx.out.told.push((ticket, told));
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, events: &[Event], effects: &[Effect], cx: &Context<'_>) -> Checked {
+        let now = self.moment(cx.now);
+        for change in self.state.leases.take_changes() {
+            self.expiry.follow_change(change, now);
+        }
+        self.hub.publish(&self.store, events)?;
+        if effects.contains(&Effect::Compacted) {
+            self.hub.compacted(self.state.keys.compacted());
+        }
+        Ok(())
+    }
+
+    fn group_changed(&mut self, change: GroupChange, cx: &mut Context<'_>) -> Checked {
+        let (kind, member) = match change {
+            GroupChange::None => (ConfChangeKind::None, 0),
+            GroupChange::AddVoter(id) => (ConfChangeKind::AddVoter, id.0),
+            GroupChange::AddLearner(id) => (ConfChangeKind::AddLearner, id.0),
+            GroupChange::Remove(id) => (ConfChangeKind::Remove, id.0),
+        };
+        self.node.conf_changed(kind, member)?;
+        if kind == ConfChangeKind::Remove && member == self.id {
+            cx.out.stopped = Some("it was removed".to_owned());
+        }
+        Ok(())
+    }
+
+    fn leadership(&mut self, leads: bool, term: u64, now: Time) {
+        let led = self.promoted.filter(|_| self.expiry.is_leading());
+        if !leads {
+            self.expiry.demote();
+        } else if led != Some(term) {
+            self.expiry.promote(self.moment(now), self.election_timeout());
+            self.promoted = Some(term);
+        }
+    }
+
+    fn notify(&mut self, cx: &mut Context<'_>) -> Checked {
+        let applied = self.applied.0;
+        let due: Vec<_> = self.notifies.extract_if(.., |(index, _)| *index <= applied).collect();
+        for waiting in due.into_iter().flat_map(|(_, waiting)| waiting) {
+            match waiting.what {
+                Behind::Read(request) => self.read(waiting.ticket, &request, cx)?,
+                Behind::Renewed(lease, at) => cx.out.told.push((waiting.ticket, Told::Renewed { lease, at })),
+                Behind::Renew(lease) => self.renew(waiting.ticket, lease, cx, true),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn read(&self, ticket: Ticket, request: &RangeRequest, cx: &mut Context<'_>) -> Checked {
+        let point = self.state.keys.read_point();
+        let found = point.range(&self.store, &RangeOptions::new(request))?;
+        let revision = if request.revision > 0 { request.revision } else { point.current };
+        let found = found.map(mvcc::RangeResult::into_response).map_or_else(|refusal| Ok(Err(refusal)), |found| found.map(Ok))?;
+        cx.out.told.push((ticket, Told::Read { applied: self.applied.0, revision, found }));
+        Ok(())
+    }
+
+    /// A renewal counts only once it is certain that this member led when it renewed: else a later leader may know nothing of it.
+    pub(crate) fn renew(&mut self, ticket: Ticket, lease: LeaseId, cx: &mut Context<'_>, is_current: bool) {
+        match self.expiry.renew(lease, self.moment(cx.now)) {
+            Renewal::Renewed { reset_checkpoint: true, .. } => {
+                let checkpoints = vec![LeaseCheckpoint { id: lease.0, remaining_ttl: 0 }];
+                let request = InternalRaftRequest {
+                    lease_checkpoint: Some(LeaseCheckpointRequest { checkpoints }),
+                    ..InternalRaftRequest::default()
+                };
+                if let Some(id) = self.propose_as_leader(request) {
+                    self.renewals.insert(id, (lease, cx.now));
+                    self.waiters.insert(id, ticket);
+                }
+            }
+            Renewal::Renewed { .. } if cx.planted.has(Bug::RenewalUnconfirmed) => {
+                cx.out.told.push((ticket, Told::Renewed { lease, at: cx.now }));
+            }
+            Renewal::Renewed { .. } => self.barriers.push(Waiting { ticket, what: Behind::Renewed(lease, cx.now) }),
+            Renewal::NotFound if is_current => cx.out.told.push((ticket, Told::NoLease)),
+            Renewal::NotFound => self.barriers.push(Waiting { ticket, what: Behind::Renew(lease) }),
+            Renewal::Expired | Renewal::NotLeading => cx.out.told.push((ticket, Told::Refused)),
+        }
+    }
+
+    fn propose_as_leader(&mut self, mut request: InternalRaftRequest) -> Option<u64> {
+        let id = self.next_request();
+        request.header = Some(RequestHeader { id, ..RequestHeader::default() });
+        self.node.propose_as_leader([request.encode_to_vec().into()]).ok().map(|()| id)
+    }
+
+    /// Housekeeping, and what a leader does of itself.
+    pub(crate) fn duty(&mut self, cx: &mut Context<'_>) -> Checked {
+        cx.out.later.push((MILLISECOND + spread(cx.random, cx.plan.duty_pause), Doing::Duty));
+        if self.removal.is_none() {
+            self.removal = Removal::due(&self.store, self.state.keys.compacted())?;
+        }
+        if let Some(removal) = &mut self.removal {
+            let mut batch = Gathered::default();
+            let done = removal.step(&self.store, cx.random.usize(1..100), &mut batch)?;
+            batch.write(&mut self.store);
+            if done {
+                self.removal = None;
+            }
+        }
+        self.flush(cx);
+        self.expire(cx)
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        // Nothing is flushed over a snapshot that is being installed.
+        if self.is_installing() || cx.random.u8(..10) >= cx.plan.flushes {
+            return;
+        }
+        // What was flushed before may be forgotten by the log; what is flushed now, the next time.
+        let forget = if cx.planted.has(Bug::LogForgetsWhatIsApplied) { self.applied.0 } else { cx.disk.flushed.0 };
+        cx.disk.log.forget(forget.saturating_sub(cx.plan.kept_entries));
+        if !cx.planted.has(Bug::LogForgetsWhatIsApplied) {
+            cx.disk.flush(&self.store, self.applied);
+        }
+    }
+
+    fn expire(&mut self, cx: &mut Context<'_>) -> Checked {
+        let now = self.moment(cx.now);
+        for lease in self.expiry.expired(now, 100).items {
+            let request = InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id: lease.0 }), ..InternalRaftRequest::default() };
+            if let Some(id) = self.propose_expiry(request, cx) {
+                cx.oracle.expiries.insert(id, cx.now);
+            }
+        }
+        let due = self.expiry.due_checkpoints(now).items;
+        if !due.is_empty() {
+            let checkpoints = due.iter().map(|due| LeaseCheckpoint { id: due.id.0, remaining_ttl: due.remaining_ttl_seconds }).collect();
+            self.propose_as_leader(InternalRaftRequest {
+                lease_checkpoint: Some(LeaseCheckpointRequest { checkpoints }),
+                ..InternalRaftRequest::default()
+            });
+        }
+        Ok(())
+    }
+
+    fn propose_expiry(&mut self, mut request: InternalRaftRequest, cx: &Context<'_>) -> Option<u64> {
+        if !cx.planted.has(Bug::ExpiryForwarded) {
+            return self.propose_as_leader(request);
+        }
+        let id = self.next_request();
+        request.header = Some(RequestHeader { id, ..RequestHeader::default() });
+        self.node.propose([request.encode_to_vec().into()]).ok().map(|()| id)
+    }
+
+    /// Watchers that are behind catch up, and answers leave.
+    pub(crate) fn watch_pass(&mut self, cx: &mut Context<'_>) -> Checked {
+        cx.out.later.push((MILLISECOND + spread(cx.random, 10 * MILLISECOND), Doing::Watch));
+        if self.hub.has_work() {
+            let budget = Budget { changes: cx.random.usize(1..50), bytes: cx.random.usize(1..4096), watchers: cx.random.usize(1..4) };
+            self.hub.catch_up(&self.store, budget)?;
+        }
+        self.hub.tick(self.moment(cx.now));
+        let mut ready = std::mem::take(&mut self.unread);
+        ready.extend(std::iter::from_fn(|| self.hub.next_ready()));
+        let mut busy = Vec::new();
+        for stream in ready {
+            // Now and then a client does not read for a while.
+            if cx.random.u8(..3) == 0 {
+                busy.push(stream);
+                continue;
+            }
+            while let Some(output) = self.hub.take(stream) {
+                let mut encoded = BytesMut::new();
+                output.encode_into(Header::default(), &mut encoded);
+                let response = WatchResponse::decode(encoded).map_err(|error| crate::Violation(format!("a watch answer: {error}")))?;
+                cx.out.watched.push((stream, response));
+                self.hub.drained(stream, output.queued_bytes());
+            }
+        }
+        self.unread = busy;
+        Ok(())
+    }
+}

@@ -1,0 +1,19 @@
+//! What a run comes to when something that must hold does not.
+
+use types::Fault;
+
+/// Something that must hold does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation(pub String);
+
+pub(crate) type Checked<T = ()> = Result<T, Violation>;
+
+impl From<Fault> for Violation {
+    fn from(fault: Fault) -> Self {
+        Self(format!("a member cannot go on: {fault}"))
+    }
+}
+
+pub(crate) fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Checked {
+    if holds { Ok(()) } else { Err(Violation(otherwise())) }
+}

@@ -1,0 +1,258 @@
+//! Clients: one operation after another, at any member, and what they may conclude from the answers.
+
+use crate::check::{Checked, Violation, check};
+use crate::oracle::Oracle;
+use crate::process::Told;
+use crate::schedule::Time;
+use bytes::Bytes;
+use fastrand::Rng;
+use proto::authpb::UserAddOptions;
+use proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
+use proto::etcdserverpb::request_op::Request;
+use proto::etcdserverpb::{
+    AuthRoleAddRequest, AuthUserAddRequest, CompactionRequest, Compare, DeleteRangeRequest, InternalRaftRequest, LeaseGrantRequest,
+    LeaseRevokeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
+};
+use types::LeaseId;
+
+/// What is asked of a member.
+#[derive(Clone, Debug)]
+pub(crate) enum Ask {
+    Propose(Box<InternalRaftRequest>),
+    Read { request: RangeRequest, linearizable: bool },
+    KeepAlive(LeaseId),
+}
+
+/// Kinds of operations, for [`crate::plan::Plan::weights`].
+pub(crate) const KINDS: usize = 13;
+
+/// An operation under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Operation {
+    pub(crate) number: u64,
+    pub(crate) ask: Ask,
+    /// How much of the log any client knew to be there when it was invoked.
+    pub(crate) floor: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) operations: u64,
+    pub(crate) current: Option<Operation>,
+    /// Leases that were granted to it.
+    leases: Vec<LeaseId>,
+    /// Operations that were answered as they should.
+    pub(crate) succeeded: u64,
+}
+
+impl Client {
+    pub(crate) fn new() -> Self {
+        Self { operations: 0, current: None, leases: Vec::new(), succeeded: 0 }
+    }
+
+    /// The next operation.
+    pub(crate) fn invoke(&mut self, random: &mut Rng, weights: &[u32], near: i64, id: usize, floor: u64) -> Operation {
+        self.operations += 1;
+        let unique = (id as u64) << 32 | self.operations;
+        let ask = self.ask(random, weights, near, unique);
+        let operation = Operation { number: self.operations, ask, floor };
+        self.current = Some(operation.clone());
+        operation
+    }
+
+    fn ask(&mut self, random: &mut Rng, weights: &[u32], near: i64, unique: u64) -> Ask {
+        let total: u32 = weights.iter().sum();
+        let mut ticket = if total == 0 { 0 } else { random.u32(..total) };
+        let kind = weights.iter().position(|weight| {
+            let hit = ticket < *weight;
+            ticket = ticket.saturating_sub(*weight);
+            hit
+        });
+        let request = InternalRaftRequest::default();
+        let request = match kind.unwrap_or(0) {
+            0 | 1 => InternalRaftRequest { put: Some(self.put(random, unique)), ..request },
+            2 | 3 => return Ask::Read { request: range(random, near), linearizable: true },
+            4 => return Ask::Read { request: range(random, near), linearizable: false },
+            5 | 6 => InternalRaftRequest { txn: Some(self.txn(random, near, unique, 0)), ..request },
+            7 => InternalRaftRequest { delete_range: Some(delete(random)), ..request },
+            8 => {
+                let revision = near - 10 + random.i64(..15);
+                InternalRaftRequest { compaction: Some(CompactionRequest { revision, physical: false }), ..request }
+            }
+            9 => {
+                let grant = LeaseGrantRequest { ttl: random.i64(1..4), id: 1 + random.i64(..40) };
+                InternalRaftRequest { lease_grant: Some(grant), ..request }
+            }
+            10 => match random.choice(&self.leases) {
+                Some(lease) if random.u8(..4) == 0 => {
+                    InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id: lease.0 }), ..request }
+                }
+                Some(lease) => return Ask::KeepAlive(*lease),
+                None => InternalRaftRequest { put: Some(self.put(random, unique)), ..request },
+            },
+            11 => return Ask::KeepAlive(LeaseId(1 + random.i64(..40))),
+            _ => auth(random, request),
+        };
+        Ask::Propose(Box::new(request))
+    }
+
+    fn put(&self, random: &mut Rng, unique: u64) -> PutRequest {
+        let lease = if random.u8(..3) == 0 { random.choice(&self.leases).map_or(0, |lease| lease.0) } else { 0 };
+        let ignore_value = random.u8(..20) == 0;
+        let value = if ignore_value { Bytes::new() } else { Bytes::from(unique.to_be_bytes().to_vec()) };
+        PutRequest { key: key(random), value, lease, prev_kv: random.bool(), ignore_value, ignore_lease: false }
+    }
+
+    fn txn(&self, random: &mut Rng, near: i64, unique: u64, depth: u8) -> TxnRequest {
+        let compare = (0..random.usize(..3)).map(|_| compare(random, near)).collect();
+        let mut taken = Vec::new();
+        let mut branch =
+            |random: &mut Rng| (0..random.usize(..4)).filter_map(|_| self.operation(random, near, unique, depth, &mut taken)).collect();
+        TxnRequest { compare, success: branch(random), failure: branch(random) }
+    }
+
+    /// Keys are put at most once in a transaction, as admission asks; so no deletion of ranges stands beside a put.
+    fn operation(&self, random: &mut Rng, near: i64, unique: u64, depth: u8, taken: &mut Vec<Bytes>) -> Option<RequestOp> {
+        let request = match random.u8(..8) {
+            0..4 => {
+                let put = PutRequest {
+                    lease: 0,
+                    ignore_value: false,
+                    value: Bytes::from(unique.to_be_bytes().to_vec()),
+                    ..self.put(random, unique)
+                };
+                if taken.contains(&put.key) {
+                    return None;
+                }
+                taken.push(put.key.clone());
+                Request::RequestPut(put)
+            }
+            4 | 5 => Request::RequestRange(range(random, near)),
+            6 if depth < 2 => Request::RequestTxn(self.txn(random, near, unique, depth + 1)),
+            _ => {
+                let key = key(random);
+                if taken.contains(&key) {
+                    return None;
+                }
+                taken.push(key.clone());
+                Request::RequestDeleteRange(DeleteRangeRequest { key, range_end: Bytes::new(), prev_kv: random.bool() })
+            }
+        };
+        Some(RequestOp { request: Some(request) })
+    }
+
+    /// An answer has come. What it says must be what the one history says, and nothing that was known before may be missing in it.
+    pub(crate) fn answered(&mut self, operation: &Operation, told: &Told, oracle: &mut Oracle, known: &mut u64) -> Checked {
+        match (told, &operation.ask) {
+            (Told::Applied(index), Ask::Propose(request)) => {
+                check(*index > operation.floor, || {
+                    format!("{request:?} became entry {index}, but entry {} was known before it", operation.floor)
+                })?;
+                self.check_own(request, *index, oracle)?;
+                self.take_lease(request, *index, oracle)?;
+                *known = (*known).max(*index);
+                self.succeeded += 1;
+            }
+            (Told::Read { applied, revision, found }, Ask::Read { request, linearizable }) => {
+                let floor = operation.floor;
+                check(!linearizable || *applied >= floor, || {
+                    format!("a stale read: {request:?} saw entry {applied} after entry {floor} was known")
+                })?;
+                if let Ok(found) = found {
+                    let expected = oracle.range_at(request, *revision)?;
+                    check(expected == *found, || format!("{request:?} at revision {revision} is {found:?}, and should be {expected:?}"))?;
+                }
+                if *linearizable {
+                    *known = (*known).max(*applied);
+                }
+                self.succeeded += 1;
+            }
+            (Told::Renewed { lease, at }, Ask::KeepAlive(_)) => oracle.renewed(*lease, *at)?,
+            (Told::NoLease, Ask::KeepAlive(lease)) => self.leases.retain(|own| own != lease),
+            (Told::Refused | Told::Unknown, _) => {}
+            (told, ask) => return Err(Violation(format!("{ask:?} was answered {told:?}"))),
+        }
+        Ok(())
+    }
+
+    /// The entry that a client is told of is its own request.
+    fn check_own(&self, request: &InternalRaftRequest, index: u64, oracle: &Oracle) -> Checked {
+        let ordered = oracle.request(index).map(|ordered| InternalRaftRequest { header: None, ..ordered });
+        check(ordered.as_ref() == Some(request), || format!("{request:?} was told to be entry {index}, which is {ordered:?}"))
+    }
+
+    fn take_lease(&mut self, request: &InternalRaftRequest, index: u64, oracle: &Oracle) -> Checked {
+        if let (Some(grant), Ok(_)) = (&request.lease_grant, &oracle.applied(index)?.outcome) {
+            self.leases.push(LeaseId(grant.id));
+        }
+        Ok(())
+    }
+}
+
+fn key(random: &mut Rng) -> Bytes {
+    Bytes::from(format!("k{}", random.u8(..12)))
+}
+
+fn span(random: &mut Rng) -> (Bytes, Bytes) {
+    match random.u8(..6) {
+        0 => (Bytes::from_static(b"k"), Bytes::from_static(b"l")),
+        1 => (Bytes::from_static(b"\0"), Bytes::from_static(b"\0")),
+        2 => (key(random), key(random)),
+        _ => (key(random), Bytes::new()),
+    }
+}
+
+fn range(random: &mut Rng, near: i64) -> RangeRequest {
+    let (key, range_end) = span(random);
+    let revision = if random.u8(..5) == 0 { near - random.i64(..30) } else { 0 };
+    let limit = if random.u8(..5) == 0 { random.i64(1..5) } else { 0 };
+    RangeRequest {
+        key,
+        range_end,
+        limit,
+        revision,
+        count_only: random.u8(..10) == 0,
+        keys_only: random.u8(..10) == 0,
+        ..RangeRequest::default()
+    }
+}
+
+fn delete(random: &mut Rng) -> DeleteRangeRequest {
+    let (key, range_end) = span(random);
+    DeleteRangeRequest { key, range_end, prev_kv: random.bool() }
+}
+
+fn compare(random: &mut Rng, near: i64) -> Compare {
+    let result = *random
+        .choice(&[CompareResult::Equal, CompareResult::Greater, CompareResult::Less, CompareResult::NotEqual])
+        .unwrap_or(&CompareResult::Equal);
+    let (target, union) = match random.u8(..4) {
+        0 => (CompareTarget::Version, TargetUnion::Version(random.i64(..4))),
+        1 => (CompareTarget::Create, TargetUnion::CreateRevision(if random.bool() { 0 } else { near - random.i64(..20) })),
+        2 => (CompareTarget::Mod, TargetUnion::ModRevision(near - random.i64(..20))),
+        _ => (CompareTarget::Value, TargetUnion::Value(Bytes::from(random.u64(..1 << 34).to_be_bytes().to_vec()))),
+    };
+    Compare { result: result.into(), target: target.into(), key: key(random), range_end: Bytes::new(), target_union: Some(union) }
+}
+
+fn auth(random: &mut Rng, request: InternalRaftRequest) -> InternalRaftRequest {
+    let name = format!("u{}", random.u8(..6));
+    if random.bool() {
+        return InternalRaftRequest { auth_role_add: Some(AuthRoleAddRequest { name }), ..request };
+    }
+    let add = AuthUserAddRequest { name, options: Some(UserAddOptions { no_password: true }), ..AuthUserAddRequest::default() };
+    InternalRaftRequest { auth_user_add: Some(add), ..request }
+}
+
+/// For the end: a write and a read that must succeed.
+pub(crate) fn probes(unique: u64) -> [Ask; 2] {
+    let put = PutRequest { key: Bytes::from_static(b"probe"), value: Bytes::from(unique.to_be_bytes().to_vec()), ..PutRequest::default() };
+    let read = RangeRequest { key: Bytes::from_static(b"probe"), ..RangeRequest::default() };
+    [
+        Ask::Propose(Box::new(InternalRaftRequest { put: Some(put), ..InternalRaftRequest::default() })),
+        Ask::Read { request: read, linearizable: true },
+    ]
+}
+
+/// When an operation is given up, in simulated time.
+pub(crate) const PATIENCE: Time = crate::schedule::SECOND;

@@ -1,0 +1,185 @@
+//! Faults, and the operator who changes the group meanwhile.
+
+use crate::check::Checked;
+use crate::plan::{Fault, spread};
+use crate::schedule::{MILLISECOND, SECOND, Time};
+use crate::world::{Happening, World, record};
+use consensus::Role;
+use membership::ConfChange;
+use prost::Message as _;
+use types::MemberId;
+
+/// Members of the group at most.
+const MEMBERS_MAX: usize = 7;
+
+impl World {
+    pub(crate) fn fault(&mut self) -> Checked {
+        if self.faults_over {
+            return Ok(());
+        }
+        let pause = MILLISECOND + spread(&mut self.random, self.plan.fault_pause);
+        self.schedule.at(self.now + pause, Happening::Fault);
+        let Some(fault) = self.random.choice(&self.plan.faults).copied() else { return Ok(()) };
+        let running: Vec<_> = self.members.iter().filter(|(_, member)| member.process.is_some()).map(|(id, _)| *id).collect();
+        // Half of the faults hit the leader, where most can go wrong.
+        let leader = self.leader().filter(|_| self.random.bool());
+        let Some(victim) = leader.or_else(|| self.random.choice(&running).copied()) else { return Ok(()) };
+        self.say(|| format!("fault: {fault:?} of {victim}"));
+        match fault {
+            Fault::Crash => self.crash(victim),
+            Fault::CrashAll if self.random.u8(..4) == 0 => running.into_iter().for_each(|id| self.crash(id)),
+            Fault::CrashAll | Fault::Membership => {}
+            Fault::Pause => self.pause(victim),
+            Fault::Partition => self.partition(victim),
+            Fault::Reset => self.reset_connections(victim),
+            Fault::SlowDisk | Fault::HungDisk => self.hinder_disk(victim, fault),
+            Fault::FailedSync => {
+                if let Some(member) = self.members.get_mut(&victim) {
+                    member.fail_sync = true;
+                }
+            }
+            Fault::Transfer => return self.transfer(victim),
+            Fault::Wipe => self.wipe(victim),
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, id: u64) {
+        let until = self.now + spread(&mut self.random, 400 * MILLISECOND);
+        if let Some(member) = self.members.get_mut(&id) {
+            member.paused_until = until;
+        }
+    }
+
+    /// All shapes: one alone, two halves, one way only, a pair that both see the rest, or anything.
+    fn partition(&mut self, victim: u64) {
+        let ids: Vec<_> = self.members.keys().copied().collect();
+        let pairs: Vec<_> = ids.iter().flat_map(|&from| ids.iter().map(move |&to| (from, to))).filter(|(from, to)| from != to).collect();
+        let shape = self.random.u8(..5);
+        let side: Vec<_> = ids.iter().copied().filter(|_| self.random.bool()).collect();
+        let other = self.random.choice(&ids).copied().unwrap_or(victim);
+        let random = &mut self.random;
+        let cut = pairs.into_iter().filter(|&(from, to)| match shape {
+            0 => from == victim || to == victim,
+            1 => side.contains(&from) != side.contains(&to),
+            2 => from == victim,
+            3 => (from, to) == (victim, other) || (from, to) == (other, victim),
+            _ => random.u8(..3) == 0,
+        });
+        self.network.blocked.extend(cut);
+        let until = self.now + spread(&mut self.random, 500 * MILLISECOND);
+        self.schedule.at(until, Happening::Heal);
+    }
+
+    fn reset_connections(&mut self, victim: u64) {
+        let ids: Vec<_> = self.members.keys().copied().collect();
+        for id in ids {
+            self.network.reset(victim, id);
+            self.network.reset(id, victim);
+        }
+    }
+
+    fn hinder_disk(&mut self, victim: u64, fault: Fault) {
+        let until = self.now + spread(&mut self.random, 500 * MILLISECOND);
+        let Some(process) = self.members.get_mut(&victim).and_then(|member| member.process.as_mut()) else { return };
+        if fault == Fault::SlowDisk {
+            process.slow_until = until;
+        } else {
+            process.hung_until = until;
+        }
+    }
+
+    fn transfer(&mut self, to: u64) -> Checked {
+        let Some(leader) = self.leader() else { return Ok(()) };
+        let Some(life) = self.life(leader) else { return Ok(()) };
+        self.with(leader, life, |process, cx| {
+            process.node.transfer_leader(to);
+            process.work(cx)
+        })
+    }
+
+    /// A disk is lost, if the group can do without it until the operator has taken the member out.
+    fn wipe(&mut self, id: u64) {
+        let voters: Vec<_> = self.oracle.state.members.voters().map(|member| member.id.0).collect();
+        let lost = voters.iter().filter(|id| self.members.get(id).is_none_or(|member| member.gone)).count();
+        if voters.len() < 3 || lost > 0 || self.random.u8(..3) > 0 || self.oracle.state.members.is_removed(MemberId(id)) {
+            return;
+        }
+        self.say(|| format!("the disk of {id} is lost"));
+        self.stop(id, true);
+    }
+
+    /// Whoever leads with the newest term.
+    pub(crate) fn leader(&self) -> Option<u64> {
+        let processes = self.members.iter().filter_map(|(id, member)| Some((*id, member.process.as_ref()?.node.status())));
+        processes.filter(|(_, status)| status.role == Role::Leader).max_by_key(|(_, status)| status.term).map(|(id, _)| id)
+    }
+
+    pub(crate) fn life(&self, id: u64) -> Option<u64> {
+        self.members.get(&id)?.process.as_ref().map(|process| process.life)
+    }
+
+    /// The operator adds, promotes, removes and replaces, one step at a time, and sees to it that lost members are taken out.
+    pub(crate) fn operate(&mut self) -> Checked {
+        let pause: Time = if self.faults_over { 50 * MILLISECOND } else { 100 * MILLISECOND + spread(&mut self.random, SECOND) };
+        self.schedule.at(self.now + pause, Happening::Operator);
+        let Some(leader) = self.leader() else { return Ok(()) };
+        let Some(change) = self.next_change(leader) else { return Ok(()) };
+        let at = if self.random.u8(..4) == 0 { self.members.keys().copied().find(|id| self.life(*id).is_some()) } else { Some(leader) };
+        let Some((at, life)) = at.and_then(|at| Some((at, self.life(at)?))) else { return Ok(()) };
+        let removes_leader = change == ConfChange::Remove(MemberId(leader));
+        self.say(|| format!("the operator asks {at}: {change:?}"));
+        if let ConfChange::Add(added) = &change {
+            let member = self.make_member();
+            self.members.insert(added.id.0, member);
+            let delay = spread(&mut self.random, 300 * MILLISECOND);
+            self.schedule.at(self.now + delay, Happening::Start { member: added.id.0 });
+        }
+        let hand_over = removes_leader && self.random.u8(..4) > 0;
+        self.with(at, life, |process, cx| {
+            if hand_over && process.leads() {
+                process.node.hand_over();
+            } else {
+                let request = process.next_request();
+                if process.node.propose_conf_change(change.to_raft(request).encode_to_vec().into()).is_err() {
+                    cx.oracle.refused.insert(request);
+                }
+            }
+            process.work(cx)
+        })
+    }
+
+    fn next_change(&mut self, leader: u64) -> Option<ConfChange> {
+        let members = &self.oracle.state.members;
+        let lost = members.members().find(|member| self.members.get(&member.id.0).is_none_or(|known| known.gone));
+        if let Some(lost) = lost {
+            return Some(ConfChange::Remove(lost.id));
+        }
+        if self.faults_over || !self.plan.faults.contains(&Fault::Membership) {
+            return None;
+        }
+        let all: Vec<_> = members.members().map(|member| member.id).collect();
+        let learners: Vec<_> = members.learners().map(|member| member.id).collect();
+        let voters = members.voters().count();
+        let fresh = self.next_member;
+        match self.random.u8(..4) {
+            0 if all.len() < MEMBERS_MAX => {
+                self.next_member += 1;
+                // A voter that has yet to come counts at once, so a small group is not left to wait for it.
+                Some(ConfChange::Add(record(fresh, self.random.bool() || voters < 3)))
+            }
+            1 => {
+                let process = self.members.get(&leader)?.process.as_ref()?;
+                let caught_up = |id: &&MemberId| {
+                    let progress = process.node.progress();
+                    progress
+                        .iter()
+                        .any(|progress| progress.member == id.0 && progress.recently_active && progress.matched + 20 > process.applied.0)
+                };
+                learners.iter().find(caught_up).map(|id| ConfChange::Promote(*id))
+            }
+            2 if voters > 1 => self.random.choice(&all).map(|id| ConfChange::Remove(*id)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What kind of run a seed is: drawn once, because mixtures of everything hide what only shows when much of one kind happens.
+
+use crate::schedule::{MILLISECOND, SECOND, Time};
+use fastrand::Rng;
+
+/// Ticks without a leader after which a member campaigns.
+pub(crate) const ELECTION_TICKS: usize = 10;
+/// One tick of a member whose clock is right.
+pub(crate) const TICK: Time = 10 * MILLISECOND;
+/// How far clocks may be off, in thousandths.
+pub(crate) const DRIFT_MAX: u64 = 200;
+
+/// Kinds of faults, as bits of [`Plan::faults`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Crash,
+    CrashAll,
+    Pause,
+    Partition,
+    Reset,
+    SlowDisk,
+    HungDisk,
+    FailedSync,
+    Transfer,
+    Membership,
+    Wipe,
+}
+
+pub(crate) const FAULTS: [Fault; 11] = [
+    Fault::Crash,
+    Fault::CrashAll,
+    Fault::Pause,
+    Fault::Partition,
+    Fault::Reset,
+    Fault::SlowDisk,
+    Fault::HungDisk,
+    Fault::FailedSync,
+    Fault::Transfer,
+    Fault::Membership,
+    Fault::Wipe,
+];
+
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) founders: u64,
+    /// How long faults are injected; the run goes on until everything is well again.
+    pub(crate) faults_until: Time,
+    /// Mean pause between two faults.
+    pub(crate) fault_pause: Time,
+    pub(crate) faults: Vec<Fault>,
+    /// Mean delay of a message.
+    pub(crate) delay: Time,
+    /// Messages lost and doubled, per thousand.
+    pub(crate) loss: u64,
+    pub(crate) doubled: u64,
+    /// Whether messages overtake each other freely, not only across the two connections of a pair.
+    pub(crate) overtaking: bool,
+    /// Mean time of a sync, and of applying a batch.
+    pub(crate) sync: Time,
+    pub(crate) apply: Time,
+    pub(crate) batch_entries: usize,
+    /// Mean pause between two looks of housekeeping, and how often of ten a look flushes.
+    pub(crate) duty_pause: Time,
+    pub(crate) flushes: u8,
+    /// Entries kept in memory and in the log behind what is applied and flushed.
+    pub(crate) kept_entries: u64,
+    pub(crate) clients: usize,
+    pub(crate) watchers: usize,
+    pub(crate) think: Time,
+    pub(crate) drift: bool,
+    pub(crate) pre_vote: bool,
+    /// How often of a hundred operations each kind comes.
+    pub(crate) weights: Vec<u32>,
+}
+
+impl Plan {
+    pub(crate) fn draw(random: &mut Rng, members: Option<u64>) -> Self {
+        let founders = members.unwrap_or_else(|| *random.choice(&[1, 3, 3, 3, 3, 5, 5, 2, 4, 7]).unwrap_or(&3));
+        let mut faults: Vec<_> = FAULTS.into_iter().filter(|_| random.u8(..3) > 0).collect();
+        if random.u8(..20) == 0 {
+            faults.clear();
+        }
+        let (lossy, doubling) = (random.u8(..3) == 0, random.u8(..3) == 0);
+        Self {
+            founders,
+            faults_until: random.u64(3..9) * SECOND,
+            fault_pause: random.u64(50..800) * MILLISECOND,
+            faults,
+            delay: random.u64(100..6 * MILLISECOND),
+            loss: if lossy { random.u64(1..200) } else { 0 },
+            doubled: if doubling { random.u64(1..200) } else { 0 },
+            overtaking: random.u8(..3) == 0,
+            sync: random.u64(100..4 * MILLISECOND),
+            apply: random.u64(50..2 * MILLISECOND),
+            batch_entries: random.usize(1..40),
+            duty_pause: random.u64(20..300) * MILLISECOND,
+            flushes: random.u8(1..10),
+            kept_entries: *random.choice(&[0, 3, 10, 50, 500, 5000]).unwrap_or(&50),
+            clients: random.usize(2..10),
+            watchers: random.usize(..8),
+            think: random.u64(1..40) * MILLISECOND,
+            drift: random.u8(..3) == 0,
+            pre_vote: random.u8(..10) > 0,
+            weights: (0..crate::client::KINDS).map(|_| if random.u8(..3) == 0 { 0 } else { random.u32(1..30) }).collect(),
+        }
+    }
+}
+
+/// Around `mean`, now and then far more.
+pub(crate) fn spread(random: &mut Rng, mean: Time) -> Time {
+    let usual = random.u64(..=2 * mean);
+    if random.u8(..100) == 0 { usual * 10 } else { usual }
+}

@@ -1,0 +1,93 @@
+//! Bugs that can be planted, to see that they are found. Each is one that a real system had, or could have had.
+
+use crate::batch::Gathered;
+use fastrand::Rng;
+use schema::{Batch as _, Cursor as _, MemoryStore, Table, View as _};
+
+/// A bug that can be planted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Bug {
+    /// Votes and acknowledgements leave before they are durable.
+    PromisesBeforeSync,
+    /// For whom a member voted is not written down.
+    VoteNotPersisted,
+    /// The contexts of reads begin anew with every start.
+    ReusedReadContexts,
+    /// Linearizable reads are answered at once by whoever thinks that it leads.
+    ReadWithoutIndex,
+    /// The log forgets what is applied, flushed or not.
+    LogForgetsWhatIsApplied,
+    /// Watchers are not told that a snapshot took the place of what they would have seen.
+    WatchersNotToldOfSnapshot,
+    /// A snapshot lacks the leases.
+    SnapshotWithoutLeases,
+    /// A snapshot lacks the users.
+    SnapshotWithoutUsers,
+    /// A keep-alive is answered without making sure that this member still leads.
+    RenewalUnconfirmed,
+    /// Revokes of leases that ran out are forwarded to whoever leads by now.
+    ExpiryForwarded,
+    /// A client is told that its request is done when it is proposed.
+    AcknowledgedBeforeApplied,
+    /// A client whose request was lost with its member is told that it was not taken.
+    UnknownToldAsRefused,
+    /// One change in a thousand batches is lost on its way to the store.
+    BatchNotWhole,
+    /// A restart takes the log to be empty behind what is flushed.
+    LogNotReplayed,
+    /// A write that a crash cut off is taken back to what the log held before the entry in front of it too.
+    TailCutTooShort,
+}
+
+/// The bug of a run, if any.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Planted(pub Option<Bug>);
+
+impl Planted {
+    pub(crate) fn has(&self, bug: Bug) -> bool {
+        self.0 == Some(bug)
+    }
+}
+
+/// Every bug there is.
+pub fn all() -> impl Iterator<Item = Bug> {
+    <Bug as clap::ValueEnum>::value_variants().iter().copied()
+}
+
+pub(crate) fn spoil_snapshot(state: &mut MemoryStore, planted: &Planted) {
+    if planted.has(Bug::SnapshotWithoutLeases) {
+        empty(state, Table::Leases);
+    }
+    if planted.has(Bug::SnapshotWithoutUsers) {
+        empty(state, Table::Users);
+    }
+}
+
+fn empty(state: &mut MemoryStore, table: Table) {
+    while let Some(key) = first(state, table) {
+        state.delete(table, &key);
+    }
+}
+
+fn first(state: &MemoryStore, table: Table) -> Option<Vec<u8>> {
+    let mut cursor = state.cursor(table, None).ok()?;
+    cursor.seek(&[]).ok()?;
+    cursor.item().map(|(key, _)| key.to_vec())
+}
+
+pub(crate) fn spoil_batch(batch: &mut Gathered, planted: &Planted, random: &mut Rng) {
+    if planted.has(Bug::BatchNotWhole) && random.u16(..1000) == 0 {
+        batch.lose_one(random);
+    }
+}
+
+pub(crate) fn spoil_disk(disk: &mut crate::disk::Disk, planted: &Planted) {
+    if planted.has(Bug::LogNotReplayed) {
+        disk.log.entries.retain(|entry| entry.index <= disk.flushed.0);
+        disk.log.hard_state.commit = disk.log.hard_state.commit.min(disk.flushed.0);
+    }
+    if planted.has(Bug::TailCutTooShort) {
+        disk.log.entries.pop();
+        disk.log.hard_state.commit = disk.log.hard_state.commit.min(disk.log.last());
+    }
+}

@@ -1,0 +1,603 @@
+//! The world: members, network, clients and faults, driven event by event.
+
+use crate::check::{Checked, Violation, check};
+use crate::client::{Ask, Client, PATIENCE, probes};
+use crate::disk::{Disk, Write};
+use crate::network::Network;
+use crate::oracle::Oracle;
+use crate::plan::{DRIFT_MAX, Plan, TICK, spread};
+use crate::planted::{Bug, Planted};
+use crate::process::{Behind, Context, Doing, Outbox, Process, Ticket, Told, Waiting};
+use crate::schedule::{MILLISECOND, SECOND, Schedule, Time};
+use crate::watching::{Attached, Watcher};
+use consensus::{Entry, EntryKind, HardState};
+use fastrand::Rng;
+use membership::{ConfChange, Member as Record};
+use prost::Message as _;
+use proto::etcdserverpb::{RequestHeader, WatchResponse};
+use proto::raftpb::Message;
+use schema::MemoryStore;
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+use types::MemberId;
+use watch::StreamId;
+
+/// Learners at a time.
+const LEARNERS_MAX: usize = 2;
+/// How long after the last fault everything must work again: ten election timeouts.
+const GRACE: Time = 20 * TICK * 10;
+
+/// What happens.
+pub(crate) enum Happening {
+    Do { member: u64, life: u64, doing: Doing },
+    Message { message: Message, epoch: u64, snapshot: Option<Arc<MemoryStore>> },
+    SnapshotEnd { member: u64, life: u64, to: u64, ok: bool },
+    Start { member: u64 },
+    Ask { member: u64, ticket: Ticket, ask: Ask },
+    Told { ticket: Ticket, told: Told },
+    Invoke { client: usize },
+    GiveUp { ticket: Ticket },
+    Watcher { watcher: usize },
+    Fault,
+    Heal,
+    Operator,
+    Settle,
+    Probe { member: u64 },
+    End,
+}
+
+pub(crate) struct Member {
+    pub(crate) disk: Disk,
+    pub(crate) process: Option<Box<Process>>,
+    pub(crate) lives: u64,
+    pub(crate) rate: u64,
+    pub(crate) paused_until: Time,
+    /// It will never run again: removed, or its data is gone.
+    pub(crate) gone: bool,
+    pub(crate) fail_sync: bool,
+}
+
+pub(crate) struct World {
+    pub(crate) now: Time,
+    pub(crate) seed: u64,
+    pub(crate) random: Rng,
+    pub(crate) plan: Plan,
+    pub(crate) planted: Planted,
+    pub(crate) schedule: Schedule<Happening>,
+    pub(crate) members: BTreeMap<u64, Member>,
+    pub(crate) network: Network,
+    pub(crate) oracle: Oracle,
+    pub(crate) clients: Vec<Client>,
+    watchers: Vec<Watcher>,
+    streams: u64,
+    /// How much of the log some client knows to be there.
+    known: u64,
+    pub(crate) faults_over: bool,
+    probing: bool,
+    pub(crate) next_member: u64,
+    trace: DefaultHasher,
+    pub(crate) tracing: bool,
+    pub(crate) events: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, plan: Plan, random: Rng, planted: Planted, tracing: bool) -> Checked<Self> {
+        let mut oracle = Oracle::new(LEARNERS_MAX)?;
+        oracle.drift = if plan.drift { DRIFT_MAX } else { 0 };
+        let clients = (0..plan.clients).map(|_| Client::new()).collect();
+        let mut world = Self {
+            now: 0,
+            seed,
+            random,
+            planted,
+            schedule: Schedule::new(),
+            members: BTreeMap::new(),
+            network: Network::default(),
+            oracle,
+            clients,
+            watchers: Vec::new(),
+            streams: 0,
+            known: 0,
+            faults_over: false,
+            probing: false,
+            next_member: plan.founders + 1,
+            trace: DefaultHasher::new(),
+            tracing,
+            events: 0,
+            plan,
+        };
+        world.found();
+        Ok(world)
+    }
+
+    /// Founding members begin with one entry per founder, committed by agreement.
+    fn found(&mut self) {
+        let founders = 1..=self.plan.founders;
+        let entries: Vec<_> = founders
+            .clone()
+            .map(|id| {
+                let data = ConfChange::Add(record(id, false)).to_raft(0).encode_to_vec();
+                Entry { term: 1, index: id, kind: EntryKind::ConfChange, data: data.into() }
+            })
+            .collect();
+        for id in founders {
+            let mut member = self.make_member();
+            let hard_state = HardState { term: 1, vote: 0, commit: self.plan.founders };
+            member.disk.write(Write { entries: entries.clone(), hard_state: Some(hard_state) });
+            member.disk.sync();
+            self.members.insert(id, member);
+            self.schedule.at(0, Happening::Start { member: id });
+        }
+        for client in 0..self.plan.clients {
+            self.schedule.at(100 * MILLISECOND, Happening::Invoke { client });
+        }
+        for watcher in 0..self.plan.watchers {
+            self.watchers.push(Watcher::new(&mut self.random));
+            self.schedule.at(100 * MILLISECOND, Happening::Watcher { watcher });
+        }
+        if !self.plan.faults.is_empty() {
+            self.schedule.at(300 * MILLISECOND, Happening::Fault);
+        }
+        self.schedule.at(500 * MILLISECOND, Happening::Operator);
+        self.schedule.at(self.plan.faults_until, Happening::Settle);
+    }
+
+    pub(crate) fn make_member(&mut self) -> Member {
+        let rate = if self.plan.drift { 1000 - DRIFT_MAX + self.random.u64(..=2 * DRIFT_MAX) } else { 1000 };
+        Member { disk: Disk::default(), process: None, lives: 0, rate, paused_until: 0, gone: false, fail_sync: false }
+    }
+
+    /// Runs to the end. Returns a number that stands for everything that happened.
+    pub(crate) fn run(&mut self) -> Checked<u64> {
+        while let Some((at, happening)) = self.schedule.pop() {
+            self.now = at;
+            self.events += 1;
+            if let Some(member) = happening.member()
+                && let Some(paused_until) = self.members.get(&member).map(|member| member.paused_until).filter(|until| *until > at)
+            {
+                self.schedule.at(paused_until, happening);
+                continue;
+            }
+            self.note(&happening);
+            if matches!(happening, Happening::End) {
+                return Ok(self.trace.finish());
+            }
+            self.happen(happening)?;
+            self.check_durable()?;
+        }
+        Err(Violation("nothing happens any more".to_owned()))
+    }
+
+    fn note(&mut self, happening: &Happening) {
+        (self.now, happening.name(), happening.member(), self.oracle.committed()).hash(&mut self.trace);
+        if self.tracing {
+            #[expect(clippy::print_stdout, reason = "this is what was asked for")]
+            {
+                println!("{:>9.3} ms {}", Duration::from_micros(self.now).as_secs_f64() * 1000.0, happening.describe());
+            }
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) -> Checked {
+        match happening {
+            Happening::Do { member, life, doing } => self.act(member, life, doing),
+            Happening::Message { message, epoch, snapshot } => self.arrive(message, epoch, snapshot),
+            Happening::SnapshotEnd { member, life, to, ok } => self.with(member, life, |process, cx| {
+                process.node.report_snapshot(to, ok);
+                process.work(cx)
+            }),
+            Happening::Start { member } => self.start(member),
+            Happening::Ask { member, ticket, ask } => self.ask(member, ticket, ask),
+            Happening::Told { ticket, told } => self.told(ticket, &told),
+            Happening::Invoke { client } => self.invoke(client),
+            Happening::GiveUp { ticket } => self.told(ticket, &Told::Unknown),
+            Happening::Watcher { watcher } => self.attach(watcher),
+            Happening::Fault => self.fault(),
+            Happening::Heal => {
+                self.network.blocked.clear();
+                Ok(())
+            }
+            Happening::Operator => self.operate(),
+            Happening::Settle => self.settle(),
+            Happening::Probe { member } => self.probe(member),
+            Happening::End => Ok(()),
+        }
+    }
+
+    /// Lets a process do something, and does what it wants done.
+    pub(crate) fn with(&mut self, id: u64, life: u64, run: impl FnOnce(&mut Process, &mut Context<'_>) -> Checked) -> Checked {
+        let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
+        let Some(process) = member.process.as_mut().filter(|process| process.life == life) else { return Ok(()) };
+        let mut cx = Context {
+            now: self.now,
+            random: &mut self.random,
+            plan: &self.plan,
+            oracle: &mut self.oracle,
+            disk: &mut member.disk,
+            planted: &self.planted,
+            out: Outbox::default(),
+        };
+        run(process, &mut cx)?;
+        let out = cx.out;
+        self.send_out(id, life, out)
+    }
+
+    fn send_out(&mut self, id: u64, life: u64, out: Outbox) -> Checked {
+        for (message, snapshot) in out.messages {
+            self.send(life, message, snapshot);
+        }
+        for (delay, doing) in out.later {
+            self.schedule.at(self.now + delay, Happening::Do { member: id, life, doing });
+        }
+        for (ticket, told) in out.told {
+            let delay = 20 + self.random.u64(..MILLISECOND);
+            self.schedule.at(self.now + delay, Happening::Told { ticket, told });
+        }
+        for (stream, response) in out.watched {
+            self.watched(id, life, stream, &response)?;
+        }
+        if let Some(reason) = out.stopped {
+            self.say(|| format!("member {id} stops: {reason}"));
+            self.stop(id, true);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, life: u64, message: Message, snapshot: Option<Arc<MemoryStore>>) {
+        let (from, to) = (message.from, message.to);
+        let epoch = self.network.epoch(from, to);
+        // The connection for entries and the one for everything else.
+        let bulk = message.r#type == 3;
+        let mut arrivals = self.network.arrivals(&mut self.random, &self.plan, self.now, from, to, bulk);
+        if snapshot.is_some() {
+            let slow = spread(&mut self.random, 20 * self.plan.delay);
+            arrivals.truncate(1);
+            arrivals.iter_mut().for_each(|at| *at += slow);
+            let ok = !arrivals.is_empty();
+            let end = arrivals.first().copied().unwrap_or(self.now + slow) + 100;
+            self.schedule.at(end, Happening::SnapshotEnd { member: from, life, to, ok });
+        } else if arrivals.is_empty() && self.random.u8(..4) == 0 {
+            if let Some(process) = self.members.get_mut(&from).and_then(|member| member.process.as_mut()) {
+                process.node.report_unreachable(to);
+            }
+        }
+        for at in arrivals {
+            self.schedule.at(at, Happening::Message { message: message.clone(), epoch, snapshot: snapshot.clone() });
+        }
+    }
+
+    fn arrive(&mut self, message: Message, epoch: u64, snapshot: Option<Arc<MemoryStore>>) -> Checked {
+        let (from, to) = (message.from, message.to);
+        if !self.network.passes(from, to) || self.network.epoch(from, to) != epoch {
+            return Ok(());
+        }
+        let Some(process) = self.members.get(&to).and_then(|member| member.process.as_ref()) else { return Ok(()) };
+        // The transport turns removed members away.
+        if process.state.members.is_removed(MemberId(from)) {
+            return Ok(());
+        }
+        let life = process.life;
+        self.with(to, life, |process, cx| process.step(message, snapshot, cx))
+    }
+
+    fn act(&mut self, id: u64, life: u64, doing: Doing) -> Checked {
+        if doing == Doing::Synced
+            && let Some(member) =
+                self.members.get_mut(&id).filter(|member| member.process.as_ref().is_some_and(|process| process.life == life))
+            && std::mem::take(&mut member.fail_sync)
+        {
+            // A failed sync is final: nobody is answered, and nobody knows what is on the disk.
+            self.crash(id);
+            return Ok(());
+        }
+        self.with(id, life, |process, cx| process.act(doing, cx))
+    }
+
+    pub(crate) fn start(&mut self, id: u64) -> Checked {
+        let Some(member) = self.members.get_mut(&id).filter(|member| member.process.is_none() && !member.gone) else { return Ok(()) };
+        member.lives += 1;
+        let (life, rate) = (member.lives, member.rate);
+        let mut cx = Context {
+            now: self.now,
+            random: &mut self.random,
+            plan: &self.plan,
+            oracle: &mut self.oracle,
+            disk: &mut member.disk,
+            planted: &self.planted,
+            out: Outbox::default(),
+        };
+        let process = Process::start(id, life, rate, self.seed ^ life, &mut cx)?;
+        let out = cx.out;
+        member.process = Some(Box::new(process));
+        self.send_out(id, life, out)
+    }
+
+    /// The process is killed or loses power: what is not synced is lost in part, and it starts again after a while.
+    pub(crate) fn crash(&mut self, id: u64) {
+        self.stop(id, false);
+        if let Some(member) = self.members.get_mut(&id) {
+            member.disk.crash(&mut self.random);
+            crate::planted::spoil_disk(&mut member.disk, &self.planted);
+            let away = spread(&mut self.random, SECOND);
+            self.schedule.at(self.now + away, Happening::Start { member: id });
+        }
+    }
+
+    /// Whoever waits for this member hears nothing, or that it is gone.
+    pub(crate) fn stop(&mut self, id: u64, for_good: bool) {
+        let Some(member) = self.members.get_mut(&id) else { return };
+        member.gone |= for_good;
+        let Some(process) = member.process.take() else { return };
+        if self.planted.has(Bug::UnknownToldAsRefused) {
+            for ticket in process.waiters.values() {
+                self.schedule.at(self.now + 1, Happening::Told { ticket: *ticket, told: Told::Refused });
+            }
+        }
+        for watcher in self.watchers.iter_mut().filter(|watcher| watcher.attached.is_some_and(|at| at.member == id)) {
+            watcher.detach();
+        }
+    }
+
+    fn ask(&mut self, id: u64, ticket: Ticket, ask: Ask) -> Checked {
+        let Some(life) = self.members.get(&id).and_then(|member| member.process.as_ref()).map(|process| process.life) else {
+            self.schedule.at(self.now + 100, Happening::Told { ticket, told: Told::Unknown });
+            return Ok(());
+        };
+        self.with(id, life, |process, cx| {
+            match ask {
+                Ask::Propose(mut request) => {
+                    let id = process.next_request();
+                    request.header = Some(RequestHeader { id, ..RequestHeader::default() });
+                    if process.node.propose([request.encode_to_vec().into()]).is_err() {
+                        cx.oracle.refused.insert(id);
+                        cx.out.told.push((ticket, Told::Refused));
+                    } else if cx.planted.has(Bug::AcknowledgedBeforeApplied) && process.leads() {
+                        let index = process.node.status().commit + 1;
+                        cx.out.told.push((ticket, Told::Applied(index)));
+                    } else {
+                        process.waiters.insert(id, ticket);
+                    }
+                }
+                Ask::Read { request, linearizable } => {
+                    let at_once = !linearizable || (cx.planted.has(Bug::ReadWithoutIndex) && process.leads());
+                    if at_once {
+                        process.read(ticket, &request, cx)?;
+                    } else {
+                        process.barriers.push(Waiting { ticket, what: Behind::Read(request) });
+                    }
+                }
+                Ask::KeepAlive(lease) => process.renew(ticket, lease, cx, false),
+            }
+            process.work(cx)
+        })
+    }
+
+    fn told(&mut self, ticket: Ticket, told: &Told) -> Checked {
+        let Some(client) = self.clients.get_mut(ticket.client) else { return Ok(()) };
+        let Some(operation) = client.current.take_if(|operation| operation.number == ticket.operation) else { return Ok(()) };
+        client.answered(&operation, told, &mut self.oracle, &mut self.known)?;
+        if self.probing {
+            return check(!matches!(told, Told::Refused | Told::Unknown), || {
+                format!("after all faults are over, {:?} is answered {told:?}", operation.ask)
+            });
+        }
+        let pause = spread(&mut self.random, self.plan.think);
+        self.schedule.at(self.now + pause, Happening::Invoke { client: ticket.client });
+        Ok(())
+    }
+
+    fn invoke(&mut self, id: usize) -> Checked {
+        if self.probing {
+            return Ok(());
+        }
+        let near = self.oracle.state.keys.current();
+        let (random, weights) = (&mut self.random, &self.plan.weights);
+        let Some(client) = self.clients.get_mut(id) else { return Ok(()) };
+        let operation = client.invoke(random, weights, near, id, self.known);
+        let member = self.any_member();
+        self.submit(id, operation.number, member, operation.ask);
+        Ok(())
+    }
+
+    fn submit(&mut self, client: usize, operation: u64, member: u64, ask: Ask) {
+        let ticket = Ticket { client, operation };
+        let delay = 20 + self.random.u64(..MILLISECOND);
+        self.schedule.at(self.now + delay, Happening::Ask { member, ticket, ask });
+        self.schedule.at(self.now + PATIENCE, Happening::GiveUp { ticket });
+    }
+
+    fn any_member(&mut self) -> u64 {
+        let ids: Vec<_> = self.members.iter().filter(|(_, member)| !member.gone).map(|(id, _)| *id).collect();
+        *self.random.choice(&ids).unwrap_or(&1)
+    }
+
+    fn attach(&mut self, id: usize) -> Checked {
+        self.schedule.at(self.now + spread(&mut self.random, 300 * MILLISECOND), Happening::Watcher { watcher: id });
+        let leave = !self.faults_over && self.random.u8(..5) == 0;
+        let Some(watcher) = self.watchers.get(id) else { return Ok(()) };
+        if let Some(at) = watcher.attached {
+            if !leave {
+                return Ok(());
+            }
+            self.with(at.member, at.life, |process, _| {
+                process.hub.close_stream(at.stream);
+                Ok(())
+            })?;
+        }
+        let member = self.any_member();
+        let Some(process) = self.members.get(&member).and_then(|member| member.process.as_ref()) else { return Ok(()) };
+        self.streams += 1;
+        let at = Attached { member, life: process.life, stream: StreamId(self.streams) };
+        let (current, oracle) = (self.oracle.state.keys.current(), &self.oracle);
+        let Some(watcher) = self.watchers.get_mut(id) else { return Ok(()) };
+        let request = watcher.attach(&mut self.random, at, current, oracle);
+        self.with(at.member, at.life, |process, cx| {
+            process.hub.open_stream(at.stream, Duration::from_millis(50), process.moment(cx.now));
+            let point = process.state.keys.read_point();
+            process.hub.create(at.stream, &request, point.current, point.compacted);
+            Ok(())
+        })
+    }
+
+    fn watched(&mut self, member: u64, life: u64, stream: StreamId, response: &WatchResponse) -> Checked {
+        let at = Attached { member, life, stream };
+        let Some(watcher) = self.watchers.iter_mut().find(|watcher| watcher.attached == Some(at)) else { return Ok(()) };
+        if !watcher.receive(response, &self.oracle)? {
+            watcher.detach();
+            self.with(member, life, |process, _| {
+                process.hub.close_stream(stream);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What a member applied for the first time is durable on a quorum, in the log or in what a snapshot brought.
+    fn check_durable(&mut self) -> Checked {
+        for (index, term) in std::mem::take(&mut self.oracle.newly_committed) {
+            let voters: Vec<_> = self.oracle.state.members.voters().map(|member| member.id.0).collect();
+            let holds =
+                |id: &&u64| self.members.get(id).is_some_and(|member| member.disk.flushed.0 >= index || member.disk.log.holds(index, term));
+            let holding = voters.iter().filter(holds).count();
+            // The change of the group in this very entry may have added one voter that does not have it, or taken one away that has.
+            check(2 * (holding + 1) > voters.len(), || {
+                format!("entry {index} is applied, and durable on {holding} of {} voters", voters.len())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// All faults end; the cluster gets time to become well.
+    fn settle(&mut self) -> Checked {
+        self.faults_over = true;
+        self.network.healed = true;
+        self.network.blocked.clear();
+        let ids: Vec<_> = self.members.keys().copied().collect();
+        for id in ids {
+            if let Some(member) = self.members.get_mut(&id) {
+                member.paused_until = self.now;
+                member.fail_sync = false;
+                if let Some(process) = &mut member.process {
+                    (process.hung_until, process.slow_until) = (0, 0);
+                }
+            }
+            // A removed member that does not know yet is turned away by the others, and told why.
+            if self.oracle.state.members.is_removed(MemberId(id)) {
+                self.stop(id, true);
+            }
+            self.schedule.at(self.now + 1, Happening::Start { member: id });
+            self.schedule.at(self.now + GRACE, Happening::Probe { member: id });
+        }
+        self.schedule.at(self.now + GRACE + 6 * SECOND, Happening::End);
+        Ok(())
+    }
+
+    /// Everybody in the group must order and read now, and be where everybody else is.
+    fn probe(&mut self, id: u64) -> Checked {
+        let Some(member) = self.members.get(&id).filter(|member| !member.gone) else { return Ok(()) };
+        check(member.process.is_some(), || format!("member {id} does not run after all faults are over"))?;
+        self.probing = true;
+        for ask in probes(self.now + id) {
+            let client = self.clients.len();
+            let mut prober = Client::new();
+            prober.current = Some(crate::client::Operation { number: 1, ask: ask.clone(), floor: self.known });
+            self.clients.push(prober);
+            self.submit(client, 1, id, ask);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn say(&self, what: impl FnOnce() -> String) {
+        if self.tracing {
+            #[expect(clippy::print_stdout, reason = "this is what was asked for")]
+            {
+                println!("             {}", what());
+            }
+        }
+    }
+
+    /// At the end: everybody has the same, nothing is missing, nothing is left over.
+    pub(crate) fn check_end(&self) -> Checked {
+        let committed = self.oracle.committed();
+        let mut hashes = BTreeMap::new();
+        for (id, member) in self.members.iter().filter(|(_, member)| !member.gone) {
+            let Some(process) = &member.process else { continue };
+            check(process.applied.0 == committed, || {
+                format!("member {id} ends at entry {}, and {committed} are committed", process.applied.0)
+            })?;
+            self.oracle.check_state(committed, &process.state)?;
+            let point = process.state.keys.read_point();
+            let hash = mvcc::hash_kv(&point, &process.store, 0)?.map_err(|refusal| Violation(format!("hash: {refusal}")))?;
+            hashes.insert(*id, hash.hash);
+        }
+        check(hashes.values().all(|hash| Some(hash) == hashes.values().next()), || format!("hashes of the key space differ: {hashes:?}"))?;
+        let overdue = self.oracle.overdue(self.now, SECOND * 2);
+        check(overdue.is_empty(), || format!("leases are over and still there: {overdue:?}"))?;
+        for watcher in self.watchers.iter().filter(|watcher| watcher.attached.is_some()) {
+            watcher.check_complete(&self.oracle, self.oracle.state.keys.current())?;
+        }
+        Ok(())
+    }
+
+    /// Operations that clients saw done, and events that watchers were told.
+    pub(crate) fn tally(&self) -> (u64, u64) {
+        (self.clients.iter().map(|client| client.succeeded).sum(), self.watchers.iter().map(|watcher| watcher.received).sum())
+    }
+}
+
+pub(crate) fn record(id: u64, is_learner: bool) -> Record {
+    let peer_urls = vec![format!("http://member-{id}:2380")];
+    Record { id: MemberId(id), peer_urls, is_learner, name: format!("member-{id}"), client_urls: Vec::new() }
+}
+
+impl Happening {
+    fn member(&self) -> Option<u64> {
+        match self {
+            Self::Do { member, .. } | Self::SnapshotEnd { member, .. } | Self::Ask { member, .. } => Some(*member),
+            Self::Message { message, .. } => Some(message.to),
+            Self::Start { .. } | Self::Told { .. } | Self::Invoke { .. } | Self::GiveUp { .. } | Self::Watcher { .. } => None,
+            Self::Fault | Self::Heal | Self::Operator | Self::Settle | Self::Probe { .. } | Self::End => None,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Do { .. } => "do",
+            Self::Message { .. } => "message",
+            Self::SnapshotEnd { .. } => "snapshot ends",
+            Self::Start { .. } => "start",
+            Self::Ask { .. } => "ask",
+            Self::Told { .. } => "told",
+            Self::Invoke { .. } => "invoke",
+            Self::GiveUp { .. } => "give up",
+            Self::Watcher { .. } => "watcher",
+            Self::Fault => "fault",
+            Self::Heal => "heal",
+            Self::Operator => "operator",
+            Self::Settle => "settle",
+            Self::Probe { .. } => "probe",
+            Self::End => "end",
+        }
+    }
+
+    fn describe(&self) -> String {
+        match self {
+            Self::Do { member, life, doing } => format!("member {member} (life {life}): {doing:?}"),
+            Self::Message { message, .. } => {
+                let Message { r#type, to, from, term, log_term, index, entries, commit, reject, .. } = message;
+                format!(
+                    "{from} -> {to}: kind {type} term {term} behind {index}/{log_term} with {} entries, commit {commit}{}",
+                    entries.len(),
+                    if *reject { ", rejected" } else { "" }
+                )
+            }
+            Self::Ask { member, ticket, ask } => format!("client {} asks {member}: {ask:?}", ticket.client),
+            Self::Told { ticket, told } => format!("client {} is told {told:?}", ticket.client),
+            Self::Start { member } | Self::Probe { member } => format!("{} {member}", self.name()),
+            Self::SnapshotEnd { .. } | Self::Invoke { .. } | Self::GiveUp { .. } | Self::Watcher { .. } => self.name().to_owned(),
+            Self::Fault | Self::Heal | Self::Operator | Self::Settle | Self::End => self.name().to_owned(),
+        }
+    }
+}
