@@ -11,6 +11,7 @@ mod auth_requests;
 mod cluster_requests;
 mod conf_changes;
 mod cost;
+mod first_store;
 mod key_requests;
 mod leases;
 mod operations;

@@ -1,6 +1,7 @@
 //! The replicated state, and the one way in: an entry at a time.
 
 use crate::answer::{Answer, Applied, Effect};
+use crate::first_store;
 use crate::{Alarms, Operations, Refusal, RequestKind};
 use auth::{AuthStore, Identity};
 use bytes::Bytes;
@@ -89,8 +90,9 @@ impl State {
         if data.is_empty() {
             return Ok(Applied::without_request(0, Ok(Answer::Done)));
         }
-        let request =
-            InternalRaftRequest::decode(data.clone()).map_err(|error| Fault::corrupt(format_args!("raft entry {index}"), error))?;
+        let request = InternalRaftRequest::decode(data.clone()).or_else(|error| {
+            first_store::translate(data).ok_or_else(|| Fault::corrupt(format_args!("raft entry {index}"), error))
+        })?;
         let identity = Identity::from_header(request.header.as_ref());
         let request_id = match &request.header {
             Some(header) if request.id == 0 => header.id,

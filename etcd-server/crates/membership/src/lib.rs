@@ -19,7 +19,7 @@ mod version;
 pub use conf_change::ConfChange;
 pub use downgrade::{Downgrade, DowngradeRejection, validate_downgrade};
 pub use ids::{cluster_id, member_id};
-pub use member::Member;
+pub use member::{Member, attributes_from_json};
 pub use membership::{CLUSTER_VERSION, DOWNGRADE, Membership, check_own_version};
 pub use peer_urls::{BadUrls, normalise};
 pub use refusal::Refusal;

@@ -86,6 +86,18 @@ impl Member {
     }
 }
 
+/// Reads the JSON by which a member of etcd 3.5 tells its name and where clients reach it.
+pub fn attributes_from_json(text: &[u8]) -> Result<(String, Vec<String>), serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Attributes {
+        #[serde(default)]
+        name: String,
+        #[serde(rename = "clientURLs", default, deserialize_with = "empty_if_null")]
+        client_urls: Vec<String>,
+    }
+    serde_json::from_slice(text).map(|Attributes { name, client_urls }| (name, client_urls))
+}
+
 pub(crate) fn write(batch: &mut dyn Batch, member: &Member) {
     batch.put(Table::Members, &member.id.0.to_be_bytes(), member.to_json().as_bytes());
 }
