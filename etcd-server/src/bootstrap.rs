@@ -129,20 +129,20 @@ fn matched(configured: &[Member], known: &[Member]) -> Result<Vec<Member>, Strin
 }
 
 fn same_addresses(left: &[String], right: &[String]) -> bool {
-    let sorted = |urls: &[String], resolve: fn(&String) -> String| {
-        let mut urls: Vec<String> = urls.iter().map(resolve).collect();
+    let sorted = |urls: &[String], resolve: fn(&str) -> String| {
+        let mut urls: Vec<String> = urls.iter().map(|url| resolve(url)).collect();
         urls.sort();
         urls
     };
-    sorted(left, String::clone) == sorted(right, String::clone) || sorted(left, resolved) == sorted(right, resolved)
+    sorted(left, str::to_owned) == sorted(right, str::to_owned) || sorted(left, resolved) == sorted(right, resolved)
 }
 
 /// A URL with its host as an address, if that can be found out.
-fn resolved(url: &String) -> String {
-    let Ok(parsed) = url.parse::<Uri>() else { return url.clone() };
-    let (Some(host), Some(port)) = (parsed.host(), parsed.port_u16()) else { return url.clone() };
+fn resolved(url: &str) -> String {
+    let Ok(parsed) = url.parse::<Uri>() else { return url.to_owned() };
+    let (Some(host), Some(port)) = (parsed.host(), parsed.port_u16()) else { return url.to_owned() };
     let found = (host, port).to_socket_addrs().ok().and_then(|mut found| found.next());
-    found.map_or_else(|| url.clone(), |address| format!("{}://{address}", parsed.scheme_str().unwrap_or("http")))
+    found.map_or_else(|| url.to_owned(), |address| format!("{}://{address}", parsed.scheme_str().unwrap_or("http")))
 }
 
 /// A server older than the cluster, or more than a minor version newer than it knows, must stay away.

@@ -90,10 +90,11 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
 }
 
-fn refusal(status: u16, text: impl ToString) -> HttpRefusal {
-    HttpRefusal { status, text: text.to_string() }
+fn refusal(status: u16, text: impl Into<String>) -> HttpRefusal {
+    HttpRefusal { status, text: text.into() }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "whatever else it is, it is this member's affair")]
 fn of_status(status: &tonic::Status) -> HttpRefusal {
     let code = match status.code() {
         tonic::Code::NotFound => 404,
@@ -188,7 +189,7 @@ impl Local for LocalPeer {
                 return Err(refusal(400, "not a primary lessor"));
             }
             let renewed = async {
-                self.server.engine().barrier().await.map_err(|error| refusal(408, error))?;
+                self.server.engine().barrier().await.map_err(|error| refusal(408, error.to_string()))?;
                 self.server.renew(LeaseId(lease)).await.map_err(|status| of_status(&status))
             };
             match tokio::time::timeout(APPLY_TIMEOUT, renewed).await {
@@ -215,7 +216,7 @@ impl Local for LocalPeer {
 
     fn downgrade_enabled(&self) -> Answer<'_, Result<bool, HttpRefusal>> {
         Box::pin(async move {
-            self.server.engine().barrier().await.map_err(|error| refusal(500, error))?;
+            self.server.engine().barrier().await.map_err(|error| refusal(500, error.to_string()))?;
             Ok(self.published().members().downgrade().enabled)
         })
     }

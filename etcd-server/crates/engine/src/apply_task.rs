@@ -137,7 +137,7 @@ impl ApplyTask {
         state_folder::switch(&self.folder, store.path()).map_err(|error| Fault::io(doing(), error))?;
         self.store = store;
         self.applied = mark.index;
-        let stored = Stored::read(&*self.store)?;
+        let stored = Stored::read(&self.store)?;
         self.published.replace(&self.store, &self.state, mark.index, &stored, self.leases);
         let point = self.published.read_point();
         self.revision.send_replace(point.current);

@@ -223,7 +223,7 @@ impl Engine {
         if !self.inlet.enter(&message) {
             return false;
         }
-        self.node.send(Input::Message(message)).is_ok()
+        self.node.send(Input::Message(Box::new(message))).is_ok()
     }
 
     /// A message to `member` could not be sent.

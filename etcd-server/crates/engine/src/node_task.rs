@@ -36,7 +36,7 @@ pub(crate) enum Input {
     /// Tell when the state is at least as new as now.
     Barrier(Barrier),
     /// Another member says this.
-    Message(Message),
+    Message(Box<Message>),
     /// Another member sends its whole state, which lies prepared beside the present one. Told whether raft takes it on.
     Snapshot { message: Box<Message>, prepared: Box<Prepared>, taken: oneshot::Sender<bool> },
     /// A message to this member could not be sent.
@@ -127,7 +127,18 @@ impl NodeTask {
                     senders.push((id, reply));
                 }
                 Input::Stop => going_on = false,
-                other => self.take_input(other, round)?,
+                other @ (Input::ProposeAsLeader { .. }
+                | Input::ProposeConfChange { .. }
+                | Input::Barrier(_)
+                | Input::Message(_)
+                | Input::Snapshot { .. }
+                | Input::Unreachable(_)
+                | Input::SnapshotSent { .. }
+                | Input::Transfer(_)
+                | Input::Progress(_)
+                | Input::Persisted(_)
+                | Input::Applied(_)
+                | Input::ConfChanged { .. }) => self.take_input(other, round)?,
             }
         }
         self.propose(proposals, senders);
@@ -155,7 +166,7 @@ impl NodeTask {
             Input::Barrier(reply) => round.barriers.push(reply),
             Input::Message(message) => {
                 self.inlet.leave(&message);
-                self.step(message)?;
+                self.step(*message)?;
             }
             Input::Snapshot { message, prepared, taken } => self.offer(*message, prepared, taken, round)?,
             Input::Unreachable(member) => self.node.report_unreachable(member),

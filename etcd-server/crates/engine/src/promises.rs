@@ -31,8 +31,8 @@ impl Promises {
     pub(crate) fn durable(&mut self, number: u64) -> Vec<Message> {
         self.durable = self.durable.max(number);
         let mut free = Vec::new();
-        while let Some((_, promises)) = self.waiting.pop_front_if(|(needs, _)| *needs <= self.durable) {
-            free.extend(promises);
+        while self.waiting.front().is_some_and(|(needs, _)| *needs <= self.durable) {
+            free.extend(self.waiting.pop_front().into_iter().flat_map(|(_, promises)| promises));
         }
         free
     }

@@ -113,7 +113,7 @@ fn accepted(url: &Uri, answered: Result<Answered, RequestError>) -> Result<Answe
     Err(AskError::Refused { url: url.clone(), status: answered.head.status, text })
 }
 
-fn malformed(url: &Uri, why: impl ToString) -> AskError {
+fn malformed(url: &Uri, why: &dyn std::fmt::Display) -> AskError {
     AskError::Malformed { url: url.clone(), why: why.to_string() }
 }
 
@@ -121,13 +121,13 @@ fn malformed(url: &Uri, why: impl ToString) -> AskError {
 pub async fn members(connect: &dyn Connect, url: &Uri, timeout: Duration) -> Result<Known, AskError> {
     let answered = get(connect, url, "/members", timeout).await?;
     let cluster = answered.head.headers.get(handshake::CLUSTER).and_then(|value| handshake::id_of(value.to_str().ok()?));
-    let cluster = cluster.ok_or_else(|| malformed(url, "the answer names no cluster"))?;
-    let values: Vec<serde_json::Value> = serde_json::from_slice(&answered.body).map_err(|error| malformed(url, error))?;
+    let cluster = cluster.ok_or_else(|| malformed(url, &"the answer names no cluster"))?;
+    let values: Vec<serde_json::Value> = serde_json::from_slice(&answered.body).map_err(|error| malformed(url, &error))?;
     let members: Result<Vec<Member>, _> = values.iter().map(|value| Member::from_json(value.to_string().as_bytes())).collect();
-    let mut members = members.map_err(|error| malformed(url, error))?;
+    let mut members = members.map_err(|error| malformed(url, &error))?;
     members.sort_by_key(|member| member.id);
     if members.is_empty() {
-        return Err(malformed(url, "it knows no members"));
+        return Err(malformed(url, &"it knows no members"));
     }
     Ok(Known { cluster: ClusterId(cluster), members })
 }
@@ -140,8 +140,8 @@ pub async fn version(connect: &dyn Connect, url: &Uri, timeout: Duration) -> Res
         etcdcluster: String,
     }
     let answered = get(connect, url, "/version", timeout).await?;
-    let versions: Versions = serde_json::from_slice(&answered.body).map_err(|error| malformed(url, error))?;
-    Ok((versions.etcdserver.parse().map_err(|error| malformed(url, error))?, versions.etcdcluster.parse().ok()))
+    let versions: Versions = serde_json::from_slice(&answered.body).map_err(|error| malformed(url, &error))?;
+    Ok((versions.etcdserver.parse().map_err(|error| malformed(url, &error))?, versions.etcdcluster.parse().ok()))
 }
 
 /// Whether the cluster of the member at `url` is on its way to an earlier version.
@@ -150,20 +150,20 @@ pub async fn downgrade_enabled(connect: &dyn Connect, url: &Uri, timeout: Durati
     std::str::from_utf8(&answered.body)
         .ok()
         .and_then(|text| text.trim().parse().ok())
-        .ok_or_else(|| malformed(url, "neither true nor false"))
+        .ok_or_else(|| malformed(url, &"neither true nor false"))
 }
 
 /// Whom the leader at `url` has heard of lately. An etcd member does not know the question.
 pub async fn recently_active(connect: &dyn Connect, url: &Uri, timeout: Duration) -> Result<Vec<u64>, AskError> {
     let answered = get(connect, url, "/raft/progress", timeout).await?;
-    serde_json::from_slice(&answered.body).map_err(|error| malformed(url, error))
+    serde_json::from_slice(&answered.body).map_err(|error| malformed(url, &error))
 }
 
 /// Asks the leader at `url` to renew a lease.
 pub async fn keep_alive(connect: &dyn Connect, url: &Uri, lease: i64, timeout: Duration) -> Result<LeaseKeepAliveResponse, AskError> {
     let body = LeaseKeepAliveRequest { id: lease }.encode_to_vec();
     let answered = post(connect, url, "/leases", body, timeout).await?;
-    LeaseKeepAliveResponse::decode(answered.body).map_err(|error| malformed(url, error))
+    LeaseKeepAliveResponse::decode(answered.body).map_err(|error| malformed(url, &error))
 }
 
 /// Asks the leader at `url` what is left of a lease.
@@ -176,8 +176,8 @@ pub async fn time_to_live(
 ) -> Result<LeaseTimeToLiveResponse, AskError> {
     let asked = LeaseInternalRequest { lease_time_to_live_request: Some(LeaseTimeToLiveRequest { id: lease, keys }) };
     let answered = post(connect, url, "/leases/internal", asked.encode_to_vec(), timeout).await?;
-    let answer = LeaseInternalResponse::decode(answered.body).map_err(|error| malformed(url, error))?;
-    answer.lease_time_to_live_response.ok_or_else(|| malformed(url, "an empty answer"))
+    let answer = LeaseInternalResponse::decode(answered.body).map_err(|error| malformed(url, &error))?;
+    answer.lease_time_to_live_response.ok_or_else(|| malformed(url, &"an empty answer"))
 }
 
 /// Asks the leader at `url` to promote a learner; answers the members.
@@ -188,18 +188,18 @@ pub async fn promote(connect: &dyn Connect, url: &Uri, id: u64, token: Option<&s
         asked.body(Full::default())
     };
     let answered = accepted(url, ask(connect, url, build, ANSWER_BYTES_MAX, timeout).await)?;
-    let values: Vec<serde_json::Value> = serde_json::from_slice(&answered.body).map_err(|error| malformed(url, error))?;
+    let values: Vec<serde_json::Value> = serde_json::from_slice(&answered.body).map_err(|error| malformed(url, &error))?;
     let members: Result<Vec<Member>, _> = values.iter().map(|value| Member::from_json(value.to_string().as_bytes())).collect();
-    members.map_err(|error| malformed(url, error))
+    members.map_err(|error| malformed(url, &error))
 }
 
 /// Asks the member at `url` for the hash of its key space at a revision.
 pub async fn hash_kv(connect: &dyn Connect, url: &Uri, cluster: ClusterId, revision: i64, timeout: Duration) -> Result<HashKv, AskError> {
-    let body = serde_json::to_vec(&HashKvQuestion { revision }).map_err(|error| malformed(url, error))?;
+    let body = serde_json::to_vec(&HashKvQuestion { revision }).map_err(|error| malformed(url, &error))?;
     let build =
         || request(Method::GET, url, "/members/hashkv").header(handshake::CLUSTER, cluster.to_string()).body(Full::new(body.into()));
     let answered = accepted(url, ask(connect, url, build, ANSWER_BYTES_MAX, timeout).await)?;
-    let answer: HashKvAnswer = serde_json::from_slice(&answered.body).map_err(|error| malformed(url, error))?;
+    let answer: HashKvAnswer = serde_json::from_slice(&answered.body).map_err(|error| malformed(url, &error))?;
     let HashKvAnswer { header, hash, compact_revision, hash_revision } = answer;
     Ok(HashKv { current_revision: header.revision, hash, compact_revision, hash_revision })
 }

@@ -50,7 +50,14 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<Outbox>, kind: StreamKind
                 refused = true;
                 tracing::warn!(remote_peer_id = %types::MemberId(peer.id), error = %mismatch, "request sent was ignored by remote peer");
             }
-            _ => tracing::debug!(remote_peer_id = %types::MemberId(peer.id), stream = kind.path(), %end, "stream to peer ended"),
+            StreamEnd::Request(_)
+            | StreamEnd::Frame(_)
+            | StreamEnd::Silent
+            | StreamEnd::Closed
+            | StreamEnd::Mismatch(_)
+            | StreamEnd::Status(_) => {
+                tracing::debug!(remote_peer_id = %types::MemberId(peer.id), stream = kind.path(), %end, "stream to peer ended")
+            }
         }
         peer.lost(&end);
         attempt = attempt.wrapping_add(1);
@@ -110,7 +117,7 @@ async fn read(shared: &Shared, peer: &Outbox, kind: StreamKind, mut body: hyper:
         shared.observer.received(peer.id, data.len());
         decoder.extend(&data);
         loop {
-            match decoder.next() {
+            match decoder.message() {
                 Ok(Some(message)) => shared.deliver(peer.id, message),
                 Ok(None) => break,
                 Err(error) => return error.into(),

@@ -164,7 +164,7 @@ impl Decoder {
     }
 
     /// The next whole message, signs of life left out; nothing when more has to be received first.
-    pub fn next(&mut self) -> Result<Option<Message>, FrameError> {
+    pub fn message(&mut self) -> Result<Option<Message>, FrameError> {
         loop {
             let message = match self.kind {
                 StreamKind::Message => self.sized(0)?.map(Message::decode).transpose()?,
@@ -283,7 +283,7 @@ mod tests {
         let mut read = Vec::new();
         for piece in wire.chunks(piece) {
             decoder.extend(piece);
-            while let Some(message) = decoder.next().unwrap() {
+            while let Some(message) = decoder.message().unwrap() {
                 read.push(message);
             }
         }
@@ -325,7 +325,7 @@ mod tests {
             let mut decoder = Decoder::new(StreamKind::Message, 1, 2);
             decoder.extend(&(keep_alive.len() as u64).to_be_bytes());
             decoder.extend(keep_alive);
-            assert!(decoder.next().unwrap().is_none());
+            assert!(decoder.message().unwrap().is_none());
             assert!(decoder.read.is_empty());
         }
     }
@@ -334,14 +334,14 @@ mod tests {
     fn hostile_lengths_end_the_stream_without_memory() {
         let mut decoder = Decoder::new(StreamKind::Message, 1, 2);
         decoder.extend(&u64::MAX.to_be_bytes());
-        assert!(matches!(decoder.next(), Err(FrameError::TooLarge(u64::MAX))));
+        assert!(matches!(decoder.message(), Err(FrameError::TooLarge(u64::MAX))));
         let mut decoder = Decoder::new(StreamKind::Append, 1, 2);
         decoder.extend(&[APPEND_ENTRIES]);
         decoder.extend(&u64::MAX.to_be_bytes());
-        assert!(decoder.next().unwrap().is_none(), "a count alone reserves nothing");
+        assert!(decoder.message().unwrap().is_none(), "a count alone reserves nothing");
         let mut decoder = Decoder::new(StreamKind::Append, 1, 2);
         decoder.extend(b"\x07");
-        assert!(matches!(decoder.next(), Err(FrameError::UnknownFrame(7))));
+        assert!(matches!(decoder.message(), Err(FrameError::UnknownFrame(7))));
     }
 
     #[test]
@@ -353,7 +353,7 @@ mod tests {
                 let bytes: Vec<u8> =
                     (0..random.usize(0..60)).map(|_| if random.bool() { random.u8(0..4) } else { random.u8(..) }).collect();
                 decoder.extend(&bytes);
-                while let Ok(Some(_)) = decoder.next() {}
+                while let Ok(Some(_)) = decoder.message() {}
             }
         }
     }

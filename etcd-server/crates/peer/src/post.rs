@@ -66,7 +66,7 @@ async fn post(
     }
     let Some((url, open)) = connection else { return Ok(()) };
     let posted = post_request(shared, url, "/raft", "application/protobuf", Full::new(message.encode_to_vec().into()))?;
-    let sending = async { answer(whole(open.send(posted).await?, ANSWER_BYTES_MAX).await?) };
+    let sending = async { answer(&whole(open.send(posted).await?, ANSWER_BYTES_MAX).await?) };
     tokio::time::timeout(POST_TIMEOUT, sending).await.unwrap_or(Err(RequestError::TimedOut(POST_TIMEOUT).into()))
 }
 
@@ -76,7 +76,7 @@ fn post_request<B>(shared: &Shared, url: &Uri, path: &str, content: &'static str
     Ok(posted)
 }
 
-fn answer(answered: crate::connect::Answered) -> Result<(), PostError> {
+fn answer(answered: &crate::connect::Answered) -> Result<(), PostError> {
     if answered.head.status == StatusCode::NO_CONTENT {
         return Ok(());
     }
@@ -113,7 +113,7 @@ async fn try_send_snapshot(shared: &Shared, peer: &Outbox, message: Message) -> 
     let posted = post_request(shared, &url, "/raft/snapshot", "application/octet-stream", body)?;
     let response = connection.send(posted).await?;
     let reading = whole(response, ANSWER_BYTES_MAX);
-    answer(tokio::time::timeout(POST_TIMEOUT, reading).await.unwrap_or(Err(RequestError::TimedOut(POST_TIMEOUT)))?)?;
+    answer(&tokio::time::timeout(POST_TIMEOUT, reading).await.unwrap_or(Err(RequestError::TimedOut(POST_TIMEOUT)))?)?;
     Ok(index)
 }
 

@@ -234,9 +234,7 @@ impl Shared {
         if id == 0 || id == self.own.member.0 || urls.is_empty() || remotes.len() >= REMOTES_MAX || self.is_removed(id) {
             return;
         }
-        if !remotes.contains_key(&id) {
-            remotes.insert(id, self.start(id, urls, false));
-        }
+        remotes.entry(id).or_insert_with(|| self.start(id, urls, false));
     }
 }
 

@@ -210,7 +210,6 @@ fn keys<R: ReadAt, T: Target>(file: &BoltFile<R>, target: &T, progress: &mut dyn
     Ok(restored)
 }
 
-#[expect(clippy::too_many_arguments, reason = "one step of a loop that has all of these in its hands")]
 fn change<V: View>(
     key: &Bytes,
     value: Bytes,

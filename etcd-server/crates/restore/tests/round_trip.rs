@@ -1,4 +1,5 @@
 //! A state that was backed up and restored is the same state.
+#![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
 use apply::{Settings, State};
 use backup::bolt::{BoltFile, Plan, Trailer};
