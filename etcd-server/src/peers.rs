@@ -7,6 +7,7 @@ use membership::{Membership, Version};
 use peer::{Answer, HashKv, HttpRefusal, Local, Outgoing, SnapshotReader, Transport};
 use proto::etcdserverpb::{LeaseKeepAliveResponse, LeaseTimeToLiveResponse};
 use proto::raftpb::{Message, Snapshot, SnapshotMetadata};
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -219,6 +220,10 @@ impl Local for LocalPeer {
             self.server.engine().barrier().await.map_err(|error| refusal(500, error.to_string()))?;
             Ok(self.published().members().downgrade().enabled)
         })
+    }
+
+    fn live_hashes(&self) -> BTreeMap<u64, u128> {
+        self.published().live_marks()
     }
 
     fn recently_active(&self) -> Answer<'_, Option<Vec<u64>>> {

@@ -65,14 +65,14 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     }
     let tokens = Arc::new(TokenKeeper::new(tokens(&settings.auth)?));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(Failure::Runtime)?;
-    let folder = DataFolder::open(&settings.member.data_dir)?;
-    // Ports are bound before the data is touched, so that a port in use changes nothing.
-    let listeners = runtime.block_on(Listeners::bind(settings))?;
     let connect: Arc<dyn Connect> = Arc::new(peer::Plain);
-    let plan = match engine::is_used(folder.member()) {
+    let plan = match data_folder::is_used(&settings.member.data_dir) {
         true => Plan::default(),
         false => runtime.block_on(bootstrap::plan(settings, OWN_VERSION, &*connect))?,
     };
+    let folder = DataFolder::open(&settings.member.data_dir)?;
+    // Ports are bound before the data is touched, so that a port in use changes nothing.
+    let listeners = runtime.block_on(Listeners::bind(settings))?;
     let options = options(settings, &folder, &tokens, &plan);
     let opened = Opened::open(&options)?;
     if opened.members().is_removed(opened.member_id()) {
@@ -137,7 +137,10 @@ async fn serve(
     let notices = tokio::spawn(notices::follow(taken, server.clone(), Arc::clone(&removed)));
     transport.attach(Arc::new(LocalPeer::new(server.clone(), Arc::clone(&removed))));
     let peers = listeners.serve_peers(&transport, &stop);
-    let duties = duties::start(&engine, &transport, settings, &metrics);
+    if settings.corrupt_check.at_start {
+        duties::corruption::compare_at_start(&server, &transport).await.map_err(Failure::Setting)?;
+    }
+    let duties = duties::start(&server, &transport, settings, &metrics);
     let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION, metrics));
     // Whoever is told to go while it waits goes; the signal is taken again below.
     let told = tokio::select! {
@@ -219,6 +222,7 @@ fn options(settings: &Settings, folder: &DataFolder, tokens: &Arc<TokenKeeper>, 
         member_id: plan.member,
         cluster_id: plan.cluster,
         founders: plan.founders.clone(),
+        force_new_cluster: settings.cluster.force_new_cluster,
         tick: settings.election.heartbeat,
         election_ticks: usize::try_from(settings.election.timeout_ticks()).unwrap_or(usize::MAX),
         pre_vote: settings.election.pre_vote,

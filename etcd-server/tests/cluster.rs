@@ -273,6 +273,89 @@ async fn the_leader_hands_over_before_it_is_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_healthy_member_is_not_removed_while_another_is_silent() {
+    let mut cluster = Cluster::start(settings(&[]), 3).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let (silent, healthy) = ((leader + 1) % 3, (leader + 2) % 3);
+    // Its sockets stay open; it only says nothing any more.
+    cluster.members[silent].freeze(true).unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for via in [leader, healthy] {
+        let refused = cluster.remove(via, healthy).await.unwrap_err();
+        assert!(refused.to_string().contains("etcdserver: unhealthy cluster"), "{refused}");
+    }
+    put(&mut cluster.kv(leader).await.unwrap(), "still", "two of three").await.unwrap();
+    cluster.remove(leader, silent).await.unwrap();
+    cluster.members[silent].freeze(false).unwrap();
+    assert!(cluster.members[silent].wait_for_end(Duration::from_secs(15)).unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_disk_hangs_gives_up_leadership() {
+    let Some(disk) = testbed::LoopDisk::new(512 << 20).unwrap() else {
+        println!("skipped: no loop mounts here");
+        return;
+    };
+    let slow = Settings { parent: Some(disk.path()), ..settings(&[]) };
+    let mut cluster = Cluster::start_each(vec![slow, settings(&[]), settings(&[])]).await.unwrap();
+    let leader = cluster.leader(PATIENCE).await.unwrap();
+    if leader != 0 {
+        let target_id = cluster.id_of(0, 0).await.unwrap();
+        MaintenanceClient::new(cluster.channel(leader).await.unwrap()).move_leader(MoveLeaderRequest { target_id }).await.unwrap();
+    }
+    let load = Load::start(vec![cluster.members[1].endpoint(), cluster.members[2].endpoint()]);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(disk.freeze(true));
+    let begun = Instant::now();
+    let moved = loop {
+        let mut maintenance = MaintenanceClient::new(cluster.channel(1).await.unwrap());
+        let status = maintenance.status(StatusRequest {}).await.unwrap().into_inner();
+        let hung = cluster.members[0].status().header.as_ref().unwrap().member_id;
+        if status.leader != 0 && status.leader != hung {
+            break true;
+        }
+        if begun.elapsed() > Duration::from_secs(10) {
+            break false;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    println!("leadership moved {:?} after the disk hung", begun.elapsed());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(disk.freeze(false));
+    assert!(moved, "the leader kept leading with a disk that hangs");
+    let (acknowledged, failed) = load.finish().await;
+    println!("{} writes acknowledged, {failed} with an unknown outcome", acknowledged.len());
+    for member in 0..3 {
+        holds_all(&cluster, member, &acknowledged).await;
+    }
+    assert!(all_equal(&hashes(&cluster).await));
+    drop(cluster);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_lost_its_quorum_goes_on_from_one_member() {
+    let mut cluster = Cluster::start(settings(&[]), 3).await.unwrap();
+    put(&mut cluster.kv(0).await.unwrap(), "kept", "yes").await.unwrap();
+    assert_eq!(get(&mut cluster.kv(2).await.unwrap(), "kept").await.as_deref(), Some("yes"));
+    for member in &mut cluster.members {
+        member.kill();
+    }
+    let mut survivor = cluster.members.swap_remove(2);
+    survivor.set_flags(&["--force-new-cluster"]);
+    survivor.restart().await.unwrap();
+    cluster.members = vec![survivor];
+    assert_eq!(get(&mut cluster.kv(0).await.unwrap(), "kept").await.as_deref(), Some("yes"));
+    assert_eq!(cluster.list(0).await.unwrap().len(), 1);
+    // The flag is for one start; the next one knows a cluster of one, which grows again.
+    cluster.members[0].set_flags(&[]);
+    cluster.members[0].restart().await.unwrap();
+    put(&mut cluster.kv(0).await.unwrap(), "more", "yes").await.unwrap();
+    let added = add_when_healthy(&mut cluster).await;
+    assert_eq!(get(&mut cluster.kv(added).await.unwrap(), "kept").await.as_deref(), Some("yes"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_learner_catches_up_by_snapshot_and_is_promoted() {
     let mut cluster = Cluster::start(settings(&["--snapshot-catchup-entries", "50"]), 1).await.unwrap();
     let mut kv = cluster.kv(0).await.unwrap();

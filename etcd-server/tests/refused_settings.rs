@@ -21,11 +21,15 @@ const CASES: &[Case] = &[
         says: "client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url",
     },
     Case {
-        flags: &["--initial-cluster=node=http://127.0.0.1:1,other=http://127.0.0.1:2", "--initial-advertise-peer-urls=http://127.0.0.1:1"],
+        flags: &[
+            "--initial-cluster=node=http://127.0.0.1:1,other=http://127.0.0.1:2",
+            "--initial-advertise-peer-urls=http://127.0.0.1:1",
+            "--initial-cluster-state=existing",
+        ],
         code: 1,
-        says: "--initial-cluster: only clusters of one member are served yet, not of 2",
+        says: "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs",
     },
-    Case { flags: &["--initial-cluster-state=existing"], code: 1, says: "--initial-cluster-state: joining an existing cluster" },
+    Case { flags: &["--discovery-srv=example.com"], code: 1, says: "--discovery-srv: discovery is not served yet" },
     Case { flags: &["--initial-cluster=other=http://127.0.0.1:1"], code: 1, says: "in the initial cluster configuration" },
     Case { flags: &["--listen-client-urls=http://example.org:1"], code: 1, says: "expected IP in URL for binding" },
     Case { flags: &["--listen-client-urls=127.0.0.1:1"], code: 2, says: "invalid value \"127.0.0.1:1\" for flag -listen-client-urls" },

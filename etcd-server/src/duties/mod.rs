@@ -2,9 +2,11 @@
 
 mod auto_compaction;
 mod cluster_version;
+pub(crate) mod corruption;
 mod lease_expiry;
 mod publish;
 
+use api::Server;
 use config::Settings;
 use engine::Engine;
 use peer::Transport;
@@ -14,12 +16,20 @@ use telemetry::metrics::Metrics;
 use tokio::task::JoinHandle;
 
 /// Starts all duties; each ends when the process does.
-pub(crate) fn start(engine: &Arc<Engine>, transport: &Transport, settings: &Settings, metrics: &Arc<Metrics>) -> Vec<JoinHandle<()>> {
+pub(crate) fn start(server: &Server, transport: &Transport, settings: &Settings, metrics: &Arc<Metrics>) -> Vec<JoinHandle<()>> {
+    let engine = server.engine();
     let mut duties = vec![
         tokio::spawn(lease_expiry::run(Arc::clone(engine), Arc::clone(metrics))),
         tokio::spawn(cluster_version::run(Arc::clone(engine), transport.clone())),
+        tokio::spawn(corruption::compare_live(server.clone(), transport.clone())),
         tokio::spawn(publish::run(Arc::clone(engine), publish::Attributes::of(settings))),
     ];
+    if let Some(interval) = settings.corrupt_check.compact_hash_interval {
+        duties.push(tokio::spawn(corruption::compare_after_compactions(server.clone(), transport.clone(), interval)));
+    }
+    if let Some(interval) = settings.corrupt_check.interval {
+        duties.push(tokio::spawn(corruption::compare_periodically(server.clone(), transport.clone(), interval)));
+    }
     duties.extend(auto_compaction::start(engine, &settings.auto_compaction));
     duties
 }

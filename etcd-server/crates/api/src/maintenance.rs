@@ -29,8 +29,12 @@ const SNAPSHOT_PARTS_WAITING: usize = 4;
 impl Server {
     /// Raises the NOSPACE alarm for this member; that it is raised already is no news.
     pub async fn raise_no_space(&self) {
-        let alarm =
-            AlarmRequest { action: AlarmAction::Activate.into(), member_id: self.engine.member_id().0, alarm: AlarmType::Nospace.into() };
+        self.raise_alarm(AlarmType::Nospace, self.engine.member_id()).await;
+    }
+
+    /// Raises an alarm for a member; 0 stands for the cluster.
+    pub async fn raise_alarm(&self, kind: AlarmType, member: types::MemberId) {
+        let alarm = AlarmRequest { action: AlarmAction::Activate.into(), member_id: member.0, alarm: kind.into() };
         let request = InternalRaftRequest { alarm: Some(alarm), ..InternalRaftRequest::default() };
         if let Err(status) = self.propose(request, &self.engine.own_identity()).await {
             tracing::warn!(error = status.message(), "failed to raise alarm");

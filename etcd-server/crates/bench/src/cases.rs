@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) keys: u64,
     pub(crate) large_keys: u64,
     pub(crate) history: u64,
+    /// Members of each cluster.
+    pub(crate) members: usize,
     pub(crate) parent: Option<PathBuf>,
 }
 

@@ -46,6 +46,9 @@ struct Flags {
     /// Revisions of the cases about a long history.
     #[arg(long)]
     history: Option<u64>,
+    /// Members of each cluster, all on this machine; connections are spread over them and their costs added up.
+    #[arg(long, default_value_t = 1)]
+    members: usize,
     /// Where data directories are made: a real disk, since puts are synced.
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
@@ -66,6 +69,7 @@ impl Flags {
             keys: if self.quick { 20_000 } else { 100_000 },
             large_keys: or(self.large_keys, 100_000, 1_000_000).max(1000),
             history: or(self.history, 50_000, 300_000).max(1000),
+            members: self.members,
             parent: self.data.clone(),
         }
     }

@@ -1,6 +1,6 @@
 //! A server under load, and the connections to it.
 
-use testbed::{Server, Settings, StartError, Usage};
+use testbed::{Cluster, ClusterError, Server, Settings, StartError, Usage};
 use tonic::{
     Status,
     transport::{Channel, Endpoint},
@@ -16,6 +16,8 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 4 << 30;
 pub(crate) enum BenchError {
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     #[error("{label}: {status}")]
     Call { label: &'static str, status: Box<Status> },
     #[error("connect to {label}: {source}")]
@@ -28,11 +30,13 @@ pub(crate) enum BenchError {
     Task(#[from] tokio::task::JoinError),
 }
 
-/// One server with the name that the table gives it.
+/// One server, or a cluster, with the name that the table gives it.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) label: &'static str,
     pub(crate) server: Server,
+    /// The other members; connections are spread over all.
+    others: Vec<Server>,
 }
 
 impl Target {
@@ -40,24 +44,39 @@ impl Target {
         let mut settings = Settings::new(command);
         settings.flags = ["--log-level", "error"].map(str::to_owned).to_vec();
         settings.parent.clone_from(&plan.parent);
-        Ok(Self { label, server: Server::start(settings).await? })
+        if plan.members <= 1 {
+            return Ok(Self { label, server: Server::start(settings).await?, others: Vec::new() });
+        }
+        let mut others = Cluster::start(settings, plan.members).await?.members;
+        Ok(Self { label, server: others.remove(0), others })
     }
 
     /// `count` connections, each made already.
     pub(crate) async fn connections(&self, count: usize) -> Result<Vec<Channel>, BenchError> {
-        let endpoint = Endpoint::from_shared(self.server.endpoint()).map_err(|source| BenchError::Connect { label: self.label, source })?;
-        let endpoint = endpoint.initial_stream_window_size(1 << 20).initial_connection_window_size(16 << 20).tcp_nodelay(true);
-        let connecting = (0..count).map(|_| endpoint.connect());
-        let made = futures::future::try_join_all(connecting).await;
-        made.map_err(|source| BenchError::Connect { label: self.label, source })
+        let failed = |source| BenchError::Connect { label: self.label, source };
+        let mut endpoints = Vec::new();
+        for server in std::iter::once(&self.server).chain(&self.others) {
+            let endpoint = Endpoint::from_shared(server.endpoint()).map_err(failed)?;
+            endpoints.push(endpoint.initial_stream_window_size(1 << 20).initial_connection_window_size(16 << 20).tcp_nodelay(true));
+        }
+        let connecting = endpoints.iter().cycle().take(count).map(Endpoint::connect);
+        futures::future::try_join_all(connecting).await.map_err(failed)
     }
 
     pub(crate) async fn connection(&self) -> Result<Channel, BenchError> {
         self.connections(1).await.map(|mut made| made.swap_remove(0))
     }
 
+    /// What all members have cost together.
     pub(crate) fn usage(&self) -> Result<Usage, BenchError> {
-        Ok(self.server.usage()?)
+        let mut usage = self.server.usage()?;
+        for other in &self.others {
+            let other = other.usage()?;
+            usage.cpu += other.cpu;
+            usage.resident_bytes += other.resident_bytes;
+            usage.resident_peak_bytes += other.resident_peak_bytes;
+        }
+        Ok(usage)
     }
 
     /// Turns the status of a failed call into the error that names this server.

@@ -15,11 +15,11 @@ fn what_would_be_weakened_is_listed() {
         ),
         ("--peer-auto-tls --listen-peer-urls=unixs:///p", vec!["--peer-auto-tls", "--listen-peer-urls"]),
         ("--tls-min-version=TLS1.3", vec!["--tls-min-version"]),
-        ("--initial-cluster=a=http://h:1,b=http://h:2", vec!["--initial-cluster"]),
-        ("--initial-cluster-state=existing", vec!["--initial-cluster-state"]),
+        ("--initial-cluster=a=http://h:1,b=http://h:2", vec![]),
+        ("--initial-cluster-state=existing", vec![]),
         ("--discovery-srv=example.com", vec!["--discovery-srv"]),
         ("--discovery-token=a --discovery-endpoints=b", vec!["--discovery-endpoints"]),
-        ("--force-new-cluster", vec!["--force-new-cluster"]),
+        ("--force-new-cluster", vec![]),
         ("--name=a --pre-vote=false", vec![]),
     ] {
         let found = settings(words);

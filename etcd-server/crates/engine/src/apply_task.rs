@@ -166,6 +166,7 @@ impl ApplyTask {
                 }
                 EntryKind::ConfChange => self.apply_conf_change(entry, &mut batch, &mut told)?,
             };
+            self.published.mark_live_hash(entry.index, self.state.keys.live_hash());
             begun = self.observe(entry, &applied, begun);
             told.take(applied);
         }

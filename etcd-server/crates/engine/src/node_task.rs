@@ -61,6 +61,7 @@ pub(crate) struct NodeTask {
     pub(crate) node: Node,
     pub(crate) member_id: u64,
     pub(crate) tick: Duration,
+    pub(crate) election_timeout: Duration,
     pub(crate) keep: Keep,
     pub(crate) incarnation: u64,
     pub(crate) inputs: Receiver<Input>,
@@ -81,6 +82,10 @@ struct Round {
     offered: Option<(Box<Prepared>, oneshot::Sender<bool>)>,
     /// The ready whose snapshot is being installed, and its index: nothing else is handed out meanwhile.
     installing: Option<(u64, u64)>,
+    /// The newest ready that was handed out to be made durable.
+    unsynced: u64,
+    /// Since when the log has not reported anything, though it should; told once in an election timeout.
+    waits_for_log: Option<Instant>,
 }
 
 impl NodeTask {
@@ -88,8 +93,14 @@ impl NodeTask {
     pub(crate) fn run(mut self) -> Result<(), Fault> {
         let mut next_tick = Instant::now() + self.tick;
         let contexts = ReadContexts::new(self.member_id, self.incarnation);
-        let mut round =
-            Round { barriers: Barriers::new(contexts, READ_RETRY_TICKS), promises: Promises::default(), offered: None, installing: None };
+        let mut round = Round {
+            barriers: Barriers::new(contexts, READ_RETRY_TICKS),
+            promises: Promises::default(),
+            offered: None,
+            installing: None,
+            unsynced: 0,
+            waits_for_log: None,
+        };
         self.handle_ready(&mut round)?;
         loop {
             let wait = next_tick.saturating_duration_since(Instant::now());
@@ -104,6 +115,7 @@ impl NodeTask {
             let now = Instant::now();
             if now >= next_tick {
                 self.node.tick();
+                self.look_at_log(&mut round);
                 round.barriers.tick();
                 round.barriers.retain(|waiting| !waiting.is_closed());
                 // After a pause of the process the ticks that were missed are not made up for: they would start an election.
@@ -175,6 +187,7 @@ impl NodeTask {
             Input::Progress(reply) => drop(reply.send(self.node.progress())),
             Input::Persisted(number) => {
                 self.node.persisted(number);
+                round.waits_for_log = (number < round.unsynced).then(Instant::now);
                 let promises = round.promises.durable(number);
                 self.send(promises);
                 if let Some((_, index)) = round.installing.take_if(|(installing, _)| *installing <= number) {
@@ -186,6 +199,24 @@ impl NodeTask {
             Input::Propose { .. } | Input::Stop => {}
         }
         Ok(())
+    }
+
+    /// A leader whose disk hangs gives leadership to a member whose disk does not: its heartbeats would keep the others quiet for ever.
+    fn look_at_log(&mut self, round: &mut Round) {
+        let hangs = round.waits_for_log.is_some_and(|since| since.elapsed() >= self.election_timeout);
+        if !hangs || self.node.status().role != Role::Leader || self.node.voters().voters.len() < 2 {
+            return;
+        }
+        round.waits_for_log = Some(Instant::now());
+        if self.node.status().transferee.is_some() {
+            tracing::error!("the raft log has not been synced for two election timeouts: stepping down");
+            self.node.step_down();
+        } else if let Some(to) = self.node.hand_over() {
+            tracing::error!(to = %types::MemberId(to), "the raft log has not been synced for an election timeout: handing leadership over");
+        } else {
+            tracing::error!("the raft log has not been synced for an election timeout, and nobody else answers: stepping down");
+            self.node.step_down();
+        }
     }
 
     fn step(&mut self, message: Message) -> Result<(), Fault> {
@@ -261,6 +292,8 @@ impl NodeTask {
                 round.installing = Some((number, mark.index));
                 drop(self.apply.send(ApplyCommand::Install { number, mark, prepared, hard_state, taken }));
             } else if must_sync {
+                round.unsynced = number;
+                round.waits_for_log.get_or_insert_with(Instant::now);
                 drop(self.log.send(LogCommand::Persist { number, entries, hard_state }));
             }
             let free = round.promises.take(number, must_sync, promises);

@@ -9,6 +9,7 @@ use membership::Membership;
 use mvcc::ReadPoint;
 use parking_lot::Mutex;
 use schema::meta;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use storage::Store;
@@ -29,6 +30,11 @@ pub struct Standing {
     pub applied: u64,
 }
 
+/// Entries between two indexes at which members compare their live hashes.
+const LIVE_MARK_INTERVAL: u64 = 64;
+/// How many of these a member remembers: one that lags by less can be compared.
+const LIVE_MARKS_MAX: usize = 1024;
+
 /// What etcd's database takes while it is empty.
 const EMPTY_DATABASE_BYTES: u64 = 20 << 10;
 
@@ -48,6 +54,8 @@ pub struct Published {
     pub(crate) written_bytes: AtomicU64,
     pub(crate) freed_bytes: AtomicU64,
     pub(crate) live_hash: ArcSwap<(u64, mvcc::LiveHash)>,
+    /// The live hash at the newest multiples of [`LIVE_MARK_INTERVAL`], by index.
+    pub(crate) live_marks: Mutex<BTreeMap<u64, u128>>,
     /// The newest compaction whose superfluous history is removed.
     pub(crate) removed: AtomicI64,
     /// Whether this member leads a group of one and has replayed its log, so that it may answer linearizable reads by itself.
@@ -86,6 +94,7 @@ impl Published {
             written_bytes: AtomicU64::new(state.keys.written_bytes()),
             freed_bytes: AtomicU64::new(stored.freed_bytes),
             live_hash: ArcSwap::from_pointee((applied, state.keys.live_hash())),
+            live_marks: Mutex::default(),
             removed: AtomicI64::new(stored.removed),
             leads_alone: AtomicBool::new(false),
         })
@@ -103,6 +112,7 @@ impl Published {
         self.written_bytes.store(state.keys.written_bytes(), Ordering::Relaxed);
         self.freed_bytes.store(stored.freed_bytes, Ordering::Relaxed);
         self.live_hash.store(Arc::new((applied, state.keys.live_hash())));
+        self.live_marks.lock().clear();
         self.removed.store(stored.removed, Ordering::Release);
         self.applied.store(applied, Ordering::Release);
         self.replaced.fetch_add(1, Ordering::AcqRel);
@@ -163,6 +173,22 @@ impl Published {
     /// The hash of the live records, and the applied index it belongs to.
     pub fn live_hash(&self) -> (u64, mvcc::LiveHash) {
         **self.live_hash.load()
+    }
+
+    /// The hash of the live records at some of the last indexes, the same ones on every member.
+    pub fn live_marks(&self) -> BTreeMap<u64, u128> {
+        self.live_marks.lock().clone()
+    }
+
+    /// Notes the live hash behind the entry at `index`, if that is one of those that members compare.
+    pub(crate) fn mark_live_hash(&self, index: u64, hash: mvcc::LiveHash) {
+        if index.is_multiple_of(LIVE_MARK_INTERVAL) {
+            let mut marks = self.live_marks.lock();
+            marks.insert(index, hash.0);
+            while marks.len() > LIVE_MARKS_MAX {
+                marks.pop_first();
+            }
+        }
     }
 
     /// The newest compaction whose superfluous history is removed.

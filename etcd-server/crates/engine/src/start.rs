@@ -18,6 +18,7 @@ use prost::Message as _;
 use proto::raftpb;
 use raftlog::{Identity, Log};
 use schema::{Table, View as _, meta};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -36,6 +37,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// The founding members, this one among them; none when it joins others. Looked at on the first start only.
     pub founders: Vec<Member>,
+    /// Makes a group of one of what this member has: the way out when the others are lost for good.
+    pub force_new_cluster: bool,
     /// This member, as computed from the founding configuration; looked at on the first start only.
     pub member_id: MemberId,
     /// Its cluster; looked at on the first start only.
@@ -190,6 +193,9 @@ impl Opened {
         let mut batch = store.batch();
         let state = State::load(&store, options.state, &mut batch)?;
         store.write(batch)?;
+        if options.force_new_cluster && known.identity.is_some() {
+            force_new_cluster(&mut log, &state.members, applied, own)?;
+        }
         let recovered = recover(&store, &log, &found)?;
         state_folder::remove_others(&options.folder)
             .map_err(|error| Fault::io(format!("remove what an earlier run left in {}", options.folder.display()), error))?;
@@ -234,6 +240,7 @@ impl Opened {
             node,
             member_id: identity.member_id.0,
             tick: options.tick,
+            election_timeout,
             keep: Keep { entries: options.log_entries_kept, bytes: LOG_BYTES_IN_MEMORY },
             incarnation,
             inputs: node_rx,
@@ -403,6 +410,46 @@ fn found_member(store: &Store, log: &mut Log, found: &raftlog::Recovered, option
     meta::write_u64(&mut batch, meta::APPLIED_INDEX, 0);
     store.write(batch)?;
     store.flush()
+}
+
+/// Appends the removal of every other member, as committed by nobody but this one (etcd: createConfChangeEnts). All entries of the log
+/// are taken as committed: the others that could have said otherwise are gone.
+fn force_new_cluster(log: &mut Log, members: &Membership, applied: u64, own: Identity) -> Result<(), Fault> {
+    let state = log.hard_state();
+    let last = log.reader().last_index();
+    // The members as they will be once the rest of the log is applied: whether each learns.
+    let mut known: BTreeMap<MemberId, bool> = members.members().map(|member| (member.id, member.is_learner)).collect();
+    for record in log.reader().entries_from(applied.max(log.reader().first_index().saturating_sub(1)) + 1) {
+        let entry = log_task::from_record(record.map_err(|error| Fault::store("read the raft log", error))?)?;
+        if entry.kind != EntryKind::ConfChange {
+            continue;
+        }
+        let change = raftpb::ConfChange::decode(entry.data).map_err(|error| Fault::corrupt("raft log", error))?;
+        match ConfChange::from_raft(&change)? {
+            ConfChange::Add(member) => {
+                known.insert(member.id, member.is_learner);
+            }
+            ConfChange::Promote(id) => {
+                known.insert(id, false);
+            }
+            ConfChange::Remove(id) => {
+                known.remove(&id);
+            }
+            ConfChange::Update { .. } => {}
+        }
+    }
+    let mut changes: Vec<_> = known.keys().filter(|id| **id != own.member_id).map(|id| ConfChange::Remove(*id)).collect();
+    if known.get(&own.member_id) == Some(&true) {
+        changes.push(ConfChange::Promote(own.member_id));
+    }
+    let record = |(change, index): (ConfChange, u64)| {
+        let data = change.to_raft(0).encode_to_vec().into();
+        log_task::to_record(Entry { term: state.term, index, kind: EntryKind::ConfChange, data })
+    };
+    let entries: Vec<_> = changes.into_iter().zip(last + 1..).map(record).collect();
+    let commit = last + entries.len() as u64;
+    tracing::warn!(removed_members = entries.len(), commit_index = commit, "forcing a new cluster of this member alone");
+    log.append(&entries, Some(raftlog::HardState { commit, ..state }))
 }
 
 fn recover(store: &Store, log: &Log, found: &raftlog::Recovered) -> Result<Recovered, Fault> {

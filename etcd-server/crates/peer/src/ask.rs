@@ -10,6 +10,7 @@ use prost::Message as _;
 use proto::etcdserverpb::{LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
 use proto::leasepb::{LeaseInternalRequest, LeaseInternalResponse};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use types::ClusterId;
 
@@ -157,6 +158,14 @@ pub async fn downgrade_enabled(connect: &dyn Connect, url: &Uri, timeout: Durati
 pub async fn recently_active(connect: &dyn Connect, url: &Uri, timeout: Duration) -> Result<Vec<u64>, AskError> {
     let answered = get(connect, url, "/raft/progress", timeout).await?;
     serde_json::from_slice(&answered.body).map_err(|error| malformed(url, &error))
+}
+
+/// The hash of the live records of the member at `url`, by index. An etcd member does not know the question.
+pub async fn live_hashes(connect: &dyn Connect, url: &Uri, timeout: Duration) -> Result<BTreeMap<u64, u128>, AskError> {
+    let answered = get(connect, url, "/members/livehash", timeout).await?;
+    let marks: BTreeMap<u64, String> = serde_json::from_slice(&answered.body).map_err(|error| malformed(url, &error))?;
+    let read = |(index, hash): (u64, String)| u128::from_str_radix(&hash, 16).map(|hash| (index, hash));
+    marks.into_iter().map(read).collect::<Result<_, _>>().map_err(|error| malformed(url, &error))
 }
 
 /// Asks the leader at `url` to renew a lease.

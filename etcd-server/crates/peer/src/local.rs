@@ -5,6 +5,7 @@ use bytes::Bytes;
 use membership::{Membership, Version};
 use proto::etcdserverpb::{LeaseKeepAliveResponse, LeaseTimeToLiveResponse};
 use proto::raftpb::Message;
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,6 +85,9 @@ pub trait Local: Send + Sync {
 
     /// Whether a downgrade is under way, as of now.
     fn downgrade_enabled(&self) -> Answer<'_, Result<bool, HttpRefusal>>;
+
+    /// The hash of the live records at some of the last indexes.
+    fn live_hashes(&self) -> BTreeMap<u64, u128>;
 
     /// The members that have answered the leader lately; nothing when this member does not lead.
     fn recently_active(&self) -> Answer<'_, Option<Vec<u64>>>;

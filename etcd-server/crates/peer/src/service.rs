@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prost::Message as _;
 use proto::raftpb::Message;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,7 @@ async fn respond(transport: &Transport, request: Request<Incoming>) -> Reply {
         "/version" => version(transport, &request),
         "/raft" => guarded(transport, request, post).await,
         "/raft/snapshot" => guarded(transport, request, snapshot).await,
+        "/members/livehash" => live_hashes(transport, &request),
         "/raft/progress" => progress(transport, &request).await,
         "/members/hashkv" => hash_kv(transport, request).await,
         "/leases" => keep_alive(transport, request).await,
@@ -269,6 +271,18 @@ fn version(transport: &Transport, request: &Request<Incoming>) -> Reply {
     let cluster = local.cluster_version();
     let text = |undecided: &str| cluster.map_or_else(|| undecided.to_owned(), |version| version.to_string());
     reply::json(format!("{{\"etcdserver\":\"{server}\",\"etcdcluster\":\"{}\",\"storage\":\"{}\"}}", text("not_decided"), text("unknown")))
+}
+
+/// Not etcd's: the hash of the live records at some of the last indexes, by which members compare themselves all the time.
+fn live_hashes(transport: &Transport, request: &Request<Incoming>) -> Reply {
+    match got(transport, request) {
+        Ok(local) => {
+            let marks: BTreeMap<u64, String> =
+                local.live_hashes().into_iter().map(|(index, hash)| (index, format!("{hash:032x}"))).collect();
+            reply::json(serde_json::to_string(&marks).unwrap_or_default())
+        }
+        Err(reply) => *reply,
+    }
 }
 
 /// Not etcd's: whom the leader has heard of lately, so that any member can judge a change of the members.

@@ -9,7 +9,8 @@ use tonic::transport::{Channel, Endpoint};
 /// Servers that found a cluster together, and those that join it.
 #[derive(Debug)]
 pub struct Cluster {
-    settings: Settings,
+    /// How members are started that are added from now on.
+    pub settings: Settings,
     /// The members, in the order in which they came.
     pub members: Vec<Server>,
     born: usize,
@@ -46,12 +47,21 @@ impl Cluster {
     /// # Errors
     /// When one of them does not.
     pub async fn start(settings: Settings, size: usize) -> Result<Self, ClusterError> {
+        Self::start_each(vec![settings; size]).await
+    }
+
+    /// The same with settings of its own for each member; those of the last are for who joins.
+    ///
+    /// # Errors
+    /// When one of them does not answer.
+    pub async fn start_each(settings: Vec<Settings>) -> Result<Self, ClusterError> {
+        let size = settings.len();
         let places: Vec<Place> = (1..=size).map(|number| Place::free(format!("m{number}"))).collect::<Result<_, _>>()?;
         let entries = places.iter().map(Place::entry).collect::<Vec<_>>().join(",");
-        let mut cluster = Self { settings, members: Vec::new(), born: size };
-        for place in places {
+        let mut cluster = Self { settings: settings.last().cloned().unwrap_or_else(|| Settings::new("")), members: Vec::new(), born: size };
+        for (place, settings) in places.into_iter().zip(settings) {
             let flags = vec!["--initial-cluster".to_owned(), entries.clone()];
-            cluster.members.push(Server::launch(cluster.settings.clone(), place, flags)?);
+            cluster.members.push(Server::launch(settings, place, flags)?);
         }
         for member in &mut cluster.members {
             member.healthy().await?;

@@ -58,6 +58,12 @@ impl LoopDisk {
         succeeds(Command::new("perl").arg("-e").arg(shutdown).arg(self.path()))
     }
 
+    /// Makes every write and sync wait, for as long as it is frozen: a disk that hangs. Returns whether that succeeded.
+    #[must_use]
+    pub fn freeze(&self, frozen: bool) -> bool {
+        succeeds(Command::new("fsfreeze").arg(if frozen { "--freeze" } else { "--unfreeze" }).arg(self.path()))
+    }
+
     /// Unmounts it; nobody may have a file open there. Returns whether that succeeded.
     #[must_use]
     pub fn unmount(&mut self) -> bool {

@@ -98,6 +98,7 @@ pub struct Server {
     place: Place,
     /// `--initial-cluster` and what follows from it.
     cluster_flags: Vec<String>,
+    extra_flags: Vec<String>,
     status: StatusResponse,
     start_time: Duration,
 }
@@ -129,7 +130,16 @@ impl Server {
         }
         .map_err(failed)?;
         let child = spawn(&settings, folder.path(), &place, &cluster_flags).map_err(failed)?;
-        Ok(Self { settings, child, folder, place, cluster_flags, status: StatusResponse::default(), start_time: Duration::ZERO })
+        Ok(Self {
+            settings,
+            child,
+            folder,
+            place,
+            cluster_flags,
+            extra_flags: Vec::new(),
+            status: StatusResponse::default(),
+            start_time: Duration::ZERO,
+        })
     }
 
     /// Returns when it answers a linearizable read.
@@ -146,7 +156,8 @@ impl Server {
     /// When the process cannot be made.
     pub fn relaunch(&mut self) -> Result<(), StartError> {
         self.kill();
-        self.child = spawn(&self.settings, self.folder.path(), &self.place, &self.cluster_flags)
+        let flags = [&self.cluster_flags[..], &self.extra_flags].concat();
+        self.child = spawn(&self.settings, self.folder.path(), &self.place, &flags)
             .map_err(|source| StartError::Spawn { command: self.settings.command.clone(), source })?;
         Ok(())
     }
@@ -158,6 +169,11 @@ impl Server {
     pub fn freeze(&self, frozen: bool) -> io::Result<()> {
         let signal = if frozen { Signal::SIGSTOP } else { Signal::SIGCONT };
         Ok(kill(Pid::from_raw(self.child.id().cast_signed()), signal)?)
+    }
+
+    /// Flags of the next start beside those of its settings.
+    pub fn set_flags(&mut self, flags: &[&str]) {
+        self.extra_flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
     }
 
     /// Who it is.

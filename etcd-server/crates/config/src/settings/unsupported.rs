@@ -75,9 +75,6 @@ pub(super) fn find(merged: &Merged, settings: &Settings) -> Vec<Unsupported> {
         Bootstrap::Discovery(_) => add("discovery-endpoints", "discovery is not served yet".to_owned()),
         Bootstrap::DnsSrv { .. } => add("discovery-srv", "discovery is not served yet".to_owned()),
     }
-    if settings.cluster.force_new_cluster {
-        add("force-new-cluster", "recovery from another cluster's data is not served yet".to_owned());
-    }
     found
 }
 

@@ -1,0 +1,165 @@
+//! Do the members hold the same? The leader compares; a member that differs is named by the CORRUPT alarm, and serves no more.
+//!
+//! Three ways, cheap to costly: the hash of the live records, which every member keeps while it applies, compared all the time; the hash of
+//! the whole history after compactions; the same at fixed times. The last two are etcd's, and off unless asked for.
+
+use api::Server;
+use consensus::Role;
+use engine::Engine;
+use futures::future::join_all;
+use peer::{HashKv, Transport, ask};
+use proto::etcdserverpb::AlarmType;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use types::MemberId;
+
+/// Between two comparisons of live hashes.
+const LIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// For one member's list of live hashes.
+const LIVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// For one member's hash over its whole history: it reads everything.
+const HASH_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Compares the live hashes for as long as this member leads, each time it does.
+pub(crate) async fn compare_live(server: Server, transport: Transport) {
+    let mut look = tokio::time::interval(LIVE_INTERVAL);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        if leads(server.engine()) {
+            let found = differing(server.engine(), &live_hashes(server.engine(), &transport).await);
+            raise(&server, &found, "live hashes").await;
+        }
+    }
+}
+
+/// Compares the history after compactions: every `interval`, if there was one meanwhile.
+pub(crate) async fn compare_after_compactions(server: Server, transport: Transport, interval: Duration) {
+    let mut compared = 0;
+    loop {
+        tokio::time::sleep(interval).await;
+        let compacted = server.engine().published().removed_revision();
+        if leads(server.engine()) && compacted > compared {
+            compared = compacted;
+            compare_history(&server, &transport).await;
+        }
+    }
+}
+
+/// Compares the history every `interval`.
+pub(crate) async fn compare_periodically(server: Server, transport: Transport, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        if leads(server.engine()) {
+            compare_history(&server, &transport).await;
+        }
+    }
+}
+
+/// Compares this member's history with the others' before it serves anybody. Those that do not answer cannot contradict.
+pub(crate) async fn compare_at_start(server: &Server, transport: &Transport) -> Result<(), String> {
+    let revision = server.engine().published().read_point().current;
+    let own = own_hash(server, revision).await?;
+    for (member, other) in hashes_of_others(server.engine(), transport, revision).await {
+        if other.compact_revision == own.compact_revision && other.hash != own.hash {
+            return Err(format!(
+                "found data inconsistency with peers: at revision {revision} this member's hash is {}, that of member {member} is {}: \
+                 remove this member from the cluster, empty its data directory and add it again",
+                own.hash, other.hash
+            ));
+        }
+    }
+    tracing::info!(revision, "initial corruption checking passed; no corruption");
+    Ok(())
+}
+
+fn leads(engine: &Engine) -> bool {
+    engine.published().standing().role == Role::Leader
+}
+
+fn others(engine: &Engine) -> Vec<MemberId> {
+    engine.published().members().members().map(|member| member.id).filter(|id| *id != engine.member_id()).collect()
+}
+
+/// What each member says at one index that all of them know; nothing when there is none.
+async fn live_hashes(engine: &Engine, transport: &Transport) -> BTreeMap<MemberId, u128> {
+    let asked = others(engine).into_iter().map(|id| async move {
+        for url in transport.urls(id) {
+            if let Ok(marks) = ask::live_hashes(transport.connect(), &url, LIVE_TIMEOUT).await {
+                return Some((id, marks));
+            }
+        }
+        None
+    });
+    let mut known: BTreeMap<MemberId, BTreeMap<u64, u128>> = join_all(asked).await.into_iter().flatten().collect();
+    known.insert(engine.member_id(), engine.published().live_marks());
+    let own = engine.published().live_marks();
+    let common = own.into_keys().rev().find(|index| known.values().all(|marks| marks.contains_key(index)));
+    let Some(index) = common else { return BTreeMap::new() };
+    known.into_iter().filter_map(|(id, marks)| Some((id, *marks.get(&index)?))).collect()
+}
+
+async fn own_hash(server: &Server, revision: i64) -> Result<HashKv, String> {
+    let hashed = server.hash_at(revision).await.map_err(|status| status.message().to_owned())?;
+    Ok(HashKv {
+        current_revision: hashed.header.map_or(0, |header| header.revision),
+        hash: hashed.hash,
+        compact_revision: hashed.compact_revision,
+        hash_revision: hashed.hash_revision,
+    })
+}
+
+async fn hashes_of_others(engine: &Engine, transport: &Transport, revision: i64) -> Vec<(MemberId, HashKv)> {
+    let asked = others(engine).into_iter().map(|id| async move {
+        for url in transport.urls(id) {
+            match ask::hash_kv(transport.connect(), &url, engine.cluster_id(), revision, HASH_TIMEOUT).await {
+                Ok(hashed) => return Some((id, hashed)),
+                Err(error) => tracing::warn!(remote_peer_id = %id, %error, "failed to get the hash of a member"),
+            }
+        }
+        None
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+async fn compare_history(server: &Server, transport: &Transport) {
+    if server.engine().barrier().await.is_err() {
+        return;
+    }
+    let revision = server.engine().published().read_point().current;
+    let Ok(own) = own_hash(server, revision).await else { return };
+    let others = hashes_of_others(server.engine(), transport, revision).await;
+    // Hashes over different parts of the history say nothing about each other.
+    let same = others.into_iter().filter(|(_, other)| other.compact_revision == own.compact_revision);
+    let hashes =
+        same.map(|(id, other)| (id, u128::from(other.hash))).chain([(server.engine().member_id(), u128::from(own.hash))]).collect();
+    raise(server, &differing(server.engine(), &hashes), "hashes of the history").await;
+}
+
+/// Who holds something else than the others: those outside of a majority of the voters, or, if there is none, nobody can tell who.
+fn differing(engine: &Engine, hashes: &BTreeMap<MemberId, u128>) -> Vec<MemberId> {
+    let mut counts: BTreeMap<u128, usize> = BTreeMap::new();
+    for hash in hashes.values() {
+        *counts.entry(*hash).or_default() += 1;
+    }
+    if counts.len() <= 1 {
+        return Vec::new();
+    }
+    let majority = engine.published().members().voters().count() / 2 + 1;
+    match counts.into_iter().find(|(_, count)| *count >= majority) {
+        Some((right, _)) => hashes.iter().filter(|(_, hash)| **hash != right).map(|(id, _)| *id).collect(),
+        // The cluster as a whole, as etcd says it.
+        None => vec![MemberId(0)],
+    }
+}
+
+async fn raise(server: &Server, found: &[MemberId], compared: &str) {
+    for member in found {
+        let known = server.engine().published().alarms().of(AlarmType::Corrupt.into());
+        if known.iter().any(|alarm| alarm.member_id == member.0) {
+            continue;
+        }
+        tracing::error!(corrupted_member_id = %member, compared, "found data inconsistency between members: raising the CORRUPT alarm");
+        server.raise_alarm(AlarmType::Corrupt, *member).await;
+    }
+}
