@@ -18,9 +18,6 @@ const CONTEXT_BYTES_MAX: usize = 64;
 /// Why a message was not let in. The node is as it was; only [`StepRefusal::LostLog`] asks for more than counting and logging it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StepRefusal {
-    /// This member applied its own removal.
-    #[error("this member has been removed from the cluster")]
-    Removed,
     /// It is addressed to somebody else.
     #[error("message is for member {to:x}")]
     NotForUs {

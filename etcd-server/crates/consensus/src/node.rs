@@ -7,7 +7,9 @@
 //! 3. A committed entry is handed out exactly once, and only after it is durable here.
 //! 4. Configuration changes travel as etcd encodes them; raft-rs is told of them by name, once apply has accepted them.
 //! 5. Elections are drawn from a seed that the owner gives, so that a simulation repeats.
-//! 6. A member that applied its own removal takes part in nothing any more: raft-rs' leader would go on for ever without a vote.
+//! 6. A member that applied its own removal leads, campaigns and proposes no more (raft-rs' leader would go on for ever without a vote), but
+//!    still answers the others: if they have not heard that the removal is committed, they may need its vote and its acknowledgement to
+//!    find out; of a group of two, the one that stays can do nothing without.
 //! 7. Nobody campaigns while a snapshot is being installed, or alone with a log that is not durable: raft-rs panics on both.
 
 use crate::entry::{Entry, EntryKind, HardState};
@@ -171,9 +173,6 @@ impl Node {
     ///
     /// A `MsgSnap` is stepped when its state has arrived whole and was checked; see [`Ready::snapshot`].
     pub fn step(&mut self, message: raftpb::Message) -> Result<(), StepRefusal> {
-        if self.removed {
-            return Err(StepRefusal::Removed);
-        }
         let kind = guard::check(&message, &self.standpoint(message.from))?;
         let number = message.r#type;
         let acknowledges = matches!(kind, MessageType::MsgAppendResponse | MessageType::MsgHeartbeatResponse);
@@ -322,7 +321,8 @@ impl Node {
         Voters::from_raft(&self.raw.raft.prs().conf().to_conf_state())
     }
 
-    /// Whether this member votes or learns, as far as it knows: not yet when it joins, not any more when it was removed.
+    /// Whether this member votes or learns, as far as it knows: not yet when it joins, not any more when it was removed. A removed member
+    /// runs on, passively, until another one turns it away because it knows of the removal too.
     pub fn is_member(&self) -> bool {
         !self.removed && self.raw.raft.prs().get(self.raw.raft.id).is_some()
     }
@@ -421,9 +421,6 @@ impl Node {
         at_once: Vec<eraftpb::Message>,
         mut promises: Vec<eraftpb::Message>,
     ) -> (Vec<raftpb::Message>, Vec<raftpb::Message>) {
-        if self.removed {
-            return (Vec::new(), Vec::new());
-        }
         let mut messages = Vec::new();
         if self.unsettled_vote.is_some() {
             promises.splice(0..0, at_once);

@@ -61,8 +61,28 @@ fn a_leader_that_is_removed_leads_nobody_any_more() {
     assert_ne!(new, leader);
     group.propose(new, "a");
     assert_eq!(group.members[&new].node.voters().voters.len(), 2);
-    assert_eq!(group.member(leader).node.step(Message::default()), Err(StepRefusal::Removed));
     assert!(group.member(leader).node.propose([Bytes::from_static(b"b")]).is_err());
+}
+
+#[test]
+fn a_group_of_two_survives_the_removal_of_its_leader_that_only_the_leader_heard_of() {
+    let (mut group, leader) = Group::led(&[1, 2]);
+    let stays = 3 - leader;
+    let change = ConfChange { id: 1, r#type: ConfChangeType::ConfChangeRemoveNode.into(), node_id: leader, ..ConfChange::default() };
+    group.member(leader).node.propose_conf_change(change.encode_to_vec().into()).unwrap();
+    while group.members[&leader].node.is_member() {
+        group.work_all();
+        let Some(message) = group.wire.pop_front() else { continue };
+        group.deliver(message);
+    }
+    group.wire.clear();
+    assert!(group.members[&stays].node.voters().voters.contains(&leader), "it has not heard");
+    for _ in 0..60 {
+        group.tick(1);
+    }
+    assert_eq!(group.leader(), Some(stays));
+    group.propose(stays, "a");
+    assert_eq!(group.members[&stays].node.voters().voters, [stays]);
 }
 
 #[test]
