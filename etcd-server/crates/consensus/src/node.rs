@@ -10,8 +10,11 @@
 //! 6. A member that applied its own removal leads, campaigns and proposes no more (raft-rs' leader would go on for ever without a vote), but
 //!    still answers the others: if they have not heard that the removal is committed, they may need its vote and its acknowledgement to
 //!    find out; of a group of two, the one that stays can do nothing without.
-//! 7. Nobody campaigns while a snapshot is being installed, or alone with a log that is not durable: raft-rs panics on both.
+//! 7. A change of the group is handed out only when it is durable here that it is committed. A member that forgot this in a crash would go
+//!    by the old group again, and might wait for ever for one that it has already turned away as removed.
+//! 8. Nobody campaigns while a snapshot is being installed, or alone with a log that is not durable: raft-rs panics on both.
 
+use crate::durable_commits::DurableCommits;
 use crate::entry::{Entry, EntryKind, HardState};
 use crate::guard::{self, Standpoint, StepRefusal};
 use crate::jitter::Jitter;
@@ -93,6 +96,7 @@ pub struct Node {
     /// Term and vote as they were last handed out, and the ready by which they become durable while they are not.
     vote: (u64, u64),
     unsettled_vote: Option<u64>,
+    commits: DurableCommits,
     last_status: Option<Status>,
     /// Leader and term, and whether an entry of that term is committed, when reads were last told.
     last_lead: (u64, u64, bool),
@@ -112,6 +116,7 @@ impl Node {
     /// Starts from what was recovered. A member that is about to join starts from nothing.
     pub fn new(config: &Config, recovered: &Recovered) -> Result<Self, Fault> {
         let mut recovered = recovered.clone();
+        let durable_commit = recovered.hard_state.commit;
         // Entries that were applied were committed, whatever the hard state got to know of it (raft-rs panics otherwise).
         recovered.hard_state.commit = recovered.hard_state.commit.max(config.applied);
         let tail = Tail::new(&recovered, config.applied);
@@ -139,6 +144,7 @@ impl Node {
             timeout,
             vote,
             unsettled_vote: None,
+            commits: DurableCommits::new(durable_commit),
             last_status: None,
             last_lead: (0, 0, false),
             ticks: 0,
@@ -228,6 +234,7 @@ impl Node {
     pub fn persisted(&mut self, number: u64) {
         self.raw.on_persist_ready(number);
         self.unsettled_vote = self.unsettled_vote.filter(|&unsettled| unsettled > number);
+        self.commits.persisted(number);
     }
 
     /// Entries up to `index` are applied, or a snapshot with this index is installed. Older entries stay in memory as far as `keep` says.
@@ -379,16 +386,27 @@ impl Node {
     /// What has to be done now, if anything.
     pub fn ready(&mut self) -> Option<Ready> {
         if !self.raw.has_ready() {
-            return None;
+            let committed = self.commits.release();
+            return (!committed.is_empty()).then(|| Ready { committed, ..Ready::default() });
         }
         let mut raft_ready = self.raw.ready();
         let number = raft_ready.number();
         let entries = raft_ready.take_entries();
-        let hard_state = raft_ready.hs().map(HardState::from_raft);
+        let mut hard_state = raft_ready.hs().map(HardState::from_raft);
+        let mut must_sync = raft_ready.must_sync();
         if let Some(hard_state) = hard_state
             && std::mem::replace(&mut self.vote, (hard_state.term, hard_state.vote)) != self.vote
         {
             self.unsettled_vote = Some(number);
+        }
+        self.commits.hold(raft_ready.take_committed_entries().into_iter().map(Entry::from_raft));
+        let committed = self.commits.release();
+        if self.commits.must_sync() {
+            hard_state = Some(HardState::from_raft(&self.raw.raft.hard_state()));
+            must_sync = true;
+        }
+        if let Some(hard_state) = hard_state.filter(|_| must_sync) {
+            self.commits.handed_out(number, hard_state.commit);
         }
         let snapshot = (!raft_ready.snapshot().is_empty()).then(|| mark(raft_ready.snapshot()));
         let (messages, promises) = self.sort_messages(raft_ready.take_messages(), raft_ready.take_persisted_messages());
@@ -398,14 +416,15 @@ impl Node {
             promises,
             snapshot,
             hard_state,
-            must_sync: raft_ready.must_sync(),
-            committed: raft_ready.take_committed_entries().into_iter().map(Entry::from_raft).collect(),
+            must_sync,
+            committed,
             reads: raft_ready.take_read_states().into_iter().map(|read| (read.request_ctx, read.index)).collect(),
             ask_reads_again: self.reads_forgotten(),
             status: None,
             entries: Vec::new(),
         };
         if let Some(mark) = &ready.snapshot {
+            self.commits.forget();
             self.raw.mut_store().reset(mark);
         }
         self.raw.mut_store().append(&entries);

@@ -86,6 +86,26 @@ fn a_group_of_two_survives_the_removal_of_its_leader_that_only_the_leader_heard_
 }
 
 #[test]
+fn a_change_is_applied_only_when_it_is_durable_that_it_is_committed() {
+    let (mut group, leader) = Group::led(&[1]);
+    let change = ConfChange { id: 1, r#type: ConfChangeType::ConfChangeAddLearnerNode.into(), node_id: 2, ..ConfChange::default() };
+    let node = &mut group.member(leader).node;
+    node.propose_conf_change(change.encode_to_vec().into()).unwrap();
+    node.propose([Bytes::from_static(b"behind it")]).unwrap();
+    let appended = node.ready().unwrap();
+    let index = appended.entries[0].index;
+    assert!(node.ready().is_none());
+    node.persisted(appended.number);
+    let committed = node.ready().unwrap();
+    assert!(committed.must_sync && committed.committed.is_empty());
+    assert_eq!(committed.hard_state.map(|state| state.commit), Some(index + 1));
+    assert!(node.ready().is_none());
+    node.persisted(committed.number);
+    let indexes: Vec<_> = node.ready().unwrap().committed.iter().map(|entry| entry.index).collect();
+    assert_eq!(indexes, [index, index + 1]);
+}
+
+#[test]
 fn the_last_member_can_end_its_group() {
     let (mut group, leader) = Group::led(&[1]);
     group.change(leader, ConfChangeType::ConfChangeRemoveNode, leader);
