@@ -47,7 +47,8 @@ impl DurableCommits {
 
     /// Everything up to this ready is durable.
     pub(crate) fn persisted(&mut self, number: u64) {
-        while let Some((_, commit)) = self.under_way.pop_front_if(|(under_way, _)| *under_way <= number) {
+        let done = self.under_way.partition_point(|(under_way, _)| *under_way <= number);
+        for (_, commit) in self.under_way.drain(..done) {
             self.durable = self.durable.max(commit);
         }
     }
