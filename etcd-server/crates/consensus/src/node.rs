@@ -10,9 +10,11 @@
 //! 6. A member that applied its own removal leads, campaigns and proposes no more (raft-rs' leader would go on for ever without a vote), but
 //!    still answers the others: if they have not heard that the removal is committed, they may need its vote and its acknowledgement to
 //!    find out; of a group of two, the one that stays can do nothing without.
-//! 7. A change of the group is handed out only when it is durable here that it is committed. A member that forgot this in a crash would go
+//! 7. A leader takes no proposals behind its own removal. Else it could end with a longer log than those who stay, who would then never
+//!    get the vote of rule 6.
+//! 8. A change of the group is handed out only when it is durable here that it is committed. A member that forgot this in a crash would go
 //!    by the old group again, and might wait for ever for one that it has already turned away as removed.
-//! 8. Nobody campaigns while a snapshot is being installed, or alone with a log that is not durable: raft-rs panics on both.
+//! 9. Nobody campaigns while a snapshot is being installed, or alone with a log that is not durable: raft-rs panics on both.
 
 use crate::durable_commits::DurableCommits;
 use crate::entry::{Entry, EntryKind, HardState};
@@ -23,6 +25,7 @@ use crate::ready::Ready;
 use crate::standing::{Progress, Role, Status};
 use crate::tail::{Keep, Recovered, SnapshotMark, Tail, Voters};
 use bytes::Bytes;
+use prost::Message as _;
 use proto::raftpb;
 use raft::eraftpb::{self, ConfChangeType, MessageType};
 use raft::{ProgressState, RawNode, SnapshotStatus, StateRole};
@@ -53,7 +56,7 @@ const INFLIGHT_MESSAGES_MAX: usize = 512;
 /// Bytes of entries that a leader has appended but not committed; beyond it proposals are dropped, and the client is told to come back.
 const UNCOMMITTED_BYTES_MAX: u64 = 256 << 20;
 
-/// A proposal that raft did not take: there is no leader, it is handing over, or too much is uncommitted.
+/// A proposal that raft did not take: there is no leader, it is handing over or being removed, or too much is uncommitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("raft proposal dropped")]
 pub struct Dropped;
@@ -97,6 +100,8 @@ pub struct Node {
     vote: (u64, u64),
     unsettled_vote: Option<u64>,
     commits: DurableCommits,
+    /// While this member leads: up to where its log may hold its own removal, not applied yet.
+    own_removal: Option<u64>,
     last_status: Option<Status>,
     /// Leader and term, and whether an entry of that term is committed, when reads were last told.
     last_lead: (u64, u64, bool),
@@ -145,6 +150,7 @@ impl Node {
             vote,
             unsettled_vote: None,
             commits: DurableCommits::new(durable_commit),
+            own_removal: None,
             last_status: None,
             last_lead: (0, 0, false),
             ticks: 0,
@@ -185,8 +191,11 @@ impl Node {
         if acknowledges && self.raw.raft.state == StateRole::Leader && message.term == self.raw.raft.term {
             self.heard.insert(message.from, self.ticks);
         }
+        let removes_self = kind == MessageType::MsgPropose
+            && message.entries.iter().any(|entry| entry.r#type != 0 && removes(&entry.data, self.raw.raft.id));
         let taken = self.raw.step(message::to_raft(kind, message));
         self.settle();
+        self.note_own_removal(removes_self && taken.is_ok());
         taken.map_err(|error| {
             if error == raft::Error::ProposalDropped {
                 StepRefusal::Dropped
@@ -215,7 +224,10 @@ impl Node {
         if raft.state == StateRole::Leader && raft.has_pending_conf() {
             return Err(ConfChangeDropped::Pending);
         }
-        Ok(self.step_proposal(vec![entry(EntryKind::ConfChange, change)])?)
+        let removes_self = removes(&change, raft.id);
+        self.step_proposal(vec![entry(EntryKind::ConfChange, change)])?;
+        self.note_own_removal(removes_self);
+        Ok(())
     }
 
     /// Asks for an index up to which a linearizable read must wait. `context` is a fresh one of [`crate::ReadContexts`]. The answer may
@@ -247,6 +259,7 @@ impl Node {
         self.raw.mut_store().apply(index);
         self.raw.advance_apply_to(index);
         self.raw.mut_store().forget(keep);
+        self.own_removal = self.own_removal.filter(|&removal| removal > index);
     }
 
     /// Apply has decided on a configuration change. Returns the configuration from now on. Told before [`Node::applied`] of its entry.
@@ -488,6 +501,7 @@ impl Node {
             committed: (committed, raft.raft_log.term(committed).unwrap_or(0)),
             installing: self.installing(),
             all_persisted: self.all_persisted(),
+            leaving: self.own_removal.is_some(),
             changing: raft.has_pending_conf(),
             matched: raft.prs().get(from).map(|progress| progress.matched),
         }
@@ -501,12 +515,23 @@ impl Node {
         if (term, state) != (raft.term, raft.state) {
             self.timeout = (self.jitter.timeout(raft.election_timeout()), raft.term, raft.state);
             self.heard.clear();
+            let own = raft.id;
+            let removal = raft.store().unapplied_changes().find(|(_, change)| removes(change, own));
+            self.own_removal = removal.map(|(index, _)| index).filter(|_| raft.state == StateRole::Leader);
         }
         raft.set_randomized_election_timeout(self.timeout.0);
     }
 
+    /// A proposal that removes this member was taken: it is somewhere in the log, if this member leads.
+    fn note_own_removal(&mut self, taken: bool) {
+        let raft = &self.raw.raft;
+        if taken && raft.state == StateRole::Leader {
+            self.own_removal = Some(raft.raft_log.last_index());
+        }
+    }
+
     fn step_proposal(&mut self, entries: Vec<eraftpb::Entry>) -> Result<(), Dropped> {
-        if self.removed {
+        if self.removed || self.own_removal.is_some() {
             return Err(Dropped);
         }
         let mut message = eraftpb::Message::default();
@@ -515,6 +540,12 @@ impl Node {
         message.set_entries(entries.into());
         self.raw.raft.step(message).map_err(|_| Dropped)
     }
+}
+
+/// Whether an encoded change removes this member. What cannot be read removes nobody.
+fn removes(change: &Bytes, member: u64) -> bool {
+    let change = raftpb::ConfChange::decode(change.clone());
+    change.is_ok_and(|change| change.node_id == member && change.r#type() == raftpb::ConfChangeType::ConfChangeRemoveNode)
 }
 
 fn check_recovered(config: &Config, recovered: &Recovered, tail: &Tail) -> Result<(), Fault> {
@@ -551,7 +582,6 @@ fn entry(kind: EntryKind, data: Bytes) -> eraftpb::Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prost::Message as _;
 
     const KEEP: Keep = Keep { entries: 0, bytes: 0 };
 

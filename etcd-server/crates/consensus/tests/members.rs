@@ -86,6 +86,19 @@ fn a_group_of_two_survives_the_removal_of_its_leader_that_only_the_leader_heard_
 }
 
 #[test]
+fn a_leader_takes_no_proposals_behind_its_own_removal() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    let change = ConfChange { id: 1, r#type: ConfChangeType::ConfChangeRemoveNode.into(), node_id: leader, ..ConfChange::default() };
+    let follower = 1 + leader % 3;
+    group.member(leader).node.propose_conf_change(change.encode_to_vec().into()).unwrap();
+    assert!(group.member(leader).node.propose([Bytes::from_static(b"a")]).is_err());
+    group.member(follower).node.propose([Bytes::from_static(b"b")]).unwrap();
+    group.settle();
+    assert!(group.refused.contains(&StepRefusal::Dropped));
+    assert!(!group.members[&leader].node.is_member());
+}
+
+#[test]
 fn a_change_is_applied_only_when_it_is_durable_that_it_is_committed() {
     let (mut group, leader) = Group::led(&[1]);
     let change = ConfChange { id: 1, r#type: ConfChangeType::ConfChangeAddLearnerNode.into(), node_id: 2, ..ConfChange::default() };
