@@ -18,9 +18,6 @@ const CONTEXT_BYTES_MAX: usize = 64;
 /// Why a message was not let in. The node is as it was; only [`StepRefusal::LostLog`] asks for more than counting and logging it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StepRefusal {
-    /// This member applied its own removal.
-    #[error("this member has been removed from the cluster")]
-    Removed,
     /// It is addressed to somebody else.
     #[error("message is for member {to:x}")]
     NotForUs {
@@ -77,8 +74,8 @@ pub enum StepRefusal {
         /// Its number on the wire.
         kind: i32,
     },
-    /// The proposal in it was not taken: no leader, leadership under way to another member, too much uncommitted, or another change of
-    /// the group not applied yet.
+    /// The proposal in it was not taken: no leader, leadership under way to another member, a leader that is being removed, too much
+    /// uncommitted, or another change of the group not applied yet.
     #[error("forwarded proposal dropped")]
     Dropped,
     /// The sender rightly takes entries for granted that this member acknowledged once and does not have: it must stop.
@@ -111,6 +108,8 @@ pub(crate) struct Standpoint {
     pub(crate) installing: bool,
     /// Everything in the log is known to be durable.
     pub(crate) all_persisted: bool,
+    /// This leader's own removal is in the log and not applied.
+    pub(crate) leaving: bool,
     /// A change of the group may be in the log and not applied.
     pub(crate) changing: bool,
     /// Up to where the sender is known to have the log, when it is a member.
@@ -198,6 +197,9 @@ fn proposal(message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
     member(message, at)?;
     if message.entries.is_empty() {
         return Err(malformed("it proposes nothing"));
+    }
+    if at.leaving {
+        return Err(StepRefusal::Dropped);
     }
     for entry in &message.entries {
         if entry.data.is_empty() {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod barriers;
+mod durable_commits;
 mod entry;
 mod guard;
 mod jitter;

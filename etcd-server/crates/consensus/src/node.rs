@@ -7,9 +7,16 @@
 //! 3. A committed entry is handed out exactly once, and only after it is durable here.
 //! 4. Configuration changes travel as etcd encodes them; raft-rs is told of them by name, once apply has accepted them.
 //! 5. Elections are drawn from a seed that the owner gives, so that a simulation repeats.
-//! 6. A member that applied its own removal takes part in nothing any more: raft-rs' leader would go on for ever without a vote.
-//! 7. Nobody campaigns while a snapshot is being installed, or alone with a log that is not durable: raft-rs panics on both.
+//! 6. A member that applied its own removal leads, campaigns and proposes no more (raft-rs' leader would go on for ever without a vote), but
+//!    still answers the others: if they have not heard that the removal is committed, they may need its vote and its acknowledgement to
+//!    find out; of a group of two, the one that stays can do nothing without.
+//! 7. A leader takes no proposals behind its own removal. Else it could end with a longer log than those who stay, who would then never
+//!    get the vote of rule 6.
+//! 8. A change of the group is handed out only when it is durable here that it is committed. A member that forgot this in a crash would go
+//!    by the old group again, and might wait for ever for one that it has already turned away as removed.
+//! 9. Nobody campaigns while a snapshot is being installed, or alone with a log that is not durable: raft-rs panics on both.
 
+use crate::durable_commits::DurableCommits;
 use crate::entry::{Entry, EntryKind, HardState};
 use crate::guard::{self, Standpoint, StepRefusal};
 use crate::jitter::Jitter;
@@ -18,6 +25,7 @@ use crate::ready::Ready;
 use crate::standing::{Progress, Role, Status};
 use crate::tail::{Keep, Recovered, SnapshotMark, Tail, Voters};
 use bytes::Bytes;
+use prost::Message as _;
 use proto::raftpb;
 use raft::eraftpb::{self, ConfChangeType, MessageType};
 use raft::{ProgressState, RawNode, SnapshotStatus, StateRole};
@@ -48,7 +56,7 @@ const INFLIGHT_MESSAGES_MAX: usize = 512;
 /// Bytes of entries that a leader has appended but not committed; beyond it proposals are dropped, and the client is told to come back.
 const UNCOMMITTED_BYTES_MAX: u64 = 256 << 20;
 
-/// A proposal that raft did not take: there is no leader, it is handing over, or too much is uncommitted.
+/// A proposal that raft did not take: there is no leader, it is handing over or being removed, or too much is uncommitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("raft proposal dropped")]
 pub struct Dropped;
@@ -91,6 +99,9 @@ pub struct Node {
     /// Term and vote as they were last handed out, and the ready by which they become durable while they are not.
     vote: (u64, u64),
     unsettled_vote: Option<u64>,
+    commits: DurableCommits,
+    /// While this member leads: up to where its log may hold its own removal, not applied yet.
+    own_removal: Option<u64>,
     last_status: Option<Status>,
     /// Leader and term, and whether an entry of that term is committed, when reads were last told.
     last_lead: (u64, u64, bool),
@@ -110,6 +121,7 @@ impl Node {
     /// Starts from what was recovered. A member that is about to join starts from nothing.
     pub fn new(config: &Config, recovered: &Recovered) -> Result<Self, Fault> {
         let mut recovered = recovered.clone();
+        let durable_commit = recovered.hard_state.commit;
         // Entries that were applied were committed, whatever the hard state got to know of it (raft-rs panics otherwise).
         recovered.hard_state.commit = recovered.hard_state.commit.max(config.applied);
         let tail = Tail::new(&recovered, config.applied);
@@ -137,6 +149,8 @@ impl Node {
             timeout,
             vote,
             unsettled_vote: None,
+            commits: DurableCommits::new(durable_commit),
+            own_removal: None,
             last_status: None,
             last_lead: (0, 0, false),
             ticks: 0,
@@ -171,17 +185,17 @@ impl Node {
     ///
     /// A `MsgSnap` is stepped when its state has arrived whole and was checked; see [`Ready::snapshot`].
     pub fn step(&mut self, message: raftpb::Message) -> Result<(), StepRefusal> {
-        if self.removed {
-            return Err(StepRefusal::Removed);
-        }
         let kind = guard::check(&message, &self.standpoint(message.from))?;
         let number = message.r#type;
         let acknowledges = matches!(kind, MessageType::MsgAppendResponse | MessageType::MsgHeartbeatResponse);
         if acknowledges && self.raw.raft.state == StateRole::Leader && message.term == self.raw.raft.term {
             self.heard.insert(message.from, self.ticks);
         }
+        let removes_self = kind == MessageType::MsgPropose
+            && message.entries.iter().any(|entry| entry.r#type != 0 && removes(&entry.data, self.raw.raft.id));
         let taken = self.raw.step(message::to_raft(kind, message));
         self.settle();
+        self.note_own_removal(removes_self && taken.is_ok());
         taken.map_err(|error| {
             if error == raft::Error::ProposalDropped {
                 StepRefusal::Dropped
@@ -210,7 +224,10 @@ impl Node {
         if raft.state == StateRole::Leader && raft.has_pending_conf() {
             return Err(ConfChangeDropped::Pending);
         }
-        Ok(self.step_proposal(vec![entry(EntryKind::ConfChange, change)])?)
+        let removes_self = removes(&change, raft.id);
+        self.step_proposal(vec![entry(EntryKind::ConfChange, change)])?;
+        self.note_own_removal(removes_self);
+        Ok(())
     }
 
     /// Asks for an index up to which a linearizable read must wait. `context` is a fresh one of [`crate::ReadContexts`]. The answer may
@@ -229,6 +246,7 @@ impl Node {
     pub fn persisted(&mut self, number: u64) {
         self.raw.on_persist_ready(number);
         self.unsettled_vote = self.unsettled_vote.filter(|&unsettled| unsettled > number);
+        self.commits.persisted(number);
     }
 
     /// Entries up to `index` are applied, or a snapshot with this index is installed. Older entries stay in memory as far as `keep` says.
@@ -241,6 +259,7 @@ impl Node {
         self.raw.mut_store().apply(index);
         self.raw.advance_apply_to(index);
         self.raw.mut_store().forget(keep);
+        self.own_removal = self.own_removal.filter(|&removal| removal > index);
     }
 
     /// Apply has decided on a configuration change. Returns the configuration from now on. Told before [`Node::applied`] of its entry.
@@ -322,7 +341,8 @@ impl Node {
         Voters::from_raft(&self.raw.raft.prs().conf().to_conf_state())
     }
 
-    /// Whether this member votes or learns, as far as it knows: not yet when it joins, not any more when it was removed.
+    /// Whether this member votes or learns, as far as it knows: not yet when it joins, not any more when it was removed. A removed member
+    /// runs on, passively, until another one turns it away because it knows of the removal too.
     pub fn is_member(&self) -> bool {
         !self.removed && self.raw.raft.prs().get(self.raw.raft.id).is_some()
     }
@@ -379,16 +399,27 @@ impl Node {
     /// What has to be done now, if anything.
     pub fn ready(&mut self) -> Option<Ready> {
         if !self.raw.has_ready() {
-            return None;
+            let committed = self.commits.release();
+            return (!committed.is_empty()).then(|| Ready { committed, ..Ready::default() });
         }
         let mut raft_ready = self.raw.ready();
         let number = raft_ready.number();
         let entries = raft_ready.take_entries();
-        let hard_state = raft_ready.hs().map(HardState::from_raft);
+        let mut hard_state = raft_ready.hs().map(HardState::from_raft);
+        let mut must_sync = raft_ready.must_sync();
         if let Some(hard_state) = hard_state
             && std::mem::replace(&mut self.vote, (hard_state.term, hard_state.vote)) != self.vote
         {
             self.unsettled_vote = Some(number);
+        }
+        self.commits.hold(raft_ready.take_committed_entries().into_iter().map(Entry::from_raft));
+        let committed = self.commits.release();
+        if self.commits.must_sync() {
+            hard_state = Some(HardState::from_raft(&self.raw.raft.hard_state()));
+            must_sync = true;
+        }
+        if let Some(hard_state) = hard_state.filter(|_| must_sync) {
+            self.commits.handed_out(number, hard_state.commit);
         }
         let snapshot = (!raft_ready.snapshot().is_empty()).then(|| mark(raft_ready.snapshot()));
         let (messages, promises) = self.sort_messages(raft_ready.take_messages(), raft_ready.take_persisted_messages());
@@ -398,14 +429,15 @@ impl Node {
             promises,
             snapshot,
             hard_state,
-            must_sync: raft_ready.must_sync(),
-            committed: raft_ready.take_committed_entries().into_iter().map(Entry::from_raft).collect(),
+            must_sync,
+            committed,
             reads: raft_ready.take_read_states().into_iter().map(|read| (read.request_ctx, read.index)).collect(),
             ask_reads_again: self.reads_forgotten(),
             status: None,
             entries: Vec::new(),
         };
         if let Some(mark) = &ready.snapshot {
+            self.commits.forget();
             self.raw.mut_store().reset(mark);
         }
         self.raw.mut_store().append(&entries);
@@ -421,9 +453,6 @@ impl Node {
         at_once: Vec<eraftpb::Message>,
         mut promises: Vec<eraftpb::Message>,
     ) -> (Vec<raftpb::Message>, Vec<raftpb::Message>) {
-        if self.removed {
-            return (Vec::new(), Vec::new());
-        }
         let mut messages = Vec::new();
         if self.unsettled_vote.is_some() {
             promises.splice(0..0, at_once);
@@ -472,6 +501,7 @@ impl Node {
             committed: (committed, raft.raft_log.term(committed).unwrap_or(0)),
             installing: self.installing(),
             all_persisted: self.all_persisted(),
+            leaving: self.own_removal.is_some(),
             changing: raft.has_pending_conf(),
             matched: raft.prs().get(from).map(|progress| progress.matched),
         }
@@ -485,12 +515,23 @@ impl Node {
         if (term, state) != (raft.term, raft.state) {
             self.timeout = (self.jitter.timeout(raft.election_timeout()), raft.term, raft.state);
             self.heard.clear();
+            let own = raft.id;
+            let removal = raft.store().unapplied_changes().find(|(_, change)| removes(change, own));
+            self.own_removal = removal.map(|(index, _)| index).filter(|_| raft.state == StateRole::Leader);
         }
         raft.set_randomized_election_timeout(self.timeout.0);
     }
 
+    /// A proposal that removes this member was taken: it is somewhere in the log, if this member leads.
+    fn note_own_removal(&mut self, taken: bool) {
+        let raft = &self.raw.raft;
+        if taken && raft.state == StateRole::Leader {
+            self.own_removal = Some(raft.raft_log.last_index());
+        }
+    }
+
     fn step_proposal(&mut self, entries: Vec<eraftpb::Entry>) -> Result<(), Dropped> {
-        if self.removed {
+        if self.removed || self.own_removal.is_some() {
             return Err(Dropped);
         }
         let mut message = eraftpb::Message::default();
@@ -499,6 +540,12 @@ impl Node {
         message.set_entries(entries.into());
         self.raw.raft.step(message).map_err(|_| Dropped)
     }
+}
+
+/// Whether an encoded change removes this member. What cannot be read removes nobody.
+fn removes(change: &Bytes, member: u64) -> bool {
+    let change = raftpb::ConfChange::decode(change.clone());
+    change.is_ok_and(|change| change.node_id == member && change.r#type() == raftpb::ConfChangeType::ConfChangeRemoveNode)
 }
 
 fn check_recovered(config: &Config, recovered: &Recovered, tail: &Tail) -> Result<(), Fault> {
@@ -535,7 +582,6 @@ fn entry(kind: EntryKind, data: Bytes) -> eraftpb::Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prost::Message as _;
 
     const KEEP: Keep = Keep { entries: 0, bytes: 0 };
 

@@ -35,7 +35,8 @@ pub struct Ready {
     pub entries: Vec<Entry>,
     /// To be made durable together with the entries, when it changed.
     pub hard_state: Option<HardState>,
-    /// Whether a snapshot, entries or a vote must be durable before anything is promised. Without it nothing has to be reported back.
+    /// Whether a snapshot, entries, a vote, or the commit of a change of the group must be made durable. Without it nothing has to be
+    /// reported back.
     pub must_sync: bool,
     /// To apply, in order.
     pub committed: Vec<Entry>,

@@ -3,7 +3,8 @@
 //! Holds every entry that is not applied and as many behind as [`Keep`] allows; a follower that needs older ones is sent a snapshot.
 //! Everything raft has handed out for persisting is here at once, which is what raft-rs' asynchronous mode asks for.
 
-use crate::entry::{Entry, HardState};
+use crate::entry::{self, Entry, HardState};
+use bytes::Bytes;
 use raft::eraftpb::{self, ConfState, Snapshot, SnapshotMetadata};
 use raft::storage::{GetEntriesContext, RaftState, Storage};
 use raft::{Error, StorageError, util};
@@ -98,6 +99,13 @@ impl Tail {
 
     pub(crate) fn last(&self) -> u64 {
         self.entries.back().map_or(self.before_index, |entry| entry.index)
+    }
+
+    /// Configuration changes that are not applied yet, with their indexes.
+    pub(crate) fn unapplied_changes(&self) -> impl Iterator<Item = (u64, Bytes)> {
+        let unapplied = self.entries.iter().rev().take_while(|entry| entry.index > self.applied);
+        let changes = unapplied.filter(|entry| entry.entry_type != eraftpb::EntryType::EntryNormal);
+        changes.map(|entry| (entry.index, entry::content(entry.clone()).1))
     }
 
     /// Appends what raft wants persisted, cutting off what it replaces.
@@ -204,7 +212,6 @@ fn payload_bytes(entry: &eraftpb::Entry) -> u64 {
 mod tests {
     use super::*;
     use crate::EntryKind;
-    use bytes::Bytes;
 
     fn tail(entries: u64, applied: u64) -> Tail {
         let entries =

@@ -61,8 +61,61 @@ fn a_leader_that_is_removed_leads_nobody_any_more() {
     assert_ne!(new, leader);
     group.propose(new, "a");
     assert_eq!(group.members[&new].node.voters().voters.len(), 2);
-    assert_eq!(group.member(leader).node.step(Message::default()), Err(StepRefusal::Removed));
     assert!(group.member(leader).node.propose([Bytes::from_static(b"b")]).is_err());
+}
+
+#[test]
+fn a_group_of_two_survives_the_removal_of_its_leader_that_only_the_leader_heard_of() {
+    let (mut group, leader) = Group::led(&[1, 2]);
+    let stays = 3 - leader;
+    let change = ConfChange { id: 1, r#type: ConfChangeType::ConfChangeRemoveNode.into(), node_id: leader, ..ConfChange::default() };
+    group.member(leader).node.propose_conf_change(change.encode_to_vec().into()).unwrap();
+    while group.members[&leader].node.is_member() {
+        group.work_all();
+        let Some(message) = group.wire.pop_front() else { continue };
+        group.deliver(message);
+    }
+    group.wire.clear();
+    assert!(group.members[&stays].node.voters().voters.contains(&leader), "it has not heard");
+    for _ in 0..60 {
+        group.tick(1);
+    }
+    assert_eq!(group.leader(), Some(stays));
+    group.propose(stays, "a");
+    assert_eq!(group.members[&stays].node.voters().voters, [stays]);
+}
+
+#[test]
+fn a_leader_takes_no_proposals_behind_its_own_removal() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    let change = ConfChange { id: 1, r#type: ConfChangeType::ConfChangeRemoveNode.into(), node_id: leader, ..ConfChange::default() };
+    let follower = 1 + leader % 3;
+    group.member(leader).node.propose_conf_change(change.encode_to_vec().into()).unwrap();
+    assert!(group.member(leader).node.propose([Bytes::from_static(b"a")]).is_err());
+    group.member(follower).node.propose([Bytes::from_static(b"b")]).unwrap();
+    group.settle();
+    assert!(group.refused.contains(&StepRefusal::Dropped));
+    assert!(!group.members[&leader].node.is_member());
+}
+
+#[test]
+fn a_change_is_applied_only_when_it_is_durable_that_it_is_committed() {
+    let (mut group, leader) = Group::led(&[1]);
+    let change = ConfChange { id: 1, r#type: ConfChangeType::ConfChangeAddLearnerNode.into(), node_id: 2, ..ConfChange::default() };
+    let node = &mut group.member(leader).node;
+    node.propose_conf_change(change.encode_to_vec().into()).unwrap();
+    node.propose([Bytes::from_static(b"behind it")]).unwrap();
+    let appended = node.ready().unwrap();
+    let index = appended.entries[0].index;
+    assert!(node.ready().is_none());
+    node.persisted(appended.number);
+    let committed = node.ready().unwrap();
+    assert!(committed.must_sync && committed.committed.is_empty());
+    assert_eq!(committed.hard_state.map(|state| state.commit), Some(index + 1));
+    assert!(node.ready().is_none());
+    node.persisted(committed.number);
+    let indexes: Vec<_> = node.ready().unwrap().committed.iter().map(|entry| entry.index).collect();
+    assert_eq!(indexes, [index, index + 1]);
 }
 
 #[test]

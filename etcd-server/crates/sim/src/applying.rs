@@ -79,7 +79,7 @@ impl Process {
         cx.oracle.check_state(last.index, &self.state)?;
         self.tell(&events, &effects, cx)?;
         for change in changes {
-            self.group_changed(change, cx)?;
+            self.group_changed(change)?;
         }
         self.node.applied(last.index, keep(cx.plan));
         for (request, index) in answers {
@@ -105,7 +105,7 @@ impl Process {
         Ok(())
     }
 
-    fn group_changed(&mut self, change: GroupChange, cx: &mut Context<'_>) -> Checked {
+    fn group_changed(&mut self, change: GroupChange) -> Checked {
         let (kind, member) = match change {
             GroupChange::None => (ConfChangeKind::None, 0),
             GroupChange::AddVoter(id) => (ConfChangeKind::AddVoter, id.0),
@@ -113,9 +113,6 @@ impl Process {
             GroupChange::Remove(id) => (ConfChangeKind::Remove, id.0),
         };
         self.node.conf_changed(kind, member)?;
-        if kind == ConfChangeKind::Remove && member == self.id {
-            cx.out.stopped = Some("it was removed".to_owned());
-        }
         Ok(())
     }
 

@@ -50,11 +50,16 @@ impl Client {
         Self { operations: 0, current: None, leases: Vec::new(), succeeded: 0 }
     }
 
-    /// The next operation.
+    /// The next operation that admission lets in.
     pub(crate) fn invoke(&mut self, random: &mut Rng, weights: &[u32], near: i64, id: usize, floor: u64) -> Operation {
         self.operations += 1;
         let unique = (id as u64) << 32 | self.operations;
-        let ask = self.ask(random, weights, near, unique);
+        let ask = loop {
+            let ask = self.ask(random, weights, near, unique);
+            if is_admitted(&ask) {
+                break ask;
+            }
+        };
         let operation = Operation { number: self.operations, ask, floor };
         self.current = Some(operation.clone());
         operation
@@ -76,11 +81,11 @@ impl Client {
             5 | 6 => InternalRaftRequest { txn: Some(self.txn(random, near, unique, 0)), ..request },
             7 => InternalRaftRequest { delete_range: Some(delete(random)), ..request },
             8 => {
-                let revision = near - 10 + random.i64(..15);
+                let revision = near - 10 + random.i64(0..15);
                 InternalRaftRequest { compaction: Some(CompactionRequest { revision, physical: false }), ..request }
             }
             9 => {
-                let grant = LeaseGrantRequest { ttl: random.i64(1..4), id: 1 + random.i64(..40) };
+                let grant = LeaseGrantRequest { ttl: random.i64(1..4), id: random.i64(1..40) };
                 InternalRaftRequest { lease_grant: Some(grant), ..request }
             }
             10 => match random.choice(&self.leases) {
@@ -90,7 +95,7 @@ impl Client {
                 Some(lease) => return Ask::KeepAlive(*lease),
                 None => InternalRaftRequest { put: Some(self.put(random, unique)), ..request },
             },
-            11 => return Ask::KeepAlive(LeaseId(1 + random.i64(..40))),
+            11 => return Ask::KeepAlive(LeaseId(random.i64(1..40))),
             _ => auth(random, request),
         };
         Ask::Propose(Box::new(request))
@@ -111,7 +116,6 @@ impl Client {
         TxnRequest { compare, success: branch(random), failure: branch(random) }
     }
 
-    /// Keys are put at most once in a transaction, as admission asks; so no deletion of ranges stands beside a put.
     fn operation(&self, random: &mut Rng, near: i64, unique: u64, depth: u8, taken: &mut Vec<Bytes>) -> Option<RequestOp> {
         let request = match random.u8(..8) {
             0..4 => {
@@ -130,12 +134,9 @@ impl Client {
             4 | 5 => Request::RequestRange(range(random, near)),
             6 if depth < 2 => Request::RequestTxn(self.txn(random, near, unique, depth + 1)),
             _ => {
-                let key = key(random);
-                if taken.contains(&key) {
-                    return None;
-                }
-                taken.push(key.clone());
-                Request::RequestDeleteRange(DeleteRangeRequest { key, range_end: Bytes::new(), prev_kv: random.bool() })
+                let delete = delete(random);
+                taken.push(delete.key.clone());
+                Request::RequestDeleteRange(delete)
             }
         };
         Some(RequestOp { request: Some(request) })
@@ -189,6 +190,19 @@ impl Client {
     }
 }
 
+fn is_admitted(ask: &Ask) -> bool {
+    match ask {
+        Ask::Propose(request) => {
+            let put = request.put.as_ref().map_or(Ok(()), admission::check_put);
+            let delete = request.delete_range.as_ref().map_or(Ok(()), admission::check_delete_range);
+            let txn = request.txn.as_ref().map_or(Ok(()), |txn| admission::check_txn(txn, 128));
+            put.and(delete).and(txn).is_ok()
+        }
+        Ask::Read { request, .. } => admission::check_range(request).is_ok(),
+        Ask::KeepAlive(_) => true,
+    }
+}
+
 fn key(random: &mut Rng) -> Bytes {
     Bytes::from(format!("k{}", random.u8(..12)))
 }
@@ -204,7 +218,7 @@ fn span(random: &mut Rng) -> (Bytes, Bytes) {
 
 fn range(random: &mut Rng, near: i64) -> RangeRequest {
     let (key, range_end) = span(random);
-    let revision = if random.u8(..5) == 0 { near - random.i64(..30) } else { 0 };
+    let revision = if random.u8(..5) == 0 { near - random.i64(0..30) } else { 0 };
     let limit = if random.u8(..5) == 0 { random.i64(1..5) } else { 0 };
     RangeRequest {
         key,
@@ -227,9 +241,9 @@ fn compare(random: &mut Rng, near: i64) -> Compare {
         .choice(&[CompareResult::Equal, CompareResult::Greater, CompareResult::Less, CompareResult::NotEqual])
         .unwrap_or(&CompareResult::Equal);
     let (target, union) = match random.u8(..4) {
-        0 => (CompareTarget::Version, TargetUnion::Version(random.i64(..4))),
-        1 => (CompareTarget::Create, TargetUnion::CreateRevision(if random.bool() { 0 } else { near - random.i64(..20) })),
-        2 => (CompareTarget::Mod, TargetUnion::ModRevision(near - random.i64(..20))),
+        0 => (CompareTarget::Version, TargetUnion::Version(random.i64(0..4))),
+        1 => (CompareTarget::Create, TargetUnion::CreateRevision(if random.bool() { 0 } else { near - random.i64(0..20) })),
+        2 => (CompareTarget::Mod, TargetUnion::ModRevision(near - random.i64(0..20))),
         _ => (CompareTarget::Value, TargetUnion::Value(Bytes::from(random.u64(..1 << 34).to_be_bytes().to_vec()))),
     };
     Compare { result: result.into(), target: target.into(), key: key(random), range_end: Bytes::new(), target_union: Some(union) }

@@ -44,8 +44,13 @@ impl World {
         Ok(())
     }
 
+    /// When a fault of about this length ends: not after all faults do.
+    fn for_a_while(&mut self, mean: Time) -> Time {
+        (self.now + spread(&mut self.random, mean)).min(self.plan.faults_until)
+    }
+
     fn pause(&mut self, id: u64) {
-        let until = self.now + spread(&mut self.random, 400 * MILLISECOND);
+        let until = self.for_a_while(400 * MILLISECOND);
         if let Some(member) = self.members.get_mut(&id) {
             member.paused_until = until;
         }
@@ -67,7 +72,7 @@ impl World {
             _ => random.u8(..3) == 0,
         });
         self.network.blocked.extend(cut);
-        let until = self.now + spread(&mut self.random, 500 * MILLISECOND);
+        let until = self.for_a_while(500 * MILLISECOND);
         self.schedule.at(until, Happening::Heal);
     }
 
@@ -80,7 +85,7 @@ impl World {
     }
 
     fn hinder_disk(&mut self, victim: u64, fault: Fault) {
-        let until = self.now + spread(&mut self.random, 500 * MILLISECOND);
+        let until = self.for_a_while(500 * MILLISECOND);
         let Some(process) = self.members.get_mut(&victim).and_then(|member| member.process.as_mut()) else { return };
         if fault == Fault::SlowDisk {
             process.slow_until = until;

@@ -87,8 +87,6 @@ pub(crate) struct Outbox {
     pub(crate) later: Vec<(Time, Doing)>,
     pub(crate) told: Vec<(Ticket, Told)>,
     pub(crate) watched: Vec<(StreamId, WatchResponse)>,
-    /// The process ends, for this reason.
-    pub(crate) stopped: Option<String>,
 }
 
 /// What a process is given to work with.
@@ -244,7 +242,9 @@ impl Process {
         }
         let stepped = self.node.step(message.clone());
         match stepped {
-            Ok(()) | Err(StepRefusal::Dropped | StepRefusal::Removed | StepRefusal::NotAMember { .. }) => {}
+            Ok(()) | Err(StepRefusal::Dropped | StepRefusal::NotAMember { .. }) => {}
+            // Who was taken to lead may take the sender to lead, and hand back what it was sent.
+            Err(StepRefusal::Sender { from }) if from == self.id => {}
             Err(StepRefusal::Outdated { .. } | StepRefusal::TooEarly { .. } | StepRefusal::NotTheLeader { .. }) => {}
             Err(refusal) => return Err(Violation(format!("member {} refuses an honest message: {refusal}: {message:?}", self.id))),
         }

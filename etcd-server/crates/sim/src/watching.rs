@@ -62,7 +62,7 @@ impl Watcher {
     /// Watches at a member from where it left off, or now and then from somewhere else. The oracle's revision is `current`.
     pub(crate) fn attach(&mut self, random: &mut Rng, at: Attached, current: i64, oracle: &Oracle) -> WatchCreateRequest {
         if self.next_revision == 0 || random.u8(..5) == 0 {
-            self.next_revision = (current + random.i64(..12) - 9).max(1);
+            self.next_revision = (current + random.i64(0..12) - 9).max(1);
         }
         self.attached = Some(at);
         self.start = self.next_revision;
@@ -128,7 +128,10 @@ impl Watcher {
         };
         check(same, || format!("{told:?} is told where {expected:?} comes next"))?;
         if let (true, Some(previous)) = (self.request.prev_kv, &told.prev_kv) {
-            let earlier = oracle.events[..self.position + skipped].iter().rev().find(|event| event.key == expected.key);
+            let earlier = oracle.events[..self.position + skipped]
+                .iter()
+                .rev()
+                .find(|event| event.key == expected.key && event.revision.main < expected.revision.main);
             let known = earlier.is_some_and(|event| KeyValue::decode(event.record.clone()).is_ok_and(|record| record == *previous));
             check(known, || format!("{told:?} had before it {earlier:?}"))?;
         }

@@ -238,10 +238,6 @@ impl World {
         for (stream, response) in out.watched {
             self.watched(id, life, stream, &response)?;
         }
-        if let Some(reason) = out.stopped {
-            self.say(|| format!("member {id} stops: {reason}"));
-            self.stop(id, true);
-        }
         Ok(())
     }
 
@@ -274,8 +270,10 @@ impl World {
             return Ok(());
         }
         let Some(process) = self.members.get(&to).and_then(|member| member.process.as_ref()) else { return Ok(()) };
-        // The transport turns removed members away.
+        // The transport turns removed members away, and tells them why: then they stop for good.
         if process.state.members.is_removed(MemberId(from)) {
+            self.say(|| format!("{to} tells {from} that it was removed"));
+            self.stop(from, true);
             return Ok(());
         }
         let life = process.life;
@@ -378,7 +376,7 @@ impl World {
         let Some(client) = self.clients.get_mut(ticket.client) else { return Ok(()) };
         let Some(operation) = client.current.take_if(|operation| operation.number == ticket.operation) else { return Ok(()) };
         client.answered(&operation, told, &mut self.oracle, &mut self.known)?;
-        if self.probing {
+        if ticket.client >= self.plan.clients {
             return check(!matches!(told, Told::Refused | Told::Unknown), || {
                 format!("after all faults are over, {:?} is answered {told:?}", operation.ask)
             });
@@ -416,11 +414,12 @@ impl World {
     fn attach(&mut self, id: usize) -> Checked {
         self.schedule.at(self.now + spread(&mut self.random, 300 * MILLISECOND), Happening::Watcher { watcher: id });
         let leave = !self.faults_over && self.random.u8(..5) == 0;
-        let Some(watcher) = self.watchers.get(id) else { return Ok(()) };
+        let Some(watcher) = self.watchers.get_mut(id) else { return Ok(()) };
         if let Some(at) = watcher.attached {
             if !leave {
                 return Ok(());
             }
+            watcher.detach();
             self.with(at.member, at.life, |process, _| {
                 process.hub.close_stream(at.stream);
                 Ok(())
@@ -433,6 +432,7 @@ impl World {
         let (current, oracle) = (self.oracle.state.keys.current(), &self.oracle);
         let Some(watcher) = self.watchers.get_mut(id) else { return Ok(()) };
         let request = watcher.attach(&mut self.random, at, current, oracle);
+        self.say(|| format!("watcher {id} at {at:?}: {request:?}"));
         self.with(at.member, at.life, |process, cx| {
             process.hub.open_stream(at.stream, Duration::from_millis(50), process.moment(cx.now));
             let point = process.state.keys.read_point();
@@ -443,6 +443,7 @@ impl World {
 
     fn watched(&mut self, member: u64, life: u64, stream: StreamId, response: &WatchResponse) -> Checked {
         let at = Attached { member, life, stream };
+        self.say(|| format!("stream {stream:?} of {member} tells {response:?}"));
         let Some(watcher) = self.watchers.iter_mut().find(|watcher| watcher.attached == Some(at)) else { return Ok(()) };
         if !watcher.receive(response, &self.oracle)? {
             watcher.detach();
@@ -483,10 +484,6 @@ impl World {
                     (process.hung_until, process.slow_until) = (0, 0);
                 }
             }
-            // A removed member that does not know yet is turned away by the others, and told why.
-            if self.oracle.state.members.is_removed(MemberId(id)) {
-                self.stop(id, true);
-            }
             self.schedule.at(self.now + 1, Happening::Start { member: id });
             self.schedule.at(self.now + GRACE, Happening::Probe { member: id });
         }
@@ -496,7 +493,8 @@ impl World {
 
     /// Everybody in the group must order and read now, and be where everybody else is.
     fn probe(&mut self, id: u64) -> Checked {
-        let Some(member) = self.members.get(&id).filter(|member| !member.gone) else { return Ok(()) };
+        let in_group = self.oracle.state.members.member(MemberId(id)).is_some();
+        let Some(member) = self.members.get(&id).filter(|member| !member.gone && in_group) else { return Ok(()) };
         check(member.process.is_some(), || format!("member {id} does not run after all faults are over"))?;
         self.probing = true;
         for ask in probes(self.now + id) {
@@ -522,7 +520,7 @@ impl World {
     pub(crate) fn check_end(&self) -> Checked {
         let committed = self.oracle.committed();
         let mut hashes = BTreeMap::new();
-        for (id, member) in self.members.iter().filter(|(_, member)| !member.gone) {
+        for (id, member) in self.members.iter().filter(|(id, _)| self.oracle.state.members.member(MemberId(**id)).is_some()) {
             let Some(process) = &member.process else { continue };
             check(process.applied.0 == committed, || {
                 format!("member {id} ends at entry {}, and {committed} are committed", process.applied.0)
@@ -535,7 +533,8 @@ impl World {
         check(hashes.values().all(|hash| Some(hash) == hashes.values().next()), || format!("hashes of the key space differ: {hashes:?}"))?;
         let overdue = self.oracle.overdue(self.now, SECOND * 2);
         check(overdue.is_empty(), || format!("leases are over and still there: {overdue:?}"))?;
-        for watcher in self.watchers.iter().filter(|watcher| watcher.attached.is_some()) {
+        let in_group = |watcher: &&Watcher| watcher.attached.is_some_and(|at| self.oracle.state.members.member(MemberId(at.member)).is_some());
+        for watcher in self.watchers.iter().filter(in_group) {
             watcher.check_complete(&self.oracle, self.oracle.state.keys.current())?;
         }
         Ok(())
