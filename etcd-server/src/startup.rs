@@ -1,7 +1,9 @@
 //! From settings to a serving member, and back.
 
 use crate::bootstrap::{self, Plan};
+use crate::connections;
 use crate::data_folder::{self, DataFolder};
+use crate::encryption::Encryption;
 use crate::listeners::{self, Listeners};
 use crate::member::LocalMember;
 use crate::peers::{LocalPeer, Outbound, PeerObserver};
@@ -43,6 +45,8 @@ pub(crate) enum Failure {
     Listen(#[from] listeners::ListenError),
     #[error("{setting}: {error}")]
     Token { setting: &'static str, error: TokenOptionError },
+    #[error(transparent)]
+    Encryption(#[from] tls::LoadError),
     #[error("read {path}: {source}")]
     File { path: String, source: std::io::Error },
     #[error("start the runtime: {0}")]
@@ -63,12 +67,14 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     if !data_folder::is_used(&settings.member.data_dir) {
         settings.check_bootstrap(&resolve).map_err(|problem| Failure::Setting(problem.to_string()))?;
     }
+    let encryption = Encryption::of_files(settings)?;
     let tokens = Arc::new(TokenKeeper::new(tokens(&settings.auth)?));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(Failure::Runtime)?;
     let folder = DataFolder::open(&settings.member.data_dir)?;
+    let encryption = encryption.with_self_signed(settings)?;
     // Ports are bound before the data is touched, so that a port in use changes nothing.
-    let listeners = runtime.block_on(Listeners::bind(settings))?;
-    let connect: Arc<dyn Connect> = Arc::new(peer::Plain);
+    let listeners = runtime.block_on(Listeners::bind(settings, &encryption))?;
+    let connect: Arc<dyn Connect> = encryption.connect_members();
     let plan = match engine::is_used(folder.member()) {
         true => Plan::default(),
         false => runtime.block_on(bootstrap::plan(settings, OWN_VERSION, &*connect))?,
@@ -84,7 +90,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     transport.meet(&plan.joined);
     let observer = Arc::new(PipelineObserver::new(Arc::clone(&metrics), settings.warning.apply));
     let running = opened.run(&options, observer, Arc::new(Outbound(transport.clone())))?;
-    let outcome = runtime.block_on(serve(settings, running, transport, tokens, listeners, metrics));
+    let outcome = runtime.block_on(serve(settings, running, transport, tokens, listeners, metrics, encryption));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
@@ -118,7 +124,9 @@ async fn serve(
     tokens: Arc<TokenKeeper>,
     mut listeners: Listeners,
     metrics: Arc<Metrics>,
+    encryption: Encryption,
 ) -> Result<(), Failure> {
+    let files = encryption.keep_fresh().map_err(Failure::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let engine = Arc::clone(&running.engine);
@@ -138,7 +146,7 @@ async fn serve(
     transport.attach(Arc::new(LocalPeer::new(server.clone(), Arc::clone(&removed))));
     let peers = listeners.serve_peers(&transport, &stop);
     let duties = duties::start(&engine, &transport, settings, &metrics);
-    let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION, metrics));
+    let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION, metrics, encryption));
     // Whoever is told to go while it waits goes; the signal is taken again below.
     let told = tokio::select! {
         () = duties::wait_for_leader(&engine) => None,
@@ -164,6 +172,7 @@ async fn serve(
         duty.abort();
     }
     notices.abort();
+    files.abort();
     let stopped = tokio::task::spawn_blocking(move || running.stop()).await;
     stopped.map_err(|error| Fault::store("stop the pipeline", error))??;
     tracing::info!("closed etcd server");
@@ -259,7 +268,7 @@ fn service_settings(settings: &Settings) -> api::Settings {
     let request_bytes_max = usize::try_from(settings.limits.request_bytes_max).unwrap_or(usize::MAX);
     api::Settings {
         txn_operations_max: usize::try_from(settings.limits.txn_ops_max).unwrap_or(usize::MAX),
-        message_bytes_max: request_bytes_max.saturating_add(listeners::MESSAGE_OVERHEAD_BYTES),
+        message_bytes_max: request_bytes_max.saturating_add(connections::MESSAGE_OVERHEAD_BYTES),
         request_bytes_max,
         quota_bytes_configured: quota_bytes(settings).map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
         quota_bytes: quota_bytes(settings),

@@ -90,9 +90,8 @@ impl State {
         if data.is_empty() {
             return Ok(Applied::without_request(0, Ok(Answer::Done)));
         }
-        let request = InternalRaftRequest::decode(data.clone()).or_else(|error| {
-            first_store::translate(data).ok_or_else(|| Fault::corrupt(format_args!("raft entry {index}"), error))
-        })?;
+        let request = InternalRaftRequest::decode(data.clone())
+            .or_else(|error| first_store::translate(data).ok_or_else(|| Fault::corrupt(format_args!("raft entry {index}"), error)))?;
         let identity = Identity::from_header(request.header.as_ref());
         let request_id = match &request.header {
             Some(header) if request.id == 0 => header.id,
