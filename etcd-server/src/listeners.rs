@@ -1,31 +1,26 @@
-//! Sockets: binding, accepting, and telling gRPC from HTTP/1.1 on the same port.
+//! Sockets: binding and accepting.
 
+use crate::connections::Service;
+use crate::encryption::Encryption;
 use crate::member::LocalMember;
+use crate::peer_listener::accept_peers;
 use crate::tasks::Tasks;
-use api::{Http2Settings, ObservedRoutes, Server};
-use config::{Endpoint, Names, Settings, Url};
-use gateway::{AllowList, Gateway, Limits, Peer};
+use api::Server;
+use config::{Endpoint, Settings, Url};
 use peer::Transport;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt as _;
 use std::sync::Arc;
 use std::time::Duration;
+use tls::Acceptor;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What a message may hold beyond the largest request: its envelope.
-pub(crate) const MESSAGE_OVERHEAD_BYTES: usize = 512 * 1024;
-/// How every HTTP/2 connection begins.
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
-/// From accepting a connection to knowing what it speaks.
-const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
-/// After an accept failed (out of file descriptors, mostly): the listener must survive, without burning a processor.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Headers of a gRPC request, in bytes.
-const HEADER_BYTES_MAX: u32 = 64 << 10;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(5);
+const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Connections get so long to finish what they are at when the daemon stops.
-const DRAIN_TIME: Duration = Duration::from_secs(2);
+pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// An address that cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -36,14 +31,14 @@ pub(crate) enum ListenError {
     NotASocket { url: String, path: String },
 }
 
-enum Socket {
+pub(crate) enum Socket {
     Tcp(TcpListener),
     Unix(tokio::net::UnixListener),
 }
 
 /// What is served behind a socket.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     /// gRPC and HTTP, told apart by the first bytes.
     Both,
     /// gRPC alone, because HTTP has addresses of its own.
@@ -57,7 +52,11 @@ enum Kind {
 /// Bound, not yet served.
 pub(crate) struct Listeners {
     sockets: Vec<(Kind, Url, Socket)>,
-    peers: Vec<Socket>,
+    peers: Vec<(Url, Socket)>,
+    /// For those whose URL is secure.
+    acceptor: Option<Acceptor>,
+    /// The same among members.
+    peer_acceptor: Option<Acceptor>,
 }
 
 /// Being served.
@@ -76,7 +75,7 @@ impl Serving {
 
 impl Listeners {
     /// Binds every configured address.
-    pub(crate) async fn bind(settings: &Settings) -> Result<Self, ListenError> {
+    pub(crate) async fn bind(settings: &Settings, encryption: &Encryption) -> Result<Self, ListenError> {
         let listen = &settings.listen;
         let clients = if listen.client_http.is_empty() { Kind::Both } else { Kind::Grpc };
         let wanted = [(clients, &listen.client), (Kind::Http, &listen.client_http), (Kind::Metrics, &listen.metrics)];
@@ -86,33 +85,46 @@ impl Listeners {
         }
         let mut peers = Vec::new();
         for url in &listen.peer {
-            peers.push(bind(url).await?);
+            peers.push((url.clone(), bind(url).await?));
         }
-        Ok(Self { sockets, peers })
+        Ok(Self { sockets, peers, acceptor: encryption.for_clients(), peer_acceptor: encryption.for_members() })
     }
 
     /// Serves other members until `stop` turns true.
     pub(crate) fn serve_peers(&mut self, transport: &Transport, stop: &watch::Receiver<bool>) -> Serving {
-        let accepting = self.peers.drain(..).map(|socket| tokio::spawn(accept_peers(socket, transport.clone(), stop.clone())));
+        let accepting = self.peers.drain(..).map(|(url, socket)| {
+            let acceptor = self.peer_acceptor.clone().filter(|_| url.scheme().is_secure());
+            tokio::spawn(accept_peers(socket, acceptor, transport.clone(), stop.clone()))
+        });
         Serving { accepting: accepting.collect() }
     }
 
     /// Serves until `stop` turns true.
     pub(crate) fn serve(self, settings: &Settings, server: Server, member: Arc<LocalMember>, stop: watch::Receiver<bool>) -> Serving {
-        let routes = server.routes();
-        let gateway = Gateway::new(routes.clone(), member.clone(), gateway_settings(settings));
-        let service = Service { gateway, routes, server, member, settings: Arc::new(ConnectionSettings::new(settings)), stop };
+        let service = Service::new(settings, server, member, stop);
+        let acceptor = self.acceptor;
         let accepting = self.sockets.into_iter().map(|(kind, url, socket)| {
-            if kind != Kind::Metrics {
-                tracing::info!(
-                    traffic = "grpc+http",
-                    address = url.as_str(),
-                    "serving client traffic insecurely; this is strongly discouraged!"
-                );
-            }
-            tokio::spawn(service.clone().accept(kind, socket))
+            let acceptor = acceptor.clone().filter(|_| url.scheme().is_secure());
+            tell(kind, &url, acceptor.is_some());
+            tokio::spawn(accept(service.clone(), kind, socket, acceptor))
         });
         Serving { accepting: accepting.collect() }
+    }
+}
+
+/// etcd's lines.
+fn tell(kind: Kind, url: &Url, is_secure: bool) {
+    let traffic = match kind {
+        Kind::Both => "grpc+http",
+        Kind::Grpc => "grpc",
+        Kind::Http => "http",
+        Kind::Metrics => return,
+    };
+    let address = url.as_str();
+    if is_secure {
+        tracing::info!(traffic, address, "serving client traffic securely");
+    } else {
+        tracing::info!(traffic, address, "serving client traffic insecurely; this is strongly discouraged!");
     }
 }
 
@@ -135,208 +147,58 @@ async fn bind(url: &Url) -> Result<Socket, ListenError> {
     }
 }
 
-fn gateway_settings(settings: &Settings) -> gateway::Settings {
-    let names = |names: &Names| match names {
-        Names::Any => AllowList::new(["*"]),
-        Names::Listed(listed) => AllowList::new(listed.iter().cloned()),
-    };
-    gateway::Settings {
-        enable_gateway: settings.http.gateway,
-        cors: names(&settings.http.cors_origins),
-        host_whitelist: names(&settings.http.host_whitelist),
-        client_cert_auth: false,
-        request_timeout: request_timeout(settings),
-        limits: Limits::for_request_bytes(usize::try_from(settings.limits.request_bytes_max).unwrap_or(usize::MAX)),
+/// After an accept failed (out of file descriptors, mostly): the listener must survive, without burning a processor. Each failure in a row
+/// doubles the pause.
+#[derive(Debug)]
+pub(crate) struct AcceptPause(Duration);
+
+impl Default for AcceptPause {
+    fn default() -> Self {
+        Self(ACCEPT_PAUSE)
     }
 }
 
-fn request_timeout(settings: &Settings) -> Duration {
-    Duration::from_secs(5) + 2 * settings.election.timeout
-}
-
-/// What every connection is served with.
-struct ConnectionSettings {
-    limits: Limits,
-    request_timeout: Duration,
-    http2: Http2Settings,
-}
-
-impl ConnectionSettings {
-    fn new(settings: &Settings) -> Self {
-        Self {
-            limits: Limits::for_request_bytes(usize::try_from(settings.limits.request_bytes_max).unwrap_or(usize::MAX)),
-            request_timeout: request_timeout(settings),
-            http2: Http2Settings {
-                streams_max: settings.listen.concurrent_streams_max,
-                header_bytes_max: HEADER_BYTES_MAX,
-                ping_interval: settings.listen.keep_alive.interval,
-                ping_timeout: settings.listen.keep_alive.timeout.unwrap_or(Duration::from_secs(20)),
-            },
-        }
+impl AcceptPause {
+    pub(crate) async fn wait(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(ACCEPT_PAUSE_MAX);
     }
 }
 
-#[derive(Clone)]
-struct Service {
-    gateway: Gateway<ObservedRoutes>,
-    routes: ObservedRoutes,
-    server: Server,
-    member: Arc<LocalMember>,
-    settings: Arc<ConnectionSettings>,
-    stop: watch::Receiver<bool>,
-}
-
-impl Service {
-    async fn accept(self, kind: Kind, socket: Socket) {
-        let mut stop = self.stop.clone();
-        let connections = Tasks::default();
-        loop {
-            let accepted = tokio::select! {
-                accepted = accept_one(&socket) => accepted,
-                _ = stop.wait_for(|stop| *stop) => break,
-            };
-            match accepted {
-                Ok(stream) => {
-                    let service = self.clone();
-                    connections.spawn(async move { service.connection(kind, stream).await });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "failed to accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-        connections.finish().await;
-    }
-
-    async fn connection(self, kind: Kind, stream: Stream) {
-        let outcome = match stream {
-            Stream::Tcp(stream, remote) => {
-                // Small answers must not wait for more to say.
-                drop(stream.set_nodelay(true));
-                let peer = Peer { remote: Some(remote), ..Peer::default() };
-                let http2 = match kind {
-                    Kind::Both => tokio::time::timeout(FIRST_BYTES_TIMEOUT, speaks_http2(&stream)).await.unwrap_or(Ok(false)),
-                    Kind::Grpc => Ok(true),
-                    Kind::Http | Kind::Metrics => Ok(false),
-                };
-                match http2 {
-                    Ok(true) => self.grpc(stream, Some(remote)).await,
-                    Ok(false) => self.http(kind, stream, peer).await,
-                    Err(_) => return,
-                }
-            }
-            Stream::Unix(stream) => match kind {
-                Kind::Both | Kind::Grpc => self.grpc(stream, None).await,
-                Kind::Http | Kind::Metrics => self.http(kind, stream, Peer::default()).await,
-            },
-        };
-        if let Err(error) = outcome {
-            tracing::debug!(%error, "connection ended");
-        }
-    }
-
-    async fn grpc(
-        self,
-        stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-        remote: Option<SocketAddr>,
-    ) -> Result<(), gateway::BoxError> {
-        let (mut stop, mut cut) = (self.stop.clone(), self.stop);
-        let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
-        let served = api::serve_http2(stream, self.server, self.routes.for_remote(remote), self.settings.http2, stopped);
-        // Streams that never end by themselves are cut; the client comes back elsewhere.
-        let cut = async move {
-            drop(cut.wait_for(|stop| *stop).await);
-            tokio::time::sleep(DRAIN_TIME / 2).await;
-        };
-        tokio::select! {
-            ended = served => ended.map_err(Into::into),
-            () = cut => Ok(()),
-        }
-    }
-
-    async fn http(
-        self,
-        kind: Kind,
-        stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-        peer: Peer,
-    ) -> Result<(), gateway::BoxError> {
-        let mut stop = self.stop.clone();
-        let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
-        let served = async {
-            if kind == Kind::Metrics {
-                let Self { member, settings, .. } = &self;
-                gateway::serve_metrics_connection(stream, member.clone(), settings.limits, settings.request_timeout, stopped).await
-            } else {
-                gateway::serve_connection(stream, self.gateway.clone(), peer, stopped).await
-            }
-        };
-        let mut cut = self.stop.clone();
-        tokio::select! {
-            ended = served => ended,
-            () = async { drop(cut.wait_for(|stop| *stop).await); tokio::time::sleep(DRAIN_TIME / 2).await } => Ok(()),
-        }
-    }
-}
-
-async fn accept_peers(socket: Socket, transport: Transport, mut stop: watch::Receiver<bool>) {
-    let mut connections = tokio::task::JoinSet::new();
+/// Accepts until it is told to stop; no failure ends it earlier.
+async fn accept(service: Service, kind: Kind, socket: Socket, acceptor: Option<Acceptor>) {
+    let mut stop = service.stop_signal();
+    let connections = Tasks::default();
+    let mut pause = AcceptPause::default();
     loop {
         let accepted = tokio::select! {
             accepted = accept_one(&socket) => accepted,
-            Some(_) = connections.join_next() => continue,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         match accepted {
             Ok(stream) => {
-                let transport = transport.clone();
-                connections.spawn(async move {
-                    let served = match stream {
-                        Stream::Tcp(stream, _) => {
-                            drop(stream.set_nodelay(true));
-                            peer::serve(stream, transport).await
-                        }
-                        Stream::Unix(stream) => peer::serve(stream, transport).await,
-                    };
-                    if let Err(error) = served {
-                        tracing::debug!(%error, "connection of a peer ended");
-                    }
-                });
+                pause = AcceptPause::default();
+                let (service, acceptor) = (service.clone(), acceptor.clone());
+                connections.spawn(async move { service.connection(kind, stream, acceptor).await });
             }
             Err(error) => {
-                tracing::warn!(%error, "failed to accept a connection of a peer");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                tracing::warn!(%error, "failed to accept a connection");
+                pause.wait().await;
             }
         }
     }
-    // Streams never end by themselves.
-    connections.shutdown().await;
+    connections.finish().await;
 }
 
-enum Stream {
+/// An accepted connection.
+pub(crate) enum Stream {
     Tcp(TcpStream, SocketAddr),
     Unix(tokio::net::UnixStream),
 }
 
-async fn accept_one(socket: &Socket) -> std::io::Result<Stream> {
+pub(crate) async fn accept_one(socket: &Socket) -> std::io::Result<Stream> {
     match socket {
         Socket::Tcp(listener) => listener.accept().await.map(|(stream, remote)| Stream::Tcp(stream, remote)),
         Socket::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
-    }
-}
-
-/// Looks at the first bytes without taking them.
-async fn speaks_http2(stream: &TcpStream) -> std::io::Result<bool> {
-    let mut first = [0; HTTP2_PREFACE.len()];
-    loop {
-        let seen = stream.peek(&mut first).await?;
-        if seen == 0 || !HTTP2_PREFACE.starts_with(&first[..seen]) {
-            return Ok(false);
-        }
-        if seen == first.len() {
-            return Ok(true);
-        }
-        // Peeking again at once would find the same bytes.
-        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }

@@ -3,16 +3,20 @@
 //! Exit codes: 0 after a clean stop, 1 when something failed, 2 when the command line could not be read.
 
 mod bootstrap;
+mod connections;
 mod data_folder;
 mod duties;
+mod encryption;
 mod listeners;
 mod member;
 mod notices;
+mod peer_listener;
 mod peers;
 mod pipeline_observer;
 mod startup;
 mod state_sample;
 mod tasks;
+mod tls_page;
 
 use config::Start;
 use std::process::ExitCode;

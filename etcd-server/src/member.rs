@@ -1,6 +1,8 @@
 //! This member as the plain HTTP endpoints see it.
 
+use crate::encryption::Encryption;
 use crate::state_sample::StateSample;
+use crate::tls_page;
 use api::Server;
 use gateway::{Alarm, HealthRecord, Member, MemberFuture, Versions};
 use proto::etcdserverpb::AlarmType;
@@ -15,12 +17,13 @@ pub(crate) struct LocalMember {
     version: &'static str,
     metrics: Arc<Metrics>,
     page: Page,
+    encryption: Encryption,
 }
 
 impl LocalMember {
-    pub(crate) fn new(server: Server, version: &'static str, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(server: Server, version: &'static str, metrics: Arc<Metrics>, encryption: Encryption) -> Self {
         let page = Page::new(Arc::clone(&metrics), Box::new(StateSample::new(server.clone())));
-        Self { server, version, metrics, page }
+        Self { server, version, metrics, page, encryption }
     }
 }
 
@@ -53,7 +56,7 @@ impl Member for LocalMember {
     }
 
     fn metrics_text(&self) -> MemberFuture<'_, String> {
-        Box::pin(async { self.page.text() })
+        Box::pin(async { self.page.text() + &tls_page::text(&self.encryption) })
     }
 
     fn debug_vars(&self) -> Map<String, Value> {

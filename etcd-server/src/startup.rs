@@ -1,7 +1,9 @@
 //! From settings to a serving member, and back.
 
 use crate::bootstrap::{self, Plan};
+use crate::connections;
 use crate::data_folder::{self, DataFolder};
+use crate::encryption::Encryption;
 use crate::listeners::{self, Listeners};
 use crate::member::LocalMember;
 use crate::peers::{LocalPeer, Outbound, PeerObserver};
@@ -43,6 +45,8 @@ pub(crate) enum Failure {
     Listen(#[from] listeners::ListenError),
     #[error("{setting}: {error}")]
     Token { setting: &'static str, error: TokenOptionError },
+    #[error(transparent)]
+    Encryption(#[from] tls::LoadError),
     #[error("read {path}: {source}")]
     File { path: String, source: std::io::Error },
     #[error("start the runtime: {0}")]
@@ -63,16 +67,24 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     if !data_folder::is_used(&settings.member.data_dir) {
         settings.check_bootstrap(&resolve).map_err(|problem| Failure::Setting(problem.to_string()))?;
     }
+    let encryption = Encryption::of_files(settings)?;
     let tokens = Arc::new(TokenKeeper::new(tokens(&settings.auth)?));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(Failure::Runtime)?;
-    let connect: Arc<dyn Connect> = Arc::new(peer::Plain);
-    let plan = match data_folder::is_used(&settings.member.data_dir) {
-        true => Plan::default(),
-        false => runtime.block_on(bootstrap::plan(settings, OWN_VERSION, &*connect))?,
-    };
+    let is_used = data_folder::is_used(&settings.member.data_dir);
+    let plan = |connect: &dyn Connect| runtime.block_on(bootstrap::plan(settings, OWN_VERSION, connect));
+    // Others are asked before anything is made, unless what this member shows them has to be made first.
+    let vouches_for_itself = settings.tls.peer.listener.auto;
+    let early = (!is_used && !vouches_for_itself).then(|| plan(&*encryption.connect_members())).transpose()?;
     let folder = DataFolder::open(&settings.member.data_dir)?;
+    let encryption = encryption.with_self_signed(settings)?;
     // Ports are bound before the data is touched, so that a port in use changes nothing.
-    let listeners = runtime.block_on(Listeners::bind(settings))?;
+    let listeners = runtime.block_on(Listeners::bind(settings, &encryption))?;
+    let connect: Arc<dyn Connect> = encryption.connect_members();
+    let plan = match early {
+        Some(plan) => plan,
+        None if is_used => Plan::default(),
+        None => plan(&*connect)?,
+    };
     let options = options(settings, &folder, &tokens, &plan);
     let opened = Opened::open(&options)?;
     if opened.members().is_removed(opened.member_id()) {
@@ -84,7 +96,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     transport.meet(&plan.joined);
     let observer = Arc::new(PipelineObserver::new(Arc::clone(&metrics), settings.warning.apply));
     let running = opened.run(&options, observer, Arc::new(Outbound(transport.clone())))?;
-    let outcome = runtime.block_on(serve(settings, running, transport, tokens, listeners, metrics));
+    let outcome = runtime.block_on(serve(settings, running, transport, tokens, listeners, metrics, encryption));
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
@@ -118,7 +130,9 @@ async fn serve(
     tokens: Arc<TokenKeeper>,
     mut listeners: Listeners,
     metrics: Arc<Metrics>,
+    encryption: Encryption,
 ) -> Result<(), Failure> {
+    let files = encryption.keep_fresh().map_err(Failure::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let engine = Arc::clone(&running.engine);
@@ -141,7 +155,7 @@ async fn serve(
         duties::corruption::compare_at_start(&server, &transport).await.map_err(Failure::Setting)?;
     }
     let duties = duties::start(&server, &transport, settings, &metrics);
-    let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION, metrics));
+    let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION, metrics, encryption));
     // Whoever is told to go while it waits goes; the signal is taken again below.
     let told = tokio::select! {
         () = duties::wait_for_leader(&engine) => None,
@@ -167,6 +181,7 @@ async fn serve(
         duty.abort();
     }
     notices.abort();
+    files.abort();
     let stopped = tokio::task::spawn_blocking(move || running.stop()).await;
     stopped.map_err(|error| Fault::store("stop the pipeline", error))??;
     tracing::info!("closed etcd server");
@@ -263,7 +278,7 @@ fn service_settings(settings: &Settings) -> api::Settings {
     let request_bytes_max = usize::try_from(settings.limits.request_bytes_max).unwrap_or(usize::MAX);
     api::Settings {
         txn_operations_max: usize::try_from(settings.limits.txn_ops_max).unwrap_or(usize::MAX),
-        message_bytes_max: request_bytes_max.saturating_add(listeners::MESSAGE_OVERHEAD_BYTES),
+        message_bytes_max: request_bytes_max.saturating_add(connections::MESSAGE_OVERHEAD_BYTES),
         request_bytes_max,
         quota_bytes_configured: quota_bytes(settings).map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
         quota_bytes: quota_bytes(settings),

@@ -12,9 +12,11 @@ const CASES: &[Case] = &[
     Case { flags: &["--no-such-flag"], code: 2, says: "flag provided but not defined: -no-such-flag" },
     Case { flags: &["--heartbeat-interval=often"], code: 2, says: "invalid value \"often\" for flag -heartbeat-interval" },
     Case { flags: &["stray"], code: 1, says: "\"stray\" is not a valid flag" },
-    Case { flags: &["--cert-file=/tmp/a.pem", "--key-file=/tmp/a.key"], code: 1, says: "--cert-file: TLS is not served yet" },
-    Case { flags: &["--auto-tls"], code: 1, says: "--auto-tls: TLS is not served yet" },
-    Case { flags: &["--peer-auto-tls"], code: 1, says: "--peer-auto-tls: TLS is not served yet" },
+    Case {
+        flags: &["--listen-peer-urls=https://127.0.0.1:1", "--initial-advertise-peer-urls=https://127.0.0.1:1"],
+        code: 1,
+        says: "TLS key/cert (--peer-cert-file, --peer-key-file) must be provided for peer url https://127.0.0.1:1",
+    },
     Case {
         flags: &["--listen-metrics-urls=https://127.0.0.1:1"],
         code: 1,

@@ -8,12 +8,14 @@ use crate::hot::{self, Hot};
 use crate::{ObservedRoutes, Server};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use h2::server::{Connection, SendResponse};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 use http_body::{Body as _, Frame};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -31,6 +33,9 @@ const SEND_BUFFER_BYTES: usize = 1 << 20;
 const PENDING_RESET_STREAMS_MAX: usize = 20;
 const LOCAL_RESET_STREAMS_MAX: usize = 1024;
 
+/// What answers requests that are no gRPC, where a port serves both over HTTP/2.
+pub type Web = Arc<dyn Fn(Request<Body>) -> BoxFuture<'static, Response<Body>> + Send + Sync>;
+
 /// How HTTP/2 connections are served.
 #[derive(Clone, Copy, Debug)]
 pub struct Http2Settings {
@@ -45,7 +50,7 @@ pub struct Http2Settings {
 }
 
 /// Serves one connection until the client leaves, or until `stop` completes and what is under way is answered. Streams may go on for as
-/// long as they like after `stop`; who calls this bounds the wait by dropping the future.
+/// long as they like after `stop`; who calls this bounds the wait by dropping the future. Without `web` everything is gRPC.
 ///
 /// # Errors
 /// Why the connection ended other than by agreement.
@@ -53,6 +58,7 @@ pub async fn serve_http2<I>(
     io: I,
     server: Server,
     routes: ObservedRoutes,
+    web: Option<Web>,
     settings: Http2Settings,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), h2::Error>
@@ -69,7 +75,7 @@ where
         .max_pending_accept_reset_streams(PENDING_RESET_STREAMS_MAX)
         .max_local_error_reset_streams(Some(LOCAL_RESET_STREAMS_MAX));
     let Ok(handshake) = tokio::time::timeout(HANDSHAKE_TIMEOUT, builder.handshake::<_, Bytes>(io)).await else { return Ok(()) };
-    let mut served = Served { connection: handshake?, running: FuturesUnordered::new(), server, routes };
+    let mut served = Served { connection: handshake?, running: FuturesUnordered::new(), server, routes, web };
     let pings = served.connection.ping_pong();
     let alive = std::pin::pin!(stays_alive(pings, settings));
     let mut stop = std::pin::pin!(stop);
@@ -107,6 +113,7 @@ struct Served<I> {
     running: FuturesUnordered<hot::Running>,
     server: Server,
     routes: ObservedRoutes,
+    web: Option<Web>,
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Served<I> {
@@ -137,17 +144,28 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Served<I> {
                 let observed = self.routes.started(call.method(), request.headers());
                 self.running.push(hot::run(self.server.clone(), call, observed, request, respond));
             }
-            None => drop(tokio::spawn(forward(self.routes.clone(), request, respond))),
+            None => drop(tokio::spawn(forward(self.routes.clone(), self.web.clone(), request, respond))),
         }
     }
 }
 
-/// Hands a call to tonic, and its answer back.
-async fn forward(mut routes: ObservedRoutes, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+/// etcd's rule for what is a call.
+fn is_grpc(request: &Request<Body>) -> bool {
+    let content_type = request.headers().get(http::header::CONTENT_TYPE);
+    content_type.and_then(|kind| kind.to_str().ok()).is_some_and(|kind| kind.contains("application/grpc"))
+}
+
+/// Hands a call to tonic, any other request to the web, and the answer back.
+async fn forward(mut routes: ObservedRoutes, web: Option<Web>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
     let request = request.map(|stream| Body::new(RequestBody { stream, data_done: false }));
     let called = async {
-        let Ok(response) = routes.call(request).await;
-        response
+        match web {
+            Some(web) if !is_grpc(&request) => web(request).await,
+            Some(_) | None => {
+                let Ok(response) = routes.call(request).await;
+                response
+            }
+        }
     };
     // A client that resets its stream while nothing is answered ends the call.
     let response = tokio::select! {

@@ -29,7 +29,7 @@ mod token_keeper;
 mod watch;
 
 pub use health::HealthState;
-pub use http2::{Http2Settings, serve_http2};
+pub use http2::{Http2Settings, Web, serve_http2};
 pub use observed_routes::ObservedRoutes;
 pub use server::{Server, Settings};
 pub use token_keeper::{TokenKeeper, Tokens};

@@ -60,6 +60,8 @@ pub struct Server {
     pub(crate) revision: watch::Receiver<i64>,
     pub(crate) health: Arc<HealthState>,
     pub(crate) observer: Observer,
+    /// The common name of the client's verified certificate, on its connection alone.
+    pub(crate) common_name: Option<Arc<str>>,
 }
 
 impl Server {
@@ -82,7 +84,15 @@ impl Server {
             revision,
             health: Arc::new(HealthState::default()),
             observer,
+            common_name: None,
         }
+    }
+
+    /// The same for one connection, whose client has shown a certificate with this common name: it is the user wherever no token says
+    /// otherwise. Nothing that a client sends can set it.
+    #[must_use]
+    pub fn certified_as(&self, common_name: &str) -> Self {
+        Self { common_name: Some(common_name.into()), ..self.clone() }
     }
 
     /// All services as one router, called by path.

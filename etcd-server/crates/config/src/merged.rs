@@ -49,11 +49,6 @@ impl Merged {
         self.source(name) != Source::Default
     }
 
-    /// True when the value is the default, whether it was given or not.
-    pub(crate) fn has_default_value(&self, name: &str) -> bool {
-        row(name).and_then(|row| row.kind.read(row.default).ok()).is_some_and(|default| default == self.entry(name).0)
-    }
-
     fn entry(&self, name: &str) -> &(Value, Source) {
         self.values.get(name).unwrap_or_else(|| unreachable!("no setting is named {name}"))
     }

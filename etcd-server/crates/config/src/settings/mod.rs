@@ -97,7 +97,7 @@ impl Settings {
             corrupt_check,
             features,
         };
-        settings.unsupported = unsupported::find(merged, &settings);
+        settings.unsupported = unsupported::find(&settings);
         Ok(settings)
     }
 

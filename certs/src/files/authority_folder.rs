@@ -1,0 +1,234 @@
+//! Where an authority lives: a folder on the administrator's machine, never on a member.
+//!
+//! `ca.crt`, `ca.key` (encrypted unless the operator insists), `bundle.crt` (what members and clients are to trust), `register.jsonl`,
+//! `crl.pem`. While authorities are exchanged there is also `next/` or `previous/`, see [`RotationPhase`](super::RotationPhase).
+
+use super::register::{self, Entry, Issued, Register};
+use super::{PRIVATE_MODE, PUBLIC_MODE};
+use crate::authority::to_pem;
+use crate::{
+    Authority, AuthorityKind, AuthorityPlan, Certificate, CertificateFacts, Error, KeyAlgorithm, LeafPlan, Passphrase, PrivateKey,
+    RevocationReason, SigningRequest,
+};
+use std::path::{Path, PathBuf};
+use time::{Duration, OffsetDateTime};
+
+pub(super) const CERTIFICATE: &str = "ca.crt";
+pub(super) const KEY: &str = "ca.key";
+pub(super) const BUNDLE: &str = "bundle.crt";
+const REGISTER: &str = "register.jsonl";
+const REVOCATION_LIST: &str = "crl.pem";
+
+/// An authority to be made.
+#[derive(Debug)]
+pub struct NewAuthority<'a> {
+    pub plan: AuthorityPlan,
+    pub algorithm: KeyAlgorithm,
+    /// None leaves the key unprotected.
+    pub passphrase: Option<&'a Passphrase>,
+}
+
+/// The folder of one authority.
+#[derive(Clone, Debug)]
+pub struct AuthorityFolder {
+    kind: AuthorityKind,
+    path: PathBuf,
+}
+
+impl AuthorityFolder {
+    /// The folder of that authority below the folder of all.
+    #[must_use]
+    pub fn below(root: &Path, kind: AuthorityKind) -> Self {
+        Self { kind, path: root.join(kind.name()) }
+    }
+
+    #[must_use]
+    pub fn kind(&self) -> AuthorityKind {
+        self.kind
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.path.join(CERTIFICATE).exists()
+    }
+
+    #[must_use]
+    pub fn bundle_path(&self) -> PathBuf {
+        self.path.join(BUNDLE)
+    }
+
+    #[must_use]
+    pub fn revocation_list_path(&self) -> PathBuf {
+        self.path.join(REVOCATION_LIST)
+    }
+
+    /// Makes a new authority in an empty place.
+    ///
+    /// # Errors
+    /// When there is one already, the passphrase is too short, or the disk does not take it.
+    pub fn create(&self, new: &NewAuthority<'_>, now: OffsetDateTime) -> Result<Authority, Error> {
+        if self.exists() {
+            return Err(Error::Exists { path: self.path.join(CERTIFICATE) });
+        }
+        super::private_folder(&self.path)?;
+        let authority = write_authority(&self.path, new, now)?;
+        super::create(&self.bundle_path(), authority.certificate().pem.as_bytes(), PUBLIC_MODE)?;
+        Ok(authority)
+    }
+
+    /// What the authority's certificate says.
+    ///
+    /// # Errors
+    /// When there is none, or it is damaged.
+    pub fn facts(&self) -> Result<CertificateFacts, Error> {
+        facts_in(&self.path)
+    }
+
+    /// The certificates that members and clients are to trust now.
+    ///
+    /// # Errors
+    /// When the bundle cannot be read.
+    pub fn bundle(&self) -> Result<Vec<rustls_pki_types::CertificateDer<'static>>, Error> {
+        let path = self.bundle_path();
+        crate::certificates(&super::read(&path)?).map_err(|error| error.at(&path))
+    }
+
+    /// Whether its key cannot be used without a passphrase.
+    ///
+    /// # Errors
+    /// When the key cannot be read.
+    pub fn is_encrypted(&self) -> Result<bool, Error> {
+        Ok(super::read_text(&self.path.join(KEY))?.contains("ENCRYPTED"))
+    }
+
+    /// The authority, ready to sign.
+    ///
+    /// # Errors
+    /// When the passphrase is wrong, or others may read the key.
+    pub fn unlock(&self, passphrase: Option<&Passphrase>) -> Result<Authority, Error> {
+        authority_in(&self.path, passphrase)
+    }
+
+    /// Issues a certificate for a key that is at hand.
+    ///
+    /// # Errors
+    /// When the plan is refused or the register cannot be written.
+    pub fn issue(&self, authority: &Authority, plan: &LeafPlan, key: &PrivateKey, now: OffsetDateTime) -> Result<Certificate, Error> {
+        let mut register = self.register()?;
+        record(&mut register, plan, authority, authority.issue(plan, key, now)?)
+    }
+
+    /// Signs a request.
+    ///
+    /// # Errors
+    /// When the plan is refused or the register cannot be written.
+    pub fn sign(
+        &self,
+        authority: &Authority,
+        plan: &LeafPlan,
+        request: &SigningRequest,
+        now: OffsetDateTime,
+    ) -> Result<Certificate, Error> {
+        let mut register = self.register()?;
+        record(&mut register, plan, authority, authority.sign(plan, request, now)?)
+    }
+
+    /// Notes that a certificate is not to be trusted any more; the next list says so to others.
+    ///
+    /// # Errors
+    /// When it was not issued here, or has been revoked before.
+    pub fn revoke(&self, serial: &str, reason: RevocationReason, now: OffsetDateTime) -> Result<Issued, Error> {
+        let mut register = self.register()?;
+        let serial = serial.to_ascii_lowercase().replace(':', "");
+        let issued = register::issued(register.entries()).find(|issued| issued.serial == serial).cloned();
+        let issued = issued.ok_or_else(|| Error::Refused(format!("the {} authority has issued no certificate {serial}", self.kind)))?;
+        let is_it = |entry: &Entry| matches!(entry, Entry::Revoked { serial: of, .. } if *of == serial);
+        if register.entries().iter().any(is_it) {
+            return Err(Error::Refused(format!("certificate {serial} has been revoked before")));
+        }
+        register.append(Entry::Revoked { serial, at: now, reason, authority: issued.authority.clone() })?;
+        Ok(issued)
+    }
+
+    /// Signs and writes the list of what has been revoked; returns it in DER.
+    ///
+    /// # Errors
+    /// When it cannot be signed or written.
+    pub fn publish(&self, authority: &Authority, now: OffsetDateTime, lifetime: Duration) -> Result<Vec<u8>, Error> {
+        let mut register = self.register()?;
+        let number = register::newest_number(register.entries()) + 1;
+        let revoked = register::revoked(register.entries(), &authority.facts().fingerprint_hex());
+        let list = authority.revocation_list(&revoked, number, now, lifetime)?;
+        register.append(Entry::Published { number, at: now })?;
+        super::replace(&self.revocation_list_path(), self.with_other_lists(authority, &list).as_bytes(), PUBLIC_MODE)?;
+        Ok(list)
+    }
+
+    /// While two authorities are trusted, the file holds a list of each: one without a list of its own would have all its clients refused.
+    fn with_other_lists(&self, authority: &Authority, list: &[u8]) -> String {
+        let mut text = to_pem("X509 CRL", list);
+        let bundle = self.bundle().unwrap_or_default();
+        let path = self.revocation_list_path();
+        let before = super::read(&path).and_then(|file| crate::revocation_lists(&file)).unwrap_or_default();
+        let own = authority.certificate().der.as_slice();
+        for other in before {
+            let is_own = crate::RevocationListFacts::is_signed_by(&other, own);
+            if !is_own && bundle.iter().any(|trusted| crate::RevocationListFacts::is_signed_by(&other, trusted)) {
+                text += &to_pem("X509 CRL", &other);
+            }
+        }
+        text
+    }
+
+    /// What has been issued and revoked.
+    ///
+    /// # Errors
+    /// When the register is damaged.
+    pub fn entries(&self) -> Result<Vec<Entry>, Error> {
+        Register::read(&self.path.join(REGISTER))
+    }
+
+    fn register(&self) -> Result<Register, Error> {
+        Register::open(&self.path.join(REGISTER))
+    }
+}
+
+fn record(register: &mut Register, plan: &LeafPlan, authority: &Authority, made: Certificate) -> Result<Certificate, Error> {
+    register.append(Entry::Issued(Issued::of(&made.facts()?, plan.profile, authority.facts())))?;
+    Ok(made)
+}
+
+pub(super) fn write_authority(folder: &Path, new: &NewAuthority<'_>, now: OffsetDateTime) -> Result<Authority, Error> {
+    let key = PrivateKey::generate(new.algorithm)?;
+    let pem = match new.passphrase {
+        Some(passphrase) => key.to_encrypted_pem(passphrase)?,
+        None => key.to_pem(),
+    };
+    let authority = Authority::create(&new.plan, key, now)?;
+    // The key first: a certificate without its key is what says that there is an authority.
+    super::replace(&folder.join(KEY), pem.as_bytes(), PRIVATE_MODE)?;
+    super::create(&folder.join(CERTIFICATE), authority.certificate().pem.as_bytes(), PUBLIC_MODE)?;
+    Ok(authority)
+}
+
+pub(super) fn authority_in(folder: &Path, passphrase: Option<&Passphrase>) -> Result<Authority, Error> {
+    let path = folder.join(KEY);
+    super::check_private(&path)?;
+    let key = PrivateKey::from_pem(&super::read_text(&path)?, passphrase).map_err(|error| error.at(&path))?;
+    Authority::of(certificate_in(folder)?, key).map_err(|error| error.at(folder))
+}
+
+pub(super) fn facts_in(folder: &Path) -> Result<CertificateFacts, Error> {
+    CertificateFacts::of(&certificate_in(folder)?).map_err(|error| error.at(folder.join(CERTIFICATE)))
+}
+
+fn certificate_in(folder: &Path) -> Result<Vec<u8>, Error> {
+    let path = folder.join(CERTIFICATE);
+    let found = crate::certificates(&super::read(&path)?).map_err(|error| error.at(&path))?;
+    Ok(found.into_iter().next().expect("at least one certificate is found").to_vec())
+}

@@ -1,0 +1,205 @@
+//! Where a member keeps its certificates: whole sets, one of which is current.
+//!
+//! `current` is a link to a folder below `generations/`; a daemon is configured with paths through the link. A change makes a new folder
+//! with everything in it, synced, and then moves the link in one step, so that certificate, key and bundle always belong together.
+//! Keys of requests that are not answered yet wait in `pending/`.
+
+use super::{PRIVATE_MODE, PUBLIC_MODE, private_folder};
+use crate::Error;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+const CURRENT: &str = "current";
+const GENERATIONS: &str = "generations";
+const PENDING: &str = "pending";
+/// How many sets are kept: the current one, and two to go back to.
+const KEPT: usize = 3;
+
+/// A file of a set.
+#[derive(Clone, Debug)]
+pub struct HostFile {
+    pub name: String,
+    pub content: Zeroizing<Vec<u8>>,
+    pub private: bool,
+}
+
+/// What a change did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub generation: u64,
+    /// Sets that were removed because they are too old.
+    pub removed: Vec<u64>,
+}
+
+/// The folder of one member.
+#[derive(Clone, Debug)]
+pub struct HostFolder {
+    path: PathBuf,
+}
+
+impl HostFolder {
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where a file of the current set is, as a daemon is to be told.
+    #[must_use]
+    pub fn current(&self, name: &str) -> PathBuf {
+        self.path.join(CURRENT).join(name)
+    }
+
+    /// Where the key or the request of a certificate that is not there yet waits.
+    #[must_use]
+    pub fn pending(&self, name: &str) -> PathBuf {
+        self.path.join(PENDING).join(name)
+    }
+
+    /// Keeps the key of a new request.
+    ///
+    /// # Errors
+    /// When another request waits for its answer.
+    pub fn keep_pending(&self, name: &str, content: &[u8], private: bool) -> Result<(), Error> {
+        private_folder(&self.path.join(PENDING))?;
+        super::create(&self.pending(name), content, if private { PRIVATE_MODE } else { PUBLIC_MODE })
+    }
+
+    /// Forgets a request that has been answered, or is not wanted any more.
+    ///
+    /// # Errors
+    /// When a file of it cannot be removed.
+    pub fn forget_pending(&self, names: &[String]) -> Result<(), Error> {
+        for path in names.iter().map(|name| self.pending(name)).filter(|path| path.exists()) {
+            fs::remove_file(&path).map_err(Error::file("remove", &path))?;
+        }
+        Ok(())
+    }
+
+    /// Puts files in place, all at once; the others of the current set stay as they are.
+    ///
+    /// # Errors
+    /// When the disk does not take them; then the current set is as it was.
+    pub fn change(&self, files: &[HostFile]) -> Result<Change, Error> {
+        let generations = self.path.join(GENERATIONS);
+        // Those who may enter this folder are told by its own mode; what lies below has to be as open.
+        fs::create_dir_all(&generations).map_err(Error::file("make the folder", &generations))?;
+        let owner = Owner::of(&self.path)?;
+        owner.give(&generations, owner.folder_mode())?;
+        let generation = self.numbers()?.last().copied().unwrap_or_default() + 1;
+        let fresh = generations.join(format!(".{generation:06}.new"));
+        if fresh.exists() {
+            // Left by a change that was interrupted before it counted.
+            fs::remove_dir_all(&fresh).map_err(Error::file("remove", &fresh))?;
+        }
+        fs::create_dir(&fresh).map_err(Error::file("make the folder", &fresh))?;
+        owner.give(&fresh, owner.folder_mode())?;
+        for (name, path) in self.files()? {
+            if !files.iter().any(|file| file.name == name) {
+                fs::hard_link(&path, fresh.join(&name)).map_err(Error::file("link", &path))?;
+            }
+        }
+        for file in files {
+            let path = fresh.join(&file.name);
+            super::create(&path, &file.content, PRIVATE_MODE)?;
+            owner.give(&path, if file.private { owner.key_mode() } else { PUBLIC_MODE })?;
+        }
+        super::sync_folder(&fresh)?;
+        let place = generations.join(format!("{generation:06}"));
+        fs::rename(&fresh, &place).map_err(Error::file("write", &place))?;
+        super::sync_folder(&generations)?;
+        self.point_at(generation)?;
+        Ok(Change { generation, removed: self.remove_old()? })
+    }
+
+    /// The files of the current set.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn files(&self) -> Result<BTreeMap<String, PathBuf>, Error> {
+        let current = self.path.join(CURRENT);
+        let entries = match fs::read_dir(&current) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Err(error) => return Err(Error::file("read", &current)(error)),
+        };
+        let mut files = BTreeMap::new();
+        for entry in entries {
+            let entry = entry.map_err(Error::file("read", &current))?;
+            files.insert(entry.file_name().to_string_lossy().into_owned(), entry.path());
+        }
+        Ok(files)
+    }
+
+    fn point_at(&self, generation: u64) -> Result<(), Error> {
+        let (link, fresh) = (self.path.join(CURRENT), self.path.join(".current.new"));
+        if fresh.symlink_metadata().is_ok() {
+            fs::remove_file(&fresh).map_err(Error::file("remove", &fresh))?;
+        }
+        symlink(Path::new(GENERATIONS).join(format!("{generation:06}")), &fresh).map_err(Error::file("link", &fresh))?;
+        fs::rename(&fresh, &link).map_err(Error::file("link", &link))?;
+        super::sync_folder(&self.path)
+    }
+
+    fn numbers(&self) -> Result<Vec<u64>, Error> {
+        let generations = self.path.join(GENERATIONS);
+        let entries = fs::read_dir(&generations).map_err(Error::file("read", &generations))?;
+        let mut numbers: Vec<u64> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    fn remove_old(&self) -> Result<Vec<u64>, Error> {
+        let mut numbers = self.numbers()?;
+        let old: Vec<u64> = numbers.drain(..numbers.len().saturating_sub(KEPT)).collect();
+        for number in &old {
+            let path = self.path.join(GENERATIONS).join(format!("{number:06}"));
+            fs::remove_dir_all(&path).map_err(Error::file("remove", &path))?;
+        }
+        Ok(old)
+    }
+}
+
+/// Who the folder belongs to: its files are to be read by the same daemon.
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    user: u32,
+    group: u32,
+    mode: u32,
+    /// Whether the group is one that shall read: another than that of who writes.
+    shared: bool,
+}
+
+impl Owner {
+    fn of(folder: &Path) -> Result<Self, Error> {
+        let metadata = fs::metadata(folder).map_err(Error::file("read", folder))?;
+        let mode = metadata.permissions().mode() & 0o777;
+        // A folder of root that another group may enter, as packages make it: root:etcd 0750.
+        let shared = metadata.uid() == 0 && metadata.gid() != 0 && mode & 0o050 == 0o050;
+        Ok(Self { user: metadata.uid(), group: metadata.gid(), mode, shared })
+    }
+
+    fn folder_mode(self) -> u32 {
+        self.mode
+    }
+
+    fn key_mode(self) -> u32 {
+        if self.shared { 0o640 } else { PRIVATE_MODE }
+    }
+
+    fn give(self, path: &Path, mode: u32) -> Result<(), Error> {
+        let found = fs::metadata(path).map_err(Error::file("read", path))?;
+        if (found.uid(), found.gid()) != (self.user, self.group) {
+            std::os::unix::fs::chown(path, Some(self.user), Some(self.group))
+                .map_err(Error::file("give to the owner of the folder", path))?;
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(Error::file("set the mode of", path))
+    }
+}

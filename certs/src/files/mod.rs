@@ -1,0 +1,117 @@
+//! Files: read within bounds, written whole or not at all, keys for their owner alone.
+
+mod authority_folder;
+mod host_folder;
+mod register;
+mod rotation;
+
+pub use authority_folder::{AuthorityFolder, NewAuthority};
+pub use host_folder::{Change, HostFile, HostFolder};
+pub use register::{Entry, Issued, Register};
+pub use rotation::RotationPhase;
+
+use crate::Error;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// No certificate, key or bundle comes near it; a revocation list of a hundred thousand entries does not either.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+/// Secrets: for their owner alone.
+pub const PRIVATE_MODE: u32 = 0o600;
+/// What everybody may see.
+pub const PUBLIC_MODE: u32 = 0o644;
+
+/// A whole file.
+///
+/// # Errors
+/// When it cannot be read, is no regular file, or is far too large to be what it should be.
+pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    // A pipe would be waited for without end.
+    let metadata = fs::metadata(path).map_err(Error::file("read", path))?;
+    if !metadata.is_file() {
+        return Err(Error::Content { path: path.to_owned(), reason: "it is no regular file".to_owned() });
+    }
+    let mut content = Zeroizing::new(Vec::new());
+    let file = File::open(path).map_err(Error::file("read", path))?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut content).map_err(Error::file("read", path))?;
+    if content.len() as u64 > FILE_BYTES_MAX {
+        let reason = format!("it is larger than {FILE_BYTES_MAX} bytes, which no file of this kind is");
+        return Err(Error::Content { path: path.to_owned(), reason });
+    }
+    Ok(content)
+}
+
+/// A whole file of text.
+///
+/// # Errors
+/// As [`read`], and when it is no text.
+pub fn read_text(path: &Path) -> Result<Zeroizing<String>, Error> {
+    let bytes = read(path)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| Error::Content { path: path.to_owned(), reason: "it is no text".to_owned() })?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// Whether a private key is kept from others: nobody but the owner may write it, and others may not read it. A group may read it, for
+/// keys that belong to root and are served by a daemon of another name.
+///
+/// # Errors
+/// With the cure, when it is not.
+pub fn check_private(path: &Path) -> Result<(), Error> {
+    let mode = fs::metadata(path).map_err(Error::file("read", path))?.permissions().mode() & 0o777;
+    if mode & 0o027 != 0 { Err(Error::Exposed { path: path.to_owned(), mode }) } else { Ok(()) }
+}
+
+/// Writes a file that may replace another: whole and synced, or not at all.
+///
+/// # Errors
+/// When the disk does not take it.
+pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
+    let folder = folder_of(path);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let fresh = folder.join(format!(".{name}.{}.new", std::process::id()));
+    let written = write(&fresh, content, mode).and_then(|()| fs::rename(&fresh, path).map_err(Error::file("write", path)));
+    if written.is_err() {
+        // What is left is ours and of no use; the error that is told is the first.
+        drop(fs::remove_file(&fresh));
+    }
+    written?;
+    sync_folder(folder)
+}
+
+/// Writes a file that must not be there yet.
+///
+/// # Errors
+/// When it is, or the disk does not take it.
+pub fn create(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
+    write(path, content, mode)?;
+    sync_folder(folder_of(path))
+}
+
+/// Makes a folder for its owner alone, with all above it.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn private_folder(path: &Path) -> Result<(), Error> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Error::file("make the folder", path))
+}
+
+fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
+    let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    let mut file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Err(Error::Exists { path: path.to_owned() }),
+        Err(error) => return Err(Error::file("write", path)(error)),
+    };
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(Error::file("write", path))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
+fn sync_folder(folder: &Path) -> Result<(), Error> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::file("sync", folder))
+}

@@ -1,0 +1,148 @@
+//! Exchanging an authority: trust both, issue by the new one, then drop the old one.
+//!
+//! Which step has been reached shows in the folders alone, so that an interrupted exchange goes on where it stopped.
+
+use super::authority_folder::{CERTIFICATE, authority_in, facts_in, write_authority};
+use super::{AuthorityFolder, NewAuthority, PUBLIC_MODE, register};
+use crate::{Authority, CertificateFacts, Error, Passphrase};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use time::OffsetDateTime;
+
+const NEXT: &str = "next";
+const PREVIOUS: &str = "previous";
+const RETIRED: &str = "retired";
+
+/// How far the exchange of an authority has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RotationPhase {
+    /// No exchange is under way.
+    None,
+    /// The next authority is made and in the bundle, but issues nothing yet: the bundle is to reach everybody first.
+    TrustBoth,
+    /// The new authority issues; certificates of the previous one are to be replaced.
+    Reissue,
+}
+
+impl AuthorityFolder {
+    /// How far an exchange has come.
+    #[must_use]
+    pub fn rotation(&self) -> RotationPhase {
+        if self.place(NEXT).join(CERTIFICATE).exists() {
+            RotationPhase::TrustBoth
+        } else if self.place(PREVIOUS).join(CERTIFICATE).exists() {
+            RotationPhase::Reissue
+        } else {
+            RotationPhase::None
+        }
+    }
+
+    /// The authority that is to be dropped, while there is one.
+    ///
+    /// # Errors
+    /// When its certificate is damaged.
+    pub fn previous(&self) -> Result<Option<CertificateFacts>, Error> {
+        if self.rotation() == RotationPhase::Reissue { facts_in(&self.place(PREVIOUS)).map(Some) } else { Ok(None) }
+    }
+
+    /// Makes the next authority and has both trusted.
+    ///
+    /// # Errors
+    /// When an exchange is under way.
+    pub fn rotation_start(&self, new: &NewAuthority<'_>, now: OffsetDateTime) -> Result<Authority, Error> {
+        if self.rotation() != RotationPhase::None {
+            return Err(Error::Refused(format!("an exchange of the {} authority is under way already", self.kind())));
+        }
+        let place = self.place(NEXT);
+        super::private_folder(&place)?;
+        let authority = write_authority(&place, new, now)?;
+        self.write_bundle(&[self.path().to_owned(), place])?;
+        Ok(authority)
+    }
+
+    /// The authority made by [`AuthorityFolder::rotation_start`].
+    ///
+    /// # Errors
+    /// When the passphrase is wrong.
+    pub fn unlock_next(&self, passphrase: Option<&Passphrase>) -> Result<Authority, Error> {
+        authority_in(&self.place(NEXT), passphrase)
+    }
+
+    /// Lets the next authority issue. To be done once its certificate has reached everybody.
+    ///
+    /// # Errors
+    /// When no next authority waits.
+    pub fn rotation_switch(&self) -> Result<(), Error> {
+        if self.rotation() != RotationPhase::TrustBoth {
+            return Err(Error::Refused(format!("no next {} authority waits: begin with `etcd-admin ca rotate start`", self.kind())));
+        }
+        let (next, previous) = (self.place(NEXT), self.place(PREVIOUS));
+        super::private_folder(&previous)?;
+        // The certificate is last in each step: it says that the step is done. What an interrupted switch has saved is not saved again,
+        // for the place may hold the next authority already.
+        if !previous.join(CERTIFICATE).exists() {
+            for name in [super::authority_folder::KEY, CERTIFICATE] {
+                copy(&self.path().join(name), &previous.join(name))?;
+            }
+        }
+        for name in [super::authority_folder::KEY, CERTIFICATE] {
+            let content = super::read(&next.join(name))?;
+            let mode = if name == CERTIFICATE { PUBLIC_MODE } else { super::PRIVATE_MODE };
+            super::replace(&self.path().join(name), &content, mode)?;
+        }
+        self.write_bundle(&[self.path().to_owned(), previous])?;
+        fs::remove_dir_all(&next).map_err(Error::file("remove", &next))
+    }
+
+    /// Certificates of the previous authority that are still good: each is a reason not to drop it yet.
+    ///
+    /// # Errors
+    /// When the register is damaged.
+    pub fn left_of_previous(&self, now: OffsetDateTime) -> Result<Vec<register::Issued>, Error> {
+        let Some(previous) = self.previous()? else { return Ok(Vec::new()) };
+        let (entries, authority) = (self.entries()?, previous.fingerprint_hex());
+        let revoked: Vec<_> = register::revoked(&entries, &authority).iter().map(|revocation| crate::hex(&revocation.serial)).collect();
+        let successor = |old: &register::Issued| {
+            register::issued(&entries).any(|new| {
+                new.authority != authority && (new.profile, &new.common_name, &new.names) == (old.profile, &old.common_name, &old.names)
+            })
+        };
+        let left = register::issued(&entries).filter(|issued| {
+            issued.authority == authority && issued.not_after > now && !revoked.contains(&issued.serial) && !successor(issued)
+        });
+        Ok(left.cloned().collect())
+    }
+
+    /// Drops the previous authority from the bundle. Its files are kept in `retired/`.
+    ///
+    /// # Errors
+    /// When there is no previous authority.
+    pub fn rotation_finish(&self) -> Result<(), Error> {
+        let Some(previous) = self.previous()? else {
+            return Err(Error::Refused(format!("there is no previous {} authority to drop", self.kind())));
+        };
+        self.write_bundle(&[self.path().to_owned()])?;
+        let retired = self.place(RETIRED).join(&previous.fingerprint_hex()[..16]);
+        super::private_folder(&self.place(RETIRED))?;
+        fs::rename(self.place(PREVIOUS), &retired).map_err(Error::file("move to", &retired))
+    }
+
+    fn write_bundle(&self, folders: &[PathBuf]) -> Result<(), Error> {
+        let mut bundle = String::new();
+        for folder in folders {
+            write!(bundle, "{}", *super::read_text(&folder.join(CERTIFICATE))?).expect("a text can always grow");
+        }
+        super::replace(&self.bundle_path(), bundle.as_bytes(), PUBLIC_MODE)
+    }
+
+    fn place(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) -> Result<(), Error> {
+    let mode = if from.ends_with(CERTIFICATE) { PUBLIC_MODE } else { super::PRIVATE_MODE };
+    super::replace(to, &super::read(from)?, mode)
+}

@@ -1,0 +1,163 @@
+//! What an authority issues is trusted for what it was made for, and for nothing else.
+
+use crate::support::{NOW, YEAR, authority, authority_for, der, leaf, plan};
+use certs::{
+    Certificate, Chain, ChainProblem, KeyAlgorithm, Name, PrivateKey, Profile, Revocation, RevocationReason, SigningRequest, Usage,
+};
+use rustls_pki_types::CertificateRevocationListDer;
+use time::{Duration, OffsetDateTime};
+
+fn verified(leaf: &Certificate, by: &[&Certificate], lists: &[&[u8]], usage: Usage, now: OffsetDateTime) -> Result<usize, ChainProblem> {
+    let shown = [der(leaf)];
+    let authorities: Vec<_> = by.iter().map(|authority| der(authority)).collect();
+    let lists: Vec<_> = lists.iter().map(|list| CertificateRevocationListDer::from(*list)).collect();
+    Chain { shown: &shown, authorities: &authorities, revocation_lists: &lists }.verify(usage, now)
+}
+
+#[test]
+fn profiles_are_good_for_their_roles_alone() {
+    let authority = authority("ca");
+    for (profile, name, serves) in [
+        (Profile::Server, "etcd1", true),
+        (Profile::Peer, "etcd1", true),
+        (Profile::Client, "alice", false),
+        (Profile::Admin, "root", false),
+        (Profile::Metrics, "metrics", false),
+    ] {
+        let (leaf, _) = leaf(&authority, &plan(profile, name, &["etcd1.example.org", "10.0.0.1"]));
+        let by = [authority.certificate()];
+        let as_server = verified(&leaf, &by, &[], Usage::Server, NOW);
+        assert_eq!(as_server, if serves { Ok(0) } else { Err(ChainProblem::WrongUsage) }, "{profile:?}");
+        assert_eq!(verified(&leaf, &by, &[], Usage::Client, NOW), Ok(0), "{profile:?}");
+        let facts = leaf.facts().unwrap();
+        assert_eq!(facts.common_name.as_deref(), Some(name));
+        assert_eq!((facts.server_usage, facts.client_usage, facts.is_authority), (serves, true, false));
+        assert_eq!(facts.names, [Name::parse("etcd1.example.org").unwrap(), Name::parse("10.0.0.1").unwrap()]);
+        assert_eq!(facts.authority_key_id, authority.facts().subject_key_id);
+    }
+}
+
+#[test]
+fn dates_are_kept_to() {
+    let authority = authority("ca");
+    let (leaf, _) = leaf(&authority, &plan(Profile::Client, "alice", &[]));
+    let by = [authority.certificate()];
+    for (after, outcome) in [
+        (Duration::ZERO, Ok(0)),
+        (-Duration::minutes(4), Ok(0)),
+        (-Duration::minutes(6), Err(ChainProblem::NotValidYet)),
+        (YEAR - Duration::seconds(1), Ok(0)),
+        (YEAR + Duration::seconds(1), Err(ChainProblem::Expired)),
+    ] {
+        assert_eq!(verified(&leaf, &by, &[], Usage::Client, NOW + after), outcome, "{after}");
+    }
+    let facts = leaf.facts().unwrap();
+    assert!(!facts.is_due(NOW + YEAR / 2) && facts.is_due(NOW + YEAR * 2 / 3));
+}
+
+#[test]
+fn no_certificate_outlives_its_authority() {
+    let authority = authority("ca");
+    let long = certs::LeafPlan { lifetime: YEAR * 20, ..plan(Profile::Client, "alice", &[]) };
+    let (leaf, _) = leaf(&authority, &long);
+    assert_eq!(leaf.facts().unwrap().not_after, authority.facts().not_after);
+    let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
+    assert!(authority.issue(&long, &key, NOW + YEAR * 11).unwrap_err().to_string().contains("has expired"));
+}
+
+#[test]
+fn another_authority_of_the_same_name_is_another() {
+    let (one, other) = (authority("ca"), authority("ca"));
+    let (leaf, _) = leaf(&one, &plan(Profile::Client, "alice", &[]));
+    assert_eq!(verified(&leaf, &[other.certificate()], &[], Usage::Client, NOW), Err(ChainProblem::UnknownIssuer));
+    assert_eq!(verified(&leaf, &[other.certificate(), one.certificate()], &[], Usage::Client, NOW), Ok(1));
+}
+
+#[test]
+fn an_authority_issues_within_its_constraints() {
+    let authority = authority_for("ca", &["example.org", "10.0.0.0/8"]);
+    let by = [authority.certificate()];
+    for (names, good) in
+        [(["a.example.org", "10.1.2.3"], true), (["a.example.com", "10.1.2.3"], false), (["a.example.org", "11.1.2.3"], false)]
+    {
+        let (leaf, _) = leaf(&authority, &plan(Profile::Server, "etcd1", &names));
+        let outcome = verified(&leaf, &by, &[], Usage::Server, NOW);
+        assert_eq!(outcome, if good { Ok(0) } else { Err(ChainProblem::NameConstraint) }, "{names:?}");
+    }
+}
+
+#[test]
+fn what_is_revoked_is_not_trusted() {
+    let (one, other) = (authority("one"), authority("other"));
+    let (bad, _) = leaf(&one, &plan(Profile::Client, "mallory", &[]));
+    let (good, _) = leaf(&one, &plan(Profile::Client, "alice", &[]));
+    let revocation = Revocation { serial: bad.facts().unwrap().serial, at: NOW, reason: RevocationReason::KeyCompromise };
+    let list = one.revocation_list(std::slice::from_ref(&revocation), 7, NOW, Duration::days(30)).unwrap();
+    let foreign = other.revocation_list(&[], 1, NOW, Duration::days(30)).unwrap();
+    let by = [one.certificate(), other.certificate()];
+    assert_eq!(verified(&bad, &by, &[&list, &foreign], Usage::Client, NOW), Err(ChainProblem::Revoked));
+    assert_eq!(verified(&good, &by, &[&list, &foreign], Usage::Client, NOW), Ok(0));
+    // Nothing known of an issuer, and a list that has run out, both close the door.
+    assert_eq!(verified(&good, &by, &[&foreign], Usage::Client, NOW), Err(ChainProblem::UnknownRevocation));
+    assert_eq!(verified(&good, &by, &[&list], Usage::Client, NOW + Duration::days(31)), Err(ChainProblem::RevocationListExpired));
+    let facts = certs::RevocationListFacts::of(&list).unwrap();
+    assert_eq!((facts.number, facts.revoked.len()), (Some(7), 1));
+    assert!(facts.revokes(&bad.facts().unwrap()) && !facts.revokes(&good.facts().unwrap()));
+    assert!(certs::RevocationListFacts::is_signed_by(&list, &one.certificate().der));
+    assert!(!certs::RevocationListFacts::is_signed_by(&list, &other.certificate().der));
+}
+
+#[test]
+fn the_plan_decides_and_not_the_request() {
+    let authority = authority("ca");
+    let key = PrivateKey::generate(KeyAlgorithm::Ed25519).unwrap();
+    let request = SigningRequest::create("root", &[Name::parse("evil.example.org").unwrap()], &key).unwrap();
+    assert!(request.is_of(&key));
+    let read = SigningRequest::read(request.pem().as_bytes()).unwrap();
+    assert_eq!((read.common_name.as_str(), read.names.len()), ("root", 1));
+    let signed = authority.sign(&plan(Profile::Server, "etcd1", &["etcd1.example.org"]), &read, NOW).unwrap();
+    let facts = signed.facts().unwrap();
+    assert_eq!(facts.common_name.as_deref(), Some("etcd1"));
+    assert_eq!(facts.names, [Name::parse("etcd1.example.org").unwrap()]);
+    assert_eq!((facts.public_key, facts.key.as_str()), (key.public_key(), "Ed25519"));
+}
+
+#[test]
+fn a_request_with_a_broken_signature_is_not_read() {
+    let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
+    let request = SigningRequest::create("etcd1", &[], &key).unwrap();
+    let mut der = rustls_pki_types::CertificateSigningRequestDer::from(
+        <rustls_pki_types::CertificateSigningRequestDer<'_> as rustls_pki_types::pem::PemObject>::from_pem_slice(request.pem().as_bytes())
+            .unwrap()
+            .to_vec(),
+    )
+    .to_vec();
+    let last = der.len() - 1;
+    der[last] ^= 1;
+    assert!(SigningRequest::read(&der).is_err());
+}
+
+#[test]
+fn plans_that_make_no_sense_are_refused() {
+    for (plan, says) in [
+        (plan(Profile::Server, "etcd1", &[]), "needs the names"),
+        (plan(Profile::Server, "etcd1", &["localhost", "127.0.0.1"]), "loopback"),
+        (plan(Profile::Peer, "root", &["etcd1"]), "superuser"),
+        (plan(Profile::Admin, "alice", &[]), "is root"),
+        (plan(Profile::Client, "", &[]), "1 to 64 characters"),
+        (plan(Profile::Client, &"x".repeat(65), &[]), "1 to 64 characters"),
+    ] {
+        let error = plan.check().unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    assert!(certs::LeafPlan { loopback_only: true, ..plan(Profile::Server, "etcd1", &["localhost"]) }.check().is_ok());
+}
+
+#[test]
+fn a_leaf_is_no_authority() {
+    let authority = authority("ca");
+    let (leaf, key) = leaf(&authority, &plan(Profile::Client, "alice", &[]));
+    assert!(certs::Authority::of(leaf.der, key).unwrap_err().to_string().contains("is no authority"));
+    let stranger = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
+    assert!(matches!(certs::Authority::of(authority.certificate().der.clone(), stranger), Err(certs::Error::KeyMismatch)));
+}

@@ -1,0 +1,168 @@
+//! Folders: what they hold after every step, and what they refuse.
+
+use crate::support::{NOW, YEAR, leaf, plan};
+use certs::files::{AuthorityFolder, HostFile, HostFolder, NewAuthority, RotationPhase, check_private};
+use certs::{AuthorityKind, AuthorityPlan, Chain, KeyAlgorithm, Passphrase, PrivateKey, Profile, RevocationReason, Usage};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use time::Duration;
+
+fn new<'a>(name: &str, passphrase: Option<&'a Passphrase>) -> NewAuthority<'a> {
+    let plan = AuthorityPlan { common_name: name.to_owned(), lifetime: YEAR * 10, constraints: Vec::new() };
+    NewAuthority { plan, algorithm: KeyAlgorithm::P256, passphrase }
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn an_authority_is_made_once_and_opened_with_its_passphrase() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = AuthorityFolder::below(&home.path().join("pki"), AuthorityKind::Client);
+    let passphrase = Passphrase::new("correct horse".to_owned());
+    folder.create(&new("one", Some(&passphrase)), NOW).unwrap();
+    assert!(folder.create(&new("two", None), NOW).unwrap_err().to_string().contains("nothing is overwritten"));
+    assert_eq!(folder.facts().unwrap().subject, "CN=one");
+    assert!(folder.is_encrypted().unwrap());
+    assert!(folder.unlock(None).is_err());
+    folder.unlock(Some(&passphrase)).unwrap();
+    assert_eq!((mode(folder.path()), mode(&folder.path().join("ca.key"))), (0o700, 0o600));
+    std::fs::set_permissions(folder.path().join("ca.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let exposed = folder.unlock(Some(&passphrase)).unwrap_err().to_string();
+    assert!(exposed.contains("can be read by others (mode 0644): chmod 600"), "{exposed}");
+}
+
+#[test]
+fn what_is_revoked_is_in_every_later_list() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = AuthorityFolder::below(home.path(), AuthorityKind::Client);
+    let authority = folder.create(&new("one", None), NOW).unwrap();
+    let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
+    let made = folder.issue(&authority, &plan(Profile::Client, "alice", &[]), &key, NOW).unwrap();
+    let serial = made.facts().unwrap().serial_hex();
+    assert!(folder.revoke("00ff", RevocationReason::Unspecified, NOW).is_err());
+    folder.revoke(&serial, RevocationReason::KeyCompromise, NOW).unwrap();
+    assert!(folder.revoke(&serial, RevocationReason::KeyCompromise, NOW).unwrap_err().to_string().contains("before"));
+    for number in 1..=2 {
+        let list = folder.publish(&authority, NOW, Duration::days(7)).unwrap();
+        let facts = certs::RevocationListFacts::of(&list).unwrap();
+        assert_eq!((facts.number, facts.revokes(&made.facts().unwrap())), (Some(number), true));
+    }
+    // A line that a crash has cut off was never acted upon.
+    let register = folder.path().join("register.jsonl");
+    let whole = std::fs::read_to_string(&register).unwrap();
+    std::fs::write(&register, format!("{whole}{{\"event\":\"iss")).unwrap();
+    assert_eq!(folder.entries().unwrap().len(), 4);
+    std::fs::write(&register, format!("nonsense\n{whole}")).unwrap();
+    assert!(folder.entries().unwrap_err().to_string().contains("line 1"));
+}
+
+#[test]
+fn an_exchange_of_authorities_goes_on_where_it_stopped() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = AuthorityFolder::below(home.path(), AuthorityKind::Peer);
+    let old = folder.create(&new("old", None), NOW).unwrap();
+    let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
+    let peer = plan(Profile::Peer, "etcd1", &["etcd1"]);
+    let before = folder.issue(&old, &peer, &key, NOW).unwrap();
+    folder.publish(&old, NOW, Duration::days(7)).unwrap();
+    assert!(folder.rotation_switch().is_err() && folder.rotation_finish().is_err());
+
+    let next = folder.rotation_start(&new("new", None), NOW).unwrap();
+    assert_eq!((folder.rotation(), folder.bundle().unwrap().len()), (RotationPhase::TrustBoth, 2));
+    assert_eq!(folder.facts().unwrap().subject, "CN=old");
+    folder.publish(&next, NOW, Duration::days(7)).unwrap();
+    let lists = certs::revocation_lists(&std::fs::read(folder.revocation_list_path()).unwrap()).unwrap();
+    assert_eq!(lists.len(), 2, "each authority has a list");
+
+    // Interrupted as late as can be: the next authority is in its place, and its own folder is still there.
+    let kept = home.path().join("kept");
+    copy_folder(&folder.path().join("next"), &kept);
+    folder.rotation_switch().unwrap();
+    copy_folder(&kept, &folder.path().join("next"));
+    assert_eq!(folder.rotation(), RotationPhase::TrustBoth);
+    folder.rotation_switch().unwrap();
+    assert_eq!((folder.rotation(), folder.facts().unwrap().subject.as_str()), (RotationPhase::Reissue, "CN=new"));
+    assert_eq!(folder.previous().unwrap().unwrap().subject, "CN=old");
+
+    assert_eq!(folder.left_of_previous(NOW).unwrap().len(), 1);
+    let new = folder.unlock(None).unwrap();
+    let after = folder.issue(&new, &peer, &key, NOW).unwrap();
+    assert!(folder.left_of_previous(NOW).unwrap().is_empty());
+    let bundle = folder.bundle().unwrap();
+    for certificate in [&before, &after] {
+        let shown = [rustls_pki_types::CertificateDer::from(certificate.der.as_slice())];
+        assert!(Chain { shown: &shown, authorities: &bundle, revocation_lists: &[] }.verify(Usage::Client, NOW).is_ok());
+    }
+    folder.rotation_finish().unwrap();
+    assert_eq!((folder.rotation(), folder.bundle().unwrap().len()), (RotationPhase::None, 1));
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+fn file(name: &str, content: &str, private: bool) -> HostFile {
+    HostFile { name: name.to_owned(), content: content.as_bytes().to_vec().into(), private }
+}
+
+#[test]
+fn a_host_changes_whole_sets() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = HostFolder::at(home.path());
+    let change = folder.change(&[file("server.crt", "cert 1", false), file("server.key", "key 1", true)]).unwrap();
+    assert_eq!((change.generation, change.removed), (1, vec![]));
+    assert_eq!(mode(&folder.current("server.key")), 0o600);
+    for number in 2..=4 {
+        folder.change(&[file("server.crt", &format!("cert {number}"), false)]).unwrap();
+        assert_eq!(std::fs::read_to_string(folder.current("server.crt")).unwrap(), format!("cert {number}"));
+        assert_eq!(std::fs::read_to_string(folder.current("server.key")).unwrap(), "key 1");
+    }
+    let change = folder.change(&[file("client-ca.crt", "ca", false)]).unwrap();
+    assert_eq!((change.generation, change.removed), (5, vec![2]));
+    assert_eq!(folder.files().unwrap().len(), 3);
+    // What an interrupted change has left does not matter.
+    std::fs::create_dir(home.path().join("generations/.000006.new")).unwrap();
+    assert_eq!(folder.change(&[file("server.crt", "cert 6", false)]).unwrap().generation, 6);
+}
+
+#[test]
+fn keys_that_others_can_read_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("a.key");
+    std::fs::write(&path, "key").unwrap();
+    for (mode, good) in [(0o600, true), (0o400, true), (0o640, true), (0o644, false), (0o604, false), (0o660, false)] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(check_private(&path).is_ok(), good, "{mode:o}");
+    }
+}
+
+#[test]
+fn a_host_check_tells_of_everything() {
+    let authority = crate::support::authority("ca");
+    let (made, key) = leaf(&authority, &plan(Profile::Server, "etcd1", &["etcd1.example.org"]));
+    let other = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
+    let (shown, authorities) = ([crate::support::der(&made)], [crate::support::der(authority.certificate())]);
+    let wanted = [certs::Name::parse("10.0.0.1").unwrap()];
+    let bad = |key: &PrivateKey, wanted: &[certs::Name], now| {
+        let check = certs::HostCheck {
+            profile: Profile::Server,
+            shown: &shown,
+            authorities: &authorities,
+            revocation_lists: &[],
+            key: Some(key),
+            wanted,
+            warn: Duration::days(30),
+        };
+        let findings = check.run(now);
+        findings.into_iter().filter(|finding| finding.severity != certs::Severity::Good).map(|finding| finding.check).collect::<Vec<_>>()
+    };
+    assert_eq!(bad(&key, &[], NOW), Vec::<&str>::new());
+    assert_eq!(bad(&other, &wanted, NOW), ["key", "names"]);
+    assert_eq!(bad(&key, &[], NOW + YEAR - Duration::days(3)), ["dates"]);
+    assert_eq!(bad(&key, &[], NOW + YEAR * 2), ["chain-server", "chain-client", "dates"]);
+}

@@ -1,0 +1,34 @@
+//! One file per noun; each command returns the exit code of what it found.
+
+mod authorities;
+mod check;
+mod hosts;
+mod issue;
+mod lists;
+mod rotate;
+mod show;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::words::{CaCommand, CertCommand, Command, CrlCommand};
+use std::process::ExitCode;
+
+pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Ca(CaCommand::Init(words)) => authorities::init(context, &words),
+        Command::Ca(CaCommand::Show { issued }) => authorities::show(context, issued),
+        Command::Ca(CaCommand::Rotate(words)) => rotate::rotate(context, &words),
+        Command::Cert(CertCommand::Issue(words)) => issue::issue(context, &words),
+        Command::Cert(CertCommand::Request(words)) => hosts::request(context, &words),
+        Command::Cert(CertCommand::Sign(words)) => issue::sign(context, &words),
+        Command::Cert(CertCommand::Install(words)) => hosts::install(context, &words),
+        Command::Cert(CertCommand::Renew(words)) => issue::renew(context, &words),
+        Command::Cert(CertCommand::Revoke(words)) => lists::revoke(context, &words),
+        Command::Cert(CertCommand::Inspect { files }) => show::inspect(context, &files),
+        Command::Cert(CertCommand::Verify(words)) => check::verify(context, &words),
+        Command::Cert(CertCommand::Status(words)) => show::status(context, &words),
+        Command::Cert(CertCommand::NeedsRenewal(words)) => Ok(check::needs_renewal(context, &words)),
+        Command::Crl(CrlCommand::Publish { kind, days, passphrase }) => lists::publish(context, kind.into(), days, &passphrase),
+        Command::Crl(CrlCommand::Show { file }) => lists::show(context, &file),
+    }
+}

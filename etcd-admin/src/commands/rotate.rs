@@ -1,0 +1,124 @@
+//! `ca rotate`: an authority is exchanged without a gap, step by step; each step can be repeated and none is forgotten.
+
+use super::authorities::{chosen_passphrase, plan};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{answer, say};
+use crate::words::{CaRotate, RotateStep};
+use certs::files::{AuthorityFolder, Issued, RotationPhase};
+use serde::Serialize;
+use std::path::Path;
+use std::process::ExitCode;
+use time::Duration;
+
+const LIST_LIFETIME: Duration = Duration::days(30);
+/// The daemon's figure of live connections by authority.
+const CONNECTIONS: &str = "etcd_tls_connections{";
+
+#[derive(Debug, Serialize)]
+struct Progress {
+    kind: certs::AuthorityKind,
+    phase: RotationPhase,
+    issuing: String,
+    previous: Option<String>,
+    left_of_previous: Vec<Issued>,
+    next: &'static str,
+}
+
+pub(crate) fn rotate(context: &Context, words: &CaRotate) -> Result<ExitCode, Failure> {
+    let folder = context.authority(words.kind.into())?;
+    match words.step {
+        RotateStep::Status => {}
+        step if context.dry_run => {
+            let text = format!("would {step:?} the exchange of the {} authority, which is at {:?}\n", folder.kind(), folder.rotation());
+            return say(&text).map(|()| ExitCode::SUCCESS);
+        }
+        RotateStep::Start => start(context, words, &folder)?,
+        RotateStep::Switch => folder.rotation_switch()?,
+        RotateStep::Finish => finish(context, words, &folder)?,
+    }
+    let previous = folder.previous()?.map(|facts| facts.fingerprint_hex());
+    let progress = Progress {
+        kind: folder.kind(),
+        phase: folder.rotation(),
+        issuing: folder.facts()?.fingerprint_hex(),
+        previous,
+        left_of_previous: folder.left_of_previous(context.now)?,
+        next: next(folder.rotation()),
+    };
+    answer(context.format, &progress, || told(&progress, &folder))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start(context: &Context, words: &CaRotate, folder: &AuthorityFolder) -> Result<(), Failure> {
+    let passphrase = chosen_passphrase(&words.new, "the next authority")?;
+    let name = format!("{} {} CA {}", words.name, folder.kind(), context.now.date());
+    let authority = folder.rotation_start(&plan(&words.new, name, passphrase.as_ref())?, context.now)?;
+    // Without a list of its own, its certificates would be refused wherever lists are looked at.
+    folder.publish(&authority, context.now, LIST_LIFETIME)?;
+    Ok(())
+}
+
+/// The old authority goes only when nobody needs it: neither by the register nor on any connection that a member has told of.
+fn finish(context: &Context, words: &CaRotate, folder: &AuthorityFolder) -> Result<(), Failure> {
+    let Some(previous) = folder.previous()? else { return Ok(folder.rotation_finish()?) };
+    if !words.force {
+        let left = folder.left_of_previous(context.now)?;
+        if !left.is_empty() {
+            let names: Vec<_> = left.iter().map(|issued| format!("{} {}", issued.profile.name(), issued.common_name)).collect();
+            let text = format!(
+                "certificates of the old authority have no successor yet: {}; issue them again, revoke them, or say --force",
+                names.join(", ")
+            );
+            return Err(Failure::refused(text));
+        }
+        for path in &words.metrics {
+            let connections = connections_of(path, &previous.fingerprint_hex())?;
+            if connections > 0 {
+                let text = format!(
+                    "{}: {connections} connections still use the old authority; let their clients take up their new certificates, or say --force",
+                    path.display()
+                );
+                return Err(Failure::refused(text));
+            }
+        }
+    }
+    Ok(folder.rotation_finish()?)
+}
+
+fn connections_of(path: &Path, fingerprint: &str) -> Result<u64, Failure> {
+    let page = certs::files::read_text(path)?;
+    let lines = page.lines().filter(|line| line.starts_with(CONNECTIONS) && line.contains(fingerprint));
+    Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
+}
+
+fn next(phase: RotationPhase) -> &'static str {
+    match phase {
+        RotationPhase::None => "No exchange is under way.",
+        RotationPhase::TrustBoth => "Bring the bundle and the list to every member and client, then: etcd-admin ca rotate switch",
+        RotationPhase::Reissue => "Issue every certificate again and bring it to its place, then: etcd-admin ca rotate finish",
+    }
+}
+
+fn told(progress: &Progress, folder: &AuthorityFolder) -> String {
+    let left: String = progress
+        .left_of_previous
+        .iter()
+        .map(|issued| format!("  to be issued again: {} {} ({})\n", issued.profile.name(), issued.common_name, issued.serial))
+        .collect();
+    format!(
+        "{} authority: {}\n  bundle: {}\n{left}{}\n",
+        progress.kind,
+        phase_name(progress.phase),
+        folder.bundle_path().display(),
+        progress.next
+    )
+}
+
+fn phase_name(phase: RotationPhase) -> &'static str {
+    match phase {
+        RotationPhase::None => "no exchange under way",
+        RotationPhase::TrustBoth => "both authorities are trusted, the old one issues",
+        RotationPhase::Reissue => "both authorities are trusted, the new one issues",
+    }
+}

@@ -1,0 +1,59 @@
+//! Names of a host's certificate files, and what a daemon is to be told of them.
+
+use crate::failure::Failure;
+use certs::{AuthorityKind, Profile};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
+use std::path::Path;
+
+/// `server.crt`, `client-alice.crt`.
+pub(crate) fn stem(profile: Profile, common_name: &str) -> String {
+    match profile {
+        Profile::Client => format!("client-{common_name}"),
+        Profile::Server | Profile::Peer | Profile::Admin | Profile::Metrics => profile.name().to_owned(),
+    }
+}
+
+pub(crate) fn bundle_name(kind: AuthorityKind) -> String {
+    format!("{kind}-ca.crt")
+}
+
+pub(crate) fn list_name(kind: AuthorityKind) -> String {
+    format!("{kind}-crl.pem")
+}
+
+/// The daemon's flag for each file of a host.
+pub(crate) const FLAGS: [(&str, &str); 8] = [
+    ("server.crt", "cert-file"),
+    ("server.key", "key-file"),
+    ("client-ca.crt", "trusted-ca-file"),
+    ("client-crl.pem", "client-crl-file"),
+    ("peer.crt", "peer-cert-file"),
+    ("peer.key", "peer-key-file"),
+    ("peer-ca.crt", "peer-trusted-ca-file"),
+    ("peer-crl.pem", "peer-crl-file"),
+];
+
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let file = certs::files::read(path)?;
+    certs::certificates(&file).map_err(|error| Failure::of_file(path, &error))
+}
+
+pub(crate) fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Failure> {
+    let file = certs::files::read(path)?;
+    certs::revocation_lists(&file).map_err(|error| Failure::of_file(path, &error))
+}
+
+pub(crate) fn facts(path: &Path) -> Result<certs::CertificateFacts, Failure> {
+    let found = certificates(path)?;
+    certs::CertificateFacts::of(&found[0]).map_err(|error| Failure::of_file(path, &error))
+}
+
+/// What a certificate seems to be for, by its usages and its names.
+pub(crate) fn profile_of(facts: &certs::CertificateFacts, path: &Path) -> Profile {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match Profile::ALL.into_iter().find(|profile| name.starts_with(profile.name())) {
+        Some(profile) => profile,
+        None if facts.server_usage => Profile::Server,
+        None => Profile::Client,
+    }
+}

@@ -1,0 +1,159 @@
+//! The server's side of a handshake: bounded in time and in number, and never resumed.
+
+use crate::address_check;
+use crate::connections::{self, Connection, PeerIdentity};
+use crate::endpoint::{Endpoint, Loaded};
+use crate::error::HandshakeError;
+use crate::first_byte::Begun;
+use rustls::ServerConfig;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use time::OffsetDateTime;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// From the accepted socket to the end of the handshake; etcd's own bound.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocols {
+    /// gRPC over HTTP/2, and HTTP/1.1.
+    Both,
+    Http2,
+    Http1,
+}
+
+/// The configuration for each kind of listener.
+#[derive(Debug)]
+pub(crate) struct ServerConfigs {
+    both: Arc<ServerConfig>,
+    http2: Arc<ServerConfig>,
+    http1: Arc<ServerConfig>,
+}
+
+impl ServerConfigs {
+    pub(crate) fn of(config: &ServerConfig) -> Self {
+        let with = |protocols: &[&[u8]]| {
+            let mut config = config.clone();
+            config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+            Arc::new(config)
+        };
+        Self { both: with(&[b"h2", b"http/1.1"]), http2: with(&[b"h2"]), http1: with(&[b"http/1.1"]) }
+    }
+
+    fn of_kind(&self, protocols: Protocols) -> &Arc<ServerConfig> {
+        match protocols {
+            Protocols::Both => &self.both,
+            Protocols::Http2 => &self.http2,
+            Protocols::Http1 => &self.http1,
+        }
+    }
+}
+
+/// A connection whose handshake is done.
+#[derive(Debug)]
+pub struct Accepted<I> {
+    pub stream: TlsStream<Begun<I>>,
+    /// Nobody, where no certificate was demanded.
+    pub identity: Option<PeerIdentity>,
+    /// Whether HTTP/2 was agreed upon; without any agreement it was not.
+    pub is_http2: bool,
+    /// To be kept as long as the connection.
+    pub connection: Connection,
+}
+
+/// Accepts connections of one endpoint. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Acceptor {
+    endpoint: Arc<Endpoint>,
+}
+
+impl Acceptor {
+    pub(crate) fn of(endpoint: Arc<Endpoint>) -> Self {
+        Self { endpoint }
+    }
+
+    /// Does the handshake. `remote` is unknown for unix sockets. What fails is counted and logged here, with bounds.
+    ///
+    /// # Errors
+    /// Why the connection is not to be served; it is closed by dropping it.
+    pub async fn accept<I>(&self, io: I, remote: Option<SocketAddr>, protocols: Protocols) -> Result<Accepted<I>, HandshakeError>
+    where
+        I: AsyncRead + AsyncWrite + Unpin,
+    {
+        let accepted = self.within_bounds(io, remote, protocols).await;
+        let counters = &self.endpoint.counters;
+        let counter = match &accepted {
+            Ok(_) => &counters.accepted,
+            Err(HandshakeError::Timeout) => &counters.timed_out,
+            Err(HandshakeError::Crowded) => &counters.crowded_out,
+            Err(HandshakeError::Tls(_) | HandshakeError::Address { .. } | HandshakeError::Dropped) => &counters.refused,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = &accepted {
+            self.tell(error, remote);
+        }
+        accepted
+    }
+
+    async fn within_bounds<I>(&self, io: I, remote: Option<SocketAddr>, protocols: Protocols) -> Result<Accepted<I>, HandshakeError>
+    where
+        I: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut place = self.endpoint.room.enter();
+        tokio::select! {
+            biased;
+            done = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.handshake(io, remote, protocols)) => done.unwrap_or(Err(HandshakeError::Timeout)),
+            () = place.asked_out() => Err(HandshakeError::Crowded),
+        }
+    }
+
+    async fn handshake<I>(&self, io: I, remote: Option<SocketAddr>, protocols: Protocols) -> Result<Accepted<I>, HandshakeError>
+    where
+        I: AsyncRead + AsyncWrite + Unpin,
+    {
+        let io = Begun::read(io).await?;
+        let start = Box::pin(LazyConfigAcceptor::new(rustls::server::Acceptor::default(), io)).await?;
+        // What is loaded now decides, however long the client took to say hello.
+        let loaded = self.endpoint.loaded.load_full();
+        let servers = loaded.servers.as_ref().ok_or(HandshakeError::Dropped)?;
+        let stream = Box::pin(start.into_stream(Arc::clone(servers.of_kind(protocols)))).await?;
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let (identity, connection) = self.identify(&loaded, &stream)?;
+        if let (Some(identity), Some(remote), true) = (&identity, remote, self.endpoint.settings.checks_addresses) {
+            address_check::check(&identity.names, remote.ip()).await?;
+        }
+        Ok(Accepted { stream, identity, is_http2, connection })
+    }
+
+    /// Who has just been let in. Entered among the live connections before the files are looked at once more, so that a reload in
+    /// between finds it.
+    fn identify<I>(
+        &self,
+        loaded: &Arc<Loaded>,
+        stream: &TlsStream<Begun<I>>,
+    ) -> Result<(Option<PeerIdentity>, Connection), HandshakeError> {
+        let Some(chain) = stream.get_ref().1.peer_certificates() else { return Ok((None, Connection::anonymous())) };
+        let chain: Vec<_> = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
+        let now = OffsetDateTime::now_utc();
+        let identity = connections::identity(&loaded.material, &chain, now).ok_or(HandshakeError::Dropped)?;
+        let connection = self.endpoint.connections.enter(chain.clone(), identity.issuer.clone(), now);
+        let newest = self.endpoint.loaded.load_full();
+        if !Arc::ptr_eq(&newest, loaded) && connections::identity(&newest.material, &chain, now).is_none() {
+            return Err(HandshakeError::Dropped);
+        }
+        Ok((Some(identity), connection))
+    }
+
+    fn tell(&self, error: &HandshakeError, remote: Option<SocketAddr>) {
+        let Some(left_out) = self.endpoint.quiet.allows(Instant::now()) else { return };
+        let remote = remote.map_or_else(|| "unix".to_owned(), |remote| remote.to_string());
+        let endpoint = self.endpoint.settings.role.label();
+        // etcd's message, which people search for.
+        tracing::warn!(remote_addr = remote, %error, left_out, "rejected connection on {endpoint} endpoint");
+    }
+}

@@ -1,0 +1,42 @@
+//! The client's side of a handshake, for connections to other members.
+
+use crate::endpoint::Endpoint;
+use rustls_pki_types::ServerName;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+
+/// As long as the other side waits.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An encrypted connection to another member.
+pub type DiallerStream<I> = tokio_rustls::client::TlsStream<I>;
+
+/// Connects to other members with what the endpoint has loaded. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Dialler {
+    endpoint: Arc<Endpoint>,
+}
+
+impl Dialler {
+    pub(crate) fn of(endpoint: Arc<Endpoint>) -> Self {
+        Self { endpoint }
+    }
+
+    /// Does the handshake on a connection to `host`, a name or an address as in the URL, without brackets; its certificate has to stand
+    /// for it. No protocol is offered: members speak HTTP/1.1, and etcd's would take an offer of anything else badly.
+    ///
+    /// # Errors
+    /// When the other side is not believed, does not believe us, or takes too long.
+    pub async fn connect<I>(&self, io: I, host: &str) -> io::Result<DiallerStream<I>>
+    where
+        I: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let connector = TlsConnector::from(Arc::clone(&self.endpoint.loaded.load().material.client));
+        let connected = tokio::time::timeout(HANDSHAKE_TIMEOUT, Box::pin(connector.connect(name, io))).await;
+        connected.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake was not completed in time"))?
+    }
+}

@@ -1,0 +1,140 @@
+//! One side of the server, with the files that it uses now.
+
+use crate::acceptor::{Acceptor, ServerConfigs};
+use crate::connections::Connections;
+use crate::dialler::Dialler;
+use crate::error::LoadError;
+use crate::files::Stamps;
+use crate::material::Material;
+use crate::quiet::Quiet;
+use crate::settings::EndpointSettings;
+use crate::status::{Counters, Status};
+use crate::suites;
+use crate::waiting_room::WaitingRoom;
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use time::OffsetDateTime;
+
+/// Handshakes under way at a time. Each holds a descriptor and some 30 KiB.
+const HANDSHAKES_MAX: usize = 512;
+
+/// What is in use.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) material: Material,
+    pub(crate) servers: Option<ServerConfigs>,
+}
+
+/// One side of the server: towards clients, or towards members.
+#[derive(Debug)]
+pub struct Endpoint {
+    pub(crate) settings: EndpointSettings,
+    pub(crate) loaded: ArcSwap<Loaded>,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) counters: Counters,
+    pub(crate) room: WaitingRoom,
+    pub(crate) quiet: Quiet,
+    /// The state of the files when they were last read, whether that worked or not: what is bad is told once.
+    read: Mutex<Stamps>,
+}
+
+impl Endpoint {
+    /// Reads all files.
+    ///
+    /// # Errors
+    /// When one of them cannot be used; nothing is served then.
+    pub fn load(settings: EndpointSettings) -> Result<Arc<Self>, LoadError> {
+        let stamps = Stamps::of(&settings);
+        let material = Material::load(&settings, OffsetDateTime::now_utc())?;
+        for suite in suites::unserved(&settings) {
+            tracing::warn!(suite, "cipher suite is not served here; it is left out");
+        }
+        tell(&settings, &material);
+        let loaded = ArcSwap::from_pointee(Loaded::of(material));
+        Ok(Arc::new(Self {
+            settings,
+            loaded,
+            connections: Arc::default(),
+            counters: Counters::default(),
+            room: WaitingRoom::new(HANDSHAKES_MAX),
+            quiet: Quiet::new(),
+            read: Mutex::new(stamps),
+        }))
+    }
+
+    /// What listeners accept connections by. None where this side has no certificate.
+    #[must_use]
+    pub fn acceptor(self: &Arc<Self>) -> Option<Acceptor> {
+        self.loaded.load().servers.is_some().then(|| Acceptor::of(Arc::clone(self)))
+    }
+
+    /// What connections to other members are made by.
+    #[must_use]
+    pub fn dialler(self: &Arc<Self>) -> Dialler {
+        Dialler::of(Arc::clone(self))
+    }
+
+    #[must_use]
+    pub fn settings(&self) -> &EndpointSettings {
+        &self.settings
+    }
+
+    /// Certificates, handshakes and connections now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status {
+            certificates: self.loaded.load().material.certificates.clone(),
+            handshakes: self.counters.handshakes(),
+            connections: self.connections.by_issuer(),
+            reloads: self.counters.reloads(),
+        }
+    }
+
+    /// Reads the files again if they have changed since they were read, or if told to. What cannot be used is told once and leaves
+    /// everything as it was. Connections that would not be let in any more are ended. Blocks on files.
+    pub fn reload(&self, forced: bool) {
+        let stamps = Stamps::of(&self.settings);
+        {
+            let mut read = self.read.lock();
+            if *read == stamps && !forced {
+                return;
+            }
+            *read = stamps;
+        }
+        let endpoint = self.settings.role.label();
+        match Material::load(&self.settings, OffsetDateTime::now_utc()) {
+            Ok(material) => {
+                tell(&self.settings, &material);
+                self.loaded.store(Arc::new(Loaded::of(material)));
+                self.counters.reloads.fetch_add(1, Ordering::Relaxed);
+                let ended = self.connections.check(&self.loaded.load().material);
+                tracing::info!(endpoint, connections_ended = ended, "reloaded TLS files");
+            }
+            Err(error) => {
+                self.counters.reloads_failed.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(endpoint, %error, "TLS files have changed and cannot be used; those loaded before stay in use");
+            }
+        }
+    }
+}
+
+impl Loaded {
+    fn of(material: Material) -> Self {
+        let servers = material.server.as_ref().map(ServerConfigs::of);
+        Self { material, servers }
+    }
+}
+
+fn tell(settings: &EndpointSettings, material: &Material) {
+    let endpoint = settings.role.label();
+    for warning in &material.warnings {
+        tracing::warn!(endpoint, "{warning}");
+    }
+    let now = OffsetDateTime::now_utc();
+    for certificate in &material.certificates {
+        let (days_left, not_after) = (certificate.days_left(now), certs::rfc3339(certificate.not_after));
+        tracing::info!(endpoint, setting = certificate.setting, subject = certificate.subject, not_after, days_left, "loaded certificate");
+    }
+}

@@ -1,0 +1,37 @@
+//! TLS of every listener, and of connections to other members.
+//!
+//! An [`Endpoint`] is what one side of the server shows and trusts: that towards clients, or that towards members. Listeners accept by an
+//! [`Acceptor`], the peer transport connects by a [`Dialler`]; both use whatever files the endpoint has loaded last. Invariants: a session
+//! is never resumed, so that every connection passes the verifier; a file that cannot be used never replaces one that can; who shows no
+//! certificate where one is demanded gets no further than the handshake.
+
+mod acceptor;
+mod address_check;
+mod auto;
+mod client_verifier;
+mod connections;
+mod dialler;
+mod endpoint;
+mod error;
+mod files;
+mod first_byte;
+mod material;
+mod quiet;
+mod reload;
+mod server_verifier;
+mod settings;
+mod status;
+mod suites;
+mod waiting_room;
+
+pub use acceptor::{Accepted, Acceptor, Protocols};
+pub use auto::{auto_files, names_of};
+pub use connections::{Connection, PeerIdentity};
+pub use dialler::{Dialler, DiallerStream};
+pub use endpoint::Endpoint;
+pub use error::{HandshakeError, LoadError};
+pub use first_byte::Begun;
+pub use reload::Reloader;
+pub use settings::{EndpointSettings, KeyPair, Role};
+pub use status::{CertificateStatus, HandshakeCounts, Status};
+pub use tokio_rustls::server::TlsStream;

@@ -1,0 +1,83 @@
+//! Handshakes under way: at most so many, and the oldest gives way.
+//!
+//! A client that means it is done within milliseconds; one that has shown nothing for longest is the one to lose when somebody else comes.
+//! So a flood of connections that never finish costs a bounded number of descriptors and keeps nobody out.
+
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use tokio::sync::oneshot;
+
+#[derive(Debug)]
+pub(crate) struct WaitingRoom {
+    places: usize,
+    inside: Mutex<Inside>,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    next: u64,
+    waiting: BTreeMap<u64, oneshot::Sender<()>>,
+}
+
+/// A place; leaving gives it up.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    room: &'a WaitingRoom,
+    number: u64,
+    asked_out: oneshot::Receiver<()>,
+}
+
+impl WaitingRoom {
+    pub(crate) fn new(places: usize) -> Self {
+        Self { places, inside: Mutex::default() }
+    }
+
+    /// Takes a place, if need be that of whoever has been inside for longest.
+    pub(crate) fn enter(&self) -> Place<'_> {
+        let (keep, asked_out) = oneshot::channel();
+        let mut inside = self.inside.lock();
+        let number = inside.next;
+        inside.next += 1;
+        if inside.waiting.len() >= self.places {
+            // Dropping its sender is what tells it.
+            inside.waiting.pop_first();
+        }
+        inside.waiting.insert(number, keep);
+        Place { room: self, number, asked_out }
+    }
+}
+
+impl Place<'_> {
+    /// Completes when somebody else needs the place.
+    pub(crate) async fn asked_out(&mut self) {
+        // Nothing is ever sent; the sender is dropped.
+        drop((&mut self.asked_out).await);
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.room.inside.lock().waiting.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_oldest_gives_way() {
+        let room = WaitingRoom::new(2);
+        let (mut first, mut second) = (room.enter(), room.enter());
+        let _third = room.enter();
+        first.asked_out().await;
+        tokio::select! {
+            biased;
+            () = second.asked_out() => panic!("the second may stay"),
+            () = std::future::ready(()) => {}
+        }
+        drop(second);
+        let _fourth = room.enter();
+        assert_eq!(room.inside.lock().waiting.len(), 2);
+    }
+}

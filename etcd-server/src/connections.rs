@@ -1,0 +1,237 @@
+//! Connections: encrypted or plain, gRPC or HTTP/1.1 on the same port, and who the client is.
+
+use crate::listeners::{DRAIN_TIME, Kind, Stream};
+use crate::member::LocalMember;
+use api::{Http2Settings, ObservedRoutes, Server, Web};
+use config::{Names, Settings};
+use gateway::{AllowList, Gateway, Limits, Peer};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tls::{Acceptor, Protocols};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+/// What a message may hold beyond the largest request: its envelope.
+pub(crate) const MESSAGE_OVERHEAD_BYTES: usize = 512 * 1024;
+/// How every HTTP/2 connection begins.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
+/// From accepting a connection to knowing what it speaks.
+const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
+/// Headers of a gRPC request, in bytes.
+const HEADER_BYTES_MAX: u32 = 64 << 10;
+
+fn gateway_settings(settings: &Settings) -> gateway::Settings {
+    let names = |names: &Names| match names {
+        Names::Any => AllowList::new(["*"]),
+        Names::Listed(listed) => AllowList::new(listed.iter().cloned()),
+    };
+    gateway::Settings {
+        enable_gateway: settings.http.gateway,
+        cors: names(&settings.http.cors_origins),
+        host_whitelist: names(&settings.http.host_whitelist),
+        client_cert_auth: settings.tls.client.client_cert_auth,
+        request_timeout: request_timeout(settings),
+        limits: Limits::for_request_bytes(usize::try_from(settings.limits.request_bytes_max).unwrap_or(usize::MAX)),
+    }
+}
+
+fn request_timeout(settings: &Settings) -> Duration {
+    Duration::from_secs(5) + 2 * settings.election.timeout
+}
+
+/// What every connection is served with.
+struct ConnectionSettings {
+    limits: Limits,
+    request_timeout: Duration,
+    http2: Http2Settings,
+    /// Whether the common name of a client's certificate is its user.
+    certificates_name_users: bool,
+}
+
+impl ConnectionSettings {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            limits: Limits::for_request_bytes(usize::try_from(settings.limits.request_bytes_max).unwrap_or(usize::MAX)),
+            request_timeout: request_timeout(settings),
+            http2: Http2Settings {
+                streams_max: settings.listen.concurrent_streams_max,
+                header_bytes_max: HEADER_BYTES_MAX,
+                ping_interval: settings.listen.keep_alive.interval,
+                ping_timeout: settings.listen.keep_alive.timeout.unwrap_or(Duration::from_secs(20)),
+            },
+            certificates_name_users: settings.tls.client.client_cert_auth,
+        }
+    }
+}
+
+/// Serves connections; cloned for each.
+#[derive(Clone)]
+pub(crate) struct Service {
+    gateway: Gateway<ObservedRoutes>,
+    routes: ObservedRoutes,
+    server: Server,
+    member: Arc<LocalMember>,
+    settings: Arc<ConnectionSettings>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Service {
+    pub(crate) fn new(settings: &Settings, server: Server, member: Arc<LocalMember>, stop: watch::Receiver<bool>) -> Self {
+        let routes = server.routes();
+        let gateway = Gateway::new(routes.clone(), member.clone(), gateway_settings(settings));
+        Self { gateway, routes, server, member, settings: Arc::new(ConnectionSettings::new(settings)), stop }
+    }
+
+    /// Turns true when the daemon stops.
+    pub(crate) fn stop_signal(&self) -> watch::Receiver<bool> {
+        self.stop.clone()
+    }
+
+    /// Serves one connection to its end.
+    pub(crate) async fn connection(self, kind: Kind, stream: Stream, acceptor: Option<Acceptor>) {
+        let outcome = match (stream, acceptor) {
+            (Stream::Tcp(stream, remote), acceptor) => {
+                // Small answers must not wait for more to say.
+                drop(stream.set_nodelay(true));
+                match acceptor {
+                    Some(acceptor) => self.secure(kind, stream, Some(remote), acceptor).await,
+                    None => self.plain(kind, stream, remote).await,
+                }
+            }
+            (Stream::Unix(stream), Some(acceptor)) => self.secure(kind, stream, None, acceptor).await,
+            (Stream::Unix(stream), None) => match kind {
+                Kind::Both | Kind::Grpc => self.grpc(stream, None, None).await,
+                Kind::Http | Kind::Metrics => self.http(kind, stream, Peer::default()).await,
+            },
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(%error, "connection ended");
+        }
+    }
+
+    async fn plain(self, kind: Kind, stream: TcpStream, remote: SocketAddr) -> Result<(), gateway::BoxError> {
+        let http2 = match kind {
+            Kind::Both => tokio::time::timeout(FIRST_BYTES_TIMEOUT, speaks_http2(&stream)).await.unwrap_or(Ok(false))?,
+            Kind::Grpc => true,
+            Kind::Http | Kind::Metrics => false,
+        };
+        if http2 {
+            return self.grpc(stream, Some(remote), None).await;
+        }
+        self.http(kind, stream, Peer { remote: Some(remote), ..Peer::default() }).await
+    }
+
+    /// A connection over TLS: whoever it is has shown what the settings demand, or has not got here.
+    async fn secure(
+        self,
+        kind: Kind,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        remote: Option<SocketAddr>,
+        acceptor: Acceptor,
+    ) -> Result<(), gateway::BoxError> {
+        let protocols = match kind {
+            Kind::Both => Protocols::Both,
+            Kind::Grpc => Protocols::Http2,
+            Kind::Http | Kind::Metrics => Protocols::Http1,
+        };
+        // Told and counted by the acceptor.
+        let Ok(mut accepted) = acceptor.accept(stream, remote, protocols).await else { return Ok(()) };
+        let common_name = accepted.identity.and_then(|identity| identity.common_name);
+        let peer = Peer { remote, tls: true, common_name: common_name.clone() };
+        let served = async {
+            if !accepted.is_http2 && kind != Kind::Grpc {
+                return self.http(kind, accepted.stream, peer).await;
+            }
+            let web = (kind == Kind::Both).then(|| web(&self.gateway, &peer));
+            self.known_as(common_name.as_deref()).grpc(accepted.stream, remote, web).await
+        };
+        tokio::select! {
+            ended = served => ended,
+            () = accepted.connection.trust_is_lost() => {
+                tracing::info!(remote_addr = ?remote, common_name, "connection ended: its certificate is not trusted any more");
+                Ok(())
+            }
+        }
+    }
+
+    /// The services as the bearer of a certificate calls them. JSON requests never come this way: theirs is the gateway's own connection.
+    fn known_as(self, common_name: Option<&str>) -> Self {
+        match common_name.filter(|name| self.settings.certificates_name_users && !name.is_empty()) {
+            Some(name) => {
+                let server = self.server.certified_as(name);
+                Self { routes: server.routes(), server, ..self }
+            }
+            None => self,
+        }
+    }
+
+    async fn grpc(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        remote: Option<SocketAddr>,
+        web: Option<Web>,
+    ) -> Result<(), gateway::BoxError> {
+        let (mut stop, mut cut) = (self.stop.clone(), self.stop);
+        let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
+        let served = api::serve_http2(stream, self.server, self.routes.for_remote(remote), web, self.settings.http2, stopped);
+        // Streams that never end by themselves are cut; the client comes back elsewhere.
+        let cut = async move {
+            drop(cut.wait_for(|stop| *stop).await);
+            tokio::time::sleep(DRAIN_TIME / 2).await;
+        };
+        tokio::select! {
+            ended = served => ended.map_err(Into::into),
+            () = cut => Ok(()),
+        }
+    }
+
+    async fn http(
+        self,
+        kind: Kind,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+    ) -> Result<(), gateway::BoxError> {
+        let mut stop = self.stop.clone();
+        let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
+        let served = async {
+            if kind == Kind::Metrics {
+                let Self { member, settings, .. } = &self;
+                gateway::serve_metrics_connection(stream, member.clone(), settings.limits, settings.request_timeout, stopped).await
+            } else {
+                gateway::serve_connection(stream, self.gateway.clone(), peer, stopped).await
+            }
+        };
+        let mut cut = self.stop.clone();
+        tokio::select! {
+            ended = served => ended,
+            () = async { drop(cut.wait_for(|stop| *stop).await); tokio::time::sleep(DRAIN_TIME / 2).await } => Ok(()),
+        }
+    }
+}
+
+/// What answers plain requests that come over HTTP/2.
+fn web(gateway: &Gateway<ObservedRoutes>, peer: &Peer) -> Web {
+    let (gateway, peer) = (gateway.clone(), peer.clone());
+    Arc::new(move |request| {
+        let answer = gateway.clone().handle(peer.clone(), request);
+        Box::pin(async move { answer.await.map(tonic::body::Body::new) })
+    })
+}
+
+/// Looks at the first bytes without taking them.
+async fn speaks_http2(stream: &TcpStream) -> std::io::Result<bool> {
+    let mut first = [0; HTTP2_PREFACE.len()];
+    loop {
+        let seen = stream.peek(&mut first).await?;
+        if seen == 0 || !HTTP2_PREFACE.starts_with(&first[..seen]) {
+            return Ok(false);
+        }
+        if seen == first.len() {
+            return Ok(true);
+        }
+        // Peeking again at once would find the same bytes.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

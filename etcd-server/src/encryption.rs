@@ -1,0 +1,143 @@
+//! Which side of the server is encrypted, and with which files.
+
+use config::{Endpoint as Address, Settings, Url};
+use http::Uri;
+use peer::{Connect, Connecting, Socket};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use time::OffsetDateTime;
+use tls::{Acceptor, Dialler, Endpoint, EndpointSettings, KeyPair, LoadError, Reloader, Role};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+
+/// Both sides of the server, each as far as it is encrypted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Encryption {
+    client: Option<Arc<Endpoint>>,
+    peer: Option<Arc<Endpoint>>,
+}
+
+impl Encryption {
+    /// Reads what the settings name. Self-signed certificates are left out: they live in the data directory, which is not there yet.
+    pub(crate) fn of_files(settings: &Settings) -> Result<Self, LoadError> {
+        let load = |role| wants(settings, role).then(|| Endpoint::load(endpoint_settings(settings, role, None))).transpose();
+        Ok(Self {
+            client: if is_auto(settings, Role::Client) { None } else { load(Role::Client)? },
+            peer: if is_auto(settings, Role::Peer) { None } else { load(Role::Peer)? },
+        })
+    }
+
+    /// Adds what vouches for itself.
+    pub(crate) fn with_self_signed(mut self, settings: &Settings) -> Result<Self, LoadError> {
+        for (role, endpoint) in [(Role::Client, &mut self.client), (Role::Peer, &mut self.peer)] {
+            if is_auto(settings, role) && wants(settings, role) {
+                let pair = self_signed(settings, role)?;
+                *endpoint = Some(Endpoint::load(endpoint_settings(settings, role, Some(pair)))?);
+            }
+        }
+        Ok(self)
+    }
+
+    /// What listeners for clients accept by, where one of them is secure.
+    pub(crate) fn for_clients(&self) -> Option<Acceptor> {
+        self.client.as_ref().and_then(Endpoint::acceptor)
+    }
+
+    /// What listeners for members accept by, where one of them is secure.
+    pub(crate) fn for_members(&self) -> Option<Acceptor> {
+        self.peer.as_ref().and_then(Endpoint::acceptor)
+    }
+
+    /// How this member connects to others.
+    pub(crate) fn connect_members(&self) -> Arc<dyn Connect> {
+        Arc::new(Members { dialler: self.peer.as_ref().map(Endpoint::dialler) })
+    }
+
+    /// All that there is, client side first.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        self.client.iter().chain(&self.peer)
+    }
+
+    /// Keeps everything up to date for as long as the task lives, and reads everything again at SIGHUP.
+    pub(crate) fn keep_fresh(&self) -> std::io::Result<JoinHandle<()>> {
+        let endpoints = self.endpoints().cloned().collect();
+        let mut hangup = signal(SignalKind::hangup())?;
+        Ok(tokio::spawn(async move {
+            let files = Reloader::start(endpoints);
+            while hangup.recv().await.is_some() {
+                tracing::info!(signal = "hangup", "received signal; reading certificates, keys and revocation lists again");
+                files.reload();
+            }
+        }))
+    }
+}
+
+/// Connections to other members, encrypted by the scheme of their URLs.
+struct Members {
+    dialler: Option<Dialler>,
+}
+
+impl Connect for Members {
+    fn connect<'a>(&'a self, url: &'a Uri) -> Connecting<'a> {
+        Box::pin(async move {
+            match (url.scheme_str(), &self.dialler) {
+                (Some("https"), Some(dialler)) => {
+                    let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+                    let stream = dialler.connect(peer::tcp(url).await?, host).await?;
+                    Ok(Box::new(stream) as Box<dyn Socket>)
+                }
+                (Some("https"), None) => {
+                    let text = format!("{url}: members are reached by TLS, and no --peer-cert-file or --peer-trusted-ca-file is given");
+                    Err(io::Error::other(text))
+                }
+                _ => peer::Plain.connect(url).await,
+            }
+        })
+    }
+}
+
+fn endpoint_settings(settings: &Settings, role: Role, auto: Option<KeyPair>) -> EndpointSettings {
+    match role {
+        Role::Client => EndpointSettings::client(&settings.tls, auto),
+        Role::Peer => EndpointSettings::peer(&settings.tls, auto),
+    }
+}
+
+fn listened(settings: &Settings, role: Role) -> impl Iterator<Item = &Url> {
+    let listen = &settings.listen;
+    let (first, others) = match role {
+        Role::Client => (&listen.client, [&listen.client_http, &listen.metrics]),
+        Role::Peer => (&listen.peer, [&listen.advertise_peer; 2]),
+    };
+    first.iter().chain(others.into_iter().flatten())
+}
+
+/// Whether this side is encrypted: it listens so, or it was told whom to trust among members, who may be reached so.
+fn wants(settings: &Settings, role: Role) -> bool {
+    let peer = &settings.tls.peer.listener;
+    let connects = role == Role::Peer && (peer.cert_file.is_some() || peer.client_cert_file.is_some() || peer.trusted_ca_file.is_some());
+    connects || listened(settings, role).any(|url| url.scheme().is_secure())
+}
+
+/// Whether this side vouches for itself: certificates that are given win.
+fn is_auto(settings: &Settings, role: Role) -> bool {
+    let tls = match role {
+        Role::Client => &settings.tls.client,
+        Role::Peer => &settings.tls.peer.listener,
+    };
+    if tls.auto && tls.cert_file.is_some() && wants(settings, role) {
+        // etcd's message.
+        tracing::warn!("ignoring {} auto TLS since certs given", role.label());
+    }
+    tls.auto && tls.cert_file.is_none()
+}
+
+fn self_signed(settings: &Settings, role: Role) -> Result<KeyPair, LoadError> {
+    let hosts = listened(settings, role).filter_map(|url| match url.endpoint() {
+        Address::Tcp { host, .. } => Some(host.as_str()),
+        Address::Unix(_) => None,
+    });
+    let data_dir: &Path = &settings.member.data_dir;
+    tls::auto_files(data_dir, role, &tls::names_of(hosts), settings.tls.self_signed_years, OffsetDateTime::now_utc())
+}

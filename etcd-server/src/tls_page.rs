@@ -1,0 +1,67 @@
+//! What the metrics page says of TLS. etcd has no such figures; the page has them only where something is encrypted.
+
+use crate::encryption::Encryption;
+use std::fmt::Write as _;
+use time::OffsetDateTime;
+
+const DAYS: &str = "etcd_tls_certificate_days_left";
+const CONNECTIONS: &str = "etcd_tls_connections";
+const HANDSHAKES: &str = "etcd_tls_handshakes_total";
+const RELOADS: &str = "etcd_tls_reloads_total";
+
+/// The families, in the text format of Prometheus. Labels are made of our own files and settings alone.
+pub(crate) fn text(encryption: &Encryption) -> String {
+    let now = OffsetDateTime::now_utc();
+    let statuses: Vec<_> = encryption.endpoints().map(|endpoint| (endpoint.settings().role.label(), endpoint.status())).collect();
+    let mut page = String::new();
+    if statuses.is_empty() {
+        return page;
+    }
+    head(&mut page, DAYS, "gauge", "Whole days until a certificate or revocation list in use runs out.");
+    for (endpoint, status) in &statuses {
+        for certificate in &status.certificates {
+            let (setting, subject) = (certificate.setting.trim_start_matches('-'), escaped(&certificate.subject));
+            let labels =
+                format!("endpoint=\"{endpoint}\",fingerprint=\"{}\",setting=\"{setting}\",subject=\"{subject}\"", certificate.fingerprint);
+            line(&mut page, DAYS, &labels, certificate.days_left(now));
+        }
+    }
+    head(&mut page, CONNECTIONS, "gauge", "Live connections by the SHA-256 of the authority that vouches for the client's certificate.");
+    for (endpoint, status) in &statuses {
+        for (issuer, connections) in &status.connections {
+            line(&mut page, CONNECTIONS, &format!("endpoint=\"{endpoint}\",issuer=\"{issuer}\""), connections);
+        }
+    }
+    head(&mut page, HANDSHAKES, "counter", "Handshakes by how they ended.");
+    for (endpoint, status) in &statuses {
+        let counts = status.handshakes;
+        for (outcome, count) in [
+            ("accepted", counts.accepted),
+            ("crowded_out", counts.crowded_out),
+            ("refused", counts.refused),
+            ("timed_out", counts.timed_out),
+        ] {
+            line(&mut page, HANDSHAKES, &format!("endpoint=\"{endpoint}\",outcome=\"{outcome}\""), count);
+        }
+    }
+    head(&mut page, RELOADS, "counter", "Times that changed files were read, by whether they could be used.");
+    for (endpoint, status) in &statuses {
+        let (used, refused) = status.reloads;
+        for (outcome, count) in [("refused", refused), ("used", used)] {
+            line(&mut page, RELOADS, &format!("endpoint=\"{endpoint}\",outcome=\"{outcome}\""), count);
+        }
+    }
+    page
+}
+
+fn head(page: &mut String, name: &str, kind: &str, help: &str) {
+    writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}").expect("a text can always grow");
+}
+
+fn line(page: &mut String, name: &str, labels: &str, value: impl std::fmt::Display) {
+    writeln!(page, "{name}{{{labels}}} {value}").expect("a text can always grow");
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

@@ -1,0 +1,115 @@
+//! A daemon with listeners of every kind, on ports of its own.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// For whatever must happen soon and is waited for; reached only when a test fails.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+/// Which addresses it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ports {
+    /// gRPC and HTTP on one port.
+    Shared,
+    /// HTTP on a port of its own.
+    Split,
+}
+
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    child: Child,
+    folder: TempDir,
+    pub(crate) client: u16,
+    pub(crate) http: u16,
+    pub(crate) metrics: u16,
+    /// Clients without encryption.
+    pub(crate) plain: u16,
+}
+
+impl Daemon {
+    pub(crate) fn start(flags: &[String], ports: Ports) -> Self {
+        Self::start_by(env!("CARGO_BIN_EXE_etcd-server"), flags, ports)
+    }
+
+    /// Starts and waits until the port without encryption answers.
+    pub(crate) fn start_by(command: &str, flags: &[String], ports: Ports) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut daemon = Self::spawn(command, flags, ports, folder);
+        let begun = Instant::now();
+        while !is_ready(daemon.plain) {
+            let ended = daemon.child.try_wait().unwrap();
+            assert!(ended.is_none() && begun.elapsed() < SOON, "{ended:?}: {}", daemon.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        daemon
+    }
+
+    fn spawn(command: &str, flags: &[String], ports: Ports, folder: TempDir) -> Self {
+        let [client, http, metrics, plain, peer] = free_ports();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let mut words = command.split_whitespace();
+        let mut command = Command::new(words.next().unwrap());
+        let (secure, open) = (format!("https://127.0.0.1:{client}"), format!("http://127.0.0.1:{plain}"));
+        let peer = format!("http://127.0.0.1:{peer}");
+        command.args(words).args(["--name", "node", "--data-dir"]).arg(folder.path().join("data"));
+        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer, "--initial-cluster", &format!("node={peer}")]);
+        command.args(["--advertise-client-urls", &secure]);
+        match ports {
+            Ports::Shared => {
+                command.args(["--listen-client-urls", &format!("{secure},{open}")]);
+            }
+            Ports::Split => {
+                command.args(["--listen-client-urls", &secure]);
+                command.args(["--listen-client-http-urls", &format!("https://127.0.0.1:{http},{open}")]);
+            }
+        }
+        command.args(["--listen-metrics-urls", &format!("https://127.0.0.1:{metrics}")]).args(flags);
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        Self { child, folder, client, http, metrics, plain }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits until the log says so.
+    #[track_caller]
+    pub(crate) fn wait_for_log(&self, says: &str) {
+        let begun = Instant::now();
+        while !self.log().contains(says) {
+            assert!(begun.elapsed() < SOON, "never said {says:?}: {}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Ports that nobody holds now. All are open until all are known, so that they differ.
+pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+    let listeners = [(); COUNT].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
+
+fn is_ready(port: u16) -> bool {
+    use std::io::{Read as _, Write as _};
+    let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let asked = stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let mut answer = String::new();
+    asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.1 200")
+}
