@@ -282,8 +282,15 @@ async fn a_healthy_member_is_not_removed_while_another_is_silent() {
     cluster.members[silent].freeze(true).unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     for via in [leader, healthy] {
-        let refused = cluster.remove(via, healthy).await.unwrap_err();
-        assert!(refused.to_string().contains("etcdserver: unhealthy cluster"), "{refused}");
+        // A busy machine may take too long to answer at all; what counts is that it is never done.
+        let begun = Instant::now();
+        loop {
+            let refused = cluster.remove(via, healthy).await.unwrap_err();
+            if refused.to_string().contains("etcdserver: unhealthy cluster") {
+                break;
+            }
+            assert!(begun.elapsed() < PATIENCE, "leader {leader}, asked {via}: {refused}");
+        }
     }
     put(&mut cluster.kv(leader).await.unwrap(), "still", "two of three").await.unwrap();
     cluster.remove(leader, silent).await.unwrap();
