@@ -107,7 +107,9 @@ impl World {
     fn wipe(&mut self, id: u64) {
         let voters: Vec<_> = self.oracle.state.members.voters().map(|member| member.id.0).collect();
         let lost = voters.iter().filter(|id| self.members.get(id).is_none_or(|member| member.gone)).count();
-        if voters.len() < 3 || lost > 0 || self.random.u8(..3) > 0 || self.oracle.state.members.is_removed(MemberId(id)) {
+        // A removal may be under way besides.
+        let needed = if self.plan.faults.contains(&Fault::Membership) { 5 } else { 3 };
+        if voters.len() < needed || lost > 0 || self.random.u8(..3) > 0 || self.oracle.state.members.is_removed(MemberId(id)) {
             return;
         }
         self.say(|| format!("the disk of {id} is lost"));

@@ -533,7 +533,8 @@ impl World {
         check(hashes.values().all(|hash| Some(hash) == hashes.values().next()), || format!("hashes of the key space differ: {hashes:?}"))?;
         let overdue = self.oracle.overdue(self.now, SECOND * 2);
         check(overdue.is_empty(), || format!("leases are over and still there: {overdue:?}"))?;
-        let in_group = |watcher: &&Watcher| watcher.attached.is_some_and(|at| self.oracle.state.members.member(MemberId(at.member)).is_some());
+        let in_group =
+            |watcher: &&Watcher| watcher.attached.is_some_and(|at| self.oracle.state.members.member(MemberId(at.member)).is_some());
         for watcher in self.watchers.iter().filter(in_group) {
             watcher.check_complete(&self.oracle, self.oracle.state.keys.current())?;
         }
