@@ -1,9 +1,10 @@
 //! Faults, and the operator who changes the group meanwhile.
 
 use crate::check::Checked;
+use crate::happening::Happening;
 use crate::plan::{Fault, spread};
 use crate::schedule::{MILLISECOND, SECOND, Time};
-use crate::world::{Happening, World, record};
+use crate::world::{World, record};
 use consensus::Role;
 use membership::ConfChange;
 use prost::Message as _;
