@@ -180,7 +180,8 @@ impl Process {
 
     /// Housekeeping, and what a leader does of itself.
     pub(crate) fn duty(&mut self, cx: &mut Context<'_>) -> Checked {
-        cx.out.later.push((MILLISECOND + spread(cx.random, cx.plan.duty_pause), Doing::Duty));
+        let pause = cx.random.u64(..=2 * cx.plan.duty_pause);
+        cx.out.later.push((MILLISECOND + pause, Doing::Duty));
         if self.removal.is_none() {
             self.removal = Removal::due(&self.store, self.state.keys.compacted())?;
         }

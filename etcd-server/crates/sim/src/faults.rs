@@ -1,9 +1,10 @@
 //! Faults, and the operator who changes the group meanwhile.
 
 use crate::check::Checked;
+use crate::happening::Happening;
 use crate::plan::{Fault, spread};
 use crate::schedule::{MILLISECOND, SECOND, Time};
-use crate::world::{Happening, World, record};
+use crate::world::{World, record};
 use consensus::Role;
 use membership::ConfChange;
 use prost::Message as _;
@@ -107,7 +108,9 @@ impl World {
     fn wipe(&mut self, id: u64) {
         let voters: Vec<_> = self.oracle.state.members.voters().map(|member| member.id.0).collect();
         let lost = voters.iter().filter(|id| self.members.get(id).is_none_or(|member| member.gone)).count();
-        if voters.len() < 3 || lost > 0 || self.random.u8(..3) > 0 || self.oracle.state.members.is_removed(MemberId(id)) {
+        // A removal may be under way besides.
+        let needed = if self.plan.faults.contains(&Fault::Membership) { 5 } else { 3 };
+        if voters.len() < needed || lost > 0 || self.random.u8(..3) > 0 || self.oracle.state.members.is_removed(MemberId(id)) {
             return;
         }
         self.say(|| format!("the disk of {id} is lost"));

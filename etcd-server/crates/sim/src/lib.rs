@@ -2,7 +2,7 @@
 //! network, on simulated disks and in simulated time.
 //!
 //! A run injects faults for a while, ends them, and then expects everything to work again. What must hold is checked after every event;
-//! see [`oracle`](crate) for what it is held against. The same seed gives the same run.
+//! the module `oracle` says against what. The same seed gives the same run.
 #![forbid(unsafe_code)]
 
 mod applying;
@@ -10,7 +10,9 @@ mod batch;
 mod check;
 mod client;
 mod disk;
+mod ending;
 mod faults;
+mod happening;
 mod network;
 mod oracle;
 mod plan;

@@ -234,7 +234,7 @@ impl Process {
     }
 
     /// A message has arrived, a snapshot with its state.
-    pub(crate) fn step(&mut self, message: Message, snapshot: Option<Arc<MemoryStore>>, cx: &mut Context<'_>) -> Checked {
+    pub(crate) fn step(&mut self, message: &Message, snapshot: Option<Arc<MemoryStore>>, cx: &mut Context<'_>) -> Checked {
         if let Some(snapshot) = snapshot {
             let metadata = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref());
             let index = metadata.map_or(0, |metadata| metadata.index);

@@ -102,6 +102,12 @@ impl Watcher {
         Ok(true)
     }
 
+    /// Compaction takes away what was superseded within the very revision that it keeps, as in etcd.
+    fn may_be_gone(event: &Event, position: usize, oracle: &Oracle) -> bool {
+        let of_same_revision = oracle.events[position + 1..].iter().take_while(|later| later.revision.main == event.revision.main);
+        event.revision.main <= oracle.state.keys.compacted() && of_same_revision.into_iter().any(|later| later.key == event.key)
+    }
+
     fn wants(&self, event: &Event) -> bool {
         let filter: i32 = if event.is_delete() { FilterType::Nodelete.into() } else { FilterType::Noput.into() };
         event.revision.main >= self.start && self.range.contains(&event.key) && !self.request.filters.contains(&filter)
@@ -109,33 +115,32 @@ impl Watcher {
 
     /// The next event that it must be told.
     fn expected<'a>(&self, oracle: &'a Oracle) -> Option<&'a Event> {
-        oracle.events[self.position..].iter().find(|event| self.wants(event))
+        let mut rest = oracle.events.iter().enumerate().skip(self.position);
+        rest.find(|(position, event)| self.wants(event) && !Self::may_be_gone(event, *position, oracle)).map(|(_, event)| event)
     }
 
     fn receive_event(&mut self, told: &proto::mvccpb::Event, oracle: &Oracle) -> Checked {
-        let rest = &oracle.events[self.position..];
-        let skipped = rest.iter().position(|event| self.wants(event));
-        let expected = skipped.map(|skipped| &rest[skipped]);
-        let Some((expected, skipped)) = expected.zip(skipped) else {
-            return check(false, || format!("an event that never was: {told:?}"));
+        let wanted = oracle.events.iter().enumerate().skip(self.position).filter(|(_, event)| self.wants(event));
+        let mut possible = Vec::new();
+        for (position, event) in wanted {
+            possible.push((position, event));
+            if !Self::may_be_gone(event, position, oracle) {
+                break;
+            }
+        }
+        let found = possible.iter().find(|(_, expected)| is_same(told, expected));
+        let Some(&(position, expected)) = found else {
+            return check(false, || format!("{told:?} is told where {possible:?} comes next"));
         };
-        let is_delete = told.r#type == i32::from(EventType::Delete);
-        let kv = told.kv.clone().unwrap_or_default();
-        let same = if expected.is_delete() {
-            is_delete && kv.key == expected.key && kv.mod_revision == expected.revision.main
-        } else {
-            !is_delete && KeyValue::decode(expected.record.clone()).is_ok_and(|record| record == kv)
-        };
-        check(same, || format!("{told:?} is told where {expected:?} comes next"))?;
         if let (true, Some(previous)) = (self.request.prev_kv, &told.prev_kv) {
-            let earlier = oracle.events[..self.position + skipped]
+            let earlier = oracle.events[..position]
                 .iter()
                 .rev()
                 .find(|event| event.key == expected.key && event.revision.main < expected.revision.main);
             let known = earlier.is_some_and(|event| KeyValue::decode(event.record.clone()).is_ok_and(|record| record == *previous));
             check(known, || format!("{told:?} had before it {earlier:?}"))?;
         }
-        self.position += skipped + 1;
+        self.position = position + 1;
         self.received += 1;
         Ok(())
     }
@@ -149,5 +154,15 @@ impl Watcher {
     /// Its stream is gone.
     pub(crate) fn detach(&mut self) {
         self.attached = None;
+    }
+}
+
+fn is_same(told: &proto::mvccpb::Event, expected: &Event) -> bool {
+    let is_delete = told.r#type == i32::from(EventType::Delete);
+    let kv = told.kv.clone().unwrap_or_default();
+    if expected.is_delete() {
+        is_delete && kv.key == expected.key && kv.mod_revision == expected.revision.main
+    } else {
+        !is_delete && KeyValue::decode(expected.record.clone()).is_ok_and(|record| record == kv)
     }
 }

@@ -1,11 +1,12 @@
 //! The world: members, network, clients and faults, driven event by event.
 
 use crate::check::{Checked, Violation, check};
-use crate::client::{Ask, Client, PATIENCE, probes};
+use crate::client::{Ask, Client, PATIENCE};
 use crate::disk::{Disk, Write};
+use crate::happening::Happening;
 use crate::network::Network;
 use crate::oracle::Oracle;
-use crate::plan::{DRIFT_MAX, Plan, TICK, spread};
+use crate::plan::{DRIFT_MAX, Plan, spread};
 use crate::planted::{Bug, Planted};
 use crate::process::{Behind, Context, Doing, Outbox, Process, Ticket, Told, Waiting};
 use crate::schedule::{MILLISECOND, SECOND, Schedule, Time};
@@ -26,28 +27,6 @@ use watch::StreamId;
 
 /// Learners at a time.
 const LEARNERS_MAX: usize = 2;
-/// How long after the last fault everything must work again: ten election timeouts.
-const GRACE: Time = 20 * TICK * 10;
-
-/// What happens.
-pub(crate) enum Happening {
-    Do { member: u64, life: u64, doing: Doing },
-    Message { message: Message, epoch: u64, snapshot: Option<Arc<MemoryStore>> },
-    SnapshotEnd { member: u64, life: u64, to: u64, ok: bool },
-    Start { member: u64 },
-    Ask { member: u64, ticket: Ticket, ask: Ask },
-    Told { ticket: Ticket, told: Told },
-    Invoke { client: usize },
-    GiveUp { ticket: Ticket },
-    Watcher { watcher: usize },
-    Fault,
-    Heal,
-    Operator,
-    Settle,
-    Probe { member: u64 },
-    End,
-}
-
 pub(crate) struct Member {
     pub(crate) disk: Disk,
     pub(crate) process: Option<Box<Process>>,
@@ -70,12 +49,12 @@ pub(crate) struct World {
     pub(crate) network: Network,
     pub(crate) oracle: Oracle,
     pub(crate) clients: Vec<Client>,
-    watchers: Vec<Watcher>,
+    pub(crate) watchers: Vec<Watcher>,
     streams: u64,
     /// How much of the log some client knows to be there.
-    known: u64,
+    pub(crate) known: u64,
     pub(crate) faults_over: bool,
-    probing: bool,
+    pub(crate) probing: bool,
     pub(crate) next_member: u64,
     trace: DefaultHasher,
     pub(crate) tracing: bool,
@@ -183,7 +162,7 @@ impl World {
     fn happen(&mut self, happening: Happening) -> Checked {
         match happening {
             Happening::Do { member, life, doing } => self.act(member, life, doing),
-            Happening::Message { message, epoch, snapshot } => self.arrive(message, epoch, snapshot),
+            Happening::Message { message, epoch, snapshot } => self.arrive(&message, epoch, snapshot),
             Happening::SnapshotEnd { member, life, to, ok } => self.with(member, life, |process, cx| {
                 process.node.report_snapshot(to, ok);
                 process.work(cx)
@@ -226,7 +205,7 @@ impl World {
 
     fn send_out(&mut self, id: u64, life: u64, out: Outbox) -> Checked {
         for (message, snapshot) in out.messages {
-            self.send(life, message, snapshot);
+            self.send(life, &message, snapshot.as_ref());
         }
         for (delay, doing) in out.later {
             self.schedule.at(self.now + delay, Happening::Do { member: id, life, doing });
@@ -241,7 +220,7 @@ impl World {
         Ok(())
     }
 
-    fn send(&mut self, life: u64, message: Message, snapshot: Option<Arc<MemoryStore>>) {
+    fn send(&mut self, life: u64, message: &Message, snapshot: Option<&Arc<MemoryStore>>) {
         let (from, to) = (message.from, message.to);
         let epoch = self.network.epoch(from, to);
         // The connection for entries and the one for everything else.
@@ -254,17 +233,18 @@ impl World {
             let ok = !arrivals.is_empty();
             let end = arrivals.first().copied().unwrap_or(self.now + slow) + 100;
             self.schedule.at(end, Happening::SnapshotEnd { member: from, life, to, ok });
-        } else if arrivals.is_empty() && self.random.u8(..4) == 0 {
-            if let Some(process) = self.members.get_mut(&from).and_then(|member| member.process.as_mut()) {
-                process.node.report_unreachable(to);
-            }
+        } else if arrivals.is_empty()
+            && self.random.u8(..4) == 0
+            && let Some(process) = self.members.get_mut(&from).and_then(|member| member.process.as_mut())
+        {
+            process.node.report_unreachable(to);
         }
         for at in arrivals {
-            self.schedule.at(at, Happening::Message { message: message.clone(), epoch, snapshot: snapshot.clone() });
+            self.schedule.at(at, Happening::Message { message: message.clone(), epoch, snapshot: snapshot.cloned() });
         }
     }
 
-    fn arrive(&mut self, message: Message, epoch: u64, snapshot: Option<Arc<MemoryStore>>) -> Checked {
+    fn arrive(&mut self, message: &Message, epoch: u64, snapshot: Option<Arc<MemoryStore>>) -> Checked {
         let (from, to) = (message.from, message.to);
         if !self.network.passes(from, to) || self.network.epoch(from, to) != epoch {
             return Ok(());
@@ -399,7 +379,7 @@ impl World {
         Ok(())
     }
 
-    fn submit(&mut self, client: usize, operation: u64, member: u64, ask: Ask) {
+    pub(crate) fn submit(&mut self, client: usize, operation: u64, member: u64, ask: Ask) {
         let ticket = Ticket { client, operation };
         let delay = 20 + self.random.u64(..MILLISECOND);
         self.schedule.at(self.now + delay, Happening::Ask { member, ticket, ask });
@@ -470,43 +450,6 @@ impl World {
         Ok(())
     }
 
-    /// All faults end; the cluster gets time to become well.
-    fn settle(&mut self) -> Checked {
-        self.faults_over = true;
-        self.network.healed = true;
-        self.network.blocked.clear();
-        let ids: Vec<_> = self.members.keys().copied().collect();
-        for id in ids {
-            if let Some(member) = self.members.get_mut(&id) {
-                member.paused_until = self.now;
-                member.fail_sync = false;
-                if let Some(process) = &mut member.process {
-                    (process.hung_until, process.slow_until) = (0, 0);
-                }
-            }
-            self.schedule.at(self.now + 1, Happening::Start { member: id });
-            self.schedule.at(self.now + GRACE, Happening::Probe { member: id });
-        }
-        self.schedule.at(self.now + GRACE + 6 * SECOND, Happening::End);
-        Ok(())
-    }
-
-    /// Everybody in the group must order and read now, and be where everybody else is.
-    fn probe(&mut self, id: u64) -> Checked {
-        let in_group = self.oracle.state.members.member(MemberId(id)).is_some();
-        let Some(member) = self.members.get(&id).filter(|member| !member.gone && in_group) else { return Ok(()) };
-        check(member.process.is_some(), || format!("member {id} does not run after all faults are over"))?;
-        self.probing = true;
-        for ask in probes(self.now + id) {
-            let client = self.clients.len();
-            let mut prober = Client::new();
-            prober.current = Some(crate::client::Operation { number: 1, ask: ask.clone(), floor: self.known });
-            self.clients.push(prober);
-            self.submit(client, 1, id, ask);
-        }
-        Ok(())
-    }
-
     pub(crate) fn say(&self, what: impl FnOnce() -> String) {
         if self.tracing {
             #[expect(clippy::print_stdout, reason = "this is what was asked for")]
@@ -514,30 +457,6 @@ impl World {
                 println!("             {}", what());
             }
         }
-    }
-
-    /// At the end: everybody has the same, nothing is missing, nothing is left over.
-    pub(crate) fn check_end(&self) -> Checked {
-        let committed = self.oracle.committed();
-        let mut hashes = BTreeMap::new();
-        for (id, member) in self.members.iter().filter(|(id, _)| self.oracle.state.members.member(MemberId(**id)).is_some()) {
-            let Some(process) = &member.process else { continue };
-            check(process.applied.0 == committed, || {
-                format!("member {id} ends at entry {}, and {committed} are committed", process.applied.0)
-            })?;
-            self.oracle.check_state(committed, &process.state)?;
-            let point = process.state.keys.read_point();
-            let hash = mvcc::hash_kv(&point, &process.store, 0)?.map_err(|refusal| Violation(format!("hash: {refusal}")))?;
-            hashes.insert(*id, hash.hash);
-        }
-        check(hashes.values().all(|hash| Some(hash) == hashes.values().next()), || format!("hashes of the key space differ: {hashes:?}"))?;
-        let overdue = self.oracle.overdue(self.now, SECOND * 2);
-        check(overdue.is_empty(), || format!("leases are over and still there: {overdue:?}"))?;
-        let in_group = |watcher: &&Watcher| watcher.attached.is_some_and(|at| self.oracle.state.members.member(MemberId(at.member)).is_some());
-        for watcher in self.watchers.iter().filter(in_group) {
-            watcher.check_complete(&self.oracle, self.oracle.state.keys.current())?;
-        }
-        Ok(())
     }
 
     /// Operations that clients saw done, and events that watchers were told.
@@ -549,54 +468,4 @@ impl World {
 pub(crate) fn record(id: u64, is_learner: bool) -> Record {
     let peer_urls = vec![format!("http://member-{id}:2380")];
     Record { id: MemberId(id), peer_urls, is_learner, name: format!("member-{id}"), client_urls: Vec::new() }
-}
-
-impl Happening {
-    fn member(&self) -> Option<u64> {
-        match self {
-            Self::Do { member, .. } | Self::SnapshotEnd { member, .. } | Self::Ask { member, .. } => Some(*member),
-            Self::Message { message, .. } => Some(message.to),
-            Self::Start { .. } | Self::Told { .. } | Self::Invoke { .. } | Self::GiveUp { .. } | Self::Watcher { .. } => None,
-            Self::Fault | Self::Heal | Self::Operator | Self::Settle | Self::Probe { .. } | Self::End => None,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Do { .. } => "do",
-            Self::Message { .. } => "message",
-            Self::SnapshotEnd { .. } => "snapshot ends",
-            Self::Start { .. } => "start",
-            Self::Ask { .. } => "ask",
-            Self::Told { .. } => "told",
-            Self::Invoke { .. } => "invoke",
-            Self::GiveUp { .. } => "give up",
-            Self::Watcher { .. } => "watcher",
-            Self::Fault => "fault",
-            Self::Heal => "heal",
-            Self::Operator => "operator",
-            Self::Settle => "settle",
-            Self::Probe { .. } => "probe",
-            Self::End => "end",
-        }
-    }
-
-    fn describe(&self) -> String {
-        match self {
-            Self::Do { member, life, doing } => format!("member {member} (life {life}): {doing:?}"),
-            Self::Message { message, .. } => {
-                let Message { r#type, to, from, term, log_term, index, entries, commit, reject, .. } = message;
-                format!(
-                    "{from} -> {to}: kind {type} term {term} behind {index}/{log_term} with {} entries, commit {commit}{}",
-                    entries.len(),
-                    if *reject { ", rejected" } else { "" }
-                )
-            }
-            Self::Ask { member, ticket, ask } => format!("client {} asks {member}: {ask:?}", ticket.client),
-            Self::Told { ticket, told } => format!("client {} is told {told:?}", ticket.client),
-            Self::Start { member } | Self::Probe { member } => format!("{} {member}", self.name()),
-            Self::SnapshotEnd { .. } | Self::Invoke { .. } | Self::GiveUp { .. } | Self::Watcher { .. } => self.name().to_owned(),
-            Self::Fault | Self::Heal | Self::Operator | Self::Settle | Self::End => self.name().to_owned(),
-        }
-    }
 }

@@ -1,0 +1,78 @@
+//! The end of a run: faults are over, everything must work again, and everybody must hold the same.
+
+use crate::check::{Checked, Violation, check};
+use crate::client::{Client, Operation, probes};
+use crate::happening::Happening;
+use crate::plan::{ELECTION_TICKS, TICK};
+use crate::schedule::{SECOND, Time};
+use crate::watching::Watcher;
+use crate::world::World;
+use std::collections::BTreeMap;
+use types::MemberId;
+
+/// How long after the last fault everything must work again.
+const GRACE: Time = 20 * TICK * ELECTION_TICKS as u64;
+
+impl World {
+    /// All faults end; the cluster gets time to become well.
+    pub(crate) fn settle(&mut self) -> Checked {
+        self.faults_over = true;
+        self.network.healed = true;
+        self.network.blocked.clear();
+        let ids: Vec<_> = self.members.keys().copied().collect();
+        for id in ids {
+            if let Some(member) = self.members.get_mut(&id) {
+                member.paused_until = self.now;
+                member.fail_sync = false;
+                if let Some(process) = &mut member.process {
+                    (process.hung_until, process.slow_until) = (0, 0);
+                }
+            }
+            self.schedule.at(self.now + 1, Happening::Start { member: id });
+            self.schedule.at(self.now + GRACE, Happening::Probe { member: id });
+        }
+        self.schedule.at(self.now + GRACE + 6 * SECOND, Happening::End);
+        Ok(())
+    }
+
+    /// Everybody in the group must order and read now, and be where everybody else is.
+    pub(crate) fn probe(&mut self, id: u64) -> Checked {
+        let in_group = self.oracle.state.members.member(MemberId(id)).is_some();
+        let Some(member) = self.members.get(&id).filter(|member| !member.gone && in_group) else { return Ok(()) };
+        check(member.process.is_some(), || format!("member {id} does not run after all faults are over"))?;
+        self.probing = true;
+        for ask in probes(self.now + id) {
+            let client = self.clients.len();
+            let mut prober = Client::new();
+            prober.current = Some(Operation { number: 1, ask: ask.clone(), floor: self.known });
+            self.clients.push(prober);
+            self.submit(client, 1, id, ask);
+        }
+        Ok(())
+    }
+
+    /// At the end: everybody has the same, nothing is missing, nothing is left over.
+    pub(crate) fn check_end(&self) -> Checked {
+        let committed = self.oracle.committed();
+        let mut hashes = BTreeMap::new();
+        for (id, member) in self.members.iter().filter(|(id, _)| self.oracle.state.members.member(MemberId(**id)).is_some()) {
+            let Some(process) = &member.process else { continue };
+            check(process.applied.0 == committed, || {
+                format!("member {id} ends at entry {}, and {committed} are committed", process.applied.0)
+            })?;
+            self.oracle.check_state(committed, &process.state)?;
+            let point = process.state.keys.read_point();
+            let hash = mvcc::hash_kv(&point, &process.store, 0)?.map_err(|refusal| Violation(format!("hash: {refusal}")))?;
+            hashes.insert(*id, hash.hash);
+        }
+        check(hashes.values().all(|hash| Some(hash) == hashes.values().next()), || format!("hashes of the key space differ: {hashes:?}"))?;
+        let overdue = self.oracle.overdue(self.now, SECOND * 2);
+        check(overdue.is_empty(), || format!("leases are over and still there: {overdue:?}"))?;
+        let in_group =
+            |watcher: &&Watcher| watcher.attached.is_some_and(|at| self.oracle.state.members.member(MemberId(at.member)).is_some());
+        for watcher in self.watchers.iter().filter(in_group) {
+            watcher.check_complete(&self.oracle, self.oracle.state.keys.current())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! What can happen in the world.
+
+use crate::client::Ask;
+use crate::process::{Doing, Ticket, Told};
+use proto::raftpb::Message;
+use schema::MemoryStore;
+use std::sync::Arc;
+
+/// What happens.
+pub(crate) enum Happening {
+    Do { member: u64, life: u64, doing: Doing },
+    Message { message: Message, epoch: u64, snapshot: Option<Arc<MemoryStore>> },
+    SnapshotEnd { member: u64, life: u64, to: u64, ok: bool },
+    Start { member: u64 },
+    Ask { member: u64, ticket: Ticket, ask: Ask },
+    Told { ticket: Ticket, told: Told },
+    Invoke { client: usize },
+    GiveUp { ticket: Ticket },
+    Watcher { watcher: usize },
+    Fault,
+    Heal,
+    Operator,
+    Settle,
+    Probe { member: u64 },
+    End,
+}
+
+impl Happening {
+    pub(crate) fn member(&self) -> Option<u64> {
+        match self {
+            Self::Do { member, .. } | Self::SnapshotEnd { member, .. } | Self::Ask { member, .. } => Some(*member),
+            Self::Message { message, .. } => Some(message.to),
+            Self::Start { .. } | Self::Told { .. } | Self::Invoke { .. } | Self::GiveUp { .. } | Self::Watcher { .. } => None,
+            Self::Fault | Self::Heal | Self::Operator | Self::Settle | Self::Probe { .. } | Self::End => None,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Do { .. } => "do",
+            Self::Message { .. } => "message",
+            Self::SnapshotEnd { .. } => "snapshot ends",
+            Self::Start { .. } => "start",
+            Self::Ask { .. } => "ask",
+            Self::Told { .. } => "told",
+            Self::Invoke { .. } => "invoke",
+            Self::GiveUp { .. } => "give up",
+            Self::Watcher { .. } => "watcher",
+            Self::Fault => "fault",
+            Self::Heal => "heal",
+            Self::Operator => "operator",
+            Self::Settle => "settle",
+            Self::Probe { .. } => "probe",
+            Self::End => "end",
+        }
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Do { member, life, doing } => format!("member {member} (life {life}): {doing:?}"),
+            Self::Message { message, .. } => {
+                let Message { r#type, to, from, term, log_term, index, entries, commit, reject, .. } = message;
+                format!(
+                    "{from} -> {to}: kind {type} term {term} behind {index}/{log_term} with {} entries, commit {commit}{}",
+                    entries.len(),
+                    if *reject { ", rejected" } else { "" }
+                )
+            }
+            Self::Ask { member, ticket, ask } => format!("client {} asks {member}: {ask:?}", ticket.client),
+            Self::Told { ticket, told } => format!("client {} is told {told:?}", ticket.client),
+            Self::Start { member } | Self::Probe { member } => format!("{} {member}", self.name()),
+            Self::SnapshotEnd { .. } | Self::Invoke { .. } | Self::GiveUp { .. } | Self::Watcher { .. } => self.name().to_owned(),
+            Self::Fault | Self::Heal | Self::Operator | Self::Settle | Self::End => self.name().to_owned(),
+        }
+    }
+}
