@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::feature_gate::FeatureGates;
 use crate::given::{Given, Source};
-use crate::table::{row, rows};
+use crate::table::rows;
 use crate::url::Url;
 use crate::value::Value;
 
