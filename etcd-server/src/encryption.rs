@@ -21,6 +21,12 @@ pub(crate) struct Encryption {
 impl Encryption {
     /// Reads what the settings name. Self-signed certificates are left out: they live in the data directory, which is not there yet.
     pub(crate) fn of_files(settings: &Settings) -> Result<Self, LoadError> {
+        if settings.tls.client.client_cert_file.is_some() {
+            tracing::warn!(
+                setting = "--client-cert-file",
+                "the JSON gateway calls the services in-process and shows no certificate; the setting has no effect"
+            );
+        }
         let load = |role| wants(settings, role).then(|| Endpoint::load(endpoint_settings(settings, role, None))).transpose();
         Ok(Self {
             client: if is_auto(settings, Role::Client) { None } else { load(Role::Client)? },
