@@ -1,5 +1,6 @@
 //! Sockets: binding, accepting, and telling gRPC from HTTP/1.1 on the same port.
 
+use crate::file_limit;
 use crate::member::LocalMember;
 use crate::tasks::Tasks;
 use api::{Http2Settings, ObservedRoutes, Server};
@@ -11,7 +12,7 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 /// What a message may hold beyond the largest request: its envelope.
@@ -102,6 +103,7 @@ impl Listeners {
         let routes = server.routes();
         let gateway = Gateway::new(routes.clone(), member.clone(), gateway_settings(settings));
         let service = Service { gateway, routes, server, member, settings: Arc::new(ConnectionSettings::new(settings)), stop };
+        let connections = Arc::new(Semaphore::new(file_limit::connections_max()));
         let accepting = self.sockets.into_iter().map(|(kind, url, socket)| {
             if kind != Kind::Metrics {
                 tracing::info!(
@@ -110,7 +112,9 @@ impl Listeners {
                     "serving client traffic insecurely; this is strongly discouraged!"
                 );
             }
-            tokio::spawn(service.clone().accept(kind, socket))
+            // Those who look at metrics and health find a place whatever clients do.
+            let connections = if kind == Kind::Metrics { Arc::new(Semaphore::new(METRICS_CONNECTIONS_MAX)) } else { connections.clone() };
+            tokio::spawn(service.clone().accept(kind, socket, connections))
         });
         Serving { accepting: accepting.collect() }
     }
@@ -154,6 +158,12 @@ fn request_timeout(settings: &Settings) -> Duration {
     Duration::from_secs(5) + 2 * settings.election.timeout
 }
 
+/// Zero leaves it to etcd's gRPC library, which then wants five minutes.
+fn client_ping_interval_min(settings: &Settings) -> Duration {
+    let configured = settings.listen.keep_alive.min_time;
+    if configured.is_zero() { Duration::from_secs(5 * 60) } else { configured }
+}
+
 /// What every connection is served with.
 struct ConnectionSettings {
     limits: Limits,
@@ -170,11 +180,15 @@ impl ConnectionSettings {
                 streams_max: settings.listen.concurrent_streams_max,
                 header_bytes_max: HEADER_BYTES_MAX,
                 ping_interval: settings.listen.keep_alive.interval,
+                client_ping_interval_min: client_ping_interval_min(settings),
                 ping_timeout: settings.listen.keep_alive.timeout.unwrap_or(Duration::from_secs(20)),
             },
         }
     }
 }
+
+/// Connections at a time to a listener that serves metrics and health alone.
+const METRICS_CONNECTIONS_MAX: usize = 64;
 
 #[derive(Clone)]
 struct Service {
@@ -187,18 +201,25 @@ struct Service {
 }
 
 impl Service {
-    async fn accept(self, kind: Kind, socket: Socket) {
+    async fn accept(self, kind: Kind, socket: Socket, places: Arc<Semaphore>) {
         let mut stop = self.stop.clone();
         let connections = Tasks::default();
+        let accept = async || {
+            let place = Arc::clone(&places).acquire_owned().await;
+            accept_one(&socket).await.map(|stream| (stream, place))
+        };
         loop {
             let accepted = tokio::select! {
-                accepted = accept_one(&socket) => accepted,
+                accepted = accept() => accepted,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
             match accepted {
-                Ok(stream) => {
+                Ok((stream, place)) => {
                     let service = self.clone();
-                    connections.spawn(async move { service.connection(kind, stream).await });
+                    connections.spawn(async move {
+                        service.connection(kind, stream).await;
+                        drop(place);
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "failed to accept a connection");

@@ -5,6 +5,7 @@
 mod bootstrap;
 mod data_folder;
 mod duties;
+mod file_limit;
 mod listeners;
 mod member;
 mod notices;

@@ -120,7 +120,11 @@ impl Server {
         Ok(response)
     }
 
-    async fn time_to_live_elsewhere(&self, request: &LeaseTimeToLiveRequest, identity: &Identity) -> Result<LeaseTimeToLiveResponse, Status> {
+    async fn time_to_live_elsewhere(
+        &self,
+        request: &LeaseTimeToLiveRequest,
+        identity: &Identity,
+    ) -> Result<LeaseTimeToLiveResponse, Status> {
         let header = Some(self.header(0));
         let unknown = || LeaseTimeToLiveResponse { id: request.id, ttl: NO_TTL, ..LeaseTimeToLiveResponse::default() };
         let told = self.time_to_live_at_leader(request.id, request.keys).await?.unwrap_or_else(unknown);
