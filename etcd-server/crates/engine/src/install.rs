@@ -125,4 +125,3 @@ pub(crate) fn discard(store: Store) {
         tracing::warn!(path = %path.display(), %error, "failed to remove a state that is of no use any more");
     }
 }
-

@@ -9,9 +9,9 @@ use membership::Membership;
 use mvcc::ReadPoint;
 use parking_lot::Mutex;
 use schema::meta;
-use storage::Store;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use storage::Store;
 use types::Fault;
 
 /// Where this member stands in its group.

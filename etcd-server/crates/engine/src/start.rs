@@ -18,6 +18,7 @@ use prost::Message as _;
 use proto::raftpb;
 use raftlog::{Identity, Log};
 use schema::{Table, View as _, meta};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -190,10 +191,9 @@ impl Opened {
         let mut batch = store.batch();
         let state = State::load(&store, options.state, &mut batch)?;
         store.write(batch)?;
-        let recovered = recover(&store, &log, &found)?;
-        state_folder::remove_others(&options.folder).map_err(|error| {
-            Fault::io(format!("remove what an earlier run left in {}", options.folder.display()), error)
-        })?;
+        let recovered = recover(&store, &log, &found, applied)?;
+        state_folder::remove_others(&options.folder)
+            .map_err(|error| Fault::io(format!("remove what an earlier run left in {}", options.folder.display()), error))?;
         Ok(Self { store: Arc::new(store), log, incarnation: found.incarnation, state, identity: own, applied, recovered })
     }
 
@@ -365,7 +365,14 @@ fn unix_milliseconds() -> u64 {
 /// How raft is set up for this member.
 fn node_config(options: &Options, identity: Identity, applied: u64) -> Config {
     let (election_ticks, pre_vote) = (options.election_ticks, options.pre_vote);
-    Config { id: identity.member_id.0, election_ticks, heartbeat_ticks: 1, applied, pre_vote, seed: unix_milliseconds() ^ identity.member_id.0 }
+    Config {
+        id: identity.member_id.0,
+        election_ticks,
+        heartbeat_ticks: 1,
+        applied,
+        pre_vote,
+        seed: unix_milliseconds() ^ identity.member_id.0,
+    }
 }
 
 fn known_identity(store: &Store) -> Result<Option<Identity>, Fault> {
@@ -399,22 +406,31 @@ fn found_member(store: &Store, log: &mut Log, found: &raftlog::Recovered, option
     store.flush()
 }
 
-fn recover(store: &Store, log: &Log, found: &raftlog::Recovered) -> Result<Recovered, Fault> {
+/// The end of the log, for memory: all that is not applied, and before it as much as a running member keeps.
+fn recover(store: &Store, log: &Log, found: &raftlog::Recovered, applied: u64) -> Result<Recovered, Fault> {
     let hard_state = log.hard_state();
     let reader = log.reader();
-    let mut entries = Vec::new();
+    let mut entries = VecDeque::new();
+    let (mut bytes, mut before_index, mut before_term) = (0, found.base_index, found.base_term);
     for record in reader.entries_from(reader.first_index()) {
         let record = record.map_err(|error| Fault::store("read the raft log", error))?;
-        entries.push(log_task::from_record(record)?);
+        bytes += record.data.len() as u64;
+        entries.push_back(log_task::from_record(record)?);
+        let is_applied = |oldest: &Entry| oldest.index <= applied;
+        while bytes > LOG_BYTES_IN_MEMORY && entries.front().is_some_and(is_applied) {
+            let Some(oldest) = entries.pop_front() else { break };
+            bytes -= oldest.data.len() as u64;
+            (before_index, before_term) = (oldest.index, oldest.term);
+        }
     }
     let conf_state = store.get(Table::Meta, meta::CONF_STATE)?;
     let conf_state = conf_state.map(raftpb::ConfState::decode).transpose().map_err(|error| Fault::corrupt("raft configuration", error))?;
     let conf_state = conf_state.unwrap_or_default();
     Ok(Recovered {
         hard_state: HardState { term: hard_state.term, vote: hard_state.vote, commit: hard_state.commit },
-        before_index: found.base_index,
-        before_term: found.base_term,
-        entries,
+        before_index,
+        before_term,
+        entries: entries.into(),
         voters: Voters { voters: conf_state.voters, learners: conf_state.learners },
     })
 }
