@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 fn settings(flags: &[&str]) -> Settings {
     let mut settings = Settings::new(OURS);
-    settings.flags = ["--heartbeat-interval", "50", "--election-timeout", "500"].iter().chain(flags).map(|flag| (*flag).to_owned()).collect();
+    settings.flags =
+        ["--heartbeat-interval", "50", "--election-timeout", "500"].iter().chain(flags).map(|flag| (*flag).to_owned()).collect();
     settings
 }
 
@@ -127,7 +128,11 @@ async fn three_members_are_one_cluster() {
     let follower = (cluster.leader(PATIENCE).await.unwrap() + 1) % 3;
     let mut leases = LeaseClient::new(cluster.channel(follower).await.unwrap());
     leases.lease_grant(LeaseGrantRequest { id: 77, ttl: 300 }).await.unwrap();
-    let mut renewed = leases.lease_keep_alive(tokio_stream::iter([LeaseKeepAliveRequest { id: 77 }, LeaseKeepAliveRequest { id: 78 }])).await.unwrap().into_inner();
+    let mut renewed = leases
+        .lease_keep_alive(tokio_stream::iter([LeaseKeepAliveRequest { id: 77 }, LeaseKeepAliveRequest { id: 78 }]))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(renewed.message().await.unwrap().unwrap().ttl, 300);
     assert_eq!(renewed.message().await.unwrap().unwrap().ttl, 0, "there is no such lease");
     let told = leases.lease_time_to_live(LeaseTimeToLiveRequest { id: 77, keys: true }).await.unwrap().into_inner();
