@@ -41,6 +41,12 @@ fn request_timeout(settings: &Settings) -> Duration {
     Duration::from_secs(5) + 2 * settings.election.timeout
 }
 
+/// Zero leaves it to etcd's gRPC library, which then wants five minutes.
+fn client_ping_interval_min(settings: &Settings) -> Duration {
+    let configured = settings.listen.keep_alive.min_time;
+    if configured.is_zero() { Duration::from_secs(5 * 60) } else { configured }
+}
+
 /// What every connection is served with.
 struct ConnectionSettings {
     limits: Limits,
@@ -59,6 +65,7 @@ impl ConnectionSettings {
                 streams_max: settings.listen.concurrent_streams_max,
                 header_bytes_max: HEADER_BYTES_MAX,
                 ping_interval: settings.listen.keep_alive.interval,
+                client_ping_interval_min: client_ping_interval_min(settings),
                 ping_timeout: settings.listen.keep_alive.timeout.unwrap_or(Duration::from_secs(20)),
             },
             certificates_name_users: settings.tls.client.client_cert_auth,

@@ -2,6 +2,7 @@
 
 use crate::connections::Service;
 use crate::encryption::Encryption;
+use crate::file_limit;
 use crate::member::LocalMember;
 use crate::peer_listener::accept_peers;
 use crate::tasks::Tasks;
@@ -14,11 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tls::Acceptor;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(5);
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Connections at a time to a listener that serves metrics and health alone.
+const METRICS_CONNECTIONS_MAX: usize = 64;
 /// Connections get so long to finish what they are at when the daemon stops.
 pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(2);
 
@@ -103,10 +106,13 @@ impl Listeners {
     pub(crate) fn serve(self, settings: &Settings, server: Server, member: Arc<LocalMember>, stop: watch::Receiver<bool>) -> Serving {
         let service = Service::new(settings, server, member, stop);
         let acceptor = self.acceptor;
+        let places = Arc::new(Semaphore::new(file_limit::connections_max()));
         let accepting = self.sockets.into_iter().map(|(kind, url, socket)| {
             let acceptor = acceptor.clone().filter(|_| url.scheme().is_secure());
             tell(kind, &url, acceptor.is_some());
-            tokio::spawn(accept(service.clone(), kind, socket, acceptor))
+            // Those who look at metrics and health find a place whatever clients do.
+            let places = if kind == Kind::Metrics { Arc::new(Semaphore::new(METRICS_CONNECTIONS_MAX)) } else { Arc::clone(&places) };
+            tokio::spawn(accept(service.clone(), kind, socket, acceptor, places))
         });
         Serving { accepting: accepting.collect() }
     }
@@ -166,20 +172,27 @@ impl AcceptPause {
 }
 
 /// Accepts until it is told to stop; no failure ends it earlier.
-async fn accept(service: Service, kind: Kind, socket: Socket, acceptor: Option<Acceptor>) {
+async fn accept(service: Service, kind: Kind, socket: Socket, acceptor: Option<Acceptor>, places: Arc<Semaphore>) {
     let mut stop = service.stop_signal();
     let connections = Tasks::default();
     let mut pause = AcceptPause::default();
+    let accept = async || {
+        let place = Arc::clone(&places).acquire_owned().await;
+        accept_one(&socket).await.map(|stream| (stream, place))
+    };
     loop {
         let accepted = tokio::select! {
-            accepted = accept_one(&socket) => accepted,
+            accepted = accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         match accepted {
-            Ok(stream) => {
+            Ok((stream, place)) => {
                 pause = AcceptPause::default();
                 let (service, acceptor) = (service.clone(), acceptor.clone());
-                connections.spawn(async move { service.connection(kind, stream, acceptor).await });
+                connections.spawn(async move {
+                    service.connection(kind, stream, acceptor).await;
+                    drop(place);
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, "failed to accept a connection");

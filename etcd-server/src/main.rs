@@ -7,6 +7,7 @@ mod connections;
 mod data_folder;
 mod duties;
 mod encryption;
+mod file_limit;
 mod listeners;
 mod member;
 mod notices;

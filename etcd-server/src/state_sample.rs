@@ -37,6 +37,7 @@ impl Source for StateSample {
         let published = engine.published();
         let (standing, point, members) = (published.standing(), published.read_point(), published.members());
         let stored_bytes = published.stored_bytes();
+        let watched = engine.watches().figures();
         Sample {
             has_leader: standing.leader != 0,
             is_leader: standing.role == Role::Leader,
@@ -54,7 +55,10 @@ impl Source for StateSample {
             live_keys: point.live_keys(),
             auth_revision: published.auth().auth_revision(),
             alarms: self.alarms(),
-            // Snapshots are not exchanged yet, and the hub of the watchers does not tell its figures yet: both show zero.
+            watch_streams: watched.streams as u64,
+            watchers: watched.watchers as u64,
+            slow_watchers: watched.unsynced_watchers as u64,
+            // Snapshots are not exchanged yet; events that wait are counted in bytes, not in events: both show zero.
             ..Sample::default()
         }
     }

@@ -133,7 +133,7 @@ const CASES: &[Case] = &[
             store.write(batch).unwrap();
             store.flush().unwrap();
         },
-        says: &["has format 2, newer than 1", "install the version that wrote it"],
+        says: &["has format 3, newer than 2", "install the version that wrote it"],
     },
     Case {
         name: "a real etcd's",

@@ -1,7 +1,7 @@
 //! The daemon as a whole: what was acknowledged is there after any end, the state equals the history that was told, and what is
 //! damaged or misconfigured is refused with its reason.
 //!
-//! More cycles than a test run takes: `KILL_CYCLES`, `POWER_CUT_CYCLES`. `E2E_SEED` repeats the choices of a run.
+//! More cycles than a test run takes: `KILL_CYCLES`, `POWER_CUT_CYCLES`, `FAULT_CYCLES`, `BIT_FLIPS`. `E2E_SEED` repeats the choices of a run.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -12,6 +12,7 @@
 mod daemon;
 mod damage;
 mod data_folder;
+mod faults;
 mod full_disk;
 mod history;
 mod kill;
@@ -20,3 +21,4 @@ mod memory;
 mod power_cut;
 mod refused_settings;
 mod session;
+mod wire;

@@ -4,6 +4,7 @@ use crate::daemon::{Client, start};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::client::SendRequest;
 use http::{HeaderMap, Request};
+use proto::etcdserverpb::RangeRequest;
 use testbed::Server;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -143,4 +144,56 @@ async fn fifty_thousand_requests_that_never_come_to_an_end() {
     println!("{opened} half-open requests");
     Client::connect(&server.endpoint()).await.put("a", "still served").await.unwrap();
     assert_within(&server, 1024 * MIB, "half-open requests");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_of_everything_costs_little_however_large_it_is() {
+    const KEYS: usize = 150;
+    let server = start(None, &[]).await;
+    let client = Client::connect(&server.endpoint()).await;
+    let value = |number: usize| format!("{number}-{}", "v".repeat(1 << 20));
+    for number in 0..KEYS {
+        client.put(format!("key-{number:03}"), value(number)).await.unwrap();
+    }
+    let all = RangeRequest { key: "key-".into(), range_end: "key.".into(), ..RangeRequest::default() };
+    testbed::memory_peak_reset(server.pid()).unwrap();
+    let idle = server.usage().unwrap().resident_bytes;
+    let found = client.range(all.clone()).await;
+    assert_eq!((found.count, found.more, found.kvs.len()), (150, false, KEYS));
+    assert!(found.kvs.iter().enumerate().all(|(number, kv)| kv.key == format!("key-{number:03}") && kv.value == value(number)));
+    let grown = peak(&server).saturating_sub(idle);
+    println!("a list of {KEYS} MiB: {} MiB above idle", grown / MIB);
+    assert!(grown < 64 * MIB);
+    // What a client may ask of a list it may ask of a large one.
+    let limited = client.range(RangeRequest { limit: 100, ..all.clone() }).await;
+    assert_eq!((limited.count, limited.more, &limited.kvs[..]), (150, true, &found.kvs[..100]));
+    client.put("key-000", "new").await.unwrap();
+    let past = client.range(RangeRequest { revision: found.header.unwrap().revision, ..all.clone() }).await;
+    assert_eq!((past.count, past.kvs), (150, found.kvs));
+    let refused = client.try_range(RangeRequest { revision: 10_000, ..all }).await.unwrap_err();
+    assert_eq!(refused.message(), "etcdserver: mvcc: required revision is a future revision");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_gives_up_a_large_list_leaves_nothing_behind() {
+    let server = start(None, &[]).await;
+    let client = Client::connect(&server.endpoint()).await;
+    for number in 0..20 {
+        client.put(format!("key-{number:03}"), "v".repeat(1 << 20)).await.unwrap();
+    }
+    let all = RangeRequest { key: "key-".into(), range_end: "key.".into(), ..RangeRequest::default() };
+    // More than may be sent at a time: those who left have made room.
+    for _ in 0..60 {
+        let mut sender = connection(&server).await;
+        let message = prost::Message::encode_to_vec(&all);
+        let mut framed = BytesMut::new();
+        framed.put_u8(0);
+        framed.put_u32(u32::try_from(message.len()).unwrap());
+        framed.extend_from_slice(&message);
+        let (answer, mut body) = sender.send_request(call("/etcdserverpb.KV/Range"), false).unwrap();
+        body.send_data(framed.freeze(), true).unwrap();
+        let mut answer = answer.await.unwrap();
+        assert!(answer.body_mut().data().await.unwrap().is_ok());
+    }
+    assert_eq!(client.range(all).await.kvs.len(), 20);
 }

@@ -261,3 +261,35 @@ async fn slow_requests_are_told_in_the_log() {
     assert!(log.contains("request stats") && log.contains("/etcdserverpb.KV/Put"), "{log}");
     assert!(log.contains("apply request took too long") && log.contains("expected-duration"), "{log}");
 }
+
+#[tokio::test]
+async fn streams_and_watchers_are_shown_while_they_live() {
+    use proto::etcdserverpb::watch_request::RequestUnion;
+    use proto::etcdserverpb::{WatchCreateRequest, WatchRequest};
+    use rpc::etcdserverpb::watch_client::WatchClient;
+    const SERIES: [&str; 3] =
+        ["etcd_debugging_mvcc_watch_stream_total", "etcd_debugging_mvcc_watcher_total", "etcd_debugging_mvcc_slow_watcher_total"];
+    let daemon = Daemon::start(&[]).await;
+    let shown = async || {
+        let page = daemon.page().await;
+        SERIES.map(|series| page.value(series))
+    };
+    assert_eq!(shown().await, [0.0, 0.0, 0.0]);
+    let create = |key: &str| {
+        let create = WatchCreateRequest { key: key.to_owned().into(), ..WatchCreateRequest::default() };
+        WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) }
+    };
+    let (asking, requests) = tokio::sync::mpsc::channel(2);
+    for key in ["a", "b"] {
+        asking.send(create(key)).await.unwrap();
+    }
+    let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
+    let mut answers = WatchClient::new(daemon.channel.clone()).watch(requests).await.unwrap().into_inner();
+    for _ in 0..2 {
+        assert!(answers.message().await.unwrap().unwrap().created);
+    }
+    // The page is made of what the watch thread told last, which is a moment after it has answered.
+    while shown().await != [1.0, 2.0, 0.0] {}
+    drop((asking, answers));
+    while shown().await != [0.0, 0.0, 0.0] {}
+}

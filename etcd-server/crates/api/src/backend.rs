@@ -1,18 +1,22 @@
 //! The state as etcd's backend file, for backups and whole-backend hashes.
 
 use backup::bolt::{Plan, TRAILER_BYTES, Trailer};
-use backup::image;
+use backup::{Scratch, image};
 use bytes::Bytes;
 use membership::Membership;
 use prost::Message as _;
 use proto::raftpb::ConfState;
 use schema::{Table, View, meta};
+use std::cell::OnceCell;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
 use storage::Store;
 use types::Fault;
 
 /// The hash of the whole backend.
 pub(crate) fn hash(store: &Store) -> Result<u32, Fault> {
-    image::hash(&store.snapshot())
+    image::hash(&store.snapshot(), &TemporaryFile::beside(store))
 }
 
 /// Gives the file of the state as it is now to `take`, part by part, each with the bytes that follow it; stops when `take` says so.
@@ -54,7 +58,8 @@ fn stream_with(
 ) -> Result<(), Fault> {
     let snapshot = store.snapshot();
     begin(position(&snapshot)?);
-    let buckets = image::buckets(&snapshot)?;
+    let scratch = TemporaryFile::beside(store);
+    let buckets = image::buckets(&snapshot, &scratch)?;
     let plan = Plan::measure(&buckets)?;
     let mut remaining = plan.size_bytes();
     for part in plan.write(trailer) {
@@ -66,4 +71,48 @@ fn stream_with(
         }
     }
     Ok(())
+}
+
+/// Processors shared by Linux between threads of this and of the usual priority: about 1 to 10.
+const BACKUP_NICENESS: i32 = 10;
+
+/// Lets the present thread work with what others leave over.
+pub(crate) fn give_way() {
+    let lowered = rustix::process::setpriority_process(Some(rustix::thread::gettid()), BACKUP_NICENESS);
+    if let Err(error) = lowered {
+        tracing::debug!(%error, "a backup works at the priority of requests");
+    }
+}
+
+/// A file without a name beside the state, made when it is first written to; it is gone when it is dropped, however the process ends.
+struct TemporaryFile {
+    folder: PathBuf,
+    file: OnceCell<File>,
+}
+
+impl TemporaryFile {
+    fn beside(store: &Store) -> Self {
+        Self { folder: store.path().parent().unwrap_or(store.path()).to_owned(), file: OnceCell::new() }
+    }
+
+    fn file(&self) -> io::Result<&File> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        let made = tempfile::tempfile_in(&self.folder)?;
+        Ok(self.file.get_or_init(|| made))
+    }
+}
+
+impl Scratch for TemporaryFile {
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let written = self.file().and_then(|file| Scratch::write_all_at(file, bytes, offset));
+        written.inspect_err(|error| {
+            tracing::warn!(folder = %self.folder.display(), %error, "no room to sort a backup in; it takes longer");
+        })
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        Scratch::read_exact_at(self.file()?, buffer, offset)
+    }
 }

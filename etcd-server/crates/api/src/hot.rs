@@ -4,13 +4,16 @@
 //! into the answer without being decoded.
 
 use crate::Server;
-use crate::http2::{PREFIX_BYTES, Unreadable, read_message, send_message};
+use crate::http2::{PREFIX_BYTES, Unreadable, read_message, send_data, send_message};
 use crate::identity::Caller;
+use crate::kv::Found;
+use crate::large_range;
 use crate::observe::Call;
+use crate::ping_guard::OpenStream;
 use crate::status::too_large;
 use bytes::{BufMut as _, Bytes, BytesMut};
-use h2::RecvStream;
 use h2::server::SendResponse;
+use h2::{RecvStream, SendStream};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request, Response};
@@ -19,11 +22,16 @@ use prost::Message;
 use prost::encoding::{encode_key, encode_varint, encoded_len_varint, key_len};
 use proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest, ResponseHeader, TxnRequest};
 use std::pin::Pin;
+use std::time::Duration;
+use tokio::sync::mpsc;
 use tonic::{Code, Status};
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const STATUS_OK: HeaderValue = HeaderValue::from_static("0");
+
+/// How long a client may take for a part of a large answer.
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A call that is answered here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +79,10 @@ pub(crate) fn run(
     mut observed: Call,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
+    open: OpenStream,
 ) -> Running {
     Box::pin(async move {
+        let _open = open;
         let (parts, mut stream) = request.into_parts();
         let answered = async {
             let message = read_message(&mut stream, server.settings.message_bytes_max).await;
@@ -83,6 +93,7 @@ pub(crate) fn run(
                 }
                 Err(Unreadable::Gone) => Err(Status::cancelled("context canceled")),
                 Err(Unreadable::TooLarge(length)) => Err(too_large(length, server.settings.message_bytes_max)),
+                Err(Unreadable::Compressed) => Err(Status::internal("grpc: compressed flag set with identity or empty encoding")),
                 Err(Unreadable::Cut) => Err(Status::internal("grpc: error unmarshalling request: unexpected EOF")),
             }
         };
@@ -94,7 +105,7 @@ pub(crate) fn run(
         };
         match answered {
             Ok(message) => {
-                observed.sent(message.len() - PREFIX_BYTES);
+                observed.sent(message.bytes());
                 observed.handled(Code::Ok);
                 send_ok(respond, message).await;
             }
@@ -106,14 +117,60 @@ pub(crate) fn run(
     })
 }
 
-async fn send_ok(mut respond: SendResponse<Bytes>, message: Bytes) {
+/// An answer on its way, prefix included.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    Whole(Bytes),
+    /// Too large to be held: what comes first, what is read while it is sent, what comes last, and the bytes of all without the prefix.
+    Streamed {
+        head: Bytes,
+        parts: mpsc::Receiver<Result<Bytes, Status>>,
+        tail: Bytes,
+        bytes: usize,
+    },
+}
+
+impl Outgoing {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Whole(message) => message.len() - PREFIX_BYTES,
+            Self::Streamed { bytes, .. } => *bytes,
+        }
+    }
+}
+
+async fn send_ok(mut respond: SendResponse<Bytes>, message: Outgoing) {
     let mut response = Response::new(());
     response.headers_mut().insert(CONTENT_TYPE, GRPC);
     let Ok(mut stream) = respond.send_response(response, false) else { return };
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert(GRPC_STATUS, STATUS_OK);
     // A client that went away meanwhile needs no answer.
-    drop(send_message(&mut stream, message, trailers).await);
+    match message {
+        Outgoing::Whole(message) => drop(send_message(&mut stream, message, trailers).await),
+        Outgoing::Streamed { head, parts, tail, .. } => {
+            if send_parts(&mut stream, head, parts, tail).await.is_some() {
+                drop(stream.send_trailers(trailers));
+            } else {
+                stream.send_reset(h2::Reason::INTERNAL_ERROR);
+            }
+        }
+    }
+}
+
+/// Nothing when the answer has broken off, because reading failed or the client has stopped taking it.
+async fn send_parts(
+    stream: &mut SendStream<Bytes>,
+    head: Bytes,
+    mut parts: mpsc::Receiver<Result<Bytes, Status>>,
+    tail: Bytes,
+) -> Option<()> {
+    let mut send = async |data| tokio::time::timeout(STALL_TIMEOUT, send_data(stream, data)).await.ok()?.ok();
+    send(head).await?;
+    while let Some(part) = parts.recv().await {
+        send(part.ok()?).await?;
+    }
+    send(tail).await
 }
 
 fn send_error(mut respond: SendResponse<Bytes>, status: &Status) {
@@ -127,20 +184,23 @@ fn send_error(mut respond: SendResponse<Bytes>, status: &Status) {
 
 impl Server {
     /// The encoded answer, prefix included.
-    async fn answer(&self, call: Hot, parts: &Parts, message: Bytes) -> Result<Bytes, Status> {
+    async fn answer(&self, call: Hot, parts: &Parts, message: Bytes) -> Result<Outgoing, Status> {
         self.check_call(parts.uri.path(), &parts.headers)?;
         let caller = Caller::Claimed(&parts.headers);
-        match call {
-            Hot::Range => self.hot_range(decode(message)?, caller).await,
-            Hot::Put => Ok(encode(&self.put(decode::<PutRequest>(message)?, caller).await?)),
-            Hot::DeleteRange => Ok(encode(&self.delete_range(decode::<DeleteRangeRequest>(message)?, caller).await?)),
-            Hot::Txn => Ok(encode(&self.txn(decode::<TxnRequest>(message)?, caller).await?)),
-        }
+        let encoded = match call {
+            Hot::Range => return self.hot_range(decode(message)?, caller).await,
+            Hot::Put => encode(&self.put(decode::<PutRequest>(message)?, caller).await?),
+            Hot::DeleteRange => encode(&self.delete_range(decode::<DeleteRangeRequest>(message)?, caller).await?),
+            Hot::Txn => encode(&self.txn(decode::<TxnRequest>(message)?, caller).await?),
+        };
+        Ok(Outgoing::Whole(encoded))
     }
 
-    async fn hot_range(&self, request: RangeRequest, caller: Caller<'_>) -> Result<Bytes, Status> {
-        let (revision, found) = self.found_range(&request, caller).await?;
-        Ok(encode_range(self.header(revision), &found))
+    async fn hot_range(&self, request: RangeRequest, caller: Caller<'_>) -> Result<Outgoing, Status> {
+        match self.found_range(&request, caller).await? {
+            Found::Whole(revision, found) => Ok(Outgoing::Whole(encode_range(self.header(revision), &found))),
+            Found::Large(measured) => large_range::outgoing(self.header(measured.revision), measured),
+        }
     }
 }
 
@@ -166,18 +226,21 @@ fn push_prefix(out: &mut BytesMut, length: usize) {
 fn encode_range(header: ResponseHeader, found: &RangeResult) -> Bytes {
     let header_length = header.encoded_len();
     let mut length = key_len(1) + encoded_len_varint(header_length as u64) + header_length + found.encoded_kvs.len();
-    if found.more {
-        length += key_len(3) + 1;
-    }
-    if found.count > 0 {
-        length += key_len(4) + encoded_len_varint(found.count);
-    }
+    let behind = encode_behind_kvs(found);
+    length += behind.len();
     let mut out = BytesMut::with_capacity(PREFIX_BYTES + length);
     push_prefix(&mut out, length);
     encode_key(1, prost::encoding::WireType::LengthDelimited, &mut out);
     encode_varint(header_length as u64, &mut out);
     header.encode_raw(&mut out);
     out.put_slice(&found.encoded_kvs);
+    out.put_slice(&behind);
+    out.freeze()
+}
+
+/// What a `RangeResponse` has behind its `kvs`.
+pub(crate) fn encode_behind_kvs(found: &RangeResult) -> Bytes {
+    let mut out = BytesMut::new();
     if found.more {
         prost::encoding::bool::encode(3, &true, &mut out);
     }
@@ -199,7 +262,7 @@ mod tests {
         let kvs: Vec<_> = (0..3).map(|n| KeyValue { key: vec![n; 3].into(), version: 1, ..KeyValue::default() }).collect();
         let bare = RangeResponse { kvs: kvs.clone(), ..RangeResponse::default() };
         for (more, count) in [(false, 0), (true, 500), (false, 3)] {
-            let found = RangeResult { encoded_kvs: bare.encode_to_vec().into(), keys: 3, more, count };
+            let found = RangeResult { encoded_kvs: bare.encode_to_vec().into(), keys: 3, more, count, ..RangeResult::default() };
             let whole = RangeResponse { header: Some(header), kvs: kvs.clone(), more, count: i64::try_from(count).unwrap() };
             assert_eq!(encode_range(header, &found), encode(&whole));
         }

@@ -5,6 +5,7 @@
 //! answers in one go. Every other call is handed to the tonic routes in a task of its own, over a body that follows flow control.
 
 use crate::hot::{self, Hot};
+use crate::ping_guard::{OpenStreams, PingGuard};
 use crate::{ObservedRoutes, Server};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
@@ -12,7 +13,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use h2::server::{Connection, SendResponse};
 use h2::{RecvStream, SendStream};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body as _, Frame};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -47,6 +48,8 @@ pub struct Http2Settings {
     pub ping_interval: Option<Duration>,
     /// How long it may take to give it.
     pub ping_timeout: Duration,
+    /// A client that pings more often is sent away.
+    pub client_ping_interval_min: Duration,
 }
 
 /// Serves one connection until the client leaves, or until `stop` completes and what is under way is answered. Streams may go on for as
@@ -74,8 +77,10 @@ where
         .max_send_buffer_size(SEND_BUFFER_BYTES)
         .max_pending_accept_reset_streams(PENDING_RESET_STREAMS_MAX)
         .max_local_error_reset_streams(Some(LOCAL_RESET_STREAMS_MAX));
+    let streams = OpenStreams::default();
+    let io = PingGuard::new(io, settings.client_ping_interval_min, streams.clone());
     let Ok(handshake) = tokio::time::timeout(HANDSHAKE_TIMEOUT, builder.handshake::<_, Bytes>(io)).await else { return Ok(()) };
-    let mut served = Served { connection: handshake?, running: FuturesUnordered::new(), server, routes, web };
+    let mut served = Served { connection: handshake?, running: FuturesUnordered::new(), server, routes, web, streams };
     let pings = served.connection.ping_pong();
     let alive = std::pin::pin!(stays_alive(pings, settings));
     let mut stop = std::pin::pin!(stop);
@@ -109,11 +114,12 @@ async fn stays_alive(pings: Option<h2::PingPong>, settings: Http2Settings) {
 
 /// A connection and the small requests that run on it. What runs is bounded by the streams that may be open.
 struct Served<I> {
-    connection: Connection<I, Bytes>,
+    connection: Connection<PingGuard<I>, Bytes>,
     running: FuturesUnordered<hot::Running>,
     server: Server,
     routes: ObservedRoutes,
     web: Option<Web>,
+    streams: OpenStreams,
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Served<I> {
@@ -142,9 +148,16 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Served<I> {
         match Hot::of(&request) {
             Some(call) => {
                 let observed = self.routes.started(call.method(), request.headers());
-                self.running.push(hot::run(self.server.clone(), call, observed, request, respond));
+                let call = hot::run(self.server.clone(), call, observed, request, respond, self.streams.open());
+                self.running.push(call);
             }
-            None => drop(tokio::spawn(forward(self.routes.clone(), self.web.clone(), request, respond))),
+            None => {
+                let (routes, web, open) = (self.routes.clone(), self.web.clone(), self.streams.open());
+                drop(tokio::spawn(async move {
+                    forward(routes, web, request, respond).await;
+                    drop(open);
+                }));
+            }
         }
     }
 }
@@ -157,7 +170,8 @@ fn is_grpc(request: &Request<Body>) -> bool {
 
 /// Hands a call to tonic, any other request to the web, and the answer back.
 async fn forward(mut routes: ObservedRoutes, web: Option<Web>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
-    let request = request.map(|stream| Body::new(RequestBody { stream, data_done: false }));
+    let mut request = request.map(|stream| Body::new(RequestBody { stream, data_done: false }));
+    answer_as_asked(request.headers_mut());
     let called = async {
         match web {
             Some(web) if !is_grpc(&request) => web(request).await,
@@ -194,6 +208,16 @@ async fn forward(mut routes: ObservedRoutes, web: Option<Web>, request: Request<
     drop(stream.send_data(Bytes::new(), true));
 }
 
+/// An answer is compressed when its request was, as etcd's gRPC library does it, and not because the client could read that.
+fn answer_as_asked(headers: &mut HeaderMap) {
+    const ACCEPTED: &str = "grpc-accept-encoding";
+    if headers.get("grpc-encoding").is_some_and(|encoding| encoding == "gzip") {
+        headers.insert(ACCEPTED, HeaderValue::from_static("gzip"));
+    } else {
+        headers.remove(ACCEPTED);
+    }
+}
+
 /// The next part of an answer; nothing when it is complete or the client does not want it any more.
 async fn next_frame(body: &mut Body, stream: &mut SendStream<Bytes>) -> Option<Result<Frame<Bytes>, tonic::Status>> {
     std::future::poll_fn(|cx| {
@@ -216,7 +240,7 @@ async fn send_frame(stream: &mut SendStream<Bytes>, frame: Frame<Bytes>) -> Resu
 }
 
 /// Sends as the client's window and our buffer allow.
-async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), h2::Error> {
+pub(crate) async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), h2::Error> {
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
         let room = std::future::poll_fn(|cx| {
@@ -302,7 +326,10 @@ pub(crate) async fn read_message(stream: &mut RecvStream, bytes_max: usize) -> R
     }
     let whole = first.unwrap_or_else(|| gathered.freeze());
     let Some(length) = announced(&whole) else { return Err(Unreadable::Cut) };
-    if whole[0] != 0 || whole.len() != PREFIX_BYTES + length {
+    if whole[0] != 0 {
+        return Err(Unreadable::Compressed);
+    }
+    if whole.len() != PREFIX_BYTES + length {
         return Err(Unreadable::Cut);
     }
     Ok(whole.slice(PREFIX_BYTES..))
@@ -323,6 +350,8 @@ pub(crate) enum Unreadable {
     Gone,
     /// More than allowed; holds the length announced.
     TooLarge(usize),
+    /// Compressed, though the headers announce nothing of the kind.
+    Compressed,
     /// Less than announced, or more than one message.
     Cut,
 }

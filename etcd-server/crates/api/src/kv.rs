@@ -1,6 +1,7 @@
 //! The KV service.
 
 use crate::identity::Caller;
+use crate::large_range::{Measured, WHOLE_BYTES_MAX};
 use crate::server::{Server, unexpected};
 use crate::status::{self, ToStatus};
 use apply::{Answer, Operations};
@@ -27,24 +28,41 @@ const INLINE_KEYS_MAX: i64 = 64;
 /// Keys in the first part of a streamed range.
 const FIRST_CHUNK_KEYS: i64 = 10;
 
+/// What a range request found.
+pub(crate) enum Found {
+    /// The answer, and the revision at which it was read.
+    Whole(i64, RangeResult),
+    /// One that is read while it is sent.
+    Large(Measured),
+}
+
 impl Server {
     /// Reads a range for `identity`, everything that a range request asks for included.
     pub(crate) async fn range(&self, request: RangeRequest, caller: Caller<'_>) -> Result<RangeResponse, Status> {
-        let (revision, found) = self.found_range(&request, caller).await?;
+        let begun = Instant::now();
+        let found = self.find_range(&request, caller, async || self.read_range(&request, None).await).await;
+        self.observer.read_decided(RequestKind::Range, found.is_ok(), begun.elapsed());
+        let (revision, found) = found?;
         let mut response = found.into_response().map_err(|fault| self.faulted(fault))?;
         response.header = Some(self.header(revision));
         Ok(response)
     }
 
-    /// As [`Server::range`], but the answer is not put together: the revision at which it was read, and what was found.
-    pub(crate) async fn found_range(&self, request: &RangeRequest, caller: Caller<'_>) -> Result<(i64, RangeResult), Status> {
+    /// As [`Server::range`], but the answer is not put together, and maybe not even read.
+    pub(crate) async fn found_range(&self, request: &RangeRequest, caller: Caller<'_>) -> Result<Found, Status> {
         let begun = Instant::now();
-        let found = self.find_range(request, caller).await;
+        let found = self.find_range(request, caller, async || self.read_or_measure_range(request).await).await;
         self.observer.read_decided(RequestKind::Range, found.is_ok(), begun.elapsed());
         found
     }
 
-    async fn find_range(&self, request: &RangeRequest, caller: Caller<'_>) -> Result<(i64, RangeResult), Status> {
+    /// Does what goes before and after `read`.
+    async fn find_range<T>(
+        &self,
+        request: &RangeRequest,
+        caller: Caller<'_>,
+        read: impl AsyncFnOnce() -> Result<T, Status>,
+    ) -> Result<T, Status> {
         admission::check_range(request).map_err(|rejection| rejection.to_status())?;
         if !request.serializable {
             if self.is_learner() {
@@ -54,15 +72,24 @@ impl Server {
         }
         let identity = self.identify(caller)?;
         self.published().auth().check_range(&identity, request).map_err(|refusal| refusal.to_status())?;
-        let found = self.read_range(request).await?;
+        let found = read().await?;
         self.still_current(&identity)?;
         Ok(found)
     }
 
+    async fn read_or_measure_range(&self, request: &RangeRequest) -> Result<Found, Status> {
+        let (revision, found) = self.read_range(request, Some(WHOLE_BYTES_MAX)).await?;
+        if !found.too_large {
+            return Ok(Found::Whole(revision, found));
+        }
+        self.read_large_range(RangeOptions::new(request)).await.map(Found::Large)
+    }
+
     /// Reads a range at the newest state; the revision is the one at which the read began.
-    async fn read_range(&self, request: &RangeRequest) -> Result<(i64, RangeResult), Status> {
+    async fn read_range(&self, request: &RangeRequest, bytes_max: Option<usize>) -> Result<(i64, RangeResult), Status> {
         let begun = Instant::now();
-        let options = RangeOptions::new(request);
+        let mut options = RangeOptions::new(request);
+        options.bytes_max = bytes_max;
         let small = options.range.as_single().is_some() || (1..=INLINE_KEYS_MAX).contains(&request.limit);
         let read = move |point: &ReadPoint, store: &Store| Ok((point.current, point.range(store, &options)?));
         let (revision, found) =
@@ -268,7 +295,7 @@ impl Server {
         loop {
             let left = if request.limit > 0 { request.limit - sent } else { i64::MAX };
             rest.limit = if request.limit < 0 || request.count_only { 0 } else { chunk.min(left) };
-            let (revision, found) = self.read_range(&rest).await?;
+            let (revision, found) = self.read_range(&rest, None).await?;
             let at_start = *pinned.get_or_insert(revision);
             rest.revision = if request.revision > 0 { request.revision } else { at_start };
             let bytes = found.encoded_kvs.len();

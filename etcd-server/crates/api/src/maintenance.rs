@@ -188,7 +188,8 @@ impl Maintenance for Server {
         self.must_be_root(request.metadata())?;
         let (parts, stream) = mpsc::channel(SNAPSHOT_PARTS_WAITING);
         let server = self.clone();
-        tokio::task::spawn_blocking(move || {
+        let send = move || {
+            backend::give_way();
             let begun = Instant::now();
             let version = server.storage_version();
             let sent = backend::stream(&server.engine.store(), |blob, remaining_bytes| {
@@ -200,7 +201,9 @@ impl Maintenance for Server {
                 tracing::error!(error = %fault, "failed to send snapshot");
                 drop(parts.blocking_send(Err(server.faulted(fault))));
             }
-        });
+        };
+        let spawned = std::thread::Builder::new().name("backup".to_owned()).spawn(send);
+        spawned.map_err(|error| Status::resource_exhausted(format!("etcdserver: failed to start a backup: {error}")))?;
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 

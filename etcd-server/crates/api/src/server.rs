@@ -1,6 +1,7 @@
 //! What all services share.
 
 use crate::front::Front;
+use crate::large_range::STREAMED_MAX;
 use crate::observe::Observer;
 use crate::status::ToStatus as _;
 use crate::watch::WatchService;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tonic::Status;
+use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use types::Fault;
 
@@ -56,6 +58,8 @@ pub struct Server {
     pub(crate) settings: Arc<Settings>,
     /// Passwords being hashed at a time: hashing burns processors that everybody else needs.
     pub(crate) hashing: Arc<Semaphore>,
+    /// Answers that are sent while they are read, at a time.
+    pub(crate) large_answers: Arc<Semaphore>,
     /// The newest revision, for those who wait for a change.
     pub(crate) revision: watch::Receiver<i64>,
     pub(crate) health: Arc<HealthState>,
@@ -80,6 +84,7 @@ impl Server {
             transport,
             tokens,
             settings: Arc::new(settings),
+            large_answers: Arc::new(Semaphore::new(STREAMED_MAX)),
             hashing: Arc::new(Semaphore::new(permits)),
             revision,
             health: Arc::new(HealthState::default()),
@@ -97,6 +102,7 @@ impl Server {
 
     /// All services as one router, called by path.
     pub fn routes(&self) -> ObservedRoutes {
+        use CompressionEncoding::Gzip;
         use rpc::etcdserverpb::{
             auth_server::AuthServer, cluster_server::ClusterServer, kv_server::KvServer, lease_server::LeaseServer,
             maintenance_server::MaintenanceServer,
@@ -105,17 +111,23 @@ impl Server {
             healthpb::health_server::HealthServer, v3electionpb::election_server::ElectionServer, v3lockpb::lock_server::LockServer,
         };
         let limit = self.settings.message_bytes_max;
+        // Whether an answer is compressed is settled where the connection is served.
+        macro_rules! served {
+            ($service:ident) => {
+                $service::new(self.clone()).max_decoding_message_size(limit).accept_compressed(Gzip).send_compressed(Gzip)
+            };
+        }
         let mut routes = Routes::builder();
         routes
-            .add_service(KvServer::new(self.clone()).max_decoding_message_size(limit))
+            .add_service(served!(KvServer))
             .add_service(WatchService(self.clone()))
-            .add_service(LeaseServer::new(self.clone()).max_decoding_message_size(limit))
-            .add_service(AuthServer::new(self.clone()).max_decoding_message_size(limit))
-            .add_service(ClusterServer::new(self.clone()).max_decoding_message_size(limit))
-            .add_service(MaintenanceServer::new(self.clone()).max_decoding_message_size(limit))
-            .add_service(LockServer::new(self.clone()).max_decoding_message_size(limit))
-            .add_service(ElectionServer::new(self.clone()).max_decoding_message_size(limit))
-            .add_service(HealthServer::new(self.clone()).max_decoding_message_size(limit));
+            .add_service(served!(LeaseServer))
+            .add_service(served!(AuthServer))
+            .add_service(served!(ClusterServer))
+            .add_service(served!(MaintenanceServer))
+            .add_service(served!(LockServer))
+            .add_service(served!(ElectionServer))
+            .add_service(served!(HealthServer));
         ObservedRoutes::new(Front::new(self.clone(), routes.routes()), self.observer.clone())
     }
 

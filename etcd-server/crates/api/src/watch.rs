@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tonic::body::Body;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EnabledCompressionEncodings, EncodeBuf, Encoder};
 use tonic::codegen::{BoxFuture, Service, http};
 use tonic::metadata::MetadataMap;
 use tonic::server::{Grpc, NamedService, StreamingService};
@@ -50,7 +50,11 @@ impl Service<http::Request<Body>> for WatchService {
         }
         let service = self.clone();
         Box::pin(async move {
-            let mut grpc = Grpc::new(WatchCodec).apply_max_message_size_config(Some(service.0.settings.message_bytes_max), None);
+            let mut gzip = EnabledCompressionEncodings::default();
+            gzip.enable(CompressionEncoding::Gzip);
+            let mut grpc = Grpc::new(WatchCodec)
+                .apply_max_message_size_config(Some(service.0.settings.message_bytes_max), None)
+                .apply_compression_config(gzip, gzip);
             Ok(grpc.streaming(service, request).await)
         })
     }

@@ -1,29 +1,30 @@
 //! Our state as the buckets of etcd's backend file.
 //!
 //! The small tables hold etcd's own bytes already, under keys that differ at most in their spelling. Bucket `key` is put together from
-//! the order of history and the records, an item at a time.
+//! the order of history and the records, see [`crate::by_revision`].
 
-use crate::backend::{self, BackendHash, Excluded, HistoryKey};
-use crate::bolt::{Bucket, Items, MemoryBucket};
+use crate::backend::{self, BackendHash, Excluded};
+use crate::bolt::{Bucket, Items, Lengths, MemoryBucket};
+use crate::by_revision;
+use crate::scratch::Scratch;
 use bytes::Bytes;
 use prost::Message as _;
 use proto::raftpb::ConfState;
-use schema::revision_record::{self, RevisionRecord};
-use schema::{Cursor as _, Table, View, current_record, meta};
+use schema::{Cursor as _, Table, View, meta};
 use types::{Fault, MemberId, Revision};
 
 /// Items that are read ahead, so that a bucket can be an iterator while the store is walked by a cursor that borrows it.
 const READ_AHEAD: usize = 256;
 
-/// All buckets, in name order. `view` must not change while they are in use.
-pub fn buckets<'a, V: View>(view: &'a V) -> Result<Vec<Box<dyn Bucket + 'a>>, Fault> {
+/// All buckets, in name order. `view` must not change while they are in use, and nobody else may use `scratch`.
+pub fn buckets<'a, V: View>(view: &'a V, scratch: &'a dyn Scratch) -> Result<Vec<Box<dyn Bucket + 'a>>, Fault> {
     Ok(vec![
         Box::new(copied(view, Table::Alarms, backend::ALARM)?),
         Box::new(auth_bucket(view)?),
         Box::new(copied(view, Table::Roles, backend::AUTH_ROLES)?),
         Box::new(copied(view, Table::Users, backend::AUTH_USERS)?),
         Box::new(cluster_bucket(view)?),
-        Box::new(KeyBucket { view }),
+        Box::new(KeyBucket { view, scratch }),
         Box::new(TableBucket { view, table: Table::Leases, name: backend::LEASE }),
         Box::new(members_bucket(view, Table::Members, backend::MEMBERS)?),
         Box::new(members_bucket(view, Table::RemovedMembers, backend::MEMBERS_REMOVED)?),
@@ -32,9 +33,9 @@ pub fn buckets<'a, V: View>(view: &'a V) -> Result<Vec<Box<dyn Bucket + 'a>>, Fa
 }
 
 /// The hash of the whole backend, as `Maintenance.Hash` answers it.
-pub fn hash(view: &impl View) -> Result<u32, Fault> {
+pub fn hash(view: &impl View, scratch: &dyn Scratch) -> Result<u32, Fault> {
     let mut hash = BackendHash::new(Excluded::IndexTermAndStorageVersion);
-    for bucket in buckets(view)? {
+    for bucket in buckets(view, scratch)? {
         hash.bucket(bucket.name());
         for item in bucket.items()? {
             let (key, value) = item?;
@@ -128,13 +129,14 @@ impl<V: View> Bucket for TableBucket<'_, V> {
     }
 
     fn items(&self) -> Result<Items<'_>, Fault> {
-        Ok(Box::new(Ahead::new(self.view, self.table, |_, key, value| Ok((Bytes::copy_from_slice(key), Bytes::copy_from_slice(value))))))
+        Ok(Box::new(Ahead { view: self.view, table: self.table, read: Vec::new().into_iter(), next: Some(Vec::new()) }))
     }
 }
 
 /// All revisions in the order of history.
 struct KeyBucket<'a, V> {
     view: &'a V,
+    scratch: &'a dyn Scratch,
 }
 
 impl<V: View> Bucket for KeyBucket<'_, V> {
@@ -143,37 +145,24 @@ impl<V: View> Bucket for KeyBucket<'_, V> {
     }
 
     fn items(&self) -> Result<Items<'_>, Fault> {
-        Ok(Box::new(Ahead::new(self.view, Table::Revisions, |view, key, value| {
-            let revision = revision_record::decode_key(key)?;
-            let change = RevisionRecord::decode(value)?;
-            let tombstone = change.tombstone;
-            if tombstone {
-                return Ok(backend::tombstone_entry(revision, Bytes::copy_from_slice(change.user_key)));
-            }
-            let record = current_record::record_of(view, change.user_key, revision)?;
-            let record = record.ok_or_else(|| Fault::corrupt("history", format_args!("revision {revision:?} has no record")))?;
-            Ok((HistoryKey { revision, tombstone }.encode(), record))
-        })))
+        Ok(Box::new(by_revision::Entries::new(self.view, self.scratch)?))
+    }
+
+    fn lengths(&self) -> Result<Lengths<'_>, Fault> {
+        Ok(Box::new(by_revision::EntryLengths::new(self.view)?))
     }
 }
 
-type Translate<V> = fn(&V, &[u8], &[u8]) -> Result<(Bytes, Bytes), Fault>;
-
-/// Walks over a table in stretches, translating its rows.
+/// Walks over a table in stretches.
 struct Ahead<'a, V> {
     view: &'a V,
     table: Table,
-    translate: Translate<V>,
     read: std::vec::IntoIter<(Bytes, Bytes)>,
     /// Where the next stretch begins; nothing when the table is through.
     next: Option<Vec<u8>>,
 }
 
-impl<'a, V: View> Ahead<'a, V> {
-    fn new(view: &'a V, table: Table, translate: Translate<V>) -> Self {
-        Self { view, table, translate, read: Vec::new().into_iter(), next: Some(Vec::new()) }
-    }
-
+impl<V: View> Ahead<'_, V> {
     fn read_ahead(&mut self, from: &[u8]) -> Result<(), Fault> {
         let mut rows = Vec::with_capacity(READ_AHEAD);
         let mut cursor = self.view.cursor(self.table, None)?;
@@ -183,7 +172,7 @@ impl<'a, V: View> Ahead<'a, V> {
                 self.next = Some(key.to_vec());
                 break;
             }
-            rows.push((self.translate)(self.view, key, value)?);
+            rows.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(value)));
             cursor.next()?;
         }
         self.read = rows.into_iter();

@@ -9,7 +9,10 @@
 
 pub mod backend;
 pub mod bolt;
+mod by_revision;
 pub mod image;
+mod scratch;
 mod status;
 
+pub use scratch::{NoScratch, Scratch};
 pub use status::{Status, StatusStyle, status};

@@ -1,5 +1,7 @@
 //! A server under load, and the connections to it.
 
+use std::time::Duration;
+
 use testbed::{Cluster, ClusterError, Server, Settings, StartError, Usage};
 use tonic::{
     Status,
@@ -44,6 +46,8 @@ impl Target {
         let mut settings = Settings::new(command);
         settings.flags = ["--log-level", "error"].map(str::to_owned).to_vec();
         settings.parent.clone_from(&plan.parent);
+        // A restart with a million keys takes etcd minutes on a machine that has other work.
+        settings.start_limit = Duration::from_secs(600);
         if plan.members <= 1 {
             return Ok(Self { label, server: Server::start(settings).await?, others: Vec::new() });
         }

@@ -39,4 +39,4 @@ pub use refused::Refused;
 pub use request_id::RequestIds;
 pub use start::{OnTokens, OpenError, Opened, Options, Running};
 pub use state_folder::is_used;
-pub use watches::{WatchAnswers, WatchRequests, Watches};
+pub use watches::{WatchAnswers, WatchFigures, WatchRequests, Watches};

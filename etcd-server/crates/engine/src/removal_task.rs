@@ -28,6 +28,8 @@ pub(crate) enum RemovalCommand {
 const FLUSH_BYTES: u64 = 24 << 20;
 /// Time after which whatever was applied is flushed, so that the log does not grow for ever on a quiet member.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
+/// Revisions looked at without a pause: about a millisecond's work.
+const STEP_REVISIONS_MAX: usize = 100;
 /// How often flushing is thought about.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -64,7 +66,7 @@ impl RemovalTask {
             if self.follow_state() {
                 removal = Removal::due(&*self.store, self.published.read_point().compacted)?;
             }
-            let wait = if removal.is_some() { self.step_interval } else { LOOK_INTERVAL };
+            let wait = if removal.is_some() { self.pace().1 } else { LOOK_INTERVAL };
             match self.commands.recv_timeout(wait) {
                 Ok(RemovalCommand::Compacted(revision)) => {
                     if removal.is_none() {
@@ -104,11 +106,18 @@ impl RemovalTask {
         true
     }
 
+    /// Revisions of one step and the pause before it: as many in the same time as was asked for, but in pieces that nobody notices.
+    fn pace(&self) -> (usize, Duration) {
+        let revisions = self.step_revisions.clamp(1, STEP_REVISIONS_MAX);
+        let pieces = u32::try_from(self.step_revisions.div_ceil(revisions)).unwrap_or(u32::MAX);
+        (revisions, self.step_interval / pieces.max(1))
+    }
+
     fn step(&self, removal: &mut Removal) -> Result<bool, Fault> {
         let begun = Instant::now();
         let revisions_before = removal.freed_revisions();
         let mut batch = self.store.batch();
-        let done = removal.step(&*self.store, self.step_revisions, &mut batch)?;
+        let done = removal.step(&*self.store, self.pace().0, &mut batch)?;
         self.store.write(batch)?;
         self.observer.removal_step(removal.freed_revisions() - revisions_before, begun.elapsed());
         self.published.freed_bytes.store(removal.freed_bytes(), Ordering::Relaxed);

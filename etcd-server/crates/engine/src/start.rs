@@ -18,7 +18,7 @@ use prost::Message as _;
 use proto::raftpb;
 use raftlog::{Identity, Log};
 use schema::{Table, View as _, meta};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -196,7 +196,7 @@ impl Opened {
         if options.force_new_cluster && known.identity.is_some() {
             force_new_cluster(&mut log, &state.members, applied, own)?;
         }
-        let recovered = recover(&store, &log, &found)?;
+        let recovered = recover(&store, &log, &found, applied)?;
         state_folder::remove_others(&options.folder)
             .map_err(|error| Fault::io(format!("remove what an earlier run left in {}", options.folder.display()), error))?;
         Ok(Self { store: Arc::new(store), log, incarnation: found.incarnation, state, identity: own, applied, recovered })
@@ -452,22 +452,31 @@ fn force_new_cluster(log: &mut Log, members: &Membership, applied: u64, own: Ide
     log.append(&entries, Some(raftlog::HardState { commit, ..state }))
 }
 
-fn recover(store: &Store, log: &Log, found: &raftlog::Recovered) -> Result<Recovered, Fault> {
+/// The end of the log, for memory: all that is not applied, and before it as much as a running member keeps.
+fn recover(store: &Store, log: &Log, found: &raftlog::Recovered, applied: u64) -> Result<Recovered, Fault> {
     let hard_state = log.hard_state();
     let reader = log.reader();
-    let mut entries = Vec::new();
+    let mut entries = VecDeque::new();
+    let (mut bytes, mut before_index, mut before_term) = (0, found.base_index, found.base_term);
     for record in reader.entries_from(reader.first_index()) {
         let record = record.map_err(|error| Fault::store("read the raft log", error))?;
-        entries.push(log_task::from_record(record)?);
+        bytes += record.data.len() as u64;
+        entries.push_back(log_task::from_record(record)?);
+        let is_applied = |oldest: &Entry| oldest.index <= applied;
+        while bytes > LOG_BYTES_IN_MEMORY && entries.front().is_some_and(is_applied) {
+            let Some(oldest) = entries.pop_front() else { break };
+            bytes -= oldest.data.len() as u64;
+            (before_index, before_term) = (oldest.index, oldest.term);
+        }
     }
     let conf_state = store.get(Table::Meta, meta::CONF_STATE)?;
     let conf_state = conf_state.map(raftpb::ConfState::decode).transpose().map_err(|error| Fault::corrupt("raft configuration", error))?;
     let conf_state = conf_state.unwrap_or_default();
     Ok(Recovered {
         hard_state: HardState { term: hard_state.term, vote: hard_state.vote, commit: hard_state.commit },
-        before_index: found.base_index,
-        before_term: found.base_term,
-        entries,
+        before_index,
+        before_term,
+        entries: entries.into(),
         voters: Voters { voters: conf_state.voters, learners: conf_state.learners },
     })
 }

@@ -22,6 +22,17 @@ use std::time::Duration;
 
 use watch::StreamId;
 
+/// How much is watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WatchFigures {
+    /// Streams that are open.
+    pub streams: usize,
+    /// Watchers in them.
+    pub watchers: usize,
+    /// Those of the watchers that are behind.
+    pub unsynced_watchers: usize,
+}
+
 /// Where watch streams begin.
 #[derive(Debug)]
 pub struct Watches {
@@ -40,6 +51,16 @@ impl Watches {
     pub fn open(&self, progress_interval: Duration) -> (WatchRequests, WatchAnswers) {
         let id = StreamId(self.next_stream.fetch_add(1, Ordering::Relaxed));
         stream::open(id, progress_interval, &self.inbox)
+    }
+
+    /// How much is watched now.
+    pub fn figures(&self) -> WatchFigures {
+        let figures = &self.inbox.figures;
+        WatchFigures {
+            streams: figures.streams.load(Ordering::Relaxed),
+            watchers: figures.watchers.load(Ordering::Relaxed),
+            unsynced_watchers: figures.unsynced_watchers.load(Ordering::Relaxed),
+        }
     }
 
     /// The newest revision, told once it is readable: for those who wait for any change.

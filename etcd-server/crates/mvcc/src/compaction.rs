@@ -75,7 +75,7 @@ impl Removal {
                 self.remove(change.user_key, older, &record, batch);
             }
         }
-        if change.tombstone && revision.main < self.target {
+        if change.is_tombstone() && revision.main < self.target {
             self.remove(change.user_key, revision, &[], batch);
         }
         Ok(())

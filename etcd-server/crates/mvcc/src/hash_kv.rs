@@ -3,14 +3,21 @@
 //! CRC-32C over the word `key`, then over the backend key and value of every revision up to the one asked for, in order, leaving out what
 //! compaction may or may not have removed yet. Equal to a real etcd's for the same history. Source: etcd mvcc/hash.go.
 
-use crate::{ReadPoint, Refusal, walk};
-use bytes::Bytes;
+use crate::{ReadPoint, Refusal, checksum, walk};
 use prost::Message as _;
 use proto::mvccpb::KeyValue;
-use schema::revision_record::{self, RevisionRecord};
-use schema::{Cursor as _, Table, View, current_record};
+use schema::revision_record;
+use schema::version_walk::{Version, Written, each_version};
+use schema::{Cursor as _, Table, View};
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use types::{Fault, KeyRange, MainRevision, Revision};
+
+/// Behind the revision of a deletion.
+const TOMBSTONE_MARK: u8 = b't';
+
+/// Revisions whose checksums are held at a time, 24 bytes each. A longer history takes as many walks over the store as it is times longer.
+const SLICE_REVISIONS: usize = 1 << 20;
 
 /// A hash, and what it covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,69 +43,118 @@ pub fn hash_kv<V: View>(point: &ReadPoint, view: &V, requested: MainRevision) ->
         return Ok(Err(Refusal::FutureRevision { requested, current: point.current }));
     }
     let at = if requested == 0 { point.current } else { requested };
-    let mut hasher = Hasher { point, view, at, hash: crc32c::crc32c(b"key"), anything_lives: None };
-    let mut cursor = view.cursor(Table::Revisions, None)?;
-    cursor.seek(&[])?;
-    while let Some((stored_key, stored)) = cursor.item() {
-        let revision = revision_record::decode_key(stored_key)?;
-        if revision.main > at {
-            break;
-        }
-        hasher.add(revision, RevisionRecord::decode(stored)?)?;
-        cursor.next()?;
+    let mut hasher = Hasher { compacted: point.compacted, newest_at: newest_at(point, view, at)?, hash: crc32c::crc32c(b"key") };
+    for slice in slices(view, at)? {
+        hasher.add(view, slice)?;
     }
     Ok(Ok(HashKv { hash: hasher.hash, hash_revision: at, compact_revision: point.compacted }))
 }
 
-struct Hasher<'a, V: View> {
-    point: &'a ReadPoint,
-    view: &'a V,
-    at: MainRevision,
-    hash: u32,
-    /// Whether any key lives at `at`; looked up when first needed.
-    anything_lives: Option<bool>,
+/// Where a version at or below the compacted revision has to be the newest of its key to be covered: at the revision asked for. When
+/// nothing lives there, etcd leaves nothing out that its file holds (an empty set means "not compacted" to it): that is what compaction
+/// leaves of each key once its removal is complete. So is our answer, complete or not.
+fn newest_at(point: &ReadPoint, view: &impl View, at: MainRevision) -> Result<MainRevision, Fault> {
+    let mut newest_at = point.compacted;
+    if at < point.compacted || newest_at < 1 {
+        return Ok(newest_at);
+    }
+    walk::live_records(view, &crate::read::NOTHING_PENDING, &KeyRange::all(), at, |_| {
+        newest_at = at;
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(newest_at)
 }
 
-impl<V: View> Hasher<'_, V> {
-    fn add(&mut self, revision: Revision, change: RevisionRecord<'_>) -> Result<(), Fault> {
-        if revision.main <= self.point.compacted && !self.counts_below_compaction(revision, change)? {
-            return Ok(());
+/// A part of history that is hashed in one walk.
+#[derive(Clone, Copy, Debug)]
+struct Slice {
+    first: Revision,
+    last: Revision,
+    revisions: usize,
+}
+
+/// History up to `at`, cut into slices.
+fn slices(view: &impl View, at: MainRevision) -> Result<Vec<Slice>, Fault> {
+    let mut slices: Vec<Slice> = Vec::new();
+    let mut cursor = view.scan(Table::Revisions)?;
+    while let Some((stored_key, _)) = cursor.item() {
+        let revision = revision_record::decode_key(stored_key)?;
+        if revision.main > at {
+            break;
         }
-        self.hash = crc32c::crc32c_append(self.hash, &revision.to_etcd_bytes());
-        if change.tombstone {
-            self.hash = crc32c::crc32c_append(self.hash, b"t");
-            let tombstone = KeyValue { key: Bytes::copy_from_slice(change.user_key), ..KeyValue::default() };
-            self.hash = crc32c::crc32c_append(self.hash, &tombstone.encode_to_vec());
-            return Ok(());
+        match slices.last_mut() {
+            Some(slice) if slice.revisions < SLICE_REVISIONS => (slice.last, slice.revisions) = (revision, slice.revisions + 1),
+            _ => slices.push(Slice { first: revision, last: revision, revisions: 1 }),
         }
-        let record = current_record::record_of(self.view, change.user_key, revision)?;
-        let record = record.ok_or_else(|| Fault::corrupt("history", format_args!("revision {revision:?} has no record")))?;
-        self.hash = crc32c::crc32c_append(self.hash, &record);
+        cursor.next()?;
+    }
+    Ok(slices)
+}
+
+/// The store keeps records in the order of keys, and the checksum wants them in the order of history. Checksums of the parts can be joined
+/// in any order, so they are taken where the records are, and only they are sorted.
+struct Hasher {
+    compacted: MainRevision,
+    newest_at: MainRevision,
+    hash: u32,
+}
+
+impl Hasher {
+    fn add(&mut self, view: &impl View, slice: Slice) -> Result<(), Fault> {
+        let mut parts = Vec::with_capacity(slice.revisions);
+        let mut met = 0;
+        each_version(view, |version| {
+            if (slice.first..=slice.last).contains(&version.revision) {
+                met += 1;
+                if self.covers(&version) {
+                    parts.push(part(&version)?);
+                }
+            }
+            Ok(())
+        })?;
+        if met != slice.revisions {
+            let detail = format!("{met} records for {} changes from revision {:?} to {:?}", slice.revisions, slice.first, slice.last);
+            return Err(Fault::corrupt("history", detail));
+        }
+        parts.sort_unstable_by_key(|part| part.revision);
+        let mut joined = checksum::Joined::new(self.hash);
+        parts.iter().for_each(|part| joined.append(part.checksum, part.bytes));
+        self.hash = joined.checksum();
         Ok(())
     }
 
-    /// At or below the compacted revision only those versions are covered that are still the newest at `at`, and no tombstone that stands
-    /// exactly at the compacted revision. When nothing lives at `at`, etcd leaves nothing out that its file holds (an empty set means "not
-    /// compacted" to it): that is what compaction leaves of each key once its removal is complete. So is our answer, complete or not.
-    fn counts_below_compaction(&mut self, revision: Revision, change: RevisionRecord<'_>) -> Result<bool, Fault> {
-        if change.tombstone {
-            return Ok(false);
+    /// At or below the compacted revision only those versions are covered that are still the newest at `newest_at`, and no tombstone
+    /// that stands exactly at the compacted revision.
+    fn covers(&self, version: &Version<'_>) -> bool {
+        if version.revision.main > self.compacted {
+            return true;
         }
-        let newest_at = if self.anything_lives()? { self.at } else { self.point.compacted };
-        let newest = walk::version_at(self.view, &crate::read::NOTHING_PENDING, change.user_key, newest_at)?;
-        Ok(newest.is_some_and(|(newest, _)| newest == revision))
+        let newest = version.superseded_by.is_none_or(|newer| newer.main > self.newest_at);
+        newest && version.revision.main <= self.newest_at && matches!(version.written, Written::Record(_))
     }
+}
 
-    fn anything_lives(&mut self) -> Result<bool, Fault> {
-        if let Some(known) = self.anything_lives {
-            return Ok(known);
+/// What one revision contributes.
+struct Part {
+    /// Main and sub; packed, because there are many.
+    revision: (MainRevision, u32),
+    checksum: u32,
+    bytes: u32,
+}
+
+fn part(version: &Version<'_>) -> Result<Part, Fault> {
+    let key = version.revision.to_etcd_bytes();
+    let value: Cow<'_, [u8]> = match &version.written {
+        Written::Record(record) => (*record).into(),
+        Written::Tombstone(key) => {
+            let mut value = vec![TOMBSTONE_MARK];
+            KeyValue { key: key.clone().into(), ..KeyValue::default() }.encode_raw(&mut value);
+            value.into()
         }
-        let mut lives = false;
-        walk::live_records(self.view, &crate::read::NOTHING_PENDING, &KeyRange::all(), self.at, |_| {
-            lives = true;
-            Ok(ControlFlow::Break(()))
-        })?;
-        self.anything_lives = Some(lives);
-        Ok(lives)
-    }
+    };
+    let checksum = crc32c::crc32c_append(crc32c::crc32c(&key), &value);
+    let too_large = |_| Fault::corrupt("history", format!("revision {:?} has four GiB", version.revision));
+    let bytes = u32::try_from(key.len() + value.len()).map_err(too_large)?;
+    let sub = u32::try_from(version.revision.sub).map_err(too_large)?;
+    Ok(Part { revision: (version.revision.main, sub), checksum, bytes })
 }

@@ -5,6 +5,7 @@
 //! history which key each revision changed. [`KeySpace`] is what apply changes, [`ReadPoint`] what readers read at; readers never wait for apply.
 #![forbid(unsafe_code)]
 
+mod checksum;
 pub mod compaction;
 mod compare;
 mod counts;
@@ -12,6 +13,7 @@ mod hash_kv;
 mod key_space;
 mod live_hash;
 mod overlay;
+mod parts;
 mod range;
 mod read;
 mod recent;
@@ -26,6 +28,7 @@ mod write;
 pub use hash_kv::{HashKv, hash_kv};
 pub use key_space::{KeySpace, Leases, Sizes};
 pub use live_hash::LiveHash;
+pub use parts::Parts;
 pub use range::{RangeOptions, RangeResult};
 pub use read::ReadPoint;
 pub use refusal::Refusal;

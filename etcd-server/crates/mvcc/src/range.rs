@@ -41,6 +41,9 @@ pub struct RangeOptions {
     pub count_only: bool,
     /// Keys without values.
     pub keys_only: bool,
+    /// Give up, with [`RangeResult::too_large`], on an answer of more than so many bytes: who reads it in parts has no use for it whole.
+    /// Only where it can be read in parts.
+    pub bytes_max: Option<usize>,
     sort: Option<(SortTarget, SortOrder)>,
     /// The limit applies to keys in key order before sorting, as etcd does when only a target is given.
     limit_before_sort: bool,
@@ -72,6 +75,7 @@ impl RangeOptions {
             limit: usize::try_from(request.limit).ok().filter(|limit| *limit > 0),
             count_only: request.count_only,
             keys_only: request.keys_only,
+            bytes_max: None,
             sort,
             limit_before_sort: order == SortOrder::None,
             filter: Filter {
@@ -81,6 +85,11 @@ impl RangeOptions {
                 max_create: request.max_create_revision,
             },
         }
+    }
+
+    /// Whether the answer is in key order and needs nothing but its own keys, so that it can be read in parts.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.sort.is_none() && !self.filter.is_set() && !self.count_only
     }
 
     /// How many keys have to be read: one more than the limit tells whether there are more.
@@ -115,6 +124,8 @@ pub struct RangeResult {
     pub more: bool,
     /// Keys in the whole range, whatever limit and filters say.
     pub count: u64,
+    /// It would be larger than asked for, and nothing else is told.
+    pub too_large: bool,
 }
 
 impl RangeResult {
@@ -152,7 +163,7 @@ impl<V: View> Source<'_, V> {
         if options.count_only {
             return Ok(Ok(RangeResult { count: self.count(&options.range, at)?, ..RangeResult::default() }));
         }
-        if options.sort.is_none() && !options.filter.is_set() {
+        if options.is_plain() {
             return self.range_in_key_order(options, at).map(Ok);
         }
         self.range_sorted(options, at).map(Ok)
@@ -161,8 +172,12 @@ impl<V: View> Source<'_, V> {
     /// The common case: records go from the store into the answer as they are.
     fn range_in_key_order(&self, options: &RangeOptions, at: MainRevision) -> Result<RangeResult, Fault> {
         let mut encoded = BytesMut::new();
-        let (mut keys, mut left_out) = (0, None);
+        let (mut keys, mut left_out, mut too_large) = (0, None, false);
         self.visit(&options.range, at, |record| {
+            if options.bytes_max.is_some_and(|bytes_max| encoded.len() > bytes_max) {
+                too_large = true;
+                return Ok(ControlFlow::Break(()));
+            }
             if options.limit.is_some_and(|limit| keys == limit) {
                 left_out = Some(from_key(&options.range, Fields::parse(record)?.key));
                 return Ok(ControlFlow::Break(()));
@@ -174,11 +189,14 @@ impl<V: View> Source<'_, V> {
             push_kv(&mut encoded, record, options)?;
             Ok(ControlFlow::Continue(()))
         })?;
+        if too_large {
+            return Ok(RangeResult { too_large, ..RangeResult::default() });
+        }
         let mut count = keys as u64;
         if let Some(left_out) = &left_out {
             count += self.count(left_out, at)?;
         }
-        Ok(RangeResult { encoded_kvs: encoded.freeze(), keys, more: left_out.is_some(), count })
+        Ok(RangeResult { encoded_kvs: encoded.freeze(), keys, more: left_out.is_some(), count, too_large })
     }
 
     fn range_sorted(&self, options: &RangeOptions, at: MainRevision) -> Result<RangeResult, Fault> {
@@ -208,11 +226,11 @@ impl<V: View> Source<'_, V> {
             push_kv(&mut encoded, record, options)?;
         }
         let count = if cut { self.count(&options.range, at)? } else { fetched as u64 };
-        Ok(RangeResult { encoded_kvs: encoded.freeze(), keys: records.len(), more, count })
+        Ok(RangeResult { encoded_kvs: encoded.freeze(), keys: records.len(), more, count, too_large: false })
     }
 
     /// Live records of `range` at `at`, in key order. One key needs no walk.
-    fn visit(
+    pub(crate) fn visit(
         &self,
         range: &KeyRange,
         at: MainRevision,
@@ -310,7 +328,7 @@ fn compare(a: &Fields<'_>, b: &Fields<'_>, target: SortTarget) -> Ordering {
 }
 
 /// The part of `range` from `key` on, which lies inside.
-fn from_key(range: &KeyRange, key: &[u8]) -> KeyRange {
+pub(crate) fn from_key(range: &KeyRange, key: &[u8]) -> KeyRange {
     let end = match range.end_bound() {
         Bound::Included(_) => Bytes::new(),
         Bound::Excluded(end) => Bytes::copy_from_slice(end),
@@ -325,7 +343,7 @@ fn expected_bytes(first: &[u8], options: &RangeOptions) -> usize {
     (first.len() + FIELD_HEAD_BYTES_MAX).saturating_mul(keys).min(RESERVED_BYTES_MAX.max(first.len() + FIELD_HEAD_BYTES_MAX))
 }
 
-fn push_kv(out: &mut BytesMut, record: &[u8], options: &RangeOptions) -> Result<(), Fault> {
+pub(crate) fn push_kv(out: &mut BytesMut, record: &[u8], options: &RangeOptions) -> Result<(), Fault> {
     if !options.keys_only {
         push_field(out, record);
         return Ok(());

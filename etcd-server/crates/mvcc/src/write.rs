@@ -181,7 +181,8 @@ impl<'a, V: View> Write<'a, V> {
             self.put_history(&key, revision, Bytes::new());
         }
         self.changed.clear();
-        RevisionRecord { tombstone: row.is_none(), user_key: &key }.encode_into(&mut self.changed);
+        let record_bytes = u32::try_from(record.len()).expect("a record is part of one request, which has less than 2^32 bytes");
+        RevisionRecord { record_bytes, user_key: &key }.encode_into(&mut self.changed);
         self.batch.put(Table::Revisions, &revision_record::encode_key(revision), &self.changed);
         self.space.recent.set(&key, row.clone());
         self.space.overlay.set_current(key.clone(), revision, row);

@@ -37,12 +37,35 @@ fn assert_same_events(ours: &[Event], theirs: &[Change]) {
 }
 
 fn ranged(point: &ReadPoint, view: &impl View, request: &RangeRequest) -> Result<RangeResponse, Refusal> {
-    point.range(view, &RangeOptions::new(request)).unwrap().map(|result| {
+    let options = RangeOptions::new(request);
+    point.range(view, &options).unwrap().map(|result| {
         let keys = result.keys;
         let response = result.into_response().unwrap();
         assert_eq!(keys, response.kvs.len());
         response
     })
+}
+
+/// What is read in parts, of a view that stands still, is what is read whole.
+fn check_parts(point: &ReadPoint, view: &impl View, request: &RangeRequest) {
+    let options = &RangeOptions::new(request);
+    let Ok(whole) = point.range(view, options).unwrap() else { return };
+    let Some(mut parts) = point.measure(view, options).unwrap().unwrap() else { return };
+    assert_eq!((parts.more, parts.count, parts.bytes), (whole.more, whole.count, whole.encoded_kvs.len() as u64));
+    let mut joined = Vec::new();
+    loop {
+        let part = parts.next(point, view, 40).unwrap();
+        if part.is_empty() {
+            break;
+        }
+        joined.extend_from_slice(&part);
+    }
+    assert_eq!((&joined[..], parts.bytes), (&whole.encoded_kvs[..], 0));
+    let bytes_max = whole.encoded_kvs.len() / 2;
+    let mut options = options.clone();
+    options.bytes_max = Some(bytes_max);
+    let cut = point.range(view, &options).unwrap().unwrap();
+    assert!(cut.too_large || cut.encoded_kvs == whole.encoded_kvs);
 }
 
 impl Both {
@@ -124,6 +147,7 @@ impl Both {
         let request = self.generator.range();
         let written = &self.written.0;
         assert_eq!(ranged(&self.stage.point, &self.stage.store, &request), written.range(&request), "{request:?}");
+        check_parts(&self.stage.point, &self.stage.store, &request);
         let (point, then, before) = &self.reader;
         let accesses_before = Cell::new(self.generator.random.u32(0..6));
         let view = MovingView { before, after: &self.stage.store, accesses_before };
@@ -167,15 +191,16 @@ impl Both {
                 let (revision, record) = current_record::split(value).unwrap();
                 assert_eq!(mvcc::record::Fields::parse(record).unwrap().key, key);
                 stored += OVERHEAD + record.len() as u64;
-                assert!(history.insert((revision, key.to_vec(), false)));
+                assert!(history.insert((revision, key.to_vec(), record.len())));
             } else if table == Table::History {
                 let (prefix, revision) = history_key::split(key).unwrap();
                 let user_key = history_key::user_key(prefix);
                 stored += OVERHEAD + if value.is_empty() { user_key.len() } else { value.len() } as u64;
-                assert!(history.insert((revision, user_key, value.is_empty())), "stored twice");
+                assert!(history.insert((revision, user_key, value.len())), "stored twice");
             } else if table == Table::Revisions {
                 let change = revision_record::RevisionRecord::decode(value).unwrap();
-                revisions.insert((revision_record::decode_key(key).unwrap(), change.user_key.to_vec(), change.tombstone));
+                let record_bytes = usize::try_from(change.record_bytes).unwrap();
+                revisions.insert((revision_record::decode_key(key).unwrap(), change.user_key.to_vec(), record_bytes));
             }
         }
         assert_eq!(history, revisions);

@@ -228,7 +228,7 @@ fn stored(stage: &Stage) -> String {
     let one = |(_, key, value): (_, &[u8], &[u8])| {
         let revision = schema::revision_record::decode_key(key).unwrap();
         let change = schema::revision_record::RevisionRecord::decode(value).unwrap();
-        let mark = if change.tombstone { "-" } else { "" };
+        let mark = if change.is_tombstone() { "-" } else { "" };
         format!("{}.{} {mark}{}", revision.main, revision.sub, change.user_key.escape_ascii())
     };
     revisions.map(one).collect::<Vec<_>>().join(", ")

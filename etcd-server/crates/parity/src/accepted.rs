@@ -53,10 +53,12 @@ pub(crate) const NESTED_COST: &str = "nested-txn-cost";
 pub(crate) const ETCD_STOPS: &str = "etcd-stops";
 pub(crate) const CATCH_UP_HEADER: &str = "watch-header-revision";
 pub(crate) const EMPTY_WATCH_KEY: &str = "watch-empty-key-with-auth";
+pub(crate) const INVERTED_RANGE: &str = "inverted-range-by-permission";
+pub(crate) const ALARM_WITHOUT_AUTH: &str = "alarm-passes-by-permissions";
 pub(crate) const UNLIKE_HISTORY: &str = "events-unlike-history";
 
 /// All known differences.
-pub const ACCEPTED: [Accepted; 19] = [
+pub const ACCEPTED: [Accepted; 21] = [
     Accepted {
         name: SORT_ENUMS,
         treatment: Treatment::NotSent,
@@ -93,9 +95,25 @@ pub const ACCEPTED: [Accepted; 19] = [
         remove: None,
     },
     Accepted {
+        name: INVERTED_RANGE,
+        treatment: Treatment::NotSent,
+        reason: "who may not do everything asks for a range that ends before it begins: it holds no key, side A permits it, and etcd finds \
+                 a permission for it or not by the way that its tree of permissions is balanced",
+        source: "etcd pkg/adt/interval_tree.go (Contains, on an interval whose end is its smaller bound); seen on 3.5.30",
+        remove: None,
+    },
+    Accepted {
+        name: ALARM_WITHOUT_AUTH,
+        treatment: Treatment::NotSent,
+        reason: "from the first alarm of a kind to the end of the last, 3.5 executes what is ordered without looking at permissions",
+        source: "etcd 3.5 server/etcdserver/apply.go (Alarm); seen on 3.5.30: AuthDisable succeeds for anybody while NOSPACE is raised",
+        remove: None,
+    },
+    Accepted {
         name: EMPTY_WATCH_KEY,
         treatment: Treatment::NotSent,
-        reason: "3.7.1 checks the permission of a watch on the range as received, older ones on the normalised range (GHSA-xg4h-6gfc-h4m8)",
+        reason: "3.7.1 checks the permission of a watch on the range as received, older ones on the normalised range, in which no key is the \
+                 first one and the end `00` is that of a single key (GHSA-xg4h-6gfc-h4m8)",
         source: "reference api.md 8.1, changes.md 2.1",
         remove: None,
     },

@@ -4,8 +4,10 @@
 //! `accepted` decide what counts as a difference, `shrink` cuts a failing program down. The servers are known by their protocol alone.
 
 mod accepted;
+mod alarms;
 mod compare;
 mod generate;
+mod inverted;
 mod pair;
 mod panics;
 mod program;

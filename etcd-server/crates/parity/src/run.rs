@@ -1,13 +1,17 @@
 //! Gives a program to two servers, step by step, and compares every answer. Stops at the first difference.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::{
-    accepted::{DELETE_THEN_IGNORE, ETCD_STOPS, Exchange, NESTED_COST, RANGE_STREAM, SORT_ENUMS, remove_known},
+    accepted::{
+        ALARM_WITHOUT_AUTH, DELETE_THEN_IGNORE, ETCD_STOPS, Exchange, INVERTED_RANGE, NESTED_COST, RANGE_STREAM, SORT_ENUMS, remove_known,
+    },
+    alarms::{Alarms, is_permitted_when_applied},
     compare::comparable,
+    inverted::has_inverted_range,
     pair::Pair,
     panics::{deletes_then_ignores, is_known_end},
     program::{Program, Step},
@@ -52,8 +56,7 @@ pub(crate) struct Run<'a> {
     own_ids_in_data: bool,
     /// Revisions that were compacted at.
     compactions: Vec<i64>,
-    /// NOSPACE alarms that are on, by member.
-    no_space: BTreeSet<String>,
+    alarms: Alarms,
     /// The last answer says that there is no connection, so a server may be about to end.
     connection_lost: bool,
     /// A server ended.
@@ -75,7 +78,7 @@ pub async fn run(program: &Program, pair: &mut Pair, wire: &Wire) -> Result<Outc
         step: 0,
         own_ids_in_data: false,
         compactions: Vec::new(),
-        no_space: BTreeSet::new(),
+        alarms: Alarms::default(),
         connection_lost: false,
         ended: false,
         auth_enabled: false,
@@ -132,8 +135,17 @@ impl Run<'_> {
             return Ok(());
         }
         let nested_puts = || request.to_string().contains("request_txn") && request.to_string().contains("request_put");
-        if method == "KV/Txn" && !self.no_space.is_empty() && nested_puts() && self.a.version() >= 307 && self.b.version() < 307 {
+        if method == "KV/Txn" && self.alarms.no_space() && nested_puts() && self.a.version() >= 307 && self.b.version() < 307 {
             self.accept(NESTED_COST);
+            return Ok(());
+        }
+        let by_permission = self.auth_enabled && identity != "root";
+        if by_permission && method.starts_with("KV/") && has_inverted_range(&of_b) {
+            self.accept(INVERTED_RANGE);
+            return Ok(());
+        }
+        if by_permission && self.b.version() < 306 && self.alarms.pass_by_authentication && is_permitted_when_applied(method) {
+            self.accept(ALARM_WITHOUT_AUTH);
             return Ok(());
         }
         if method == "KV/Range" && has_unknown_sort(request) && self.b.version() < 306 {
@@ -172,13 +184,11 @@ impl Run<'_> {
                 self.b.scope.compacted = revision;
                 self.compactions.push(revision);
             }
-            "Maintenance/Alarm" if text.contains("NOSPACE") => {
-                let member = self.b.scope.resolve(request).get("memberID").map(ToString::to_string).unwrap_or_default();
-                match request.get("action").and_then(Value::as_str) {
-                    Some("ACTIVATE") => drop(self.no_space.insert(member)),
-                    Some("DEACTIVATE") => drop(self.no_space.remove(&member)),
-                    _ => {}
-                }
+            "Maintenance/Alarm" => {
+                let resolved = self.b.scope.resolve(request);
+                let member = resolved.get("memberID").map(ToString::to_string).unwrap_or_default();
+                let word = |field: &str| request.get(field).and_then(Value::as_str).unwrap_or_default();
+                self.alarms.follow(word("action"), word("alarm"), member);
             }
             "Auth/AuthEnable" => self.auth_enabled = true,
             "Auth/AuthDisable" => self.auth_enabled = false,

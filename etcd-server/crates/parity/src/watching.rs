@@ -16,7 +16,7 @@ use proto::{
 use serde_json::Value;
 
 use crate::{
-    accepted::{CATCH_UP_HEADER, EMPTY_WATCH_KEY, UNLIKE_HISTORY},
+    accepted::{CATCH_UP_HEADER, EMPTY_WATCH_KEY, INVERTED_RANGE, UNLIKE_HISTORY},
     compare::comparable_reply,
     pair::connect,
     run::Run,
@@ -59,8 +59,12 @@ impl Run<'_> {
     }
 
     async fn create(&mut self, stream: usize, identity: &str, mut request: WatchCreateRequest) {
-        if self.auth_enabled && request.key.is_empty() {
+        if self.auth_enabled && (request.key.is_empty() || *request.range_end == [0]) {
             return self.accept(EMPTY_WATCH_KEY);
+        }
+        let inverted = *request.range_end != [0] && !request.range_end.is_empty() && request.range_end <= request.key;
+        if self.auth_enabled && inverted && identity != "root" {
+            return self.accept(INVERTED_RANGE);
         }
         let (start, revision, compacted) = (request.start_revision, self.b.revision, self.b.scope.compacted);
         let stream = if start > revision { ODD_STREAM } else { stream };

@@ -136,7 +136,7 @@ fn history() -> MemoryStore {
 }
 
 fn image_of(store: &MemoryStore) -> Bytes {
-    let buckets = image::buckets(store).unwrap();
+    let buckets = image::buckets(store, &backup::NoScratch).unwrap();
     let plan = Plan::measure(&buckets).unwrap();
     plan.write(Trailer::Absent).collect::<Result<Vec<Bytes>, Fault>>().unwrap().concat().into()
 }

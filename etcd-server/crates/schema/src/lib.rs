@@ -10,6 +10,7 @@ mod memory;
 pub mod meta;
 pub mod revision_record;
 mod store;
+pub mod version_walk;
 
 pub use memory::MemoryStore;
 pub use store::{Batch, Cursor, Table, View};

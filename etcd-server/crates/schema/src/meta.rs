@@ -3,10 +3,10 @@
 use crate::{Batch, Table, View};
 use types::Fault;
 
-/// Version of this layout: `be64`. A larger one than [`FORMAT`] is refused at start.
+/// Version of this layout: `be64`. Any other than [`FORMAT`] is refused at start.
 pub const FORMAT_VERSION: &[u8] = b"format";
 /// The layout that this code reads and writes.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
 /// Index of the last entry whose effects are in the state: `be64`.
 pub const APPLIED_INDEX: &[u8] = b"appliedIndex";
 /// Term of that entry: `be64`.

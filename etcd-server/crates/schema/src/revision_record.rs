@@ -1,6 +1,7 @@
 //! Records of [`Table::Revisions`](crate::Table::Revisions): which key each revision changed, in the order of history.
 //!
-//! Key: main and sub revision, big-endian, 8 and 4 bytes. Value: one byte (0 put, 1 deletion), then the user key.
+//! Key: main and sub revision, big-endian, 8 and 4 bytes. Value: length of the record that the change wrote, big-endian, 4 bytes,
+//! zero for a deletion; then the user key. With the lengths at hand, what history amounts to is known without reading any record.
 
 use crate::history_key::sub_to_stored;
 use types::{Fault, Revision};
@@ -11,26 +12,28 @@ pub const KEY_BYTES: usize = 12;
 /// What one revision did to which key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RevisionRecord<'a> {
-    /// Whether the key was deleted.
-    pub tombstone: bool,
+    /// Bytes of the record that was written; zero for a deletion, which writes none.
+    pub record_bytes: u32,
     /// The key.
     pub user_key: &'a [u8],
 }
 
 impl<'a> RevisionRecord<'a> {
+    /// Whether the key was deleted.
+    pub fn is_tombstone(self) -> bool {
+        self.record_bytes == 0
+    }
+
     /// Appends the stored value.
     pub fn encode_into(self, out: &mut Vec<u8>) {
-        out.push(u8::from(self.tombstone));
+        out.extend_from_slice(&self.record_bytes.to_be_bytes());
         out.extend_from_slice(self.user_key);
     }
 
     /// Reads a stored value.
     pub fn decode(stored: &'a [u8]) -> Result<Self, Fault> {
-        match stored.split_first() {
-            Some((flag @ (0 | 1), user_key)) => Ok(Self { tombstone: *flag == 1, user_key }),
-            Some((flag, _)) => Err(Fault::corrupt("revision record", format_args!("kind {flag} is unknown"))),
-            None => Err(Fault::corrupt("revision record", "is empty")),
-        }
+        let (length, user_key) = stored.split_first_chunk().ok_or_else(|| Fault::corrupt("revision record", "shorter than its length"))?;
+        Ok(Self { record_bytes: u32::from_be_bytes(*length), user_key })
     }
 }
 
@@ -60,15 +63,17 @@ mod tests {
     fn keys_and_values_come_back() {
         let revision = Revision::new(7, 3);
         assert_eq!(decode_key(&encode_key(revision)).unwrap(), revision);
-        let mut value = Vec::new();
-        RevisionRecord { tombstone: true, user_key: b"k" }.encode_into(&mut value);
-        assert_eq!(RevisionRecord::decode(&value).unwrap(), RevisionRecord { tombstone: true, user_key: b"k" });
+        for record_bytes in [0, 70_000] {
+            let mut value = Vec::new();
+            let record = RevisionRecord { record_bytes, user_key: b"k" };
+            record.encode_into(&mut value);
+            assert_eq!((RevisionRecord::decode(&value).unwrap(), record.is_tombstone()), (record, record_bytes == 0));
+        }
     }
 
     #[test]
-    fn unknown_kinds_and_lengths_are_damage() {
-        assert!(RevisionRecord::decode(&[2, b'k']).is_err());
-        assert!(RevisionRecord::decode(&[]).is_err());
+    fn unknown_lengths_are_damage() {
+        assert!(RevisionRecord::decode(&[0; 3]).is_err());
         assert!(decode_key(&[0; 11]).is_err());
     }
 }

@@ -10,7 +10,7 @@ pub enum Table {
     Current,
     /// (escaped user key, descending revision) → encoded `mvccpb.KeyValue` of a version that was superseded, empty for a tombstone.
     History,
-    /// Revision → user key and whether it was a deletion.
+    /// Revision → user key and how many bytes were written, none for a deletion.
     Revisions,
     /// First key of a bucket of neighbouring keys → how many of them are live.
     Counts,
@@ -44,6 +44,13 @@ pub trait View {
 
     /// A cursor that stands nowhere yet and will not be moved past `end`, when one is given.
     fn cursor(&self, table: Table, end: Option<&[u8]>) -> Result<Self::Cursor<'_>, Fault>;
+
+    /// As [`View::cursor`] over a whole table, for who reads all of it once and upwards: a store can read ahead, and need not remember.
+    fn scan(&self, table: Table) -> Result<Self::Cursor<'_>, Fault> {
+        let mut cursor = self.cursor(table, None)?;
+        cursor.seek(&[])?;
+        Ok(cursor)
+    }
 
     /// The first item whose key is `>= from` and starts with `prefix`; `from` itself starts with it.
     ///

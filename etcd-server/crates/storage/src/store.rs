@@ -8,6 +8,9 @@ use schema::{Batch, Cursor, Table, View, meta};
 use std::path::{Path, PathBuf};
 use types::Fault;
 
+/// Read at once by who reads a whole table.
+const SCAN_READ_AHEAD_BYTES: usize = 256 << 10;
+
 /// The state on disk. Reads and writes may happen on any thread.
 pub struct Store {
     db: DB,
@@ -120,6 +123,7 @@ impl Store {
     fn has_format(&self) -> Result<bool, OpenError> {
         match meta::read_u64(self, meta::FORMAT_VERSION)? {
             Some(found) if found > meta::FORMAT => Err(OpenError::NewerFormat { path: self.path.clone(), found, known: meta::FORMAT }),
+            Some(found) if found < meta::FORMAT => Err(OpenError::OlderFormat { path: self.path.clone(), found, known: meta::FORMAT }),
             found => Ok(found.is_some()),
         }
     }
@@ -210,6 +214,15 @@ impl Store {
         Ok(found.map(|value| Bytes::copy_from_slice(&value)))
     }
 
+    /// Reads ahead, and leaves the cache to those who come back.
+    fn scan_with(&self, table: Table, mut options: ReadOptions) -> Result<StoreCursor<'_>, Fault> {
+        options.fill_cache(false);
+        options.set_readahead_size(SCAN_READ_AHEAD_BYTES);
+        let mut cursor = self.cursor_with(table, options);
+        cursor.seek(&[])?;
+        Ok(cursor)
+    }
+
     fn cursor_with(&self, table: Table, options: ReadOptions) -> StoreCursor<'_> {
         let place = self.place(table);
         StoreCursor { iterator: self.db.raw_iterator_cf_opt(place.family, options), prefix: place.prefix }
@@ -239,6 +252,10 @@ impl View for Store {
 
     fn cursor(&self, table: Table, end: Option<&[u8]>) -> Result<StoreCursor<'_>, Fault> {
         Ok(self.cursor_with(table, Self::read_options(end, prefix(table))))
+    }
+
+    fn scan(&self, table: Table) -> Result<StoreCursor<'_>, Fault> {
+        self.scan_with(table, Self::read_options(None, prefix(table)))
     }
 
     fn first_with_prefix(&self, table: Table, start: &[u8], from: &[u8]) -> Result<Option<(Bytes, Bytes)>, Fault> {
@@ -277,6 +294,12 @@ impl View for Snapshot<'_> {
         let mut options = Store::read_options(end, prefix(table));
         options.set_snapshot(&self.snapshot);
         Ok(self.store.cursor_with(table, options))
+    }
+
+    fn scan(&self, table: Table) -> Result<StoreCursor<'_>, Fault> {
+        let mut options = Store::read_options(None, prefix(table));
+        options.set_snapshot(&self.snapshot);
+        self.store.scan_with(table, options)
     }
 
     fn first_with_prefix(&self, table: Table, start: &[u8], from: &[u8]) -> Result<Option<(Bytes, Bytes)>, Fault> {
@@ -515,15 +538,23 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path());
-        let mut batch = store.batch();
-        meta::write_u64(&mut batch, meta::FORMAT_VERSION, meta::FORMAT + 1);
-        store.write(batch).unwrap();
-        store.flush().unwrap();
-        drop(store);
-        let error = Store::open(folder.path(), &StoreOptions::default()).unwrap_err();
-        assert!(matches!(error, OpenError::NewerFormat { found: 2, known: 1, .. }), "{error}");
+    fn another_format_is_refused() {
+        for format in [meta::FORMAT - 1, meta::FORMAT + 1] {
+            let folder = tempfile::tempdir().unwrap();
+            let store = open(folder.path());
+            let mut batch = store.batch();
+            meta::write_u64(&mut batch, meta::FORMAT_VERSION, format);
+            store.write(batch).unwrap();
+            store.flush().unwrap();
+            drop(store);
+            let error = Store::open(folder.path(), &StoreOptions::default()).unwrap_err();
+            let known = meta::FORMAT;
+            let refused = match error {
+                OpenError::NewerFormat { found, known: ours, .. } => format == known + 1 && (found, ours) == (format, known),
+                OpenError::OlderFormat { found, known: ours, .. } => format == known - 1 && (found, ours) == (format, known),
+                OpenError::Refused { .. } | OpenError::Fault(_) => false,
+            };
+            assert!(refused, "format {format}");
+        }
     }
 }

@@ -64,6 +64,17 @@ impl LoopDisk {
         succeeds(Command::new("fsfreeze").arg(if frozen { "--freeze" } else { "--unfreeze" }).arg(self.path()))
     }
 
+    /// Turns it read-only, as ext4 does by itself after an error. Returns whether that succeeded.
+    #[must_use]
+    pub fn turn_read_only(&self) -> bool {
+        succeeds(Command::new("mount").args(["-o", "remount,abort"]).arg(self.path())) || self.is_read_only()
+    }
+
+    /// As the kernel says: `mount` itself may report a remount that took effect as failed.
+    fn is_read_only(&self) -> bool {
+        fs::File::create(self.path().join("probe")).is_err()
+    }
+
     /// Unmounts it; nobody may have a file open there. Returns whether that succeeded.
     #[must_use]
     pub fn unmount(&mut self) -> bool {

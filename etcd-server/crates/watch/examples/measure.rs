@@ -113,7 +113,8 @@ fn history(changes: i64) -> MemoryStore {
     for main in 2..changes + 2 {
         let event = event(main, &format!("/registry/pods/{:06}", main % 100_000));
         let mut changed = Vec::new();
-        RevisionRecord { tombstone: false, user_key: &event.key }.encode_into(&mut changed);
+        RevisionRecord { record_bytes: u32::try_from(event.record.len()).unwrap_or(u32::MAX), user_key: &event.key }
+            .encode_into(&mut changed);
         store.put(Table::Revisions, &revision_record::encode_key(event.revision), &changed);
         store.put(Table::History, &history_key::encode(&event.key, event.revision), &event.record);
     }

@@ -160,7 +160,7 @@ fn read<V: View>(view: &V, index: &Index, from: MainRevision, to: MainRevision, 
 
 /// Adds one change to the stretch; returns what it weighs in bytes.
 fn read_change<V: View>(view: &V, revision: Revision, change: RevisionRecord<'_>, stretch: &mut Stretch) -> Result<usize, Fault> {
-    let record = if change.tombstone {
+    let record = if change.is_tombstone() {
         Some(Bytes::new())
     } else {
         current_record::record_of(view, change.user_key, revision)?.filter(|record| !record.is_empty())

@@ -115,6 +115,16 @@ impl Hub {
         self.laggards.len()
     }
 
+    /// Watchers that get what is published, the unsynced ones included.
+    pub fn watchers(&self) -> usize {
+        self.synced.len() + self.laggards.len()
+    }
+
+    /// Streams that are open.
+    pub fn open_streams(&self) -> usize {
+        self.streams.len()
+    }
+
     /// Bytes queued and not yet drained, over all streams.
     pub fn queued_bytes(&self) -> usize {
         self.streams.total_bytes()

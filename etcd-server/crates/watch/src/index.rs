@@ -23,6 +23,8 @@ pub(crate) struct Index {
     intervals: IntervalTree<Vec<ClassId>>,
     classes: BTreeMap<ClassId, Class>,
     next_class: ClassId,
+    /// Members of all classes.
+    watchers: usize,
 }
 
 impl Index {
@@ -30,7 +32,7 @@ impl Index {
     pub(crate) fn insert(&mut self, key: WatchKey, range: &KeyRange, wanted: Wanted) {
         let class = self.class_of(range, wanted).unwrap_or_else(|| self.new_class(range, wanted));
         if let Some(class) = self.classes.get_mut(&class) {
-            class.members.insert(key);
+            self.watchers += usize::from(class.members.insert(key));
         }
     }
 
@@ -38,11 +40,16 @@ impl Index {
     pub(crate) fn remove(&mut self, key: WatchKey, range: &KeyRange, wanted: Wanted) {
         let Some(id) = self.class_of(range, wanted) else { return };
         let Some(class) = self.classes.get_mut(&id) else { return };
-        class.members.remove(&key);
+        self.watchers -= usize::from(class.members.remove(&key));
         if class.members.is_empty() {
             self.classes.remove(&id);
             self.forget_class(range, id);
         }
+    }
+
+    /// How many watchers are in it.
+    pub(crate) fn len(&self) -> usize {
+        self.watchers
     }
 
     /// For each class that wants any of `events`: the positions of those it wants, in order.

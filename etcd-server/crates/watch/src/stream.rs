@@ -190,6 +190,10 @@ impl Streams {
         self.total_bytes -= bytes;
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
     pub(crate) fn total_bytes(&self) -> usize {
         self.total_bytes
     }

@@ -7,7 +7,7 @@ use super::outlet::Outlet;
 use parking_lot::{Condvar, Mutex};
 use proto::etcdserverpb::WatchCreateRequest;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 use types::{Event, MainRevision};
@@ -92,6 +92,15 @@ pub(crate) struct Inbox {
     something_arrived: Condvar,
     /// Whether streams are to say when they have sent something: somebody waits for room.
     pub(crate) tell_of_drains: AtomicBool,
+    pub(crate) figures: Figures,
+}
+
+/// What the watch thread tells of its hub, each time it has done something.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) streams: AtomicUsize,
+    pub(crate) watchers: AtomicUsize,
+    pub(crate) unsynced_watchers: AtomicUsize,
 }
 
 impl Inbox {

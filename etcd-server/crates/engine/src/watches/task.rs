@@ -3,7 +3,7 @@
 //! Changes go before requests, and both before catching up, of which one bounded pass is made at a time: whoever is behind never delays
 //! those who are not.
 
-use super::inbox::{Arrived, Change, Command, Inbox, Request};
+use super::inbox::{Arrived, Change, Command, Figures, Inbox, Request};
 use super::outlet::Outlet;
 use crate::clock::Clock;
 use crate::published::Published;
@@ -66,7 +66,15 @@ impl WatchTask {
             next_tick = self.hub.tick(self.clock.now());
             self.hand_out();
             self.watch_drains();
+            self.tell();
         }
+    }
+
+    fn tell(&self) {
+        let Figures { streams, watchers, unsynced_watchers } = &self.inbox.figures;
+        streams.store(self.hub.open_streams(), Ordering::Relaxed);
+        watchers.store(self.hub.watchers(), Ordering::Relaxed);
+        unsynced_watchers.store(self.hub.unsynced_watchers(), Ordering::Relaxed);
     }
 
     fn handle(&mut self, arrived: Arrived, store: &Store) -> Result<(), Fault> {
