@@ -108,7 +108,7 @@ mod tests {
             let revision = Revision::new(main / 3, main % 3);
             let key = ((main * 7919) % 10_007).to_be_bytes();
             let tombstone = main % 5 == 0;
-            let record = if tombstone { Vec::new() } else { vec![main.to_le_bytes()[0]; 4000 + (main % 100) as usize] };
+            let record = if tombstone { Vec::new() } else { vec![main.to_le_bytes()[0]; 4000 + usize::try_from(main % 100).unwrap()] };
             let change = RevisionRecord { record_bytes: record.len().try_into().unwrap(), user_key: &key };
             let mut stored = Vec::new();
             change.encode_into(&mut stored);

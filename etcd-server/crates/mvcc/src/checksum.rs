@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn joined_parts_have_the_checksum_of_the_whole() {
-        let whole: Vec<u8> = (0..9_000_u32).map(|n| (n * n >> 3).to_le_bytes()[0]).collect();
+        let whole: Vec<u8> = (0..9_000_u32).map(|n| ((n * n) >> 3).to_le_bytes()[0]).collect();
         let mut joined = Joined::new(crc32c::crc32c(b""));
         let mut rest = &whole[..];
         for bytes in (0..200).cycle() {
