@@ -61,7 +61,10 @@ impl LeafPlan {
     pub(crate) fn params(&self, authority: &CertificateFacts, now: OffsetDateTime) -> Result<CertificateParams, Error> {
         self.check()?;
         if now >= authority.not_after {
-            return Err(Error::Refused(format!("the authority {} has expired: exchange it with `etcd-admin ca rotate`", authority.subject)));
+            return Err(Error::Refused(format!(
+                "the authority {} has expired: exchange it with `etcd-admin ca rotate`",
+                authority.subject
+            )));
         }
         let failed = |source: rcgen::Error| Error::make("name a certificate", &source);
         let mut params = CertificateParams::default();
