@@ -11,7 +11,7 @@ export ROCKSDB_STATIC ?= 1
 CARGO_FLAGS := --release --workspace
 TESTS := --lib --bins --tests --examples
 
-.PHONY: run build test check fmt clippy doc fix bench parity needs rocksdb clean-run
+.PHONY: run build test check fmt clippy doc fix bench parity sim needs rocksdb clean-run
 
 ## Builds and starts one member on http://localhost:2379, with its data in ./default.etcd
 run: build
@@ -53,6 +53,10 @@ bench: needs rocksdb
 parity: needs rocksdb
 	cargo build --release -p etcd-server -p parity
 	$(CARGO_TARGET_DIR)/release/parity --ours $(CARGO_TARGET_DIR)/release/etcd-server --etcd $(ETCD_BIN_DIR)/etcd $(PARITY)
+
+## Whole clusters in one thread, a seed each; SIM="--seeds 0..2400", SIM="--seed 7 --trace", SIM="--planted"
+sim:
+	cargo run --release -p sim -- $(SIM)
 
 rocksdb: needs
 	@etcd-server/crates/storage/prebuild-rocksdb.sh $(ROCKSDB_LIB_DIR)

@@ -5,7 +5,7 @@ use crate::check::{Checked, check};
 use crate::plan::spread;
 use crate::planted::Bug;
 use crate::process::{Behind, Context, Doing, Process, Ticket, Told, Waiting, keep};
-use crate::schedule::{MILLISECOND, Time};
+use crate::schedule::MILLISECOND;
 use apply::{Effect, GroupChange};
 use bytes::BytesMut;
 use consensus::{ConfChangeKind, Entry, EntryKind};
@@ -33,7 +33,7 @@ impl Process {
         while let Some(item) = self.apply_queue.pop_front() {
             match item {
                 ApplyItem::Notify { index, waiting } => self.notifies.push((index, waiting)),
-                ApplyItem::Leadership { leads, term } => self.leadership(leads, term, cx.now),
+                ApplyItem::Leadership { leads, term } => self.leadership(leads, term, cx),
                 ApplyItem::Entries(mut entries) => {
                     let room = cx.plan.batch_entries - batch.len();
                     let rest = entries.split_off(entries.len().min(room));
@@ -71,6 +71,9 @@ impl Process {
             events.extend(applied.events);
             effects.extend(applied.effects);
         }
+        if cx.planted.has(Bug::EventsBeforeState) {
+            self.hub.publish(&self.store, &events)?;
+        }
         let sealed = self.state.settle(&self.store, &mut batch, last.index, last.term)?;
         crate::planted::spoil_batch(&mut batch, cx.planted, cx.random);
         batch.write(&mut self.store);
@@ -79,7 +82,7 @@ impl Process {
         cx.oracle.check_state(last.index, &self.state)?;
         self.tell(&events, &effects, cx)?;
         for change in changes {
-            self.group_changed(change)?;
+            self.group_changed(change, cx)?;
         }
         self.node.applied(last.index, keep(cx.plan));
         for (request, index) in answers {
@@ -105,30 +108,34 @@ impl Process {
         Ok(())
     }
 
-    fn group_changed(&mut self, change: GroupChange) -> Checked {
+    fn group_changed(&mut self, change: GroupChange, cx: &mut Context<'_>) -> Checked {
         let (kind, member) = match change {
             GroupChange::None => (ConfChangeKind::None, 0),
             GroupChange::AddVoter(id) => (ConfChangeKind::AddVoter, id.0),
             GroupChange::AddLearner(id) => (ConfChangeKind::AddLearner, id.0),
             GroupChange::Remove(id) => (ConfChangeKind::Remove, id.0),
         };
-        self.node.conf_changed(kind, member)?;
+        if !cx.planted.has(Bug::RaftNotToldOfChange) {
+            self.node.conf_changed(kind, member)?;
+        }
+        cx.out.stopped = kind == ConfChangeKind::Remove && member == self.id && cx.planted.has(Bug::RemovedMemberStopsAtOnce);
         Ok(())
     }
 
-    fn leadership(&mut self, leads: bool, term: u64, now: Time) {
+    fn leadership(&mut self, leads: bool, term: u64, cx: &Context<'_>) {
         let led = self.promoted.filter(|_| self.expiry.is_leading());
         if !leads {
             self.expiry.demote();
         } else if led != Some(term) {
-            self.expiry.promote(self.moment(now), self.election_timeout());
+            let from = if cx.planted.has(Bug::LeasesNotExtended) { cx.now / 2 } else { cx.now };
+            self.expiry.promote(self.moment(from), self.election_timeout());
             self.promoted = Some(term);
         }
     }
 
     fn notify(&mut self, cx: &mut Context<'_>) -> Checked {
         let applied = self.applied.0;
-        let due: Vec<_> = self.notifies.extract_if(.., |(index, _)| *index <= applied).collect();
+        let due: Vec<_> = self.notifies.extract_if(.., |(index, _)| *index <= applied || cx.planted.has(Bug::ReadBeforeItsIndex)).collect();
         for waiting in due.into_iter().flat_map(|(_, waiting)| waiting) {
             match waiting.what {
                 Behind::Read(request) => self.read(waiting.ticket, &request, cx)?,
@@ -206,7 +213,11 @@ impl Process {
         let forget = if cx.planted.has(Bug::LogForgetsWhatIsApplied) { self.applied.0 } else { cx.disk.flushed.0 };
         cx.disk.log.forget(forget.saturating_sub(cx.plan.kept_entries));
         if !cx.planted.has(Bug::LogForgetsWhatIsApplied) {
+            let before = std::mem::take(&mut cx.disk.state);
             cx.disk.flush(&self.store, self.applied);
+            if cx.planted.has(Bug::IndexWithoutState) {
+                cx.disk.state = before;
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use crate::check::{Checked, Violation, check};
 use crate::client::{Client, Operation, probes};
 use crate::happening::Happening;
 use crate::plan::{ELECTION_TICKS, TICK};
+use crate::process::{Ticket, Told};
 use crate::schedule::{SECOND, Time};
 use crate::watching::Watcher;
 use crate::world::World;
@@ -11,7 +12,10 @@ use std::collections::BTreeMap;
 use types::MemberId;
 
 /// How long after the last fault everything must work again.
-const GRACE: Time = 20 * TICK * ELECTION_TICKS as u64;
+pub(crate) const GRACE: Time = 20 * TICK * ELECTION_TICKS as u64;
+
+/// How often a member may fail to answer before that is a failure.
+const PROBES_MAX: u64 = 4;
 
 impl World {
     /// All faults end; the cluster gets time to become well.
@@ -40,14 +44,27 @@ impl World {
         let in_group = self.oracle.state.members.member(MemberId(id)).is_some();
         let Some(member) = self.members.get(&id).filter(|member| !member.gone && in_group) else { return Ok(()) };
         check(member.process.is_some(), || format!("member {id} does not run after all faults are over"))?;
-        self.probing = true;
         for ask in probes(self.now + id) {
             let client = self.clients.len();
             let mut prober = Client::new();
             prober.current = Some(Operation { number: 1, ask: ask.clone(), floor: self.known });
             self.clients.push(prober);
+            self.probed.insert(client, id);
             self.submit(client, 1, id, ask);
         }
+        Ok(())
+    }
+
+    /// A forwarded request may get lost without a word when a slow message makes a member doubt its leader: a client would ask again.
+    pub(crate) fn probe_again(&mut self, ticket: Ticket, operation: Operation, told: &Told) -> Checked {
+        check(operation.number < PROBES_MAX, || format!("after all faults are over, {:?} is answered {told:?}", operation.ask))?;
+        let number = operation.number + 1;
+        let member = self.probed.get(&ticket.client).copied().unwrap_or(0);
+        let ask = operation.ask.clone();
+        if let Some(client) = self.clients.get_mut(ticket.client) {
+            client.current = Some(Operation { number, ..operation });
+        }
+        self.submit(ticket.client, number, member, ask);
         Ok(())
     }
 

@@ -11,14 +11,12 @@ pub enum Bug {
     PromisesBeforeSync,
     /// For whom a member voted is not written down.
     VoteNotPersisted,
-    /// The contexts of reads begin anew with every start.
+    /// Reads that were not answered are asked again with contexts that were used before.
     ReusedReadContexts,
     /// Linearizable reads are answered at once by whoever thinks that it leads.
     ReadWithoutIndex,
     /// The log forgets what is applied, flushed or not.
     LogForgetsWhatIsApplied,
-    /// Watchers are not told that a snapshot took the place of what they would have seen.
-    WatchersNotToldOfSnapshot,
     /// A snapshot lacks the leases.
     SnapshotWithoutLeases,
     /// A snapshot lacks the users.
@@ -33,10 +31,32 @@ pub enum Bug {
     UnknownToldAsRefused,
     /// One change in a thousand batches is lost on its way to the store.
     BatchNotWhole,
+    /// The applied index is flushed with the state of the flush before.
+    IndexWithoutState,
+    /// A snapshot is sent a second time as it was the first time.
+    OldSnapshotSent,
+    /// The leader never hears whether a snapshot arrived.
+    SnapshotNotReported,
+    /// A member stops as soon as it has applied its own removal.
+    RemovedMemberStopsAtOnce,
+    /// Raft is not told of changes of the group that were applied.
+    RaftNotToldOfChange,
+    /// Watchers are told of changes before they can be read.
+    EventsBeforeState,
+    /// A read is answered when its index is known, applied or not.
+    ReadBeforeItsIndex,
+    /// The first entry after a restart is one that was applied already.
+    EntryAppliedTwice,
+    /// A new leader lets leases run out by the time that it granted them at, itself.
+    LeasesNotExtended,
+    /// Watchers start at the revision behind the one that they asked for.
+    WatchStartsLate,
+    /// Linearizable reads at followers are answered from what they have.
+    FollowerReadsAtOnce,
     /// A restart takes the log to be empty behind what is flushed.
     LogNotReplayed,
-    /// A write that a crash cut off is taken back to what the log held before the entry in front of it too.
-    TailCutTooShort,
+    /// A crash takes the newest entry with it, synced or not.
+    SyncedEntryLost,
 }
 
 /// The bug of a run, if any.
@@ -75,6 +95,11 @@ fn first(state: &MemoryStore, table: Table) -> Option<Vec<u8>> {
     cursor.item().map(|(key, _)| key.to_vec())
 }
 
+/// Up to where a starting member takes its state to go.
+pub(crate) fn found_applied(flushed: (u64, u64), planted: &Planted) -> (u64, u64) {
+    if planted.has(Bug::EntryAppliedTwice) { (flushed.0.saturating_sub(1), flushed.1) } else { flushed }
+}
+
 pub(crate) fn spoil_batch(batch: &mut Gathered, planted: &Planted, random: &mut Rng) {
     if planted.has(Bug::BatchNotWhole) && random.u16(..1000) == 0 {
         batch.lose_one(random);
@@ -86,7 +111,7 @@ pub(crate) fn spoil_disk(disk: &mut crate::disk::Disk, planted: &Planted) {
         disk.log.entries.retain(|entry| entry.index <= disk.flushed.0);
         disk.log.hard_state.commit = disk.log.hard_state.commit.min(disk.flushed.0);
     }
-    if planted.has(Bug::TailCutTooShort) {
+    if planted.has(Bug::SyncedEntryLost) {
         disk.log.entries.pop();
         disk.log.hard_state.commit = disk.log.hard_state.commit.min(disk.log.last());
     }

@@ -87,6 +87,8 @@ pub(crate) struct Outbox {
     pub(crate) later: Vec<(Time, Doing)>,
     pub(crate) told: Vec<(Ticket, Told)>,
     pub(crate) watched: Vec<(StreamId, WatchResponse)>,
+    /// The process ends for good.
+    pub(crate) stopped: bool,
 }
 
 /// What a process is given to work with.
@@ -136,6 +138,8 @@ pub(crate) struct Process {
     pub(crate) promoted: Option<u64>,
     /// Renewals that wait for a checkpoint to be taken back.
     pub(crate) renewals: BTreeMap<u64, (LeaseId, Time)>,
+    /// For a planted bug: the first snapshot that was sent.
+    sent_first: Option<((u64, u64), MemoryStore)>,
     /// Streams whose clients have not read yet.
     pub(crate) unread: Vec<StreamId>,
 }
@@ -155,23 +159,28 @@ impl Process {
             entries: log.entries.clone(),
             voters: voters(&store)?,
         };
-        let config =
-            Config { id, election_ticks: ELECTION_TICKS, heartbeat_ticks: 1, applied: cx.disk.flushed.0, pre_vote: cx.plan.pre_vote, seed };
+        let config = Config {
+            id,
+            election_ticks: ELECTION_TICKS,
+            heartbeat_ticks: 1,
+            applied: crate::planted::found_applied(cx.disk.flushed, cx.planted).0,
+            pre_vote: cx.plan.pre_vote,
+            seed,
+        };
         let node = Node::new(&config, &recovered)?;
         let point = state.keys.read_point();
         let expiry = Expiry::follow(state.leases.leases(), lease_settings());
-        let incarnation = if cx.planted.has(Bug::ReusedReadContexts) { 0 } else { life };
         let mut process = Self {
             id,
             life,
             rate,
             node,
-            barriers: Barriers::new(ReadContexts::new(id, incarnation), 20),
+            barriers: Barriers::new(ReadContexts::new(id, life), 20),
             hub: Hub::new(watch_settings(), point.current, point.compacted),
             store,
             state,
             expiry,
-            applied: cx.disk.flushed,
+            applied: crate::planted::found_applied(cx.disk.flushed, cx.planted),
             log_queue: VecDeque::new(),
             syncing: Vec::new(),
             sync_begun: None,
@@ -186,6 +195,7 @@ impl Process {
             requests: 0,
             promoted: None,
             renewals: BTreeMap::new(),
+            sent_first: None,
             unread: Vec::new(),
         };
         if process.applied.0 > 0 {
@@ -220,6 +230,9 @@ impl Process {
             Doing::Tick => {
                 self.node.tick();
                 self.barriers.tick();
+                if cx.planted.has(Bug::ReusedReadContexts) && cx.random.u8(..10) == 0 {
+                    self.ask_with_used_contexts();
+                }
                 self.give_up_leading_on_a_hung_disk(cx);
                 cx.out.later.push((self.tick_length(), Doing::Tick));
             }
@@ -320,13 +333,17 @@ impl Process {
             return Ok(());
         };
         let metadata = snapshot.metadata.get_or_insert_default();
-        let (index, term) = self.applied;
+        let (mut index, mut term) = self.applied;
         check(metadata.index <= index, || format!("a snapshot at {} is asked for, and {index} is applied", metadata.index))?;
-        let Voters { voters, learners } = voters(&self.store)?;
-        metadata.conf_state = Some(ConfState { voters, learners, ..ConfState::default() });
-        (metadata.index, metadata.term) = (index, term);
         let mut state = self.store.clone();
         crate::planted::spoil_snapshot(&mut state, cx.planted);
+        if cx.planted.has(Bug::OldSnapshotSent) {
+            let first = self.sent_first.get_or_insert(((index, term), state)).clone();
+            ((index, term), state) = first;
+        }
+        let Voters { voters, learners } = voters(&state)?;
+        metadata.conf_state = Some(ConfState { voters, learners, ..ConfState::default() });
+        (metadata.index, metadata.term) = (index, term);
         cx.out.messages.push((message, Some(Arc::new(state))));
         Ok(())
     }
@@ -392,14 +409,22 @@ impl Process {
         cx.oracle.check_state(mark.index, &self.state)?;
         self.expiry = Expiry::follow(self.state.leases.leases(), lease_settings());
         self.removal = None;
-        if !cx.planted.has(Bug::WatchersNotToldOfSnapshot) {
-            self.hub.skipped_to(self.state.keys.current());
-        }
+        self.hub.skipped_to(self.state.keys.current());
         self.hub.compacted(self.state.keys.compacted());
         self.node.persisted(persist.number);
         self.node.applied(mark.index, keep(cx.plan));
         cx.out.messages.extend(persist.promises.into_iter().map(|message| (message, None)));
         Ok(())
+    }
+
+    fn ask_with_used_contexts(&mut self) {
+        let mut waiting = Vec::new();
+        self.barriers.retain(|read| {
+            waiting.push(read.clone());
+            false
+        });
+        self.barriers = Barriers::new(ReadContexts::new(self.id, self.life), 20);
+        waiting.into_iter().for_each(|read| self.barriers.push(read));
     }
 
     /// A leader whose disk does not come back cannot commit by itself any more, and should not keep others from it.

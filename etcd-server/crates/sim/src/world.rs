@@ -15,7 +15,7 @@ use consensus::{Entry, EntryKind, HardState};
 use fastrand::Rng;
 use membership::{ConfChange, Member as Record};
 use prost::Message as _;
-use proto::etcdserverpb::{RequestHeader, WatchResponse};
+use proto::etcdserverpb::{RequestHeader, WatchCreateRequest, WatchResponse};
 use proto::raftpb::Message;
 use schema::MemoryStore;
 use std::collections::BTreeMap;
@@ -54,7 +54,8 @@ pub(crate) struct World {
     /// How much of the log some client knows to be there.
     pub(crate) known: u64,
     pub(crate) faults_over: bool,
-    pub(crate) probing: bool,
+    /// Which member each of the clients at the end asks.
+    pub(crate) probed: BTreeMap<usize, u64>,
     pub(crate) next_member: u64,
     trace: DefaultHasher,
     pub(crate) tracing: bool,
@@ -80,7 +81,7 @@ impl World {
             streams: 0,
             known: 0,
             faults_over: false,
-            probing: false,
+            probed: BTreeMap::new(),
             next_member: plan.founders + 1,
             trace: DefaultHasher::new(),
             tracing,
@@ -163,6 +164,7 @@ impl World {
         match happening {
             Happening::Do { member, life, doing } => self.act(member, life, doing),
             Happening::Message { message, epoch, snapshot } => self.arrive(&message, epoch, snapshot),
+            Happening::SnapshotEnd { .. } if self.planted.has(Bug::SnapshotNotReported) => Ok(()),
             Happening::SnapshotEnd { member, life, to, ok } => self.with(member, life, |process, cx| {
                 process.node.report_snapshot(to, ok);
                 process.work(cx)
@@ -216,6 +218,9 @@ impl World {
         }
         for (stream, response) in out.watched {
             self.watched(id, life, stream, &response)?;
+        }
+        if out.stopped {
+            self.stop(id, true);
         }
         Ok(())
     }
@@ -298,7 +303,8 @@ impl World {
         if let Some(member) = self.members.get_mut(&id) {
             member.disk.crash(&mut self.random);
             crate::planted::spoil_disk(&mut member.disk, &self.planted);
-            let away = spread(&mut self.random, SECOND);
+            // Often so soon that what it forgot is still asked for.
+            let away = if self.random.bool() { self.random.u64(..30 * MILLISECOND) } else { spread(&mut self.random, SECOND) };
             self.schedule.at(self.now + away, Happening::Start { member: id });
         }
     }
@@ -309,7 +315,8 @@ impl World {
         member.gone |= for_good;
         let Some(process) = member.process.take() else { return };
         if self.planted.has(Bug::UnknownToldAsRefused) {
-            for ticket in process.waiters.values() {
+            for (request, ticket) in &process.waiters {
+                self.oracle.refused.insert(*request);
                 self.schedule.at(self.now + 1, Happening::Told { ticket: *ticket, told: Told::Refused });
             }
         }
@@ -339,7 +346,9 @@ impl World {
                     }
                 }
                 Ask::Read { request, linearizable } => {
-                    let at_once = !linearizable || (cx.planted.has(Bug::ReadWithoutIndex) && process.leads());
+                    let at_once = (cx.planted.has(Bug::ReadWithoutIndex) && process.leads())
+                        || (cx.planted.has(Bug::FollowerReadsAtOnce) && !process.leads());
+                    let at_once = !linearizable || at_once;
                     if at_once {
                         process.read(ticket, &request, cx)?;
                     } else {
@@ -357,9 +366,8 @@ impl World {
         let Some(operation) = client.current.take_if(|operation| operation.number == ticket.operation) else { return Ok(()) };
         client.answered(&operation, told, &mut self.oracle, &mut self.known)?;
         if ticket.client >= self.plan.clients {
-            return check(!matches!(told, Told::Refused | Told::Unknown), || {
-                format!("after all faults are over, {:?} is answered {told:?}", operation.ask)
-            });
+            let failed = matches!(told, Told::Refused | Told::Unknown);
+            return if failed { self.probe_again(ticket, operation, told) } else { Ok(()) };
         }
         let pause = spread(&mut self.random, self.plan.think);
         self.schedule.at(self.now + pause, Happening::Invoke { client: ticket.client });
@@ -367,7 +375,8 @@ impl World {
     }
 
     fn invoke(&mut self, id: usize) -> Checked {
-        if self.probing {
+        // Whoever was far behind gets time to catch up: the log may be kept too short to do so under load.
+        if self.now > self.plan.faults_until + crate::ending::GRACE / 2 {
             return Ok(());
         }
         let near = self.oracle.state.keys.current();
@@ -416,6 +425,8 @@ impl World {
         self.with(at.member, at.life, |process, cx| {
             process.hub.open_stream(at.stream, Duration::from_millis(50), process.moment(cx.now));
             let point = process.state.keys.read_point();
+            let late = i64::from(cx.planted.has(Bug::WatchStartsLate));
+            let request = WatchCreateRequest { start_revision: request.start_revision + late, ..request };
             process.hub.create(at.stream, &request, point.current, point.compacted);
             Ok(())
         })

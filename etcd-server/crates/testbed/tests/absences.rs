@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Crates that decide: no runtime, no socket, no store.
-const PURE: [&str; 12] =
-    ["types", "schema", "proto", "mvcc", "lease", "auth", "membership", "admission", "consensus", "apply", "watch", "backup"];
+const PURE: [&str; 13] =
+    ["types", "schema", "proto", "mvcc", "lease", "auth", "membership", "admission", "consensus", "apply", "watch", "backup", "sim"];
 /// What shells are made of.
 const SHELL_STUFF: [&str; 7] = ["tokio", "tonic", "hyper", "h2", "rocksdb", "axum", "rustls"];
 
