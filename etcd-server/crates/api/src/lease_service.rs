@@ -71,7 +71,11 @@ impl Server {
                 self.observer.metrics().lease.renewed.inc();
             }
             match renewal {
-                Renewal::Renewed { ttl_seconds, reset_checkpoint: false } => return Ok(ttl_seconds),
+                Renewal::Renewed { ttl_seconds, reset_checkpoint: false } => {
+                    // Another member may lead by now and let the lease run out: only who still leads may promise that it lives.
+                    self.barrier().await?;
+                    return Ok(ttl_seconds);
+                }
                 Renewal::Renewed { ttl_seconds, reset_checkpoint: true } => {
                     // A renewed lease must not fall back to an old checkpoint when another member leads.
                     let checkpoints = vec![LeaseCheckpoint { id: id.0, remaining_ttl: 0 }];
