@@ -31,7 +31,6 @@ const CASES: &[Case] = &[
         code: 1,
         says: "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs",
     },
-    Case { flags: &["--discovery-srv=example.com"], code: 1, says: "--discovery-srv: discovery is not served yet" },
     Case { flags: &["--initial-cluster=other=http://127.0.0.1:1"], code: 1, says: "in the initial cluster configuration" },
     Case { flags: &["--listen-client-urls=http://example.org:1"], code: 1, says: "expected IP in URL for binding" },
     Case { flags: &["--listen-client-urls=127.0.0.1:1"], code: 2, says: "invalid value \"127.0.0.1:1\" for flag -listen-client-urls" },
