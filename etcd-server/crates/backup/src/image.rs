@@ -1,7 +1,7 @@
 //! Our state as the buckets of etcd's backend file.
 //!
 //! The small tables hold etcd's own bytes already, under keys that differ at most in their spelling. Bucket `key` is put together from
-//! the order of history and the records, see [`crate::by_revision`].
+//! the order of history and the records, see `by_revision`.
 
 use crate::backend::{self, BackendHash, Excluded};
 use crate::bolt::{Bucket, Items, Lengths, MemoryBucket};
