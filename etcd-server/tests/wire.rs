@@ -119,15 +119,19 @@ async fn ping_until_sent_away(server: &Server) -> (usize, Option<h2::Reason>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_ping_too_often_are_sent_away_as_by_etcd() {
     let ours = start(None, &[]).await;
-    let sent_away = ping_until_sent_away(&ours).await;
-    println!("ours: {sent_away:?}");
-    assert_eq!(sent_away.1, Some(h2::Reason::ENHANCE_YOUR_CALM));
-    assert!((2..=4).contains(&sent_away.0), "{sent_away:?}");
+    expect_sent_away(&ours).await;
     let Some(folder) = std::env::var_os("ETCD_BIN_DIR") else {
         println!("skipped: no ETCD_BIN_DIR to compare with");
         return;
     };
     let program = std::path::Path::new(&folder).join("etcd");
-    let etcd = Server::start(Settings::new(program.to_str().unwrap())).await.unwrap();
-    assert_eq!(ping_until_sent_away(&etcd).await, sent_away);
+    expect_sent_away(&Server::start(Settings::new(program.to_str().unwrap())).await.unwrap()).await;
+}
+
+/// The fourth ping in a row is one too many. Whether its answer is still seen before the goodbye is left to the sockets.
+async fn expect_sent_away(server: &Server) {
+    let (answered, reason) = ping_until_sent_away(server).await;
+    println!("{answered} pings were answered before {reason:?}");
+    assert_eq!(reason, Some(h2::Reason::ENHANCE_YOUR_CALM));
+    assert!((3..=4).contains(&answered), "{answered} pings were answered");
 }
