@@ -1,5 +1,8 @@
 //! Looks at HTTP/2 frames as they pass: nothing but their headers, nine bytes each.
 
+use crate::stream_headers::StreamHeaders;
+use std::convert::Infallible;
+
 /// What begins every connection of a client.
 const PREFACE_BYTES: usize = 24;
 const HEADER_BYTES: usize = 9;
@@ -15,49 +18,33 @@ pub(crate) enum Frame {
 
 /// Where one direction of a connection is.
 #[derive(Debug)]
-pub(crate) struct FrameScanner {
-    /// Bytes that are no frame header, to be passed over.
-    skip: usize,
-    header: [u8; HEADER_BYTES],
-    header_bytes: usize,
-}
+pub(crate) struct FrameScanner(StreamHeaders<HEADER_BYTES>);
 
 impl FrameScanner {
     pub(crate) fn of_client() -> Self {
-        Self { skip: PREFACE_BYTES, header: [0; HEADER_BYTES], header_bytes: 0 }
+        Self(StreamHeaders::behind(PREFACE_BYTES))
     }
 
     pub(crate) fn of_server() -> Self {
-        Self { skip: 0, header: [0; HEADER_BYTES], header_bytes: 0 }
+        Self(StreamHeaders::behind(0))
     }
 
     /// Whether no frame is under way.
     pub(crate) fn is_between_frames(&self) -> bool {
-        self.skip == 0 && self.header_bytes == 0
+        self.0.is_between()
     }
 
     /// Goes on over `data`.
-    pub(crate) fn pass(&mut self, mut data: &[u8], mut begun: impl FnMut(Frame)) {
-        while !data.is_empty() {
-            let skipped = self.skip.min(data.len());
-            self.skip -= skipped;
-            data = &data[skipped..];
-            let taken = (HEADER_BYTES - self.header_bytes).min(data.len());
-            self.header[self.header_bytes..self.header_bytes + taken].copy_from_slice(&data[..taken]);
-            self.header_bytes += taken;
-            data = &data[taken..];
-            if self.header_bytes == HEADER_BYTES {
-                let [high, middle, low, kind, flags, stream @ ..] = self.header;
-                self.skip = u32::from_be_bytes([0, high, middle, low]) as usize;
-                self.header_bytes = 0;
-                begun(match kind {
-                    0 => Frame::Data,
-                    1 => Frame::Headers { stream: u32::from_be_bytes(stream) & (u32::MAX >> 1) },
-                    6 => Frame::Ping { ack: flags & 1 == 1 },
-                    _ => Frame::Other,
-                });
-            }
-        }
+    pub(crate) fn pass(&mut self, data: &[u8], mut begun: impl FnMut(Frame)) {
+        let Ok(()) = self.0.pass::<Infallible>(data, |[high, middle, low, kind, flags, stream @ ..]| {
+            begun(match kind {
+                0 => Frame::Data,
+                1 => Frame::Headers { stream: u32::from_be_bytes(stream) & (u32::MAX >> 1) },
+                6 => Frame::Ping { ack: flags & 1 == 1 },
+                _ => Frame::Other,
+            });
+            Ok(u32::from_be_bytes([0, high, middle, low]) as usize)
+        });
     }
 }
 

@@ -4,6 +4,7 @@
 
 use crate::http2::PREFIX_BYTES;
 use crate::status::too_large;
+use crate::stream_headers::StreamHeaders;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
@@ -20,7 +21,7 @@ pub(crate) struct LimitedBody<B> {
 
 impl<B> LimitedBody<B> {
     pub(crate) fn new(inner: B, message_bytes_max: usize) -> Self {
-        Self { inner, scanner: Scanner { message_bytes_max, prefix: [0; PREFIX_BYTES], prefix_bytes: 0, message_bytes_left: 0 } }
+        Self { inner, scanner: Scanner { message_bytes_max, prefixes: StreamHeaders::behind(0) } }
     }
 }
 
@@ -28,32 +29,17 @@ impl<B> LimitedBody<B> {
 #[derive(Debug)]
 struct Scanner {
     message_bytes_max: usize,
-    prefix: [u8; PREFIX_BYTES],
-    prefix_bytes: usize,
-    message_bytes_left: usize,
+    prefixes: StreamHeaders<PREFIX_BYTES>,
 }
 
 impl Scanner {
     /// Goes on over `data`; the length of the first message that is too large is the error.
-    fn pass(&mut self, mut data: &[u8]) -> Result<(), usize> {
-        while !data.is_empty() {
-            let skipped = self.message_bytes_left.min(data.len());
-            self.message_bytes_left -= skipped;
-            data = &data[skipped..];
-            let taken = (PREFIX_BYTES - self.prefix_bytes).min(data.len());
-            self.prefix[self.prefix_bytes..self.prefix_bytes + taken].copy_from_slice(&data[..taken]);
-            self.prefix_bytes += taken;
-            data = &data[taken..];
-            if self.prefix_bytes == PREFIX_BYTES {
-                let [_, length @ ..] = self.prefix;
-                let length = u32::from_be_bytes(length) as usize;
-                if length > self.message_bytes_max {
-                    return Err(length);
-                }
-                (self.prefix_bytes, self.message_bytes_left) = (0, length);
-            }
-        }
-        Ok(())
+    fn pass(&mut self, data: &[u8]) -> Result<(), usize> {
+        let limit = self.message_bytes_max;
+        self.prefixes.pass(data, |[_, length @ ..]| {
+            let length = u32::from_be_bytes(length) as usize;
+            if length > limit { Err(length) } else { Ok(length) }
+        })
     }
 }
 
@@ -104,7 +90,7 @@ mod tests {
         for size in 1..=body.len() {
             let mut scanner = scanner();
             assert!(body.chunks(size).all(|part| scanner.pass(part) == Ok(())), "in parts of {size}");
-            assert_eq!((scanner.prefix_bytes, scanner.message_bytes_left), (0, 0));
+            assert!(scanner.prefixes.is_between());
         }
     }
 
