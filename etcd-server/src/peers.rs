@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use telemetry::metrics::Metrics;
+use telemetry::metrics::{Metrics, PeerMetrics};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use types::{LeaseId, MemberId};
 
@@ -173,14 +173,8 @@ impl Local for LocalPeer {
 
     fn hash_kv(&self, revision: i64) -> Answer<'_, Result<HashKv, HttpRefusal>> {
         Box::pin(async move {
-            let hashed =
-                self.server.hash_at(revision).await.map_err(|status| refusal(400, status.message().replace("etcdserver: ", "")))?;
-            Ok(HashKv {
-                current_revision: hashed.header.map_or(0, |header| header.revision),
-                hash: hashed.hash,
-                compact_revision: hashed.compact_revision,
-                hash_revision: hashed.hash_revision,
-            })
+            let hashed = self.server.hash_at(revision).await.map(HashKv::from);
+            hashed.map_err(|status| refusal(400, status.message().replace("etcdserver: ", "")))
         })
     }
 
@@ -253,38 +247,47 @@ impl PeerObserver {
 }
 
 impl peer::Observer for PeerObserver {
-    fn sent(&self, to: u64, bytes: usize) {
-        self.metrics.network.peer(MemberId(to)).sent_bytes.inc_by(bytes as u64);
+    fn peer(&self, id: u64) -> Arc<dyn peer::PeerObserver> {
+        Arc::new(Counters(self.metrics.network.peer(MemberId(id))))
+    }
+}
+
+/// The counters of one member.
+#[derive(Debug)]
+struct Counters(Arc<PeerMetrics>);
+
+impl peer::PeerObserver for Counters {
+    fn sent(&self, bytes: usize) {
+        self.0.sent_bytes.inc_by(bytes as u64);
     }
 
-    fn received(&self, from: u64, bytes: usize) {
-        self.metrics.network.peer(MemberId(from)).received_bytes.inc_by(bytes as u64);
+    fn received(&self, bytes: usize) {
+        self.0.received_bytes.inc_by(bytes as u64);
     }
 
-    fn send_failed(&self, to: u64) {
-        self.metrics.network.peer(MemberId(to)).sent_failures.inc();
+    fn send_failed(&self) {
+        self.0.sent_failures.inc();
     }
 
-    fn round_trip(&self, to: u64, took: Duration) {
-        self.metrics.network.peer(MemberId(to)).round_trip.record(took);
+    fn round_trip(&self, took: Duration) {
+        self.0.round_trip.record(took);
     }
 
-    fn snapshot_sent(&self, to: u64, success: bool, took: Duration) {
-        let peer = self.metrics.network.peer(MemberId(to));
+    fn snapshot_sent(&self, success: bool, took: Duration) {
+        let sent = &self.0.snapshots_sent;
         if success {
-            peer.snapshots_sent.successes.inc();
+            sent.successes.inc();
         } else {
-            peer.snapshots_sent.failures.inc();
+            sent.failures.inc();
         }
-        peer.snapshots_sent.duration.record(took);
+        sent.duration.record(took);
     }
 
-    fn active(&self, member: u64, active: bool) {
-        let peer = self.metrics.network.peer(MemberId(member));
+    fn active(&self, active: bool) {
         if active {
-            peer.activated();
+            self.0.activated();
         } else {
-            peer.deactivated();
+            self.0.deactivated();
         }
     }
 }

@@ -114,11 +114,11 @@ async fn read(shared: &Shared, peer: &Outbox, kind: StreamKind, mut body: hyper:
             Ok(Some(Ok(frame))) => frame,
         };
         let Ok(data) = frame.into_data() else { continue };
-        shared.observer.received(peer.id, data.len());
+        peer.observer.received(data.len());
         decoder.extend(&data);
         loop {
             match decoder.message() {
-                Ok(Some(message)) => shared.deliver(peer.id, message),
+                Ok(Some(message)) => shared.deliver(message),
                 Ok(None) => break,
                 Err(error) => return error.into(),
             }

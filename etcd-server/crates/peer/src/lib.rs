@@ -26,6 +26,6 @@ mod transport;
 
 pub use connect::{Connect, Connecting, Plain, RequestError, Socket, tcp};
 pub use handshake::{Introduction, Mismatch};
-pub use local::{Answer, HashKv, HttpRefusal, Local, Observer, Outgoing, Unobserved};
+pub use local::{Answer, HashKv, HttpRefusal, Local, Observer, Outgoing, PeerObserver};
 pub use service::{SnapshotReader, members_json, serve};
 pub use transport::Transport;

@@ -3,7 +3,7 @@
 use crate::service::SnapshotReader;
 use bytes::Bytes;
 use membership::{Membership, Version};
-use proto::etcdserverpb::{LeaseKeepAliveResponse, LeaseTimeToLiveResponse};
+use proto::etcdserverpb::{HashKvResponse, LeaseKeepAliveResponse, LeaseTimeToLiveResponse};
 use proto::raftpb::Message;
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -43,6 +43,17 @@ pub struct HashKv {
     pub compact_revision: i64,
     /// The revision that was hashed.
     pub hash_revision: i64,
+}
+
+impl From<HashKvResponse> for HashKv {
+    fn from(response: HashKvResponse) -> Self {
+        Self {
+            current_revision: response.header.map_or(0, |header| header.revision),
+            hash: response.hash,
+            compact_revision: response.compact_revision,
+            hash_revision: response.hash_revision,
+        }
+    }
 }
 
 /// This member, as other members meet it. Calls that answer at once must not wait for anything.
@@ -93,46 +104,29 @@ pub trait Local: Send + Sync {
     fn recently_active(&self) -> Answer<'_, Option<Vec<u64>>>;
 }
 
-/// What is counted of the traffic. Called where things happen; must not wait.
+/// Whoever counts the traffic with other members.
 pub trait Observer: Send + Sync + std::fmt::Debug {
-    /// Bytes of raft messages left for `to`.
-    fn sent(&self, to: u64, bytes: usize) {
-        let _ = (to, bytes);
-    }
-
-    /// Bytes of raft messages came from `from`.
-    fn received(&self, from: u64, bytes: usize) {
-        let _ = (from, bytes);
-    }
-
-    /// A message to `to` was dropped or failed.
-    fn send_failed(&self, to: u64) {
-        let _ = to;
-    }
-
-    /// A message from `from` was dropped or refused.
-    fn receive_failed(&self, from: u64) {
-        let _ = from;
-    }
-
-    /// A question to `to` took so long to be answered.
-    fn round_trip(&self, to: u64, took: Duration) {
-        let _ = (to, took);
-    }
-
-    /// The state as a whole was sent to `to`, or not.
-    fn snapshot_sent(&self, to: u64, success: bool, took: Duration) {
-        let _ = (to, success, took);
-    }
-
-    /// A connection to `member` was made or lost.
-    fn active(&self, member: u64, active: bool) {
-        let _ = (member, active);
-    }
+    /// The counters of a member. May wait for a lock, so it is asked for once and kept where messages pass.
+    fn peer(&self, id: u64) -> Arc<dyn PeerObserver>;
 }
 
-/// Counts nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Unobserved;
+/// What is counted of the traffic with one member. Called where things happen; must not wait.
+pub trait PeerObserver: Send + Sync + std::fmt::Debug {
+    /// Bytes of raft messages left for it.
+    fn sent(&self, bytes: usize);
 
-impl Observer for Unobserved {}
+    /// Bytes of raft messages came from it.
+    fn received(&self, bytes: usize);
+
+    /// A message to it was dropped or failed.
+    fn send_failed(&self);
+
+    /// A question to it took so long to be answered.
+    fn round_trip(&self, took: Duration);
+
+    /// The state as a whole was sent to it, or not.
+    fn snapshot_sent(&self, success: bool, took: Duration);
+
+    /// A connection to it was made or lost.
+    fn active(&self, active: bool);
+}

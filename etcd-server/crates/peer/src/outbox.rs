@@ -1,7 +1,7 @@
 //! What waits to be sent to one member, and whether it can be reached.
 
 use crate::frame::{Encoder, StreamKind, kind};
-use crate::local::Observer;
+use crate::local::PeerObserver;
 use bytes::{Bytes, BytesMut};
 use http::Uri;
 use http_body::{Body, Frame};
@@ -35,11 +35,11 @@ pub(crate) struct Outbox {
     streams: [Mutex<Option<mpsc::Sender<Message>>>; 2],
     posts: mpsc::Sender<Message>,
     activity: Mutex<Option<Instant>>,
-    observer: Arc<dyn Observer>,
+    pub(crate) observer: Arc<dyn PeerObserver>,
 }
 
 impl Outbox {
-    pub(crate) fn new(id: u64, urls: Vec<Uri>, observer: Arc<dyn Observer>) -> (Self, mpsc::Receiver<Message>) {
+    pub(crate) fn new(id: u64, urls: Vec<Uri>, observer: Arc<dyn PeerObserver>) -> (Self, mpsc::Receiver<Message>) {
         let (posts, waiting) = mpsc::channel(POSTS_MAX);
         let outbox =
             Self { id, urls: Mutex::new(urls), streams: [Mutex::new(None), Mutex::new(None)], posts, activity: Mutex::new(None), observer };
@@ -59,14 +59,14 @@ impl Outbox {
                 Err(mpsc::error::TrySendError::Closed(returned)) => message = returned,
                 // To go around a full stream would only put messages out of order.
                 Err(mpsc::error::TrySendError::Full(_)) => {
-                    self.observer.send_failed(self.id);
+                    self.observer.send_failed();
                     return false;
                 }
             }
         }
         let sent = self.posts.try_send(message).is_ok();
         if !sent {
-            self.observer.send_failed(self.id);
+            self.observer.send_failed();
         }
         sent
     }
@@ -78,7 +78,6 @@ impl Outbox {
         let mut keep_alive = tokio::time::interval_at(tokio::time::Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
         keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         StreamBody {
-            to: self.id,
             messages,
             encoder: Encoder::new(kind),
             keep_alive,
@@ -101,7 +100,7 @@ impl Outbox {
         if activity.is_none() {
             *activity = Some(Instant::now());
             tracing::info!(remote_peer_id = %types::MemberId(self.id), "peer became active");
-            self.observer.active(self.id, true);
+            self.observer.active(true);
         }
     }
 
@@ -109,7 +108,7 @@ impl Outbox {
     pub(crate) fn lost(&self, why: &dyn std::fmt::Display) {
         if self.activity.lock().take().is_some() {
             tracing::warn!(remote_peer_id = %types::MemberId(self.id), error = %why, "peer became inactive (message send to peer failed)");
-            self.observer.active(self.id, false);
+            self.observer.active(false);
         }
     }
 
@@ -129,13 +128,12 @@ impl Outbox {
 /// The endless body of a stream: messages as they come, and signs of life.
 #[derive(Debug)]
 pub(crate) struct StreamBody {
-    to: u64,
     messages: mpsc::Receiver<Message>,
     encoder: Encoder,
     keep_alive: Interval,
     taken: Vec<Message>,
     buffer: BytesMut,
-    observer: Arc<dyn Observer>,
+    observer: Arc<dyn PeerObserver>,
 }
 
 impl Body for StreamBody {
@@ -160,7 +158,7 @@ impl Body for StreamBody {
                 Poll::Pending => break,
             }
         }
-        this.observer.sent(this.to, this.buffer.len());
+        this.observer.sent(this.buffer.len());
         Poll::Ready(Some(Ok(Frame::data(this.buffer.split().freeze()))))
     }
 }

@@ -42,12 +42,12 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<Outbox>, mut waiting: mps
         match post(&shared, &peer, &mut connection, &message).await {
             Ok(()) => {
                 peer.seen();
-                shared.observer.sent(peer.id, length);
+                peer.observer.sent(length);
             }
             Err(error) => {
                 connection = None;
                 peer.lost(&error);
-                shared.observer.send_failed(peer.id);
+                peer.observer.send_failed();
                 shared.unreachable(peer.id);
             }
         }
@@ -99,7 +99,7 @@ pub(crate) async fn send_snapshot(shared: Arc<Shared>, peer: Arc<Outbox>, messag
             shared.unreachable(peer.id);
         }
     }
-    shared.observer.snapshot_sent(peer.id, success, begun.elapsed());
+    peer.observer.snapshot_sent(success, begun.elapsed());
     shared.snapshot_sent(peer.id, success);
 }
 

@@ -23,7 +23,7 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<Outbox>) {
         let begun = Instant::now();
         let probing = || request(Method::GET, &url, "/raft/probing").body(Full::default());
         match ask(&*shared.connect, &url, probing, 4096, TIMEOUT).await {
-            Ok(_) => shared.observer.round_trip(peer.id, begun.elapsed()),
+            Ok(_) => peer.observer.round_trip(begun.elapsed()),
             Err(error) => tracing::debug!(remote_peer_id = %types::MemberId(peer.id), %error, "prober detected unhealthy status"),
         }
     }

@@ -84,9 +84,9 @@ where
         return refused(mismatch, &request);
     }
     remember_sender(transport, &request);
-    match transport.0.local() {
-        Some(local) => handle(transport.clone(), Arc::clone(local), request).await,
-        None => text(StatusCode::SERVICE_UNAVAILABLE, "this member is starting"),
+    match started(transport) {
+        Ok(local) => handle(transport.clone(), local, request).await,
+        Err(reply) => *reply,
     }
 }
 
@@ -154,9 +154,8 @@ async fn post(transport: Transport, _: Arc<dyn Local>, request: Request<Incoming
         tracing::warn!(remote_peer_id = %types::MemberId(message.from), to = %types::MemberId(message.to), "refused raft message");
         return text(StatusCode::INTERNAL_SERVER_ERROR, "error processing raft message");
     }
-    let from = message.from;
-    transport.0.observer.received(from, body.len());
-    transport.0.deliver(from, message);
+    transport.0.observer.peer(message.from).received(body.len());
+    transport.0.deliver(message);
     reply::empty(StatusCode::NO_CONTENT)
 }
 
@@ -240,13 +239,18 @@ fn probing() -> Reply {
     reply
 }
 
+/// This member, once it can answer.
+fn started(transport: &Transport) -> Result<Arc<dyn Local>, Box<Reply>> {
+    let starting = || Box::new(text(StatusCode::SERVICE_UNAVAILABLE, "this member is starting"));
+    transport.0.local().cloned().ok_or_else(starting)
+}
+
 /// Answers `GET` alone, from this member.
 fn got(transport: &Transport, request: &Request<Incoming>) -> Result<Arc<dyn Local>, Box<Reply>> {
     if request.method() != Method::GET {
         return Err(Box::new(not_allowed("GET")));
     }
-    let starting = || Box::new(text(StatusCode::SERVICE_UNAVAILABLE, "this member is starting"));
-    transport.0.local().cloned().ok_or_else(starting)
+    started(transport)
 }
 
 fn members(transport: &Transport, request: &Request<Incoming>) -> Reply {
@@ -301,7 +305,10 @@ async fn promote(transport: &Transport, request: &Request<Incoming>, path: &str)
     if request.method() != Method::POST {
         return not_allowed("POST");
     }
-    let Some(local) = transport.0.local() else { return text(StatusCode::SERVICE_UNAVAILABLE, "this member is starting") };
+    let local = match started(transport) {
+        Ok(local) => local,
+        Err(reply) => return *reply,
+    };
     let id = &path["/members/promote/".len()..];
     let Ok(number) = id.parse::<u64>() else { return text(StatusCode::NOT_FOUND, &format!("member {id} not found in cluster")) };
     let token = request.headers().get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -342,7 +349,10 @@ async fn small_body<M: prost::Message + Default>(request: Request<Incoming>) -> 
 }
 
 async fn keep_alive(transport: &Transport, request: Request<Incoming>) -> Reply {
-    let Some(local) = transport.0.local() else { return text(StatusCode::SERVICE_UNAVAILABLE, "this member is starting") };
+    let local = match started(transport) {
+        Ok(local) => local,
+        Err(reply) => return *reply,
+    };
     match small_body::<proto::etcdserverpb::LeaseKeepAliveRequest>(request).await {
         Err(reply) => *reply,
         Ok(asked) => reply::protobuf(local.keep_alive(asked.id).await),
@@ -350,7 +360,10 @@ async fn keep_alive(transport: &Transport, request: Request<Incoming>) -> Reply 
 }
 
 async fn time_to_live(transport: &Transport, request: Request<Incoming>) -> Reply {
-    let Some(local) = transport.0.local() else { return text(StatusCode::SERVICE_UNAVAILABLE, "this member is starting") };
+    let local = match started(transport) {
+        Ok(local) => local,
+        Err(reply) => return *reply,
+    };
     match small_body::<proto::leasepb::LeaseInternalRequest>(request).await {
         Err(reply) => *reply,
         Ok(asked) => {

@@ -1,5 +1,6 @@
 //! All members that this one talks to.
 
+use crate::ask::AskError;
 use crate::connect::Connect;
 use crate::frame::{StreamKind, kind};
 use crate::handshake::Introduction;
@@ -116,6 +117,20 @@ impl Transport {
         self.0.peers.load().get(&id.0).map(|peer| peer.outbox.urls.lock().clone()).unwrap_or_default()
     }
 
+    /// Asks a member at each of its addresses until one of them answers; `failed` is told of those that do not.
+    pub async fn ask<T, F>(&self, member: MemberId, question: impl Fn(Uri) -> F, failed: impl Fn(&AskError)) -> Option<T>
+    where
+        F: Future<Output = Result<T, AskError>>,
+    {
+        for url in self.urls(member) {
+            match question(url).await {
+                Ok(answer) => return Some(answer),
+                Err(error) => failed(&error),
+            }
+        }
+        None
+    }
+
     /// How connections are made.
     pub fn connect(&self) -> &dyn Connect {
         &*self.0.connect
@@ -154,11 +169,10 @@ impl Shared {
         }
     }
 
-    /// Hands a message from `sender` to this member.
-    pub(crate) fn deliver(&self, sender: u64, message: Message) {
-        let delivered = self.local().is_some_and(|local| local.step(message));
-        if !delivered {
-            self.observer.receive_failed(sender);
+    /// Hands a message to this member; one for which there is no room is dropped, which raft allows.
+    pub(crate) fn deliver(&self, message: Message) {
+        if let Some(local) = self.local() {
+            local.step(message);
         }
     }
 
@@ -214,7 +228,7 @@ impl Shared {
     }
 
     fn start(self: &Arc<Self>, id: u64, urls: Vec<Uri>, is_member: bool) -> Arc<Peer> {
-        let (outbox, waiting) = Outbox::new(id, urls, Arc::clone(&self.observer));
+        let (outbox, waiting) = Outbox::new(id, urls, self.observer.peer(id));
         let outbox = Arc::new(outbox);
         let mut tasks = vec![self.runtime.spawn(post::run(Arc::clone(self), Arc::clone(&outbox), waiting)).abort_handle()];
         if is_member {
