@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests: a failure is a failed test, figures are printed")]
 
 use proto::etcdserverpb::{
-    CompactionRequest, DeleteRangeRequest, HashKvRequest, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseTimeToLiveRequest,
-    MoveLeaderRequest, PutRequest, RangeRequest, StatusRequest,
+    CompactionRequest, DeleteRangeRequest, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseTimeToLiveRequest, MoveLeaderRequest, PutRequest,
+    RangeRequest, StatusRequest,
 };
 use rpc::etcdserverpb::{kv_client::KvClient, lease_client::LeaseClient, maintenance_client::MaintenanceClient};
 use std::collections::BTreeMap;
@@ -34,23 +34,6 @@ async fn get(client: &mut KvClient<Channel>, key: &str) -> Option<String> {
     let range = RangeRequest { key: key.to_owned().into(), ..RangeRequest::default() };
     let kvs = client.range(range).await.unwrap().into_inner().kvs;
     kvs.first().map(|kv| String::from_utf8(kv.value.to_vec()).unwrap())
-}
-
-/// The hash of each member at the newest revision that all have.
-async fn hashes(cluster: &Cluster) -> Vec<u32> {
-    let mut hashes = Vec::new();
-    let mut revision = 0;
-    for member in 0..cluster.members.len() {
-        let mut kv = cluster.kv(member).await.unwrap();
-        // A linearizable read first, so that the member has what was acknowledged.
-        let read = kv.range(RangeRequest { key: "x".into(), ..RangeRequest::default() }).await.unwrap();
-        if revision == 0 {
-            revision = read.into_inner().header.unwrap().revision;
-        }
-        let mut client = MaintenanceClient::new(cluster.channel(member).await.unwrap());
-        hashes.push(client.hash_kv(HashKvRequest { revision }).await.unwrap().into_inner().hash);
-    }
-    hashes
 }
 
 fn all_equal(hashes: &[u32]) -> bool {
@@ -127,7 +110,7 @@ async fn three_members_are_one_cluster() {
     }
     let lists: Vec<_> = [cluster.list(0).await.unwrap(), cluster.list(1).await.unwrap(), cluster.list(2).await.unwrap()].into();
     assert!(lists.iter().all(|list| *list == lists[0] && list.len() == 3 && list.iter().all(|member| !member.client_ur_ls.is_empty())));
-    assert!(all_equal(&hashes(&cluster).await));
+    assert!(all_equal(&cluster.hashes().await.unwrap()));
     // Leases live at the leader, and any member answers for it.
     let follower = (cluster.leader(PATIENCE).await.unwrap() + 1) % 3;
     let mut leases = LeaseClient::new(cluster.channel(follower).await.unwrap());
@@ -167,7 +150,7 @@ async fn nothing_acknowledged_is_lost_when_leaders_are_killed() {
     for member in 0..3 {
         holds_all(&cluster, member, &acknowledged).await;
     }
-    assert!(all_equal(&hashes(&cluster).await));
+    assert!(all_equal(&cluster.hashes().await.unwrap()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -191,7 +174,7 @@ async fn a_quorum_is_enough_and_less_is_not() {
         cluster.members[member].healthy().await.unwrap();
     }
     put(&mut cluster.kv(second).await.unwrap(), "again", "1").await.unwrap();
-    assert!(all_equal(&hashes(&cluster).await));
+    assert!(all_equal(&cluster.hashes().await.unwrap()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -219,7 +202,7 @@ async fn a_cluster_grows_and_shrinks_under_load() {
         put(&mut cluster.kv(added).await.unwrap(), "grown", "yes").await.unwrap();
     }
     assert_eq!(cluster.list(2).await.unwrap().len(), 3);
-    assert!(all_equal(&hashes(&cluster).await));
+    assert!(all_equal(&cluster.hashes().await.unwrap()));
     // The one that leads leaves last but one: it hands over by itself.
     for leaving in [2, 1] {
         remove_when_healthy(&cluster, leaving).await;
@@ -336,7 +319,7 @@ async fn a_leader_whose_disk_hangs_gives_up_leadership() {
     for member in 0..3 {
         holds_all(&cluster, member, &acknowledged).await;
     }
-    assert!(all_equal(&hashes(&cluster).await));
+    assert!(all_equal(&cluster.hashes().await.unwrap()));
     drop(cluster);
 }
 
@@ -381,7 +364,7 @@ async fn a_learner_catches_up_by_snapshot_and_is_promoted() {
     cluster.members[learner].healthy().await.unwrap();
     let log = cluster.members[learner].log_tail();
     assert!(log.contains("installed the state of another member"), "it came by a snapshot: {log}");
-    assert!(all_equal(&hashes(&cluster).await));
+    assert!(all_equal(&cluster.hashes().await.unwrap()));
     let mut there = LeaseClient::new(cluster.channel(learner).await.unwrap());
     let told = there.lease_time_to_live(LeaseTimeToLiveRequest { id: 9, keys: true }).await.unwrap().into_inner();
     assert_eq!((told.granted_ttl, told.keys), (600, vec![bytes::Bytes::from("leased")]));
@@ -393,7 +376,7 @@ async fn a_learner_catches_up_by_snapshot_and_is_promoted() {
     cluster.members[learner].relaunch().unwrap();
     cluster.members[learner].healthy().await.unwrap();
     assert_eq!(get(&mut cluster.kv(learner).await.unwrap(), "behind").await.as_deref(), Some("the snapshot"));
-    assert!(all_equal(&hashes(&cluster).await));
+    assert!(all_equal(&cluster.hashes().await.unwrap()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -415,5 +398,5 @@ async fn a_member_that_was_away_catches_up_by_snapshot_while_writes_go_on() {
     assert!(status.raft_applied_index > 1000, "{status:?}");
     holds_all(&cluster, away, &acknowledged).await;
     assert!(cluster.members[away].log_tail().contains("installed the state of another member"));
-    assert!(all_equal(&hashes(&cluster).await));
+    assert!(all_equal(&cluster.hashes().await.unwrap()));
 }

@@ -3,7 +3,7 @@
 //! Needs `ETCD_BIN_DIR`, a folder with etcd 3.5; skips with a line without it.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests: a failure is a failed test")]
 
-use proto::etcdserverpb::{HashKvRequest, LeaseGrantRequest, LeaseTimeToLiveRequest, MoveLeaderRequest, PutRequest, RangeRequest};
+use proto::etcdserverpb::{LeaseGrantRequest, LeaseTimeToLiveRequest, MoveLeaderRequest, PutRequest};
 use rpc::etcdserverpb::{lease_client::LeaseClient, maintenance_client::MaintenanceClient};
 use std::time::Duration;
 use testbed::{Cluster, Settings};
@@ -28,16 +28,7 @@ async fn put_some(cluster: &Cluster, via: usize, prefix: &str) {
 }
 
 async fn assert_all_hold_the_same(cluster: &Cluster) {
-    let mut hashes = Vec::new();
-    let mut revision = 0;
-    for member in 0..cluster.members.len() {
-        let read = cluster.kv(member).await.unwrap().range(RangeRequest { key: "x".into(), ..RangeRequest::default() }).await.unwrap();
-        if revision == 0 {
-            revision = read.into_inner().header.unwrap().revision;
-        }
-        let mut maintenance = MaintenanceClient::new(cluster.channel(member).await.unwrap());
-        hashes.push(maintenance.hash_kv(HashKvRequest { revision }).await.unwrap().into_inner().hash);
-    }
+    let hashes = cluster.hashes().await.unwrap();
     assert!(hashes.windows(2).all(|pair| pair[0] == pair[1]), "{hashes:?}");
 }
 

@@ -59,11 +59,7 @@ async fn decide(engine: &Engine, transport: &Transport) -> Option<Version> {
 }
 
 async fn version_of(transport: &Transport, id: MemberId) -> Option<Version> {
-    for url in transport.urls(id) {
-        match ask::version(transport.connect(), &url, TIMEOUT).await {
-            Ok((version, _)) => return Some(version),
-            Err(error) => tracing::debug!(remote_member_id = %id, %error, "failed to get version"),
-        }
-    }
-    None
+    let question = |url| async move { ask::version(transport.connect(), &url, TIMEOUT).await };
+    let failed = |error: &ask::AskError| tracing::debug!(remote_member_id = %id, %error, "failed to get version");
+    transport.ask(id, question, failed).await.map(|(version, _)| version)
 }

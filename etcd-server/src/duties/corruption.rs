@@ -84,40 +84,26 @@ fn others(engine: &Engine) -> Vec<MemberId> {
 /// What each member says at one index that all of them know; nothing when there is none.
 async fn live_hashes(engine: &Engine, transport: &Transport) -> BTreeMap<MemberId, u128> {
     let asked = others(engine).into_iter().map(|id| async move {
-        for url in transport.urls(id) {
-            if let Ok(marks) = ask::live_hashes(transport.connect(), &url, LIVE_TIMEOUT).await {
-                return Some((id, marks));
-            }
-        }
-        None
+        let question = |url| async move { ask::live_hashes(transport.connect(), &url, LIVE_TIMEOUT).await };
+        transport.ask(id, question, |_| {}).await.map(|marks| (id, marks))
     });
     let mut known: BTreeMap<MemberId, BTreeMap<u64, u128>> = join_all(asked).await.into_iter().flatten().collect();
-    known.insert(engine.member_id(), engine.published().live_marks());
     let own = engine.published().live_marks();
+    known.insert(engine.member_id(), own.clone());
     let common = own.into_keys().rev().find(|index| known.values().all(|marks| marks.contains_key(index)));
     let Some(index) = common else { return BTreeMap::new() };
     known.into_iter().filter_map(|(id, marks)| Some((id, *marks.get(&index)?))).collect()
 }
 
 async fn own_hash(server: &Server, revision: i64) -> Result<HashKv, String> {
-    let hashed = server.hash_at(revision).await.map_err(|status| status.message().to_owned())?;
-    Ok(HashKv {
-        current_revision: hashed.header.map_or(0, |header| header.revision),
-        hash: hashed.hash,
-        compact_revision: hashed.compact_revision,
-        hash_revision: hashed.hash_revision,
-    })
+    server.hash_at(revision).await.map(HashKv::from).map_err(|status| status.message().to_owned())
 }
 
 async fn hashes_of_others(engine: &Engine, transport: &Transport, revision: i64) -> Vec<(MemberId, HashKv)> {
     let asked = others(engine).into_iter().map(|id| async move {
-        for url in transport.urls(id) {
-            match ask::hash_kv(transport.connect(), &url, engine.cluster_id(), revision, HASH_TIMEOUT).await {
-                Ok(hashed) => return Some((id, hashed)),
-                Err(error) => tracing::warn!(remote_peer_id = %id, %error, "failed to get the hash of a member"),
-            }
-        }
-        None
+        let question = |url| async move { ask::hash_kv(transport.connect(), &url, engine.cluster_id(), revision, HASH_TIMEOUT).await };
+        let failed = |error: &ask::AskError| tracing::warn!(remote_peer_id = %id, %error, "failed to get the hash of a member");
+        transport.ask(id, question, failed).await.map(|hashed| (id, hashed))
     });
     join_all(asked).await.into_iter().flatten().collect()
 }

@@ -11,7 +11,7 @@ use std::cell::OnceCell;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use storage::Store;
+use storage::{Snapshot, Store};
 use types::Fault;
 
 /// The hash of the whole backend.
@@ -22,7 +22,7 @@ pub(crate) fn hash(store: &Store) -> Result<u32, Fault> {
 /// Gives the file of the state as it is now to `take`, part by part, each with the bytes that follow it; stops when `take` says so.
 /// The digest comes last, and does not count among the bytes that remain.
 pub(crate) fn stream(store: &Store, take: impl FnMut(Bytes, u64) -> bool) -> Result<(), Fault> {
-    stream_with(store, Trailer::Sha256, |_| {}, take)
+    stream_snapshot(store, &store.snapshot(), Trailer::Sha256, take)
 }
 
 /// Where in the log the state of a file stands.
@@ -40,7 +40,9 @@ pub struct Position {
 
 /// As a member sends it to another: first where it stands, then the file without a digest, part by part, until `take` says stop.
 pub fn stream_to_member(store: &Store, begin: impl FnOnce(Position), mut take: impl FnMut(Bytes) -> bool) -> Result<(), Fault> {
-    stream_with(store, Trailer::Absent, begin, |part, _| take(part))
+    let snapshot = store.snapshot();
+    begin(position(&snapshot)?);
+    stream_snapshot(store, &snapshot, Trailer::Absent, |part, _| take(part))
 }
 
 fn position(view: &impl View) -> Result<Position, Fault> {
@@ -50,16 +52,14 @@ fn position(view: &impl View) -> Result<Position, Fault> {
     Ok(Position { index: number(meta::APPLIED_INDEX)?, term: number(meta::APPLIED_TERM)?, conf_state, members: Membership::load(view)? })
 }
 
-fn stream_with(
+fn stream_snapshot(
     store: &Store,
+    snapshot: &Snapshot<'_>,
     trailer: Trailer,
-    begin: impl FnOnce(Position),
     mut take: impl FnMut(Bytes, u64) -> bool,
 ) -> Result<(), Fault> {
-    let snapshot = store.snapshot();
-    begin(position(&snapshot)?);
     let scratch = TemporaryFile::beside(store);
-    let buckets = image::buckets(&snapshot, &scratch)?;
+    let buckets = image::buckets(snapshot, &scratch)?;
     let plan = Plan::measure(&buckets)?;
     let mut remaining = plan.size_bytes();
     for part in plan.write(trailer) {

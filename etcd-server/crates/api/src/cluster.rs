@@ -1,5 +1,6 @@
 //! The Cluster service.
 
+use crate::identity::token_of;
 use crate::server::{Server, unexpected};
 use crate::status::ToStatus as _;
 use apply::Answer;
@@ -46,9 +47,7 @@ impl Server {
             let members = self.published().members();
             return members.member(own).filter(|member| !member.is_learner).map(|member| member.id);
         }
-        let progress = self.engine.progress().await;
-        let others = progress.into_iter().filter(|progress| progress.member != own.0 && progress.recently_active && !progress.learner);
-        others.max_by_key(|progress| progress.matched).map(|progress| MemberId(progress.member))
+        consensus::successor(&self.engine.progress().await, own.0).map(MemberId)
     }
 
     /// Promotes a learner that has caught up; only the leader knows whether it has.
@@ -119,8 +118,7 @@ impl Cluster for Server {
 
     async fn member_promote(&self, request: Request<MemberPromoteRequest>) -> Result<Response<MemberPromoteResponse>, Status> {
         self.must_be_root(request.metadata())?;
-        let token = request.metadata().get("token").or_else(|| request.metadata().get("authorization"));
-        let token = token.and_then(|token| token.to_str().ok()).map(str::to_owned);
+        let token = token_of(request.metadata().as_ref()).and_then(|token| token.to_str().ok()).map(str::to_owned);
         let members = self.promote_member(MemberId(request.into_inner().id), token.as_deref()).await?;
         Ok(Response::new(MemberPromoteResponse { header: Some(self.header_without_revision()), members }))
     }

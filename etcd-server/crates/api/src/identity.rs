@@ -3,7 +3,7 @@
 use crate::Server;
 use crate::status::ToStatus as _;
 use auth::{Identity, RequestClass};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use std::borrow::Cow;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
@@ -18,6 +18,11 @@ pub(crate) enum Caller<'a> {
     Known(&'a Identity),
     /// Whoever the headers say.
     Claimed(&'a HeaderMap),
+}
+
+/// What a client shows for its identity, as it was sent.
+pub(crate) fn token_of(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get("token").or_else(|| headers.get("authorization"))
 }
 
 impl Server {
@@ -40,7 +45,7 @@ impl Server {
         if !store.enabled() {
             return Ok(Identity::default());
         }
-        let Some(token) = headers.get("token").or_else(|| headers.get("authorization")) else {
+        let Some(token) = token_of(headers) else {
             return Ok(self.certified(headers, store.auth_revision()));
         };
         let token = auth::strip_bearer(token.to_str().map_err(|_| auth::Refusal::InvalidAuthToken)?);

@@ -86,9 +86,8 @@ impl Server {
                 }
                 // Granted a moment ago, and not applied here yet: what was acknowledged before is seen after a barrier.
                 Renewal::NotFound => return Ok(0),
-                Renewal::Expired => tokio::time::sleep(EXPIRED_LOOK_INTERVAL).await,
-                // Elected a moment ago, or no longer.
-                Renewal::NotLeading => tokio::time::sleep(EXPIRED_LOOK_INTERVAL).await,
+                // Its revoke is under way; or this member was elected a moment ago, or leads no longer.
+                Renewal::Expired | Renewal::NotLeading => tokio::time::sleep(EXPIRED_LOOK_INTERVAL).await,
             }
         }
     }
@@ -114,41 +113,25 @@ impl Server {
         if request.keys {
             self.check_lease_keys(id, Access::Read, identity).await?;
         }
-        if !self.leads() {
-            return self.time_to_live_elsewhere(&request, identity).await;
-        }
+        let (header, told) = if self.leads() {
+            let told = self.time_to_live_here(id, request.keys).await?;
+            (self.header(0), told)
+        } else {
+            (self.header(0), self.time_to_live_at_leader(id.0, request.keys).await?)
+        };
         let unknown = || LeaseTimeToLiveResponse { id: id.0, ttl: NO_TTL, ..LeaseTimeToLiveResponse::default() };
-        let response = self.time_to_live_here(id, request.keys).await?.unwrap_or_else(unknown);
-        let response = LeaseTimeToLiveResponse { header: Some(self.header(0)), ..response };
+        let response = LeaseTimeToLiveResponse { header: Some(header), ..told.unwrap_or_else(unknown) };
         self.still_current(identity)?;
         Ok(response)
     }
 
-    async fn time_to_live_elsewhere(
-        &self,
-        request: &LeaseTimeToLiveRequest,
-        identity: &Identity,
-    ) -> Result<LeaseTimeToLiveResponse, Status> {
-        let header = Some(self.header(0));
-        let unknown = || LeaseTimeToLiveResponse { id: request.id, ttl: NO_TTL, ..LeaseTimeToLiveResponse::default() };
-        let told = self.time_to_live_at_leader(request.id, request.keys).await?.unwrap_or_else(unknown);
-        self.still_current(identity)?;
-        Ok(LeaseTimeToLiveResponse { header, ..told })
-    }
-
-    /// What is left of a lease, for another member that has checked its client's permission.
+    /// What is left of a lease, as this member, the leader, knows it; without a header. Permission was checked by the member that was asked.
     pub async fn time_to_live_here(&self, id: LeaseId, keys: bool) -> Result<Option<LeaseTimeToLiveResponse>, Status> {
         self.barrier().await?;
         let found = self.published().expiry().lock().time_to_live(id, self.engine.clock().now());
         let Some(found) = found else { return Ok(None) };
         let keys = if keys { self.lease_keys(id).await? } else { Vec::new() };
-        Ok(Some(LeaseTimeToLiveResponse {
-            header: Some(self.header(0)),
-            id: id.0,
-            ttl: found.remaining_seconds,
-            granted_ttl: found.granted_seconds,
-            keys,
-        }))
+        Ok(Some(LeaseTimeToLiveResponse { header: None, id: id.0, ttl: found.remaining_seconds, granted_ttl: found.granted_seconds, keys }))
     }
 
     async fn leases(&self, identity: &Identity) -> Result<LeaseLeasesResponse, Status> {

@@ -28,6 +28,7 @@ mod ping_guard;
 mod server;
 mod session;
 pub mod status;
+mod stream_headers;
 mod token_keeper;
 mod watch;
 

@@ -64,11 +64,7 @@ impl Server {
             |url| async move { ask::keep_alive(self.transport.connect(), &url, lease, timeout).await },
             |error| is_refused(error, 404).then(lease_not_found),
         );
-        match renewed.await {
-            Ok(answer) => Ok(Some(answer.ttl)),
-            Err(status) if status.code() == tonic::Code::NotFound => Ok(None),
-            Err(status) => Err(status),
-        }
+        Ok(if_found(renewed.await)?.map(|answer| answer.ttl))
     }
 
     /// Has the leader tell what is left of a lease; nothing when there is no such lease.
@@ -78,18 +74,14 @@ impl Server {
             |url| async move { ask::time_to_live(self.transport.connect(), &url, lease, keys, timeout).await },
             |error| is_refused(error, 404).then(lease_not_found),
         );
-        match told.await {
-            Ok(answer) => Ok(Some(answer)),
-            Err(status) if status.code() == tonic::Code::NotFound => Ok(None),
-            Err(status) => Err(status),
-        }
+        if_found(told.await)
     }
 
     /// Has the leader promote a learner, and answers the members after it.
     pub(crate) async fn promote_at_leader(&self, id: MemberId, token: Option<&str>) -> Result<Vec<Member>, Status> {
         let timeout = self.engine.request_timeout();
         let refusal = |error: &AskError| match error {
-            AskError::Refused { status, text, .. } if status.as_u16() == 404 => Some(member_not_found(text)),
+            AskError::Refused { status, .. } if status.as_u16() == 404 => Some(member_not_found()),
             AskError::Refused { status, text, .. } if status.as_u16() == 412 => Some(Status::failed_precondition(text.clone())),
             AskError::Refused { status, .. } if status.as_u16() == 408 => Some(Status::unavailable("etcdserver: request timed out")),
             AskError::Refused { .. } | AskError::Request { .. } | AskError::Malformed { .. } => None,
@@ -116,12 +108,8 @@ impl Server {
             return Some(self.active_members().await);
         }
         let leader = MemberId(self.published().standing().leader);
-        for url in self.transport.urls(leader) {
-            if let Ok(active) = ask::recently_active(self.transport.connect(), &url, ACTIVE_TIMEOUT).await {
-                return Some(active);
-            }
-        }
-        None
+        let question = |url| async move { ask::recently_active(self.transport.connect(), &url, ACTIVE_TIMEOUT).await };
+        self.transport.ask(leader, question, |_| {}).await
     }
 
     /// The members that have acknowledged something to this member, the leader, lately; itself among them.
@@ -139,6 +127,15 @@ fn lease_not_found() -> Status {
     Status::not_found("etcdserver: requested lease not found")
 }
 
-fn member_not_found(_: &str) -> Status {
+fn member_not_found() -> Status {
     Status::not_found("etcdserver: member not found")
+}
+
+/// Nothing instead of the error that says so.
+fn if_found<T>(answer: Result<T, Status>) -> Result<Option<T>, Status> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(status) if status.code() == tonic::Code::NotFound => Ok(None),
+        Err(status) => Err(status),
+    }
 }

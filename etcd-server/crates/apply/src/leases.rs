@@ -5,7 +5,8 @@ use schema::Batch;
 use types::LeaseId;
 
 /// Lends the lessor to the key space for one request.
-pub(crate) struct Attachments<'a>(pub(crate) &'a mut Lessor);
+#[derive(Debug)]
+pub struct Attachments<'a>(pub &'a mut Lessor);
 
 impl mvcc::Leases for Attachments<'_> {
     fn exists(&self, lease: LeaseId) -> bool {

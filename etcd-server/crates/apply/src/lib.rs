@@ -23,6 +23,7 @@ pub use alarms::Alarms;
 pub use answer::{Answer, Applied, Effect};
 pub use conf_changes::GroupChange;
 pub use cost::quota_cost;
+pub use leases::Attachments;
 pub use operations::Operations;
 pub use refusal::Refusal;
 pub use request_kind::RequestKind;

@@ -23,5 +23,5 @@ pub use guard::StepRefusal;
 pub use node::{ConfChangeDropped, ConfChangeKind, Config, Dropped, Node, NotYet};
 pub use read_contexts::ReadContexts;
 pub use ready::Ready;
-pub use standing::{Progress, Role, Status};
+pub use standing::{Progress, Role, Status, successor};
 pub use tail::{Keep, Recovered, SnapshotMark, Voters};

@@ -22,7 +22,7 @@ use crate::guard::{self, Standpoint, StepRefusal};
 use crate::jitter::Jitter;
 use crate::message;
 use crate::ready::Ready;
-use crate::standing::{Progress, Role, Status};
+use crate::standing::{Progress, Role, Status, successor};
 use crate::tail::{Keep, Recovered, SnapshotMark, Tail, Voters};
 use bytes::Bytes;
 use prost::Message as _;
@@ -319,9 +319,7 @@ impl Node {
 
     /// Hands over to the voter that is furthest of those recently heard of, if there is one. Returns to whom.
     pub fn hand_over(&mut self) -> Option<u64> {
-        let own = self.raw.raft.id;
-        let heard = self.progress().into_iter().filter(|progress| progress.recently_active && !progress.learner && progress.member != own);
-        let to = heard.max_by_key(|progress| (progress.matched, std::cmp::Reverse(progress.member)))?.member;
+        let to = successor(&self.progress(), self.raw.raft.id)?;
         self.transfer_leader(to);
         Some(to)
     }

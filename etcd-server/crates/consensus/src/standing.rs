@@ -50,3 +50,9 @@ pub struct Progress {
     /// Whether it was sent a snapshot and gets no entries until that is reported as finished or failed.
     pub snapshot: bool,
 }
+
+/// Who shall lead in the place of `leader`, whose view this is: the voter that is furthest of those recently heard of, if there is one.
+pub fn successor(progress: &[Progress], leader: u64) -> Option<u64> {
+    let heard = progress.iter().filter(|progress| progress.recently_active && !progress.learner && progress.member != leader);
+    heard.max_by_key(|progress| (progress.matched, std::cmp::Reverse(progress.member))).map(|progress| progress.member)
+}

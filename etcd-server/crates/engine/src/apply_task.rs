@@ -215,7 +215,6 @@ impl ApplyTask {
         if self.state.alarms != **published.alarms.load() {
             published.alarms.store(Arc::new(self.state.alarms.clone()));
         }
-        published.live_hash.store(Arc::new((index, self.state.keys.live_hash())));
         let lease_changes = self.state.leases.take_changes();
         if !lease_changes.is_empty() {
             let now = self.clock.now();

@@ -220,10 +220,8 @@ impl Engine {
 
     /// A message of another member. `false` when there is no room for it: it is dropped, which raft allows.
     pub fn step(&self, message: Message) -> bool {
-        if !self.inlet.enter(&message) {
-            return false;
-        }
-        self.node.send(Input::Message(Box::new(message))).is_ok()
+        let Some(bytes) = self.inlet.enter(&message) else { return false };
+        self.node.send(Input::Message { message: Box::new(message), bytes }).is_ok()
     }
 
     /// A message to `member` could not be sent.

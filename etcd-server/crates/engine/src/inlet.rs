@@ -17,21 +17,21 @@ pub(crate) struct Inlet {
 }
 
 impl Inlet {
-    /// Whether `message` may wait; it counts from now on if so.
-    pub(crate) fn enter(&self, message: &Message) -> bool {
+    /// What `message` counts from now on, in bytes, if it may wait.
+    pub(crate) fn enter(&self, message: &Message) -> Option<usize> {
         let length = message.encoded_len();
         let (messages, bytes) = (self.messages.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
         if messages >= MESSAGES_MAX || (messages > 0 && bytes.saturating_add(length) > BYTES_MAX) {
-            return false;
+            return None;
         }
         self.messages.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(length, Ordering::Relaxed);
-        true
+        Some(length)
     }
 
-    /// `message` no longer waits.
-    pub(crate) fn leave(&self, message: &Message) {
+    /// A message that counted so much no longer waits.
+    pub(crate) fn leave(&self, bytes: usize) {
         self.messages.fetch_sub(1, Ordering::Relaxed);
-        self.bytes.fetch_sub(message.encoded_len(), Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }

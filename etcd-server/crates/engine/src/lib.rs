@@ -33,7 +33,7 @@ pub use clock::Clock;
 pub use engine::{Engine, Submitted};
 pub use install::{PrepareError, Prepared};
 pub use observer::{AppliedRequest, Observer, Unobserved};
-pub use outbound::{NoOthers, Outbound};
+pub use outbound::Outbound;
 pub use published::{Published, Standing};
 pub use refused::Refused;
 pub use request_id::RequestIds;

@@ -35,8 +35,8 @@ pub(crate) enum Input {
     ProposeConfChange { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
     /// Tell when the state is at least as new as now.
     Barrier(Barrier),
-    /// Another member says this.
-    Message(Box<Message>),
+    /// Another member says this, which takes so many bytes of the inlet.
+    Message { message: Box<Message>, bytes: usize },
     /// Another member sends its whole state, which lies prepared beside the present one. Told whether raft takes it on.
     Snapshot { message: Box<Message>, prepared: Box<Prepared>, taken: oneshot::Sender<bool> },
     /// A message to this member could not be sent.
@@ -142,7 +142,7 @@ impl NodeTask {
                 other @ (Input::ProposeAsLeader { .. }
                 | Input::ProposeConfChange { .. }
                 | Input::Barrier(_)
-                | Input::Message(_)
+                | Input::Message { .. }
                 | Input::Snapshot { .. }
                 | Input::Unreachable(_)
                 | Input::SnapshotSent { .. }
@@ -176,8 +176,8 @@ impl NodeTask {
                 }
             }
             Input::Barrier(reply) => round.barriers.push(reply),
-            Input::Message(message) => {
-                self.inlet.leave(&message);
+            Input::Message { message, bytes } => {
+                self.inlet.leave(bytes);
                 self.step(*message)?;
             }
             Input::Snapshot { message, prepared, taken } => self.offer(*message, prepared, taken, round)?,

@@ -11,13 +11,3 @@ pub trait Outbound: Send + Sync {
     /// The members have changed.
     fn follow(&self, members: &Membership);
 }
-
-/// For a member that has nobody to talk to.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoOthers;
-
-impl Outbound for NoOthers {
-    fn send(&self, _: Vec<Message>) {}
-
-    fn follow(&self, _: &Membership) {}
-}

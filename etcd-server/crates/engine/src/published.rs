@@ -53,7 +53,6 @@ pub struct Published {
     pub(crate) applied: AtomicU64,
     pub(crate) written_bytes: AtomicU64,
     pub(crate) freed_bytes: AtomicU64,
-    pub(crate) live_hash: ArcSwap<(u64, mvcc::LiveHash)>,
     /// The live hash at the newest multiples of [`LIVE_MARK_INTERVAL`], by index.
     pub(crate) live_marks: Mutex<BTreeMap<u64, u128>>,
     /// The newest compaction whose superfluous history is removed.
@@ -93,7 +92,6 @@ impl Published {
             applied: AtomicU64::new(applied),
             written_bytes: AtomicU64::new(state.keys.written_bytes()),
             freed_bytes: AtomicU64::new(stored.freed_bytes),
-            live_hash: ArcSwap::from_pointee((applied, state.keys.live_hash())),
             live_marks: Mutex::default(),
             removed: AtomicI64::new(stored.removed),
             leads_alone: AtomicBool::new(false),
@@ -111,7 +109,6 @@ impl Published {
         *self.expiry.lock() = Expiry::follow(state.leases.leases(), leases);
         self.written_bytes.store(state.keys.written_bytes(), Ordering::Relaxed);
         self.freed_bytes.store(stored.freed_bytes, Ordering::Relaxed);
-        self.live_hash.store(Arc::new((applied, state.keys.live_hash())));
         self.live_marks.lock().clear();
         self.removed.store(stored.removed, Ordering::Release);
         self.applied.store(applied, Ordering::Release);
@@ -168,11 +165,6 @@ impl Published {
     /// Bytes of the whole database as clients are told: never zero, for tools divide by it.
     pub fn database_bytes(&self) -> u64 {
         self.stored_bytes().saturating_add(EMPTY_DATABASE_BYTES)
-    }
-
-    /// The hash of the live records, and the applied index it belongs to.
-    pub fn live_hash(&self) -> (u64, mvcc::LiveHash) {
-        **self.live_hash.load()
     }
 
     /// The hash of the live records at some of the last indexes, the same ones on every member.

@@ -5,15 +5,16 @@
 //! Everything is checked as it is read; a file with a flaw gives an error, and what was written until then is of no use.
 #![forbid(unsafe_code)]
 
+use apply::Attachments;
 use backup::backend::{self, HistoryKey, RecordError};
 use backup::bolt::{BoltError, BoltFile, ReadAt};
 use bytes::Bytes;
 use lease::Lessor;
-use mvcc::{KeySpace, Leases};
+use mvcc::KeySpace;
 use prost::Message as _;
 use proto::raftpb::ConfState;
 use schema::{Batch, Table, View, meta};
-use types::{Fault, LeaseId, Revision};
+use types::{Fault, Revision};
 
 /// Changes written together.
 const CHANGES_PER_BATCH: usize = 4096;
@@ -159,23 +160,6 @@ fn small_tables<R: ReadAt>(file: &BoltFile<R>, batch: &mut dyn Batch) -> Result<
     })
 }
 
-/// The lessor as the key space wants it.
-struct Attach<'a>(&'a mut Lessor);
-
-impl Leases for Attach<'_> {
-    fn exists(&self, lease: LeaseId) -> bool {
-        self.0.exists(lease)
-    }
-
-    fn attach(&mut self, lease: LeaseId, key: &[u8], batch: &mut dyn Batch) {
-        self.0.attach(lease, key, batch);
-    }
-
-    fn detach(&mut self, lease: LeaseId, key: &[u8], batch: &mut dyn Batch) {
-        self.0.detach(lease, key, batch);
-    }
-}
-
 fn keys<R: ReadAt, T: Target>(file: &BoltFile<R>, target: &T, progress: &mut dyn FnMut(u64)) -> Result<Restored, Error> {
     let entry = file.bucket(backend::KEY)?.ok_or(Error::NoBucket("key"))?;
     let mut items = file.items(&entry)?.peekable();
@@ -232,6 +216,6 @@ fn change<V: View>(
     }
     // Encoded anew: what other versions of etcd wrote may hold fields in another order, and readers here rely on ours.
     let stored = (!tombstone).then(|| if kv.encoded_len() == value.len() { value } else { kv.encode_to_vec().into() });
-    space.write(view, batch, &mut Attach(lessor)).restore(revision, &kv.key, stored)?;
+    space.write(view, batch, &mut Attachments(lessor)).restore(revision, &kv.key, stored)?;
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! A cluster of servers on loopback.
 
 use crate::server::{Place, Server, Settings, StartError};
-use proto::etcdserverpb::{Member, MemberAddRequest, MemberListRequest, MemberPromoteRequest, MemberRemoveRequest, StatusRequest};
+use proto::etcdserverpb::{
+    HashKvRequest, Member, MemberAddRequest, MemberListRequest, MemberPromoteRequest, MemberRemoveRequest, RangeRequest, StatusRequest,
+};
 use rpc::etcdserverpb::{cluster_client::ClusterClient, kv_client::KvClient, maintenance_client::MaintenanceClient};
 use std::time::{Duration, Instant};
 use tonic::transport::{Channel, Endpoint};
@@ -137,6 +139,24 @@ impl Cluster {
     pub async fn list(&self, via: usize) -> Result<Vec<Member>, ClusterError> {
         let request = MemberListRequest { linearizable: true };
         Ok(ClusterClient::new(self.channel(via).await?).member_list(request).await?.into_inner().members)
+    }
+
+    /// The hash of each member's whole history at a revision that all of them have.
+    ///
+    /// # Errors
+    /// When one of them does not answer.
+    pub async fn hashes(&self) -> Result<Vec<u32>, ClusterError> {
+        let (mut hashes, mut revision) = (Vec::new(), 0);
+        for member in 0..self.members.len() {
+            // A linearizable read first, so that the member has what was acknowledged.
+            let read = self.kv(member).await?.range(RangeRequest { key: "x".into(), ..RangeRequest::default() }).await?;
+            if revision == 0 {
+                revision = read.into_inner().header.map_or(0, |header| header.revision);
+            }
+            let mut maintenance = MaintenanceClient::new(self.channel(member).await?);
+            hashes.push(maintenance.hash_kv(HashKvRequest { revision }).await?.into_inner().hash);
+        }
+        Ok(hashes)
     }
 
     /// The id of a member, as `via` knows it.
