@@ -23,6 +23,10 @@ use config::Start;
 use std::process::ExitCode;
 use telemetry::log::LogGuard;
 
+/// RocksDB's memory comes from it too: the unprefixed names take the place of the C library's.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The version of etcd whose behaviour this program has; tools look at it to decide what they may use.
 const ETCD_VERSION: &str = "3.7.1";
 
