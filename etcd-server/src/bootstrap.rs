@@ -1,5 +1,6 @@
 //! Who this member is, on its first start: a founder of a new cluster, or one that joins others.
 
+use crate::discovery;
 use crate::startup::Failure;
 use config::{Bootstrap, ClusterState, InitialCluster, Settings};
 use futures::future::join_all;
@@ -28,36 +29,42 @@ pub(crate) struct Plan {
 
 /// Works out the first start's plan, asking other members where that is needed.
 pub(crate) async fn plan(settings: &Settings, own_version: Version, connect: &dyn Connect) -> Result<Plan, Failure> {
-    let Bootstrap::InitialCluster(initial) = &settings.cluster.bootstrap else {
-        return Err(Failure::Setting("discovery is not served yet".to_owned()));
-    };
+    let (initial, token) = discovery::initial_cluster(settings).await?;
+    if !matches!(settings.cluster.bootstrap, Bootstrap::InitialCluster(_)) {
+        settings.check_members(&initial, &crate::startup::resolve).map_err(|problem| Failure::Setting(problem.to_string()))?;
+    }
+    let configured = configured(&initial, &token);
     match settings.cluster.state {
-        ClusterState::New => found(settings, initial, connect).await,
-        ClusterState::Existing => join(settings, initial, own_version, connect).await,
+        ClusterState::New => found(settings, configured, connect).await,
+        ClusterState::Existing => join(settings, &configured, own_version, connect).await,
     }
 }
 
-async fn found(settings: &Settings, initial: &InitialCluster, connect: &dyn Connect) -> Result<Plan, Failure> {
-    let founders = configured(settings, initial);
+async fn found(settings: &Settings, founders: Vec<Member>, connect: &dyn Connect) -> Result<Plan, Failure> {
     let own = own_of(settings, &founders)?.clone();
     let asked = others_urls(&founders, own.id).into_iter().map(|url| async move { ask::members(connect, &url, FOUND_TIMEOUT).await });
-    let known = join_all(asked).await.into_iter().flatten().flat_map(|known| known.members);
-    // Who starts anew under its old name would vote a second time in terms it has voted in.
-    if known.into_iter().any(|member| member.id == own.id && !member.client_urls.is_empty()) {
-        return Err(Failure::Setting(format!(
-            "member {} has already been bootstrapped: its data directory was lost or moved; remove the member from the cluster, add it \
-             again, and start it with --initial-cluster-state=existing",
-            own.id
-        )));
-    }
+    let known: Vec<Member> = join_all(asked).await.into_iter().flatten().flat_map(|known| known.members).collect();
+    refuse_wiped(&known, own.id)?;
     let cluster = membership::cluster_id(founders.iter().map(|founder| founder.id));
     Ok(Plan { member: own.id, cluster, founders, joined: Vec::new() })
 }
 
-async fn join(settings: &Settings, initial: &InitialCluster, own_version: Version, connect: &dyn Connect) -> Result<Plan, Failure> {
-    let configured = configured(settings, initial);
-    let own = own_of(settings, &configured)?;
-    let urls = others_urls(&configured, own.id);
+/// Who starts anew under its old id would vote a second time in terms it has voted in. A learner has no vote. Founders have names before
+/// they run for the first time, but no addresses for clients.
+fn refuse_wiped(known: &[Member], own: MemberId) -> Result<(), Failure> {
+    let started = |member: &Member| member.id == own && !member.client_urls.is_empty() && !member.is_learner;
+    if !known.iter().any(started) {
+        return Ok(());
+    }
+    Err(Failure::Setting(format!(
+        "member {own} has already been bootstrapped: its data directory was lost or moved. Bring the directory back, or rebuild the member: \
+         `etcdctl member remove {own}`, `etcdctl member add` with its name and peer URLs, and start it with --initial-cluster-state=existing",
+    )))
+}
+
+async fn join(settings: &Settings, configured: &[Member], own_version: Version, connect: &dyn Connect) -> Result<Plan, Failure> {
+    let own = own_of(settings, configured)?;
+    let urls = others_urls(configured, own.id);
     let mut failures = Vec::new();
     let mut known = None;
     for url in &urls {
@@ -75,20 +82,21 @@ async fn join(settings: &Settings, initial: &InitialCluster, own_version: Versio
             failures.join("; ")
         )));
     };
-    let joined = matched(&configured, &known.members).map_err(|why| {
+    let joined = matched(configured, &known.members).map_err(|why| {
         let members: Vec<String> = known.members.iter().map(|member| format!("{}={:?}", member.id, member.peer_urls)).collect();
         Failure::Setting(format!("error validating peerURLs {{ClusterID:{} Members:{members:?}}}: {why}", known.cluster))
     })?;
     check_versions(&joined, &own.name, own_version, connect).await?;
     let member = joined.iter().find(|member| member.name == own.name).map(|member| member.id).unwrap_or_default();
+    refuse_wiped(&known.members, member)?;
     Ok(Plan { member, cluster: known.cluster, founders: Vec::new(), joined })
 }
 
 /// The configured members with the ids that follow from a founding configuration.
-fn configured(settings: &Settings, initial: &InitialCluster) -> Vec<Member> {
+fn configured(initial: &InitialCluster, token: &str) -> Vec<Member> {
     let member = |(name, urls): (&str, &[config::Url])| {
         let peer_urls: Vec<String> = urls.iter().map(|url| url.as_str().to_owned()).collect();
-        let id = membership::member_id(&peer_urls, &settings.cluster.token, None);
+        let id = membership::member_id(&peer_urls, token, None);
         Member { id, name: name.to_owned(), peer_urls, ..Member::default() }
     };
     initial.members().map(member).collect()

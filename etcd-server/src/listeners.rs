@@ -60,6 +60,7 @@ pub(crate) struct Listeners {
     acceptor: Option<Acceptor>,
     /// The same among members.
     peer_acceptor: Option<Acceptor>,
+    peer_write_timeout: Duration,
 }
 
 /// Being served.
@@ -90,14 +91,20 @@ impl Listeners {
         for url in &listen.peer {
             peers.push((url.clone(), bind(url).await?));
         }
-        Ok(Self { sockets, peers, acceptor: encryption.for_clients(), peer_acceptor: encryption.for_members() })
+        Ok(Self {
+            sockets,
+            peers,
+            acceptor: encryption.for_clients(),
+            peer_acceptor: encryption.for_members(),
+            peer_write_timeout: settings.peer.write_timeout,
+        })
     }
 
     /// Serves other members until `stop` turns true.
     pub(crate) fn serve_peers(&mut self, transport: &Transport, stop: &watch::Receiver<bool>) -> Serving {
         let accepting = self.peers.drain(..).map(|(url, socket)| {
             let acceptor = self.peer_acceptor.clone().filter(|_| url.scheme().is_secure());
-            tokio::spawn(accept_peers(socket, acceptor, transport.clone(), stop.clone()))
+            tokio::spawn(accept_peers(socket, acceptor, transport.clone(), self.peer_write_timeout, stop.clone()))
         });
         Serving { accepting: accepting.collect() }
     }

@@ -5,6 +5,7 @@
 mod bootstrap;
 mod connections;
 mod data_folder;
+mod discovery;
 mod duties;
 mod encryption;
 mod file_limit;

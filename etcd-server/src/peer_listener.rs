@@ -1,14 +1,24 @@
 //! Connections of other members: encrypted by the scheme of the URL that they came by.
 
 use crate::listeners::{AcceptPause, Socket, Stream, accept_one};
+use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
 use peer::Transport;
+use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tls::{Acceptor, Protocols};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 /// Accepts until it is told to stop; no failure ends it earlier.
-pub(crate) async fn accept_peers(socket: Socket, acceptor: Option<Acceptor>, transport: Transport, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn accept_peers(
+    socket: Socket,
+    acceptor: Option<Acceptor>,
+    transport: Transport,
+    write_timeout: Duration,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut connections = tokio::task::JoinSet::new();
     let mut pause = AcceptPause::default();
     loop {
@@ -20,7 +30,7 @@ pub(crate) async fn accept_peers(socket: Socket, acceptor: Option<Acceptor>, tra
         match accepted {
             Ok(stream) => {
                 pause = AcceptPause::default();
-                connections.spawn(connection(stream, acceptor.clone(), transport.clone()));
+                connections.spawn(connection(stream, acceptor.clone(), transport.clone(), write_timeout));
             }
             Err(error) => {
                 tracing::warn!(%error, "failed to accept a connection of a peer");
@@ -32,10 +42,19 @@ pub(crate) async fn accept_peers(socket: Socket, acceptor: Option<Acceptor>, tra
     connections.shutdown().await;
 }
 
-async fn connection(stream: Stream, acceptor: Option<Acceptor>, transport: Transport) {
+/// A connection whose other side takes nothing for so long is broken: its streams are opened again once somebody listens.
+fn limit_writes(stream: &TcpStream, limit: Duration) -> io::Result<()> {
+    let milliseconds = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
+    Ok(setsockopt(stream, TcpUserTimeout, &milliseconds)?)
+}
+
+async fn connection(stream: Stream, acceptor: Option<Acceptor>, transport: Transport, write_timeout: Duration) {
     match stream {
         Stream::Tcp(stream, remote) => {
-            drop(stream.set_nodelay(true));
+            if let Err(error) = stream.set_nodelay(true).and_then(|()| limit_writes(&stream, write_timeout)) {
+                tracing::debug!(%error, "a connection of a peer was gone before it was served");
+                return;
+            }
             serve(stream, Some(remote), acceptor, transport).await;
         }
         Stream::Unix(stream) => serve(stream, None, acceptor, transport).await,

@@ -273,6 +273,10 @@ impl peer::PeerObserver for Counters {
         self.0.round_trip.record(took);
     }
 
+    fn member(&self, is_member: bool) {
+        if is_member { self.0.joined() } else { self.0.left() }
+    }
+
     fn snapshot_sent(&self, success: bool, took: Duration) {
         let sent = &self.0.snapshots_sent;
         if success {

@@ -57,12 +57,6 @@ pub(crate) enum Failure {
 
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
-    if let Some(unsupported) = settings.unsupported().first() {
-        for setting in settings.unsupported() {
-            tracing::error!(setting = %setting.setting, "{}", setting.text);
-        }
-        return Err(Failure::Setting(unsupported.to_string()));
-    }
     // Whatever can be refused is refused before anything is made.
     if !data_folder::is_used(&settings.member.data_dir) {
         settings.check_bootstrap(&resolve).map_err(|problem| Failure::Setting(problem.to_string()))?;
@@ -315,7 +309,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|source| Failure::File { path: path.display().to_string(), source })
 }
 
-fn resolve(host: &str) -> Option<String> {
+pub(crate) fn resolve(host: &str) -> Option<String> {
     let mut found = (host, 0).to_socket_addrs().ok()?;
     found.next().map(|address| address.ip().to_string())
 }

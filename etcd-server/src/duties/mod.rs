@@ -4,6 +4,7 @@ mod auto_compaction;
 mod cluster_version;
 pub(crate) mod corruption;
 mod lease_expiry;
+mod promotion;
 mod publish;
 
 use api::Server;
@@ -24,6 +25,9 @@ pub(crate) fn start(server: &Server, transport: &Transport, settings: &Settings,
         tokio::spawn(corruption::compare_live(server.clone(), transport.clone())),
         tokio::spawn(publish::run(Arc::clone(engine), publish::Attributes::of(settings))),
     ];
+    if settings.limits.auto_promote_learners {
+        duties.push(tokio::spawn(promotion::run(server.clone())));
+    }
     if let Some(interval) = settings.corrupt_check.compact_hash_interval {
         duties.push(tokio::spawn(corruption::compare_after_compactions(server.clone(), transport.clone(), interval)));
     }

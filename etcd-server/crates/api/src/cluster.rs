@@ -58,15 +58,28 @@ impl Server {
         if !self.leads() {
             return Ok(self.promote_at_leader(id, token).await?.iter().map(Member::to_wire).collect());
         }
-        let progress = self.engine.progress().await;
-        let matched = |id: MemberId| progress.iter().find(|progress| progress.member == id.0).map_or(0, |progress| progress.matched);
-        if !membership::is_ready(matched(id), matched(self.engine.member_id())) {
+        if !self.in_sync(&[id]).await.contains(&id) {
             return Err(Status::failed_precondition("etcdserver: can only promote a learner member which is in sync with leader"));
         }
         if self.settings.strict_reconfig_check {
             may_promote(&members).map_err(|rejection| rejection.to_status())?;
         }
         self.change_members(change).await
+    }
+
+    /// The learners that could be promoted now; none unless this member leads.
+    pub async fn learners_in_sync(&self) -> Vec<MemberId> {
+        let members = self.published().members();
+        let learners: Vec<MemberId> = members.members().filter(|member| member.is_learner).map(|member| member.id).collect();
+        if learners.is_empty() || !self.leads() { Vec::new() } else { self.in_sync(&learners).await }
+    }
+
+    /// Which of `ids` have most of the log of this member, which leads.
+    async fn in_sync(&self, ids: &[MemberId]) -> Vec<MemberId> {
+        let progress = self.engine.progress().await;
+        let matched = |id: MemberId| progress.iter().find(|progress| progress.member == id.0).map_or(0, |progress| progress.matched);
+        let own = matched(self.engine.member_id());
+        ids.iter().copied().filter(|id| membership::is_ready(matched(*id), own)).collect()
     }
 
     async fn add_member(&self, peer_urls: Vec<String>, is_learner: bool) -> Result<MemberAddResponse, Status> {

@@ -135,6 +135,7 @@ impl ToStatus for Refused {
             Self::TooLarge => Status::invalid_argument("etcdserver: request is too large"),
             Self::NoLeader => Status::deadline_exceeded("context deadline exceeded"),
             Self::TimedOut => Status::unavailable("etcdserver: request timed out"),
+            Self::LeaderFailed => Status::unavailable("etcdserver: request timed out, possibly due to previous leader failure"),
             Self::Stopped => Status::unavailable("etcdserver: server stopped"),
         }
     }

@@ -14,7 +14,10 @@ pub struct InitialCluster {
 
 impl InitialCluster {
     /// Reads `name=url,name=url`. A name may repeat; empty items are skipped, as in etcd (client/pkg/types/urlsmap.go).
-    pub(crate) fn parse(text: &str) -> Result<Self, UrlError> {
+    ///
+    /// # Errors
+    /// When an item has no URL that etcd would take.
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
         let mut members: BTreeMap<String, Vec<Url>> = BTreeMap::new();
         for item in text.split(',').filter(|item| !item.is_empty()) {
             let (name, url) = item.split_once('=').unwrap_or((item, ""));

@@ -30,6 +30,7 @@ fn nothing_given_leads_to_etcds_defaults() {
     assert_eq!((it.cluster.state, it.cluster.token.as_str()), (ClusterState::New, "etcd-cluster"));
     assert_eq!(it.quota, Quota::Bytes(2 << 30));
     assert_eq!(it.auto_compaction, AutoCompaction::Off);
+    assert!(!it.limits.auto_promote_learners);
     assert_eq!((it.limits.txn_ops_max, it.limits.request_bytes_max, it.limits.learners_max), (128, 1_572_864, 1));
     assert_eq!((it.snapshot.entries_between, it.snapshot.catchup_entries), (10_000, 5_000));
     assert_eq!(
@@ -46,7 +47,6 @@ fn nothing_given_leads_to_etcds_defaults() {
     assert_eq!(it.listen.concurrent_streams_max, u32::MAX);
     assert_eq!((it.http.cors_origins.clone(), it.http.host_whitelist.clone()), (Names::Any, Names::Any));
     assert_eq!(it.corrupt_check.compact_hash_interval, None);
-    assert_eq!(it.unsupported(), []);
     assert!(it.check_bootstrap(&|_| None).is_ok());
 }
 

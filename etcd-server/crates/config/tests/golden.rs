@@ -37,5 +37,4 @@ fn the_sample_is_a_valid_file_with_its_lines_in_or_out() {
     }
     let loaded = from_file(&live);
     assert!(loaded.warnings.iter().all(|warning| !warning.text.contains("unknown key")), "{:?}", loaded.warnings);
-    assert_eq!(loaded.settings.unsupported(), []);
 }

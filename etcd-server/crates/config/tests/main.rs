@@ -6,4 +6,3 @@ mod refused;
 mod robust;
 mod support;
 mod table;
-mod unsupported;

@@ -50,6 +50,8 @@ pub struct Engine {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) request_bytes_max: usize,
     pub(crate) request_timeout: Duration,
+    /// How long it may take from the loss of a leader to the next one (etcd: two election timeouts).
+    pub(crate) leader_loss: Duration,
     pub(crate) on_fault: Arc<dyn Fn(Fault) + Send + Sync>,
 }
 
@@ -156,12 +158,19 @@ impl Engine {
             Ok(Ok(reply)) => reply,
             Ok(Err(_)) => Err(Refused::Stopped),
             Err(_) if self.published.standing().leader == 0 => Err(Refused::NoLeader),
+            Err(_) if self.lost_leader() => Err(Refused::LeaderFailed),
             Err(_) => Err(Refused::TimedOut),
         };
         if outcome.as_ref().is_err_and(|refused| !matches!(refused, Refused::State(_))) {
             self.observer.proposal_failed();
         }
         outcome
+    }
+
+    /// Whether a request that has just timed out was begun while the leader was being lost: it went to one that could not pass it on.
+    fn lost_leader(&self) -> bool {
+        let begun = Instant::now().checked_sub(self.request_timeout);
+        begun.is_some_and(|begun| self.published.lost_leader_after(begun, self.leader_loss))
     }
 
     /// Orders a change of the members and waits, without limit, until it is applied or refused.

@@ -325,6 +325,7 @@ impl NodeTask {
     fn publish(&self, status: Status) {
         let before = self.published.status.swap(Arc::new(status));
         if before.leader != status.leader && status.leader != 0 {
+            *self.published.leader_since.lock() = Some(Instant::now());
             self.observer.leader_changed();
         }
         if before.role != status.role || before.leader != status.leader {

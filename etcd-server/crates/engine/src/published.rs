@@ -12,6 +12,7 @@ use schema::meta;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 use storage::Store;
 use types::Fault;
 
@@ -50,6 +51,8 @@ pub struct Published {
     pub(crate) members: ArcSwap<Membership>,
     pub(crate) expiry: Mutex<Expiry>,
     pub(crate) status: ArcSwap<Status>,
+    /// When this member last learnt of another leader than before.
+    pub(crate) leader_since: Mutex<Option<Instant>>,
     pub(crate) applied: AtomicU64,
     pub(crate) written_bytes: AtomicU64,
     pub(crate) freed_bytes: AtomicU64,
@@ -89,6 +92,7 @@ impl Published {
             members: ArcSwap::from_pointee(state.members.clone()),
             expiry: Mutex::new(Expiry::follow(state.leases.leases(), leases)),
             status: ArcSwap::from_pointee(Status { role: Role::Follower, leader: 0, ..*status }),
+            leader_since: Mutex::default(),
             applied: AtomicU64::new(applied),
             written_bytes: AtomicU64::new(state.keys.written_bytes()),
             freed_bytes: AtomicU64::new(stored.freed_bytes),
@@ -155,6 +159,11 @@ impl Published {
             commit: status.commit,
             applied: self.applied.load(Ordering::Acquire),
         }
+    }
+
+    /// Whether the leader was probably lost after `begun`: another one was known later, which takes up to `loss` to come about.
+    pub(crate) fn lost_leader_after(&self, begun: Instant, loss: Duration) -> bool {
+        self.leader_since.lock().is_some_and(|since| begun < since && begun + loss > since)
     }
 
     /// Bytes of the revisions that are stored: what the quota is about.

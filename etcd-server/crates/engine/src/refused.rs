@@ -20,6 +20,9 @@ pub enum Refused {
     /// The proposal was taken but not applied within the time allowed; it may still be.
     #[error("etcdserver: request timed out")]
     TimedOut,
+    /// The same, and the leader that the proposal went to was lost meanwhile.
+    #[error("etcdserver: request timed out, possibly due to previous leader failure")]
+    LeaderFailed,
     /// The member is stopping.
     #[error("etcdserver: server stopped")]
     Stopped,

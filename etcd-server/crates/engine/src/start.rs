@@ -314,6 +314,7 @@ impl Opened {
             observer,
             request_bytes_max: options.request_bytes_max,
             request_timeout: Duration::from_secs(5) + 2 * election_timeout,
+            leader_loss: 2 * election_timeout,
             on_fault,
         };
         let threads = Threads { node: node_tx, log: log_tx, apply: apply_tx, removal: removal_tx, watches: inbox, handles };

@@ -127,6 +127,9 @@ pub trait PeerObserver: Send + Sync + std::fmt::Debug {
     /// The state as a whole was sent to it, or not.
     fn snapshot_sent(&self, success: bool, took: Duration);
 
+    /// It is a member from now on, or no more.
+    fn member(&self, is_member: bool);
+
     /// A connection to it was made or lost.
     fn active(&self, active: bool);
 }

@@ -154,7 +154,10 @@ async fn post(transport: Transport, _: Arc<dyn Local>, request: Request<Incoming
         tracing::warn!(remote_peer_id = %types::MemberId(message.from), to = %types::MemberId(message.to), "refused raft message");
         return text(StatusCode::INTERNAL_SERVER_ERROR, "error processing raft message");
     }
-    transport.0.observer.peer(message.from).received(body.len());
+    // Who is not a member is not counted: its id is whatever it says.
+    if let Some(peer) = transport.0.peer(message.from) {
+        peer.outbox.observer.received(body.len());
+    }
     transport.0.deliver(message);
     reply::empty(StatusCode::NO_CONTENT)
 }

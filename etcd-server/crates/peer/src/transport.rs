@@ -212,13 +212,16 @@ impl Shared {
                 *known.outbox.urls.lock() = urls;
             } else {
                 tracing::info!(remote_peer_id = %member.id, remote_peer_urls = ?member.peer_urls, "added remote peer");
-                peers.insert(member.id.0, self.start(member.id.0, urls, true));
+                let peer = self.start(member.id.0, urls, true);
+                peer.outbox.observer.member(true);
+                peers.insert(member.id.0, peer);
             }
         }
         let removed = self.removed.load();
-        peers.retain(|id, _| {
+        peers.retain(|id, peer| {
             let stays = !removed.contains(id);
             if !stays {
+                peer.outbox.observer.member(false);
                 tracing::info!(removed_remote_peer_id = %MemberId(*id), "removed remote peer");
             }
             stays

@@ -60,10 +60,23 @@ impl Cluster {
         let size = settings.len();
         let places: Vec<Place> = (1..=size).map(|number| Place::free(format!("m{number}"))).collect::<Result<_, _>>()?;
         let entries = places.iter().map(Place::entry).collect::<Vec<_>>().join(",");
-        let mut cluster = Self { settings: settings.last().cloned().unwrap_or_else(|| Settings::new("")), members: Vec::new(), born: size };
-        for (place, settings) in places.into_iter().zip(settings) {
-            let flags = vec!["--initial-cluster".to_owned(), entries.clone()];
-            cluster.members.push(Server::launch(settings, place, flags)?);
+        let flags = ["--initial-cluster".to_owned(), entries];
+        Self::launch(settings.into_iter().zip(places).collect(), &flags).await
+    }
+
+    /// Starts members at these places that find each other by `flags`; returns when all answer linearizable reads.
+    ///
+    /// # Errors
+    /// When one of them does not.
+    pub async fn start_at(settings: Settings, places: Vec<Place>, flags: &[String]) -> Result<Self, ClusterError> {
+        Self::launch(places.into_iter().map(|place| (settings.clone(), place)).collect(), flags).await
+    }
+
+    async fn launch(members: Vec<(Settings, Place)>, flags: &[String]) -> Result<Self, ClusterError> {
+        let joining = members.last().map_or_else(|| Settings::new(""), |(settings, _)| settings.clone());
+        let mut cluster = Self { settings: joining, members: Vec::new(), born: members.len() };
+        for (settings, place) in members {
+            cluster.members.push(Server::launch(settings, place, flags.to_vec())?);
         }
         for member in &mut cluster.members {
             member.healthy().await?;

@@ -18,15 +18,22 @@ pub type DiallerStream<I> = tokio_rustls::client::TlsStream<I>;
 #[derive(Clone, Debug)]
 pub struct Dialler {
     endpoint: Arc<Endpoint>,
+    offered: Option<&'static [u8]>,
 }
 
 impl Dialler {
     pub(crate) fn of(endpoint: Arc<Endpoint>) -> Self {
-        Self { endpoint }
+        Self { endpoint, offered: None }
+    }
+
+    /// The same, with a protocol to offer to the other side, as ALPN names it.
+    #[must_use]
+    pub fn offering(self, protocol: &'static [u8]) -> Self {
+        Self { offered: Some(protocol), ..self }
     }
 
     /// Does the handshake on a connection to `host`, a name or an address as in the URL, without brackets; its certificate has to stand
-    /// for it. No protocol is offered: members speak HTTP/1.1, and etcd's would take an offer of anything else badly.
+    /// for it. To members no protocol is offered: they speak HTTP/1.1, and etcd's would take an offer of anything else badly.
     ///
     /// # Errors
     /// When the other side is not believed, does not believe us, or takes too long.
@@ -35,7 +42,11 @@ impl Dialler {
         I: AsyncRead + AsyncWrite + Unpin,
     {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let connector = TlsConnector::from(Arc::clone(&self.endpoint.loaded.load().material.client));
+        let mut client = Arc::clone(&self.endpoint.loaded.load().material.client);
+        if let Some(protocol) = self.offered {
+            Arc::make_mut(&mut client).alpn_protocols = vec![protocol.to_vec()];
+        }
+        let connector = TlsConnector::from(client);
         let connected = tokio::time::timeout(HANDSHAKE_TIMEOUT, Box::pin(connector.connect(name, io))).await;
         connected.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake was not completed in time"))?
     }

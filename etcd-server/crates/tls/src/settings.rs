@@ -106,6 +106,26 @@ impl EndpointSettings {
         }
     }
 
+    /// For connections of ours alone: nothing is listened on. Without an authority the system's are trusted.
+    #[must_use]
+    pub fn of_client_alone(as_client: Option<KeyPair>, trusted_ca: Option<PathBuf>, believes_anybody: bool) -> Self {
+        Self {
+            role: Role::Peer,
+            own: None,
+            as_client,
+            trusted_ca,
+            revocation_list: None,
+            demands_certificates: false,
+            allowed_common_names: Vec::new(),
+            allowed_hostnames: Vec::new(),
+            checks_addresses: false,
+            self_signed: believes_anybody,
+            version_min: TlsVersion::Tls12,
+            version_max: None,
+            cipher_suites: Vec::new(),
+        }
+    }
+
     fn of(role: Role, tls: &TlsSettings, listener: &ListenerTls, auto: Option<KeyPair>) -> Self {
         let pair = |cert: &Option<PathBuf>, key: &Option<PathBuf>| Some(KeyPair { cert: cert.clone()?, key: key.clone()? });
         let given = pair(&listener.cert_file, &listener.key_file);

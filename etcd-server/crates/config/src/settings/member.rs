@@ -30,6 +30,8 @@ pub struct LimitSettings {
     pub txn_ops_max: u64,
     pub request_bytes_max: u64,
     pub learners_max: u64,
+    /// Whether the leader promotes learners that have caught up.
+    pub auto_promote_learners: bool,
 }
 
 /// Bytes of data at which writes are refused.
@@ -77,6 +79,7 @@ impl LimitSettings {
             txn_ops_max: merged.unsigned("max-txn-ops"),
             request_bytes_max,
             learners_max: u64::try_from(merged.signed("max-learners")).unwrap_or(0),
+            auto_promote_learners: merged.bool("auto-promote-learners"),
         }
     }
 }

@@ -10,7 +10,6 @@ mod log;
 mod member;
 mod timing;
 mod tls;
-mod unsupported;
 
 pub use auth::{AuthSettings, JwtSettings, TokenKind};
 pub use cluster::{Bootstrap, ClusterSettings, ClusterState, DiscoverySettings, Secret};
@@ -20,11 +19,11 @@ pub use log::{LogFormat, LogLevel, LogOutput, LogOutputs, LogSettings, Rotation}
 pub use member::{LimitSettings, MemberSettings, Quota, SnapshotSettings};
 pub use timing::{CorruptCheckSettings, ElectionSettings, MetricsDetail, MetricsSettings, PeerSettings, WarningSettings, WatchSettings};
 pub use tls::{ListenerTls, PeerTls, TlsSettings, TlsVersion};
-pub use unsupported::Unsupported;
 
 use std::time::Duration;
 
 use crate::feature_gate::{FeatureGates, Gate};
+use crate::initial_cluster::InitialCluster;
 use crate::load::Surroundings;
 use crate::merged::Merged;
 use crate::problem::Problem;
@@ -54,7 +53,6 @@ pub struct Settings {
     pub warning: WarningSettings,
     /// Time between two looks at whether a downgrade has finished; `None` is never.
     pub downgrade_check: Option<Duration>,
-    unsupported: Vec<Unsupported>,
 }
 
 impl Settings {
@@ -74,7 +72,7 @@ impl Settings {
         listen.check_apart()?;
         let (listen, cluster) = ClusterSettings::from_merged(merged, listen, discovery, machine)?;
         let auth = AuthSettings::from_merged(merged, warnings)?;
-        let mut settings = Self {
+        let settings = Self {
             http: HttpSettings::from_merged(merged),
             limits: LimitSettings::from_merged(merged, warnings),
             quota: Quota::from_merged(merged, warnings),
@@ -85,7 +83,6 @@ impl Settings {
             metrics: MetricsSettings::from_merged(merged, warnings),
             warning: WarningSettings::from_merged(merged),
             downgrade_check: positive(merged.nanos("downgrade-check-time")),
-            unsupported: Vec::new(),
             member,
             cluster,
             listen,
@@ -97,14 +94,7 @@ impl Settings {
             corrupt_check,
             features,
         };
-        settings.unsupported = unsupported::find(&settings);
         Ok(settings)
-    }
-
-    /// Given settings that would be weakened or disobeyed if the daemon started. It must not, unless this is empty.
-    #[must_use]
-    pub fn unsupported(&self) -> &[Unsupported] {
-        &self.unsupported
     }
 
     /// What etcd checks before it starts a *new* cluster, and not on a restart: this member must be in
@@ -114,9 +104,17 @@ impl Settings {
     /// The first of etcd's complaints, in its words.
     pub fn check_bootstrap(&self, resolve: &dyn Fn(&str) -> Option<String>) -> Result<(), Problem> {
         match &self.cluster.bootstrap {
-            Bootstrap::InitialCluster(cluster) => cluster.check(&self.member.name, &self.listen.advertise_peer, resolve),
+            Bootstrap::InitialCluster(cluster) => self.check_members(cluster, resolve),
             Bootstrap::Discovery(_) | Bootstrap::DnsSrv { .. } => Ok(()),
         }
+    }
+
+    /// The same for members that were found by discovery.
+    ///
+    /// # Errors
+    /// As [`Settings::check_bootstrap`].
+    pub fn check_members(&self, members: &InitialCluster, resolve: &dyn Fn(&str) -> Option<String>) -> Result<(), Problem> {
+        members.check(&self.member.name, &self.listen.advertise_peer, resolve)
     }
 }
 

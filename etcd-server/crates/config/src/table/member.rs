@@ -71,6 +71,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("max-request-bytes", Kind::Unsigned(64), "1572864", "Largest request accepted, in bytes."),
     Row::new("max-concurrent-streams", Kind::Unsigned(32), "4294967295", "Most HTTP/2 streams that one connection may have open."),
     Row::new("max-learners", Kind::Signed, "1", "Most learners the cluster may have."),
+    Row::new("auto-promote-learners", Kind::Bool, "false", "Promote a learner by itself when it has caught up. Not in etcd."),
     Row::new("enable-grpc-gateway", Kind::Bool, "true", "Serve the JSON form of the API under /v3."),
     Row::new("grpc-keepalive-min-time", Kind::Duration, "5s", "Shortest time between two pings of a client; faster ones are sent away."),
     Row::new("grpc-keepalive-interval", Kind::Duration, "2h0m0s", "Time between pings to an idle client. 0 turns them off."),

@@ -1,0 +1,124 @@
+//! Members come and go, and the cluster goes on.
+
+use crate::support::{Load, PATIENCE, add_when_healthy, all_equal, holds_all, put, remove_when_healthy, settings};
+use std::time::{Duration, Instant};
+use testbed::{Cluster, Server};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_grows_and_shrinks_under_load() {
+    let mut cluster = Cluster::start(settings(&[]), 1).await.unwrap();
+    let load = Load::start(vec![cluster.members[0].endpoint()]);
+    for _ in 0..2 {
+        let added = add_when_healthy(&mut cluster).await;
+        put(&mut cluster.kv(added).await.unwrap(), "grown", "yes").await.unwrap();
+    }
+    assert_eq!(cluster.list(2).await.unwrap().len(), 3);
+    assert!(all_equal(&cluster.hashes().await.unwrap()));
+    // The one that leads leaves last but one: it hands over by itself.
+    for leaving in [2, 1] {
+        remove_when_healthy(&cluster, leaving).await;
+        let mut left = cluster.members.remove(leaving);
+        let ended = left.wait_for_end(Duration::from_secs(10)).unwrap();
+        assert!(ended.success(), "{ended}: {}", left.log_tail());
+        assert!(left.log_tail().contains("the member has been permanently removed from the cluster"));
+    }
+    put(&mut cluster.kv(0).await.unwrap(), "alone", "again").await.unwrap();
+    let (acknowledged, failed) = load.finish().await;
+    println!("{} writes acknowledged, {failed} with an unknown outcome", acknowledged.len());
+    assert!(acknowledged.len() > 50);
+    holds_all(&cluster, 0, &acknowledged).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_leader_hands_over_before_it_is_removed() {
+    let mut cluster = Cluster::start(settings(&[]), 3).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let leader = cluster.leader(PATIENCE).await.unwrap();
+    cluster.remove(leader, leader).await.unwrap();
+    let mut left = cluster.members.remove(leader);
+    assert!(left.wait_for_end(Duration::from_secs(10)).unwrap().success(), "{}", left.log_tail());
+    put(&mut cluster.kv(0).await.unwrap(), "after", "1").await.unwrap();
+    // It may not come back.
+    left.relaunch().unwrap();
+    assert!(left.wait_for_end(Duration::from_secs(10)).unwrap().success());
+    assert!(left.log_tail().contains("data-dir used by this member must be removed"));
+    assert_eq!(cluster.list(0).await.unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_healthy_member_is_not_removed_while_another_is_silent() {
+    let mut cluster = Cluster::start(settings(&[]), 3).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let (silent, healthy) = ((leader + 1) % 3, (leader + 2) % 3);
+    // Its sockets stay open; it only says nothing any more.
+    cluster.members[silent].freeze(true).unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for via in [leader, healthy] {
+        // A busy machine may take too long to answer at all; what counts is that it is never done.
+        let begun = Instant::now();
+        loop {
+            let refused = cluster.remove(via, healthy).await.unwrap_err();
+            if refused.to_string().contains("etcdserver: unhealthy cluster") {
+                break;
+            }
+            assert!(begun.elapsed() < PATIENCE, "leader {leader}, asked {via}: {refused}");
+        }
+    }
+    put(&mut cluster.kv(leader).await.unwrap(), "still", "two of three").await.unwrap();
+    cluster.remove(leader, silent).await.unwrap();
+    cluster.members[silent].freeze(false).unwrap();
+    assert!(cluster.members[silent].wait_for_end(Duration::from_secs(15)).unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_learner_is_promoted_by_itself_where_that_is_asked_for() {
+    let mut cluster = Cluster::start(settings(&["--auto-promote-learners"]), 1).await.unwrap();
+    put(&mut cluster.kv(0).await.unwrap(), "before", "1").await.unwrap();
+    let learner = cluster.add(0, true).await.unwrap();
+    let begun = Instant::now();
+    while cluster.list(0).await.unwrap().iter().any(|member| member.is_learner) {
+        assert!(begun.elapsed() < PATIENCE, "{}\n{}", cluster.members[0].log_tail(), cluster.members[learner].log_tail());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    put(&mut cluster.kv(learner).await.unwrap(), "after", "1").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_lost_its_data_does_not_come_back_as_itself() {
+    let mut cluster = Cluster::start(settings(&[]), 3).await.unwrap();
+    put(&mut cluster.kv(0).await.unwrap(), "kept", "1").await.unwrap();
+    cluster.members[2].kill();
+    std::fs::remove_dir_all(cluster.members[2].data_dir()).unwrap();
+    for flags in [&[][..], &["--initial-cluster-state", "existing"]] {
+        refused_as_wiped(&mut cluster.members[2], flags);
+    }
+    let leader = cluster.leader(PATIENCE).await.unwrap();
+    put(&mut cluster.kv(leader).await.unwrap(), "kept", "2").await.unwrap();
+}
+
+fn refused_as_wiped(member: &mut Server, flags: &[&str]) {
+    member.set_flags(flags);
+    member.relaunch().unwrap();
+    let ended = member.wait_for_end(PATIENCE).unwrap();
+    let log = member.log_tail();
+    assert_eq!(ended.code(), Some(1), "{log}");
+    assert!(log.contains("has already been bootstrapped: its data directory was lost or moved"), "{log}");
+    assert!(!member.data_dir().exists(), "nothing is made");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_go_on_without_two_and_stop_without_three() {
+    let mut cluster = Cluster::start(settings(&[]), 5).await.unwrap();
+    for gone in 1..=2 {
+        cluster.members[gone].kill();
+        let leader = cluster.leader(PATIENCE).await.unwrap();
+        put(&mut cluster.kv(leader).await.unwrap(), "without", &gone.to_string()).await.unwrap();
+    }
+    cluster.members[3].kill();
+    let mut kv = cluster.kv(4).await.unwrap();
+    let written = tokio::time::timeout(Duration::from_secs(3), put(&mut kv, "without", "3")).await;
+    assert!(!matches!(written, Ok(Ok(_))), "two of five acknowledged a write");
+    cluster.members[3].restart().await.unwrap();
+    put(&mut cluster.kv(0).await.unwrap(), "without", "2 again").await.unwrap();
+}
