@@ -158,6 +158,7 @@ async fn serve(
     if told.is_none() {
         tracing::info!("ready to serve client requests");
     }
+    let leader = server.clone();
     let served = listeners.serve(settings, server, member, stop.clone());
     if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
         tracing::warn!(%error, "failed to tell systemd that this member is ready");
@@ -167,6 +168,7 @@ async fn serve(
         None => End::wait(&mut terminate, &mut interrupt, &removed).await.tell().await,
     }
     drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+    leader.hand_over_before_stop().await;
     stop_tx.send_replace(true);
     served.finish().await;
     transport.stop();

@@ -143,3 +143,14 @@ async fn a_leader_whose_disk_hangs_gives_up_leadership() {
     assert!(all_equal(&cluster.hashes().await.unwrap()));
     drop(cluster);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_told_to_stop_hands_over_first() {
+    let mut cluster = Cluster::start(settings(&[]), 3).await.unwrap();
+    let leader = cluster.leader(PATIENCE).await.unwrap();
+    assert!(cluster.members[leader].terminate(PATIENCE).unwrap().success());
+    let log = cluster.members[leader].log_tail();
+    assert!(log.contains("leadership transfer finished"), "{log}");
+    let next = cluster.leader(PATIENCE).await.unwrap();
+    put(&mut cluster.kv(next).await.unwrap(), "after", "1").await.unwrap();
+}

@@ -40,6 +40,23 @@ impl Server {
         self.change_members(ConfChange::Remove(id)).await
     }
 
+    /// Before this member stops: if it leads others, one of them leads first, so that nobody waits for an election. A failure is told, and
+    /// no reason to stay.
+    pub async fn hand_over_before_stop(&self) {
+        let own = self.engine.member_id();
+        if !self.leads() || !self.published().members().voters().any(|member| member.id != own) {
+            return;
+        }
+        let handing = async {
+            let successor = self.successor_of(own).await.ok_or_else(|| Status::unavailable("no other member answers"))?;
+            self.hand_over_to(successor).await
+        };
+        let handed = tokio::time::timeout(self.engine.request_timeout(), handing).await;
+        if let Err(status) = handed.unwrap_or_else(|_| Err(Status::unavailable("the consensus thread does not answer"))) {
+            tracing::warn!(error = status.message(), "leadership transfer failed");
+        }
+    }
+
     /// Who shall lead in the place of `leader`: this member if it may, else the voter that is furthest.
     async fn successor_of(&self, leader: MemberId) -> Option<MemberId> {
         let own = self.engine.member_id();

@@ -1,5 +1,6 @@
 //! What is measured, and in which order.
 
+mod away;
 mod history;
 mod large;
 mod small;
@@ -41,10 +42,11 @@ pub(crate) enum Case {
     Watch,
     Large,
     History,
+    Away,
 }
 
 impl Case {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Empty,
         Self::PutOne,
         Self::PutMany,
@@ -57,6 +59,7 @@ impl Case {
         Self::Watch,
         Self::Large,
         Self::History,
+        Self::Away,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -73,6 +76,7 @@ impl Case {
             Self::Watch => "watch-500",
             Self::Large => "large",
             Self::History => "history",
+            Self::Away => "away",
         }
     }
 
@@ -90,13 +94,14 @@ impl Case {
             Self::Watch => "500 watchers on one prefix on 16 connections; operations are events delivered, latency is that of the puts",
             Self::Large => "a million keys: memory, restart, full list, page of 500 with its count, backup",
             Self::History => "puts at 1,000 a second while nothing else, a watcher far back, a compaction, a backup runs",
+            Self::Away => "puts at 1,000 a second while a member of several that was away for a long history comes back (--members 3)",
         }
     }
 }
 
 /// Measures `chosen` on every server and adds the figures to the report.
 pub(crate) async fn run(chosen: &[Case], commands: &[(&'static str, String)], plan: &Plan, report: &mut Report) -> Result<(), BenchError> {
-    let small: Vec<_> = chosen.iter().copied().filter(|case| !matches!(case, Case::Large | Case::History)).collect();
+    let small: Vec<_> = chosen.iter().copied().filter(|case| !matches!(case, Case::Large | Case::History | Case::Away)).collect();
     if !small.is_empty() {
         run_small(&small, commands, plan, report).await?;
     }
@@ -107,6 +112,8 @@ pub(crate) async fn run(chosen: &[Case], commands: &[(&'static str, String)], pl
                 by_server.push(large::measure(&mut Target::start(label, command, plan).await?, plan).await?);
             } else if *case == Case::History {
                 by_server.push(history::measure(&Target::start(label, command, plan).await?, plan).await?);
+            } else if *case == Case::Away && plan.members > 1 {
+                by_server.push(away::measure(&mut Target::start(label, command, plan).await?, plan).await?);
             }
         }
         report.add(case.name(), &by_server);

@@ -71,6 +71,17 @@ impl Target {
         self.connections(1).await.map(|mut made| made.swap_remove(0))
     }
 
+    /// Takes the last member out, to be dealt with apart: no connection made from now on is to it.
+    pub(crate) fn take_last(&mut self) -> Server {
+        self.others.pop().expect("a cluster of several members")
+    }
+
+    /// A connection to a member that was taken out.
+    pub(crate) async fn connection_to(&self, member: &Server) -> Result<Channel, BenchError> {
+        let failed = |source| BenchError::Connect { label: self.label, source };
+        Endpoint::from_shared(member.endpoint()).map_err(failed)?.connect().await.map_err(failed)
+    }
+
     /// What all members have cost together.
     pub(crate) fn usage(&self) -> Result<Usage, BenchError> {
         let mut usage = self.server.usage()?;

@@ -53,7 +53,7 @@ pub(super) async fn measure(target: &Target, plan: &Plan) -> Result<Vec<Figure>,
 }
 
 /// One put per revision, by many clients until there are enough.
-async fn write_history(target: &Target, revisions: u64) -> Result<(), BenchError> {
+pub(super) async fn write_history(target: &Target, revisions: u64) -> Result<(), BenchError> {
     let connections = target.connections(16).await?;
     let client = |number: usize| {
         let kv = KvClient::new(connections[number % connections.len()].clone());
@@ -70,14 +70,18 @@ async fn write_history(target: &Target, revisions: u64) -> Result<(), BenchError
     Ok(())
 }
 
-async fn revision(target: &Target) -> Result<i64, BenchError> {
+pub(super) async fn revision(target: &Target) -> Result<i64, BenchError> {
     let mut kv = KvClient::new(target.connection().await?);
     let read = kv.range(RangeRequest { key: "key".into(), ..RangeRequest::default() }).await.map_err(target.failed())?;
     Ok(read.into_inner().header.unwrap_or_default().revision)
 }
 
 /// Puts at the fixed rate while `other` runs, which must not end by itself but with an error.
-async fn puts_during(target: &Target, plan: &Plan, other: impl Future<Output = Result<(), BenchError>>) -> Result<Sample, BenchError> {
+pub(super) async fn puts_during(
+    target: &Target,
+    plan: &Plan,
+    other: impl Future<Output = Result<(), BenchError>>,
+) -> Result<Sample, BenchError> {
     let connections = target.connections(16).await?;
     let mut rng = fastrand::Rng::with_seed(1);
     let call = || {

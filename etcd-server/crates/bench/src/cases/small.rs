@@ -83,7 +83,7 @@ pub(super) async fn round(case: Case, target: &Target, plan: &Plan) -> Result<Sa
         Case::CompareAndSwap => swaps(target, duration).await,
         Case::KeepAlive => keep_alives(target, duration).await,
         Case::Watch => watches(target, duration).await,
-        Case::Empty | Case::Large | Case::History => empty_calls(target, duration).await,
+        Case::Empty | Case::Large | Case::History | Case::Away => empty_calls(target, duration).await,
     }
 }
 
