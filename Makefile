@@ -11,7 +11,7 @@ export ROCKSDB_STATIC ?= 1
 CARGO_FLAGS := --release --workspace
 TESTS := --lib --bins --tests --examples
 
-.PHONY: run build test check fmt clippy doc fix bench parity sim needs rocksdb clean-run
+.PHONY: run build test check fmt clippy doc fix bench parity sim robustness needs rocksdb clean-run
 
 ## Builds and starts one member on http://localhost:2379, with its data in ./default.etcd
 run: build
@@ -57,6 +57,11 @@ parity: needs rocksdb
 ## Whole clusters in one thread, a seed each; SIM="--seeds 0..2400", SIM="--seed 7 --trace", SIM="--planted"
 sim:
 	cargo run --release -p sim -- $(SIM)
+
+## Groups of real members under load and faults; ROBUSTNESS="--minutes 10 --seed 7", ROBUSTNESS="--scenario kill-leader --runs 20"
+robustness: needs rocksdb
+	cargo build --release -p etcd-server -p robustness
+	$(CARGO_TARGET_DIR)/release/robustness --server $(CARGO_TARGET_DIR)/release/etcd-server $(ROBUSTNESS)
 
 rocksdb: needs
 	@etcd-server/crates/storage/prebuild-rocksdb.sh $(ROCKSDB_LIB_DIR)

@@ -258,8 +258,26 @@ impl Node {
         assert!(index <= log.committed.min(log.persisted), "entry {index} is applied, but not committed and durable");
         self.raw.mut_store().apply(index);
         self.raw.advance_apply_to(index);
-        self.raw.mut_store().forget(keep);
+        let needed = self.needed_behind_snapshots();
+        self.raw.mut_store().forget(keep, needed);
         self.own_removal = self.own_removal.filter(|&removal| removal > index);
+    }
+
+    /// Entries above this index are needed by followers that are being sent a snapshot, or have it and were not sent what comes behind:
+    /// if these were forgotten meanwhile, each snapshot would be followed by the next one, for as long as there are writes.
+    fn needed_behind_snapshots(&self) -> u64 {
+        let raft = &self.raw.raft;
+        if raft.state != StateRole::Leader {
+            return u64::MAX;
+        }
+        let timeout = u64::try_from(raft.election_timeout()).unwrap_or(u64::MAX);
+        let heard = |member: &u64| self.heard.get(member).is_some_and(|heard| self.ticks - heard <= timeout);
+        let needed = raft.prs().iter().filter(|(member, _)| **member != raft.id).filter_map(|(member, progress)| match progress.state {
+            ProgressState::Snapshot => Some(progress.pending_snapshot),
+            ProgressState::Probe if heard(member) => Some(progress.next_idx.saturating_sub(1)),
+            ProgressState::Probe | ProgressState::Replicate => None,
+        });
+        needed.min().unwrap_or(u64::MAX)
     }
 
     /// Apply has decided on a configuration change. Returns the configuration from now on. Told before [`Node::applied`] of its entry.

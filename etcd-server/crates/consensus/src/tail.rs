@@ -125,11 +125,12 @@ impl Tail {
         self.applied = self.applied.max(index);
     }
 
-    /// Forgets applied entries beyond what may be kept, oldest first.
-    pub(crate) fn forget(&mut self, keep: Keep) {
+    /// Forgets applied entries beyond what may be kept, oldest first. Those above `needed` are kept as long as there is room for them.
+    pub(crate) fn forget(&mut self, keep: Keep, needed: u64) {
         while let Some(first) = self.entries.front().filter(|first| first.index <= self.applied) {
             let kept = self.applied - self.before_index;
-            if kept <= keep.entries && self.applied_bytes <= keep.bytes {
+            let wanted = kept <= keep.entries || first.index > needed;
+            if wanted && self.applied_bytes <= keep.bytes {
                 return;
             }
             (self.before_index, self.before_term) = (first.index, first.term);
@@ -223,12 +224,12 @@ mod tests {
     #[test]
     fn only_what_is_applied_is_forgotten_and_no_more_than_has_to() {
         let mut tail = tail(20, 8);
-        tail.forget(Keep { entries: 5, bytes: 1000 });
+        tail.forget(Keep { entries: 5, bytes: 1000 }, u64::MAX);
         assert_eq!((tail.before_index, tail.last()), (3, 20));
         tail.apply(15);
-        tail.forget(Keep { entries: 100, bytes: 30 });
+        tail.forget(Keep { entries: 100, bytes: 30 }, u64::MAX);
         assert_eq!((tail.before_index, tail.applied_bytes), (12, 30));
-        tail.forget(Keep { entries: 0, bytes: 0 });
+        tail.forget(Keep { entries: 0, bytes: 0 }, u64::MAX);
         assert_eq!((tail.before_index, tail.applied_bytes), (15, 0));
         assert_eq!(tail.term(15).unwrap(), 1);
     }

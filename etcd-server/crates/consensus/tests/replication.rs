@@ -114,6 +114,35 @@ fn a_snapshot_that_did_not_arrive_is_sent_again() {
 }
 
 #[test]
+fn what_comes_behind_a_snapshot_is_kept_until_it_was_sent() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    group.keep = Keep { entries: 3, bytes: 1 << 20 };
+    let away = 1 + leader % 3;
+    group.cut.insert(away);
+    for _ in 0..50 {
+        group.propose(leader, "x");
+    }
+    group.cut.clear();
+    group.member(leader).node.tick();
+    while group.members[&away].installed.is_empty() {
+        match group.wire.pop_front() {
+            Some(message) => group.deliver(message),
+            None => assert!(group.work_all(), "no snapshot was sent"),
+        }
+        group.work_all();
+    }
+    // More than is kept is written before the leader hears of it again.
+    group.cut.insert(away);
+    for _ in 0..50 {
+        group.propose(leader, "y");
+    }
+    group.cut.clear();
+    group.tick(5);
+    assert_eq!(group.members[&away].state, group.members[&leader].state);
+    assert_eq!(group.members[&away].installed.len(), 1);
+}
+
+#[test]
 fn nobody_campaigns_while_a_snapshot_is_installed() {
     let (mut group, leader) = Group::led(&[1, 2, 3]);
     group.keep = Keep { entries: 0, bytes: 0 };

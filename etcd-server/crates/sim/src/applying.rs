@@ -197,6 +197,7 @@ impl Process {
             let done = removal.step(&self.store, cx.random.usize(1..100), &mut batch)?;
             batch.write(&mut self.store);
             if done {
+                crate::planted::spoil_compacted(&mut self.store, removal.target(), cx.planted);
                 self.removal = None;
             }
         }
@@ -270,7 +271,8 @@ impl Process {
                 let mut encoded = BytesMut::new();
                 output.encode_into(Header::default(), &mut encoded);
                 let response = WatchResponse::decode(encoded).map_err(|error| crate::Violation(format!("a watch answer: {error}")))?;
-                cx.out.watched.push((stream, response));
+                let told = crate::planted::spoil_watch(response, cx.planted);
+                cx.out.watched.extend(told.into_iter().map(|response| (stream, response)));
                 self.hub.drained(stream, output.queued_bytes());
             }
         }

@@ -2,7 +2,10 @@
 
 use crate::batch::Gathered;
 use fastrand::Rng;
+use proto::etcdserverpb::{ResponseHeader, WatchResponse};
+use schema::revision_record::{self, RevisionRecord};
 use schema::{Batch as _, Cursor as _, MemoryStore, Table, View as _};
+use types::{MainRevision, Revision};
 
 /// A bug that can be planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -57,6 +60,12 @@ pub enum Bug {
     LogNotReplayed,
     /// A crash takes the newest entry with it, synced or not.
     SyncedEntryLost,
+    /// Progress is told before the events that it stands for.
+    ProgressBeforeEvents,
+    /// Compaction forgets that a key was deleted at the very revision that it keeps.
+    CompactedDeletionLost,
+    /// Watchers are told of a change twice.
+    EventToldTwice,
 }
 
 /// The bug of a run, if any.
@@ -104,6 +113,30 @@ pub(crate) fn spoil_batch(batch: &mut Gathered, planted: &Planted, random: &mut 
     if planted.has(Bug::BatchNotWhole) && random.u16(..1000) == 0 {
         batch.lose_one(random);
     }
+}
+
+/// After a compaction: whoever watches from its revision on is to be told of a deletion there, and is not.
+pub(crate) fn spoil_compacted(store: &mut MemoryStore, compacted: MainRevision, planted: &Planted) {
+    let key = revision_record::encode_key(Revision::new(compacted, 0));
+    let stored = store.get(Table::Revisions, &key).ok().flatten();
+    let is_deletion = stored.is_some_and(|stored| RevisionRecord::decode(&stored).is_ok_and(RevisionRecord::is_tombstone));
+    if planted.has(Bug::CompactedDeletionLost) && is_deletion {
+        store.delete(Table::Revisions, &key);
+    }
+}
+
+/// What a watcher is told instead of a response.
+pub(crate) fn spoil_watch(response: WatchResponse, planted: &Planted) -> Vec<WatchResponse> {
+    let last = response.events.last().and_then(|event| event.kv.as_ref()).map_or(0, |kv| kv.mod_revision);
+    if last > 0 && planted.has(Bug::ProgressBeforeEvents) {
+        let header = ResponseHeader { revision: last, ..ResponseHeader::default() };
+        let progress = WatchResponse { header: Some(header), watch_id: response.watch_id, ..WatchResponse::default() };
+        return vec![progress, response];
+    }
+    if last > 0 && planted.has(Bug::EventToldTwice) {
+        return vec![response.clone(), response];
+    }
+    vec![response]
 }
 
 pub(crate) fn spoil_disk(disk: &mut crate::disk::Disk, planted: &Planted) {

@@ -1,0 +1,137 @@
+//! When the faults are over: every member must take writes, leases must run out, and all must hold the same.
+
+use crate::board::Phase;
+use crate::check::Violation;
+use crate::group::{Group, PATIENCE};
+use crate::history::{Operation, Outcome, Request, Response};
+use crate::requests::{KEYS, LEASED_KEYS, key, leased_key};
+use crate::traffic::ask;
+use crate::watching;
+use proto::etcdserverpb::{DeleteRangeRequest, HashKvRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, request_op};
+use rpc::etcdserverpb::maintenance_client::MaintenanceClient;
+use std::time::{Duration, Instant};
+use tokio::time::{sleep, timeout};
+
+/// The number of the client that ends a run.
+const LAST_CLIENT: usize = 1000;
+const CALL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Ends a run; its operations belong to the history.
+#[derive(Debug, Default)]
+pub(crate) struct Ending {
+    pub(crate) operations: Vec<Operation>,
+    written: u64,
+}
+
+impl Ending {
+    /// Every member takes a write.
+    pub(crate) async fn settle(&mut self, group: &Group) -> Result<(), Violation> {
+        for member in group.up() {
+            let answer = self.insist(group, member, |number| Request::Put(put(key(0), number))).await;
+            answer
+                .ok_or_else(|| Violation::new("available", format!("member {member} takes no write {PATIENCE:?} after the last fault")))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until no key has a lease any more: nobody renews them, so all of them must end.
+    pub(crate) async fn outlive_leases(&mut self, group: &Group) -> Result<(), Violation> {
+        let Some(member) = group.up().first().copied() else { return Ok(()) };
+        let begun = Instant::now();
+        let list = |_| Request::Range(RangeRequest { key: "l/".into(), range_end: "l0".into(), ..RangeRequest::default() });
+        loop {
+            let left = match self.insist(group, member, list).await {
+                Some(Response::Range(range)) => range.kvs.into_iter().find(|record| record.lease != 0),
+                _ => return Err(Violation::new("available", format!("member {member} answers no read"))),
+            };
+            match left {
+                None => return Ok(()),
+                Some(record) if begun.elapsed() > PATIENCE => {
+                    return Err(Violation::new("lease", format!("{record:?} is still there, though nobody renews its lease")));
+                }
+                Some(_) => sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    /// Puts every key, then deletes all of them, each in one revision. The second one is the last of the history.
+    pub(crate) async fn last_words(&mut self, group: &Group) -> Result<i64, Violation> {
+        let silent = || Violation::new("available", "no member takes the last write");
+        let member = group.up().first().copied().ok_or_else(silent)?;
+        let begun = Instant::now();
+        loop {
+            let put = self.insist(group, member, put_all).await.ok_or_else(silent)?.revision();
+            let everything = DeleteRangeRequest { key: "\0".into(), range_end: "\0".into(), prev_kv: false };
+            let deleted = self.insist(group, member, |_| Request::Delete(everything.clone())).await.ok_or_else(silent)?.revision();
+            self.agree(group, deleted).await?;
+            let current = self.insist(group, member, |_| Request::Range(RangeRequest { key: "x".into(), ..RangeRequest::default() })).await;
+            // What a request of unknown outcome does late takes its turn before the last words.
+            if deleted == put + 1 && current.ok_or_else(silent)?.revision() == deleted {
+                return Ok(deleted);
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err(Violation::new("available", "writes of nobody go on"));
+            }
+        }
+    }
+
+    /// Every member has the same history at a revision.
+    async fn agree(&mut self, group: &Group, revision: i64) -> Result<(), Violation> {
+        let begun = Instant::now();
+        loop {
+            let mut hashes = Vec::new();
+            for member in group.up() {
+                // A linearizable read first, so that the member has what was acknowledged.
+                self.insist(group, member, |_| Request::Range(RangeRequest { key: "x".into(), ..RangeRequest::default() })).await;
+                hashes.push((member, hash(group, member, revision).await));
+            }
+            let equal = hashes.windows(2).all(|pair| pair[0].1 == pair[1].1) && hashes.iter().all(|(_, hash)| hash.is_some());
+            if equal {
+                return Ok(());
+            }
+            if begun.elapsed() > Duration::from_secs(20) {
+                return Err(Violation::new("hash", format!("members, hashes and compacted revisions at {revision}: {hashes:?}")));
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Asks a member until it answers. Each attempt has a number of its own, for what must not be written twice.
+    async fn insist(&mut self, group: &Group, member: usize, request: impl Fn(u64) -> Request) -> Option<Response> {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let seat = group.board.seat(member)?;
+            self.written += 1;
+            let operation = ask(&group.board, LAST_CLIENT, &seat, request(self.written), CALL_PATIENCE).await;
+            let answer = operation.answer().cloned();
+            let refused = matches!(operation.outcome, Outcome::Refused(_));
+            self.operations.push(operation);
+            if answer.is_some() {
+                return answer;
+            }
+            sleep(Duration::from_millis(if refused { 200 } else { 50 })).await;
+        }
+        None
+    }
+}
+
+/// Watchers stay until they have everything up to a revision.
+pub(crate) fn until(last: i64) -> Phase {
+    Phase::Until { last, deadline: tokio::time::Instant::now() + watching::PATIENCE }
+}
+
+fn put(key: String, number: u64) -> PutRequest {
+    PutRequest { key: key.into(), value: format!("last-{number}").into(), ..PutRequest::default() }
+}
+
+fn put_all(number: u64) -> Request {
+    let keys = (0..KEYS).map(key).chain((0..LEASED_KEYS).map(leased_key));
+    let puts = keys.map(|key| RequestOp { request: Some(request_op::Request::RequestPut(put(key, number))) });
+    Request::Txn(TxnRequest { success: puts.collect(), ..TxnRequest::default() })
+}
+
+async fn hash(group: &Group, member: usize, revision: i64) -> Option<(u32, i64)> {
+    let mut maintenance = MaintenanceClient::new(group.board.seat(member)?.channel);
+    let hash = timeout(CALL_PATIENCE, maintenance.hash_kv(HashKvRequest { revision })).await.ok()?.ok()?.into_inner();
+    Some((hash.hash, hash.compact_revision))
+}

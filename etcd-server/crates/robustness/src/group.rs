@@ -1,0 +1,262 @@
+//! The members: processes behind a switch, each on a disk of its own where that can be had.
+
+mod operator;
+
+use crate::board::Board;
+use crate::switch::{Link, Switch};
+use crate::tracer::Tracer;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use testbed::{LoopDisk, Place, Server, Settings, StartError};
+
+/// A file system holds two log segments of 64 MiB and the state many times over.
+const DISK_BYTES: u64 = 512 << 20;
+/// What becoming healthy may take, on a machine that does other things besides.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why members could not be brought where a scenario wants them.
+#[derive(Debug, thiserror::Error)]
+pub enum GroupError {
+    /// A process did not start, or does not answer.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// No port, no folder, no process.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// No address.
+    #[error(transparent)]
+    Transport(#[from] tonic::transport::Error),
+    /// A call was refused.
+    #[error("{0}")]
+    Call(#[from] tonic::Status),
+    /// A member does not do what it must.
+    #[error("{0}")]
+    Unexpected(String),
+    /// The machine lacks what the scenario needs.
+    #[error("this needs {0}")]
+    Unable(&'static str),
+}
+
+/// How members are started.
+#[derive(Clone, Debug)]
+pub(crate) struct GroupSettings {
+    pub(crate) command: String,
+    pub(crate) flags: Vec<String>,
+    /// Whether each has a file system of its own.
+    pub(crate) disks: bool,
+}
+
+/// What a member is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Up,
+    /// Its process ended, by us or by what we did to it.
+    Down,
+    /// Taken out of the group.
+    Removed,
+}
+
+#[derive(Debug)]
+pub(crate) struct Slot {
+    tracer: Option<Tracer>,
+    server: Server,
+    // Behind the server, which must have ended when it is unmounted.
+    disk: Option<LoopDisk>,
+    pub(crate) standing: Standing,
+    life: u64,
+    entry: String,
+    peer_url: String,
+}
+
+/// All members that ever were; positions stay.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) switch: Switch,
+    pub(crate) board: Arc<Board>,
+    settings: GroupSettings,
+}
+
+impl Group {
+    /// Starts members that found a group; returns when all answer.
+    pub(crate) async fn start(settings: GroupSettings, size: usize, seed: u64, board: Arc<Board>) -> Result<Self, GroupError> {
+        let mut group = Self { slots: Vec::new(), switch: Switch::new(seed), board, settings };
+        let mut founders = Vec::new();
+        for member in 0..size {
+            founders.push(group.place(member).await?);
+        }
+        let entries = founders.iter().map(|(_, entry, _)| entry.clone()).collect::<Vec<_>>().join(",");
+        for (place, entry, peer_url) in founders {
+            group.launch(place, entry, peer_url, &["--initial-cluster".to_owned(), entries.clone()])?;
+        }
+        for member in 0..size {
+            group.healthy(member).await?;
+        }
+        Ok(group)
+    }
+
+    async fn place(&self, member: usize) -> Result<(Place, String, String), GroupError> {
+        let place = Place::free(format!("m{member}"))?;
+        let port = self.switch.open(member, place.peer_port).await?;
+        let peer_url = format!("http://127.0.0.1:{port}");
+        Ok((place.clone(), format!("{}={peer_url}", place.name), peer_url))
+    }
+
+    fn launch(&mut self, place: Place, entry: String, peer_url: String, flags: &[String]) -> Result<(), GroupError> {
+        let member = self.slots.len();
+        let mut settings = Settings::new(self.settings.command.clone());
+        settings.flags.clone_from(&self.settings.flags);
+        // The last of two equal flags counts: others reach the member through the switch, and its data are on its own disk.
+        settings.flags.push(format!("--initial-advertise-peer-urls={peer_url}"));
+        let disk = if self.settings.disks { LoopDisk::new(DISK_BYTES)? } else { None };
+        if let Some(disk) = &disk {
+            settings.flags.push(format!("--data-dir={}", disk.path().join("data").display()));
+        }
+        let server = Server::launch(settings, place, flags.to_vec())?;
+        self.slots.push(Slot { tracer: None, server, disk, standing: Standing::Up, life: 0, entry, peer_url });
+        self.seat(member)
+    }
+
+    /// Tells everybody of a new process.
+    fn seat(&mut self, member: usize) -> Result<(), GroupError> {
+        let slot = &mut self.slots[member];
+        slot.standing = Standing::Up;
+        slot.life += 1;
+        self.switch.set_process(member, slot.server.pid());
+        Ok(self.board.seat_member(member, slot.life, &slot.server.endpoint())?)
+    }
+
+    pub(crate) fn up(&self) -> Vec<usize> {
+        (0..self.slots.len()).filter(|member| self.slots[*member].standing == Standing::Up).collect()
+    }
+
+    pub(crate) fn has_disk(&self, member: usize) -> bool {
+        self.slots[member].disk.is_some()
+    }
+
+    pub(crate) fn log_tail(&self, member: usize) -> String {
+        self.slots[member].server.log_tail()
+    }
+
+    pub(crate) fn is_running(&mut self, member: usize) -> bool {
+        self.slots[member].server.is_running()
+    }
+
+    pub(crate) async fn healthy(&mut self, member: usize) -> Result<(), GroupError> {
+        Ok(self.slots[member].server.healthy().await?)
+    }
+
+    pub(crate) fn kill(&mut self, member: usize) {
+        self.board.note(format!("kill member {member}"));
+        let slot = &mut self.slots[member];
+        slot.tracer = None;
+        slot.server.kill();
+        slot.standing = Standing::Down;
+    }
+
+    /// Asks it to end, and expects it to.
+    pub(crate) fn terminate(&mut self, member: usize) -> Result<(), GroupError> {
+        self.board.note(format!("terminate member {member}"));
+        let slot = &mut self.slots[member];
+        slot.standing = Standing::Down;
+        let ended = tokio::task::block_in_place(|| slot.server.terminate(Duration::from_secs(30)));
+        match ended {
+            Some(_) => Ok(()),
+            None => Err(GroupError::Unexpected(format!("member {member} still runs 30 s after SIGTERM"))),
+        }
+    }
+
+    /// Waits for it to end by itself, for the reason that we gave it.
+    pub(crate) fn wait_for_end(&mut self, member: usize, limit: Duration) -> bool {
+        let slot = &mut self.slots[member];
+        let ended = tokio::task::block_in_place(|| slot.server.wait_for_end(limit)).is_some();
+        if ended {
+            self.board.note(format!("member {member} has ended"));
+            slot.standing = Standing::Down;
+        }
+        ended
+    }
+
+    pub(crate) fn relaunch(&mut self, member: usize) -> Result<(), GroupError> {
+        self.board.note(format!("start member {member}"));
+        self.slots[member].tracer = None;
+        self.slots[member].server.relaunch()?;
+        self.seat(member)
+    }
+
+    pub(crate) fn freeze(&mut self, member: usize, frozen: bool) -> Result<(), GroupError> {
+        self.board.note(format!("{} member {member}", if frozen { "pause" } else { "continue" }));
+        Ok(self.slots[member].server.freeze(frozen)?)
+    }
+
+    /// The disk of a member, where it has one of its own.
+    pub(crate) fn disk(&mut self, member: usize) -> Result<&mut LoopDisk, GroupError> {
+        self.slots[member].disk.as_mut().ok_or(GroupError::Unable("root and loop mounts"))
+    }
+
+    pub(crate) fn disk_path(&self, member: usize) -> Result<PathBuf, GroupError> {
+        self.slots[member].disk.as_ref().map(LoopDisk::path).ok_or(GroupError::Unable("root and loop mounts"))
+    }
+
+    /// Everything unsynced is lost; the process is ended, and the disk is there again.
+    pub(crate) fn cut_power(&mut self, member: usize) -> Result<(), GroupError> {
+        self.board.note(format!("power cut at member {member}"));
+        let failed = || GroupError::Unable("the power of a loop file system to be cut");
+        if !self.disk(member)?.cut_power() {
+            return Err(failed());
+        }
+        self.kill(member);
+        let disk = self.disk(member)?;
+        if disk.unmount() && disk.mount() { Ok(()) } else { Err(failed()) }
+    }
+
+    /// Makes calls of a member fail or take long, until it ends or [`Group::release`].
+    pub(crate) fn trace(&mut self, member: usize, calls: &str, injection: &str) -> Result<(), GroupError> {
+        self.board.note(format!("member {member}: {calls} {injection}"));
+        let slot = &mut self.slots[member];
+        slot.tracer = Tracer::attach(slot.server.pid(), calls, injection)?;
+        if slot.tracer.is_some() { Ok(()) } else { Err(GroupError::Unable("a strace that may trace")) }
+    }
+
+    pub(crate) fn release(&mut self, member: usize) {
+        self.board.note(format!("member {member}: calls as they are"));
+        self.slots[member].tracer = None;
+    }
+
+    /// Disturbs a link in one direction.
+    pub(crate) fn link(&self, from: usize, to: usize, link: Link) {
+        self.switch.set(from, to, link);
+    }
+
+    /// Ends the process of a member that was taken out, and says how it ended if it did so by itself.
+    pub(crate) fn retire(&mut self, member: usize, limit: Duration) -> Option<i32> {
+        let slot = &mut self.slots[member];
+        let ended = tokio::task::block_in_place(|| slot.server.wait_for_end(limit));
+        slot.server.kill();
+        ended.and_then(|status| status.code())
+    }
+
+    /// Everything that was broken is whole again, and every member runs.
+    pub(crate) async fn heal(&mut self) -> Result<(), GroupError> {
+        self.switch.clear();
+        self.board.note("all links are well");
+        for member in 0..self.slots.len() {
+            self.slots[member].tracer = None;
+            let standing = self.slots[member].standing;
+            match standing {
+                Standing::Removed => {}
+                Standing::Down => self.relaunch(member)?,
+                Standing::Up if self.is_running(member) => {}
+                Standing::Up => {
+                    let log = self.log_tail(member);
+                    return Err(GroupError::Unexpected(format!("member {member} ended by itself; its last lines:\n{log}")));
+                }
+            }
+        }
+        for member in self.up() {
+            self.healthy(member).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! One run: start, load, faults, end, check.
+
+use crate::board::{Board, Phase};
+use crate::check::{Violation, check};
+use crate::ending::{Ending, until};
+use crate::group::{Group, GroupError, GroupSettings};
+use crate::history::{History, Operation, Stream};
+use crate::scenario::{Need, Scenario};
+use crate::scenarios::Faults;
+use crate::traffic::{client, housekeeper};
+use crate::watching::{recorder, wanderer};
+use fastrand::Rng;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+/// Answers before the faults begin, so that there is something to lose.
+const ANSWERS_BEFORE: u64 = 150;
+const ANSWERS_PATIENCE: Duration = Duration::from_secs(30);
+/// Members that may come while a run lasts; each gets a recorder.
+const MEMBERS_MAX: usize = 8;
+
+/// How runs are made.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The server: program and leading arguments. etcd's flags are appended.
+    pub command: String,
+    /// Further flags of it.
+    pub flags: Vec<String>,
+    /// How many members found the group; drawn from the seed when not given.
+    pub members: Option<usize>,
+    /// Clients that ask.
+    pub clients: usize,
+    /// Watchers beside one recorder at each member.
+    pub watchers: usize,
+    /// How long clients think between two requests, on average.
+    pub think: Duration,
+    /// Whether members get file systems of their own where they can be had.
+    pub disks: bool,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Report {
+    /// The members that founded the group.
+    pub members: usize,
+    /// What was seen.
+    pub history: History,
+    /// What must not have been seen.
+    pub violations: Vec<Violation>,
+    /// From the end of the faults until every member took a write.
+    pub healed_in: Duration,
+    /// The last lines of each member, where something was violated.
+    pub logs: Vec<String>,
+}
+
+/// Makes the run of a seed.
+///
+/// # Errors
+/// When the machine lacks what the scenario needs, or members do not start at all.
+pub async fn run(scenario: Scenario, seed: u64, options: &Options) -> Result<Report, GroupError> {
+    let mut random = Rng::with_seed(seed);
+    let members = options.members.unwrap_or_else(|| scenario.members(&mut random));
+    let catchup_entries = random.u64(10..200);
+    let (flags, catchup_entries) = flags(&options.command, catchup_entries, &mut random);
+    let disks = scenario.need() == Need::Disks;
+    if disks && !options.disks {
+        return Err(GroupError::Unable("root and loop mounts"));
+    }
+    let settings = GroupSettings { command: options.command.clone(), flags: [flags, options.flags.clone()].concat(), disks };
+    let board = Arc::new(Board::new(options.think));
+    let mut group = Group::start(settings, members, seed, Arc::clone(&board)).await?;
+    if disks && !group.has_disk(0) {
+        return Err(GroupError::Unable("root and loop mounts"));
+    }
+    let load = Load::start(&board, scenario, seed, members, options);
+    let mut report = Report { members, history: History::default(), violations: Vec::new(), healed_in: Duration::ZERO, logs: Vec::new() };
+    let mut ending = Ending::default();
+    let last = {
+        let mut faults = Faults { group: &mut group, random: &mut random, catchup_entries };
+        let done = go_through(&mut faults, scenario, &mut ending, &mut report.healed_in).await;
+        match done {
+            Ok(last) => last,
+            Err(Failure::Machine(error)) => return Err(error),
+            Err(Failure::Violated(violation)) => {
+                report.violations.push(violation);
+                board.recorded()
+            }
+        }
+    };
+    board.set_phase(until(last));
+    report.history = load.finish().await;
+    report.history.operations.append(&mut ending.operations);
+    report.history.deeds = board.deeds();
+    report.history.last_revision = last;
+    if report.violations.is_empty() {
+        report.violations = check(&report.history);
+    }
+    for member in 0..group.slots.len() {
+        let log = group.log_tail(member);
+        if log.contains("panicked at") {
+            report.violations.push(Violation::new("panic", format!("member {member}: {log}")));
+        }
+        if !report.violations.is_empty() {
+            report.logs.push(log);
+        }
+    }
+    Ok(report)
+}
+
+enum Failure {
+    /// The machine cannot do this.
+    Machine(GroupError),
+    /// The members did not do what they must.
+    Violated(Violation),
+}
+
+impl From<GroupError> for Failure {
+    fn from(error: GroupError) -> Self {
+        match error {
+            GroupError::Unable(_) | GroupError::Io(_) | GroupError::Transport(_) => Self::Machine(error),
+            GroupError::Start(_) | GroupError::Call(_) | GroupError::Unexpected(_) => {
+                Self::Violated(Violation::new("available", error.to_string()))
+            }
+        }
+    }
+}
+
+impl From<Violation> for Failure {
+    fn from(violation: Violation) -> Self {
+        Self::Violated(violation)
+    }
+}
+
+/// Load before, during and after the faults; then the end. Returns the last revision.
+async fn go_through(faults: &mut Faults<'_>, scenario: Scenario, ending: &mut Ending, healed_in: &mut Duration) -> Result<i64, Failure> {
+    wait_for_answers(&faults.group.board, ANSWERS_BEFORE).await?;
+    faults.group.board.note(format!("{scenario:?}"));
+    faults.inject(scenario).await?;
+    let healing = Instant::now();
+    faults.group.heal().await?;
+    ending.settle(faults.group).await?;
+    *healed_in = healing.elapsed();
+    faults.group.board.note("every member takes writes");
+    let more = faults.group.board.answered() + ANSWERS_BEFORE / 2;
+    wait_for_answers(&faults.group.board, more).await?;
+    faults.group.board.set_phase(Phase::Rest);
+    ending.outlive_leases(faults.group).await?;
+    Ok(ending.last_words(faults.group).await?)
+}
+
+async fn wait_for_answers(board: &Board, count: u64) -> Result<(), Violation> {
+    let begun = Instant::now();
+    while board.answered() < count {
+        if begun.elapsed() > ANSWERS_PATIENCE {
+            return Err(Violation::new("available", format!("{} answers, not {count}, within {ANSWERS_PATIENCE:?}", board.answered())));
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+/// Whether the server takes a flag: `--version` reads the others first.
+fn takes(command: &str, flag: &str) -> bool {
+    let mut words = command.split_whitespace();
+    let Some(program) = words.next() else { return false };
+    let mut asked = Command::new(program);
+    asked.args(words).args([flag, "--version"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    asked.status().is_ok_and(|status| status.success())
+}
+
+/// Settings that bring rare things about often: snapshots after few entries, progress notifications all the time.
+/// Returns also how many entries a member must miss to need a snapshot.
+fn flags(command: &str, catchup_entries: u64, random: &mut Rng) -> (Vec<String>, i64) {
+    let mut flags: Vec<String> = ["--heartbeat-interval=50", "--election-timeout=500"].map(str::to_owned).into();
+    let snapshot_count = random.u64(20..300);
+    flags.push(format!("--snapshot-count={snapshot_count}"));
+    let catchup = ["--snapshot-catchup-entries", "--experimental-snapshot-catchup-entries"];
+    let catchup = catchup.iter().map(|flag| format!("{flag}={catchup_entries}")).find(|flag| takes(command, flag));
+    // Without the flag it is 5,000, as it always was.
+    let behind = if catchup.is_some() { catchup_entries } else { 5000 } + 2 * snapshot_count;
+    flags.extend(catchup);
+    let interval = random.u64(50..1000);
+    let notify = ["--watch-progress-notify-interval", "--experimental-watch-progress-notify-interval"];
+    flags.extend(notify.iter().map(|flag| format!("{flag}={interval}ms")).find(|flag| takes(command, flag)));
+    (flags, i64::try_from(behind).unwrap_or(i64::MAX))
+}
+
+/// Everybody who asks and watches.
+struct Load {
+    clients: JoinSet<Vec<Operation>>,
+    watchers: JoinSet<Vec<Stream>>,
+}
+
+impl Load {
+    fn start(board: &Arc<Board>, scenario: Scenario, seed: u64, members: usize, options: &Options) -> Self {
+        let (mut clients, mut watchers) = (JoinSet::new(), JoinSet::new());
+        for number in 0..options.clients {
+            // Most ask one member only, so that what one member tells can be followed.
+            let pinned = (number % 4 != 3).then_some(number % members);
+            clients.spawn(client(Arc::clone(board), number, seed, pinned));
+        }
+        let busy = matches!(scenario, Scenario::CompactAndKill | Scenario::DefragmentAndKill);
+        let pause = Duration::from_millis(if busy { 30 } else { 200 });
+        clients.spawn(housekeeper(Arc::clone(board), options.clients, seed, pause));
+        for member in 0..MEMBERS_MAX {
+            watchers.spawn(recorder(Arc::clone(board), member, member));
+        }
+        for number in MEMBERS_MAX..MEMBERS_MAX + options.watchers {
+            watchers.spawn(wanderer(Arc::clone(board), number, seed));
+        }
+        Self { clients, watchers }
+    }
+
+    /// Everything that they saw.
+    async fn finish(self) -> History {
+        let operations = self.clients.join_all().await.into_iter().flatten().collect();
+        let streams = self.watchers.join_all().await.into_iter().flatten().collect();
+        History { operations, streams, ..History::default() }
+    }
+}

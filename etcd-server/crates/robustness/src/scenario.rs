@@ -1,0 +1,179 @@
+//! What is done to the members in a run.
+
+use fastrand::Rng;
+
+/// A kind of fault, and how it is injected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Scenario {
+    /// Nothing: what fails here fails without faults.
+    Quiet,
+    /// SIGKILL of one member after another.
+    KillMember,
+    /// SIGKILL of whoever leads.
+    KillLeader,
+    /// SIGKILL of all at once.
+    KillAll,
+    /// SIGTERM of one member after another.
+    Terminate,
+    /// SIGSTOP and SIGCONT of members, whoever they are.
+    Pause,
+    /// SIGSTOP of the leader until another one leads, and SIGCONT.
+    PauseLeader,
+    /// SIGSTOP and SIGCONT of all.
+    PauseAll,
+    /// The power of one member.
+    PowerCut,
+    /// The power of all members at once.
+    PowerCutAll,
+    /// Syncs that fail.
+    FailedSync,
+    /// Writes that fail.
+    FailedWrite,
+    /// Syncs that take long.
+    SlowSync,
+    /// A disk that hangs.
+    HungDisk,
+    /// A disk without space.
+    FullDisk,
+    /// A disk that turns read-only.
+    ReadOnlyDisk,
+    /// The leader is cut off.
+    IsolateLeader,
+    /// A follower is cut off.
+    IsolateFollower,
+    /// Everybody is cut off from everybody.
+    Shatter,
+    /// A link, or all of one member, in one direction.
+    OneWay,
+    /// Two that do not see each other, and others who see both.
+    Bridge,
+    /// Everybody sees a majority, each another one.
+    Ring,
+    /// Lost bytes and broken connections.
+    Loss,
+    /// Slow links, jitter.
+    Delay,
+    /// Narrow links.
+    Throttle,
+    /// All connections break, again and again.
+    BreakConnections,
+    /// A follower is cut off until it needs a snapshot.
+    FallBehind,
+    /// The same, with its process killed while it takes the snapshot.
+    FallBehindKilled,
+    /// Cut off and not, again and again.
+    Flapping,
+    /// Leadership goes round.
+    MoveLeader,
+    /// A member for another one.
+    ReplaceMember,
+    /// The leader is taken out.
+    RemoveLeader,
+    /// A learner, promoted when it has caught up.
+    Learner,
+    /// One, two, three, two, one.
+    GrowAndShrink,
+    /// The group changes while one is down or cut off.
+    ChangeWhileAway,
+    /// Compactions without pause, and SIGKILL.
+    CompactAndKill,
+    /// Defragmentation without pause, and SIGKILL.
+    DefragmentAndKill,
+}
+
+/// What a scenario cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Any machine will do.
+    Nothing,
+    /// Root and loop mounts.
+    Disks,
+    /// A strace that may trace.
+    Tracing,
+}
+
+impl Scenario {
+    /// The rows of the fault matrix that it stands for.
+    #[must_use]
+    pub fn rows(self) -> &'static str {
+        match self {
+            Self::Quiet => "–",
+            Self::KillMember => "F01",
+            Self::KillLeader => "F02",
+            Self::KillAll => "F03",
+            Self::Terminate => "F08",
+            Self::Pause | Self::PauseLeader | Self::PauseAll => "F04",
+            Self::PowerCut | Self::PowerCutAll => "F11",
+            Self::FailedSync => "F13",
+            Self::FailedWrite => "F14",
+            Self::SlowSync => "F18",
+            Self::HungDisk => "F19",
+            Self::FullDisk => "F15",
+            Self::ReadOnlyDisk => "F17",
+            Self::IsolateLeader | Self::IsolateFollower | Self::Shatter => "F30",
+            Self::OneWay => "F31",
+            Self::Bridge => "F32",
+            Self::Ring => "F33",
+            Self::Loss => "F34",
+            Self::Delay => "F35",
+            Self::Throttle => "F36",
+            Self::BreakConnections => "F37",
+            Self::FallBehind => "F38",
+            Self::FallBehindKilled => "F38, F40",
+            Self::Flapping => "F39",
+            Self::MoveLeader => "F61",
+            Self::ReplaceMember => "F60",
+            Self::RemoveLeader => "F61, F64",
+            Self::Learner => "F62",
+            Self::GrowAndShrink => "F63",
+            Self::ChangeWhileAway => "F65",
+            Self::CompactAndKill => "F70",
+            Self::DefragmentAndKill => "F71",
+        }
+    }
+
+    /// What it cannot do without.
+    #[must_use]
+    pub fn need(self) -> Need {
+        const DISKS: [Scenario; 5] =
+            [Scenario::PowerCut, Scenario::PowerCutAll, Scenario::HungDisk, Scenario::FullDisk, Scenario::ReadOnlyDisk];
+        const TRACING: [Scenario; 3] = [Scenario::FailedSync, Scenario::FailedWrite, Scenario::SlowSync];
+        if DISKS.contains(&self) {
+            Need::Disks
+        } else if TRACING.contains(&self) {
+            Need::Tracing
+        } else {
+            Need::Nothing
+        }
+    }
+
+    /// How many members found the group: one is enough where nothing but the member itself is hurt.
+    pub(crate) fn members(self, random: &mut Rng) -> usize {
+        const ALONE: [Scenario; 8] = [
+            Scenario::Quiet,
+            Scenario::KillMember,
+            Scenario::KillAll,
+            Scenario::Terminate,
+            Scenario::Pause,
+            Scenario::PauseAll,
+            Scenario::CompactAndKill,
+            Scenario::DefragmentAndKill,
+        ];
+        let drawn = random.u8(..8);
+        let fits_one = self.need() != Need::Nothing || ALONE.contains(&self);
+        if self == Self::GrowAndShrink || (fits_one && drawn < 3) {
+            1
+        } else if self == Self::Ring || (!fits_one && drawn == 0) {
+            5
+        } else {
+            3
+        }
+    }
+
+    /// How it is written on the command line.
+    #[must_use]
+    pub fn name(self) -> String {
+        use clap::ValueEnum as _;
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,120 @@
+//! Disks that lose, refuse, delay or hang. A member whose disk fails must end: it may not go on without knowing what is on it.
+
+use super::Faults;
+use crate::group::GroupError;
+use std::fs;
+use std::io::Write as _;
+use std::time::Duration;
+
+/// What a member may take to notice that its disk failed, under load.
+const FAIL_STOP: Duration = Duration::from_secs(20);
+
+impl Faults<'_> {
+    pub(super) async fn cut_power(&mut self, of_all: bool) -> Result<(), GroupError> {
+        for _ in 0..self.random.u8(1..3) {
+            let victims = if of_all { self.group.up() } else { vec![self.victim().await?] };
+            for victim in &victims {
+                self.group.cut_power(*victim)?;
+            }
+            self.rest(0..300).await;
+            for victim in &victims {
+                self.group.relaunch(*victim)?;
+            }
+            if self.random.bool() {
+                for victim in victims {
+                    self.group.healthy(victim).await?;
+                }
+            }
+            self.rest(100..600).await;
+        }
+        Ok(())
+    }
+
+    /// From some call on, all of these fail; the member must end by itself.
+    pub(super) async fn fail_calls(&mut self, calls: &str) -> Result<(), GroupError> {
+        let victim = self.victim().await?;
+        let first = self.random.u16(1..40);
+        let error = if self.random.bool() { "EIO" } else { "ENOSPC" };
+        let injection = format!("error={error}:when={first}+");
+        self.group.trace(victim, calls, &injection)?;
+        self.must_end(victim)?;
+        self.rest(0..500).await;
+        self.group.relaunch(victim)
+    }
+
+    fn must_end(&mut self, member: usize) -> Result<(), GroupError> {
+        if self.group.wait_for_end(member, FAIL_STOP) {
+            return Ok(());
+        }
+        Err(GroupError::Unexpected(format!("member {member} still runs {FAIL_STOP:?} after its disk failed")))
+    }
+
+    pub(super) async fn slow_syncs(&mut self) -> Result<(), GroupError> {
+        let victim = self.victim().await?;
+        let microseconds = self.random.u32(50_000..1_000_000);
+        self.group.trace(victim, "fsync,fdatasync", &format!("delay_exit={microseconds}"))?;
+        self.rest(1500..3500).await;
+        self.group.release(victim);
+        self.rest(200..500).await;
+        Ok(())
+    }
+
+    pub(super) async fn hang_disk(&mut self) -> Result<(), GroupError> {
+        let victim = self.victim().await?;
+        self.group.board.note(format!("the disk of {victim} hangs"));
+        if !self.group.disk(victim)?.freeze(true) {
+            return Err(GroupError::Unable("fsfreeze"));
+        }
+        self.rest(500..3000).await;
+        self.group.board.note(format!("the disk of {victim} goes on"));
+        if !self.group.disk(victim)?.freeze(false) {
+            return Err(GroupError::Unable("fsfreeze"));
+        }
+        self.rest(200..800).await;
+        Ok(())
+    }
+
+    /// The member goes on in what it has allocated before, or ends; with space again it must run.
+    pub(super) async fn fill_disk(&mut self) -> Result<(), GroupError> {
+        let victim = self.victim().await?;
+        let balloon = self.group.disk_path(victim)?.join("balloon");
+        self.group.board.note(format!("the disk of {victim} is full"));
+        let file = fs::File::create(&balloon)?;
+        tokio::task::block_in_place(|| fill(file));
+        self.rest(1500..3000).await;
+        fs::remove_file(&balloon)?;
+        self.group.board.note(format!("the disk of {victim} has space"));
+        if !self.group.is_running(victim) {
+            self.group.wait_for_end(victim, FAIL_STOP);
+            self.group.relaunch(victim)?;
+        }
+        self.rest(200..800).await;
+        if !self.group.is_running(victim) {
+            self.group.wait_for_end(victim, FAIL_STOP);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn turn_read_only(&mut self) -> Result<(), GroupError> {
+        let victim = self.victim().await?;
+        self.group.board.note(format!("the disk of {victim} turns read-only"));
+        if !self.group.disk(victim)?.turn_read_only() {
+            return Err(GroupError::Unable("a file system that can be turned read-only"));
+        }
+        self.must_end(victim)?;
+        let disk = self.group.disk(victim)?;
+        if !(disk.unmount() && disk.mount()) {
+            return Err(GroupError::Unable("a disk to be mounted again"));
+        }
+        self.rest(0..500).await;
+        self.group.relaunch(victim)
+    }
+}
+
+/// Writes until nothing more fits, however little: that it fails is what is wanted.
+fn fill(mut file: fs::File) {
+    for bytes in [1 << 20, 4 << 10] {
+        let block = vec![0; bytes];
+        while file.write_all(&block).is_ok() {}
+    }
+}
