@@ -108,17 +108,28 @@ fn refused_as_wiped(member: &mut Server, flags: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_go_on_without_two_and_stop_without_three() {
-    let mut cluster = Cluster::start(settings(&[]), 5).await.unwrap();
-    for gone in 1..=2 {
-        cluster.members[gone].kill();
+async fn a_majority_goes_on_and_less_does_not() {
+    for size in 1..=7 {
+        let mut cluster = Cluster::start(settings(&[]), size).await.unwrap();
+        let tolerated = (size - 1) / 2;
+        for gone in 0..tolerated {
+            cluster.members[gone].kill();
+        }
         let leader = cluster.leader(PATIENCE).await.unwrap();
-        put(&mut cluster.kv(leader).await.unwrap(), "without", &gone.to_string()).await.unwrap();
+        put(&mut cluster.kv(leader).await.unwrap(), "without", &tolerated.to_string()).await.unwrap();
+        println!("{size} members go on without {tolerated}");
+        if size > 1 {
+            stops_without_one_more(&mut cluster, tolerated).await;
+        }
     }
-    cluster.members[3].kill();
-    let mut kv = cluster.kv(4).await.unwrap();
-    let written = tokio::time::timeout(Duration::from_secs(3), put(&mut kv, "without", "3")).await;
-    assert!(!matches!(written, Ok(Ok(_))), "two of five acknowledged a write");
-    cluster.members[3].restart().await.unwrap();
-    put(&mut cluster.kv(0).await.unwrap(), "without", "2 again").await.unwrap();
+}
+
+/// Kills `next` too: nothing is acknowledged until it is back.
+async fn stops_without_one_more(cluster: &mut Cluster, next: usize) {
+    cluster.members[next].kill();
+    let mut kv = cluster.kv(next + 1).await.unwrap();
+    let written = tokio::time::timeout(Duration::from_secs(2), put(&mut kv, "without", "one more")).await;
+    assert!(!matches!(written, Ok(Ok(_))), "less than a majority acknowledged a write");
+    cluster.members[next].restart().await.unwrap();
+    put(&mut cluster.kv(next).await.unwrap(), "with", "it again").await.unwrap();
 }
