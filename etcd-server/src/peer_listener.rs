@@ -1,5 +1,6 @@
 //! Connections of other members: encrypted by the scheme of the URL that they came by.
 
+use crate::file_limit;
 use crate::listeners::{AcceptPause, Socket, Stream, accept_one};
 use peer::Transport;
 use std::net::SocketAddr;
@@ -11,9 +12,10 @@ use tokio::sync::watch;
 pub(crate) async fn accept_peers(socket: Socket, acceptor: Option<Acceptor>, transport: Transport, mut stop: watch::Receiver<bool>) {
     let mut connections = tokio::task::JoinSet::new();
     let mut pause = AcceptPause::default();
+    let connections_max = file_limit::peer_connections_max();
     loop {
         let accepted = tokio::select! {
-            accepted = accept_one(&socket) => accepted,
+            accepted = accept_one(&socket), if connections.len() < connections_max => accepted,
             Some(_) = connections.join_next() => continue,
             _ = stop.wait_for(|stop| *stop) => break,
         };
