@@ -8,6 +8,7 @@ mod data_folder;
 mod duties;
 mod encryption;
 mod file_limit;
+mod hardening;
 mod listeners;
 mod member;
 mod notices;
@@ -18,6 +19,7 @@ mod startup;
 mod state_sample;
 mod tasks;
 mod tls_page;
+mod token_files;
 
 use config::Start;
 use std::process::ExitCode;
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    hardening::harden();
     for warning in &loaded.warnings {
         tracing::warn!(setting = %warning.setting, "{}", warning.text);
     }
