@@ -11,7 +11,7 @@ export ROCKSDB_STATIC ?= 1
 CARGO_FLAGS := --release --workspace
 TESTS := --lib --bins --tests --examples
 
-.PHONY: run build test check fmt clippy doc fix bench parity sim robustness needs rocksdb clean-run
+.PHONY: run build test check fmt clippy doc fix bench parity sim robustness siege fuzz needs rocksdb clean-run
 
 ## Builds and starts one member on http://localhost:2379, with its data in ./default.etcd
 run: build
@@ -62,6 +62,17 @@ sim:
 robustness: needs rocksdb
 	cargo build --release -p etcd-server -p robustness
 	$(CARGO_TARGET_DIR)/release/robustness --server $(CARGO_TARGET_DIR)/release/etcd-server $(ROBUSTNESS)
+
+## Floods us, and a real etcd beside us when $$ETCD_BIN_DIR holds one, and prints what it cost; SIEGE="--flood rapid-reset --count 1000"
+siege: needs rocksdb
+	cargo build --release -p etcd-server -p siege
+	$(CARGO_TARGET_DIR)/release/siege --ours $(CARGO_TARGET_DIR)/release/etcd-server \
+	  $(if $(ETCD_BIN_DIR),--etcd $(ETCD_BIN_DIR)/etcd) $(SIEGE)
+
+## A million hostile inputs for each decoder; FUZZ="--inputs 1000", FUZZ="--target json-requests --inputs 1 --seed 7"
+fuzz: needs
+	cargo run --release -p fuzz -- $(FUZZ)
+	cargo test --release -p consensus --test main no_message_makes_a_member_panic -- --nocapture
 
 rocksdb: needs
 	@etcd-server/crates/storage/prebuild-rocksdb.sh $(ROCKSDB_LIB_DIR)

@@ -4,7 +4,7 @@ use crate::issue::{LeafPlan, serial_number};
 use crate::{Certificate, CertificateFacts, Constraint, Error, PrivateKey, SigningRequest};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa, Issuer, KeyIdMethod,
-    KeyUsagePurpose, NameConstraints, RevokedCertParams, SerialNumber,
+    KeyUsagePurpose, NameConstraints, RevokedCertParams, SerialNumber, SubjectPublicKeyInfo,
 };
 use rustls_pki_types::CertificateDer;
 use std::fmt;
@@ -187,6 +187,17 @@ impl Authority {
     pub fn sign(&self, plan: &LeafPlan, request: &SigningRequest, now: OffsetDateTime) -> Result<Certificate, Error> {
         let params = plan.params(&self.facts, now)?;
         self.signed(&params, request.public_key())
+    }
+
+    /// A certificate in the place of one that has run out: for the key in it, which stays where it is.
+    ///
+    /// # Errors
+    /// When the plan is refused, see [`LeafPlan`], or the key is of a kind that is not known.
+    pub fn sign_again(&self, plan: &LeafPlan, old: &CertificateFacts, now: OffsetDateTime) -> Result<Certificate, Error> {
+        let params = plan.params(&self.facts, now)?;
+        let key =
+            SubjectPublicKeyInfo::from_der(&old.public_key).map_err(|source| Error::make("read the key of a certificate", &source))?;
+        self.signed(&params, &key)
     }
 
     fn signed(&self, params: &CertificateParams, key: &impl rcgen::PublicKeyData) -> Result<Certificate, Error> {

@@ -3,7 +3,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "kinds of extensions and names are many, and few matter")]
 
 use crate::text::hex;
-use crate::{Error, Name};
+use crate::{Constraint, Error, Name};
 use sha2::{Digest as _, Sha256};
 use std::net::IpAddr;
 use time::OffsetDateTime;
@@ -82,6 +82,21 @@ impl CertificateFacts {
         hex(&self.serial)
     }
 
+    /// What an authority may issue for, as its certificate says; nothing where it may issue for all.
+    ///
+    /// # Errors
+    /// When it is no certificate, or limits what it issues in a way that is not known here.
+    pub fn constraints_of(der: &[u8]) -> Result<Vec<Constraint>, Error> {
+        let (_, parsed) = X509Certificate::from_der(der).map_err(|error| Error::Certificate(error.to_string()))?;
+        let unknown = || Error::Certificate("its name constraints are of a kind that is not known here".to_owned());
+        let Some(found) = parsed.name_constraints().map_err(|_| unknown())? else { return Ok(Vec::new()) };
+        if found.value.excluded_subtrees.is_some() {
+            return Err(unknown());
+        }
+        let permitted = found.value.permitted_subtrees.iter().flatten();
+        permitted.map(|subtree| constraint(&subtree.base).ok_or_else(unknown)).collect()
+    }
+
     /// Whether two thirds of its life are over, when it is time for the next.
     #[must_use]
     pub fn is_due(&self, now: OffsetDateTime) -> bool {
@@ -119,6 +134,18 @@ fn name(name: &GeneralName<'_>) -> Option<Name> {
         GeneralName::DNSName(host) => Some(Name::Dns(host.to_ascii_lowercase())),
         GeneralName::IPAddress(bytes) => address(bytes).map(Name::Ip),
         GeneralName::URI(text) | GeneralName::RFC822Name(text) => Some(Name::Other((*text).to_owned())),
+        _ => None,
+    }
+}
+
+fn constraint(name: &GeneralName<'_>) -> Option<Constraint> {
+    match name {
+        GeneralName::DNSName(domain) => Some(Constraint::Domain(domain.to_ascii_lowercase())),
+        GeneralName::IPAddress(bytes) => {
+            let (network, mask) = bytes.split_at(bytes.len() / 2);
+            let prefix = mask.iter().map(|byte| byte.count_ones()).sum::<u32>();
+            Some(Constraint::Network { address: address(network)?, prefix: u8::try_from(prefix).ok()? })
+        }
         _ => None,
     }
 }

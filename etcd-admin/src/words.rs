@@ -47,6 +47,26 @@ pub(crate) enum CaCommand {
     },
     /// Exchanges an authority without a gap: start, switch, finish
     Rotate(CaRotate),
+    /// Brings back a cluster whose certificates have all run out: new ones for the keys that the hosts have
+    Rescue(CaRescue),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CaRescue {
+    /// The certificates that have run out, as the hosts have them
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) certs: Vec<PathBuf>,
+    /// New folder for everything that is to be brought to the hosts
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Days that the new certificates live
+    #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(i64).range(1..=36_500))]
+    pub(crate) days: i64,
+    /// Days that an authority lives that has to be made anew
+    #[arg(long, default_value_t = 3650, value_parser = clap::value_parser!(i64).range(1..=36_500))]
+    pub(crate) ca_days: i64,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseSource,
 }
 
 #[derive(Debug, Args)]

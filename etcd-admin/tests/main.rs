@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a failure is a failed test, and a skipped test says why")]
 
 mod authorities;
+mod clusters;
 mod hosts;
+mod members;
 mod real_etcd;
 mod refused;
 mod tool;

@@ -5,12 +5,14 @@ use crate::member::LocalMember;
 use api::{Http2Settings, ObservedRoutes, Server, Web};
 use config::{Names, Settings};
 use gateway::{AllowList, Gateway, Limits, Peer};
+use nix::sys::socket::{MsgFlags, recv};
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::{Acceptor, Protocols};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 
 /// What a message may hold beyond the largest request: its envelope.
@@ -104,30 +106,34 @@ impl Service {
                 drop(stream.set_nodelay(true));
                 match acceptor {
                     Some(acceptor) => self.secure(kind, stream, Some(remote), acceptor).await,
-                    None => self.plain(kind, stream, remote).await,
+                    None => {
+                        let http2 = kind.speaks_http2(&stream).await;
+                        self.plain(kind, stream, Some(remote), http2).await
+                    }
                 }
             }
             (Stream::Unix(stream), Some(acceptor)) => self.secure(kind, stream, None, acceptor).await,
-            (Stream::Unix(stream), None) => match kind {
-                Kind::Both | Kind::Grpc => self.grpc(stream, None, None).await,
-                Kind::Http | Kind::Metrics => self.http(kind, stream, Peer::default()).await,
-            },
+            (Stream::Unix(stream), None) => {
+                let http2 = kind.speaks_http2(&stream).await;
+                self.plain(kind, stream, None, http2).await
+            }
         };
         if let Err(error) = outcome {
             tracing::debug!(%error, "connection ended");
         }
     }
 
-    async fn plain(self, kind: Kind, stream: TcpStream, remote: SocketAddr) -> Result<(), gateway::BoxError> {
-        let http2 = match kind {
-            Kind::Both => tokio::time::timeout(FIRST_BYTES_TIMEOUT, speaks_http2(&stream)).await.unwrap_or(Ok(false))?,
-            Kind::Grpc => true,
-            Kind::Http | Kind::Metrics => false,
-        };
-        if http2 {
-            return self.grpc(stream, Some(remote), None).await;
+    async fn plain(
+        self,
+        kind: Kind,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        remote: Option<SocketAddr>,
+        http2: std::io::Result<bool>,
+    ) -> Result<(), gateway::BoxError> {
+        if http2? {
+            return self.grpc(stream, remote, None).await;
         }
-        self.http(kind, stream, Peer { remote: Some(remote), ..Peer::default() }).await
+        self.http(kind, stream, Peer { remote, ..Peer::default() }).await
     }
 
     /// A connection over TLS: whoever it is has shown what the settings demand, or has not got here.
@@ -227,18 +233,45 @@ fn web(gateway: &Gateway<ObservedRoutes>, peer: &Peer) -> Web {
     })
 }
 
-/// Looks at the first bytes without taking them.
-async fn speaks_http2(stream: &TcpStream) -> std::io::Result<bool> {
+impl Kind {
+    /// Which of the two a connection speaks, by its first bytes where both are served.
+    async fn speaks_http2(self, stream: &impl Peek) -> std::io::Result<bool> {
+        match self {
+            Self::Both => tokio::time::timeout(FIRST_BYTES_TIMEOUT, begins_as_http2(stream)).await.unwrap_or(Ok(false)),
+            Self::Grpc => Ok(true),
+            Self::Http | Self::Metrics => Ok(false),
+        }
+    }
+}
+
+async fn begins_as_http2(stream: &impl Peek) -> std::io::Result<bool> {
     let mut first = [0; HTTP2_PREFACE.len()];
     loop {
-        let seen = stream.peek(&mut first).await?;
+        let seen = stream.look(&mut first).await?;
         if seen == 0 || !HTTP2_PREFACE.starts_with(&first[..seen]) {
             return Ok(false);
         }
         if seen == first.len() {
             return Ok(true);
         }
-        // Peeking again at once would find the same bytes.
+        // Looking again at once would find the same bytes.
         tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// A socket whose first bytes can be looked at without taking them.
+trait Peek: Sync {
+    fn look(&self, first: &mut [u8]) -> impl Future<Output = std::io::Result<usize>> + Send;
+}
+
+impl Peek for TcpStream {
+    async fn look(&self, first: &mut [u8]) -> std::io::Result<usize> {
+        self.peek(first).await
+    }
+}
+
+impl Peek for UnixStream {
+    async fn look(&self, first: &mut [u8]) -> std::io::Result<usize> {
+        self.async_io(Interest::READABLE, || Ok(recv(self.as_raw_fd(), first, MsgFlags::MSG_PEEK)?)).await
     }
 }

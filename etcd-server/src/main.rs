@@ -9,6 +9,7 @@ mod discovery;
 mod duties;
 mod encryption;
 mod file_limit;
+mod hardening;
 mod listeners;
 mod member;
 mod notices;
@@ -19,6 +20,7 @@ mod startup;
 mod state_sample;
 mod tasks;
 mod tls_page;
+mod token_files;
 
 use config::Start;
 use std::process::ExitCode;
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    hardening::harden();
     for warning in &loaded.warnings {
         tracing::warn!(setting = %warning.setting, "{}", warning.text);
     }

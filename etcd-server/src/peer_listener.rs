@@ -1,5 +1,6 @@
 //! Connections of other members: encrypted by the scheme of the URL that they came by.
 
+use crate::file_limit;
 use crate::listeners::{AcceptPause, Socket, Stream, accept_one};
 use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
 use peer::Transport;
@@ -21,9 +22,10 @@ pub(crate) async fn accept_peers(
 ) {
     let mut connections = tokio::task::JoinSet::new();
     let mut pause = AcceptPause::default();
+    let connections_max = file_limit::peer_connections_max();
     loop {
         let accepted = tokio::select! {
-            accepted = accept_one(&socket) => accepted,
+            accepted = accept_one(&socket), if connections.len() < connections_max => accepted,
             Some(_) = connections.join_next() => continue,
             _ = stop.wait_for(|stop| *stop) => break,
         };

@@ -8,18 +8,16 @@ use crate::listeners::{self, Listeners};
 use crate::member::LocalMember;
 use crate::peers::{LocalPeer, Outbound, PeerObserver};
 use crate::pipeline_observer::PipelineObserver;
+use crate::token_files::{self, TokenFiles};
 use crate::{ETCD_VERSION, duties, notices};
 use api::observe::{Observer, Thresholds};
-use api::{Server, TokenKeeper, Tokens};
-use auth::{Jwt, SimpleTokens, TokenOptionError};
-use config::{AuthSettings, JwtSettings, Quota, Settings, TokenKind};
+use api::{Server, TokenKeeper};
+use config::{Quota, Settings};
 use engine::{Opened, Options, Running};
 use membership::Version;
-use parking_lot::RwLock;
 use peer::{Connect, Introduction, Transport};
 use std::io::Write as _;
 use std::net::ToSocketAddrs as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::metrics::{Identity, Metrics};
@@ -43,12 +41,10 @@ pub(crate) enum Failure {
     Open(#[from] engine::OpenError),
     #[error(transparent)]
     Listen(#[from] listeners::ListenError),
-    #[error("{setting}: {error}")]
-    Token { setting: &'static str, error: TokenOptionError },
+    #[error(transparent)]
+    Token(#[from] token_files::Refused),
     #[error(transparent)]
     Encryption(#[from] tls::LoadError),
-    #[error("read {path}: {source}")]
-    File { path: String, source: std::io::Error },
     #[error("start the runtime: {0}")]
     Runtime(std::io::Error),
     #[error(transparent)]
@@ -62,7 +58,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
         settings.check_bootstrap(&resolve).map_err(|problem| Failure::Setting(problem.to_string()))?;
     }
     let encryption = Encryption::of_files(settings)?;
-    let tokens = Arc::new(TokenKeeper::new(tokens(&settings.auth)?));
+    let tokens = Arc::new(TokenKeeper::new(token_files::tokens(&settings.auth)?));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(Failure::Runtime)?;
     let is_used = data_folder::is_used(&settings.member.data_dir);
     let plan = |connect: &dyn Connect| runtime.block_on(bootstrap::plan(settings, OWN_VERSION, connect));
@@ -127,6 +123,7 @@ async fn serve(
     encryption: Encryption,
 ) -> Result<(), Failure> {
     let files = encryption.keep_fresh().map_err(Failure::Runtime)?;
+    let token_files = TokenFiles::keep_fresh(&settings.auth, Arc::clone(&tokens)).map_err(Failure::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let engine = Arc::clone(&running.engine);
@@ -178,6 +175,7 @@ async fn serve(
     }
     notices.abort();
     files.abort();
+    token_files.abort();
     let stopped = tokio::task::spawn_blocking(move || running.stop()).await;
     stopped.map_err(|error| Fault::store("stop the pipeline", error))??;
     tracing::info!("closed etcd server");
@@ -286,29 +284,6 @@ fn service_settings(settings: &Settings) -> api::Settings {
         progress_notify_interval: settings.watch.progress_notify_interval,
         version: ETCD_VERSION,
     }
-}
-
-fn tokens(settings: &AuthSettings) -> Result<Tokens, Failure> {
-    match &settings.token {
-        TokenKind::None => Ok(Tokens::None),
-        TokenKind::Simple => Ok(Tokens::Simple(RwLock::new(SimpleTokens::new(settings.simple_token_ttl)))),
-        TokenKind::Jwt(jwt) => jwt_tokens(jwt).map(|jwt| Tokens::Jwt(Box::new(jwt))),
-    }
-}
-
-fn jwt_tokens(settings: &JwtSettings) -> Result<Jwt, Failure> {
-    let setting = "--auth-token";
-    let refused = |error| Failure::Token { setting, error };
-    let method = auth::SignMethod::named(&settings.sign_method).map_err(refused)?;
-    let options =
-        auth::JwtOptions { sign_method: method, public_key_file: None, private_key_file: None, ttl: settings.ttl, unknown: Vec::new() };
-    let public = settings.public_key.as_deref().map(read_file).transpose()?;
-    let private = settings.private_key.as_deref().map(read_file).transpose()?;
-    Jwt::new(&options, public.as_deref(), private.as_deref()).map_err(refused)
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|source| Failure::File { path: path.display().to_string(), source })
 }
 
 pub(crate) fn resolve(host: &str) -> Option<String> {

@@ -138,6 +138,36 @@ impl AuthorityFolder {
         record(&mut register, plan, authority, authority.sign(plan, request, now)?)
     }
 
+    /// What is known of a certificate that was issued here and has not been revoked.
+    ///
+    /// # Errors
+    /// When it was not, or has been, or the register is damaged.
+    pub fn good_standing(&self, certificate: &CertificateFacts) -> Result<Issued, Error> {
+        let (entries, fingerprint) = (self.entries()?, certificate.fingerprint_hex());
+        let found = register::issued(&entries).find(|issued| issued.fingerprint == fingerprint).cloned();
+        let issued = found.ok_or_else(|| Error::Refused(format!("the {} authority has not issued this certificate", self.kind)))?;
+        let is_it = |entry: &Entry| matches!(entry, Entry::Revoked { serial, .. } if *serial == issued.serial);
+        if entries.iter().any(is_it) {
+            return Err(Error::Refused(format!("certificate {} has been revoked: its bearer needs a new key", issued.serial)));
+        }
+        Ok(issued)
+    }
+
+    /// Signs a certificate for the key of one that has run out.
+    ///
+    /// # Errors
+    /// When the plan is refused or the register cannot be written.
+    pub fn sign_again(
+        &self,
+        authority: &Authority,
+        plan: &LeafPlan,
+        old: &CertificateFacts,
+        now: OffsetDateTime,
+    ) -> Result<Certificate, Error> {
+        let mut register = self.register()?;
+        record(&mut register, plan, authority, authority.sign_again(plan, old, now)?)
+    }
+
     /// Notes that a certificate is not to be trusted any more; the next list says so to others.
     ///
     /// # Errors

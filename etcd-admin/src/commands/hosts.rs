@@ -7,10 +7,11 @@ use crate::host;
 use crate::output::{answer, say};
 use crate::words::{CertInstall, CertRequest};
 use certs::files::{HostFile, HostFolder};
-use certs::{AuthorityKind, PrivateKey, SigningRequest};
+use certs::{AuthorityKind, CertificateFacts, PrivateKey, SigningRequest};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use zeroize::Zeroizing;
 
 pub(crate) fn request(context: &Context, words: &CertRequest) -> Result<ExitCode, Failure> {
     let plan = certs::LeafPlan { loopback_only: true, ..plan_of(&words.subject)? };
@@ -113,20 +114,35 @@ fn file(name: String, path: &Path) -> Result<HostFile, Failure> {
     Ok(HostFile { name, content: certs::files::read(path)?, private: false })
 }
 
-/// The certificate and the waiting key that it was made for, and what then waits no more.
+/// The certificate with the waiting key that it was made for, and what then waits no more; or alone, where its key is in use already.
 fn matched(folder: &HostFolder, path: &Path) -> Result<(Vec<HostFile>, Vec<String>), Failure> {
     let facts = host::facts(path)?;
     let waiting = std::fs::read_dir(folder.pending("")).map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>());
-    for key_path in waiting.unwrap_or_default().into_iter().filter(|path| path.extension().is_some_and(|end| end == "key")) {
-        let text = certs::files::read_text(&key_path)?;
-        let key = PrivateKey::from_pem(&text, None).map_err(|error| Failure::of_file(&key_path, &error))?;
+    let certificate =
+        |stem: &str| Ok::<_, Failure>(HostFile { name: format!("{stem}.crt"), content: certs::files::read(path)?, private: false });
+    if let Some((stem, text)) = key_of(&facts, waiting.unwrap_or_default())? {
+        let key = HostFile { name: format!("{stem}.key"), content: text.as_bytes().to_vec().into(), private: true };
+        return Ok((vec![certificate(&stem)?, key], vec![format!("{stem}.key"), format!("{stem}.csr")]));
+    }
+    if let Some((stem, _)) = key_of(&facts, folder.files()?.into_values().collect())? {
+        return Ok((vec![certificate(&stem)?], Vec::new()));
+    }
+    let text = format!(
+        "{}: neither a request made in {} nor a key in use there is that of this certificate",
+        path.display(),
+        folder.path().display()
+    );
+    Err(Failure::new(INTEGRITY, text))
+}
+
+/// The key of a certificate among files, by its name without the ending, and its text.
+fn key_of(facts: &CertificateFacts, files: Vec<PathBuf>) -> Result<Option<(String, Zeroizing<String>)>, Failure> {
+    for path in files.into_iter().filter(|path| path.extension().is_some_and(|end| end == "key")) {
+        let text = certs::files::read_text(&path)?;
+        let key = PrivateKey::from_pem(&text, None).map_err(|error| Failure::of_file(&path, &error))?;
         if key.public_key() == facts.public_key {
-            let stem = key_path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let certificate = HostFile { name: format!("{stem}.crt"), content: certs::files::read(path)?, private: false };
-            let key = HostFile { name: format!("{stem}.key"), content: text.as_bytes().to_vec().into(), private: true };
-            return Ok((vec![certificate, key], vec![format!("{stem}.key"), format!("{stem}.csr")]));
+            return Ok(Some((path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), text)));
         }
     }
-    let text = format!("{}: no request made in {} has the key of this certificate", path.display(), folder.path().display());
-    Err(Failure::new(INTEGRITY, text))
+    Ok(None)
 }

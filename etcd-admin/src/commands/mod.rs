@@ -5,6 +5,7 @@ mod check;
 mod hosts;
 mod issue;
 mod lists;
+mod rescue;
 mod rotate;
 mod show;
 
@@ -18,6 +19,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, Failu
         Command::Ca(CaCommand::Init(words)) => authorities::init(context, &words),
         Command::Ca(CaCommand::Show { issued }) => authorities::show(context, issued),
         Command::Ca(CaCommand::Rotate(words)) => rotate::rotate(context, &words),
+        Command::Ca(CaCommand::Rescue(words)) => rescue::rescue(context, &words),
         Command::Cert(CertCommand::Issue(words)) => issue::issue(context, &words),
         Command::Cert(CertCommand::Request(words)) => hosts::request(context, &words),
         Command::Cert(CertCommand::Sign(words)) => issue::sign(context, &words),

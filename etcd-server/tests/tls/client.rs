@@ -13,7 +13,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -57,10 +57,19 @@ impl Client {
     }
 
     async fn stream_named(&self, port: u16, name: &str, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
+        self.over(TcpStream::connect(("127.0.0.1", port)).await?, name, protocol).await
+    }
+
+    /// Over whatever kind of socket.
+    pub(crate) async fn over<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        name: &str,
+        protocol: &[u8],
+    ) -> std::io::Result<TlsStream<S>> {
         let name = name.to_owned().try_into().unwrap();
         let mut config = self.config.clone();
         config.alpn_protocols = vec![protocol.to_vec()];
-        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 

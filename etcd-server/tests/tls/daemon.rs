@@ -74,6 +74,11 @@ impl Daemon {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
+    /// Where its data and its log lie.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     pub(crate) fn pid(&self) -> nix::unistd::Pid {
         nix::unistd::Pid::from_raw(self.child.id().cast_signed())
     }

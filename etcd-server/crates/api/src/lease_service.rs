@@ -109,7 +109,9 @@ impl Server {
 
     async fn time_to_live(&self, request: LeaseTimeToLiveRequest, identity: &Identity) -> Result<LeaseTimeToLiveResponse, Status> {
         let id = LeaseId(request.id);
-        self.published().auth().permit(identity, RequestClass::Authenticated).map_err(|refusal| refusal.to_status())?;
+        let store = self.published().auth();
+        let checked_at = store.auth_revision();
+        store.permit(identity, RequestClass::Authenticated).map_err(|refusal| refusal.to_status())?;
         if request.keys {
             self.check_lease_keys(id, Access::Read, identity).await?;
         }
@@ -121,7 +123,14 @@ impl Server {
         };
         let unknown = || LeaseTimeToLiveResponse { id: id.0, ttl: NO_TTL, ..LeaseTimeToLiveResponse::default() };
         let response = LeaseTimeToLiveResponse { header: Some(header), ..told.unwrap_or_else(unknown) };
-        self.still_current(identity)?;
+        // The leader may know of keys that have not reached this member: what is told is what has to be permitted.
+        if request.keys && store.permit(identity, RequestClass::Root).is_err() {
+            store.check_keys(identity, Access::Read, &response.keys).map_err(|refusal| refusal.to_status())?;
+        }
+        // And only if nobody has changed permissions meanwhile.
+        if request.keys && self.published().auth().auth_revision() != checked_at {
+            return Err(auth::Refusal::AuthOldRevision.to_status());
+        }
         Ok(response)
     }
 

@@ -186,9 +186,12 @@ impl Maintenance for Server {
 
     async fn snapshot(&self, request: Request<SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
         self.must_be_root(request.metadata())?;
+        let stopped = |_| status::stopped();
+        let turn = Arc::clone(&self.backups).acquire_owned().await.map_err(stopped)?;
         let (parts, stream) = mpsc::channel(SNAPSHOT_PARTS_WAITING);
         let server = self.clone();
         let send = move || {
+            let _turn = turn;
             backend::give_way();
             let begun = Instant::now();
             let version = server.storage_version();

@@ -20,6 +20,9 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use types::Fault;
 
+/// Backups at a time; further ones wait for their turn.
+const BACKUPS_MAX: usize = 4;
+
 /// Limits and texts of the services.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -60,6 +63,8 @@ pub struct Server {
     pub(crate) hashing: Arc<Semaphore>,
     /// Answers that are sent while they are read, at a time.
     pub(crate) large_answers: Arc<Semaphore>,
+    /// Backups at a time: each takes a thread, and room on disk for what it sorts.
+    pub(crate) backups: Arc<Semaphore>,
     /// The newest revision, for those who wait for a change.
     pub(crate) revision: watch::Receiver<i64>,
     pub(crate) health: Arc<HealthState>,
@@ -86,6 +91,7 @@ impl Server {
             settings: Arc::new(settings),
             large_answers: Arc::new(Semaphore::new(STREAMED_MAX)),
             hashing: Arc::new(Semaphore::new(permits)),
+            backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
             revision,
             health: Arc::new(HealthState::default()),
             observer,

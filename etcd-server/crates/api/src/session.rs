@@ -5,7 +5,8 @@
 
 use crate::Server;
 use crate::identity::Caller;
-use auth::Identity;
+use crate::status::ToStatus as _;
+use auth::{Identity, RequestClass};
 use bytes::Bytes;
 use proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use proto::etcdserverpb::range_request::{SortOrder, SortTarget};
@@ -79,6 +80,9 @@ impl Server {
         if lease != 0 {
             return Ok(lease);
         }
+        // As for any lease: else whoever has no name could fill the member with leases of failed locks.
+        let permitted = self.published().auth().permit(identity, RequestClass::Authenticated);
+        permitted.map_err(|refusal| unknown(&refusal.to_status()))?;
         let granted = self.lease_grant(LeaseGrantRequest { ttl: SESSION_TTL_SECONDS, id: 0 }, identity).await;
         granted.map(|granted| granted.id).map_err(|status| unknown(&status))
     }

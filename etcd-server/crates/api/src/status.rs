@@ -163,5 +163,10 @@ pub(crate) fn not_leader() -> Status {
 
 /// A read of the store failed: the member is stopping, and what could be said would not be true.
 pub(crate) fn faulted() -> Status {
+    stopped()
+}
+
+/// The member is stopping.
+pub(crate) fn stopped() -> Status {
     Refused::Stopped.to_status()
 }

@@ -1,7 +1,9 @@
 //! Tokens of this member: who a token stands for, and making new ones.
 
+use arc_swap::ArcSwap;
 use auth::{Identity, Jwt, Refusal, SimpleTokens, TOKEN_LETTERS};
 use parking_lot::RwLock;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use types::Moment;
 
@@ -12,8 +14,8 @@ pub enum Tokens {
     None,
     /// Letters that members remember.
     Simple(RwLock<SimpleTokens>),
-    /// Signed claims that nobody needs to remember.
-    Jwt(Box<Jwt>),
+    /// Signed claims that nobody needs to remember. The keys may be exchanged while the member runs.
+    Jwt(ArcSwap<Jwt>),
 }
 
 /// Gives out tokens and recognises them.
@@ -28,6 +30,13 @@ impl TokenKeeper {
         Self { tokens }
     }
 
+    /// From now on tokens are made and recognised by these keys. Means nothing to a member that deals in other tokens.
+    pub fn exchange_keys(&self, keys: Jwt) {
+        if let Tokens::Jwt(jwt) = &self.tokens {
+            jwt.store(Arc::new(keys));
+        }
+    }
+
     /// Who `token` stands for. `auth_revision` is the current one: a simple token always acts at it.
     pub(crate) fn identity_of(&self, token: &str, auth_revision: u64, now: Moment) -> Result<Identity, Refusal> {
         match &self.tokens {
@@ -36,7 +45,7 @@ impl TokenKeeper {
                 let tokens = tokens.read();
                 tokens.user_of(token, now).map(|user| Identity::new(user, auth_revision)).ok_or(Refusal::InvalidAuthToken)
             }
-            Tokens::Jwt(jwt) => jwt.identity_of(token, unix_seconds()),
+            Tokens::Jwt(jwt) => jwt.load().identity_of(token, unix_seconds()),
         }
     }
 
@@ -53,7 +62,7 @@ impl TokenKeeper {
         match &self.tokens {
             Tokens::None => Err(Refusal::InvalidAuthToken),
             Tokens::Simple(_) => Ok(auth::simple_token(letters, token_index)),
-            Tokens::Jwt(jwt) => jwt.make(identity, unix_seconds()),
+            Tokens::Jwt(jwt) => jwt.load().make(identity, unix_seconds()),
         }
     }
 

@@ -29,6 +29,8 @@ const ENVELOPE_BYTES_MAX: u64 = 64 << 20;
 const SMALL_BYTES_MAX: usize = 64 << 10;
 /// For the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// For a posted body; whoever sends one gives up long before.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A snapshot whose sender is silent for so long has failed.
 const SNAPSHOT_SILENCE_MAX: Duration = Duration::from_secs(5);
 
@@ -143,9 +145,8 @@ fn stream(transport: &Transport, request: &Request<Incoming>, path: &str) -> Rep
 }
 
 async fn post(transport: Transport, _: Arc<dyn Local>, request: Request<Incoming>) -> Reply {
-    let body = match Limited::new(request.into_body(), MESSAGE_BYTES_MAX).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(_) => return text(StatusCode::BAD_REQUEST, "error reading raft message"),
+    let Ok(body) = whole(request.into_body(), MESSAGE_BYTES_MAX).await else {
+        return text(StatusCode::BAD_REQUEST, "error reading raft message");
     };
     let Ok(message) = Message::decode(body.clone()) else {
         return text(StatusCode::BAD_REQUEST, "error unmarshalling raft message");
@@ -330,10 +331,10 @@ async fn hash_kv(transport: &Transport, request: Request<Incoming>) -> Reply {
     if cluster.is_some_and(|cluster| cluster.as_bytes() != transport.0.own.cluster.to_string().as_bytes()) {
         return text(Mismatch::STATUS, &Mismatch::Cluster.to_string());
     }
-    let Ok(body) = Limited::new(request.into_body(), SMALL_BYTES_MAX).collect().await else {
+    let Ok(body) = whole(request.into_body(), SMALL_BYTES_MAX).await else {
         return text(StatusCode::BAD_REQUEST, "error reading body");
     };
-    let Ok(asked) = serde_json::from_slice::<crate::ask::HashKvQuestion>(&body.to_bytes()) else {
+    let Ok(asked) = serde_json::from_slice::<crate::ask::HashKvQuestion>(&body) else {
         return text(StatusCode::BAD_REQUEST, "error unmarshalling request");
     };
     match local.hash_kv(asked.revision).await {
@@ -342,13 +343,29 @@ async fn hash_kv(transport: &Transport, request: Request<Incoming>) -> Reply {
     }
 }
 
+/// Why a body was not read to its end.
+enum Unread {
+    /// Larger than allowed, or cut off.
+    Refused,
+    TooSlow,
+}
+
+async fn whole(body: Incoming, bytes_max: usize) -> Result<Bytes, Unread> {
+    let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, bytes_max).collect());
+    read.await.map_err(|_| Unread::TooSlow)?.map(http_body_util::Collected::to_bytes).map_err(|_| Unread::Refused)
+}
+
 async fn small_body<M: prost::Message + Default>(request: Request<Incoming>) -> Result<M, Box<Reply>> {
     if request.method() != Method::POST {
         return Err(Box::new(not_allowed("POST")));
     }
-    let too_large = |_| Box::new(text(StatusCode::PAYLOAD_TOO_LARGE, "request body too large"));
-    let body = Limited::new(request.into_body(), SMALL_BYTES_MAX).collect().await.map_err(too_large)?;
-    M::decode(body.to_bytes()).map_err(|_| Box::new(text(StatusCode::BAD_REQUEST, "error unmarshalling request")))
+    let body = whole(request.into_body(), SMALL_BYTES_MAX).await.map_err(|unread| {
+        Box::new(match unread {
+            Unread::Refused => text(StatusCode::PAYLOAD_TOO_LARGE, "request body too large"),
+            Unread::TooSlow => text(StatusCode::REQUEST_TIMEOUT, "request body too slow"),
+        })
+    })?;
+    M::decode(body).map_err(|_| Box::new(text(StatusCode::BAD_REQUEST, "error unmarshalling request")))
 }
 
 async fn keep_alive(transport: &Transport, request: Request<Incoming>) -> Reply {

@@ -1,0 +1,22 @@
+//! The decoders, by name.
+
+mod certificates;
+mod entries;
+mod frames;
+mod json;
+mod requests;
+mod settings;
+mod tokens;
+
+use crate::Target;
+
+/// What is tried, and how to get ready for it.
+pub const ALL: [(&str, fn() -> Box<dyn Target>); 7] = [
+    ("peer-frames", || Box::new(frames::Frames)),
+    ("raft-entries", || Box::new(entries::Entries::new())),
+    ("protobuf-requests", || Box::new(requests::Requests::new())),
+    ("json-requests", || Box::new(json::Json::new())),
+    ("certificates", || Box::new(certificates::Certificates::new())),
+    ("settings", || Box::new(settings::SettingsFiles::new())),
+    ("tokens", || Box::new(tokens::Tokens::new())),
+];

@@ -1,0 +1,110 @@
+//! The floods by name.
+
+pub mod calls;
+pub mod frames;
+pub mod logins;
+pub mod slow;
+
+use crate::measure::{Bounds, Told};
+use frames::FrameFlood;
+use std::io;
+use testbed::Server;
+
+/// All floods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flood {
+    Frames(FrameFlood),
+    SlowHeaders,
+    SlowBodies,
+    DeepMessages,
+    HugeLengths,
+    Watches,
+    WatchStreams,
+    Ranges,
+    Snapshots,
+    WrongPasswords,
+    Logins,
+    Leases,
+    Labels,
+}
+
+impl Flood {
+    /// All of them.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let others = [
+            Self::SlowHeaders,
+            Self::SlowBodies,
+            Self::DeepMessages,
+            Self::HugeLengths,
+            Self::Watches,
+            Self::WatchStreams,
+            Self::Ranges,
+            Self::Snapshots,
+            Self::WrongPasswords,
+            Self::Logins,
+            Self::Leases,
+            Self::Labels,
+        ];
+        FrameFlood::ALL.into_iter().map(Self::Frames).chain(others).collect()
+    }
+
+    /// Its name, as it is asked for and told.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Frames(flood) => flood.name(),
+            Self::SlowHeaders => "slow-headers",
+            Self::SlowBodies => "slow-bodies",
+            Self::DeepMessages => "deep-messages",
+            Self::HugeLengths => "huge-lengths",
+            Self::Watches => "watches",
+            Self::WatchStreams => "watch-streams",
+            Self::Ranges => "ranges",
+            Self::Snapshots => "snapshots",
+            Self::WrongPasswords => "wrong-passwords",
+            Self::Logins => "logins",
+            Self::Leases => "leases",
+            Self::Labels => "labels",
+        }
+    }
+
+    /// Whether the server needs users for it.
+    #[must_use]
+    pub fn needs_users(self) -> bool {
+        matches!(self, Self::WrongPasswords | Self::Logins)
+    }
+
+    /// How many there are of what it consists of, where nobody says otherwise.
+    #[must_use]
+    pub fn usual_count(self) -> u64 {
+        match self {
+            Self::Frames(_) | Self::Leases => 100_000,
+            Self::Watches | Self::WatchStreams => 50_000,
+            Self::SlowHeaders | Self::SlowBodies => 500,
+            Self::Ranges => 200,
+            Self::Snapshots => 50,
+            Self::WrongPasswords => 20_000,
+            Self::DeepMessages | Self::HugeLengths | Self::Logins | Self::Labels => 2_000,
+        }
+    }
+
+    /// Keeps at it until a bound is reached.
+    pub async fn run(self, server: &Server, bounds: Bounds) -> io::Result<Told> {
+        match self {
+            Self::Frames(flood) => frames::run(server.place().client_port, flood, bounds).await,
+            Self::SlowHeaders => slow::headers(server, bounds).await,
+            Self::SlowBodies => slow::bodies(server, bounds).await,
+            Self::DeepMessages => calls::deep_messages(server, bounds).await,
+            Self::HugeLengths => calls::huge_lengths(server, bounds).await,
+            Self::Watches => calls::watches(server, bounds).await,
+            Self::WatchStreams => calls::watch_streams(server, bounds).await,
+            Self::Ranges => calls::ranges(server, bounds).await,
+            Self::Snapshots => calls::snapshots(server, bounds).await,
+            Self::WrongPasswords => logins::wrong_passwords(server, bounds).await,
+            Self::Logins => logins::logins(server, bounds).await,
+            Self::Leases => calls::leases(server, bounds).await,
+            Self::Labels => calls::labels(server, bounds).await,
+        }
+    }
+}

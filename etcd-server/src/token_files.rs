@@ -1,0 +1,100 @@
+//! The keys of signed tokens: read at the start, and again when their files change or at SIGHUP. Files that cannot be used change nothing
+//! and are told of once.
+
+use api::{TokenKeeper, Tokens};
+use arc_swap::ArcSwap;
+use auth::{Jwt, JwtOptions, SignMethod, SimpleTokens, TokenOptionError};
+use config::{AuthSettings, JwtSettings, TokenKind};
+use parking_lot::RwLock;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+
+/// Two calls of stat each time.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Why the keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("--auth-token: {0}")]
+    Option(#[from] TokenOptionError),
+    #[error("--auth-token: {0}")]
+    File(#[from] certs::Error),
+}
+
+/// What kind of tokens the settings ask for, with their keys.
+pub(crate) fn tokens(settings: &AuthSettings) -> Result<Tokens, Refused> {
+    match &settings.token {
+        TokenKind::None => Ok(Tokens::None),
+        TokenKind::Simple => Ok(Tokens::Simple(RwLock::new(SimpleTokens::new(settings.simple_token_ttl)))),
+        TokenKind::Jwt(jwt) => read(jwt).map(|jwt| Tokens::Jwt(ArcSwap::from_pointee(jwt))),
+    }
+}
+
+fn read(settings: &JwtSettings) -> Result<Jwt, Refused> {
+    let sign_method = SignMethod::named(&settings.sign_method)?;
+    let options = JwtOptions { sign_method, public_key_file: None, private_key_file: None, ttl: settings.ttl, unknown: Vec::new() };
+    if let Some(path) = &settings.private_key {
+        certs::files::check_private(path)?;
+    }
+    let file = |path: &Option<PathBuf>| path.as_deref().map(certs::files::read).transpose();
+    let (public, private) = (file(&settings.public_key)?, file(&settings.private_key)?);
+    Ok(Jwt::new(&options, public.as_deref().map(Vec::as_slice), private.as_deref().map(Vec::as_slice))?)
+}
+
+/// What tells a file from what it was before, without reading it.
+type Stamp = Option<(u64, u64, (i64, i64), (i64, i64))>;
+
+fn stamp(path: &Path) -> Stamp {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.ino(), found.size(), (found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec())))
+}
+
+/// The files of the keys, as they were when they were last looked at.
+pub(crate) struct TokenFiles {
+    settings: JwtSettings,
+    keeper: Arc<TokenKeeper>,
+    seen: [Stamp; 2],
+}
+
+impl TokenFiles {
+    /// Keeps the keys up to date for as long as the task lives. Where there are none the task ends at once.
+    pub(crate) fn keep_fresh(settings: &AuthSettings, keeper: Arc<TokenKeeper>) -> std::io::Result<JoinHandle<()>> {
+        let TokenKind::Jwt(settings) = &settings.token else { return Ok(tokio::spawn(std::future::ready(()))) };
+        let mut files = Self { settings: settings.clone(), keeper, seen: [None; 2] };
+        files.seen = files.stamps();
+        let mut hangup = signal(SignalKind::hangup())?;
+        Ok(tokio::spawn(async move {
+            loop {
+                let forced = tokio::select! {
+                    _ = hangup.recv() => true,
+                    () = tokio::time::sleep(LOOK_INTERVAL) => false,
+                };
+                files.look(forced);
+            }
+        }))
+    }
+
+    fn stamps(&self) -> [Stamp; 2] {
+        [&self.settings.public_key, &self.settings.private_key].map(|path| path.as_deref().and_then(stamp))
+    }
+
+    fn look(&mut self, forced: bool) {
+        let found = self.stamps();
+        if found == self.seen && !forced {
+            return;
+        }
+        // Remembered before reading: what changes while it is read will be read again.
+        self.seen = found;
+        match read(&self.settings) {
+            Ok(keys) => {
+                self.keeper.exchange_keys(keys);
+                tracing::info!("reloaded the keys of tokens");
+            }
+            Err(error) => tracing::warn!(%error, "changed keys of tokens cannot be used; those loaded before stay in use"),
+        }
+    }
+}

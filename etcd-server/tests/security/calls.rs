@@ -1,0 +1,124 @@
+//! Calls by name: any method with an encoded request, by gRPC or by JSON, and the first thing that is answered.
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use prost_reflect::{DescriptorPool, DynamicMessage};
+use std::sync::LazyLock;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+
+static DESCRIPTORS: LazyLock<DescriptorPool> = LazyLock::new(|| DescriptorPool::decode(proto::DESCRIPTORS).unwrap());
+
+/// A method and what it is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) service: &'static str,
+    pub(crate) method: &'static str,
+    pub(crate) request: Vec<u8>,
+}
+
+impl Call {
+    /// The first message of the answer, or the status instead of it.
+    pub(crate) async fn by_grpc(&self, channel: &Channel, metadata: &[(&'static str, String)]) -> Result<Bytes, Status> {
+        let mut grpc = tonic::client::Grpc::new(channel.clone());
+        grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let mut request = Request::new(tokio_stream::once(Bytes::from(self.request.clone())));
+        for (name, value) in metadata {
+            request.metadata_mut().insert(*name, value.parse().unwrap());
+        }
+        let path = format!("/{}/{}", self.service, self.method).try_into().unwrap();
+        let mut answers = grpc.streaming(request, path, Raw).await?.into_inner();
+        Ok(answers.message().await?.unwrap_or_default())
+    }
+
+    /// Where the JSON form of the method is served; a few have none.
+    pub(crate) fn path(&self) -> Option<&'static str> {
+        let binding = gateway::BINDINGS.iter().find(|binding| binding.service == self.service && binding.method == self.method);
+        binding.map(|binding| binding.path)
+    }
+
+    /// The request as JSON.
+    pub(crate) fn json(&self) -> String {
+        let service = DESCRIPTORS.get_service_by_name(self.service).unwrap();
+        let method = service.methods().find(|method| method.name() == self.method).unwrap();
+        let message = DynamicMessage::decode(method.input(), &self.request[..]).unwrap();
+        serde_json::to_string(&message).unwrap()
+    }
+
+    /// The whole answer of the JSON form over a fresh connection, of a stream its first line.
+    pub(crate) async fn by_json(&self, stream: impl AsyncRead + AsyncWrite + Unpin, headers: &[(&'static str, String)]) -> String {
+        let path = self.path().expect("only methods with a path are asked by JSON");
+        post_json(stream, path, headers, &self.json()).await
+    }
+}
+
+/// Posts JSON and returns what is answered, status line and all; of a stream as far as its first line.
+pub(crate) async fn post_json(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    path: &str,
+    headers: &[(&'static str, String)],
+    body: &str,
+) -> String {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = body.len();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
+    );
+    // Who is refused early may not be read to the end.
+    let sent = stream.write_all(request.as_bytes()).await;
+    let mut answer = Vec::new();
+    let mut piece = [0; 16 << 10];
+    loop {
+        match stream.read(&mut piece).await {
+            Ok(0) | Err(_) => break,
+            Ok(count) => answer.extend_from_slice(&piece[..count]),
+        }
+        let text = String::from_utf8_lossy(&answer);
+        let body = text.split_once("\r\n\r\n").map(|(_, body)| body);
+        if body.is_some_and(|body| body.contains("{\"result\":") && body.contains("}\n") || body.contains("\"grpc_code\"")) {
+            break;
+        }
+    }
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(!answer.is_empty(), "{path}: no answer; sent: {sent:?}");
+    answer
+}
+
+/// Messages as the bytes they are.
+#[derive(Clone, Copy, Debug)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        out.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(from.copy_to_bytes(from.remaining())))
+    }
+}

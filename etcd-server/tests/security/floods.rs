@@ -1,0 +1,59 @@
+//! Floods in small: none ends the server, none fills its memory, and those that no honest client would send are answered by a goodbye.
+//! What they cost, and what they cost a real etcd, is printed by `make siege`.
+
+use crate::suspect::ours;
+use siege::floods::{Flood, frames::FrameFlood, logins};
+use siege::measure::{Bounds, Outcome, measure};
+use std::time::Duration;
+use testbed::Server;
+
+/// More than a flood of this size may ever need, and far less than what it would take unbounded.
+const GROWN_BYTES_MAX: u64 = 200 << 20;
+
+async fn flooded(flood: Flood, count: u64) -> Outcome {
+    let mut server = Server::start(ours(&[])).await.unwrap();
+    let token = if flood.needs_users() { Some(logins::set_up(&server).await.unwrap()) } else { None };
+    let bounds = Bounds { count, time: Duration::from_secs(30) };
+    let outcome = measure(&server, flood.name(), token, flood.run(&server, bounds)).await.unwrap();
+    eprintln!("{}", outcome.row("ours"));
+    assert!(server.is_running(), "{flood:?}: {}", server.log_tail());
+    assert_eq!(outcome.during.lost, 0, "{flood:?}: a bystander was not answered");
+    assert!(outcome.grown_bytes < GROWN_BYTES_MAX, "{flood:?}: {} MiB", outcome.grown_bytes >> 20);
+    outcome
+}
+
+/// D01, D02: CVE-2023-44487, CVE-2025-8671, CVE-2023-45288, and their relatives.
+#[tokio::test(flavor = "multi_thread")]
+async fn floods_of_frames_are_survived() {
+    for flood in FrameFlood::ALL {
+        let outcome = flooded(Flood::Frames(flood), 5_000).await;
+        let calmed = matches!(
+            flood,
+            FrameFlood::RapidReset | FrameFlood::MadeReset | FrameFlood::Continuation | FrameFlood::LongHeaders | FrameFlood::Ping
+        );
+        assert!(!calmed || outcome.told.answer.contains("ENHANCE_YOUR_CALM"), "{flood:?}: {}", outcome.told.answer);
+    }
+}
+
+/// D05, D06, D15.
+#[tokio::test(flavor = "multi_thread")]
+async fn floods_of_calls_are_survived() {
+    for (flood, count) in [
+        (Flood::DeepMessages, 100),
+        (Flood::HugeLengths, 200),
+        (Flood::Watches, 5_000),
+        (Flood::WatchStreams, 5_000),
+        (Flood::Leases, 2_000),
+        (Flood::Logins, 200),
+    ] {
+        flooded(flood, count).await;
+    }
+}
+
+/// D15: what clients make up is nowhere a label.
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_clients_make_up_are_no_labels() {
+    let outcome = flooded(Flood::Labels, 200).await;
+    let sizes: Vec<u64> = outcome.told.answer.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert!(matches!(sizes[..], [after, before] if after < before + 16), "{}", outcome.told.answer);
+}

@@ -1,0 +1,81 @@
+//! The matrix of permissions: every method × everybody × every relation of keys, on the leader and on another member, by gRPC and by
+//! JSON, compared with a rule that fits on a page.
+
+use crate::rbac_cases::{Case, Fresh, cases, common_preparations, lease_preparations};
+use crate::rbac_members::{Door, Members};
+use crate::rbac_rule::{Verdict, Who, verdict};
+use futures::StreamExt as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Calls under way at a time.
+const AT_A_TIME: usize = 48;
+
+/// One call by one of them at one place.
+struct Asked<'a> {
+    case: &'a Case,
+    who: Who,
+    door: Door,
+    member: usize,
+}
+
+fn expected(asked: &Asked<'_>) -> Verdict {
+    if asked.door == Door::Json && asked.who == Who::Certificate {
+        return Verdict::NotByGateway;
+    }
+    if asked.case.malformed { Verdict::Malformed } else { verdict(asked.who, &asked.case.needs) }
+}
+
+/// Whether it can be asked at all, and leaves everything as other cases need it.
+fn is_asked(asked: &Asked<'_>) -> bool {
+    let Asked { case, who, door, .. } = asked;
+    if case.only_refused && expected(asked) == Verdict::Passes {
+        return false;
+    }
+    // A token beside a certificate, and a gateway's headers, mean nothing to JSON: a certificate alone decides there.
+    let sensible = !matches!(who, Who::CertificateAndToken | Who::Gateway);
+    *door == Door::Grpc || sensible && case.call(Fresh { lease: 1, number: 0 }).path().is_some()
+}
+
+async fn difference(members: &Members, numbers: &AtomicU64, asked: Asked<'_>) -> Option<String> {
+    let number = numbers.fetch_add(1, Ordering::Relaxed);
+    let fresh = Fresh { lease: number.cast_signed(), number };
+    if let Some(letters) = asked.case.lease {
+        for call in lease_preparations(letters, fresh) {
+            members.as_root(&call).await.unwrap();
+        }
+    }
+    let (found, words) = members.ask(asked.member, asked.door, asked.who, &asked.case.call(fresh)).await;
+    let expected = expected(&asked);
+    let Asked { case, who, door, member } = asked;
+    (found != expected).then(|| format!("{} by {who:?} over {door:?} at member {member}: {found:?}, not {expected:?}: {words}", case.name))
+}
+
+async fn differences(members: &Members, numbers: &AtomicU64, all: Vec<Asked<'_>>) -> Vec<String> {
+    let answers = futures::stream::iter(all).map(|asked| difference(members, numbers, asked)).buffer_unordered(AT_A_TIME);
+    answers.filter_map(async |difference| difference).collect().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everybody_may_do_what_the_rule_says_and_nothing_else() {
+    let members = Members::start().await;
+    let (cases, numbers) = (cases(), AtomicU64::new(1_000));
+    let mut all = Vec::new();
+    for (member, door) in [members.leader, members.follower].into_iter().flat_map(|member| [(member, Door::Grpc), (member, Door::Json)]) {
+        let asked = cases.iter().flat_map(|case| Who::ALL.map(|who| Asked { case, who, door, member }));
+        all.extend(asked.filter(is_asked));
+    }
+    let (count, begun) = (all.len(), std::time::Instant::now());
+    let (later, first): (Vec<_>, Vec<_>) = all.into_iter().partition(|asked| asked.case.rests_on_keys());
+    let mut found = differences(&members, &numbers, first).await;
+    for call in common_preparations() {
+        members.as_root(&call).await.unwrap();
+    }
+    found.extend(differences(&members, &numbers, later).await);
+    eprintln!("{count} calls, {} differences, {:?}", found.len(), begun.elapsed());
+    assert!(found.is_empty(), "{} of {count}:\n{}", found.len(), found[..found.len().min(60)].join("\n"));
+    assert!(count > 5_000, "{count}");
+    for server in members.servers() {
+        let log = server.log_tail();
+        assert!(members.tokens().all(|token| !log.contains(token.as_str())), "a token is in the log");
+    }
+}
