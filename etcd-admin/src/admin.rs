@@ -39,22 +39,18 @@ fn online(context: &Context, command: Command, connection: &ConnectionWords) -> 
     let mut settings = Settings::of(connection, &variables, Local::Used, ask)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(FAILED, format!("start: {error}")))?;
-    match command {
-        Command::Shared(command) => {
-            settings.write_out = settings.write_out.or_else(|| written_as(context.format));
-            runtime.block_on(async {
-                let ctl = Ctl::new(settings).map_err(failed)?;
-                match ctl::run(&ctl, command).await {
-                    Ok(()) => Ok(ExitCode::SUCCESS),
-                    Err(trouble) => Err(explained(&ctl.client, trouble).await),
-                }
-            })
+    let Command::Shared(command) = command else {
+        let client = Client::new(settings)?;
+        return runtime.block_on(commands::run_online(context, &client, command));
+    };
+    settings.write_out = settings.write_out.or_else(|| written_as(context.format));
+    runtime.block_on(async {
+        let ctl = Ctl::new(settings).map_err(failed)?;
+        match ctl::run(&ctl, command).await {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(trouble) => Err(explained(&ctl.client, trouble).await),
         }
-        command => {
-            let client = Client::new(settings)?;
-            runtime.block_on(commands::run_online(context, &client, command))
-        }
-    }
+    })
 }
 
 /// etcdctl's name of our form, where somebody asked for one.

@@ -30,7 +30,7 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
             let shown = ctl::options_text(&command);
             ended(crate::output::say(&shown).map_err(|failure| Trouble::error(failure.to_string())), &[])
         }
-        wanted => serve(&connection, wanted),
+        wanted @ (EtcdctlCommand::Shared(_) | EtcdctlCommand::Own(_)) => serve(&connection, wanted),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod authorities;
 mod clusters;
+mod contract;
 mod etcdctl;
 mod hosts;
 mod members;

@@ -5,6 +5,7 @@ use crate::tool::Tool;
 use testbed::{Place, Server};
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one cluster serves the whole story")]
 fn one_of_three_survives_and_nothing_that_it_held_is_lost() {
     let (runtime, tool) = (runtime(), Tool::new());
     let mut cluster = runtime.block_on(cluster(3));

@@ -41,14 +41,7 @@ impl Broken {
     }
 
     pub(crate) fn tcp(endpoint: &Address, error: &io::Error) -> Self {
-        let cure = match error.kind() {
-            io::ErrorKind::ConnectionRefused => "nothing listens there: is the member running, and is the port right?",
-            io::ErrorKind::TimedOut => "no answer: is the host up, and does a firewall let this port through?",
-            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no way leads there: look at addresses and routes",
-            io::ErrorKind::NotFound => "there is no such socket: is the member running, and does it listen there?",
-            io::ErrorKind::PermissionDenied => "run it as a user who may use the socket",
-            _ => "",
-        };
+        let cure = CURES.iter().find(|(kind, _)| *kind == error.kind()).map_or("", |(_, cure)| *cure);
         Self::new(endpoint, Step::Tcp, error.to_string(), cure)
     }
 
@@ -58,25 +51,10 @@ impl Broken {
 
     /// What a handshake failed of, told apart by what rustls says.
     pub(crate) fn handshake(endpoint: &Address, error: &io::Error) -> Self {
-        use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error};
+        use rustls::{AlertDescription as Alert, Error};
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
         let (step, cure) = match inner {
-            Some(Error::InvalidCertificate(why)) => (
-                Step::Certificate,
-                match why {
-                    Certificate::UnknownIssuer => "the member's certificate is of another authority: give its bundle with --cacert",
-                    Certificate::Expired | Certificate::ExpiredContext { .. } => {
-                        "renew the member's certificate (etcd-admin cert renew), or set this machine's clock"
-                    }
-                    Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
-                        "set the clock of this machine or of the authority's"
-                    }
-                    Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
-                        "the certificate does not stand for this host: use a name of it, or issue one that has it"
-                    }
-                    _ => "look at it with etcd-admin cert inspect",
-                },
-            ),
+            Some(Error::InvalidCertificate(why)) => (Step::Certificate, certificate_cure(why)),
             Some(Error::InvalidMessage(_)) => (Step::Tls, "the other side does not speak TLS: write http:// for this endpoint"),
             Some(Error::AlertReceived(
                 Alert::CertificateRequired
@@ -93,6 +71,32 @@ impl Broken {
             _ => (Step::Tls, ""),
         };
         Self::new(endpoint, step, inner.map_or_else(|| error.to_string(), ToString::to_string), cure)
+    }
+}
+
+/// What to do about a socket that cannot be had.
+const CURES: [(io::ErrorKind, &str); 6] = [
+    (io::ErrorKind::ConnectionRefused, "nothing listens there: is the member running, and is the port right?"),
+    (io::ErrorKind::TimedOut, "no answer: is the host up, and does a firewall let this port through?"),
+    (io::ErrorKind::HostUnreachable, "no way leads there: look at addresses and routes"),
+    (io::ErrorKind::NetworkUnreachable, "no way leads there: look at addresses and routes"),
+    (io::ErrorKind::NotFound, "there is no such socket: is the member running, and does it listen there?"),
+    (io::ErrorKind::PermissionDenied, "run it as a user who may use the socket"),
+];
+
+/// What to do about a member's certificate that is not believed.
+fn certificate_cure(why: &rustls::CertificateError) -> &'static str {
+    use rustls::CertificateError as Certificate;
+    if matches!(why, Certificate::UnknownIssuer) {
+        "the member's certificate is of another authority: give its bundle with --cacert"
+    } else if matches!(why, Certificate::Expired | Certificate::ExpiredContext { .. }) {
+        "renew the member's certificate (etcd-admin cert renew), or set this machine's clock"
+    } else if matches!(why, Certificate::NotValidYet | Certificate::NotValidYetContext { .. }) {
+        "set the clock of this machine or of the authority's"
+    } else if matches!(why, Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }) {
+        "the certificate does not stand for this host: use a name of it, or issue one that has it"
+    } else {
+        "look at it with etcd-admin cert inspect"
     }
 }
 

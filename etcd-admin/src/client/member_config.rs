@@ -62,7 +62,7 @@ fn of_file(path: &Path) -> Result<LocalMember, String> {
     let shown = pair(&listener.client_cert_file, &listener.client_key_file).or_else(|| pair(&listener.cert_file, &listener.key_file));
     let (cert, key) = shown.filter(|_| listener.client_cert_auth).unzip();
     let tls = TlsFiles { cacert: listener.trusted_ca_file.clone(), cert, key, skip_verify: false };
-    let advertised = settings.listen.advertise_client.iter().find_map(|url| host_of(url));
+    let advertised = settings.listen.advertise_client.iter().find_map(host_of);
     let endpoints: Vec<String> = settings.listen.client.iter().map(reachable).collect();
     // A wildcard address is in no certificate; the advertised host is.
     let server_name = advertised.filter(|_| settings.listen.client.iter().all(|url| host_of(url).is_none_or(|host| is_wildcard(&host))));

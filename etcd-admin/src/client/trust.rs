@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub(crate) struct TrustError(String);
 
 impl TrustError {
-    fn new(path: &Path, reason: impl ToString) -> Self {
+    fn new(path: &Path, reason: &impl ToString) -> Self {
         Self(format!("{}: {}", path.display(), reason.to_string()))
     }
 }
@@ -24,7 +24,7 @@ impl TrustError {
 pub(crate) fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, TrustError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
-    let builder = builder.with_safe_default_protocol_versions().map_err(|error| TrustError::new(Path::new("TLS"), error))?;
+    let builder = builder.with_safe_default_protocol_versions().map_err(|error| TrustError::new(Path::new("TLS"), &error))?;
     let builder = if files.skip_verify {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
     } else {
@@ -33,8 +33,8 @@ pub(crate) fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, Trust
     let mut config = match (&files.cert, &files.key) {
         (Some(cert), Some(key)) => {
             let shown = certificates(cert)?;
-            let secret = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| TrustError::new(key, error))?;
-            builder.with_client_auth_cert(shown, secret).map_err(|error| TrustError::new(cert, error))?
+            let secret = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| TrustError::new(key, &error))?;
+            builder.with_client_auth_cert(shown, secret).map_err(|error| TrustError::new(cert, &error))?
         }
         (cert, key @ None) | (cert @ None, key) if cert.is_some() || key.is_some() => {
             let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
@@ -52,7 +52,7 @@ fn roots(files: &TlsFiles) -> Result<RootCertStore, TrustError> {
     match &files.cacert {
         Some(path) => {
             for certificate in certificates(path)? {
-                roots.add(certificate).map_err(|error| TrustError::new(path, error))?;
+                roots.add(certificate).map_err(|error| TrustError::new(path, &error))?;
             }
         }
         // What cannot be read of the system's is left out: a handshake that would need it says so.
@@ -63,17 +63,19 @@ fn roots(files: &TlsFiles) -> Result<RootCertStore, TrustError> {
 
 /// A file that is not there is told of in Go's words.
 fn read(path: &Path) -> Result<Vec<u8>, TrustError> {
-    std::fs::read(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => TrustError(format!("open {}: no such file or directory", path.display())),
-        std::io::ErrorKind::PermissionDenied => TrustError(format!("open {}: permission denied", path.display())),
-        _ => TrustError::new(path, error),
+    std::fs::read(path).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            TrustError(format!("open {}: no such file or directory", path.display()))
+        } else {
+            TrustError::new(path, &error)
+        }
     })
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
     let text = read(path)?;
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&text).collect::<Result<_, _>>().map_err(|error| TrustError::new(path, error))?;
-    if found.is_empty() { Err(TrustError::new(path, "there is no certificate in it")) } else { Ok(found) }
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&text).collect::<Result<_, _>>().map_err(|error| TrustError::new(path, &error))?;
+    if found.is_empty() { Err(TrustError::new(path, &"there is no certificate in it")) } else { Ok(found) }
 }
 
 /// `--insecure-skip-tls-verify`: encrypted, but to whomever answers.

@@ -54,6 +54,11 @@ pub(crate) async fn run_online(context: &Context, client: &Client, command: Comm
         Command::Leader(command) => cluster::leadership(context, client, command).await,
         Command::Snapshot(command) => snapshot::online(context, client, command).await,
         Command::Recover(command) => recover::run(context, client, command).await,
-        offline => run(context, offline),
+        offline @ (Command::Ca(_)
+        | Command::Cert(_)
+        | Command::Crl(_)
+        | Command::Completion { .. }
+        | Command::Man { .. }
+        | Command::Shared(_)) => run(context, offline),
     }
 }

@@ -47,7 +47,7 @@ async fn health(ctl: &Ctl, which: &ClusterFlag) -> Result<(), Trouble> {
     let endpoints = endpoints(ctl, which.cluster).await?;
     let healths = join_all(endpoints.into_iter().map(|endpoint| async move {
         let begun = Instant::now();
-        let error = at(ctl, &endpoint, async |client| look(client).await).await.map_or_else(|trouble| trouble.text, |alarms| alarms);
+        let error = at(ctl, &endpoint, async |client| look(client).await).await.unwrap_or_else(|trouble| trouble.text);
         Health { endpoint, took: begun.elapsed(), error }
     }))
     .await;

@@ -93,23 +93,23 @@ pub(crate) fn flag_error(error: &clap::Error) -> String {
     let context = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
     let flag = context(ContextKind::InvalidArg);
     let name = flag.split([' ', '=', '<', '[']).next().unwrap_or_default();
-    match error.kind() {
-        ErrorKind::UnknownArgument if name.starts_with("--") => format!("unknown flag: {name}"),
-        ErrorKind::UnknownArgument if name.starts_with('-') => {
-            format!("unknown shorthand flag: {:?} in {name}", name.chars().nth(1).unwrap_or('-'))
-        }
-        ErrorKind::UnknownArgument => format!("unknown command {name:?} for \"etcdctl\""),
-        ErrorKind::InvalidSubcommand => format!("unknown command {:?} for \"etcdctl\"", context(ContextKind::InvalidSubcommand)),
-        ErrorKind::ValueValidation | ErrorKind::InvalidValue if context(ContextKind::InvalidValue).is_empty() => {
-            format!("flag needs an argument: {name}")
-        }
-        ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
-            let value = context(ContextKind::InvalidValue);
-            let reason = std::error::Error::source(error).map_or_else(|| "invalid syntax".to_owned(), ToString::to_string);
-            let reason = if reason.contains("digit") { format!("strconv.ParseInt: parsing {value:?}: invalid syntax") } else { reason };
-            format!("invalid argument {value:?} for {name:?} flag: {reason}")
-        }
-        _ => error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+    let (kind, value) = (error.kind(), context(ContextKind::InvalidValue));
+    if kind == ErrorKind::UnknownArgument && name.starts_with("--") {
+        format!("unknown flag: {name}")
+    } else if kind == ErrorKind::UnknownArgument && name.starts_with('-') {
+        format!("unknown shorthand flag: {:?} in {name}", name.chars().nth(1).unwrap_or('-'))
+    } else if kind == ErrorKind::UnknownArgument {
+        format!("unknown command {name:?} for \"etcdctl\"")
+    } else if kind == ErrorKind::InvalidSubcommand {
+        format!("unknown command {:?} for \"etcdctl\"", context(ContextKind::InvalidSubcommand))
+    } else if !matches!(kind, ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
+        error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    } else if value.is_empty() {
+        format!("flag needs an argument: {name}")
+    } else {
+        let reason = std::error::Error::source(error).map_or_else(|| "invalid syntax".to_owned(), ToString::to_string);
+        let reason = if reason.contains("digit") { format!("strconv.ParseInt: parsing {value:?}: invalid syntax") } else { reason };
+        format!("invalid argument {value:?} for {name:?} flag: {reason}")
     }
 }
 

@@ -27,7 +27,9 @@ pub(super) async fn save(ctl: &Ctl, args: &[String]) -> Result<(), Trouble> {
         DownloadError::Call(status) => {
             Trouble::from(CallError::Status { endpoint: session.endpoint().to_owned(), status }).with(Exit::Interrupted)
         }
-        other => Trouble::new(Exit::Interrupted, other.to_string()),
+        other @ (DownloadError::File { .. } | DownloadError::NoDigest(_) | DownloadError::WrongDigest) => {
+            Trouble::new(Exit::Interrupted, other.to_string())
+        }
     })?;
     say(format!("Snapshot saved at {path}\n").as_bytes())?;
     if saved.version.is_empty() { Ok(()) } else { say(format!("Server version {}\n", saved.version).as_bytes()) }

@@ -155,7 +155,6 @@ pub(crate) struct GetWords {
 }
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "they are etcdctl's flags")]
 pub(crate) struct PutWords {
     #[arg(value_name = "KEY [VALUE]")]
     pub(crate) args: Vec<OsString>,
@@ -210,7 +209,6 @@ pub(crate) struct CompactionWords {
 }
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "they are etcdctl's flags")]
 pub(crate) struct WatchWords {
     #[arg(value_name = "KEY [RANGE_END]")]
     pub(crate) args: Vec<OsString>,

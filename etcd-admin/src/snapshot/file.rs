@@ -3,7 +3,7 @@
 use crate::failure::{FAILED, Failure, INTEGRITY, REFUSED};
 use crate::progress::note;
 use backup::backend::{self, KeepRule, MemberRecord, Version};
-use backup::bolt::{BoltFile, Digest, Walk, verify_trailer};
+use backup::bolt::{BoltFile, Digest, Items, Walk, verify_trailer};
 use backup::{Status, StatusStyle};
 use bytes::Bytes;
 use std::fs::File;
@@ -81,7 +81,7 @@ impl SnapshotFile {
     /// What HashKV would answer at the newest revision.
     pub(crate) fn hash_kv(&self, at: MainRevision, compacted: Option<MainRevision>) -> Result<u32, Failure> {
         let failed = |fault: Fault| Failure::new(INTEGRITY, format!("{}: {fault}", self.path.display()));
-        let entries = || -> Result<Box<dyn Iterator<Item = Result<(Bytes, Bytes), Fault>> + '_>, Fault> {
+        let entries = || -> Result<Items<'_>, Fault> {
             let odd = |error: backup::bolt::BoltError| Fault::corrupt("snapshot", error);
             match self.bolt.bucket(backend::KEY).map_err(odd)? {
                 None => Ok(Box::new(std::iter::empty())),

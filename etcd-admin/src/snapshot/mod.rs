@@ -24,7 +24,12 @@ pub(crate) async fn online(context: &Context, client: &Client, command: Snapshot
     match command {
         SnapshotCommand::Save { file: Some(file), data_dir: Some(data_dir), .. } => save::offline(context, &file, &data_dir),
         SnapshotCommand::Save { file, dir, from, .. } => save::save(context, client, file.as_deref(), &dir, from.as_deref()).await,
-        offline => run(context, offline).await,
+        offline @ (SnapshotCommand::List { .. }
+        | SnapshotCommand::Status { .. }
+        | SnapshotCommand::Verify { .. }
+        | SnapshotCommand::Restore(_)
+        | SnapshotCommand::Prune(_)
+        | SnapshotCommand::Copy { .. }) => run(context, offline).await,
     }
 }
 

@@ -15,7 +15,7 @@ impl Object {
         self
     }
 
-    pub(crate) fn number<T: ToString + Default + PartialEq>(self, name: &str, value: T) -> Self {
+    pub(crate) fn number<T: ToString + Default + PartialEq + Copy>(self, name: &str, value: T) -> Self {
         if value == T::default() { self } else { self.raw(name, &value.to_string()) }
     }
 
