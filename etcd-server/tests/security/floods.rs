@@ -27,10 +27,13 @@ async fn flooded(flood: Flood, count: u64) -> Outcome {
 async fn floods_of_frames_are_survived() {
     for flood in FrameFlood::ALL {
         let outcome = flooded(Flood::Frames(flood), 5_000).await;
-        let ends = match flood {
-            FrameFlood::RapidReset | FrameFlood::Continuation | FrameFlood::LongHeaders | FrameFlood::Ping => "ENHANCE_YOUR_CALM",
-            FrameFlood::MadeReset => "goodbye",
-            _ => "",
+        let calms = [FrameFlood::RapidReset, FrameFlood::Continuation, FrameFlood::LongHeaders, FrameFlood::Ping];
+        let ends = if calms.contains(&flood) {
+            "ENHANCE_YOUR_CALM"
+        } else if flood == FrameFlood::MadeReset {
+            "goodbye"
+        } else {
+            ""
         };
         assert!(outcome.told.answer.contains(ends), "{flood:?}: {}", outcome.told.answer);
     }

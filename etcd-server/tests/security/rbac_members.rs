@@ -136,10 +136,12 @@ impl Members {
     }
 
     async fn by_grpc(&self, member: &Member, who: Who, call: &Call) -> String {
-        let channel = match who {
-            Who::Certificate => &member.as_both,
-            Who::CertificateAndToken | Who::Gateway => &member.as_root,
-            _ => &member.plain,
+        let channel = if who == Who::Certificate {
+            &member.as_both
+        } else if matches!(who, Who::CertificateAndToken | Who::Gateway) {
+            &member.as_root
+        } else {
+            &member.plain
         };
         let mut metadata: Vec<_> = self.token(who).into_iter().map(|token| ("token", token)).collect();
         if who == Who::Gateway {

@@ -87,7 +87,14 @@ impl FrameFlood {
                 sender.send(&frame(DATA, 0, stream, &[0, 0, 0x10, 0, 0])).await?;
                 Ok(stream)
             }
-            _ => Ok(0),
+            Self::RapidReset
+            | Self::MadeReset
+            | Self::HeaderBomb
+            | Self::Settings
+            | Self::Ping
+            | Self::WindowUpdate
+            | Self::Priority
+            | Self::OpenStreams => Ok(0),
         }
     }
 
