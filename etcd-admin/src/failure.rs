@@ -1,4 +1,7 @@
-//! Why a command failed, and the exit code that says so.
+//! Why a command failed, and the exit code that says so. Every code has one meaning:
+//!
+//! 0 done, 1 failed, 2 usage, 3 a check failed, 4 nobody reached, 5 refused by a safety rail, 6 the user may not, 7 a file is damaged or does
+//! not fit, 8 no answer in time, 9 an answer is needed and nobody can be asked, 130 interrupted.
 
 use std::fmt;
 use std::path::Path;
@@ -6,8 +9,11 @@ use std::path::Path;
 pub(crate) const FAILED: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 pub(crate) const CHECK_FAILED: u8 = 3;
+pub(crate) const UNREACHABLE: u8 = 4;
 pub(crate) const REFUSED: u8 = 5;
+pub(crate) const DENIED: u8 = 6;
 pub(crate) const INTEGRITY: u8 = 7;
+pub(crate) const TIMED_OUT: u8 = 8;
 pub(crate) const NEEDS_ANSWER: u8 = 9;
 
 /// One line with the reason, and the cure where there is one.

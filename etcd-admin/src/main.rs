@@ -1,39 +1,40 @@
-//! The operator's tool: certificates. It needs no running server and no network.
+//! The operator's tool: certificates, members, snapshots, and etcdctl's own commands.
 //!
-//! What is made is told with its place; nothing is overwritten without a word. Exit codes: 0 done, 1 failed, 2 usage, 3 a check failed,
-//! 5 refused by a safety rail, 7 a file is damaged or does not fit, 9 an answer is needed and nobody can be asked.
+//! Called as `etcdctl` or `etcdutl` it behaves as they do; so does `etcd-admin etcdctl …`. What is made is told with its place; nothing is
+//! overwritten without a word. Exit codes are in [`failure`].
 
+mod admin;
+mod client;
+mod cluster;
 mod commands;
+mod confirm;
 mod context;
+mod ctl;
+mod etcdctl;
+mod etcdutl;
 mod failure;
 mod host;
+mod offline;
 mod output;
 mod passphrase;
+mod progress;
+mod recover;
+mod snapshot;
 mod words;
 
-use clap::Parser as _;
-use context::Context;
-use failure::Failure;
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = match words::Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        // Help goes to the output and is no mistake; clap knows which is which.
-        Err(error) => {
-            drop(error.print());
-            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
-        }
-    };
-    let context = Context::new(&arguments);
-    match commands::run(&context, arguments.command) {
-        Ok(code) => code,
-        Err(failure) => complain(&failure),
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    if words.get(1).is_some_and(|word| word == "etcdctl" || word == "etcdutl") {
+        words.remove(0);
     }
-}
-
-#[expect(clippy::print_stderr, reason = "this is where a tool says why it failed")]
-fn complain(failure: &Failure) -> ExitCode {
-    eprintln!("etcd-admin: {failure}");
-    ExitCode::from(failure.code())
+    let name = words.first().map(|word| Path::new(word).file_name().unwrap_or_default().to_owned()).unwrap_or_default();
+    match name.to_str() {
+        Some("etcdctl") => etcdctl::run(words),
+        Some("etcdutl") => etcdutl::run(words),
+        _ => admin::run(words),
+    }
 }

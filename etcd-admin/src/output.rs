@@ -1,4 +1,4 @@
-//! Answers: one table for eyes, or JSON for programs.
+//! Answers: one table for eyes, or JSON or YAML for programs.
 
 use crate::failure::{FAILED, Failure};
 use serde::Serialize;
@@ -10,6 +10,7 @@ pub(crate) enum Format {
     #[default]
     Table,
     Json,
+    Yaml,
 }
 
 /// A value as JSON, or the text that stands for it.
@@ -19,6 +20,10 @@ pub(crate) fn answer(format: Format, value: &impl Serialize, text: impl FnOnce()
         Format::Json => {
             let json = serde_json::to_string_pretty(value).map_err(|error| Failure::new(FAILED, format!("write JSON: {error}")))?;
             say(&format!("{json}\n"))
+        }
+        Format::Yaml => {
+            let yaml = serde_norway::to_string(value).map_err(|error| Failure::new(FAILED, format!("write YAML: {error}")))?;
+            say(&yaml)
         }
     }
 }

@@ -1,11 +1,16 @@
 //! The command line.
 
+use crate::client::{ConnectionWords, as_in_go};
+use crate::cluster::{LeaderCommand, MemberCommand};
+use crate::ctl::SharedCommand;
 use crate::output::Format;
 use crate::passphrase::PassphraseSource;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use crate::recover::RecoverCommand;
+use crate::snapshot::SnapshotCommand;
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Certificates of an etcd cluster, from its authorities to the files of each member
+/// Everything that an operator of an etcd cluster does
 #[derive(Debug, Parser)]
 #[command(name = "etcd-admin", version, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
@@ -33,6 +38,55 @@ pub(crate) enum Command {
     /// Lists of revoked certificates
     #[command(subcommand)]
     Crl(CrlCommand),
+    /// The cluster on one page; ends with 3 when something is not as it should be
+    Status,
+    /// Members: listed, added, removed, replaced
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// Who leads
+    #[command(subcommand)]
+    Leader(LeaderCommand),
+    /// Snapshots: taken, checked, restored, kept
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
+    /// The way out when most members are lost for good
+    #[command(subcommand)]
+    Recover(RecoverCommand),
+    #[command(flatten)]
+    Shared(SharedCommand),
+    /// Prints the completion script of a shell
+    Completion {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Writes the manual pages of all commands
+    Man {
+        /// Folder for the pages
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
+}
+
+/// Commands that ask no member.
+const OFFLINE: [&str; 5] = ["ca", "cert", "crl", "completion", "man"];
+
+/// All commands. Those that ask members have the flags of the connection.
+pub(crate) fn command() -> clap::Command {
+    let command = Arguments::command();
+    let shared: Vec<String> =
+        SharedCommand::augment_subcommands(clap::Command::new("")).get_subcommands().map(|one| one.get_name().to_owned()).collect();
+    let names: Vec<String> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
+    names.iter().filter(|name| !OFFLINE.contains(&name.as_str())).fold(command, |command, name| {
+        command.mut_subcommand(name, |one| ConnectionWords::augment_args(if shared.contains(name) { as_in_go(one) } else { one }))
+    })
+}
+
+/// The flags of the connection, where the command has them.
+pub(crate) fn connection(matches: &ArgMatches) -> Result<Option<ConnectionWords>, clap::Error> {
+    match matches.subcommand() {
+        Some((name, below)) if !OFFLINE.contains(&name) => ConnectionWords::from_arg_matches(below).map(Some),
+        _ => Ok(None),
+    }
 }
 
 #[derive(Debug, Subcommand)]

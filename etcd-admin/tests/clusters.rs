@@ -281,7 +281,7 @@ fn a_rescue_is_refused_before_anything_is_changed() {
     let stranger = Tool::with_authorities();
     stranger.run(&format!("cert issue client --cn eve {PASS}")).good();
     std::fs::copy(stranger.path("client-eve.crt"), tool.path("eve.crt")).unwrap();
-    std::fs::write(tool.path("wrong"), "not-the-passphrase").unwrap();
+    certs::files::create(&tool.path("wrong"), b"not-the-passphrase", 0o600).unwrap();
     let before = tool.everything();
     for (words, code, says) in [
         (format!("ca rescue mallory.crt --out rescued {PASS}"), 5, "has been revoked: its bearer needs a new key"),

@@ -25,12 +25,13 @@ fn a_key_is_born_where_it_is_used() {
     assert_eq!(mode, 0o600);
     tool.run("cert verify --dir host --san 10.0.0.1").good();
     tool.run("cert verify --dir host --san 10.0.0.2").ends(3, "does not stand for 10.0.0.2");
-    tool.run(install).ends(7, "no request made in host has the key");
+    // Its key is in use by now, so it fits, as one would that is signed for the same key again.
+    tool.run(install).good();
 
     tool.run("cert issue peer etcd1.example.org --passphrase-file passphrase --out elsewhere").good();
-    tool.run("cert install --dir host --cert elsewhere/peer.crt").ends(7, "no request made in host has the key");
+    tool.run("cert install --dir host --cert elsewhere/peer.crt").ends(7, "neither a request made in host nor a key in use there");
     tool.run("cert renew host/current/server.crt --now --passphrase-file passphrase").good();
-    assert!(tool.path("host/generations/000002").is_dir());
+    assert!(tool.path("host/generations/000003").is_dir());
     tool.run("cert verify --dir host").good();
     std::fs::set_permissions(tool.path("host/current/server.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
     tool.run("cert verify --dir host").ends(3, "can be read by others");

@@ -3,8 +3,14 @@
 
 mod authorities;
 mod clusters;
+mod contract;
+mod etcdctl;
 mod hosts;
 mod members;
+mod membership;
 mod real_etcd;
+mod recovery;
 mod refused;
+mod servers;
+mod snapshots;
 mod tool;

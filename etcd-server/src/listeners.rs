@@ -4,6 +4,7 @@ use crate::connections::Service;
 use crate::encryption::Encryption;
 use crate::file_limit;
 use crate::member::LocalMember;
+use crate::passed_sockets::PassedSockets;
 use crate::peer_listener::accept_peers;
 use crate::tasks::Tasks;
 use api::Server;
@@ -11,6 +12,7 @@ use config::{Endpoint, Settings, Url};
 use peer::Transport;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::Acceptor;
@@ -30,6 +32,8 @@ pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(2);
 pub(crate) enum ListenError {
     #[error("listen {url}: {source}")]
     Bind { url: String, source: std::io::Error },
+    #[error("take the sockets that were passed (LISTEN_FDS): {0}")]
+    Passed(std::io::Error),
     #[error("listen {url}: unix sockets are served on paths only, and {path} is taken by something else")]
     NotASocket { url: String, path: String },
 }
@@ -78,19 +82,21 @@ impl Serving {
 }
 
 impl Listeners {
-    /// Binds every configured address.
+    /// Binds every configured address, or takes the socket that was passed for it.
     pub(crate) async fn bind(settings: &Settings, encryption: &Encryption) -> Result<Self, ListenError> {
         let listen = &settings.listen;
         let clients = if listen.client_http.is_empty() { Kind::Both } else { Kind::Grpc };
         let wanted = [(clients, &listen.client), (Kind::Http, &listen.client_http), (Kind::Metrics, &listen.metrics)];
+        let mut passed = PassedSockets::take().map_err(ListenError::Passed)?;
         let mut sockets = Vec::new();
         for (kind, url) in wanted.into_iter().flat_map(|(kind, urls)| urls.iter().map(move |url| (kind, url))) {
-            sockets.push((kind, url.clone(), bind(url).await?));
+            sockets.push((kind, url.clone(), bind(url, &mut passed).await?));
         }
         let mut peers = Vec::new();
         for url in &listen.peer {
-            peers.push((url.clone(), bind(url).await?));
+            peers.push((url.clone(), bind(url, &mut passed).await?));
         }
+        passed.tell_of_the_rest();
         Ok(Self {
             sockets,
             peers,
@@ -141,14 +147,22 @@ fn tell(kind: Kind, url: &Url, is_secure: bool) {
     }
 }
 
-async fn bind(url: &Url) -> Result<Socket, ListenError> {
+async fn bind(url: &Url, passed: &mut PassedSockets) -> Result<Socket, ListenError> {
     let failed = |source| ListenError::Bind { url: url.as_str().to_owned(), source };
     match url.endpoint() {
         Endpoint::Tcp { host, port } => {
             let host = if host.is_empty() { "0.0.0.0" } else { host.as_str() };
-            TcpListener::bind((host, *port)).await.map(Socket::Tcp).map_err(failed)
+            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, *port)).await.map_err(failed)?.collect();
+            let socket = match passed.at_address(&addresses) {
+                Some(socket) => TcpListener::from_std(socket),
+                None => TcpListener::bind(&addresses[..]).await,
+            };
+            socket.map(Socket::Tcp).map_err(failed)
         }
         Endpoint::Unix(path) => {
+            if let Some(socket) = passed.at_path(Path::new(path)) {
+                return tokio::net::UnixListener::from_std(socket).map(Socket::Unix).map_err(failed);
+            }
             // What an earlier run left behind may go; what is no socket may not.
             match std::fs::symlink_metadata(path) {
                 Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path).map_err(failed)?,
@@ -197,7 +211,7 @@ async fn accept(service: Service, kind: Kind, socket: Socket, acceptor: Option<A
                 pause = AcceptPause::default();
                 let (service, acceptor) = (service.clone(), acceptor.clone());
                 connections.spawn(async move {
-                    service.connection(kind, stream, acceptor).await;
+                    Box::pin(service.connection(kind, stream, acceptor)).await;
                     drop(place);
                 });
             }

@@ -8,12 +8,13 @@ use crate::listeners::{self, Listeners};
 use crate::member::LocalMember;
 use crate::peers::{LocalPeer, Outbound, PeerObserver};
 use crate::pipeline_observer::PipelineObserver;
+use crate::service_manager::{self, LongStart};
 use crate::token_files::{self, TokenFiles};
 use crate::{ETCD_VERSION, duties, notices};
 use api::observe::{Observer, Thresholds};
 use api::{Server, TokenKeeper};
 use config::{Quota, Settings};
-use engine::{Opened, Options, Running};
+use engine::{Engine, Opened, Options, Running};
 use membership::Version;
 use peer::{Connect, Introduction, Transport};
 use std::io::Write as _;
@@ -76,7 +77,9 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
         None => plan(&*connect)?,
     };
     let options = options(settings, &folder, &tokens, &plan);
+    let opening = LongStart::begin();
     let opened = Opened::open(&options)?;
+    drop(opening);
     if opened.members().is_removed(opened.member_id()) {
         tell_removed();
         return Ok(());
@@ -149,22 +152,16 @@ async fn serve(
     let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION, metrics, encryption));
     // Whoever is told to go while it waits goes; the signal is taken again below.
     let told = tokio::select! {
-        () = duties::wait_for_leader(&engine) => None,
+        () = become_ready(&engine) => None,
         end = End::wait(&mut terminate, &mut interrupt, &removed) => Some(end),
     };
-    if told.is_none() {
-        tracing::info!("ready to serve client requests");
-    }
     let leader = server.clone();
     let served = listeners.serve(settings, server, member, stop.clone());
-    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
-        tracing::warn!(%error, "failed to tell systemd that this member is ready");
-    }
     match told {
         Some(end) => end.tell().await,
         None => End::wait(&mut terminate, &mut interrupt, &removed).await.tell().await,
     }
-    drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+    service_manager::stopping("shutting down");
     leader.hand_over_before_stop().await;
     stop_tx.send_replace(true);
     served.finish().await;
@@ -180,6 +177,16 @@ async fn serve(
     stopped.map_err(|error| Fault::store("stop the pipeline", error))??;
     tracing::info!("closed etcd server");
     Ok(())
+}
+
+/// Returns when clients can be served.
+async fn become_ready(engine: &Engine) {
+    let replaying = LongStart::begin();
+    duties::wait_for_replay(engine).await;
+    drop(replaying);
+    service_manager::ready();
+    duties::wait_for_leader(engine).await;
+    tracing::info!("ready to serve client requests");
 }
 
 /// Why a member ends without being at fault.

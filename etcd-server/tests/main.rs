@@ -20,5 +20,6 @@ mod load;
 mod memory;
 mod power_cut;
 mod refused_settings;
+mod service_manager;
 mod session;
 mod wire;

@@ -5,12 +5,17 @@ mod check;
 mod hosts;
 mod issue;
 mod lists;
+mod manual;
 mod rescue;
 mod rotate;
 mod show;
 
+use crate::client::Client;
+use crate::cluster;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::recover;
+use crate::snapshot;
 use crate::words::{CaCommand, CertCommand, Command, CrlCommand};
 use std::process::ExitCode;
 
@@ -32,5 +37,28 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, Failu
         Command::Cert(CertCommand::NeedsRenewal(words)) => Ok(check::needs_renewal(context, &words)),
         Command::Crl(CrlCommand::Publish { kind, days, passphrase }) => lists::publish(context, kind.into(), days, &passphrase),
         Command::Crl(CrlCommand::Show { file }) => lists::show(context, &file),
+        Command::Completion { shell } => manual::completion(shell),
+        Command::Man { dir } => manual::pages(&dir),
+        // Whatever has a connection goes another way.
+        Command::Shared(_) | Command::Status | Command::Member(_) | Command::Leader(_) | Command::Snapshot(_) | Command::Recover(_) => {
+            Err(Failure::usage("this command asks members"))
+        }
+    }
+}
+
+/// Commands that ask members.
+pub(crate) async fn run_online(context: &Context, client: &Client, command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Status => cluster::status(context, client).await,
+        Command::Member(command) => cluster::member(context, client, command).await,
+        Command::Leader(command) => cluster::leadership(context, client, command).await,
+        Command::Snapshot(command) => snapshot::online(context, client, command).await,
+        Command::Recover(command) => recover::run(context, client, command).await,
+        offline @ (Command::Ca(_)
+        | Command::Cert(_)
+        | Command::Crl(_)
+        | Command::Completion { .. }
+        | Command::Man { .. }
+        | Command::Shared(_)) => run(context, offline),
     }
 }

@@ -7,6 +7,7 @@ mod lease_expiry;
 mod promotion;
 mod publish;
 
+use crate::service_manager;
 use api::Server;
 use config::Settings;
 use engine::Engine;
@@ -23,6 +24,8 @@ pub(crate) fn start(server: &Server, transport: &Transport, settings: &Settings,
         tokio::spawn(lease_expiry::run(Arc::clone(engine), Arc::clone(metrics))),
         tokio::spawn(cluster_version::run(Arc::clone(engine), transport.clone())),
         tokio::spawn(corruption::compare_live(server.clone(), transport.clone())),
+        tokio::spawn(service_manager::tell_status(Arc::clone(engine), transport.clone())),
+        tokio::spawn(service_manager::feed_watchdog(Arc::clone(engine))),
         tokio::spawn(publish::run(Arc::clone(engine), publish::Attributes::of(settings))),
     ];
     if settings.limits.auto_promote_learners {
@@ -36,6 +39,15 @@ pub(crate) fn start(server: &Server, transport: &Transport, settings: &Settings,
     }
     duties.extend(auto_compaction::start(engine, &settings.auto_compaction));
     duties
+}
+
+/// Waits until everything is applied that was known to be committed when the process started.
+pub(crate) async fn wait_for_replay(engine: &Engine) {
+    let committed = engine.published().standing().commit;
+    let mut look = tokio::time::interval(Duration::from_millis(10));
+    while engine.published().standing().applied < committed {
+        look.tick().await;
+    }
 }
 
 /// Waits until a leader is known, this member has published itself and replayed its log.

@@ -68,7 +68,7 @@ pub(crate) async fn post_json(
     // Who is refused early may not be read to the end.
     let sent = stream.write_all(request.as_bytes()).await;
     let mut answer = Vec::new();
-    let mut piece = [0; 16 << 10];
+    let mut piece = vec![0; 16 << 10];
     loop {
         match stream.read(&mut piece).await {
             Ok(0) | Err(_) => break,

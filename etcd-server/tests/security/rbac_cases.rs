@@ -39,6 +39,8 @@ pub(crate) struct Case {
     pub(crate) lease: Option<&'static [&'static str]>,
     /// Whoever may do it would change what other cases rest on.
     pub(crate) only_refused: bool,
+    /// One at a time: of two changes of members at once the second may be dropped without a word, as in etcd.
+    pub(crate) alone: bool,
     service: &'static str,
     method: &'static str,
     request: Box<dyn Fn(Fresh) -> Vec<u8> + Send + Sync>,
@@ -47,7 +49,7 @@ pub(crate) struct Case {
 impl Case {
     fn new(service: &'static str, method: &'static str, needs: Needs, request: impl Fn(Fresh) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let name = format!("{method} {needs:?}");
-        Self { name, needs, malformed: false, lease: None, only_refused: false, service, method, request: Box::new(request) }
+        Self { name, needs, malformed: false, lease: None, only_refused: false, alone: false, service, method, request: Box::new(request) }
     }
 
     fn of(service: &'static str, method: &'static str, needs: Needs, request: &impl Message) -> Self {
@@ -289,15 +291,17 @@ fn maintenance(cases: &mut Vec<Case>) {
         Case::of(KV, "Compact", Needs::Root, &CompactionRequest { revision: i64::MAX, physical: false }),
         Case::of(CLUSTER, "MemberList", Needs::AnyUser, &MemberListRequest { linearizable: true }),
         Case::of(CLUSTER, "MemberList", Needs::AnyUser, &MemberListRequest { linearizable: false }),
-        Case::of(CLUSTER, "MemberRemove", Needs::Root, &MemberRemoveRequest { id: 1 }),
-        Case::of(CLUSTER, "MemberUpdate", Needs::Root, &MemberUpdateRequest { id: 1, peer_ur_ls: vec!["http://127.0.0.1:1".to_owned()] }),
         Case::of(CLUSTER, "MemberPromote", Needs::Root, &MemberPromoteRequest { id: 1 }),
         Case::of("grpc.health.v1.Health", "Check", Needs::Nothing, &proto::healthpb::HealthCheckRequest { service: String::new() }),
     ]);
     let request = MemberAddRequest { peer_ur_ls: vec!["http://127.0.0.1:1".to_owned()], is_learner: true };
     let mut add = Case::of(CLUSTER, "MemberAdd", Needs::Root, &request);
     add.only_refused = true;
-    cases.push(add);
+    let mut remove = Case::of(CLUSTER, "MemberRemove", Needs::Root, &MemberRemoveRequest { id: 1 });
+    let request = MemberUpdateRequest { id: 1, peer_ur_ls: vec!["http://127.0.0.1:1".to_owned()] };
+    let mut update = Case::of(CLUSTER, "MemberUpdate", Needs::Root, &request);
+    (remove.alone, update.alone) = (true, true);
+    cases.extend([add, remove, update]);
 }
 
 /// Those that root may ask are refused by the state, so that nothing changes under the other cases.

@@ -136,10 +136,12 @@ impl Members {
     }
 
     async fn by_grpc(&self, member: &Member, who: Who, call: &Call) -> String {
-        let channel = match who {
-            Who::Certificate => &member.as_both,
-            Who::CertificateAndToken | Who::Gateway => &member.as_root,
-            _ => &member.plain,
+        let channel = if who == Who::Certificate {
+            &member.as_both
+        } else if matches!(who, Who::CertificateAndToken | Who::Gateway) {
+            &member.as_root
+        } else {
+            &member.plain
         };
         let mut metadata: Vec<_> = self.token(who).into_iter().map(|token| ("token", token)).collect();
         if who == Who::Gateway {
@@ -212,6 +214,8 @@ async fn set_up(channel: Channel) -> u64 {
         let perm = Some(Permission { perm_type: kind.into(), key: start.into(), range_end: end.into() });
         auth.role_grant_permission(AuthRoleGrantPermissionRequest { name: role.to_owned(), perm }).await.unwrap();
     }
+    // Switching it on is no change of users.
+    let revision = auth.auth_status(AuthStatusRequest {}).await.unwrap().into_inner().auth_revision;
     auth.auth_enable(AuthEnableRequest {}).await.unwrap();
-    auth.auth_status(AuthStatusRequest {}).await.unwrap().into_inner().auth_revision
+    revision
 }

@@ -17,6 +17,15 @@ const HOUR: i128 = 3_600_000_000_000;
 const MINUTE: i128 = 60_000_000_000;
 const SECOND: i128 = 1_000_000_000;
 
+/// A duration in Go's spelling (`1m30s`, `500ms`) that is not below zero; else why not, in Go's words.
+///
+/// # Errors
+/// When it is none, or below zero.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let nanoseconds = parse(text).map_err(|error| error.to_string())?;
+    u64::try_from(nanoseconds).map(std::time::Duration::from_nanos).map_err(|_| format!("{text:?} is below zero"))
+}
+
 /// Nanoseconds of a duration.
 pub(crate) fn parse(text: &str) -> Result<i64, DurationError> {
     let invalid = || DurationError::Invalid(text.to_owned());

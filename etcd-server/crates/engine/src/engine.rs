@@ -173,13 +173,15 @@ impl Engine {
         begun.is_some_and(|begun| self.published.lost_leader_after(begun, self.leader_loss))
     }
 
-    /// Orders a change of the members and waits, without limit, until it is applied or refused.
+    /// Orders a change of the members and waits until it is applied or refused, for as long as a request may take: raft drops a change that
+    /// comes while another one is under way, and says so to nobody.
     pub async fn change_members(&self, change: &ConfChange) -> Reply {
         let id = self.ids.next();
         let data = Bytes::from(change.to_raft(id).encode_to_vec());
         let (reply, submitted) = oneshot::channel();
         self.node.send(Input::ProposeConfChange { id, data, reply }).map_err(|_| Refused::Stopped)?;
-        submitted.await.unwrap_or(Err(Refused::Stopped))
+        let decided = tokio::time::timeout(self.request_timeout, submitted).await;
+        decided.map_or(Err(Refused::TimedOut), |reply| reply.unwrap_or(Err(Refused::Stopped)))
     }
 
     /// Returns once the published state holds everything that was acknowledged before the call.

@@ -49,7 +49,7 @@ pub enum PrepareError {
 }
 
 /// A store as a backend file fills it.
-struct Filling<'a>(&'a Store);
+pub(crate) struct Filling<'a>(pub(crate) &'a Store);
 
 impl View for Filling<'_> {
     type Cursor<'a>

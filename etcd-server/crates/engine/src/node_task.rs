@@ -188,6 +188,7 @@ impl NodeTask {
             Input::Persisted(number) => {
                 self.node.persisted(number);
                 round.waits_for_log = (number < round.unsynced).then(Instant::now);
+                *self.published.log_waits_since.lock() = round.waits_for_log;
                 let promises = round.promises.durable(number);
                 self.send(promises);
                 if let Some((_, index)) = round.installing.take_if(|(installing, _)| *installing <= number) {
@@ -294,6 +295,7 @@ impl NodeTask {
             } else if must_sync {
                 round.unsynced = number;
                 round.waits_for_log.get_or_insert_with(Instant::now);
+                self.published.log_waits_since.lock().get_or_insert_with(Instant::now);
                 drop(self.log.send(LogCommand::Persist { number, entries, hard_state }));
             }
             let free = round.promises.take(number, must_sync, promises);

@@ -53,6 +53,8 @@ pub struct Published {
     pub(crate) status: ArcSwap<Status>,
     /// When this member last learnt of another leader than before.
     pub(crate) leader_since: Mutex<Option<Instant>>,
+    /// Since when the log has had something to sync and not reported anything.
+    pub(crate) log_waits_since: Mutex<Option<Instant>>,
     pub(crate) applied: AtomicU64,
     pub(crate) written_bytes: AtomicU64,
     pub(crate) freed_bytes: AtomicU64,
@@ -93,6 +95,7 @@ impl Published {
             expiry: Mutex::new(Expiry::follow(state.leases.leases(), leases)),
             status: ArcSwap::from_pointee(Status { role: Role::Follower, leader: 0, ..*status }),
             leader_since: Mutex::default(),
+            log_waits_since: Mutex::default(),
             applied: AtomicU64::new(applied),
             written_bytes: AtomicU64::new(state.keys.written_bytes()),
             freed_bytes: AtomicU64::new(stored.freed_bytes),
@@ -159,6 +162,11 @@ impl Published {
             commit: status.commit,
             applied: self.applied.load(Ordering::Acquire),
         }
+    }
+
+    /// Since when the log has had something to sync and not reported anything; nothing while it gets on.
+    pub fn log_waits_since(&self) -> Option<Instant> {
+        *self.log_waits_since.lock()
     }
 
     /// Whether the leader was probably lost after `begun`: another one was known later, which takes up to `loss` to come about.

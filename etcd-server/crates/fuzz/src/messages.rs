@@ -41,7 +41,7 @@ fn value(field: &FieldDescriptor, dice: &mut Dice, depth: usize) -> Value {
     #[expect(clippy::cast_possible_truncation, reason = "what is cut off leaves another odd number")]
     let small = number as u32;
     match field.kind() {
-        Kind::Bool => Value::Bool(number % 2 == 0),
+        Kind::Bool => Value::Bool(number.is_multiple_of(2)),
         Kind::String => Value::String(dice.text()),
         Kind::Bytes => Value::Bytes(dice.bytes().into()),
         Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => Value::I32(small.cast_signed()),

@@ -10,8 +10,11 @@ mod tokens;
 
 use crate::Target;
 
-/// What is tried, and how to get ready for it.
-pub const ALL: [(&str, fn() -> Box<dyn Target>); 7] = [
+/// A decoder's name, and how to get ready for trying it.
+pub type Named = (&'static str, fn() -> Box<dyn Target>);
+
+/// What is tried.
+pub const ALL: [Named; 7] = [
     ("peer-frames", || Box::new(frames::Frames)),
     ("raft-entries", || Box::new(entries::Entries::new())),
     ("protobuf-requests", || Box::new(requests::Requests::new())),

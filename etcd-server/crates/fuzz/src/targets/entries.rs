@@ -79,7 +79,7 @@ impl Entries {
 
 impl Target for Entries {
     fn try_one(&mut self, dice: &mut Dice) -> bool {
-        if self.index % ENTRIES_PER_STATE == 0 {
+        if self.index.is_multiple_of(ENTRIES_PER_STATE) {
             (self.store, self.state) = fresh();
         }
         let mut bytes = random(&self.descriptor, dice).encode_to_vec();

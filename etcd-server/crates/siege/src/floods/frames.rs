@@ -87,7 +87,14 @@ impl FrameFlood {
                 sender.send(&frame(DATA, 0, stream, &[0, 0, 0x10, 0, 0])).await?;
                 Ok(stream)
             }
-            _ => Ok(0),
+            Self::RapidReset
+            | Self::MadeReset
+            | Self::HeaderBomb
+            | Self::Settings
+            | Self::Ping
+            | Self::WindowUpdate
+            | Self::Priority
+            | Self::OpenStreams => Ok(0),
         }
     }
 
@@ -101,9 +108,9 @@ impl FrameFlood {
             }
             Self::MadeReset => {
                 let stream = sender.take_stream();
-                let opened = frame(HEADERS, END_HEADERS, stream, &field_block(&headers(WATCH)));
-                // An increment of nothing is an error of the stream.
-                [opened, frame(WINDOW_UPDATE, 0, stream, &0_u32.to_be_bytes())].concat()
+                let opened = frame(HEADERS, END_HEADERS | END_STREAM, stream, &field_block(&headers(WATCH)));
+                // What comes behind the end is an error of the stream.
+                [opened, frame(DATA, 0, stream, &[0])].concat()
             }
             Self::Continuation => frame(CONTINUATION, 0, stream, &[]),
             Self::LongHeaders => frame(CONTINUATION, 0, stream, &field_block(&[(b"x-long".to_vec(), vec![b'x'; 16_000])])),

@@ -1,0 +1,95 @@
+//! The configuration of a member on this machine, so that an operator there needs no flags.
+
+use super::settings::TlsFiles;
+use config::{Endpoint, Start, Surroundings};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+/// Where a member's configuration is looked for.
+pub(crate) const VARIABLE: &str = "ETCD_ADMIN_MEMBER_CONFIG";
+const PLACES: [&str; 2] = ["/etc/etcd/etcd.yaml", "/etc/etcd/etcd.conf.yml"];
+
+/// What a member's configuration tells of how to reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LocalMember {
+    pub(crate) path: PathBuf,
+    pub(crate) endpoints: Vec<String>,
+    pub(crate) tls: TlsFiles,
+    /// A host of its advertised addresses, for which its certificate stands, when it is reached by another.
+    pub(crate) server_name: Option<String>,
+}
+
+/// Files are read, the network is not asked.
+struct Files;
+
+impl Surroundings for Files {
+    fn read_file(&self, path: &Path) -> Result<String, String> {
+        std::fs::read_to_string(path).map_err(|error| error.to_string())
+    }
+
+    fn default_host(&self) -> Option<IpAddr> {
+        None
+    }
+}
+
+/// The member of this machine, if its configuration is where packages put it. A file that cannot be read by this user is as none.
+pub(crate) fn look(variables: &BTreeMap<String, String>) -> Result<Option<LocalMember>, String> {
+    let named = variables.get(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let path = match named {
+        Some(path) => path,
+        None => match PLACES.iter().map(PathBuf::from).find(|path| std::fs::File::open(path).is_ok()) {
+            Some(path) => path,
+            None => return Ok(None),
+        },
+    };
+    of_file(&path).map(Some)
+}
+
+/// Reads one file.
+pub(crate) fn settings(path: &Path) -> Result<config::Settings, String> {
+    let words = ["--config-file".to_owned(), path.display().to_string()];
+    match config::load(&words, &[], &Files).map_err(|problem| problem.to_string())? {
+        Start::Serve(loaded) => Ok(loaded.settings),
+        Start::Print(_) => Err(format!("{} is no configuration", path.display())),
+    }
+}
+
+fn of_file(path: &Path) -> Result<LocalMember, String> {
+    let settings = settings(path)?;
+    let listener = &settings.tls.client;
+    let pair = |cert: &Option<PathBuf>, key: &Option<PathBuf>| cert.clone().zip(key.clone());
+    let shown = pair(&listener.client_cert_file, &listener.client_key_file).or_else(|| pair(&listener.cert_file, &listener.key_file));
+    let (cert, key) = shown.filter(|_| listener.client_cert_auth).unzip();
+    let tls = TlsFiles { cacert: listener.trusted_ca_file.clone(), cert, key, skip_verify: false };
+    let advertised = settings.listen.advertise_client.iter().find_map(host_of);
+    let endpoints: Vec<String> = settings.listen.client.iter().map(reachable).collect();
+    // A wildcard address is in no certificate; the advertised host is.
+    let server_name = advertised.filter(|_| settings.listen.client.iter().all(|url| host_of(url).is_none_or(|host| is_wildcard(&host))));
+    Ok(LocalMember { path: path.to_owned(), endpoints, tls, server_name })
+}
+
+fn host_of(url: &config::Url) -> Option<String> {
+    match url.endpoint() {
+        Endpoint::Tcp { host, .. } => Some(host.clone()),
+        Endpoint::Unix(_) => None,
+    }
+}
+
+fn is_wildcard(host: &str) -> bool {
+    host.is_empty() || host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
+}
+
+/// The URL by which this machine reaches what listens there.
+fn reachable(url: &config::Url) -> String {
+    match host_of(url) {
+        Some(host) if is_wildcard(&host) => {
+            let text = url.as_str();
+            let loopback = if host.contains(':') { "[::1]" } else { "127.0.0.1" };
+            let port = text.rsplit_once(':').map_or("", |(_, port)| port);
+            let scheme = text.split_once("://").map_or("http", |(scheme, _)| scheme);
+            format!("{scheme}://{loopback}:{port}")
+        }
+        Some(_) | None => url.as_str().to_owned(),
+    }
+}

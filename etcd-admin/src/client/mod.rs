@@ -1,0 +1,252 @@
+//! The connection to a cluster: settings, one connection at a time, fail-over to the next endpoint, and why it failed.
+//!
+//! Knows nothing of commands. A failure names its endpoint and the step that broke; whoever has it can ask for more with
+//! [`Client::explain`].
+
+mod address;
+mod broken;
+mod dial;
+mod explain;
+mod member_config;
+mod session;
+mod settings;
+mod trust;
+mod words;
+
+pub(crate) use address::Address;
+pub(crate) use broken::Broken;
+pub(crate) use session::{Session, require_leader};
+pub(crate) use settings::{Local, Settings, SettingsError};
+pub(crate) use words::{ConnectionWords, as_in_go, boolean, duration};
+
+use address::AddressError;
+use dial::Dialler;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::{Code, Response, Status};
+
+/// Whether a request may be sent again when nobody knows what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// It changes nothing.
+    Safe,
+    /// It may have been done.
+    Unsafe,
+}
+
+/// Settings, and the connection that is in use.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) settings: Settings,
+    addresses: Vec<Address>,
+    tls: Option<Arc<rustls::ClientConfig>>,
+    current: RefCell<Option<Session>>,
+    /// The endpoint to try first.
+    next: Cell<usize>,
+}
+
+/// Why there is no client at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error(transparent)]
+    Trust(#[from] trust::TrustError),
+}
+
+/// Why a call has no answer.
+#[derive(Clone, Debug)]
+pub(crate) enum CallError {
+    /// No endpoint could be reached.
+    Unreachable(Vec<Broken>),
+    /// A member answered, or its connection broke.
+    Status { endpoint: String, status: Status },
+    /// The user was not let in.
+    Login { endpoint: String, status: Status },
+    /// Nobody answered in time.
+    TimedOut { endpoint: String, limit: Duration },
+}
+
+impl CallError {
+    /// The code of the answer; what could not be reached or took too long has one too.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::Unreachable(_) => Code::Unavailable,
+            Self::Status { status, .. } | Self::Login { status, .. } => status.code(),
+            Self::TimedOut { .. } => Code::DeadlineExceeded,
+        }
+    }
+
+    /// What etcd's own client says.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Unreachable(_) | Self::TimedOut { .. } => "context deadline exceeded".to_owned(),
+            Self::Status { status, .. } | Self::Login { status, .. } if status.message().starts_with("etcdserver: ") => {
+                status.message().to_owned()
+            }
+            Self::Status { status, .. } | Self::Login { status, .. } => {
+                format!("rpc error: code = {} desc = {}", go_name(status.code()), status.message())
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for CallError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreachable(broken) => {
+                write!(f, "no endpoint could be reached")?;
+                broken.iter().try_for_each(|broken| write!(f, "\n  {broken}"))
+            }
+            Self::Status { endpoint, status } => write!(f, "{endpoint}: {}", status.message()),
+            Self::Login { endpoint, status } => write!(f, "{endpoint}: the user was not let in: {}", status.message()),
+            Self::TimedOut { endpoint, limit } => write!(f, "{endpoint}: RPC: no answer within {limit:?}"),
+        }
+    }
+}
+
+impl Client {
+    /// Nothing is connected yet.
+    pub(crate) fn new(settings: Settings) -> Result<Self, ClientError> {
+        let addresses: Vec<Address> = settings.endpoints.iter().map(|text| Address::parse(text)).collect::<Result<_, _>>()?;
+        let wanted = addresses.iter().any(|address| address.encryption == address::Encryption::Always);
+        let tls =
+            if wanted || settings.tls.any() || !settings.insecure_transport { Some(trust::client_config(&settings.tls)?) } else { None };
+        Ok(Self { settings, addresses, tls, current: RefCell::default(), next: Cell::new(0) })
+    }
+
+    /// The same settings, another place. Connections are not shared.
+    pub(crate) fn at(&self, endpoint: &str) -> Result<Self, ClientError> {
+        let address = Address::parse(endpoint)?;
+        let wanted = address.encryption == address::Encryption::Always && self.tls.is_none();
+        let tls = if wanted { Some(trust::client_config(&self.settings.tls)?) } else { self.tls.clone() };
+        Ok(Self { settings: self.settings.at(endpoint), addresses: vec![address], tls, current: RefCell::default(), next: Cell::new(0) })
+    }
+
+    /// A connection to the first endpoint that can be had, kept until it breaks.
+    pub(crate) async fn session(&self) -> Result<Session, CallError> {
+        if let Some(session) = self.current.borrow().clone() {
+            return Ok(session);
+        }
+        let mut broken = Vec::new();
+        for step in 0..self.addresses.len() {
+            let position = (self.next.get() + step) % self.addresses.len();
+            let dialler = self.dialler(&self.addresses[position]);
+            match Session::connect(dialler, &self.settings).await {
+                Ok(session) => {
+                    self.next.set(position);
+                    self.current.replace(Some(session.clone()));
+                    return Ok(session);
+                }
+                Err(session::ConnectError::Broken(one)) => broken.push(one),
+                Err(session::ConnectError::Refused(status)) => {
+                    return Err(CallError::Login { endpoint: self.addresses[position].to_string(), status });
+                }
+            }
+        }
+        Err(CallError::Unreachable(broken))
+    }
+
+    fn dialler(&self, address: &Address) -> Dialler {
+        let server_name = self.settings.server_name.clone();
+        let (tls, timeout) = (self.tls.clone(), self.settings.dial_timeout);
+        Dialler { address: address.clone(), tls, server_name, timeout, protocol: dial::Protocol::Http2 }
+    }
+
+    /// Asks within the time for short commands.
+    pub(crate) async fn call<T>(&self, repeat: Repeat, ask: impl AsyncFn(Session) -> Result<Response<T>, Status>) -> Result<T, CallError> {
+        self.call_within(Some(self.settings.command_timeout), repeat, ask).await
+    }
+
+    /// Asks one endpoint after another until one of them answers. What may have been done already is not asked twice.
+    pub(crate) async fn call_within<T>(
+        &self,
+        limit: Option<Duration>,
+        repeat: Repeat,
+        ask: impl AsyncFn(Session) -> Result<Response<T>, Status>,
+    ) -> Result<T, CallError> {
+        let mut tries = self.addresses.len();
+        loop {
+            let session = self.session().await?;
+            let endpoint = session.endpoint().to_owned();
+            let asked = ask(session);
+            let answer = match limit {
+                Some(limit) => match tokio::time::timeout(limit, asked).await {
+                    Ok(answer) => answer,
+                    Err(_) => return Err(CallError::TimedOut { endpoint, limit }),
+                },
+                None => asked.await,
+            };
+            tries = tries.saturating_sub(1);
+            match answer {
+                Ok(answer) => return Ok(answer.into_inner()),
+                Err(status) if status.code() == Code::Unavailable => {
+                    self.leave();
+                    if repeat == Repeat::Unsafe || tries == 0 {
+                        return Err(CallError::Status { endpoint, status });
+                    }
+                }
+                Err(status) => return Err(CallError::Status { endpoint, status }),
+            }
+        }
+    }
+
+    /// A bare connection to the first endpoint that can be had, for its HTTP pages.
+    pub(crate) async fn plain_stream(&self) -> Result<Box<dyn dial::Io>, Broken> {
+        let endpoint = self.session().await.map(|session| session.endpoint().to_owned()).unwrap_or_default();
+        let address = self.addresses.iter().find(|address| address.to_string() == endpoint).unwrap_or(&self.addresses[0]);
+        let mut dialler = self.dialler(address);
+        dialler.tls = self.tls.as_ref().map(|tls| {
+            let mut config = (**tls).clone();
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            Arc::new(config)
+        });
+        dialler.protocol = dial::Protocol::Http1;
+        dialler.dial().await
+    }
+
+    /// Gives the present connection up: the next one is to the next endpoint.
+    pub(crate) fn leave(&self) {
+        self.current.replace(None);
+        self.next.set((self.next.get() + 1) % self.addresses.len().max(1));
+    }
+
+    /// What is known or can be found out of a failure, a line for each endpoint.
+    pub(crate) async fn explain(&self, error: &CallError) -> Vec<String> {
+        match error {
+            CallError::Unreachable(broken) => broken.iter().map(ToString::to_string).collect(),
+            CallError::TimedOut { endpoint, limit } => {
+                let cause = format!("no answer within {limit:?}");
+                vec![explain::silence(self, endpoint, cause).await]
+            }
+            CallError::Status { endpoint, status } | CallError::Login { endpoint, status } => match explain::transport(status) {
+                Some(cause) => vec![explain::silence(self, endpoint, cause).await],
+                None => Vec::new(),
+            },
+        }
+    }
+}
+
+/// Go's name of a code.
+fn go_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "Canceled",
+        Code::Unknown => "Unknown",
+        Code::InvalidArgument => "InvalidArgument",
+        Code::DeadlineExceeded => "DeadlineExceeded",
+        Code::NotFound => "NotFound",
+        Code::AlreadyExists => "AlreadyExists",
+        Code::PermissionDenied => "PermissionDenied",
+        Code::ResourceExhausted => "ResourceExhausted",
+        Code::FailedPrecondition => "FailedPrecondition",
+        Code::Aborted => "Aborted",
+        Code::OutOfRange => "OutOfRange",
+        Code::Unimplemented => "Unimplemented",
+        Code::Internal => "Internal",
+        Code::Unavailable => "Unavailable",
+        Code::DataLoss => "DataLoss",
+        Code::Unauthenticated => "Unauthenticated",
+    }
+}

@@ -1,0 +1,263 @@
+//! What flags, variables and a member's own configuration say of the connection.
+//!
+//! A flag comes before its variable; giving both is refused, as in etcdctl. Where neither names an endpoint, the configuration of a member
+//! on this machine does, if there is one.
+
+use super::member_config;
+use super::words::{ConnectionWords, boolean, duration};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const PREFIX: &str = "ETCDCTL_";
+const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
+
+/// Files of TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    pub(crate) cacert: Option<PathBuf>,
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    pub(crate) skip_verify: bool,
+}
+
+impl TlsFiles {
+    pub(crate) fn any(&self) -> bool {
+        self.cacert.is_some() || self.cert.is_some() || self.key.is_some()
+    }
+}
+
+/// Who is asking.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    Password { name: String, password: String },
+    Token(String),
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Password { name, .. } => f.debug_struct("Password").field("name", name).finish_non_exhaustive(),
+            Self::Token(_) => f.write_str("Token"),
+        }
+    }
+}
+
+/// All of the connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) endpoints: Vec<String>,
+    /// Where the endpoints come from, for people.
+    pub(crate) origin: String,
+    pub(crate) tls: TlsFiles,
+    /// Endpoints without a scheme are reached without TLS unless files are given.
+    pub(crate) insecure_transport: bool,
+    /// In place of the endpoint's host in its certificate.
+    pub(crate) server_name: Option<String>,
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) dial_timeout: Duration,
+    pub(crate) command_timeout: Duration,
+    /// Whether somebody asked for that very time.
+    pub(crate) command_timeout_given: bool,
+    pub(crate) keepalive_time: Duration,
+    pub(crate) keepalive_timeout: Duration,
+    pub(crate) request_bytes_max: usize,
+    pub(crate) answer_bytes_max: usize,
+    pub(crate) write_out: Option<String>,
+    pub(crate) hex: bool,
+    pub(crate) debug: bool,
+}
+
+/// Settings that contradict each other or mean nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    #[error(
+        "conflicting environment variable is shadowed by corresponding command-line flag (either unset environment variable or disable flag))"
+    )]
+    Shadowed { variable: String },
+    #[error("invalid value {value:?} for {variable}: {reason}")]
+    Variable { variable: String, value: String, reason: String },
+    #[error("empty string is passed to --{0} option")]
+    Empty(&'static str),
+    #[error("{0}")]
+    Password(String),
+    #[error("{0}")]
+    MemberConfig(String),
+    #[error("--discovery-srv is not served: name the members with --endpoints")]
+    Discovery,
+}
+
+/// Whether a member's own configuration may stand in for flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Local {
+    /// As the operator's tool does.
+    Used,
+    /// As etcdctl does.
+    Ignored,
+}
+
+/// The variables of the process, read one by one.
+struct Variables<'a> {
+    all: &'a BTreeMap<String, String>,
+}
+
+impl Variables<'_> {
+    fn text(&self, flag: &str, given: bool) -> Result<Option<String>, SettingsError> {
+        let variable = format!("{PREFIX}{}", flag.to_ascii_uppercase().replace('-', "_"));
+        let value = self.all.get(&variable).filter(|value| !value.is_empty());
+        match value {
+            Some(_) if given => Err(SettingsError::Shadowed { variable }),
+            value => Ok(value.cloned()),
+        }
+    }
+
+    fn parsed<T>(&self, flag: &str, given: Option<T>, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, SettingsError> {
+        match self.text(flag, given.is_some())? {
+            None => Ok(given),
+            Some(value) => {
+                let variable = format!("{PREFIX}{}", flag.to_ascii_uppercase().replace('-', "_"));
+                parse(&value).map(Some).map_err(|reason| SettingsError::Variable { variable, value, reason })
+            }
+        }
+    }
+
+    fn path(&self, flag: &'static str, given: Option<&PathBuf>) -> Result<Option<PathBuf>, SettingsError> {
+        if given.is_some_and(|path| path.as_os_str().is_empty()) {
+            return Err(SettingsError::Empty(flag));
+        }
+        Ok(given.cloned().or(self.text(flag, given.is_some())?.map(PathBuf::from)))
+    }
+}
+
+impl Settings {
+    /// Brings together what was said. `ask` is asked for a password when only the user is named.
+    pub(crate) fn of(
+        words: &ConnectionWords,
+        variables: &BTreeMap<String, String>,
+        local: Local,
+        ask: impl FnOnce() -> Result<String, String>,
+    ) -> Result<Self, SettingsError> {
+        let from = Variables { all: variables };
+        let number = |text: &str| text.parse::<usize>().map_err(|error| error.to_string());
+        let list = |text: &str| Ok(text.split(',').map(str::to_owned).collect::<Vec<_>>());
+        let endpoints = from.parsed("endpoints", words.endpoints.clone(), list)?;
+        if from.text("discovery-srv", words.discovery_srv.is_some())?.or_else(|| words.discovery_srv.clone()).is_some() {
+            return Err(SettingsError::Discovery);
+        }
+        let skip_verify = from.parsed("insecure-skip-tls-verify", words.insecure_skip_tls_verify, boolean)?.unwrap_or(false);
+        let mut tls = TlsFiles {
+            cacert: from.path("cacert", words.cacert.as_ref())?,
+            cert: from.path("cert", words.cert.as_ref())?,
+            key: from.path("key", words.key.as_ref())?,
+            skip_verify,
+        };
+        let (mut origin, mut server_name) = ("the flags".to_owned(), None);
+        let endpoints = match endpoints {
+            Some(endpoints) => endpoints,
+            None => match if local == Local::Used { member_config::look(variables).map_err(SettingsError::MemberConfig)? } else { None } {
+                Some(member) => {
+                    origin = member.path.display().to_string();
+                    server_name = member.server_name;
+                    if !tls.any() {
+                        tls = TlsFiles { skip_verify, ..member.tls };
+                    }
+                    member.endpoints
+                }
+                None => {
+                    origin = "no setting at all".to_owned();
+                    vec![DEFAULT_ENDPOINT.to_owned()]
+                }
+            },
+        };
+        let command_timeout = from.parsed("command-timeout", words.command_timeout, duration)?;
+        let second = Duration::from_secs;
+        Ok(Self {
+            endpoints,
+            origin,
+            tls,
+            server_name,
+            insecure_transport: from.parsed("insecure-transport", words.insecure_transport, boolean)?.unwrap_or(true),
+            credentials: credentials(words, &from, ask)?,
+            dial_timeout: from.parsed("dial-timeout", words.dial_timeout, duration)?.unwrap_or(second(2)),
+            command_timeout: command_timeout.unwrap_or(second(5)),
+            command_timeout_given: command_timeout.is_some(),
+            keepalive_time: from.parsed("keepalive-time", words.keepalive_time, duration)?.unwrap_or(second(2)),
+            keepalive_timeout: from.parsed("keepalive-timeout", words.keepalive_timeout, duration)?.unwrap_or(second(6)),
+            request_bytes_max: from.parsed("max-request-bytes", words.max_request_bytes, number)?.filter(|max| *max > 0).unwrap_or(2 << 20),
+            answer_bytes_max: from
+                .parsed("max-recv-bytes", words.max_recv_bytes, number)?
+                .filter(|max| *max > 0)
+                .unwrap_or(i32::MAX as usize),
+            write_out: from.text("write-out", words.write_out.is_some())?.or_else(|| words.write_out.clone()),
+            hex: from.parsed("hex", words.hex, boolean)?.unwrap_or(false),
+            debug: from.parsed("debug", words.debug, boolean)?.unwrap_or(false),
+        })
+    }
+
+    /// The same for one endpoint.
+    pub(crate) fn at(&self, endpoint: &str) -> Self {
+        Self { endpoints: vec![endpoint.to_owned()], ..self.clone() }
+    }
+}
+
+fn credentials(
+    words: &ConnectionWords,
+    from: &Variables<'_>,
+    ask: impl FnOnce() -> Result<String, String>,
+) -> Result<Option<Credentials>, SettingsError> {
+    let token = from.text("auth-jwt-token", words.auth_jwt_token.is_some())?.or_else(|| words.auth_jwt_token.clone());
+    if let Some(token) = token.filter(|token| !token.is_empty()) {
+        return Ok(Some(Credentials::Token(token)));
+    }
+    let user = from.text("user", words.user.is_some())?.or_else(|| words.user.clone());
+    let password = from.text("password", words.password.is_some())?.or_else(|| words.password.clone());
+    let Some(user) = user.filter(|user| !user.is_empty()) else { return Ok(None) };
+    let (name, password) = match (password.filter(|password| !password.is_empty()), user.split_once(':')) {
+        (Some(password), _) => (user, password),
+        (None, Some((name, password))) => (name.to_owned(), password.to_owned()),
+        (None, None) => (user, ask().map_err(SettingsError::Password)?),
+    };
+    Ok(Some(Credentials::Password { name, password }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(words: &ConnectionWords, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Settings::of(words, &variables, Local::Ignored, || Ok("asked".to_owned()))
+    }
+
+    #[test]
+    fn a_flag_or_its_variable_but_not_both() {
+        let words = ConnectionWords { endpoints: Some(vec!["a:1".to_owned()]), ..ConnectionWords::default() };
+        assert_eq!(settings(&words, &[]).unwrap().endpoints, ["a:1"]);
+        let variables = [("ETCDCTL_ENDPOINTS", "b:1,c:1"), ("ETCDCTL_DIAL_TIMEOUT", "1m30s"), ("ETCDCTL_HEX", "true")];
+        let found = settings(&ConnectionWords::default(), &variables).unwrap();
+        assert_eq!((found.endpoints.join(" "), found.dial_timeout.as_secs(), found.hex), ("b:1 c:1".to_owned(), 90, true));
+        assert!(settings(&words, &variables).unwrap_err().to_string().contains("shadowed"));
+        assert_eq!(settings(&ConnectionWords::default(), &[]).unwrap().endpoints, [DEFAULT_ENDPOINT]);
+        let wrong = settings(&ConnectionWords::default(), &[("ETCDCTL_DIAL_TIMEOUT", "soon")]).unwrap_err();
+        assert!(wrong.to_string().contains("ETCDCTL_DIAL_TIMEOUT"), "{wrong}");
+    }
+
+    #[test]
+    fn a_password_comes_by_flag_with_the_name_or_by_asking() {
+        let of = |user: &str, password: Option<&str>| {
+            let words =
+                ConnectionWords { user: Some(user.to_owned()), password: password.map(str::to_owned), ..ConnectionWords::default() };
+            match settings(&words, &[]).unwrap().credentials {
+                Some(Credentials::Password { name, password }) => (name, password),
+                other => panic!("{other:?}"),
+            }
+        };
+        let pair = |name: &str, password: &str| (name.to_owned(), password.to_owned());
+        assert_eq!(of("root:a:b", None), pair("root", "a:b"));
+        assert_eq!(of("root:x", Some("secret")), pair("root:x", "secret"));
+        assert_eq!(of("root", None), pair("root", "asked"));
+        assert!(
+            !format!("{:?}", settings(&ConnectionWords { user: Some("a:canary".into()), ..Default::default() }, &[])).contains("canary")
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! etcdctl's global flags.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How to reach the cluster. Each flag has a variable: `--dial-timeout` is `ETCDCTL_DIAL_TIMEOUT`.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ConnectionWords {
+    /// gRPC endpoints, separated by commas
+    #[arg(long, global = true, value_delimiter = ',', value_name = "URLS")]
+    pub(crate) endpoints: Option<Vec<String>>,
+    /// Verifies the members' certificates by this bundle
+    #[arg(long, global = true, value_parser = path(), value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
+    /// Certificate to show to the members
+    #[arg(long, global = true, value_parser = path(), value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, global = true, value_parser = path(), value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// username[:password]; the password is asked for if it is missing
+    #[arg(long, global = true, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// Password of the user, who is then named without it
+    #[arg(long, global = true, value_name = "PASSWORD")]
+    pub(crate) password: Option<String>,
+    /// A token of the user, in place of name and password
+    #[arg(long, global = true, value_name = "TOKEN")]
+    pub(crate) auth_jwt_token: Option<String>,
+    /// Time for a connection [default: 2s]
+    #[arg(long, global = true, value_parser = duration, value_name = "DURATION")]
+    pub(crate) dial_timeout: Option<Duration>,
+    /// Time for a short command [default: 5s]
+    #[arg(long, global = true, value_parser = duration, value_name = "DURATION")]
+    pub(crate) command_timeout: Option<Duration>,
+    /// Time between pings of an idle connection [default: 2s]
+    #[arg(long, global = true, value_parser = duration, value_name = "DURATION")]
+    pub(crate) keepalive_time: Option<Duration>,
+    /// Time for a ping's answer [default: 6s]
+    #[arg(long, global = true, value_parser = duration, value_name = "DURATION")]
+    pub(crate) keepalive_timeout: Option<Duration>,
+    /// Largest request, in bytes [default: 2097152]
+    #[arg(long, global = true, value_name = "BYTES")]
+    pub(crate) max_request_bytes: Option<usize>,
+    /// Largest answer, in bytes [default: 2147483647]
+    #[arg(long, global = true, value_name = "BYTES")]
+    pub(crate) max_recv_bytes: Option<usize>,
+    /// Whether endpoints without a scheme may be reached without TLS [default: true]
+    #[arg(long, global = true, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
+    pub(crate) insecure_transport: Option<bool>,
+    /// Whether endpoints found by DNS may be reached without TLS [default: true]
+    #[arg(long, global = true, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
+    pub(crate) insecure_discovery: Option<bool>,
+    /// Believes whatever certificate a member shows: for tests only
+    #[arg(long, global = true, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
+    pub(crate) insecure_skip_tls_verify: Option<bool>,
+    /// Domain whose SRV records name the endpoints
+    #[arg(short = 'd', long, global = true, value_name = "DOMAIN")]
+    pub(crate) discovery_srv: Option<String>,
+    /// Name of the service in those records
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) discovery_srv_name: Option<String>,
+    /// Output of etcdctl's commands: fields, json, protobuf, simple, table
+    #[arg(short = 'w', long, global = true, value_name = "FORMAT")]
+    pub(crate) write_out: Option<String>,
+    /// Prints bytes as hexadecimal digits
+    #[arg(long, global = true, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
+    pub(crate) hex: Option<bool>,
+    /// Prints the settings of the connection
+    #[arg(long, global = true, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
+    pub(crate) debug: Option<bool>,
+}
+
+/// A path; an empty one is a mistake that is told in etcdctl's words.
+fn path() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
+    use clap::builder::TypedValueParser as _;
+    clap::builder::OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// A duration in Go's spelling.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    config::duration(text)
+}
+
+/// A truth value in Go's spellings.
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
+    }
+}
+
+/// Gives every switch of a command the form that Go's flags have: `--prefix` and `--prefix=false`; and lets commands be shortened.
+pub(crate) fn as_in_go(command: clap::Command) -> clap::Command {
+    let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let command = command.infer_subcommands(true).mut_args(|argument| {
+        if !matches!(argument.get_action(), clap::ArgAction::SetTrue) {
+            return argument;
+        }
+        let argument = argument.action(clap::ArgAction::Set).num_args(0..=1).require_equals(true);
+        argument.default_missing_value("true").default_value("false").value_parser(boolean).value_name("BOOL").hide_default_value(true)
+    });
+    names.iter().fold(command, |command, name| command.mut_subcommand(name, as_in_go))
+}

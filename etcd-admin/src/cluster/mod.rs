@@ -1,0 +1,42 @@
+//! Members and leadership: seen, judged, changed one careful step at a time.
+//!
+//! What a command has to do follows from what the cluster looks like, so that a command that was interrupted goes on where it stopped when
+//! it is given again, and one that is done changes nothing.
+
+mod change;
+mod leader;
+mod learner;
+mod proof;
+mod show;
+mod view;
+mod words;
+
+pub(crate) use show::status;
+pub(crate) use view::{ClusterView, Seen, explained};
+pub(crate) use words::{LeaderCommand, MemberCommand};
+
+use crate::client::Client;
+use crate::context::Context;
+use crate::failure::Failure;
+use std::process::ExitCode;
+
+pub(crate) async fn member(context: &Context, client: &Client, command: MemberCommand) -> Result<ExitCode, Failure> {
+    match command {
+        MemberCommand::List => show::list(context, client).await,
+        MemberCommand::Add(words) => change::add(context, client, &words).await,
+        MemberCommand::Remove(words) => change::remove(context, client, &words).await,
+        MemberCommand::Replace(words) => change::replace(context, client, &words).await,
+        MemberCommand::Rebuild(words) => change::rebuild(context, client, &words).await,
+        MemberCommand::Promote(words) => change::promote(context, client, &words).await,
+        MemberCommand::Update { member, peer_urls } => change::update(context, client, &member, &peer_urls).await,
+        MemberCommand::OkToStop { members } => show::ok_to_stop(context, client, &members).await,
+        MemberCommand::OkToRemove { member } => show::ok_to_remove(context, client, &member).await,
+    }
+}
+
+pub(crate) async fn leadership(context: &Context, client: &Client, command: LeaderCommand) -> Result<ExitCode, Failure> {
+    match command {
+        LeaderCommand::Show => leader::show(context, client).await,
+        LeaderCommand::Move { to } => leader::hand_over(context, client, to.as_deref()).await,
+    }
+}

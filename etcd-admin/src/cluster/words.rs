@@ -1,0 +1,119 @@
+//! Flags of the commands about members.
+
+use crate::client::duration;
+use clap::{Args, Subcommand};
+use std::time::Duration;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MemberCommand {
+    /// Lists the members: roles, lag, versions, sizes
+    List,
+    /// Adds a member as a learner, waits until it has caught up, and lets it vote
+    Add(AddWords),
+    /// Removes a member, if the others can go on without it
+    Remove(RemoveWords),
+    /// Puts another member in the place of one, dead or alive
+    Replace(ReplaceWords),
+    /// Takes a member out and in again, to begin anew with empty data
+    Rebuild(RebuildWords),
+    /// Lets a learner vote as soon as it has caught up
+    Promote(PromoteWords),
+    /// Changes where other members reach a member
+    Update {
+        /// Name, id or URL
+        member: String,
+        /// Peer URLs, separated by commas
+        #[arg(long, required = true, value_delimiter = ',', value_name = "URLS")]
+        peer_urls: Vec<String>,
+    },
+    /// Says whether members may be stopped: 0 when the others keep the quorum, 3 when not
+    OkToStop {
+        /// Names, ids or URLs
+        #[arg(required = true)]
+        members: Vec<String>,
+    },
+    /// Says whether a member may be removed: 0 when the others keep the quorum, 3 when not
+    OkToRemove {
+        /// Name, id or URL
+        member: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitWords {
+    /// Time until the new member has to have caught up
+    #[arg(long, default_value = "10m", value_parser = duration, value_name = "DURATION")]
+    pub(crate) wait: Duration,
+    /// Leaves it a learner; `member promote` goes on
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddWords {
+    /// Name of the new member
+    pub(crate) name: String,
+    /// Its peer URLs, separated by commas
+    #[arg(long, required = true, value_delimiter = ',', value_name = "URLS")]
+    pub(crate) peer_urls: Vec<String>,
+    #[command(flatten)]
+    pub(crate) wait: WaitWords,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RemoveWords {
+    /// Name, id or URL
+    pub(crate) member: String,
+    /// Does not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplaceWords {
+    /// Name, id or URL of the one that goes
+    pub(crate) member: String,
+    /// Name of the one that comes
+    #[arg(long = "with", value_name = "NAME")]
+    pub(crate) name: String,
+    /// Its peer URLs, separated by commas
+    #[arg(long, required = true, value_delimiter = ',', value_name = "URLS")]
+    pub(crate) peer_urls: Vec<String>,
+    /// Does not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitWords,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RebuildWords {
+    /// Name, id or URL
+    pub(crate) member: String,
+    /// Does not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitWords,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PromoteWords {
+    /// Name, id or URL
+    pub(crate) member: String,
+    /// Time until it has to have caught up
+    #[arg(long, default_value = "10m", value_parser = duration, value_name = "DURATION")]
+    pub(crate) wait: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LeaderCommand {
+    /// Says who leads
+    Show,
+    /// Hands leadership to another voter
+    Move {
+        /// Name, id or URL; the one that is furthest if not said
+        #[arg(long, value_name = "MEMBER")]
+        to: Option<String>,
+    },
+}

@@ -1,0 +1,115 @@
+//! endpoint health, status, hashkv.
+
+use super::Ctl;
+use super::print::{Hashes, Health, Healths, Statuses, tell};
+use super::trouble::{Exit, Trouble};
+use super::words::{ClusterFlag, EndpointCommand};
+use crate::client::{CallError, Client, Repeat};
+use futures::future::join_all;
+use proto::etcdserverpb::alarm_request::AlarmAction;
+use proto::etcdserverpb::{AlarmRequest, HashKvRequest, MemberListRequest, RangeRequest, StatusRequest};
+use std::time::Instant;
+use tonic::Code;
+
+pub(super) async fn run(ctl: &Ctl, command: EndpointCommand) -> Result<(), Trouble> {
+    match command {
+        EndpointCommand::Health(which) => health(ctl, &which).await,
+        EndpointCommand::Status(which) => status(ctl, &which).await,
+        EndpointCommand::Hashkv { which, rev } => hash(ctl, &which, rev).await,
+    }
+}
+
+/// Those that were given, or all of the members'.
+pub(super) async fn endpoints(ctl: &Ctl, cluster: bool) -> Result<Vec<String>, Trouble> {
+    if !cluster {
+        return Ok(ctl.client.settings.endpoints.clone());
+    }
+    let request = MemberListRequest { linearizable: true };
+    let listed = ctl.client.call(Repeat::Safe, async |session| session.cluster().member_list(request).await).await;
+    let listed = listed
+        .map_err(|error| Trouble::from(error).wrapped(|text| format!("failed to fetch endpoints from etcd cluster member list: {text}")))?;
+    Ok(listed.members.into_iter().flat_map(|member| member.client_ur_ls).collect())
+}
+
+/// Asks one endpoint, whatever the others do.
+pub(super) async fn at<T>(ctl: &Ctl, endpoint: &str, ask: impl AsyncFn(&Client) -> Result<T, CallError>) -> Result<T, Trouble> {
+    let client = ctl.client.at(endpoint)?;
+    match ask(&client).await {
+        Ok(answer) => Ok(answer),
+        Err(error) => {
+            let explained = client.explain(&error).await;
+            Err(Trouble::from(error).wrapped(|text| [vec![text.to_owned()], explained].concat().join("; ")))
+        }
+    }
+}
+
+async fn health(ctl: &Ctl, which: &ClusterFlag) -> Result<(), Trouble> {
+    let endpoints = endpoints(ctl, which.cluster).await?;
+    let healths = join_all(endpoints.into_iter().map(|endpoint| async move {
+        let begun = Instant::now();
+        let error = at(ctl, &endpoint, async |client| look(client).await).await.unwrap_or_else(|trouble| trouble.text);
+        Health { endpoint, took: begun.elapsed(), error }
+    }))
+    .await;
+    let unhealthy = healths.iter().any(|health| !health.error.is_empty());
+    ctl.printer.show(&Healths(healths))?;
+    if unhealthy { Err(Trouble::error("unhealthy cluster")) } else { Ok(()) }
+}
+
+/// The alarms of an endpoint that serves, as a complaint; empty when there are none.
+async fn look(client: &Client) -> Result<String, CallError> {
+    let request = RangeRequest { key: "health".into(), ..RangeRequest::default() };
+    match client.call(Repeat::Safe, async |session| session.kv().range(request.clone()).await).await {
+        Ok(_) => {}
+        // Who may not read has been told so by the cluster, which therefore works.
+        Err(error) if error.code() == Code::PermissionDenied => return Ok(String::new()),
+        Err(error) => return Err(error),
+    }
+    let request = AlarmRequest { action: AlarmAction::Get.into(), ..AlarmRequest::default() };
+    match client.call(Repeat::Safe, async |session| session.maintenance().alarm(request).await).await {
+        Ok(answer) if answer.alarms.is_empty() => Ok(String::new()),
+        Ok(answer) => {
+            let alarms: String = answer.alarms.iter().map(|alarm| format!("{} ", alarm.alarm().as_str_name())).collect();
+            Ok(format!("Active Alarm(s): {alarms}"))
+        }
+        Err(_) => Ok("Unable to fetch the alarm list".to_owned()),
+    }
+}
+
+async fn status(ctl: &Ctl, which: &ClusterFlag) -> Result<(), Trouble> {
+    let mut statuses = Vec::new();
+    let mut failed = false;
+    for endpoint in endpoints(ctl, which.cluster).await? {
+        let asked = at(ctl, &endpoint, async |client| {
+            client.call(Repeat::Safe, async |session| session.maintenance().status(StatusRequest {}).await).await
+        });
+        match asked.await {
+            Ok(status) => statuses.push((endpoint, status)),
+            Err(trouble) => {
+                failed = true;
+                tell(&format!("Failed to get the status of endpoint {endpoint} ({trouble})"));
+            }
+        }
+    }
+    ctl.printer.show(&Statuses(statuses))?;
+    if failed { Err(Trouble::new(Exit::Error, "")) } else { Ok(()) }
+}
+
+async fn hash(ctl: &Ctl, which: &ClusterFlag, revision: i64) -> Result<(), Trouble> {
+    let mut hashes = Vec::new();
+    let mut failure = None;
+    for endpoint in endpoints(ctl, which.cluster).await? {
+        let asked = at(ctl, &endpoint, async |client| {
+            client.call(Repeat::Safe, async |session| session.maintenance().hash_kv(HashKvRequest { revision }).await).await
+        });
+        match asked.await {
+            Ok(hash) => hashes.push((endpoint, hash)),
+            Err(trouble) => {
+                tell(&format!("Failed to get the hash of endpoint {endpoint} ({trouble})"));
+                failure = Some(trouble);
+            }
+        }
+    }
+    ctl.printer.show(&Hashes(hashes))?;
+    failure.map_or(Ok(()), Err)
+}

@@ -1,0 +1,86 @@
+//! lease grant, revoke, timetolive, list, keep-alive.
+
+use super::keys::{lease_id, signed};
+use super::print::{Format, Granted, KeptAlive, Leases, Revoked, TimeToLive, say};
+use super::trouble::{Exit, Trouble};
+use super::words::LeaseCommand;
+use super::{Ctl, one};
+use crate::client::{CallError, Repeat};
+use proto::etcdserverpb::{LeaseGrantRequest, LeaseKeepAliveRequest, LeaseLeasesRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest};
+use std::time::Duration;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+pub(super) async fn run(ctl: &Ctl, command: LeaseCommand) -> Result<(), Trouble> {
+    match command {
+        LeaseCommand::Grant(words) => grant(ctl, one(&words.args, "lease grant command needs TTL argument")?).await,
+        LeaseCommand::Revoke(words) => revoke(ctl, one(&words.args, "lease revoke command needs 1 argument")?).await,
+        LeaseCommand::Timetolive { args, keys } => {
+            time_to_live(ctl, one(&args, "lease timetolive command needs lease ID as argument")?, keys).await
+        }
+        LeaseCommand::List => list(ctl).await,
+        LeaseCommand::KeepAlive { args, once } => {
+            keep_alive(ctl, one(&args, "lease keep-alive command needs lease ID as argument")?, once).await
+        }
+    }
+}
+
+async fn grant(ctl: &Ctl, ttl: &str) -> Result<(), Trouble> {
+    let ttl = signed(ttl, 10).map_err(|error| Trouble::arguments(format!("bad TTL ({error})")))?;
+    let request = LeaseGrantRequest { ttl, id: 0 };
+    let granted = ctl.client.call(Repeat::Unsafe, async |session| session.lease().lease_grant(request).await).await;
+    let granted = granted.map_err(|error| Trouble::from(error).wrapped(|text| format!("failed to grant lease ({text})")))?;
+    ctl.printer.show(&Granted(granted))
+}
+
+async fn revoke(ctl: &Ctl, id: &str) -> Result<(), Trouble> {
+    let id = lease_id(id)?;
+    let request = LeaseRevokeRequest { id };
+    let revoked = ctl.client.call(Repeat::Unsafe, async |session| session.lease().lease_revoke(request).await).await;
+    let answer = revoked.map_err(|error| Trouble::from(error).wrapped(|text| format!("failed to revoke lease ({text})")))?;
+    ctl.printer.show(&Revoked { id, answer })
+}
+
+async fn time_to_live(ctl: &Ctl, id: &str, keys: bool) -> Result<(), Trouble> {
+    let request = LeaseTimeToLiveRequest { id: lease_id(id)?, keys };
+    let answer = ctl.client.call_within(None, Repeat::Safe, async |session| session.lease().lease_time_to_live(request).await).await;
+    let answer = answer.map_err(|error| Trouble::from(error).with(Exit::BadConnection))?;
+    ctl.printer.show(&TimeToLive { answer, keys })
+}
+
+async fn list(ctl: &Ctl) -> Result<(), Trouble> {
+    let asked = ctl.client.call_within(None, Repeat::Safe, async |session| session.lease().lease_leases(LeaseLeasesRequest {}).await).await;
+    ctl.printer.show(&Leases(asked.map_err(|error| Trouble::from(error).with(Exit::BadConnection))?))
+}
+
+async fn keep_alive(ctl: &Ctl, id: &str, once: bool) -> Result<(), Trouble> {
+    let id = lease_id(id)?;
+    let session = ctl.client.session().await.map_err(|error| Trouble::from(error).with(Exit::BadConnection))?;
+    let failed = |status: Status| {
+        let call = CallError::Status { endpoint: session.endpoint().to_owned(), status };
+        Trouble::from(call).with(Exit::BadConnection)
+    };
+    let (requests, queue) = tokio::sync::mpsc::channel(1);
+    let lost = |_| Trouble::new(Exit::BadConnection, "the stream of renewals has ended");
+    requests.send(LeaseKeepAliveRequest { id }).await.map_err(lost)?;
+    let mut answers = session.lease().lease_keep_alive(ReceiverStream::new(queue)).await.map_err(failed)?.into_inner();
+    while let Some(answer) = answers.message().await.map_err(failed)? {
+        let ttl = answer.ttl;
+        if ttl <= 0 {
+            if once {
+                return Err(Trouble::new(Exit::BadConnection, "etcdserver: requested lease not found"));
+            }
+            break;
+        }
+        ctl.printer.show(&KeptAlive(answer))?;
+        if once {
+            return Ok(());
+        }
+        // Thrice in its life, as etcd's client.
+        tokio::time::sleep(Duration::from_millis(ttl.cast_unsigned() * 1000 / 3)).await;
+        if requests.send(LeaseKeepAliveRequest { id }).await.is_err() {
+            break;
+        }
+    }
+    if ctl.printer.format == Format::Simple { say(format!("lease {id:016x} expired or revoked.\n").as_bytes()) } else { Ok(()) }
+}

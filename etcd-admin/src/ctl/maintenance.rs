@@ -1,0 +1,81 @@
+//! alarm, defrag, move-leader, downgrade.
+
+use super::endpoint::{at, endpoints};
+use super::keys::unsigned;
+use super::print::{Alarms, Moved, duration, say, tell};
+use super::trouble::{Exit, Trouble};
+use super::words::{AlarmCommand, ClusterFlag, DowngradeCommand};
+use super::{Ctl, none, one};
+use crate::client::Repeat;
+use proto::etcdserverpb::alarm_request::AlarmAction;
+use proto::etcdserverpb::downgrade_request::DowngradeAction;
+use proto::etcdserverpb::{AlarmRequest, AlarmResponse, DefragmentRequest, DowngradeRequest, MoveLeaderRequest, StatusRequest};
+use std::time::Instant;
+
+pub(super) async fn alarm(ctl: &Ctl, command: &AlarmCommand) -> Result<(), Trouble> {
+    let get = AlarmRequest { action: AlarmAction::Get.into(), ..AlarmRequest::default() };
+    let listed = async || ctl.client.call(Repeat::Safe, async |session| session.maintenance().alarm(get).await).await;
+    match command {
+        AlarmCommand::List(words) => {
+            none(&words.args, "alarm list command accepts no arguments")?;
+            ctl.printer.show(&Alarms(listed().await?))
+        }
+        AlarmCommand::Disarm(words) => {
+            none(&words.args, "alarm disarm command accepts no arguments")?;
+            let mut disarmed = AlarmResponse::default();
+            for alarm in listed().await?.alarms {
+                let request = AlarmRequest { action: AlarmAction::Deactivate.into(), member_id: alarm.member_id, alarm: alarm.alarm };
+                let answer = ctl.client.call(Repeat::Unsafe, async |session| session.maintenance().alarm(request).await).await?;
+                disarmed.alarms.extend(answer.alarms);
+            }
+            ctl.printer.show(&Alarms(disarmed))
+        }
+    }
+}
+
+pub(super) async fn defragment(ctl: &Ctl, words: &ClusterFlag) -> Result<(), Trouble> {
+    let mut failed = false;
+    for endpoint in endpoints(ctl, words.cluster).await? {
+        let begun = Instant::now();
+        let asked = at(ctl, &endpoint, async |client| {
+            client.call(Repeat::Unsafe, async |session| session.maintenance().defragment(DefragmentRequest {}).await).await
+        });
+        let (ended, took) = (asked.await, duration(begun.elapsed()));
+        match ended {
+            Ok(_) => say(format!("Finished defragmenting etcd member[{endpoint}]. took {took}\n").as_bytes())?,
+            Err(trouble) => {
+                tell(&format!("Failed to defragment etcd member[{endpoint}]. took {took}. ({trouble})"));
+                failed = true;
+            }
+        }
+    }
+    if failed { Err(Trouble::new(Exit::Error, "")) } else { Ok(()) }
+}
+
+pub(super) async fn move_leader(ctl: &Ctl, args: &[String]) -> Result<(), Trouble> {
+    let target = unsigned(one(args, "move-leader command needs 1 argument")?, 16).map_err(Trouble::arguments)?;
+    let all = &ctl.client.settings.endpoints;
+    for endpoint in all {
+        let client = ctl.client.at(endpoint)?;
+        let status = client.call(Repeat::Safe, async |session| session.maintenance().status(StatusRequest {}).await).await?;
+        let member = status.header.as_ref().map_or(0, |header| header.member_id);
+        if member == status.leader {
+            let request = MoveLeaderRequest { target_id: target };
+            let answer = client.call(Repeat::Unsafe, async |session| session.maintenance().move_leader(request).await).await?;
+            return ctl.printer.show(&Moved { from: member, to: target, answer });
+        }
+    }
+    Err(Trouble::arguments(format!("no leader endpoint given at [{}]", all.join(" "))))
+}
+
+pub(super) async fn downgrade(ctl: &Ctl, command: &DowngradeCommand) -> Result<(), Trouble> {
+    const TARGET: &str = "TARGET_VERSION not provided";
+    let (action, version, done) = match command {
+        DowngradeCommand::Validate(words) => (DowngradeAction::Validate, one(&words.args, TARGET)?, "validate"),
+        DowngradeCommand::Enable(words) => (DowngradeAction::Enable, one(&words.args, TARGET)?, "enable"),
+        DowngradeCommand::Cancel(_) => (DowngradeAction::Cancel, "", "cancel"),
+    };
+    let request = DowngradeRequest { action: action.into(), version: version.to_owned() };
+    let answer = ctl.client.call(Repeat::Unsafe, async |session| session.maintenance().downgrade(request.clone()).await).await?;
+    say(format!("Downgrade {done} success, cluster version {}\n", answer.version).as_bytes())
+}

@@ -1,0 +1,104 @@
+//! member, as etcdctl has it: what is asked for is done at once.
+
+use super::keys::member_id;
+use super::print::{Format, MemberChanged, MembersListed, quoted, say};
+use super::trouble::{Exit, Trouble};
+use super::words::MemberCommand;
+use super::{Ctl, one};
+use crate::client::Repeat;
+use proto::etcdserverpb::{
+    MemberAddRequest, MemberAddResponse, MemberListRequest, MemberPromoteRequest, MemberRemoveRequest, MemberUpdateRequest, ResponseHeader,
+};
+
+pub(super) async fn run(ctl: &Ctl, command: MemberCommand) -> Result<(), Trouble> {
+    match command {
+        MemberCommand::Add { args, peer_urls, learner } => add(ctl, &args, peer_urls, learner).await,
+        MemberCommand::Remove(words) => {
+            let id = member_id(one(&words.args, "member ID is not provided")?)?;
+            let request = MemberRemoveRequest { id };
+            let answer = ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_remove(request).await).await?;
+            let text = said(id, "removed from", answer.header.as_ref());
+            let (header, members) = (answer.header.as_ref(), &answer.members[..]);
+            ctl.printer.show(&MemberChanged { text, message: answer.clone(), header, member: None, members })
+        }
+        MemberCommand::Update { args, peer_urls } => {
+            let id = member_id(one(&args, "member ID is not provided")?)?;
+            if peer_urls.is_empty() {
+                return Err(Trouble::arguments("member peer urls not provided"));
+            }
+            check(&peer_urls)?;
+            let request = MemberUpdateRequest { id, peer_ur_ls: peer_urls };
+            let answer = ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_update(request.clone()).await).await?;
+            let text = said(id, "updated in", answer.header.as_ref());
+            let (header, members) = (answer.header.as_ref(), &answer.members[..]);
+            ctl.printer.show(&MemberChanged { text, message: answer.clone(), header, member: None, members })
+        }
+        MemberCommand::List { consistency } => {
+            let linearizable = match consistency.as_str() {
+                "l" => true,
+                "s" => false,
+                other => return Err(Trouble::new(Exit::BadFeature, format!("unknown consistency flag {other:?}"))),
+            };
+            let request = MemberListRequest { linearizable };
+            let listed = ctl.client.call(Repeat::Safe, async |session| session.cluster().member_list(request).await).await?;
+            ctl.printer.show(&MembersListed(listed))
+        }
+        MemberCommand::Promote(words) => {
+            let id = member_id(one(&words.args, "member ID is not provided")?)?;
+            let request = MemberPromoteRequest { id };
+            let answer = ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_promote(request).await).await?;
+            let text = said(id, "promoted in", answer.header.as_ref());
+            let (header, members) = (answer.header.as_ref(), &answer.members[..]);
+            ctl.printer.show(&MemberChanged { text, message: answer.clone(), header, member: None, members })
+        }
+    }
+}
+
+/// Refuses what no member could be reached by, before anybody is asked.
+fn check(urls: &[String]) -> Result<(), Trouble> {
+    urls.iter().try_for_each(|url| config::Url::parse(url).map(drop).map_err(|error| Trouble::error(error.to_string())))
+}
+
+fn said(id: u64, what: &str, header: Option<&ResponseHeader>) -> String {
+    format!("Member {id:16x} {what} cluster {:16x}", header.map_or(0, |header| header.cluster_id))
+}
+
+async fn add(ctl: &Ctl, args: &[String], peer_urls: Vec<String>, learner: bool) -> Result<(), Trouble> {
+    let name = match args {
+        [] => return Err(Trouble::arguments("member name not provided")),
+        [name] => name,
+        more => {
+            let urls = more.iter().filter(|word| word.to_lowercase().starts_with("http"));
+            let hints: String = urls.map(|url| format!(", did you mean --peer-urls={url}")).collect();
+            return Err(Trouble::arguments(format!("too many arguments{hints}")));
+        }
+    };
+    if peer_urls.is_empty() {
+        return Err(Trouble::arguments("member peer urls not provided"));
+    }
+    check(&peer_urls)?;
+    let joined = peer_urls.join(",");
+    let request = MemberAddRequest { peer_ur_ls: peer_urls, is_learner: learner };
+    let answer = ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_add(request.clone()).await).await?;
+    let id = answer.member.as_ref().map_or(0, |member| member.id);
+    let text = said(id, if learner { "added as learner to" } else { "added to" }, answer.header.as_ref());
+    let (header, member, members) = (answer.header.as_ref(), answer.member.as_ref(), &answer.members[..]);
+    ctl.printer.show(&MemberChanged { text, message: answer.clone(), header, member, members })?;
+    if ctl.printer.format == Format::Simple { say(settings(&answer, id, name, &joined).as_bytes()) } else { Ok(()) }
+}
+
+/// What the new member is to be started with.
+fn settings(answer: &MemberAddResponse, id: u64, name: &str, peer_urls: &str) -> String {
+    let entries = answer.members.iter().flat_map(|member| {
+        let name = if member.id == id { name } else { &member.name };
+        member.peer_ur_ls.iter().map(move |url| format!("{name}={url}"))
+    });
+    let cluster = entries.collect::<Vec<_>>().join(",");
+    let quote = |text: &str| quoted(text.as_bytes());
+    format!(
+        "\nETCD_NAME={}\nETCD_INITIAL_CLUSTER={}\nETCD_INITIAL_ADVERTISE_PEER_URLS={}\nETCD_INITIAL_CLUSTER_STATE=\"existing\"\n",
+        quote(name),
+        quote(&cluster),
+        quote(peer_urls)
+    )
+}

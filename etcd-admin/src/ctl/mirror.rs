@@ -1,0 +1,166 @@
+//! make-mirror: what is there, then what changes, into another cluster.
+
+use super::Ctl;
+use super::keys::prefix_end;
+use super::print::say;
+use super::trouble::{Exit, Trouble};
+use super::words::MirrorWords;
+use crate::client::{CallError, Client, ConnectionWords, Local, Repeat, Settings, require_leader};
+use bytes::Bytes;
+use proto::etcdserverpb::request_op::Request;
+use proto::etcdserverpb::watch_request::RequestUnion;
+use proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, WatchCreateRequest, WatchRequest};
+use proto::mvccpb::{Event, event::EventType};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Keys that are copied together.
+const PAGE: i64 = 1000;
+const REPORT_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How keys are called at the destination.
+struct Naming {
+    prefix: Bytes,
+    /// In place of the prefix.
+    replacement: Option<Bytes>,
+}
+
+impl Naming {
+    fn rename(&self, key: &Bytes) -> Bytes {
+        match &self.replacement {
+            Some(replacement) => [replacement, key.strip_prefix(&self.prefix[..]).unwrap_or(key)].concat().into(),
+            None => key.clone(),
+        }
+    }
+}
+
+pub(super) async fn mirror(ctl: &Ctl, words: &MirrorWords) -> Result<(), Trouble> {
+    let [destination] = words.args.as_slice() else {
+        return Err(Trouble::arguments("make-mirror takes one destination argument"));
+    };
+    if !words.dest_prefix.is_empty() && words.no_dest_prefix {
+        return Err(Trouble::arguments("`--dest-prefix` and `--no-dest-prefix` cannot be set at the same time, choose one"));
+    }
+    let destination = Client::new(settings(words, destination)?)?;
+    let replacement = (words.no_dest_prefix || !words.dest_prefix.is_empty()).then(|| Bytes::from(words.dest_prefix.clone()));
+    let naming = Naming { prefix: Bytes::from(words.prefix.clone()), replacement };
+    let total = Cell::new(0_u64);
+    let mirroring = async {
+        let next = if words.rev > 0 { words.rev } else { copy(ctl, &destination, &naming, &total).await? + 1 };
+        follow(ctl, &destination, &naming, next, words.max_txn_ops.max(1), &total).await
+    };
+    let reporting = async {
+        loop {
+            tokio::time::sleep(REPORT_INTERVAL).await;
+            say(format!("{}\n", total.get()).as_bytes())?;
+        }
+    };
+    tokio::select! {
+        ended = mirroring => ended,
+        ended = reporting => ended,
+    }
+}
+
+fn settings(words: &MirrorWords, destination: &str) -> Result<Settings, Trouble> {
+    let words = ConnectionWords {
+        endpoints: Some(vec![destination.to_owned()]),
+        cacert: words.dest_cacert.clone(),
+        cert: words.dest_cert.clone(),
+        key: words.dest_key.clone(),
+        insecure_transport: words.dest_insecure_transport,
+        user: words.dest_user.clone(),
+        password: words.dest_password.clone(),
+        ..ConnectionWords::default()
+    };
+    let ask = || rpassword::prompt_password("Destination Password: ").map_err(|error| error.to_string());
+    Settings::of(&words, &BTreeMap::new(), Local::Ignored, ask).map_err(|error| Trouble::arguments(error.to_string()))
+}
+
+/// All keys and their end.
+fn range(naming: &Naming) -> (Bytes, Bytes) {
+    match naming.prefix.is_empty() {
+        true => (Bytes::from_static(b"\0"), Bytes::from_static(b"\0")),
+        false => (naming.prefix.clone(), prefix_end(&naming.prefix).into()),
+    }
+}
+
+/// Copies what is there now; answers the revision at which it was.
+async fn copy(ctl: &Ctl, destination: &Client, naming: &Naming, total: &Cell<u64>) -> Result<i64, Trouble> {
+    let (mut key, range_end) = range(naming);
+    let mut revision = 0;
+    loop {
+        let request = RangeRequest { key, range_end: range_end.clone(), limit: PAGE, revision, ..RangeRequest::default() };
+        let page = ctl.client.call(Repeat::Safe, async |session| session.kv().range(request.clone()).await).await?;
+        if revision == 0 {
+            revision = page.header.as_ref().map_or(0, |header| header.revision);
+        }
+        for kv in &page.kvs {
+            let put = PutRequest { key: naming.rename(&kv.key), value: kv.value.clone(), ..PutRequest::default() };
+            destination.call(Repeat::Safe, async |session| session.kv().put(put.clone()).await).await?;
+            total.set(total.get() + 1);
+        }
+        match page.kvs.last().filter(|_| page.more) {
+            Some(last) => key = [&last.key[..], b"\0"].concat().into(),
+            None => return Ok(revision),
+        }
+    }
+}
+
+/// Follows the changes from a revision on. Those of one revision go into one transaction, if it may be as large.
+async fn follow(
+    ctl: &Ctl,
+    destination: &Client,
+    naming: &Naming,
+    mut next: i64,
+    requests_max: usize,
+    total: &Cell<u64>,
+) -> Result<(), Trouble> {
+    let (key, range_end) = range(naming);
+    loop {
+        let session = ctl.client.session().await?;
+        let failed = |status| Trouble::from(CallError::Status { endpoint: session.endpoint().to_owned(), status });
+        let create =
+            WatchCreateRequest { key: key.clone(), range_end: range_end.clone(), start_revision: next, ..WatchCreateRequest::default() };
+        let request = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
+        let (requests, queue) = tokio::sync::mpsc::channel(1);
+        drop(requests.send(request).await);
+        let queue = tokio_stream::wrappers::ReceiverStream::new(queue);
+        let mut answers = session.watch().watch(require_leader(queue)).await.map_err(failed)?.into_inner();
+        while let Ok(Some(answer)) = answers.message().await {
+            if answer.canceled {
+                let reason = if answer.compact_revision > 0 {
+                    "etcdserver: mvcc: required revision has been compacted"
+                } else {
+                    &answer.cancel_reason
+                };
+                return Err(Trouble::new(Exit::Error, reason));
+            }
+            for of_one_revision in answer.events.chunk_by(|a, b| revision_of(a) == revision_of(b)) {
+                for part in of_one_revision.chunks(requests_max) {
+                    let success = part.iter().map(|event| operation(event, naming)).collect();
+                    let txn = TxnRequest { success, ..TxnRequest::default() };
+                    destination.call(Repeat::Safe, async |session| session.kv().txn(txn.clone()).await).await?;
+                    total.set(total.get() + part.len() as u64);
+                }
+                next = of_one_revision.last().map_or(next, |event| revision_of(event) + 1);
+            }
+        }
+        ctl.client.leave();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn revision_of(event: &Event) -> i64 {
+    event.kv.as_ref().map_or(0, |kv| kv.mod_revision)
+}
+
+fn operation(event: &Event, naming: &Naming) -> RequestOp {
+    let kv = event.kv.clone().unwrap_or_default();
+    let key = naming.rename(&kv.key);
+    let request = match event.r#type() {
+        EventType::Put => Request::RequestPut(PutRequest { key, value: kv.value, ..PutRequest::default() }),
+        EventType::Delete => Request::RequestDeleteRange(DeleteRangeRequest { key, ..DeleteRangeRequest::default() }),
+    };
+    RequestOp { request: Some(request) }
+}

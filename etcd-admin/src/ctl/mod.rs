@@ -1,0 +1,138 @@
+//! etcdctl's commands: their flags, their outputs, their exit codes.
+//!
+//! What is sent and printed is etcdctl 3.7's, so that scripts go on. Beyond it, a failed connection is followed by the step that broke.
+
+mod auth;
+mod check;
+mod endpoint;
+pub(crate) mod keys;
+mod kv;
+mod lease;
+mod lock;
+mod maintenance;
+mod member;
+mod mirror;
+mod print;
+mod session_lease;
+mod snapshot;
+mod trouble;
+mod txn;
+mod user;
+mod watch;
+mod words;
+
+pub(crate) use print::{boxed, quoted, size};
+pub(crate) use trouble::{Exit, Trouble, code_of};
+pub(crate) use words::{Etcdctl, EtcdctlCommand, OwnCommand, SharedCommand};
+
+use crate::client::{Client, Settings};
+use print::{Format, Printer};
+
+/// The version whose behaviour this is.
+pub(crate) const VERSION: &str = "3.7.1";
+const API_VERSION: &str = "3.7";
+
+/// What every command of etcdctl knows.
+#[derive(Debug)]
+pub(crate) struct Ctl {
+    pub(crate) client: Client,
+    pub(crate) printer: Printer,
+}
+
+impl Ctl {
+    pub(crate) fn new(settings: Settings) -> Result<Self, Trouble> {
+        let format = Format::parse(settings.write_out.as_deref().unwrap_or_default())?;
+        let printer = Printer { format, hex: settings.hex, value_only: false };
+        if settings.debug {
+            print::tell(&format!("{settings:#?}"));
+        }
+        Ok(Self { client: Client::new(settings)?, printer })
+    }
+}
+
+/// Runs a command that both tools have.
+pub(crate) async fn run(ctl: &Ctl, command: SharedCommand) -> Result<(), Trouble> {
+    use SharedCommand as Command;
+    match command {
+        Command::Get(words) => kv::get(ctl, &words).await,
+        Command::Put(words) => kv::put(ctl, &words).await,
+        Command::Del(words) => kv::delete(ctl, &words).await,
+        Command::Txn(words) => txn::txn(ctl, &words).await,
+        Command::Compaction(words) => kv::compact(ctl, &words).await,
+        Command::Watch(words) => watch::watch(ctl, &words).await,
+        Command::Lease(command) => lease::run(ctl, command).await,
+        Command::Endpoint(command) => endpoint::run(ctl, command).await,
+        Command::Alarm(command) => maintenance::alarm(ctl, &command).await,
+        Command::Defrag(words) => maintenance::defragment(ctl, &words).await,
+        Command::MoveLeader(words) => maintenance::move_leader(ctl, &words.args).await,
+        Command::Downgrade(command) => maintenance::downgrade(ctl, &command).await,
+        Command::Auth(command) => auth::run(ctl, &command).await,
+        Command::User(command) => user::run(ctl, command).await,
+        Command::Role(command) => auth::role(ctl, &command).await,
+        Command::Lock(words) => lock::lock(ctl, &words).await,
+        Command::Elect(words) => lock::elect(ctl, &words).await,
+        Command::Check(command) => check::run(ctl, command).await,
+        Command::MakeMirror(words) => mirror::mirror(ctl, &words).await,
+    }
+}
+
+/// Runs a command that only etcdctl has in this form.
+pub(crate) async fn run_own(ctl: &Ctl, command: OwnCommand) -> Result<(), Trouble> {
+    match command {
+        OwnCommand::Member(command) => member::run(ctl, command).await,
+        OwnCommand::Snapshot(words::SnapshotCommand::Save(words)) => snapshot::save(ctl, &words.args).await,
+        OwnCommand::Version => print::say(format!("etcdctl version: {VERSION}\nAPI version: {API_VERSION}\n").as_bytes()),
+        // Both are answered before there is a connection.
+        OwnCommand::Options | OwnCommand::Completion { .. } => Ok(()),
+    }
+}
+
+/// A mistake on the command line, in the words of Go's flags.
+pub(crate) fn flag_error(error: &clap::Error) -> String {
+    use clap::error::{ContextKind, ErrorKind};
+    let context = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let flag = context(ContextKind::InvalidArg);
+    let name = flag.split([' ', '=', '<', '[']).next().unwrap_or_default();
+    let (kind, value) = (error.kind(), context(ContextKind::InvalidValue));
+    if kind == ErrorKind::UnknownArgument && name.starts_with("--") {
+        format!("unknown flag: {name}")
+    } else if kind == ErrorKind::UnknownArgument && name.starts_with('-') {
+        format!("unknown shorthand flag: {:?} in {name}", name.chars().nth(1).unwrap_or('-'))
+    } else if kind == ErrorKind::UnknownArgument {
+        format!("unknown command {name:?} for \"etcdctl\"")
+    } else if kind == ErrorKind::InvalidSubcommand {
+        format!("unknown command {:?} for \"etcdctl\"", context(ContextKind::InvalidSubcommand))
+    } else if !matches!(kind, ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
+        error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    } else if value.is_empty() {
+        format!("flag needs an argument: {name}")
+    } else {
+        let reason = std::error::Error::source(error).map_or_else(|| "invalid syntax".to_owned(), ToString::to_string);
+        let reason = if reason.contains("digit") { format!("strconv.ParseInt: parsing {value:?}: invalid syntax") } else { reason };
+        format!("invalid argument {value:?} for {name:?} flag: {reason}")
+    }
+}
+
+/// The global flags of etcdctl, a line each.
+pub(crate) fn options_text(command: &clap::Command) -> String {
+    let flags = command.get_arguments().filter(|flag| flag.is_global_set());
+    let lines = flags.map(|flag| {
+        let short = flag.get_short().map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
+        let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+        format!("  {short}--{:<28} {help}\n", flag.get_long().unwrap_or_default())
+    });
+    "The following options can be passed to any command:\n\n".to_owned() + &lines.collect::<String>()
+}
+
+/// Refuses arguments where there are none to be given.
+fn none(args: &[String], text: &str) -> Result<(), Trouble> {
+    if args.is_empty() { Ok(()) } else { Err(Trouble::arguments(text)) }
+}
+
+/// The one argument.
+fn one<'a>(args: &'a [String], text: &str) -> Result<&'a str, Trouble> {
+    match args {
+        [one] => Ok(one),
+        _ => Err(Trouble::arguments(text)),
+    }
+}

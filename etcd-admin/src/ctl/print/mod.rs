@@ -1,0 +1,150 @@
+//! Answers in etcdctl's five forms.
+
+mod auth;
+mod cluster;
+mod endpoint;
+mod json;
+mod kv;
+mod lease;
+mod text;
+
+pub(crate) use auth::{AuthStatus, PermissionRevoked, RoleShown, Said, UserShown};
+pub(crate) use cluster::{Alarms, MemberChanged, MembersListed, Moved};
+pub(crate) use endpoint::{Hashes, Health, Healths, Statuses};
+pub(crate) use kv::{Watched, kind};
+pub(crate) use lease::{Granted, KeptAlive, Leases, Revoked, TimeToLive};
+pub(crate) use text::{boxed, duration, quoted, size};
+
+use super::trouble::{Exit, Trouble};
+use json::Object;
+use proto::etcdserverpb::ResponseHeader;
+use std::io::Write as _;
+
+/// How to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Simple,
+    Json,
+    Fields,
+    Table,
+    Protobuf,
+}
+
+impl Format {
+    pub(crate) fn parse(text: &str) -> Result<Self, Trouble> {
+        match text {
+            "simple" | "" => Ok(Self::Simple),
+            "json" => Ok(Self::Json),
+            "fields" => Ok(Self::Fields),
+            "table" => Ok(Self::Table),
+            "protobuf" => Ok(Self::Protobuf),
+            _ => Err(Trouble::new(Exit::BadFeature, "unsupported output format")),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Simple => "simple",
+            Self::Json => "json",
+            Self::Fields => "fields",
+            Self::Table => "table",
+            Self::Protobuf => "protobuf",
+        }
+    }
+}
+
+/// Form and style of all answers of a command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Printer {
+    pub(crate) format: Format,
+    pub(crate) hex: bool,
+    pub(crate) value_only: bool,
+}
+
+/// An answer that can be told in some of the forms; `None` where etcdctl has no such form.
+pub(crate) trait Shown {
+    fn simple(&self, style: &Printer) -> Option<Vec<u8>>;
+
+    fn json(&self, style: &Printer) -> Option<String>;
+
+    fn fields(&self, style: &Printer) -> Option<String>;
+
+    fn table(&self) -> Option<String> {
+        None
+    }
+
+    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+        Err(unsupported(Format::Protobuf))
+    }
+}
+
+fn unsupported(format: Format) -> Trouble {
+    Trouble::new(Exit::BadFeature, format!("{} not supported as output format", format.name()))
+}
+
+impl Printer {
+    /// Writes one answer.
+    pub(crate) fn show(&self, answer: &impl Shown) -> Result<(), Trouble> {
+        let missing = || unsupported(self.format);
+        let bytes = match self.format {
+            Format::Simple => answer.simple(self).ok_or_else(missing)?,
+            Format::Json => format!("{}\n", answer.json(self).ok_or_else(missing)?).into_bytes(),
+            Format::Fields => answer.fields(self).ok_or_else(missing)?.into_bytes(),
+            Format::Table => answer.table().ok_or_else(missing)?.into_bytes(),
+            Format::Protobuf => answer.protobuf()?,
+        };
+        say(&bytes)
+    }
+}
+
+/// Prints; whoever has stopped reading does not want the rest.
+pub(crate) fn say(bytes: &[u8]) -> Result<(), Trouble> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Trouble::error(format!("write the answer: {error}"))),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Tells on the error output what is not the answer.
+#[expect(clippy::print_stderr, reason = "this is where etcdctl talks")]
+pub(crate) fn tell(text: &str) {
+    eprintln!("{text}");
+}
+
+fn header(header: Option<&ResponseHeader>) -> Object {
+    let header = header.cloned().unwrap_or_default();
+    Object::default()
+        .number("cluster_id", header.cluster_id)
+        .number("member_id", header.member_id)
+        .number("revision", header.revision)
+        .number("raft_term", header.raft_term)
+}
+
+/// With ids as hexadecimal text.
+fn hex_header(header: Option<&ResponseHeader>) -> Object {
+    let header = header.cloned().unwrap_or_default();
+    Object::default()
+        .text("cluster_id", &format!("{:x}", header.cluster_id))
+        .text("member_id", &format!("{:x}", header.member_id))
+        .number("revision", header.revision)
+        .number("raft_term", header.raft_term)
+}
+
+fn with_header(of: Option<&ResponseHeader>) -> Object {
+    Object::default().object("header", of.is_some().then(|| header(of)))
+}
+
+fn header_fields(header: Option<&ResponseHeader>, style: &Printer) -> String {
+    let header = header.cloned().unwrap_or_default();
+    let mut text = format!("\"ClusterID\" : {}\n\"MemberID\" : {}\n", id(header.cluster_id, style), id(header.member_id, style));
+    // Some answers carry none.
+    if header.revision > 0 {
+        text += &format!("\"Revision\" : {}\n", header.revision);
+    }
+    text + &format!("\"RaftTerm\" : {}\n", header.raft_term)
+}
+
+fn id(id: u64, style: &Printer) -> String {
+    if style.hex { format!("{id:x}") } else { id.to_string() }
+}

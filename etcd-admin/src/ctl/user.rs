@@ -1,0 +1,110 @@
+//! user.
+
+use super::print::{RoleShown, Said, UserShown, say};
+use super::trouble::Trouble;
+use super::words::UserCommand;
+use super::{Ctl, none, one};
+use crate::client::Repeat;
+use proto::authpb::UserAddOptions;
+use proto::etcdserverpb::{
+    AuthRoleGetRequest, AuthUserAddRequest, AuthUserChangePasswordRequest, AuthUserDeleteRequest, AuthUserGetRequest,
+    AuthUserGrantRoleRequest, AuthUserListRequest, AuthUserRevokeRoleRequest,
+};
+
+pub(super) async fn run(ctl: &Ctl, command: UserCommand) -> Result<(), Trouble> {
+    match command {
+        UserCommand::Add { args, interactive, new_user_password, no_password } => {
+            let name = one(&args, "user add command requires user name as its argument")?;
+            add(ctl, name, interactive, &new_user_password, no_password).await
+        }
+        UserCommand::Delete(words) => {
+            let name = one(&words.args, "user delete command requires user name as its argument")?;
+            let request = AuthUserDeleteRequest { name: name.to_owned() };
+            let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_delete(request.clone()).await).await?;
+            let text = format!("User {name} deleted\n");
+            ctl.printer.show(&Said { text, header: answer.header.as_ref(), names: None, message: &answer })
+        }
+        UserCommand::Get { args, detail } => get(ctl, one(&args, "user get command requires user name as its argument")?, detail).await,
+        UserCommand::List(words) => {
+            none(&words.args, "user list command requires no arguments")?;
+            let answer = ctl.client.call(Repeat::Safe, async |session| session.auth().user_list(AuthUserListRequest {}).await).await?;
+            let text = answer.users.iter().map(|user| format!("{user}\n")).collect();
+            ctl.printer.show(&Said { text, header: answer.header.as_ref(), names: Some(("users", &answer.users)), message: &answer })
+        }
+        UserCommand::Passwd { args, interactive } => {
+            let name = one(&args, "user passwd command requires user name as its argument")?;
+            let password = if interactive { ask(name)? } else { read()? };
+            let request = AuthUserChangePasswordRequest { name: name.to_owned(), password, hashed_password: String::new() };
+            let answer =
+                ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_change_password(request.clone()).await).await?;
+            ctl.printer.show(&Said { text: "Password updated\n".to_owned(), header: answer.header.as_ref(), names: None, message: &answer })
+        }
+        UserCommand::GrantRole(words) => {
+            let [user, role] = two(&words.args, "user grant command requires user name and role name as its argument")?;
+            let request = AuthUserGrantRoleRequest { user: user.clone(), role: role.clone() };
+            let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_grant_role(request.clone()).await).await?;
+            let text = format!("Role {role} is granted to user {user}\n");
+            ctl.printer.show(&Said { text, header: answer.header.as_ref(), names: None, message: &answer })
+        }
+        UserCommand::RevokeRole(words) => {
+            let [name, role] = two(&words.args, "user revoke-role requires user name and role name as its argument")?;
+            let request = AuthUserRevokeRoleRequest { name: name.clone(), role: role.clone() };
+            let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_revoke_role(request.clone()).await).await?;
+            let text = format!("Role {role} is revoked from user {name}\n");
+            ctl.printer.show(&Said { text, header: answer.header.as_ref(), names: None, message: &answer })
+        }
+    }
+}
+
+fn two<'a>(args: &'a [String], text: &str) -> Result<&'a [String; 2], Trouble> {
+    args.try_into().map_err(|_| Trouble::arguments(text))
+}
+
+async fn add(ctl: &Ctl, word: &str, interactive: bool, given: &str, no_password: bool) -> Result<(), Trouble> {
+    let (name, password) = match word.split_once(':') {
+        _ if no_password => (word.to_owned(), String::new()),
+        _ if !given.is_empty() => (word.to_owned(), given.to_owned()),
+        Some(("", _)) => return Err(Trouble::arguments("empty user name is not allowed")),
+        Some((name, password)) => (name.to_owned(), password.to_owned()),
+        None if interactive => (word.to_owned(), ask(word)?),
+        None => (word.to_owned(), read()?),
+    };
+    let options = Some(UserAddOptions { no_password });
+    let request = AuthUserAddRequest { name: name.clone(), password, options, hashed_password: String::new() };
+    let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_add(request.clone()).await).await?;
+    ctl.printer.show(&Said { text: format!("User {name} created\n"), header: answer.header.as_ref(), names: None, message: &answer })
+}
+
+async fn get(ctl: &Ctl, name: &str, detail: bool) -> Result<(), Trouble> {
+    let request = AuthUserGetRequest { name: name.to_owned() };
+    let answer = ctl.client.call(Repeat::Safe, async |session| session.auth().user_get(request.clone()).await).await?;
+    if !detail {
+        return ctl.printer.show(&UserShown { name, answer: &answer });
+    }
+    say(format!("User: {name}\n").as_bytes())?;
+    for role in &answer.roles {
+        say(b"\n")?;
+        let request = AuthRoleGetRequest { role: role.clone() };
+        let answer = ctl.client.call(Repeat::Safe, async |session| session.auth().role_get(request.clone()).await).await?;
+        ctl.printer.show(&RoleShown { name: role, answer: &answer })?;
+    }
+    Ok(())
+}
+
+/// The first word of the input.
+fn read() -> Result<String, Trouble> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.split_whitespace().next().unwrap_or_default().to_owned())
+}
+
+/// Asks twice at the terminal.
+fn ask(name: &str) -> Result<String, Trouble> {
+    let failed = |error: std::io::Error| Trouble::arguments(format!("failed to ask password: {error}"));
+    let first = rpassword::prompt_password(format!("Password of {name}: ")).map_err(failed)?;
+    if first.is_empty() {
+        return Err(Trouble::arguments("empty password"));
+    }
+    let again = rpassword::prompt_password(format!("Type password of {name} again for confirmation: ")).map_err(failed)?;
+    if first == again { Ok(first) } else { Err(Trouble::arguments("given passwords are different")) }
+}

@@ -1,0 +1,219 @@
+//! recover apply and verify.
+//!
+//! ```text
+//! copied     the donor's data, beside the new directories; the donor itself is never written to
+//! recovered  a member started alone on the copy has applied all of its log and given a snapshot of it
+//! restored   every new data directory is there, made of that snapshot
+//! ```
+//! Each is noted in `PLAN.journal` when it is durable. A step that was interrupted is done again from its beginning.
+
+use super::inspect::look;
+use super::plan::Plan;
+use super::throwaway::Throwaway;
+use crate::client::{Client, Repeat};
+use crate::confirm::confirm;
+use crate::context::Context;
+use crate::failure::{CHECK_FAILED, FAILED, Failure};
+use crate::offline;
+use crate::output::answer;
+use crate::progress::note;
+use crate::snapshot::{Digested, SnapshotFile, must_be_free};
+use backup::StatusStyle;
+use proto::etcdserverpb::{MemberListRequest, RangeRequest};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Step {
+    Copied,
+    Recovered,
+    Restored,
+}
+
+/// What has been done of a plan.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Journal {
+    done: Vec<Step>,
+    /// The newest revision of the snapshot.
+    revision: i64,
+    hash_kv: u32,
+}
+
+impl Journal {
+    fn path(plan: &Path) -> PathBuf {
+        plan.with_extension("journal")
+    }
+
+    fn read(plan: &Path) -> Result<Self, Failure> {
+        let path = Self::path(plan);
+        match std::fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| Failure::new(FAILED, format!("{}: {error}", path.display()))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(Failure::new(FAILED, format!("{}: {error}", path.display()))),
+        }
+    }
+
+    fn note(&mut self, plan: &Path, step: Step) -> Result<(), Failure> {
+        self.done.push(step);
+        let text = serde_json::to_string(self).map_err(|error| Failure::new(FAILED, format!("write JSON: {error}")))?;
+        certs::files::replace(&Self::path(plan), text.as_bytes(), 0o600)?;
+        Ok(())
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Applied {
+    changed: bool,
+    revision: i64,
+    snapshot: PathBuf,
+    data_dirs: Vec<PathBuf>,
+}
+
+pub(super) async fn apply(context: &Context, path: &Path, yes: bool) -> Result<ExitCode, Failure> {
+    let plan = Plan::read(path)?;
+    let cluster = plan.cluster()?;
+    let mut journal = Journal::read(path)?;
+    let changed = !journal.done.contains(&Step::Restored);
+    let work = plan.output.join(".recovery");
+    let (copy, snapshot) = (work.join("donor"), plan.output.join("recovered.db"));
+    let data_dirs: Vec<PathBuf> = cluster.members.iter().map(|member| plan.output.join(&member.name)).collect();
+    if changed && !context.dry_run {
+        let what =
+            format!("This begins a new cluster {} with the data of {}.\n{}", plan.cluster_id, plan.donor.data_dir.display(), plan.loss);
+        confirm(&what, &plan.cluster_id, yes || !journal.done.is_empty())?;
+        if !journal.done.contains(&Step::Copied) {
+            unchanged(&plan)?;
+            data_dirs.iter().try_for_each(|dir| must_be_free(dir))?;
+            copy_donor(&plan.donor.data_dir, &work, &copy)?;
+            journal.note(path, Step::Copied)?;
+        }
+        if !journal.done.contains(&Step::Recovered) {
+            (journal.revision, journal.hash_kv) = take_all(&plan, &copy, &snapshot).await?;
+            journal.note(path, Step::Recovered)?;
+        }
+        let file = SnapshotFile::open(&snapshot, Digested::Required)?;
+        for (member, data_dir) in cluster.members.iter().zip(&data_dirs) {
+            // Complete where it is there: it is put in its place by a rename.
+            if !data_dir.join("member").exists() {
+                note(&format!("restore {}", data_dir.display()));
+                offline::make_data_dir(data_dir, member, &cluster.members, Some(plan.bump_revision), &file.bolt, &mut |_| {})?;
+            }
+        }
+        journal.note(path, Step::Restored)?;
+        remove(&work)?;
+    }
+    let told = Applied { changed: changed && !context.dry_run, revision: journal.revision, snapshot, data_dirs };
+    answer(context.format, &told, || {
+        let lead = if context.dry_run && changed { "would be made" } else { "is ready" };
+        let dirs: String = told.data_dirs.iter().map(|dir| format!("{} {lead}\n", dir.display())).collect();
+        format!(
+            "{dirs}Revision {} became {}. Bring each directory to its host, and start the members with\n  --initial-cluster {}\nThen: etcd-admin recover verify {}\n",
+            told.revision,
+            told.revision + plan.bump_revision,
+            plan.initial_cluster,
+            path.display()
+        )
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a plan whose donor has lived on since.
+fn unchanged(plan: &Plan) -> Result<(), Failure> {
+    let found = look(std::slice::from_ref(&plan.donor.data_dir));
+    match found.survivors.first() {
+        Some(now) if *now == plan.donor => Ok(()),
+        Some(now) => {
+            let text = format!(
+                "{} is at index {} now, and was at {} when the plan was made: make a new plan",
+                now.data_dir.display(),
+                now.last_index,
+                plan.donor.last_index
+            );
+            Err(Failure::refused(text))
+        }
+        None => Err(Failure::refused(
+            found.lost.first().map_or_else(String::new, |lost| format!("{}: {}", lost.data_dir.display(), lost.error)),
+        )),
+    }
+}
+
+fn copy_donor(donor: &Path, work: &Path, copy: &Path) -> Result<(), Failure> {
+    note(&format!("copy {}", donor.display()));
+    remove(work)?;
+    certs::files::private_folder(work)?;
+    // cp keeps holes and, where the file system can, shares the blocks.
+    let copied = Command::new("cp").args(["-a", "--reflink=auto"]).arg(donor).arg(copy).output();
+    let copied = copied.map_err(|error| Failure::new(FAILED, format!("run cp: {error}")))?;
+    if copied.status.success() { Ok(()) } else { Err(Failure::new(FAILED, String::from_utf8_lossy(&copied.stderr).trim().to_owned())) }
+}
+
+fn remove(work: &Path) -> Result<(), Failure> {
+    match std::fs::remove_dir_all(work) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::new(FAILED, format!("{}: {error}", work.display()))),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Lets a member apply the whole log of the copy, alone, and takes a snapshot of what comes of it.
+async fn take_all(plan: &Plan, copy: &Path, snapshot: &Path) -> Result<(i64, u32), Failure> {
+    note("apply all of its log");
+    let urls = Throwaway::urls()?;
+    let name = if plan.donor.name.is_empty() { "default" } else { &plan.donor.name };
+    let entry = format!("{name}={}", urls[1]);
+    let mut member = Throwaway::start(copy, &urls, &["--name", name, "--initial-cluster", &entry, "--force-new-cluster"])?;
+    member.serves().await?;
+    // A clean stop leaves nothing in the log that is not in the state. Read from the disk, because users may have to give passwords.
+    member.stop()?;
+    offline::export(copy, snapshot)?;
+    let file = SnapshotFile::open(snapshot, Digested::Required)?;
+    let (status, content) = (file.status(StatusStyle::V3_6)?, file.content()?);
+    Ok((status.revision, file.hash_kv(status.revision, content.compacted)?))
+}
+
+#[derive(Debug, Serialize)]
+struct Verified {
+    ok: bool,
+    cluster_id: String,
+    members: usize,
+    revision: i64,
+    findings: Vec<String>,
+}
+
+pub(super) async fn verify(context: &Context, client: &Client, path: &Path) -> Result<ExitCode, Failure> {
+    let plan = Plan::read(path)?;
+    let (journal, cluster) = (Journal::read(path)?, plan.cluster()?);
+    let request = MemberListRequest { linearizable: true };
+    let listed = client.call(Repeat::Safe, async |session| session.cluster().member_list(request).await).await?;
+    let read = RangeRequest { key: "\0".into(), range_end: "\0".into(), count_only: true, ..RangeRequest::default() };
+    let read = client.call(Repeat::Safe, async |session| session.kv().range(read.clone()).await).await?;
+    let header = read.header.unwrap_or_default();
+    let mut findings = Vec::new();
+    if format!("{:x}", header.cluster_id) != plan.cluster_id {
+        findings.push(format!("it is cluster {:x}, and not {}", header.cluster_id, plan.cluster_id));
+    }
+    if listed.members.len() != cluster.members.len() {
+        findings.push(format!("it has {} members, and not {}", listed.members.len(), cluster.members.len()));
+    }
+    let least = journal.revision + plan.bump_revision;
+    if header.revision < least {
+        findings.push(format!("it is at revision {}, and should be past {least}", header.revision));
+    }
+    let told = Verified {
+        ok: findings.is_empty(),
+        cluster_id: format!("{:x}", header.cluster_id),
+        members: listed.members.len(),
+        revision: header.revision,
+        findings,
+    };
+    answer(context.format, &told, || {
+        let findings: String = told.findings.iter().map(|finding| format!("NOT OK: {finding}\n")).collect();
+        if told.ok {
+            format!("ok: cluster {} serves with {} members at revision {}\n", told.cluster_id, told.members, told.revision)
+        } else {
+            findings
+        }
+    })?;
+    Ok(if told.ok { ExitCode::SUCCESS } else { ExitCode::from(CHECK_FAILED) })
+}

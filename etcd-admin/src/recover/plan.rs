@@ -1,0 +1,141 @@
+//! recover plan.
+
+use super::inspect::{Found, Survivor, look};
+use super::words::PlanWords;
+use crate::client::{Client, Repeat};
+use crate::context::Context;
+use crate::failure::{FAILED, Failure, INTEGRITY};
+use crate::output::answer;
+use crate::snapshot::NewCluster;
+use proto::etcdserverpb::RangeRequest;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What is to be done, as it is kept on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    #[serde(rename = "apiVersion")]
+    pub(crate) api_version: String,
+    pub(crate) made_at: String,
+    /// The one whose data goes on.
+    pub(crate) donor: Survivor,
+    /// All that were looked at.
+    pub(crate) survivors: Vec<Survivor>,
+    pub(crate) initial_cluster: String,
+    pub(crate) initial_cluster_token: String,
+    pub(crate) cluster_id: String,
+    pub(crate) output: PathBuf,
+    pub(crate) bump_revision: i64,
+    /// What may be lost, in words.
+    pub(crate) loss: String,
+}
+
+impl Plan {
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read(path).map_err(|error| Failure::new(FAILED, format!("{}: {error}", path.display())))?;
+        serde_json::from_slice(&text).map_err(|error| Failure::new(INTEGRITY, format!("{}: it is no plan: {error}", path.display())))
+    }
+
+    pub(crate) fn cluster(&self) -> Result<NewCluster, Failure> {
+        NewCluster::parse(&self.initial_cluster, &self.initial_cluster_token)
+    }
+}
+
+pub(super) async fn plan(context: &Context, client: &Client, words: &PlanWords) -> Result<ExitCode, Failure> {
+    let found = look(&words.data_dirs);
+    if let Some(endpoint) = served(client, &found).await {
+        let text = format!(
+            "Nothing to do: {endpoint} serves reads that need a quorum. Use `etcd-admin member replace` for members that are lost.\n"
+        );
+        return crate::output::say(&text).map(|()| ExitCode::SUCCESS);
+    }
+    let donor = choose(&found)?;
+    if words.plan.exists() {
+        return Err(Failure::refused(format!("{} is there already: apply it, or name another file with --plan", words.plan.display())));
+    }
+    let token = words.initial_cluster_token.clone().unwrap_or_else(|| format!("recovered-{}", context.now.unix_timestamp()));
+    let cluster = NewCluster::parse(&words.initial_cluster, &token)?;
+    let plan = Plan {
+        api_version: "etcd-admin/v1".to_owned(),
+        made_at: certs::rfc3339(context.now),
+        loss: loss(donor),
+        donor: donor.clone(),
+        survivors: found.survivors.clone(),
+        initial_cluster: words.initial_cluster.clone(),
+        cluster_id: format!("{:x}", cluster.cluster_id),
+        initial_cluster_token: token,
+        output: words.output_dir.clone(),
+        bump_revision: words.bump_revision,
+    };
+    if plan.cluster_id == donor.cluster {
+        return Err(Failure::refused("the new cluster would have the id of the old one: give another --initial-cluster-token"));
+    }
+    if !context.dry_run {
+        let text = serde_json::to_string_pretty(&plan).map_err(|error| Failure::new(FAILED, format!("write JSON: {error}")))?;
+        certs::files::create(&words.plan, format!("{text}\n").as_bytes(), 0o600)?;
+    }
+    answer(context.format, &plan, || {
+        format!(
+            "Go on from {} ({}, term {}, index {}).\n{}\nThe new cluster {} has {} members; old members that come back are refused.\n{}",
+            donor.data_dir.display(),
+            if donor.name.is_empty() { &donor.member } else { &donor.name },
+            donor.last_term,
+            donor.last_index,
+            plan.loss,
+            plan.cluster_id,
+            cluster.members.len(),
+            if context.dry_run {
+                String::new()
+            } else {
+                format!("{}\nNext: etcd-admin recover apply {}\n", words.plan.display(), words.plan.display())
+            }
+        )
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The best of the survivors, which all have to be of one cluster.
+fn choose(found: &Found) -> Result<&Survivor, Failure> {
+    let lost = || found.lost.iter().map(|lost| format!("\n  {}: {}", lost.data_dir.display(), lost.error)).collect::<String>();
+    let best = found.survivors.first().ok_or_else(|| Failure::new(INTEGRITY, format!("no data directory can be used{}", lost())))?;
+    if let Some(other) = found.survivors.iter().find(|other| other.cluster != best.cluster) {
+        let text = format!(
+            "{} is of cluster {}, and {} of {}: give those of one cluster",
+            best.data_dir.display(),
+            best.cluster,
+            other.data_dir.display(),
+            other.cluster
+        );
+        return Err(Failure::refused(text));
+    }
+    Ok(best)
+}
+
+/// What a majority may have acknowledged without the donor.
+fn loss(donor: &Survivor) -> String {
+    format!(
+        "Everything up to entry {} is there. Lost is only what members that are gone acknowledged behind it, which nobody can know; \
+         entries {} to {} were not known here to be committed, and are kept.",
+        donor.last_index,
+        donor.commit + 1,
+        donor.last_index
+    )
+}
+
+/// An endpoint that serves, if one of those does that anybody knows of.
+async fn served(client: &Client, found: &Found) -> Option<String> {
+    let mut endpoints = client.settings.endpoints.clone();
+    endpoints.extend(found.survivors.iter().flat_map(|survivor| survivor.client_urls.clone()));
+    endpoints.sort();
+    endpoints.dedup();
+    for endpoint in endpoints {
+        let Ok(own) = client.at(&endpoint) else { continue };
+        let request = RangeRequest { key: "health".into(), ..RangeRequest::default() };
+        let asked = own.call(Repeat::Safe, async |session| session.kv().range(request.clone()).await).await;
+        if asked.is_ok() || asked.is_err_and(|error| error.code() == tonic::Code::PermissionDenied) {
+            return Some(endpoint);
+        }
+    }
+    None
+}

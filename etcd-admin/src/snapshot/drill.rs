@@ -1,0 +1,30 @@
+//! verify --drill: a restore that is thrown away, with a member that really starts on it.
+
+use super::file::SnapshotFile;
+use crate::client::Repeat;
+use crate::failure::{FAILED, Failure, INTEGRITY};
+use crate::offline::{self, NewMember};
+use crate::recover::Throwaway;
+use proto::etcdserverpb::HashKvRequest;
+
+/// Whether a member that is started on the file answers with its hash.
+pub(super) async fn drill(file: &SnapshotFile, revision: i64, expected: u32) -> Result<bool, Failure> {
+    let folder = tempfile::tempdir().map_err(|error| Failure::new(FAILED, format!("make a throw-away folder: {error}")))?;
+    let data_dir = folder.path().join("data");
+    let urls = Throwaway::urls()?;
+    let member = NewMember::founding("drill", vec![urls[1].clone()], "drill");
+    offline::make_data_dir(&data_dir, &member, std::slice::from_ref(&member), None, &file.bolt, &mut |_| {})?;
+    let entry = format!("drill={}", urls[1]);
+    let flags = ["--name", "drill", "--initial-cluster", &entry, "--initial-cluster-token", "drill"];
+    let mut running = Throwaway::start(&data_dir, &urls, &flags)?;
+    running.serves().await?;
+    let request = HashKvRequest { revision };
+    let got = running.client.call(Repeat::Safe, async |session| session.maintenance().hash_kv(request).await).await?.hash;
+    if got == expected {
+        return Ok(true);
+    }
+    Err(Failure::new(
+        INTEGRITY,
+        format!("the member that was started on it has hash {got} at revision {revision}, and the file {expected}"),
+    ))
+}

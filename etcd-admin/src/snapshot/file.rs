@@ -1,0 +1,146 @@
+//! A snapshot on disk: its digest, its pages, what is in it. A data directory of a real etcd is read by the same way.
+
+use crate::failure::{FAILED, Failure, INTEGRITY, REFUSED};
+use crate::progress::note;
+use backup::backend::{self, KeepRule, MemberRecord, Version};
+use backup::bolt::{BoltFile, Digest, Items, Walk, verify_trailer};
+use backup::{Status, StatusStyle};
+use bytes::Bytes;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use types::{Fault, MainRevision};
+
+/// The newest storage version that we read.
+const NEWEST: Version = Version { major: 3, minor: 7 };
+/// Where a real etcd keeps its file below its data directory.
+const INSIDE: &str = "member/snap/db";
+
+/// What a digest is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Digested {
+    /// It has to be there and to be right.
+    Required,
+    /// Whatever it is: a file that was copied out of a data directory has none.
+    Ignored,
+}
+
+/// An open file that looks like a snapshot.
+#[derive(Debug)]
+pub(crate) struct SnapshotFile {
+    pub(crate) path: PathBuf,
+    pub(crate) bolt: BoltFile<File>,
+    pub(crate) bytes: u64,
+}
+
+/// What the file tells of the cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct Content {
+    pub(crate) members: Vec<MemberRecord>,
+    pub(crate) cluster_version: Option<String>,
+    pub(crate) storage_version: Option<Version>,
+    pub(crate) consistent_index: u64,
+    pub(crate) compacted: Option<MainRevision>,
+}
+
+impl SnapshotFile {
+    /// Opens a snapshot, or the data directory of a real etcd that does not run.
+    pub(crate) fn open(path: &Path, digested: Digested) -> Result<Self, Failure> {
+        let inside = path.join(INSIDE);
+        let (path, digested) = if path.is_dir() {
+            if !inside.is_file() {
+                return Err(Failure::refused(format!("{} is neither a snapshot nor the data directory of an etcd", path.display())));
+            }
+            note(&format!(
+                "{} is a data directory: what its log holds beyond the database is not taken; stop its etcd cleanly before",
+                path.display()
+            ));
+            (inside, Digested::Ignored)
+        } else {
+            (path.to_owned(), digested)
+        };
+        let failed = |error: std::io::Error| Failure::new(FAILED, format!("{}: {error}", path.display()));
+        let file = File::open(&path).map_err(failed)?;
+        let bytes = file.metadata().map_err(failed)?.len();
+        if digested == Digested::Required {
+            check_digest(&path, &file)?;
+        }
+        let bolt = BoltFile::open(file).map_err(|error| damaged(&path, &error))?;
+        let opened = Self { path: path.clone(), bolt, bytes };
+        if let Some(version) = opened.content()?.storage_version.filter(|version| *version > NEWEST) {
+            let text = format!("{}: it is of etcd {version}, and nothing newer than {NEWEST} is known here", path.display());
+            return Err(Failure::new(REFUSED, text));
+        }
+        Ok(opened)
+    }
+
+    /// Reads every page and tells etcd's figures.
+    pub(crate) fn status(&self, style: StatusStyle) -> Result<Status, Failure> {
+        backup::status(&self.bolt, style).map_err(|error| damaged(&self.path, &error))
+    }
+
+    /// What HashKV would answer at the newest revision.
+    pub(crate) fn hash_kv(&self, at: MainRevision, compacted: Option<MainRevision>) -> Result<u32, Failure> {
+        let failed = |fault: Fault| Failure::new(INTEGRITY, format!("{}: {fault}", self.path.display()));
+        let entries = || -> Result<Items<'_>, Fault> {
+            let odd = |error: backup::bolt::BoltError| Fault::corrupt("snapshot", error);
+            match self.bolt.bucket(backend::KEY).map_err(odd)? {
+                None => Ok(Box::new(std::iter::empty())),
+                Some(bucket) => {
+                    let walk: Walk<'_, File> = self.bolt.items(&bucket).map_err(odd)?;
+                    Ok(Box::new(walk.map(move |item| item.map_err(odd))))
+                }
+            }
+        };
+        backend::hash_kv(entries, at, compacted, KeepRule::Request).map_err(failed)
+    }
+
+    /// Members, versions, places in the log.
+    pub(crate) fn content(&self) -> Result<Content, Failure> {
+        let odd = |error: backend::RecordError| Failure::new(INTEGRITY, format!("{}: {error}", self.path.display()));
+        let mut content =
+            Content { members: Vec::new(), cluster_version: None, storage_version: None, consistent_index: 0, compacted: None };
+        for (_, value) in self.small(backend::MEMBERS)? {
+            content.members.push(MemberRecord::decode(&value).map_err(odd)?);
+        }
+        for (key, value) in self.small(backend::CLUSTER)? {
+            if key == backend::CLUSTER_VERSION_KEY {
+                content.cluster_version = Some(String::from_utf8_lossy(&value).into_owned());
+            }
+        }
+        for (key, value) in self.small(backend::META)? {
+            match &key[..] {
+                backend::STORAGE_VERSION_KEY => content.storage_version = Some(Version::decode(&value).map_err(odd)?),
+                backend::CONSISTENT_INDEX_KEY => content.consistent_index = backend::u64_from(&value).map_err(odd)?,
+                backend::SCHEDULED_COMPACT_KEY | backend::FINISHED_COMPACT_KEY => {
+                    let revision = backend::HistoryKey::decode(&value).map_err(odd)?.revision.main;
+                    content.compacted = content.compacted.max(Some(revision));
+                }
+                _ => {}
+            }
+        }
+        Ok(content)
+    }
+
+    fn small(&self, name: &[u8]) -> Result<Vec<(Bytes, Bytes)>, Failure> {
+        let odd = |error| damaged(&self.path, &error);
+        let Some(bucket) = self.bolt.bucket(name).map_err(odd)? else { return Ok(Vec::new()) };
+        self.bolt.items(&bucket).map_err(odd)?.collect::<Result<_, _>>().map_err(odd)
+    }
+}
+
+fn damaged(path: &Path, error: &backup::bolt::BoltError) -> Failure {
+    Failure::new(INTEGRITY, format!("{}: {error}", path.display()))
+}
+
+fn check_digest(path: &Path, file: &File) -> Result<(), Failure> {
+    let text = match verify_trailer(file).map_err(|error| damaged(path, &error))? {
+        Digest::Right => return Ok(()),
+        Digest::Absent => {
+            "snapshot missing hash but --skip-hash-check=false (it was cut off, or copied out of a data directory)".to_owned()
+        }
+        Digest::Wrong { expected, got } => {
+            format!("expected sha256 {}, got {}: it was changed after it was taken", certs::hex(&expected), certs::hex(&got))
+        }
+    };
+    Err(Failure::new(INTEGRITY, format!("{}: {text}", path.display())))
+}

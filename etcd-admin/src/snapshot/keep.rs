@@ -1,0 +1,146 @@
+//! snapshot prune and copy.
+
+use super::download::{part_of, put_in_place};
+use super::file::{Digested, SnapshotFile};
+use super::look::{Listed, snapshots};
+use super::manifest::Manifest;
+use super::words::PruneWords;
+use crate::context::Context;
+use crate::failure::{FAILED, Failure};
+use crate::output::answer;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[derive(Debug, Serialize)]
+struct Pruned {
+    changed: bool,
+    dry_run: bool,
+    kept: Vec<PathBuf>,
+    removed: Vec<PathBuf>,
+}
+
+const DAY: i64 = 86_400;
+
+/// Files that a rule keeps. `newest_first` is in that order.
+fn kept_by_rules(newest_first: &[Listed], words: &PruneWords) -> BTreeSet<PathBuf> {
+    let mut kept: BTreeSet<PathBuf> = newest_first.iter().take(words.keep_last).map(|listed| listed.file.clone()).collect();
+    let month = |seconds: i64| {
+        let at = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+        i64::from(at.year()) * 12 + i64::from(u8::from(at.month()))
+    };
+    let rules: [(usize, &dyn Fn(i64) -> i64); 4] = [
+        (words.keep_hourly, &|seconds| seconds.div_euclid(3600)),
+        (words.keep_daily, &|seconds| seconds.div_euclid(DAY)),
+        // 1970 began on a Thursday; weeks begin on Mondays.
+        (words.keep_weekly, &|seconds| (seconds.div_euclid(DAY) + 3).div_euclid(7)),
+        (words.keep_monthly, &month),
+    ];
+    for (count, slot) in rules {
+        let mut slots = BTreeSet::new();
+        for listed in newest_first {
+            let slot = slot(listed.unix_seconds);
+            if slots.len() < count || slots.contains(&slot) {
+                // The newest of each slot.
+                if slots.insert(slot) {
+                    kept.insert(listed.file.clone());
+                }
+            }
+        }
+    }
+    kept
+}
+
+pub(super) fn prune(context: &Context, words: &PruneWords) -> Result<ExitCode, Failure> {
+    let rules = words.keep_last + words.keep_hourly + words.keep_daily + words.keep_weekly + words.keep_monthly;
+    if rules == 0 {
+        return Err(Failure::usage(
+            "no rule says what to keep: give --keep-last, --keep-hourly, --keep-daily, --keep-weekly or --keep-monthly",
+        ));
+    }
+    // What has no manifest may be anybody's: it is neither counted nor removed.
+    let known: Vec<Listed> = snapshots(&words.dir)?.into_iter().filter(|listed| listed.manifest.is_some()).collect();
+    let mut kept = kept_by_rules(&known, words);
+    let good = known.iter().find(|listed| SnapshotFile::open(&listed.file, Digested::Required).is_ok());
+    kept.extend(good.map(|listed| listed.file.clone()));
+    let removed: Vec<PathBuf> = known.iter().map(|listed| listed.file.clone()).filter(|file| !kept.contains(file)).collect();
+    if !context.dry_run {
+        for file in &removed {
+            let failed = |error: std::io::Error| Failure::new(FAILED, format!("{}: {error}", file.display()));
+            // The manifest last: a file without one would never be looked at again.
+            std::fs::remove_file(file).map_err(failed)?;
+            std::fs::remove_file(Manifest::path_of(file)).map_err(failed)?;
+        }
+    }
+    let told =
+        Pruned { changed: !removed.is_empty() && !context.dry_run, dry_run: context.dry_run, kept: kept.into_iter().collect(), removed };
+    answer(context.format, &told, || {
+        let lead = if told.dry_run { "would remove" } else { "removed" };
+        let removed: String = told.removed.iter().map(|file| format!("{lead} {}\n", file.display())).collect();
+        let kept: String = told.kept.iter().map(|file| format!("kept {}\n", file.display())).collect();
+        if told.removed.is_empty() { format!("{kept}nothing to remove\n") } else { kept + &removed }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Debug, Serialize)]
+struct Copied {
+    changed: bool,
+    file: PathBuf,
+}
+
+pub(super) fn copy(context: &Context, from: &Path, to: &Path) -> Result<ExitCode, Failure> {
+    SnapshotFile::open(from, Digested::Required)?;
+    let to = if to.is_dir() { to.join(from.file_name().unwrap_or_default()) } else { to.to_owned() };
+    if to.exists() {
+        return Err(Failure::refused(format!("{} is there already: nothing is overwritten", to.display())));
+    }
+    if context.dry_run {
+        return crate::output::say(&format!("would copy {} to {}\n", from.display(), to.display())).map(|()| ExitCode::SUCCESS);
+    }
+    let part = part_of(&to);
+    let failed = |error: std::io::Error| Failure::new(FAILED, format!("{}: {error}", part.display()));
+    std::fs::copy(from, &part).map_err(failed)?;
+    std::fs::File::open(&part).and_then(|file| file.sync_all()).map_err(failed)?;
+    SnapshotFile::open(&part, Digested::Required)?;
+    if let Some(manifest) = Manifest::read(from)? {
+        manifest.write(&to)?;
+    }
+    put_in_place(&part, &to).map_err(|error| Failure::new(FAILED, error.to_string()))?;
+    let told = Copied { changed: true, file: to };
+    answer(context.format, &told, || format!("{}\n", told.file.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_keep_the_newest_of_each_slot() {
+        let listed = |hours_ago: i64| Listed {
+            file: format!("{hours_ago}.db").into(),
+            bytes: 1,
+            manifest: None,
+            unix_seconds: 1_790_000_000 - hours_ago * 3600,
+        };
+        let all: Vec<Listed> = (0..24 * 70).map(listed).collect();
+        let words = |last, hourly, daily, weekly, monthly| PruneWords {
+            dir: PathBuf::new(),
+            keep_last: last,
+            keep_hourly: hourly,
+            keep_daily: daily,
+            keep_weekly: weekly,
+            keep_monthly: monthly,
+        };
+        let kept = |words: &PruneWords| kept_by_rules(&all, words).len();
+        assert_eq!(kept(&words(3, 0, 0, 0, 0)), 3);
+        assert_eq!(kept(&words(3, 24, 0, 0, 0)), 24);
+        assert_eq!(kept(&words(0, 0, 7, 0, 0)), 7);
+        assert_eq!(kept(&words(0, 0, 0, 4, 0)), 4);
+        assert_eq!(kept(&words(0, 0, 0, 0, 12)), 4, "70 days touch four months at the most");
+        assert!(kept_by_rules(&all, &words(0, 1, 0, 0, 0)).contains(Path::new("0.db")));
+        assert!(kept_by_rules(&[], &words(1, 1, 1, 1, 1)).is_empty());
+    }
+}

@@ -1,0 +1,143 @@
+//! snapshot list, status, verify.
+
+use super::drill::drill;
+use super::file::{Digested, SnapshotFile};
+use super::manifest::Manifest;
+use crate::context::Context;
+use crate::ctl::size;
+use crate::failure::{FAILED, Failure, INTEGRITY};
+use crate::output::{answer, table};
+use backup::StatusStyle;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// A snapshot of a folder, as its manifest tells it.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Listed {
+    pub(super) file: PathBuf,
+    pub(super) bytes: u64,
+    /// Nothing without a manifest: only its age is known then.
+    pub(super) manifest: Option<Manifest>,
+    /// Seconds since 1970 at which it was taken, or last written.
+    pub(super) unix_seconds: i64,
+}
+
+/// The snapshots of a folder, newest first: files that end in `.db`.
+pub(super) fn snapshots(dir: &Path) -> Result<Vec<Listed>, Failure> {
+    let failed = |error: std::io::Error| Failure::new(FAILED, format!("{}: {error}", dir.display()));
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let metadata = entry.metadata().map_err(failed)?;
+        let file = entry.path();
+        if !metadata.is_file() || file.extension().is_none_or(|ending| ending != "db") {
+            continue;
+        }
+        let manifest = Manifest::read(&file)?;
+        let taken = manifest
+            .as_ref()
+            .and_then(|manifest| time::OffsetDateTime::parse(&manifest.taken_at, &time::format_description::well_known::Rfc3339).ok());
+        let written = metadata.modified().map_err(failed)?;
+        let unix_seconds = taken.unwrap_or_else(|| written.into()).unix_timestamp();
+        found.push(Listed { file, bytes: metadata.len(), manifest, unix_seconds });
+    }
+    found.sort_by_key(|listed| std::cmp::Reverse(listed.unix_seconds));
+    Ok(found)
+}
+
+pub(super) fn list(context: &Context, dir: &Path) -> Result<ExitCode, Failure> {
+    let found = snapshots(dir)?;
+    answer(context.format, &found, || {
+        let row = |listed: &Listed| {
+            let manifest = listed.manifest.as_ref();
+            let taken = time::OffsetDateTime::from_unix_timestamp(listed.unix_seconds).map(certs::rfc3339).unwrap_or_default();
+            vec![
+                listed.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                taken,
+                size(listed.bytes),
+                manifest.map_or_else(|| "-".to_owned(), |manifest| manifest.revision.to_string()),
+                manifest.map_or_else(|| "-".to_owned(), |manifest| manifest.cluster_id.clone()),
+                if manifest.is_some() { "" } else { "no manifest" }.to_owned(),
+            ]
+        };
+        table(&["FILE", "TAKEN", "SIZE", "REVISION", "CLUSTER", ""], &found.iter().map(row).collect::<Vec<_>>())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn status(context: &Context, path: &Path) -> Result<ExitCode, Failure> {
+    let status = SnapshotFile::open(path, Digested::Ignored)?.status(StatusStyle::V3_6)?;
+    answer(context.format, &status, || {
+        let version = status.version.clone().unwrap_or_default();
+        let row = vec![
+            format!("{:x}", status.hash),
+            status.revision.to_string(),
+            status.total_keys.to_string(),
+            size(status.size_bytes),
+            version,
+        ];
+        table(&["HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE", "VERSION"], &[row])
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was found of a snapshot; a flaw is a failure and not a finding.
+#[derive(Debug, Serialize)]
+struct Verified {
+    file: PathBuf,
+    bytes: u64,
+    revision: i64,
+    total_keys: u64,
+    hash: u32,
+    hash_kv: u32,
+    members: usize,
+    /// Whether the manifest beside it agrees; nothing where there is none.
+    manifest: Option<bool>,
+    /// Whether a member that was started on it answered with the same hash; nothing if nobody asked.
+    drilled: Option<bool>,
+}
+
+pub(super) async fn verify(context: &Context, path: &Path, with_drill: bool, skip_hash_check: bool) -> Result<ExitCode, Failure> {
+    let file = SnapshotFile::open(path, if skip_hash_check { Digested::Ignored } else { Digested::Required })?;
+    let (status, content) = (file.status(StatusStyle::V3_6)?, file.content()?);
+    let hash_kv = file.hash_kv(status.revision, content.compacted)?;
+    let manifest = if path.is_dir() { None } else { Manifest::read(path)? };
+    let agrees = manifest.map(|manifest| {
+        let same = manifest.bytes == file.bytes
+            && manifest.hash == status.hash
+            && manifest.revision == status.revision
+            && manifest.hash_kv == hash_kv;
+        if same {
+            Ok(true)
+        } else {
+            Err(Failure::new(INTEGRITY, format!("{}: it is another file than its manifest tells of", path.display())))
+        }
+    });
+    let manifest = agrees.transpose()?;
+    let drilled = if with_drill { Some(drill(&file, status.revision, hash_kv).await?) } else { None };
+    let told = Verified {
+        file: path.to_owned(),
+        bytes: file.bytes,
+        revision: status.revision,
+        total_keys: status.total_keys,
+        hash: status.hash,
+        hash_kv,
+        members: content.members.len(),
+        manifest,
+        drilled,
+    };
+    answer(context.format, &told, || {
+        let manifest = if told.manifest.is_some() { "manifest agrees" } else { "no manifest" };
+        let drill = if told.drilled.is_some() { "; a member started on it and answered with the same hash" } else { "" };
+        format!(
+            "{}: good. {}, revision {}, {} keys, {} members, {manifest}{drill}\n",
+            told.file.display(),
+            size(told.bytes),
+            told.revision,
+            told.total_keys,
+            told.members
+        )
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,46 @@
+//! Snapshots: etcd's backend file with a digest at its end, taken, looked at, restored, kept and dropped.
+
+pub(crate) mod download;
+mod drill;
+mod file;
+mod keep;
+mod look;
+mod manifest;
+mod restore;
+mod save;
+mod words;
+
+pub(crate) use file::{Digested, SnapshotFile};
+pub(crate) use restore::{NewCluster, must_be_free};
+pub(crate) use words::SnapshotCommand;
+
+use crate::client::Client;
+use crate::context::Context;
+use crate::failure::Failure;
+use std::process::ExitCode;
+
+/// Commands that ask members.
+pub(crate) async fn online(context: &Context, client: &Client, command: SnapshotCommand) -> Result<ExitCode, Failure> {
+    match command {
+        SnapshotCommand::Save { file: Some(file), data_dir: Some(data_dir), .. } => save::offline(context, &file, &data_dir),
+        SnapshotCommand::Save { file, dir, from, .. } => save::save(context, client, file.as_deref(), &dir, from.as_deref()).await,
+        offline @ (SnapshotCommand::List { .. }
+        | SnapshotCommand::Status { .. }
+        | SnapshotCommand::Verify { .. }
+        | SnapshotCommand::Restore(_)
+        | SnapshotCommand::Prune(_)
+        | SnapshotCommand::Copy { .. }) => run(context, offline).await,
+    }
+}
+
+async fn run(context: &Context, command: SnapshotCommand) -> Result<ExitCode, Failure> {
+    match command {
+        SnapshotCommand::Save { .. } => Err(Failure::usage("this command asks members")),
+        SnapshotCommand::List { dir } => look::list(context, &dir),
+        SnapshotCommand::Status { file } => look::status(context, &file),
+        SnapshotCommand::Verify { file, drill, skip_hash_check } => look::verify(context, &file, drill, skip_hash_check).await,
+        SnapshotCommand::Restore(words) => restore::restore(context, &words),
+        SnapshotCommand::Prune(words) => keep::prune(context, &words),
+        SnapshotCommand::Copy { file, to } => keep::copy(context, &file, &to),
+    }
+}

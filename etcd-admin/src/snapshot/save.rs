@@ -1,0 +1,135 @@
+//! snapshot save.
+
+use super::download::{DownloadError, download};
+use super::file::{Digested, SnapshotFile};
+use super::manifest::{API_VERSION, Manifest, ManifestMember};
+use crate::client::{CallError, Client};
+use crate::cluster::{ClusterView, Seen, explained};
+use crate::context::Context;
+use crate::ctl::size;
+use crate::failure::{FAILED, Failure, INTEGRITY};
+use crate::output::answer;
+use crate::progress::Progress;
+use backup::StatusStyle;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[derive(Debug, Serialize)]
+struct Saved {
+    changed: bool,
+    file: PathBuf,
+    manifest_file: PathBuf,
+    #[serde(flatten)]
+    manifest: Manifest,
+}
+
+pub(super) async fn save(
+    context: &Context,
+    client: &Client,
+    file: Option<&Path>,
+    dir: &Path,
+    from: Option<&str>,
+) -> Result<ExitCode, Failure> {
+    let view = ClusterView::look(client).await?;
+    let source = match from {
+        Some(word) => view.expect(word)?,
+        None => freshest(&view)?,
+    };
+    let endpoint = source.endpoint.clone().ok_or_else(|| Failure::refused(format!("{} has no client URL", source.name())))?;
+    let path = file.map_or_else(|| dir.join(name(context, &view)), Path::to_path_buf);
+    if context.dry_run {
+        let text = format!("would take a snapshot of {} from {} into {}\n", source.name(), endpoint, path.display());
+        return crate::output::say(&text).map(|()| ExitCode::SUCCESS);
+    }
+    if path.exists() {
+        return Err(Failure::refused(format!("{} is there already: nothing is overwritten", path.display())));
+    }
+    let own = client.at(&endpoint)?;
+    let session = match own.session().await {
+        Ok(session) => session,
+        Err(error) => return Err(explained(&own, error).await),
+    };
+    let progress = Progress::of_bytes(&format!("snapshot of {}", source.name()));
+    let saved = download(&session, &path, |bytes, remaining| progress.at(bytes, bytes + remaining)).await;
+    drop(progress);
+    let saved = match saved {
+        Ok(saved) => saved,
+        Err(DownloadError::Call(status)) => return Err(explained(&own, CallError::Status { endpoint, status }).await),
+        Err(error @ DownloadError::File { .. }) => return Err(Failure::new(FAILED, error.to_string())),
+        Err(error) => return Err(Failure::new(INTEGRITY, format!("{}: {error}", path.display()))),
+    };
+    let after = ClusterView::look(client).await.map_or(view.revision, |after| after.revision);
+    // Read again from the disk: what counts is what lies there.
+    let opened = SnapshotFile::open(&path, Digested::Required)?;
+    let (status, content) = (opened.status(StatusStyle::V3_6)?, opened.content()?);
+    let manifest = Manifest {
+        api_version: API_VERSION.to_owned(),
+        taken_at: certs::rfc3339(context.now),
+        cluster_id: format!("{:x}", view.cluster_id),
+        member: source.name(),
+        server_version: source.status.as_ref().map(|status| status.version.clone()).unwrap_or_default(),
+        storage_version: saved.version,
+        bytes: saved.bytes,
+        sha256: certs::hex(&saved.sha256),
+        revision: status.revision,
+        revision_high_water: after.max(status.revision),
+        total_keys: status.total_keys,
+        hash: status.hash,
+        hash_kv: opened.hash_kv(status.revision, content.compacted)?,
+        members: view
+            .members
+            .iter()
+            .map(|seen| ManifestMember { id: seen.id(), name: seen.member.name.clone(), peer_urls: seen.member.peer_ur_ls.clone() })
+            .collect(),
+    };
+    let manifest_file = manifest.write(&path)?;
+    let told = Saved { changed: true, file: path, manifest_file, manifest };
+    answer(context.format, &told, || {
+        let Manifest { bytes, revision, total_keys, member, sha256, .. } = &told.manifest;
+        format!(
+            "{}\n{}\n{} of {member}: revision {revision}, {total_keys} keys, sha256 {sha256}, checked\n",
+            told.file.display(),
+            told.manifest_file.display(),
+            size(*bytes)
+        )
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Debug, Serialize)]
+struct Exported {
+    changed: bool,
+    file: PathBuf,
+    revision: i64,
+    total_keys: u64,
+}
+
+/// Of a data directory that nobody uses. There is no manifest, because nobody can say how far the others were.
+pub(super) fn offline(context: &Context, path: &Path, data_dir: &Path) -> Result<ExitCode, Failure> {
+    if path.exists() {
+        return Err(Failure::refused(format!("{} is there already: nothing is overwritten", path.display())));
+    }
+    if context.dry_run {
+        let text = format!("would take a snapshot of {} into {}\n", data_dir.display(), path.display());
+        return crate::output::say(&text).map(|()| ExitCode::SUCCESS);
+    }
+    crate::offline::export(data_dir, path)?;
+    let status = SnapshotFile::open(path, Digested::Required)?.status(StatusStyle::V3_6)?;
+    let told = Exported { changed: true, file: path.to_owned(), revision: status.revision, total_keys: status.total_keys };
+    answer(context.format, &told, || format!("{}\nrevision {}, {} keys, checked\n", told.file.display(), told.revision, told.total_keys))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The follower that has applied most; the leader where there is no other.
+fn freshest(view: &ClusterView) -> Result<&Seen, Failure> {
+    let leader = view.leader().map(|seen| seen.member.id);
+    let followers = view.voters().filter(|seen| seen.proven && Some(seen.member.id) != leader);
+    let chosen = followers.max_by_key(|seen| seen.applied()).or_else(|| view.leader());
+    chosen.ok_or_else(|| Failure::refused("nobody follows a leader: name a member with --from to take what it has"))
+}
+
+fn name(context: &Context, view: &ClusterView) -> String {
+    let now = certs::rfc3339(context.now).replace([':', '-'], "");
+    format!("etcd-{:x}-{}-{now}.db", view.cluster_id, view.revision)
+}

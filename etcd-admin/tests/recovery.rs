@@ -1,0 +1,87 @@
+//! Most members are lost for good: what survives becomes a new cluster, step by step, and the old members stay out.
+
+use crate::servers::{cluster, our_daemon, runtime, settings};
+use crate::tool::Tool;
+use testbed::{Place, Server};
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one cluster serves the whole story")]
+fn one_of_three_survives_and_nothing_that_it_held_is_lost() {
+    let (runtime, tool) = (runtime(), Tool::new());
+    let mut cluster = runtime.block_on(cluster(3));
+    let endpoint = cluster.members[0].endpoint();
+    let lines: String = (0..100).map(|number| format!("put key{number:03} value\n")).collect();
+    for round in 0..3 {
+        tool.run_with(&format!("etcdctl --endpoints {endpoint} txn"), &format!("\n{lines}put round {round}\n\n\n")).good();
+    }
+    let survivor = cluster.members[0].data_dir().display().to_string();
+    let plan = |more: &str| format!("recover plan {survivor} --output-dir new --initial-cluster x=http://127.0.0.1:1 {more}");
+    tool.run(&format!("recover inspect {survivor}")).ends(7, "is in use: stop its member first");
+    tool.run(&plan(&format!("--endpoints {endpoint}"))).ends(0, "Nothing to do");
+
+    // Two are gone with their data; the third is killed where it stands.
+    cluster.members.truncate(1);
+    cluster.members[0].kill();
+    let found = tool.json(&format!("recover inspect {survivor} /nowhere"));
+    assert_eq!((found["survivors"][0]["name"].as_str(), found["lost"].as_array().unwrap().len()), (Some("m1"), 1), "{found}");
+    let places = ["r1", "r2", "r3"].map(|name| Place::free(name).unwrap());
+    let entries = places.each_ref().map(Place::entry).join(",");
+    let plan = format!("recover plan {survivor} --output-dir new --initial-cluster {entries} --endpoints {endpoint}");
+    tool.run(&plan).ends(0, "Next: etcd-admin recover apply");
+    tool.run(&plan).ends(5, "is there already");
+    tool.run("recover apply recovery-plan.json").ends(9, "say --yes");
+    let before = std::fs::read_dir(tool.path(&survivor)).unwrap().count();
+    tool.run("recover apply recovery-plan.json --yes").ends(0, "is ready");
+
+    // The same again changes nothing; an interruption before each step is made good.
+    assert_eq!(tool.json("recover apply recovery-plan.json --yes")["changed"], false);
+    for (journal, gone) in [
+        (r#"{"done":["copied","recovered"],"revision":REV,"hash_kv":0}"#, vec!["new/r2"]),
+        (r#"{"done":["copied"],"revision":0,"hash_kv":0}"#, vec!["new/r1", "new/r2", "new/r3", "new/recovered.db"]),
+        (r#"{"done":[],"revision":0,"hash_kv":0}"#, vec!["new/r1", "new/r2", "new/r3", "new/recovered.db"]),
+    ] {
+        let journaled = std::fs::read_to_string(tool.path("recovery-plan.journal")).unwrap();
+        let revision = serde_json::from_str::<serde_json::Value>(&journaled).unwrap()["revision"].to_string();
+        std::fs::write(tool.path("recovery-plan.journal"), journal.replace("REV", &revision)).unwrap();
+        for path in gone {
+            let path = tool.path(path);
+            if path.is_dir() { std::fs::remove_dir_all(path).unwrap() } else { std::fs::remove_file(path).unwrap() }
+        }
+        if journal.contains("[\"copied\"]") {
+            let copied = std::process::Command::new("cp").arg("-a").arg(&survivor).arg(tool.path("donor")).status().unwrap();
+            assert!(copied.success());
+            std::fs::create_dir(tool.path("new/.recovery")).unwrap();
+            std::fs::rename(tool.path("donor"), tool.path("new/.recovery/donor")).unwrap();
+        }
+        assert_eq!(tool.json("recover apply recovery-plan.json --yes")["changed"], true, "{journal}");
+    }
+    assert_eq!(std::fs::read_dir(tool.path(&survivor)).unwrap().count(), before, "the survivor is left as it was");
+
+    let mut members: Vec<Server> = Vec::new();
+    for place in &places {
+        let flags = vec!["--initial-cluster".to_owned(), entries.clone()];
+        let mut server = Server::launch(settings(&our_daemon()), place.clone(), flags).unwrap();
+        server.kill();
+        std::fs::remove_dir_all(server.data_dir()).ok();
+        std::fs::rename(tool.path("new").join(&place.name), server.data_dir())
+            .or_else(|_| {
+                let copied =
+                    std::process::Command::new("cp").arg("-a").arg(tool.path("new").join(&place.name)).arg(server.data_dir()).status();
+                copied.map(|status| assert!(status.success()))
+            })
+            .unwrap();
+        server.relaunch().unwrap();
+        members.push(server);
+    }
+    runtime.block_on(async {
+        for member in &mut members {
+            member.healthy().await.unwrap();
+        }
+    });
+    let endpoints = members.iter().map(Server::endpoint).collect::<Vec<_>>().join(",");
+    tool.run(&format!("recover verify recovery-plan.json --endpoints {endpoints}")).ends(0, "serves with 3 members");
+    let ctl = |words: &str| tool.run(&format!("etcdctl --endpoints {endpoints} {words}")).good();
+    assert_eq!(ctl("get round --print-value-only"), "2\n");
+    assert_eq!(ctl("get key --prefix --keys-only").split_whitespace().count(), 100);
+    ctl("put after recovery");
+}

@@ -1,0 +1,32 @@
+//! The state of a member that does not run, as a backup: the way out of data that nobody can be asked for over the network.
+
+use crate::inspect::InspectError;
+use crate::state_folder;
+use backup::bolt::{Plan, Trailer};
+use backup::image;
+use schema::meta;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use storage::{Store, StoreOptions};
+use types::Fault;
+
+/// Writes the state in `folder`, the member's own below its data directory, with a digest at its end. `scratch` is a throw-away file. What
+/// stands in the log behind the state is not in it: a member that was stopped cleanly has nothing there.
+///
+/// # Errors
+/// When the data is of nobody, is damaged, or cannot be read or written.
+pub fn export(folder: &Path, scratch: &File, out: &mut dyn Write) -> Result<(), InspectError> {
+    let looking = |error| Fault::io(format!("look into {}", folder.display()), error);
+    let state = state_folder::current(folder).map_err(looking)?;
+    let store = Store::look(&state, &StoreOptions::default())?.ok_or(InspectError::Empty)?;
+    if meta::read_u64(&store, meta::MEMBER_ID)?.is_none() {
+        return Err(InspectError::Empty);
+    }
+    let buckets = image::buckets(&store, scratch)?;
+    let plan = Plan::measure(&buckets)?;
+    for chunk in plan.write(Trailer::Sha256) {
+        out.write_all(&chunk?).map_err(|error| Fault::io("write a backup", error))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! What systemd is told: that this member is ready, what it is at, that it is alive, and that it stops.
+//!
+//! Ready is a member whose ports are bound and whose log is replayed, with or without a quorum: the first of three that start would
+//! wait for ever for the others, which are started after it. That it is alive is said of what it does by itself, never of a quorum:
+//! a restart does not bring one back.
+
+use consensus::Role;
+use engine::Engine;
+use peer::Transport;
+use sd_notify::NotifyState;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Between two looks at what the member is at.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// The start may take this much longer, said every half of it while it goes on.
+const EXTENSION: Duration = Duration::from_secs(30);
+
+/// Tells systemd; nothing is told where it did not start this process.
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "failed to tell systemd");
+    }
+}
+
+/// The member can be asked from now on.
+pub(crate) fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// The member goes on its own accord, and says why.
+pub(crate) fn stopping(why: &str) {
+    tell(&[NotifyState::Stopping, NotifyState::Status(why)]);
+}
+
+/// While this lives, a start that takes long is not given up: replaying a log is progress.
+pub(crate) struct LongStart(Arc<AtomicBool>);
+
+impl LongStart {
+    pub(crate) fn begin() -> Self {
+        let goes_on = Arc::new(AtomicBool::new(true));
+        let told = Arc::clone(&goes_on);
+        tell(&[NotifyState::Status("replaying the log")]);
+        let extending = move || {
+            while told.load(Ordering::Acquire) {
+                let extension = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
+                tell(&[NotifyState::ExtendTimeoutUsec(extension)]);
+                std::thread::park_timeout(EXTENSION / 2);
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("long-start".to_owned()).spawn(extending) {
+            tracing::warn!(%error, "a start that takes long may be given up by systemd");
+        }
+        Self(goes_on)
+    }
+}
+
+impl Drop for LongStart {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// Keeps the status line of `systemctl status` right for as long as the process lives.
+pub(crate) async fn tell_status(engine: Arc<Engine>, transport: Transport) {
+    let mut told = String::new();
+    let mut look = tokio::time::interval(STATUS_INTERVAL);
+    loop {
+        look.tick().await;
+        let status = status(&engine, &transport);
+        if status != told {
+            tell(&[NotifyState::Status(&status)]);
+            told = status;
+        }
+    }
+}
+
+fn status(engine: &Engine, transport: &Transport) -> String {
+    let published = engine.published();
+    let (standing, members) = (published.standing(), published.members());
+    let voters = members.voters().count();
+    if standing.leader == 0 {
+        let reached = transport.active();
+        let answering = members.voters().filter(|voter| voter.id == engine.member_id() || reached.contains_key(&voter.id)).count();
+        return format!("waiting for quorum {answering}/{voters}");
+    }
+    let role = match standing.role {
+        Role::Leader => "leader",
+        Role::Learner => "learner",
+        Role::Follower | Role::PreCandidate | Role::Candidate => "follower",
+    };
+    format!("{role}, term {}, revision {}, voters {voters}", standing.term, published.read_point().current)
+}
+
+/// Says that the member is alive as often as systemd wants to hear it, for as long as its threads get on with their work.
+pub(crate) async fn feed_watchdog(engine: Arc<Engine>) {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let mut progress = Progress::default();
+    let mut look = tokio::time::interval(limit / 4);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        match progress.look(&engine, limit).await {
+            Ok(()) => tell(&[NotifyState::Watchdog]),
+            Err(stuck) => tracing::error!(stuck, "this member does not get on; systemd will restart it if that goes on"),
+        }
+    }
+}
+
+/// How far applying was, and since when.
+#[derive(Default)]
+struct Progress {
+    applied: Option<(u64, Instant)>,
+}
+
+impl Progress {
+    /// Tells which part does not get on.
+    async fn look(&mut self, engine: &Engine, limit: Duration) -> Result<(), &'static str> {
+        let answered = tokio::time::timeout(limit / 4, engine.progress()).await;
+        answered.map_err(|_| "the consensus thread does not answer")?;
+        if engine.published().log_waits_since().is_some_and(|since| since.elapsed() > limit) {
+            return Err("the log is not being synced");
+        }
+        let standing = engine.published().standing();
+        match self.applied {
+            Some((applied, since)) if applied == standing.applied && applied < standing.commit => {
+                if since.elapsed() > limit {
+                    Err("committed entries are not being applied")
+                } else {
+                    Ok(())
+                }
+            }
+            _ => {
+                self.applied = Some((standing.applied, Instant::now()));
+                Ok(())
+            }
+        }
+    }
+}
