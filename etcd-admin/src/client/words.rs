@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How to reach the cluster. Each flag has a variable: `--dial-timeout` is `ETCDCTL_DIAL_TIMEOUT`.
+// No doc comment: clap would take it for the help of every command that has these flags.
+// How to reach the cluster. Each flag has a variable: `--dial-timeout` is `ETCDCTL_DIAL_TIMEOUT`.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionWords {

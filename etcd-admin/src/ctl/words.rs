@@ -222,7 +222,7 @@ pub(crate) struct WatchWords {
     pub(crate) command: Vec<OsString>,
 }
 
-/// What a line of an interactive watch may say too.
+// What a line of an interactive watch may say too; no doc comment, which clap would take for the help of `watch`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct WatchFlags {
     /// Watches a prefix
