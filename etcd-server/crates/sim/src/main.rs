@@ -74,7 +74,7 @@ mod report {
     pub(crate) fn planted(seeds: Range<u64>, options: &Options) -> ExitCode {
         let mut all_found = true;
         for bug in sim::planted::all() {
-            let options = Options { planted: Planted(Some(bug)), ..*options };
+            let options = Options { planted: Planted(Some(bug)), members: options.members.or(bug.members()), ..*options };
             let found = seeds.clone().find_map(|seed| Some((seed, sim::run(seed, &options).err()?)));
             all_found &= found.is_some();
             match found {

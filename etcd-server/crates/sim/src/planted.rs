@@ -78,6 +78,14 @@ impl Planted {
     }
 }
 
+impl Bug {
+    /// How many members must found the group for it to show, where that is not left to the seed.
+    pub fn members(self) -> Option<u64> {
+        // Only of two does the other one need what the removed one knew.
+        (self == Self::RemovedMemberStopsAtOnce).then_some(2)
+    }
+}
+
 /// Every bug there is.
 pub fn all() -> impl Iterator<Item = Bug> {
     <Bug as clap::ValueEnum>::value_variants().iter().copied()
