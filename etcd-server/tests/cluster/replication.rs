@@ -154,3 +154,35 @@ async fn a_leader_that_is_told_to_stop_hands_over_first() {
     let next = cluster.leader(PATIENCE).await.unwrap();
     put(&mut cluster.kv(next).await.unwrap(), "after", "1").await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_behind_does_not_say_that_a_lease_is_gone() {
+    let Some(disk) = testbed::LoopDisk::new(512 << 20).unwrap() else {
+        println!("skipped: no loop mounts here");
+        return;
+    };
+    // A leader whose disk hangs goes on leading for an election timeout: long enough for what is asked here.
+    let patient = |settings: Settings| Settings { flags: vec!["--election-timeout=5000".to_owned()], ..settings };
+    let slow = Settings { parent: Some(disk.path()), ..settings(&[]) };
+    let mut cluster = Cluster::start_each([slow, settings(&[]), settings(&[])].map(patient).into()).await.unwrap();
+    let leader = cluster.leader(2 * PATIENCE).await.unwrap();
+    if leader != 0 {
+        let target_id = cluster.id_of(0, 0).await.unwrap();
+        MaintenanceClient::new(cluster.channel(leader).await.unwrap()).move_leader(MoveLeaderRequest { target_id }).await.unwrap();
+        assert_eq!(cluster.leader(PATIENCE).await.unwrap(), 0);
+    }
+    let mut at_leader = LeaseClient::new(cluster.channel(0).await.unwrap());
+    let mut elsewhere = LeaseClient::new(cluster.channel(1).await.unwrap());
+    assert!(disk.freeze(true));
+    // The other two have it durable, and the leader does not.
+    let granted = elsewhere.lease_grant(LeaseGrantRequest { id: 7, ttl: 600 }).await;
+    let renewal = at_leader.lease_keep_alive(tokio_stream::iter([LeaseKeepAliveRequest { id: 7 }]));
+    let early = tokio::time::timeout(Duration::from_secs(1), async { renewal.await?.into_inner().message().await }).await;
+    assert!(disk.freeze(false));
+    granted.unwrap();
+    // It waits until it knows; nobody is told that there is no such lease.
+    assert!(!matches!(&early, Ok(Ok(Some(renewed))) if renewed.ttl == 0), "{early:?}");
+    let mut renewed = at_leader.lease_keep_alive(tokio_stream::iter([LeaseKeepAliveRequest { id: 7 }])).await.unwrap().into_inner();
+    assert_eq!(renewed.message().await.unwrap().unwrap().ttl, 600);
+    drop(cluster);
+}

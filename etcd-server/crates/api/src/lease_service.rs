@@ -57,6 +57,7 @@ impl Server {
 
     /// Renews a lease here, or at the leader. Permission was checked by the member that was asked.
     pub async fn renew(&self, id: LeaseId) -> Result<i64, Status> {
+        let mut behind_barrier = false;
         loop {
             if !self.leads() {
                 match self.renew_at_leader(id.0).await {
@@ -84,8 +85,12 @@ impl Server {
                     self.propose(request, &self.engine.own_identity()).await?;
                     return Ok(ttl_seconds);
                 }
-                // Granted a moment ago, and not applied here yet: what was acknowledged before is seen after a barrier.
-                Renewal::NotFound => return Ok(0),
+                Renewal::NotFound if behind_barrier => return Ok(0),
+                // It may be granted, and not applied here yet: what was acknowledged before is seen after a barrier.
+                Renewal::NotFound => {
+                    self.barrier().await?;
+                    behind_barrier = true;
+                }
                 // Its revoke is under way; or this member was elected a moment ago, or leads no longer.
                 Renewal::Expired | Renewal::NotLeading => tokio::time::sleep(EXPIRED_LOOK_INTERVAL).await,
             }

@@ -73,7 +73,7 @@ pub enum Scenario {
     Learner,
     /// One, two, three, two, one.
     GrowAndShrink,
-    /// The group changes while one is down or cut off.
+    /// The group changes while one of five is down.
     ChangeWhileAway,
     /// Compactions without pause, and SIGKILL.
     CompactAndKill,
@@ -163,7 +163,7 @@ impl Scenario {
         let fits_one = self.need() != Need::Nothing || ALONE.contains(&self);
         if self == Self::GrowAndShrink || (fits_one && drawn < 3) {
             1
-        } else if self == Self::Ring || (!fits_one && drawn == 0) {
+        } else if [Self::Ring, Self::ChangeWhileAway].contains(&self) || (!fits_one && drawn == 0) {
             5
         } else {
             3

@@ -84,12 +84,11 @@ impl Faults<'_> {
         self.rest(1500..3000).await;
         fs::remove_file(&balloon)?;
         self.group.board.note(format!("the disk of {victim} has space"));
-        if !self.group.is_running(victim) {
-            self.group.wait_for_end(victim, FAIL_STOP);
-            self.group.relaunch(victim)?;
-        }
         self.rest(200..800).await;
-        if !self.group.is_running(victim) {
+        // One that said why it cannot go on must not stay: others could take it for one that only is slow.
+        if self.group.log_tail(victim).contains("member cannot go on") {
+            self.must_end(victim)?;
+        } else if !self.group.is_running(victim) {
             self.group.wait_for_end(victim, FAIL_STOP);
         }
         Ok(())
