@@ -11,7 +11,9 @@ export ROCKSDB_STATIC ?= 1
 CARGO_FLAGS := --release --workspace
 TESTS := --lib --bins --tests --examples
 
-.PHONY: run build test check fmt clippy doc fix bench parity sim robustness siege fuzz needs rocksdb clean-run
+PACKAGES ?= $(CARGO_TARGET_DIR)/packages
+
+.PHONY: run build test check fmt clippy doc fix bench parity sim robustness siege fuzz needs rocksdb clean-run binaries deb rpm repo test-packages
 
 ## Builds and starts one member on http://localhost:2379, with its data in ./default.etcd
 run: build
@@ -73,6 +75,20 @@ siege: needs rocksdb
 fuzz: needs
 	cargo run --release -p fuzz -- $(FUZZ)
 	cargo test --release -p consensus --test main no_message_makes_a_member_panic -- --nocapture
+
+## Packages in $(PACKAGES), see packaging/README.md; `repo` makes a folder that apt installs from, signed when GPG_KEY names a key
+deb rpm: binaries
+	packaging/$@.sh $(CARGO_TARGET_DIR)/release $(PACKAGES)
+
+repo: deb
+	packaging/repo.sh $(PACKAGES) $(PACKAGES)/apt
+
+## Builds the packages twice, compares, and looks at what is in them
+test-packages: binaries
+	packaging/test.sh $(CARGO_TARGET_DIR)/release
+
+binaries: needs rocksdb
+	cargo build --release -p etcd-server -p etcd-admin
 
 rocksdb: needs
 	@etcd-server/crates/storage/prebuild-rocksdb.sh $(ROCKSDB_LIB_DIR)
