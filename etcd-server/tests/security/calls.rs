@@ -47,19 +47,35 @@ impl Call {
     }
 
     /// The whole answer of the JSON form over a fresh connection, of a stream its first line.
-    pub(crate) async fn by_json(&self, stream: impl AsyncRead + AsyncWrite + Unpin, headers: &[(&'static str, String)]) -> String {
+    ///
+    /// # Errors
+    /// How the connection ended, when nothing was answered.
+    pub(crate) async fn by_json(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        headers: &[(&'static str, String)],
+    ) -> Result<String, String> {
         let path = self.path().expect("only methods with a path are asked by JSON");
-        post_json(stream, path, headers, &self.json()).await
+        try_post_json(stream, path, headers, &self.json()).await
     }
 }
 
 /// Posts JSON and returns what is answered, status line and all; of a stream as far as its first line.
 pub(crate) async fn post_json(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     path: &str,
     headers: &[(&'static str, String)],
     body: &str,
 ) -> String {
+    try_post_json(stream, path, headers, body).await.unwrap_or_else(|ended| panic!("{ended}"))
+}
+
+async fn try_post_json(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    path: &str,
+    headers: &[(&'static str, String)],
+    body: &str,
+) -> Result<String, String> {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = body.len();
     let request = format!(
@@ -69,20 +85,20 @@ pub(crate) async fn post_json(
     let sent = stream.write_all(request.as_bytes()).await;
     let mut answer = Vec::new();
     let mut piece = vec![0; 16 << 10];
-    loop {
+    let ended = loop {
         match stream.read(&mut piece).await {
-            Ok(0) | Err(_) => break,
+            Ok(0) => break Ok(()),
+            Err(error) => break Err(error),
             Ok(count) => answer.extend_from_slice(&piece[..count]),
         }
         let text = String::from_utf8_lossy(&answer);
         let body = text.split_once("\r\n\r\n").map(|(_, body)| body);
         if body.is_some_and(|body| body.contains("{\"result\":") && body.contains("}\n") || body.contains("\"grpc_code\"")) {
-            break;
+            break Ok(());
         }
-    }
+    };
     let answer = String::from_utf8_lossy(&answer).into_owned();
-    assert!(!answer.is_empty(), "{path}: no answer; sent: {sent:?}");
-    answer
+    if answer.is_empty() { Err(format!("{path}: no answer; sent: {sent:?}, read: {ended:?}")) } else { Ok(answer) }
 }
 
 /// Messages as the bytes they are.
