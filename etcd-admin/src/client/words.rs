@@ -20,8 +20,7 @@ pub(crate) struct ConnectionWords {
     /// Its key
     #[arg(long, global = true, value_parser = path(), value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    /// username[:password]; the password is asked for if it is missing
-    #[arg(long, global = true, value_name = "USER")]
+    #[arg(help = "username[:password]; the password is asked for if it is missing", long, global = true, value_name = "USER")]
     pub(crate) user: Option<String>,
     /// Password of the user, who is then named without it
     #[arg(long, global = true, value_name = "PASSWORD")]
