@@ -199,6 +199,7 @@ async fn resident_bytes(ctl: &Ctl) -> Result<u64, Trouble> {
 async fn metrics_page(ctl: &Ctl) -> Result<String, Trouble> {
     let mut stream = ctl.client.plain_stream().await.map_err(|broken| Trouble::error(format!("fetch error: {broken}")))?;
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    stream.flush().await?;
     let mut page = Vec::new();
     stream.read_to_end(&mut page).await?;
     Ok(String::from_utf8_lossy(&page).into_owned())

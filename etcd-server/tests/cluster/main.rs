@@ -4,6 +4,7 @@
 mod catch_up;
 mod corruption;
 mod discovery;
+mod leases;
 mod members;
 mod recovery;
 mod replication;

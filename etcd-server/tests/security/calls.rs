@@ -47,42 +47,30 @@ impl Call {
     }
 
     /// The whole answer of the JSON form over a fresh connection, of a stream its first line.
-    ///
-    /// # Errors
-    /// How the connection ended, when nothing was answered.
-    pub(crate) async fn by_json(
-        &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin,
-        headers: &[(&'static str, String)],
-    ) -> Result<String, String> {
+    pub(crate) async fn by_json(&self, stream: impl AsyncRead + AsyncWrite + Unpin, headers: &[(&'static str, String)]) -> String {
         let path = self.path().expect("only methods with a path are asked by JSON");
-        try_post_json(stream, path, headers, &self.json()).await
+        post_json(stream, path, headers, &self.json()).await
     }
 }
 
 /// Posts JSON and returns what is answered, status line and all; of a stream as far as its first line.
 pub(crate) async fn post_json(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    path: &str,
-    headers: &[(&'static str, String)],
-    body: &str,
-) -> String {
-    try_post_json(stream, path, headers, body).await.unwrap_or_else(|ended| panic!("{ended}"))
-}
-
-async fn try_post_json(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     path: &str,
     headers: &[(&'static str, String)],
     body: &str,
-) -> Result<String, String> {
+) -> String {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = body.len();
     let request = format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
     );
     // Who is refused early may not be read to the end.
-    let sent = stream.write_all(request.as_bytes()).await;
+    let mut sent = stream.write_all(request.as_bytes()).await;
+    if sent.is_ok() {
+        // What is written to an encrypted stream may wait in it.
+        sent = stream.flush().await;
+    }
     let mut answer = Vec::new();
     let mut piece = vec![0; 16 << 10];
     let ended = loop {
@@ -98,7 +86,8 @@ async fn try_post_json(
         }
     };
     let answer = String::from_utf8_lossy(&answer).into_owned();
-    if answer.is_empty() { Err(format!("{path}: no answer; sent: {sent:?}, read: {ended:?}")) } else { Ok(answer) }
+    assert!(!answer.is_empty(), "{path}: no answer; sent: {sent:?}, read: {ended:?}");
+    answer
 }
 
 /// Messages as the bytes they are.

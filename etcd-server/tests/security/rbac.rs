@@ -56,7 +56,6 @@ async fn differences(members: &Members, numbers: &AtomicU64, all: Vec<Asked<'_>>
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "alone only, with `--ignored rbac`: beside floods a member lags, and then checks a lease by the keys that it knows of"]
 async fn everybody_may_do_what_the_rule_says_and_nothing_else() {
     let members = Members::start().await;
     let (cases, numbers) = (cases(), AtomicU64::new(1_000));

@@ -110,6 +110,7 @@ impl Client {
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
+        stream.flush().await.map_err(|error| error.to_string())?;
         let mut answer = Vec::new();
         // Some servers end without a farewell; what they said before counts.
         let ended = stream.read_to_end(&mut answer).await;

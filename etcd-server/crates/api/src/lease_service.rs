@@ -2,7 +2,7 @@
 
 use crate::kv::off_thread;
 use crate::server::{Server, unexpected};
-use crate::status::ToStatus as _;
+use crate::status::{ToStatus as _, leader_changed};
 use apply::Answer;
 use auth::{Access, Identity, RequestClass};
 use bytes::Bytes;
@@ -51,15 +51,20 @@ impl Server {
 
     /// Renews a lease and answers its time to live; zero when there is no such lease any more.
     pub(crate) async fn lease_renew(&self, id: LeaseId, identity: &Identity) -> Result<i64, Status> {
+        self.catch_up_for(identity).await?;
         self.check_lease_keys(id, Access::Write, identity).await?;
         self.renew(id).await
     }
 
     /// Renews a lease here, or at the leader. Permission was checked by the member that was asked.
+    ///
+    /// A later leader knows nothing of a renewal here and lets the lease run out earlier, and whoever leads lets a barrier pass: only a
+    /// member that has led in one term from the renewal until behind the barrier may promise that the lease lives; another one begins anew.
     pub async fn renew(&self, id: LeaseId) -> Result<i64, Status> {
         let mut behind_barrier = false;
         loop {
-            if !self.leads() {
+            let term = self.leading_term();
+            if term.is_none() {
                 match self.renew_at_leader(id.0).await {
                     Ok(ttl) => return Ok(ttl.unwrap_or(0)),
                     // This member may lead by now.
@@ -73,9 +78,10 @@ impl Server {
             }
             match renewal {
                 Renewal::Renewed { ttl_seconds, reset_checkpoint: false } => {
-                    // Another member may lead by now and let the lease run out: only who still leads may promise that it lives.
                     self.barrier().await?;
-                    return Ok(ttl_seconds);
+                    if self.leading_term() == term {
+                        return Ok(ttl_seconds);
+                    }
                 }
                 Renewal::Renewed { ttl_seconds, reset_checkpoint: true } => {
                     // A renewed lease must not fall back to an old checkpoint when another member leads.
@@ -83,7 +89,9 @@ impl Server {
                     let lease_checkpoint = Some(LeaseCheckpointRequest { checkpoints });
                     let request = InternalRaftRequest { lease_checkpoint, ..InternalRaftRequest::default() };
                     self.propose(request, &self.engine.own_identity()).await?;
-                    return Ok(ttl_seconds);
+                    if self.leading_term() == term {
+                        return Ok(ttl_seconds);
+                    }
                 }
                 Renewal::NotFound if behind_barrier => return Ok(0),
                 // It may be granted, and not applied here yet: what was acknowledged before is seen after a barrier.
@@ -101,6 +109,14 @@ impl Server {
         off_thread(&self.engine, move |_, store| lease::stored_keys(store, id)).await.map_err(|fault| self.faulted(fault))
     }
 
+    /// A member that lags knows neither all keys of a lease nor whose permission was taken away: it catches up before it judges anybody
+    /// but root.
+    async fn catch_up_for(&self, identity: &Identity) -> Result<(), Status> {
+        let store = self.published().auth();
+        let everything = !store.enabled() || store.permit(identity, RequestClass::Root).is_ok();
+        if everything { Ok(()) } else { self.barrier().await }
+    }
+
     /// Whoever deals with a lease needs the same access to all its keys; root needs none, so the keys are not even read.
     async fn check_lease_keys(&self, id: LeaseId, access: Access, identity: &Identity) -> Result<(), Status> {
         let store = self.published().auth();
@@ -114,6 +130,9 @@ impl Server {
 
     async fn time_to_live(&self, request: LeaseTimeToLiveRequest, identity: &Identity) -> Result<LeaseTimeToLiveResponse, Status> {
         let id = LeaseId(request.id);
+        if request.keys {
+            self.catch_up_for(identity).await?;
+        }
         let store = self.published().auth();
         let checked_at = store.auth_revision();
         store.permit(identity, RequestClass::Authenticated).map_err(|refusal| refusal.to_status())?;
@@ -142,13 +161,20 @@ impl Server {
     /// What is left of a lease, as this member, the leader, knows it; without a header. Permission was checked by the member that was asked.
     pub async fn time_to_live_here(&self, id: LeaseId, keys: bool) -> Result<Option<LeaseTimeToLiveResponse>, Status> {
         self.barrier().await?;
-        let found = self.published().expiry().lock().time_to_live(id, self.engine.clock().now());
-        let Some(found) = found else { return Ok(None) };
+        let (found, leads) = {
+            let expiry = self.published().expiry().lock();
+            (expiry.time_to_live(id, self.engine.clock().now()), expiry.is_leading())
+        };
+        let Some(found) = found else {
+            // Who was replaced behind the barrier knows deadlines no more, but not that there is no such lease.
+            return if leads { Ok(None) } else { Err(leader_changed()) };
+        };
         let keys = if keys { self.lease_keys(id).await? } else { Vec::new() };
         Ok(Some(LeaseTimeToLiveResponse { header: None, id: id.0, ttl: found.remaining_seconds, granted_ttl: found.granted_seconds, keys }))
     }
 
     async fn leases(&self, identity: &Identity) -> Result<LeaseLeasesResponse, Status> {
+        self.catch_up_for(identity).await?;
         let ids = self.published().expiry().lock().leases_by_deadline();
         for id in &ids {
             self.check_lease_keys(*id, Access::Read, identity).await?;

@@ -1,6 +1,7 @@
 //! What this member asks of the others: the leader alone knows deadlines of leases and how far learners are.
 
 use crate::server::Server;
+use crate::status::leader_changed;
 use consensus::Role;
 use membership::{Connected, HEALTH_INTERVAL, Member};
 use peer::ask::{self, AskError};
@@ -18,7 +19,13 @@ const ACTIVE_TIMEOUT: Duration = Duration::from_secs(1);
 impl Server {
     /// Whether this member leads.
     pub(crate) fn leads(&self) -> bool {
-        self.published().standing().role == Role::Leader
+        self.leading_term().is_some()
+    }
+
+    /// The term that this member leads in; nothing when it does not. It led all the while between two looks that see the same term.
+    pub(crate) fn leading_term(&self) -> Option<u64> {
+        let standing = self.published().standing();
+        (standing.role == Role::Leader).then_some(standing.term)
     }
 
     /// Asks the leader at each of its addresses until one of them knows; each failure is looked at by `give_up`.
@@ -35,7 +42,7 @@ impl Server {
             let leader = MemberId(self.published().standing().leader);
             if leader == self.engine.member_id() {
                 // The caller has to look again for itself.
-                return Err(Status::unavailable("etcdserver: leader changed"));
+                return Err(leader_changed());
             }
             for url in self.transport.urls(leader) {
                 match question(url).await {

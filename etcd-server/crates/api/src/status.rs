@@ -161,6 +161,11 @@ pub(crate) fn not_leader() -> Status {
     Status::failed_precondition("etcdserver: not leader")
 }
 
+/// Another member leads than the one that was asked: the same question finds its way the next time.
+pub(crate) fn leader_changed() -> Status {
+    Status::unavailable("etcdserver: leader changed")
+}
+
 /// A read of the store failed: the member is stopping, and what could be said would not be true.
 pub(crate) fn faulted() -> Status {
     stopped()

@@ -339,7 +339,8 @@ impl NodeTask {
                 "raft role changed"
             );
         }
-        if (before.role == Role::Leader) != (status.role == Role::Leader) {
+        let office = |status: &Status| (status.role == Role::Leader).then_some(status.term);
+        if office(&before) != office(&status) {
             drop(self.apply.send(ApplyCommand::Leadership(status.role == Role::Leader)));
         }
     }

@@ -4,7 +4,7 @@ use crate::batch::Gathered;
 use crate::check::{Checked, check};
 use crate::plan::spread;
 use crate::planted::Bug;
-use crate::process::{Behind, Context, Doing, Process, Ticket, Told, Waiting, keep};
+use crate::process::{Behind, Context, Doing, Process, Renewed, Ticket, Told, Waiting, keep};
 use crate::schedule::MILLISECOND;
 use apply::{Effect, GroupChange};
 use bytes::BytesMut;
@@ -87,10 +87,8 @@ impl Process {
         self.node.applied(last.index, keep(cx.plan));
         for (request, index) in answers {
             let Some(ticket) = self.waiters.remove(&request) else { continue };
-            let told = match self.renewals.remove(&request) {
-                Some((lease, at)) => Told::Renewed { lease, at },
-                None => Told::Applied(index),
-            };
+            let renewed = self.renewals.remove(&request);
+            let told = renewed.map_or(Told::Applied(index), |renewed| self.renewed(renewed, cx));
             cx.out.told.push((ticket, told));
         }
         Ok(())
@@ -139,7 +137,7 @@ impl Process {
         for waiting in due.into_iter().flat_map(|(_, waiting)| waiting) {
             match waiting.what {
                 Behind::Read(request) => self.read(waiting.ticket, &request, cx)?,
-                Behind::Renewed(lease, at) => cx.out.told.push((waiting.ticket, Told::Renewed { lease, at })),
+                Behind::Renewed(renewed) => cx.out.told.push((waiting.ticket, self.renewed(renewed, cx))),
                 Behind::Renew(lease) => self.renew(waiting.ticket, lease, cx, true),
             }
         }
@@ -155,8 +153,16 @@ impl Process {
         Ok(())
     }
 
-    /// A renewal counts only once it is certain that this member led when it renewed: else a later leader may know nothing of it.
+    /// What a client is told of its renewal: a later leader knows nothing of it.
+    fn renewed(&self, Renewed { lease, at, term }: Renewed, cx: &Context<'_>) -> Told {
+        let leads_still = self.leading_term() == Some(term) || cx.planted.has(Bug::RenewalByFormerLeader);
+        if leads_still { Told::Renewed { lease, at } } else { Told::Refused }
+    }
+
+    /// A renewal counts only once it is certain that this member led when it renewed, and leads still.
     pub(crate) fn renew(&mut self, ticket: Ticket, lease: LeaseId, cx: &mut Context<'_>, is_current: bool) {
+        let Some(term) = self.leading_term() else { return cx.out.told.push((ticket, Told::Refused)) };
+        let renewed = Renewed { lease, at: cx.now, term };
         match self.expiry.renew(lease, self.moment(cx.now)) {
             Renewal::Renewed { reset_checkpoint: true, .. } => {
                 let checkpoints = vec![LeaseCheckpoint { id: lease.0, remaining_ttl: 0 }];
@@ -165,14 +171,14 @@ impl Process {
                     ..InternalRaftRequest::default()
                 };
                 if let Some(id) = self.propose_as_leader(request) {
-                    self.renewals.insert(id, (lease, cx.now));
+                    self.renewals.insert(id, renewed);
                     self.waiters.insert(id, ticket);
                 }
             }
             Renewal::Renewed { .. } if cx.planted.has(Bug::RenewalUnconfirmed) => {
                 cx.out.told.push((ticket, Told::Renewed { lease, at: cx.now }));
             }
-            Renewal::Renewed { .. } => self.barriers.push(Waiting { ticket, what: Behind::Renewed(lease, cx.now) }),
+            Renewal::Renewed { .. } => self.barriers.push(Waiting { ticket, what: Behind::Renewed(renewed) }),
             Renewal::NotFound if is_current => cx.out.told.push((ticket, Told::NoLease)),
             Renewal::NotFound => self.barriers.push(Waiting { ticket, what: Behind::Renew(lease) }),
             Renewal::Expired | Renewal::NotLeading => cx.out.told.push((ticket, Told::Refused)),

@@ -11,8 +11,11 @@ use crate::world::World;
 use std::collections::BTreeMap;
 use types::MemberId;
 
+/// The shortest time in which a follower misses its leader.
+const ELECTION: Time = TICK * ELECTION_TICKS as u64;
+
 /// How long after the last fault everything must work again.
-pub(crate) const GRACE: Time = 20 * TICK * ELECTION_TICKS as u64;
+pub(crate) const GRACE: Time = 20 * ELECTION;
 
 /// How often a member may fail to answer before that is a failure.
 const PROBES_MAX: u64 = 4;
@@ -55,7 +58,8 @@ impl World {
         Ok(())
     }
 
-    /// A forwarded request may get lost without a word when a slow message makes a member doubt its leader: a client would ask again.
+    /// A slow message makes a leader doubt its group, or a member its leader, and what was forwarded gets lost without a word: a client
+    /// would ask again when there has been time for an election.
     pub(crate) fn probe_again(&mut self, ticket: Ticket, operation: Operation, told: &Told) -> Checked {
         check(operation.number < PROBES_MAX, || format!("after all faults are over, {:?} is answered {told:?}", operation.ask))?;
         let number = operation.number + 1;
@@ -64,7 +68,7 @@ impl World {
         if let Some(client) = self.clients.get_mut(ticket.client) {
             client.current = Some(Operation { number, ..operation });
         }
-        self.submit(ticket.client, number, member, ask);
+        self.submit_after(ELECTION, Ticket { operation: number, ..ticket }, member, ask);
         Ok(())
     }
 

@@ -26,6 +26,8 @@ pub enum Bug {
     SnapshotWithoutUsers,
     /// A keep-alive is answered without making sure that this member still leads.
     RenewalUnconfirmed,
+    /// A keep-alive is answered once anybody is known to lead, though another member leads by then.
+    RenewalByFormerLeader,
     /// Revokes of leases that ran out are forwarded to whoever leads by now.
     ExpiryForwarded,
     /// A client is told that its request is done when it is proposed.

@@ -70,12 +70,22 @@ pub(crate) struct Waiting {
     pub(crate) what: Behind,
 }
 
+/// A lease that was renewed by a leader.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Renewed {
+    pub(crate) lease: LeaseId,
+    /// When it was renewed.
+    pub(crate) at: Time,
+    /// The term that the leader led in.
+    pub(crate) term: u64,
+}
+
 /// What is done behind a read index.
 #[derive(Clone, Debug)]
 pub(crate) enum Behind {
     Read(RangeRequest),
-    /// The lease was renewed at this moment, by a leader who is confirmed to have led then.
-    Renewed(LeaseId, Time),
+    /// The lease was renewed here: it counts once this member is known to have led all the while.
+    Renewed(Renewed),
     /// The lease was not known yet.
     Renew(LeaseId),
 }
@@ -137,7 +147,7 @@ pub(crate) struct Process {
     /// The term in which its clock of leases began to run.
     pub(crate) promoted: Option<u64>,
     /// Renewals that wait for a checkpoint to be taken back.
-    pub(crate) renewals: BTreeMap<u64, (LeaseId, Time)>,
+    pub(crate) renewals: BTreeMap<u64, Renewed>,
     /// For a planted bug: the first snapshot that was sent.
     sent_first: Option<((u64, u64), MemoryStore)>,
     /// Streams whose clients have not read yet.
@@ -222,6 +232,11 @@ impl Process {
 
     pub(crate) fn leads(&self) -> bool {
         self.node.status().role == Role::Leader
+    }
+
+    /// The term that this member leads in, if it leads.
+    pub(crate) fn leading_term(&self) -> Option<u64> {
+        self.leads().then(|| self.node.status().term)
     }
 
     /// What is done when its time has come.

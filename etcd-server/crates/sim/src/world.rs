@@ -389,10 +389,13 @@ impl World {
     }
 
     pub(crate) fn submit(&mut self, client: usize, operation: u64, member: u64, ask: Ask) {
-        let ticket = Ticket { client, operation };
-        let delay = 20 + self.random.u64(..MILLISECOND);
+        self.submit_after(0, Ticket { client, operation }, member, ask);
+    }
+
+    pub(crate) fn submit_after(&mut self, pause: Time, ticket: Ticket, member: u64, ask: Ask) {
+        let delay = pause + 20 + self.random.u64(..MILLISECOND);
         self.schedule.at(self.now + delay, Happening::Ask { member, ticket, ask });
-        self.schedule.at(self.now + PATIENCE, Happening::GiveUp { ticket });
+        self.schedule.at(self.now + pause + PATIENCE, Happening::GiveUp { ticket });
     }
 
     fn any_member(&mut self) -> u64 {
