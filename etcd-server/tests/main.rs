@@ -9,6 +9,7 @@
     reason = "helpers of tests: a failure is a failed test, figures are printed"
 )]
 
+mod bad_input;
 mod daemon;
 mod damage;
 mod data_folder;

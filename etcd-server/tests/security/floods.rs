@@ -1,7 +1,8 @@
 //! Floods in small: none ends the server, none fills its memory, and those that no honest client would send are answered by a goodbye.
 //! What they cost, and what they cost a real etcd, is printed by `make siege`.
 
-use crate::suspect::ours;
+use crate::suspect::{Suspect, old_etcd, ours, password};
+use proto::etcdserverpb::AuthenticateRequest;
 use siege::floods::{Flood, frames::FrameFlood, logins};
 use siege::measure::{Bounds, Outcome, measure};
 use std::time::Duration;
@@ -9,6 +10,9 @@ use testbed::Server;
 
 /// More than a flood of this size may ever need, and far less than what it would take unbounded.
 const GROWN_BYTES_MAX: u64 = 200 << 20;
+
+/// More than may be wrong without a pause, and than can be waited for.
+const GUESSES: usize = 14;
 
 async fn flooded(flood: Flood, count: u64) -> Outcome {
     let mut server = Server::start(ours(&[])).await.unwrap();
@@ -60,4 +64,31 @@ async fn names_that_clients_make_up_are_no_labels() {
     let outcome = flooded(Flood::Labels, 200).await;
     let sizes: Vec<u64> = outcome.told.answer.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     assert!(matches!(sizes[..], [after, before] if after < before + 16), "{}", outcome.told.answer);
+}
+
+/// Guesses of a password until that many were made one by one, then as many again at once; how many of the latter were not even looked at.
+async fn not_looked_at(suspect: &Suspect, user: &str) -> usize {
+    let guess = AuthenticateRequest { name: user.to_owned(), password: "guess".to_owned() };
+    for _ in 0..GUESSES {
+        let refused = suspect.ask(None, "Auth", "Authenticate", &guess).await.unwrap_err();
+        assert_eq!(refused.message(), "etcdserver: authentication failed, invalid user ID or password");
+    }
+    let at_once = futures::future::join_all((0..GUESSES).map(|_| suspect.ask(None, "Auth", "Authenticate", &guess))).await;
+    at_once.into_iter().filter(|answer| answer.as_ref().is_err_and(|status| status.message() == "etcdserver: too many requests")).count()
+}
+
+/// D14: whoever guesses has to wait, as long as the guessing goes on, and nobody else has to.
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_a_password_gets_slower() {
+    if let Some(old) = old_etcd() {
+        assert_eq!(not_looked_at(&Suspect::start(old).await, "reader").await, 0, "etcd 3.4 looks at every guess");
+    }
+    let suspect = Suspect::start(ours(&[])).await;
+    for user in ["reader", "nobody"] {
+        assert!(not_looked_at(&suspect, user).await > 0, "{user}");
+    }
+    for user in ["root", "writer"] {
+        let login = AuthenticateRequest { name: user.to_owned(), password: password(user) };
+        suspect.ask(None, "Auth", "Authenticate", &login).await.unwrap();
+    }
 }

@@ -3,7 +3,8 @@
 use crate::server::{Server, unexpected};
 use crate::status::ToStatus as _;
 use apply::Answer;
-use auth::Identity;
+use auth::{Identity, Login};
+use engine::Refused;
 use proto::etcdserverpb::{
     AuthDisableRequest, AuthDisableResponse, AuthEnableRequest, AuthEnableResponse, AuthRoleAddRequest, AuthRoleAddResponse,
     AuthRoleDeleteRequest, AuthRoleDeleteResponse, AuthRoleGetRequest, AuthRoleGetResponse, AuthRoleGrantPermissionRequest,
@@ -40,13 +41,27 @@ impl Server {
         hashed.map_err(|error| Status::unknown(error.to_string()))
     }
 
+    /// Checks a password when it is the name's turn, and tells the auth revision that it was checked at.
+    async fn check_password(&self, login: Login, name: &str, password: String) -> Result<u64, Status> {
+        let turn = self.wrong_passwords.lock().turn(name, self.engine.clock().now(), self.engine.request_timeout());
+        let Some(wait) = turn else { return Err(Refused::TooManyRequests.to_status()) };
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        let cost = self.settings.bcrypt_cost;
+        let checked = self.burn(move || login.verify(&password, cost)).await?;
+        match checked {
+            Ok(_) => self.wrong_passwords.lock().right(name),
+            Err(_) => self.wrong_passwords.lock().wrong(name, self.engine.clock().now()),
+        }
+        checked.map_err(|refusal| refusal.to_status())
+    }
+
     async fn authenticate(&self, request: AuthenticateRequest) -> Result<AuthenticateResponse, Status> {
         self.barrier().await?;
         loop {
             let login = self.published().auth().login(&request.name).map_err(|refusal| refusal.to_status())?;
-            let (password, cost) = (request.password.clone(), self.settings.bcrypt_cost);
-            let checked = self.burn(move || login.verify(&password, cost)).await?;
-            let auth_revision = checked.map_err(|refusal| refusal.to_status())?;
+            let auth_revision = self.check_password(login, &request.name, request.password.clone()).await?;
             let letters = self.tokens.draw_letters().map_err(|error| Status::internal(format!("draw a token: {error}")))?;
             let login = InternalAuthenticateRequest { name: request.name.clone(), password: String::new(), simple_token: letters.clone() };
             let ordered = InternalRaftRequest { authenticate: Some(login), ..InternalRaftRequest::default() };
@@ -121,11 +136,8 @@ impl Auth for Server {
         let mut request = request.into_inner();
         let no_password = request.options.is_some_and(|options| options.no_password);
         let password = std::mem::take(&mut request.password);
-        if no_password {
-            request.hashed_password = String::new();
-        } else if !password.is_empty() || request.hashed_password.is_empty() {
-            request.hashed_password = self.hash(password).await?;
-        }
+        // A hash that the client made itself does not count here; etcd takes one for a change of password alone.
+        request.hashed_password = if no_password { String::new() } else { self.hash(password).await? };
         let ordered = InternalRaftRequest { auth_user_add: Some(request), ..InternalRaftRequest::default() };
         self.done(ordered, &identity).await?;
         Ok(Response::new(AuthUserAddResponse { header: Some(self.header(0)) }))

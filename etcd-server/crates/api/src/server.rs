@@ -7,9 +7,10 @@ use crate::status::ToStatus as _;
 use crate::watch::WatchService;
 use crate::{HealthState, ObservedRoutes, TokenKeeper, status};
 use apply::Answer;
-use auth::Identity;
+use auth::{Identity, WrongPasswords};
 use engine::{Engine, Published};
 use mvcc::RangeOptions;
+use parking_lot::Mutex;
 use peer::Transport;
 use proto::etcdserverpb::{InternalRaftRequest, RangeRequest, ResponseHeader};
 use std::sync::Arc;
@@ -61,6 +62,8 @@ pub struct Server {
     pub(crate) settings: Arc<Settings>,
     /// Passwords being hashed at a time: hashing burns processors that everybody else needs.
     pub(crate) hashing: Arc<Semaphore>,
+    /// Who has been guessing passwords here.
+    pub(crate) wrong_passwords: Arc<Mutex<WrongPasswords>>,
     /// Answers that are sent while they are read, at a time.
     pub(crate) large_answers: Arc<Semaphore>,
     /// Backups at a time: each takes a thread, and room on disk for what it sorts.
@@ -91,6 +94,7 @@ impl Server {
             settings: Arc::new(settings),
             large_answers: Arc::new(Semaphore::new(STREAMED_MAX)),
             hashing: Arc::new(Semaphore::new(permits)),
+            wrong_passwords: Arc::default(),
             backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
             revision,
             health: Arc::new(HealthState::default()),

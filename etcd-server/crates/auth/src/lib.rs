@@ -23,6 +23,7 @@ mod store;
 mod token;
 mod token_options;
 mod users;
+mod wrong_passwords;
 
 pub use access::RequestClass;
 pub use identity::Identity;
@@ -35,3 +36,4 @@ pub use simple_tokens::{SimpleTokens, TOKEN_LETTERS, TOKENS_MAX, TOKENS_PER_USER
 pub use store::{AuthStore, DropTokens, ROOT};
 pub use token::{Fingerprint, strip_bearer};
 pub use token_options::{JwtOptions, SignMethod, TokenOptionError, TokenOptions};
+pub use wrong_passwords::WrongPasswords;
