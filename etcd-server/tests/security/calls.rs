@@ -1,10 +1,10 @@
 //! Calls by name: any method with an encoded request, by gRPC or by JSON, and the first thing that is answered.
 
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::Bytes;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use std::sync::LazyLock;
+use testbed::RawCodec;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
@@ -28,7 +28,7 @@ impl Call {
             request.metadata_mut().insert(*name, value.parse().unwrap());
         }
         let path = format!("/{}/{}", self.service, self.method).try_into().unwrap();
-        let mut answers = grpc.streaming(request, path, Raw).await?.into_inner();
+        let mut answers = grpc.streaming(request, path, RawCodec).await?.into_inner();
         Ok(answers.message().await?.unwrap_or_default())
     }
 
@@ -88,42 +88,4 @@ pub(crate) async fn post_json(
     let answer = String::from_utf8_lossy(&answer).into_owned();
     assert!(!answer.is_empty(), "{path}: no answer; sent: {sent:?}, read: {ended:?}");
     answer
-}
-
-/// Messages as the bytes they are.
-#[derive(Clone, Copy, Debug)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        out.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining())))
-    }
 }

@@ -4,7 +4,7 @@
 //! logs in as it, for as long as the attack lasts; logins as others never wait for it. Tokens and certificates that are in use go on.
 
 use sha2::{Digest as _, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use types::Moment;
 
@@ -14,7 +14,7 @@ const FREE: u32 = 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// After so long without a wrong password a name is like any other.
-const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 /// Names that are remembered; the one whose turn came longest ago gives way.
 const NAMES_MAX: usize = 10_000;
 
@@ -24,7 +24,7 @@ type Name = [u8; 32];
 /// What wrong passwords were given lately, by name. Nothing of the passwords.
 #[derive(Debug, Default)]
 pub struct WrongPasswords {
-    names: HashMap<Name, Attempts>,
+    names: BTreeMap<Name, Attempts>,
     /// The names by their last turns.
     turns: BTreeMap<(Moment, u64), Name>,
     entered: u64,

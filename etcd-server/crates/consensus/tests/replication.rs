@@ -66,15 +66,21 @@ fn a_leader_hands_over_to_a_member_that_answers() {
     assert_eq!(group.members[&to].node.status().role, Role::Follower);
 }
 
+/// A follower that is cut off while so many entries are made; the log keeps fewer.
+fn misses(group: &mut Group, leader: u64, keep: Keep, entries: usize) -> u64 {
+    group.keep = keep;
+    let away = 1 + leader % 3;
+    group.cut.insert(away);
+    for _ in 0..entries {
+        group.propose(leader, "x");
+    }
+    away
+}
+
 #[test]
 fn a_follower_far_behind_is_sent_a_snapshot_and_goes_on_from_there() {
     let (mut group, leader) = Group::led(&[1, 2, 3]);
-    group.keep = Keep { entries: 3, bytes: 1 << 20 };
-    let away = 1 + leader % 3;
-    group.cut.insert(away);
-    for _ in 0..50 {
-        group.propose(leader, "x");
-    }
+    let away = misses(&mut group, leader, Keep { entries: 3, bytes: 1 << 20 }, 50);
     group.cut.clear();
     group.tick(5);
     group.propose(leader, "y");
@@ -90,12 +96,7 @@ fn a_follower_far_behind_is_sent_a_snapshot_and_goes_on_from_there() {
 #[test]
 fn a_snapshot_that_did_not_arrive_is_sent_again() {
     let (mut group, leader) = Group::led(&[1, 2, 3]);
-    group.keep = Keep { entries: 0, bytes: 0 };
-    let away = 1 + leader % 3;
-    group.cut.insert(away);
-    for _ in 0..5 {
-        group.propose(leader, "x");
-    }
+    let away = misses(&mut group, leader, Keep { entries: 0, bytes: 0 }, 5);
     // The leader learns that it is back, and it goes away before the snapshot comes.
     group.cut.clear();
     group.member(leader).node.tick();
@@ -116,12 +117,7 @@ fn a_snapshot_that_did_not_arrive_is_sent_again() {
 #[test]
 fn what_comes_behind_a_snapshot_is_kept_until_it_was_sent() {
     let (mut group, leader) = Group::led(&[1, 2, 3]);
-    group.keep = Keep { entries: 3, bytes: 1 << 20 };
-    let away = 1 + leader % 3;
-    group.cut.insert(away);
-    for _ in 0..50 {
-        group.propose(leader, "x");
-    }
+    let away = misses(&mut group, leader, Keep { entries: 3, bytes: 1 << 20 }, 50);
     group.cut.clear();
     group.member(leader).node.tick();
     while group.members[&away].installed.is_empty() {

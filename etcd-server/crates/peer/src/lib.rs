@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod ask;
+mod body;
 mod connect;
 mod dial;
 pub mod frame;

@@ -1,5 +1,6 @@
 //! What a peer listener answers.
 
+use crate::body::{Unread, whole};
 use crate::connect::Socket;
 use crate::frame::{StreamKind, kind};
 use crate::handshake::{self, Mismatch, id_of};
@@ -10,7 +11,7 @@ use crate::transport::Transport;
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -29,8 +30,6 @@ const ENVELOPE_BYTES_MAX: u64 = 64 << 20;
 const SMALL_BYTES_MAX: usize = 64 << 10;
 /// For the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// For a posted body; whoever sends one gives up long before.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A snapshot whose sender is silent for so long has failed.
 const SNAPSHOT_SILENCE_MAX: Duration = Duration::from_secs(5);
 
@@ -341,18 +340,6 @@ async fn hash_kv(transport: &Transport, request: Request<Incoming>) -> Reply {
         Ok(hashed) => reply::json(serde_json::to_string(&crate::ask::HashKvAnswer::from(hashed)).unwrap_or_default()),
         Err(refusal) => reply::refusal(&refusal),
     }
-}
-
-/// Why a body was not read to its end.
-enum Unread {
-    /// Larger than allowed, or cut off.
-    Refused,
-    TooSlow,
-}
-
-async fn whole(body: Incoming, bytes_max: usize) -> Result<Bytes, Unread> {
-    let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, bytes_max).collect());
-    read.await.map_err(|_| Unread::TooSlow)?.map(http_body_util::Collected::to_bytes).map_err(|_| Unread::Refused)
 }
 
 async fn small_body<M: prost::Message + Default>(request: Request<Incoming>) -> Result<M, Box<Reply>> {

@@ -4,10 +4,12 @@
 
 mod cluster;
 mod loop_disk;
+mod raw_codec;
 mod server;
 mod usage;
 
 pub use cluster::{Cluster, ClusterError};
 pub use loop_disk::LoopDisk;
+pub use raw_codec::RawCodec;
 pub use server::{Place, Server, Settings, StartError};
 pub use usage::{Usage, memory_peak_reset};
