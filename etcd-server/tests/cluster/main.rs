@@ -5,6 +5,7 @@ mod catch_up;
 mod corruption;
 mod discovery;
 mod members;
+mod monitoring;
 mod recovery;
 mod replication;
 mod support;
