@@ -16,14 +16,19 @@ pub(crate) fn of_problem(problem: &Problem) -> u8 {
 
 /// A start, or a member, that failed.
 pub(crate) fn of_failure(failure: &Failure) -> u8 {
-    if is_service() && is_configuration(failure) { CONFIGURATION } else { 1 }
+    match (failure, is_service()) {
+        // A service that ends before it was ready would be started again, whatever its code.
+        (Failure::Removed, false) => 0,
+        (failure, true) if needs_operator(failure) => CONFIGURATION,
+        _ => 1,
+    }
 }
 
 /// Whether only the operator can mend it. What hangs on other members, ports, disks and the network may pass.
-fn is_configuration(failure: &Failure) -> bool {
+fn needs_operator(failure: &Failure) -> bool {
     match failure {
         Failure::Configuration(problem) => !problem.may_pass(),
-        Failure::Token(_) | Failure::Encryption(_) => true,
+        Failure::Token(_) | Failure::Encryption(_) | Failure::Removed => true,
         Failure::Folder(refused) => !refused.may_pass(),
         Failure::Setting(_) | Failure::Open(_) | Failure::Listen(_) | Failure::Runtime(_) | Failure::Fault(_) => false,
     }

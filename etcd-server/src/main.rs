@@ -85,7 +85,9 @@ fn finish(outcome: Result<(), startup::Failure>, log: LogGuard) -> ExitCode {
     let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            tracing::error!(fatal = true, error = %failure, "etcd-server stopped");
+            if !matches!(failure, startup::Failure::Removed) {
+                tracing::error!(fatal = true, error = %failure, "etcd-server stopped");
+            }
             ExitCode::from(exit_code::of_failure(&failure))
         }
     };

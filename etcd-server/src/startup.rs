@@ -49,6 +49,9 @@ pub(crate) enum Failure {
     Token(#[from] token_files::Refused),
     #[error(transparent)]
     Encryption(#[from] tls::LoadError),
+    /// Told already.
+    #[error("the member has been permanently removed from the cluster")]
+    Removed,
     #[error("start the runtime: {0}")]
     Runtime(std::io::Error),
     #[error(transparent)]
@@ -95,7 +98,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     drop(opening);
     if opened.members().is_removed(opened.member_id()) {
         tell_removed();
-        return Ok(());
+        return Err(Failure::Removed);
     }
     let metrics = Arc::new(metrics(settings, opened.member_id()));
     let transport = transport(settings, &opened, connect, &metrics, runtime.handle());
