@@ -32,7 +32,7 @@ vars:
   ansible_ssh_common_args: -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null
   install_repository: "deb [trusted=yes] file:/srv/packages/${version:-old} ./"
   certificates_authorities: $work/authorities
-  certificates_program: $binaries/etcd-admin
+  certificates_program: ${binaries:?}/etcd-admin
 YAML
 }
 
@@ -135,6 +135,14 @@ serial=$(on 1 "openssl x509 -noout -serial -in /etc/etcd/pki/current/server.crt 
 play rotate_certificates
 [ "$(on 1 "openssl x509 -noout -serial -in /etc/etcd/pki/current/server.crt 2>/dev/null || sha256sum /etc/etcd/pki/current/server.crt" </dev/null)" != "$serial" ] && pass "they are others" || fail "they are the same"
 [ "$(processes)" = "$before" ] && pass "taken up without a restart" || fail "a member was restarted"
+authority=$(sha256sum "$work/authorities/peer/ca.crt")
+on 1 "nohup python3 /root/load.py >/root/load.out 2>&1 </dev/null & echo \$! >/root/load.pid"
+play rotate_authorities
+on 1 "kill \$(cat /root/load.pid); sleep 1; cat /root/load.out" </dev/null
+[ "$(sha256sum "$work/authorities/peer/ca.crt")" != "$authority" ] && pass "members have another authority" || fail "the authority is the same"
+[ "$(processes)" = "$before" ] && pass "without a restart" || fail "a member was restarted"
+is "no write failed meanwhile" "0 failed" 1 "grep -oE '[0-9]+ failed' /root/load.out"
+is "all members are there" "3 True" 1 "etcd-admin status -o json | python3 -c 'import json, sys; status = json.load(sys.stdin); print(status[\"voters\"], status[\"healthy\"])'"
 play snapshot
 says "a snapshot is there" "^-rw-------" 1 "ls -l /var/backups/etcd"
 chapter "members go and come"

@@ -11,5 +11,6 @@ rm -rf "$1.new"
 mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Languages "none"' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --include=systemd,systemd-sysv,dbus,openssh-server,python3-apt,iproute2,iptables,procps,ca-certificates bookworm "$1.new" "deb $mirror bookworm main"
 # No host of the test has a way out; apt is to look at the folder of packages alone.
-rm -rf "$1.new"/etc/apt/sources.list "$1.new"/var/lib/apt/lists/* "$1.new"/var/cache/apt/*.bin
+rm -f "$1.new"/etc/apt/sources.list "$1.new"/var/cache/apt/*.bin
+find "$1.new/var/lib/apt/lists" -type f -delete
 mv "$1.new" "$1"
