@@ -152,4 +152,12 @@ on 3 "mv /var/lib/etcd/member /root/moved-aside" </dev/null
 play add_member -e etcd_new=etcd3
 is "it is a voter again" "3 True" 1 "etcd-admin status -o json | python3 -c 'import json, sys; status = json.load(sys.stdin); print(status[\"voters\"], status[\"healthy\"])'"
 says "with the data" "by the cluster" 3 "etcd-admin get --consistency=s kept"
+chapter "restore"
+on 1 "cat \$(ls -t /var/backups/etcd/* | grep -v json | head -1)" </dev/null >"$work/snapshot"
+on 1 "etcd-admin put after 'the snapshot'" </dev/null >/dev/null
+begun_restore=$(date +%s)
+play restore -e "etcd_snapshot=$work/snapshot" -e etcd_confirm=hosts
+echo "a cluster of three restored: $(($(date +%s) - begun_restore)) s"
+says "what was there at the snapshot is there" "by the cluster" 2 "etcd-admin get kept"
+is "what came after is not" "" 2 "etcd-admin get after"
 conclude

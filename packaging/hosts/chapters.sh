@@ -107,7 +107,7 @@ upgrade() {
     local process
     process=$(on 2 "$(property MainPID)")
     install_from 2 new
-    says "the new version is installed" "^$newer\$" 2 "dpkg-query --show --showformat='\${Version}' etcd-appliance"
+    is "the new version is installed" "$newer" 2 "dpkg-query --show --showformat='\${Version}' etcd-appliance"
     is "the old one goes on running" "active $process" 2 "echo \$(systemctl is-active etcd-server) \$($(property MainPID))"
     grep -q "restart members one after another" "$work/apt.log" && pass "the operator is told to restart" || fail "the operator is told nothing: $(cat "$work/apt.log")"
     is "it stays enabled" enabled 2 "systemctl is-enabled etcd-server"
