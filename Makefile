@@ -13,7 +13,7 @@ TESTS := --lib --bins --tests --examples
 
 PACKAGES ?= $(CARGO_TARGET_DIR)/packages
 
-.PHONY: run build test check fmt clippy doc fix bench parity sim robustness siege fuzz needs rocksdb clean-run binaries deb rpm repo test-packages
+.PHONY: run build test check fmt clippy doc fix bench parity sim robustness siege fuzz needs rocksdb clean-run binaries deb rpm repo test-packages test-hosts test-ansible
 
 ## Builds and starts one member on http://localhost:2379, with its data in ./default.etcd
 run: build
@@ -87,8 +87,19 @@ repo: deb
 test-packages: binaries
 	packaging/test.sh $(CARGO_TARGET_DIR)/release
 
+## The packages on three hosts with a booted systemd, made for it; ROOTFS=FOLDER keeps what they boot from
+test-hosts: binaries
+	packaging/hosts/test.sh $(CARGO_TARGET_DIR)/release
+
+## The Ansible collection on such hosts; VENV=FOLDER keeps the Python environment
+test-ansible: binaries
+	packaging/hosts/ansible.sh $(CARGO_TARGET_DIR)/release
+
+# What is given away is built alone, without the features that tests ask of libraries; BINARIES="--workspace --bin etcd-server --bin etcd-admin"
+# takes what the tests have built.
+BINARIES ?= -p etcd-server -p etcd-admin
 binaries: needs rocksdb
-	cargo build --release -p etcd-server -p etcd-admin
+	cargo build --release $(BINARIES)
 
 rocksdb: needs
 	@etcd-server/crates/storage/prebuild-rocksdb.sh $(ROCKSDB_LIB_DIR)

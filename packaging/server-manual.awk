@@ -19,6 +19,7 @@ END {
     print ".TP\nSIGHUP\nReads certificates, authorities, revocation lists and the keys of tokens again."
     print ".SH EXIT STATUS\n.TP\n0\nA clean stop, or the member was removed from its cluster.\n.TP\n1\nSomething failed; the last line of the log says what."
     print ".TP\n2\nThe command line could not be read."
+    print ".TP\n78\nAs a service: the settings, or a file that they name, cannot be used. Started by hand that is 1, as with etcd."
     print ".SH FILES\n.TP\n/etc/etcd/etcd.yaml\nThe settings of the packaged service, which does not start without it."
     print ".TP\n/etc/etcd/pki\nCertificates and keys, 0640 root:etcd.\n.TP\n/var/lib/etcd\nThe data, 0700 etcd:etcd."
     print ".SH SEE ALSO\n.BR etcd\\-admin (8),\n.BR systemctl (1)"

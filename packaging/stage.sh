@@ -26,6 +26,8 @@ cp -r "$top/systemd/usr" "$server/"
 # A timer for a verb that this etcd-admin does not have would fail twice a day.
 has_verb snapshot save || rm "$server"/usr/lib/systemd/system/etcd-snapshot.{service,timer}
 install -D -m 0644 "$top/packaging/files/etcd.yaml" "$server/usr/share/doc/etcd-appliance/examples/etcd.yaml"
+install -D -m 0644 -t "$server/usr/share/etcd-appliance/monitoring" "$top"/packaging/files/monitoring/*
+install -m 0644 "$top/packaging/RUNBOOKS.md" "$server/usr/share/doc/etcd-appliance/RUNBOOKS.md"
 install -m 0644 "$top"/systemd/examples/* "$server/usr/share/doc/etcd-appliance/examples/"
 
 mkdir -p "$server/usr/share/man/man8" "$admin/usr/share/man/man8"

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced: what is packaged, and the moment that all of its files carry. $top is the folder of the repository.
-version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "${top:?}/Cargo.toml")
+version=${PACKAGE_VERSION:-$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "${top:?}/Cargo.toml")}
 if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
     SOURCE_DATE_EPOCH=$(git -C "$top" log -1 --format=%ct 2>/dev/null) || {
         echo "packaging: no git history to take the date from: set SOURCE_DATE_EPOCH" >&2

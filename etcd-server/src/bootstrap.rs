@@ -31,7 +31,7 @@ pub(crate) struct Plan {
 pub(crate) async fn plan(settings: &Settings, own_version: Version, connect: &dyn Connect) -> Result<Plan, Failure> {
     let (initial, token) = discovery::initial_cluster(settings).await?;
     if !matches!(settings.cluster.bootstrap, Bootstrap::InitialCluster(_)) {
-        settings.check_members(&initial, &crate::startup::resolve).map_err(|problem| Failure::Setting(problem.to_string()))?;
+        settings.check_members(&initial, &crate::startup::resolve)?;
     }
     let configured = configured(&initial, &token);
     match settings.cluster.state {

@@ -25,6 +25,16 @@ pub(crate) enum Refused {
     Locked { path: PathBuf, holder: String },
 }
 
+impl Refused {
+    /// Whether it may be otherwise a moment later.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Io { .. } | Self::Locked { .. } => true,
+            Self::NotADirectory(_) | Self::Open { .. } | Self::RealEtcd(_) => false,
+        }
+    }
+}
+
 /// A data directory that is ours for as long as this lives.
 #[derive(Debug)]
 pub(crate) struct DataFolder {
@@ -35,12 +45,7 @@ pub(crate) struct DataFolder {
 impl DataFolder {
     /// Makes the directory if it is not there, and locks it.
     pub(crate) fn open(path: &Path) -> Result<Self, Refused> {
-        match std::fs::metadata(path) {
-            Ok(found) if !found.is_dir() => return Err(Refused::NotADirectory(path.to_owned())),
-            Ok(found) => check(path, found.mode())?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(Refused::Io { doing: "look at data directory", path: path.to_owned(), source }),
-        }
+        check(path)?;
         let member = path.join("member");
         DirBuilder::new().recursive(true).mode(0o700).create(&member).map_err(|source| Refused::Io {
             doing: "create data directory",
@@ -62,7 +67,14 @@ pub(crate) fn is_used(path: &Path) -> bool {
     engine::is_used(&path.join("member"))
 }
 
-fn check(path: &Path, mode: u32) -> Result<(), Refused> {
+/// Whether it may be opened, as far as can be told without making or locking anything.
+pub(crate) fn check(path: &Path) -> Result<(), Refused> {
+    let mode = match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => found.mode(),
+        Ok(_) => return Err(Refused::NotADirectory(path.to_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(Refused::Io { doing: "look at data directory", path: path.to_owned(), source }),
+    };
     if path.join("member/snap/db").exists() {
         return Err(Refused::RealEtcd(path.to_owned()));
     }

@@ -1,6 +1,6 @@
 //! The daemon: reads settings, opens the data, starts the pipeline and the services, and ends them in order.
 //!
-//! Exit codes: 0 after a clean stop, 1 when something failed, 2 when the command line could not be read.
+//! Exit codes: 0 after a clean stop, 1 when something failed, 2 when the command line could not be read; 78 for bad settings, as a service.
 
 mod bootstrap;
 mod connections;
@@ -8,6 +8,7 @@ mod data_folder;
 mod discovery;
 mod duties;
 mod encryption;
+mod exit_code;
 mod file_limit;
 mod hardening;
 mod listeners;
@@ -24,7 +25,7 @@ mod tasks;
 mod tls_page;
 mod token_files;
 
-use config::Start;
+use config::{Loaded, Start};
 use std::process::ExitCode;
 use telemetry::log::LogGuard;
 
@@ -38,16 +39,17 @@ const ETCD_VERSION: &str = "3.7.1";
 fn main() -> ExitCode {
     let loaded = match config::read() {
         Ok(Start::Serve(loaded)) => *loaded,
+        Ok(Start::Check(loaded)) => return check(&loaded),
         Ok(Start::Print(text)) => {
             say(&text);
             return ExitCode::SUCCESS;
         }
         Err(problem) => {
             complain(&problem.to_string());
-            return ExitCode::from(problem.exit_code());
+            return ExitCode::from(exit_code::of_problem(&problem));
         }
     };
-    let log = match telemetry::log::install(&loaded.settings.log) {
+    let log = match telemetry::log::install(&loaded.settings.log, &loaded.settings.member.name) {
         Ok(log) => log,
         Err(error) => {
             complain(&error.to_string());
@@ -62,12 +64,31 @@ fn main() -> ExitCode {
     finish(outcome, log)
 }
 
+/// Says what a start would say, and whether it would be refused.
+fn check(loaded: &Loaded) -> ExitCode {
+    for warning in &loaded.warnings {
+        complain(&format!("warning: {}: {}", warning.setting, warning.text));
+    }
+    match startup::check(&loaded.settings) {
+        Ok(()) => {
+            say("The settings and the files that they name can be used.\n");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            complain(&failure.to_string());
+            ExitCode::from(exit_code::of_failure(&failure))
+        }
+    }
+}
+
 fn finish(outcome: Result<(), startup::Failure>, log: LogGuard) -> ExitCode {
     let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            tracing::error!(fatal = true, error = %failure, "etcd-server stopped");
-            ExitCode::FAILURE
+            if !matches!(failure, startup::Failure::Removed) {
+                tracing::error!(fatal = true, error = %failure, "etcd-server stopped");
+            }
+            ExitCode::from(exit_code::of_failure(&failure))
         }
     };
     // What was logged last is what explains the end.

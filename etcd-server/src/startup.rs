@@ -12,8 +12,8 @@ use crate::service_manager::{self, LongStart};
 use crate::token_files::{self, TokenFiles};
 use crate::{ETCD_VERSION, duties, notices};
 use api::observe::{Observer, Thresholds};
-use api::{Server, TokenKeeper};
-use config::{Quota, Settings};
+use api::{Server, TokenKeeper, Tokens};
+use config::{Problem, Quota, Settings};
 use engine::{Engine, Opened, Options, Running};
 use membership::Version;
 use peer::{Connect, Introduction, Transport};
@@ -34,6 +34,9 @@ const REMOVAL_GRACE: Duration = Duration::from_secs(1);
 /// Why the daemon did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
+    #[error(transparent)]
+    Configuration(#[from] Problem),
+    /// Settings that do not fit what other members or name servers say.
     #[error("{0}")]
     Setting(String),
     #[error(transparent)]
@@ -46,20 +49,33 @@ pub(crate) enum Failure {
     Token(#[from] token_files::Refused),
     #[error(transparent)]
     Encryption(#[from] tls::LoadError),
+    /// Told already.
+    #[error("the member has been permanently removed from the cluster")]
+    Removed,
     #[error("start the runtime: {0}")]
     Runtime(std::io::Error),
     #[error(transparent)]
     Fault(#[from] Fault),
 }
 
+/// Whether a member could start so, as far as this machine can tell without changing anything.
+pub(crate) fn check(settings: &Settings) -> Result<(), Failure> {
+    read_files(settings)?;
+    Ok(data_folder::check(&settings.member.data_dir)?)
+}
+
+/// What the settings name, read. Whatever can be refused is refused here, before anything is made.
+fn read_files(settings: &Settings) -> Result<(Encryption, Tokens), Failure> {
+    if !data_folder::is_used(&settings.member.data_dir) {
+        settings.check_bootstrap(&resolve)?;
+    }
+    Ok((Encryption::of_files(settings)?, token_files::tokens(&settings.auth)?))
+}
+
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
-    // Whatever can be refused is refused before anything is made.
-    if !data_folder::is_used(&settings.member.data_dir) {
-        settings.check_bootstrap(&resolve).map_err(|problem| Failure::Setting(problem.to_string()))?;
-    }
-    let encryption = Encryption::of_files(settings)?;
-    let tokens = Arc::new(TokenKeeper::new(token_files::tokens(&settings.auth)?));
+    let (encryption, tokens) = read_files(settings)?;
+    let tokens = Arc::new(TokenKeeper::new(tokens));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(Failure::Runtime)?;
     let is_used = data_folder::is_used(&settings.member.data_dir);
     let plan = |connect: &dyn Connect| runtime.block_on(bootstrap::plan(settings, OWN_VERSION, connect));
@@ -82,7 +98,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     drop(opening);
     if opened.members().is_removed(opened.member_id()) {
         tell_removed();
-        return Ok(());
+        return Err(Failure::Removed);
     }
     let metrics = Arc::new(metrics(settings, opened.member_id()));
     let transport = transport(settings, &opened, connect, &metrics, runtime.handle());

@@ -114,15 +114,22 @@ pub(crate) struct Ended {
 pub(crate) struct Start {
     pub(crate) data_dir: PathBuf,
     pub(crate) flags: Vec<String>,
+    /// Started as systemd does.
+    as_service: bool,
 }
 
 impl Start {
     pub(crate) fn on(data_dir: &Path) -> Self {
-        Self { data_dir: data_dir.to_owned(), flags: Vec::new() }
+        Self { data_dir: data_dir.to_owned(), flags: Vec::new(), as_service: false }
     }
 
     pub(crate) fn flags(mut self, flags: &[&str]) -> Self {
         self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self
+    }
+
+    pub(crate) fn as_service(mut self) -> Self {
+        self.as_service = true;
         self
     }
 
@@ -131,7 +138,10 @@ impl Start {
         let log = tempfile::NamedTempFile::new().unwrap();
         let ports = [free_port(), free_port()];
         let [client, peer] = ports.map(|port| format!("http://127.0.0.1:{port}"));
+        let notify_socket = self.as_service.then_some(("NOTIFY_SOCKET", "/nonexistent/notify"));
         let mut child = std::process::Command::new(PROGRAM)
+            .env_remove("NOTIFY_SOCKET")
+            .envs(notify_socket)
             .args(["--name", "node", "--listen-client-urls", &client, "--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer, "--data-dir"])
             .arg(&self.data_dir)

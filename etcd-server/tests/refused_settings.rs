@@ -52,3 +52,46 @@ fn settings_are_refused_by_name_before_anything_is_made() {
         assert!(!data_dir.exists(), "{flags:?}: made a data directory");
     }
 }
+
+#[test]
+fn a_service_manager_is_told_what_a_restart_does_not_mend() {
+    let home = tempfile::tempdir().unwrap();
+    let data_dir = home.path().join("data");
+    let used = home.path().join("used");
+    std::fs::create_dir_all(used.join("member/snap")).unwrap();
+    std::fs::write(used.join("member/snap/db"), "").unwrap();
+    for (data_dir, flags, code) in [
+        (&data_dir, vec!["--config-file=/no/such/file"], 78),
+        (&data_dir, vec!["--initial-cluster=other=http://127.0.0.1:1"], 78),
+        (&data_dir, vec!["--auth-token=jwt,sign-method=RS256,priv-key=/no/such/key"], 78),
+        (&data_dir, vec!["--peer-trusted-ca-file=/no/such/authority"], 78),
+        (&used, vec![], 78),
+        // The others may answer later.
+        (
+            &data_dir,
+            vec![
+                "--initial-cluster=node=http://127.0.0.1:1,other=http://127.0.0.1:2",
+                "--initial-advertise-peer-urls=http://127.0.0.1:1",
+                "--initial-cluster-state=existing",
+            ],
+            1,
+        ),
+    ] {
+        let ended = Start::on(data_dir).flags(&flags).as_service().until_it_ends();
+        assert_eq!(ended.code, Some(code), "{flags:?}: {}", ended.output);
+    }
+}
+
+#[test]
+fn settings_can_be_checked_without_starting_anything() {
+    let home = tempfile::tempdir().unwrap();
+    let data_dir = home.path().join("data");
+    for Case { flags, code, says } in CASES.iter().filter(|case| !case.says.starts_with("cannot fetch")) {
+        let ended = Start::on(&data_dir).flags(&["--check-config"]).flags(flags).until_it_ends();
+        assert_eq!(ended.code, Some(*code), "{flags:?}: {}", ended.output);
+        assert!(ended.output.contains(says), "{flags:?} says {says:?}: {}", ended.output);
+    }
+    let good = Start::on(&data_dir).flags(&["--check-config"]).until_it_ends();
+    assert_eq!((good.code, good.output.as_str()), (Some(0), "The settings and the files that they name can be used.\n"));
+    assert!(!data_dir.exists());
+}

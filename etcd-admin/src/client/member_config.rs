@@ -50,7 +50,7 @@ pub(crate) fn look(variables: &BTreeMap<String, String>) -> Result<Option<LocalM
 pub(crate) fn settings(path: &Path) -> Result<config::Settings, String> {
     let words = ["--config-file".to_owned(), path.display().to_string()];
     match config::load(&words, &[], &Files).map_err(|problem| problem.to_string())? {
-        Start::Serve(loaded) => Ok(loaded.settings),
+        Start::Serve(loaded) | Start::Check(loaded) => Ok(loaded.settings),
         Start::Print(_) => Err(format!("{} is no configuration", path.display())),
     }
 }

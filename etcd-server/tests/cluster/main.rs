@@ -6,6 +6,7 @@ mod corruption;
 mod discovery;
 mod leases;
 mod members;
+mod monitoring;
 mod recovery;
 mod replication;
 mod support;

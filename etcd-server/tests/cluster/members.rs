@@ -1,6 +1,6 @@
 //! Members come and go, and the cluster goes on.
 
-use crate::support::{Load, PATIENCE, add_when_healthy, all_equal, holds_all, put, remove_when_healthy, settings};
+use crate::support::{Load, OURS, PATIENCE, add_when_healthy, all_equal, holds_all, put, remove_when_healthy, settings};
 use std::time::{Duration, Instant};
 use testbed::{Cluster, Server};
 
@@ -42,6 +42,16 @@ async fn the_leader_hands_over_before_it_is_removed() {
     left.relaunch().unwrap();
     assert!(left.wait_for_end(Duration::from_secs(10)).unwrap().success());
     assert!(left.log_tail().contains("data-dir used by this member must be removed"));
+    // A service that ends with 0 before it was ready would be started again for ever.
+    let as_service = std::process::Command::new(OURS)
+        .env("NOTIFY_SOCKET", "/nonexistent/notify")
+        .args(["--name", &left.place().name, "--listen-client-urls", &left.endpoint(), "--advertise-client-urls", &left.endpoint()])
+        .args(["--listen-peer-urls", &left.peer_url(), "--initial-advertise-peer-urls", &left.peer_url(), "--data-dir"])
+        .arg(left.data_dir())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status();
+    assert_eq!(as_service.unwrap().code(), Some(78));
     assert_eq!(cluster.list(0).await.unwrap().len(), 2);
 }
 

@@ -13,6 +13,9 @@ const USAGE: &str = "Usage:
   etcd-server --config-file FILE
     Start with the settings of a file. Other flags and ETCD_* variables are ignored then.
 
+  etcd-server --check-config [flags]
+    Check the settings and the files that they name; change nothing, and exit.
+
   etcd-server --version
     Print the version and exit.
 

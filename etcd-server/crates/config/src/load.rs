@@ -27,6 +27,8 @@ pub trait Surroundings {
 #[derive(Debug)]
 pub enum Start {
     Serve(Box<Loaded>),
+    /// See whether these could be served, and exit.
+    Check(Box<Loaded>),
     /// Print this text and exit with 0.
     Print(String),
 }
@@ -52,9 +54,11 @@ pub fn load(words: &[String], variables: &[(String, String)], surroundings: &dyn
     if line.help {
         return Ok(Start::Print(help_text()));
     }
-    if line.flags.iter().any(|flag| flag.row.name == "version" && flag.value == Value::Bool(true)) {
+    let is_asked = |name: &str| line.flags.iter().any(|flag| flag.row.name == name && flag.value == Value::Bool(true));
+    if is_asked("version") {
         return Ok(Start::Print(version_text()));
     }
+    let start = if is_asked("check-config") { Start::Check } else { Start::Serve };
     let mut warnings = line.warnings;
     let mut given = Given { flags: line.flags, ..Given::default() };
     match config_file(&given, variables) {
@@ -75,7 +79,7 @@ pub fn load(words: &[String], variables: &[(String, String)], surroundings: &dyn
     warnings.extend(without_effect(&merged));
     let settings = Settings::from_merged(&merged, surroundings, &mut warnings)?;
     let variables = given.variables.iter().map(|assignment| assignment.row.variable()).collect();
-    Ok(Start::Serve(Box::new(Loaded { settings, warnings, variables, file: given.file_path })))
+    Ok(start(Box::new(Loaded { settings, warnings, variables, file: given.file_path })))
 }
 
 fn config_file(given: &Given, variables: &[(String, String)]) -> Option<PathBuf> {
@@ -88,7 +92,11 @@ fn config_file(given: &Given, variables: &[(String, String)]) -> Option<PathBuf>
 
 /// With a file, flags and variables count for nothing; an operator who wrote some should hear which.
 fn ignored_beside_file(given: &Given, variables: &[(String, String)]) -> Vec<Warning> {
-    let flags = given.flags.iter().filter(|flag| flag.row.name != "config-file").map(|flag| format!("--{}", flag.row.name));
+    let flags = given
+        .flags
+        .iter()
+        .filter(|flag| !matches!(flag.row.name, "config-file" | "check-config"))
+        .map(|flag| format!("--{}", flag.row.name));
     let known = |name: &str| name != "ETCD_CONFIG_FILE" && rows().any(|(_, row)| row.variable() == name);
     let variables = variables.iter().filter(|(name, text)| !text.is_empty() && known(name)).map(|(name, _)| name.clone());
     flags.chain(variables).map(|setting| Warning::new(setting, "ignored, since a configuration file is given")).collect()

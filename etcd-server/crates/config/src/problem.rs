@@ -157,6 +157,12 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// Whether the same settings may be right a moment later: names that could not be looked up look as if they differed.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::NotAdvertised { .. } | Self::NotInCluster { .. })
+    }
+
     /// 2 when the command line could not be read (etcd's, and Go's, code for it), else 1.
     #[must_use]
     #[expect(clippy::wildcard_enum_match_arm, reason = "a new variant is about values, and those exit with 1")]

@@ -29,5 +29,6 @@ pub(super) const UNSAFE: &[Row] = &[
 
 pub(super) const CONTROL: &[Row] = &[
     Row::new("config-file", Kind::Text, "", "File with the settings. With it, all other flags and variables are ignored.").flag_only(),
+    Row::new("check-config", Kind::Bool, "false", "Check the settings and the files that they name, then exit. Not in etcd.").flag_only(),
     Row::new("version", Kind::Bool, "false", "Print the version and exit.").flag_only(),
 ];

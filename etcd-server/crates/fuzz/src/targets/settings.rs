@@ -75,6 +75,6 @@ impl Target for SettingsFiles {
             variables.push((dice.pick(&self.rows).variable(), dice.text()));
         }
         let answer = config::load(&words, &variables, &machine);
-        matches!(answer, Ok(Start::Serve(_)))
+        matches!(answer, Ok(Start::Serve(_) | Start::Check(_)))
     }
 }

@@ -39,17 +39,18 @@ pub(crate) enum LineOutput {
 
 impl Destination {
     /// Opens what the settings name. `journal_stream` is the variable JOURNAL_STREAM, which systemd sets.
-    pub(crate) fn open(settings: &LogSettings, journal_stream: Option<&str>) -> Result<Self, OpenError> {
+    /// `member` is the name that entries of the journal carry.
+    pub(crate) fn open(settings: &LogSettings, member: &str, journal_stream: Option<&str>) -> Result<Self, OpenError> {
         let listed = match &settings.outputs {
             LogOutputs::Listed(listed) => listed,
             LogOutputs::Default if stderr_is_journal(journal_stream) => {
                 // Should the journal have gone meanwhile, its stream may still be there.
-                return Ok(Journal::open(Path::new(SOCKET)).map_or_else(|_| Self::Lines(vec![LineOutput::Stderr]), Self::Journal));
+                return Ok(Journal::open(Path::new(SOCKET), member).map_or_else(|_| Self::Lines(vec![LineOutput::Stderr]), Self::Journal));
             }
             LogOutputs::Default => return Ok(Self::Lines(vec![LineOutput::Stderr])),
         };
         if listed.contains(&LogOutput::Journal) {
-            return Journal::open(Path::new(SOCKET)).map(Self::Journal).map_err(OpenError::Journal);
+            return Journal::open(Path::new(SOCKET), member).map(Self::Journal).map_err(OpenError::Journal);
         }
         let open = |output: &LogOutput| match output {
             LogOutput::Stderr | LogOutput::Journal => Ok(LineOutput::Stderr),

@@ -43,17 +43,18 @@ impl LogGuard {
     }
 }
 
-/// Opens the outputs and makes `tracing` write to them for the whole process. Call it once, before the first event.
-pub fn install(settings: &LogSettings) -> Result<LogGuard, InstallError> {
-    let (subscriber, guard) = build(settings)?;
+/// Opens the outputs and makes `tracing` write to them for the whole process; entries of the journal name the `member`. Call it once, before the
+/// first event.
+pub fn install(settings: &LogSettings, member: &str) -> Result<LogGuard, InstallError> {
+    let (subscriber, guard) = build(settings, member)?;
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InstallError::Twice)?;
     Ok(guard)
 }
 
 /// Everything but making it the process's own.
-fn build(settings: &LogSettings) -> Result<(impl Subscriber + Send + Sync + use<>, LogGuard), InstallError> {
+fn build(settings: &LogSettings, member: &str) -> Result<(impl Subscriber + Send + Sync + use<>, LogGuard), InstallError> {
     let journal_stream = std::env::var("JOURNAL_STREAM").ok();
-    let destination = Destination::open(settings, journal_stream.as_deref())?;
+    let destination = Destination::open(settings, member, journal_stream.as_deref())?;
     let writer = Writer::start(destination, settings.format, QUEUE_LINES_MAX).map_err(InstallError::Thread)?;
     let layer = LineLayer::new(writer.queue().clone(), settings.level).with_filter(filter(settings.level));
     Ok((Registry::default().with(layer), LogGuard { writer }))
@@ -78,7 +79,7 @@ mod tests {
     fn lines_of(level: LogLevel, act: impl FnOnce()) -> Vec<Value> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let (subscriber, guard) = build(&settings(&path, level)).unwrap();
+        let (subscriber, guard) = build(&settings(&path, level), "m1").unwrap();
         tracing::subscriber::with_default(subscriber, act);
         assert_eq!(guard.dropped_lines(), 0);
         drop(guard);
@@ -137,7 +138,7 @@ mod tests {
 
     #[test]
     fn an_output_that_cannot_be_opened_is_named() {
-        let error = install(&settings(Path::new("/nonexistent/log"), LogLevel::Info)).unwrap_err();
+        let error = install(&settings(Path::new("/nonexistent/log"), LogLevel::Info), "m1").unwrap_err();
         assert_eq!(error.to_string(), "open sink \"/nonexistent/log\": No such file or directory (os error 2)");
     }
 }

@@ -9,6 +9,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use crate::log::line::Line;
+use crate::log::message_id;
 
 /// Where the journal listens.
 pub(crate) const SOCKET: &str = "/run/systemd/journal/socket";
@@ -22,18 +23,25 @@ const ENTRY_BYTES_MAX: usize = 128 << 10;
 pub(crate) struct Journal {
     socket: UnixDatagram,
     path: PathBuf,
+    /// Whose lines these are, said in each entry.
+    member: String,
 }
 
 impl Journal {
     /// Fails when nobody listens at `path`.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, member: &str) -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
         socket.connect(path)?;
-        Ok(Self { socket, path: path.to_owned() })
+        Ok(Self { socket, path: path.to_owned(), member: member.to_owned() })
     }
 
-    /// Sends one entry, to a restarted journal too.
-    pub(crate) fn send(&mut self, entry: &[u8]) -> io::Result<()> {
+    /// Sends one line, to a restarted journal too.
+    pub(crate) fn tell(&mut self, line: &Line) -> io::Result<()> {
+        let entry = entry(line, &self.member);
+        self.send(&entry)
+    }
+
+    fn send(&mut self, entry: &[u8]) -> io::Result<()> {
         if self.socket.send(entry).is_ok() {
             return Ok(());
         }
@@ -43,10 +51,14 @@ impl Journal {
     }
 }
 
-/// The bytes of one entry.
-pub(crate) fn entry(line: &Line) -> Vec<u8> {
+/// The bytes of one entry, by the member of that name.
+fn entry(line: &Line, member: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
     push(&mut bytes, "MESSAGE", &line.message);
+    if let Some(id) = message_id::of(&line.message) {
+        push(&mut bytes, "MESSAGE_ID", id);
+    }
+    push(&mut bytes, "ETCD_MEMBER", member);
     push(&mut bytes, "PRIORITY", &line.level.priority().to_string());
     push(&mut bytes, "SYSLOG_IDENTIFIER", IDENTIFIER);
     push(&mut bytes, "CODE_FILE", &line.file);
@@ -80,11 +92,8 @@ fn cut(value: &str) -> &str {
     &value[..end.unwrap_or(0)]
 }
 
-/// `MESSAGE_ID` is the journal's own; all other fields get a prefix, so that none can pass for one of the journal's.
+/// With a prefix, so that none can pass for one of the journal's.
 fn field_name(name: &str) -> String {
-    if name == "message-id" {
-        return "MESSAGE_ID".to_owned();
-    }
     let clean: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
     // The journal takes names of up to 64 bytes.
     format!("ETCD_{}", &clean[..clean.len().min(59)])
@@ -97,23 +106,34 @@ mod tests {
     use super::*;
     use crate::log::line::LineLevel;
 
+    fn entry(line: &Line) -> Vec<u8> {
+        super::entry(line, "m1")
+    }
+
     fn line(message: &str, fields: Vec<(String, Value)>) -> Line {
         Line { level: LineLevel::Info, file: "api/kv.rs".to_owned(), line: 3, message: message.to_owned(), fields }
     }
 
     #[test]
     fn fields_become_fields_of_the_entry() {
-        let fields = vec![("local-member-id".to_owned(), json!("8e")), ("message-id".to_owned(), json!("ab")), ("n".to_owned(), json!(5))];
+        let fields = vec![("local-member-id".to_owned(), json!("8e")), ("n".to_owned(), json!(5))];
         assert_eq!(
             String::from_utf8(entry(&line("hello", fields))).unwrap(),
-            "MESSAGE=hello\nPRIORITY=6\nSYSLOG_IDENTIFIER=etcd-server\nCODE_FILE=api/kv.rs\nCODE_LINE=3\nETCD_LOCAL_MEMBER_ID=8e\nMESSAGE_ID=ab\nETCD_N=5\n"
+            "MESSAGE=hello\nETCD_MEMBER=m1\nPRIORITY=6\nSYSLOG_IDENTIFIER=etcd-server\nCODE_FILE=api/kv.rs\nCODE_LINE=3\nETCD_LOCAL_MEMBER_ID=8e\nETCD_N=5\n"
         );
+    }
+
+    #[test]
+    fn a_known_message_has_its_id() {
+        let text = String::from_utf8(entry(&line("closed etcd server", Vec::new()))).unwrap();
+        let id = message_id::of("closed etcd server").unwrap();
+        assert!(text.lines().any(|field| field == format!("MESSAGE_ID={id}")), "{text}");
     }
 
     #[test]
     fn a_line_break_cannot_forge_a_field() {
         let bytes = entry(&line("a\nPRIORITY=0", Vec::new()));
-        assert!(bytes.starts_with(b"MESSAGE\n\x0c\0\0\0\0\0\0\0a\nPRIORITY=0\nPRIORITY=6\n"), "{bytes:?}");
+        assert!(bytes.starts_with(b"MESSAGE\n\x0c\0\0\0\0\0\0\0a\nPRIORITY=0\nETCD_MEMBER=m1\nPRIORITY=6\n"), "{bytes:?}");
     }
 
     #[test]
@@ -128,7 +148,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let first = UnixDatagram::bind(&path).unwrap();
-        let mut journal = Journal::open(&path).unwrap();
+        let mut journal = Journal::open(&path, "m1").unwrap();
         journal.send(b"A=1\n").unwrap();
         let mut buffer = [0; 16];
         assert_eq!(first.recv(&mut buffer).unwrap(), 4);
@@ -137,6 +157,6 @@ mod tests {
         let second = UnixDatagram::bind(&path).unwrap();
         journal.send(b"B=22\n").unwrap();
         assert_eq!(second.recv(&mut buffer).unwrap(), 5);
-        assert!(Journal::open(&folder.path().join("nobody")).is_err());
+        assert!(Journal::open(&folder.path().join("nobody"), "m1").is_err());
     }
 }

@@ -11,6 +11,7 @@ mod encode;
 mod install;
 mod journal;
 mod line;
+mod message_id;
 mod rotation;
 mod subscriber;
 mod time;

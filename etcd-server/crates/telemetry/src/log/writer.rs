@@ -11,7 +11,6 @@ use config::LogFormat;
 
 use crate::log::destination::Destination;
 use crate::log::encode::encode;
-use crate::log::journal::entry;
 use crate::log::line::Line;
 
 /// Lines that may wait. Filled by every thread that logs; when full, lines are dropped and counted.
@@ -120,7 +119,7 @@ impl Output {
     /// Every output gets the line, even when another fails. `false` when it reached none.
     fn write(&mut self, line: &Line, time: SystemTime) -> bool {
         match &mut self.destination {
-            Destination::Journal(journal) => journal.send(&entry(line)).is_ok(),
+            Destination::Journal(journal) => journal.tell(line).is_ok(),
             Destination::Lines(outputs) => {
                 let bytes = encode(line, time, self.format);
                 outputs.iter_mut().filter_map(|output| output.write(&bytes).ok()).count() > 0

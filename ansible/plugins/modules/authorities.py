@@ -1,0 +1,89 @@
+# Copyright: the authors of the etcd appliance
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the authorities of a cluster."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: authorities
+short_description: Makes the two authorities of a cluster, on the machine that keeps them
+description:
+  - One signs for clients and servers, the other for members among themselves. What is there is left alone.
+author:
+  - The authors of the etcd appliance
+options:
+  directory:
+    description: Folder of the authorities, which should be nobody else's to read.
+    type: path
+    required: true
+  name:
+    description: Common name, to which the kind is appended.
+    type: str
+    default: etcd
+  passphrase_file:
+    description: File whose first line protects the keys. Without it they lie there unprotected.
+    type: path
+  program:
+    description: The tool, where it is not installed by its package.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Make the authorities
+  etcd_appliance.cluster.authorities:
+    directory: ~/.etcd-admin/prod
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+client_ca:
+  description: The bundle that clients and servers trust.
+  returned: when the authorities are there
+  type: str
+peer_ca:
+  description: The bundle that members trust among themselves.
+  returned: when the authorities are there
+  type: str
+client_crl:
+  description: The list of what the first has revoked.
+  returned: when the authorities are there
+  type: str
+peer_crl:
+  description: The list of what the second has revoked.
+  returned: when the authorities are there
+  type: str
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import call, text_of
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "directory": {"type": "path", "required": True},
+            "name": {"type": "str", "default": "etcd"},
+            "passphrase_file": {"type": "path"},
+            "program": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    directory = module.params["directory"]
+    missing = [kind for kind in ("client", "peer") if not os.path.exists(os.path.join(directory, kind, "ca.crt"))]
+    if missing and not module.check_mode:
+        protection = ["--no-passphrase"]
+        if module.params["passphrase_file"]:
+            protection = ["--passphrase-file", module.params["passphrase_file"]]
+        for kind in missing:
+            call(module, ["--ca-dir", directory, "ca", "init", "--kind", kind, "--name", module.params["name"], *protection])
+    bundles = {}
+    for kind in ("client", "peer"):
+        bundles[f"{kind}_ca"] = text_of(os.path.join(directory, kind, "bundle.crt")) or ""
+        bundles[f"{kind}_crl"] = text_of(os.path.join(directory, kind, "crl.pem")) or ""
+    module.exit_json(changed=bool(missing), made=missing, **bundles)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+# Copyright: the authors of the etcd appliance
+# SPDX-License-Identifier: Apache-2.0
+"""Saves a snapshot."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: snapshot
+short_description: Saves a snapshot of the cluster on a host, checked and with its manifest
+description:
+  - Every run saves another one.
+author:
+  - The authors of the etcd appliance
+options:
+  directory:
+    description: Folder for it, on the host.
+    type: path
+    default: /var/backups/etcd
+  program:
+    description: The tool, where it is not installed by its package.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Save a snapshot
+  etcd_appliance.cluster.snapshot:
+"""
+
+RETURN = r"""
+snapshot:
+  description: What etcd-admin snapshot save tells.
+  returned: not in check mode
+  type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import call
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={"directory": {"type": "path", "default": "/var/backups/etcd"}, "program": {"type": "path"}},
+        supports_check_mode=True,
+    )
+    if module.check_mode:
+        module.exit_json(changed=True)
+    answer, _ = call(module, ["snapshot", "save", "--dir", module.params["directory"]])
+    module.exit_json(changed=True, snapshot=answer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+//! With which code the daemon ends when it fails.
+//!
+//! Where a person or a script starts it, etcd's codes: 1, and 2 for a command line that cannot be read. Where a service manager does, settings that
+//! no restart mends have a code of their own, which it can leave alone.
+
+use crate::startup::Failure;
+use config::Problem;
+
+/// `EX_CONFIG` of sysexits.h; systemd shows it as `CONFIG`.
+const CONFIGURATION: u8 = 78;
+
+/// Settings that were refused before there was a log.
+pub(crate) fn of_problem(problem: &Problem) -> u8 {
+    if is_service() && !problem.may_pass() { CONFIGURATION } else { problem.exit_code() }
+}
+
+/// A start, or a member, that failed.
+pub(crate) fn of_failure(failure: &Failure) -> u8 {
+    match (failure, is_service()) {
+        // A service that ends before it was ready would be started again, whatever its code.
+        (Failure::Removed, false) => 0,
+        (failure, true) if needs_operator(failure) => CONFIGURATION,
+        _ => 1,
+    }
+}
+
+/// Whether only the operator can mend it. What hangs on other members, ports, disks and the network may pass.
+fn needs_operator(failure: &Failure) -> bool {
+    match failure {
+        Failure::Configuration(problem) => !problem.may_pass(),
+        Failure::Token(_) | Failure::Encryption(_) | Failure::Removed => true,
+        Failure::Folder(refused) => !refused.may_pass(),
+        Failure::Setting(_) | Failure::Open(_) | Failure::Listen(_) | Failure::Runtime(_) | Failure::Fault(_) => false,
+    }
+}
+
+/// systemd, and whatever speaks its protocol, says so.
+fn is_service() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}

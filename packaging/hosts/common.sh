@@ -1,0 +1,82 @@
+# shellcheck shell=bash
+# Sourced with the folder of binaries: what both tests on hosts need. $here is the folder of this file.
+# shellcheck disable=SC2034 # what is set here is read by those who source it
+for tool in systemd-nspawn:systemd-container ip:iproute2 ssh:openssh-client mmdebstrap:mmdebstrap apt-ftparchive:apt-utils; do
+    command -v "${tool%%:*}" >/dev/null || { echo "hosts: no ${tool%%:*}: apt-get install ${tool##*:}" >&2; exit 1; }
+done
+[ "$(id -u)" = 0 ] || { echo "hosts: only root makes hosts" >&2; exit 1; }
+[ -x "$1/etcd-server" ] && [ -x "$1/etcd-admin" ] || { echo "hosts: no etcd-server and etcd-admin in $1: run make binaries first" >&2; exit 1; }
+binaries=$(cd "$1" && pwd)
+work=$(mktemp -d)
+export LAB=$work/lab LAB_ROOTFS=${ROOTFS:-$work/rootfs} LAB_SHARED=$work/packages XZ_LEVEL=0
+lab() { "${here:?}/lab.sh" "$@"; }
+# shellcheck disable=SC2329 # by the trap
+finish() {
+    lab down || true
+    rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+failures=0 begun=$(date +%s)
+fail() { echo "FAILED: $*" >&2; failures=$((failures + 1)); }
+pass() { echo "ok: $*"; }
+chapter() { echo "--- $* (after $(($(date +%s) - begun)) s)"; }
+on() { lab run "$@"; }
+# What a host answers, compared with what it should.
+is() { # what, expected, host, command
+    local answer
+    answer=$(on "$3" "$4" 2>&1 </dev/null) || true
+    [ "$answer" = "$2" ] && pass "$1" || fail "$1: expected '$2', got '$answer'"
+}
+says() { # what, pattern, host, command
+    local answer
+    answer=$(on "$3" "$4" 2>&1 </dev/null) || true
+    grep -Eq -- "$2" <<<"$answer" && pass "$1" || fail "$1: no '$2' in: $answer"
+}
+# Waits until a command on a host succeeds.
+until_true() { # what, host, command
+    local left
+    for left in $(seq 600 -1 0); do
+        if on "$2" "$3" >/dev/null 2>&1; then pass "$1"; return; fi
+        sleep 0.2
+    done
+    fail "$1: not within its time ($left tries left); $(on "$2" 'systemctl status --no-pager --lines=20 etcd-server' 2>&1 || true)"
+}
+property() { echo "systemctl show --value --property=$1 etcd-server"; }
+
+install_from() { # host, folder below /srv/packages
+    on "$1" "echo 'deb [trusted=yes] file:/srv/packages/$2 ./' >/etc/apt/sources.list && apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install etcd-appliance" >"$work/apt.log" 2>&1 ||
+        { fail "apt-get install on etcd$1: $(tail -5 "$work/apt.log")"; exit 1; }
+}
+
+
+# Two versions of the packages, each a folder that apt installs from.
+make_packages() {
+    chapter "packages and hosts"
+    "$here/../deb.sh" "$binaries" "$work/debs/old" >"$work/log" 2>&1 && "$here/../repo.sh" "$work/debs/old" "$work/packages/old" >>"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+    newer=$(dpkg-deb --field "$work"/debs/old/etcd-admin_*.deb Version)+newer
+    # The same again under another version, which is quicker than packing anew.
+    mkdir "$work/debs/new"
+    for deb in "$work"/debs/old/*.deb; do
+        rm -rf "$work/unpacked"
+        dpkg-deb --raw-extract "$deb" "$work/unpacked"
+        sed -i "s/^Version: .*/Version: $newer/; s/etcd-admin (= [^)]*)/etcd-admin (= $newer)/" "$work/unpacked/DEBIAN/control"
+        dpkg-deb --root-owner-group -Znone --build "$work/unpacked" "$work/debs/new/$(basename "$deb" .deb)-newer.deb" >"$work/log"
+    done
+    "$here/../repo.sh" "$work/debs/new" "$work/packages/new" >>"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+}
+
+make_hosts() {
+    "$here/rootfs.sh" "$LAB_ROOTFS"
+    hosts_begun=$(date +%s)
+    lab up 3
+    hosts_ready=$(date +%s)
+    pass "three hosts booted in $((hosts_ready - hosts_begun)) s"
+}
+
+conclude() {
+    echo "the whole took $(($(date +%s) - begun)) s"
+    [ "$failures" = 0 ] || { echo "$failures failed" >&2; exit 1; }
+    echo "all of it holds"
+}
