@@ -4,6 +4,7 @@
 //! overwritten without a word. Exit codes are in [`failure`].
 
 mod admin;
+mod aside;
 mod client;
 mod cluster;
 mod commands;
