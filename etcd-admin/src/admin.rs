@@ -1,11 +1,12 @@
 //! What is called `etcd-admin`: reads its words and runs its commands.
 
+use crate::care::{self, RescueWords};
 use crate::client::{CallError, Client, ClientError, ConnectionWords, Local, Settings, SettingsError};
 use crate::context::Context;
 use crate::ctl::{self, Ctl, Trouble, code_of};
 use crate::failure::{self, FAILED, Failure};
 use crate::output::Format;
-use crate::words::{Arguments, Command};
+use crate::words::{Arguments, Command, GlobalWords};
 use crate::{commands, words};
 use clap::FromArgMatches as _;
 use std::ffi::OsString;
@@ -13,10 +14,14 @@ use std::process::ExitCode;
 
 pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
     let parsed = words::command().try_get_matches_from(words).and_then(|matches| {
-        let connection = words::connection(&matches)?;
-        Ok((Arguments::from_arg_matches(&matches)?, connection))
+        if let Some(rescue) = words::rescue(&matches)? {
+            return Ok((GlobalWords::from_arg_matches(&matches)?, Asked::Rescue(rescue)));
+        }
+        let connection = words::connection(&matches)?.map(Box::new);
+        let arguments = Arguments::from_arg_matches(&matches)?;
+        Ok((arguments.global, Asked::Command(Box::new(arguments.command), connection)))
     });
-    let (arguments, connection) = match parsed {
+    let (global, asked) = match parsed {
         Ok(parsed) => parsed,
         // Help goes to the output and is no mistake; clap knows which is which.
         Err(error) => {
@@ -24,12 +29,20 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
         }
     };
-    let context = Context::new(&arguments);
-    let ended = match connection {
-        None => commands::run(&context, arguments.command),
-        Some(connection) => online(&context, arguments.command, &connection),
+    let context = Context::new(&global);
+    let ended = match asked {
+        Asked::Rescue(words) => care::rescue(&context, &words),
+        Asked::Command(command, None) => commands::run(&context, *command),
+        Asked::Command(command, Some(connection)) => online(&context, *command, &connection),
     };
     ended.unwrap_or_else(|failure| complain(&failure))
+}
+
+/// What the words ask for.
+enum Asked {
+    Rescue(RescueWords),
+    /// With the flags of the connection, where the command has them.
+    Command(Box<Command>, Option<Box<ConnectionWords>>),
 }
 
 /// Commands that ask members.

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::output::Format;
-use crate::words::Arguments;
+use crate::words::GlobalWords;
 use certs::AuthorityKind;
 use certs::files::AuthorityFolder;
 use std::path::PathBuf;
@@ -17,8 +17,8 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(arguments: &Arguments) -> Self {
-        Self { now: OffsetDateTime::now_utc(), format: arguments.output, dry_run: arguments.dry_run, ca_dir: arguments.ca_dir.clone() }
+    pub(crate) fn new(words: &GlobalWords) -> Self {
+        Self { now: OffsetDateTime::now_utc(), format: words.output, dry_run: words.dry_run, ca_dir: words.ca_dir.clone() }
     }
 
     /// The folder of all authorities.

@@ -4,16 +4,21 @@
 //! overwritten without a word. Exit codes are in [`failure`].
 
 mod admin;
+mod aside;
+mod bootstrap;
+mod care;
 mod client;
 mod cluster;
 mod commands;
 mod confirm;
 mod context;
 mod ctl;
+mod diagnosis;
 mod etcdctl;
 mod etcdutl;
 mod failure;
 mod host;
+mod inventory;
 mod offline;
 mod output;
 mod passphrase;

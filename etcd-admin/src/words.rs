@@ -1,8 +1,11 @@
 //! The command line.
 
+use crate::bootstrap::{AdoptWords, InitCommand, JoinWords};
+use crate::care::{ExplainWords, MaintenanceCommand, RescueWords, RollWords, SupportCommand, TopWords};
 use crate::client::{ConnectionWords, as_in_go};
-use crate::cluster::{LeaderCommand, MemberCommand};
+use crate::cluster::{LeaderCommand, MemberCommand, WaitForWords};
 use crate::ctl::SharedCommand;
+use crate::diagnosis::{BenchCommand, DoctorCommand, PreflightWords};
 use crate::output::Format;
 use crate::passphrase::PassphraseSource;
 use crate::recover::RecoverCommand;
@@ -14,6 +17,15 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "etcd-admin", version, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: GlobalWords,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What holds for every command.
+#[derive(Debug, Args)]
+pub(crate) struct GlobalWords {
     /// Folder of the authorities; else $ETCD_ADMIN_CA_DIR, else ~/.etcd-admin/pki
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) ca_dir: Option<PathBuf>,
@@ -23,12 +35,17 @@ pub(crate) struct Arguments {
     /// Says what would be done, and does nothing
     #[arg(long, global = true)]
     pub(crate) dry_run: bool,
-    #[command(subcommand)]
-    pub(crate) command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// From one document, cluster.yaml, to the configuration of every host
+    #[command(subcommand)]
+    Init(InitCommand),
+    /// Brings this host into a cluster that runs: learner first, resumable
+    Join(JoinWords),
+    /// Takes over the configuration of a real etcd on this host
+    Adopt(AdoptWords),
     /// Authorities: one for clients and one for members
     #[command(subcommand)]
     Ca(CaCommand),
@@ -38,6 +55,28 @@ pub(crate) enum Command {
     /// Lists of revoked certificates
     #[command(subcommand)]
     Crl(CrlCommand),
+    /// Looks whether this host is fit for its member: ports, disk, clock, names, certificates; ends with 3 when not
+    Preflight(PreflightWords),
+    /// Waits until the cluster is led, has a quorum, is healthy, or has caught up
+    Wait(WaitForWords),
+    /// Finds what ails the cluster, this host, or data at rest, each with its cure; ends with 3 when something does
+    #[command(subcommand)]
+    Doctor(DoctorCommand),
+    /// The order in which members are restarted, upgraded, or given new certificates: a plan
+    Roll(RollWords),
+    /// Space: forgotten history given back, alarms lifted
+    #[command(subcommand)]
+    Maintenance(MaintenanceCommand),
+    /// The cluster on one screen that refreshes
+    Top(TopWords),
+    /// For those who are asked for help
+    #[command(subcommand)]
+    Support(SupportCommand),
+    /// What an error, an exit code, an alarm or a finding means, and what to do
+    Explain(ExplainWords),
+    /// Measures this host
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// The cluster on one page; ends with 3 when something is not as it should be
     Status,
     /// Members: listed, added, removed, replaced
@@ -68,7 +107,7 @@ pub(crate) enum Command {
 }
 
 /// Commands that ask no member.
-const OFFLINE: [&str; 5] = ["ca", "cert", "crl", "completion", "man"];
+const OFFLINE: [&str; 10] = ["init", "adopt", "preflight", "bench", "explain", "ca", "cert", "crl", "completion", "man"];
 
 /// All commands. Those that ask members have the flags of the connection.
 pub(crate) fn command() -> clap::Command {
@@ -76,14 +115,26 @@ pub(crate) fn command() -> clap::Command {
     let shared: Vec<String> =
         SharedCommand::augment_subcommands(clap::Command::new("")).get_subcommands().map(|one| one.get_name().to_owned()).collect();
     let names: Vec<String> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
+    let command = command.mut_subcommand("auth", |auth| {
+        let rescue = clap::Command::new("rescue").about("Brings back a cluster whose root password is lost, by a member that is stopped");
+        auth.subcommand(RescueWords::augment_args(rescue))
+    });
     names.iter().filter(|name| !OFFLINE.contains(&name.as_str())).fold(command, |command, name| {
         command.mut_subcommand(name, |one| ConnectionWords::augment_args(if shared.contains(name) { as_in_go(one) } else { one }))
     })
 }
 
+/// `auth rescue`, which is no command of etcdctl, and asks nobody who runs.
+pub(crate) fn rescue(matches: &ArgMatches) -> Result<Option<RescueWords>, clap::Error> {
+    let below = matches.subcommand_matches("auth").and_then(|auth| auth.subcommand_matches("rescue"));
+    below.map(RescueWords::from_arg_matches).transpose()
+}
+
 /// The flags of the connection, where the command has them.
 pub(crate) fn connection(matches: &ArgMatches) -> Result<Option<ConnectionWords>, clap::Error> {
     match matches.subcommand() {
+        // Only one scope of it asks members; the others have to work when their configuration is broken.
+        Some(("doctor", below)) if below.subcommand_name() != Some("cluster") => Ok(None),
         Some((name, below)) if !OFFLINE.contains(&name) => ConnectionWords::from_arg_matches(below).map(Some),
         _ => Ok(None),
     }

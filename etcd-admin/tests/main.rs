@@ -1,16 +1,24 @@
 //! The tool as an operator runs it: what it prints, what it writes, and how it ends. `ETCD_BIN_DIR` lets a real etcd serve with the results.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a failure is a failed test, and a skipped test says why")]
 
+mod adopted;
 mod authorities;
+mod bootstrapped;
+mod care;
 mod clusters;
 mod contract;
+mod documents;
 mod etcdctl;
+mod help;
 mod hosts;
+mod locked_out;
 mod members;
 mod membership;
+mod mistakes;
 mod real_etcd;
 mod recovery;
 mod refused;
 mod servers;
 mod snapshots;
 mod tool;
+mod unfit;

@@ -51,6 +51,16 @@ impl Drop for Member {
 }
 
 impl Member {
+    /// The member of that folder, which has its configuration.
+    pub(crate) fn with_config(server: &Path, tool: &Tool, name: &str, client_port: u16) -> Self {
+        let log = tool.path(&format!("{name}.log"));
+        let output = std::fs::File::options().create(true).append(true).open(&log).unwrap();
+        let mut command = Command::new(server);
+        command.arg("--config-file").arg(tool.path(name).join("etcd.yaml"));
+        command.current_dir(tool.home()).env_clear().stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+        Self { child: command.spawn().unwrap(), client_port, log }
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }

@@ -2,7 +2,23 @@
 
 use crate::servers::{cluster, our_daemon, runtime, settings};
 use crate::tool::Tool;
+use std::path::{Path, PathBuf};
 use testbed::{Place, Server};
+
+/// Every file below a folder with its length.
+fn tree(folder: &Path) -> Vec<(PathBuf, u64)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(tree(&path).into_iter().map(|(below, length)| (Path::new(&entry.file_name()).join(below), length)));
+        } else {
+            found.push((PathBuf::from(entry.file_name()), entry.metadata().unwrap().len()));
+        }
+    }
+    found.sort();
+    found
+}
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "one cluster serves the whole story")]
@@ -30,12 +46,18 @@ fn one_of_three_survives_and_nothing_that_it_held_is_lost() {
     tool.run(&plan).ends(0, "Next: etcd-admin recover apply");
     tool.run(&plan).ends(5, "is there already");
     tool.run("recover apply recovery-plan.json").ends(9, "say --yes");
-    let before = std::fs::read_dir(tool.path(&survivor)).unwrap().count();
+    let before = tree(Path::new(&survivor));
     tool.run("recover apply recovery-plan.json --yes").ends(0, "is ready");
+
+    let plan = std::fs::read_to_string(tool.path("recovery-plan.json")).unwrap();
+    let new_id = serde_json::from_str::<serde_json::Value>(&plan).unwrap()["cluster_id"].as_str().unwrap().to_owned();
+    let aside = PathBuf::from(format!("{survivor}.aside-{new_id}"));
+    assert!(!Path::new(&survivor).exists() && tree(&aside) == before);
 
     // The same again changes nothing; an interruption before each step is made good.
     assert_eq!(tool.json("recover apply recovery-plan.json --yes")["changed"], false);
     for (journal, gone) in [
+        (r#"{"done":["copied","recovered","restored"],"revision":REV,"hash_kv":0}"#, vec![]),
         (r#"{"done":["copied","recovered"],"revision":REV,"hash_kv":0}"#, vec!["new/r2"]),
         (r#"{"done":["copied"],"revision":0,"hash_kv":0}"#, vec!["new/r1", "new/r2", "new/r3", "new/recovered.db"]),
         (r#"{"done":[],"revision":0,"hash_kv":0}"#, vec!["new/r1", "new/r2", "new/r3", "new/recovered.db"]),
@@ -47,6 +69,7 @@ fn one_of_three_survives_and_nothing_that_it_held_is_lost() {
             let path = tool.path(path);
             if path.is_dir() { std::fs::remove_dir_all(path).unwrap() } else { std::fs::remove_file(path).unwrap() }
         }
+        std::fs::rename(&aside, &survivor).unwrap();
         if journal.contains("[\"copied\"]") {
             let copied = std::process::Command::new("cp").arg("-a").arg(&survivor).arg(tool.path("donor")).status().unwrap();
             assert!(copied.success());
@@ -55,7 +78,9 @@ fn one_of_three_survives_and_nothing_that_it_held_is_lost() {
         }
         assert_eq!(tool.json("recover apply recovery-plan.json --yes")["changed"], true, "{journal}");
     }
-    assert_eq!(std::fs::read_dir(tool.path(&survivor)).unwrap().count(), before, "the survivor is left as it was");
+    assert!(!Path::new(&survivor).exists() && tree(&aside) == before, "what survived is beside its place, as it was");
+    let note = std::fs::read_to_string(aside.with_extension(format!("{}.note", aside.extension().unwrap().display()))).unwrap();
+    assert!(note.contains("The data of member m1 ("), "{note}");
 
     let mut members: Vec<Server> = Vec::new();
     for place in &places {

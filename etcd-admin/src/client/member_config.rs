@@ -47,16 +47,16 @@ pub(crate) fn look(variables: &BTreeMap<String, String>) -> Result<Option<LocalM
 }
 
 /// Reads one file.
-pub(crate) fn settings(path: &Path) -> Result<config::Settings, String> {
+pub(crate) fn settings(path: &Path) -> Result<config::Loaded, String> {
     let words = ["--config-file".to_owned(), path.display().to_string()];
     match config::load(&words, &[], &Files).map_err(|problem| problem.to_string())? {
-        Start::Serve(loaded) | Start::Check(loaded) => Ok(loaded.settings),
+        Start::Serve(loaded) | Start::Check(loaded) => Ok(*loaded),
         Start::Print(_) => Err(format!("{} is no configuration", path.display())),
     }
 }
 
 fn of_file(path: &Path) -> Result<LocalMember, String> {
-    let settings = settings(path)?;
+    let settings = settings(path)?.settings;
     let listener = &settings.tls.client;
     let pair = |cert: &Option<PathBuf>, key: &Option<PathBuf>| cert.clone().zip(key.clone());
     let shown = pair(&listener.client_cert_file, &listener.client_key_file).or_else(|| pair(&listener.cert_file, &listener.key_file));
@@ -91,5 +91,24 @@ fn reachable(url: &config::Url) -> String {
             format!("{scheme}://{loopback}:{port}")
         }
         Some(_) | None => url.as_str().to_owned(),
+    }
+}
+
+/// What the daemon would say to a configuration's text.
+pub(crate) fn settings_of_text(text: &str) -> Result<Vec<config::Warning>, String> {
+    struct Text<'a>(&'a str);
+    impl Surroundings for Text<'_> {
+        fn read_file(&self, _path: &Path) -> Result<String, String> {
+            Ok(self.0.to_owned())
+        }
+
+        fn default_host(&self) -> Option<IpAddr> {
+            None
+        }
+    }
+    let words = ["--config-file".to_owned(), "etcd.yaml".to_owned()];
+    match config::load(&words, &[], &Text(text)).map_err(|problem| problem.to_string())? {
+        Start::Serve(loaded) | Start::Check(loaded) => Ok(loaded.warnings),
+        Start::Print(_) => Err("it is no configuration".to_owned()),
     }
 }

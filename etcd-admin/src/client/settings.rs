@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const PREFIX: &str = "ETCDCTL_";
+/// The origin of what a flag or its variable says.
+const FLAGS: &str = "the flags";
 const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
 
 /// Files of TLS.
@@ -151,7 +153,7 @@ impl Settings {
             key: from.path("key", words.key.as_ref())?,
             skip_verify,
         };
-        let (mut origin, mut server_name) = ("the flags".to_owned(), None);
+        let (mut origin, mut server_name) = (FLAGS.to_owned(), None);
         let endpoints = match endpoints {
             Some(endpoints) => endpoints,
             None => match if local == Local::Used { member_config::look(variables).map_err(SettingsError::MemberConfig)? } else { None } {
@@ -192,6 +194,11 @@ impl Settings {
             hex: from.parsed("hex", words.hex, boolean)?.unwrap_or(false),
             debug: from.parsed("debug", words.debug, boolean)?.unwrap_or(false),
         })
+    }
+
+    /// Whether somebody named the endpoints for this very command.
+    pub(crate) fn is_told(&self) -> bool {
+        self.origin == FLAGS
     }
 
     /// The same for one endpoint.

@@ -91,7 +91,7 @@ fn has_urls(member: &Member, urls: &[String]) -> bool {
 }
 
 /// The newcomer, if it is there already; refuses what cannot be one.
-fn newcomer<'a>(view: &'a ClusterView, name: &str, urls: &[String], leaves: Option<u64>) -> Result<Option<&'a Seen>, Failure> {
+pub(crate) fn newcomer<'a>(view: &'a ClusterView, name: &str, urls: &[String], leaves: Option<u64>) -> Result<Option<&'a Seen>, Failure> {
     let rest = || view.members.iter().filter(|seen| Some(seen.member.id) != leaves);
     if let Some(known) = rest().find(|seen| has_urls(&seen.member, urls)) {
         return if !known.is_started() || known.member.name == name {
@@ -118,7 +118,7 @@ fn newcomer<'a>(view: &'a ClusterView, name: &str, urls: &[String], leaves: Opti
 }
 
 /// Adds a learner. Where nobody knows what became of the request, the list of members says whether it was done.
-async fn add_learner(client: &Client, urls: &[String]) -> Result<u64, Failure> {
+pub(crate) async fn add_learner(client: &Client, urls: &[String]) -> Result<u64, Failure> {
     let begun = Instant::now();
     let request = MemberAddRequest { peer_ur_ls: urls.to_vec(), is_learner: true };
     loop {

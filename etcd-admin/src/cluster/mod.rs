@@ -9,11 +9,15 @@ mod learner;
 mod proof;
 mod show;
 mod view;
+mod wait;
 mod words;
 
-pub(crate) use show::status;
+pub(crate) use change::{add_learner, newcomer};
+pub(crate) use learner::let_vote;
+pub(crate) use show::{MemberTold, status};
 pub(crate) use view::{ClusterView, Seen, explained};
-pub(crate) use words::{LeaderCommand, MemberCommand};
+pub(crate) use wait::wait;
+pub(crate) use words::{LeaderCommand, MemberCommand, WaitForWords};
 
 use crate::client::Client;
 use crate::context::Context;

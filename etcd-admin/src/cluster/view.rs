@@ -65,8 +65,11 @@ impl ClusterView {
         let alarms = alarms.map(|answer| answer.alarms).unwrap_or_default();
         let members = join_all(listed.members.into_iter().map(|member| see(client, member))).await;
         let header = listed.header.unwrap_or_default();
+        // The list of members is told without a revision.
+        let told = members.iter().filter_map(|seen| seen.status.as_ref().ok()?.header.as_ref()).map(|header| header.revision);
+        let revision = told.max().unwrap_or(header.revision);
         let alarms = alarms.into_iter().map(|alarm| (alarm.member_id, alarm.alarm().as_str_name().to_owned())).collect();
-        Ok(Self { cluster_id: header.cluster_id, revision: header.revision, members, alarms })
+        Ok(Self { cluster_id: header.cluster_id, revision, members, alarms })
     }
 
     pub(crate) fn voters(&self) -> impl Iterator<Item = &Seen> {

@@ -1,7 +1,8 @@
 //! Flags of the commands about members.
 
 use crate::client::duration;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
 use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
@@ -116,4 +117,42 @@ pub(crate) enum LeaderCommand {
         #[arg(long, value_name = "MEMBER")]
         to: Option<String>,
     },
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Goal {
+    /// Somebody leads
+    Leader,
+    /// A read that needs a quorum is answered
+    Quorum,
+    /// Every voter follows the leader, and there is no alarm
+    Healthy,
+    /// Everybody, or the one named, has applied what the others had when the wait began
+    CaughtUp,
+}
+
+impl Goal {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Leader => "led",
+            Self::Quorum => "a quorum",
+            Self::Healthy => "healthy",
+            Self::CaughtUp => "caught up",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitForWords {
+    /// What to wait for
+    #[arg(long = "for", value_enum, value_name = "GOAL")]
+    pub(crate) goal: Goal,
+    /// The one member that has to have caught up: name, id or URL
+    #[arg(long, value_name = "MEMBER")]
+    pub(crate) member: Option<String>,
+    /// Time until it is given up, with exit code 8
+    #[arg(long, default_value = "5m", value_parser = duration, value_name = "DURATION")]
+    pub(crate) timeout: Duration,
 }

@@ -115,7 +115,7 @@ fn file(name: String, path: &Path) -> Result<HostFile, Failure> {
 }
 
 /// The certificate with the waiting key that it was made for, and what then waits no more; or alone, where its key is in use already.
-fn matched(folder: &HostFolder, path: &Path) -> Result<(Vec<HostFile>, Vec<String>), Failure> {
+pub(crate) fn matched(folder: &HostFolder, path: &Path) -> Result<(Vec<HostFile>, Vec<String>), Failure> {
     let facts = host::facts(path)?;
     let waiting = std::fs::read_dir(folder.pending("")).map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>());
     let certificate =

@@ -10,9 +10,15 @@ mod rescue;
 mod rotate;
 mod show;
 
+pub(crate) use authorities::unlock;
+pub(crate) use hosts::matched;
+
+use crate::bootstrap;
+use crate::care;
 use crate::client::Client;
 use crate::cluster;
 use crate::context::Context;
+use crate::diagnosis;
 use crate::failure::Failure;
 use crate::recover;
 use crate::snapshot;
@@ -37,24 +43,51 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, Failu
         Command::Cert(CertCommand::NeedsRenewal(words)) => Ok(check::needs_renewal(context, &words)),
         Command::Crl(CrlCommand::Publish { kind, days, passphrase }) => lists::publish(context, kind.into(), days, &passphrase),
         Command::Crl(CrlCommand::Show { file }) => lists::show(context, &file),
+        Command::Init(command) => bootstrap::init(context, command),
+        Command::Adopt(words) => bootstrap::adopt(context, &words),
+        Command::Preflight(words) => diagnosis::preflight(context, &words),
+        Command::Doctor(command) => diagnosis::doctor(context, command),
+        Command::Explain(words) => care::explain(context, &words),
+        Command::Bench(command) => diagnosis::bench(context, &command),
         Command::Completion { shell } => manual::completion(shell),
         Command::Man { dir } => manual::pages(&dir),
         // Whatever has a connection goes another way.
-        Command::Shared(_) | Command::Status | Command::Member(_) | Command::Leader(_) | Command::Snapshot(_) | Command::Recover(_) => {
-            Err(Failure::usage("this command asks members"))
-        }
+        Command::Shared(_)
+        | Command::Join(_)
+        | Command::Wait(_)
+        | Command::Roll(_)
+        | Command::Maintenance(_)
+        | Command::Top(_)
+        | Command::Support(_)
+        | Command::Status
+        | Command::Member(_)
+        | Command::Leader(_)
+        | Command::Snapshot(_)
+        | Command::Recover(_) => Err(Failure::usage("this command asks members")),
     }
 }
 
 /// Commands that ask members.
 pub(crate) async fn run_online(context: &Context, client: &Client, command: Command) -> Result<ExitCode, Failure> {
     match command {
+        Command::Join(words) => bootstrap::join(context, client, &words).await,
+        Command::Roll(words) => care::roll(context, client, &words).await,
+        Command::Maintenance(command) => care::maintenance(context, client, command).await,
+        Command::Top(words) => care::top(context, client, &words).await,
+        Command::Support(command) => care::support(context, client, command).await,
+        Command::Wait(words) => cluster::wait(context, client, &words).await,
+        Command::Doctor(_) => diagnosis::doctor_of_cluster(context, client).await,
         Command::Status => cluster::status(context, client).await,
         Command::Member(command) => cluster::member(context, client, command).await,
         Command::Leader(command) => cluster::leadership(context, client, command).await,
         Command::Snapshot(command) => snapshot::online(context, client, command).await,
         Command::Recover(command) => recover::run(context, client, command).await,
-        offline @ (Command::Ca(_)
+        offline @ (Command::Init(_)
+        | Command::Adopt(_)
+        | Command::Preflight(_)
+        | Command::Bench(_)
+        | Command::Explain(_)
+        | Command::Ca(_)
         | Command::Cert(_)
         | Command::Crl(_)
         | Command::Completion { .. }

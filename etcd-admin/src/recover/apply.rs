@@ -4,12 +4,14 @@
 //! copied     the donor's data, beside the new directories; the donor itself is never written to
 //! recovered  a member started alone on the copy has applied all of its log and given a snapshot of it
 //! restored   every new data directory is there, made of that snapshot
+//! aside      the directories that survived are moved aside, each with a note, so that nobody starts an old member by mistake
 //! ```
 //! Each is noted in `PLAN.journal` when it is durable. A step that was interrupted is done again from its beginning.
 
 use super::inspect::look;
 use super::plan::Plan;
 use super::throwaway::Throwaway;
+use crate::aside::{move_aside, place_of};
 use crate::client::{Client, Repeat};
 use crate::confirm::confirm;
 use crate::context::Context;
@@ -17,7 +19,7 @@ use crate::failure::{CHECK_FAILED, FAILED, Failure};
 use crate::offline;
 use crate::output::answer;
 use crate::progress::note;
-use crate::snapshot::{Digested, SnapshotFile, must_be_free};
+use crate::snapshot::{Digested, NewCluster, SnapshotFile, must_be_free};
 use backup::StatusStyle;
 use proto::etcdserverpb::{MemberListRequest, RangeRequest};
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,7 @@ enum Step {
     Copied,
     Recovered,
     Restored,
+    Aside,
 }
 
 /// What has been done of a plan.
@@ -69,13 +72,15 @@ struct Applied {
     revision: i64,
     snapshot: PathBuf,
     data_dirs: Vec<PathBuf>,
+    /// What survived, where it lies now.
+    aside: Vec<PathBuf>,
 }
 
 pub(super) async fn apply(context: &Context, path: &Path, yes: bool) -> Result<ExitCode, Failure> {
     let plan = Plan::read(path)?;
     let cluster = plan.cluster()?;
     let mut journal = Journal::read(path)?;
-    let changed = !journal.done.contains(&Step::Restored);
+    let changed = !journal.done.contains(&Step::Aside);
     let work = plan.output.join(".recovery");
     let (copy, snapshot) = (work.join("donor"), plan.output.join("recovered.db"));
     let data_dirs: Vec<PathBuf> = cluster.members.iter().map(|member| plan.output.join(&member.name)).collect();
@@ -93,23 +98,23 @@ pub(super) async fn apply(context: &Context, path: &Path, yes: bool) -> Result<E
             (journal.revision, journal.hash_kv) = take_all(&plan, &copy, &snapshot).await?;
             journal.note(path, Step::Recovered)?;
         }
-        let file = SnapshotFile::open(&snapshot, Digested::Required)?;
-        for (member, data_dir) in cluster.members.iter().zip(&data_dirs) {
-            // Complete where it is there: it is put in its place by a rename.
-            if !data_dir.join("member").exists() {
-                note(&format!("restore {}", data_dir.display()));
-                offline::make_data_dir(data_dir, member, &cluster.members, Some(plan.bump_revision), &file.bolt, &mut |_| {})?;
-            }
+        if !journal.done.contains(&Step::Restored) {
+            restore(&plan, &cluster, &snapshot, &data_dirs)?;
+            journal.note(path, Step::Restored)?;
         }
-        journal.note(path, Step::Restored)?;
         remove(&work)?;
+        put_aside(&plan)?;
+        journal.note(path, Step::Aside)?;
     }
-    let told = Applied { changed: changed && !context.dry_run, revision: journal.revision, snapshot, data_dirs };
+    let aside = plan.survivors.iter().map(|survivor| place_of(&survivor.data_dir, &plan.cluster_id));
+    let aside = aside.filter(|path| path.exists()).collect();
+    let told = Applied { changed: changed && !context.dry_run, revision: journal.revision, snapshot, data_dirs, aside };
     answer(context.format, &told, || {
         let lead = if context.dry_run && changed { "would be made" } else { "is ready" };
         let dirs: String = told.data_dirs.iter().map(|dir| format!("{} {lead}\n", dir.display())).collect();
+        let aside: String = told.aside.iter().map(|path| format!("{} is what survived\n", path.display())).collect();
         format!(
-            "{dirs}Revision {} became {}. Bring each directory to its host, and start the members with\n  --initial-cluster {}\nThen: etcd-admin recover verify {}\n",
+            "{dirs}{aside}Revision {} became {}. Bring each directory to its host, and start the members with\n  --initial-cluster {}\nThen: etcd-admin recover verify {}\n",
             told.revision,
             told.revision + plan.bump_revision,
             plan.initial_cluster,
@@ -117,6 +122,31 @@ pub(super) async fn apply(context: &Context, path: &Path, yes: bool) -> Result<E
         )
     })?;
     Ok(ExitCode::SUCCESS)
+}
+/// Makes every data directory of the new cluster.
+fn restore(plan: &Plan, cluster: &NewCluster, snapshot: &Path, data_dirs: &[PathBuf]) -> Result<(), Failure> {
+    let file = SnapshotFile::open(snapshot, Digested::Required)?;
+    for (member, data_dir) in cluster.members.iter().zip(data_dirs) {
+        // Complete where it is there: it is put in its place by a rename.
+        if !data_dir.join("member").exists() {
+            note(&format!("restore {}", data_dir.display()));
+            offline::make_data_dir(data_dir, member, &cluster.members, Some(plan.bump_revision), &file.bolt, &mut |_| {})?;
+        }
+    }
+    Ok(())
+}
+
+/// Those that are on this machine; the others are where their hosts are, and belong to a cluster that no new member knows.
+fn put_aside(plan: &Plan) -> Result<(), Failure> {
+    for survivor in plan.survivors.iter().filter(|survivor| survivor.data_dir.exists()) {
+        offline::must_be_idle(&survivor.data_dir)?;
+        let why = format!(
+            "The data of member {} ({}) of cluster {}, before cluster {} was made of it. Keep it until that one is known to be well.",
+            survivor.name, survivor.member, survivor.cluster, plan.cluster_id
+        );
+        move_aside(&survivor.data_dir, &plan.cluster_id, &why)?;
+    }
+    Ok(())
 }
 
 /// Refuses a plan whose donor has lived on since.

@@ -5,6 +5,7 @@ use crate::failure::{FAILED, Failure, INTEGRITY, TIMED_OUT};
 use proto::etcdserverpb::RangeRequest;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -49,6 +50,30 @@ impl Throwaway {
         let client = Client::new(settings)?;
         let child = command.spawn().map_err(|error| Failure::new(FAILED, format!("start {}: {error}", program.display())))?;
         Ok(Self { child, client, log })
+    }
+
+    /// Starts it with a configuration of its own, as another user where one is given; its log lies beside the configuration.
+    pub(crate) fn with_config(config: &Path, client: Client, owner: Option<(u32, u32)>) -> Result<Self, Failure> {
+        let log = config.with_extension("log");
+        let failed = |error: std::io::Error| Failure::new(FAILED, format!("{}: {error}", log.display()));
+        let out = std::fs::File::create(&log).map_err(failed)?;
+        let errors = out.try_clone().map_err(failed)?;
+        let program = daemon();
+        let mut command = Command::new(&program);
+        command.arg("--config-file").arg(config).env_clear().stdin(Stdio::null()).stdout(out).stderr(errors);
+        if let Some((user, group)) = owner {
+            command.uid(user).gid(group);
+        }
+        let child = command.spawn().map_err(|error| Failure::new(FAILED, format!("start {}: {error}", program.display())))?;
+        Ok(Self { child, client, log })
+    }
+
+    /// An error with its last words, when it has ended.
+    pub(crate) fn must_live(&mut self) -> Result<(), Failure> {
+        match self.child.try_wait() {
+            Ok(Some(_)) => Err(Failure::new(INTEGRITY, format!("the member that was started ended: {}", self.last_line()))),
+            Ok(None) | Err(_) => Ok(()),
+        }
     }
 
     /// Waits until it serves reads that need a quorum.

@@ -1,0 +1,236 @@
+//! `adopt`: what a real etcd's configuration on this host becomes under our daemon, and what does not carry over.
+
+use super::apply::kept_name;
+use super::files::{Change, must_load};
+use super::plan::has_member;
+use super::words::AdoptWords;
+use crate::context::Context;
+use crate::failure::{FAILED, Failure};
+use crate::inventory::yaml_text;
+use crate::output::{answer, table};
+use config::{Kind, Meaning, Row};
+use serde::Serialize;
+use serde_norway::{Mapping, Value};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Where distributions and well-known tools put it.
+const PLACES: [&str; 4] = ["/etc/default/etcd", "/etc/etcd/etcd.conf", "/etc/etcd/etcd.conf.yml", "/etc/etcd.env"];
+const HEAD: &str = "# Taken over from another etcd by etcd-admin adopt.\n";
+
+#[derive(Debug, Serialize)]
+struct Left {
+    setting: String,
+    reason: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Adopted {
+    changed: bool,
+    dry_run: bool,
+    from: PathBuf,
+    to: PathBuf,
+    /// Names of the settings that carry over, as the file has them.
+    carried: Vec<String>,
+    left: Vec<Left>,
+    old_data_dir: Option<PathBuf>,
+    diff: Vec<Change>,
+    next: Vec<String>,
+}
+
+/// What was found in the old file.
+#[derive(Debug, Default)]
+struct Found {
+    settings: Mapping,
+    carried: Vec<String>,
+    left: Vec<Left>,
+}
+
+pub(super) fn adopt(context: &Context, words: &AdoptWords) -> Result<ExitCode, Failure> {
+    let found = || PLACES.iter().map(PathBuf::from).find(|path| path.is_file());
+    let missing = || Failure::usage(format!("no configuration of an etcd is in {}: name it with --from", PLACES.join(", ")));
+    let from = words.from.clone().or_else(found).ok_or_else(missing)?;
+    let text = std::fs::read_to_string(&from).map_err(|error| Failure::new(FAILED, format!("{}: {error}", from.display())))?;
+    let wrong = |reason: String| Failure::usage(format!("{}: {reason}", from.display()));
+    let mut found = match variables(&text) {
+        Some(variables) => of_variables(&variables).map_err(wrong)?,
+        None => of_yaml(&text).map_err(wrong)?,
+    };
+    let old = found.settings.get("data-dir").and_then(Value::as_str).map(PathBuf::from);
+    place_data(&mut found, words, old.as_deref())?;
+    let name = found.settings.get("name").and_then(Value::as_str).unwrap_or("default").to_owned();
+    let members = found.settings.get("initial-cluster").and_then(Value::as_str).map_or(1, |entries| entries.split(',').count());
+    if members > 1 {
+        found.settings.insert("initial-cluster-state".into(), "existing".into());
+    }
+    let content = yaml_text(HEAD, &found.settings)?;
+    must_load(&content, &name)?;
+    let change = Change::of_file(&words.to, &content)?;
+    if let (Some(_), false) = (&change, context.dry_run) {
+        if words.to.exists() {
+            let kept = kept_name(context, &words.to);
+            std::fs::copy(&words.to, &kept).map_err(|error| Failure::new(FAILED, format!("{}: {error}", kept.display())))?;
+        }
+        certs::files::replace(&words.to, content.as_bytes(), 0o640)?;
+    }
+    let next = next(&name, members, old.as_deref(), &found.settings);
+    let told = Adopted {
+        changed: change.is_some(),
+        dry_run: context.dry_run,
+        from,
+        to: words.to.clone(),
+        carried: found.carried,
+        left: found.left,
+        old_data_dir: old,
+        diff: change.into_iter().collect(),
+        next,
+    };
+    answer(context.format, &told, || {
+        let rows: Vec<_> = told.left.iter().map(|left| vec![left.setting.clone(), left.reason.clone()]).collect();
+        let left = if rows.is_empty() { String::new() } else { table(&["LEFT OUT", "WHY"], &rows) };
+        let diff: String = told.diff.iter().map(Change::told).collect();
+        let next: String = told.next.iter().map(|step| format!("next: {step}\n")).collect();
+        format!("{}: {} settings carry over\n{left}{diff}{next}", told.from.display(), told.carried.len())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A member of ours needs a directory of its own: it cannot read etcd's data, and must not mix with it.
+fn place_data(found: &mut Found, words: &AdoptWords, old: Option<&Path>) -> Result<(), Failure> {
+    let data = match (&words.data_dir, old) {
+        (Some(data), _) => data.clone(),
+        (None, Some(old)) if !has_member(old) => old.to_owned(),
+        (None, Some(old)) => {
+            let mut name = old.as_os_str().to_owned();
+            name.push("-appliance");
+            PathBuf::from(name)
+        }
+        (None, None) => PathBuf::from("/var/lib/etcd"),
+    };
+    if data.join("member/snap").is_dir() {
+        return Err(Failure::refused(format!("{} holds the data of a real etcd: name another --data-dir", data.display())));
+    }
+    // A log of its own beside the data is part of etcd's data.
+    if found.settings.remove("wal-dir").is_some() {
+        found.carried.retain(|setting| setting != "wal-dir");
+        found.left.push(Left {
+            setting: "wal-dir".to_owned(),
+            reason: "it holds etcd's log; ours has its place in the data directory".to_owned(),
+        });
+    }
+    found.settings.insert("data-dir".into(), data.display().to_string().into());
+    Ok(())
+}
+
+fn next(name: &str, members: usize, old: Option<&Path>, settings: &Mapping) -> Vec<String> {
+    let text = |key: &str| settings.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut next = vec!["take a snapshot first: etcd-admin snapshot save".to_owned()];
+    if members > 1 {
+        next.push(format!("take the member out and in again, as a learner: etcd-admin member rebuild {name}"));
+        next.push("meanwhile, here: systemctl disable --now etcd, then systemctl enable --now etcd-server".to_owned());
+        next.push("when it votes, go to the next host; etcd-admin status tells".to_owned());
+    } else {
+        next.push("stop it: systemctl disable --now etcd".to_owned());
+        if let Some(old) = old {
+            next.push(format!(
+                "bring its data over: etcd-admin snapshot restore {} --name {name} --initial-cluster {} --data-dir {}",
+                old.display(),
+                text("initial-cluster"),
+                text("data-dir")
+            ));
+        }
+        next.push("start ours: systemctl enable --now etcd-server".to_owned());
+    }
+    next
+}
+
+/// The assignments of an environment file; None where it is something else.
+fn variables(text: &str) -> Option<Vec<(String, String)>> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut all = Vec::new();
+    for line in lines {
+        let (name, value) = line.strip_prefix("export ").unwrap_or(line).split_once('=')?;
+        let plain = |letter: char| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_';
+        if name.is_empty() || !name.chars().all(plain) {
+            return None;
+        }
+        let value = value.trim();
+        let quoted = ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote));
+        all.push((name.to_owned(), quoted.unwrap_or(value).to_owned()));
+    }
+    (!all.is_empty()).then_some(all)
+}
+
+fn of_variables(variables: &[(String, String)]) -> Result<Found, String> {
+    let mut found = Found::default();
+    for (variable, text) in variables.iter().filter(|(_, text)| !text.is_empty()) {
+        match config::rows().map(|(_, row)| row).find(|row| row.variable() == *variable) {
+            Some(row) => {
+                let value = value(row, text).map_err(|reason| format!("{variable}: {reason}"))?;
+                found.take(row, variable, value);
+            }
+            None => found.leave(variable, "no setting of etcd 3.7 has this name".to_owned()),
+        }
+    }
+    Ok(found)
+}
+
+fn of_yaml(text: &str) -> Result<Found, String> {
+    let root: Mapping = serde_norway::from_str(text).map_err(|error| error.to_string())?;
+    let mut found = Found::default();
+    walk(&mut found, &[], &root);
+    Ok(found)
+}
+
+fn walk(found: &mut Found, above: &[String], mapping: &Mapping) {
+    for (key, value) in mapping.iter().filter(|(_, value)| !value.is_null()) {
+        let mut path = above.to_vec();
+        path.push(key.as_str().unwrap_or_default().to_ascii_lowercase());
+        let row = config::rows().map(|(_, row)| row).find(|row| row.yaml_path() == path);
+        match (row, value) {
+            (Some(row), value) => found.take(row, &path.join("."), value.clone()),
+            (None, Value::Mapping(below)) => walk(found, &path, below),
+            (None, _) => found.leave(&path.join("."), "no setting of etcd 3.7 has this name".to_owned()),
+        }
+    }
+}
+
+impl Found {
+    fn leave(&mut self, setting: &str, reason: String) {
+        self.left.push(Left { setting: setting.to_owned(), reason });
+    }
+
+    fn take(&mut self, row: &Row, given: &str, value: Value) {
+        let path = row.yaml_path();
+        match (row.meaning, path.split_last()) {
+            (Meaning::NoEffect(why), _) => self.leave(given, why.to_owned()),
+            (Meaning::Used, None) => self.leave(given, "the configuration file has no place for it".to_owned()),
+            (Meaning::Used, Some((last, above))) => {
+                let mut section = &mut self.settings;
+                for key in above {
+                    let entry = section.entry((*key).into()).or_insert_with(|| Value::Mapping(Mapping::new()));
+                    // Only sections of the table are entered, and they hold nothing else.
+                    let Value::Mapping(below) = entry else { return };
+                    section = below;
+                }
+                section.insert((*last).into(), value);
+                self.carried.push(path.join("."));
+            }
+        }
+    }
+}
+
+/// A variable's text as the file spells it.
+fn value(row: &Row, text: &str) -> Result<Value, String> {
+    let number = |text: &str| text.parse::<i64>().map(Value::from).map_err(|error| error.to_string());
+    match row.kind {
+        Kind::Bool => crate::client::boolean(text).map(Value::Bool),
+        Kind::Unsigned(_) | Kind::Signed => number(text),
+        Kind::Duration => {
+            let nanos = config::duration(text)?.as_nanos();
+            u64::try_from(nanos).map(Value::from).map_err(|error| error.to_string())
+        }
+        Kind::List => Ok(Value::Sequence(text.split(',').map(|word| Value::from(word.trim())).collect())),
+        Kind::Text | Kind::Urls | Kind::Origins | Kind::CommaList | Kind::Choice(_) | Kind::Gates => Ok(text.into()),
+    }
+}

@@ -1,0 +1,88 @@
+//! The files of a host, and what putting them there would change.
+
+use crate::failure::{FAILED, Failure};
+use crate::inventory::{Host, yaml_text};
+use serde::Serialize;
+use serde_norway::Mapping;
+use std::path::{Path, PathBuf};
+
+const HEAD: &str = "# Made by etcd-admin init from cluster.yaml: change that, and apply it again.\n";
+const UNITS: &str = "/etc/systemd/system";
+
+/// A file, complete.
+#[derive(Clone, Debug)]
+pub(crate) struct Rendered {
+    pub(crate) path: PathBuf,
+    pub(crate) content: String,
+    pub(crate) mode: u32,
+    /// Whether the daemon's group is to read it.
+    pub(crate) shared: bool,
+}
+
+/// One thing that is not as it shall be. No secret is ever in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Change {
+    pub(crate) path: PathBuf,
+    /// What is there; nothing if it is not there.
+    pub(crate) before: Option<String>,
+    pub(crate) after: String,
+}
+
+impl Change {
+    /// Of a file that shall have this content.
+    pub(crate) fn of_file(path: &Path, content: &str) -> Result<Option<Self>, Failure> {
+        let before = match std::fs::read_to_string(path) {
+            Ok(before) => Some(before),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Failure::new(FAILED, format!("{}: {error}", path.display()))),
+        };
+        let after = content.to_owned();
+        Ok((before.as_deref() != Some(content)).then(|| Self { path: path.to_owned(), before, after }))
+    }
+
+    /// Lines that go and lines that come.
+    pub(crate) fn told(&self) -> String {
+        let before: Vec<&str> = self.before.as_deref().unwrap_or_default().lines().collect();
+        let after: Vec<&str> = self.after.lines().collect();
+        let gone = before.iter().filter(|line| !after.contains(line)).map(|line| format!("  - {line}\n"));
+        let new = after.iter().filter(|line| !before.contains(line)).map(|line| format!("  + {line}\n"));
+        format!("{}\n{}", self.path.display(), gone.chain(new).collect::<String>())
+    }
+}
+
+/// Everything of one host but its certificates.
+pub(crate) fn files_of(host: &Host<'_>, settings: &Mapping) -> Result<Vec<Rendered>, Failure> {
+    let content = yaml_text(HEAD, settings)?;
+    must_load(&content, &host.entry.name)?;
+    let mut files = vec![Rendered { path: host.config_file(), content, mode: 0o640, shared: true }];
+    if let (Some(backup), Some(directory)) = (&host.file.backup, host.backups()) {
+        let directory = directory.display();
+        let keep = backup.keep;
+        let kinds =
+            [("last", keep.last), ("hourly", keep.hourly), ("daily", keep.daily), ("weekly", keep.weekly), ("monthly", keep.monthly)];
+        let keep: String = kinds.iter().filter(|(_, count)| *count > 0).map(|(kind, count)| format!(" --keep-{kind} {count}")).collect();
+        // An empty assignment forgets what the packages' unit says.
+        let prune =
+            if keep.is_empty() { String::new() } else { format!("ExecStart=/usr/bin/etcd-admin snapshot prune{keep} {directory}\n") };
+        let service = format!(
+            "{HEAD}[Service]\nExecStart=\nExecStart=/usr/bin/etcd-admin snapshot save --dir {directory}\n{prune}ReadWritePaths={directory}\n"
+        );
+        let timer = format!("{HEAD}[Timer]\nOnCalendar=\nOnCalendar={}\n", backup.calendar);
+        for (unit, content) in [("etcd-snapshot.service", service), ("etcd-snapshot.timer", timer)] {
+            let path = Path::new(UNITS).join(format!("{unit}.d/cluster.conf"));
+            files.push(Rendered { path, content, mode: 0o644, shared: false });
+        }
+    }
+    Ok(files)
+}
+
+/// A configuration that the daemon would refuse is refused here.
+pub(crate) fn must_load(content: &str, name: &str) -> Result<(), Failure> {
+    match crate::client::settings_of_text(content) {
+        Ok(warnings) => match warnings.iter().find(|warning| warning.text.contains("unknown key")) {
+            None => Ok(()),
+            Some(warning) => Err(Failure::usage(format!("settings of {name}: {warning}"))),
+        },
+        Err(reason) => Err(Failure::usage(format!("the daemon would not start as {name}: {reason}"))),
+    }
+}

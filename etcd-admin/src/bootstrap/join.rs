@@ -1,0 +1,150 @@
+//! `join`: this host becomes a member of a cluster that runs.
+//!
+//! What is to be done follows from what there is: the host's files, and what the cluster says of it. So an interrupted run goes on where it
+//! stopped, and one that is done changes nothing. The member is let in as a learner, and votes when it has caught up.
+
+use super::apply::{Told, execute};
+use super::plan::{Plan, has_member, placed};
+use super::words::{HostWords, JoinWords};
+use crate::client::{Client, TlsFiles};
+use crate::cluster::{ClusterView, add_learner, let_vote, newcomer};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::inventory::{ClusterFile, Host};
+use crate::output::answer;
+use crate::progress::note;
+use serde::Serialize;
+use serde_norway::Mapping;
+use std::process::ExitCode;
+
+#[derive(Debug, Serialize)]
+struct Joined {
+    #[serde(flatten)]
+    told: Told,
+    /// What was done in the cluster, in its order; what would be, in a dry run.
+    steps: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// Whether it is a member that votes.
+    votes: bool,
+}
+
+pub(super) async fn join(context: &Context, client: &Client, words: &JoinWords) -> Result<ExitCode, Failure> {
+    let file = ClusterFile::read(words.host.document.cluster.as_deref())?;
+    let host = file.host(words.host.member.as_deref())?;
+    // Without certificates nobody can be asked.
+    let mut first = Plan::of(context, &host, &words.host, host.settings())?;
+    first.changes.retain(|change| !first.files.iter().any(|file| file.path == change.path));
+    first.files.clear();
+    first.next = first.certificates.as_ref().map(|certificates| certificates.next.clone()).unwrap_or_default();
+    let mut told = Told::of(&host, &first, context.dry_run);
+    if !context.dry_run {
+        execute(context, &host, &words.host, &first)?;
+    }
+    if !first.ready || (context.dry_run && told.changed && file.tls.enabled) {
+        return tell(context, &Joined { told, steps: Vec::new(), id: None, votes: false });
+    }
+    let client = towards(client, &host, &words.host)?;
+    let view = ClusterView::look(&client).await?;
+    let urls = vec![host.peer_url()];
+    let known = newcomer(&view, &host.entry.name, &urls, None)?;
+    let has_data = has_member(&placed(&words.host, &host.data_dir()));
+    if let Some(seen) = known.filter(|seen| seen.is_started() && !has_data) {
+        let text = format!(
+            "{} is a member that has run, and there is no data of it here: take it out and in again with etcd-admin member rebuild {}",
+            seen.name(),
+            seen.name()
+        );
+        return Err(Failure::refused(text));
+    }
+    let mut joined = Joined { told, steps: Vec::new(), id: known.map(|seen| seen.id()), votes: false };
+    joined.votes = known.is_some_and(|seen| seen.is_started() && !seen.member.is_learner);
+    if known.is_none() {
+        joined.step(format!("add {} as a learner at {}", host.entry.name, host.peer_url()));
+        if !context.dry_run {
+            joined.id = Some(format!("{:x}", add_learner(&client, &urls).await?));
+        }
+    }
+    let view = if context.dry_run { view } else { ClusterView::look(&client).await? };
+    let plan = Plan::of(context, &host, &words.host, settings(&host, &view))?;
+    told = Told::of(&host, &plan, context.dry_run);
+    joined.told.diff.extend(told.diff);
+    joined.told.next.extend(told.next);
+    if !context.dry_run {
+        execute(context, &host, &words.host, &plan)?;
+    }
+    if !joined.votes {
+        joined.step(format!("let {} vote as soon as it has caught up", host.entry.name));
+        if !context.dry_run && !words.no_wait {
+            wait(&client, &mut joined, &host, words).await?;
+        }
+    }
+    joined.told.changed = !joined.told.diff.is_empty() || !joined.steps.is_empty();
+    tell(context, &joined)
+}
+
+async fn wait(client: &Client, joined: &mut Joined, host: &Host<'_>, words: &JoinWords) -> Result<(), Failure> {
+    let Some(id) = joined.id.as_ref().and_then(|id| u64::from_str_radix(id, 16).ok()) else { return Ok(()) };
+    note(&format!("{} is written: start the member now (systemctl enable --now etcd-server)", host.config_file().display()));
+    let_vote(client, id, words.wait).await?;
+    joined.votes = true;
+    // It runs.
+    joined.told.next.clear();
+    Ok(())
+}
+
+impl Joined {
+    fn step(&mut self, text: String) {
+        if !self.told.dry_run {
+            note(&text);
+        }
+        self.steps.push(text);
+    }
+}
+
+fn tell(context: &Context, joined: &Joined) -> Result<ExitCode, Failure> {
+    answer(context.format, joined, || {
+        let lead = if context.dry_run { "would " } else { "" };
+        let steps: String = joined.steps.iter().map(|step| format!("{lead}{step}\n")).collect();
+        let votes = if joined.votes { format!("{} is a member and votes\n", joined.told.member) } else { String::new() };
+        format!("{steps}{}{votes}", joined.told.text())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The other members of the document, by the certificate that this host has, unless somebody said otherwise.
+fn towards(client: &Client, host: &Host<'_>, words: &HostWords) -> Result<Client, Failure> {
+    let mut settings = client.settings.clone();
+    if settings.is_told() {
+        return Ok(Client::new(settings)?);
+    }
+    settings.endpoints = host.file.hosts().filter(|other| other.entry.name != host.entry.name).map(|other| other.client_url()).collect();
+    "the cluster's document".clone_into(&mut settings.origin);
+    settings.server_name = None;
+    if host.file.tls.enabled && !settings.tls.any() {
+        let file = |name: &str| Some(placed(words, &host.certificates()).join("current").join(name));
+        settings.tls = TlsFiles { cacert: file("client-ca.crt"), cert: file("server.crt"), key: file("server.key"), ..settings.tls };
+    }
+    Ok(Client::new(settings)?)
+}
+
+/// The configuration of one who joins: the members are those that there are.
+fn settings(host: &Host<'_>, view: &ClusterView) -> Mapping {
+    let own = host.peer_url();
+    let mut entries: Vec<String> = view
+        .members
+        .iter()
+        .flat_map(|seen| {
+            let is_own = seen.member.peer_ur_ls.contains(&own);
+            let name = if is_own { host.entry.name.clone() } else { seen.member.name.clone() };
+            seen.member.peer_ur_ls.iter().map(move |url| format!("{name}={url}"))
+        })
+        .collect();
+    if !entries.iter().any(|entry| entry.ends_with(&format!("={own}"))) {
+        entries.push(format!("{}={own}", host.entry.name));
+    }
+    let mut settings = host.settings();
+    settings.insert("initial-cluster".into(), entries.join(",").into());
+    settings.insert("initial-cluster-state".into(), "existing".into());
+    settings
+}

@@ -1,0 +1,41 @@
+//! From `cluster.yaml` to hosts: what a configuration will be, what would change here, and doing it; joining; taking over from etcd.
+//!
+//! `render` knows no host. `plan` and `apply` look at this one, through the same [`plan::Plan`], so that what is told is what is done. Nothing is
+//! overwritten without being kept, and a second run changes nothing.
+
+mod adopt;
+mod apply;
+mod certificates;
+mod document;
+mod files;
+mod join;
+mod plan;
+mod sign;
+mod words;
+
+pub(crate) use plan::has_member;
+pub(crate) use words::{AdoptWords, DocumentWords, InitCommand, JoinWords};
+
+use crate::client::Client;
+use crate::context::Context;
+use crate::failure::Failure;
+use std::process::ExitCode;
+
+pub(crate) fn init(context: &Context, command: InitCommand) -> Result<ExitCode, Failure> {
+    match command {
+        InitCommand::New(words) => document::new(&words),
+        InitCommand::Schema => crate::output::say(crate::inventory::SCHEMA).map(|()| ExitCode::SUCCESS),
+        InitCommand::Render { document, out } => document::render(context, document.cluster.as_deref(), &out),
+        InitCommand::Plan(words) => apply::plan(context, &words),
+        InitCommand::Apply(words) => apply::apply(context, &words),
+        InitCommand::Sign(words) => sign::sign(context, &words),
+    }
+}
+
+pub(crate) fn adopt(context: &Context, words: &AdoptWords) -> Result<ExitCode, Failure> {
+    adopt::adopt(context, words)
+}
+
+pub(crate) async fn join(context: &Context, client: &Client, words: &JoinWords) -> Result<ExitCode, Failure> {
+    join::join(context, client, words).await
+}

@@ -1,0 +1,124 @@
+//! What is to be done on this host, found by looking at it. Doing it is another matter.
+
+use super::certificates::Certificates;
+use super::files::{Change, Rendered, files_of};
+use super::words::HostWords;
+use crate::context::Context;
+use crate::failure::{FAILED, Failure};
+use crate::inventory::{FOUNDING, Host};
+use serde_norway::Mapping;
+use std::path::{Path, PathBuf};
+
+/// A folder that has to be there.
+#[derive(Debug)]
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
+    pub(super) mode: u32,
+    /// Whether it is the daemon's own; else it is root's, for the daemon's group to enter.
+    pub(super) own: bool,
+}
+
+/// Everything that is not as the document wants it.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) folders: Vec<Folder>,
+    pub(super) certificates: Option<Certificates>,
+    pub(super) files: Vec<Rendered>,
+    pub(super) changes: Vec<Change>,
+    /// Whether the member may be started when this is done.
+    pub(super) ready: bool,
+    /// What the operator has to do, in its order.
+    pub(super) next: Vec<String>,
+}
+
+/// Where a path of the host is, below another root if there is one.
+pub(super) fn placed(words: &HostWords, path: &Path) -> PathBuf {
+    words.root.as_ref().map_or_else(|| path.to_owned(), |root| root.join(path.strip_prefix("/").unwrap_or(path)))
+}
+
+impl Plan {
+    /// With the settings of a founder, or of one who joins a cluster that runs.
+    pub(super) fn of(context: &Context, host: &Host<'_>, words: &HostWords, settings: Mapping) -> Result<Self, Failure> {
+        let data = placed(words, &host.data_dir());
+        must_be_ours(&data)?;
+        let mut changes = Vec::new();
+        let folders = folders(host, words);
+        for folder in &folders {
+            changes.push(Change { path: folder.path.clone(), before: None, after: format!("a folder, mode {:04o}", folder.mode) });
+        }
+        let certificates = host.file.tls.enabled.then(|| Certificates::plan(context, host, words)).transpose()?;
+        let (mut ready, mut next) = (true, Vec::new());
+        if let Some(certificates) = &certificates {
+            changes.extend(certificates.changes.iter().cloned());
+            ready = certificates.next.is_empty();
+            next.extend(certificates.next.iter().cloned());
+        }
+        let settings = if has_member(&data) { kept(&placed(words, &host.config_file()), settings)? } else { settings };
+        let mut files = Vec::new();
+        for mut rendered in files_of(host, &settings)? {
+            rendered.path = placed(words, &rendered.path);
+            if let Some(change) = Change::of_file(&rendered.path, &rendered.content)? {
+                changes.push(change);
+                files.push(rendered);
+            }
+        }
+        if files.iter().any(|file| file.path.starts_with("/etc/systemd")) {
+            next.push("systemctl daemon-reload".to_owned());
+        }
+        if has_member(&data) && files.iter().any(|file| file.shared) {
+            next.push("restart the member, for its new settings: etcd-admin roll restart tells the order".to_owned());
+        } else if ready && !has_member(&data) && !changes.is_empty() {
+            next.push("start the member: systemctl enable --now etcd-server".to_owned());
+        }
+        Ok(Self { folders, certificates, files, changes, ready, next })
+    }
+}
+
+fn folders(host: &Host<'_>, words: &HostWords) -> Vec<Folder> {
+    let folder = |path: PathBuf, mode, own| Folder { path: placed(words, &path), mode, own };
+    let mut all = vec![folder(host.data_dir(), 0o700, true)];
+    if let Some(above) = host.config_file().parent() {
+        all.push(folder(above.to_owned(), 0o750, false));
+    }
+    if host.file.tls.enabled {
+        all.push(folder(host.certificates(), 0o750, false));
+    }
+    all.extend(host.backups().map(|path| folder(path, 0o700, true)));
+    all.retain(|folder| !folder.path.is_dir());
+    let mut seen = Vec::new();
+    all.retain(|folder| {
+        let fresh = !seen.contains(&folder.path);
+        seen.push(folder.path.clone());
+        fresh
+    });
+    all
+}
+
+/// Whether a member has been here.
+pub(crate) fn has_member(data: &Path) -> bool {
+    std::fs::read_dir(data.join("member")).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// Refuses etcd's own data, which our daemon would refuse too.
+fn must_be_ours(data: &Path) -> Result<(), Failure> {
+    if data.join("member/snap").is_dir() || data.join("member/wal").is_dir() {
+        let text = format!(
+            "{} holds the data of a real etcd: look at it with etcd-admin adopt, and name another data_dir for the new member",
+            data.display()
+        );
+        return Err(Failure::refused(text));
+    }
+    Ok(())
+}
+
+/// The settings of a founder stay as they were when the member was founded: nothing reads them again.
+fn kept(config: &Path, mut settings: Mapping) -> Result<Mapping, Failure> {
+    let Ok(text) = std::fs::read_to_string(config) else { return Ok(settings) };
+    let before: Mapping = serde_norway::from_str(&text).map_err(|error| Failure::new(FAILED, format!("{}: {error}", config.display())))?;
+    for key in FOUNDING {
+        if let Some(value) = before.get(key) {
+            settings.insert(key.into(), value.clone());
+        }
+    }
+    Ok(settings)
+}

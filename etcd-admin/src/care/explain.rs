@@ -1,0 +1,73 @@
+//! `explain`: what an error, an exit code, an alarm or a finding means, and what to do.
+
+use super::topics::{TOPICS, Topic};
+use super::words::ExplainWords;
+use crate::context::Context;
+use crate::failure::{CHECK_FAILED, Failure};
+use crate::output::{answer, table};
+use std::process::ExitCode;
+
+pub(super) fn explain(context: &Context, words: &ExplainWords) -> Result<ExitCode, Failure> {
+    let what = words.what.join(" ");
+    let found = search(what.trim());
+    if found.is_empty() {
+        let text = format!("nothing is known of {what:?}; etcd-admin explain lists everything that is");
+        return Err(Failure::new(CHECK_FAILED, text));
+    }
+    answer(context.format, &found, || {
+        if found.len() > 3 {
+            let rows: Vec<_> =
+                found.iter().map(|topic| vec![topic.kind.to_owned(), topic.name.to_owned(), topic.meaning.to_owned()]).collect();
+            return table(&["KIND", "NAME", "MEANING"], &rows);
+        }
+        found.iter().map(|topic| format!("{} {}\n  {}\n  {}\n", topic.kind, topic.name, topic.meaning, topic.cure)).collect()
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Those with that very name; else those that have it in their name, or whose name is in it, as when a whole line of a log is given.
+fn search(what: &str) -> Vec<&'static Topic> {
+    if what.is_empty() {
+        return TOPICS.iter().collect();
+    }
+    let what = what.to_ascii_lowercase();
+    let name = |topic: &Topic| topic.name.to_ascii_lowercase();
+    let same: Vec<_> = TOPICS.iter().filter(|topic| name(topic) == what).collect();
+    if !same.is_empty() {
+        return same;
+    }
+    // A number is a code and nothing else.
+    if what.parse::<u8>().is_ok() {
+        return Vec::new();
+    }
+    let within: Vec<_> = TOPICS.iter().filter(|topic| topic.kind != "exit code" && what.contains(&name(topic))).collect();
+    // The longest name says most.
+    if let Some(best) = within.iter().max_by_key(|topic| topic.name.len()) {
+        return vec![best];
+    }
+    TOPICS.iter().filter(|topic| name(topic).contains(&what)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_topic_is_found_by_its_name_and_tells_a_cure() {
+        for topic in TOPICS {
+            assert!(search(topic.name).iter().any(|found| found.name == topic.name), "{}", topic.name);
+            assert!(!topic.meaning.is_empty() && !topic.cure.is_empty(), "{}", topic.name);
+        }
+        let names: BTreeSet<_> = TOPICS.iter().map(|topic| (topic.kind, topic.name)).collect();
+        assert_eq!(names.len(), TOPICS.len());
+    }
+
+    #[test]
+    fn a_line_of_a_log_is_explained() {
+        let found = search("rpc error: code = ResourceExhausted desc = etcdserver: mvcc: database space exceeded");
+        assert_eq!(found.iter().map(|topic| topic.name).collect::<Vec<_>>(), ["etcdserver: mvcc: database space exceeded"]);
+        assert_eq!(search("5").len(), 1);
+        assert!(search("77").is_empty() && search("frobnicate").is_empty());
+    }
+}

@@ -1,0 +1,88 @@
+//! `preflight`: whether this host is fit to be the member that the document says, before anything is changed.
+
+use super::disk::{DEFAULT_QUOTA, room, sync_time};
+use super::finding::{Finding, tell};
+use super::host::pair;
+use super::surroundings::{clock, name, port};
+use super::words::PreflightWords;
+use crate::bootstrap::has_member;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::inventory::{ClusterFile, Host};
+use crate::offline::must_be_idle;
+use certs::{Name, Profile};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+pub(super) fn preflight(context: &Context, words: &PreflightWords) -> Result<ExitCode, Failure> {
+    let file = ClusterFile::read(words.document.cluster.as_deref())?;
+    let host = file.host(words.member.as_deref())?;
+    let data = host.data_dir();
+    let running = must_be_idle(&data).is_err();
+    let mut findings = vec![members(&file), existing(&host, running), clock()];
+    let quota = file.quota.as_ref().and_then(crate::inventory::Size::bytes).unwrap_or(DEFAULT_QUOTA);
+    findings.extend(room(&data, quota));
+    if !words.no_probe {
+        findings.push(sync_time(&data));
+    }
+    let address = host.listen_address();
+    for (what, number) in [("clients", file.client_port_of(host.entry)), ("members", file.peer_port_of(host.entry))] {
+        findings.push(port(what, SocketAddr::new(address, number), running));
+    }
+    findings.extend(file.hosts().map(|other| name(&other.entry.name, &other.entry.host, file.peer_port_of(other.entry))));
+    findings.extend(certificates(context, &host));
+    tell(context, findings)
+}
+
+fn members(file: &ClusterFile) -> Finding {
+    let count = file.members.len();
+    match count {
+        1 => Finding::warning("members", &file.name, "one member: nothing may fail", "three members bear the loss of one"),
+        count if count % 2 == 0 => {
+            let text = format!("{count} members bear no more failures than {}", count - 1);
+            Finding::warning("members", &file.name, text, "take one more or one less")
+        }
+        count => Finding::good("members", &file.name, format!("{count} members, {} may fail", (count - 1) / 2)),
+    }
+}
+
+fn existing(host: &Host<'_>, running: bool) -> Finding {
+    let data = host.data_dir();
+    if data.join("member/snap").is_dir() {
+        let cure = "etcd-admin adopt tells how it comes over; our member needs another data_dir";
+        return Finding::bad("data", data.display(), "it holds the data of a real etcd", cure);
+    }
+    match (has_member(&data), running) {
+        (false, _) => Finding::good("data", data.display(), "nobody has lived there"),
+        (true, true) => Finding::good("data", data.display(), "the member runs"),
+        (true, false) => {
+            let cure = "if it is to begin anew, move the folder aside: an old member would be refused by a new cluster";
+            Finding::warning("data", data.display(), "a member has been here", cure)
+        }
+    }
+}
+
+fn certificates(context: &Context, host: &Host<'_>) -> Vec<Finding> {
+    let wanted: Vec<Name> = host.certificate_names().iter().filter_map(|name| Name::parse(name).ok()).collect();
+    if !host.file.tls.enabled {
+        let cure = "set tls.enabled, unless the network is all yours";
+        return vec![Finding::warning("tls", &host.file.name, "connections are not encrypted", cure)];
+    }
+    let folder = host.certificates();
+    if !folder.join("current").exists() {
+        return vec![Finding::warning(
+            "certificate",
+            folder.display(),
+            "there are none yet",
+            "etcd-admin init apply makes them, or requests for them",
+        )];
+    }
+    let current = folder.join("current");
+    [(Profile::Server, "client-ca.crt"), (Profile::Peer, "peer-ca.crt")]
+        .into_iter()
+        .flat_map(|(profile, bundle)| {
+            let file = |end: &str| current.join(format!("{}.{end}", profile.name()));
+            pair(context, profile, &file("crt"), &file("key"), &current.join(bundle), &wanted)
+        })
+        .collect()
+}

@@ -1,0 +1,81 @@
+//! What is around a member on its host: clock, ports, names, unit.
+
+use super::finding::Finding;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::process::Command;
+
+/// Whether something keeps the clock right.
+pub(super) fn clock() -> Finding {
+    let asked = Command::new("timedatectl").args(["show", "--property=NTPSynchronized", "--value"]).output();
+    let said = asked.ok().filter(|out| out.status.success()).map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
+    let marked = std::path::Path::new("/run/systemd/timesync/synchronized").exists();
+    match said.as_deref() {
+        _ if marked => Finding::good("clock", "", "synchronized"),
+        Some("yes") => Finding::good("clock", "", "synchronized"),
+        Some("no") => Finding::warning(
+            "clock",
+            "",
+            "nothing synchronizes it",
+            "run chrony or systemd-timesyncd: certificates, leases and tokens depend on the time",
+        ),
+        Some(_) | None => Finding::good("clock", "", "nobody here tells whether it is synchronized"),
+    }
+}
+
+/// Whether an address can be listened on. `held` is when the member itself runs and has it.
+pub(super) fn port(what: &str, address: SocketAddr, held: bool) -> Finding {
+    match TcpListener::bind(address) {
+        Ok(_) => Finding::good("port", address, format!("free for {what}")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse && held => {
+            Finding::good("port", address, format!("in use for {what}, and the member runs"))
+        }
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            let cure = format!("stop what listens there (ss -ltnp 'sport = :{}'), or choose another port", address.port());
+            Finding::bad("port", address, format!("{what}: in use by another process"), cure)
+        }
+        Err(error) if error.kind() == ErrorKind::AddrNotAvailable => Finding::bad(
+            "port",
+            address,
+            format!("{what}: this machine has no such address"),
+            "correct host, or say listen in the document",
+        ),
+        Err(error) => Finding::bad("port", address, format!("{what}: {error}"), "look at the address and at who may use such a port"),
+    }
+}
+
+/// Whether a host's name is known here.
+pub(super) fn name(member: &str, host: &str, port: u16) -> Finding {
+    if host.parse::<IpAddr>().is_ok() {
+        return Finding::good("name", member, format!("{host} is an address"));
+    }
+    match (host, port).to_socket_addrs() {
+        Ok(addresses) => {
+            let addresses: Vec<String> = addresses.map(|address| address.ip().to_string()).collect();
+            Finding::good("name", member, format!("{host} is {}", addresses.join(", ")))
+        }
+        Err(error) => Finding::bad("name", member, format!("{host}: {error}"), "look at its spelling, DNS and /etc/hosts"),
+    }
+}
+
+/// How systemd saw the daemon last. Nothing where there is no systemd.
+pub(super) fn unit() -> Option<Finding> {
+    const UNIT: &str = "etcd-server.service";
+    let words = ["show", UNIT, "--property=LoadState,ActiveState,Result,ExecMainStatus,NRestarts"];
+    let out = Command::new("systemctl").args(words).output().ok().filter(|out| out.status.success())?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let of = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default();
+    if of("LoadState") != "loaded" {
+        return None;
+    }
+    let told =
+        format!("{}, last result {}, exit code {}, {} restarts", of("ActiveState"), of("Result"), of("ExecMainStatus"), of("NRestarts"));
+    let cure = match of("Result") {
+        "success" => return Some(Finding::good("unit", UNIT, told)),
+        "watchdog" => "it stood still for 30 s: look at the disk and at memory (journalctl -u etcd-server)",
+        "oom-kill" => "the machine ran out of memory: give it more, or find who else takes it",
+        "start-limit-hit" => "it ended over and over: mend the cause, then systemctl reset-failed etcd-server",
+        _ => "the last lines of journalctl -u etcd-server say why; etcd-admin explain tells of exit codes",
+    };
+    Some(Finding::bad("unit", UNIT, told, cure))
+}

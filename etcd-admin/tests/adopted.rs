@@ -1,0 +1,49 @@
+//! A real etcd's configuration becomes ours: what carries over, what does not, and that nothing is lost on the way.
+
+use crate::tool::Tool;
+
+const DEBIAN: &str = "## etcd(1) daemon options\n# comment\nETCD_NAME=\"m1\"\nETCD_DATA_DIR=/var/lib/etcd/default\nETCD_WAL_DIR=/wal\n\
+ETCD_LISTEN_PEER_URLS=\"http://10.0.0.1:2380\"\nETCD_LISTEN_CLIENT_URLS='http://10.0.0.1:2379,http://127.0.0.1:2379'\n\
+ETCD_INITIAL_ADVERTISE_PEER_URLS=http://10.0.0.1:2380\nETCD_INITIAL_CLUSTER=m1=http://10.0.0.1:2380,m2=http://10.0.0.2:2380\n\
+ETCD_ADVERTISE_CLIENT_URLS=http://10.0.0.1:2379\nETCD_HEARTBEAT_INTERVAL=250\nETCD_ELECTION_TIMEOUT=2500\n\
+ETCD_ENABLE_V2=false\nETCD_PROXY=off\n";
+
+#[test]
+fn an_environment_file_becomes_a_configuration() {
+    let tool = Tool::new();
+    std::fs::write(tool.path("etcd"), DEBIAN).unwrap();
+    let adopt = "adopt --from etcd --to etcd.yaml --data-dir /srv/etcd";
+    let before = tool.everything();
+    assert_eq!(tool.json(&format!("{adopt} --dry-run"))["changed"], true);
+    assert!(tool.everything() == before);
+    let told = tool.json(adopt);
+    let left: Vec<_> = told["left"].as_array().unwrap().iter().map(|left| left["setting"].as_str().unwrap()).collect();
+    assert_eq!(left, ["ETCD_ENABLE_V2", "ETCD_PROXY", "wal-dir"], "{told}");
+    let text = std::fs::read_to_string(tool.path("etcd.yaml")).unwrap();
+    for line in ["name: m1", "data-dir: /srv/etcd", "heartbeat-interval: 250", "initial-cluster-state: existing"] {
+        assert!(text.lines().any(|found| found == line), "{line} in {text}");
+    }
+    let next = told["next"].to_string();
+    assert!(next.contains("member rebuild m1"), "{next}");
+    assert_eq!(tool.json(adopt)["changed"], false);
+}
+
+#[test]
+fn a_configuration_file_of_one_member_is_told_how_its_data_comes_over() {
+    let tool = Tool::new();
+    let old = tool.path("old");
+    std::fs::create_dir_all(old.join("member/snap")).unwrap();
+    let text = format!(
+        "name: solo\ndata-dir: {}\nsnapshot-count: 5000\nenable-v2: true\nclient-transport-security:\n  cert-file: /pki/a.crt\n  key-file: /pki/a.key\n\
+         listen-client-urls: https://127.0.0.1:2379\nadvertise-client-urls: https://127.0.0.1:2379\n",
+        old.display()
+    );
+    std::fs::write(tool.path("etcd.conf.yml"), text).unwrap();
+    tool.run(&format!("adopt --from etcd.conf.yml --to etcd.yaml --data-dir {}", old.display())).ends(5, "holds the data of a real etcd");
+    let told = tool.run("adopt --from etcd.conf.yml --to etcd.yaml").good();
+    assert!(told.contains("enable-v2") && told.contains("snapshot restore"), "{told}");
+    let text = std::fs::read_to_string(tool.path("etcd.yaml")).unwrap();
+    assert!(text.contains("old-appliance\n") && text.contains("  cert-file: /pki/a.crt\n"), "{text}");
+    std::fs::write(tool.path("broken"), "ETCD_HEARTBEAT_INTERVAL=often\n").unwrap();
+    tool.run("adopt --from broken --to etcd.yaml").ends(2, "ETCD_HEARTBEAT_INTERVAL");
+}

@@ -1,0 +1,161 @@
+//! From nothing to clusters that run, with this tool alone: founded from a document, grown by joining, on certificates of its making.
+
+use crate::members::{Member, eventually, server};
+use crate::tool::Tool;
+use std::cell::Cell;
+use std::net::TcpListener;
+
+const PASS: &str = "--passphrase-file passphrase";
+
+/// Hosts on one machine: a document whose members differ in their ports.
+pub(crate) struct Hosts {
+    pub(crate) tool: Tool,
+    ports: Vec<(u16, u16)>,
+    commands: Cell<usize>,
+}
+
+impl Hosts {
+    /// A document of so many members is there, and nothing else.
+    pub(crate) fn new(size: usize) -> Self {
+        let listeners: Vec<_> = (0..8).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports: Vec<u16> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+        let ports = ports.chunks(2).map(|pair| (pair[0], pair[1])).collect();
+        let hosts = Self { tool: Tool::new(), ports, commands: Cell::new(0) };
+        hosts.write(size);
+        hosts
+    }
+
+    /// The document of the first so many members.
+    pub(crate) fn write(&self, size: usize) {
+        let home = self.tool.home().display();
+        let members =
+            self.ports.iter().take(size).zip(1..).map(|((client, peer), number)| {
+                format!("- {{name: m{number}, host: 127.0.0.1, client_port: {client}, peer_port: {peer}}}\n")
+            });
+        let members: String = members.collect();
+        let settings = "settings: {heartbeat-interval: 100, election-timeout: 1000}";
+        let text = format!(
+            "name: test\ntoken: test-1\nmembers:\n{members}data_dir: {home}/{{name}}/data\nconfig_file: {home}/{{name}}/etcd.yaml\n\
+             tls: {{directory: '{home}/{{name}}/pki'}}\nauto_compaction: off\nquota: 64MiB\n{settings}\n"
+        );
+        std::fs::write(self.tool.path("cluster.yaml"), text).unwrap();
+    }
+
+    /// An operator's command.
+    #[track_caller]
+    pub(crate) fn run(&self, words: &str) -> String {
+        self.commands.set(self.commands.get() + 1);
+        self.tool.run(words).good()
+    }
+
+    pub(crate) fn start(&self, name: &str) -> Option<Member> {
+        Some(Member::with_config(&server()?, &self.tool, name, self.ports[0].0))
+    }
+
+    /// How a user of the cluster reaches it.
+    pub(crate) fn at(&self, size: usize) -> String {
+        let endpoints: Vec<_> = self.ports.iter().take(size).map(|(client, _)| format!("https://127.0.0.1:{client}")).collect();
+        let file = |file: &str| self.tool.path("m1/pki/current").join(file).display().to_string();
+        let endpoints = endpoints.join(",");
+        format!("--endpoints {endpoints} --cacert {} --cert {} --key {}", file("client-ca.crt"), file("server.crt"), file("server.key"))
+    }
+}
+
+/// The commands of an operator with three hosts: authorities, one per host, and one that waits.
+const COMMANDS: usize = 5;
+
+#[test]
+fn from_nothing_to_three_members_with_tls() {
+    if server().is_none() {
+        return;
+    }
+    let hosts = Hosts::new(3);
+    hosts.run(&format!("ca init {PASS}"));
+    for name in ["m1", "m2", "m3"] {
+        hosts.run(&format!("init apply --member {name} {PASS}"));
+    }
+    let members: Vec<Member> = ["m1", "m2", "m3"].iter().filter_map(|name| hosts.start(name)).collect();
+    let at = hosts.at(3);
+    hosts.run(&format!("wait --for healthy --timeout 3m {at}"));
+    assert_eq!(hosts.commands.get(), COMMANDS, "the way has become longer");
+
+    let tool = &hosts.tool;
+    assert_eq!(tool.json(&format!("status {at}"))["tolerated"], 1);
+    for goal in ["leader", "quorum", "caught-up"] {
+        assert_eq!(tool.json(&format!("wait --for {goal} {at}"))["reached"], true, "{goal}");
+    }
+    let found = tool.json(&format!("doctor cluster {at}"));
+    assert_eq!((found["ok"].as_bool(), found["bad"].as_u64()), (Some(true), Some(0)), "{found}");
+    // A document that is applied again changes nothing, on a member that runs too.
+    for name in ["m1", "m2", "m3"] {
+        assert_eq!(tool.json(&format!("init apply --member {name} {PASS}"))["changed"], false);
+    }
+    // On a member, nothing has to be said.
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
+    let told = command.arg("status").env_clear().env("ETCD_ADMIN_MEMBER_CONFIG", tool.path("m2/etcd.yaml")).output().unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    // The host of a member that runs, and of one that does not.
+    let told =
+        tool.run(&format!("doctor host --no-probe --config {}", tool.path("m1/etcd.yaml").display())).ends(0, "a daemon uses the data");
+    assert!(told.contains("stands for 127.0.0.1"), "{told}");
+    tool.run(&format!("doctor offline {}", tool.path("m1/data").display())).ends(5, "is in use");
+    tool.run("preflight --member m1 --no-probe").ends(0, "the member runs");
+    drop(members);
+    eventually("the lock is let go", || tool.run(&format!("doctor offline {}", tool.path("m1/data").display())).code == Some(0));
+    tool.run(&format!("doctor host --no-probe --config {}", tool.path("m1/etcd.yaml").display())).ends(0, "no daemon uses the data");
+    tool.run(&format!("wait --for quorum --timeout 1s {at}")).ends(8, "not a quorum within 1s");
+    tool.run(&format!("doctor cluster {at}")).ends(4, "nothing listens there");
+}
+
+/// Joins while the new member is started as soon as its configuration is there, as systemd would on an operator's word.
+fn join(hosts: &Hosts, name: &str) -> Member {
+    let command = format!("join --member {name} --wait 3m {PASS}");
+    std::thread::scope(|scope| {
+        let joining = scope.spawn(|| {
+            let mut command_line = std::process::Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
+            command_line.args(command.split_whitespace()).current_dir(hosts.tool.home()).env_clear();
+            command_line.env("ETCD_ADMIN_CA_DIR", hosts.tool.path("pki")).output().unwrap()
+        });
+        eventually("the configuration is written", || hosts.tool.path(name).join("etcd.yaml").exists() || joining.is_finished());
+        let member = hosts.start(name);
+        let ended = joining.join().unwrap();
+        assert!(ended.status.success(), "{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+        member.unwrap()
+    })
+}
+
+#[test]
+fn one_grows_to_three_and_an_interrupted_join_goes_on() {
+    if server().is_none() {
+        return;
+    }
+    let hosts = Hosts::new(1);
+    hosts.run(&format!("ca init {PASS}"));
+    hosts.run(&format!("init apply --member m1 {PASS}"));
+    let _first = hosts.start("m1");
+    hosts.run(&format!("wait --for healthy --timeout 3m {}", hosts.at(1)));
+    hosts.write(3);
+    let tool = &hosts.tool;
+    // What would be done is told, and nothing of it done.
+    let before = tool.run(&format!("member list -o json {}", hosts.at(1))).good();
+    let told = tool.json(&format!("join --member m2 --dry-run {PASS}"));
+    assert_eq!((told["changed"].as_bool(), told["votes"].as_bool()), (Some(true), Some(false)), "{told}");
+    assert!(!tool.path("m2").exists());
+    let after = tool.run(&format!("member list -o json {}", hosts.at(1))).good();
+    assert_eq!(before.matches("\"id\"").count(), after.matches("\"id\"").count());
+    // Interrupted twice: certificates only, then a learner that never started.
+    tool.run(&format!("init apply --member m2 --root elsewhere {PASS}")).good();
+    let told = tool.json(&format!("join --member m2 --no-wait {PASS}"));
+    assert_eq!((told["changed"].as_bool(), told["votes"].as_bool()), (Some(true), Some(false)), "{told}");
+    let text = std::fs::read_to_string(tool.path("m2/etcd.yaml")).unwrap();
+    assert!(text.contains("initial-cluster-state: existing") && !text.contains("m3="), "{text}");
+    tool.run(&format!("join --member m3 --no-wait {PASS}")).ends(5, "was added and never started");
+    let _second = join(&hosts, "m2");
+    let _third = join(&hosts, "m3");
+    for name in ["m2", "m3"] {
+        let told = tool.json(&format!("join --member {name} {PASS}"));
+        assert_eq!((told["changed"].as_bool(), told["votes"].as_bool()), (Some(false), Some(true)), "{told}");
+        assert_eq!(tool.json(&format!("init apply --member {name} {PASS}"))["changed"], false);
+    }
+    assert_eq!(tool.json(&format!("status {}", hosts.at(3)))["voters"], 3);
+}

@@ -1,0 +1,91 @@
+//! Ten kinds of mistakes at a keyboard, each over and over in a drawn order, while somebody writes: none of them costs a write for longer than an
+//! election, and none changes who is a member.
+
+use crate::servers::{cluster, runtime};
+use crate::tool::{Ended, Tool};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use testbed::Server;
+
+const ROUNDS: u64 = 3;
+const KINDS: u64 = 10;
+/// A put is given this long by its client. Reached only when the cluster is lost.
+const PUT: &str = "60s";
+
+/// The same mistakes for the same seed.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, limit: u64) -> u64 {
+        // Knuth's constants; the high bits are the good ones.
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// Puts one after another until it is stopped; tells how many were done, and how many failed.
+fn write(tool: &Tool, at: &str, stop: &AtomicBool, done: &AtomicU64, failed: &AtomicU64) {
+    while !stop.load(Ordering::Relaxed) {
+        let ended = tool.run(&format!("put load x {at} --command-timeout {PUT}"));
+        let count = if ended.code == Some(0) { done } else { failed };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn mistakes_are_refused_and_writes_go_on() {
+    let (runtime, tool) = (runtime(), Tool::new());
+    let cluster = runtime.block_on(cluster(3));
+    let at = format!("--endpoints {}", cluster.members.iter().map(Server::endpoint).collect::<Vec<_>>().join(","));
+    tool.run(&format!("wait --for healthy {at}")).good();
+    let members = |tool: &Tool| {
+        let told = tool.json(&format!("member list {at} --command-timeout {PUT}"));
+        told.as_array().unwrap().iter().map(|member| member["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let before = members(&tool);
+    let (writer, stop, done, failed) = (Tool::new(), AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| write(&writer, &at, &stop, &done, &failed));
+        let mut draw = Draw(7);
+        for _ in 0..ROUNDS * KINDS {
+            let kind = draw.below(KINDS);
+            let victim = &cluster.members[usize::try_from(draw.below(3)).unwrap()];
+            let ended = mistake(&tool, kind, victim, &at);
+            assert_ne!(ended.code, Some(0), "mistake {kind} was done: {}{}", ended.out, ended.complaint);
+            assert!(!ended.complaint.contains("panicked"), "{}", ended.complaint);
+            assert!(!format!("{}{}", ended.out, ended.complaint).trim().is_empty(), "mistake {kind} was refused without a word");
+            // The writer gets on after each of them.
+            let (reached, begun) = (done.load(Ordering::Relaxed) + 1, Instant::now());
+            while done.load(Ordering::Relaxed) < reached {
+                assert!(begun.elapsed() < Duration::from_secs(120), "writes have stopped after mistake {kind}: {}", ended.complaint);
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(failed.load(Ordering::Relaxed), 0, "of {} writes", done.load(Ordering::Relaxed));
+    assert_eq!(members(&tool), before);
+}
+
+fn mistake(tool: &Tool, kind: u64, victim: &Server, at: &str) -> Ended {
+    let (name, url, data) = (&victim.place().name, victim.peer_url(), victim.data_dir());
+    let words = match kind {
+        // A half-typed name.
+        0 => format!("member rebuild {} --yes {at}", &name[..1]),
+        // A URL that is no URL, and one that is of another scheme.
+        1 => format!("member add new --peer-urls 127.0.0.1:1 {at}"),
+        2 => format!("member add new --peer-urls https://127.0.0.1:1 {at}"),
+        // What another member has already: its name, its URL.
+        3 => format!("member add {name} --peer-urls http://127.0.0.1:1 {at}"),
+        4 => format!("member add new --peer-urls {url} {at}"),
+        // Nobody is there to confirm it.
+        5 => format!("member remove {name} {at}"),
+        // A data directory that is in use.
+        6 => format!("recover inspect {}", data.display()),
+        7 => format!("snapshot save copy.db --data-dir {}", data.display()),
+        // Somebody who is no member.
+        8 => format!("member replace m9 --with new --peer-urls http://127.0.0.1:1 --yes {at}"),
+        _ => format!("leader move --to m9 {at}"),
+    };
+    tool.run(&words)
+}
