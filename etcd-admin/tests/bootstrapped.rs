@@ -110,16 +110,12 @@ fn from_nothing_to_three_members_with_tls() {
 /// Joins while the new member is started as soon as its configuration is there, as systemd would on an operator's word.
 fn join(hosts: &Hosts, name: &str) -> Member {
     let command = format!("join --member {name} --wait 3m {PASS}");
+    let tool = &hosts.tool;
     std::thread::scope(|scope| {
-        let joining = scope.spawn(|| {
-            let mut command_line = std::process::Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
-            command_line.args(command.split_whitespace()).current_dir(hosts.tool.home()).env_clear();
-            command_line.env("ETCD_ADMIN_CA_DIR", hosts.tool.path("pki")).output().unwrap()
-        });
+        let joining = scope.spawn(|| tool.run(&command));
         eventually("the configuration is written", || hosts.tool.path(name).join("etcd.yaml").exists() || joining.is_finished());
         let member = hosts.start(name);
-        let ended = joining.join().unwrap();
-        assert!(ended.status.success(), "{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+        joining.join().unwrap().good();
         member.unwrap()
     })
 }

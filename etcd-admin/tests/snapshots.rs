@@ -68,6 +68,7 @@ fn a_snapshot_of_ours_is_whole_and_serves_three_members_and_a_real_etcd() {
     assert_eq!(saved["hash_kv"].as_u64().unwrap(), hash(&tool, &endpoint, revision));
     tool.run(&format!("snapshot save s.db --endpoints {endpoint}")).ends(5, "nothing is overwritten");
     // Where it makes up the name, that says which revision it holds.
+    std::fs::create_dir(tool.path("named")).unwrap();
     let named = tool.json(&format!("snapshot save --dir named --endpoints {endpoint}"));
     let revision = named["revision"].as_i64().unwrap();
     assert!(revision > 1 && named["file"].as_str().unwrap().contains(&format!("-{revision}-")), "{named}");

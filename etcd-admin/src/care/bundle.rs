@@ -183,11 +183,11 @@ fn cut(mapping: &mut serde_norway::Mapping, above: &[String]) {
         let name = path.last().map(String::as_str).unwrap_or_default();
         let row = config::rows().map(|(_, row)| row).find(|row| row.yaml_path() == path);
         let secret = row.is_some_and(|row| row.secret) || ["token", "password", "secret"].iter().any(|word| name.contains(word));
-        match value {
-            serde_norway::Value::Mapping(below) if !secret => cut(below, &path),
+        if let (serde_norway::Value::Mapping(below), false) = (&mut *value, secret) {
+            cut(below, &path);
+        } else if secret || row.is_none() {
             // What the table does not know may be anything.
-            value if secret || row.is_none() => *value = "***".into(),
-            _ => {}
+            *value = "***".into();
         }
     }
 }

@@ -22,6 +22,7 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
+    #[expect(clippy::needless_pass_by_value, reason = "names, addresses and the texts of paths, as they come")]
     pub(crate) fn good(check: &'static str, subject: impl ToString, text: impl Into<String>) -> Self {
         Self { check, severity: Severity::Good, subject: subject.to_string(), text: text.into(), cure: String::new() }
     }
