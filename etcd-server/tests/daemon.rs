@@ -128,7 +128,7 @@ impl Start {
         self
     }
 
-    pub(crate) fn as_service(mut self) -> Self {
+    pub(crate) fn by_a_service_manager(mut self) -> Self {
         self.as_service = true;
         self
     }

@@ -77,7 +77,7 @@ fn a_service_manager_is_told_what_a_restart_does_not_mend() {
             1,
         ),
     ] {
-        let ended = Start::on(data_dir).flags(&flags).as_service().until_it_ends();
+        let ended = Start::on(data_dir).flags(&flags).by_a_service_manager().until_it_ends();
         assert_eq!(ended.code, Some(code), "{flags:?}: {}", ended.output);
     }
 }
