@@ -152,9 +152,10 @@ fn by_kind(kind: MessageType, message: &Message, at: &Standpoint) -> Result<(), 
         MessageType::MsgAppend => entries(message).map_err(malformed),
         MessageType::MsgAppendResponse => acknowledgement(message, at),
         MessageType::MsgHeartbeat => heartbeat(message, at),
-        MessageType::MsgHeartbeatResponse | MessageType::MsgRequestPreVoteResponse => member(message, at),
+        MessageType::MsgHeartbeatResponse => member(message, at),
+        MessageType::MsgRequestPreVoteResponse => answer_to_candidate(message, at),
         MessageType::MsgRequestVoteResponse => {
-            member(message, at)?;
+            answer_to_candidate(message, at)?;
             // raft-rs takes for granted that a candidate's log is durable, and panics when it wins before.
             if at.role == Role::Candidate && !at.all_persisted { Err(StepRefusal::TooEarly { kind: number }) } else { Ok(()) }
         }
@@ -184,6 +185,17 @@ fn by_kind(kind: MessageType, message: &Message, at: &Standpoint) -> Result<(), 
 
 fn member(message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
     at.matched.map(drop).ok_or(StepRefusal::NotAMember { from: message.from })
+}
+
+/// The term of the log is that of the committed entry here.
+fn answer_to_candidate(message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
+    member(message, at)?;
+    let (committed, committed_term) = at.committed;
+    let contradicts = message.commit == committed && message.log_term != 0 && message.log_term != committed_term;
+    if message.log_term > message.term || contradicts {
+        return Err(StepRefusal::Malformed { kind: message.r#type, what: "what it says is committed cannot be" });
+    }
+    Ok(())
 }
 
 /// In the current term only its leader says such things; a newer term makes itself known by them.

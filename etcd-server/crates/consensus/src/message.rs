@@ -83,6 +83,9 @@ pub(crate) fn to_raft(kind: MessageType, message: raftpb::Message) -> eraftpb::M
         context: message.context,
         ..eraftpb::Message::default()
     };
+    if is_answer_to_candidate(kind) {
+        raft.commit_term = std::mem::take(&mut raft.log_term);
+    }
     raft.set_msg_type(kind);
     raft.set_entries(message.entries.into_iter().map(entry_to_raft).collect::<Vec<_>>().into());
     if kind == MessageType::MsgSnapshot
@@ -93,6 +96,13 @@ pub(crate) fn to_raft(kind: MessageType, message: raftpb::Message) -> eraftpb::M
     raft
 }
 
+/// Whether a message refuses or grants a vote. With the committed index raft-rs tells the term of its entry, for which etcd's messages have no
+/// field; the term of the log, which such an answer has no use for, carries it. A candidate that does not know that a member was removed
+/// learns it from that member alone when there is nobody else. etcd sends zero, and takes no notice.
+fn is_answer_to_candidate(kind: MessageType) -> bool {
+    matches!(kind, MessageType::MsgRequestVoteResponse | MessageType::MsgRequestPreVoteResponse)
+}
+
 /// Of a message that raft wants sent.
 pub(crate) fn from_raft(mut raft: eraftpb::Message) -> raftpb::Message {
     let kind = raft.get_msg_type();
@@ -101,7 +111,7 @@ pub(crate) fn from_raft(mut raft: eraftpb::Message) -> raftpb::Message {
         to: raft.to,
         from: raft.from,
         term: raft.term,
-        log_term: raft.log_term,
+        log_term: if is_answer_to_candidate(kind) { raft.commit_term } else { raft.log_term },
         index: raft.index,
         entries: raft.take_entries().into_iter().map(entry_from_raft).collect(),
         commit: raft.commit,
@@ -187,6 +197,16 @@ mod tests {
         let back = from_raft(to_raft(MessageType::MsgAppend, message.clone()));
         assert_eq!(back, message);
         assert_eq!(back.entries[0].data.as_ptr(), data.as_ptr());
+    }
+
+    #[test]
+    fn an_answer_to_a_candidate_tells_what_is_committed() {
+        for kind in [MessageType::MsgRequestVoteResponse, MessageType::MsgRequestPreVoteResponse] {
+            let mut answer = eraftpb::Message { commit: 70, commit_term: 8, ..eraftpb::Message::default() };
+            answer.set_msg_type(kind);
+            let told = to_raft(kind, from_raft(answer));
+            assert_eq!((told.commit, told.commit_term, told.log_term), (70, 8, 0));
+        }
     }
 
     #[test]
