@@ -47,6 +47,11 @@ impl Hub {
     /// `view` need not be a snapshot, only never older than what it showed in an earlier call.
     pub fn catch_up<V: View>(&mut self, view: &V, budget: Budget) -> Result<bool, Fault> {
         let Some((from, lead)) = self.laggards.first() else { return Ok(false) };
+        // A compaction may be seen in the state before the events below it have come: who falls behind it only then finds what it left over.
+        if from < self.compacted {
+            self.end_overtaken();
+            return Ok(self.has_work());
+        }
         if !self.streams.is_roomy(lead.stream) {
             self.laggards.park(lead, from);
             return Ok(self.has_work());

@@ -61,7 +61,12 @@ impl Hub {
             return;
         }
         self.compacted = revision;
-        for key in self.laggards.below(revision) {
+        self.end_overtaken();
+    }
+
+    /// Ends all who are behind the last compaction.
+    pub(crate) fn end_overtaken(&mut self) {
+        for key in self.laggards.below(self.compacted) {
             self.laggards.remove(key);
             self.end_compacted(key);
         }
