@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 pub(crate) struct Context {
     pub(crate) now: OffsetDateTime,
     pub(crate) format: Format,
+    /// Nothing is changed; an answer's `changed` then tells whether something would be.
     pub(crate) dry_run: bool,
     pub(crate) ca_dir: Option<PathBuf>,
 }

@@ -28,6 +28,11 @@ impl Failure {
         Self { code, text: text.into() }
     }
 
+    /// What the system said of a file or folder.
+    pub(crate) fn at(path: &Path, error: impl fmt::Display) -> Self {
+        Self::new(FAILED, format!("{}: {error}", path.display()))
+    }
+
     pub(crate) fn usage(text: impl Into<String>) -> Self {
         Self::new(USAGE, text)
     }

@@ -12,6 +12,16 @@ use types::MemberId;
 /// The version whose data we make.
 const OWN_VERSION: Version = Version { major: 3, minor: 7, patch: 1 };
 
+/// Whether a member, of ours or of a real etcd, has been here.
+pub(crate) fn has_member(data_dir: &Path) -> bool {
+    std::fs::read_dir(data_dir.join("member")).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// Whether it is the data of a real etcd.
+pub(crate) fn is_real_etcds(data_dir: &Path) -> bool {
+    data_dir.join("member/snap").is_dir()
+}
+
 /// A member of a cluster that is being founded.
 #[derive(Clone, Debug)]
 pub(crate) struct NewMember {
@@ -51,8 +61,8 @@ pub(crate) fn make_data_dir<R: ReadAt>(
 ) -> Result<i64, Failure> {
     let part = part_of(data_dir);
     let failed = |path: &Path| {
-        let path = path.display().to_string();
-        move |error: std::io::Error| Failure::new(FAILED, format!("{path}: {error}"))
+        let path = path.to_owned();
+        move |error: std::io::Error| Failure::at(&path, error)
     };
     // What an interrupted run left was never in anybody's use.
     match std::fs::remove_dir_all(&part) {
@@ -106,13 +116,13 @@ pub(crate) fn must_be_idle(data_dir: &Path) -> Result<(), Failure> {
     let file = match std::fs::File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Failure::new(FAILED, format!("{}: {error}", path.display()))),
+        Err(error) => return Err(Failure::at(&path, error)),
     };
     // Let go at once, with the file: nothing here writes.
     match file.try_lock() {
         Ok(()) => Ok(()),
         Err(std::fs::TryLockError::WouldBlock) => Err(Failure::refused(format!("{} is in use: stop its member first", data_dir.display()))),
-        Err(std::fs::TryLockError::Error(error)) => Err(Failure::new(FAILED, format!("{}: {error}", path.display()))),
+        Err(std::fs::TryLockError::Error(error)) => Err(Failure::at(&path, error)),
     }
 }
 
@@ -126,7 +136,7 @@ pub(crate) fn inspect(data_dir: &Path) -> Result<Inspected, Failure> {
 pub(crate) fn export(data_dir: &Path, path: &Path) -> Result<(), Failure> {
     must_be_idle(data_dir)?;
     let part = crate::snapshot::download::part_of(path);
-    let failed = |error: std::io::Error| Failure::new(FAILED, format!("{}: {error}", part.display()));
+    let failed = |error: std::io::Error| Failure::at(&part, error);
     let scratch = tempfile::tempfile().map_err(|error| Failure::new(FAILED, format!("make a throw-away file: {error}")))?;
     let mut out = std::io::BufWriter::new(std::fs::File::create(&part).map_err(failed)?);
     engine::export(&data_dir.join("member"), &scratch, &mut out).map_err(|error| untold(&error))?;

@@ -5,7 +5,7 @@ use crate::tool::Tool;
 use std::cell::Cell;
 use std::net::TcpListener;
 
-const PASS: &str = "--passphrase-file passphrase";
+pub(crate) const PASS: &str = "--passphrase-file passphrase";
 
 /// Hosts on one machine: a document whose members differ in their ports.
 pub(crate) struct Hosts {
@@ -50,6 +50,12 @@ impl Hosts {
 
     pub(crate) fn start(&self, name: &str) -> Option<Member> {
         Some(Member::with_config(&server()?, &self.tool, name, self.ports[0].0))
+    }
+
+    /// The members of the document, as a daemon wants to hear of them.
+    pub(crate) fn initial_cluster(&self) -> String {
+        let entries = self.ports.iter().take(3).zip(1..).map(|((_, peer), number)| format!("m{number}=https://127.0.0.1:{peer}"));
+        entries.collect::<Vec<_>>().join(",")
     }
 
     /// How a user of the cluster reaches it.

@@ -113,7 +113,7 @@ fn a_bundle_holds_figures_and_never_keys_or_values() {
     let log = "{\"level\":\"warn\",\"ts\":\"now\",\"msg\":\"slow\",\"request\":\"key:\\\"canary-key\\\"\",\"took\":\"1s\"}\n";
     std::fs::write(tool.path("log"), log).unwrap();
     let words = format!("support bundle --config etcd.yaml --log log --interval 10ms --out bundle {at}");
-    assert_eq!(tool.json(&format!("{words} --dry-run"))["changed"], false);
+    assert_eq!(tool.json(&format!("{words} --dry-run"))["changed"], true);
     assert!(!tool.path("bundle").exists());
     let told = tool.json(&words);
     let errors: Vec<_> = told["pieces"].as_array().unwrap().iter().filter(|piece| !piece["error"].is_null()).collect();

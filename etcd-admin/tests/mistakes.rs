@@ -1,14 +1,16 @@
-//! Ten kinds of mistakes at a keyboard, each over and over in a drawn order, while somebody writes: none of them costs a write for longer than an
+//! A hundred mistakes at a keyboard of twenty kinds in a drawn order, while somebody writes: none of them costs a write for longer than an
 //! election, and none changes who is a member.
 
-use crate::servers::{cluster, runtime};
+use crate::servers::{cluster, our_daemon, runtime, settings};
 use crate::tool::{Ended, Tool};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use testbed::Server;
+use testbed::{Cluster, Place, Server};
 
-const ROUNDS: u64 = 3;
-const KINDS: u64 = 10;
+const MISTAKES: u64 = 100;
+/// Those that are made with words alone, and those that need a process more, or one less.
+const KINDS_OF_WORDS: u64 = 17;
+const KINDS: u64 = 20;
 /// A put is given this long by its client. Reached only when the cluster is lost.
 const PUT: &str = "60s";
 
@@ -35,7 +37,7 @@ fn write(tool: &Tool, at: &str, stop: &AtomicBool, done: &AtomicU64, failed: &At
 #[test]
 fn mistakes_are_refused_and_writes_go_on() {
     let (runtime, tool) = (runtime(), Tool::new());
-    let cluster = runtime.block_on(cluster(3));
+    let mut cluster = runtime.block_on(cluster(3));
     let at = format!("--endpoints {}", cluster.members.iter().map(Server::endpoint).collect::<Vec<_>>().join(","));
     tool.run(&format!("wait --for healthy {at}")).good();
     let members = |tool: &Tool| {
@@ -47,10 +49,16 @@ fn mistakes_are_refused_and_writes_go_on() {
     std::thread::scope(|scope| {
         scope.spawn(|| write(&writer, &at, &stop, &done, &failed));
         let mut draw = Draw(7);
-        for _ in 0..ROUNDS * KINDS {
-            let kind = draw.below(KINDS);
-            let victim = &cluster.members[usize::try_from(draw.below(3)).unwrap()];
-            let ended = mistake(&tool, kind, victim, &at);
+        for number in 0..MISTAKES {
+            // Each of them at least once.
+            let kind = if number < KINDS { number } else { draw.below(KINDS) };
+            let victim = usize::try_from(draw.below(3)).unwrap();
+            let ended = match kind {
+                ..KINDS_OF_WORDS => mistake(&tool, kind, &cluster.members[victim], &at),
+                17 => runtime.block_on(with_a_host_off(&tool, &mut cluster, victim, &at)),
+                18 => intruder(&cluster, "new"),
+                _ => intruder(&cluster, "existing"),
+            };
             assert_ne!(ended.code, Some(0), "mistake {kind} was done: {}{}", ended.out, ended.complaint);
             assert!(!ended.complaint.contains("panicked"), "{}", ended.complaint);
             assert!(!format!("{}{}", ended.out, ended.complaint).trim().is_empty(), "mistake {kind} was refused without a word");
@@ -69,6 +77,7 @@ fn mistakes_are_refused_and_writes_go_on() {
 
 fn mistake(tool: &Tool, kind: u64, victim: &Server, at: &str) -> Ended {
     let (name, url, data) = (&victim.place().name, victim.peer_url(), victim.data_dir());
+    let data = data.display();
     let words = match kind {
         // A half-typed name.
         0 => format!("member rebuild {} --yes {at}", &name[..1]),
@@ -81,11 +90,49 @@ fn mistake(tool: &Tool, kind: u64, victim: &Server, at: &str) -> Ended {
         // Nobody is there to confirm it.
         5 => format!("member remove {name} {at}"),
         // A data directory that is in use.
-        6 => format!("recover inspect {}", data.display()),
-        7 => format!("snapshot save copy.db --data-dir {}", data.display()),
+        6 => format!("recover inspect {data}"),
+        7 => format!("snapshot save copy.db --data-dir {data}"),
+        8 => format!("snapshot restore {data} --name m9 --initial-cluster m9=http://127.0.0.1:1 --data-dir new"),
+        9 => format!("doctor offline {data}"),
         // Somebody who is no member.
-        8 => format!("member replace m9 --with new --peer-urls http://127.0.0.1:1 --yes {at}"),
-        _ => format!("leader move --to m9 {at}"),
+        10 => format!("member replace m9 --with new --peer-urls http://127.0.0.1:1 --yes {at}"),
+        11 => format!("leader move --to m9 {at}"),
+        12 => format!("member promote m9 {at}"),
+        // Somebody who votes already.
+        13 => format!("member promote {name} {at}"),
+        // A name for a number, and a flag that there is not.
+        14 => format!("etcdctl member remove {name} {at}"),
+        15 => format!("member remove {name} --force-it {at}"),
+        // A document for another cluster.
+        _ => format!("join --cluster nowhere.yaml --member {name} {at}"),
     };
     tool.run(&words)
+}
+
+/// One host is off; taking another one out would leave one of two.
+async fn with_a_host_off(tool: &Tool, cluster: &mut Cluster, off: usize, at: &str) -> Ended {
+    let other = cluster.members[(off + 1) % 3].place().name.clone();
+    cluster.members[off].kill();
+    let ended = tool.run(&format!("member remove {other} --yes {at}"));
+    cluster.members[off].restart().await.unwrap();
+    ended
+}
+
+/// A daemon that takes itself for one of the members, on a fresh disk, with another token; it may neither found a cluster with them nor vote.
+fn intruder(cluster: &Cluster, state: &str) -> Ended {
+    let first = cluster.members[0].place();
+    let place = Place { name: first.name.clone(), ..Place::free("").unwrap() };
+    let others = cluster.members[1..].iter().map(|member| member.place().entry());
+    let entries = others.chain([place.entry()]).collect::<Vec<_>>().join(",");
+    let mut words = settings(&our_daemon());
+    words.flags.extend([format!("--initial-cluster-state={state}"), "--initial-cluster-token=another".to_owned()]);
+    let mut server = Server::launch(words, place, vec!["--initial-cluster".to_owned(), entries]).unwrap();
+    let begun = Instant::now();
+    // One that joins asks the others and ends; one that founds is told by each of them that it is of another cluster.
+    while server.is_running() && !server.log_tail().contains("cluster ID mismatch") {
+        assert!(begun.elapsed() < Duration::from_secs(120), "nobody objects: {}", server.log_tail());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let code = if server.is_running() { Some(1) } else { server.wait_for_end(Duration::ZERO).and_then(|status| status.code()) };
+    Ended { code, out: String::new(), complaint: server.log_tail() }
 }

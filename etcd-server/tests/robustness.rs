@@ -21,6 +21,7 @@ const ROUND: [Scenario; 7] = [
 async fn what_was_promised_holds_under_faults() {
     let options = Options {
         command: env!("CARGO_BIN_EXE_etcd-server").to_owned(),
+        other_command: None,
         flags: Vec::new(),
         members: Some(3),
         clients: 6,

@@ -2,11 +2,11 @@
 
 use super::apply::kept_name;
 use super::files::{Change, must_load};
-use super::plan::has_member;
 use super::words::AdoptWords;
 use crate::context::Context;
-use crate::failure::{FAILED, Failure};
+use crate::failure::Failure;
 use crate::inventory::yaml_text;
+use crate::offline::{has_member, is_real_etcds};
 use crate::output::{answer, table};
 use config::{Kind, Meaning, Row};
 use serde::Serialize;
@@ -50,7 +50,7 @@ pub(super) fn adopt(context: &Context, words: &AdoptWords) -> Result<ExitCode, F
     let found = || PLACES.iter().map(PathBuf::from).find(|path| path.is_file());
     let missing = || Failure::usage(format!("no configuration of an etcd is in {}: name it with --from", PLACES.join(", ")));
     let from = words.from.clone().or_else(found).ok_or_else(missing)?;
-    let text = std::fs::read_to_string(&from).map_err(|error| Failure::new(FAILED, format!("{}: {error}", from.display())))?;
+    let text = std::fs::read_to_string(&from).map_err(|error| Failure::at(&from, error))?;
     let wrong = |reason: String| Failure::usage(format!("{}: {reason}", from.display()));
     let mut found = match variables(&text) {
         Some(variables) => of_variables(&variables).map_err(wrong)?,
@@ -69,7 +69,7 @@ pub(super) fn adopt(context: &Context, words: &AdoptWords) -> Result<ExitCode, F
     if let (Some(_), false) = (&change, context.dry_run) {
         if words.to.exists() {
             let kept = kept_name(context, &words.to);
-            std::fs::copy(&words.to, &kept).map_err(|error| Failure::new(FAILED, format!("{}: {error}", kept.display())))?;
+            std::fs::copy(&words.to, &kept).map_err(|error| Failure::at(&kept, error))?;
         }
         certs::files::replace(&words.to, content.as_bytes(), 0o640)?;
     }
@@ -107,7 +107,7 @@ fn place_data(found: &mut Found, words: &AdoptWords, old: Option<&Path>) -> Resu
         }
         (None, None) => PathBuf::from("/var/lib/etcd"),
     };
-    if data.join("member/snap").is_dir() {
+    if is_real_etcds(&data) {
         return Err(Failure::refused(format!("{} holds the data of a real etcd: name another --data-dir", data.display())));
     }
     // A log of its own beside the data is part of etcd's data.
@@ -186,7 +186,7 @@ fn walk(found: &mut Found, above: &[String], mapping: &Mapping) {
     for (key, value) in mapping.iter().filter(|(_, value)| !value.is_null()) {
         let mut path = above.to_vec();
         path.push(key.as_str().unwrap_or_default().to_ascii_lowercase());
-        let row = config::rows().map(|(_, row)| row).find(|row| row.yaml_path() == path);
+        let row = config::row_at(&path);
         match (row, value) {
             (Some(row), value) => found.take(row, &path.join("."), value.clone()),
             (None, Value::Mapping(below)) => walk(found, &path, below),

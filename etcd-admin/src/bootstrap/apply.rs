@@ -4,7 +4,7 @@ use super::files::{Change, Rendered};
 use super::plan::{Folder, Plan};
 use super::words::HostWords;
 use crate::context::Context;
-use crate::failure::{FAILED, Failure};
+use crate::failure::Failure;
 use crate::inventory::{ClusterFile, Host};
 use crate::output::answer;
 use serde::Serialize;
@@ -105,8 +105,7 @@ impl Owner {
 }
 
 fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
-    let path = path.display().to_string();
-    move |error| Failure::new(FAILED, format!("{path}: {error}"))
+    move |error| Failure::at(path, error)
 }
 
 fn make(folder: &Folder, owner: Owner) -> Result<(), Failure> {

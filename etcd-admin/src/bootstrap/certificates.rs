@@ -16,7 +16,7 @@ use certs::{AuthorityKind, CertificateFacts, KeyAlgorithm, LeafPlan, Name, Priva
 use std::path::{Path, PathBuf};
 use time::Duration;
 
-const PROFILES: [Profile; 2] = [Profile::Server, Profile::Peer];
+pub(super) const PROFILES: [Profile; 2] = [Profile::Server, Profile::Peer];
 
 #[derive(Debug)]
 enum Step {

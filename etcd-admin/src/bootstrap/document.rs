@@ -7,7 +7,6 @@ use crate::failure::{FAILED, Failure};
 use crate::inventory::{ClusterFile, MemberEntry};
 use crate::output::{answer, say};
 use serde::Serialize;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -26,8 +25,7 @@ pub(super) fn new(words: &NewWords) -> Result<ExitCode, Failure> {
 /// Sixteen digits that no other cluster has.
 fn random() -> Result<String, Failure> {
     let mut bytes = [0; 8];
-    let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
-    read.map_err(|error| Failure::new(FAILED, format!("/dev/urandom: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(|error| Failure::new(FAILED, format!("draw a token: {error}")))?;
     Ok(certs::hex(&bytes))
 }
 
@@ -49,7 +47,7 @@ pub(super) fn render(context: &Context, cluster: Option<&Path>, out: &Path) -> R
             if let Some(change) = Change::of_file(&path, &rendered.content)? {
                 if !context.dry_run {
                     let above = path.parent().unwrap_or(out);
-                    std::fs::create_dir_all(above).map_err(|error| Failure::new(FAILED, format!("{}: {error}", above.display())))?;
+                    std::fs::create_dir_all(above).map_err(|error| Failure::at(above, error))?;
                     certs::files::replace(&path, rendered.content.as_bytes(), rendered.mode)?;
                 }
                 diff.push(change);

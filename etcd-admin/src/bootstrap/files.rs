@@ -1,6 +1,6 @@
 //! The files of a host, and what putting them there would change.
 
-use crate::failure::{FAILED, Failure};
+use crate::failure::Failure;
 use crate::inventory::{Host, yaml_text};
 use serde::Serialize;
 use serde_norway::Mapping;
@@ -34,7 +34,7 @@ impl Change {
         let before = match std::fs::read_to_string(path) {
             Ok(before) => Some(before),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(Failure::new(FAILED, format!("{}: {error}", path.display()))),
+            Err(error) => return Err(Failure::at(path, error)),
         };
         let after = content.to_owned();
         Ok((before.as_deref() != Some(content)).then(|| Self { path: path.to_owned(), before, after }))

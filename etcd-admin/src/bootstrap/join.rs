@@ -4,18 +4,23 @@
 //! stopped, and one that is done changes nothing. The member is let in as a learner, and votes when it has caught up.
 
 use super::apply::{Told, execute};
-use super::plan::{Plan, has_member, placed};
+use super::plan::{Plan, placed};
 use super::words::{HostWords, JoinWords};
 use crate::client::{Client, TlsFiles};
 use crate::cluster::{ClusterView, add_learner, let_vote, newcomer};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::inventory::{ClusterFile, Host};
+use crate::offline::has_member;
 use crate::output::answer;
 use crate::progress::note;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_norway::Mapping;
 use std::process::ExitCode;
+
+fn in_hex<S: Serializer>(id: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    id.map(|id| format!("{id:x}")).serialize(serializer)
+}
 
 #[derive(Debug, Serialize)]
 struct Joined {
@@ -23,8 +28,8 @@ struct Joined {
     told: Told,
     /// What was done in the cluster, in its order; what would be, in a dry run.
     steps: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "in_hex")]
+    id: Option<u64>,
     /// Whether it is a member that votes.
     votes: bool,
 }
@@ -37,7 +42,7 @@ pub(super) async fn join(context: &Context, client: &Client, words: &JoinWords) 
     first.changes.retain(|change| !first.files.iter().any(|file| file.path == change.path));
     first.files.clear();
     first.next = first.certificates.as_ref().map(|certificates| certificates.next.clone()).unwrap_or_default();
-    let mut told = Told::of(&host, &first, context.dry_run);
+    let told = Told::of(&host, &first, context.dry_run);
     if !context.dry_run {
         execute(context, &host, &words.host, &first)?;
     }
@@ -57,40 +62,34 @@ pub(super) async fn join(context: &Context, client: &Client, words: &JoinWords) 
         );
         return Err(Failure::refused(text));
     }
-    let mut joined = Joined { told, steps: Vec::new(), id: known.map(|seen| seen.id()), votes: false };
+    let mut joined = Joined { told, steps: Vec::new(), id: known.map(|seen| seen.member.id), votes: false };
     joined.votes = known.is_some_and(|seen| seen.is_started() && !seen.member.is_learner);
     if known.is_none() {
         joined.step(format!("add {} as a learner at {}", host.entry.name, host.peer_url()));
         if !context.dry_run {
-            joined.id = Some(format!("{:x}", add_learner(&client, &urls).await?));
+            joined.id = Some(add_learner(&client, &urls).await?);
         }
     }
     let view = if context.dry_run { view } else { ClusterView::look(&client).await? };
     let plan = Plan::of(context, &host, &words.host, settings(&host, &view))?;
-    told = Told::of(&host, &plan, context.dry_run);
-    joined.told.diff.extend(told.diff);
-    joined.told.next.extend(told.next);
+    let rest = Told::of(&host, &plan, context.dry_run);
+    joined.told.diff.extend(rest.diff);
+    joined.told.next.extend(rest.next);
     if !context.dry_run {
         execute(context, &host, &words.host, &plan)?;
     }
     if !joined.votes {
         joined.step(format!("let {} vote as soon as it has caught up", host.entry.name));
-        if !context.dry_run && !words.no_wait {
-            wait(&client, &mut joined, &host, words).await?;
+        if let (Some(id), false) = (joined.id, context.dry_run || words.no_wait) {
+            note(&format!("{} is written: start the member now (systemctl enable --now etcd-server)", host.config_file().display()));
+            let_vote(&client, id, words.wait).await?;
+            joined.votes = true;
+            // It runs.
+            joined.told.next.clear();
         }
     }
     joined.told.changed = !joined.told.diff.is_empty() || !joined.steps.is_empty();
     tell(context, &joined)
-}
-
-async fn wait(client: &Client, joined: &mut Joined, host: &Host<'_>, words: &JoinWords) -> Result<(), Failure> {
-    let Some(id) = joined.id.as_ref().and_then(|id| u64::from_str_radix(id, 16).ok()) else { return Ok(()) };
-    note(&format!("{} is written: start the member now (systemctl enable --now etcd-server)", host.config_file().display()));
-    let_vote(client, id, words.wait).await?;
-    joined.votes = true;
-    // It runs.
-    joined.told.next.clear();
-    Ok(())
 }
 
 impl Joined {

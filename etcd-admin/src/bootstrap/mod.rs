@@ -13,7 +13,6 @@ mod plan;
 mod sign;
 mod words;
 
-pub(crate) use plan::has_member;
 pub(crate) use words::{AdoptWords, DocumentWords, InitCommand, JoinWords};
 
 use crate::client::Client;

@@ -4,9 +4,11 @@ use super::certificates::Certificates;
 use super::files::{Change, Rendered, files_of};
 use super::words::HostWords;
 use crate::context::Context;
-use crate::failure::{FAILED, Failure};
+use crate::failure::Failure;
 use crate::inventory::{FOUNDING, Host};
+use crate::offline::{has_member, is_real_etcds};
 use serde_norway::Mapping;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A folder that has to be there.
@@ -84,24 +86,14 @@ fn folders(host: &Host<'_>, words: &HostWords) -> Vec<Folder> {
         all.push(folder(host.certificates(), 0o750, false));
     }
     all.extend(host.backups().map(|path| folder(path, 0o700, true)));
-    all.retain(|folder| !folder.path.is_dir());
-    let mut seen = Vec::new();
-    all.retain(|folder| {
-        let fresh = !seen.contains(&folder.path);
-        seen.push(folder.path.clone());
-        fresh
-    });
+    let mut seen = BTreeSet::new();
+    all.retain(|folder| !folder.path.is_dir() && seen.insert(folder.path.clone()));
     all
-}
-
-/// Whether a member has been here.
-pub(crate) fn has_member(data: &Path) -> bool {
-    std::fs::read_dir(data.join("member")).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// Refuses etcd's own data, which our daemon would refuse too.
 fn must_be_ours(data: &Path) -> Result<(), Failure> {
-    if data.join("member/snap").is_dir() || data.join("member/wal").is_dir() {
+    if is_real_etcds(data) || data.join("member/wal").is_dir() {
         let text = format!(
             "{} holds the data of a real etcd: look at it with etcd-admin adopt, and name another data_dir for the new member",
             data.display()
@@ -114,7 +106,7 @@ fn must_be_ours(data: &Path) -> Result<(), Failure> {
 /// The settings of a founder stay as they were when the member was founded: nothing reads them again.
 fn kept(config: &Path, mut settings: Mapping) -> Result<Mapping, Failure> {
     let Ok(text) = std::fs::read_to_string(config) else { return Ok(settings) };
-    let before: Mapping = serde_norway::from_str(&text).map_err(|error| Failure::new(FAILED, format!("{}: {error}", config.display())))?;
+    let before: Mapping = serde_norway::from_str(&text).map_err(|error| Failure::at(config, error))?;
     for key in FOUNDING {
         if let Some(value) = before.get(key) {
             settings.insert(key.into(), value.clone());

@@ -1,6 +1,6 @@
 //! `init sign`: where the authorities are. A request gets what the document says of its host, and nothing else.
 
-use super::certificates::leaf_plan;
+use super::certificates::{PROFILES, leaf_plan};
 use super::words::SignWords;
 use crate::commands::unlock;
 use crate::context::Context;
@@ -8,8 +8,8 @@ use crate::failure::{Failure, INTEGRITY};
 use crate::host::bundle_name;
 use crate::inventory::ClusterFile;
 use crate::output::answer;
+use certs::SigningRequest;
 use certs::files::PUBLIC_MODE;
-use certs::{Profile, SigningRequest};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,7 +26,7 @@ pub(super) fn sign(context: &Context, words: &SignWords) -> Result<ExitCode, Fai
     let file = ClusterFile::read(words.document.cluster.as_deref())?;
     let host = file.host(Some(&words.member))?;
     let mut files = Vec::new();
-    for profile in [Profile::Server, Profile::Peer] {
+    for profile in PROFILES {
         let path = words.requests.join(format!("{}.csr", profile.name()));
         let plan = leaf_plan(&host, profile)?;
         let request = SigningRequest::read(&certs::files::read(&path)?).map_err(|error| Failure::of_file(&path, &error))?;

@@ -3,12 +3,12 @@
 //! Never keys or values: of the log only fields go in that are known to hold none, settings that are secret are cut, and of certificates
 //! only what they say of themselves is read.
 
-use super::figures::page;
 use super::words::BundleWords;
 use crate::client::Client;
+use crate::client::settings_of_file;
 use crate::cluster::{ClusterView, MemberTold, Seen};
 use crate::context::Context;
-use crate::diagnosis::measure;
+use crate::diagnosis::probe;
 use crate::failure::Failure;
 use crate::output::answer;
 use serde::Serialize;
@@ -75,7 +75,7 @@ pub(super) async fn bundle(context: &Context, client: &Client, words: &BundleWor
     if folder.exists() {
         return Err(Failure::refused(format!("{} is there already: name another folder", folder.display())));
     }
-    let mut bundle = Bundle { changed: !context.dry_run, dry_run: context.dry_run, folder, pieces: Vec::new() };
+    let mut bundle = Bundle { changed: true, dry_run: context.dry_run, folder, pieces: Vec::new() };
     if !context.dry_run {
         certs::files::private_folder(&bundle.folder)?;
         bundle.host(words)?;
@@ -124,12 +124,14 @@ impl Bundle {
 
     fn host(&mut self, words: &BundleWords) -> Result<(), Failure> {
         self.put("settings.yaml", "", settings(&words.config))?;
-        self.put("certificates.json", "", certificates(&words.config))?;
-        self.put("disk.json", "", disk(&words.config))?;
+        let loaded = settings_of_file(&words.config).map(|loaded| loaded.settings);
+        let loaded = loaded.as_ref().map_err(String::clone);
+        self.put("certificates.json", "", loaded.clone().map(certificates))?;
+        self.put("disk.json", "", loaded.and_then(|settings| disk(&settings.member.data_dir)))?;
         self.put("unit.txt", "", said("systemctl", &["show", "etcd-server.service", "--no-pager"]))?;
         let log = match &words.log {
             Some(path) => std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display())),
-            None => said("journalctl", &["-u", "etcd-server", "-o", "cat", "-n", "20000", "--no-pager"]),
+            None => said("journalctl", &["-u", "etcd-server", "-o", "cat", "-n", &LOG_LINES.to_string(), "--no-pager"]),
         };
         self.put("log.jsonl", "", log.map(|log| without_requests(&log)))
     }
@@ -149,7 +151,7 @@ impl Bundle {
             }
             for seen in &reached {
                 let page = match client.at(seen.endpoint.as_deref().unwrap_or_default()) {
-                    Ok(own) => page(&own).await,
+                    Ok(own) => own.metrics_page().await,
                     Err(error) => Err(error.to_string()),
                 };
                 self.put(["metrics-1.txt", "metrics-2.txt", "metrics-3.txt"][look], &seen.name(), page)?;
@@ -181,7 +183,7 @@ fn cut(mapping: &mut serde_norway::Mapping, above: &[String]) {
         let mut path = above.to_vec();
         path.push(key.as_str().unwrap_or_default().to_ascii_lowercase());
         let name = path.last().map(String::as_str).unwrap_or_default();
-        let row = config::rows().map(|(_, row)| row).find(|row| row.yaml_path() == path);
+        let row = config::row_at(&path);
         let secret = row.is_some_and(|row| row.secret) || ["token", "password", "secret"].iter().any(|word| name.contains(word));
         if let (serde_norway::Value::Mapping(below), false) = (&mut *value, secret) {
             cut(below, &path);
@@ -192,8 +194,7 @@ fn cut(mapping: &mut serde_norway::Mapping, above: &[String]) {
     }
 }
 
-fn certificates(config: &Path) -> Result<String, String> {
-    let settings = crate::client::settings_of_file(config)?.settings;
+fn certificates(settings: &config::Settings) -> String {
     let listeners = [&settings.tls.client, &settings.tls.peer.listener];
     let files = listeners.into_iter().flat_map(|listener| [&listener.cert_file, &listener.trusted_ca_file]).flatten();
     let told = files.map(|path| match crate::host::facts(path) {
@@ -208,12 +209,11 @@ fn certificates(config: &Path) -> Result<String, String> {
         }),
         Err(failure) => json!({ "file": path, "error": failure.to_string() }),
     });
-    Ok(pretty(&told.collect::<Vec<_>>()))
+    pretty(&told.collect::<Vec<_>>())
 }
 
-fn disk(config: &Path) -> Result<String, String> {
-    let data = crate::client::settings_of_file(config)?.settings.member.data_dir;
-    measure(&data, 200, 2300, Some(std::time::Duration::from_secs(10))).map(|found| pretty(&found)).map_err(|failure| failure.to_string())
+fn disk(data: &Path) -> Result<String, String> {
+    probe(data).map(|found| pretty(&found)).map_err(|failure| failure.to_string())
 }
 
 /// Every line of the log with the fields that are known to hold nothing of a client's; lines that are no JSON are counted and left out.

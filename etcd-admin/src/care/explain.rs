@@ -1,5 +1,6 @@
-//! `explain`: what an error, an exit code, an alarm or a finding means, and what to do.
+//! `explain`: what an error, an exit code, an alarm, a finding or a message of the journal means, and what to do.
 
+use super::catalog::messages;
 use super::topics::{TOPICS, Topic};
 use super::words::ExplainWords;
 use crate::context::Context;
@@ -17,7 +18,7 @@ pub(super) fn explain(context: &Context, words: &ExplainWords) -> Result<ExitCod
     answer(context.format, &found, || {
         if found.len() > 3 {
             let rows: Vec<_> =
-                found.iter().map(|topic| vec![topic.kind.to_owned(), topic.name.to_owned(), topic.meaning.to_owned()]).collect();
+                found.iter().map(|topic| vec![topic.kind.to_owned(), topic.name.to_owned(), topic.meaning.clone().into_owned()]).collect();
             return table(&["KIND", "NAME", "MEANING"], &rows);
         }
         found.iter().map(|topic| format!("{} {}\n  {}\n  {}\n", topic.kind, topic.name, topic.meaning, topic.cure)).collect()
@@ -26,13 +27,14 @@ pub(super) fn explain(context: &Context, words: &ExplainWords) -> Result<ExitCod
 }
 
 /// Those with that very name; else those that have it in their name, or whose name is in it, as when a whole line of a log is given.
-fn search(what: &str) -> Vec<&'static Topic> {
+fn search(what: &str) -> Vec<Topic> {
+    let topics: Vec<Topic> = TOPICS.iter().cloned().chain(messages()).collect();
     if what.is_empty() {
-        return TOPICS.iter().collect();
+        return topics;
     }
     let what = what.to_ascii_lowercase();
     let name = |topic: &Topic| topic.name.to_ascii_lowercase();
-    let same: Vec<_> = TOPICS.iter().filter(|topic| name(topic) == what).collect();
+    let same: Vec<_> = topics.iter().filter(|topic| name(topic) == what).cloned().collect();
     if !same.is_empty() {
         return same;
     }
@@ -40,12 +42,12 @@ fn search(what: &str) -> Vec<&'static Topic> {
     if what.parse::<u8>().is_ok() {
         return Vec::new();
     }
-    let within: Vec<_> = TOPICS.iter().filter(|topic| topic.kind != "exit code" && what.contains(&name(topic))).collect();
+    let within: Vec<_> = topics.iter().filter(|topic| topic.kind != "exit code" && what.contains(&name(topic))).collect();
     // The longest name says most.
     if let Some(best) = within.iter().max_by_key(|topic| topic.name.len()) {
-        return vec![best];
+        return vec![(*best).clone()];
     }
-    TOPICS.iter().filter(|topic| name(topic).contains(&what)).collect()
+    topics.into_iter().filter(|topic| name(topic).contains(&what)).collect()
 }
 
 #[cfg(test)]
@@ -67,6 +69,8 @@ mod tests {
     fn a_line_of_a_log_is_explained() {
         let found = search("rpc error: code = ResourceExhausted desc = etcdserver: mvcc: database space exceeded");
         assert_eq!(found.iter().map(|topic| topic.name).collect::<Vec<_>>(), ["etcdserver: mvcc: database space exceeded"]);
+        let found = search("MESSAGE_ID=67a9d381d05343b5b34a16c3f891ac7f");
+        assert!(found.len() == 1 && found[0].kind == "message" && found[0].cure.contains("quota"), "{found:?}");
         assert_eq!(search("5").len(), 1);
         assert!(search("77").is_empty() && search("frobnicate").is_empty());
     }

@@ -1,8 +1,8 @@
 //! What keeps a cluster well, and what explains it: space, order of restarts, a live view, a bundle for others, a lost password.
 
 mod bundle;
+mod catalog;
 mod explain;
-mod figures;
 mod reclaim;
 mod rescue;
 mod roll;

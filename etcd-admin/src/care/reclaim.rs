@@ -39,7 +39,9 @@ struct Space {
 
 impl Reclaimed {
     fn step(&mut self, text: String) -> bool {
-        if !self.dry_run {
+        if self.dry_run {
+            self.changed = true;
+        } else {
             note(&text);
         }
         self.steps.push(text);
@@ -81,7 +83,7 @@ pub(super) async fn reclaim(context: &Context, client: &Client, words: &ReclaimW
         told.members.push(space);
     }
     for (id, alarm) in view.alarms.iter().filter(|(_, alarm)| alarm == "NOSPACE") {
-        let name = view.members.iter().find(|seen| seen.member.id == *id).map_or_else(|| format!("{id:x}"), Seen::name);
+        let name = view.name_of(*id);
         if told.step(format!("disarm {alarm} of {name}")) {
             disarm(client, *id).await?;
             told.changed = true;

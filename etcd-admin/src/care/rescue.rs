@@ -10,7 +10,7 @@ use crate::client::{CallError, Client, ConnectionWords, Local, Repeat, Settings,
 use crate::confirm::confirm;
 use crate::context::Context;
 use crate::failure::{FAILED, Failure, TIMED_OUT};
-use crate::offline::must_be_idle;
+use crate::offline::{has_member, must_be_idle};
 use crate::output::answer;
 use crate::progress::note;
 use crate::recover::Throwaway;
@@ -43,13 +43,13 @@ pub(super) async fn rescue(context: &Context, words: &RescueWords) -> Result<Exi
     let loaded = settings_of_file(&words.config).map_err(|reason| Failure::usage(format!("{}: {reason}", words.config.display())))?;
     let data = loaded.settings.member.data_dir.clone();
     must_be_idle(&data)?;
-    if !crate::bootstrap::has_member(&data) {
+    if !has_member(&data) {
         return Err(Failure::refused(format!("{}: no member has been here", data.display())));
     }
     let password = words.new_password_file.as_deref().map(password).transpose()?;
     let name = loaded.settings.member.name.clone();
     let what = if words.disable { "switch authentication off" } else { "give root a new password" };
-    let mut told = Rescued { changed: false, dry_run: context.dry_run, member: name.clone(), disabled: words.disable };
+    let mut told = Rescued { changed: true, dry_run: context.dry_run, member: name.clone(), disabled: words.disable };
     if !context.dry_run {
         confirm(&format!("This starts member {name} for a moment, to {what} for the whole cluster."), &name, words.yes)?;
         let folder = tempfile::tempdir().map_err(|error| Failure::new(FAILED, format!("make a throw-away folder: {error}")))?;
@@ -79,7 +79,7 @@ fn password(path: &Path) -> Result<String, Failure> {
 
 /// Whom the daemon has to run as, where it is another than who asks.
 fn owner_of(data: &Path) -> Result<Option<(u32, u32)>, Failure> {
-    let metadata = std::fs::metadata(data).map_err(|error| Failure::new(FAILED, format!("{}: {error}", data.display())))?;
+    let metadata = std::fs::metadata(data).map_err(|error| Failure::at(data, error))?;
     let own = nix::unistd::geteuid();
     if own.as_raw() == metadata.uid() {
         return Ok(None);
@@ -121,7 +121,7 @@ impl Door {
 
     /// The member's own configuration with this listener in place of its clients'.
     fn configuration(&self, config: &Path, folder: &Path) -> Result<PathBuf, Failure> {
-        let text = std::fs::read_to_string(config).map_err(|error| Failure::new(FAILED, format!("{}: {error}", config.display())))?;
+        let text = std::fs::read_to_string(config).map_err(|error| Failure::at(config, error))?;
         let mut settings: Mapping =
             serde_norway::from_str(&text).map_err(|error| Failure::usage(format!("{}: {error}", config.display())))?;
         for key in LISTENERS {
@@ -144,7 +144,7 @@ impl Door {
         let Some((user, group)) = owner else { return Ok(()) };
         let config = folder.join("etcd.yaml");
         for path in self.files.iter().map(PathBuf::as_path).chain([folder, config.as_path()]) {
-            chown(path, Some(user), Some(group)).map_err(|error| Failure::new(FAILED, format!("{}: {error}", path.display())))?;
+            chown(path, Some(user), Some(group)).map_err(|error| Failure::at(path, error))?;
         }
         Ok(())
     }

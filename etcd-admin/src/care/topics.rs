@@ -1,29 +1,30 @@
 //! What `explain` knows. etcd's own texts stand as they are, letter by letter.
 
 use serde::Serialize;
+use std::borrow::Cow;
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Topic {
     pub(super) kind: &'static str,
     pub(super) name: &'static str,
-    pub(super) meaning: &'static str,
-    pub(super) cure: &'static str,
+    pub(super) meaning: Cow<'static, str>,
+    pub(super) cure: Cow<'static, str>,
 }
 
 const fn code(name: &'static str, meaning: &'static str, cure: &'static str) -> Topic {
-    Topic { kind: "exit code", name, meaning, cure }
+    Topic { kind: "exit code", name, meaning: Cow::Borrowed(meaning), cure: Cow::Borrowed(cure) }
 }
 
 const fn error(name: &'static str, meaning: &'static str, cure: &'static str) -> Topic {
-    Topic { kind: "error", name, meaning, cure }
+    Topic { kind: "error", name, meaning: Cow::Borrowed(meaning), cure: Cow::Borrowed(cure) }
 }
 
 const fn alarm(name: &'static str, meaning: &'static str, cure: &'static str) -> Topic {
-    Topic { kind: "alarm", name, meaning, cure }
+    Topic { kind: "alarm", name, meaning: Cow::Borrowed(meaning), cure: Cow::Borrowed(cure) }
 }
 
 const fn finding(name: &'static str, meaning: &'static str, cure: &'static str) -> Topic {
-    Topic { kind: "finding", name, meaning, cure }
+    Topic { kind: "finding", name, meaning: Cow::Borrowed(meaning), cure: Cow::Borrowed(cure) }
 }
 
 pub(super) const TOPICS: &[Topic] = &[

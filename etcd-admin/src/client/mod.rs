@@ -8,6 +8,7 @@ mod broken;
 mod dial;
 mod explain;
 mod member_config;
+mod metrics_page;
 mod session;
 mod settings;
 mod trust;
@@ -194,7 +195,7 @@ impl Client {
     }
 
     /// A bare connection to the first endpoint that can be had, for its HTTP pages.
-    pub(crate) async fn plain_stream(&self) -> Result<Box<dyn dial::Io>, Broken> {
+    async fn plain_stream(&self) -> Result<Box<dyn dial::Io>, Broken> {
         let endpoint = self.session().await.map(|session| session.endpoint().to_owned()).unwrap_or_default();
         let address = self.addresses.iter().find(|address| address.to_string() == endpoint).unwrap_or(&self.addresses[0]);
         let mut dialler = self.dialler(address);

@@ -45,8 +45,8 @@ impl Changes {
     fn step(&mut self, text: String) -> bool {
         if !self.dry_run {
             note(&text);
-            self.changed = true;
         }
+        self.changed = true;
         self.steps.push(text);
         !self.dry_run
     }

@@ -72,6 +72,11 @@ impl ClusterView {
         Ok(Self { cluster_id: header.cluster_id, revision, members, alarms })
     }
 
+    /// The name of a member, or its id where it is a member no more.
+    pub(crate) fn name_of(&self, id: u64) -> String {
+        self.members.iter().find(|seen| seen.member.id == id).map_or_else(|| format!("{id:x}"), Seen::name)
+    }
+
     pub(crate) fn voters(&self) -> impl Iterator<Item = &Seen> {
         self.members.iter().filter(|seen| !seen.member.is_learner)
     }

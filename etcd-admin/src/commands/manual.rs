@@ -1,6 +1,6 @@
 //! Completion scripts and manual pages, both from the command line's own table.
 
-use crate::failure::{FAILED, Failure};
+use crate::failure::Failure;
 use crate::output::say;
 use crate::words;
 use std::path::Path;
@@ -15,7 +15,7 @@ pub(super) fn completion(shell: clap_complete::Shell) -> Result<ExitCode, Failur
 
 /// A page for the tool and one for each of its commands.
 pub(super) fn pages(dir: &Path) -> Result<ExitCode, Failure> {
-    let failed = |error: std::io::Error| Failure::new(FAILED, format!("{}: {error}", dir.display()));
+    let failed = |error: std::io::Error| Failure::at(dir, error);
     std::fs::create_dir_all(dir).map_err(failed)?;
     clap_mangen::generate_to(words::command(), dir).map_err(failed)?;
     let count = std::fs::read_dir(dir).map_err(failed)?.count();

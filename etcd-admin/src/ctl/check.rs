@@ -11,7 +11,6 @@ use futures::future::join_all;
 use proto::etcdserverpb::{CompactionRequest, DefragmentRequest, DeleteRangeRequest, PutRequest, RangeRequest};
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const DURATION: Duration = Duration::from_secs(60);
 const CHUNK_BYTES: usize = 512;
@@ -189,18 +188,9 @@ async fn tidy(ctl: &Ctl, prefix: &str, words: &CheckWords) -> Result<(), Trouble
 /// `process_resident_memory_bytes` of the first endpoint.
 async fn resident_bytes(ctl: &Ctl) -> Result<u64, Trouble> {
     let missing = || Trouble::error("could not find: process_resident_memory_bytes");
-    let page = metrics_page(ctl).await?;
+    let page = ctl.client.metrics_page().await.map_err(|error| Trouble::error(format!("fetch error: {error}")))?;
     let line = page.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes ")).ok_or_else(missing)?;
     let bytes: f64 = line.trim().parse().map_err(|_| missing())?;
     // A count of bytes is far below where whole numbers end.
     format!("{bytes:.0}").parse().map_err(|_| missing())
-}
-
-async fn metrics_page(ctl: &Ctl) -> Result<String, Trouble> {
-    let mut stream = ctl.client.plain_stream().await.map_err(|broken| Trouble::error(format!("fetch error: {broken}")))?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
-    stream.flush().await?;
-    let mut page = Vec::new();
-    stream.read_to_end(&mut page).await?;
-    Ok(String::from_utf8_lossy(&page).into_owned())
 }

@@ -106,7 +106,7 @@ fn versions(view: &ClusterView) -> Option<Finding> {
 
 fn alarms(view: &ClusterView) -> Vec<Finding> {
     let told = view.alarms.iter().map(|(id, alarm)| {
-        let name = view.members.iter().find(|seen| seen.member.id == *id).map_or_else(|| format!("{id:x}"), Seen::name);
+        let name = view.name_of(*id);
         let cure = match alarm.as_str() {
             "NOSPACE" => "nothing can be written: etcd-admin maintenance reclaim, then raise quota or delete keys",
             "CORRUPT" => "its data differs from the others': etcd-admin member rebuild, and never disarm before",

@@ -3,7 +3,7 @@
 use super::finding::{Finding, tell};
 use crate::context::Context;
 use crate::failure::{Failure, REFUSED};
-use crate::offline::{inspect, must_be_idle};
+use crate::offline::{inspect, is_real_etcds, must_be_idle};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 pub(super) fn doctor(context: &Context, data: &Path) -> Result<ExitCode, Failure> {
     must_be_idle(data)?;
     let mut findings = Vec::new();
-    if data.join("member/snap").is_dir() {
+    if is_real_etcds(data) {
         let cure = "etcd-admin adopt tells how it comes over, etcd-admin snapshot restore reads it";
         findings.push(Finding::bad("format", data.display(), "it is the data of a real etcd", cure));
         return tell(context, findings);

@@ -2,7 +2,7 @@
 
 use super::finding::Finding;
 use crate::ctl::size;
-use crate::failure::{FAILED, Failure};
+use crate::failure::Failure;
 use serde::Serialize;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ pub(super) fn nearest(path: &Path) -> PathBuf {
 
 /// Writes over and over to a preallocated file in `folder`, each time synced; the file is removed.
 pub(crate) fn measure(folder: &Path, writes: u32, bytes: u32, limit: Option<Duration>) -> Result<Latency, Failure> {
-    let failed = |error: std::io::Error| Failure::new(FAILED, format!("{}: {error}", folder.display()));
+    let failed = |error: std::io::Error| Failure::at(folder, error);
     let file = tempfile::tempfile_in(folder).map_err(failed)?;
     let block = vec![0x5a; bytes as usize];
     // As a log does: the room is there before, so that a sync writes no metadata of the file system.
@@ -68,10 +68,14 @@ pub(crate) fn measure(folder: &Path, writes: u32, bytes: u32, limit: Option<Dura
     })
 }
 
-/// A short probe.
+/// A short measurement, which a slow disk does not make a long one.
+pub(crate) fn probe(folder: &Path) -> Result<Latency, Failure> {
+    measure(folder, PROBE_WRITES, PROBE_BYTES, Some(PROBE_TIME))
+}
+
 pub(super) fn sync_time(folder: &Path) -> Finding {
     let near = nearest(folder);
-    match measure(&near, PROBE_WRITES, PROBE_BYTES, Some(PROBE_TIME)) {
+    match probe(&near) {
         Err(failure) => {
             Finding::bad("disk-write", near.display(), failure.to_string(), "the daemon has to write there: look at modes and mounts")
         }

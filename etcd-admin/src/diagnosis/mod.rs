@@ -13,7 +13,7 @@ mod preflight;
 mod surroundings;
 mod words;
 
-pub(crate) use disk::measure;
+pub(crate) use disk::probe;
 pub(crate) use words::{BenchCommand, DoctorCommand, PreflightWords};
 
 use crate::client::Client;

@@ -5,11 +5,11 @@ use super::finding::{Finding, tell};
 use super::host::pair;
 use super::surroundings::{clock, name, port};
 use super::words::PreflightWords;
-use crate::bootstrap::has_member;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::inventory::{ClusterFile, Host};
 use crate::offline::must_be_idle;
+use crate::offline::{has_member, is_real_etcds};
 use certs::{Name, Profile};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -48,7 +48,7 @@ fn members(file: &ClusterFile) -> Finding {
 
 fn existing(host: &Host<'_>, running: bool) -> Finding {
     let data = host.data_dir();
-    if data.join("member/snap").is_dir() {
+    if is_real_etcds(&data) {
         let cure = "etcd-admin adopt tells how it comes over; our member needs another data_dir";
         return Finding::bad("data", data.display(), "it holds the data of a real etcd", cure);
     }

@@ -1,7 +1,7 @@
 //! The document as it is written.
 
 use super::check::check;
-use crate::failure::{FAILED, Failure};
+use crate::failure::Failure;
 use serde::{Deserialize, Serialize};
 use serde_norway::Mapping;
 use std::net::IpAddr;
@@ -193,7 +193,7 @@ impl ClusterFile {
                 format!("where is the cluster's document? give --cluster FILE, or write {} (etcd-admin init new)", PLACES.join(" or "));
             Failure::usage(text)
         })?;
-        let text = std::fs::read_to_string(&path).map_err(|error| Failure::new(FAILED, format!("{}: {error}", path.display())))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| Failure::at(&path, error))?;
         Self::parse(&text).map_err(|reason| Failure::usage(format!("{}: {reason}", path.display())))
     }
 

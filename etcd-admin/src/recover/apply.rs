@@ -52,9 +52,9 @@ impl Journal {
     fn read(plan: &Path) -> Result<Self, Failure> {
         let path = Self::path(plan);
         match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|error| Failure::new(FAILED, format!("{}: {error}", path.display()))),
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| Failure::at(&path, error)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(Failure::new(FAILED, format!("{}: {error}", path.display()))),
+            Err(error) => Err(Failure::at(&path, error)),
         }
     }
 
@@ -69,6 +69,7 @@ impl Journal {
 #[derive(Debug, Serialize)]
 struct Applied {
     changed: bool,
+    dry_run: bool,
     revision: i64,
     snapshot: PathBuf,
     data_dirs: Vec<PathBuf>,
@@ -108,7 +109,7 @@ pub(super) async fn apply(context: &Context, path: &Path, yes: bool) -> Result<E
     }
     let aside = plan.survivors.iter().map(|survivor| place_of(&survivor.data_dir, &plan.cluster_id));
     let aside = aside.filter(|path| path.exists()).collect();
-    let told = Applied { changed: changed && !context.dry_run, revision: journal.revision, snapshot, data_dirs, aside };
+    let told = Applied { changed, dry_run: context.dry_run, revision: journal.revision, snapshot, data_dirs, aside };
     answer(context.format, &told, || {
         let lead = if context.dry_run && changed { "would be made" } else { "is ready" };
         let dirs: String = told.data_dirs.iter().map(|dir| format!("{} {lead}\n", dir.display())).collect();
@@ -181,7 +182,7 @@ fn copy_donor(donor: &Path, work: &Path, copy: &Path) -> Result<(), Failure> {
 
 fn remove(work: &Path) -> Result<(), Failure> {
     match std::fs::remove_dir_all(work) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::new(FAILED, format!("{}: {error}", work.display()))),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::at(work, error)),
         Ok(()) | Err(_) => Ok(()),
     }
 }

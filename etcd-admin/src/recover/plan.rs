@@ -33,7 +33,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read(path).map_err(|error| Failure::new(FAILED, format!("{}: {error}", path.display())))?;
+        let text = std::fs::read(path).map_err(|error| Failure::at(path, error))?;
         serde_json::from_slice(&text).map_err(|error| Failure::new(INTEGRITY, format!("{}: it is no plan: {error}", path.display())))
     }
 

@@ -35,35 +35,31 @@ impl Throwaway {
 
     /// Starts it on a data directory; its log lies beside that.
     pub(crate) fn start(data_dir: &Path, [client, peer]: &[String; 2], flags: &[&str]) -> Result<Self, Failure> {
-        let log = data_dir.with_extension("log");
-        let failed = |error: std::io::Error| Failure::new(FAILED, format!("{}: {error}", log.display()));
-        let out = std::fs::File::create(&log).map_err(failed)?;
-        let errors = out.try_clone().map_err(failed)?;
-        let program = daemon();
-        let mut command = Command::new(&program);
+        let mut command = Command::new(daemon());
         command.arg("--data-dir").arg(data_dir);
         command.args(["--listen-client-urls", client, "--advertise-client-urls", client]);
         command.args(["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]).args(flags);
-        command.env_clear().stdin(Stdio::null()).stdout(out).stderr(errors);
         let words = ConnectionWords { endpoints: Some(vec![client.clone()]), ..ConnectionWords::default() };
         let settings = Settings::of(&words, &BTreeMap::new(), Local::Ignored, || Err("nobody is asked".to_owned()))?;
-        let client = Client::new(settings)?;
-        let child = command.spawn().map_err(|error| Failure::new(FAILED, format!("start {}: {error}", program.display())))?;
-        Ok(Self { child, client, log })
+        Self::launch(command, Client::new(settings)?, data_dir.with_extension("log"))
     }
 
     /// Starts it with a configuration of its own, as another user where one is given; its log lies beside the configuration.
     pub(crate) fn with_config(config: &Path, client: Client, owner: Option<(u32, u32)>) -> Result<Self, Failure> {
-        let log = config.with_extension("log");
-        let failed = |error: std::io::Error| Failure::new(FAILED, format!("{}: {error}", log.display()));
-        let out = std::fs::File::create(&log).map_err(failed)?;
-        let errors = out.try_clone().map_err(failed)?;
-        let program = daemon();
-        let mut command = Command::new(&program);
-        command.arg("--config-file").arg(config).env_clear().stdin(Stdio::null()).stdout(out).stderr(errors);
+        let mut command = Command::new(daemon());
+        command.arg("--config-file").arg(config);
         if let Some((user, group)) = owner {
             command.uid(user).gid(group);
         }
+        Self::launch(command, client, config.with_extension("log"))
+    }
+
+    fn launch(mut command: Command, client: Client, log: PathBuf) -> Result<Self, Failure> {
+        let failed = |error: std::io::Error| Failure::at(&log, error);
+        let out = std::fs::File::create(&log).map_err(failed)?;
+        let errors = out.try_clone().map_err(failed)?;
+        command.env_clear().stdin(Stdio::null()).stdout(out).stderr(errors);
+        let program = command.get_program().to_owned();
         let child = command.spawn().map_err(|error| Failure::new(FAILED, format!("start {}: {error}", program.display())))?;
         Ok(Self { child, client, log })
     }

@@ -1,6 +1,6 @@
 //! A snapshot on disk: its digest, its pages, what is in it. A data directory of a real etcd is read by the same way.
 
-use crate::failure::{FAILED, Failure, INTEGRITY, REFUSED};
+use crate::failure::{Failure, INTEGRITY, REFUSED};
 use crate::progress::note;
 use backup::backend::{self, KeepRule, MemberRecord, Version};
 use backup::bolt::{BoltFile, Digest, Items, Walk, verify_trailer};
@@ -58,7 +58,7 @@ impl SnapshotFile {
         } else {
             (path.to_owned(), digested)
         };
-        let failed = |error: std::io::Error| Failure::new(FAILED, format!("{}: {error}", path.display()));
+        let failed = |error: std::io::Error| Failure::at(&path, error);
         let file = File::open(&path).map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
         if digested == Digested::Required {

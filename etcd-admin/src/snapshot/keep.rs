@@ -67,14 +67,13 @@ pub(super) fn prune(context: &Context, words: &PruneWords) -> Result<ExitCode, F
     let removed: Vec<PathBuf> = known.iter().map(|listed| listed.file.clone()).filter(|file| !kept.contains(file)).collect();
     if !context.dry_run {
         for file in &removed {
-            let failed = |error: std::io::Error| Failure::new(FAILED, format!("{}: {error}", file.display()));
+            let failed = |error: std::io::Error| Failure::at(file, error);
             // The manifest last: a file without one would never be looked at again.
             std::fs::remove_file(file).map_err(failed)?;
             std::fs::remove_file(Manifest::path_of(file)).map_err(failed)?;
         }
     }
-    let told =
-        Pruned { changed: !removed.is_empty() && !context.dry_run, dry_run: context.dry_run, kept: kept.into_iter().collect(), removed };
+    let told = Pruned { changed: !removed.is_empty(), dry_run: context.dry_run, kept: kept.into_iter().collect(), removed };
     answer(context.format, &told, || {
         let lead = if told.dry_run { "would remove" } else { "removed" };
         let removed: String = told.removed.iter().map(|file| format!("{lead} {}\n", file.display())).collect();
@@ -100,7 +99,7 @@ pub(super) fn copy(context: &Context, from: &Path, to: &Path) -> Result<ExitCode
         return crate::output::say(&format!("would copy {} to {}\n", from.display(), to.display())).map(|()| ExitCode::SUCCESS);
     }
     let part = part_of(&to);
-    let failed = |error: std::io::Error| Failure::new(FAILED, format!("{}: {error}", part.display()));
+    let failed = |error: std::io::Error| Failure::at(&part, error);
     std::fs::copy(from, &part).map_err(failed)?;
     std::fs::File::open(&part).and_then(|file| file.sync_all()).map_err(failed)?;
     SnapshotFile::open(&part, Digested::Required)?;

@@ -5,7 +5,7 @@ use super::file::{Digested, SnapshotFile};
 use super::manifest::Manifest;
 use crate::context::Context;
 use crate::ctl::size;
-use crate::failure::{FAILED, Failure, INTEGRITY};
+use crate::failure::{Failure, INTEGRITY};
 use crate::output::{answer, table};
 use backup::StatusStyle;
 use serde::Serialize;
@@ -25,7 +25,7 @@ pub(super) struct Listed {
 
 /// The snapshots of a folder, newest first: files that end in `.db`.
 pub(super) fn snapshots(dir: &Path) -> Result<Vec<Listed>, Failure> {
-    let failed = |error: std::io::Error| Failure::new(FAILED, format!("{}: {error}", dir.display()));
+    let failed = |error: std::io::Error| Failure::at(dir, error);
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;

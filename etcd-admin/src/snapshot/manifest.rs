@@ -62,7 +62,7 @@ impl Manifest {
                 serde_json::from_slice(&text).map(Some).map_err(|error| Failure::new(INTEGRITY, format!("{}: {error}", path.display())))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Failure::new(FAILED, format!("{}: {error}", path.display()))),
+            Err(error) => Err(Failure::at(&path, error)),
         }
     }
 }

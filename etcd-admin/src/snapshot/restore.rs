@@ -91,7 +91,7 @@ pub(super) fn restore(context: &Context, words: &RestoreWords) -> Result<ExitCod
         data_dir: data_dir.clone(),
     });
     let told = Restored {
-        changed: !context.dry_run,
+        changed: true,
         dry_run: context.dry_run,
         source: words.source.clone(),
         cluster_id: format!("{:x}", cluster.cluster_id),

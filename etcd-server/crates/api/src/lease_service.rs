@@ -4,7 +4,7 @@ use crate::kv::off_thread;
 use crate::server::{Server, unexpected};
 use crate::status::{ToStatus as _, leader_changed};
 use apply::Answer;
-use auth::{Access, Identity, RequestClass};
+use auth::{Access, AuthStore, Identity, RequestClass};
 use bytes::Bytes;
 use lease::Renewal;
 use proto::etcdserverpb::{
@@ -73,22 +73,14 @@ impl Server {
                 }
             }
             let renewal = self.published().expiry().lock().renew(id, self.engine.clock().now());
-            if matches!(renewal, Renewal::Renewed { .. }) {
-                self.observer.metrics().lease.renewed.inc();
-            }
             match renewal {
-                Renewal::Renewed { ttl_seconds, reset_checkpoint: false } => {
-                    self.barrier().await?;
-                    if self.leading_term() == term {
-                        return Ok(ttl_seconds);
+                Renewal::Renewed { ttl_seconds, reset_checkpoint } => {
+                    self.observer.metrics().lease.renewed.inc();
+                    if reset_checkpoint {
+                        self.forget_checkpoint(id).await?;
+                    } else {
+                        self.barrier().await?;
                     }
-                }
-                Renewal::Renewed { ttl_seconds, reset_checkpoint: true } => {
-                    // A renewed lease must not fall back to an old checkpoint when another member leads.
-                    let checkpoints = vec![LeaseCheckpoint { id: id.0, remaining_ttl: 0 }];
-                    let lease_checkpoint = Some(LeaseCheckpointRequest { checkpoints });
-                    let request = InternalRaftRequest { lease_checkpoint, ..InternalRaftRequest::default() };
-                    self.propose(request, &self.engine.own_identity()).await?;
                     if self.leading_term() == term {
                         return Ok(ttl_seconds);
                     }
@@ -105,6 +97,14 @@ impl Server {
         }
     }
 
+    /// A renewed lease must not fall back to an old checkpoint when another member leads.
+    async fn forget_checkpoint(&self, id: LeaseId) -> Result<(), Status> {
+        let checkpoints = vec![LeaseCheckpoint { id: id.0, remaining_ttl: 0 }];
+        let lease_checkpoint = Some(LeaseCheckpointRequest { checkpoints });
+        let request = InternalRaftRequest { lease_checkpoint, ..InternalRaftRequest::default() };
+        self.propose(request, &self.engine.own_identity()).await.map(drop)
+    }
+
     async fn lease_keys(&self, id: LeaseId) -> Result<Vec<Bytes>, Status> {
         off_thread(&self.engine, move |_, store| lease::stored_keys(store, id)).await.map_err(|fault| self.faulted(fault))
     }
@@ -112,15 +112,13 @@ impl Server {
     /// A member that lags knows neither all keys of a lease nor whose permission was taken away: it catches up before it judges anybody
     /// but root.
     async fn catch_up_for(&self, identity: &Identity) -> Result<(), Status> {
-        let store = self.published().auth();
-        let everything = !store.enabled() || store.permit(identity, RequestClass::Root).is_ok();
-        if everything { Ok(()) } else { self.barrier().await }
+        if may_everything(&self.published().auth(), identity) { Ok(()) } else { self.barrier().await }
     }
 
     /// Whoever deals with a lease needs the same access to all its keys; root needs none, so the keys are not even read.
     async fn check_lease_keys(&self, id: LeaseId, access: Access, identity: &Identity) -> Result<(), Status> {
         let store = self.published().auth();
-        if !store.enabled() || store.permit(identity, RequestClass::Root).is_ok() {
+        if may_everything(&store, identity) {
             return Ok(());
         }
         store.permit(identity, RequestClass::Authenticated).map_err(|refusal| refusal.to_status())?;
@@ -201,6 +199,11 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Whether nothing has to be looked up to permit it: there are no users, or it is root.
+fn may_everything(store: &AuthStore, identity: &Identity) -> bool {
+    !store.enabled() || store.permit(identity, RequestClass::Root).is_ok()
 }
 
 #[tonic::async_trait]

@@ -1,12 +1,13 @@
 //! What this member asks of the others: the leader alone knows deadlines of leases and how far learners are.
 
 use crate::server::Server;
-use crate::status::leader_changed;
+use crate::status::{self, ToStatus as _, leader_changed};
 use consensus::Role;
+use engine::Refused;
 use membership::{Connected, HEALTH_INTERVAL, Member};
 use peer::ask::{self, AskError};
 use proto::etcdserverpb::LeaseTimeToLiveResponse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tonic::Status;
 use types::MemberId;
@@ -96,6 +97,17 @@ impl Server {
         self.ask_leader(|url| async move { ask::promote(self.transport.connect(), &url, id.0, token, timeout).await }, refusal).await
     }
 
+    /// What a client is told whose request was begun then and refused: a timeout names a lost connection where there was one.
+    pub(crate) fn refused(&self, refused: &Refused, begun: Instant) -> Status {
+        let standing = self.published().standing();
+        let (own, leader, members) = (self.engine.member_id(), MemberId(standing.leader), self.published().members());
+        let voters: Vec<MemberId> = members.voters().map(|member| member.id).collect();
+        if *refused == Refused::TimedOut && !reaches_since(begun, own, leader, &voters, &self.transport.active()) {
+            return status::connection_lost();
+        }
+        refused.to_status()
+    }
+
     /// Whom the cluster can count on: those that have acknowledged something to the leader lately. A socket that is open proves nothing.
     /// When the leader cannot say so, those that this member is connected to.
     pub(crate) async fn connected(&self) -> Connected {
@@ -126,6 +138,12 @@ impl Server {
     }
 }
 
+/// Whether a member has reached its leader without a break, or a majority if it leads itself.
+fn reaches_since(since: Instant, own: MemberId, leader: MemberId, voters: &[MemberId], active: &BTreeMap<MemberId, Instant>) -> bool {
+    let reached = |id: &MemberId| *id == own || active.get(id).is_some_and(|begun| *begun <= since);
+    if leader == own { voters.iter().filter(|id| reached(id)).count() > voters.len() / 2 } else { reached(&leader) }
+}
+
 fn is_refused(error: &AskError, code: u16) -> bool {
     matches!(error, AskError::Refused { status, .. } if status.as_u16() == code)
 }
@@ -144,5 +162,29 @@ fn if_found<T>(answer: Result<T, Status>) -> Result<Option<T>, Status> {
         Ok(answer) => Ok(Some(answer)),
         Err(status) if status.code() == tonic::Code::NotFound => Ok(None),
         Err(status) => Err(status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_broke_meanwhile_is_a_lost_one() {
+        let ids = [1, 2, 3].map(MemberId);
+        let [own, leader, other] = ids;
+        let (before, begun) = (Instant::now(), Instant::now() + Duration::from_secs(1));
+        let after = begun + Duration::from_secs(1);
+        let active = |list: &[(MemberId, Instant)]| list.iter().copied().collect::<BTreeMap<_, _>>();
+        for (leader, connections, reached) in [
+            (leader, active(&[(leader, before)]), true),
+            (leader, active(&[(leader, after), (other, before)]), false),
+            (leader, active(&[(other, before)]), false),
+            (own, active(&[(other, before)]), true),
+            (own, active(&[(other, after), (leader, after)]), false),
+            (own, active(&[]), false),
+        ] {
+            assert_eq!(reaches_since(begun, own, leader, &ids, &connections), reached, "{leader} {connections:?}");
+        }
     }
 }

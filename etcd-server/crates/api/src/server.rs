@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use peer::Transport;
 use proto::etcdserverpb::{InternalRaftRequest, RangeRequest, ResponseHeader};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 use tonic::Status;
 use tonic::codec::CompressionEncoding;
@@ -197,7 +197,8 @@ impl Server {
 
     /// Orders a request and waits for its outcome.
     pub(crate) async fn propose(&self, request: InternalRaftRequest, identity: &Identity) -> Result<Answer, Status> {
-        self.engine.propose(request, identity).await.map_err(|refused| refused.to_status())
+        let begun = Instant::now();
+        self.engine.propose(request, identity).await.map_err(|refused| self.refused(&refused, begun))
     }
 
     /// Waits until reads see everything that was acknowledged before.

@@ -141,6 +141,11 @@ impl ToStatus for Refused {
     }
 }
 
+/// A timeout of a member that had lost its leader, or as leader its followers.
+pub(crate) fn connection_lost() -> Status {
+    Status::unavailable("etcdserver: request timed out, possibly due to connection lost")
+}
+
 /// The alarm that stops writes, met before proposing.
 pub(crate) fn no_space() -> Status {
     apply::Refusal::NoSpace.to_status()

@@ -11,7 +11,7 @@ use crate::given::Assignment;
 use crate::nearest::nearest;
 use crate::problem::Problem;
 use crate::row::{Kind, Row};
-use crate::table::{removed, rows};
+use crate::table::{removed, row_at, rows};
 use crate::value::ValueError;
 use crate::warning::Warning;
 
@@ -75,10 +75,6 @@ impl Found {
     fn path_to(&self, key: &str) -> String {
         self.keys.iter().map(String::as_str).chain([key]).collect::<Vec<_>>().join(".")
     }
-}
-
-fn row_at(keys: &[String]) -> Option<&'static Row> {
-    rows().map(|(_, row)| row).find(|row| row.yaml_path() == keys)
 }
 
 fn is_section(keys: &[String]) -> bool {

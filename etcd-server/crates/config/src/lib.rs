@@ -43,7 +43,7 @@ pub use read::read;
 pub use row::{Kind, Meaning, Row, Section, Yaml};
 pub use sample::sample_file;
 pub use settings::*;
-pub use table::{Removed, ignored, removed, row, rows};
+pub use table::{Removed, ignored, removed, row, row_at, rows};
 pub use url::{Endpoint, Scheme, Url, UrlError};
 pub use value::Value;
 pub use version::{ETCD_VERSION, version_text};

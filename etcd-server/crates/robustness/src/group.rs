@@ -1,10 +1,16 @@
 //! The members: processes behind a switch, each on a disk of its own where that can be had.
 
+mod clocks;
+mod limit;
 mod operator;
+
+pub(crate) use clocks::{Clocks, WallClock};
 
 use crate::board::Board;
 use crate::switch::{Link, Switch};
 use crate::tracer::Tracer;
+use clocks::{WallClocks, with_own_epoch};
+use limit::Limit;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +51,9 @@ pub(crate) struct GroupSettings {
     pub(crate) flags: Vec<String>,
     /// Whether each has a file system of its own.
     pub(crate) disks: bool,
+    pub(crate) clocks: Clocks,
+    /// Another build of the server, which a member can be started with.
+    pub(crate) other_command: Option<String>,
 }
 
 /// What a member is at.
@@ -60,6 +69,7 @@ pub(crate) enum Standing {
 #[derive(Debug)]
 pub(crate) struct Slot {
     tracer: Option<Tracer>,
+    limit: Option<Limit>,
     server: Server,
     // Behind the server, which must have ended when it is unmounted.
     disk: Option<LoopDisk>,
@@ -76,12 +86,14 @@ pub(crate) struct Group {
     pub(crate) switch: Switch,
     pub(crate) board: Arc<Board>,
     settings: GroupSettings,
+    clocks: Option<WallClocks>,
 }
 
 impl Group {
     /// Starts members that found a group; returns when all answer.
     pub(crate) async fn start(settings: GroupSettings, size: usize, seed: u64, board: Arc<Board>) -> Result<Self, GroupError> {
-        let mut group = Self { slots: Vec::new(), switch: Switch::new(seed), board, settings };
+        let clocks = if settings.clocks == Clocks::Wall { WallClocks::new()? } else { None };
+        let mut group = Self { slots: Vec::new(), switch: Switch::new(seed), board, settings, clocks };
         let mut founders = Vec::new();
         for member in 0..size {
             founders.push(group.place(member).await?);
@@ -105,7 +117,7 @@ impl Group {
 
     fn launch(&mut self, place: Place, entry: String, peer_url: String, flags: &[String]) -> Result<(), GroupError> {
         let member = self.slots.len();
-        let mut settings = Settings::new(self.settings.command.clone());
+        let mut settings = Settings::new(self.command(member, &self.settings.command)?);
         settings.flags.clone_from(&self.settings.flags);
         // The last of two equal flags counts: others reach the member through the switch, and its data are on its own disk.
         settings.flags.push(format!("--initial-advertise-peer-urls={peer_url}"));
@@ -114,8 +126,33 @@ impl Group {
             settings.flags.push(format!("--data-dir={}", disk.path().join("data").display()));
         }
         let server = Server::launch(settings, place, flags.to_vec())?;
-        self.slots.push(Slot { tracer: None, server, disk, standing: Standing::Up, life: 0, entry, peer_url });
+        self.slots.push(Slot { tracer: None, limit: None, server, disk, standing: Standing::Up, life: 0, entry, peer_url });
         self.seat(member)
+    }
+
+    /// The command that starts a member under the clocks that it has.
+    fn command(&self, member: usize, command: &str) -> Result<String, GroupError> {
+        match (self.settings.clocks, &self.clocks) {
+            (Clocks::TheMachines, _) => Ok(command.to_owned()),
+            (Clocks::Wall, Some(clocks)) => Ok(clocks.command(member, command)?),
+            (Clocks::Wall, None) => Err(GroupError::Unable("a C compiler")),
+            (Clocks::Epochs, _) => Ok(with_own_epoch(member, command)),
+        }
+    }
+
+    /// Starts a member with the other build from its next start on, or with its own again.
+    pub(crate) fn choose_build(&mut self, member: usize, other: bool) -> Result<(), GroupError> {
+        self.board.note(format!("member {member} gets {} build", if other { "the other" } else { "its own" }));
+        let other_command = self.settings.other_command.as_deref().ok_or(GroupError::Unable("another build: --other-server"))?;
+        let command = self.command(member, if other { other_command } else { &self.settings.command })?;
+        self.slots[member].server.set_command(command);
+        Ok(())
+    }
+
+    pub(crate) fn set_wall_clock(&self, member: usize, clock: WallClock) -> Result<(), GroupError> {
+        self.board.note(format!("member {member}: {clock:?}"));
+        let clocks = self.clocks.as_ref().ok_or(GroupError::Unable("a C compiler"))?;
+        Ok(clocks.set(member, clock)?)
     }
 
     /// Tells everybody of a new process.
@@ -150,7 +187,7 @@ impl Group {
     pub(crate) fn kill(&mut self, member: usize) {
         self.board.note(format!("kill member {member}"));
         let slot = &mut self.slots[member];
-        slot.tracer = None;
+        (slot.tracer, slot.limit) = (None, None);
         slot.server.kill();
         slot.standing = Standing::Down;
     }
@@ -180,8 +217,9 @@ impl Group {
 
     pub(crate) fn relaunch(&mut self, member: usize) -> Result<(), GroupError> {
         self.board.note(format!("start member {member}"));
-        self.slots[member].tracer = None;
-        self.slots[member].server.relaunch()?;
+        let slot = &mut self.slots[member];
+        (slot.tracer, slot.limit) = (None, None);
+        slot.server.relaunch()?;
         self.seat(member)
     }
 
@@ -224,6 +262,30 @@ impl Group {
         self.slots[member].tracer = None;
     }
 
+    /// Leaves a member so many hundredths of a processor, until [`Group::unlimit`].
+    pub(crate) fn limit_processor(&mut self, member: usize, percent: u32) -> Result<(), GroupError> {
+        self.board.note(format!("member {member} gets {percent} % of a processor"));
+        let limit = Limit::processor(self.slots[member].server.pid(), percent);
+        self.limit(member, limit)
+    }
+
+    /// Gives a member so much more memory and no more, until [`Group::unlimit`].
+    pub(crate) fn limit_memory(&mut self, member: usize, bytes: u32) -> Result<(), GroupError> {
+        self.board.note(format!("member {member} gets {bytes} more bytes of memory"));
+        let limit = Limit::memory(self.slots[member].server.pid(), bytes);
+        self.limit(member, limit)
+    }
+
+    fn limit(&mut self, member: usize, limit: Option<Limit>) -> Result<(), GroupError> {
+        self.slots[member].limit = Some(limit.ok_or(GroupError::Unable("control groups of the first version that may be changed"))?);
+        Ok(())
+    }
+
+    pub(crate) fn unlimit(&mut self, member: usize) {
+        self.board.note(format!("member {member} has all of the machine"));
+        self.slots[member].limit = None;
+    }
+
     /// Disturbs a link in one direction.
     pub(crate) fn link(&self, from: usize, to: usize, link: Link) {
         self.switch.set(from, to, link);
@@ -242,7 +304,7 @@ impl Group {
         self.switch.clear();
         self.board.note("all links are well");
         for member in 0..self.slots.len() {
-            self.slots[member].tracer = None;
+            (self.slots[member].tracer, self.slots[member].limit) = (None, None);
             let standing = self.slots[member].standing;
             match standing {
                 Standing::Removed => {}

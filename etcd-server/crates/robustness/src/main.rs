@@ -17,6 +17,9 @@ struct Flags {
     /// Command of the server; etcd's flags are appended.
     #[arg(long, value_name = "COMMAND")]
     server: String,
+    /// Command of another build of the server, for the scenario other-build.
+    #[arg(long, value_name = "COMMAND")]
+    other_server: Option<String>,
     /// A further flag of the server.
     #[arg(long = "flag", value_name = "FLAG", allow_hyphen_values = true)]
     flags: Vec<String>,
@@ -70,6 +73,7 @@ async fn main() -> ExitCode {
     let scenarios = if flags.scenario.is_empty() { Scenario::value_variants().to_vec() } else { flags.scenario.clone() };
     let options = Options {
         command: flags.server.clone(),
+        other_command: flags.other_server.clone(),
         flags: flags.flags.clone(),
         members: flags.members,
         clients: flags.clients,

@@ -27,6 +27,8 @@ const MEMBERS_MAX: usize = 8;
 pub struct Options {
     /// The server: program and leading arguments. etcd's flags are appended.
     pub command: String,
+    /// Another build of it, for the scenario that goes over to one.
+    pub other_command: Option<String>,
     /// Further flags of it.
     pub flags: Vec<String>,
     /// How many members found the group; drawn from the seed when not given.
@@ -69,7 +71,13 @@ pub async fn run(scenario: Scenario, seed: u64, options: &Options) -> Result<Rep
     if disks && !options.disks {
         return Err(GroupError::Unable("root and loop mounts"));
     }
-    let settings = GroupSettings { command: options.command.clone(), flags: [flags, options.flags.clone()].concat(), disks };
+    let settings = GroupSettings {
+        command: options.command.clone(),
+        flags: [flags, options.flags.clone()].concat(),
+        disks,
+        clocks: scenario.clocks(),
+        other_command: options.other_command.clone(),
+    };
     let board = Arc::new(Board::new(options.think));
     let mut group = Group::start(settings, members, seed, Arc::clone(&board)).await?;
     if disks && !group.has_disk(0) {

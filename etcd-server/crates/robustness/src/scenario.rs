@@ -1,5 +1,6 @@
 //! What is done to the members in a run.
 
+use crate::group::Clocks;
 use fastrand::Rng;
 
 /// A kind of fault, and how it is injected.
@@ -75,6 +76,20 @@ pub enum Scenario {
     GrowAndShrink,
     /// The group changes while one of five is down.
     ChangeWhileAway,
+    /// Reads of files that fail.
+    FailedRead,
+    /// A small part of one processor.
+    Starve,
+    /// No more memory.
+    OutOfMemory,
+    /// Wall clocks that are days off.
+    WallClockJump,
+    /// Wall clocks that run fast or slow.
+    WallClockRate,
+    /// Monotonic clocks that began at different times, and a leader that is paused.
+    ClockEpochs,
+    /// Members go over to another build one by one, and some back, while others are killed.
+    OtherBuild,
     /// Compactions without pause, and SIGKILL.
     CompactAndKill,
     /// Defragmentation without pause, and SIGKILL.
@@ -90,6 +105,8 @@ pub enum Need {
     Disks,
     /// A strace that may trace.
     Tracing,
+    /// What the scenario asks the machine for when it is under way; it is left out where that cannot be had.
+    Asked,
 }
 
 impl Scenario {
@@ -102,7 +119,8 @@ impl Scenario {
             Self::KillLeader => "F02",
             Self::KillAll => "F03",
             Self::Terminate => "F08",
-            Self::Pause | Self::PauseLeader | Self::PauseAll => "F04",
+            Self::Pause | Self::PauseLeader => "F04",
+            Self::PauseAll => "F04, F05",
             Self::PowerCut | Self::PowerCutAll => "F11",
             Self::FailedSync => "F13",
             Self::FailedWrite => "F14",
@@ -127,6 +145,13 @@ impl Scenario {
             Self::Learner => "F62",
             Self::GrowAndShrink => "F63",
             Self::ChangeWhileAway => "F65",
+            Self::FailedRead => "F24",
+            Self::Starve => "F06",
+            Self::OutOfMemory => "F07",
+            Self::WallClockJump => "F50",
+            Self::WallClockRate => "F51",
+            Self::ClockEpochs => "F53",
+            Self::OtherBuild => "F67",
             Self::CompactAndKill => "F70",
             Self::DefragmentAndKill => "F71",
         }
@@ -137,13 +162,33 @@ impl Scenario {
     pub fn need(self) -> Need {
         const DISKS: [Scenario; 5] =
             [Scenario::PowerCut, Scenario::PowerCutAll, Scenario::HungDisk, Scenario::FullDisk, Scenario::ReadOnlyDisk];
-        const TRACING: [Scenario; 3] = [Scenario::FailedSync, Scenario::FailedWrite, Scenario::SlowSync];
+        const TRACING: [Scenario; 4] = [Scenario::FailedSync, Scenario::FailedWrite, Scenario::FailedRead, Scenario::SlowSync];
+        const ASKED: [Scenario; 6] = [
+            Scenario::Starve,
+            Scenario::OutOfMemory,
+            Scenario::WallClockJump,
+            Scenario::WallClockRate,
+            Scenario::ClockEpochs,
+            Scenario::OtherBuild,
+        ];
         if DISKS.contains(&self) {
             Need::Disks
         } else if TRACING.contains(&self) {
             Need::Tracing
+        } else if ASKED.contains(&self) {
+            Need::Asked
         } else {
             Need::Nothing
+        }
+    }
+
+    pub(crate) fn clocks(self) -> Clocks {
+        if matches!(self, Self::WallClockJump | Self::WallClockRate) {
+            Clocks::Wall
+        } else if self == Self::ClockEpochs {
+            Clocks::Epochs
+        } else {
+            Clocks::TheMachines
         }
     }
 
@@ -160,7 +205,7 @@ impl Scenario {
             Scenario::DefragmentAndKill,
         ];
         let drawn = random.u8(..8);
-        let fits_one = self.need() != Need::Nothing || ALONE.contains(&self);
+        let fits_one = (self.need() != Need::Nothing && self != Self::ClockEpochs) || ALONE.contains(&self);
         if self == Self::GrowAndShrink || (fits_one && drawn < 3) {
             1
         } else if [Self::Ring, Self::ChangeWhileAway].contains(&self) || (!fits_one && drawn == 0) {

@@ -171,6 +171,11 @@ impl Server {
         Ok(kill(Pid::from_raw(self.child.id().cast_signed()), signal)?)
     }
 
+    /// The command of the next start.
+    pub fn set_command(&mut self, command: String) {
+        self.settings.command = command;
+    }
+
     /// Flags of the next start beside those of its settings.
     pub fn set_flags(&mut self, flags: &[&str]) {
         self.extra_flags = flags.iter().map(|flag| (*flag).to_owned()).collect();

@@ -35,6 +35,12 @@ pub fn row(name: &str) -> Option<&'static Row> {
     rows().map(|(_, row)| row).find(|row| row.name == name)
 }
 
+/// The setting at this place of the configuration file, its keys from the outermost to its own in small letters.
+#[must_use]
+pub fn row_at(keys: &[String]) -> Option<&'static Row> {
+    rows().map(|(_, row)| row).find(|row| row.yaml_path() == keys)
+}
+
 /// Names that etcd still takes on its command line and throws away; they need no value.
 #[must_use]
 pub fn ignored() -> &'static [&'static str] {

@@ -42,6 +42,24 @@ impl Faults<'_> {
         self.group.relaunch(victim)
     }
 
+    /// Reads of the state fail for a while. What is in memory may be answered; who needs more must end rather than answer without it.
+    pub(super) async fn fail_reads(&mut self) -> Result<(), GroupError> {
+        let victim = self.victim().await?;
+        let first = self.random.u16(1..10);
+        self.group.trace(victim, "pread64", &format!("error=EIO:when={first}+"))?;
+        let patience = self.duration(1500..3000);
+        if self.group.wait_for_end(victim, patience) {
+            return self.group.relaunch(victim);
+        }
+        self.group.release(victim);
+        self.rest(200..500).await;
+        // One that noticed must not stay.
+        if self.group.log_tail(victim).contains("member cannot go on") {
+            self.must_end(victim)?;
+        }
+        Ok(())
+    }
+
     fn must_end(&mut self, member: usize) -> Result<(), GroupError> {
         if self.group.wait_for_end(member, FAIL_STOP) {
             return Ok(());

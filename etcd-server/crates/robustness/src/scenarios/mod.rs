@@ -1,5 +1,6 @@
 //! How each scenario is done. Durations come from the seed; what is broken when one of these returns is mended by who called it.
 
+mod clocks;
 mod disks;
 mod membership;
 mod network;
@@ -44,6 +45,13 @@ impl Faults<'_> {
             Scenario::FailedSync => self.fail_calls("fsync,fdatasync").await,
             // Files are written with this call; pipes and sockets are not.
             Scenario::FailedWrite => self.fail_calls("pwrite64").await,
+            Scenario::FailedRead => self.fail_reads().await,
+            Scenario::Starve => self.starve().await,
+            Scenario::OutOfMemory => self.exhaust_memory().await,
+            Scenario::WallClockJump => self.jump_wall_clocks().await,
+            Scenario::WallClockRate => self.bend_wall_clocks().await,
+            Scenario::ClockEpochs => self.pause_leader().await,
+            Scenario::OtherBuild => self.change_builds().await,
             Scenario::SlowSync => self.slow_syncs().await,
             Scenario::HungDisk => self.hang_disk().await,
             Scenario::FullDisk => self.fill_disk().await,

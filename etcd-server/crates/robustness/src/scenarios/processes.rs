@@ -98,4 +98,59 @@ impl Faults<'_> {
         self.rest(200..800).await;
         Ok(())
     }
+
+    /// A member that gets little of the machine is slow, and nothing worse.
+    pub(super) async fn starve(&mut self) -> Result<(), GroupError> {
+        for _ in 0..2 {
+            let victim = self.victim().await?;
+            let percent = self.random.u32(5..20);
+            self.group.limit_processor(victim, percent)?;
+            self.rest(1500..4000).await;
+            self.group.unlimit(victim);
+            self.rest(100..500).await;
+        }
+        Ok(())
+    }
+
+    /// The kernel ends a member that needs more memory than there is.
+    pub(super) async fn exhaust_memory(&mut self) -> Result<(), GroupError> {
+        for _ in 0..2 {
+            let victim = self.victim().await?;
+            let bytes = self.random.u32(64 << 10..4 << 20);
+            self.group.limit_memory(victim, bytes)?;
+            let patience = self.duration(2000..5000);
+            if self.group.wait_for_end(victim, patience) {
+                self.group.relaunch(victim)?;
+                self.group.healthy(victim).await?;
+            } else {
+                self.group.unlimit(victim);
+            }
+            self.rest(100..500).await;
+        }
+        Ok(())
+    }
+
+    /// An upgrade, one by one, with somebody killed now and then; and some go back.
+    pub(super) async fn change_builds(&mut self) -> Result<(), GroupError> {
+        let all = self.group.up();
+        for (member, other) in all.iter().map(|member| (*member, true)).chain(all.iter().map(|member| (*member, false))) {
+            if !other && self.random.bool() {
+                continue;
+            }
+            self.group.terminate(member)?;
+            self.group.choose_build(member, other)?;
+            self.rest(0..300).await;
+            self.group.relaunch(member)?;
+            if self.random.bool() {
+                let victim = self.any()?;
+                self.group.kill(victim);
+                self.rest(0..300).await;
+                self.group.relaunch(victim)?;
+                self.group.healthy(victim).await?;
+            }
+            self.group.healthy(member).await?;
+            self.rest(0..400).await;
+        }
+        Ok(())
+    }
 }

@@ -1,0 +1,51 @@
+//! Limits on what a member gets of the machine, by control groups of the first version; they end when this is dropped.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+const ROOT: &str = "/sys/fs/cgroup";
+/// Microseconds of a period in which the quota may be used up.
+const PERIOD: u32 = 100_000;
+
+#[derive(Debug)]
+pub(crate) struct Limit {
+    folder: PathBuf,
+    above: PathBuf,
+}
+
+impl Limit {
+    /// So many hundredths of one processor; nothing where that may not be done.
+    pub(crate) fn processor(pid: u32, percent: u32) -> Option<Self> {
+        let values = [("cpu.cfs_period_us", PERIOD.to_string()), ("cpu.cfs_quota_us", (PERIOD / 100 * percent).to_string())];
+        Self::new("cpu", pid, &values).ok()
+    }
+
+    /// So many further bytes of memory; what it has it keeps. One that needs more is ended by the kernel.
+    pub(crate) fn memory(pid: u32, bytes: u32) -> Option<Self> {
+        Self::new("memory", pid, &[("memory.limit_in_bytes", bytes.to_string())]).ok()
+    }
+
+    fn new(controller: &str, pid: u32, values: &[(&str, String)]) -> io::Result<Self> {
+        let above = Path::new(ROOT).join(controller);
+        let limit = Self { folder: above.join(format!("robustness-{pid}")), above };
+        fs::create_dir(&limit.folder)?;
+        for (name, value) in values {
+            fs::write(limit.folder.join(name), value)?;
+        }
+        fs::write(limit.folder.join("cgroup.procs"), pid.to_string())?;
+        Ok(limit)
+    }
+}
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        let inside = fs::read_to_string(self.folder.join("cgroup.procs")).unwrap_or_default();
+        for pid in inside.lines() {
+            // Fails only for one that has ended.
+            fs::write(self.above.join("cgroup.procs"), pid).ok();
+        }
+        // An empty group that stays behind harms nobody.
+        fs::remove_dir(&self.folder).ok();
+    }
+}
