@@ -11,6 +11,7 @@ const MISTAKES: u64 = 100;
 /// Those that are made with words alone, and those that need a process more, or one less.
 const KINDS_OF_WORDS: u64 = 17;
 const KINDS: u64 = 20;
+const HOST_OFF: u64 = KINDS_OF_WORDS;
 /// A put is given this long by its client. Reached only when the cluster is lost.
 const PUT: &str = "60s";
 
@@ -22,6 +23,15 @@ impl Draw {
         // Knuth's constants; the high bits are the good ones.
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
+    }
+}
+
+/// Stops the writer when the mistakes are over, by a failed assertion too.
+pub(crate) struct StopsAtTheEnd<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for StopsAtTheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -46,16 +56,19 @@ fn mistakes_are_refused_and_writes_go_on() {
     };
     let before = members(&tool);
     let (writer, stop, done, failed) = (Tool::new(), AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    let mut killed = 0;
     std::thread::scope(|scope| {
         scope.spawn(|| write(&writer, &at, &stop, &done, &failed));
+        let _stopped = StopsAtTheEnd(&stop);
         let mut draw = Draw(7);
         for number in 0..MISTAKES {
             // Each of them at least once.
             let kind = if number < KINDS { number } else { draw.below(KINDS) };
             let victim = usize::try_from(draw.below(3)).unwrap();
+            killed += u64::from(kind == HOST_OFF);
             let ended = match kind {
                 ..KINDS_OF_WORDS => mistake(&tool, kind, &cluster.members[victim], &at),
-                17 => runtime.block_on(with_a_host_off(&tool, &mut cluster, victim, &at)),
+                HOST_OFF => runtime.block_on(with_a_host_off(&tool, &mut cluster, victim, &at)),
                 18 => intruder(&cluster, "new"),
                 _ => intruder(&cluster, "existing"),
             };
@@ -69,9 +82,10 @@ fn mistakes_are_refused_and_writes_go_on() {
                 std::thread::sleep(Duration::from_millis(10));
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
-    assert_eq!(failed.load(Ordering::Relaxed), 0, "of {} writes", done.load(Ordering::Relaxed));
+    // A put that is under way when its member is killed may fail, and nothing else.
+    let (done, failed) = (done.load(Ordering::Relaxed), failed.load(Ordering::Relaxed));
+    assert!(failed <= killed, "{failed} of {done} writes failed, and {killed} members were killed");
     assert_eq!(members(&tool), before);
 }
 
@@ -98,8 +112,7 @@ fn mistake(tool: &Tool, kind: u64, victim: &Server, at: &str) -> Ended {
         10 => format!("member replace m9 --with new --peer-urls http://127.0.0.1:1 --yes {at}"),
         11 => format!("leader move --to m9 {at}"),
         12 => format!("member promote m9 {at}"),
-        // Somebody who votes already.
-        13 => format!("member promote {name} {at}"),
+        13 => format!("member update m9 --peer-urls http://127.0.0.1:1 {at}"),
         // A name for a number, and a flag that there is not.
         14 => format!("etcdctl member remove {name} {at}"),
         15 => format!("member remove {name} --force-it {at}"),
