@@ -1,6 +1,7 @@
 //! Several members as one cluster: what one acknowledges all have, whoever leads, comes or goes.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests: a failure is a failed test, figures are printed")]
 
+mod auth;
 mod catch_up;
 mod corruption;
 mod discovery;
