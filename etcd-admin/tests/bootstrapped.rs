@@ -5,7 +5,7 @@ use crate::tool::Tool;
 use std::cell::Cell;
 use std::net::TcpListener;
 
-pub(crate) const PASS: &str = "--passphrase-file passphrase";
+const PASS: &str = "--passphrase-file passphrase";
 
 /// Hosts on one machine: a document whose members differ in their ports.
 pub(crate) struct Hosts {
@@ -39,6 +39,14 @@ impl Hosts {
              tls: {{directory: '{home}/{{name}}/pki'}}\nauto_compaction: off\nquota: 64MiB\n{settings}\n"
         );
         std::fs::write(self.tool.path("cluster.yaml"), text).unwrap();
+    }
+
+    /// Authorities, and what each host needs to start its member.
+    pub(crate) fn prepare(&self, names: &[&str]) {
+        self.run(&format!("ca init {PASS}"));
+        for name in names {
+            self.run(&format!("init apply --member {name} {PASS}"));
+        }
     }
 
     /// An operator's command.
@@ -76,10 +84,7 @@ fn from_nothing_to_three_members_with_tls() {
         return;
     }
     let hosts = Hosts::new(3);
-    hosts.run(&format!("ca init {PASS}"));
-    for name in ["m1", "m2", "m3"] {
-        hosts.run(&format!("init apply --member {name} {PASS}"));
-    }
+    hosts.prepare(&["m1", "m2", "m3"]);
     let members: Vec<Member> = ["m1", "m2", "m3"].iter().filter_map(|name| hosts.start(name)).collect();
     let at = hosts.at(3);
     hosts.run(&format!("wait --for healthy --timeout 3m {at}"));
@@ -132,8 +137,7 @@ fn one_grows_to_three_and_an_interrupted_join_goes_on() {
         return;
     }
     let hosts = Hosts::new(1);
-    hosts.run(&format!("ca init {PASS}"));
-    hosts.run(&format!("init apply --member m1 {PASS}"));
+    hosts.prepare(&["m1"]);
     let _first = hosts.start("m1");
     hosts.run(&format!("wait --for healthy --timeout 3m {}", hosts.at(1)));
     hosts.write(3);

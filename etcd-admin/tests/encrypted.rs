@@ -1,6 +1,6 @@
 //! Care and disaster on a cluster that speaks nothing but TLS: what works in the clear must work there, with the hosts' own certificates.
 
-use crate::bootstrapped::{Hosts, PASS};
+use crate::bootstrapped::Hosts;
 use crate::members::{Member, eventually, server};
 use crate::tool::Tool;
 
@@ -52,10 +52,7 @@ fn care_and_recovery_with_tls() {
         return;
     }
     let hosts = Hosts::new(3);
-    hosts.run(&format!("ca init {PASS}"));
-    for name in NAMES {
-        hosts.run(&format!("init apply --member {name} {PASS}"));
-    }
+    hosts.prepare(&NAMES);
     let mut members = start(&hosts);
     let (tool, at) = (&hosts.tool, hosts.at(3));
     tool.run(&format!("wait --for healthy --timeout 3m {at}")).good();

@@ -76,12 +76,15 @@ impl Server {
             match renewal {
                 Renewal::Renewed { ttl_seconds, reset_checkpoint } => {
                     self.observer.metrics().lease.renewed.inc();
-                    if reset_checkpoint {
-                        self.forget_checkpoint(id).await?;
-                    } else {
+                    if !reset_checkpoint {
                         self.barrier().await?;
                     }
-                    if self.leading_term() == term {
+                    // What an earlier leader had proposed is applied by now, a checkpoint or the end of the lease.
+                    let recorded = self.published().expiry().lock().is_checkpointed(id);
+                    if reset_checkpoint || recorded == Some(true) {
+                        self.forget_checkpoint(id).await?;
+                    }
+                    if recorded.is_some() && self.leading_term() == term {
                         return Ok(ttl_seconds);
                     }
                 }

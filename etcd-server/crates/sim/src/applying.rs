@@ -87,9 +87,10 @@ impl Process {
         self.node.applied(last.index, keep(cx.plan));
         for (request, index) in answers {
             let Some(ticket) = self.waiters.remove(&request) else { continue };
-            let renewed = self.renewals.remove(&request);
-            let told = renewed.map_or(Told::Applied(index), |renewed| self.renewed(renewed, cx));
-            cx.out.told.push((ticket, told));
+            match self.renewals.remove(&request) {
+                Some(renewed) => self.tell_renewed(ticket, renewed, cx),
+                None => cx.out.told.push((ticket, Told::Applied(index))),
+            }
         }
         Ok(())
     }
@@ -137,7 +138,7 @@ impl Process {
         for waiting in due.into_iter().flat_map(|(_, waiting)| waiting) {
             match waiting.what {
                 Behind::Read(request) => self.read(waiting.ticket, &request, cx)?,
-                Behind::Renewed(renewed) => cx.out.told.push((waiting.ticket, self.renewed(renewed, cx))),
+                Behind::Renewed(renewed) => self.tell_renewed(waiting.ticket, renewed, cx),
                 Behind::Renew(lease) => self.renew(waiting.ticket, lease, cx, true),
             }
         }
@@ -153,10 +154,26 @@ impl Process {
         Ok(())
     }
 
-    /// What a client is told of its renewal: a later leader knows nothing of it.
-    fn renewed(&self, Renewed { lease, at, term }: Renewed, cx: &Context<'_>) -> Told {
+    /// What a client is told of its renewal: a later leader knows nothing of it. A checkpoint that an earlier leader had proposed, and
+    /// that was applied meanwhile, is taken back first.
+    fn tell_renewed(&mut self, ticket: Ticket, renewed: Renewed, cx: &mut Context<'_>) {
+        let Renewed { lease, at, term } = renewed;
         let leads_still = self.leading_term() == Some(term) || cx.planted.has(Bug::RenewalByFormerLeader);
-        if leads_still { Told::Renewed { lease, at } } else { Told::Refused }
+        match self.expiry.is_checkpointed(lease).filter(|_| leads_still) {
+            None => cx.out.told.push((ticket, Told::Refused)),
+            Some(true) if !cx.planted.has(Bug::RenewalUnconfirmed) => self.reset_checkpoint(ticket, renewed),
+            Some(_) => cx.out.told.push((ticket, Told::Renewed { lease, at })),
+        }
+    }
+
+    fn reset_checkpoint(&mut self, ticket: Ticket, renewed: Renewed) {
+        let checkpoints = vec![LeaseCheckpoint { id: renewed.lease.0, remaining_ttl: 0 }];
+        let lease_checkpoint = Some(LeaseCheckpointRequest { checkpoints });
+        let request = InternalRaftRequest { lease_checkpoint, ..InternalRaftRequest::default() };
+        if let Some(id) = self.propose_as_leader(request) {
+            self.renewals.insert(id, renewed);
+            self.waiters.insert(id, ticket);
+        }
     }
 
     /// A renewal counts only once it is certain that this member led when it renewed, and leads still.
@@ -164,17 +181,7 @@ impl Process {
         let Some(term) = self.leading_term() else { return cx.out.told.push((ticket, Told::Refused)) };
         let renewed = Renewed { lease, at: cx.now, term };
         match self.expiry.renew(lease, self.moment(cx.now)) {
-            Renewal::Renewed { reset_checkpoint: true, .. } => {
-                let checkpoints = vec![LeaseCheckpoint { id: lease.0, remaining_ttl: 0 }];
-                let request = InternalRaftRequest {
-                    lease_checkpoint: Some(LeaseCheckpointRequest { checkpoints }),
-                    ..InternalRaftRequest::default()
-                };
-                if let Some(id) = self.propose_as_leader(request) {
-                    self.renewals.insert(id, renewed);
-                    self.waiters.insert(id, ticket);
-                }
-            }
+            Renewal::Renewed { reset_checkpoint: true, .. } => self.reset_checkpoint(ticket, renewed),
             Renewal::Renewed { .. } if cx.planted.has(Bug::RenewalUnconfirmed) => {
                 cx.out.told.push((ticket, Told::Renewed { lease, at: cx.now }));
             }

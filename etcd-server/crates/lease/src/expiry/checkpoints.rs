@@ -73,6 +73,7 @@ impl Leading {
         if remaining_ttl_seconds > whole_seconds(interval) {
             self.look_again(id, lease, now.after(interval));
         }
+        lease.checkpoints_in_flight += 1;
         Some(Checkpoint { id, remaining_ttl_seconds })
     }
 

@@ -11,7 +11,8 @@ pub enum Renewal {
         /// The time to live to answer.
         ttl_seconds: i64,
         /// A checkpoint of 0 must be applied before the client is answered: else the next leader would grant only what the last
-        /// checkpoint left, less than the client was promised.
+        /// checkpoint left, less than the client was promised. That one may still be on its way; where it is an earlier leader's, only
+        /// [`Expiry::is_checkpointed`] behind a barrier tells.
         reset_checkpoint: bool,
     },
     /// No such lease: answered with a time to live of 0.
@@ -44,7 +45,13 @@ impl Expiry {
         leading.ensure_held(lease, self.office);
         leading.postpone(id, lease, now.after(seconds(lease.terms.ttl_seconds)));
         leading.queue(id, lease, self.settings.checkpoint_interval);
-        Renewal::Renewed { ttl_seconds: lease.terms.ttl_seconds, reset_checkpoint: lease.terms.remaining_ttl_seconds > 0 }
+        let reset_checkpoint = lease.terms.remaining_ttl_seconds > 0 || lease.checkpoints_in_flight > 0;
+        Renewal::Renewed { ttl_seconds: lease.terms.ttl_seconds, reset_checkpoint }
+    }
+
+    /// Whether less than the full time of a lease is recorded; nothing when there is no such lease.
+    pub fn is_checkpointed(&self, id: LeaseId) -> Option<bool> {
+        self.leases.get(&id).map(|lease| lease.terms.remaining_ttl_seconds > 0)
     }
 
     /// What is left of a lease; nothing if there is none or this member does not lead.

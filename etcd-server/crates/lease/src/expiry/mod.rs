@@ -101,6 +101,9 @@ struct Timed {
     is_queued: bool,
     /// When it is looked at for a checkpoint; a renewal does not move that, the look does.
     checkpoint_at: Option<Moment>,
+    /// Checkpoints of this term of office that were handed out and are not applied. One that is lost counts for ever: every renewal
+    /// is then followed by a reset, which is too much and not too little.
+    checkpoints_in_flight: u32,
 }
 
 type Agenda = BTreeSet<(Moment, LeaseId)>;
@@ -219,6 +222,9 @@ impl Expiry {
             leading.postpone(id, lease, leading.base.after(seconds(after.min(lease.terms.ttl_seconds))));
         }
         lease.terms.remaining_ttl_seconds = remaining_ttl_seconds;
+        if remaining_ttl_seconds > 0 {
+            lease.checkpoints_in_flight = lease.checkpoints_in_flight.saturating_sub(1);
+        }
         if let Some(leading) = &mut self.leading
             && !leading.in_flight.contains_key(&id)
         {
@@ -233,7 +239,7 @@ impl Expiry {
 
 impl Timed {
     fn new(terms: Terms) -> Self {
-        Self { terms, office: 0, deadline: Moment(0), is_queued: false, checkpoint_at: None }
+        Self { terms, office: 0, deadline: Moment(0), is_queued: false, checkpoint_at: None, checkpoints_in_flight: 0 }
     }
 
     fn hold(&mut self, office: u64, deadline: Moment) {
