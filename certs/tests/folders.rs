@@ -97,6 +97,10 @@ fn an_exchange_of_authorities_goes_on_where_it_stopped() {
     }
     folder.rotation_finish().unwrap();
     assert_eq!((folder.rotation(), folder.bundle().unwrap().len()), (RotationPhase::None, 1));
+
+    folder.rotation_start(&self::new("newest", None), NOW).unwrap();
+    folder.rotation_switch().unwrap();
+    assert_eq!(folder.left_of_previous(NOW).unwrap().len(), 1, "what the first authority issued is no successor");
 }
 
 fn copy_folder(from: &Path, to: &Path) {

@@ -143,4 +143,11 @@ fn an_authority_is_exchanged_step_by_step() {
     verify("old").ends(3, "no authority given has issued it");
     verify("new").good();
     assert_eq!(tool.json("ca rotate status --kind peer")["phase"], "none");
+
+    // Once more on the same day: authorities of different names, and the certificates of the one before are no successors.
+    rotate("start").good();
+    let bundle = tool.json("cert inspect pki/peer/bundle.crt");
+    assert_ne!(bundle[0]["subject"], bundle[1]["subject"]);
+    rotate("switch").good();
+    rotate("finish").ends(5, "peer etcd1.example.org");
 }

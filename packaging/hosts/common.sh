@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Sourced with the folder of binaries: what both tests on hosts need. $here is the folder of this file.
+# Sourced with the folder of binaries: what both tests on hosts need. $here is the folder of this file. With KEEP=FOLDER, packages and running
+# hosts stay there, and the next run with it finds them.
 # shellcheck disable=SC2034 # what is set here is read by those who source it
 for tool in systemd-nspawn:systemd-container ip:iproute2 ssh:openssh-client mmdebstrap:mmdebstrap apt-ftparchive:apt-utils; do
     command -v "${tool%%:*}" >/dev/null || { echo "hosts: no ${tool%%:*}: apt-get install ${tool##*:}" >&2; exit 1; }
@@ -7,11 +8,13 @@ done
 [ "$(id -u)" = 0 ] || { echo "hosts: only root makes hosts" >&2; exit 1; }
 [ -x "$1/etcd-server" ] && [ -x "$1/etcd-admin" ] || { echo "hosts: no etcd-server and etcd-admin in $1: run make binaries first" >&2; exit 1; }
 binaries=$(cd "$1" && pwd)
-work=$(mktemp -d)
+if [ -n "${KEEP:-}" ]; then mkdir -p "$KEEP" && work=$(cd "$KEEP" && pwd); else work=$(mktemp -d); fi
 export LAB=$work/lab LAB_ROOTFS=${ROOTFS:-$work/rootfs} LAB_SHARED=$work/packages XZ_LEVEL=0
 lab() { "${here:?}/lab.sh" "$@"; }
 # shellcheck disable=SC2329 # by the trap
 finish() {
+    [ ! -f "$work/load.out.pid" ] || kill "$(cat "$work/load.out.pid")" || true
+    [ -z "${KEEP:-}" ] || return 0
     lab down || true
     rm -rf "$work"
 }
@@ -54,6 +57,8 @@ install_from() { # host, folder below /srv/packages
 # Two versions of the packages, each a folder that apt installs from.
 make_packages() {
     chapter "packages and hosts"
+    newer=$(cat "$work/newer" 2>/dev/null || true)
+    [ -z "$newer" ] || return 0
     "$here/../deb.sh" "$binaries" "$work/debs/old" >"$work/log" 2>&1 && "$here/../repo.sh" "$work/debs/old" "$work/packages/old" >>"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
     newer=$(dpkg-deb --field "$work"/debs/old/etcd-admin_*.deb Version)+newer
     # The same again under another version, which is quicker than packing anew.
@@ -65,14 +70,16 @@ make_packages() {
         dpkg-deb --root-owner-group -Znone --build "$work/unpacked" "$work/debs/new/$(basename "$deb" .deb)-newer.deb" >"$work/log"
     done
     "$here/../repo.sh" "$work/debs/new" "$work/packages/new" >>"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+    echo "$newer" >"$work/newer"
 }
 
-make_hosts() {
+make_hosts() { # how many
+    local hosts_begun
     "$here/rootfs.sh" "$LAB_ROOTFS"
+    if lab is-up; then pass "the hosts are up"; return; fi
     hosts_begun=$(date +%s)
-    lab up 3
-    hosts_ready=$(date +%s)
-    pass "three hosts booted in $((hosts_ready - hosts_begun)) s"
+    lab up "$1"
+    pass "$1 hosts booted in $(($(date +%s) - hosts_begun)) s"
 }
 
 conclude() {

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Hosts with a booted systemd each, on a network of their own: lab.sh up N | down | run I COMMAND... | put I FILE PATH | cut I | heal I | reboot I
+# Hosts with a booted systemd each, on a network of their own: lab.sh up N | down | run I COMMAND... | put I FILE PATH | cut I | heal I | off I | kill I | boot I
 #
 # Host I is etcdI at 10.77.0.1I. What hosts write is gone with them: each has a layer in memory over $LAB_ROOTFS (see rootfs.sh), which stays as it is.
 # $LAB holds keys and logs; the folder $LAB_SHARED is /srv/packages on all. Needs root, systemd-nspawn, iproute2 and an ssh client.
@@ -38,7 +38,8 @@ boot() { # host
 wait_for_boot() { # host
     local left
     for left in $(seq 600 -1 0); do
-        if run "$1" "systemctl is-system-running --wait" >/dev/null 2>&1; then return; fi
+        # A unit of the system's that failed is no concern of ours.
+        case $(run "$1" "systemctl is-system-running --wait" 2>/dev/null) in running | degraded) return ;; esac
         kill -0 "$(cat "$LAB/etcd$1.pid")" 2>/dev/null || break
         sleep 0.2
     done
@@ -64,7 +65,7 @@ up() { # number of hosts
     for i in $(seq "$1"); do wait_for_boot "$i"; done
 }
 
-# Ends one host as a power cut does.
+# Ends one host as its operator does, or as a power cut does. What it had written is gone either way.
 off() { # host
     local pid
     pid=$(cat "$LAB/etcd$1.pid")
@@ -73,7 +74,22 @@ off() { # host
         kill -0 "$pid" 2>/dev/null || return 0
         sleep 0.1
     done
+    power_cut "$1"
+}
+power_cut() { # host
+    local pid
+    pid=$(cat "$LAB/etcd$1.pid")
     kill -KILL "$pid" 2>/dev/null || true
+    # The host outlives who has started it; with its first process go all.
+    until [ -z "$(ip netns pids "$(namespace "$1")")" ]; do
+        ip netns pids "$(namespace "$1")" | xargs -r kill -KILL 2>/dev/null || true
+        sleep 0.1
+    done
+}
+is_up() { # whether any host is
+    local file
+    for file in "$LAB"/etcd*.pid; do if [ -f "$file" ] && kill -0 "$(cat "$file")" 2>/dev/null; then return; fi; done
+    return 1
 }
 down() {
     local file name
@@ -94,6 +110,8 @@ put) put "$2" "$3" "$4" ;;
 inside) shift && inside "$@" ;;
 options) options ;;
 off) off "$2" ;;
+kill) power_cut "$2" ;;
+is-up) is_up ;;
 boot) boot "$2" && wait_for_boot "$2" ;;
 cut) inside ip link set "v$tag-$2" down ;;
 heal) inside ip link set "v$tag-$2" up ;;

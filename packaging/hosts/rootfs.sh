@@ -5,7 +5,7 @@ set -euo pipefail
 [ $# = 1 ] || { echo "usage: rootfs.sh OUT" >&2; exit 2; }
 [ ! -e "$1/etc/os-release" ] || exit 0
 command -v mmdebstrap >/dev/null || { echo "rootfs: no mmdebstrap: apt-get install mmdebstrap" >&2; exit 1; }
-mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list 2>/dev/null | grep -oE '(https?|mirror)[^ ]*/debian/?( |$)' | head -1 | tr -d ' ')
+mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list 2>/dev/null | grep -oE '(https?|mirror)[^ ]*/debian/?( |$)' | head -1 | tr -d ' ') || true
 [ -n "$mirror" ] || { echo "rootfs: apt of this machine knows no Debian mirror" >&2; exit 1; }
 rm -rf "$1.new"
 mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Languages "none"' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \

@@ -18,7 +18,7 @@ configure() { # host, initial-cluster, state
 . "$here/chapters.sh"
 
 make_packages
-make_hosts
+make_hosts 3
 chapter "an install starts nothing"
 installed
 chapter "three members, one after another"

@@ -10,7 +10,8 @@ short_description: Hosts of an etcd cluster, from its cluster.yaml
 description:
   - Every member of the file is a host of the group C(etcd), under its name.
   - The C(vars) of the file and of its members are the variables of the group and of the hosts, such as C(ansible_user).
-  - C(etcd_cluster) holds the whole file with what it leaves out filled in, and C(etcd_member) what it says about a host.
+  - C(etcd_cluster) holds the whole file with what it leaves out filled in, C(etcd_member) what it says about a host, and C(etcd_document) the file
+    as it is, without any C(vars).
 author:
   - The authors of the etcd appliance
 options:
@@ -65,6 +66,7 @@ class InventoryModule(BaseInventoryPlugin):
         cluster["members"] = [member_of(cluster, member) for member in document["members"]]
         inventory.add_group("etcd")
         inventory.set_variable("etcd", "etcd_cluster", cluster)
+        inventory.set_variable("etcd", "etcd_document", without_vars(document))
         for name, value in cluster["vars"].items():
             inventory.set_variable("etcd", name, value)
         for member in cluster["members"]:
@@ -73,6 +75,13 @@ class InventoryModule(BaseInventoryPlugin):
             inventory.set_variable(host, "etcd_member", member)
             for name, value in member["vars"].items():
                 inventory.set_variable(host, name, value)
+
+
+def without_vars(document):
+    """The document for the hosts: variables of Ansible may be secrets."""
+    shared = {key: value for key, value in document.items() if key != "vars"}
+    shared["members"] = [{key: value for key, value in member.items() if key != "vars"} for member in document["members"]]
+    return shared
 
 
 def member_of(cluster, given):

@@ -4,14 +4,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import tempfile
 
-PROGRAM = "/usr/bin/etcd-admin"
+TOOL = "/usr/bin/etcd-admin"
+
+# Options that several modules have; documented in doc_fragments.
+PROGRAM = {"program": {"type": "path"}}
+AUTHORITIES = {"directory": {"type": "path", "required": True}, "passphrase_file": {"type": "path"}}
+DOCUMENT = {"document": {"type": "dict", "required": True}, "member": {"type": "str", "required": True}}
 
 
 def call(module, words, codes=(0,), data=None):
     """Runs one command; gives its answer, read, and its exit code. Other codes than those fail the task, with the tool's own words."""
-    program = module.params.get("program") or PROGRAM
+    program = module.params.get("program") or TOOL
     command = [program, *words, "-o", "json"]
     code, output, complaint = module.run_command(command, data=data)
     if code not in codes:
@@ -30,3 +38,22 @@ def text_of(path):
             return file.read()
     except FileNotFoundError:
         return None
+
+
+@contextlib.contextmanager
+def document_words(module):
+    """Flags that name the cluster's document and the member, while the document lies in a file of its own."""
+    with tempfile.TemporaryDirectory(dir=module.tmpdir) as folder:
+        path = os.path.join(folder, "cluster.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            # What is JSON is YAML, too.
+            json.dump(module.params["document"], file)
+        yield ["--cluster", path, "--member", module.params["member"], *(["--dry-run"] if module.check_mode else [])]
+
+
+def diff_of(changes):
+    """What etcd-admin tells of files, as Ansible shows it."""
+    return [
+        {"before_header": change["path"], "after_header": change["path"], "before": change.get("before") or "", "after": change["after"]}
+        for change in changes
+    ]

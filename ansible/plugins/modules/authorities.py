@@ -11,21 +11,14 @@ description:
   - One signs for clients and servers, the other for members among themselves. What is there is left alone.
 author:
   - The authors of the etcd appliance
+extends_documentation_fragment:
+  - etcd_appliance.cluster.authorities
+  - etcd_appliance.cluster.program
 options:
-  directory:
-    description: Folder of the authorities, which should be nobody else's to read.
-    type: path
-    required: true
   name:
     description: Common name, to which the kind is appended.
     type: str
     default: etcd
-  passphrase_file:
-    description: File whose first line protects the keys. Without it they lie there unprotected.
-    type: path
-  program:
-    description: The tool, where it is not installed by its package.
-    type: path
 """
 
 EXAMPLES = r"""
@@ -57,16 +50,15 @@ peer_crl:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import call, text_of
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import AUTHORITIES, PROGRAM, call, text_of
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
-            "directory": {"type": "path", "required": True},
+            **AUTHORITIES,
             "name": {"type": "str", "default": "etcd"},
-            "passphrase_file": {"type": "path"},
-            "program": {"type": "path"},
+            **PROGRAM,
         },
         supports_check_mode=True,
     )

@@ -12,11 +12,10 @@ description:
   - A step that has been taken is not taken again, so that a play that was interrupted goes on where it stopped.
 author:
   - The authors of the etcd appliance
+extends_documentation_fragment:
+  - etcd_appliance.cluster.authorities
+  - etcd_appliance.cluster.program
 options:
-  directory:
-    description: Folder of the authorities.
-    type: path
-    required: true
   kind:
     description: Which of the two.
     type: str
@@ -27,12 +26,6 @@ options:
     type: str
     choices: [start, switch, finish]
     required: true
-  passphrase_file:
-    description: File whose first line protects the keys. Without it they lie there unprotected.
-    type: path
-  program:
-    description: The tool, where it is not installed by its package.
-    type: path
 """
 
 EXAMPLES = r"""
@@ -52,7 +45,7 @@ phase:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import call
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import AUTHORITIES, PROGRAM, call
 
 TURN = {"start": "none", "switch": "trust-both", "finish": "reissue"}
 
@@ -60,11 +53,10 @@ TURN = {"start": "none", "switch": "trust-both", "finish": "reissue"}
 def main():
     module = AnsibleModule(
         argument_spec={
-            "directory": {"type": "path", "required": True},
+            **AUTHORITIES,
             "kind": {"type": "str", "required": True, "choices": ["client", "peer"]},
             "step": {"type": "str", "required": True, "choices": list(TURN)},
-            "passphrase_file": {"type": "path"},
-            "program": {"type": "path"},
+            **PROGRAM,
         },
         supports_check_mode=True,
     )

@@ -11,6 +11,8 @@ description:
   - Changes nothing while the certificate that is in use has more than a third of its life left and bears the right names.
 author:
   - The authors of the etcd appliance
+extends_documentation_fragment:
+  - etcd_appliance.cluster.program
 options:
   directory:
     description: Folder of the host's certificates.
@@ -37,9 +39,6 @@ options:
     description: Asks for a new one although there is no need.
     type: bool
     default: false
-  program:
-    description: The tool, where it is not installed by its package.
-    type: path
 """
 
 EXAMPLES = r"""
@@ -65,7 +64,7 @@ reason:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import call, text_of
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call, text_of
 
 TIME, NOT_YET, NOBODY_KNOWS = 0, 1, 255
 
@@ -95,7 +94,7 @@ def main():
             "common_name": {"type": "str"},
             "key": {"type": "str", "default": "p256", "no_log": False},
             "force": {"type": "bool", "default": False},
-            "program": {"type": "path"},
+            **PROGRAM,
         },
         supports_check_mode=True,
     )

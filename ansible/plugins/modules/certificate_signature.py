@@ -11,11 +11,10 @@ description:
   - Signs only the names that are listed, whatever the request asks for.
 author:
   - The authors of the etcd appliance
+extends_documentation_fragment:
+  - etcd_appliance.cluster.authorities
+  - etcd_appliance.cluster.program
 options:
-  directory:
-    description: Folder of the authorities.
-    type: path
-    required: true
   request:
     description: The request; nothing is done when it is empty.
     type: str
@@ -37,12 +36,6 @@ options:
     description: Days that the certificate lives.
     type: int
     default: 365
-  passphrase_file:
-    description: File whose first line protects the authorities' keys.
-    type: path
-  program:
-    description: The tool, where it is not installed by its package.
-    type: path
 """
 
 EXAMPLES = r"""
@@ -66,20 +59,19 @@ import os
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import call, text_of
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import AUTHORITIES, PROGRAM, call, text_of
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
-            "directory": {"type": "path", "required": True},
+            **AUTHORITIES,
             "request": {"type": "str", "required": True},
             "profile": {"type": "str", "required": True, "choices": ["server", "peer", "client", "admin", "metrics"]},
             "names": {"type": "list", "elements": "str", "default": []},
             "common_name": {"type": "str"},
             "days": {"type": "int", "default": 365},
-            "passphrase_file": {"type": "path"},
-            "program": {"type": "path"},
+            **PROGRAM,
         },
         supports_check_mode=True,
     )

@@ -11,6 +11,8 @@ description:
   - The daemon takes them up by itself. What is in place already is no change.
 author:
   - The authors of the etcd appliance
+extends_documentation_fragment:
+  - etcd_appliance.cluster.program
 options:
   directory:
     description: Folder of the host's certificates.
@@ -33,9 +35,6 @@ options:
   peer_crl:
     description: The list of what the authority of members has revoked.
     type: str
-  program:
-    description: The tool, where it is not installed by its package.
-    type: path
 """
 
 EXAMPLES = r"""
@@ -59,7 +58,7 @@ import os
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import call, text_of
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call, text_of
 
 SHARED = {"client_ca": "client-ca.crt", "peer_ca": "peer-ca.crt", "client_crl": "client-crl.pem", "peer_crl": "peer-crl.pem"}
 
@@ -70,7 +69,7 @@ def main():
             "directory": {"type": "path", "required": True},
             "signed": {"type": "list", "elements": "str", "default": []},
             **{name: {"type": "str"} for name in SHARED},
-            "program": {"type": "path"},
+            **PROGRAM,
         },
         supports_check_mode=True,
     )

@@ -11,10 +11,8 @@ description:
   - Run it on a member, whose own settings tell how to reach the others.
 author:
   - The authors of the etcd appliance
-options:
-  program:
-    description: The tool, where it is not installed by its package.
-    type: path
+extends_documentation_fragment:
+  - etcd_appliance.cluster.program
 """
 
 EXAMPLES = r"""
@@ -37,18 +35,18 @@ status:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import call
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call
 
 OK, UNHEALTHY, UNREACHABLE, TIMEOUT = 0, 3, 4, 8
 
 
 def main():
-    module = AnsibleModule(argument_spec={"program": {"type": "path"}}, supports_check_mode=True)
-    status, code = call(module, ["status"], codes=(OK, 1, UNHEALTHY, UNREACHABLE, TIMEOUT))
+    module = AnsibleModule(argument_spec=PROGRAM, supports_check_mode=True)
+    status, _ = call(module, ["status"], codes=(OK, 1, UNHEALTHY, UNREACHABLE, TIMEOUT))
     reached = bool(status.get("members"))
     if not reached:
         status = {"healthy": False, "members": [], "leader": None}
-    module.exit_json(changed=False, reached=reached, status=status, rc=code)
+    module.exit_json(changed=False, reached=reached, status=status)
 
 
 if __name__ == "__main__":

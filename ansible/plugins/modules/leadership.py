@@ -11,14 +11,13 @@ description:
   - Changes nothing when another member leads.
 author:
   - The authors of the etcd appliance
+extends_documentation_fragment:
+  - etcd_appliance.cluster.program
 options:
   away_from:
     description: Name of the member that shall not lead.
     type: str
     required: true
-  program:
-    description: The tool, where it is not installed by its package.
-    type: path
 """
 
 EXAMPLES = r"""
@@ -35,12 +34,12 @@ leader:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import call
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call
 
 
 def main():
     module = AnsibleModule(
-        argument_spec={"away_from": {"type": "str", "required": True}, "program": {"type": "path"}},
+        argument_spec={"away_from": {"type": "str", "required": True}, **PROGRAM},
         supports_check_mode=True,
     )
     leader, _ = call(module, ["leader", "show"])

@@ -12,6 +12,8 @@ description:
   - A member is removed only if the others keep the quorum.
 author:
   - The authors of the etcd appliance
+extends_documentation_fragment:
+  - etcd_appliance.cluster.program
 options:
   name:
     description: Name of the member.
@@ -25,9 +27,6 @@ options:
     type: str
     choices: [learner, voter, absent]
     default: voter
-  program:
-    description: The tool, where it is not installed by its package.
-    type: path
 """
 
 EXAMPLES = r"""
@@ -48,7 +47,7 @@ members:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import call
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call
 
 
 def change_of(params, members):
@@ -56,7 +55,7 @@ def change_of(params, members):
     # A member that has not started has no name yet, but its address.
     found = [member for member in members if member["name"] == params["name"] or params["peer_url"] in member["peer_urls"]]
     if params["state"] == "absent":
-        return ["member", "remove", "--yes", params["name"]] if found else None
+        return ["member", "remove", "--yes", found[0]["id"]] if found else None
     if not found:
         return ["member", "add", "--no-wait", "--peer-urls", params["peer_url"], params["name"]]
     if params["state"] == "voter" and found[0]["role"] == "learner":
@@ -70,7 +69,7 @@ def main():
             "name": {"type": "str", "required": True},
             "peer_url": {"type": "str"},
             "state": {"type": "str", "choices": ["learner", "voter", "absent"], "default": "voter"},
-            "program": {"type": "path"},
+            **PROGRAM,
         },
         supports_check_mode=True,
     )

@@ -11,15 +11,14 @@ description:
   - The others have to prove, with fresh acknowledgements, that they follow the leader.
 author:
   - The authors of the etcd appliance
+extends_documentation_fragment:
+  - etcd_appliance.cluster.program
 options:
   members:
     description: Names of the members that are to be stopped.
     type: list
     elements: str
     required: true
-  program:
-    description: The tool, where it is not installed by its package.
-    type: path
 """
 
 EXAMPLES = r"""
@@ -36,14 +35,14 @@ answer:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import call
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call
 
 OK, NOT_NOW = 0, 3
 
 
 def main():
     module = AnsibleModule(
-        argument_spec={"members": {"type": "list", "elements": "str", "required": True}, "program": {"type": "path"}},
+        argument_spec={"members": {"type": "list", "elements": "str", "required": True}, **PROGRAM},
         supports_check_mode=True,
     )
     answer, code = call(module, ["member", "ok-to-stop", *module.params["members"]], codes=(OK, NOT_NOW))

@@ -11,6 +11,8 @@ description:
   - The member must not run. All members are given the same snapshot, members and token.
 author:
   - The authors of the etcd appliance
+extends_documentation_fragment:
+  - etcd_appliance.cluster.program
 options:
   snapshot:
     description: The snapshot, on the host.
@@ -36,9 +38,6 @@ options:
     description: Whom the data belong to.
     type: str
     default: etcd
-  program:
-    description: The tool, where it is not installed by its package.
-    type: path
 """
 
 EXAMPLES = r"""
@@ -57,24 +56,9 @@ moved_to:
   type: str
 """
 
-import os
-import shutil
-import time
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import call
-
-
-def move_aside(data_dir):
-    """Empties the data directory, whose place and mode stay; nothing is deleted."""
-    found = os.listdir(data_dir) if os.path.isdir(data_dir) else []
-    if not found:
-        return ""
-    aside = f"{data_dir}.before-restore-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
-    os.mkdir(aside, 0o700)
-    for name in found:
-        shutil.move(os.path.join(data_dir, name), os.path.join(aside, name))
-    return aside
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.aside import move_aside
 
 
 def main():
@@ -86,14 +70,14 @@ def main():
             "token": {"type": "str", "required": True, "no_log": False},
             "data_dir": {"type": "path", "default": "/var/lib/etcd"},
             "user": {"type": "str", "default": "etcd"},
-            "program": {"type": "path"},
+            **PROGRAM,
         },
         supports_check_mode=True,
     )
     params = module.params
     if module.check_mode:
         module.exit_json(changed=True, moved_to="")
-    moved_to = move_aside(params["data_dir"])
+    moved_to = move_aside(params["data_dir"], "restore")
     cluster = ",".join(f"{name}={url}" for name, url in params["members"].items())
     words = ["snapshot", "restore", params["snapshot"], "--name", params["name"], "--data-dir", params["data_dir"]]
     call(module, [*words, "--initial-cluster", cluster, "--initial-cluster-token", params["token"]])

@@ -11,14 +11,13 @@ description:
   - Every run saves another one.
 author:
   - The authors of the etcd appliance
+extends_documentation_fragment:
+  - etcd_appliance.cluster.program
 options:
   directory:
     description: Folder for it, on the host.
     type: path
     default: /var/backups/etcd
-  program:
-    description: The tool, where it is not installed by its package.
-    type: path
 """
 
 EXAMPLES = r"""
@@ -34,12 +33,12 @@ snapshot:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import call
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call
 
 
 def main():
     module = AnsibleModule(
-        argument_spec={"directory": {"type": "path", "default": "/var/backups/etcd"}, "program": {"type": "path"}},
+        argument_spec={"directory": {"type": "path", "default": "/var/backups/etcd"}, **PROGRAM},
         supports_check_mode=True,
     )
     if module.check_mode:

@@ -11,6 +11,8 @@ description:
   - With O(drill) a member is started from it in a throw-away place.
 author:
   - The authors of the etcd appliance
+extends_documentation_fragment:
+  - etcd_appliance.cluster.program
 options:
   path:
     description: The snapshot.
@@ -20,9 +22,6 @@ options:
     description: Restores it somewhere, starts a member there and compares hashes.
     type: bool
     default: false
-  program:
-    description: The tool, where it is not installed by its package.
-    type: path
 """
 
 EXAMPLES = r"""
@@ -40,7 +39,7 @@ answer:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import call
+from ansible_collections.etcd_appliance.cluster.plugins.module_utils.admin import PROGRAM, call
 
 
 def main():
@@ -48,7 +47,7 @@ def main():
         argument_spec={
             "path": {"type": "path", "required": True},
             "drill": {"type": "bool", "default": False},
-            "program": {"type": "path"},
+            **PROGRAM,
         },
         supports_check_mode=True,
     )

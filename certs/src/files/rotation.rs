@@ -102,11 +102,12 @@ impl AuthorityFolder {
     /// When the register is damaged.
     pub fn left_of_previous(&self, now: OffsetDateTime) -> Result<Vec<register::Issued>, Error> {
         let Some(previous) = self.previous()? else { return Ok(Vec::new()) };
-        let (entries, authority) = (self.entries()?, previous.fingerprint_hex());
+        let (entries, authority, issuing) = (self.entries()?, previous.fingerprint_hex(), self.facts()?.fingerprint_hex());
         let revoked: Vec<_> = register::revoked(&entries, &authority).iter().map(|revocation| crate::hex(&revocation.serial)).collect();
         let successor = |old: &register::Issued| {
+            // What authorities before the previous one issued succeeds nothing.
             register::issued(&entries).any(|new| {
-                new.authority != authority && (new.profile, &new.common_name, &new.names) == (old.profile, &old.common_name, &old.names)
+                new.authority == issuing && (new.profile, &new.common_name, &new.names) == (old.profile, &old.common_name, &old.names)
             })
         };
         let left = register::issued(&entries).filter(|issued| {

@@ -52,11 +52,19 @@ pub(crate) fn rotate(context: &Context, words: &CaRotate) -> Result<ExitCode, Fa
 
 fn start(context: &Context, words: &CaRotate, folder: &AuthorityFolder) -> Result<(), Failure> {
     let passphrase = chosen_passphrase(&words.new, "the next authority")?;
-    let name = format!("{} {} CA {}", words.name, folder.kind(), context.now.date());
+    let name = name(context, words, folder)?;
     let authority = folder.rotation_start(&plan(&words.new, name, passphrase.as_ref())?, context.now)?;
     // Without a list of its own, its certificates would be refused wherever lists are looked at.
     folder.publish(&authority, context.now, LIST_LIFETIME)?;
     Ok(())
+}
+
+/// Not that of the old one, although it be of the same day: whoever trusts both finds the right one by its name.
+fn name(context: &Context, words: &CaRotate, folder: &AuthorityFolder) -> Result<String, Failure> {
+    let name = |when: String| format!("{} {} CA {when}", words.name, folder.kind());
+    let today = name(context.now.date().to_string());
+    let taken = folder.facts()?.common_name.as_deref() == Some(&today);
+    Ok(if taken { name(certs::rfc3339(context.now)) } else { today })
 }
 
 /// The old authority goes only when nobody needs it: neither by the register nor on any connection that a member has told of.

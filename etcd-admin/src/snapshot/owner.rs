@@ -1,0 +1,33 @@
+//! Whose a snapshot is.
+
+use crate::failure::{FAILED, Failure};
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::Path;
+
+/// Gives a file that root has written to the owner of its folder, whose timer is to read and drop it. Anybody else keeps it.
+pub(super) fn give_to_owner_of_folder(path: &Path) -> Result<(), Failure> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let given = std::fs::metadata(folder).and_then(|folder| chown(path, Some(folder.uid()), Some(folder.gid())));
+    given.map_err(|error| Failure::new(FAILED, format!("{}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_gives_it_away_and_nobody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("snapshot");
+        std::fs::write(&path, "content").unwrap();
+        let own = std::fs::metadata(&path).unwrap();
+        let other = if nix::unistd::geteuid().is_root() { (65_534, 65_533) } else { (own.uid(), own.gid()) };
+        chown(folder.path(), Some(other.0), Some(other.1)).unwrap();
+        give_to_owner_of_folder(&path).unwrap();
+        let given = std::fs::metadata(&path).unwrap();
+        assert_eq!((given.uid(), given.gid()), other);
+    }
+}
