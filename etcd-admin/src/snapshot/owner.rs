@@ -1,17 +1,18 @@
 //! Whose a snapshot is.
 
-use crate::failure::{FAILED, Failure};
-use std::os::unix::fs::{MetadataExt as _, chown};
+use crate::failure::Failure;
+use std::os::unix::fs::{MetadataExt as _, lchown};
 use std::path::Path;
 
-/// Gives a file that root has written to the owner of its folder, whose timer is to read and drop it. Anybody else keeps it.
+/// Gives a file that root has written to the owner of its folder, whose timer is to read and drop it. Anybody else keeps it. Whoever owns
+/// the folder may have put a link in the file's place meanwhile: then he gets the link, and not what it leads to.
 pub(super) fn give_to_owner_of_folder(path: &Path) -> Result<(), Failure> {
     if !nix::unistd::geteuid().is_root() {
         return Ok(());
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let given = std::fs::metadata(folder).and_then(|folder| chown(path, Some(folder.uid()), Some(folder.gid())));
-    given.map_err(|error| Failure::new(FAILED, format!("{}: {error}", path.display())))
+    let given = std::fs::metadata(folder).and_then(|folder| lchown(path, Some(folder.uid()), Some(folder.gid())));
+    given.map_err(|error| Failure::at(path, error))
 }
 
 #[cfg(test)]
@@ -25,9 +26,13 @@ mod tests {
         std::fs::write(&path, "content").unwrap();
         let own = std::fs::metadata(&path).unwrap();
         let other = if nix::unistd::geteuid().is_root() { (65_534, 65_533) } else { (own.uid(), own.gid()) };
-        chown(folder.path(), Some(other.0), Some(other.1)).unwrap();
+        lchown(folder.path(), Some(other.0), Some(other.1)).unwrap();
         give_to_owner_of_folder(&path).unwrap();
         let given = std::fs::metadata(&path).unwrap();
         assert_eq!((given.uid(), given.gid()), other);
+        let (elsewhere, link) = (tempfile::NamedTempFile::new().unwrap(), folder.path().join("link"));
+        std::os::unix::fs::symlink(elsewhere.path(), &link).unwrap();
+        give_to_owner_of_folder(&link).unwrap();
+        assert_eq!(elsewhere.path().metadata().unwrap().uid(), own.uid());
     }
 }
