@@ -28,8 +28,7 @@ pub(crate) fn move_aside(path: &Path, mark: &str, why: &str) -> Result<bool, Fai
     let note = with_ending(&aside, ".note");
     certs::files::replace(&note, format!("{why}\nIt was {}.\n", path.display()).as_bytes(), 0o600)?;
     std::fs::rename(path, &aside).map_err(failed)?;
-    let above = aside.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::File::open(above).and_then(|above| above.sync_all()).map_err(failed)?;
+    std::fs::File::open(certs::files::folder_of(&aside)).and_then(|above| above.sync_all()).map_err(failed)?;
     Ok(true)
 }
 

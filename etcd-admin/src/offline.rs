@@ -2,11 +2,12 @@
 //! daemon uses.
 
 use crate::failure::{FAILED, Failure, INTEGRITY, REFUSED};
+use crate::snapshot::download::{part_of, put_in_place};
 use backup::bolt::{BoltFile, ReadAt};
 use engine::{ImportError, ImportPlan, InspectError, Inspected, Raise, import};
 use membership::{Member, Version};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use types::MemberId;
 
 /// The version whose data we make.
@@ -90,15 +91,9 @@ pub(crate) fn make_data_dir<R: ReadAt>(
         Ok(()) | Err(_) => {}
     }
     std::fs::rename(&part, data_dir).map_err(failed(data_dir))?;
-    let above = data_dir.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let above = certs::files::folder_of(data_dir);
     std::fs::File::open(above).and_then(|above| above.sync_all()).map_err(failed(above))?;
     Ok(made.revision)
-}
-
-fn part_of(data_dir: &Path) -> PathBuf {
-    let mut name = data_dir.as_os_str().to_owned();
-    name.push(".part");
-    PathBuf::from(name)
 }
 
 fn refused(data_dir: &Path, error: &ImportError) -> Failure {
@@ -135,14 +130,14 @@ pub(crate) fn inspect(data_dir: &Path) -> Result<Inspected, Failure> {
 /// Writes a snapshot of a data directory that nobody uses: complete in its place, or not there at all.
 pub(crate) fn export(data_dir: &Path, path: &Path) -> Result<(), Failure> {
     must_be_idle(data_dir)?;
-    let part = crate::snapshot::download::part_of(path);
+    let part = part_of(path);
     let failed = |error: std::io::Error| Failure::at(&part, error);
     let scratch = tempfile::tempfile().map_err(|error| Failure::new(FAILED, format!("make a throw-away file: {error}")))?;
     let mut out = std::io::BufWriter::new(std::fs::File::create(&part).map_err(failed)?);
     engine::export(&data_dir.join("member"), &scratch, &mut out).map_err(|error| untold(&error))?;
     out.flush().map_err(failed)?;
     out.get_ref().sync_all().map_err(failed)?;
-    crate::snapshot::download::put_in_place(&part, path).map_err(|error| Failure::new(FAILED, error.to_string()))
+    put_in_place(&part, path).map_err(|error| Failure::new(FAILED, error.to_string()))
 }
 
 fn untold(error: &InspectError) -> Failure {

@@ -108,7 +108,9 @@ fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
     file.write_all(content).and_then(|()| file.sync_all()).map_err(Error::file("write", path))
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that a file or folder is in; for a bare name the present one.
+#[must_use]
+pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 

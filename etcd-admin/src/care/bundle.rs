@@ -4,8 +4,7 @@
 //! only what they say of themselves is read.
 
 use super::words::BundleWords;
-use crate::client::Client;
-use crate::client::settings_of_file;
+use crate::client::{Client, settings_of_file};
 use crate::cluster::{ClusterView, MemberTold, Seen};
 use crate::context::Context;
 use crate::diagnosis::probe;

@@ -10,8 +10,7 @@ pub(super) fn give_to_owner_of_folder(path: &Path) -> Result<(), Failure> {
     if !nix::unistd::geteuid().is_root() {
         return Ok(());
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let given = std::fs::metadata(folder).and_then(|folder| lchown(path, Some(folder.uid()), Some(folder.gid())));
+    let given = std::fs::metadata(certs::files::folder_of(path)).and_then(|folder| lchown(path, Some(folder.uid()), Some(folder.gid())));
     given.map_err(|error| Failure::at(path, error))
 }
 

@@ -11,15 +11,14 @@ use proto::etcdserverpb::{
     MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest, MemberUpdateResponse,
 };
 use rpc::etcdserverpb::cluster_server::Cluster;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tonic::{Request, Response, Status};
 use types::MemberId;
 
 impl Server {
     /// Orders a change and answers the members after it.
     async fn change_members(&self, change: ConfChange) -> Result<Vec<pb::Member>, Status> {
-        let begun = Instant::now();
-        match self.engine.change_members(&change).await.map_err(|refused| self.refused(&refused, begun))? {
+        match self.engine.change_members(&change).await.map_err(|refused| self.refused(&refused))? {
             Answer::Members(members) => Ok(members),
             answer => Err(unexpected(&answer)),
         }

@@ -97,15 +97,17 @@ impl Server {
         self.ask_leader(|url| async move { ask::promote(self.transport.connect(), &url, id.0, token, timeout).await }, refusal).await
     }
 
-    /// What a client is told whose request was begun then and refused: a timeout names a lost connection where there was one.
-    pub(crate) fn refused(&self, refused: &Refused, begun: Instant) -> Status {
-        let standing = self.published().standing();
-        let (own, leader, members) = (self.engine.member_id(), MemberId(standing.leader), self.published().members());
-        let voters: Vec<MemberId> = members.voters().map(|member| member.id).collect();
-        if *refused == Refused::TimedOut && !reaches_since(begun, own, leader, &voters, &self.transport.active()) {
-            return status::connection_lost();
-        }
-        refused.to_status()
+    /// What a client is told whose request was refused: a timeout names a lost connection where there was one.
+    pub(crate) fn refused(&self, refused: &Refused) -> Status {
+        if *refused == Refused::TimedOut && self.lost_connection() { status::connection_lost() } else { refused.to_status() }
+    }
+
+    /// Whether the leader, or as leader a majority, was not reached all the while, as a request saw it that has just timed out.
+    fn lost_connection(&self) -> bool {
+        let Some(begun) = Instant::now().checked_sub(self.engine.request_timeout()) else { return false };
+        let (own, leader) = (self.engine.member_id(), MemberId(self.published().standing().leader));
+        let voters: Vec<MemberId> = self.published().members().voters().map(|member| member.id).collect();
+        !reaches_since(begun, own, leader, &voters, &self.transport.active())
     }
 
     /// Whom the cluster can count on: those that have acknowledged something to the leader lately. A socket that is open proves nothing.

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use peer::Transport;
 use proto::etcdserverpb::{InternalRaftRequest, RangeRequest, ResponseHeader};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tonic::Status;
 use tonic::codec::CompressionEncoding;
@@ -197,8 +197,7 @@ impl Server {
 
     /// Orders a request and waits for its outcome.
     pub(crate) async fn propose(&self, request: InternalRaftRequest, identity: &Identity) -> Result<Answer, Status> {
-        let begun = Instant::now();
-        self.engine.propose(request, identity).await.map_err(|refused| self.refused(&refused, begun))
+        self.engine.propose(request, identity).await.map_err(|refused| self.refused(&refused))
     }
 
     /// Waits until reads see everything that was acknowledged before.

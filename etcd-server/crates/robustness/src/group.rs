@@ -79,6 +79,13 @@ pub(crate) struct Slot {
     peer_url: String,
 }
 
+impl Slot {
+    /// Ends what is done to its process.
+    fn leave_alone(&mut self) {
+        (self.tracer, self.limit) = (None, None);
+    }
+}
+
 /// All members that ever were; positions stay.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -187,7 +194,7 @@ impl Group {
     pub(crate) fn kill(&mut self, member: usize) {
         self.board.note(format!("kill member {member}"));
         let slot = &mut self.slots[member];
-        (slot.tracer, slot.limit) = (None, None);
+        slot.leave_alone();
         slot.server.kill();
         slot.standing = Standing::Down;
     }
@@ -218,7 +225,7 @@ impl Group {
     pub(crate) fn relaunch(&mut self, member: usize) -> Result<(), GroupError> {
         self.board.note(format!("start member {member}"));
         let slot = &mut self.slots[member];
-        (slot.tracer, slot.limit) = (None, None);
+        slot.leave_alone();
         slot.server.relaunch()?;
         self.seat(member)
     }
@@ -304,7 +311,7 @@ impl Group {
         self.switch.clear();
         self.board.note("all links are well");
         for member in 0..self.slots.len() {
-            (self.slots[member].tracer, self.slots[member].limit) = (None, None);
+            self.slots[member].leave_alone();
             let standing = self.slots[member].standing;
             match standing {
                 Standing::Removed => {}

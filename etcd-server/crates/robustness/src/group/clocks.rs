@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -71,7 +72,6 @@ impl WallClocks {
         let words = [clock.off_by_seconds * 1_000_000_000, if clock.rate == 1000 { 0 } else { now }, clock.rate];
         let bytes: Vec<u8> = words.into_iter().flat_map(i64::to_ne_bytes).collect();
         // In place: the member has the file mapped.
-        use std::os::unix::fs::FileExt as _;
         let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(self.file(member))?;
         file.write_all_at(&bytes, 0)
     }
