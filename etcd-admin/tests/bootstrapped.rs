@@ -3,7 +3,6 @@
 use crate::members::{Member, eventually, server};
 use crate::tool::Tool;
 use std::cell::Cell;
-use std::net::TcpListener;
 
 const PASS: &str = "--passphrase-file passphrase";
 
@@ -17,8 +16,7 @@ pub(crate) struct Hosts {
 impl Hosts {
     /// A document of so many members is there, and nothing else.
     pub(crate) fn new(size: usize) -> Self {
-        let listeners: Vec<_> = (0..8).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports: Vec<u16> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+        let ports: [u16; 8] = testbed::free_ports().unwrap();
         let ports = ports.chunks(2).map(|pair| (pair[0], pair[1])).collect();
         let hosts = Self { tool: Tool::new(), ports, commands: Cell::new(0) };
         hosts.write(size);

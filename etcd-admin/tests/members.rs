@@ -1,7 +1,6 @@
 //! Three members of our own server on certificates of the tool's making.
 
 use crate::tool::Tool;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -81,7 +80,7 @@ impl Member {
 
 /// Starts all three on the folders `m1` to `m3`; with revocation lists where there are some.
 pub(crate) fn start(server: &Path, tool: &Tool) -> [Member; 3] {
-    let ports = [(); 6].map(|()| TcpListener::bind("127.0.0.1:0").unwrap()).map(|listener| listener.local_addr().unwrap().port());
+    let ports: [u16; 6] = testbed::free_ports().unwrap();
     let initial: Vec<_> = NAMES.iter().zip(ports).map(|(name, port)| format!("{name}=https://127.0.0.1:{port}")).collect();
     std::array::from_fn(|number| {
         let (name, client_port) = (NAMES[number], ports[number + 3]);

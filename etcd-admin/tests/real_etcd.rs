@@ -1,7 +1,6 @@
 //! A real etcd serves with our certificates, and the real etcdctl uses them.
 
 use crate::tool::Tool;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -71,7 +70,7 @@ fn a_real_etcd_serves_with_our_certificates() {
     tool.run("crl publish --kind client --passphrase-file passphrase").good();
     let list = certs::revocation_lists(&std::fs::read(tool.path("pki/client/crl.pem")).unwrap()).unwrap();
     std::fs::write(tool.path("crl.der"), &list[0]).unwrap();
-    let ports = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).map(|listener| listener.local_addr().unwrap().port());
+    let ports = testbed::free_ports().unwrap();
     let mut etcd = start(&binaries, &tool, ports);
     let begun = Instant::now();
     let ctl = |user: &str, words: &str| etcdctl(&binaries, &tool, ports[0], user, words);

@@ -44,7 +44,7 @@ fn what_makes_a_host_unfit_is_found_before_anything_is_changed() {
 fn certificates_that_do_not_stand_for_the_host_are_found() {
     let tool = Tool::with_authorities();
     let tls = format!("tls: {{directory: '{}/pki-of-host'}}\n", tool.home().display());
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let [port] = testbed::free_ports().unwrap();
     document(&tool, "127.0.0.1", port, &tls);
     tool.run("init apply --member m1 --passphrase-file passphrase").good();
     document(&tool, "127.0.0.2", port, &tls);

@@ -56,8 +56,9 @@ impl Encryption {
     }
 
     /// How this member connects to others.
-    pub(crate) fn connect_members(&self) -> Arc<dyn Connect> {
-        Arc::new(Members { dialler: self.peer.as_ref().map(Endpoint::dialler) })
+    pub(crate) fn connect_members(&self, settings: &Settings) -> Arc<dyn Connect> {
+        let name = settings.name_of_members().map(str::to_owned);
+        Arc::new(Members { dialler: self.peer.as_ref().map(Endpoint::dialler), name })
     }
 
     /// All that there is, client side first.
@@ -82,6 +83,8 @@ impl Encryption {
 /// Connections to other members, encrypted by the scheme of their URLs.
 struct Members {
     dialler: Option<Dialler>,
+    /// What certificates have to stand for, where it is not the host of the URL.
+    name: Option<String>,
 }
 
 impl Connect for Members {
@@ -90,7 +93,8 @@ impl Connect for Members {
             match (url.scheme_str(), &self.dialler) {
                 (Some("https"), Some(dialler)) => {
                     let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-                    let stream = dialler.connect(peer::tcp(url).await?, host).await?;
+                    let name = self.name.as_deref().unwrap_or(host);
+                    let stream = dialler.connect(peer::tcp(url).await?, name).await?;
                     Ok(Box::new(stream) as Box<dyn Socket>)
                 }
                 (Some("https"), None) => {

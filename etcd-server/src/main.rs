@@ -24,6 +24,7 @@ mod state_sample;
 mod tasks;
 mod tls_page;
 mod token_files;
+mod transfers;
 
 use config::{Loaded, Start};
 use std::process::ExitCode;

@@ -1,25 +1,21 @@
 //! This member as the others meet it, and what is counted of the traffic with them.
 
+use crate::transfers::{Arrived, Incomings, Outgoings};
 use api::Server;
-use api::backend::{self, Position};
-use bytes::Bytes;
+use engine::Engine;
 use membership::{Membership, Version};
-use peer::{Answer, HashKv, HttpRefusal, Local, Outgoing, SnapshotReader, Transport};
+use peer::{Answer, HashKv, Held, HttpRefusal, Local, Outgoing, Receiver, SnapshotReader, Transport};
 use proto::etcdserverpb::{LeaseKeepAliveResponse, LeaseTimeToLiveResponse};
-use proto::raftpb::{Message, Snapshot, SnapshotMetadata};
+use proto::raftpb::Message;
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::metrics::{Metrics, PeerMetrics};
-use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use tokio::sync::Notify;
 use types::{LeaseId, MemberId};
 
 /// Raft's number of the message that carries the state as a whole: it comes by a way of its own.
 const MESSAGE_SNAPSHOT: i32 = 7;
-/// Parts of a state on their way to another member.
-const PARTS_WAITING: usize = 8;
 /// A lease that is not there after this time is not there (etcd: one second for the apply).
 const APPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -41,13 +37,15 @@ pub(crate) struct LocalPeer {
     server: Server,
     /// Told once when this member turns out to be removed.
     removed: Arc<Notify>,
-    /// One state is taken in at a time.
-    receiving: Mutex<()>,
+    outgoings: Outgoings,
+    incomings: Arc<Incomings>,
 }
 
 impl LocalPeer {
     pub(crate) fn new(server: Server, removed: Arc<Notify>) -> Self {
-        Self { server, removed, receiving: Mutex::new(()) }
+        let outgoings = Outgoings::new(Arc::clone(server.engine()));
+        let incomings = Incomings::new(server.engine().folder().to_owned());
+        Self { server, removed, outgoings, incomings }
     }
 
     fn published(&self) -> &engine::Published {
@@ -57,42 +55,28 @@ impl LocalPeer {
     fn leads(&self) -> bool {
         self.published().standing().role == consensus::Role::Leader
     }
-
-    /// Writes what comes in to a file, makes a state of it, and offers that to raft.
-    async fn take_in(&self, message: Message, body: &mut SnapshotReader) -> Result<(), String> {
-        let index = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref()).map_or(0, |metadata| metadata.index);
-        let path = Arrived(self.server.engine().folder().join(format!("incoming-{index:016x}.db")));
-        let mut file =
-            std::fs::File::options().read(true).write(true).create(true).truncate(true).open(&path.0).map_err(|error| error.to_string())?;
-        let mut bytes = 0;
-        while let Some(part) = body.next().await? {
-            bytes += part.len();
-            file = blocking(move || file.write_all(&part).map(|()| file)).await?.map_err(|error| error.to_string())?;
-        }
-        let engine = Arc::clone(self.server.engine());
-        let (prepared, message) = blocking(move || (engine.prepare_snapshot(&message, &file), message)).await?;
-        let prepared = prepared.map_err(|error| error.to_string())?;
-        let installed = self.server.engine().install_snapshot(message, prepared).await;
-        tracing::info!(snapshot_index = index, bytes, installed, "received database snapshot");
-        Ok(())
-    }
 }
 
-/// A file that is gone when it is not needed any more.
-struct Arrived(PathBuf);
-
-impl Drop for Arrived {
-    fn drop(&mut self) {
-        std::fs::remove_file(&self.0).ok();
-    }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
+/// Makes a state of what has arrived, and offers that to raft.
+async fn install(engine: Arc<Engine>, message: Message, arrived: Arrived) -> Result<(), String> {
+    let index = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref()).map_or(0, |metadata| metadata.index);
+    let bytes = arrived.bytes;
+    let preparing = {
+        let engine = Arc::clone(&engine);
+        tokio::task::spawn_blocking(move || (engine.prepare_snapshot(&message, &arrived.file), message))
+    };
+    let (prepared, message) = preparing.await.map_err(|error| error.to_string())?;
+    let installed = engine.install_snapshot(message, prepared.map_err(|error| error.to_string())?).await;
+    tracing::info!(snapshot_index = index, bytes, installed, "received database snapshot");
+    Ok(())
 }
 
 fn refusal(status: u16, text: impl Into<String>) -> HttpRefusal {
     HttpRefusal { status, text: text.into() }
+}
+
+fn another_one() -> HttpRefusal {
+    refusal(503, "failed to save KV snapshot (another one is being received)")
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else it is, it is this member's affair")]
@@ -117,6 +101,7 @@ impl Local for LocalPeer {
     }
 
     fn snapshot_sent(&self, member: u64, success: bool) {
+        self.outgoings.ended(member, success);
         self.server.engine().snapshot_sent(member, success);
     }
 
@@ -132,31 +117,32 @@ impl Local for LocalPeer {
         self.published().members().cluster_version()
     }
 
-    fn snapshot(&self, message: Message) -> Answer<'_, Result<Outgoing, String>> {
-        let engine = Arc::clone(self.server.engine());
-        Box::pin(async move {
-            let (position_tx, position) = oneshot::channel();
-            let (parts_tx, parts) = mpsc::channel(PARTS_WAITING);
-            tokio::task::spawn_blocking(move || {
-                let store = engine.store();
-                let begin = |position: Position| drop(position_tx.send(position));
-                let sent = backend::stream_to_member(&store, begin, |part| parts_tx.blocking_send(Ok(part)).is_ok());
-                if let Err(fault) = sent {
-                    drop(parts_tx.blocking_send(Err(fault.to_string())));
-                    engine.fault(fault);
-                }
-            });
-            let position = position.await.map_err(|_| "the state cannot be read".to_owned())?;
-            Ok(Outgoing { message: with_position(message, position), parts })
-        })
+    fn snapshot(&self, message: Message, receiver: Receiver) -> Answer<'_, Result<Outgoing, String>> {
+        Box::pin(self.outgoings.begin(message, receiver))
     }
 
-    fn receive_snapshot<'a>(&'a self, message: Message, body: &'a mut SnapshotReader) -> Answer<'a, Result<(), HttpRefusal>> {
+    fn held_snapshot(&self) -> Answer<'_, Result<Option<Held>, HttpRefusal>> {
+        Box::pin(async { self.incomings.turn().map(|turn| turn.held()).ok_or_else(another_one) })
+    }
+
+    fn receive_snapshot<'a>(
+        &'a self,
+        message: Message,
+        transfer: Option<Held>,
+        body: &'a mut SnapshotReader,
+    ) -> Answer<'a, Result<(), HttpRefusal>> {
         Box::pin(async move {
-            let Ok(_receiving) = self.receiving.try_lock() else {
-                return Err(refusal(500, "failed to save KV snapshot (another one is being received)"));
-            };
-            self.take_in(message, body).await.map_err(|error| refusal(500, format!("failed to save KV snapshot ({error})")))
+            let turn = self.incomings.turn().ok_or_else(another_one)?;
+            let failed = |error: String| refusal(500, format!("failed to save KV snapshot ({error})"));
+            let arrived = turn.receive(transfer, body).await.map_err(failed)?;
+            let engine = Arc::clone(self.server.engine());
+            // What has arrived whole is put to use, whether its sender still waits or not.
+            let installing = tokio::spawn(async move {
+                let installed = install(engine, message, arrived).await;
+                drop(turn);
+                installed
+            });
+            installing.await.unwrap_or_else(|error| Err(error.to_string())).map_err(failed)
         })
     }
 
@@ -223,15 +209,6 @@ impl Local for LocalPeer {
     fn recently_active(&self) -> Answer<'_, Option<Vec<u64>>> {
         Box::pin(async move { if self.leads() { Some(self.server.active_members().await) } else { None } })
     }
-}
-
-/// The message with what the state says of itself: it is as new as what raft asked for, or newer.
-fn with_position(mut message: Message, position: Position) -> Message {
-    let Position { index, term, conf_state, members } = position;
-    let data = Bytes::from(membership::v2_store(&members));
-    let metadata = SnapshotMetadata { conf_state: Some(conf_state), index, term };
-    message.snapshot = Some(Snapshot { data, metadata: Some(metadata) });
-    message
 }
 
 /// Counts the traffic with other members under etcd's names.

@@ -81,12 +81,12 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     let plan = |connect: &dyn Connect| runtime.block_on(bootstrap::plan(settings, OWN_VERSION, connect));
     // Others are asked before anything is made, unless what this member shows them has to be made first.
     let vouches_for_itself = settings.tls.peer.listener.auto;
-    let early = (!is_used && !vouches_for_itself).then(|| plan(&*encryption.connect_members())).transpose()?;
+    let early = (!is_used && !vouches_for_itself).then(|| plan(&*encryption.connect_members(settings))).transpose()?;
     let folder = DataFolder::open(&settings.member.data_dir)?;
     let encryption = encryption.with_self_signed(settings)?;
     // Ports are bound before the data is touched, so that a port in use changes nothing.
     let listeners = runtime.block_on(Listeners::bind(settings, &encryption))?;
-    let connect: Arc<dyn Connect> = encryption.connect_members();
+    let connect: Arc<dyn Connect> = encryption.connect_members(settings);
     let plan = match early {
         Some(plan) => plan,
         None if is_used => Plan::default(),

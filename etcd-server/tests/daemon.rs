@@ -136,7 +136,7 @@ impl Start {
     /// Runs the daemon until it ends, which it must do soon.
     pub(crate) fn until_it_ends(&self) -> Ended {
         let log = tempfile::NamedTempFile::new().unwrap();
-        let ports = [free_port(), free_port()];
+        let ports: [u16; 2] = testbed::free_ports().unwrap();
         let [client, peer] = ports.map(|port| format!("http://127.0.0.1:{port}"));
         let notify_socket = self.as_service.then_some(("NOTIFY_SOCKET", "/nonexistent/notify"));
         let mut child = std::process::Command::new(PROGRAM)
@@ -166,8 +166,4 @@ impl Start {
         };
         Ended { code, output: std::fs::read_to_string(log.path()).unwrap() }
     }
-}
-
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

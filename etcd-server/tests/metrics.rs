@@ -63,13 +63,13 @@ struct Daemon {
 
 impl Daemon {
     async fn start(flags: &[&str]) -> Self {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let [port] = testbed::free_ports().unwrap();
         let mut settings = Settings::new(env!("CARGO_BIN_EXE_etcd-server"));
-        settings.flags = vec!["--listen-metrics-urls".to_owned(), format!("http://{free}")];
+        settings.flags = vec!["--listen-metrics-urls".to_owned(), format!("http://127.0.0.1:{port}")];
         settings.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
         let server = Server::start(settings).await.unwrap();
         let channel = Endpoint::from_shared(server.endpoint()).unwrap().connect().await.unwrap();
-        Self { server, metrics_address: free.to_string(), channel }
+        Self { server, metrics_address: format!("127.0.0.1:{port}"), channel }
     }
 
     async fn page(&self) -> Page {

@@ -2,7 +2,7 @@
 
 use crate::calls::Call;
 use crate::client::Client;
-use crate::daemon::{SOON, free_ports};
+use crate::daemon::SOON;
 use crate::pki::{Leaf, Pki};
 use crate::rbac_rule::{Access, GRANTS, Verdict, Who};
 use auth::{Identity, Jwt, JwtOptions, SignMethod};
@@ -66,7 +66,7 @@ impl Members {
     pub(crate) async fn start(member: Settings) -> Self {
         let pki = Pki::new();
         pki.write("token.key", TOKEN_KEY);
-        let secure: [u16; 3] = free_ports();
+        let secure: [u16; 3] = testbed::free_ports().unwrap();
         let places: Vec<Place> = (1..=3).map(|number| Place::free(format!("m{number}")).unwrap()).collect();
         let entries = places.iter().map(Place::entry).collect::<Vec<_>>().join(",");
         let mut servers = Vec::new();

@@ -1,7 +1,7 @@
 //! Three members, everything encrypted; and who is let in on the port between them.
 
 use crate::client::Client;
-use crate::daemon::{SOON, free_ports};
+use crate::daemon::SOON;
 use crate::pki::{Leaf, Pki, authority, expired, leaf, list};
 use certs::{Authority, Profile};
 use rustls::version::{TLS12, TLS13};
@@ -27,7 +27,7 @@ impl Drop for Member {
 
 /// Three members with a certificate of their own each, of an authority that is not the clients'.
 fn cluster(pki: &Pki, peers: &Authority) -> [Member; 3] {
-    let ports = free_ports::<6>();
+    let ports = testbed::free_ports::<6>().unwrap();
     let names = ["one", "two", "three"];
     let initial: Vec<_> = names.iter().zip(ports).map(|(name, port)| format!("{name}=https://127.0.0.1:{port}")).collect();
     pki.write("peer-ca.crt", peers.certificate().pem.as_bytes());

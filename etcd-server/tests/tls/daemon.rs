@@ -1,6 +1,5 @@
 //! A daemon with listeners of every kind, on ports of its own.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -47,7 +46,7 @@ impl Daemon {
     }
 
     fn spawn(command: &str, flags: &[String], ports: Ports, folder: TempDir) -> Self {
-        let [client, http, metrics, plain, peer] = free_ports();
+        let [client, http, metrics, plain, peer] = testbed::free_ports().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut words = command.split_whitespace();
         let mut command = Command::new(words.next().unwrap());
@@ -103,12 +102,6 @@ impl Drop for Daemon {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// Ports that nobody holds now. All are open until all are known, so that they differ.
-pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
-    let listeners = [(); COUNT].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
 fn is_ready(port: u16) -> bool {

@@ -38,11 +38,28 @@ pub struct Position {
     pub members: Membership,
 }
 
-/// As a member sends it to another: first where it stands, then the file without a digest, part by part, until `take` says stop.
-pub fn stream_to_member(store: &Store, begin: impl FnOnce(Position), mut take: impl FnMut(Bytes) -> bool) -> Result<(), Fault> {
-    let snapshot = store.snapshot();
-    begin(position(&snapshot)?);
-    stream_snapshot(store, &snapshot, Trailer::Absent, |part, _| take(part))
+/// The state of one moment, as a member sends it to another.
+#[derive(Debug)]
+pub struct StateFile<'a> {
+    store: &'a Store,
+    snapshot: Snapshot<'a>,
+}
+
+impl<'a> StateFile<'a> {
+    /// The state as it is now.
+    pub fn now(store: &'a Store) -> Self {
+        Self { store, snapshot: store.snapshot() }
+    }
+
+    /// Where it stands.
+    pub fn position(&self) -> Result<Position, Fault> {
+        position(&self.snapshot)
+    }
+
+    /// The file without a digest, part by part, until `take` says stop. It has the same bytes each time.
+    pub fn give(&self, mut take: impl FnMut(Bytes) -> bool) -> Result<(), Fault> {
+        stream_snapshot(self.store, &self.snapshot, Trailer::Absent, |part, _| take(part))
+    }
 }
 
 fn position(view: &impl View) -> Result<Position, Fault> {

@@ -330,3 +330,11 @@ fn help_and_version_are_printed_and_nothing_else_is_looked_at() {
     assert_eq!(starts, ["etcd Version", "Git SHA", "Go Version", "Go OS/Arch", "etcd-server Version"]);
     assert!(text.starts_with("etcd Version: 3.7.1\n"));
 }
+
+#[test]
+fn members_of_a_domain_are_known_by_it_where_no_authority_is_named() {
+    let name = |words: &str| settings(words).name_of_members().map(str::to_owned);
+    assert_eq!(name("--discovery-srv example.org"), Some("example.org".to_owned()));
+    assert_eq!(name("--discovery-srv example.org --peer-trusted-ca-file ca.crt"), None);
+    assert_eq!(name("--initial-cluster default=http://localhost:2380"), None);
+}

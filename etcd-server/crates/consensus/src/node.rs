@@ -599,7 +599,7 @@ fn entry(kind: EntryKind, data: Bytes) -> eraftpb::Entry {
 mod tests {
     use super::*;
 
-    const KEEP: Keep = Keep { entries: 0, bytes: 0 };
+    const KEEP: Keep = Keep::at_most(0, 0);
 
     /// A group of one that persists and applies at once.
     struct Lone {

@@ -39,6 +39,17 @@ pub struct Keep {
     pub entries: u64,
     /// Bytes of their payloads at most.
     pub bytes: u64,
+    /// Bytes at most, instead, while a follower that takes in a snapshot needs them behind it.
+    pub bytes_behind_snapshots: u64,
+    /// Entries above this index are needed by a follower that the owner of the node knows of: one that may go on with an older snapshot.
+    pub needed_above: u64,
+}
+
+impl Keep {
+    /// So much and no more, whoever needs it.
+    pub const fn at_most(entries: u64, bytes: u64) -> Self {
+        Self { entries, bytes, bytes_behind_snapshots: bytes, needed_above: u64::MAX }
+    }
 }
 
 /// A snapshot by what raft knows of it: the state itself travels and is installed by the owner of the node.
@@ -129,8 +140,9 @@ impl Tail {
     pub(crate) fn forget(&mut self, keep: Keep, needed: u64) {
         while let Some(first) = self.entries.front().filter(|first| first.index <= self.applied) {
             let kept = self.applied - self.before_index;
-            let wanted = kept <= keep.entries || first.index > needed;
-            if wanted && self.applied_bytes <= keep.bytes {
+            let is_needed = first.index > needed.min(keep.needed_above);
+            let bytes_max = if is_needed { keep.bytes_behind_snapshots } else { keep.bytes };
+            if (is_needed || kept <= keep.entries) && self.applied_bytes <= bytes_max {
                 return;
             }
             (self.before_index, self.before_term) = (first.index, first.term);
@@ -224,14 +236,28 @@ mod tests {
     #[test]
     fn only_what_is_applied_is_forgotten_and_no_more_than_has_to() {
         let mut tail = tail(20, 8);
-        tail.forget(Keep { entries: 5, bytes: 1000 }, u64::MAX);
+        tail.forget(Keep::at_most(5, 1000), u64::MAX);
         assert_eq!((tail.before_index, tail.last()), (3, 20));
         tail.apply(15);
-        tail.forget(Keep { entries: 100, bytes: 30 }, u64::MAX);
+        tail.forget(Keep::at_most(100, 30), u64::MAX);
         assert_eq!((tail.before_index, tail.applied_bytes), (12, 30));
-        tail.forget(Keep { entries: 0, bytes: 0 }, u64::MAX);
+        tail.forget(Keep::at_most(0, 0), u64::MAX);
         assert_eq!((tail.before_index, tail.applied_bytes), (15, 0));
         assert_eq!(tail.term(15).unwrap(), 1);
+    }
+
+    #[test]
+    fn what_is_needed_behind_a_snapshot_has_room_of_its_own() {
+        let keep = Keep { bytes_behind_snapshots: 150, ..Keep::at_most(5, 60) };
+        let mut tail = tail(20, 20);
+        tail.forget(keep, 7);
+        assert_eq!(tail.before_index, 7);
+        tail.forget(Keep { needed_above: 9, ..keep }, u64::MAX);
+        assert_eq!(tail.before_index, 9, "the owner of the node knows of a follower");
+        tail.forget(Keep { bytes_behind_snapshots: 100, ..keep }, 9);
+        assert_eq!(tail.before_index, 10, "not without end");
+        tail.forget(keep, u64::MAX);
+        assert_eq!(tail.before_index, 15);
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Group {
     pub(crate) fn of(ids: &[u64]) -> Self {
         let recovered = Recovered { voters: voters(ids), ..Recovered::default() };
         let members = ids.iter().map(|&id| (id, Member::new(&config(id), &recovered))).collect();
-        let keep = Keep { entries: 1000, bytes: 1 << 20 };
+        let keep = Keep::at_most(1000, 1 << 20);
         Self { members, cut: BTreeSet::new(), keep, refused: Vec::new(), wire: VecDeque::new() }
     }
 
@@ -208,7 +208,7 @@ impl Group {
 impl Member {
     /// Does what there is to do, sends nothing, and takes every snapshot and every committed entry as applied.
     pub(crate) fn work_alone(&mut self) {
-        let keep = Keep { entries: 10, bytes: 1000 };
+        let keep = Keep::at_most(10, 1000);
         while let Some(ready) = self.node.ready() {
             if ready.must_sync {
                 self.node.persisted(ready.number);

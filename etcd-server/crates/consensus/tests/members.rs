@@ -16,7 +16,7 @@ pub(crate) fn snapshot(from: u64, to: u64, index: u64, term: u64, voters: &[u64]
 #[test]
 fn a_learner_joins_catches_up_and_is_promoted() {
     let (mut group, leader) = Group::led(&[1, 2, 3]);
-    group.keep = Keep { entries: 2, bytes: 1 << 20 };
+    group.keep = Keep::at_most(2, 1 << 20);
     for _ in 0..10 {
         group.propose(leader, "x");
     }

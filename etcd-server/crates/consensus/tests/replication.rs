@@ -80,7 +80,7 @@ fn misses(group: &mut Group, leader: u64, keep: Keep, entries: usize) -> u64 {
 #[test]
 fn a_follower_far_behind_is_sent_a_snapshot_and_goes_on_from_there() {
     let (mut group, leader) = Group::led(&[1, 2, 3]);
-    let away = misses(&mut group, leader, Keep { entries: 3, bytes: 1 << 20 }, 50);
+    let away = misses(&mut group, leader, Keep::at_most(3, 1 << 20), 50);
     group.cut.clear();
     group.tick(5);
     group.propose(leader, "y");
@@ -96,7 +96,7 @@ fn a_follower_far_behind_is_sent_a_snapshot_and_goes_on_from_there() {
 #[test]
 fn a_snapshot_that_did_not_arrive_is_sent_again() {
     let (mut group, leader) = Group::led(&[1, 2, 3]);
-    let away = misses(&mut group, leader, Keep { entries: 0, bytes: 0 }, 5);
+    let away = misses(&mut group, leader, Keep::at_most(0, 0), 5);
     // The leader learns that it is back, and it goes away before the snapshot comes.
     group.cut.clear();
     group.member(leader).node.tick();
@@ -117,7 +117,7 @@ fn a_snapshot_that_did_not_arrive_is_sent_again() {
 #[test]
 fn what_comes_behind_a_snapshot_is_kept_until_it_was_sent() {
     let (mut group, leader) = Group::led(&[1, 2, 3]);
-    let away = misses(&mut group, leader, Keep { entries: 3, bytes: 1 << 20 }, 50);
+    let away = misses(&mut group, leader, Keep::at_most(3, 1 << 20), 50);
     group.cut.clear();
     group.member(leader).node.tick();
     while group.members[&away].installed.is_empty() {
@@ -141,7 +141,7 @@ fn what_comes_behind_a_snapshot_is_kept_until_it_was_sent() {
 #[test]
 fn nobody_campaigns_while_a_snapshot_is_installed() {
     let (mut group, leader) = Group::led(&[1, 2, 3]);
-    group.keep = Keep { entries: 0, bytes: 0 };
+    group.keep = Keep::at_most(0, 0);
     let away = 1 + leader % 3;
     group.cut.insert(away);
     group.propose(leader, "x");
@@ -158,7 +158,7 @@ fn nobody_campaigns_while_a_snapshot_is_installed() {
     }
     assert!(node.ready().is_none());
     node.persisted(ready.number);
-    node.applied(index, Keep { entries: 0, bytes: 0 });
+    node.applied(index, Keep::at_most(0, 0));
     for _ in 0..100 {
         node.tick();
     }

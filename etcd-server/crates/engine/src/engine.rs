@@ -245,6 +245,12 @@ impl Engine {
         drop(self.node.send(Input::SnapshotSent { member, success }));
     }
 
+    /// Entries above `index` stay in memory as far as there is room for them, until this is called again; `u64::MAX` lets them go. For members
+    /// that go on with a state whose sending broke off.
+    pub fn keep_log_above(&self, index: u64) {
+        drop(self.node.send(Input::NeededAbove(index)));
+    }
+
     /// Asks the leader to hand over to `member`; whether it did shows in [`Published::standing`].
     pub fn transfer_leader(&self, member: MemberId) {
         drop(self.node.send(Input::Transfer(member.0)));

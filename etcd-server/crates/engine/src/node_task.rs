@@ -43,6 +43,8 @@ pub(crate) enum Input {
     Unreachable(u64),
     /// The state as a whole was sent to this member, or not.
     SnapshotSent { member: u64, success: bool },
+    /// Entries above this index are needed by a member that is being sent an older state than raft knows of.
+    NeededAbove(u64),
     /// Hand leadership over to this member.
     Transfer(u64),
     /// Tell how far the members are.
@@ -146,6 +148,7 @@ impl NodeTask {
                 | Input::Snapshot { .. }
                 | Input::Unreachable(_)
                 | Input::SnapshotSent { .. }
+                | Input::NeededAbove(_)
                 | Input::Transfer(_)
                 | Input::Progress(_)
                 | Input::Persisted(_)
@@ -183,6 +186,7 @@ impl NodeTask {
             Input::Snapshot { message, prepared, taken } => self.offer(*message, prepared, taken, round)?,
             Input::Unreachable(member) => self.node.report_unreachable(member),
             Input::SnapshotSent { member, success } => self.node.report_snapshot(member, success),
+            Input::NeededAbove(index) => self.keep.needed_above = index,
             Input::Transfer(member) => self.node.transfer_leader(member),
             Input::Progress(reply) => drop(reply.send(self.node.progress())),
             Input::Persisted(number) => {

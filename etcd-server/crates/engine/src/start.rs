@@ -30,6 +30,9 @@ use types::{ClusterId, Fault, MemberId, Moment};
 
 /// Bytes of the log that stay in memory for followers that are close behind.
 const LOG_BYTES_IN_MEMORY: u64 = 64 << 20;
+/// As many while a follower takes in the state of this member: what is written meanwhile must still be there when it is through, or it
+/// would be sent the next state. Half an hour of 300 KiB a second.
+const LOG_BYTES_BEHIND_SNAPSHOTS: u64 = 512 << 20;
 
 /// How a member is set up.
 pub struct Options {
@@ -241,7 +244,10 @@ impl Opened {
             member_id: identity.member_id.0,
             tick: options.tick,
             election_timeout,
-            keep: Keep { entries: options.log_entries_kept, bytes: LOG_BYTES_IN_MEMORY },
+            keep: Keep {
+                bytes_behind_snapshots: LOG_BYTES_BEHIND_SNAPSHOTS,
+                ..Keep::at_most(options.log_entries_kept, LOG_BYTES_IN_MEMORY)
+            },
             incarnation,
             inputs: node_rx,
             inlet: Arc::clone(&inlet),

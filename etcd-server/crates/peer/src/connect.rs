@@ -7,6 +7,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use nix::sys::socket::{setsockopt, sockopt};
 use std::io;
 use std::pin::Pin;
 use std::time::Duration;
@@ -49,7 +50,17 @@ pub async fn tcp(url: &Uri) -> io::Result<TcpStream> {
     let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
     let stream = TcpStream::connect((host.trim_start_matches('[').trim_end_matches(']'), port)).await?;
     stream.set_nodelay(true)?;
+    keep_alive(&stream)?;
     Ok(stream)
+}
+
+/// A host that is gone without a word is noticed by who waits for its answer after some 25 seconds.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    setsockopt(stream, sockopt::KeepAlive, &true)?;
+    setsockopt(stream, sockopt::TcpKeepIdle, &10)?;
+    setsockopt(stream, sockopt::TcpKeepInterval, &5)?;
+    setsockopt(stream, sockopt::TcpKeepCount, &3)?;
+    Ok(())
 }
 
 /// Why a request came to nothing.

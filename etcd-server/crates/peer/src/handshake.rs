@@ -17,6 +17,11 @@ pub(crate) const PEER_URLS: HeaderName = HeaderName::from_static("x-peerurls");
 /// Who is meant to receive; on streams only.
 pub(crate) const TO: HeaderName = HeaderName::from_static("x-raft-to");
 
+/// Not etcd's: which state is sent.
+pub(crate) const TRANSFER: HeaderName = HeaderName::from_static("x-state-transfer");
+/// Not etcd's: from which of its bytes on.
+pub(crate) const OFFSET: HeaderName = HeaderName::from_static("x-state-offset");
+
 /// The oldest version that this program works with, as etcd 3.4 to 3.7 say.
 const OLDEST: Version = Version::new(3, 0, 0);
 

@@ -1,10 +1,11 @@
 //! What the peer protocol needs from this member, and what it tells of its work.
 
-use crate::service::SnapshotReader;
+use crate::state_receiver::SnapshotReader;
 use bytes::Bytes;
 use membership::{Membership, Version};
 use proto::etcdserverpb::{HashKvResponse, LeaseKeepAliveResponse, LeaseTimeToLiveResponse};
 use proto::raftpb::Message;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,12 +24,32 @@ pub struct HttpRefusal {
     pub text: String,
 }
 
+/// How much a member holds of a state that is sent to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Which state: a number that its sender drew for it.
+    pub transfer: u64,
+    /// So many bytes from its beginning.
+    pub bytes: u64,
+}
+
+/// A member that needs the whole state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receiver {
+    /// It takes the bare backend file: a real etcd.
+    Plain,
+    /// It checks a checksum behind the file, and can go on with a state that it holds the beginning of.
+    Resuming(Option<Held>),
+}
+
 /// The state on its way to a member that needs all of it.
 #[derive(Debug)]
 pub struct Outgoing {
     /// The raft message, with the index, term and configuration of the very state that follows.
     pub message: Message,
-    /// The backend file in order; an error ends it, and with it the sending.
+    /// Which state it is and how many of its bytes are left out; nothing for the bare file.
+    pub transfer: Option<Held>,
+    /// The backend file in order, its checksum behind it where there is one; an error ends it, and with it the sending.
     pub parts: mpsc::Receiver<Result<Bytes, String>>,
 }
 
@@ -76,11 +97,20 @@ pub trait Local: Send + Sync {
     /// The version of the cluster, when it is decided.
     fn cluster_version(&self) -> Option<Version>;
 
-    /// The state for `message`, which raft wants to send: at its index or later.
-    fn snapshot(&self, message: Message) -> Answer<'_, Result<Outgoing, String>>;
+    /// The state for `message`, which raft wants to send: at its index or later, or what `receiver` holds the beginning of.
+    fn snapshot(&self, message: Message, receiver: Receiver) -> Answer<'_, Result<Outgoing, String>>;
 
-    /// Takes in another's state, and returns when raft has taken it on. The error is told to the sender.
-    fn receive_snapshot<'a>(&'a self, message: Message, body: &'a mut SnapshotReader) -> Answer<'a, Result<(), HttpRefusal>>;
+    /// What is here of a state whose sending broke off. The refusal is told to the sender: another state is being taken in.
+    fn held_snapshot(&self) -> Answer<'_, Result<Option<Held>, HttpRefusal>>;
+
+    /// Takes in another's state, from the bytes on that `transfer` says, and returns when raft has taken it on. Without `transfer` it is a
+    /// bare file. The error is told to the sender.
+    fn receive_snapshot<'a>(
+        &'a self,
+        message: Message,
+        transfer: Option<Held>,
+        body: &'a mut SnapshotReader,
+    ) -> Answer<'a, Result<(), HttpRefusal>>;
 
     /// Promotes a learner on behalf of another member; the answer is the JSON of the members.
     fn promote<'a>(&'a self, id: u64, token: Option<&'a str>) -> Answer<'a, Result<String, HttpRefusal>>;

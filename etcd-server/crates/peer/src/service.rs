@@ -2,16 +2,17 @@
 
 use crate::body::{Unread, whole};
 use crate::connect::Socket;
-use crate::frame::{StreamKind, kind};
+use crate::frame::StreamKind;
 use crate::handshake::{self, Mismatch, id_of};
 use crate::local::{HttpRefusal, Local};
 use crate::outbox::StreamBody;
 use crate::reply::{self, Reply, ReplyBody, text};
+use crate::state_receiver;
 use crate::transport::Transport;
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,14 +25,10 @@ use std::time::Duration;
 
 /// Largest posted message: one beyond the largest request and its envelope would be etcd's too.
 const MESSAGE_BYTES_MAX: usize = 512 << 20;
-/// Largest raft message before a snapshot (etcd 3.7.1).
-const ENVELOPE_BYTES_MAX: u64 = 64 << 20;
 /// Largest body of the small requests (etcd 3.7.1).
 const SMALL_BYTES_MAX: usize = 64 << 10;
 /// For the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// A snapshot whose sender is silent for so long has failed.
-const SNAPSHOT_SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// Serves one connection until it ends.
 pub async fn serve(stream: impl Socket + 'static, transport: Transport) -> Result<(), hyper::Error> {
@@ -54,7 +51,8 @@ async fn respond(transport: &Transport, request: Request<Incoming>) -> Reply {
         "/members" => members(transport, &request),
         "/version" => version(transport, &request),
         "/raft" => guarded(transport, request, post).await,
-        "/raft/snapshot" => guarded(transport, request, snapshot).await,
+        "/raft/snapshot" if request.method() == Method::GET => guarded_get(transport, &request, state_receiver::held).await,
+        "/raft/snapshot" => guarded(transport, request, state_receiver::take).await,
         "/members/livehash" => live_hashes(transport, &request),
         "/raft/progress" => progress(transport, &request).await,
         "/members/hashkv" => hash_kv(transport, request).await,
@@ -87,6 +85,21 @@ where
     remember_sender(transport, &request);
     match started(transport) {
         Ok(local) => handle(transport.clone(), local, request).await,
+        Err(reply) => *reply,
+    }
+}
+
+/// As [`guarded`], for a question.
+async fn guarded_get<F, R>(transport: &Transport, request: &Request<Incoming>, answer: F) -> Reply
+where
+    F: FnOnce(Arc<dyn Local>) -> R,
+    R: Future<Output = Reply>,
+{
+    if let Err(mismatch) = handshake::check(request.headers(), &transport.0.own) {
+        return refused(mismatch, request);
+    }
+    match started(transport) {
+        Ok(local) => answer(local).await,
         Err(reply) => *reply,
     }
 }
@@ -160,79 +173,6 @@ async fn post(transport: Transport, _: Arc<dyn Local>, request: Request<Incoming
     }
     transport.0.deliver(message);
     reply::empty(StatusCode::NO_CONTENT)
-}
-
-/// The rest of a snapshot's body: the backend file.
-#[derive(Debug)]
-pub struct SnapshotReader {
-    read: BytesMut,
-    body: Incoming,
-}
-
-impl SnapshotReader {
-    /// The next bytes of the file; nothing at its end.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, String> {
-        if !self.read.is_empty() {
-            return Ok(Some(self.read.split().freeze()));
-        }
-        self.receive().await
-    }
-
-    async fn receive(&mut self) -> Result<Option<Bytes>, String> {
-        loop {
-            match tokio::time::timeout(SNAPSHOT_SILENCE_MAX, self.body.frame()).await {
-                Err(_) => return Err(format!("the sender was silent for {SNAPSHOT_SILENCE_MAX:?}")),
-                Ok(None) => return Ok(None),
-                Ok(Some(Err(error))) => return Err(error.to_string()),
-                Ok(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) if !data.is_empty() => return Ok(Some(data)),
-                    Ok(_) | Err(_) => {}
-                },
-            }
-        }
-    }
-
-    async fn fill(&mut self, length: usize) -> Result<(), String> {
-        while self.read.len() < length {
-            let received = self.receive().await?.ok_or("it ends too early")?;
-            self.read.extend_from_slice(&received);
-        }
-        Ok(())
-    }
-
-    async fn message(&mut self) -> Result<Message, String> {
-        self.fill(8).await?;
-        let length = self.read.get_u64();
-        if length > ENVELOPE_BYTES_MAX {
-            return Err(format!("a raft message of {length} bytes is larger than allowed"));
-        }
-        let length = usize::try_from(length).map_err(|error| error.to_string())?;
-        self.fill(length).await?;
-        Message::decode(self.read.split_to(length).freeze()).map_err(|error| error.to_string())
-    }
-}
-
-async fn snapshot(transport: Transport, local: Arc<dyn Local>, request: Request<Incoming>) -> Reply {
-    let mut reader = SnapshotReader { read: BytesMut::new(), body: request.into_body() };
-    let message = match reader.message().await {
-        Ok(message) => message,
-        Err(error) => return text(StatusCode::BAD_REQUEST, &format!("failed to decode raft message ({error})")),
-    };
-    if message.r#type != kind::SNAPSHOT {
-        return text(StatusCode::BAD_REQUEST, "wrong raft message type");
-    }
-    if message.to != transport.0.own.member.0 || transport.0.is_removed(message.from) {
-        return text(StatusCode::INTERNAL_SERVER_ERROR, "failed to process raft message (it is meant for another member)");
-    }
-    let from = types::MemberId(message.from);
-    tracing::info!(remote_snapshot_sender_id = %from, "receiving database snapshot");
-    match local.receive_snapshot(message, &mut reader).await {
-        Ok(()) => reply::empty(StatusCode::NO_CONTENT),
-        Err(refusal) => {
-            tracing::warn!(remote_snapshot_sender_id = %from, error = refusal.text, "failed to receive database snapshot");
-            reply::refusal(&refusal)
-        }
-    }
 }
 
 fn probing() -> Reply {

@@ -6,7 +6,7 @@ use crate::frame::{StreamKind, kind};
 use crate::handshake::Introduction;
 use crate::local::{Local, Observer};
 use crate::outbox::Outbox;
-use crate::{dial, post, probe};
+use crate::{dial, post, probe, state_sender};
 use arc_swap::ArcSwap;
 use http::Uri;
 use membership::{Member, Membership};
@@ -163,7 +163,7 @@ impl Shared {
             return;
         };
         if message.r#type == kind::SNAPSHOT {
-            self.runtime.spawn(post::send_snapshot(Arc::clone(self), Arc::clone(&peer.outbox), message));
+            self.runtime.spawn(state_sender::send(Arc::clone(self), Arc::clone(&peer.outbox), message));
         } else if !peer.outbox.send(message) {
             self.unreachable(to);
         }

@@ -50,7 +50,7 @@ struct Flags {
     /// Keep data in plain folders, and leave out what needs file systems of their own.
     #[arg(long)]
     no_disks: bool,
-    /// Go on after a violation.
+    /// Go on after a violation, or a run that could not be made.
     #[arg(long)]
     keep_going: bool,
     /// Where histories of violations are kept.
@@ -84,6 +84,7 @@ async fn main() -> ExitCode {
     let limit = flags.minutes.map(|minutes| Duration::from_secs(60 * minutes));
     let runs = flags.runs.unwrap_or(if limit.is_some() { u64::MAX } else { scenarios.len() as u64 });
     let (begun, mut tally) = (Instant::now(), BTreeMap::<Scenario, Tally>::new());
+    let mut not_run = 0;
     for (number, scenario) in (0..runs).zip(scenarios.iter().cycle()) {
         if limit.is_some_and(|limit| begun.elapsed() > limit) {
             break;
@@ -100,13 +101,16 @@ async fn main() -> ExitCode {
             }
             Err(error @ GroupError::Unable(_)) => println!("{} seed {seed}: left out: {error}", scenario.name()),
             Err(error) => {
-                eprintln!("robustness: {} seed {seed}: {error}", scenario.name());
-                return ExitCode::FAILURE;
+                eprintln!("robustness: {} seed {seed}: not run: {error}", scenario.name());
+                not_run += 1;
+                if !flags.keep_going {
+                    break;
+                }
             }
         }
     }
     summary(&tally);
-    let clean = tally.values().all(|tally| tally.violated == 0) && !tally.is_empty();
+    let clean = not_run == 0 && tally.values().all(|tally| tally.violated == 0) && !tally.is_empty();
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -469,7 +469,7 @@ impl Process {
 }
 
 pub(crate) fn keep(plan: &Plan) -> Keep {
-    Keep { entries: plan.kept_entries, bytes: 1 << 20 }
+    Keep::at_most(plan.kept_entries, 1 << 20)
 }
 
 fn lease_settings() -> ExpirySettings {

@@ -4,12 +4,14 @@
 
 mod cluster;
 mod loop_disk;
+mod ports;
 mod raw_codec;
 mod server;
 mod usage;
 
 pub use cluster::{Cluster, ClusterError};
 pub use loop_disk::LoopDisk;
+pub use ports::free_ports;
 pub use raw_codec::RawCodec;
 pub use server::{Place, Server, Settings, StartError};
 pub use usage::{Usage, memory_peak_reset};

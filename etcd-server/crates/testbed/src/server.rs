@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::{self, Read as _, Seek as _},
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -72,7 +71,7 @@ impl Place {
     /// # Errors
     /// When no port is free.
     pub fn free(name: impl Into<String>) -> io::Result<Self> {
-        let (client_port, peer_port) = free_ports()?;
+        let [client_port, peer_port] = crate::free_ports()?;
         Ok(Self { name: name.into(), client_port, peer_port })
     }
 
@@ -331,13 +330,6 @@ async fn probe(endpoint: &str) -> Option<StatusResponse> {
     let read = RangeRequest { key: "health".into(), ..RangeRequest::default() };
     KvClient::new(channel.clone()).range(read).await.ok()?;
     Some(MaintenanceClient::new(channel).status(StatusRequest {}).await.ok()?.into_inner())
-}
-
-/// Two ports that nobody holds now. Both listeners stay open until both ports are known, so that they differ.
-fn free_ports() -> io::Result<(u16, u16)> {
-    let client = TcpListener::bind("127.0.0.1:0")?;
-    let peer = TcpListener::bind("127.0.0.1:0")?;
-    Ok((client.local_addr()?.port(), peer.local_addr()?.port()))
 }
 
 fn spawn(settings: &Settings, folder: &Path, place: &Place, cluster_flags: &[String]) -> io::Result<Child> {

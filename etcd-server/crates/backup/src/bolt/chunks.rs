@@ -31,14 +31,14 @@ pub struct Chunks<'a, B> {
     plan: &'a Plan<'a, B>,
     layout: Layout<Bytes>,
     pages: PageWriter,
-    digest: Sha256,
+    /// Nothing where no trailer is wanted.
+    digest: Option<Sha256>,
     stage: Stage<'a>,
-    trailer: Trailer,
 }
 
 impl<B> std::fmt::Debug for Chunks<'_, B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Chunks").field("next_page", &self.pages.next_page()).field("trailer", &self.trailer).finish_non_exhaustive()
+        f.debug_struct("Chunks").field("next_page", &self.pages.next_page()).field("digest", &self.digest.is_some()).finish_non_exhaustive()
     }
 }
 
@@ -68,14 +68,15 @@ impl<'a, B: Bucket> Chunks<'a, B> {
         let meta = Meta::written(plan.root_page, plan.page_count);
         pages.meta(0, &meta);
         pages.meta(1, &Meta { txid: WRITTEN_TXID - 1, ..meta });
-        Self { plan, layout: Layout::new(), pages, digest: Sha256::new(), stage: Stage::Before(0), trailer }
+        let digest = (trailer == Trailer::Sha256).then(Sha256::new);
+        Self { plan, layout: Layout::new(), pages, digest, stage: Stage::Before(0) }
     }
 
     /// Works until a chunk is full or the pages end.
     fn advance(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
             if let Some(chunk) = self.pages.full_chunk(CHUNK_BYTES) {
-                self.digest.update(&chunk);
+                self.sum(&chunk);
                 return Ok(Some(chunk));
             }
             self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
@@ -123,12 +124,17 @@ impl<'a, B: Bucket> Chunks<'a, B> {
     fn last_chunk(&mut self) -> Option<Bytes> {
         let rest = self.pages.rest();
         if !rest.is_empty() {
-            self.digest.update(&rest);
+            self.sum(&rest);
             self.stage = Stage::Pages;
             return Some(rest);
         }
-        let digest = Bytes::copy_from_slice(&self.digest.finalize_reset());
-        (self.trailer == Trailer::Sha256).then_some(digest)
+        self.digest.take().map(|digest| Bytes::copy_from_slice(&digest.finalize()))
+    }
+
+    fn sum(&mut self, chunk: &[u8]) {
+        if let Some(digest) = &mut self.digest {
+            digest.update(chunk);
+        }
     }
 }
 

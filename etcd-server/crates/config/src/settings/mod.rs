@@ -116,6 +116,15 @@ impl Settings {
     pub fn check_members(&self, members: &InitialCluster, resolve: &dyn Fn(&str) -> Option<String>) -> Result<(), Problem> {
         members.check(&self.member.name, &self.listen.advertise_peer, resolve)
     }
+
+    /// The name that the certificates of other members must stand for, where it is another one than the host that is connected to: members
+    /// found by SRV records whose authority is one of the system's are known by their domain, as in etcd.
+    pub fn name_of_members(&self) -> Option<&str> {
+        match &self.cluster.bootstrap {
+            Bootstrap::DnsSrv { domain, .. } if self.tls.peer.listener.trusted_ca_file.is_none() => Some(domain),
+            Bootstrap::DnsSrv { .. } | Bootstrap::InitialCluster(_) | Bootstrap::Discovery(_) => None,
+        }
+    }
 }
 
 fn features(merged: &Merged, warnings: &mut Vec<Warning>) -> Result<FeatureGates, Problem> {

@@ -1,0 +1,163 @@
+//! The state as a whole, sent to a member that needs it.
+//!
+//! Not etcd's: a member is asked first what it holds of a state whose sending broke off (`GET /raft/snapshot`). One of ours says so, and is
+//! then sent the rest of that state, or another one, with a checksum at its end. Others refuse the question, and get the bare file.
+
+use crate::connect::{Connection, RequestError, ask, request, whole};
+use crate::frame::kind;
+use crate::handshake;
+use crate::local::{Held, Outgoing, Receiver};
+use crate::outbox::Outbox;
+use crate::post::{ANSWER_BYTES_MAX, POST_TIMEOUT, PostError, answer, post_request};
+use crate::transport::Shared;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::{HeaderValue, Method, StatusCode, Uri};
+use http_body::{Body, Frame};
+use http_body_util::Full;
+use prost::Message as _;
+use proto::raftpb::Message;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// A member that takes nothing for so long, though there is something, gets no more of it.
+const STALL_MAX: Duration = Duration::from_secs(30);
+
+/// Sends the state as a whole and tells raft how that went.
+pub(crate) async fn send(shared: Arc<Shared>, peer: Arc<Outbox>, message: Message) {
+    debug_assert_eq!(message.r#type, kind::SNAPSHOT);
+    let begun = Instant::now();
+    let outcome = try_send(&shared, &peer, message).await;
+    let success = outcome.is_ok();
+    match outcome {
+        Ok(Sent { index, from }) => {
+            tracing::info!(remote_peer_id = %types::MemberId(peer.id), snapshot_index = index, from_byte = from, took = ?begun.elapsed(), "sent database snapshot");
+        }
+        Err(error) => {
+            tracing::warn!(remote_peer_id = %types::MemberId(peer.id), %error, took = ?begun.elapsed(), "failed to send database snapshot");
+            shared.unreachable(peer.id);
+        }
+    }
+    peer.observer.snapshot_sent(success, begun.elapsed());
+    shared.snapshot_sent(peer.id, success);
+}
+
+struct Sent {
+    index: u64,
+    /// Where in the file it began.
+    from: u64,
+}
+
+async fn try_send(shared: &Shared, peer: &Outbox, message: Message) -> Result<Sent, PostError> {
+    let local = shared.local().ok_or_else(|| PostError::State("this member is starting".to_owned()))?;
+    let url = shared.pick(peer);
+    let receiver = receiver(shared, &url).await?;
+    let Outgoing { message, transfer, parts } = local.snapshot(message, receiver).await.map_err(PostError::State)?;
+    let index = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref()).map_or(0, |metadata| metadata.index);
+    let mut connection = Connection::open(&*shared.connect, &url, shared.dial_timeout).await?;
+    let pace = Arc::new(Pace::default());
+    let body = StateBody { head: Some(envelope(&message)), parts, pace: Arc::clone(&pace) };
+    let mut posted = post_request(shared, &url, "/raft/snapshot", "application/octet-stream", body)?;
+    if let Some(Held { transfer, bytes }) = transfer {
+        posted.headers_mut().insert(handshake::TRANSFER, HeaderValue::from(transfer));
+        posted.headers_mut().insert(handshake::OFFSET, HeaderValue::from(bytes));
+    }
+    let response = pace.hold_to(connection.send(posted)).await??;
+    let reading = whole(response, ANSWER_BYTES_MAX);
+    answer(&tokio::time::timeout(POST_TIMEOUT, reading).await.unwrap_or(Err(RequestError::TimedOut(POST_TIMEOUT)))?)?;
+    Ok(Sent { index, from: transfer.map_or(0, |held| held.bytes) })
+}
+
+/// Who is at `url`, and what it holds.
+async fn receiver(shared: &Shared, url: &Uri) -> Result<Receiver, PostError> {
+    let build = || {
+        let mut asked = request(Method::GET, url, "/raft/snapshot").body(Full::default())?;
+        asked.headers_mut().extend(shared.own.headers(None));
+        Ok(asked)
+    };
+    let answered = ask(&*shared.connect, url, build, ANSWER_BYTES_MAX, shared.dial_timeout).await?;
+    match answered.head.status {
+        StatusCode::OK => {
+            serde_json::from_slice(&answered.body).map(Receiver::Resuming).map_err(|error| PostError::State(error.to_string()))
+        }
+        StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_FOUND => Ok(Receiver::Plain),
+        _ => answer(&answered).map(|()| Receiver::Plain),
+    }
+}
+
+fn envelope(message: &Message) -> Bytes {
+    let mut head = BytesMut::new();
+    head.put_u64(message.encoded_len() as u64);
+    head.put_slice(&message.encode_to_vec());
+    head.freeze()
+}
+
+/// How far the other side is with taking.
+#[derive(Debug, Default)]
+struct Pace {
+    parts: AtomicU64,
+    /// It waits for us: for the next part, or for nothing more, while it makes a state of what it has.
+    waits: AtomicBool,
+}
+
+impl Pace {
+    /// Waits for `sending` for as long as the other side takes what there is.
+    async fn hold_to<T>(&self, sending: impl Future<Output = T>) -> Result<T, PostError> {
+        let mut sending = pin!(sending);
+        loop {
+            let before = self.parts.load(Ordering::Relaxed);
+            match tokio::time::timeout(STALL_MAX, &mut sending).await {
+                Ok(sent) => return Ok(sent),
+                Err(_) if self.waits.load(Ordering::Relaxed) || self.parts.load(Ordering::Relaxed) != before => {}
+                Err(_) => return Err(PostError::Stalled(STALL_MAX)),
+            }
+        }
+    }
+}
+
+/// The message, then the file.
+struct StateBody {
+    head: Option<Bytes>,
+    parts: mpsc::Receiver<Result<Bytes, String>>,
+    pace: Arc<Pace>,
+}
+
+impl Body for StateBody {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.get_mut();
+        if let Some(head) = this.head.take() {
+            return Poll::Ready(Some(Ok(Frame::data(head))));
+        }
+        let polled = this.parts.poll_recv(context);
+        this.pace.waits.store(!matches!(polled, Poll::Ready(Some(_))), Ordering::Relaxed);
+        this.pace.parts.fetch_add(1, Ordering::Relaxed);
+        polled.map(|part| part.map(|part| part.map(Frame::data).map_err(Into::into)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_for_long_is_given_up_and_who_works_is_not() {
+        let pace = Pace::default();
+        assert!(matches!(pace.hold_to(pending::<()>()).await, Err(PostError::Stalled(_))));
+        let taking = async {
+            for _ in 0..100 {
+                tokio::time::sleep(STALL_MAX / 2).await;
+                pace.parts.fetch_add(1, Ordering::Relaxed);
+            }
+            pace.waits.store(true, Ordering::Relaxed);
+            tokio::time::sleep(STALL_MAX * 100).await;
+        };
+        assert!(pace.hold_to(taking).await.is_ok());
+    }
+}

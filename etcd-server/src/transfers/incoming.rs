@@ -1,0 +1,207 @@
+//! States that this member takes in: files beside the present state, one at a time. What has arrived of a state whose sending broke off
+//! stays for a while, across a restart too.
+
+use super::{RESUME_WINDOW, blocking, checksum};
+use peer::{Held, SnapshotReader};
+use std::fs::{self, File};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+const PREFIX: &str = "incoming-";
+const SUFFIX: &str = ".db";
+/// The name of a file that nobody can go on with.
+const BARE: &str = "incoming-bare.db";
+
+/// Bytes that are written at once.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// Where states arrive.
+pub(crate) struct Incomings {
+    folder: PathBuf,
+    turn: Arc<Mutex<()>>,
+}
+
+/// One state is taken in at a time.
+pub(crate) struct Turn {
+    incomings: Arc<Incomings>,
+    _guard: OwnedMutexGuard<()>,
+}
+
+/// A state that has arrived whole. It is gone when this is dropped.
+pub(crate) struct Arrived {
+    pub(crate) file: File,
+    pub(crate) bytes: u64,
+    _path: Gone,
+}
+
+/// A file that nobody needs when this is dropped.
+struct Gone(PathBuf);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).ok();
+    }
+}
+
+impl Incomings {
+    /// In `folder`; what has lain there for too long goes.
+    pub(crate) fn new(folder: PathBuf) -> Arc<Self> {
+        let incomings = Arc::new(Self { folder, turn: Arc::default() });
+        incomings.forget_later();
+        incomings.forget_older_than(RESUME_WINDOW);
+        incomings
+    }
+
+    /// Nothing while another state is being taken in.
+    pub(crate) fn turn(self: &Arc<Self>) -> Option<Turn> {
+        let guard = Arc::clone(&self.turn).try_lock_owned().ok()?;
+        Some(Turn { incomings: Arc::clone(self), _guard: guard })
+    }
+
+    /// When the present turn is over and nobody has gone on with what it left, that goes.
+    fn forget_later(self: &Arc<Self>) {
+        let incomings = Arc::clone(self);
+        tokio::spawn(async move {
+            drop(incomings.turn.lock().await);
+            tokio::time::sleep(RESUME_WINDOW + Duration::from_secs(1)).await;
+            if let Some(_turn) = incomings.turn() {
+                incomings.forget_older_than(RESUME_WINDOW);
+            }
+        });
+    }
+
+    fn forget_older_than(&self, age: Duration) {
+        for (path, metadata) in self.files() {
+            // A clock that went back says nothing of the age; the next state takes the file's place at the latest.
+            let is_old = metadata.modified().is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed >= age));
+            if is_old {
+                drop(Gone(path));
+            }
+        }
+    }
+
+    fn files(&self) -> Vec<(PathBuf, fs::Metadata)> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let named = entries.filter(|entry| entry.file_name().to_str().is_some_and(is_incoming));
+        named.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?))).collect()
+    }
+}
+
+impl Turn {
+    /// What is here of a state whose sending broke off.
+    pub(crate) fn held(&self) -> Option<Held> {
+        let files = self.incomings.files();
+        files.into_iter().find_map(|(path, metadata)| Some(Held { transfer: transfer_of(&path)?, bytes: metadata.len() }))
+    }
+
+    /// Takes in a bare file, or the bytes of a transfer from where it says.
+    pub(crate) async fn receive(&self, transfer: Option<Held>, body: &mut SnapshotReader) -> Result<Arrived, String> {
+        let name = transfer.map_or_else(|| BARE.to_owned(), |held| format!("{PREFIX}{:016x}{SUFFIX}", held.transfer));
+        let path = self.incomings.folder.join(name);
+        for (other, _) in self.incomings.files() {
+            if other != path {
+                drop(Gone(other));
+            }
+        }
+        let from = transfer.map_or(0, |held| held.bytes);
+        let file = open(&path, from).map_err(|error| format!("{}: {error}", path.display()))?;
+        // Nobody can go on with a bare file.
+        let bare = transfer.is_none().then(|| Gone(path.clone()));
+        self.incomings.forget_later();
+        let mut file = match write(file, body).await {
+            Ok(file) => file,
+            Err(Broken::Sender(error)) => return Err(error),
+            Err(Broken::Disk(error)) => {
+                drop(Gone(path));
+                return Err(error);
+            }
+        };
+        let path = bare.unwrap_or_else(|| Gone(path));
+        if transfer.is_some() {
+            let verified = blocking(move || checksum::verify_and_cut(&mut file).map(|intact| (intact, file))).await?;
+            let (intact, verified) = verified.map_err(|error| error.to_string())?;
+            if !intact {
+                return Err("its checksum is another one than the sender's".to_owned());
+            }
+            file = verified;
+        }
+        let bytes = file.metadata().map_err(|error| error.to_string())?.len();
+        Ok(Arrived { file, bytes, _path: path })
+    }
+}
+
+/// Why a state did not arrive.
+enum Broken {
+    /// What is here is right and can be gone on with.
+    Sender(String),
+    /// It cannot be kept here.
+    Disk(String),
+}
+
+/// Appends what comes to `file`, until it is whole.
+async fn write(mut file: File, body: &mut SnapshotReader) -> Result<File, Broken> {
+    let mut waiting = Vec::with_capacity(WRITE_BYTES);
+    loop {
+        let next = body.next().await;
+        if let Ok(Some(part)) = &next {
+            waiting.extend_from_slice(part);
+        }
+        if waiting.len() >= WRITE_BYTES || !matches!(next, Ok(Some(_))) {
+            let bytes = std::mem::replace(&mut waiting, Vec::with_capacity(WRITE_BYTES));
+            let written = blocking(move || file.write_all(&bytes).map(|()| file)).await.map_err(Broken::Disk)?;
+            file = written.map_err(|error| Broken::Disk(error.to_string()))?;
+        }
+        match next {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(file),
+            Err(error) => return Err(Broken::Sender(error)),
+        }
+    }
+}
+
+/// The file at `path`, of `from` bytes, to be gone on with; a new one when there are none.
+fn open(path: &Path, from: u64) -> io::Result<File> {
+    let mut file = File::options().read(true).write(true).create(from == 0).truncate(from == 0).open(path)?;
+    let here = file.seek(SeekFrom::End(0))?;
+    if here != from {
+        return Err(io::Error::other(format!("{here} bytes are here, and the sender goes on at {from}")));
+    }
+    Ok(file)
+}
+
+fn is_incoming(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+}
+
+fn transfer_of(path: &Path) -> Option<u64> {
+    let digits = path.file_name()?.to_str()?.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_has_arrived_is_told_and_gone_on_with_at_its_very_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let incomings = Incomings::new(folder.path().to_owned());
+        let turn = incomings.turn().unwrap();
+        assert!(incomings.turn().is_none(), "one at a time");
+        assert_eq!(turn.held(), None);
+        let path = folder.path().join("incoming-00000000000000ff.db");
+        fs::write(&path, "begun").unwrap();
+        fs::write(folder.path().join(BARE), "of nobody").unwrap();
+        assert_eq!(turn.held(), Some(Held { transfer: 255, bytes: 5 }));
+        assert!(open(&path, 4).is_err() && open(&path, 6).is_err());
+        open(&path, 5).unwrap().write_all(b", ended").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"begun, ended");
+        incomings.forget_older_than(Duration::from_secs(1000));
+        assert_eq!(turn.held().unwrap().bytes, 12);
+        incomings.forget_older_than(Duration::ZERO);
+        assert_eq!(incomings.files().len(), 0);
+    }
+}

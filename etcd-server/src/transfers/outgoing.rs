@@ -1,0 +1,156 @@
+//! States that this member sends. Each has a thread that holds the state of its moment and gives its file, whole or from some byte on, as
+//! often as the sending breaks off; the file has the same bytes each time. Meanwhile the log behind that moment is kept.
+
+use super::RESUME_WINDOW;
+use super::checksum::Checksum;
+use api::backend::{Position, StateFile};
+use bytes::Bytes;
+use engine::Engine;
+use parking_lot::Mutex;
+use peer::{Held, Outgoing, Receiver};
+use proto::raftpb::{Message, Snapshot, SnapshotMetadata};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc as blocking;
+use storage::Store;
+use tokio::sync::{mpsc, oneshot};
+
+/// Parts on their way to the connection.
+const PARTS_WAITING: usize = 8;
+
+type Part = Result<Bytes, String>;
+
+/// What is being sent, and what may be gone on with.
+pub(crate) struct Outgoings {
+    engine: Arc<Engine>,
+    kept: Arc<Mutex<BTreeMap<u64, Kept>>>,
+}
+
+/// A state that a member can go on with.
+struct Kept {
+    transfer: u64,
+    position: Position,
+    attempts: blocking::Sender<Attempt>,
+}
+
+/// One way of the file over the wire.
+struct Attempt {
+    /// Bytes that the member has already.
+    skip: u64,
+    /// Whether a checksum follows.
+    summed: bool,
+    parts: mpsc::Sender<Part>,
+}
+
+impl Outgoings {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        Self { engine, kept: Arc::default() }
+    }
+
+    /// The state for `message`: what `receiver` holds the beginning of, or the present one.
+    pub(crate) async fn begin(&self, message: Message, receiver: Receiver) -> Result<Outgoing, String> {
+        let (parts_tx, parts) = mpsc::channel(PARTS_WAITING);
+        let member = message.to;
+        let (position, transfer) = match receiver {
+            Receiver::Resuming(Some(held)) if let Some(position) = self.go_on(member, held, &parts_tx) => (position, Some(held)),
+            Receiver::Resuming(_) => {
+                let transfer = self.engine.next_id();
+                let (position, attempts) = self.hold(member, transfer).await?;
+                drop(attempts.send(Attempt { skip: 0, summed: true, parts: parts_tx }));
+                self.kept.lock().insert(member, Kept { transfer, position: position.clone(), attempts });
+                keep_log(&self.engine, &self.kept);
+                (position, Some(Held { transfer, bytes: 0 }))
+            }
+            Receiver::Plain => {
+                let (position, attempts) = self.hold(member, 0).await?;
+                drop(attempts.send(Attempt { skip: 0, summed: false, parts: parts_tx }));
+                (position, None)
+            }
+        };
+        Ok(Outgoing { message: with_position(message, position), transfer, parts })
+    }
+
+    /// Sending to `member` has come to an end. What has arrived need not be kept.
+    pub(crate) fn ended(&self, member: u64, success: bool) {
+        if success {
+            self.kept.lock().remove(&member);
+            keep_log(&self.engine, &self.kept);
+        }
+    }
+
+    fn go_on(&self, member: u64, held: Held, parts: &mpsc::Sender<Part>) -> Option<Position> {
+        let kept = self.kept.lock();
+        let kept = kept.get(&member).filter(|kept| kept.transfer == held.transfer)?;
+        let attempt = Attempt { skip: held.bytes, summed: true, parts: parts.clone() };
+        kept.attempts.send(attempt).ok().map(|()| kept.position.clone())
+    }
+
+    /// Holds the present state. Its thread ends when nobody has asked for the file for a while, or nobody can any more.
+    async fn hold(&self, member: u64, transfer: u64) -> Result<(Position, blocking::Sender<Attempt>), String> {
+        let (position_tx, position) = oneshot::channel();
+        let (attempts_tx, attempts) = blocking::channel();
+        let (engine, kept) = (Arc::clone(&self.engine), Arc::clone(&self.kept));
+        let work = move || {
+            if let Err(fault) = give(&engine.store(), position_tx, &attempts) {
+                engine.fault(fault);
+            }
+            let mut all = kept.lock();
+            if all.get(&member).is_some_and(|kept| kept.transfer == transfer) {
+                all.remove(&member);
+            }
+            drop(all);
+            keep_log(&engine, &kept);
+        };
+        let spawned = std::thread::Builder::new().name("state-sender".to_owned()).spawn(work);
+        spawned.map_err(|error| format!("failed to start a thread: {error}"))?;
+        let position = position.await.map_err(|_| "the state cannot be read".to_owned())?;
+        Ok((position, attempts_tx))
+    }
+}
+
+/// Keeps the log behind the oldest of the states that may be gone on with.
+fn keep_log(engine: &Engine, kept: &Mutex<BTreeMap<u64, Kept>>) {
+    let oldest = kept.lock().values().map(|kept| kept.position.index).min();
+    engine.keep_log_above(oldest.unwrap_or(u64::MAX));
+}
+
+/// Gives the state of now to each attempt.
+fn give(store: &Store, position: oneshot::Sender<Position>, attempts: &blocking::Receiver<Attempt>) -> Result<(), types::Fault> {
+    let state = StateFile::now(store);
+    drop(position.send(state.position()?));
+    while let Ok(attempt) = attempts.recv_timeout(RESUME_WINDOW) {
+        let Attempt { mut skip, summed, parts } = attempt;
+        let mut checksum = Checksum::default();
+        let mut send = |mut part: Bytes| {
+            let known = part.len().min(usize::try_from(skip).unwrap_or(usize::MAX));
+            skip -= known as u64;
+            drop(part.split_to(known));
+            part.is_empty() || parts.blocking_send(Ok(part)).is_ok()
+        };
+        let mut whole = true;
+        let given = state.give(|part| {
+            if summed {
+                checksum.add(&part);
+            }
+            whole = send(part);
+            whole
+        });
+        if let Err(fault) = given {
+            drop(parts.blocking_send(Err(fault.to_string())));
+            return Err(fault);
+        }
+        if summed && whole {
+            send(Bytes::copy_from_slice(&checksum.finish()));
+        }
+    }
+    Ok(())
+}
+
+/// The message with what the state says of itself.
+fn with_position(mut message: Message, position: Position) -> Message {
+    let Position { index, term, conf_state, members } = position;
+    let data = Bytes::from(membership::v2_store(&members));
+    let metadata = SnapshotMetadata { conf_state: Some(conf_state), index, term };
+    message.snapshot = Some(Snapshot { data, metadata: Some(metadata) });
+    message
+}
