@@ -5,6 +5,7 @@ use super::RESUME_WINDOW;
 use super::checksum::Checksum;
 use api::backend::{Position, StateFile};
 use bytes::Bytes;
+use consensus::{SnapshotMark, Voters};
 use engine::Engine;
 use parking_lot::Mutex;
 use peer::{Held, Outgoing, Receiver};
@@ -57,8 +58,9 @@ impl Outgoings {
                 let transfer = self.engine.next_id();
                 let (position, attempts) = self.hold(member, transfer).await?;
                 drop(attempts.send(Attempt { skip: 0, summed: true, parts: parts_tx }));
-                self.kept.lock().insert(member, Kept { transfer, position: position.clone(), attempts });
-                keep_log(&self.engine, &self.kept);
+                let mut kept = self.kept.lock();
+                kept.insert(member, Kept { transfer, position: position.clone(), attempts });
+                self.engine.snapshot_begun(member, Some(mark(&position)));
                 (position, Some(Held { transfer, bytes: 0 }))
             }
             Receiver::Plain => {
@@ -72,9 +74,9 @@ impl Outgoings {
 
     /// Sending to `member` has come to an end. What has arrived need not be kept.
     pub(crate) fn ended(&self, member: u64, success: bool) {
-        if success {
-            self.kept.lock().remove(&member);
-            keep_log(&self.engine, &self.kept);
+        let mut kept = self.kept.lock();
+        if success && kept.remove(&member).is_some() {
+            self.engine.snapshot_begun(member, None);
         }
     }
 
@@ -97,9 +99,8 @@ impl Outgoings {
             let mut all = kept.lock();
             if all.get(&member).is_some_and(|kept| kept.transfer == transfer) {
                 all.remove(&member);
+                engine.snapshot_begun(member, None);
             }
-            drop(all);
-            keep_log(&engine, &kept);
         };
         let spawned = std::thread::Builder::new().name("state-sender".to_owned()).spawn(work);
         spawned.map_err(|error| format!("failed to start a thread: {error}"))?;
@@ -108,10 +109,12 @@ impl Outgoings {
     }
 }
 
-/// Keeps the log behind the oldest of the states that may be gone on with.
-fn keep_log(engine: &Engine, kept: &Mutex<BTreeMap<u64, Kept>>) {
-    let oldest = kept.lock().values().map(|kept| kept.position.index).min();
-    engine.keep_log_above(oldest.unwrap_or(u64::MAX));
+/// The state by what raft knows of it.
+fn mark(position: &Position) -> SnapshotMark {
+    let mut voters = Voters { voters: position.conf_state.voters.clone(), learners: position.conf_state.learners.clone() };
+    voters.voters.sort_unstable();
+    voters.learners.sort_unstable();
+    SnapshotMark { index: position.index, term: position.term, voters }
 }
 
 /// Gives the state of now to each attempt.

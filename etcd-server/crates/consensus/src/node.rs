@@ -321,6 +321,11 @@ impl Node {
         self.raw.report_unreachable(member);
     }
 
+    /// `member` may have the beginning of this snapshot, and goes on with it when it is sent one the next time; nothing: not any more.
+    pub fn snapshot_begun(&mut self, member: u64, mark: Option<SnapshotMark>) {
+        self.raw.mut_store().set_begun(member, mark);
+    }
+
     /// The snapshot for this member arrived (`ok`) or was given up. Must be told once for each `MsgSnap`, or the member gets nothing more.
     pub fn report_snapshot(&mut self, member: u64, ok: bool) {
         let status = if ok { SnapshotStatus::Finish } else { SnapshotStatus::Failure };

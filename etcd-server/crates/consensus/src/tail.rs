@@ -8,7 +8,7 @@ use bytes::Bytes;
 use raft::eraftpb::{self, ConfState, Snapshot, SnapshotMetadata};
 use raft::storage::{GetEntriesContext, RaftState, Storage};
 use raft::{Error, StorageError, util};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Who votes and who only learns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,14 +41,12 @@ pub struct Keep {
     pub bytes: u64,
     /// Bytes at most, instead, while a follower that takes in a snapshot needs them behind it.
     pub bytes_behind_snapshots: u64,
-    /// Entries above this index are needed by a follower that the owner of the node knows of: one that may go on with an older snapshot.
-    pub needed_above: u64,
 }
 
 impl Keep {
     /// So much and no more, whoever needs it.
     pub const fn at_most(entries: u64, bytes: u64) -> Self {
-        Self { entries, bytes, bytes_behind_snapshots: bytes, needed_above: u64::MAX }
+        Self { entries, bytes, bytes_behind_snapshots: bytes }
     }
 }
 
@@ -87,6 +85,8 @@ pub(crate) struct Tail {
     applied: u64,
     /// Payload bytes of the entries up to the applied index.
     applied_bytes: u64,
+    /// By member: a snapshot that it may have the beginning of.
+    begun: BTreeMap<u64, SnapshotMark>,
 }
 
 impl Tail {
@@ -99,6 +99,7 @@ impl Tail {
             entries: recovered.entries.iter().map(Entry::to_raft).collect(),
             applied: recovered.before_index,
             applied_bytes: 0,
+            begun: BTreeMap::new(),
         };
         tail.apply(applied);
         tail
@@ -138,9 +139,10 @@ impl Tail {
 
     /// Forgets applied entries beyond what may be kept, oldest first. Those above `needed` are kept as long as there is room for them.
     pub(crate) fn forget(&mut self, keep: Keep, needed: u64) {
+        let needed = self.begun.values().map(|mark| mark.index).fold(needed, u64::min);
         while let Some(first) = self.entries.front().filter(|first| first.index <= self.applied) {
             let kept = self.applied - self.before_index;
-            let is_needed = first.index > needed.min(keep.needed_above);
+            let is_needed = first.index > needed;
             let bytes_max = if is_needed { keep.bytes_behind_snapshots } else { keep.bytes };
             if (is_needed || kept <= keep.entries) && self.applied_bytes <= bytes_max {
                 return;
@@ -154,8 +156,17 @@ impl Tail {
     /// The log begins anew behind a snapshot.
     pub(crate) fn reset(&mut self, mark: &SnapshotMark) {
         self.entries.clear();
+        self.begun.clear();
         (self.before_index, self.before_term, self.applied_bytes) = (mark.index, mark.term, 0);
         self.voters = mark.voters.clone();
+    }
+
+    /// `member` may have the beginning of this snapshot, and goes on with it when it needs one; nothing: not any more.
+    pub(crate) fn set_begun(&mut self, member: u64, mark: Option<SnapshotMark>) {
+        match mark {
+            Some(mark) => drop(self.begun.insert(member, mark)),
+            None => drop(self.begun.remove(&member)),
+        }
     }
 
     /// The configuration has changed.
@@ -204,13 +215,20 @@ impl Storage for Tail {
         Ok(self.last())
     }
 
-    /// The mark of the state as applied now, at once: the owner of the node adds the state itself when it sends it.
-    fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
+    /// The mark of the state as applied now, or of one that the member has the beginning of, at once: the owner of the node adds the state
+    /// itself when it sends it.
+    fn snapshot(&self, _request_index: u64, to: u64) -> raft::Result<Snapshot> {
         if self.applied == 0 {
             return Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable));
         }
-        let mut metadata = SnapshotMetadata { index: self.applied, term: self.term(self.applied)?, ..SnapshotMetadata::default() };
-        metadata.set_conf_state(self.voters.to_raft());
+        // Of no use without what comes behind it.
+        let begun = self.begun.get(&to).filter(|mark| mark.index >= self.before_index);
+        let (index, term, voters) = match begun {
+            Some(mark) => (mark.index, mark.term, mark.voters.to_raft()),
+            None => (self.applied, self.term(self.applied)?, self.voters.to_raft()),
+        };
+        let mut metadata = SnapshotMetadata { index, term, ..SnapshotMetadata::default() };
+        metadata.set_conf_state(voters);
         let mut snapshot = Snapshot::default();
         snapshot.set_metadata(metadata);
         Ok(snapshot)
@@ -252,10 +270,23 @@ mod tests {
         let mut tail = tail(20, 20);
         tail.forget(keep, 7);
         assert_eq!(tail.before_index, 7);
-        tail.forget(Keep { needed_above: 9, ..keep }, u64::MAX);
-        assert_eq!(tail.before_index, 9, "the owner of the node knows of a follower");
         tail.forget(Keep { bytes_behind_snapshots: 100, ..keep }, 9);
         assert_eq!(tail.before_index, 10, "not without end");
+        tail.forget(keep, u64::MAX);
+        assert_eq!(tail.before_index, 15);
+    }
+
+    #[test]
+    fn a_snapshot_that_a_member_has_the_beginning_of_is_gone_on_with_for_as_long_as_the_log_goes_on_behind_it() {
+        let keep = Keep { bytes_behind_snapshots: 150, ..Keep::at_most(5, 60) };
+        let mut tail = tail(20, 20);
+        let index_for = |tail: &Tail, member| tail.snapshot(0, member).unwrap().get_metadata().index;
+        tail.set_begun(2, Some(SnapshotMark { index: 9, term: 1, voters: Voters::default() }));
+        tail.forget(keep, u64::MAX);
+        assert_eq!((tail.before_index, index_for(&tail, 2), index_for(&tail, 3)), (9, 9, 20));
+        tail.forget(Keep { bytes_behind_snapshots: 100, ..keep }, u64::MAX);
+        assert_eq!((tail.before_index, index_for(&tail, 2)), (10, 20), "not without end");
+        tail.set_begun(2, None);
         tail.forget(keep, u64::MAX);
         assert_eq!(tail.before_index, 15);
     }

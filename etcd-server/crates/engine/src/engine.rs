@@ -10,7 +10,7 @@ use crate::{Observer, Refused, RequestIds, Watches};
 use apply::{Answer, RequestKind};
 use auth::Identity;
 use bytes::Bytes;
-use consensus::Progress;
+use consensus::{Progress, SnapshotMark};
 use membership::ConfChange;
 use mvcc::ReadPoint;
 use prost::Message as _;
@@ -245,10 +245,10 @@ impl Engine {
         drop(self.node.send(Input::SnapshotSent { member, success }));
     }
 
-    /// Entries above `index` stay in memory as far as there is room for them, until this is called again; `u64::MAX` lets them go. For members
-    /// that go on with a state whose sending broke off.
-    pub fn keep_log_above(&self, index: u64) {
-        drop(self.node.send(Input::NeededAbove(index)));
+    /// `member` may have the beginning of this state, and goes on with it when raft sends it one again; until then the log behind it stays in
+    /// memory, as far as there is room. Nothing: not any more.
+    pub fn snapshot_begun(&self, member: u64, mark: Option<SnapshotMark>) {
+        drop(self.node.send(Input::SnapshotBegun { member, mark }));
     }
 
     /// Asks the leader to hand over to `member`; whether it did shows in [`Published::standing`].

@@ -10,7 +10,9 @@ use crate::published::Published;
 use crate::waiters::{Barrier, Reply, Waiters};
 use crate::{Observer, Refused};
 use bytes::Bytes;
-use consensus::{Barriers, ConfChangeDropped, ConfChangeKind, Keep, Node, Progress, ReadContexts, Ready, Role, Status, StepRefusal};
+use consensus::{
+    Barriers, ConfChangeDropped, ConfChangeKind, Keep, Node, Progress, ReadContexts, Ready, Role, SnapshotMark, Status, StepRefusal,
+};
 use proto::raftpb::Message;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -43,8 +45,8 @@ pub(crate) enum Input {
     Unreachable(u64),
     /// The state as a whole was sent to this member, or not.
     SnapshotSent { member: u64, success: bool },
-    /// Entries above this index are needed by a member that is being sent an older state than raft knows of.
-    NeededAbove(u64),
+    /// This member may have the beginning of this state, or not any more.
+    SnapshotBegun { member: u64, mark: Option<SnapshotMark> },
     /// Hand leadership over to this member.
     Transfer(u64),
     /// Tell how far the members are.
@@ -148,7 +150,7 @@ impl NodeTask {
                 | Input::Snapshot { .. }
                 | Input::Unreachable(_)
                 | Input::SnapshotSent { .. }
-                | Input::NeededAbove(_)
+                | Input::SnapshotBegun { .. }
                 | Input::Transfer(_)
                 | Input::Progress(_)
                 | Input::Persisted(_)
@@ -186,7 +188,7 @@ impl NodeTask {
             Input::Snapshot { message, prepared, taken } => self.offer(*message, prepared, taken, round)?,
             Input::Unreachable(member) => self.node.report_unreachable(member),
             Input::SnapshotSent { member, success } => self.node.report_snapshot(member, success),
-            Input::NeededAbove(index) => self.keep.needed_above = index,
+            Input::SnapshotBegun { member, mark } => self.node.snapshot_begun(member, mark),
             Input::Transfer(member) => self.node.transfer_leader(member),
             Input::Progress(reply) => drop(reply.send(self.node.progress())),
             Input::Persisted(number) => {
