@@ -13,26 +13,33 @@ use serde::Serialize;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// One member in the picture.
+/// One member in the picture. What only it knows is missing while it is away.
 #[derive(Clone, Debug, Serialize)]
 struct Line {
     name: String,
     id: String,
     /// `leader`, `follower`, `learner` or `away`.
     role: &'static str,
-    version: String,
-    term: u64,
-    applied_index: u64,
-    lag: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    term: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    applied_index: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag: Option<u64>,
     /// Entries applied since the last picture, per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     applied_per_second: Option<u64>,
     /// Microseconds until it answered a question about itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     answer_microseconds: Option<u64>,
-    database_bytes: i64,
-    database_bytes_in_use: i64,
-    quota_bytes: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_bytes: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_bytes_in_use: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota_bytes: Option<i64>,
     alarms: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -150,15 +157,18 @@ async fn line(client: &Client, view: &ClusterView, seen: &Seen, newest: u64, ear
         name: seen.name(),
         id: seen.id(),
         role,
-        version: status.map(|status| status.version.clone()).unwrap_or_default(),
-        term: status.map_or(0, |status| status.raft_term),
-        applied_index: seen.applied(),
-        lag: newest.saturating_sub(seen.applied()),
-        applied_per_second: earlier.map(|(before, elapsed)| rate(seen.applied().saturating_sub(before.applied_index), elapsed)),
+        version: status.map(|status| status.version.clone()),
+        term: status.map(|status| status.raft_term),
+        applied_index: status.map(|status| status.raft_applied_index),
+        lag: status.map(|status| newest.saturating_sub(status.raft_applied_index)),
+        applied_per_second: earlier.and_then(|(before, elapsed)| {
+            let since = status?.raft_applied_index.saturating_sub(before.applied_index?);
+            Some(rate(since, elapsed))
+        }),
         answer_microseconds: if status.is_some() { answer_time(client, seen).await } else { None },
-        database_bytes: status.map_or(0, |status| status.db_size),
-        database_bytes_in_use: status.map_or(0, |status| status.db_size_in_use),
-        quota_bytes: status.map_or(0, |status| status.db_size_quota),
+        database_bytes: status.map(|status| status.db_size),
+        database_bytes_in_use: status.map(|status| status.db_size_in_use),
+        quota_bytes: status.map(|status| status.db_size_quota),
         alarms: view.alarms.iter().filter(|(id, _)| *id == seen.member.id).map(|(_, alarm)| alarm.clone()).collect(),
         error: seen.status.as_ref().err().cloned(),
     }
@@ -186,23 +196,23 @@ impl Picture {
             self.revision,
             self.taken_at
         );
-        let shown = |bytes: i64| size(u64::try_from(bytes).unwrap_or(0));
+        let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+        let number = |value: Option<u64>| or_dash(value.map(|value| value.to_string()));
+        let bytes = |value: Option<i64>| or_dash(value.map(|bytes| size(u64::try_from(bytes).unwrap_or(0))));
         let row = |line: &Line| {
-            let full =
-                (line.database_bytes * 100).checked_div(line.quota_bytes).map_or_else(|| "-".to_owned(), |share| format!("{share}%"));
-            let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+            let full = line.database_bytes.zip(line.quota_bytes).and_then(|(bytes, quota)| (bytes * 100).checked_div(quota));
             vec![
                 line.name.clone(),
                 line.role.to_owned(),
-                line.version.clone(),
-                line.term.to_string(),
-                line.applied_index.to_string(),
-                or_dash(line.applied_per_second.map(|rate| rate.to_string())),
-                line.lag.to_string(),
+                or_dash(line.version.clone()),
+                number(line.term),
+                number(line.applied_index),
+                number(line.applied_per_second),
+                number(line.lag),
                 or_dash(line.answer_microseconds.map(|micros| format!("{}.{} ms", micros / 1000, micros % 1000 / 100))),
-                shown(line.database_bytes),
-                shown(line.database_bytes_in_use),
-                full,
+                bytes(line.database_bytes),
+                bytes(line.database_bytes_in_use),
+                or_dash(full.map(|share| format!("{share}%"))),
                 line.alarms.iter().chain(&line.error).cloned().collect::<Vec<_>>().join(" "),
             ]
         };

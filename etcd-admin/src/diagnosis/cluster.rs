@@ -84,7 +84,7 @@ fn member(view: &ClusterView, seen: &Seen) -> Finding {
             let text = format!("{} entries behind", newest - status.raft_applied_index);
             Finding::warning("member", name, text, "slow disk or network: etcd-admin bench fsync there")
         }
-        Ok(_) => Finding::good("member", name, "follows"),
+        Ok(_) => Finding::good("member", name, "keeps up"),
     }
 }
 

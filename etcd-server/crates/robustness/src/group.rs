@@ -51,6 +51,8 @@ pub(crate) struct GroupSettings {
     pub(crate) flags: Vec<String>,
     /// Whether each has a file system of its own.
     pub(crate) disks: bool,
+    /// Whether members talk to each other by TLS.
+    pub(crate) encrypted: bool,
     pub(crate) clocks: Clocks,
     /// Another build of the server, which a member can be started with.
     pub(crate) other_command: Option<String>,
@@ -118,7 +120,7 @@ impl Group {
     async fn place(&self, member: usize) -> Result<(Place, String, String), GroupError> {
         let place = Place::free(format!("m{member}"))?;
         let port = self.switch.open(member, place.peer_port).await?;
-        let peer_url = format!("http://127.0.0.1:{port}");
+        let peer_url = format!("{}://127.0.0.1:{port}", self.peer_scheme());
         Ok((place.clone(), format!("{}={peer_url}", place.name), peer_url))
     }
 
@@ -128,6 +130,10 @@ impl Group {
         settings.flags.clone_from(&self.settings.flags);
         // The last of two equal flags counts: others reach the member through the switch, and its data are on its own disk.
         settings.flags.push(format!("--initial-advertise-peer-urls={peer_url}"));
+        if self.settings.encrypted {
+            settings.flags.push(format!("--listen-peer-urls={}://127.0.0.1:{}", self.peer_scheme(), place.peer_port));
+            settings.flags.push("--peer-auto-tls".to_owned());
+        }
         let disk = if self.settings.disks { LoopDisk::new(DISK_BYTES)? } else { None };
         if let Some(disk) = &disk {
             settings.flags.push(format!("--data-dir={}", disk.path().join("data").display()));
@@ -135,6 +141,10 @@ impl Group {
         let server = Server::launch(settings, place, flags.to_vec())?;
         self.slots.push(Slot { tracer: None, limit: None, server, disk, standing: Standing::Up, life: 0, entry, peer_url });
         self.seat(member)
+    }
+
+    fn peer_scheme(&self) -> &'static str {
+        if self.settings.encrypted { "https" } else { "http" }
     }
 
     /// The command that starts a member under the clocks that it has.

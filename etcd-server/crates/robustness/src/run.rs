@@ -75,6 +75,7 @@ pub async fn run(scenario: Scenario, seed: u64, options: &Options) -> Result<Rep
         command: options.command.clone(),
         flags: [flags, options.flags.clone()].concat(),
         disks,
+        encrypted: scenario.is_encrypted(),
         clocks: scenario.clocks(),
         other_command: options.other_command.clone(),
     };

@@ -58,6 +58,8 @@ pub enum Scenario {
     Throttle,
     /// All connections break, again and again.
     BreakConnections,
+    /// Bytes that arrive as other ones, on encrypted links.
+    DamagedBytes,
     /// A follower is cut off until it needs a snapshot.
     FallBehind,
     /// The same, with its process killed while it takes the snapshot.
@@ -136,6 +138,7 @@ impl Scenario {
             Self::Delay => "F35",
             Self::Throttle => "F36",
             Self::BreakConnections => "F37",
+            Self::DamagedBytes => "F41",
             Self::FallBehind => "F38",
             Self::FallBehindKilled => "F38, F40",
             Self::Flapping => "F39",
@@ -180,6 +183,11 @@ impl Scenario {
         } else {
             Need::Nothing
         }
+    }
+
+    /// Whether members talk to each other by TLS: without it nothing but TCP's own checksum, which the switch stands above, tells a byte from another.
+    pub(crate) fn is_encrypted(self) -> bool {
+        self == Self::DamagedBytes
     }
 
     pub(crate) fn clocks(self) -> Clocks {

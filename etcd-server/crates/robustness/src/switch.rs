@@ -34,6 +34,8 @@ pub(crate) struct Link {
     pub(crate) bytes_per_second: u32,
     /// How many of a thousand chunks are lost at first.
     pub(crate) loss_per_mille: u16,
+    /// How many of a thousand chunks arrive with a byte that is another one.
+    pub(crate) damage_per_mille: u16,
 }
 
 #[derive(Debug)]
@@ -162,8 +164,11 @@ impl Switch {
             let mut buffer = vec![0; CHUNK_BYTES];
             loop {
                 let length = reader.read(&mut buffer).await?;
-                let due = Instant::now() + self.latency(self.link(from, to))?;
-                if length == 0 || sender.send((due, buffer[..length].to_vec())).await.is_err() {
+                let link = self.link(from, to);
+                let due = Instant::now() + self.latency(link)?;
+                let mut chunk = buffer[..length].to_vec();
+                self.damage(link, &mut chunk);
+                if length == 0 || sender.send((due, chunk)).await.is_err() {
                     return io::Result::Ok(());
                 }
             }
@@ -197,6 +202,14 @@ impl Switch {
             }
         }
         Ok(latency)
+    }
+
+    fn damage(&self, link: Link, chunk: &mut [u8]) {
+        let mut random = lock(&self.0.random);
+        if !chunk.is_empty() && random.u16(..1000) < link.damage_per_mille {
+            let place = random.usize(..chunk.len());
+            chunk[place] ^= random.u8(1..);
+        }
     }
 }
 

@@ -66,6 +66,7 @@ impl Faults<'_> {
             Scenario::Delay => self.delay().await,
             Scenario::Throttle => self.throttle().await,
             Scenario::BreakConnections => self.break_connections().await,
+            Scenario::DamagedBytes => self.damage().await,
             Scenario::FallBehind => self.fall_behind(false).await,
             Scenario::FallBehindKilled => self.fall_behind(true).await,
             Scenario::Flapping => self.flap().await,

@@ -6,7 +6,8 @@ use crate::switch::Link;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-const CUT: Link = Link { cut: true, delay: Duration::ZERO, jitter: Duration::ZERO, bytes_per_second: 0, loss_per_mille: 0 };
+const CUT: Link =
+    Link { cut: true, delay: Duration::ZERO, jitter: Duration::ZERO, bytes_per_second: 0, loss_per_mille: 0, damage_per_mille: 0 };
 /// How long a member is kept away at most, until it has missed what it must.
 const AWAY_LIMIT: Duration = Duration::from_secs(40);
 
@@ -118,6 +119,19 @@ impl Faults<'_> {
         let link = Link { bytes_per_second, ..Link::default() };
         self.links(&format!("links of {victim} carry {bytes_per_second} bytes a second"), link, |from, to| from == victim || to == victim);
         self.heal_after(2000..4000).await;
+        Ok(())
+    }
+
+    pub(super) async fn damage(&mut self) -> Result<(), GroupError> {
+        for _ in 0..3 {
+            let damage_per_mille = self.random.u16(5..100);
+            self.links(&format!("{damage_per_mille} of 1000 chunks are damaged"), Link { damage_per_mille, ..Link::default() }, |_, _| {
+                true
+            });
+            self.rest(500..2000).await;
+            self.mend();
+            self.rest(200..1000).await;
+        }
         Ok(())
     }
 
