@@ -16,38 +16,30 @@
 //!    by the old group again, and might wait for ever for one that it has already turned away as removed.
 //! 9. Nobody campaigns while a snapshot is being installed, or alone with a log that is not durable: raft-rs panics on both.
 
+mod changes;
+mod config;
+mod leadership;
+
+pub use changes::{ConfChangeDropped, ConfChangeKind};
+pub use config::Config;
+
 use crate::durable_commits::DurableCommits;
 use crate::entry::{Entry, EntryKind, HardState};
 use crate::guard::{self, Standpoint, StepRefusal};
 use crate::jitter::Jitter;
 use crate::message;
 use crate::ready::Ready;
-use crate::standing::{Progress, Role, Status, successor};
+use crate::standing::Status;
 use crate::tail::{Keep, Recovered, SnapshotMark, Tail, Voters};
 use bytes::Bytes;
-use prost::Message as _;
+use changes::removes;
+use config::check_recovered;
+use leadership::role;
 use proto::raftpb;
-use raft::eraftpb::{self, ConfChangeType, MessageType};
+use raft::eraftpb::{self, MessageType};
 use raft::{ProgressState, RawNode, SnapshotStatus, StateRole};
 use std::collections::BTreeMap;
 use types::Fault;
-
-/// How the node is set up.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// This member.
-    pub id: u64,
-    /// Ticks without a leader after which this member campaigns.
-    pub election_ticks: usize,
-    /// Ticks between heartbeats.
-    pub heartbeat_ticks: usize,
-    /// Index of the last entry whose effects are in the state.
-    pub applied: u64,
-    /// Whether a member asks for support before it raises its term.
-    pub pre_vote: bool,
-    /// What election timeouts are drawn from. Members may share it.
-    pub seed: u64,
-}
 
 /// Bytes of entries in one message to a follower.
 const MESSAGE_BYTES_MAX: u64 = 1 << 20;
@@ -61,34 +53,10 @@ const UNCOMMITTED_BYTES_MAX: u64 = 256 << 20;
 #[error("raft proposal dropped")]
 pub struct Dropped;
 
-/// A change of the group that raft did not take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfChangeDropped {
-    /// As any proposal.
-    #[error(transparent)]
-    Dropped(#[from] Dropped),
-    /// Another change may be in the log and is not applied yet; a new leader thinks so until it has applied what it found.
-    #[error("another change of the group is not applied yet")]
-    Pending,
-}
-
 /// There is no leader that could answer now; [`Ready::ask_reads_again`] tells when to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no leader can tell an index to read at yet")]
 pub struct NotYet;
-
-/// What a configuration change does to the group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConfChangeKind {
-    /// The member votes from now on.
-    AddVoter,
-    /// The member receives the log from now on.
-    AddLearner,
-    /// The member is gone.
-    Remove,
-    /// The group stays as it is: the change was refused by apply, or concerned addresses only.
-    None,
-}
 
 /// The raft node of this member.
 pub struct Node {
@@ -218,18 +186,6 @@ impl Node {
         if self.raw.raft.state == StateRole::Leader { self.propose(requests) } else { Err(Dropped) }
     }
 
-    /// Proposes an encoded `raftpb.ConfChange`. A follower forwards it, and nobody tells when the leader drops it.
-    pub fn propose_conf_change(&mut self, change: Bytes) -> Result<(), ConfChangeDropped> {
-        let raft = &self.raw.raft;
-        if raft.state == StateRole::Leader && raft.has_pending_conf() {
-            return Err(ConfChangeDropped::Pending);
-        }
-        let removes_self = removes(&change, raft.id);
-        self.step_proposal(vec![entry(EntryKind::ConfChange, change)])?;
-        self.note_own_removal(removes_self);
-        Ok(())
-    }
-
     /// Asks for an index up to which a linearizable read must wait. `context` is a fresh one of [`crate::ReadContexts`]. The answer may
     /// get lost on the way: whoever asks asks again after a while, with another context.
     pub fn read_index(&mut self, context: Vec<u8>) -> Result<(), NotYet> {
@@ -280,42 +236,6 @@ impl Node {
         needed.min().unwrap_or(u64::MAX)
     }
 
-    /// Apply has decided on a configuration change. Returns the configuration from now on. Told before [`Node::applied`] of its entry.
-    pub fn conf_changed(&mut self, kind: ConfChangeKind, member: u64) -> Result<Voters, Fault> {
-        if self.installing() {
-            // The change is from before the snapshot, whose members raft already goes by.
-            return Ok(self.voters());
-        }
-        let mut change = eraftpb::ConfChange::default();
-        let (change_type, node) = match kind {
-            ConfChangeKind::AddVoter => (ConfChangeType::AddNode, member),
-            ConfChangeKind::AddLearner => (ConfChangeType::AddLearnerNode, member),
-            ConfChangeKind::Remove => (ConfChangeType::RemoveNode, member),
-            // raft-rs takes a change of nobody as one that is done.
-            ConfChangeKind::None => (ConfChangeType::AddNode, raft::INVALID_ID),
-        };
-        change.set_change_type(change_type);
-        change.node_id = node;
-        let lone_removal = kind == ConfChangeKind::Remove && self.voters().voters == [member];
-        if lone_removal {
-            // raft-rs knows no group without voters; whoever removed the last one has ended the group.
-            self.removed |= member == self.raw.raft.id;
-            return Ok(self.voters());
-        }
-        let state = self.raw.apply_conf_change(&change).map_err(|error| Fault::store("change the raft group", error))?;
-        let voters = Voters::from_raft(&state);
-        self.raw.mut_store().set_voters(voters.clone());
-        let raft = &mut self.raw.raft;
-        if raft.state == StateRole::Leader && !raft.promotable() {
-            // raft-rs would go on leading, and panic at the next acknowledgement.
-            let term = raft.term;
-            raft.become_follower(term, raft::INVALID_ID);
-        }
-        self.removed |= kind == ConfChangeKind::Remove && member == self.raw.raft.id;
-        self.settle();
-        Ok(voters)
-    }
-
     /// The last message to this member did not get through.
     pub fn report_unreachable(&mut self, member: u64) {
         self.raw.report_unreachable(member);
@@ -330,91 +250,6 @@ impl Node {
     pub fn report_snapshot(&mut self, member: u64, ok: bool) {
         let status = if ok { SnapshotStatus::Finish } else { SnapshotStatus::Failure };
         self.raw.report_snapshot(member, status);
-    }
-
-    /// Asks the leader, this member or another, to hand over to a voter. Whether it happened shows in the status within an election timeout.
-    pub fn transfer_leader(&mut self, to: u64) {
-        if !self.removed {
-            self.raw.transfer_leader(to);
-            self.settle();
-        }
-    }
-
-    /// Hands over to the voter that is furthest of those recently heard of, if there is one. Returns to whom.
-    pub fn hand_over(&mut self) -> Option<u64> {
-        let to = successor(&self.progress(), self.raw.raft.id)?;
-        self.transfer_leader(to);
-        Some(to)
-    }
-
-    /// Stops leading without a successor: for a leader that cannot do its work, such as one whose disk hangs. It may be elected again.
-    pub fn step_down(&mut self) {
-        let raft = &mut self.raw.raft;
-        if raft.state == StateRole::Leader {
-            let term = raft.term;
-            raft.become_follower(term, raft::INVALID_ID);
-            self.settle();
-        }
-    }
-
-    /// Who votes and who learns.
-    pub fn voters(&self) -> Voters {
-        Voters::from_raft(&self.raw.raft.prs().conf().to_conf_state())
-    }
-
-    /// Whether this member votes or learns, as far as it knows: not yet when it joins, not any more when it was removed. A removed member
-    /// runs on, passively, until another one turns it away because it knows of the removal too.
-    pub fn is_member(&self) -> bool {
-        !self.removed && self.raw.raft.prs().get(self.raw.raft.id).is_some()
-    }
-
-    /// Where the node stands.
-    pub fn status(&self) -> Status {
-        let raft = &self.raw.raft;
-        let role = role(raft.state, raft.prs().conf().learners().contains(&raft.id));
-        Status {
-            role,
-            leader: raft.leader_id,
-            term: raft.term,
-            commit: raft.raft_log.committed,
-            applied: raft.raft_log.applied,
-            transferee: raft.lead_transferee,
-        }
-    }
-
-    /// How far this leader knows every member to be, itself included, in the order of their ids; nothing when it does not lead.
-    pub fn progress(&self) -> Vec<Progress> {
-        let raft = &self.raw.raft;
-        if raft.state != StateRole::Leader {
-            return Vec::new();
-        }
-        let timeout = u64::try_from(raft.election_timeout()).unwrap_or(u64::MAX);
-        let mut progress: Vec<_> = raft
-            .prs()
-            .iter()
-            .map(|(&member, progress)| {
-                let own = member == raft.id;
-                let silent_ticks = if own { Some(0) } else { self.heard.get(&member).map(|heard| self.ticks - heard) };
-                Progress {
-                    member,
-                    matched: progress.matched,
-                    next: progress.next_idx,
-                    recently_active: silent_ticks.is_some_and(|silent| silent <= timeout),
-                    silent_ticks,
-                    learner: raft.prs().conf().learners().contains(&member),
-                    snapshot: progress.state == ProgressState::Snapshot,
-                }
-            })
-            .collect();
-        progress.sort_unstable_by_key(|progress| progress.member);
-        progress
-    }
-
-    /// Whether this node leads a group of one and has applied an entry of its own term: then all that was ever acknowledged is
-    /// applied, and nobody else can acknowledge anything. A leader that only just began may still have an earlier log to apply.
-    pub fn leads_alone(&self) -> bool {
-        let raft = &self.raw.raft;
-        raft.state == StateRole::Leader && raft.apply_to_current_term() && self.voters().voters == [raft.id]
     }
 
     /// What has to be done now, if anything.
@@ -543,14 +378,6 @@ impl Node {
         raft.set_randomized_election_timeout(self.timeout.0);
     }
 
-    /// A proposal that removes this member was taken: it is somewhere in the log, if this member leads.
-    fn note_own_removal(&mut self, taken: bool) {
-        let raft = &self.raw.raft;
-        if taken && raft.state == StateRole::Leader {
-            self.own_removal = Some(raft.raft_log.last_index());
-        }
-    }
-
     fn step_proposal(&mut self, entries: Vec<eraftpb::Entry>) -> Result<(), Dropped> {
         if self.removed || self.own_removal.is_some() {
             return Err(Dropped);
@@ -560,34 +387,6 @@ impl Node {
         message.from = self.raw.raft.id;
         message.set_entries(entries.into());
         self.raw.raft.step(message).map_err(|_| Dropped)
-    }
-}
-
-/// Whether an encoded change removes this member. What cannot be read removes nobody.
-fn removes(change: &Bytes, member: u64) -> bool {
-    let change = raftpb::ConfChange::decode(change.clone());
-    change.is_ok_and(|change| change.node_id == member && change.r#type() == raftpb::ConfChangeType::ConfChangeRemoveNode)
-}
-
-fn check_recovered(config: &Config, recovered: &Recovered, tail: &Tail) -> Result<(), Fault> {
-    let (commit, last) = (recovered.hard_state.commit, tail.last());
-    if commit > last {
-        return Err(Fault::corrupt("raft log", format_args!("ends at entry {last}, but entry {commit} was committed")));
-    }
-    if config.applied < tail.before() {
-        let (first, applied) = (tail.before() + 1, config.applied);
-        return Err(Fault::corrupt("raft log", format_args!("begins at entry {first}, but the state ends at entry {applied}")));
-    }
-    Ok(())
-}
-
-fn role(state: StateRole, learner: bool) -> Role {
-    match state {
-        StateRole::Follower if learner => Role::Learner,
-        StateRole::Follower => Role::Follower,
-        StateRole::PreCandidate => Role::PreCandidate,
-        StateRole::Candidate => Role::Candidate,
-        StateRole::Leader => Role::Leader,
     }
 }
 
@@ -601,111 +400,4 @@ fn entry(kind: EntryKind, data: Bytes) -> eraftpb::Entry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KEEP: Keep = Keep::at_most(0, 0);
-
-    /// A group of one that persists and applies at once.
-    struct Lone {
-        node: Node,
-        applied: Vec<Entry>,
-        persisted: Vec<Entry>,
-    }
-
-    impl Lone {
-        fn start() -> Self {
-            let bootstrap = proto::raftpb::ConfChange { node_id: 1, ..Default::default() };
-            let first = Entry { term: 1, index: 1, kind: EntryKind::ConfChange, data: bootstrap.encode_to_vec().into() };
-            let recovered =
-                Recovered { hard_state: HardState { term: 1, vote: 0, commit: 1 }, entries: vec![first], ..Recovered::default() };
-            let node = Node::new(&config(0), &recovered).unwrap();
-            let mut lone = Self { node, applied: Vec::new(), persisted: Vec::new() };
-            lone.run();
-            lone
-        }
-
-        fn run(&mut self) {
-            while let Some(ready) = self.node.ready() {
-                self.persisted.extend(ready.entries.clone());
-                if ready.must_sync {
-                    self.node.persisted(ready.number);
-                }
-                for entry in ready.committed {
-                    if entry.kind == EntryKind::ConfChange {
-                        self.node.conf_changed(ConfChangeKind::AddVoter, 1).unwrap();
-                    }
-                    self.node.applied(entry.index, KEEP);
-                    if entry.kind == EntryKind::ConfChange {
-                        self.node.campaign().unwrap();
-                    }
-                    self.applied.push(entry);
-                }
-            }
-        }
-    }
-
-    fn config(applied: u64) -> Config {
-        Config { id: 1, election_ticks: 10, heartbeat_ticks: 1, applied, pre_vote: true, seed: 1 }
-    }
-
-    #[test]
-    fn a_founding_member_elects_itself_and_applies_what_it_proposes() {
-        let mut lone = Lone::start();
-        assert_eq!(lone.node.status().role, Role::Leader);
-        lone.node.propose([Bytes::from_static(b"a"), Bytes::from_static(b"b")]).unwrap();
-        lone.run();
-        let applied: Vec<_> = lone.applied.iter().map(|entry| (entry.index, &entry.data[..])).collect();
-        assert_eq!(applied[1..], [(2, &b""[..]), (3, b"a"), (4, b"b")]);
-        assert_eq!(lone.persisted.len(), 3);
-    }
-
-    #[test]
-    fn nothing_is_committed_before_it_is_durable() {
-        let mut lone = Lone::start();
-        lone.node.propose([Bytes::from_static(b"a")]).unwrap();
-        let ready = lone.node.ready().unwrap();
-        assert!(ready.must_sync && ready.committed.is_empty() && ready.entries.len() == 1);
-        assert!(lone.node.ready().is_none());
-        lone.node.persisted(ready.number);
-        assert_eq!(lone.node.ready().unwrap().committed.len(), 1);
-    }
-
-    #[test]
-    fn a_restarted_leader_leads_alone_only_once_it_has_applied_its_log() {
-        let mut lone = Lone::start();
-        assert!(lone.node.leads_alone());
-        lone.node.propose([Bytes::from_static(b"a")]).unwrap();
-        lone.run();
-        let mut entries = vec![lone.applied[0].clone()];
-        entries.append(&mut lone.persisted);
-        let recovered = Recovered {
-            hard_state: HardState { term: 2, vote: 1, commit: 3 },
-            entries,
-            voters: Voters { voters: vec![1], learners: Vec::new() },
-            ..Recovered::default()
-        };
-        let mut node = Node::new(&config(1), &recovered).unwrap();
-        let mut committed = 0;
-        node.campaign().unwrap();
-        while let Some(ready) = node.ready() {
-            committed = ready.committed.last().map_or(committed, |entry| entry.index);
-            if ready.must_sync {
-                node.persisted(ready.number);
-            }
-            if ready.status.is_some_and(|status| status.role == Role::Leader) {
-                assert!(!node.leads_alone(), "entries 2 and 3 are not applied yet");
-            }
-        }
-        node.applied(3, KEEP);
-        assert!(!node.leads_alone(), "an entry of this term is not applied yet");
-        node.applied(committed, KEEP);
-        assert!(node.leads_alone());
-    }
-
-    #[test]
-    fn a_log_shorter_than_what_was_committed_is_damage() {
-        let recovered = Recovered { hard_state: HardState { term: 1, vote: 1, commit: 7 }, ..Recovered::default() };
-        assert!(Node::new(&config(0), &recovered).is_err());
-    }
-}
+mod tests;

@@ -25,6 +25,8 @@ use tokio::sync::mpsc;
 
 /// A member that takes nothing for so long, though there is something, gets no more of it.
 const STALL_MAX: Duration = Duration::from_secs(30);
+/// So long raft is not told of a failure, after which it tries again with the next heartbeat: the member may be busy with a state for minutes.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Sends the state as a whole and tells raft how that went.
 pub(crate) async fn send(shared: Arc<Shared>, peer: Arc<Outbox>, message: Message) {
@@ -42,6 +44,9 @@ pub(crate) async fn send(shared: Arc<Shared>, peer: Arc<Outbox>, message: Messag
         }
     }
     peer.observer.snapshot_sent(success, begun.elapsed());
+    if !success {
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
     shared.snapshot_sent(peer.id, success);
 }
 

@@ -288,6 +288,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn damaged_bytes_arrive_as_others() {
+        let switch = Switch::new(1);
+        let mut stream = echo(&switch).await;
+        switch.set(2, 1, Link { damage_per_mille: 1000, ..Link::default() });
+        let mut back = [0; 4];
+        stream.write_all(b"word").await.unwrap();
+        stream.read_exact(&mut back).await.unwrap();
+        let different = back.iter().zip(b"word").filter(|(one, other)| one != other).count();
+        assert_eq!(different, 1, "{back:?}");
+    }
+
+    #[tokio::test]
     async fn delay_and_rate_are_kept() {
         let switch = Switch::new(1);
         let mut stream = echo(&switch).await;

@@ -1,0 +1,110 @@
+//! Changes of the group.
+
+use super::{Dropped, Node, entry};
+use crate::entry::EntryKind;
+use crate::tail::Voters;
+use bytes::Bytes;
+use prost::Message as _;
+use proto::raftpb;
+use raft::StateRole;
+use raft::eraftpb::{self, ConfChangeType};
+use types::Fault;
+
+/// A change of the group that raft did not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfChangeDropped {
+    /// As any proposal.
+    #[error(transparent)]
+    Dropped(#[from] Dropped),
+    /// Another change may be in the log and is not applied yet; a new leader thinks so until it has applied what it found.
+    #[error("another change of the group is not applied yet")]
+    Pending,
+}
+
+/// What a configuration change does to the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfChangeKind {
+    /// The member votes from now on.
+    AddVoter,
+    /// The member receives the log from now on.
+    AddLearner,
+    /// The member is gone.
+    Remove,
+    /// The group stays as it is: the change was refused by apply, or concerned addresses only.
+    None,
+}
+
+impl Node {
+    /// Proposes an encoded `raftpb.ConfChange`. A follower forwards it, and nobody tells when the leader drops it.
+    pub fn propose_conf_change(&mut self, change: Bytes) -> Result<(), ConfChangeDropped> {
+        let raft = &self.raw.raft;
+        if raft.state == StateRole::Leader && raft.has_pending_conf() {
+            return Err(ConfChangeDropped::Pending);
+        }
+        let removes_self = removes(&change, raft.id);
+        self.step_proposal(vec![entry(EntryKind::ConfChange, change)])?;
+        self.note_own_removal(removes_self);
+        Ok(())
+    }
+
+    /// Apply has decided on a configuration change. Returns the configuration from now on. Told before [`Node::applied`] of its entry.
+    pub fn conf_changed(&mut self, kind: ConfChangeKind, member: u64) -> Result<Voters, Fault> {
+        if self.installing() {
+            // The change is from before the snapshot, whose members raft already goes by.
+            return Ok(self.voters());
+        }
+        let mut change = eraftpb::ConfChange::default();
+        let (change_type, node) = match kind {
+            ConfChangeKind::AddVoter => (ConfChangeType::AddNode, member),
+            ConfChangeKind::AddLearner => (ConfChangeType::AddLearnerNode, member),
+            ConfChangeKind::Remove => (ConfChangeType::RemoveNode, member),
+            // raft-rs takes a change of nobody as one that is done.
+            ConfChangeKind::None => (ConfChangeType::AddNode, raft::INVALID_ID),
+        };
+        change.set_change_type(change_type);
+        change.node_id = node;
+        let lone_removal = kind == ConfChangeKind::Remove && self.voters().voters == [member];
+        if lone_removal {
+            // raft-rs knows no group without voters; whoever removed the last one has ended the group.
+            self.removed |= member == self.raw.raft.id;
+            return Ok(self.voters());
+        }
+        let state = self.raw.apply_conf_change(&change).map_err(|error| Fault::store("change the raft group", error))?;
+        let voters = Voters::from_raft(&state);
+        self.raw.mut_store().set_voters(voters.clone());
+        let raft = &mut self.raw.raft;
+        if raft.state == StateRole::Leader && !raft.promotable() {
+            // raft-rs would go on leading, and panic at the next acknowledgement.
+            let term = raft.term;
+            raft.become_follower(term, raft::INVALID_ID);
+        }
+        self.removed |= kind == ConfChangeKind::Remove && member == self.raw.raft.id;
+        self.settle();
+        Ok(voters)
+    }
+
+    /// Who votes and who learns.
+    pub fn voters(&self) -> Voters {
+        Voters::from_raft(&self.raw.raft.prs().conf().to_conf_state())
+    }
+
+    /// Whether this member votes or learns, as far as it knows: not yet when it joins, not any more when it was removed. A removed member
+    /// runs on, passively, until another one turns it away because it knows of the removal too.
+    pub fn is_member(&self) -> bool {
+        !self.removed && self.raw.raft.prs().get(self.raw.raft.id).is_some()
+    }
+
+    /// A proposal that removes this member was taken: it is somewhere in the log, if this member leads.
+    pub(super) fn note_own_removal(&mut self, taken: bool) {
+        let raft = &self.raw.raft;
+        if taken && raft.state == StateRole::Leader {
+            self.own_removal = Some(raft.raft_log.last_index());
+        }
+    }
+}
+
+/// Whether an encoded change removes this member. What cannot be read removes nobody.
+pub(super) fn removes(change: &Bytes, member: u64) -> bool {
+    let change = raftpb::ConfChange::decode(change.clone());
+    change.is_ok_and(|change| change.node_id == member && change.r#type() == raftpb::ConfChangeType::ConfChangeRemoveNode)
+}

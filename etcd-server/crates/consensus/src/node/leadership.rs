@@ -1,0 +1,91 @@
+//! Who leads, how far everybody is, and how leadership is given away.
+
+use super::Node;
+use crate::standing::{Progress, Role, Status, successor};
+use raft::{ProgressState, StateRole};
+
+impl Node {
+    /// Asks the leader, this member or another, to hand over to a voter. Whether it happened shows in the status within an election timeout.
+    pub fn transfer_leader(&mut self, to: u64) {
+        if !self.removed {
+            self.raw.transfer_leader(to);
+            self.settle();
+        }
+    }
+
+    /// Hands over to the voter that is furthest of those recently heard of, if there is one. Returns to whom.
+    pub fn hand_over(&mut self) -> Option<u64> {
+        let to = successor(&self.progress(), self.raw.raft.id)?;
+        self.transfer_leader(to);
+        Some(to)
+    }
+
+    /// Stops leading without a successor: for a leader that cannot do its work, such as one whose disk hangs. It may be elected again.
+    pub fn step_down(&mut self) {
+        let raft = &mut self.raw.raft;
+        if raft.state == StateRole::Leader {
+            let term = raft.term;
+            raft.become_follower(term, raft::INVALID_ID);
+            self.settle();
+        }
+    }
+
+    /// Where the node stands.
+    pub fn status(&self) -> Status {
+        let raft = &self.raw.raft;
+        let role = role(raft.state, raft.prs().conf().learners().contains(&raft.id));
+        Status {
+            role,
+            leader: raft.leader_id,
+            term: raft.term,
+            commit: raft.raft_log.committed,
+            applied: raft.raft_log.applied,
+            transferee: raft.lead_transferee,
+        }
+    }
+
+    /// How far this leader knows every member to be, itself included, in the order of their ids; nothing when it does not lead.
+    pub fn progress(&self) -> Vec<Progress> {
+        let raft = &self.raw.raft;
+        if raft.state != StateRole::Leader {
+            return Vec::new();
+        }
+        let timeout = u64::try_from(raft.election_timeout()).unwrap_or(u64::MAX);
+        let mut progress: Vec<_> = raft
+            .prs()
+            .iter()
+            .map(|(&member, progress)| {
+                let own = member == raft.id;
+                let silent_ticks = if own { Some(0) } else { self.heard.get(&member).map(|heard| self.ticks - heard) };
+                Progress {
+                    member,
+                    matched: progress.matched,
+                    next: progress.next_idx,
+                    recently_active: silent_ticks.is_some_and(|silent| silent <= timeout),
+                    silent_ticks,
+                    learner: raft.prs().conf().learners().contains(&member),
+                    snapshot: progress.state == ProgressState::Snapshot,
+                }
+            })
+            .collect();
+        progress.sort_unstable_by_key(|progress| progress.member);
+        progress
+    }
+
+    /// Whether this node leads a group of one and has applied an entry of its own term: then all that was ever acknowledged is
+    /// applied, and nobody else can acknowledge anything. A leader that only just began may still have an earlier log to apply.
+    pub fn leads_alone(&self) -> bool {
+        let raft = &self.raw.raft;
+        raft.state == StateRole::Leader && raft.apply_to_current_term() && self.voters().voters == [raft.id]
+    }
+}
+
+pub(super) fn role(state: StateRole, learner: bool) -> Role {
+    match state {
+        StateRole::Follower if learner => Role::Learner,
+        StateRole::Follower => Role::Follower,
+        StateRole::PreCandidate => Role::PreCandidate,
+        StateRole::Candidate => Role::Candidate,
+        StateRole::Leader => Role::Leader,
+    }
+}
