@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Largest raft message before a snapshot (etcd 3.7.1).
 const ENVELOPE_BYTES_MAX: u64 = 64 << 20;
 /// A snapshot whose sender is silent for so long has failed.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
+const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// The rest of a snapshot's body: the backend file.
 #[derive(Debug)]

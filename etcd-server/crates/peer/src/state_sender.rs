@@ -60,11 +60,13 @@ async fn try_send(shared: &Shared, peer: &Outbox, message: Message) -> Result<Se
     let local = shared.local().ok_or_else(|| PostError::State("this member is starting".to_owned()))?;
     let url = shared.pick(peer);
     let receiver = receiver(shared, &url).await?;
-    let Outgoing { message, transfer, parts } = local.snapshot(message, receiver).await.map_err(PostError::State)?;
+    let Outgoing { message, transfer, mut parts } = local.snapshot(message, receiver).await.map_err(PostError::State)?;
+    // A large state takes a while to be laid out, and who listens, etcd too, takes five silent seconds for the end of it.
+    let first = parts.recv().await.transpose().map_err(PostError::State)?;
     let index = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref()).map_or(0, |metadata| metadata.index);
     let mut connection = Connection::open(&*shared.connect, &url, shared.dial_timeout).await?;
     let pace = Arc::new(Pace::default());
-    let body = StateBody { head: Some(envelope(&message)), parts, pace: Arc::clone(&pace) };
+    let body = StateBody { head: Some(envelope(&message)), first, parts, pace: Arc::clone(&pace) };
     let mut posted = post_request(shared, &url, "/raft/snapshot", "application/octet-stream", body)?;
     if let Some(Held { transfer, bytes }) = transfer {
         posted.headers_mut().insert(handshake::TRANSFER, HeaderValue::from(transfer));
@@ -126,6 +128,7 @@ impl Pace {
 /// The message, then the file.
 struct StateBody {
     head: Option<Bytes>,
+    first: Option<Bytes>,
     parts: mpsc::Receiver<Result<Bytes, String>>,
     pace: Arc<Pace>,
 }
@@ -136,8 +139,8 @@ impl Body for StateBody {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
-        if let Some(head) = this.head.take() {
-            return Poll::Ready(Some(Ok(Frame::data(head))));
+        if let Some(known) = this.head.take().or_else(|| this.first.take()) {
+            return Poll::Ready(Some(Ok(Frame::data(known))));
         }
         let polled = this.parts.poll_recv(context);
         this.pace.waits.store(!matches!(polled, Poll::Ready(Some(_))), Ordering::Relaxed);
