@@ -8,6 +8,7 @@ set -euo pipefail
 command -v mmdebstrap >/dev/null || { echo "rootfs: no mmdebstrap: apt-get install mmdebstrap" >&2; exit 1; }
 mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list 2>/dev/null | grep -oE '(https?|mirror)[^ ]*/debian/?( |$)' | head -1 | tr -d ' ') || true
 [ -n "$mirror" ] || { echo "rootfs: apt of this machine knows no Debian mirror" >&2; exit 1; }
+mkdir -p "$(dirname "$1")"
 rm -rf "$1.new"
 mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Languages "none"' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --include=systemd,systemd-sysv,dbus,openssh-server,rpm,python3-apt,iproute2,iptables,procps,ca-certificates bookworm "$1.new" "deb $mirror bookworm main"
