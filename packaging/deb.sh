@@ -3,6 +3,7 @@
 set -euo pipefail
 [ $# = 2 ] || { echo "usage: deb.sh FOLDER_WITH_BINARIES OUT" >&2; exit 2; }
 top=$(cd "$(dirname "$0")/.." && pwd)
+. "$top/packaging/failing.sh"
 . "$top/packaging/version.sh"
 for tool in dpkg-deb dpkg-shlibdeps strip; do
     command -v $tool >/dev/null || { echo "deb: no $tool: apt-get install dpkg-dev binutils" >&2; exit 1; }

@@ -4,6 +4,7 @@
 set -euo pipefail
 [ $# = 2 ] || { echo "usage: repo.sh FOLDER_WITH_DEBS OUT" >&2; exit 2; }
 top=$(cd "$(dirname "$0")/.." && pwd)
+. "$top/packaging/failing.sh"
 . "$top/packaging/version.sh"
 command -v apt-ftparchive >/dev/null || { echo "repo: no apt-ftparchive: apt-get install apt-utils" >&2; exit 1; }
 mkdir -p "$2"

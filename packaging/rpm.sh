@@ -3,6 +3,7 @@
 set -euo pipefail
 [ $# = 2 ] || { echo "usage: rpm.sh FOLDER_WITH_BINARIES OUT" >&2; exit 2; }
 top=$(cd "$(dirname "$0")/.." && pwd)
+. "$top/packaging/failing.sh"
 . "$top/packaging/version.sh"
 for tool in rpmbuild strip; do
     command -v $tool >/dev/null || { echo "rpm: no $tool: install rpm-build (Debian: rpm) and binutils" >&2; exit 1; }

@@ -3,6 +3,7 @@
 set -euo pipefail
 [ $# = 2 ] || { echo "usage: stage.sh FOLDER_WITH_BINARIES OUT" >&2; exit 2; }
 top=$(cd "$(dirname "$0")/.." && pwd)
+. "$top/packaging/failing.sh"
 binaries=$1 out=$2
 . "$top/packaging/version.sh"
 for name in etcd-server etcd-admin; do

@@ -4,6 +4,7 @@
 set -euo pipefail
 [ $# = 1 ] || { echo "usage: test.sh FOLDER_WITH_BINARIES" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/failing.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export XZ_LEVEL=0
@@ -36,7 +37,7 @@ script_calls() { # script, arguments: prints the calls
 stubs() {
     mkdir "$work/stubs"
     local tool
-    for tool in systemd-sysusers systemd-tmpfiles deb-systemd-helper deb-systemd-invoke systemctl rm rmdir userdel deluser; do
+    for tool in systemd-sysusers systemd-tmpfiles deb-systemd-helper deb-systemd-invoke systemctl rm rmdir userdel deluser journalctl; do
         # "was-enabled" is answered with no, everything else with yes.
         printf '#!/bin/sh\necho "%s $*" >>"%s"\ncase "$*" in *was-enabled*) exit 1;; esac\n' $tool "$work/calls" >"$work/stubs/$tool"
         chmod +x "$work/stubs/$tool"
@@ -117,6 +118,9 @@ units() { # tree
     systemd-analyze security --offline=true --threshold=11 "$dir/etcd-server.service" >/dev/null && pass "${exposure#→ }" || fail "more than 1.1: ${exposure#→ } ($(systemd-analyze --version | head -1))"
 }
 
+# shellcheck source=packaging/test-rpm.sh
+. "$here/test-rpm.sh"
+
 [ -x "$1/etcd-server" ] || { echo "test: no etcd-server in $1: run make build first" >&2; exit 1; }
 binaries=$(cd "$1" && pwd)
 same_twice deb.sh .deb
@@ -125,19 +129,7 @@ maintainer_scripts
 if have lintian; then
     lintian --allow-root --fail-on error,warning "$work"/one/*.deb && pass lintian || fail lintian
 else without lintian; fi
-if have rpmbuild; then
-    same_twice rpm.sh .rpm
-    for rpm in "$work"/one/*.rpm; do
-        never "$(basename "$rpm"): nothing of /etc or /var" '^/(etc|var)/' "$(rpm -qpl "$rpm" 2>/dev/null)"
-        rpm -qp --qf '%{POSTIN}\n%{PREUN}\n%{POSTUN}\n' "$rpm" 2>/dev/null | sed 's/^(none)$//' >"$work/scriptlets"
-        sh -n "$work/scriptlets" || fail "$(basename "$rpm"): scriptlets"
-        never "$(basename "$rpm"): scriptlets restart and delete nothing" '(restart|enable|start) etcd-(server)? *(>|$)|rm -|userdel' "$(grep -v echo "$work/scriptlets" || true)"
-    done
-    if have rpmlint; then
-        rpmlint --config "$here/rpm/rpmlint.toml" "$work"/one/*.rpm >"$work/log" 2>&1 || true
-        if grep -E ': [EW]: ' "$work/log" >&2; then fail rpmlint; else pass "rpmlint"; fi
-    else without rpmlint; fi
-else without rpmbuild; fi
+if have rpmbuild; then rpms; else without rpmbuild; fi
 if have shellcheck; then
     shellcheck -x -P "$here" -e SC1091,SC2015 "$here"/*.sh "$here"/hosts/*.sh "$here"/deb/*/p* && pass shellcheck || fail shellcheck
 else without shellcheck; fi

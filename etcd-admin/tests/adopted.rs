@@ -1,6 +1,7 @@
 //! A real etcd's configuration becomes ours: what carries over, what does not, and that nothing is lost on the way.
 
 use crate::tool::Tool;
+use std::os::unix::fs::MetadataExt as _;
 
 const DEBIAN: &str = "## etcd(1) daemon options\n# comment\nETCD_NAME=\"m1\"\nETCD_DATA_DIR=/var/lib/etcd/default\nETCD_WAL_DIR=/wal\n\
 ETCD_LISTEN_PEER_URLS=\"http://10.0.0.1:2380\"\nETCD_LISTEN_CLIENT_URLS='http://10.0.0.1:2379,http://127.0.0.1:2379'\n\
@@ -26,6 +27,21 @@ fn an_environment_file_becomes_a_configuration() {
     let next = told["next"].to_string();
     assert!(next.contains("member rebuild m1"), "{next}");
     assert_eq!(tool.json(adopt)["changed"], false);
+}
+
+/// As the package makes it, the folder is root's, and of the daemon's group.
+#[test]
+fn the_daemon_can_read_what_root_has_adopted() {
+    let tool = Tool::new();
+    std::fs::write(tool.path("etcd"), DEBIAN).unwrap();
+    let folder = tool.path("etc");
+    std::fs::create_dir(&folder).unwrap();
+    // Who is not root keeps the group that files get anyway.
+    let group = if nix::unistd::geteuid().is_root() { 65_533 } else { folder.metadata().unwrap().gid() };
+    std::os::unix::fs::chown(&folder, None, Some(group)).unwrap();
+    tool.json("adopt --from etcd --to etc/etcd.yaml --data-dir /srv/etcd");
+    let file = folder.join("etcd.yaml").metadata().unwrap();
+    assert_eq!((file.gid(), file.mode() & 0o777), (group, 0o640));
 }
 
 #[test]

@@ -137,12 +137,6 @@ chapter_grow() {
     cluster_file members="1 2 3"
 }
 
-# A host, empty, under the name that it had.
-fresh() { # host
-    lab kill "$1"
-    lab boot "$1"
-}
-
 chapter_replaced() {
     cluster_file members="1 2 3"
     fresh 4
@@ -197,6 +191,12 @@ chapter_recovered() {
     grep -q "etcd1 of etcd1, etcd2, etcd4 can be reached and have data" "$work/play.log" && pass "it tells who survived" || fail "it does not tell who survived: $(cat "$work/play.log")"
     play recover --check
     is "check mode does not stop the survivor" active 1 "systemctl is-active etcd-server"
+    recapped "and tells that it would begin anew" etcd1 changed=2
+    for host in 2 4; do recapped "and that etcd$host would be brought in" etcd$host changed=1; done
+    on 1 "systemctl stop etcd-server" </dev/null
+    play recover --check
+    recapped "of a member that is stopped it tells the same" etcd1 changed=2
+    on 1 "systemctl start etcd-server" </dev/null
     play recover -e etcd_confirm=hosts
     voters "all members are there" 1 3
     for host in $members; do is "etcd$host has what was written last" "to the last" "$host" "etcd-admin get kept --print-value-only"; done

@@ -78,6 +78,9 @@ unchanged() { # what
 changed() { # what
     grep -qE 'changed=[1-9]' <<<"$summary" && pass "$1" || fail "$1: nothing changed"
 }
+recapped() { # what, member, count
+    grep -E "^[0-9:]* $2 .*\b$3\b" <<<"$summary" >/dev/null && pass "$1" || fail "$1: no $2 with $3 in $summary"
+}
 processes() { for i in $members; do on "$i" "systemctl show --value --property=MainPID etcd-server" </dev/null; done | tr '\n' ' '; }
 # Members that vote, and whether all is well, as one of them tells.
 voters() { # what, host, how many
@@ -96,28 +99,19 @@ as_client() { # name, words
     shift
     lab inside "$binaries/etcd-admin" "$@" --endpoints "$(endpoints)" --cacert "$work/client-ca.crt" --cert "$work/client-$name.crt" --key "$work/client-$name.key" </dev/null
 }
-# Writes without a pause, one process each, through a client that knows all members, until told to stop.
 begin_load() {
     new_client load
-    lab inside python3 "$here/load.py" "$work/load.out" "$binaries/etcd-admin" put load --endpoints "$(endpoints)" --cacert "$work/client-ca.crt" \
-        --cert "$work/client-load.crt" --key "$work/client-load.key" </dev/null >/dev/null 2>&1 &
-    load=$!
-    until [ -s "$work/load.out.pid" ]; do sleep 0.1; done
+    writes_begin --endpoints "$(endpoints)" --cacert "$work/client-ca.crt" --cert "$work/client-load.crt" --key "$work/client-load.key"
 }
 end_load() {
-    kill "$(cat "$work/load.out.pid")"
-    wait "$load" || true
-    cat "$work/load.out"
+    writes_end
     grep -q ' 0 failed' "$work/load.out" && pass "no write failed meanwhile" || fail "writes failed"
 }
 
 # shellcheck source=packaging/hosts/ansible-chapters.sh
 . "$here/ansible-chapters.sh"
 
-if [ "${1:-}" = down ]; then
-    KEEP=
-    exit
-fi
+down_if_asked "${1:-}"
 make_packages
 make_hosts 4
 environment
@@ -125,8 +119,5 @@ environment
 [ ! -f "$work/state" ] || . "$work/state"
 cluster_file
 [ $# -gt 0 ] || set -- empty founded again rolling_restart upgrade certificates authorities snapshots grow replaced emptied restored recovered
-for name in "$@"; do
-    chapter "${name//_/ }"
-    "chapter_$name"
-done
+run_chapters "$@"
 conclude

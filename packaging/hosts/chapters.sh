@@ -1,10 +1,11 @@
 # shellcheck shell=bash
-# Sourced by test.sh: what is tried on the hosts, a function each. $work, $binaries, $here, lab, on, is, says, until_true and the like are test.sh's.
+# Sourced by test.sh: what is tried on the hosts, a function each, in this order. $work, $binaries, $here, lab, on, is, says, until_true and the like
+# are test.sh's and common.sh's.
 # shellcheck disable=SC2154
 
 three="etcd1=http://10.77.0.11:2380,etcd2=http://10.77.0.12:2380,etcd3=http://10.77.0.13:2380"
 
-installed() {
+chapter_installed() {
     local host folder
     for host in 1 2 3; do install_from $host old; done
     is "disabled" disabled 1 "systemctl is-enabled etcd-server"
@@ -24,11 +25,14 @@ LIST
         "systemctl start etcd-server && echo \$($(property ConditionResult)) \$($(property ActiveState)) \$($(property Result))"
 }
 
-started() {
-    local host
+chapter_started() {
+    local host began took
     for host in 1 2 3; do configure $host "$three" new; done
     # Comes back with nobody else there: a member that waited for the others would hold up whoever starts them one by one.
+    began=$(date +%s%N)
     is "the first of three is started" active 1 "systemctl enable --now etcd-server 2>/dev/null; systemctl is-active etcd-server"
+    took=$((($(date +%s%N) - began) / 1000000))
+    [ $took -lt 5000 ] && pass "at once: $took ms" || fail "it took $took ms"
     until_true "it says what it waits for" 1 "systemctl show --property=StatusText etcd-server | grep -q 'waiting for quorum 1/3'"
     for host in 2 3; do on $host "systemctl enable --now etcd-server 2>/dev/null"; done
     for host in 1 2 3; do until_true "etcd$host has a leader" $host "systemctl show --property=StatusText etcd-server | grep -Eq '(leader|follower), term [0-9]+, revision [0-9]+, voters 3'"; done
@@ -36,7 +40,7 @@ started() {
     says "is read at another" "by the cluster" 3 "etcd-admin get kept"
 }
 
-seen() {
+chapter_seen() {
     says "systemctl status tells role and revision" 'Status: "(leader|follower), term [0-9]+, revision 2, voters 3"' 1 "systemctl status --no-pager etcd-server"
     says "the journal finds a member's messages by field" "raft role changed" 1 "journalctl --no-pager ETCD_MEMBER=etcd1"
     says "and what they are about" "raft role changed" 1 "journalctl --no-pager --output=cat ETCD_MEMBER=etcd1 ETCD_ROLE=Follower + ETCD_MEMBER=etcd1 ETCD_ROLE=Leader"
@@ -46,6 +50,9 @@ seen() {
     says "with the fields of the message" "This member is now (Follower|Leader|Candidate|PreCandidate) in term [0-9]+" 1 "journalctl --no-pager --catalog --lines=1 MESSAGE_ID=$id"
     says "a running member is as confined as its unit says" "^1.1$|Overall exposure level for etcd-server.service: 1.1" 1 "systemd-analyze security --no-pager etcd-server | tail -1"
     is "it runs as etcd" etcd 1 "ps -o user= -p \$($(property MainPID))"
+    local process
+    process=$(on 1 "$(property MainPID)")
+    is "a reload goes through, and restarts nobody" "reloaded active $process" 1 "systemctl reload etcd-server && echo reloaded \$(systemctl is-active etcd-server) \$($(property MainPID))"
 }
 
 # The watchdog's time, short enough for a test.
@@ -53,7 +60,7 @@ patience() { # host, seconds
     on "$1" "mkdir -p /run/systemd/system/etcd-server.service.d && printf '[Service]\nWatchdogSec=%s\nRestartSec=1\n' $2 >/run/systemd/system/etcd-server.service.d/patience.conf && systemctl daemon-reload && systemctl restart etcd-server"
 }
 
-frozen_loop() {
+chapter_frozen_loop() {
     patience 2 6
     until_true "etcd2 is back" 2 "systemctl show --property=StatusText etcd-server | grep -Eq 'leader|follower'"
     lab put 2 "$here/freeze.py" /root/freeze.py
@@ -66,7 +73,7 @@ frozen_loop() {
     says "it has its data" "by the cluster" 2 "etcd-admin get --consistency=s kept"
 }
 
-lost_quorum() {
+chapter_lost_quorum() {
     local process
     patience 1 6
     until_true "etcd1 is back" 1 "systemctl show --property=StatusText etcd-server | grep -Eq 'leader|follower'"
@@ -81,7 +88,7 @@ lost_quorum() {
     until_true "with the others the cluster goes on" 1 "etcd-admin put kept 'by the cluster'"
 }
 
-bad_configuration() {
+chapter_bad_configuration() {
     local process
     process=$(on 1 "$(property MainPID)")
     on 1 "cp -p /etc/etcd/etcd.yaml /etc/etcd/etcd.yaml.good && sed -i 's/^initial-cluster-state: .*/initial-cluster-state: perhaps/; s/^initial-cluster: etcd1/initial-cluster: other/' /etc/etcd/etcd.yaml"
@@ -94,7 +101,7 @@ bad_configuration() {
     until_true "with a good one it starts" 1 "systemctl show --property=StatusText etcd-server | grep -Eq 'leader|follower'"
 }
 
-removed_member() {
+chapter_removed_member() {
     until_true "etcd3 is removed" 1 "etcd-admin member remove etcd3 --yes"
     until_true "it stops by itself" 3 "[ \"\$(systemctl is-active etcd-server)\" = inactive ]"
     is "cleanly, and is not started again" "success 0 0" 3 "echo \$($(property Result)) \$($(property ExecMainStatus)) \$($(property NRestarts))"
@@ -103,7 +110,7 @@ removed_member() {
     says "and says why" "the member has been permanently removed from the cluster" 3 "journalctl --no-pager --output=verbose -u etcd-server"
 }
 
-upgrade() {
+chapter_upgrade() {
     local process
     process=$(on 2 "$(property MainPID)")
     install_from 2 new
@@ -119,7 +126,7 @@ upgrade() {
 # What lies in the folders, with owners and modes.
 things() { on "$1" "find /etc/etcd /var/lib/etcd /var/backups/etcd -maxdepth 2 -printf '%p %m %u:%g\n' | sort | md5sum"; }
 
-come_and_go() {
+chapter_come_and_go() {
     local before
     on 2 "touch /etc/etcd/pki/server.key /var/backups/etcd/old.snapshot && chown root:etcd /etc/etcd/pki/server.key && chmod 0640 /etc/etcd/pki/server.key && systemctl stop etcd-server"
     before=$(things 2)
@@ -137,8 +144,14 @@ come_and_go() {
     says "with its data" "by the cluster" 2 "etcd-admin get kept"
 }
 
-timers() {
+chapter_timers() {
     is "the snapshot's service succeeds" "success" 1 "systemctl start etcd-snapshot.service; systemctl show --value --property=Result etcd-snapshot.service"
     says "a snapshot is there, for the daemon's user alone" "^-rw------- 1 etcd etcd" 1 "ls -l /var/backups/etcd"
+    # Every two seconds, so that a test can wait for it.
+    on 1 "mkdir -p /run/systemd/system/etcd-snapshot.timer.d && printf '[Timer]\nOnCalendar=*:*:0/2\nRandomizedDelaySec=0\nAccuracySec=100ms\n' >/run/systemd/system/etcd-snapshot.timer.d/often.conf && systemctl daemon-reload"
     is "its timer can be enabled" active 1 "systemctl enable --now etcd-snapshot.timer 2>/dev/null; systemctl is-active etcd-snapshot.timer"
+    until_true "and saves one after another" 1 "[ \$(journalctl --no-pager --output=cat -u etcd-snapshot.service | grep -c '^Finished') -ge 7 ]"
+    on 1 "systemctl disable --now etcd-snapshot.timer 2>/dev/null; until [ \$(systemctl is-active etcd-snapshot.service) = inactive ]; do sleep 0.1; done"
+    is "four of them are kept" 4 1 "ls /var/backups/etcd/*.db | wc -l"
+    says "the last one can be restored" "answered with the same hash" 1 "etcd-admin snapshot verify --drill \$(ls -t /var/backups/etcd/*.db | head -1)"
 }

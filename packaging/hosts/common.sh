@@ -2,6 +2,7 @@
 # Sourced with the folder of binaries: what both tests on hosts need. $here is the folder of this file. With KEEP=FOLDER, packages and running
 # hosts stay there, and the next run with it finds them.
 # shellcheck disable=SC2034 # what is set here is read by those who source it
+. "${here:?}/../failing.sh"
 for tool in systemd-nspawn:systemd-container ip:iproute2 ssh:openssh-client mmdebstrap:mmdebstrap apt-ftparchive:apt-utils; do
     command -v "${tool%%:*}" >/dev/null || { echo "hosts: no ${tool%%:*}: apt-get install ${tool##*:}" >&2; exit 1; }
 done
@@ -10,10 +11,11 @@ done
 binaries=$(cd "$1" && pwd)
 if [ -n "${KEEP:-}" ]; then mkdir -p "$KEEP" && work=$(cd "$KEEP" && pwd); else work=$(mktemp -d); fi
 export LAB=$work/lab LAB_ROOTFS=${ROOTFS:-$work/rootfs} LAB_SHARED=$work/packages XZ_LEVEL=0
-lab() { "${here:?}/lab.sh" "$@"; }
+lab() { "$here/lab.sh" "$@"; }
 # shellcheck disable=SC2329 # by the trap
 finish() {
-    [ ! -f "$work/load.out.pid" ] || kill "$(cat "$work/load.out.pid")" || true
+    local process
+    for process in "$work/load.out.pid" "$work/watched.pid"; do [ ! -f "$process" ] || kill "$(cat "$process")" || true; done
     [ -z "${KEEP:-}" ] || return 0
     lab down || true
     rm -rf "$work"
@@ -35,24 +37,41 @@ is() { # what, expected, host, command
 says() { # what, pattern, host, command
     local answer
     answer=$(on "$3" "$4" 2>&1 </dev/null) || true
-    grep -Eq -- "$2" <<<"$answer" && pass "$1" || fail "$1: no '$2' in: $answer"
+    grep -Eq -- "$2" <<<"$answer" && pass "$1" || fail "$1: no '$2' in: $(tail -30 <<<"$answer")"
 }
 # Waits until a command on a host succeeds.
 until_true() { # what, host, command
-    local left
-    for left in $(seq 600 -1 0); do
+    local until=$((SECONDS + 120))
+    while [ $SECONDS -lt $until ]; do
         if on "$2" "$3" >/dev/null 2>&1; then pass "$1"; return; fi
         sleep 0.2
     done
-    fail "$1: not within its time ($left tries left); $(on "$2" 'systemctl status --no-pager --lines=20 etcd-server' 2>&1 || true)"
+    fail "$1: not within its time; $(on "$2" 'systemctl status --no-pager --lines=20 etcd-server' 2>&1 || true)"
 }
 property() { echo "systemctl show --value --property=$1 etcd-server"; }
+
+# A host, empty, under the name that it had.
+fresh() { # host
+    lab kill "$1"
+    lab boot "$1"
+}
+
+# Writes without a pause, one process each, through a client that knows all members, until told to stop; what became of them is in load.out.
+writes_begin() { # what the client needs
+    lab inside python3 "$here/load.py" "$work/load.out" "$binaries/etcd-admin" put load "$@" </dev/null >/dev/null 2>&1 &
+    load=$!
+    until [ -s "$work/load.out.pid" ]; do sleep 0.1; done
+}
+writes_end() {
+    kill "$(cat "$work/load.out.pid")"
+    wait "$load" || true
+    cat "$work/load.out"
+}
 
 install_from() { # host, folder below /srv/packages
     on "$1" "echo 'deb [trusted=yes] file:/srv/packages/$2 ./' >/etc/apt/sources.list && apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install etcd-appliance" >"$work/apt.log" 2>&1 ||
         { fail "apt-get install on etcd$1: $(tail -5 "$work/apt.log")"; exit 1; }
 }
-
 
 # Two versions of the packages, each a folder that apt installs from.
 make_packages() {
@@ -80,6 +99,20 @@ make_hosts() { # how many
     hosts_begun=$(date +%s)
     lab up "$1"
     pass "$1 hosts booted in $(($(date +%s) - hosts_begun)) s"
+}
+
+# Ends the hosts that an earlier run has left, and this one.
+down_if_asked() { # the first word
+    [ "$1" = down ] || return 0
+    KEEP=
+    exit
+}
+run_chapters() { # names
+    local name
+    for name in "$@"; do
+        chapter "${name//_/ }"
+        "chapter_$name"
+    done
 }
 
 conclude() {

@@ -4,6 +4,7 @@
 # Host I is etcdI at 10.77.0.1I. What hosts write is gone with them: each has a layer in memory over $LAB_ROOTFS (see rootfs.sh), which stays as it is.
 # $LAB holds keys and logs; the folder $LAB_SHARED is /srv/packages on all. Needs root, systemd-nspawn, iproute2 and an ssh client.
 set -euo pipefail
+. "$(dirname "$0")/../failing.sh"
 : "${LAB:?a folder for keys and logs}" "${LAB_ROOTFS:?made by rootfs.sh}"
 network=10.77.0
 # Names of interfaces have 15 letters at most.
@@ -36,10 +37,11 @@ boot() { # host
     echo $! >"$LAB/$name.pid"
 }
 wait_for_boot() { # host
-    local left
+    local left state
     for left in $(seq 600 -1 0); do
         # A unit of the system's that failed is no concern of ours.
-        case $(run "$1" "systemctl is-system-running --wait" 2>/dev/null) in running | degraded) return ;; esac
+        state=$(run "$1" "systemctl is-system-running --wait" 2>/dev/null) || true
+        case $state in running | degraded) return ;; esac
         kill -0 "$(cat "$LAB/etcd$1.pid")" 2>/dev/null || break
         sleep 0.2
     done
@@ -105,13 +107,14 @@ down() {
 case ${1:-} in
 up) up "$2" ;;
 down) down ;;
-run) shift && run "$@" ;;
+# What a command on a host ends with is its caller's to judge.
+run) shift && run "$@" || exit ;;
 put) put "$2" "$3" "$4" ;;
-inside) shift && inside "$@" ;;
+inside) shift && inside "$@" || exit ;;
 options) options ;;
 off) off "$2" ;;
 kill) power_cut "$2" ;;
-is-up) is_up ;;
+is-up) is_up || exit ;;
 boot) boot "$2" && wait_for_boot "$2" ;;
 cut) inside ip link set "v$tag-$2" down ;;
 heal) inside ip link set "v$tag-$2" up ;;

@@ -1,11 +1,14 @@
 #!/bin/bash
-# The packages on three hosts with a booted systemd: test.sh BINARIES. Makes the hosts, tries everything on them, takes them down, and tells the time.
-# Needs root, systemd-nspawn (systemd-container), iproute2, ssh, mmdebstrap and a Debian mirror; ROOTFS=FOLDER keeps what the hosts boot from.
+# The packages on three hosts with a booted systemd: test.sh BINARIES [CHAPTER...]. Makes the hosts, tries everything on them, takes them down, and
+# tells the time. Chapters build on each other (but "moved", which begins with empty hosts); with KEEP=FOLDER the hosts stay up, and single chapters
+# can be tried again ("down" ends them). Needs root, systemd-nspawn (systemd-container), iproute2, ssh, mmdebstrap and a Debian mirror;
+# ROOTFS=FOLDER keeps what the hosts boot from, $ETCD_BIN_DIR holds a real etcd and its etcdctl to move from.
 set -euo pipefail
-[ $# = 1 ] || { echo "usage: test.sh FOLDER_WITH_BINARIES" >&2; exit 2; }
+[ $# -ge 1 ] || { echo "usage: test.sh FOLDER_WITH_BINARIES [CHAPTER...]" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=packaging/hosts/common.sh
 . "$here/common.sh" "$1"
+shift
 
 configure() { # host, initial-cluster, state
     printf '%s\n' "name: etcd$1" "data-dir: /var/lib/etcd" "listen-client-urls: http://10.77.0.1$1:2379,http://127.0.0.1:2379" \
@@ -16,24 +19,16 @@ configure() { # host, initial-cluster, state
 }
 # shellcheck source=packaging/hosts/chapters.sh
 . "$here/chapters.sh"
+# shellcheck source=packaging/hosts/space.sh
+. "$here/space.sh"
+# shellcheck source=packaging/hosts/rpm.sh
+. "$here/rpm.sh"
+# shellcheck source=packaging/hosts/move.sh
+. "$here/move.sh"
 
+down_if_asked "${1:-}"
 make_packages
 make_hosts 3
-chapter "an install starts nothing"
-installed
-chapter "three members, one after another"
-started
-chapter "what operators see"
-seen
-chapter "restarts"
-frozen_loop
-lost_quorum
-bad_configuration
-chapter "a removed member"
-removed_member
-chapter "upgrade, remove, purge, reinstall"
-upgrade
-come_and_go
-chapter "timers"
-timers
+[ $# -gt 0 ] || set -- installed started seen frozen_loop lost_quorum bad_configuration quota full_disk removed_member upgrade come_and_go timers rpm moved
+run_chapters "$@"
 conclude

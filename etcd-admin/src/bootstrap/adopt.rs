@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::inventory::yaml_text;
 use crate::offline::{has_member, is_real_etcds};
 use crate::output::{answer, table};
+use crate::snapshot::owner::give_to_owner_of_folder;
 use config::{Kind, Meaning, Row};
 use serde::Serialize;
 use serde_norway::{Mapping, Value};
@@ -72,6 +73,7 @@ pub(super) fn adopt(context: &Context, words: &AdoptWords) -> Result<ExitCode, F
             std::fs::copy(&words.to, &kept).map_err(|error| Failure::at(&kept, error))?;
         }
         certs::files::replace(&words.to, content.as_bytes(), 0o640)?;
+        give_to_owner_of_folder(&words.to)?;
     }
     let next = next(&name, members, old.as_deref(), &found.settings);
     let told = Adopted {

@@ -6,7 +6,7 @@ mod file;
 mod keep;
 mod look;
 mod manifest;
-mod owner;
+pub(crate) mod owner;
 mod restore;
 mod save;
 mod words;
