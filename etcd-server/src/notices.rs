@@ -11,7 +11,6 @@ pub(crate) async fn follow(mut notices: mpsc::UnboundedReceiver<Notice>, server:
         match notice {
             Notice::Removed => removed.notify_one(),
             Notice::NoSpace => {
-                tracing::error!("the quota is used up: raising the NOSPACE alarm");
                 // Raising the alarm waits for apply, which must not wait for this task.
                 let server = server.clone();
                 tokio::spawn(async move { server.raise_no_space().await });

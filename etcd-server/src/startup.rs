@@ -275,11 +275,14 @@ fn options(settings: &Settings, folder: &DataFolder, tokens: &Arc<TokenKeeper>, 
     }
 }
 
+/// So long the log may take for the reason why a member stops. Whatever failed has stopped working by itself.
+const LAST_WORDS_MAX: Duration = Duration::from_millis(50);
+
 /// A member that cannot go on must not answer anybody any more, not even by accident while it shuts down.
 fn stop_at_once(fault: &Fault) {
     tracing::error!(fatal = true, error = %fault, "member cannot go on");
-    // The log may not get to its outputs before the process ends. Standard error may be gone together with the disk it goes to; the
-    // process must end all the same.
+    // The outputs of the log may be gone together with the disk that they go to; the process must end all the same.
+    telemetry::log::wait_until_written(LAST_WORDS_MAX);
     drop(writeln!(std::io::stderr(), "etcd-server: {fault}"));
     end_without_farewell()
 }

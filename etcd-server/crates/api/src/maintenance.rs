@@ -18,6 +18,7 @@ use proto::membershippb::DowngradeInfoSetRequest;
 use rpc::etcdserverpb::maintenance_server::Maintenance;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -29,6 +30,15 @@ const SNAPSHOT_PARTS_WAITING: usize = 4;
 impl Server {
     /// Raises the NOSPACE alarm for this member; that it is raised already is no news.
     pub async fn raise_no_space(&self) {
+        let own = self.engine.member_id().0;
+        let is_raised = self.published().alarms().of(AlarmType::Nospace.into()).iter().any(|alarm| alarm.member_id == own);
+        // Many requests may find the quota used up at once.
+        if !self.no_space_told.swap(true, Ordering::Relaxed) && !is_raised {
+            tracing::error!("the quota is used up: raising the NOSPACE alarm");
+        }
+        if is_raised {
+            self.no_space_told.store(false, Ordering::Relaxed);
+        }
         self.raise_alarm(AlarmType::Nospace, self.engine.member_id()).await;
     }
 

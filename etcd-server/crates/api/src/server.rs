@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use peer::Transport;
 use proto::etcdserverpb::{InternalRaftRequest, RangeRequest, ResponseHeader};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tonic::Status;
@@ -68,6 +69,8 @@ pub struct Server {
     pub(crate) large_answers: Arc<Semaphore>,
     /// Backups at a time: each takes a thread, and room on disk for what it sorts.
     pub(crate) backups: Arc<Semaphore>,
+    /// Whether it was told that the quota is used up, until the alarm says so.
+    pub(crate) no_space_told: Arc<AtomicBool>,
     /// The newest revision, for those who wait for a change.
     pub(crate) revision: watch::Receiver<i64>,
     pub(crate) health: Arc<HealthState>,
@@ -96,6 +99,7 @@ impl Server {
             hashing: Arc::new(Semaphore::new(permits)),
             wrong_passwords: Arc::default(),
             backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
+            no_space_told: Arc::default(),
             revision,
             health: Arc::new(HealthState::default()),
             observer,

@@ -1,6 +1,6 @@
 //! Why a state folder cannot be opened.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Each says what was found, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +36,36 @@ pub enum OpenError {
         /// What RocksDB said.
         detail: String,
     },
+    /// RocksDB writes a little when it opens a folder, and there is no room for it.
+    #[error("open state in {path}: {detail}: make room on its file system and start again; what is there is as it was")]
+    NoRoom {
+        /// The folder.
+        path: PathBuf,
+        /// What RocksDB said.
+        detail: String,
+    },
     /// Reading it failed.
     #[error(transparent)]
     Fault(#[from] types::Fault),
+}
+
+impl OpenError {
+    /// What RocksDB says when it cannot open `path`.
+    pub(crate) fn refused(path: &Path, detail: String) -> Self {
+        let path = path.to_owned();
+        if detail.contains("No space left on device") { Self::NoRoom { path, detail } } else { Self::Refused { path, detail } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_reason_to_restore_anything() {
+        let told = |detail: &str| OpenError::refused(Path::new("/d"), detail.to_owned()).to_string();
+        let full = told("IO error: No space left on device: While appending to file: /d/000012.log: No space left on device");
+        assert!(full.contains("make room") && !full.contains("backup"), "{full}");
+        assert!(told("Corruption: bad block").contains("restore this member from a backup"));
+    }
 }

@@ -86,7 +86,7 @@ fn failed(doing: &str, error: &rocksdb::Error) -> Fault {
 impl Store {
     /// Opens the state in `path`, or begins an empty one there.
     pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, OpenError> {
-        let refused = |error: rocksdb::Error| OpenError::Refused { path: path.to_owned(), detail: error.into_string() };
+        let refused = |error: rocksdb::Error| OpenError::refused(path, error.into_string());
         let db = DB::open_cf_descriptors(&options::database(options), path, options::families(options)).map_err(refused)?;
         let store = Self { db, path: path.to_owned(), get_options: ReadOptions::default() };
         if !store.has_format()? {
@@ -100,7 +100,7 @@ impl Store {
     /// Opens the state in `path` for reading, and leaves every file as it is but RocksDB's own `LOG`. Nothing where no state was begun,
     /// or where the process ended while it was. Refuses what [`Store::open`] refuses.
     pub fn look(path: &Path, options: &StoreOptions) -> Result<Option<Self>, OpenError> {
-        let refused = |detail: String| OpenError::Refused { path: path.to_owned(), detail };
+        let refused = |detail: String| OpenError::refused(path, detail);
         if !path.join("CURRENT").exists() {
             // RocksDB would begin anew beside the tables.
             return if holds_tables(path) { Err(refused("CURRENT is missing, though tables are there".to_owned())) } else { Ok(None) };
@@ -552,7 +552,7 @@ mod tests {
             let refused = match error {
                 OpenError::NewerFormat { found, known: ours, .. } => format == known + 1 && (found, ours) == (format, known),
                 OpenError::OlderFormat { found, known: ours, .. } => format == known - 1 && (found, ours) == (format, known),
-                OpenError::Refused { .. } | OpenError::Fault(_) => false,
+                OpenError::Refused { .. } | OpenError::NoRoom { .. } | OpenError::Fault(_) => false,
             };
             assert!(refused, "format {format}");
         }

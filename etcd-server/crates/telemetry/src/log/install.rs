@@ -1,6 +1,8 @@
 //! The way in: settings in, logging on.
 
 use std::io;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use config::LogSettings;
 use thiserror::Error;
@@ -11,6 +13,9 @@ use tracing_subscriber::registry::Registry;
 use crate::log::destination::{Destination, OpenError};
 use crate::log::subscriber::{LineLayer, filter};
 use crate::log::writer::{QUEUE_LINES_MAX, Queue, Writer};
+
+/// Where the process's lines go.
+static QUEUE: OnceLock<Queue> = OnceLock::new();
 
 /// Why logging cannot start.
 #[derive(Debug, Error)]
@@ -48,7 +53,17 @@ impl LogGuard {
 pub fn install(settings: &LogSettings, member: &str) -> Result<LogGuard, InstallError> {
     let (subscriber, guard) = build(settings, member)?;
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InstallError::Twice)?;
+    // The first one is the process's: the line before makes sure of it.
+    drop(QUEUE.set(guard.writer.queue().clone()));
     Ok(guard)
+}
+
+/// Waits, no longer than `limit`, until every line left so far is written: for a process that is about to end without a farewell.
+pub fn wait_until_written(limit: Duration) {
+    let begun = Instant::now();
+    while QUEUE.get().is_some_and(|queue| queue.waiting() > 0) && begun.elapsed() < limit {
+        std::thread::sleep(Duration::from_micros(200));
+    }
 }
 
 /// Everything but making it the process's own.

@@ -18,4 +18,4 @@ mod time;
 mod writer;
 
 pub use destination::OpenError;
-pub use install::{InstallError, LogGuard, install};
+pub use install::{InstallError, LogGuard, install, wait_until_written};

@@ -58,6 +58,11 @@ impl Queue {
         }
     }
 
+    /// Lines put and not yet written.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.length.load(Ordering::Acquire)
+    }
+
     /// Lines dropped or not written since the start.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
@@ -109,7 +114,7 @@ impl Output {
             }
             since_report += 1;
             // Told when a flood ends; during a long one now and then, so that the telling does not add to it.
-            if self.queue_length.fetch_sub(1, Ordering::Relaxed) <= 1 || since_report >= LINES_BETWEEN_REPORTS {
+            if self.queue_length.fetch_sub(1, Ordering::Release) <= 1 || since_report >= LINES_BETWEEN_REPORTS {
                 since_report = 0;
                 self.report_dropped(time);
             }
@@ -162,6 +167,10 @@ mod tests {
         for n in 0..500 {
             writer.queue().put(line(&n.to_string()), UNIX_EPOCH);
         }
+        while writer.queue().waiting() > 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 500, "nothing waits, so all is written");
         drop(writer);
         let text = fs::read_to_string(&path).unwrap();
         let numbers: Vec<_> = text.lines().map(|line| line.rsplit('\t').next().unwrap().parse::<u32>().unwrap()).collect();
