@@ -10,4 +10,5 @@ mod members;
 mod monitoring;
 mod recovery;
 mod replication;
+mod revisions;
 mod support;

@@ -2,7 +2,7 @@
 
 use crate::server::{Server, unexpected};
 use crate::status::ToStatus as _;
-use apply::Answer;
+use apply::{Answer, Ordered};
 use auth::{Identity, Login};
 use engine::Refused;
 use proto::etcdserverpb::{
@@ -13,7 +13,7 @@ use proto::etcdserverpb::{
     AuthUserChangePasswordRequest, AuthUserChangePasswordResponse, AuthUserDeleteRequest, AuthUserDeleteResponse, AuthUserGetRequest,
     AuthUserGetResponse, AuthUserGrantRoleRequest, AuthUserGrantRoleResponse, AuthUserListRequest, AuthUserListResponse,
     AuthUserRevokeRoleRequest, AuthUserRevokeRoleResponse, AuthenticateRequest, AuthenticateResponse, InternalAuthenticateRequest,
-    InternalRaftRequest,
+    InternalRaftRequest, ResponseHeader,
 };
 use rpc::etcdserverpb::auth_server::Auth;
 use tonic::{Request, Response, Status};
@@ -65,8 +65,9 @@ impl Server {
             let letters = self.tokens.draw_letters().map_err(|error| Status::internal(format!("draw a token: {error}")))?;
             let login = InternalAuthenticateRequest { name: request.name.clone(), password: String::new(), simple_token: letters.clone() };
             let ordered = InternalRaftRequest { authenticate: Some(login), ..InternalRaftRequest::default() };
-            let Answer::Authenticated { user, token_index } = self.propose(ordered, &Identity::default()).await? else {
-                return Err(Status::internal("etcdserver: unexpected answer"));
+            let (user, token_index, revision) = match self.propose(ordered, &Identity::default()).await? {
+                Ordered { answer: Answer::Authenticated { user, token_index }, revision } => (user, token_index, revision),
+                ordered => return Err(unexpected(&ordered)),
             };
             // The password was checked against what has changed since: check again.
             let now = self.published().auth().auth_revision();
@@ -77,22 +78,22 @@ impl Server {
             let tokens = self.tokens.clone();
             let token = self.burn(move || tokens.token_of(&identity, &letters, token_index)).await?;
             let token = token.map_err(|refusal| refusal.to_status())?;
-            return Ok(AuthenticateResponse { header: Some(self.header(0)), token });
+            return Ok(AuthenticateResponse { header: Some(self.header(revision)), token });
         }
     }
 
-    /// Orders a request that has nothing to answer.
-    async fn done(&self, request: InternalRaftRequest, identity: &Identity) -> Result<(), Status> {
+    /// Orders a request whose response is a header alone, and returns that.
+    async fn done(&self, request: InternalRaftRequest, identity: &Identity) -> Result<ResponseHeader, Status> {
         match self.propose(request, identity).await? {
-            Answer::Done => Ok(()),
-            answer => Err(unexpected(&answer)),
+            Ordered { answer: Answer::Done, revision } => Ok(self.header(revision)),
+            ordered => Err(unexpected(&ordered)),
         }
     }
 
-    async fn names(&self, request: InternalRaftRequest, identity: &Identity) -> Result<Vec<String>, Status> {
+    async fn names(&self, request: InternalRaftRequest, identity: &Identity) -> Result<(ResponseHeader, Vec<String>), Status> {
         match self.propose(request, identity).await? {
-            Answer::Names(names) => Ok(names),
-            answer => Err(unexpected(&answer)),
+            Ordered { answer: Answer::Names(names), revision } => Ok((self.header(revision), names)),
+            ordered => Err(unexpected(&ordered)),
         }
     }
 }
@@ -102,8 +103,8 @@ macro_rules! ordered {
     ($server:ident, $request:ident, $field:ident, $response:ident) => {{
         let identity = $server.identity($request.metadata())?;
         let ordered = InternalRaftRequest { $field: Some($request.into_inner()), ..InternalRaftRequest::default() };
-        $server.done(ordered, &identity).await?;
-        Ok(Response::new($response { header: Some($server.header(0)) }))
+        let header = Some($server.done(ordered, &identity).await?);
+        Ok(Response::new($response { header }))
     }};
 }
 
@@ -120,10 +121,10 @@ impl Auth for Server {
     async fn auth_status(&self, request: Request<AuthStatusRequest>) -> Result<Response<AuthStatusResponse>, Status> {
         let ordered = InternalRaftRequest { auth_status: Some(request.into_inner()), ..InternalRaftRequest::default() };
         match self.propose(ordered, &Identity::default()).await? {
-            Answer::AuthStatus { enabled, auth_revision } => {
-                Ok(Response::new(AuthStatusResponse { header: Some(self.header(0)), enabled, auth_revision }))
+            Ordered { answer: Answer::AuthStatus { enabled, auth_revision }, revision } => {
+                Ok(Response::new(AuthStatusResponse { header: Some(self.header(revision)), enabled, auth_revision }))
             }
-            answer => Err(unexpected(&answer)),
+            ordered => Err(unexpected(&ordered)),
         }
     }
 
@@ -139,8 +140,8 @@ impl Auth for Server {
         // A hash that the client made itself does not count here; etcd takes one for a change of password alone.
         request.hashed_password = if no_password { String::new() } else { self.hash(password).await? };
         let ordered = InternalRaftRequest { auth_user_add: Some(request), ..InternalRaftRequest::default() };
-        self.done(ordered, &identity).await?;
-        Ok(Response::new(AuthUserAddResponse { header: Some(self.header(0)) }))
+        let header = Some(self.done(ordered, &identity).await?);
+        Ok(Response::new(AuthUserAddResponse { header }))
     }
 
     async fn user_change_password(
@@ -154,37 +155,39 @@ impl Auth for Server {
             request.hashed_password = self.hash(password).await?;
         }
         let ordered = InternalRaftRequest { auth_user_change_password: Some(request), ..InternalRaftRequest::default() };
-        self.done(ordered, &identity).await?;
-        Ok(Response::new(AuthUserChangePasswordResponse { header: Some(self.header(0)) }))
+        let header = Some(self.done(ordered, &identity).await?);
+        Ok(Response::new(AuthUserChangePasswordResponse { header }))
     }
 
     async fn user_get(&self, request: Request<AuthUserGetRequest>) -> Result<Response<AuthUserGetResponse>, Status> {
         let identity = self.identity(request.metadata())?;
         let ordered = InternalRaftRequest { auth_user_get: Some(request.into_inner()), ..InternalRaftRequest::default() };
-        let roles = self.names(ordered, &identity).await?;
-        Ok(Response::new(AuthUserGetResponse { header: Some(self.header(0)), roles }))
+        let (header, roles) = self.names(ordered, &identity).await?;
+        Ok(Response::new(AuthUserGetResponse { header: Some(header), roles }))
     }
 
     async fn user_list(&self, request: Request<AuthUserListRequest>) -> Result<Response<AuthUserListResponse>, Status> {
         let identity = self.identity(request.metadata())?;
         let ordered = InternalRaftRequest { auth_user_list: Some(request.into_inner()), ..InternalRaftRequest::default() };
-        let users = self.names(ordered, &identity).await?;
-        Ok(Response::new(AuthUserListResponse { header: Some(self.header(0)), users }))
+        let (header, users) = self.names(ordered, &identity).await?;
+        Ok(Response::new(AuthUserListResponse { header: Some(header), users }))
     }
 
     async fn role_list(&self, request: Request<AuthRoleListRequest>) -> Result<Response<AuthRoleListResponse>, Status> {
         let identity = self.identity(request.metadata())?;
         let ordered = InternalRaftRequest { auth_role_list: Some(request.into_inner()), ..InternalRaftRequest::default() };
-        let roles = self.names(ordered, &identity).await?;
-        Ok(Response::new(AuthRoleListResponse { header: Some(self.header(0)), roles }))
+        let (header, roles) = self.names(ordered, &identity).await?;
+        Ok(Response::new(AuthRoleListResponse { header: Some(header), roles }))
     }
 
     async fn role_get(&self, request: Request<AuthRoleGetRequest>) -> Result<Response<AuthRoleGetResponse>, Status> {
         let identity = self.identity(request.metadata())?;
         let ordered = InternalRaftRequest { auth_role_get: Some(request.into_inner()), ..InternalRaftRequest::default() };
         match self.propose(ordered, &identity).await? {
-            Answer::Permissions(perm) => Ok(Response::new(AuthRoleGetResponse { header: Some(self.header(0)), perm })),
-            answer => Err(unexpected(&answer)),
+            Ordered { answer: Answer::Permissions(perm), revision } => {
+                Ok(Response::new(AuthRoleGetResponse { header: Some(self.header(revision)), perm }))
+            }
+            ordered => Err(unexpected(&ordered)),
         }
     }
 

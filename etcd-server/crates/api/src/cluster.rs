@@ -3,7 +3,7 @@
 use crate::identity::token_of;
 use crate::server::{Server, unexpected};
 use crate::status::ToStatus as _;
-use apply::Answer;
+use apply::{Answer, Ordered};
 use auth::RequestClass;
 use membership::{ConfChange, Member, may_add, may_promote, may_remove};
 use proto::etcdserverpb::{
@@ -19,8 +19,8 @@ impl Server {
     /// Orders a change and answers the members after it.
     async fn change_members(&self, change: ConfChange) -> Result<Vec<pb::Member>, Status> {
         match self.engine.change_members(&change).await.map_err(|refused| self.refused(&refused))? {
-            Answer::Members(members) => Ok(members),
-            answer => Err(unexpected(&answer)),
+            Ordered { answer: Answer::Members(members), .. } => Ok(members),
+            ordered => Err(unexpected(&ordered)),
         }
     }
 

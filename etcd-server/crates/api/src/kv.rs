@@ -4,7 +4,7 @@ use crate::identity::Caller;
 use crate::large_range::{Measured, WHOLE_BYTES_MAX};
 use crate::server::{Server, unexpected};
 use crate::status::{self, ToStatus};
-use apply::{Answer, Operations};
+use apply::{Answer, Operations, Ordered};
 use auth::{Identity, RequestClass};
 use engine::Engine;
 use mvcc::{RangeOptions, RangeResult, ReadPoint};
@@ -107,11 +107,11 @@ impl Server {
         }
         let identity = self.identify(caller)?;
         match self.propose(request, &identity).await? {
-            Answer::Put(mut response) => {
-                self.complete(&mut response.header);
+            Ordered { answer: Answer::Put(mut response), revision } => {
+                response.header = Some(self.header(revision));
                 Ok(response)
             }
-            answer => Err(unexpected(&answer)),
+            ordered => Err(unexpected(&ordered)),
         }
     }
 
@@ -121,11 +121,11 @@ impl Server {
         let request = InternalRaftRequest { delete_range: Some(request), ..InternalRaftRequest::default() };
         let identity = self.identify(caller)?;
         match self.propose(request, &identity).await? {
-            Answer::DeleteRange(mut response) => {
-                self.complete(&mut response.header);
+            Ordered { answer: Answer::DeleteRange(mut response), revision } => {
+                response.header = Some(self.header(revision));
                 Ok(response)
             }
-            answer => Err(unexpected(&answer)),
+            ordered => Err(unexpected(&ordered)),
         }
     }
 
@@ -141,11 +141,11 @@ impl Server {
         }
         let identity = self.identify(caller)?;
         match self.propose(request, &identity).await? {
-            Answer::Txn(mut response) => {
-                self.complete(&mut response.header);
+            Ordered { answer: Answer::Txn(mut response), revision } => {
+                response.header = Some(self.header(revision));
                 Ok(response)
             }
-            answer => Err(unexpected(&answer)),
+            ordered => Err(unexpected(&ordered)),
         }
     }
 
@@ -172,7 +172,7 @@ impl Server {
         let (operations, mut response) = executed.map_err(|refusal| refusal.to_status())?;
         self.observer.executed(operations);
         self.still_current(&identity)?;
-        self.complete(&mut response.header);
+        response.header = Some(self.header(response.header.as_ref().map_or(0, |header| header.revision)));
         Ok(response)
     }
 
@@ -190,14 +190,14 @@ impl Server {
     async fn compact(&self, request: CompactionRequest, identity: &Identity) -> Result<CompactionResponse, Status> {
         let physical = request.physical;
         let request = InternalRaftRequest { compaction: Some(request), ..InternalRaftRequest::default() };
-        let revision = match self.propose(request, identity).await? {
-            Answer::Compaction(revision) => revision,
-            answer => return Err(unexpected(&answer)),
+        let (compacted, revision) = match self.propose(request, identity).await? {
+            Ordered { answer: Answer::Compaction(compacted), revision } => (compacted, revision),
+            ordered => return Err(unexpected(&ordered)),
         };
         if physical {
-            self.wait_until_removed(revision).await;
+            self.wait_until_removed(compacted).await;
         }
-        Ok(CompactionResponse { header: Some(self.header(0)) })
+        Ok(CompactionResponse { header: Some(self.header(revision)) })
     }
 
     /// Removal works in steps of milliseconds; looking at it as often costs nothing that matters.

@@ -3,7 +3,7 @@
 use crate::kv::off_thread;
 use crate::server::{Server, unexpected};
 use crate::status::{ToStatus as _, leader_changed};
-use apply::Answer;
+use apply::{Answer, Ordered};
 use auth::{Access, AuthStore, Identity, RequestClass};
 use bytes::Bytes;
 use lease::Renewal;
@@ -35,8 +35,10 @@ impl Server {
         let request = InternalRaftRequest { lease_grant: Some(request), ..InternalRaftRequest::default() };
         self.check_quota(&request).await?;
         match self.propose(request, identity).await? {
-            Answer::LeaseGrant(ttl) => Ok(LeaseGrantResponse { header: Some(self.header(0)), id, ttl, error: String::new() }),
-            answer => Err(unexpected(&answer)),
+            Ordered { answer: Answer::LeaseGrant(ttl), revision } => {
+                Ok(LeaseGrantResponse { header: Some(self.header(revision)), id, ttl, error: String::new() })
+            }
+            ordered => Err(unexpected(&ordered)),
         }
     }
 
@@ -44,8 +46,8 @@ impl Server {
     pub(crate) async fn lease_revoke(&self, id: i64, identity: &Identity) -> Result<LeaseRevokeResponse, Status> {
         let request = InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id }), ..InternalRaftRequest::default() };
         match self.propose(request, identity).await? {
-            Answer::Done => Ok(LeaseRevokeResponse { header: Some(self.header(0)) }),
-            answer => Err(unexpected(&answer)),
+            Ordered { answer: Answer::Done, revision } => Ok(LeaseRevokeResponse { header: Some(self.header(revision)) }),
+            ordered => Err(unexpected(&ordered)),
         }
     }
 
@@ -142,9 +144,9 @@ impl Server {
         }
         let (header, told) = if self.leads() {
             let told = self.time_to_live_here(id, request.keys).await?;
-            (self.header(0), told)
+            (self.header_now(), told)
         } else {
-            (self.header(0), self.time_to_live_at_leader(id.0, request.keys).await?)
+            (self.header_now(), self.time_to_live_at_leader(id.0, request.keys).await?)
         };
         let unknown = || LeaseTimeToLiveResponse { id: id.0, ttl: NO_TTL, ..LeaseTimeToLiveResponse::default() };
         let response = LeaseTimeToLiveResponse { header: Some(header), ..told.unwrap_or_else(unknown) };
@@ -182,7 +184,7 @@ impl Server {
         }
         self.published().auth().permit(identity, RequestClass::Authenticated).map_err(|refusal| refusal.to_status())?;
         let leases = ids.into_iter().map(|id| LeaseStatus { id: id.0 }).collect();
-        Ok(LeaseLeasesResponse { header: Some(self.header(0)), leases })
+        Ok(LeaseLeasesResponse { header: Some(self.header_now()), leases })
     }
 
     /// Answers keep-alives one by one until the client has no more.
@@ -194,7 +196,7 @@ impl Server {
     ) -> Result<(), Status> {
         while let Some(request) = requests.message().await? {
             // The header tells the revision before the renewal, as etcd's does.
-            let header = Some(self.header(0));
+            let header = Some(self.header_now());
             let ttl = self.lease_renew(LeaseId(request.id), identity).await?;
             if responses.send(Ok(LeaseKeepAliveResponse { header, id: request.id, ttl })).await.is_err() {
                 return Ok(());

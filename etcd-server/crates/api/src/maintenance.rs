@@ -4,7 +4,7 @@ use crate::backend;
 use crate::kv::off_thread;
 use crate::server::{Server, unexpected};
 use crate::status::{self, ToStatus as _};
-use apply::Answer;
+use apply::{Answer, Ordered};
 use auth::{Identity, RequestClass};
 use consensus::Role;
 use proto::etcdserverpb::alarm_request::AlarmAction;
@@ -54,8 +54,8 @@ impl Server {
     async fn alarm(&self, request: AlarmRequest, identity: &Identity) -> Result<AlarmResponse, Status> {
         let request = InternalRaftRequest { alarm: Some(request), ..InternalRaftRequest::default() };
         match self.propose(request, identity).await? {
-            Answer::Alarms(alarms) => Ok(AlarmResponse { header: Some(self.header(0)), alarms }),
-            answer => Err(unexpected(&answer)),
+            Ordered { answer: Answer::Alarms(alarms), revision } => Ok(AlarmResponse { header: Some(self.header(revision)), alarms }),
+            ordered => Err(unexpected(&ordered)),
         }
     }
 
@@ -72,7 +72,7 @@ impl Server {
         let no_leader = (standing.leader == 0).then(|| "etcdserver: no leader".to_owned());
         let downgrade = members.downgrade();
         StatusResponse {
-            header: Some(self.header(0)),
+            header: Some(self.header_now()),
             version: self.settings.version.to_owned(),
             db_size: stored,
             leader: standing.leader,
@@ -136,7 +136,7 @@ impl Server {
             let request = InternalRaftRequest { downgrade_info_set: set, ..InternalRaftRequest::default() };
             self.propose(request, &self.engine.own_identity()).await?;
         }
-        Ok(DowngradeResponse { header: Some(self.header(0)), version })
+        Ok(DowngradeResponse { header: Some(self.header_now()), version })
     }
 }
 

@@ -6,7 +6,7 @@ use crate::observe::Observer;
 use crate::status::ToStatus as _;
 use crate::watch::WatchService;
 use crate::{HealthState, ObservedRoutes, TokenKeeper, status};
-use apply::Answer;
+use apply::Ordered;
 use auth::{Identity, WrongPasswords};
 use engine::{Engine, Published};
 use mvcc::RangeOptions;
@@ -179,10 +179,15 @@ impl Server {
         self.engine.published()
     }
 
-    /// A whole header; a revision of zero stands for the current one.
+    /// Returns a response header with `revision`: of a read, the revision that was read at; of an ordered request, that of [`Ordered`].
     pub(crate) fn header(&self, revision: i64) -> ResponseHeader {
-        let revision = if revision == 0 { self.published().read_point().current } else { revision };
         ResponseHeader { revision, ..self.header_without_revision() }
+    }
+
+    /// Returns the header of a response that is about no revision, such as a lease's remaining time: with the newest revision that is
+    /// readable now. Never for an ordered request, whose revision is that of its own entry.
+    pub(crate) fn header_now(&self) -> ResponseHeader {
+        self.header(self.published().read_point().current)
     }
 
     pub(crate) fn header_without_revision(&self) -> ResponseHeader {
@@ -194,13 +199,8 @@ impl Server {
         }
     }
 
-    /// Completes the header of an answer that apply gave a revision.
-    pub(crate) fn complete(&self, header: &mut Option<ResponseHeader>) {
-        *header = Some(self.header(header.as_ref().map_or(0, |header| header.revision)));
-    }
-
     /// Orders a request and waits for its outcome.
-    pub(crate) async fn propose(&self, request: InternalRaftRequest, identity: &Identity) -> Result<Answer, Status> {
+    pub(crate) async fn propose(&self, request: InternalRaftRequest, identity: &Identity) -> Result<Ordered, Status> {
         self.engine.propose(request, identity).await.map_err(|refused| self.refused(&refused))
     }
 
@@ -217,7 +217,7 @@ impl Server {
 }
 
 /// An answer of another kind than the request asked for cannot happen; it would be a fault of the program, not of the state.
-pub(crate) fn unexpected(answer: &Answer) -> Status {
-    tracing::error!(?answer, "apply gave an answer to another question");
+pub(crate) fn unexpected(ordered: &Ordered) -> Status {
+    tracing::error!(answer = ?ordered.answer, "apply gave an answer to another question");
     Status::internal("etcdserver: unexpected answer")
 }

@@ -45,6 +45,17 @@ pub enum Answer {
     Members(Vec<etcdserverpb::Member>),
 }
 
+/// The response to an ordered request, and the revision of the key space right behind its entry: the revision of the response's header.
+///
+/// The published state may have moved on by the time a response is built, so no other revision is right for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ordered {
+    /// The response.
+    pub answer: Answer,
+    /// The newest revision after this entry and before the next one.
+    pub revision: MainRevision,
+}
+
 /// What this member has to do because of an entry, beside the state.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -73,7 +84,7 @@ pub struct Applied {
     /// What it came to.
     pub operations: Operations,
     /// For the client.
-    pub outcome: Result<Answer, Refusal>,
+    pub outcome: Result<Ordered, Refusal>,
     /// For watchers, once the batch is readable.
     pub events: Vec<Event>,
     /// For this member.
@@ -81,9 +92,10 @@ pub struct Applied {
 }
 
 impl Applied {
-    /// An entry that is not about the state that clients see.
+    /// Returns the outcome of an entry that holds no request: the first entry of a leader, or a configuration change.
     #[must_use]
-    pub fn without_request(request_id: u64, outcome: Result<Answer, Refusal>) -> Self {
+    pub(crate) fn without_request(request_id: u64, revision: MainRevision, outcome: Result<Answer, Refusal>) -> Self {
+        let outcome = outcome.map(|answer| Ordered { answer, revision });
         Self { request_id, kind: None, operations: Operations::default(), outcome, events: Vec::new(), effects: Vec::new() }
     }
 }

@@ -44,6 +44,6 @@ impl State {
         self.write_conf_state(batch);
         let members = || Answer::Members(self.members.members().map(Member::to_wire).collect());
         let outcome = outcome.map(|()| members()).map_err(Refusal::from);
-        Ok((Applied::without_request(change.id, outcome), group_change))
+        Ok((Applied::without_request(change.id, self.keys.current(), outcome), group_change))
     }
 }

@@ -11,16 +11,16 @@ mod auth_requests;
 mod cluster_requests;
 mod conf_changes;
 mod cost;
-mod first_store;
 mod key_requests;
 mod leases;
 mod operations;
 mod refusal;
 mod request_kind;
 mod state;
+mod v2_request;
 
 pub use alarms::Alarms;
-pub use answer::{Answer, Applied, Effect};
+pub use answer::{Answer, Applied, Effect, Ordered};
 pub use conf_changes::GroupChange;
 pub use cost::quota_cost;
 pub use leases::Attachments;

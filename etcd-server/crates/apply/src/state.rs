@@ -1,7 +1,7 @@
 //! The replicated state, and the one way in: an entry at a time.
 
-use crate::answer::{Answer, Applied, Effect};
-use crate::first_store;
+use crate::answer::{Answer, Applied, Effect, Ordered};
+use crate::v2_request;
 use crate::{Alarms, Operations, Refusal, RequestKind};
 use auth::{AuthStore, Identity};
 use bytes::Bytes;
@@ -88,10 +88,10 @@ impl State {
         stored_bytes: u64,
     ) -> Result<Applied, Fault> {
         if data.is_empty() {
-            return Ok(Applied::without_request(0, Ok(Answer::Done)));
+            return Ok(Applied::without_request(0, self.keys.current(), Ok(Answer::Done)));
         }
         let request = InternalRaftRequest::decode(data.clone())
-            .or_else(|error| first_store::translate(data).ok_or_else(|| Fault::corrupt(format_args!("raft entry {index}"), error)))?;
+            .or_else(|error| v2_request::translate(data).ok_or_else(|| Fault::corrupt(format_args!("raft entry {index}"), error)))?;
         let identity = Identity::from_header(request.header.as_ref());
         let request_id = match &request.header {
             Some(header) if request.id == 0 => header.id,
@@ -105,6 +105,9 @@ impl State {
         if kind == RequestKind::LeaseRevoke {
             operations.deletes = events.len() as u64;
         }
+        let revision = self.keys.current();
+        assert!(events.iter().all(|event| event.revision.main == revision), "events of entry {index} are not of its revision {revision}");
+        let outcome = outcome.map(|answer| Ordered { answer, revision });
         Ok(Applied { request_id, kind: Some(kind), operations, outcome, events, effects })
     }
 

@@ -7,7 +7,7 @@ use crate::node_task::Input;
 use crate::published::Published;
 use crate::waiters::{Reply, Waiters};
 use crate::{Observer, Refused, RequestIds, Watches};
-use apply::{Answer, RequestKind};
+use apply::{Ordered, RequestKind};
 use auth::Identity;
 use bytes::Bytes;
 use consensus::{Progress, SnapshotMark};
@@ -32,7 +32,7 @@ const APPLY_GAP_MAX: u64 = 5000;
 const IN_FLIGHT_MAX: usize = 20_000;
 
 /// A request that was let in; its outcome comes when it is applied.
-pub type Submitted = oneshot::Receiver<Result<Answer, Refused>>;
+pub type Submitted = oneshot::Receiver<Result<Ordered, Refused>>;
 
 /// The pipeline, as services see it. Shared by all of them.
 pub struct Engine {

@@ -1,13 +1,13 @@
 //! Who waits for which request.
 
 use crate::Refused;
-use apply::Answer;
+use apply::Ordered;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use tokio::sync::oneshot;
 
 /// What a waiting request is told.
-pub(crate) type Reply = Result<Answer, Refused>;
+pub(crate) type Reply = Result<Ordered, Refused>;
 
 /// Who waits for a read barrier.
 pub(crate) type Barrier = oneshot::Sender<Result<(), Refused>>;
