@@ -158,7 +158,7 @@ async fn check_versions(joined: &[Member], own_name: &str, own: Version, connect
     let mut parsed = 0;
     for member in joined.iter().filter(|member| member.name != own_name) {
         for url in member.peer_urls.iter().filter_map(|url| url.parse::<Uri>().ok()) {
-            let Ok((_, cluster)) = ask::version(connect, &url, JOIN_TIMEOUT).await else { continue };
+            let Ok(cluster) = ask::cluster_version(connect, &url, JOIN_TIMEOUT).await else { continue };
             parsed += 1;
             let Some(cluster) = cluster else { break };
             if cluster < Version::new(3, 0, 0) || cluster.cluster() > own.cluster() {

@@ -1,65 +1,95 @@
-//! Agreeing on the version of the cluster: the leader asks every member for its own, and proposes the lowest.
+//! The version of the cluster: the leader decides it from the versions of all members, and ends a downgrade that is complete.
 
 use crate::ETCD_VERSION;
 use auth::Identity;
 use consensus::Role;
 use engine::Engine;
 use futures::future::join_all;
-use membership::Version;
+use membership::{Version, decide_cluster_version, downgrade_is_complete};
 use peer::{Transport, ask};
 use proto::etcdserverpb::InternalRaftRequest;
-use proto::membershippb::ClusterVersionSetRequest;
+use proto::membershippb::{ClusterVersionSetRequest, DowngradeInfoSetRequest};
 use std::sync::Arc;
 use std::time::Duration;
 use types::MemberId;
 
-/// Between two rounds (etcd: monitorVersionInterval).
+/// Time between two decisions (etcd: monitorVersionInterval).
 const INTERVAL: Duration = Duration::from_secs(4);
-/// Until a member that has become the leader looks for the first time.
+/// Time until a new leader makes its first decision.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
-/// For one member's answer.
+/// Time that a member has to report its version.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// What a new cluster is set to while a member cannot be asked.
-const UNDECIDED: Version = Version::new(3, 0, 0);
 
-/// Keeps the version right for as long as this member leads, each time it does.
+/// Sets the cluster version while this member is the leader.
 pub(crate) async fn run(engine: Arc<Engine>, transport: Transport) {
     loop {
-        while engine.published().standing().role != Role::Leader {
+        while !leads(&engine) {
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
-        if let Some(version) = decide(&engine, &transport).await {
-            let set = ClusterVersionSetRequest { ver: version.to_string() };
-            let request = InternalRaftRequest { cluster_version_set: Some(set), ..InternalRaftRequest::default() };
-            match engine.propose(request, &Identity::default()).await {
-                Ok(_) => tracing::info!(cluster_version = %version, "cluster version is updated"),
-                Err(error) => tracing::warn!(%error, "failed to update cluster version"),
-            }
-        }
+        update(&engine, &transport).await;
         tokio::time::sleep(INTERVAL).await;
     }
 }
 
-/// The version to be set, if it is another one.
-async fn decide(engine: &Engine, transport: &Transport) -> Option<Version> {
-    let own: Version = ETCD_VERSION.parse().ok()?;
-    let members = engine.published().members();
-    let others = members.members().map(|member| member.id).filter(|id| *id != engine.member_id());
-    let asked: Option<Vec<Version>> = join_all(others.map(|id| version_of(transport, id))).await.into_iter().collect();
-    let lowest = asked.map(|versions| versions.into_iter().chain([own]).map(Version::cluster).min().unwrap_or(own.cluster()));
-    match (members.cluster_version(), lowest) {
-        (None, lowest) => Some(lowest.unwrap_or(UNDECIDED)),
-        (Some(_), None) => None,
-        (Some(present), Some(lowest)) => {
-            let downgrade = members.downgrade();
-            let is_target = downgrade.enabled && downgrade.target_version == lowest.to_string();
-            (lowest > present || (lowest < present && is_target)).then_some(lowest)
+/// Ends a downgrade once all members run the target version, while this member is the leader. Checks every `interval`.
+pub(crate) async fn end_completed_downgrade(engine: Arc<Engine>, transport: Transport, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        let members = engine.published().members();
+        let Some(target) = members.downgrade().target().filter(|_| leads(&engine)) else { continue };
+        if !downgrade_is_complete(members.downgrade(), &versions(&engine, &transport).await) {
+            continue;
+        }
+        tracing::info!(cluster_version = target.as_cluster(), "the cluster has been downgraded");
+        let cancel = DowngradeInfoSetRequest { enabled: false, ver: String::new() };
+        let request = InternalRaftRequest { downgrade_info_set: Some(cancel), ..InternalRaftRequest::default() };
+        if let Err(error) = engine.propose(request, &Identity::default()).await {
+            tracing::warn!(%error, "failed to cancel downgrade");
         }
     }
 }
 
+fn leads(engine: &Engine) -> bool {
+    engine.published().standing().role == Role::Leader
+}
+
+async fn update(engine: &Engine, transport: &Transport) {
+    let known: Option<Vec<Version>> = versions(engine, transport).await.into_iter().collect();
+    let lowest = known.and_then(|versions| versions.into_iter().min());
+    let members = engine.published().members();
+    let present = members.cluster_version();
+    let version = match decide_cluster_version(present, lowest, members.downgrade()) {
+        Ok(Some(version)) => version,
+        Ok(None) => return,
+        Err(error) => {
+            tracing::error!(%error, "failed to monitor cluster version");
+            return;
+        }
+    };
+    match present {
+        None => tracing::info!(cluster_version = version.as_cluster(), "setting up initial cluster version using v3 API"),
+        Some(from) => tracing::info!(from = from.as_cluster(), to = version.as_cluster(), "updating cluster version using v3 API"),
+    }
+    let set = ClusterVersionSetRequest { ver: version.to_string() };
+    let request = InternalRaftRequest { cluster_version_set: Some(set), ..InternalRaftRequest::default() };
+    match engine.propose(request, &Identity::default()).await {
+        Ok(_) => tracing::info!(cluster_version = version.as_cluster(), "cluster version is updated"),
+        Err(error) => tracing::warn!(%error, "failed to update cluster version"),
+    }
+}
+
+/// The version of each member, this one's included; `None` for a member that does not report it.
+async fn versions(engine: &Engine, transport: &Transport) -> Vec<Option<Version>> {
+    let members = engine.published().members();
+    let own = ETCD_VERSION.parse().ok();
+    let versions = members.members().map(|member| async move {
+        if member.id == engine.member_id() { own } else { version_of(transport, member.id).await }
+    });
+    join_all(versions).await
+}
+
 async fn version_of(transport: &Transport, id: MemberId) -> Option<Version> {
-    let question = |url| async move { ask::version(transport.connect(), &url, TIMEOUT).await };
+    let request = |target: ask::Target| async move { ask::version(&target, TIMEOUT).await };
     let failed = |error: &ask::AskError| tracing::debug!(remote_member_id = %id, %error, "failed to get version");
-    transport.ask(id, question, failed).await.map(|(version, _)| version)
+    transport.ask(id, request, failed).await.map(|(version, _)| version)
 }

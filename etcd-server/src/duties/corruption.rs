@@ -84,8 +84,8 @@ fn others(engine: &Engine) -> Vec<MemberId> {
 /// What each member says at one index that all of them know; nothing when there is none.
 async fn live_hashes(engine: &Engine, transport: &Transport) -> BTreeMap<MemberId, u128> {
     let asked = others(engine).into_iter().map(|id| async move {
-        let question = |url| async move { ask::live_hashes(transport.connect(), &url, LIVE_TIMEOUT).await };
-        transport.ask(id, question, |_| {}).await.map(|marks| (id, marks))
+        let request = |target: ask::Target| async move { ask::live_hashes(&target, LIVE_TIMEOUT).await };
+        transport.ask(id, request, |_| {}).await.map(|marks| (id, marks))
     });
     let mut known: BTreeMap<MemberId, BTreeMap<u64, u128>> = join_all(asked).await.into_iter().flatten().collect();
     let own = engine.published().live_marks();
@@ -101,9 +101,9 @@ async fn own_hash(server: &Server, revision: i64) -> Result<HashKv, String> {
 
 async fn hashes_of_others(engine: &Engine, transport: &Transport, revision: i64) -> Vec<(MemberId, HashKv)> {
     let asked = others(engine).into_iter().map(|id| async move {
-        let question = |url| async move { ask::hash_kv(transport.connect(), &url, engine.cluster_id(), revision, HASH_TIMEOUT).await };
+        let request = |target: ask::Target| async move { ask::hash_kv(&target, revision, HASH_TIMEOUT).await };
         let failed = |error: &ask::AskError| tracing::warn!(remote_peer_id = %id, %error, "failed to get the hash of a member");
-        transport.ask(id, question, failed).await.map(|hashed| (id, hashed))
+        transport.ask(id, request, failed).await.map(|hashed| (id, hashed))
     });
     join_all(asked).await.into_iter().flatten().collect()
 }

@@ -28,6 +28,9 @@ pub(crate) fn start(server: &Server, transport: &Transport, settings: &Settings,
         tokio::spawn(service_manager::feed_watchdog(Arc::clone(engine))),
         tokio::spawn(publish::run(Arc::clone(engine), publish::Attributes::of(settings))),
     ];
+    if let Some(interval) = settings.downgrade_check {
+        duties.push(tokio::spawn(cluster_version::end_completed_downgrade(Arc::clone(engine), transport.clone(), interval)));
+    }
     if settings.limits.auto_promote_learners {
         duties.push(tokio::spawn(promotion::run(server.clone())));
     }

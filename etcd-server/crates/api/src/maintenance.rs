@@ -122,15 +122,22 @@ impl Server {
         let action = DowngradeAction::try_from(request.action).map_err(|_| Status::unknown("etcdserver: unknown method"))?;
         self.barrier().await?;
         let members = self.published().members();
-        let version = members.cluster_version().map(|version| version.to_string()).unwrap_or_default();
+        let version = members.cluster_version().map(membership::Version::as_cluster).unwrap_or_default();
         let validated = || {
-            membership::validate_downgrade(&request.version, members.cluster_version(), members.downgrade())
-                .map_err(|rejection| rejection.to_status())
+            membership::validate_downgrade(&request.version, members.cluster_version(), members.downgrade()).map_err(|rejection| {
+                tracing::warn!(error = %rejection, "reject downgrade request");
+                rejection.to_status()
+            })
         };
         let set = match action {
             DowngradeAction::Validate => validated().map(|_| None)?,
             DowngradeAction::Enable => Some(DowngradeInfoSetRequest { enabled: true, ver: validated()?.to_string() }),
-            DowngradeAction::Cancel => Some(DowngradeInfoSetRequest { enabled: false, ver: String::new() }),
+            DowngradeAction::Cancel if members.downgrade().enabled => Some(DowngradeInfoSetRequest { enabled: false, ver: String::new() }),
+            DowngradeAction::Cancel => {
+                // etcd reports success all the same.
+                tracing::warn!(error = "no inflight downgrade", "failed to cancel downgrade");
+                None
+            }
         };
         if set.is_some() {
             let request = InternalRaftRequest { downgrade_info_set: set, ..InternalRaftRequest::default() };

@@ -5,7 +5,7 @@ use crate::status::{self, ToStatus as _, leader_changed};
 use consensus::Role;
 use engine::Refused;
 use membership::{Connected, HEALTH_INTERVAL, Member};
-use peer::ask::{self, AskError};
+use peer::ask::{self, AskError, Target};
 use proto::etcdserverpb::LeaseTimeToLiveResponse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ impl Server {
     /// Asks the leader at each of its addresses until one of them knows; each failure is looked at by `give_up`.
     async fn ask_leader<T, F>(
         &self,
-        mut question: impl FnMut(http::Uri) -> F,
+        mut request: impl FnMut(Target) -> F,
         mut give_up: impl FnMut(&AskError) -> Option<Status>,
     ) -> Result<T, Status>
     where
@@ -45,10 +45,11 @@ impl Server {
                 // The caller has to look again for itself.
                 return Err(leader_changed());
             }
-            for url in self.transport.urls(leader) {
-                match question(url).await {
-                    Ok(answer) => return Ok(answer),
+            for target in self.transport.targets(leader) {
+                match request(target.clone()).await {
+                    Ok(response) => return Ok(response),
                     Err(error) => {
+                        target.report(&error);
                         if let Some(status) = give_up(&error) {
                             return Err(status);
                         }
@@ -69,7 +70,7 @@ impl Server {
     pub(crate) async fn renew_at_leader(&self, lease: i64) -> Result<Option<i64>, Status> {
         let timeout = self.engine.request_timeout();
         let renewed = self.ask_leader(
-            |url| async move { ask::keep_alive(self.transport.connect(), &url, lease, timeout).await },
+            |target| async move { ask::keep_alive(&target, lease, timeout).await },
             |error| is_refused(error, 404).then(lease_not_found),
         );
         Ok(if_found(renewed.await)?.map(|answer| answer.ttl))
@@ -79,7 +80,7 @@ impl Server {
     pub(crate) async fn time_to_live_at_leader(&self, lease: i64, keys: bool) -> Result<Option<LeaseTimeToLiveResponse>, Status> {
         let timeout = self.engine.request_timeout();
         let told = self.ask_leader(
-            |url| async move { ask::time_to_live(self.transport.connect(), &url, lease, keys, timeout).await },
+            |target| async move { ask::time_to_live(&target, lease, keys, timeout).await },
             |error| is_refused(error, 404).then(lease_not_found),
         );
         if_found(told.await)
@@ -92,9 +93,9 @@ impl Server {
             AskError::Refused { status, .. } if status.as_u16() == 404 => Some(member_not_found()),
             AskError::Refused { status, text, .. } if status.as_u16() == 412 => Some(Status::failed_precondition(text.clone())),
             AskError::Refused { status, .. } if status.as_u16() == 408 => Some(Status::unavailable("etcdserver: request timed out")),
-            AskError::Refused { .. } | AskError::Request { .. } | AskError::Malformed { .. } => None,
+            AskError::Refused { .. } | AskError::Request { .. } | AskError::Identity { .. } | AskError::Malformed { .. } => None,
         };
-        self.ask_leader(|url| async move { ask::promote(self.transport.connect(), &url, id.0, token, timeout).await }, refusal).await
+        self.ask_leader(|target| async move { ask::promote(&target, id.0, token, timeout).await }, refusal).await
     }
 
     /// What a client is told whose request was refused: a timeout names a lost connection where there was one.
@@ -129,8 +130,8 @@ impl Server {
             return Some(self.active_members().await);
         }
         let leader = MemberId(self.published().standing().leader);
-        let question = |url| async move { ask::recently_active(self.transport.connect(), &url, ACTIVE_TIMEOUT).await };
-        self.transport.ask(leader, question, |_| {}).await
+        let request = |target: Target| async move { ask::recently_active(&target, ACTIVE_TIMEOUT).await };
+        self.transport.ask(leader, request, |_| {}).await
     }
 
     /// The members that have acknowledged something to this member, the leader, lately; itself among them.

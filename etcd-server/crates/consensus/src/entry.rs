@@ -62,6 +62,23 @@ pub(crate) fn to_raft(kind: EntryKind, term: u64, index: u64, data: Bytes) -> er
     entry
 }
 
+/// Returns `true` if the data of a normal entry is a request to etcd's v2 store, as members of etcd 3.5 write. etcd 3.7 stops when it reads
+/// one.
+///
+/// Its fields 1 (id) and 2 (method, or the wrapped request) come first, and `InternalRaftRequest` has no field 2 any more.
+pub(crate) fn is_v2_request(data: &[u8]) -> bool {
+    const ID: u8 = 0x08;
+    const METHOD: u8 = 0x12;
+    match data {
+        [METHOD, ..] => true,
+        [ID, rest @ ..] => {
+            let id_bytes = rest.iter().position(|byte| *byte < 0x80).map_or(rest.len(), |last| last + 1);
+            rest.get(id_bytes) == Some(&METHOD)
+        }
+        _ => false,
+    }
+}
+
 /// We and etcd propose single changes only, so the joint form never gets into a log.
 pub(crate) fn content(entry: eraftpb::Entry) -> (EntryKind, Bytes) {
     match entry.entry_type {
@@ -85,5 +102,30 @@ impl HardState {
 
     pub(crate) fn from_raft(hard_state: &eraftpb::HardState) -> Self {
         Self { term: hard_state.term, vote: hard_state.vote, commit: hard_state.commit }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::etcdserverpb::{InternalRaftRequest, PutRequest, Request, RequestHeader};
+
+    #[test]
+    fn v2_requests_are_recognised() {
+        let v2 = |id| Request { id, method: "PUT".into(), path: "/0/version".into(), val: "3.5.0".into() }.encode_to_vec();
+        for id in [1, 127, 128, u64::MAX] {
+            assert!(is_v2_request(&v2(id)), "{id}");
+        }
+        // The form of etcd 2.3 and 3.0: wrapped in field 2.
+        let mut wrapped = vec![0x12, u8::try_from(v2(1).len()).unwrap()];
+        wrapped.extend(v2(1));
+        assert!(is_v2_request(&wrapped));
+        let put = Some(PutRequest { key: "k".into(), value: "\u{8}\u{12}".into(), ..PutRequest::default() });
+        let header = Some(RequestHeader { id: 7, ..RequestHeader::default() });
+        let request = InternalRaftRequest { header, put: put.clone(), ..InternalRaftRequest::default() }.encode_to_vec();
+        let with_id = InternalRaftRequest { id: u64::MAX, put, ..InternalRaftRequest::default() }.encode_to_vec();
+        for data in [&request[..], &with_id, b"", b"\x08", b"\x08\xff", b"\x08\x01"] {
+            assert!(!is_v2_request(data), "{data:?}");
+        }
     }
 }

@@ -12,6 +12,9 @@ use std::collections::BTreeSet;
 
 /// Terms, indexes and the like beyond this are refused: adding one to them must not overflow, and no honest group ever gets there.
 const NUMBER_MAX: u64 = 1 << 62;
+/// Furthest that the term of a message may be ahead of this member's. Every election adds one, so no honest member gets there within 30
+/// years, and one message cannot use up all terms.
+const TERM_AHEAD_MAX: u64 = 1 << 30;
 /// Longest context of a read, in bytes.
 const CONTEXT_BYTES_MAX: usize = 64;
 
@@ -56,6 +59,14 @@ pub enum StepRefusal {
         /// What is wrong.
         what: &'static str,
     },
+    /// Its term is so far ahead that it cannot come from an honest member: raft would adopt it and soon run out of terms.
+    #[error("term {term} is too far ahead of this member's term {own}; the message is forged or damaged")]
+    TermTooFarAhead {
+        /// The term of the message.
+        term: u64,
+        /// The term of this member.
+        own: u64,
+    },
     /// It was meant for the leader, or should have come from it.
     #[error("message of kind {kind} to or from a member that does not lead")]
     NotTheLeader {
@@ -75,9 +86,26 @@ pub enum StepRefusal {
         kind: i32,
     },
     /// The proposal in it was not taken: no leader, leadership under way to another member, a leader that is being removed, too much
-    /// uncommitted, or another change of the group not applied yet.
+    /// uncommitted, or too many changes of the members waiting.
     #[error("forwarded proposal dropped")]
     Dropped,
+    /// The sender, a leader, lacks an entry that this member knows to be committed: a majority of the members were replaced by older copies,
+    /// and acknowledged writes are lost. This member must stop.
+    #[error(
+        "the leader {from:x} has another entry at index {index} (term {theirs}) than the one that is committed here (term {ours}): the \
+         cluster has lost acknowledged writes, because most of its members lost their data or were replaced by older copies. This \
+         member still has them: keep its data directory, and decide which data to keep before you rebuild the others"
+    )]
+    LostCommit {
+        /// The leader.
+        from: u64,
+        /// The index of the first entry that differs.
+        index: u64,
+        /// The term of the committed entry here.
+        ours: u64,
+        /// The term of the leader's entry.
+        theirs: u64,
+    },
     /// The sender rightly takes entries for granted that this member acknowledged once and does not have: it must stop.
     #[error(
         "the raft log of this member ends at entry {last}, but it has acknowledged entry {acknowledged} to member {from:x}: its data was \
@@ -110,8 +138,6 @@ pub(crate) struct Standpoint {
     pub(crate) all_persisted: bool,
     /// This leader's own removal is in the log and not applied.
     pub(crate) leaving: bool,
-    /// A change of the group may be in the log and not applied.
-    pub(crate) changing: bool,
     /// Up to where the sender is known to have the log, when it is a member.
     pub(crate) matched: Option<u64>,
 }
@@ -135,6 +161,9 @@ pub(crate) fn check(message: &Message, at: &Standpoint) -> Result<MessageType, S
     let numbers = [message.term, message.log_term, message.index, message.commit, message.reject_hint];
     if numbers.iter().any(|&number| number > NUMBER_MAX) {
         return Err(malformed("a number is too large"));
+    }
+    if message.term > at.term.saturating_add(TERM_AHEAD_MAX) {
+        return Err(StepRefusal::TermTooFarAhead { term: message.term, own: at.term });
     }
     let forwarded = matches!(kind, MessageType::MsgPropose | MessageType::MsgReadIndex);
     if forwarded != (message.term == 0) {
@@ -221,10 +250,6 @@ fn proposal(message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
             EntryType::EntryNormal if entry.r#type == 0 => {}
             EntryType::EntryConfChange => {
                 ConfChange::decode(entry.data.clone()).map_err(|_| malformed("it proposes a change of the group that cannot be read"))?;
-                // raft-rs would put an empty entry in its place without a word.
-                if at.role == Role::Leader && at.changing {
-                    return Err(StepRefusal::Dropped);
-                }
             }
             EntryType::EntryNormal | EntryType::EntryConfChangeV2 => return Err(malformed("it proposes an entry of unknown kind")),
         }

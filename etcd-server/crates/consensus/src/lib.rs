@@ -16,10 +16,12 @@ mod read_contexts;
 mod ready;
 mod standing;
 mod tail;
+mod waiting_changes;
 
 pub use barriers::Barriers;
 pub use entry::{Entry, EntryKind, HardState};
 pub use guard::StepRefusal;
+pub use message::forwarded_request;
 pub use node::{ConfChangeDropped, ConfChangeKind, Config, Dropped, Node, NotYet};
 pub use read_contexts::ReadContexts;
 pub use ready::Ready;

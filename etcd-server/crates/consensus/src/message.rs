@@ -69,6 +69,12 @@ fn number(kind: MessageType) -> i32 {
     }
 }
 
+/// Returns a message by which member `from` forwards an encoded request to the leader `to`, outside of its own node.
+pub fn forwarded_request(from: u64, to: u64, request: Bytes) -> raftpb::Message {
+    let entries = vec![raftpb::Entry { data: request, ..raftpb::Entry::default() }];
+    raftpb::Message { r#type: number(MessageType::MsgPropose), from, to, entries, ..raftpb::Message::default() }
+}
+
 /// Of a message that the guard has let in.
 pub(crate) fn to_raft(kind: MessageType, message: raftpb::Message) -> eraftpb::Message {
     let mut raft = eraftpb::Message {

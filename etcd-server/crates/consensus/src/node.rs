@@ -31,6 +31,7 @@ use crate::message;
 use crate::ready::Ready;
 use crate::standing::Status;
 use crate::tail::{Keep, Recovered, SnapshotMark, Tail, Voters};
+use crate::waiting_changes::WaitingChanges;
 use bytes::Bytes;
 use changes::removes;
 use config::check_recovered;
@@ -68,6 +69,8 @@ pub struct Node {
     vote: (u64, u64),
     unsettled_vote: Option<u64>,
     commits: DurableCommits,
+    /// Changes of the members that wait until the one before them is applied.
+    waiting_changes: WaitingChanges,
     /// While this member leads: up to where its log may hold its own removal, not applied yet.
     own_removal: Option<u64>,
     last_status: Option<Status>,
@@ -118,6 +121,7 @@ impl Node {
             vote,
             unsettled_vote: None,
             commits: DurableCommits::new(durable_commit),
+            waiting_changes: WaitingChanges::default(),
             own_removal: None,
             last_status: None,
             last_lead: (0, 0, false),
@@ -137,6 +141,7 @@ impl Node {
             self.raw.tick();
             self.settle();
         }
+        self.propose_waiting_change();
     }
 
     /// Asks to be elected without waiting for a timeout: for a group of one, which has nobody to wait for. Does nothing while it must not.
@@ -152,8 +157,17 @@ impl Node {
     /// Takes a message of another member, or refuses it without any effect.
     ///
     /// A `MsgSnap` is stepped when its state has arrived whole and was checked; see [`Ready::snapshot`].
-    pub fn step(&mut self, message: raftpb::Message) -> Result<(), StepRefusal> {
+    pub fn step(&mut self, mut message: raftpb::Message) -> Result<(), StepRefusal> {
         let kind = guard::check(&message, &self.standpoint(message.from))?;
+        if kind == MessageType::MsgAppend {
+            self.check_committed(&message)?;
+        }
+        if kind == MessageType::MsgPropose && self.raw.raft.state == StateRole::Leader {
+            self.keep_changes(&mut message)?;
+            if message.entries.is_empty() {
+                return Ok(());
+            }
+        }
         let number = message.r#type;
         let acknowledges = matches!(kind, MessageType::MsgAppendResponse | MessageType::MsgHeartbeatResponse);
         if acknowledges && self.raw.raft.state == StateRole::Leader && message.term == self.raw.raft.term {
@@ -217,6 +231,28 @@ impl Node {
         let needed = self.needed_behind_snapshots();
         self.raw.mut_store().forget(keep, needed);
         self.own_removal = self.own_removal.filter(|&removal| removal > index);
+        self.propose_waiting_change();
+    }
+
+    /// Checks that what a leader sends does not contradict an entry that is committed here. Every leader has all committed entries, unless
+    /// a majority of the members were replaced by older copies of themselves: then acknowledged writes are lost.
+    fn check_committed(&self, message: &raftpb::Message) -> Result<(), StepRefusal> {
+        let log = &self.raw.raft.raft_log;
+        if message.term < self.raw.raft.term {
+            return Ok(());
+        }
+        let before = std::iter::once((message.index, message.log_term));
+        let sent = before.chain(message.entries.iter().map(|entry| (entry.index, entry.term)));
+        for (index, theirs) in sent.take_while(|(index, _)| *index <= log.committed) {
+            // What is not in memory any more was compared when it was there; index 0 comes before all entries.
+            if let Ok(ours) = log.term(index)
+                && ours != theirs
+                && ours != 0
+            {
+                return Err(StepRefusal::LostCommit { from: message.from, index, ours, theirs });
+            }
+        }
+        Ok(())
     }
 
     /// Entries above this index are needed by followers that are being sent a snapshot, or have it and were not sent what comes behind:
@@ -358,7 +394,6 @@ impl Node {
             installing: self.installing(),
             all_persisted: self.all_persisted(),
             leaving: self.own_removal.is_some(),
-            changing: raft.has_pending_conf(),
             matched: raft.prs().get(from).map(|progress| progress.matched),
         }
     }

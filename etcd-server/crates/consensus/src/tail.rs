@@ -87,6 +87,9 @@ pub(crate) struct Tail {
     applied_bytes: u64,
     /// By member: a snapshot that it may have the beginning of.
     begun: BTreeMap<u64, SnapshotMark>,
+    /// The last entry with a request to etcd's v2 store, or 0. Once it is applied, a follower that would need it is sent a snapshot
+    /// instead: a member of etcd 3.7 stops when it reads such an entry.
+    last_v2: u64,
 }
 
 impl Tail {
@@ -100,7 +103,9 @@ impl Tail {
             applied: recovered.before_index,
             applied_bytes: 0,
             begun: BTreeMap::new(),
+            last_v2: 0,
         };
+        tail.last_v2 = last_v2(tail.entries.iter()).unwrap_or(0);
         tail.apply(applied);
         tail
     }
@@ -127,6 +132,7 @@ impl Tail {
             self.entries.pop_back();
         }
         self.entries.extend(entries.iter().cloned());
+        self.last_v2 = last_v2(entries.iter()).unwrap_or(self.last_v2);
     }
 
     /// Entries up to `index` are applied.
@@ -144,7 +150,8 @@ impl Tail {
             let kept = self.applied - self.before_index;
             let is_needed = first.index > needed;
             let bytes_max = if is_needed { keep.bytes_behind_snapshots } else { keep.bytes };
-            if (is_needed || kept <= keep.entries) && self.applied_bytes <= bytes_max {
+            let is_readable = first.index > self.last_v2;
+            if is_readable && (is_needed || kept <= keep.entries) && self.applied_bytes <= bytes_max {
                 return;
             }
             (self.before_index, self.before_term) = (first.index, first.term);
@@ -235,6 +242,12 @@ impl Storage for Tail {
     }
 }
 
+/// Returns the index of the last of `entries` that holds a request to etcd's v2 store.
+fn last_v2<'a>(entries: impl DoubleEndedIterator<Item = &'a eraftpb::Entry>) -> Option<u64> {
+    let is_v2 = |entry: &&eraftpb::Entry| entry.entry_type == eraftpb::EntryType::EntryNormal && entry::is_v2_request(&entry.data);
+    entries.rev().find(is_v2).map(|entry| entry.index)
+}
+
 fn payload_bytes(entry: &eraftpb::Entry) -> u64 {
     u64::try_from(entry.data.len()).unwrap_or(u64::MAX)
 }
@@ -289,6 +302,26 @@ mod tests {
         tail.set_begun(2, None);
         tail.forget(keep, u64::MAX);
         assert_eq!(tail.before_index, 15);
+    }
+
+    #[test]
+    fn applied_v2_requests_are_never_sent() {
+        let v2 = Bytes::from_static(b"\x08\x01\x12\x03PUT");
+        let entry = |index, data: &Bytes| Entry { term: 1, index, kind: EntryKind::Normal, data: data.clone() };
+        let normal = Bytes::from_static(b"\xa2\x06\x00");
+        let entries = (1..=20).map(|index| entry(index, if [4, 9, 15].contains(&index) { &v2 } else { &normal })).collect();
+        let voters = Voters { voters: vec![1], learners: Vec::new() };
+        let mut tail = Tail::new(&Recovered { entries, voters, ..Recovered::default() }, 6);
+        tail.forget(Keep::at_most(100, 1000), u64::MAX);
+        assert_eq!(tail.before_index, 6, "the last one at 15 is not applied yet");
+        tail.apply(20);
+        tail.forget(Keep::at_most(100, 1000), 3);
+        assert_eq!(tail.before_index, 15, "whoever needs them");
+        let more = [entry(21, &normal).to_raft(), entry(22, &v2).to_raft(), entry(23, &normal).to_raft()];
+        tail.append(&more);
+        tail.apply(23);
+        tail.forget(Keep::at_most(100, 1000), u64::MAX);
+        assert_eq!((tail.before_index, tail.last()), (22, 23));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod group;
 mod hostile;
+mod lost_commits;
 mod members;
 mod reads;
 mod replication;

@@ -4,7 +4,7 @@ use crate::group::Group;
 use bytes::Bytes;
 use consensus::{ConfChangeDropped, Keep, Role, StepRefusal};
 use prost::Message as _;
-use proto::raftpb::{ConfChange, ConfChangeType, ConfState, Message, Snapshot, SnapshotMetadata};
+use proto::raftpb::{ConfChange, ConfChangeType, ConfState, Entry, Message, Snapshot, SnapshotMetadata};
 
 pub(crate) fn snapshot(from: u64, to: u64, index: u64, term: u64, voters: &[u64]) -> Message {
     let conf_state = ConfState { voters: voters.to_vec(), ..ConfState::default() };
@@ -126,22 +126,75 @@ fn the_last_member_can_end_its_group() {
     group.tick(50);
 }
 
+fn add_learner(member: u64) -> Bytes {
+    let change = ConfChange { id: 1, r#type: ConfChangeType::ConfChangeAddLearnerNode.into(), node_id: member, ..ConfChange::default() };
+    change.encode_to_vec().into()
+}
+
 #[test]
-fn one_change_at_a_time() {
+fn changes_wait_until_the_one_before_is_applied() {
     let (mut group, leader) = Group::led(&[1, 2, 3]);
-    let change = |member| {
-        let change =
-            ConfChange { id: 1, r#type: ConfChangeType::ConfChangeAddLearnerNode.into(), node_id: member, ..ConfChange::default() };
-        Bytes::from(change.encode_to_vec())
-    };
     let follower = 1 + leader % 3;
-    let node = &mut group.member(leader).node;
-    node.propose_conf_change(change(4)).unwrap();
-    assert_eq!(node.propose_conf_change(change(5)), Err(ConfChangeDropped::Pending));
-    group.member(follower).node.propose_conf_change(change(6)).unwrap();
+    // One pending, one waiting at the leader, two forwarded.
+    for (at, added) in [(leader, 4), (leader, 5), (follower, 6), (follower, 7)] {
+        group.member(at).node.propose_conf_change(add_learner(added)).unwrap();
+    }
     group.settle();
-    assert!(group.refused.contains(&StepRefusal::Dropped), "a forwarded change is dropped rather than emptied");
-    assert_eq!(group.members[&leader].node.voters().learners, [4]);
+    assert_eq!(group.refused, []);
+    for member in 1..=3 {
+        assert_eq!(group.members[&member].node.voters().learners, [4, 5, 6, 7], "member {member}");
+    }
+}
+
+#[test]
+fn changes_that_were_forwarded_together_are_proposed_apart() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    let follower = 1 + leader % 3;
+    let entry = |data: Bytes, kind| Entry { r#type: kind, data, ..Entry::default() };
+    let entries = vec![entry(add_learner(4), 1), entry(Bytes::from_static(b"a"), 0), entry(add_learner(5), 1)];
+    let message = Message { r#type: 2, from: follower, to: leader, entries, ..Message::default() };
+    group.member(leader).node.step(message).unwrap();
+    group.settle();
+    assert_eq!(group.members[&follower].node.voters().learners, [4, 5]);
+    assert!(group.members[&follower].state.values().any(|data| data == "a"));
+}
+
+#[test]
+fn too_many_waiting_changes_are_refused() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    let node = &mut group.member(leader).node;
+    let refused = (4..1000).find_map(|member| node.propose_conf_change(add_learner(member)).err().map(|error| (member, error)));
+    assert_eq!(refused, Some((69, ConfChangeDropped::TooMany)), "one is pending and 64 wait");
+}
+
+#[test]
+fn waiting_changes_reach_the_next_leader() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    let node = &mut group.member(leader).node;
+    node.propose_conf_change(add_learner(4)).unwrap();
+    node.propose_conf_change(add_learner(5)).unwrap();
+    // What it has appended is replicated by whoever leads next; the one that waits is not in any log.
+    node.step_down();
+    group.settle();
+    let next = group.elect();
+    group.tick(2);
+    assert!(group.members[&next].node.voters().learners.contains(&5), "{:?}", group.members[&next].node.voters());
+}
+
+#[test]
+fn waiting_changes_expire() {
+    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    let followers: Vec<u64> = (1..=3).filter(|member| *member != leader).collect();
+    group.member(leader).node.propose_conf_change(add_learner(4)).unwrap();
+    group.member(leader).node.propose_conf_change(add_learner(5)).unwrap();
+    group.cut.extend(&followers);
+    group.settle();
+    // The client has given up by the time that the leader is connected again.
+    group.tick(100);
+    group.cut.clear();
+    group.elect();
+    group.tick(20);
+    assert!(!group.members[&leader].node.voters().learners.contains(&5));
 }
 
 #[test]

@@ -13,6 +13,8 @@ use types::Fault;
 pub(crate) enum LogCommand {
     /// Make these durable and report the number.
     Persist { number: u64, entries: Vec<Entry>, hard_state: Option<HardState> },
+    /// Entries up to here are known to be committed. They were handed out for persisting before.
+    NoteCommit(u64),
     /// The state at `index` is in place; the log begins anew behind it. Report the number when that is durable.
     Install { number: u64, index: u64, term: u64, hard_state: Option<HardState> },
     /// Entries up to here are durable in the state and are not needed.
@@ -45,7 +47,7 @@ pub(crate) fn from_record(record: Record) -> Result<Entry, Fault> {
 /// Runs until told to stop or until everybody else is gone.
 pub(crate) fn run(mut log: Log, commands: &Receiver<LogCommand>, node: &Sender<Input>, observer: &dyn Observer) -> Result<(), Fault> {
     while let Ok(first) = commands.recv() {
-        let mut persisted = None;
+        let (mut persisted, mut committed) = (None, 0);
         // Whatever came in while the last sync ran shares the next one.
         for command in std::iter::once(first).chain(commands.try_iter()) {
             match command {
@@ -56,6 +58,7 @@ pub(crate) fn run(mut log: Log, commands: &Receiver<LogCommand>, node: &Sender<I
                     observer.log_written(records.iter().map(Record::stored_bytes).sum(), begun.elapsed());
                     persisted = Some(number);
                 }
+                LogCommand::NoteCommit(index) => committed = committed.max(index),
                 LogCommand::Install { number, index, term, hard_state } => {
                     log.install(index, term, hard_state.map(to_log))?;
                     persisted = Some(number);
@@ -63,6 +66,10 @@ pub(crate) fn run(mut log: Log, commands: &Receiver<LogCommand>, node: &Sender<I
                 LogCommand::Truncate(index) => log.truncate_front(index)?,
                 LogCommand::Stop => return log.mark(),
             }
+        }
+        // Before the sync, which writes the note with its own.
+        if committed > 0 {
+            log.note_commit(committed)?;
         }
         if let Some(number) = persisted {
             let begun = Instant::now();

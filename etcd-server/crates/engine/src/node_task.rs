@@ -13,6 +13,8 @@ use bytes::Bytes;
 use consensus::{
     Barriers, ConfChangeDropped, ConfChangeKind, Keep, Node, Progress, ReadContexts, Ready, Role, SnapshotMark, Status, StepRefusal,
 };
+use prost::Message as _;
+use proto::etcdserverpb::{AlarmRequest, AlarmType, InternalRaftRequest, RequestHeader, alarm_request::AlarmAction};
 use proto::raftpb::Message;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,6 +27,8 @@ use types::Fault;
 const INPUTS_PER_ROUND: usize = 4096;
 /// Ticks after which a read index that was not answered is asked for again.
 const READ_RETRY_TICKS: u64 = 5;
+/// Time for an alarm to reach the leader before this member stops.
+const ALARM_TIME: Duration = Duration::from_secs(1);
 
 /// What the node thread is told.
 #[derive(Debug)]
@@ -168,7 +172,7 @@ impl NodeTask {
                 self.waiters.register([(id, reply)]);
                 if let Err(dropped) = self.node.propose_conf_change(data) {
                     let refused = match dropped {
-                        ConfChangeDropped::Pending => Refused::TooManyRequests,
+                        ConfChangeDropped::TooMany => Refused::TooManyRequests,
                         ConfChangeDropped::Dropped(_) => Refused::NoLeader,
                     };
                     self.waiters.answer(vec![(id, Err(refused))]);
@@ -231,12 +235,37 @@ impl NodeTask {
         match self.node.step(message) {
             Ok(()) => Ok(()),
             Err(lost @ StepRefusal::LostLog { .. }) => Err(Fault::corrupt("raft log", lost)),
+            Err(lost @ StepRefusal::LostCommit { .. }) => {
+                self.report_lost_commit(from, &lost);
+                Err(Fault::corrupt("cluster", lost))
+            }
+            Err(forged @ StepRefusal::TermTooFarAhead { .. }) => {
+                tracing::error!(remote_peer_id = %types::MemberId(from), kind, error = %forged, "refused a raft message");
+                self.observer.message_refused();
+                Ok(())
+            }
             Err(refusal) => {
                 tracing::debug!(remote_peer_id = %types::MemberId(from), kind, %refusal, "refused a raft message");
                 self.observer.message_refused();
                 Ok(())
             }
         }
+    }
+
+    /// Has the leader raise the CORRUPT alarm for this member, which is about to stop. This thread waits while the request is on its way, so
+    /// that no read is confirmed by a leader whose data contradicts this member's.
+    fn report_lost_commit(&self, leader: u64, lost: &StepRefusal) {
+        tracing::error!(remote_peer_id = %types::MemberId(leader), error = %lost, "the cluster has lost committed entries: raising the CORRUPT alarm");
+        let alarm = AlarmRequest {
+            action: AlarmAction::Activate.into(),
+            member_id: self.member_id,
+            alarm: AlarmType::Corrupt.into(),
+        };
+        // No client waits for it.
+        let header = Some(RequestHeader::default());
+        let request = InternalRaftRequest { header, alarm: Some(alarm), ..InternalRaftRequest::default() };
+        self.send(vec![consensus::forwarded_request(self.member_id, leader, request.encode_to_vec().into())]);
+        std::thread::sleep(ALARM_TIME);
     }
 
     /// Raft takes a snapshot or not; which one shows in the next ready. One is looked at at a time.
@@ -288,11 +317,15 @@ impl NodeTask {
     }
 
     fn hand_out(&mut self, round: &mut Round) {
+        // What is known to be committed and not written to the log together with something else.
+        let mut noted = None;
         while round.installing.is_none()
             && let Some(ready) = self.node.ready()
         {
             let Ready { number, messages, promises, snapshot, entries, hard_state, must_sync, committed, reads, ask_reads_again, status } =
                 ready;
+            let commit = hard_state.filter(|_| !must_sync && snapshot.is_none()).map(|hard_state| hard_state.commit);
+            noted = commit.or(noted);
             self.send(messages);
             // Raft takes a snapshot only while it is being offered.
             if let Some((mark, (prepared, taken))) = snapshot.zip(round.offered.take()) {
@@ -321,6 +354,9 @@ impl NodeTask {
             if ask_reads_again {
                 round.barriers.again();
             }
+        }
+        if let Some(commit) = noted {
+            drop(self.log.send(LogCommand::NoteCommit(commit)));
         }
     }
 

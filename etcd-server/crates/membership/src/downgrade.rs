@@ -24,6 +24,12 @@ impl Downgrade {
         if request.enabled { Self { target_version: request.ver.clone(), enabled: true } } else { Self::default() }
     }
 
+    /// Returns the version that the downgrade in progress leads to; `None` if none is in progress.
+    pub fn target(&self) -> Option<Version> {
+        // Only a validated version is ever proposed, by etcd too.
+        self.enabled.then(|| self.target_version.parse().map(Version::cluster).ok()).flatten()
+    }
+
     /// The JSON of a backup.
     pub fn to_json(&self) -> String {
         json::encode(self)

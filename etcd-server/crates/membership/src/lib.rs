@@ -4,6 +4,7 @@
 //! asked before a change is proposed. Who is connected, how far a learner has come and what time it is are arguments.
 #![forbid(unsafe_code)]
 
+mod cluster_version;
 mod conf_change;
 mod downgrade;
 mod ids;
@@ -16,6 +17,7 @@ mod strict_reconfiguration;
 mod v2_store;
 mod version;
 
+pub use cluster_version::{InvalidDowngradeTarget, decide_cluster_version, downgrade_is_complete};
 pub use conf_change::ConfChange;
 pub use downgrade::{Downgrade, DowngradeRejection, validate_downgrade};
 pub use ids::{cluster_id, member_id};

@@ -34,6 +34,11 @@ impl Version {
         Self { patch: 0, ..self }
     }
 
+    /// Returns the version as cluster versions are printed: `major.minor` (etcd: version.Cluster).
+    pub fn as_cluster(self) -> String {
+        format!("{}.{}", self.major, self.minor)
+    }
+
     /// The one version to which a cluster may go down from this one: one minor lower; none below minor 0.
     pub fn downgrade_target(self) -> Option<Self> {
         self.minor.checked_sub(1).map(|minor| Self::new(self.major, minor, 0))

@@ -6,7 +6,7 @@ use crate::handshake::Mismatch;
 use crate::outbox::Outbox;
 use crate::transport::Shared;
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,21 +40,15 @@ enum StreamEnd {
 /// Keeps one stream open for as long as the member belongs to the cluster.
 pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<Outbox>, kind: StreamKind) {
     let mut attempt: usize = 0;
-    let mut refused = false;
     loop {
         let end = follow(&shared, &peer, kind, attempt).await;
         match &end {
             StreamEnd::Removed => shared.told_removed(),
-            // Said once: it will not change by itself.
-            StreamEnd::Mismatch(mismatch) if !refused => {
-                refused = true;
-                tracing::warn!(remote_peer_id = %types::MemberId(peer.id), error = %mismatch, "request sent was ignored by remote peer");
-            }
+            StreamEnd::Mismatch(mismatch) => peer.report_mismatch(shared.own.cluster, mismatch),
             StreamEnd::Request(_)
             | StreamEnd::Frame(_)
             | StreamEnd::Silent
             | StreamEnd::Closed
-            | StreamEnd::Mismatch(_)
             | StreamEnd::Status(_) => {
                 tracing::debug!(remote_peer_id = %types::MemberId(peer.id), stream = kind.path(), %end, "stream to peer ended")
             }
@@ -67,10 +61,12 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<Outbox>, kind: StreamKind
 
 async fn follow(shared: &Shared, peer: &Outbox, kind: StreamKind, attempt: usize) -> StreamEnd {
     match open(shared, peer, kind, attempt).await {
-        Ok((connection, body)) => {
+        Ok((connection, body, url)) => {
             peer.seen();
+            peer.set_source(kind, Some(url));
             tracing::debug!(remote_peer_id = %types::MemberId(peer.id), stream = kind.path(), "established TCP streaming connection");
             let end = read(shared, peer, kind, body).await;
+            peer.set_source(kind, None);
             drop(connection);
             end
         }
@@ -83,7 +79,7 @@ async fn open(
     peer: &Outbox,
     kind: StreamKind,
     attempt: usize,
-) -> Result<(Connection<Empty<Bytes>>, hyper::body::Incoming), StreamEnd> {
+) -> Result<(Connection<Empty<Bytes>>, hyper::body::Incoming, Uri), StreamEnd> {
     let url = {
         let urls = peer.urls.lock();
         urls[attempt % urls.len()].clone()
@@ -94,7 +90,7 @@ async fn open(
     asked.headers_mut().extend(shared.own.headers(Some(peer.id)));
     let response = tokio::time::timeout(SILENCE_MAX, connection.send(asked)).await.map_err(|_| StreamEnd::Silent)??;
     match response.status() {
-        StatusCode::OK => Ok((connection, response.into_body())),
+        StatusCode::OK => Ok((connection, response.into_body(), url)),
         StatusCode::GONE => Err(StreamEnd::Removed),
         Mismatch::STATUS => {
             let refusal = crate::connect::whole(response, REFUSAL_BYTES_MAX).await?;

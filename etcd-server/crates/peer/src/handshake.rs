@@ -69,6 +69,9 @@ pub enum Mismatch {
     /// The sender belongs to another cluster.
     #[error("cluster ID mismatch")]
     Cluster,
+    /// The request was meant for another member.
+    #[error("to field mismatch")]
+    Member,
 }
 
 impl Mismatch {
@@ -76,7 +79,7 @@ impl Mismatch {
 
     /// What a refusal by another member means.
     pub(crate) fn from_body(body: &[u8]) -> Option<Self> {
-        [Self::Version, Self::Cluster].into_iter().find(|mismatch| body.trim_ascii() == mismatch.to_string().as_bytes())
+        [Self::Version, Self::Cluster, Self::Member].into_iter().find(|mismatch| body.trim_ascii() == mismatch.to_string().as_bytes())
     }
 }
 

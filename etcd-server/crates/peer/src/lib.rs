@@ -18,6 +18,7 @@ mod dial;
 pub mod frame;
 mod handshake;
 mod local;
+mod log_limit;
 mod outbox;
 mod post;
 mod probe;

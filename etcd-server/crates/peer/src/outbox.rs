@@ -2,6 +2,7 @@
 
 use crate::frame::{Encoder, StreamKind, kind};
 use crate::local::PeerObserver;
+use crate::log_limit::LogLimit;
 use bytes::{Bytes, BytesMut};
 use http::Uri;
 use http_body::{Body, Frame};
@@ -14,6 +15,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
+use types::{ClusterId, MemberId};
 
 /// Messages that wait for one stream; more are dropped and the member reported as unreachable (etcd: streamBufSize).
 const STREAM_MESSAGES_MAX: usize = 4096;
@@ -35,14 +37,25 @@ pub(crate) struct Outbox {
     streams: [Mutex<Option<mpsc::Sender<Message>>>; 2],
     posts: mpsc::Sender<Message>,
     activity: Mutex<Option<Instant>>,
+    /// The addresses that the streams which this member has opened come from, by [`StreamKind`].
+    sources: [Mutex<Option<Uri>>; 2],
+    mismatch_logs: LogLimit,
     pub(crate) observer: Arc<dyn PeerObserver>,
 }
 
 impl Outbox {
     pub(crate) fn new(id: u64, urls: Vec<Uri>, observer: Arc<dyn PeerObserver>) -> (Self, mpsc::Receiver<Message>) {
         let (posts, waiting) = mpsc::channel(POSTS_MAX);
-        let outbox =
-            Self { id, urls: Mutex::new(urls), streams: [Mutex::new(None), Mutex::new(None)], posts, activity: Mutex::new(None), observer };
+        let outbox = Self {
+            id,
+            urls: Mutex::new(urls),
+            streams: [Mutex::new(None), Mutex::new(None)],
+            posts,
+            activity: Mutex::new(None),
+            sources: [Mutex::new(None), Mutex::new(None)],
+            mismatch_logs: LogLimit::default(),
+            observer,
+        };
         (outbox, waiting)
     }
 
@@ -99,7 +112,7 @@ impl Outbox {
         let mut activity = self.activity.lock();
         if activity.is_none() {
             *activity = Some(Instant::now());
-            tracing::info!(remote_peer_id = %types::MemberId(self.id), "peer became active");
+            tracing::info!(remote_peer_id = %MemberId(self.id), "peer became active");
             self.observer.active(true);
         }
     }
@@ -107,7 +120,7 @@ impl Outbox {
     /// The member could not be reached.
     pub(crate) fn lost(&self, why: &dyn std::fmt::Display) {
         if self.activity.lock().take().is_some() {
-            tracing::warn!(remote_peer_id = %types::MemberId(self.id), error = %why, "peer became inactive (message send to peer failed)");
+            tracing::warn!(remote_peer_id = %MemberId(self.id), error = %why, "peer became inactive (message send to peer failed)");
             self.observer.active(false);
         }
     }
@@ -117,11 +130,35 @@ impl Outbox {
         *self.activity.lock()
     }
 
-    fn slot(&self, kind: StreamKind) -> &Mutex<Option<mpsc::Sender<Message>>> {
-        match kind {
-            StreamKind::Append => &self.streams[0],
-            StreamKind::Message => &self.streams[1],
+    /// Notes that a stream of the member comes from `url`, or that it has ended.
+    pub(crate) fn set_source(&self, kind: StreamKind, url: Option<Uri>) {
+        *self.sources[index(kind)].lock() = url;
+    }
+
+    /// Returns `true` if a stream of the member comes from `url`: then the server there has checked that the stream was meant for it.
+    pub(crate) fn streams_from(&self, url: &Uri) -> bool {
+        self.sources.iter().any(|source| source.lock().as_ref() == Some(url))
+    }
+
+    /// Logs, at most once a minute, that another server than the member responds at one of its addresses.
+    pub(crate) fn report_mismatch(&self, own_cluster: ClusterId, mismatch: &dyn std::fmt::Display) {
+        if self.mismatch_logs.allows(&mismatch.to_string(), Instant::now()) {
+            tracing::warn!(
+                remote_peer_id = %MemberId(self.id), local_member_cluster_id = %own_cluster, error = %mismatch,
+                "request sent was ignored by remote peer"
+            );
         }
+    }
+
+    fn slot(&self, kind: StreamKind) -> &Mutex<Option<mpsc::Sender<Message>>> {
+        &self.streams[index(kind)]
+    }
+}
+
+fn index(kind: StreamKind) -> usize {
+    match kind {
+        StreamKind::Append => 0,
+        StreamKind::Message => 1,
     }
 }
 

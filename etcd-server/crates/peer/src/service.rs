@@ -6,6 +6,7 @@ use crate::frame::StreamKind;
 use crate::handshake::{self, Mismatch, id_of};
 use crate::local::{HttpRefusal, Local};
 use crate::outbox::StreamBody;
+use crate::probe;
 use crate::reply::{self, Reply, ReplyBody, text};
 use crate::state_receiver;
 use crate::transport::Transport;
@@ -21,7 +22,8 @@ use proto::raftpb::Message;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use time::OffsetDateTime;
 
 /// Largest posted message: one beyond the largest request and its envelope would be etcd's too.
 const MESSAGE_BYTES_MAX: usize = 512 << 20;
@@ -45,8 +47,35 @@ pub async fn serve(stream: impl Socket + 'static, transport: Transport) -> Resul
 }
 
 async fn respond(transport: &Transport, request: Request<Incoming>) -> Reply {
+    let mut reply = match for_this_member(transport, &request) {
+        Ok(()) => dispatch(transport, request).await,
+        Err(reply) => *reply,
+    };
+    for (name, id) in [(handshake::CLUSTER, transport.0.own.cluster.to_string()), (handshake::FROM, transport.0.own.member.to_string())] {
+        if let Ok(id) = HeaderValue::try_from(id) {
+            reply.headers_mut().insert(name, id);
+        }
+    }
+    reply
+}
+
+/// Checks that a request which names a cluster or a member is meant for this one. A real etcd names the cluster in some requests only, and
+/// a server that joins names neither.
+fn for_this_member(transport: &Transport, request: &Request<Incoming>) -> Result<(), Box<Reply>> {
+    let own = &transport.0.own;
+    let named = |name| request.headers().get(name).map(HeaderValue::as_bytes);
+    if named(handshake::CLUSTER).is_some_and(|cluster| cluster != own.cluster.to_string().as_bytes()) {
+        return Err(Box::new(refused(transport, Mismatch::Cluster, request)));
+    }
+    if named(handshake::TO).is_some_and(|member| member != own.member.to_string().as_bytes()) {
+        return Err(Box::new(refused(transport, Mismatch::Member, request)));
+    }
+    Ok(())
+}
+
+async fn dispatch(transport: &Transport, request: Request<Incoming>) -> Reply {
     let path = request.uri().path().to_owned();
-    let mut reply = match path.as_str() {
+    match path.as_str() {
         "/raft/probing" => probing(),
         "/members" => members(transport, &request),
         "/version" => version(transport, &request),
@@ -62,12 +91,7 @@ async fn respond(transport: &Transport, request: Request<Incoming>) -> Reply {
         path if path.starts_with("/raft/stream/") => stream(transport, &request, path),
         path if path.starts_with("/members/promote/") => promote(transport, &request, path).await,
         _ => text(StatusCode::NOT_FOUND, "404 page not found"),
-    };
-    let cluster = transport.0.own.cluster.to_string();
-    if let Ok(cluster) = HeaderValue::try_from(cluster) {
-        reply.headers_mut().insert(handshake::CLUSTER, cluster);
     }
-    reply
 }
 
 /// The checks that come before raft's endpoints.
@@ -80,7 +104,7 @@ where
         return not_allowed("POST");
     }
     if let Err(mismatch) = handshake::check(request.headers(), &transport.0.own) {
-        return refused(mismatch, &request);
+        return refused(transport, mismatch, &request);
     }
     remember_sender(transport, &request);
     match started(transport) {
@@ -96,7 +120,7 @@ where
     R: Future<Output = Reply>,
 {
     if let Err(mismatch) = handshake::check(request.headers(), &transport.0.own) {
-        return refused(mismatch, request);
+        return refused(transport, mismatch, request);
     }
     match started(transport) {
         Ok(local) => answer(local).await,
@@ -113,9 +137,18 @@ fn remember_sender(transport: &Transport, request: &Request<Incoming>) {
     }
 }
 
-fn refused(mismatch: Mismatch, request: &Request<Incoming>) -> Reply {
-    let sender = request.headers().get(handshake::FROM).and_then(|value| value.to_str().ok()).unwrap_or("?");
-    tracing::warn!(remote_peer_id = sender, error = %mismatch, "rejected request from remote peer");
+/// Refuses a request of a member that this one does not work with. Such a member tries again several times a second, so the log line is
+/// limited to one a minute for each sender and cause.
+fn refused(transport: &Transport, mismatch: Mismatch, request: &Request<Incoming>) -> Reply {
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("?");
+    let (sender, cluster, urls) = (header(handshake::FROM), header(handshake::CLUSTER), header(handshake::PEER_URLS));
+    if transport.0.refusal_logs.allows(&format!("{sender} {cluster} {mismatch}"), Instant::now()) {
+        tracing::warn!(
+            remote_peer_id = sender, remote_peer_cluster_id = cluster, remote_peer_urls = urls,
+            local_member_id = %transport.0.own.member, local_member_cluster_id = %transport.0.own.cluster, error = %mismatch,
+            "rejected request from remote peer"
+        );
+    }
     text(Mismatch::STATUS, &mismatch.to_string())
 }
 
@@ -131,7 +164,7 @@ fn stream(transport: &Transport, request: &Request<Incoming>, path: &str) -> Rep
         return not_allowed("GET");
     }
     if let Err(mismatch) = handshake::check(request.headers(), &shared.own) {
-        return refused(mismatch, request);
+        return refused(transport, mismatch, request);
     }
     let mut parts = path["/raft/stream/".len()..].splitn(2, '/');
     let kind = parts.next().and_then(|name| StreamKind::ALL.into_iter().find(|kind| kind.path() == name));
@@ -144,9 +177,9 @@ fn stream(transport: &Transport, request: &Request<Incoming>, path: &str) -> Rep
         remember_sender(transport, request);
         return text(StatusCode::NOT_FOUND, "error sender not found");
     };
-    let to = request.headers().get(handshake::TO).and_then(|value| value.to_str().ok());
-    if to != Some(shared.own.member.to_string().as_str()) {
-        return text(StatusCode::PRECONDITION_FAILED, "to field mismatch");
+    // One that names another member was refused before.
+    if !request.headers().contains_key(handshake::TO) {
+        return refused(transport, Mismatch::Member, request);
     }
     let body: StreamBody = peer.outbox.open(kind);
     let mut reply = Response::new(ReplyBody::Stream(body));
@@ -176,8 +209,7 @@ async fn post(transport: Transport, _: Arc<dyn Local>, request: Request<Incoming
 }
 
 fn probing() -> Reply {
-    // Only that it is answered is looked at; etcd reads the time as RFC 3339.
-    let mut reply = Response::new(ReplyBody::Full(Full::new(Bytes::from_static(b"{\"OK\":true,\"Now\":\"0001-01-01T00:00:00Z\"}\n"))));
+    let mut reply = Response::new(ReplyBody::Full(Full::new(Bytes::from(probe::health(OffsetDateTime::now_utc())))));
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     reply
 }
@@ -266,18 +298,14 @@ async fn hash_kv(transport: &Transport, request: Request<Incoming>) -> Reply {
         Ok(local) => local,
         Err(reply) => return *reply,
     };
-    let cluster = request.headers().get(handshake::CLUSTER);
-    if cluster.is_some_and(|cluster| cluster.as_bytes() != transport.0.own.cluster.to_string().as_bytes()) {
-        return text(Mismatch::STATUS, &Mismatch::Cluster.to_string());
-    }
     let Ok(body) = whole(request.into_body(), SMALL_BYTES_MAX).await else {
         return text(StatusCode::BAD_REQUEST, "error reading body");
     };
-    let Ok(asked) = serde_json::from_slice::<crate::ask::HashKvQuestion>(&body) else {
+    let Ok(asked) = serde_json::from_slice::<crate::ask::HashKvRequest>(&body) else {
         return text(StatusCode::BAD_REQUEST, "error unmarshalling request");
     };
     match local.hash_kv(asked.revision).await {
-        Ok(hashed) => reply::json(serde_json::to_string(&crate::ask::HashKvAnswer::from(hashed)).unwrap_or_default()),
+        Ok(hashed) => reply::json(serde_json::to_string(&crate::ask::HashKvReply::from(hashed)).unwrap_or_default()),
         Err(refusal) => reply::refusal(&refusal),
     }
 }

@@ -1,10 +1,11 @@
 //! All members that this one talks to.
 
-use crate::ask::AskError;
+use crate::ask::{AskError, Target};
 use crate::connect::Connect;
 use crate::frame::{StreamKind, kind};
 use crate::handshake::Introduction;
 use crate::local::{Local, Observer};
+use crate::log_limit::LogLimit;
 use crate::outbox::Outbox;
 use crate::{dial, post, probe, state_sender};
 use arc_swap::ArcSwap;
@@ -43,6 +44,7 @@ pub(crate) struct Shared {
     /// Who spoke to us without being a member here: they are answered by POST alone.
     remotes: Mutex<BTreeMap<u64, Arc<Peer>>>,
     removed: ArcSwap<BTreeSet<u64>>,
+    pub(crate) refusal_logs: LogLimit,
 }
 
 /// Another member and the tasks that serve it.
@@ -79,6 +81,7 @@ impl Transport {
             peers: ArcSwap::default(),
             remotes: Mutex::default(),
             removed: ArcSwap::default(),
+            refusal_logs: LogLimit::default(),
         }))
     }
 
@@ -112,20 +115,26 @@ impl Transport {
         peers.iter().filter_map(|(id, peer)| Some((MemberId(*id), peer.outbox.active_since()?))).collect()
     }
 
-    /// The addresses of a member.
-    pub fn urls(&self, id: MemberId) -> Vec<Uri> {
-        self.0.peers.load().get(&id.0).map(|peer| peer.outbox.urls.lock().clone()).unwrap_or_default()
+    /// The addresses of a member as destinations of requests; none if it is not known.
+    pub fn targets(&self, id: MemberId) -> Vec<Target> {
+        let Some(peer) = self.0.peer(id.0) else { return Vec::new() };
+        let target = |url| Target { url, peer: Arc::clone(&peer.outbox), shared: Arc::clone(&self.0) };
+        let urls = peer.outbox.urls.lock().clone();
+        urls.into_iter().map(target).collect()
     }
 
-    /// Asks a member at each of its addresses until one of them answers; `failed` is told of those that do not.
-    pub async fn ask<T, F>(&self, member: MemberId, question: impl Fn(Uri) -> F, failed: impl Fn(&AskError)) -> Option<T>
+    /// Sends a request to each address of a member until one responds; calls `failed` for each that does not.
+    pub async fn ask<T, F>(&self, member: MemberId, request: impl Fn(Target) -> F, failed: impl Fn(&AskError)) -> Option<T>
     where
         F: Future<Output = Result<T, AskError>>,
     {
-        for url in self.urls(member) {
-            match question(url).await {
-                Ok(answer) => return Some(answer),
-                Err(error) => failed(&error),
+        for target in self.targets(member) {
+            match request(target.clone()).await {
+                Ok(response) => return Some(response),
+                Err(error) => {
+                    target.report(&error);
+                    failed(&error);
+                }
             }
         }
         None

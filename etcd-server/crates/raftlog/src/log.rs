@@ -187,6 +187,26 @@ impl Log {
         })
     }
 
+    /// Notes that entries up to `commit` are committed, without a sync: the note survives the death of the process, and after a power cut
+    /// it may be old. Without it a member that is killed forgets which of its entries were committed, and could not tell that a cluster
+    /// which was restored from an older copy has lost them.
+    ///
+    /// While entries wait for [`Log::sync`] the note is written together with that.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn note_commit(&mut self, commit: u64) -> Result<(), Fault> {
+        self.guarded(|log| {
+            let last = log.shared.index.read().last_index();
+            assert!(commit <= last, "entry {commit} is committed, but the log ends at {last}");
+            if commit <= log.hard_state.commit {
+                return Ok(());
+            }
+            log.hard_state.commit = commit;
+            if log.durable_batch + 1 == log.next_batch { log.note_mark() } else { Ok(()) }
+        })
+    }
+
     /// A handle for reading, for any thread.
     pub fn reader(&self) -> Reader {
         Reader { shared: Arc::clone(&self.shared) }
@@ -331,7 +351,9 @@ impl Log {
             index.push(entry, place);
         }
         drop(index);
+        let commit = self.hard_state.commit;
         self.hard_state = content.hard_state.unwrap_or(self.hard_state);
+        assert!(self.hard_state.commit >= commit, "the commit index moves back from {commit} to {}", self.hard_state.commit);
         self.next_batch += 1;
         self.offset += self.buffer.len() as u64;
         self.unmarked_bytes += self.buffer.len() as u64;
@@ -524,6 +546,24 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (mut log, _) = open(directory.path());
         assert!(log.append(&[entry(2)], None).is_err());
+    }
+
+    #[test]
+    fn noted_commit_survives_the_end_of_the_process() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut log, _) = open(directory.path());
+        log.append(&[entry(1), entry(2), entry(3)], Some(HardState { term: 1, vote: 2, commit: 0 })).unwrap();
+        log.note_commit(2).unwrap();
+        log.note_commit(1).unwrap();
+        drop(log);
+        let (mut log, recovered) = open(directory.path());
+        assert_eq!(recovered.hard_state, HardState { term: 1, vote: 2, commit: 2 });
+        // Together with the sync that entries wait for.
+        log.write(&[entry(4)], None).unwrap();
+        log.note_commit(3).unwrap();
+        log.sync().unwrap();
+        drop(log);
+        assert_eq!(open(directory.path()).1.hard_state, HardState { term: 1, vote: 2, commit: 3 });
     }
 
     #[test]

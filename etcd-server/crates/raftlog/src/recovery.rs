@@ -261,10 +261,13 @@ fn start(
     finish(parts, None, mark.unreadable_slots)
 }
 
-fn finish(parts: Parts<'_>, torn_tail: Option<TornTail>, unreadable_watermark_slots: usize) -> Result<(Log, Recovered), OpenError> {
-    let hard_state = parts.replay.hard_state;
+fn finish(mut parts: Parts<'_>, torn_tail: Option<TornTail>, unreadable_watermark_slots: usize) -> Result<(Log, Recovered), OpenError> {
     let Base { index: base_index, term: base_term } = parts.replay.index.base();
     let last_index = parts.replay.index.last_index();
+    // The commit index is noted in the watermark more often than in the log itself, see [`Log::note_commit`].
+    let noted = parts.mark.hard_state.commit.min(last_index);
+    parts.replay.hard_state.commit = parts.replay.hard_state.commit.max(noted);
+    let hard_state = parts.replay.hard_state;
     let incarnation = parts.replay.incarnation.max(parts.mark.incarnation) + 1;
     let log = Log::assemble(parts, incarnation)?;
     let recovered = Recovered {

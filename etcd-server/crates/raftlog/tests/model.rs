@@ -29,14 +29,16 @@ impl Model {
 }
 
 fn random_batch(random: &mut fastrand::Rng, model: &Model) -> (Vec<Record>, Option<HardState>) {
-    let overwrite = random.u8(..) < 40 && !model.entries.is_empty();
-    let from = if overwrite { random.u64(model.base.0 + 1..=model.last()) } else { model.last() + 1 };
+    // As raft does: what is committed is never replaced, and the commit index never moves back.
+    let uncommitted = model.base.0.max(model.hard_state.commit) + 1;
+    let overwrite = random.u8(..) < 40 && uncommitted <= model.last();
+    let from = if overwrite { random.u64(uncommitted..=model.last()) } else { model.last() + 1 };
     let term = model.hard_state.term + u64::from(overwrite || random.u8(..) < 10);
     let longest = if random.u8(..) < 5 { 20_000 } else { 300 };
     let most = if random.u8(..) < 10 { 60 } else { 6 };
     let count = random.u64(0..most);
     let batch: Vec<Record> = (from..from + count).map(|index| entry(index, term, random.usize(0..longest))).collect();
-    let hard_state = HardState { term, vote: term % 3, commit: from - 1 };
+    let hard_state = HardState { term, vote: term % 3, commit: random.u64(model.hard_state.commit..from) };
     let with_state = term > model.hard_state.term || random.bool();
     (batch, with_state.then_some(hard_state))
 }
@@ -100,13 +102,19 @@ fn run(seed: u64) {
                 model.entries.drain(..(upto - model.base.0) as usize);
                 model.base = (upto, term);
             }
-            88..91 => {
+            88..90 => {
+                let commit = random.u64(model.hard_state.commit..=model.last());
+                log.sync().unwrap();
+                log.note_commit(commit).unwrap();
+                model.hard_state.commit = commit;
+            }
+            90..92 => {
                 let base = (model.last() + random.u64(0..50), model.hard_state.term);
                 log.install(base.0, base.1, None).unwrap();
                 model.base = base;
                 model.entries.clear();
             }
-            91..93 => log.mark().unwrap(),
+            92..93 => log.mark().unwrap(),
             _ => {
                 drop(log);
                 log = reopen(directory.path(), &model, &mut incarnation);

@@ -2,6 +2,7 @@
 
 use super::{Dropped, Node, entry};
 use crate::entry::EntryKind;
+use crate::guard::StepRefusal;
 use crate::tail::Voters;
 use bytes::Bytes;
 use prost::Message as _;
@@ -16,9 +17,9 @@ pub enum ConfChangeDropped {
     /// As any proposal.
     #[error(transparent)]
     Dropped(#[from] Dropped),
-    /// Another change may be in the log and is not applied yet; a new leader thinks so until it has applied what it found.
-    #[error("another change of the group is not applied yet")]
-    Pending,
+    /// Too many changes wait for the one before them to be applied.
+    #[error("too many changes of the members wait already")]
+    TooMany,
 }
 
 /// What a configuration change does to the group.
@@ -35,16 +36,62 @@ pub enum ConfChangeKind {
 }
 
 impl Node {
-    /// Proposes an encoded `raftpb.ConfChange`. A follower forwards it, and nobody tells when the leader drops it.
+    /// Proposes an encoded `raftpb.ConfChange`. A follower forwards it, and is not notified if the leader drops it. A leader proposes it
+    /// when the change before it is applied; a new leader, when it has applied what it found in its log.
     pub fn propose_conf_change(&mut self, change: Bytes) -> Result<(), ConfChangeDropped> {
         let raft = &self.raw.raft;
-        if raft.state == StateRole::Leader && raft.has_pending_conf() {
-            return Err(ConfChangeDropped::Pending);
+        if raft.state == StateRole::Leader && (raft.has_pending_conf() || !self.waiting_changes.is_empty()) {
+            let deadline = self.change_deadline();
+            return if self.waiting_changes.push(change, deadline) { Ok(()) } else { Err(ConfChangeDropped::TooMany) };
         }
-        let removes_self = removes(&change, raft.id);
+        self.propose_change_now(change)
+    }
+
+    fn propose_change_now(&mut self, change: Bytes) -> Result<(), ConfChangeDropped> {
+        let removes_self = removes(&change, self.raw.raft.id);
         self.step_proposal(vec![entry(EntryKind::ConfChange, change)])?;
         self.note_own_removal(removes_self);
         Ok(())
+    }
+
+    /// Takes the changes out of a forwarded proposal that must wait until another one is applied.
+    pub(super) fn keep_changes(&mut self, message: &mut raftpb::Message) -> Result<(), StepRefusal> {
+        let mut pending = self.raw.raft.has_pending_conf() || !self.waiting_changes.is_empty();
+        let deadline = self.change_deadline();
+        let mut has_room = true;
+        let waiting = &mut self.waiting_changes;
+        message.entries.retain(|entry| {
+            let is_change = entry.r#type != 0;
+            if is_change && pending {
+                has_room &= waiting.push(entry.data.clone(), deadline);
+                return false;
+            }
+            // Only one change at a time, also of those that came together.
+            pending |= is_change;
+            true
+        });
+        if has_room { Ok(()) } else { Err(StepRefusal::Dropped) }
+    }
+
+    /// Proposes the next change that waits, if none is pending. A member that is no longer the leader forwards it.
+    pub(super) fn propose_waiting_change(&mut self) {
+        let raft = &self.raw.raft;
+        let leads = raft.state == StateRole::Leader;
+        // While leadership is being transferred, and while there is no leader, proposals are dropped.
+        let blocked = if leads { raft.has_pending_conf() || raft.lead_transferee.is_some() } else { raft.leader_id == raft::INVALID_ID };
+        if blocked || self.waiting_changes.is_empty() {
+            return;
+        }
+        if let Some(change) = self.waiting_changes.pop(self.ticks) {
+            // One that is dropped here has become impossible: this member was removed, or is about to be.
+            self.propose_change_now(change).ok();
+        }
+    }
+
+    /// The tick until which a change may wait: clients wait for a little longer than five election timeouts (etcd: ReqTimeout).
+    fn change_deadline(&self) -> u64 {
+        let timeout = u64::try_from(self.raw.raft.election_timeout()).unwrap_or(u64::MAX);
+        self.ticks.saturating_add(timeout.saturating_mul(5))
     }
 
     /// Apply has decided on a configuration change. Returns the configuration from now on. Told before [`Node::applied`] of its entry.
