@@ -172,15 +172,22 @@ async fn serve(
         end = End::wait(&mut terminate, &mut interrupt, &removed) => Some(end),
     };
     let leader = server.clone();
-    let served = listeners.serve(settings, server, member, stop.clone());
-    match told {
-        Some(end) => end.tell().await,
-        None => End::wait(&mut terminate, &mut interrupt, &removed).await.tell().await,
-    }
+    let (stop_clients, clients_stop) = watch::channel(false);
+    let served = listeners.serve(settings, server, member, clients_stop);
+    let end = match told {
+        Some(end) => end,
+        None => End::wait(&mut terminate, &mut interrupt, &removed).await,
+    };
+    end.log();
     service_manager::stopping("shutting down");
     leader.hand_over_before_stop().await;
-    stop_tx.send_replace(true);
+    stop_clients.send_replace(true);
     served.finish().await;
+    if matches!(end, End::Removed) {
+        // The other members must learn that the removal is committed. Clients are gone already.
+        tokio::time::sleep(REMOVAL_GRACE).await;
+    }
+    stop_tx.send_replace(true);
     transport.stop();
     peers.finish().await;
     for duty in duties {
@@ -220,14 +227,10 @@ impl End {
         }
     }
 
-    async fn tell(self) {
+    fn log(&self) {
         match self {
             Self::Signal(signal) => tracing::info!(signal, "received signal; shutting down"),
-            Self::Removed => {
-                // The others must hear that the removal is committed.
-                tokio::time::sleep(REMOVAL_GRACE).await;
-                tell_removed();
-            }
+            Self::Removed => tell_removed(),
         }
     }
 }

@@ -91,5 +91,5 @@ async fn versions(engine: &Engine, transport: &Transport) -> Vec<Option<Version>
 async fn version_of(transport: &Transport, id: MemberId) -> Option<Version> {
     let request = |target: ask::Target| async move { ask::version(&target, TIMEOUT).await };
     let failed = |error: &ask::AskError| tracing::debug!(remote_member_id = %id, %error, "failed to get version");
-    transport.ask(id, request, failed).await.map(|(version, _)| version)
+    transport.ask(id, request, failed).await
 }

@@ -56,10 +56,18 @@ pub(crate) async fn compare_periodically(server: Server, transport: Transport, i
     }
 }
 
-/// Compares this member's history with the others' before it serves anybody. Those that do not answer cannot contradict.
+/// Compares this member's history with the others' before it serves clients. Those that do not respond cannot contradict.
+///
+/// A compaction may overtake the revision that is being hashed; then a newer one is compared.
 pub(crate) async fn compare_at_start(server: &Server, transport: &Transport) -> Result<(), String> {
-    let revision = server.engine().published().read_point().current;
-    let own = own_hash(server, revision).await?;
+    let (revision, own) = loop {
+        let point = server.engine().published().read_point();
+        match own_hash(server, point.current).await {
+            Ok(own) => break (point.current, own),
+            Err(_) if server.engine().published().read_point().compacted > point.compacted => {}
+            Err(why) => return Err(why),
+        }
+    };
     for (member, other) in hashes_of_others(server.engine(), transport, revision).await {
         if other.compact_revision == own.compact_revision && other.hash != own.hash {
             return Err(format!(

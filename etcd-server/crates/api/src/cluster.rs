@@ -5,7 +5,7 @@ use crate::server::{Server, unexpected};
 use crate::status::ToStatus as _;
 use apply::{Answer, Ordered};
 use auth::RequestClass;
-use membership::{ConfChange, Member, may_add, may_promote, may_remove};
+use membership::{ConfChange, Member, Membership, may_add, may_promote, may_remove};
 use proto::etcdserverpb::{
     self as pb, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse, MemberPromoteRequest, MemberPromoteResponse,
     MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest, MemberUpdateResponse,
@@ -24,12 +24,29 @@ impl Server {
         }
     }
 
+    /// Checks a change against the members as they are known here. A member that lags may know of addresses or members that are gone, so a
+    /// refusal counts only if it is the same once everything is applied that was acknowledged before. Without a quorum the first refusal
+    /// stands: nothing newer can be known.
+    async fn check_members(&self, check: impl Fn(&Membership) -> Result<(), Status>) -> Result<(), Status> {
+        let Err(refusal) = check(&self.published().members()) else { return Ok(()) };
+        match self.barrier().await {
+            Ok(()) => check(&self.published().members()),
+            Err(_) => Err(refusal),
+        }
+    }
+
     /// Removes a member. One that leads hands over first: a leader that is gone leaves the others without one for an election.
     async fn remove_member(&self, id: MemberId) -> Result<Vec<pb::Member>, Status> {
-        let members = self.published().members();
-        if self.settings.strict_reconfig_check && members.member(id).is_some() {
-            may_remove(&members, id, &self.connected().await).map_err(|rejection| rejection.to_status())?;
+        if self.settings.strict_reconfig_check {
+            let connected = self.connected().await;
+            self.check_members(|members| match members.member(id) {
+                Some(_) => may_remove(members, id, &connected).map_err(|rejection| rejection.to_status()),
+                // Apply decides: it may have been added a moment ago.
+                None => Ok(()),
+            })
+            .await?;
         }
+        let members = self.published().members();
         if members.voters().any(|member| member.id != id)
             && self.published().standing().leader == id.0
             && let Some(successor) = self.successor_of(id).await
@@ -69,9 +86,9 @@ impl Server {
 
     /// Promotes a learner that has caught up; only the leader knows whether it has.
     pub async fn promote_member(&self, id: MemberId, token: Option<&str>) -> Result<Vec<pb::Member>, Status> {
-        let members = self.published().members();
         let change = ConfChange::Promote(id);
-        members.validate(&change, self.settings.max_learners).map_err(|refusal| refusal.to_status())?;
+        let max_learners = self.settings.max_learners;
+        self.check_members(|members| members.validate(&change, max_learners).map_err(|refusal| refusal.to_status())).await?;
         if !self.leads() {
             return Ok(self.promote_at_leader(id, token).await?.iter().map(Member::to_wire).collect());
         }
@@ -79,7 +96,7 @@ impl Server {
             return Err(Status::failed_precondition("etcdserver: can only promote a learner member which is in sync with leader"));
         }
         if self.settings.strict_reconfig_check {
-            may_promote(&members).map_err(|rejection| rejection.to_status())?;
+            self.check_members(|members| may_promote(members).map_err(|rejection| rejection.to_status())).await?;
         }
         self.change_members(change).await
     }
@@ -103,11 +120,10 @@ impl Server {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let id = membership::member_id(&peer_urls, "", Some(now.cast_signed()));
         let member = Member { id, peer_urls, is_learner, ..Member::default() };
-        let members = self.published().members();
         if self.settings.strict_reconfig_check {
-            may_add(&members, &member, &self.connected().await).map_err(|rejection| rejection.to_status())?;
+            let connected = self.connected().await;
+            self.check_members(|members| may_add(members, &member, &connected).map_err(|rejection| rejection.to_status())).await?;
         }
-        members.validate(&ConfChange::Add(member.clone()), self.settings.max_learners).map_err(|refusal| refusal.to_status())?;
         let wire = member.to_wire();
         let members = self.change_members(ConfChange::Add(member)).await?;
         Ok(MemberAddResponse { header: Some(self.header_without_revision()), member: Some(wire), members })

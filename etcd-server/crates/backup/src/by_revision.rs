@@ -13,7 +13,7 @@ use bytes::Bytes;
 use dealt::Dealt;
 use part::{Entry, Loaded, Part};
 use schema::revision_record::{self, RevisionRecord};
-use schema::{Cursor, Table, View};
+use schema::{Cursor, Table, View, bump_record};
 use types::Fault;
 
 /// Keys and values of bucket `key`.
@@ -77,7 +77,8 @@ impl<'a, C: Cursor + 'a> EntryLengths<C> {
             let (key, value) = backend::tombstone_entry(revision, Bytes::copy_from_slice(change.user_key));
             (key.len(), value.len())
         } else {
-            let record_bytes = usize::try_from(change.record_bytes).map_err(|error| Fault::corrupt("revision record", error))?;
+            let value_bytes = bump_record::backend_value_bytes(change.user_key, change.record_bytes);
+            let record_bytes = usize::try_from(value_bytes).map_err(|error| Fault::corrupt("revision record", error))?;
             (types::Revision::ETCD_BYTES, record_bytes)
         };
         self.cursor.next()?;
@@ -108,7 +109,9 @@ mod tests {
             let revision = Revision::new(main / 3, main % 3);
             let key = ((main * 7919) % 10_007).to_be_bytes();
             let tombstone = main % 5 == 0;
-            let record = if tombstone { Vec::new() } else { vec![main.to_le_bytes()[0]; 4000 + usize::try_from(main % 100).unwrap()] };
+            // As every record of a key, it begins with the tag of the key.
+            let content = vec![main.to_le_bytes()[0]; 4000 + usize::try_from(main % 100).unwrap()];
+            let record = if tombstone { Vec::new() } else { [&[0x0a][..], &content].concat() };
             let change = RevisionRecord { record_bytes: record.len().try_into().unwrap(), user_key: &key };
             let mut stored = Vec::new();
             change.encode_into(&mut stored);

@@ -74,6 +74,12 @@ impl<T> Barriers<T> {
         }
     }
 
+    /// Removes and returns all that wait: this member can serve no read any more.
+    pub fn drain(&mut self) -> Vec<T> {
+        self.again();
+        std::mem::take(&mut self.waiting)
+    }
+
     /// Forgets those that gave up.
     pub fn retain(&mut self, mut waits: impl FnMut(&T) -> bool) {
         self.waiting.retain(&mut waits);

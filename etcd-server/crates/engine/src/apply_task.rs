@@ -251,14 +251,19 @@ impl ApplyTask {
                 Effect::RaiseNoSpace => drop(self.notices.send(Notice::NoSpace)),
             }
         }
+        let mut left = false;
         for (kind, member) in told.conf_changes {
-            if kind == ConfChangeKind::Remove && member == self.member_id.0 {
-                drop(self.notices.send(Notice::Removed));
-            }
+            left |= kind == ConfChangeKind::Remove && member == self.member_id.0;
             drop(self.node.send(Input::ConfChanged { kind, member }));
         }
         drop(self.node.send(Input::Applied(self.applied)));
         self.waiters.answer(told.replies);
+        if left {
+            // The client that asked for the removal has its reply. Nothing else will be applied here.
+            self.published.left.store(true, Ordering::Release);
+            self.waiters.stop();
+            drop(self.notices.send(Notice::Removed));
+        }
     }
 
     fn notify(&mut self) {

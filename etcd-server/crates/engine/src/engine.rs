@@ -190,6 +190,9 @@ impl Engine {
         if self.published.leads_alone.load(Ordering::Acquire) {
             return Ok(());
         }
+        if self.published.has_left() {
+            return Err(Refused::Stopped);
+        }
         let (reply, answered) = oneshot::channel();
         self.node.send(Input::Barrier(reply)).map_err(|_| Refused::Stopped)?;
         match tokio::time::timeout(self.request_timeout, answered).await {
@@ -285,6 +288,9 @@ impl Engine {
     }
 
     fn admit(&self) -> Result<(), Refused> {
+        if self.published.has_left() {
+            return Err(Refused::Stopped);
+        }
         let standing = self.published.standing();
         let gap = standing.commit.saturating_sub(standing.applied);
         if gap > APPLY_GAP_MAX || self.waiters.len() > IN_FLIGHT_MAX {

@@ -5,7 +5,9 @@
 
 use crate::install::Filling;
 use crate::state_folder;
+use apply::Attachments;
 use backup::bolt::{BoltFile, ReadAt};
+use lease::Lessor;
 use membership::{Member, Version, check_own_version};
 use mvcc::KeySpace;
 use proto::raftpb::ConfState;
@@ -105,8 +107,11 @@ fn raise(store: &Store, raise: Raise) -> Result<MainRevision, Fault> {
     let mut space = KeySpace::load(store)?;
     let Raise::By(by) = raise else { return Ok(space.current()) };
     let revision = space.current().saturating_add(by.max(0));
-    space.raise(revision);
     let mut batch = store.batch();
+    if revision > space.current() {
+        let mut lessor = Lessor::load(store, 0)?;
+        space.write(store, &mut batch, &mut Attachments(&mut lessor)).bump(revision)?;
+    }
     if space.compacted() < revision {
         space.compact(revision, &mut batch).map_err(|refusal| Fault::store("mark all as compacted", refusal))?;
     }

@@ -94,6 +94,13 @@ struct Round {
     unsynced: u64,
     /// Since when the log has not reported anything, though it should; told once in an election timeout.
     waits_for_log: Option<Instant>,
+    /// This member was removed from the cluster: no leader confirms its reads any more.
+    has_left: bool,
+}
+
+/// Fails a linearizable read of a member that has left the cluster.
+fn refuse_read(waiting: Barrier) {
+    drop(waiting.send(Err(Refused::Stopped)));
 }
 
 impl NodeTask {
@@ -108,6 +115,7 @@ impl NodeTask {
             installing: None,
             unsynced: 0,
             waits_for_log: None,
+            has_left: false,
         };
         self.handle_ready(&mut round)?;
         loop {
@@ -184,6 +192,7 @@ impl NodeTask {
                     self.waiters.answer(vec![(id, Err(Refused::NoLeader))]);
                 }
             }
+            Input::Barrier(reply) if round.has_left => refuse_read(reply),
             Input::Barrier(reply) => round.barriers.push(reply),
             Input::Message { message, bytes } => {
                 self.inlet.leave(bytes);
@@ -206,7 +215,13 @@ impl NodeTask {
                 }
             }
             Input::Applied(index) => self.node.applied(index, self.keep),
-            Input::ConfChanged { kind, member } => drop(self.node.conf_changed(kind, member)?),
+            Input::ConfChanged { kind, member } => {
+                self.node.conf_changed(kind, member)?;
+                if kind == ConfChangeKind::Remove && member == self.member_id {
+                    round.has_left = true;
+                    round.barriers.drain().into_iter().for_each(refuse_read);
+                }
+            }
             Input::Propose { .. } | Input::Stop => {}
         }
         Ok(())

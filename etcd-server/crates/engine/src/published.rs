@@ -62,6 +62,8 @@ pub struct Published {
     pub(crate) live_marks: Mutex<BTreeMap<u64, u128>>,
     /// The newest compaction whose superfluous history is removed.
     pub(crate) removed: AtomicI64,
+    /// This member was removed from the cluster and has applied that: it serves no request any more.
+    pub(crate) left: AtomicBool,
     /// Whether this member leads a group of one and has replayed its log, so that it may answer linearizable reads by itself.
     pub(crate) leads_alone: AtomicBool,
 }
@@ -101,6 +103,7 @@ impl Published {
             freed_bytes: AtomicU64::new(stored.freed_bytes),
             live_marks: Mutex::default(),
             removed: AtomicI64::new(stored.removed),
+            left: AtomicBool::new(false),
             leads_alone: AtomicBool::new(false),
         })
     }
@@ -162,6 +165,11 @@ impl Published {
             commit: status.commit,
             applied: self.applied.load(Ordering::Acquire),
         }
+    }
+
+    /// Returns `true` once this member has applied its own removal from the cluster.
+    pub fn has_left(&self) -> bool {
+        self.left.load(Ordering::Acquire)
     }
 
     /// Since when the log has had something to sync and not reported anything; nothing while it gets on.

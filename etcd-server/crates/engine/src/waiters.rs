@@ -13,31 +13,74 @@ pub(crate) type Reply = Result<Ordered, Refused>;
 pub(crate) type Barrier = oneshot::Sender<Result<(), Refused>>;
 
 /// Requests in flight by id. Bounded by what [`crate::Engine::propose`] lets in; an entry leaves when its request is applied or dropped,
-/// whether or not somebody still waits.
+/// whether or not a client still waits.
 #[derive(Debug, Default)]
-pub(crate) struct Waiters {
-    waiting: Mutex<HashMap<u64, oneshot::Sender<Reply>>>,
+pub(crate) struct Waiters(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    requests: HashMap<u64, oneshot::Sender<Reply>>,
+    /// This member has left the cluster: nothing that is registered from now on will ever be applied here.
+    stopped: bool,
 }
 
 impl Waiters {
-    /// Registers a batch of requests; registered before they are proposed, so that no answer can come too early.
+    /// Registers a batch of requests; registered before they are proposed, so that no reply can come too early.
     pub(crate) fn register(&self, waiters: impl IntoIterator<Item = (u64, oneshot::Sender<Reply>)>) {
-        self.waiting.lock().extend(waiters);
+        let mut waiting = self.0.lock();
+        if !waiting.stopped {
+            waiting.requests.extend(waiters);
+            return;
+        }
+        drop(waiting);
+        for (_, sender) in waiters {
+            drop(sender.send(Err(Refused::Stopped)));
+        }
     }
 
-    /// Tells the outcomes of a batch.
+    /// Sends the replies of a batch.
     pub(crate) fn answer(&self, replies: Vec<(u64, Reply)>) {
         let senders: Vec<_> = {
-            let mut waiting = self.waiting.lock();
-            replies.into_iter().filter_map(|(id, reply)| Some((waiting.remove(&id)?, reply))).collect()
+            let mut waiting = self.0.lock();
+            replies.into_iter().filter_map(|(id, reply)| Some((waiting.requests.remove(&id)?, reply))).collect()
         };
         for (sender, reply) in senders {
-            // Whoever asked may have gone away; the entry is applied all the same.
+            // The client may have gone away; the entry is applied all the same.
             drop(sender.send(reply));
         }
     }
 
+    /// Fails all requests, those that are registered later as well.
+    pub(crate) fn stop(&self) {
+        let requests = {
+            let mut waiting = self.0.lock();
+            waiting.stopped = true;
+            std::mem::take(&mut waiting.requests)
+        };
+        for sender in requests.into_values() {
+            drop(sender.send(Err(Refused::Stopped)));
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.waiting.lock().len()
+        self.0.lock().requests.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_fail_after_the_member_has_left() {
+        let waiters = Waiters::default();
+        let (before, mut failed) = oneshot::channel();
+        waiters.register([(1, before)]);
+        waiters.stop();
+        assert_eq!(failed.try_recv(), Ok(Err(Refused::Stopped)));
+        let (after, mut failed) = oneshot::channel();
+        waiters.register([(2, after)]);
+        assert_eq!(failed.try_recv(), Ok(Err(Refused::Stopped)));
+        assert_eq!(waiters.len(), 0);
     }
 }

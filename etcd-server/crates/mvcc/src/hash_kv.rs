@@ -6,7 +6,7 @@
 use crate::{ReadPoint, Refusal, checksum, walk};
 use prost::Message as _;
 use proto::mvccpb::KeyValue;
-use schema::revision_record;
+use schema::{bump_record, revision_record};
 use schema::version_walk::{Version, Written, each_version};
 use schema::{Cursor as _, Table, View};
 use std::borrow::Cow;
@@ -145,7 +145,7 @@ struct Part {
 fn part(version: &Version<'_>) -> Result<Part, Fault> {
     let key = version.revision.to_etcd_bytes();
     let value: Cow<'_, [u8]> = match &version.written {
-        Written::Record(record) => (*record).into(),
+        Written::Record(record) => bump_record::backend_value(record).into(),
         Written::Tombstone(key) => {
             let mut value = vec![TOMBSTONE_MARK];
             KeyValue { key: key.clone().into(), ..KeyValue::default() }.encode_raw(&mut value);

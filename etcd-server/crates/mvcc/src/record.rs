@@ -13,6 +13,11 @@ pub fn encode(kv: &KeyValue) -> Bytes {
     kv.encode_to_vec().into()
 }
 
+/// Encodes the placeholder of a bump record, see [`schema::bump_record`].
+pub fn bump(revision: MainRevision) -> Bytes {
+    encode(&KeyValue { create_revision: revision, mod_revision: revision, version: 1, ..KeyValue::default() })
+}
+
 /// Decodes one version; the key and value share the buffer.
 pub fn decode(record: Bytes) -> Result<KeyValue, Fault> {
     KeyValue::decode(record).map_err(|error| Fault::corrupt("key-value record", error))

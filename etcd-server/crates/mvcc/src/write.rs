@@ -3,13 +3,13 @@
 use crate::key_space::{KeySpace, Leases};
 use crate::live_hash::LiveHash;
 use crate::range::Source;
-use crate::record::Fields;
+use crate::record::{self, Fields};
 use crate::walk;
 use bytes::Bytes;
 use prost::Message as _;
 use proto::mvccpb::KeyValue;
 use schema::revision_record::{self, RevisionRecord};
-use schema::{Batch, Table, View, current_record, history_key};
+use schema::{Batch, Table, View, bump_record, current_record, history_key};
 use types::{Event, Fault, KeyRange, LeaseId, MainRevision, Revision};
 
 /// What a stored revision costs beside its record, in bytes: its key and headers in etcd's backend file, so that quotas mean the same.
@@ -130,6 +130,11 @@ impl<'a, V: View> Write<'a, V> {
         write.remember(key.clone(), revision, old, row);
         write.space.current = revision.main;
         Ok(())
+    }
+
+    /// Makes `revision` the newest one without changing a key, as a restore with `--bump-revision` does: see [`schema::bump_record`].
+    pub fn bump(self, revision: MainRevision) -> Result<(), Fault> {
+        self.restore(Revision::new(revision, 0), &Bytes::from_static(bump_record::KEY), Some(record::bump(revision)))
     }
 
     /// Ends the request: a revision is spent if anything changed. Returns the events in order.

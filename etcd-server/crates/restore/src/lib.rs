@@ -210,9 +210,7 @@ fn change<V: View>(
     }
     let kv = backend::put_from(value.clone()).map_err(record)?;
     if kv.key.is_empty() {
-        // A restore that raised the revision left this behind; it changes no key.
-        space.raise(revision.main);
-        return Ok(());
+        return Ok(space.write(view, batch, &mut Attachments(lessor)).bump(revision.main)?);
     }
     // Encoded anew: what other versions of etcd wrote may hold fields in another order, and readers here rely on ours.
     let stored = (!tombstone).then(|| if kv.encoded_len() == value.len() { value } else { kv.encode_to_vec().into() });

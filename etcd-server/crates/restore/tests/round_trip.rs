@@ -172,3 +172,70 @@ fn a_file_that_is_no_backend_is_refused() {
     let error = restore::restore(&BoltFile::open(file).unwrap(), &target, &mut |_| {}).unwrap_err();
     assert_eq!(error.to_string(), "it has no bucket \"key\": not a backend file of etcd");
 }
+
+/// The state after `bumps` restores with `--bump-revision --mark-compacted`, one over the other.
+fn bumped(bumps: &[i64]) -> MemoryStore {
+    let mut store = history();
+    for bump in bumps {
+        let mut space = mvcc::KeySpace::load(&store).unwrap();
+        let mut lessor = lease::Lessor::load(&store, 0).unwrap();
+        let mut batch = Gathered::default();
+        let revision = space.current() + bump;
+        space.write(&store, &mut batch, &mut apply::Attachments(&mut lessor)).bump(revision).unwrap();
+        space.compact(revision, &mut batch).unwrap();
+        space.settle(&store, &mut batch).unwrap();
+        write(&mut store, batch);
+    }
+    store
+}
+
+/// All entries of the bucket `key` in a backend file.
+fn entries(image: &Bytes) -> Vec<(Bytes, Bytes)> {
+    let file = BoltFile::open(image.clone()).unwrap();
+    let bucket = file.bucket(backup::backend::KEY).unwrap().unwrap();
+    file.items(&bucket).unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn bump_records_survive_backup_and_restore() {
+    for bumps in [&[1_000][..], &[1_000, 50]] {
+        let store = bumped(bumps);
+        let image = image_of(&store);
+        let newest = mvcc::KeySpace::load(&store).unwrap().current();
+        assert_eq!(entries(&image).last().unwrap(), &backup::backend::bump_entry(newest), "etcd's own form");
+        let target = Memory(RefCell::default());
+        restore::restore(&BoltFile::open(image.clone()).unwrap(), &target, &mut |_| {}).unwrap();
+        let target = target.0.into_inner();
+        assert_eq!(entries(&image_of(&target)), entries(&image));
+        let space = mvcc::KeySpace::load(&target).unwrap();
+        assert_eq!((space.current(), space.compacted()), (newest, newest));
+        // The record counts in the hash that members compare, and no request reads it.
+        let point = space.read_point();
+        let hashed = mvcc::hash_kv(&point, &target, 0).unwrap().unwrap();
+        let rule = backup::backend::KeepRule::Request;
+        let all = || Ok(entries(&image).into_iter().map(Ok));
+        assert_eq!(hashed.hash, backup::backend::hash_kv(all, newest, Some(newest), rule).unwrap());
+        let request = pb::RangeRequest { key: vec![0].into(), range_end: vec![0].into(), ..pb::RangeRequest::default() };
+        let everything = point.range(&target, &mvcc::RangeOptions::new(&request)).unwrap().unwrap().into_response().unwrap();
+        assert_eq!(everything.count, i64::try_from(everything.kvs.len()).unwrap());
+        assert!(!everything.kvs.is_empty() && everything.kvs.iter().all(|kv| !kv.key.is_empty()));
+    }
+}
+
+#[test]
+fn compaction_keeps_only_the_newest_bump_record() {
+    let mut store = bumped(&[1_000, 50]);
+    let space = mvcc::KeySpace::load(&store).unwrap();
+    let mut removal = mvcc::compaction::Removal::due(&store, space.compacted()).unwrap().unwrap();
+    loop {
+        let mut batch = Gathered::default();
+        let done = removal.step(&store, 100, &mut batch).unwrap();
+        write(&mut store, batch);
+        if done {
+            break;
+        }
+    }
+    let image = image_of(&store);
+    let bumps: Vec<_> = entries(&image).into_iter().filter(|(_, value)| value.is_empty()).collect();
+    assert_eq!(bumps, [backup::backend::bump_entry(space.current())]);
+}

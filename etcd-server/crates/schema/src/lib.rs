@@ -4,6 +4,7 @@
 //! on disk and [`MemoryStore`] in memory. A batch is written atomically over all tables.
 #![forbid(unsafe_code)]
 
+pub mod bump_record;
 pub mod current_record;
 pub mod history_key;
 mod memory;

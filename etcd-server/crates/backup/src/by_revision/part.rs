@@ -5,7 +5,7 @@
 use bytes::{Buf as _, BufMut as _, Bytes};
 use schema::revision_record::{self, RevisionRecord};
 use schema::version_walk::{Version, Written};
-use schema::{Cursor as _, Table, View, current_record};
+use schema::{Cursor as _, Table, View, bump_record, current_record};
 use types::{Fault, Revision};
 
 /// Bytes of a part. An entry that is larger is a part of its own.
@@ -32,7 +32,11 @@ pub(super) fn parts(view: &impl View) -> Result<Vec<Part>, Fault> {
     while let Some((key, stored)) = cursor.item() {
         let revision = revision_record::decode_key(key)?;
         let change = RevisionRecord::decode(stored)?;
-        let data_bytes = if change.is_tombstone() { change.user_key.len() as u64 } else { u64::from(change.record_bytes) };
+        let data_bytes = if change.is_tombstone() {
+            change.user_key.len() as u64
+        } else {
+            u64::from(bump_record::backend_value_bytes(change.user_key, change.record_bytes))
+        };
         let bytes = HEAD_BYTES + data_bytes;
         match parts.last_mut() {
             Some(part) if part.bytes + bytes <= PART_BYTES => {
@@ -87,7 +91,7 @@ impl Part {
 /// Appends a version as an entry.
 pub(super) fn push(out: &mut Vec<u8>, version: &Version<'_>) -> Result<(), Fault> {
     let (tombstone, data) = match &version.written {
-        Written::Record(record) => (false, *record),
+        Written::Record(record) => (false, bump_record::backend_value(record)),
         Written::Tombstone(key) => (true, &key[..]),
     };
     let too_large = |_| Fault::corrupt("history", format_args!("revision {:?} has four GiB", version.revision));
