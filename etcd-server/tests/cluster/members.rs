@@ -1,6 +1,8 @@
 //! Members come and go, and the cluster goes on.
 
 use crate::support::{Load, OURS, PATIENCE, add_when_healthy, all_equal, holds_all, put, remove_when_healthy, settings};
+use proto::etcdserverpb::{MemberAddRequest, MemberRemoveRequest, MemberUpdateRequest};
+use rpc::etcdserverpb::{cluster_client::ClusterClient, kv_client::KvClient};
 use std::time::{Duration, Instant};
 use testbed::{Cluster, Server};
 
@@ -16,7 +18,7 @@ async fn a_cluster_grows_and_shrinks_under_load() {
     assert!(all_equal(&cluster.hashes().await.unwrap()));
     // The one that leads leaves last but one: it hands over by itself.
     for leaving in [2, 1] {
-        remove_when_healthy(&cluster, leaving).await;
+        remove_when_healthy(&cluster, 0, leaving).await;
         let mut left = cluster.members.remove(leaving);
         let ended = left.wait_for_end(Duration::from_secs(10)).unwrap();
         assert!(ended.success(), "{ended}: {}", left.log_tail());
@@ -142,4 +144,64 @@ async fn stops_without_one_more(cluster: &mut Cluster, next: usize) {
     assert!(!matches!(written, Ok(Ok(_))), "less than a majority acknowledged a write");
     cluster.members[next].restart().await.unwrap();
     put(&mut cluster.kv(next).await.unwrap(), "with", "it again").await.unwrap();
+}
+
+/// Add, update and remove without a pause, each through another member; more of them with `MEMBER_CYCLES`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn membership_changes_follow_each_other_without_pause() {
+    let cycles: usize = std::env::var("MEMBER_CYCLES").map_or(10, |cycles| cycles.parse().unwrap());
+    let mut cluster = Cluster::start(settings(&[]), 3).await.unwrap();
+    cluster.leader(PATIENCE).await.unwrap();
+    let mut clients = Vec::new();
+    for member in 0..3 {
+        clients.push(ClusterClient::new(cluster.channel(member).await.unwrap()));
+    }
+    let [url, other] = ["http://127.0.0.1:1", "http://127.0.0.1:2"].map(str::to_owned);
+    // Members must have been connected for a while before any change is allowed.
+    let begun = Instant::now();
+    while let Err(status) = clients[0].clone().member_add(MemberAddRequest { peer_ur_ls: vec![other.clone()], is_learner: true }).await {
+        assert!(begun.elapsed() < PATIENCE, "{status}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let learner = cluster.list(0).await.unwrap().into_iter().find(|member| member.is_learner).unwrap();
+    clients[0].clone().member_remove(MemberRemoveRequest { id: learner.id }).await.unwrap();
+    for cycle in 0..cycles {
+        let client = |step: usize| clients[(cycle + step) % 3].clone();
+        let add = MemberAddRequest { peer_ur_ls: vec![url.clone()], is_learner: true };
+        let added = client(0).member_add(add).await.unwrap_or_else(|status| panic!("cycle {cycle}, add: {status}"));
+        let id = added.into_inner().member.unwrap().id;
+        let update = MemberUpdateRequest { id, peer_ur_ls: vec![other.clone()] };
+        client(1).member_update(update).await.unwrap_or_else(|status| panic!("cycle {cycle}, update: {status}"));
+        let remove = MemberRemoveRequest { id };
+        client(2).member_remove(remove).await.unwrap_or_else(|status| panic!("cycle {cycle}, remove: {status}"));
+    }
+    assert_eq!(cluster.list(0).await.unwrap().len(), 3);
+}
+
+/// What waits at a member that is removed fails at once, and its clients see its connections end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn removed_member_fails_waiting_requests_at_once() {
+    let mut cluster = Cluster::start(settings(&[]), 3).await.unwrap();
+    let leader = cluster.leader(PATIENCE).await.unwrap();
+    let (leaving, staying) = ((leader + 1) % 3, (leader + 2) % 3);
+    let endpoint = cluster.members[leaving].endpoint();
+    let load = tokio::spawn(async move {
+        let mut client = KvClient::connect(endpoint).await.unwrap();
+        let mut refused = Vec::new();
+        for number in 0.. {
+            if let Err(status) = put(&mut client, &format!("key {number}"), "x").await {
+                // What is not the server's own error comes from the connection, which has ended.
+                if !status.message().starts_with("etcdserver:") {
+                    break;
+                }
+                refused.push(status);
+            }
+        }
+        refused
+    });
+    remove_when_healthy(&cluster, staying, leaving).await;
+    let refused = load.await.unwrap();
+    assert!(refused.iter().all(|status| status.message() == "etcdserver: server stopped"), "{refused:?}");
+    assert!(refused.iter().all(|status| status.code() == tonic::Code::Unavailable), "{refused:?}");
+    assert!(cluster.members[leaving].wait_for_end(PATIENCE).is_some());
 }

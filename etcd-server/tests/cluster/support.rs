@@ -107,10 +107,10 @@ pub(crate) async fn add_when_healthy(cluster: &mut Cluster) -> usize {
     }
 }
 
-/// Removes a member, trying until the others have been connected for long enough.
-pub(crate) async fn remove_when_healthy(cluster: &Cluster, leaving: usize) {
+/// Removes a member through `via`, trying until the others have been connected for long enough.
+pub(crate) async fn remove_when_healthy(cluster: &Cluster, via: usize, leaving: usize) {
     let begun = Instant::now();
-    while let Err(error) = cluster.remove(0, leaving).await {
+    while let Err(error) = cluster.remove(via, leaving).await {
         assert!(begun.elapsed() < PATIENCE, "{error}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

@@ -9,4 +9,4 @@ mod txn;
 
 pub use key::{check_delete_range, check_put, check_range};
 pub use rejection::Rejection;
-pub use txn::{check_txn, is_read_only, is_serializable};
+pub use txn::{check_txn, is_read_only, is_serializable, read_revisions};

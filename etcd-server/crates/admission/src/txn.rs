@@ -28,6 +28,22 @@ pub fn is_serializable(request: &TxnRequest) -> bool {
     operations(request).all(|operation| matches!(&operation.request, Some(Request::RequestRange(range)) if range.serializable))
 }
 
+/// Returns the revision of every range in both branches, nested transactions included; 0 for a range at the newest revision.
+pub fn read_revisions(request: &TxnRequest) -> Vec<i64> {
+    let mut revisions = Vec::new();
+    let mut pending = vec![request];
+    while let Some(request) = pending.pop() {
+        for operation in operations(request) {
+            match &operation.request {
+                Some(Request::RequestRange(range)) => revisions.push(range.revision),
+                Some(Request::RequestTxn(inner)) => pending.push(inner),
+                Some(Request::RequestPut(_) | Request::RequestDeleteRange(_)) | None => {}
+            }
+        }
+    }
+    revisions
+}
+
 fn operations(request: &TxnRequest) -> impl Iterator<Item = &RequestOp> {
     request.success.iter().chain(&request.failure)
 }
@@ -111,4 +127,29 @@ fn merge_nested(changed: &mut Changed, inner: &TxnRequest) -> Result<(), Rejecti
     changed.puts.extend(success.puts.into_iter().chain(failure.puts));
     changed.deletes.extend(success.deletes.into_iter().chain(failure.deletes));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::etcdserverpb::{PutRequest, RangeRequest};
+
+    fn range(revision: i64) -> RequestOp {
+        RequestOp { request: Some(Request::RequestRange(RangeRequest { key: "k".into(), revision, ..RangeRequest::default() })) }
+    }
+
+    fn put() -> RequestOp {
+        RequestOp { request: Some(Request::RequestPut(PutRequest { key: "k".into(), ..PutRequest::default() })) }
+    }
+
+    #[test]
+    fn read_revisions_come_from_all_branches_and_depths() {
+        let inner = TxnRequest { success: vec![range(4)], failure: vec![put(), range(5)], ..TxnRequest::default() };
+        let nested = RequestOp { request: Some(Request::RequestTxn(inner)) };
+        let outer = TxnRequest { success: vec![range(0), put(), nested], failure: vec![range(3)], ..TxnRequest::default() };
+        let mut revisions = read_revisions(&outer);
+        revisions.sort_unstable();
+        assert_eq!(revisions, [0, 3, 4, 5]);
+        assert!(read_revisions(&TxnRequest { success: vec![put()], ..TxnRequest::default() }).is_empty());
+    }
 }

@@ -7,6 +7,7 @@ use crate::status::{self, ToStatus};
 use apply::{Answer, Operations, Ordered};
 use auth::{Identity, RequestClass};
 use engine::Engine;
+use membership::Version;
 use mvcc::{RangeOptions, RangeResult, ReadPoint};
 use proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, InternalRaftRequest, PutRequest, PutResponse,
@@ -25,6 +26,8 @@ use types::Fault;
 
 /// Ranges that may read more keys than this leave the threads that serve sockets.
 const INLINE_KEYS_MAX: i64 = 64;
+/// From this cluster version on all members apply the reads of a transaction, whoever proposed it (etcd: skipRangeExecution).
+const KEEPS_READS_SINCE: Version = Version::new(3, 7, 0);
 /// Keys in the first part of a streamed range.
 const FIRST_CHUNK_KEYS: i64 = 10;
 
@@ -140,6 +143,9 @@ impl Server {
             admission::check_txn(txn, self.settings.txn_operations_max).map_err(|rejection| rejection.to_status())?;
         }
         let identity = self.identify(caller)?;
+        if let Some(txn) = &request.txn {
+            self.check_reads_of_txn(txn, &identity).await?;
+        }
         match self.propose(request, &identity).await? {
             Ordered { answer: Answer::Txn(mut response), revision } => {
                 response.header = Some(self.header(revision));
@@ -147,6 +153,29 @@ impl Server {
             }
             ordered => Err(unexpected(&ordered)),
         }
+    }
+
+    /// Checks, in a cluster with members of etcd below 3.7, that a transaction reads nothing that apply would refuse.
+    ///
+    /// Such a member leaves the reads out when it applies a transaction that another member has proposed, checks of their permission and
+    /// revision included. What is refused here then would be written there, and the members would differ for good (etcd 3.5 and 3.6 do
+    /// this among themselves, too: removeNeedlessRangeReqs in server/etcdserver/server.go). A read in the branch that is not taken counts
+    /// as well: the branch is not known before the transaction is ordered.
+    async fn check_reads_of_txn(&self, txn: &TxnRequest, identity: &Identity) -> Result<(), Status> {
+        let keeps_reads = self.published().members().cluster_version().is_some_and(|version| version >= KEEPS_READS_SINCE);
+        let revisions = if keeps_reads { Vec::new() } else { admission::read_revisions(txn) };
+        if revisions.is_empty() {
+            return Ok(());
+        }
+        // So that users, permissions and revisions are those of the newest entry.
+        self.barrier().await?;
+        let no_leases = &mut |_| Ok::<_, auth::Refusal>(Vec::new());
+        self.published().auth().check_txn(identity, txn, no_leases).map_err(|refusal| refusal.to_status())?;
+        let point = self.published().read_point();
+        for revision in revisions {
+            point.resolve(revision).map_err(|refusal| refusal.to_status())?;
+        }
+        Ok(())
     }
 
     async fn txn_read(&self, request: TxnRequest, caller: Caller<'_>) -> Result<TxnResponse, Status> {
