@@ -164,6 +164,16 @@ impl Local for LocalPeer {
         })
     }
 
+    fn keep_alive_batch(&self, leases: Vec<i64>) -> Answer<'_, Result<Vec<Option<i64>>, HttpRefusal>> {
+        Box::pin(async move {
+            if !self.leads() {
+                return Err(refusal(400, "not a primary lessor"));
+            }
+            let leases: Vec<LeaseId> = leases.into_iter().map(LeaseId).collect();
+            self.server.renew_round(&leases).await.map_err(|status| of_status(&status))
+        })
+    }
+
     fn keep_alive(&self, lease: i64) -> Answer<'_, Result<LeaseKeepAliveResponse, HttpRefusal>> {
         Box::pin(async move {
             if !self.leads() {

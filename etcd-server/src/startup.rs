@@ -146,15 +146,8 @@ async fn serve(
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let engine = Arc::clone(&running.engine);
-    let revision = engine.watches().revision();
-    let server = Server::new(
-        Arc::clone(&engine),
-        transport.clone(),
-        tokens,
-        service_settings(settings),
-        revision,
-        call_observer(settings, &metrics),
-    );
+    let observer = call_observer(settings, &metrics);
+    let server = Server::new(Arc::clone(&engine), transport.clone(), tokens, service_settings(settings), observer);
     let (stop_tx, stop) = watch::channel(false);
     let taken = std::mem::replace(&mut running.notices, tokio::sync::mpsc::unbounded_channel().1);
     let removed = Arc::new(Notify::new());

@@ -2,11 +2,14 @@
 
 use crate::Server;
 use crate::identity::Caller;
-use crate::session::{Candidate, created_at, operation, prefix_of, unknown};
+use crate::own_watch::Observed;
+use crate::session::{Candidate, created_at, operation, prefix_end, prefix_of, unknown};
 use auth::Identity;
 use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request as Operation;
-use proto::etcdserverpb::{DeleteRangeRequest, PutRequest, ResponseHeader, TxnRequest};
+use proto::etcdserverpb::watch_create_request::FilterType;
+use proto::etcdserverpb::{DeleteRangeRequest, PutRequest, ResponseHeader, TxnRequest, WatchCreateRequest, WatchResponse};
+use proto::mvccpb::event::EventType;
 use proto::v3electionpb::{
     CampaignRequest, CampaignResponse, LeaderKey, LeaderRequest, LeaderResponse, ProclaimRequest, ProclaimResponse, ResignRequest,
     ResignResponse,
@@ -36,18 +39,22 @@ impl Server {
 
     async fn campaign(&self, request: CampaignRequest, identity: &Identity) -> Result<CampaignResponse, Status> {
         let lease = self.session_lease(request.lease, identity).await?;
-        let candidate = self.enter(&request.name, lease, request.value.clone(), identity).await?;
-        let Candidate { key, create_revision, found, .. } = candidate.clone();
-        let leader = LeaderKey { name: request.name, key, rev: create_revision, lease: candidate.lease };
+        let candidacy = self.enter(&request.name, lease, request.value.clone(), identity).await?;
+        let Candidate { key, create_revision, found, header, .. } = candidacy.candidate().clone();
+        let leader = LeaderKey { name: request.name, key, rev: create_revision, lease };
         if found.is_some_and(|found| found.value != request.value) {
             self.proclaim(&leader, request.value, identity).await?;
         }
-        self.wait_for_turn(&candidate, identity).await?;
+        let waited = self.wait_for_turn(candidacy.candidate(), identity).await;
+        // A failure leaves the key, as in etcd; a caller that goes away takes it along.
+        candidacy.keep();
+        waited?;
         // The header is that of the first request, whatever came of the campaign after it.
-        Ok(CampaignResponse { header: candidate.header, leader: Some(leader) })
+        Ok(CampaignResponse { header, leader: Some(leader) })
     }
 
-    /// Sends the leader's key whenever it, or its value, is another.
+    /// Sends the leader's key, each value that it is given, and the next leader's key once it is gone (etcd:
+    /// client/v3/concurrency/election.go, observe).
     async fn observe(
         &self,
         name: &[u8],
@@ -55,22 +62,51 @@ impl Server {
         responses: &mpsc::Sender<Result<LeaderResponse, Status>>,
     ) -> Result<(), Status> {
         let prefix = prefix_of(name);
-        let mut revision = self.revision.clone();
-        let mut told = 0;
         loop {
-            revision.mark_unchanged();
             let (header, leader) = self.oldest(&prefix, identity).await?;
-            if let Some(kv) = leader.filter(|kv| kv.mod_revision != told) {
-                told = kv.mod_revision;
-                if responses.send(Ok(LeaderResponse { header, kv: Some(kv) })).await.is_err() {
-                    return Ok(());
-                }
+            let read_at = header.as_ref().map_or(0, |header| header.revision);
+            let Some(leader) = leader else {
+                self.wait_for_leader(&prefix, read_at + 1).await?;
+                continue;
+            };
+            let key = leader.key.clone();
+            if responses.send(Ok(LeaderResponse { header, kv: Some(leader) })).await.is_err() {
+                return Ok(());
             }
-            tokio::select! {
-                changed = revision.changed() => changed.map_err(|_| Status::unavailable("etcdserver: server stopped"))?,
-                () = responses.closed() => return Ok(()),
+            if !self.follow_leader(key, read_at + 1, responses).await? {
+                return Ok(());
             }
         }
+    }
+
+    /// Returns once a key under `prefix` has been put.
+    async fn wait_for_leader(&self, prefix: &Bytes, start_revision: i64) -> Result<(), Status> {
+        let filters = vec![FilterType::Nodelete.into()];
+        let (key, range_end) = (prefix.clone(), prefix_end(prefix));
+        let mut watch =
+            self.own_watch(WatchCreateRequest { key, range_end, start_revision, filters, ..WatchCreateRequest::default() }).await?;
+        watch.next().await.map(drop)
+    }
+
+    /// Sends each value that the leader's key is given. Returns whether the client still wants more once the key is gone.
+    async fn follow_leader(
+        &self,
+        key: Bytes,
+        start_revision: i64,
+        responses: &mpsc::Sender<Result<LeaderResponse, Status>>,
+    ) -> Result<bool, Status> {
+        let mut watch = self.own_watch(WatchCreateRequest { key, start_revision, ..WatchCreateRequest::default() }).await?;
+        while let Observed::Events(WatchResponse { header, events, .. }) = watch.next().await? {
+            for event in events {
+                if event.r#type() == EventType::Delete {
+                    return Ok(true);
+                }
+                if responses.send(Ok(LeaderResponse { header, kv: event.kv })).await.is_err() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -104,8 +140,14 @@ impl Election for Server {
         let (responses, stream) = mpsc::channel(16);
         let server = self.clone();
         tokio::spawn(async move {
-            if let Err(status) = Self::observe(&server, &request.into_inner().name, &identity, &responses).await {
-                drop(responses.send(Err(status)).await);
+            let name = request.into_inner().name;
+            tokio::select! {
+                observed = Self::observe(&server, &name, &identity, &responses) => {
+                    if let Err(status) = observed {
+                        drop(responses.send(Err(status)).await);
+                    }
+                }
+                () = responses.closed() => {}
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))

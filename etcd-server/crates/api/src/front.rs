@@ -11,6 +11,7 @@ use futures::future::{Either, Ready, ready};
 use http::{HeaderMap, Request, Response};
 use std::convert::Infallible;
 use std::task::{Context, Poll};
+use telemetry::metrics::Method;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -59,6 +60,23 @@ impl Server {
     }
 }
 
+/// The status of a call that no service takes, as grpc-go gives it (server.go, handleStream).
+fn unknown_method(path: &str) -> Status {
+    let Some((service, method)) = path.strip_prefix('/').unwrap_or(path).rsplit_once('/') else {
+        return Status::unimplemented(format!("malformed method name: \"{path}\""));
+    };
+    if is_service(service) {
+        Status::unimplemented(format!("unknown method {method} for service {service}"))
+    } else {
+        Status::unimplemented(format!("unknown service {service}"))
+    }
+}
+
+/// Returns `true` if some method of this service is served.
+fn is_service(name: &str) -> bool {
+    Method::ALL.iter().any(|method| method.service() == name)
+}
+
 impl<B> Service<Request<B>> for Front
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -73,6 +91,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let path = request.uri().path();
+        if Method::from_path(path).is_none() {
+            return Either::Left(ready(Ok(unknown_method(path).into_http())));
+        }
         if let Err(status) = self.server.check_call(request.uri().path(), request.headers()) {
             return Either::Left(ready(Ok(status.into_http())));
         }

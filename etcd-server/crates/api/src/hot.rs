@@ -4,6 +4,7 @@
 //! into the answer without being decoded.
 
 use crate::Server;
+use crate::call_head::{self, Deadline};
 use crate::http2::{PREFIX_BYTES, Unreadable, read_message, send_data, send_message};
 use crate::identity::Caller;
 use crate::kv::Found;
@@ -16,7 +17,7 @@ use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method, Request, Response};
+use http::{HeaderMap, HeaderName, Request, Response};
 use mvcc::RangeResult;
 use prost::Message;
 use prost::encoding::{encode_key, encode_varint, encoded_len_varint, key_len};
@@ -53,7 +54,7 @@ impl Hot {
         }
     }
 
-    /// Which hot call a request is. Anything unusual about it (compression, another content type) is for tonic to deal with.
+    /// Which hot call a request is, whose head was checked. Anything unusual about it, such as compression, is for tonic to deal with.
     pub(crate) fn of(request: &Request<RecvStream>) -> Option<Self> {
         let call = match request.uri().path() {
             "/etcdserverpb.KV/Range" => Self::Range,
@@ -64,8 +65,7 @@ impl Hot {
         };
         let headers = request.headers();
         let plain = headers.get("grpc-encoding").is_none_or(|encoding| encoding == "identity");
-        let grpc = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/grpc" || kind == "application/grpc+proto");
-        (plain && grpc && request.method() == Method::POST).then_some(call)
+        plain.then_some(call)
     }
 }
 
@@ -80,6 +80,7 @@ pub(crate) fn run(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
     open: OpenStream,
+    deadline: Option<Deadline>,
 ) -> Running {
     Box::pin(async move {
         let _open = open;
@@ -102,12 +103,13 @@ pub(crate) fn run(
             biased;
             answered = answered => answered,
             _ = std::future::poll_fn(|cx| respond.poll_reset(cx)) => return,
+            () = Deadline::wait(deadline) => Err(call_head::deadline_exceeded()),
         };
         match answered {
             Ok(message) => {
                 observed.sent(message.bytes());
                 observed.handled(Code::Ok);
-                send_ok(respond, message).await;
+                send_ok(respond, message, deadline).await;
             }
             Err(status) => {
                 observed.handled(status.code());
@@ -139,7 +141,7 @@ impl Outgoing {
     }
 }
 
-async fn send_ok(mut respond: SendResponse<Bytes>, message: Outgoing) {
+async fn send_ok(mut respond: SendResponse<Bytes>, message: Outgoing, deadline: Option<Deadline>) {
     let mut response = Response::new(());
     response.headers_mut().insert(CONTENT_TYPE, GRPC);
     let Ok(mut stream) = respond.send_response(response, false) else { return };
@@ -147,12 +149,25 @@ async fn send_ok(mut respond: SendResponse<Bytes>, message: Outgoing) {
     trailers.insert(GRPC_STATUS, STATUS_OK);
     // A client that went away meanwhile needs no answer.
     match message {
-        Outgoing::Whole(message) => drop(send_message(&mut stream, message, trailers).await),
+        Outgoing::Whole(message) => {
+            let late = tokio::select! {
+                biased;
+                _ = send_message(&mut stream, message, trailers) => false,
+                () = Deadline::wait(deadline) => true,
+            };
+            if late {
+                stream.send_reset(h2::Reason::CANCEL);
+            }
+        }
         Outgoing::Streamed { head, parts, tail, .. } => {
-            if send_parts(&mut stream, head, parts, tail).await.is_some() {
-                drop(stream.send_trailers(trailers));
-            } else {
-                stream.send_reset(h2::Reason::INTERNAL_ERROR);
+            let sent = tokio::select! {
+                biased;
+                sent = send_parts(&mut stream, head, parts, tail) => sent.ok_or(h2::Reason::INTERNAL_ERROR),
+                () = Deadline::wait(deadline) => Err(h2::Reason::CANCEL),
+            };
+            match sent {
+                Ok(()) => drop(stream.send_trailers(trailers)),
+                Err(reason) => stream.send_reset(reason),
             }
         }
     }

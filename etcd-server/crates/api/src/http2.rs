@@ -4,8 +4,9 @@
 //! connection's own task, which first takes all requests that have arrived, then lets all of them run, then writes all their
 //! answers in one go. Every other call is handed to the tonic routes in a task of its own, over a body that follows flow control.
 
+use crate::call_head::{self, Deadline, Listener};
 use crate::hot::{self, Hot};
-use crate::ping_guard::{OpenStreams, PingGuard};
+use crate::ping_guard::{OpenStream, OpenStreams, PingGuard};
 use crate::{ObservedRoutes, Server};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
@@ -20,18 +21,30 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
 use tonic::body::Body;
 use tower_service::Service as _;
 
 /// From accepting a connection to the end of its HTTP/2 handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes a stream, and a connection, may send before it has to wait for us.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+const STREAM_WINDOW_BYTES: u32 = 512 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// The smallest gRPC message is an empty one: a flag and a length.
+const MESSAGE_BYTES_MIN: usize = 5;
+/// What h2 charges for a DATA frame that was received and not read yet, less the bytes of the frame.
+const FRAME_CHARGE_BYTES: usize = 256;
+/// Charges beyond which h2 ends the connection (GOAWAY ENHANCE_YOUR_CALM, too_many_data_frames). A client that has used up the window with the
+/// smallest messages, each in a frame of its own, is just within it; h2's own value, half the window, cuts off clients with 10,000 leases.
+/// It bounds the memory that frames smaller than any message can take.
+const DATA_FRAME_BUDGET: usize = CONNECTION_WINDOW_BYTES as usize / MESSAGE_BYTES_MIN * (FRAME_CHARGE_BYTES - MESSAGE_BYTES_MIN);
+/// Of a request that was refused early, so much of what the client still sends is read.
+const DRAINED_BYTES_MAX: usize = 16 << 20;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of answers that wait in a connection because its client does not read.
 const SEND_BUFFER_BYTES: usize = 1 << 20;
 /// Streams that a client may reset before we have looked at them, and that we may reset for its errors (rapid reset floods).
-const PENDING_RESET_STREAMS_MAX: usize = 20;
+const PENDING_RESET_STREAMS_MAX: usize = 2000;
 const LOCAL_RESET_STREAMS_MAX: usize = 1024;
 
 /// What answers requests that are no gRPC, where a port serves both over HTTP/2.
@@ -75,6 +88,7 @@ where
         .max_concurrent_streams(settings.streams_max)
         .max_header_list_size(settings.header_bytes_max)
         .max_send_buffer_size(SEND_BUFFER_BYTES)
+        .data_frame_budget(DATA_FRAME_BUDGET)
         .max_pending_accept_reset_streams(PENDING_RESET_STREAMS_MAX)
         .max_local_error_reset_streams(Some(LOCAL_RESET_STREAMS_MAX));
     let streams = OpenStreams::default();
@@ -145,16 +159,25 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Served<I> {
     }
 
     fn dispatch(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+        let open = self.streams.open();
+        if let Some(web) = self.web.as_ref().filter(|_| !is_call(request.headers())) {
+            return drop(tokio::spawn(serve_web(Arc::clone(web), request, respond, open)));
+        }
+        let listener = if self.web.is_some() { Listener::Shared } else { Listener::Grpc };
+        let deadline = match call_head::check(listener, request.method(), request.headers()) {
+            Ok(deadline) => deadline,
+            Err(refusal) => return drop(tokio::spawn(refuse(refusal.into_response(listener), request, respond, open))),
+        };
         match Hot::of(&request) {
             Some(call) => {
-                let observed = self.routes.started(call.method(), request.headers());
-                let call = hot::run(self.server.clone(), call, observed, request, respond, self.streams.open());
+                let observed = self.routes.started(call.method(), request.headers()).until(deadline);
+                let call = hot::run(self.server.clone(), call, observed, request, respond, open, deadline);
                 self.running.push(call);
             }
             None => {
-                let (routes, web, open) = (self.routes.clone(), self.web.clone(), self.streams.open());
+                let routes = self.routes.clone();
                 drop(tokio::spawn(async move {
-                    forward(routes, web, request, respond).await;
+                    forward(routes, request, respond, deadline).await;
                     drop(open);
                 }));
             }
@@ -162,30 +185,67 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Served<I> {
     }
 }
 
-/// etcd's rule for what is a call.
-fn is_grpc(request: &Request<Body>) -> bool {
-    let content_type = request.headers().get(http::header::CONTENT_TYPE);
+/// etcd's rule for what is a call where web requests are served too (server/embed/serve.go, grpcHandlerFunc).
+fn is_call(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(http::header::CONTENT_TYPE);
     content_type.and_then(|kind| kind.to_str().ok()).is_some_and(|kind| kind.contains("application/grpc"))
 }
 
-/// Hands a call to tonic, any other request to the web, and the answer back.
-async fn forward(mut routes: ObservedRoutes, web: Option<Web>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
-    let mut request = request.map(|stream| Body::new(RequestBody { stream, data_done: false }));
+/// Hands a call to the services, and their response back.
+async fn forward(mut routes: ObservedRoutes, request: Request<RecvStream>, mut respond: SendResponse<Bytes>, deadline: Option<Deadline>) {
+    let mut request = request.map(|stream| Body::new(RequestBody { stream: Some(stream), data_done: false, drain: None }));
     answer_as_asked(request.headers_mut());
-    let called = async {
-        match web {
-            Some(web) if !is_grpc(&request) => web(request).await,
-            Some(_) | None => {
-                let Ok(response) = routes.call(request).await;
-                response
+    // A client that resets its stream while nothing is answered ends the call.
+    let response = tokio::select! {
+        response = routes.call(request) => response,
+        _ = std::future::poll_fn(|cx| respond.poll_reset(cx)) => return,
+    };
+    let Ok(response) = response;
+    send_response(response, respond, deadline).await;
+}
+
+/// Serves a request that is no call. What the client still sends behind an early response is read and dropped, within bounds: a stream
+/// that is reset under its hands loses the response in many clients.
+async fn serve_web(web: Web, request: Request<RecvStream>, mut respond: SendResponse<Bytes>, open: OpenStream) {
+    let (unread_tx, unread) = oneshot::channel();
+    let request = request.map(|stream| Body::new(RequestBody { stream: Some(stream), data_done: false, drain: Some(unread_tx) }));
+    let response = tokio::select! {
+        response = web(request) => response,
+        _ = std::future::poll_fn(|cx| respond.poll_reset(cx)) => return,
+    };
+    send_response(response, respond, None).await;
+    // Sent when the body is dropped, unless it was read to its end.
+    if let Ok(stream) = unread.await {
+        drain(stream).await;
+    }
+    drop(open);
+}
+
+/// Sends a refusal and reads what the client still sends, within bounds.
+async fn refuse(response: Response<Body>, request: Request<RecvStream>, respond: SendResponse<Bytes>, open: OpenStream) {
+    send_response(response, respond, None).await;
+    drain(request.into_body()).await;
+    drop(open);
+}
+
+/// Reads and drops the rest of a body, as Go's HTTP server does: at most so much, and not for long.
+async fn drain(mut stream: RecvStream) {
+    let mut left = DRAINED_BYTES_MAX;
+    let draining = async {
+        while let Some(Ok(data)) = std::future::poll_fn(|cx| stream.poll_data(cx)).await {
+            drop(stream.flow_control().release_capacity(data.len()));
+            left = left.saturating_sub(data.len());
+            if left == 0 {
+                return;
             }
         }
     };
-    // A client that resets its stream while nothing is answered ends the call.
-    let response = tokio::select! {
-        response = called => response,
-        _ = std::future::poll_fn(|cx| respond.poll_reset(cx)) => return,
-    };
+    // Beyond the bounds the stream is reset without an error, which is all that HTTP/2 offers.
+    drop(tokio::time::timeout(DRAIN_TIMEOUT, draining).await);
+}
+
+/// Sends a response whose body comes in parts, as fast as the client takes it, until the deadline of its call.
+async fn send_response(response: Response<Body>, mut respond: SendResponse<Bytes>, deadline: Option<Deadline>) {
     let (parts, mut body) = response.into_parts();
     let response = Response::from_parts(parts, ());
     let Ok(mut stream) = respond.send_response(response, body.is_end_stream()) else { return };
@@ -194,7 +254,15 @@ async fn forward(mut routes: ObservedRoutes, web: Option<Web>, request: Request<
     }
     while let Some(frame) = next_frame(&mut body, &mut stream).await {
         let sent = match frame {
-            Ok(frame) => send_frame(&mut stream, frame).await,
+            Ok(frame) => tokio::select! {
+                biased;
+                sent = send_frame(&mut stream, frame) => sent,
+                // A part of a message is out, so no status can follow.
+                () = Deadline::wait(deadline) => {
+                    stream.send_reset(h2::Reason::CANCEL);
+                    return;
+                }
+            },
             Err(_) => {
                 stream.send_reset(h2::Reason::INTERNAL_ERROR);
                 return;
@@ -266,8 +334,19 @@ pub(crate) async fn send_message(stream: &mut SendStream<Bytes>, message: Bytes,
 
 /// What a client sends, as tonic reads it.
 struct RequestBody {
-    stream: RecvStream,
+    /// `None` once it is read to its end.
+    stream: Option<RecvStream>,
     data_done: bool,
+    /// Takes what was not read when the body is dropped.
+    drain: Option<oneshot::Sender<RecvStream>>,
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some((drain, stream)) = self.drain.take().zip(self.stream.take()) {
+            drop(drain.send(stream));
+        }
+    }
 }
 
 impl http_body::Body for RequestBody {
@@ -275,23 +354,26 @@ impl http_body::Body for RequestBody {
     type Error = h2::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        if !self.data_done {
-            match ready!(self.stream.poll_data(cx)) {
+        let this = &mut *self;
+        let Some(stream) = &mut this.stream else { return Poll::Ready(None) };
+        if !this.data_done {
+            match ready!(stream.poll_data(cx)) {
                 Some(Ok(data)) => {
                     // What is handed on is bounded by the reader, who takes one part at a time.
-                    drop(self.stream.flow_control().release_capacity(data.len()));
+                    drop(stream.flow_control().release_capacity(data.len()));
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => self.data_done = true,
+                None => this.data_done = true,
             }
         }
-        let trailers = ready!(self.stream.poll_trailers(cx));
+        let trailers = ready!(stream.poll_trailers(cx));
+        this.stream = None;
         Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)).transpose())
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.is_end_stream()
+        self.stream.as_ref().is_none_or(RecvStream::is_end_stream)
     }
 }
 
@@ -329,10 +411,10 @@ pub(crate) async fn read_message(stream: &mut RecvStream, bytes_max: usize) -> R
     if whole[0] != 0 {
         return Err(Unreadable::Compressed);
     }
-    if whole.len() != PREFIX_BYTES + length {
+    if whole.len() < PREFIX_BYTES + length {
         return Err(Unreadable::Cut);
     }
-    Ok(whole.slice(PREFIX_BYTES..))
+    Ok(whole.slice(PREFIX_BYTES..PREFIX_BYTES + length))
 }
 
 /// In front of each gRPC message: whether it is compressed, and its length.
@@ -352,6 +434,6 @@ pub(crate) enum Unreadable {
     TooLarge(usize),
     /// Compressed, though the headers announce nothing of the kind.
     Compressed,
-    /// Less than announced, or more than one message.
+    /// Less than announced.
     Cut,
 }

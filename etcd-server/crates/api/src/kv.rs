@@ -93,7 +93,8 @@ impl Server {
         let begun = Instant::now();
         let mut options = RangeOptions::new(request);
         options.bytes_max = bytes_max;
-        let small = options.range.as_single().is_some() || (1..=INLINE_KEYS_MAX).contains(&request.limit);
+        let small =
+            options.range.as_single().is_some() || (reads_no_more_than_limit(request) && (1..=INLINE_KEYS_MAX).contains(&request.limit));
         let read = move |point: &ReadPoint, store: &Store| Ok((point.current, point.range(store, &options)?));
         let (revision, found) =
             if small { self.engine.read(read) } else { off_thread(&self.engine, read).await }.map_err(|fault| self.faulted(fault))?;
@@ -238,6 +239,20 @@ impl Server {
     }
 }
 
+/// Returns `true` if a range stops at its limit: an order other than by key, and filters by revision, need every key of the range.
+fn reads_no_more_than_limit(request: &RangeRequest) -> bool {
+    is_by_key(request) && revision_filters(request) == [0; 4]
+}
+
+/// Returns `true` if the keys are wanted in the order in which they are stored.
+fn is_by_key(request: &RangeRequest) -> bool {
+    request.sort_order == 0 || (request.sort_order == 1 && request.sort_target == 0)
+}
+
+fn revision_filters(request: &RangeRequest) -> [i64; 4] {
+    [request.min_mod_revision, request.max_mod_revision, request.min_create_revision, request.max_create_revision]
+}
+
 /// Runs a read that may take long on a thread where it keeps nobody else waiting.
 pub(crate) async fn off_thread<T: Send + 'static>(
     engine: &Arc<Engine>,
@@ -300,12 +315,10 @@ impl Kv for Server {
 
 /// A stream gives keys in key order; whatever needs the whole range first is not for it.
 fn check_streamable(request: &RangeRequest) -> Result<(), Status> {
-    let by_key = request.sort_order == 0 || (request.sort_order == 1 && request.sort_target == 0);
-    if !by_key {
+    if !is_by_key(request) {
         return Err(Status::unimplemented("RangeStream does not support custom sort orders"));
     }
-    let filters = [request.min_mod_revision, request.max_mod_revision, request.min_create_revision, request.max_create_revision];
-    if filters != [0; 4] {
+    if revision_filters(request) != [0; 4] {
         return Err(Status::unimplemented("RangeStream does not support revision filters"));
     }
     Ok(())

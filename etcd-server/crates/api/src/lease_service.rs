@@ -6,15 +6,12 @@ use crate::status::{ToStatus as _, leader_changed};
 use apply::{Answer, Ordered};
 use auth::{Access, AuthStore, Identity, RequestClass};
 use bytes::Bytes;
-use lease::Renewal;
 use proto::etcdserverpb::{
-    InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest,
-    LeaseKeepAliveResponse, LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseStatus,
-    LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
+    InternalRaftRequest, LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseLeasesRequest,
+    LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseStatus, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
 };
 use rpc::etcdserverpb::lease_server::Lease;
 use std::pin::Pin;
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -22,8 +19,6 @@ use types::LeaseId;
 
 /// The answer to a question about a lease that does not exist.
 const NO_TTL: i64 = -1;
-/// How often a renewal of a lease that has run out looks whether its revoke is through.
-const EXPIRED_LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Server {
     /// Orders a grant; without an id one is drawn.
@@ -51,77 +46,18 @@ impl Server {
         }
     }
 
-    /// Renews a lease and answers its time to live; zero when there is no such lease any more.
-    pub(crate) async fn lease_renew(&self, id: LeaseId, identity: &Identity) -> Result<i64, Status> {
-        self.catch_up_for(identity).await?;
-        self.check_lease_keys(id, Access::Write, identity).await?;
-        self.renew(id).await
-    }
-
-    /// Renews a lease here, or at the leader. Permission was checked by the member that was asked.
-    ///
-    /// A later leader knows nothing of a renewal here and lets the lease run out earlier, and whoever leads lets a barrier pass: only a
-    /// member that has led in one term from the renewal until behind the barrier may promise that the lease lives; another one begins anew.
-    pub async fn renew(&self, id: LeaseId) -> Result<i64, Status> {
-        let mut behind_barrier = false;
-        loop {
-            let term = self.leading_term();
-            if term.is_none() {
-                match self.renew_at_leader(id.0).await {
-                    Ok(ttl) => return Ok(ttl.unwrap_or(0)),
-                    // This member may lead by now.
-                    Err(_) if self.leads() => {}
-                    Err(status) => return Err(status),
-                }
-            }
-            let renewal = self.published().expiry().lock().renew(id, self.engine.clock().now());
-            match renewal {
-                Renewal::Renewed { ttl_seconds, reset_checkpoint } => {
-                    self.observer.metrics().lease.renewed.inc();
-                    if !reset_checkpoint {
-                        self.barrier().await?;
-                    }
-                    // What an earlier leader had proposed is applied by now, a checkpoint or the end of the lease.
-                    let recorded = self.published().expiry().lock().is_checkpointed(id);
-                    if reset_checkpoint || recorded == Some(true) {
-                        self.forget_checkpoint(id).await?;
-                    }
-                    if recorded.is_some() && self.leading_term() == term {
-                        return Ok(ttl_seconds);
-                    }
-                }
-                Renewal::NotFound if behind_barrier => return Ok(0),
-                // It may be granted, and not applied here yet: what was acknowledged before is seen after a barrier.
-                Renewal::NotFound => {
-                    self.barrier().await?;
-                    behind_barrier = true;
-                }
-                // Its revoke is under way; or this member was elected a moment ago, or leads no longer.
-                Renewal::Expired | Renewal::NotLeading => tokio::time::sleep(EXPIRED_LOOK_INTERVAL).await,
-            }
-        }
-    }
-
-    /// A renewed lease must not fall back to an old checkpoint when another member leads.
-    async fn forget_checkpoint(&self, id: LeaseId) -> Result<(), Status> {
-        let checkpoints = vec![LeaseCheckpoint { id: id.0, remaining_ttl: 0 }];
-        let lease_checkpoint = Some(LeaseCheckpointRequest { checkpoints });
-        let request = InternalRaftRequest { lease_checkpoint, ..InternalRaftRequest::default() };
-        self.propose(request, &self.engine.own_identity()).await.map(drop)
-    }
-
     async fn lease_keys(&self, id: LeaseId) -> Result<Vec<Bytes>, Status> {
         off_thread(&self.engine, move |_, store| lease::stored_keys(store, id)).await.map_err(|fault| self.faulted(fault))
     }
 
     /// A member that lags knows neither all keys of a lease nor whose permission was taken away: it catches up before it judges anybody
     /// but root.
-    async fn catch_up_for(&self, identity: &Identity) -> Result<(), Status> {
+    pub(crate) async fn catch_up_for(&self, identity: &Identity) -> Result<(), Status> {
         if may_everything(&self.published().auth(), identity) { Ok(()) } else { self.barrier().await }
     }
 
     /// Whoever deals with a lease needs the same access to all its keys; root needs none, so the keys are not even read.
-    async fn check_lease_keys(&self, id: LeaseId, access: Access, identity: &Identity) -> Result<(), Status> {
+    pub(crate) async fn check_lease_keys(&self, id: LeaseId, access: Access, identity: &Identity) -> Result<(), Status> {
         let store = self.published().auth();
         if may_everything(&store, identity) {
             return Ok(());
@@ -185,24 +121,6 @@ impl Server {
         self.published().auth().permit(identity, RequestClass::Authenticated).map_err(|refusal| refusal.to_status())?;
         let leases = ids.into_iter().map(|id| LeaseStatus { id: id.0 }).collect();
         Ok(LeaseLeasesResponse { header: Some(self.header_now()), leases })
-    }
-
-    /// Answers keep-alives one by one until the client has no more.
-    async fn keep_alives(
-        &self,
-        mut requests: Streaming<LeaseKeepAliveRequest>,
-        identity: &Identity,
-        responses: &mpsc::Sender<Result<LeaseKeepAliveResponse, Status>>,
-    ) -> Result<(), Status> {
-        while let Some(request) = requests.message().await? {
-            // The header tells the revision before the renewal, as etcd's does.
-            let header = Some(self.header_now());
-            let ttl = self.lease_renew(LeaseId(request.id), identity).await?;
-            if responses.send(Ok(LeaseKeepAliveResponse { header, id: request.id, ttl })).await.is_err() {
-                return Ok(());
-            }
-        }
-        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod auth_service;
 pub mod backend;
+mod call_head;
 mod cluster;
 mod election;
 mod frame_scanner;
@@ -15,6 +16,7 @@ mod health;
 mod hot;
 mod http2;
 mod identity;
+mod keep_alive;
 mod kv;
 mod large_range;
 mod lease_service;
@@ -24,6 +26,7 @@ mod message_limit;
 pub mod observe;
 mod observed_routes;
 mod others;
+mod own_watch;
 mod ping_guard;
 mod server;
 mod session;

@@ -15,14 +15,17 @@ impl Lock for Server {
         let identity = self.identity(request.metadata()).map_err(|status| unknown(&status))?;
         let request = request.into_inner();
         let lease = self.session_lease(request.lease, &identity).await?;
-        let candidate = self.enter(&request.name, lease, Bytes::new(), &identity).await?;
-        self.wait_for_turn(&candidate, &identity).await?;
+        let candidacy = self.enter(&request.name, lease, Bytes::new(), &identity).await?;
+        let candidate = candidacy.candidate();
+        self.wait_for_turn(candidate, &identity).await?;
         // The lease may have run out while it waited.
         let (header, own) = self.lookup(&candidate.key, &identity).await?;
         if own.is_none_or(|own| own.create_revision != candidate.create_revision) {
             return Err(Status::unknown("mutex: session is expired"));
         }
-        Ok(Response::new(LockResponse { header, key: candidate.key }))
+        let key = candidate.key.clone();
+        candidacy.keep();
+        Ok(Response::new(LockResponse { header, key }))
     }
 
     async fn unlock(&self, request: Request<UnlockRequest>) -> Result<Response<UnlockResponse>, Status> {

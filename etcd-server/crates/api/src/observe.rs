@@ -1,8 +1,9 @@
 //! What is counted of calls and of reads, whichever way they come in.
 //!
 //! [`Observer::started`] gives a [`Call`], which is told of each message and of the end. It knows nothing of bodies or headers, so that
-//! every server of calls can use it. A call that is dropped before it is handled was given up by its client.
+//! every server of calls can use it. A call that is dropped before it is handled was given up by its client, or ended by its deadline.
 
+use crate::call_head::Deadline;
 use apply::{Operations, RequestKind as Applied};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -55,6 +56,7 @@ impl Observer {
             received_elsewhere: None,
             sent_bytes: 0,
             handled: false,
+            deadline: None,
         }
     }
 
@@ -128,6 +130,7 @@ pub struct Call {
     received_elsewhere: Option<Arc<AtomicU64>>,
     sent_bytes: u64,
     handled: bool,
+    deadline: Option<Deadline>,
 }
 
 /// The half of a call that counts what the client sends.
@@ -152,6 +155,13 @@ impl Call {
     #[must_use]
     pub fn from(mut self, remote: Option<SocketAddr>) -> Self {
         self.remote = remote;
+        self
+    }
+
+    /// Sets the deadline: a call that is dropped behind it was ended by it.
+    #[must_use]
+    pub(crate) fn until(mut self, deadline: Option<Deadline>) -> Self {
+        self.deadline = deadline;
         self
     }
 
@@ -211,7 +221,8 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if !self.handled {
-            self.end(Code::Cancelled);
+            let late = self.deadline.is_some_and(Deadline::has_passed);
+            self.end(if late { Code::DeadlineExceeded } else { Code::Cancelled });
         }
     }
 }

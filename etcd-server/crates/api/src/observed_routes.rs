@@ -1,8 +1,10 @@
 //! The services behind a counter: a tower layer that finds the messages in the bodies of requests and answers.
 //!
 //! Messages are found by their frames (a flag, four bytes of length), so unary calls and streams are the same to it, and nothing is
-//! decoded. The code of a call is read from its trailers, or from its headers when nothing but them is sent.
+//! decoded. The code of a call is read from its trailers, or from its headers when nothing but them is sent. A call ends at its deadline
+//! (`grpc-timeout`), and all that is done for it ends with it.
 
+use crate::call_head::{self, Deadline};
 use crate::front::Front;
 use crate::observe::{Call, Observer, Received};
 use bytes::{Buf as _, Bytes};
@@ -13,6 +15,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use telemetry::metrics::Method;
+use tokio::time::Sleep;
 use tonic::Code;
 use tonic::service::Routes;
 use tower_service::Service;
@@ -63,10 +66,11 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         // A path that is no RPC is answered "unimplemented" and counted nowhere, as with etcd.
-        let mut call = Method::from_path(request.uri().path()).map(|method| self.started(method, request.headers()));
+        let deadline = call_head::deadline_of(request.headers());
+        let mut call = Method::from_path(request.uri().path()).map(|method| self.started(method, request.headers()).until(deadline));
         let received = call.as_mut().map(Call::receiving);
         let request = request.map(|body| ReceivedBody { body, frames: Frames::default(), received });
-        ObservedFuture { answering: self.routes.call(request), call }
+        ObservedFuture { answering: Some(self.routes.call(request)), call, deadline: Timer::new(deadline) }
     }
 }
 
@@ -79,8 +83,10 @@ type Answering = futures::future::Either<
 /// An answer on its way.
 #[derive(Debug)]
 pub struct ObservedFuture<F> {
-    answering: F,
+    /// `None` once the call has ended; what it was doing ends with it.
+    answering: Option<F>,
     call: Option<Call>,
+    deadline: Timer,
 }
 
 impl<F> Future for ObservedFuture<F>
@@ -90,13 +96,26 @@ where
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(Pin::new(&mut self.answering).poll(cx))?;
+        let this = &mut *self;
+        let polled = this.answering.as_mut().map_or(Poll::Pending, |answering| Pin::new(answering).poll(cx));
+        let Poll::Ready(response) = polled else {
+            ready!(this.deadline.poll(cx));
+            this.answering = None;
+            if let Some(call) = this.call.take() {
+                call.handled(Code::DeadlineExceeded);
+            }
+            return Poll::Ready(Ok(call_head::deadline_exceeded().into_http()));
+        };
+        let response = response?;
+        let deadline = std::mem::take(&mut this.deadline);
         let Some(call) = self.call.take() else { return Poll::Ready(Ok(response)) };
         if let Some(code) = code_in(response.headers()) {
             call.handled(code);
             return Poll::Ready(Ok(response));
         }
-        Poll::Ready(Ok(response.map(|body| tonic::body::Body::new(SentBody { body, frames: Frames::default(), call: Some(call) }))))
+        Poll::Ready(Ok(
+            response.map(|body| tonic::body::Body::new(SentBody { body, frames: Frames::default(), call: Some(call), deadline }))
+        ))
     }
 }
 
@@ -142,6 +161,7 @@ struct SentBody {
     body: tonic::body::Body,
     frames: Frames,
     call: Option<Call>,
+    deadline: Timer,
 }
 
 impl Body for SentBody {
@@ -150,7 +170,16 @@ impl Body for SentBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
         let this = &mut *self;
-        let polled = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        let Poll::Ready(polled) = Pin::new(&mut this.body).poll_frame(cx) else {
+            ready!(this.deadline.poll(cx));
+            // Whatever works on the answer ends now.
+            this.body = tonic::body::Body::empty();
+            this.end(Code::DeadlineExceeded);
+            let mut trailers = HeaderMap::new();
+            // The text is plain ASCII, so this does not fail.
+            drop(call_head::deadline_exceeded().add_header(&mut trailers));
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        };
         match &polled {
             Some(Ok(frame)) => {
                 if let (Some(data), Some(call)) = (frame.data_ref(), &mut this.call) {
@@ -183,6 +212,23 @@ impl SentBody {
         if let Some(call) = self.call.take() {
             call.handled(code);
         }
+    }
+}
+
+/// A deadline that can be polled; never ready if there is none, and ready once.
+#[derive(Debug, Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    fn new(deadline: Option<Deadline>) -> Self {
+        Self(deadline.map(|Deadline(at)| Box::pin(tokio::time::sleep_until(at))))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(sleep) = &mut self.0 else { return Poll::Pending };
+        ready!(sleep.as_mut().poll(cx));
+        self.0 = None;
+        Poll::Ready(())
     }
 }
 

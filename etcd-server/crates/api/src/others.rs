@@ -4,16 +4,21 @@ use crate::server::Server;
 use crate::status::{self, ToStatus as _, leader_changed};
 use consensus::Role;
 use engine::Refused;
+use futures::{StreamExt as _, TryStreamExt as _};
 use membership::{Connected, HEALTH_INTERVAL, Member};
 use peer::ask::{self, AskError, Target};
+use peer::lease_batch;
 use proto::etcdserverpb::LeaseTimeToLiveResponse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tonic::Status;
-use types::MemberId;
+use types::{LeaseId, MemberId};
 
 /// Between two rounds over the leader's addresses (etcd: 50 ms).
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
+/// Renewals of single leases at a time, to a leader that takes no batches.
+const SINGLE_RENEWALS_MAX: usize = 16;
 /// For one question about who is active.
 const ACTIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -66,8 +71,30 @@ impl Server {
         })
     }
 
-    /// Has the leader renew a lease; the answer is its time to live, or nothing when there is no such lease.
-    pub(crate) async fn renew_at_leader(&self, lease: i64) -> Result<Option<i64>, Status> {
+    /// Has the leader renew leases; the result is as that of [`Server::renew_round`]. A leader that does not know our endpoint for batches,
+    /// which is an etcd member, is sent single requests.
+    pub(crate) async fn renew_at_leader(&self, leases: &[LeaseId]) -> Result<Vec<Option<i64>>, Status> {
+        let ids: Vec<i64> = leases.iter().map(|lease| lease.0).collect();
+        let timeout = self.engine.request_timeout();
+        let leader = self.published().standing().leader;
+        if self.leader_without_batches.load(Ordering::Relaxed) != leader {
+            let renewed = self.ask_leader(
+                |target| {
+                    let ids = &ids;
+                    async move { lease_batch::keep_alive(&target, ids, timeout).await }
+                },
+                |error| is_refused(error, 404).then(lease_not_found),
+            );
+            if let Some(ttls) = if_found(renewed.await)? {
+                return Ok(ttls);
+            }
+            self.leader_without_batches.store(leader, Ordering::Relaxed);
+        }
+        let singly = futures::stream::iter(ids).map(async |id| self.renew_one_at_leader(id).await.map(|ttl| Some(ttl.unwrap_or(0))));
+        singly.buffered(SINGLE_RENEWALS_MAX).try_collect().await
+    }
+
+    async fn renew_one_at_leader(&self, lease: i64) -> Result<Option<i64>, Status> {
         let timeout = self.engine.request_timeout();
         let renewed = self.ask_leader(
             |target| async move { ask::keep_alive(&target, lease, timeout).await },

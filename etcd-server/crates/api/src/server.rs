@@ -14,9 +14,9 @@ use parking_lot::Mutex;
 use peer::Transport;
 use proto::etcdserverpb::{InternalRaftRequest, RangeRequest, ResponseHeader};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
@@ -71,8 +71,8 @@ pub struct Server {
     pub(crate) backups: Arc<Semaphore>,
     /// Whether it was told that the quota is used up, until the alarm says so.
     pub(crate) no_space_told: Arc<AtomicBool>,
-    /// The newest revision, for those who wait for a change.
-    pub(crate) revision: watch::Receiver<i64>,
+    /// A leader that does not take renewals in batches; zero if none is known.
+    pub(crate) leader_without_batches: Arc<AtomicU64>,
     pub(crate) health: Arc<HealthState>,
     pub(crate) observer: Observer,
     /// The common name of the client's verified certificate, on its connection alone.
@@ -80,15 +80,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Services over `engine`; `transport` leads to the other members. `revision` is told every new revision once it is readable.
-    pub fn new(
-        engine: Arc<Engine>,
-        transport: Transport,
-        tokens: Arc<TokenKeeper>,
-        settings: Settings,
-        revision: watch::Receiver<i64>,
-        observer: Observer,
-    ) -> Self {
+    /// Services over `engine`; `transport` leads to the other members.
+    pub fn new(engine: Arc<Engine>, transport: Transport, tokens: Arc<TokenKeeper>, settings: Settings, observer: Observer) -> Self {
         let permits = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
         Self {
             engine,
@@ -100,7 +93,7 @@ impl Server {
             wrong_passwords: Arc::default(),
             backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
             no_space_told: Arc::default(),
-            revision,
+            leader_without_batches: Arc::default(),
             health: Arc::new(HealthState::default()),
             observer,
             common_name: None,

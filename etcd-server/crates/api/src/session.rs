@@ -5,7 +5,7 @@
 
 use crate::Server;
 use crate::identity::Caller;
-use crate::status::ToStatus as _;
+use crate::status::{self, ToStatus as _};
 use auth::{Identity, RequestClass};
 use bytes::Bytes;
 use proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
@@ -15,6 +15,8 @@ use proto::etcdserverpb::{
     Compare, DeleteRangeRequest, LeaseGrantRequest, PutRequest, RangeRequest, RequestOp, ResponseHeader, TxnRequest,
 };
 use proto::mvccpb::KeyValue;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tonic::Status;
 
 /// Time to live of the lease that a lock without one gets, in seconds.
@@ -25,7 +27,6 @@ const SESSION_TTL_SECONDS: i64 = 60;
 pub(crate) struct Candidate {
     pub(crate) prefix: Bytes,
     pub(crate) key: Bytes,
-    pub(crate) lease: i64,
     pub(crate) create_revision: i64,
     /// The value found when the key was there already.
     pub(crate) found: Option<KeyValue>,
@@ -87,8 +88,20 @@ impl Server {
         granted.map(|granted| granted.id).map_err(|status| unknown(&status))
     }
 
-    /// Puts a key under `name` for the lease, unless it is there already.
-    pub(crate) async fn enter(&self, name: &[u8], lease: i64, value: Bytes, identity: &Identity) -> Result<Candidate, Status> {
+    /// Puts a key under `name` for the lease, unless it is there already. Dropping what is returned removes the key, and so does a caller
+    /// that goes away before the put is applied.
+    pub(crate) async fn enter(&self, name: &[u8], lease: i64, value: Bytes, identity: &Identity) -> Result<Candidacy, Status> {
+        let (server, identity, name) = (self.clone(), identity.clone(), Bytes::copy_from_slice(name));
+        let (entered_tx, entered) = oneshot::channel();
+        // The put is ordered whether or not its caller stays, so a task that outlives the call takes the outcome.
+        tokio::spawn(async move {
+            let candidate = server.put_candidate(&name, lease, value, &identity).await;
+            drop(entered_tx.send(candidate.map(|candidate| Candidacy { candidate, server: Some(server), identity })));
+        });
+        entered.await.unwrap_or_else(|_| Err(status::stopped()))
+    }
+
+    async fn put_candidate(&self, name: &[u8], lease: i64, value: Bytes, identity: &Identity) -> Result<Candidate, Status> {
         let prefix = prefix_of(name);
         let key = Bytes::from([&prefix[..], hex(lease).as_bytes()].concat());
         let put = PutRequest { key: key.clone(), value, lease, ..PutRequest::default() };
@@ -105,31 +118,27 @@ impl Server {
             _ => None,
         });
         let create_revision = found.as_ref().map_or(revision, |kv| kv.create_revision);
-        Ok(Candidate { prefix, key, lease, create_revision, found, header: response.header })
+        Ok(Candidate { prefix, key, create_revision, found, header: response.header })
     }
 
-    /// Waits until no older key is under the name. If the caller goes away meanwhile, the key goes too.
+    /// Returns once no older key is under the name. Waits for the newest of the older keys, so that a deletion wakes one candidate only
+    /// (etcd: client/v3/concurrency/key.go, waitDeletes).
     pub(crate) async fn wait_for_turn(&self, candidate: &Candidate, identity: &Identity) -> Result<(), Status> {
-        let mut guard = LeaveOnDrop { server: Some(self.clone()), key: candidate.key.clone(), identity: identity.clone() };
-        let mut revision = self.revision.clone();
         loop {
-            revision.mark_unchanged();
-            let older = RangeRequest {
+            let newest_older = RangeRequest {
                 key: candidate.prefix.clone(),
                 range_end: prefix_end(&candidate.prefix),
                 max_create_revision: candidate.create_revision - 1,
+                sort_order: SortOrder::Descend.into(),
+                sort_target: SortTarget::Create.into(),
                 limit: 1,
                 keys_only: true,
                 ..RangeRequest::default()
             };
-            let older = self.range(older, Caller::Known(identity)).await.map_err(|status| unknown(&status))?;
-            if older.kvs.is_empty() {
-                guard.server = None;
-                return Ok(());
-            }
-            if revision.changed().await.is_err() {
-                return Err(Status::unknown("etcdserver: server stopped"));
-            }
+            let found = self.range(newest_older, Caller::Known(identity)).await.map_err(|status| unknown(&status))?;
+            let Some(older) = found.kvs.into_iter().next() else { return Ok(()) };
+            let read_at = found.header.map_or(0, |header| header.revision);
+            self.wait_for_deletion(older.key, read_at + 1).await.map_err(|status| unknown(&status))?;
         }
     }
 
@@ -155,22 +164,44 @@ impl Server {
     }
 }
 
-/// Takes a candidate's key away when its caller stops waiting.
-struct LeaveOnDrop {
+/// A candidate's key for as long as its caller waits: dropping it removes the key.
+#[derive(Debug)]
+pub(crate) struct Candidacy {
+    candidate: Candidate,
+    /// `None` once the key stays.
     server: Option<Server>,
-    key: Bytes,
     identity: Identity,
 }
 
-impl Drop for LeaveOnDrop {
+impl Candidacy {
+    pub(crate) fn candidate(&self) -> &Candidate {
+        &self.candidate
+    }
+
+    /// Leaves the key where it is.
+    pub(crate) fn keep(mut self) {
+        self.server = None;
+    }
+}
+
+impl Drop for Candidacy {
     fn drop(&mut self) {
         let Some(server) = self.server.take() else { return };
-        let (key, identity) = (std::mem::take(&mut self.key), std::mem::take(&mut self.identity));
-        tokio::spawn(async move {
-            let delete = DeleteRangeRequest { key, ..DeleteRangeRequest::default() };
-            if let Err(status) = server.delete_range(delete, Caller::Known(&identity)).await {
-                tracing::debug!(error = status.message(), "failed to remove the key of a candidate that left");
+        // While the process ends there is no runtime any more; the key then ends with its lease.
+        let Ok(runtime) = Handle::try_current() else { return };
+        let (key, create_revision) = (self.candidate.key.clone(), self.candidate.create_revision);
+        let identity = std::mem::take(&mut self.identity);
+        drop(runtime.spawn(async move {
+            let delete = DeleteRangeRequest { key: key.clone(), ..DeleteRangeRequest::default() };
+            // Only this candidate's key: a later one may have been created under the same name and lease.
+            let request = TxnRequest {
+                compare: vec![created_at(key, create_revision)],
+                success: vec![operation(Request::RequestDeleteRange(delete))],
+                failure: Vec::new(),
+            };
+            if let Err(status) = server.txn(request, Caller::Known(&identity)).await {
+                tracing::warn!(error = status.message(), "failed to remove the key of a candidate that left");
             }
-        });
+        }));
     }
 }

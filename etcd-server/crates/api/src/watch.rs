@@ -153,7 +153,7 @@ impl Server {
         }
     }
 
-    fn watch_header(&self) -> Header {
+    pub(crate) fn watch_header(&self) -> Header {
         let raft_term = self.published().standing().term;
         Header { cluster_id: self.engine.cluster_id(), member_id: self.engine.member_id(), raft_term }
     }

@@ -68,7 +68,6 @@ pub(crate) struct ApplyTask {
     pub(crate) removal: Sender<RemovalCommand>,
     pub(crate) notices: mpsc::UnboundedSender<Notice>,
     pub(crate) watches: Arc<Inbox>,
-    pub(crate) revision: tokio::sync::watch::Sender<i64>,
     pub(crate) published: Arc<Published>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) clock: Clock,
@@ -140,7 +139,6 @@ impl ApplyTask {
         let stored = Stored::read(&self.store)?;
         self.published.replace(&self.store, &self.state, mark.index, &stored, self.leases);
         let point = self.published.read_point();
-        self.revision.send_replace(point.current);
         self.watches.push_replaced(point.current, point.compacted);
         self.outbound.follow(&self.state.members);
         drop(self.log.send(LogCommand::Install { number, index: mark.index, term: mark.term, hard_state }));
@@ -237,10 +235,7 @@ impl ApplyTask {
             self.published.members.store(Arc::new(self.state.members.clone()));
             self.outbound.follow(&self.state.members);
         }
-        if let Some(last) = told.events.last() {
-            self.revision.send_replace(last.revision.main);
-            self.watches.push_events(told.events);
-        }
+        self.watches.push_events(told.events);
         for effect in told.effects {
             match effect {
                 Effect::DropTokens(_) | Effect::AssignToken { .. } => (self.on_tokens)(&effect, self.clock.now()),

@@ -150,6 +150,8 @@ impl NodeTask {
         for _ in 0..INPUTS_PER_ROUND {
             let Some(input) = next.take().or_else(|| self.inputs.try_recv().ok()) else { break };
             match input {
+                // No caller is left: the deadline of the call has passed, or its client has gone away.
+                Input::Propose { reply, .. } if reply.is_closed() => {}
                 Input::Propose { id, data, reply } => {
                     proposals.push(data);
                     senders.push((id, reply));

@@ -236,7 +236,6 @@ impl Opened {
         let (apply_tx, apply_rx) = channel();
         let (removal_tx, removal_rx) = channel();
         let (notices_tx, notices) = mpsc::unbounded_channel();
-        let (revision_tx, revision) = tokio::sync::watch::channel(published.read_point().current);
         let inbox = Arc::new(Inbox::default());
         let on_fault = Arc::clone(&options.on_fault);
         let node_task = NodeTask {
@@ -272,7 +271,6 @@ impl Opened {
             removal: removal_tx.clone(),
             notices: notices_tx,
             watches: Arc::clone(&inbox),
-            revision: revision_tx,
             published: Arc::clone(&published),
             waiters: Arc::clone(&waiters),
             clock,
@@ -316,7 +314,7 @@ impl Opened {
             ids: RequestIds::new(identity.member_id, unix_milliseconds()),
             node: node_tx.clone(),
             clock,
-            watches: Watches::new(Arc::clone(&inbox), revision),
+            watches: Watches::new(Arc::clone(&inbox)),
             observer,
             request_bytes_max: options.request_bytes_max,
             request_timeout: Duration::from_secs(5) + 2 * election_timeout,

@@ -38,12 +38,11 @@ pub struct WatchFigures {
 pub struct Watches {
     inbox: Arc<Inbox>,
     next_stream: AtomicU64,
-    revision: tokio::sync::watch::Receiver<i64>,
 }
 
 impl Watches {
-    pub(crate) fn new(inbox: Arc<Inbox>, revision: tokio::sync::watch::Receiver<i64>) -> Self {
-        Self { inbox, next_stream: AtomicU64::new(0), revision }
+    pub(crate) fn new(inbox: Arc<Inbox>) -> Self {
+        Self { inbox, next_stream: AtomicU64::new(0) }
     }
 
     /// Opens a stream: what its client asks goes in by the first half, what it is answered comes out of the second. The stream ends when
@@ -61,10 +60,5 @@ impl Watches {
             watchers: figures.watchers.load(Ordering::Relaxed),
             unsynced_watchers: figures.unsynced_watchers.load(Ordering::Relaxed),
         }
-    }
-
-    /// The newest revision, told once it is readable: for those who wait for any change.
-    pub fn revision(&self) -> tokio::sync::watch::Receiver<i64> {
-        self.revision.clone()
     }
 }

@@ -18,7 +18,7 @@ const PREFIX: &str = "grpc-metadata-";
 const GATEWAY_ACCEPT: HeaderName = HeaderName::from_static("grpcgateway-accept");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const GRPC_TIMEOUT: &str = "grpc-timeout";
+pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The metadata of the call that these request headers ask for.
 pub(crate) fn forward(headers: &HeaderMap, remote: Option<SocketAddr>) -> Result<HeaderMap, RpcError> {
@@ -114,6 +114,16 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, RpcError>
     }
 }
 
+/// A timeout as the service reads it: at most eight digits, rounded up.
+pub(crate) fn encode_timeout(timeout: Duration) -> HeaderValue {
+    const DIGITS_MAX: u128 = 99_999_999;
+    let nanos = timeout.as_nanos();
+    let units = [(1, "n"), (1_000, "u"), (1_000_000, "m"), (1_000_000_000, "S"), (60_000_000_000, "M")];
+    let fitting = units.into_iter().map(|(unit, name)| (nanos.div_ceil(unit), name)).find(|(amount, _)| *amount <= DIGITS_MAX);
+    let (amount, name) = fitting.unwrap_or((DIGITS_MAX, "H"));
+    HeaderValue::try_from(format!("{amount}{name}")).unwrap_or(HeaderValue::from_static("99999999H"))
+}
+
 fn parse_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len() - 1)?;
     let amount: u32 = digits.parse().ok()?;
@@ -168,6 +178,19 @@ mod tests {
         assert_eq!(error.message, "invalid binary header Grpc-Metadata-X-Bin: illegal base64 data at input byte 0");
         let error = forward(&headers(&[("grpc-metadata-", "a")]), None).unwrap_err();
         assert_eq!((error.code, error.message.as_str()), (Code::Internal, "there is an empty key in the header"));
+    }
+
+    #[test]
+    fn encodes_timeouts_with_at_most_eight_digits() {
+        for (timeout, encoded) in [
+            (Duration::from_nanos(1), "1n"),
+            (Duration::from_millis(500), "500000u"),
+            (Duration::from_secs(5), "5000000u"),
+            (Duration::from_secs(7200), "7200000m"),
+            (Duration::from_secs(123_456_789), "2057614M"),
+        ] {
+            assert_eq!(encode_timeout(timeout), encoded);
+        }
     }
 
     #[test]

@@ -66,7 +66,10 @@ struct Call<'a> {
 impl<'a> Call<'a> {
     fn prepare(parts: &Parts, peer: &Peer, method: &'a MethodDescriptor, limits: Limits) -> Result<Call<'a>, RpcError> {
         let timeout = metadata::timeout(&parts.headers)?;
-        let metadata = metadata::forward(&parts.headers, peer.remote)?;
+        let mut metadata = metadata::forward(&parts.headers, peer.remote)?;
+        if let Some(timeout) = timeout {
+            metadata.insert(metadata::GRPC_TIMEOUT, metadata::encode_timeout(timeout));
+        }
         // A timeout beyond what the clock can hold is none.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         Ok(Call { method, metadata, deadline, limits })

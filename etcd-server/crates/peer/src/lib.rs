@@ -17,6 +17,7 @@ mod connect;
 mod dial;
 pub mod frame;
 mod handshake;
+pub mod lease_batch;
 mod local;
 mod log_limit;
 mod outbox;

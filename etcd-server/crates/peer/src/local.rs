@@ -121,6 +121,9 @@ pub trait Local: Send + Sync {
     /// Renews a lease, as the leader.
     fn keep_alive(&self, lease: i64) -> Answer<'_, Result<LeaseKeepAliveResponse, HttpRefusal>>;
 
+    /// Renews leases, as the leader; zero for one that does not exist, `None` for one that has to be renewed again.
+    fn keep_alive_batch(&self, leases: Vec<i64>) -> Answer<'_, Result<Vec<Option<i64>>, HttpRefusal>>;
+
     /// What is left of a lease, as the leader knows it.
     fn time_to_live(&self, lease: i64, keys: bool) -> Answer<'_, Result<LeaseTimeToLiveResponse, HttpRefusal>>;
 

@@ -75,6 +75,11 @@ pub(crate) fn json(body: String) -> Reply {
     with(StatusCode::OK, "application/json", body.into())
 }
 
+/// Bytes of our own making.
+pub(crate) fn bytes(body: Bytes) -> Reply {
+    with(StatusCode::OK, "application/octet-stream", body)
+}
+
 /// Nothing but a status.
 pub(crate) fn empty(status: StatusCode) -> Reply {
     let mut reply = Response::new(ReplyBody::Full(Full::default()));

@@ -4,6 +4,7 @@ use crate::body::{Unread, whole};
 use crate::connect::Socket;
 use crate::frame::StreamKind;
 use crate::handshake::{self, Mismatch, id_of};
+use crate::lease_batch;
 use crate::local::{HttpRefusal, Local};
 use crate::outbox::StreamBody;
 use crate::probe;
@@ -86,6 +87,7 @@ async fn dispatch(transport: &Transport, request: Request<Incoming>) -> Reply {
         "/raft/progress" => progress(transport, &request).await,
         "/members/hashkv" => hash_kv(transport, request).await,
         "/leases" => keep_alive(transport, request).await,
+        lease_batch::PATH => lease_batch::serve(transport, request).await,
         "/leases/internal" => time_to_live(transport, request).await,
         "/downgrade/enabled" => downgrade_enabled(transport, &request).await,
         path if path.starts_with("/raft/stream/") => stream(transport, &request, path),
@@ -215,7 +217,7 @@ fn probing() -> Reply {
 }
 
 /// This member, once it can answer.
-fn started(transport: &Transport) -> Result<Arc<dyn Local>, Box<Reply>> {
+pub(crate) fn started(transport: &Transport) -> Result<Arc<dyn Local>, Box<Reply>> {
     let starting = || Box::new(text(StatusCode::SERVICE_UNAVAILABLE, "this member is starting"));
     transport.0.local().cloned().ok_or_else(starting)
 }

@@ -1,6 +1,7 @@
 //! The floods by name.
 
 pub mod calls;
+pub mod fairness;
 pub mod frames;
 pub mod logins;
 pub mod slow;
@@ -26,6 +27,11 @@ pub enum Flood {
     Logins,
     Leases,
     Labels,
+    LockWaiters,
+    LeaseKeepers,
+    SlowRanges,
+    SlowSnapshots,
+    SortedRanges,
 }
 
 impl Flood {
@@ -45,6 +51,11 @@ impl Flood {
             Self::Logins,
             Self::Leases,
             Self::Labels,
+            Self::LockWaiters,
+            Self::LeaseKeepers,
+            Self::SlowRanges,
+            Self::SlowSnapshots,
+            Self::SortedRanges,
         ];
         FrameFlood::ALL.into_iter().map(Self::Frames).chain(others).collect()
     }
@@ -66,6 +77,11 @@ impl Flood {
             Self::Logins => "logins",
             Self::Leases => "leases",
             Self::Labels => "labels",
+            Self::LockWaiters => "lock-waiters",
+            Self::LeaseKeepers => "lease-keepers",
+            Self::SlowRanges => "slow-ranges",
+            Self::SlowSnapshots => "slow-snapshots",
+            Self::SortedRanges => "sorted-ranges",
         }
     }
 
@@ -73,6 +89,12 @@ impl Flood {
     #[must_use]
     pub fn needs_users(self) -> bool {
         matches!(self, Self::WrongPasswords | Self::Logins)
+    }
+
+    /// Whether the server holds 25 MB that are read.
+    #[must_use]
+    pub fn reads_large(self) -> bool {
+        matches!(self, Self::SlowRanges | Self::SlowSnapshots | Self::SortedRanges)
     }
 
     /// How many there are of what it consists of, where nobody says otherwise.
@@ -85,6 +107,10 @@ impl Flood {
             Self::Ranges => 200,
             Self::Snapshots => 50,
             Self::WrongPasswords => 20_000,
+            Self::LockWaiters => 1_000,
+            Self::LeaseKeepers => 10_000,
+            Self::SlowRanges | Self::SlowSnapshots => 16,
+            Self::SortedRanges => 40,
             Self::DeepMessages | Self::HugeLengths | Self::Logins | Self::Labels => 2_000,
         }
     }
@@ -105,6 +131,11 @@ impl Flood {
             Self::Logins => logins::logins(server, bounds).await,
             Self::Leases => calls::leases(server, bounds).await,
             Self::Labels => calls::labels(server, bounds).await,
+            Self::LockWaiters => fairness::lock_waiters(server, bounds).await,
+            Self::LeaseKeepers => fairness::lease_keepers(server, bounds).await,
+            Self::SlowRanges => fairness::slow_ranges(server, bounds).await,
+            Self::SlowSnapshots => fairness::slow_snapshots(server, bounds).await,
+            Self::SortedRanges => fairness::sorted_ranges(server, bounds).await,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Floods our server and a real etcd in turn, and prints what it cost as a table.
 
 use clap::Parser;
-use siege::floods::{Flood, calls, logins};
+use siege::floods::{Flood, calls, fairness, logins};
 use siege::measure::{Bounds, Outcome, TABLE_HEAD, measure};
 use std::io;
 use std::time::Duration;
@@ -60,6 +60,9 @@ async fn one(flood: Flood, command: &str, arguments: &Arguments) -> Result<Outco
     let mut server = Server::start(settings).await?;
     if matches!(flood, Flood::Ranges | Flood::Snapshots) {
         calls::fill(&server).await?;
+    }
+    if flood.reads_large() {
+        fairness::fill_large(&server).await?;
     }
     let token = if flood.needs_users() { Some(logins::set_up(&server).await?) } else { None };
     let count = arguments.count.unwrap_or_else(|| flood.usual_count());

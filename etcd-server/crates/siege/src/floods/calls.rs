@@ -29,7 +29,7 @@ const VALUE_BYTES: usize = 256;
 /// Messages within messages, and brackets within brackets.
 const DEPTH: usize = 10_000;
 
-async fn connect(server: &Server) -> io::Result<Channel> {
+pub(super) async fn connect(server: &Server) -> io::Result<Channel> {
     let endpoint = Endpoint::from_shared(server.endpoint()).map_err(io::Error::other)?;
     endpoint.connect().await.map_err(io::Error::other)
 }

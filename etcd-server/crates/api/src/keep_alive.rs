@@ -1,0 +1,209 @@
+//! Renewals of leases, in batches: all requests that wait on a stream are renewed together, behind one barrier, and forwarded together.
+//!
+//! A client that keeps thousands of leases on one stream is answered in a few rounds instead of one round for each lease.
+
+use crate::Server;
+use auth::{Access, Identity};
+use futures::FutureExt as _;
+use lease::Renewal;
+use peer::lease_batch::LEASES_MAX;
+use proto::etcdserverpb::{
+    InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, ResponseHeader,
+};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+use types::LeaseId;
+
+/// How often a renewal of a lease that has run out looks whether its revoke is through.
+const EXPIRED_LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The outcome of a renewal here, before leadership is proved.
+#[derive(Clone, Copy)]
+struct Renewed {
+    ttl_seconds: i64,
+    reset_checkpoint: bool,
+}
+
+/// A request that has not been answered.
+#[derive(Debug)]
+struct Waiting {
+    id: LeaseId,
+    /// The revision before the renewal, as etcd's response has it.
+    header: ResponseHeader,
+}
+
+impl Server {
+    /// Renews a lease and returns its time to live; zero if it does not exist. Permission was checked by the member that the client is
+    /// connected to.
+    pub async fn renew(&self, id: LeaseId) -> Result<i64, Status> {
+        loop {
+            if let [Some(ttl)] = self.renew_round(&[id]).await?[..] {
+                return Ok(ttl);
+            }
+            tokio::time::sleep(EXPIRED_LOOK_INTERVAL).await;
+        }
+    }
+
+    /// Renews leases here, or at the leader, and returns their times to live in the same order; zero for a lease that does not exist, `None`
+    /// for one to be renewed again: its revoke is under way, or leadership moves.
+    ///
+    /// A later leader does not know of a renewal here and lets the lease run out earlier, and every leader passes a barrier: only a member
+    /// that has led in one term from the renewal until behind the barrier may promise that the lease lives.
+    pub async fn renew_round(&self, ids: &[LeaseId]) -> Result<Vec<Option<i64>>, Status> {
+        let Some(term) = self.leading_term() else {
+            return match self.renew_at_leader(ids).await {
+                Ok(ttls) => Ok(ttls),
+                // This member may lead by now.
+                Err(_) if self.leads() => Ok(vec![None; ids.len()]),
+                Err(status) => Err(status),
+            };
+        };
+        let first = self.renew_here(ids);
+        let needs_barrier = first.iter().any(|renewal| matches!(renewal, Renewal::Renewed { .. } | Renewal::NotFound));
+        if needs_barrier {
+            // What an earlier leader had proposed is applied then: checkpoints, and the ends of leases.
+            self.barrier().await?;
+        }
+        let renewed: Vec<Option<Renewed>> = first.iter().copied().map(renewed).collect();
+        let unknown: Vec<LeaseId> =
+            ids.iter().zip(&first).filter(|(_, renewal)| **renewal == Renewal::NotFound).map(|(id, _)| *id).collect();
+        // A lease may have been granted and not applied here yet; the barrier has changed that.
+        let mut second = self.renew_here(&unknown).into_iter();
+        let recorded: Vec<Option<bool>> = {
+            let expiry = self.published().expiry().lock();
+            ids.iter().map(|id| expiry.is_checkpointed(*id)).collect()
+        };
+        let stale = |(renewed, recorded): (&Option<Renewed>, &Option<bool>)| {
+            renewed.is_some_and(|renewed| renewed.reset_checkpoint || *recorded == Some(true))
+        };
+        let checkpointed: Vec<LeaseId> =
+            ids.iter().zip(renewed.iter().zip(&recorded)).filter(|(_, state)| stale(*state)).map(|(id, _)| *id).collect();
+        if !checkpointed.is_empty() {
+            self.forget_checkpoints(&checkpointed).await?;
+        }
+        let still_leads = self.leading_term() == Some(term);
+        let mut lived = 0;
+        let ttls = first.iter().zip(renewed.iter().zip(&recorded)).map(|(first, (renewed, recorded))| match renewed {
+            Some(renewed) => {
+                lived += 1;
+                (still_leads && recorded.is_some()).then_some(renewed.ttl_seconds)
+            }
+            None if *first == Renewal::NotFound => (second.next() == Some(Renewal::NotFound)).then_some(0),
+            None => None,
+        });
+        let ttls = ttls.collect();
+        self.observer.metrics().lease.renewed.inc_by(lived);
+        Ok(ttls)
+    }
+
+    fn renew_here(&self, ids: &[LeaseId]) -> Vec<Renewal> {
+        let now = self.engine.clock().now();
+        let mut expiry = self.published().expiry().lock();
+        ids.iter().map(|id| expiry.renew(*id, now)).collect()
+    }
+
+    /// A renewed lease must not fall back to an old checkpoint when another member leads.
+    async fn forget_checkpoints(&self, ids: &[LeaseId]) -> Result<(), Status> {
+        let checkpoints = ids.iter().map(|id| LeaseCheckpoint { id: id.0, remaining_ttl: 0 }).collect();
+        let lease_checkpoint = Some(LeaseCheckpointRequest { checkpoints });
+        let request = InternalRaftRequest { lease_checkpoint, ..InternalRaftRequest::default() };
+        self.propose(request, &self.engine.own_identity()).await.map(drop)
+    }
+
+    /// Serves a stream of keep-alives until the client has no more.
+    pub(crate) async fn keep_alives(
+        &self,
+        mut requests: Streaming<LeaseKeepAliveRequest>,
+        identity: &Identity,
+        responses: &mpsc::Sender<Result<LeaseKeepAliveResponse, Status>>,
+    ) -> Result<(), Status> {
+        let mut waiting: Vec<Waiting> = Vec::new();
+        // `Err` once no more requests come: the result of the stream.
+        let mut open: Result<(), Result<(), Status>> = Ok(());
+        loop {
+            let mut arrived = self.next_requests(&mut requests, &mut open, waiting.is_empty()).await;
+            if let Err(status) = self.permit_renewals(&mut arrived, identity).await {
+                open = Err(Err(status));
+            }
+            waiting.append(&mut arrived);
+            if waiting.is_empty()
+                && let Err(ended) = open
+            {
+                return ended;
+            }
+            // Those at the front have waited longest; the rest is for the next round.
+            let round = waiting.len().min(LEASES_MAX);
+            let ids: Vec<LeaseId> = waiting[..round].iter().map(|waiting| waiting.id).collect();
+            let mut ttls = self.renew_round(&ids).await?.into_iter();
+            let mut again = Vec::new();
+            for request in waiting.drain(..) {
+                let Some(Some(ttl)) = ttls.next() else {
+                    again.push(request);
+                    continue;
+                };
+                let response = LeaseKeepAliveResponse { header: Some(request.header), id: request.id.0, ttl };
+                // A response that waits for others would promise more time than is left.
+                if responses.send(Ok(response)).await.is_err() {
+                    return Ok(());
+                }
+            }
+            waiting = again;
+        }
+    }
+
+    /// The requests that have arrived. Waits for the first one, but not for long while others are to be renewed again.
+    async fn next_requests(
+        &self,
+        requests: &mut Streaming<LeaseKeepAliveRequest>,
+        open: &mut Result<(), Result<(), Status>>,
+        nothing_waits: bool,
+    ) -> Vec<Waiting> {
+        let mut arrived = Vec::new();
+        let mut next = if open.is_err() {
+            if !nothing_waits {
+                tokio::time::sleep(EXPIRED_LOOK_INTERVAL).await;
+            }
+            None
+        } else if nothing_waits {
+            Some(requests.message().await)
+        } else {
+            tokio::time::timeout(EXPIRED_LOOK_INTERVAL, requests.message()).await.ok()
+        };
+        while let Some(message) = next {
+            match message {
+                Ok(Some(request)) => arrived.push(Waiting { id: LeaseId(request.id), header: self.header_now() }),
+                Ok(None) => *open = Err(Ok(())),
+                Err(status) => *open = Err(Err(status)),
+            }
+            let more = open.is_ok() && arrived.len() < LEASES_MAX;
+            next = if more { requests.message().now_or_never() } else { None };
+        }
+        arrived
+    }
+
+    /// Drops the first renewal that is not permitted, and all behind it.
+    async fn permit_renewals(&self, arrived: &mut Vec<Waiting>, identity: &Identity) -> Result<(), Status> {
+        if arrived.is_empty() {
+            return Ok(());
+        }
+        if let Err(status) = self.catch_up_for(identity).await {
+            arrived.clear();
+            return Err(status);
+        }
+        for at in 0..arrived.len() {
+            if let Err(status) = self.check_lease_keys(arrived[at].id, Access::Write, identity).await {
+                arrived.truncate(at);
+                return Err(status);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn renewed(renewal: Renewal) -> Option<Renewed> {
+    match renewal {
+        Renewal::Renewed { ttl_seconds, reset_checkpoint } => Some(Renewed { ttl_seconds, reset_checkpoint }),
+        Renewal::NotFound | Renewal::Expired | Renewal::NotLeading => None,
+    }
+}
