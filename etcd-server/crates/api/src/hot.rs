@@ -7,14 +7,15 @@ use crate::Server;
 use crate::call_head::{self, Deadline};
 use crate::http2::{PREFIX_BYTES, Unreadable, read_message, send_data, send_message};
 use crate::identity::Caller;
-use crate::kv::Found;
-use crate::large_range;
+use crate::kv::{Found, Held};
+use crate::large_range::{self, PartReader, Reading};
 use crate::observe::Call;
 use crate::ping_guard::OpenStream;
+use crate::places::Place;
 use crate::status::too_large;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::server::SendResponse;
-use h2::{RecvStream, SendStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Request, Response};
@@ -23,16 +24,15 @@ use prost::Message;
 use prost::encoding::{encode_key, encode_varint, encoded_len_varint, key_len};
 use proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest, ResponseHeader, TxnRequest};
 use std::pin::Pin;
-use std::time::Duration;
-use tokio::sync::mpsc;
+use std::sync::Arc;
 use tonic::{Code, Status};
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const STATUS_OK: HeaderValue = HeaderValue::from_static("0");
 
-/// How long a client may take for a part of a large answer.
-const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// What is given to the connection at a time of a large response that is in memory.
+const WHOLE_PART_BYTES: usize = 64 << 10;
 
 /// A call that is answered here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,11 +122,14 @@ pub(crate) fn run(
 /// An answer on its way, prefix included.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
-    Whole(Bytes),
+    Whole {
+        message: Bytes,
+        held: Option<Held>,
+    },
     /// Too large to be held: what comes first, what is read while it is sent, what comes last, and the bytes of all without the prefix.
     Streamed {
         head: Bytes,
-        parts: mpsc::Receiver<Result<Bytes, Status>>,
+        parts: PartReader,
         tail: Bytes,
         bytes: usize,
     },
@@ -135,7 +138,7 @@ pub(crate) enum Outgoing {
 impl Outgoing {
     fn bytes(&self) -> usize {
         match self {
-            Self::Whole(message) => message.len() - PREFIX_BYTES,
+            Self::Whole { message, .. } => message.len() - PREFIX_BYTES,
             Self::Streamed { bytes, .. } => *bytes,
         }
     }
@@ -149,43 +152,85 @@ async fn send_ok(mut respond: SendResponse<Bytes>, message: Outgoing, deadline: 
     trailers.insert(GRPC_STATUS, STATUS_OK);
     // A client that went away meanwhile needs no answer.
     match message {
-        Outgoing::Whole(message) => {
+        Outgoing::Whole { message, held: None } => {
             let late = tokio::select! {
                 biased;
                 _ = send_message(&mut stream, message, trailers) => false,
                 () = Deadline::wait(deadline) => true,
             };
             if late {
-                stream.send_reset(h2::Reason::CANCEL);
+                stream.send_reset(Reason::CANCEL);
             }
         }
+        Outgoing::Whole { message, held: Some(held) } => {
+            let sending = send_whole(&mut stream, message, &held.place);
+            let sent = within(sending, &held.place, deadline).await;
+            end(stream, sent, trailers);
+        }
         Outgoing::Streamed { head, parts, tail, .. } => {
-            let sent = tokio::select! {
-                biased;
-                sent = send_parts(&mut stream, head, parts, tail) => sent.ok_or(h2::Reason::INTERNAL_ERROR),
-                () = Deadline::wait(deadline) => Err(h2::Reason::CANCEL),
-            };
-            match sent {
-                Ok(()) => drop(stream.send_trailers(trailers)),
-                Err(reason) => stream.send_reset(reason),
-            }
+            let place = Arc::clone(parts.place());
+            let sending = send_parts(&mut stream, head, parts, tail, &place);
+            let sent = within(sending, &place, deadline).await;
+            end(stream, sent, trailers);
         }
     }
 }
 
-/// Nothing when the answer has broken off, because reading failed or the client has stopped taking it.
-async fn send_parts(
-    stream: &mut SendStream<Bytes>,
-    head: Bytes,
-    mut parts: mpsc::Receiver<Result<Bytes, Status>>,
-    tail: Bytes,
-) -> Option<()> {
-    let mut send = async |data| tokio::time::timeout(STALL_TIMEOUT, send_data(stream, data)).await.ok()?.ok();
-    send(head).await?;
-    while let Some(part) = parts.recv().await {
-        send(part.ok()?).await?;
+/// Ends a large response that is late, or whose client is too slow to keep its place.
+async fn within(sending: impl Future<Output = Result<(), Reason>>, place: &Place, deadline: Option<Deadline>) -> Result<(), Reason> {
+    tokio::select! {
+        biased;
+        sent = sending => sent,
+        () = Deadline::wait(deadline) => Err(Reason::CANCEL),
+        // gRPC clients report this one as ResourceExhausted.
+        () = place.too_slow() => Err(Reason::ENHANCE_YOUR_CALM),
     }
-    send(tail).await
+}
+
+fn end(mut stream: SendStream<Bytes>, sent: Result<(), Reason>, trailers: HeaderMap) {
+    match sent {
+        Ok(()) => drop(stream.send_trailers(trailers)),
+        Err(reason) => stream.send_reset(reason),
+    }
+}
+
+/// A message that is in memory, in parts, so that its place sees how fast it is taken.
+async fn send_whole(stream: &mut SendStream<Bytes>, mut message: Bytes, place: &Place) -> Result<(), Reason> {
+    while !message.is_empty() {
+        send_part(stream, message.split_to(message.len().min(WHOLE_PART_BYTES)), place).await?;
+    }
+    Ok(())
+}
+
+async fn send_part(stream: &mut SendStream<Bytes>, part: Bytes, place: &Place) -> Result<(), Reason> {
+    let bytes = part.len();
+    send_data(stream, part).await.map_err(|_| Reason::CANCEL)?;
+    place.sent(bytes);
+    Ok(())
+}
+
+/// Sends a response part by part. The next part is read while one is sent, unless the client is slow: then that would only cost memory.
+async fn send_parts(stream: &mut SendStream<Bytes>, head: Bytes, parts: PartReader, tail: Bytes, place: &Place) -> Result<(), Reason> {
+    let mut next = Next::Reading(parts.begin());
+    send_part(stream, head, place).await?;
+    loop {
+        let reading = match next {
+            Next::Reading(reading) => reading,
+            Next::Waiting(parts) => parts.begin(),
+        };
+        let (parts, part) = reading.await.map_err(|_| Reason::INTERNAL_ERROR)?.map_err(|_| Reason::INTERNAL_ERROR)?;
+        if part.is_empty() {
+            return send_part(stream, tail, place).await;
+        }
+        next = if place.is_fast() { Next::Reading(parts.begin()) } else { Next::Waiting(parts) };
+        send_part(stream, part, place).await?;
+    }
+}
+
+/// The rest of a response.
+enum Next {
+    Reading(Reading),
+    Waiting(PartReader),
 }
 
 fn send_error(mut respond: SendResponse<Bytes>, status: &Status) {
@@ -208,12 +253,12 @@ impl Server {
             Hot::DeleteRange => encode(&self.delete_range(decode::<DeleteRangeRequest>(message)?, caller).await?),
             Hot::Txn => encode(&self.txn(decode::<TxnRequest>(message)?, caller).await?),
         };
-        Ok(Outgoing::Whole(encoded))
+        Ok(Outgoing::Whole { message: encoded, held: None })
     }
 
     async fn hot_range(&self, request: RangeRequest, caller: Caller<'_>) -> Result<Outgoing, Status> {
         match self.found_range(&request, caller).await? {
-            Found::Whole(revision, found) => Ok(Outgoing::Whole(encode_range(self.header(revision), &found))),
+            Found::Whole(revision, found, held) => Ok(Outgoing::Whole { message: encode_range(self.header(revision), &found), held }),
             Found::Large(measured) => large_range::outgoing(self.header(measured.revision), measured),
         }
     }

@@ -3,10 +3,16 @@
 //! The RPC layer is the largest cost of a small request, so the hot unary calls (`hot.rs`) bypass tonic: their futures are polled by the
 //! connection's own task, which first takes all requests that have arrived, then lets all of them run, then writes all their
 //! answers in one go. Every other call is handed to the tonic routes in a task of its own, over a body that follows flow control.
+//!
+//! What the h2 crate would not take from honest clients: heads with an authority that is no URI's ([`crate::head_filter`]); many small messages on one
+//! stream, for which its budget is set here. Its bound for empty DATA frames before the end of a stream (100 in the life of a
+//! connection) cannot be set; gRPC clients send none.
 
 use crate::call_head::{self, Deadline, Listener};
+use crate::head_filter::{AUTHORITY, HeadFilter};
 use crate::hot::{self, Hot};
 use crate::ping_guard::{OpenStream, OpenStreams, PingGuard};
+use crate::places::ConnectionShare;
 use crate::{ObservedRoutes, Server};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
@@ -92,9 +98,11 @@ where
         .max_pending_accept_reset_streams(PENDING_RESET_STREAMS_MAX)
         .max_local_error_reset_streams(Some(LOCAL_RESET_STREAMS_MAX));
     let streams = OpenStreams::default();
-    let io = PingGuard::new(io, settings.client_ping_interval_min, streams.clone());
+    let io = PingGuard::new(HeadFilter::new(io), settings.client_ping_interval_min, streams.clone());
     let Ok(handshake) = tokio::time::timeout(HANDSHAKE_TIMEOUT, builder.handshake::<_, Bytes>(io)).await else { return Ok(()) };
-    let mut served = Served { connection: handshake?, running: FuturesUnordered::new(), server, routes, web, streams };
+    let share = ConnectionShare::default();
+    let server = server.on_connection(share.clone());
+    let mut served = Served { connection: handshake?, running: FuturesUnordered::new(), server, routes, web, streams, share };
     let pings = served.connection.ping_pong();
     let alive = std::pin::pin!(stays_alive(pings, settings));
     let mut stop = std::pin::pin!(stop);
@@ -128,12 +136,13 @@ async fn stays_alive(pings: Option<h2::PingPong>, settings: Http2Settings) {
 
 /// A connection and the small requests that run on it. What runs is bounded by the streams that may be open.
 struct Served<I> {
-    connection: Connection<PingGuard<I>, Bytes>,
+    connection: Connection<PingGuard<HeadFilter<I>>, Bytes>,
     running: FuturesUnordered<hot::Running>,
     server: Server,
     routes: ObservedRoutes,
     web: Option<Web>,
     streams: OpenStreams,
+    share: ConnectionShare,
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Served<I> {
@@ -158,7 +167,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Served<I> {
         }
     }
 
-    fn dispatch(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+    fn dispatch(&mut self, mut request: Request<RecvStream>, respond: SendResponse<Bytes>) {
         let open = self.streams.open();
         if let Some(web) = self.web.as_ref().filter(|_| !is_call(request.headers())) {
             return drop(tokio::spawn(serve_web(Arc::clone(web), request, respond, open)));
@@ -176,6 +185,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Served<I> {
             }
             None => {
                 let routes = self.routes.clone();
+                request.extensions_mut().insert(self.share.clone());
                 drop(tokio::spawn(async move {
                     forward(routes, request, respond, deadline).await;
                     drop(open);
@@ -208,7 +218,11 @@ async fn forward(mut routes: ObservedRoutes, request: Request<RecvStream>, mut r
 /// that is reset under its hands loses the response in many clients.
 async fn serve_web(web: Web, request: Request<RecvStream>, mut respond: SendResponse<Bytes>, open: OpenStream) {
     let (unread_tx, unread) = oneshot::channel();
-    let request = request.map(|stream| Body::new(RequestBody { stream: Some(stream), data_done: false, drain: Some(unread_tx) }));
+    let mut request = request.map(|stream| Body::new(RequestBody { stream: Some(stream), data_done: false, drain: Some(unread_tx) }));
+    // Where web requests are served, the authority means the host.
+    if let Some(authority) = request.headers_mut().remove(AUTHORITY) {
+        request.headers_mut().insert(http::header::HOST, authority);
+    }
     let response = tokio::select! {
         response = web(request) => response,
         _ = std::future::poll_fn(|cx| respond.poll_reset(cx)) => return,

@@ -1,8 +1,9 @@
 //! The KV service.
 
 use crate::identity::Caller;
-use crate::large_range::{Measured, WHOLE_BYTES_MAX};
-use crate::server::{Server, unexpected};
+use crate::large_range::{Measured, WHOLE_BYTES_MAX, turn};
+use crate::places::{ConnectionShare, Place};
+use crate::server::{Server, WHOLE_KIB_MAX, unexpected};
 use crate::status::{self, ToStatus};
 use apply::{Answer, Operations, Ordered};
 use auth::{Identity, RequestClass};
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use storage::Store;
 use telemetry::metrics::RequestKind;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use types::Fault;
@@ -33,17 +34,24 @@ const FIRST_CHUNK_KEYS: i64 = 10;
 
 /// What a range request found.
 pub(crate) enum Found {
-    /// The answer, and the revision at which it was read.
-    Whole(i64, RangeResult),
+    /// The answer, the revision at which it was read, and what a large one holds.
+    Whole(i64, RangeResult, Option<Held>),
     /// One that is read while it is sent.
     Large(Measured),
+}
+
+/// What a response above 1 MiB holds that has to be in memory whole.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) place: Place,
+    _bytes: OwnedSemaphorePermit,
 }
 
 impl Server {
     /// Reads a range for `identity`, everything that a range request asks for included.
     pub(crate) async fn range(&self, request: RangeRequest, caller: Caller<'_>) -> Result<RangeResponse, Status> {
         let begun = Instant::now();
-        let found = self.find_range(&request, caller, async || self.read_range(&request, None).await).await;
+        let found = self.find_range(&request, caller, async |_| self.read_range(&request, None).await).await;
         self.observer.read_decided(RequestKind::Range, found.is_ok(), begun.elapsed());
         let (revision, found) = found?;
         let mut response = found.into_response().map_err(|fault| self.faulted(fault))?;
@@ -54,7 +62,7 @@ impl Server {
     /// As [`Server::range`], but the answer is not put together, and maybe not even read.
     pub(crate) async fn found_range(&self, request: &RangeRequest, caller: Caller<'_>) -> Result<Found, Status> {
         let begun = Instant::now();
-        let found = self.find_range(request, caller, async || self.read_or_measure_range(request).await).await;
+        let found = self.find_range(request, caller, async |identity| self.read_or_measure_range(request, identity).await).await;
         self.observer.read_decided(RequestKind::Range, found.is_ok(), begun.elapsed());
         found
     }
@@ -64,7 +72,7 @@ impl Server {
         &self,
         request: &RangeRequest,
         caller: Caller<'_>,
-        read: impl AsyncFnOnce() -> Result<T, Status>,
+        read: impl AsyncFnOnce(&Identity) -> Result<T, Status>,
     ) -> Result<T, Status> {
         admission::check_range(request).map_err(|rejection| rejection.to_status())?;
         if !request.serializable {
@@ -75,17 +83,24 @@ impl Server {
         }
         let identity = self.identify(caller)?;
         self.published().auth().check_range(&identity, request).map_err(|refusal| refusal.to_status())?;
-        let found = read().await?;
+        let found = read(&identity).await?;
         self.still_current(&identity)?;
         Ok(found)
     }
 
-    async fn read_or_measure_range(&self, request: &RangeRequest) -> Result<Found, Status> {
+    async fn read_or_measure_range(&self, request: &RangeRequest, identity: &Identity) -> Result<Found, Status> {
         let (revision, found) = self.read_range(request, Some(WHOLE_BYTES_MAX)).await?;
-        if !found.too_large {
-            return Ok(Found::Whole(revision, found));
+        if !found.too_large && found.encoded_kvs.len() <= WHOLE_BYTES_MAX {
+            return Ok(Found::Whole(revision, found, None));
         }
-        self.read_large_range(RangeOptions::new(request)).await.map(Found::Large)
+        let connection = self.share.as_ref().map(ConnectionShare::large_ranges);
+        let place = self.large_ranges.take(connection, &identity.user).await?;
+        if found.too_large {
+            return self.measure_large_range(RangeOptions::new(request), place).await.map(Found::Large);
+        }
+        let kib = u32::try_from(found.encoded_kvs.len() >> 10).unwrap_or(u32::MAX).clamp(1, WHOLE_KIB_MAX);
+        let held = Held { place, _bytes: self.large_ranges.reserve(&self.whole_kib, kib).await? };
+        Ok(Found::Whole(revision, found, Some(held)))
     }
 
     /// Reads a range at the newest state; the revision is the one at which the read began.
@@ -96,8 +111,11 @@ impl Server {
         let small =
             options.range.as_single().is_some() || (reads_no_more_than_limit(request) && (1..=INLINE_KEYS_MAX).contains(&request.limit));
         let read = move |point: &ReadPoint, store: &Store| Ok((point.current, point.range(store, &options)?));
+        // A range that is read whole may be of any size: a few at a time, so that others keep their processors.
+        let turn = if small || reads_no_more_than_limit(request) { None } else { Some(turn(&self.whole_reads).await?) };
         let (revision, found) =
             if small { self.engine.read(read) } else { off_thread(&self.engine, read).await }.map_err(|fault| self.faulted(fault))?;
+        drop(turn);
         self.observer.range_read(found.is_ok(), begun.elapsed());
         Ok((revision, found.map_err(|refusal| refusal.to_status())?))
     }

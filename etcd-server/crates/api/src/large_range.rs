@@ -1,12 +1,13 @@
-//! An answer to Range that is too large to be held: sent while it is read.
+//! A response to Range that is too large to be held: sent while it is read.
 //!
-//! The length of a gRPC message stands in front of it, so the range is measured first and then read again, part by part, from a snapshot of
-//! the store; memory is a few parts, whatever the size. Each such answer occupies a thread for as long as the client takes, so their number
-//! is bounded, further ones wait for their turn, and a client that stops reading is given up.
+//! The length of a gRPC message stands in front of it, so the range is measured first and then read again, part by part, at the same
+//! revision; memory is two parts, whatever the size, and between two parts nothing is held but a place. If compaction passes the revision
+//! meanwhile, or the state is replaced, the response is broken off. Places are bounded ([`crate::places`]).
 
 use crate::Server;
 use crate::hot::Outgoing;
 use crate::http2::PREFIX_BYTES;
+use crate::places::{Place, too_many_requests};
 use crate::status::{self, ToStatus as _};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use mvcc::{Parts, RangeOptions, RangeResult, ReadPoint};
@@ -14,99 +15,103 @@ use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use proto::etcdserverpb::ResponseHeader;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tonic::Status;
-use types::Fault;
 
-/// Answers up to this size are put together in memory.
+/// Responses up to this size are put together in memory.
 pub(crate) const WHOLE_BYTES_MAX: usize = 1 << 20;
-
-/// Answers that are sent while they are read, at a time.
-pub(crate) const STREAMED_MAX: usize = 16;
-
-/// Bytes of a part, and parts that wait to be sent; who does not take them stops the reading.
+/// Bytes of a part.
 const PART_BYTES: usize = 256 << 10;
-const PARTS_WAITING: usize = 2;
-
+/// A read that waits longer for others is refused.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(30);
 /// The largest message that etcd sends.
 const MESSAGE_BYTES_MAX: u64 = i32::MAX as u64;
 
-/// What is known of an answer before it is read.
+/// What is known of a response before it is read.
+#[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) revision: i64,
     pub(crate) kvs_bytes: u64,
     pub(crate) more: bool,
     pub(crate) count: u64,
-    pub(crate) parts: mpsc::Receiver<Result<Bytes, Status>>,
+    pub(crate) parts: PartReader,
 }
 
-type Told = Result<Result<Option<(i64, Parts)>, mvcc::Refusal>, Fault>;
+/// Reads the parts of a response, in order.
+pub(crate) struct PartReader {
+    server: Server,
+    point: ReadPoint,
+    /// The state that was measured, as [`engine::Engine::generation`] counts it.
+    generation: u64,
+    plan: Parts,
+    place: Arc<Place>,
+}
+
+impl std::fmt::Debug for PartReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PartReader").field("plan", &self.plan).field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+/// A part that is being read, and the reader of the rest.
+pub(crate) type Reading = JoinHandle<Result<(PartReader, Bytes), Status>>;
+
+impl PartReader {
+    /// The place that the response holds.
+    pub(crate) fn place(&self) -> &Arc<Place> {
+        &self.place
+    }
+
+    /// Starts to read the next part, which is empty at the end.
+    pub(crate) fn begin(mut self) -> Reading {
+        tokio::spawn(async move {
+            let turn = turn(&self.server.part_reads).await?;
+            let read = tokio::task::spawn_blocking(move || {
+                let part = self.read();
+                drop(turn);
+                part.map(|part| (self, part))
+            });
+            read.await.unwrap_or_else(|_| Err(status::faulted()))
+        })
+    }
+
+    fn read(&mut self) -> Result<Bytes, Status> {
+        let Self { server, point, generation, plan, .. } = self;
+        let read = server.engine.read_again(*generation, plan.revision(), |store| plan.next(point, store, PART_BYTES));
+        let part = read.ok_or_else(|| Status::out_of_range("etcdserver: mvcc: required revision has been compacted"))?;
+        part.map_err(|fault| server.faulted(fault))
+    }
+}
+
+/// Waits for a turn to read, in the order of requests.
+pub(crate) async fn turn(turns: &Arc<Semaphore>) -> Result<tokio::sync::OwnedSemaphorePermit, Status> {
+    let turn = tokio::time::timeout(TURN_WAIT_MAX, Arc::clone(turns).acquire_owned()).await;
+    turn.map_err(|_| too_many_requests())?.map_err(|_| status::stopped())
+}
 
 impl Server {
-    /// Reads a range that is larger than [`WHOLE_BYTES_MAX`].
-    pub(crate) async fn read_large_range(&self, options: RangeOptions) -> Result<Measured, Status> {
-        let permit = Arc::clone(&self.large_answers).acquire_owned().await;
-        let permit = permit.map_err(|_| status::faulted())?;
-        let (told, measured) = oneshot::channel();
-        let (sender, parts) = mpsc::channel(PARTS_WAITING);
-        let server = self.clone();
-        tokio::task::spawn_blocking(move || {
-            server.send_parts(&options, told, &sender);
-            drop(permit);
+    /// Measures a range that is larger than [`WHOLE_BYTES_MAX`].
+    pub(crate) async fn measure_large_range(&self, options: RangeOptions, place: Place) -> Result<Measured, Status> {
+        let turn = turn(&self.measures).await?;
+        let generation = self.engine.generation();
+        let engine = Arc::clone(&self.engine);
+        let measuring = tokio::task::spawn_blocking(move || {
+            let measured = engine.read(|point, store| Ok(point.measure(store, &options)?.map(|plan| (point.clone(), plan))));
+            drop(turn);
+            measured
         });
-        let measured = measured.await.map_err(|_| status::faulted())?;
-        let measured = measured.map_err(|fault| self.faulted(fault))?.map_err(|refusal| refusal.to_status())?;
-        let Some((revision, plan)) = measured else { return Err(Status::internal("etcdserver: range cannot be read in parts")) };
-        Ok(Measured { revision, kvs_bytes: plan.bytes, more: plan.more, count: plan.count, parts })
-    }
-
-    /// Runs on a thread of its own until the last part is taken or nobody wants it any more.
-    fn send_parts(&self, options: &RangeOptions, told: oneshot::Sender<Told>, parts: &mpsc::Sender<Result<Bytes, Status>>) {
-        loop {
-            let (point, store) = match self.engine.read(|point, _| Ok((point.clone(), self.engine.store()))) {
-                Ok(found) => found,
-                Err(fault) => return drop(told.send(Err(fault))),
-            };
-            let view = store.snapshot();
-            // Else compaction may have taken away already what the read point promises.
-            if self.published().read_point().compacted == point.compacted {
-                return self.send_from(&point, &view, options, told, parts);
-            }
-        }
-    }
-
-    fn send_from(
-        &self,
-        point: &ReadPoint,
-        view: &storage::Snapshot<'_>,
-        options: &RangeOptions,
-        told: oneshot::Sender<Told>,
-        parts: &mpsc::Sender<Result<Bytes, Status>>,
-    ) {
-        let measured = point.measure(view, options).map(|plan| plan.map(|plan| plan.map(|plan| (point.current, plan))));
-        let plan = measured.as_ref().ok().and_then(|plan| plan.as_ref().ok()).and_then(Clone::clone);
-        if told.send(measured).is_err() {
-            return;
-        }
-        let Some((_, mut plan)) = plan else { return };
-        loop {
-            let part = plan.next(point, view, PART_BYTES).map_err(|fault| self.faulted(fault));
-            let goes_on = match part {
-                Ok(part) if part.is_empty() => false,
-                Ok(part) => parts.blocking_send(Ok(part)).is_ok(),
-                Err(status) => {
-                    drop(parts.blocking_send(Err(status)));
-                    false
-                }
-            };
-            if !goes_on {
-                return;
-            }
-        }
+        let measured = measuring.await.map_err(|_| status::faulted())?;
+        let (point, plan) = measured.map_err(|fault| self.faulted(fault))?.map_err(|refusal| refusal.to_status())?;
+        let Some(plan) = plan else { return Err(Status::internal("etcdserver: range cannot be read in parts")) };
+        let (revision, kvs_bytes, more, count) = (point.current, plan.bytes, plan.more, plan.count);
+        let parts = PartReader { server: self.clone(), point, generation, plan, place: Arc::new(place) };
+        Ok(Measured { revision, kvs_bytes, more, count, parts })
     }
 }
 
-/// The answer around the parts. Refused where etcd refuses it: a message has less than two GiB.
+/// The response around the parts. Refused where etcd refuses it: a message has less than two GiB.
 pub(crate) fn outgoing(header: ResponseHeader, measured: Measured) -> Result<Outgoing, Status> {
     let mut head = BytesMut::new();
     encode_key(1, WireType::LengthDelimited, &mut head);

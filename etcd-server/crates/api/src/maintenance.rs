@@ -2,6 +2,7 @@
 
 use crate::backend;
 use crate::kv::off_thread;
+use crate::places::{ConnectionShare, too_many_requests};
 use crate::server::{Server, unexpected};
 use crate::status::{self, ToStatus as _};
 use apply::{Answer, Ordered};
@@ -18,8 +19,9 @@ use proto::membershippb::DowngradeInfoSetRequest;
 use rpc::etcdserverpb::maintenance_server::Maintenance;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -202,19 +204,31 @@ impl Maintenance for Server {
     }
 
     async fn snapshot(&self, request: Request<SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
-        self.must_be_root(request.metadata())?;
-        let stopped = |_| status::stopped();
-        let turn = Arc::clone(&self.backups).acquire_owned().await.map_err(stopped)?;
+        let identity = self.must_be_root(request.metadata())?;
+        let connection = request.extensions().get::<ConnectionShare>().map(ConnectionShare::backups);
+        let place = self.backups.take(connection, &identity.user).await?;
         let (parts, stream) = mpsc::channel(SNAPSHOT_PARTS_WAITING);
-        let server = self.clone();
+        let (server, cut) = (self.clone(), Arc::new(AtomicBool::new(false)));
+        let (runtime, too_slow) = (Handle::current(), Arc::clone(&cut));
         let send = move || {
-            let _turn = turn;
             backend::give_way();
             let begun = Instant::now();
             let version = server.storage_version();
             let sent = backend::stream(&server.engine.store(), |blob, remaining_bytes| {
+                let bytes = blob.len();
                 let part = SnapshotResponse { header: None, remaining_bytes, blob, version: version.clone() };
-                parts.blocking_send(Ok(part)).is_ok()
+                let taken = runtime.block_on(async {
+                    tokio::select! {
+                        biased;
+                        taken = parts.send(Ok(part)) => taken.is_ok(),
+                        () = place.too_slow() => {
+                            too_slow.store(true, Ordering::Relaxed);
+                            false
+                        }
+                    }
+                });
+                place.sent(bytes);
+                taken
             });
             server.observer.metrics().disk.backend_snapshot.record(begun.elapsed());
             if let Err(fault) = sent {
@@ -224,7 +238,10 @@ impl Maintenance for Server {
         };
         let spawned = std::thread::Builder::new().name("backup".to_owned()).spawn(send);
         spawned.map_err(|error| Status::resource_exhausted(format!("etcdserver: failed to start a backup: {error}")))?;
-        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+        // The last part of a stream that was cut off has no room in the channel.
+        let end = futures::stream::once(async move { cut.load(Ordering::Relaxed).then(|| Err(too_many_requests())) });
+        let end = futures::StreamExt::filter_map(end, std::future::ready);
+        Ok(Response::new(Box::pin(futures::StreamExt::chain(ReceiverStream::new(stream), end))))
     }
 
     async fn move_leader(&self, request: Request<MoveLeaderRequest>) -> Result<Response<MoveLeaderResponse>, Status> {

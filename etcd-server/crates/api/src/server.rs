@@ -1,8 +1,8 @@
 //! What all services share.
 
 use crate::front::Front;
-use crate::large_range::STREAMED_MAX;
 use crate::observe::Observer;
+use crate::places::{BACKUPS, ConnectionShare, LARGE_RANGES, Places};
 use crate::status::ToStatus as _;
 use crate::watch::WatchService;
 use crate::{HealthState, ObservedRoutes, TokenKeeper, status};
@@ -22,8 +22,8 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use types::Fault;
 
-/// Backups at a time; further ones wait for their turn.
-const BACKUPS_MAX: usize = 4;
+/// Responses above 1 MiB that have to be held in memory, together, in KiB.
+pub(crate) const WHOLE_KIB_MAX: u32 = 256 << 10;
 
 /// Limits and texts of the services.
 #[derive(Clone, Debug)]
@@ -65,10 +65,18 @@ pub struct Server {
     pub(crate) hashing: Arc<Semaphore>,
     /// Who has been guessing passwords here.
     pub(crate) wrong_passwords: Arc<Mutex<WrongPasswords>>,
-    /// Answers that are sent while they are read, at a time.
-    pub(crate) large_answers: Arc<Semaphore>,
-    /// Backups at a time: each takes a thread, and room on disk for what it sorts.
-    pub(crate) backups: Arc<Semaphore>,
+    /// Places of ranges above 1 MiB.
+    pub(crate) large_ranges: Arc<Places>,
+    /// Places of backups.
+    pub(crate) backups: Arc<Places>,
+    /// Turns to measure a large range, to read a part of one, and to read a range that has to be read whole before it is sorted or filtered.
+    pub(crate) measures: Arc<Semaphore>,
+    pub(crate) part_reads: Arc<Semaphore>,
+    pub(crate) whole_reads: Arc<Semaphore>,
+    /// KiB of responses above 1 MiB that are held in memory.
+    pub(crate) whole_kib: Arc<Semaphore>,
+    /// What this connection may hold of the places; `None` for calls that come by way of tonic.
+    pub(crate) share: Option<ConnectionShare>,
     /// Whether it was told that the quota is used up, until the alarm says so.
     pub(crate) no_space_told: Arc<AtomicBool>,
     /// A leader that does not take renewals in batches; zero if none is known.
@@ -82,16 +90,22 @@ pub struct Server {
 impl Server {
     /// Services over `engine`; `transport` leads to the other members.
     pub fn new(engine: Arc<Engine>, transport: Transport, tokens: Arc<TokenKeeper>, settings: Settings, observer: Observer) -> Self {
-        let permits = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let permits = cores.div_ceil(2);
         Self {
             engine,
             transport,
             tokens,
             settings: Arc::new(settings),
-            large_answers: Arc::new(Semaphore::new(STREAMED_MAX)),
+            large_ranges: Places::new(LARGE_RANGES),
+            measures: Arc::new(Semaphore::new(cores)),
+            part_reads: Arc::new(Semaphore::new(2 * cores)),
+            whole_reads: Arc::new(Semaphore::new(cores)),
+            whole_kib: Arc::new(Semaphore::new(WHOLE_KIB_MAX as usize)),
+            share: None,
             hashing: Arc::new(Semaphore::new(permits)),
             wrong_passwords: Arc::default(),
-            backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
+            backups: Places::new(BACKUPS),
             no_space_told: Arc::default(),
             leader_without_batches: Arc::default(),
             health: Arc::new(HealthState::default()),
@@ -105,6 +119,11 @@ impl Server {
     #[must_use]
     pub fn certified_as(&self, common_name: &str) -> Self {
         Self { common_name: Some(common_name.into()), ..self.clone() }
+    }
+
+    /// The same for one connection, which holds only its share of what clients read slowly.
+    pub(crate) fn on_connection(self, share: ConnectionShare) -> Self {
+        Self { share: Some(share), ..self }
     }
 
     /// All services as one router, called by path.

@@ -232,6 +232,19 @@ impl Engine {
         }
     }
 
+    /// Counts how often the state was replaced as a whole.
+    pub fn generation(&self) -> u64 {
+        self.published.replaced.load(Ordering::Acquire)
+    }
+
+    /// Reads once more at a read point of an earlier [`Engine::read`]. `None` if what it sees may be incomplete: the state was replaced since
+    /// `generation`, or compaction has passed `revision`.
+    pub fn read_again<T>(&self, generation: u64, revision: i64, read: impl FnOnce(&Store) -> Result<T, Fault>) -> Option<Result<T, Fault>> {
+        let result = read(&self.published.store());
+        let is_whole = self.generation() == generation && self.published.read_point.load().compacted <= revision;
+        is_whole.then_some(result)
+    }
+
     /// A message of another member. `false` when there is no room for it: it is dropped, which raft allows.
     pub fn step(&self, message: Message) -> bool {
         let Some(bytes) = self.inlet.enter(&message) else { return false };

@@ -1,6 +1,6 @@
 //! A range that is larger than anybody wants in memory: measured first, then read part by part.
 //!
-//! Both walks must see the same, so the view stands still between the first and the last.
+//! Both walks must see the same: they are made at one read point, whose revision compaction must not pass between the first and the last.
 
 use crate::range::{RangeOptions, from_key, push_kv};
 use crate::record::Fields;
@@ -58,7 +58,12 @@ impl ReadPoint {
 }
 
 impl Parts {
-    /// Reads on until there are `bytes_min` or the answer ends; empty when it has ended. `point` and `view` are those it was measured at.
+    /// The revision at which it is read.
+    pub fn revision(&self) -> MainRevision {
+        self.at
+    }
+
+    /// Reads on until there are `bytes_min` or the answer ends; empty when it has ended. `point` is the one it was measured at.
     pub fn next<V: View>(&mut self, point: &ReadPoint, view: &V, bytes_min: usize) -> Result<Bytes, Fault> {
         let Some(range) = self.rest.take() else { return Ok(Bytes::new()) };
         let mut encoded = BytesMut::with_capacity(bytes_min + bytes_min / 8);

@@ -1,0 +1,282 @@
+//! Places for responses that occupy the server for as long as their clients take to read them: ranges above 1 MiB, and backups.
+//!
+//! A connection and a user hold only a part of the places. A client that reads slower than a minimum, over the whole of its response, is cut
+//! off. When no place is free, the slowest client below a fair speed has to make room, so that slow clients cannot keep others waiting; a
+//! request that still finds no place in time fails with etcd's text for an overload.
+
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tonic::Status;
+
+/// How often speeds are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Bounds of one kind of response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// Responses at a time.
+    pub(crate) places: usize,
+    /// Of these, for one connection.
+    pub(crate) per_connection: usize,
+    /// And for one user.
+    pub(crate) per_user: usize,
+    /// How long a request waits for a place.
+    pub(crate) wait_max: Duration,
+    /// Below this speed a response is ended, once it has lasted for `grace`. In bytes per second, over the whole response.
+    pub(crate) speed_min: u64,
+    pub(crate) grace: Duration,
+    /// Below this speed a response is ended when another waits for its place, once it has lasted for `fair_grace`.
+    pub(crate) fair_speed: u64,
+    pub(crate) fair_grace: Duration,
+}
+
+/// Large ranges. A place costs two parts of the response, half a MiB.
+pub(crate) const LARGE_RANGES: Rules = Rules {
+    places: 400,
+    per_connection: 100,
+    per_user: 200,
+    wait_max: Duration::from_secs(30),
+    speed_min: 64 << 10,
+    grace: Duration::from_secs(60),
+    fair_speed: 1 << 20,
+    fair_grace: Duration::from_secs(5),
+};
+
+/// Backups. A place costs a thread, and room on disk for what it sorts.
+pub(crate) const BACKUPS: Rules = Rules { places: 8, per_connection: 4, per_user: 6, ..LARGE_RANGES };
+
+/// The places of one kind.
+#[derive(Debug)]
+pub(crate) struct Places {
+    rules: Rules,
+    free: Arc<Semaphore>,
+    users: Mutex<HashMap<String, Weak<Semaphore>>>,
+    held: Mutex<HashMap<u64, Arc<Pace>>>,
+    next: AtomicU64,
+}
+
+/// What one connection may hold; an extension of its requests.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectionShare {
+    large_ranges: Arc<Semaphore>,
+    backups: Arc<Semaphore>,
+}
+
+impl Default for ConnectionShare {
+    fn default() -> Self {
+        let share = |rules: Rules| Arc::new(Semaphore::new(rules.per_connection));
+        Self { large_ranges: share(LARGE_RANGES), backups: share(BACKUPS) }
+    }
+}
+
+impl ConnectionShare {
+    pub(crate) fn large_ranges(&self) -> &Arc<Semaphore> {
+        &self.large_ranges
+    }
+
+    pub(crate) fn backups(&self) -> &Arc<Semaphore> {
+        &self.backups
+    }
+}
+
+/// How fast a response is read.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    begun: Instant,
+    sent_bytes: AtomicU64,
+    /// Notified once another needs the place.
+    evicted: Notify,
+}
+
+impl Pace {
+    fn speed(&self) -> u64 {
+        let elapsed = self.begun.elapsed().as_secs_f64().max(0.001);
+        // Bytes sent are far below what a float holds exactly.
+        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rough speed")]
+        let speed = (self.sent_bytes.load(Ordering::Relaxed) as f64 / elapsed) as u64;
+        speed
+    }
+}
+
+/// A place, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    places: Arc<Places>,
+    id: u64,
+    pace: Arc<Pace>,
+    _permits: Vec<OwnedSemaphorePermit>,
+}
+
+impl Place {
+    /// The client has taken so many bytes.
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.pace.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Returns `true` if the client takes the response at a fair speed.
+    pub(crate) fn is_fast(&self) -> bool {
+        self.pace.begun.elapsed() < LOOK_INTERVAL || self.pace.speed() >= self.places.rules.fair_speed
+    }
+
+    /// Returns once the client is too slow to keep the place.
+    pub(crate) async fn too_slow(&self) {
+        let rules = self.places.rules;
+        let below_minimum = async {
+            while self.pace.begun.elapsed() < rules.grace || self.pace.speed() >= rules.speed_min {
+                tokio::time::sleep(LOOK_INTERVAL).await;
+            }
+        };
+        tokio::select! {
+            () = self.pace.evicted.notified() => {}
+            () = below_minimum => {}
+        }
+        tracing::warn!(speed = self.pace.speed(), "ended a large response: its client reads too slowly");
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.held.lock().remove(&self.id);
+    }
+}
+
+/// etcd's text for an overload.
+pub(crate) fn too_many_requests() -> Status {
+    Status::resource_exhausted("etcdserver: too many requests")
+}
+
+impl Places {
+    pub(crate) fn new(rules: Rules) -> Arc<Self> {
+        let free = Arc::new(Semaphore::new(rules.places));
+        Arc::new(Self { rules, free, users: Mutex::default(), held: Mutex::default(), next: AtomicU64::new(0) })
+    }
+
+    /// Waits for a place, in the order of requests. `connection` is `None` for a request that came by way of the JSON gateway.
+    ///
+    /// # Errors
+    /// ResourceExhausted when none comes free in time.
+    pub(crate) async fn take(self: &Arc<Self>, connection: Option<&Arc<Semaphore>>, user: &str) -> Result<Place, Status> {
+        let shares = connection.cloned().into_iter().chain(self.share_of(user));
+        let taking = async {
+            let mut permits = Vec::new();
+            for share in shares.chain([Arc::clone(&self.free)]) {
+                permits.push(self.permit(share).await);
+            }
+            permits
+        };
+        let permits = tokio::time::timeout(self.rules.wait_max, taking).await.map_err(|_| too_many_requests())?;
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let pace = Arc::new(Pace { begun: Instant::now(), sent_bytes: AtomicU64::new(0), evicted: Notify::new() });
+        self.held.lock().insert(id, Arc::clone(&pace));
+        Ok(Place { places: Arc::clone(self), id, pace, _permits: permits.into_iter().flatten().collect() })
+    }
+
+    /// Waits for room in a budget of bytes that responses with places hold; at most `wait_max`.
+    pub(crate) async fn reserve(&self, budget: &Arc<Semaphore>, units: u32) -> Result<OwnedSemaphorePermit, Status> {
+        let reserving = async {
+            let mut acquired = std::pin::pin!(Arc::clone(budget).acquire_many_owned(units));
+            loop {
+                tokio::select! {
+                    biased;
+                    permit = &mut acquired => return permit.map_err(|_| too_many_requests()),
+                    () = self.make_room() => {}
+                }
+            }
+        };
+        tokio::time::timeout(self.rules.wait_max, reserving).await.unwrap_or_else(|_| Err(too_many_requests()))
+    }
+
+    /// A permit; `None` only if the semaphore were closed, which it never is.
+    async fn permit(&self, share: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        let mut acquired = std::pin::pin!(share.acquire_owned());
+        loop {
+            tokio::select! {
+                biased;
+                permit = &mut acquired => return permit.ok(),
+                () = self.make_room() => {}
+            }
+        }
+    }
+
+    /// Ends the slowest response below the fair speed, and leaves it some time to go.
+    async fn make_room(&self) {
+        let slowest = {
+            let held = self.held.lock();
+            let aged = held.values().filter(|pace| pace.begun.elapsed() >= self.rules.fair_grace).map(|pace| (pace.speed(), pace));
+            aged.filter(|(speed, _)| *speed < self.rules.fair_speed).min_by_key(|(speed, _)| *speed).map(|(_, pace)| Arc::clone(pace))
+        };
+        if let Some(slowest) = slowest {
+            slowest.evicted.notify_one();
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+
+    /// What a user may hold; `None` for a client without a name.
+    fn share_of(&self, user: &str) -> Option<Arc<Semaphore>> {
+        if user.is_empty() {
+            return None;
+        }
+        let mut users = self.users.lock();
+        if let Some(share) = users.get(user).and_then(Weak::upgrade) {
+            return Some(share);
+        }
+        users.retain(|_, share| share.strong_count() > 0);
+        let share = Arc::new(Semaphore::new(self.rules.per_user));
+        users.insert(user.to_owned(), Arc::downgrade(&share));
+        Some(share)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic::Code;
+
+    const RULES: Rules = Rules {
+        places: 3,
+        per_connection: 2,
+        per_user: 2,
+        wait_max: Duration::from_millis(50),
+        speed_min: 1,
+        grace: Duration::from_secs(3600),
+        fair_speed: 1 << 30,
+        fair_grace: Duration::from_secs(3600),
+    };
+
+    #[tokio::test]
+    async fn refuses_more_than_connection_user_or_total_may_hold() {
+        let places = Places::new(RULES);
+        let connection = Arc::new(Semaphore::new(RULES.per_connection));
+        let own = [places.take(Some(&connection), "").await.unwrap(), places.take(Some(&connection), "").await.unwrap()];
+        let refused = places.take(Some(&connection), "").await.unwrap_err();
+        assert_eq!((refused.code(), refused.message()), (Code::ResourceExhausted, "etcdserver: too many requests"));
+        let other = places.take(None, "user").await.unwrap();
+        assert_eq!(places.take(None, "another").await.unwrap_err().code(), Code::ResourceExhausted);
+        drop(own);
+        let second = places.take(None, "user").await.unwrap();
+        assert_eq!(places.take(None, "user").await.unwrap_err().code(), Code::ResourceExhausted);
+        drop((other, second));
+        places.take(None, "user").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn ends_the_slowest_response_when_another_waits() {
+        let places = Places::new(Rules { places: 2, wait_max: Duration::from_secs(30), fair_grace: Duration::ZERO, ..RULES });
+        let (slow, fast) = (places.take(None, "").await.unwrap(), places.take(None, "").await.unwrap());
+        fast.sent(1 << 20);
+        let leaving = tokio::spawn(async move { slow.too_slow().await });
+        let newcomer = places.take(None, "").await.unwrap();
+        leaving.await.unwrap();
+        assert!(places.held.lock().contains_key(&fast.id) && places.held.lock().contains_key(&newcomer.id));
+    }
+
+    #[tokio::test]
+    async fn ends_a_response_below_the_minimum_speed() {
+        let places = Places::new(Rules { grace: Duration::ZERO, ..RULES });
+        places.take(None, "").await.unwrap().too_slow().await;
+    }
+}
