@@ -84,13 +84,16 @@ pub(crate) struct Service {
     member: Arc<LocalMember>,
     settings: Arc<ConnectionSettings>,
     stop: watch::Receiver<bool>,
+    /// Turns true when what still goes on after `stop` is to end.
+    end: watch::Receiver<bool>,
 }
 
 impl Service {
     pub(crate) fn new(settings: &Settings, server: Server, member: Arc<LocalMember>, stop: watch::Receiver<bool>) -> Self {
         let routes = server.routes();
-        let gateway = Gateway::new(routes.clone(), member.clone(), gateway_settings(settings));
-        Self { gateway, routes, server, member, settings: Arc::new(ConnectionSettings::new(settings)), stop }
+        let end = after(stop.clone(), DRAIN_TIME / 2);
+        let gateway = Gateway::new(routes.clone(), member.clone(), gateway_settings(settings)).ended_by(end.clone());
+        Self { gateway, routes, server, member, settings: Arc::new(ConnectionSettings::new(settings)), stop, end }
     }
 
     /// Turns true when the daemon stops.
@@ -186,17 +189,11 @@ impl Service {
         remote: Option<SocketAddr>,
         web: Option<Web>,
     ) -> Result<(), gateway::BoxError> {
-        let (mut stop, mut cut) = (self.stop.clone(), self.stop);
-        let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
-        let served = api::serve_http2(stream, self.server, self.routes.for_remote(remote), web, self.settings.http2, stopped);
-        // Streams that never end by themselves are cut; the client comes back elsewhere.
-        let cut = async move {
-            drop(cut.wait_for(|stop| *stop).await);
-            tokio::time::sleep(DRAIN_TIME / 2).await;
-        };
+        let (stopped, ending) = (turned(self.stop), turned(self.end.clone()));
+        let served = api::serve_http2(stream, self.server, self.routes.for_remote(remote), web, self.settings.http2, stopped, ending);
         tokio::select! {
             ended = served => ended.map_err(Into::into),
-            () = cut => Ok(()),
+            () = cut(self.end) => Ok(()),
         }
     }
 
@@ -206,8 +203,7 @@ impl Service {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: Peer,
     ) -> Result<(), gateway::BoxError> {
-        let mut stop = self.stop.clone();
-        let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
+        let (stopped, end) = (turned(self.stop.clone()), self.end.clone());
         let served = async {
             if kind == Kind::Metrics {
                 let Self { member, settings, .. } = &self;
@@ -216,12 +212,36 @@ impl Service {
                 gateway::serve_connection(stream, self.gateway.clone(), peer, stopped).await
             }
         };
-        let mut cut = self.stop.clone();
         tokio::select! {
             ended = served => ended,
-            () = async { drop(cut.wait_for(|stop| *stop).await); tokio::time::sleep(DRAIN_TIME / 2).await } => Ok(()),
+            () = cut(end) => Ok(()),
         }
     }
+}
+
+/// Returns once the signal is given.
+async fn turned(mut signal: watch::Receiver<bool>) {
+    // The sender goes only with the process.
+    drop(signal.wait_for(|given| *given).await);
+}
+
+/// Returns once a client that does not take its last frames is to be disconnected.
+async fn cut(end: watch::Receiver<bool>) {
+    turned(end).await;
+    tokio::time::sleep(DRAIN_TIME / 4).await;
+}
+
+/// A signal that is given some time after another.
+fn after(signal: watch::Receiver<bool>, time: Duration) -> watch::Receiver<bool> {
+    let (later_tx, later) = watch::channel(false);
+    tokio::spawn(async move {
+        turned(signal).await;
+        tokio::time::sleep(time).await;
+        later_tx.send_replace(true);
+        // Receivers are to see the value, not the end of the channel.
+        later_tx.closed().await;
+    });
+    later
 }
 
 /// What answers plain requests that come over HTTP/2.

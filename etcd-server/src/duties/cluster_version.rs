@@ -82,9 +82,9 @@ async fn update(engine: &Engine, transport: &Transport) {
 async fn versions(engine: &Engine, transport: &Transport) -> Vec<Option<Version>> {
     let members = engine.published().members();
     let own = ETCD_VERSION.parse().ok();
-    let versions = members.members().map(|member| async move {
-        if member.id == engine.member_id() { own } else { version_of(transport, member.id).await }
-    });
+    let versions = members
+        .members()
+        .map(|member| async move { if member.id == engine.member_id() { own } else { version_of(transport, member.id).await } });
     join_all(versions).await
 }
 

@@ -119,6 +119,8 @@ impl Auth for Server {
     }
 
     async fn auth_status(&self, request: Request<AuthStatusRequest>) -> Result<Response<AuthStatusResponse>, Status> {
+        // Every client may call this, but not with an invalid token.
+        self.identity(request.metadata())?;
         let ordered = InternalRaftRequest { auth_status: Some(request.into_inner()), ..InternalRaftRequest::default() };
         match self.propose(ordered, &Identity::default()).await? {
             Ordered { answer: Answer::AuthStatus { enabled, auth_revision }, revision } => {

@@ -5,13 +5,13 @@
 //! KV service's to see.
 
 use crate::Server;
-use crate::message_limit::LimitedBody;
+use crate::message_limit::{LimitedBody, Messages};
 use bytes::Bytes;
 use futures::future::{Either, Ready, ready};
 use http::{HeaderMap, Request, Response};
 use std::convert::Infallible;
 use std::task::{Context, Poll};
-use telemetry::metrics::Method;
+use telemetry::metrics::{CallType, Method};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -92,13 +92,15 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let path = request.uri().path();
-        if Method::from_path(path).is_none() {
-            return Either::Left(ready(Ok(unknown_method(path).into_http())));
-        }
+        let Some(method) = Method::from_path(path) else { return Either::Left(ready(Ok(unknown_method(path).into_http()))) };
         if let Err(status) = self.server.check_call(request.uri().path(), request.headers()) {
             return Either::Left(ready(Ok(status.into_http())));
         }
         let limit = self.server.settings.message_bytes_max;
-        Either::Right(self.routes.call(request.map(|body| LimitedBody::new(body, limit))))
+        let messages = match method.call_type() {
+            CallType::Unary | CallType::ServerStream => Messages::One,
+            CallType::BidiStream => Messages::Any,
+        };
+        Either::Right(self.routes.call(request.map(|body| LimitedBody::new(body, limit, messages))))
     }
 }

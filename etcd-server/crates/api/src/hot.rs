@@ -95,7 +95,8 @@ pub(crate) fn run(
                 Err(Unreadable::Gone) => Err(Status::cancelled("context canceled")),
                 Err(Unreadable::TooLarge(length)) => Err(too_large(length, server.settings.message_bytes_max)),
                 Err(Unreadable::Compressed) => Err(Status::internal("grpc: compressed flag set with identity or empty encoding")),
-                Err(Unreadable::Cut) => Err(Status::internal("grpc: error unmarshalling request: unexpected EOF")),
+                Err(Unreadable::Absent) => Err(Status::unknown("EOF")),
+                Err(Unreadable::Cut) => Err(Status::unknown("unexpected EOF")),
             }
         };
         // A client that resets its stream has given up; what was proposed is applied all the same.

@@ -71,8 +71,8 @@ pub struct Http2Settings {
     pub client_ping_interval_min: Duration,
 }
 
-/// Serves one connection until the client leaves, or until `stop` completes and what is under way is answered. Streams may go on for as
-/// long as they like after `stop`; who calls this bounds the wait by dropping the future. Without `web` everything is gRPC.
+/// Serves one connection until the client leaves, or until `stop` completes and what is under way is answered. What still goes on when `end`
+/// completes is ended, with a last GOAWAY even for a client that acknowledges nothing. Without `web` everything is gRPC.
 ///
 /// # Errors
 /// Why the connection ended other than by agreement.
@@ -83,6 +83,7 @@ pub async fn serve_http2<I>(
     web: Option<Web>,
     settings: Http2Settings,
     stop: impl Future<Output = ()> + Send,
+    end: impl Future<Output = ()> + Send,
 ) -> Result<(), h2::Error>
 where
     I: AsyncRead + AsyncWrite + Unpin,
@@ -105,13 +106,17 @@ where
     let mut served = Served { connection: handshake?, running: FuturesUnordered::new(), server, routes, web, streams, share };
     let pings = served.connection.ping_pong();
     let alive = std::pin::pin!(stays_alive(pings, settings));
-    let mut stop = std::pin::pin!(stop);
+    let (mut stop, mut end) = (std::pin::pin!(stop), std::pin::pin!(end));
     let mut alive = alive;
-    let mut stopping = false;
+    let (mut stopping, mut ending) = (false, false);
     std::future::poll_fn(|cx| {
         if !stopping && stop.as_mut().poll(cx).is_ready() {
             stopping = true;
             served.connection.graceful_shutdown();
+        }
+        if !ending && end.as_mut().poll(cx).is_ready() {
+            ending = true;
+            served.connection.abrupt_shutdown(h2::Reason::NO_ERROR);
         }
         // A client that gave no sign of life is gone: dropping the connection ends all that it asked for.
         if alive.as_mut().poll(cx).is_ready() {
@@ -421,7 +426,7 @@ pub(crate) async fn read_message(stream: &mut RecvStream, bytes_max: usize) -> R
         }
     }
     let whole = first.unwrap_or_else(|| gathered.freeze());
-    let Some(length) = announced(&whole) else { return Err(Unreadable::Cut) };
+    let Some(length) = announced(&whole) else { return Err(Unreadable::Absent) };
     if whole[0] != 0 {
         return Err(Unreadable::Compressed);
     }
@@ -448,6 +453,8 @@ pub(crate) enum Unreadable {
     TooLarge(usize),
     /// Compressed, though the headers announce nothing of the kind.
     Compressed,
+    /// Not even the prefix.
+    Absent,
     /// Less than announced.
     Cut,
 }

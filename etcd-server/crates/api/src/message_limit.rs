@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use tonic::Status;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -17,12 +18,58 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) struct LimitedBody<B> {
     inner: B,
     scanner: Scanner,
+    /// The one message of a call that takes one; `None` where the client sends a stream.
+    only: Option<OnlyMessage>,
+}
+
+/// How much of the first message of a body has come. What is behind it is not read, as by grpc-go.
+#[derive(Debug, Default)]
+struct OnlyMessage {
+    prefix: [u8; PREFIX_BYTES],
+    prefix_bytes: usize,
+    /// Of the message behind the prefix, once that is whole.
+    missing: Option<usize>,
+}
+
+impl OnlyMessage {
+    /// Returns how many of these bytes belong to the message.
+    fn take(&mut self, data: &[u8]) -> usize {
+        let in_prefix = data.len().min(PREFIX_BYTES - self.prefix_bytes);
+        self.prefix[self.prefix_bytes..][..in_prefix].copy_from_slice(&data[..in_prefix]);
+        self.prefix_bytes += in_prefix;
+        if self.prefix_bytes < PREFIX_BYTES {
+            return in_prefix;
+        }
+        let [_, length @ ..] = self.prefix;
+        let missing = self.missing.get_or_insert(u32::from_be_bytes(length) as usize);
+        let in_message = (data.len() - in_prefix).min(*missing);
+        *missing -= in_message;
+        in_prefix + in_message
+    }
+
+    fn is_whole(&self) -> bool {
+        self.missing == Some(0)
+    }
+
+    /// The status of a call whose message ends too early, as grpc-go gives it.
+    fn cut(&self) -> Status {
+        Status::unknown(if self.prefix_bytes < PREFIX_BYTES { "EOF" } else { "unexpected EOF" })
+    }
 }
 
 impl<B> LimitedBody<B> {
-    pub(crate) fn new(inner: B, message_bytes_max: usize) -> Self {
-        Self { inner, scanner: Scanner { message_bytes_max, prefixes: StreamHeaders::behind(0) } }
+    /// A body of any number of messages, or of one: then nothing is read behind it.
+    pub(crate) fn new(inner: B, message_bytes_max: usize, messages: Messages) -> Self {
+        let only = (messages == Messages::One).then(OnlyMessage::default);
+        Self { inner, scanner: Scanner { message_bytes_max, prefixes: StreamHeaders::behind(0) }, only }
     }
+}
+
+/// How many messages a body holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Messages {
+    One,
+    Any,
 }
 
 /// Where in the row of messages the body is.
@@ -52,8 +99,17 @@ where
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Some(frame) = ready!(Pin::new(&mut self.inner).poll_frame(cx)) else { return Poll::Ready(None) };
-        let frame = frame.map_err(Into::into)?;
+        if self.only.as_ref().is_some_and(OnlyMessage::is_whole) {
+            return Poll::Ready(None);
+        }
+        let Some(frame) = ready!(Pin::new(&mut self.inner).poll_frame(cx)) else {
+            let cut = self.only.take().map(|only| Err(only.cut().into()));
+            return Poll::Ready(cut);
+        };
+        let mut frame = frame.map_err(Into::into)?;
+        if let (Some(only), Some(data)) = (&mut self.only, frame.data_mut()) {
+            data.truncate(only.take(data));
+        }
         if let Some(data) = frame.data_ref()
             && let Err(length) = self.scanner.pass(data)
         {
@@ -64,11 +120,12 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        // The end of the inner body is to be seen, where a message is missing.
+        self.only.as_ref().map_or_else(|| self.inner.is_end_stream(), OnlyMessage::is_whole)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        if self.only.is_some() { SizeHint::default() } else { self.inner.size_hint() }
     }
 }
 
@@ -77,11 +134,25 @@ mod tests {
     use super::*;
 
     fn scanner() -> Scanner {
-        LimitedBody::new((), 10).scanner
+        LimitedBody::new((), 10, Messages::Any).scanner
     }
 
     fn message(length: u8) -> Vec<u8> {
         [vec![0, 0, 0, 0, length], vec![9; length.into()]].concat()
+    }
+
+    #[test]
+    fn takes_one_message_of_a_body_however_it_is_cut() {
+        let body = [message(7), message(3), vec![1, 2]].concat();
+        for size in 1..=body.len() {
+            let mut only = OnlyMessage::default();
+            let taken: usize = body.chunks(size).map(|part| only.take(part)).sum();
+            assert!(taken == 12 && only.is_whole(), "in parts of {size}: {taken}");
+        }
+        let mut cut = OnlyMessage::default();
+        assert_eq!(cut.cut().message(), "EOF");
+        cut.take(&[0, 0, 0, 0, 5, 1]);
+        assert_eq!((cut.cut().message(), cut.is_whole()), ("unexpected EOF", false));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::inlet::Inlet;
 use crate::install::{self, PrepareError, Prepared};
 use crate::node_task::Input;
+use crate::overload::{Overload, Proposer};
 use crate::published::Published;
 use crate::waiters::{Reply, Waiters};
 use crate::{Observer, Refused, RequestIds, Watches};
@@ -26,11 +27,6 @@ use storage::{Store, StoreOptions};
 use tokio::sync::oneshot;
 use types::{ClusterId, Fault, MemberId};
 
-/// Committed entries that may wait for apply before new requests are turned away: etcd's figure.
-const APPLY_GAP_MAX: u64 = 5000;
-/// Requests in flight before new ones are turned away. Together with the size of a request this bounds the memory of the pipeline.
-const IN_FLIGHT_MAX: usize = 20_000;
-
 /// A request that was let in; its outcome comes when it is applied.
 pub type Submitted = oneshot::Receiver<Result<Ordered, Refused>>;
 
@@ -48,6 +44,7 @@ pub struct Engine {
     pub(crate) clock: Clock,
     pub(crate) watches: Watches,
     pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) overload: Overload,
     pub(crate) request_bytes_max: usize,
     pub(crate) request_timeout: Duration,
     /// How long it may take from the loss of a leader to the next one (etcd: two election timeouts).
@@ -125,28 +122,40 @@ impl Engine {
     /// As [`Engine::propose`], for what a leader does of itself, such as revoking a lease that ran out by its clock: a member that no
     /// longer leads does not hand it on to the one that does.
     pub async fn propose_as_leader(&self, request: InternalRaftRequest) -> Reply {
-        let submitted = self.submit_with(request, &self.own_identity(), |id, data, reply| Input::ProposeAsLeader { id, data, reply })?;
+        let submitted = self.submit_with(request, &self.own_identity(), Proposer::Leader, |id, data, reply| Input::ProposeAsLeader {
+            id,
+            data,
+            reply,
+        })?;
         self.outcome(submitted).await
     }
 
     /// Hands a request to the pipeline without waiting. A request that fails here was not proposed.
     pub fn submit(&self, request: InternalRaftRequest, identity: &Identity) -> Result<Submitted, Refused> {
-        self.submit_with(request, identity, |id, data, reply| Input::Propose { id, data, reply })
+        self.submit_with(request, identity, Proposer::Client, |id, data, reply| Input::Propose { id, data, reply })
     }
 
     fn submit_with(
         &self,
         mut request: InternalRaftRequest,
         identity: &Identity,
+        proposer: Proposer,
         input: impl FnOnce(u64, Bytes, oneshot::Sender<Reply>) -> Input,
     ) -> Result<Submitted, Refused> {
+        let kind = RequestKind::of(&request);
         let id = self.ids.next();
         request.header = Some(RequestHeader { id, username: identity.user.clone(), auth_revision: identity.auth_revision });
         let data = Bytes::from(request.encode_to_vec());
         if data.len() > self.request_bytes_max {
             return Err(Refused::TooLarge);
         }
-        self.admit()?;
+        if self.published.has_left() {
+            return Err(Refused::Stopped);
+        }
+        let standing = self.published.standing();
+        if self.overload.refuses(proposer, kind, standing.commit.saturating_sub(standing.applied)) {
+            return Err(Refused::TooManyRequests);
+        }
         let (reply, submitted) = oneshot::channel();
         self.node.send(input(id, data, reply)).map_err(|_| Refused::Stopped)?;
         Ok(submitted)
@@ -173,8 +182,7 @@ impl Engine {
         begun.is_some_and(|begun| self.published.lost_leader_after(begun, self.leader_loss))
     }
 
-    /// Orders a change of the members and waits until it is applied or refused, for as long as a request may take: raft drops a change that
-    /// comes while another one is under way, and says so to nobody.
+    /// Orders a change of the members and waits until it is applied or refused, for as long as a request may take.
     pub async fn change_members(&self, change: &ConfChange) -> Reply {
         let id = self.ids.next();
         let data = Bytes::from(change.to_raft(id).encode_to_vec());
@@ -298,17 +306,5 @@ impl Engine {
     /// The folder of this member's data.
     pub fn folder(&self) -> &Path {
         &self.folder
-    }
-
-    fn admit(&self) -> Result<(), Refused> {
-        if self.published.has_left() {
-            return Err(Refused::Stopped);
-        }
-        let standing = self.published.standing();
-        let gap = standing.commit.saturating_sub(standing.applied);
-        if gap > APPLY_GAP_MAX || self.waiters.len() > IN_FLIGHT_MAX {
-            return Err(Refused::TooManyRequests);
-        }
-        Ok(())
     }
 }

@@ -21,6 +21,7 @@ mod log_task;
 mod node_task;
 mod observer;
 mod outbound;
+mod overload;
 mod promises;
 mod published;
 mod refused;

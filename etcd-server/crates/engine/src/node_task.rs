@@ -273,11 +273,7 @@ impl NodeTask {
     /// that no read is confirmed by a leader whose data contradicts this member's.
     fn report_lost_commit(&self, leader: u64, lost: &StepRefusal) {
         tracing::error!(remote_peer_id = %types::MemberId(leader), error = %lost, "the cluster has lost committed entries: raising the CORRUPT alarm");
-        let alarm = AlarmRequest {
-            action: AlarmAction::Activate.into(),
-            member_id: self.member_id,
-            alarm: AlarmType::Corrupt.into(),
-        };
+        let alarm = AlarmRequest { action: AlarmAction::Activate.into(), member_id: self.member_id, alarm: AlarmType::Corrupt.into() };
         // No client waits for it.
         let header = Some(RequestHeader::default());
         let request = InternalRaftRequest { header, alarm: Some(alarm), ..InternalRaftRequest::default() };

@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::inlet::Inlet;
 use crate::log_task::{self, LogCommand};
 use crate::node_task::{Input, NodeTask};
+use crate::overload::Overload;
 use crate::published::Published;
 use crate::removal_task::{RemovalCommand, RemovalTask};
 use crate::waiters::Waiters;
@@ -54,6 +55,8 @@ pub struct Options {
     pub pre_vote: bool,
     /// Limits of the state.
     pub state: Settings,
+    /// Whether clients' revokes of leases pass where other requests are refused for overload.
+    pub prioritizes_revokes: bool,
     /// Largest encoded request, in bytes.
     pub request_bytes_max: usize,
     /// Learners at a time.
@@ -316,6 +319,7 @@ impl Opened {
             clock,
             watches: Watches::new(Arc::clone(&inbox)),
             observer,
+            overload: Overload { prioritizes_revokes: options.prioritizes_revokes },
             request_bytes_max: options.request_bytes_max,
             request_timeout: Duration::from_secs(5) + 2 * election_timeout,
             leader_loss: 2 * election_timeout,

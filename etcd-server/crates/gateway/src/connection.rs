@@ -17,6 +17,10 @@ use tower_service::Service;
 use crate::answer::{Body, BoxError};
 use crate::limits::Limits;
 use crate::router::{Gateway, Peer};
+use crate::unread::answer_and_drain;
+
+/// Lines of a head. hyper sets aside room for as many.
+const HEADER_LINES_MAX: usize = 1_000;
 
 /// Serves one connection until the client leaves, a limit is exceeded, or `shutdown` completes and the request at hand is answered.
 ///
@@ -59,13 +63,15 @@ where
     let first_request = Notify::new();
     let service = service_fn(|request: Request<Incoming>| {
         first_request.notify_one();
-        let answer = handler(request.map(|body| body.map_err(Into::into).boxed_unsync()));
+        let answer = answer_and_drain(request.map(|body| body.map_err(Into::into).boxed_unsync()), &handler);
         async { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.idle_timeout)
         .max_buf_size(limits.header_bytes_max)
+        // etcd bounds the bytes alone.
+        .max_headers(HEADER_LINES_MAX)
         // Go writes names so, and scripts that grep for them care.
         .title_case_headers(true)
         .serve_connection(TokioIo::new(io), service)

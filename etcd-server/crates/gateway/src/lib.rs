@@ -33,6 +33,7 @@ mod request_reader;
 mod router;
 mod status;
 mod transcode;
+mod unread;
 mod websocket;
 
 pub use access::AllowList;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Bounds of one HTTP connection. A client that exceeds one is answered (413, 408, 431) or disconnected; it never makes the server grow.
+/// Bounds of one HTTP connection. A client that exceeds one is answered (429, 408, 431) or disconnected; it never makes the server grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// From accepting the connection to the end of its first request's headers; then the connection is closed.
@@ -13,14 +13,19 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Bytes of request line and headers together; more is answered with 431.
     pub header_bytes_max: usize,
-    /// Bytes of one JSON request message; more is answered with 413.
+    /// Bytes of one request message as gRPC carries it; more is answered with 429, as by etcd.
     pub message_bytes_max: usize,
+    /// Bytes of the JSON text of one message; more is answered likewise. etcd has no bound here.
+    pub text_bytes_max: usize,
 }
 
 /// What a request may weigh beyond `--max-request-bytes` in its envelope, in bytes (etcd's grpcOverheadBytes).
 const OVERHEAD_BYTES: usize = 512 * 1024;
 
 impl Limits {
+    /// Bytes of text for a byte of message: base64 needs four thirds, names of fields more.
+    const TEXT_FACTOR: usize = 4;
+
     /// The limits that go with `--max-request-bytes`.
     pub fn for_request_bytes(request_bytes_max: usize) -> Limits {
         Limits {
@@ -29,6 +34,7 @@ impl Limits {
             body_timeout: Duration::from_secs(30),
             header_bytes_max: 64 * 1024,
             message_bytes_max: request_bytes_max.saturating_add(OVERHEAD_BYTES),
+            text_bytes_max: request_bytes_max.saturating_add(OVERHEAD_BYTES).saturating_mul(Self::TEXT_FACTOR),
         }
     }
 }

@@ -30,6 +30,9 @@ where
 }
 
 async fn respond(member: Arc<dyn Member>, timeout: Duration, request: Request<Body>) -> Response<Body> {
+    if router::lacks_host(&request) {
+        return bad_request(": missing required Host header");
+    }
     let (parts, _body) = request.into_parts();
     let Some(decoded) = path::decode(parts.uri.path()) else {
         return bad_request("");

@@ -42,12 +42,12 @@ pub(crate) fn redirect(method: &Method, path: &str, query: Option<&str>) -> Resp
         target = format!("{target}?{query}");
     }
     let Ok(location) = HeaderValue::from_str(&target) else { return empty(StatusCode::BAD_REQUEST) };
-    let mut response = empty(StatusCode::MOVED_PERMANENTLY);
+    let mut response = empty(StatusCode::TEMPORARY_REDIRECT);
     response.headers_mut().insert(LOCATION, location);
     if matches!(*method, Method::GET | Method::HEAD) {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         let link = target.replace('&', "&amp;").replace('"', "&#34;").replace('\'', "&#39;").replace('<', "&lt;").replace('>', "&gt;");
-        *response.body_mut() = whole(format!("<a href=\"{link}\">Moved Permanently</a>.\n\n"));
+        *response.body_mut() = whole(format!("<a href=\"{link}\">Temporary Redirect</a>.\n\n"));
     }
     response
 }

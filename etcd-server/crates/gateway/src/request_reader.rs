@@ -1,11 +1,12 @@
 //! Cuts the JSON messages out of a request body, which may arrive in any pieces, with or without line breaks between messages.
 //!
-//! Holds one message (at most `Limits::message_bytes_max`) and one piece of the body; asks for the next piece when it is needed, so a
+//! Holds the text of one message (at most `Limits::text_bytes_max`) and one piece of the body; asks for the next piece when it is needed, so a
 //! slow service slows the client down. Each message has its time from first byte to last.
 
 use bytes::{Buf as _, Bytes};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use tokio::time::Instant;
 
@@ -55,8 +56,9 @@ impl RequestReader {
         let Some(text) = self.next_value().await? else {
             return Ok(None);
         };
-        let message = json_decode::decode(&self.descriptor, &text);
-        message.map(Some).map_err(|error| ReadError::Malformed(error.to_string()))
+        let message = json_decode::decode(&self.descriptor, &text).map_err(|error| ReadError::Malformed(error.to_string()))?;
+        let (bytes, bytes_max) = (message.encoded_len(), self.limits.message_bytes_max);
+        if bytes > bytes_max { Err(ReadError::TooLarge { bytes: bytes as u64, bytes_max }) } else { Ok(Some(message)) }
     }
 
     async fn next_value(&mut self) -> Result<Option<Vec<u8>>, ReadError> {
@@ -125,7 +127,7 @@ impl RequestReader {
     }
 
     fn check_size(&self, bytes: u64) -> Result<(), ReadError> {
-        let bytes_max = self.limits.message_bytes_max;
+        let bytes_max = self.limits.text_bytes_max;
         if bytes > bytes_max as u64 { Err(ReadError::TooLarge { bytes, bytes_max }) } else { Ok(()) }
     }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt as _;
+use tokio::sync::watch;
 use tower_service::Service;
 
 use crate::access::{self, AllowList};
@@ -17,6 +18,7 @@ use crate::connection::Upgrades;
 use crate::health::{self, Probe, Query};
 use crate::limits::Limits;
 use crate::member::Member;
+use crate::transcode::Bounds;
 use crate::{path, plain, transcode, websocket};
 
 /// How the port behaves.
@@ -52,6 +54,7 @@ pub struct Peer {
 pub struct Gateway<S> {
     service: S,
     shared: Arc<Shared>,
+    end: Option<watch::Receiver<bool>>,
 }
 
 struct Shared {
@@ -74,7 +77,13 @@ where
 {
     /// A gateway that hands its calls to `service` and speaks for `member`.
     pub fn new(service: S, member: Arc<dyn Member>, settings: Settings) -> Gateway<S> {
-        Gateway { service, shared: Arc::new(Shared { member, settings, routes: Routes::load() }) }
+        Gateway { service, shared: Arc::new(Shared { member, settings, routes: Routes::load() }), end: None }
+    }
+
+    /// The same, whose calls end with an error once the signal is given: the member stops.
+    #[must_use]
+    pub fn ended_by(self, signal: watch::Receiver<bool>) -> Gateway<S> {
+        Gateway { end: Some(signal), ..self }
     }
 
     /// The limits that connections are served with.
@@ -93,7 +102,7 @@ where
 
     pub(crate) async fn respond(self, peer: Peer, request: Request<Body>, upgrades: Option<Arc<Upgrades>>) -> Response<Body> {
         let host = host_of(&request);
-        if host.is_none() && request.version() == Version::HTTP_11 {
+        if lacks_host(&request) {
             return bad_request(": missing required Host header");
         }
         let Some(mut decoded) = path::decode(request.uri().path()) else {
@@ -141,7 +150,8 @@ where
 
     async fn transcode(self, peer: Peer, request: Request<Body>, decoded: &str) -> Response<Body> {
         let Shared { settings, routes, .. } = &*self.shared;
-        transcode::transcode(self.service, routes, settings.limits, &peer, decoded, request).await
+        let bounds = Bounds { limits: settings.limits, end: self.end };
+        transcode::transcode(self.service, routes, bounds, &peer, decoded, request).await
     }
 
     fn upgrade(self, peer: Peer, mut request: Request<Body>, decoded: &str, upgrades: &Upgrades) -> Response<Body> {
@@ -149,10 +159,10 @@ where
             Ok(accepted) => accepted,
             Err(refusal) => return *refusal,
         };
-        let (path, message_bytes_max) = (decoded.to_owned(), self.limits().message_bytes_max);
+        let (path, text_bytes_max) = (decoded.to_owned(), self.limits().text_bytes_max);
         upgrades.put(async move {
             let call = |request| self.transcode(peer, request, &path);
-            handshake.run(message_bytes_max, call).await;
+            handshake.run(text_bytes_max, call).await;
         });
         response
     }
@@ -181,6 +191,11 @@ impl Shared {
             _ => observe(member, self.settings.request_timeout, method, decoded, query, headers).await,
         }
     }
+}
+
+/// Returns `true` for a request that HTTP/1.1 does not allow.
+pub(crate) fn lacks_host(request: &Request<Body>) -> bool {
+    request.version() == Version::HTTP_11 && host_of(request).is_none()
 }
 
 /// The endpoints that the metrics listener shares: /metrics, /health, /livez and /readyz.

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Code;
 use tower_service::Service;
@@ -26,11 +27,26 @@ use crate::request_reader::{Pace, ReadError, RequestReader};
 use crate::router::Peer;
 use crate::status::RpcError;
 
+/// What ends a call, or refuses its request.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounds {
+    pub(crate) limits: Limits,
+    /// Ends all calls; the member stops.
+    pub(crate) end: Option<watch::Receiver<bool>>,
+}
+
+/// When a call ends, whatever is still to come.
+#[derive(Debug, Clone)]
+struct End {
+    deadline: Option<Instant>,
+    signal: Option<watch::Receiver<bool>>,
+}
+
 /// Answers a request below `/v3/`.
 pub(crate) async fn transcode<S>(
     service: S,
     routes: &Routes,
-    limits: Limits,
+    bounds: Bounds,
     peer: &Peer,
     path: &str,
     request: Request<Body>,
@@ -47,7 +63,7 @@ where
         return RpcError::new(Code::Unimplemented, "Method Not Allowed").into_response();
     }
     let (parts, body) = request.into_parts();
-    let called = Call::prepare(&parts, peer, method, limits);
+    let called = Call::prepare(&parts, peer, method, bounds);
     match called {
         Ok(call) if method.is_client_streaming() => call.bidirectional(service, body).await,
         Ok(call) => call.one_request(service, body).await,
@@ -59,12 +75,12 @@ where
 struct Call<'a> {
     method: &'a MethodDescriptor,
     metadata: HeaderMap,
-    deadline: Option<Instant>,
+    end: End,
     limits: Limits,
 }
 
 impl<'a> Call<'a> {
-    fn prepare(parts: &Parts, peer: &Peer, method: &'a MethodDescriptor, limits: Limits) -> Result<Call<'a>, RpcError> {
+    fn prepare(parts: &Parts, peer: &Peer, method: &'a MethodDescriptor, bounds: Bounds) -> Result<Call<'a>, RpcError> {
         let timeout = metadata::timeout(&parts.headers)?;
         let mut metadata = metadata::forward(&parts.headers, peer.remote)?;
         if let Some(timeout) = timeout {
@@ -72,7 +88,7 @@ impl<'a> Call<'a> {
         }
         // A timeout beyond what the clock can hold is none.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        Ok(Call { method, metadata, deadline, limits })
+        Ok(Call { method, metadata, end: End { deadline, signal: bounds.end }, limits: bounds.limits })
     }
 
     async fn one_request<S>(self, service: S, body: Body) -> Response<Body>
@@ -103,15 +119,15 @@ impl<'a> Call<'a> {
         stream_response(self.start(service, request_stream(reader)).await).await
     }
 
-    async fn start<S>(self, service: S, body: tonic::body::Body) -> Result<Answers, RpcError>
+    async fn start<S>(mut self, service: S, body: tonic::body::Body) -> Result<Answers, RpcError>
     where
         S: Service<Request<tonic::body::Body>, Response = Response<tonic::body::Body>> + Send,
         S::Error: Into<BoxError>,
         S::Future: Send,
     {
         let request = call::request(self.method, self.metadata, body);
-        let replies = before(self.deadline, call::start(service, request)).await?;
-        Ok(Answers { replies, deadline: self.deadline, descriptor: self.method.output() })
+        let replies = self.end.before(call::start(service, request)).await?;
+        Ok(Answers { replies, end: self.end, descriptor: self.method.output() })
     }
 }
 
@@ -132,13 +148,13 @@ fn request_stream(reader: RequestReader) -> tonic::body::Body {
 /// Answers of the service, read within the call's deadline.
 struct Answers {
     replies: Replies,
-    deadline: Option<Instant>,
+    end: End,
     descriptor: MessageDescriptor,
 }
 
 impl Answers {
     async fn next(&mut self) -> Result<Option<DynamicMessage>, RpcError> {
-        let Some(bytes) = before(self.deadline, self.replies.next()).await? else {
+        let Some(bytes) = self.end.before(self.replies.next()).await? else {
             return Ok(None);
         };
         let message = DynamicMessage::decode(self.descriptor.clone(), bytes);
@@ -157,10 +173,28 @@ impl Answers {
     }
 }
 
-async fn before<T>(deadline: Option<Instant>, work: impl Future<Output = Result<T, RpcError>>) -> Result<T, RpcError> {
-    match deadline {
-        Some(deadline) => tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| Err(RpcError::deadline_exceeded())),
-        None => work.await,
+impl End {
+    async fn before<T>(&mut self, work: impl Future<Output = Result<T, RpcError>>) -> Result<T, RpcError> {
+        let deadline = async {
+            match self.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let signal = async {
+            match &mut self.signal {
+                // A sender that is gone gives no signal any more.
+                Some(signal) if signal.wait_for(|given| *given).await.is_ok() => {}
+                Some(_) | None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = deadline => Err(RpcError::deadline_exceeded()),
+            // As etcd's gateway reports the end of the server behind it.
+            () = signal => Err(RpcError::new(Code::Unavailable, "error reading from server: EOF")),
+        }
     }
 }
 
@@ -242,8 +276,7 @@ fn forward_headers(metadata: &HeaderMap, headers: &mut HeaderMap) {
 fn refusal(error: &ReadError) -> Response<Body> {
     let (code, status) = match error {
         ReadError::Malformed(_) | ReadError::Broken(_) => (Code::InvalidArgument, StatusCode::BAD_REQUEST),
-        // etcd reads the whole body and then answers 429 with the same text.
-        ReadError::TooLarge { .. } => (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE),
+        ReadError::TooLarge { .. } => (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS),
         ReadError::TooSlow => (Code::DeadlineExceeded, StatusCode::REQUEST_TIMEOUT),
     };
     RpcError::new(code, error.to_string()).into_response_with(status)

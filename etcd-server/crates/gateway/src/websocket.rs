@@ -85,14 +85,14 @@ pub(crate) struct Handshake {
 }
 
 impl Handshake {
-    /// Carries one call over the socket, until either side ends it. `message_bytes_max` bounds what the client may send at once.
-    pub(crate) async fn run<F>(self, message_bytes_max: usize, call: impl FnOnce(Request<Body>) -> F)
+    /// Carries one call over the socket, until either side ends it. `text_bytes_max` bounds what the client may send at once.
+    pub(crate) async fn run<F>(self, text_bytes_max: usize, call: impl FnOnce(Request<Body>) -> F)
     where
         F: Future<Output = Response<Body>>,
     {
         // Without an upgraded connection the client has gone, and there is nobody to tell.
         let Ok(upgraded) = self.on_upgrade.await else { return };
-        let socket = open(upgraded, message_bytes_max).await;
+        let socket = open(upgraded, text_bytes_max).await;
         let (sink, source) = socket.split();
         // Filled by `receive`, emptied by the call; when it is full the socket is not read.
         let (messages, body) = mpsc::channel::<Bytes>(1);
@@ -108,12 +108,12 @@ impl Handshake {
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-async fn open(upgraded: Upgraded, message_bytes_max: usize) -> Socket {
+async fn open(upgraded: Upgraded, text_bytes_max: usize) -> Socket {
     let config = WebSocketConfig::default()
         .read_buffer_size(16 * 1024)
         .write_buffer_size(0)
-        .max_message_size(Some(message_bytes_max))
-        .max_frame_size(Some(message_bytes_max));
+        .max_message_size(Some(text_bytes_max))
+        .max_frame_size(Some(text_bytes_max));
     WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await
 }
 

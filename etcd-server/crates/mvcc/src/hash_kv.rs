@@ -6,9 +6,9 @@
 use crate::{ReadPoint, Refusal, checksum, walk};
 use prost::Message as _;
 use proto::mvccpb::KeyValue;
-use schema::{bump_record, revision_record};
 use schema::version_walk::{Version, Written, each_version};
 use schema::{Cursor as _, Table, View};
+use schema::{bump_record, revision_record};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 use types::{Fault, KeyRange, MainRevision, Revision};

@@ -215,7 +215,6 @@ impl From<HashKv> for HashKvReply {
     }
 }
 
-
 fn accepted(url: &Uri, answered: Answered) -> Result<Answered, AskError> {
     if answered.head.status == StatusCode::OK {
         return Ok(answered);

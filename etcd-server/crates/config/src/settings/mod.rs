@@ -142,6 +142,12 @@ fn features(merged: &Merged, warnings: &mut Vec<Warning>) -> Result<FeatureGates
     if gates.is_given(Gate::TxnModeWriteWithSharedBuffer) {
         warnings.push(Warning::new(SETTING, "TxnModeWriteWithSharedBuffer has no effect here: transactions need no buffer of their own"));
     }
+    if gates.is_given(Gate::FastLeaseKeepAlive) {
+        warnings.push(Warning::new(
+            SETTING,
+            "FastLeaseKeepAlive has no effect here: renewals that wait together share one read barrier, on or off",
+        ));
+    }
     if gates.is_given(Gate::StopGrpcServiceOnDefrag) {
         warnings.push(Warning::new(SETTING, "StopGRPCServiceOnDefrag has no effect here: defragmentation never stops the service"));
     }
