@@ -182,10 +182,13 @@ impl End {
             }
         };
         let signal = async {
-            match &mut self.signal {
-                // A sender that is gone gives no signal any more.
-                Some(signal) if signal.wait_for(|given| *given).await.is_ok() => {}
-                Some(_) | None => std::future::pending().await,
+            // A sender that is gone gives no signal any more.
+            let given = match &mut self.signal {
+                Some(signal) => signal.wait_for(|given| *given).await.is_ok(),
+                None => false,
+            };
+            if !given {
+                std::future::pending().await
             }
         };
         tokio::select! {
