@@ -3,7 +3,10 @@
 //! Needs `ETCD_BIN_DIR`, a folder with etcd 3.5; skips with a line without it.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests: a failure is a failed test")]
 
-use proto::etcdserverpb::{LeaseGrantRequest, LeaseTimeToLiveRequest, MoveLeaderRequest, PutRequest};
+use proto::etcdserverpb::{
+    CompactionRequest, HashKvRequest, LeaseGrantRequest, LeaseTimeToLiveRequest, MoveLeaderRequest, PutRequest, RangeRequest, RequestOp,
+    TxnRequest, request_op,
+};
 use rpc::etcdserverpb::{lease_client::LeaseClient, maintenance_client::MaintenanceClient};
 use std::time::Duration;
 use testbed::{Cluster, Settings};
@@ -75,4 +78,92 @@ async fn one_of_ours_joins_a_real_etcd_and_takes_over() {
     put_some(&cluster, added, "four of us").await;
     assert_all_hold_the_same(&cluster).await;
     assert_eq!(cluster.list(added).await.unwrap().len(), 4);
+}
+
+/// Runs one of etcd's tools, which must succeed.
+fn run(folder: &std::path::Path, tool: &str, arguments: &[&str]) {
+    let ran = std::process::Command::new(folder.join(tool)).args(arguments).output().unwrap();
+    assert!(ran.status.success(), "{tool} {arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+}
+
+/// The hash and the compacted revision that it takes into account, as each member reports them.
+async fn hashes_at(cluster: &Cluster, revision: i64) -> Vec<(u32, i64)> {
+    let mut hashes = Vec::new();
+    for member in 0..cluster.members.len() {
+        let mut maintenance = MaintenanceClient::new(cluster.channel(member).await.unwrap());
+        let hashed = maintenance.hash_kv(HashKvRequest { revision }).await.unwrap().into_inner();
+        hashes.push((hashed.hash, hashed.compact_revision));
+    }
+    hashes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hashes_equal_etcds_after_bumped_restore_and_compactions() {
+    let Some(folder) = std::env::var_os("ETCD_BIN_DIR") else {
+        println!("skipped: ETCD_BIN_DIR is not set");
+        return;
+    };
+    let folder = std::path::PathBuf::from(folder);
+    let mut cluster = Cluster::start(settings(folder.join("etcd").to_str().unwrap(), &[]), 1).await.unwrap();
+    put_some(&cluster, 0, "before the snapshot").await;
+    let scratch = tempfile::tempdir().unwrap();
+    let snapshot = scratch.path().join("snapshot.db");
+    let (endpoint, snapshot) = (cluster.members[0].endpoint(), snapshot.to_str().unwrap());
+    run(&folder, "etcdctl", &["--endpoints", &endpoint, "snapshot", "save", snapshot]);
+    cluster.members[0].stop();
+    let (data_dir, place) = (cluster.members[0].data_dir(), cluster.members[0].place().clone());
+    std::fs::remove_dir_all(&data_dir).unwrap();
+    let (entry, url) = (place.entry(), place.peer_url());
+    let restore = ["snapshot", "restore", snapshot, "--bump-revision", "1000", "--mark-compacted", "--name", &place.name];
+    let member = ["--initial-cluster", &entry, "--initial-advertise-peer-urls", &url, "--data-dir", data_dir.to_str().unwrap()];
+    run(&folder, "etcdutl", &[&restore[..], &member].concat());
+    cluster.members[0].restart().await.unwrap();
+
+    cluster.settings = settings(OURS, &[]);
+    let ours = cluster.add(0, false).await.unwrap();
+    assert_all_hold_the_same(&cluster).await;
+    for round in 0..3 {
+        put_some(&cluster, ours, "behind the bumped revision").await;
+        assert_all_hold_the_same(&cluster).await;
+        let mut kv = cluster.kv(ours).await.unwrap();
+        let newest = kv.range(RangeRequest { key: "x".into(), ..RangeRequest::default() }).await.unwrap();
+        let compacted = newest.into_inner().header.unwrap().revision - 7;
+        kv.compact(CompactionRequest { revision: compacted, physical: true }).await.unwrap();
+        // Each member removes in its own time; what it responds at the compacted revision changes when that is done.
+        let begun = std::time::Instant::now();
+        loop {
+            let hashes = hashes_at(&cluster, compacted).await;
+            if hashes[0] == hashes[1] && hashes[0].1 < compacted {
+                break;
+            }
+            assert!(begun.elapsed() < PATIENCE, "round {round}, at the compacted revision {compacted}: {hashes:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_all_hold_the_same(&cluster).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_that_apply_would_refuse_are_not_proposed() {
+    let Some(folder) = std::env::var_os("ETCD_BIN_DIR") else {
+        println!("skipped: ETCD_BIN_DIR is not set");
+        return;
+    };
+    let etcd = format!("{}/etcd", folder.to_str().unwrap());
+    let mut cluster = Cluster::start(settings(&etcd, &[]), 1).await.unwrap();
+    cluster.settings = settings(OURS, &[]);
+    let ours = cluster.add(0, false).await.unwrap();
+    let put = PutRequest { key: "written".into(), value: "by a refused transaction".into(), ..PutRequest::default() };
+    let range = RangeRequest { key: "read".into(), revision: 1_000_000, ..RangeRequest::default() };
+    let success = [request_op::Request::RequestPut(put), request_op::Request::RequestRange(range)];
+    let success = success.into_iter().map(|request| RequestOp { request: Some(request) }).collect();
+    let txn = TxnRequest { success, ..TxnRequest::default() };
+    let refused = cluster.kv(ours).await.unwrap().txn(txn).await.unwrap_err();
+    assert_eq!(refused.message(), "etcdserver: mvcc: required revision is a future revision");
+    let range = RangeRequest { key: "written".into(), ..RangeRequest::default() };
+    for member in [0, ours] {
+        let found = cluster.kv(member).await.unwrap().range(range.clone()).await.unwrap().into_inner();
+        assert_eq!(found.count, 0, "member {member} has written what was refused");
+    }
+    assert_all_hold_the_same(&cluster).await;
 }

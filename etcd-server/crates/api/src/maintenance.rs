@@ -92,6 +92,14 @@ impl Server {
 
     /// The hash of the key space at a revision; 0 is the newest.
     pub async fn hash_at(&self, revision: i64) -> Result<HashKvResponse, Status> {
+        if let Some(hashed) = self.published().compaction_hash(revision) {
+            return Ok(HashKvResponse {
+                header: Some(self.header_now()),
+                hash: hashed.hash,
+                compact_revision: hashed.compact_revision,
+                hash_revision: hashed.hash_revision,
+            });
+        }
         let begun = Instant::now();
         let hashed =
             off_thread(&self.engine, move |point, store| Ok((point.current, mvcc::hash_kv(point, &store.snapshot(), revision)?))).await;

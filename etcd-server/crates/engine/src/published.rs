@@ -6,10 +6,10 @@ use auth::AuthStore;
 use consensus::{Role, Status};
 use lease::{Expiry, ExpirySettings};
 use membership::Membership;
-use mvcc::ReadPoint;
+use mvcc::{HashKv, ReadPoint};
 use parking_lot::Mutex;
 use schema::meta;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -35,6 +35,9 @@ pub struct Standing {
 const LIVE_MARK_INTERVAL: u64 = 64;
 /// How many of these a member remembers: one that lags by less can be compared.
 const LIVE_MARKS_MAX: usize = 1024;
+
+/// Hashes of compactions that are kept (etcd: hashStorageMaxSize).
+const COMPACTION_HASHES_MAX: usize = 10;
 
 /// What etcd's database takes while it is empty.
 const EMPTY_DATABASE_BYTES: u64 = 20 << 10;
@@ -62,6 +65,10 @@ pub struct Published {
     pub(crate) live_marks: Mutex<BTreeMap<u64, u128>>,
     /// The newest compaction whose superfluous history is removed.
     pub(crate) removed: AtomicI64,
+    /// The hashes of the newest compactions, for requests at exactly their revisions; oldest first.
+    pub(crate) compaction_hashes: Mutex<VecDeque<HashKv>>,
+    /// Compactions are hashed before their removal: it reads the whole history, and only members of etcd and a check compare the result.
+    pub(crate) hashes_compactions: AtomicBool,
     /// This member was removed from the cluster and has applied that: it serves no request any more.
     pub(crate) left: AtomicBool,
     /// Whether this member leads a group of one and has replayed its log, so that it may answer linearizable reads by itself.
@@ -103,6 +110,8 @@ impl Published {
             freed_bytes: AtomicU64::new(stored.freed_bytes),
             live_marks: Mutex::default(),
             removed: AtomicI64::new(stored.removed),
+            compaction_hashes: Mutex::default(),
+            hashes_compactions: AtomicBool::new(false),
             left: AtomicBool::new(false),
             leads_alone: AtomicBool::new(false),
         })
@@ -120,6 +129,7 @@ impl Published {
         self.written_bytes.store(state.keys.written_bytes(), Ordering::Relaxed);
         self.freed_bytes.store(stored.freed_bytes, Ordering::Relaxed);
         self.live_marks.lock().clear();
+        self.compaction_hashes.lock().clear();
         self.removed.store(stored.removed, Ordering::Release);
         self.applied.store(applied, Ordering::Release);
         self.replaced.fetch_add(1, Ordering::AcqRel);
@@ -164,6 +174,25 @@ impl Published {
             term: status.term,
             commit: status.commit,
             applied: self.applied.load(Ordering::Acquire),
+        }
+    }
+
+    /// Sets whether compactions are hashed from now on.
+    pub fn hash_compactions(&self, enabled: bool) {
+        self.hashes_compactions.store(enabled, Ordering::Relaxed);
+    }
+
+    /// Returns the hash of the compaction at `revision`; `None` if there was none, or it was not hashed.
+    pub fn compaction_hash(&self, revision: i64) -> Option<HashKv> {
+        self.compaction_hashes.lock().iter().find(|hash| hash.hash_revision == revision).copied()
+    }
+
+    /// Keeps the hash of a compaction.
+    pub(crate) fn keep_compaction_hash(&self, hash: HashKv) {
+        let mut hashes = self.compaction_hashes.lock();
+        hashes.push_back(hash);
+        if hashes.len() > COMPACTION_HASHES_MAX {
+            hashes.pop_front();
         }
     }
 

@@ -72,6 +72,7 @@ impl RemovalTask {
                     if removal.is_none() {
                         removal_begun = Instant::now();
                         removal = Removal::due(&*self.store, revision)?;
+                        self.hash_before(removal.as_ref())?;
                     }
                 }
                 Ok(RemovalCommand::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -84,6 +85,7 @@ impl RemovalTask {
                 removal_begun = Instant::now();
                 // Another compaction may have come while this one was under way.
                 removal = Removal::due(&*self.store, self.published.read_point().compacted)?;
+                self.hash_before(removal.as_ref())?;
             }
             self.flush_if_due(&mut flushed)?;
         }
@@ -111,6 +113,17 @@ impl RemovalTask {
         let revisions = self.step_revisions.clamp(1, STEP_REVISIONS_MAX);
         let pieces = u32::try_from(self.step_revisions.div_ceil(revisions)).unwrap_or(u32::MAX);
         (revisions, self.step_interval / pieces.max(1))
+    }
+
+    /// Hashes history up to a compaction whose removal is about to begin, where that is wanted. The one before is removed completely. One
+    /// that was interrupted by a restart is not hashed, as in etcd: a part of its history may be gone.
+    fn hash_before(&self, removal: Option<&Removal>) -> Result<(), Fault> {
+        let Some(removal) = removal.filter(|_| self.published.hashes_compactions.load(Ordering::Relaxed)) else { return Ok(()) };
+        let compacted = self.published.removed.load(Ordering::Acquire);
+        let hash = mvcc::hash_of_compaction(&self.store.snapshot(), compacted, removal.target())?;
+        tracing::info!(hash = hash.hash, revision = hash.hash_revision, compact_revision = hash.compact_revision, "storing new hash");
+        self.published.keep_compaction_hash(hash);
+        Ok(())
     }
 
     fn step(&self, removal: &mut Removal) -> Result<bool, Fault> {

@@ -6,6 +6,7 @@
 use crate::{ReadPoint, Refusal, checksum, walk};
 use prost::Message as _;
 use proto::mvccpb::KeyValue;
+use schema::revision_record::RevisionRecord;
 use schema::version_walk::{Version, Written, each_version};
 use schema::{Cursor as _, Table, View};
 use schema::{bump_record, revision_record};
@@ -43,20 +44,55 @@ pub fn hash_kv<V: View>(point: &ReadPoint, view: &V, requested: MainRevision) ->
         return Ok(Err(Refusal::FutureRevision { requested, current: point.current }));
     }
     let at = if requested == 0 { point.current } else { requested };
-    let mut hasher = Hasher { compacted: point.compacted, newest_at: newest_at(point, view, at)?, hash: crc32c::crc32c(b"key") };
+    let newest_at = newest_at(view, point.compacted, at, false)?;
+    Ok(Ok(hash_up_to(view, point.compacted, at, newest_at)?))
+}
+
+/// Hashes history up to a compaction at `at`, before anything of it is removed: the hash that etcd computes while it compacts, and responds
+/// with to later requests for exactly this revision. `compacted` is the compaction before, whose removal is complete in `view`.
+pub fn hash_of_compaction<V: View>(view: &V, compacted: MainRevision, at: MainRevision) -> Result<HashKv, Fault> {
+    // To etcd's compaction a deletion at `at` itself counts as kept.
+    let kept_deletion = deletes_at(view, at)?;
+    let newest_at = newest_at(view, compacted, at, kept_deletion)?;
+    hash_up_to(view, compacted, at, newest_at)
+}
+
+fn hash_up_to(view: &impl View, compacted: MainRevision, at: MainRevision, newest_at: MainRevision) -> Result<HashKv, Fault> {
+    let mut hasher = Hasher { compacted, newest_at, hash: crc32c::crc32c(b"key") };
     for slice in slices(view, at)? {
         hasher.add(view, slice)?;
     }
-    Ok(Ok(HashKv { hash: hasher.hash, hash_revision: at, compact_revision: point.compacted }))
+    Ok(HashKv { hash: hasher.hash, hash_revision: at, compact_revision: compacted })
+}
+
+/// Returns `true` if a key is deleted at main revision `at`.
+fn deletes_at(view: &impl View, at: MainRevision) -> Result<bool, Fault> {
+    let mut cursor = view.scan(Table::Revisions)?;
+    cursor.seek(&revision_record::encode_key(Revision::new(at, 0)))?;
+    while let Some((stored_key, stored)) = cursor.item() {
+        if revision_record::decode_key(stored_key)?.main != at {
+            break;
+        }
+        if RevisionRecord::decode(stored)?.is_tombstone() {
+            return Ok(true);
+        }
+        cursor.next()?;
+    }
+    Ok(false)
 }
 
 /// Where a version at or below the compacted revision has to be the newest of its key to be covered: at the revision asked for. When
 /// nothing lives there, etcd leaves nothing out that its file holds (an empty set means "not compacted" to it): that is what compaction
 /// leaves of each key once its removal is complete. So is our answer, complete or not.
-fn newest_at(point: &ReadPoint, view: &impl View, at: MainRevision) -> Result<MainRevision, Fault> {
-    let mut newest_at = point.compacted;
-    if at < point.compacted || newest_at < 1 {
+///
+/// `kept_deletion`: something counts as kept although nothing lives.
+fn newest_at(view: &impl View, compacted: MainRevision, at: MainRevision, kept_deletion: bool) -> Result<MainRevision, Fault> {
+    let mut newest_at = compacted;
+    if at < compacted || newest_at < 1 {
         return Ok(newest_at);
+    }
+    if kept_deletion {
+        return Ok(at);
     }
     walk::live_records(view, &crate::read::NOTHING_PENDING, &KeyRange::all(), at, |_| {
         newest_at = at;

@@ -25,7 +25,7 @@ mod versions;
 mod walk;
 mod write;
 
-pub use hash_kv::{HashKv, hash_kv};
+pub use hash_kv::{HashKv, hash_kv, hash_of_compaction};
 pub use key_space::{KeySpace, Leases, Sizes};
 pub use live_hash::LiveHash;
 pub use parts::Parts;

@@ -2,7 +2,7 @@
 
 use crate::stage::Stage;
 use bytes::Bytes;
-use mvcc::{Refusal, Sizes, hash_kv};
+use mvcc::{Refusal, Sizes, hash_kv, hash_of_compaction};
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RequestOp, TxnRequest};
 use schema::Batch;
@@ -122,4 +122,32 @@ fn when_nothing_lives_the_hash_does_not_tell_how_far_removal_has_come() {
     let before = hash(&stage, 0);
     stage.remove_all();
     assert_eq!(hash(&stage, 0), before);
+}
+
+/// Compacts, and returns the hash before anything is removed: what etcd responds with to later requests for exactly this revision.
+fn compact(stage: &mut Stage, revision: i64) -> (u32, i64) {
+    let before = stage.point.compacted;
+    stage.compact(revision).unwrap();
+    stage.flush();
+    let hashed = hash_of_compaction(&stage.store, before, revision).unwrap();
+    assert_eq!(hashed.hash_revision, revision);
+    stage.remove_all();
+    (hashed.hash, hashed.compact_revision)
+}
+
+#[test]
+fn hashes_of_compactions_are_those_of_etcd() {
+    let mut stage = first_writes();
+    // Recorded from etcd 3.7.1: of a living key, at a deletion, after one, at the last deletion of all, and of a key after that.
+    assert_eq!(compact(&mut stage, 4), (2_069_675_932, -1));
+    assert_eq!(compact(&mut stage, 5), (1_468_967_122, 4));
+    assert_eq!(compact(&mut stage, 6), (103_875_579, 5));
+    for key in [&b"a"[..], b"c"] {
+        stage.delete_key(&Bytes::from_static(key));
+    }
+    stage.flush();
+    assert_eq!(compact(&mut stage, 8), (1_679_571_469, 6));
+    stage.put_value(&Bytes::from_static(b"z"), "1");
+    stage.flush();
+    assert_eq!(compact(&mut stage, 9), (3_419_164_979, 8));
 }

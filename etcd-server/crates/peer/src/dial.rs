@@ -86,7 +86,10 @@ async fn open(
     asked.headers_mut().extend(shared.own.headers(Some(peer.id)));
     let response = tokio::time::timeout(SILENCE_MAX, connection.send(asked)).await.map_err(|_| StreamEnd::Silent)??;
     match response.status() {
-        StatusCode::OK => Ok((connection, response.into_body(), url)),
+        StatusCode::OK => {
+            peer.set_kind(!response.headers().contains_key(crate::handshake::FROM));
+            Ok((connection, response.into_body(), url))
+        }
         StatusCode::GONE => Err(StreamEnd::Removed),
         Mismatch::STATUS => {
             let refusal = crate::connect::whole(response, REFUSAL_BYTES_MAX).await?;

@@ -11,6 +11,7 @@ use proto::raftpb::Message;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -40,6 +41,8 @@ pub(crate) struct Outbox {
     /// The addresses that the streams which this member has opened come from, by [`StreamKind`].
     sources: [Mutex<Option<Uri>>; 2],
     mismatch_logs: LogLimit,
+    /// The member is a real etcd, as its last stream told; see [`Outbox::set_kind`].
+    is_etcd: AtomicBool,
     pub(crate) observer: Arc<dyn PeerObserver>,
 }
 
@@ -54,6 +57,7 @@ impl Outbox {
             activity: Mutex::new(None),
             sources: [Mutex::new(None), Mutex::new(None)],
             mismatch_logs: LogLimit::default(),
+            is_etcd: AtomicBool::new(false),
             observer,
         };
         (outbox, waiting)
@@ -133,6 +137,16 @@ impl Outbox {
     /// Notes that a stream of the member comes from `url`, or that it has ended.
     pub(crate) fn set_source(&self, kind: StreamKind, url: Option<Uri>) {
         *self.sources[index(kind)].lock() = url;
+    }
+
+    /// Notes whether the member is a real etcd: such a one does not name itself in its responses.
+    pub(crate) fn set_kind(&self, is_etcd: bool) {
+        self.is_etcd.store(is_etcd, Ordering::Relaxed);
+    }
+
+    /// Returns `true` if the member is a real etcd.
+    pub(crate) fn is_etcd(&self) -> bool {
+        self.is_etcd.load(Ordering::Relaxed)
     }
 
     /// Returns `true` if a stream of the member comes from `url`: then the server there has checked that the stream was meant for it.

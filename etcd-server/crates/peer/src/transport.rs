@@ -115,6 +115,11 @@ impl Transport {
         peers.iter().filter_map(|(id, peer)| Some((MemberId(*id), peer.outbox.active_since()?))).collect()
     }
 
+    /// Returns `true` if a member is a real etcd, as far as the streams to the members have told.
+    pub fn has_etcd_members(&self) -> bool {
+        self.0.peers.load().values().any(|peer| peer.outbox.is_etcd())
+    }
+
     /// The addresses of a member as destinations of requests; none if it is not known.
     pub fn targets(&self, id: MemberId) -> Vec<Target> {
         let Some(peer) = self.0.peer(id.0) else { return Vec::new() };
