@@ -1,8 +1,8 @@
 //! Servers and clients of the tests here.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use h2::client::SendRequest;
-use http::{HeaderMap, Method, Request};
+use http::{Method, Request};
 use std::time::{Duration, Instant};
 use testbed::{Server, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -34,11 +34,9 @@ pub(crate) async fn until(what: &str, mut reached: impl AsyncFnMut() -> bool) {
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) http: u16,
-    pub(crate) headers: HeaderMap,
     /// Of the trailers, or of the headers where nothing follows them.
     pub(crate) grpc_status: Option<String>,
     pub(crate) message: String,
-    pub(crate) data: Bytes,
 }
 
 /// An HTTP/2 connection.
@@ -61,11 +59,9 @@ pub(crate) async fn call(port: u16, method: Method, path: &str, headers: &[(&str
     drop(stream.send_data(Bytes::copy_from_slice(body), true));
     let response = tokio::time::timeout(PATIENCE, response).await.expect("no response").unwrap();
     let (parts, mut body) = response.into_parts();
-    let mut data = BytesMut::new();
     while let Some(part) = body.data().await {
         let part = part.unwrap();
         body.flow_control().release_capacity(part.len()).unwrap();
-        data.extend_from_slice(&part);
     }
     let trailers = body.trailers().await.unwrap().unwrap_or_default();
     let text = |name: &str| {
@@ -73,7 +69,7 @@ pub(crate) async fn call(port: u16, method: Method, path: &str, headers: &[(&str
         value.map(|value| decoded(value.to_str().unwrap()))
     };
     let (grpc_status, message) = (text("grpc-status"), text("grpc-message").unwrap_or_default());
-    Response { http: parts.status.as_u16(), grpc_status, message, headers: parts.headers, data: data.freeze() }
+    Response { http: parts.status.as_u16(), grpc_status, message }
 }
 
 /// A text without its escapes.

@@ -2,30 +2,35 @@
 //!
 //! The crate parses `:authority` as part of a URI and resets a call whose authority is none; gRPC servers take anything there, and clients
 //! send `#initially=[http://127.0.0.1:2379]`, `%2Ftmp%2Fetcd.sock`, lists, blanks and nothing. It also resets a call with a `te` other than
-//! `trailers`. So an authority reaches it under an ordinary name, [`AUTHORITY`], and such a `te` under a meaningless one.
+//! `trailers`. So an authority that it would not take is replaced by one of the same length, an empty one becomes an ordinary field, and such a
+//! `te` gets a meaningless name.
 //!
-//! Renaming needs no table of header fields: the new name is as long as the old one, so an entry that the client's encoder puts into its table
-//! has the same size on both sides, and later requests that refer to it mean the renamed field. Most clients send the field once in a
+//! This needs no table of header fields: names and values keep their decoded lengths, so an entry that the client's encoder puts into its table
+//! has the same size on both sides, and later requests that refer to it mean the changed field. Most clients send the field once in a
 //! connection and refer to it from then on, so almost every head passes as it is; looking at one takes some twenty nanoseconds.
 //!
-//! Left as they are: a name that refers to an entry of the client's table, which encoders do not use where the fixed table has the name; a field
-//! that only a CONTINUATION frame holds (pseudo-fields come first); a frame that would grow beyond the frame size.
+//! Left as they are: a name that refers to an entry of the client's table, which encoders do not use where the fixed table has the name; an empty
+//! authority before other pseudo-fields, which must come first; a field that only a CONTINUATION frame holds; a frame that would grow beyond the
+//! frame size.
 
+use crate::huffman;
 use bytes::{Buf as _, BytesMut};
-use http::HeaderName;
+use http::uri::Authority;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The name under which the authority of a request is found. As long as `:authority`.
-pub(crate) const AUTHORITY: HeaderName = HeaderName::from_static("x-authorit");
-
+/// Plain, and in Huffman's code.
 const AUTHORITY_NAMES: [&[u8]; 2] = [b"\x0a:authority", &[0x88, 0xb8, 0x3b, 0x53, 0x39, 0xec, 0x32, 0x7d, 0x7f]];
+/// As long as `:authority`.
 const RENAMED_AUTHORITY: &[u8] = b"\x0ax-authorit";
+/// The fixed table has pseudo-fields up to here.
+const PSEUDO_INDEX_MAX: usize = 14;
+/// What an authority that is none is replaced by, as often as it is long.
+const STAND_IN: u8 = b'a';
 /// Where the fixed table has `:authority`.
 const AUTHORITY_INDEX: usize = 1;
-/// Plain, and in Huffman's code.
 const TE_NAMES: [&[u8]; 2] = [b"\x02te", &[0x82, 0x49, 0x7f]];
 const TRAILERS: [&[u8]; 2] = [b"\x08trailers", &[0x86, 0x4d, 0x83, 0x35, 0x05, 0xb1, 0x1f]];
 const RENAMED_TE: &[u8] = b"\x02xt";
@@ -92,13 +97,13 @@ impl Scanner {
     }
 }
 
-/// The whole frame with renamed fields; `None` if nothing is to be renamed.
+/// The whole frame with changed fields; `None` if nothing is to be changed.
 fn changed_frame(head: &[u8; FRAME_HEAD_BYTES], flags: u8, payload: &[u8]) -> Option<Vec<u8>> {
     let padded = flags & PADDED != 0;
     let padding = if padded { usize::from(*payload.first()?) } else { 0 };
     let before = usize::from(padded) + if flags & PRIORITY != 0 { PRIORITY_BYTES } else { 0 };
     let block = payload.get(before..payload.len().checked_sub(padding)?)?;
-    let block = renamed(block)?;
+    let block = changed_block(block)?;
     let length = before + block.len() + padding;
     let [_, high, middle, low] = u32::try_from(length).ok().filter(|_| length <= FRAME_BYTES_MAX)?.to_be_bytes();
     let mut frame = Vec::with_capacity(FRAME_HEAD_BYTES + length);
@@ -110,28 +115,63 @@ fn changed_frame(head: &[u8; FRAME_HEAD_BYTES], flags: u8, payload: &[u8]) -> Op
     Some(frame)
 }
 
-/// The header block with renamed fields; `None` if nothing is to be renamed. Stops where the block is cut or malformed, which is for h2 to
+/// The header block with changed fields; `None` if nothing is to be changed. Stops where the block is cut or malformed, which is for h2 to
 /// judge.
-fn renamed(block: &[u8]) -> Option<Vec<u8>> {
+fn changed_block(block: &[u8]) -> Option<Vec<u8>> {
     let mut out: Option<Vec<u8>> = None;
     let (mut at, mut copied) = (0, 0);
-    while let Some(field) = Field::read(&block[at..]) {
-        if let Some(name) = field.renamed {
-            let out = out.get_or_insert_with(|| Vec::with_capacity(block.len() + RENAMED_AUTHORITY.len()));
+    while at < block.len()
+        && let Some(field) = Field::read(&block[at..])
+    {
+        let next = at + field.bytes;
+        if let Some(change) = field.change(&block[at..next], &block[next..]) {
+            let out = out.get_or_insert_with(|| Vec::with_capacity(block.len() * 2));
             out.extend_from_slice(&block[copied..at]);
-            // The kind of literal, with a name of its own.
-            out.push(field.kind);
-            out.extend_from_slice(name);
-            copied = at + field.value_at;
+            match change {
+                // The kind of literal, with a name of its own.
+                Change::Name(name) => {
+                    out.push(field.kind);
+                    out.extend_from_slice(name);
+                    copied = at + field.value_at;
+                }
+                Change::Value(bytes) => {
+                    out.extend_from_slice(&block[at..at + field.value_at]);
+                    push_stand_in(out, bytes);
+                    copied = next;
+                }
+            }
         }
-        at += field.bytes;
-        if at == block.len() {
-            break;
-        }
+        at = next;
     }
     let mut out = out?;
     out.extend_from_slice(&block[copied..]);
     Some(out)
+}
+
+/// A plain string that is an authority.
+fn push_stand_in(out: &mut Vec<u8>, bytes: usize) {
+    const PREFIX_MAX: usize = 0x7f;
+    let byte = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
+    if bytes < PREFIX_MAX {
+        out.push(byte(bytes));
+    } else {
+        out.push(byte(PREFIX_MAX));
+        let mut rest = bytes - PREFIX_MAX;
+        while rest >= 0x80 {
+            out.push(byte(rest % 0x80) | 0x80);
+            rest /= 0x80;
+        }
+        out.push(byte(rest));
+    }
+    out.resize(out.len() + bytes, STAND_IN);
+}
+
+/// What is done to a field.
+enum Change {
+    /// It gets another name, as long as its own.
+    Name(&'static [u8]),
+    /// It gets another value of so many bytes, as long as its own.
+    Value(usize),
 }
 
 /// A field of a header block (RFC 7541, section 6).
@@ -139,8 +179,11 @@ struct Field {
     bytes: usize,
     /// The first byte without its index.
     kind: u8,
+    /// Zero: the name is spelled out.
+    index: usize,
+    name_at: usize,
+    /// Zero: there is none, because it is an entry of a table.
     value_at: usize,
-    renamed: Option<&'static [u8]>,
 }
 
 impl Field {
@@ -150,23 +193,42 @@ impl Field {
         // An entry of a table, or a new size for the client's.
         if first & 0x80 != 0 || first & 0xe0 == 0x20 {
             let prefix_bits = if first & 0x80 != 0 { 7 } else { 5 };
-            let (_, bytes) = integer(block, prefix_bits)?;
-            return Some(Self { bytes, kind: 0, value_at: 0, renamed: None });
+            let (index, bytes) = integer(block, prefix_bits)?;
+            return Some(Self { bytes, kind: first, index, name_at: 0, value_at: 0 });
         }
         let prefix_bits = if first & 0xc0 == 0x40 { 6 } else { 4 };
-        let (index, index_bytes) = integer(block, prefix_bits)?;
+        let (index, name_at) = integer(block, prefix_bits)?;
         let kind = first & !((1 << prefix_bits) - 1);
-        let name_bytes = if index == 0 { string_bytes(block.get(index_bytes..)?)? } else { 0 };
-        let value_at = index_bytes + name_bytes;
-        let value_bytes = string_bytes(block.get(value_at..)?)?;
-        let (name, value) = (&block[index_bytes..value_at], block.get(value_at..value_at + value_bytes)?);
-        let renamed = if index == AUTHORITY_INDEX || AUTHORITY_NAMES.contains(&name) {
-            Some(RENAMED_AUTHORITY)
-        } else {
-            (TE_NAMES.contains(&name) && !TRAILERS.contains(&value)).then_some(RENAMED_TE)
-        };
-        Some(Self { bytes: value_at + value_bytes, kind, value_at, renamed })
+        let name_bytes = if index == 0 { string_bytes(block.get(name_at..)?)? } else { 0 };
+        let value_at = name_at + name_bytes;
+        let bytes = value_at + string_bytes(block.get(value_at..)?)?;
+        Some(Self { bytes, kind, index, name_at, value_at })
     }
+
+    /// `None` if `field`, which this is, may stay as it is in front of `next`.
+    fn change(&self, field: &[u8], next: &[u8]) -> Option<Change> {
+        if self.value_at == 0 {
+            return None;
+        }
+        let (name, value) = (&field[self.name_at..self.value_at], &field[self.value_at..]);
+        if self.index != AUTHORITY_INDEX && !AUTHORITY_NAMES.contains(&name) {
+            return (TE_NAMES.contains(&name) && !TRAILERS.contains(&value)).then_some(Change::Name(RENAMED_TE));
+        }
+        let (length, length_bytes) = integer(value, 7)?;
+        let text = &value[length_bytes..length_bytes + length];
+        let decoded = if value[0] & 0x80 == 0 { text.to_vec() } else { huffman::decode(text)? };
+        if decoded.is_empty() {
+            return (!begins_with_pseudo_field(next)).then_some(Change::Name(RENAMED_AUTHORITY));
+        }
+        Authority::try_from(&decoded[..]).is_err().then_some(Change::Value(decoded.len()))
+    }
+}
+
+/// Returns `true` if a pseudo-field follows, as far as that shows without the client's table.
+fn begins_with_pseudo_field(block: &[u8]) -> bool {
+    let Some(field) = Field::read(block) else { return false };
+    let spelled_out = field.value_at > 0 && field.index == 0;
+    if spelled_out { block.get(field.name_at + 1) == Some(&b':') } else { (1..=PSEUDO_INDEX_MAX).contains(&field.index) }
 }
 
 /// An integer behind the bits of its first byte, and how many bytes it takes.
@@ -300,33 +362,48 @@ mod tests {
     }
 
     #[test]
-    fn renames_authorities_however_they_are_written() {
-        let renamed_field = |kind: u8, value: &[u8]| [&[kind][..], RENAMED_AUTHORITY, value].concat();
-        for (kind, value) in [(0x40, &b"\x03#=["[..]), (0x00, b"\x00"), (0x10, b"\x83\xab\xcd\xef")] {
-            let by_index = [&[kind | 1][..], value].concat();
-            let by_name = [&[kind][..], b"\x0a:authority", value].concat();
-            let by_code = [&[kind][..], AUTHORITY_NAMES[1], value].concat();
-            for field in [by_index, by_name, by_code] {
-                let expected = block(&[&renamed_field(kind, value), b"\x82"]);
-                assert_eq!(renamed(&block(&[&field, b"\x82"])), Some(expected), "{field:x?}");
+    fn replaces_authorities_that_are_none_however_they_are_written() {
+        // Plain, and `a b` in Huffman's code.
+        for (value, stand_in) in [(&b"\x03#=["[..], &b"\x03aaa"[..]), (&[0x83, 0x1a, 0x91, 0xff], b"\x03aaa")] {
+            for kind in [0x40, 0x00, 0x10] {
+                let names = [vec![kind | 1], [&[kind][..], AUTHORITY_NAMES[0]].concat(), [&[kind][..], AUTHORITY_NAMES[1]].concat()];
+                for name in names {
+                    let (sent, expected) = ([&name[..], value].concat(), [&name[..], stand_in].concat());
+                    assert_eq!(changed_block(&block(&[&sent, b"\x84"])), Some(block(&[&expected, b"\x84"])), "{sent:x?}");
+                }
             }
+        }
+        let long = [&b"\x41\x7f\x81\x01"[..], &[b' '; 256]].concat();
+        let expected = [&b"\x41\x7f\x81\x01"[..], &[b'a'; 256]].concat();
+        assert_eq!(changed_block(&block(&[&long])), Some(block(&[&expected])));
+    }
+
+    #[test]
+    fn renames_an_empty_authority_behind_other_pseudo_fields() {
+        let renamed = block(&[b"\x40\x0ax-authorit\x00", b"\x40\x01x\x01y"]);
+        assert_eq!(changed_block(&block(&[b"\x41\x00", b"\x40\x01x\x01y"])), Some(renamed));
+        for pseudo in [&b"\x84"[..], b"\x04\x01/", b"\x00\x05:path\x01/"] {
+            assert_eq!(changed_block(&block(&[b"\x41\x00", pseudo])), None, "a regular field may not come before a pseudo-field");
         }
     }
 
     #[test]
     fn leaves_other_fields_as_they_are() {
         let te = [&[0x40][..], TE_NAMES[1], TRAILERS[1]].concat();
-        for fields in [&[&b"\xbe"[..], b"\x40\x01a\x01b"][..], &[&te], &[b"\x00\x02te\x08trailers"], &[b"\x3f\xe1\x1f"]] {
-            assert_eq!(renamed(&block(fields)), None, "{fields:x?}");
+        let authority = [&[0x41, 0x8c][..], &[0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff]].concat();
+        let unchanged: [&[u8]; 6] =
+            [b"\xbe", b"\x40\x01a\x01b", &te, b"\x00\x02te\x08trailers", b"\x3f\xe1\x1f\x41\x09localhost", &authority];
+        for field in unchanged {
+            assert_eq!(changed_block(&block(&[field])), None, "{field:x?}");
         }
         let gzip = block(&[b"\x00\x02te\x04gzip"]);
-        assert_eq!(renamed(&gzip), Some(block(&[b"\x00\x02xt\x04gzip"])));
+        assert_eq!(changed_block(&gzip), Some(block(&[b"\x00\x02xt\x04gzip"])));
     }
 
     #[tokio::test]
     async fn changes_heads_however_they_are_cut() {
         let head = block(&[b"\x41\x05#a=[]", b"\x40\x01x\x01y"]);
-        let changed = block(&[b"\x40\x0ax-authorit\x05#a=[]", b"\x40\x01x\x01y"]);
+        let changed = block(&[b"\x41\x05aaaaa", b"\x40\x01x\x01y"]);
         let around = |head: &[u8], padded: bool| {
             let payload = if padded { [&[2, 0, 0, 0, 3, 4][..], head, &[0, 0]].concat() } else { head.to_vec() };
             let headers = frame(HEADERS, 4 | if padded { PADDED | PRIORITY } else { 0 }, &payload);

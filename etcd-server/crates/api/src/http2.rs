@@ -9,7 +9,7 @@
 //! connection) cannot be set; gRPC clients send none.
 
 use crate::call_head::{self, Deadline, Listener};
-use crate::head_filter::{AUTHORITY, HeadFilter};
+use crate::head_filter::HeadFilter;
 use crate::hot::{self, Hot};
 use crate::ping_guard::{OpenStream, OpenStreams, PingGuard};
 use crate::places::ConnectionShare;
@@ -223,11 +223,7 @@ async fn forward(mut routes: ObservedRoutes, request: Request<RecvStream>, mut r
 /// that is reset under its hands loses the response in many clients.
 async fn serve_web(web: Web, request: Request<RecvStream>, mut respond: SendResponse<Bytes>, open: OpenStream) {
     let (unread_tx, unread) = oneshot::channel();
-    let mut request = request.map(|stream| Body::new(RequestBody { stream: Some(stream), data_done: false, drain: Some(unread_tx) }));
-    // Where web requests are served, the authority means the host.
-    if let Some(authority) = request.headers_mut().remove(AUTHORITY) {
-        request.headers_mut().insert(http::header::HOST, authority);
-    }
+    let request = request.map(|stream| Body::new(RequestBody { stream: Some(stream), data_done: false, drain: Some(unread_tx) }));
     let response = tokio::select! {
         response = web(request) => response,
         _ = std::future::poll_fn(|cx| respond.poll_reset(cx)) => return,

@@ -16,6 +16,7 @@ mod head_filter;
 mod health;
 mod hot;
 mod http2;
+mod huffman;
 mod identity;
 mod keep_alive;
 mod kv;
