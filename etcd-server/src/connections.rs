@@ -190,7 +190,9 @@ impl Service {
         web: Option<Web>,
     ) -> Result<(), gateway::BoxError> {
         let (stopped, ending) = (turned(self.stop), turned(self.end.clone()));
-        let served = api::serve_http2(stream, self.server, self.routes.for_remote(remote), web, self.settings.http2, stopped, ending);
+        // On the heap, once for a connection: it is large.
+        let served =
+            Box::pin(api::serve_http2(stream, self.server, self.routes.for_remote(remote), web, self.settings.http2, stopped, ending));
         tokio::select! {
             ended = served => ended.map_err(Into::into),
             () = cut(self.end) => Ok(()),

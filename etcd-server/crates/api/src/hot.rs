@@ -130,7 +130,7 @@ pub(crate) enum Outgoing {
     /// Too large to be held: what comes first, what is read while it is sent, what comes last, and the bytes of all without the prefix.
     Streamed {
         head: Bytes,
-        parts: PartReader,
+        parts: Box<PartReader>,
         tail: Bytes,
         bytes: usize,
     },
@@ -211,7 +211,7 @@ async fn send_part(stream: &mut SendStream<Bytes>, part: Bytes, place: &Place) -
 }
 
 /// Sends a response part by part. The next part is read while one is sent, unless the client is slow: then that would only cost memory.
-async fn send_parts(stream: &mut SendStream<Bytes>, head: Bytes, parts: PartReader, tail: Bytes, place: &Place) -> Result<(), Reason> {
+async fn send_parts(stream: &mut SendStream<Bytes>, head: Bytes, parts: Box<PartReader>, tail: Bytes, place: &Place) -> Result<(), Reason> {
     let mut next = Next::Reading(parts.begin());
     send_part(stream, head, place).await?;
     loop {
@@ -231,7 +231,7 @@ async fn send_parts(stream: &mut SendStream<Bytes>, head: Bytes, parts: PartRead
 /// The rest of a response.
 enum Next {
     Reading(Reading),
-    Waiting(PartReader),
+    Waiting(Box<PartReader>),
 }
 
 fn send_error(mut respond: SendResponse<Bytes>, status: &Status) {

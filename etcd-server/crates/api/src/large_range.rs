@@ -36,7 +36,7 @@ pub(crate) struct Measured {
     pub(crate) kvs_bytes: u64,
     pub(crate) more: bool,
     pub(crate) count: u64,
-    pub(crate) parts: PartReader,
+    pub(crate) parts: Box<PartReader>,
 }
 
 /// Reads the parts of a response, in order.
@@ -56,7 +56,7 @@ impl std::fmt::Debug for PartReader {
 }
 
 /// A part that is being read, and the reader of the rest.
-pub(crate) type Reading = JoinHandle<Result<(PartReader, Bytes), Status>>;
+pub(crate) type Reading = JoinHandle<Result<(Box<PartReader>, Bytes), Status>>;
 
 impl PartReader {
     /// The place that the response holds.
@@ -65,7 +65,7 @@ impl PartReader {
     }
 
     /// Starts to read the next part, which is empty at the end.
-    pub(crate) fn begin(mut self) -> Reading {
+    pub(crate) fn begin(mut self: Box<Self>) -> Reading {
         tokio::spawn(async move {
             let turn = turn(&self.server.part_reads).await?;
             let read = tokio::task::spawn_blocking(move || {
@@ -106,7 +106,7 @@ impl Server {
         let (point, plan) = measured.map_err(|fault| self.faulted(fault))?.map_err(|refusal| refusal.to_status())?;
         let Some(plan) = plan else { return Err(Status::internal("etcdserver: range cannot be read in parts")) };
         let (revision, kvs_bytes, more, count) = (point.current, plan.bytes, plan.more, plan.count);
-        let parts = PartReader { server: self.clone(), point, generation, plan, place: Arc::new(place) };
+        let parts = Box::new(PartReader { server: self.clone(), point, generation, plan, place: Arc::new(place) });
         Ok(Measured { revision, kvs_bytes, more, count, parts })
     }
 }

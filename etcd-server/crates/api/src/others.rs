@@ -77,7 +77,7 @@ impl Server {
         let ids: Vec<i64> = leases.iter().map(|lease| lease.0).collect();
         let timeout = self.engine.request_timeout();
         let leader = self.published().standing().leader;
-        if self.leader_without_batches.load(Ordering::Relaxed) != leader {
+        if leader == 0 || self.leader_without_batches.load(Ordering::Relaxed) != leader {
             let renewed = self.ask_leader(
                 |target| {
                     let ids = &ids;

@@ -139,9 +139,9 @@ async fn paths_that_are_not_clean_are_redirected() {
         ("/v3", "/v3/"),
     ] {
         let answer = get(path).await;
-        assert_eq!((answer.status, answer.header("Location")), (301, location));
-        assert_eq!(answer.text(), format!("<a href=\"{location}\">Moved Permanently</a>.\n\n"));
+        assert_eq!((answer.status, answer.header("Location")), (307, location));
+        assert_eq!(answer.text(), format!("<a href=\"{location}\">Temporary Redirect</a>.\n\n"));
     }
     let answer = post("/v3/kv//range", "{}").await;
-    assert_eq!((answer.status, answer.header("Location"), answer.text()), (301, "/v3/kv/range", ""));
+    assert_eq!((answer.status, answer.header("Location"), answer.text()), (307, "/v3/kv/range", ""));
 }
