@@ -13,7 +13,7 @@ TESTS := --lib --bins --tests --examples
 
 PACKAGES ?= $(CARGO_TARGET_DIR)/packages
 
-.PHONY: run build test check fmt clippy doc fix bench parity sim robustness siege fuzz needs rocksdb clean-run binaries deb rpm repo test-packages test-hosts test-ansible
+.PHONY: run build test check fmt clippy doc fix bench parity conformance sim robustness siege fuzz needs rocksdb clean-run binaries deb rpm repo test-packages test-hosts test-ansible
 
 ## Builds and starts one member on http://localhost:2379, with its data in ./default.etcd
 run: build
@@ -55,6 +55,12 @@ bench: needs rocksdb
 parity: needs rocksdb
 	cargo build --release -p etcd-server -p parity
 	$(CARGO_TARGET_DIR)/release/parity --ours $(CARGO_TARGET_DIR)/release/etcd-server --etcd $(ETCD_BIN_DIR)/etcd $(PARITY)
+
+## etcd's own end-to-end suites with our server, each test alone; ETCD_SRC=DIR is a source tree of etcd 3.7.1, ETCD_BIN_DIR=DIR its real
+## etcd, etcdctl and etcdutl; CONFORMANCE=PATTERN selects tests, SUITES="common e2e" the suites
+conformance: needs rocksdb
+	cargo build --release -p etcd-server
+	etcd-server/tests/conformance/run.sh $(CARGO_TARGET_DIR)/release/etcd-server $(ETCD_SRC) $(ETCD_BIN_DIR) $(CONFORMANCE)
 
 ## Whole clusters in one thread, a seed each; SIM="--seeds 0..2400", SIM="--seed 7 --trace", SIM="--planted"
 sim:
