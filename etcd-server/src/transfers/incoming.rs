@@ -18,6 +18,10 @@ const BARE: &str = "incoming-bare.db";
 /// Bytes that are written at once.
 const WRITE_BYTES: usize = 1 << 20;
 
+/// A snapshot is refused when it would leave less than this part of the filesystem free: it must never fill the disk of a member that has
+/// a sound state, and a state is made of it beside the present one.
+const FREE_PART_MIN: u64 = 20;
+
 /// Where states arrive.
 pub(crate) struct Incomings {
     folder: PathBuf,
@@ -151,7 +155,11 @@ async fn write(mut file: File, body: &mut SnapshotReader) -> Result<File, Broken
         }
         if waiting.len() >= WRITE_BYTES || !matches!(next, Ok(Some(_))) {
             let bytes = std::mem::replace(&mut waiting, Vec::with_capacity(WRITE_BYTES));
-            let written = blocking(move || file.write_all(&bytes).map(|()| file)).await.map_err(Broken::Disk)?;
+            let written = blocking(move || {
+                check_room(&file)?;
+                file.write_all(&bytes).map(|()| file)
+            });
+            let written = written.await.map_err(Broken::Disk)?;
             file = written.map_err(|error| Broken::Disk(error.to_string()))?;
         }
         match next {
@@ -160,6 +168,22 @@ async fn write(mut file: File, body: &mut SnapshotReader) -> Result<File, Broken
             Err(error) => return Err(Broken::Sender(error)),
         }
     }
+}
+
+fn check_room(file: &File) -> io::Result<()> {
+    let disk = nix::sys::statvfs::fstatvfs(file)?;
+    if has_room(disk.blocks_available(), disk.blocks()) {
+        return Ok(());
+    }
+    let free = disk.blocks_available() * disk.fragment_size();
+    Err(io::Error::new(
+        io::ErrorKind::StorageFull,
+        format!("only {free} bytes are free on the filesystem of the data directory, less than a twentieth; free or add space"),
+    ))
+}
+
+fn has_room(available: u64, total: u64) -> bool {
+    available >= total / FREE_PART_MIN
 }
 
 /// The file at `path`, of `from` bytes, to be gone on with; a new one when there are none.
@@ -184,6 +208,13 @@ fn transfer_of(path: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_snapshot_never_fills_the_disk() {
+        for (available, total, room) in [(1000, 1000, true), (50, 1000, true), (49, 1000, false), (0, 1000, false), (0, 0, true)] {
+            assert_eq!(has_room(available, total), room, "{available} of {total}");
+        }
+    }
 
     #[tokio::test]
     async fn what_has_arrived_is_told_and_gone_on_with_at_its_very_end() {

@@ -12,18 +12,50 @@ use hyper::body::Incoming;
 use prost::Message as _;
 use proto::raftpb::Message;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Largest raft message before a snapshot (etcd 3.7.1).
 const ENVELOPE_BYTES_MAX: u64 = 64 << 20;
 /// A snapshot whose sender is silent for so long has failed.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
+/// Slowest speed of a sender, in bytes per second of waiting for it. One that sends a byte now and then would hold the place of every
+/// other sender for as long as it likes.
+const BYTES_PER_SECOND_MIN: u64 = 64 << 10;
+/// Time of waiting after which the speed is checked.
+const SPEED_CHECKED_AFTER: Duration = Duration::from_secs(60);
+
 /// The rest of a snapshot's body: the backend file.
 #[derive(Debug)]
 pub struct SnapshotReader {
     read: BytesMut,
     body: Incoming,
+    speed: Speed,
+}
+
+/// The bytes that a sender has sent, and the time that this member has waited for them.
+#[derive(Debug, Default)]
+struct Speed {
+    bytes: u64,
+    waited: Duration,
+}
+
+impl Speed {
+    /// Counts what came after `waited`.
+    ///
+    /// # Errors
+    /// When the sender is too slow on average.
+    fn add(&mut self, bytes: usize, waited: Duration) -> Result<(), String> {
+        self.bytes += bytes as u64;
+        self.waited += waited;
+        if self.waited >= SPEED_CHECKED_AFTER && self.bytes < self.waited.as_secs() * BYTES_PER_SECOND_MIN {
+            let Self { bytes, waited } = self;
+            return Err(format!(
+                "the sender is too slow: {bytes} bytes in {waited:?}, at least {BYTES_PER_SECOND_MIN} a second are expected"
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl SnapshotReader {
@@ -37,12 +69,18 @@ impl SnapshotReader {
 
     async fn receive(&mut self) -> Result<Option<Bytes>, String> {
         loop {
-            match tokio::time::timeout(SILENCE_MAX, self.body.frame()).await {
+            let begun = Instant::now();
+            let received = tokio::time::timeout(SILENCE_MAX, self.body.frame()).await;
+            let waited = begun.elapsed();
+            match received {
                 Err(_) => return Err(format!("the sender was silent for {SILENCE_MAX:?}")),
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(error))) => return Err(error.to_string()),
                 Ok(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) if !data.is_empty() => return Ok(Some(data)),
+                    Ok(data) if !data.is_empty() => {
+                        self.speed.add(data.len(), waited)?;
+                        return Ok(Some(data));
+                    }
                     Ok(_) | Err(_) => {}
                 },
             }
@@ -80,7 +118,7 @@ pub(crate) async fn held(local: Arc<dyn Local>) -> Reply {
 /// Takes a state in, or the rest of one.
 pub(crate) async fn take(transport: Transport, local: Arc<dyn Local>, request: Request<Incoming>) -> Reply {
     let transfer = transfer(request.headers());
-    let mut reader = SnapshotReader { read: BytesMut::new(), body: request.into_body() };
+    let mut reader = SnapshotReader { read: BytesMut::new(), body: request.into_body(), speed: Speed::default() };
     let message = match reader.message().await {
         Ok(message) => message,
         Err(error) => return text(StatusCode::BAD_REQUEST, &format!("failed to decode raft message ({error})")),
@@ -107,4 +145,22 @@ pub(crate) async fn take(transport: Transport, local: Arc<dyn Local>, request: R
 fn transfer(headers: &HeaderMap) -> Option<Held> {
     let number = |name: HeaderName| headers.get(name)?.to_str().ok()?.parse().ok();
     Some(Held { transfer: number(handshake::TRANSFER)?, bytes: number(handshake::OFFSET)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_senders_are_refused_after_a_minute() {
+        let second = Duration::from_secs(1);
+        let mut trickle = Speed::default();
+        let refused = (1..=100).find(|_| trickle.add(1000, second).is_err());
+        assert_eq!(refused, Some(60), "a trickle is refused once a minute was spent on it");
+        let mut fast = Speed::default();
+        assert!((0..1000).all(|_| fast.add(64 << 10, second).is_ok()));
+        // Time that this member spends on its own disk does not count.
+        let mut patient = Speed::default();
+        assert!((0..1000).all(|_| patient.add(1, Duration::from_millis(1)).is_ok()));
+    }
 }
