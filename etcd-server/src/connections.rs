@@ -75,6 +75,13 @@ impl ConnectionSettings {
     }
 }
 
+/// The two ends of a connection; nothing of a unix socket.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ends {
+    remote: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+}
+
 /// Serves connections; cloned for each.
 #[derive(Clone)]
 pub(crate) struct Service {
@@ -107,18 +114,19 @@ impl Service {
             (Stream::Tcp(stream, remote), acceptor) => {
                 // Small answers must not wait for more to say.
                 drop(stream.set_nodelay(true));
+                let ends = Ends { remote: Some(remote), local: stream.local_addr().ok() };
                 match acceptor {
-                    Some(acceptor) => self.secure(kind, stream, Some(remote), acceptor).await,
+                    Some(acceptor) => Box::pin(self.secure(kind, stream, ends, acceptor)).await,
                     None => {
                         let http2 = kind.speaks_http2(&stream).await;
-                        self.plain(kind, stream, Some(remote), http2).await
+                        self.plain(kind, stream, ends, http2).await
                     }
                 }
             }
-            (Stream::Unix(stream), Some(acceptor)) => self.secure(kind, stream, None, acceptor).await,
+            (Stream::Unix(stream), Some(acceptor)) => Box::pin(self.secure(kind, stream, Ends::default(), acceptor)).await,
             (Stream::Unix(stream), None) => {
                 let http2 = kind.speaks_http2(&stream).await;
-                self.plain(kind, stream, None, http2).await
+                self.plain(kind, stream, Ends::default(), http2).await
             }
         };
         if let Err(error) = outcome {
@@ -130,13 +138,13 @@ impl Service {
         self,
         kind: Kind,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        remote: Option<SocketAddr>,
+        ends: Ends,
         http2: std::io::Result<bool>,
     ) -> Result<(), gateway::BoxError> {
         if http2? {
-            return self.grpc(stream, remote, None).await;
+            return self.grpc(stream, ends, None).await;
         }
-        self.http(kind, stream, Peer { remote, ..Peer::default() }).await
+        self.http(kind, stream, Peer { remote: ends.remote, ..Peer::default() }).await
     }
 
     /// A connection over TLS: whoever it is has shown what the settings demand, or has not got here.
@@ -144,9 +152,10 @@ impl Service {
         self,
         kind: Kind,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        remote: Option<SocketAddr>,
+        ends: Ends,
         acceptor: Acceptor,
     ) -> Result<(), gateway::BoxError> {
+        let remote = ends.remote;
         let protocols = match kind {
             Kind::Both => Protocols::Both,
             Kind::Grpc => Protocols::Http2,
@@ -161,7 +170,7 @@ impl Service {
                 return self.http(kind, accepted.stream, peer).await;
             }
             let web = (kind == Kind::Both).then(|| web(&self.gateway, &peer));
-            self.known_as(common_name.as_deref()).grpc(accepted.stream, remote, web).await
+            self.known_as(common_name.as_deref()).grpc(accepted.stream, ends, web).await
         };
         tokio::select! {
             ended = served => ended,
@@ -183,16 +192,11 @@ impl Service {
         }
     }
 
-    async fn grpc(
-        self,
-        stream: impl AsyncRead + AsyncWrite + Unpin,
-        remote: Option<SocketAddr>,
-        web: Option<Web>,
-    ) -> Result<(), gateway::BoxError> {
+    async fn grpc(self, stream: impl AsyncRead + AsyncWrite + Unpin, ends: Ends, web: Option<Web>) -> Result<(), gateway::BoxError> {
         let (stopped, ending) = (turned(self.stop), turned(self.end.clone()));
+        let routes = self.routes.for_connection(ends.remote, ends.local);
         // On the heap, once for a connection: it is large.
-        let served =
-            Box::pin(api::serve_http2(stream, self.server, self.routes.for_remote(remote), web, self.settings.http2, stopped, ending));
+        let served = Box::pin(api::serve_http2(stream, self.server, routes, web, self.settings.http2, stopped, ending));
         tokio::select! {
             ended = served => ended.map_err(Into::into),
             () = cut(self.end) => Ok(()),

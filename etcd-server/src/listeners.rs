@@ -85,6 +85,8 @@ impl Listeners {
     /// Binds every configured address, or takes the socket that was passed for it.
     pub(crate) async fn bind(settings: &Settings, encryption: &Encryption) -> Result<Self, ListenError> {
         let listen = &settings.listen;
+        tracing::info!(listen_peer_urls = ?texts(&listen.peer), "configuring peer listeners");
+        tracing::info!(listen_client_urls = ?texts(&listen.client), "configuring client listeners");
         let clients = if listen.client_http.is_empty() { Kind::Both } else { Kind::Grpc };
         let wanted = [(clients, &listen.client), (Kind::Http, &listen.client_http), (Kind::Metrics, &listen.metrics)];
         let mut passed = PassedSockets::take().map_err(ListenError::Passed)?;
@@ -109,6 +111,7 @@ impl Listeners {
     /// Serves other members until `stop` turns true.
     pub(crate) fn serve_peers(&mut self, transport: &Transport, stop: &watch::Receiver<bool>) -> Serving {
         let accepting = self.peers.drain(..).map(|(url, socket)| {
+            tracing::info!(address = url.as_str(), "serving peer traffic");
             let acceptor = self.peer_acceptor.clone().filter(|_| url.scheme().is_secure());
             tokio::spawn(accept_peers(socket, acceptor, transport.clone(), self.peer_write_timeout, stop.clone()))
         });
@@ -131,13 +134,21 @@ impl Listeners {
     }
 }
 
+/// URLs as log lines list them.
+pub(crate) fn texts(urls: &[Url]) -> Vec<String> {
+    urls.iter().map(|url| url.as_str().to_owned()).collect()
+}
+
 /// etcd's lines.
 fn tell(kind: Kind, url: &Url, is_secure: bool) {
     let traffic = match kind {
         Kind::Both => "grpc+http",
         Kind::Grpc => "grpc",
         Kind::Http => "http",
-        Kind::Metrics => return,
+        Kind::Metrics => {
+            tracing::info!(address = url.as_str(), "serving metrics");
+            return;
+        }
     };
     let address = url.as_str();
     if is_secure {

@@ -14,6 +14,7 @@ mod hardening;
 mod listeners;
 mod member;
 mod notices;
+mod own_page;
 mod passed_sockets;
 mod peer_listener;
 mod peers;

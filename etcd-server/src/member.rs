@@ -2,9 +2,10 @@
 
 use crate::encryption::Encryption;
 use crate::state_sample::StateSample;
-use crate::tls_page;
+use crate::{own_page, tls_page};
 use api::Server;
 use gateway::{Alarm, HealthRecord, Member, MemberFuture, Versions};
+use otlp::Tracer;
 use proto::etcdserverpb::AlarmType;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -18,12 +19,19 @@ pub(crate) struct LocalMember {
     metrics: Arc<Metrics>,
     page: Page,
     encryption: Encryption,
+    tracer: Option<Tracer>,
 }
 
 impl LocalMember {
-    pub(crate) fn new(server: Server, version: &'static str, metrics: Arc<Metrics>, encryption: Encryption) -> Self {
+    pub(crate) fn new(
+        server: Server,
+        version: &'static str,
+        metrics: Arc<Metrics>,
+        encryption: Encryption,
+        tracer: Option<Tracer>,
+    ) -> Self {
         let page = Page::new(Arc::clone(&metrics), Box::new(StateSample::new(server.clone())));
-        Self { server, version, metrics, page, encryption }
+        Self { server, version, metrics, page, encryption, tracer }
     }
 }
 
@@ -56,7 +64,7 @@ impl Member for LocalMember {
     }
 
     fn metrics_text(&self) -> MemberFuture<'_, String> {
-        Box::pin(async { self.page.text() + &tls_page::text(&self.encryption) })
+        Box::pin(async { self.page.text() + &tls_page::text(&self.encryption) + &own_page::text(self.tracer.as_ref()) })
     }
 
     fn debug_vars(&self) -> Map<String, Value> {

@@ -69,13 +69,14 @@ async fn serve(
     acceptor: Option<Acceptor>,
     transport: Transport,
 ) {
+    let from = remote.map(|remote| remote.ip());
     let served = match acceptor {
-        None => peer::serve(stream, transport).await,
+        None => peer::serve(stream, from, transport).await,
         Some(acceptor) => {
             // Told and counted by the acceptor.
             let Ok(mut accepted) = acceptor.accept(stream, remote, Protocols::Http1).await else { return };
             tokio::select! {
-                ended = peer::serve(accepted.stream, transport) => ended,
+                ended = peer::serve(accepted.stream, from, transport) => ended,
                 () = accepted.connection.trust_is_lost() => {
                     tracing::warn!(remote_addr = ?remote, "connection of a peer ended: its certificate is not trusted any more");
                     return;

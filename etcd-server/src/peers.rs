@@ -8,8 +8,9 @@ use peer::{Answer, HashKv, Held, HttpRefusal, Local, Outgoing, Receiver, Snapsho
 use proto::etcdserverpb::{LeaseKeepAliveResponse, LeaseTimeToLiveResponse};
 use proto::raftpb::Message;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use telemetry::metrics::{Metrics, PeerMetrics};
 use tokio::sync::Notify;
 use types::{LeaseId, MemberId};
@@ -39,13 +40,59 @@ pub(crate) struct LocalPeer {
     removed: Arc<Notify>,
     outgoings: Outgoings,
     incomings: Arc<Incomings>,
+    metrics: Arc<Metrics>,
+}
+
+/// A state that is being received, counted under its sender.
+struct Receiving {
+    sender: Arc<PeerMetrics>,
+    begun: Instant,
+}
+
+impl Receiving {
+    fn begin(sender: Arc<PeerMetrics>) -> Self {
+        sender.snapshots_received.inflight.inc();
+        Self { sender, begun: Instant::now() }
+    }
+
+    fn end(self, success: bool) {
+        let received = &self.sender.snapshots_received;
+        if success {
+            received.successes.inc();
+        } else {
+            received.failures.inc();
+        }
+        received.duration.record(self.begun.elapsed());
+    }
+}
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        self.sender.snapshots_received.inflight.dec();
+    }
 }
 
 impl LocalPeer {
-    pub(crate) fn new(server: Server, removed: Arc<Notify>) -> Self {
+    pub(crate) fn new(server: Server, removed: Arc<Notify>, metrics: Arc<Metrics>) -> Self {
         let outgoings = Outgoings::new(Arc::clone(server.engine()));
         let incomings = Incomings::new(server.engine().folder().to_owned());
-        Self { server, removed, outgoings, incomings }
+        Self { server, removed, outgoings, incomings, metrics }
+    }
+
+    /// Receives the state that comes with `message` and puts it to use.
+    async fn receive(&self, message: Message, transfer: Option<Held>, body: &mut SnapshotReader) -> Result<(), HttpRefusal> {
+        let turn = self.incomings.turn().ok_or_else(another_one)?;
+        let failed = |error: String| refusal(500, format!("failed to save KV snapshot ({error})"));
+        let begun = Instant::now();
+        let arrived = turn.receive(transfer, body).await.map_err(failed)?;
+        let (engine, metrics) = (Arc::clone(self.server.engine()), Arc::clone(&self.metrics));
+        // What has arrived whole is put to use, whether its sender still waits or not.
+        let installing = tokio::spawn(async move {
+            let installed = install(engine, &metrics, begun, message, arrived).await;
+            drop(turn);
+            installed
+        });
+        installing.await.unwrap_or_else(|error| Err(error.to_string())).map_err(failed)
     }
 
     fn published(&self) -> &engine::Published {
@@ -57,8 +104,9 @@ impl LocalPeer {
     }
 }
 
-/// Makes a state of what has arrived, and offers that to raft.
-async fn install(engine: Arc<Engine>, message: Message, arrived: Arrived) -> Result<(), String> {
+/// Makes a state of what has arrived since `begun`, and offers that to raft.
+async fn install(engine: Arc<Engine>, metrics: &Metrics, begun: Instant, message: Message, arrived: Arrived) -> Result<(), String> {
+    let _installing = engine.installations().begin();
     let index = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref()).map_or(0, |metadata| metadata.index);
     let bytes = arrived.bytes;
     let preparing = {
@@ -66,7 +114,10 @@ async fn install(engine: Arc<Engine>, message: Message, arrived: Arrived) -> Res
         tokio::task::spawn_blocking(move || (engine.prepare_snapshot(&message, &arrived.file), message))
     };
     let (prepared, message) = preparing.await.map_err(|error| error.to_string())?;
-    let installed = engine.install_snapshot(message, prepared.map_err(|error| error.to_string())?).await;
+    let prepared = prepared.map_err(|error| error.to_string())?;
+    metrics.disk.received_snapshot_fsync.record(prepared.sync_time());
+    metrics.disk.received_snapshot_save.record(begun.elapsed());
+    let installed = engine.install_snapshot(message, prepared).await;
     tracing::info!(snapshot_index = index, bytes, installed, "received database snapshot");
     Ok(())
 }
@@ -132,17 +183,13 @@ impl Local for LocalPeer {
         body: &'a mut SnapshotReader,
     ) -> Answer<'a, Result<(), HttpRefusal>> {
         Box::pin(async move {
-            let turn = self.incomings.turn().ok_or_else(another_one)?;
-            let failed = |error: String| refusal(500, format!("failed to save KV snapshot ({error})"));
-            let arrived = turn.receive(transfer, body).await.map_err(failed)?;
-            let engine = Arc::clone(self.server.engine());
-            // What has arrived whole is put to use, whether its sender still waits or not.
-            let installing = tokio::spawn(async move {
-                let installed = install(engine, message, arrived).await;
-                drop(turn);
-                installed
-            });
-            installing.await.unwrap_or_else(|error| Err(error.to_string())).map_err(failed)
+            // Whoever is no member is counted under no name: its id is whatever it says.
+            let is_member = self.membership().member(MemberId(message.from)).is_some();
+            let sender = if is_member { MemberId(message.from) } else { MemberId(0) };
+            let receiving = Receiving::begin(self.metrics.network.peer(sender));
+            let received = self.receive(message, transfer, body).await;
+            receiving.end(received.is_ok());
+            received
         })
     }
 
@@ -237,6 +284,10 @@ impl peer::Observer for PeerObserver {
     fn peer(&self, id: u64) -> Arc<dyn peer::PeerObserver> {
         Arc::new(Counters(self.metrics.network.peer(MemberId(id))))
     }
+
+    fn receive_failed(&self, from: IpAddr) {
+        self.metrics.network.receive_failed(from);
+    }
 }
 
 /// The counters of one member.
@@ -262,6 +313,10 @@ impl peer::PeerObserver for Counters {
 
     fn member(&self, is_member: bool) {
         if is_member { self.0.joined() } else { self.0.left() }
+    }
+
+    fn snapshot_sending(&self, sending: bool) {
+        self.0.snapshots_sent.inflight.add(if sending { 1 } else { -1 });
     }
 
     fn snapshot_sent(&self, success: bool, took: Duration) {

@@ -1,8 +1,10 @@
 //! Counts what the pipeline does, under etcd's names.
 
 use api::observe::{count_operations, kind_of_applied};
-use apply::{Refusal, RequestKind};
+use api::request_text;
+use apply::{Answer, Refusal, RequestKind};
 use engine::{AppliedRequest, Observer};
+use prost::Message as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use telemetry::metrics::Metrics;
@@ -10,7 +12,7 @@ use telemetry::metrics::Metrics;
 #[derive(Debug)]
 pub(crate) struct PipelineObserver {
     metrics: Arc<Metrics>,
-    /// Applying that takes longer is told in the log (`--warning-apply-duration`).
+    /// Applying that takes longer is logged (`--warning-apply-duration`).
     slow_apply: Duration,
 }
 
@@ -20,29 +22,64 @@ impl PipelineObserver {
     }
 
     #[cold]
-    fn tell_slow(&self, applied: &AppliedRequest<'_>) {
+    fn log_slow(&self, applied: &AppliedRequest<'_>) {
         self.metrics.server.slow_apply.inc();
         tracing::warn!(
             took = ?applied.took,
             "expected-duration" = ?self.slow_apply,
             prefix = "",
-            request = kind_of_applied(applied.kind).label(),
-            request_bytes = applied.data.len(),
-            index = applied.index,
-            error = applied.refusal.map(tracing::field::display),
+            request = request_text::raft_request(applied.data),
+            response = response_text(applied),
+            error = applied.outcome.err().map(tracing::field::display),
             "apply request took too long"
         );
     }
+
+    #[cold]
+    fn log_failed(applied: &AppliedRequest<'_>, refusal: &Refusal) {
+        tracing::warn!(
+            took = ?applied.took,
+            request = request_text::raft_request(applied.data),
+            response = response_text(applied),
+            error = %refusal,
+            "failed to apply request"
+        );
+    }
+}
+
+/// The size of a response, as etcd logs it; nothing for one that apply leaves to the service.
+fn response_text(applied: &AppliedRequest<'_>) -> String {
+    let size = match applied.outcome {
+        Ok(Answer::Put(response)) => response.encoded_len(),
+        Ok(Answer::DeleteRange(response)) => response.encoded_len(),
+        Ok(Answer::Txn(response)) => response.encoded_len(),
+        Ok(
+            Answer::Done
+            | Answer::Compaction(_)
+            | Answer::LeaseGrant(_)
+            | Answer::Alarms(_)
+            | Answer::Authenticated { .. }
+            | Answer::AuthStatus { .. }
+            | Answer::Names(_)
+            | Answer::Permissions(_)
+            | Answer::Members(_),
+        )
+        | Err(_) => return String::new(),
+    };
+    format!("size:{size}")
 }
 
 impl Observer for PipelineObserver {
     fn applied(&self, applied: &AppliedRequest<'_>) {
         // etcd counts a compacted revision as a success.
-        let success = applied.refusal.is_none_or(|refusal| matches!(refusal, Refusal::Keys(mvcc::Refusal::Compacted { .. })));
-        self.metrics.server.apply.record(kind_of_applied(applied.kind), success, applied.took);
+        let failure = applied.outcome.err().filter(|refusal| !matches!(refusal, Refusal::Keys(mvcc::Refusal::Compacted { .. })));
+        self.metrics.server.apply.record(kind_of_applied(applied.kind), failure.is_none(), applied.took);
         count_operations(&self.metrics, applied.operations);
         if applied.took > self.slow_apply {
-            self.tell_slow(applied);
+            self.log_slow(applied);
+        }
+        if let Some(refusal) = failure {
+            Self::log_failed(applied, refusal);
         }
     }
 
@@ -68,6 +105,22 @@ impl Observer for PipelineObserver {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.metrics.mvcc.compaction_last.set(i64::try_from(unix.as_secs()).unwrap_or(i64::MAX));
         self.metrics.mvcc.compaction.record(took);
+    }
+
+    fn state_flushed(&self, took: Duration) {
+        self.metrics.disk.snapshot_save.record(took);
+    }
+
+    fn log_truncated(&self, took: Duration) {
+        self.metrics.disk.snapshot_fsync.record(took);
+    }
+
+    fn heartbeats_late(&self, exceeded: Duration) {
+        self.metrics.server.heartbeat_send_failures.inc();
+        tracing::warn!(
+            "exceeded-duration" = ?exceeded,
+            "leader failed to send out heartbeat on time; took too long, leader is overloaded likely from slow disk"
+        );
     }
 
     fn leader_changed(&self) {

@@ -4,7 +4,7 @@ use crate::bootstrap::{self, Plan};
 use crate::connections;
 use crate::data_folder::{self, DataFolder};
 use crate::encryption::Encryption;
-use crate::listeners::{self, Listeners};
+use crate::listeners::{self, Listeners, texts};
 use crate::member::LocalMember;
 use crate::peers::{LocalPeer, Outbound, PeerObserver};
 use crate::pipeline_observer::PipelineObserver;
@@ -16,6 +16,7 @@ use api::{Server, TokenKeeper, Tokens};
 use config::{Problem, Quota, Settings};
 use engine::{Engine, Opened, Options, Running};
 use membership::Version;
+use otlp::Tracer;
 use peer::{Connect, Introduction, Transport};
 use std::io::Write as _;
 use std::net::ToSocketAddrs as _;
@@ -92,6 +93,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
         None if is_used => Plan::default(),
         None => plan(&*connect)?,
     };
+    log_settings(settings, is_used);
     let options = options(settings, &folder, &tokens, &plan);
     let opening = LongStart::begin();
     let opened = Opened::open(&options)?;
@@ -105,9 +107,81 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     transport.meet(&plan.joined);
     let observer = Arc::new(PipelineObserver::new(Arc::clone(&metrics), settings.warning.apply));
     let running = opened.run(&options, observer, Arc::new(Outbound(transport.clone())))?;
-    let outcome = runtime.block_on(serve(settings, running, transport, tokens, listeners, metrics, encryption));
+    let (tracer, exporter) = start_tracing(settings)?.unzip();
+    let outcome = runtime.block_on(serve(settings, running, transport, tokens, listeners, encryption, Instruments { metrics, tracer }));
+    // Sends the last spans.
+    drop(exporter);
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
+}
+
+/// Logs with which settings this member starts.
+fn log_settings(settings: &Settings, is_initialized: bool) {
+    let listen = &settings.listen;
+    tracing::info!(
+        etcd_version = ETCD_VERSION,
+        server_package_version = env!("CARGO_PKG_VERSION"),
+        member_initialized = is_initialized,
+        name = settings.member.name,
+        data_dir = %settings.member.data_dir.display(),
+        force_new_cluster = settings.cluster.force_new_cluster,
+        heartbeat_interval = ?settings.election.heartbeat,
+        election_timeout = ?settings.election.timeout,
+        snapshot_catchup_entries = settings.snapshot.catchup_entries,
+        initial_advertise_peer_urls = ?texts(&listen.advertise_peer),
+        listen_peer_urls = ?texts(&listen.peer),
+        advertise_client_urls = ?texts(&listen.advertise_client),
+        listen_client_urls = ?texts(&listen.client),
+        listen_metrics_urls = ?texts(&listen.metrics),
+        quota_backend_bytes = quota_bytes(settings),
+        max_request_bytes = settings.limits.request_bytes_max,
+        pre_vote = settings.election.pre_vote,
+        "starting an etcd server"
+    );
+    match settings.quota {
+        Quota::Off => tracing::info!(quota_name = "v3-applier", "disabled backend quota"),
+        Quota::Bytes(bytes) => tracing::info!(quota_name = "v3-applier", quota_size_bytes = bytes, "enabled backend quota"),
+    }
+    if matches!(settings.auth.token, config::TokenKind::Simple) {
+        tracing::warn!("simple token is not cryptographically signed");
+    }
+    if let Some(interval) = settings.corrupt_check.interval {
+        tracing::info!(?interval, "enabled corruption checking");
+    }
+}
+
+/// Logs that this member takes part in its cluster.
+fn log_serving(settings: &Settings, engine: &Engine) {
+    let (listen, member) = (&settings.listen, engine.member_id());
+    let version = engine.published().members().cluster_version();
+    let cluster_version = version.map_or_else(|| "to_be_decided".to_owned(), Version::minor_text);
+    tracing::info!(
+        local_member_id = %member,
+        local_server_version = ETCD_VERSION,
+        cluster_id = %engine.cluster_id(),
+        cluster_version,
+        "starting etcd server"
+    );
+    tracing::info!(
+        local_member_id = %member,
+        initial_advertise_peer_urls = ?texts(&listen.advertise_peer),
+        listen_peer_urls = ?texts(&listen.peer),
+        advertise_client_urls = ?texts(&listen.advertise_client),
+        listen_client_urls = ?texts(&listen.client),
+        listen_metrics_urls = ?texts(&listen.metrics),
+        "now serving peer/client/metrics"
+    );
+}
+
+/// Logs that the process is about to end, or has done all that comes before its end.
+fn log_closing(settings: &Settings, message: &str) {
+    tracing::info!(
+        name = settings.member.name,
+        data_dir = %settings.member.data_dir.display(),
+        advertise_peer_urls = ?texts(&settings.listen.advertise_peer),
+        advertise_client_urls = ?texts(&settings.listen.advertise_client),
+        "{message}"
+    );
 }
 
 /// What is said by a member that may not come back (etcd's words).
@@ -132,39 +206,48 @@ fn transport(
     Transport::new(own, connect, settings.election.timeout, Arc::new(PeerObserver::new(Arc::clone(metrics))), runtime.clone())
 }
 
+/// What requests are counted and traced with.
+struct Instruments {
+    metrics: Arc<Metrics>,
+    tracer: Option<Tracer>,
+}
+
 async fn serve(
     settings: &Settings,
     mut running: Running,
     transport: Transport,
     tokens: Arc<TokenKeeper>,
     mut listeners: Listeners,
-    metrics: Arc<Metrics>,
     encryption: Encryption,
+    instruments: Instruments,
 ) -> Result<(), Failure> {
+    let Instruments { metrics, tracer } = instruments;
     let files = encryption.keep_fresh().map_err(Failure::Runtime)?;
     let token_files = TokenFiles::keep_fresh(&settings.auth, Arc::clone(&tokens)).map_err(Failure::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let engine = Arc::clone(&running.engine);
-    let observer = call_observer(settings, &metrics);
+    let observer = call_observer(settings, &metrics).with_tracer(tracer.clone());
     let server = Server::new(Arc::clone(&engine), transport.clone(), tokens, service_settings(settings), observer);
     let (stop_tx, stop) = watch::channel(false);
     let taken = std::mem::replace(&mut running.notices, tokio::sync::mpsc::unbounded_channel().1);
     let removed = Arc::new(Notify::new());
     let notices = tokio::spawn(notices::follow(taken, server.clone(), Arc::clone(&removed)));
-    transport.attach(Arc::new(LocalPeer::new(server.clone(), Arc::clone(&removed))));
+    transport.attach(Arc::new(LocalPeer::new(server.clone(), Arc::clone(&removed), Arc::clone(&metrics))));
+    log_serving(settings, &engine);
     let peers = listeners.serve_peers(&transport, &stop);
     if settings.corrupt_check.at_start {
         duties::corruption::compare_at_start(&server, &transport).await.map_err(Failure::Setting)?;
     }
     let duties = duties::start(&server, &transport, settings, &metrics);
-    let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION, metrics, encryption));
+    let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION, metrics, encryption, tracer));
     // Whoever is told to go while it waits goes; the signal is taken again below.
     let told = tokio::select! {
         () = become_ready(&engine) => None,
         end = End::wait(&mut terminate, &mut interrupt, &removed) => Some(end),
     };
     let leader = server.clone();
+    leader.log_serving();
     let (stop_clients, clients_stop) = watch::channel(false);
     let served = listeners.serve(settings, server, member, clients_stop);
     let end = match told {
@@ -173,6 +256,8 @@ async fn serve(
     };
     end.log();
     service_manager::stopping("shutting down");
+    log_closing(settings, "closing etcd server");
+    leader.stop_serving();
     leader.hand_over_before_stop().await;
     stop_clients.send_replace(true);
     served.finish().await;
@@ -182,7 +267,13 @@ async fn serve(
     }
     stop_tx.send_replace(true);
     transport.stop();
+    for address in texts(&settings.listen.peer) {
+        tracing::info!(address, "stopping serving peer traffic");
+    }
     peers.finish().await;
+    for address in texts(&settings.listen.peer) {
+        tracing::info!(address, "stopped serving peer traffic");
+    }
     for duty in duties {
         duty.abort();
     }
@@ -191,7 +282,7 @@ async fn serve(
     token_files.abort();
     let stopped = tokio::task::spawn_blocking(move || running.stop()).await;
     stopped.map_err(|error| Fault::store("stop the pipeline", error))??;
-    tracing::info!("closed etcd server");
+    log_closing(settings, "closed etcd server");
     Ok(())
 }
 
@@ -226,6 +317,30 @@ impl End {
             Self::Removed => tell_removed(),
         }
     }
+}
+
+/// Calls that are traced in a second; a caller that traces everything would otherwise decide what that costs here.
+const TRACED_CALLS_PER_SECOND_MAX: u32 = 5_000;
+
+fn start_tracing(settings: &Settings) -> Result<Option<(Tracer, otlp::Exporter)>, Failure> {
+    let Some(tracing) = &settings.tracing else { return Ok(None) };
+    let wanted = otlp::Settings {
+        address: tracing.address.clone(),
+        service_name: tracing.service_name.clone(),
+        instance_id: tracing.instance_id.clone(),
+        rate_per_million: tracing.rate_per_million,
+        calls_per_second_max: TRACED_CALLS_PER_SECOND_MAX,
+    };
+    let failed = |error| Failure::Setting(format!("--distributed-tracing-address {}: {error}", tracing.address));
+    let started = Tracer::start(&wanted).map_err(failed)?;
+    tracing::debug!(
+        address = tracing.address,
+        service_name = tracing.service_name,
+        service_instance_id = tracing.instance_id.as_deref().unwrap_or_default(),
+        sampling_rate = tracing.rate_per_million,
+        "distributed tracing enabled"
+    );
+    Ok(Some(started))
 }
 
 fn metrics(settings: &Settings, member: MemberId) -> Metrics {

@@ -58,8 +58,9 @@ impl Source for StateSample {
             watch_streams: watched.streams as u64,
             watchers: watched.watchers as u64,
             slow_watchers: watched.unsynced_watchers as u64,
-            // Snapshots are not exchanged yet; events that wait are counted in bytes, not in events: both show zero.
-            ..Sample::default()
+            pending_events: watched.pending_events as u64,
+            open_read_transactions: engine.long_reads().count() as u64,
+            installing_snapshot: engine.installations().count() > 0,
         }
     }
 }

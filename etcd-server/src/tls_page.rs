@@ -1,7 +1,7 @@
 //! What the metrics page says of TLS. etcd has no such figures; the page has them only where something is encrypted.
 
 use crate::encryption::Encryption;
-use std::fmt::Write as _;
+use crate::own_page::{head, line};
 use time::OffsetDateTime;
 
 const DAYS: &str = "etcd_tls_certificate_days_left";
@@ -52,14 +52,6 @@ pub(crate) fn text(encryption: &Encryption) -> String {
         }
     }
     page
-}
-
-fn head(page: &mut String, name: &str, kind: &str, help: &str) {
-    writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}").expect("a text can always grow");
-}
-
-fn line(page: &mut String, name: &str, labels: &str, value: impl std::fmt::Display) {
-    writeln!(page, "{name}{{{labels}}} {value}").expect("a text can always grow");
 }
 
 fn escaped(text: &str) -> String {

@@ -42,10 +42,16 @@ pub(crate) async fn compare_after_compactions(server: Server, transport: Transpo
     loop {
         tokio::time::sleep(interval).await;
         let compacted = server.engine().published().removed_revision();
-        if leads(server.engine()) && compacted > compared {
+        if !leads(server.engine()) {
+            continue;
+        }
+        tracing::info!(local_member_id = %server.engine().member_id(), "starting compact hash check");
+        let hashes = u64::from(compacted > compared);
+        if compacted > compared {
             compared = compacted;
             compare_history(&server, &transport).await;
         }
+        tracing::info!(number_of_hashes_checked = hashes, "finished compaction hash check");
     }
 }
 
@@ -65,6 +71,7 @@ pub(crate) async fn compare_periodically(server: Server, transport: Transport, i
         tokio::time::sleep(interval).await;
         if leads(server.engine()) {
             compare_history(&server, &transport).await;
+            tracing::info!(number_of_peers_checked = others(server.engine()).len(), "finished peer corruption check");
         }
     }
 }

@@ -49,7 +49,13 @@ pub(crate) async fn run(engine: Arc<Engine>, attributes: Attributes) {
             tracing::warn!(%error, "failed to publish local member to cluster through raft");
             tokio::time::sleep(RETRY_INTERVAL).await;
         } else {
-            tracing::info!(local_member_id = %engine.member_id(), cluster_id = %engine.cluster_id(), "published local member to cluster through raft");
+            tracing::info!(
+                local_member_id = %engine.member_id(),
+                local_member_attributes = %format_args!("{{Name:{} ClientURLs:[{}]}}", attributes.name, attributes.client_urls.join(" ")),
+                cluster_id = %engine.cluster_id(),
+                publish_timeout = ?engine.request_timeout(),
+                "published local member to cluster through raft"
+            );
         }
     }
 }

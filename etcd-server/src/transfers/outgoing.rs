@@ -93,6 +93,7 @@ impl Outgoings {
         let (attempts_tx, attempts) = blocking::channel();
         let (engine, kept) = (Arc::clone(&self.engine), Arc::clone(&self.kept));
         let work = move || {
+            let _reading = engine.long_reads().begin();
             if let Err(fault) = give(&engine.store(), position_tx, &attempts) {
                 engine.fault(fault);
             }

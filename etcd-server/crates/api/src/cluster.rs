@@ -61,7 +61,17 @@ impl Server {
     /// no reason to stay.
     pub async fn hand_over_before_stop(&self) {
         let own = self.engine.member_id();
-        if !self.leads() || !self.published().members().voters().any(|member| member.id != own) {
+        let leader = MemberId(self.published().standing().leader);
+        if !self.leads() {
+            tracing::info!(local_member_id = %own, current_leader_member_id = %leader, "skipped leadership transfer; local server is not leader");
+            return;
+        }
+        if !self.published().members().voters().any(|member| member.id != own) {
+            tracing::info!(
+                local_member_id = %own,
+                current_leader_member_id = %leader,
+                "skipped leadership transfer for single voting member cluster"
+            );
             return;
         }
         let handing = async {
@@ -88,10 +98,21 @@ impl Server {
     pub async fn promote_member(&self, id: MemberId, token: Option<&str>) -> Result<Vec<pb::Member>, Status> {
         let change = ConfChange::Promote(id);
         let max_learners = self.settings.max_learners;
-        self.check_members(|members| members.validate(&change, max_learners).map_err(|refusal| refusal.to_status())).await?;
+        let check = self.check_members(|members| members.validate(&change, max_learners).map_err(|refusal| refusal.to_status()));
         if !self.leads() {
+            check.await?;
             return Ok(self.promote_at_leader(id, token).await?.iter().map(Member::to_wire).collect());
         }
+        let promoted = match check.await {
+            Ok(()) => self.promote_here(id, change).await,
+            Err(refusal) => Err(refusal),
+        };
+        self.observer.learner_promoted(promoted.as_ref().err());
+        promoted
+    }
+
+    /// Promotes a learner as the leader.
+    async fn promote_here(&self, id: MemberId, change: ConfChange) -> Result<Vec<pb::Member>, Status> {
         if !self.in_sync(&[id]).await.contains(&id) {
             return Err(Status::failed_precondition("etcdserver: can only promote a learner member which is in sync with leader"));
         }

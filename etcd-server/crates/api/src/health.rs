@@ -24,9 +24,21 @@ impl Default for HealthState {
 }
 
 impl HealthState {
-    /// Says from now on that this member serves, or does not.
-    pub fn set_serving(&self, serving: bool) {
+    fn set_serving(&self, serving: bool) {
         self.serving.send_replace(serving);
+    }
+}
+
+impl Server {
+    /// Logs that health checks find this member serving, which they do from its first response on.
+    pub fn log_serving(&self) {
+        tracing::info!(service = "", status = "SERVING", "grpc service status changed");
+    }
+
+    /// Tells health checks from now on that this member does not serve, because it stops.
+    pub fn stop_serving(&self) {
+        tracing::warn!(service = "", status = "NOT_SERVING", reason = "the member stops", "grpc service status changed");
+        self.health.set_serving(false);
     }
 }
 

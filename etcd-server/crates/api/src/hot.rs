@@ -12,6 +12,7 @@ use crate::large_range::{self, PartReader, Reading};
 use crate::observe::Call;
 use crate::ping_guard::OpenStream;
 use crate::places::Place;
+use crate::request_stats::Described;
 use crate::status::too_large;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::server::SendResponse;
@@ -90,7 +91,11 @@ pub(crate) fn run(
             match message {
                 Ok(message) => {
                     observed.received(message.len());
-                    server.answer(call, &parts, message).await
+                    observed.requested(&message);
+                    match observed.span().cloned() {
+                        None => server.answer(call, &parts, message).await,
+                        Some(span) => Box::pin(span.scope(server.answer(call, &parts, message))).await,
+                    }
                 }
                 Err(Unreadable::Gone) => Err(Status::cancelled("context canceled")),
                 Err(Unreadable::TooLarge(length)) => Err(too_large(length, server.settings.message_bytes_max)),
@@ -109,11 +114,11 @@ pub(crate) fn run(
         match answered {
             Ok(message) => {
                 observed.sent(message.bytes());
-                observed.handled(Code::Ok);
+                observed.handled_with(Code::Ok, "", Described::Encoded(message.described()));
                 send_ok(respond, message, deadline).await;
             }
             Err(status) => {
-                observed.handled(status.code());
+                observed.handled_with(status.code(), status.message(), Described::Nothing);
                 send_error(respond, &status);
             }
         }
@@ -137,6 +142,14 @@ pub(crate) enum Outgoing {
 }
 
 impl Outgoing {
+    /// The response, or as much of it as is known before it is sent.
+    fn described(&self) -> &[u8] {
+        match self {
+            Self::Whole { message, .. } => &message[PREFIX_BYTES..],
+            Self::Streamed { tail, .. } => tail,
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Whole { message, .. } => message.len() - PREFIX_BYTES,

@@ -6,11 +6,13 @@ use crate::Server;
 use auth::{Access, Identity};
 use futures::FutureExt as _;
 use lease::Renewal;
+use otlp::{CallSpan, ChildSpan};
 use peer::lease_batch::LEASES_MAX;
 use proto::etcdserverpb::{
     InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, ResponseHeader,
 };
 use std::time::Duration;
+use telemetry::metrics::StreamApi;
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 use types::LeaseId;
@@ -31,6 +33,8 @@ struct Waiting {
     id: LeaseId,
     /// The revision before the renewal, as etcd's response has it.
     header: ResponseHeader,
+    /// The span of the renewal, from its arrival to its response; `None` unless the call is traced.
+    _span: Option<ChildSpan>,
 }
 
 impl Server {
@@ -117,12 +121,13 @@ impl Server {
         mut requests: Streaming<LeaseKeepAliveRequest>,
         identity: &Identity,
         responses: &mpsc::Sender<Result<LeaseKeepAliveResponse, Status>>,
+        call: Option<&CallSpan>,
     ) -> Result<(), Status> {
         let mut waiting: Vec<Waiting> = Vec::new();
         // `Err` once no more requests come: the result of the stream.
         let mut open: Result<(), Result<(), Status>> = Ok(());
         loop {
-            let mut arrived = self.next_requests(&mut requests, &mut open, waiting.is_empty()).await;
+            let mut arrived = self.next_requests(&mut requests, &mut open, waiting.is_empty(), call).await;
             if let Err(status) = self.permit_renewals(&mut arrived, identity).await {
                 open = Err(Err(status));
             }
@@ -158,6 +163,7 @@ impl Server {
         requests: &mut Streaming<LeaseKeepAliveRequest>,
         open: &mut Result<(), Result<(), Status>>,
         nothing_waits: bool,
+        call: Option<&CallSpan>,
     ) -> Vec<Waiting> {
         let mut arrived = Vec::new();
         let mut next = if open.is_err() {
@@ -172,9 +178,16 @@ impl Server {
         };
         while let Some(message) = next {
             match message {
-                Ok(Some(request)) => arrived.push(Waiting { id: LeaseId(request.id), header: self.header_now() }),
+                Ok(Some(request)) => arrived.push(Waiting {
+                    id: LeaseId(request.id),
+                    header: self.header_now(),
+                    _span: call.map(|call| call.child("lease_renew", [("id", request.id.into())])),
+                }),
                 Ok(None) => *open = Err(Ok(())),
-                Err(status) => *open = Err(Err(status)),
+                Err(status) => {
+                    self.observer.receive_failed(StreamApi::LeaseKeepAlive, &status);
+                    *open = Err(Err(status));
+                }
             }
             let more = open.is_ok() && arrived.len() < LEASES_MAX;
             next = if more { requests.message().now_or_never() } else { None };

@@ -3,13 +3,19 @@
 use crate::identity::Caller;
 use crate::large_range::{Measured, WHOLE_BYTES_MAX, turn};
 use crate::places::{ConnectionShare, Place};
+use crate::request_stats::ResponseCounts;
+use crate::request_text;
 use crate::server::{Server, WHOLE_KIB_MAX, unexpected};
+use crate::slow::{ReadText, ReadTimes};
+use crate::spans;
 use crate::status::{self, ToStatus};
 use apply::{Answer, Operations, Ordered};
 use auth::{Identity, RequestClass};
 use engine::Engine;
 use membership::Version;
 use mvcc::{RangeOptions, RangeResult, ReadPoint};
+use prost::Message as _;
+use proto::etcdserverpb::response_op::Response as OpResponse;
 use proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, InternalRaftRequest, PutRequest, PutResponse,
     RangeRequest, RangeResponse, RangeStreamResponse, TxnRequest, TxnResponse,
@@ -47,12 +53,57 @@ pub(crate) struct Held {
     _bytes: OwnedSemaphorePermit,
 }
 
+impl Found {
+    /// The revision of the read, the number of keys, and their bytes.
+    fn figures(&self) -> (i64, usize, usize) {
+        match self {
+            Self::Whole(revision, found, _) => (*revision, found.keys, found.encoded_kvs.len()),
+            Self::Large(measured) => {
+                let whole = |number| usize::try_from(number).unwrap_or(usize::MAX);
+                (measured.revision, whole(measured.count), whole(measured.kvs_bytes))
+            }
+        }
+    }
+}
+
+/// A range for the log; `found` is its revision, the number of keys, and their bytes.
+fn range_text(request: &RangeRequest, found: Option<(i64, usize, usize)>) -> ReadText {
+    let (begin, end) = (String::from_utf8_lossy(&request.key), String::from_utf8_lossy(&request.range_end));
+    let mut detail = format!("{{range_begin:{begin}; range_end:{end}; ");
+    let mut response = String::new();
+    if let Some((revision, keys, bytes)) = found {
+        response = format!("range_response_count:{keys} size:{bytes}");
+        detail += &format!("response_count:{keys}; response_revision:{revision}; ");
+    }
+    ReadText { request: request_text::message("etcdserverpb.RangeRequest", &request.encode_to_vec()), response, detail: detail + "}" }
+}
+
+/// A transaction that only reads, for the log.
+fn txn_text(request: &TxnRequest, response: Option<&TxnResponse>) -> ReadText {
+    let response = response.map(|response| {
+        let ranges = response.responses.iter().map(|op| match &op.response {
+            Some(OpResponse::ResponseRange(range)) => format!("range_response_count:{}", range.kvs.len()),
+            _ => "range_response:nil".to_owned(),
+        });
+        format!("responses:<{}> size:{}", ranges.collect::<Vec<_>>().join(" "), response.encoded_len())
+    });
+    ReadText {
+        request: request_text::txn_request(request),
+        response: response.unwrap_or_default(),
+        detail: "{read_only:true; }".to_owned(),
+    }
+}
+
 impl Server {
     /// Reads a range for `identity`, everything that a range request asks for included.
     pub(crate) async fn range(&self, request: RangeRequest, caller: Caller<'_>) -> Result<RangeResponse, Status> {
-        let begun = Instant::now();
-        let found = self.find_range(&request, caller, async |_| self.read_range(&request, None).await).await;
-        self.observer.read_decided(RequestKind::Range, found.is_ok(), begun.elapsed());
+        self.admit_range(&request)?;
+        let _span = spans::range("range", &request);
+        let mut times = ReadTimes::begin();
+        let found = self.find_range(&request, caller, &mut times, async |_| self.read_range(&request, None).await).await;
+        self.observer.read_decided(RequestKind::Range, times, found.as_ref().err(), || {
+            range_text(&request, found.as_ref().ok().map(|(revision, found)| (*revision, found.keys, found.encoded_kvs.len())))
+        });
         let (revision, found) = found?;
         let mut response = found.into_response().map_err(|fault| self.faulted(fault))?;
         response.header = Some(self.header(revision));
@@ -61,10 +112,20 @@ impl Server {
 
     /// As [`Server::range`], but the answer is not put together, and maybe not even read.
     pub(crate) async fn found_range(&self, request: &RangeRequest, caller: Caller<'_>) -> Result<Found, Status> {
-        let begun = Instant::now();
-        let found = self.find_range(request, caller, async |identity| self.read_or_measure_range(request, identity).await).await;
-        self.observer.read_decided(RequestKind::Range, found.is_ok(), begun.elapsed());
+        self.admit_range(request)?;
+        let _span = spans::range("range", request);
+        let mut times = ReadTimes::begin();
+        let found =
+            self.find_range(request, caller, &mut times, async |identity| self.read_or_measure_range(request, identity).await).await;
+        self.observer
+            .read_decided(RequestKind::Range, times, found.as_ref().err(), || range_text(request, found.as_ref().ok().map(Found::figures)));
         found
+    }
+
+    /// Refuses a range before it counts as a read, as etcd does.
+    fn admit_range(&self, request: &RangeRequest) -> Result<(), Status> {
+        admission::check_range(request).map_err(|rejection| rejection.to_status())?;
+        if !request.serializable && self.is_learner() { Err(status::not_for_learners()) } else { Ok(()) }
     }
 
     /// Does what goes before and after `read`.
@@ -72,14 +133,14 @@ impl Server {
         &self,
         request: &RangeRequest,
         caller: Caller<'_>,
+        times: &mut ReadTimes,
         read: impl AsyncFnOnce(&Identity) -> Result<T, Status>,
     ) -> Result<T, Status> {
-        admission::check_range(request).map_err(|rejection| rejection.to_status())?;
-        if !request.serializable {
-            if self.is_learner() {
-                return Err(status::not_for_learners());
-            }
-            self.barrier().await?;
+        // Where the barrier is free, so is not looking at the clock for it.
+        if !request.serializable && !self.engine.leads_alone() {
+            let agreed = self.barrier().await;
+            times.agreed = Some(Instant::now());
+            agreed?;
         }
         let identity = self.identify(caller)?;
         self.published().auth().check_range(&identity, request).map_err(|refusal| refusal.to_status())?;
@@ -127,10 +188,15 @@ impl Server {
         if let Some(put) = &request.put {
             admission::check_put(put).map_err(|rejection| rejection.to_status())?;
         }
+        let key = request.put.as_ref().map(|put| put.key.clone()).unwrap_or_default();
+        let _span = spans::put(&key);
         let identity = self.identify(caller)?;
+        let begun = Instant::now();
         match self.propose(request, &identity).await? {
             Ordered { answer: Answer::Put(mut response), revision } => {
                 response.header = Some(self.header(revision));
+                self.observer
+                    .write_decided("put", begun, || format!("{{key:{}; response_revision:{revision}; }}", String::from_utf8_lossy(&key)));
                 Ok(response)
             }
             ordered => Err(unexpected(&ordered)),
@@ -140,11 +206,18 @@ impl Server {
     /// Orders a deletion.
     pub(crate) async fn delete_range(&self, request: DeleteRangeRequest, caller: Caller<'_>) -> Result<DeleteRangeResponse, Status> {
         admission::check_delete_range(&request).map_err(|rejection| rejection.to_status())?;
+        let (key, range_end) = (request.key.clone(), request.range_end.clone());
+        let _span = spans::delete_range(&request);
         let request = InternalRaftRequest { delete_range: Some(request), ..InternalRaftRequest::default() };
         let identity = self.identify(caller)?;
+        let begun = Instant::now();
         match self.propose(request, &identity).await? {
             Ordered { answer: Answer::DeleteRange(mut response), revision } => {
                 response.header = Some(self.header(revision));
+                self.observer.write_decided("delete_range", begun, || {
+                    let (key, end) = (String::from_utf8_lossy(&key), String::from_utf8_lossy(&range_end));
+                    format!("{{key:{key}; range_end:{end}; response_revision:{revision}; }}")
+                });
                 Ok(response)
             }
             ordered => Err(unexpected(&ordered)),
@@ -161,13 +234,16 @@ impl Server {
         if let Some(txn) = &request.txn {
             admission::check_txn(txn, self.settings.txn_operations_max).map_err(|rejection| rejection.to_status())?;
         }
+        let _span = request.txn.as_ref().and_then(|txn| spans::txn(txn, false));
         let identity = self.identify(caller)?;
         if let Some(txn) = &request.txn {
             self.check_reads_of_txn(txn, &identity).await?;
         }
+        let begun = Instant::now();
         match self.propose(request, &identity).await? {
             Ordered { answer: Answer::Txn(mut response), revision } => {
                 response.header = Some(self.header(revision));
+                self.observer.write_decided("transaction", begun, || format!("{{read_only:false; response_revision:{revision}; }}"));
                 Ok(response)
             }
             ordered => Err(unexpected(&ordered)),
@@ -198,23 +274,27 @@ impl Server {
     }
 
     async fn txn_read(&self, request: TxnRequest, caller: Caller<'_>) -> Result<TxnResponse, Status> {
-        let begun = Instant::now();
-        let read = self.read_txn(request, caller).await;
-        self.observer.read_decided(RequestKind::ReadonlyTxn, read.is_ok(), begun.elapsed());
+        admission::check_txn(&request, self.settings.txn_operations_max).map_err(|rejection| rejection.to_status())?;
+        let _span = spans::txn(&request, true);
+        let mut times = ReadTimes::begin();
+        if !admission::is_serializable(&request) {
+            self.barrier().await?;
+            times.agreed = Some(Instant::now());
+        }
+        let request = Arc::new(request);
+        let read = self.read_txn(&request, caller).await;
+        self.observer.read_decided(RequestKind::ReadonlyTxn, times, read.as_ref().err(), || txn_text(&request, read.as_ref().ok()));
         read
     }
 
-    async fn read_txn(&self, request: TxnRequest, caller: Caller<'_>) -> Result<TxnResponse, Status> {
-        admission::check_txn(&request, self.settings.txn_operations_max).map_err(|rejection| rejection.to_status())?;
-        if !admission::is_serializable(&request) {
-            self.barrier().await?;
-        }
+    async fn read_txn(&self, request: &Arc<TxnRequest>, caller: Caller<'_>) -> Result<TxnResponse, Status> {
         let identity = self.identify(caller)?;
         let nothing_leased = &mut |_| Ok::<_, auth::Refusal>(Vec::new());
-        self.published().auth().check_txn(&identity, &request, nothing_leased).map_err(|refusal| refusal.to_status())?;
+        self.published().auth().check_txn(&identity, request, nothing_leased).map_err(|refusal| refusal.to_status())?;
+        let reading = Arc::clone(request);
         let executed = off_thread(&self.engine, move |point, store| {
-            let executed = mvcc::execute_txn_read(point, store, &request)?;
-            Ok(executed.map(|response| (Operations::of_txn(&request, &response), response)))
+            let executed = mvcc::execute_txn_read(point, store, &reading)?;
+            Ok(executed.map(|response| (Operations::of_txn(&reading, &response), response)))
         });
         let executed = executed.await.map_err(|fault| self.faulted(fault))?;
         let (operations, mut response) = executed.map_err(|refusal| refusal.to_status())?;
@@ -237,6 +317,8 @@ impl Server {
 
     async fn compact(&self, request: CompactionRequest, identity: &Identity) -> Result<CompactionResponse, Status> {
         let physical = request.physical;
+        let _span = spans::compact(&request);
+        let begun = Instant::now();
         let request = InternalRaftRequest { compaction: Some(request), ..InternalRaftRequest::default() };
         let (compacted, revision) = match self.propose(request, identity).await? {
             Ordered { answer: Answer::Compaction(compacted), revision } => (compacted, revision),
@@ -245,6 +327,7 @@ impl Server {
         if physical {
             self.wait_until_removed(compacted).await;
         }
+        self.observer.write_decided("compact", begun, || format!("{{revision:{compacted}; }}"));
         Ok(CompactionResponse { header: Some(self.header(revision)) })
     }
 
@@ -277,8 +360,19 @@ pub(crate) async fn off_thread<T: Send + 'static>(
     read: impl FnMut(&ReadPoint, &Store) -> Result<T, Fault> + Send + 'static,
 ) -> Result<T, Fault> {
     let engine = Arc::clone(engine);
-    let joined = tokio::task::spawn_blocking(move || engine.read(read)).await;
+    let joined = tokio::task::spawn_blocking(move || {
+        let _reading = engine.long_reads().begin();
+        engine.read(read)
+    })
+    .await;
     joined.unwrap_or_else(|error| Err(Fault::store("read state", error)))
+}
+
+/// A response with what the log may say of it.
+fn counted<T>(response: T, counts: ResponseCounts) -> tonic::Response<T> {
+    let mut response = tonic::Response::new(response);
+    response.extensions_mut().insert(counts);
+    response
 }
 
 #[tonic::async_trait]
@@ -287,7 +381,9 @@ impl Kv for Server {
 
     async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        Ok(Response::new(Self::range(self, request, Caller::Claimed(metadata.as_ref())).await?))
+        let response = Self::range(self, request, Caller::Claimed(metadata.as_ref())).await?;
+        let counts = ResponseCounts { count: response.count, ..ResponseCounts::default() };
+        Ok(counted(response, counts))
     }
 
     async fn range_stream(&self, request: Request<RangeRequest>) -> Result<Response<Self::RangeStreamStream>, Status> {
@@ -299,11 +395,14 @@ impl Kv for Server {
         }
         let identity = self.identity(&metadata)?;
         self.published().auth().check_range(&identity, &request).map_err(|refusal| refusal.to_status())?;
+        let span = spans::range("range_streaming", &request);
         // One part is on its way while the next is read; a client that does not read stops the reading.
         let (parts, stream) = mpsc::channel(1);
         let server = self.clone();
         tokio::spawn(async move {
-            if let Err(status) = server.stream_range(request, &identity, &parts).await {
+            let streamed = server.stream_range(request, &identity, &parts).await;
+            drop(span);
+            if let Err(status) = streamed {
                 drop(parts.send(Err(status)).await);
             }
         });
@@ -312,17 +411,21 @@ impl Kv for Server {
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        Ok(Response::new(Self::put(self, request, Caller::Claimed(metadata.as_ref())).await?))
+        Ok(counted(Self::put(self, request, Caller::Claimed(metadata.as_ref())).await?, ResponseCounts::default()))
     }
 
     async fn delete_range(&self, request: Request<DeleteRangeRequest>) -> Result<Response<DeleteRangeResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        Ok(Response::new(Self::delete_range(self, request, Caller::Claimed(metadata.as_ref())).await?))
+        let response = Self::delete_range(self, request, Caller::Claimed(metadata.as_ref())).await?;
+        let counts = ResponseCounts { count: response.deleted, ..ResponseCounts::default() };
+        Ok(counted(response, counts))
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        Ok(Response::new(Self::txn(self, request, Caller::Claimed(metadata.as_ref())).await?))
+        let response = Self::txn(self, request, Caller::Claimed(metadata.as_ref())).await?;
+        let counts = ResponseCounts { succeeded: response.succeeded, ..ResponseCounts::default() };
+        Ok(counted(response, counts))
     }
 
     async fn compact(&self, request: Request<CompactionRequest>) -> Result<Response<CompactionResponse>, Status> {

@@ -2,6 +2,7 @@
 
 use crate::kv::off_thread;
 use crate::server::{Server, unexpected};
+use crate::spans;
 use crate::status::{ToStatus as _, leader_changed};
 use apply::{Answer, Ordered};
 use auth::{Access, AuthStore, Identity, RequestClass};
@@ -27,6 +28,7 @@ impl Server {
             request.id = (self.engine.next_id() & (u64::MAX >> 1)).cast_signed();
         }
         let id = request.id;
+        let _span = spans::lease_grant(&request);
         let request = InternalRaftRequest { lease_grant: Some(request), ..InternalRaftRequest::default() };
         self.check_quota(&request).await?;
         match self.propose(request, identity).await? {
@@ -39,6 +41,7 @@ impl Server {
 
     /// Orders a revoke.
     pub(crate) async fn lease_revoke(&self, id: i64, identity: &Identity) -> Result<LeaseRevokeResponse, Status> {
+        let _span = spans::lease("lease_revoke", id);
         let request = InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id }), ..InternalRaftRequest::default() };
         match self.propose(request, identity).await? {
             Ordered { answer: Answer::Done, revision } => Ok(LeaseRevokeResponse { header: Some(self.header(revision)) }),
@@ -151,9 +154,10 @@ impl Lease for Server {
         let requests = request.into_inner();
         let (responses, stream) = mpsc::channel(16);
         let server = self.clone();
+        let span = otlp::current();
         tokio::spawn(async move {
             tokio::select! {
-                outcome = server.keep_alives(requests, &identity, &responses) => {
+                outcome = server.keep_alives(requests, &identity, &responses, span.as_ref()) => {
                     if let Err(status) = outcome {
                         drop(responses.send(Err(status)).await);
                     }

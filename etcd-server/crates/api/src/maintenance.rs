@@ -117,10 +117,18 @@ impl Server {
     /// Hands leadership over and waits until `target` leads, for as long as raft tries (etcd: an election timeout and a heartbeat).
     pub(crate) async fn hand_over_to(&self, target: types::MemberId) -> Result<(), Status> {
         let begun = Instant::now();
+        let (leader, own) = (types::MemberId(self.published().standing().leader), self.engine.member_id());
+        tracing::info!(local_member_id = %own, current_leader_member_id = %leader, transferee_member_id = %target, "leadership transfer starting");
         self.engine.transfer_leader(target);
         while begun.elapsed() < self.settings.election_timeout + self.settings.heartbeat {
             if self.published().standing().leader == target.0 {
-                tracing::info!(old_leader_member_id = %self.engine.member_id(), new_leader_member_id = %target, took = ?begun.elapsed(), "leadership transfer finished");
+                tracing::info!(
+                    local_member_id = %own,
+                    old_leader_member_id = %leader,
+                    new_leader_member_id = %target,
+                    took = ?begun.elapsed(),
+                    "leadership transfer finished"
+                );
                 return Ok(());
             }
             tokio::time::sleep(self.settings.heartbeat / 10).await;
@@ -184,16 +192,20 @@ impl Maintenance for Server {
 
     async fn defragment(&self, request: Request<DefragmentRequest>) -> Result<Response<DefragmentResponse>, Status> {
         self.must_be_root(request.metadata())?;
+        tracing::info!("starting defragment");
         let metrics = Arc::clone(self.observer.metrics());
         let reclaimed = off_thread(&self.engine, move |_, store| {
             let begun = Instant::now();
             metrics.disk.defrag_inflight.set(1);
+            tracing::info!(path = %store.path().display(), "defragmenting");
             store.reclaim();
+            tracing::info!(path = %store.path().display(), took = ?begun.elapsed(), "finished defragmenting directory");
             metrics.disk.defrag_inflight.set(0);
             metrics.disk.defrag.record(begun.elapsed());
             Ok(())
         });
         reclaimed.await.map_err(|fault| self.faulted(fault))?;
+        tracing::info!("finished defragment");
         Ok(Response::new(DefragmentResponse { header: None }))
     }
 
@@ -220,10 +232,16 @@ impl Maintenance for Server {
         let (runtime, too_slow) = (Handle::current(), Arc::clone(&cut));
         let send = move || {
             backend::give_way();
+            let _reading = server.engine.long_reads().begin();
             let begun = Instant::now();
             let version = server.storage_version();
+            let mut total_bytes = None;
             let sent = backend::stream(&server.engine.store(), |blob, remaining_bytes| {
                 let bytes = blob.len();
+                let whole = *total_bytes.get_or_insert(remaining_bytes + blob.len() as u64);
+                if whole == remaining_bytes + blob.len() as u64 {
+                    tracing::info!(total_bytes = whole, storage_version = version, "sending database snapshot to client");
+                }
                 let part = SnapshotResponse { header: None, remaining_bytes, blob, version: version.clone() };
                 let taken = runtime.block_on(async {
                     tokio::select! {
@@ -239,6 +257,11 @@ impl Maintenance for Server {
                 taken
             });
             server.observer.metrics().disk.backend_snapshot.record(begun.elapsed());
+            if sent.is_ok() {
+                let total_bytes = total_bytes.unwrap_or_default();
+                let took = begun.elapsed();
+                tracing::info!(total_bytes, ?took, storage_version = version, "successfully sent database snapshot to client");
+            }
             if let Err(fault) = sent {
                 tracing::error!(error = %fault, "failed to send snapshot");
                 drop(parts.blocking_send(Err(server.faulted(fault))));

@@ -4,13 +4,19 @@
 //! every server of calls can use it. A call that is dropped before it is handled was given up by its client, or ended by its deadline.
 
 use crate::call_head::Deadline;
+use crate::request_stats::{self, Described, RequestStats};
 use apply::{Operations, RequestKind as Applied};
+use bytes::Bytes;
+use http::HeaderMap;
+use otlp::{CallSpan, Tracer};
+use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
-use telemetry::metrics::{CallType, ClientVersion, Method, Metrics, RequestKind};
-use tonic::Code;
+use std::time::{Duration, Instant};
+use telemetry::metrics::{CallType, ClientVersion, Method, Metrics, RequestKind, StreamApi, StreamHalf};
+use tonic::{Code, Status};
+use tracing::Level;
 
 /// Above these a request is told in the log.
 #[derive(Clone, Copy, Debug)]
@@ -26,13 +32,24 @@ pub struct Thresholds {
 pub struct Observer {
     metrics: Arc<Metrics>,
     thresholds: Thresholds,
+    tracer: Option<Tracer>,
 }
 
 impl Observer {
     /// Counts into `metrics`.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, thresholds: Thresholds) -> Self {
-        Self { metrics, thresholds }
+        Self { metrics, thresholds, tracer: None }
+    }
+
+    /// The same with spans of `tracer` for the calls that it traces.
+    #[must_use]
+    pub fn with_tracer(self, tracer: Option<Tracer>) -> Self {
+        Self { tracer, ..self }
+    }
+
+    pub(crate) fn thresholds(&self) -> &Thresholds {
+        &self.thresholds
     }
 
     /// Everything that is counted.
@@ -57,6 +74,26 @@ impl Observer {
             sent_bytes: 0,
             handled: false,
             deadline: None,
+            request: None,
+            request_parts: None,
+            span: None,
+        }
+    }
+
+    /// A stream of `api` broke because of `status`. Counts it unless the client, or the connection to it, is the cause.
+    pub(crate) fn receive_failed(&self, api: StreamApi, status: &Status) {
+        let by_client = matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded) || std::error::Error::source(status).is_some();
+        if !by_client {
+            tracing::warn!(error = %status, "failed to receive {} request from gRPC stream", api.request_name());
+            self.metrics.network.stream_failed(StreamHalf::Receive, api);
+        }
+    }
+
+    /// As the leader, this member promoted a learner, or failed to for this reason.
+    pub(crate) fn learner_promoted(&self, failure: Option<&Status>) {
+        match failure {
+            None => self.metrics.server.learner_promote_successes.inc(),
+            Some(status) => self.metrics.server.learner_promote_failed(promotion_failure(status)),
         }
     }
 
@@ -69,22 +106,6 @@ impl Observer {
     /// Operations on keys were executed.
     pub(crate) fn executed(&self, operations: Operations) {
         count_operations(&self.metrics, operations);
-    }
-
-    /// A read was made or refused, from asking to the result.
-    pub(crate) fn read_decided(&self, kind: RequestKind, success: bool, took: Duration) {
-        self.metrics.server.requests.record(kind, success, took);
-        if took > self.thresholds.apply {
-            self.metrics.server.slow_apply.inc();
-            tracing::warn!(
-                took = ?took,
-                "expected-duration" = ?self.thresholds.apply,
-                prefix = "read-only range ",
-                request = kind.label(),
-                success,
-                "apply request took too long"
-            );
-        }
     }
 }
 
@@ -102,6 +123,25 @@ pub fn count_operations(metrics: &Metrics, operations: Operations) {
     if operations.put_bytes > 0 {
         mvcc.put_bytes.add(i64::try_from(operations.put_bytes).unwrap_or(i64::MAX));
     }
+}
+
+/// The label of a failed promotion: etcd's own texts, of which there are few.
+fn promotion_failure(status: &Status) -> &'static str {
+    const REASONS: [(&str, &str); 6] = [
+        ("etcdserver: member not found", "membership: ID not found"),
+        ("etcdserver: can only promote a learner member", "membership: can only promote a learner member"),
+        (
+            "etcdserver: can only promote a learner member which is in sync with leader",
+            "etcdserver: can only promote a learner member which is in sync with leader",
+        ),
+        (
+            "etcdserver: re-configuration failed due to not enough started members",
+            "etcdserver: re-configuration failed due to not enough started members",
+        ),
+        ("etcdserver: unhealthy cluster", "etcdserver: unhealthy cluster"),
+        ("etcdserver: request timed out", "etcdserver: request timed out"),
+    ];
+    REASONS.iter().find(|(text, _)| *text == status.message()).map_or("other", |(_, reason)| reason)
 }
 
 /// The kind of an applied request as the metrics name it.
@@ -131,6 +171,12 @@ pub struct Call {
     sent_bytes: u64,
     handled: bool,
     deadline: Option<Deadline>,
+    /// The encoded request, for the log.
+    request: Option<Bytes>,
+    /// The same as it comes in by a body, with what stands in front of it.
+    request_parts: Option<Arc<Mutex<Vec<Bytes>>>>,
+    /// Nothing unless the call is traced.
+    span: Option<CallSpan>,
 }
 
 /// The half of a call that counts what the client sends.
@@ -139,9 +185,17 @@ pub struct Received {
     metrics: Arc<Metrics>,
     method: Method,
     bytes: Arc<AtomicU64>,
+    parts: Option<Arc<Mutex<Vec<Bytes>>>>,
 }
 
 impl Received {
+    /// Keeps a part of the body if the log may want to show the request. Bounded by the largest request.
+    pub(crate) fn keep(&self, part: &Bytes) {
+        if let Some(parts) = &self.parts {
+            parts.lock().push(part.clone());
+        }
+    }
+
     /// A message of this many bytes, without its frame, came in whole.
     pub fn received(&self, message_bytes: usize) {
         self.metrics.rpc(self.method).received();
@@ -165,11 +219,35 @@ impl Call {
         self
     }
 
+    /// Begins the span of the call if it is to be traced. `local` is where the client connected to.
+    pub(crate) fn traced(mut self, headers: &HeaderMap, local: Option<SocketAddr>) -> Self {
+        if let Some(tracer) = &self.observer.tracer {
+            self.span = tracer.call(self.method.full_name(), headers);
+            if let (Some(span), Some(local)) = (&self.span, local) {
+                span.set("server.address", &*local.ip().to_string());
+                span.set("server.port", i64::from(local.port()));
+            }
+        }
+        self
+    }
+
+    /// The span of the call; `None` unless it is traced.
+    pub(crate) fn span(&self) -> Option<&CallSpan> {
+        self.span.as_ref()
+    }
+
+    /// Keeps the encoded request for the log.
+    pub(crate) fn requested(&mut self, message: &Bytes) {
+        self.request = Some(message.clone());
+    }
+
     /// The half for the body of the request, which may be read elsewhere.
     #[must_use]
     pub fn receiving(&mut self) -> Received {
         let bytes = Arc::clone(self.received_elsewhere.get_or_insert_default());
-        Received { metrics: Arc::clone(&self.observer.metrics), method: self.method, bytes }
+        let parts = request_stats::shows_content(self.method).then(Arc::default);
+        self.request_parts.clone_from(&parts);
+        Received { metrics: Arc::clone(&self.observer.metrics), method: self.method, bytes, parts }
     }
 
     /// A message of this many bytes, without its frame, came in whole.
@@ -187,34 +265,36 @@ impl Call {
     }
 
     /// The call is over.
-    pub fn handled(mut self, code: Code) {
-        self.end(code);
+    pub fn handled(self, code: Code) {
+        self.handled_with(code, "", Described::Nothing);
     }
 
-    fn end(&mut self, code: Code) {
+    /// The call is over, with the message of its status, and with a response that the log may describe.
+    pub(crate) fn handled_with(mut self, code: Code, message: &str, response: Described<'_>) {
+        self.end(code, message, response);
+    }
+
+    fn end(&mut self, code: Code, message: &str, response: Described<'_>) {
         self.handled = true;
         let took = self.begun.elapsed();
         self.observer.metrics.rpc(self.method).handled(code.into(), took);
-        if took > self.observer.thresholds.unary_request && self.method.call_type() == CallType::Unary {
-            self.tell_slow(code, took);
+        if let Some(span) = &self.span {
+            span.end(code, message);
+        }
+        if self.method.call_type() == CallType::Unary {
+            let in_detail = tracing::event_enabled!(Level::DEBUG);
+            if in_detail || took > self.observer.thresholds.unary_request {
+                self.log_stats(in_detail, took, response);
+            }
         }
     }
 
-    /// As etcd does it, without counts and contents: these would have to be decoded once more.
     #[cold]
-    fn tell_slow(&self, code: Code, took: Duration) {
-        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().saturating_sub(took);
-        let received_elsewhere = self.received_elsewhere.as_ref().map_or(0, |bytes| bytes.load(Ordering::Relaxed));
-        tracing::warn!(
-            "start time" = unix.as_secs_f64(),
-            "time spent" = ?took,
-            remote = self.remote.map(tracing::field::display),
-            "response type" = %format_args!("/{}/{}", self.method.service(), self.method.name()),
-            "request size" = self.received_bytes + received_elsewhere,
-            "response size" = self.sent_bytes,
-            code = ?code,
-            "request stats"
-        );
+    fn log_stats(&self, in_detail: bool, took: Duration, response: Described<'_>) {
+        let parts = self.request_parts.as_ref().map(|parts| request_stats::message_of(&parts.lock()));
+        let request = self.request.clone().or(parts).unwrap_or_default();
+        let stats = RequestStats::of(self.method, &request, self.sent_bytes, response);
+        stats.log(in_detail, self.method, took, self.remote);
     }
 }
 
@@ -222,7 +302,9 @@ impl Drop for Call {
     fn drop(&mut self) {
         if !self.handled {
             let late = self.deadline.is_some_and(Deadline::has_passed);
-            self.end(if late { Code::DeadlineExceeded } else { Code::Cancelled });
+            let code = if late { Code::DeadlineExceeded } else { request_stats::code_when_abandoned(self.method) };
+            let message = if late { "context deadline exceeded" } else { "context canceled" };
+            self.end(code, message, Described::Nothing);
         }
     }
 }

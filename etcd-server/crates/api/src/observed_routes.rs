@@ -7,6 +7,7 @@
 use crate::call_head::{self, Deadline};
 use crate::front::Front;
 use crate::observe::{Call, Observer, Received};
+use crate::request_stats::{Described, ResponseCounts};
 use bytes::{Buf as _, Bytes};
 use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
@@ -16,8 +17,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use telemetry::metrics::Method;
 use tokio::time::Sleep;
-use tonic::Code;
 use tonic::service::Routes;
+use tonic::{Code, Status};
 use tower_service::Service;
 
 const VERSION_KEY: &str = "client-api-version";
@@ -31,23 +32,24 @@ pub struct ObservedRoutes {
     routes: Front,
     observer: Observer,
     remote: Option<SocketAddr>,
+    local: Option<SocketAddr>,
 }
 
 impl ObservedRoutes {
     pub(crate) fn new(routes: Front, observer: Observer) -> Self {
-        Self { routes, observer, remote: None }
+        Self { routes, observer, remote: None, local: None }
     }
 
     /// A call of the client came in that is served elsewhere.
     pub(crate) fn started(&self, method: Method, headers: &HeaderMap) -> Call {
         let version = headers.get(VERSION_KEY).and_then(|value| value.to_str().ok());
-        self.observer.started(method, version).from(self.remote)
+        self.observer.started(method, version).from(self.remote).traced(headers, self.local)
     }
 
-    /// The same for the calls of one client, who is named in the log.
+    /// The same for the calls of one connection, whose ends the log and traces name.
     #[must_use]
-    pub fn for_remote(&self, remote: Option<SocketAddr>) -> Self {
-        Self { remote, ..self.clone() }
+    pub fn for_connection(&self, remote: Option<SocketAddr>, local: Option<SocketAddr>) -> Self {
+        Self { remote, local, ..self.clone() }
     }
 }
 
@@ -97,30 +99,38 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let polled = this.answering.as_mut().map_or(Poll::Pending, |answering| Pin::new(answering).poll(cx));
+        let span = this.call.as_ref().and_then(Call::span).cloned();
+        let polled = match (&mut this.answering, span) {
+            (Some(answering), Some(span)) => span.sync_scope(|| Pin::new(answering).poll(cx)),
+            (Some(answering), None) => Pin::new(answering).poll(cx),
+            (None, _) => Poll::Pending,
+        };
         let Poll::Ready(response) = polled else {
             ready!(this.deadline.poll(cx));
             this.answering = None;
             if let Some(call) = this.call.take() {
-                call.handled(Code::DeadlineExceeded);
+                call.handled_with(Code::DeadlineExceeded, "context deadline exceeded", Described::Nothing);
             }
             return Poll::Ready(Ok(call_head::deadline_exceeded().into_http()));
         };
         let response = response?;
         let deadline = std::mem::take(&mut this.deadline);
         let Some(call) = self.call.take() else { return Poll::Ready(Ok(response)) };
-        if let Some(code) = code_in(response.headers()) {
-            call.handled(code);
+        if let Some((code, message)) = status_in(response.headers()) {
+            call.handled_with(code, &message, Described::Nothing);
             return Poll::Ready(Ok(response));
         }
-        Poll::Ready(Ok(
-            response.map(|body| tonic::body::Body::new(SentBody { body, frames: Frames::default(), call: Some(call), deadline }))
-        ))
+        let counts = response.extensions().get::<ResponseCounts>().copied();
+        let sent = |body| SentBody { body, frames: Frames::default(), call: Some(call), deadline, counts };
+        Poll::Ready(Ok(response.map(|body| tonic::body::Body::new(sent(body)))))
     }
 }
 
-fn code_in(headers: &HeaderMap) -> Option<Code> {
-    headers.get(STATUS_KEY).map(|value| Code::from_bytes(value.as_bytes()))
+/// The code and the message, as they stand in headers or trailers.
+fn status_in(headers: &HeaderMap) -> Option<(Code, String)> {
+    let code = Code::from_bytes(headers.get(STATUS_KEY)?.as_bytes());
+    let message = if code == Code::Ok { None } else { Status::from_header_map(headers) };
+    Some((code, message.map(|status| status.message().to_owned()).unwrap_or_default()))
 }
 
 /// The body of a request, whose messages are counted as they are read.
@@ -141,6 +151,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ReceivedBody<B> {
         if let (Poll::Ready(Some(Ok(frame))), Some(received)) = (&polled, &this.received)
             && let Some(data) = frame.data_ref()
         {
+            received.keep(data);
             this.frames.feed(data, |message_bytes| received.received(message_bytes));
         }
         polled
@@ -162,6 +173,7 @@ struct SentBody {
     frames: Frames,
     call: Option<Call>,
     deadline: Timer,
+    counts: Option<ResponseCounts>,
 }
 
 impl Body for SentBody {
@@ -174,7 +186,7 @@ impl Body for SentBody {
             ready!(this.deadline.poll(cx));
             // Whatever works on the answer ends now.
             this.body = tonic::body::Body::empty();
-            this.end(Code::DeadlineExceeded);
+            this.end(Code::DeadlineExceeded, "context deadline exceeded");
             let mut trailers = HeaderMap::new();
             // The text is plain ASCII, so this does not fail.
             drop(call_head::deadline_exceeded().add_header(&mut trailers));
@@ -184,15 +196,15 @@ impl Body for SentBody {
             Some(Ok(frame)) => {
                 if let (Some(data), Some(call)) = (frame.data_ref(), &mut this.call) {
                     this.frames.feed(data, |message_bytes| call.sent(message_bytes));
-                } else if let Some(code) = frame.trailers_ref().and_then(code_in) {
-                    this.end(code);
+                } else if let Some((code, message)) = frame.trailers_ref().and_then(status_in) {
+                    this.end(code, &message);
                 }
             }
             Some(Err(status)) => {
-                let code = status.code();
-                this.end(code);
+                let (code, message) = (status.code(), status.message().to_owned());
+                this.end(code, &message);
             }
-            None => this.end(Code::Unknown),
+            None => this.end(Code::Unknown, ""),
         }
         Poll::Ready(polled)
     }
@@ -208,9 +220,9 @@ impl Body for SentBody {
 
 impl SentBody {
     /// Only the first end counts.
-    fn end(&mut self, code: Code) {
+    fn end(&mut self, code: Code, message: &str) {
         if let Some(call) = self.call.take() {
-            call.handled(code);
+            call.handled_with(code, message, self.counts.map_or(Described::Nothing, Described::Counts));
         }
     }
 }

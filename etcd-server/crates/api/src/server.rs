@@ -8,14 +8,14 @@ use crate::watch::WatchService;
 use crate::{HealthState, ObservedRoutes, TokenKeeper, status};
 use apply::Ordered;
 use auth::{Identity, WrongPasswords};
-use engine::{Engine, Published};
+use engine::{Engine, Published, Refused};
 use mvcc::RangeOptions;
 use parking_lot::Mutex;
 use peer::Transport;
 use proto::etcdserverpb::{InternalRaftRequest, RangeRequest, ResponseHeader};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::codec::CompressionEncoding;
@@ -213,12 +213,24 @@ impl Server {
 
     /// Orders a request and waits for its outcome.
     pub(crate) async fn propose(&self, request: InternalRaftRequest, identity: &Identity) -> Result<Ordered, Status> {
-        self.engine.propose(request, identity).await.map_err(|refused| self.refused(&refused))
+        otlp::event("Send raft proposal");
+        let outcome = self.engine.propose(request, identity).await;
+        match &outcome {
+            Ok(_) | Err(Refused::State(_)) => otlp::event("Receive raft result"),
+            Err(refused) => otlp::error(|| refused.to_string()),
+        }
+        outcome.map_err(|refused| self.refused(&refused))
     }
 
     /// Waits until reads see everything that was acknowledged before.
     pub(crate) async fn barrier(&self) -> Result<(), Status> {
-        self.engine.barrier().await.map_err(|refused| refused.to_status())
+        if self.engine.leads_alone() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let agreed = self.engine.barrier().await;
+        self.observer.barrier_decided(begun);
+        agreed.map_err(|refused| refused.to_status())
     }
 
     /// A fault while reading: the member stops, and the client is told that it did.

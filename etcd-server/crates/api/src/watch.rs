@@ -4,6 +4,7 @@
 //! own instead of the generated one, which would want whole messages.
 
 use crate::Server;
+use crate::spans::WatchSpans;
 use crate::status::ToStatus as _;
 use auth::Refusal;
 use engine::{Refused, WatchAnswers, WatchRequests};
@@ -12,8 +13,10 @@ use proto::etcdserverpb::watch_request::RequestUnion;
 use proto::etcdserverpb::{WatchCreateRequest, WatchRequest};
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use telemetry::metrics::{StreamApi, WatchMetrics};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tonic::body::Body;
@@ -81,11 +84,13 @@ impl Server {
         let (asking, answers) = self.engine.watches().open(jittered(self.settings.progress_notify_interval));
         let (end_tx, end) = oneshot::channel();
         let server = self.clone();
+        let spans = WatchSpans::current();
+        let begun = spans.clone();
         let task = tokio::spawn(async move {
-            let ended = server.until_end(requests, &asking, &metadata, wants_leader).await;
+            let ended = server.until_end(requests, &asking, &metadata, wants_leader, begun.as_deref()).await;
             drop(end_tx.send(ended));
         });
-        Ok(Answers { server: self.clone(), answers, end: Some(end), task: task.abort_handle() })
+        Ok(Answers { server: self.clone(), answers, end: Some(end), task: task.abort_handle(), sending: None, spans })
     }
 
     /// Handles a client's requests; what is returned ends the stream.
@@ -95,24 +100,34 @@ impl Server {
         asking: &WatchRequests,
         metadata: &MetadataMap,
         wants_leader: bool,
+        spans: Option<&WatchSpans>,
     ) -> Status {
         tokio::select! {
-            ended = self.take_requests(requests, asking, metadata) => ended,
+            ended = self.take_requests(requests, asking, metadata, spans) => ended,
             () = self.leader_lost(), if wants_leader => no_leader(),
         }
     }
 
-    async fn take_requests(&self, mut requests: Streaming<WatchRequest>, asking: &WatchRequests, metadata: &MetadataMap) -> Status {
+    async fn take_requests(
+        &self,
+        mut requests: Streaming<WatchRequest>,
+        asking: &WatchRequests,
+        metadata: &MetadataMap,
+        spans: Option<&WatchSpans>,
+    ) -> Status {
         loop {
             let request = match requests.message().await {
                 Ok(Some(request)) => request,
                 // A client that asks nothing more is still answered.
                 Ok(None) => return std::future::pending().await,
                 Err(status) if status.code() == Code::Cancelled => return Status::cancelled("etcdserver: watch canceled"),
-                Err(status) => return status,
+                Err(status) => {
+                    self.observer.receive_failed(StreamApi::Watch, &status);
+                    return status;
+                }
             };
             let asked = match request.request_union {
-                Some(RequestUnion::CreateRequest(create)) => self.create_watcher(create, asking, metadata).await,
+                Some(RequestUnion::CreateRequest(create)) => self.create_watcher(create, asking, metadata, spans).await,
                 Some(RequestUnion::CancelRequest(cancel)) => asking.cancel(cancel.watch_id).await,
                 Some(RequestUnion::ProgressRequest(_)) => asking.progress().await,
                 None => {
@@ -126,12 +141,24 @@ impl Server {
         }
     }
 
-    async fn create_watcher(&self, create: WatchCreateRequest, asking: &WatchRequests, metadata: &MetadataMap) -> Result<(), Refused> {
+    async fn create_watcher(
+        &self,
+        create: WatchCreateRequest,
+        asking: &WatchRequests,
+        metadata: &MetadataMap,
+        spans: Option<&WatchSpans>,
+    ) -> Result<(), Refused> {
         // etcd tells anybody that no revision is negative, whether permitted to watch or not.
         if create.start_revision < 0 {
+            if let Some(spans) = spans {
+                spans.begin(None);
+            }
             return asking.create(create).await;
         }
         let permitted = self.identity_of(metadata.as_ref()).and_then(|identity| self.published().auth().check_watch(&identity, &create));
+        if let Some(spans) = spans {
+            spans.begin(permitted.is_ok().then_some(&create));
+        }
         match permitted {
             Ok(()) => asking.create(create).await,
             Err(refusal) => asking.refuse(reason(&refusal)).await,
@@ -196,6 +223,38 @@ pub(crate) struct Answers {
     /// Nothing once the stream has ended.
     end: Option<oneshot::Receiver<Status>>,
     task: AbortHandle,
+    /// The response that is being sent, for the metrics.
+    sending: Option<Sending>,
+    /// Nothing unless the stream is traced.
+    spans: Option<Arc<WatchSpans>>,
+}
+
+/// A response on its way to the connection.
+#[derive(Debug)]
+struct Sending {
+    begun: Instant,
+    events: usize,
+    is_progress: bool,
+}
+
+impl Sending {
+    fn begin(output: &Output, metrics: &WatchMetrics) -> Self {
+        let events = output.event_count();
+        metrics.events.inc_by(events as u64);
+        Self { begun: Instant::now(), events, is_progress: output.is_progress() }
+    }
+
+    fn end(&self, metrics: &WatchMetrics) {
+        let took = self.begun.elapsed();
+        if self.is_progress {
+            metrics.send_progress.record(took);
+        } else if let Some(events) = u32::try_from(self.events).ok().filter(|events| *events > 0) {
+            metrics.send_events.record(took);
+            metrics.send_per_event.record(took / events);
+        } else {
+            metrics.send_control.record(took);
+        }
+    }
 }
 
 impl futures::Stream for Answers {
@@ -207,9 +266,19 @@ impl futures::Stream for Answers {
             self.end = None;
             return Poll::Ready(Some(Err(ended.unwrap_or_else(|_| Refused::Stopped.to_status()))));
         }
+        // The response before is encoded, and the connection has room for more.
+        if let Some(sending) = self.sending.take() {
+            sending.end(&self.server.observer.metrics().watch);
+        }
         match self.answers.poll_next(context) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(output)) => Poll::Ready(Some(Ok(Answer { header: self.server.watch_header(), output }))),
+            Poll::Ready(Some(output)) => {
+                if let Some(spans) = &self.spans {
+                    spans.follow(&output);
+                }
+                self.sending = Some(Sending::begin(&output, &self.server.observer.metrics().watch));
+                Poll::Ready(Some(Ok(Answer { header: self.server.watch_header(), output })))
+            }
             Poll::Ready(None) => {
                 self.end = None;
                 Poll::Ready(Some(Err(Refused::Stopped.to_status())))

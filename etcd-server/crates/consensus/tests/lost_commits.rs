@@ -63,7 +63,7 @@ fn shorter_log_of_a_new_leader_is_no_loss() {
 
 #[test]
 fn terms_far_ahead_are_refused() {
-    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    let (group, leader) = Group::led(&[1, 2, 3]);
     let follower = 1 + leader % 3;
     let term = group.members[&follower].node.status().term;
     for kind in [3, 5, 8, 17] {

@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::install::{self, Prepared};
 use crate::log_task::LogCommand;
+use crate::member_lines::Whose;
 use crate::node_task::Input;
 use crate::observer::{AppliedRequest, Observer};
 use crate::outbound::Outbound;
@@ -56,6 +57,8 @@ pub enum Notice {
 
 pub(crate) struct ApplyTask {
     pub(crate) member_id: MemberId,
+    /// Whose log lines about members are.
+    pub(crate) whose: Whose,
     pub(crate) folder: PathBuf,
     pub(crate) settings: apply::Settings,
     pub(crate) leases: ExpirySettings,
@@ -128,6 +131,13 @@ impl ApplyTask {
 
     /// Puts the state of another member in the place of the present one: on disk first, then for readers, then the log follows.
     fn install(&mut self, number: u64, mark: &SnapshotMark, prepared: Prepared, hard_state: Option<HardState>) -> Result<(), Fault> {
+        tracing::info!(
+            current_applied_index = self.applied,
+            incoming_leader_snapshot_index = mark.index,
+            incoming_leader_snapshot_term = mark.term,
+            "applying snapshot"
+        );
+        let members = self.published.members.load_full();
         let store = Arc::new(prepared.store);
         let mut batch = store.batch();
         self.state = State::load(&*store, self.settings, &mut batch)?;
@@ -142,7 +152,15 @@ impl ApplyTask {
         self.watches.push_replaced(point.current, point.compacted);
         self.outbound.follow(&self.state.members);
         drop(self.log.send(LogCommand::Install { number, index: mark.index, term: mark.term, hard_state }));
+        self.whose.log_changes(&members, &self.state.members);
         tracing::info!(snapshot_index = mark.index, revision = point.current, "installed the state of another member");
+        tracing::info!(
+            current_snapshot_index = mark.index,
+            current_applied_index = mark.index,
+            incoming_leader_snapshot_index = mark.index,
+            incoming_leader_snapshot_term = mark.term,
+            "applied snapshot"
+        );
         Ok(())
     }
 
@@ -183,9 +201,9 @@ impl ApplyTask {
     fn observe(&self, entry: &Entry, applied: &Applied, begun: Instant) -> Instant {
         let now = Instant::now();
         if let Some(kind) = applied.kind {
-            let refusal = applied.outcome.as_ref().err();
+            let outcome = applied.outcome.as_ref().map(|ordered| &ordered.answer);
             let (data, operations, took) = (&entry.data, applied.operations, now - begun);
-            self.observer.applied(&AppliedRequest { index: entry.index, kind, data, operations, refusal, took });
+            self.observer.applied(&AppliedRequest { index: entry.index, kind, data, operations, outcome, took });
         }
         now
     }
@@ -232,6 +250,7 @@ impl ApplyTask {
     /// Tells watchers and duties first: whoever is answered may look at what they did.
     fn tell(&mut self, told: Told) {
         if self.state.members != **self.published.members.load() {
+            self.whose.log_changes(&self.published.members.load(), &self.state.members);
             self.published.members.store(Arc::new(self.state.members.clone()));
             self.outbound.follow(&self.state.members);
         }
@@ -249,6 +268,12 @@ impl ApplyTask {
         let mut left = false;
         for (kind, member) in told.conf_changes {
             left |= kind == ConfChangeKind::Remove && member == self.member_id.0;
+            tracing::info!(
+                local_member_id = %self.member_id,
+                raft_conf_change = kind_name(kind),
+                raft_conf_change_node_id = %MemberId(member),
+                "applied a configuration change through raft"
+            );
             drop(self.node.send(Input::ConfChanged { kind, member }));
         }
         drop(self.node.send(Input::Applied(self.applied)));
@@ -278,6 +303,16 @@ impl ApplyTask {
         } else {
             expiry.demote();
         }
+    }
+}
+
+/// As raft calls a change of the group.
+fn kind_name(kind: ConfChangeKind) -> &'static str {
+    match kind {
+        ConfChangeKind::None => "ConfChangeUpdateNode",
+        ConfChangeKind::AddVoter => "ConfChangeAddNode",
+        ConfChangeKind::AddLearner => "ConfChangeAddLearnerNode",
+        ConfChangeKind::Remove => "ConfChangeRemoveNode",
     }
 }
 

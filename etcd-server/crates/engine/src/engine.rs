@@ -7,7 +7,7 @@ use crate::node_task::Input;
 use crate::overload::{Overload, Proposer};
 use crate::published::Published;
 use crate::waiters::{Reply, Waiters};
-use crate::{Observer, Refused, RequestIds, Watches};
+use crate::{Observer, Refused, RequestIds, UnderWay, Watches};
 use apply::{Ordered, RequestKind};
 use auth::Identity;
 use bytes::Bytes;
@@ -43,6 +43,8 @@ pub struct Engine {
     pub(crate) store_options: StoreOptions,
     pub(crate) clock: Clock,
     pub(crate) watches: Watches,
+    pub(crate) long_reads: UnderWay,
+    pub(crate) installations: UnderWay,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) overload: Overload,
     pub(crate) request_bytes_max: usize,
@@ -84,6 +86,16 @@ impl Engine {
         &self.watches
     }
 
+    /// Reads of the state that may take long: large ranges, hashes, backups, states on their way to other members.
+    pub fn long_reads(&self) -> &UnderWay {
+        &self.long_reads
+    }
+
+    /// States of other members that are being put in the place of the present one.
+    pub fn installations(&self) -> &UnderWay {
+        &self.installations
+    }
+
     /// This process' time line.
     pub fn clock(&self) -> Clock {
         self.clock
@@ -115,7 +127,9 @@ impl Engine {
         let (kind, begun) = (RequestKind::of(&request), Instant::now());
         let submitted = self.submit(request, identity)?;
         let outcome = self.outcome(submitted).await;
-        self.observer.request_decided(kind, outcome.is_ok(), begun.elapsed());
+        // What the ordered state refuses has been decided all the same, as etcd counts it.
+        let success = outcome.as_ref().err().is_none_or(|refused| matches!(refused, Refused::State(_)));
+        self.observer.request_decided(kind, success, begun.elapsed());
         outcome
     }
 
@@ -192,10 +206,15 @@ impl Engine {
         decided.map_or(Err(Refused::TimedOut), |reply| reply.unwrap_or(Err(Refused::Stopped)))
     }
 
+    /// Returns `true` if a barrier costs nothing: this member leads a group of one, and only what is published is acknowledged.
+    pub fn leads_alone(&self) -> bool {
+        self.published.leads_alone.load(Ordering::Acquire)
+    }
+
     /// Returns once the published state holds everything that was acknowledged before the call.
     pub async fn barrier(&self) -> Result<(), Refused> {
         // The leader of a group of one acknowledges only what is published, and nobody else can acknowledge anything.
-        if self.published.leads_alone.load(Ordering::Acquire) {
+        if self.leads_alone() {
             return Ok(());
         }
         if self.published.has_left() {

@@ -8,6 +8,7 @@ use restore::{Error, Position, Target};
 use schema::{Batch, Table, View, meta};
 use std::fs::File;
 use std::path::Path;
+use std::time::{Duration, Instant};
 use storage::{Store, StoreOptions};
 use types::Fault;
 
@@ -15,6 +16,14 @@ use types::Fault;
 pub struct Prepared {
     pub(crate) store: Store,
     pub(crate) index: u64,
+    sync_time: Duration,
+}
+
+impl Prepared {
+    /// The time that making it durable took.
+    pub fn sync_time(&self) -> Duration {
+        self.sync_time
+    }
 }
 
 impl std::fmt::Debug for Prepared {
@@ -91,7 +100,7 @@ pub(crate) fn prepare(
     let store = Store::open(&path, options)?;
     let filled = fill(&store, own, metadata.index, metadata.term, metadata.conf_state.clone().unwrap_or_default(), file);
     match filled {
-        Ok(()) => Ok(Prepared { store, index: metadata.index }),
+        Ok(sync_time) => Ok(Prepared { store, index: metadata.index, sync_time }),
         Err(error) => {
             discard(store);
             Err(error)
@@ -99,7 +108,7 @@ pub(crate) fn prepare(
     }
 }
 
-fn fill(store: &Store, own: Identity, index: u64, term: u64, conf_state: ConfState, file: &File) -> Result<(), PrepareError> {
+fn fill(store: &Store, own: Identity, index: u64, term: u64, conf_state: ConfState, file: &File) -> Result<Duration, PrepareError> {
     let file = BoltFile::open(file).map_err(Error::from)?;
     let restored = restore::restore(&file, &Filling(store), &mut |_| {})?;
     if restored.position.index != index {
@@ -113,8 +122,9 @@ fn fill(store: &Store, own: Identity, index: u64, term: u64, conf_state: ConfSta
     meta::write_u64(&mut batch, meta::INSTALLED_INDEX, index);
     meta::write_u64(&mut batch, meta::INSTALLED_TERM, term);
     store.write(batch).map_err(Error::from)?;
+    let begun = Instant::now();
     store.flush().map_err(Error::from)?;
-    Ok(())
+    Ok(begun.elapsed())
 }
 
 /// Removes a state that nobody reads any more. What cannot be removed goes at the next start.

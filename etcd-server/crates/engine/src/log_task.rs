@@ -63,7 +63,12 @@ pub(crate) fn run(mut log: Log, commands: &Receiver<LogCommand>, node: &Sender<I
                     log.install(index, term, hard_state.map(to_log))?;
                     persisted = Some(number);
                 }
-                LogCommand::Truncate(index) => log.truncate_front(index)?,
+                LogCommand::Truncate(index) => {
+                    let begun = Instant::now();
+                    log.truncate_front(index)?;
+                    observer.log_truncated(begun.elapsed());
+                    tracing::info!(compact_index = index, "compacted Raft logs");
+                }
                 LogCommand::Stop => return log.mark(),
             }
         }

@@ -7,6 +7,7 @@ use crate::log_task::LogCommand;
 use crate::outbound::Outbound;
 use crate::promises::Promises;
 use crate::published::Published;
+use crate::raft_lines;
 use crate::waiters::{Barrier, Reply, Waiters};
 use crate::{Observer, Refused};
 use bytes::Bytes;
@@ -131,6 +132,7 @@ impl NodeTask {
             let now = Instant::now();
             if now >= next_tick {
                 self.node.tick();
+                self.look_at_heartbeats(next_tick, now);
                 self.look_at_log(&mut round);
                 round.barriers.tick();
                 round.barriers.retain(|waiting| !waiting.is_closed());
@@ -219,6 +221,7 @@ impl NodeTask {
             Input::Applied(index) => self.node.applied(index, self.keep),
             Input::ConfChanged { kind, member } => {
                 self.node.conf_changed(kind, member)?;
+                raft_lines::log_configuration(self.member_id, &self.node.voters());
                 if kind == ConfChangeKind::Remove && member == self.member_id {
                     round.has_left = true;
                     round.barriers.drain().into_iter().for_each(refuse_read);
@@ -227,6 +230,15 @@ impl NodeTask {
             Input::Propose { .. } | Input::Stop => {}
         }
         Ok(())
+    }
+
+    /// A tick sends the heartbeats, so a tick that is late by more than an interval makes them late.
+    fn look_at_heartbeats(&self, due: Instant, now: Instant) {
+        let late = now.saturating_duration_since(due);
+        if late > self.tick && self.node.status().role == Role::Leader && self.node.voters().voters.len() > 1 {
+            let exceeded = late.saturating_sub(self.tick);
+            self.observer.heartbeats_late(exceeded);
+        }
     }
 
     /// A leader whose disk hangs gives leadership to a member whose disk does not: its heartbeats would keep the others quiet for ever.
@@ -365,6 +377,10 @@ impl NodeTask {
                 }
             }
             if ask_reads_again {
+                // The leader changed while they waited, which is what etcd counts; they are asked again and do not fail.
+                if !round.barriers.is_empty() {
+                    self.observer.read_index_failed();
+                }
                 round.barriers.again();
             }
         }
@@ -381,6 +397,7 @@ impl NodeTask {
 
     fn publish(&self, status: Status) {
         let before = self.published.status.swap(Arc::new(status));
+        raft_lines::log_changes(self.member_id, &before, &status);
         if before.leader != status.leader && status.leader != 0 {
             *self.published.leader_since.lock() = Some(Instant::now());
             self.observer.leader_changed();

@@ -18,8 +18,8 @@ pub struct AppliedRequest<'a> {
     pub data: &'a Bytes,
     /// What it came to.
     pub operations: Operations,
-    /// Why the state refused it.
-    pub refusal: Option<&'a apply::Refusal>,
+    /// What the client is answered, or why the state refused it.
+    pub outcome: Result<&'a apply::Answer, &'a apply::Refusal>,
     /// The time it took, without its share of writing the batch.
     pub took: Duration,
 }
@@ -44,6 +44,15 @@ pub trait Observer: Send + Sync {
     /// The removal of history that a compaction asked for is complete.
     fn removal_completed(&self, _took: Duration) {}
 
+    /// The applied state was made durable, so that the log may be cut before it.
+    fn state_flushed(&self, _took: Duration) {}
+
+    /// The log dropped its entries up to some index, and noted where it begins.
+    fn log_truncated(&self, _took: Duration) {}
+
+    /// As the leader, this member sent its heartbeats later than twice the interval after the last ones, by this much.
+    fn heartbeats_late(&self, _exceeded: Duration) {}
+
     /// A leader is known, and another one, or none, was known before.
     fn leader_changed(&self) {}
 
@@ -65,7 +74,7 @@ pub trait Observer: Send + Sync {
     /// A read index was not answered in time.
     fn read_index_timed_out(&self) {}
 
-    /// A read index could not be asked for.
+    /// A read index could not be had, or the leader changed while it was waited for.
     fn read_index_failed(&self) {}
 }
 

@@ -82,6 +82,13 @@ impl RemovalTask {
                 && self.step(step)?
             {
                 self.observer.removal_completed(removal_begun.elapsed());
+                tracing::info!(
+                    compact_revision = step.target(),
+                    took = ?removal_begun.elapsed(),
+                    number_of_keys_compacted = step.freed_revisions(),
+                    current_db_size_bytes = self.published.database_bytes(),
+                    "finished scheduled compaction"
+                );
                 removal_begun = Instant::now();
                 // Another compaction may have come while this one was under way.
                 removal = Removal::due(&*self.store, self.published.read_point().compacted)?;
@@ -136,7 +143,6 @@ impl RemovalTask {
         self.published.freed_bytes.store(removal.freed_bytes(), Ordering::Relaxed);
         if done {
             self.published.removed.store(removal.target(), Ordering::Release);
-            tracing::info!(compact_revision = removal.target(), "finished scheduled compaction");
         }
         Ok(done)
     }
@@ -150,7 +156,11 @@ impl RemovalTask {
             return Ok(());
         }
         self.store.background_errors()?;
+        tracing::info!(local_member_applied_index = applied, local_member_snapshot_index = flushed.applied, "triggering snapshot");
+        let begun = Instant::now();
         self.store.flush()?;
+        self.observer.state_flushed(begun.elapsed());
+        tracing::info!(snapshot_index = applied, "saved snapshot to disk");
         // What was applied before the flush began is in it, index and state together.
         drop(self.log.send(LogCommand::Truncate(applied.saturating_sub(self.log_entries_kept))));
         *flushed = Flushed { at: Instant::now(), written_bytes, applied };

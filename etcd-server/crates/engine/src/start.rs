@@ -4,13 +4,14 @@ use crate::apply_task::{ApplyCommand, ApplyTask};
 use crate::clock::Clock;
 use crate::inlet::Inlet;
 use crate::log_task::{self, LogCommand};
+use crate::member_lines::Whose;
 use crate::node_task::{Input, NodeTask};
 use crate::overload::Overload;
 use crate::published::Published;
 use crate::removal_task::{RemovalCommand, RemovalTask};
 use crate::waiters::Waiters;
 use crate::watches::{Inbox, WatchTask, Watches};
-use crate::{Engine, Notice, Observer, Outbound, RequestIds, state_folder};
+use crate::{Engine, Notice, Observer, Outbound, RequestIds, UnderWay, state_folder};
 use apply::{Effect, Settings, State};
 use consensus::{Config, Entry, EntryKind, HardState, Keep, Node, Recovered, Voters};
 use lease::ExpirySettings;
@@ -230,6 +231,15 @@ impl Opened {
         let election_timeout = options.tick * u32::try_from(options.election_ticks).unwrap_or(u32::MAX);
         let node = Node::new(&node_config(options, identity, applied), &recovered)?;
         let clock = Clock::default();
+        let whose = Whose { cluster_id: identity.cluster_id, member_id: identity.member_id };
+        if applied == 0 {
+            tracing::info!(local_member_id = %identity.member_id, cluster_id = %identity.cluster_id, "starting local member");
+        } else {
+            let commit_index = node.status().commit;
+            tracing::info!(cluster_id = %identity.cluster_id, local_member_id = %identity.member_id, commit_index, "restarting local member");
+        }
+        whose.log_recovered(&state.members);
+        tracing::info!(current_rev = state.keys.read_point().current, "kvstore restored");
         let published = Arc::new(Published::begin(&store, &state, &node.status(), applied, options.leases)?);
         let inlet = Arc::new(Inlet::default());
         outbound.follow(&state.members);
@@ -262,6 +272,7 @@ impl Opened {
         };
         let apply_task = ApplyTask {
             member_id: identity.member_id,
+            whose,
             folder: options.folder.clone(),
             settings: options.state,
             leases: options.leases,
@@ -318,6 +329,8 @@ impl Opened {
             node: node_tx.clone(),
             clock,
             watches: Watches::new(Arc::clone(&inbox)),
+            long_reads: UnderWay::default(),
+            installations: UnderWay::default(),
             observer,
             overload: Overload { prioritizes_revokes: options.prioritizes_revokes },
             request_bytes_max: options.request_bytes_max,

@@ -31,6 +31,8 @@ pub struct WatchFigures {
     pub watchers: usize,
     /// Those of the watchers that are behind.
     pub unsynced_watchers: usize,
+    /// Events that wait to be sent.
+    pub pending_events: usize,
 }
 
 /// Where watch streams begin.
@@ -59,6 +61,7 @@ impl Watches {
             streams: figures.streams.load(Ordering::Relaxed),
             watchers: figures.watchers.load(Ordering::Relaxed),
             unsynced_watchers: figures.unsynced_watchers.load(Ordering::Relaxed),
+            pending_events: figures.pending_events.load(Ordering::Relaxed),
         }
     }
 }

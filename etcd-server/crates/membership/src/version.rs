@@ -28,6 +28,11 @@ impl Version {
         Self { major, minor, patch }
     }
 
+    /// Returns `major.minor`, as etcd logs versions of clusters.
+    pub fn minor_text(self) -> String {
+        format!("{}.{}", self.major, self.minor)
+    }
+
     /// The cluster version of servers of this version: the patch does not count.
     #[must_use]
     pub fn cluster(self) -> Self {

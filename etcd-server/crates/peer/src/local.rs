@@ -7,6 +7,7 @@ use proto::etcdserverpb::{HashKvResponse, LeaseKeepAliveResponse, LeaseTimeToLiv
 use proto::raftpb::Message;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -141,6 +142,9 @@ pub trait Local: Send + Sync {
 pub trait Observer: Send + Sync + std::fmt::Debug {
     /// The counters of a member. May wait for a lock, so it is asked for once and kept where messages pass.
     fn peer(&self, id: u64) -> Arc<dyn PeerObserver>;
+
+    /// A message from this address could not be received or read.
+    fn receive_failed(&self, _from: IpAddr) {}
 }
 
 /// What is counted of the traffic with one member. Called where things happen; must not wait.
@@ -156,6 +160,9 @@ pub trait PeerObserver: Send + Sync + std::fmt::Debug {
 
     /// A question to it took so long to be answered.
     fn round_trip(&self, took: Duration);
+
+    /// The state as a whole is being sent to it from now on, or no more.
+    fn snapshot_sending(&self, _sending: bool) {}
 
     /// The state as a whole was sent to it, or not.
     fn snapshot_sent(&self, success: bool, took: Duration);

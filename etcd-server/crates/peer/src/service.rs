@@ -22,6 +22,7 @@ use prost::Message as _;
 use proto::raftpb::Message;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
@@ -34,11 +35,11 @@ const SMALL_BYTES_MAX: usize = 64 << 10;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves one connection until it ends.
-pub async fn serve(stream: impl Socket + 'static, transport: Transport) -> Result<(), hyper::Error> {
+pub async fn serve(stream: impl Socket + 'static, remote: Option<IpAddr>, transport: Transport) -> Result<(), hyper::Error> {
     let stream: Box<dyn Socket> = Box::new(stream);
     let service = service_fn(move |request| {
         let transport = transport.clone();
-        async move { Ok::<_, Infallible>(respond(&transport, request).await) }
+        async move { Ok::<_, Infallible>(respond(&transport, remote, request).await) }
     });
     hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -47,9 +48,9 @@ pub async fn serve(stream: impl Socket + 'static, transport: Transport) -> Resul
         .await
 }
 
-async fn respond(transport: &Transport, request: Request<Incoming>) -> Reply {
+async fn respond(transport: &Transport, remote: Option<IpAddr>, request: Request<Incoming>) -> Reply {
     let mut reply = match for_this_member(transport, &request) {
-        Ok(()) => dispatch(transport, request).await,
+        Ok(()) => dispatch(transport, remote, request).await,
         Err(reply) => *reply,
     };
     for (name, id) in [(handshake::CLUSTER, transport.0.own.cluster.to_string()), (handshake::FROM, transport.0.own.member.to_string())] {
@@ -74,13 +75,13 @@ fn for_this_member(transport: &Transport, request: &Request<Incoming>) -> Result
     Ok(())
 }
 
-async fn dispatch(transport: &Transport, request: Request<Incoming>) -> Reply {
+async fn dispatch(transport: &Transport, remote: Option<IpAddr>, request: Request<Incoming>) -> Reply {
     let path = request.uri().path().to_owned();
     match path.as_str() {
         "/raft/probing" => probing(),
         "/members" => members(transport, &request),
         "/version" => version(transport, &request),
-        "/raft" => guarded(transport, request, post).await,
+        "/raft" => guarded(transport, request, |transport, _, request| post(transport, remote, request)).await,
         "/raft/snapshot" if request.method() == Method::GET => guarded_get(transport, &request, state_receiver::held).await,
         "/raft/snapshot" => guarded(transport, request, state_receiver::take).await,
         "/members/livehash" => live_hashes(transport, &request),
@@ -191,11 +192,18 @@ fn stream(transport: &Transport, request: &Request<Incoming>, path: &str) -> Rep
     reply
 }
 
-async fn post(transport: Transport, _: Arc<dyn Local>, request: Request<Incoming>) -> Reply {
+async fn post(transport: Transport, remote: Option<IpAddr>, request: Request<Incoming>) -> Reply {
+    let failed = || {
+        if let Some(remote) = remote {
+            transport.0.observer.receive_failed(remote);
+        }
+    };
     let Ok(body) = whole(request.into_body(), MESSAGE_BYTES_MAX).await else {
+        failed();
         return text(StatusCode::BAD_REQUEST, "error reading raft message");
     };
     let Ok(message) = Message::decode(body.clone()) else {
+        failed();
         return text(StatusCode::BAD_REQUEST, "error unmarshalling raft message");
     };
     if message.to != transport.0.own.member.0 || transport.0.is_removed(message.from) {

@@ -32,6 +32,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) async fn send(shared: Arc<Shared>, peer: Arc<Outbox>, message: Message) {
     debug_assert_eq!(message.r#type, kind::SNAPSHOT);
     let begun = Instant::now();
+    let sending = Sending::begin(&peer);
     let outcome = try_send(&shared, &peer, message).await;
     let success = outcome.is_ok();
     match outcome {
@@ -44,10 +45,27 @@ pub(crate) async fn send(shared: Arc<Shared>, peer: Arc<Outbox>, message: Messag
         }
     }
     peer.observer.snapshot_sent(success, begun.elapsed());
+    drop(sending);
     if !success {
         tokio::time::sleep(RETRY_PAUSE).await;
     }
     shared.snapshot_sent(peer.id, success);
+}
+
+/// Counts a sending for as long as it lasts, however it ends.
+struct Sending(Arc<Outbox>);
+
+impl Sending {
+    fn begin(peer: &Arc<Outbox>) -> Self {
+        peer.observer.snapshot_sending(true);
+        Self(Arc::clone(peer))
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.observer.snapshot_sending(false);
+    }
 }
 
 struct Sent {

@@ -1,11 +1,15 @@
 //! The server's side of a handshake: bounded in time and in number, and never resumed.
 
 use crate::address_check;
+use crate::alert;
 use crate::connections::{self, Connection, PeerIdentity};
 use crate::endpoint::{Endpoint, Loaded};
 use crate::error::HandshakeError;
 use crate::first_byte::Begun;
+use crate::shown::{self, ShownNames};
 use rustls::ServerConfig;
+use rustls_pki_types::CertificateDer;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -85,7 +89,9 @@ impl Acceptor {
     where
         I: AsyncRead + AsyncWrite + Unpin,
     {
-        let accepted = self.within_bounds(io, remote, protocols).await;
+        let mut server_name = None;
+        let handshake = self.within_bounds(io, remote, protocols, &mut server_name);
+        let (accepted, shown) = Box::pin(shown::observed(handshake)).await;
         let counters = &self.endpoint.counters;
         let counter = match &accepted {
             Ok(_) => &counters.accepted,
@@ -95,29 +101,42 @@ impl Acceptor {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = &accepted {
-            self.tell(error, remote);
+            self.log_rejection(error, remote, server_name.as_deref().unwrap_or_default(), shown.as_ref());
         }
         accepted
     }
 
-    async fn within_bounds<I>(&self, io: I, remote: Option<SocketAddr>, protocols: Protocols) -> Result<Accepted<I>, HandshakeError>
+    async fn within_bounds<I>(
+        &self,
+        io: I,
+        remote: Option<SocketAddr>,
+        protocols: Protocols,
+        server_name: &mut Option<String>,
+    ) -> Result<Accepted<I>, HandshakeError>
     where
         I: AsyncRead + AsyncWrite + Unpin,
     {
         let mut place = self.endpoint.room.enter();
         tokio::select! {
             biased;
-            done = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.handshake(io, remote, protocols)) => done.unwrap_or(Err(HandshakeError::Timeout)),
+            done = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.handshake(io, remote, protocols, server_name)) => done.unwrap_or(Err(HandshakeError::Timeout)),
             () = place.asked_out() => Err(HandshakeError::Crowded),
         }
     }
 
-    async fn handshake<I>(&self, io: I, remote: Option<SocketAddr>, protocols: Protocols) -> Result<Accepted<I>, HandshakeError>
+    async fn handshake<I>(
+        &self,
+        io: I,
+        remote: Option<SocketAddr>,
+        protocols: Protocols,
+        server_name: &mut Option<String>,
+    ) -> Result<Accepted<I>, HandshakeError>
     where
         I: AsyncRead + AsyncWrite + Unpin,
     {
         let io = Begun::read(io).await?;
         let start = Box::pin(LazyConfigAcceptor::new(rustls::server::Acceptor::default(), io)).await?;
+        *server_name = start.client_hello().server_name().map(str::to_owned);
         // What is loaded now decides, however long the client took to say hello.
         let loaded = self.endpoint.loaded.load_full();
         let servers = loaded.servers.as_ref().ok_or(HandshakeError::Dropped)?;
@@ -149,11 +168,32 @@ impl Acceptor {
         Ok((Some(identity), connection))
     }
 
-    fn tell(&self, error: &HandshakeError, remote: Option<SocketAddr>) {
-        let Some(left_out) = self.endpoint.quiet.allows(Instant::now()) else { return };
+    /// Logs why a connection was rejected, in etcd's words. A client that leaves during the handshake, as port probes do, is not worth
+    /// more than a debug line.
+    fn log_rejection(&self, error: &HandshakeError, remote: Option<SocketAddr>, server_name: &str, shown: Option<&CertificateDer<'_>>) {
         let remote = remote.map_or_else(|| "unix".to_owned(), |remote| remote.to_string());
         let endpoint = self.endpoint.settings.role.label();
-        // etcd's message, which people search for.
-        tracing::warn!(remote_addr = remote, %error, left_out, "rejected connection on {endpoint} endpoint");
+        let text = alert::go_text(error);
+        if matches!(error, HandshakeError::Tls(error) if error.kind() == ErrorKind::UnexpectedEof) {
+            tracing::debug!(remote_addr = remote, server_name, error = %text, "rejected connection on {endpoint} endpoint");
+            return;
+        }
+        let Some(left_out) = self.endpoint.quiet.allows(Instant::now()) else { return };
+        match shown.map(ShownNames::of) {
+            None => {
+                tracing::warn!(remote_addr = remote, server_name, error = %text, left_out, "rejected connection on {endpoint} endpoint");
+            }
+            Some(ShownNames { ip_addresses, dns_names }) => {
+                tracing::warn!(
+                    remote_addr = remote,
+                    server_name,
+                    ip_addresses = ?ip_addresses,
+                    dns_names = ?dns_names,
+                    error = %text,
+                    left_out,
+                    "rejected connection on {endpoint} endpoint"
+                );
+            }
+        }
     }
 }

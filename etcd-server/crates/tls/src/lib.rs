@@ -7,6 +7,7 @@
 
 mod acceptor;
 mod address_check;
+mod alert;
 mod auto;
 mod client_verifier;
 mod connections;
@@ -20,6 +21,7 @@ mod quiet;
 mod reload;
 mod server_verifier;
 mod settings;
+mod shown;
 mod status;
 mod suites;
 mod waiting_room;

@@ -5,5 +5,6 @@ mod bounds;
 mod dialling;
 mod doors;
 mod files;
+mod rejections;
 mod reload;
 mod support;

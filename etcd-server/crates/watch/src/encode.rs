@@ -53,6 +53,11 @@ impl EventSlice {
         Self { run: self.run.clone(), range, bytes }
     }
 
+    /// Number of events.
+    pub(crate) fn len(&self) -> usize {
+        self.range.len()
+    }
+
     /// Length of the encoded events.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes

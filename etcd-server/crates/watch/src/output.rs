@@ -58,6 +58,31 @@ impl Output {
         ENVELOPE_BYTES_MAX + body
     }
 
+    /// Number of events in this response.
+    pub fn event_count(&self) -> usize {
+        self.events().map_or(0, EventSlice::len)
+    }
+
+    /// The watcher that this response is about; negative when it is about none.
+    pub fn watch_id(&self) -> WatchId {
+        self.watch_id
+    }
+
+    /// Returns `true` if this responds to a request to create a watcher, which may be refused.
+    pub fn is_creation(&self) -> bool {
+        matches!(self.body, Body::Created | Body::Refused(_))
+    }
+
+    /// Returns `true` if the watcher is at its end.
+    pub fn is_end(&self) -> bool {
+        matches!(self.body, Body::Canceled | Body::Compacted(_) | Body::Refused(_))
+    }
+
+    /// Returns `true` if this is a progress notification.
+    pub fn is_progress(&self) -> bool {
+        matches!(self.body, Body::Progress)
+    }
+
     /// Length of what [`Output::encode_into`] appends, in bytes.
     pub fn encoded_len(&self, header: Header) -> usize {
         self.envelope(header).encoded_len() + self.events().map_or(0, EventSlice::bytes)

@@ -17,7 +17,9 @@ pub use compaction::{AutoCompaction, CompactionSettings};
 pub use listen::{HttpSettings, KeepAliveSettings, ListenSettings, Names, SocketSettings};
 pub use log::{LogFormat, LogLevel, LogOutput, LogOutputs, LogSettings, Rotation};
 pub use member::{LimitSettings, MemberSettings, Quota, SnapshotSettings};
-pub use timing::{CorruptCheckSettings, ElectionSettings, MetricsDetail, MetricsSettings, PeerSettings, WarningSettings, WatchSettings};
+pub use timing::{
+    CorruptCheckSettings, ElectionSettings, MetricsDetail, MetricsSettings, PeerSettings, TracingSettings, WarningSettings, WatchSettings,
+};
 pub use tls::{ListenerTls, PeerTls, TlsSettings, TlsVersion};
 
 use std::time::Duration;
@@ -51,6 +53,8 @@ pub struct Settings {
     pub watch: WatchSettings,
     pub metrics: MetricsSettings,
     pub warning: WarningSettings,
+    /// `None` when requests are not traced.
+    pub tracing: Option<TracingSettings>,
     /// Time between two looks at whether a downgrade has finished; `None` is never.
     pub downgrade_check: Option<Duration>,
 }
@@ -64,7 +68,7 @@ impl Settings {
         let election = ElectionSettings::from_merged(merged)?;
         listen::check_advertised_when_listening(merged)?;
         let auto_compaction = AutoCompaction::from_merged(merged)?;
-        timing::check_tracing(merged)?;
+        let tracing = TracingSettings::from_merged(merged)?;
         let features = features(merged, warnings)?;
         let corrupt_check = CorruptCheckSettings::from_merged(merged, &features)?;
         let member = MemberSettings::from_merged(merged, warnings);
@@ -82,6 +86,7 @@ impl Settings {
             watch: WatchSettings::from_merged(merged, warnings),
             metrics: MetricsSettings::from_merged(merged, warnings),
             warning: WarningSettings::from_merged(merged),
+            tracing,
             downgrade_check: positive(merged.nanos("downgrade-check-time")),
             member,
             cluster,

@@ -163,14 +163,35 @@ impl WarningSettings {
     }
 }
 
-/// Tracing has no effect here, but a mistake in it is one all the same.
-pub(super) fn check_tracing(merged: &Merged) -> Result<(), Problem> {
-    if !merged.bool("enable-distributed-tracing") {
-        return Ok(());
-    }
-    match merged.signed("distributed-tracing-sampling-rate") {
-        rate if rate < 0 => Err(Problem::SamplingRate("positive")),
-        rate if rate > 1_000_000 => Err(Problem::SamplingRate("less than 1000000")),
-        _ => Ok(()),
+/// Traces of requests, sent to a collector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracingSettings {
+    /// `HOST:PORT` of the collector.
+    pub address: String,
+    pub service_name: String,
+    /// Not sent when it is `None`.
+    pub instance_id: Option<String>,
+    /// Of a million calls whose caller does not trace.
+    pub rate_per_million: u32,
+}
+
+impl TracingSettings {
+    /// `None` when tracing is off; its other settings are not even looked at then.
+    pub(super) fn from_merged(merged: &Merged) -> Result<Option<Self>, Problem> {
+        if !merged.bool("enable-distributed-tracing") {
+            return Ok(None);
+        }
+        let rate = match merged.signed("distributed-tracing-sampling-rate") {
+            rate if rate < 0 => return Err(Problem::SamplingRate("positive")),
+            rate if rate > 1_000_000 => return Err(Problem::SamplingRate("less than 1000000")),
+            rate => u32::try_from(rate).unwrap_or(0),
+        };
+        let text = |name| merged.text(name).to_owned();
+        Ok(Some(Self {
+            address: text("distributed-tracing-address"),
+            service_name: text("distributed-tracing-service-name"),
+            instance_id: Some(text("distributed-tracing-instance-id")).filter(|id| !id.is_empty()),
+            rate_per_million: rate,
+        }))
     }
 }

@@ -2,8 +2,6 @@
 
 use crate::row::{Kind, Row};
 
-const NO_TRACES: &str = "traces are not exported here";
-
 pub(super) const ROWS: &[Row] = &[
     Row::new("enable-pprof", Kind::Bool, "false", "Serve Go's profiles under /debug/pprof.")
         .no_effect("its profiles describe a Go program; use perf on this process"),
@@ -33,9 +31,9 @@ pub(super) const LOGGING: &[Row] = &[
 ];
 
 pub(super) const TRACING: &[Row] = &[
-    Row::new("enable-distributed-tracing", Kind::Bool, "false", "Send traces over OTLP.").no_effect(NO_TRACES),
-    Row::new("distributed-tracing-address", Kind::Text, "localhost:4317", "Where traces go.").no_effect(NO_TRACES),
-    Row::new("distributed-tracing-service-name", Kind::Text, "etcd", "Service name in traces.").no_effect(NO_TRACES),
-    Row::new("distributed-tracing-instance-id", Kind::Text, "", "Instance id in traces.").no_effect(NO_TRACES),
-    Row::new("distributed-tracing-sampling-rate", Kind::Signed, "0", "Traces kept per million.").no_effect(NO_TRACES),
+    Row::new("enable-distributed-tracing", Kind::Bool, "false", "Send traces over OTLP."),
+    Row::new("distributed-tracing-address", Kind::Text, "localhost:4317", "Where traces go."),
+    Row::new("distributed-tracing-service-name", Kind::Text, "etcd", "Service name in traces."),
+    Row::new("distributed-tracing-instance-id", Kind::Text, "", "Instance id in traces."),
+    Row::new("distributed-tracing-sampling-rate", Kind::Signed, "0", "Traces kept per million."),
 ];

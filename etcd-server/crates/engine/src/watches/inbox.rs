@@ -101,6 +101,8 @@ pub(crate) struct Figures {
     pub(crate) streams: AtomicUsize,
     pub(crate) watchers: AtomicUsize,
     pub(crate) unsynced_watchers: AtomicUsize,
+    /// Counted by the streams themselves.
+    pub(crate) pending_events: Arc<AtomicUsize>,
 }
 
 impl Inbox {

@@ -4,6 +4,7 @@
 
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use watch::Output;
@@ -16,19 +17,36 @@ struct Mail {
 }
 
 /// One stream's answers. Filled by the watch thread, emptied by the stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outlet {
     mail: Mutex<Mail>,
     drained_bytes: AtomicUsize,
     /// The watch thread has been told that there is something to collect.
     is_told: AtomicBool,
+    /// Events of all streams that no stream has taken for sending.
+    pending_events: Arc<AtomicUsize>,
 }
 
 impl Outlet {
+    /// An empty outlet that adds its events to `pending_events`.
+    pub(crate) fn new(pending_events: Arc<AtomicUsize>) -> Self {
+        Self { mail: Mutex::default(), drained_bytes: AtomicUsize::new(0), is_told: AtomicBool::new(false), pending_events }
+    }
+
+    /// Takes `outputs`, which leave the queue, off the number of pending events.
+    pub(crate) fn leave<'a>(&self, outputs: impl IntoIterator<Item = &'a Output>) {
+        let events: usize = outputs.into_iter().map(Output::event_count).sum();
+        self.pending_events.fetch_sub(events, Ordering::Relaxed);
+    }
+
     /// Hands answers to the stream.
     pub(crate) fn push(&self, outputs: impl IntoIterator<Item = Output>) {
         let mut mail = self.mail.lock();
+        let before = mail.outputs.len();
         mail.outputs.extend(outputs);
+        // Counted while the stream cannot take them yet, so that the number never falls below zero.
+        let events: usize = mail.outputs.iter().skip(before).map(Output::event_count).sum();
+        self.pending_events.fetch_add(events, Ordering::Relaxed);
         let reader = mail.reader.take();
         drop(mail);
         if let Some(reader) = reader {
@@ -72,5 +90,12 @@ impl Outlet {
         // In this order nothing is lost: what is added after the second line is told of again.
         self.is_told.store(false, Ordering::SeqCst);
         self.drained_bytes.swap(0, Ordering::SeqCst)
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        let outputs = std::mem::take(&mut self.mail.get_mut().outputs);
+        self.leave(&outputs);
     }
 }

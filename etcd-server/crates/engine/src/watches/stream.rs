@@ -18,7 +18,7 @@ const REQUESTS_MAX: usize = 64;
 const TELL_BYTES: usize = 256 << 10;
 
 pub(super) fn open(id: StreamId, progress_interval: Duration, inbox: &Arc<Inbox>) -> (WatchRequests, WatchAnswers) {
-    let outlet = Arc::new(Outlet::default());
+    let outlet = Arc::new(Outlet::new(Arc::clone(&inbox.figures.pending_events)));
     let command = Command::Open { stream: id, outlet: Arc::clone(&outlet), progress_interval };
     if !inbox.push_command(command) {
         outlet.close();
@@ -84,6 +84,7 @@ impl WatchAnswers {
             ready!(self.outlet.poll_take(&mut self.taken, context));
         }
         let output = self.taken.pop_front();
+        self.outlet.leave(&output);
         self.sending_bytes = output.as_ref().map_or(0, Output::queued_bytes);
         Poll::Ready(output)
     }
@@ -103,6 +104,7 @@ impl WatchAnswers {
 
 impl Drop for WatchAnswers {
     fn drop(&mut self) {
+        self.outlet.leave(&self.taken);
         self.inbox.push_command(Command::Close(self.id));
     }
 }

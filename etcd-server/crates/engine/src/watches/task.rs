@@ -71,7 +71,7 @@ impl WatchTask {
     }
 
     fn tell(&self) {
-        let Figures { streams, watchers, unsynced_watchers } = &self.inbox.figures;
+        let Figures { streams, watchers, unsynced_watchers, pending_events: _ } = &self.inbox.figures;
         streams.store(self.hub.open_streams(), Ordering::Relaxed);
         watchers.store(self.hub.watchers(), Ordering::Relaxed);
         unsynced_watchers.store(self.hub.unsynced_watchers(), Ordering::Relaxed);

@@ -40,12 +40,6 @@ impl LogGuard {
     pub fn dropped_lines(&self) -> u64 {
         self.writer.queue().dropped()
     }
-
-    /// The same count as a function that outlives this borrow, for a metric.
-    pub fn dropped_lines_reader(&self) -> impl Fn() -> u64 + Send + Sync + use<> {
-        let queue: Queue = self.writer.queue().clone();
-        move || queue.dropped()
-    }
 }
 
 /// Opens the outputs and makes `tracing` write to them for the whole process; entries of the journal name the `member`. Call it once, before the
@@ -56,6 +50,12 @@ pub fn install(settings: &LogSettings, member: &str) -> Result<LogGuard, Install
     // The first one is the process's: the line before makes sure of it.
     drop(QUEUE.set(guard.writer.queue().clone()));
     Ok(guard)
+}
+
+/// Returns how many lines of this process were dropped, because the queue was full or no output took them.
+#[must_use]
+pub fn dropped_lines() -> u64 {
+    QUEUE.get().map_or(0, Queue::dropped)
 }
 
 /// Waits, no longer than `limit`, until every line left so far is written: for a process that is about to end without a farewell.
@@ -129,7 +129,7 @@ mod tests {
             ("ratio", json!(0.5)),
             ("ready", json!(true)),
             ("error", json!("no")),
-            ("list", json!("[\"a\"]")),
+            ("list", json!(["a"])),
         ] {
             assert_eq!(line[name], value, "{name}");
         }

@@ -6,6 +6,9 @@ use serde_json::{Number, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata};
 
+/// Names of fields that etcd spells with an underscore.
+const UNDERSCORED: &[&str] = &["step_count", "trace_id"];
+
 /// zap's levels, as far as they are used here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LineLevel {
@@ -79,6 +82,7 @@ impl Line {
                     self.level = LineLevel::Fatal;
                 }
             }
+            (name, _) if UNDERSCORED.contains(&name) => self.fields.push((name.to_owned(), value)),
             (name, _) => self.fields.push((name.replace('_', "-"), value)),
         }
     }
@@ -86,7 +90,10 @@ impl Line {
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, Value::String(format!("{value:?}")));
+        let text = format!("{value:?}");
+        // A list of texts is a list in etcd's lines too; its debug form is JSON unless it holds odd characters.
+        let list = text.starts_with('[').then(|| serde_json::from_str::<Vec<String>>(&text).ok()).flatten();
+        self.add(field, list.map_or(Value::String(text), Value::from));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {

@@ -18,4 +18,5 @@ mod time;
 mod writer;
 
 pub use destination::OpenError;
-pub use install::{InstallError, LogGuard, install, wait_until_written};
+pub use install::{InstallError, LogGuard, dropped_lines, install, wait_until_written};
+pub use time::rfc3339;

@@ -4,6 +4,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 const DAY_SECONDS: u64 = 86_400;
 
+/// Returns `time` as log lines spell it: `2026-01-02T03:04:05.123456Z`.
+#[must_use]
+pub fn rfc3339(time: SystemTime) -> String {
+    Calendar::of(time).rfc3339()
+}
+
 /// A calendar time in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Calendar {

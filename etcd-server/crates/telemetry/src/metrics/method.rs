@@ -47,6 +47,14 @@ macro_rules! methods {
                 }
             }
 
+            /// Both, as a path without its first slash: `etcdserverpb.KV/Range`.
+            #[must_use]
+            pub fn full_name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => concat!($service, "/", $name),)*
+                }
+            }
+
             #[must_use]
             pub fn call_type(self) -> CallType {
                 match self {

@@ -167,6 +167,17 @@ pub enum StreamApi {
     LeaseKeepAlive,
 }
 
+impl StreamApi {
+    /// The name of a request on the stream, as etcd's log lines spell it.
+    #[must_use]
+    pub fn request_name(self) -> &'static str {
+        match self {
+            Self::Watch => "watch",
+            Self::LeaseKeepAlive => "lease keepalive",
+        }
+    }
+}
+
 /// Which half of a stream failed, seen from this member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamHalf {

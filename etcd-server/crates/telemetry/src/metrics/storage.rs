@@ -21,9 +21,9 @@ pub struct DiskMetrics {
     pub defrag_inflight: IntGauge,
     /// Streaming one backup to a client of Snapshot.
     pub backend_snapshot: Durations,
-    /// Making a raft snapshot of the state.
+    /// Making the applied state durable, so that the raft log may be cut before it.
     pub snapshot_save: Durations,
-    /// Making the descriptor of a raft snapshot durable.
+    /// Cutting the raft log and making its new beginning durable.
     pub snapshot_fsync: Durations,
     /// Making the files of a received raft snapshot durable.
     pub received_snapshot_fsync: Durations,

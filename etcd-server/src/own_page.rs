@@ -1,0 +1,34 @@
+//! Families of the metrics page that etcd does not have, beside those about TLS.
+
+use otlp::Tracer;
+use std::fmt::{Display, Write as _};
+
+const DROPPED_LINES: &str = "etcd_log_dropped_lines_total";
+const SPANS_MADE: &str = "etcd_tracing_spans_made_total";
+const SPANS: &str = "etcd_tracing_spans_total";
+
+/// Returns the families in the text format of Prometheus.
+pub(crate) fn text(tracer: Option<&Tracer>) -> String {
+    let mut page = String::new();
+    head(&mut page, DROPPED_LINES, "counter", "Log lines that were dropped because the queue was full or no output took them.");
+    line(&mut page, DROPPED_LINES, "", telemetry::log::dropped_lines());
+    if let Some(counts) = tracer.map(Tracer::counts) {
+        head(&mut page, SPANS_MADE, "counter", "Spans of traced calls that ended, or were left out because there were too many.");
+        line(&mut page, SPANS_MADE, "", counts.made());
+        head(&mut page, SPANS, "counter", "Spans by what became of them.");
+        line(&mut page, SPANS, "outcome=\"dropped\"", counts.dropped());
+        line(&mut page, SPANS, "outcome=\"sent\"", counts.sent());
+    }
+    page
+}
+
+/// Adds the two lines before the samples of a family.
+pub(crate) fn head(page: &mut String, name: &str, kind: &str, help: &str) {
+    writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}").expect("a text can always grow");
+}
+
+/// Adds a sample. `labels` is what stands between the braces.
+pub(crate) fn line(page: &mut String, name: &str, labels: &str, value: impl Display) {
+    let written = if labels.is_empty() { writeln!(page, "{name} {value}") } else { writeln!(page, "{name}{{{labels}}} {value}") };
+    written.expect("a text can always grow");
+}
