@@ -1,4 +1,4 @@
-//! Locks and elections: who waits wakes for its predecessor alone, and who leaves takes its key along.
+//! Locks and elections: a waiter wakes for its predecessor alone, and a caller that leaves takes its key along.
 
 use crate::client::{GRPC, call, metric, start, until};
 use http::Method;

@@ -1,4 +1,4 @@
-//! What clients see of a member that stops.
+//! The end of connections and streams when a member stops.
 
 use crate::client::{PATIENCE, start};
 use prost::Message as _;

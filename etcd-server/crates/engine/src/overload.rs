@@ -10,7 +10,7 @@ const GAP_MAX: u64 = 5_000;
 /// The same for revokes of leases while they have priority.
 const PRIORITY_GAP_MAX: u64 = 10_000;
 
-/// Who proposes a request.
+/// The origin of a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proposer {
     Client,

@@ -56,7 +56,7 @@ pub struct Options {
     pub pre_vote: bool,
     /// Limits of the state.
     pub state: Settings,
-    /// Whether clients' revokes of leases pass where other requests are refused for overload.
+    /// Lets clients' revokes of leases pass where other requests are refused for overload.
     pub prioritizes_revokes: bool,
     /// Largest encoded request, in bytes.
     pub request_bytes_max: usize,

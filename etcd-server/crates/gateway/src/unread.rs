@@ -1,4 +1,4 @@
-//! What a client still sends of a request that is answered without being read to its end.
+//! The rest of a request that is answered before it is read to its end.
 //!
 //! A connection that is closed under a client's hands loses the response: the client sees a broken pipe instead of a reason. So the rest is
 //! read and dropped, within bounds, before the response is sent.
