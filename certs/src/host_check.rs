@@ -101,12 +101,18 @@ fn trusted(chain: &Chain<'_>, usage: Usage, now: OffsetDateTime) -> Finding {
         Ok(_) => good(check, format!("trusted {role}")),
         Err(problem) => {
             let cure = match problem {
-                ChainProblem::UnknownIssuer => "give the bundle of the authority that issued it",
+                ChainProblem::UnknownIssuer { .. } => "give the bundle of the authority that issued it",
                 ChainProblem::WrongUsage => "issue it again with the right profile: servers and peers need both usages",
-                ChainProblem::Revoked => "issue a new one with a new key",
-                ChainProblem::UnknownRevocation | ChainProblem::RevocationListExpired => "publish a new list with `etcd-admin crl publish`",
-                ChainProblem::Expired | ChainProblem::NotValidYet => "renew it, and look at this machine's clock",
-                ChainProblem::NameConstraint | ChainProblem::Other(_) => "issue it again",
+                ChainProblem::Revoked { .. } => "issue a new one with a new key",
+                ChainProblem::UnknownRevocation { .. } | ChainProblem::RevocationListExpired { .. } => {
+                    "publish a new list with `etcd-admin crl publish`"
+                }
+                ChainProblem::Expired(_) | ChainProblem::NotValidYet(_) => "renew it, and look at this machine's clock",
+                ChainProblem::IssuerRefused { .. } => "make a CA certificate that may sign certificates, and issue it again",
+                ChainProblem::NameConstraint(_)
+                | ChainProblem::UnhandledExtension(_)
+                | ChainProblem::Malformed(_)
+                | ChainProblem::Other(_) => "issue it again",
             };
             bad(check, format!("not trusted {role}: {problem}"), cure)
         }

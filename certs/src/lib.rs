@@ -19,10 +19,11 @@ mod profile;
 mod request;
 mod self_signed;
 mod text;
+pub mod verify;
 
 pub use algorithm::KeyAlgorithm;
 pub use authority::{Authority, AuthorityKind, AuthorityPlan, Revocation, RevocationReason};
-pub use chain::{Chain, ChainProblem, Usage};
+pub use chain::Chain;
 pub use crl::RevocationListFacts;
 pub use error::Error;
 pub use host_check::{Finding, HostCheck, Severity};
@@ -35,6 +36,7 @@ pub use profile::Profile;
 pub use request::SigningRequest;
 pub use self_signed::self_signed;
 pub use text::{hex, rfc3339, time_left};
+pub use verify::{ChainProblem, Usage};
 
 /// A certificate with its PEM form.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -45,11 +45,17 @@ fn dates_are_kept_to() {
     for (after, outcome) in [
         (Duration::ZERO, Ok(0)),
         (-Duration::minutes(4), Ok(0)),
-        (-Duration::minutes(6), Err(ChainProblem::NotValidYet)),
+        (-Duration::minutes(6), Err("begins to be valid")),
         (YEAR - Duration::seconds(1), Ok(0)),
-        (YEAR + Duration::seconds(1), Err(ChainProblem::Expired)),
+        (YEAR + Duration::seconds(1), Err("has expired")),
     ] {
-        assert_eq!(verified(&leaf, &by, &[], Usage::Client, NOW + after), outcome, "{after}");
+        let verified = verified(&leaf, &by, &[], Usage::Client, NOW + after);
+        let agrees = match (&verified, outcome) {
+            (Ok(anchor), Ok(wanted)) => *anchor == wanted,
+            (Err(problem), Err(says)) => problem.to_string().contains(says),
+            (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
+        };
+        assert!(agrees, "{after}: {verified:?}");
     }
     let facts = leaf.facts().unwrap();
     assert!(!facts.is_due(NOW + YEAR / 2) && facts.is_due(NOW + YEAR * 2 / 3));
@@ -69,7 +75,10 @@ fn no_certificate_outlives_its_authority() {
 fn another_authority_of_the_same_name_is_another() {
     let (one, other) = (authority("ca"), authority("ca"));
     let (leaf, _) = leaf(&one, &plan(Profile::Client, "alice", &[]));
-    assert_eq!(verified(&leaf, &[other.certificate()], &[], Usage::Client, NOW), Err(ChainProblem::UnknownIssuer));
+    assert_eq!(
+        verified(&leaf, &[other.certificate()], &[], Usage::Client, NOW),
+        Err(ChainProblem::UnknownIssuer { issuer: "CN=ca".to_owned() })
+    );
     assert_eq!(verified(&leaf, &[other.certificate(), one.certificate()], &[], Usage::Client, NOW), Ok(1));
 }
 
@@ -82,7 +91,7 @@ fn an_authority_issues_within_its_constraints() {
     {
         let (leaf, _) = leaf(&authority, &plan(Profile::Server, "etcd1", &names));
         let outcome = verified(&leaf, &by, &[], Usage::Server, NOW);
-        assert_eq!(outcome, if good { Ok(0) } else { Err(ChainProblem::NameConstraint) }, "{names:?}");
+        assert!(if good { outcome == Ok(0) } else { matches!(outcome, Err(ChainProblem::NameConstraint(_))) }, "{names:?}: {outcome:?}");
     }
 }
 
@@ -95,11 +104,16 @@ fn what_is_revoked_is_not_trusted() {
     let list = one.revocation_list(std::slice::from_ref(&revocation), 7, NOW, Duration::days(30)).unwrap();
     let foreign = other.revocation_list(&[], 1, NOW, Duration::days(30)).unwrap();
     let by = [one.certificate(), other.certificate()];
-    assert_eq!(verified(&bad, &by, &[&list, &foreign], Usage::Client, NOW), Err(ChainProblem::Revoked));
+    let serial = bad.facts().unwrap().serial_hex();
+    assert_eq!(verified(&bad, &by, &[&list, &foreign], Usage::Client, NOW), Err(ChainProblem::Revoked { serial }));
     assert_eq!(verified(&good, &by, &[&list, &foreign], Usage::Client, NOW), Ok(0));
+    let issuer = "CN=one".to_owned();
     // Nothing known of an issuer, and a list that has run out, both close the door.
-    assert_eq!(verified(&good, &by, &[&foreign], Usage::Client, NOW), Err(ChainProblem::UnknownRevocation));
-    assert_eq!(verified(&good, &by, &[&list], Usage::Client, NOW + Duration::days(31)), Err(ChainProblem::RevocationListExpired));
+    assert_eq!(verified(&good, &by, &[&foreign], Usage::Client, NOW), Err(ChainProblem::UnknownRevocation { issuer: issuer.clone() }));
+    assert_eq!(
+        verified(&good, &by, &[&list], Usage::Client, NOW + Duration::days(31)),
+        Err(ChainProblem::RevocationListExpired { issuer })
+    );
     let facts = certs::RevocationListFacts::of(&list).unwrap();
     assert_eq!((facts.number, facts.revoked.len()), (Some(7), 1));
     assert!(facts.revokes(&bad.facts().unwrap()) && !facts.revokes(&good.facts().unwrap()));

@@ -112,7 +112,7 @@ fn others_urls(members: &[Member], own: MemberId) -> Vec<Uri> {
     let others = members.iter().filter(|member| member.id != own);
     let mut urls: Vec<&String> = others.flat_map(|member| &member.peer_urls).collect();
     urls.sort();
-    urls.into_iter().filter_map(|url| url.parse().ok()).collect()
+    urls.into_iter().filter_map(|url| peer::uri(url)).collect()
 }
 
 /// The members of the cluster under the names that are configured for their addresses.
@@ -157,7 +157,7 @@ fn resolved(url: &str) -> String {
 async fn check_versions(joined: &[Member], own_name: &str, own: Version, connect: &dyn Connect) -> Result<(), Failure> {
     let mut parsed = 0;
     for member in joined.iter().filter(|member| member.name != own_name) {
-        for url in member.peer_urls.iter().filter_map(|url| url.parse::<Uri>().ok()) {
+        for url in member.peer_urls.iter().filter_map(|url| peer::uri(url)) {
             let Ok(cluster) = ask::cluster_version(connect, &url, JOIN_TIMEOUT).await else { continue };
             parsed += 1;
             let Some(cluster) = cluster else { break };

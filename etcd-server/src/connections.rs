@@ -1,6 +1,6 @@
 //! Connections: encrypted or plain, gRPC or HTTP/1.1 on the same port, and who the client is.
 
-use crate::listeners::{DRAIN_TIME, Kind, Stream};
+use crate::listeners::{DRAIN_TIME, Kind, Security, Stream};
 use crate::member::LocalMember;
 use api::{Http2Settings, ObservedRoutes, Server, Web};
 use config::{Names, Settings};
@@ -19,6 +19,8 @@ use tokio::sync::watch;
 pub(crate) const MESSAGE_OVERHEAD_BYTES: usize = 512 * 1024;
 /// How every HTTP/2 connection begins.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
+/// The record type that every TLS connection begins with.
+const TLS_HANDSHAKE: u8 = 0x16;
 /// From accepting a connection to knowing what it speaks.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
 /// Headers of a gRPC request, in bytes.
@@ -109,25 +111,15 @@ impl Service {
     }
 
     /// Serves one connection to its end.
-    pub(crate) async fn connection(self, kind: Kind, stream: Stream, acceptor: Option<Acceptor>) {
-        let outcome = match (stream, acceptor) {
-            (Stream::Tcp(stream, remote), acceptor) => {
+    pub(crate) async fn connection(self, kind: Kind, stream: Stream, security: Security) {
+        let outcome = match stream {
+            Stream::Tcp(stream, remote) => {
                 // Small answers must not wait for more to say.
                 drop(stream.set_nodelay(true));
                 let ends = Ends { remote: Some(remote), local: stream.local_addr().ok() };
-                match acceptor {
-                    Some(acceptor) => Box::pin(self.secure(kind, stream, ends, acceptor)).await,
-                    None => {
-                        let http2 = kind.speaks_http2(&stream).await;
-                        self.plain(kind, stream, ends, http2).await
-                    }
-                }
+                self.stream(kind, stream, ends, security).await
             }
-            (Stream::Unix(stream), Some(acceptor)) => Box::pin(self.secure(kind, stream, Ends::default(), acceptor)).await,
-            (Stream::Unix(stream), None) => {
-                let http2 = kind.speaks_http2(&stream).await;
-                self.plain(kind, stream, Ends::default(), http2).await
-            }
+            Stream::Unix(stream) => self.stream(kind, stream, Ends::default(), security).await,
         };
         if let Err(error) = outcome {
             tracing::debug!(%error, "connection ended");
@@ -189,6 +181,24 @@ impl Service {
                 Self { routes: server.routes(), server, ..self }
             }
             None => self,
+        }
+    }
+
+    async fn stream<S>(self, kind: Kind, stream: S, ends: Ends, security: Security) -> Result<(), gateway::BoxError>
+    where
+        S: Peek + AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let acceptor = match security {
+            Security::Plain => None,
+            Security::Tls(acceptor) => Some(acceptor),
+            Security::Either(acceptor) => begins_as_tls(&stream).await?.then_some(acceptor),
+        };
+        match acceptor {
+            Some(acceptor) => Box::pin(self.secure(kind, stream, ends, acceptor)).await,
+            None => {
+                let http2 = kind.speaks_http2(&stream).await;
+                self.plain(kind, stream, ends, http2).await
+            }
         }
     }
 
@@ -268,6 +278,13 @@ impl Kind {
             Self::Http | Self::Metrics => Ok(false),
         }
     }
+}
+
+/// Returns `true` if the first byte begins a TLS handshake. A connection that says nothing is no different from one that is closed.
+async fn begins_as_tls(stream: &impl Peek) -> std::io::Result<bool> {
+    let mut first = [0];
+    let seen = tokio::time::timeout(FIRST_BYTES_TIMEOUT, stream.look(&mut first)).await.unwrap_or(Ok(0))?;
+    Ok(seen == 1 && first == [TLS_HANDSHAKE])
 }
 
 async fn begins_as_http2(stream: &impl Peek) -> std::io::Result<bool> {

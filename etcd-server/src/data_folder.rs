@@ -1,12 +1,19 @@
-//! The data directory: is it ours, is it private, and is nobody else using it?
+//! The data directory: is it ours, is it private, and does no other process use it?
 //!
-//! Everything is looked at before anything is changed.
+//! Everything is looked at before anything is changed. With `--wal-dir` the raft log lies in a directory of its own, and
+//! `member/log` is a link to it, so that everything that reads a member's data finds it in one place.
 
+use config::Settings;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A process that was killed holds its lock until the kernel has taken its memory back.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Why the data directory is refused. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +30,14 @@ pub(crate) enum Refused {
     RealEtcd(PathBuf),
     #[error("data directory {path} is in use: file already locked by process {holder}")]
     Locked { path: PathBuf, holder: String },
+    #[error(
+        "the raft log of this member is in {found}, and --wal-dir is {wanted}: start without --wal-dir, or stop the member and move the log there with `mv {found} {wanted}`"
+    )]
+    LogElsewhere { found: PathBuf, wanted: PathBuf },
+    #[error(
+        "--wal-dir {0} is not empty, and this data directory has no member: it holds the log of another one; choose an empty directory"
+    )]
+    LogOfAnother(PathBuf),
 }
 
 impl Refused {
@@ -30,8 +45,27 @@ impl Refused {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Io { .. } | Self::Locked { .. } => true,
-            Self::NotADirectory(_) | Self::Open { .. } | Self::RealEtcd(_) => false,
+            Self::NotADirectory(_) | Self::Open { .. } | Self::RealEtcd(_) | Self::LogElsewhere { .. } | Self::LogOfAnother(_) => false,
         }
+    }
+}
+
+/// What the settings say about directories.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    data: &'a Path,
+    log: Option<&'a Path>,
+    strict: bool,
+}
+
+impl<'a> Wanted<'a> {
+    pub(crate) fn of(settings: &'a Settings) -> Self {
+        let member = &settings.member;
+        Self { data: &member.data_dir, log: member.raft_log_dir.as_deref(), strict: settings.tls.strict_files }
+    }
+
+    fn link(&self) -> PathBuf {
+        self.data.join("member").join("log")
     }
 }
 
@@ -44,15 +78,12 @@ pub(crate) struct DataFolder {
 
 impl DataFolder {
     /// Makes the directory if it is not there, and locks it.
-    pub(crate) fn open(path: &Path) -> Result<Self, Refused> {
-        check(path)?;
-        let member = path.join("member");
-        DirBuilder::new().recursive(true).mode(0o700).create(&member).map_err(|source| Refused::Io {
-            doing: "create data directory",
-            path: member.clone(),
-            source,
-        })?;
-        let lock = lock(&member.join("lock"), path)?;
+    pub(crate) fn open(wanted: &Wanted<'_>) -> Result<Self, Refused> {
+        check(wanted)?;
+        let member = wanted.data.join("member");
+        make(&member, "create data directory")?;
+        let lock = lock(&member.join("lock"), wanted.data)?;
+        place_log(wanted)?;
         Ok(Self { member, _lock: lock })
     }
 
@@ -67,36 +98,95 @@ pub(crate) fn is_used(path: &Path) -> bool {
     engine::is_used(&path.join("member"))
 }
 
+/// Refuses what is a real etcd's, before the other members are asked about a member whose data is merely of another kind.
+pub(crate) fn check_kind(path: &Path) -> Result<(), Refused> {
+    if path.join("member/snap/db").exists() { Err(Refused::RealEtcd(path.to_owned())) } else { Ok(()) }
+}
+
 /// Whether it may be opened, as far as can be told without making or locking anything.
-pub(crate) fn check(path: &Path) -> Result<(), Refused> {
+pub(crate) fn check(wanted: &Wanted<'_>) -> Result<(), Refused> {
+    let path = wanted.data;
     let mode = match std::fs::metadata(path) {
-        Ok(found) if found.is_dir() => found.mode(),
+        Ok(found) if found.is_dir() => Some(found.mode()),
         Ok(_) => return Err(Refused::NotADirectory(path.to_owned())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(source) => return Err(Refused::Io { doing: "look at data directory", path: path.to_owned(), source }),
     };
-    if path.join("member/snap/db").exists() {
-        return Err(Refused::RealEtcd(path.to_owned()));
+    check_kind(path)?;
+    if let Some(mode) = mode.filter(|mode| mode & 0o077 != 0) {
+        let exposed = Refused::Open { path: path.to_owned(), mode: mode & 0o7777 };
+        if wanted.strict {
+            return Err(exposed);
+        }
+        tracing::warn!(setting = "--data-dir", "{exposed}");
     }
-    let open_to_others = mode & 0o077;
-    if open_to_others != 0 && path.join("member").exists() {
-        return Err(Refused::Open { path: path.to_owned(), mode: mode & 0o7777 });
+    check_log(wanted)
+}
+
+/// Whether the log is where the settings have it.
+fn check_log(wanted: &Wanted<'_>) -> Result<(), Refused> {
+    let link = wanted.link();
+    let found = std::fs::canonicalize(&link).ok();
+    let Some(log) = wanted.log else {
+        if let Some(found) = found.filter(|_| link.is_symlink()) {
+            tracing::warn!(setting = "--wal-dir", path = %found.display(), "the raft log stays in the directory that an earlier start was given");
+        }
+        return Ok(());
+    };
+    let target = std::fs::canonicalize(log).ok();
+    match found {
+        Some(found) if Some(&found) != target.as_ref() => Err(Refused::LogElsewhere { found, wanted: log.to_owned() }),
+        None if !is_used(wanted.data) && !is_empty(log) => Err(Refused::LogOfAnother(log.to_owned())),
+        Some(_) | None => Ok(()),
     }
-    Ok(())
+}
+
+fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none())
+}
+
+/// Makes the directory of the log, and the link to it, where there is none yet.
+fn place_log(wanted: &Wanted<'_>) -> Result<(), Refused> {
+    let Some(log) = wanted.log else { return Ok(()) };
+    make(log, "create the directory of --wal-dir")?;
+    let failed = |source| Refused::Io { doing: "link to", path: log.to_owned(), source };
+    let link = wanted.link();
+    let target = std::fs::canonicalize(log).map_err(failed)?;
+    if std::fs::read_link(&link).is_ok_and(|found| found == target) {
+        return Ok(());
+    }
+    // A link to the same directory under another name stays; one that leads nowhere is made anew.
+    if link.exists() {
+        return Ok(());
+    }
+    if link.is_symlink() {
+        std::fs::remove_file(&link).map_err(failed)?;
+    }
+    symlink(&target, &link).map_err(failed)?;
+    File::open(wanted.data.join("member")).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
+fn make(path: &Path, doing: &'static str) -> Result<(), Refused> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| Refused::Io { doing, path: path.to_owned(), source })
 }
 
 fn lock(file: &Path, folder: &Path) -> Result<Flock<File>, Refused> {
     let failed = |source| Refused::Io { doing: "lock", path: file.to_owned(), source };
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(file).map_err(failed)?;
-    match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
-        Ok(mut lock) => {
-            lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| write!(lock, "{}", std::process::id())).map_err(failed)?;
-            Ok(lock)
-        }
-        Err((mut held, _)) => {
-            let mut holder = String::new();
-            held.read_to_string(&mut holder).map_err(failed)?;
-            Err(Refused::Locked { path: folder.to_owned(), holder })
+    let begun = Instant::now();
+    loop {
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(file).map_err(failed)?;
+        match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
+            Ok(mut lock) => {
+                lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| write!(lock, "{}", std::process::id())).map_err(failed)?;
+                return Ok(lock);
+            }
+            Err(_) if begun.elapsed() < LOCK_WAIT => std::thread::sleep(LOCK_INTERVAL),
+            Err((mut held, _)) => {
+                let mut holder = String::new();
+                held.read_to_string(&mut holder).map_err(failed)?;
+                return Err(Refused::Locked { path: folder.to_owned(), holder });
+            }
         }
     }
 }

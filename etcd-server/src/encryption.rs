@@ -4,6 +4,7 @@ use config::{Endpoint as Address, Settings, Url};
 use http::Uri;
 use peer::{Connect, Connecting, Socket};
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -58,7 +59,7 @@ impl Encryption {
     /// How this member connects to others.
     pub(crate) fn connect_members(&self, settings: &Settings) -> Arc<dyn Connect> {
         let name = settings.name_of_members().map(str::to_owned);
-        Arc::new(Members { dialler: self.peer.as_ref().map(Endpoint::dialler), name })
+        Arc::new(Members { dialler: self.peer.as_ref().map(Endpoint::dialler), name, local: local_address(settings) })
     }
 
     /// All that there is, client side first.
@@ -85,22 +86,48 @@ struct Members {
     dialler: Option<Dialler>,
     /// What certificates have to stand for, where it is not the host of the URL.
     name: Option<String>,
+    /// The address that connections leave from, where it was chosen.
+    local: Option<IpAddr>,
+}
+
+impl Members {
+    async fn encrypted(&self, url: &Uri, name: &str, socket: impl Socket + 'static) -> io::Result<Box<dyn Socket>> {
+        let Some(dialler) = &self.dialler else {
+            let text = format!("{url}: members are reached by TLS, and no --peer-cert-file or --peer-trusted-ca-file is given");
+            return Err(io::Error::other(text));
+        };
+        Ok(Box::new(dialler.connect(socket, self.name.as_deref().unwrap_or(name)).await?))
+    }
+}
+
+/// The first address among the advertised peer URLs that other machines can reach, with the feature gate SetMemberLocalAddr.
+fn local_address(settings: &Settings) -> Option<IpAddr> {
+    if !settings.features.is_on(config::Gate::SetMemberLocalAddr) {
+        return None;
+    }
+    settings.listen.advertise_peer.iter().find_map(|url| match url.endpoint() {
+        Address::Tcp { host, .. } => host.parse::<IpAddr>().ok().filter(|address| !address.is_loopback() && !address.is_unspecified()),
+        Address::Unix(_) => None,
+    })
 }
 
 impl Connect for Members {
     fn connect<'a>(&'a self, url: &'a Uri) -> Connecting<'a> {
         Box::pin(async move {
-            match (url.scheme_str(), &self.dialler) {
-                (Some("https"), Some(dialler)) => {
-                    let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-                    let name = self.name.as_deref().unwrap_or(host);
-                    let stream = dialler.connect(peer::tcp(url).await?, name).await?;
-                    Ok(Box::new(stream) as Box<dyn Socket>)
+            if let Some(path) = peer::socket_path(url) {
+                let socket = tokio::net::UnixStream::connect(path).await?;
+                // A socket has no host; whoever serves one is this machine.
+                if url.scheme_str() == Some("unixs") {
+                    return self.encrypted(url, "localhost", socket).await;
                 }
-                (Some("https"), None) => {
-                    let text = format!("{url}: members are reached by TLS, and no --peer-cert-file or --peer-trusted-ca-file is given");
-                    Err(io::Error::other(text))
+                return Ok(Box::new(socket) as Box<dyn Socket>);
+            }
+            match url.scheme_str() {
+                Some("https") => {
+                    let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+                    self.encrypted(url, &host, peer::tcp_from(url, self.local).await?).await
                 }
+                Some("http") => Ok(Box::new(peer::tcp_from(url, self.local).await?) as Box<dyn Socket>),
                 _ => peer::Plain.connect(url).await,
             }
         })

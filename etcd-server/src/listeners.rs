@@ -8,18 +8,20 @@ use crate::passed_sockets::PassedSockets;
 use crate::peer_listener::accept_peers;
 use crate::tasks::Tasks;
 use api::Server;
-use config::{Endpoint, Settings, Url};
+use config::{Endpoint, Settings, SocketSettings, Url};
 use peer::Transport;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tls::Acceptor;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+/// Connections that wait to be accepted; the system may hold fewer.
+const BACKLOG: u32 = 4096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(5);
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Connections at a time to a listener that serves metrics and health alone.
@@ -56,10 +58,53 @@ pub(crate) enum Kind {
     Metrics,
 }
 
+/// A socket with the URLs that lead to it: two, where one address is served with and without encryption.
+struct Bound {
+    urls: Vec<Url>,
+    socket: Socket,
+}
+
+impl Bound {
+    fn security(&self, acceptor: Option<&Acceptor>) -> Security {
+        let (secure, plain): (Vec<_>, Vec<_>) = self.urls.iter().partition(|url| url.scheme().is_secure());
+        match acceptor.filter(|_| !secure.is_empty()) {
+            Some(acceptor) if plain.is_empty() => Security::Tls(acceptor.clone()),
+            Some(acceptor) => Security::Either(acceptor.clone()),
+            None => Security::Plain,
+        }
+    }
+}
+
+/// Whether connections to a socket are encrypted.
+#[derive(Clone)]
+pub(crate) enum Security {
+    Plain,
+    Tls(Acceptor),
+    /// Known by the first byte of each.
+    Either(Acceptor),
+}
+
+/// The files of unix sockets that this process has made.
+pub(crate) struct SocketFiles(Vec<PathBuf>);
+
+impl SocketFiles {
+    /// Removes them, as etcd does at its end. One that is gone already is no loss.
+    pub(crate) fn remove(self) {
+        for path in self.0 {
+            if let Err(error) = std::fs::remove_file(&path) {
+                tracing::debug!(path = %path.display(), %error, "failed to remove the file of a unix socket");
+            }
+        }
+    }
+}
+
 /// Bound, not yet served.
 pub(crate) struct Listeners {
-    sockets: Vec<(Kind, Url, Socket)>,
-    peers: Vec<(Url, Socket)>,
+    sockets: Vec<(Kind, Bound)>,
+    peers: Vec<Bound>,
+    peer_urls: Vec<Url>,
+    /// Unix sockets that were passed, by path.
+    passed: Vec<PathBuf>,
     /// For those whose URL is secure.
     acceptor: Option<Acceptor>,
     /// The same among members.
@@ -92,14 +137,22 @@ impl Listeners {
         let mut passed = PassedSockets::take().map_err(ListenError::Passed)?;
         let mut sockets = Vec::new();
         for (kind, url) in wanted.into_iter().flat_map(|(kind, urls)| urls.iter().map(move |url| (kind, url))) {
-            sockets.push((kind, url.clone(), bind(url, &mut passed).await?));
+            // As in etcd, one address may be given with both schemes.
+            let shared = sockets.iter_mut().find(|(other, bound): &&mut (Kind, Bound)| *other == kind && is_shared(&bound.urls, url));
+            match shared {
+                Some((_, bound)) => bound.urls.push(url.clone()),
+                None => sockets.push((kind, Bound { urls: vec![url.clone()], socket: bind(url, &listen.socket, &mut passed).await? })),
+            }
         }
         let mut peers = Vec::new();
         for url in &listen.peer {
-            peers.push((url.clone(), bind(url, &mut passed).await?));
+            peers.push(Bound { urls: vec![url.clone()], socket: bind(url, &listen.socket, &mut passed).await? });
         }
+        let passed_paths = passed.taken_paths().to_vec();
         passed.tell_of_the_rest();
         Ok(Self {
+            peer_urls: listen.peer.clone(),
+            passed: passed_paths,
             sockets,
             peers,
             acceptor: encryption.for_clients(),
@@ -110,12 +163,24 @@ impl Listeners {
 
     /// Serves other members until `stop` turns true.
     pub(crate) fn serve_peers(&mut self, transport: &Transport, stop: &watch::Receiver<bool>) -> Serving {
-        let accepting = self.peers.drain(..).map(|(url, socket)| {
-            tracing::info!(address = url.as_str(), "serving peer traffic");
-            let acceptor = self.peer_acceptor.clone().filter(|_| url.scheme().is_secure());
-            tokio::spawn(accept_peers(socket, acceptor, transport.clone(), self.peer_write_timeout, stop.clone()))
+        let accepting = self.peers.drain(..).map(|bound| {
+            for url in &bound.urls {
+                tracing::info!(address = url.as_str(), "serving peer traffic");
+            }
+            let acceptor = self.peer_acceptor.clone().filter(|_| bound.urls.iter().all(|url| url.scheme().is_secure()));
+            tokio::spawn(accept_peers(bound.socket, acceptor, transport.clone(), self.peer_write_timeout, stop.clone()))
         });
         Serving { accepting: accepting.collect() }
+    }
+
+    /// The files of unix sockets that are served; those of passed sockets belong to the service manager.
+    pub(crate) fn socket_files(&self) -> SocketFiles {
+        let bound = self.sockets.iter().map(|(_, bound)| bound).filter(|bound| matches!(bound.socket, Socket::Unix(_)));
+        let paths = bound.flat_map(|bound| &bound.urls).chain(&self.peer_urls).filter_map(|url| match url.endpoint() {
+            Endpoint::Unix(path) if !self.passed.contains(path) => Some(path.clone()),
+            Endpoint::Unix(_) | Endpoint::Tcp { .. } => None,
+        });
+        SocketFiles(paths.collect())
     }
 
     /// Serves until `stop` turns true.
@@ -123,12 +188,12 @@ impl Listeners {
         let service = Service::new(settings, server, member, stop);
         let acceptor = self.acceptor;
         let places = Arc::new(Semaphore::new(file_limit::connections_max()));
-        let accepting = self.sockets.into_iter().map(|(kind, url, socket)| {
-            let acceptor = acceptor.clone().filter(|_| url.scheme().is_secure());
-            tell(kind, &url, acceptor.is_some());
+        let accepting = self.sockets.into_iter().map(|(kind, bound)| {
+            let security = bound.security(acceptor.as_ref());
+            bound.urls.iter().for_each(|url| tell(kind, url, url.scheme().is_secure()));
             // Those who look at metrics and health find a place whatever clients do.
             let places = if kind == Kind::Metrics { Arc::new(Semaphore::new(METRICS_CONNECTIONS_MAX)) } else { Arc::clone(&places) };
-            tokio::spawn(accept(service.clone(), kind, socket, acceptor, places))
+            tokio::spawn(accept(service.clone(), kind, bound.socket, security, places))
         });
         Serving { accepting: accepting.collect() }
     }
@@ -158,7 +223,31 @@ fn tell(kind: Kind, url: &Url, is_secure: bool) {
     }
 }
 
-async fn bind(url: &Url, passed: &mut PassedSockets) -> Result<Socket, ListenError> {
+/// Returns `true` if a URL leads to the address of these with another kind of encryption.
+fn is_shared(urls: &[Url], url: &Url) -> bool {
+    urls.iter().all(|bound| bound.is_same_place(url) && bound.scheme().is_secure() != url.scheme().is_secure())
+}
+
+/// Binds one of the addresses of a host, the first that can be bound. Every socket gets SO_REUSEADDR, as in Go.
+fn listen_at(addresses: &[SocketAddr], options: &SocketSettings) -> std::io::Result<TcpListener> {
+    let mut failed = None;
+    for address in addresses {
+        let bound = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            socket.set_reuseaddr(true)?;
+            socket.set_reuseport(options.reuse_port)?;
+            socket.bind(*address)?;
+            socket.listen(BACKLOG)
+        };
+        match bound() {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.unwrap_or_else(|| std::io::Error::other("the host has no address")))
+}
+
+async fn bind(url: &Url, options: &SocketSettings, passed: &mut PassedSockets) -> Result<Socket, ListenError> {
     let failed = |source| ListenError::Bind { url: url.as_str().to_owned(), source };
     match url.endpoint() {
         Endpoint::Tcp { host, port } => {
@@ -166,7 +255,7 @@ async fn bind(url: &Url, passed: &mut PassedSockets) -> Result<Socket, ListenErr
             let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, *port)).await.map_err(failed)?.collect();
             let socket = match passed.at_address(&addresses) {
                 Some(socket) => TcpListener::from_std(socket),
-                None => TcpListener::bind(&addresses[..]).await,
+                None => listen_at(&addresses, options),
             };
             socket.map(Socket::Tcp).map_err(failed)
         }
@@ -204,7 +293,7 @@ impl AcceptPause {
 }
 
 /// Accepts until it is told to stop; no failure ends it earlier.
-async fn accept(service: Service, kind: Kind, socket: Socket, acceptor: Option<Acceptor>, places: Arc<Semaphore>) {
+async fn accept(service: Service, kind: Kind, socket: Socket, security: Security, places: Arc<Semaphore>) {
     let mut stop = service.stop_signal();
     let connections = Tasks::default();
     let mut pause = AcceptPause::default();
@@ -220,9 +309,9 @@ async fn accept(service: Service, kind: Kind, socket: Socket, acceptor: Option<A
         match accepted {
             Ok((stream, place)) => {
                 pause = AcceptPause::default();
-                let (service, acceptor) = (service.clone(), acceptor.clone());
+                let (service, security) = (service.clone(), security.clone());
                 connections.spawn(async move {
-                    Box::pin(service.connection(kind, stream, acceptor)).await;
+                    Box::pin(service.connection(kind, stream, security)).await;
                     drop(place);
                 });
             }

@@ -5,11 +5,15 @@ use crate::state_sample::StateSample;
 use crate::{own_page, tls_page};
 use api::Server;
 use gateway::{Alarm, HealthRecord, Member, MemberFuture, Versions};
+use membership::Version;
 use otlp::Tracer;
 use proto::etcdserverpb::AlarmType;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use telemetry::metrics::{Check, Metrics, Page, Probe};
+
+/// The storage version of data that says nothing of it.
+const STORAGE_VERSION_MIN: Version = Version::new(3, 5, 0);
 
 /// The member behind every port.
 #[derive(Debug)]
@@ -60,7 +64,10 @@ impl Member for LocalMember {
 
     fn versions(&self) -> Versions {
         let cluster = self.server.engine().published().members().cluster_version().map(|version| version.to_string());
-        Versions { server: self.version.to_owned(), storage: cluster.clone(), cluster }
+        // etcd's data has the form of 3.5 until the cluster's version is known to be newer.
+        let storage = self.server.engine().published().members().cluster_version().filter(|version| *version >= STORAGE_VERSION_MIN);
+        let storage = Some(storage.unwrap_or(STORAGE_VERSION_MIN).to_string());
+        Versions { server: self.version.to_owned(), storage, cluster }
     }
 
     fn metrics_text(&self) -> MemberFuture<'_, String> {

@@ -3,13 +3,14 @@
 use listenfd::ListenFd;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What was passed and not taken yet.
 #[derive(Debug, Default)]
 pub(crate) struct PassedSockets {
     tcp: Vec<std::net::TcpListener>,
     unix: Vec<std::os::unix::net::UnixListener>,
+    taken_paths: Vec<PathBuf>,
 }
 
 impl PassedSockets {
@@ -41,7 +42,13 @@ impl PassedSockets {
     pub(crate) fn at_path(&mut self, path: &Path) -> Option<std::os::unix::net::UnixListener> {
         let is_at = |socket: &std::os::unix::net::UnixListener| socket.local_addr().is_ok_and(|bound| bound.as_pathname() == Some(path));
         let found = self.unix.iter().position(is_at)?;
+        self.taken_paths.push(path.to_owned());
         Some(self.unix.swap_remove(found))
+    }
+
+    /// The paths of the unix sockets that were taken.
+    pub(crate) fn taken_paths(&self) -> &[PathBuf] {
+        &self.taken_paths
     }
 
     /// Tells of those that no setting names: whoever connects to them would wait for ever.

@@ -10,7 +10,7 @@ use crate::peers::{LocalPeer, Outbound, PeerObserver};
 use crate::pipeline_observer::PipelineObserver;
 use crate::service_manager::{self, LongStart};
 use crate::token_files::{self, TokenFiles};
-use crate::{ETCD_VERSION, duties, notices};
+use crate::{ETCD_VERSION, duties, first_election, notices, signals};
 use api::observe::{Observer, Thresholds};
 use api::{Server, TokenKeeper, Tokens};
 use config::{Problem, Quota, Settings};
@@ -62,28 +62,36 @@ pub(crate) enum Failure {
 /// Whether a member could start so, as far as this machine can tell without changing anything.
 pub(crate) fn check(settings: &Settings) -> Result<(), Failure> {
     read_files(settings)?;
-    Ok(data_folder::check(&settings.member.data_dir)?)
+    Ok(data_folder::check(&data_folder::Wanted::of(settings))?)
 }
 
 /// What the settings name, read. Whatever can be refused is refused here, before anything is made.
 fn read_files(settings: &Settings) -> Result<(Encryption, Tokens), Failure> {
+    data_folder::check_kind(&settings.member.data_dir)?;
     if !data_folder::is_used(&settings.member.data_dir) {
         settings.check_bootstrap(&resolve)?;
     }
-    Ok((Encryption::of_files(settings)?, token_files::tokens(&settings.auth)?))
+    Ok((Encryption::of_files(settings)?, token_files::tokens(settings)?))
 }
 
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
+    if let Some(host) = settings.listen.detected_host {
+        tracing::info!(%host, "detected default host for advertise");
+    }
     let (encryption, tokens) = read_files(settings)?;
     let tokens = Arc::new(TokenKeeper::new(tokens));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(Failure::Runtime)?;
+    {
+        let _entered = runtime.enter();
+        signals::ignore_others().map_err(Failure::Runtime)?;
+    }
     let is_used = data_folder::is_used(&settings.member.data_dir);
     let plan = |connect: &dyn Connect| runtime.block_on(bootstrap::plan(settings, OWN_VERSION, connect));
     // Others are asked before anything is made, unless what this member shows them has to be made first.
     let vouches_for_itself = settings.tls.peer.listener.auto;
     let early = (!is_used && !vouches_for_itself).then(|| plan(&*encryption.connect_members(settings))).transpose()?;
-    let folder = DataFolder::open(&settings.member.data_dir)?;
+    let folder = DataFolder::open(&data_folder::Wanted::of(settings))?;
     let encryption = encryption.with_self_signed(settings)?;
     // Ports are bound before the data is touched, so that a port in use changes nothing.
     let listeners = runtime.block_on(Listeners::bind(settings, &encryption))?;
@@ -223,7 +231,7 @@ async fn serve(
 ) -> Result<(), Failure> {
     let Instruments { metrics, tracer } = instruments;
     let files = encryption.keep_fresh().map_err(Failure::Runtime)?;
-    let token_files = TokenFiles::keep_fresh(&settings.auth, Arc::clone(&tokens)).map_err(Failure::Runtime)?;
+    let token_files = TokenFiles::keep_fresh(settings, Arc::clone(&tokens)).map_err(Failure::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let engine = Arc::clone(&running.engine);
@@ -240,6 +248,9 @@ async fn serve(
         duties::corruption::compare_at_start(&server, &transport).await.map_err(Failure::Setting)?;
     }
     let duties = duties::start(&server, &transport, settings, &metrics);
+    if settings.election.initial_tick_advance {
+        tokio::spawn(first_election::bring_forward(Arc::clone(&engine), transport.clone()));
+    }
     let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION, metrics, encryption, tracer));
     // Whoever is told to go while it waits goes; the signal is taken again below.
     let told = tokio::select! {
@@ -248,6 +259,7 @@ async fn serve(
     };
     let leader = server.clone();
     leader.log_serving();
+    let sockets = listeners.socket_files();
     let (stop_clients, clients_stop) = watch::channel(false);
     let served = listeners.serve(settings, server, member, clients_stop);
     let end = match told {
@@ -274,6 +286,7 @@ async fn serve(
     for address in texts(&settings.listen.peer) {
         tracing::info!(address, "stopped serving peer traffic");
     }
+    sockets.remove();
     for duty in duties {
         duty.abort();
     }

@@ -4,7 +4,7 @@
 use api::{TokenKeeper, Tokens};
 use arc_swap::ArcSwap;
 use auth::{Jwt, JwtOptions, SignMethod, SimpleTokens, TokenOptionError};
-use config::{AuthSettings, JwtSettings, TokenKind};
+use config::{JwtSettings, Settings, TokenKind};
 use parking_lot::RwLock;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -26,19 +26,23 @@ pub(crate) enum Refused {
 }
 
 /// What kind of tokens the settings ask for, with their keys.
-pub(crate) fn tokens(settings: &AuthSettings) -> Result<Tokens, Refused> {
-    match &settings.token {
+pub(crate) fn tokens(settings: &Settings) -> Result<Tokens, Refused> {
+    let strict = settings.tls.strict_files;
+    match &settings.auth.token {
         TokenKind::None => Ok(Tokens::None),
-        TokenKind::Simple => Ok(Tokens::Simple(RwLock::new(SimpleTokens::new(settings.simple_token_ttl)))),
-        TokenKind::Jwt(jwt) => read(jwt).map(|jwt| Tokens::Jwt(ArcSwap::from_pointee(jwt))),
+        TokenKind::Simple => Ok(Tokens::Simple(RwLock::new(SimpleTokens::new(settings.auth.simple_token_ttl)))),
+        TokenKind::Jwt(jwt) => read(jwt, strict).map(|jwt| Tokens::Jwt(ArcSwap::from_pointee(jwt))),
     }
 }
 
-fn read(settings: &JwtSettings) -> Result<Jwt, Refused> {
+fn read(settings: &JwtSettings, strict: bool) -> Result<Jwt, Refused> {
     let sign_method = SignMethod::named(&settings.sign_method)?;
     let options = JwtOptions { sign_method, public_key_file: None, private_key_file: None, ttl: settings.ttl, unknown: Vec::new() };
     if let Some(path) = &settings.private_key {
-        certs::files::check_private(path)?;
+        match certs::files::check_private(path) {
+            Err(error @ certs::Error::Exposed { .. }) if !strict => tracing::warn!(setting = "--auth-token", "{error}"),
+            checked => checked?,
+        }
     }
     let file = |path: &Option<PathBuf>| path.as_deref().map(certs::files::read).transpose();
     let (public, private) = (file(&settings.public_key)?, file(&settings.private_key)?);
@@ -56,15 +60,16 @@ fn stamp(path: &Path) -> Stamp {
 /// The files of the keys, as they were when they were last looked at.
 pub(crate) struct TokenFiles {
     settings: JwtSettings,
+    strict: bool,
     keeper: Arc<TokenKeeper>,
     seen: [Stamp; 2],
 }
 
 impl TokenFiles {
     /// Keeps the keys up to date for as long as the task lives. Where there are none the task ends at once.
-    pub(crate) fn keep_fresh(settings: &AuthSettings, keeper: Arc<TokenKeeper>) -> std::io::Result<JoinHandle<()>> {
-        let TokenKind::Jwt(settings) = &settings.token else { return Ok(tokio::spawn(std::future::ready(()))) };
-        let mut files = Self { settings: settings.clone(), keeper, seen: [None; 2] };
+    pub(crate) fn keep_fresh(settings: &Settings, keeper: Arc<TokenKeeper>) -> std::io::Result<JoinHandle<()>> {
+        let TokenKind::Jwt(jwt) = &settings.auth.token else { return Ok(tokio::spawn(std::future::ready(()))) };
+        let mut files = Self { settings: jwt.clone(), strict: settings.tls.strict_files, keeper, seen: [None; 2] };
         files.seen = files.stamps();
         let mut hangup = signal(SignalKind::hangup())?;
         Ok(tokio::spawn(async move {
@@ -89,7 +94,7 @@ impl TokenFiles {
         }
         // Remembered before reading: what changes while it is read will be read again.
         self.seen = found;
-        match read(&self.settings) {
+        match read(&self.settings, self.strict) {
             Ok(keys) => {
                 self.keeper.exchange_keys(keys);
                 tracing::info!("reloaded the keys of tokens");

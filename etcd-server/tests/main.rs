@@ -23,4 +23,5 @@ mod power_cut;
 mod refused_settings;
 mod service_manager;
 mod session;
+mod setups;
 mod wire;

@@ -25,7 +25,7 @@ async fn keys_of_tokens_are_exchanged_and_bad_ones_change_nothing() {
     pki.write("token.key", b"the first key of this test, long enough");
     let path = pki.path("token.key");
     let setting = format!("jwt,sign-method=HS256,priv-key={}", path.display());
-    let suspect = Suspect::start(ours(&["--auth-token", &setting])).await;
+    let suspect = Suspect::start(ours(&["--auth-token", &setting, "--strict-file-checks"])).await;
     let status = suspect.ask(None, "Auth", "AuthStatus", &AuthStatusRequest {}).await.unwrap();
     let revision = AuthStatusResponse::decode(status).unwrap().auth_revision;
     let channel = Endpoint::from_shared(suspect.server.endpoint()).unwrap().connect().await.unwrap();

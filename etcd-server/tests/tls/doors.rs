@@ -107,6 +107,25 @@ async fn plain_and_secure_ports_stand_side_by_side() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_address_is_served_by_both_schemes() {
+    let pki = Pki::new();
+    let [port] = testbed::free_ports().unwrap();
+    let urls = format!("https://127.0.0.1:{port},http://127.0.0.1:{port}");
+    let flags: Vec<_> = pki.flags().into_iter().chain([format!("--listen-metrics-urls={urls}")]).collect();
+    let daemon = Daemon::start(&flags, Ports::Shared);
+    let client = Client::new(&pki, Some(&pki.user("alice")));
+    assert!(client.http(port, "GET", "/health", "").await.unwrap().starts_with("HTTP/1.1 200"));
+    assert!(Client::new(&pki, None).http(port, "GET", "/health", "").await.is_err(), "TLS demands a certificate as before");
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    drop(daemon);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_self_signed_daemon_can_be_believed_by_its_own_certificate() {
     let pki = Pki::new();
     let daemon = Daemon::start(&["--auto-tls".to_owned()], Ports::Shared);

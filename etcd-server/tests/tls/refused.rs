@@ -25,7 +25,10 @@ fn bad_files_are_refused_before_anything_is_made() {
     for (flags, says) in [
         (vec!["--cert-file", "nowhere.crt", "--key-file", "server.key"], "--cert-file: read nowhere.crt: No such file"),
         (vec!["--cert-file", "empty", "--key-file", "server.key"], "--cert-file empty: no certificate found: the file is empty"),
-        (vec!["--cert-file", "server.crt", "--key-file", "open.key"], "--key-file: open.key can be read by others (mode 0644): chmod 600"),
+        (
+            vec!["--cert-file", "server.crt", "--key-file", "open.key", "--strict-file-checks"],
+            "--key-file: open.key can be read by others (mode 0644): chmod 600",
+        ),
         (vec!["--cert-file", "server.crt", "--key-file", "other.key"], "--key-file other.key: the key in it does not belong"),
         (
             [&good[..], &["--trusted-ca-file", "server.key"]].concat(),

@@ -1,11 +1,9 @@
 //! Settings from the configuration file: YAML, and JSON as a part of it.
 //!
-//! Keys match in any case, as in etcd. Unknown keys are only warned about, since etcd ignores them and files that
-//! people have hold keys of older releases; a key given twice is refused, since nobody can say which one is meant.
+//! Keys match in any case, as in etcd. Unknown keys, and keys given twice, are warned about: etcd takes no notice of either, and files that
+//! people have hold keys of older releases.
 
 use std::path::Path;
-
-use serde_norway::Value as Node;
 
 use crate::given::Assignment;
 use crate::nearest::nearest;
@@ -14,16 +12,17 @@ use crate::row::{Kind, Row};
 use crate::table::{removed, row_at, rows};
 use crate::value::ValueError;
 use crate::warning::Warning;
+use crate::yaml::{self, Mapping, Node};
 
 /// Reads the text of a file; `path` is for messages.
 pub(crate) fn parse(path: &Path, text: &str) -> Result<(Vec<Assignment>, Vec<Warning>), Problem> {
     let syntax = |reason: String| Problem::FileSyntax { path: path.to_owned(), reason };
-    let root: Node = serde_norway::from_str(text).map_err(|error| syntax(format!("error converting YAML to JSON: {error}")))?;
+    let root = yaml::load(text).map_err(|error| syntax(format!("error converting YAML to JSON: {error}")))?;
     let mut found = Found { keys: Vec::new(), assignments: Vec::new(), warnings: Vec::new() };
     match root {
         Node::Null => {}
-        Node::Mapping(_) => found.walk(&root)?,
-        Node::Bool(_) | Node::Number(_) | Node::String(_) | Node::Sequence(_) | Node::Tagged(_) => {
+        Node::Mapping(ref mapping) => found.walk(mapping)?,
+        Node::Bool(_) | Node::Integer(_) | Node::Float(_) | Node::Text(_) | Node::Sequence(_) => {
             return Err(syntax(format!("the file must be a mapping of settings, not {}", shape_of(&root))));
         }
     }
@@ -39,16 +38,21 @@ struct Found {
 
 impl Found {
     /// Takes in one mapping. Its depth is bounded by the table's paths: only known sections are entered.
-    fn walk(&mut self, mapping: &Node) -> Result<(), Problem> {
-        let Node::Mapping(mapping) = mapping else { return Err(Problem::FileSection(self.keys.join("."))) };
+    fn walk(&mut self, mapping: &Mapping) -> Result<(), Problem> {
+        for key in &mapping.repeated {
+            self.warnings.push(Warning::new(self.path_to(key), "given more than once in the configuration file; the last one counts"));
+        }
         let mut seen: Vec<String> = Vec::new();
-        for (key, node) in mapping {
-            let key = key.as_str().map_or_else(|| shape_of(key).to_owned(), str::to_ascii_lowercase);
-            if seen.contains(&key) {
-                return Err(Problem::FileValue { setting: self.path_to(&key), reason: "given twice".to_owned() });
+        for (key, node) in &mapping.entries {
+            let folded = key.to_ascii_lowercase();
+            if seen.contains(&folded) {
+                self.warnings.push(Warning::new(
+                    self.path_to(key),
+                    "given in several spellings in the configuration file; the last one by bytes counts",
+                ));
             }
-            seen.push(key.clone());
-            self.keys.push(key);
+            seen.push(folded.clone());
+            self.keys.push(folded);
             self.take(node)?;
             self.keys.pop();
         }
@@ -64,11 +68,13 @@ impl Found {
             return Ok(());
         }
         if is_section(&self.keys) {
-            return if node.is_null() { Ok(()) } else { self.walk(node) };
+            return match node {
+                Node::Null => Ok(()),
+                Node::Mapping(mapping) => self.walk(mapping),
+                Node::Bool(_) | Node::Integer(_) | Node::Float(_) | Node::Text(_) | Node::Sequence(_) => Err(Problem::FileSection(path)),
+            };
         }
-        if !node.is_null() {
-            self.warnings.push(Warning::new(path.clone(), unknown_key(&path, &self.keys)));
-        }
+        self.warnings.push(Warning::unknown_key(path.clone(), unknown_key(&path, &self.keys)));
         Ok(())
     }
 
@@ -114,10 +120,9 @@ fn shape_of(node: &Node) -> &'static str {
     match node {
         Node::Null => "null",
         Node::Bool(_) => "bool",
-        Node::Number(_) => "number",
-        Node::String(_) => "string",
+        Node::Integer(_) | Node::Float(_) => "number",
+        Node::Text(_) => "string",
         Node::Sequence(_) => "array",
         Node::Mapping(_) => "object",
-        Node::Tagged(_) => "tagged value",
     }
 }

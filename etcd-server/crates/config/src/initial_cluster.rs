@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::problem::{Problem, quoted};
-use crate::url::{Endpoint, Url, UrlError};
+use crate::url::{Endpoint, Url, UrlError, canonical};
 
 /// Members by name; each has at least one peer URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,9 +92,11 @@ fn check_advertised(name: &str, own: &[Url], advertised: &[Url], resolve: &dyn F
 /// The URL with its host as an address; `localhost` stays as it is, as in etcd (pkg/netutil).
 fn resolved(url: &Url, resolve: &dyn Fn(&str) -> Option<String>) -> String {
     let Endpoint::Tcp { host, port } = url.endpoint() else { return url.to_string() };
-    if host == "localhost" || url.is_bindable() {
+    if host == "localhost" {
         return url.to_string();
     }
     let scheme = if url.scheme().is_secure() { "https" } else { "http" };
-    resolve(host).map_or_else(|| url.to_string(), |address| format!("{scheme}://{address}:{port}"))
+    // Two spellings of one address are one address.
+    let address = if url.is_bindable() { Some(canonical(host)) } else { resolve(host) };
+    address.map_or_else(|| url.to_string(), |address| format!("{scheme}://{address}:{port}"))
 }

@@ -29,6 +29,7 @@ mod url;
 mod value;
 mod version;
 mod warning;
+mod yaml;
 
 pub use command_line::redacted;
 pub use feature_gate::{FeatureGates, Gate, GateStage};
@@ -47,4 +48,4 @@ pub use table::{Removed, ignored, removed, row, row_at, rows};
 pub use url::{Endpoint, Scheme, Url, UrlError};
 pub use value::Value;
 pub use version::{ETCD_VERSION, version_text};
-pub use warning::Warning;
+pub use warning::{Warning, WarningKind};

@@ -12,7 +12,7 @@ use crate::settings::Settings;
 use crate::table::rows;
 use crate::value::Value;
 use crate::version::version_text;
-use crate::warning::Warning;
+use crate::warning::{Warning, WarningKind};
 use crate::{command_line, environment, file};
 
 /// What the machine must be asked for, and only when it matters.
@@ -58,7 +58,9 @@ pub fn load(words: &[String], variables: &[(String, String)], surroundings: &dyn
     if is_asked("version") {
         return Ok(Start::Print(version_text()));
     }
-    let start = if is_asked("check-config") { Start::Check } else { Start::Serve };
+    let checks = is_asked("check-config");
+    // A unit can demand it whatever the file says.
+    let strict_files = is_asked("strict-file-checks");
     let mut warnings = line.warnings;
     let mut given = Given { flags: line.flags, ..Given::default() };
     match config_file(&given, variables) {
@@ -67,7 +69,9 @@ pub fn load(words: &[String], variables: &[(String, String)], surroundings: &dyn
             let (assignments, more) = file::parse(&path, &text)?;
             warnings.extend(more);
             warnings.extend(ignored_beside_file(&given, variables));
-            given = Given { file: assignments, file_path: Some(path), ..Given::default() };
+            let strict = given.flags.into_iter().filter(|flag| strict_files && flag.row.name == "strict-file-checks");
+            let file = assignments.into_iter().chain(strict).collect();
+            given = Given { file, file_path: Some(path), ..Given::default() };
         }
         None => {
             let (assignments, more) = environment::parse(variables, &given.flags)?;
@@ -77,9 +81,17 @@ pub fn load(words: &[String], variables: &[(String, String)], surroundings: &dyn
     }
     let merged = Merged::of(&given);
     warnings.extend(without_effect(&merged));
+    if checks {
+        let unknown = warnings.iter().filter(|warning| warning.kind == WarningKind::UnknownKey);
+        let unknown: Vec<_> = unknown.map(ToString::to_string).collect();
+        if !unknown.is_empty() {
+            return Err(Problem::UnknownKeys(unknown.join("; ")));
+        }
+    }
     let settings = Settings::from_merged(&merged, surroundings, &mut warnings)?;
     let variables = given.variables.iter().map(|assignment| assignment.row.variable()).collect();
-    Ok(start(Box::new(Loaded { settings, warnings, variables, file: given.file_path })))
+    let loaded = Box::new(Loaded { settings, warnings, variables, file: given.file_path });
+    Ok(if checks { Start::Check(loaded) } else { Start::Serve(loaded) })
 }
 
 fn config_file(given: &Given, variables: &[(String, String)]) -> Option<PathBuf> {
@@ -95,7 +107,7 @@ fn ignored_beside_file(given: &Given, variables: &[(String, String)]) -> Vec<War
     let flags = given
         .flags
         .iter()
-        .filter(|flag| !matches!(flag.row.name, "config-file" | "check-config"))
+        .filter(|flag| !matches!(flag.row.name, "config-file" | "check-config" | "strict-file-checks"))
         .map(|flag| format!("--{}", flag.row.name));
     let known = |name: &str| name != "ETCD_CONFIG_FILE" && rows().any(|(_, row)| row.variable() == name);
     let variables = variables.iter().filter(|(name, text)| !text.is_empty() && known(name)).map(|(name, _)| name.clone());

@@ -40,6 +40,13 @@ pub enum Problem {
     FileSyntax { path: PathBuf, reason: String },
     #[error("invalid {0}")]
     FileSection(String),
+    #[error("--name must not be empty: give the name that this member has in --initial-cluster")]
+    EmptyName,
+    #[error("{auto} with {auth} and without {ca} lets no one in: name the CA of the clients with {ca}, or leave {auth} out")]
+    AutoTlsWithoutCa { auto: &'static str, auth: &'static str, ca: &'static str },
+    /// Found by `--check-config` alone.
+    #[error("unknown keys in the configuration file: {0}")]
+    UnknownKeys(String),
     #[error("setting {setting}: cannot unmarshal {found} into a value of type {wanted}")]
     FileShape { setting: String, found: String, wanted: &'static str },
     #[error("unexpected error setting up {setting}: {reason}")]
@@ -68,8 +75,6 @@ pub enum Problem {
     RotationSyntax(String),
     #[error("invalid log rotation config: {0}")]
     RotationShape(String),
-    #[error("invalid log rotation config: compress is not supported here; compress rotated files with logrotate")]
-    RotationCompress,
 
     // Addresses.
     #[error("no valid URLs given for --{0}")]

@@ -27,9 +27,9 @@ impl Surroundings for Machine {
     fn read_file(&self, path: &Path) -> Result<String, String> {
         let reason = |error: std::io::Error| error.to_string();
         let file = std::fs::File::open(path).map_err(reason)?;
-        let mut text = String::new();
-        file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(reason)?;
-        if text.len() as u64 > FILE_BYTES_MAX { Err("larger than 1 MiB, which no configuration is".to_owned()) } else { Ok(text) }
+        let mut bytes = Vec::new();
+        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(reason)?;
+        if bytes.len() as u64 > FILE_BYTES_MAX { Err("larger than 1 MiB, which no configuration is".to_owned()) } else { decode(bytes) }
     }
 
     /// Connecting a UDP socket sends nothing, but makes the system choose the address that the default route has.
@@ -39,4 +39,14 @@ impl Surroundings for Machine {
         socket.connect(("192.0.2.1", 9)).ok()?;
         socket.local_addr().ok().map(|address| address.ip()).filter(|host| !host.is_unspecified() && !host.is_loopback())
     }
+}
+
+/// UTF-8, or UTF-16 behind a byte order mark, as some editors write it and YAML allows.
+fn decode(bytes: Vec<u8>) -> Result<String, String> {
+    let units: Vec<u16> = match bytes.get(..2) {
+        Some([0xff, 0xfe]) => bytes[2..].chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect(),
+        Some([0xfe, 0xff]) => bytes[2..].chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect(),
+        Some(_) | None => return String::from_utf8(bytes).map_err(|_| "stream did not contain valid UTF-8".to_owned()),
+    };
+    String::from_utf16(&units).map_err(|_| "stream did not contain valid UTF-16".to_owned())
 }

@@ -123,6 +123,17 @@ impl Url {
         }
     }
 
+    /// Returns `true` if both lead to the same host and port, or to the same path; spellings of an address do not matter.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        match (&self.endpoint, &other.endpoint) {
+            (Endpoint::Tcp { host, port }, Endpoint::Tcp { host: other_host, port: other_port }) => {
+                port == other_port && canonical(host) == canonical(other_host)
+            }
+            (own, other) => own == other,
+        }
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -164,6 +175,11 @@ impl Serialize for Url {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.text)
     }
+}
+
+/// The host, an address in its shortest spelling.
+pub(crate) fn canonical(host: &str) -> String {
+    host.parse::<IpAddr>().map_or_else(|_| host.to_ascii_lowercase(), |address| address.to_string())
 }
 
 fn split_scheme(text: &str) -> Result<(&str, &str), String> {

@@ -1,6 +1,5 @@
 //! A setting's value as its kind reads it, from a command line, a variable or a file.
 
-use serde_norway::Value as Node;
 use thiserror::Error;
 
 use crate::feature_gate::{FeatureGates, GateError};
@@ -8,6 +7,7 @@ use crate::go_duration;
 use crate::go_number::{NumberError, parse_bool, parse_signed, parse_unsigned};
 use crate::row::Kind;
 use crate::url::{Url, UrlError};
+use crate::yaml::Node;
 
 /// A value, by its row's [`Kind`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,11 +69,16 @@ impl Kind {
         Some(match self {
             Self::Text | Self::Choice(_) => Ok(Value::Text(node.as_str()?.to_owned())),
             Self::Bool => Ok(Value::Bool(node.as_bool()?)),
-            Self::Unsigned(bits) => Ok(Value::Unsigned(node.as_u64().filter(|value| bits >= 64 || value >> bits == 0)?)),
-            Self::Signed => Ok(Value::Signed(node.as_i64()?)),
-            Self::Duration => Ok(Value::Nanos(node.as_i64()?)),
+            Self::Unsigned(bits) => {
+                let number = u64::try_from(node.as_integer()?).ok();
+                Ok(Value::Unsigned(number.filter(|value| bits >= 64 || value >> bits == 0)?))
+            }
+            Self::Signed => Ok(Value::Signed(i64::try_from(node.as_integer()?).ok()?)),
+            Self::Duration => Ok(Value::Nanos(i64::try_from(node.as_integer()?).ok()?)),
             Self::List => {
-                let words = node.as_sequence()?.iter().map(|word| word.as_str().map(str::to_owned));
+                // etcd takes null for an empty word.
+                let word = |word: &Node| if word.is_null() { Some(String::new()) } else { word.as_str().map(str::to_owned) };
+                let words = node.as_sequence()?.iter().map(word);
                 Ok(Value::List(words.collect::<Option<Vec<_>>>()?))
             }
             Self::Urls | Self::Origins | Self::CommaList | Self::Gates => self.read(node.as_str()?),

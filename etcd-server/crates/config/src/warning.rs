@@ -8,11 +8,24 @@ pub struct Warning {
     /// The flag, variable or file key, as the operator wrote it.
     pub setting: String,
     pub text: String,
+    pub kind: WarningKind,
+}
+
+/// The kind of a remark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WarningKind {
+    Remark,
+    /// A key of the configuration file that no setting has; `--check-config` fails for it.
+    UnknownKey,
 }
 
 impl Warning {
     pub(crate) fn new(setting: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { setting: setting.into(), text: text.into() }
+        Self { setting: setting.into(), text: text.into(), kind: WarningKind::Remark }
+    }
+
+    pub(crate) fn unknown_key(path: String, text: String) -> Self {
+        Self { setting: path, text, kind: WarningKind::UnknownKey }
     }
 }
 

@@ -217,7 +217,7 @@ pub(crate) async fn observe(
 }
 
 /// The host that the client meant: of the request line if it names one, else of the header.
-fn host_of(request: &Request<Body>) -> Option<String> {
+pub(crate) fn host_of(request: &Request<Body>) -> Option<String> {
     if let Some(authority) = request.uri().authority() {
         return Some(authority.as_str().to_owned());
     }

@@ -9,10 +9,13 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use nix::sys::socket::{setsockopt, sockopt};
 use std::io;
+use std::net::IpAddr;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// A connection, encrypted or not.
 pub trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -44,14 +47,60 @@ impl Connect for Plain {
     }
 }
 
+/// The peer URL as a [`Uri`]; `None` if it is none. One of a unix socket keeps its path as hexadecimal digits in place of the host, because
+/// a `Uri` has no form for it.
+#[must_use]
+pub fn uri(text: &str) -> Option<Uri> {
+    let (scheme, rest) = text.split_once(':')?;
+    if !matches!(scheme, "unix" | "unixs") {
+        return text.parse::<Uri>().ok().filter(|url| url.host().is_some());
+    }
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    let digits: String = path.bytes().map(|byte| format!("{byte:02x}")).collect();
+    if digits.is_empty() { None } else { format!("{scheme}://{digits}").parse().ok() }
+}
+
+/// The path of the unix socket that a [`uri`] leads to; `None` for other URLs.
+#[must_use]
+pub fn socket_path(url: &Uri) -> Option<PathBuf> {
+    if !matches!(url.scheme_str(), Some("unix" | "unixs")) {
+        return None;
+    }
+    let digits = url.host()?.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    Some(PathBuf::from(std::ffi::OsString::from_vec(digits.collect::<Option<Vec<u8>>>()?)))
+}
+
 /// A TCP connection to the host and port of a URL.
 pub async fn tcp(url: &Uri) -> io::Result<TcpStream> {
+    tcp_from(url, None).await
+}
+
+/// As [`tcp`], from this address of the machine if one is given.
+pub async fn tcp_from(url: &Uri, local: Option<IpAddr>) -> io::Result<TcpStream> {
     let host = url.host().ok_or_else(|| io::Error::other(format!("{url}: no host")))?;
     let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
-    let stream = TcpStream::connect((host.trim_start_matches('[').trim_end_matches(']'), port)).await?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let stream = match local {
+        None => TcpStream::connect((host, port)).await?,
+        Some(local) => connect_from(local, host, port).await?,
+    };
     stream.set_nodelay(true)?;
     keep_alive(&stream)?;
     Ok(stream)
+}
+
+async fn connect_from(local: IpAddr, host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut failed = None;
+    // An address of the other kind cannot be reached from this one.
+    for address in tokio::net::lookup_host((host, port)).await?.filter(|address| address.is_ipv4() == local.is_ipv4()) {
+        let socket = if local.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.bind((local, 0).into())?;
+        match socket.connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.unwrap_or_else(|| io::Error::other(format!("{host} has no address that can be reached from {local}"))))
 }
 
 /// A host that is gone without a word is noticed by who waits for its answer after some 25 seconds.

@@ -29,7 +29,7 @@ mod state_receiver;
 mod state_sender;
 mod transport;
 
-pub use connect::{Connect, Connecting, Plain, RequestError, Socket, tcp};
+pub use connect::{Connect, Connecting, Plain, RequestError, Socket, socket_path, tcp, tcp_from, uri};
 pub use handshake::{Introduction, Mismatch};
 pub use local::{Answer, HashKv, Held, HttpRefusal, Local, Observer, Outgoing, PeerObserver, Receiver};
 pub use service::{members_json, serve};

@@ -270,5 +270,5 @@ impl Shared {
 }
 
 fn parse_urls(urls: &[String]) -> Vec<Uri> {
-    urls.iter().filter_map(|url| url.parse::<Uri>().ok()).filter(|url| url.host().is_some()).collect()
+    urls.iter().filter_map(|url| crate::connect::uri(url)).collect()
 }

@@ -6,6 +6,7 @@ use crate::connections::{self, Connection, PeerIdentity};
 use crate::endpoint::{Endpoint, Loaded};
 use crate::error::HandshakeError;
 use crate::first_byte::Begun;
+use crate::rejection;
 use crate::shown::{self, ShownNames};
 use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
@@ -97,7 +98,9 @@ impl Acceptor {
             Ok(_) => &counters.accepted,
             Err(HandshakeError::Timeout) => &counters.timed_out,
             Err(HandshakeError::Crowded) => &counters.crowded_out,
-            Err(HandshakeError::Tls(_) | HandshakeError::Address { .. } | HandshakeError::Dropped) => &counters.refused,
+            Err(HandshakeError::Tls(_) | HandshakeError::Certificate(_) | HandshakeError::Address { .. } | HandshakeError::Dropped) => {
+                &counters.refused
+            }
         };
         counter.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = &accepted {
@@ -140,7 +143,9 @@ impl Acceptor {
         // What is loaded now decides, however long the client took to say hello.
         let loaded = self.endpoint.loaded.load_full();
         let servers = loaded.servers.as_ref().ok_or(HandshakeError::Dropped)?;
-        let stream = Box::pin(start.into_stream(Arc::clone(servers.of_kind(protocols)))).await?;
+        let stream = Box::pin(rejection::during(start.into_stream(Arc::clone(servers.of_kind(protocols))))).await;
+        let stream = stream
+            .map_err(|(error, refused)| refused.map_or_else(|| error.into(), |refused| HandshakeError::Certificate(Box::new(refused))))?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let (identity, connection) = self.identify(&loaded, &stream)?;
         if let (Some(identity), Some(remote), true) = (&identity, remote, self.endpoint.settings.checks_addresses) {
@@ -160,6 +165,7 @@ impl Acceptor {
         let chain: Vec<_> = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
         let now = OffsetDateTime::now_utc();
         let identity = connections::identity(&loaded.material, &chain, now).ok_or(HandshakeError::Dropped)?;
+        self.endpoint.weak.tell(self.endpoint.settings.role.label(), &chain[0]);
         let connection = self.endpoint.connections.enter(chain.clone(), identity.issuer.clone(), now);
         let newest = self.endpoint.loaded.load_full();
         if !Arc::ptr_eq(&newest, loaded) && connections::identity(&newest.material, &chain, now).is_none() {

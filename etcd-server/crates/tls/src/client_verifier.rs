@@ -1,56 +1,36 @@
-//! Whether a client's certificate opens the door: chain, usage, dates, revocation, then the names that etcd's settings allow.
+//! Whether a client's certificate is accepted: chain, usage, dates, revocation, then the names that etcd's settings allow.
 
-use crate::settings::EndpointSettings;
-use certs::{CertificateFacts, Name};
+use crate::rejection;
+use crate::trust::{AllowedNames, Trust, Version, check_signature, moment};
+use certs::Usage;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls_pki_types::{CertificateDer, UnixTime};
 use std::sync::Arc;
 
 /// The verifier of a listener that demands certificates.
 #[derive(Debug)]
 pub(crate) struct ClientVerifier {
-    chain: Arc<dyn ClientCertVerifier>,
-    common_names: Vec<String>,
-    hostnames: Vec<Name>,
+    trust: Trust,
+    allowed: AllowedNames,
+    subjects: Vec<DistinguishedName>,
+    provider: Arc<CryptoProvider>,
 }
 
 impl ClientVerifier {
-    pub(crate) fn new(
-        settings: &EndpointSettings,
-        roots: Arc<RootCertStore>,
-        lists: &[CertificateRevocationListDer<'static>],
-        provider: &Arc<CryptoProvider>,
-    ) -> Result<Self, String> {
-        let builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider));
-        // Nothing known of an issuer, and a list that has run out, both close the door.
-        let builder = builder.with_crls(lists.to_vec()).enforce_revocation_expiration();
-        let hostnames = settings.allowed_hostnames.iter().map(|name| Name::parse(name).map_err(|error| error.to_string()));
-        Ok(Self {
-            chain: builder.build().map_err(|error| error.to_string())?,
-            common_names: settings.allowed_common_names.clone(),
-            hostnames: hostnames.collect::<Result<_, _>>()?,
-        })
-    }
-
-    fn allows(&self, certificate: &CertificateDer<'_>) -> bool {
-        if self.common_names.is_empty() && self.hostnames.is_empty() {
-            return true;
-        }
-        let Ok(facts) = CertificateFacts::of(certificate) else { return false };
-        let common_name = facts.common_name.unwrap_or_default();
-        let named = self.common_names.is_empty() || self.common_names.contains(&common_name);
-        let hosted = self.hostnames.is_empty() || self.hostnames.iter().any(|wanted| facts.names.iter().any(|own| own.covers(wanted)));
-        named && hosted
+    pub(crate) fn new(trust: Trust, allowed: AllowedNames, provider: &Arc<CryptoProvider>) -> Self {
+        // Go names the CAs that were configured, and none of the system's.
+        let named = if trust.is_system { &[][..] } else { trust.store.certificates() };
+        let subjects = named.iter().map(|trusted| DistinguishedName::from(trusted.subject().to_vec())).collect();
+        Self { trust, allowed, subjects, provider: Arc::clone(provider) }
     }
 }
 
 impl ClientCertVerifier for ClientVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.chain.root_hint_subjects()
+        &self.subjects
     }
 
     fn verify_client_cert(
@@ -59,8 +39,11 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.chain.verify_client_cert(end_entity, intermediates, now)?;
-        if self.allows(end_entity) { Ok(verified) } else { Err(CertificateError::ApplicationVerificationFailure.into()) }
+        let shown: Vec<_> = std::iter::once(end_entity).chain(intermediates).cloned().collect();
+        let verified = self.trust.verify(&shown, Usage::Client, moment(now));
+        let path = verified.map_err(|problem| rejection::refuse(end_entity, &problem))?;
+        self.allowed.check(end_entity, &path.shown[0])?;
+        Ok(ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -69,7 +52,7 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain.verify_tls12_signature(message, certificate, signature)
+        check_signature(Version::Tls12, message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -78,10 +61,10 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain.verify_tls13_signature(message, certificate, signature)
+        check_signature(Version::Tls13, message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -1,7 +1,7 @@
 //! Connections that certificates have opened: who they are, who vouches for them, and when they have to go.
 
 use crate::material::Material;
-use certs::{CertificateFacts, Chain, Name, Usage};
+use certs::{CertificateFacts, Name, Usage};
 use parking_lot::Mutex;
 use rustls_pki_types::CertificateDer;
 use std::collections::BTreeMap;
@@ -73,14 +73,12 @@ impl Drop for Connection {
 /// Who a verified chain belongs to. None when it is not trusted by what is loaded now.
 pub(crate) fn identity(material: &Material, chain: &[CertificateDer<'static>], now: OffsetDateTime) -> Option<PeerIdentity> {
     let facts = CertificateFacts::of(chain.first()?).ok()?;
-    let issuer = if material.authorities.is_empty() {
-        // The system's authorities vouch, which of them does not matter to anybody.
+    let path = material.trust.verify(chain, Usage::Client, now).ok()?;
+    // Which of the system's CAs vouches matters to no one.
+    let issuer = if material.trust.is_system {
         "system".to_owned()
     } else {
-        let lists = &material.revocation_lists;
-        let chain = Chain { shown: chain, authorities: &material.authorities, revocation_lists: lists };
-        let place = chain.verify(Usage::Client, now).ok()?;
-        CertificateFacts::of(&material.authorities[place]).ok()?.fingerprint_hex()
+        CertificateFacts::of(material.trust.store.certificates()[path.anchor].encoded()).ok()?.fingerprint_hex()
     };
     Some(PeerIdentity { common_name: facts.common_name, names: facts.names, issuer })
 }

@@ -1,15 +1,21 @@
 //! The client's side of a handshake, for connections to other members.
 
 use crate::endpoint::Endpoint;
+use crate::rejection;
 use rustls_pki_types::ServerName;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
 /// As long as the other side waits.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Between two log lines about the same host.
+const TELL_INTERVAL: Duration = Duration::from_secs(10);
+/// Hosts that are remembered for that.
+const HOSTS_MAX: usize = 1_000;
 
 /// An encrypted connection to another member.
 pub type DiallerStream<I> = tokio_rustls::client::TlsStream<I>;
@@ -47,7 +53,23 @@ impl Dialler {
             Arc::make_mut(&mut client).alpn_protocols = vec![protocol.to_vec()];
         }
         let connector = TlsConnector::from(client);
-        let connected = tokio::time::timeout(HANDSHAKE_TIMEOUT, Box::pin(connector.connect(name, io))).await;
-        connected.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake was not completed in time"))?
+        let connected = tokio::time::timeout(HANDSHAKE_TIMEOUT, Box::pin(rejection::during(connector.connect(name, io)))).await;
+        let connected = connected.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake was not completed in time"))?;
+        connected.map_err(|(error, refused)| {
+            let error = refused.map_or(error, |refused| io::Error::new(io::ErrorKind::InvalidData, refused));
+            self.tell(host, &error);
+            error
+        })
+    }
+
+    /// Logs a failed handshake, once in a while for each host: a member tries again several times a second.
+    fn tell(&self, host: &str, error: &io::Error) {
+        let mut told = self.endpoint.failures.lock();
+        let now = Instant::now();
+        if told.get(host).is_some_and(|last| now.duration_since(*last) < TELL_INTERVAL) || told.len() >= HOSTS_MAX {
+            return;
+        }
+        told.insert(host.to_owned(), now);
+        tracing::warn!(host, %error, "failed TLS handshake with a member");
     }
 }

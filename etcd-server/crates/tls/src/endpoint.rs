@@ -11,10 +11,13 @@ use crate::settings::EndpointSettings;
 use crate::status::{Counters, Status};
 use crate::suites;
 use crate::waiting_room::WaitingRoom;
+use crate::weak::WeakCertificates;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 use time::OffsetDateTime;
 
 /// Handshakes under way at a time. Each holds a descriptor and some 30 KiB.
@@ -36,6 +39,9 @@ pub struct Endpoint {
     pub(crate) counters: Counters,
     pub(crate) room: WaitingRoom,
     pub(crate) quiet: Quiet,
+    pub(crate) weak: WeakCertificates,
+    /// When the last failed handshake with each host was told of.
+    pub(crate) failures: Mutex<BTreeMap<String, Instant>>,
     /// The state of the files when they were last read, whether that worked or not: what is bad is told once.
     read: Mutex<Stamps>,
 }
@@ -60,6 +66,8 @@ impl Endpoint {
             counters: Counters::default(),
             room: WaitingRoom::new(HANDSHAKES_MAX),
             quiet: Quiet::new(),
+            weak: WeakCertificates::default(),
+            failures: Mutex::default(),
             read: Mutex::new(stamps),
         }))
     }

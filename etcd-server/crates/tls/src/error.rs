@@ -1,5 +1,6 @@
 //! What can go wrong with files and with handshakes.
 
+use crate::rejection::Rejection;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,9 @@ pub enum HandshakeError {
     Crowded,
     #[error(transparent)]
     Tls(#[from] io::Error),
+    /// The certificate of the other side was refused.
+    #[error(transparent)]
+    Certificate(Box<Rejection>),
     /// etcd's text.
     #[error("tls: {address:?} does not match any of DNSNames {names:?}")]
     Address { address: String, names: Vec<String> },

@@ -7,13 +7,15 @@ use crate::settings::{EndpointSettings, KeyPair};
 use crate::shown::Noting;
 use crate::status::CertificateStatus;
 use crate::suites;
+use crate::trust::{AllowedNames, Trust};
+use certs::verify::{KeyKind, ParsedCertificate, RevocationLists, RevocationRule, TrustStore};
 use certs::{CertificateFacts, RevocationListFacts};
 use rustls::crypto::CryptoProvider;
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, InconsistentKeys, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::Path;
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -24,9 +26,8 @@ pub(crate) struct Material {
     /// Without protocols chosen yet; none where the endpoint has no certificate of its own.
     pub(crate) server: Option<ServerConfig>,
     pub(crate) client: Arc<ClientConfig>,
-    /// Who is trusted to issue for clients; empty when no certificate is demanded.
-    pub(crate) authorities: Vec<CertificateDer<'static>>,
-    pub(crate) revocation_lists: Vec<CertificateRevocationListDer<'static>>,
+    /// Whom the endpoint trusts, as a server and as a client.
+    pub(crate) trust: Trust,
     pub(crate) certificates: Vec<CertificateStatus>,
     /// What an operator should know and nothing is refused for.
     pub(crate) warnings: Vec<String>,
@@ -37,34 +38,23 @@ impl Material {
     pub(crate) fn load(settings: &EndpointSettings, now: OffsetDateTime) -> Result<Self, LoadError> {
         let flags = settings.role.flags();
         let provider = suites::provider(settings)?;
-        let mut reading = Reading { provider: &provider, now, certificates: Vec::new(), warnings: Vec::new() };
+        let mut reading = Reading { provider: &provider, now, strict: settings.strict, certificates: Vec::new(), warnings: Vec::new() };
         let own = settings.own.as_ref().map(|pair| reading.pair((flags.cert, flags.key), pair, Shown::Serving(settings))).transpose()?;
         let as_client = settings.as_client.as_ref();
         let as_client = as_client.map(|pair| reading.pair((flags.client_cert, flags.client_key), pair, Shown::Connecting)).transpose()?;
         let authorities = settings.trusted_ca.as_deref().map(|path| reading.authorities(flags.ca, path)).transpose()?;
         let lists = settings.revocation_list.as_deref();
         let lists = lists.map(|path| reading.lists(flags.crl, path, authorities.as_deref())).transpose()?.unwrap_or_default();
-        let roots = match &authorities {
-            Some(authorities) => store(authorities),
-            // etcd falls back to the system's authorities, on both sides.
-            None => system_roots(),
-        };
+        let trust = reading.trust(settings, authorities.as_deref(), lists)?;
+        let allowed = AllowedNames { common_names: settings.allowed_common_names.clone(), hostnames: settings.allowed_hostnames.clone() };
         let versions = suites::versions(settings);
-        let verifier = if settings.demands_certificates {
-            Some(
-                ClientVerifier::new(settings, Arc::new(roots.clone()), &lists, &provider)
-                    .map_err(|reason| LoadError::setting(flags.ca, &reason))?,
-            )
-        } else {
-            None
-        };
+        let verifier = settings.demands_certificates.then(|| ClientVerifier::new(trust.clone(), allowed.clone(), &provider));
         let server = own.clone().map(|own| server_config(&provider, &versions, verifier, own)).transpose();
         let server = server.map_err(|error| LoadError::setting("--tls-min-version", &error))?;
-        let client = server_verifier::client_config(settings, &provider, &versions, roots, lists.clone(), as_client.or(own));
+        let client = server_verifier::client_config(settings, &provider, &versions, trust.clone(), allowed, as_client.or(own));
         let client = client.map_err(|reason| LoadError::setting(flags.ca, &reason))?;
         let Reading { certificates, warnings, .. } = reading;
-        let authorities = authorities.unwrap_or_default();
-        Ok(Self { server, client: Arc::new(client), authorities, revocation_lists: lists, certificates, warnings })
+        Ok(Self { server, client: Arc::new(client), trust, certificates, warnings })
     }
 }
 
@@ -97,6 +87,8 @@ enum Shown<'a> {
 struct Reading<'a> {
     provider: &'a Arc<CryptoProvider>,
     now: OffsetDateTime,
+    /// Whether what is warned about is refused instead.
+    strict: bool,
     certificates: Vec<CertificateStatus>,
     warnings: Vec<String>,
 }
@@ -105,20 +97,22 @@ impl Reading<'_> {
     fn pair(&mut self, flags: (&'static str, &'static str), pair: &KeyPair, shown: Shown<'_>) -> Result<Arc<CertifiedKey>, LoadError> {
         let (cert_flag, key_flag) = flags;
         let chain = self.certificates(cert_flag, &pair.cert)?;
-        let key = private_key(key_flag, &pair.key)?;
+        let key = self.private_key(key_flag, &pair.key)?;
         let key = self.provider.key_provider.load_private_key(key);
-        let key = key.map_err(|_| LoadError::content(key_flag, &pair.key, &"it is of a kind or size that TLS here does not know"))?;
+        let unknown = "it is of a kind or size that cannot sign here: use ECDSA P-256, P-384, P-521, Ed25519, or RSA of 2048 to 8192 bits";
+        let key = key.map_err(|_| LoadError::content(key_flag, &pair.key, &unknown))?;
+        let parsed = ParsedCertificate::of(&chain[0]).map_err(|error| LoadError::content(cert_flag, &pair.cert, &error))?;
         let facts = CertificateFacts::of(&chain[0]).map_err(|error| LoadError::content(cert_flag, &pair.cert, &error))?;
-        let certified = CertifiedKey::new(chain, key);
-        match certified.keys_match() {
-            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
-            Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-                let reason = format!("the key in it does not belong to the certificate in {}", pair.cert.display());
-                return Err(LoadError::content(key_flag, &pair.key, &reason));
-            }
-            Err(error) => return Err(LoadError::content(cert_flag, &pair.cert, &error)),
+        // rustls would compare them too, and cannot read certificates of version 1.
+        if key.public_key().is_some_and(|public| public.as_ref() != parsed.key_info()) {
+            let reason = format!("the key in it does not belong to the certificate in {}", pair.cert.display());
+            return Err(LoadError::content(key_flag, &pair.key, &reason));
         }
+        let certified = CertifiedKey::new(chain, key);
         self.warn_of(cert_flag, &pair.cert, &facts, shown);
+        if let Some(weakness) = weakness_of(&parsed) {
+            self.warnings.push(format!("{cert_flag} {}: {weakness}", pair.cert.display()));
+        }
         self.certificates.push(CertificateStatus::of(cert_flag, &facts));
         Ok(Arc::new(certified))
     }
@@ -157,16 +151,41 @@ impl Reading<'_> {
     fn authorities(&mut self, flag: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, LoadError> {
         let found = self.certificates(flag, path)?;
         for certificate in &found {
+            let parsed = ParsedCertificate::of(certificate).map_err(|error| LoadError::content(flag, path, &error))?;
             let facts = CertificateFacts::of(certificate).map_err(|error| LoadError::content(flag, path, &error))?;
+            let mut warn = |text: &str| self.warnings.push(format!("{flag} {}: the CA {} {text}", path.display(), facts.subject));
             if facts.not_after < self.now {
-                self.warnings.push(format!("{flag} {}: the authority {} has expired", path.display(), facts.subject));
+                warn("has expired, so certificates of it are refused: issue new ones with another CA");
+            } else if let Err(reason) = parsed.check_issuing() {
+                warn(&format!("vouches for itself alone, because {reason}"));
+            }
+            if let KeyKind::Rsa { bits: bits @ ..2048 } = parsed.key_kind() {
+                warn(&format!("has an RSA key of {bits} bits, which is weak: move to a CA with RSA 2048 or ECDSA P-256"));
             }
             self.certificates.push(CertificateStatus::of(flag, &facts));
         }
-        if store(&found).is_empty() {
-            return Err(LoadError::content(flag, path, &"no certificate in it can be used as an authority"));
-        }
         Ok(found)
+    }
+
+    fn trust(
+        &self,
+        settings: &EndpointSettings,
+        authorities: Option<&[CertificateDer<'static>]>,
+        lists: RevocationLists,
+    ) -> Result<Trust, LoadError> {
+        let flags = settings.role.flags();
+        let store = match authorities {
+            Some(authorities) => TrustStore::of(authorities).map_err(|(_, problem)| LoadError::setting(flags.ca, &problem))?,
+            // etcd falls back to the system's CAs, on both sides.
+            None => TrustStore::of_readable(&rustls_native_certs::load_native_certs().certs),
+        };
+        if settings.demands_certificates && store.is_empty() {
+            let reason =
+                "client certificates are demanded, and no CA is trusted: every connection would be refused; name the CA of the clients";
+            return Err(LoadError::setting(flags.ca, &reason));
+        }
+        let rule = if self.strict { RevocationRule::Covered } else { RevocationRule::Named };
+        Ok(Trust { store, is_system: authorities.is_none(), lists, rule })
     }
 
     fn lists(
@@ -174,7 +193,7 @@ impl Reading<'_> {
         flag: &'static str,
         path: &Path,
         authorities: Option<&[CertificateDer<'static>]>,
-    ) -> Result<Vec<CertificateRevocationListDer<'static>>, LoadError> {
+    ) -> Result<RevocationLists, LoadError> {
         let file = certs::files::read(path).map_err(|source| LoadError::File { setting: flag, source })?;
         let lists = certs::revocation_lists(&file).map_err(|error| LoadError::content(flag, path, &error))?;
         for list in &lists {
@@ -184,57 +203,74 @@ impl Reading<'_> {
             let facts = CertificateFacts::of(authority).map_err(|error| LoadError::content(flag, path, &error))?;
             if !lists.iter().any(|list| RevocationListFacts::is_signed_by(list, authority)) {
                 let path = path.display();
-                self.warnings.push(format!("{flag} {path}: there is no list of {}, so its certificates are refused", facts.subject));
+                let outcome = if self.strict { "are refused (--strict-file-checks)" } else { "cannot be revoked" };
+                self.warnings.push(format!(
+                    "{flag} {path}: there is no list of CA {}, so certificates of it {outcome}: add its list to the file",
+                    facts.subject
+                ));
             }
         }
-        Ok(lists)
+        RevocationLists::of(&lists).map_err(|error| LoadError::content(flag, path, &error))
     }
 
     fn list(&mut self, flag: &'static str, path: &Path, list: &[u8], authorities: &[CertificateDer<'static>]) -> Result<(), LoadError> {
-        let refused = |reason: String| LoadError::content(flag, path, &reason);
-        let facts = RevocationListFacts::of(list).map_err(|error| refused(error.to_string()))?;
+        let facts = RevocationListFacts::of(list).map_err(|error| LoadError::content(flag, path, &error))?;
         let subject =
             |authority: &CertificateDer<'static>| CertificateFacts::of(authority).is_ok_and(|facts_of| facts_of.subject == facts.issuer);
         let claimed = authorities.iter().any(subject);
         if claimed && !authorities.iter().any(|authority| RevocationListFacts::is_signed_by(list, authority)) {
-            return Err(refused(format!("the list of {} is not signed by that authority", facts.issuer)));
+            self.doubt(flag, path, format!("the list of {} is not signed by that CA: publish it again", facts.issuer))?;
         }
-        let next_update =
-            facts.next_update.ok_or_else(|| refused(format!("the list of {} does not say when the next one comes", facts.issuer)))?;
+        let Some(next_update) = facts.next_update else {
+            return self.doubt(flag, path, format!("the list of {} has no date of the next one: publish it with one", facts.issuer));
+        };
         if next_update < self.now {
             let since = certs::rfc3339(next_update);
-            return Err(refused(format!("the list of {} has expired on {since}: publish a new one", facts.issuer)));
+            self.doubt(flag, path, format!("the list of {} has expired on {since}: publish a new one", facts.issuer))?;
         }
         self.certificates.push(CertificateStatus::of_list(flag, &facts, next_update));
         Ok(())
     }
-}
 
-fn private_key(flag: &'static str, path: &Path) -> Result<PrivateKeyDer<'static>, LoadError> {
-    let failed = |source| LoadError::File { setting: flag, source };
-    certs::files::check_private(path).map_err(failed)?;
-    let file = certs::files::read(path).map_err(failed)?;
-    let text = String::from_utf8_lossy(&file);
-    if text.contains("ENCRYPTED") {
-        let reason = "the key is encrypted, and nobody is there to decrypt it: write it with `openssl pkey -in FILE -out NEW`";
-        return Err(LoadError::content(flag, path, &reason));
+    /// What etcd does not look at: a warning, or with `--strict-file-checks` a refusal.
+    fn doubt(&mut self, flag: &'static str, path: &Path, reason: String) -> Result<(), LoadError> {
+        if self.strict {
+            return Err(LoadError::content(flag, path, &reason));
+        }
+        self.warnings.push(format!("{flag} {}: {reason}", path.display()));
+        Ok(())
     }
-    let mut keys = PrivateKeyDer::pem_slice_iter(&file);
-    let key = keys.next().and_then(Result::ok);
-    let key = key.ok_or_else(|| LoadError::content(flag, path, &"no private key in PEM form found"))?;
-    if keys.next().is_some() {
-        return Err(LoadError::content(flag, path, &"it holds more than one private key"));
+
+    fn private_key(&mut self, flag: &'static str, path: &Path) -> Result<PrivateKeyDer<'static>, LoadError> {
+        let failed = |source| LoadError::File { setting: flag, source };
+        match certs::files::check_private(path) {
+            Err(error @ certs::Error::Exposed { .. }) if !self.strict => self.warnings.push(format!("{flag}: {error}")),
+            checked => checked.map_err(failed)?,
+        }
+        let file = certs::files::read(path).map_err(failed)?;
+        let text = String::from_utf8_lossy(&file);
+        if text.contains("ENCRYPTED") {
+            let reason = "the key is encrypted, and a daemon cannot decrypt it: write it with `openssl pkey -in FILE -out NEW`";
+            return Err(LoadError::content(flag, path, &reason));
+        }
+        // As in etcd, the first key of a file counts.
+        let key = PrivateKeyDer::pem_slice_iter(&file).next().and_then(Result::ok);
+        key.ok_or_else(|| LoadError::content(flag, path, &"no private key in PEM form found"))
     }
-    Ok(key)
 }
 
-/// Those that can be used; rustls takes no anchor from a damaged certificate.
-fn store(authorities: &[CertificateDer<'static>]) -> RootCertStore {
-    let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(authorities.iter().cloned());
-    store
-}
-
-fn system_roots() -> RootCertStore {
-    store(&rustls_native_certs::load_native_certs().certs)
+/// What makes a certificate weak although it is accepted, with the remedy.
+pub(crate) fn weakness_of(certificate: &ParsedCertificate) -> Option<String> {
+    let mut found = Vec::new();
+    if let KeyKind::Rsa { bits: bits @ ..2048 } = certificate.key_kind() {
+        found.push(format!("its RSA key of {bits} bits is weak"));
+    }
+    if certificate.version() < 3 {
+        found.push("it is of X.509 version 1, so its use cannot be restricted".to_owned());
+    }
+    if certificate.has_ca_flag() {
+        found.push("it is a CA certificate, so whoever holds its key can issue others".to_owned());
+    }
+    let remedy = "issue an X.509 version 3 certificate with CA:FALSE and a key of RSA 2048 or ECDSA P-256";
+    (!found.is_empty()).then(|| format!("the certificate is weak: {}; {remedy}", found.join(", ")))
 }

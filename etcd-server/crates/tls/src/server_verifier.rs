@@ -1,29 +1,28 @@
-//! How this member connects to others: what it shows, and whom it believes.
+//! How this member connects to others: what it shows, and whom it trusts.
 
+use crate::rejection;
 use crate::settings::EndpointSettings;
+use crate::trust::{AllowedNames, Trust, Version, check_signature, moment};
+use certs::Usage;
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::CryptoProvider;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, SupportedProtocolVersion};
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme, SupportedProtocolVersion};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use std::sync::Arc;
 
 pub(crate) fn client_config(
     settings: &EndpointSettings,
     provider: &Arc<CryptoProvider>,
     versions: &[&'static SupportedProtocolVersion],
-    roots: RootCertStore,
-    lists: Vec<CertificateRevocationListDer<'static>>,
+    trust: Trust,
+    allowed: AllowedNames,
     shown: Option<Arc<CertifiedKey>>,
 ) -> Result<ClientConfig, String> {
-    let verifier: Arc<dyn ServerCertVerifier> = if settings.self_signed || roots.is_empty() {
-        // Without any authority nobody could be believed; connections then fail, except between self-signed members.
-        Arc::new(Anybody { provider: Arc::clone(provider), believes: settings.self_signed })
-    } else {
-        let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-        builder.with_crls(lists).enforce_revocation_expiration().build().map_err(|error| error.to_string())?
-    };
+    // Members that made their own certificates (`--peer-auto-tls`) encrypt connections and know no identities, as in etcd.
+    let trust = (!settings.self_signed).then_some(trust);
+    let verifier = Arc::new(ServerVerifier { trust, allowed, provider: Arc::clone(provider) });
     let builder = ClientConfig::builder_with_provider(Arc::clone(provider)).with_protocol_versions(versions);
     let builder = builder.map_err(|error| error.to_string())?.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match shown {
@@ -34,24 +33,40 @@ pub(crate) fn client_config(
     Ok(config)
 }
 
-/// For members that vouch for themselves (`--peer-auto-tls`): connections are encrypted, and nobody's identity is known, as in etcd.
-/// That the other side holds the key of what it shows is checked all the same.
+/// The verifier of connections to other members.
 #[derive(Debug)]
-struct Anybody {
+struct ServerVerifier {
+    /// `None` trusts everyone. That the other side holds the key of what it shows is checked all the same.
+    trust: Option<Trust>,
+    allowed: AllowedNames,
     provider: Arc<CryptoProvider>,
-    believes: bool,
 }
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for ServerVerifier {
     fn verify_server_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if self.believes { Ok(ServerCertVerified::assertion()) } else { Err(rustls::CertificateError::UnknownIssuer.into()) }
+        let Some(trust) = &self.trust else { return Ok(ServerCertVerified::assertion()) };
+        let shown: Vec<_> = std::iter::once(end_entity).chain(intermediates).cloned().collect();
+        let verified = trust.verify(&shown, Usage::Server, moment(now));
+        let path = verified.map_err(|problem| rejection::refuse(end_entity, &problem))?;
+        let (leaf, host) = (&path.shown[0], server_name.to_str());
+        if !leaf.stands_for(&host) {
+            let names: Vec<_> = leaf.dns_names().iter().cloned().chain(leaf.addresses().map(|address| address.to_string())).collect();
+            let reason = format!(
+                "x509: certificate is valid for {}, not {host}",
+                if names.is_empty() { "no host".to_owned() } else { names.join(", ") }
+            );
+            return Err(rejection::refuse_with(end_entity, reason, CertificateError::NotValidForName));
+        }
+        // etcd holds the allowed names of `--peer-cert-allowed-cn` against members that it connects to as well.
+        self.allowed.check(end_entity, leaf)?;
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -60,7 +75,7 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        check_signature(Version::Tls12, message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -69,7 +84,7 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        check_signature(Version::Tls13, message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -82,6 +82,8 @@ pub struct EndpointSettings {
     pub checks_addresses: bool,
     /// Whether everybody's certificate vouches for itself, so that nobody's is checked.
     pub self_signed: bool,
+    /// Whether files that others can read, and revocation lists that do not cover every issuer, are refused rather than warned about.
+    pub strict: bool,
     pub version_min: TlsVersion,
     pub version_max: Option<TlsVersion>,
     /// Go names; empty is the library's choice.
@@ -120,6 +122,7 @@ impl EndpointSettings {
             allowed_hostnames: Vec::new(),
             checks_addresses: false,
             self_signed: believes_anybody,
+            strict: false,
             version_min: TlsVersion::Tls12,
             version_max: None,
             cipher_suites: Vec::new(),
@@ -142,6 +145,7 @@ impl EndpointSettings {
             allowed_hostnames: listener.allowed_hostnames.clone(),
             checks_addresses: false,
             self_signed,
+            strict: tls.strict_files,
             version_min: tls.version_min,
             version_max: tls.version_max,
             cipher_suites: tls.cipher_suites.clone(),

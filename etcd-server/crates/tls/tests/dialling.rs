@@ -44,7 +44,7 @@ async fn members_of_one_authority_meet() {
         assert_eq!(meet(&one, &other, host).await, (Ok(()), Ok(())), "{host}");
     }
     let (client, _) = meet(&one, &other, "10.0.0.9").await;
-    assert!(client.unwrap_err().contains("not valid for name"), "the certificate has to stand for the host");
+    assert!(client.unwrap_err().contains("not 10.0.0.9"), "the certificate has to stand for the host");
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn a_member_needs_both_usages_and_the_right_authority() {
     let connects_only = member(&mut other, &peers, Profile::Client, &["localhost", "127.0.0.1"]);
     assert_eq!(meet(&connects_only, &good, "localhost").await, (Ok(()), Ok(())));
     let (client, _) = meet(&good, &connects_only, "localhost").await;
-    assert!(client.unwrap_err().contains("invalid peer certificate"));
+    assert!(client.unwrap_err().contains("incompatible key usage"));
     let foreign = member(&mut foreign, &others, Profile::Peer, &["localhost", "127.0.0.1"]);
     assert!(meet(&foreign, &good, "localhost").await.0.is_err());
     assert!(meet(&good, &foreign, "localhost").await.0.is_err());
@@ -89,8 +89,8 @@ async fn a_revoked_member_is_not_believed_in_either_direction() {
     assert_eq!(meet(&revoked, &good, "localhost").await, (Ok(()), Ok(())));
     one.write("crl", &list(&peers, &[&bad], 2));
     good.reload(false);
-    assert!(meet(&revoked, &good, "localhost").await.1.unwrap_err().contains("Revoked"));
-    assert!(meet(&good, &revoked, "localhost").await.0.unwrap_err().contains("Revoked"));
+    assert!(meet(&revoked, &good, "localhost").await.1.unwrap_err().contains("revoked"));
+    assert!(meet(&good, &revoked, "localhost").await.0.unwrap_err().contains("revoked"));
 }
 
 #[tokio::test]

@@ -13,7 +13,6 @@ fn refusal(rig: &Rig) -> String {
 fn every_bad_file_is_named_with_its_reason() {
     let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
     let encrypted = key.to_encrypted_pem(&Passphrase::new("correct horse".to_owned())).unwrap();
-    let two_keys = format!("{}{}", *key.to_pem(), *key.to_pem());
     for (name, content, says) in [
         ("server.crt", "", "--cert-file FILE: no certificate found: the file is empty"),
         ("server.crt", "hello", "--cert-file FILE: no certificate found: the file is neither PEM nor DER"),
@@ -21,7 +20,6 @@ fn every_bad_file_is_named_with_its_reason() {
         ("server.key", "", "--key-file FILE: no private key in PEM form found"),
         ("server.key", &key.to_pem(), "--key-file FILE: the key in it does not belong to the certificate in"),
         ("server.key", &encrypted, "--key-file FILE: the key is encrypted"),
-        ("server.key", &two_keys, "--key-file FILE: it holds more than one private key"),
         ("ca.crt", "", "--trusted-ca-file FILE: no certificate found: the file is empty"),
         ("crl", "", "--client-crl-file FILE: no revocation list found: the file is empty"),
         ("crl", &key.to_pem(), "--client-crl-file FILE: no revocation list found: the file holds a PRIVATE KEY"),
@@ -39,8 +37,10 @@ fn every_bad_file_is_named_with_its_reason() {
 
 #[test]
 fn a_missing_file_and_an_exposed_key_are_refused() {
-    let rig = Rig::new();
+    let mut rig = Rig::new();
     std::fs::set_permissions(rig.path("server.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(refusal(&rig), "taken", "Kubernetes mounts Secrets so");
+    rig.settings.strict = true;
     assert!(refusal(&rig).contains("can be read by others (mode 0644): chmod 600"), "{}", refusal(&rig));
     std::fs::remove_file(rig.path("server.key")).unwrap();
     assert!(refusal(&rig).starts_with("--key-file: read ") && refusal(&rig).contains("No such file"), "{}", refusal(&rig));
@@ -48,6 +48,22 @@ fn a_missing_file_and_an_exposed_key_are_refused() {
     std::fs::remove_file(rig.path("ca.crt")).unwrap();
     std::fs::create_dir(rig.path("ca.crt")).unwrap();
     assert!(refusal(&rig).contains("it is no regular file"), "{}", refusal(&rig));
+}
+
+#[test]
+fn doubtful_lists_are_warned_about_unless_strict() {
+    let other = crate::support::authority("clients");
+    for (list, says) in [
+        (crate::support::list_until(&crate::support::authority("unrelated"), 1, now() - time::Duration::days(1)), "has expired on"),
+        (list(&other, &[], 1), "is not signed by that CA"),
+    ] {
+        let mut rig = Rig::new();
+        rig.settings.revocation_list = Some(rig.path("crl"));
+        rig.write("crl", &list);
+        assert_eq!(refusal(&rig), "taken", "{says}");
+        rig.settings.strict = true;
+        assert!(refusal(&rig).contains(says), "{says}: {}", refusal(&rig));
+    }
 }
 
 #[test]

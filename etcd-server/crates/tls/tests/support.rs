@@ -55,6 +55,12 @@ pub(crate) fn list(authority: &Authority, revoked: &[&Leaf], number: u64) -> Vec
     authority.revocation_list(&revoked, number, now(), Duration::days(7)).unwrap()
 }
 
+/// An empty list that is to be replaced at this time.
+pub(crate) fn list_until(authority: &Authority, number: u64, next_update: OffsetDateTime) -> Vec<u8> {
+    let lifetime = Duration::days(7);
+    authority.revocation_list(&[], number, next_update - lifetime, lifetime).unwrap()
+}
+
 /// A folder of files, and an endpoint on them: a server certificate, and clients of one authority let in.
 pub(crate) struct Rig {
     pub(crate) folder: TempDir,
@@ -78,6 +84,7 @@ impl Rig {
             allowed_hostnames: Vec::new(),
             checks_addresses: false,
             self_signed: false,
+            strict: false,
             version_min: TlsVersion::Tls12,
             version_max: None,
             cipher_suites: Vec::new(),

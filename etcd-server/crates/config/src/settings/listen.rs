@@ -33,7 +33,6 @@ pub struct ListenSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketSettings {
     pub reuse_port: bool,
-    pub reuse_address: bool,
 }
 
 /// Pings of idle gRPC connections.
@@ -111,7 +110,7 @@ impl ListenSettings {
             advertise_peer: merged.urls("initial-advertise-peer-urls").to_vec(),
             advertise_client: merged.urls("advertise-client-urls").to_vec(),
             detected_host: None,
-            socket: SocketSettings { reuse_port: merged.bool("socket-reuse-port"), reuse_address: merged.bool("socket-reuse-address") },
+            socket: SocketSettings { reuse_port: merged.bool("socket-reuse-port") },
             keep_alive: KeepAliveSettings::from_merged(merged),
             concurrent_streams_max: u32::try_from(streams).unwrap_or(u32::MAX),
         })
@@ -119,7 +118,7 @@ impl ListenSettings {
 
     /// One address cannot be both an HTTP-only listener and a gRPC one.
     pub(super) fn check_apart(&self) -> Result<(), Problem> {
-        match self.client_http.iter().find(|url| self.client.iter().any(|other| other.endpoint() == url.endpoint())) {
+        match self.client_http.iter().find(|url| self.client.iter().any(|other| other.is_same_place(url))) {
             Some(url) => Err(Problem::SameUrlTwice(url.to_string())),
             None => Ok(()),
         }

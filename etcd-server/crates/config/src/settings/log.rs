@@ -15,7 +15,7 @@ pub struct LogSettings {
     pub level: LogLevel,
     pub format: LogFormat,
     pub outputs: LogOutputs,
-    /// Only with exactly one file.
+    /// Only with at most one file.
     pub rotation: Option<Rotation>,
 }
 
@@ -64,6 +64,8 @@ pub struct Rotation {
     pub age_max: Option<Duration>,
     /// Files kept at most; `None` keeps all.
     pub backups_max: Option<usize>,
+    /// Whether files that were put aside are compressed.
+    pub compress: bool,
 }
 
 /// The JSON that operators write. Defaults are those of etcd's rotation library.
@@ -148,14 +150,15 @@ fn output(word: &str) -> LogOutput {
 
 fn rotation(outputs: &LogOutputs, text: &str, warnings: &mut Vec<Warning>) -> Result<Rotation, Problem> {
     let LogOutputs::Listed(listed) = outputs else { return Err(Problem::RotationWithoutFile) };
-    let [LogOutput::File(_)] = listed.as_slice() else { return Err(Problem::RotationWithoutFile) };
+    // etcd takes the journal for a file here, and would write one of that name.
+    let files = listed.iter().filter(|output| matches!(output, LogOutput::File(_))).count();
+    if files > 1 || (files == 0 && listed.len() == 1) {
+        return Err(Problem::RotationWithoutFile);
+    }
     let read: RotationJson = serde_json::from_str(text).map_err(|error| {
         let reason = error.to_string();
         if error.is_data() { Problem::RotationShape(reason) } else { Problem::RotationSyntax(reason) }
     })?;
-    if read.compress {
-        return Err(Problem::RotationCompress);
-    }
     if read.localtime {
         let text = "localtime has no effect here: files are named by UTC, as log lines are";
         warnings.push(Warning::new("--log-rotation-config-json", text));
@@ -166,5 +169,6 @@ fn rotation(outputs: &LogOutputs, text: &str, warnings: &mut Vec<Warning>) -> Re
         bytes_max: megabytes.saturating_mul(1 << 20),
         age_max: (read.maxage > 0).then(|| Duration::from_secs(read.maxage.saturating_mul(86_400))),
         backups_max: usize::try_from(read.maxbackups).ok().filter(|count| *count > 0),
+        compress: read.compress,
     })
 }

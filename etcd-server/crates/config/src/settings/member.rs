@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::merged::Merged;
+use crate::problem::Problem;
 use crate::settings::cluster::path;
 use crate::warning::Warning;
 
@@ -10,7 +11,6 @@ const GIB: u64 = 1 << 30;
 const QUOTA_DEFAULT: u64 = 2 * GIB;
 const QUOTA_SUGGESTED_MAX: u64 = 8 * GIB;
 const REQUEST_BYTES_SUGGESTED_MAX: u64 = 10 << 20;
-const SNAPSHOT_COUNT_DEFAULT: u64 = 10_000;
 
 /// Who this member is and where its data is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +20,6 @@ pub struct MemberSettings {
     pub data_dir: PathBuf,
     /// A folder of its own for the raft log; `None` keeps it inside `data_dir`.
     pub raft_log_dir: Option<PathBuf>,
-    /// Answer before the disk has the data. A crash of the machine loses acknowledged writes.
-    pub unsafe_no_fsync: bool,
 }
 
 /// What one request or cluster may have.
@@ -44,15 +42,17 @@ pub enum Quota {
 /// How much of the raft log is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotSettings {
-    /// Applied entries after which the state is made durable; above zero.
-    pub entries_between: u64,
     /// Entries kept for slow followers.
     pub catchup_entries: u64,
 }
 
 impl MemberSettings {
-    pub(super) fn from_merged(merged: &Merged, warnings: &mut Vec<Warning>) -> Self {
+    pub(super) fn from_merged(merged: &Merged, warnings: &mut Vec<Warning>) -> Result<Self, Problem> {
         let name = merged.text("name").to_owned();
+        // etcd goes on, finds no member of this name, and never serves.
+        if name.is_empty() {
+            return Err(Problem::EmptyName);
+        }
         if name == "default" {
             warnings.push(Warning::new("--name", "it's recommended to use an explicit name instead of \"default\""));
         }
@@ -61,11 +61,7 @@ impl MemberSettings {
             warnings.push(Warning::new("--data-dir", format!("'data-dir' was empty; using default {chosen}")));
             PathBuf::from(chosen)
         });
-        let unsafe_no_fsync = merged.bool("unsafe-no-fsync");
-        if unsafe_no_fsync {
-            warnings.push(Warning::new("--unsafe-no-fsync", "acknowledged writes are lost when the machine crashes"));
-        }
-        Self { name, data_dir, raft_log_dir: path(merged, "wal-dir"), unsafe_no_fsync }
+        Ok(Self { name, data_dir, raft_log_dir: path(merged, "wal-dir") })
     }
 }
 
@@ -96,10 +92,6 @@ impl Quota {
 
 impl SnapshotSettings {
     pub(super) fn from_merged(merged: &Merged) -> Self {
-        let given = merged.unsigned("snapshot-count");
-        Self {
-            entries_between: if given == 0 { SNAPSHOT_COUNT_DEFAULT } else { given },
-            catchup_entries: merged.unsigned("snapshot-catchup-entries"),
-        }
+        Self { catchup_entries: merged.unsigned("snapshot-catchup-entries") }
     }
 }

@@ -71,7 +71,7 @@ impl Settings {
         let tracing = TracingSettings::from_merged(merged)?;
         let features = features(merged, warnings)?;
         let corrupt_check = CorruptCheckSettings::from_merged(merged, &features)?;
-        let member = MemberSettings::from_merged(merged, warnings);
+        let member = MemberSettings::from_merged(merged, warnings)?;
         let tls = TlsSettings::from_merged(merged, &listen, warnings)?;
         listen.check_apart()?;
         let (listen, cluster) = ClusterSettings::from_merged(merged, listen, discovery, machine)?;

@@ -58,10 +58,10 @@ impl ElectionSettings {
     }
 }
 
-/// Time limits of connections between members; each at least 5 s.
+/// Time limits of connections between members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerSettings {
-    pub read_timeout: Duration,
+    /// At least 5 s.
     pub write_timeout: Duration,
 }
 
@@ -74,7 +74,7 @@ impl PeerSettings {
             }
             given.max(PEER_TIMEOUT_MIN)
         };
-        Self { read_timeout: limit("raft-read-timeout"), write_timeout: limit("raft-write-timeout") }
+        Self { write_timeout: limit("raft-write-timeout") }
     }
 }
 

@@ -24,7 +24,8 @@ pub(super) const ROWS: &[Row] = &[
 
 pub(super) const UNSAFE: &[Row] = &[
     Row::new("force-new-cluster", Kind::Bool, "false", "Make a cluster of this member alone out of its data. For recovery only."),
-    Row::new("unsafe-no-fsync", Kind::Bool, "false", "Do not wait for the disk. A crash of the machine loses data."),
+    Row::new("unsafe-no-fsync", Kind::Bool, "false", "Do not wait for the disk. A crash of the machine loses data.")
+        .no_effect("every acknowledged write is on disk; many writes share one sync"),
 ];
 
 pub(super) const CONTROL: &[Row] = &[

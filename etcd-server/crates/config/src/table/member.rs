@@ -7,13 +7,19 @@ const NOT_BBOLT: &str = "it tunes etcd's storage engine; the state here lives in
 pub(super) const ROWS: &[Row] = &[
     Row::new("name", Kind::Text, "default", "Name of this member, as it appears in --initial-cluster."),
     Row::new("data-dir", Kind::Text, "", "Folder of this member's data. Empty stands for NAME.etcd in the current folder."),
-    Row::new("wal-dir", Kind::Text, "", "Folder of the raft log. Empty keeps it inside the data folder."),
+    Row::new(
+        "wal-dir",
+        Kind::Text,
+        "",
+        "Directory of the raft log, on a disk of its own for example. Empty keeps it inside the data directory.",
+    ),
     Row::new(
         "snapshot-count",
         Kind::Unsigned(64),
         "10000",
         "Applied entries after which the state is made durable and the raft log may be cut.",
-    ),
+    )
+    .no_effect("the state is made durable by the bytes that were written, and the raft log is cut behind it"),
     Row::new(
         "snapshot-catchup-entries",
         Kind::Unsigned(64),
@@ -82,7 +88,20 @@ pub(super) const ROWS: &[Row] = &[
         "Time to wait for the answer to such a ping before the connection is closed. 0 turns it off.",
     ),
     Row::new("socket-reuse-port", Kind::Bool, "false", "Set SO_REUSEPORT on listeners.").yaml(&["socket-options", "reuse-port"]),
-    Row::new("socket-reuse-address", Kind::Bool, "false", "Set SO_REUSEADDR on listeners.").yaml(&["socket-options", "reuse-address"]),
-    Row::new("raft-read-timeout", Kind::Duration, "5s", "Time limit for reading from another member. At least 5s.").flag_only(),
-    Row::new("raft-write-timeout", Kind::Duration, "5s", "Time limit for writing to another member. At least 5s.").flag_only(),
+    Row::new("socket-reuse-address", Kind::Bool, "false", "Set SO_REUSEADDR on listeners.")
+        .yaml(&["socket-options", "reuse-address"])
+        .no_effect("listeners always have SO_REUSEADDR, as those of Go programs do"),
+    Row::new(
+        "raft-read-timeout",
+        Kind::Duration,
+        "5s",
+        "Time limit for reading from another member. At least 5s. Its key in a file is not in etcd.",
+    )
+    .no_effect("a member that is silent is found by missing heartbeats, whatever its connections do"),
+    Row::new(
+        "raft-write-timeout",
+        Kind::Duration,
+        "5s",
+        "Time limit for writing to another member. At least 5s. Its key in a file is not in etcd.",
+    ),
 ];

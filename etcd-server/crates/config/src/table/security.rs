@@ -13,7 +13,8 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("client-key-file", Kind::Text, "", "Key of that certificate.").yaml(&[CLIENT, "client-key-file"]),
     Row::new("client-cert-auth", Kind::Bool, "false", "Require certificates of clients; their common name is the user.")
         .yaml(&[CLIENT, "client-cert-auth"]),
-    Row::new("client-crl-file", Kind::Text, "", "List of revoked client certificates.").flag_only(),
+    Row::new("client-crl-file", Kind::Text, "", "List of revoked client certificates. Its key in a file is not in etcd.")
+        .yaml(&[CLIENT, "crl-file"]),
     Row::new("client-cert-allowed-hostname", Kind::List, "", "Host names of which a client certificate must hold one.")
         .yaml(&[CLIENT, "allowed-hostname"]),
     Row::new("trusted-ca-file", Kind::Text, "", "Authority for client certificates; giving it makes them mandatory.")
@@ -31,7 +32,8 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("peer-cert-allowed-hostname", Kind::List, "", "Host names of which a member's certificate must hold one.")
         .yaml(&[PEER, "allowed-hostname"]),
     Row::new("peer-auto-tls", Kind::Bool, "false", "Serve members with a self-signed certificate.").yaml(&[PEER, "auto-tls"]),
-    Row::new("peer-crl-file", Kind::Text, "", "List of revoked member certificates.").flag_only(),
+    Row::new("peer-crl-file", Kind::Text, "", "List of revoked member certificates. Its key in a file is not in etcd.")
+        .yaml(&[PEER, "crl-file"]),
     Row::new(
         "peer-skip-client-san-verification",
         Kind::Bool,
@@ -43,6 +45,12 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("cipher-suites", Kind::List, "", "TLS 1.2 cipher suites, by their Go names. Empty stands for the library's choice."),
     Row::new("tls-min-version", Kind::Text, "TLS1.2", "Lowest TLS version: TLS1.2 or TLS1.3."),
     Row::new("tls-max-version", Kind::Text, "", "Highest TLS version: TLS1.2 or TLS1.3. Empty stands for the highest known."),
+    Row::new(
+        "strict-file-checks",
+        Kind::Bool,
+        "false",
+        "Refuse private keys and data directories that others can read, and revocation lists that have expired or miss an issuer. Without it they are warned about. Counts beside --config-file too. Not in etcd.",
+    ),
     Row::new("cors", Kind::Origins, "*", "Origins that browsers may call from. Empty or * allows all."),
     Row::new("host-whitelist", Kind::CommaList, "*", "Host names that plain HTTP requests may use. Empty or * allows all."),
 ];

@@ -13,6 +13,9 @@ use config::Rotation;
 
 use crate::log::time::Calendar;
 
+/// What the name of a compressed file ends in.
+const COMPRESSED: &str = ".gz";
+
 /// An open log file with its rule.
 #[derive(Debug)]
 pub(crate) struct RotatingFile {
@@ -45,9 +48,14 @@ impl RotatingFile {
     }
 
     fn rotate(&mut self, now: SystemTime) -> io::Result<()> {
-        std::fs::rename(&self.path, self.free_name(now))?;
+        let aside = self.free_name(now);
+        std::fs::rename(&self.path, &aside)?;
         self.file = open_append(&self.path)?;
         self.bytes = 0;
+        if self.rule.compress {
+            // It takes a second or so, in which lines are to be written. Without a thread the file stays as it is.
+            drop(std::thread::Builder::new().name("log-compress".to_owned()).spawn(move || drop(compress(&aside))));
+        }
         for path in self.expired(now).unwrap_or_default() {
             // What cannot be deleted now is tried again at the next rotation; the line must not be lost for it.
             drop(std::fs::remove_file(path));
@@ -60,7 +68,7 @@ impl RotatingFile {
         let stamp = Calendar::of(now).file_stamp();
         let mut name = self.path.with_file_name(format!("{stem}-{stamp}{extension}"));
         let mut count = 1;
-        while name.exists() {
+        while name.exists() || compressed(&name).exists() {
             name = self.path.with_file_name(format!("{stem}-{stamp}.{count}{extension}"));
             count += 1;
         }
@@ -75,7 +83,8 @@ impl RotatingFile {
         let mut stamps = Vec::new();
         for entry in std::fs::read_dir(folder)? {
             let name = entry?.file_name().to_string_lossy().into_owned();
-            let stamp = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(&extension));
+            let rest = name.strip_prefix(&prefix).map(|rest| rest.strip_suffix(COMPRESSED).unwrap_or(rest));
+            let stamp = rest.and_then(|rest| rest.strip_suffix(&extension));
             if let Some(stamp) = stamp.filter(|stamp| is_stamp(stamp)) {
                 stamps.push((stamp.to_owned(), folder.join(&name)));
             }
@@ -92,6 +101,21 @@ impl RotatingFile {
             .map(|(_, (_, path))| path)
             .collect())
     }
+}
+
+/// Replaces a file that was put aside by a compressed one. A crash on the way leaves both.
+fn compress(path: &Path) -> io::Result<()> {
+    let target = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(compressed(path))?;
+    let mut encoder = flate2::write::GzEncoder::new(target, flate2::Compression::default());
+    io::copy(&mut File::open(path)?, &mut encoder)?;
+    encoder.finish()?.sync_all()?;
+    std::fs::remove_file(path)
+}
+
+fn compressed(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(COMPRESSED);
+    name.into()
 }
 
 /// `etcd` and `.log` of `etcd.log`.
@@ -120,6 +144,29 @@ mod tests {
         UNIX_EPOCH + Duration::from_secs(1_767_323_045 + seconds)
     }
 
+    #[test]
+    fn compresses_what_is_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("etcd.log");
+        let mut file = RotatingFile::open(&path, Rotation { compress: true, ..rule(Some(1), None) }).unwrap();
+        for (seconds, line) in [(0, b"first one\n"), (1, b"secondone\n"), (2, b"third one\n")] {
+            file.write(line, at(seconds)).unwrap();
+            let begun = std::time::Instant::now();
+            let wanted = usize::from(seconds > 0);
+            while names(folder.path()).iter().filter(|name| name.ends_with(".log.gz")).count() != wanted
+                || names(folder.path()).len() != wanted + 1
+            {
+                assert!(begun.elapsed() < Duration::from_secs(30), "waited for the compressed file alone: {:?}", names(folder.path()));
+                std::thread::yield_now();
+            }
+        }
+        let name = names(folder.path()).into_iter().find(|name| name.ends_with(".gz")).unwrap();
+        let mut text = String::new();
+        let packed = File::open(folder.path().join(name)).unwrap();
+        io::Read::read_to_string(&mut flate2::read::GzDecoder::new(packed), &mut text).unwrap();
+        assert_eq!(text, "secondone\n");
+    }
+
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
@@ -127,7 +174,7 @@ mod tests {
     }
 
     fn rule(backups_max: Option<usize>, age_max: Option<Duration>) -> Rotation {
-        Rotation { bytes_max: 10, age_max, backups_max }
+        Rotation { bytes_max: 10, age_max, backups_max, compress: false }
     }
 
     #[test]
