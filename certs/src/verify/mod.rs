@@ -5,7 +5,7 @@
 //! webpki first and these rules second would admit whatever either of them admits. So there is one set of rules, here, and the table of
 //! certificates in `etcd-server/tests/certificates` compares it with a real etcd in both directions. What stays with libraries: x509-parser
 //! reads certificates, and the algorithms of webpki and aws-lc check signatures; only RSA keys of 1024 to 2047 bits, which no library in
-//! the tree checks for all schemes of TLS, have a check of their own ([`small_rsa`]).
+//! the tree checks for all schemes of TLS, have a check of their own (`small_rsa`).
 //!
 //! Stricter than Go, on purpose: chains whose certificates require explicit policies are refused (Go evaluates the policies), as are mail
 //! addresses with a quoted local part below name constraints, and keys on P-224.

@@ -54,6 +54,7 @@ impl Making {
     }
 
     /// A certificate of this plan from an issuer.
+    #[expect(clippy::needless_pass_by_value, reason = "plans are written in the call")]
     fn leaf(&mut self, name: &'static str, expected: &'static str, issuer: &Issuer, plan: Plan) {
         let key = Key::p256();
         let made = plan.issue(&key, issuer);
@@ -61,6 +62,7 @@ impl Making {
     }
 
     /// A plain certificate below a CA of this plan, which is itself below the first one.
+    #[expect(clippy::needless_pass_by_value, reason = "plans are written in the call")]
     fn below(&mut self, name: &'static str, expected: &'static str, root: &Issuer, plan: Plan) {
         let (key, between) = (Key::p256(), Key::p256());
         let issuer = Issuer { key: between.clone(), subject: plan.subject.clone() };
@@ -169,7 +171,7 @@ fn encodings(it: &mut Making, root: &Issuer) {
         "another key id of the issuer",
         "aaa",
         root,
-        plain("leaf").with(extension("2.5.29.35", false, &der::sequence(&[other_key.clone()]))),
+        plain("leaf").with(extension("2.5.29.35", false, &der::sequence(std::slice::from_ref(&other_key)))),
     );
     it.leaf("key id of the issuer critical", "rrr", root, plain("leaf").with(extension("2.5.29.35", true, &der::sequence(&[other_key]))));
     it.leaf("own key id critical", "rrr", root, plain("leaf").with(extension("2.5.29.14", true, &element(der::OCTET_STRING, &[1; 20]))));

@@ -317,7 +317,7 @@ fn users_and_roles(cases: &mut Vec<Case>) {
     cases.extend([
         disable,
         of("AuthEnable", Needs::Root, AuthEnableRequest {}.encode_to_vec()),
-        of("AuthStatus", Needs::Nothing, AuthStatusRequest {}.encode_to_vec()),
+        of("AuthStatus", Needs::ValidTokenIfAny, AuthStatusRequest {}.encode_to_vec()),
         of("Authenticate", Needs::Nothing, login.encode_to_vec()),
         of("UserAdd", Needs::Root, existing.encode_to_vec()),
         of("UserGet", Needs::User("both"), AuthUserGetRequest { name: "both".to_owned() }.encode_to_vec()),

@@ -78,6 +78,8 @@ pub(crate) const GRANTS: [(&str, &[Access], Range); 6] = [
 #[derive(Clone, Debug)]
 pub(crate) enum Needs {
     Nothing,
+    /// Every client may call it, but a token that is given must be valid.
+    ValidTokenIfAny,
     AnyUser,
     User(&'static str),
     Role(&'static str),
@@ -126,11 +128,12 @@ pub(crate) fn verdict(who: Who, needs: &Needs) -> Verdict {
     match (needs, who) {
         (Needs::Nothing, _) => return Verdict::Passes,
         (_, Who::BadToken | Who::ExpiredToken) => return Verdict::BadToken,
+        (Needs::ValidTokenIfAny, _) => return Verdict::Passes,
         _ => {}
     }
     let Some(user) = who.user() else { return Verdict::Nobody };
     match needs {
-        Needs::Nothing | Needs::AnyUser => Verdict::Passes,
+        Needs::Nothing | Needs::ValidTokenIfAny | Needs::AnyUser => Verdict::Passes,
         Needs::User(name) | Needs::Role(name) => given(user == *name || user == "root"),
         Needs::Root => given(user == "root"),
         Needs::Keys(_) if who == Who::OldToken => Verdict::OldToken,

@@ -12,8 +12,11 @@ use proto::etcdserverpb::{
 };
 use rpc::etcdserverpb::cluster_server::Cluster;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 use types::MemberId;
+
+/// Seconds that are tried for the id of a new member.
+const SECONDS_TRIED: u64 = 60;
 
 impl Server {
     /// Orders a change and answers the members after it.
@@ -139,8 +142,25 @@ impl Server {
 
     async fn add_member(&self, peer_urls: Vec<String>, is_learner: bool) -> Result<MemberAddResponse, Status> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let id = membership::member_id(&peer_urls, "", Some(now.cast_signed()));
-        let member = Member { id, peer_urls, is_learner, ..Member::default() };
+        // An id is made of the addresses and the second, so a member that was added and removed within this second had the same one, and
+        // its id never comes back: the next second is as good.
+        let mut refusal = None;
+        for second in now..now + SECONDS_TRIED {
+            let id = membership::member_id(&peer_urls, "", Some(second.cast_signed()));
+            if self.published().members().is_removed(id) {
+                continue;
+            }
+            let member = Member { id, peer_urls: peer_urls.clone(), is_learner, ..Member::default() };
+            match self.add_member_as(member).await {
+                // It was removed, and this member has not applied that yet.
+                Err(status) if status.code() == Code::NotFound => refusal = Some(status),
+                added => return added,
+            }
+        }
+        Err(refusal.unwrap_or_else(|| Status::unavailable("etcdserver: too many members were added and removed at these addresses")))
+    }
+
+    async fn add_member_as(&self, member: Member) -> Result<MemberAddResponse, Status> {
         if self.settings.strict_reconfig_check {
             let connected = self.connected().await;
             self.check_members(|members| may_add(members, &member, &connected).map_err(|rejection| rejection.to_status())).await?;

@@ -24,7 +24,7 @@ pub use changes::{ConfChangeDropped, ConfChangeKind};
 pub use config::Config;
 
 use crate::durable_commits::DurableCommits;
-use crate::entry::{Entry, EntryKind, HardState};
+use crate::entry::{self, Entry, EntryKind, HardState};
 use crate::guard::{self, Standpoint, StepRefusal};
 use crate::jitter::Jitter;
 use crate::message;
@@ -38,7 +38,7 @@ use config::check_recovered;
 use leadership::role;
 use proto::raftpb;
 use raft::eraftpb::{self, MessageType};
-use raft::{ProgressState, RawNode, SnapshotStatus, StateRole};
+use raft::{GetEntriesContext, ProgressState, RawNode, SnapshotStatus, StateRole};
 use std::collections::BTreeMap;
 use types::Fault;
 
@@ -235,21 +235,25 @@ impl Node {
     }
 
     /// Checks that what a leader sends does not contradict an entry that is committed here. Every leader has all committed entries, unless
-    /// a majority of the members were replaced by older copies of themselves: then acknowledged writes are lost.
+    /// a majority of the members were replaced by older copies of themselves: then acknowledged writes are lost. Members that forgot their
+    /// votes may even elect a second leader in the same term, so entries of equal terms are compared, too.
     fn check_committed(&self, message: &raftpb::Message) -> Result<(), StepRefusal> {
         let log = &self.raw.raft.raft_log;
-        if message.term < self.raw.raft.term {
+        if message.term < self.raw.raft.term || message.index >= log.committed {
             return Ok(());
         }
-        let before = std::iter::once((message.index, message.log_term));
-        let sent = before.chain(message.entries.iter().map(|entry| (entry.index, entry.term)));
-        for (index, theirs) in sent.take_while(|(index, _)| *index <= log.committed) {
-            // What is not in memory any more was compared when it was there; index 0 comes before all entries.
-            if let Ok(ours) = log.term(index)
-                && ours != theirs
-                && ours != 0
-            {
-                return Err(StepRefusal::LostCommit { from: message.from, index, ours, theirs });
+        let lost = |index, ours, theirs| StepRefusal::LostCommit { from: message.from, index, ours, theirs };
+        // What is not in memory any more was compared when it was there; index 0 comes before all entries.
+        let before = log.term(message.index).unwrap_or(0);
+        if before != 0 && before != message.log_term {
+            return Err(lost(message.index, before, message.log_term));
+        }
+        for sent in message.entries.iter().take_while(|entry| entry.index <= log.committed) {
+            let Ok(ours) = log.slice(sent.index, sent.index + 1, None, GetEntriesContext::empty(false)) else { continue };
+            let Some(ours) = ours.into_iter().next() else { continue };
+            let term = ours.term;
+            if term != sent.term || entry::content(ours).1 != sent.data {
+                return Err(lost(sent.index, term, sent.term));
             }
         }
         Ok(())

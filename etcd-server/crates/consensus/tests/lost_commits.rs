@@ -4,9 +4,17 @@ use crate::group::{Group, Member, config, voters};
 use consensus::{HardState, Recovered, StepRefusal};
 use proto::raftpb::Message;
 
-/// A cluster of three of which all but `keeper` have lost their entries behind the first `kept`, and have gone on without it.
-fn restored_without(keeper: u64, kept: usize, written_after: usize) -> Group {
-    let (mut group, leader) = Group::led(&[1, 2, 3]);
+/// A cluster of three of which all but `keeper` are replaced by copies from after the first `kept` entries, and have gone on without it.
+/// The entries behind those are of `lost_terms` later terms.
+fn restored_without(keeper: u64, kept: usize, lost_terms: usize, written_after: usize) -> Group {
+    let (mut group, mut leader) = Group::led(&[1, 2, 3]);
+    while group.members[&keeper].entries.len() < kept {
+        group.propose(leader, "in the copies");
+    }
+    for _ in 0..lost_terms {
+        group.member(leader).node.step_down();
+        leader = group.elect();
+    }
     for _ in 0..5 {
         group.propose(leader, "acknowledged");
     }
@@ -33,12 +41,15 @@ fn restored_without(keeper: u64, kept: usize, written_after: usize) -> Group {
 #[test]
 fn member_with_committed_entries_notices_their_loss() {
     for keeper in 1..=3 {
-        // The others' log is shorter than, as long as, or longer than what was acknowledged.
-        for (kept, written_after) in [(1, 0), (2, 1), (3, 2), (1, 10)] {
-            let mut group = restored_without(keeper, kept, written_after);
+        // The others' log is shorter than, as long as, or longer than what was acknowledged. With one lost term, the members that lost
+        // their votes elect a second leader in that very term, which shows with its first entry that differs.
+        for (kept, lost_terms, written_after) in [(1, 0, 0), (2, 0, 1), (3, 0, 2), (1, 0, 10), (2, 1, 2), (2, 1, 20)] {
+            let mut group = restored_without(keeper, kept, lost_terms, written_after);
+            let case = format!("member {keeper}, {kept} kept, {lost_terms} terms lost, {written_after} written");
             let lost = group.refused.iter().find(|refusal| matches!(refusal, StepRefusal::LostCommit { .. }));
-            assert!(lost.is_some(), "member {keeper}, {kept} kept, {written_after} written: {:?}", group.refused);
-            assert_eq!(group.members[&keeper].state.len(), 6, "the acknowledged entries are still there");
+            assert!(lost.is_some(), "{case}: {:?}", group.refused);
+            let acknowledged = group.members[&keeper].state.values().filter(|data| **data == "acknowledged").count();
+            assert_eq!(acknowledged, 5, "{case}: the acknowledged entries are still there");
             assert!(group.member(keeper).node.ready().is_none(), "nothing of the other history is taken");
         }
     }

@@ -69,6 +69,10 @@ impl RemovalTask {
             let wait = if removal.is_some() { self.pace().1 } else { LOOK_INTERVAL };
             match self.commands.recv_timeout(wait) {
                 Ok(RemovalCommand::Compacted(revision)) => {
+                    // The state may have been replaced while this thread waited.
+                    if self.follow_state() {
+                        removal = None;
+                    }
                     if removal.is_none() {
                         removal_begun = Instant::now();
                         removal = Removal::due(&*self.store, revision)?;

@@ -219,21 +219,21 @@ impl Reading<'_> {
             |authority: &CertificateDer<'static>| CertificateFacts::of(authority).is_ok_and(|facts_of| facts_of.subject == facts.issuer);
         let claimed = authorities.iter().any(subject);
         if claimed && !authorities.iter().any(|authority| RevocationListFacts::is_signed_by(list, authority)) {
-            self.doubt(flag, path, format!("the list of {} is not signed by that CA: publish it again", facts.issuer))?;
+            self.doubt(flag, path, &format!("the list of {} is not signed by that CA: publish it again", facts.issuer))?;
         }
         let Some(next_update) = facts.next_update else {
-            return self.doubt(flag, path, format!("the list of {} has no date of the next one: publish it with one", facts.issuer));
+            return self.doubt(flag, path, &format!("the list of {} has no date of the next one: publish it with one", facts.issuer));
         };
         if next_update < self.now {
             let since = certs::rfc3339(next_update);
-            self.doubt(flag, path, format!("the list of {} has expired on {since}: publish a new one", facts.issuer))?;
+            self.doubt(flag, path, &format!("the list of {} has expired on {since}: publish a new one", facts.issuer))?;
         }
         self.certificates.push(CertificateStatus::of_list(flag, &facts, next_update));
         Ok(())
     }
 
     /// What etcd does not look at: a warning, or with `--strict-file-checks` a refusal.
-    fn doubt(&mut self, flag: &'static str, path: &Path, reason: String) -> Result<(), LoadError> {
+    fn doubt(&mut self, flag: &'static str, path: &Path, reason: &str) -> Result<(), LoadError> {
         if self.strict {
             return Err(LoadError::content(flag, path, &reason));
         }
