@@ -170,7 +170,8 @@ fn three_of_five_are_destroyed_under_load_and_the_newest_survivor_leads_out() {
     assert!(count <= acknowledged + 1, "{count} of {acknowledged}: {told}");
     // The first revision is 1, and one key was put before. A put whose outcome the writer did not learn may have been made twice, so the
     // versions of the key are counted.
-    let kept = tool.json(&format!("etcdctl --endpoints {endpoints} get count -w json"));
+    let kept = tool.run(&format!("etcdctl --endpoints {endpoints} get count -w json")).good();
+    let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
     let versions = kept["kvs"][0]["version"].as_u64().unwrap();
     assert_eq!(Some(versions + 2), told["revision"].as_u64(), "{told}");
     must_stay_out(&mut cluster.members[4], &oldest, &members[0]);
