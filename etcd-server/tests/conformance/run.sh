@@ -18,8 +18,19 @@ done
 [ -d "$source/tests/e2e" ] || { echo "conformance: $source has no tests/e2e: name a source tree of etcd 3.7.1" >&2; exit 2; }
 command -v go >/dev/null || { echo "conformance: no go on the PATH; the suites are Go tests" >&2; exit 2; }
 
+# Ends the servers that a test which was cut off has left behind: they hold the ports of the next one.
+end_leftovers() {
+    local exe pid
+    for exe in /proc/[0-9]*/exe; do
+        if [ "$(readlink "$exe" 2>/dev/null)" = "$work/bin/etcd" ]; then
+            pid=${exe#/proc/}
+            kill -9 "${pid%/exe}" 2>/dev/null || true
+        fi
+    done
+}
+
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'end_leftovers; rm -rf "$work"' EXIT
 mkdir "$work/bin" "$work/logs"
 cp "$server" "$work/bin/etcd"
 cp "${ADMIN:-$binaries/etcdctl}" "$work/bin/etcdctl"
@@ -42,6 +53,7 @@ for suite in ${SUITES:-common e2e}; do
         status=0
         (cd "$source/tests/$suite" && timeout "$limit" "$work/$suite.test" -test.run "^$name\$" -test.v -bin-dir "$work/bin") \
             > "$log" 2>&1 || status=$?
+        if [ "$status" != 0 ]; then end_leftovers; fi
         seconds=$(($(date +%s) - started))
         reason=$(exception "$suite/$name")
         if [ "$status" != 0 ]; then
