@@ -100,6 +100,12 @@ async fn an_open_data_directory_is_a_warning_unless_strict() {
     assert!(std::fs::read_dir(fresh.path()).unwrap().next().is_none(), "nothing was made");
 }
 
+/// The value of `key`.
+async fn stored(server: &Server) -> bytes::Bytes {
+    let request = proto::etcdserverpb::RangeRequest { key: "key".into(), ..Default::default() };
+    Client::connect(&server.endpoint()).await.range(request).await.kvs[0].value.clone()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_raft_log_in_a_directory_of_its_own() {
     let disk = tempfile::tempdir().unwrap();
@@ -113,11 +119,7 @@ async fn keeps_the_raft_log_in_a_directory_of_its_own() {
     server.kill();
     server.relaunch().unwrap();
     server.healthy().await.unwrap();
-    let found = Client::connect(&server.endpoint())
-        .await
-        .range(proto::etcdserverpb::RangeRequest { key: "key".into(), ..Default::default() })
-        .await;
-    assert_eq!(found.kvs[0].value, "value");
+    assert_eq!(stored(&server).await, "value");
     server.terminate(SOON).unwrap();
     let elsewhere = format!("--wal-dir={}", disk.path().join("other").display());
     let ended = Start::on(&server.data_dir()).flags(&[&elsewhere]).until_it_ends();
@@ -143,11 +145,7 @@ async fn a_raft_log_moves_to_another_disk_as_the_error_says() {
     server.set_flags(&[&flag]);
     server.relaunch().unwrap();
     server.healthy().await.unwrap();
-    let found = Client::connect(&server.endpoint())
-        .await
-        .range(proto::etcdserverpb::RangeRequest { key: "key".into(), ..Default::default() })
-        .await;
-    assert_eq!(found.kvs[0].value, "value");
+    assert_eq!(stored(&server).await, "value");
 }
 
 #[test]
@@ -187,9 +185,5 @@ async fn members_elect_a_leader_over_unix_sockets() {
     let folder = tempfile::tempdir().unwrap();
     let servers = pair(folder.path(), "unix", &[]).await;
     Client::connect(&servers[0].endpoint()).await.put("key", "value").await.unwrap();
-    let found = Client::connect(&servers[1].endpoint())
-        .await
-        .range(proto::etcdserverpb::RangeRequest { key: "key".into(), ..Default::default() })
-        .await;
-    assert_eq!(found.kvs[0].value, "value");
+    assert_eq!(stored(&servers[1]).await, "value");
 }

@@ -22,11 +22,18 @@ const TIMER_STEP: Duration = Duration::from_millis(2);
 /// Longer timeouts are no deadline: the timer would overflow, and the process will not live as long.
 const TIMEOUT_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
+/// The message of the status of a call whose deadline has passed.
+pub(crate) const DEADLINE_EXCEEDED: &str = "context deadline exceeded";
+
 /// The moment at which a call ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadline(pub(crate) Instant);
 
 impl Deadline {
+    fn after(timeout: Duration) -> Option<Self> {
+        Instant::now().checked_add(timeout.min(TIMEOUT_MAX)).map(Self)
+    }
+
     /// Returns `true` if it has passed, give or take what timers round by.
     pub(crate) fn has_passed(self) -> bool {
         Instant::now() + TIMER_STEP >= self.0
@@ -107,20 +114,19 @@ pub(crate) fn check(listener: Listener, method: &Method, headers: &HeaderMap) ->
     }
     match timeout {
         Some(Duration::ZERO) => Err(Refusal { http: StatusCode::OK, status: deadline_exceeded() }),
-        Some(timeout) => Ok(Instant::now().checked_add(timeout.min(TIMEOUT_MAX)).map(Deadline)),
+        Some(timeout) => Ok(Deadline::after(timeout)),
         None => Ok(None),
     }
 }
 
 /// The deadline of a call whose head was checked.
 pub(crate) fn deadline_of(headers: &HeaderMap) -> Option<Deadline> {
-    let timeout = parse_timeout(headers.get_all(GRPC_TIMEOUT).iter().next_back()?.as_bytes()).ok()?;
-    Instant::now().checked_add(timeout.min(TIMEOUT_MAX)).map(Deadline)
+    parse_timeout(headers.get_all(GRPC_TIMEOUT).iter().next_back()?.as_bytes()).ok().and_then(Deadline::after)
 }
 
 /// The status of a call whose deadline has passed.
 pub(crate) fn deadline_exceeded() -> Status {
-    Status::deadline_exceeded("context deadline exceeded")
+    Status::deadline_exceeded(DEADLINE_EXCEEDED)
 }
 
 /// grpc-go's rule: the type itself, or the type and a suffix or parameters.

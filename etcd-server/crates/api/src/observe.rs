@@ -3,7 +3,7 @@
 //! [`Observer::started`] gives a [`Call`], which is told of each message and of the end. It knows nothing of bodies or headers, so that
 //! every server of calls can use it. A call that is dropped before it is handled was given up by its client, or ended by its deadline.
 
-use crate::call_head::Deadline;
+use crate::call_head::{DEADLINE_EXCEEDED, Deadline};
 use crate::request_stats::{self, Described, RequestStats};
 use apply::{Operations, RequestKind as Applied};
 use bytes::Bytes;
@@ -303,7 +303,7 @@ impl Drop for Call {
         if !self.handled {
             let late = self.deadline.is_some_and(Deadline::has_passed);
             let code = if late { Code::DeadlineExceeded } else { request_stats::code_when_abandoned(self.method) };
-            let message = if late { "context deadline exceeded" } else { "context canceled" };
+            let message = if late { DEADLINE_EXCEEDED } else { "context canceled" };
             self.end(code, message, Described::Nothing);
         }
     }

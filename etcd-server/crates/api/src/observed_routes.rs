@@ -109,7 +109,7 @@ where
             ready!(this.deadline.poll(cx));
             this.answering = None;
             if let Some(call) = this.call.take() {
-                call.handled_with(Code::DeadlineExceeded, "context deadline exceeded", Described::Nothing);
+                call.handled_with(Code::DeadlineExceeded, call_head::DEADLINE_EXCEEDED, Described::Nothing);
             }
             return Poll::Ready(Ok(call_head::deadline_exceeded().into_http()));
         };
@@ -186,7 +186,7 @@ impl Body for SentBody {
             ready!(this.deadline.poll(cx));
             // Whatever works on the answer ends now.
             this.body = tonic::body::Body::empty();
-            this.end(Code::DeadlineExceeded, "context deadline exceeded");
+            this.end(Code::DeadlineExceeded, call_head::DEADLINE_EXCEEDED);
             let mut trailers = HeaderMap::new();
             // The text is plain ASCII, so this does not fail.
             drop(call_head::deadline_exceeded().add_header(&mut trailers));

@@ -164,7 +164,7 @@ impl Places {
         let taking = async {
             let mut permits = Vec::new();
             for share in shares.chain([Arc::clone(&self.free)]) {
-                permits.push(self.permit(share).await);
+                permits.push(self.permit(share, 1).await);
             }
             permits
         };
@@ -177,22 +177,13 @@ impl Places {
 
     /// Waits for room in a budget of bytes that responses with places hold; at most `wait_max`.
     pub(crate) async fn reserve(&self, budget: &Arc<Semaphore>, units: u32) -> Result<OwnedSemaphorePermit, Status> {
-        let reserving = async {
-            let mut acquired = std::pin::pin!(Arc::clone(budget).acquire_many_owned(units));
-            loop {
-                tokio::select! {
-                    biased;
-                    permit = &mut acquired => return permit.map_err(|_| too_many_requests()),
-                    () = self.make_room() => {}
-                }
-            }
-        };
-        tokio::time::timeout(self.rules.wait_max, reserving).await.unwrap_or_else(|_| Err(too_many_requests()))
+        let reserving = self.permit(Arc::clone(budget), units);
+        tokio::time::timeout(self.rules.wait_max, reserving).await.ok().flatten().ok_or_else(too_many_requests)
     }
 
-    /// A permit; `None` only if the semaphore were closed, which it never is.
-    async fn permit(&self, share: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-        let mut acquired = std::pin::pin!(share.acquire_owned());
+    /// Waits for `units` of a share, and makes room meanwhile; `None` only if the semaphore were closed, which it never is.
+    async fn permit(&self, share: Arc<Semaphore>, units: u32) -> Option<OwnedSemaphorePermit> {
+        let mut acquired = std::pin::pin!(share.acquire_many_owned(units));
         loop {
             tokio::select! {
                 biased;

@@ -1,5 +1,6 @@
 //! The one place where refusals become gRPC statuses. Clients compare these texts, so they are etcd's, letter by letter.
 
+use crate::call_head;
 use admission::Rejection;
 use engine::Refused;
 use membership::{DowngradeRejection, ReconfigurationRejection};
@@ -133,7 +134,7 @@ impl ToStatus for Refused {
             // etcd forgets to give this one its code.
             Self::TooManyRequests => Status::unknown("etcdserver: too many requests"),
             Self::TooLarge => Status::invalid_argument("etcdserver: request is too large"),
-            Self::NoLeader => Status::deadline_exceeded("context deadline exceeded"),
+            Self::NoLeader => call_head::deadline_exceeded(),
             Self::TimedOut => Status::unavailable("etcdserver: request timed out"),
             Self::LeaderFailed => Status::unavailable("etcdserver: request timed out, possibly due to previous leader failure"),
             Self::Stopped => Status::unavailable("etcdserver: server stopped"),

@@ -4,7 +4,7 @@ use apply::{Applied, Ordered, Refusal, Settings, State};
 use membership::Version;
 use prost::Message as _;
 use proto::etcdserverpb::{InternalRaftRequest, RequestHeader};
-use schema::{Batch, MemoryStore, Table};
+use schema::{MemoryBatch, MemoryStore};
 
 /// The limit on sizes that tests set where they do not care.
 const NO_QUOTA: Option<u64> = None;
@@ -13,7 +13,7 @@ const NO_QUOTA: Option<u64> = None;
 pub(crate) struct Member {
     pub(crate) state: State,
     store: MemoryStore,
-    batch: Recorded,
+    batch: MemoryBatch,
     index: u64,
 }
 
@@ -21,7 +21,7 @@ impl Member {
     pub(crate) fn new() -> Self {
         let settings =
             Settings { quota_bytes: NO_QUOTA, minimum_lease_ttl_seconds: 1, own_version: Version::new(3, 7, 1), keeps_checkpoints: false };
-        let (store, mut batch) = (MemoryStore::new(), Recorded::default());
+        let (store, mut batch) = (MemoryStore::new(), MemoryBatch::default());
         let state = State::load(&store, settings, &mut batch).unwrap();
         Self { state, store, batch, index: 0 }
     }
@@ -47,32 +47,7 @@ impl Member {
     /// Makes what was applied readable.
     pub(crate) fn end_batch(&mut self) {
         let sealed = self.state.settle(&self.store, &mut self.batch, self.index, 1).unwrap();
-        std::mem::take(&mut self.batch).write_into(&mut self.store);
+        std::mem::take(&mut self.batch).write(&mut self.store);
         self.state.visible(sealed);
-    }
-}
-
-/// The writes of one batch.
-#[derive(Debug, Default)]
-struct Recorded(Vec<(Table, Vec<u8>, Option<Vec<u8>>)>);
-
-impl Recorded {
-    fn write_into(self, store: &mut MemoryStore) {
-        for (table, key, value) in self.0 {
-            match value {
-                Some(value) => store.put(table, &key, &value),
-                None => store.delete(table, &key),
-            }
-        }
-    }
-}
-
-impl Batch for Recorded {
-    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
-        self.0.push((table, key.to_vec(), Some(value.to_vec())));
-    }
-
-    fn delete(&mut self, table: Table, key: &[u8]) {
-        self.0.push((table, key.to_vec(), None));
     }
 }

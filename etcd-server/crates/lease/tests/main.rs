@@ -4,4 +4,3 @@
 
 mod model;
 mod script;
-mod store;

@@ -1,9 +1,8 @@
 //! Random operations on the leases and on a twin that keeps plain deadlines and plain maps.
 
-use crate::store::Recorded;
 use bytes::Bytes;
 use lease::{Expiry, ExpirySettings, Lessor, Persist, Refusal, Renewal, Sealed};
-use schema::{MemoryStore, Table, View};
+use schema::{MemoryBatch, MemoryStore, Table, View};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use types::{LeaseId, Moment};
@@ -21,8 +20,8 @@ struct TwinLease {
 /// The system and its twin.
 struct World {
     visible: MemoryStore,
-    in_flight: VecDeque<(Sealed, Recorded)>,
-    batch: Recorded,
+    in_flight: VecDeque<(Sealed, MemoryBatch)>,
+    batch: MemoryBatch,
     lessor: Lessor,
     expiry: Expiry,
     now: u64,
@@ -170,7 +169,7 @@ impl World {
 
     fn show_next(&mut self) {
         if let Some((sealed, batch)) = self.in_flight.pop_front() {
-            batch.write_into(&mut self.visible);
+            batch.write(&mut self.visible);
             self.lessor.became_visible(sealed);
         }
     }

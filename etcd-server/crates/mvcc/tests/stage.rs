@@ -4,34 +4,9 @@ use bytes::Bytes;
 use mvcc::compaction::Removal;
 use mvcc::{KeySpace, Leases, ReadPoint, Refusal, Sizes};
 use proto::etcdserverpb::{DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, TxnRequest, TxnResponse};
-use schema::{Batch, MemoryStore, Table};
+use schema::{Batch, MemoryBatch, MemoryStore};
 use std::collections::BTreeSet;
 use types::{Event, LeaseId};
-
-/// Changes held back until the batch is written.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Held(Vec<(Table, Vec<u8>, Option<Vec<u8>>)>);
-
-impl Batch for Held {
-    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
-        self.0.push((table, key.to_vec(), Some(value.to_vec())));
-    }
-
-    fn delete(&mut self, table: Table, key: &[u8]) {
-        self.0.push((table, key.to_vec(), None));
-    }
-}
-
-impl Held {
-    pub(crate) fn write(self, store: &mut MemoryStore) {
-        for (table, key, value) in self.0 {
-            match value {
-                Some(value) => store.put(table, &key, &value),
-                None => store.delete(table, &key),
-            }
-        }
-    }
-}
 
 /// Leases 1 and 2 exist; remembers what is attached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,7 +32,7 @@ impl Leases for TestLeases {
 pub(crate) struct Stage {
     pub(crate) store: MemoryStore,
     pub(crate) space: KeySpace,
-    pub(crate) batch: Held,
+    pub(crate) batch: MemoryBatch,
     pub(crate) leases: TestLeases,
     /// As it was when the last batch was written: what readers have.
     pub(crate) point: ReadPoint,
@@ -72,7 +47,7 @@ impl Stage {
         let store = MemoryStore::new();
         let space = KeySpace::load_with(&store, sizes).unwrap();
         let point = space.read_point();
-        Self { store, space, batch: Held::default(), leases: TestLeases::default(), point, removal: None, sizes }
+        Self { store, space, batch: MemoryBatch::default(), leases: TestLeases::default(), point, removal: None, sizes }
     }
 
     pub(crate) fn put(&mut self, request: &PutRequest) -> Outcome<PutResponse> {
@@ -120,7 +95,7 @@ impl Stage {
             self.removal = Removal::due(&self.store, self.point.compacted).unwrap();
         }
         let Some(removal) = &mut self.removal else { return true };
-        let mut batch = Held::default();
+        let mut batch = MemoryBatch::default();
         let done = removal.step(&self.store, revisions, &mut batch).unwrap();
         batch.write(&mut self.store);
         if done {
@@ -135,7 +110,7 @@ impl Stage {
 
     /// As after a crash: what was not written is lost.
     pub(crate) fn restart(&mut self) {
-        self.batch = Held::default();
+        self.batch = MemoryBatch::default();
         self.removal = None;
         self.space = KeySpace::load_with(&self.store, self.sizes).unwrap();
         self.point = self.space.read_point();

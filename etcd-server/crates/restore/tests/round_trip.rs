@@ -9,7 +9,7 @@ use membership::Version;
 use prost::Message as _;
 use proto::etcdserverpb::{self as pb, InternalRaftRequest, RequestOp, request_op::Request};
 use restore::{Error, Target};
-use schema::{Batch, MemoryStore, Table, View, meta};
+use schema::{Batch, MemoryBatch, MemoryStore, Table, View, meta};
 use std::cell::RefCell;
 use types::Fault;
 
@@ -18,29 +18,6 @@ const SETTINGS: Settings =
 
 /// A store that can be written to while it is read.
 struct Memory(RefCell<MemoryStore>);
-
-/// Changes gathered before they are written.
-#[derive(Default)]
-struct Gathered(Vec<(Table, Vec<u8>, Option<Vec<u8>>)>);
-
-impl Batch for Gathered {
-    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
-        self.0.push((table, key.to_vec(), Some(value.to_vec())));
-    }
-
-    fn delete(&mut self, table: Table, key: &[u8]) {
-        self.0.push((table, key.to_vec(), None));
-    }
-}
-
-fn write(store: &mut MemoryStore, gathered: Gathered) {
-    for (table, key, value) in gathered.0 {
-        match value {
-            Some(value) => store.put(table, &key, &value),
-            None => store.delete(table, &key),
-        }
-    }
-}
 
 struct OwnedCursor {
     rows: Vec<(Vec<u8>, Vec<u8>)>,
@@ -89,9 +66,9 @@ impl View for Memory {
 
 impl Target for Memory {
     fn commit(&self, fill: &mut dyn FnMut(&mut dyn Batch) -> Result<(), Error>) -> Result<(), Error> {
-        let mut gathered = Gathered::default();
+        let mut gathered = MemoryBatch::default();
         fill(&mut gathered)?;
-        write(&mut self.0.borrow_mut(), gathered);
+        gathered.write(&mut self.0.borrow_mut());
         Ok(())
     }
 }
@@ -102,14 +79,14 @@ fn put(key: &str, value: &str, lease: i64) -> pb::PutRequest {
 
 fn apply_all(requests: impl IntoIterator<Item = InternalRaftRequest>) -> MemoryStore {
     let mut store = MemoryStore::new();
-    let mut first = Gathered::default();
+    let mut first = MemoryBatch::default();
     let mut state = State::load(&store, SETTINGS, &mut first).unwrap();
-    write(&mut store, first);
+    first.write(&mut store);
     for (index, request) in (1..).zip(requests) {
-        let mut batch = Gathered::default();
+        let mut batch = MemoryBatch::default();
         state.apply(&store, &mut batch, index, &request.encode_to_vec().into(), 0).unwrap();
         let sealed = state.settle(&store, &mut batch, index, 1).unwrap();
-        write(&mut store, batch);
+        batch.write(&mut store);
         state.visible(sealed);
     }
     store
@@ -149,9 +126,9 @@ fn a_restored_state_equals_the_one_that_was_backed_up() {
     let mut told = 0;
     let restored = restore::restore(&BoltFile::open(image.clone()).unwrap(), &target, &mut |changes| told = changes).unwrap();
     assert!(restored.changes > 300 && told == restored.changes, "{restored:?}");
-    let mut batch = Gathered::default();
+    let mut batch = MemoryBatch::default();
     restore::write_position(&restored.position, &mut batch);
-    write(&mut target.0.borrow_mut(), batch);
+    batch.write(&mut target.0.borrow_mut());
     let mut target = target.0.into_inner();
     target.delete(Table::Meta, meta::CONF_STATE);
     // How keys are cut into buckets for counting depends on the way there; everything else is the same.
@@ -179,12 +156,12 @@ fn bumped(bumps: &[i64]) -> MemoryStore {
     for bump in bumps {
         let mut space = mvcc::KeySpace::load(&store).unwrap();
         let mut lessor = lease::Lessor::load(&store, 0).unwrap();
-        let mut batch = Gathered::default();
+        let mut batch = MemoryBatch::default();
         let revision = space.current() + bump;
         space.write(&store, &mut batch, &mut apply::Attachments(&mut lessor)).bump(revision).unwrap();
         space.compact(revision, &mut batch).unwrap();
         space.settle(&store, &mut batch).unwrap();
-        write(&mut store, batch);
+        batch.write(&mut store);
     }
     store
 }
@@ -228,9 +205,9 @@ fn compaction_keeps_only_the_newest_bump_record() {
     let space = mvcc::KeySpace::load(&store).unwrap();
     let mut removal = mvcc::compaction::Removal::due(&store, space.compacted()).unwrap().unwrap();
     loop {
-        let mut batch = Gathered::default();
+        let mut batch = MemoryBatch::default();
         let done = removal.step(&store, 100, &mut batch).unwrap();
-        write(&mut store, batch);
+        batch.write(&mut store);
         if done {
             break;
         }

@@ -13,5 +13,5 @@ pub mod revision_record;
 mod store;
 pub mod version_walk;
 
-pub use memory::MemoryStore;
+pub use memory::{MemoryBatch, MemoryStore};
 pub use store::{Batch, Cursor, Table, View};

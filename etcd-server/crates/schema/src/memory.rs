@@ -9,7 +9,7 @@ use types::Fault;
 
 type Items = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// All tables in memory. Writes take effect at once, so atomicity is the caller's: collect first, then write.
+/// All tables in memory. Writes take effect at once; a [`MemoryBatch`] makes them atomic.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     tables: BTreeMap<Table, Items>,
@@ -36,6 +36,35 @@ impl Batch for MemoryStore {
         if let Some(items) = self.tables.get_mut(&table) {
             items.remove(key);
         }
+    }
+}
+
+/// Writes that are collected, and become readable together: as with a store on disk, a reader sees none of them before.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryBatch {
+    /// Table, key and value in the order of the writes; no value for a deletion.
+    pub changes: Vec<(Table, Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl MemoryBatch {
+    /// Makes the writes readable in `store`.
+    pub fn write(self, store: &mut MemoryStore) {
+        for (table, key, value) in self.changes {
+            match value {
+                Some(value) => store.put(table, &key, &value),
+                None => store.delete(table, &key),
+            }
+        }
+    }
+}
+
+impl Batch for MemoryBatch {
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
+        self.changes.push((table, key.to_vec(), Some(value.to_vec())));
+    }
+
+    fn delete(&mut self, table: Table, key: &[u8]) {
+        self.changes.push((table, key.to_vec(), None));
     }
 }
 

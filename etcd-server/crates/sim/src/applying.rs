@@ -1,6 +1,5 @@
 //! The work of the engine's apply, housekeeping and watch threads, and of the leader's duties.
 
-use crate::batch::Gathered;
 use crate::check::{Checked, check};
 use crate::plan::spread;
 use crate::planted::Bug;
@@ -16,6 +15,7 @@ use prost::Message as _;
 use proto::etcdserverpb::{
     InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest, RangeRequest, RequestHeader, WatchResponse,
 };
+use schema::MemoryBatch;
 use types::{Event, LeaseId};
 use watch::{Budget, Header};
 
@@ -52,7 +52,7 @@ impl Process {
     fn apply_batch(&mut self, entries: &[Entry], cx: &mut Context<'_>) -> Checked {
         let Some(last) = entries.last() else { return Ok(()) };
         let (mut batch, mut events, mut answers, mut changes, mut effects) =
-            (Gathered::default(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+            (MemoryBatch::default(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (entry, index) in entries.iter().zip(self.applied.0 + 1..) {
             check(entry.index == index, || format!("member {} applies entry {} where {index} comes next", self.id, entry.index))?;
             let max_learners = cx.oracle.max_learners;
@@ -206,7 +206,7 @@ impl Process {
             self.removal = Removal::due(&self.store, self.state.keys.compacted())?;
         }
         if let Some(removal) = &mut self.removal {
-            let mut batch = Gathered::default();
+            let mut batch = MemoryBatch::default();
             let done = removal.step(&self.store, cx.random.usize(1..100), &mut batch)?;
             batch.write(&mut self.store);
             if done {

@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 mod applying;
-mod batch;
 mod check;
 mod client;
 mod disk;

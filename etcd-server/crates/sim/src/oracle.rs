@@ -3,7 +3,6 @@
 //! It applies every entry once, alone, as soon as any member applies it, to a state that never crashes, never forgets and never installs a
 //! snapshot. Whatever members hold, answer or send to watchers is held against it.
 
-use crate::batch::Gathered;
 use crate::check::{Checked, Violation, check};
 use crate::schedule::Time;
 use apply::{Applied, GroupChange, Settings, State};
@@ -12,7 +11,7 @@ use lease::Change;
 use mvcc::RangeOptions;
 use prost::Message as _;
 use proto::etcdserverpb::{InternalRaftRequest, RangeRequest, RangeResponse};
-use schema::MemoryStore;
+use schema::{MemoryBatch, MemoryStore};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use types::{Event, LeaseId};
@@ -70,7 +69,7 @@ pub(crate) fn digest(state: &State) -> u64 {
 impl Oracle {
     pub(crate) fn new(max_learners: usize) -> Checked<Self> {
         let mut store = MemoryStore::new();
-        let mut batch = Gathered::default();
+        let mut batch = MemoryBatch::default();
         let state = State::load(&store, settings(), &mut batch)?;
         batch.write(&mut store);
         Ok(Self {
@@ -123,7 +122,7 @@ impl Oracle {
     fn learn(&mut self, now: Time, entry: &Entry) -> Checked {
         let before = self.known.last().map_or(0, |known| known.entry.term);
         check(entry.term >= before, || format!("the term goes back from {before} to {} at entry {}", entry.term, entry.index))?;
-        let mut batch = Gathered::default();
+        let mut batch = MemoryBatch::default();
         let (applied, group) = match entry.kind {
             EntryKind::Normal => (self.state.apply(&self.store, &mut batch, entry.index, &entry.data, 0)?, GroupChange::None),
             EntryKind::ConfChange => self.state.apply_conf_change(&mut batch, entry.index, &entry.data, self.max_learners)?,

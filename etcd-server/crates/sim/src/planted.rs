@@ -1,10 +1,9 @@
 //! Bugs that can be planted, to see that they are found. Each is one that a real system had, or could have had.
 
-use crate::batch::Gathered;
 use fastrand::Rng;
 use proto::etcdserverpb::{ResponseHeader, WatchResponse};
 use schema::revision_record::{self, RevisionRecord};
-use schema::{Batch as _, Cursor as _, MemoryStore, Table, View as _};
+use schema::{Batch as _, Cursor as _, MemoryBatch, MemoryStore, Table, View as _};
 use types::{MainRevision, Revision};
 
 /// A bug that can be planted.
@@ -119,9 +118,9 @@ pub(crate) fn found_applied(flushed: (u64, u64), planted: &Planted) -> (u64, u64
     if planted.has(Bug::EntryAppliedTwice) { (flushed.0.saturating_sub(1), flushed.1) } else { flushed }
 }
 
-pub(crate) fn spoil_batch(batch: &mut Gathered, planted: &Planted, random: &mut Rng) {
-    if planted.has(Bug::BatchNotWhole) && random.u16(..1000) == 0 {
-        batch.lose_one(random);
+pub(crate) fn spoil_batch(batch: &mut MemoryBatch, planted: &Planted, random: &mut Rng) {
+    if planted.has(Bug::BatchNotWhole) && random.u16(..1000) == 0 && !batch.changes.is_empty() {
+        batch.changes.swap_remove(random.usize(..batch.changes.len()));
     }
 }
 

@@ -3,7 +3,6 @@
 //! What it decides is the real thing; what it stands in for are the engine's threads, channels and timers.
 
 use crate::applying::ApplyItem;
-use crate::batch::Gathered;
 use crate::check::{Checked, Violation, check};
 use crate::disk::{Disk, Write};
 use crate::oracle::{Oracle, settings};
@@ -18,7 +17,7 @@ use mvcc::compaction::Removal;
 use prost::Message as _;
 use proto::etcdserverpb::{RangeRequest, WatchResponse};
 use proto::raftpb::{ConfState, Message};
-use schema::{MemoryStore, Table, View as _, meta};
+use schema::{MemoryBatch, MemoryStore, Table, View as _, meta};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,7 +157,7 @@ impl Process {
     pub(crate) fn start(id: u64, life: u64, rate: u64, seed: u64, cx: &mut Context<'_>) -> Checked<Self> {
         cx.disk.recover()?;
         let mut store = MemoryStore::clone(&cx.disk.state);
-        let mut batch = Gathered::default();
+        let mut batch = MemoryBatch::default();
         let state = State::load(&store, settings(), &mut batch)?;
         batch.write(&mut store);
         let log = &cx.disk.log;
@@ -419,7 +418,7 @@ impl Process {
         cx.disk.write(Write { entries: persist.write.entries, hard_state: None });
         cx.disk.sync();
         self.store = MemoryStore::clone(&state);
-        self.state = State::load(&self.store, settings(), &mut Gathered::default())?;
+        self.state = State::load(&self.store, settings(), &mut MemoryBatch::default())?;
         self.applied = (mark.index, mark.term);
         cx.oracle.check_state(mark.index, &self.state)?;
         self.expiry = Expiry::follow(self.state.leases.leases(), lease_settings());

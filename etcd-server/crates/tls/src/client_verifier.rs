@@ -1,6 +1,7 @@
-//! Whether a client's certificate is accepted: chain, usage, dates, revocation, then the names that etcd's settings allow.
+//! The check of a client's certificate: chain, usage, dates, revocation, then the names that etcd's settings allow.
 
 use crate::rejection;
+use crate::shown;
 use crate::trust::{AllowedNames, Trust, Version, check_signature, moment};
 use certs::Usage;
 use rustls::client::danger::HandshakeSignatureValid;
@@ -39,8 +40,9 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let shown: Vec<_> = std::iter::once(end_entity).chain(intermediates).cloned().collect();
-        let verified = self.trust.verify(&shown, Usage::Client, moment(now));
+        shown::note(end_entity);
+        let chain: Vec<_> = std::iter::once(end_entity).chain(intermediates).cloned().collect();
+        let verified = self.trust.verify(&chain, Usage::Client, moment(now));
         let path = verified.map_err(|problem| rejection::refuse(end_entity, &problem))?;
         self.allowed.check(end_entity, &path.shown[0])?;
         Ok(ClientCertVerified::assertion())

@@ -4,7 +4,6 @@ use crate::client_verifier::ClientVerifier;
 use crate::error::LoadError;
 use crate::server_verifier;
 use crate::settings::{EndpointSettings, KeyPair};
-use crate::shown::Noting;
 use crate::status::CertificateStatus;
 use crate::suites;
 use crate::trust::{AllowedNames, Trust};
@@ -66,7 +65,7 @@ fn server_config(
 ) -> Result<ServerConfig, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(Arc::clone(provider)).with_protocol_versions(versions)?;
     let builder = match verifier {
-        Some(verifier) => builder.with_client_cert_verifier(Arc::new(Noting(Arc::new(verifier)))),
+        Some(verifier) => builder.with_client_cert_verifier(Arc::new(verifier)),
         None => builder.with_no_client_auth(),
     };
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(own)));

@@ -2,12 +2,8 @@
 //! when the handshake succeeds.
 
 use certs::{CertificateFacts, Name};
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::CertificateDer;
 use std::cell::RefCell;
-use std::sync::Arc;
 
 tokio::task_local! {
     static SHOWN: RefCell<Option<CertificateDer<'static>>>;
@@ -23,59 +19,10 @@ pub(crate) async fn observed<T>(handshake: impl Future<Output = T>) -> (T, Optio
         .await
 }
 
-/// A verifier that notes the client's certificate before it asks the verifier inside.
-#[derive(Debug)]
-pub(crate) struct Noting(pub(crate) Arc<dyn ClientCertVerifier>);
-
-impl ClientCertVerifier for Noting {
-    fn offer_client_auth(&self) -> bool {
-        self.0.offer_client_auth()
-    }
-
-    fn client_auth_mandatory(&self) -> bool {
-        self.0.client_auth_mandatory()
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        // Outside of an observed handshake there is no line to keep it for.
-        drop(SHOWN.try_with(|shown| shown.replace(Some(end_entity.clone().into_owned()))));
-        self.0.verify_client_cert(end_entity, intermediates, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        self.0.requires_raw_public_keys()
-    }
+/// Notes the certificate that a client shows, whether it is accepted or not.
+pub(crate) fn note(certificate: &CertificateDer<'_>) {
+    // Outside of an observed handshake there is no line to keep it for.
+    drop(SHOWN.try_with(|shown| shown.replace(Some(certificate.clone().into_owned()))));
 }
 
 /// The names of a certificate as etcd logs them.

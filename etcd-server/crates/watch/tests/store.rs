@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use mvcc::compaction::Removal;
 use mvcc::{KeySpace, Leases};
-use schema::{Batch, MemoryStore, Table};
+use schema::{Batch, MemoryBatch, MemoryStore};
 use types::{Event, KeyRange, LeaseId, MainRevision};
 
 /// One change of a request.
@@ -16,19 +16,6 @@ pub(crate) enum Change {
 pub(crate) struct Store {
     pub(crate) view: MemoryStore,
     space: KeySpace,
-}
-
-#[derive(Default)]
-struct Pending(Vec<(Table, Vec<u8>, Option<Vec<u8>>)>);
-
-impl Batch for Pending {
-    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
-        self.0.push((table, key.to_vec(), Some(value.to_vec())));
-    }
-
-    fn delete(&mut self, table: Table, key: &[u8]) {
-        self.0.push((table, key.to_vec(), None));
-    }
 }
 
 struct NoLeases;
@@ -52,7 +39,7 @@ impl Store {
 
     /// Executes one request; its events.
     pub(crate) fn execute(&mut self, changes: &[Change]) -> Vec<Event> {
-        let mut batch = Pending::default();
+        let mut batch = MemoryBatch::default();
         let mut leases = NoLeases;
         let mut write = self.space.write(&self.view, &mut batch, &mut leases);
         for change in changes {
@@ -63,25 +50,25 @@ impl Store {
         }
         let events = write.end();
         self.space.settle(&self.view, &mut batch).unwrap();
-        self.write(batch);
+        batch.write(&mut self.view);
         self.space.visible();
         events
     }
 
     /// Forgets history below `revision`, for readers and, if asked for, in the tables.
     pub(crate) fn compact(&mut self, revision: MainRevision, remove: bool) {
-        let mut batch = Pending::default();
+        let mut batch = MemoryBatch::default();
         if self.space.compact(revision, &mut batch).is_err() {
             return;
         }
-        self.write(batch);
+        batch.write(&mut self.view);
         if !remove {
             return;
         }
-        let mut batch = Pending::default();
+        let mut batch = MemoryBatch::default();
         let mut removal = Removal::due(&self.view, revision).unwrap().unwrap();
         assert!(removal.step(&self.view, usize::MAX, &mut batch).unwrap());
-        self.write(batch);
+        batch.write(&mut self.view);
     }
 
     pub(crate) fn current(&self) -> MainRevision {
@@ -90,14 +77,5 @@ impl Store {
 
     pub(crate) fn compacted(&self) -> MainRevision {
         self.space.compacted()
-    }
-
-    fn write(&mut self, batch: Pending) {
-        for (table, key, value) in batch.0 {
-            match value {
-                Some(value) => self.view.put(table, &key, &value),
-                None => self.view.delete(table, &key),
-            }
-        }
     }
 }

@@ -8,7 +8,7 @@ use membership::Version;
 use prost::Message as _;
 use prost_reflect::MessageDescriptor;
 use proto::etcdserverpb::InternalRaftRequest;
-use schema::{Batch, MemoryStore, Table};
+use schema::{MemoryBatch, MemoryStore};
 
 /// Entries after which the state begins anew, so that an input can be made again without all those before it.
 const ENTRIES_PER_STATE: u64 = 200;
@@ -20,34 +20,10 @@ pub(super) struct Entries {
     index: u64,
 }
 
-#[derive(Default)]
-struct Changes(Vec<(Table, Vec<u8>, Option<Vec<u8>>)>);
-
-impl Batch for Changes {
-    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
-        self.0.push((table, key.to_vec(), Some(value.to_vec())));
-    }
-
-    fn delete(&mut self, table: Table, key: &[u8]) {
-        self.0.push((table, key.to_vec(), None));
-    }
-}
-
-impl Changes {
-    fn write(self, store: &mut MemoryStore) {
-        for (table, key, value) in self.0 {
-            match value {
-                Some(value) => store.put(table, &key, &value),
-                None => store.delete(table, &key),
-            }
-        }
-    }
-}
-
 fn fresh() -> (MemoryStore, State) {
     let settings =
         Settings { quota_bytes: Some(1 << 20), minimum_lease_ttl_seconds: 1, own_version: Version::new(3, 7, 1), keeps_checkpoints: true };
-    let (mut store, mut changes) = (MemoryStore::new(), Changes::default());
+    let (mut store, mut changes) = (MemoryStore::new(), MemoryBatch::default());
     let state = State::load(&store, settings, &mut changes).expect("an empty store can be loaded");
     changes.write(&mut store);
     (store, state)
@@ -63,7 +39,7 @@ impl Entries {
 
     fn apply(&mut self, data: &Bytes) -> bool {
         self.index += 1;
-        let mut changes = Changes::default();
+        let mut changes = MemoryBatch::default();
         let applied = self.state.apply(&self.store, &mut changes, self.index, data, 0);
         let settled = applied.and_then(|applied| Ok((applied, self.state.settle(&self.store, &mut changes, self.index, 1)?)));
         let Ok((applied, sealed)) = settled else {
