@@ -50,7 +50,7 @@ impl Refused {
     }
 }
 
-/// What the settings say about directories.
+/// The directories that the settings ask for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
     data: &'a Path,

@@ -75,7 +75,7 @@ impl Bound {
     }
 }
 
-/// Whether connections to a socket are encrypted.
+/// The encryption of connections to a socket.
 #[derive(Clone)]
 pub(crate) enum Security {
     Plain,

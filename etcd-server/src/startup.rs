@@ -214,7 +214,7 @@ fn transport(
     Transport::new(own, connect, settings.election.timeout, Arc::new(PeerObserver::new(Arc::clone(metrics))), runtime.clone())
 }
 
-/// What requests are counted and traced with.
+/// The metrics and the tracer of requests.
 struct Instruments {
     metrics: Arc<Metrics>,
     tracer: Option<Tracer>,

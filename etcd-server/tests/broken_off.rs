@@ -9,7 +9,7 @@ use testbed::{Server, Settings};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Endpoint;
 
-/// How each stream is counted when its client leaves it.
+/// The code by which each stream is counted when its client leaves it.
 const CODES: &[(&str, &str)] =
     &[("RangeStream", "Unknown"), ("Snapshot", "Unknown"), ("Watch", "Canceled"), ("LeaseKeepAlive", "Canceled")];
 

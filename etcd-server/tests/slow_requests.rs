@@ -1,4 +1,4 @@
-//! What the log tells of requests: which were slow or failed, and at debug all of them, with keys in clear and without values.
+//! The log lines of requests: of those that were slow or failed, and at debug of all, with keys in clear and without values.
 
 use crate::Daemon;
 use proto::etcdserverpb::request_op::Request;

@@ -24,7 +24,7 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::transport::Endpoint;
 use tonic::{Request, Response, Status};
 
-/// What a collector does with a batch.
+/// The reaction of a collector to a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mood {
     Takes,
@@ -213,7 +213,7 @@ fn lines(got: &Got, port: &str) -> BTreeMap<u8, Vec<String>> {
     traces
 }
 
-/// What a server sends for the script, and the resources that it calls itself.
+/// The spans that a server sends for the script, and its resource attributes.
 async fn traces_of(command: &str) -> (BTreeMap<u8, Vec<String>>, BTreeSet<String>) {
     let collector = Collector::start(Mood::Takes).await;
     let daemon = daemon(command, collector.flags("0")).await;

@@ -77,7 +77,7 @@ pub struct ParsedCertificate {
     extensions: Extensions,
 }
 
-/// What the extensions say.
+/// The contents of the extensions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Extensions {
     /// CA flag and path length; `None` without the extension.
@@ -102,7 +102,7 @@ impl ParsedCertificate {
     /// Reads one certificate in DER.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The first error in it.
     pub fn of(encoded: &[u8]) -> Result<Self, ChainProblem> {
         let (rest, parsed) = X509Certificate::from_der(encoded).map_err(|error| malformed(format!("malformed certificate: {error}")))?;
         if !rest.is_empty() {
@@ -304,7 +304,7 @@ impl ParsedCertificate {
     /// Checks that it may sign certificates.
     ///
     /// # Errors
-    /// Why it may not.
+    /// The rule that it breaks.
     pub fn check_issuing(&self) -> Result<(), &'static str> {
         match self.extensions.basic {
             None if self.version == 3 => return Err("it has no basic constraints (CA:TRUE)"),

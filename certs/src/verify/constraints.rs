@@ -34,7 +34,7 @@ impl NameConstraints {
     /// Checks the names of a certificate below the one with these constraints.
     ///
     /// # Errors
-    /// Which name is outside.
+    /// The name that is outside.
     pub(super) fn check(&self, names: &SubjectNames) -> Result<(), String> {
         for address in &names.addresses {
             let octets = octets(address);

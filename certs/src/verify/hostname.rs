@@ -1,4 +1,4 @@
-//! Whether a certificate stands for a host, by the rules of Go's `VerifyHostname`: names of the subject do not count.
+//! The match between a certificate and a host, by the rules of Go's `VerifyHostname`: names of the subject do not count.
 
 use super::ParsedCertificate;
 use std::net::IpAddr;

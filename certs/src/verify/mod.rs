@@ -31,7 +31,7 @@ pub enum Usage {
     Client,
 }
 
-/// Why a certificate is not trusted. Texts are Go's where Go has one.
+/// The reason for which a certificate is not trusted. Texts are Go's where Go has one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChainProblem {
     #[error("x509: certificate has expired or is not yet valid: it expired at {0}")]

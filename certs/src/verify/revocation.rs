@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use time::OffsetDateTime;
 
-/// How much is demanded of revocation lists.
+/// The strictness of the check against revocation lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevocationRule {
     /// etcd's: a certificate is refused if a list names its serial number, whoever issued it; all else is admitted.
@@ -41,7 +41,7 @@ impl RevocationLists {
     /// Reads the lists.
     ///
     /// # Errors
-    /// When one of them cannot be read.
+    /// The error of the first list that cannot be read.
     pub fn of(lists: &[CertificateRevocationListDer<'_>]) -> Result<Self, Error> {
         let mut inside = Inside::default();
         for list in lists {
@@ -60,7 +60,7 @@ impl RevocationLists {
     /// Checks a verified certificate and what was shown with it. Without lists, nothing is revoked.
     ///
     /// # Errors
-    /// Which of them is revoked, or whose list is missing.
+    /// The certificate that is revoked, or whose list is missing.
     pub fn check(&self, path: &VerifiedPath, rule: RevocationRule, now: OffsetDateTime) -> Result<(), ChainProblem> {
         if let Some(revoked) = path.shown.iter().find(|certificate| self.inside.serials.contains(certificate.serial())) {
             return Err(ChainProblem::Revoked { serial: revoked.serial_text() });

@@ -35,7 +35,7 @@ impl SchemeHash {
     }
 }
 
-/// Why a signature does not count.
+/// The reason for which a signature does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureProblem {
     /// SHA-1, MD5, or an algorithm that is not known.

@@ -75,7 +75,7 @@ impl TrustStore {
     /// Verifies the first of the certificates that were shown; the others may stand between it and a trusted one.
     ///
     /// # Errors
-    /// Why it is not trusted.
+    /// The reason for which it is not trusted.
     pub fn verify(&self, shown: &[CertificateDer<'_>], usage: Usage, now: OffsetDateTime) -> Result<VerifiedPath, ChainProblem> {
         let shown = shown.iter().map(|der| ParsedCertificate::of(der)).collect::<Result<Vec<_>, _>>()?;
         for certificate in &shown {

@@ -1,4 +1,4 @@
-//! Which certificates are accepted, compared with etcd 3.7.1 row by row: at the client port, at the peer port, and from other members.
+//! The certificates that are accepted, compared with etcd 3.7.1 row by row: at the client port, at the peer port, and from other members.
 //!
 //! `ETCD_BIN_DIR` with an etcd 3.7.1 has the recorded verdicts compared with its own. Needs openssl, which makes RSA keys of odd sizes.
 #![allow(

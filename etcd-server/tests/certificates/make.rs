@@ -366,7 +366,7 @@ pub(crate) fn names_as(critical: bool, names: &[(u8, &[u8])]) -> Vec<u8> {
     extension("2.5.29.17", critical, &sequence(&names))
 }
 
-/// What members on this machine are reached by.
+/// The addresses of members on this machine.
 pub(crate) fn here() -> Vec<u8> {
     names(&[(2, b"localhost"), (7, &[127, 0, 0, 1])])
 }

@@ -113,7 +113,7 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 /// Shows a row's certificate at a port, as a client.
 ///
 /// # Errors
-/// What the handshake or the request ended with.
+/// The error of the handshake or of the request.
 pub(crate) async fn connect(port: u16, row: &Row, version: &'static SupportedProtocolVersion) -> Result<(), String> {
     let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[version]).unwrap();
     let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Trusting));
@@ -156,7 +156,7 @@ impl Listener {
     /// The outcome of the first handshake.
     ///
     /// # Errors
-    /// What it ended with.
+    /// The error of the handshake.
     pub(crate) async fn outcome(self) -> Result<(), String> {
         tokio::time::timeout(SOON, self.first).await.expect("the member connects to every other one").unwrap()
     }

@@ -178,7 +178,7 @@ async fn membership_changes_follow_each_other_without_pause() {
     assert_eq!(cluster.list(0).await.unwrap().len(), 3);
 }
 
-/// What waits at a member that is removed fails at once, and its clients see its connections end.
+/// Requests that wait at a member that is removed fail at once, and its clients see its connections end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn removed_member_fails_waiting_requests_at_once() {
     let mut cluster = Cluster::start(settings(&[]), 3).await.unwrap();

@@ -13,7 +13,7 @@ fn range() -> Vec<u8> {
     message(&RangeRequest { key: "a".into(), ..RangeRequest::default() }.encode_to_vec())
 }
 
-/// What etcd's Go client v3.5.0 and others send, and what no URI holds.
+/// Authorities that etcd's Go client v3.5.0 and others send, and that no URI holds.
 #[tokio::test]
 async fn any_authority_and_te_is_served() {
     let server = start(&[]).await;

@@ -48,7 +48,7 @@ impl Deadline {
     }
 }
 
-/// Which of grpc-go's two servers etcd has behind a listener.
+/// The one of grpc-go's two servers that etcd has behind a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listener {
     /// Everything on it is gRPC.

@@ -27,9 +27,9 @@ const AUTHORITY_NAMES: [&[u8]; 2] = [b"\x0a:authority", &[0x88, 0xb8, 0x3b, 0x53
 const RENAMED_AUTHORITY: &[u8] = b"\x0ax-authorit";
 /// The fixed table has pseudo-fields up to here.
 const PSEUDO_INDEX_MAX: usize = 14;
-/// What an authority that is none is replaced by, as often as it is long.
+/// Replaces each byte of an authority that cannot be parsed as one.
 const STAND_IN: u8 = b'a';
-/// Where the fixed table has `:authority`.
+/// The index of `:authority` in the fixed table.
 const AUTHORITY_INDEX: usize = 1;
 const TE_NAMES: [&[u8]; 2] = [b"\x02te", &[0x82, 0x49, 0x7f]];
 const TRAILERS: [&[u8]; 2] = [b"\x08trailers", &[0x86, 0x4d, 0x83, 0x35, 0x05, 0xb1, 0x1f]];
@@ -57,14 +57,14 @@ pub(crate) struct HeadFilter<I> {
     ready: BytesMut,
 }
 
-/// Where in the frames the connection is.
+/// The position of the connection in its frames.
 #[derive(Debug)]
 struct Scanner {
     /// Bytes that pass without being looked at.
     pass: usize,
 }
 
-/// What begins at some place of what was received.
+/// The next step over the received bytes.
 enum Step {
     /// So many bytes pass as they are.
     Pass(usize),
@@ -166,7 +166,7 @@ fn push_stand_in(out: &mut Vec<u8>, bytes: usize) {
     out.resize(out.len() + bytes, STAND_IN);
 }
 
-/// What is done to a field.
+/// A change of a field.
 enum Change {
     /// It gets another name, as long as its own.
     Name(&'static [u8]),
@@ -248,7 +248,7 @@ fn integer(bytes: &[u8], prefix_bits: u32) -> Option<(usize, usize)> {
     None
 }
 
-/// How many bytes a string takes, its length included.
+/// The number of bytes that a string takes, with the length in front of it.
 fn string_bytes(bytes: &[u8]) -> Option<usize> {
     let (length, length_bytes) = integer(bytes, 7)?;
     Some(length_bytes + length).filter(|whole| *whole <= bytes.len())

@@ -32,7 +32,7 @@ const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const STATUS_OK: HeaderValue = HeaderValue::from_static("0");
 
-/// What is given to the connection at a time of a large response that is in memory.
+/// The part of a large response in memory that is given to the connection at a time.
 const WHOLE_PART_BYTES: usize = 64 << 10;
 
 /// A call that is answered here.
@@ -55,7 +55,7 @@ impl Hot {
         }
     }
 
-    /// Which hot call a request is, whose head was checked. Anything unusual about it, such as compression, is for tonic to deal with.
+    /// The hot call that a request is, whose head was checked. Anything unusual about it, such as compression, is for tonic to deal with.
     pub(crate) fn of(request: &Request<RecvStream>) -> Option<Self> {
         let call = match request.uri().path() {
             "/etcdserverpb.KV/Range" => Self::Range,

@@ -38,7 +38,7 @@ const STREAM_WINDOW_BYTES: u32 = 512 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 /// The smallest gRPC message is an empty one: a flag and a length.
 const MESSAGE_BYTES_MIN: usize = 5;
-/// What h2 charges for a DATA frame that was received and not read yet, less the bytes of the frame.
+/// The charge of h2 for a DATA frame that was received and not read yet, less the bytes of the frame.
 const FRAME_CHARGE_BYTES: usize = 256;
 /// Charges beyond which h2 ends the connection (GOAWAY ENHANCE_YOUR_CALM, too_many_data_frames). A client that has used up the window with the
 /// smallest messages, each in a frame of its own, is just within it; h2's own value, half the window, cuts off clients with 10,000 leases.

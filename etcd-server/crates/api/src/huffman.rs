@@ -20,9 +20,9 @@ const LENGTH_MAX: usize = 30;
 struct Codes {
     /// The first code of each length.
     first: [u32; LENGTH_MAX + 1],
-    /// How many there are.
+    /// The number of codes of this length.
     count: [u32; LENGTH_MAX + 1],
-    /// Where in `symbols` those of a length begin.
+    /// The index in `symbols` of the first symbol of this length.
     start: [u32; LENGTH_MAX + 1],
     symbols: [u8; 256],
 }

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 use types::LeaseId;
 
-/// How often a renewal of a lease that has run out looks whether its revoke is through.
+/// Time between two attempts to renew a lease that has run out and whose revoke is not applied yet.
 const EXPIRED_LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The outcome of a renewal here, before leadership is proved.

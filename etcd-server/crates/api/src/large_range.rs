@@ -29,7 +29,7 @@ const TURN_WAIT_MAX: Duration = Duration::from_secs(30);
 /// The largest message that etcd sends.
 const MESSAGE_BYTES_MAX: u64 = i32::MAX as u64;
 
-/// What is known of a response before it is read.
+/// The measures of a response before it is read.
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) revision: i64,

@@ -22,7 +22,7 @@ pub(crate) struct LimitedBody<B> {
     only: Option<OnlyMessage>,
 }
 
-/// How much of the first message of a body has come. What is behind it is not read, as by grpc-go.
+/// The received part of the first message of a body. As in grpc-go, nothing behind it is read.
 #[derive(Debug, Default)]
 struct OnlyMessage {
     prefix: [u8; PREFIX_BYTES],
@@ -65,7 +65,7 @@ impl<B> LimitedBody<B> {
     }
 }
 
-/// How many messages a body holds.
+/// The number of messages in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Messages {
     One,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
-/// How often speeds are looked at.
+/// Time between two checks of the speeds.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Bounds of one kind of response.
@@ -24,7 +24,7 @@ pub(crate) struct Rules {
     pub(crate) per_connection: usize,
     /// And for one user.
     pub(crate) per_user: usize,
-    /// How long a request waits for a place.
+    /// Longest time that a request waits for a place.
     pub(crate) wait_max: Duration,
     /// Below this speed a response is ended, once it has lasted for `grace`. In bytes per second, over the whole response.
     pub(crate) speed_min: u64,
@@ -59,7 +59,7 @@ pub(crate) struct Places {
     next: AtomicU64,
 }
 
-/// What one connection may hold; an extension of its requests.
+/// The places that one connection may hold; an extension of its requests.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionShare {
     large_ranges: Arc<Semaphore>,
@@ -83,7 +83,7 @@ impl ConnectionShare {
     }
 }
 
-/// How fast a response is read.
+/// The speed at which a response is read.
 #[derive(Debug)]
 pub(crate) struct Pace {
     begun: Instant,
@@ -206,7 +206,7 @@ impl Places {
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
 
-    /// What a user may hold; `None` for a client without a name.
+    /// The places that a user may hold; `None` for a client without a name.
     fn share_of(&self, user: &str) -> Option<Arc<Semaphore>> {
         if user.is_empty() {
             return None;

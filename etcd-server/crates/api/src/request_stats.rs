@@ -11,7 +11,7 @@ use telemetry::log::rfc3339;
 use telemetry::metrics::Method;
 use tonic::Code;
 
-/// What is known of a response when its call ends.
+/// The known part of a response when its call ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Described<'a> {
     /// Nothing: there is none, or nobody counts in it.
@@ -27,7 +27,7 @@ pub(crate) enum Described<'a> {
 pub(crate) struct ResponseCounts {
     /// Keys in a range, or keys deleted.
     pub(crate) count: i64,
-    /// Which branch of a transaction was taken.
+    /// The branch of a transaction that was taken.
     pub(crate) succeeded: bool,
 }
 

@@ -75,7 +75,7 @@ pub struct Server {
     pub(crate) whole_reads: Arc<Semaphore>,
     /// KiB of responses above 1 MiB that are held in memory.
     pub(crate) whole_kib: Arc<Semaphore>,
-    /// What this connection may hold of the places; `None` for calls that come by way of tonic.
+    /// The places that this connection may hold; `None` for calls that come by way of tonic.
     pub(crate) share: Option<ConnectionShare>,
     /// Whether it was told that the quota is used up, until the alarm says so.
     pub(crate) no_space_told: Arc<AtomicBool>,

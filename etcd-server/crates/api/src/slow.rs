@@ -9,7 +9,7 @@ use tonic::Status;
 /// Requests that take longer leave a `trace` line (etcd's figure).
 const TRACE_THRESHOLD: Duration = Duration::from_millis(100);
 
-/// What the lines tell of a read.
+/// The fields of the lines about a read.
 #[derive(Debug, Default)]
 pub(crate) struct ReadText {
     /// The request, without values.
@@ -34,7 +34,7 @@ impl ReadTimes {
     }
 }
 
-/// What a `trace` line is about.
+/// The contents of a `trace` line.
 struct Trace<'a> {
     operation: &'static str,
     detail: &'a str,

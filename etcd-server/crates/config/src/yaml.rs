@@ -74,7 +74,7 @@ impl Node {
 /// Reads the first document of a text; what follows is not looked at. `Null` if there is none.
 ///
 /// # Errors
-/// What is wrong, with its line.
+/// An error, with its line.
 pub(crate) fn load(text: &str) -> Result<Node, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let first = text.lines().enumerate().find(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
@@ -232,7 +232,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Node, Str
     if fits { Ok(node) } else { Err(format!("yaml: cannot decode {text:?} as a !!{}", kind.unwrap_or_default())) }
 }
 
-/// What a scalar without quotes means.
+/// The meaning of a scalar without quotes.
 fn plain(text: &str) -> Node {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Node::Null,

@@ -14,7 +14,7 @@ use config::{Endpoint, Loaded, Problem, Quota, Settings, Start};
 
 use crate::support::{Machine, run_words};
 
-/// What stands for a row's own lines.
+/// The lines that `{}` in a row stands for.
 const BASE: &str = "listen-client-urls: http://127.0.0.1:0\nlisten-peer-urls: http://127.0.0.1:0\ndata-dir: d\n";
 
 /// A field of etcd's line `starting an etcd server`, and its value; or a refusal.
@@ -281,7 +281,7 @@ const URLS: &[(&str, &str)] = &[
     ("unix:/DIR/sock", "aa"),
 ];
 
-/// Where we differ on purpose: our verdict, and why.
+/// Differences on purpose: our verdict and the reason.
 const URLS_DIFFERENT: &[(&str, &str)] = &[
     // Without a URL for clients etcd starts, and serves none.
     ("", "rr"),

@@ -18,7 +18,7 @@ pub struct AppliedRequest<'a> {
     pub data: &'a Bytes,
     /// What it came to.
     pub operations: Operations,
-    /// What the client is answered, or why the state refused it.
+    /// The response to the client, or the reason for which the state refused it.
     pub outcome: Result<&'a apply::Answer, &'a apply::Refusal>,
     /// The time it took, without its share of writing the batch.
     pub took: Duration,

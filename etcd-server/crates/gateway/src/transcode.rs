@@ -27,7 +27,7 @@ use crate::request_reader::{Pace, ReadError, RequestReader};
 use crate::router::Peer;
 use crate::status::RpcError;
 
-/// What ends a call, or refuses its request.
+/// The limits of a request, and the signal that ends its call.
 #[derive(Debug, Clone)]
 pub(crate) struct Bounds {
     pub(crate) limits: Limits,

@@ -1,4 +1,4 @@
-//! What became of the spans that were made.
+//! The counts of spans: made, sent and dropped.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! Which calls are traced: those of a sampled caller, and a share of those without a caller's trace.
+//! The choice of calls that are traced: those of a sampled caller, and a share of those without a caller's trace.
 
 use crate::ids;
 use parking_lot::Mutex;

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 /// Spans that wait for their batch; further ones are dropped (the figure of the OpenTelemetry SDKs).
 const QUEUE_SPANS_MAX: usize = 2048;
 
-/// What is traced, and where to.
+/// The traced share of calls, and the collector.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `HOST:PORT` of the collector, which is spoken to without TLS.
@@ -54,7 +54,7 @@ impl Tracer {
         Ok((Self(Arc::new(Inner { sampler, cap, queue, counts })), exporter))
     }
 
-    /// What became of the spans.
+    /// The counts of the spans.
     pub fn counts(&self) -> &Counts {
         &self.0.counts
     }

@@ -40,7 +40,7 @@ pub struct Endpoint {
     pub(crate) room: WaitingRoom,
     pub(crate) quiet: Quiet,
     pub(crate) weak: WeakCertificates,
-    /// When the last failed handshake with each host was told of.
+    /// The time at which the last failed handshake with each host was logged.
     pub(crate) failures: Mutex<BTreeMap<String, Instant>>,
     /// The state of the files when they were last read, whether that worked or not: what is bad is told once.
     read: Mutex<Stamps>,

@@ -86,7 +86,7 @@ enum Shown<'a> {
 struct Reading<'a> {
     provider: &'a Arc<CryptoProvider>,
     now: OffsetDateTime,
-    /// Whether what is warned about is refused instead.
+    /// Refuses the files that would only be warned about.
     strict: bool,
     certificates: Vec<CertificateStatus>,
     warnings: Vec<String>,
@@ -258,7 +258,7 @@ impl Reading<'_> {
     }
 }
 
-/// What makes a certificate weak although it is accepted, with the remedy.
+/// The weakness of a certificate that is accepted nevertheless, with the remedy.
 pub(crate) fn weakness_of(certificate: &ParsedCertificate) -> Option<String> {
     let mut found = Vec::new();
     if let KeyKind::Rsa { bits: bits @ ..2048 } = certificate.key_kind() {

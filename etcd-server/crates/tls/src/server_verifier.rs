@@ -1,4 +1,4 @@
-//! How this member connects to others: what it shows, and whom it trusts.
+//! The client's side of connections to other members: the certificate that is shown, and the check of the server's.
 
 use crate::rejection;
 use crate::settings::EndpointSettings;

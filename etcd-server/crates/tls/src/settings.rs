@@ -82,7 +82,7 @@ pub struct EndpointSettings {
     pub checks_addresses: bool,
     /// Whether everybody's certificate vouches for itself, so that nobody's is checked.
     pub self_signed: bool,
-    /// Whether files that others can read, and revocation lists that do not cover every issuer, are refused rather than warned about.
+    /// Refuses files that others can read, and revocation lists that do not cover every issuer, instead of warning about them.
     pub strict: bool,
     pub version_min: TlsVersion,
     pub version_max: Option<TlsVersion>,

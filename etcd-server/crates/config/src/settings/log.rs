@@ -64,7 +64,7 @@ pub struct Rotation {
     pub age_max: Option<Duration>,
     /// Files kept at most; `None` keeps all.
     pub backups_max: Option<usize>,
-    /// Whether files that were put aside are compressed.
+    /// Compresses files that were rotated.
     pub compress: bool,
 }
 

@@ -23,7 +23,7 @@ use tonic::transport::Channel;
 
 /// Clients that put while others wait for a lock.
 const PUTTERS: u64 = 32;
-/// How long throughput is measured.
+/// The time over which throughput is measured.
 const MEASURED: Duration = Duration::from_secs(5);
 /// Waiters on one connection.
 const WAITERS_PER_CONNECTION: usize = 500;
@@ -31,7 +31,7 @@ const WAITERS_PER_CONNECTION: usize = 500;
 const LEASE_TTL: i64 = 60;
 /// Rounds over all leases of a connection.
 const ROUNDS: usize = 3;
-/// What large readers find: this many keys with values of that many bytes, 25 MB.
+/// The data of large readers: this many keys with values of that many bytes, 25 MB.
 const LARGE_KEYS: u64 = 25_000;
 const LARGE_VALUE_BYTES: usize = 1_000;
 /// A slow reader takes so much at a time, and pauses.

@@ -13,7 +13,7 @@ use config::Rotation;
 
 use crate::log::time::Calendar;
 
-/// What the name of a compressed file ends in.
+/// The suffix of a compressed file's name.
 const COMPRESSED: &str = ".gz";
 
 /// An open log file with its rule.
