@@ -115,6 +115,8 @@ fn files() -> Vec<(&'static str, Verdict)> {
         ("{}max-concurrent-streams: 4294967296\n", R),
         ("{}max-concurrent-streams: 100\n", Ok(("max-concurrent-streams", "100"))),
         ("{}unknown-key: 5\nname: a\n", name("a")),
+        // etcd's sample file has this one, which is a flag alone.
+        ("{}discovery-fallback: 'proxy'\nname: a\n", name("a")),
         ("{}enable-v2: true\nname: a\n", name("a")),
         ("{}true: x\nname: a\n", name("a")),
         ("{}5: x\nname: a\n", name("a")),

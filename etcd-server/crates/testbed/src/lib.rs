@@ -3,6 +3,7 @@
 //! Knows a server only from outside: its command line, its gRPC port, and what the kernel tells about its process.
 
 mod cluster;
+mod downgrade;
 mod loop_disk;
 mod ports;
 mod raw_codec;
