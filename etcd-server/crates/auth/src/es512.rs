@@ -61,7 +61,7 @@ impl Es512Checker {
         if genuine { URL_SAFE_NO_PAD.decode(claims).ok() } else { None }
     }
 
-    /// Whether both halves are of one key.
+    /// Returns `true` if both halves are of one key.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.0.to_encoded_point(false) == other.0.to_encoded_point(false)
     }

@@ -61,7 +61,7 @@ impl Jwt {
         Ok(Self { keys, sign_method: options.sign_method, ttl: options.ttl, validation })
     }
 
-    /// Whether this member can make tokens, not only check them.
+    /// Returns `true` if this member can make tokens, not only check them.
     pub fn can_sign(&self) -> bool {
         self.keys.can_sign()
     }

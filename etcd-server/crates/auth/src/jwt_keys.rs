@@ -43,7 +43,7 @@ impl JwtKeys {
         }
     }
 
-    /// Whether there is a key to sign with.
+    /// Returns `true` if there is a key to sign with.
     pub(crate) fn can_sign(&self) -> bool {
         match self {
             Self::Library { signing, .. } => signing.is_some(),

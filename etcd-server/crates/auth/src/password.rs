@@ -50,7 +50,7 @@ pub fn hash_for_raft(password: &str, cost: u32, salt: [u8; 16]) -> Result<String
     Ok(RAFT_FORM.encode(hash_password(password, cost, salt)?))
 }
 
-/// Whether `password` belongs to `hash`. A text that is no bcrypt hash, such as the empty one, belongs to no password.
+/// Returns `true` if `password` belongs to `hash`. A text that is no bcrypt hash, such as the empty one, belongs to no password.
 pub fn verify_password(password: &str, hash: &[u8]) -> bool {
     let hash = std::str::from_utf8(hash).unwrap_or_default();
     bcrypt::verify(password, hash).unwrap_or(false)

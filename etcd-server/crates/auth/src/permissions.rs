@@ -39,7 +39,7 @@ impl KeyPermissions {
         Self { read: Coverage::union(&read), write: Coverage::union(&write) }
     }
 
-    /// Whether every key of `range` may be accessed so.
+    /// Returns `true` if every key of `range` may be accessed so.
     pub(crate) fn allow(&self, access: Access, range: &KeyRange) -> bool {
         match access {
             Access::Read => self.read.covers(range),
@@ -55,7 +55,7 @@ fn granted_range(permission: &Permission) -> Option<KeyRange> {
     legal.then(|| KeyRange::from_wire(permission.key.clone(), permission.range_end.clone()))
 }
 
-/// Whether a permission may be granted on this range: the key is not empty, and the end is absent, open (`"\0"`), or above the key.
+/// Returns `true` if a permission may be granted on this range: the key is not empty, and the end is absent, open (`"\0"`), or above the key.
 pub(crate) fn is_grantable(permission: &Permission) -> bool {
     let range = KeyRange::from_wire(permission.key.clone(), permission.range_end.clone());
     !permission.key.is_empty() && !range.is_empty()

@@ -78,7 +78,7 @@ impl AuthStore {
         keys.iter().try_for_each(|key| self.check(identity, access, &KeyRange::single(key.clone())))
     }
 
-    /// Whether key permissions have to be looked at for `identity` at all; if not, the keys of leases need not be read.
+    /// Returns `true` if key permissions have to be looked at for `identity` at all; if not, the keys of leases need not be read.
     fn is_limited(&self, identity: &Identity) -> bool {
         self.check(identity, Access::Write, &KeyRange::all()).is_err()
     }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use types::Moment;
 
-/// How many random letters a token begins with.
+/// Number of random letters a token begins with.
 pub const TOKEN_LETTERS: usize = 16;
 /// Tokens of one user at most. Thousands of hosts may share one user, but a client that logs in for every request must not fill the
 /// memory: at the bound the token that was not used for longest is dropped.
@@ -130,12 +130,12 @@ impl SimpleTokens {
         }
     }
 
-    /// How many tokens are held, expired ones included that were not swept yet.
+    /// Returns the number of tokens are held, expired ones included that were not swept yet.
     pub fn len(&self) -> usize {
         self.tokens.len()
     }
 
-    /// Whether no token is held.
+    /// Returns `true` if no token is held.
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }

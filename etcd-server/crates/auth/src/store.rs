@@ -90,7 +90,7 @@ impl AuthStore {
         Ok(store)
     }
 
-    /// Whether authentication is on.
+    /// Returns `true` if authentication is on.
     pub fn enabled(&self) -> bool {
         self.enabled
     }

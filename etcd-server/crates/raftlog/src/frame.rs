@@ -75,7 +75,7 @@ pub(crate) fn frame_bytes_max(entries: &[Record]) -> usize {
     (FRAME_HEADER_BYTES + HARD_STATE_BYTES + RESTART_BYTES + records).next_multiple_of(FRAME_ALIGNMENT)
 }
 
-/// How many leading entries fit into `room` bytes as one frame.
+/// Returns the number of leading entries fit into `room` bytes as one frame.
 pub(crate) fn entries_fitting(entries: &[Record], room: u64) -> usize {
     let mut bytes = frame_bytes_max(&[]) as u64;
     entries
@@ -156,7 +156,7 @@ impl FrameHeader {
         })
     }
 
-    /// Whether `body` is what this header was written for.
+    /// Returns `true` if `body` is what this header was written for.
     pub(crate) fn seals(&self, body: &[u8], seed: u32) -> bool {
         u32::try_from(body.len()) == Ok(self.body_bytes) && crc32c::crc32c_append(seed, body) == self.body_crc
     }

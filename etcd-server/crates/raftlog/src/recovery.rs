@@ -47,7 +47,7 @@ pub struct TornTail {
     pub file: PathBuf,
     /// Where the log now ends.
     pub offset: u64,
-    /// How many bytes were cut.
+    /// Number of bytes were cut.
     pub bytes: u64,
     /// What was wrong with them.
     pub reason: &'static str,

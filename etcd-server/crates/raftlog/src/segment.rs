@@ -57,7 +57,7 @@ pub(crate) struct SegmentHeader {
     pub(crate) prior: Base,
     /// The hard state when this segment was begun.
     pub(crate) hard_state: HardState,
-    /// Whether stale bytes of an earlier use may follow the last frame, where a fresh segment has zeros.
+    /// `true` if stale bytes of an earlier use may follow the last frame, where a fresh segment has zeros.
     pub(crate) recycled: bool,
 }
 
