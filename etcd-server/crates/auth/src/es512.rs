@@ -1,6 +1,7 @@
 //! The one sign method of etcd that the JWT library lacks: ECDSA over P-521 with SHA-512.
 //!
-//! Only what differs is here: keys, and the compact form `header.claims.signature` around bytes of claims.
+//! Only the differences are here: keys, and the compact form `header.claims.signature` around bytes
+//! of claims.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

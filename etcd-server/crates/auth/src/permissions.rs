@@ -1,10 +1,10 @@
-//! What a user may do with keys: the union over its roles.
+//! The key permissions of a user: the union over its roles.
 
 use crate::coverage::Coverage;
 use proto::authpb::{Permission, Role, permission};
 use types::KeyRange;
 
-/// What is to be done with keys.
+/// The kind of access to keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// See them: range, watch, compare, previous values.
@@ -21,7 +21,8 @@ pub(crate) struct KeyPermissions {
 }
 
 impl KeyPermissions {
-    /// The union of what `roles` grant. Permission types that etcd does not know grant nothing.
+    /// Returns the union of the permissions of `roles`. Permission types that etcd does not know
+    /// grant nothing.
     pub(crate) fn of<'a>(roles: impl Iterator<Item = &'a Role>) -> Self {
         let (mut read, mut write) = (Vec::new(), Vec::new());
         for permission in roles.flat_map(|role| &role.key_permission) {

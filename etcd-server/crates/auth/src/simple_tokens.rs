@@ -1,10 +1,13 @@
-//! Simple tokens: random letters and a raft index, known to this member until they are not used for a while.
+//! Simple tokens: random letters and a raft index, known to this member until they are not used for
+//! a while.
 //!
-//! Every member holds every token, because each applies the login; but each renews only those that are used on it. All are lost on
-//! restart. A token says who, not since when: its identity takes the auth revision of the request.
+//! Every member holds every token, because each applies the login; but each renews only those that
+//! are used on it. All are lost on restart. A token names the user, not the time: its identity
+//! takes the auth revision of the request.
 //!
-//! Invariant: `of_user` and `by_deadline` hold each token once, where its record says it stands, with a deadline that is not later than
-//! the true one. The true one moves with each use, under a shared reference; an order is put right only when its front is looked at.
+//! Invariant: `of_user` and `by_deadline` hold each token once, at the position in its record, with
+//! a deadline that is not later than the true one. The true one moves with each use, under a shared
+//! reference; an order is corrected only when its front is looked at.
 
 use crate::DropTokens;
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,7 +52,7 @@ struct Held {
     user: Arc<str>,
     /// A [`Moment`]; moves with each use.
     deadline: AtomicU64,
-    /// Where the token stands in `by_deadline`, and among those of its user.
+    /// The positions of the token in `by_deadline`, and among those of its user.
     stands: [Moment; 2],
 }
 
@@ -114,7 +117,7 @@ impl SimpleTokens {
         }
     }
 
-    /// Forgets what a change of users or of the switch makes invalid.
+    /// Drops the tokens that a change of users or of the switch makes invalid.
     pub fn drop_tokens(&mut self, which: &DropTokens) {
         match which {
             DropTokens::Nobody => {}
@@ -130,7 +133,7 @@ impl SimpleTokens {
         }
     }
 
-    /// Returns the number of tokens are held, expired ones included that were not swept yet.
+    /// Returns the number of held tokens, including expired ones that were not swept yet.
     pub fn len(&self) -> usize {
         self.tokens.len()
     }
@@ -156,7 +159,8 @@ impl SimpleTokens {
     }
 }
 
-/// The token with the earliest true deadline in `order`, putting right on the way what was used meanwhile.
+/// Returns the token with the earliest true deadline in `order`, correcting positions of tokens
+/// used meanwhile.
 fn oldest(order: &mut Order, tokens: &mut BTreeMap<Arc<str>, Held>, which: usize) -> Option<Arc<str>> {
     loop {
         let (stood, token) = order.pop_first()?;
