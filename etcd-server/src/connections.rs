@@ -56,7 +56,7 @@ struct ConnectionSettings {
     limits: Limits,
     request_timeout: Duration,
     http2: Http2Settings,
-    /// Whether the common name of a client's certificate is its user.
+    /// `true` if the common name of a client's certificate is its user.
     certificates_name_users: bool,
 }
 

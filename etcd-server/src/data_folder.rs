@@ -41,7 +41,7 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    /// Whether it may be otherwise a moment later.
+    /// Returns `true` if it may be otherwise a moment later.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Io { .. } | Self::Locked { .. } => true,
@@ -93,7 +93,7 @@ impl DataFolder {
     }
 }
 
-/// Whether a member has lived in this data directory before.
+/// Returns `true` if a member has lived in this data directory before.
 pub(crate) fn is_used(path: &Path) -> bool {
     engine::is_used(&path.join("member"))
 }

@@ -150,14 +150,14 @@ fn listened(settings: &Settings, role: Role) -> impl Iterator<Item = &Url> {
     first.iter().chain(others.into_iter().flatten())
 }
 
-/// Whether this side is encrypted: it listens so, or it was told whom to trust among members, who may be reached so.
+/// Returns `true` if this side is encrypted: it listens so, or it was told whom to trust among members, who may be reached so.
 fn wants(settings: &Settings, role: Role) -> bool {
     let peer = &settings.tls.peer.listener;
     let connects = role == Role::Peer && (peer.cert_file.is_some() || peer.client_cert_file.is_some() || peer.trusted_ca_file.is_some());
     connects || listened(settings, role).any(|url| url.scheme().is_secure())
 }
 
-/// Whether this side vouches for itself: certificates that are given win.
+/// Returns `true` if this side vouches for itself: certificates that are given win.
 fn is_auto(settings: &Settings, role: Role) -> bool {
     let tls = match role {
         Role::Client => &settings.tls.client,

@@ -24,7 +24,7 @@ pub(crate) fn of_failure(failure: &Failure) -> u8 {
     }
 }
 
-/// Whether only the operator can mend it. What hangs on other members, ports, disks and the network may pass.
+/// Returns `true` if only the operator can mend it. What hangs on other members, ports, disks and the network may pass.
 fn needs_operator(failure: &Failure) -> bool {
     match failure {
         Failure::Configuration(problem) => !problem.may_pass(),

@@ -34,12 +34,12 @@ pub(super) enum SignUpError {
 }
 
 impl SignUpError {
-    /// Whether the token is spent: another one is needed.
+    /// Returns `true` if the token is spent: another one is needed.
     pub(super) fn is_final(&self) -> bool {
         matches!(self, Self::Full)
     }
 
-    /// Whether the same call may go through later.
+    /// Returns `true` if the same call may go through later.
     fn is_passing(&self) -> bool {
         matches!(self, Self::Refused(status) if matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled))
     }

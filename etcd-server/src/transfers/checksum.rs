@@ -24,7 +24,7 @@ impl Checksum {
     }
 }
 
-/// Whether `file` ends with the checksum of what comes before, which is then cut off.
+/// Returns `true` if `file` ends with the checksum of what comes before, which is then cut off.
 pub(super) fn verify_and_cut(file: &mut File) -> io::Result<bool> {
     let Some(length) = file.metadata()?.len().checked_sub(BYTES) else { return Ok(false) };
     file.rewind()?;

@@ -38,7 +38,7 @@ struct Kept {
 struct Attempt {
     /// Bytes that the member has already.
     skip: u64,
-    /// Whether a checksum follows.
+    /// `true` if a checksum follows.
     summed: bool,
     parts: mpsc::Sender<Part>,
 }

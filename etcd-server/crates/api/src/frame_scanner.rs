@@ -29,7 +29,7 @@ impl FrameScanner {
         Self(StreamHeaders::behind(0))
     }
 
-    /// Whether no frame is under way.
+    /// Returns `true` if no frame is under way.
     pub(crate) fn is_between_frames(&self) -> bool {
         self.0.is_between()
     }

@@ -127,7 +127,7 @@ impl Server {
     }
 }
 
-/// Whether nothing has to be looked up to permit it: there are no users, or it is root.
+/// Returns `true` if nothing has to be looked up to permit it: there are no users, or it is root.
 fn may_everything(store: &AuthStore, identity: &Identity) -> bool {
     !store.enabled() || store.permit(identity, RequestClass::Root).is_ok()
 }

@@ -23,7 +23,7 @@ const SINGLE_RENEWALS_MAX: usize = 16;
 const ACTIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Server {
-    /// Whether this member leads.
+    /// Returns `true` if this member leads.
     pub(crate) fn leads(&self) -> bool {
         self.leading_term().is_some()
     }
@@ -130,7 +130,7 @@ impl Server {
         if *refused == Refused::TimedOut && self.lost_connection() { status::connection_lost() } else { refused.to_status() }
     }
 
-    /// Whether the leader, or as leader a majority, was not reached all the while, as a request saw it that has just timed out.
+    /// Returns `true` if the leader, or as leader a majority, was not reached all the while, as a request saw it that has just timed out.
     fn lost_connection(&self) -> bool {
         let Some(begun) = Instant::now().checked_sub(self.engine.request_timeout()) else { return false };
         let (own, leader) = (self.engine.member_id(), MemberId(self.published().standing().leader));
@@ -168,7 +168,7 @@ impl Server {
     }
 }
 
-/// Whether a member has reached its leader without a break, or a majority if it leads itself.
+/// Returns `true` if a member has reached its leader without a break, or a majority if it leads itself.
 fn reaches_since(since: Instant, own: MemberId, leader: MemberId, voters: &[MemberId], active: &BTreeMap<MemberId, Instant>) -> bool {
     let reached = |id: &MemberId| *id == own || active.get(id).is_some_and(|begun| *begun <= since);
     if leader == own { voters.iter().filter(|id| reached(id)).count() > voters.len() / 2 } else { reached(&leader) }

@@ -40,7 +40,7 @@ pub struct Settings {
     pub quota_bytes: Option<u64>,
     /// Work factor of password hashes.
     pub bcrypt_cost: u32,
-    /// Whether changes of members need a healthy cluster.
+    /// `true` if changes of members need a healthy cluster.
     pub strict_reconfig_check: bool,
     /// Learners at a time.
     pub max_learners: usize,
@@ -77,7 +77,7 @@ pub struct Server {
     pub(crate) whole_kib: Arc<Semaphore>,
     /// The places that this connection may hold; `None` for calls that come by way of tonic.
     pub(crate) share: Option<ConnectionShare>,
-    /// Whether it was told that the quota is used up, until the alarm says so.
+    /// `true` if it was told that the quota is used up, until the alarm says so.
     pub(crate) no_space_told: Arc<AtomicBool>,
     /// A leader that does not take renewals in batches; zero if none is known.
     pub(crate) leader_without_batches: Arc<AtomicU64>,
@@ -182,7 +182,7 @@ impl Server {
         found.map(drop).map_err(|refusal| refusal.to_status())
     }
 
-    /// Whether this member does not vote yet, and so answers little.
+    /// Returns `true` if this member does not vote yet, and so answers little.
     pub(crate) fn is_learner(&self) -> bool {
         self.published().members().member(self.engine.member_id()).is_some_and(|member| member.is_learner)
     }

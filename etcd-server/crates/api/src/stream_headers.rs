@@ -15,7 +15,7 @@ impl<const BYTES: usize> StreamHeaders<BYTES> {
         Self { skip, header: [0; BYTES], header_bytes: 0 }
     }
 
-    /// Whether nothing is under way.
+    /// Returns `true` if nothing is under way.
     pub(crate) fn is_between(&self) -> bool {
         self.skip == 0 && self.header_bytes == 0
     }

@@ -162,7 +162,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// Whether the same settings may be right a moment later: names that could not be looked up look as if they differed.
+    /// Returns `true` if the same settings may be right a moment later: names that could not be looked up look as if they differed.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::NotAdvertised { .. } | Self::NotInCluster { .. })

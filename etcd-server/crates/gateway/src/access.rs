@@ -17,12 +17,12 @@ impl AllowList {
         AllowList(names.into_iter().map(Into::into).collect())
     }
 
-    /// Whether everybody is allowed.
+    /// Returns `true` if everybody is allowed.
     pub fn allows_all(&self) -> bool {
         self.0.is_empty() || self.0.contains("*")
     }
 
-    /// Whether `name` is allowed.
+    /// Returns `true` if `name` is allowed.
     pub fn allows(&self, name: &str) -> bool {
         self.allows_all() || self.0.contains(name)
     }

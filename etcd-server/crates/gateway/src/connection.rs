@@ -97,7 +97,7 @@ where
     }
 }
 
-/// Whether the first request took too long; etcd's only bound is the one between requests, 5 minutes.
+/// Returns `true` if the first request took too long; etcd's only bound is the one between requests, 5 minutes.
 async fn first_headers_late(limits: &Limits, first_request: &Notify) -> bool {
     tokio::time::timeout(limits.header_timeout, first_request.notified()).await.is_err()
 }

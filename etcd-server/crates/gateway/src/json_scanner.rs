@@ -67,7 +67,7 @@ impl Scanner {
         Scanner { state: State::BeginValue, levels: Vec::new() }
     }
 
-    /// Whether the bytes so far are a whole value if nothing follows, as a number at the end of the input is.
+    /// Returns `true` if the bytes so far are a whole value if nothing follows, as a number at the end of the input is.
     pub(crate) fn complete_at_end(&self) -> bool {
         self.levels.is_empty() && matches!(self.state, State::Zero | State::Digits | State::Fraction | State::ExponentDigits)
     }

@@ -42,7 +42,7 @@ pub struct Versions {
 pub enum HealthRecord {
     /// /health: etcd_server_health_success and etcd_server_health_failures.
     Health {
-        /// Whether the member was healthy.
+        /// `true` if the member was healthy.
         success: bool,
     },
     /// One check of /livez or /readyz: etcd_server_healthcheck{type,name} and etcd_server_healthchecks_total{type,name,status}.
@@ -51,7 +51,7 @@ pub enum HealthRecord {
         endpoint: &'static str,
         /// The label `name`.
         name: &'static str,
-        /// Whether the check passed.
+        /// `true` if the check passed.
         success: bool,
     },
 }
@@ -61,13 +61,13 @@ pub trait Member: Send + Sync + 'static {
     /// Alarms raised by any member.
     fn alarms(&self) -> Vec<Alarm>;
 
-    /// Whether a leader is known.
+    /// Returns `true` if a leader is known.
     fn has_leader(&self) -> bool;
 
-    /// Whether this member is a learner.
+    /// Returns `true` if this member is a learner.
     fn is_learner(&self) -> bool;
 
-    /// Whether authentication is enabled in the cluster.
+    /// Returns `true` if authentication is enabled in the cluster.
     fn auth_enabled(&self) -> bool;
 
     /// Reads at most one key without its value, with root's rights and past the learner's limits; the error is what the client is told.

@@ -43,7 +43,7 @@ pub struct Settings {
 pub struct Peer {
     /// Its address; unknown for unix sockets.
     pub remote: Option<SocketAddr>,
-    /// Whether the connection is encrypted.
+    /// `true` if the connection is encrypted.
     pub tls: bool,
     /// The common name of its verified certificate.
     pub common_name: Option<String>,

@@ -22,7 +22,7 @@ use crate::answer::{Body, BoxError, empty, text};
 
 const VERSION: HeaderValue = HeaderValue::from_static("13");
 
-/// Whether the client asks for a websocket.
+/// Returns `true` if the client asks for a websocket.
 pub(crate) fn is_wanted(headers: &HeaderMap) -> bool {
     has_token(headers, &CONNECTION, "upgrade") && has_token(headers, &UPGRADE, "websocket")
 }

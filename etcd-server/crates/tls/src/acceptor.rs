@@ -65,7 +65,7 @@ pub struct Accepted<I> {
     pub stream: TlsStream<Begun<I>>,
     /// Nobody, where no certificate was demanded.
     pub identity: Option<PeerIdentity>,
-    /// Whether HTTP/2 was agreed upon; without any agreement it was not.
+    /// `true` if HTTP/2 was agreed upon; without any agreement it was not.
     pub is_http2: bool,
     /// To be kept as long as the connection.
     pub connection: Connection,

@@ -72,15 +72,15 @@ pub struct EndpointSettings {
     pub as_client: Option<KeyPair>,
     pub trusted_ca: Option<PathBuf>,
     pub revocation_list: Option<PathBuf>,
-    /// Whether a client has to show a certificate.
+    /// `true` if a client has to show a certificate.
     pub demands_certificates: bool,
     /// Common names of which a client must have one; empty allows all.
     pub allowed_common_names: Vec<String>,
     /// Host names of which a client's certificate must hold one; empty allows all.
     pub allowed_hostnames: Vec<String>,
-    /// Whether a client's address is held against the names of its certificate.
+    /// `true` if a client's address is held against the names of its certificate.
     pub checks_addresses: bool,
-    /// Whether everybody's certificate vouches for itself, so that nobody's is checked.
+    /// `true` if everybody's certificate vouches for itself, so that nobody's is checked.
     pub self_signed: bool,
     /// Refuses files that others can read, and revocation lists that do not cover every issuer, instead of warning about them.
     pub strict: bool,

@@ -25,7 +25,7 @@ pub struct MemberRecord {
     /// Where the other members reach it; none is written as `null`.
     #[serde(rename = "peerURLs", default, with = "nullable")]
     pub peer_urls: Vec<String>,
-    /// Whether it has no vote yet.
+    /// `true` if it has no vote yet.
     #[serde(rename = "isLearner", default, skip_serializing_if = "std::ops::Not::not")]
     pub is_learner: bool,
     /// Its name, once it has told it.
@@ -108,7 +108,7 @@ pub struct Downgrade {
     /// The version aimed at, `3.5.0`; empty when there is none.
     #[serde(rename = "target-version", default)]
     pub target_version: String,
-    /// Whether a downgrade is under way.
+    /// `true` if a downgrade is under way.
     #[serde(default)]
     pub enabled: bool,
 }

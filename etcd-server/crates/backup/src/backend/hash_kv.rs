@@ -41,7 +41,7 @@ pub struct HashKv {
     kept: u32,
     /// With all old entries.
     all: u32,
-    /// Whether something is known to be kept.
+    /// `true` if something is known to be kept.
     keeps_any: bool,
     last_is_put: bool,
 }

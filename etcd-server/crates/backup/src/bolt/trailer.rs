@@ -26,7 +26,7 @@ pub enum Digest {
     },
 }
 
-/// Whether a file of `size` bytes carries a trailer, by etcd's rule.
+/// Returns `true` if a file of `size` bytes carries a trailer, by etcd's rule.
 pub fn has_trailer(size: u64) -> bool {
     size % SECTOR_BYTES == TRAILER_BYTES
 }

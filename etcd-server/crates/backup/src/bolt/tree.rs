@@ -31,7 +31,7 @@ pub(super) trait Extent: Sized {
 pub(super) struct Item<T> {
     pub(super) key: T,
     pub(super) value: T,
-    /// Whether the value is a bucket rather than data.
+    /// `true` if the value is a bucket rather than data.
     pub(super) is_bucket: bool,
 }
 

@@ -28,7 +28,7 @@ pub struct LimitSettings {
     pub txn_ops_max: u64,
     pub request_bytes_max: u64,
     pub learners_max: u64,
-    /// Whether the leader promotes learners that have caught up.
+    /// `true` if the leader promotes learners that have caught up.
     pub auto_promote_learners: bool,
 }
 

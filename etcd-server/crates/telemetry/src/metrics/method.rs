@@ -136,7 +136,7 @@ impl Method {
         self as usize
     }
 
-    /// Whether the series exist, at zero, before the first call. etcd registers locks and elections later than the
+    /// Returns `true` if the series exist, at zero, before the first call. etcd registers locks and elections later than the
     /// rest, so that their series appear with their first call only.
     pub(super) fn shown_before_use(self) -> bool {
         self < Self::Lock
