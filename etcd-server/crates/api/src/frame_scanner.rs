@@ -3,7 +3,7 @@
 use crate::stream_headers::StreamHeaders;
 use std::convert::Infallible;
 
-/// What begins every connection of a client.
+/// Length of the connection preface of a client.
 const PREFACE_BYTES: usize = 24;
 const HEADER_BYTES: usize = 9;
 
@@ -16,7 +16,7 @@ pub(crate) enum Frame {
     Other,
 }
 
-/// Where one direction of a connection is.
+/// The position in one direction of a connection.
 #[derive(Debug)]
 pub(crate) struct FrameScanner(StreamHeaders<HEADER_BYTES>);
 
