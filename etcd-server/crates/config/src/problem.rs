@@ -1,6 +1,6 @@
-//! Why the daemon does not start with what it was given, and with which exit code.
+//! The reasons why the daemon does not start, with their exit codes.
 //!
-//! Texts are etcd's where etcd has one; what we add to help stands in brackets behind it.
+//! Texts are etcd's where etcd has one; our additions stand in brackets behind it.
 
 use std::path::PathBuf;
 

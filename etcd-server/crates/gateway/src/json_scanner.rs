@@ -6,7 +6,7 @@
 /// Go's encoding/json gives up beyond this many open brackets.
 const DEPTH_MAX: usize = 10_000;
 
-/// What a byte meant for the value being read.
+/// The meaning of a byte for the value being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     /// White space before the value.

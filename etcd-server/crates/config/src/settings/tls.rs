@@ -46,7 +46,7 @@ pub struct ListenerTls {
     pub auto: bool,
 }
 
-/// What members add to it.
+/// Further settings of peer TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerTls {
     pub listener: ListenerTls,

@@ -1,6 +1,7 @@
 //! The RPCs of the client port, as a closed list: metrics are found by place, never by a string of a request.
 
-/// Who sends one message and who sends many. The texts are the values of the label `grpc_type`.
+/// The number of messages on each side of a call. The texts are the values of the label
+/// `grpc_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallType {
     Unary,
@@ -28,7 +29,7 @@ macro_rules! methods {
         }
 
         impl Method {
-            /// Every RPC, each at the place that [`Method::place`] tells.
+            /// Every RPC, each at its [`Method::place`].
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// Full name of the service, for example `etcdserverpb.KV`.
