@@ -36,14 +36,14 @@ impl RevocationListFacts {
         })
     }
 
-    /// Whether the list of this encoding was signed by that authority.
+    /// Returns `true` if the list of this encoding was signed by that authority.
     #[must_use]
     pub fn is_signed_by(der: &[u8], authority: &[u8]) -> bool {
         let (Ok(list), Ok((_, authority))) = (parse(der), X509Certificate::from_der(authority)) else { return false };
         list.issuer() == authority.subject() && list.verify_signature(authority.public_key()).is_ok()
     }
 
-    /// Whether it names this certificate.
+    /// Returns `true` if it names this certificate.
     #[must_use]
     pub fn revokes(&self, certificate: &CertificateFacts) -> bool {
         self.issuer == certificate.issuer && self.revoked.iter().any(|(serial, _)| *serial == certificate.serial)

@@ -29,9 +29,9 @@ pub struct CertificateFacts {
     /// The public key (SubjectPublicKeyInfo in DER).
     pub public_key: Vec<u8>,
     pub is_authority: bool,
-    /// Whether it may serve; a certificate that names no usage may do everything.
+    /// `true` if it may serve; a certificate that names no usage may do everything.
     pub server_usage: bool,
-    /// Whether it may be shown by a client.
+    /// `true` if it may be shown by a client.
     pub client_usage: bool,
     /// Empty when the certificate has none.
     pub subject_key_id: Vec<u8>,
@@ -97,7 +97,7 @@ impl CertificateFacts {
         permitted.map(|subtree| constraint(&subtree.base).ok_or_else(unknown)).collect()
     }
 
-    /// Whether two thirds of its life are over, when it is time for the next.
+    /// Returns `true` if two thirds of its life are over, when it is time for the next.
     #[must_use]
     pub fn is_due(&self, now: OffsetDateTime) -> bool {
         let life = self.not_after - self.not_before;

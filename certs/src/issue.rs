@@ -18,7 +18,7 @@ pub struct LeafPlan {
     pub names: Vec<Name>,
     /// Cut at the end of the authority's own life.
     pub lifetime: Duration,
-    /// Whether a server that can only be reached from its own machine is meant.
+    /// `true` if a server that can only be reached from its own machine is meant.
     pub loopback_only: bool,
 }
 

@@ -148,7 +148,7 @@ impl PrivateKey {
     }
 }
 
-/// Whether a PEM file holds a key that needs a passphrase.
+/// Returns `true` if a PEM file holds a key that needs a passphrase.
 fn is_encrypted(text: &str) -> bool {
     text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
 }

@@ -37,7 +37,7 @@ impl Name {
         Ok(Self::Dns(host.trim_end_matches('.').to_ascii_lowercase()))
     }
 
-    /// Whether it names only the machine itself.
+    /// Returns `true` if it names only the machine itself.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self {
@@ -47,7 +47,7 @@ impl Name {
         }
     }
 
-    /// Whether a certificate with this name stands for `wanted`; a wildcard stands for one label.
+    /// Returns `true` if a certificate with this name stands for `wanted`; a wildcard stands for one label.
     #[must_use]
     pub fn covers(&self, wanted: &Self) -> bool {
         match (self, wanted) {

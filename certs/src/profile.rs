@@ -49,7 +49,7 @@ impl Profile {
         }
     }
 
-    /// Whether somebody connects to its bearer, who must then be named in it.
+    /// Returns `true` if somebody connects to its bearer, who must then be named in it.
     #[must_use]
     pub fn is_dialled(self) -> bool {
         matches!(self, Self::Server | Self::Peer)

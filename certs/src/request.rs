@@ -64,7 +64,7 @@ impl SigningRequest {
         to_pem("CERTIFICATE REQUEST", &self.der)
     }
 
-    /// Whether it was made with this key.
+    /// Returns `true` if it was made with this key.
     #[must_use]
     pub fn is_of(&self, key: &PrivateKey) -> bool {
         self.public_key.subject_public_key_info() == key.public_key()

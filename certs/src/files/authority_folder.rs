@@ -98,7 +98,7 @@ impl AuthorityFolder {
         crate::certificates(&super::read(&path)?).map_err(|error| error.at(&path))
     }
 
-    /// Whether its key cannot be used without a passphrase.
+    /// Returns `true` if its key cannot be used without a passphrase.
     ///
     /// # Errors
     /// When the key cannot be read.

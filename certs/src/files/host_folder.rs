@@ -173,7 +173,7 @@ struct Owner {
     user: u32,
     group: u32,
     mode: u32,
-    /// Whether the group is one that shall read: another than that of who writes.
+    /// `true` if the group is one that shall read: another than that of who writes.
     shared: bool,
 }
 

@@ -27,7 +27,7 @@ fn expected(asked: &Asked<'_>) -> Verdict {
     if asked.case.malformed { Verdict::Malformed } else { verdict(asked.who, &asked.case.needs) }
 }
 
-/// Whether it can be asked at all, and leaves everything as other cases need it.
+/// Returns `true` if it can be asked at all, and leaves everything as other cases need it.
 fn is_asked(asked: &Asked<'_>) -> bool {
     let Asked { case, who, door, .. } = asked;
     if case.only_refused && expected(asked) == Verdict::Passes {

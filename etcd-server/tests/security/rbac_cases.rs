@@ -62,7 +62,7 @@ impl Case {
         self
     }
 
-    /// Whether it rests on keys that are there, so that it is asked when nobody deletes ranges any more.
+    /// Returns `true` if it rests on keys that are there, so that it is asked when nobody deletes ranges any more.
     pub(crate) fn rests_on_keys(&self) -> bool {
         self.lease.is_some() || matches!(self.method, "Observe" | "LeaseLeases")
     }

@@ -101,7 +101,7 @@ impl Suspect {
         self.ask_encoded(user, service, method, request.encode_to_vec()).await
     }
 
-    /// Whether it was let through.
+    /// Returns `true` if it was let through.
     pub(crate) async fn passes(&self, user: Option<&str>, service: &'static str, method: &'static str, request: &impl Message) -> bool {
         was_let_through(&self.ask(user, service, method, request).await)
     }

@@ -37,7 +37,7 @@ impl Dice {
         self.0.usize(..bound)
     }
 
-    /// Whether something happens that does so once in `times`.
+    /// Returns `true` if something happens that does so once in `times`.
     pub fn once_in(&mut self, times: u8) -> bool {
         self.0.u8(..times) == 0
     }

@@ -14,7 +14,7 @@ pub struct PairSettings {
     pub b: String,
     /// Where data directories are made. A memory file system makes a sync free, which changes no answer.
     pub parent: Option<PathBuf>,
-    /// Whether a watch of everything runs along, which every change is compared through.
+    /// `true` if a watch of everything runs along, which every change is compared through.
     pub record: bool,
 }
 

@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
-/// Whether a transaction may delete a key and then put it with `ignore_value` or `ignore_lease`.
+/// Returns `true` if a transaction may delete a key and then put it with `ignore_value` or `ignore_lease`.
 ///
 /// etcd checks such a put on the state before the transaction, where the key is, and then finds no key when it executes it:
 /// `unexpected error during txn with writes`, a panic on every member (seen on 3.5.30). We look for a put in the range of a
@@ -17,7 +17,7 @@ pub(crate) fn deletes_then_ignores(txn: &Value) -> bool {
 /// What a real etcd says when one of its known faults stops it.
 const LAST_WORDS: [&str; 2] = ["unexpected error during txn with writes", "range failed to find revision pair"];
 
-/// Whether a log ends with a known fault of etcd.
+/// Returns `true` if a log ends with a known fault of etcd.
 pub(crate) fn is_known_end(log: &str) -> bool {
     LAST_WORDS.iter().any(|words| log.contains(words))
 }

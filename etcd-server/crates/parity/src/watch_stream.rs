@@ -71,7 +71,7 @@ impl Watcher {
         self.history_seen = history.len();
     }
 
-    /// Whether what came is what was expected; from here on what came is taken for right, since both sides are compared.
+    /// Returns `true` if what came is what was expected; from here on what came is taken for right, since both sides are compared.
     pub(crate) fn correct_expectation(&mut self) -> bool {
         let correct = !self.live || self.expected == self.delivered.len();
         self.expected = self.delivered.len();
@@ -213,7 +213,7 @@ impl WatchStream {
         }
     }
 
-    /// Whether the server has to answer a progress request: it does when there are watchers, none was cancelled for a
+    /// Returns `true` if the server has to answer a progress request: it does when there are watchers, none was cancelled for a
     /// compaction, and none starts in the future.
     pub(crate) fn answers_progress(&self, revision: i64) -> bool {
         !self.watchers.is_empty() && self.watchers.iter().all(|watcher| watcher.live && watcher.start_revision <= revision)

@@ -49,9 +49,9 @@ pub enum GroupError {
 pub(crate) struct GroupSettings {
     pub(crate) command: String,
     pub(crate) flags: Vec<String>,
-    /// Whether each has a file system of its own.
+    /// `true` if each has a file system of its own.
     pub(crate) disks: bool,
-    /// Whether members talk to each other by TLS.
+    /// `true` if members talk to each other by TLS.
     pub(crate) encrypted: bool,
     pub(crate) clocks: Clocks,
     /// Another build of the server, which a member can be started with.

@@ -118,7 +118,7 @@ impl Operation {
         }
     }
 
-    /// Whether it may have taken effect though nobody said so.
+    /// Returns `true` if it may have taken effect though nobody said so.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         matches!(self.outcome, Outcome::Unknown(_))

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 /// What one revision did: each key that it changed, with its record, or nothing where it was deleted.
 pub(crate) type Changes = BTreeMap<Bytes, Option<KeyValue>>;
 
-/// Whether an interval as etcd writes them holds a key.
+/// Returns `true` if an interval as etcd writes them holds a key.
 pub(crate) fn holds(key: &[u8], range_end: &[u8], candidate: &[u8]) -> bool {
     match range_end {
         [] => candidate == key,

@@ -39,7 +39,7 @@ pub struct Options {
     pub watchers: usize,
     /// How long clients think between two requests, on average.
     pub think: Duration,
-    /// Whether members get file systems of their own where they can be had.
+    /// `true` if members get file systems of their own where they can be had.
     pub disks: bool,
 }
 
@@ -171,7 +171,7 @@ async fn wait_for_answers(board: &Board, count: u64) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Whether the server takes a flag: `--version` reads the others first.
+/// Returns `true` if the server takes a flag: `--version` reads the others first.
 fn takes(command: &str, flag: &str) -> bool {
     let mut words = command.split_whitespace();
     let Some(program) = words.next() else { return false };

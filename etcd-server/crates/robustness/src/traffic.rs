@@ -81,7 +81,7 @@ pub(crate) async fn ask(board: &Board, client: usize, seat: &Seat, request: Requ
     Operation { client, member: seat.member, life: seat.life, invoked, returned: board.now(), request, outcome }
 }
 
-/// Whether the state itself, or the door in front of it, said no.
+/// Returns `true` if the state itself, or the door in front of it, said no.
 fn is_definite(status: &Status) -> bool {
     let codes = [Code::InvalidArgument, Code::NotFound, Code::FailedPrecondition, Code::OutOfRange, Code::ResourceExhausted];
     codes.contains(&status.code()) && status.message().starts_with("etcdserver: ")

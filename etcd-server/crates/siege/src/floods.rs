@@ -85,13 +85,13 @@ impl Flood {
         }
     }
 
-    /// Whether the server needs users for it.
+    /// Returns `true` if the server needs users for it.
     #[must_use]
     pub fn needs_users(self) -> bool {
         matches!(self, Self::WrongPasswords | Self::Logins)
     }
 
-    /// Whether the server holds 25 MB that are read.
+    /// Returns `true` if the server holds 25 MB that are read.
     #[must_use]
     pub fn reads_large(self) -> bool {
         matches!(self, Self::SlowRanges | Self::SlowSnapshots | Self::SortedRanges)

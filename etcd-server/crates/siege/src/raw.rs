@@ -106,7 +106,7 @@ pub fn message(bytes: &[u8]) -> Vec<u8> {
 pub struct Answered {
     /// The data of its stream.
     pub data: Vec<u8>,
-    /// Whether the stream or the connection ended, by whatever means.
+    /// `true` if the stream or the connection ended, by whatever means.
     pub ended: bool,
     /// The code of the reset or goodbye that ended it.
     pub code: Option<u32>,

@@ -41,7 +41,7 @@ impl Log {
         self.before.0 + self.entries.len() as u64
     }
 
-    /// Whether it holds, or once held, this entry.
+    /// Returns `true` if it holds, or once held, this entry.
     pub(crate) fn holds(&self, index: u64, term: u64) -> bool {
         index < self.before.0 || (index, term) == self.before || self.entry(index).is_some_and(|entry| entry.term == term)
     }

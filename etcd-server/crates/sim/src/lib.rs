@@ -34,7 +34,7 @@ use world::World;
 pub struct Options {
     /// How many members found the cluster; drawn from the seed when not given.
     pub members: Option<u64>,
-    /// Whether every event is printed.
+    /// `true` if every event is printed.
     pub tracing: bool,
     /// The bug that is planted.
     pub planted: Planted,

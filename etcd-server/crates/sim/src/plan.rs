@@ -53,7 +53,7 @@ pub(crate) struct Plan {
     /// Messages lost and doubled, per thousand.
     pub(crate) loss: u64,
     pub(crate) doubled: u64,
-    /// Whether messages overtake each other freely, not only across the two connections of a pair.
+    /// `true` if messages overtake each other freely, not only across the two connections of a pair.
     pub(crate) overtaking: bool,
     /// Mean time of a sync, and of applying a batch.
     pub(crate) sync: Time,

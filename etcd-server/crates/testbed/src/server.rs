@@ -238,7 +238,7 @@ impl Server {
         drop(self.child.wait());
     }
 
-    /// Whether the process still runs.
+    /// Returns `true` if the process still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }

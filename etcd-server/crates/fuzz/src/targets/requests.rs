@@ -57,7 +57,7 @@ impl Requests {
     }
 }
 
-/// Whether any type of that name can be read from the bytes.
+/// Returns `true` if any type of that name can be read from the bytes.
 fn decodes(name: &str, bytes: &[u8]) -> bool {
     macro_rules! any_of {
         ($($package:ident: $($message:ident),+;)+) => {

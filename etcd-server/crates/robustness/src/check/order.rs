@@ -234,7 +234,7 @@ fn authors_by_value(operations: &[Operation]) -> BTreeMap<Bytes, usize> {
     authors
 }
 
-/// Whether an answer says that the key space was changed.
+/// Returns `true` if an answer says that the key space was changed.
 fn wrote(answer: &Response) -> bool {
     match answer {
         Response::Put(_) => true,
