@@ -1,4 +1,4 @@
-//! What a revocation list says.
+//! The content of a CRL.
 
 use crate::{CertificateFacts, Error};
 use time::OffsetDateTime;
@@ -6,7 +6,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-/// What a revocation list says.
+/// The content of a CRL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevocationListFacts {
     pub issuer: String,
@@ -36,7 +36,7 @@ impl RevocationListFacts {
         })
     }
 
-    /// Returns `true` if the list of this encoding was signed by that authority.
+    /// Returns `true` if the CRL of this encoding was signed by that CA.
     #[must_use]
     pub fn is_signed_by(der: &[u8], authority: &[u8]) -> bool {
         let (Ok(list), Ok((_, authority))) = (parse(der), X509Certificate::from_der(authority)) else { return false };

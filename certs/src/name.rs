@@ -1,4 +1,4 @@
-//! Names in certificates: hosts and addresses, and what an authority may be restricted to.
+//! Names in certificates: hosts and addresses, and the name constraints of a CA.
 
 use rcgen::{CidrSubnet, GeneralSubtree, SanType};
 use std::fmt;
@@ -114,7 +114,7 @@ fn check_host(host: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// A domain with all below it, or a network: what an authority may issue for.
+/// A name constraint of a CA: a domain with all below it, or a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Constraint {
     Domain(String),
