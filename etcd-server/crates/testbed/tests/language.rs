@@ -12,11 +12,22 @@ use std::path::{Path, PathBuf};
 enum Form {
     /// Prose; code is left out, except for the comments in code blocks.
     Markdown,
+    /// Text without markup, searched as a whole.
+    Plain,
 }
 
-/// Searched texts: a directory, the ending of its files at any depth, and their form. Help texts, error and log messages, the systemd
-/// catalog and the Ansible argument specifications belong here as soon as they follow the glossary.
-const SOURCES: &[(&str, &str, Form)] = &[("", "md", Form::Markdown)];
+/// Searched texts: a file, or a directory and the ending of its files at any depth, and their form.
+///
+/// Texts that people read belong here as soon as they follow the glossary: help (`etcd-admin/tests/help`, `config/tests/golden`), the systemd
+/// catalog, the Ansible argument specifications, and lists of error and log messages.
+const SOURCES: &[(&str, &str, Form)] = &[
+    ("", "md", Form::Markdown),
+    ("Makefile", "", Form::Plain),
+    ("packaging/files", "yaml", Form::Plain),
+    ("packaging/files", "yml", Form::Plain),
+    ("packaging/files", "conf", Form::Plain),
+    ("systemd/examples", "conf", Form::Plain),
+];
 
 /// Directories that paths in documents may be relative to, beside that of the document.
 const ROOTS: &[&str] = &["", "etcd-server", "etcd-server/crates"];
@@ -41,8 +52,12 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Files below `directory` with this ending, sorted.
+/// Adds the file at `directory`, or the files below it with this ending, sorted.
 fn files(directory: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+    if directory.is_file() {
+        found.push(directory.to_owned());
+        return;
+    }
     let mut entries: Vec<_> = fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path()).collect();
     entries.sort();
     for path in entries {
@@ -107,9 +122,14 @@ fn lines(text: &str) -> impl Iterator<Item = (&str, bool)> {
 /// Words in lower case with their line numbers; punctuation becomes a break.
 fn words(text: &str, form: Form) -> Vec<(String, usize)> {
     let mut words = Vec::new();
-    let Form::Markdown = form;
     for ((line, in_block), number) in lines(text).zip(1..) {
-        let prose = if in_block { line.split_once("# ").map_or("", |(_, comment)| comment).to_owned() } else { without_code(line) };
+        let prose = if form == Form::Plain {
+            line.to_owned()
+        } else if in_block {
+            line.split_once("# ").map_or("", |(_, comment)| comment).to_owned()
+        } else {
+            without_code(line)
+        };
         let mut word = String::new();
         for letter in prose.chars().chain([' ']) {
             if letter.is_alphanumeric() || matches!(letter, '-' | '\'') {
@@ -195,6 +215,7 @@ fn finds_avoided_words_in_prose_alone() {
         assert_eq!(found(good), [] as [usize; 0], "{good:?} is refused");
     }
     assert_eq!(found("one\ntwo\na folder"), [3], "the line is reported");
+    assert_eq!(find("key: `a folder`", Form::Plain, &avoided), [(1, "folder".to_owned())], "plain text has no code");
 }
 
 #[test]
