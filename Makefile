@@ -1,4 +1,4 @@
-# The few commands that everybody uses. `make run` and `make test` work on a fresh machine with a Rust toolchain.
+# Commands for daily use. `make run` and `make test` work on a fresh machine with a Rust toolchain.
 
 SHELL := /bin/bash
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/etcd-appliance
@@ -28,7 +28,7 @@ test: needs rocksdb
 	  awk '/^test result:/ { passed += $$4; failed += $$6 } END { printf "%d passed, %d failed\n", passed, failed }' \
 	  $(CARGO_TARGET_DIR)/test.log; exit $$status
 
-## Everything that must hold before a change is sent; changes nothing
+## All checks of continuous integration; changes nothing
 check: fmt clippy doc test
 
 fmt:
@@ -40,18 +40,18 @@ clippy: needs rocksdb
 doc: needs rocksdb
 	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --no-deps
 
-## Rewrites what can be rewritten
+## Formats, and applies the suggestions of lints
 fix: needs rocksdb
 	cargo fmt --all
 	cargo clippy $(CARGO_FLAGS) --all-targets --fix --allow-dirty --allow-staged
 
-## Loads us, and a real etcd beside us when $$ETCD_BIN_DIR holds one; BENCH="--quick", BENCH="--case put-256"
+## Benchmarks, beside the real etcd in $$ETCD_BIN_DIR if it is set; BENCH="--quick", BENCH="--case put-256"
 bench: needs rocksdb
 	cargo build --release -p etcd-server -p bench
 	$(CARGO_TARGET_DIR)/release/bench --ours $(CARGO_TARGET_DIR)/release/etcd-server \
 	  $(if $(ETCD_BIN_DIR),--etcd $(ETCD_BIN_DIR)/etcd) $(BENCH)
 
-## Random operations on us and on the real etcd in $$ETCD_BIN_DIR, every answer compared; PARITY="--seeds 200 --ops 1000"
+## Random operations on our server and on the real etcd in $$ETCD_BIN_DIR, every response compared; PARITY="--seeds 200 --ops 1000"
 parity: needs rocksdb
 	cargo build --release -p etcd-server -p parity
 	$(CARGO_TARGET_DIR)/release/parity --ours $(CARGO_TARGET_DIR)/release/etcd-server --etcd $(ETCD_BIN_DIR)/etcd $(PARITY)
@@ -66,12 +66,12 @@ conformance: needs rocksdb
 sim:
 	cargo run --release -p sim -- $(SIM)
 
-## Groups of real members under load and faults; ROBUSTNESS="--minutes 10 --seed 7", ROBUSTNESS="--scenario kill-leader --runs 20"
+## Clusters of real members under load and faults; ROBUSTNESS="--minutes 10 --seed 7", ROBUSTNESS="--scenario kill-leader --runs 20"
 robustness: needs rocksdb
 	cargo build --release -p etcd-server -p robustness
 	$(CARGO_TARGET_DIR)/release/robustness --server $(CARGO_TARGET_DIR)/release/etcd-server $(ROBUSTNESS)
 
-## Floods us, and a real etcd beside us when $$ETCD_BIN_DIR holds one, and prints what it cost; SIEGE="--flood rapid-reset --count 1000"
+## Floods our server, and the real etcd in $$ETCD_BIN_DIR if it is set, and prints the cost; SIEGE="--flood rapid-reset --count 1000"
 siege: needs rocksdb
 	cargo build --release -p etcd-server -p siege
 	$(CARGO_TARGET_DIR)/release/siege --ours $(CARGO_TARGET_DIR)/release/etcd-server \
@@ -82,27 +82,27 @@ fuzz: needs
 	cargo run --release -p fuzz -- $(FUZZ)
 	cargo test --release -p consensus --test main no_message_makes_a_member_panic -- --nocapture
 
-## Packages in $(PACKAGES), see packaging/README.md; `repo` makes a folder that apt installs from, signed when GPG_KEY names a key
+## Packages in $(PACKAGES), see packaging/README.md; `repo` makes a directory that apt installs from, signed if GPG_KEY names a key
 deb rpm: binaries
 	packaging/$@.sh $(CARGO_TARGET_DIR)/release $(PACKAGES)
 
 repo: deb
 	packaging/repo.sh $(PACKAGES) $(PACKAGES)/apt
 
-## Builds the packages twice, compares, and looks at what is in them
+## Builds the packages twice, compares, and inspects their contents
 test-packages: binaries
 	packaging/test.sh $(CARGO_TARGET_DIR)/release
 
-## The packages on three hosts with a booted systemd, made for it; ROOTFS=FOLDER keeps what they boot from
+## Tests the packages on three hosts with a booted systemd; ROOTFS=DIR keeps their root filesystem
 test-hosts: binaries
 	packaging/hosts/test.sh $(CARGO_TARGET_DIR)/release
 
-## The Ansible collection on such hosts; VENV=FOLDER keeps the Python environment
+## Tests the Ansible collection on such hosts; VENV=DIR keeps the Python environment
 test-ansible: binaries
 	packaging/hosts/ansible.sh $(CARGO_TARGET_DIR)/release
 
-# What is given away is built alone, without the features that tests ask of libraries; BINARIES="--workspace --bin etcd-server --bin etcd-admin"
-# takes what the tests have built.
+# Packaged binaries are built alone, without the features that tests enable in libraries;
+# BINARIES="--workspace --bin etcd-server --bin etcd-admin" takes those that the tests have built.
 BINARIES ?= -p etcd-server -p etcd-admin
 binaries: needs rocksdb
 	cargo build --release $(BINARIES)
@@ -110,6 +110,6 @@ binaries: needs rocksdb
 rocksdb: needs
 	@etcd-server/crates/storage/prebuild-rocksdb.sh $(ROCKSDB_LIB_DIR)
 
-# What the build needs beside Rust: a C++ compiler for RocksDB, and libclang for its bindings.
+# Build dependencies beside Rust: a C++ compiler for RocksDB, and libclang for its bindings.
 needs:
 	@packaging/build-needs.sh

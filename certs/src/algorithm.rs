@@ -6,7 +6,7 @@ use rcgen::{KeyPair, RsaKeySize};
 /// A kind of private key that can be made. Keys of other kinds can be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyAlgorithm {
-    /// What every TLS implementation knows, small and fast.
+    /// Supported by every TLS implementation, small and fast.
     #[default]
     P256,
     P384,

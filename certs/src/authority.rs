@@ -1,4 +1,4 @@
-//! An authority: a certificate that signs others, with its key.
+//! A CA: a certificate that signs others, with its key.
 
 use crate::issue::{LeafPlan, serial_number};
 use crate::{Certificate, CertificateFacts, Constraint, Error, PrivateKey, SigningRequest};
@@ -13,11 +13,11 @@ use time::{Duration, OffsetDateTime};
 /// Clocks of machines differ; a certificate is valid so long before it was made.
 pub(crate) const BACKDATED: Duration = Duration::minutes(5);
 
-/// Whom an authority speaks to: two of them, so that a client's certificate opens no door between members.
+/// The kind of a CA: two of them, so that a client's certificate is not valid between members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthorityKind {
-    /// Issues for clients and for what serves them.
+    /// Issues for clients and for their servers.
     Client,
     /// Issues for members among themselves.
     Peer,
@@ -26,7 +26,7 @@ pub enum AuthorityKind {
 impl AuthorityKind {
     pub const ALL: [Self; 2] = [Self::Client, Self::Peer];
 
-    /// As operators write it, and as folders are called.
+    /// Returns its name, as operators write it, and as directories are called.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ impl fmt::Display for AuthorityKind {
     }
 }
 
-/// What a new authority is to be.
+/// The properties of a new CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthorityPlan {
     pub common_name: String,
@@ -60,7 +60,7 @@ pub struct Revocation {
     pub reason: RevocationReason,
 }
 
-/// Why a certificate was revoked.
+/// The reason why a certificate was revoked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RevocationReason {
@@ -108,7 +108,8 @@ impl RevocationReason {
     }
 }
 
-/// A certificate and the key that it signs others with. Invariant: they belong together, and the certificate is an authority's.
+/// A certificate and the key that it signs others with. Invariant: they belong together, and the
+/// certificate is a CA's.
 #[derive(Debug)]
 pub struct Authority {
     certificate: Certificate,
@@ -117,7 +118,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// A new authority, signed by itself.
+    /// Creates a new CA, signed by itself.
     ///
     /// # Errors
     /// When the common name cannot be written into a certificate.
@@ -140,10 +141,10 @@ impl Authority {
         Self::of(made.der().to_vec(), key)
     }
 
-    /// An authority from its files.
+    /// Returns a CA from its files.
     ///
     /// # Errors
-    /// When the certificate is no authority's, or the key is another's.
+    /// When the certificate is no CA's, or the key is another's.
     pub fn of(certificate: Vec<u8>, key: PrivateKey) -> Result<Self, Error> {
         let facts = CertificateFacts::of(&certificate)?;
         if !facts.is_authority {
@@ -180,7 +181,8 @@ impl Authority {
         self.signed(&params, key.pair())
     }
 
-    /// A certificate for a key that stays where it was born. The plan decides what the certificate says, not the request.
+    /// Signs a certificate for a key that stays where it was made. The plan decides its content,
+    /// not the request.
     ///
     /// # Errors
     /// When the plan is refused, see [`LeafPlan`].
@@ -205,7 +207,7 @@ impl Authority {
         Ok(Certificate { der: made.der().to_vec(), pem: made.pem() })
     }
 
-    /// The list of what this authority has revoked, in DER. `number` grows with each list.
+    /// Returns the CRL of this CA, in DER. `number` grows with each CRL.
     ///
     /// # Errors
     /// When the dates cannot be written.

@@ -1,11 +1,11 @@
-//! Whether a certificate is trusted: by the same rules as in a handshake.
+//! The trust in a certificate, by the same rules as in a handshake.
 
 use crate::CertificateFacts;
 use crate::verify::{ChainProblem, RevocationLists, RevocationRule, TrustStore, Usage};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use time::OffsetDateTime;
 
-/// A certificate with what came along, and what it is to be held against.
+/// A certificate with its chain, and the CAs and CRLs to verify it by.
 #[derive(Clone, Copy, Debug)]
 pub struct Chain<'a> {
     /// The certificate first, then intermediates.
@@ -16,10 +16,10 @@ pub struct Chain<'a> {
 }
 
 impl Chain<'_> {
-    /// The authority that vouches for the certificate, as its place in `authorities`.
+    /// Returns the CA that has issued the certificate, as its place in `authorities`.
     ///
     /// # Errors
-    /// Why nobody does.
+    /// The reason why none has.
     pub fn verify(&self, usage: Usage, now: OffsetDateTime) -> Result<usize, ChainProblem> {
         let store = TrustStore::of(self.authorities).map_err(|(_, problem)| problem)?;
         let lists = RevocationLists::of(self.revocation_lists).map_err(|error| ChainProblem::Other(error.to_string()))?;
@@ -28,7 +28,7 @@ impl Chain<'_> {
         Ok(path.anchor)
     }
 
-    /// What the certificate itself says.
+    /// Returns the content of the certificate itself.
     pub(crate) fn leaf_facts(&self) -> Option<CertificateFacts> {
         self.shown.first().and_then(|leaf| CertificateFacts::of(leaf).ok())
     }

@@ -1,4 +1,4 @@
-//! What a revocation list says.
+//! The content of a CRL.
 
 use crate::{CertificateFacts, Error};
 use time::OffsetDateTime;
@@ -6,7 +6,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-/// What a revocation list says.
+/// The content of a CRL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevocationListFacts {
     pub issuer: String,
@@ -36,14 +36,14 @@ impl RevocationListFacts {
         })
     }
 
-    /// Whether the list of this encoding was signed by that authority.
+    /// Returns `true` if the CRL of this encoding was signed by that CA.
     #[must_use]
     pub fn is_signed_by(der: &[u8], authority: &[u8]) -> bool {
         let (Ok(list), Ok((_, authority))) = (parse(der), X509Certificate::from_der(authority)) else { return false };
         list.issuer() == authority.subject() && list.verify_signature(authority.public_key()).is_ok()
     }
 
-    /// Whether it names this certificate.
+    /// Returns `true` if it names this certificate.
     #[must_use]
     pub fn revokes(&self, certificate: &CertificateFacts) -> bool {
         self.issuer == certificate.issuer && self.revoked.iter().any(|(serial, _)| *serial == certificate.serial)

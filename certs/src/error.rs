@@ -1,8 +1,9 @@
-//! What can go wrong with certificates, keys and their files.
+//! Errors of certificates, keys and their files.
 
 use std::path::PathBuf;
 
-/// Each text names what was attempted and, where there is one, the cure. None holds secret material.
+/// An error that names the attempted operation and, where there is one, the remedy. None holds
+/// secret material.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{action}: {reason}")]

@@ -1,10 +1,10 @@
-//! Whether the files of one host will do: before a daemon is told to use them.
+//! Checks of the files of one host, before a daemon uses them.
 
 use crate::{Chain, ChainProblem, Name, PrivateKey, Profile, Usage};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use time::{Duration, OffsetDateTime};
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -20,11 +20,11 @@ pub struct Finding {
     pub check: &'static str,
     pub severity: Severity,
     pub text: String,
-    /// What to do about it; empty when nothing.
+    /// The remedy; empty when there is none.
     pub cure: String,
 }
 
-/// A certificate, its key, whom it will meet, and what it must stand for.
+/// A certificate, its key, its expected peers, and the names that it must be valid for.
 #[derive(Debug)]
 pub struct HostCheck<'a> {
     pub profile: Profile,
@@ -41,7 +41,7 @@ pub struct HostCheck<'a> {
 }
 
 impl HostCheck<'_> {
-    /// Looks at everything, and tells of each.
+    /// Checks everything, and returns a finding for each.
     #[must_use]
     pub fn run(&self, now: OffsetDateTime) -> Vec<Finding> {
         let chain = Chain { shown: self.shown, authorities: self.authorities, revocation_lists: self.revocation_lists };

@@ -1,4 +1,4 @@
-//! What a certificate says, as plain values.
+//! The content of a certificate, as plain values.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "kinds of extensions and names are many, and few matter")]
 
@@ -11,7 +11,7 @@ use x509_parser::extensions::{ExtendedKeyUsage, GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
-/// What a certificate says. Dates are UTC.
+/// The content of a certificate. Dates are UTC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFacts {
     /// The whole subject, `CN=etcd1, O=example`.
@@ -29,9 +29,9 @@ pub struct CertificateFacts {
     /// The public key (SubjectPublicKeyInfo in DER).
     pub public_key: Vec<u8>,
     pub is_authority: bool,
-    /// Whether it may serve; a certificate that names no usage may do everything.
+    /// `true` if it may serve; a certificate that names no usage may do everything.
     pub server_usage: bool,
-    /// Whether it may be shown by a client.
+    /// `true` if it may be shown by a client.
     pub client_usage: bool,
     /// Empty when the certificate has none.
     pub subject_key_id: Vec<u8>,
@@ -82,10 +82,10 @@ impl CertificateFacts {
         hex(&self.serial)
     }
 
-    /// What an authority may issue for, as its certificate says; nothing where it may issue for all.
+    /// Returns the name constraints in a CA's certificate; empty where it may issue for all.
     ///
     /// # Errors
-    /// When it is no certificate, or limits what it issues in a way that is not known here.
+    /// When it is no certificate, or has constraints of an unknown kind.
     pub fn constraints_of(der: &[u8]) -> Result<Vec<Constraint>, Error> {
         let (_, parsed) = X509Certificate::from_der(der).map_err(|error| Error::Certificate(error.to_string()))?;
         let unknown = || Error::Certificate("its name constraints are of a kind that is not known here".to_owned());
@@ -97,7 +97,7 @@ impl CertificateFacts {
         permitted.map(|subtree| constraint(&subtree.base).ok_or_else(unknown)).collect()
     }
 
-    /// Whether two thirds of its life are over, when it is time for the next.
+    /// Returns `true` if two thirds of its life are over, when it is time for the next.
     #[must_use]
     pub fn is_due(&self, now: OffsetDateTime) -> bool {
         let life = self.not_after - self.not_before;
@@ -162,7 +162,8 @@ fn key(certificate: &X509Certificate<'_>) -> String {
     let oid = certificate.public_key().algorithm.algorithm.to_id_string();
     match certificate.public_key().parsed() {
         Ok(PublicKey::RSA(key)) => format!("RSA {}", key.key_size()),
-        // The size of the point tells the curve, and is a byte more for P-521 than bits would say.
+        // The size of the point identifies the curve, and is a byte more for P-521 than bits would
+        // suggest.
         Ok(PublicKey::EC(point)) => match point.key_size() {
             256 => "ECDSA P-256".to_owned(),
             384 => "ECDSA P-384".to_owned(),
@@ -174,7 +175,7 @@ fn key(certificate: &X509Certificate<'_>) -> String {
     }
 }
 
-/// Of the subject and of the authority.
+/// Returns the key ids of the subject and of the CA.
 fn key_ids(certificate: &X509Certificate<'_>) -> (Vec<u8>, Vec<u8>) {
     let (mut subject, mut authority) = (Vec::new(), Vec::new());
     for extension in certificate.extensions() {

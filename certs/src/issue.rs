@@ -1,4 +1,4 @@
-//! What a new certificate is to say.
+//! The content of a new certificate.
 
 use crate::authority::{BACKDATED, whole_seconds};
 use crate::{CertificateFacts, Error, Name, Profile};
@@ -9,21 +9,21 @@ use time::{Duration, OffsetDateTime};
 const COMMON_NAME_CHARACTERS_MAX: usize = 64;
 const SERIAL_BYTES: usize = 16;
 
-/// What a new certificate is to say.
+/// The content of a new certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeafPlan {
     pub profile: Profile,
     /// With client authentication on, etcd's user.
     pub common_name: String,
     pub names: Vec<Name>,
-    /// Cut at the end of the authority's own life.
+    /// Cut at the end of the CA's own life.
     pub lifetime: Duration,
-    /// Whether a server that can only be reached from its own machine is meant.
+    /// `true` if a server that can only be reached from its own machine is meant.
     pub loopback_only: bool,
 }
 
 impl LeafPlan {
-    /// Whether the plan makes sense.
+    /// Checks that the plan makes sense.
     ///
     /// # Errors
     /// When a server would have no name, one of this machine alone, or the name of the superuser.

@@ -34,7 +34,7 @@ impl Passphrase {
         Self(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
     }
 
-    /// Whether it is good enough for a key to be protected by it.
+    /// Checks that it is good enough to protect a key.
     ///
     /// # Errors
     /// When it is too short.
@@ -148,7 +148,7 @@ impl PrivateKey {
     }
 }
 
-/// Whether a PEM file holds a key that needs a passphrase.
+/// Returns `true` if a PEM file holds a key that needs a passphrase.
 fn is_encrypted(text: &str) -> bool {
     text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
 }

@@ -1,7 +1,8 @@
-//! Certificates of a cluster: authorities, profiles, requests, renewal, revocation, inspection.
+//! Certificates of a cluster: CAs, profiles, requests, renewal, revocation, inspection.
 //!
-//! What is made is a value: time is an argument, and nothing but [`files`] touches a disk. Randomness (keys, serial numbers, salts) is the
-//! system's. A private key is never part of an error, a `Debug` text or a file that others may read.
+//! Results are values: time is an argument, and only [`files`] touches a disk. Randomness (keys,
+//! serial numbers, salts) is the system's. A private key is never part of an error, a `Debug` text
+//! or a file that others may read.
 
 mod algorithm;
 mod authority;
@@ -46,7 +47,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// What it says.
+    /// Returns its content.
     ///
     /// # Errors
     /// Never for one that this crate made.

@@ -1,4 +1,4 @@
-//! Names in certificates: hosts and addresses, and what an authority may be restricted to.
+//! Names in certificates: hosts and addresses, and the name constraints of a CA.
 
 use rcgen::{CidrSubnet, GeneralSubtree, SanType};
 use std::fmt;
@@ -37,7 +37,7 @@ impl Name {
         Ok(Self::Dns(host.trim_end_matches('.').to_ascii_lowercase()))
     }
 
-    /// Whether it names only the machine itself.
+    /// Returns `true` if it names only the machine itself.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self {
@@ -47,7 +47,7 @@ impl Name {
         }
     }
 
-    /// Whether a certificate with this name stands for `wanted`; a wildcard stands for one label.
+    /// Returns `true` if a certificate with this name stands for `wanted`; a wildcard stands for one label.
     #[must_use]
     pub fn covers(&self, wanted: &Self) -> bool {
         match (self, wanted) {
@@ -114,7 +114,7 @@ fn check_host(host: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// A domain with all below it, or a network: what an authority may issue for.
+/// A name constraint of a CA: a domain with all below it, or a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Constraint {
     Domain(String),

@@ -36,7 +36,7 @@ pub fn revocation_lists(file: &[u8]) -> Result<Vec<CertificateRevocationListDer<
     Err(Error::Missing { wanted: "revocation list", found: what_is(file) })
 }
 
-/// What a file that holds nothing useful seems to be.
+/// Returns a guess at the content of a file that holds nothing useful.
 fn what_is(file: &[u8]) -> String {
     let label = String::from_utf8_lossy(file);
     let label = label.split("-----BEGIN ").nth(1).and_then(|rest| rest.split("-----").next().map(str::to_owned));

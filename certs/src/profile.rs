@@ -1,9 +1,9 @@
-//! What a certificate is for, and what follows from it.
+//! The purpose of a certificate, and its consequences.
 
 use crate::AuthorityKind;
 use rcgen::ExtendedKeyUsagePurpose;
 
-/// What a certificate is for.
+/// The purpose of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
@@ -40,7 +40,7 @@ impl Profile {
         Self::ALL.into_iter().find(|profile| profile.name() == name)
     }
 
-    /// Who issues it: members trust another authority than clients do.
+    /// Returns the kind of CA that issues it: members trust another CA than clients do.
     #[must_use]
     pub fn authority(self) -> AuthorityKind {
         match self {
@@ -49,7 +49,7 @@ impl Profile {
         }
     }
 
-    /// Whether somebody connects to its bearer, who must then be named in it.
+    /// Returns `true` if others connect to its holder, which must then be named in it.
     #[must_use]
     pub fn is_dialled(self) -> bool {
         matches!(self, Self::Server | Self::Peer)

@@ -13,7 +13,7 @@ use rustls_pki_types::pem::PemObject as _;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer as _;
 
-/// A request, with proof that who made it holds the key.
+/// A request, with proof that its author holds the key.
 #[derive(Debug)]
 pub struct SigningRequest {
     pub common_name: String,
@@ -40,7 +40,8 @@ impl SigningRequest {
     /// Reads a PEM or DER file and checks its signature.
     ///
     /// # Errors
-    /// When it is damaged, not signed by its own key, or asks for what is never given: to be an authority, names of odd kinds.
+    /// When it is damaged, not signed by its own key, or asks for a property that is never given:
+    /// to be a CA, names of odd kinds.
     pub fn read(file: &[u8]) -> Result<Self, Error> {
         if file.first() == Some(&0x30) {
             return Self::from_der(&CertificateSigningRequestDer::from(file));
@@ -64,7 +65,7 @@ impl SigningRequest {
         to_pem("CERTIFICATE REQUEST", &self.der)
     }
 
-    /// Whether it was made with this key.
+    /// Returns `true` if it was made with this key.
     #[must_use]
     pub fn is_of(&self, key: &PrivateKey) -> bool {
         self.public_key.subject_public_key_info() == key.public_key()

@@ -6,8 +6,8 @@ use crate::{Certificate, Error, Name, PrivateKey};
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
 use time::{Duration, OffsetDateTime};
 
-/// A certificate that vouches for itself, for the hosts that are listened on. It is an authority, as etcd's are, so that a client that is
-/// given it as its only authority accepts it.
+/// Returns a self-signed certificate for the hosts of the listeners. It is a CA, as etcd's are, so
+/// that a client with it as its only CA accepts it.
 ///
 /// # Errors
 /// When a name cannot be written.

@@ -1,4 +1,4 @@
-//! How moments, spans and bytes are shown.
+//! Text forms of moments, spans and bytes.
 
 use std::fmt::Write as _;
 use time::format_description::well_known::Rfc3339;

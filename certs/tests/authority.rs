@@ -1,4 +1,4 @@
-//! What an authority issues is trusted for what it was made for, and for nothing else.
+//! Certificates of a CA are trusted for their purpose, and for nothing else.
 
 use crate::support::{NOW, YEAR, authority, authority_for, der, leaf, plan};
 use certs::{

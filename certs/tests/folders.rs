@@ -1,4 +1,4 @@
-//! Folders: what they hold after every step, and what they refuse.
+//! Directories: their content after every step, and their refusals.
 
 use crate::support::{NOW, YEAR, leaf, plan};
 use certs::files::{AuthorityFolder, HostFile, HostFolder, NewAuthority, RotationPhase, check_private};
@@ -76,7 +76,8 @@ fn an_exchange_of_authorities_goes_on_where_it_stopped() {
     let lists = certs::revocation_lists(&std::fs::read(folder.revocation_list_path()).unwrap()).unwrap();
     assert_eq!(lists.len(), 2, "each authority has a list");
 
-    // Interrupted as late as can be: the next authority is in its place, and its own folder is still there.
+    // Interrupted as late as possible: the next CA is in its place, and its own directory is still
+    // there.
     let kept = home.path().join("kept");
     copy_folder(&folder.path().join("next"), &kept);
     folder.rotation_switch().unwrap();
@@ -129,7 +130,7 @@ fn a_host_changes_whole_sets() {
     let change = folder.change(&[file("client-ca.crt", "ca", false)]).unwrap();
     assert_eq!((change.generation, change.removed), (5, vec![2]));
     assert_eq!(folder.files().unwrap().len(), 3);
-    // What an interrupted change has left does not matter.
+    // The rest of an interrupted change does not matter.
     std::fs::create_dir(home.path().join("generations/.000006.new")).unwrap();
     assert_eq!(folder.change(&[file("server.crt", "cert 6", false)]).unwrap().generation, 6);
 }

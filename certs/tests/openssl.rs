@@ -1,4 +1,4 @@
-//! What openssl makes of our files, where it is installed.
+//! Our files in openssl, where it is installed.
 
 use crate::support::{NOW, authority_for, leaf, plan};
 use certs::{KeyAlgorithm, Passphrase, PrivateKey, Profile, Revocation, RevocationReason};

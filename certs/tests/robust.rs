@@ -1,4 +1,4 @@
-//! Files from anybody never panic a reader. `FUZZ_CASES` asks for more than a test run takes.
+//! Files of any content never panic a reader. `FUZZ_CASES` runs more than the default.
 
 use crate::support::{NOW, authority, leaf, plan};
 use certs::{CertificateFacts, KeyAlgorithm, PrivateKey, Profile, RevocationListFacts, SigningRequest};

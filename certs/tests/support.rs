@@ -1,4 +1,4 @@
-//! Authorities and certificates for tests.
+//! CAs and certificates for tests.
 
 use certs::{Authority, AuthorityPlan, Certificate, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile};
 use rustls_pki_types::CertificateDer;

@@ -1,4 +1,5 @@
-//! Who this member is, on its first start: a founder of a new cluster, or one that joins others.
+//! The identity of this member, on its first start: an initial member of a new cluster, or one that
+//! joins others.
 
 use crate::discovery;
 use crate::startup::Failure;
@@ -16,12 +17,12 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// For members that may know this one already (etcd: 1 s).
 const FOUND_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a first start begins with; all of it empty on later ones, when the data tells.
+/// The inputs of a first start; empty on later ones, when the data has them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) member: MemberId,
     pub(crate) cluster: ClusterId,
-    /// All founders with this member; none when it joins others.
+    /// All initial members with this one; none when it joins others.
     pub(crate) founders: Vec<Member>,
     /// The members of the cluster that is joined, with this one.
     pub(crate) joined: Vec<Member>,
@@ -49,8 +50,9 @@ async fn found(settings: &Settings, founders: Vec<Member>, connect: &dyn Connect
     Ok(Plan { member: own.id, cluster, founders, joined: Vec::new() })
 }
 
-/// Who starts anew under its old id would vote a second time in terms it has voted in. A learner has no vote. Founders have names before
-/// they run for the first time, but no addresses for clients.
+/// Refuses a member without data under its old id, which would vote a second time in terms it has
+/// voted in. A learner has no vote. Initial members have names before they run for the first time,
+/// but no client URLs.
 fn refuse_wiped(known: &[Member], own: MemberId) -> Result<(), Failure> {
     let started = |member: &Member| member.id == own && !member.client_urls.is_empty() && !member.is_learner;
     if !known.iter().any(started) {
@@ -92,7 +94,7 @@ async fn join(settings: &Settings, configured: &[Member], own_version: Version, 
     Ok(Plan { member, cluster: known.cluster, founders: Vec::new(), joined })
 }
 
-/// The configured members with the ids that follow from a founding configuration.
+/// Returns the configured members with the ids that follow from an initial configuration.
 fn configured(initial: &InitialCluster, token: &str) -> Vec<Member> {
     let member = |(name, urls): (&str, &[config::Url])| {
         let peer_urls: Vec<String> = urls.iter().map(|url| url.as_str().to_owned()).collect();

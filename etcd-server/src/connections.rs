@@ -1,4 +1,5 @@
-//! Connections: encrypted or plain, gRPC or HTTP/1.1 on the same port, and who the client is.
+//! Connections: encrypted or plain, gRPC or HTTP/1.1 on the same port, and the identity of the
+//! client.
 
 use crate::listeners::{DRAIN_TIME, Kind, Security, Stream};
 use crate::member::LocalMember;
@@ -15,13 +16,13 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 
-/// What a message may hold beyond the largest request: its envelope.
+/// Bytes of a message beyond the largest request: its envelope.
 pub(crate) const MESSAGE_OVERHEAD_BYTES: usize = 512 * 1024;
-/// How every HTTP/2 connection begins.
+/// The beginning of every HTTP/2 connection.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
 /// The record type that every TLS connection begins with.
 const TLS_HANDSHAKE: u8 = 0x16;
-/// From accepting a connection to knowing what it speaks.
+/// Time limit from accepting a connection to knowing its protocol.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
 /// Headers of a gRPC request, in bytes.
 const HEADER_BYTES_MAX: u32 = 64 << 10;
@@ -51,12 +52,12 @@ fn client_ping_interval_min(settings: &Settings) -> Duration {
     if configured.is_zero() { Duration::from_secs(5 * 60) } else { configured }
 }
 
-/// What every connection is served with.
+/// The settings of every connection.
 struct ConnectionSettings {
     limits: Limits,
     request_timeout: Duration,
     http2: Http2Settings,
-    /// Whether the common name of a client's certificate is its user.
+    /// `true` if the common name of a client's certificate is its user.
     certificates_name_users: bool,
 }
 
@@ -93,7 +94,7 @@ pub(crate) struct Service {
     member: Arc<LocalMember>,
     settings: Arc<ConnectionSettings>,
     stop: watch::Receiver<bool>,
-    /// Turns true when what still goes on after `stop` is to end.
+    /// `true` when calls that continue after `stop` are to end.
     end: watch::Receiver<bool>,
 }
 
@@ -139,7 +140,8 @@ impl Service {
         self.http(kind, stream, Peer { remote: ends.remote, ..Peer::default() }).await
     }
 
-    /// A connection over TLS: whoever it is has shown what the settings demand, or has not got here.
+    /// Serves a connection over TLS: its client has shown the demanded certificate, or does not get
+    /// here.
     async fn secure(
         self,
         kind: Kind,
@@ -153,7 +155,7 @@ impl Service {
             Kind::Grpc => Protocols::Http2,
             Kind::Http | Kind::Metrics => Protocols::Http1,
         };
-        // Told and counted by the acceptor.
+        // Logged and counted by the acceptor.
         let Ok(mut accepted) = acceptor.accept(stream, remote, protocols).await else { return Ok(()) };
         let common_name = accepted.identity.and_then(|identity| identity.common_name);
         let peer = Peer { remote, tls: true, common_name: common_name.clone() };
@@ -260,7 +262,7 @@ fn after(signal: watch::Receiver<bool>, time: Duration) -> watch::Receiver<bool>
     later
 }
 
-/// What answers plain requests that come over HTTP/2.
+/// Returns the handler of plain requests over HTTP/2.
 fn web(gateway: &Gateway<ObservedRoutes>, peer: &Peer) -> Web {
     let (gateway, peer) = (gateway.clone(), peer.clone());
     Arc::new(move |request| {
@@ -270,7 +272,7 @@ fn web(gateway: &Gateway<ObservedRoutes>, peer: &Peer) -> Web {
 }
 
 impl Kind {
-    /// Which of the two a connection speaks, by its first bytes where both are served.
+    /// Returns `true` for HTTP/2, by the first bytes where both protocols are served.
     async fn speaks_http2(self, stream: &impl Peek) -> std::io::Result<bool> {
         match self {
             Self::Both => tokio::time::timeout(FIRST_BYTES_TIMEOUT, begins_as_http2(stream)).await.unwrap_or(Ok(false)),

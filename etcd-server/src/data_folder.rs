@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Why the data directory is refused. Nothing was changed.
+/// The reason why the data directory is refused. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
     #[error("{doing} {path}: {source}")]
@@ -41,7 +41,7 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    /// Whether it may be otherwise a moment later.
+    /// Returns `true` if it may be otherwise a moment later.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Io { .. } | Self::Locked { .. } => true,
@@ -87,23 +87,24 @@ impl DataFolder {
         Ok(Self { member, _lock: lock })
     }
 
-    /// Where state and log lie.
+    /// Returns the directory of state and log.
     pub(crate) fn member(&self) -> &Path {
         &self.member
     }
 }
 
-/// Whether a member has lived in this data directory before.
+/// Returns `true` if a member has lived in this data directory before.
 pub(crate) fn is_used(path: &Path) -> bool {
     engine::is_used(&path.join("member"))
 }
 
-/// Refuses what is a real etcd's, before the other members are asked about a member whose data is merely of another kind.
+/// Refuses a real etcd's data, before the other members are asked about a member whose data is
+/// merely of another kind.
 pub(crate) fn check_kind(path: &Path) -> Result<(), Refused> {
     if path.join("member/snap/db").exists() { Err(Refused::RealEtcd(path.to_owned())) } else { Ok(()) }
 }
 
-/// Whether it may be opened, as far as can be told without making or locking anything.
+/// Checks whether it may be opened, as far as possible without creating or locking anything.
 pub(crate) fn check(wanted: &Wanted<'_>) -> Result<(), Refused> {
     let path = wanted.data;
     let mode = match std::fs::metadata(path) {
@@ -123,7 +124,7 @@ pub(crate) fn check(wanted: &Wanted<'_>) -> Result<(), Refused> {
     check_log(wanted)
 }
 
-/// Whether the log is where the settings have it.
+/// Checks that the log is where the settings have it.
 fn check_log(wanted: &Wanted<'_>) -> Result<(), Refused> {
     let link = wanted.link();
     let found = std::fs::canonicalize(&link).ok();
@@ -155,7 +156,7 @@ fn place_log(wanted: &Wanted<'_>) -> Result<(), Refused> {
     if std::fs::read_link(&link).is_ok_and(|found| found == target) {
         return Ok(());
     }
-    // A link to the same directory under another name stays; one that leads nowhere is made anew.
+    // A link to the same directory under another name stays; a dangling one is replaced.
     if link.exists() {
         return Ok(());
     }

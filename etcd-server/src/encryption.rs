@@ -1,4 +1,4 @@
-//! Which side of the server is encrypted, and with which files.
+//! The TLS endpoints of the server, and their files.
 
 use config::{Endpoint as Address, Settings, Url};
 use http::Uri;
@@ -20,7 +20,8 @@ pub(crate) struct Encryption {
 }
 
 impl Encryption {
-    /// Reads what the settings name. Self-signed certificates are left out: they live in the data directory, which is not there yet.
+    /// Reads the files of the settings. Self-signed certificates are left out: they live in the
+    /// data directory, which does not exist yet.
     pub(crate) fn of_files(settings: &Settings) -> Result<Self, LoadError> {
         if settings.tls.client.client_cert_file.is_some() {
             tracing::warn!(
@@ -35,7 +36,7 @@ impl Encryption {
         })
     }
 
-    /// Adds what vouches for itself.
+    /// Adds self-signed certificates.
     pub(crate) fn with_self_signed(mut self, settings: &Settings) -> Result<Self, LoadError> {
         for (role, endpoint) in [(Role::Client, &mut self.client), (Role::Peer, &mut self.peer)] {
             if is_auto(settings, role) && wants(settings, role) {
@@ -46,17 +47,17 @@ impl Encryption {
         Ok(self)
     }
 
-    /// What listeners for clients accept by, where one of them is secure.
+    /// Returns the acceptor of listeners for clients, where one of them is secure.
     pub(crate) fn for_clients(&self) -> Option<Acceptor> {
         self.client.as_ref().and_then(Endpoint::acceptor)
     }
 
-    /// What listeners for members accept by, where one of them is secure.
+    /// Returns the acceptor of listeners for members, where one of them is secure.
     pub(crate) fn for_members(&self) -> Option<Acceptor> {
         self.peer.as_ref().and_then(Endpoint::acceptor)
     }
 
-    /// How this member connects to others.
+    /// Returns the connector of this member to others.
     pub(crate) fn connect_members(&self, settings: &Settings) -> Arc<dyn Connect> {
         let name = settings.name_of_members().map(str::to_owned);
         Arc::new(Members { dialler: self.peer.as_ref().map(Endpoint::dialler), name, local: local_address(settings) })
@@ -84,7 +85,7 @@ impl Encryption {
 /// Connections to other members, encrypted by the scheme of their URLs.
 struct Members {
     dialler: Option<Dialler>,
-    /// What certificates have to stand for, where it is not the host of the URL.
+    /// The name that certificates have to be valid for, where it is not the host of the URL.
     name: Option<String>,
     /// The address that connections leave from, where it was chosen.
     local: Option<IpAddr>,
@@ -116,7 +117,7 @@ impl Connect for Members {
         Box::pin(async move {
             if let Some(path) = peer::socket_path(url) {
                 let socket = tokio::net::UnixStream::connect(path).await?;
-                // A socket has no host; whoever serves one is this machine.
+                // A socket has no host; its server is on this machine.
                 if url.scheme_str() == Some("unixs") {
                     return self.encrypted(url, "localhost", socket).await;
                 }
@@ -150,14 +151,15 @@ fn listened(settings: &Settings, role: Role) -> impl Iterator<Item = &Url> {
     first.iter().chain(others.into_iter().flatten())
 }
 
-/// Whether this side is encrypted: it listens so, or it was told whom to trust among members, who may be reached so.
+/// Returns `true` if this side is encrypted: it listens so, or it has a CA for members, which may
+/// be reached so.
 fn wants(settings: &Settings, role: Role) -> bool {
     let peer = &settings.tls.peer.listener;
     let connects = role == Role::Peer && (peer.cert_file.is_some() || peer.client_cert_file.is_some() || peer.trusted_ca_file.is_some());
     connects || listened(settings, role).any(|url| url.scheme().is_secure())
 }
 
-/// Whether this side vouches for itself: certificates that are given win.
+/// Returns `true` if this side vouches for itself: certificates that are given win.
 fn is_auto(settings: &Settings, role: Role) -> bool {
     let tls = match role {
         Role::Client => &settings.tls.client,

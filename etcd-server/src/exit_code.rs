@@ -17,14 +17,15 @@ pub(crate) fn of_problem(problem: &Problem) -> u8 {
 /// A start, or a member, that failed.
 pub(crate) fn of_failure(failure: &Failure) -> u8 {
     match (failure, is_service()) {
-        // A service that ends before it was ready would be started again, whatever its code.
+        // A service that ends before it was ready would be started again for every code.
         (Failure::Removed, false) => 0,
         (failure, true) if needs_operator(failure) => CONFIGURATION,
         _ => 1,
     }
 }
 
-/// Whether only the operator can mend it. What hangs on other members, ports, disks and the network may pass.
+/// Returns `true` if only the operator can fix it. Failures of other members, ports, disks and the
+/// network may pass.
 fn needs_operator(failure: &Failure) -> bool {
     match failure {
         Failure::Configuration(problem) => !problem.may_pass(),
@@ -34,7 +35,7 @@ fn needs_operator(failure: &Failure) -> bool {
     }
 }
 
-/// systemd, and whatever speaks its protocol, says so.
+/// Returns `true` under systemd, and any manager with its protocol.
 fn is_service() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some()
 }

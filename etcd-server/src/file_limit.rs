@@ -1,6 +1,7 @@
-//! Open files: as many as this process may have at all, and how many of them clients may use up.
+//! Open files: the limit of this process, and the part that clients may use.
 //!
-//! A store or a log that cannot open its next file ends the member, so clients must not be able to take the last one.
+//! A store or a log that cannot open its next file ends the member, so clients must not be able to
+//! take the last one.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -9,13 +10,14 @@ const OWN_FILES: u64 = 640;
 /// Where there are few files at all, clients get at least one of this many.
 const SHARE_OF_FEW: u64 = 4;
 
-/// The part that other members, and strangers at their port, may use up: far more than a cluster needs, and enough that strangers who
-/// say nothing for the ten seconds that they are given do not keep members out.
+/// The part for other members, and unknown clients at the peer port: far more than a cluster needs,
+/// and enough that clients that are silent for their ten seconds do not keep members out.
 const PEERS_SHARE: u64 = 8;
 const PEERS_MIN: u64 = 16;
 const PEERS_MAX: u64 = 16_384;
 
-/// Takes the hard limit, as every Go program does, and tells how many connections clients may have. Further ones wait to be accepted.
+/// Takes the hard limit, as every Go program does, and returns the number of connections that
+/// clients may have. Further ones wait to be accepted.
 pub(crate) fn connections_max() -> usize {
     let limit = open_files_max();
     let of_clients = limit.saturating_sub(OWN_FILES + of_peers(limit)).max(limit / SHARE_OF_FEW).max(1);

@@ -1,10 +1,10 @@
-//! What the process gives up for itself, once and for good, before it touches a secret.
+//! Restrictions of the process, set once and for good, before it reads a secret.
 
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
 
-/// Files that this process makes are its owner's alone, whatever the process that started it thinks of that; and a core, which would hold
-/// passwords, tokens and keys, is never written.
+/// Makes new files of this process accessible to their owner alone, regardless of the inherited
+/// mask; and disables core dumps, which would hold passwords, tokens and keys.
 pub(crate) fn harden() {
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
     if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {

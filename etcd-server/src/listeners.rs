@@ -26,7 +26,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(5);
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Connections at a time to a listener that serves metrics and health alone.
 const METRICS_CONNECTIONS_MAX: usize = 64;
-/// Connections get so long to finish what they are at when the daemon stops.
+/// Time for connections to finish their calls when the daemon stops.
 pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// An address that cannot be served.
@@ -45,10 +45,10 @@ pub(crate) enum Socket {
     Unix(tokio::net::UnixListener),
 }
 
-/// What is served behind a socket.
+/// The services behind a socket.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// gRPC and HTTP, told apart by the first bytes.
+    /// gRPC and HTTP, distinguished by the first bytes.
     Both,
     /// gRPC alone, because HTTP has addresses of its own.
     Grpc,
@@ -191,7 +191,7 @@ impl Listeners {
         let accepting = self.sockets.into_iter().map(|(kind, bound)| {
             let security = bound.security(acceptor.as_ref());
             bound.urls.iter().for_each(|url| tell(kind, url, url.scheme().is_secure()));
-            // Those who look at metrics and health find a place whatever clients do.
+            // Metrics and health checks have places of their own, independent of clients.
             let places = if kind == Kind::Metrics { Arc::new(Semaphore::new(METRICS_CONNECTIONS_MAX)) } else { Arc::clone(&places) };
             tokio::spawn(accept(service.clone(), kind, bound.socket, security, places))
         });
@@ -263,7 +263,7 @@ async fn bind(url: &Url, options: &SocketSettings, passed: &mut PassedSockets) -
             if let Some(socket) = passed.at_path(Path::new(path)) {
                 return tokio::net::UnixListener::from_std(socket).map(Socket::Unix).map_err(failed);
             }
-            // What an earlier run left behind may go; what is no socket may not.
+            // A socket of an earlier run may be removed; any other file may not.
             match std::fs::symlink_metadata(path) {
                 Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path).map_err(failed)?,
                 Ok(_) => return Err(ListenError::NotASocket { url: url.as_str().to_owned(), path: path.display().to_string() }),
@@ -292,7 +292,7 @@ impl AcceptPause {
     }
 }
 
-/// Accepts until it is told to stop; no failure ends it earlier.
+/// Accepts until the stop signal; no failure ends it earlier.
 async fn accept(service: Service, kind: Kind, socket: Socket, security: Security, places: Arc<Semaphore>) {
     let mut stop = service.stop_signal();
     let connections = Tasks::default();

@@ -37,7 +37,7 @@ use telemetry::log::LogGuard;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// The version of etcd whose behaviour this program has; tools look at it to decide what they may use.
+/// The version of etcd whose behaviour this program has; tools choose features by it.
 const ETCD_VERSION: &str = "3.7.1";
 
 fn main() -> ExitCode {
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     finish(outcome, log)
 }
 
-/// Says what a start would say, and whether it would be refused.
+/// Prints the messages of a start, and whether it would be refused.
 fn check(loaded: &Loaded) -> ExitCode {
     for warning in &loaded.warnings {
         complain(&format!("warning: {}: {}", warning.setting, warning.text));
@@ -95,7 +95,7 @@ fn finish(outcome: Result<(), startup::Failure>, log: LogGuard) -> ExitCode {
             ExitCode::from(exit_code::of_failure(&failure))
         }
     };
-    // What was logged last is what explains the end.
+    // The last lines explain the end.
     drop(log);
     code
 }

@@ -1,4 +1,4 @@
-//! What apply tells beside answers, handed to those it concerns.
+//! Notifications from apply beside responses, passed to their receivers.
 
 use api::Server;
 use engine::Notice;

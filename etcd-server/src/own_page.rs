@@ -27,7 +27,7 @@ pub(crate) fn head(page: &mut String, name: &str, kind: &str, help: &str) {
     writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}").expect("a text can always grow");
 }
 
-/// Adds a sample. `labels` is what stands between the braces.
+/// Adds a sample. `labels` is the text between the braces.
 pub(crate) fn line(page: &mut String, name: &str, labels: &str, value: impl Display) {
     let written = if labels.is_empty() { writeln!(page, "{name} {value}") } else { writeln!(page, "{name}{{{labels}}} {value}") };
     written.expect("a text can always grow");

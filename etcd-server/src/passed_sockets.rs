@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// What was passed and not taken yet.
+/// The passed sockets that were not taken yet.
 #[derive(Debug, Default)]
 pub(crate) struct PassedSockets {
     tcp: Vec<std::net::TcpListener>,
@@ -19,7 +19,7 @@ impl PassedSockets {
         let mut passed = ListenFd::from_env();
         let mut sockets = Self::default();
         for index in 0..passed.len() {
-            // Whoever asks for the wrong kind gets an error and leaves the socket where it is.
+            // A request for the wrong kind fails and leaves the socket where it is.
             if let Ok(Some(socket)) = passed.take_tcp_listener(index) {
                 socket.set_nonblocking(true)?;
                 sockets.tcp.push(socket);
@@ -51,7 +51,7 @@ impl PassedSockets {
         &self.taken_paths
     }
 
-    /// Tells of those that no setting names: whoever connects to them would wait for ever.
+    /// Logs the sockets that no setting names: their clients would wait for ever.
     pub(crate) fn tell_of_the_rest(self) {
         for socket in &self.tcp {
             tracing::warn!(address = ?socket.local_addr().ok(), "a socket that was passed is not in any --listen setting; it is closed");

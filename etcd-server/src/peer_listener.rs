@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-/// Accepts until it is told to stop; no failure ends it earlier.
+/// Accepts until the stop signal; no failure ends it earlier.
 pub(crate) async fn accept_peers(
     socket: Socket,
     acceptor: Option<Acceptor>,
@@ -44,7 +44,8 @@ pub(crate) async fn accept_peers(
     connections.shutdown().await;
 }
 
-/// A connection whose other side takes nothing for so long is broken: its streams are opened again once somebody listens.
+/// Limits writes: a connection whose other side takes nothing for so long is broken; its streams
+/// are opened again by the other side.
 fn limit_writes(stream: &TcpStream, limit: Duration) -> io::Result<()> {
     let milliseconds = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
     Ok(setsockopt(stream, TcpUserTimeout, &milliseconds)?)
@@ -73,7 +74,7 @@ async fn serve(
     let served = match acceptor {
         None => peer::serve(stream, from, transport).await,
         Some(acceptor) => {
-            // Told and counted by the acceptor.
+            // Logged and counted by the acceptor.
             let Ok(mut accepted) = acceptor.accept(stream, remote, Protocols::Http1).await else { return };
             tokio::select! {
                 ended = peer::serve(accepted.stream, from, transport) => ended,

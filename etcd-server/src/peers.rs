@@ -1,4 +1,4 @@
-//! This member as the others meet it, and what is counted of the traffic with them.
+//! This member in the view of its peers, and the counters of their traffic.
 
 use crate::transfers::{Arrived, Incomings, Outgoings};
 use api::Server;
@@ -15,12 +15,12 @@ use telemetry::metrics::{Metrics, PeerMetrics};
 use tokio::sync::Notify;
 use types::{LeaseId, MemberId};
 
-/// Raft's number of the message that carries the state as a whole: it comes by a way of its own.
+/// Raft's number of the message with a snapshot, which has a way of its own.
 const MESSAGE_SNAPSHOT: i32 = 7;
 /// A lease that is not there after this time is not there (etcd: one second for the apply).
 const APPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What raft sends by.
+/// The transport of raft messages.
 pub(crate) struct Outbound(pub(crate) Transport);
 
 impl engine::Outbound for Outbound {
@@ -36,7 +36,7 @@ impl engine::Outbound for Outbound {
 /// This member, behind its peer listener.
 pub(crate) struct LocalPeer {
     server: Server,
-    /// Told once when this member turns out to be removed.
+    /// Notified once when this member turns out to be removed.
     removed: Arc<Notify>,
     outgoings: Outgoings,
     incomings: Arc<Incomings>,
@@ -86,7 +86,7 @@ impl LocalPeer {
         let begun = Instant::now();
         let arrived = turn.receive(transfer, body).await.map_err(failed)?;
         let (engine, metrics) = (Arc::clone(self.server.engine()), Arc::clone(&self.metrics));
-        // What has arrived whole is put to use, whether its sender still waits or not.
+        // A complete snapshot is installed, whether its sender still waits or not.
         let installing = tokio::spawn(async move {
             let installed = install(engine, &metrics, begun, message, arrived).await;
             drop(turn);
@@ -104,7 +104,7 @@ impl LocalPeer {
     }
 }
 
-/// Makes a state of what has arrived since `begun`, and offers that to raft.
+/// Makes a state of the file received since `begun`, and offers it to raft.
 async fn install(engine: Arc<Engine>, metrics: &Metrics, begun: Instant, message: Message, arrived: Arrived) -> Result<(), String> {
     let _installing = engine.installations().begin();
     let index = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref()).map_or(0, |metadata| metadata.index);
@@ -183,7 +183,7 @@ impl Local for LocalPeer {
         body: &'a mut SnapshotReader,
     ) -> Answer<'a, Result<(), HttpRefusal>> {
         Box::pin(async move {
-            // Whoever is no member is counted under no name: its id is whatever it says.
+            // A sender that is no member is counted without an id, because its id is arbitrary.
             let is_member = self.membership().member(MemberId(message.from)).is_some();
             let sender = if is_member { MemberId(message.from) } else { MemberId(0) };
             let receiving = Receiving::begin(self.metrics.network.peer(sender));

@@ -1,4 +1,4 @@
-//! Counts what the pipeline does, under etcd's names.
+//! Metrics of the pipeline, under etcd's names.
 
 use api::observe::{count_operations, kind_of_applied};
 use api::request_text;

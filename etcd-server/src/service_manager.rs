@@ -1,8 +1,8 @@
-//! What systemd is told: that this member is ready, what it is at, that it is alive, and that it stops.
+//! Notifications for systemd: readiness, status, watchdog, and stopping.
 //!
-//! Ready is a member whose ports are bound and whose log is replayed, with or without a quorum: the first of three that start would
-//! wait for ever for the others, which are started after it. That it is alive is said of what it does by itself, never of a quorum:
-//! a restart does not bring one back.
+//! A member is ready when its ports are bound and its log is replayed, with or without a quorum:
+//! the first of three that start would wait for ever for the others, which are started after it.
+//! The watchdog depends on local progress, never on a quorum: a restart does not bring one back.
 
 use consensus::Role;
 use engine::Engine;
@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Between two looks at what the member is at.
+/// Interval between two updates of the status.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// The start may take this much longer, said every half of it while it goes on.
 const EXTENSION: Duration = Duration::from_secs(30);
 
-/// Tells systemd; nothing is told where it did not start this process.
+/// Notifies systemd, if it started this process.
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "failed to tell systemd");
@@ -108,14 +108,14 @@ pub(crate) async fn feed_watchdog(engine: Arc<Engine>) {
     }
 }
 
-/// How far applying was, and since when.
+/// The applied index of the last check, and the time since which it is unchanged.
 #[derive(Default)]
 struct Progress {
     applied: Option<(u64, Instant)>,
 }
 
 impl Progress {
-    /// Tells which part does not get on.
+    /// Checks the progress of each part; the error names the one that is stuck.
     async fn look(&mut self, engine: &Engine, limit: Duration) -> Result<(), &'static str> {
         let answered = tokio::time::timeout(limit / 4, engine.progress()).await;
         answered.map_err(|_| "the consensus thread does not answer")?;

@@ -32,12 +32,12 @@ const OWN_VERSION: Version = Version::new(3, 7, 1);
 /// Between a member's own removal and its end (etcd: one second).
 const REMOVAL_GRACE: Duration = Duration::from_secs(1);
 
-/// Why the daemon did not start, or stopped.
+/// The reason why the daemon did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
     Configuration(#[from] Problem),
-    /// Settings that do not fit what other members or name servers say.
+    /// Settings that contradict other members or name servers.
     #[error("{0}")]
     Setting(String),
     #[error(transparent)]
@@ -50,7 +50,7 @@ pub(crate) enum Failure {
     Token(#[from] token_files::Refused),
     #[error(transparent)]
     Encryption(#[from] tls::LoadError),
-    /// Told already.
+    /// Logged already.
     #[error("the member has been permanently removed from the cluster")]
     Removed,
     #[error("start the runtime: {0}")]
@@ -59,13 +59,14 @@ pub(crate) enum Failure {
     Fault(#[from] Fault),
 }
 
-/// Whether a member could start so, as far as this machine can tell without changing anything.
+/// Checks whether a member could start so, as far as possible on this machine without changing
+/// anything.
 pub(crate) fn check(settings: &Settings) -> Result<(), Failure> {
     read_files(settings)?;
     Ok(data_folder::check(&data_folder::Wanted::of(settings))?)
 }
 
-/// What the settings name, read. Whatever can be refused is refused here, before anything is made.
+/// Reads the files of the settings. All refusals come here, before anything is created.
 fn read_files(settings: &Settings) -> Result<(Encryption, Tokens), Failure> {
     data_folder::check_kind(&settings.member.data_dir)?;
     if !data_folder::is_used(&settings.member.data_dir) {
@@ -74,7 +75,7 @@ fn read_files(settings: &Settings) -> Result<(Encryption, Tokens), Failure> {
     Ok((Encryption::of_files(settings)?, token_files::tokens(settings)?))
 }
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until the stop signal.
 pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     if let Some(host) = settings.listen.detected_host {
         tracing::info!(%host, "detected default host for advertise");
@@ -88,7 +89,8 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     }
     let is_used = data_folder::is_used(&settings.member.data_dir);
     let plan = |connect: &dyn Connect| runtime.block_on(bootstrap::plan(settings, OWN_VERSION, connect));
-    // Others are asked before anything is made, unless what this member shows them has to be made first.
+    // Other members are asked before anything is created, unless this member's own certificate has
+    // to be made first.
     let vouches_for_itself = settings.tls.peer.listener.auto;
     let early = (!is_used && !vouches_for_itself).then(|| plan(&*encryption.connect_members(settings))).transpose()?;
     let folder = DataFolder::open(&data_folder::Wanted::of(settings))?;
@@ -192,7 +194,7 @@ fn log_closing(settings: &Settings, message: &str) {
     );
 }
 
-/// What is said by a member that may not come back (etcd's words).
+/// Logs that a member was removed and may not come back (etcd's words).
 fn tell_removed() {
     tracing::warn!(error = "the member has been permanently removed from the cluster", "server error");
     tracing::warn!("data-dir used by this member must be removed");
@@ -252,7 +254,7 @@ async fn serve(
         tokio::spawn(first_election::bring_forward(Arc::clone(&engine), transport.clone()));
     }
     let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION, metrics, encryption, tracer));
-    // Whoever is told to go while it waits goes; the signal is taken again below.
+    // A stop signal ends the wait; the signal is taken again below.
     let told = tokio::select! {
         () = become_ready(&engine) => None,
         end = End::wait(&mut terminate, &mut interrupt, &removed) => Some(end),
@@ -309,7 +311,7 @@ async fn become_ready(engine: &Engine) {
     tracing::info!("ready to serve client requests");
 }
 
-/// Why a member ends without being at fault.
+/// The reason why a member ends without a fault.
 enum End {
     Signal(&'static str),
     Removed,
@@ -332,7 +334,8 @@ impl End {
     }
 }
 
-/// Calls that are traced in a second; a caller that traces everything would otherwise decide what that costs here.
+/// Calls that are traced in a second; a caller that traces everything would otherwise decide the
+/// cost here.
 const TRACED_CALLS_PER_SECOND_MAX: u32 = 5_000;
 
 fn start_tracing(settings: &Settings) -> Result<Option<(Tracer, otlp::Exporter)>, Failure> {
@@ -400,10 +403,11 @@ fn options(settings: &Settings, folder: &DataFolder, tokens: &Arc<TokenKeeper>, 
     }
 }
 
-/// So long the log may take for the reason why a member stops. Whatever failed has stopped working by itself.
+/// Time for the log to write the reason why a member stops. A failed disk does not delay it.
 const LAST_WORDS_MAX: Duration = Duration::from_millis(50);
 
-/// A member that cannot go on must not answer anybody any more, not even by accident while it shuts down.
+/// Exits at once: a member that cannot continue must not respond any more, not even by accident
+/// while it shuts down.
 fn stop_at_once(fault: &Fault) {
     tracing::error!(fatal = true, error = %fault, "member cannot go on");
     // The outputs of the log may be gone together with the disk that they go to; the process must end all the same.
@@ -412,7 +416,8 @@ fn stop_at_once(fault: &Fault) {
     end_without_farewell()
 }
 
-/// An orderly exit runs what libraries left to be done, and RocksDB waits for its threads then: on a disk that fails, for ever.
+/// An orderly exit runs the exit handlers of libraries, and RocksDB waits for its threads then: on
+/// a disk that fails, for ever.
 #[expect(unsafe_code, reason = "the standard library only knows the orderly exit")]
 fn end_without_farewell() -> ! {
     // SAFETY: it ends the process, and touches no memory of it.

@@ -1,4 +1,4 @@
-//! What the metrics page shows of the member's state, taken when it is asked for.
+//! The member's state for the metrics page, taken on request.
 
 use api::Server;
 use consensus::Role;
@@ -47,7 +47,7 @@ impl Source for StateSample {
             proposals_pending: engine.proposals_pending() as u64,
             quota_backend_bytes: self.server.quota_backend_bytes(),
             cluster_version: members.cluster_version().map(|version| format!("{}.{}", version.major, version.minor)),
-            // What Status answers and the quota is about.
+            // The size in Status, which the quota limits.
             database_bytes: stored_bytes,
             database_bytes_in_use: stored_bytes,
             current_revision: point.current,

@@ -1,4 +1,5 @@
-//! What the metrics page says of TLS. etcd has no such figures; the page has them only where something is encrypted.
+//! TLS on the metrics page. etcd has no such metrics; the page has them only where something is
+//! encrypted.
 
 use crate::encryption::Encryption;
 use crate::own_page::{head, line};

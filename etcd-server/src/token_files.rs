@@ -1,5 +1,5 @@
-//! The keys of signed tokens: read at the start, and again when their files change or at SIGHUP. Files that cannot be used change nothing
-//! and are told of once.
+//! The keys of signed tokens: read at the start, and again when their files change or at SIGHUP.
+//! Unusable files are logged once, and the loaded keys stay in use.
 
 use api::{TokenKeeper, Tokens};
 use arc_swap::ArcSwap;
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 /// Two calls of stat each time.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Why the keys cannot be used.
+/// The reason why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
     #[error("--auth-token: {0}")]
@@ -25,7 +25,7 @@ pub(crate) enum Refused {
     File(#[from] certs::Error),
 }
 
-/// What kind of tokens the settings ask for, with their keys.
+/// Returns the kind of tokens in the settings, with their keys.
 pub(crate) fn tokens(settings: &Settings) -> Result<Tokens, Refused> {
     let strict = settings.tls.strict_files;
     match &settings.auth.token {
@@ -49,7 +49,7 @@ fn read(settings: &JwtSettings, strict: bool) -> Result<Jwt, Refused> {
     Ok(Jwt::new(&options, public.as_deref().map(Vec::as_slice), private.as_deref().map(Vec::as_slice))?)
 }
 
-/// What tells a file from what it was before, without reading it.
+/// The properties that distinguish a file from its earlier state, without reading it.
 type Stamp = Option<(u64, u64, (i64, i64), (i64, i64))>;
 
 fn stamp(path: &Path) -> Stamp {
@@ -92,7 +92,7 @@ impl TokenFiles {
         if found == self.seen && !forced {
             return;
         }
-        // Remembered before reading: what changes while it is read will be read again.
+        // Recorded before reading: changes while it is read will be read again.
         self.seen = found;
         match read(&self.settings, self.strict) {
             Ok(keys) => {

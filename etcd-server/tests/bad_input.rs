@@ -1,7 +1,10 @@
-//! Requests that no careful client sends, in the order of `bad_input.txt`: each line is one, the next one its answer, status and body.
+//! Invalid requests, in the order of `bad_input.txt`: each line is one, the next one its response,
+//! status and body.
 //!
-//! `"@key"` stands for the key in base64. Ids, terms and revisions of headers are not compared. A line that begins with `3.5:` is what a real
-//! etcd of that version answers instead, `3.5: ends` that the whole server ends by a panic. Where `ETCD_BIN_DIR` names one, it is asked too. `RECORD_BAD_INPUT=1` writes the file anew from what both answer.
+//! `"@key"` stands for the key in base64. Ids, terms and revisions of headers are not compared. A
+//! line that begins with `3.5:` is the response of a real etcd of that version, `3.5: ends` that
+//! the whole server ends by a panic. Where `ETCD_BIN_DIR` names one, it gets the requests too.
+//! `RECORD_BAD_INPUT=1` rewrites the file from the responses of both.
 
 use base64::Engine as _;
 use std::fmt::Write as _;
@@ -21,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Case {
     line: String,
     ours: String,
-    /// Where it differs.
+    /// The response of etcd, where it differs.
     etcd: Option<String>,
 }
 
@@ -70,7 +73,8 @@ fn ask(port: u16, line: &str) -> String {
     let length = body.len();
     write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
     let mut answer = Vec::new();
-    // Who answers before the whole request was read may reset the connection behind the answer.
+    // A server that responds before the whole request was read may reset the connection behind the
+    // response.
     let ended = stream.read_to_end(&mut answer);
     assert!(!answer.is_empty(), "{line}: {ended:?}");
     let answer = String::from_utf8_lossy(&answer);
@@ -81,7 +85,7 @@ fn ask(port: u16, line: &str) -> String {
     format!("{status} {}", comparable(body.trim_end()).replace('\n', "\\n"))
 }
 
-/// Without what differs from server to server.
+/// Returns the body without the parts that differ from server to server.
 fn comparable(body: &str) -> String {
     let mut body = body.to_owned();
     for name in ["cluster_id", "member_id", "raft_term", "revision", "memberID", "ID"] {
@@ -90,7 +94,7 @@ fn comparable(body: &str) -> String {
         while let Some(found) = body[from..].find(&quoted) {
             let begin = from + found + quoted.len();
             let end = begin + body[begin..].find('"').unwrap_or(0);
-            // Ids that the request named are short, and are told.
+            // Ids in the request are short, and are compared.
             if name != "ID" || end - begin > SHORT_ID {
                 body.replace_range(begin..end, "_");
             }

@@ -13,7 +13,8 @@ use tonic::transport::Endpoint;
 const CODES: &[(&str, &str)] =
     &[("RangeStream", "Unknown"), ("Snapshot", "Unknown"), ("Watch", "Canceled"), ("LeaseKeepAlive", "Canceled")];
 
-/// Waits until a stream sends nothing more, because its client does not read: what it is doing when it is broken off is sending.
+/// Waits until a stream sends nothing more, because its client does not read: the server is sending
+/// when it is broken off.
 async fn until_it_waits(daemon: &Daemon, service: &str, method: &str) {
     let (mut sent, mut looks) = (0.0, 0);
     while looks < 10 {

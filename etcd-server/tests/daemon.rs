@@ -14,7 +14,7 @@ use tonic::transport::{Channel, Endpoint};
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_etcd-server");
-/// For whatever must happen soon and is waited for; reached only when a test fails.
+/// Time limit of every wait; reached only when a test fails.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// Answers of these tests may be larger than tonic's limit of 4 MiB.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
@@ -102,7 +102,7 @@ pub(crate) fn seeded(test: &str) -> fastrand::Rng {
     fastrand::Rng::with_seed(seed)
 }
 
-/// How a start ended.
+/// The end of a start.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,

@@ -1,4 +1,5 @@
-//! Data directories that must not be served: refused with the reason and the cure, and left as they are.
+//! Data directories that must not be served: refused with the reason and the remedy, and left as
+//! they are.
 
 use crate::daemon::{Client, Ended, PROGRAM, Start, number, seeded, start};
 use crate::data_folder::{Answers, Copy, End, Left, copy, flip, truncate};
@@ -161,7 +162,7 @@ const CASES: &[Case] = &[
     },
 ];
 
-/// One line tells why, the process ends with 1.
+/// Checks that one line gives the reason, and that the process ends with 1.
 fn assert_refused(name: &str, ended: &Ended, says: &[&str]) {
     assert_eq!(ended.code, Some(1), "{name}: {}", ended.output);
     let reasons: Vec<_> = ended.output.lines().filter(|line| line.contains(says[0])).collect();
@@ -236,7 +237,8 @@ async fn flipped_bits(end: End, folder: &str, flips: u64) {
     let mut random = seeded("bit flips");
     let (mut refused, mut stopped, mut harmless) = (0, 0, 0);
     for flip_number in 0..flips {
-        // The testbed's server keeps its data in a folder of its own making: started once, its data is then replaced.
+        // The testbed's server keeps its data in a directory of its own making: started once, its
+        // data is then replaced.
         let mut server = start(None, &[]).await;
         server.kill();
         fs::remove_dir_all(server.data_dir()).unwrap();

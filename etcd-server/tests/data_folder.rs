@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// How the member that left the directory ended.
+/// The way in which the member that left the directory ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// Its state is in tables.
@@ -18,7 +18,7 @@ pub(crate) enum End {
     Killed,
 }
 
-/// What a member answered before it ended.
+/// The responses of a member before it ended.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Answers {
     hash: HashKvResponse,
@@ -88,14 +88,15 @@ impl Copy {
         self.path().join("member")
     }
 
-    /// Every file with its length, mode and content; but for the process id of who tried last, and RocksDB's diary.
+    /// Returns every file with its length, mode and content; except for the lock's process id, and
+    /// RocksDB's log.
     pub(crate) fn fingerprint(&self) -> BTreeMap<PathBuf, (u64, u32, u64)> {
         let mut found = BTreeMap::new();
         look(&self.path(), &mut found);
         found
     }
 
-    /// The one file in `folder` (below `member`) whose name ends so; the largest of them.
+    /// Returns the one file in `folder` (below `member`) whose name ends so; the largest of them.
     pub(crate) fn file(&self, folder: &str, matches: impl Fn(&str) -> bool) -> PathBuf {
         let mut found: Vec<_> = std::fs::read_dir(self.member().join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
         found.retain(|path| matches(path.file_name().unwrap().to_str().unwrap()));
@@ -104,7 +105,7 @@ impl Copy {
     }
 }
 
-/// Copies a folder with its modes, leaving holes where nothing is.
+/// Copies a directory with its modes, keeping holes.
 pub(crate) fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").args(["-a", "--sparse=always"]).args([from, to]).status().unwrap().success());
 }

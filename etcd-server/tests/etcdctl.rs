@@ -1,6 +1,8 @@
-//! The real etcdctl against this daemon and against a real etcd: what it prints must be the same, but for ids, times and versions.
+//! The real etcdctl against this daemon and against a real etcd: its output must be the same, but
+//! for ids, times and versions.
 //!
-//! Needs etcd, etcdctl and etcdutl in the folder named by `ETCD_BIN_DIR`; without it the test says so and passes.
+//! Needs etcd, etcdctl and etcdutl in the directory named by `ETCD_BIN_DIR`; without it the test
+//! prints one line and passes.
 #![allow(clippy::print_stderr, reason = "a skipped test must say why")]
 
 use std::path::{Path, PathBuf};
@@ -15,7 +17,7 @@ fn binaries() -> Option<PathBuf> {
     ["etcd", "etcdctl", "etcdutl"].iter().all(|name| folder.join(name).is_file()).then_some(folder)
 }
 
-/// One server, and what in its answers is its alone.
+/// One server, and the parts of its responses that are its alone.
 struct Side {
     server: Server,
     own_words: Vec<(String, &'static str)>,

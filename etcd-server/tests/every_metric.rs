@@ -43,7 +43,7 @@ const BRIEF: &[&str] = &[
 ];
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Attempts at what depends on the moment at which the page is looked at.
+/// Number of attempts at values that depend on the moment of the scrape.
 const ROUNDS_MAX: usize = 6;
 const VALUE_BYTES: usize = 1 << 20;
 
@@ -59,7 +59,7 @@ struct Seen {
 }
 
 impl Watcher {
-    /// Watches `member` until the test ends. What its process shows first is the beginning.
+    /// Watches `member` until the test ends. The first values of its process are the beginning.
     fn watch(&self, member: &Server) {
         let (seen, address) = (self.clone(), member.endpoint().replace("http://", ""));
         tokio::spawn(async move {
@@ -133,7 +133,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Nothing while the member does not serve.
+/// Returns the page; `None` while the member does not serve.
 async fn scrape(address: &str) -> Option<String> {
     let answer = get(address, "/metrics").await?;
     answer.starts_with("HTTP/1.1 200").then(|| answer.split_once("\r\n\r\n").unwrap().1.to_owned())
@@ -232,7 +232,7 @@ async fn watches(cluster: &Cluster, via: usize, watcher: &Watcher) {
     assert!(read.message().await.unwrap().unwrap().events.is_empty());
     drop((requests, read));
 
-    // Nobody reads this one: first its events wait, then it falls behind.
+    // This one has no reader: first its events wait, then it falls behind.
     let (idle_requests, stream) = mpsc::channel(4);
     idle_requests.send(create()).await.unwrap();
     let idle = WatchClient::new(cluster.channel(via).await.unwrap()).watch(ReceiverStream::new(stream)).await.unwrap();
@@ -251,7 +251,7 @@ async fn watches(cluster: &Cluster, via: usize, watcher: &Watcher) {
     watcher.wait_for(&["etcd_network_server_stream_failures_total"]).await;
 }
 
-/// What lasts a moment only, again and again until it was seen.
+/// Repeats momentary states until they were seen.
 async fn moments(cluster: &Cluster, via: usize, watcher: &Watcher) {
     let channel: Channel = cluster.channel(via).await.unwrap();
     let address = cluster.members[via].endpoint().replace("http://", "");
@@ -268,7 +268,8 @@ async fn moments(cluster: &Cluster, via: usize, watcher: &Watcher) {
     while backup.message().await.unwrap().is_some() {}
 }
 
-/// Freezes a follower until the leader has given it up and what waited for it is gone, and lets it go on: it is sent the state.
+/// Freezes a follower until the leader has given it up and its waiting messages are dropped, and
+/// lets it continue: it gets a snapshot.
 async fn fall_behind(cluster: &mut Cluster, watcher: &Watcher) -> (usize, usize) {
     let leader = cluster.leader(PATIENCE).await.unwrap();
     let follower = (leader + 1) % 3;

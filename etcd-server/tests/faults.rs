@@ -1,4 +1,5 @@
-//! Disks and limits that fail while the member runs: it stops with the reason, answers nobody afterwards, and has lost nothing.
+//! Disks and limits that fail while the member runs: it stops with the reason, sends no response
+//! afterwards, and has lost nothing.
 
 use crate::daemon::{Client, PROGRAM, SOON, number, seeded, start};
 use crate::history::Model;
@@ -11,7 +12,7 @@ use testbed::{Server, Settings};
 
 const DISK_BYTES: u64 = 512 << 20;
 
-/// The member has ended by itself and its log tells why.
+/// Checks that the member has ended by itself and that its log has the reason.
 fn assert_stopped(server: &mut Server, words: &str, told: &str) {
     let status = server.wait_for_end(SOON);
     assert_eq!(status.and_then(|status| status.code()), Some(1), "{told}: {status:?}\n{}", server.log_tail());
@@ -25,7 +26,7 @@ fn assert_stopped(server: &mut Server, words: &str, told: &str) {
 async fn a_disk_that_turns_read_only_stops_the_member_and_loses_nothing() {
     let Some(mut disk) = disk(DISK_BYTES) else { return };
     let mut random = seeded("read-only");
-    // The log is elsewhere, so that it can tell the reason.
+    // The log is elsewhere, so that it can hold the reason.
     let data = format!("--data-dir={}", disk.path().join("data").display());
     let mut server = start(None, &[&data]).await;
     let lease = Client::connect(&server.endpoint()).await.grant_lease().await;
@@ -48,7 +49,8 @@ async fn a_disk_that_turns_read_only_stops_the_member_and_loses_nothing() {
 /// Ways for the kernel to refuse, each from some call on.
 const REFUSALS: [&str; 3] = ["fdatasync:error=EIO", "fdatasync:error=ENOSPC", "pwrite64:error=EIO"];
 
-/// A folder with `etcd-server` in it: strace around the program, which stays the child of whoever starts it.
+/// Returns a directory with `etcd-server` in it: strace around the program, which stays the child
+/// of the caller.
 fn refusing(folder: &std::path::Path, refusal: &str, calls: u64) -> PathBuf {
     let path = folder.join("refusing-etcd-server");
     let call = refusal.split(':').next().unwrap();
@@ -125,7 +127,7 @@ async fn clients_cannot_take_the_files_that_the_member_needs() {
     assert!(server.is_running() && seen.unanswered.is_empty(), "{}", server.log_tail());
     drop(idle);
     println!("{} operations while clients held {} connections, none refused", seen.acknowledged.len(), 2 * FILES);
-    // Those who waited for a place are served now.
+    // Clients that waited for a place are served now.
     check(&mut server, &mut Model::default(), seen, lease).await;
     server.kill();
 }

@@ -47,7 +47,7 @@ async fn a_full_disk_stops_the_member_and_loses_nothing() {
     server.kill();
 }
 
-/// Takes whatever space is left.
+/// Takes all remaining space.
 fn fill(balloon: &std::path::Path) {
     let mut file = std::fs::File::create(balloon).unwrap();
     let piece = vec![1; 64 << 10];

@@ -1,7 +1,7 @@
-//! What clients were told, replayed: the model that a restarted server is held against.
+//! The acknowledged operations, replayed: the model that a restarted server is compared with.
 //!
-//! Every revision belongs to one operation. Acknowledged ones are known by their revision; an operation that was under way when the
-//! server ended may have happened, once, at a revision that nobody was told.
+//! Every revision belongs to one operation. Acknowledged ones are known by their revision; an
+//! operation in flight when the server ended may have happened, once, at an unknown revision.
 
 use crate::daemon::Client;
 use proto::etcdserverpb::RangeRequest;
@@ -15,10 +15,10 @@ pub(crate) enum Change {
     Delete { key: String },
 }
 
-/// What one request changes, in the order of its sub revisions.
+/// The changes of one request, in the order of its sub revisions.
 pub(crate) type Operation = Vec<Change>;
 
-/// What one run of clients saw.
+/// The observations of one run of clients.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     /// By revision.
@@ -34,7 +34,7 @@ impl Seen {
         assert!(other.is_none(), "revision {revision} was given to two operations, one of them {other:?}");
     }
 
-    /// Joins what another client saw.
+    /// Adds the observations of another client.
     pub(crate) fn join(&mut self, other: Self) {
         for (revision, operation) in other.acknowledged {
             self.acknowledge(revision, operation);
@@ -57,7 +57,7 @@ impl Default for Model {
     }
 }
 
-/// What a check came to.
+/// The counters of a check.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Checked {
     pub(crate) acknowledged: usize,

@@ -56,7 +56,8 @@ async fn acknowledged_writes_survive_kills_under_load() {
     report("kills under load", cycles, &checked, &model);
 }
 
-/// What a stopped member left: the applied index of its state, and the last index of its log.
+/// Returns the remains of a stopped member: the applied index of its state, and the last index of
+/// its log.
 fn left_behind(server: &Server) -> (u64, u64) {
     let member = server.data_dir().join("member");
     let store = Store::open(&member.join("state"), &StoreOptions::default()).unwrap();

@@ -412,7 +412,7 @@ async fn three_members_log_etcds_life_cycle() {
     hold(&life_of_three(env!("CARGO_BIN_EXE_etcd-server")).await, OF_THREE);
 }
 
-/// Whatever a real etcd logs over the same scripts is logged here or listed above.
+/// Checks that every line of a real etcd over the same scripts is logged here or listed above.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_line_of_a_real_etcd_is_accounted_for() {
     let Some(folder) = std::env::var_os("ETCD_371_BIN_DIR") else {

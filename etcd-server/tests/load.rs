@@ -1,6 +1,7 @@
-//! Clients that write until they are cut off, and tell what they were told.
+//! Clients that write until they are cut off, and return their observations.
 //!
-//! Each works on keys of its own, one request at a time, so that it knows what each request must change; values are never repeated.
+//! Each works on keys of its own, one request at a time, so that it knows the changes of each
+//! request; values are never repeated.
 
 use crate::daemon::Client;
 use crate::history::{Change, Operation, Seen};
@@ -25,12 +26,13 @@ pub(crate) struct Load {
     stop: Arc<AtomicU64>,
 }
 
-/// Counts what was acknowledged, for those who wait for a number of it.
+/// A counter of acknowledged operations, to wait for a number of them.
 #[derive(Debug)]
 struct Counter(watch::Sender<u64>);
 
 impl Load {
-    /// Starts `clients` writers. `round` tells this run's values from those of every other run.
+    /// Starts `clients` writers. `round` distinguishes this run's values from those of every other
+    /// run.
     pub(crate) async fn start(endpoint: &str, clients: u64, round: u64, lease: i64, value_bytes: usize) -> Self {
         let (counted, acknowledged) = watch::channel(0);
         let counter = Arc::new(Counter(counted));
@@ -59,7 +61,7 @@ impl Load {
         drop(self.acknowledged.wait_for(|acknowledged| *acknowledged >= count).await);
     }
 
-    /// What the clients saw, once the server is gone for them.
+    /// Returns the observations of the clients, once the server is gone for them.
     pub(crate) async fn finish(self) -> Seen {
         self.clients.join_all().await.into_iter().fold(Seen::default(), |mut all, seen| {
             all.join(seen);
@@ -67,7 +69,7 @@ impl Load {
         })
     }
 
-    /// Lets every client finish what it is at, and tells what they saw.
+    /// Lets every client finish its operation, and returns their observations.
     pub(crate) async fn stop(self) -> Seen {
         self.stop.store(1, Ordering::Release);
         self.finish().await
@@ -105,7 +107,7 @@ impl Writer {
         seen
     }
 
-    /// Chooses what to change; the keys it believes to be there follow.
+    /// Chooses the next changes; the keys that it believes to be there follow.
     fn next(&mut self) -> Operation {
         let key = self.key();
         match self.random.u8(0..10) {
@@ -120,7 +122,7 @@ impl Writer {
     }
 
     fn key(&mut self) -> String {
-        // Rounds begin without knowing what is there, so they delete only what they put.
+        // Rounds begin without knowing the present keys, so they delete only their own.
         format!("client-{}/{:02}", self.number, self.random.u64(0..KEYS))
     }
 

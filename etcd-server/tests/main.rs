@@ -1,7 +1,8 @@
-//! The daemon as a whole: what was acknowledged is there after any end, the state equals the history that was told, and what is
-//! damaged or misconfigured is refused with its reason.
+//! The daemon as a whole: acknowledged writes are there after any end, the state equals the
+//! acknowledged history, and damage or misconfiguration is refused with its reason.
 //!
-//! More cycles than a test run takes: `KILL_CYCLES`, `POWER_CUT_CYCLES`, `FAULT_CYCLES`, `BIT_FLIPS`. `E2E_SEED` repeats the choices of a run.
+//! More cycles than a test run takes: `KILL_CYCLES`, `POWER_CUT_CYCLES`, `FAULT_CYCLES`,
+//! `BIT_FLIPS`. `E2E_SEED` repeats the choices of a run.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

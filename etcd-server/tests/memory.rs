@@ -22,7 +22,7 @@ fn assert_within(server: &Server, limit: u64, what: &str) {
     assert!(peak <= limit, "{what}: {} MiB, more than {}", peak / MIB, limit / MIB);
 }
 
-/// A bare HTTP/2 connection, which can do what no client library does.
+/// Returns a bare HTTP/2 connection, which has no limits of a client library.
 async fn connection(server: &Server) -> SendRequest<Bytes> {
     let address = server.endpoint().replace("http://", "");
     let stream = TcpStream::connect(address).await.unwrap();
@@ -164,7 +164,7 @@ async fn a_list_of_everything_costs_little_however_large_it_is() {
     let grown = peak(&server).saturating_sub(idle);
     println!("a list of {KEYS} MiB: {} MiB above idle", grown / MIB);
     assert!(grown < 64 * MIB);
-    // What a client may ask of a list it may ask of a large one.
+    // The options of a list hold for a large one too.
     let limited = client.range(RangeRequest { limit: 100, ..all.clone() }).await;
     assert_eq!((limited.count, limited.more, &limited.kvs[..]), (150, true, &found.kvs[..100]));
     client.put("key-000", "new").await.unwrap();
@@ -182,7 +182,7 @@ async fn a_client_that_gives_up_a_large_list_leaves_nothing_behind() {
         client.put(format!("key-{number:03}"), "v".repeat(1 << 20)).await.unwrap();
     }
     let all = RangeRequest { key: "key-".into(), range_end: "key.".into(), ..RangeRequest::default() };
-    // More than may be sent at a time: those who left have made room.
+    // More than may be sent at a time: the cancelled ones have made room.
     for _ in 0..60 {
         let mut sender = connection(&server).await;
         let message = prost::Message::encode_to_vec(&all);

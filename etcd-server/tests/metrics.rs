@@ -1,4 +1,5 @@
-//! The metrics page of a running daemon: what clients do moves the series that etcd documents for it, by as much as they did.
+//! The metrics page of a running daemon: requests of clients move the series that etcd documents
+//! for them, by the right amount.
 #![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
 mod broken_off;
@@ -53,7 +54,7 @@ impl Page {
         series.iter().map(|series| self.value(series)).sum()
     }
 
-    /// Whatever the order of the labels.
+    /// Returns the value for any order of the labels.
     fn handled(&self, method: &str, code: &str) -> f64 {
         let labels = [format!("grpc_method=\"{method}\""), format!("grpc_code=\"{code}\"")];
         let is_meant = |series: &str| series.starts_with("grpc_server_handled_total{") && labels.iter().all(|label| series.contains(label));
@@ -133,7 +134,7 @@ async fn calls_on_keys_are_counted_one_by_one() {
     grew(&before, &after, "etcd_debugging_mvcc_keys_total", 1.0);
     grew(&before, &after, "etcd_server_apply_duration_seconds_count{op=\"Put\",success=\"true\",version=\"v3\"}", 3.0);
     grew(&before, &after, "etcd_server_request_duration_seconds_count{success=\"true\",type=\"Put\"}", 3.0);
-    // What is refused before it is a read counts as none.
+    // A request that is refused before it is a read counts as none.
     grew(&before, &after, "etcd_server_request_duration_seconds_count{success=\"false\",type=\"Range\"}", 0.0);
     grew(&before, &after, "etcd_server_proposals_applied_total", 4.0);
     // Six requests of which the largest is a put of a key and a digit, in two fields of two bytes of prefix each.
@@ -204,7 +205,7 @@ async fn a_client_that_leaves_its_stream_canceled_it() {
     let mut states = HealthClient::new(daemon.channel.clone()).watch(HealthCheckRequest::default()).await.unwrap().into_inner();
     states.message().await.unwrap();
     drop(states);
-    // The reset is on its way; nothing tells the client when it has arrived.
+    // The reset is in flight; the client gets no notification of its arrival.
     while daemon.page().await.handled("Watch", "Canceled") < 1.0 {
         daemon.kv().range(get("key")).await.unwrap();
     }
@@ -292,7 +293,7 @@ async fn streams_and_watchers_are_shown_while_they_live() {
     for _ in 0..2 {
         assert!(answers.message().await.unwrap().unwrap().created);
     }
-    // The page is made of what the watch thread told last, which is a moment after it has answered.
+    // The page shows the last report of the watch thread, which comes a moment after its response.
     while shown().await != [1.0, 2.0, 0.0] {}
     drop((asking, answers));
     while shown().await != [0.0, 0.0, 0.0] {}

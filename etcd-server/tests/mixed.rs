@@ -1,6 +1,7 @@
-//! One of ours among members of a real etcd: it joins, takes over and hands the state on, and all of them hold the same.
+//! One of our members among members of a real etcd: it joins, becomes leader and sends snapshots,
+//! and all of them hold the same.
 //!
-//! Needs `ETCD_BIN_DIR`, a folder with etcd 3.5; skips with a line without it.
+//! Needs `ETCD_BIN_DIR`, a directory with etcd 3.5; skips with a line without it.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests: a failure is a failed test")]
 
 use proto::etcdserverpb::downgrade_request::DowngradeAction;
@@ -43,7 +44,7 @@ async fn one_of_ours_joins_a_real_etcd_and_takes_over() {
         return;
     };
     let etcd = format!("{}/etcd", folder.to_str().unwrap());
-    // Small logs, so that whoever comes late is sent the state as a whole.
+    // Small logs, so that a late member gets a snapshot.
     let real = settings(&etcd, &["--snapshot-count", "20", "--experimental-snapshot-catchup-entries", "5"]);
     let mut cluster = Cluster::start(real.clone(), 2).await.unwrap();
     put_some(&cluster, 0, "before").await;
@@ -64,7 +65,7 @@ async fn one_of_ours_joins_a_real_etcd_and_takes_over() {
     put_some(&cluster, 0, "led by ours").await;
     assert_all_hold_the_same(&cluster).await;
 
-    // A real one that was away follows ours, by the state as a whole.
+    // A real member that was away catches up from ours, by a snapshot.
     cluster.members[1].kill();
     put_some(&cluster, ours, "while one was away").await;
     cluster.members[1].restart().await.unwrap();
@@ -129,7 +130,8 @@ async fn hashes_equal_etcds_after_bumped_restore_and_compactions() {
         let newest = kv.range(RangeRequest { key: "x".into(), ..RangeRequest::default() }).await.unwrap();
         let compacted = newest.into_inner().header.unwrap().revision - 7;
         kv.compact(CompactionRequest { revision: compacted, physical: true }).await.unwrap();
-        // Each member removes in its own time; what it responds at the compacted revision changes when that is done.
+        // Each member removes in its own time; its response at the compacted revision changes when
+        // that is done.
         let begun = std::time::Instant::now();
         loop {
             let hashes = hashes_at(&cluster, compacted).await;

@@ -1,4 +1,5 @@
-//! Power cuts under load on a file system of its own: whatever was acknowledged before the cut is there after it.
+//! Power cuts under load on a filesystem of its own: everything acknowledged before the cut is
+//! there after it.
 
 use crate::daemon::{Client, SOON, number, seeded, start};
 use crate::history::Model;
@@ -30,7 +31,7 @@ async fn acknowledged_writes_survive_power_cuts_under_load() {
         let mut load = Load::start(&server.endpoint(), 6, random.u64(..) >> 8, lease, 2000).await;
         load.wait_for(random.u64(1..600)).await;
         assert!(disk.cut_power());
-        // The first failed write is final, and nobody gets an answer after it.
+        // The first failed write is final, and no client gets a response after it.
         let status = server.wait_for_end(SOON);
         assert_eq!(status.and_then(|status| status.code()), Some(1), "cycle {cycle}: {status:?}");
         let seen = load.finish().await;

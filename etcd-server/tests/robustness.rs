@@ -6,7 +6,7 @@
 use robustness::{GroupError, Options, Scenario, run};
 use std::time::Duration;
 
-/// What goes wrong most easily, one of each kind.
+/// The most likely faults, one of each kind.
 const ROUND: [Scenario; 7] = [
     Scenario::KillLeader,
     Scenario::PauseLeader,

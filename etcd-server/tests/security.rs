@@ -1,6 +1,8 @@
-//! Security of the whole daemon: who is let in on which port, as whom, what they may do, and what hostile input does.
+//! Security of the whole daemon: accepted clients on each port, their identities and permissions,
+//! and the effect of hostile input.
 //!
-//! `ETCD_BIN_DIR` names a folder with a real etcdctl, `ETCD_OLD_BIN_DIR` one with an etcd of 3.4, which has the holes that are tested for.
+//! `ETCD_BIN_DIR` names a directory with a real etcdctl, `ETCD_OLD_BIN_DIR` one with an etcd of
+//! 3.4, which has the vulnerabilities under test.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,

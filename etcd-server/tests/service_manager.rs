@@ -1,4 +1,4 @@
-//! What systemd hears of a member.
+//! The notifications of a member to systemd.
 
 use crate::daemon::{PROGRAM, SOON};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -67,7 +67,7 @@ async fn a_member_tells_its_role_that_it_lives_and_that_it_stops() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sockets_that_are_passed_are_used() {
     let manager = Manager::new();
-    // Held here all the time: who tried to bind the port would fail.
+    // Held here all the time: an attempt to bind the port would fail.
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     fcntl(&socket, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
     let command = manager.folder.path().join("start");

@@ -1,4 +1,5 @@
-//! A client library of others, the `etcd-client` crate, over one session: what it expects of etcd it finds here.
+//! A client library of others, the `etcd-client` crate, over one session: it finds here everything
+//! that it expects of etcd.
 
 use crate::daemon::start;
 use etcd_client::{

@@ -40,7 +40,7 @@ async fn ignores_the_signals_that_etcd_ignores() {
         Signal::SIGWINCH,
     ] {
         kill(pid, signal).unwrap();
-        // A signal that ends a process does so before the process answers what is sent after it.
+        // A signal that ends a process does so before the process answers a later request.
         client.put("key", signal.as_str()).await.unwrap_or_else(|error| panic!("{signal}: {error}"));
     }
     for number in [34, 35, 50, 64] {

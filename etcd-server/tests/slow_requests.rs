@@ -29,7 +29,7 @@ async fn requests(daemon: &Daemon) {
     daemon.lease().lease_grant(LeaseGrantRequest { id: 7, ttl: 60 }).await.unwrap_err();
 }
 
-/// Attempts at what depends on when a request arrives.
+/// Attempts at results that depend on the arrival time of a request.
 const ATTEMPTS: usize = 10;
 
 fn lines(server: &Server, message: &str) -> Vec<Value> {

@@ -1,4 +1,5 @@
-//! Traces of requests at a collector of the test's own: the spans of a real etcd one by one, whatever the collector does to us.
+//! Traces of requests at a collector of the test's own: the spans of a real etcd one by one, for
+//! any behaviour of the collector.
 
 use crate::Daemon;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
@@ -127,7 +128,8 @@ fn of_trace<T>(number: u8, is_sampled: bool, message: T) -> Request<T> {
     request
 }
 
-/// Every call that has a span below its own, some that have not, and some that fail. Returns how many.
+/// Makes every call that has a span below its own, some that have not, and some that fail. Returns
+/// their number.
 async fn script(daemon: &Daemon) -> usize {
     let mut number = 0;
     let mut next = || {
@@ -188,12 +190,12 @@ async fn script(daemon: &Daemon) -> usize {
     answers.message().await.unwrap();
     drop((asking, answers));
     let traced = usize::from(next()) - 1;
-    // The caller does not want this one traced, whatever our own rate.
+    // The caller does not want this one traced, regardless of our own rate.
     kv.range(of_trace(200, false, range)).await.unwrap();
     traced
 }
 
-/// The spans of each trace, as lines: what there is to compare of them.
+/// Returns the spans of each trace, as comparable lines.
 fn lines(got: &Got, port: &str) -> BTreeMap<u8, Vec<String>> {
     let mut traces: BTreeMap<u8, Vec<String>> = BTreeMap::new();
     for (scope, span) in &got.spans {
@@ -292,7 +294,7 @@ async fn a_collector_that_fails_costs_spans_and_no_request() {
         until(&format!("dropped spans of a collector that is {mood:?}"), async || counted(&daemon).await[2] > 0.0).await;
         let [made, sent, dropped] = counted(&daemon).await;
         assert!(made >= 5000.0 && sent == 0.0, "{mood:?}: {made} made, {sent} sent, {dropped} dropped");
-        // What is neither waits in the queue or in the batch that is being tried.
+        // The others wait in the queue or in the batch that is being sent.
         assert!(made - dropped <= 2048.0 + 512.0, "{mood:?}: {made} made, {dropped} dropped");
     }
 }

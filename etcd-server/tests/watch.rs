@@ -18,7 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
-/// Nothing takes so long; a missing answer fails the test instead of hanging it.
+/// Time limit of every wait; a missing response fails the test instead of hanging it.
 const LIMIT: Duration = Duration::from_secs(60);
 
 struct Daemon {

@@ -1,4 +1,4 @@
-//! What clients do below the calls: compression and pings.
+//! The behaviour of clients below the calls: compression and pings.
 
 use crate::daemon::{SOON, start};
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -103,7 +103,8 @@ async fn a_small_message_that_unpacks_to_a_large_one_is_refused_cheaply() {
     assert!(grown < 16 << 20);
 }
 
-/// Pings as fast as they are answered; tells how many were, and why the connection ended.
+/// Pings as fast as possible; returns the number of responses, and the reason why the connection
+/// ended.
 async fn ping_until_sent_away(server: &Server) -> (usize, Option<h2::Reason>) {
     let (_sender, mut connection) = connect(server).await;
     let mut pings = connection.ping_pong().unwrap();

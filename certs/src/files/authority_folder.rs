@@ -1,7 +1,8 @@
-//! Where an authority lives: a folder on the administrator's machine, never on a member.
+//! The directory of a CA, on the administrator's machine, never on a member.
 //!
-//! `ca.crt`, `ca.key` (encrypted unless the operator insists), `bundle.crt` (what members and clients are to trust), `register.jsonl`,
-//! `crl.pem`. While authorities are exchanged there is also `next/` or `previous/`, see [`RotationPhase`](super::RotationPhase).
+//! `ca.crt`, `ca.key` (encrypted unless the operator insists), `bundle.crt` (for members and
+//! clients to trust), `register.jsonl`, `crl.pem`. While CAs are exchanged there is also `next/` or
+//! `previous/`, see [`RotationPhase`](super::RotationPhase).
 
 use super::register::{self, Entry, Issued, Register};
 use super::{PRIVATE_MODE, PUBLIC_MODE};
@@ -19,7 +20,7 @@ pub(super) const BUNDLE: &str = "bundle.crt";
 const REGISTER: &str = "register.jsonl";
 const REVOCATION_LIST: &str = "crl.pem";
 
-/// An authority to be made.
+/// A CA to be made.
 #[derive(Debug)]
 pub struct NewAuthority<'a> {
     pub plan: AuthorityPlan,
@@ -28,7 +29,7 @@ pub struct NewAuthority<'a> {
     pub passphrase: Option<&'a Passphrase>,
 }
 
-/// The folder of one authority.
+/// The directory of one CA.
 #[derive(Clone, Debug)]
 pub struct AuthorityFolder {
     kind: AuthorityKind,
@@ -36,7 +37,7 @@ pub struct AuthorityFolder {
 }
 
 impl AuthorityFolder {
-    /// The folder of that authority below the folder of all.
+    /// Returns the directory of that CA below the directory of all.
     #[must_use]
     pub fn below(root: &Path, kind: AuthorityKind) -> Self {
         Self { kind, path: root.join(kind.name()) }
@@ -67,7 +68,7 @@ impl AuthorityFolder {
         self.path.join(REVOCATION_LIST)
     }
 
-    /// Makes a new authority in an empty place.
+    /// Makes a new CA in an empty place.
     ///
     /// # Errors
     /// When there is one already, the passphrase is too short, or the disk does not take it.
@@ -81,7 +82,7 @@ impl AuthorityFolder {
         Ok(authority)
     }
 
-    /// What the authority's certificate says.
+    /// Returns the content of the CA's certificate.
     ///
     /// # Errors
     /// When there is none, or it is damaged.
@@ -98,7 +99,7 @@ impl AuthorityFolder {
         crate::certificates(&super::read(&path)?).map_err(|error| error.at(&path))
     }
 
-    /// Whether its key cannot be used without a passphrase.
+    /// Returns `true` if its key cannot be used without a passphrase.
     ///
     /// # Errors
     /// When the key cannot be read.
@@ -106,7 +107,7 @@ impl AuthorityFolder {
         Ok(super::read_text(&self.path.join(KEY))?.contains("ENCRYPTED"))
     }
 
-    /// The authority, ready to sign.
+    /// Returns the CA, ready to sign.
     ///
     /// # Errors
     /// When the passphrase is wrong, or others may read the key.
@@ -138,7 +139,7 @@ impl AuthorityFolder {
         record(&mut register, plan, authority, authority.sign(plan, request, now)?)
     }
 
-    /// What is known of a certificate that was issued here and has not been revoked.
+    /// Returns the register's entry of a certificate that was issued here and has not been revoked.
     ///
     /// # Errors
     /// When it was not, or has been, or the register is damaged.
@@ -185,7 +186,7 @@ impl AuthorityFolder {
         Ok(issued)
     }
 
-    /// Signs and writes the list of what has been revoked; returns it in DER.
+    /// Signs and writes the CRL; returns it in DER.
     ///
     /// # Errors
     /// When it cannot be signed or written.
@@ -199,7 +200,8 @@ impl AuthorityFolder {
         Ok(list)
     }
 
-    /// While two authorities are trusted, the file holds a list of each: one without a list of its own would have all its clients refused.
+    /// Adds the CRL of the other CA while two are trusted: all clients of a CA without a CRL of its
+    /// own would be refused.
     fn with_other_lists(&self, authority: &Authority, list: &[u8]) -> String {
         let mut text = to_pem("X509 CRL", list);
         let bundle = self.bundle().unwrap_or_default();
@@ -215,7 +217,7 @@ impl AuthorityFolder {
         text
     }
 
-    /// What has been issued and revoked.
+    /// Returns the issued and revoked certificates.
     ///
     /// # Errors
     /// When the register is damaged.
@@ -240,7 +242,7 @@ pub(super) fn write_authority(folder: &Path, new: &NewAuthority<'_>, now: Offset
         None => key.to_pem(),
     };
     let authority = Authority::create(&new.plan, key, now)?;
-    // The key first: a certificate without its key is what says that there is an authority.
+    // The key first: a certificate without its key shows that there is a CA.
     super::replace(&folder.join(KEY), pem.as_bytes(), PRIVATE_MODE)?;
     super::create(&folder.join(CERTIFICATE), authority.certificate().pem.as_bytes(), PUBLIC_MODE)?;
     Ok(authority)

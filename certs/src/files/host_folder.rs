@@ -1,8 +1,9 @@
-//! Where a member keeps its certificates: whole sets, one of which is current.
+//! The certificates of a member: whole sets, one of which is current.
 //!
-//! `current` is a link to a folder below `generations/`; a daemon is configured with paths through the link. A change makes a new folder
-//! with everything in it, synced, and then moves the link in one step, so that certificate, key and bundle always belong together.
-//! Keys of requests that are not answered yet wait in `pending/`.
+//! `current` is a link to a directory below `generations/`; a daemon is configured with paths
+//! through the link. A change makes a new directory with everything in it, synced, and then moves
+//! the link in one step, so that certificate, key and bundle always belong together. Keys of
+//! pending requests wait in `pending/`.
 
 use super::{PRIVATE_MODE, PUBLIC_MODE, private_folder};
 use crate::Error;
@@ -15,7 +16,7 @@ use zeroize::Zeroizing;
 const CURRENT: &str = "current";
 const GENERATIONS: &str = "generations";
 const PENDING: &str = "pending";
-/// How many sets are kept: the current one, and two to go back to.
+/// Number of kept sets: the current one, and two to go back to.
 const KEPT: usize = 3;
 
 /// A file of a set.
@@ -26,7 +27,7 @@ pub struct HostFile {
     pub private: bool,
 }
 
-/// What a change did.
+/// The result of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     pub generation: u64,
@@ -34,7 +35,7 @@ pub struct Change {
     pub removed: Vec<u64>,
 }
 
-/// The folder of one member.
+/// The directory of one member.
 #[derive(Clone, Debug)]
 pub struct HostFolder {
     path: PathBuf,
@@ -51,13 +52,13 @@ impl HostFolder {
         &self.path
     }
 
-    /// Where a file of the current set is, as a daemon is to be told.
+    /// Returns the path of a file of the current set, for the configuration of a daemon.
     #[must_use]
     pub fn current(&self, name: &str) -> PathBuf {
         self.path.join(CURRENT).join(name)
     }
 
-    /// Where the key or the request of a certificate that is not there yet waits.
+    /// Returns the path of the key or the request of a pending certificate.
     #[must_use]
     pub fn pending(&self, name: &str) -> PathBuf {
         self.path.join(PENDING).join(name)
@@ -89,7 +90,7 @@ impl HostFolder {
     /// When the disk does not take them; then the current set is as it was.
     pub fn change(&self, files: &[HostFile]) -> Result<Change, Error> {
         let generations = self.path.join(GENERATIONS);
-        // Those who may enter this folder are told by its own mode; what lies below has to be as open.
+        // The mode of this directory decides about access; the content below has to be as open.
         fs::create_dir_all(&generations).map_err(Error::file("make the folder", &generations))?;
         let owner = Owner::of(&self.path)?;
         owner.give(&generations, owner.folder_mode())?;
@@ -119,10 +120,10 @@ impl HostFolder {
         Ok(Change { generation, removed: self.remove_old()? })
     }
 
-    /// The files of the current set.
+    /// Returns the files of the current set.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// When the directory cannot be read.
     pub fn files(&self) -> Result<BTreeMap<String, PathBuf>, Error> {
         let current = self.path.join(CURRENT);
         let entries = match fs::read_dir(&current) {
@@ -167,13 +168,13 @@ impl HostFolder {
     }
 }
 
-/// Who the folder belongs to: its files are to be read by the same daemon.
+/// The owner of the directory: its files are to be read by the same daemon.
 #[derive(Clone, Copy, Debug)]
 struct Owner {
     user: u32,
     group: u32,
     mode: u32,
-    /// Whether the group is one that shall read: another than that of who writes.
+    /// `true` if its group shall read: another one than that of the writer.
     shared: bool,
 }
 
@@ -181,7 +182,7 @@ impl Owner {
     fn of(folder: &Path) -> Result<Self, Error> {
         let metadata = fs::metadata(folder).map_err(Error::file("read", folder))?;
         let mode = metadata.permissions().mode() & 0o777;
-        // A folder of root that another group may enter, as packages make it: root:etcd 0750.
+        // A directory of root that another group may enter, as packages make it: root:etcd 0750.
         let shared = metadata.uid() == 0 && metadata.gid() != 0 && mode & 0o050 == 0o050;
         Ok(Self { user: metadata.uid(), group: metadata.gid(), mode, shared })
     }

@@ -21,13 +21,13 @@ use zeroize::Zeroizing;
 const FILE_BYTES_MAX: u64 = 16 << 20;
 /// Secrets: for their owner alone.
 pub const PRIVATE_MODE: u32 = 0o600;
-/// What everybody may see.
+/// Mode of public files.
 pub const PUBLIC_MODE: u32 = 0o644;
 
-/// A whole file.
+/// Reads a whole file.
 ///
 /// # Errors
-/// When it cannot be read, is no regular file, or is far too large to be what it should be.
+/// When it cannot be read, is no regular file, or is far too large for its purpose.
 pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     // A pipe would be waited for without end.
     let metadata = fs::metadata(path).map_err(Error::file("read", path))?;
@@ -54,11 +54,12 @@ pub fn read_text(path: &Path) -> Result<Zeroizing<String>, Error> {
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-/// Whether a private key is kept from others: nobody but the owner may write it, and others may not read it. A group may read it, for
-/// keys that belong to root and are served by a daemon of another name.
+/// Checks that a private key is kept from others: only the owner may write it, and others may not
+/// read it. A group may read it, for keys that belong to root and are served by a daemon of another
+/// name.
 ///
 /// # Errors
-/// With the cure, when it is not.
+/// With the remedy, when it is not.
 pub fn check_private(path: &Path) -> Result<(), Error> {
     let mode = fs::metadata(path).map_err(Error::file("read", path))?.permissions().mode() & 0o777;
     if mode & 0o027 != 0 { Err(Error::Exposed { path: path.to_owned(), mode }) } else { Ok(()) }
@@ -74,7 +75,7 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
     let fresh = folder.join(format!(".{name}.{}.new", std::process::id()));
     let written = write(&fresh, content, mode).and_then(|()| fs::rename(&fresh, path).map_err(Error::file("write", path)));
     if written.is_err() {
-        // What is left is ours and of no use; the error that is told is the first.
+        // The rest is ours and useless; the returned error is the first.
         drop(fs::remove_file(&fresh));
     }
     written?;
@@ -90,7 +91,7 @@ pub fn create(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
     sync_folder(folder_of(path))
 }
 
-/// Makes a folder for its owner alone, with all above it.
+/// Makes a directory for its owner alone, with all above it.
 ///
 /// # Errors
 /// When it cannot be made.
@@ -108,7 +109,7 @@ fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
     file.write_all(content).and_then(|()| file.sync_all()).map_err(Error::file("write", path))
 }
 
-/// The folder that a file or folder is in; for a bare name the present one.
+/// Returns the directory of a file or directory; for a bare name the present one.
 #[must_use]
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))

@@ -1,4 +1,5 @@
-//! What an authority has issued and revoked: one line of JSON each, appended and synced before a certificate is handed out.
+//! The certificates that a CA has issued and revoked: one line of JSON each, appended and synced
+//! before a certificate is returned.
 
 use crate::{CertificateFacts, Error, Profile, Revocation, RevocationReason, hex};
 use serde::{Deserialize, Serialize};
@@ -22,12 +23,12 @@ pub struct Issued {
     pub not_after: OffsetDateTime,
     /// SHA-256 of the certificate.
     pub fingerprint: String,
-    /// SHA-256 of the authority's certificate.
+    /// SHA-256 of the CA's certificate.
     pub authority: String,
 }
 
 impl Issued {
-    /// What is kept of a new certificate.
+    /// Returns the entry of a new certificate.
     #[must_use]
     pub fn of(facts: &CertificateFacts, profile: Profile, authority: &CertificateFacts) -> Self {
         Self {
@@ -53,7 +54,7 @@ pub enum Entry {
         #[serde(with = "time::serde::rfc3339")]
         at: OffsetDateTime,
         reason: RevocationReason,
-        /// Whose certificate it was.
+        /// The CA of the certificate.
         authority: String,
     },
     Published {
@@ -122,7 +123,7 @@ pub(crate) fn issued(entries: &[Entry]) -> impl Iterator<Item = &Issued> {
     })
 }
 
-/// What was revoked of an authority's certificates.
+/// Returns the revoked certificates of a CA.
 pub(crate) fn revoked(entries: &[Entry], authority: &str) -> Vec<Revocation> {
     let revocation = |entry: &Entry| match entry {
         Entry::Revoked { serial, at, reason, authority: of } if of == authority => {
@@ -147,7 +148,8 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
     digits.collect::<Option<Vec<u8>>>().filter(|bytes| hex(bytes) == text)
 }
 
-/// A last line without its end is what a crash left of one that was never acted upon.
+/// Reads the register. A last line without its end is the rest of a crash, and was never acted
+/// upon.
 fn parse(text: &str, path: &Path) -> Result<Vec<Entry>, Error> {
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let entry = |(number, line): (usize, &str)| {

@@ -1,6 +1,6 @@
-//! Exchanging an authority: trust both, issue by the new one, then drop the old one.
+//! Exchange of a CA: trust both, issue by the new one, then drop the old one.
 //!
-//! Which step has been reached shows in the folders alone, so that an interrupted exchange goes on where it stopped.
+//! The files alone show the reached step, so that an interrupted exchange resumes where it stopped.
 
 use super::authority_folder::{CERTIFICATE, authority_in, facts_in, write_authority};
 use super::{AuthorityFolder, NewAuthority, PUBLIC_MODE, register};
@@ -14,20 +14,21 @@ const NEXT: &str = "next";
 const PREVIOUS: &str = "previous";
 const RETIRED: &str = "retired";
 
-/// How far the exchange of an authority has come.
+/// The phase of the exchange of a CA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RotationPhase {
     /// No exchange is under way.
     None,
-    /// The next authority is made and in the bundle, but issues nothing yet: the bundle is to reach everybody first.
+    /// The next CA is made and in the bundle, but issues nothing yet: the bundle is to reach all
+    /// members and clients first.
     TrustBoth,
-    /// The new authority issues; certificates of the previous one are to be replaced.
+    /// The new CA issues; certificates of the previous one are to be replaced.
     Reissue,
 }
 
 impl AuthorityFolder {
-    /// How far an exchange has come.
+    /// Returns the phase of an exchange.
     #[must_use]
     pub fn rotation(&self) -> RotationPhase {
         if self.place(NEXT).join(CERTIFICATE).exists() {
@@ -39,7 +40,7 @@ impl AuthorityFolder {
         }
     }
 
-    /// The authority that is to be dropped, while there is one.
+    /// Returns the CA that is to be dropped, while there is one.
     ///
     /// # Errors
     /// When its certificate is damaged.
@@ -47,10 +48,10 @@ impl AuthorityFolder {
         if self.rotation() == RotationPhase::Reissue { facts_in(&self.place(PREVIOUS)).map(Some) } else { Ok(None) }
     }
 
-    /// Makes the next authority and has both trusted.
+    /// Makes the next CA and has both trusted.
     ///
     /// # Errors
-    /// When an exchange is under way.
+    /// When an exchange is in progress.
     pub fn rotation_start(&self, new: &NewAuthority<'_>, now: OffsetDateTime) -> Result<Authority, Error> {
         if self.rotation() != RotationPhase::None {
             return Err(Error::Refused(format!("an exchange of the {} authority is under way already", self.kind())));
@@ -62,7 +63,7 @@ impl AuthorityFolder {
         Ok(authority)
     }
 
-    /// The authority made by [`AuthorityFolder::rotation_start`].
+    /// Returns the CA made by [`AuthorityFolder::rotation_start`], ready to sign.
     ///
     /// # Errors
     /// When the passphrase is wrong.
@@ -70,18 +71,20 @@ impl AuthorityFolder {
         authority_in(&self.place(NEXT), passphrase)
     }
 
-    /// Lets the next authority issue. To be done once its certificate has reached everybody.
+    /// Lets the next CA issue. To be called once its certificate has reached all members and
+    /// clients.
     ///
     /// # Errors
-    /// When no next authority waits.
+    /// When no next CA waits.
     pub fn rotation_switch(&self) -> Result<(), Error> {
         if self.rotation() != RotationPhase::TrustBoth {
             return Err(Error::Refused(format!("no next {} authority waits: begin with `etcd-admin ca rotate start`", self.kind())));
         }
         let (next, previous) = (self.place(NEXT), self.place(PREVIOUS));
         super::private_folder(&previous)?;
-        // The certificate is last in each step: it says that the step is done. What an interrupted switch has saved is not saved again,
-        // for the place may hold the next authority already.
+        // The certificate is last in each step: it shows that the step is done. Files that an
+        // interrupted switch has saved are not saved again, for the place may hold the next CA
+        // already.
         if !previous.join(CERTIFICATE).exists() {
             for name in [super::authority_folder::KEY, CERTIFICATE] {
                 copy(&self.path().join(name), &previous.join(name))?;
@@ -96,7 +99,7 @@ impl AuthorityFolder {
         fs::remove_dir_all(&next).map_err(Error::file("remove", &next))
     }
 
-    /// Certificates of the previous authority that are still good: each is a reason not to drop it yet.
+    /// Returns the valid certificates of the previous CA: each is a reason not to drop it yet.
     ///
     /// # Errors
     /// When the register is damaged.
@@ -105,7 +108,7 @@ impl AuthorityFolder {
         let (entries, authority, issuing) = (self.entries()?, previous.fingerprint_hex(), self.facts()?.fingerprint_hex());
         let revoked: Vec<_> = register::revoked(&entries, &authority).iter().map(|revocation| crate::hex(&revocation.serial)).collect();
         let successor = |old: &register::Issued| {
-            // What authorities before the previous one issued succeeds nothing.
+            // Certificates of CAs before the previous one succeed nothing.
             register::issued(&entries).any(|new| {
                 new.authority == issuing && (new.profile, &new.common_name, &new.names) == (old.profile, &old.common_name, &old.names)
             })
@@ -116,10 +119,10 @@ impl AuthorityFolder {
         Ok(left.cloned().collect())
     }
 
-    /// Drops the previous authority from the bundle. Its files are kept in `retired/`.
+    /// Drops the previous CA from the bundle. Its files are kept in `retired/`.
     ///
     /// # Errors
-    /// When there is no previous authority.
+    /// When there is no previous CA.
     pub fn rotation_finish(&self) -> Result<(), Error> {
         let Some(previous) = self.previous()? else {
             return Err(Error::Refused(format!("there is no previous {} authority to drop", self.kind())));

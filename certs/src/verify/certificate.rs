@@ -1,4 +1,4 @@
-//! A certificate, read once, with what verification needs; refused if Go would not read it.
+//! A certificate, read once, with the data for verification; refused if Go would not read it.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "kinds of extensions and names are many, and few matter")]
 
@@ -282,7 +282,8 @@ impl ParsedCertificate {
         })
     }
 
-    /// Checks what makes a certificate unusable in any place of a chain; `below` are the CA certificates between it and the leaf.
+    /// Checks for defects that make a certificate unusable in any place of a chain; `below` are the
+    /// CA certificates between it and the leaf.
     pub(super) fn check(&self, below: usize, now: OffsetDateTime) -> Result<(), ChainProblem> {
         if let Some(extension) = &self.extensions.unhandled {
             return Err(ChainProblem::UnhandledExtension(extension.clone()));
@@ -370,7 +371,7 @@ fn key_kind(parsed: &X509Certificate<'_>, algorithm: &[u8], key: &[u8]) -> Resul
     }
 }
 
-/// Go reads the strings of a name by their kinds, and refuses what does not belong into them.
+/// Checks the strings of a name, as Go does by their kinds.
 fn check_name(name: &X509Name<'_>) -> Result<(), ChainProblem> {
     use x509_parser::der_parser::asn1_rs::Tag;
     let refused = |kind: &str| Err(malformed(format!("invalid RDNSequence: invalid attribute value: invalid {kind}")));
@@ -484,7 +485,7 @@ fn subject_names(names: &[GeneralName<'_>]) -> Result<SubjectNames, ChainProblem
     Ok(read)
 }
 
-/// A rough version of what Go takes for a URI.
+/// Returns `true` for a URI, by a rough version of Go's rule.
 fn is_uri(text: &str) -> bool {
     let host = text.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
     let escapes = text.split('%').skip(1).all(|rest| rest.len() >= 2 && rest.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit));

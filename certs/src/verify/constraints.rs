@@ -1,4 +1,5 @@
-//! Name constraints: what a CA may issue for, and whether the names of a certificate keep to it.
+//! Name constraints: the names that a CA may issue for, and the check of a certificate's names
+//! against them.
 
 use std::net::IpAddr;
 

@@ -4,7 +4,7 @@ pub(super) const SEQUENCE: u8 = 0x30;
 pub(super) const BIT_STRING: u8 = 0x03;
 const LONG_FORM: u8 = 0x80;
 
-/// One element with what follows it.
+/// One element with the bytes behind it.
 #[derive(Clone, Copy)]
 pub(super) struct Element<'a> {
     pub(super) tag: u8,

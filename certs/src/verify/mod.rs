@@ -1,14 +1,17 @@
 //! Verification of certificate chains by the rules of Go's crypto/x509, which etcd relies on.
 //!
-//! Not webpki: it refuses certificates that etcd's users have (X.509 version 1, leaves with CA:TRUE, a trusted certificate that is shown
-//! itself, RSA keys below 2048 bits), and it takes anchors that Go refuses (expired ones, ones that may not sign certificates). Trying
-//! webpki first and these rules second would admit whatever either of them admits. So there is one set of rules, here, and the table of
-//! certificates in `etcd-server/tests/certificates` compares it with a real etcd in both directions. What stays with libraries: x509-parser
-//! reads certificates, and the algorithms of webpki and aws-lc check signatures; only RSA keys of 1024 to 2047 bits, which no library in
-//! the tree checks for all schemes of TLS, have a check of their own (`small_rsa`).
+//! Not webpki: it refuses certificates that etcd's users have (X.509 version 1, leaves with
+//! CA:TRUE, a trusted certificate that is shown itself, RSA keys below 2048 bits), and it takes
+//! anchors that Go refuses (expired ones, ones that may not sign certificates). Trying webpki first
+//! and these rules second would admit the union of both. So there is one set of rules, here, and
+//! the table of certificates in `etcd-server/tests/certificates` compares it with a real etcd in
+//! both directions. Two parts stay with libraries: x509-parser reads certificates, and the
+//! algorithms of webpki and aws-lc check signatures; only RSA keys of 1024 to 2047 bits, which no
+//! library in the tree checks for all schemes of TLS, have a check of their own (`small_rsa`).
 //!
-//! Stricter than Go, on purpose: chains whose certificates require explicit policies are refused (Go evaluates the policies), as are mail
-//! addresses with a quoted local part below name constraints, and keys on P-224.
+//! Stricter than Go, on purpose: chains whose certificates require explicit policies are refused
+//! (Go evaluates the policies), as are mail addresses with a quoted local part below name
+//! constraints, and keys on P-224.
 
 mod certificate;
 mod constraints;

@@ -11,7 +11,8 @@ use time::OffsetDateTime;
 /// The strictness of the check against revocation lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevocationRule {
-    /// etcd's: a certificate is refused if a list names its serial number, whoever issued it; all else is admitted.
+    /// etcd's: a certificate is refused if a CRL names its serial number, regardless of the issuer;
+    /// all else is admitted.
     Named,
     /// As [`RevocationRule::Named`], and every issuer in a chain needs a list of its own, signed by it and in date.
     Covered,
@@ -57,10 +58,10 @@ impl RevocationLists {
         self.inside.lists.is_empty()
     }
 
-    /// Checks a verified certificate and what was shown with it. Without lists, nothing is revoked.
+    /// Checks a verified certificate and its chain. Without CRLs, nothing is revoked.
     ///
     /// # Errors
-    /// The certificate that is revoked, or whose list is missing.
+    /// The certificate that is revoked, or whose CRL is missing.
     pub fn check(&self, path: &VerifiedPath, rule: RevocationRule, now: OffsetDateTime) -> Result<(), ChainProblem> {
         if let Some(revoked) = path.shown.iter().find(|certificate| self.inside.serials.contains(certificate.serial())) {
             return Err(ChainProblem::Revoked { serial: revoked.serial_text() });

@@ -173,7 +173,7 @@ impl<'a> Search<'a> {
         if is_trusted { Ok(()) } else { candidate.check_intermediate().map_err(|reason| refused(reason.to_owned())) }
     }
 
-    /// Checks what concerns a chain as a whole.
+    /// Checks the properties of a whole chain.
     fn accepts(&mut self, chain: &[&ParsedCertificate]) -> Result<(), ()> {
         let checked = self.check(chain);
         checked.map_err(|problem| self.note(problem))

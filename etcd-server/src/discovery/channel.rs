@@ -26,7 +26,8 @@ pub(super) fn connect(settings: &DiscoverySettings) -> Result<Channel, String> {
     Ok(endpoint.connect_with_connector_lazy(Connector { endpoints, dialler }))
 }
 
-/// An endpoint may lack its scheme; then the other settings tell whether it is encrypted.
+/// Returns the URI of an endpoint. It may lack its scheme; then the other settings decide whether
+/// it is encrypted.
 fn uri(endpoint: &str, settings: &DiscoverySettings) -> Result<Uri, String> {
     let is_secure = !settings.insecure_transport || settings.ca.is_some() || settings.cert.is_some() || settings.insecure_skip_tls_verify;
     let scheme = if is_secure { "https" } else { "http" };

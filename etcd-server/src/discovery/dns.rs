@@ -1,6 +1,8 @@
-//! Founders from SRV records: `_etcd-server-ssl._tcp.DOMAIN` for https, `_etcd-server._tcp.DOMAIN` for http, both taken together.
+//! Initial members from SRV records: `_etcd-server-ssl._tcp.DOMAIN` for https,
+//! `_etcd-server._tcp.DOMAIN` for http, both taken together.
 //!
-//! Rule: etcd client/pkg/srv. A record whose address is one that this member advertises is this member, the others are named 0, 1, 2, …
+//! Rule: etcd client/pkg/srv. A record whose address is one that this member advertises is this
+//! member, the others are named 0, 1, 2, …
 
 use config::{Endpoint, InitialCluster, Settings, Url};
 use hickory_resolver::proto::rr::{RData, Record, RecordType, rdata::SRV};
@@ -53,7 +55,7 @@ async fn resolve(host: &str, port: u16) -> Result<SocketAddr, String> {
     found.into_iter().next().ok_or_else(|| format!("{host}: no address"))
 }
 
-/// Who is called what.
+/// The names of the members.
 struct Names<'a> {
     own_name: &'a str,
     own: BTreeMap<SocketAddr, Url>,
@@ -90,7 +92,8 @@ impl Names<'_> {
     }
 }
 
-/// The records by priority, then weight, then name, so that everybody takes them in the same order.
+/// Returns the records by priority, then weight, then name, so that all members take them in the
+/// same order.
 async fn targets(resolver: &TokioResolver, service: &str, domain: &str) -> Result<Vec<Target>, String> {
     // With its final dot the name is a whole one: no search list is tried.
     let name = format!("_{service}._tcp.{}.", domain.trim_end_matches('.'));

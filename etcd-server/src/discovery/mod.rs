@@ -1,4 +1,5 @@
-//! Finding the founders of a cluster: in SRV records of a DNS domain, or by signing up at another cluster.
+//! Discovery of the initial members of a cluster: in SRV records of a DNS domain, or by registering
+//! at another cluster.
 
 mod channel;
 mod dns;

@@ -1,7 +1,8 @@
-//! Founders from a discovery cluster: each signs up under a token, and the first ones, as many as the token is made for, are the cluster.
+//! Initial members from a discovery cluster: each registers under a token, and the first ones, up
+//! to the size of the token, are the cluster.
 //!
-//! Rule: etcd server/etcdserver/api/v3discovery. `/_etcd/registry/TOKEN/_config/size` holds how many there are to be,
-//! `/_etcd/registry/TOKEN/members/ID` the entry of each, ordered by when it was created.
+//! Rule: etcd server/etcdserver/api/v3discovery. `/_etcd/registry/TOKEN/_config/size` holds the
+//! size of the cluster, `/_etcd/registry/TOKEN/members/ID` the entry of each, ordered by creation.
 
 use config::{DiscoverySettings, InitialCluster, Settings};
 use proto::etcdserverpb::range_request::{SortOrder, SortTarget};
@@ -16,7 +17,7 @@ use tonic::{Code, Request, Status};
 /// The delay between tries doubles up to this.
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(256);
 
-/// Why no cluster came about.
+/// The reason why discovery failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SignUpError {
     #[error("discovery: size key not found")]
@@ -34,12 +35,12 @@ pub(super) enum SignUpError {
 }
 
 impl SignUpError {
-    /// Whether the token is spent: another one is needed.
+    /// Returns `true` if the token is spent: another one is needed.
     pub(super) fn is_final(&self) -> bool {
         matches!(self, Self::Full)
     }
 
-    /// Whether the same call may go through later.
+    /// Returns `true` if the same call may go through later.
     fn is_passing(&self) -> bool {
         matches!(self, Self::Refused(status) if matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled))
     }
@@ -186,7 +187,7 @@ impl<'a> Registry<'a> {
                 return Err(Status::unavailable(answer.cancel_reason).into());
             }
             for kv in answer.events.iter().filter_map(|event| event.kv.as_ref()) {
-                // Who signs up again keeps the place of the first time.
+                // A member that registers again keeps its first place.
                 if kv.create_revision == kv.mod_revision && kv.version == 1 {
                     entries.list.push(entry(&kv.key, &kv.value));
                 }

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// How often the number of revisions is looked at (etcd: v3compactor/revision.go).
+/// Interval between two checks of the number of revisions (etcd: v3compactor/revision.go).
 const REVISION_INTERVAL: Duration = Duration::from_secs(300);
 /// Periods above it are kept in steps of an hour (etcd: v3compactor/periodic.go).
 const PERIOD_STEP_MAX: Duration = Duration::from_secs(3600);
 /// Looks per step.
 const LOOKS_PER_STEP: u32 = 10;
 
-/// Starts what is configured.
+/// Starts the configured compactions.
 pub(crate) fn start(engine: &Arc<Engine>, settings: &AutoCompaction) -> Option<JoinHandle<()>> {
     match settings {
         AutoCompaction::Off => None,
@@ -71,7 +71,7 @@ async fn compact(engine: &Engine, revision: i64) {
     let request = InternalRaftRequest { compaction: Some(compaction), ..InternalRaftRequest::default() };
     match engine.propose(request, &engine.own_identity()).await {
         Ok(_) => tracing::info!(revision, "completed auto compaction"),
-        // Somebody else was faster.
+        // Another compaction was faster.
         Err(Refused::State(apply::Refusal::Keys(mvcc_refusal))) => {
             tracing::info!(revision, reason = %mvcc_refusal, "skipped auto compaction")
         }

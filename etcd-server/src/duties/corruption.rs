@@ -96,7 +96,7 @@ fn others(engine: &Engine) -> Vec<MemberId> {
     engine.published().members().members().map(|member| member.id).filter(|id| *id != engine.member_id()).collect()
 }
 
-/// What each member says at one index that all of them know; nothing when there is none.
+/// Returns the hash of each member at one index that all of them know; empty if there is none.
 async fn live_hashes(engine: &Engine, transport: &Transport) -> BTreeMap<MemberId, u128> {
     let asked = others(engine).into_iter().map(|id| async move {
         let request = |target: ask::Target| async move { ask::live_hashes(&target, LIVE_TIMEOUT).await };
@@ -137,7 +137,8 @@ async fn compare_history(server: &Server, transport: &Transport) {
     raise(server, &differing(server.engine(), &hashes), "hashes of the history").await;
 }
 
-/// Who holds something else than the others: those outside of a majority of the voters, or, if there is none, nobody can tell who.
+/// Returns the members that differ: those outside of a majority of the voters; without a majority
+/// they are unknown.
 fn differing(engine: &Engine, hashes: &BTreeMap<MemberId, u128>) -> Vec<MemberId> {
     let mut counts: BTreeMap<u128, usize> = BTreeMap::new();
     for hash in hashes.values() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use telemetry::metrics::Metrics;
 use types::LeaseId;
 
-/// How often the deadlines are looked at.
+/// Interval between two checks of the deadlines.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// Leases revoked after one look.
 const LEASES_PER_LOOK: usize = 500;
@@ -31,7 +31,8 @@ pub(crate) async fn run(engine: Arc<Engine>, metrics: Arc<Metrics>) {
     }
 }
 
-/// Proposes all at once, so that they share appends, and waits for them, so that the next look sees what is left.
+/// Proposes all at once, so that they share appends, and waits for them, so that the next check
+/// sees the remaining ones.
 async fn revoke(engine: &Engine, leases: Vec<LeaseId>, metrics: &Metrics) {
     let revokes = leases.into_iter().map(|lease| {
         let request = InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id: lease.0 }), ..InternalRaftRequest::default() };

@@ -1,4 +1,4 @@
-//! What a member does by itself, beside answering: some of it only while it leads.
+//! Background tasks of a member, beside requests: some of them only while it is leader.
 
 mod auto_compaction;
 mod cluster_version;
@@ -64,7 +64,7 @@ pub(crate) async fn wait_for_leader(engine: &Engine) {
         let published = engine.published();
         let known = published.members().cluster_version().is_some();
         let named = published.members().member(engine.member_id()).is_some_and(membership::Member::is_started);
-        // What was acknowledged before the last end must be readable, also by those who do not ask for linearizable reads.
+        // Entries acknowledged before the last end must be readable, also by serializable reads.
         if published.standing().leader != 0 && known && named && engine.barrier().await.is_ok() {
             return;
         }

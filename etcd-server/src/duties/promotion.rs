@@ -8,8 +8,9 @@ use types::MemberId;
 /// Between two looks at the learners.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Looks for as long as the process lives, and acts while this member leads. A learner is promoted by the rule that `member promote` has; one
-/// that is refused for another reason than lagging is told of once.
+/// Runs for as long as the process lives, and acts while this member is leader. A learner is
+/// promoted by the rule of `member promote`; a refusal for another reason than lagging is logged
+/// once.
 pub(crate) async fn run(server: Server) {
     let mut told = BTreeSet::new();
     let mut look = tokio::time::interval(INTERVAL);

@@ -1,4 +1,4 @@
-//! Telling the cluster this member's name and client addresses.
+//! Publication of this member's name and client URLs to the cluster.
 
 use auth::Identity;
 use config::Settings;
@@ -8,12 +8,12 @@ use proto::membershippb::{self, ClusterMemberAttrSetRequest};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often what is missing is proposed again.
+/// Interval between two proposals of the missing attributes.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
-/// How often what is published is looked at.
+/// Interval between two checks of the published attributes.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How this member is called and reached.
+/// The name and client URLs of this member.
 pub(crate) struct Attributes {
     name: String,
     client_urls: Vec<String>,

@@ -1,4 +1,5 @@
-//! The checksum behind a state, over all of its bytes: what was received in several pieces, across restarts of a process, is one file.
+//! The checksum behind a snapshot, over all of its bytes: pieces received across restarts of a
+//! process are one file.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
@@ -24,7 +25,7 @@ impl Checksum {
     }
 }
 
-/// Whether `file` ends with the checksum of what comes before, which is then cut off.
+/// Returns `true` if `file` ends with the checksum of its content, which is then cut off.
 pub(super) fn verify_and_cut(file: &mut File) -> io::Result<bool> {
     let Some(length) = file.metadata()?.len().checked_sub(BYTES) else { return Ok(false) };
     file.rewind()?;

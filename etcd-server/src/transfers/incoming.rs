@@ -1,5 +1,5 @@
-//! States that this member takes in: files beside the present state, one at a time. What has arrived of a state whose sending broke off
-//! stays for a while, across a restart too.
+//! Snapshots that this member receives: files beside the present state, one at a time. The received
+//! part of an interrupted transfer stays for a while, across a restart too.
 
 use super::{RESUME_WINDOW, blocking, checksum};
 use peer::{Held, SnapshotReader};
@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 const PREFIX: &str = "incoming-";
 const SUFFIX: &str = ".db";
-/// The name of a file that nobody can go on with.
+/// The name of a file that cannot be resumed.
 const BARE: &str = "incoming-bare.db";
 
 /// Bytes that are written at once.
@@ -22,7 +22,7 @@ const WRITE_BYTES: usize = 1 << 20;
 /// a sound state, and a state is made of it beside the present one.
 const FREE_PART_MIN: u64 = 20;
 
-/// Where states arrive.
+/// The directory of received snapshots.
 pub(crate) struct Incomings {
     folder: PathBuf,
     turn: Arc<Mutex<()>>,
@@ -41,7 +41,7 @@ pub(crate) struct Arrived {
     _path: Gone,
 }
 
-/// A file that nobody needs when this is dropped.
+/// A file that is removed when this is dropped.
 struct Gone(PathBuf);
 
 impl Drop for Gone {
@@ -51,7 +51,7 @@ impl Drop for Gone {
 }
 
 impl Incomings {
-    /// In `folder`; what has lain there for too long goes.
+    /// Uses `folder`; files that are too old are removed.
     pub(crate) fn new(folder: PathBuf) -> Arc<Self> {
         let incomings = Arc::new(Self { folder, turn: Arc::default() });
         incomings.forget_later();
@@ -59,13 +59,13 @@ impl Incomings {
         incomings
     }
 
-    /// Nothing while another state is being taken in.
+    /// Takes the turn. `None` while another snapshot is being received.
     pub(crate) fn turn(self: &Arc<Self>) -> Option<Turn> {
         let guard = Arc::clone(&self.turn).try_lock_owned().ok()?;
         Some(Turn { incomings: Arc::clone(self), _guard: guard })
     }
 
-    /// When the present turn is over and nobody has gone on with what it left, that goes.
+    /// Removes the remains of the present turn later, unless they have been resumed.
     fn forget_later(self: &Arc<Self>) {
         let incomings = Arc::clone(self);
         tokio::spawn(async move {
@@ -95,7 +95,7 @@ impl Incomings {
 }
 
 impl Turn {
-    /// What is here of a state whose sending broke off.
+    /// Returns the received part of an interrupted transfer.
     pub(crate) fn held(&self) -> Option<Held> {
         let files = self.incomings.files();
         files.into_iter().find_map(|(path, metadata)| Some(Held { transfer: transfer_of(&path)?, bytes: metadata.len() }))
@@ -112,7 +112,7 @@ impl Turn {
         }
         let from = transfer.map_or(0, |held| held.bytes);
         let file = open(&path, from).map_err(|error| format!("{}: {error}", path.display()))?;
-        // Nobody can go on with a bare file.
+        // A bare file cannot be resumed.
         let bare = transfer.is_none().then(|| Gone(path.clone()));
         self.incomings.forget_later();
         let mut file = match write(file, body).await {
@@ -137,15 +137,15 @@ impl Turn {
     }
 }
 
-/// Why a state did not arrive.
+/// The reason why a snapshot did not arrive.
 enum Broken {
-    /// What is here is right and can be gone on with.
+    /// The received part is right and can be resumed.
     Sender(String),
     /// It cannot be kept here.
     Disk(String),
 }
 
-/// Appends what comes to `file`, until it is whole.
+/// Appends the body to `file`, until it is complete.
 async fn write(mut file: File, body: &mut SnapshotReader) -> Result<File, Broken> {
     let mut waiting = Vec::with_capacity(WRITE_BYTES);
     loop {
@@ -186,7 +186,7 @@ fn has_room(available: u64, total: u64) -> bool {
     available >= total / FREE_PART_MIN
 }
 
-/// The file at `path`, of `from` bytes, to be gone on with; a new one when there are none.
+/// Opens the file at `path`, of `from` bytes, to be resumed; a new one if that is 0.
 fn open(path: &Path, from: u64) -> io::Result<File> {
     let mut file = File::options().read(true).write(true).create(from == 0).truncate(from == 0).open(path)?;
     let here = file.seek(SeekFrom::End(0))?;

@@ -1,5 +1,5 @@
-//! Whole states on their way between members. One whose sending breaks off is gone on with where it broke, for a while: its sender keeps
-//! it as it was, and its receiver what it has of it.
+//! Raft snapshots between members. An interrupted transfer resumes where it stopped, for a while:
+//! its sender keeps the state at that moment, and its receiver the received part.
 
 mod checksum;
 mod incoming;
@@ -10,7 +10,7 @@ pub(crate) use outgoing::Outgoings;
 
 use std::time::Duration;
 
-/// For so long both sides keep what they need to go on.
+/// Time for which both sides keep an interrupted transfer.
 const RESUME_WINDOW: Duration = Duration::from_secs(60);
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {

@@ -21,7 +21,7 @@ const PARTS_WAITING: usize = 8;
 
 type Part = Result<Bytes, String>;
 
-/// What is being sent, and what may be gone on with.
+/// The transfers in progress, and those that can be resumed.
 pub(crate) struct Outgoings {
     engine: Arc<Engine>,
     kept: Arc<Mutex<BTreeMap<u64, Kept>>>,
@@ -38,7 +38,7 @@ struct Kept {
 struct Attempt {
     /// Bytes that the member has already.
     skip: u64,
-    /// Whether a checksum follows.
+    /// `true` if a checksum follows.
     summed: bool,
     parts: mpsc::Sender<Part>,
 }
@@ -48,7 +48,8 @@ impl Outgoings {
         Self { engine, kept: Arc::default() }
     }
 
-    /// The state for `message`: what `receiver` holds the beginning of, or the present one.
+    /// Returns the snapshot for `message`: the one that `receiver` holds the beginning of, or the
+    /// present state.
     pub(crate) async fn begin(&self, message: Message, receiver: Receiver) -> Result<Outgoing, String> {
         let (parts_tx, parts) = mpsc::channel(PARTS_WAITING);
         let member = message.to;
@@ -72,7 +73,7 @@ impl Outgoings {
         Ok(Outgoing { message: with_position(message, position), transfer, parts })
     }
 
-    /// Sending to `member` has come to an end. What has arrived need not be kept.
+    /// Ends a transfer to `member`. A completed one need not be kept.
     pub(crate) fn ended(&self, member: u64, success: bool) {
         let mut kept = self.kept.lock();
         if success && kept.remove(&member).is_some() {
@@ -87,7 +88,8 @@ impl Outgoings {
         kept.attempts.send(attempt).ok().map(|()| kept.position.clone())
     }
 
-    /// Holds the present state. Its thread ends when nobody has asked for the file for a while, or nobody can any more.
+    /// Holds the present state. Its thread ends when the file was not requested for a while, or
+    /// cannot be any more.
     async fn hold(&self, member: u64, transfer: u64) -> Result<(Position, blocking::Sender<Attempt>), String> {
         let (position_tx, position) = oneshot::channel();
         let (attempts_tx, attempts) = blocking::channel();
@@ -110,7 +112,7 @@ impl Outgoings {
     }
 }
 
-/// The state by what raft knows of it.
+/// Returns the mark of a state in raft.
 fn mark(position: &Position) -> SnapshotMark {
     let mut voters = Voters { voters: position.conf_state.voters.clone(), learners: position.conf_state.learners.clone() };
     voters.voters.sort_unstable();
@@ -150,7 +152,7 @@ fn give(store: &Store, position: oneshot::Sender<Position>, attempts: &blocking:
     Ok(())
 }
 
-/// The message with what the state says of itself.
+/// Returns the message with the position of the state.
 fn with_position(mut message: Message, position: Position) -> Message {
     let Position { index, term, conf_state, members } = position;
     let data = Bytes::from(membership::v2_store(&members));

@@ -1,4 +1,4 @@
-//! An encoder of DER that makes whatever a test wants, right or wrong.
+//! An encoder of DER, for valid and invalid certificates.
 
 pub(crate) const BOOLEAN: u8 = 0x01;
 pub(crate) const INTEGER: u8 = 0x02;

@@ -36,7 +36,7 @@ impl Key {
         Self::Library(Arc::new(KeyPair::generate_for(algorithm).unwrap()))
     }
 
-    /// An RSA key of any size, made and used by openssl. The folder has to outlive it.
+    /// Returns an RSA key of any size, made and used by openssl. The directory has to outlive it.
     pub(crate) fn rsa(folder: &std::path::Path, bits: usize) -> Self {
         let file = folder.join(format!("rsa-{bits}-{}.pem", fastrand::u64(..)));
         openssl(&["genrsa", "-out", file.to_str().unwrap(), &bits.to_string()], &[]);
@@ -299,7 +299,7 @@ impl Plan {
     }
 }
 
-/// Whoever signs: a key under a name.
+/// A signer: a key under a name.
 #[derive(Clone, Debug)]
 pub(crate) struct Issuer {
     pub(crate) key: Key,

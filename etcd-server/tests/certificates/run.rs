@@ -1,4 +1,4 @@
-//! A server under test (ours, or a real etcd), and what it does with each row.
+//! A server under test (ours, or a real etcd), and its verdict on each row.
 
 use crate::make::{Key, pem};
 use crate::table::{Row, Table};
@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-/// For whatever must happen and is waited for; reached only when a test fails.
+/// Time limit of every wait; reached only when a test fails.
 const SOON: Duration = Duration::from_secs(120);
 
 /// A process that is ended with the test.
@@ -34,7 +34,7 @@ impl Drop for Server {
     }
 }
 
-/// Files of a server in a folder.
+/// Writes the files of a server into a directory.
 pub(crate) fn write_files(folder: &Path, table: &Table, own: &Row) {
     let bundle: String = table.trusted.iter().map(|trusted| pem("CERTIFICATE", trusted)).collect();
     std::fs::write(folder.join("bundle.pem"), bundle).unwrap();
@@ -133,7 +133,7 @@ pub(crate) async fn connect(port: u16, row: &Row, version: &'static SupportedPro
     }
 }
 
-/// A port that shows a row's certificate to whoever connects.
+/// A port that shows a row's certificate to every client.
 pub(crate) struct Listener {
     pub(crate) port: u16,
     first: tokio::task::JoinHandle<Result<(), String>>,

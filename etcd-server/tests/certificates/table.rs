@@ -14,7 +14,7 @@ use std::path::Path;
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    /// The certificate first, then what is shown with it.
+    /// The certificate first, then the rest of the chain.
     pub(crate) shown: Vec<Vec<u8>>,
     pub(crate) key: Key,
     /// At the client port, at the peer port, and as a server.
@@ -85,7 +85,7 @@ pub(crate) fn plain(name: &str) -> Plan {
     Plan::new(name).with(basic(false, None)).with(key_usage(SIGN | ENCIPHER)).with(usages(BOTH)).with(here())
 }
 
-/// The whole table; `folder` keeps keys of openssl.
+/// Returns the whole table; `folder` keeps keys of openssl.
 pub(crate) fn table(folder: &Path) -> Table {
     let key = Key::p256();
     let root = Issuer { key: key.clone(), subject: authority("root").subject };

@@ -1,5 +1,5 @@
-//! Users and roles that change under load, while members fall and fall behind: all members come to the same rights, and nobody keeps one that
-//! was taken away.
+//! Users and roles that change under load, while members crash and fall behind: all members have
+//! the same permissions at the end, and no user keeps a revoked one.
 
 use crate::support::{PATIENCE, all_equal, settings};
 use proto::authpb::{Permission, permission::Type};
@@ -15,7 +15,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 const ROUNDS: usize = 12;
-/// Entries of a round in which somebody is away: more than the log keeps for him.
+/// Entries of a round in which a member is away: more than the log keeps for it.
 const FAR: usize = 120;
 
 fn with_token<T>(message: T, token: &str) -> Request<T> {
@@ -24,7 +24,7 @@ fn with_token<T>(message: T, token: &str) -> Request<T> {
     request
 }
 
-/// Logs in at a member as soon as it takes part: nobody may ask it for its health without a name.
+/// Logs in at a member as soon as it is ready: health needs a user here.
 async fn enter(cluster: &Cluster, member: usize, name: &str) -> (Channel, String) {
     let begun = Instant::now();
     loop {
@@ -41,7 +41,7 @@ async fn enter(cluster: &Cluster, member: usize, name: &str) -> (Channel, String
     }
 }
 
-/// Asks anew when the change of a right came between: etcd's clients do so too.
+/// Repeats a put when a permission changed in between, as etcd's clients do.
 async fn put(cluster: &Cluster, member: usize, user: &str, key: &str) -> Result<(), Status> {
     let begun = Instant::now();
     loop {
@@ -68,7 +68,8 @@ impl Root {
         Self { auth: AuthClient::new(channel), token }
     }
 
-    /// What this member knows, in words: the revision of rights, users with their roles, and roles with their rights.
+    /// Returns this member's knowledge as text: the auth revision, users with their roles, and
+    /// roles with their permissions.
     async fn rights(&mut self) -> String {
         let status = self.auth.auth_status(with_token(AuthStatusRequest {}, &self.token)).await.unwrap().into_inner();
         let mut told = format!("revision {} enabled {}\n", status.auth_revision, status.enabled);
@@ -98,7 +99,7 @@ impl Root {
     }
 }
 
-/// Root, and alice who writes what the role says.
+/// Enables authentication with root, and alice, a user with the permissions of the role.
 async fn enable(cluster: &Cluster) {
     let mut auth = AuthClient::new(cluster.channel(0).await.unwrap());
     for name in ["root", "alice"] {
@@ -128,7 +129,7 @@ async fn rights_change_under_load_and_all_members_come_to_the_same() {
         root.grant(&key).await;
         put(&cluster, here[1], "alice", &key).await.unwrap();
         if killed {
-            // Of these nothing is left in the log for who was away.
+            // The log has none of these any more for the member that was away.
             let mut kv = KvClient::new(cluster.channel(here[0]).await.unwrap());
             for number in 0..FAR {
                 let request = PutRequest { key: format!("far{number}").into(), ..PutRequest::default() };

@@ -29,7 +29,7 @@ async fn a_learner_catches_up_by_snapshot_and_is_promoted() {
     let mut there = LeaseClient::new(cluster.channel(learner).await.unwrap());
     let told = there.lease_time_to_live(LeaseTimeToLiveRequest { id: 9, keys: true }).await.unwrap().into_inner();
     assert_eq!((told.granted_ttl, told.keys), (600, vec![bytes::Bytes::from("leased")]));
-    // What was installed is there after a fall, and the log goes on from it.
+    // The installed snapshot is there after a crash, and the log continues from it.
     if let Err(error) = put(&mut kv, "behind", "the snapshot").await {
         panic!("{error}\n{}\n{}", cluster.members[0].log_tail(), cluster.members[learner].log_tail());
     }
@@ -62,7 +62,7 @@ async fn a_member_that_was_away_catches_up_by_snapshot_while_writes_go_on() {
     assert!(all_equal(&cluster.hashes().await.unwrap()));
 }
 
-/// What has arrived in a member's data directory of another's state.
+/// Returns the received bytes of another member's snapshot in a data directory.
 fn arrived_bytes(cluster: &Cluster, member: usize) -> u64 {
     let entries = std::fs::read_dir(cluster.members[member].data_dir().join("member")).into_iter().flatten().flatten();
     let arriving = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("incoming-"));

@@ -48,7 +48,7 @@ async fn a_member_that_differs_is_named_and_serves_no_more() {
     let wrong_id = cluster.id_of(healthy, wrong).await.unwrap();
     let begun = Instant::now();
     let mut kv = cluster.kv(healthy).await.unwrap();
-    // What replaces the changed record shows that it was another one.
+    // The replacement of the changed record shows that it was another one.
     while corrupt_members(&cluster, healthy).await != [wrong_id] {
         assert!(begun.elapsed() < PATIENCE, "{}", cluster.members[wrong].log_tail());
         drop(put(&mut kv, "k", "next").await);

@@ -62,7 +62,8 @@ fn serve_names(socket: UdpSocket, ports: Vec<u16>) {
     });
 }
 
-/// A command that runs the daemon with a name server of its own, seen by nobody else.
+/// Returns a command that runs the daemon with a name server of its own, invisible to other
+/// processes.
 fn with_name_server(folder: &Path, address: Ipv4Addr) -> String {
     let resolver = folder.join("resolv.conf");
     std::fs::write(&resolver, format!("nameserver {address}\n")).unwrap();
@@ -93,7 +94,7 @@ async fn members_are_found_by_srv_records() {
     put(&mut cluster.kv(1).await.unwrap(), "k", "v").await.unwrap();
     let urls: Vec<_> = cluster.list(0).await.unwrap().into_iter().flat_map(|member| member.peer_ur_ls).collect();
     assert_eq!(urls.iter().filter(|url| url.contains(".etcd.test:")).count(), 3, "{urls:?}");
-    // Who is not in the records stays away.
+    // A server that is not in the records stays away.
     let mut stranger = Server::launch(settings, Place::free("stranger").unwrap(), flags.to_vec()).unwrap();
     assert_eq!(stranger.wait_for_end(PATIENCE).unwrap().code(), Some(1));
     let log = stranger.log_tail();

@@ -1,4 +1,4 @@
-//! Leases live at the leader: what one promises the next one keeps.
+//! Leases live at the leader: the next leader keeps the promises of the one before.
 
 use crate::support::{PATIENCE, all_equal, settings};
 use futures::StreamExt as _;
@@ -42,7 +42,7 @@ async fn a_leader_that_was_replaced_while_it_slept_promises_nothing() {
     }
     tokio::time::sleep(APART).await;
     let renewals: Vec<_> = (1..=LEASES).map(|id| tokio::spawn(renew(leases.clone(), id))).collect();
-    // What was sent is in the socket of the one that sleeps.
+    // The sent bytes are in the socket of the sleeping member.
     tokio::time::sleep(Duration::from_millis(200)).await;
     cluster.members[former].freeze(false).unwrap();
     let mut promised = Vec::new();
@@ -66,7 +66,7 @@ async fn a_leader_that_was_replaced_while_it_slept_promises_nothing() {
 /// Leases that run out within the same second.
 const CROWD: i64 = 20_000;
 const CROWD_TTL_SECONDS: i64 = 12;
-/// For the revocation of all of them, on a machine that does other things besides; what fails hangs for ever.
+/// Time limit for the revocation of all of them, on a loaded machine; a failure hangs for ever.
 const CROWD_PATIENCE: Duration = Duration::from_secs(240);
 
 async fn leases_at(cluster: &Cluster, member: usize) -> usize {

@@ -1,4 +1,5 @@
-//! Several members as one cluster: what one acknowledges all have, whoever leads, comes or goes.
+//! Several members as one cluster: all have the acknowledged writes, after any change of leader or
+//! members.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests: a failure is a failed test, figures are printed")]
 
 mod auth;

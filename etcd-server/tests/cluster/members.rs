@@ -16,7 +16,7 @@ async fn a_cluster_grows_and_shrinks_under_load() {
     }
     assert_eq!(cluster.list(2).await.unwrap().len(), 3);
     assert!(all_equal(&cluster.hashes().await.unwrap()));
-    // The one that leads leaves last but one: it hands over by itself.
+    // The leader leaves last but one: it transfers leadership by itself.
     for leaving in [2, 1] {
         remove_when_healthy(&cluster, 0, leaving).await;
         let mut left = cluster.members.remove(leaving);
@@ -67,7 +67,7 @@ async fn a_healthy_member_is_not_removed_while_another_is_silent() {
     cluster.members[silent].freeze(true).unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     for via in [leader, healthy] {
-        // A busy machine may take too long to answer at all; what counts is that it is never done.
+        // A busy machine may take too long to respond at all; it must only never be done.
         let begun = Instant::now();
         loop {
             let refused = cluster.remove(via, healthy).await.unwrap_err();
@@ -190,7 +190,7 @@ async fn removed_member_fails_waiting_requests_at_once() {
         let mut refused = Vec::new();
         for number in 0.. {
             if let Err(status) = put(&mut client, &format!("key {number}"), "x").await {
-                // What is not the server's own error comes from the connection, which has ended.
+                // Errors other than the server's own come from the connection, which has ended.
                 if !status.message().starts_with("etcdserver:") {
                     break;
                 }

@@ -8,7 +8,7 @@ use testbed::Cluster;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Told only when a message could not be sent.
+/// Shown only when a message could not be sent.
 const AFTER_FAILURES: &[&str] = &["etcd_network_peer_sent_failures_total"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

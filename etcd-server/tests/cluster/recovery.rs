@@ -1,4 +1,4 @@
-//! After what a cluster does not survive by itself.
+//! Recovery from failures that a cluster does not survive by itself.
 
 use crate::support::{add_when_healthy, get, put, settings};
 use testbed::Cluster;

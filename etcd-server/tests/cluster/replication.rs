@@ -1,4 +1,4 @@
-//! What one acknowledges all have, whoever leads.
+//! All members have the acknowledged writes, under any leader.
 
 use crate::support::{Load, PATIENCE, all_equal, get, holds_all, put, settings};
 use proto::etcdserverpb::{
@@ -160,7 +160,8 @@ async fn a_leader_that_is_behind_does_not_say_that_a_lease_is_gone() {
         println!("skipped: no loop mounts here");
         return;
     };
-    // A leader whose disk hangs goes on leading for an election timeout: long enough for what is asked here.
+    // A leader whose disk hangs stays leader for an election timeout: long enough for these
+    // requests.
     let patient = |settings: Settings| Settings { flags: vec!["--election-timeout=5000".to_owned()], ..settings };
     let slow = Settings { parent: Some(disk.path()), ..settings(&[]) };
     let mut cluster = Cluster::start_each([slow, settings(&[]), settings(&[])].map(patient).into()).await.unwrap();
@@ -178,7 +179,7 @@ async fn a_leader_that_is_behind_does_not_say_that_a_lease_is_gone() {
     let early = tokio::time::timeout(Duration::from_secs(1), async { renewal.await?.into_inner().message().await }).await;
     assert!(disk.freeze(false));
     granted.unwrap();
-    // It waits until it knows; nobody is told that there is no such lease.
+    // It waits until it knows; no client is told that the lease does not exist.
     assert!(!matches!(&early, Ok(Ok(Some(renewed))) if renewed.ttl == 0), "{early:?}");
     let mut renewed = at_leader.lease_keep_alive(tokio_stream::iter([LeaseKeepAliveRequest { id: 7 }])).await.unwrap().into_inner();
     assert_eq!(renewed.message().await.unwrap().unwrap().ttl, 600);

@@ -1,4 +1,5 @@
-//! The revision in the header of a response is that of the request's own change, whatever other clients write meanwhile.
+//! The revision in the header of a response is that of the request's own change, regardless of
+//! concurrent writes.
 
 use crate::support::{PATIENCE, settings};
 use futures::FutureExt as _;

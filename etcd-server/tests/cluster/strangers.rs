@@ -1,4 +1,5 @@
-//! Another server than the member listens at one of its peer URLs: the cluster goes on, and both sides log what is wrong.
+//! Another server than the member listens at one of its peer URLs: the cluster continues, and both
+//! sides log the reason.
 
 use crate::support::{Load, PATIENCE, all_equal, holds_all, settings};
 use proto::etcdserverpb::{AlarmRequest, AlarmType, StatusRequest, alarm_request::AlarmAction};

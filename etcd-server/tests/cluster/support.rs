@@ -1,4 +1,4 @@
-//! Members, writers and what they hold.
+//! Members, writers and comparison of their data.
 
 use proto::etcdserverpb::{PutRequest, RangeRequest};
 use rpc::etcdserverpb::kv_client::KvClient;
@@ -36,7 +36,7 @@ pub(crate) fn all_equal(hashes: &[u32]) -> bool {
     hashes.windows(2).all(|pair| pair[0] == pair[1])
 }
 
-/// Writes numbers until told to stop; keeps what was acknowledged.
+/// A writer of numbers, until it is stopped; keeps the acknowledged ones.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     task: JoinHandle<(BTreeMap<String, String>, u64)>,

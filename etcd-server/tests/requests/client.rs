@@ -8,7 +8,7 @@ use testbed::{Server, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// For what ends at once, on a machine that does other things besides.
+/// Time limit of requests that end at once, on a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn settings(flags: &[&str]) -> Settings {
@@ -30,7 +30,7 @@ pub(crate) async fn until(what: &str, mut reached: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// The response to a gRPC call, whatever its form.
+/// The response to a gRPC call, in any form.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) http: u16,

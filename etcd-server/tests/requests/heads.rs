@@ -51,7 +51,7 @@ async fn any_authority_and_te_is_served() {
     assert!(!connection.answer(stream).await.unwrap().data.is_empty());
 }
 
-/// Whatever a web page may send without asking the server first must not run a call.
+/// Requests that a web page may send without a preflight must not run a call.
 #[tokio::test]
 async fn only_grpc_posts_run_calls_on_every_listener() {
     let plain = start(&[]).await;

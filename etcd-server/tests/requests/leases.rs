@@ -11,7 +11,7 @@ use siege::raw::{Connection, DATA, END_STREAM, HEADERS, RST_STREAM, frame, heade
 use testbed::Cluster;
 use tonic::transport::Channel;
 
-/// More than what h2's own budget for small frames takes.
+/// More than h2's own budget for small frames.
 const LEASES: u64 = 10_000;
 
 async fn grant(channel: Channel) {

@@ -50,7 +50,7 @@ async fn waiters_do_not_read_when_other_keys_are_written() {
     until("all waiters' keys", async || keys(&channel, "l/").await == WAITERS + 1).await;
     let port = server.place().client_port;
     let ranges = async || metric(port, "etcd_mvcc_range_total ").await;
-    // The last of them may still be reading what it waits for.
+    // The last of them may still be reading the key that it waits for.
     let mut before = ranges().await;
     until("all waiters to be at rest", async || {
         let last = std::mem::replace(&mut before, ranges().await);

@@ -1,4 +1,4 @@
-//! Requests that clients really send, and what one client's requests do to another's.
+//! Requests as real clients send them, and the effect of one client's requests on another's.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "helpers of tests: a failure is a failed test")]
 
 mod client;

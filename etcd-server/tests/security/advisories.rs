@@ -1,5 +1,5 @@
-//! Every advisory on etcd that can be tried from outside, each by its number. A hole is what could be done and should not be; those that an
-//! etcd of 3.4 has must be found in it, or the test proves nothing.
+//! Every advisory on etcd that can be tested from outside, each by its number. Vulnerabilities that
+//! an etcd of 3.4 has must be found in it, or the test proves nothing.
 
 use crate::calls::post_json;
 use crate::daemon::SOON;
@@ -61,7 +61,7 @@ async fn ghsa_xg4h_6gfc_h4m8_watch_from_a_key_on() {
     .await;
 }
 
-/// CVE-2026-33413: calls that nobody's permission was looked at for.
+/// CVE-2026-33413: calls without any permission check.
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2026_33413_calls_without_a_check() {
     closed_here_and_open_there(async |suspect| {
@@ -125,7 +125,8 @@ fn branch(operation: Request, in_failure: bool) -> TxnRequest {
     TxnRequest { compare: Vec::new(), success, failure }
 }
 
-/// CVE-2026-44283: a user who may only write learns what was written before, and puts keys on leases that are not its own.
+/// CVE-2026-44283: a user with write permission only reads previous values, and puts keys on leases
+/// that are not its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2026_44283_previous_values_and_others_leases() {
     closed_here_and_open_there(async |suspect| {
@@ -150,7 +151,7 @@ async fn cve_2026_44283_previous_values_and_others_leases() {
     .await;
 }
 
-/// CVE-2023-32082: the keys of a lease are told to those who may not read them.
+/// CVE-2023-32082: the keys of a lease are returned to users that may not read them.
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2023_32082_keys_of_a_lease() {
     closed_here_and_open_there(async |suspect| {
@@ -165,7 +166,7 @@ async fn cve_2023_32082_keys_of_a_lease() {
     .await;
 }
 
-/// CVE-2021-28235: the password that somebody logged in with, or was given, stays in the log of requests.
+/// CVE-2021-28235: the password of a login, or of a new user, stays in the log of requests.
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2021_28235_passwords_on_disk_and_in_logs() {
     closed_here_and_open_there(async |suspect| {
@@ -177,7 +178,7 @@ async fn cve_2021_28235_passwords_on_disk_and_in_logs() {
     .await;
 }
 
-/// 3.7.1: the quota did not count what transactions within transactions put.
+/// 3.7.1: the quota did not count puts of transactions within transactions.
 #[tokio::test(flavor = "multi_thread")]
 async fn nested_puts_count_against_the_quota() {
     let suspect = Suspect::start(ours(&["--quota-backend-bytes", "200000"])).await;
@@ -215,7 +216,7 @@ async fn requests_of_members_are_bounded() {
     assert!(!asked(&long, b"").await.starts_with("HTTP/1.1 200"));
 }
 
-/// CVE-2018-1099 and what CORS is for: pages of other names, and of other origins.
+/// CVE-2018-1099 and CORS: pages of other names, and of other origins.
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2018_1099_names_and_origins() {
     let flags = ["--host-whitelist", "etcd.example,localhost", "--cors", "https://good.example:8443"];
@@ -278,7 +279,7 @@ async fn odd_numbers_and_metadata_do_no_harm() {
     for (result, target) in [(0, 77), (9, 0), (-1, -1)] {
         let compare = Compare { result, target, key: "foo".into(), ..Default::default() };
         let request = TxnRequest { compare: vec![compare], ..Default::default() };
-        // Whatever is answered, it is an answer.
+        // Any response will do.
         drop(suspect.ask(Some("root"), "KV", "Txn", &request).await);
     }
     let mut connection = Connection::open(suspect.server.place().client_port).await.unwrap();

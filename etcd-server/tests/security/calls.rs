@@ -10,7 +10,7 @@ use tonic::{Request, Status};
 
 static DESCRIPTORS: LazyLock<DescriptorPool> = LazyLock::new(|| DescriptorPool::decode(proto::DESCRIPTORS).unwrap());
 
-/// A method and what it is asked.
+/// A method and its request.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) service: &'static str,
@@ -32,7 +32,7 @@ impl Call {
         Ok(answers.message().await?.unwrap_or_default())
     }
 
-    /// Where the JSON form of the method is served; a few have none.
+    /// Returns the path of the JSON form of the method; a few have none.
     pub(crate) fn path(&self) -> Option<&'static str> {
         let binding = gateway::BINDINGS.iter().find(|binding| binding.service == self.service && binding.method == self.method);
         binding.map(|binding| binding.path)
@@ -53,7 +53,7 @@ impl Call {
     }
 }
 
-/// Posts JSON and returns what is answered, status line and all; of a stream as far as its first line.
+/// Posts JSON and returns the response, status line and all; of a stream as far as its first line.
 pub(crate) async fn post_json(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     path: &str,
@@ -65,10 +65,10 @@ pub(crate) async fn post_json(
     let request = format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
     );
-    // Who is refused early may not be read to the end.
+    // A request that is refused early may not be read to the end.
     let mut sent = stream.write_all(request.as_bytes()).await;
     if sent.is_ok() {
-        // What is written to an encrypted stream may wait in it.
+        // Bytes written to an encrypted stream may wait in it.
         sent = stream.flush().await;
     }
     let mut answer = Vec::new();

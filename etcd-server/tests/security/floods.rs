@@ -1,5 +1,6 @@
-//! Floods in small: none ends the server, none fills its memory, and those that no honest client would send are answered by a goodbye.
-//! What they cost, and what they cost a real etcd, is printed by `make siege`.
+//! Floods in small: none ends the server, none fills its memory, and those that no honest client
+//! would send are answered by a GOAWAY. Their cost, and that for a real etcd, is printed by `make
+//! siege`.
 
 use crate::suspect::{Suspect, old_etcd, ours, password};
 use proto::etcdserverpb::AuthenticateRequest;
@@ -8,7 +9,7 @@ use siege::measure::{Bounds, Outcome, measure};
 use std::time::Duration;
 use testbed::Server;
 
-/// More than a flood of this size may ever need, and far less than what it would take unbounded.
+/// More than a flood of this size may ever need, and far less than its unbounded cost.
 const GROWN_BYTES_MAX: u64 = 200 << 20;
 
 /// More than may be wrong without a pause, and than can be waited for.
@@ -58,7 +59,7 @@ async fn floods_of_calls_are_survived() {
     }
 }
 
-/// D15: what clients make up is nowhere a label.
+/// D15: names chosen by clients are nowhere a label.
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_clients_make_up_are_no_labels() {
     let outcome = flooded(Flood::Labels, 200).await;
@@ -66,7 +67,8 @@ async fn names_that_clients_make_up_are_no_labels() {
     assert!(matches!(sizes[..], [after, before] if after < before + 16), "{}", outcome.told.answer);
 }
 
-/// Guesses of a password until that many were made one by one, then as many again at once; how many of the latter were not even looked at.
+/// Guesses passwords until that many were tried one by one, then as many again at once; returns the
+/// number of the latter that were not even checked.
 async fn not_looked_at(suspect: &Suspect, user: &str) -> usize {
     let guess = AuthenticateRequest { name: user.to_owned(), password: "guess".to_owned() };
     for _ in 0..GUESSES {
@@ -77,7 +79,8 @@ async fn not_looked_at(suspect: &Suspect, user: &str) -> usize {
     at_once.into_iter().filter(|answer| answer.as_ref().is_err_and(|status| status.message() == "etcdserver: too many requests")).count()
 }
 
-/// D14: whoever guesses has to wait, as long as the guessing goes on, and nobody else has to.
+/// D14: a client that guesses has to wait, as long as the guessing goes on, and no other client has
+/// to.
 #[tokio::test(flavor = "multi_thread")]
 async fn guessing_a_password_gets_slower() {
     if let Some(old) = old_etcd() {

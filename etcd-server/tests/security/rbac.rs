@@ -1,5 +1,5 @@
-//! The matrix of permissions: every method × everybody × every relation of keys, on the leader and on another member, by gRPC and by
-//! JSON, compared with a rule that fits on a page.
+//! The matrix of permissions: every method × every identity × every relation of keys, on the leader
+//! and on another member, by gRPC and by JSON, compared with a rule that fits on a page.
 
 use crate::rbac_cases::{Case, Fresh, cases, common_preparations, lease_preparations};
 use crate::rbac_members::{Door, Members};
@@ -27,7 +27,7 @@ fn expected(asked: &Asked<'_>) -> Verdict {
     if asked.case.malformed { Verdict::Malformed } else { verdict(asked.who, &asked.case.needs) }
 }
 
-/// Whether it can be asked at all, and leaves everything as other cases need it.
+/// Returns `true` if it can be asked at all, and leaves everything as other cases need it.
 fn is_asked(asked: &Asked<'_>) -> bool {
     let Asked { case, who, door, .. } = asked;
     if case.only_refused && expected(asked) == Verdict::Passes {
@@ -76,7 +76,7 @@ async fn the_rule_finds_the_holes_of_an_old_etcd() {
     let all = asked(members.leader);
     let count = all.len();
     let found = differences(&members, &numbers, all, AT_A_TIME).await;
-    // What it does not have at all is no hole.
+    // A method that it does not have is no vulnerability.
     let passed: Vec<_> = found.iter().filter(|found| found.contains(": Passes, not ") && !found.contains("unknown ")).collect();
     let mut methods = BTreeMap::new();
     for found in &passed {

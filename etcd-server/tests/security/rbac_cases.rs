@@ -1,4 +1,5 @@
-//! The calls of the matrix: every method, on keys in every relation to what is granted, and what each needs.
+//! The calls of the matrix: every method, on keys in every relation to the granted ranges, and the
+//! permissions that each needs.
 
 use crate::calls::Call;
 use crate::rbac_rule::{Access, Needs, Range};
@@ -19,7 +20,7 @@ const CLUSTER: &str = "etcdserverpb.Cluster";
 const LOCK: &str = "v3lockpb.Lock";
 const ELECTION: &str = "v3electionpb.Election";
 
-/// Where an election is held, so that who may see it sees something.
+/// The key of an election, so that permitted observers see something.
 pub(crate) const OFFICE: &[u8] = b"c/office";
 
 /// A lease of a case's own, and a number that no other case has.
@@ -33,11 +34,11 @@ pub(crate) struct Fresh {
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) needs: Needs,
-    /// What is wrong with it is told before who asks is looked at.
+    /// `true` if its defect is reported before the caller is identified.
     pub(crate) malformed: bool,
     /// Keys on the case's own lease, by their first letter; nothing where no lease is needed.
     pub(crate) lease: Option<&'static [&'static str]>,
-    /// Whoever may do it would change what other cases rest on.
+    /// `true` if a permitted call would change the data of other cases.
     pub(crate) only_refused: bool,
     /// One at a time: of two changes of members at once the second may be dropped without a word, as in etcd.
     pub(crate) alone: bool,
@@ -62,7 +63,8 @@ impl Case {
         self
     }
 
-    /// Whether it rests on keys that are there, so that it is asked when nobody deletes ranges any more.
+    /// Returns `true` if it relies on existing keys, so that it runs when no case deletes ranges
+    /// any more.
     pub(crate) fn rests_on_keys(&self) -> bool {
         self.lease.is_some() || matches!(self.method, "Observe" | "LeaseLeases")
     }
@@ -355,7 +357,7 @@ pub(crate) fn preparation(service: &'static str, method: &'static str, request: 
     Call { service, method, request: request.encode_to_vec() }
 }
 
-/// What a case's own lease takes: the lease, and a key of it for each letter.
+/// Returns the calls that prepare a case's own lease: the lease, and a key of it for each letter.
 pub(crate) fn lease_preparations(letters: &[&str], fresh: Fresh) -> Vec<Call> {
     let mut calls = vec![preparation(LEASE, "LeaseGrant", &LeaseGrantRequest { ttl: 3600, id: fresh.lease })];
     for letter in letters {
@@ -366,7 +368,8 @@ pub(crate) fn lease_preparations(letters: &[&str], fresh: Fresh) -> Vec<Call> {
     calls
 }
 
-/// An election that is won, for those who look on; and leases, one of which holds a key that only root may read.
+/// Returns the common preparations: an election that is won, for observers; and leases, one of
+/// which holds a key that only root may read.
 pub(crate) fn common_preparations() -> Vec<Call> {
     let fresh = Fresh { lease: 1, number: 0 };
     let mut calls = lease_preparations(&["c", "x"], fresh);

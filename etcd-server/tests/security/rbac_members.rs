@@ -1,4 +1,4 @@
-//! Three members with users and roles, and everybody who asks them something.
+//! Three members with users and roles, and clients with every identity.
 
 use crate::calls::Call;
 use crate::client::Client;
@@ -23,7 +23,7 @@ use tonic::transport::{Channel, Endpoint};
 const TOKEN_KEY: &[u8] = b"a key that the members and this test share";
 const USERS: [&str; 6] = ["root", "bare", "reader", "writer", "both", "pieces"];
 
-/// How a call reaches a member.
+/// The way in which a call reaches a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Door {
     Grpc,
@@ -39,13 +39,13 @@ struct Member {
     as_root: Channel,
 }
 
-/// The members, root's rights to set things up, and tokens of everybody.
+/// The members, root's channel for set-up, and the tokens of all users.
 pub(crate) struct Members {
     pki: Pki,
     members: Vec<Member>,
     of_both: Leaf,
     tokens: BTreeMap<&'static str, String>,
-    /// Which member leads, and one that does not.
+    /// The leader, and a member that is not.
     pub(crate) leader: usize,
     pub(crate) follower: usize,
 }
@@ -102,7 +102,7 @@ impl Members {
         call.by_grpc(&self.members[self.leader].plain, &[("token", self.tokens["root"].clone())]).await
     }
 
-    /// The tokens, none of which may ever be told.
+    /// Returns the tokens, none of which may ever be returned.
     pub(crate) fn tokens(&self) -> impl Iterator<Item = &String> {
         self.tokens.values()
     }
@@ -123,7 +123,7 @@ impl Members {
         }
     }
 
-    /// What comes of it, and the words.
+    /// Makes a call; returns its verdict and text.
     pub(crate) async fn ask(&self, member: usize, door: Door, who: Who, call: &Call) -> (Verdict, String) {
         let member = &self.members[member];
         let answered = async {
@@ -149,7 +149,7 @@ impl Members {
             metadata.push(("grpcgateway-accept", "application/json".to_owned()));
         }
         match call.by_grpc(channel, &metadata).await {
-            // A watch that is refused is told so in an answer.
+            // A refused watch gets a response with the reason.
             Ok(answer) if call.method == "Watch" => WatchResponse::decode(answer).unwrap().cancel_reason,
             Ok(_) => String::new(),
             Err(status) => format!("{:?}: {}", status.code(), status.message()),
@@ -218,7 +218,7 @@ async fn set_up(channel: Channel) -> u64 {
     // Switching it on is no change of users.
     let revision = match auth.auth_status(AuthStatusRequest {}).await {
         Ok(status) => status.into_inner().auth_revision,
-        // An etcd of 3.4 does not tell: it begins at 1, and each change adds one.
+        // An etcd of 3.4 does not return it: it begins at 1, and each change adds one.
         Err(_) => (USERS.len() + 2 * (USERS.len() - 1) + GRANTS.len() + 1) as u64,
     };
     auth.auth_enable(AuthEnableRequest {}).await.unwrap();

@@ -1,6 +1,7 @@
-//! Who may do what, written down a second time and as simply as can be: the matrix compares the daemon with this.
+//! The permission rule, written down a second time and as simply as possible: the matrix compares
+//! the daemon with this.
 
-/// Who asks.
+/// The caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
     Nobody,
@@ -64,7 +65,7 @@ pub(crate) enum Access {
 /// Keys as a request names them.
 pub(crate) type Range = (&'static [u8], &'static [u8]);
 
-/// What the users' roles grant; every role has the name of its one user.
+/// The permissions of the users' roles; every role has the name of its one user.
 pub(crate) const GRANTS: [(&str, &[Access], Range); 6] = [
     ("reader", &[Access::Read], (b"b", b"d")),
     ("writer", &[Access::Write], (b"b", b"d")),
@@ -74,7 +75,7 @@ pub(crate) const GRANTS: [(&str, &[Access], Range); 6] = [
     ("pieces", &[Access::Write], (b"c", b"")),
 ];
 
-/// What a call needs.
+/// The permissions that a call needs.
 #[derive(Clone, Debug)]
 pub(crate) enum Needs {
     Nothing,
@@ -87,11 +88,11 @@ pub(crate) enum Needs {
     Root,
 }
 
-/// What comes of a call, as far as permission goes.
+/// The verdict on a call, as far as permission goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Passes,
-    /// Not even a request, whoever asks.
+    /// Not a valid request, for any caller.
     Malformed,
     Nobody,
     BadToken,

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 /// A key: etcd's lines about slow requests have keys in clear, and sizes in place of values.
 const KEY: &str = "key-in-clear";
 
-/// The files below `folder` in which one of the secrets stands, each with the secret's number.
+/// Returns the files below `folder` that contain one of the secrets, each with the secret's number.
 pub(crate) fn files_that_hold(folder: &Path, secrets: &[&[u8]]) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
@@ -42,7 +42,7 @@ async fn page(port: u16) -> String {
     page
 }
 
-/// Whatever goes wrong with secrets, at the lowest level of logging.
+/// Makes all mistakes with secrets, at the lowest level of logging.
 async fn use_secrets(suspect: &Suspect) {
     let root = Some("root");
     for user in ["root", "bare", "no-such-user"] {

@@ -1,4 +1,4 @@
-//! Unix sockets, open and encrypted, serve what ports serve.
+//! Unix sockets, open and encrypted, serve the same as ports.
 
 use crate::client::Client;
 use crate::daemon::SOON;
@@ -14,7 +14,8 @@ use tokio::net::UnixStream;
 /// The answer, which is empty when the other side has hung up.
 async fn http(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
     let mut answer = Vec::new();
-    // Who is refused may learn of it before he has asked; and some ends come without a farewell.
+    // A refused client may learn of it before its request is sent; and some connections end without
+    // a close frame.
     drop(stream.write_all(b"GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await);
     drop(stream.flush().await);
     drop(stream.read_to_end(&mut answer).await);
@@ -69,7 +70,7 @@ async fn unix_sockets_serve_grpc_and_http_open_and_encrypted() {
     let encrypted = async |client: &Client, protocol: &[u8]| client.over(connect(&secure).await, "localhost", protocol).await;
     assert!(http(encrypted(&trusted, b"http/1.1").await.unwrap()).await.contains("etcdserver"));
     assert_eq!(grpc(encrypted(&trusted, b"h2").await.unwrap()).await.as_deref(), Some("0"));
-    // By TLS 1.3 who shows nothing learns of it with the first answer.
+    // By TLS 1.3 a client without a certificate learns of it with the first response.
     if let Ok(stream) = encrypted(&nobody, b"http/1.1").await {
         assert!(!http(stream).await.contains("etcdserver"));
     }

@@ -1,4 +1,5 @@
-//! A server under suspicion, ours or an old etcd, with users who may do little and secrets that they must not learn.
+//! A server under test, ours or an old etcd, with users of few permissions and secrets that they
+//! must not learn.
 
 use crate::calls::Call;
 use crate::daemon::SOON;
@@ -26,7 +27,7 @@ pub(crate) struct Suspect {
     pub(crate) tokens: BTreeMap<&'static str, String>,
 }
 
-/// Who has which permission on which key; root is besides them.
+/// The permission of each user and its key; root is besides them.
 const USERS: [(&str, Option<(permission::Type, &str)>); 3] =
     [("reader", Some((permission::Type::Read, "foo"))), ("writer", Some((permission::Type::Write, "foo"))), ("bare", None)];
 
@@ -90,7 +91,7 @@ impl Suspect {
         self.ask(None, service, method, request).await.unwrap()
     }
 
-    /// A call as a user, or as nobody.
+    /// Makes a call as a user, or without one.
     pub(crate) async fn ask(
         &self,
         user: Option<&str>,
@@ -101,7 +102,7 @@ impl Suspect {
         self.ask_encoded(user, service, method, request.encode_to_vec()).await
     }
 
-    /// Whether it was let through.
+    /// Returns `true` if it was let through.
     pub(crate) async fn passes(&self, user: Option<&str>, service: &'static str, method: &'static str, request: &impl Message) -> bool {
         was_let_through(&self.ask(user, service, method, request).await)
     }
@@ -126,7 +127,7 @@ impl Suspect {
     }
 }
 
-/// What the state says no to was let through, too.
+/// Returns `true` if permission was granted, even if the state refused the request.
 pub(crate) fn was_let_through(answer: &Result<Bytes, Status>) -> bool {
     let refusals = ["permission denied", "user name is empty", "invalid auth token"];
     answer.as_ref().map_or_else(|status| !refusals.iter().any(|words| status.message().contains(words)), |_| true)

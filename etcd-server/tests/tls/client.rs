@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 
-/// What a client shows, trusts and speaks; it remembers sessions, and would resume them.
+/// The certificate, CAs and protocols of a client; it remembers sessions, and would resume them.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     config: ClientConfig,
@@ -60,7 +60,7 @@ impl Client {
         self.over(TcpStream::connect(("127.0.0.1", port)).await?, name, protocol).await
     }
 
-    /// Over whatever kind of socket.
+    /// Connects over any kind of socket.
     pub(crate) async fn over<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
@@ -79,7 +79,7 @@ impl Client {
         Endpoint::from_static("http://localhost").connect_with_connector(connector).await
     }
 
-    /// Whether a read over gRPC is answered.
+    /// Makes a read over gRPC.
     pub(crate) async fn grpc(&self, port: u16) -> Result<(), String> {
         let channel = self.channel(port).await.map_err(|error| format!("{error:?}"))?;
         let read = RangeRequest { key: "a".into(), ..RangeRequest::default() };
@@ -112,7 +112,7 @@ impl Client {
         stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
         stream.flush().await.map_err(|error| error.to_string())?;
         let mut answer = Vec::new();
-        // Some servers end without a farewell; what they said before counts.
+        // Some servers end without a close frame; their response before that counts.
         let ended = stream.read_to_end(&mut answer).await;
         let answer = String::from_utf8_lossy(&answer).into_owned();
         if answer.is_empty() { Err(format!("no answer: {ended:?}")) } else { Ok(answer) }

@@ -1,4 +1,4 @@
-//! Three members, everything encrypted; and who is let in on the port between them.
+//! Three members, everything encrypted; and accepted clients on the port between them.
 
 use crate::client::Client;
 use crate::daemon::SOON;
@@ -25,7 +25,7 @@ impl Drop for Member {
     }
 }
 
-/// Three members with a certificate of their own each, of an authority that is not the clients'.
+/// Returns three members with a certificate of their own each, of another CA than the clients'.
 fn cluster(pki: &Pki, peers: &Authority) -> [Member; 3] {
     let ports = testbed::free_ports::<6>().unwrap();
     let names = ["one", "two", "three"];
@@ -77,7 +77,8 @@ async fn three_members_work_encrypted_and_let_only_members_in() {
     let (stranger, of_clients, old) = (leaf(&pki.stranger, Profile::Peer, "four", &["127.0.0.1"], now), pki.user("alice"), expired(&peers));
     pki.write("peer-crl.der", &list(&peers, &[&revoked]));
     let asks = async |shown: Option<&Leaf>, version| {
-        // Who answers is not checked here; the client trusts the clients' authority only, so it is told to trust the members' too.
+        // The server's identity is not checked here; the client trusts only the clients' CA, so it
+        // gets the members' too.
         let client = Client::trusting(&[&peers], shown, &[version]);
         let mut outcomes = Vec::new();
         for _ in 0..2 {

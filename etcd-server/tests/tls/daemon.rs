@@ -4,10 +4,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// For whatever must happen soon and is waited for; reached only when a test fails.
+/// Time limit of every wait; reached only when a test fails.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
-/// Which addresses it has.
+/// Its addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ports {
     /// gRPC and HTTP on one port.
@@ -73,7 +73,7 @@ impl Daemon {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
-    /// Where its data and its log lie.
+    /// Returns the directory of its data and its log.
     pub(crate) fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }

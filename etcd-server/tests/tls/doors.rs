@@ -1,4 +1,5 @@
-//! Who is let in: every kind of client on every listener, by each version, on the first connection and on the second.
+//! Accepted clients: every kind of client on every listener, by each version, on the first
+//! connection and on the second.
 
 use crate::client::Client;
 use crate::daemon::{Daemon, Ports};
@@ -130,6 +131,6 @@ async fn a_self_signed_daemon_can_be_believed_by_its_own_certificate() {
     let pki = Pki::new();
     let daemon = Daemon::start(&["--auto-tls".to_owned()], Ports::Shared);
     daemon.wait_for_log("made a self-signed certificate");
-    // Who trusts somebody else does not believe it.
+    // A client with another CA does not trust it.
     assert!(Client::new(&pki, None).grpc(daemon.client).await.is_err());
 }

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// What begins like a hello and goes no further.
+/// The beginning of a ClientHello, and no more.
 const HALF_A_HELLO: &[u8] = &[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc];
 
-/// D03, GHSA-6vch-q96h-7gc3: connections that never finish their handshake are closed in time and keep nobody out.
+/// D03, GHSA-6vch-q96h-7gc3: connections that never finish their handshake are closed in time and
+/// keep no client out.
 #[tokio::test(flavor = "multi_thread")]
 async fn handshakes_that_never_end_keep_nobody_out() {
     let pki = Pki::new();

@@ -1,4 +1,5 @@
-//! As whom: the common name of a certificate is a user, where and only where etcd takes it as one.
+//! Identities: the common name of a certificate is a user, where and only where etcd takes it as
+//! one.
 
 use crate::client::Client;
 use crate::daemon::{Daemon, Ports};
@@ -14,7 +15,7 @@ use rpc::etcdserverpb::kv_client::KvClient;
 use tonic::transport::Channel;
 use tonic::{Code, Request};
 
-/// root, and alice who may do everything with keys from a to b; authentication is on.
+/// Enables authentication with root, and alice, a user with all permissions on keys from a to b.
 async fn set_up(channel: Channel) {
     let mut auth = AuthClient::new(channel);
     for (name, password) in [("root", "root-password"), ("alice", "alice-password")] {

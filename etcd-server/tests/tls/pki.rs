@@ -1,4 +1,4 @@
-//! Authorities and certificates of a test, as files in a folder.
+//! CAs and certificates of a test, as files in a directory.
 
 use certs::{Authority, AuthorityPlan, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile, Revocation, RevocationReason};
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ pub(crate) struct Leaf {
     pub(crate) key: String,
 }
 
-/// One authority for clients and servers, one that nobody trusts, and the files of a server.
+/// One CA for clients and servers, one without trust, and the files of a server.
 #[derive(Debug)]
 pub(crate) struct Pki {
     pub(crate) folder: TempDir,

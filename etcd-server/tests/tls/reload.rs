@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
-/// Clients that put over and over, each on a new connection, until they are told to stop.
+/// Clients that put over and over, each on a new connection, until they are stopped.
 struct Load {
     stop: Arc<AtomicBool>,
     done: Arc<AtomicU64>,
@@ -55,7 +55,7 @@ async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// CA1 → CA1 and CA2 → CA2, a new leaf, and a list of revoked certificates, while clients work: nobody who is trusted fails.
+/// CA1 → CA1 and CA2 → CA2, a new leaf, and a CRL, while clients work: no trusted client fails.
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_is_exchanged_under_load_and_nobody_fails() {
     let pki = Pki::new();
@@ -82,7 +82,7 @@ async fn everything_is_exchanged_under_load_and_nobody_fails() {
     let (done, failed) = load.finish().await;
     assert!(failed.is_empty() && done > 0, "{done} done, {}: {:?}", failed.len(), failed.first());
 
-    // One connection of the old authority is left when it is dropped.
+    // One connection of the old CA is left when it is dropped.
     let left = old.channel(daemon.client).await.unwrap();
     let load = Load::start(&new, daemon.client);
     pki.write("ca.crt", next.certificate().pem.as_bytes());
@@ -134,7 +134,7 @@ async fn a_bad_file_changes_nothing_and_is_told_once() {
     pki.write("crl.der", b"nonsense");
     daemon.wait_for_log("cannot be used; those loaded before stay in use");
     client.grpc(daemon.client).await.unwrap();
-    // Found again and again, told of once: the next thing told is the next change.
+    // Found again and again, logged once: the next line is the next change.
     pki.write("crl.der", &list(&pki.authority, &[]));
     daemon.wait_for_log("reloaded TLS files");
     assert_eq!(daemon.log().matches("stay in use").count(), 1);

@@ -1,6 +1,6 @@
-//! Why a request may not be asked.
+//! The reasons why a request is not proposed.
 
-/// What is wrong with the request itself.
+/// The defect of a request that makes it invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// A key is empty.

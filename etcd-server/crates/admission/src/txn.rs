@@ -6,11 +6,13 @@ use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{RequestOp, TxnRequest};
 use std::collections::BTreeSet;
 
-/// Transactions inside one another. The decoder of the raft log takes messages of 100 levels, two for each transaction, and must be able
-/// to read whatever was let in. etcd's own bound is the number of operations, 128 by default.
+/// Maximum nesting of transactions. The decoder of the raft log takes messages of 100 levels, two
+/// for each transaction, and must be able to read everything that was admitted. etcd's own bound is
+/// the number of operations, 128 by default.
 const NESTING_MAX: usize = 40;
 
-/// Checks a transaction with at most `operations_max` operations per branch; nested ones share what their branch has left.
+/// Checks a transaction with at most `operations_max` operations per branch; nested ones share the
+/// remainder of their branch.
 pub fn check_txn(request: &TxnRequest, operations_max: usize) -> Result<(), Rejection> {
     check_operations(request, operations_max, NESTING_MAX)?;
     changed_keys(&request.success)?;
@@ -18,12 +20,12 @@ pub fn check_txn(request: &TxnRequest, operations_max: usize) -> Result<(), Reje
     Ok(())
 }
 
-/// Whether no branch changes anything. A nested transaction counts as a change even when it only reads, as in etcd.
+/// Returns `true` if no branch changes anything. A nested transaction counts as a change even when it only reads, as in etcd.
 pub fn is_read_only(request: &TxnRequest) -> bool {
     operations(request).all(|operation| matches!(operation.request, Some(Request::RequestRange(_))))
 }
 
-/// Whether every operation is content with this member's own state; a transaction without operations is.
+/// Returns `true` if every operation is content with this member's own state; a transaction without operations is.
 pub fn is_serializable(request: &TxnRequest) -> bool {
     operations(request).all(|operation| matches!(&operation.request, Some(Request::RequestRange(range)) if range.serializable))
 }

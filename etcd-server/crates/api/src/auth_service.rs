@@ -41,7 +41,8 @@ impl Server {
         hashed.map_err(|error| Status::unknown(error.to_string()))
     }
 
-    /// Checks a password when it is the name's turn, and tells the auth revision that it was checked at.
+    /// Checks a password when it is the name's turn, and returns the auth revision that it was
+    /// checked at.
     async fn check_password(&self, login: Login, name: &str, password: String) -> Result<u64, Status> {
         let turn = self.wrong_passwords.lock().turn(name, self.engine.clock().now(), self.engine.request_timeout());
         let Some(wait) = turn else { return Err(Refused::TooManyRequests.to_status()) };
@@ -69,7 +70,7 @@ impl Server {
                 Ordered { answer: Answer::Authenticated { user, token_index }, revision } => (user, token_index, revision),
                 ordered => return Err(unexpected(&ordered)),
             };
-            // The password was checked against what has changed since: check again.
+            // The password was checked against data that has changed since: check again.
             let now = self.published().auth().auth_revision();
             if now != auth_revision {
                 continue;

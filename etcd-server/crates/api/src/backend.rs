@@ -25,14 +25,14 @@ pub(crate) fn stream(store: &Store, take: impl FnMut(Bytes, u64) -> bool) -> Res
     stream_snapshot(store, &store.snapshot(), Trailer::Sha256, take)
 }
 
-/// Where in the log the state of a file stands.
+/// The position in the log of a file's state.
 #[derive(Clone, Debug)]
 pub struct Position {
     /// Index of the last entry in it.
     pub index: u64,
     /// Its term.
     pub term: u64,
-    /// Who votes and who learns.
+    /// The voters and learners.
     pub conf_state: ConfState,
     /// The members and the version of the cluster.
     pub members: Membership,
@@ -51,7 +51,7 @@ impl<'a> StateFile<'a> {
         Self { store, snapshot: store.snapshot() }
     }
 
-    /// Where it stands.
+    /// Returns its position.
     pub fn position(&self) -> Result<Position, Fault> {
         position(&self.snapshot)
     }
@@ -93,7 +93,7 @@ fn stream_snapshot(
 /// Processors shared by Linux between threads of this and of the usual priority: about 1 to 10.
 const BACKUP_NICENESS: i32 = 10;
 
-/// Lets the present thread work with what others leave over.
+/// Lowers the priority of the present thread below that of others.
 pub(crate) fn give_way() {
     let lowered = rustix::process::setpriority_process(Some(rustix::thread::gettid()), BACKUP_NICENESS);
     if let Err(error) = lowered {

@@ -34,7 +34,7 @@ impl Deadline {
         Instant::now().checked_add(timeout.min(TIMEOUT_MAX)).map(Self)
     }
 
-    /// Returns `true` if it has passed, give or take what timers round by.
+    /// Returns `true` if it has passed, within the rounding of timers.
     pub(crate) fn has_passed(self) -> bool {
         Instant::now() + TIMER_STEP >= self.0
     }

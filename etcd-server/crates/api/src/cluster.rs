@@ -38,7 +38,8 @@ impl Server {
         }
     }
 
-    /// Removes a member. One that leads hands over first: a leader that is gone leaves the others without one for an election.
+    /// Removes a member. A leader transfers leadership first: otherwise the others would have no
+    /// leader for the time of an election.
     async fn remove_member(&self, id: MemberId) -> Result<Vec<pb::Member>, Status> {
         if self.settings.strict_reconfig_check {
             let connected = self.connected().await;
@@ -60,8 +61,8 @@ impl Server {
         self.change_members(ConfChange::Remove(id)).await
     }
 
-    /// Before this member stops: if it leads others, one of them leads first, so that nobody waits for an election. A failure is told, and
-    /// no reason to stay.
+    /// Transfers leadership before this member stops, so that no client waits for an election. A
+    /// failure is logged, and no reason to stay.
     pub async fn hand_over_before_stop(&self) {
         let own = self.engine.member_id();
         let leader = MemberId(self.published().standing().leader);
@@ -87,7 +88,7 @@ impl Server {
         }
     }
 
-    /// Who shall lead in the place of `leader`: this member if it may, else the voter that is furthest.
+    /// Returns the successor of `leader`: this member if it may, else the most up to date voter.
     async fn successor_of(&self, leader: MemberId) -> Option<MemberId> {
         let own = self.engine.member_id();
         if own != leader {
@@ -132,7 +133,7 @@ impl Server {
         if learners.is_empty() || !self.leads() { Vec::new() } else { self.in_sync(&learners).await }
     }
 
-    /// Which of `ids` have most of the log of this member, which leads.
+    /// Returns those of `ids` that have most of the log of this member, which is the leader.
     async fn in_sync(&self, ids: &[MemberId]) -> Vec<MemberId> {
         let progress = self.engine.progress().await;
         let matched = |id: MemberId| progress.iter().find(|progress| progress.member == id.0).map_or(0, |progress| progress.matched);

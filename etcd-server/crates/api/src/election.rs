@@ -49,7 +49,7 @@ impl Server {
         // A failure leaves the key, as in etcd; a caller that goes away takes it along.
         candidacy.keep();
         waited?;
-        // The header is that of the first request, whatever came of the campaign after it.
+        // The header is that of the first request, regardless of the rest of the campaign.
         Ok(CampaignResponse { header, leader: Some(leader) })
     }
 

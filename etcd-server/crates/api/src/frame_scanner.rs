@@ -3,7 +3,7 @@
 use crate::stream_headers::StreamHeaders;
 use std::convert::Infallible;
 
-/// What begins every connection of a client.
+/// Length of the connection preface of a client.
 const PREFACE_BYTES: usize = 24;
 const HEADER_BYTES: usize = 9;
 
@@ -16,7 +16,7 @@ pub(crate) enum Frame {
     Other,
 }
 
-/// Where one direction of a connection is.
+/// The position in one direction of a connection.
 #[derive(Debug)]
 pub(crate) struct FrameScanner(StreamHeaders<HEADER_BYTES>);
 
@@ -29,7 +29,7 @@ impl FrameScanner {
         Self(StreamHeaders::behind(0))
     }
 
-    /// Whether no frame is under way.
+    /// Returns `true` if no frame is under way.
     pub(crate) fn is_between_frames(&self) -> bool {
         self.0.is_between()
     }

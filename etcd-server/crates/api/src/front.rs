@@ -1,8 +1,9 @@
-//! What every call passes before its service sees it, in etcd's order: is this member able, is it more than a learner, is the client's
-//! version readable, is there a leader for those who insist on one.
+//! Checks of every call before its service sees it, in etcd's order: this member is able to serve,
+//! it is more than a learner, the client's version is readable, there is a leader for clients that
+//! require one.
 //!
-//! Methods that nobody serves are not checked, as in etcd. Whether a learner's range is serializable shows in the message, so that is the
-//! KV service's to see.
+//! Unknown methods are not checked, as in etcd. Only the message shows whether a learner's range is
+//! serializable, so the KV service checks that.
 
 use crate::Server;
 use crate::message_limit::{LimitedBody, Messages};
@@ -19,9 +20,9 @@ use tower_service::Service;
 
 /// The client's library and version.
 const CLIENT_API_VERSION: &str = "client-api-version";
-/// Whether a client rather has an error than waits for a leader.
+/// The header of a client that prefers an error to waiting for a leader.
 const HAS_LEADER: &str = "hasleader";
-/// What a learner answers.
+/// The calls that a learner serves.
 const OF_LEARNERS: [&str; 3] = ["/etcdserverpb.Maintenance/Status", "/etcdserverpb.KV/Range", "/etcdserverpb.Maintenance/Snapshot"];
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -40,7 +41,7 @@ impl Front {
 }
 
 impl Server {
-    /// Whether this member takes a call at all.
+    /// Checks whether this member takes a call at all.
     pub(crate) fn check_call(&self, path: &str, headers: &HeaderMap) -> Result<(), Status> {
         let members = self.published().members();
         if members.cluster_version().is_none() {

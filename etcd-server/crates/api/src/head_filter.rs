@@ -231,7 +231,7 @@ fn begins_with_pseudo_field(block: &[u8]) -> bool {
     if spelled_out { block.get(field.name_at + 1) == Some(&b':') } else { (1..=PSEUDO_INDEX_MAX).contains(&field.index) }
 }
 
-/// An integer behind the bits of its first byte, and how many bytes it takes.
+/// Returns an integer behind the bits of its first byte, and the number of its bytes.
 fn integer(bytes: &[u8], prefix_bits: u32) -> Option<(usize, usize)> {
     let mask = (1_usize << prefix_bits) - 1;
     let mut value = usize::from(*bytes.first()?) & mask;
@@ -260,7 +260,7 @@ impl<I> HeadFilter<I> {
         Self { io, scanner: Scanner { pass: PREFACE_BYTES }, held: BytesMut::new(), ready: BytesMut::new() }
     }
 
-    /// Looks at what is held, as far as it goes.
+    /// Examines the held bytes as far as possible.
     fn release(&mut self) {
         while !self.held.is_empty() {
             match self.scanner.step(&self.held) {

@@ -11,7 +11,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status};
 
-/// Whether this member serves. Only the empty service name is known.
+/// The serving state of this member. Only the empty service name is known.
 #[derive(Debug)]
 pub struct HealthState {
     serving: watch::Sender<bool>,
@@ -35,7 +35,7 @@ impl Server {
         tracing::info!(service = "", status = "SERVING", "grpc service status changed");
     }
 
-    /// Tells health checks from now on that this member does not serve, because it stops.
+    /// Reports to health checks from now on that this member does not serve, because it stops.
     pub fn stop_serving(&self) {
         tracing::warn!(service = "", status = "NOT_SERVING", reason = "the member stops", "grpc service status changed");
         self.health.set_serving(false);

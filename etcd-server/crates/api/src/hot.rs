@@ -1,7 +1,7 @@
 //! The calls that make up most of the traffic, without tonic: Range, Put, DeleteRange and Txn.
 //!
-//! What they do is what the KV service does; only reading and writing messages is their own. A range is copied from the store's records
-//! into the answer without being decoded.
+//! Their behaviour is the KV service's; only reading and writing messages is their own. A range is
+//! copied from the store's records into the response without being decoded.
 
 use crate::Server;
 use crate::call_head::{self, Deadline};
@@ -70,7 +70,8 @@ impl Hot {
     }
 }
 
-/// A hot call under way. Boxed, so that what its rarer branches hold does not cost every request.
+/// A hot call in progress. Boxed, so that the data of its rarer branches does not cost every
+/// request.
 pub(crate) type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Reads, answers and writes one call.
@@ -104,7 +105,7 @@ pub(crate) fn run(
                 Err(Unreadable::Cut) => Err(Status::unknown("unexpected EOF")),
             }
         };
-        // A client that resets its stream has given up; what was proposed is applied all the same.
+        // A client that resets its stream has given up; a proposed request is applied all the same.
         let answered = tokio::select! {
             biased;
             answered = answered => answered,
@@ -132,7 +133,8 @@ pub(crate) enum Outgoing {
         message: Bytes,
         held: Option<Held>,
     },
-    /// Too large to be held: what comes first, what is read while it is sent, what comes last, and the bytes of all without the prefix.
+    /// Too large for memory: its beginning, the parts read while it is sent, its end, and the bytes
+    /// of all without the prefix.
     Streamed {
         head: Bytes,
         parts: Box<PartReader>,
@@ -312,7 +314,7 @@ fn encode_range(header: ResponseHeader, found: &RangeResult) -> Bytes {
     out.freeze()
 }
 
-/// What a `RangeResponse` has behind its `kvs`.
+/// Encodes the fields of a `RangeResponse` behind its `kvs`.
 pub(crate) fn encode_behind_kvs(found: &RangeResult) -> Bytes {
     let mut out = BytesMut::new();
     if found.more {

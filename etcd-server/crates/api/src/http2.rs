@@ -1,11 +1,14 @@
-//! gRPC straight on HTTP/2: one task serves a connection and everything small that is asked on it.
+//! gRPC straight on HTTP/2: one task serves a connection and all its small requests.
 //!
-//! The RPC layer is the largest cost of a small request, so the hot unary calls (`hot.rs`) bypass tonic: their futures are polled by the
-//! connection's own task, which first takes all requests that have arrived, then lets all of them run, then writes all their
-//! answers in one go. Every other call is handed to the tonic routes in a task of its own, over a body that follows flow control.
+//! The RPC layer is the largest cost of a small request, so the hot unary calls (`hot.rs`) bypass
+//! tonic: their futures are polled by the connection's own task, which first takes all requests
+//! that have arrived, then lets all of them run, then writes all their responses in one go. Every
+//! other call is passed to the tonic routes in a task of its own, over a body that follows flow
+//! control.
 //!
-//! What the h2 crate would not take from honest clients: heads with an authority that is no URI's ([`crate::head_filter`]); many small messages on one
-//! stream, for which its budget is set here. Its bound for empty DATA frames before the end of a stream (100 in the life of a
+//! The h2 crate would refuse two things from honest clients: heads with an `:authority` that is no
+//! URI's ([`crate::head_filter`]); many small messages on one stream, for which its budget is set
+//! here. Its bound for empty DATA frames before the end of a stream (100 in the life of a
 //! connection) cannot be set; gRPC clients send none.
 
 use crate::call_head::{self, Deadline, Listener};
@@ -44,7 +47,7 @@ const FRAME_CHARGE_BYTES: usize = 256;
 /// smallest messages, each in a frame of its own, is just within it; h2's own value, half the window, cuts off clients with 10,000 leases.
 /// It bounds the memory that frames smaller than any message can take.
 const DATA_FRAME_BUDGET: usize = CONNECTION_WINDOW_BYTES as usize / MESSAGE_BYTES_MIN * (FRAME_CHARGE_BYTES - MESSAGE_BYTES_MIN);
-/// Of a request that was refused early, so much of what the client still sends is read.
+/// Bytes that are read of a request that was refused early.
 const DRAINED_BYTES_MAX: usize = 16 << 20;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of answers that wait in a connection because its client does not read.
@@ -53,10 +56,10 @@ const SEND_BUFFER_BYTES: usize = 1 << 20;
 const PENDING_RESET_STREAMS_MAX: usize = 2000;
 const LOCAL_RESET_STREAMS_MAX: usize = 1024;
 
-/// What answers requests that are no gRPC, where a port serves both over HTTP/2.
+/// The handler of requests that are no gRPC, where a port serves both over HTTP/2.
 pub type Web = Arc<dyn Fn(Request<Body>) -> BoxFuture<'static, Response<Body>> + Send + Sync>;
 
-/// How HTTP/2 connections are served.
+/// The settings of HTTP/2 connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Http2Settings {
     /// Streams open at a time.
@@ -65,17 +68,18 @@ pub struct Http2Settings {
     pub header_bytes_max: u32,
     /// After so long without a sign of life the client is asked for one.
     pub ping_interval: Option<Duration>,
-    /// How long it may take to give it.
+    /// Time limit of the response to a ping.
     pub ping_timeout: Duration,
     /// A client that pings more often is sent away.
     pub client_ping_interval_min: Duration,
 }
 
-/// Serves one connection until the client leaves, or until `stop` completes and what is under way is answered. What still goes on when `end`
-/// completes is ended, with a last GOAWAY even for a client that acknowledges nothing. Without `web` everything is gRPC.
+/// Serves one connection until the client leaves, or until `stop` completes and the calls in
+/// progress have responses. Calls that are still in progress when `end` completes are ended, with a
+/// last GOAWAY even for a client that acknowledges nothing. Without `web` everything is gRPC.
 ///
 /// # Errors
-/// Why the connection ended other than by agreement.
+/// The reason why the connection ended other than by agreement.
 pub async fn serve_http2<I>(
     io: I,
     server: Server,
@@ -139,7 +143,8 @@ async fn stays_alive(pings: Option<h2::PingPong>, settings: Http2Settings) {
     }
 }
 
-/// A connection and the small requests that run on it. What runs is bounded by the streams that may be open.
+/// A connection and the small requests that run on it. Their number is bounded by the streams that
+/// may be open.
 struct Served<I> {
     connection: Connection<PingGuard<HeadFilter<I>>, Bytes>,
     running: FuturesUnordered<hot::Running>,
@@ -153,7 +158,8 @@ struct Served<I> {
 impl<I: AsyncRead + AsyncWrite + Unpin> Served<I> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         loop {
-            // Accepting also writes what has been answered; so first everything is taken in, and answers are written together.
+            // Accepting also writes finished responses; so first everything is taken in, and
+            // responses are written together.
             loop {
                 match self.connection.poll_accept(cx) {
                     Poll::Ready(Some(Ok((request, respond)))) => self.dispatch(request, respond),
@@ -200,7 +206,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Served<I> {
     }
 }
 
-/// etcd's rule for what is a call where web requests are served too (server/embed/serve.go, grpcHandlerFunc).
+/// Returns `true` for a call, by etcd's rule where web requests are served too
+/// (server/embed/serve.go, grpcHandlerFunc).
 fn is_call(headers: &HeaderMap) -> bool {
     let content_type = headers.get(http::header::CONTENT_TYPE);
     content_type.and_then(|kind| kind.to_str().ok()).is_some_and(|kind| kind.contains("application/grpc"))
@@ -219,8 +226,8 @@ async fn forward(mut routes: ObservedRoutes, request: Request<RecvStream>, mut r
     send_response(response, respond, deadline).await;
 }
 
-/// Serves a request that is no call. What the client still sends behind an early response is read and dropped, within bounds: a stream
-/// that is reset under its hands loses the response in many clients.
+/// Serves a request that is no call. The rest of the request behind an early response is read and
+/// dropped, within bounds: a stream that is reset meanwhile loses the response in many clients.
 async fn serve_web(web: Web, request: Request<RecvStream>, mut respond: SendResponse<Bytes>, open: OpenStream) {
     let (unread_tx, unread) = oneshot::channel();
     let request = request.map(|stream| Body::new(RequestBody { stream: Some(stream), data_done: false, drain: Some(unread_tx) }));
@@ -236,7 +243,7 @@ async fn serve_web(web: Web, request: Request<RecvStream>, mut respond: SendResp
     drop(open);
 }
 
-/// Sends a refusal and reads what the client still sends, within bounds.
+/// Sends a refusal and reads the rest of the request, within bounds.
 async fn refuse(response: Response<Body>, request: Request<RecvStream>, respond: SendResponse<Bytes>, open: OpenStream) {
     send_response(response, respond, None).await;
     drain(request.into_body()).await;
@@ -347,12 +354,12 @@ pub(crate) async fn send_message(stream: &mut SendStream<Bytes>, message: Bytes,
     stream.send_trailers(trailers)
 }
 
-/// What a client sends, as tonic reads it.
+/// A request body, as tonic reads it.
 struct RequestBody {
     /// `None` once it is read to its end.
     stream: Option<RecvStream>,
     data_done: bool,
-    /// Takes what was not read when the body is dropped.
+    /// Takes the unread rest when the body is dropped.
     drain: Option<oneshot::Sender<RecvStream>>,
 }
 
@@ -374,7 +381,7 @@ impl http_body::Body for RequestBody {
         if !this.data_done {
             match ready!(stream.poll_data(cx)) {
                 Some(Ok(data)) => {
-                    // What is handed on is bounded by the reader, who takes one part at a time.
+                    // Parts are bounded by the reader, which takes one at a time.
                     drop(stream.flow_control().release_capacity(data.len()));
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
@@ -392,7 +399,8 @@ impl http_body::Body for RequestBody {
     }
 }
 
-/// Reads the one message of a unary call, prefix included, up to `bytes_max`; what comes behind it is not read.
+/// Reads the one message of a unary call, prefix included, up to `bytes_max`; bytes behind it are
+/// not read.
 pub(crate) async fn read_message(stream: &mut RecvStream, bytes_max: usize) -> Result<Bytes, Unreadable> {
     let mut gathered = BytesMut::new();
     let mut first = None;
@@ -440,7 +448,7 @@ fn announced(bytes: &[u8]) -> Option<usize> {
     usize::try_from(u32::from_be_bytes(length)).ok()
 }
 
-/// Why no message could be read.
+/// The reason why no message could be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
     /// The client has gone away.

@@ -1,4 +1,4 @@
-//! Who asks: from the metadata of a request.
+//! The identity of a caller, from the metadata of a request.
 
 use crate::Server;
 use crate::status::ToStatus as _;
@@ -8,25 +8,26 @@ use std::borrow::Cow;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
-/// What a JSON gateway sets on every call, ours and that of others.
+/// The header that a JSON gateway sets on every call, ours and that of others.
 const GATEWAY_ACCEPT: &str = "grpcgateway-accept";
 
-/// Who asks, as far as it is known yet. What the request itself gets wrong is told before who asks is looked at, as in etcd.
+/// The caller, as far as it is known yet. Defects of the request itself are reported before the
+/// caller is identified, as in etcd.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Caller<'a> {
     /// Found out before.
     Known(&'a Identity),
-    /// Whoever the headers say.
+    /// The identity claimed by the headers.
     Claimed(&'a HeaderMap),
 }
 
-/// What a client shows for its identity, as it was sent.
+/// Returns the token of a client, as it was sent.
 pub(crate) fn token_of(headers: &HeaderMap) -> Option<&HeaderValue> {
     headers.get("token").or_else(|| headers.get("authorization"))
 }
 
 impl Server {
-    /// Finds out who asks.
+    /// Identifies the caller.
     pub(crate) fn identify<'a>(&self, caller: Caller<'a>) -> Result<Cow<'a, Identity>, Status> {
         match caller {
             Caller::Known(identity) => Ok(Cow::Borrowed(identity)),
@@ -34,7 +35,8 @@ impl Server {
         }
     }
 
-    /// The identity behind a request. Nobody is an identity too: whether that is enough depends on what is asked.
+    /// Returns the identity behind a request. Anonymous is an identity too: the request decides
+    /// whether that is sufficient.
     pub(crate) fn identity(&self, metadata: &MetadataMap) -> Result<Identity, Status> {
         self.identity_of(metadata.as_ref()).map_err(|refusal| refusal.to_status())
     }
@@ -67,13 +69,14 @@ impl Server {
         Ok(identity)
     }
 
-    /// Root, and only root. An identity that is gone has no permission, as anybody without it.
+    /// Returns the identity if it is root. An identity that no longer exists has no permission.
     pub(crate) fn must_be_root(&self, metadata: &MetadataMap) -> Result<Identity, Status> {
         self.permitted(metadata, RequestClass::Root)
             .map_err(|status| if status.code() == Code::FailedPrecondition { auth::Refusal::PermissionDenied.to_status() } else { status })
     }
 
-    /// Whether the bearer of this token may change the cluster, for another member that was asked to.
+    /// Checks whether this token permits changes of the cluster, for another member that received
+    /// the request.
     pub fn may_manage(&self, token: Option<&str>) -> Result<(), Status> {
         let mut metadata = MetadataMap::new();
         if let Some(token) = token.and_then(|token| token.parse().ok()) {
@@ -82,7 +85,8 @@ impl Server {
         self.must_be_root(&metadata).map(drop)
     }
 
-    /// After a read: what was read may only be told if nobody has changed permissions meanwhile.
+    /// Checks after a read that permissions have not changed meanwhile; otherwise its result may
+    /// not be returned.
     pub(crate) fn still_current(&self, identity: &Identity) -> Result<(), Status> {
         let store = self.engine.published().auth();
         if store.enabled() && !identity.user.is_empty() && identity.auth_revision != store.auth_revision() {

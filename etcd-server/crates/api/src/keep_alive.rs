@@ -66,7 +66,7 @@ impl Server {
         let first = self.renew_here(ids);
         let needs_barrier = first.iter().any(|renewal| matches!(renewal, Renewal::Renewed { .. } | Renewal::NotFound));
         if needs_barrier {
-            // What an earlier leader had proposed is applied then: checkpoints, and the ends of leases.
+            // Proposals of an earlier leader are applied then: checkpoints, and the ends of leases.
             self.barrier().await?;
         }
         let renewed: Vec<Option<Renewed>> = first.iter().copied().map(renewed).collect();

@@ -33,20 +33,21 @@ use types::Fault;
 
 /// Ranges that may read more keys than this leave the threads that serve sockets.
 const INLINE_KEYS_MAX: i64 = 64;
-/// From this cluster version on all members apply the reads of a transaction, whoever proposed it (etcd: skipRangeExecution).
+/// From this cluster version on all members apply the reads of a transaction, regardless of its
+/// proposer (etcd: skipRangeExecution).
 const KEEPS_READS_SINCE: Version = Version::new(3, 7, 0);
 /// Keys in the first part of a streamed range.
 const FIRST_CHUNK_KEYS: i64 = 10;
 
-/// What a range request found.
+/// The result of a range request.
 pub(crate) enum Found {
-    /// The answer, the revision at which it was read, and what a large one holds.
+    /// The response, the revision at which it was read, and the resources of a large one.
     Whole(i64, RangeResult, Option<Held>),
     /// One that is read while it is sent.
     Large(Measured),
 }
 
-/// What a response above 1 MiB holds that has to be in memory whole.
+/// The resources of a response above 1 MiB that has to be in memory as one message.
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) place: Place,
@@ -128,7 +129,7 @@ impl Server {
         if !request.serializable && self.is_learner() { Err(status::not_for_learners()) } else { Ok(()) }
     }
 
-    /// Does what goes before and after `read`.
+    /// Makes the checks before and after `read`.
     async fn find_range<T>(
         &self,
         request: &RangeRequest,
@@ -250,12 +251,15 @@ impl Server {
         }
     }
 
-    /// Checks, in a cluster with members of etcd below 3.7, that a transaction reads nothing that apply would refuse.
+    /// Checks, in a cluster with members of etcd below 3.7, that a transaction reads nothing that
+    /// apply would refuse.
     ///
-    /// Such a member leaves the reads out when it applies a transaction that another member has proposed, checks of their permission and
-    /// revision included. What is refused here then would be written there, and the members would differ for good (etcd 3.5 and 3.6 do
-    /// this among themselves, too: removeNeedlessRangeReqs in server/etcdserver/server.go). A read in the branch that is not taken counts
-    /// as well: the branch is not known before the transaction is ordered.
+    /// Such a member leaves the reads out when it applies a transaction that another member has
+    /// proposed, checks of their permission and revision included. A transaction refused here would
+    /// then be executed there, and the members would differ for good (etcd 3.5 and 3.6 do this
+    /// among themselves, too: removeNeedlessRangeReqs in server/etcdserver/server.go). A read in
+    /// the branch that is not taken counts as well: the branch is not known before the transaction
+    /// is ordered.
     async fn check_reads_of_txn(&self, txn: &TxnRequest, identity: &Identity) -> Result<(), Status> {
         let keeps_reads = self.published().members().cluster_version().is_some_and(|version| version >= KEEPS_READS_SINCE);
         let revisions = if keeps_reads { Vec::new() } else { admission::read_revisions(txn) };
@@ -304,7 +308,8 @@ impl Server {
         Ok(response)
     }
 
-    /// A request that does not fit is not proposed: the alarm is raised instead, for everybody to see.
+    /// Checks the quota. A request that does not fit is not proposed: the alarm is raised instead,
+    /// on all members.
     pub(crate) async fn check_quota(&self, request: &InternalRaftRequest) -> Result<(), Status> {
         let Some(quota) = self.settings.quota_bytes else { return Ok(()) };
         let cost = apply::quota_cost(request);
@@ -354,7 +359,7 @@ fn revision_filters(request: &RangeRequest) -> [i64; 4] {
     [request.min_mod_revision, request.max_mod_revision, request.min_create_revision, request.max_create_revision]
 }
 
-/// Runs a read that may take long on a thread where it keeps nobody else waiting.
+/// Runs a read that may take long on a thread where it delays no other call.
 pub(crate) async fn off_thread<T: Send + 'static>(
     engine: &Arc<Engine>,
     read: impl FnMut(&ReadPoint, &Store) -> Result<T, Fault> + Send + 'static,
@@ -368,7 +373,7 @@ pub(crate) async fn off_thread<T: Send + 'static>(
     joined.unwrap_or_else(|error| Err(Fault::store("read state", error)))
 }
 
-/// A response with what the log may say of it.
+/// Returns a response with its numbers for the log.
 fn counted<T>(response: T, counts: ResponseCounts) -> tonic::Response<T> {
     let mut response = tonic::Response::new(response);
     response.extensions_mut().insert(counts);
@@ -434,7 +439,8 @@ impl Kv for Server {
     }
 }
 
-/// A stream gives keys in key order; whatever needs the whole range first is not for it.
+/// Checks that a range can be streamed: in key order, without anything that needs the whole range
+/// first.
 fn check_streamable(request: &RangeRequest) -> Result<(), Status> {
     if !is_by_key(request) {
         return Err(Status::unimplemented("RangeStream does not support custom sort orders"));

@@ -1,8 +1,9 @@
-//! A response to Range that is too large to be held: sent while it is read.
+//! A response to Range that is too large for memory: sent while it is read.
 //!
-//! The length of a gRPC message stands in front of it, so the range is measured first and then read again, part by part, at the same
-//! revision; memory is two parts, whatever the size, and between two parts nothing is held but a place. If compaction passes the revision
-//! meanwhile, or the state is replaced, the response is broken off. Places are bounded ([`crate::places`]).
+//! The length of a gRPC message stands in front of it, so the range is measured first and then read
+//! again, part by part, at the same revision; memory is two parts, independent of the size, and
+//! between two parts nothing is held but a place. If compaction passes the revision meanwhile, or
+//! the state is replaced, the response is broken off. Places are bounded ([`crate::places`]).
 
 use crate::Server;
 use crate::hot::Outgoing;

@@ -53,13 +53,13 @@ impl Server {
         off_thread(&self.engine, move |_, store| lease::stored_keys(store, id)).await.map_err(|fault| self.faulted(fault))
     }
 
-    /// A member that lags knows neither all keys of a lease nor whose permission was taken away: it catches up before it judges anybody
-    /// but root.
+    /// Catches up before a permission check: a member that lags knows neither all keys of a lease
+    /// nor revoked permissions. Root needs no check.
     pub(crate) async fn catch_up_for(&self, identity: &Identity) -> Result<(), Status> {
         if may_everything(&self.published().auth(), identity) { Ok(()) } else { self.barrier().await }
     }
 
-    /// Whoever deals with a lease needs the same access to all its keys; root needs none, so the keys are not even read.
+    /// Checks access to all keys of a lease; root needs none, so the keys are not even read.
     pub(crate) async fn check_lease_keys(&self, id: LeaseId, access: Access, identity: &Identity) -> Result<(), Status> {
         let store = self.published().auth();
         if may_everything(&store, identity) {
@@ -89,18 +89,20 @@ impl Server {
         };
         let unknown = || LeaseTimeToLiveResponse { id: id.0, ttl: NO_TTL, ..LeaseTimeToLiveResponse::default() };
         let response = LeaseTimeToLiveResponse { header: Some(header), ..told.unwrap_or_else(unknown) };
-        // The leader may know of keys that have not reached this member: what is told is what has to be permitted.
+        // The leader may know of keys that have not reached this member: the returned keys have to
+        // be permitted.
         if request.keys && store.permit(identity, RequestClass::Root).is_err() {
             store.check_keys(identity, Access::Read, &response.keys).map_err(|refusal| refusal.to_status())?;
         }
-        // And only if nobody has changed permissions meanwhile.
+        // And only if permissions have not changed meanwhile.
         if request.keys && self.published().auth().auth_revision() != checked_at {
             return Err(auth::Refusal::AuthOldRevision.to_status());
         }
         Ok(response)
     }
 
-    /// What is left of a lease, as this member, the leader, knows it; without a header. Permission was checked by the member that was asked.
+    /// Returns the remaining time of a lease, as this member, the leader, knows it; without a
+    /// header. Permission was checked by the member that received the request.
     pub async fn time_to_live_here(&self, id: LeaseId, keys: bool) -> Result<Option<LeaseTimeToLiveResponse>, Status> {
         self.barrier().await?;
         let (found, leads) = {
@@ -108,7 +110,8 @@ impl Server {
             (expiry.time_to_live(id, self.engine.clock().now()), expiry.is_leading())
         };
         let Some(found) = found else {
-            // Who was replaced behind the barrier knows deadlines no more, but not that there is no such lease.
+            // A member that was replaced as leader behind the barrier knows no deadlines any more,
+            // but not that there is no such lease.
             return if leads { Ok(None) } else { Err(leader_changed()) };
         };
         let keys = if keys { self.lease_keys(id).await? } else { Vec::new() };
@@ -127,7 +130,7 @@ impl Server {
     }
 }
 
-/// Whether nothing has to be looked up to permit it: there are no users, or it is root.
+/// Returns `true` if nothing has to be looked up to permit it: there are no users, or it is root.
 fn may_everything(store: &AuthStore, identity: &Identity) -> bool {
     !store.enabled() || store.permit(identity, RequestClass::Root).is_ok()
 }

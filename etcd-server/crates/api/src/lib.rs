@@ -1,7 +1,7 @@
-//! The gRPC services: they translate requests into what the engine understands, and answers back.
+//! The gRPC services: they translate requests for the engine, and its results into responses.
 //!
-//! They decide nothing: what may be asked is admission's and auth's business, what happens is apply's. Every refusal becomes a status in
-//! one place, [`status`].
+//! They decide nothing: admission and auth decide what is permitted, apply decides the effect.
+//! Every refusal becomes a status in one place, [`status`].
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "an answer of another kind than asked for is one case, whichever it is")]
 

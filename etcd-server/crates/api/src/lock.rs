@@ -31,7 +31,7 @@ impl Lock for Server {
     async fn unlock(&self, request: Request<UnlockRequest>) -> Result<Response<UnlockResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let delete = DeleteRangeRequest { key: request.key, ..DeleteRangeRequest::default() };
-        // The request is looked at before who asks, as a deletion's is.
+        // The request is checked before the caller, as a deletion's is.
         let deleted = self.delete_range(delete, Caller::Claimed(metadata.as_ref())).await.map_err(|status| unknown(&status))?;
         Ok(Response::new(UnlockResponse { header: deleted.header }))
     }

@@ -32,7 +32,7 @@ struct OnlyMessage {
 }
 
 impl OnlyMessage {
-    /// Returns how many of these bytes belong to the message.
+    /// Returns the number of these bytes that belong to the message.
     fn take(&mut self, data: &[u8]) -> usize {
         let in_prefix = data.len().min(PREFIX_BYTES - self.prefix_bytes);
         self.prefix[self.prefix_bytes..][..in_prefix].copy_from_slice(&data[..in_prefix]);
@@ -72,7 +72,7 @@ pub(crate) enum Messages {
     Any,
 }
 
-/// Where in the row of messages the body is.
+/// The position of the body in the row of messages.
 #[derive(Debug)]
 struct Scanner {
     message_bytes_max: usize,

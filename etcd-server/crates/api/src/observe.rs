@@ -1,7 +1,8 @@
-//! What is counted of calls and of reads, whichever way they come in.
+//! Counters of calls and of reads, common to all servers of calls.
 //!
-//! [`Observer::started`] gives a [`Call`], which is told of each message and of the end. It knows nothing of bodies or headers, so that
-//! every server of calls can use it. A call that is dropped before it is handled was given up by its client, or ended by its deadline.
+//! [`Observer::started`] gives a [`Call`], which receives each message and the end. It knows
+//! nothing of bodies or headers, so that every server of calls can use it. A call that is dropped
+//! before it is handled was given up by its client, or ended by its deadline.
 
 use crate::call_head::{DEADLINE_EXCEEDED, Deadline};
 use crate::request_stats::{self, Described, RequestStats};
@@ -18,7 +19,7 @@ use telemetry::metrics::{CallType, ClientVersion, Method, Metrics, RequestKind, 
 use tonic::{Code, Status};
 use tracing::Level;
 
-/// Above these a request is told in the log.
+/// Thresholds above which a request is logged.
 #[derive(Clone, Copy, Debug)]
 pub struct Thresholds {
     /// A read at the state (`--warning-apply-duration`).
@@ -27,7 +28,7 @@ pub struct Thresholds {
     pub unary_request: Duration,
 }
 
-/// Counts what clients ask for. Cheap to clone.
+/// The counters of client requests. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Observer {
     metrics: Arc<Metrics>,
@@ -166,20 +167,20 @@ pub struct Call {
     remote: Option<SocketAddr>,
     begun: Instant,
     received_bytes: u64,
-    /// What [`Received`] adds to it.
+    /// Bytes that [`Received`] adds to it.
     received_elsewhere: Option<Arc<AtomicU64>>,
     sent_bytes: u64,
     handled: bool,
     deadline: Option<Deadline>,
     /// The encoded request, for the log.
     request: Option<Bytes>,
-    /// The same as it comes in by a body, with what stands in front of it.
+    /// The same as it comes in by a body, with its message prefix.
     request_parts: Option<Arc<Mutex<Vec<Bytes>>>>,
-    /// Nothing unless the call is traced.
+    /// `None` unless the call is traced.
     span: Option<CallSpan>,
 }
 
-/// The half of a call that counts what the client sends.
+/// The half of a call that counts the client's messages.
 #[derive(Debug)]
 pub struct Received {
     metrics: Arc<Metrics>,

@@ -85,7 +85,7 @@ type Answering = futures::future::Either<
 /// An answer on its way.
 #[derive(Debug)]
 pub struct ObservedFuture<F> {
-    /// `None` once the call has ended; what it was doing ends with it.
+    /// `None` once the call has ended; its work ends with it.
     answering: Option<F>,
     call: Option<Call>,
     deadline: Timer,
@@ -184,7 +184,7 @@ impl Body for SentBody {
         let this = &mut *self;
         let Poll::Ready(polled) = Pin::new(&mut this.body).poll_frame(cx) else {
             ready!(this.deadline.poll(cx));
-            // Whatever works on the answer ends now.
+            // All work on the response ends now.
             this.body = tonic::body::Body::empty();
             this.end(Code::DeadlineExceeded, call_head::DEADLINE_EXCEEDED);
             let mut trailers = HeaderMap::new();

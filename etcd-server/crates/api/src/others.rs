@@ -1,4 +1,5 @@
-//! What this member asks of the others: the leader alone knows deadlines of leases and how far learners are.
+//! Requests of this member to the others: the leader alone knows deadlines of leases and the
+//! progress of learners.
 
 use crate::server::Server;
 use crate::status::{self, ToStatus as _, leader_changed};
@@ -19,11 +20,11 @@ use types::{LeaseId, MemberId};
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// Renewals of single leases at a time, to a leader that takes no batches.
 const SINGLE_RENEWALS_MAX: usize = 16;
-/// For one question about who is active.
+/// Time limit of one request for the active members.
 const ACTIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Server {
-    /// Whether this member leads.
+    /// Returns `true` if this member leads.
     pub(crate) fn leads(&self) -> bool {
         self.leading_term().is_some()
     }
@@ -103,7 +104,7 @@ impl Server {
         Ok(if_found(renewed.await)?.map(|answer| answer.ttl))
     }
 
-    /// Has the leader tell what is left of a lease; nothing when there is no such lease.
+    /// Requests the remaining time of a lease from the leader; `None` if there is no such lease.
     pub(crate) async fn time_to_live_at_leader(&self, lease: i64, keys: bool) -> Result<Option<LeaseTimeToLiveResponse>, Status> {
         let timeout = self.engine.request_timeout();
         let told = self.ask_leader(
@@ -125,12 +126,13 @@ impl Server {
         self.ask_leader(|target| async move { ask::promote(&target, id.0, token, timeout).await }, refusal).await
     }
 
-    /// What a client is told whose request was refused: a timeout names a lost connection where there was one.
+    /// Returns the status of a refused request: a timeout names a lost connection where there was
+    /// one.
     pub(crate) fn refused(&self, refused: &Refused) -> Status {
         if *refused == Refused::TimedOut && self.lost_connection() { status::connection_lost() } else { refused.to_status() }
     }
 
-    /// Whether the leader, or as leader a majority, was not reached all the while, as a request saw it that has just timed out.
+    /// Returns `true` if the leader, or as leader a majority, was not reached all the while, as a request saw it that has just timed out.
     fn lost_connection(&self) -> bool {
         let Some(begun) = Instant::now().checked_sub(self.engine.request_timeout()) else { return false };
         let (own, leader) = (self.engine.member_id(), MemberId(self.published().standing().leader));
@@ -138,8 +140,9 @@ impl Server {
         !reaches_since(begun, own, leader, &voters, &self.transport.active())
     }
 
-    /// Whom the cluster can count on: those that have acknowledged something to the leader lately. A socket that is open proves nothing.
-    /// When the leader cannot say so, those that this member is connected to.
+    /// Returns the members that the cluster can count on: those that have acknowledged something to
+    /// the leader lately. An open socket proves nothing. If the leader does not respond, those that
+    /// this member is connected to.
     pub(crate) async fn connected(&self) -> Connected {
         let own = self.engine.member_id();
         let streams = self.transport.active();
@@ -168,7 +171,7 @@ impl Server {
     }
 }
 
-/// Whether a member has reached its leader without a break, or a majority if it leads itself.
+/// Returns `true` if a member has reached its leader without a break, or a majority if it leads itself.
 fn reaches_since(since: Instant, own: MemberId, leader: MemberId, voters: &[MemberId], active: &BTreeMap<MemberId, Instant>) -> bool {
     let reached = |id: &MemberId| *id == own || active.get(id).is_some_and(|begun| *begun <= since);
     if leader == own { voters.iter().filter(|id| reached(id)).count() > voters.len() / 2 } else { reached(&leader) }
@@ -186,7 +189,7 @@ fn member_not_found() -> Status {
     Status::not_found("etcdserver: member not found")
 }
 
-/// Nothing instead of the error that says so.
+/// Returns `None` in place of the not-found error.
 fn if_found<T>(answer: Result<T, Status>) -> Result<Option<T>, Status> {
     match answer {
         Ok(answer) => Ok(Some(answer)),

@@ -1,8 +1,10 @@
-//! Clients that ping too often are sent away, as etcd's gRPC library does.
+//! Disconnects clients that ping too often, as etcd's gRPC library does.
 //!
-//! The h2 crate answers pings without telling anybody, so the frames are looked at where they pass: on their way from and to the socket.
-//! Rule (grpc-go internal/transport/http2_server.go, handlePing): a ping sooner than the shortest interval after the one before is a
-//! strike, and so is one within two hours while nothing is asked; the third strike ends the connection; whatever we send forgives.
+//! The h2 crate answers pings without a notification, so the frames are looked at where they pass:
+//! on their way from and to the socket. Rule (grpc-go internal/transport/http2_server.go,
+//! handlePing): a ping sooner than the shortest interval after the one before is a strike, and so
+//! is one within two hours while no stream is open; the third strike ends the connection; any frame
+//! that we send resets them.
 
 use crate::frame_scanner::{Frame, FrameScanner};
 use std::io;
@@ -21,7 +23,7 @@ const IDLE_INTERVAL: Duration = Duration::from_secs(2 * 60 * 60);
 const ENHANCE_YOUR_CALM: u32 = 0xb;
 const REASON: &[u8] = b"too_many_pings";
 
-/// Streams of a connection that are open; who opens one holds a guard.
+/// The open streams of a connection; each stream holds a guard.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OpenStreams(Arc<AtomicUsize>);
 
@@ -46,7 +48,7 @@ impl Drop for OpenStream {
     }
 }
 
-/// What a client has been forgiven and what not.
+/// The ping strikes of a client.
 #[derive(Debug)]
 struct Strikes {
     interval: Duration,
@@ -56,7 +58,7 @@ struct Strikes {
 }
 
 impl Strikes {
-    /// A ping has come; tells whether it is one too many.
+    /// Counts a ping; returns `true` if it is one too many.
     fn ping(&mut self, now: Instant, streams_are_open: bool) -> bool {
         let last = self.last_ping.replace(now);
         if std::mem::take(&mut self.forgiven) {
@@ -87,7 +89,7 @@ impl<I> PingGuard<I> {
         Self { io, received: FrameScanner::of_client(), sent: FrameScanner::of_server(), strikes, streams, last_stream: 0 }
     }
 
-    /// Tells whether there was a ping too many.
+    /// Returns `true` if there was a ping too many.
     fn look_at_received(&mut self, data: &[u8]) -> bool {
         let (strikes, streams, last_stream) = (&mut self.strikes, &self.streams, &mut self.last_stream);
         let mut too_many = false;

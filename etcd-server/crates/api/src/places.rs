@@ -46,7 +46,7 @@ pub(crate) const LARGE_RANGES: Rules = Rules {
     fair_grace: Duration::from_secs(5),
 };
 
-/// Backups. A place costs a thread, and room on disk for what it sorts.
+/// Backups. A place costs a thread, and room on disk for the external sort.
 pub(crate) const BACKUPS: Rules = Rules { places: 8, per_connection: 4, per_user: 6, ..LARGE_RANGES };
 
 /// The places of one kind.
@@ -95,7 +95,7 @@ pub(crate) struct Pace {
 impl Pace {
     fn speed(&self) -> u64 {
         let elapsed = self.begun.elapsed().as_secs_f64().max(0.001);
-        // Bytes sent are far below what a float holds exactly.
+        // The number of sent bytes is far below the exact range of a float.
         #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rough speed")]
         let speed = (self.sent_bytes.load(Ordering::Relaxed) as f64 / elapsed) as u64;
         speed

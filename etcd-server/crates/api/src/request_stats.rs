@@ -1,4 +1,4 @@
-//! The line `request stats`, which tells of a unary call: etcd's fields, with values only by their sizes.
+//! The line `request stats` about a unary call: etcd's fields, with values only by their sizes.
 
 use crate::http2::PREFIX_BYTES;
 use crate::request_text;
@@ -14,7 +14,7 @@ use tonic::Code;
 /// The known part of a response when its call ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Described<'a> {
-    /// Nothing: there is none, or nobody counts in it.
+    /// None, or one without counters.
     Nothing,
     /// The message, or its end, which has the figures.
     Encoded(&'a [u8]),

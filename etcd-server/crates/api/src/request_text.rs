@@ -139,7 +139,7 @@ fn enum_name(field: &FieldDescriptor, number: i32) -> String {
     value.map_or_else(|| number.to_string(), |value| value.name().to_owned())
 }
 
-/// As protobuf's text format quotes: what is no printable UTF-8 is escaped byte by byte.
+/// Quotes as protobuf's text format does: bytes that are no printable UTF-8 are escaped one by one.
 fn quoted(bytes: &[u8]) -> String {
     let mut out = String::from("\"");
     for chunk in bytes.utf8_chunks() {

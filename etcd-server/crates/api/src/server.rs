@@ -1,4 +1,4 @@
-//! What all services share.
+//! The data that all services share.
 
 use crate::front::Front;
 use crate::observe::Observer;
@@ -40,13 +40,13 @@ pub struct Settings {
     pub quota_bytes: Option<u64>,
     /// Work factor of password hashes.
     pub bcrypt_cost: u32,
-    /// Whether changes of members need a healthy cluster.
+    /// `true` if changes of members need a healthy cluster.
     pub strict_reconfig_check: bool,
     /// Learners at a time.
     pub max_learners: usize,
     /// Interval of heartbeats.
     pub heartbeat: Duration,
-    /// Time without a leader after which somebody campaigns.
+    /// Time without a leader after which a member campaigns.
     pub election_timeout: Duration,
     /// Time between progress notices of an idle watch.
     pub progress_notify_interval: Duration,
@@ -61,9 +61,9 @@ pub struct Server {
     pub(crate) transport: Transport,
     pub(crate) tokens: Arc<TokenKeeper>,
     pub(crate) settings: Arc<Settings>,
-    /// Passwords being hashed at a time: hashing burns processors that everybody else needs.
+    /// Passwords being hashed at a time: hashing takes processors that other calls need.
     pub(crate) hashing: Arc<Semaphore>,
-    /// Who has been guessing passwords here.
+    /// Recent wrong passwords.
     pub(crate) wrong_passwords: Arc<Mutex<WrongPasswords>>,
     /// Places of ranges above 1 MiB.
     pub(crate) large_ranges: Arc<Places>,
@@ -77,7 +77,7 @@ pub struct Server {
     pub(crate) whole_kib: Arc<Semaphore>,
     /// The places that this connection may hold; `None` for calls that come by way of tonic.
     pub(crate) share: Option<ConnectionShare>,
-    /// Whether it was told that the quota is used up, until the alarm says so.
+    /// `true` if it was logged that the quota is used up, until the alarm is raised.
     pub(crate) no_space_told: Arc<AtomicBool>,
     /// A leader that does not take renewals in batches; zero if none is known.
     pub(crate) leader_without_batches: Arc<AtomicU64>,
@@ -121,7 +121,8 @@ impl Server {
         Self { common_name: Some(common_name.into()), ..self.clone() }
     }
 
-    /// The same for one connection, which holds only its share of what clients read slowly.
+    /// Returns the same server for one connection, which holds only its share of the places for
+    /// large responses.
     pub(crate) fn on_connection(self, share: ConnectionShare) -> Self {
         Self { share: Some(share), ..self }
     }
@@ -157,7 +158,7 @@ impl Server {
         ObservedRoutes::new(Front::new(self.clone(), routes.routes()), self.observer.clone())
     }
 
-    /// The quota as Status tells it: negative when there is none.
+    /// Returns the quota in the form of Status: negative if there is none.
     pub fn quota_backend_bytes(&self) -> i64 {
         if self.settings.quota_bytes_configured == 0 {
             self.settings.quota_bytes.map_or(0, |quota| i64::try_from(quota).unwrap_or(i64::MAX))
@@ -182,7 +183,7 @@ impl Server {
         found.map(drop).map_err(|refusal| refusal.to_status())
     }
 
-    /// Whether this member does not vote yet, and so answers little.
+    /// Returns `true` if this member does not vote yet, and so answers little.
     pub(crate) fn is_learner(&self) -> bool {
         self.published().members().member(self.engine.member_id()).is_some_and(|member| member.is_learner)
     }
@@ -233,7 +234,7 @@ impl Server {
         agreed.map_err(|refused| refused.to_status())
     }
 
-    /// A fault while reading: the member stops, and the client is told that it did.
+    /// Stops the member because of a fault while reading, and returns the status for the client.
     pub(crate) fn faulted(&self, fault: Fault) -> Status {
         self.engine.fault(fault);
         status::faulted()

@@ -1,7 +1,7 @@
-//! What Lock and Election have in common: keys under a name, of which the oldest holds.
+//! Common parts of Lock and Election: keys under a name, of which the oldest holds.
 //!
-//! Both are made of ordinary requests, as a client would make them, with the caller's identity. Their failures have no status of their
-//! own in etcd: clients see the inner text as unknown.
+//! Both are made of ordinary requests, as a client would make them, with the caller's identity.
+//! Their failures have no status of their own in etcd: clients see the inner text as unknown.
 
 use crate::Server;
 use crate::identity::Caller;
@@ -85,15 +85,16 @@ impl Server {
         if lease != 0 {
             return Ok(lease);
         }
-        // As for any lease: else whoever has no name could fill the member with leases of failed locks.
+        // As for any lease: otherwise an anonymous caller could fill the member with leases of
+        // failed locks.
         let permitted = self.published().auth().permit(identity, RequestClass::Authenticated);
         permitted.map_err(|refusal| unknown(&refusal.to_status()))?;
         let granted = self.lease_grant(LeaseGrantRequest { ttl: SESSION_TTL_SECONDS, id: 0 }, identity).await;
         granted.map(|granted| granted.id).map_err(|status| unknown(&status))
     }
 
-    /// Puts a key under `name` for the lease, unless it is there already. Dropping what is returned removes the key, and so does a caller
-    /// that goes away before the put is applied.
+    /// Puts a key under `name` for the lease, unless it is there already. Dropping the result
+    /// removes the key, and so does a caller that goes away before the put is applied.
     pub(crate) async fn enter(&self, name: &[u8], lease: i64, value: Bytes, identity: &Identity) -> Result<Candidacy, Status> {
         let (server, identity, name) = (self.clone(), identity.clone(), Bytes::copy_from_slice(name));
         let (entered_tx, entered) = oneshot::channel();

@@ -157,7 +157,7 @@ pub(crate) fn too_large(length: usize, bytes_max: usize) -> Status {
     Status::resource_exhausted(format!("grpc: received message larger than max ({length} vs. {bytes_max})"))
 }
 
-/// A learner answers only what it surely knows.
+/// Returns the status of a call that a learner does not serve.
 pub(crate) fn not_for_learners() -> Status {
     Status::failed_precondition("etcdserver: rpc not supported for learner")
 }
@@ -172,7 +172,8 @@ pub(crate) fn leader_changed() -> Status {
     Status::unavailable("etcdserver: leader changed")
 }
 
-/// A read of the store failed: the member is stopping, and what could be said would not be true.
+/// Returns the status after a failed read of the store: the member is stopping, and no other
+/// response would be true.
 pub(crate) fn faulted() -> Status {
     stopped()
 }

@@ -1,6 +1,7 @@
-//! Looks at the headers of what comes in a row as it passes: frames of HTTP/2, messages of gRPC. Only headers are held.
+//! Headers of records in a passing stream: frames of HTTP/2, messages of gRPC. Only headers are
+//! held.
 
-/// Where in the row one is; `BYTES` is the length of a header.
+/// The position among the records; `BYTES` is the length of a header.
 #[derive(Debug)]
 pub(crate) struct StreamHeaders<const BYTES: usize> {
     /// Bytes that are no header, to be passed over.
@@ -15,12 +16,13 @@ impl<const BYTES: usize> StreamHeaders<BYTES> {
         Self { skip, header: [0; BYTES], header_bytes: 0 }
     }
 
-    /// Whether nothing is under way.
+    /// Returns `true` if nothing is under way.
     pub(crate) fn is_between(&self) -> bool {
         self.skip == 0 && self.header_bytes == 0
     }
 
-    /// Goes on over `data`. `begun` is told every header and answers the bytes behind it that belong to it; its error ends the look.
+    /// Continues over `data`. `begun` receives every header and returns the bytes behind it that
+    /// belong to it; its error ends the scan.
     pub(crate) fn pass<E>(&mut self, mut data: &[u8], mut begun: impl FnMut([u8; BYTES]) -> Result<usize, E>) -> Result<(), E> {
         while !data.is_empty() {
             let skipped = self.skip.min(data.len());

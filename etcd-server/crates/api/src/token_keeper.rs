@@ -1,4 +1,4 @@
-//! Tokens of this member: who a token stands for, and making new ones.
+//! Tokens of this member: the identity of a token, and issuing new ones.
 
 use arc_swap::ArcSwap;
 use auth::{Identity, Jwt, Refusal, SimpleTokens, TOKEN_LETTERS};
@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use types::Moment;
 
-/// Which kind of tokens this member deals in.
+/// The kind of tokens that this member issues.
 #[derive(Debug)]
 pub enum Tokens {
     /// None: only certificates identify.
     None,
     /// Letters that members remember.
     Simple(RwLock<SimpleTokens>),
-    /// Signed claims that nobody needs to remember. The keys may be exchanged while the member runs.
+    /// Signed claims without state on the server. The keys may be exchanged while the member runs.
     Jwt(ArcSwap<Jwt>),
 }
 
@@ -37,7 +37,8 @@ impl TokenKeeper {
         }
     }
 
-    /// Who `token` stands for. `auth_revision` is the current one: a simple token always acts at it.
+    /// Returns the identity of `token`. `auth_revision` is the current one: a simple token always
+    /// acts at it.
     pub(crate) fn identity_of(&self, token: &str, auth_revision: u64, now: Moment) -> Result<Identity, Refusal> {
         match &self.tokens {
             Tokens::None => Err(Refusal::InvalidAuthToken),
@@ -57,7 +58,8 @@ impl TokenKeeper {
         }
     }
 
-    /// The token of somebody who has logged in, given what was drawn and where it was ordered.
+    /// Returns the token of a user that has logged in, from the drawn letters and the index of the
+    /// login.
     pub(crate) fn token_of(&self, identity: &Identity, letters: &str, token_index: u64) -> Result<String, Refusal> {
         match &self.tokens {
             Tokens::None => Err(Refusal::InvalidAuthToken),
@@ -66,7 +68,7 @@ impl TokenKeeper {
         }
     }
 
-    /// Follows what apply says about tokens.
+    /// Applies an effect that concerns tokens.
     pub fn follow(&self, effect: &apply::Effect, now: Moment) {
         let Tokens::Simple(tokens) = &self.tokens else { return };
         match effect {

@@ -1,7 +1,8 @@
-//! The Watch service: what a client may ask is judged here; everything else is the hub's business.
+//! The Watch service: it checks permissions; everything else is the hub's work.
 //!
-//! Answers leave as the bytes that the hub encoded once for all who get them, so the service is put together by hand around a codec of its
-//! own instead of the generated one, which would want whole messages.
+//! Responses leave as the bytes that the hub encoded once for all receivers, so the service is put
+//! together by hand around a codec of its own instead of the generated one, which would want whole
+//! messages.
 
 use crate::Server;
 use crate::spans::WatchSpans;
@@ -93,7 +94,7 @@ impl Server {
         Ok(Answers { server: self.clone(), answers, end: Some(end), task: task.abort_handle(), sending: None, spans })
     }
 
-    /// Handles a client's requests; what is returned ends the stream.
+    /// Handles a client's requests; the returned status ends the stream.
     async fn until_end(
         &self,
         requests: Streaming<WatchRequest>,
@@ -148,7 +149,8 @@ impl Server {
         metadata: &MetadataMap,
         spans: Option<&WatchSpans>,
     ) -> Result<(), Refused> {
-        // etcd tells anybody that no revision is negative, whether permitted to watch or not.
+        // etcd returns this error for a negative revision to every caller, whether permitted to
+        // watch or not.
         if create.start_revision < 0 {
             if let Some(spans) = spans {
                 spans.begin(None);
@@ -186,7 +188,8 @@ impl Server {
     }
 }
 
-/// The status that another call would end with, as Go prints it. Whatever else is wrong with an identity is told as a lack of permission.
+/// Returns the status that another call would end with, as Go prints it. All other defects of an
+/// identity are reported as a lack of permission.
 #[expect(clippy::wildcard_enum_match_arm, reason = "etcd names three refusals and has one text for all others")]
 fn reason(refusal: &Refusal) -> &'static str {
     match refusal {
@@ -203,7 +206,7 @@ fn no_leader() -> Status {
 
 /// An interval up to a tenth longer, so that streams opened together are not notified together.
 fn jittered(interval: Duration) -> Duration {
-    // Without randomness they are, which harms nobody.
+    // Without randomness they are, which is harmless.
     let drawn = getrandom::u32().unwrap_or_default();
     interval + interval / 10 * (drawn % 1000) / 1000
 }
@@ -220,12 +223,12 @@ pub(crate) struct Answer {
 pub(crate) struct Answers {
     server: Server,
     answers: WatchAnswers,
-    /// Nothing once the stream has ended.
+    /// `None` once the stream has ended.
     end: Option<oneshot::Receiver<Status>>,
     task: AbortHandle,
     /// The response that is being sent, for the metrics.
     sending: Option<Sending>,
-    /// Nothing unless the stream is traced.
+    /// `None` unless the stream is traced.
     spans: Option<Arc<WatchSpans>>,
 }
 

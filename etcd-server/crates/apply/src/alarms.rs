@@ -14,7 +14,7 @@ pub struct Alarms {
 }
 
 impl Alarms {
-    /// Reads what is active.
+    /// Reads the active alarms.
     pub fn load(view: &impl View) -> Result<Self, Fault> {
         let mut alarms = Self::default();
         let mut cursor = view.cursor(Table::Alarms, None)?;
@@ -27,7 +27,7 @@ impl Alarms {
         Ok(alarms)
     }
 
-    /// Whether an alarm of this kind is active for any member.
+    /// Returns `true` if an alarm of this kind is active for any member.
     pub fn any(&self, kind: AlarmType) -> bool {
         self.active.iter().any(|(_, active)| *active == kind as i32)
     }

@@ -1,4 +1,4 @@
-//! What applying an entry comes to.
+//! The outcome of applying an entry.
 
 use crate::{Operations, Refusal, RequestKind};
 use auth::DropTokens;
@@ -6,7 +6,8 @@ use proto::etcdserverpb as pb;
 use proto::{authpb, etcdserverpb};
 use types::{Event, MainRevision};
 
-/// What the client that waits for an entry is told. Headers hold revisions alone; the rest is the member's to fill in.
+/// The response to the client that waits for an entry. Headers hold revisions alone; the member
+/// fills in the rest.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// Done, and there is nothing to say.
@@ -25,21 +26,21 @@ pub enum Answer {
     Alarms(Vec<pb::AlarmMember>),
     /// To a login: the user, and the index that a simple token carries.
     Authenticated {
-        /// Who logged in.
+        /// The authenticated user.
         user: String,
         /// Behind the letters of a simple token.
         token_index: u64,
     },
-    /// Whether authentication is on, and its revision.
+    /// State and revision of authentication.
     AuthStatus {
-        /// Whether it is on.
+        /// `true` if it is on.
         enabled: bool,
         /// Counts changes.
         auth_revision: u64,
     },
     /// Names of roles or users.
     Names(Vec<String>),
-    /// What a role may do.
+    /// The permissions of a role.
     Permissions(Vec<authpb::Permission>),
     /// The members after a change.
     Members(Vec<etcdserverpb::Member>),
@@ -56,7 +57,7 @@ pub struct Ordered {
     pub revision: MainRevision,
 }
 
-/// What this member has to do because of an entry, beside the state.
+/// An action of this member that an entry requires, beside the change of the state.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Tokens that are no longer good.
@@ -65,10 +66,10 @@ pub enum Effect {
     AssignToken {
         /// The whole token.
         token: String,
-        /// Whose it is.
+        /// The user of the token.
         user: String,
     },
-    /// History became superfluous: removal may start.
+    /// History became obsolete: removal may start.
     Compacted,
     /// The quota was overrun: the NOSPACE alarm should be raised for this member.
     RaiseNoSpace,
@@ -77,11 +78,12 @@ pub enum Effect {
 /// One entry applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Applied {
-    /// Id of the request, for finding who waits for it; 0 when the entry has none.
+    /// Id of the request, by which the waiting caller is found; 0 if the entry has none.
     pub request_id: u64,
-    /// What was asked for; `None` when the entry holds no request, as the first of a leader and configuration changes do.
+    /// Kind of the request; `None` if the entry holds no request, such as the first of a leader and
+    /// configuration changes.
     pub kind: Option<RequestKind>,
-    /// What it came to.
+    /// The operations that it executed.
     pub operations: Operations,
     /// For the client.
     pub outcome: Result<Ordered, Refusal>,

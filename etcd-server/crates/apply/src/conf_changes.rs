@@ -1,4 +1,4 @@
-//! Changes of the members: what an ordered one does to the state, and what raft has to be told of it.
+//! Membership changes: the effect of an ordered one on the state, and the report to raft.
 
 use crate::{Answer, Applied, Refusal, State};
 use bytes::Bytes;
@@ -8,10 +8,10 @@ use proto::raftpb;
 use schema::Batch;
 use types::{Fault, MemberId};
 
-/// What a change does to the raft group.
+/// The effect of a change on the raft configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupChange {
-    /// Nothing: it was refused, or concerned addresses only. Raft is told so all the same.
+    /// None: it was refused, or concerned addresses only. Raft gets a report all the same.
     None,
     /// The member votes from now on.
     AddVoter(MemberId),

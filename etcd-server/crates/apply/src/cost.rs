@@ -1,4 +1,5 @@
-//! What a request may add to the store, for the quota. Figures are etcd's (server/storage/quota.go).
+//! The number of bytes that a request may add to the store, for the quota. Figures are etcd's
+//! (server/storage/quota.go).
 
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{InternalRaftRequest, PutRequest, RequestOp, TxnRequest};

@@ -40,7 +40,8 @@ impl CheckFailed {
 }
 
 impl State {
-    /// A read that somebody sent through the log: it changes nothing, so only whether it is allowed matters here.
+    /// Executes a read that was ordered by the log: it changes nothing, so only its permission
+    /// matters here.
     pub(crate) fn range<V: View>(&mut self, _: &mut Context<'_, V>, identity: &Identity, request: &RangeRequest) -> Outcome {
         if self.alarms.any(AlarmType::Corrupt) {
             return Ok(Err(Refusal::Corrupt));
@@ -162,7 +163,8 @@ impl State {
     }
 }
 
-/// Over quota the write is done all the same, so that quotas never make members differ; the client is told, and an alarm follows.
+/// Returns the outcome of a write. Over quota the write is done all the same, so that quotas never
+/// make members differ; the client gets an error, and an alarm follows.
 fn told<V: View>(context: &mut Context<'_, V>, within_quota: bool, answer: Answer) -> Result<Answer, Refusal> {
     if within_quota {
         return Ok(answer);

@@ -1,8 +1,10 @@
-//! What one committed entry does, as a value: the same on every member, whatever the clock, the disk or the clients do.
+//! The effect of one committed entry, as a value: the same on every member, independent of clock,
+//! disk and clients.
 //!
-//! [`State`] is everything that is replicated. [`State::apply`] takes one entry, writes into a batch and returns what the waiting client
-//! is told, what watchers are told and what this member has to do besides. Order of checks: corruption alarm, space alarm, permission,
-//! quota, then the state itself, as in etcd (server/etcdserver/apply).
+//! [`State`] is everything that is replicated. [`State::apply`] takes one entry, writes into a
+//! batch and returns the response to the waiting client, the events for watchers and further
+//! actions of this member. Order of checks: corruption alarm, space alarm, permission, quota, then
+//! the state itself, as in etcd (server/etcdserver/apply).
 #![forbid(unsafe_code)]
 
 mod alarms;

@@ -1,14 +1,14 @@
-//! How many operations on keys a request came to, for etcd's counters of them.
+//! The number of key operations of a request, for etcd's counters.
 
 use crate::Answer;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::response_op::Response;
 use proto::etcdserverpb::{DeleteRangeRequest, InternalRaftRequest, PutRequest, TxnRequest, TxnResponse};
 
-/// Operations executed, those inside transactions too. What a comparison reads is not counted.
+/// Executed operations, including those inside transactions. Reads of comparisons are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Operations {
-    /// Ranges read; a put or deletion that tells what was there before reads one, too.
+    /// Ranges read; a put or deletion that returns the previous value reads one, too.
     pub ranges: u64,
     /// Puts.
     pub puts: u64,
@@ -25,13 +25,13 @@ impl Operations {
         Self { ranges: 1, ..Self::default() }
     }
 
-    /// All of them. More than one is what etcd counts as a transaction.
+    /// Returns the sum. etcd counts more than one as a transaction.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.ranges + self.puts + self.deletes
     }
 
-    /// What executing `request` with this answer took.
+    /// Returns the operations of executing `request` with this response.
     #[must_use]
     pub fn of(request: &InternalRaftRequest, answer: &Answer) -> Self {
         let mut operations = Self::default();
@@ -44,7 +44,7 @@ impl Operations {
         operations
     }
 
-    /// What executing a transaction took: the operations of the branch taken.
+    /// Returns the operations of executing a transaction: those of the branch taken.
     #[must_use]
     pub fn of_txn(request: &TxnRequest, response: &TxnResponse) -> Self {
         let mut operations = Self::default();
@@ -55,7 +55,8 @@ impl Operations {
     fn add_put(&mut self, put: &PutRequest) {
         self.puts += 1;
         self.ranges += u64::from(put.prev_kv || put.ignore_value || put.ignore_lease);
-        // What an ignored value leaves in place is not known here, and is not put by this request.
+        // The size of an ignored value that stays in place is not known here, and is not put by
+        // this request.
         self.put_bytes += (put.key.len() + put.value.len()) as u64;
     }
 

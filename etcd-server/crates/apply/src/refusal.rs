@@ -1,6 +1,7 @@
 //! Everything the state may say no with.
 
-/// Why an ordered request changed nothing, or was told so. The same on every member, except [`Refusal::NoSpace`] by quota.
+/// The reason why an ordered request changed nothing, or its client gets an error. The same on
+/// every member, except [`Refusal::NoSpace`] by quota.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// From the key space.

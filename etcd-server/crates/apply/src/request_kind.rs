@@ -1,10 +1,10 @@
-//! Which request an entry holds.
+//! The kind of request in an entry.
 
 use proto::etcdserverpb::InternalRaftRequest;
 
 macro_rules! kinds {
     ($($field:ident => $kind:ident;)*) => {
-        /// What a request asks for, by the names that etcd's metrics and logs use.
+        /// The kind of a request, by the names that etcd's metrics and logs use.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum RequestKind {
             $(#[doc = concat!("`", stringify!($field), "`.")] $kind,)*

@@ -14,7 +14,7 @@ use proto::raftpb;
 use schema::{Batch, Table, View, meta};
 use types::{Event, Fault, LeaseId};
 
-/// This member's own limits. They decide what a client is told, never what the state becomes.
+/// This member's own limits. They decide the response to a client, never the state.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Bytes of revisions at which writes are refused; `None` for no limit.
@@ -23,7 +23,7 @@ pub struct Settings {
     pub minimum_lease_ttl_seconds: i64,
     /// The version that this program speaks.
     pub own_version: Version,
-    /// Whether checkpoints of leases are kept even by a cluster of an old version.
+    /// `true` if checkpoints of leases are kept even by a cluster of an old version.
     pub keeps_checkpoints: bool,
 }
 
@@ -46,14 +46,14 @@ pub struct State {
     pub(crate) settings: Settings,
 }
 
-/// What is being gathered for one entry.
+/// The results that are collected for one entry.
 #[derive(Default)]
 pub(crate) struct Gathered {
     pub(crate) events: Vec<Event>,
     pub(crate) effects: Vec<Effect>,
 }
 
-/// One entry being applied: what it may read, and where it writes.
+/// The context of one entry being applied: its view, and the batch that it writes into.
 pub(crate) struct Context<'a, V: View> {
     pub(crate) view: &'a V,
     pub(crate) batch: &'a mut dyn Batch,
@@ -66,7 +66,8 @@ pub(crate) struct Context<'a, V: View> {
 pub(crate) type Outcome = Result<Result<Answer, Refusal>, Fault>;
 
 impl State {
-    /// Reads the state that `view` holds; what a fresh store lacks is written into `batch`.
+    /// Reads the state that `view` holds; records that a fresh store lacks are written into
+    /// `batch`.
     pub fn load(view: &impl View, settings: Settings, batch: &mut dyn Batch) -> Result<Self, Fault> {
         Ok(Self {
             keys: KeySpace::load(view)?,
@@ -78,7 +79,7 @@ impl State {
         })
     }
 
-    /// Applies the data of a normal entry. `stored_bytes` is what the quota is measured against.
+    /// Applies the data of a normal entry. `stored_bytes` is compared with the quota.
     pub fn apply<V: View>(
         &mut self,
         view: &V,
@@ -111,7 +112,7 @@ impl State {
         Ok(Applied { request_id, kind: Some(kind), operations, outcome, events, effects })
     }
 
-    /// Writes down who votes and who learns, for raft to start from.
+    /// Writes the voters and learners, for raft to start from.
     pub fn write_conf_state(&self, batch: &mut dyn Batch) {
         let ids = |learner| self.members.members().filter(|member| member.is_learner == learner).map(|member| member.id.0).collect();
         let state = raftpb::ConfState { voters: ids(false), learners: ids(true), ..raftpb::ConfState::default() };
@@ -137,7 +138,8 @@ impl State {
         if agreed || self.settings.keeps_checkpoints { Persist::Yes } else { Persist::No }
     }
 
-    /// Which of the requests an entry holds is meant; when several are set the first in this order is (etcd: apply/apply.go).
+    /// Executes the request of an entry; if several are set, the first in this order (etcd:
+    /// apply/apply.go).
     fn dispatch<V: View>(&mut self, context: &mut Context<'_, V>, identity: &Identity, request: &InternalRaftRequest) -> Outcome {
         if let Some(set) = &request.cluster_version_set {
             return self.cluster_version_set(context, set);

@@ -44,7 +44,7 @@ impl Member {
         self.apply(request).outcome
     }
 
-    /// Makes what was applied readable.
+    /// Makes the applied entries readable.
     pub(crate) fn end_batch(&mut self) {
         let sealed = self.state.settle(&self.store, &mut self.batch, self.index, 1).unwrap();
         std::mem::take(&mut self.batch).write(&mut self.store);

@@ -1,4 +1,4 @@
-//! The revision of a response is that of its own entry, whatever else the batch holds.
+//! The revision of a response is that of its own entry, independent of the rest of the batch.
 
 use crate::member::Member;
 use proto::etcdserverpb::{

@@ -1,13 +1,13 @@
-//! Who may call what while authentication is on. Key operations are checked in `requests.rs`.
+//! Access rules while authentication is on. Key operations are checked in `requests.rs`.
 
 use crate::permissions::Access;
 use crate::{AuthStore, Identity, ROOT, Refusal};
 use types::KeyRange;
 
-/// What a request needs from the one who asks.
+/// The permission that a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestClass<'a> {
-    /// Nothing: `AuthStatus`, `Authenticate`, health checks.
+    /// None: `AuthStatus`, `Authenticate`, health checks.
     Open,
     /// Any identity: `Status`, `Alarm` GET, `MemberList`, `LeaseGrant`, `LeaseTimeToLive` without keys.
     Authenticated,
@@ -23,11 +23,13 @@ pub enum RequestClass<'a> {
 }
 
 impl AuthStore {
-    /// Whether `identity` may ask for something of this class. With authentication off everything is allowed.
+    /// Checks whether `identity` may send a request of this class. With authentication off
+    /// everything is allowed.
     ///
     /// # Errors
-    /// [`Refusal::UserEmpty`] for nobody; [`Refusal::UserNotFound`] for an administrator that is gone; [`Refusal::PermissionDenied`];
-    /// for keys those of [`AuthStore::check`].
+    /// [`Refusal::UserEmpty`] for an anonymous caller; [`Refusal::UserNotFound`] for an
+    /// administrator that no longer exists; [`Refusal::PermissionDenied`]; for keys those of
+    /// [`AuthStore::check`].
     pub fn permit(&self, identity: &Identity, class: RequestClass<'_>) -> Result<(), Refusal> {
         if !self.enabled() {
             return Ok(());
@@ -35,7 +37,8 @@ impl AuthStore {
         match class {
             RequestClass::Open => Ok(()),
             RequestClass::Authenticated => named(identity),
-            // Asked before looking whether the user exists, so that nobody can find out names by trying.
+            // Checked before looking whether the user exists, so that callers cannot find out names
+            // by trying.
             RequestClass::User(name) if identity.user == name => Ok(()),
             RequestClass::Role(name) if self.users.get(&identity.user).is_some_and(|entry| entry.holds(name)) => Ok(()),
             RequestClass::Keys(access, range) => self.check(identity, access, range),

@@ -30,7 +30,7 @@ impl Interval {
         self.end.as_ref().is_some_and(|end| *end <= self.start)
     }
 
-    /// Whether an interval that starts at `start` overlaps or touches this one. Asked in order of starts only.
+    /// Returns `true` if an interval that starts at `start` overlaps or touches this one. Asked in order of starts only.
     fn reaches(&self, start: &Bytes) -> bool {
         self.end.as_ref().is_none_or(|end| start <= end)
     }
@@ -81,7 +81,7 @@ impl Coverage {
         Self { intervals }
     }
 
-    /// Whether every key of `range` is granted. A range in which no key can lie counts as its first key: etcd asks likewise.
+    /// Returns `true` if every key of `range` is granted. A range in which no key can lie counts as its first key: etcd asks likewise.
     pub(crate) fn covers(&self, range: &KeyRange) -> bool {
         let mut asked = Interval::of(range);
         if asked.is_empty() {

@@ -34,7 +34,8 @@ fn unit_nanoseconds(unit: &str) -> Option<u64> {
     }
 }
 
-/// `number` units, where the number may have a fraction; what is smaller than a nanosecond is cut off.
+/// Returns `number` units, where the number may have a fraction; fractions of a nanosecond are cut
+/// off.
 fn part(number: &str, unit: u64) -> Option<Duration> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let no_digits = whole.is_empty() && fraction.is_empty();

@@ -1,6 +1,7 @@
 //! The one sign method of etcd that the JWT library lacks: ECDSA over P-521 with SHA-512.
 //!
-//! Only what differs is here: keys, and the compact form `header.claims.signature` around bytes of claims.
+//! Only the differences are here: keys, and the compact form `header.claims.signature` around bytes
+//! of claims.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -61,7 +62,7 @@ impl Es512Checker {
         if genuine { URL_SAFE_NO_PAD.decode(claims).ok() } else { None }
     }
 
-    /// Whether both halves are of one key.
+    /// Returns `true` if both halves are of one key.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.0.to_encoded_point(false) == other.0.to_encoded_point(false)
     }

@@ -34,7 +34,8 @@ struct Made<'a> {
     exp: u64,
 }
 
-/// What a token says. Others may have made it: numbers may be written as fractions, and `exp` and `nbf` may be absent.
+/// The claims of a token. It may have another issuer: numbers may be written as fractions, and
+/// `exp` and `nbf` may be absent.
 #[derive(Deserialize)]
 struct Claims {
     username: String,
@@ -61,7 +62,7 @@ impl Jwt {
         Ok(Self { keys, sign_method: options.sign_method, ttl: options.ttl, validation })
     }
 
-    /// Whether this member can make tokens, not only check them.
+    /// Returns `true` if this member can make tokens, not only check them.
     pub fn can_sign(&self) -> bool {
         self.keys.can_sign()
     }
@@ -84,10 +85,11 @@ impl Jwt {
         }
     }
 
-    /// Who `token` stands for at `unix_seconds`. Its algorithm must be the configured one.
+    /// Returns the identity of `token` at `unix_seconds`. Its algorithm must be the configured one.
     ///
     /// # Errors
-    /// [`Refusal::InvalidAuthToken`], without a reason: a token's content belongs neither in an answer nor in a log.
+    /// [`Refusal::InvalidAuthToken`], without a reason: a token's content belongs neither in a
+    /// response nor in a log.
     pub fn identity_of(&self, token: &str, unix_seconds: u64) -> Result<Identity, Refusal> {
         let claims = self.claims(token).ok_or(Refusal::InvalidAuthToken)?;
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]

@@ -14,10 +14,10 @@ const EITHER: &str = "pub-key or priv-key";
 const NO_SUCH_KEY: &str = "not a PEM file with such a key";
 /// Bytes of the modulus of the smallest RSA key that aws-lc verifies with; an encoded key is longer than its modulus.
 const RSA_BYTES_MIN: usize = 2048 / 8;
-/// What is signed to see whether two keys belong together.
+/// The text that is signed to see whether two keys belong together.
 const PROBE: &[u8] = b"probe";
 
-/// What signs and what checks. Without the first, this member can only check tokens.
+/// The signing and the verifying key. Without the first, this member can only check tokens.
 pub(crate) enum JwtKeys {
     /// Of a method that the library knows.
     Library { algorithm: Algorithm, signing: Option<EncodingKey>, checking: DecodingKey },
@@ -43,7 +43,7 @@ impl JwtKeys {
         }
     }
 
-    /// Whether there is a key to sign with.
+    /// Returns `true` if there is a key to sign with.
     pub(crate) fn can_sign(&self) -> bool {
         match self {
             Self::Library { signing, .. } => signing.is_some(),

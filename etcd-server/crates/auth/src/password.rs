@@ -17,10 +17,10 @@ const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=31;
 /// bcrypt looks at no more; Go refuses longer passwords instead of cutting them.
 const PASSWORD_BYTES_MAX: usize = 72;
 
-/// Why a password cannot be hashed.
+/// The reason why a password cannot be hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// Longer than bcrypt can tell apart. The text is the one that etcd's clients see.
+    /// Longer than bcrypt can distinguish. The text is the one that etcd's clients see.
     #[error("bcrypt: password length exceeds 72 bytes")]
     TooLong,
 }
@@ -50,7 +50,7 @@ pub fn hash_for_raft(password: &str, cost: u32, salt: [u8; 16]) -> Result<String
     Ok(RAFT_FORM.encode(hash_password(password, cost, salt)?))
 }
 
-/// Whether `password` belongs to `hash`. A text that is no bcrypt hash, such as the empty one, belongs to no password.
+/// Returns `true` if `password` belongs to `hash`. A text that is no bcrypt hash, such as the empty one, belongs to no password.
 pub fn verify_password(password: &str, hash: &[u8]) -> bool {
     let hash = std::str::from_utf8(hash).unwrap_or_default();
     bcrypt::verify(password, hash).unwrap_or(false)
@@ -74,7 +74,7 @@ pub(crate) fn salt_of_change(name: &str, auth_revision: u64) -> [u8; 16] {
 
 /// A login whose password is still to be checked. Made by [`crate::AuthStore::login`], checked where CPU may be burnt.
 pub struct Login {
-    /// Nothing for a user that does not exist.
+    /// `None` for a user that does not exist.
     hash: Option<Bytes>,
     auth_revision: u64,
 }
@@ -95,8 +95,9 @@ impl Login {
         Self { hash: None, auth_revision }
     }
 
-    /// Checks `password` and tells the auth revision it was checked at. `cost` is the configured one: for a user that does not exist,
-    /// or has no usable hash, that much work is done all the same, so that timing does not tell names.
+    /// Checks `password` and returns the auth revision it was checked at. `cost` is the configured
+    /// one: for a user that does not exist, or has no usable hash, that much work is done all the
+    /// same, so that the time reveals no names.
     ///
     /// # Errors
     /// [`Refusal::AuthFailed`].

@@ -1,10 +1,10 @@
-//! What a user may do with keys: the union over its roles.
+//! The key permissions of a user: the union over its roles.
 
 use crate::coverage::Coverage;
 use proto::authpb::{Permission, Role, permission};
 use types::KeyRange;
 
-/// What is to be done with keys.
+/// The kind of access to keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// See them: range, watch, compare, previous values.
@@ -21,7 +21,8 @@ pub(crate) struct KeyPermissions {
 }
 
 impl KeyPermissions {
-    /// The union of what `roles` grant. Permission types that etcd does not know grant nothing.
+    /// Returns the union of the permissions of `roles`. Permission types that etcd does not know
+    /// grant nothing.
     pub(crate) fn of<'a>(roles: impl Iterator<Item = &'a Role>) -> Self {
         let (mut read, mut write) = (Vec::new(), Vec::new());
         for permission in roles.flat_map(|role| &role.key_permission) {
@@ -39,7 +40,7 @@ impl KeyPermissions {
         Self { read: Coverage::union(&read), write: Coverage::union(&write) }
     }
 
-    /// Whether every key of `range` may be accessed so.
+    /// Returns `true` if every key of `range` may be accessed so.
     pub(crate) fn allow(&self, access: Access, range: &KeyRange) -> bool {
         match access {
             Access::Read => self.read.covers(range),
@@ -55,7 +56,7 @@ fn granted_range(permission: &Permission) -> Option<KeyRange> {
     legal.then(|| KeyRange::from_wire(permission.key.clone(), permission.range_end.clone()))
 }
 
-/// Whether a permission may be granted on this range: the key is not empty, and the end is absent, open (`"\0"`), or above the key.
+/// Returns `true` if a permission may be granted on this range: the key is not empty, and the end is absent, open (`"\0"`), or above the key.
 pub(crate) fn is_grantable(permission: &Permission) -> bool {
     let range = KeyRange::from_wire(permission.key.clone(), permission.range_end.clone());
     !permission.key.is_empty() && !range.is_empty()

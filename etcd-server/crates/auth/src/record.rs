@@ -1,7 +1,8 @@
-//! How the auth state lies in the tables: keys, values, and how they are read back.
+//! The auth state in the tables: keys, values, and reading them back.
 //!
-//! Users and roles are stored under their names as encoded messages, byte for byte as etcd stores them. An options message without
-//! content is kept (`22 00`), as etcd does for every user that was added by 3.4 or later.
+//! Users and roles are stored under their names as encoded messages, byte for byte as etcd stores
+//! them. An options message without content is kept (`22 00`), as etcd does for every user that was
+//! added by 3.4 or later.
 
 use crate::store::UserEntry;
 use prost::Message;

@@ -1,8 +1,9 @@
-//! What the auth state says no to: the same answer on every member.
+//! The refusals of the auth state: the same on every member.
 
-/// Why an auth request is refused.
+/// The reason why an auth request is refused.
 ///
-/// `Display` gives the texts that etcd uses inside the server; what a client sees over gRPC is mapped in one place elsewhere.
+/// `Display` gives the texts that etcd uses inside the server; the mapping to the texts of gRPC is
+/// elsewhere, in one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Refusal {
     /// A user was to be added without a name, or a request came without an identity.
@@ -41,7 +42,7 @@ pub enum Refusal {
     /// A permission was to be granted, but the request carries none.
     #[error("auth: permission not given")]
     PermissionNotGiven,
-    /// Nobody can log in while authentication is off.
+    /// No login is possible while authentication is off.
     #[error("auth: authentication is not enabled")]
     AuthNotEnabled,
     /// The identity is from before the latest change of users and roles.
@@ -50,7 +51,7 @@ pub enum Refusal {
     /// The token is unknown, expired or forged.
     #[error("auth: invalid auth token")]
     InvalidAuthToken,
-    /// The change would lock everybody out, or the permission's range is impossible.
+    /// The change would lock out all users, or the permission's range is impossible.
     #[error("auth: invalid auth management")]
     InvalidAuthMgmt,
     /// Authentication cannot be enabled without the user `root`.

@@ -1,7 +1,8 @@
-//! Whole requests on keys: what each needs, asked before proposing and again at apply.
+//! Requests on keys: the permissions that each needs, checked before proposing and again at apply.
 //!
-//! A transaction needs everything that any of its branches needs, at any depth, whether it will be taken or not; else a compare
-//! would tell what may not be read. An operation without content needs nothing: other rules refuse it.
+//! A transaction needs everything that any of its branches needs, at any depth, whether it will be
+//! taken or not; else a compare would reveal keys that may not be read. An operation without
+//! content needs nothing: other rules refuse it.
 
 use crate::permissions::Access;
 use crate::{AuthStore, Identity, Refusal};
@@ -10,7 +11,8 @@ use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, WatchCreateRequest};
 use types::{KeyRange, LeaseId};
 
-/// Tells the keys attached to a lease; none for a lease that does not exist. `E` is the caller's error for a read that failed.
+/// Returns the keys attached to a lease; none for a lease that does not exist. `E` is the caller's
+/// error for a read that failed.
 pub type LeaseKeys<'a, E> = &'a mut dyn FnMut(LeaseId) -> Result<Vec<Bytes>, E>;
 
 impl AuthStore {
@@ -51,8 +53,8 @@ impl AuthStore {
         Ok(())
     }
 
-    /// READ on every compared range, and what each operation of both branches needs, at any depth. Recursion is bounded by the depth
-    /// that decoding allows (100).
+    /// Checks READ on every compared range, and the permissions of each operation of both branches,
+    /// at any depth. Recursion is bounded by the depth that decoding allows (100).
     pub fn check_txn<E: From<Refusal>>(&self, identity: &Identity, request: &TxnRequest, lease_keys: LeaseKeys<'_, E>) -> Result<(), E> {
         for compare in &request.compare {
             self.check_wire(identity, Access::Read, &compare.key, &compare.range_end)?;
@@ -78,7 +80,7 @@ impl AuthStore {
         keys.iter().try_for_each(|key| self.check(identity, access, &KeyRange::single(key.clone())))
     }
 
-    /// Whether key permissions have to be looked at for `identity` at all; if not, the keys of leases need not be read.
+    /// Returns `true` if key permissions have to be looked at for `identity` at all; if not, the keys of leases need not be read.
     fn is_limited(&self, identity: &Identity) -> bool {
         self.check(identity, Access::Write, &KeyRange::all()).is_err()
     }

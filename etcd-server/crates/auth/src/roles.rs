@@ -78,7 +78,7 @@ impl AuthStore {
         Ok(())
     }
 
-    /// Takes back what was granted on exactly this range.
+    /// Revokes the permission on exactly this range.
     ///
     /// # Errors
     /// [`Refusal::RoleNotFound`], [`Refusal::PermissionNotGranted`].
@@ -94,7 +94,8 @@ impl AuthStore {
         Ok(())
     }
 
-    /// The permissions of a role. The role `root`, if it was created, answers that it may do everything, whatever it stores.
+    /// Returns the permissions of a role. The role `root`, if it was created, has all permissions,
+    /// regardless of the stored ones.
     ///
     /// # Errors
     /// [`Refusal::RoleNotFound`].

@@ -1,10 +1,13 @@
-//! Simple tokens: random letters and a raft index, known to this member until they are not used for a while.
+//! Simple tokens: random letters and a raft index, known to this member until they are not used for
+//! a while.
 //!
-//! Every member holds every token, because each applies the login; but each renews only those that are used on it. All are lost on
-//! restart. A token says who, not since when: its identity takes the auth revision of the request.
+//! Every member holds every token, because each applies the login; but each renews only those that
+//! are used on it. All are lost on restart. A token names the user, not the time: its identity
+//! takes the auth revision of the request.
 //!
-//! Invariant: `of_user` and `by_deadline` hold each token once, where its record says it stands, with a deadline that is not later than
-//! the true one. The true one moves with each use, under a shared reference; an order is put right only when its front is looked at.
+//! Invariant: `of_user` and `by_deadline` hold each token once, at the position in its record, with
+//! a deadline that is not later than the true one. The true one moves with each use, under a shared
+//! reference; an order is corrected only when its front is looked at.
 
 use crate::DropTokens;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use types::Moment;
 
-/// How many random letters a token begins with.
+/// Number of random letters a token begins with.
 pub const TOKEN_LETTERS: usize = 16;
 /// Tokens of one user at most. Thousands of hosts may share one user, but a client that logs in for every request must not fill the
 /// memory: at the bound the token that was not used for longest is dropped.
@@ -49,7 +52,7 @@ struct Held {
     user: Arc<str>,
     /// A [`Moment`]; moves with each use.
     deadline: AtomicU64,
-    /// Where the token stands in `by_deadline`, and among those of its user.
+    /// The positions of the token in `by_deadline`, and among those of its user.
     stands: [Moment; 2],
 }
 
@@ -114,7 +117,7 @@ impl SimpleTokens {
         }
     }
 
-    /// Forgets what a change of users or of the switch makes invalid.
+    /// Drops the tokens that a change of users or of the switch makes invalid.
     pub fn drop_tokens(&mut self, which: &DropTokens) {
         match which {
             DropTokens::Nobody => {}
@@ -130,12 +133,12 @@ impl SimpleTokens {
         }
     }
 
-    /// How many tokens are held, expired ones included that were not swept yet.
+    /// Returns the number of held tokens, including expired ones that were not swept yet.
     pub fn len(&self) -> usize {
         self.tokens.len()
     }
 
-    /// Whether no token is held.
+    /// Returns `true` if no token is held.
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }
@@ -156,7 +159,8 @@ impl SimpleTokens {
     }
 }
 
-/// The token with the earliest true deadline in `order`, putting right on the way what was used meanwhile.
+/// Returns the token with the earliest true deadline in `order`, correcting positions of tokens
+/// used meanwhile.
 fn oldest(order: &mut Order, tokens: &mut BTreeMap<Arc<str>, Held>, which: usize) -> Option<Arc<str>> {
     loop {
         let (stood, token) = order.pop_first()?;

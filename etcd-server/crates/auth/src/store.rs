@@ -1,8 +1,9 @@
 //! The replicated auth state: users, roles, the switch and the auth revision.
 //!
-//! Invariants: memory and tables say the same after every method; the auth revision is at least 1 and grows by one with every
-//! change except switching on; while authentication is on, the user `root` exists and holds the role `root`.
-//! Users and roles are changed in `users.rs` and `roles.rs`; who may ask for what is decided in `access.rs` and `requests.rs`.
+//! Invariants: memory and tables are equal after every method; the auth revision is at least 1 and
+//! grows by one with every change except switching on; while authentication is on, the user `root`
+//! exists and holds the role `root`. Users and roles are changed in `users.rs` and `roles.rs`;
+//! permissions are decided in `access.rs` and `requests.rs`.
 
 use crate::permissions::{Access, KeyPermissions};
 use crate::{Identity, Login, Refusal, record};
@@ -17,7 +18,8 @@ use types::{Fault, KeyRange};
 /// The name of the user that administers, and of the role that may do everything.
 pub const ROOT: &str = "root";
 
-/// Which simple tokens must be dropped on every member because of a change. JWTs cannot be dropped; a changed auth revision stops them.
+/// The simple tokens that must be dropped on every member because of a change. JWTs cannot be
+/// dropped; a changed auth revision stops them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "tokens of a changed user must not outlive the change"]
 pub enum DropTokens {
@@ -29,7 +31,7 @@ pub enum DropTokens {
     Everybody,
 }
 
-/// A user as stored, with what it may do with keys once that was asked for.
+/// A user as stored, with its key permissions once they were computed.
 pub(crate) struct UserEntry {
     pub(crate) user: User,
     permissions: OnceLock<KeyPermissions>,
@@ -90,7 +92,7 @@ impl AuthStore {
         Ok(store)
     }
 
-    /// Whether authentication is on.
+    /// Returns `true` if authentication is on.
     pub fn enabled(&self) -> bool {
         self.enabled
     }
@@ -128,12 +130,12 @@ impl AuthStore {
         DropTokens::Everybody
     }
 
-    /// What is needed to check a password, so that the slow part can run elsewhere. If the auth revision has moved when the check is
-    /// done, the caller starts over.
+    /// Returns the data for checking a password, so that the slow part can run elsewhere. If the
+    /// auth revision has moved when the check is done, the caller starts over.
     ///
     /// # Errors
-    /// [`Refusal::AuthNotEnabled`]; [`Refusal::NoPasswordUser`]. An unknown user is no error here but never passes the check, and the
-    /// check takes as long as for a known one.
+    /// [`Refusal::AuthNotEnabled`]; [`Refusal::NoPasswordUser`]. An unknown user is no error here
+    /// but never passes the check, and the check takes as long as for a known one.
     pub fn login(&self, name: &str) -> Result<Login, Refusal> {
         if !self.enabled {
             return Err(Refusal::AuthNotEnabled);
@@ -145,10 +147,12 @@ impl AuthStore {
         }
     }
 
-    /// Whether `name` may be given a token when its login is applied; the password was checked before proposing.
+    /// Checks whether `name` may be given a token when its login is applied; the password was
+    /// checked before proposing.
     ///
     /// # Errors
-    /// [`Refusal::AuthNotEnabled`]; [`Refusal::AuthFailed`] when the user is gone or logs in by certificate only.
+    /// [`Refusal::AuthNotEnabled`]; [`Refusal::AuthFailed`] when the user no longer exists or logs
+    /// in by certificate only.
     pub fn authenticate(&self, name: &str) -> Result<(), Refusal> {
         if !self.enabled {
             return Err(Refusal::AuthNotEnabled);
@@ -157,10 +161,12 @@ impl AuthStore {
         if may_log_in { Ok(()) } else { Err(Refusal::AuthFailed) }
     }
 
-    /// Whether `identity` may access every key of `range`. With authentication off everything is allowed.
+    /// Checks whether `identity` may access every key of `range`. With authentication off
+    /// everything is allowed.
     ///
     /// # Errors
-    /// [`Refusal::UserEmpty`] for nobody, [`Refusal::AuthOldRevision`] for stale knowledge, else [`Refusal::PermissionDenied`].
+    /// [`Refusal::UserEmpty`] for an anonymous caller, [`Refusal::AuthOldRevision`] for an old auth
+    /// revision, else [`Refusal::PermissionDenied`].
     pub fn check(&self, identity: &Identity, access: Access, range: &KeyRange) -> Result<(), Refusal> {
         if !self.enabled {
             return Ok(());
@@ -181,13 +187,13 @@ impl AuthStore {
         entry.permissions.get_or_init(|| KeyPermissions::of(roles()))
     }
 
-    /// Stores `user` and forgets what was computed for it.
+    /// Stores `user` and drops its computed permissions.
     pub(crate) fn put_user(&mut self, name: &str, user: User, batch: &mut dyn Batch) {
         record::write_user(batch, &user);
         self.users.insert(name.to_owned(), Arc::new(UserEntry::new(user)));
     }
 
-    /// Stores `role` and forgets what was computed for the users that hold it.
+    /// Stores `role` and drops the computed permissions of the users that hold it.
     pub(crate) fn put_role(&mut self, name: &str, role: Role, batch: &mut dyn Batch) {
         record::write_role(batch, &role);
         self.roles.insert(name.to_owned(), Arc::new(role));
@@ -201,7 +207,7 @@ impl AuthStore {
         record::write_revision(batch, self.auth_revision);
     }
 
-    /// Every role name and what it grants, for reports: name order.
+    /// Returns every role name and its permissions, in name order, for reports.
     pub fn roles(&self) -> impl Iterator<Item = (&str, &Role)> {
         self.roles.iter().map(|(name, role)| (name.as_str(), role.as_ref()))
     }

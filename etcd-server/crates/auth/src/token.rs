@@ -1,4 +1,4 @@
-//! What all tokens share: how they are cut out of a header, and how they may be named in a log.
+//! Common parts of all tokens: extraction from a header, and the form for logs.
 
 use sha2::{Digest, Sha256};
 use std::fmt;

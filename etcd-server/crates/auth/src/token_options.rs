@@ -4,16 +4,17 @@ use crate::duration;
 use jsonwebtoken::Algorithm;
 use std::time::Duration;
 
-/// How long a JWT lives when `ttl` is not given.
+/// Time to live of a JWT when `ttl` is not given.
 const JWT_TTL_DEFAULT: Duration = Duration::from_secs(300);
 
-/// Why `--auth-token` cannot be used. Each text begins with etcd's and goes on to name the option at fault.
+/// The reason why `--auth-token` cannot be used. Each text begins with etcd's and then names the
+/// option at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenOptionError {
     /// The kind of token is none that exists.
     #[error("auth: invalid auth options: --auth-token={kind} is neither simple nor jwt")]
     UnknownKind {
-        /// What was given.
+        /// The given text.
         kind: String,
     },
     /// A part after the first comma is not `name=value`.
@@ -31,13 +32,13 @@ pub enum TokenOptionError {
     /// `ttl` is no duration, or a negative one.
     #[error("auth: invalid auth options: ttl={value} is not a duration such as 5m")]
     BadTtl {
-        /// What was given.
+        /// The given text.
         value: String,
     },
     /// `sign-method` is missing or unknown.
     #[error("auth: invalid auth options: sign-method={method:?} is not one of RS, PS, ES, HS256/384/512, EdDSA")]
     UnknownSignMethod {
-        /// What was given.
+        /// The given text.
         method: String,
     },
     /// Neither `pub-key` nor `priv-key` is given, or the one that the method needs is missing or empty.
@@ -53,7 +54,7 @@ pub enum TokenOptionError {
         option: &'static str,
         /// The method's name.
         method: &'static str,
-        /// What the reader of keys says; never the key.
+        /// The error of the key reader; never the key.
         detail: String,
     },
     /// `pub-key` and `priv-key` do not belong together.
@@ -61,7 +62,7 @@ pub enum TokenOptionError {
     KeyMismatch,
 }
 
-/// How JWTs are signed, by the names of RFC 7518.
+/// Sign methods of JWTs, by the names of RFC 7518.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignMethod {
     name: &'static str,
@@ -105,7 +106,7 @@ impl SignMethod {
     }
 }
 
-/// What `--auth-token` says.
+/// The parsed value of `--auth-token`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenOptions {
     /// Empty: no tokens are given out or taken; only certificates identify.
@@ -116,7 +117,7 @@ pub enum TokenOptions {
     Jwt(JwtOptions),
 }
 
-/// What `--auth-token jwt,…` says.
+/// The parsed value of `--auth-token jwt,…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwtOptions {
     /// `sign-method`.

@@ -50,7 +50,8 @@ impl AuthStore {
         Ok(DropTokens::OfUser(request.name.clone()))
     }
 
-    /// Gives a user another password. An empty one leaves no hash, so nobody can log in with it; users without a password stay so.
+    /// Changes a user's password. An empty one leaves no hash, so no login with it succeeds; users
+    /// without a password stay so.
     ///
     /// # Errors
     /// [`Refusal::UserNotFound`], [`Refusal::NoPasswordUser`] when the hash is not base64.

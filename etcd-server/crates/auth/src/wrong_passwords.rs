@@ -1,7 +1,9 @@
-//! Guessing gets slower: whoever has given wrong passwords for a name waits for the name's turn before the next one is looked at.
+//! Delays for password guessing: after wrong passwords for a name, the next one waits for the
+//! name's turn before it is checked.
 //!
-//! Names are treated alike whether there is such a user or not, so waiting tells nothing. A name that is attacked is slow for everybody who
-//! logs in as it, for as long as the attack lasts; logins as others never wait for it. Tokens and certificates that are in use go on.
+//! Existing and unknown names are treated alike, so waiting reveals nothing. A name under attack is
+//! slow for every login as it, for as long as the attack lasts; logins as others never wait for it.
+//! Tokens and certificates in use are not affected.
 
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -21,7 +23,7 @@ const NAMES_MAX: usize = 10_000;
 /// A name by its digest: it may be as long as a request.
 type Name = [u8; 32];
 
-/// What wrong passwords were given lately, by name. Nothing of the passwords.
+/// The recent wrong passwords, by name. Nothing of the passwords themselves.
 #[derive(Debug, Default)]
 pub struct WrongPasswords {
     names: BTreeMap<Name, Attempts>,
@@ -33,13 +35,14 @@ pub struct WrongPasswords {
 #[derive(Clone, Copy, Debug)]
 struct Attempts {
     wrong: u32,
-    /// Where the name stands in `turns`.
+    /// The position of the name in `turns`.
     turn: (Moment, u64),
 }
 
 impl WrongPasswords {
-    /// How long a login as `name` has to wait before its password is looked at; the turn is taken. Nothing when that were longer than
-    /// `patience`: then no turn is taken, and the login is to be refused.
+    /// Takes a turn and returns the time that a login as `name` has to wait before its password is
+    /// checked. `None` if that exceeds `patience`: then no turn is taken, and the login is to be
+    /// refused.
     pub fn turn(&mut self, name: &str, now: Moment, patience: Duration) -> Option<Duration> {
         let name = digest(name);
         let Some(attempts) = self.known(name, now).filter(|attempts| attempts.wrong >= FREE) else { return Some(Duration::ZERO) };
@@ -68,7 +71,7 @@ impl WrongPasswords {
         }
     }
 
-    /// The password was right: what was wrong before is forgotten.
+    /// Records a right password: earlier wrong ones are dropped.
     pub fn right(&mut self, name: &str) {
         self.forget(digest(name));
     }

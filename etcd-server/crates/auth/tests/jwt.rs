@@ -102,8 +102,9 @@ fn es512_takes_no_other_algorithm_and_no_changed_claims() {
     assert_eq!((checker.identity_of(&token, NOW), checker.make(&ann(), NOW)), (Ok(ann()), Err(Refusal::VerifyOnlyKey)));
 }
 
-/// What etcd 3.5.30 gave to root at auth revision 3, each with a life of five minutes, with the keys of these tests: a method and a token
-/// per line. HS512 took the file of the larger EC key as its secret.
+/// Tokens that etcd 3.5.30 gave to root at auth revision 3, each with a life of five minutes, with
+/// the keys of these tests: a method and a token per line. HS512 took the file of the larger EC key
+/// as its secret.
 const TOKENS_OF_ETCD: &str = include_str!("tokens_of_etcd.txt");
 
 #[test]

@@ -19,7 +19,7 @@ fn change(store: &mut AuthStore, batch: &mut MemoryStore, random: &mut fastrand:
     let (name, role) = (pick(random, &NAMES).to_owned(), pick(random, &NAMES).to_owned());
     let (key, range_end) = (Bytes::from(pick(random, &KEYS)), Bytes::from(pick(random, &KEYS)));
     let perm = Some(Permission { perm_type: random.i32(0..4), key: key.clone(), range_end: range_end.clone() });
-    // Refusals are answers like others here; what counts is the state afterwards.
+    // Refusals are responses like others here; the state afterwards is compared.
     let _refused = match random.u8(0..20) {
         0 => store.auth_enable(batch).is_err(),
         1 => store.auth_disable(batch) == auth::DropTokens::Nobody,

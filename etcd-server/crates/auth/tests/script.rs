@@ -21,7 +21,7 @@ impl Script {
         Self { tables, store }
     }
 
-    /// Runs one command and tells its answer, with the auth revision when it has moved.
+    /// Runs one command and returns its output, with the auth revision when it has moved.
     pub(crate) fn run(&mut self, line: &str) -> String {
         let before = self.store.auth_revision();
         let words: Vec<&str> = line.split_whitespace().collect();

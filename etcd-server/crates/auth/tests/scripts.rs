@@ -1,7 +1,8 @@
-//! Runs every story in `tests/scripts`: commands, a line `---`, and each command again with its recorded answer.
+//! Runs every story in `tests/scripts`: commands, a line `---`, and each command again with its
+//! recorded output.
 //!
-//! `RECORD=1 cargo test -p auth` writes the answers anew; the difference is the review. After each command the state is read back from
-//! the tables and compared with the one in memory.
+//! `RECORD=1 cargo test -p auth` rewrites the output; review the difference. After each command the
+//! state is read back from the tables and compared with the one in memory.
 
 use crate::script::Script;
 use std::fs;

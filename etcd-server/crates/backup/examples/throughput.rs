@@ -1,4 +1,4 @@
-//! Writes a file of many keys to a path, and tells how fast that went and how much memory it took.
+//! Writes a file of many keys to a path, and prints its speed and memory.
 //!
 //! `cargo run --release -p backup --example throughput -- PATH [KEYS [VALUE_BYTES]]`
 #![allow(clippy::print_stdout, reason = "a program whose output is its purpose")]
@@ -58,7 +58,7 @@ impl Bucket for Source {
     }
 }
 
-/// The most memory that this process held so far, as the system tells it.
+/// Returns the peak memory of this process, as the system reports it.
 fn peak_memory() -> String {
     let lines = BufReader::new(File::open("/proc/self/status").expect("Linux")).lines();
     lines.map_while(Result::ok).find(|line| line.starts_with("VmHWM")).unwrap_or_default()

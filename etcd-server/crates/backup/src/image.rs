@@ -16,7 +16,8 @@ use types::{Fault, MemberId, Revision};
 /// Items that are read ahead, so that a bucket can be an iterator while the store is walked by a cursor that borrows it.
 const READ_AHEAD: usize = 256;
 
-/// All buckets, in name order. `view` must not change while they are in use, and nobody else may use `scratch`.
+/// Returns all buckets, in name order. `view` must not change while they are in use, and `scratch`
+/// must have no other user.
 pub fn buckets<'a, V: View>(view: &'a V, scratch: &'a dyn Scratch) -> Result<Vec<Box<dyn Bucket + 'a>>, Fault> {
     Ok(vec![
         Box::new(copied(view, Table::Alarms, backend::ALARM)?),
@@ -158,7 +159,7 @@ struct Ahead<'a, V> {
     view: &'a V,
     table: Table,
     read: std::vec::IntoIter<(Bytes, Bytes)>,
-    /// Where the next stretch begins; nothing when the table is through.
+    /// The start of the next stretch; `None` at the end of the table.
     next: Option<Vec<u8>>,
 }
 

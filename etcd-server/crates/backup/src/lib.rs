@@ -1,10 +1,11 @@
 //! Etcd's backend file (bbolt), written in sequential passes and read back.
 //!
-//! [`bolt`] knows the file: pages, trees, the trailing digest; nothing of what etcd keeps in it. [`backend`] knows what etcd keeps
-//! in it: buckets, keys, values and the hashes over them; nothing of pages. [`status`] joins the two, as `etcdutl snapshot status` does.
+//! [`bolt`] knows the file: pages, trees, the trailing digest; nothing of etcd's content.
+//! [`backend`] knows that content: buckets, keys, values and the hashes over them; nothing of
+//! pages. [`status`] joins the two, as `etcdutl snapshot status` does.
 //!
-//! Nothing here knows RocksDB, gRPC or a clock. Files are read with positioned reads, never mapped, so a file that shrinks or
-//! lies about itself is an error and not a crash.
+//! Nothing here knows RocksDB, gRPC or a clock. Files are read with positioned reads, never mapped,
+//! so a file that shrinks or lies about itself is an error and not a crash.
 #![forbid(unsafe_code)]
 
 pub mod backend;

@@ -1,9 +1,9 @@
-//! Room outside of memory, for what a backup sorts.
+//! Space outside of memory, for the external sort of a backup.
 
 use std::fs::File;
 use std::io;
 
-/// A throw-away file. Only what was written is read.
+/// A temporary file. Only written parts are read.
 pub trait Scratch {
     /// Writes `bytes` from `offset` on.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
@@ -22,7 +22,7 @@ impl Scratch for File {
     }
 }
 
-/// No room at all: what does not fit memory is looked up instead.
+/// No room at all: entries that do not fit into memory are looked up instead.
 #[derive(Clone, Copy, Debug)]
 pub struct NoScratch;
 

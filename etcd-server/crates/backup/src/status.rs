@@ -1,4 +1,4 @@
-//! What `etcdutl snapshot status` tells of a file.
+//! The output of `etcdutl snapshot status` for a file.
 
 use crate::backend::{BackendHash, Excluded, HistoryKey, KEY, META, STORAGE_VERSION_KEY, put_from};
 use crate::bolt::{BoltError, BoltFile, ReadAt};
@@ -7,12 +7,13 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Whose figures are wanted.
+/// The version whose output is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusStyle {
     /// Etcd 3.5: all entries of all buckets count as keys; no version.
     V3_5,
-    /// Etcd since 3.6: the user keys that live count, and the storage version is told. Needs some 30 bytes of memory for each of them.
+    /// Etcd since 3.6: live user keys count, and the storage version is shown. Needs some 30 bytes
+    /// of memory for each of them.
     V3_6,
 }
 
@@ -34,10 +35,11 @@ pub struct Status {
     pub version: Option<String>,
 }
 
-/// Checks the whole file and tells its status, in one walk.
+/// Checks the whole file and returns its status, in one walk.
 ///
 /// # Errors
-/// The first flaw of the file; a revision that is none; and, for [`StatusStyle::V3_6`], a value that is no key and value.
+/// The first flaw of the file; a revision that is none; and, for [`StatusStyle::V3_6`], a value
+/// that is no key and value.
 pub fn status<R: ReadAt>(file: &BoltFile<R>, style: StatusStyle) -> Result<Status, BoltError> {
     let mut hash = BackendHash::new(Excluded::Nothing);
     let mut entries = 0;
@@ -70,7 +72,7 @@ pub fn status<R: ReadAt>(file: &BoltFile<R>, style: StatusStyle) -> Result<Statu
     Ok(Status { hash: hash.finish(), revision, total_keys, size_bytes: file.size_bytes(), version })
 }
 
-/// The user keys that live, told apart by 128 bits of hash.
+/// The live user keys, distinguished by 128 bits of hash.
 #[derive(Default)]
 struct LiveKeys(BTreeSet<u128>);
 

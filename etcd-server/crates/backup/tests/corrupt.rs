@@ -42,7 +42,7 @@ fn flipped_bits_of_page_headers_are_refused() {
             let mut bad = whole.to_vec();
             bad[at + bit / 8] ^= 1 << (bit % 8);
             let refused = refusal(bad);
-            // A smaller count in a leaf drops its last items, which only the trailer can tell.
+            // A smaller count in a leaf drops its last items, which only the trailer shows.
             let may_pass = (80..96).contains(&bit);
             assert!(refused.is_some() || may_pass, "page {page}, bit {bit}");
         }

@@ -1,4 +1,4 @@
-//! Against etcd's own programs, found in the folder that `ETCD_BIN_DIR` names.
+//! Against etcd's own programs, found in the directory that `ETCD_BIN_DIR` names.
 
 use crate::support::write;
 use backup::backend::{FINISHED_COMPACT_KEY, HistoryKey, KEY, KeepRule, META, bump_entry, hash_kv, put_entry, tombstone_entry, u64_value};
@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use types::{Fault, Revision};
 
-/// The folder of etcd's programs; says once when there is none.
+/// Returns the directory of etcd's programs; prints one line when there is none.
 fn programs() -> Option<&'static Path> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
     let find = || {

@@ -126,7 +126,7 @@ fn backend_hashes() {
     assert_eq!(hash.finish(), 2_523_061_775);
 }
 
-/// The rule as etcd's documents tell it, generation by generation.
+/// The rule as in etcd's documents, generation by generation.
 fn kept_by_generations(entries: &[Entry], at: i64) -> Vec<HistoryKey> {
     let mut generations: BTreeMap<Bytes, Vec<Vec<HistoryKey>>> = BTreeMap::new();
     for (key, value) in entries {
@@ -165,7 +165,7 @@ fn crc(crc: u32, bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!crc, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82F6_3B78 * (crc & 1))))
 }
 
-/// Each row changes one of a few keys; a deletion of what is not there changes nothing.
+/// Each row changes one of a few keys; a deletion of an absent key changes nothing.
 fn history() -> impl Strategy<Value = Vec<Entry>> {
     prop::collection::vec((0_u8..4, any::<bool>()), 0..24).prop_map(|rows| {
         let mut live = std::collections::BTreeSet::new();

@@ -1,4 +1,4 @@
-//! What is written is read back, whatever it is; what changes between the passes is no file.
+//! Any written buckets are read back; buckets that change between the passes give no file.
 
 use crate::support::{Contents, bucket, numbered, read, write};
 use backup::bolt::{Bucket, CHUNK_BYTES, Items, MemoryBucket, Plan, Trailer};
@@ -46,8 +46,8 @@ proptest! {
     }
 }
 
-/// Looks at every page header that stands at a page's place: those inside overflow cannot be told apart by position, so pages are
-/// stepped over with their overflow.
+/// Looks at every page header at a page's place: those inside overflow cannot be distinguished by
+/// position, so pages are stepped over with their overflow.
 fn assert_branches_have_two_children(file: &[u8]) {
     let mut page = 2;
     while page * 4096 < file.len() {

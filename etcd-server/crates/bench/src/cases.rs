@@ -1,4 +1,4 @@
-//! What is measured, and in which order.
+//! The measured cases, in their order.
 
 mod away;
 mod history;

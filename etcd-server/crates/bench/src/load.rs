@@ -1,4 +1,4 @@
-//! Clients that call as fast as they are answered, or at a fixed rate, and what they saw.
+//! Clients that call as fast as they get responses, or at a fixed rate, and their latencies.
 
 use std::{
     future::Future,
@@ -26,7 +26,8 @@ pub(crate) struct Sample {
 /// Latencies of one client in microseconds.
 type Latencies = Vec<u64>;
 
-/// Runs `measured` and tells what it cost the server. `measured` returns the number of operations and their latencies.
+/// Runs `measured` and returns its cost for the server. `measured` returns the number of operations
+/// and their latencies.
 pub(crate) async fn sample<F>(target: &Target, measured: F) -> Result<Sample, BenchError>
 where
     F: Future<Output = Result<(u64, Latencies), BenchError>>,
@@ -63,7 +64,8 @@ fn percentiles(latencies: Latencies) -> (f64, f64) {
     (float(histogram.value_at_quantile(0.5)), float(histogram.value_at_quantile(0.99)))
 }
 
-/// `clients` tasks that call again as soon as they are answered, for `duration`. `client` makes what one of them does, by its number.
+/// Runs `clients` tasks that call again as soon as they have a response, for `duration`. `client`
+/// makes the calls of one of them, by its number.
 pub(crate) async fn closed_loop<C, F>(
     target: &Target,
     clients: usize,

@@ -1,7 +1,8 @@
-//! `bench`: what an operation costs, on one or two servers, on one machine, with one client.
+//! `bench`: the cost of operations, on one or two servers, on one machine, with one client.
 //!
-//! Each case is run in short rounds, the servers in turn, and the median of the rounds is told, so that what disturbs the machine
-//! disturbs both. Server CPU comes from the kernel, so it counts also where the client takes most of the machine.
+//! Each case is run in short rounds, the servers in turn, and the median of the rounds is printed,
+//! so that disturbances of the machine affect both. Server CPU comes from the kernel, so it counts
+//! also where the client takes most of the machine.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that reports to whoever started it")]
 
 mod cases;
@@ -19,7 +20,7 @@ use crate::{
     target::BenchError,
 };
 
-/// Loads one or two servers and prints what an operation costs.
+/// Load one or two servers and print the cost of operations
 #[derive(Debug, Parser)]
 struct Flags {
     /// Command of our server; etcd's flags are appended.
@@ -49,7 +50,7 @@ struct Flags {
     /// Members of each cluster, all on this machine; connections are spread over them and their costs added up.
     #[arg(long, default_value_t = 1)]
     members: usize,
-    /// Where data directories are made: a real disk, since puts are synced.
+    /// Parent of data directories: on a real disk, since puts are synced
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
     /// Write the figures here as JSON.

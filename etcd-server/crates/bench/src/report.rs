@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::load::Sample;
 
-/// What is better.
+/// The better direction of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Better {

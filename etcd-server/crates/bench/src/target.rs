@@ -13,7 +13,7 @@ use crate::cases::Plan;
 /// Largest answer that we take: a whole key space at once.
 pub(crate) const ANSWER_BYTES_MAX: usize = 4 << 30;
 
-/// Why a case could not be measured.
+/// The reason why a case could not be measured.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BenchError {
     #[error(transparent)]
@@ -82,7 +82,7 @@ impl Target {
         Endpoint::from_shared(member.endpoint()).map_err(failed)?.connect().await.map_err(failed)
     }
 
-    /// What all members have cost together.
+    /// Returns the cost of all members together.
     pub(crate) fn usage(&self) -> Result<Usage, BenchError> {
         let mut usage = self.server.usage()?;
         for other in &self.others {

@@ -1,7 +1,8 @@
 //! The command line in the grammar of Go's flag package.
 //!
-//! Own code rather than clap: `-name value` with one dash, `--flag=` with an empty value, booleans that take `=false`
-//! but never the next word, and the end at the first stray word cannot be told to clap, and scripts rely on them.
+//! Own code rather than clap: `-name value` with one dash, `--flag=` with an empty value, booleans
+//! that take `=false` but never the next word, and the end at the first stray word cannot be
+//! expressed in clap, and scripts rely on them.
 
 use crate::given::Assignment;
 use crate::nearest::nearest;
@@ -75,7 +76,7 @@ fn find(name: &str) -> Result<Name, Problem> {
     Err(Problem::UnknownFlag { name: name.to_owned(), hint: hint(name) })
 }
 
-/// What an unknown flag's name probably should have been, in brackets, or nothing.
+/// Returns the probable name of an unknown flag, in brackets, or nothing.
 fn hint(name: &str) -> String {
     if let Some(removed) = removed(name) {
         let instead = if removed.instead.is_empty() { "nothing takes its place".to_owned() } else { format!("use {}", removed.instead) };
@@ -100,7 +101,7 @@ fn value_of(row: &'static Row, inline: Option<&str>, rest: &mut std::slice::Iter
     })
 }
 
-/// The same words with secrets blanked, for logging what the daemon was started with.
+/// Returns the same arguments with secrets blanked, for logging the command line of the daemon.
 #[must_use]
 pub fn redacted(words: &[String]) -> Vec<String> {
     let mut hide_next = false;

@@ -1,4 +1,4 @@
-//! Feature gates: names, defaults, stages, and what may be turned on together.
+//! Feature gates: names, defaults, stages, and permitted combinations.
 
 use thiserror::Error;
 
@@ -18,7 +18,7 @@ pub enum Gate {
     PriorityRequest,
 }
 
-/// How settled a feature is.
+/// The stage of a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GateStage {
     Alpha,
@@ -85,14 +85,14 @@ impl Gate {
     }
 }
 
-/// Which features are on.
+/// The enabled features.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureGates {
     on: [bool; Gate::ALL.len()],
     given: [bool; Gate::ALL.len()],
 }
 
-/// Why a list of gates is refused. The texts are those of etcd's feature gates.
+/// The reason why a list of gates is refused. The texts are those of etcd's feature gates.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum GateError {
     #[error("unrecognized feature gate: {0}")]

@@ -29,7 +29,7 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<(Vec<Assignment>, Vec<War
     Ok((found.assignments, found.warnings))
 }
 
-/// What the walk has met so far, and the keys that lead to where it is.
+/// The result of the walk so far, and the keys that lead to its position.
 struct Found {
     keys: Vec<String>,
     assignments: Vec<Assignment>,

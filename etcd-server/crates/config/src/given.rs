@@ -1,11 +1,11 @@
-//! Stage one: what each source said, read but not yet compared.
+//! Stage one: the settings of each source, read but not yet compared.
 
 use std::path::PathBuf;
 
 use crate::row::Row;
 use crate::value::Value;
 
-/// Who said it.
+/// The source of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     Default,
@@ -21,7 +21,8 @@ pub struct Assignment {
     pub value: Value,
 }
 
-/// What all sources said. With a file, `flags` and `variables` are empty: etcd ignores them then.
+/// The settings of all sources. With a file, `flags` and `variables` are empty: etcd ignores them
+/// then.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
     /// In the order of the command line; a later one wins.

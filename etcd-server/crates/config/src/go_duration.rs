@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// Why a text is no duration, in the words of Go's time package.
+/// The reason why a text is no duration, in the words of Go's time package.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum DurationError {
     #[error("time: invalid duration {0:?}")]

@@ -1,6 +1,6 @@
 //! Numbers and booleans as Go's flag package reads them: base prefixes, underscores, `t` and `F`.
 
-/// Why a text is no number of the wanted size.
+/// The reason why a text is no number of the wanted size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NumberError {
     Syntax,

@@ -1,4 +1,4 @@
-//! What `--help` prints, from the table.
+//! The output of `--help`, from the table.
 
 use std::fmt::Write;
 

@@ -1,10 +1,11 @@
 //! Every setting of the daemon from one table: flags, environment, YAML.
 //!
-//! Three stages: [`Given`] (what each source said) → [`Merged`] (precedence applied) → [`Settings`] (checked, typed).
-//! Only `Settings` is meant to travel further, and each part of the daemon takes the piece it needs.
-//! Everything is checked here, before a port or a file is opened. [`read`] is the one place that touches the
-//! process, its files or the network; all else is a function of its arguments. Nothing is logged: what an operator
-//! should hear comes back as a list of [`Warning`]s.
+//! Three stages: [`Given`] (the settings of each source) → [`Merged`] (precedence applied) →
+//! [`Settings`] (checked, typed). Only `Settings` is meant to travel further, and each part of the
+//! daemon takes the piece it needs. Everything is checked here, before a port or a file is opened.
+//! [`read`] is the one place that touches the process, its files or the network; all else is a
+//! function of its arguments. Nothing is logged: messages for the operator are returned as a list
+//! of [`Warning`]s.
 #![forbid(unsafe_code)]
 
 mod command_line;

@@ -1,4 +1,4 @@
-//! From what the process was given to what the daemon should do: the stages in a row.
+//! From the inputs of the process to its settings: the stages in a row.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::version::version_text;
 use crate::warning::{Warning, WarningKind};
 use crate::{command_line, environment, file};
 
-/// What the machine must be asked for, and only when it matters.
+/// Properties of the machine, read only when they matter.
 pub trait Surroundings {
     /// The configuration file's text, or why it cannot be read, in the system's words.
     fn read_file(&self, path: &Path) -> Result<String, String>;
@@ -23,7 +23,7 @@ pub trait Surroundings {
     fn default_host(&self) -> Option<IpAddr>;
 }
 
-/// What the command line asked for.
+/// The request of the command line.
 #[derive(Debug)]
 pub enum Start {
     Serve(Box<Loaded>),
@@ -33,7 +33,7 @@ pub enum Start {
     Print(String),
 }
 
-/// Checked settings and what to tell the operator about them.
+/// Checked settings, and warnings for the operator about them.
 #[derive(Debug)]
 pub struct Loaded {
     pub settings: Settings,
@@ -59,7 +59,7 @@ pub fn load(words: &[String], variables: &[(String, String)], surroundings: &dyn
         return Ok(Start::Print(version_text()));
     }
     let checks = is_asked("check-config");
-    // A unit can demand it whatever the file says.
+    // A unit can require it regardless of the file.
     let strict_files = is_asked("strict-file-checks");
     let mut warnings = line.warnings;
     let mut given = Given { flags: line.flags, ..Given::default() };
@@ -102,7 +102,7 @@ fn config_file(given: &Given, variables: &[(String, String)]) -> Option<PathBuf>
     flag.or_else(|| variable().map(|(_, path)| PathBuf::from(path)))
 }
 
-/// With a file, flags and variables count for nothing; an operator who wrote some should hear which.
+/// Returns the warnings about flags and variables, which are ignored beside a file.
 fn ignored_beside_file(given: &Given, variables: &[(String, String)]) -> Vec<Warning> {
     let flags = given
         .flags

@@ -1,4 +1,5 @@
-//! Stage two: one value for every setting, and who said it. A file, or flags over variables; defaults last.
+//! Stage two: one value for every setting, and its source. A file, or flags over variables;
+//! defaults last.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +38,7 @@ impl Merged {
         Self { values, has_file: given.file_path.is_some() }
     }
 
-    /// Who gave a setting its value.
+    /// Returns the source of a setting's value.
     #[must_use]
     pub fn source(&self, name: &str) -> Source {
         self.entry(name).1

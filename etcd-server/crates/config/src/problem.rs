@@ -1,6 +1,6 @@
-//! Why the daemon does not start with what it was given, and with which exit code.
+//! The reasons why the daemon does not start, with their exit codes.
 //!
-//! Texts are etcd's where etcd has one; what we add to help stands in brackets behind it.
+//! Texts are etcd's where etcd has one; our additions stand in brackets behind it.
 
 use std::path::PathBuf;
 
@@ -162,7 +162,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// Whether the same settings may be right a moment later: names that could not be looked up look as if they differed.
+    /// Returns `true` if the same settings may be right a moment later: names that could not be looked up look as if they differed.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::NotAdvertised { .. } | Self::NotInCluster { .. })

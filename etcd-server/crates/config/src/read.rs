@@ -13,7 +13,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 
 struct Machine;
 
-/// Reads and checks what this process was started with.
+/// Reads and checks the settings of this process.
 pub fn read() -> Result<Start, Problem> {
     let text = |word: OsString| word.into_string().map_err(|word| Problem::NotText(word.to_string_lossy().into_owned()));
     let words = std::env::args_os().skip(1).map(text).collect::<Result<Vec<_>, _>>()?;

@@ -7,21 +7,21 @@
 pub struct Row {
     /// The flag's name without dashes. The variable is `ETCD_` and this name in upper case with underscores.
     pub name: &'static str,
-    /// How its text is read.
+    /// The kind of its text.
     pub kind: Kind,
     /// The default, spelled as on a command line.
     pub default: &'static str,
     /// One or two sentences for `--help` and the sample file.
     pub help: &'static str,
-    /// Where the configuration file has it.
+    /// Its place in the configuration file.
     pub yaml: Yaml,
-    /// Whether it does anything here.
+    /// Its effect here.
     pub meaning: Meaning,
     /// True when its value must not be printed.
     pub secret: bool,
 }
 
-/// How a setting's text is read. Go's rules for numbers, booleans and durations apply.
+/// The kind of a setting's text. Go's rules for numbers, booleans and durations apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Any text.
@@ -48,7 +48,7 @@ pub enum Kind {
     Gates,
 }
 
-/// Where the configuration file has a setting.
+/// The place of a setting in the configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Yaml {
     /// At the top, under the flag's name.
@@ -59,7 +59,7 @@ pub enum Yaml {
     Absent,
 }
 
-/// Whether a setting does anything here.
+/// The effect of a setting here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
     Used,

@@ -1,7 +1,8 @@
-//! URLs of listeners and members, by etcd's rules: http, https, unix or unixs; http ones are host and port, nothing else.
+//! URLs of listeners and members, by etcd's rules: http, https, unix or unixs; http ones are host
+//! and port, nothing else.
 //!
-//! Not the `url` crate: that one rewrites what it reads (a slash for the path, no port 80), while member ids are made
-//! from the text an operator wrote, and error texts are those of Go's net/url.
+//! Not the `url` crate: that one rewrites its input (a slash for the path, no port 80), while
+//! member ids are made from the operator's text, and error texts are those of Go's net/url.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use thiserror::Error;
 
-/// How a listener speaks.
+/// The protocol of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scheme {
     Http,
@@ -37,7 +38,7 @@ impl Scheme {
     }
 }
 
-/// Where a URL points.
+/// The target of a URL.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Endpoint {
     /// `host` has no brackets; it may be empty. Port 0 leaves the choice to the system.
@@ -56,7 +57,7 @@ pub struct Url {
     endpoint: Endpoint,
 }
 
-/// Why a text is no URL here. The texts are etcd's (client/pkg/types/urls.go) and Go's.
+/// The reason why a text is no URL here. The texts are etcd's (client/pkg/types/urls.go) and Go's.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum UrlError {
     #[error("URL scheme must be http, https, unix, or unixs: {0}")]
@@ -149,7 +150,8 @@ impl Url {
         &self.endpoint
     }
 
-    /// True for sockets, `localhost` and addresses: what a listener can be bound to without asking DNS.
+    /// Returns `true` for sockets, `localhost` and addresses, to which a listener can be bound
+    /// without DNS.
     #[must_use]
     pub fn is_bindable(&self) -> bool {
         match &self.endpoint {

@@ -23,7 +23,7 @@ pub enum Value {
     Gates(FeatureGates),
 }
 
-/// Why a text is no value of its kind.
+/// The reason why a text is no value of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum ValueError {
     #[error("parse error")]

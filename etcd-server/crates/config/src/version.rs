@@ -1,4 +1,4 @@
-//! What `--version` prints.
+//! The output of `--version`.
 
 /// The etcd release whose behaviour this daemon has.
 pub const ETCD_VERSION: &str = "3.7.1";

@@ -1,4 +1,4 @@
-//! What an operator should hear although the start goes on.
+//! Warnings for the operator that do not prevent the start.
 
 use std::fmt;
 

@@ -1,7 +1,8 @@
 //! YAML as etcd reads it: by the rules of Go's yaml.v2 behind sigs.k8s.io/yaml.
 //!
-//! Files that people have rely on YAML 1.1 (`yes`, `on`, octal numbers) and on what that library lets pass: a byte order mark, further
-//! documents behind the first one, a key given twice. So the crate behind this file only scans; what a scalar means is decided here.
+//! Existing files rely on YAML 1.1 (`yes`, `on`, octal numbers) and on input that this library
+//! accepts: a byte order mark, further documents behind the first one, a key given twice. So the
+//! crate behind this file only scans; the meaning of a scalar is decided here.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "events of a scanner are many, and one ends what is read")]
 
@@ -71,7 +72,7 @@ impl Node {
     }
 }
 
-/// Reads the first document of a text; what follows is not looked at. `Null` if there is none.
+/// Reads the first document of a text; the rest is ignored. `Null` if there is none.
 ///
 /// # Errors
 /// An error, with its line.
@@ -178,7 +179,7 @@ impl<'a> Loading<'a> {
         }
     }
 
-    /// Bounds what aliases make of a document.
+    /// Bounds the expansion of a document's aliases.
     fn count(&mut self, node: &Node) -> Result<(), String> {
         self.nodes += node.size();
         if self.nodes > NODES_MAX { Err("yaml: document contains excessive aliasing".to_owned()) } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! What is accepted, and what it leads to.
+//! Accepted settings, and their results.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Texts made from the table, as files: a change of the table shows in them.
-//! Run with UPDATE_GOLDEN=1 to write them anew.
+//! Texts made from the table, as files: a change of the table shows in them. Run with
+//! UPDATE_GOLDEN=1 to rewrite them.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The crate from outside: what a command line, variables or a file lead to.
+//! The crate from outside: the results of a command line, variables or a file.
 
 mod accepted;
 mod compared;

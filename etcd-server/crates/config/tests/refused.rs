@@ -1,5 +1,5 @@
-//! What is refused, with which text and exit code. Texts were recorded from etcd 3.5.30 where it has the setting,
-//! and are those of 3.7.1 where it differs; texts of our own are marked.
+//! Refused settings, with text and exit code. Texts were recorded from etcd 3.5.30 where it has the
+//! setting, and are those of 3.7.1 where it differs; texts of our own are marked.
 
 use crate::support::{Machine, run, run_words};
 
@@ -14,7 +14,7 @@ fn check(cases: &[(&str, u8, &str)]) {
 fn command_lines_that_cannot_be_read() {
     check(&[
         ("--zzzzzzzz", 2, "flag provided but not defined: -zzzzzzzz"),
-        // What stands in brackets is ours.
+        // The part in brackets is ours.
         ("--nam=x", 2, "flag provided but not defined: -nam (did you mean --name?)"),
         ("--listen-client-url=http://x:1", 2, "flag provided but not defined: -listen-client-url (did you mean --listen-client-urls?)"),
         (
@@ -244,7 +244,7 @@ fn security() {
             r#"AllowedCNs and AllowedHostnames are mutually exclusive (cns=["a" "b"], hostnames=["c"])"#,
         ),
         ("--self-signed-cert-validity=0", 1, "selfSignedCertValidity is invalid,it should be greater than 0"),
-        // Behind etcd's text we say what is wrong.
+        // Behind etcd's text we add the defect.
         ("--auth-token=foo", 1, r#"auth: invalid auth options (unknown token type "foo")"#),
         ("--auth-token=simple,a", 1, r#"auth: invalid auth options ("a" is not of the form key=value)"#),
         ("--auth-token=simple,a=b,a=c", 1, r#"auth: invalid auth options ("a" is given twice)"#),

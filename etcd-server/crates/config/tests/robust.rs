@@ -1,4 +1,4 @@
-//! Whatever stands behind any setting, the answer is settings or one line that names the mistake.
+//! Any value of any setting gives settings or one line that names the mistake.
 
 use config::{Start, Yaml, rows};
 

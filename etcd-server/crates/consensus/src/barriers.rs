@@ -1,13 +1,15 @@
-//! Linearizable reads on their way to an index: gathered, asked for together, and asked again when an answer may not come.
+//! Linearizable reads that wait for a read index: collected, requested together, and requested
+//! again when a response may not come.
 //!
-//! Invariant: whoever waits is answered by a question that was asked after they came, so the index holds everything that was acknowledged
-//! before. A question that is asked again has a new context; an answer to the old one is passed over.
+//! Invariant: a read gets the response to a request that was sent after the read arrived, so the
+//! index covers everything acknowledged before. A repeated request has a new context; a response to
+//! the old one is ignored.
 
 use crate::node::Node;
 use crate::read_contexts::ReadContexts;
 use std::collections::BTreeMap;
 
-/// Those that wait for an index; `T` is whom to tell. Bounded by what its owner lets in.
+/// The reads that wait for an index; `T` identifies a read. Bounded by the admission of its owner.
 #[derive(Debug)]
 pub struct Barriers<T> {
     contexts: ReadContexts,
@@ -25,17 +27,17 @@ struct Asked<T> {
 }
 
 impl<T> Barriers<T> {
-    /// Nobody waits yet.
+    /// Returns an empty queue.
     pub fn new(contexts: ReadContexts, retry_ticks: u64) -> Self {
         Self { contexts, waiting: Vec::new(), asked: BTreeMap::new(), retry_ticks, ticks: 0 }
     }
 
-    /// Somebody waits from now on.
+    /// Adds a read.
     pub fn push(&mut self, read: T) {
         self.waiting.push(read);
     }
 
-    /// Whether nobody waits.
+    /// Returns `true` if no read waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.asked.is_empty()
     }
@@ -51,7 +53,8 @@ impl<T> Barriers<T> {
         }
     }
 
-    /// A context of [`crate::Ready::reads`] was answered: who waited for it.
+    /// Takes the response to a context of [`crate::Ready::reads`]; returns the reads that waited
+    /// for it.
     pub fn answered(&mut self, context: &[u8]) -> Vec<T> {
         let asked = self.contexts.number_of(context).and_then(|number| self.asked.remove(&number));
         asked.map_or_else(Vec::new, |asked| asked.waiting)

@@ -1,7 +1,8 @@
-//! Committed entries on their way out: changes of the group wait until it is durable that they are committed.
+//! Committed entries before they are returned: membership changes wait until it is durable that
+//! they are committed.
 //!
-//! The commit index is otherwise never synced for its own sake: whoever forgets it learns it again from the group. Which group that is,
-//! must not be forgotten with it.
+//! The commit index is otherwise never synced for its own sake: a member that loses it learns it
+//! again from its cluster. The members of that cluster must not be lost with it.
 
 use crate::entry::{Entry, EntryKind};
 use std::collections::VecDeque;
@@ -26,7 +27,7 @@ impl DurableCommits {
         self.held.extend(entries);
     }
 
-    /// What can be handed out now, in order.
+    /// Returns the entries that can be applied now, in order.
     pub(crate) fn release(&mut self) -> Vec<Entry> {
         let durable = self.durable;
         let may_go = |entry: &&Entry| entry.kind == EntryKind::Normal || entry.index <= durable;
@@ -34,7 +35,7 @@ impl DurableCommits {
         self.held.drain(..going).collect()
     }
 
-    /// Whether an entry waits for a commit index that was never handed out for persisting.
+    /// Returns `true` if an entry waits for a commit index that was never returned for persisting.
     pub(crate) fn must_sync(&self) -> bool {
         let handed_out = self.under_way.back().map_or(self.durable, |(_, commit)| *commit);
         self.held.front().is_some_and(|entry| entry.index > handed_out)
@@ -53,7 +54,7 @@ impl DurableCommits {
         }
     }
 
-    /// A snapshot takes the place of what was held.
+    /// Drops the held entries, which a snapshot replaces.
     pub(crate) fn forget(&mut self) {
         self.held.clear();
     }

@@ -1,14 +1,15 @@
-//! Entries and the hard state, in our own words: raft-rs' types stay inside this crate.
+//! Entries and the hard state as types of this crate: raft-rs' types stay inside.
 //!
-//! Inside raft-rs a configuration change is wrapped as the context of an otherwise empty one: raft-rs' leader decodes what is proposed, by
-//! its own numbering, and drops a change whose kind it does not know, such as etcd's learner.
+//! Inside raft-rs a configuration change is wrapped as the context of an otherwise empty one:
+//! raft-rs' leader decodes proposals by its own numbering, and drops a change whose kind it does
+//! not know, such as etcd's learner.
 
 use bytes::Bytes;
 use prost::Message as _;
 use proto::raftpb;
 use raft::eraftpb;
 
-/// What an entry's data is.
+/// The kind of an entry's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     /// An encoded `InternalRaftRequest`; empty when a new leader only marks its term.
@@ -24,18 +25,18 @@ pub struct Entry {
     pub term: u64,
     /// Position in the log, from 1.
     pub index: u64,
-    /// What `data` is.
+    /// The kind of `data`.
     pub kind: EntryKind,
     /// The payload.
     pub data: Bytes,
 }
 
-/// What a member must never forget.
+/// The part of raft's state that must survive every restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HardState {
     /// The newest term seen.
     pub term: u64,
-    /// Whom this member voted for in that term; 0 for nobody.
+    /// The member voted for in that term; 0 for none.
     pub vote: u64,
     /// Entries up to here are known to be committed; may lag behind.
     pub commit: u64,

@@ -18,19 +18,20 @@ const TERM_AHEAD_MAX: u64 = 1 << 30;
 /// Longest context of a read, in bytes.
 const CONTEXT_BYTES_MAX: usize = 64;
 
-/// Why a message was not let in. The node is as it was; only [`StepRefusal::LostLog`] asks for more than counting and logging it.
+/// The reason why a message was refused. The node is unchanged; only [`StepRefusal::LostLog`]
+/// requires more than counting and logging it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StepRefusal {
-    /// It is addressed to somebody else.
+    /// It is addressed to another member.
     #[error("message is for member {to:x}")]
     NotForUs {
-        /// To whom it is addressed.
+        /// The addressed member.
         to: u64,
     },
     /// It names no sender, or this member itself.
     #[error("message claims to come from member {from:x}")]
     Sender {
-        /// From whom it claims to be.
+        /// The claimed sender.
         from: u64,
     },
     /// The sender is no member, as far as this one knows, and such a message makes sense from members only.
@@ -45,7 +46,7 @@ pub enum StepRefusal {
         /// Its number on the wire.
         kind: i32,
     },
-    /// A kind that members tell themselves only.
+    /// A kind that a member sends only to itself.
     #[error("kind {kind} may not come from the network")]
     LocalKind {
         /// Its number on the wire.
@@ -56,7 +57,7 @@ pub enum StepRefusal {
     Malformed {
         /// Its number on the wire.
         kind: i32,
-        /// What is wrong.
+        /// The defect.
         what: &'static str,
     },
     /// Its term is so far ahead that it cannot come from an honest member: raft would adopt it and soon run out of terms.
@@ -79,7 +80,8 @@ pub enum StepRefusal {
         /// Its number on the wire.
         kind: i32,
     },
-    /// This member is installing a snapshot, or has not persisted yet what the message answers.
+    /// This member is installing a snapshot, or has not persisted yet the entries that the message
+    /// acknowledges.
     #[error("message of kind {kind} comes too early for this member")]
     TooEarly {
         /// Its number on the wire.
@@ -113,7 +115,7 @@ pub enum StepRefusal {
          directory and add it again"
     )]
     LostLog {
-        /// Who told.
+        /// The reporting member.
         from: u64,
         /// The last entry that there is.
         last: u64,
@@ -122,7 +124,7 @@ pub enum StepRefusal {
     },
 }
 
-/// What the guard needs to know of the node.
+/// The state of the node that the checks need.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standpoint {
     pub(crate) id: u64,
@@ -290,7 +292,7 @@ fn acknowledgement(message: &Message, at: &Standpoint) -> Result<(), StepRefusal
     if message.index > at.last_index {
         return Err(StepRefusal::Malformed { kind: message.r#type, what: "it is about entries that were never sent" });
     }
-    // raft-rs would send again from before what the follower has acknowledged since.
+    // raft-rs would send again from before the entries that the follower has acknowledged since.
     let overtaken = message.reject && message.index <= at.matched.unwrap_or(0);
     if overtaken { Err(StepRefusal::Outdated { kind: message.r#type }) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! Election timeouts from a seed, so that whoever gives the same seed sees the same elections.
+//! Election timeouts from a seed, so that the same seed gives the same elections.
 
 /// SplitMix64: every seed gives a full-period sequence, and neighbouring seeds give unrelated ones.
 #[derive(Clone, Copy, Debug)]

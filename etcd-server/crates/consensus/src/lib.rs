@@ -1,8 +1,9 @@
 //! The guard around raft: one module owns the raft node and holds the rules that keep it safe.
 //!
-//! [`Node`] takes inputs (ticks, proposals, messages, what was persisted and applied) and hands out a [`Ready`]: what must be persisted,
-//! sent and applied now. It does no I/O, knows no clock and waits for nothing. Messages and entries are etcd's (`raftpb`), kinds are mapped
-//! to and from raft-rs by name, because the two number them differently.
+//! [`Node`] takes inputs (ticks, proposals, messages, reports of persisted and applied entries) and
+//! returns a [`Ready`]: entries to persist, messages to send and entries to apply now. It does no
+//! I/O, knows no clock and waits for nothing. Messages and entries are etcd's (`raftpb`), kinds are
+//! mapped to and from raft-rs by name, because the two number them differently.
 #![forbid(unsafe_code)]
 
 mod barriers;

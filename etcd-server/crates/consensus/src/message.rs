@@ -1,20 +1,21 @@
-//! Messages between members: etcd's `raftpb.Message` on our side, raft-rs' own type inside this crate.
+//! Messages between members: etcd's `raftpb.Message` outside, raft-rs' own type inside this crate.
 //!
-//! Kinds are mapped by name. What only raft-rs knows (priorities, requested snapshots, commit terms) never leaves and is never let in.
+//! Kinds are mapped by name. Fields of raft-rs alone (priorities, requested snapshots, commit
+//! terms) are neither sent nor accepted.
 
 use crate::entry::{self, EntryKind};
 use bytes::Bytes;
 use proto::raftpb::{self, EntryType};
 use raft::eraftpb::{self, MessageType};
 
-/// What a number on the wire means.
+/// The meaning of a number on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Sent between members.
     Network(MessageType),
-    /// Told by a member to itself; from the network it is nonsense.
+    /// Sent by a member to itself; invalid from the network.
     Local,
-    /// Nothing that we know.
+    /// No known meaning.
     Unknown,
 }
 
@@ -102,9 +103,10 @@ pub(crate) fn to_raft(kind: MessageType, message: raftpb::Message) -> eraftpb::M
     raft
 }
 
-/// Whether a message refuses or grants a vote. With the committed index raft-rs tells the term of its entry, for which etcd's messages have no
-/// field; the term of the log, which such an answer has no use for, carries it. A candidate that does not know that a member was removed
-/// learns it from that member alone when there is nobody else. etcd sends zero, and takes no notice.
+/// Returns `true` if a message refuses or grants a vote. With the committed index raft-rs sends the
+/// term of its entry, for which etcd's messages have no field; the term of the log, which such a
+/// response does not use, carries it. A candidate that does not know that a member was removed
+/// learns it from that member alone when there is no other. etcd sends zero, and ignores it.
 fn is_answer_to_candidate(kind: MessageType) -> bool {
     matches!(kind, MessageType::MsgRequestVoteResponse | MessageType::MsgRequestPreVoteResponse)
 }

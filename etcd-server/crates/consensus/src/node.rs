@@ -1,20 +1,27 @@
 //! The raft node and the rules around it.
 //!
-//! Rules held here, each learnt from a fault of raft-rs or of its users (numbers refer to nothing outside this list):
-//! 1. What must be persisted is handed out once, in order; raft learns of it by [`Node::persisted`] only after it is durable.
-//! 2. Messages that promise something (votes, acknowledgements) are handed out apart and leave after that. So do those of a leader whose
-//!    own vote is not durable yet: alone in its group it leads at once, and would lead twice in one term if it fell in between.
-//! 3. A committed entry is handed out exactly once, and only after it is durable here.
-//! 4. Configuration changes travel as etcd encodes them; raft-rs is told of them by name, once apply has accepted them.
+//! Rules held here, each learnt from a fault of raft-rs or of its users (numbers refer to nothing
+//! outside this list):
+//! 1. Entries to persist are returned once, in order; raft is notified by [`Node::persisted`] only
+//!    after they are durable.
+//! 2. Messages that promise something (votes, acknowledgements) are returned apart and leave after
+//!    that. So do those of a leader whose own vote is not durable yet: in a single-member cluster
+//!    it becomes leader at once, and would be leader twice in one term if it crashed in between.
+//! 3. A committed entry is returned exactly once, and only after it is durable here.
+//! 4. Configuration changes travel as etcd encodes them; raft-rs gets them by name, once apply has
+//!    accepted them.
 //! 5. Elections are drawn from a seed that the owner gives, so that a simulation repeats.
-//! 6. A member that applied its own removal leads, campaigns and proposes no more (raft-rs' leader would go on for ever without a vote), but
-//!    still answers the others: if they have not heard that the removal is committed, they may need its vote and its acknowledgement to
-//!    find out; of a group of two, the one that stays can do nothing without.
-//! 7. A leader takes no proposals behind its own removal. Else it could end with a longer log than those who stay, who would then never
-//!    get the vote of rule 6.
-//! 8. A change of the group is handed out only when it is durable here that it is committed. A member that forgot this in a crash would go
-//!    by the old group again, and might wait for ever for one that it has already turned away as removed.
-//! 9. Nobody campaigns while a snapshot is being installed, or alone with a log that is not durable: raft-rs panics on both.
+//! 6. A member that applied its own removal is no leader, does not campaign and does not propose
+//!    (raft-rs' leader would continue for ever without a vote), but still responds to the others:
+//!    if they have not learned that the removal is committed, they may need its vote and its
+//!    acknowledgement for it; of two members, the one that stays can do nothing without.
+//! 7. A leader takes no proposals behind its own removal. Else it could end with a longer log than
+//!    the remaining members, which would then never get the vote of rule 6.
+//! 8. A membership change is returned only when it is durable here that it is committed. A member
+//!    that lost this in a crash would use the old configuration again, and might wait for ever for
+//!    a member that it has already refused as removed.
+//! 9. No member campaigns while a snapshot is being installed, or alone with a log that is not
+//!    durable: raft-rs panics on both.
 
 mod changes;
 mod config;
@@ -46,7 +53,8 @@ use types::Fault;
 const MESSAGE_BYTES_MAX: u64 = 1 << 20;
 /// Messages on their way to one follower.
 const INFLIGHT_MESSAGES_MAX: usize = 512;
-/// Bytes of entries that a leader has appended but not committed; beyond it proposals are dropped, and the client is told to come back.
+/// Bytes of entries that a leader has appended but not committed; beyond it proposals are dropped,
+/// and the client is asked to retry.
 const UNCOMMITTED_BYTES_MAX: u64 = 256 << 20;
 
 /// A proposal that raft did not take: there is no leader, it is handing over or being removed, or too much is uncommitted.
@@ -54,7 +62,7 @@ const UNCOMMITTED_BYTES_MAX: u64 = 256 << 20;
 #[error("raft proposal dropped")]
 pub struct Dropped;
 
-/// There is no leader that could answer now; [`Ready::ask_reads_again`] tells when to ask.
+/// The error that no leader can respond now; [`Ready::ask_reads_again`] marks the time for a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no leader can tell an index to read at yet")]
 pub struct NotYet;
@@ -74,7 +82,8 @@ pub struct Node {
     /// While this member leads: up to where its log may hold its own removal, not applied yet.
     own_removal: Option<u64>,
     last_status: Option<Status>,
-    /// Leader and term, and whether an entry of that term is committed, when reads were last told.
+    /// Leader and term, and `true` if an entry of that term is committed, when reads were last
+    /// notified.
     last_lead: (u64, u64, bool),
     ticks: u64,
     /// The tick at which each member last acknowledged something to this leader.
@@ -89,11 +98,12 @@ impl std::fmt::Debug for Node {
 }
 
 impl Node {
-    /// Starts from what was recovered. A member that is about to join starts from nothing.
+    /// Starts from the recovered log and state. A member that is about to join starts without any.
     pub fn new(config: &Config, recovered: &Recovered) -> Result<Self, Fault> {
         let mut recovered = recovered.clone();
         let durable_commit = recovered.hard_state.commit;
-        // Entries that were applied were committed, whatever the hard state got to know of it (raft-rs panics otherwise).
+        // Applied entries were committed, even if the hard state does not show it (raft-rs panics
+        // otherwise).
         recovered.hard_state.commit = recovered.hard_state.commit.max(config.applied);
         let tail = Tail::new(&recovered, config.applied);
         check_recovered(config, &recovered, &tail)?;
@@ -144,7 +154,8 @@ impl Node {
         self.propose_waiting_change();
     }
 
-    /// Asks to be elected without waiting for a timeout: for a group of one, which has nobody to wait for. Does nothing while it must not.
+    /// Campaigns without waiting for a timeout: for a single-member cluster, which has no other
+    /// member to wait for. No effect while it must not.
     pub fn campaign(&mut self) -> Result<(), Fault> {
         if self.removed || !self.may_campaign() || !self.raw.raft.promotable() {
             return Ok(());
@@ -187,21 +198,23 @@ impl Node {
         })
     }
 
-    /// Proposes requests, in order and together. All of them are dropped or none. A follower forwards them to the leader, and nobody tells
-    /// when they get lost on the way.
+    /// Proposes requests, in order and together. All of them are dropped or none. A follower
+    /// forwards them to the leader, without a report when they get lost on the way.
     pub fn propose(&mut self, requests: impl IntoIterator<Item = Bytes>) -> Result<(), Dropped> {
         let entries = requests.into_iter().map(|data| entry(EntryKind::Normal, data)).collect();
         self.step_proposal(entries)
     }
 
-    /// Proposes requests as [`Node::propose`] does, but only while this member leads: for what a leader does of itself and a later leader
-    /// must not be made to do, such as revoking leases that ran out by this member's clock.
+    /// Proposes requests as [`Node::propose`] does, but only while this member is leader: for
+    /// requests of a leader itself that a later leader must not inherit, such as revoking leases
+    /// that expired by this member's clock.
     pub fn propose_as_leader(&mut self, requests: impl IntoIterator<Item = Bytes>) -> Result<(), Dropped> {
         if self.raw.raft.state == StateRole::Leader { self.propose(requests) } else { Err(Dropped) }
     }
 
-    /// Asks for an index up to which a linearizable read must wait. `context` is a fresh one of [`crate::ReadContexts`]. The answer may
-    /// get lost on the way: whoever asks asks again after a while, with another context.
+    /// Requests an index up to which a linearizable read must wait. `context` is a fresh one of
+    /// [`crate::ReadContexts`]. The response may get lost on the way: the caller repeats the
+    /// request after a while, with another context.
     pub fn read_index(&mut self, context: Vec<u8>) -> Result<(), NotYet> {
         let raft = &self.raw.raft;
         let leads = raft.state == StateRole::Leader;
@@ -234,16 +247,18 @@ impl Node {
         self.propose_waiting_change();
     }
 
-    /// Checks that what a leader sends does not contradict an entry that is committed here. Every leader has all committed entries, unless
-    /// a majority of the members were replaced by older copies of themselves: then acknowledged writes are lost. Members that forgot their
-    /// votes may even elect a second leader in the same term, so entries of equal terms are compared, too.
+    /// Checks that a leader's message does not contradict an entry that is committed here. Every
+    /// leader has all committed entries, unless a majority of the members were replaced by older
+    /// copies of themselves: then acknowledged writes are lost. Members that lost their votes may
+    /// even elect a second leader in the same term, so entries of equal terms are compared, too.
     fn check_committed(&self, message: &raftpb::Message) -> Result<(), StepRefusal> {
         let log = &self.raw.raft.raft_log;
         if message.term < self.raw.raft.term || message.index >= log.committed {
             return Ok(());
         }
         let lost = |index, ours, theirs| StepRefusal::LostCommit { from: message.from, index, ours, theirs };
-        // What is not in memory any more was compared when it was there; index 0 comes before all entries.
+        // Entries that are not in memory any more were compared when they were there; index 0 comes
+        // before all entries.
         let before = log.term(message.index).unwrap_or(0);
         if before != 0 && before != message.log_term {
             return Err(lost(message.index, before, message.log_term));
@@ -259,8 +274,9 @@ impl Node {
         Ok(())
     }
 
-    /// Entries above this index are needed by followers that are being sent a snapshot, or have it and were not sent what comes behind:
-    /// if these were forgotten meanwhile, each snapshot would be followed by the next one, for as long as there are writes.
+    /// Returns the index above which entries are needed by followers that are being sent a
+    /// snapshot, or have it and not yet the entries behind: if these were truncated meanwhile, each
+    /// snapshot would be followed by the next one, for as long as there are writes.
     fn needed_behind_snapshots(&self) -> u64 {
         let raft = &self.raw.raft;
         if raft.state != StateRole::Leader {
@@ -281,18 +297,20 @@ impl Node {
         self.raw.report_unreachable(member);
     }
 
-    /// `member` may have the beginning of this snapshot, and goes on with it when it is sent one the next time; nothing: not any more.
+    /// Records that `member` may have the beginning of this snapshot, and resumes it at the next
+    /// transfer; `None` clears the record.
     pub fn snapshot_begun(&mut self, member: u64, mark: Option<SnapshotMark>) {
         self.raw.mut_store().set_begun(member, mark);
     }
 
-    /// The snapshot for this member arrived (`ok`) or was given up. Must be told once for each `MsgSnap`, or the member gets nothing more.
+    /// Reports that the snapshot for this member arrived (`ok`) or failed. Call it once for each
+    /// `MsgSnap`, or the member gets nothing more.
     pub fn report_snapshot(&mut self, member: u64, ok: bool) {
         let status = if ok { SnapshotStatus::Finish } else { SnapshotStatus::Failure };
         self.raw.report_snapshot(member, status);
     }
 
-    /// What has to be done now, if anything.
+    /// Returns the work to be done now, if any.
     pub fn ready(&mut self) -> Option<Ready> {
         if !self.raw.has_ready() {
             let committed = self.commits.release();
@@ -343,7 +361,7 @@ impl Node {
         Some(Ready { entries: entries.into_iter().map(Entry::from_raft).collect(), status: changed.then_some(status), ..ready })
     }
 
-    /// Parts what may leave at once from what promises something.
+    /// Separates messages that may leave at once from those that promise something.
     fn sort_messages(
         &self,
         at_once: Vec<eraftpb::Message>,
@@ -355,21 +373,21 @@ impl Node {
         } else {
             messages = at_once;
         }
-        // What a follower only passes on to the leader need not wait for its disk.
+        // Messages that a follower only forwards to the leader need not wait for its disk.
         let passed_on =
             |message: &mut eraftpb::Message| matches!(message.get_msg_type(), MessageType::MsgPropose | MessageType::MsgReadIndex);
         messages.extend(promises.extract_if(.., passed_on));
         (messages.into_iter().map(message::from_raft).collect(), promises.into_iter().map(message::from_raft).collect())
     }
 
-    /// Whether the leader changed since this was last asked, or became able to answer.
+    /// Returns `true` if the leader changed since the last call, or became able to respond.
     fn reads_forgotten(&mut self) -> bool {
         let raft = &self.raw.raft;
         let lead = (raft.leader_id, raft.term, raft.commit_to_current_term());
         std::mem::replace(&mut self.last_lead, lead) != lead && lead.0 != raft::INVALID_ID
     }
 
-    /// Whether a snapshot was taken in and is not reported as installed yet.
+    /// Returns `true` if a snapshot was accepted and is not reported as installed yet.
     fn installing(&self) -> bool {
         let log = &self.raw.raft.raft_log;
         log.applied + 1 < log.first_index()
@@ -402,8 +420,9 @@ impl Node {
         }
     }
 
-    /// After anything that may have changed role or term: raft-rs draws election timeouts from the thread's randomness, and ours replace
-    /// them. What was heard belongs to one leadership.
+    /// Restores the invariants after anything that may have changed role or term: raft-rs draws
+    /// election timeouts from the thread's randomness, and ours replace them. Acknowledgements
+    /// belong to one leadership.
     fn settle(&mut self) {
         let raft = &mut self.raw.raft;
         let (_, term, state) = self.timeout;

@@ -1,11 +1,12 @@
-//! What a node hands out.
+//! The outputs of a node.
 
 use crate::entry::{Entry, HardState};
 use crate::standing::Status;
 use crate::tail::SnapshotMark;
 use proto::raftpb::Message;
 
-/// What has to be done now. Readies are done in the order of their numbers, each part when the ones that it waits for are done:
+/// The work to be done now. Readies are done in the order of their numbers, each part when the ones
+/// that it waits for are done:
 ///
 /// | part | may be done |
 /// |---|---|
@@ -16,27 +17,30 @@ use proto::raftpb::Message;
 /// | `promises` | after that; they wait for earlier readies also when this one has nothing to persist |
 /// | `committed`, `reads`, `status` | at once |
 ///
-/// [`crate::Node::persisted`] is told before promises leave, so that no answer to them can be stepped earlier.
+/// [`crate::Node::persisted`] is called before promises leave, so that no response to them can be
+/// stepped earlier.
 #[derive(Debug, Default)]
 pub struct Ready {
     /// Passed back to [`crate::Node::persisted`] once everything to persist is durable.
     pub number: u64,
-    /// To send, in order for each member. A `MsgSnap` among them is a mark: whoever sends it takes the state as it is now, at that index or
-    /// a later one, writes its index, term and members into the message's metadata, and reports the end by
+    /// Messages to send, in order for each member. A `MsgSnap` among them is a mark: the sender
+    /// takes the state as it is now, at that index or a later one, writes its index, term and
+    /// members into the message's metadata, and reports the end by
     /// [`crate::Node::report_snapshot`].
     pub messages: Vec<Message>,
     /// To send after everything up to this ready is durable: votes, acknowledgements.
     pub promises: Vec<Message>,
-    /// A snapshot that was stepped in and taken: the state with this mark replaces the present one, and the log begins behind it, both
-    /// durably, before anything else of this ready. [`crate::Node::persisted`] is told after that, and then
-    /// [`crate::Node::applied`] with its index. A snapshot that was stepped and does not appear in the next ready was not needed.
+    /// A snapshot that was stepped in and accepted: the state with this mark replaces the present
+    /// one, and the log begins behind it, both durably, before anything else of this ready. Call
+    /// [`crate::Node::persisted`] after that, and then [`crate::Node::applied`] with its index. A
+    /// snapshot that was stepped and does not appear in the next ready was not needed.
     pub snapshot: Option<SnapshotMark>,
-    /// To append to the log; the first replaces whatever is there at its index and behind.
+    /// Entries to append to the log; the first replaces those at its index and behind.
     pub entries: Vec<Entry>,
     /// To be made durable together with the entries, when it changed.
     pub hard_state: Option<HardState>,
-    /// Whether a snapshot, entries, a vote, or the commit of a change of the group must be made durable. Without it nothing has to be
-    /// reported back.
+    /// `true` if a snapshot, entries, a vote, or the commit of a membership change must be made
+    /// durable. Otherwise no report is needed.
     pub must_sync: bool,
     /// To apply, in order.
     pub committed: Vec<Entry>,
@@ -45,6 +49,6 @@ pub struct Ready {
     /// Reads that wait for an index may have been forgotten, by a change of the leader or because the leader could not answer yet: each is
     /// asked again, with a new context.
     pub ask_reads_again: bool,
-    /// Where the node stands now, when that changed.
+    /// The status of the node, if it changed.
     pub status: Option<Status>,
 }

@@ -1,6 +1,6 @@
-//! Where a node stands, and how far it knows the others to be.
+//! The status of a node, and the progress of the other members in its view.
 
-/// What this member is in its group.
+/// The role of this member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Follows a leader, or waits for one.
@@ -15,12 +15,12 @@ pub enum Role {
     Leader,
 }
 
-/// Where the node stands.
+/// The status of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// What this member is.
+    /// The role of this member.
     pub role: Role,
-    /// Who leads; 0 when nobody is known to.
+    /// The leader; 0 if none is known.
     pub leader: u64,
     /// The current term.
     pub term: u64,
@@ -28,11 +28,11 @@ pub struct Status {
     pub commit: u64,
     /// Entries up to here were reported as applied.
     pub applied: u64,
-    /// To whom this leader is handing over; it takes no proposals meanwhile.
+    /// The target of a leadership transfer in progress; the leader takes no proposals meanwhile.
     pub transferee: Option<u64>,
 }
 
-/// How far a leader knows a member to be.
+/// The progress of a member in a leader's view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The member.
@@ -41,17 +41,20 @@ pub struct Progress {
     pub matched: u64,
     /// The next entry it is sent.
     pub next: u64,
-    /// Whether it has acknowledged anything within the last election timeout. The leader itself always has.
+    /// `true` if it has acknowledged anything within the last election timeout. Always `true` for
+    /// the leader itself.
     pub recently_active: bool,
     /// Ticks since it last acknowledged anything; nothing when it never did in this term.
     pub silent_ticks: Option<u64>,
-    /// Whether it has no vote.
+    /// `true` if it has no vote.
     pub learner: bool,
-    /// Whether it was sent a snapshot and gets no entries until that is reported as finished or failed.
+    /// `true` if it was sent a snapshot and gets no entries until that is reported as finished or
+    /// failed.
     pub snapshot: bool,
 }
 
-/// Who shall lead in the place of `leader`, whose view this is: the voter that is furthest of those recently heard of, if there is one.
+/// Returns the best successor of `leader`, whose view this is: the most up to date of the recently
+/// active voters, if there is one.
 pub fn successor(progress: &[Progress], leader: u64) -> Option<u64> {
     let heard = progress.iter().filter(|progress| progress.recently_active && !progress.learner && progress.member != leader);
     heard.max_by_key(|progress| (progress.matched, std::cmp::Reverse(progress.member))).map(|progress| progress.member)

@@ -1,7 +1,8 @@
 //! The end of the log in memory, as raft reads it.
 //!
-//! Holds every entry that is not applied and as many behind as [`Keep`] allows; a follower that needs older ones is sent a snapshot.
-//! Everything raft has handed out for persisting is here at once, which is what raft-rs' asynchronous mode asks for.
+//! Holds every entry that is not applied and as many behind as [`Keep`] allows; a follower that
+//! needs older ones is sent a snapshot. All entries that raft has returned for persisting are here
+//! at once, which raft-rs' asynchronous mode requires.
 
 use crate::entry::{self, Entry, HardState};
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use raft::storage::{GetEntriesContext, RaftState, Storage};
 use raft::{Error, StorageError, util};
 use std::collections::{BTreeMap, VecDeque};
 
-/// Who votes and who only learns.
+/// The voters and learners of a configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Voters {
     /// Members that vote, ascending.
@@ -32,7 +33,7 @@ impl Voters {
     }
 }
 
-/// How much of the log stays in memory behind the applied index, for followers that are close behind.
+/// The bounds of the log in memory behind the applied index, for followers that are close behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keep {
     /// Entries at most.
@@ -44,13 +45,13 @@ pub struct Keep {
 }
 
 impl Keep {
-    /// So much and no more, whoever needs it.
+    /// Returns fixed bounds, independent of the followers' needs.
     pub const fn at_most(entries: u64, bytes: u64) -> Self {
         Self { entries, bytes, bytes_behind_snapshots: bytes }
     }
 }
 
-/// A snapshot by what raft knows of it: the state itself travels and is installed by the owner of the node.
+/// A snapshot as raft sees it: the state itself is sent and installed by the owner of the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotMark {
     /// Index of the last entry whose effects are in the state.
@@ -61,7 +62,7 @@ pub struct SnapshotMark {
     pub voters: Voters,
 }
 
-/// What a member finds when it starts.
+/// The recovered log and state of a member that starts.
 #[derive(Clone, Debug, Default)]
 pub struct Recovered {
     /// The hard state as it was last persisted.
@@ -125,7 +126,7 @@ impl Tail {
         changes.map(|entry| (entry.index, entry::content(entry.clone()).1))
     }
 
-    /// Appends what raft wants persisted, cutting off what it replaces.
+    /// Appends the entries that raft wants persisted, cutting off those that they replace.
     pub(crate) fn append(&mut self, entries: &[eraftpb::Entry]) {
         let Some(first) = entries.first() else { return };
         while self.entries.back().is_some_and(|last| last.index >= first.index) {
@@ -143,7 +144,8 @@ impl Tail {
         self.applied = self.applied.max(index);
     }
 
-    /// Forgets applied entries beyond what may be kept, oldest first. Those above `needed` are kept as long as there is room for them.
+    /// Drops applied entries beyond `keep`, oldest first. Those above `needed` are kept as long as
+    /// there is room for them.
     pub(crate) fn forget(&mut self, keep: Keep, needed: u64) {
         let needed = self.begun.values().map(|mark| mark.index).fold(needed, u64::min);
         while let Some(first) = self.entries.front().filter(|first| first.index <= self.applied) {
@@ -160,7 +162,7 @@ impl Tail {
         }
     }
 
-    /// The log begins anew behind a snapshot.
+    /// Restarts the log behind a snapshot.
     pub(crate) fn reset(&mut self, mark: &SnapshotMark) {
         self.entries.clear();
         self.begun.clear();
@@ -168,7 +170,8 @@ impl Tail {
         self.voters = mark.voters.clone();
     }
 
-    /// `member` may have the beginning of this snapshot, and goes on with it when it needs one; nothing: not any more.
+    /// Records that `member` may have the beginning of this snapshot, and resumes it when it needs
+    /// one; `None` clears the record.
     pub(crate) fn set_begun(&mut self, member: u64, mark: Option<SnapshotMark>) {
         match mark {
             Some(mark) => drop(self.begun.insert(member, mark)),
@@ -228,7 +231,7 @@ impl Storage for Tail {
         if self.applied == 0 {
             return Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable));
         }
-        // Of no use without what comes behind it.
+        // Useless without the entries behind it.
         let begun = self.begun.get(&to).filter(|mark| mark.index >= self.before_index);
         let (index, term, voters) = match begun {
             Some(mark) => (mark.index, mark.term, mark.voters.to_raft()),

@@ -1,4 +1,5 @@
-//! A group in memory: messages arrive at once and in order, unless somebody is cut off; disks are instant.
+//! A cluster in memory: messages arrive at once and in order, unless a member is cut off; disks are
+//! instant.
 
 use bytes::Bytes;
 use consensus::{ConfChangeKind, Config, Entry, EntryKind, HardState, Keep, Node, Recovered, Role, SnapshotMark, StepRefusal, Voters};
@@ -25,7 +26,7 @@ pub(crate) struct Member {
 
 pub(crate) struct Group {
     pub(crate) members: BTreeMap<u64, Member>,
-    /// Members that nobody reaches and that reach nobody.
+    /// Members without any connection.
     pub(crate) cut: BTreeSet<u64>,
     pub(crate) keep: Keep,
     pub(crate) refused: Vec<StepRefusal>,
@@ -122,7 +123,7 @@ impl Group {
         self.settle();
     }
 
-    /// Runs until nobody has anything to do.
+    /// Runs until no member has anything to do.
     pub(crate) fn settle(&mut self) {
         loop {
             let worked = self.work_all();
@@ -151,7 +152,8 @@ impl Group {
         }
     }
 
-    /// What the sender of a snapshot does: the state as it is by now, and the metadata that belongs to it.
+    /// Fills a snapshot message as its sender does: the state as it is by now, and the metadata
+    /// that belongs to it.
     fn fill(&mut self, from: u64, message: &mut Message) {
         let sender = self.member(from);
         let (index, term) = sender.applied;
@@ -162,7 +164,7 @@ impl Group {
         (metadata.index, metadata.term) = (index, term);
     }
 
-    /// Everybody does what there is to do. Returns whether there was anything.
+    /// Lets all members do their work. Returns `true` if there was any.
     pub(crate) fn work_all(&mut self) -> bool {
         let ids: Vec<_> = self.members.keys().copied().collect();
         ids.into_iter().filter(|&id| self.work(id)).count() > 0
@@ -206,7 +208,8 @@ impl Group {
 }
 
 impl Member {
-    /// Does what there is to do, sends nothing, and takes every snapshot and every committed entry as applied.
+    /// Does the work of one member, sends nothing, and takes every snapshot and every committed
+    /// entry as applied.
     pub(crate) fn work_alone(&mut self) {
         let keep = Keep::at_most(10, 1000);
         while let Some(ready) = self.node.ready() {

@@ -1,4 +1,5 @@
-//! Members that were replaced by older copies of themselves: those that still have what was acknowledged must notice.
+//! Members that were replaced by older copies of themselves: those that still have acknowledged
+//! entries must notice.
 
 use crate::group::{Group, Member, config, voters};
 use consensus::{HardState, Recovered, StepRefusal};
@@ -52,8 +53,9 @@ fn lost_commit_within(group: &mut Group, ticks: usize) -> Option<StepRefusal> {
 #[test]
 fn member_with_committed_entries_notices_their_loss() {
     for keeper in 1..=3 {
-        // The others' log is shorter than, as long as, or longer than what was acknowledged. With one lost term, the members that lost
-        // their votes elect a second leader in that very term, which shows with its first entry that differs.
+        // The others' log is shorter than, as long as, or longer than the acknowledged one. With
+        // one lost term, the members that lost their votes elect a second leader in that very term,
+        // which shows with its first entry that differs.
         for (kept, lost_terms, written_after) in [(1, 0, 0), (2, 0, 1), (3, 0, 2), (1, 0, 10), (2, 1, 2), (2, 1, 20)] {
             let mut group = restored_without(keeper, kept, lost_terms, written_after);
             let case = format!("member {keeper}, {kept} kept, {lost_terms} terms lost, {written_after} written");

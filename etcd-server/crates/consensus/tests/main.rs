@@ -1,4 +1,5 @@
-//! A few members in memory: what the node promises to its owner, and that nothing from the network can break it.
+//! A few members in memory: the promises of a node to its owner, and that nothing from the network
+//! can break it.
 #![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 mod group;

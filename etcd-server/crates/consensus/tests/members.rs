@@ -173,7 +173,7 @@ fn waiting_changes_reach_the_next_leader() {
     let node = &mut group.member(leader).node;
     node.propose_conf_change(add_learner(4)).unwrap();
     node.propose_conf_change(add_learner(5)).unwrap();
-    // What it has appended is replicated by whoever leads next; the one that waits is not in any log.
+    // Its appended entries are replicated by the next leader; the waiting one is not in any log.
     node.step_down();
     group.settle();
     let next = group.elect();

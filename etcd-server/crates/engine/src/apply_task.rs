@@ -29,24 +29,24 @@ use types::{Event, Fault, MemberId};
 /// Entries that share a batch; more would delay the answers of the first.
 const ENTRIES_PER_BATCH: usize = 512;
 
-/// What the apply thread is told, in order.
+/// The commands of the apply thread, in order.
 #[derive(Debug)]
 pub(crate) enum ApplyCommand {
     /// Apply these.
     Entries(Vec<Entry>),
-    /// Tell these once entries up to `index` are applied.
+    /// Notify these once entries up to `index` are applied.
     Notify { index: u64, waiting: Vec<Barrier> },
     /// Put this state in the place of the present one.
     Install { number: u64, mark: SnapshotMark, prepared: Box<Prepared>, hard_state: Option<HardState>, taken: oneshot::Sender<bool> },
-    /// Nobody needs this state.
+    /// Drop this state, which is not needed.
     Discard(Box<Prepared>),
     /// This member leads from now on, or no longer.
     Leadership(bool),
-    /// Nothing follows.
+    /// Stop; the last command.
     Stop,
 }
 
-/// What apply tells the rest of the member beside answers.
+/// A notification from apply to the rest of the member, beside responses.
 #[derive(Clone, Debug)]
 pub enum Notice {
     /// The quota was overrun by a request that was proposed here.
@@ -57,7 +57,7 @@ pub enum Notice {
 
 pub(crate) struct ApplyTask {
     pub(crate) member_id: MemberId,
-    /// Whose log lines about members are.
+    /// The role of this member in log lines about members.
     pub(crate) whose: Whose,
     pub(crate) folder: PathBuf,
     pub(crate) settings: apply::Settings,
@@ -82,7 +82,7 @@ pub(crate) struct ApplyTask {
     pub(crate) pending_notifies: Vec<(u64, Vec<Barrier>)>,
 }
 
-/// What a batch came to, to be told once it is readable.
+/// The results of a batch, reported once it is readable.
 #[derive(Default)]
 struct Told {
     replies: Vec<(u64, Reply)>,
@@ -92,7 +92,7 @@ struct Told {
 }
 
 impl ApplyTask {
-    /// Runs until told to stop.
+    /// Runs until the stop command.
     pub(crate) fn run(mut self) -> Result<State, Fault> {
         while let Ok(first) = self.commands.recv() {
             let mut entries = Vec::new();
@@ -197,7 +197,8 @@ impl ApplyTask {
         Ok(())
     }
 
-    /// Tells what applying took since `begun`, and returns the moment until which it was measured.
+    /// Reports the duration of applying since `begun`, and returns the moment until which it was
+    /// measured.
     fn observe(&self, entry: &Entry, applied: &Applied, begun: Instant) -> Instant {
         let now = Instant::now();
         if let Some(kind) = applied.kind {
@@ -247,7 +248,8 @@ impl ApplyTask {
         published.applied.store(index, Ordering::Release);
     }
 
-    /// Tells watchers and duties first: whoever is answered may look at what they did.
+    /// Notifies watchers and background tasks first: a client that has its response may look at
+    /// their effects.
     fn tell(&mut self, told: Told) {
         if self.state.members != **self.published.members.load() {
             self.whose.log_changes(&self.published.members.load(), &self.state.members);

@@ -49,7 +49,7 @@ pub struct Engine {
     pub(crate) overload: Overload,
     pub(crate) request_bytes_max: usize,
     pub(crate) request_timeout: Duration,
-    /// How long it may take from the loss of a leader to the next one (etcd: two election timeouts).
+    /// Maximum time from the loss of a leader to the next one (etcd: two election timeouts).
     pub(crate) leader_loss: Duration,
     pub(crate) on_fault: Arc<dyn Fn(Fault) + Send + Sync>,
 }
@@ -76,12 +76,12 @@ impl Engine {
         &self.published
     }
 
-    /// What the published state is read from.
+    /// Returns the store of the published state.
     pub fn store(&self) -> Arc<Store> {
         self.published.store()
     }
 
-    /// Where watch streams begin.
+    /// Returns the source of watch streams.
     pub fn watches(&self) -> &Watches {
         &self.watches
     }
@@ -106,13 +106,14 @@ impl Engine {
         self.ids.next()
     }
 
-    /// What this member acts as by itself: root while authentication is on, for it is subject to no user's permissions.
+    /// Returns the identity of this member's own requests: root while authentication is on, because
+    /// no user's permissions limit it.
     pub fn own_identity(&self) -> Identity {
         let store = self.published.auth();
         if store.enabled() { Identity::new(auth::ROOT, store.auth_revision()) } else { Identity::default() }
     }
 
-    /// How long a request may take on the server's side.
+    /// Returns the time limit of a request on the server's side.
     pub fn request_timeout(&self) -> Duration {
         self.request_timeout
     }
@@ -127,14 +128,16 @@ impl Engine {
         let (kind, begun) = (RequestKind::of(&request), Instant::now());
         let submitted = self.submit(request, identity)?;
         let outcome = self.outcome(submitted).await;
-        // What the ordered state refuses has been decided all the same, as etcd counts it.
+        // Requests that the ordered state refuses have been decided all the same, as etcd counts
+        // them.
         let success = outcome.as_ref().err().is_none_or(|refused| matches!(refused, Refused::State(_)));
         self.observer.request_decided(kind, success, begun.elapsed());
         outcome
     }
 
-    /// As [`Engine::propose`], for what a leader does of itself, such as revoking a lease that ran out by its clock: a member that no
-    /// longer leads does not hand it on to the one that does.
+    /// Orders a request as [`Engine::propose`] does, for requests of a leader itself, such as
+    /// revoking a lease that expired by its clock: a member that is no longer leader does not
+    /// forward it to the new one.
     pub async fn propose_as_leader(&self, request: InternalRaftRequest) -> Reply {
         let submitted = self.submit_with(request, &self.own_identity(), Proposer::Leader, |id, data, reply| Input::ProposeAsLeader {
             id,
@@ -190,7 +193,7 @@ impl Engine {
         outcome
     }
 
-    /// Whether a request that has just timed out was begun while the leader was being lost: it went to one that could not pass it on.
+    /// Returns `true` if a request that has just timed out was begun while the leader was being lost: it went to one that could not pass it on.
     fn lost_leader(&self) -> bool {
         let begun = Instant::now().checked_sub(self.request_timeout);
         begun.is_some_and(|begun| self.published.lost_leader_after(begun, self.leader_loss))
@@ -206,14 +209,16 @@ impl Engine {
         decided.map_or(Err(Refused::TimedOut), |reply| reply.unwrap_or(Err(Refused::Stopped)))
     }
 
-    /// Returns `true` if a barrier costs nothing: this member leads a group of one, and only what is published is acknowledged.
+    /// Returns `true` if a barrier costs nothing: this member is leader of a single-member cluster,
+    /// and only published changes are acknowledged.
     pub fn leads_alone(&self) -> bool {
         self.published.leads_alone.load(Ordering::Acquire)
     }
 
     /// Returns once the published state holds everything that was acknowledged before the call.
     pub async fn barrier(&self) -> Result<(), Refused> {
-        // The leader of a group of one acknowledges only what is published, and nobody else can acknowledge anything.
+        // The leader of a single-member cluster acknowledges only published changes, and no other
+        // member can acknowledge anything.
         if self.leads_alone() {
             return Ok(());
         }
@@ -240,8 +245,9 @@ impl Engine {
         self.waiters.len()
     }
 
-    /// Reads at the published state. `read` is called again when a compaction came meanwhile: its removal may have taken away under
-    /// the reader what a revision before it still needed.
+    /// Reads at the published state. `read` is called again when a compaction came meanwhile: its
+    /// removal may have taken away under the reader versions that a revision before it still
+    /// needed.
     pub fn read<T>(&self, mut read: impl FnMut(&ReadPoint, &Store) -> Result<T, Fault>) -> Result<T, Fault> {
         loop {
             let replaced = self.published.replaced.load(Ordering::Acquire);
@@ -264,8 +270,8 @@ impl Engine {
         self.published.replaced.load(Ordering::Acquire)
     }
 
-    /// Reads once more at a read point of an earlier [`Engine::read`]. `None` if what it sees may be incomplete: the state was replaced since
-    /// `generation`, or compaction has passed `revision`.
+    /// Reads once more at a read point of an earlier [`Engine::read`]. `None` if the result may be
+    /// incomplete: the state was replaced since `generation`, or compaction has passed `revision`.
     pub fn read_again<T>(&self, generation: u64, revision: i64, read: impl FnOnce(&Store) -> Result<T, Fault>) -> Option<Result<T, Fault>> {
         let result = read(&self.published.store());
         let is_whole = self.generation() == generation && self.published.read_point.load().compacted <= revision;
@@ -283,18 +289,19 @@ impl Engine {
         drop(self.node.send(Input::Unreachable(member)));
     }
 
-    /// The state as a whole was sent to `member`, or not.
+    /// Reports that the snapshot for `member` was sent, or failed.
     pub fn snapshot_sent(&self, member: u64, success: bool) {
         drop(self.node.send(Input::SnapshotSent { member, success }));
     }
 
-    /// `member` may have the beginning of this state, and goes on with it when raft sends it one again; until then the log behind it stays in
-    /// memory, as far as there is room. Nothing: not any more.
+    /// Records that `member` may have the beginning of this snapshot, and resumes it when raft
+    /// sends it one again; until then the log behind it stays in memory, as far as there is room.
+    /// `None` clears the record.
     pub fn snapshot_begun(&self, member: u64, mark: Option<SnapshotMark>) {
         drop(self.node.send(Input::SnapshotBegun { member, mark }));
     }
 
-    /// Asks the leader to hand over to `member`; whether it did shows in [`Published::standing`].
+    /// Requests a transfer of leadership to `member`; [`Published::standing`] shows the result.
     pub fn transfer_leader(&self, member: MemberId) {
         drop(self.node.send(Input::Transfer(member.0)));
     }
@@ -304,7 +311,7 @@ impl Engine {
         drop(self.node.send(Input::BringElectionForward));
     }
 
-    /// How far the members are; nothing unless this one leads.
+    /// Returns the progress of the members; empty unless this one is leader.
     pub async fn progress(&self) -> Vec<Progress> {
         let (reply, answered) = oneshot::channel();
         if self.node.send(Input::Progress(reply)).is_err() {
@@ -327,7 +334,7 @@ impl Engine {
         self.node.send(input).is_ok() && answered.await.unwrap_or(false)
     }
 
-    /// The folder of this member's data.
+    /// Returns the directory of this member's data.
     pub fn folder(&self) -> &Path {
         &self.folder
     }

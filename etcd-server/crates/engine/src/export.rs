@@ -1,4 +1,4 @@
-//! The state of a member that does not run, as a backup: the way out of data that nobody can be asked for over the network.
+//! The state of a stopped member as a backup: a way to its data without a network.
 
 use crate::inspect::InspectError;
 use crate::state_folder;
@@ -11,11 +11,12 @@ use std::path::Path;
 use storage::{Store, StoreOptions};
 use types::Fault;
 
-/// Writes the state in `folder`, the member's own below its data directory, with a digest at its end. `scratch` is a throw-away file. What
-/// stands in the log behind the state is not in it: a member that was stopped cleanly has nothing there.
+/// Writes the state in `folder`, the member's own below its data directory, with a digest at its
+/// end. `scratch` is a temporary file. Entries of the log behind the state are not in it: a member
+/// that was stopped cleanly has none.
 ///
 /// # Errors
-/// When the data is of nobody, is damaged, or cannot be read or written.
+/// When the data belongs to no member, is damaged, or cannot be read or written.
 pub fn export(folder: &Path, scratch: &File, out: &mut dyn Write) -> Result<(), InspectError> {
     let looking = |error| Fault::io(format!("look into {}", folder.display()), error);
     let state = state_folder::current(folder).map_err(looking)?;

@@ -1,7 +1,8 @@
-//! A member's data made of a backend file, for restores: what a new cluster begins with.
+//! Member data made of a backend file, for restores: the start of a new cluster.
 //!
-//! Every member of the new cluster is given the same history at the same place of the log, index and all, and nothing in the log before it;
-//! so they differ in nothing but who they are. The folder must hold nothing yet; what an interrupted import leaves is of no use to anybody.
+//! Every member of the new cluster is given the same history at the same place of the log, index
+//! and all, and nothing in the log before it; so they differ only in their identities. The
+//! directory must be empty; the remains of an interrupted import are useless.
 
 use crate::install::Filling;
 use crate::state_folder;
@@ -21,16 +22,16 @@ use types::{ClusterId, Fault, MainRevision, MemberId};
 /// The term in which every new cluster begins.
 const FIRST_TERM: u64 = 1;
 
-/// What is to become of the revisions of the file.
+/// The treatment of the file's revisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Raise {
-    /// They stay as they are: a watcher of the old cluster may be shown what it knows under other contents.
+    /// Keep them: a watcher of the old cluster may see known revisions with other contents.
     Exact,
     /// The newest one is raised by so many, and all up to there are marked as compacted.
     By(MainRevision),
 }
 
-/// Who the new member is, and with whom.
+/// The identity of the new member, and its cluster.
 #[derive(Clone, Debug)]
 pub struct ImportPlan {
     /// This one of `members`.
@@ -39,13 +40,13 @@ pub struct ImportPlan {
     pub cluster: ClusterId,
     /// The voters that the new cluster begins with.
     pub members: Vec<Member>,
-    /// What becomes of revisions.
+    /// The treatment of revisions.
     pub raise: Raise,
     /// The version of this program; a file of a newer cluster is refused.
     pub own_version: Version,
 }
 
-/// What was made.
+/// The result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Imported {
     /// The newest revision of the file.
@@ -56,7 +57,7 @@ pub struct Imported {
     pub changes: u64,
 }
 
-/// Why nothing was made that could be used.
+/// The reason why the import failed; the directory is useless then.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// A member has lived there.
@@ -76,10 +77,11 @@ pub enum ImportError {
     Fault(#[from] Fault),
 }
 
-/// Fills `folder`, the member's own below its data directory. `progress` is told the changes done so far.
+/// Fills `folder`, the member's own below its data directory. `progress` receives the number of
+/// changes done so far.
 ///
 /// # Errors
-/// When the folder is in use, the file has a flaw or is of a newer cluster, or the disk fails.
+/// When the directory is in use, the file has a flaw or is of a newer cluster, or the disk fails.
 pub fn import<R: ReadAt>(
     folder: &Path,
     plan: &ImportPlan,
@@ -120,7 +122,7 @@ fn raise(store: &Store, raise: Raise) -> Result<MainRevision, Fault> {
     Ok(revision)
 }
 
-/// Writes who the members are, and where the log begins.
+/// Writes the members, and the start of the log.
 fn found(store: &Store, plan: &ImportPlan, index: u64) -> Result<(), Fault> {
     if let Some(version) = membership::Membership::load(store)?.cluster_version() {
         check_own_version(plan.own_version, version)?;

@@ -1,4 +1,4 @@
-//! How much of other members' messages may wait for the node thread.
+//! The quota of other members' messages that wait for the node thread.
 
 use prost::Message as _;
 use proto::raftpb::Message;
@@ -9,7 +9,8 @@ const MESSAGES_MAX: usize = 8192;
 /// Bytes that may wait, beside the one message that is always let in.
 const BYTES_MAX: usize = 128 << 20;
 
-/// Counts what waits. What does not fit is dropped, which raft allows: it is sent again.
+/// A counter of waiting messages. Messages beyond the quota are dropped, which raft allows: they
+/// are sent again.
 #[derive(Debug, Default)]
 pub(crate) struct Inlet {
     messages: AtomicUsize,
@@ -17,7 +18,7 @@ pub(crate) struct Inlet {
 }
 
 impl Inlet {
-    /// What `message` counts from now on, in bytes, if it may wait.
+    /// Adds `message` to the quota, and returns its size in bytes. `None` if there is no room.
     pub(crate) fn enter(&self, message: &Message) -> Option<usize> {
         let length = message.encoded_len();
         let (messages, bytes) = (self.messages.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));

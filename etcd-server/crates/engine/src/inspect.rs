@@ -1,4 +1,4 @@
-//! What the data of a member that does not run tells, without changing any of it.
+//! Inspection of a stopped member's data, without changing any of it.
 
 use crate::{log_task, state_folder};
 use consensus::EntryKind;
@@ -13,20 +13,20 @@ use std::path::Path;
 use storage::{Store, StoreOptions};
 use types::{ClusterId, Fault, MainRevision, MemberId};
 
-/// A member as its data tells it.
+/// A member as described by its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspected {
-    /// Who it is.
+    /// Its id.
     pub member: MemberId,
-    /// Whose it is.
+    /// Its cluster.
     pub cluster: ClusterId,
-    /// The members, as far as the state tells.
+    /// The members in the state.
     pub members: Vec<Member>,
     /// The last entry whose effects are in the state on disk.
     pub applied_index: u64,
     /// The newest main revision of that state; entries of the log behind it may raise it.
     pub revision: MainRevision,
-    /// What is compacted.
+    /// The compacted revision.
     pub compacted: MainRevision,
     /// The last entry of the log.
     pub last_index: u64,
@@ -38,10 +38,10 @@ pub struct Inspected {
     pub commit: u64,
 }
 
-/// Why it tells nothing.
+/// The reason why the data cannot be inspected.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
-    /// Nobody has lived there.
+    /// The directory was never used by a member.
     #[error("it holds no data of a member of ours")]
     Empty,
     /// The state.
@@ -55,11 +55,11 @@ pub enum InspectError {
     Fault(#[from] Fault),
 }
 
-/// Looks at `folder`, the member's own below its data directory. The log is opened as a copy in `scratch`, a folder that is there and empty,
-/// because opening it mends what a crash has left.
+/// Inspects `folder`, the member's own below its data directory. The log is opened as a copy in
+/// `scratch`, an existing empty directory, because opening it repairs the remains of a crash.
 ///
 /// # Errors
-/// When the data is of nobody, is damaged, or cannot be read.
+/// When the data belongs to no member, is damaged, or cannot be read.
 pub fn inspect(folder: &Path, scratch: &Path) -> Result<Inspected, InspectError> {
     let looking = |error| Fault::io(format!("look into {}", folder.display()), error);
     let state = state_folder::current(folder).map_err(looking)?;
@@ -92,7 +92,8 @@ pub fn inspect(folder: &Path, scratch: &Path) -> Result<Inspected, InspectError>
     })
 }
 
-/// The members of the state, and what the log behind it says of them. Not all of that need be committed.
+/// Returns the members of the state, with the changes in the log behind it. Not all of these need
+/// be committed.
 fn members(store: &Store, log: &Log, applied_index: u64) -> Result<Vec<Member>, Fault> {
     let mut members: BTreeMap<MemberId, Member> = Membership::load(store)?.members().map(|member| (member.id, member.clone())).collect();
     let reader = log.reader();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use storage::{Store, StoreOptions};
 use types::Fault;
 
-/// A whole state on disk, durable, that nobody reads yet.
+/// A complete state on disk, durable, without readers yet.
 pub struct Prepared {
     pub(crate) store: Store,
     pub(crate) index: u64,
@@ -32,7 +32,7 @@ impl std::fmt::Debug for Prepared {
     }
 }
 
-/// Why what came from another member is of no use.
+/// The reason why a snapshot of another member is useless.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// The raft message.
@@ -44,15 +44,15 @@ pub enum PrepareError {
     /// The state beside the present one.
     #[error(transparent)]
     Open(#[from] storage::OpenError),
-    /// The folder.
+    /// The directory.
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// The file is of another moment than the message says.
     #[error("the file holds the state at index {found}, the message says {expected}")]
     Index {
-        /// What the file says.
+        /// The index of the file.
         found: u64,
-        /// What the message says.
+        /// The index of the message.
         expected: u64,
     },
 }
@@ -87,7 +87,8 @@ impl Target for Filling<'_> {
     }
 }
 
-/// Makes a state of the backend `file` that came with `message`, in a folder of its own below `member`. Takes as long as the file is large.
+/// Makes a state of the backend `file` that came with `message`, in a directory of its own below
+/// `member`. Takes time proportional to the file.
 pub(crate) fn prepare(
     member: &Path,
     own: Identity,
@@ -127,7 +128,8 @@ fn fill(store: &Store, own: Identity, index: u64, term: u64, conf_state: ConfSta
     Ok(begun.elapsed())
 }
 
-/// Removes a state that nobody reads any more. What cannot be removed goes at the next start.
+/// Removes a state that has no readers any more. Files that cannot be removed are removed at the
+/// next start.
 pub(crate) fn discard(store: Store) {
     let path = store.path().to_owned();
     drop(store);

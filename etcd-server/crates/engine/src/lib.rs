@@ -1,4 +1,5 @@
-//! The pipeline of one member: threads that run consensus, log and apply, and the handle that requests go in by.
+//! The pipeline of one member: threads that run consensus, log and apply, and the handle that
+//! requests go in by.
 //!
 //! ```text
 //! propose ─▶ node thread ─(entries)─▶ log thread: one append, one sync for all that waits
@@ -6,8 +7,9 @@
 //!                │  └─(committed)─▶ apply thread: one batch ─▶ published state ─▶ answers, events
 //!                └──── persisted, applied ─┘
 //! ```
-//! The threads exchange owned batches over queues. What is in flight is bounded where requests enter ([`Engine::propose`]): a full
-//! pipeline is told to the client as "too many requests". Any [`types::Fault`] ends the process through the owner's `on_fault`.
+//! The threads exchange owned batches over queues. Requests in flight are bounded where they enter
+//! ([`Engine::propose`]): a full pipeline gives the client "too many requests". Any
+//! [`types::Fault`] ends the process through the owner's `on_fault`.
 
 mod apply_task;
 mod clock;

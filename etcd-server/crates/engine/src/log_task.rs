@@ -1,4 +1,4 @@
-//! The log thread: appends what waits, syncs once, reports.
+//! The log thread: appends all waiting entries, syncs once, reports.
 
 use crate::Observer;
 use crate::node_task::Input;
@@ -8,18 +8,19 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
 use types::Fault;
 
-/// What the log thread is asked to do, in order.
+/// The commands of the log thread, in order.
 #[derive(Debug)]
 pub(crate) enum LogCommand {
     /// Make these durable and report the number.
     Persist { number: u64, entries: Vec<Entry>, hard_state: Option<HardState> },
     /// Entries up to here are known to be committed. They were handed out for persisting before.
     NoteCommit(u64),
-    /// The state at `index` is in place; the log begins anew behind it. Report the number when that is durable.
+    /// The state at `index` is in place; the log restarts behind it. Report the number when that is
+    /// durable.
     Install { number: u64, index: u64, term: u64, hard_state: Option<HardState> },
     /// Entries up to here are durable in the state and are not needed.
     Truncate(u64),
-    /// Nothing follows.
+    /// Stop; the last command.
     Stop,
 }
 
@@ -44,11 +45,11 @@ pub(crate) fn from_record(record: Record) -> Result<Entry, Fault> {
     Ok(Entry { term: record.term, index: record.index, kind, data: record.data })
 }
 
-/// Runs until told to stop or until everybody else is gone.
+/// Runs until the stop command, or until all other threads have ended.
 pub(crate) fn run(mut log: Log, commands: &Receiver<LogCommand>, node: &Sender<Input>, observer: &dyn Observer) -> Result<(), Fault> {
     while let Ok(first) = commands.recv() {
         let (mut persisted, mut committed) = (None, 0);
-        // Whatever came in while the last sync ran shares the next one.
+        // Commands that came in while the last sync ran share the next one.
         for command in std::iter::once(first).chain(commands.try_iter()) {
             match command {
                 LogCommand::Persist { number, entries, hard_state } => {

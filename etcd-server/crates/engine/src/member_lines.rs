@@ -3,7 +3,7 @@
 use membership::{Member, Membership};
 use types::{ClusterId, MemberId};
 
-/// Whose lines these are.
+/// The role of a member in these lines.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Whose {
     pub(crate) cluster_id: ClusterId,
@@ -11,7 +11,7 @@ pub(crate) struct Whose {
 }
 
 impl Whose {
-    /// Logs what has changed between two states of the cluster.
+    /// Logs the changes between two states of the cluster.
     pub(crate) fn log_changes(self, before: &Membership, after: &Membership) {
         for member in after.members() {
             match before.member(member.id) {
@@ -27,7 +27,7 @@ impl Whose {
         self.log_version(before, after);
     }
 
-    /// Logs what the state on disk says, at a start.
+    /// Logs the recovered members, at a start.
     pub(crate) fn log_recovered(self, members: &Membership) {
         for member in members.members() {
             tracing::info!(

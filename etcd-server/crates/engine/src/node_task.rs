@@ -1,4 +1,5 @@
-//! The node thread: the only owner of the raft node. Takes inputs, hands out what must be logged, applied and sent.
+//! The node thread: the only owner of the raft node. Takes inputs, and passes on entries to log,
+//! entries to apply and messages to send.
 
 use crate::apply_task::ApplyCommand;
 use crate::inlet::Inlet;
@@ -31,24 +32,25 @@ const READ_RETRY_TICKS: u64 = 5;
 /// Time for an alarm to reach the leader before this member stops.
 const ALARM_TIME: Duration = Duration::from_secs(1);
 
-/// What the node thread is told.
+/// The inputs of the node thread.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// Order this request and tell its sender.
+    /// Order this request and notify its sender.
     Propose { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
-    /// Order this request if this member leads, and tell its sender.
+    /// Order this request if this member is leader, and notify its sender.
     ProposeAsLeader { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
     /// Order this change of the group.
     ProposeConfChange { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
-    /// Tell when the state is at least as new as now.
+    /// Notify when the state is at least as new as now.
     Barrier(Barrier),
     /// Another member says this, which takes so many bytes of the inlet.
     Message { message: Box<Message>, bytes: usize },
-    /// Another member sends its whole state, which lies prepared beside the present one. Told whether raft takes it on.
+    /// Another member's snapshot, prepared beside the present state. `taken` reports whether raft
+    /// accepts it.
     Snapshot { message: Box<Message>, prepared: Box<Prepared>, taken: oneshot::Sender<bool> },
     /// A message to this member could not be sent.
     Unreachable(u64),
-    /// The state as a whole was sent to this member, or not.
+    /// The snapshot for this member was sent, or failed.
     SnapshotSent { member: u64, success: bool },
     /// This member may have the beginning of this state, or not any more.
     SnapshotBegun { member: u64, mark: Option<SnapshotMark> },
@@ -56,7 +58,7 @@ pub(crate) enum Input {
     Transfer(u64),
     /// Let the election timeout be almost over.
     BringElectionForward,
-    /// Tell how far the members are.
+    /// Return the progress of the members.
     Progress(oneshot::Sender<Vec<Progress>>),
     /// Everything up to this ready is durable.
     Persisted(u64),
@@ -85,7 +87,7 @@ pub(crate) struct NodeTask {
     pub(crate) observer: Arc<dyn Observer>,
 }
 
-/// What the thread keeps between rounds.
+/// The data that the thread keeps between rounds.
 struct Round {
     barriers: Barriers<Barrier>,
     promises: Promises,
@@ -95,7 +97,8 @@ struct Round {
     installing: Option<(u64, u64)>,
     /// The newest ready that was handed out to be made durable.
     unsynced: u64,
-    /// Since when the log has not reported anything, though it should; told once in an election timeout.
+    /// The time since which the log has not reported anything, though it should; logged once in an
+    /// election timeout.
     waits_for_log: Option<Instant>,
     /// This member was removed from the cluster: no leader confirms its reads any more.
     has_left: bool,
@@ -107,7 +110,7 @@ fn refuse_read(waiting: Barrier) {
 }
 
 impl NodeTask {
-    /// Runs until told to stop.
+    /// Runs until the stop command.
     pub(crate) fn run(mut self) -> Result<(), Fault> {
         let mut next_tick = Instant::now() + self.tick;
         let contexts = ReadContexts::new(self.member_id, self.incarnation);
@@ -155,7 +158,7 @@ impl NodeTask {
         (2..ticks).for_each(|_| self.node.tick());
     }
 
-    /// Takes what has come in, proposals together. Returns whether to go on.
+    /// Takes the waiting inputs, proposals together. Returns `false` on the stop command.
     fn take_inputs(&mut self, first: Option<Input>, round: &mut Round) -> Result<bool, Fault> {
         let (mut proposals, mut senders) = (Vec::new(), Vec::new());
         let mut going_on = true;
@@ -334,8 +337,9 @@ impl NodeTask {
         }
     }
 
-    /// A group of one need not wait for an election timeout. Returns whether this member became the leader by it; raft refuses to
-    /// campaign while a configuration change is committed but not applied.
+    /// Campaigns in a single-member cluster, which need not wait for an election timeout. Returns
+    /// `true` if this member became the leader by it; raft refuses to campaign while a
+    /// configuration change is committed but not applied.
     fn campaign_if_alone(&mut self) -> Result<bool, Fault> {
         let alone = self.node.voters().voters == [self.member_id];
         if !alone || self.node.status().role != Role::Follower {
@@ -355,7 +359,7 @@ impl NodeTask {
     }
 
     fn hand_out(&mut self, round: &mut Round) {
-        // What is known to be committed and not written to the log together with something else.
+        // The commit index that is known and not written to the log together with something else.
         let mut noted = None;
         while round.installing.is_none()
             && let Some(ready) = self.node.ready()
@@ -390,7 +394,8 @@ impl NodeTask {
                 }
             }
             if ask_reads_again {
-                // The leader changed while they waited, which is what etcd counts; they are asked again and do not fail.
+                // The leader changed while they waited, which is what etcd counts; they are
+                // requested again and do not fail.
                 if !round.barriers.is_empty() {
                     self.observer.read_index_failed();
                 }

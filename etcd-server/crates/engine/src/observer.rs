@@ -1,7 +1,8 @@
-//! Whoever counts what the pipeline does.
+//! The observer of the pipeline, which counts and logs.
 //!
-//! The pipeline says what happened and how long it took, in its own words; names of metrics, thresholds and log lines are the
-//! observer's. So the pipeline is tested without a registry, and a counter can be added without touching it.
+//! The pipeline reports events and durations in its own terms; names of metrics, thresholds and log
+//! lines are the observer's. So the pipeline is tested without a registry, and a counter can be
+//! added without touching it.
 
 use apply::{Operations, RequestKind};
 use bytes::Bytes;
@@ -12,11 +13,11 @@ use std::time::Duration;
 pub struct AppliedRequest<'a> {
     /// Its entry.
     pub index: u64,
-    /// What it asked for.
+    /// Its kind.
     pub kind: RequestKind,
     /// The encoded request.
     pub data: &'a Bytes,
-    /// What it came to.
+    /// The operations that it executed.
     pub operations: Operations,
     /// The response to the client, or the reason for which the state refused it.
     pub outcome: Result<&'a apply::Answer, &'a apply::Refusal>,
@@ -24,7 +25,8 @@ pub struct AppliedRequest<'a> {
     pub took: Duration,
 }
 
-/// Told by the threads of the pipeline while they work: every method must return at once, without waiting for anything.
+/// An observer, called by the threads of the pipeline while they work: every method must return at
+/// once, without waiting for anything.
 pub trait Observer: Send + Sync {
     /// A request was applied; it becomes readable with the batch.
     fn applied(&self, _: &AppliedRequest<'_>) {}
@@ -35,7 +37,7 @@ pub trait Observer: Send + Sync {
     /// Records were handed to the system: so many bytes of data and record headers.
     fn log_written(&self, _bytes: u64, _took: Duration) {}
 
-    /// What was handed over became durable.
+    /// Records that written data became durable.
     fn log_synced(&self, _took: Duration) {}
 
     /// One step of removing history was made, which freed so many revisions.

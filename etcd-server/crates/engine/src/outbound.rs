@@ -5,7 +5,8 @@ use proto::raftpb::Message;
 
 /// Carries messages to other members. Neither call may wait.
 pub trait Outbound: Send + Sync {
-    /// Sends what can be sent; raft allows the rest to be dropped. In order for each member.
+    /// Sends as many messages as possible, in order for each member; raft allows the rest to be
+    /// dropped.
     fn send(&self, messages: Vec<Message>);
 
     /// The members have changed.

@@ -1,7 +1,7 @@
-//! The check before a proposal: does apply keep up with what is committed?
+//! The check before a proposal that apply keeps up with committed entries.
 //!
-//! The figures are etcd's (server/etcdserver/v3_server.go and util.go). etcd has no bound for the number of requests in flight; what is not
-//! committed is bounded by raft, in bytes.
+//! The figures are etcd's (server/etcdserver/v3_server.go and util.go). etcd has no bound for the
+//! number of requests in flight; raft bounds uncommitted entries, in bytes.
 
 use apply::RequestKind;
 

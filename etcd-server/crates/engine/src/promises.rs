@@ -1,4 +1,4 @@
-//! Messages that may not leave before what they promise is durable.
+//! Messages that may not leave before their promises are durable.
 
 use proto::raftpb::Message;
 use std::collections::VecDeque;
@@ -13,7 +13,7 @@ pub(crate) struct Promises {
 }
 
 impl Promises {
-    /// Takes what came with ready `number`; returns what may leave at once.
+    /// Takes the promises of ready `number`; returns the messages that may leave at once.
     pub(crate) fn take(&mut self, number: u64, must_sync: bool, promises: Vec<Message>) -> Vec<Message> {
         if must_sync {
             self.last_synced = number;
@@ -27,7 +27,8 @@ impl Promises {
         Vec::new()
     }
 
-    /// Everything up to ready `number` is durable; returns what may leave now.
+    /// Records that everything up to ready `number` is durable; returns the messages that may leave
+    /// now.
     pub(crate) fn durable(&mut self, number: u64) -> Vec<Message> {
         self.durable = self.durable.max(number);
         let mut free = Vec::new();

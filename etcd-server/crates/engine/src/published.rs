@@ -1,4 +1,4 @@
-//! The newest state as readers see it, without waiting for anybody.
+//! The newest state as readers see it, without waiting.
 
 use apply::{Alarms, State};
 use arc_swap::ArcSwap;
@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 use storage::Store;
 use types::Fault;
 
-/// Where this member stands in its group.
+/// The status of this member in its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// What it is.
+    /// Its role.
     pub role: Role,
-    /// Who leads; 0 when nobody is known to.
+    /// The leader; 0 if none is known.
     pub leader: u64,
     /// The current term.
     pub term: u64,
@@ -33,13 +33,13 @@ pub struct Standing {
 
 /// Entries between two indexes at which members compare their live hashes.
 const LIVE_MARK_INTERVAL: u64 = 64;
-/// How many of these a member remembers: one that lags by less can be compared.
+/// Number of hashes that a member keeps: one that lags by less can be compared.
 const LIVE_MARKS_MAX: usize = 1024;
 
 /// Hashes of compactions that are kept (etcd: hashStorageMaxSize).
 const COMPACTION_HASHES_MAX: usize = 10;
 
-/// What etcd's database takes while it is empty.
+/// Size of an empty database of etcd.
 const EMPTY_DATABASE_BYTES: u64 = 20 << 10;
 
 /// Returns `true` if a compaction that begins now is to be hashed; set by [`Published::hash_compactions_when`].
@@ -73,7 +73,7 @@ pub struct Published {
     pub(crate) freed_bytes: AtomicU64,
     /// The live hash at the newest multiples of [`LIVE_MARK_INTERVAL`], by index.
     pub(crate) live_marks: Mutex<BTreeMap<u64, u128>>,
-    /// The newest compaction whose superfluous history is removed.
+    /// The newest compaction whose obsolete history is removed.
     pub(crate) removed: AtomicI64,
     /// The hashes of the newest compactions, for requests at exactly their revisions; oldest first.
     pub(crate) compaction_hashes: Mutex<VecDeque<HashKv>>,
@@ -81,14 +81,15 @@ pub struct Published {
     hashes_compactions: HashesCompactions,
     /// This member was removed from the cluster and has applied that: it serves no request any more.
     pub(crate) left: AtomicBool,
-    /// Whether this member leads a group of one and has replayed its log, so that it may answer linearizable reads by itself.
+    /// `true` if this member is leader of a single-member cluster and has replayed its log, so that
+    /// it may answer linearizable reads by itself.
     pub(crate) leads_alone: AtomicBool,
 }
 
-/// What the state on disk tells beside what [`State`] holds.
+/// Values of the state on disk beside those of [`State`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stored {
-    /// The newest compaction whose superfluous history is removed.
+    /// The newest compaction whose obsolete history is removed.
     removed: i64,
     freed_bytes: u64,
 }
@@ -101,7 +102,7 @@ impl Stored {
 }
 
 impl Published {
-    /// What a member that starts tells before its threads run: it follows nobody yet.
+    /// Returns the view of a member before its threads run: it has no leader yet.
     pub(crate) fn begin(store: &Arc<Store>, state: &State, status: &Status, applied: u64, leases: ExpirySettings) -> Result<Self, Fault> {
         let stored = Stored::read(store)?;
         Ok(Self {
@@ -145,12 +146,12 @@ impl Published {
         self.replaced.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// What the state is read from.
+    /// Returns the store of the state.
     pub fn store(&self) -> Arc<Store> {
         self.store.load_full()
     }
 
-    /// What to read at.
+    /// Returns the newest read point.
     pub fn read_point(&self) -> Arc<ReadPoint> {
         self.read_point.load_full()
     }
@@ -175,7 +176,7 @@ impl Published {
         &self.expiry
     }
 
-    /// Where this member stands.
+    /// Returns the status of this member.
     pub fn standing(&self) -> Standing {
         let status = self.status.load();
         Standing {
@@ -222,17 +223,18 @@ impl Published {
         *self.log_waits_since.lock()
     }
 
-    /// Whether the leader was probably lost after `begun`: another one was known later, which takes up to `loss` to come about.
+    /// Returns `true` if the leader was probably lost after `begun`: another one was known later, which takes up to `loss` to come about.
     pub(crate) fn lost_leader_after(&self, begun: Instant, loss: Duration) -> bool {
         self.leader_since.lock().is_some_and(|since| begun < since && begun + loss > since)
     }
 
-    /// Bytes of the revisions that are stored: what the quota is about.
+    /// Returns the bytes of the stored revisions, which the quota limits.
     pub fn stored_bytes(&self) -> u64 {
         self.written_bytes.load(Ordering::Relaxed).saturating_sub(self.freed_bytes.load(Ordering::Relaxed))
     }
 
-    /// Bytes of the whole database as clients are told: never zero, for tools divide by it.
+    /// Returns the bytes of the whole database for responses: never zero, because tools divide by
+    /// it.
     pub fn database_bytes(&self) -> u64 {
         self.stored_bytes().saturating_add(EMPTY_DATABASE_BYTES)
     }
@@ -253,7 +255,7 @@ impl Published {
         }
     }
 
-    /// The newest compaction whose superfluous history is removed.
+    /// Returns the newest compaction whose obsolete history is removed.
     pub fn removed_revision(&self) -> i64 {
         self.removed.load(Ordering::Acquire)
     }

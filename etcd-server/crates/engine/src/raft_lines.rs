@@ -3,7 +3,7 @@
 use consensus::{Role, Status, Voters};
 use types::MemberId;
 
-/// Logs what has changed between two states of the raft node of `member`.
+/// Logs the changes between two states of the raft node of `member`.
 pub(crate) fn log_changes(member: u64, before: &Status, after: &Status) {
     let id = MemberId(member);
     if before.role != after.role || before.term != after.term {
@@ -41,7 +41,7 @@ fn log_role(id: MemberId, before: &Status, after: &Status) {
     }
 }
 
-/// Logs who votes and who learns from now on.
+/// Logs the voters and learners from now on.
 pub(crate) fn log_configuration(member: u64, voters: &Voters) {
     let id = MemberId(member);
     let list = |ids: &[u64]| ids.iter().map(|id| MemberId(*id).to_string()).collect::<Vec<_>>().join(" ");

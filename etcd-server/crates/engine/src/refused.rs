@@ -1,8 +1,8 @@
-//! Why a request got no answer from the state.
+//! The reasons why a request got no response from the state.
 
 use apply::Refusal;
 
-/// What the pipeline says instead of an answer.
+/// The error of the pipeline in place of a response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// The request was ordered, and the state says no.
@@ -14,7 +14,7 @@ pub enum Refused {
     /// The encoded request is larger than allowed; nothing was proposed.
     #[error("etcdserver: request is too large")]
     TooLarge,
-    /// Nobody took the proposal within the time allowed.
+    /// No leader took the proposal within the time allowed.
     #[error("context deadline exceeded")]
     NoLeader,
     /// The proposal was taken but not applied within the time allowed; it may still be.

@@ -1,6 +1,8 @@
-//! The housekeeping thread: removes history that compaction made superfluous, flushes the state, and lets the log forget what is flushed.
+//! The housekeeping thread: removes history that compaction made obsolete, flushes the state, and
+//! truncates the log up to the flushed index.
 //!
-//! It works in small paced steps beside apply and never holds anything that apply or a reader waits for.
+//! It works in small paced steps beside apply and never holds anything that apply or a reader waits
+//! for.
 
 use crate::Observer;
 use crate::install;
@@ -14,23 +16,24 @@ use std::time::{Duration, Instant};
 use storage::Store;
 use types::Fault;
 
-/// What the housekeeping thread is told.
+/// The commands of the housekeeping thread.
 #[derive(Debug)]
 pub(crate) enum RemovalCommand {
-    /// History up to here became superfluous.
+    /// History up to here became obsolete.
     Compacted(i64),
-    /// Nothing follows.
+    /// Stop; the last command.
     Stop,
 }
 
 /// Bytes of revisions written since the last flush after which the next one is due. Less than the memtables hold, so that flushes
 /// happen when we know the applied index that they make durable.
 const FLUSH_BYTES: u64 = 24 << 20;
-/// Time after which whatever was applied is flushed, so that the log does not grow for ever on a quiet member.
+/// Time after which applied entries are flushed, so that the log does not grow for ever on a quiet
+/// member.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
 /// Revisions looked at without a pause: about a millisecond's work.
 const STEP_REVISIONS_MAX: usize = 100;
-/// How often flushing is thought about.
+/// Interval between two checks of whether a flush is due.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 pub(crate) struct RemovalTask {
@@ -56,7 +59,7 @@ struct Flushed {
 }
 
 impl RemovalTask {
-    /// Runs until told to stop.
+    /// Runs until the stop command.
     pub(crate) fn run(mut self) -> Result<(), Fault> {
         let mut removal = Removal::due(&*self.store, self.published.read_point().compacted)?;
         let applied = self.published.applied.load(Ordering::Acquire);
@@ -102,7 +105,8 @@ impl RemovalTask {
         }
     }
 
-    /// Turns to the present state, and removes those that nobody reads any more. Returns whether it is another one.
+    /// Switches to the present state, and removes those that have no readers any more. Returns
+    /// `true` if it is another one.
     fn follow_state(&mut self) -> bool {
         for index in (0..self.retired.len()).rev() {
             if Arc::strong_count(&self.retired[index]) == 1
@@ -119,7 +123,8 @@ impl RemovalTask {
         true
     }
 
-    /// Revisions of one step and the pause before it: as many in the same time as was asked for, but in pieces that nobody notices.
+    /// Returns the revisions of one step and the pause before it: as many in the same time as
+    /// configured, but in unnoticeable pieces.
     fn pace(&self) -> (usize, Duration) {
         let revisions = self.step_revisions.clamp(1, STEP_REVISIONS_MAX);
         let pieces = u32::try_from(self.step_revisions.div_ceil(revisions)).unwrap_or(u32::MAX);
@@ -165,7 +170,7 @@ impl RemovalTask {
         self.store.flush()?;
         self.observer.state_flushed(begun.elapsed());
         tracing::info!(snapshot_index = applied, "saved snapshot to disk");
-        // What was applied before the flush began is in it, index and state together.
+        // Entries that were applied before the flush began are in it, index and state together.
         drop(self.log.send(LogCommand::Truncate(applied.saturating_sub(self.log_entries_kept))));
         *flushed = Flushed { at: Instant::now(), written_bytes, applied };
         Ok(())

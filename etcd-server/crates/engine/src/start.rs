@@ -32,19 +32,22 @@ use types::{ClusterId, Fault, MemberId, Moment};
 
 /// Bytes of the log that stay in memory for followers that are close behind.
 const LOG_BYTES_IN_MEMORY: u64 = 64 << 20;
-/// As many while a follower takes in the state of this member: what is written meanwhile must still be there when it is through, or it
-/// would be sent the next state. Half an hour of 300 KiB a second.
+/// As many while a follower installs a snapshot of this member: entries written meanwhile must
+/// still be there when it is done, or it would be sent the next snapshot. Half an hour of 300 KiB a
+/// second.
 const LOG_BYTES_BEHIND_SNAPSHOTS: u64 = 512 << 20;
 
-/// How a member is set up.
+/// The options of a member.
 pub struct Options {
-    /// Folder of this member's state and log.
+    /// Directory of this member's state and log.
     pub folder: PathBuf,
-    /// The founding members, this one among them; none when it joins others. Looked at on the first start only.
+    /// The initial members, this one among them; empty when it joins others. Used on the first
+    /// start only.
     pub founders: Vec<Member>,
-    /// Makes a group of one of what this member has: the way out when the others are lost for good.
+    /// `true` to make a single-member cluster of this member's data, after permanent loss of the
+    /// others.
     pub force_new_cluster: bool,
-    /// This member, as computed from the founding configuration; looked at on the first start only.
+    /// This member, as computed from the initial configuration; used on the first start only.
     pub member_id: MemberId,
     /// Its cluster; looked at on the first start only.
     pub cluster_id: ClusterId,
@@ -52,7 +55,7 @@ pub struct Options {
     pub tick: Duration,
     /// Ticks without a leader after which this member campaigns.
     pub election_ticks: usize,
-    /// Whether a member asks for support before it raises its term.
+    /// `true` if a member asks for support before it raises its term.
     pub pre_vote: bool,
     /// Limits of the state.
     pub state: Settings,
@@ -64,13 +67,14 @@ pub struct Options {
     pub max_learners: usize,
     /// Revisions that compaction looks at in one step, and the pause between two steps.
     pub compaction_step: (usize, Duration),
-    /// Entries kept in the log behind what is flushed.
+    /// Entries kept in the log behind the flushed index.
     pub log_entries_kept: u64,
     /// Rates of the leases.
     pub leases: ExpirySettings,
     /// Memory of the store.
     pub store: StoreOptions,
-    /// Called by apply, before the answer, with every effect that concerns tokens: whoever logged in may use the token at once.
+    /// Called by apply, before the response, with every effect that concerns tokens: a user may use
+    /// the token of a login at once.
     pub on_tokens: OnTokens,
     /// Called once when this member cannot go on; must end the process.
     pub on_fault: Arc<dyn Fn(Fault) + Send + Sync>,
@@ -85,7 +89,7 @@ impl std::fmt::Debug for Options {
     }
 }
 
-/// Why a member does not start. Nothing was changed on disk.
+/// The reason why a member does not start. Nothing was changed on disk.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The state.
@@ -94,19 +98,19 @@ pub enum OpenError {
     /// The log.
     #[error(transparent)]
     Log(#[from] raftlog::OpenError),
-    /// The log of a member without its state: to begin anew would forget what was acknowledged.
+    /// The log of a member without its state: a new start would lose acknowledged writes.
     #[error(
         "{}: missing or empty, though the raft log in {} is there: put it back, restore this member from a backup, or move both away to \
          found a new member",
         state.display(), log.display()
     )]
     StateMissing {
-        /// Where the state should be.
+        /// The expected path of the state.
         state: PathBuf,
-        /// The log that tells that it was there.
+        /// The log that proves that it existed.
         log: PathBuf,
     },
-    /// What is in them.
+    /// Their content.
     #[error(transparent)]
     Fault(#[from] Fault),
     /// A thread could not be started.
@@ -119,7 +123,7 @@ pub enum OpenError {
 pub struct Running {
     /// For requests.
     pub engine: Arc<Engine>,
-    /// What apply tells beside answers.
+    /// Notifications from apply, beside responses.
     pub notices: mpsc::UnboundedReceiver<Notice>,
     threads: Threads,
 }
@@ -169,7 +173,7 @@ impl std::fmt::Debug for Opened {
 }
 
 impl Opened {
-    /// Opens the data in `options.folder`, or founds a member there.
+    /// Opens the data in `options.folder`, or creates a member there.
     pub fn open(options: &Options) -> Result<Self, OpenError> {
         let (state_path, log_path) = (current_state(options)?, options.folder.join("log"));
         let known = Known::look(options, &state_path, &log_path)?;
@@ -224,7 +228,7 @@ impl Opened {
         &self.state.members
     }
 
-    /// Starts the threads; `observer` is told what they do.
+    /// Starts the threads; `observer` receives their reports.
     #[expect(clippy::too_many_lines, reason = "who is wired to whom is read best in one piece")]
     pub fn run(self, options: &Options, observer: Arc<dyn Observer>, outbound: Arc<dyn Outbound>) -> Result<Running, OpenError> {
         let Self { store, log, incarnation, state, identity, applied, recovered } = self;
@@ -343,12 +347,12 @@ impl Opened {
     }
 }
 
-/// What the state on disk tells before anything is changed.
+/// The content of the state on disk before anything is changed.
 struct Known {
-    /// Who this member is; nothing before it was founded.
+    /// The identity of this member; `None` before its first start.
     identity: Option<Identity>,
     applied: Option<u64>,
-    /// Where the state came from another member.
+    /// The installed snapshot, if the state came from another member.
     installed: Option<Installed>,
 }
 
@@ -390,7 +394,7 @@ fn unix_milliseconds() -> u64 {
     u64::try_from(unix.as_millis()).unwrap_or(0)
 }
 
-/// How raft is set up for this member.
+/// Returns the configuration of raft for this member.
 fn node_config(options: &Options, identity: Identity, applied: u64) -> Config {
     let (election_ticks, pre_vote) = (options.election_ticks, options.pre_vote);
     Config {
@@ -409,9 +413,10 @@ fn known_identity(store: &Store) -> Result<Option<Identity>, Fault> {
     Ok(member_id.zip(cluster_id).map(|(member, cluster)| Identity { member_id: MemberId(member), cluster_id: ClusterId(cluster) }))
 }
 
-/// A founding member begins with one entry per founder, committed by agreement, as etcd's founders do; then it knows who it is.
+/// Writes the first log of an initial member: one entry per initial member, committed by agreement,
+/// as in etcd; then its identity.
 fn found_member(store: &Store, log: &mut Log, found: &raftlog::Recovered, options: &Options, own: Identity) -> Result<(), Fault> {
-    // Who joins a cluster gets the log of the others.
+    // A member that joins a cluster gets the log of the others.
     if found.last_index == 0 && !options.founders.is_empty() {
         let mut founders: Vec<_> = options.founders.iter().collect();
         founders.sort_by_key(|founder| founder.id);
@@ -434,8 +439,9 @@ fn found_member(store: &Store, log: &mut Log, found: &raftlog::Recovered, option
     store.flush()
 }
 
-/// Appends the removal of every other member, as committed by nobody but this one (etcd: createConfChangeEnts). All entries of the log
-/// are taken as committed: the others that could have said otherwise are gone.
+/// Appends the removal of every other member, as committed by this one alone (etcd:
+/// createConfChangeEnts). All entries of the log are taken as committed: the members that could
+/// contradict are lost.
 fn force_new_cluster(log: &mut Log, members: &Membership, applied: u64, own: Identity) -> Result<(), Fault> {
     let state = log.hard_state();
     let last = log.reader().last_index();

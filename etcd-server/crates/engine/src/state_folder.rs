@@ -1,11 +1,12 @@
-//! Which folder holds the state.
+//! The directory of the state.
 //!
 //! ```text
 //! member/state            the first state of a member
-//! member/state-<index>    one that came from another member, whole at that index
-//! member/current-state    the name of the one that counts; absent while it is the first
+//! member/state-<index>    one that came from another member, complete at that index
+//! member/current-state    the name of the current one; absent while it is the first
 //! ```
-//! The switch from one to another is the rename of a small file, so that after a crash there is one or the other.
+//! The switch from one to another is the rename of a small file, so that after a crash there is one
+//! or the other.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -15,7 +16,7 @@ const FIRST: &str = "state";
 const POINTER: &str = "current-state";
 const POINTER_NEXT: &str = "current-state.new";
 
-/// The folder of the state that counts.
+/// Returns the directory of the current state.
 pub(crate) fn current(member: &Path) -> io::Result<PathBuf> {
     match fs::read_to_string(member.join(POINTER)) {
         Ok(name) if is_state(name.trim()) => Ok(member.join(name.trim())),
@@ -28,12 +29,12 @@ pub(crate) fn current(member: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Whether a member has lived in this folder.
+/// Returns `true` if a member has used this directory.
 pub fn is_used(member: &Path) -> bool {
     member.join(FIRST).exists() || member.join(POINTER).exists()
 }
 
-/// An empty folder for a state at `index`; whatever lay there is given up.
+/// Returns an empty directory for a state at `index`; previous content is removed.
 pub(crate) fn fresh(member: &Path, index: u64) -> io::Result<PathBuf> {
     let current = current(member)?;
     // A state may come again at the index of the one that counts, when that was of another time.
@@ -45,7 +46,7 @@ pub(crate) fn fresh(member: &Path, index: u64) -> io::Result<PathBuf> {
     }
 }
 
-/// Makes `state`, a folder beside the others, the one that counts. Durable when it returns.
+/// Makes `state`, a directory beside the others, the current one. Durable when it returns.
 pub(crate) fn switch(member: &Path, state: &Path) -> io::Result<()> {
     let name = state.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let next = member.join(POINTER_NEXT);
@@ -56,7 +57,7 @@ pub(crate) fn switch(member: &Path, state: &Path) -> io::Result<()> {
     File::open(member)?.sync_all()
 }
 
-/// Removes the states that do not count: what a crash left behind.
+/// Removes the other states, which a crash left behind.
 pub(crate) fn remove_others(member: &Path) -> io::Result<()> {
     let current = current(member)?;
     for entry in fs::read_dir(member)? {

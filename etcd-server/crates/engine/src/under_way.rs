@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The number of things of one kind that are under way. Cloning it gives another handle on the same number.
+/// A counter of operations of one kind in progress. Cloning it gives another handle on the same
+/// counter.
 #[derive(Clone, Debug, Default)]
 pub struct UnderWay(Arc<AtomicUsize>);
 
@@ -19,7 +20,7 @@ impl UnderWay {
         Begun(self.clone())
     }
 
-    /// Returns how many there are now.
+    /// Returns the present number.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)

@@ -1,4 +1,4 @@
-//! Who waits for which request.
+//! Pending proposals and their callers.
 
 use crate::Refused;
 use apply::Ordered;
@@ -6,14 +6,14 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use tokio::sync::oneshot;
 
-/// What a waiting request is told.
+/// The outcome for a waiting caller.
 pub(crate) type Reply = Result<Ordered, Refused>;
 
-/// Who waits for a read barrier.
+/// A caller that waits for a read index.
 pub(crate) type Barrier = oneshot::Sender<Result<(), Refused>>;
 
-/// Requests in flight by id. Bounded by what [`crate::Engine::propose`] lets in; an entry leaves when its request is applied or dropped,
-/// whether or not a client still waits.
+/// Requests in flight by id. Bounded by the admission of [`crate::Engine::propose`]; an entry
+/// leaves when its request is applied or dropped, whether or not a client still waits.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters(Mutex<Waiting>);
 

@@ -1,11 +1,13 @@
-//! Watches of this member: the way from apply and from clients' streams to the thread that owns the hub, and back.
+//! Watches of this member: the way from apply and from clients' streams to the thread that owns the
+//! hub, and back.
 //!
 //! ```text
-//! apply ──(changes, bounded)──▶ inbox ──▶ watch thread: hub ──(answers)──▶ outlet of a stream ──▶ its client's socket
-//! streams ──(requests)─────────▶                 ▲──────────(what was sent)──────┘
+//! apply ──(changes, bounded)──▶ inbox ──▶ watch thread: hub ──(responses)──▶ outlet of a stream ──▶ its client's socket
+//! streams ──(requests)─────────▶                 ▲──────────(sent bytes)───────────┘
 //! ```
-//! It lives here, beside apply and not with the services, because apply feeds it, because it reads the store, and because its faults end
-//! the member as those of the other threads do. What a stream may ask is the services' business.
+//! It lives here, beside apply and not with the services, because apply feeds it, because it reads
+//! the store, and because its faults end the member as those of the other threads do. The services
+//! check the permissions of a stream.
 
 mod inbox;
 mod outlet;
@@ -22,7 +24,7 @@ use std::time::Duration;
 
 use watch::StreamId;
 
-/// How much is watched.
+/// The numbers of streams, watchers and events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WatchFigures {
     /// Streams that are open.
@@ -35,7 +37,7 @@ pub struct WatchFigures {
     pub pending_events: usize,
 }
 
-/// Where watch streams begin.
+/// The source of watch streams.
 #[derive(Debug)]
 pub struct Watches {
     inbox: Arc<Inbox>,
@@ -47,14 +49,15 @@ impl Watches {
         Self { inbox, next_stream: AtomicU64::new(0) }
     }
 
-    /// Opens a stream: what its client asks goes in by the first half, what it is answered comes out of the second. The stream ends when
-    /// the second is dropped. `progress_interval` is the server's interval with this stream's jitter.
+    /// Opens a stream: its client's requests go in by the first half, responses come out of the
+    /// second. The stream ends when the second is dropped. `progress_interval` is the server's
+    /// interval with this stream's jitter.
     pub fn open(&self, progress_interval: Duration) -> (WatchRequests, WatchAnswers) {
         let id = StreamId(self.next_stream.fetch_add(1, Ordering::Relaxed));
         stream::open(id, progress_interval, &self.inbox)
     }
 
-    /// How much is watched now.
+    /// Returns the present numbers of streams, watchers and events.
     pub fn figures(&self) -> WatchFigures {
         let figures = &self.inbox.figures;
         WatchFigures {

@@ -1,6 +1,6 @@
-//! Choices by a seed: numbers and texts around those that matter, and ways to spoil what is good.
+//! Choices by a seed: numbers and texts around interesting ones, and ways to spoil good input.
 
-/// What an input is made by.
+/// The source of an input's choices.
 #[derive(Clone, Debug)]
 pub struct Dice(fastrand::Rng);
 
@@ -37,7 +37,7 @@ impl Dice {
         self.0.usize(..bound)
     }
 
-    /// Whether something happens that does so once in `times`.
+    /// Returns `true` if something happens that does so once in `times`.
     pub fn once_in(&mut self, times: u8) -> bool {
         self.0.u8(..times) == 0
     }

@@ -14,16 +14,17 @@ use std::time::{Duration, Instant};
 
 /// A decoder and how to try it.
 pub trait Target {
-    /// Tries one input; tells whether it was taken.
+    /// Tries one input; returns `true` if it was taken.
     fn try_one(&mut self, dice: &mut Dice) -> bool;
 }
 
-/// How a decoder fared.
+/// The results of a decoder.
 #[derive(Clone, Debug)]
 pub struct Report {
     pub name: &'static str,
     pub tried: u64,
-    /// How many were good enough to be taken: none would mean that nothing behind the first check was tried.
+    /// Number of inputs good enough to be taken: none would mean that nothing behind the first
+    /// check was tried.
     pub taken: u64,
     pub took: Duration,
     /// The longest that a single input took.

@@ -13,7 +13,7 @@ use crate::Target;
 /// A decoder's name, and how to get ready for trying it.
 pub type Named = (&'static str, fn() -> Box<dyn Target>);
 
-/// What is tried.
+/// All targets.
 pub const ALL: [Named; 7] = [
     ("peer-frames", || Box::new(frames::Frames)),
     ("raft-entries", || Box::new(entries::Entries::new())),

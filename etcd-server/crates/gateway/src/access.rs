@@ -1,4 +1,4 @@
-//! Who may ask from where: the host whitelist against DNS rebinding, and CORS.
+//! Access by host and origin: the host whitelist against DNS rebinding, and CORS.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use crate::answer::{Body, text};
 
-/// A set of names in which `*`, or nothing at all, means everybody.
+/// A set of names in which `*`, or none at all, permits every name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowList(BTreeSet<String>);
 
@@ -17,12 +17,12 @@ impl AllowList {
         AllowList(names.into_iter().map(Into::into).collect())
     }
 
-    /// Whether everybody is allowed.
+    /// Returns `true` if every name is permitted.
     pub fn allows_all(&self) -> bool {
         self.0.is_empty() || self.0.contains("*")
     }
 
-    /// Whether `name` is allowed.
+    /// Returns `true` if `name` is allowed.
     pub fn allows(&self, name: &str) -> bool {
         self.allows_all() || self.0.contains(name)
     }

@@ -6,7 +6,7 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 
-/// What a body or a service may fail with.
+/// The error of a body or a service.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Bodies of requests and answers. An error in an answer's body breaks the connection, as it must: the status line is out.

@@ -1,6 +1,8 @@
-//! One gRPC call, made in-process: frames a message, hands the request to the service, unframes what comes back.
+//! One gRPC call, made in-process: frames a message, passes the request to the service, unframes
+//! the response.
 //!
-//! Holds at most one answer message at a time; the next is not asked for before this one is taken.
+//! Holds at most one response message at a time; the next is not requested before this one is
+//! taken.
 
 use std::future::poll_fn;
 

@@ -22,12 +22,15 @@ use crate::unread::answer_and_drain;
 /// Lines of a head. hyper sets aside room for as many.
 const HEADER_LINES_MAX: usize = 1_000;
 
-/// Serves one connection until the client leaves, a limit is exceeded, or `shutdown` completes and the request at hand is answered.
+/// Serves one connection until the client leaves, a limit is exceeded, or `shutdown` completes and
+/// the current request has its response.
 ///
-/// Streams may go on for as long as they like after `shutdown`; who calls this bounds the wait by dropping the future.
+/// Streams may continue for any time after `shutdown`; the caller bounds the wait by dropping the
+/// future.
 ///
 /// # Errors
-/// Why the connection ended other than by agreement: broken by the client, malformed HTTP, headers too slow.
+/// The reason why the connection ended other than by agreement: broken by the client, malformed
+/// HTTP, headers too slow.
 pub async fn serve_connection<I, S>(
     io: I,
     gateway: Gateway<S>,
@@ -97,12 +100,12 @@ where
     }
 }
 
-/// Whether the first request took too long; etcd's only bound is the one between requests, 5 minutes.
+/// Returns `true` if the first request took too long; etcd's only bound is the one between requests, 5 minutes.
 async fn first_headers_late(limits: &Limits, first_request: &Notify) -> bool {
     tokio::time::timeout(limits.header_timeout, first_request.notified()).await.is_err()
 }
 
-/// Where a request leaves what is to be done with its connection once HTTP is over.
+/// The place where a request leaves the further use of its connection once HTTP is over.
 #[derive(Default)]
 pub(crate) struct Upgrades(std::sync::Mutex<Option<BoxFuture<'static, ()>>>);
 

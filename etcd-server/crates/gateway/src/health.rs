@@ -76,7 +76,7 @@ impl Check {
     }
 }
 
-/// A path below /livez or /readyz that exists: what it checks.
+/// A path below /livez or /readyz that exists, by its checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Probe {
     endpoint: &'static str,

@@ -18,7 +18,7 @@ use crate::json_scanner::is_space;
 /// Messages within messages; protobuf decoders refuse deeper ones, so the service would not take them either.
 const DEPTH_MAX: usize = 100;
 
-/// Why a text is not a message, in the words that the client gets.
+/// The reason why a text is not a message, in the words that the client gets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("proto:\u{a0}{0}")]
 pub(crate) struct DecodeError(String);
@@ -253,7 +253,7 @@ impl Token<'_> {
     }
 }
 
-/// What one message has been given so far.
+/// The fields that one message has received so far.
 #[derive(Default)]
 struct Seen {
     fields: std::collections::BTreeSet<u32>,

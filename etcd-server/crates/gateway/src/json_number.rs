@@ -33,7 +33,8 @@ fn parse_exponent(text: &str) -> Option<i64> {
     if digits.is_empty() || !all_digits(digits) {
         return None;
     }
-    // 32 bits are plenty: what does not fit can only belong to zero or to a number far beyond 64 bits, and both are rare enough to refuse.
+    // 32 bits are plenty: larger exponents can only belong to zero or to a number far beyond 64
+    // bits, and both are rare enough to refuse.
     text.parse::<i32>().ok().map(i64::from)
 }
 

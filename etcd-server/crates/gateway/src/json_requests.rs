@@ -1,4 +1,4 @@
-//! What the gateway makes of a JSON body before it calls anything: for tools that try what it survives.
+//! The gateway's decoding of a JSON body before any call, for tools that test it.
 
 use crate::bindings::Routes;
 use crate::json_decode;
@@ -21,7 +21,8 @@ impl JsonRequests {
         Self(Routes::load())
     }
 
-    /// The request that the first value in `body` stands for, encoded, or what the client is told; nothing for an unknown path.
+    /// Returns the encoded request of the first value in `body`, or the error for the client;
+    /// `None` for an unknown path.
     pub fn decode(&self, path: &str, body: &[u8]) -> Option<Result<Vec<u8>, String>> {
         let method = self.0.get(path)?;
         Some(first_value(body).and_then(|value| {

@@ -6,7 +6,7 @@
 /// Go's encoding/json gives up beyond this many open brackets.
 const DEPTH_MAX: usize = 10_000;
 
-/// What a byte meant for the value being read.
+/// The meaning of a byte for the value being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     /// White space before the value.
@@ -67,7 +67,7 @@ impl Scanner {
         Scanner { state: State::BeginValue, levels: Vec::new() }
     }
 
-    /// Whether the bytes so far are a whole value if nothing follows, as a number at the end of the input is.
+    /// Returns `true` if the bytes so far are a whole value if nothing follows, as a number at the end of the input is.
     pub(crate) fn complete_at_end(&self) -> bool {
         self.levels.is_empty() && matches!(self.state, State::Zero | State::Digits | State::Fraction | State::ExponentDigits)
     }

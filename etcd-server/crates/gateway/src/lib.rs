@@ -1,14 +1,17 @@
-//! HTTP/1.1 beside gRPC on a client port: the JSON gateway, health, version, metrics and debug endpoints.
+//! HTTP/1.1 beside gRPC on a client port: the JSON gateway, health, version, metrics and debug
+//! endpoints.
 //!
 //! ```text
 //! connection ─ hyper, limits ─ access (whitelist, CORS) ─ router ─┬─ plain: /health /livez /readyz /version /metrics /debug/vars
-//!                                                                └─ transcode: JSON ⇄ gRPC, handed to the service in-process
+//!                                                                └─ transcode: JSON ⇄ gRPC, passed to the service in-process
 //! ```
 //!
-//! Knows no socket and no RPC: bytes come from any stream, calls go to any tower service, and messages are translated by descriptors.
-//! Only protobuf's JSON mapping and etcd's HTTP conventions live here; what a request means is the service's affair.
-//! Left out on purpose: `/debug/pprof/*`, `/debug/requests`, `/debug/events` (profiles of a Go runtime; answered 404) and the
-//! protobuf form of `/metrics` (the text form is sent instead, which the `Accept` rules of Prometheus allow).
+//! Knows no socket and no RPC: bytes come from any stream, calls go to any tower service, and
+//! messages are translated by descriptors. Only protobuf's JSON mapping and etcd's HTTP conventions
+//! live here; the meaning of a request is the service's. Left out on purpose: `/debug/pprof/*`,
+//! `/debug/requests`, `/debug/events` (profiles of a Go runtime; answered 404) and the protobuf
+//! form of `/metrics` (the text form is sent instead, which the `Accept` rules of Prometheus
+//! allow).
 
 #![forbid(unsafe_code)]
 

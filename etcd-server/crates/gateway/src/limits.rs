@@ -1,4 +1,4 @@
-//! What one connection may cost.
+//! The limits of one connection.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct Limits {
     pub text_bytes_max: usize,
 }
 
-/// What a request may weigh beyond `--max-request-bytes` in its envelope, in bytes (etcd's grpcOverheadBytes).
+/// Bytes of a request beyond `--max-request-bytes` in its envelope (etcd's grpcOverheadBytes).
 const OVERHEAD_BYTES: usize = 512 * 1024;
 
 impl Limits {

@@ -1,9 +1,9 @@
-//! What the plain endpoints ask of the member that they speak for.
+//! The interface of the member behind the plain endpoints.
 
 use futures::future::BoxFuture;
 use proto::etcdserverpb::AlarmType;
 
-/// What a member's answers come in.
+/// The future of a member's response.
 pub type MemberFuture<'a, T> = BoxFuture<'a, T>;
 
 /// An alarm that is raised somewhere in the cluster.
@@ -11,7 +11,7 @@ pub type MemberFuture<'a, T> = BoxFuture<'a, T>;
 pub struct Alarm {
     /// The member that raised it.
     pub member_id: u64,
-    /// Why; a number that `AlarmType` does not know counts as an alarm too.
+    /// Its type; a number that `AlarmType` does not know counts as an alarm too.
     pub alarm: i32,
 }
 
@@ -26,7 +26,8 @@ impl Alarm {
     }
 }
 
-/// What /version answers. `None` is spelled `not_decided` for the cluster and `unknown` for the storage.
+/// The content of /version. `None` is spelled `not_decided` for the cluster and `unknown` for the
+/// storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Versions {
     /// Version of this program, such as `3.7.1`.
@@ -42,7 +43,7 @@ pub struct Versions {
 pub enum HealthRecord {
     /// /health: etcd_server_health_success and etcd_server_health_failures.
     Health {
-        /// Whether the member was healthy.
+        /// `true` if the member was healthy.
         success: bool,
     },
     /// One check of /livez or /readyz: etcd_server_healthcheck{type,name} and etcd_server_healthchecks_total{type,name,status}.
@@ -51,7 +52,7 @@ pub enum HealthRecord {
         endpoint: &'static str,
         /// The label `name`.
         name: &'static str,
-        /// Whether the check passed.
+        /// `true` if the check passed.
         success: bool,
     },
 }
@@ -61,16 +62,17 @@ pub trait Member: Send + Sync + 'static {
     /// Alarms raised by any member.
     fn alarms(&self) -> Vec<Alarm>;
 
-    /// Whether a leader is known.
+    /// Returns `true` if a leader is known.
     fn has_leader(&self) -> bool;
 
-    /// Whether this member is a learner.
+    /// Returns `true` if this member is a learner.
     fn is_learner(&self) -> bool;
 
-    /// Whether authentication is enabled in the cluster.
+    /// Returns `true` if authentication is enabled in the cluster.
     fn auth_enabled(&self) -> bool;
 
-    /// Reads at most one key without its value, with root's rights and past the learner's limits; the error is what the client is told.
+    /// Reads at most one key without its value, with root's rights and past the learner's limits;
+    /// the error is shown to the client.
     fn read(&self, serializable: bool) -> MemberFuture<'_, Result<(), String>>;
 
     /// The three versions of /version.

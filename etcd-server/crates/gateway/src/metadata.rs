@@ -1,7 +1,8 @@
-//! Which HTTP headers become gRPC metadata, and the deadline of a call.
+//! The HTTP headers that become gRPC metadata, and the deadline of a call.
 //!
-//! `Authorization` and `Grpc-Metadata-*` pass; nothing else does, so no header can pose as the transport's own. `grpcgateway-accept` is
-//! always set: the service takes it as the sign that the caller's TLS identity is not to be used (CVE-2018-16886).
+//! `Authorization` and `Grpc-Metadata-*` pass; nothing else does, so no header can pose as the
+//! transport's own. `grpcgateway-accept` is always set: the service takes it as the sign that the
+//! caller's TLS identity is not to be used (CVE-2018-16886).
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -15,7 +15,7 @@ use crate::json_decode;
 use crate::json_scanner::{Scanner, Step};
 use crate::limits::Limits;
 
-/// Why the next message cannot be had.
+/// The reason why the next message cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {
     #[error("{0}")]
@@ -28,7 +28,7 @@ pub(crate) enum ReadError {
     Broken(BoxError),
 }
 
-/// How long the body may be silent before a message begins.
+/// The time that the body may be silent before a message begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pace {
     /// One message is all there is: its time runs from the start of the request.

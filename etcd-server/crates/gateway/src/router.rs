@@ -21,7 +21,7 @@ use crate::member::Member;
 use crate::transcode::Bounds;
 use crate::{path, plain, transcode, websocket};
 
-/// How the port behaves.
+/// The settings of the port.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `--enable-grpc-gateway`: without it, paths below `/v3/` do not exist.
@@ -32,18 +32,18 @@ pub struct Settings {
     pub host_whitelist: AllowList,
     /// `--client-cert-auth`: clients over TLS show a certificate.
     pub client_cert_auth: bool,
-    /// How long a health check may read: etcd's request timeout, 5 s and two election timeouts.
+    /// Time limit of a health check's read: etcd's request timeout, 5 s and two election timeouts.
     pub request_timeout: Duration,
-    /// What a request may cost.
+    /// The limits of a request.
     pub limits: Limits,
 }
 
-/// What is known of the other side of a connection.
+/// The known properties of the other side of a connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Peer {
     /// Its address; unknown for unix sockets.
     pub remote: Option<SocketAddr>,
-    /// Whether the connection is encrypted.
+    /// `true` if the connection is encrypted.
     pub tls: bool,
     /// The common name of its verified certificate.
     pub common_name: Option<String>,

@@ -6,7 +6,7 @@ use tonic::Code;
 
 use crate::answer::{Body, JSON, answer};
 
-/// How a call failed: gRPC's code and text, which clients compare.
+/// The failure of a call: gRPC's code and text, which clients compare.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RpcError {
     pub(crate) code: Code,

@@ -1,8 +1,9 @@
-//! JSON requests as gRPC calls, and their answers as JSON, for whatever RPC the path names.
+//! JSON requests as gRPC calls, and their responses as JSON, for every RPC that a path names.
 //!
-//! Unary: the first JSON value of the body is the request, what follows it is ignored (as Go's decoder does). Server streams: the same,
-//! answered by one line per message. Bidirectional streams: body and answer flow at once, message by message; the end of the body, or a
-//! message that cannot be read, closes the sending half only. Nothing is queued: each side pulls.
+//! Unary: the first JSON value of the body is the request, the rest is ignored (as Go's decoder
+//! does). Server streams: the same, with one line per message in response. Bidirectional streams:
+//! body and response flow at once, message by message; the end of the body, or a message that
+//! cannot be read, closes the sending half only. Nothing is queued: each side pulls.
 
 use bytes::Bytes;
 use futures::stream;
@@ -35,7 +36,7 @@ pub(crate) struct Bounds {
     pub(crate) end: Option<watch::Receiver<bool>>,
 }
 
-/// When a call ends, whatever is still to come.
+/// The conditions that end a call.
 #[derive(Debug, Clone)]
 struct End {
     deadline: Option<Instant>,
@@ -86,7 +87,7 @@ impl<'a> Call<'a> {
         if let Some(timeout) = timeout {
             metadata.insert(metadata::GRPC_TIMEOUT, metadata::encode_timeout(timeout));
         }
-        // A timeout beyond what the clock can hold is none.
+        // A timeout beyond the range of the clock is none.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         Ok(Call { method, metadata, end: End { deadline, signal: bounds.end }, limits: bounds.limits })
     }
@@ -138,7 +139,7 @@ fn request_stream(reader: RequestReader) -> tonic::body::Body {
             Ok(Some(message)) => Some((Ok(Frame::data(call::frame(&message))), reader)),
             // The client is gone, so the call is to end, not only its sending half.
             Err(ReadError::Broken(error)) => Some((Err(error), reader)),
-            // etcd does not tell the client either: it closes the sending half and goes on.
+            // etcd does not notify the client either: it closes the sending half and continues.
             Err(ReadError::Malformed(_) | ReadError::TooLarge { .. } | ReadError::TooSlow) | Ok(None) => None,
         }
     });

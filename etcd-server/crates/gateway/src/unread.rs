@@ -20,7 +20,7 @@ use crate::answer::{Body, BoxError};
 const DRAINED_BYTES_MAX: usize = 64 << 20;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Answers a request, and reads what the handler has left of its body.
+/// Responds to a request, and reads the unread rest of its body.
 pub(crate) async fn answer_and_drain<F: Future<Output = Response<Body>>>(
     request: Request<Body>,
     handler: impl FnOnce(Request<Body>) -> F,

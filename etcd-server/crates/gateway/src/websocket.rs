@@ -1,8 +1,9 @@
-//! Websockets below `/v3/`: each message from the client is one JSON request, each line of the answer is one message back.
+//! Websockets below `/v3/`: each message from the client is one JSON request, each line of the
+//! response is one message back.
 //!
-//! The socket is turned into a POST whose body is what the client sends, so that everything else is the same as without it.
-//! Between the socket and the call lies a queue of one message: when the service does not read, neither do we. A client that closes the
-//! socket cancels the call.
+//! The socket is turned into a POST whose body is the client's messages, so that everything else is
+//! the same as without it. Between the socket and the call lies a queue of one message: when the
+//! service does not read, neither do we. A client that closes the socket cancels the call.
 
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _, stream};
@@ -22,7 +23,7 @@ use crate::answer::{Body, BoxError, empty, text};
 
 const VERSION: HeaderValue = HeaderValue::from_static("13");
 
-/// Whether the client asks for a websocket.
+/// Returns `true` if the client asks for a websocket.
 pub(crate) fn is_wanted(headers: &HeaderMap) -> bool {
     has_token(headers, &CONNECTION, "upgrade") && has_token(headers, &UPGRADE, "websocket")
 }
@@ -32,7 +33,8 @@ fn has_token(headers: &HeaderMap, name: &http::HeaderName, token: &str) -> bool 
     values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
 }
 
-/// Checks the handshake: the answer that switches protocols, and what to do once it is sent.
+/// Checks the handshake: returns the response that switches protocols, and the work to do once it
+/// is sent.
 pub(crate) fn accept(request: &mut Request<Body>) -> Result<(Response<Body>, Handshake), Box<Response<Body>>> {
     if request.method() != Method::GET {
         return Err(refuse(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n"));
@@ -85,12 +87,13 @@ pub(crate) struct Handshake {
 }
 
 impl Handshake {
-    /// Carries one call over the socket, until either side ends it. `text_bytes_max` bounds what the client may send at once.
+    /// Carries one call over the socket, until either side ends it. `text_bytes_max` bounds one
+    /// message of the client.
     pub(crate) async fn run<F>(self, text_bytes_max: usize, call: impl FnOnce(Request<Body>) -> F)
     where
         F: Future<Output = Response<Body>>,
     {
-        // Without an upgraded connection the client has gone, and there is nobody to tell.
+        // Without an upgraded connection the client has gone.
         let Ok(upgraded) = self.on_upgrade.await else { return };
         let socket = open(upgraded, text_bytes_max).await;
         let (sink, source) = socket.split();
@@ -130,7 +133,7 @@ async fn receive(mut source: stream::SplitStream<Socket>, messages: mpsc::Sender
     while let Some(Ok(message)) = source.next().await {
         let (Message::Text(_) | Message::Binary(_)) = message else { continue };
         let mut line = message.into_data().to_vec();
-        // A number, too, must end: the line break tells the reader so.
+        // A number, too, must end: the line break shows it to the reader.
         line.push(b'\n');
         if messages.send(line.into()).await.is_err() {
             // The call wants no more requests; the socket is still read, to see it close.

@@ -1,4 +1,4 @@
-//! A gateway on one end of a pipe, and what is needed to talk HTTP/1.1 from the other.
+//! A gateway on one end of a pipe, and a small HTTP/1.1 client on the other.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -88,7 +88,7 @@ impl Client {
     }
 
     pub(crate) async fn read_to_end(&mut self) -> Vec<u8> {
-        // A client that sent too much may find the pipe broken; what was answered before is what counts.
+        // A client that sent too much may find the pipe broken; the response before that counts.
         self.io.read_to_end(&mut self.unread).await.ok();
         std::mem::take(&mut self.unread)
     }

@@ -1,4 +1,5 @@
-//! What a hostile client can cost: bounded time and bounded memory, and a clear answer where HTTP has one.
+//! The cost of a hostile client: bounded time and bounded memory, and a clear response where HTTP
+//! has one.
 
 use crate::client::{Answer, Client, MESSAGE_BYTES_MAX, ask, request};
 

@@ -1,4 +1,5 @@
-//! The same requests to the gateway and to a real etcd, where one is named by ETCD_BIN_DIR: what no service decides must be equal.
+//! The same requests to the gateway and to a real etcd, where ETCD_BIN_DIR names one: everything
+//! that no service decides must be equal.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

@@ -191,7 +191,7 @@ pub(crate) struct FakeMember {
     pub(crate) leader: bool,
     pub(crate) learner: bool,
     pub(crate) auth: bool,
-    /// What linearizable reads end with; `None` is never.
+    /// The outcome of linearizable reads; `None` is never.
     pub(crate) read: Option<Result<(), String>>,
     pub(crate) records: Mutex<Vec<HealthRecord>>,
 }

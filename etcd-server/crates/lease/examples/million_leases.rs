@@ -1,4 +1,4 @@
-//! What a million leases cost: `cargo run --release -p lease --example million_leases`.
+//! The cost of a million leases: `cargo run --release -p lease --example million_leases`.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::unwrap_used, reason = "a measurement prints and reads the clock")]
 
 use bytes::Bytes;

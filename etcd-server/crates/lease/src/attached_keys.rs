@@ -1,7 +1,9 @@
-//! Which keys hang on which lease: rows of [`Table::LeaseKeys`], plus the rows changed since the view was taken.
+//! Keys attached to leases: rows of [`Table::LeaseKeys`], plus the rows changed since the view was
+//! taken.
 //!
-//! A row is (lease id, big-endian; user key) → nothing. No index of attached keys is held in memory: the keys of a lease are read
-//! from the view, corrected by `pending`. Pending rows are as many as the batches that no view shows yet have changed.
+//! A row is (lease id, big-endian; user key) → nothing. No index of attached keys is held in
+//! memory: the keys of a lease are read from the view, corrected by `pending`. Pending rows are as
+//! many as the batches that no view shows yet have changed.
 
 use crate::lease_record::encode_key;
 use bytes::Bytes;
@@ -13,11 +15,11 @@ use types::{Fault, LeaseId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sealed(u64);
 
-/// Rows that differ from what the view shows.
+/// Rows that differ from those of the view.
 #[derive(Debug, Default)]
 pub(crate) struct AttachedKeys {
     pending: BTreeMap<(LeaseId, Bytes), Pending>,
-    /// Each change in order, so that what became visible is forgotten without a walk over the rest.
+    /// Each change in order, so that visible changes are dropped without a walk over the rest.
     order: VecDeque<(u64, LeaseId, Bytes)>,
     /// Number of the batch being filled.
     filling: u64,
@@ -96,7 +98,7 @@ impl AttachedKeys {
     }
 }
 
-/// The keys attached to `id` in `view`, ascending: what a reader of that view sees, without the batches after it.
+/// Returns the keys attached to `id` in `view`, ascending, without those of later batches.
 pub fn stored_keys(view: &impl View, id: LeaseId) -> Result<Vec<Bytes>, Fault> {
     let prefix = encode_key(id);
     let mut keys = Vec::new();

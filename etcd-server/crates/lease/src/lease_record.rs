@@ -5,17 +5,18 @@ use proto::leasepb;
 use schema::{Batch, Cursor, Table, View};
 use types::{Fault, LeaseId};
 
-/// What a lease promises.
+/// The recorded times of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// Granted time to live, already raised to the granting member's minimum.
     pub ttl_seconds: i64,
-    /// What was left at the last checkpoint; 0 when the full time applies.
+    /// Remaining time at the last checkpoint, in seconds; 0 if the full time applies.
     pub remaining_ttl_seconds: i64,
 }
 
 impl Terms {
-    /// The time that a new leader grants: what was left at the last checkpoint, or all of it.
+    /// Returns the time that a new leader grants: the remaining time at the last checkpoint, or the
+    /// full time.
     pub fn effective_ttl_seconds(self) -> i64 {
         if self.remaining_ttl_seconds > 0 { self.remaining_ttl_seconds } else { self.ttl_seconds }
     }

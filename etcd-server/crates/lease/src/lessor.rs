@@ -1,7 +1,8 @@
-//! The lessor: the leases that exist, as the log has ordered them.
+//! The lessor: the existing leases, as the log has ordered them.
 //!
-//! Changed only by apply and without any notion of time, so it is equal on every member. All of it is in the state: a restart
-//! loads it and goes on. What changed is collected for [`Expiry`](crate::Expiry).
+//! Changed only by apply and without any notion of time, so it is equal on every member. All of it
+//! is in the state: a restart loads it and continues. Changes are collected for
+//! [`Expiry`](crate::Expiry).
 
 use crate::attached_keys::{AttachedKeys, Sealed};
 use crate::lease_record::{self, Terms};
@@ -23,7 +24,7 @@ pub fn minimum_ttl_seconds(election_timeout: Duration) -> i64 {
     i64::try_from(seconds).unwrap_or(TTL_SECONDS_MAX)
 }
 
-/// What apply did to one lease; the members' clocks follow it.
+/// The effect of apply on one lease; the members' clocks follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// The lease exists from now on, with this time to live.
@@ -42,7 +43,7 @@ pub enum Change {
     Checkpointed {
         /// The lease.
         id: LeaseId,
-        /// What the entry said.
+        /// The remaining time in the entry, in seconds.
         remaining_ttl_seconds: i64,
     },
 }
@@ -63,9 +64,13 @@ impl Lessor {
         Ok(Self { leases, keys: AttachedKeys::default(), minimum_ttl_seconds, changes: Vec::new() })
     }
 
-    /// Creates a lease and answers its time to live: the one asked for, or the minimum if that is larger.
+    /// Creates a lease and returns its time to live in seconds: the requested one, or the minimum
+    /// if that is larger.
     ///
-    /// Whoever proposes has already chosen an id, so 0 is refused here, as "not found", which is etcd's answer.
+    /// # Errors
+    ///
+    /// The proposer has already chosen an id, so 0 is refused here as "not found", which is etcd's
+    /// response.
     pub fn grant(&mut self, batch: &mut dyn Batch, id: LeaseId, ttl_seconds: i64) -> Result<i64, Refusal> {
         if !id.is_some() {
             return Err(Refusal::LeaseNotFound { id });
@@ -101,9 +106,11 @@ impl Lessor {
         Ok(Ok(keys))
     }
 
-    /// Records what is left of a lease, 0 for all of it. An unknown lease is passed over in silence, as etcd does.
+    /// Records the remaining time of a lease, 0 for the full time. An unknown lease is ignored, as
+    /// in etcd.
     ///
-    /// `persist` holds from cluster version 3.6 on, or where the feature is switched on; otherwise a restart forgets it.
+    /// `persist` holds from cluster version 3.6 on, or where the feature is switched on; otherwise
+    /// a restart loses it.
     pub fn checkpoint(&mut self, batch: &mut dyn Batch, id: LeaseId, remaining_ttl_seconds: i64, persist: Persist) {
         let Some(terms) = self.leases.get_mut(&id) else { return };
         terms.remaining_ttl_seconds = remaining_ttl_seconds;
@@ -135,12 +142,12 @@ impl Lessor {
         self.keys.of(view, id)
     }
 
-    /// Whether the lease exists: asked on every put that names one.
+    /// Returns `true` if the lease exists. Called for every put with a lease.
     pub fn exists(&self, id: LeaseId) -> bool {
         self.leases.contains_key(&id)
     }
 
-    /// What a lease promises.
+    /// Returns the recorded times of a lease.
     pub fn terms(&self, id: LeaseId) -> Option<Terms> {
         self.leases.get(&id).copied()
     }
@@ -150,7 +157,8 @@ impl Lessor {
         self.leases.iter().map(|(id, terms)| (*id, *terms))
     }
 
-    /// Takes what changed since the last call. Call it once per batch; nothing else bounds the collection.
+    /// Takes the changes since the last call. Call it once per batch; nothing else bounds the
+    /// collection.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }
@@ -165,13 +173,14 @@ impl Lessor {
         self.keys.became_visible(sealed);
     }
 
-    /// How many changes of attached keys are remembered because no view is known to show them.
+    /// Returns the number of changes of attached keys that are kept because no view is known to
+    /// show them.
     pub fn pending_rows(&self) -> usize {
         self.keys.pending_rows()
     }
 }
 
-/// Whether a checkpoint reaches the store.
+/// The choice of whether a checkpoint reaches the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persist {
     /// It survives a restart.

@@ -1,8 +1,8 @@
-//! What the state answers to a lease request that it cannot grant; the same on every member.
+//! The responses of the state to lease requests that it cannot grant; the same on every member.
 
 use types::LeaseId;
 
-/// Why an ordered lease request changed nothing.
+/// The reason why an ordered lease request changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No such lease; also the answer to granting id 0, which no lease may have.

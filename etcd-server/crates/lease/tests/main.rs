@@ -1,4 +1,4 @@
-//! Leases from outside: scripts that tell a story, and a foolish twin that recomputes everything.
+//! Leases from outside: scripts that tell a story, and a simple model that recomputes everything.
 
 #![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 

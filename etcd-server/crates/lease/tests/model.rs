@@ -31,7 +31,7 @@ struct World {
     revoking: BTreeSet<LeaseId>,
 }
 
-/// No bound on rates, so that the twin can tell exactly what is due.
+/// Returns settings without bounds on rates, so that the model knows exactly which leases are due.
 fn unbounded() -> ExpirySettings {
     ExpirySettings {
         revokes_per_second: 1_000_000,

@@ -1,4 +1,4 @@
-//! Scripts: commands, a line `---`, and what they answered. `RECORD=1 cargo test` writes the answers anew.
+//! Scripts: commands, a line `---`, and their output. `RECORD=1 cargo test` rewrites the output.
 
 use bytes::Bytes;
 use lease::{Expiry, ExpirySettings, Lessor, Persist};

@@ -43,7 +43,8 @@ impl ConfChange {
         }
     }
 
-    /// As a log entry holds it. `request_id` finds the waiting client; 0 for the entries of founding members.
+    /// Returns the change in the form of a log entry. `request_id` finds the waiting client; 0 for
+    /// the entries of initial members.
     pub fn to_raft(&self, request_id: u64) -> raftpb::ConfChange {
         let (kind, context) = match self {
             Self::Add(member) if member.is_learner => (ConfChangeType::ConfChangeAddLearnerNode, member.to_json()),

@@ -7,19 +7,20 @@ use crate::version::Version;
 use proto::membershippb::DowngradeInfoSetRequest;
 use serde::{Deserialize, Serialize};
 
-/// Whether the cluster goes down to an earlier version.
+/// A downgrade of the cluster to an earlier version, or none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Downgrade {
     /// For example `3.6.0`; empty when none is under way.
     #[serde(rename = "target-version", default)]
     pub target_version: String,
-    /// Whether one is under way.
+    /// `true` if one is under way.
     #[serde(default)]
     pub enabled: bool,
 }
 
 impl Downgrade {
-    /// What an ordered request asks for. One that switches off leaves no target, whatever it names.
+    /// Returns the downgrade of an ordered request. One that cancels leaves no target, even if it
+    /// names one.
     pub fn from_request(request: &DowngradeInfoSetRequest) -> Self {
         if request.enabled { Self { target_version: request.ver.clone(), enabled: true } } else { Self::default() }
     }
@@ -41,13 +42,13 @@ impl Downgrade {
     }
 }
 
-/// Why no downgrade may begin; nothing was proposed.
+/// The reason why no downgrade may begin; nothing was proposed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DowngradeRejection {
     /// The target is not a version of the form `X.Y` or `X.Y.Z`.
     #[error("{target:?} is no version to go down to")]
     WrongFormat {
-        /// What was asked for.
+        /// The requested target.
         target: String,
     },
     /// No cluster version is decided yet.
@@ -56,7 +57,7 @@ pub enum DowngradeRejection {
     /// The target is not the minor version right below the cluster's.
     #[error("a cluster of version {cluster} does not go down to {target}")]
     InvalidTarget {
-        /// What was asked for.
+        /// The requested target.
         target: Version,
         /// The version of the cluster.
         cluster: Version,
@@ -64,14 +65,16 @@ pub enum DowngradeRejection {
     /// A downgrade is under way.
     #[error("the cluster goes down to {target} already")]
     InProgress {
-        /// Where it goes.
+        /// The target of the downgrade in progress.
         target: String,
     },
 }
 
-/// Whether a cluster of this version may go down to `target`; answers the target as `major.minor.0`.
+/// Checks whether a cluster of this version may be downgraded to `target`, and returns the target
+/// as `major.minor.0`.
 ///
-/// For `DowngradeRequest` with VALIDATE, and before proposing one with ENABLE; the checks are made in etcd's order.
+/// For `DowngradeRequest` with VALIDATE, and before proposing one with ENABLE; the checks are made
+/// in etcd's order.
 pub fn validate_downgrade(target: &str, cluster_version: Option<Version>, under_way: &Downgrade) -> Result<Version, DowngradeRejection> {
     let wanted: Version = target.parse().map_err(|_| DowngradeRejection::WrongFormat { target: target.to_owned() })?;
     let wanted = wanted.cluster();

@@ -3,10 +3,12 @@
 use sha1::{Digest, Sha1};
 use types::{ClusterId, MemberId};
 
-/// The id of a member. `peer_urls` in etcd's normal form (see [`normalise`](crate::normalise)), in any order.
+/// Returns the id of a member. `peer_urls` are in etcd's normal form (see
+/// [`normalise`](crate::normalise)), in any order.
 ///
-/// A founding member has the cluster's token and no time; one added later has an empty token and the Unix time, in seconds, at
-/// which it was proposed. 0 is no member's id: whoever gets it must choose other URLs or another time.
+/// An initial member has the cluster's token and no time; one added later has an empty token and
+/// the Unix time, in seconds, at which it was proposed. 0 is no member's id: a caller that gets it
+/// must choose other URLs or another time.
 pub fn member_id(peer_urls: &[String], token: &str, added_at_unix_seconds: Option<i64>) -> MemberId {
     let mut sorted: Vec<_> = peer_urls.iter().collect();
     sorted.sort();
@@ -19,7 +21,7 @@ pub fn member_id(peer_urls: &[String], token: &str, added_at_unix_seconds: Optio
     MemberId(first_eight(hash))
 }
 
-/// The id of a cluster with these founding members.
+/// Returns the id of a cluster with these initial members.
 pub fn cluster_id(founders: impl IntoIterator<Item = MemberId>) -> ClusterId {
     let mut sorted: Vec<_> = founders.into_iter().collect();
     sorted.sort_unstable();

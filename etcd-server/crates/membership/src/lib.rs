@@ -1,7 +1,8 @@
-//! Members of the cluster, their ids and the rules of changing them; the version of the cluster and its way down.
+//! Members of the cluster, their ids and the rules of changing them; cluster version and downgrade.
 //!
-//! [`Membership`] is replicated: only apply changes it. [`may_add`] and its neighbours, [`normalise`] and [`validate_downgrade`] are
-//! asked before a change is proposed. Who is connected, how far a learner has come and what time it is are arguments.
+//! [`Membership`] is replicated: only apply changes it. [`may_add`] and its neighbours,
+//! [`normalise`] and [`validate_downgrade`] are called before a change is proposed. Connected
+//! members, the progress of a learner and the time are arguments.
 #![forbid(unsafe_code)]
 
 mod cluster_version;

@@ -12,13 +12,13 @@ use types::{Fault, MemberId};
 pub struct Member {
     /// Never 0 and never used twice.
     pub id: MemberId,
-    /// Where other members reach it.
+    /// Its URLs for other members.
     pub peer_urls: Vec<String>,
     /// Receives the log but does not vote.
     pub is_learner: bool,
     /// Empty until the member has started and published it.
     pub name: String,
-    /// Where clients reach it; empty until published.
+    /// Its URLs for clients; empty until published.
     pub client_urls: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ impl From<MemberJson> for Member {
 }
 
 impl Member {
-    /// Whether the member has ever run: it publishes its name when it starts.
+    /// Returns `true` if the member has ever run: it publishes its name when it starts.
     pub fn is_started(&self) -> bool {
         !self.name.is_empty()
     }
@@ -86,7 +86,7 @@ impl Member {
     }
 }
 
-/// Reads the JSON by which a member of etcd 3.5 tells its name and where clients reach it.
+/// Reads the JSON by which a member of etcd 3.5 publishes its name and client URLs.
 pub fn attributes_from_json(text: &[u8]) -> Result<(String, Vec<String>), serde_json::Error> {
     #[derive(Deserialize)]
     struct Attributes {

@@ -1,8 +1,9 @@
 //! The members of the cluster and its version, as the log has ordered them.
 //!
-//! Invariants: a member's id is never among the removed ones; no two members share a peer URL, unless an etcd backup brought them so.
-//! Only apply changes it, equally on every member, and all of it is in the state. A refused change writes nothing. What follows
-//! from a change (connections to open or close, a removed member's own end) is the caller's work.
+//! Invariants: a member's id is never among the removed ones; no two members share a peer URL,
+//! unless an etcd backup brought them so. Only apply changes it, equally on every member, and all
+//! of it is in the state. A refused change writes nothing. The consequences of a change
+//! (connections to open or close, a removed member's own end) are the caller's work.
 
 use crate::conf_change::ConfChange;
 use crate::downgrade::Downgrade;
@@ -18,7 +19,7 @@ pub const CLUSTER_VERSION: &[u8] = b"clusterVersion";
 /// Key of [`Table::Meta`]: the JSON of [`Downgrade`]; absent until the first is ordered.
 pub const DOWNGRADE: &[u8] = b"downgrade";
 
-/// Who belongs to the cluster.
+/// The members of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Membership {
     members: BTreeMap<MemberId, Member>,
@@ -62,7 +63,7 @@ impl Membership {
         self.members.get(&id)
     }
 
-    /// Whether the member once belonged to the cluster and may never come back.
+    /// Returns `true` if the member once belonged to the cluster and may never come back.
     pub fn is_removed(&self, id: MemberId) -> bool {
         self.removed.contains(&id)
     }
@@ -77,7 +78,7 @@ impl Membership {
         self.cluster_version
     }
 
-    /// Whether the cluster is on its way to an earlier version.
+    /// Returns the downgrade in progress, if it is enabled.
     pub fn downgrade(&self) -> &Downgrade {
         &self.downgrade
     }
@@ -104,7 +105,7 @@ impl Membership {
         Ok(())
     }
 
-    /// Whether the state allows a change; the checks are made in etcd's order.
+    /// Checks whether the state allows a change, in etcd's order.
     pub fn validate(&self, change: &ConfChange, max_learners: usize) -> Result<(), Refusal> {
         let id = change.member_id();
         if self.is_removed(id) {
@@ -124,9 +125,10 @@ impl Membership {
         }
     }
 
-    /// Notes what a member published about itself: its name and where clients reach it.
+    /// Records the published attributes of a member: its name and client URLs.
     ///
-    /// A removed member's words come too late and are passed over. Those of a member that never was stop this one, as they stop etcd.
+    /// Those of a removed member come too late and are ignored. Those of a member that never
+    /// existed stop this one, as they stop etcd.
     pub fn set_attributes(&mut self, id: MemberId, name: &str, client_urls: &[String], batch: &mut dyn Batch) -> Result<(), Fault> {
         if self.member(id).is_none() && !self.is_removed(id) {
             return Err(Fault::corrupt("ordered member attributes", format_args!("there is no member {id}")));
@@ -138,10 +140,12 @@ impl Membership {
         Ok(())
     }
 
-    /// Sets the version of the cluster, up or down, as ordered; answers it.
+    /// Sets the version of the cluster, up or down, as ordered, and returns it.
     ///
-    /// A text that is no version stops the member, and so does a version whose `major.minor` lies above `own`: this server does
-    /// not know what the others may write from now on.
+    /// # Errors
+    ///
+    /// A text that is no version stops the member, and so does a version whose `major.minor` lies
+    /// above `own`: this server does not know the entries that other members may write from now on.
     pub fn set_cluster_version(&mut self, text: &str, own: Version, batch: &mut dyn Batch) -> Result<Version, Fault> {
         let version = text.parse().map_err(|error| Fault::corrupt("ordered cluster version", error))?;
         check_own_version(own, version)?;
@@ -170,7 +174,8 @@ impl Membership {
     }
 }
 
-/// Whether a server of version `own` may work in a cluster of version `cluster`: asked when the version is set and at every start.
+/// Checks that a server of version `own` may run in a cluster of version `cluster`: when the
+/// version is set and at every start.
 pub fn check_own_version(own: Version, cluster: Version) -> Result<(), Fault> {
     if own.cluster() < cluster.cluster() {
         return Err(Fault::store(format_args!("follow the cluster to version {cluster}"), format_args!("this server is only {own}")));

@@ -1,8 +1,8 @@
-//! What the state answers to a membership change that it cannot make; the same on every member.
+//! The responses of the state to membership changes that it cannot make; the same on every member.
 
 use types::MemberId;
 
-/// Why an ordered membership change changed nothing.
+/// The reason why an ordered membership change changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The member was removed; its id never comes back. Answered to clients as "member not found".
@@ -28,13 +28,13 @@ pub enum Refusal {
     PeerUrlInUse {
         /// The URL.
         url: String,
-        /// Who has it.
+        /// The member that has it.
         by: MemberId,
     },
     /// There would be more learners than allowed.
     #[error("there are {learners} learners already")]
     TooManyLearners {
-        /// How many there are.
+        /// The number of learners.
         learners: usize,
     },
     /// Only a learner can be promoted.

@@ -1,7 +1,8 @@
-//! The checks of `--strict-reconfig-check`: no membership change is proposed that could cost the cluster its quorum.
+//! The checks of `--strict-reconfig-check`: no membership change is proposed that could cost the
+//! cluster its quorum.
 //!
-//! Made before proposing, by the member that was asked, from what it sees; so they are advice and not part of the state's rules.
-//! The numbers are etcd's, its exceptions included.
+//! Made before proposing, by the member that received the request, from its own view; so they are
+//! advice and not part of the state's rules. The numbers are etcd's, its exceptions included.
 
 use crate::member::Member;
 use crate::membership::Membership;
@@ -12,7 +13,7 @@ use types::MemberId;
 /// For how long a member must have been connected to count as healthy.
 pub const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Whom the member that was asked reaches, itself included.
+/// The members that this member is connected to, itself included.
 #[derive(Clone, Debug, Default)]
 pub struct Connected {
     /// Connected at this moment.
@@ -21,7 +22,7 @@ pub struct Connected {
     pub steadily: BTreeSet<MemberId>,
 }
 
-/// Why a change is not proposed.
+/// The reason why a change is not proposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReconfigurationRejection {
     /// After the change, the started voters would be no quorum.
@@ -37,17 +38,18 @@ pub enum ReconfigurationRejection {
     Unhealthy {
         /// Voters that count as healthy after the change.
         connected: usize,
-        /// How many must.
+        /// The required number.
         needed: usize,
     },
 }
 
-/// Whether a learner has caught up well enough to vote: it has nine tenths of what the leader has (etcd: readyPercentThreshold).
+/// Returns `true` if a learner has caught up well enough to be promoted: it has nine tenths of the
+/// leader's entries (etcd: readyPercentThreshold).
 pub fn is_ready(learner_matched: u64, leader_matched: u64) -> bool {
     u128::from(learner_matched) * 10 >= u128::from(leader_matched) * 9
 }
 
-/// Whether `added` may be proposed as a new member.
+/// Checks whether `added` may be proposed as a new member.
 pub fn may_add(membership: &Membership, added: &Member, connected: &Connected) -> Result<(), ReconfigurationRejection> {
     let voters = membership.voters().count();
     if !added.is_learner {
@@ -64,7 +66,8 @@ pub fn may_add(membership: &Membership, added: &Member, connected: &Connected) -
     healthy(steady_voters(membership, connected), quorum(voters + 1))
 }
 
-/// Whether the removal of a member may be proposed. One that is unknown passes: the state will refuse it.
+/// Checks whether the removal of a member may be proposed. An unknown member passes: the state will
+/// refuse it.
 pub fn may_remove(membership: &Membership, id: MemberId, connected: &Connected) -> Result<(), ReconfigurationRejection> {
     if membership.member(id).is_some_and(|member| member.is_learner) {
         return Ok(());
@@ -80,7 +83,7 @@ pub fn may_remove(membership: &Membership, id: MemberId, connected: &Connected) 
     healthy(healthy_after, quorum(membership.voters().count().saturating_sub(1)))
 }
 
-/// Whether the promotion of a learner may be proposed. The learner counts as started.
+/// Checks whether the promotion of a learner may be proposed. The learner counts as started.
 pub fn may_promote(membership: &Membership) -> Result<(), ReconfigurationRejection> {
     enough_started(started(membership.voters()) + 1, membership.voters().count() + 1)
 }

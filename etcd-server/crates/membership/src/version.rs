@@ -18,7 +18,7 @@ pub struct Version {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a version of the form X.Y or X.Y.Z")]
 pub struct MalformedVersion {
-    /// What was given.
+    /// The invalid text.
     pub text: String,
 }
 

@@ -1,4 +1,5 @@
-//! Random changes to the membership and to a twin that keeps nothing but what was accepted, and replays it for every question.
+//! Random changes to the membership and to a model that keeps only the accepted changes, and
+//! replays them for every query.
 
 use membership::{ConfChange, Member, Membership, Refusal};
 use schema::MemoryStore;

@@ -1,6 +1,7 @@
-//! Scripts: commands, a line `---`, and what they answered. `RECORD=1 cargo test` writes the answers anew.
+//! Scripts: commands, a line `---`, and their output. `RECORD=1 cargo test` rewrites the output.
 //!
-//! Every change goes through its form in the log, and after each command the state that a restart would load is compared.
+//! Every change goes through its form in the log, and after each command the state that a restart
+//! would load is compared.
 
 use membership::{ConfChange, Connected, Downgrade, Member, Membership, Version};
 use proto::membershippb::DowngradeInfoSetRequest;

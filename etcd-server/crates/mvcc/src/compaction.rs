@@ -1,8 +1,9 @@
-//! Removing history that compaction has made unreadable, in small steps beside everything else.
+//! Removal of history that compaction has made unreadable, in small steps beside everything else.
 //!
-//! Of each key the newest version at or below the compacted revision stays, unless it is a tombstone; a tombstone exactly at that revision
-//! stays too, so that a watcher starting there still sees the deletion. A step looks only at revisions since the previous compaction:
-//! each of them makes its key's version before it superfluous.
+//! Of each key the newest version at or below the compacted revision stays, unless it is a
+//! tombstone; a tombstone exactly at that revision stays too, so that a watcher starting there
+//! still sees the deletion. A step looks only at revisions since the previous compaction: each of
+//! them makes its key's previous version obsolete.
 
 use crate::write::revision_bytes;
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use schema::revision_record::{self, RevisionRecord};
 use schema::{Batch, Cursor as _, Table, View, history_key, meta};
 use types::{Fault, MainRevision, Revision};
 
-/// How far the removal has come. Steps can be repeated: what is gone is not found again.
+/// The progress of the removal. Steps can be repeated: removed versions are not found again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Removal {
     next: Revision,
@@ -20,7 +21,8 @@ pub struct Removal {
 }
 
 impl Removal {
-    /// The removal that the state asks for, if one is due. `freed_bytes` goes on from what is written down.
+    /// Returns the removal that the state requires, if one is due. `freed_bytes` continues from the
+    /// stored value.
     pub fn due(view: &impl View, compacted: MainRevision) -> Result<Option<Self>, Fault> {
         let done = meta::read_u64(view, meta::COMPACTED_REVISION)?.map_or(crate::NEVER_COMPACTED, u64::cast_signed);
         let freed_bytes = meta::read_u64(view, meta::FREED_BYTES)?.unwrap_or(0);
@@ -43,7 +45,8 @@ impl Removal {
         self.freed_revisions
     }
 
-    /// Removes what at most `revisions` of history have made superfluous. Returns whether the removal is complete with this batch.
+    /// Removes the versions that at most `revisions` of history have made obsolete. Returns `true`
+    /// if the removal is complete with this batch.
     pub fn step(&mut self, view: &impl View, revisions: usize, batch: &mut dyn Batch) -> Result<bool, Fault> {
         let mut cursor = view.cursor(Table::Revisions, None)?;
         cursor.seek(&revision_record::encode_key(self.next))?;
@@ -97,7 +100,8 @@ impl Removal {
 
 /// The version of `user_key` directly older than `revision`.
 fn version_before(view: &impl View, user_key: &[u8], revision: Revision) -> Result<Option<(Revision, Bytes)>, Fault> {
-    // A whole key, as every look-up in the history needs: stores find the prefix by the length of what follows it.
+    // A whole key, as every look-up in the history needs: stores find the prefix by the length of
+    // the suffix.
     let before = if revision.sub > 0 { (revision.main, revision.sub - 1) } else { (revision.main - 1, i64::from(u32::MAX)) };
     let from = history_key::encode(user_key, Revision::new(before.0, before.1));
     let mut prefix = Vec::with_capacity(user_key.len() + 2);

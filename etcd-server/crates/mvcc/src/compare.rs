@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use types::{Fault, KeyRange};
 
 impl<V: View> Source<'_, V> {
-    /// Whether all comparisons hold on the newest revision; none at all hold.
+    /// Returns `true` if all comparisons hold on the newest revision, also if there are none.
     pub(crate) fn all_hold(&self, compares: &[Compare]) -> Result<bool, Fault> {
         for compare in compares {
             if !self.holds(compare)? {

@@ -1,8 +1,10 @@
-//! How many keys live in a range, without walking over them.
+//! The number of live keys in a range, without walking over them.
 //!
-//! The key space is cut into buckets of neighbouring keys; each knows its number of live keys. A range is whole buckets plus at most two
-//! edges that are walked. Buckets split when they outgrow `bucket_keys_max` and melt into their left neighbour when they run empty, so
-//! that a bucket costs a few dozen bytes per some hundred keys. Where the cuts lie is not replicated: nothing that is answered depends on it.
+//! The key space is cut into buckets of neighbouring keys; each knows its number of live keys. A
+//! range is whole buckets plus at most two edges that are walked. Buckets split when they outgrow
+//! `bucket_keys_max` and merge into their left neighbour when they are empty, so that a bucket
+//! costs a few dozen bytes per some hundred keys. The boundaries are not replicated: no response
+//! depends on them.
 
 use crate::overlay::Overlay;
 use crate::record::Fields;
@@ -14,7 +16,7 @@ use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow};
 use types::{Fault, KeyRange, MainRevision};
 
-/// Live keys per bucket at one revision. Cloning is cheap: clones share what they have in common.
+/// Live keys per bucket at one revision. Cloning is cheap: clones share their common parts.
 #[derive(Clone, Debug)]
 pub(crate) struct Counts {
     /// First key of each bucket → its live keys. The first bucket begins at the empty key and is never removed.
@@ -24,7 +26,7 @@ pub(crate) struct Counts {
     bucket_keys_max: u32,
 }
 
-/// What changed since the counts were last written down.
+/// The changes since the counts were last written.
 #[derive(Debug, Default)]
 pub(crate) struct Changed {
     buckets: BTreeSet<Bytes>,
@@ -71,7 +73,8 @@ impl Counts {
         self.total -= 1;
     }
 
-    /// Cuts what has grown too large, melts what is empty, and writes every bucket that changed.
+    /// Splits buckets that have grown too large, merges empty ones, and writes every bucket that
+    /// changed.
     pub(crate) fn settle<V: View>(
         &mut self,
         view: &V,
@@ -163,7 +166,7 @@ fn after(key: &[u8]) -> Bytes {
     after.into()
 }
 
-/// Whether `range` goes at least up to `next`, the first key of the bucket behind.
+/// Returns `true` if `range` extends at least to `next`, the first key of the following bucket.
 fn range_covers_up_to(range: &KeyRange, next: Option<&Bytes>) -> bool {
     match (range.end_bound(), next) {
         (Bound::Unbounded, _) => true,

@@ -1,7 +1,8 @@
 //! The hash by which etcd's members and tools compare their key spaces.
 //!
-//! CRC-32C over the word `key`, then over the backend key and value of every revision up to the one asked for, in order, leaving out what
-//! compaction may or may not have removed yet. Equal to a real etcd's for the same history. Source: etcd mvcc/hash.go.
+//! CRC-32C over the word `key`, then over the backend key and value of every revision up to the
+//! requested one, in order, leaving out versions that compaction may or may not have removed yet.
+//! Equal to a real etcd's for the same history. Source: etcd mvcc/hash.go.
 
 use crate::{ReadPoint, Refusal, checksum, walk};
 use prost::Message as _;
@@ -20,7 +21,7 @@ const TOMBSTONE_MARK: u8 = b't';
 /// Revisions whose checksums are held at a time, 24 bytes each. A longer history takes as many walks over the store as it is times longer.
 const SLICE_REVISIONS: usize = 1 << 20;
 
-/// A hash, and what it covers.
+/// A hash, and the revisions that it covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashKv {
     /// The CRC-32C.
@@ -81,9 +82,10 @@ fn deletes_at(view: &impl View, at: MainRevision) -> Result<bool, Fault> {
     Ok(false)
 }
 
-/// Where a version at or below the compacted revision has to be the newest of its key to be covered: at the revision asked for. When
-/// nothing lives there, etcd leaves nothing out that its file holds (an empty set means "not compacted" to it): that is what compaction
-/// leaves of each key once its removal is complete. So is our answer, complete or not.
+/// Returns the revision at which a version at or below the compacted revision has to be the newest
+/// of its key to be covered: the requested one. When nothing lives there, etcd leaves nothing out
+/// that its file holds (an empty set means "not compacted" to it): the versions that compaction
+/// leaves of each key once its removal is complete. The result here is the same, complete or not.
 ///
 /// `kept_deletion`: something counts as kept although nothing lives.
 fn newest_at(view: &impl View, compacted: MainRevision, at: MainRevision, kept_deletion: bool) -> Result<MainRevision, Fault> {
@@ -170,7 +172,7 @@ impl Hasher {
     }
 }
 
-/// What one revision contributes.
+/// The contribution of one revision.
 struct Part {
     /// Main and sub; packed, because there are many.
     revision: (MainRevision, u32),

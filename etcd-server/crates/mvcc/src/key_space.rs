@@ -1,7 +1,9 @@
-//! The key space as apply changes it: current revision, counts, totals, live hash, and what is pending in the batch being filled.
+//! The key space as apply changes it: current revision, counts, totals, live hash, and the changes
+//! pending in the batch being filled.
 //!
-//! Invariants: only apply changes it, entry by entry in log order; between [`KeySpace::settle`] and [`KeySpace::visible`] the batch is
-//! written; what is pending is never in the store and everything else is. No copy of keys or values is held but a bounded cache.
+//! Invariants: only apply changes it, entry by entry in log order; between [`KeySpace::settle`] and
+//! [`KeySpace::visible`] the batch is written; pending changes are never in the store and
+//! everything else is. No copy of keys or values is held but a bounded cache.
 
 use crate::counts::{Changed, Counts};
 use crate::live_hash::LiveHash;
@@ -17,7 +19,7 @@ use types::{Fault, LeaseId, MainRevision};
 /// Main revision of a store that was never written to.
 const FIRST_REVISION: MainRevision = 1;
 
-/// Sizes that change how much memory and time the key space takes, never what it answers.
+/// Sizes that change the memory and time of the key space, never its responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// Live keys that one bucket of the counts holds before it is cut in two; at least one.
@@ -34,7 +36,7 @@ impl Default for Sizes {
 
 /// The leases that puts attach keys to.
 pub trait Leases {
-    /// Whether the lease exists.
+    /// Returns `true` if the lease exists.
     fn exists(&self, lease: LeaseId) -> bool;
     /// `key` now belongs to `lease`.
     fn attach(&mut self, lease: LeaseId, key: &[u8], batch: &mut dyn Batch);
@@ -57,7 +59,7 @@ pub struct KeySpace {
 }
 
 impl KeySpace {
-    /// Reads what was last written down; a store without any of it is an empty one.
+    /// Reads the last written state; a store without any of it is an empty one.
     pub fn load(view: &impl View) -> Result<Self, Fault> {
         Self::load_with(view, Sizes::default())
     }
@@ -101,7 +103,7 @@ impl KeySpace {
         self.live_hash
     }
 
-    /// What readers need to read the state as it is now, once it is visible.
+    /// Returns the read point of the state as it is now, for readers once it is visible.
     pub fn read_point(&self) -> ReadPoint {
         ReadPoint { current: self.current, compacted: self.compacted, counts: self.counts.clone() }
     }
@@ -125,7 +127,8 @@ impl KeySpace {
         Ok(())
     }
 
-    /// Raises the newest main revision to one that no change in history tells of. Not below what it is: nothing happens.
+    /// Raises the newest main revision to one without a change in history. No effect if it is not
+    /// above the current one.
     pub fn raise(&mut self, revision: MainRevision) {
         self.changed = true;
         self.current = self.current.max(revision);

@@ -1,8 +1,10 @@
 //! The versioned key space: put, delete, range, transactions, compaction and hashes.
 //!
-//! Every change gets a revision. The newest version of each key that lives is in [`schema::Table::Current`]; versions that were superseded,
-//! and deletions, lie side by side in [`schema::Table::History`], newest first; [`schema::Table::Revisions`] tells in the order of
-//! history which key each revision changed. [`KeySpace`] is what apply changes, [`ReadPoint`] what readers read at; readers never wait for apply.
+//! Every change gets a revision. The newest version of each live key is in
+//! [`schema::Table::Current`]; replaced versions and deletions lie side by side in
+//! [`schema::Table::History`], newest first; [`schema::Table::Revisions`] holds, in the order of
+//! history, the key that each revision changed. Apply changes the [`KeySpace`]; readers read at a
+//! [`ReadPoint`] and never wait for apply.
 #![forbid(unsafe_code)]
 
 mod checksum;
@@ -35,5 +37,5 @@ pub use refusal::Refusal;
 pub use txn::{Executed, execute_delete_range, execute_put, execute_txn, execute_txn_read};
 pub use write::Write;
 
-/// What a store that was never compacted answers as its compacted revision.
+/// The compacted revision of a store that was never compacted.
 pub const NEVER_COMPACTED: types::MainRevision = -1;

@@ -1,7 +1,8 @@
-//! A hash of all live records that does not depend on the order in which they came to be.
+//! A hash of all live records that does not depend on the order in which they were written.
 //!
-//! The sum, modulo 2^128, of XXH3-128 over each live record's bytes. A write adds the new record's hash and takes the old one's away,
-//! so members can compare their whole state at any applied index for the cost of comparing sixteen bytes.
+//! The sum, modulo 2^128, of XXH3-128 over each live record's bytes. A write adds the new record's
+//! hash and subtracts the old one's, so members can compare their live records at any applied index
+//! for the cost of comparing sixteen bytes.
 
 use xxhash_rust::xxh3::xxh3_128;
 

@@ -1,4 +1,5 @@
-//! What was written but cannot be read from the store yet, because its batch is still being filled: both tables of versions, mirrored.
+//! Written rows that cannot be read from the store yet, because their batch is still being filled:
+//! both tables of versions, mirrored.
 
 use bytes::Bytes;
 use schema::{Batch, Table};
@@ -64,7 +65,8 @@ impl Overlay {
         }
     }
 
-    /// What the batch does to the row of `user_key`: nothing, delete it, or store a value.
+    /// Returns the effect of the batch on the row of `user_key`: none, its deletion, or a new
+    /// value.
     pub(crate) fn current(&self, user_key: &[u8]) -> Option<&Option<Bytes>> {
         self.current.get(user_key)
     }

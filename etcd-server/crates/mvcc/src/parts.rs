@@ -1,6 +1,7 @@
-//! A range that is larger than anybody wants in memory: measured first, then read part by part.
+//! A range too large for memory: measured first, then read part by part.
 //!
-//! Both walks must see the same: they are made at one read point, whose revision compaction must not pass between the first and the last.
+//! Both walks must see the same: they are made at one read point, whose revision compaction must
+//! not pass between the first and the last.
 
 use crate::range::{RangeOptions, from_key, push_kv};
 use crate::record::Fields;
@@ -10,20 +11,20 @@ use schema::View;
 use std::ops::ControlFlow;
 use types::{Fault, KeyRange, MainRevision};
 
-/// What the answer amounts to, and what of it is not read yet.
+/// The measures of a response, and the part of it that is not read yet.
 #[derive(Clone, Debug)]
 pub struct Parts {
     options: RangeOptions,
     at: MainRevision,
-    /// Where the next part begins; nothing when all is read.
+    /// The range of the next part; `None` when all is read.
     rest: Option<KeyRange>,
     /// Keys that are still to be read.
     keys: u64,
     /// Bytes that are still to be read: the `kvs` fields of a `RangeResponse` one after another.
     pub bytes: u64,
-    /// Whether the limit leaves some out.
+    /// `true` if the limit leaves some out.
     pub more: bool,
-    /// Keys in the whole range, whatever the limit says.
+    /// Keys in the whole range, regardless of the limit.
     pub count: u64,
 }
 

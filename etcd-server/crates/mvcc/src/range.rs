@@ -1,7 +1,7 @@
-//! What a range request answers: which keys, how many there are, and in which order.
+//! The response to a range request: its keys, their count, and their order.
 //!
-//! Rules and their order are etcd's (server/etcdserver/txn/range.go): fetch, filter, sort, cut. A filter or a sort order needs the whole
-//! range first; without them no more than the limit is read.
+//! Rules and their order are etcd's (server/etcdserver/txn/range.go): fetch, filter, sort, cut. A
+//! filter or a sort order needs the whole range first; without them no more than the limit is read.
 
 use crate::counts::{self, Counts};
 use crate::overlay::Overlay;
@@ -25,24 +25,24 @@ const KVS_TAG: u8 = 0x12;
 /// Bytes of that tag and of the length behind it, at most.
 const FIELD_HEAD_BYTES_MAX: usize = 6;
 
-/// What is reserved for an answer before its size is known, at most.
+/// Maximum number of bytes reserved for a response before its size is known.
 const RESERVED_BYTES_MAX: usize = 1 << 20;
 
-/// A range request with its numbers turned into what they mean.
+/// A range request with its fields decoded.
 #[derive(Clone, Debug)]
 pub struct RangeOptions {
-    /// Which keys.
+    /// The keys.
     pub range: KeyRange,
     /// At which revision; zero and below mean the newest.
     pub revision: MainRevision,
-    /// How many keys at most.
+    /// Maximum number of keys.
     pub limit: Option<usize>,
-    /// Only how many keys there are.
+    /// Return only the number of keys.
     pub count_only: bool,
     /// Keys without values.
     pub keys_only: bool,
-    /// Give up, with [`RangeResult::too_large`], on an answer of more than so many bytes: who reads it in parts has no use for it whole.
-    /// Only where it can be read in parts.
+    /// Stop, with [`RangeResult::too_large`], at a response of more bytes than this, because the
+    /// caller will read it in parts. Only for ranges that can be read in parts.
     pub bytes_max: Option<usize>,
     sort: Option<(SortTarget, SortOrder)>,
     /// The limit applies to keys in key order before sorting, as etcd does when only a target is given.
@@ -87,12 +87,13 @@ impl RangeOptions {
         }
     }
 
-    /// Whether the answer is in key order and needs nothing but its own keys, so that it can be read in parts.
+    /// Returns `true` if the response is in key order and needs nothing but its own keys, so that
+    /// it can be read in parts.
     pub(crate) fn is_plain(&self) -> bool {
         self.sort.is_none() && !self.filter.is_set() && !self.count_only
     }
 
-    /// How many keys have to be read: one more than the limit tells whether there are more.
+    /// Returns the number of keys to read: one more than the limit shows whether there are more.
     fn fetch_limit(&self) -> Option<usize> {
         let whole_range = self.filter.is_set() || (self.sort.is_some() && !self.limit_before_sort);
         if whole_range { None } else { self.limit.map(|limit| limit.saturating_add(1)) }
@@ -113,18 +114,18 @@ impl Filter {
     }
 }
 
-/// What a range request found.
+/// The result of a range request.
 #[derive(Clone, Debug, Default)]
 pub struct RangeResult {
     /// The keys, encoded as the `kvs` fields of a `RangeResponse` one after another.
     pub encoded_kvs: Bytes,
-    /// How many keys are in `encoded_kvs`.
+    /// Number of keys in `encoded_kvs`.
     pub keys: usize,
-    /// Whether the limit left some out.
+    /// `true` if the limit left some out.
     pub more: bool,
-    /// Keys in the whole range, whatever limit and filters say.
+    /// Keys in the whole range, regardless of limit and filters.
     pub count: u64,
-    /// It would be larger than asked for, and nothing else is told.
+    /// `true` if it would be larger than `bytes_max`; all other fields are empty then.
     pub too_large: bool,
 }
 
@@ -265,8 +266,9 @@ impl<V: View> Source<'_, V> {
         Ok(count)
     }
 
-    /// Keys of `range` that changed after `at`, and maybe some that are pending and did not; nothing when history tells of more than
-    /// `changes_max` changes: one request may have changed any number of keys.
+    /// Returns the keys of `range` that changed after `at`, and maybe some pending ones that did
+    /// not. `None` if history has more than `changes_max` changes: one request may have changed any
+    /// number of keys.
     fn changed_since(&self, range: &KeyRange, at: MainRevision, changes_max: u64) -> Result<Option<BTreeSet<Vec<u8>>>, Fault> {
         let mut changed: BTreeSet<Vec<u8>> = self.overlay.user_keys().filter(|key| range.contains(key)).map(|key| key.to_vec()).collect();
         let mut cursor = self.view.cursor(Table::Revisions, None)?;

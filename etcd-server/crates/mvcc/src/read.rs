@@ -10,10 +10,12 @@ use types::{Fault, MainRevision};
 
 pub(crate) static NOTHING_PENDING: Overlay = Overlay::new();
 
-/// What a reader has to know of the state: taken once, it stays right while apply goes on.
+/// The state of the key space that a reader needs: taken once, it stays valid while apply
+/// continues.
 ///
-/// Only compaction can take versions away under a reader: whoever read at revision `at` without a snapshot of the store must find
-/// afterwards that the compacted revision has not passed `at`, else what was read may have holes.
+/// Only compaction can take versions away under a reader: after a read at revision `at` without a
+/// snapshot of the store, the caller must check that the compacted revision has not passed `at`,
+/// else the result may have holes.
 #[derive(Clone, Debug)]
 pub struct ReadPoint {
     /// The newest main revision.

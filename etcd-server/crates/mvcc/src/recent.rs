@@ -1,7 +1,9 @@
-//! A bounded cache of the newest versions of the keys written last: an overwrite moves what was there, and looks at it.
+//! A bounded cache of the newest versions of the keys written last: an overwrite moves the previous
+//! version, and looks at it.
 //!
-//! A table of fixed size in which each key has two possible places; the older of two rivals gives way. What it says never differs from
-//! [`schema::Table::Current`], so that having or not having an entry changes nothing but time.
+//! A table of fixed size in which each key has two possible places; the older of two rivals gives
+//! way. It never differs from [`schema::Table::Current`], so that having or not having an entry
+//! changes nothing but time.
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
@@ -37,7 +39,7 @@ impl RecentRows {
         Self { slots, changes: 0 }
     }
 
-    /// What is known of `key`: nothing, that it does not live, or its row.
+    /// Returns the cached knowledge of `key`: none, that it does not live, or its row.
     pub(crate) fn get(&self, key: &[u8]) -> Option<&Option<Bytes>> {
         self.places(key).into_iter().find_map(|place| match &self.slots[place] {
             Some(slot) if *slot.key == *key => Some(&slot.row),
@@ -59,7 +61,7 @@ impl RecentRows {
         self.slots[place] = Some(Slot { key: key.into(), row, set: self.changes });
     }
 
-    /// Empty places first, then what was set longest ago.
+    /// Returns the age of a place: empty places first, then the one that was set longest ago.
     fn age(&self, place: usize) -> u64 {
         self.slots[place].as_ref().map_or(0, |slot| slot.set)
     }

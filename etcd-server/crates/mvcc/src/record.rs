@@ -1,6 +1,8 @@
-//! One stored version of a key: the canonical encoding of `mvccpb.KeyValue`, and a look into it without copying.
+//! One stored version of a key: the canonical encoding of `mvccpb.KeyValue`, and access to its
+//! fields without copying.
 //!
-//! The bytes are answered, hashed and backed up as they are, so they must be what etcd itself would write: fields ascending, defaults left out.
+//! The bytes are returned, hashed and backed up as they are, so they must equal etcd's own
+//! encoding: fields ascending, defaults left out.
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -41,7 +43,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads a stored record. Fields that this version does not know are damage, because nobody else writes here.
+    /// Reads a stored record. Unknown fields are corruption, because no other program writes here.
     pub fn parse(record: &'a [u8]) -> Result<Self, Fault> {
         Self::parse_wire(record).ok_or_else(|| Fault::corrupt("key-value record", "is not a KeyValue"))
     }

@@ -1,4 +1,4 @@
-//! What the key space may answer instead of a result. The same on every member.
+//! The refusals of the key space. The same on every member.
 
 use types::MainRevision;
 
@@ -8,7 +8,7 @@ pub enum Refusal {
     /// History below the compacted revision is gone.
     #[error("mvcc: required revision has been compacted")]
     Compacted {
-        /// What was asked for.
+        /// The requested revision.
         requested: MainRevision,
         /// The oldest revision that can still be read.
         compacted: MainRevision,
@@ -16,7 +16,7 @@ pub enum Refusal {
     /// That revision does not exist yet.
     #[error("mvcc: required revision is a future revision")]
     FutureRevision {
-        /// What was asked for.
+        /// The requested revision.
         requested: MainRevision,
         /// The newest revision.
         current: MainRevision,

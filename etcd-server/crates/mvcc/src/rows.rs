@@ -1,4 +1,5 @@
-//! The rows of [`Table::Current`] in a range, in key order, with what is pending in the overlay.
+//! The rows of [`Table::Current`] in a range, in key order, including the pending ones of the
+//! overlay.
 
 use crate::overlay::{Overlay, PendingRow};
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use types::{Fault, KeyRange};
 pub(crate) struct Rows<'a, V: View + 'a> {
     stored: V::Cursor<'a>,
     pending: Option<PendingRow<'a>>,
-    /// What is pending behind that.
+    /// The pending rows after that.
     pending_rest: btree_map::Range<'a, Bytes, Option<Bytes>>,
 }
 

@@ -74,7 +74,8 @@ pub fn execute_txn_read<V: View>(point: &ReadPoint, view: &V, request: &TxnReque
     Ok(Ok(TxnResponse { header: revision_header(point.current), succeeded: path.succeeded, responses }))
 }
 
-/// Which branch a transaction takes, and those nested in that branch, in the order of its operations.
+/// The branch that a transaction takes, and those nested in that branch, in the order of its
+/// operations.
 struct Path {
     succeeded: bool,
     nested: Vec<Path>,

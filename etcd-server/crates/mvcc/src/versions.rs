@@ -1,4 +1,5 @@
-//! The versions in [`Table::History`] that were the newest of their keys at a revision, in key order, with what is pending in the overlay.
+//! The versions in [`Table::History`] that were the newest of their keys at a revision, in key
+//! order, including the pending ones of the overlay.
 
 use crate::overlay::Overlay;
 use bytes::Bytes;
@@ -12,7 +13,8 @@ const STEPS_BEFORE_SEEK: usize = 4;
 /// Prefix of the user key, and the record: empty for a tombstone.
 pub(crate) type Version<'a> = (&'a [u8], &'a [u8]);
 
-/// A position among the superseded versions of a range: for each key, the newest that is not newer than a revision.
+/// A position among the replaced versions of a range: for each key, the newest that is not newer
+/// than a revision.
 pub(crate) struct Versions<'a, V: View + 'a> {
     stored: V::Cursor<'a>,
     overlay: &'a Overlay,
@@ -24,7 +26,7 @@ pub(crate) struct Versions<'a, V: View + 'a> {
 }
 
 impl<'a, V: View> Versions<'a, V> {
-    /// Stands on the first version of `range` to be told of.
+    /// Returns the position of the first version in `range`.
     pub(crate) fn new(view: &'a V, overlay: &'a Overlay, range: &KeyRange, at: MainRevision) -> Result<Self, Fault> {
         let end = end_of(range);
         let stored = view.cursor(Table::History, end.as_deref())?;
@@ -72,7 +74,7 @@ impl<'a, V: View> Versions<'a, V> {
         sought
     }
 
-    /// The store's cursor keeps to the upper bound by itself; what is pending has to be held to it.
+    /// The store's cursor keeps to the upper bound by itself; pending rows are checked against it.
     fn below_end(&self, pending: Option<(&'a [u8], &'a Bytes)>) -> Option<(&'a [u8], &'a Bytes)> {
         pending.filter(|(key, _)| self.end.as_ref().is_none_or(|end| *key < &end[..]))
     }

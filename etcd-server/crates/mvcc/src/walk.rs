@@ -1,18 +1,23 @@
-//! Which version of a key, and which versions of a range, are the newest at a revision: over the store and what is pending.
+//! The newest versions at a revision, of one key or of a range: over the store and the pending
+//! rows.
 //!
-//! A key's newest version is in [`Table::Current`]; the batch that supersedes or deletes it moves it to [`Table::History`]. Readers hold no
-//! snapshot: apply may write between two of their reads, and what they see may be newer than the revision they read at. It is enough that
-//! **Current is read first, and History as it is afterwards**:
-//! - A version in Current that is not newer than the revision is the newest of its key there: when the revision was published, everything
-//!   up to it had been written, and Current held the newest.
-//! - When Current holds a newer one or none, then the key's newest version at the revision, if it had any, was superseded before Current was
-//!   read. So it is in History by then, and stays until compaction passes it. A key put for the first time after the revision has no
-//!   version in History that is old enough, and a tombstone there tells that the key did not live.
-//! - When, after Current was read, the store still has no revision newer than the one read at, Current was exactly that revision's state,
-//!   and History need not be asked at all. This is the usual case.
+//! A key's newest version is in [`Table::Current`]; the batch that replaces or deletes it moves it
+//! to [`Table::History`]. Readers hold no snapshot: apply may write between two of their reads, and
+//! the store may be newer than the revision they read at. It is enough that **Current is read
+//! first, and History as it is afterwards**:
+//! - A version in Current that is not newer than the revision is the newest of its key there: when
+//!   the revision was published, everything up to it had been written, and Current held the newest.
+//! - When Current holds a newer one or none, then the key's newest version at the revision, if it
+//!   had any, was replaced before Current was read. So it is in History by then, and stays until
+//!   compaction passes it. A key put for the first time after the revision has no version in
+//!   History that is old enough, and a tombstone there shows that the key did not live.
+//! - When, after Current was read, the store still has no revision newer than the one read at,
+//!   Current was exactly that revision's state, and History need not be read at all. This is the
+//!   usual case.
 //!
-//! A cursor sees the store as it was when it was made, whatever it is moved to later; so for ranges "read" means "made the cursor". Should
-//! a version be seen in both tables, because it was moved in between, Current goes first and it counts once.
+//! A cursor sees the store as it was when it was made, wherever it is moved later; so for ranges
+//! "read" means "made the cursor". If a version is seen in both tables, because it was moved in
+//! between, Current goes first and it counts once.
 
 use crate::overlay::Overlay;
 use crate::rows::Rows;
@@ -47,7 +52,7 @@ pub(crate) fn live_records<V: View>(
     Ok(())
 }
 
-/// Calls `found` with the stored value of every key of `range` that lives now, what is pending included.
+/// Calls `found` with the stored value of every live key of `range`, including pending ones.
 pub(crate) fn newest_rows<V: View>(view: &V, overlay: &Overlay, range: &KeyRange, mut found: impl FnMut(&[u8])) -> Result<(), Fault> {
     if range.is_empty() {
         return Ok(());
@@ -88,7 +93,7 @@ pub(crate) fn newest<V: View>(view: &V, overlay: &Overlay, user_key: &[u8]) -> R
     }
 }
 
-/// Whether nothing newer than `at` is written or pending.
+/// Returns `true` if nothing newer than `at` is written or pending.
 fn is_newest<V: View>(view: &V, overlay: &Overlay, at: MainRevision) -> Result<bool, Fault> {
     if at == MainRevision::MAX {
         return Ok(true);
@@ -110,7 +115,7 @@ fn superseded_version_at<V: View>(
     let prefix = &from[..prefix_length];
     let pending = overlay.first_from(&from).filter(|(key, _)| key.starts_with(prefix));
     if let Some((key, record)) = pending {
-        // Whatever is pending is newer than whatever is stored.
+        // Pending versions are newer than stored ones.
         return Ok(Some((history_key::split(key)?.1, record.clone())));
     }
     let Some((key, record)) = view.first_with_prefix(Table::History, prefix, &from)? else { return Ok(None) };

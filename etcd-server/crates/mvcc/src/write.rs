@@ -12,7 +12,8 @@ use schema::revision_record::{self, RevisionRecord};
 use schema::{Batch, Table, View, bump_record, current_record, history_key};
 use types::{Event, Fault, KeyRange, LeaseId, MainRevision, Revision};
 
-/// What a stored revision costs beside its record, in bytes: its key and headers in etcd's backend file, so that quotas mean the same.
+/// Bytes of a stored revision beside its record: its key and headers in etcd's backend file, so
+/// that quotas mean the same.
 pub(crate) const REVISION_OVERHEAD_BYTES: u64 = 33;
 
 /// One request being executed.
@@ -105,8 +106,9 @@ impl<'a, V: View> Write<'a, V> {
         rows.iter().map(|row| self.delete(row)).collect()
     }
 
-    /// Takes over one change as history tells it, at the revision that it says: `record` as it was stored, or nothing for a deletion.
-    /// Changes come in the order of their revisions, and what history tells of a key may begin with any of its versions.
+    /// Restores one change of history at its revision: `record` as it was stored, or `None` for a
+    /// deletion. Changes come in the order of their revisions, and the history of a key may begin
+    /// with any of its versions.
     pub fn restore(self, revision: Revision, key: &Bytes, record: Option<Bytes>) -> Result<(), Fault> {
         let mut write = self;
         let row = write.space.newest(write.view, key)?;
@@ -172,8 +174,8 @@ impl<'a, V: View> Write<'a, V> {
         }
     }
 
-    /// Moves the old version of `key` to history and puts the new row, or a tombstone, in its place; both are pending until
-    /// [`KeySpace::settle`] writes what the whole batch came to.
+    /// Moves the old version of `key` to history and puts the new row, or a tombstone, in its
+    /// place; both are pending until [`KeySpace::settle`] writes the result of the whole batch.
     fn remember(&mut self, key: Bytes, revision: Revision, old: Option<Old>, row: Option<Bytes>) {
         let record = row.as_ref().map(record_of).unwrap_or_default();
         let hash = |record: &Bytes| LiveHash::of(record);
@@ -217,7 +219,8 @@ fn record_of(row: &Bytes) -> Bytes {
     row.slice(current_record::HEAD_BYTES..)
 }
 
-/// What one revision counts towards the quota: a tombstone counts its key, as etcd stores one.
+/// Returns the bytes of one revision that count towards the quota: a tombstone counts its key, as
+/// etcd stores one.
 pub(crate) fn revision_bytes(key: &[u8], record: &[u8]) -> u64 {
     let stored = if record.is_empty() { key.len() } else { record.len() };
     stored as u64 + REVISION_OVERHEAD_BYTES

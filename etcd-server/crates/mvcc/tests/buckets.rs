@@ -1,4 +1,5 @@
-//! Counts under stress: buckets split and melt by the thousand, and every count is what a walk finds.
+//! Counts under stress: buckets split and merge by the thousand, and every count equals that of a
+//! walk.
 
 use crate::stage::Stage;
 use bytes::Bytes;
@@ -57,7 +58,7 @@ impl Counted {
         self.check_buckets();
     }
 
-    /// What is written of the buckets adds up, and no bucket is larger than it may be or empty.
+    /// Checks that the written buckets add up, and that no bucket is too large or empty.
     fn check_buckets(&self) {
         let sizes = self.bucket_sizes();
         assert_eq!(sizes.iter().map(|(_, size)| size).sum::<usize>(), self.live.len());

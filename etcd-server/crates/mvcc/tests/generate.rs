@@ -6,10 +6,11 @@ use proto::etcdserverpb::compare::TargetUnion;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::*;
 
-/// Which requests a seed may draw.
+/// The requests that a seed may draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
-    /// What admission lets through: within a transaction no key is put twice, nor after a deletion of it.
+    /// Those that admission accepts: within a transaction no key is put twice, nor after a deletion
+    /// of it.
     Admitted,
     /// Anything.
     Wild,

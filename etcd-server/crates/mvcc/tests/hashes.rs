@@ -78,7 +78,8 @@ fn hashes_without_compaction_are_those_of_etcd() {
 fn hashes_above_a_compaction_are_those_of_etcd_before_and_after_removal() {
     let mut stage = first_writes();
     second_writes(&mut stage);
-    // What etcd's compaction answers from its cache for revision 9 is the hash at revision 9 before that compaction.
+    // etcd's compaction returns, from its cache for revision 9, the hash at revision 9 before that
+    // compaction.
     assert_eq!(hash(&stage, 9), (1_003_173_203, -1));
     stage.compact(9).unwrap();
     stage.flush();
@@ -124,7 +125,8 @@ fn when_nothing_lives_the_hash_does_not_tell_how_far_removal_has_come() {
     assert_eq!(hash(&stage, 0), before);
 }
 
-/// Compacts, and returns the hash before anything is removed: what etcd responds with to later requests for exactly this revision.
+/// Compacts, and returns the hash before anything is removed: etcd's response to later requests for
+/// exactly this revision.
 fn compact(stage: &mut Stage, revision: i64) -> (u32, i64) {
     let before = stage.point.compacted;
     stage.compact(revision).unwrap();

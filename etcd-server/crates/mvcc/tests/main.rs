@@ -1,4 +1,5 @@
-//! The key space from outside: scripts that tell each rule's story, a foolish twin, hashes, and counts under stress.
+//! The key space from outside: scripts that tell each rule's story, a simple model, hashes, and
+//! counts under stress.
 
 #![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 

@@ -20,7 +20,7 @@ const OVERHEAD: u64 = 33;
 struct Both {
     stage: Stage,
     twin: Twin,
-    /// The twin, and what was attached, when the last batch was written: what a crash goes back to.
+    /// The model and the attached keys when the last batch was written: the state after a crash.
     written: (Twin, TestLeases),
     /// A reader that took its point earlier, and the store as it was then.
     reader: (ReadPoint, Twin, MemoryStore),
@@ -46,7 +46,7 @@ fn ranged(point: &ReadPoint, view: &impl View, request: &RangeRequest) -> Result
     })
 }
 
-/// What is read in parts, of a view that stands still, is what is read whole.
+/// Checks that reading an unchanged view in parts gives the same as reading it whole.
 fn check_parts(point: &ReadPoint, view: &impl View, request: &RangeRequest) {
     let options = &RangeOptions::new(request);
     let Ok(whole) = point.range(view, options).unwrap() else { return };
@@ -182,7 +182,8 @@ impl Both {
         self.check_hash();
     }
 
-    /// Written less freed bytes are what is stored; versions and revisions tell the same, and each version is stored once.
+    /// Checks that written less freed bytes equal the stored bytes, that versions and revisions
+    /// agree, and that each version is stored once.
     fn check_totals(&self) {
         let mut stored = 0;
         let (mut history, mut revisions) = (BTreeSet::new(), BTreeSet::new());
@@ -231,7 +232,7 @@ impl Both {
         }
     }
 
-    /// When the removal is through, nothing is stored but what etcd would have in its file too.
+    /// Checks that after the removal only versions are stored that etcd would have in its file too.
     fn check_removed(&mut self) {
         self.flush();
         let before = mvcc::hash_kv(&self.stage.point, &self.stage.store, 0).unwrap();

@@ -1,8 +1,10 @@
-//! Scripts: commands, a line `---`, and what they answered. `RECORD=1 cargo test` writes the answers anew.
+//! Scripts: commands, a line `---`, and their output. `RECORD=1 cargo test` rewrites the output.
 //!
-//! `put k=v`, `del k [end]`, `get k [end]` take options as `name` or `name=value`; `txn if … then … else … end` nests, its compares
-//! are `target:key=operand` (`key..end` for a range, `!=`, `<`, `>`), its operations are parted by `;`. `flush` writes the batch and shows it
-//! to readers; `get` outside a transaction is a reader. `remove n` removes behind `n` revisions of history; `crash` loses what is not written.
+//! `put k=v`, `del k [end]`, `get k [end]` take options as `name` or `name=value`; `txn if … then …
+//! else … end` nests, its compares are `target:key=operand` (`key..end` for a range, `!=`, `<`,
+//! `>`), its operations are separated by `;`. `flush` writes the batch and shows it to readers;
+//! `get` outside a transaction is a reader. `remove n` removes behind `n` revisions of history;
+//! `crash` loses unwritten changes.
 
 use crate::stage::Stage;
 use bytes::Bytes;
@@ -222,7 +224,7 @@ fn answer(stage: &mut Stage, line: &str) -> String {
     }
 }
 
-/// What is left of history, in its order.
+/// Returns the remaining history, in its order.
 fn stored(stage: &Stage) -> String {
     let revisions = stage.store.dump().filter(|(table, ..)| *table == schema::Table::Revisions);
     let one = |(_, key, value): (_, &[u8], &[u8])| {

@@ -1,4 +1,5 @@
-//! The key space with what apply puts around it: a store, the batch being filled, leases and a removal.
+//! The key space with the surroundings that apply gives it: a store, the batch being filled, leases
+//! and a removal.
 
 use bytes::Bytes;
 use mvcc::compaction::Removal;
@@ -8,7 +9,7 @@ use schema::{Batch, MemoryBatch, MemoryStore};
 use std::collections::BTreeSet;
 use types::{Event, LeaseId};
 
-/// Leases 1 and 2 exist; remembers what is attached.
+/// Leases 1 and 2 and their attached keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TestLeases {
     pub(crate) attached: BTreeSet<(i64, Vec<u8>)>,
@@ -34,7 +35,7 @@ pub(crate) struct Stage {
     pub(crate) space: KeySpace,
     pub(crate) batch: MemoryBatch,
     pub(crate) leases: TestLeases,
-    /// As it was when the last batch was written: what readers have.
+    /// The state for readers: as it was when the last batch was written.
     pub(crate) point: ReadPoint,
     pub(crate) removal: Option<Removal>,
     sizes: Sizes,
@@ -108,7 +109,7 @@ impl Stage {
         while !self.remove_step(1000) {}
     }
 
-    /// As after a crash: what was not written is lost.
+    /// Restarts as after a crash: unwritten changes are lost.
     pub(crate) fn restart(&mut self) {
         self.batch = MemoryBatch::default();
         self.removal = None;

@@ -31,7 +31,7 @@ pub(crate) struct Twin {
     pub(crate) history: Vec<Change>,
 }
 
-/// A request under way: the keys as it sees them, and what it changed.
+/// A request in progress: its view of the keys, and its changes.
 struct Run<'a> {
     twin: &'a Twin,
     keys: Keys,
@@ -116,7 +116,7 @@ impl Twin {
         self.request().range(request).map(|response| RangeResponse { header: None, ..response })
     }
 
-    /// What a transaction of reads answers beside apply.
+    /// Returns the response to a transaction of reads beside apply.
     pub(crate) fn read_txn(&self, request: &TxnRequest) -> Result<TxnResponse, Refusal> {
         self.clone().txn(request).0
     }
@@ -146,7 +146,7 @@ impl Run<'_> {
         let bounds = [request.min_mod_revision, request.max_mod_revision, request.min_create_revision, request.max_create_revision];
         let by_key = request.sort_target == range_request::SortTarget::Key as i32;
         let limit = usize::try_from(request.limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
-        // A bare sort target sorts only what the limit let through.
+        // A bare sort target sorts only the keys within the limit.
         if bounds == [0; 4] && request.sort_order == 0 {
             kvs.truncate(limit.saturating_add(1));
         }

@@ -1,5 +1,6 @@
-//! The rules of HashKV, literally: what a real etcd's file holds once it has removed everything that compaction allows, key by key in
-//! generations, and the checksum over what those generations keep.
+//! The rules of HashKV, literally: the content of a real etcd's file once it has removed everything
+//! that compaction allows, key by key in generations, and the checksum over the content of those
+//! generations.
 
 use crate::twin::{Change, Twin};
 use prost::Message as _;

@@ -1,4 +1,5 @@
-//! A collector that counts spans, to measure what tracing costs beside it: `collector ADDRESS takes|slow|hangs`.
+//! A collector that counts spans, to measure the cost of tracing beside it: `collector ADDRESS
+//! takes|slow|hangs`.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a tool for measurements")]
 
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};

@@ -33,7 +33,7 @@ const RPC_SCOPE: &str = "go.opentelemetry.io/contrib/instrumentation/google.gola
 const RPC_SCOPE_VERSION: &str = "0.68.0";
 const SERVER_SCOPE: &str = "go.etcd.io/etcd";
 
-/// The sending thread. Dropping it sends what waits, within a second, and ends the thread.
+/// The sending thread. Dropping it sends the waiting spans, within a second, and ends the thread.
 #[derive(Debug)]
 pub struct Exporter {
     stop: Option<oneshot::Sender<()>>,
@@ -113,7 +113,8 @@ impl Task {
         self.flush().await;
     }
 
-    /// Sends what waits when the server stops. What cannot be sent in time is dropped.
+    /// Sends the waiting spans when the server stops. Those that cannot be sent in time are
+    /// dropped.
     async fn flush(&mut self) {
         self.spans.close();
         let sending = async {

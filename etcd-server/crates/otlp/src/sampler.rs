@@ -30,7 +30,8 @@ impl Sampler {
     }
 }
 
-/// The cap on spans per second: a caller that samples everything would otherwise decide what tracing costs here.
+/// The cap on spans per second: a caller that samples everything would otherwise decide the cost of
+/// tracing here.
 #[derive(Debug)]
 pub(crate) struct Cap {
     per_second: u32,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tonic::Code;
 
-/// The sampled flag of W3C, and the bits that tell that it is known whether the parent is remote.
+/// The sampled flag of W3C, and the bits that show that it is known whether the parent is remote.
 const SAMPLED: u32 = 0x01;
 const HAS_IS_REMOTE: u32 = 0x100;
 const IS_REMOTE: u32 = 0x200;
@@ -108,7 +108,7 @@ struct Call {
 
 #[derive(Debug, Default)]
 struct Open {
-    /// Nothing once it has ended.
+    /// `None` once it has ended.
     span: Option<Span>,
     /// Events since the last child began or ended.
     events: Vec<Event>,

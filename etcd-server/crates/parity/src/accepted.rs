@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::side::number;
 
-/// How a row keeps a known difference from being reported.
+/// The way in which a row keeps a known difference from being reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Treatment {
     /// The request never goes to a server that cannot take it.
@@ -23,9 +23,9 @@ pub struct Accepted {
     /// Short name, printed with its count.
     pub name: &'static str,
     pub treatment: Treatment,
-    /// What differs and why that is right.
+    /// The difference, and why it is right.
     pub reason: &'static str,
-    /// Where the difference is stated.
+    /// The source of the difference.
     pub source: &'static str,
     /// Takes the difference out of the two answers, if it is there. Rows that are applied elsewhere have none.
     remove: Option<fn(&mut Exchange<'_>) -> bool>,
@@ -280,7 +280,7 @@ fn sort_ties(exchange: &mut Exchange<'_>) -> bool {
     exchange.method == "KV/Range" && tied.contains(&true)
 }
 
-/// Tells whether it changed anything.
+/// Returns `true` if it changed anything.
 fn order_ties(answer: &mut Value, field: &str, cut: bool) -> bool {
     let Some(kvs) = answer.pointer_mut("/ok/kvs").and_then(Value::as_array_mut) else { return false };
     let before = kvs.clone();

@@ -1,17 +1,17 @@
-//! Which alarms are on, and what that does to permissions on etcd 3.5.
+//! Active alarms, and their effect on permissions on etcd 3.5.
 //!
-//! The first alarm of a kind makes 3.5 put another executor in place, which it builds without the one that checks permissions
-//! (server/etcdserver/apply.go, `newApplierV3Capped(a)`); the whole row of executors is made anew when the last alarm of a kind ends,
-//! whatever other kinds are on.
+//! The first alarm of a kind makes 3.5 put another executor in place, which it builds without the
+//! one that checks permissions (server/etcdserver/apply.go, `newApplierV3Capped(a)`); the whole row
+//! of executors is built again when the last alarm of a kind ends, regardless of other kinds.
 
 use std::collections::BTreeSet;
 
-/// The alarms of a server, as far as its answers tell.
+/// The alarms of a server, by its responses.
 #[derive(Debug, Default)]
 pub(crate) struct Alarms {
     /// Kind and member.
     raised: BTreeSet<(String, String)>,
-    /// Etcd 3.5 executes whatever is ordered without asking who ordered it.
+    /// `true` if etcd 3.5 executes ordered requests without a check of their user.
     pub(crate) pass_by_authentication: bool,
 }
 
@@ -44,7 +44,7 @@ impl Alarms {
     }
 }
 
-/// Whether etcd looks at the permission for a method when it executes it, and not before it orders it.
+/// Returns `true` if etcd looks at the permission for a method when it executes it, and not before it orders it.
 pub(crate) fn is_permitted_when_applied(method: &str) -> bool {
     const METHODS: [&str; 5] = ["KV/Put", "KV/DeleteRange", "KV/Txn", "Lease/LeaseRevoke", "Lock/Unlock"];
     let about_users = method.starts_with("Auth/") && method != "Auth/Authenticate" && method != "Auth/AuthStatus";

@@ -1,5 +1,6 @@
-//! Brings answers to a form in which two servers that behave alike are equal: names that each server chooses are replaced by
-//! what they mean, lists without an order are sorted, and what counts time or bytes is only checked to be there.
+//! Brings responses to a form in which two servers that behave alike are equal: names that each
+//! server chooses are replaced by their meaning, lists without an order are sorted, and counts of
+//! time or bytes are only checked to be there.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{side::number, wire::Answer};
 
-/// What one server calls the things that both have.
+/// The names that one server gives to common things.
 #[derive(Debug)]
 pub(crate) struct Names<'a> {
     pub(crate) member: u64,
@@ -39,7 +40,8 @@ const LEASE_CHOSEN_BY_US_MAX: i64 = 1 << 32;
 /// The longest that a program may run before a remaining time to live says something else than "hardly used".
 const TTL_USED_MAX_SECONDS: i64 = 300;
 
-/// Fields that tell of bytes on disk, of raft's progress or of the program's version: compared in being there alone.
+/// Fields with bytes on disk, raft's progress or the program's version: compared in being there
+/// alone.
 const OWN_FIELDS: [&str; 9] =
     ["cluster_id", "member_id", "raft_term", "version", "dbSize", "dbSizeInUse", "raftIndex", "raftTerm", "raftAppliedIndex"];
 
@@ -94,7 +96,7 @@ impl Names<'_> {
         let id: i64 = id.parse().ok()?;
         match self.lease_index(id) {
             Some(index) => Some(format!("$lease{index}")),
-            // A lease that a server made for a lock which it then refused: nobody was told its id.
+            // A lease that a server made for a lock which it then refused: no client got its id.
             None => (id > LEASE_CHOSEN_BY_US_MAX).then(|| "$lease?".to_owned()),
         }
     }
@@ -162,7 +164,8 @@ pub(crate) fn comparable_reply(reply: &Result<WatchResponse, String>) -> String 
     format!("{reply:?}")
 }
 
-/// A remaining time that is a little less than what was granted says only that time has passed.
+/// Removes a remaining time that is a little less than the granted one, because only time has
+/// passed.
 fn forget_time_used(fields: &mut Map<String, Value>) {
     let Some(granted) = fields.get("grantedTTL").and_then(number) else { return };
     if fields.get("TTL").and_then(number).is_some_and(|left| left <= granted && left > granted - TTL_USED_MAX_SECONDS) {

@@ -1,8 +1,9 @@
 //! Makes a program from a seed.
 //!
-//! A seed first draws what kind of program it is (how much of each kind of request, authentication or not, leases with ids of
-//! our choice or the server's), since uniform mixtures hide what only shows when much of one kind happens. Steps refer to
-//! revisions relative to the present one, so most of them stay meaningful when others are dropped.
+//! A seed first draws the kind of program (the share of each kind of request, authentication or
+//! not, leases with ids of our choice or the server's), since uniform mixtures hide faults that
+//! only show when much of one kind happens. Steps refer to revisions relative to the present one,
+//! so most of them stay meaningful when others are dropped.
 
 mod auth;
 mod cluster;
@@ -26,7 +27,7 @@ pub fn generate(seed: u64, length: usize) -> Program {
     Program { steps: generator.steps }
 }
 
-/// How often each kind of request comes, drawn once per seed.
+/// The weight of each kind of request, drawn once per seed.
 #[derive(Debug)]
 struct Weights {
     entries: Vec<(u32, Make)>,
@@ -76,7 +77,7 @@ impl Generator {
         }
     }
 
-    /// Pushes a call by whoever comes to mind.
+    /// Pushes a call by a random user.
     fn call(&mut self, method: &str, request: Value) {
         let identity = self.identity();
         self.call_as(identity, method, request);
@@ -140,7 +141,7 @@ impl Weights {
     }
 }
 
-/// Fields that are not null, so that what is left out is not sent.
+/// Returns the fields that are not null, so that absent ones are not sent.
 fn request<const N: usize>(fields: [(&str, Value); N]) -> Value {
     Value::Object(fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)).collect())
 }

@@ -3,7 +3,8 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::Value;
 
-/// Whether a request names such a range, in whatever operation of it. `00` as an end means that there is none.
+/// Returns `true` if a request names such a range, in any operation of it. `00` as an end means
+/// that there is none.
 pub(crate) fn has_inverted_range(request: &Value) -> bool {
     match request {
         Value::Object(fields) => is_inverted(request) || fields.values().any(has_inverted_range),

@@ -1,7 +1,9 @@
-//! Differential test of two servers: a seed makes a program of requests, both servers get it, and every answer is compared.
+//! Differential test of two servers: a seed makes a program of requests, both servers get it, and
+//! every response is compared.
 //!
-//! `program` is the text form of a program, `generate` makes one from a seed, `run` gives it to a `pair` of servers, `compare` and
-//! `accepted` decide what counts as a difference, `shrink` cuts a failing program down. The servers are known by their protocol alone.
+//! `program` is the text form of a program, `generate` makes one from a seed, `run` gives it to a
+//! `pair` of servers, `compare` and `accepted` decide about differences, `shrink` cuts a failing
+//! program down. The servers are known by their protocol alone.
 
 mod accepted;
 mod alarms;

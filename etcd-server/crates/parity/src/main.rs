@@ -32,7 +32,7 @@ struct Flags {
     /// First seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many seeds, each on two fresh servers.
+    /// Number of seeds, each on two fresh servers
     #[arg(long, default_value_t = 20)]
     seeds: u64,
     /// Steps of each program.
@@ -53,10 +53,11 @@ struct Flags {
     /// Seconds to spend on shrinking each failing program.
     #[arg(long, default_value_t = 120)]
     shrink: u64,
-    /// Where data directories are made; by default a memory file system if there is one, since no answer depends on the disk.
+    /// Directory for data directories [default: a memory filesystem if there is one, since no
+    /// response depends on the disk]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// Where failing programs are written.
+    /// Directory for failing programs
     #[arg(long, default_value = ".", value_name = "FOLDER")]
     out: PathBuf,
     /// Leave out methods whose name begins with this, as `Maintenance/` or `Watch`; without `Watch` no stream is opened at all.
@@ -67,7 +68,7 @@ struct Flags {
     coverage: bool,
 }
 
-/// What all workers share.
+/// The shared state of all workers.
 #[derive(Debug)]
 struct Work {
     flags: Flags,
@@ -101,7 +102,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Tells whether no difference was found.
+/// Returns `true` if no difference was found.
 async fn begin(flags: Flags) -> Result<bool, AnyError> {
     let memory = Path::new("/dev/shm");
     let parent = flags.data.clone().or_else(|| memory.is_dir().then(|| memory.to_owned()));

@@ -5,16 +5,17 @@ use std::{path::PathBuf, time::Duration};
 use testbed::{Server, Settings, StartError};
 use tonic::transport::{Channel, Endpoint};
 
-/// How to start each side.
+/// The settings of each side.
 #[derive(Debug, Clone)]
 pub struct PairSettings {
     /// Command of side A, the server under test.
     pub a: String,
     /// Command of side B, the server that is right.
     pub b: String,
-    /// Where data directories are made. A memory file system makes a sync free, which changes no answer.
+    /// The parent of data directories. A memory filesystem makes a sync free, which changes no
+    /// response.
     pub parent: Option<PathBuf>,
-    /// Whether a watch of everything runs along, which every change is compared through.
+    /// `true` if a watch of everything runs along, which every change is compared through.
     pub record: bool,
 }
 
@@ -50,7 +51,8 @@ impl Pair {
 /// Longest wait for an answer. Nothing in a program waits for another client, so only a server that hangs reaches it.
 pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// A connection of its own. Each watch stream has one: what a stream has not read yet must not hold up answers to calls.
+/// Returns a connection of its own. Each watch stream has one: unread responses of a stream must
+/// not hold up those of calls.
 pub(crate) fn connect(server: &Server) -> Channel {
     Endpoint::from_shared(server.endpoint())
         .expect("a loopback address is a valid endpoint")

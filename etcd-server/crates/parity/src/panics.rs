@@ -1,23 +1,26 @@
-//! What stops a real etcd: requests that a program must not send to one, and the last words by which the rest is known.
+//! Requests that stop a real etcd, which a program must not send to one, and the log lines by which
+//! the rest is known.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
-/// Whether a transaction may delete a key and then put it with `ignore_value` or `ignore_lease`.
+/// Returns `true` if a transaction may delete a key and then put it with `ignore_value` or
+/// `ignore_lease`.
 ///
-/// etcd checks such a put on the state before the transaction, where the key is, and then finds no key when it executes it:
-/// `unexpected error during txn with writes`, a panic on every member (seen on 3.5.30). We look for a put in the range of a
-/// deletion anywhere in the transaction, which is a little more than what stops it.
+/// etcd checks such a put on the state before the transaction, where the key is, and then finds no
+/// key when it executes it: `unexpected error during txn with writes`, a panic on every member
+/// (seen on 3.5.30). We look for a put in the range of a deletion anywhere in the transaction,
+/// which is a little more than the set of requests that stop it.
 pub(crate) fn deletes_then_ignores(txn: &Value) -> bool {
     let (mut deleted, mut kept) = (Vec::new(), Vec::new());
     collect(txn, &mut deleted, &mut kept);
     kept.iter().any(|key| deleted.iter().any(|(from, end)| covers(from, end, key)))
 }
 
-/// What a real etcd says when one of its known faults stops it.
+/// The final log lines of a real etcd that one of its known faults stops.
 const LAST_WORDS: [&str; 2] = ["unexpected error during txn with writes", "range failed to find revision pair"];
 
-/// Whether a log ends with a known fault of etcd.
+/// Returns `true` if a log ends with a known fault of etcd.
 pub(crate) fn is_known_end(log: &str) -> bool {
     LAST_WORDS.iter().any(|words| log.contains(words))
 }

@@ -1,8 +1,11 @@
-//! A program: the steps that both servers get, as values and as text (one JSON object per line, `#` starts a comment).
+//! A program: the steps that both servers get, as values and as text (one JSON object per line, `#`
+//! starts a comment).
 //!
-//! Requests are protobuf's JSON. A string that starts with `$` stands for what is only known while running, the same for both
-//! servers in meaning: `$cur`, `$cur-3` (revision of the store), `$compacted+1` (revision last compacted), `$lease2` (third lease
-//! whose id the server chose), `$member` (id of the member), `$bytes700000` (so many bytes, in base64). Base64 and the names that we use never start with `$`.
+//! Requests are protobuf's JSON. A string that starts with `$` stands for a value that is only
+//! known while running, the same for both servers in meaning: `$cur`, `$cur-3` (revision of the
+//! store), `$compacted+1` (revision last compacted), `$lease2` (third lease whose id the server
+//! chose), `$member` (id of the member), `$bytes700000` (so many bytes, in base64). Base64 and the
+//! names that we use never start with `$`.
 
 use std::fmt::Write as _;
 
@@ -18,7 +21,8 @@ pub enum Step {
     Call {
         /// Service and method, as `KV/Range`.
         method: String,
-        /// Whose token goes with it: a user's name, empty for nobody, anything else for a token that no server gave.
+        /// The owner of its token: a user's name, empty for an anonymous call, anything else for a
+        /// token that no server gave.
         #[serde(default, rename = "as", skip_serializing_if = "String::is_empty")]
         identity: String,
         request: Value,
@@ -32,7 +36,7 @@ pub enum Step {
     },
     /// Ends a watch stream.
     Close { stream: usize },
-    /// Waits until every watcher has what it must have, and compares.
+    /// Wait until every watcher has its events, and compare.
     Settle,
 }
 
@@ -63,7 +67,7 @@ impl Program {
         Ok(Self { steps })
     }
 
-    /// What remains when no method may begin with one of `left_out`.
+    /// Returns the steps that remain when no method may begin with one of `left_out`.
     #[must_use]
     pub fn without(mut self, left_out: &[String]) -> Self {
         self.steps.retain(|step| {
@@ -88,7 +92,7 @@ impl Program {
     }
 }
 
-/// What the `$` words stand for at one moment, on one server.
+/// The values of the `$` words at one moment, on one server.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scope {
     /// Revision of the store.

@@ -24,7 +24,7 @@ use crate::{
 pub struct Difference {
     /// Position of the step in its program, from 0.
     pub step: usize,
-    /// What was asked and compared.
+    /// The compared request.
     pub what: String,
     /// Answer of side A.
     pub a: String,
@@ -32,14 +32,14 @@ pub struct Difference {
     pub b: String,
 }
 
-/// What came of a program.
+/// The outcome of a program.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// Requests that both servers got.
     pub operations: u64,
     /// Uses of each row of the table of accepted differences.
     pub accepted: BTreeMap<&'static str, u64>,
-    /// Requests and errors of side B by method, to see that a program reaches what it should.
+    /// Requests and errors of side B by method, to see the coverage of a program.
     pub coverage: BTreeMap<String, (u64, u64)>,
     /// The first difference.
     pub difference: Option<Difference>,
@@ -68,7 +68,8 @@ pub(crate) struct Run<'a> {
 /// Runs `program` on a fresh pair.
 ///
 /// # Errors
-/// When a step of the program is not a request that can be sent. What a server does wrong is a difference, not an error.
+/// When a step of the program is not a request that can be sent. A fault of a server is a
+/// difference, not an error.
 pub async fn run(program: &Program, pair: &mut Pair, wire: &Wire) -> Result<Outcome, WireError> {
     let (a_channel, b_channel) = (pair.a.1.clone(), pair.b.1.clone());
     let mut run = Run {
@@ -151,7 +152,8 @@ impl Run<'_> {
         if method == "KV/Range" && has_unknown_sort(request) && self.b.version() < 306 {
             return self.unknown_sort(identity, &of_a).await;
         }
-        // The hash at a compacted revision changes its form when the compaction is done, which nothing tells; ask until both are.
+        // The hash at a compacted revision changes its form when the compaction is done, without a
+        // notification; retry until both are.
         let attempts = if method == "Maintenance/HashKV" { 40 } else { 1 };
         for attempt in 1..=attempts {
             let (a, b) = tokio::join!(self.a.call(method, identity, &of_a), self.b.call(method, identity, &of_b));
@@ -166,7 +168,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Learns from side B what later steps refer to.
+    /// Takes values from side B that later steps refer to.
     fn follow(&mut self, method: &str, request: &Value, answer: &Answer) {
         let counts = self.outcome.coverage.entry(method.to_owned()).or_default();
         counts.0 += 1;
@@ -196,7 +198,7 @@ impl Run<'_> {
         }
     }
 
-    /// Tells whether both answers are alike; a difference is kept if it is `last`.
+    /// Returns `true` if both responses are alike; a difference is kept if it is `last`.
     fn compare(&mut self, method: &str, identity: &str, request: &Value, answers: (&Answer, &Answer), last: bool) -> bool {
         let mut a = comparable(answers.0, &self.a.names());
         let mut b = comparable(answers.1, &self.b.names());
@@ -288,7 +290,8 @@ fn last_words(server: &mut testbed::Server) -> String {
     if server.is_running() { "runs".to_owned() } else { format!("ended; its last lines:\n{}", server.log_tail()) }
 }
 
-/// What tonic says when a connection ends or cannot be made. A server's own `Unavailable` has another text.
+/// Returns `true` for tonic's error when a connection ends or cannot be made. A server's own
+/// `Unavailable` has another text.
 fn is_lost_connection(status: &tonic::Status) -> bool {
     use std::error::Error as _;
     status.source().is_some() || status.message().starts_with("connection: ")

@@ -34,7 +34,7 @@ pub async fn shrink(program: &Program, difference: &Difference, settings: &PairS
     Some(best)
 }
 
-/// Tries to do without each run of `size` steps, the last first. Tells whether any could go.
+/// Tries to do without each run of `size` steps, the last first. Returns `true` if any could go.
 async fn drop_chunks(best: &mut Shrunk, size: usize, settings: &PairSettings, wire: &Wire, deadline: Instant) -> bool {
     let mut dropped = false;
     let mut end = best.program.steps.len();

@@ -1,4 +1,4 @@
-//! One server while a program runs: its connection, its streams, and what we learnt from it.
+//! One server while a program runs: its connection, its streams, and the values taken from it.
 
 use std::collections::BTreeMap;
 
@@ -23,11 +23,11 @@ pub(crate) struct Side<'a> {
     pub(crate) wire: &'a Wire,
     pub(crate) server: &'a mut Server,
     pub(crate) channel: Channel,
-    /// What `$` words stand for here. `revision` and `compacted` follow side B on both sides.
+    /// The values of `$` words here. `revision` and `compacted` follow side B on both sides.
     pub(crate) scope: Scope,
     /// Highest revision in any header so far.
     pub(crate) revision: i64,
-    /// Token of each user who got one.
+    /// Token of each user with one.
     tokens: BTreeMap<String, String>,
     /// Watches every key from the first revision on: the history that other watchers are measured by.
     pub(crate) recorder: Option<WatchStream>,

@@ -1,6 +1,6 @@
-//! One watch stream of one server: what was asked on it, and what came, sorted by watcher.
+//! One watch stream of one server: its requests, and its responses sorted by watcher.
 //!
-//! Nothing is read but while somebody waits for a state, so a program's order of things is kept.
+//! Nothing is read except while a step waits for a state, so a program's order is kept.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -34,9 +34,9 @@ pub(crate) struct Watcher {
     pub(crate) live: bool,
     /// All that came, in order.
     pub(crate) delivered: Vec<Event>,
-    /// How many of `delivered` were compared with the other side.
+    /// Number of `delivered` events that were compared with the other side.
     pub(crate) compared: usize,
-    /// How many events of the recorder were looked at, and how many of them this watcher must have got.
+    /// Number of examined events of the recorder, and of those that this watcher must have got.
     history_seen: usize,
     pub(crate) expected: usize,
     last_revision: i64,
@@ -64,14 +64,15 @@ impl Watcher {
         }
     }
 
-    /// Counts what of `history` must be delivered here.
+    /// Counts the events of `history` that must be delivered here.
     pub(crate) fn expect_from(&mut self, history: &[Event]) {
         let fresh = history.get(self.history_seen..).unwrap_or_default();
         self.expected += fresh.iter().filter(|event| self.wants(event)).count();
         self.history_seen = history.len();
     }
 
-    /// Whether what came is what was expected; from here on what came is taken for right, since both sides are compared.
+    /// Returns `true` if all expected events came; from here on the received ones are taken for
+    /// right, since both sides are compared.
     pub(crate) fn correct_expectation(&mut self) -> bool {
         let correct = !self.live || self.expected == self.delivered.len();
         self.expected = self.delivered.len();
@@ -93,7 +94,7 @@ impl Watcher {
         in_range && wanted_kind && kv.mod_revision >= self.from_revision
     }
 
-    /// Takes events in; what breaks a promise of the watch API is returned.
+    /// Takes events in; returns a violation of the watch API's promises.
     fn take(&mut self, response: &WatchResponse) -> Option<String> {
         let first = event_revision(response.events.first()?);
         let split = first <= self.last_revision && !(self.in_fragments && first == self.last_revision);
@@ -131,11 +132,11 @@ pub(crate) struct WatchStream {
     pub(crate) watchers: Vec<Watcher>,
     /// Replies that carry no events: created, cancelled.
     pub(crate) controls: VecDeque<WatchResponse>,
-    /// Revisions of answers to progress requests that nobody has asked about yet.
+    /// Revisions of progress responses that were not compared yet.
     pub(crate) progress: Vec<i64>,
     /// Broken promises.
     pub(crate) faults: Vec<String>,
-    /// How the stream ended, if it did.
+    /// The end of the stream, if it ended.
     pub(crate) ended: Option<String>,
     /// Some watcher may still be catching up.
     pub(crate) catching_up: bool,
@@ -163,13 +164,13 @@ impl WatchStream {
         })
     }
 
-    /// Sends a request. On a stream that has ended it goes nowhere; `ended` tells so.
+    /// Sends a request. On a stream that has ended it is lost; `ended` shows that.
     pub(crate) async fn send(&self, request: RequestUnion) {
         let bytes = WatchRequest { request_union: Some(request) }.encode_to_vec();
         drop(self.requests.send(bytes.into()).await);
     }
 
-    /// Reads until `done`, the end of the stream or the limit. Tells whether `done`.
+    /// Reads until `done`, the end of the stream or the limit. Returns `true` if `done`.
     pub(crate) async fn read_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
         let deadline = Instant::now() + limit;
         while !done(self) {
@@ -213,7 +214,7 @@ impl WatchStream {
         }
     }
 
-    /// Whether the server has to answer a progress request: it does when there are watchers, none was cancelled for a
+    /// Returns `true` if the server has to answer a progress request: it does when there are watchers, none was cancelled for a
     /// compaction, and none starts in the future.
     pub(crate) fn answers_progress(&self, revision: i64) -> bool {
         !self.watchers.is_empty() && self.watchers.iter().all(|watcher| watcher.live && watcher.start_revision <= revision)

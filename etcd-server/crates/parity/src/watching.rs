@@ -123,7 +123,7 @@ impl Run<'_> {
         b.clone().ok()
     }
 
-    /// Waits until everything that must be there is there, and compares what each watcher got.
+    /// Waits until all expected events are there, and compares those of each watcher.
     pub(crate) async fn settle(&mut self) {
         let (a, b) = tokio::join!(self.a.settle(), self.b.settle());
         if a != b {

@@ -34,7 +34,7 @@ pub enum WireError {
     Request { method: String, source: serde_json::Error },
 }
 
-/// What a server said to one call.
+/// The response of a server to one call.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     Ok(Value),
@@ -66,7 +66,8 @@ impl Wire {
         Ok(message.encode_to_vec().into())
     }
 
-    /// Sends one request and takes the first answer. What the server, or the connection to it, says is an [`Answer`].
+    /// Sends one request and takes the first response. Errors of the server, or of the connection
+    /// to it, are an [`Answer`].
     pub(crate) async fn call(&self, channel: &Channel, name: &str, token: Option<&str>, request: &Value) -> Result<Answer, WireError> {
         let method = self.method(name)?;
         let bytes = self.encode_request(name, request)?;

@@ -1,4 +1,5 @@
-//! How long an append takes until it is durable: 1, 16 and 128 records of 300 bytes per sync. `sync_latency [DIRECTORY]`
+//! The time until an append is durable: 1, 16 and 128 records of 300 bytes per sync. `sync_latency
+//! [DIRECTORY]`
 
 use bytes::Bytes;
 use raftlog::{HardState, Identity, Log, Options, Record};

@@ -41,7 +41,7 @@ pub(crate) fn write(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     file.write_all_at(bytes, offset)
 }
 
-/// Makes what was written to `file` durable; its size and blocks must be durable already.
+/// Makes the written data of `file` durable; its size and blocks must be durable already.
 pub(crate) fn sync_data(file: &File) -> io::Result<()> {
     injected(Operation::Sync)?;
     file.sync_data()
@@ -58,7 +58,7 @@ pub(crate) fn write_zeros(file: &File, offset: u64, length: u64) -> io::Result<(
     Ok(())
 }
 
-/// What a test can make fail.
+/// The operations that a test can make fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     Write,

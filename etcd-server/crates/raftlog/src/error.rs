@@ -1,4 +1,4 @@
-//! Why a log cannot be opened, and why entries cannot be read.
+//! The reasons why a log cannot be opened, and why entries cannot be read.
 
 use crate::segment::Identity;
 use std::io;
@@ -7,28 +7,29 @@ use types::Fault;
 
 const CURE: &str = "do not start this member from this directory: rebuild it from its peers with `etcd-admin member rebuild`";
 
-/// Why the log was refused. Nothing on disk was changed. The text says what is there, what was promised, and what to do.
+/// The reason why the log was refused. Nothing on disk was changed. The text gives the found and
+/// the promised state, and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The system refused.
     #[error("{doing}: {source}")]
     Io {
-        /// What was attempted.
+        /// The attempted operation.
         doing: String,
-        /// What the system answered.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// What was acknowledged can no longer be read.
+    /// Acknowledged data can no longer be read.
     #[error("{}: damaged at offset {offset}: {reason}; {CURE}", file.display())]
     Damaged {
         /// The damaged file.
         file: PathBuf,
-        /// Where, in bytes.
+        /// Its offset, in bytes.
         offset: u64,
-        /// What is wrong there.
+        /// The defect.
         reason: String,
     },
-    /// The log ends before what this member promised its peers.
+    /// The log ends before the entries that this member promised its peers.
     #[error(
         "{}: the log ends at batch {found_batch} (index {found_index}), but this member promised batch {promised_batch} \
          (index {promised_index}, term {promised_term}): {reason}; {CURE}",
@@ -47,7 +48,7 @@ pub enum OpenError {
         promised_index: u64,
         /// The term of that index.
         promised_term: u64,
-        /// What stands where the next batch should be.
+        /// The content found in place of the next batch.
         reason: String,
     },
     /// State and log are of different times: one of them was replaced or rolled back.
@@ -71,7 +72,7 @@ pub enum OpenError {
     Missing {
         /// The missing file.
         file: PathBuf,
-        /// What says that it must exist.
+        /// The evidence that it must exist.
         promise: String,
     },
     /// The directory belongs to another member or cluster.
@@ -79,9 +80,9 @@ pub enum OpenError {
     Foreign {
         /// The file that says so.
         file: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         found: Identity,
-        /// Who asked.
+        /// The caller.
         expected: Identity,
     },
     /// A newer release wrote this.
@@ -120,13 +121,13 @@ impl From<Fault> for OpenError {
     }
 }
 
-/// Why entries could not be read.
+/// The reason why entries could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The entry was dropped from the front; a raft snapshot must be sent instead.
     #[error("index {asked} is compacted: the log begins at {first_index}")]
     Compacted {
-        /// What was asked for.
+        /// The requested index.
         asked: u64,
         /// The first index the log holds.
         first_index: u64,
@@ -134,7 +135,7 @@ pub enum ReadError {
     /// The entry has not been written.
     #[error("index {asked} is not there yet: the log ends at {last_index}")]
     Unavailable {
-        /// What was asked for.
+        /// The requested index.
         asked: u64,
         /// The last index the log holds.
         last_index: u64,

@@ -1,14 +1,15 @@
-//! A frame: what one write puts into a segment, and the header by which it is found again.
+//! A frame: the content of one write to a segment, and the header by which it is found again.
 //!
 //! ```text
 //!  0 magic u32 │ 4 crc of 8..56 u32 │ 8 body length u32 │ 12 body crc u32 │ 16 batch u64 │ 24 durable batch u64
 //! 32 incarnation u64 │ 40 segment u64 │ 48 records u32 │ 52 flags u32 │ 56 body: [hard state] [restart] records, zeros to 8
 //! ```
 //!
-//! Invariants: both checksums start from the segment's seed and the header names its segment, so stale bytes of a recycled file
-//! are never a frame; batches count up by one over the whole log; incarnations never fall, so what an earlier life wrote beyond
-//! its end is never taken for a continuation. "Durable batch" is the last batch synced when this frame was written: a later frame
-//! with a durable batch ≥ N proves that batch N was acknowledged.
+//! Invariants: both checksums start from the segment's seed and the header names its segment, so
+//! stale bytes of a recycled file are never a frame; batches count up by one over the whole log;
+//! incarnations never fall, so frames of an earlier life beyond its end are never taken for a
+//! continuation. "Durable batch" is the last batch synced when this frame was written: a later
+//! frame with a durable batch ≥ N proves that batch N was acknowledged.
 
 use crate::record::{self, HARD_STATE_BYTES, HardState, RECORD_HEADER_BYTES, Record, RecordHeader, u32_at, u64_at};
 
@@ -25,14 +26,14 @@ const RESTART_BYTES: usize = 16;
 const FLAG_HARD_STATE: u32 = 1;
 const FLAG_RESTART: u32 = 2;
 
-/// Where a log begins: the entry before the first one it holds.
+/// The beginning of a log: the entry before the first one it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Base {
     pub(crate) index: u64,
     pub(crate) term: u64,
 }
 
-/// What makes a frame part of one place in one log.
+/// The fields that make a frame part of one place in one log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) batch: u64,
@@ -41,7 +42,7 @@ pub(crate) struct Stamp {
     pub(crate) segment: u64,
 }
 
-/// What one frame carries, as it is written.
+/// The content of one frame, as it is written.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Content<'a> {
     pub(crate) hard_state: Option<HardState>,
@@ -60,7 +61,7 @@ pub(crate) struct FrameHeader {
     flags: u32,
 }
 
-/// What one frame carries, as it is read: records by header and place in the body.
+/// The content of one frame, as it is read: records by header and place in the body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Body {
     pub(crate) hard_state: Option<HardState>,
@@ -75,7 +76,7 @@ pub(crate) fn frame_bytes_max(entries: &[Record]) -> usize {
     (FRAME_HEADER_BYTES + HARD_STATE_BYTES + RESTART_BYTES + records).next_multiple_of(FRAME_ALIGNMENT)
 }
 
-/// How many leading entries fit into `room` bytes as one frame.
+/// Returns the number of leading entries that fit into `room` bytes as one frame.
 pub(crate) fn entries_fitting(entries: &[Record], room: u64) -> usize {
     let mut bytes = frame_bytes_max(&[]) as u64;
     entries
@@ -156,12 +157,13 @@ impl FrameHeader {
         })
     }
 
-    /// Whether `body` is what this header was written for.
+    /// Returns `true` if this header was written for `body`.
     pub(crate) fn seals(&self, body: &[u8], seed: u32) -> bool {
         u32::try_from(body.len()) == Ok(self.body_bytes) && crc32c::crc32c_append(seed, body) == self.body_crc
     }
 
-    /// Takes a body apart. Nothing when it does not hold what the header says; memory is bounded by the body's length.
+    /// Decodes a body. `None` if it does not match the header; memory is bounded by the body's
+    /// length.
     pub(crate) fn decode_body(&self, body: &[u8], seed: u32) -> Option<Body> {
         let mut decoded = Body::default();
         let mut at = 0;

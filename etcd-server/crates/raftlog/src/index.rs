@@ -1,14 +1,15 @@
 //! The index in memory: for each live entry its segment, offset and length, and the terms as runs.
 //!
-//! Invariants: places are contiguous from `base.index + 1`; a later entry never lies in an earlier segment (overwriting cuts what
-//! follows); runs have growing first indexes, and the first run begins at or before the first entry. 12 bytes per entry.
+//! Invariants: places are contiguous from `base.index + 1`; a later entry never lies in an earlier
+//! segment (overwriting cuts the following ones); runs have growing first indexes, and the first
+//! run begins at or before the first entry. 12 bytes per entry.
 
 use crate::frame::Base;
 use crate::segment::Segment;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// Where an entry lies.
+/// The place of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     /// The segment's sequence number.

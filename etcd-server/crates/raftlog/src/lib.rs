@@ -8,11 +8,13 @@
 //!   watermark                  three 4 KiB slots: two synced in turn, one written after every sync
 //! ```
 //!
-//! What is promised: whatever was acknowledged is there after a crash, or [`Log::open`] refuses and says why. A frame that was
-//! never acknowledged may be there or not. Damage is told from a torn tail by three witnesses: the watermark, the durable batch
-//! number that every later frame carries, and the header of the following segment.
+//! Acknowledged entries are there after a crash, or [`Log::open`] refuses with the reason. A frame
+//! that was never acknowledged may be there or not. Damage is distinguished from a torn tail by
+//! three witnesses: the watermark, the durable batch number that every later frame carries, and the
+//! header of the following segment.
 //!
-//! Deliberately absent: async, meaning of the entries' data, locking of the directory, and any retry of a failed write or sync.
+//! Deliberately absent: async, meaning of the entries' data, locking of the directory, and any
+//! retry of a failed write or sync.
 #![forbid(unsafe_code)]
 
 mod disk;

@@ -1,7 +1,8 @@
 //! The log: one writer that appends, syncs, drops from the front and restarts.
 //!
-//! Invariants: a batch is acknowledged only after its fdatasync; a segment is begun only when everything before is durable; the
-//! watermark never promises what is not durable; after the first failed write or sync every call fails.
+//! Invariants: a batch is acknowledged only after its fdatasync; a segment is begun only when
+//! everything before is durable; the watermark never promises more than is durable; after the first
+//! failed write or sync every call fails.
 
 use crate::disk;
 use crate::error::OpenError;
@@ -30,24 +31,25 @@ const WATERMARK_INTERVAL: Duration = Duration::from_secs(1);
 /// The frame buffer is given back when a batch made it larger than this.
 const BUFFER_BYTES_KEPT: usize = 4 << 20;
 
-/// Whether the caller knows that a log must, or must not, be there. Only the caller can notice that the whole directory is gone.
+/// The expectation of the caller that a log must, or must not, exist. Only the caller can notice
+/// that the whole directory is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Presence {
     /// A first start: a log in which anything was acknowledged is refused.
     New,
     /// A restart: an empty directory is refused.
     Existing,
-    /// Whatever is there.
+    /// No expectation.
     #[default]
     Either,
 }
 
-/// How to open a log.
+/// Options for opening a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Size of a segment in bytes, a multiple of 4 KiB from 8 KiB to 2 GiB. May change between opens.
     pub segment_bytes: u64,
-    /// What the caller expects to find.
+    /// The caller's expectation.
     pub presence: Presence,
     /// The last entry whose effects the caller has in a state of its own: a log that ends before it, or begins after the entry that
     /// follows it, belongs to another time and is refused.
@@ -72,7 +74,7 @@ pub struct Log {
     incarnation: u64,
     first_segment: u32,
     current: Arc<Segment>,
-    /// Where the next frame goes.
+    /// The offset of the next frame.
     offset: u64,
     next_batch: u64,
     durable_batch: u64,
@@ -83,7 +85,7 @@ pub struct Log {
     buffer: Vec<u8>,
 }
 
-/// What recovery hands over.
+/// The result of recovery.
 pub(crate) struct Parts<'a> {
     pub(crate) directory: &'a Path,
     pub(crate) identity: Identity,
@@ -96,10 +98,12 @@ pub(crate) struct Parts<'a> {
 }
 
 impl Log {
-    /// Opens the log in `directory`, or begins one. Reads every live segment. A refusal changes nothing on disk.
+    /// Opens the log in `directory`, or begins one. Reads every live segment. A refusal changes
+    /// nothing on disk.
     ///
     /// # Errors
-    /// Whatever [`OpenError`] lists: damage, a log shorter than promised, missing or foreign files, a newer format, the system.
+    /// Any [`OpenError`]: damage, a log shorter than promised, missing or foreign files, a newer
+    /// format, the system.
     pub fn open(directory: &Path, identity: Identity, options: Options) -> Result<(Self, Recovered), OpenError> {
         let size = options.segment_bytes;
         if !size.is_multiple_of(4096) || !(2 * SEGMENT_HEADER_BYTES..=2 << 30).contains(&size) {
@@ -155,11 +159,11 @@ impl Log {
         })
     }
 
-    /// Restarts the log after a raft snapshot at `index`: all entries are forgotten, the next one is `index + 1`. Durable when it
-    /// returns, together with `hard_state`.
+    /// Restarts the log after a raft snapshot at `index`: all entries are dropped, the next one is
+    /// `index + 1`. Durable when it returns, together with `hard_state`.
     ///
     /// # Errors
-    /// A fault; also when the snapshot is older than what was dropped from the front.
+    /// A fault; also when the snapshot is older than entries dropped from the front.
     pub fn install(&mut self, index: u64, term: u64, hard_state: Option<HardState>) -> Result<(), Fault> {
         self.guarded(|log| {
             let base = log.shared.index.read().base();
@@ -187,11 +191,12 @@ impl Log {
         })
     }
 
-    /// Notes that entries up to `commit` are committed, without a sync: the note survives the death of the process, and after a power cut
-    /// it may be old. Without it a member that is killed forgets which of its entries were committed, and could not tell that a cluster
-    /// which was restored from an older copy has lost them.
+    /// Records that entries up to `commit` are committed, without a sync: the record survives the
+    /// death of the process, and after a power cut it may be old. Without it a member that is
+    /// killed loses which of its entries were committed, and could not notice that a cluster which
+    /// was restored from an older copy has lost them.
     ///
-    /// While entries wait for [`Log::sync`] the note is written together with that.
+    /// While entries wait for [`Log::sync`] the record is written together with that.
     ///
     /// # Errors
     /// A fault.
@@ -217,10 +222,10 @@ impl Log {
         self.hard_state
     }
 
-    /// How much can still be written, and whether the next segment is there.
+    /// Returns the space for further writes, and the state of the next segment.
     ///
     /// # Errors
-    /// A fault when the file system cannot be asked.
+    /// A fault when the file system cannot be queried.
     pub fn space(&self) -> Result<Space, Fault> {
         let doing = || format!("ask for the free space of {}", self.directory.display());
         let disk = nix::sys::statvfs::statvfs(&self.directory).map_err(|error| Fault::io(doing(), error.into()))?;
@@ -380,7 +385,7 @@ impl Log {
         self.watermark.note(&mark).map_err(|error| Fault::io("note the raft log's watermark", error))
     }
 
-    /// What is promised now; only called when everything written is durable.
+    /// Returns the current promise; only called when everything written is durable.
     fn current_mark(&self) -> Mark {
         assert_eq!(self.durable_batch + 1, self.next_batch, "a watermark promises only what is durable");
         let index = self.shared.index.read();
@@ -459,7 +464,7 @@ impl Log {
     }
 }
 
-/// A number nobody can guess.
+/// Returns a number that cannot be guessed.
 fn nonce() -> u64 {
     RandomState::new().build_hasher().finish()
 }

@@ -1,7 +1,8 @@
 //! Reading entries, from any thread, while the log is being appended to.
 //!
-//! Places are looked up under the index's lock; the disk is read without it. Each record is checked by its own checksum, so what
-//! is returned is what was appended. An entry is readable as soon as it is written, before it is durable.
+//! Places are looked up under the index's lock; the disk is read without it. Each record is checked
+//! by its own checksum, so the returned entries equal the appended ones. An entry is readable as
+//! soon as it is written, before it is durable.
 
 use crate::error::ReadError;
 use crate::index::{Index, Place};
@@ -19,11 +20,11 @@ const SPAN_BYTES_MAX: u64 = 1 << 20;
 /// A cursor of [`Entries`] fetches this many bytes at a time.
 const FETCH_BYTES: u64 = 1 << 20;
 
-/// What the writer and its readers share.
+/// The state that the writer shares with its readers.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) index: RwLock<Index>,
-    /// Why the log is unusable, once it is.
+    /// The reason why the log is unusable, once it is.
     pub(crate) poison: OnceLock<String>,
 }
 

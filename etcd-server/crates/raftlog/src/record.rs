@@ -1,8 +1,8 @@
-//! Records and the hard state: what the log keeps, and their bytes inside a frame.
+//! Records and the hard state: the content of the log, and its bytes inside a frame.
 //!
-//! A record is 32 bytes of header and its data: crc u32, length u32, index u64, term u64, kind u8, seven zeros (little endian).
-//! The checksum starts from the segment's seed, so that a record read back alone is verified and cannot stem from an earlier use
-//! of the file.
+//! A record is 32 bytes of header and its data: crc u32, length u32, index u64, term u64, kind u8,
+//! seven zeros (little endian). The checksum starts from the segment's seed, so that a record read
+//! back alone is verified and cannot stem from an earlier use of the file.
 
 use bytes::Bytes;
 
@@ -41,7 +41,7 @@ impl Record {
 pub struct HardState {
     /// The latest term this member has seen.
     pub term: u64,
-    /// The member voted for in that term; zero is nobody.
+    /// The member voted for in that term; zero for none.
     pub vote: u64,
     /// The highest index known to be committed.
     pub commit: u64,

@@ -1,7 +1,8 @@
-//! Opening: read everything, refuse or accept, and only then touch the disk.
+//! Opening: read everything, refuse or accept, and only then change the disk.
 //!
-//! Accepting makes the accepted tail durable again by writing it once more: after a failed sync the page cache may show bytes that
-//! the disk never got, and what is reported here as the log's end must survive the next power cut.
+//! Accepting makes the accepted tail durable again by writing it once more: after a failed sync the
+//! page cache may show bytes that the disk never got, and the reported end of the log must survive
+//! the next power cut.
 
 use crate::disk;
 use crate::error::OpenError;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 pub struct Recovered {
     /// The last durable hard state.
     pub hard_state: HardState,
-    /// The entry before the first one: what raft calls the snapshot's index. Zero in a new log.
+    /// The entry before the first one, which raft calls the snapshot's index. Zero in a new log.
     pub base_index: u64,
     /// The term of that entry.
     pub base_term: u64,
@@ -33,7 +34,7 @@ pub struct Recovered {
     pub last_index: u64,
     /// Counts the opens of this log; never the same twice. For read-index contexts.
     pub incarnation: u64,
-    /// What was cut from the end: a write that was interrupted before it was acknowledged.
+    /// The part cut from the end: a write that was interrupted before it was acknowledged.
     pub torn_tail: Option<TornTail>,
     /// Watermark slots with a wrong checksum that another slot made good; worth a warning.
     pub unreadable_watermark_slots: usize,
@@ -45,11 +46,11 @@ pub struct Recovered {
 pub struct TornTail {
     /// The segment.
     pub file: PathBuf,
-    /// Where the log now ends.
+    /// The new end of the log.
     pub offset: u64,
-    /// How many bytes were cut.
+    /// Number of bytes that were cut.
     pub bytes: u64,
-    /// What was wrong with them.
+    /// The defect of these bytes.
     pub reason: &'static str,
 }
 
@@ -98,7 +99,7 @@ pub(crate) fn open(directory: &Path, identity: Identity, options: Options) -> Re
     finish(parts, torn_tail, mark.unreadable_slots)
 }
 
-/// What lies in the directory.
+/// The files of the directory.
 struct Found {
     watermark: bool,
     segments: BTreeSet<u32>,
@@ -166,7 +167,7 @@ fn replay_all(replay: &mut Replay, segments: &[Arc<Segment>]) -> Result<End, Ope
     Ok(end)
 }
 
-/// Refuses when the end found is before what was acknowledged.
+/// Refuses a log that ends before acknowledged entries.
 fn check_promises(replay: &Replay, last: &Segment, end: &End, mark: &ReadMark) -> Result<(), OpenError> {
     let promised = &mark.newest;
     let found_state = replay.hard_state;
@@ -201,7 +202,7 @@ fn check_same_time(directory: &Path, (first_index, last_index): (u64, u64), appl
     Ok(())
 }
 
-/// Forgets what had been dropped from the front, and learns the term before the first entry.
+/// Drops the entries before the front, and restores the term before the first entry.
 fn adopt_base(replay: &mut Replay, mark: &ReadMark, last: &Segment) -> Result<(), OpenError> {
     let (promised, found) = (mark.newest.base, replay.index.base());
     let damaged = |reason: String| OpenError::Damaged { file: last.path.clone(), offset: 0, reason };
@@ -223,7 +224,7 @@ fn find_torn(last: &Segment, end: &End) -> std::io::Result<Option<TornTail>> {
     Ok((bytes > 0).then(|| TornTail { file: last.path.clone(), offset: end.offset, bytes, reason: end.reason }))
 }
 
-/// Writes what follows the last synced watermark once more, zeros what was cut, and syncs.
+/// Writes the frames after the last synced watermark once more, zeros the cut part, and syncs.
 fn persist_tail(last: &Segment, end: &End, mark: &ReadMark, torn: Option<&TornTail>) -> std::io::Result<()> {
     let synced = &mark.synced.durable;
     let from = if synced.segment == last.header.sequence { synced.offset } else { SEGMENT_HEADER_BYTES };

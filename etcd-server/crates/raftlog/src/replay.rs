@@ -23,11 +23,11 @@ pub(crate) struct Replay {
     pub(crate) incarnation: u64,
 }
 
-/// Where the frames of a segment end.
+/// The end of the frames of a segment.
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) offset: u64,
-    /// What stands there instead of a frame.
+    /// The content found instead of a frame.
     pub(crate) reason: &'static str,
     /// Bytes from `offset` on that an interrupted write left; zero when the log ends cleanly.
     pub(crate) torn_bytes: u64,
@@ -144,7 +144,8 @@ pub(crate) fn witness_after(segment: &Segment, end: u64, batch: u64) -> io::Resu
     Ok(None)
 }
 
-/// The end of what is not zero from `offset` on, in a segment that was zeroed when it was begun.
+/// Returns the end of the non-zero bytes from `offset` on, in a segment that was zeroed when it was
+/// begun.
 pub(crate) fn last_nonzero(segment: &Segment, offset: u64) -> io::Result<u64> {
     let mut window = Window { segment, start: 0, buffer: Vec::new() };
     let (mut at, mut end) = (offset, offset);

@@ -1,8 +1,9 @@
 //! A segment: a file of fixed size, a sealed header, then frames.
 //!
-//! Invariants: a file named `segment-…` has its full size and a synced header, for it gets that name only afterwards; its seed
-//! (from member, sequence and a nonce) starts every checksum inside; the header repeats what the log knew when it was begun, so
-//! that dropping earlier segments loses nothing: the entry before, the hard state, and the end of the segment before.
+//! Invariants: a file named `segment-…` has its full size and a synced header, for it gets that
+//! name only afterwards; its seed (from member, sequence and a nonce) starts every checksum inside;
+//! the header repeats the knowledge of the log when it was begun, so that dropping earlier segments
+//! loses nothing: the entry before, the hard state, and the end of the segment before.
 
 use crate::disk;
 use crate::error::OpenError;
@@ -24,7 +25,7 @@ pub(crate) const FORMAT_VERSION: u32 = 1;
 const MAGIC: [u8; 8] = *b"RAFTLOGS";
 const ENCODED_BYTES: usize = 136;
 
-/// Whose log this is. Every file carries it.
+/// The owner of a log. Every file carries it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The member that writes the log.
@@ -39,25 +40,25 @@ impl fmt::Display for Identity {
     }
 }
 
-/// What a segment's header says.
+/// The content of a segment's header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
     pub(crate) identity: Identity,
     /// Counts segments from 1; also in the file's name.
     pub(crate) sequence: u32,
-    /// Random, so that nobody can craft data that looks like a frame.
+    /// Random, so that no client can craft data that looks like a frame.
     pub(crate) nonce: u64,
     /// The file's size in bytes.
     pub(crate) size: u64,
     /// The batch of the first frame.
     pub(crate) first_batch: u64,
-    /// Where the segment before ended.
+    /// The end of the segment before.
     pub(crate) previous_end: u64,
     /// The last entry of the log when this segment was begun.
     pub(crate) prior: Base,
     /// The hard state when this segment was begun.
     pub(crate) hard_state: HardState,
-    /// Whether stale bytes of an earlier use may follow the last frame, where a fresh segment has zeros.
+    /// `true` if stale bytes of an earlier use may follow the last frame, where a fresh segment has zeros.
     pub(crate) recycled: bool,
 }
 
@@ -67,7 +68,7 @@ pub(crate) struct Segment {
     pub(crate) header: SegmentHeader,
     pub(crate) path: PathBuf,
     pub(crate) file: File,
-    /// Where every checksum in it starts.
+    /// The initial value of every checksum in it.
     pub(crate) seed: u32,
 }
 

@@ -1,8 +1,10 @@
-//! Spare segments: prepared by a thread in the background, so that beginning a segment neither waits nor runs out of space.
+//! Spare segments: prepared by a thread in the background, so that beginning a segment neither
+//! waits nor runs out of space.
 //!
-//! A spare is really written with zeros and synced, so a later fdatasync has no blocks or sizes to journal. A segment dropped from
-//! the front becomes a spare as it is: its stale bytes cannot be taken for frames. Lack of space is met here, one whole segment
-//! before it matters, and told by [`Space`]; any other failure of the disk breaks the pool and with it the log.
+//! A spare is really written with zeros and synced, so a later fdatasync has no blocks or sizes to
+//! journal. A segment dropped from the front becomes a spare as it is: its stale bytes cannot be
+//! taken for frames. Lack of space shows here, one whole segment before it matters, and is reported
+//! by [`Space`]; any other failure of the disk breaks the pool and with it the log.
 
 use crate::disk;
 use nix::errno::Errno;
@@ -21,12 +23,12 @@ const SPARES_MAX: usize = 2;
 /// After a failure for lack of space, the thread tries again this often.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How much can still be written.
+/// The space for further writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Space {
     /// Bytes left in the current segment.
     pub segment_remaining_bytes: u64,
-    /// Whether the next segment is there.
+    /// The state of the next segment.
     pub spare: SpareState,
     /// Bytes the file system still gives to this process.
     pub filesystem_available_bytes: u64,
@@ -115,7 +117,8 @@ impl Spares {
         }
     }
 
-    /// Takes back a segment that was dropped: keeps it as a spare or deletes it. Nobody else holds it open.
+    /// Takes back a segment that was dropped: keeps it as a spare or deletes it. It has no other
+    /// open handle.
     pub(crate) fn give_back(&self, path: &Path, file: File, size: u64) -> io::Result<()> {
         let wanted = size == self.shared.segment_bytes && self.shared.pool.lock().ready.len() < SPARES_MAX;
         if !wanted {
@@ -190,7 +193,7 @@ impl Shared {
             Ok(Spare { path: path.to_owned(), file, size, recycled: false })
         });
         if prepared.is_err() {
-            // The first error counts; what is left over is removed at the next open.
+            // The first error counts; the rest is removed at the next open.
             drop(std::fs::remove_file(&unfinished));
         }
         prepared

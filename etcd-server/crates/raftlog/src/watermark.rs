@@ -1,9 +1,12 @@
-//! The watermark: what this member has promised, kept apart from the log so that a shortened log is noticed.
+//! The watermark: the promises of this member, kept apart from the log so that a shortened log is
+//! noticed.
 //!
-//! One file of three 4 KiB slots. Slots 0 and 1 are written in turn and synced: at least every 4 MiB or second of appends, at each
-//! new segment, and twice (both slots) before segments are dropped and at each open. Slot 2 is written after every sync of the
-//! log without a sync of its own: it costs a microsecond, survives the death of the process, and so makes a later cut of the log
-//! visible to the last batch; after a power cut it may be old, and then slots 0 and 1 speak. The newest sound slot counts.
+//! One file of three 4 KiB slots. Slots 0 and 1 are written in turn and synced: at least every 4
+//! MiB or second of appends, at each new segment, and twice (both slots) before segments are
+//! dropped and at each open. Slot 2 is written after every sync of the log without a sync of its
+//! own: it costs a microsecond, survives the death of the process, and so makes a later cut of the
+//! log visible to the last batch; after a power cut it may be old, and then slots 0 and 1 speak.
+//! The newest sound slot counts.
 
 use crate::disk;
 use crate::error::OpenError;
@@ -21,7 +24,7 @@ const SLOT_BYTES: u64 = 4096;
 const SLOTS: u64 = 3;
 const ENCODED_BYTES: usize = 144;
 
-/// Where the log ends: the last durable batch, the segment it lies in, and the offset after it.
+/// The end of the log: the last durable batch, the segment it lies in, and the offset after it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) segment: u32,
@@ -29,7 +32,7 @@ pub(crate) struct Position {
     pub(crate) batch: u64,
 }
 
-/// What is promised.
+/// The promised state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) identity: Identity,
@@ -56,11 +59,11 @@ pub(crate) struct Watermark {
     generation: u64,
 }
 
-/// What was read from the file.
+/// The content of the file.
 #[derive(Debug)]
 pub(crate) struct ReadMark {
     pub(crate) newest: Mark,
-    /// The newest of the two synced slots: what was durable on disk, whatever the page cache held.
+    /// The newest of the two synced slots: durable on disk, unlike the page cache.
     pub(crate) synced: Mark,
     /// Slots whose checksum is wrong: a torn write, or damage that another slot made good.
     pub(crate) unreadable_slots: usize,

@@ -1,10 +1,11 @@
-//! Damage everywhere: whatever was acknowledged is all there, or the log is refused; never shorter, never other data.
+//! Damage everywhere: all acknowledged entries are there, or the log is refused; never shorter,
+//! never other data.
 
 use crate::support::{Files, contents, entries, entry, fast_directory, last_segment, open, read_files, write_files};
 use raftlog::{HardState, OpenError, Record};
 use std::path::Path;
 
-/// A recorded log: its files, what it holds, and where its last batch lies in the last segment.
+/// A recorded log: its files, its content, and the place of its last batch in the last segment.
 struct Recording {
     files: Files,
     entries: Vec<Record>,
@@ -50,7 +51,8 @@ impl Recording {
                 return false;
             }
         };
-        // With its newest slot damaged the watermark may tell an earlier begin; what follows must be the same.
+        // With its newest slot damaged the watermark may give an earlier begin; the entries must be
+        // the same.
         assert!(recovered.first_index <= 10 && contents(&recovered).ends_with(&self.entries), "{what}: other entries");
         assert_eq!(recovered.hard_state, self.hard_state, "{what}");
         true

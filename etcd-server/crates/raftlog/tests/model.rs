@@ -29,7 +29,7 @@ impl Model {
 }
 
 fn random_batch(random: &mut fastrand::Rng, model: &Model) -> (Vec<Record>, Option<HardState>) {
-    // As raft does: what is committed is never replaced, and the commit index never moves back.
+    // As in raft: committed entries are never replaced, and the commit index never moves back.
     let uncommitted = model.base.0.max(model.hard_state.commit) + 1;
     let overwrite = random.u8(..) < 40 && uncommitted <= model.last();
     let from = if overwrite { random.u64(uncommitted..=model.last()) } else { model.last() + 1 };

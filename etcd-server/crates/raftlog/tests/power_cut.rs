@@ -1,7 +1,9 @@
-//! Power cuts on a file system of its own: whatever was acknowledged before the cut is there after it.
+//! Power cuts on a file system of its own: everything acknowledged before the cut is there after
+//! it.
 //!
-//! The cut is ext4's shutdown ioctl without flushing its journal: everything unsynced is lost and every later write fails.
-//! Needs root and loop mounts; says so in one line and passes where they cannot be had.
+//! The cut is ext4's shutdown ioctl without flushing its journal: everything unsynced is lost and
+//! every later write fails. Needs root and loop mounts; prints one line and passes where they are
+//! not available.
 
 use crate::support::{IDENTITY, entry, small};
 use raftlog::{HardState, Log, SpareState};
@@ -25,7 +27,7 @@ fn succeeds(command: &mut Command) -> bool {
 }
 
 impl Disk {
-    /// Nothing where loop mounts cannot be had.
+    /// Returns `None` where loop mounts are not available.
     fn new(bytes: u64) -> Option<Self> {
         let home = tempfile::tempdir().unwrap();
         let image = home.path().join("image");

@@ -1,4 +1,4 @@
-//! What is refused at the door, and what the refusal says.
+//! Refusals at opening, and their texts.
 
 use crate::support::{Files, IDENTITY, entry, fast_directory, last_segment, open, read_files, small, write_files};
 use proptest::prelude::*;

@@ -1,4 +1,5 @@
-//! What the tests share: small logs, directories as values, and entries whose data follows from term and index.
+//! Helpers of the tests: small logs, directories as values, and entries whose data follows from
+//! term and index.
 
 use bytes::Bytes;
 use raftlog::{Identity, Log, OpenError, Options, Record, Recovered};
@@ -23,7 +24,7 @@ pub(crate) fn open(directory: &Path) -> Result<(Log, Recovered), OpenError> {
     Log::open(directory, IDENTITY, small(8192))
 }
 
-/// An entry whose data nobody else would write.
+/// Returns an entry with unmistakable data.
 pub(crate) fn entry(index: u64, term: u64, length: usize) -> Record {
     let mut random = fastrand::Rng::with_seed(index ^ (term << 40));
     let data: Vec<u8> = (0..length).map(|_| random.u8(..)).collect();

@@ -1,8 +1,10 @@
-//! Etcd's backend file becomes our state: the way of a snapshot from another member, and of a backup being restored.
+//! Import of etcd's backend file into our state: for a raft snapshot, and for a backup being
+//! restored.
 //!
-//! The small buckets hold the very bytes of our tables, under keys that differ at most in their spelling. Bucket `key` is replayed in the
-//! order of history, so that counts, hashes and the table of live keys come out as if every change had been applied here.
-//! Everything is checked as it is read; a file with a flaw gives an error, and what was written until then is of no use.
+//! The small buckets hold the very bytes of our tables, under keys that differ at most in their
+//! spelling. Bucket `key` is replayed in the order of history, so that counts, hashes and the table
+//! of live keys come out as if every change had been applied here. Everything is checked as it is
+//! read; a file with a flaw gives an error, and the partial result is useless.
 #![forbid(unsafe_code)]
 
 use apply::Attachments;
@@ -18,7 +20,7 @@ use types::{Fault, Revision};
 
 /// Changes written together.
 const CHANGES_PER_BATCH: usize = 4096;
-/// Bytes after which a batch is written, whatever it holds.
+/// Bytes after which a batch is written.
 const BYTES_PER_BATCH: usize = 16 << 20;
 
 /// An empty state to be filled.
@@ -27,7 +29,7 @@ pub trait Target: View {
     fn commit(&self, fill: &mut dyn FnMut(&mut dyn Batch) -> Result<(), Error>) -> Result<(), Error>;
 }
 
-/// Why a file does not become a state.
+/// The reason why a file cannot be imported.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be read as bbolt.
@@ -36,12 +38,12 @@ pub enum Error {
     /// An entry of it makes no sense.
     #[error("bucket {bucket:?}: {error}")]
     Record {
-        /// Where.
+        /// The bucket.
         bucket: &'static str,
-        /// What is wrong.
+        /// The defect.
         error: RecordError,
     },
-    /// It lacks what every backend file has.
+    /// It lacks a bucket of every backend file.
     #[error("it has no bucket {0:?}: not a backend file of etcd")]
     NoBucket(&'static str),
     /// Revisions must ascend.
@@ -57,18 +59,18 @@ pub enum Error {
     Fault(#[from] Fault),
 }
 
-/// Where in the log a state stands.
+/// The position of a state in the log.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Position {
     /// Index of the last entry in the state.
     pub index: u64,
     /// Its term.
     pub term: u64,
-    /// Who votes and who learns at that index.
+    /// The voters and learners at that index.
     pub conf_state: ConfState,
 }
 
-/// What a file was found to hold.
+/// The content of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Restored {
     /// As the file says it; all zero in files before etcd 3.5.
@@ -81,8 +83,8 @@ pub struct Restored {
     pub bytes: u64,
 }
 
-/// Fills an empty `target` from `file`. What tells of the log and of the member itself is left to the caller: [`write_position`].
-/// `progress` is told the changes done so far.
+/// Fills an empty `target` from `file`. The caller writes the position in the log and the member
+/// itself: [`write_position`]. `progress` receives the number of changes done so far.
 pub fn restore<R: ReadAt, T: Target>(file: &BoltFile<R>, target: &T, progress: &mut dyn FnMut(u64)) -> Result<Restored, Error> {
     let position = position(file)?;
     target.commit(&mut |batch| small_tables(file, batch))?;
@@ -187,7 +189,7 @@ fn keys<R: ReadAt, T: Target>(file: &BoltFile<R>, target: &T, progress: &mut dyn
         restored.bytes += bytes as u64;
         progress(restored.changes);
     }
-    // What a compaction took away may have been the newest change.
+    // A compacted version may have been the newest change.
     space.raise(space.compacted());
     target.commit(&mut |batch| Ok(space.settle(target, batch)?))?;
     restored.revision = space.current();
@@ -212,7 +214,8 @@ fn change<V: View>(
     if kv.key.is_empty() {
         return Ok(space.write(view, batch, &mut Attachments(lessor)).bump(revision.main)?);
     }
-    // Encoded anew: what other versions of etcd wrote may hold fields in another order, and readers here rely on ours.
+    // Encoded again: other versions of etcd may write fields in another order, and readers here
+    // rely on ours.
     let stored = (!tombstone).then(|| if kv.encoded_len() == value.len() { value } else { kv.encode_to_vec().into() });
     space.write(view, batch, &mut Attachments(lessor)).restore(revision, &kv.key, stored)?;
     Ok(())

@@ -1,4 +1,5 @@
-//! What the tasks of a run share: where members are, how far the run is, how far recorders have come.
+//! The shared state of a run's tasks: addresses of members, phase of the run, progress of
+//! recorders.
 
 use crate::history::{Deed, Micros};
 use std::collections::BTreeMap;
@@ -8,18 +9,18 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 
-/// How far a run is.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Clients ask, watchers come and go.
     Load,
     /// Clients stop, watchers stay.
     Rest,
-    /// Watchers stay until they have what they are owed up to the last revision, or no longer than this.
+    /// Watchers stay until they have all events up to the last revision, or no longer than this.
     Until { last: i64, deadline: tokio::time::Instant },
 }
 
-/// Where a member is found.
+/// The address of a member.
 #[derive(Clone, Debug)]
 pub(crate) struct Seat {
     pub(crate) member: usize,
@@ -34,7 +35,7 @@ pub(crate) struct Board {
     begun: Instant,
     seats: Mutex<BTreeMap<usize, Seat>>,
     phase: watch::Sender<Phase>,
-    /// How long clients think between two requests, in microseconds.
+    /// Pause of clients between two requests, in microseconds.
     think: AtomicU64,
     answered: AtomicU64,
     /// The highest revision up to which one recorder has everything.
@@ -43,7 +44,7 @@ pub(crate) struct Board {
     deeds: Mutex<Vec<Deed>>,
 }
 
-/// Nothing panics while holding these locks; if something did, what it held is still whole.
+/// Nothing panics while holding these locks; if something did, the data is still consistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -77,7 +78,7 @@ impl Board {
         lock(&self.seats).get(&member).cloned()
     }
 
-    /// A new process of a member; those who ask connect when they need to.
+    /// Adds a new process of a member; clients connect when they need to.
     pub(crate) fn seat_member(&self, member: usize, life: u64, endpoint: &str) -> Result<(), tonic::transport::Error> {
         let endpoint = Endpoint::from_shared(endpoint.to_owned())?.connect_timeout(Duration::from_secs(1));
         lock(&self.seats).insert(member, Seat { member, life, channel: endpoint.connect_lazy() });

@@ -34,7 +34,7 @@ impl Ending {
         Ok(())
     }
 
-    /// Waits until no key has a lease any more: nobody renews them, so all of them must end.
+    /// Waits until no key has a lease any more: no client renews them, so all of them must end.
     pub(crate) async fn outlive_leases(&mut self, group: &Group) -> Result<(), Violation> {
         let Some(member) = group.up().first().copied() else { return Ok(()) };
         let begun = Instant::now();
@@ -65,7 +65,7 @@ impl Ending {
             let deleted = self.insist(group, member, |_| Request::Delete(everything.clone())).await.ok_or_else(silent)?.revision();
             self.agree(group, deleted).await?;
             let current = self.insist(group, member, |_| Request::Range(RangeRequest { key: "x".into(), ..RangeRequest::default() })).await;
-            // What a request of unknown outcome does late takes its turn before the last words.
+            // A late effect of a request of unknown outcome comes before the final writes.
             if deleted == put + 1 && current.ok_or_else(silent)?.revision() == deleted {
                 return Ok(deleted);
             }
@@ -81,7 +81,7 @@ impl Ending {
         loop {
             let mut hashes = Vec::new();
             for member in group.up() {
-                // A linearizable read first, so that the member has what was acknowledged.
+                // A linearizable read first, so that the member has everything acknowledged.
                 self.insist(group, member, |_| Request::Range(RangeRequest { key: "x".into(), ..RangeRequest::default() })).await;
                 hashes.push((member, hash(group, member, revision).await));
             }
@@ -96,7 +96,8 @@ impl Ending {
         }
     }
 
-    /// Asks a member until it answers. Each attempt has a number of its own, for what must not be written twice.
+    /// Repeats a request until a member responds. Each attempt has a number of its own, for values
+    /// that must not be written twice.
     async fn insist(&mut self, group: &Group, member: usize, request: impl Fn(u64) -> Request) -> Option<Response> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {

@@ -18,16 +18,16 @@ use testbed::{LoopDisk, Place, Server, Settings, StartError};
 
 /// A file system holds two log segments of 64 MiB and the state many times over.
 const DISK_BYTES: u64 = 512 << 20;
-/// What becoming healthy may take, on a machine that does other things besides.
+/// Time limit for becoming healthy, on a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Why members could not be brought where a scenario wants them.
+/// The reason why members could not be brought into the state that a scenario needs.
 #[derive(Debug, thiserror::Error)]
 pub enum GroupError {
     /// A process did not start, or does not answer.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// No port, no folder, no process.
+    /// No port, no directory, no process.
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// No address.
@@ -36,33 +36,33 @@ pub enum GroupError {
     /// A call was refused.
     #[error("{0}")]
     Call(#[from] tonic::Status),
-    /// A member does not do what it must.
+    /// A member does not do its part.
     #[error("{0}")]
     Unexpected(String),
-    /// The machine lacks what the scenario needs.
+    /// The machine lacks a requirement of the scenario.
     #[error("this needs {0}")]
     Unable(&'static str),
 }
 
-/// How members are started.
+/// The settings by which members are started.
 #[derive(Clone, Debug)]
 pub(crate) struct GroupSettings {
     pub(crate) command: String,
     pub(crate) flags: Vec<String>,
-    /// Whether each has a file system of its own.
+    /// `true` if each has a file system of its own.
     pub(crate) disks: bool,
-    /// Whether members talk to each other by TLS.
+    /// `true` if members talk to each other by TLS.
     pub(crate) encrypted: bool,
     pub(crate) clocks: Clocks,
     /// Another build of the server, which a member can be started with.
     pub(crate) other_command: Option<String>,
 }
 
-/// What a member is at.
+/// The state of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Up,
-    /// Its process ended, by us or by what we did to it.
+    /// Its process ended, by us or because of a fault.
     Down,
     /// Taken out of the group.
     Removed,
@@ -82,7 +82,7 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Ends what is done to its process.
+    /// Ends the faults of its process.
     fn leave_alone(&mut self) {
         (self.tracer, self.limit) = (None, None);
     }
@@ -172,7 +172,7 @@ impl Group {
         Ok(clocks.set(member, clock)?)
     }
 
-    /// Tells everybody of a new process.
+    /// Publishes a new process to all tasks.
     fn seat(&mut self, member: usize) -> Result<(), GroupError> {
         let slot = &mut self.slots[member];
         slot.standing = Standing::Up;

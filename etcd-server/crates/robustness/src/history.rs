@@ -1,4 +1,5 @@
-//! What clients asked and were told, what watchers were told, and what was done to the members meanwhile.
+//! The requests and responses of clients, the events of watchers, and the faults of members
+//! meanwhile.
 
 use proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, LeaseGrantRequest, LeaseGrantResponse,
@@ -10,7 +11,7 @@ use std::fmt::Write as _;
 /// Microseconds since the beginning of the run, on one clock for all.
 pub type Micros = u64;
 
-/// What a client asks.
+/// A request of a client.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     /// Reads.
@@ -33,7 +34,7 @@ pub enum Request {
     Defragment,
 }
 
-/// What a client is told.
+/// A response to a client.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Response {
     /// To [`Request::Range`].
@@ -71,14 +72,14 @@ impl Response {
         }
     }
 
-    /// The revision that the member was at when it answered; 0 where none is told.
+    /// Returns the revision of the member at its response; 0 where there is none.
     #[must_use]
     pub fn revision(&self) -> i64 {
         self.header().map_or(0, |header| header.revision)
     }
 }
 
-/// How a request ended for the client.
+/// The end of a request for the client.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// It was done.
@@ -92,19 +93,19 @@ pub enum Outcome {
 /// One request of a client.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
-    /// Who asked.
+    /// The client.
     pub client: usize,
-    /// Which member was asked.
+    /// The member that received the request.
     pub member: usize,
-    /// Which process of that member: it counts up with every start.
+    /// The process of that member: it counts up with every start.
     pub life: u64,
     /// When it was asked.
     pub invoked: Micros,
-    /// When the client was told, or gave up.
+    /// The time of the response, or of giving up.
     pub returned: Micros,
-    /// What was asked.
+    /// The request.
     pub request: Request,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
 }
 
@@ -118,7 +119,7 @@ impl Operation {
         }
     }
 
-    /// Whether it may have taken effect though nobody said so.
+    /// Returns `true` if it may have taken effect without an acknowledgement.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         matches!(self.outcome, Outcome::Unknown(_))
@@ -130,26 +131,26 @@ impl Operation {
 pub struct Told {
     /// When it came.
     pub at: Micros,
-    /// What it said.
+    /// Its content.
     pub response: WatchResponse,
 }
 
 /// One watch, alone on its stream, at one member.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stream {
-    /// Who watched.
+    /// The watcher.
     pub watcher: usize,
-    /// Which member was asked.
+    /// The member that received the request.
     pub member: usize,
     /// When it was asked.
     pub invoked: Micros,
-    /// What was asked.
+    /// The request.
     pub request: WatchCreateRequest,
-    /// What came, in order.
+    /// The responses, in order.
     pub told: Vec<Told>,
     /// The watcher waited for everything up to the end of the history, after all faults.
     pub to_the_end: bool,
-    /// Why the stream ended, if not by the watcher's wish.
+    /// The reason why the stream ended, if not by the watcher's wish.
     pub ended: Option<String>,
 }
 
@@ -158,7 +159,7 @@ pub struct Stream {
 pub struct Deed {
     /// When it was done.
     pub at: Micros,
-    /// What.
+    /// The event.
     pub what: String,
 }
 

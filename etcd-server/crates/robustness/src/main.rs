@@ -1,4 +1,4 @@
-//! `robustness`: real members under load and faults, and what came of it.
+//! `robustness`: real members under load and faults, and the resulting violations.
 //!
 //! Exit code 0: nothing was violated; 1: something was, or nothing could be run; 2: wrong usage.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that reports to whoever started it")]
@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// Injects faults into groups of real members under load, and checks what clients and watchers were told.
+/// Inject faults into clusters of real members under load, and check their responses and watch
+/// events
 #[derive(Debug, Parser)]
 struct Flags {
     /// Command of the server; etcd's flags are appended.
@@ -47,13 +48,13 @@ struct Flags {
     /// Milliseconds that a client thinks between two requests.
     #[arg(long, default_value_t = 10)]
     think: u64,
-    /// Keep data in plain folders, and leave out what needs file systems of their own.
+    /// Keep data in plain directories, and leave out scenarios that need filesystems of their own
     #[arg(long)]
     no_disks: bool,
     /// Go on after a violation, or a run that could not be made.
     #[arg(long)]
     keep_going: bool,
-    /// Where histories of violations are kept.
+    /// Directory for the histories of violations
     #[arg(long, default_value = ".", value_name = "FOLDER")]
     out: PathBuf,
 }
@@ -139,7 +140,7 @@ fn tell(scenario: Scenario, seed: u64, report: &Report) {
     );
 }
 
-/// Writes down what happened, and how to make it happen again.
+/// Writes the history, and the command that repeats the run.
 fn keep(scenario: Scenario, seed: u64, report: &Report, flags: &Flags) -> std::io::Result<()> {
     const TOLD_MAX: usize = 10;
     for violation in report.violations.iter().take(TOLD_MAX) {

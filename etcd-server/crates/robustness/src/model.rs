@@ -1,7 +1,8 @@
-//! The key space at every revision, and what a request does to it: small and foolish on purpose, and written without a look at `mvcc`.
+//! The key space at every revision, and the effect of a request on it: small and simple on purpose,
+//! and written without a look at `mvcc`.
 //!
-//! Nothing is ever forgotten here, so compaction is no concern of it. Sorting, filters by revision and nested transactions are left out:
-//! the clients of this harness do not ask for them.
+//! Nothing is ever discarded here, so compaction is no concern of it. Sorting, filters by revision
+//! and nested transactions are left out: the clients of this harness do not use them.
 
 use crate::history::{Request, Response};
 use bytes::Bytes;
@@ -14,10 +15,10 @@ use proto::mvccpb::KeyValue;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-/// What one revision did: each key that it changed, with its record, or nothing where it was deleted.
+/// The changes of one revision: each key with its record, or `None` where it was deleted.
 pub(crate) type Changes = BTreeMap<Bytes, Option<KeyValue>>;
 
-/// Whether an interval as etcd writes them holds a key.
+/// Returns `true` if an interval as etcd writes them holds a key.
 pub(crate) fn holds(key: &[u8], range_end: &[u8], candidate: &[u8]) -> bool {
     match range_end {
         [] => candidate == key,
@@ -34,7 +35,7 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
-    /// Adds what a revision did.
+    /// Adds the changes of a revision.
     pub(crate) fn add(&mut self, revision: i64, changes: Changes) {
         for (key, record) in &changes {
             self.keys.entry(key.clone()).or_default().insert(revision, record.clone());
@@ -42,7 +43,7 @@ impl Timeline {
         self.revisions.insert(revision, changes);
     }
 
-    /// What a revision did; nothing where there was none.
+    /// Returns the changes of a revision; `None` if it does not exist.
     pub(crate) fn changes(&self, revision: i64) -> Option<&Changes> {
         self.revisions.get(&revision)
     }
@@ -68,7 +69,8 @@ impl Timeline {
         self.keys.keys().filter(held).collect()
     }
 
-    /// What a request would be answered at a revision, without headers, and what the next one would change.
+    /// Returns the correct response to a request at a revision, without headers, and the changes of
+    /// the next one.
     pub(crate) fn evaluate(&self, request: &Request, revision: i64) -> Option<(Response, Changes)> {
         let mut state = State { timeline: self, revision, changed: Changes::new() };
         let response = match request {
@@ -178,7 +180,8 @@ impl State<'_> {
     }
 }
 
-/// What is judged of a record that is told without its value: before 3.7 etcd tells the lease, since then it does not.
+/// Removes the fields of a record without its value that are not judged: before 3.7 etcd returns
+/// the lease, since then it does not.
 fn strip(record: &mut KeyValue) {
     record.value.clear();
     record.lease = 0;

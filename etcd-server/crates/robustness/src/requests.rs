@@ -1,4 +1,5 @@
-//! What a client asks next: every kind of request, on few keys, so that clients get in each other's way. Values are never written twice.
+//! The requests of a client: every kind, on few keys, so that clients get in each other's way.
+//! Values are never written twice.
 
 use crate::history::{Request, Response};
 use fastrand::Rng;
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 pub(crate) const KEYS: u64 = 16;
 /// Keys with leases: `l/00`…
 pub(crate) const LEASED_KEYS: u64 = 8;
-/// How long leases live, in seconds.
+/// Time to live of leases, in seconds.
 const TTL: std::ops::RangeInclusive<i64> = 1..=3;
 /// Leases that a client keeps at most.
 const LEASES_MAX: usize = 4;
@@ -25,7 +26,7 @@ pub(crate) struct Chooser {
     /// The records that it has read last.
     known: BTreeMap<String, KeyValue>,
     leases: Vec<i64>,
-    /// The newest revision that it was told.
+    /// The newest revision that it has seen.
     revision: i64,
 }
 
@@ -143,7 +144,7 @@ impl Chooser {
         DeleteRangeRequest { key: key(first).into(), range_end, prev_kv: self.random.bool() }
     }
 
-    /// Changes what it read last, if it still is so; reads otherwise.
+    /// Changes the value that it read last, if it is still there; reads otherwise.
     fn compare_and_swap(&mut self) -> TxnRequest {
         let mut put = self.put();
         let key = String::from_utf8_lossy(&put.key).into_owned();

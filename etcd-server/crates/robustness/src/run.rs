@@ -22,7 +22,7 @@ const ANSWERS_PATIENCE: Duration = Duration::from_secs(30);
 /// Members that may come while a run lasts; each gets a recorder.
 const MEMBERS_MAX: usize = 8;
 
-/// How runs are made.
+/// The options of runs.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The server: program and leading arguments. etcd's flags are appended.
@@ -31,26 +31,26 @@ pub struct Options {
     pub other_command: Option<String>,
     /// Further flags of it.
     pub flags: Vec<String>,
-    /// How many members found the group; drawn from the seed when not given.
+    /// Number of initial members; drawn from the seed if absent.
     pub members: Option<usize>,
     /// Clients that ask.
     pub clients: usize,
     /// Watchers beside one recorder at each member.
     pub watchers: usize,
-    /// How long clients think between two requests, on average.
+    /// Average pause of clients between two requests.
     pub think: Duration,
-    /// Whether members get file systems of their own where they can be had.
+    /// `true` if members get file systems of their own where they can be had.
     pub disks: bool,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Report {
     /// The members that founded the group.
     pub members: usize,
-    /// What was seen.
+    /// The observations.
     pub history: History,
-    /// What must not have been seen.
+    /// The violations among them.
     pub violations: Vec<Violation>,
     /// From the end of the faults until every member took a write.
     pub healed_in: Duration,
@@ -61,7 +61,7 @@ pub struct Report {
 /// Makes the run of a seed.
 ///
 /// # Errors
-/// When the machine lacks what the scenario needs, or members do not start at all.
+/// When the machine lacks a requirement of the scenario, or members do not start at all.
 pub async fn run(scenario: Scenario, seed: u64, options: &Options) -> Result<Report, GroupError> {
     let mut random = Rng::with_seed(seed);
     let members = options.members.unwrap_or_else(|| scenario.members(&mut random));
@@ -122,7 +122,7 @@ pub async fn run(scenario: Scenario, seed: u64, options: &Options) -> Result<Rep
 enum Failure {
     /// The machine cannot do this.
     Machine(GroupError),
-    /// The members did not do what they must.
+    /// The members did not do their part.
     Violated(Violation),
 }
 
@@ -171,7 +171,7 @@ async fn wait_for_answers(board: &Board, count: u64) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Whether the server takes a flag: `--version` reads the others first.
+/// Returns `true` if the server takes a flag: `--version` reads the others first.
 fn takes(command: &str, flag: &str) -> bool {
     let mut words = command.split_whitespace();
     let Some(program) = words.next() else { return false };
@@ -180,8 +180,9 @@ fn takes(command: &str, flag: &str) -> bool {
     asked.status().is_ok_and(|status| status.success())
 }
 
-/// Settings that bring rare things about often: snapshots after few entries, progress notifications all the time.
-/// Returns also how many entries a member must miss to need a snapshot.
+/// Returns settings that make rare events frequent: snapshots after few entries, progress
+/// notifications all the time. Returns also the number of entries that a member must miss to need a
+/// snapshot.
 fn flags(command: &str, catchup_entries: u64, random: &mut Rng) -> (Vec<String>, i64) {
     let mut flags: Vec<String> = ["--heartbeat-interval=50", "--election-timeout=500"].map(str::to_owned).into();
     let snapshot_count = random.u64(20..300);
@@ -197,7 +198,7 @@ fn flags(command: &str, catchup_entries: u64, random: &mut Rng) -> (Vec<String>,
     (flags, i64::try_from(behind).unwrap_or(i64::MAX))
 }
 
-/// Everybody who asks and watches.
+/// All clients and watchers.
 struct Load {
     clients: JoinSet<Vec<Operation>>,
     watchers: JoinSet<Vec<Stream>>,
@@ -207,7 +208,7 @@ impl Load {
     fn start(board: &Arc<Board>, scenario: Scenario, seed: u64, members: usize, options: &Options) -> Self {
         let (mut clients, mut watchers) = (JoinSet::new(), JoinSet::new());
         for number in 0..options.clients {
-            // Most ask one member only, so that what one member tells can be followed.
+            // Most use one member only, so that the responses of one member can be followed.
             let pinned = (number % 4 != 3).then_some(number % members);
             clients.spawn(client(Arc::clone(board), number, seed, pinned));
         }

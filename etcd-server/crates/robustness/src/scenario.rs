@@ -1,4 +1,4 @@
-//! What is done to the members in a run.
+//! The faults of a run.
 
 use crate::group::Clocks;
 use fastrand::Rng;
@@ -6,17 +6,17 @@ use fastrand::Rng;
 /// A kind of fault, and how it is injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Scenario {
-    /// Nothing: what fails here fails without faults.
+    /// None: violations here occur without faults.
     Quiet,
     /// SIGKILL of one member after another.
     KillMember,
-    /// SIGKILL of whoever leads.
+    /// SIGKILL of the leader.
     KillLeader,
     /// SIGKILL of all at once.
     KillAll,
     /// SIGTERM of one member after another.
     Terminate,
-    /// SIGSTOP and SIGCONT of members, whoever they are.
+    /// SIGSTOP and SIGCONT of any members.
     Pause,
     /// SIGSTOP of the leader until another one leads, and SIGCONT.
     PauseLeader,
@@ -42,13 +42,13 @@ pub enum Scenario {
     IsolateLeader,
     /// A follower is cut off.
     IsolateFollower,
-    /// Everybody is cut off from everybody.
+    /// Every member is cut off from every other.
     Shatter,
     /// A link, or all of one member, in one direction.
     OneWay,
-    /// Two that do not see each other, and others who see both.
+    /// Two members that do not see each other, and others that see both.
     Bridge,
-    /// Everybody sees a majority, each another one.
+    /// Every member sees a majority, each another one.
     Ring,
     /// Lost bytes and broken connections.
     Loss,
@@ -98,7 +98,7 @@ pub enum Scenario {
     DefragmentAndKill,
 }
 
-/// What a scenario cannot do without.
+/// A requirement of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// Any machine will do.
@@ -107,7 +107,8 @@ pub enum Need {
     Disks,
     /// A strace that may trace.
     Tracing,
-    /// What the scenario asks the machine for when it is under way; it is left out where that cannot be had.
+    /// Resources that the scenario requests when it is in progress; it is left out where they are
+    /// not available.
     Asked,
 }
 
@@ -160,7 +161,7 @@ impl Scenario {
         }
     }
 
-    /// What it cannot do without.
+    /// Returns its requirement.
     #[must_use]
     pub fn need(self) -> Need {
         const DISKS: [Scenario; 5] =
@@ -185,7 +186,8 @@ impl Scenario {
         }
     }
 
-    /// Whether members talk to each other by TLS: without it nothing but TCP's own checksum, which the switch stands above, tells a byte from another.
+    /// Returns `true` if members use TLS: without it only TCP's own checksum, which the switch
+    /// terminates, detects damaged bytes.
     pub(crate) fn is_encrypted(self) -> bool {
         self == Self::DamagedBytes
     }
@@ -200,7 +202,8 @@ impl Scenario {
         }
     }
 
-    /// How many members found the group: one is enough where nothing but the member itself is hurt.
+    /// Returns the number of initial members: one is enough where only the member itself is
+    /// affected.
     pub(crate) fn members(self, random: &mut Rng) -> usize {
         const ALONE: [Scenario; 8] = [
             Scenario::Quiet,
@@ -223,7 +226,7 @@ impl Scenario {
         }
     }
 
-    /// How it is written on the command line.
+    /// Returns its name on the command line.
     #[must_use]
     pub fn name(self) -> String {
         use clap::ValueEnum as _;

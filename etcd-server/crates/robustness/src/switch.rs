@@ -1,8 +1,10 @@
-//! A switch between members, in user space: every connection to a member's peer port goes through it, and every link can be disturbed alone.
+//! A switch between members, in user space: every connection to a member's peer port goes through
+//! it, and every link can be disturbed alone.
 //!
-//! Who dials is told by the kernel (whose socket it is), so nothing of what is sent has to be understood, encrypted or not. What is held back by a
-//! cut is delivered when it ends, as TCP does; a connection that is made meanwhile is made when it ends. Loss is what it does to TCP: bytes
-//! that come late, and connections that break.
+//! The kernel identifies the connecting process by its socket, so the traffic need not be
+//! understood, encrypted or not. Bytes held back by a cut are delivered when it ends, as in TCP; a
+//! connection that is made meanwhile is made when it ends. Loss has the effects of TCP: bytes that
+//! come late, and connections that break.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,24 +19,25 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 /// Chunks on their way through one direction of a connection; when it is full, the sender's window closes.
 const CHUNKS_MAX: usize = 64;
 const CHUNK_BYTES: usize = 16 << 10;
-/// Breaks of connections that have not been seen by them yet. Who misses some is broken by the next.
+/// Breaks of connections that have not been seen by them yet. A connection that misses some is
+/// broken by the next.
 const BREAKS_MAX: usize = 64;
 /// A connection that could not be made for so long is given up, as the kernel's are.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is wrong with a link in one direction.
+/// The faults of a link in one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Link {
-    /// Nothing passes.
+    /// `true` if no byte passes.
     pub(crate) cut: bool,
     pub(crate) delay: Duration,
     /// Up to so much more delay.
     pub(crate) jitter: Duration,
     /// No limit when 0.
     pub(crate) bytes_per_second: u32,
-    /// How many of a thousand chunks are lost at first.
+    /// Number of chunks lost at first, of a thousand.
     pub(crate) loss_per_mille: u16,
-    /// How many of a thousand chunks arrive with a byte that is another one.
+    /// Number of chunks that arrive with a changed byte, of a thousand.
     pub(crate) damage_per_mille: u16,
 }
 
@@ -51,7 +54,7 @@ struct Links {
 #[derive(Clone, Debug)]
 pub(crate) struct Switch(Arc<Links>);
 
-/// Nothing panics while holding these locks; if something did, what it held is still whole.
+/// Nothing panics while holding these locks; if something did, the data is still consistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -75,7 +78,7 @@ impl Switch {
             while let Ok((client, from)) = listener.accept().await {
                 let switch = switch.clone();
                 tokio::spawn(async move {
-                    // A connection that breaks is what those at its ends deal with.
+                    // The ends of a broken connection deal with it.
                     drop(switch.carry(client, from, member, peer_port).await);
                 });
             }
@@ -102,7 +105,7 @@ impl Switch {
 
     /// Breaks every connection from and to a member.
     pub(crate) fn break_connections(&self, member: usize) {
-        // An error says that nobody has a connection.
+        // An error means that there is no connection.
         drop(self.0.breaks.send(member));
     }
 
@@ -191,7 +194,8 @@ impl Switch {
         tokio::try_join!(take, give).map(|_| ())
     }
 
-    /// How long a chunk takes. What is lost is sent again by TCP, later and later; now and then the connection does not survive it.
+    /// Returns the latency of a chunk. Lost ones are sent again by TCP, later and later; now and
+    /// then the connection does not survive it.
     fn latency(&self, link: Link) -> io::Result<Duration> {
         let mut random = lock(&self.0.random);
         let mut latency = link.delay + link.jitter.mul_f64(random.f64());
@@ -237,7 +241,8 @@ fn inode(table: &str, local_port: u16, remote_port: u16) -> Option<&str> {
 mod tests {
     use super::*;
 
-    /// A member that sends back what it gets, and a connection of this process, which is member 1, to it.
+    /// Returns a member that echoes its input, and a connection of this process, which is member 1,
+    /// to it.
     async fn echo(switch: &Switch) -> TcpStream {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -263,7 +268,7 @@ mod tests {
         for (from, to) in [(1, 2), (2, 1)] {
             let switch = Switch::new(1);
             let mut stream = echo(&switch).await;
-            // The first word may take its time; what comes back is what counts.
+            // The first word may take its time; the echo counts.
             stream.write_all(b"word").await.unwrap();
             stream.read_exact(&mut [0; 4]).await.unwrap();
             switch.set(from, to, Link { cut: true, ..Link::default() });

@@ -23,7 +23,7 @@ impl Tracer {
         let mut said = BufReader::new(said);
         let mut first = String::new();
         said.read_line(&mut first)?;
-        // It goes on to tell of every thread that begins, and must be heard.
+        // It continues to report every thread that begins, and must be read.
         std::thread::spawn(move || said.read_to_end(&mut Vec::new()));
         let tracer = Self(child);
         Ok(first.contains("attached").then_some(tracer))

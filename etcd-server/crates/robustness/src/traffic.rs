@@ -1,4 +1,4 @@
-//! Clients: they ask, note when and what came of it, and think.
+//! Clients: they send requests, record times and outcomes, and pause.
 
 use crate::board::{Board, Seat};
 use crate::history::{Operation, Outcome, Request, Response};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 
-/// How long clients wait for an answer.
+/// Time limit of clients for a response.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Asks random things until the load ends. A pinned client asks one member only.
@@ -81,7 +81,7 @@ pub(crate) async fn ask(board: &Board, client: usize, seat: &Seat, request: Requ
     Operation { client, member: seat.member, life: seat.life, invoked, returned: board.now(), request, outcome }
 }
 
-/// Whether the state itself, or the door in front of it, said no.
+/// Returns `true` if the state itself, or the door in front of it, said no.
 fn is_definite(status: &Status) -> bool {
     let codes = [Code::InvalidArgument, Code::NotFound, Code::FailedPrecondition, Code::OutOfRange, Code::ResourceExhausted];
     codes.contains(&status.code()) && status.message().starts_with("etcdserver: ")

@@ -14,18 +14,18 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 
-/// How long watchers wait at the end for what they are owed.
+/// Time limit of watchers at the end for their owed events.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Requests on their way: one to create, then a question for progress now and then, left out while the last one waits.
 const REQUESTS_MAX: usize = 2;
 
-/// How a watcher goes about it.
+/// The behaviour of a watcher.
 struct Manner {
     /// When it leaves while there is load.
     leaves: Option<Instant>,
-    /// How often it asks for progress.
+    /// Interval of its progress requests.
     asks: Option<Duration>,
-    /// How long it rests after each response.
+    /// Pause after each response.
     rests: Duration,
 }
 
@@ -187,7 +187,7 @@ async fn follow(board: &Board, watcher: usize, seat: &Seat, request: WatchCreate
             }
             () = sleep_until(leaves.unwrap_or_else(Instant::now)), if leaves.is_some() => return stream,
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
-                // What it did not get by now is missing.
+                // Events that it did not get by now are missing.
                 stream.to_the_end = is_created(&stream);
                 return stream;
             }

@@ -1,9 +1,12 @@
-//! The record that a restore with `--bump-revision` leaves in etcd's history: revision N, sub 0, with an empty value.
+//! The record that a restore with `--bump-revision` leaves in etcd's history: revision N, sub 0,
+//! with an empty value.
 //!
-//! To etcd it is a version of a key with the empty name, so it is a live version that no compaction removes: it stays in hashes and
-//! backups for ever, until another such restore supersedes it. No request can read or change that key. Tables here need a record that is
-//! not empty, because an empty one is a tombstone; so the placeholder is stored, and [`backend_value`] is what etcd's file holds.
-//! Source: etcdutl/snapshot/v3_snapshot.go, and restoreIntoIndex in server/storage/mvcc/kvstore.go.
+//! To etcd it is a version of a key with the empty name, so it is a live version that no compaction
+//! removes: it stays in hashes and backups for ever, until another such restore replaces it. No
+//! request can read or change that key. Tables here need a record that is not empty, because an
+//! empty one is a tombstone; so the placeholder is stored, and [`backend_value`] is the value in
+//! etcd's file. Source: etcdutl/snapshot/v3_snapshot.go, and restoreIntoIndex in
+//! server/storage/mvcc/kvstore.go.
 
 /// The key that the record is a version of.
 pub const KEY: &[u8] = b"";

@@ -1,7 +1,8 @@
-//! Records of [`Table::Current`]: user key → the newest version of a key that lives.
+//! Records of [`Table::Current`]: user key → the newest version of a live key.
 //!
-//! Value: the version's revision (main and sub, big-endian, 8 and 4 bytes), then the encoded `mvccpb.KeyValue`. The record itself knows its
-//! main revision alone, and the key that it gets in [`Table::History`] when it is superseded needs both.
+//! Value: the version's revision (main and sub, big-endian, 8 and 4 bytes), then the encoded
+//! `mvccpb.KeyValue`. The record itself holds its main revision alone, and the key that it gets in
+//! [`Table::History`] when it is replaced needs both.
 
 use crate::revision_record::{self, KEY_BYTES};
 use crate::{Table, View, history_key};
@@ -28,10 +29,11 @@ pub fn split(stored: &[u8]) -> Result<(Revision, &[u8]), Fault> {
     Ok((revision_record::decode_key(revision)?, record))
 }
 
-/// The record that `revision` wrote under `user_key`, wherever it is by now; empty for a tombstone.
+/// Returns the record that `revision` wrote under `user_key`, from either table; empty for a
+/// tombstone. `None` if compaction has removed it.
 ///
-/// `view` need not stand still: a record leaves [`Table::Current`] in the batch that puts it into [`Table::History`], so whoever does not
-/// find it there first finds it here afterwards. Nothing is found of a version that compaction has removed.
+/// `view` may change meanwhile: a record leaves [`Table::Current`] in the batch that puts it into
+/// [`Table::History`], so a reader that does not find it there first finds it here afterwards.
 pub fn record_of(view: &impl View, user_key: &[u8], revision: Revision) -> Result<Option<Bytes>, Fault> {
     if let Some(stored) = view.get(Table::Current, user_key)? {
         let (current, record) = split(&stored)?;

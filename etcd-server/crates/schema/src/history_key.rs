@@ -1,7 +1,9 @@
-//! Keys of [`Table::History`](crate::Table::History): superseded versions clustered by user key, newest first.
+//! Keys of [`Table::History`](crate::Table::History): replaced versions clustered by user key,
+//! newest first.
 //!
-//! Form: user key with each `00` written as `00 FF`, the terminator `00 01`, then main and sub revision inverted and big-endian.
-//! Escaping keeps the order of user keys, and no user key's form is a prefix of another's.
+//! Form: user key with each `00` written as `00 FF`, the terminator `00 01`, then main and sub
+//! revision inverted and big-endian. Escaping keeps the order of user keys, and no user key's form
+//! is a prefix of another's.
 
 use types::{Fault, Revision};
 

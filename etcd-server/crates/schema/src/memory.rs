@@ -21,7 +21,7 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// Every item of every table, for comparing whole states.
+    /// Returns every item of every table, for comparing two stores.
     pub fn dump(&self) -> impl Iterator<Item = (Table, &[u8], &[u8])> {
         self.tables.iter().flat_map(|(table, items)| items.iter().map(|(key, value)| (*table, &key[..], &value[..])))
     }
@@ -97,7 +97,7 @@ pub struct MemoryCursor<'a> {
     items: Option<&'a Items>,
     end: Option<Vec<u8>>,
     item: Option<(&'a [u8], &'a [u8])>,
-    /// What lies above the item, while the cursor only moves upwards.
+    /// The items above the current one, while the cursor only moves upwards.
     above: Option<btree_map::Range<'a, Vec<u8>, Vec<u8>>>,
 }
 

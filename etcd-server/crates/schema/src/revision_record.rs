@@ -1,7 +1,9 @@
-//! Records of [`Table::Revisions`](crate::Table::Revisions): which key each revision changed, in the order of history.
+//! Records of [`Table::Revisions`](crate::Table::Revisions): the key that each revision changed, in
+//! the order of history.
 //!
-//! Key: main and sub revision, big-endian, 8 and 4 bytes. Value: length of the record that the change wrote, big-endian, 4 bytes,
-//! zero for a deletion; then the user key. With the lengths at hand, what history amounts to is known without reading any record.
+//! Key: main and sub revision, big-endian, 8 and 4 bytes. Value: length of the record that the
+//! change wrote, big-endian, 4 bytes, zero for a deletion; then the user key. With these lengths
+//! the size of history is known without reading any record.
 
 use crate::history_key::sub_to_stored;
 use types::{Fault, Revision};
@@ -9,7 +11,7 @@ use types::{Fault, Revision};
 /// Length of a key of the table.
 pub const KEY_BYTES: usize = 12;
 
-/// What one revision did to which key.
+/// The change of one revision, and its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RevisionRecord<'a> {
     /// Bytes of the record that was written; zero for a deletion, which writes none.
@@ -19,7 +21,7 @@ pub struct RevisionRecord<'a> {
 }
 
 impl<'a> RevisionRecord<'a> {
-    /// Whether the key was deleted.
+    /// Returns `true` if the key was deleted.
     pub fn is_tombstone(self) -> bool {
         self.record_bytes == 0
     }

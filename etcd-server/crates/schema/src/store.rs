@@ -8,7 +8,8 @@ use types::Fault;
 pub enum Table {
     /// User key → revision and encoded `mvccpb.KeyValue` of its newest version: the keys that live, and no others.
     Current,
-    /// (escaped user key, descending revision) → encoded `mvccpb.KeyValue` of a version that was superseded, empty for a tombstone.
+    /// (escaped user key, descending revision) → encoded `mvccpb.KeyValue` of a replaced version,
+    /// empty for a tombstone.
     History,
     /// Revision → user key and how many bytes were written, none for a deletion.
     Revisions,
@@ -34,7 +35,7 @@ pub enum Table {
 
 /// A consistent state to read from.
 pub trait View {
-    /// What walks over a table of this view.
+    /// The cursor over a table of this view.
     type Cursor<'a>: Cursor
     where
         Self: 'a;
@@ -45,7 +46,8 @@ pub trait View {
     /// A cursor that stands nowhere yet and will not be moved past `end`, when one is given.
     fn cursor(&self, table: Table, end: Option<&[u8]>) -> Result<Self::Cursor<'_>, Fault>;
 
-    /// As [`View::cursor`] over a whole table, for who reads all of it once and upwards: a store can read ahead, and need not remember.
+    /// Returns a cursor as [`View::cursor`] does, over a whole table, for a caller that reads all
+    /// of it once and upwards: a store can read ahead, and need not cache.
     fn scan(&self, table: Table) -> Result<Self::Cursor<'_>, Fault> {
         let mut cursor = self.cursor(table, None)?;
         cursor.seek(&[])?;
@@ -84,9 +86,9 @@ pub trait Cursor {
 
 /// Changes that become visible and durable together.
 pub trait Batch {
-    /// Stores `value` under `key`, replacing what was there.
+    /// Stores `value` under `key`, replacing a previous value.
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]);
 
-    /// Forgets `key`; forgetting what is not there is no error.
+    /// Deletes `key`; deleting an absent key is no error.
     fn delete(&mut self, table: Table, key: &[u8]);
 }

@@ -6,15 +6,15 @@ use types::{Fault, Revision};
 /// One version, as the walk meets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version<'a> {
-    /// Which change made it.
+    /// The change that wrote it.
     pub revision: Revision,
     /// The change that ended it; nothing for the newest version of its key.
     pub superseded_by: Option<Revision>,
-    /// What was written.
+    /// The written record.
     pub written: Written<'a>,
 }
 
-/// What a version is.
+/// The kind of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Written<'a> {
     /// The encoded `mvccpb.KeyValue`.

@@ -1,4 +1,4 @@
-//! Somebody who means well: asks for a key over and over while others flood the server.
+//! An honest client: reads a key over and over while others flood the server.
 
 use proto::etcdserverpb::{PutRequest, RangeRequest};
 use rpc::etcdserverpb::kv_client::KvClient;
@@ -13,7 +13,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// A question that has no answer by then counts as lost.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long answers took.
+/// The latencies of its requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Latency {
     pub p50: Duration,
@@ -23,7 +23,7 @@ pub struct Latency {
     pub lost: usize,
 }
 
-/// Asks until it is told to stop.
+/// A client that reads until it is stopped.
 #[derive(Debug)]
 pub struct Bystander {
     stop: Arc<AtomicBool>,
@@ -38,7 +38,7 @@ impl Bystander {
         Ok(Self { asking: tokio::spawn(ask(channel, token, Arc::clone(&stop))), stop })
     }
 
-    /// Stops asking and tells how it went.
+    /// Stops it and returns the latencies.
     pub async fn end(self) -> Latency {
         self.stop.store(true, Ordering::Relaxed);
         let (mut took, lost) = self.asking.await.unwrap_or_default();

@@ -60,7 +60,7 @@ impl Flood {
         FrameFlood::ALL.into_iter().map(Self::Frames).chain(others).collect()
     }
 
-    /// Its name, as it is asked for and told.
+    /// Returns its name on the command line and in the table.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -85,19 +85,19 @@ impl Flood {
         }
     }
 
-    /// Whether the server needs users for it.
+    /// Returns `true` if the server needs users for it.
     #[must_use]
     pub fn needs_users(self) -> bool {
         matches!(self, Self::WrongPasswords | Self::Logins)
     }
 
-    /// Whether the server holds 25 MB that are read.
+    /// Returns `true` if the server holds 25 MB that are read.
     #[must_use]
     pub fn reads_large(self) -> bool {
         matches!(self, Self::SlowRanges | Self::SlowSnapshots | Self::SortedRanges)
     }
 
-    /// How many there are of what it consists of, where nobody says otherwise.
+    /// Returns the default number of its frames, requests or clients.
     #[must_use]
     pub fn usual_count(self) -> u64 {
         match self {

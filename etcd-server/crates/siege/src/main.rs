@@ -1,4 +1,4 @@
-//! Floods our server and a real etcd in turn, and prints what it cost as a table.
+//! Floods our server and a real etcd in turn, and prints the cost as a table.
 
 use clap::Parser;
 use siege::floods::{Flood, calls, fairness, logins};
@@ -19,7 +19,7 @@ struct Arguments {
     /// A flood by its name; may be given again; all if not said
     #[arg(long)]
     flood: Vec<String>,
-    /// How many frames, requests or clients, instead of what is usual for each flood
+    /// Number of frames, requests or clients [default: the usual one of each flood]
     #[arg(long)]
     count: Option<u64>,
     /// Seconds that a flood may take
@@ -54,7 +54,7 @@ async fn one(flood: Flood, command: &str, arguments: &Arguments) -> Result<Outco
     let mut settings = Settings::new(command);
     settings.flags = ["--quota-backend-bytes", "4000000000"].map(str::to_owned).to_vec();
     if flood == Flood::Logins {
-        // What is asked is what a token costs, not a password.
+        // The cost of a token is measured, not that of a password.
         settings.flags.extend(["--bcrypt-cost", "4"].map(str::to_owned));
     }
     let mut server = Server::start(settings).await?;

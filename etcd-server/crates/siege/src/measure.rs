@@ -1,4 +1,5 @@
-//! One flood, measured: what it cost the server, and what a bystander had to wait meanwhile and before.
+//! One flood, measured: its cost for the server, and the latencies of an honest client meanwhile
+//! and before.
 
 use crate::bystander::{Bystander, Latency};
 use std::io;
@@ -8,20 +9,20 @@ use testbed::{Server, memory_peak_reset};
 /// The bystander alone, for comparison.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// How far a flood may go.
+/// The bounds of a flood.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Frames, requests or whatever the flood consists of.
+    /// Number of frames, requests or clients.
     pub count: u64,
     /// Time for all of it.
     pub time: Duration,
 }
 
-/// What a flood has to say for itself.
+/// The result of a flood.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
     pub sent: u64,
-    /// What the server did about it.
+    /// The reaction of the server.
     pub answer: String,
 }
 
@@ -31,7 +32,7 @@ pub struct Outcome {
     pub name: &'static str,
     pub told: Told,
     pub took: Duration,
-    /// Processor time of the server, less what the bystander alone costs in as much time.
+    /// Processor time of the server, less the cost of the honest client alone in as much time.
     pub cpu: Duration,
     /// Resident memory at its highest above where it began.
     pub grown_bytes: u64,

@@ -1,4 +1,4 @@
-//! HTTP/2 by hand: whatever frames one likes, in whatever order.
+//! HTTP/2 by hand: any frames, in any order.
 
 use bytes::{Buf as _, BytesMut};
 use std::io;
@@ -101,12 +101,12 @@ pub fn message(bytes: &[u8]) -> Vec<u8> {
     [&[0][..], &u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes(), bytes].concat()
 }
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answered {
     /// The data of its stream.
     pub data: Vec<u8>,
-    /// Whether the stream or the connection ended, by whatever means.
+    /// `true` if the stream or the connection ended, by any means.
     pub ended: bool,
     /// The code of the reset or goodbye that ended it.
     pub code: Option<u32>,
@@ -205,7 +205,7 @@ impl Receiver {
             match self.socket.read_buf(&mut self.read).await {
                 Ok(0) => return Ok(None),
                 Ok(_) => {}
-                // Who is thrown out while still sending sees its socket reset.
+                // A client that is disconnected while still sending sees its socket reset.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
                 Err(error) => return Err(error),
             }

@@ -26,7 +26,8 @@ pub(crate) enum ApplyItem {
 }
 
 impl Process {
-    /// What the apply thread takes at once: at most a batch of entries, and all that needs no batch.
+    /// Takes the next items of the apply queue: at most a batch of entries, and all that needs no
+    /// batch.
     pub(crate) fn apply_next(&mut self, cx: &mut Context<'_>) -> Checked {
         self.applying = false;
         let mut batch = Vec::new();
@@ -154,8 +155,8 @@ impl Process {
         Ok(())
     }
 
-    /// What a client is told of its renewal: a later leader knows nothing of it. A checkpoint that an earlier leader had proposed, and
-    /// that was applied meanwhile, is taken back first.
+    /// Responds to a client's renewal: a later leader knows nothing of it. A checkpoint that an
+    /// earlier leader had proposed, and that was applied meanwhile, is taken back first.
     fn tell_renewed(&mut self, ticket: Ticket, renewed: Renewed, cx: &mut Context<'_>) {
         let Renewed { lease, at, term } = renewed;
         let leads_still = self.leading_term() == Some(term) || cx.planted.has(Bug::RenewalByFormerLeader);
@@ -198,7 +199,7 @@ impl Process {
         self.node.propose_as_leader([request.encode_to_vec().into()]).ok().map(|()| id)
     }
 
-    /// Housekeeping, and what a leader does of itself.
+    /// Does the housekeeping, and the background tasks of a leader.
     pub(crate) fn duty(&mut self, cx: &mut Context<'_>) -> Checked {
         let pause = cx.random.u64(..=2 * cx.plan.duty_pause);
         cx.out.later.push((MILLISECOND + pause, Doing::Duty));
@@ -223,7 +224,7 @@ impl Process {
         if self.is_installing() || cx.random.u8(..10) >= cx.plan.flushes {
             return;
         }
-        // What was flushed before may be forgotten by the log; what is flushed now, the next time.
+        // Entries flushed before may be truncated from the log; those flushed now, the next time.
         let forget = if cx.planted.has(Bug::LogForgetsWhatIsApplied) { self.applied.0 } else { cx.disk.flushed.0 };
         cx.disk.log.forget(forget.saturating_sub(cx.plan.kept_entries));
         if !cx.planted.has(Bug::LogForgetsWhatIsApplied) {

@@ -1,4 +1,4 @@
-//! What a run comes to when something that must hold does not.
+//! Violations: the outcome of a run in which something that must hold does not.
 
 use types::Fault;
 

@@ -1,4 +1,4 @@
-//! Clients: one operation after another, at any member, and what they may conclude from the answers.
+//! Clients: one operation after another, at any member, and their conclusions from the responses.
 
 use crate::check::{Checked, Violation, check};
 use crate::oracle::Oracle;
@@ -15,7 +15,7 @@ use proto::etcdserverpb::{
 };
 use types::LeaseId;
 
-/// What is asked of a member.
+/// A request to a member.
 #[derive(Clone, Debug)]
 pub(crate) enum Ask {
     Propose(Box<InternalRaftRequest>),
@@ -31,7 +31,7 @@ pub(crate) const KINDS: usize = 13;
 pub(crate) struct Operation {
     pub(crate) number: u64,
     pub(crate) ask: Ask,
-    /// How much of the log any client knew to be there when it was invoked.
+    /// The part of the log that any client knew when it was invoked.
     pub(crate) floor: u64,
 }
 
@@ -142,7 +142,8 @@ impl Client {
         Some(RequestOp { request: Some(request) })
     }
 
-    /// An answer has come. What it says must be what the one history says, and nothing that was known before may be missing in it.
+    /// Takes a response. It must agree with the one history, and contain everything that was known
+    /// before.
     pub(crate) fn answered(&mut self, operation: &Operation, told: &Told, oracle: &mut Oracle, known: &mut u64) -> Checked {
         match (told, &operation.ask) {
             (Told::Applied(index), Ask::Propose(request)) => {
@@ -176,7 +177,7 @@ impl Client {
         Ok(())
     }
 
-    /// The entry that a client is told of is its own request.
+    /// Checks that the acknowledged entry is the client's own request.
     fn check_own(&self, request: &InternalRaftRequest, index: u64, oracle: &Oracle) -> Checked {
         let ordered = oracle.request(index).map(|ordered| InternalRaftRequest { header: None, ..ordered });
         check(ordered.as_ref() == Some(request), || format!("{request:?} was told to be entry {index}, which is {ordered:?}"))

@@ -1,7 +1,9 @@
-//! A member's disk: what is on it for certain, what is only written, and what a crash makes of the difference.
+//! A member's disk: its durable and its written content, and the effect of a crash on the
+//! difference.
 //!
-//! The log behaves as `raftlog` does: each write is a whole or, when it was cut off, a prefix of its entries with the old commit; writes
-//! are lost from the end. The state is what was last flushed, whole; a snapshot replaces it at once.
+//! The log behaves as `raftlog` does: each write is complete or, when it was cut off, a prefix of
+//! its entries with the old commit; writes are lost from the end. The state is that of the last
+//! flush, complete; a snapshot replaces it at once.
 
 use crate::check::{Checked, check};
 use consensus::{Entry, HardState};
@@ -26,13 +28,13 @@ pub(crate) struct Write {
 
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
-    /// What survives any crash.
+    /// The content that survives any crash.
     pub(crate) log: Log,
     unsynced: Vec<Write>,
     /// The state as flushed, and the index and term up to which it goes.
     pub(crate) state: Arc<MemoryStore>,
     pub(crate) flushed: (u64, u64),
-    /// A snapshot was installed and the log not begun anew yet.
+    /// `true` if a snapshot was installed and the log not restarted yet.
     installing: bool,
 }
 
@@ -41,7 +43,7 @@ impl Log {
         self.before.0 + self.entries.len() as u64
     }
 
-    /// Whether it holds, or once held, this entry.
+    /// Returns `true` if it holds, or once held, this entry.
     pub(crate) fn holds(&self, index: u64, term: u64) -> bool {
         index < self.before.0 || (index, term) == self.before || self.entry(index).is_some_and(|entry| entry.term == term)
     }
@@ -79,7 +81,7 @@ impl Disk {
         }
     }
 
-    /// The machine lost power, or the process was killed: of what was not synced a part may have arrived.
+    /// Loses power, or kills the process: of the unsynced writes a part may have arrived.
     pub(crate) fn crash(&mut self, random: &mut Rng) {
         let arrived = random.usize(..=self.unsynced.len());
         let mut unsynced = std::mem::take(&mut self.unsynced).into_iter();
@@ -106,7 +108,7 @@ impl Disk {
         self.installing = true;
     }
 
-    /// The log begins anew behind a snapshot.
+    /// Restarts the log behind a snapshot.
     pub(crate) fn restart_log(&mut self, mark: (u64, u64), hard_state: Option<HardState>) {
         self.sync();
         let hard_state = hard_state.unwrap_or(self.log.hard_state);
@@ -114,7 +116,8 @@ impl Disk {
         self.installing = false;
     }
 
-    /// What a start does first: a snapshot that was installed and whose log was not begun anew yet is finished.
+    /// Recovers at a start: a snapshot that was installed and whose log was not restarted yet is
+    /// finished.
     pub(crate) fn recover(&mut self) -> Checked {
         if self.installing {
             self.restart_log(self.flushed, None);

@@ -1,4 +1,5 @@
-//! The end of a run: faults are over, everything must work again, and everybody must hold the same.
+//! The end of a run: faults are over, everything must work again, and all members must hold the
+//! same.
 
 use crate::check::{Checked, Violation, check};
 use crate::client::{Client, Operation, probes};
@@ -14,11 +15,12 @@ use types::MemberId;
 /// The shortest time in which a follower misses its leader.
 const ELECTION: Time = TICK * ELECTION_TICKS as u64;
 
-/// How long after the last fault everything must work again.
+/// Time after the last fault within which everything must work again.
 pub(crate) const GRACE: Time = 20 * ELECTION;
 
-/// How often a member may fail to answer, an election's time apart: without pre-votes, a member that lacks entries and has the faster clock
-/// keeps the other one from being elected again and again.
+/// Number of times that a member may fail to respond, an election's time apart: without pre-votes,
+/// a member that lacks entries and has the faster clock keeps the other one from being elected
+/// again and again.
 const PROBES_MAX: u64 = 40;
 
 impl World {
@@ -43,7 +45,7 @@ impl World {
         Ok(())
     }
 
-    /// Everybody in the group must order and read now, and be where everybody else is.
+    /// Checks that a member of the cluster orders and reads now, and is as far as all others.
     pub(crate) fn probe(&mut self, id: u64) -> Checked {
         let in_group = self.oracle.state.members.member(MemberId(id)).is_some();
         let Some(member) = self.members.get(&id).filter(|member| !member.gone && in_group) else { return Ok(()) };
@@ -59,8 +61,9 @@ impl World {
         Ok(())
     }
 
-    /// A slow message makes a leader doubt its group, or a member its leader, and what was forwarded gets lost without a word: a client
-    /// would ask again when there has been time for an election.
+    /// Repeats a probe. A slow message makes a leader doubt its cluster, or a member its leader,
+    /// and forwarded requests get lost silently: a client would retry when there has been time for
+    /// an election.
     pub(crate) fn probe_again(&mut self, ticket: Ticket, operation: Operation, told: &Told) -> Checked {
         check(operation.number < PROBES_MAX, || format!("after all faults are over, {:?} is answered {told:?}", operation.ask))?;
         let number = operation.number + 1;
@@ -73,7 +76,7 @@ impl World {
         Ok(())
     }
 
-    /// At the end: everybody has the same, nothing is missing, nothing is left over.
+    /// Checks at the end that all members have the same, nothing is missing, nothing is left over.
     pub(crate) fn check_end(&self) -> Checked {
         let committed = self.oracle.committed();
         let mut hashes = BTreeMap::new();

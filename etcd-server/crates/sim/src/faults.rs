@@ -1,4 +1,4 @@
-//! Faults, and the operator who changes the group meanwhile.
+//! Faults, and the operator that changes the cluster meanwhile.
 
 use crate::check::Checked;
 use crate::happening::Happening;
@@ -117,7 +117,7 @@ impl World {
         self.stop(id, true);
     }
 
-    /// Whoever leads with the newest term.
+    /// Returns the leader with the newest term.
     pub(crate) fn leader(&self) -> Option<u64> {
         let processes = self.members.iter().filter_map(|(id, member)| Some((*id, member.process.as_ref()?.node.status())));
         processes.filter(|(_, status)| status.role == Role::Leader).max_by_key(|(_, status)| status.term).map(|(id, _)| id)

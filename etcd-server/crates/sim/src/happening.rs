@@ -1,4 +1,4 @@
-//! What can happen in the world.
+//! The events of the simulated world.
 
 use crate::client::Ask;
 use crate::process::{Doing, Ticket, Told};
@@ -6,7 +6,7 @@ use proto::raftpb::Message;
 use schema::MemoryStore;
 use std::sync::Arc;
 
-/// What happens.
+/// An event.
 pub(crate) enum Happening {
     Do { member: u64, life: u64, doing: Doing },
     Message { message: Message, epoch: u64, snapshot: Option<Arc<MemoryStore>> },

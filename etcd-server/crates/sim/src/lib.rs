@@ -1,8 +1,9 @@
-//! A whole cluster in one thread, under a seed: the real consensus guard, apply, key space, leases, members and watch logic, on a simulated
-//! network, on simulated disks and in simulated time.
+//! A whole cluster in one thread, under a seed: the real consensus guard, apply, key space, leases,
+//! members and watch logic, on a simulated network, on simulated disks and in simulated time.
 //!
-//! A run injects faults for a while, ends them, and then expects everything to work again. What must hold is checked after every event;
-//! the module `oracle` says against what. The same seed gives the same run.
+//! A run injects faults for a while, ends them, and then expects everything to work again. The
+//! invariants are checked after every event, against the module `oracle`. The same seed gives the
+//! same run.
 #![forbid(unsafe_code)]
 
 mod applying;
@@ -29,18 +30,18 @@ use plan::Plan;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use world::World;
 
-/// How runs are made.
+/// The options of runs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// How many members found the cluster; drawn from the seed when not given.
+    /// Number of initial members; drawn from the seed if absent.
     pub members: Option<u64>,
-    /// Whether every event is printed.
+    /// `true` if every event is printed.
     pub tracing: bool,
     /// The bug that is planted.
     pub planted: Planted,
 }
 
-/// What a run without violations came to.
+/// The counters of a run without violations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// Stands for everything that happened, in order.
@@ -51,7 +52,7 @@ pub struct Outcome {
     pub committed: u64,
     /// Operations that clients saw done.
     pub operations: u64,
-    /// Events that watchers were told.
+    /// Events delivered to watchers.
     pub watched: u64,
 }
 

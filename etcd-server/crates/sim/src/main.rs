@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let seeds = arguments.seed.map_or(arguments.seeds.clone(), |seed| seed..seed + 1);
     let options = Options { members: arguments.members, tracing: arguments.trace, planted: Planted(arguments.plant) };
-    // A panic is a violation like others, and is told as one.
+    // A panic is a violation like others, and is reported as one.
     std::panic::set_hook(Box::new(|_| {}));
     if arguments.planted { report::planted(seeds, &options) } else { report::seeds(seeds, &options) }
 }

@@ -11,7 +11,7 @@ pub(crate) struct Network {
     pub(crate) blocked: BTreeSet<(u64, u64)>,
     /// When the last message of a connection arrives.
     last: BTreeMap<(u64, u64, bool), Time>,
-    /// Raised when the connections of a pair break: what is under way is lost.
+    /// Raised when the connections of a pair break: messages in flight are lost.
     epochs: BTreeMap<(u64, u64), u64>,
     pub(crate) healed: bool,
 }

@@ -1,7 +1,8 @@
-//! The oracle: what has been committed, and what the state is after each entry of it.
+//! The oracle: the committed entries, and the state after each of them.
 //!
-//! It applies every entry once, alone, as soon as any member applies it, to a state that never crashes, never forgets and never installs a
-//! snapshot. Whatever members hold, answer or send to watchers is held against it.
+//! It applies every entry once, alone, as soon as any member applies it, to a state that never
+//! crashes, never loses anything and never installs a snapshot. The data, responses and watch
+//! events of members are compared with it.
 
 use crate::check::{Checked, Violation, check};
 use crate::schedule::Time;
@@ -16,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use types::{Event, LeaseId};
 
-/// What the oracle knows of one committed entry.
+/// The oracle's knowledge of one committed entry.
 pub(crate) struct Known {
     entry: Entry,
     pub(crate) applied: Applied,
@@ -34,9 +35,9 @@ pub(crate) struct Oracle {
     /// Entries that a member has applied for the first time, and that others must hold durably.
     pub(crate) newly_committed: Vec<(u64, u64)>,
     leaders: BTreeMap<u64, u64>,
-    /// Requests of which a client was told that they were not taken.
+    /// Requests that were refused to a client.
     pub(crate) refused: BTreeSet<u64>,
-    /// Until when a client may rely on a lease, by what it was told last; and its time to live.
+    /// The promised end of each lease, by the last response; and its time to live.
     leases: BTreeMap<LeaseId, (Time, Time)>,
     /// Revokes that a leader proposed because a lease had run out, and when.
     pub(crate) expiries: BTreeMap<u64, Time>,
@@ -108,7 +109,8 @@ impl Oracle {
         check(leader == member, || format!("members {leader} and {member} both lead in term {}", status.term))
     }
 
-    /// A member is about to apply an entry: what it must come to. All members apply the same at the same index.
+    /// Takes an entry that a member is about to apply, and returns its outcome. All members apply
+    /// the same at the same index.
     pub(crate) fn commit(&mut self, now: Time, entry: &Entry) -> Checked<(&Applied, GroupChange)> {
         if entry.index == self.committed() + 1 {
             self.learn(now, entry)?;
@@ -170,7 +172,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// A client was told that its lease has its full time again since `renewed`.
+    /// Records the response that a lease has its full time again since `renewed`.
     pub(crate) fn renewed(&mut self, id: LeaseId, renewed: Time) -> Checked {
         if let Some((since, _)) = self.leases.get_mut(&id) {
             *since = renewed.max(*since);
@@ -190,7 +192,7 @@ impl Oracle {
         check(known.digest == digest(state), || format!("the state after entry {index} differs"))
     }
 
-    /// What a range must be answered at a revision, whatever has been compacted since.
+    /// Returns the correct response to a range at a revision, regardless of later compactions.
     pub(crate) fn range_at(&self, request: &RangeRequest, revision: i64) -> Checked<RangeResponse> {
         let mut point = self.state.keys.read_point();
         point.compacted = mvcc::NEVER_COMPACTED;

@@ -1,4 +1,5 @@
-//! What kind of run a seed is: drawn once, because mixtures of everything hide what only shows when much of one kind happens.
+//! The kind of run of a seed: drawn once, because mixtures of everything hide faults that only show
+//! when much of one kind happens.
 
 use crate::schedule::{MILLISECOND, SECOND, Time};
 use fastrand::Rng;
@@ -7,7 +8,7 @@ use fastrand::Rng;
 pub(crate) const ELECTION_TICKS: usize = 10;
 /// One tick of a member whose clock is right.
 pub(crate) const TICK: Time = 10 * MILLISECOND;
-/// How far clocks may be off, in thousandths.
+/// Maximum error of clocks, in thousandths.
 pub(crate) const DRIFT_MAX: u64 = 200;
 
 /// Kinds of faults, as bits of [`Plan::faults`].
@@ -43,7 +44,7 @@ pub(crate) const FAULTS: [Fault; 11] = [
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) founders: u64,
-    /// How long faults are injected; the run goes on until everything is well again.
+    /// End of the faults; the run continues until everything works again.
     pub(crate) faults_until: Time,
     /// Mean pause between two faults.
     pub(crate) fault_pause: Time,
@@ -53,7 +54,7 @@ pub(crate) struct Plan {
     /// Messages lost and doubled, per thousand.
     pub(crate) loss: u64,
     pub(crate) doubled: u64,
-    /// Whether messages overtake each other freely, not only across the two connections of a pair.
+    /// `true` if messages overtake each other freely, not only across the two connections of a pair.
     pub(crate) overtaking: bool,
     /// Mean time of a sync, and of applying a batch.
     pub(crate) sync: Time,
@@ -62,14 +63,14 @@ pub(crate) struct Plan {
     /// Mean pause between two looks of housekeeping, and how often of ten a look flushes.
     pub(crate) duty_pause: Time,
     pub(crate) flushes: u8,
-    /// Entries kept in memory and in the log behind what is applied and flushed.
+    /// Entries kept in memory and in the log behind the applied and flushed indexes.
     pub(crate) kept_entries: u64,
     pub(crate) clients: usize,
     pub(crate) watchers: usize,
     pub(crate) think: Time,
     pub(crate) drift: bool,
     pub(crate) pre_vote: bool,
-    /// How often of a hundred operations each kind comes.
+    /// Weight of each kind of operation, of a hundred.
     pub(crate) weights: Vec<u32>,
 }
 

@@ -11,13 +11,13 @@ use types::{MainRevision, Revision};
 pub enum Bug {
     /// Votes and acknowledgements leave before they are durable.
     PromisesBeforeSync,
-    /// For whom a member voted is not written down.
+    /// The vote of a member is not persisted.
     VoteNotPersisted,
     /// Reads that were not answered are asked again with contexts that were used before.
     ReusedReadContexts,
-    /// Linearizable reads are answered at once by whoever thinks that it leads.
+    /// A member that believes to be leader answers linearizable reads at once.
     ReadWithoutIndex,
-    /// The log forgets what is applied, flushed or not.
+    /// The log is truncated up to the applied index, flushed or not.
     LogForgetsWhatIsApplied,
     /// A snapshot lacks the leases.
     SnapshotWithoutLeases,
@@ -25,13 +25,13 @@ pub enum Bug {
     SnapshotWithoutUsers,
     /// A keep-alive is answered without making sure that this member still leads.
     RenewalUnconfirmed,
-    /// A keep-alive is answered once anybody is known to lead, though another member leads by then.
+    /// A keep-alive is answered once any leader is known, though another member is leader by then.
     RenewalByFormerLeader,
-    /// Revokes of leases that ran out are forwarded to whoever leads by now.
+    /// Revokes of expired leases are forwarded to the present leader.
     ExpiryForwarded,
-    /// A client is told that its request is done when it is proposed.
+    /// A request is acknowledged when it is proposed.
     AcknowledgedBeforeApplied,
-    /// A client whose request was lost with its member is told that it was not taken.
+    /// A request that was lost with its member is reported as refused.
     UnknownToldAsRefused,
     /// One change in a thousand batches is lost on its way to the store.
     BatchNotWhole,
@@ -43,9 +43,9 @@ pub enum Bug {
     SnapshotNotReported,
     /// A member stops as soon as it has applied its own removal.
     RemovedMemberStopsAtOnce,
-    /// Raft is not told of changes of the group that were applied.
+    /// Raft gets no report of applied membership changes.
     RaftNotToldOfChange,
-    /// Watchers are told of changes before they can be read.
+    /// Watchers get changes before they can be read.
     EventsBeforeState,
     /// A read is answered when its index is known, applied or not.
     ReadBeforeItsIndex,
@@ -55,17 +55,17 @@ pub enum Bug {
     LeasesNotExtended,
     /// Watchers start at the revision behind the one that they asked for.
     WatchStartsLate,
-    /// Linearizable reads at followers are answered from what they have.
+    /// Followers answer linearizable reads from their own state at once.
     FollowerReadsAtOnce,
-    /// A restart takes the log to be empty behind what is flushed.
+    /// A restart takes the log to be empty behind the flushed index.
     LogNotReplayed,
     /// A crash takes the newest entry with it, synced or not.
     SyncedEntryLost,
-    /// Progress is told before the events that it stands for.
+    /// Progress is reported before the events that it covers.
     ProgressBeforeEvents,
     /// Compaction forgets that a key was deleted at the very revision that it keeps.
     CompactedDeletionLost,
-    /// Watchers are told of a change twice.
+    /// Watchers get a change twice.
     EventToldTwice,
 }
 
@@ -80,9 +80,9 @@ impl Planted {
 }
 
 impl Bug {
-    /// How many members must found the group for it to show, where that is not left to the seed.
+    /// Returns the number of initial members with which it shows, where the seed does not decide.
     pub fn members(self) -> Option<u64> {
-        // Only of two does the other one need what the removed one knew.
+        // Only in a cluster of two does the other one need the knowledge of the removed one.
         (self == Self::RemovedMemberStopsAtOnce).then_some(2)
     }
 }
@@ -124,7 +124,8 @@ pub(crate) fn spoil_batch(batch: &mut MemoryBatch, planted: &Planted, random: &m
     }
 }
 
-/// After a compaction: whoever watches from its revision on is to be told of a deletion there, and is not.
+/// Spoils a compaction: a watcher from its revision on is owed a deletion there, and does not get
+/// it.
 pub(crate) fn spoil_compacted(store: &mut MemoryStore, compacted: MainRevision, planted: &Planted) {
     let key = revision_record::encode_key(Revision::new(compacted, 0));
     let stored = store.get(Table::Revisions, &key).ok().flatten();
@@ -134,7 +135,7 @@ pub(crate) fn spoil_compacted(store: &mut MemoryStore, compacted: MainRevision, 
     }
 }
 
-/// What a watcher is told instead of a response.
+/// Returns the spoilt responses to a watcher in place of a response.
 pub(crate) fn spoil_watch(response: WatchResponse, planted: &Planted) -> Vec<WatchResponse> {
     let last = response.events.last().and_then(|event| event.kv.as_ref()).map_or(0, |kv| kv.mod_revision);
     if last > 0 && planted.has(Bug::ProgressBeforeEvents) {

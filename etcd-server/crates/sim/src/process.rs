@@ -1,6 +1,7 @@
-//! A member that runs: the node and what it drives, with the threads of the engine as queues that are worked off later.
+//! A running member: the node and its surroundings, with the threads of the engine as queues that
+//! are worked off later.
 //!
-//! What it decides is the real thing; what it stands in for are the engine's threads, channels and timers.
+//! Its decisions are the real ones; it replaces the engine's threads, channels and timers.
 
 use crate::applying::ApplyItem;
 use crate::check::{Checked, Violation, check};
@@ -38,19 +39,19 @@ pub(crate) enum Doing {
     Watch,
 }
 
-/// Who waits for what.
+/// A waiting caller and its operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
     pub(crate) client: usize,
     pub(crate) operation: u64,
 }
 
-/// What a client is told.
+/// The response to a client.
 #[derive(Clone, Debug)]
 pub(crate) enum Told {
     /// Its request was applied here as this entry.
     Applied(u64),
-    /// What was read, at which revision, with how much of the log applied.
+    /// The result of a read, its revision, and the applied part of the log.
     Read { applied: u64, revision: i64, found: Result<proto::etcdserverpb::RangeResponse, mvcc::Refusal> },
     /// Its lease has its full time since.
     Renewed { lease: LeaseId, at: Time },
@@ -58,11 +59,11 @@ pub(crate) enum Told {
     NoLease,
     /// It was not taken.
     Refused,
-    /// Nobody answered, or nobody was there.
+    /// No response, or no member.
     Unknown,
 }
 
-/// Who waits for a read index.
+/// A caller that waits for a read index.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting {
     pub(crate) ticket: Ticket,
@@ -79,7 +80,7 @@ pub(crate) struct Renewed {
     pub(crate) term: u64,
 }
 
-/// What is done behind a read index.
+/// The work behind a read index.
 #[derive(Clone, Debug)]
 pub(crate) enum Behind {
     Read(RangeRequest),
@@ -89,7 +90,7 @@ pub(crate) enum Behind {
     Renew(LeaseId),
 }
 
-/// What a process wants done in the world.
+/// The effects of a process on the world.
 #[derive(Default)]
 pub(crate) struct Outbox {
     pub(crate) messages: Vec<(Message, Option<Arc<MemoryStore>>)>,
@@ -100,7 +101,7 @@ pub(crate) struct Outbox {
     pub(crate) stopped: bool,
 }
 
-/// What a process is given to work with.
+/// The surroundings of a process.
 pub(crate) struct Context<'a> {
     pub(crate) now: Time,
     pub(crate) random: &'a mut Rng,
@@ -238,7 +239,7 @@ impl Process {
         self.leads().then(|| self.node.status().term)
     }
 
-    /// What is done when its time has come.
+    /// Does a task when its time has come.
     pub(crate) fn act(&mut self, doing: Doing, cx: &mut Context<'_>) -> Checked {
         match doing {
             Doing::Tick => {
@@ -270,7 +271,7 @@ impl Process {
         let stepped = self.node.step(message.clone());
         match stepped {
             Ok(()) | Err(StepRefusal::Dropped | StepRefusal::NotAMember { .. }) => {}
-            // Who was taken to lead may take the sender to lead, and hand back what it was sent.
+            // A supposed leader may take the sender for the leader, and return its message.
             Err(StepRefusal::Sender { from }) if from == self.id => {}
             Err(StepRefusal::Outdated { .. } | StepRefusal::TooEarly { .. } | StepRefusal::NotTheLeader { .. }) => {}
             Err(refusal) => return Err(Violation(format!("member {} refuses an honest message: {refusal}: {message:?}", self.id))),
@@ -365,7 +366,7 @@ impl Process {
     fn begin_install(&mut self, mark: SnapshotMark) -> Checked<(SnapshotMark, Arc<MemoryStore>)> {
         let state = self.arrived.remove(&mark.index);
         let state = state.ok_or_else(|| Violation(format!("a snapshot at {} is to be installed that never came", mark.index)))?;
-        // What was not applied yet is in the snapshot.
+        // Entries that were not applied yet are in the snapshot.
         self.apply_queue.retain(|item| !matches!(item, ApplyItem::Entries(_)));
         Ok((mark, state))
     }

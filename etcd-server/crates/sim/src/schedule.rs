@@ -1,4 +1,5 @@
-//! What happens when: events in the order of simulated time, and of their making where times are equal.
+//! The schedule: events in the order of simulated time, and of their creation where times are
+//! equal.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -11,7 +11,7 @@ use proto::mvccpb::{KeyValue, event::EventType};
 use types::{Event, KeyRange};
 use watch::StreamId;
 
-/// Where a watcher hangs: at a life of a member, on a stream of it.
+/// The place of a watcher: at a life of a member, on a stream of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attached {
     pub(crate) member: u64,
@@ -24,9 +24,9 @@ pub(crate) struct Watcher {
     request: WatchCreateRequest,
     range: KeyRange,
     pub(crate) attached: Option<Attached>,
-    /// Where its present watch began.
+    /// The start of its present watch.
     start: i64,
-    /// From where it wants events: what comes before it has or does not want.
+    /// The first revision that it wants: earlier events it has or does not want.
     next_revision: i64,
     /// Events of the oracle before this one are done with.
     position: usize,
@@ -102,7 +102,8 @@ impl Watcher {
         Ok(true)
     }
 
-    /// Compaction takes away what was superseded within the very revision that it keeps, as in etcd.
+    /// Returns `true` if compaction may have removed an event: versions replaced within the very
+    /// revision that it keeps, as in etcd.
     fn may_be_gone(event: &Event, position: usize, oracle: &Oracle) -> bool {
         let of_same_revision = oracle.events[position + 1..].iter().take_while(|later| later.revision.main == event.revision.main);
         event.revision.main <= oracle.state.keys.compacted() && of_same_revision.into_iter().any(|later| later.key == event.key)
@@ -113,7 +114,7 @@ impl Watcher {
         event.revision.main >= self.start && self.range.contains(&event.key) && !self.request.filters.contains(&filter)
     }
 
-    /// The next event that it must be told.
+    /// Returns the next event that it must get.
     fn expected<'a>(&self, oracle: &'a Oracle) -> Option<&'a Event> {
         let mut rest = oracle.events.iter().enumerate().skip(self.position);
         rest.find(|(position, event)| self.wants(event) && !Self::may_be_gone(event, *position, oracle)).map(|(_, event)| event)

@@ -51,10 +51,10 @@ pub(crate) struct World {
     pub(crate) clients: Vec<Client>,
     pub(crate) watchers: Vec<Watcher>,
     streams: u64,
-    /// How much of the log some client knows to be there.
+    /// The part of the log that some client knows.
     pub(crate) known: u64,
     pub(crate) faults_over: bool,
-    /// Which member each of the clients at the end asks.
+    /// The member of each client at the end.
     pub(crate) probed: BTreeMap<usize, u64>,
     pub(crate) next_member: u64,
     trace: DefaultHasher,
@@ -92,7 +92,7 @@ impl World {
         Ok(world)
     }
 
-    /// Founding members begin with one entry per founder, committed by agreement.
+    /// Creates the initial members, which begin with one entry for each, committed by agreement.
     fn found(&mut self) {
         let founders = 1..=self.plan.founders;
         let entries: Vec<_> = founders
@@ -187,7 +187,7 @@ impl World {
         }
     }
 
-    /// Lets a process do something, and does what it wants done.
+    /// Lets a process run, and carries out its effects.
     pub(crate) fn with(&mut self, id: u64, life: u64, run: impl FnOnce(&mut Process, &mut Context<'_>) -> Checked) -> Checked {
         let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
         let Some(process) = member.process.as_mut().filter(|process| process.life == life) else { return Ok(()) };
@@ -255,7 +255,7 @@ impl World {
             return Ok(());
         }
         let Some(process) = self.members.get(&to).and_then(|member| member.process.as_ref()) else { return Ok(()) };
-        // The transport turns removed members away, and tells them why: then they stop for good.
+        // The transport refuses removed members, with the reason: then they stop for good.
         if process.state.members.is_removed(MemberId(from)) {
             self.say(|| format!("{to} tells {from} that it was removed"));
             self.stop(from, true);
@@ -271,7 +271,7 @@ impl World {
                 self.members.get_mut(&id).filter(|member| member.process.as_ref().is_some_and(|process| process.life == life))
             && std::mem::take(&mut member.fail_sync)
         {
-            // A failed sync is final: nobody is answered, and nobody knows what is on the disk.
+            // A failed sync is final: no response is sent, and the content of the disk is unknown.
             self.crash(id);
             return Ok(());
         }
@@ -297,19 +297,20 @@ impl World {
         self.send_out(id, life, out)
     }
 
-    /// The process is killed or loses power: what is not synced is lost in part, and it starts again after a while.
+    /// Kills a process or cuts its power: unsynced writes are lost in part, and it starts again
+    /// after a while.
     pub(crate) fn crash(&mut self, id: u64) {
         self.stop(id, false);
         if let Some(member) = self.members.get_mut(&id) {
             member.disk.crash(&mut self.random);
             crate::planted::spoil_disk(&mut member.disk, &self.planted);
-            // Often so soon that what it forgot is still asked for.
+            // Often so soon that its lost data is still requested.
             let away = if self.random.bool() { self.random.u64(..30 * MILLISECOND) } else { spread(&mut self.random, SECOND) };
             self.schedule.at(self.now + away, Happening::Start { member: id });
         }
     }
 
-    /// Whoever waits for this member hears nothing, or that it is gone.
+    /// Stops a member: its waiting callers get no response, or an error.
     pub(crate) fn stop(&mut self, id: u64, for_good: bool) {
         let Some(member) = self.members.get_mut(&id) else { return };
         member.gone |= for_good;
@@ -375,7 +376,8 @@ impl World {
     }
 
     fn invoke(&mut self, id: usize) -> Checked {
-        // Whoever was far behind gets time to catch up: the log may be kept too short to do so under load.
+        // A member far behind gets time to catch up: the log may be kept too short to do so under
+        // load.
         if self.now > self.plan.faults_until + crate::ending::GRACE / 2 {
             return Ok(());
         }
@@ -449,7 +451,8 @@ impl World {
         Ok(())
     }
 
-    /// What a member applied for the first time is durable on a quorum, in the log or in what a snapshot brought.
+    /// Checks that entries applied for the first time are durable on a quorum, in the log or in a
+    /// snapshot.
     fn check_durable(&mut self) -> Checked {
         for (index, term) in std::mem::take(&mut self.oracle.newly_committed) {
             let voters: Vec<_> = self.oracle.state.members.voters().map(|member| member.id.0).collect();
@@ -473,7 +476,7 @@ impl World {
         }
     }
 
-    /// Operations that clients saw done, and events that watchers were told.
+    /// Returns the operations that clients completed, and the events delivered to watchers.
     pub(crate) fn tally(&self) -> (u64, u64) {
         (self.clients.iter().map(|client| client.succeeded).sum(), self.watchers.iter().map(|watcher| watcher.received).sum())
     }

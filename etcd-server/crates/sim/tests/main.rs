@@ -4,10 +4,10 @@ use sim::Options;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-/// What a person waits for without being asked.
+/// Number of seeds in an ordinary test run.
 const SEEDS: u64 = 40;
 
-/// Runs seeds until none is left, or one failed; tells how that one did.
+/// Runs seeds until none is left, or one failed; returns the failure.
 fn work(next: &AtomicU64, seeds: u64) -> Option<String> {
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);

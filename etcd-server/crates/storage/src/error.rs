@@ -1,14 +1,14 @@
-//! Why a state folder cannot be opened.
+//! The reasons why a state directory cannot be opened.
 
 use std::path::{Path, PathBuf};
 
-/// Each says what was found, and what to do about it.
+/// An error with the finding and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// A later version of this program wrote it.
     #[error("state in {path} has format {found}, newer than {known}, the newest this version reads: install the version that wrote it")]
     NewerFormat {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
         /// Its format.
         found: u64,
@@ -21,27 +21,27 @@ pub enum OpenError {
              take a backup with the version that wrote it, and restore that"
     )]
     OlderFormat {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
         /// Its format.
         found: u64,
         /// Ours.
         known: u64,
     },
-    /// RocksDB refuses the folder.
+    /// RocksDB refuses the directory.
     #[error("open state in {path}: {detail}; nothing was changed: restore this member from a backup or rebuild it from its peers")]
     Refused {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
-        /// What RocksDB said.
+        /// The error of RocksDB.
         detail: String,
     },
-    /// RocksDB writes a little when it opens a folder, and there is no room for it.
+    /// RocksDB writes a little when it opens a directory, and there is no room for it.
     #[error("open state in {path}: {detail}: make room on its file system and start again; what is there is as it was")]
     NoRoom {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
-        /// What RocksDB said.
+        /// The error of RocksDB.
         detail: String,
     },
     /// Reading it failed.
@@ -50,7 +50,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// What RocksDB says when it cannot open `path`.
+    /// Returns the error of RocksDB when it cannot open `path`.
     pub(crate) fn refused(path: &Path, detail: String) -> Self {
         let path = path.to_owned();
         if detail.contains("No space left on device") { Self::NoRoom { path, detail } } else { Self::Refused { path, detail } }

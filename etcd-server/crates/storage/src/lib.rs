@@ -1,8 +1,9 @@
 //! RocksDB as the state store: the only crate that knows it.
 //!
-//! The store keeps no write-ahead log of its own: the raft log is one. Every batch carries the applied index, all column families are
-//! flushed together, so what is on disk is always the state after some prefix of the log, and starting means applying the rest again.
-//! Any error is a [`types::Fault`]: nothing is retried, repaired or answered from a store that failed.
+//! The store keeps no write-ahead log of its own: the raft log is one. Every batch carries the
+//! applied index, all column families are flushed together, so the state on disk is always that
+//! after some prefix of the log, and starting means applying the rest again. Any error is a
+//! [`types::Fault`]: nothing is retried, repaired or answered from a store that failed.
 
 mod error;
 mod options;

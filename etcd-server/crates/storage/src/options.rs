@@ -1,4 +1,4 @@
-//! How RocksDB is set up, and why.
+//! The options of RocksDB, with reasons.
 
 use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, Options, SliceTransform};
 
@@ -70,7 +70,7 @@ fn family(options: &StoreOptions, cache: &Cache) -> Options {
 
 fn current(options: &StoreOptions, cache: &Cache) -> Options {
     let mut family = family(options, cache);
-    // Puts of new keys ask for what is not there: the memtable has a filter over whole keys too.
+    // Puts of new keys look for absent keys: the memtable has a filter over whole keys too.
     family.set_memtable_prefix_bloom_ratio(0.02);
     family.set_memtable_whole_key_filtering(true);
     family
@@ -78,7 +78,8 @@ fn current(options: &StoreOptions, cache: &Cache) -> Options {
 
 fn history(options: &StoreOptions, cache: &Cache) -> Options {
     let mut family = family(options, cache);
-    // Looking up what a key was at a revision is a seek; a filter over prefixes spares it the files that lack the key.
+    // Looking up a key at a revision is a seek; a filter over prefixes spares it the files that
+    // lack the key.
     family.set_prefix_extractor(SliceTransform::create(
         "history-prefix",
         |key| &key[..key.len().saturating_sub(HISTORY_SUFFIX_BYTES)],
@@ -91,7 +92,7 @@ fn tables(cache: &Cache) -> BlockBasedOptions {
     let mut tables = BlockBasedOptions::default();
     tables.set_block_cache(cache);
     tables.set_block_size(8 << 10);
-    // Memory stays within the cache, whatever the number of keys.
+    // Memory stays within the cache, independent of the number of keys.
     tables.set_cache_index_and_filter_blocks(true);
     tables.set_pin_l0_filter_and_index_blocks_in_cache(true);
     tables.set_bloom_filter(10.0, false);

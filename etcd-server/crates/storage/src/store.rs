@@ -8,7 +8,7 @@ use schema::{Batch, Cursor, Table, View, meta};
 use std::path::{Path, PathBuf};
 use types::Fault;
 
-/// Read at once by who reads a whole table.
+/// Bytes read at once by a scan of a whole table.
 const SCAN_READ_AHEAD_BYTES: usize = 256 << 10;
 
 /// The state on disk. Reads and writes may happen on any thread.
@@ -19,7 +19,7 @@ pub struct Store {
     get_options: ReadOptions,
 }
 
-/// Where a table lives: its own column family, or a share of the one for small tables.
+/// The place of a table: its own column family, or a share of the one for small tables.
 struct Place<'a> {
     family: &'a ColumnFamily,
     prefix: Option<u8>,
@@ -73,7 +73,7 @@ impl std::fmt::Debug for Store {
     }
 }
 
-/// Whether RocksDB has written a table in `path`.
+/// Returns `true` if RocksDB has written a table in `path`.
 fn holds_tables(path: &Path) -> bool {
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
     entries.into_iter().any(|entry| entry.path().extension().is_some_and(|extension| extension == "sst"))
@@ -97,12 +97,13 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens the state in `path` for reading, and leaves every file as it is but RocksDB's own `LOG`. Nothing where no state was begun,
-    /// or where the process ended while it was. Refuses what [`Store::open`] refuses.
+    /// Opens the state in `path` for reading, and leaves every file as it is but RocksDB's own
+    /// `LOG`. `None` where no state was begun, or where the process ended while it was. Refuses the
+    /// same as [`Store::open`].
     pub fn look(path: &Path, options: &StoreOptions) -> Result<Option<Self>, OpenError> {
         let refused = |detail: String| OpenError::refused(path, detail);
         if !path.join("CURRENT").exists() {
-            // RocksDB would begin anew beside the tables.
+            // RocksDB would start from scratch beside the tables.
             return if holds_tables(path) { Err(refused("CURRENT is missing, though tables are there".to_owned())) } else { Ok(None) };
         }
         let families = DB::list_cf(&options::database(options), path).map_err(|error| refused(error.into_string()))?;
@@ -119,7 +120,7 @@ impl Store {
         Ok(Some(store))
     }
 
-    /// Whether a format is written there, which must be one that this version reads.
+    /// Returns `true` if a format is written there, which must be one that this version reads.
     fn has_format(&self) -> Result<bool, OpenError> {
         match meta::read_u64(self, meta::FORMAT_VERSION)? {
             Some(found) if found > meta::FORMAT => Err(OpenError::NewerFormat { path: self.path.clone(), found, known: meta::FORMAT }),
@@ -128,7 +129,7 @@ impl Store {
         }
     }
 
-    /// The folder.
+    /// Returns the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -158,7 +159,8 @@ impl Store {
         Snapshot { store: self, snapshot: self.db.snapshot() }
     }
 
-    /// Gives disk space of removed history back, in the caller's time and without stopping anybody.
+    /// Returns disk space of removed history to the filesystem, in the caller's time and without
+    /// stopping other operations.
     pub fn reclaim(&self) {
         for name in options::FAMILIES {
             self.db.compact_range_cf(self.family(name), None::<&[u8]>, None::<&[u8]>);
@@ -214,7 +216,7 @@ impl Store {
         Ok(found.map(|value| Bytes::copy_from_slice(&value)))
     }
 
-    /// Reads ahead, and leaves the cache to those who come back.
+    /// Reads ahead, and leaves the cache to repeated readers.
     fn scan_with(&self, table: Table, mut options: ReadOptions) -> Result<StoreCursor<'_>, Fault> {
         options.fill_cache(false);
         options.set_readahead_size(SCAN_READ_AHEAD_BYTES);
@@ -443,7 +445,7 @@ mod tests {
         store.write(batch).unwrap();
         let mut prefix = Vec::new();
         schema::history_key::push_prefix(&mut prefix, b"k");
-        // Longer than a history key, so that what RocksDB would take for its prefix is another one.
+        // Longer than a history key, so that RocksDB would take another part for its prefix.
         let behind = [&key(3)[..], &[0]].concat();
         for _ in 0..2 {
             let found = store.first_with_prefix(Table::History, &prefix, &behind).unwrap();

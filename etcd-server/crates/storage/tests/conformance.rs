@@ -109,7 +109,8 @@ fn all(view: &impl View, table: Table) -> Vec<(Vec<u8>, Vec<u8>)> {
     items
 }
 
-/// Where to look for the first item with a prefix: in the history a whole key, elsewhere anything.
+/// Returns a start for the search of the first item with a prefix: in the history a whole key,
+/// elsewhere anything.
 fn prefix_and_from(random: &mut Rng, table: Table) -> (Vec<u8>, Vec<u8>) {
     let (mut prefix, key) = (Vec::new(), user_key(random));
     if table != Table::History {
@@ -121,7 +122,7 @@ fn prefix_and_from(random: &mut Rng, table: Table) -> (Vec<u8>, Vec<u8>) {
     (prefix, from)
 }
 
-/// The same questions to both; returns how many.
+/// Makes the same requests to both; returns their number.
 fn compare(random: &mut Rng, ours: &impl View, model: &impl View, told: &str) -> usize {
     for table in TABLES {
         assert_eq!(all(ours, table), all(model, table), "{told}: {table:?}");
@@ -156,7 +157,7 @@ fn the_store_in_memory_and_the_one_on_disk_answer_alike() {
                 let snapshot = store.snapshot();
                 let mut batch = store.batch();
                 write(&changes, &mut batch);
-                // What is not written yet is not seen.
+                // Unwritten changes are not visible.
                 compared += compare(&mut random, &store, &before, &told);
                 store.write(batch).unwrap();
                 write(&changes, &mut model);
@@ -170,7 +171,7 @@ fn the_store_in_memory_and_the_one_on_disk_answer_alike() {
                     flushed = model.clone();
                 }
                 1 => store.reclaim(),
-                // What was not flushed is lost, whole batches of it, as in the simulator.
+                // Unflushed changes are lost, whole batches of them, as in the simulator.
                 2 => {
                     drop(store);
                     store = Store::open(folder.path(), &StoreOptions::default()).unwrap();
@@ -184,7 +185,8 @@ fn the_store_in_memory_and_the_one_on_disk_answer_alike() {
     println!("{batches} batches, {compared} comparisons");
 }
 
-/// What an orderly end leaves is what was flushed last or what was written last: RocksDB may flush while it closes.
+/// Returns the state that an orderly end leaves: that of the last flush or of the last write,
+/// because RocksDB may flush while it closes.
 fn closest(store: &Store, flushed: &MemoryStore, written: &MemoryStore, told: &str) -> MemoryStore {
     let holds = |model: &MemoryStore| TABLES.iter().all(|table| all(store, *table) == all(model, *table));
     let found = [flushed, written].into_iter().find(|model| holds(model));

@@ -12,7 +12,7 @@ use tonic::transport::{Channel, Endpoint};
 /// Servers that found a cluster together, and those that join it.
 #[derive(Debug)]
 pub struct Cluster {
-    /// How members are started that are added from now on.
+    /// The settings of members that are added from now on.
     pub settings: Settings,
     /// The members, in the order in which they came.
     pub members: Vec<Server>,
@@ -37,7 +37,7 @@ pub enum ClusterError {
     /// It took too long.
     #[error("{what} within {limit:?}")]
     TimedOut {
-        /// What did not happen.
+        /// The state that was not reached.
         what: &'static str,
         /// The time it had.
         limit: Duration,
@@ -53,10 +53,11 @@ impl Cluster {
         Self::start_each(vec![settings; size]).await
     }
 
-    /// The same with settings of its own for each member; those of the last are for who joins.
+    /// Starts a cluster with settings of its own for each member; those of the last are for members
+    /// that join.
     ///
     /// # Errors
-    /// When one of them does not answer.
+    /// When one of them does not respond.
     pub async fn start_each(settings: Vec<Settings>) -> Result<Self, ClusterError> {
         let size = settings.len();
         let places: Vec<Place> = (1..=size).map(|number| Place::free(format!("m{number}"))).collect::<Result<_, _>>()?;
@@ -101,10 +102,11 @@ impl Cluster {
         Ok(KvClient::new(self.channel(member).await?))
     }
 
-    /// The position of the member that leads, as any of those that answer knows it; waits for one for `limit`.
+    /// Returns the position of the leader, as known by any responding member; waits for one for
+    /// `limit`.
     ///
     /// # Errors
-    /// When nobody leads in time.
+    /// When there is no leader in time.
     pub async fn leader(&mut self, limit: Duration) -> Result<usize, ClusterError> {
         let begun = Instant::now();
         while begun.elapsed() < limit {
@@ -115,7 +117,7 @@ impl Cluster {
                 let Ok(channel) = connect(&self.members[index]).await else { continue };
                 let Ok(status) = MaintenanceClient::new(channel).status(StatusRequest {}).await else { continue };
                 let status = status.into_inner();
-                // Who leads knows it best.
+                // The leader knows it best.
                 if status.leader != 0 && status.header.is_some_and(|header| header.member_id == status.leader) {
                     return Ok(index);
                 }
@@ -162,7 +164,7 @@ impl Cluster {
     pub async fn hashes(&self) -> Result<Vec<u32>, ClusterError> {
         let (mut hashes, mut revision) = (Vec::new(), 0);
         for member in 0..self.members.len() {
-            // A linearizable read first, so that the member has what was acknowledged.
+            // A linearizable read first, so that the member has everything acknowledged.
             let read = self.kv(member).await?.range(RangeRequest { key: "x".into(), ..RangeRequest::default() }).await?;
             if revision == 0 {
                 revision = read.into_inner().header.map_or(0, |header| header.revision);

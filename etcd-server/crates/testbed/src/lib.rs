@@ -1,6 +1,8 @@
-//! Real servers for the tools that compare them: started in a throw-away folder on free loopback ports, watched, measured, stopped.
+//! Real servers for the tools that compare them: started in a temporary directory on free loopback
+//! ports, watched, measured, stopped.
 //!
-//! Knows a server only from outside: its command line, its gRPC port, and what the kernel tells about its process.
+//! Knows a server only from outside: its command line, its gRPC port, and the kernel's data about
+//! its process.
 
 mod cluster;
 mod downgrade;

@@ -23,10 +23,10 @@ fn succeeds(command: &mut Command) -> bool {
 }
 
 impl LoopDisk {
-    /// Makes and mounts a file system of `bytes`. Nothing where loop mounts cannot be had.
+    /// Makes and mounts a filesystem of `bytes`. `None` where loop mounts are not available.
     ///
     /// # Errors
-    /// When the folder or the image file cannot be made.
+    /// When the directory or the image file cannot be made.
     pub fn new(bytes: u64) -> io::Result<Option<Self>> {
         let home = tempfile::Builder::new().prefix("testbed-disk-").tempdir()?;
         let image = home.path().join("image");
@@ -37,13 +37,13 @@ impl LoopDisk {
         Ok((formatted && disk.mount()).then_some(disk))
     }
 
-    /// Where it is mounted.
+    /// Returns its mount point.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.home.path().join("mount")
     }
 
-    /// Mounts it; what a cut left of the journal is replayed. Returns whether that succeeded.
+    /// Mounts it; the rest of the journal after a cut is replayed. Returns `true` on success.
     #[must_use]
     pub fn mount(&mut self) -> bool {
         self.mounted =
@@ -75,7 +75,7 @@ impl LoopDisk {
         fs::File::create(self.path().join("probe")).is_err()
     }
 
-    /// Unmounts it; nobody may have a file open there. Returns whether that succeeded.
+    /// Unmounts it; no file may be open there. Returns `true` on success.
     #[must_use]
     pub fn unmount(&mut self) -> bool {
         self.mounted = self.mounted && !succeeds(Command::new("umount").arg(self.path()));

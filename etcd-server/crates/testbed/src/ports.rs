@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU16, Ordering};
 /// Below those that Linux gives away by itself, to any connection: one of these would be taken now and then before the server binds it.
 const RANGE: Range<u16> = 10_000..32_000;
 
-/// How many of this process are given away.
+/// Number of ports that this process has given away.
 static GIVEN: AtomicU16 = AtomicU16::new(0);
 
-/// Ports of 127.0.0.1 that nobody holds now; no two calls of a process give the same one.
+/// Returns free ports of 127.0.0.1; no two calls of a process give the same one.
 ///
 /// # Errors
 /// When every port is taken.

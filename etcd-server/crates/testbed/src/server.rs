@@ -1,4 +1,5 @@
-//! One server process on loopback, with a data directory of its own. Dropping it kills the process and removes the folder.
+//! One server process on loopback, with a data directory of its own. Dropping it kills the process
+//! and removes the directory.
 
 use std::{
     fs,
@@ -19,31 +20,31 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::Usage;
 
-/// How to start a server.
+/// The settings of a server.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The program and leading arguments, separated by blanks. Flags of etcd are appended to it.
     pub command: String,
     /// Further flags, after our own.
     pub flags: Vec<String>,
-    /// Where the throw-away folder is made; the system's temporary folder if none is given.
+    /// The parent of the temporary directory; that of the system if absent.
     pub parent: Option<PathBuf>,
-    /// How long the server may take until it answers.
+    /// Time limit for the first response of the server.
     pub start_limit: Duration,
 }
 
 impl Settings {
-    /// Starts `command` with nothing but what a single member needs.
+    /// Returns settings that start `command` with only the flags of a single member.
     #[must_use]
     pub fn new(command: impl Into<String>) -> Self {
         Self { command: command.into(), flags: Vec::new(), parent: None, start_limit: Duration::from_secs(60) }
     }
 }
 
-/// Why a server could not be started.
+/// The reason why a server could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The folder, the log or the process could not be made.
+    /// The directory, the log or the process could not be made.
     #[error("start {command}: {source}")]
     Spawn { command: String, source: io::Error },
     /// The process ended before it answered.
@@ -54,19 +55,19 @@ pub enum StartError {
     Silent { command: String, limit: Duration, log: String },
 }
 
-/// Who a server is in its cluster, and where it listens on loopback.
+/// The name of a server in its cluster, and its loopback ports.
 #[derive(Debug, Clone)]
 pub struct Place {
     /// The member's name.
     pub name: String,
-    /// Where clients find it.
+    /// Its port for clients.
     pub client_port: u16,
-    /// Where other members find it.
+    /// Its port for other members.
     pub peer_port: u16,
 }
 
 impl Place {
-    /// A member on two ports that nobody holds now.
+    /// Returns a member on two free ports.
     ///
     /// # Errors
     /// When no port is free.
@@ -95,7 +96,7 @@ pub struct Server {
     child: Child,
     folder: TempDir,
     place: Place,
-    /// `--initial-cluster` and what follows from it.
+    /// `--initial-cluster` and the flags that follow from it.
     cluster_flags: Vec<String>,
     extra_flags: Vec<String>,
     status: StatusResponse,
@@ -180,7 +181,7 @@ impl Server {
         self.extra_flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
     }
 
-    /// Who it is.
+    /// Returns its identity.
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.place
@@ -211,15 +212,17 @@ impl Server {
         self.kill();
     }
 
-    /// Asks the process to end (SIGTERM) and tells how it ended; nothing when it still runs after `limit`.
+    /// Stops the process by SIGTERM and returns its exit status; `None` if it still runs after
+    /// `limit`.
     pub fn terminate(&mut self, limit: Duration) -> Option<ExitStatus> {
         let pid = Pid::from_raw(self.child.id().cast_signed());
-        // Fails only when the process has ended already; then its status is told.
+        // Fails only when the process has ended already; then its status is returned.
         kill(pid, Signal::SIGTERM).ok();
         self.wait_for_end(limit)
     }
 
-    /// How the process ended by itself; nothing when it still runs after `limit`.
+    /// Waits for the process to end by itself, and returns its exit status; `None` if it still runs
+    /// after `limit`.
     pub fn wait_for_end(&mut self, limit: Duration) -> Option<ExitStatus> {
         let begun = Instant::now();
         loop {
@@ -233,12 +236,12 @@ impl Server {
 
     /// Ends the process at once.
     pub fn kill(&mut self) {
-        // Both fail only when the process has ended and been waited for already, which is what is wanted.
+        // Both fail only when the process has ended and been waited for already, which is fine.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 
-    /// Whether the process still runs.
+    /// Returns `true` if the process still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
@@ -261,7 +264,7 @@ impl Server {
         self.child.id()
     }
 
-    /// What the process has cost so far.
+    /// Returns the cost of the process so far.
     ///
     /// # Errors
     /// When the process has ended.
@@ -287,7 +290,7 @@ impl Server {
         self.folder.path().join("data")
     }
 
-    /// The last 16 KiB of what the process printed.
+    /// Returns the last 16 KiB of the process's output.
     #[must_use]
     pub fn log_tail(&self) -> String {
         log_tail(&self.folder.path().join("log")).unwrap_or_default()

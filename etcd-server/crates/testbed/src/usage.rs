@@ -1,4 +1,4 @@
-//! What a process has cost so far, as `/proc` tells.
+//! The cost of a process so far, from `/proc`.
 
 use std::{fs, io, time::Duration};
 
@@ -20,7 +20,7 @@ impl Usage {
     /// Reads the cost of process `pid`.
     ///
     /// # Errors
-    /// When the process is gone or `/proc` is unlike what `proc(5)` describes.
+    /// When the process is gone or `/proc` differs from `proc(5)`.
     pub fn of(pid: u32) -> io::Result<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;

@@ -1,4 +1,5 @@
-//! What crates must not know, and what comes from where: held against Cargo's own view of the workspace.
+//! Forbidden dependencies of crates, and their origin: checked against Cargo's own view of the
+//! workspace.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +8,7 @@ use std::process::Command;
 /// Crates that decide: no runtime, no socket, no store.
 const PURE: [&str; 13] =
     ["types", "schema", "proto", "mvcc", "lease", "auth", "membership", "admission", "consensus", "apply", "watch", "backup", "sim"];
-/// What shells are made of.
+/// Libraries of shell crates.
 const SHELL_STUFF: [&str; 7] = ["tokio", "tonic", "hyper", "h2", "rocksdb", "axum", "rustls"];
 
 fn metadata() -> Value {
@@ -26,7 +27,7 @@ fn text(value: &Value) -> &str {
     value.as_str().expect("a text")
 }
 
-/// Name → names of what it depends on outside of its tests.
+/// Returns each name with the names of its dependencies outside of tests.
 fn dependencies(metadata: &Value) -> BTreeMap<String, BTreeSet<String>> {
     let packages = metadata["packages"].as_array().expect("packages");
     let names: BTreeMap<&str, &str> = packages.iter().map(|package| (text(&package["id"]), text(&package["name"]))).collect();

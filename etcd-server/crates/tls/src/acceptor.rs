@@ -23,7 +23,7 @@ use tokio_rustls::server::TlsStream;
 /// From the accepted socket to the end of the handshake; etcd's own bound.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a listener speaks.
+/// The protocols of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocols {
     /// gRPC over HTTP/2, and HTTP/1.1.
@@ -63,9 +63,9 @@ impl ServerConfigs {
 #[derive(Debug)]
 pub struct Accepted<I> {
     pub stream: TlsStream<Begun<I>>,
-    /// Nobody, where no certificate was demanded.
+    /// The identity of the client; `None` where no certificate was demanded.
     pub identity: Option<PeerIdentity>,
-    /// Whether HTTP/2 was agreed upon; without any agreement it was not.
+    /// `true` if HTTP/2 was agreed upon; without any agreement it was not.
     pub is_http2: bool,
     /// To be kept as long as the connection.
     pub connection: Connection,
@@ -82,10 +82,11 @@ impl Acceptor {
         Self { endpoint }
     }
 
-    /// Does the handshake. `remote` is unknown for unix sockets. What fails is counted and logged here, with bounds.
+    /// Does the handshake. `remote` is unknown for unix sockets. Failures are counted and logged
+    /// here, with bounds.
     ///
     /// # Errors
-    /// Why the connection is not to be served; it is closed by dropping it.
+    /// The reason why the connection is not to be served; it is closed by dropping it.
     pub async fn accept<I>(&self, io: I, remote: Option<SocketAddr>, protocols: Protocols) -> Result<Accepted<I>, HandshakeError>
     where
         I: AsyncRead + AsyncWrite + Unpin,
@@ -140,7 +141,7 @@ impl Acceptor {
         let io = Begun::read(io).await?;
         let start = Box::pin(LazyConfigAcceptor::new(rustls::server::Acceptor::default(), io)).await?;
         *server_name = start.client_hello().server_name().map(str::to_owned);
-        // What is loaded now decides, however long the client took to say hello.
+        // The files loaded now decide, however long the client took for its first message.
         let loaded = self.endpoint.loaded.load_full();
         let servers = loaded.servers.as_ref().ok_or(HandshakeError::Dropped)?;
         let stream = Box::pin(rejection::during(start.into_stream(Arc::clone(servers.of_kind(protocols))))).await;
@@ -154,8 +155,8 @@ impl Acceptor {
         Ok(Accepted { stream, identity, is_http2, connection })
     }
 
-    /// Who has just been let in. Entered among the live connections before the files are looked at once more, so that a reload in
-    /// between finds it.
+    /// Identifies a new connection. It is added to the live connections before the files are looked
+    /// at once more, so that a reload in between finds it.
     fn identify<I>(
         &self,
         loaded: &Arc<Loaded>,

@@ -1,7 +1,8 @@
-//! Whether a member connects from where its certificate says it lives, by etcd's rules.
+//! The check that a member connects from an address in its certificate, by etcd's rules.
 //!
-//! A certificate without names is not held against anything. An address must be that of the connection. Otherwise one of the host names
-//! must be what the address resolves to, or resolve to the address; a wildcard is compared with the end of the former.
+//! A certificate without names passes. An address must be that of the connection. Otherwise one of
+//! the host names must be the one that the address resolves to, or resolve to the address; a
+//! wildcard is compared with the end of the former.
 
 use crate::error::HandshakeError;
 use certs::Name;

@@ -38,7 +38,7 @@ pub fn auto_files(data_dir: &Path, role: Role, names: &[Name], years: u64, now: 
     Ok(pair)
 }
 
-/// The names that a self-signed certificate of these hosts has; what is no name is left out.
+/// Returns the names of a self-signed certificate of these hosts; invalid names are left out.
 #[must_use]
 pub fn names_of<'a>(hosts: impl IntoIterator<Item = &'a str>) -> Vec<Name> {
     let mut names: Vec<_> = hosts.into_iter().filter_map(|host| Name::parse(host).ok()).collect();

@@ -1,4 +1,4 @@
-//! Connections that certificates have opened: who they are, who vouches for them, and when they have to go.
+//! Connections with verified certificates: their subjects and CAs, and when they have to be closed.
 
 use crate::material::Material;
 use certs::{CertificateFacts, Name, Usage};
@@ -9,13 +9,13 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
-/// Who is at the other end, by its verified certificate.
+/// The other end of a connection, by its verified certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerIdentity {
     /// With client authentication on, etcd's user.
     pub common_name: Option<String>,
     pub names: Vec<Name>,
-    /// SHA-256 of the certificate of the authority that vouches, in hexadecimal.
+    /// SHA-256 of the certificate of its CA, in hexadecimal.
     pub issuer: String,
 }
 
@@ -52,7 +52,8 @@ impl Connection {
         Self { entry: None, dropped: None }
     }
 
-    /// Completes when the certificate has been revoked, or its authority dropped, while the connection lives: it is to be closed.
+    /// Completes when the certificate has been revoked, or its CA dropped, while the connection
+    /// lives: it is to be closed.
     pub async fn trust_is_lost(&mut self) {
         match &mut self.dropped {
             // Nothing is ever sent; the sender is dropped.
@@ -70,7 +71,7 @@ impl Drop for Connection {
     }
 }
 
-/// Who a verified chain belongs to. None when it is not trusted by what is loaded now.
+/// Returns the identity of a verified chain. `None` if the loaded CAs do not trust it.
 pub(crate) fn identity(material: &Material, chain: &[CertificateDer<'static>], now: OffsetDateTime) -> Option<PeerIdentity> {
     let facts = CertificateFacts::of(chain.first()?).ok()?;
     let path = material.trust.verify(chain, Usage::Client, now).ok()?;
@@ -93,8 +94,8 @@ impl Connections {
         Connection { entry: Some((Arc::clone(self), number)), dropped: Some(dropped) }
     }
 
-    /// Ends connections that what is loaded now would not let in any more; returns how many. A certificate that has merely expired since
-    /// it was shown does not end its connection.
+    /// Ends connections that the loaded files would refuse; returns their number. A certificate
+    /// that has merely expired since it was shown does not end its connection.
     pub(crate) fn check(&self, material: &Material) -> usize {
         let shown: Vec<_> = {
             let inside = self.inside.lock();

@@ -20,7 +20,7 @@ const HOSTS_MAX: usize = 1_000;
 /// An encrypted connection to another member.
 pub type DiallerStream<I> = tokio_rustls::client::TlsStream<I>;
 
-/// Connects to other members with what the endpoint has loaded. Cheap to clone.
+/// A connector to other members, with the files that the endpoint has loaded. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Dialler {
     endpoint: Arc<Endpoint>,

@@ -23,7 +23,7 @@ use time::OffsetDateTime;
 /// Handshakes under way at a time. Each holds a descriptor and some 30 KiB.
 const HANDSHAKES_MAX: usize = 512;
 
-/// What is in use.
+/// The loaded files.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) material: Material,
@@ -42,7 +42,7 @@ pub struct Endpoint {
     pub(crate) weak: WeakCertificates,
     /// The time at which the last failed handshake with each host was logged.
     pub(crate) failures: Mutex<BTreeMap<String, Instant>>,
-    /// The state of the files when they were last read, whether that worked or not: what is bad is told once.
+    /// The state of the files when they were last read, usable or not: a bad file is logged once.
     read: Mutex<Stamps>,
 }
 
@@ -72,13 +72,13 @@ impl Endpoint {
         }))
     }
 
-    /// What listeners accept connections by. None where this side has no certificate.
+    /// Returns the acceptor for listeners. `None` where this side has no certificate.
     #[must_use]
     pub fn acceptor(self: &Arc<Self>) -> Option<Acceptor> {
         self.loaded.load().servers.is_some().then(|| Acceptor::of(Arc::clone(self)))
     }
 
-    /// What connections to other members are made by.
+    /// Returns the connector to other members.
     #[must_use]
     pub fn dialler(self: &Arc<Self>) -> Dialler {
         Dialler::of(Arc::clone(self))
@@ -100,8 +100,9 @@ impl Endpoint {
         }
     }
 
-    /// Reads the files again if they have changed since they were read, or if told to. What cannot be used is told once and leaves
-    /// everything as it was. Connections that would not be let in any more are ended. Blocks on files.
+    /// Reads the files again if they have changed since they were read, or if `forced`. An unusable
+    /// file is logged once, and the loaded ones stay in use. Connections that would be refused now
+    /// are ended. Blocks on files.
     pub fn reload(&self, forced: bool) {
         let stamps = Stamps::of(&self.settings);
         {

@@ -1,10 +1,10 @@
-//! What can go wrong with files and with handshakes.
+//! Errors of files and of handshakes.
 
 use crate::rejection::Rejection;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why files cannot be used: one line that names setting, file and reason.
+/// The reason why files cannot be used: one line that names setting, file and reason.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error("{setting}: {source}")]
@@ -25,7 +25,7 @@ impl LoadError {
     }
 }
 
-/// Why a connection was not accepted.
+/// The reason why a connection was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
     #[error("the handshake was not completed in time")]

@@ -1,10 +1,10 @@
-//! Which files an endpoint reads, and whether they have changed since.
+//! The files of an endpoint, and detection of their changes.
 
 use crate::settings::EndpointSettings;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
-/// What tells a file from what it was before, without reading it.
+/// The properties that distinguish a file from its earlier state, without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     inode: u64,

@@ -1,4 +1,5 @@
-//! The first byte of a connection, looked at and given back: it tells TLS from everything else before anything is answered.
+//! The first byte of a connection, looked at and given back: it distinguishes TLS from everything
+//! else before any response.
 
 use std::io;
 use std::pin::Pin;
@@ -8,9 +9,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 
 /// The record type that a TLS connection begins with.
 const HANDSHAKE: u8 = 0x16;
-/// What Go's server answers to plain HTTP.
+/// The response of Go's server to plain HTTP.
 const PLAIN_HTTP: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
-/// For reading what was sent along: closing a socket with unread data would take the answer back.
+/// Time for reading the rest of the request: closing a socket with unread data would lose the
+/// response.
 const FAREWELL: Duration = Duration::from_secs(1);
 const FAREWELL_BYTES_MAX: usize = 64 << 10;
 
@@ -22,13 +24,13 @@ pub struct Begun<I> {
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Begun<I> {
-    /// Reads the first byte. Whoever speaks no TLS gets an answer in plain words.
+    /// Reads the first byte. A client without TLS gets a response in plain text.
     pub(crate) async fn read(mut io: I) -> io::Result<Self> {
         let first = io.read_u8().await?;
         if first == HANDSHAKE {
             return Ok(Self { first: Some(first), io });
         }
-        // It matters to nobody but the client whether the answer arrives.
+        // Only the client cares whether the response arrives.
         drop(tokio::time::timeout(FAREWELL, farewell(&mut io)).await);
         Err(io::Error::new(io::ErrorKind::InvalidData, "tls: first record does not look like a TLS handshake"))
     }

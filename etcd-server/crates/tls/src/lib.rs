@@ -1,9 +1,11 @@
 //! TLS of every listener, and of connections to other members.
 //!
-//! An [`Endpoint`] is what one side of the server shows and trusts: that towards clients, or that towards members. Listeners accept by an
-//! [`Acceptor`], the peer transport connects by a [`Dialler`]; both use whatever files the endpoint has loaded last. Invariants: a session
-//! is never resumed, so that every connection passes the verifier; a file that cannot be used never replaces one that can; who shows no
-//! certificate where one is demanded gets no further than the handshake.
+//! An [`Endpoint`] holds the certificate and the trust of one side of the server: that towards
+//! clients, or that towards members. Listeners accept by an [`Acceptor`], the peer transport
+//! connects by a [`Dialler`]; both use the files that the endpoint has loaded last. Invariants: a
+//! session is never resumed, so that every connection passes the verifier; a file that cannot be
+//! used never replaces one that can; a client without a certificate where one is demanded gets no
+//! further than the handshake.
 
 mod acceptor;
 mod address_check;

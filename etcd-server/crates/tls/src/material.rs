@@ -1,4 +1,4 @@
-//! What is read from the files: checked as far as it can be before a connection needs it.
+//! The content of the files: checked as far as possible before a connection needs it.
 
 use crate::client_verifier::ClientVerifier;
 use crate::error::LoadError;
@@ -25,10 +25,10 @@ pub(crate) struct Material {
     /// Without protocols chosen yet; none where the endpoint has no certificate of its own.
     pub(crate) server: Option<ServerConfig>,
     pub(crate) client: Arc<ClientConfig>,
-    /// Whom the endpoint trusts, as a server and as a client.
+    /// The trust of the endpoint, as a server and as a client.
     pub(crate) trust: Trust,
     pub(crate) certificates: Vec<CertificateStatus>,
-    /// What an operator should know and nothing is refused for.
+    /// Warnings for the operator about files that are accepted.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -75,7 +75,7 @@ fn server_config(
     Ok(config)
 }
 
-/// How a certificate is used.
+/// The use of a certificate.
 #[derive(Clone, Copy)]
 enum Shown<'a> {
     Serving(&'a EndpointSettings),
@@ -231,7 +231,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// What etcd does not look at: a warning, or with `--strict-file-checks` a refusal.
+    /// Reports a defect that etcd ignores: a warning, or with `--strict-file-checks` a refusal.
     fn doubt(&mut self, flag: &'static str, path: &Path, reason: &str) -> Result<(), LoadError> {
         if self.strict {
             return Err(LoadError::content(flag, path, &reason));

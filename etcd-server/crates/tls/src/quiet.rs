@@ -1,4 +1,5 @@
-//! Log lines that anybody who can connect can cause: so many in a second, then a count of what was left out.
+//! Rate limit for log lines that any client can cause: so many in a second, then the number of the
+//! omitted ones.
 
 use parking_lot::Mutex;
 use std::time::{Duration, Instant};
@@ -23,7 +24,8 @@ impl Quiet {
         Self { inside: Mutex::new(Inside { since: Instant::now(), lines: 0, left_out: 0 }) }
     }
 
-    /// Whether a line may be written now; if so, how many were left out since the last one.
+    /// Returns the number of lines omitted since the last one. `None` if no line may be written
+    /// now.
     pub(crate) fn allows(&self, now: Instant) -> Option<u64> {
         let mut inside = self.inside.lock();
         if now.duration_since(inside.since) >= SPAN {

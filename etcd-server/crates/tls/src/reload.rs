@@ -1,4 +1,4 @@
-//! Looks at the files twice a second, and when told to; tells of certificates that run out.
+//! Reload of the files, twice a second and on request; warnings about certificates that expire.
 
 use crate::endpoint::Endpoint;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 /// A few calls of stat each time. A revoked certificate is good for so long after its list has been written.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-/// How often the ends of certificates are told of.
+/// Interval of the lines about the ends of certificates.
 const TELL_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// From when on an end is worth a warning.
 const WARN_DAYS: i64 = 30;

@@ -36,7 +36,8 @@ pub(crate) fn client_config(
 /// The verifier of connections to other members.
 #[derive(Debug)]
 struct ServerVerifier {
-    /// `None` trusts everyone. That the other side holds the key of what it shows is checked all the same.
+    /// `None` trusts every certificate. The proof that the other side holds its key is checked all
+    /// the same.
     trust: Option<Trust>,
     allowed: AllowedNames,
     provider: Arc<CryptoProvider>,

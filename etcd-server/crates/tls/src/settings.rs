@@ -1,9 +1,9 @@
-//! What an endpoint is made of, from the daemon's settings.
+//! The settings of an endpoint, from those of the daemon.
 
 use config::{ListenerTls, TlsSettings, TlsVersion};
 use std::path::PathBuf;
 
-/// Towards whom.
+/// The other side: clients or members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Client,
@@ -62,7 +62,7 @@ pub struct KeyPair {
     pub key: PathBuf,
 }
 
-/// What an endpoint shows, trusts and demands.
+/// The certificate of an endpoint, its trust and its demands.
 #[derive(Clone, Debug)]
 pub struct EndpointSettings {
     pub role: Role,
@@ -72,15 +72,15 @@ pub struct EndpointSettings {
     pub as_client: Option<KeyPair>,
     pub trusted_ca: Option<PathBuf>,
     pub revocation_list: Option<PathBuf>,
-    /// Whether a client has to show a certificate.
+    /// `true` if a client has to show a certificate.
     pub demands_certificates: bool,
     /// Common names of which a client must have one; empty allows all.
     pub allowed_common_names: Vec<String>,
     /// Host names of which a client's certificate must hold one; empty allows all.
     pub allowed_hostnames: Vec<String>,
-    /// Whether a client's address is held against the names of its certificate.
+    /// `true` if a client's address is held against the names of its certificate.
     pub checks_addresses: bool,
-    /// Whether everybody's certificate vouches for itself, so that nobody's is checked.
+    /// `true` if every certificate is self-signed, so that none is verified.
     pub self_signed: bool,
     /// Refuses files that others can read, and revocation lists that do not cover every issuer, instead of warning about them.
     pub strict: bool,
@@ -108,7 +108,8 @@ impl EndpointSettings {
         }
     }
 
-    /// For connections of ours alone: nothing is listened on. Without an authority the system's are trusted.
+    /// Returns settings for outgoing connections alone. Without a CA those of the system are
+    /// trusted.
     #[must_use]
     pub fn of_client_alone(as_client: Option<KeyPair>, trusted_ca: Option<PathBuf>, believes_anybody: bool) -> Self {
         Self {
@@ -139,7 +140,7 @@ impl EndpointSettings {
             as_client: pair(&listener.client_cert_file, &listener.client_key_file),
             trusted_ca: listener.trusted_ca_file.clone(),
             revocation_list: listener.crl_file.clone(),
-            // Naming an authority alone makes certificates mandatory, as in etcd.
+            // Naming a CA alone makes certificates mandatory, as in etcd.
             demands_certificates: listener.client_cert_auth || listener.trusted_ca_file.is_some(),
             allowed_common_names: Vec::new(),
             allowed_hostnames: listener.allowed_hostnames.clone(),

@@ -1,4 +1,4 @@
-//! What an endpoint tells of itself: certificates with their ends, handshakes, connections by who vouches for them.
+//! The status of an endpoint: certificates with their ends, handshakes, connections by CA.
 
 use certs::{CertificateFacts, RevocationListFacts};
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ impl CertificateStatus {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HandshakeCounts {
     pub accepted: u64,
-    /// Failed, or turned away for what the certificate says.
+    /// Failed, or refused because of the certificate.
     pub refused: u64,
     pub timed_out: u64,
     /// Gave way to newer ones.
@@ -48,7 +48,7 @@ pub struct HandshakeCounts {
 pub struct Status {
     pub certificates: Vec<CertificateStatus>,
     pub handshakes: HandshakeCounts,
-    /// SHA-256 of the authority (hexadecimal) → live connections with certificates of it.
+    /// SHA-256 of the CA (hexadecimal) → live connections with certificates of it.
     pub connections: BTreeMap<String, u64>,
     /// Reloads since the start that worked, and that kept the old files.
     pub reloads: (u64, u64),

@@ -1,4 +1,4 @@
-//! Whom an endpoint trusts, and the checks that both directions of a connection share.
+//! The trust of an endpoint, and the checks that both directions of a connection share.
 
 use crate::rejection;
 use certs::verify::{ParsedCertificate, RevocationLists, RevocationRule, SchemeHash, TrustStore, VerifiedPath, verify_small_rsa};
@@ -20,7 +20,7 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// Verifies what the other side has shown, revocation included.
+    /// Verifies the certificates of the other side, revocation included.
     pub(crate) fn verify(&self, shown: &[CertificateDer<'_>], usage: Usage, now: OffsetDateTime) -> Result<VerifiedPath, ChainProblem> {
         let path = self.store.verify(shown, usage, now)?;
         self.lists.check(&path, self.rule, now)?;
@@ -64,7 +64,8 @@ pub(crate) enum Version {
 
 /// Checks the signature by which the other side proves that it holds the key of its certificate.
 ///
-/// rustls has functions for this, which read the certificate with webpki and hence refuse what webpki refuses.
+/// rustls has functions for this, which read the certificate with webpki and hence refuse the same
+/// ones as webpki.
 pub(crate) fn check_signature(
     version: Version,
     message: &[u8],

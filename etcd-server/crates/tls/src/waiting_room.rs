@@ -1,7 +1,8 @@
-//! Handshakes under way: at most so many, and the oldest gives way.
+//! Handshakes in progress: a bounded number, of which the oldest gives way.
 //!
-//! A client that means it is done within milliseconds; one that has shown nothing for longest is the one to lose when somebody else comes.
-//! So a flood of connections that never finish costs a bounded number of descriptors and keeps nobody out.
+//! An honest client is done within milliseconds; the one that has been silent for longest is
+//! dropped when another one comes. So a flood of connections that never finish costs a bounded
+//! number of descriptors and keeps no client out.
 
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -32,14 +33,14 @@ impl WaitingRoom {
         Self { places, inside: Mutex::default() }
     }
 
-    /// Takes a place, if need be that of whoever has been inside for longest.
+    /// Takes a place, if need be that of the oldest handshake.
     pub(crate) fn enter(&self) -> Place<'_> {
         let (keep, asked_out) = oneshot::channel();
         let mut inside = self.inside.lock();
         let number = inside.next;
         inside.next += 1;
         if inside.waiting.len() >= self.places {
-            // Dropping its sender is what tells it.
+            // Dropping its sender notifies it.
             inside.waiting.pop_first();
         }
         inside.waiting.insert(number, keep);
@@ -48,7 +49,7 @@ impl WaitingRoom {
 }
 
 impl Place<'_> {
-    /// Completes when somebody else needs the place.
+    /// Completes when another handshake needs the place.
     pub(crate) async fn asked_out(&mut self) {
         // Nothing is ever sent; the sender is dropped.
         drop((&mut self.asked_out).await);

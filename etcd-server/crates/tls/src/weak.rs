@@ -1,4 +1,4 @@
-//! Certificates of clients and members that are accepted and weak: each is told of once.
+//! Accepted but weak certificates of clients and members: each is logged once.
 
 use crate::material::weakness_of;
 use certs::verify::ParsedCertificate;
@@ -6,7 +6,8 @@ use parking_lot::Mutex;
 use rustls_pki_types::CertificateDer;
 use std::collections::BTreeSet;
 
-/// Certificates that are remembered; what comes after them is not told of, so that no client can fill the log or the memory.
+/// Number of certificates that are remembered; later ones are not logged, so that no client can
+/// fill the log or the memory.
 const REMEMBERED_MAX: usize = 1_000;
 
 #[derive(Debug, Default)]
@@ -16,7 +17,7 @@ pub(crate) struct WeakCertificates {
 }
 
 impl WeakCertificates {
-    /// Logs what is weak about an accepted certificate, with the remedy, unless that has been done.
+    /// Logs the weakness of an accepted certificate, with the remedy, unless that has been done.
     pub(crate) fn tell(&self, endpoint: &'static str, certificate: &CertificateDer<'_>) {
         let Ok(parsed) = ParsedCertificate::of(certificate) else { return };
         let Some(weakness) = weakness_of(&parsed) else { return };

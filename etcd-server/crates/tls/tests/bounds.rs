@@ -1,4 +1,4 @@
-//! What connections that mean no good may cost.
+//! The cost of hostile connections.
 
 use crate::support::{Client, Rig};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ async fn a_handshake_that_says_nothing_ends_after_ten_seconds() {
     assert_eq!(endpoint.status().handshakes.timed_out, 2);
 }
 
-/// D03: connections that never say hello keep nobody out.
+/// D03: connections that never send a first message keep no client out.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_silent_connections_keeps_nobody_out() {
     let rig = Rig::new();

@@ -5,7 +5,7 @@ use certs::Profile;
 use std::sync::Arc;
 use tls::{Endpoint, EndpointSettings, Protocols, Role};
 
-/// A member's endpoint: one authority, a certificate that serves and connects.
+/// Returns a member's endpoint: one CA, a certificate that serves and connects.
 fn member(rig: &mut Rig, issuer: &certs::Authority, profile: Profile, names: &[&str]) -> Arc<Endpoint> {
     rig.settings.role = Role::Peer;
     rig.write_pair(&leaf(issuer, profile, "etcd1", names));
@@ -102,7 +102,7 @@ async fn self_signed_members_meet_without_knowing_each_other() {
         let again = tls::auto_files(rig.folder.path(), Role::Peer, &names, 1, now()).unwrap();
         assert_eq!(pair, again);
         let before = std::fs::read(&pair.cert).unwrap();
-        // One that has run out is made anew.
+        // An expired one is created again.
         tls::auto_files(rig.folder.path(), Role::Peer, &names, 1, now() + time::Duration::days(366)).unwrap();
         assert_ne!(std::fs::read(&pair.cert).unwrap(), before);
         let settings = EndpointSettings {

@@ -1,4 +1,4 @@
-//! Who is let in.
+//! Accepted and refused clients.
 
 use crate::support::{Client, Rig, YEAR, authority, leaf, leaf_at, list, now};
 use certs::Profile;
@@ -51,7 +51,7 @@ async fn everybody_else_is_refused_at_the_door() {
     assert_eq!(endpoint.status().handshakes.refused, 10);
 }
 
-/// GHSA-3wh4-j44w-pg92, and what rustls does by default: a resumed session is not verified.
+/// GHSA-3wh4-j44w-pg92, and the default of rustls: a resumed session is not verified.
 #[tokio::test]
 async fn a_revoked_certificate_is_refused_on_the_second_connection_too() {
     for versions in [&[&TLS12], &[&TLS13]] {
@@ -84,7 +84,7 @@ async fn an_issuer_without_a_list_is_refused_when_strict() {
     rig.settings.revocation_list = Some(rig.path("crl.pem"));
     rig.write("ca.crt", format!("{}{}", rig.clients.certificate().pem, other.certificate().pem).as_bytes());
     rig.write("crl.pem", &list(&rig.clients, &[], 1));
-    // etcd asks no more of a list than what it names.
+    // etcd takes from a CRL only the serial numbers in it.
     let endpoint = rig.endpoint();
     for (name, issuer) in [("alice", &rig.clients), ("bob", &other)] {
         let shown = leaf(issuer, Profile::Client, name, &[]);

@@ -1,4 +1,5 @@
-//! Handshakes over sockets in memory: who is let in, who is not, and what a change of files does to both.
+//! Handshakes over sockets in memory: accepted and refused clients, and the effect of changed files
+//! on both.
 #![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
 mod bounds;

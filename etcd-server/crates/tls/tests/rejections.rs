@@ -107,7 +107,7 @@ async fn a_missing_certificate_has_no_names() {
 #[tokio::test]
 async fn alerts_of_clients_are_logged_in_gos_words() {
     let rig = Rig::new();
-    // The client trusts others than those who signed our certificate.
+    // The client trusts other CAs than that of our certificate.
     let foreign = Rig::new();
     let endpoint = rig.endpoint();
     let (lines, _guard) = Lines::collect();

@@ -1,4 +1,4 @@
-//! Authorities, files, endpoints and clients for tests.
+//! CAs, files, endpoints and clients for tests.
 
 use certs::{Authority, AuthorityPlan, Certificate, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile, Revocation, RevocationReason};
 use config::TlsVersion;
@@ -61,7 +61,8 @@ pub(crate) fn list_until(authority: &Authority, number: u64, next_update: Offset
     authority.revocation_list(&[], number, next_update - lifetime, lifetime).unwrap()
 }
 
-/// A folder of files, and an endpoint on them: a server certificate, and clients of one authority let in.
+/// A directory of files, and an endpoint on them: a server certificate, and clients of one CA
+/// accepted.
 pub(crate) struct Rig {
     pub(crate) folder: TempDir,
     pub(crate) settings: EndpointSettings,
@@ -117,7 +118,7 @@ impl Rig {
     }
 }
 
-/// What a client shows and speaks.
+/// The certificate and protocols of a client.
 pub(crate) struct Client {
     config: ClientConfig,
 }

@@ -1,4 +1,4 @@
-//! One change of one key, as watchers are told of it.
+//! A change of one key, as delivered to watchers.
 
 use crate::Revision;
 use bytes::Bytes;
@@ -6,7 +6,7 @@ use bytes::Bytes;
 /// A change in the order of history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Where it stands in history.
+    /// Its position in history.
     pub revision: Revision,
     /// The key that changed.
     pub key: Bytes,
@@ -15,7 +15,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// Whether the key was deleted.
+    /// Returns `true` if the key was deleted.
     pub fn is_delete(&self) -> bool {
         self.record.is_empty()
     }

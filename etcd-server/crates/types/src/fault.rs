@@ -1,40 +1,41 @@
-//! A fault: this member cannot go on.
+//! A fatal error: this member cannot continue.
 //!
-//! A fault is never an answer to a client: whoever meets one passes it up until the process stops and says why.
+//! A fault is never a response to a client. Every caller returns it until the process exits with
+//! the reason.
 
 use std::fmt;
 
-/// Why this member must stop: a chain of what was attempted, outermost first.
+/// The reason why this member must stop: a chain of the attempted operations, outermost first.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// What is stored cannot be right.
+    /// Stored data is corrupt.
     #[error("{what} is damaged: {detail}")]
     Corrupt {
         /// The thing that is damaged, for example `lease record 42`.
         what: String,
-        /// What is wrong with it.
+        /// The defect.
         detail: String,
     },
     /// The disk or the system refused.
     #[error("{doing}: {source}")]
     Io {
-        /// What was attempted, for example `sync raft log`.
+        /// The attempted operation, for example `sync raft log`.
         doing: String,
-        /// What the system answered.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The store's own machinery failed.
     #[error("{doing}: {detail}")]
     Store {
-        /// What was attempted.
+        /// The attempted operation.
         doing: String,
-        /// What the store said.
+        /// The error of the store.
         detail: String,
     },
     /// A fault met while attempting something larger.
     #[error("{doing}: {cause}")]
     While {
-        /// What was attempted.
+        /// The attempted operation.
         doing: String,
         /// The fault below.
         cause: Box<Fault>,
@@ -42,7 +43,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// `what` cannot be right because of `detail`.
+    /// Returns the fault that `what` is corrupt because of `detail`.
     pub fn corrupt(what: impl fmt::Display, detail: impl fmt::Display) -> Self {
         Self::Corrupt { what: what.to_string(), detail: detail.to_string() }
     }
@@ -57,7 +58,7 @@ impl Fault {
         Self::Store { doing: doing.to_string(), detail: detail.to_string() }
     }
 
-    /// Adds what was being attempted around this fault.
+    /// Adds the operation that was attempted around this fault.
     #[must_use]
     pub fn during(self, doing: impl fmt::Display) -> Self {
         Self::While { doing: doing.to_string(), cause: Box::new(self) }

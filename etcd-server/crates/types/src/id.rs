@@ -18,7 +18,7 @@ impl LeaseId {
     /// "No lease".
     pub const NONE: Self = Self(0);
 
-    /// Whether this names a lease at all.
+    /// Returns `true` if this names a lease at all.
     pub fn is_some(self) -> bool {
         self != Self::NONE
     }

@@ -62,7 +62,7 @@ impl KeyRange {
         }
     }
 
-    /// Whether `key` lies inside.
+    /// Returns `true` if `key` lies inside.
     pub fn contains(&self, key: &[u8]) -> bool {
         match &self.end {
             End::Single => key == self.start,
@@ -71,7 +71,7 @@ impl KeyRange {
         }
     }
 
-    /// Whether `key` lies above every key inside.
+    /// Returns `true` if `key` lies above every key inside.
     pub fn is_below(&self, key: &[u8]) -> bool {
         match &self.end {
             End::Single => key > &self.start[..],
@@ -80,7 +80,7 @@ impl KeyRange {
         }
     }
 
-    /// Whether no key at all can be inside.
+    /// Returns `true` if no key at all can be inside.
     pub fn is_empty(&self) -> bool {
         matches!(&self.end, End::Before(end) if end <= &self.start)
     }

@@ -1,6 +1,6 @@
-//! Words everybody speaks: ids, revisions, key ranges, moments and faults.
+//! Vocabulary of all crates: ids, revisions, key ranges, timestamps and fatal errors.
 //!
-//! Pure values without behaviour of their own; nothing here knows a clock, a file or a socket.
+//! Pure values without behaviour of their own; no clock, file or socket.
 #![forbid(unsafe_code)]
 
 mod event;

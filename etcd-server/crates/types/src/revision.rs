@@ -3,7 +3,8 @@
 /// The number of a mutating request: starts at 1 on an empty store, the first write is 2.
 pub type MainRevision = i64;
 
-/// Where one change stands in history: the request's number, and which change of that request it was.
+/// The position of one change in history: the number of the request, and the number of the change
+/// within that request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision {
     /// Shared by all changes of one request.

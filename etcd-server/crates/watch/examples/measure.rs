@@ -1,4 +1,5 @@
-//! What watching costs: events delivered to many watchers, publishing beside many watchers, and catching up from far behind.
+//! The cost of watching: events delivered to many watchers, publishing beside many watchers, and
+//! catching up from far behind.
 
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a measurement needs a clock and prints its figures")]
 #![allow(clippy::cast_precision_loss, reason = "figures are rounded for reading")]
@@ -36,7 +37,8 @@ fn watch(hub: &mut Hub, stream: u64, key: String, range_end: String, start_revis
     hub.create(StreamId(stream), &request, hub.published(), NEVER_COMPACTED);
 }
 
-/// Takes and encodes everything queued, as a shell would; returns how many answers and bytes.
+/// Takes and encodes everything queued, as a shell would; returns the numbers of responses and
+/// bytes.
 fn send_all(hub: &mut Hub, out: &mut BytesMut) -> (usize, usize) {
     let (mut answers, mut bytes) = (0, 0);
     while let Some(stream) = hub.next_ready() {

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use types::{Event, Fault, MainRevision, Revision};
 
-/// What one pass may cost. A main revision is never split, so the last one may go beyond.
+/// The bounds of one pass. A main revision is never split, so the last one may exceed them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// Changes looked at.
@@ -33,7 +33,7 @@ impl Default for Budget {
 
 /// A stretch of history as it was read.
 struct Stretch {
-    /// What concerns anybody who takes part.
+    /// The events that concern any of the participating watchers.
     events: Vec<Event>,
     /// Read completely up to here.
     read_to: MainRevision,
@@ -42,12 +42,14 @@ struct Stretch {
 }
 
 impl Hub {
-    /// One pass for watchers that are behind. Returns whether there is more to do; then call again, with a newer view.
+    /// Makes one pass for watchers that are behind. Returns `true` if there is more to do; then
+    /// call again, with a newer view.
     ///
-    /// `view` need not be a snapshot, only never older than what it showed in an earlier call.
+    /// `view` need not be a snapshot, only never older than in an earlier call.
     pub fn catch_up<V: View>(&mut self, view: &V, budget: Budget) -> Result<bool, Fault> {
         let Some((from, lead)) = self.laggards.first() else { return Ok(false) };
-        // A compaction may be seen in the state before the events below it have come: who falls behind it only then finds what it left over.
+        // A compaction may be seen in the state before the events below it have come: a watcher
+        // behind it only then finds the remainder.
         if from < self.compacted {
             self.end_overtaken();
             return Ok(self.has_work());
@@ -59,7 +61,8 @@ impl Hub {
         let readable = meta::read_u64(view, meta::CURRENT_REVISION)?.map_or(1, u64::cast_signed).min(self.published);
         let (taking_part, index) = self.gather(from, lead, budget);
         let stretch = read(view, &index, from, readable, budget)?;
-        // Whoever was overtaken by compaction during the read is told so here, before anything of it is used.
+        // Watchers that compaction overtook during the read are cancelled here, before anything of
+        // it is used.
         self.compacted(compacted_of(view)?);
         if let Some(hole) = stretch.hole.filter(|hole| hole.main >= self.compacted) {
             return Err(Fault::corrupt(format_args!("history of revision {}/{}", hole.main, hole.sub), "the record is missing"));
@@ -102,7 +105,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Whether the watcher got everything; else it waits for room.
+    /// Returns `true` if the watcher got everything; else it waits for room.
     fn offer_to_laggard(&mut self, key: WatchKey, runs: &[Arc<Run>]) -> bool {
         if self.laggards.cursor(key).is_none() {
             return true;
@@ -147,7 +150,7 @@ fn read<V: View>(view: &V, index: &Index, from: MainRevision, to: MainRevision, 
     while let Some((stored_key, stored)) = cursor.item() {
         let revision = revision_record::decode_key(stored_key)?;
         let budget_is_spent = changes >= budget.changes || bytes >= budget.bytes;
-        // At least one revision is read, whatever the budget.
+        // At least one revision is read, even beyond the budget.
         if budget_is_spent && last_main >= from && revision.main != last_main {
             stretch.read_to = revision.main - 1;
             return Ok(stretch);
@@ -163,7 +166,7 @@ fn read<V: View>(view: &V, index: &Index, from: MainRevision, to: MainRevision, 
     Ok(stretch)
 }
 
-/// Adds one change to the stretch; returns what it weighs in bytes.
+/// Adds one change to the stretch; returns its weight in bytes.
 fn read_change<V: View>(view: &V, revision: Revision, change: RevisionRecord<'_>, stretch: &mut Stretch) -> Result<usize, Fault> {
     let record = if change.is_tombstone() {
         Some(Bytes::new())

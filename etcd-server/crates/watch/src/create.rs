@@ -16,8 +16,9 @@ const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted"
 const AUTO_ID: WatchId = 0;
 
 impl Hub {
-    /// Creates a watcher and answers it. `current` and `compacted` are the store's revisions at this moment; they may be ahead of what was
-    /// published here. Permission has been checked, except that a negative start revision is refused before anybody asks for permission.
+    /// Creates a watcher and queues the response. `current` and `compacted` are the store's
+    /// revisions at this moment; they may be ahead of the published ones. Permission has been
+    /// checked, except that a negative start revision is refused before the permission check.
     pub fn create(&mut self, stream: StreamId, request: &WatchCreateRequest, current: MainRevision, compacted: MainRevision) {
         if request.start_revision < 0 {
             return self.refuse(stream, current, COMPACTED);
@@ -62,7 +63,7 @@ impl Hub {
     }
 }
 
-/// What is watched, normalised as etcd does: no key at all means the smallest one.
+/// Returns the watched range, normalised as in etcd: an absent key means the smallest one.
 fn range_of(request: &WatchCreateRequest) -> KeyRange {
     let key = if request.key.is_empty() { Bytes::from_static(b"\0") } else { request.key.clone() };
     KeyRange::from_wire(key, request.range_end.clone())

@@ -1,4 +1,5 @@
-//! Events as they stand in a `WatchResponse`: encoded once, with and without the previous version, and shared by whoever gets them.
+//! Events in the form of a `WatchResponse`: encoded once, with and without the previous version,
+//! and shared by all receivers.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use mvcc::ReadPoint;
@@ -144,7 +145,8 @@ impl<'a, V: View> Encoder<'a, V> {
         Ok(bytes)
     }
 
-    /// The version before the event. Compaction takes older versions first, so what is found is right or nothing.
+    /// Returns the version before the event. Compaction removes older versions first, so the result
+    /// is correct or absent.
     fn previous(&self, event: &Event) -> Result<Option<Bytes>, Fault> {
         let before = event.revision.main - 1;
         if before < self.compacted || is_create(event)? {

@@ -1,7 +1,8 @@
 //! The hub: streams, the synced watchers' index, and the unsynced watchers' cursors.
 //!
-//! Invariants: a synced watcher has everything up to `published` queued; an unsynced one everything below its cursor; an answer is queued
-//! whole or not at all. What publishing does is in `publish`, catching up in `catch_up`, creation in `create`, progress in `progress`.
+//! Invariants: a synced watcher has everything up to `published` queued; an unsynced one everything
+//! below its cursor; a response is queued whole or not at all. Publishing is in `publish`, catching
+//! up in `catch_up`, creation in `create`, progress in `progress`.
 
 use crate::index::Index;
 use crate::laggards::Laggards;
@@ -55,7 +56,8 @@ impl Hub {
         self.streams.push(stream, Output { watch_id, revision: current, body: Body::Canceled });
     }
 
-    /// History below `revision` can no longer be read: who still needs it is told, and gets nothing more.
+    /// Ends reads below `revision`: a watcher that still needs them is cancelled as compacted, and
+    /// gets nothing more.
     pub fn compacted(&mut self, revision: MainRevision) {
         if revision <= self.compacted {
             return;
@@ -64,7 +66,7 @@ impl Hub {
         self.end_overtaken();
     }
 
-    /// Ends all who are behind the last compaction.
+    /// Cancels all watchers behind the last compaction.
     pub(crate) fn end_overtaken(&mut self) {
         for key in self.laggards.below(self.compacted) {
             self.laggards.remove(key);
@@ -105,12 +107,12 @@ impl Hub {
         }
     }
 
-    /// Whether further requests of a stream should be read: not while its answers fill its queue.
+    /// Returns `true` if further requests of a stream should be read: not while its answers fill its queue.
     pub fn accepts_requests(&self, stream: StreamId) -> bool {
         self.streams.is_below_bound(stream)
     }
 
-    /// Whether [`Hub::catch_up`] has something to do.
+    /// Returns `true` if [`Hub::catch_up`] has something to do.
     pub fn has_work(&self) -> bool {
         self.laggards.first().is_some()
     }
@@ -120,7 +122,7 @@ impl Hub {
         self.laggards.len()
     }
 
-    /// Watchers that get what is published, the unsynced ones included.
+    /// Returns the number of watchers that receive published events, including the unsynced ones.
     pub fn watchers(&self) -> usize {
         self.synced.len() + self.laggards.len()
     }

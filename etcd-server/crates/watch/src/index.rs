@@ -1,4 +1,5 @@
-//! Which watchers a key concerns. Watchers that get the same bytes (same range, same wishes) form one class, matched once.
+//! The watchers of each key. Watchers that get the same bytes (same range, same options) form one
+//! class, matched once.
 
 use crate::interval_tree::{Interval, IntervalTree, Upper};
 use crate::watcher::{Wanted, WatchKey};
@@ -47,7 +48,7 @@ impl Index {
         }
     }
 
-    /// How many watchers are in it.
+    /// Returns the number of watchers in it.
     pub(crate) fn len(&self) -> usize {
         self.watchers
     }
@@ -65,14 +66,14 @@ impl Index {
         matched
     }
 
-    /// Whether anybody watches `key`.
+    /// Returns `true` if any watcher covers `key`.
     pub(crate) fn concerns(&self, key: &[u8]) -> bool {
         let mut any = false;
         self.for_key(key, &mut |_| any = true);
         any
     }
 
-    /// What the members of a class want.
+    /// Returns the options of a class.
     pub(crate) fn wanted(&self, class: ClassId) -> Option<Wanted> {
         self.classes.get(&class).map(|class| class.wanted)
     }

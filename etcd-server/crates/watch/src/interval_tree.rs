@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use std::cmp::{Ordering, max};
 
-/// Where an interval ends; open ends lie above all others.
+/// The end of an interval; open ends lie above all others.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Upper {
     /// Below this key.

@@ -89,7 +89,7 @@ impl Laggards {
         }
     }
 
-    /// How many are unsynced.
+    /// Returns the number of unsynced watchers.
     pub(crate) fn len(&self) -> usize {
         self.lags.len()
     }

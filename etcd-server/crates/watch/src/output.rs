@@ -32,13 +32,13 @@ pub struct Output {
     pub(crate) body: Body,
 }
 
-/// What an answer says.
+/// The content of a response.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
     Created,
     Refused(Cow<'static, str>),
     Canceled,
-    /// What the watcher wanted lies below this compacted revision.
+    /// The requested revision lies below this compacted revision.
     Compacted(MainRevision),
     Progress,
     Events {
@@ -48,7 +48,8 @@ pub(crate) enum Body {
 }
 
 impl Output {
-    /// What this answer counts in the bounds of the hub, and what [`crate::Hub::drained`] is to be told once it is sent.
+    /// Returns the size of this response in the bounds of the hub, to be passed to
+    /// [`crate::Hub::drained`] once it is sent.
     pub fn queued_bytes(&self) -> usize {
         let body = match &self.body {
             Body::Events { events, .. } => events.bytes(),
@@ -83,7 +84,7 @@ impl Output {
         matches!(self.body, Body::Progress)
     }
 
-    /// Length of what [`Output::encode_into`] appends, in bytes.
+    /// Returns the number of bytes that [`Output::encode_into`] appends.
     pub fn encoded_len(&self, header: Header) -> usize {
         self.envelope(header).encoded_len() + self.events().map_or(0, EventSlice::bytes)
     }
@@ -91,7 +92,7 @@ impl Output {
     /// Appends the encoded `WatchResponse`.
     pub fn encode_into(&self, header: Header, out: &mut impl BufMut) {
         self.envelope(header).encode_raw(out);
-        // The events are the last field of the message, so their bytes follow what stands before them.
+        // The events are the last field of the message, so their bytes follow all other fields.
         for event in self.events().into_iter().flat_map(EventSlice::encoded) {
             out.put_slice(event);
         }

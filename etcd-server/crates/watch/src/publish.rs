@@ -1,4 +1,4 @@
-//! Telling synced watchers what has become readable.
+//! Delivery of readable changes to synced watchers.
 
 use crate::Hub;
 use crate::encode::Encoder;
@@ -7,10 +7,11 @@ use schema::View;
 use types::{Event, Fault, MainRevision};
 
 impl Hub {
-    /// The events of one or more whole main revisions, in order, all readable in `view` now; `view` may be further already.
+    /// Publishes the events of one or more whole main revisions, in order, all readable in `view`
+    /// now; `view` may be newer.
     ///
-    /// Events at or below what was published are passed over. If revisions are missing before the first one, the watchers catch up
-    /// over the gap from the store.
+    /// Events at or below the published revision are ignored. If revisions are missing before the
+    /// first one, the watchers catch up over the gap from the store.
     pub fn publish<V: View>(&mut self, view: &V, events: &[Event]) -> Result<(), Fault> {
         let fresh = &events[events.partition_point(|event| event.revision.main <= self.published)..];
         let (Some(first), Some(last)) = (fresh.first(), fresh.last()) else { return Ok(()) };
@@ -31,8 +32,9 @@ impl Hub {
         Ok(())
     }
 
-    /// The store has become readable at `revision`, but the events up to there are not going to be published (a snapshot was installed, or
-    /// the caller's queue was full): every synced watcher catches up from the store. Not above what was published: nothing happens.
+    /// Records that the store has become readable at `revision`, but the events up to there are not
+    /// going to be published (a snapshot was installed, or the caller's queue was full): every
+    /// synced watcher catches up from the store. No effect at or below the published revision.
     pub fn skipped_to(&mut self, revision: MainRevision) {
         if revision <= self.published {
             return;

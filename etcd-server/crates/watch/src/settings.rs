@@ -1,6 +1,7 @@
 //! The bounds that a hub keeps.
 
-/// What etcd adds to the largest request when it bounds a message, in bytes (server/etcdserver/api/v3rpc/grpc.go).
+/// Bytes that etcd adds to the largest request when it bounds a message
+/// (server/etcdserver/api/v3rpc/grpc.go).
 const GRPC_OVERHEAD_BYTES: usize = 512 * 1024;
 
 /// Bounds on queues and messages, in bytes of encoded answers.
@@ -15,7 +16,7 @@ pub struct Settings {
     pub total_bytes_max: usize,
     /// An answer is closed at the end of the revision that brings it here; a larger revision still travels whole.
     pub response_bytes_max: usize,
-    /// How many watchers of a stream try again at once when it has room. At least one.
+    /// Number of watchers of a stream try again at once when it has room. At least one.
     pub retries_at_once: usize,
     /// A watcher that asked for fragments gets messages below this size, or of a single event.
     pub fragment_bytes: usize,
@@ -33,7 +34,7 @@ impl Settings {
         }
     }
 
-    /// Whether `bytes` more may be queued for a stream that holds `stream_bytes`, while all hold `total_bytes`.
+    /// Returns `true` if `bytes` more may be queued for a stream that holds `stream_bytes`, while all hold `total_bytes`.
     pub(crate) fn has_room(&self, stream_bytes: usize, total_bytes: usize, bytes: usize) -> bool {
         let fits = stream_bytes + bytes <= self.stream_bytes_max && total_bytes + bytes <= self.total_bytes_max;
         stream_bytes == 0 || fits

@@ -56,11 +56,11 @@ impl Stream {
     }
 }
 
-/// All streams, and what they hold together.
+/// All streams, and their queued bytes together.
 #[derive(Debug)]
 pub(crate) struct Streams {
     streams: BTreeMap<StreamId, Stream>,
-    /// Streams with answers that nobody has taken.
+    /// Streams with responses to be taken.
     ready: BTreeSet<StreamId>,
     /// When each stream's progress is looked at next.
     deadlines: BTreeSet<(Moment, StreamId)>,
@@ -132,7 +132,7 @@ impl Streams {
         self.ready.insert(id);
     }
 
-    /// Reports progress of a whole stream; replaces a report that nobody has taken yet.
+    /// Reports progress of a whole stream; replaces a report that was not taken yet.
     pub(crate) fn push_stream_progress(&mut self, id: StreamId, revision: MainRevision) {
         let last = self.streams.get_mut(&id).and_then(|stream| stream.queue.back_mut());
         match last {
@@ -159,13 +159,13 @@ impl Streams {
         Ok(())
     }
 
-    /// Whether it is worth reading for a stream's watchers: half of its queue is free.
+    /// Returns `true` if it is worth reading for a stream's watchers: half of its queue is free.
     pub(crate) fn is_roomy(&self, id: StreamId) -> bool {
         let stream = self.streams.get(&id);
         stream.is_some_and(|stream| self.settings.has_room(stream.queued_bytes, self.total_bytes, self.settings.stream_bytes_max / 2))
     }
 
-    /// Whether a stream has sent enough to be asked for more.
+    /// Returns `true` if a stream has sent enough to be asked for more.
     pub(crate) fn is_below_bound(&self, id: StreamId) -> bool {
         self.streams.get(&id).is_some_and(|stream| stream.queued_bytes < self.settings.stream_bytes_max)
     }

@@ -1,4 +1,4 @@
-//! One watcher: what it wants, and where it stands.
+//! One watcher: its options and its position.
 
 use proto::etcdserverpb::WatchCreateRequest;
 use proto::etcdserverpb::watch_create_request::FilterType;
@@ -18,7 +18,7 @@ pub(crate) struct WatchKey {
     pub(crate) id: WatchId,
 }
 
-/// What decides, beside the range, which bytes a watcher gets.
+/// The options that decide, beside the range, which bytes a watcher gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Wanted {
     pub(crate) puts: bool,
@@ -28,7 +28,7 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     pub(crate) fn of(request: &WatchCreateRequest) -> Self {
-        // Filter values that nobody defined are ignored, as etcd does.
+        // Undefined filter values are ignored, as in etcd.
         let filtered = |kind: FilterType| request.filters.contains(&i32::from(kind));
         Self { puts: !filtered(FilterType::Noput), deletes: !filtered(FilterType::Nodelete), prev_kv: request.prev_kv }
     }
@@ -38,23 +38,23 @@ impl Wanted {
     }
 }
 
-/// Where a watcher stands.
+/// The position of a watcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// Everything published has been queued for it.
     Synced,
     /// It catches up; its cursor is kept by the laggards.
     Unsynced,
-    /// What it wanted is gone and it was told; its id stays taken until the client cancels it.
+    /// Cancelled as compacted; its id stays taken until the client cancels it.
     Compacted,
 }
 
-/// What the next progress tick does with a watcher.
+/// The effect of the next progress tick on a watcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProgressNotify {
     /// The client did not ask for it.
     Off,
-    /// Nothing was sent since the last tick: notify.
+    /// Idle since the last tick: notify.
     Due,
     /// Events were sent since the last tick: skip one.
     NotDue,
@@ -83,7 +83,7 @@ impl Watcher {
         }
     }
 
-    /// Whether "everything up to `published` was sent" is true of it and means something.
+    /// Returns `true` if "everything up to `published` was sent" is true of it and means something.
     pub(crate) fn is_synced_at(&self, published: MainRevision) -> bool {
         self.state == State::Synced && self.progress_from <= published
     }

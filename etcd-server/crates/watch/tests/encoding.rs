@@ -1,4 +1,4 @@
-//! Answers byte by byte: what is sent is what prost makes of the same message.
+//! Responses byte by byte: the sent bytes equal those that prost makes of the same message.
 
 use crate::store::{Change, Store};
 use bytes::{Bytes, BytesMut};

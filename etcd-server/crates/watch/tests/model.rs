@@ -264,7 +264,8 @@ impl Run {
 
     fn drain(&mut self, stream: StreamId) {
         let bytes = std::mem::take(self.in_flight.get_mut(&stream).unwrap());
-        // Nothing sent, nothing told: the hub must not live on being asked again.
+        // Without sent bytes there is no report: the hub must make progress without being called
+        // again.
         if bytes > 0 {
             self.hub.drained(stream, bytes);
         }
@@ -301,7 +302,7 @@ impl Run {
         assert!(self.hub.queued_bytes() <= bound, "{} bytes are queued", self.hub.queued_bytes());
     }
 
-    /// Everything is published, read and caught up: nobody may miss anything.
+    /// Everything is published, read and caught up: no watcher may miss an event.
     fn settle(&mut self) {
         while !self.unpublished.is_empty() {
             self.publish();

@@ -1,6 +1,7 @@
-//! Scripts: commands, a line `---`, and what they answered. `RECORD=1 cargo test` writes the answers anew.
+//! Scripts: commands, a line `---`, and their output. `RECORD=1 cargo test` rewrites the output.
 //!
-//! `put k=v…` is one request; `-k` deletes a key, `-k..m` a range. `unpublished` holds back the events of the next request.
+//! `put k=v…` is one request; `-k` deletes a key, `-k..m` a range. `unpublished` holds back the
+//! events of the next request.
 
 use crate::store::{Change, Store};
 use bytes::{Bytes, BytesMut};

@@ -1,6 +1,6 @@
 //! Buckets `auth`, `authUsers` and `authRoles`.
 //!
-//! A user's roles are sorted by name and a role's permissions by key; whoever changes them keeps them so.
+//! A user's roles are sorted by name and a role's permissions by key; every change keeps them so.
 
 use super::record::{Entry, RecordError, decode, encode};
 use bytes::Bytes;

@@ -3,7 +3,7 @@
 use super::buckets::META;
 use super::meta::{CONSISTENT_INDEX_KEY, STORAGE_VERSION_KEY, TERM_KEY};
 
-/// Which keys of `meta` are left out.
+/// The keys of `meta` that are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Excluded {
     /// None: `snapshot status`.

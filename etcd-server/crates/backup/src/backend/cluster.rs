@@ -22,16 +22,16 @@ pub const REMOVED_VALUE: &[u8] = b"removed";
 pub struct MemberRecord {
     /// The member's id; never 0.
     pub id: u64,
-    /// Where the other members reach it; none is written as `null`.
+    /// Its URLs for other members; none is written as `null`.
     #[serde(rename = "peerURLs", default, with = "nullable")]
     pub peer_urls: Vec<String>,
-    /// Whether it has no vote yet.
+    /// `true` if it has no vote yet.
     #[serde(rename = "isLearner", default, skip_serializing_if = "std::ops::Not::not")]
     pub is_learner: bool,
-    /// Its name, once it has told it.
+    /// Its name, once published.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// Where clients reach it, once it has told them.
+    /// Its URLs for clients, once published.
     #[serde(rename = "clientURLs", default, with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub client_urls: Vec<String>,
 }
@@ -77,7 +77,7 @@ pub fn member_id_from(key: &[u8]) -> Result<MemberId, RecordError> {
 pub struct Version {
     /// 3.
     pub major: u32,
-    /// What follows.
+    /// The minor number.
     pub minor: u32,
 }
 
@@ -93,7 +93,7 @@ impl Version {
         self.to_string().into()
     }
 
-    /// Reads the stored text; what follows the minor number is passed over.
+    /// Reads the stored text; the part behind the minor number is ignored.
     pub fn decode(value: &[u8]) -> Result<Self, RecordError> {
         let refuse = || RecordError::new("version", format!("{:?} is none", value.escape_ascii().to_string()));
         let mut numbers = text("version", value)?.splitn(3, '.').map(str::parse);
@@ -102,13 +102,13 @@ impl Version {
     }
 }
 
-/// Whether the cluster is on its way to an older version.
+/// A downgrade of the cluster to an older version, or none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Downgrade {
     /// The version aimed at, `3.5.0`; empty when there is none.
     #[serde(rename = "target-version", default)]
     pub target_version: String,
-    /// Whether a downgrade is under way.
+    /// `true` if a downgrade is under way.
     #[serde(default)]
     pub enabled: bool,
 }

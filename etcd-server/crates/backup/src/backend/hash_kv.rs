@@ -1,10 +1,11 @@
 //! HashKV: the hash over the history up to a revision, equal on members that have compacted alike.
 //!
-//! It is the CRC-32C of `key` and of every entry up to revision `at`, in order, apart from those at or below the compacted revision
-//! that the compaction would not keep: a put stays if no later entry of its user key lies up to `at`; a deletion does not stay.
-//! One case is odd, and etcd's: when no user key at all is live at `at`, the set of what is kept is empty, and etcd takes an empty set
-//! for "keep everything", so that old entries count after all (a deletion at the compacted revision itself never does). Whether
-//! that is so is known only at the end, so two sums are carried.
+//! It is the CRC-32C of `key` and of every entry up to revision `at`, in order, apart from those at
+//! or below the compacted revision that the compaction would not keep: a put stays if no later
+//! entry of its user key lies up to `at`; a deletion does not stay. One case is odd, and etcd's:
+//! when no user key at all is live at `at`, the set of kept entries is empty, and etcd takes an
+//! empty set for "keep everything", so that old entries count after all (a deletion at the
+//! compacted revision itself never does). That is known only at the end, so two sums are carried.
 
 use super::history::{HistoryKey, put_from};
 use super::record::Entry;
@@ -15,23 +16,23 @@ use xxhash_rust::xxh3::xxh3_128;
 /// An entry of bucket `key`.
 #[derive(Clone, Debug)]
 pub struct HistoryItem<'a> {
-    /// When and what.
+    /// Revision and kind.
     pub key: HistoryKey,
     /// The stored value, byte for byte.
     pub value: &'a [u8],
 }
 
-/// What the hash is for.
+/// The purpose of the hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeepRule {
     /// A request: hash at `at`, with all compactions up to now.
     Request,
-    /// A compaction to `at`, before its deletes, where `compacted` is the one before: what etcd keeps to answer later requests from.
-    /// A deletion at `at` itself counts as kept.
+    /// A compaction to `at`, before its deletes, where `compacted` is the one before: etcd keeps it
+    /// for later requests. A deletion at `at` itself counts as kept.
     Compaction,
 }
 
-/// The fold. It needs no memory of its own; what it must know about other entries it asks for.
+/// The fold. It needs no memory of its own; it requests the data of other entries that it needs.
 #[derive(Clone, Debug)]
 pub struct HashKv {
     at: MainRevision,
@@ -41,7 +42,7 @@ pub struct HashKv {
     kept: u32,
     /// With all old entries.
     all: u32,
-    /// Whether something is known to be kept.
+    /// `true` if something is known to be kept.
     keeps_any: bool,
     last_is_put: bool,
 }
@@ -90,11 +91,13 @@ fn append(crc: u32, item: &HistoryItem<'_>) -> u32 {
     crc32c::crc32c_append(marked, item.value)
 }
 
-/// The hash over a bucket `key` that knows nothing but its entries, which `entries` gives in order as often as asked.
+/// Returns the hash over a bucket `key` of which only the entries are known; `entries` returns them
+/// in order, several times.
 ///
-/// Two walks, three in the odd case. Memory: some 50 bytes for each user key with an entry at or below the compacted revision (in the
-/// odd case, for each user key); user keys are told apart by 128 bits of hash. A store that finds a key's newest entry by itself
-/// drives [`HashKv`] without any.
+/// Two walks, three in the odd case. Memory: some 50 bytes for each user key with an entry at or
+/// below the compacted revision (in the odd case, for each user key); user keys are distinguished
+/// by 128 bits of hash. A store that finds a key's newest entry by itself drives [`HashKv`] without
+/// any.
 pub fn hash_kv<I>(
     entries: impl Fn() -> Result<I, Fault>,
     at: MainRevision,

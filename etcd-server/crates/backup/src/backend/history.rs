@@ -13,7 +13,7 @@ const TOMBSTONE_MARK: u8 = b't';
 pub struct HistoryKey {
     /// When the change was made.
     pub revision: Revision,
-    /// Whether it was a deletion.
+    /// `true` if it was a deletion.
     pub tombstone: bool,
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub const CONSISTENT_INDEX_KEY: &[u8] = b"consistent_index";
 /// [`u64_value`]: the raft term of that entry; since 3.5.
 pub const TERM_KEY: &[u8] = b"term";
-/// [`conf_state_value`]: who votes; since 3.5.
+/// [`conf_state_value`]: the voters; since 3.5.
 pub const CONF_STATE_KEY: &[u8] = b"confState";
 /// A revision with sub 0 ([`HistoryKey`](super::HistoryKey)): a compaction that was begun.
 pub const SCHEDULED_COMPACT_KEY: &[u8] = b"scheduledCompactRev";

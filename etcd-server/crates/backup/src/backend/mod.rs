@@ -1,6 +1,8 @@
-//! What etcd keeps in its backend file: ten buckets, their keys and values, and the hashes over them.
+//! The content of etcd's backend file: ten buckets, their keys and values, and the hashes over
+//! them.
 //!
-//! Plain translation: every function here is pure. Encodings are canonical, since etcd's hashes run over the stored bytes.
+//! Plain translation: every function here is pure. Encodings are canonical, since etcd's hashes run
+//! over the stored bytes.
 
 mod auth;
 mod backend_hash;

@@ -1,4 +1,4 @@
-//! What all records share: an entry of a bucket, and the error of one that cannot be read.
+//! Common parts of all records: an entry of a bucket, and the error of one that cannot be read.
 
 use bytes::Bytes;
 use prost::Message;
@@ -11,9 +11,9 @@ pub type Entry = (Bytes, Bytes);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{record} cannot be read: {flaw}")]
 pub struct RecordError {
-    /// Which kind of record.
+    /// The kind of record.
     pub record: &'static str,
-    /// What is wrong with it.
+    /// The defect.
     pub flaw: String,
 }
 

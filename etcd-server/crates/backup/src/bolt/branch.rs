@@ -36,15 +36,16 @@ impl<T: Extent> Level<T> {
         std::mem::take(&mut self.children)
     }
 
-    /// Where to cut the last children of a height, of which at most one does not fit a page: behind the last, or two before it.
-    /// Three children of which two fill a page stay together, on a page with overflow.
+    /// Returns the place to cut the last children of a height, of which at most one does not fit a
+    /// page: behind the last, or two before it. Three children of which two fill a page stay
+    /// together, on a page with overflow.
     pub(super) fn closing_cut(children: &[Child<T>]) -> usize {
         let count = children.len();
         if fitting(children) >= count || count < 4 { count } else { count - 2 }
     }
 }
 
-/// How many of the first children fit a page; two always do, if need be with overflow.
+/// Returns the number of leading children that fit a page; two always do, if need be with overflow.
 fn fitting<T: Extent>(children: &[Child<T>]) -> usize {
     let mut bytes = PAGE_HEADER_BYTES;
     let fits = |child: &&Child<T>| {

@@ -1,4 +1,4 @@
-//! What the writer reads from: buckets whose items can be walked twice.
+//! The source of the writer: buckets whose items can be walked twice.
 
 use bytes::Bytes;
 use types::Fault;
@@ -51,7 +51,7 @@ impl MemoryBucket {
         Self { name: name.into(), items: std::collections::BTreeMap::new() }
     }
 
-    /// Stores `value` under `key`, replacing what was there.
+    /// Stores `value` under `key`, replacing a previous value.
     pub fn put(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) {
         self.items.insert(key.into(), value.into());
     }

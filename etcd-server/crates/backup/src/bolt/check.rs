@@ -1,4 +1,4 @@
-//! The whole file's check: what `bbolt check` looks at, and inline buckets besides.
+//! The check of a whole file: the checks of `bbolt check`, and inline buckets besides.
 
 use super::claims::Claims;
 use super::error::{BoltError, Flaw};
@@ -10,13 +10,14 @@ use super::{PAGE_HEADER_BYTES, page::PageHeader};
 use bytes::Bytes;
 
 impl<R: ReadAt> BoltFile<R> {
-    /// Checks every page in one walk over the file, handing every item to `visit` on the way.
+    /// Checks every page in one walk over the file, passing every item to `visit` on the way.
     ///
-    /// Every page of every tree lies in the file, belongs to one place, has the right kind and number; keys are in order. If the
-    /// file lists its free pages, the list is in order, names no page in use, and together with the trees it covers the file.
+    /// Every page of every tree lies in the file, belongs to one place, has the right kind and
+    /// number; keys are in order. If the file lists its free pages, the list is in order, names no
+    /// page in use, and together with the trees it covers the file.
     ///
     /// # Errors
-    /// The first flaw, or what `visit` refuses.
+    /// The first flaw, or an error of `visit`.
     pub fn check<E: From<BoltError>>(&self, mut visit: impl FnMut(&BucketEntry, Option<(Bytes, Bytes)>) -> Result<(), E>) -> Result<(), E> {
         let claims = Claims::new(self.meta().page_count);
         let (buckets, mut claims) = self.buckets_claiming(claims)?;

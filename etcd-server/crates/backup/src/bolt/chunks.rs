@@ -16,7 +16,7 @@ use types::Fault;
 /// Bytes of every chunk but the last, as the Snapshot RPC sends them.
 pub const CHUNK_BYTES: usize = 32_768;
 
-/// Whether a digest follows the pages.
+/// The choice of whether a digest follows the pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trailer {
     /// SHA-256 of all pages, as a chunk of its own: backup files and the Snapshot RPC.
@@ -25,13 +25,14 @@ pub enum Trailer {
     Absent,
 }
 
-/// The file, as an iterator of chunks of [`CHUNK_BYTES`] (the last data chunk may be shorter), then the trailer if one is wanted.
-/// After an error it gives nothing more; what was given until then is no file.
+/// The file, as an iterator of chunks of [`CHUNK_BYTES`] (the last data chunk may be shorter), then
+/// the trailer if one is wanted. After an error it gives nothing more; the chunks until then are no
+/// file.
 pub struct Chunks<'a, B> {
     plan: &'a Plan<'a, B>,
     layout: Layout<Bytes>,
     pages: PageWriter,
-    /// Nothing where no trailer is wanted.
+    /// `None` where no trailer is wanted.
     digest: Option<Sha256>,
     stage: Stage<'a>,
 }
@@ -42,7 +43,7 @@ impl<B> std::fmt::Debug for Chunks<'_, B> {
     }
 }
 
-/// How far the file is.
+/// The progress of the file.
 enum Stage<'a> {
     /// Before the bucket of this number.
     Before(usize),
@@ -50,7 +51,7 @@ enum Stage<'a> {
     Within(Walked<'a>),
     /// All pages are made; the digest may still follow.
     Pages,
-    /// Nothing follows.
+    /// The end.
     Done,
 }
 

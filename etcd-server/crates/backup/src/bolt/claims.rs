@@ -1,6 +1,6 @@
-//! Which pages have been seen: one bit for each page in use.
+//! The owners of pages: one bit for each page in use.
 
-/// A page is claimed once; a second claim tells of a loop or of two owners.
+/// The claimed pages. A page is claimed once; a second claim shows a loop or two owners.
 #[derive(Debug)]
 pub(super) struct Claims {
     words: Vec<u64>,
@@ -8,7 +8,7 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// Nothing of `page_count` pages is claimed, apart from the two meta pages.
+    /// Returns claims for `page_count` pages, with only the two meta pages claimed.
     pub(super) fn new(page_count: u64) -> Self {
         let words = usize::try_from(page_count.div_ceil(64)).expect("pages in use were compared with the size of the file");
         let mut claims = Self { words: vec![0; words], page_count };
@@ -28,7 +28,7 @@ impl Claims {
         None
     }
 
-    /// The first page that nobody claimed.
+    /// Returns the first page without a claim.
     pub(super) fn unclaimed(&self) -> Option<u64> {
         (0..self.page_count).find(|page| {
             let (word, bit) = place(*page);

@@ -34,7 +34,7 @@ impl PageWriter {
         self.buffer.resize(end, 0);
     }
 
-    /// The first `bytes` of what is written, if there are as many.
+    /// Returns the first `bytes` of the written ones, if there are as many.
     pub(super) fn full_chunk(&mut self, bytes: usize) -> Option<Bytes> {
         (self.buffer.len() >= bytes).then(|| self.buffer.split_to(bytes).freeze())
     }
@@ -82,7 +82,7 @@ impl PageSink<Bytes> for PageWriter {
     }
 }
 
-/// Contents themselves: what writing works on.
+/// The contents themselves, for writing.
 impl Extent for Bytes {
     fn extent(&self) -> usize {
         self.len()

@@ -1,4 +1,4 @@
-//! Why a file is refused.
+//! The reasons why a file is refused.
 
 use types::Fault;
 
@@ -8,19 +8,19 @@ pub enum BoltError {
     /// The system refused a read.
     #[error("read {bytes} bytes at {offset}: {source}")]
     Io {
-        /// Where in the file.
+        /// The offset in the file.
         offset: u64,
-        /// How much was asked for.
+        /// The number of requested bytes.
         bytes: usize,
-        /// What the system answered.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// Neither meta page is right.
     #[error("neither meta page is right: page 0: {first}; page 1: {second}")]
     NoMeta {
-        /// What is wrong with page 0.
+        /// The defect of page 0.
         first: &'static str,
-        /// What is wrong with page 1.
+        /// The defect of page 1.
         second: &'static str,
     },
     /// The file ends before its last page.
@@ -36,20 +36,20 @@ pub enum BoltError {
     Page {
         /// The page's number. Inline buckets are counted to the page they lie in.
         page: u64,
-        /// What is wrong.
+        /// The defect.
         flaw: Flaw,
     },
-    /// An item of the bucket `key` is not what etcd writes.
+    /// An item of the bucket `key` that etcd does not write so.
     #[error("bucket key, item {key}: {flaw}")]
     History {
         /// The item's key, escaped.
         key: String,
-        /// What is wrong.
+        /// The defect.
         flaw: &'static str,
     },
 }
 
-/// What can be wrong with a page.
+/// A defect of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Flaw {
     /// The number in the header is another.
@@ -58,7 +58,7 @@ pub enum Flaw {
     /// The flags are not those of a page expected here.
     #[error("its flags {0:#06x} do not fit its place")]
     Flags(u16),
-    /// It, or what belongs to it, lies outside the pages in use.
+    /// It, or a page that belongs to it, lies outside the pages in use.
     #[error("it lies outside the {0} pages in use")]
     OutOfFile(u64),
     /// It runs over more pages than we agree to hold in memory.
@@ -67,7 +67,7 @@ pub enum Flaw {
     /// Two places refer to it.
     #[error("it is referred to twice, or is listed as free though in use")]
     Shared,
-    /// Nothing refers to it, and the list of free pages does not have it.
+    /// It has no reference, and the list of free pages does not have it.
     #[error("it is neither in use nor free")]
     Lost,
     /// An element reaches beyond the page, or into another.

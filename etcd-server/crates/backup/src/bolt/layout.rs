@@ -56,12 +56,12 @@ pub(super) fn branch_bytes<T: Extent>(children: &[Child<T>]) -> usize {
     PAGE_HEADER_BYTES + children.iter().map(|child| ELEMENT_BYTES + child.key.extent()).sum::<usize>()
 }
 
-/// How many pages hold `bytes`.
+/// Returns the number of pages that hold `bytes`.
 pub(super) fn page_span(bytes: usize) -> u64 {
     bytes.div_ceil(PAGE_BYTES) as u64
 }
 
-/// Only a length: what measuring works on.
+/// A length alone, for measuring.
 impl Extent for usize {
     fn extent(&self) -> usize {
         *self

@@ -30,7 +30,7 @@ pub(super) struct TreePage {
     pub(super) count: usize,
     /// The whole page, its overflow included.
     data: Bytes,
-    /// Where the elements taken so far end: a writer lays them behind each other.
+    /// The end of the elements taken so far: a writer lays them behind each other.
     taken_to: usize,
 }
 

@@ -1,4 +1,4 @@
-//! First pass: how many pages the file will have and where its root lies, from lengths alone.
+//! First pass: the number of pages of the file and the place of its root, from lengths alone.
 
 use super::bucket::Bucket;
 use super::chunks::{Chunks, Trailer};
@@ -12,13 +12,14 @@ use types::Fault;
 #[derive(Debug)]
 pub struct Plan<'a, B> {
     pub(super) buckets: &'a [B],
-    /// What each bucket amounts to, for comparing with what is written.
+    /// The measures of each bucket, for comparing with the second pass.
     pub(super) measures: Vec<Measure>,
     pub(super) root_page: u64,
     pub(super) page_count: u64,
 }
 
-/// What walking a bucket amounted to. Equal measures and equal numbers of pages are what the second pass is held to.
+/// The measures of walking a bucket. The second pass must have equal measures and equal numbers of
+/// pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Measure {
     items: u64,
@@ -62,7 +63,8 @@ impl<'a, B: Bucket> Plan<'a, B> {
         Ok(Self { buckets, measures, root_page, page_count: counter.next })
     }
 
-    /// Bytes of the file without a trailer: what the Snapshot RPC counts its remaining bytes from.
+    /// Returns the bytes of the file without a trailer, from which the Snapshot RPC counts its
+    /// remaining bytes.
     pub fn size_bytes(&self) -> u64 {
         self.page_count * PAGE_BYTES as u64
     }
@@ -82,7 +84,7 @@ fn check_names<B: Bucket>(buckets: &[B]) -> Result<(), Fault> {
     buckets.iter().try_for_each(|bucket| check_lengths(b"", bucket.name().len(), 0))
 }
 
-/// Refuses what no bbolt could hold.
+/// Refuses lengths that no bbolt could hold.
 pub(super) fn check_lengths(bucket: &[u8], key_bytes: usize, value_bytes: usize) -> Result<(), Fault> {
     if key_bytes == 0 || key_bytes > KEY_BYTES_MAX || value_bytes > VALUE_BYTES_MAX {
         let detail = format!("an item has {key_bytes} bytes of key and {value_bytes} bytes of value");

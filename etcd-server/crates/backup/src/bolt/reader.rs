@@ -31,7 +31,7 @@ pub struct BoltFile<R> {
 pub struct BucketEntry {
     /// The bucket's name.
     pub name: Bytes,
-    /// Where the entry lies, for errors.
+    /// The page of the entry, for errors.
     pub(super) page: u64,
     pub(super) number: usize,
     /// The bucket's header, and the bucket itself if it is small.
@@ -39,10 +39,12 @@ pub struct BucketEntry {
 }
 
 impl<R: ReadAt> BoltFile<R> {
-    /// Opens `source`, which may go on behind its last page (with a digest, or with space set aside).
+    /// Opens `source`, which may continue behind its last page (with a digest, or with space set
+    /// aside).
     ///
     /// # Errors
-    /// When no meta page is right, when the file is shorter than its meta page tells, and when it cannot be read.
+    /// When no meta page is valid, when the file is shorter than its meta page records, and when it
+    /// cannot be read.
     pub fn open(source: R) -> Result<Self, BoltError> {
         let size = source.size_bytes().map_err(|source| BoltError::Io { offset: 0, bytes: 0, source })?;
         let meta = live_meta(&source, size)?;
@@ -61,7 +63,7 @@ impl<R: ReadAt> BoltFile<R> {
         &self.meta
     }
 
-    /// Bytes of the pages in use: the size that `snapshot status` tells.
+    /// Returns the bytes of the pages in use: the size in `snapshot status`.
     pub fn size_bytes(&self) -> u64 {
         self.meta.page_count * u64::from(self.meta.page_bytes)
     }
@@ -105,7 +107,7 @@ impl<R: ReadAt> BoltFile<R> {
         }
     }
 
-    /// Reads page `page` with its overflow. It must carry its own number and be claimed by nobody.
+    /// Reads page `page` with its overflow. It must carry its own number and have no claim yet.
     pub(super) fn page(&self, page: u64, claims: &mut Claims) -> Result<(PageHeader, Bytes), BoltError> {
         let in_use = self.meta.page_count;
         if !(2..in_use).contains(&page) {

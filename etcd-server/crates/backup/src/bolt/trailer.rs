@@ -7,10 +7,10 @@ use sha2::{Digest as _, Sha256};
 /// Bytes of the trailer: a raw SHA-256 of all bytes before it.
 pub const TRAILER_BYTES: u64 = 32;
 
-/// Pages are whole multiples of this, so what is left over tells whether a trailer is there.
+/// Pages are whole multiples of this, so the remainder shows whether a trailer is there.
 const SECTOR_BYTES: u64 = 512;
 
-/// What looking at the trailer found.
+/// The result of examining the trailer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Digest {
     /// The file has none: it is a raw data file, or cut.
@@ -19,14 +19,14 @@ pub enum Digest {
     Right,
     /// It is another.
     Wrong {
-        /// What the trailer says.
+        /// The digest in the trailer.
         expected: [u8; 32],
-        /// What the file has.
+        /// The digest of the file.
         got: [u8; 32],
     },
 }
 
-/// Whether a file of `size` bytes carries a trailer, by etcd's rule.
+/// Returns `true` if a file of `size` bytes carries a trailer, by etcd's rule.
 pub fn has_trailer(size: u64) -> bool {
     size % SECTOR_BYTES == TRAILER_BYTES
 }

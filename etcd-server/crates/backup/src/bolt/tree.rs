@@ -31,11 +31,11 @@ pub(super) trait Extent: Sized {
 pub(super) struct Item<T> {
     pub(super) key: T,
     pub(super) value: T,
-    /// Whether the value is a bucket rather than data.
+    /// `true` if the value is a bucket rather than data.
     pub(super) is_bucket: bool,
 }
 
-/// Where finished pages go. It numbers them in the order of arrival.
+/// The receiver of finished pages. It numbers them in the order of arrival.
 pub(super) trait PageSink<T> {
     /// Takes a leaf; answers its page number.
     fn leaf(&mut self, items: &[Item<T>]) -> Result<u64, Fault>;
@@ -44,7 +44,7 @@ pub(super) trait PageSink<T> {
     fn branch(&mut self, children: &[Child<T>]) -> Result<u64, Fault>;
 }
 
-/// What a finished tree amounts to.
+/// The root of a finished tree.
 pub(super) enum Root<T> {
     /// Everything lies under this page, which the sink has taken.
     Page(u64),
@@ -77,7 +77,7 @@ impl<T: Extent> Tree<T> {
         Ok(())
     }
 
-    /// Hands over what is left and answers the root. The tree is empty again afterwards.
+    /// Writes the remaining pages and returns the root. The tree is empty again afterwards.
     pub(super) fn finish(&mut self, sink: &mut impl PageSink<T>) -> Result<Root<T>, Fault> {
         if self.levels.is_empty() {
             self.leaf_bytes = PAGE_HEADER_BYTES;

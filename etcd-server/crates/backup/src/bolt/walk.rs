@@ -1,7 +1,8 @@
 //! Walking one tree in key order.
 //!
-//! Everything is checked on the way: each page belongs to one place, keys ascend over the whole tree and lie between the keys of the
-//! branches above, no page but a bucket's root is empty. Each page is read once at most, so the walk ends whatever the file says.
+//! Everything is checked on the way: each page belongs to one place, keys ascend over the whole
+//! tree and lie between the keys of the branches above, no page but a bucket's root is empty. Each
+//! page is read once at most, so the walk ends for any file.
 
 use super::claims::Claims;
 use super::error::{BoltError, Flaw};

@@ -11,13 +11,13 @@ use types::Fault;
 const WAITING_BYTES: usize = 8 << 20;
 const WAITING_BYTES_MIN: usize = 4 << 10;
 
-/// What is dealt; nothing once scratch space has failed.
+/// The partitioned entries; `None` once scratch space has failed.
 pub(super) struct Dealt<'a> {
     regions: Option<Vec<Region>>,
     scratch: &'a dyn Scratch,
 }
 
-/// Where the entries of a part are: the first in scratch space, the last in memory.
+/// The places of the entries of a part: the first in scratch space, the last in memory.
 struct Region {
     offset: u64,
     bytes: u64,
@@ -65,7 +65,8 @@ impl<'a> Dealt<'a> {
 }
 
 impl Region {
-    /// A fault when the part holds more than was said of it; an error of scratch space is nobody's fault.
+    /// Writes the waiting entries. Returns a fault when the part holds more than announced; an
+    /// error of scratch space is no fault.
     fn write_waiting(&mut self, scratch: &dyn Scratch) -> Result<io::Result<()>, Fault> {
         let end = self.written + self.waiting.len() as u64;
         if end > self.bytes {

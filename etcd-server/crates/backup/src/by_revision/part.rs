@@ -103,7 +103,7 @@ pub(super) fn push(out: &mut Vec<u8>, version: &Version<'_>) -> Result<(), Fault
     Ok(())
 }
 
-/// Where an entry's data lies.
+/// The place of an entry's data.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) revision: Revision,
@@ -120,7 +120,7 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    /// Sorts entries by revision. They are held to what `part` says of them.
+    /// Sorts entries by revision, and checks them against `part`.
     pub(super) fn sorted(data: Vec<u8>, part: &Part) -> Result<Self, Fault> {
         let data = Bytes::from(data);
         let mut entries = Vec::with_capacity(usize::try_from(part.entries).unwrap_or(0));

@@ -1,4 +1,4 @@
-//! A member comes back after many writes: what the others' clients notice, and how long it takes.
+//! A member comes back after many writes: the effect on the others' clients, and the time it takes.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,7 @@ async fn term(target: &Target) -> Result<u64, BenchError> {
     Ok(status.into_inner().raft_term)
 }
 
-/// Waits until the member answers a read that may be old with what is new: the revision that the others have now.
+/// Waits until a serializable read at the member returns the revision that the others have now.
 async fn caught_up(target: &Target, away: &testbed::Server) -> Result<Instant, BenchError> {
     let newest = history::revision(target).await?;
     let read = RangeRequest { key: "key".into(), serializable: true, ..RangeRequest::default() };

@@ -1,4 +1,4 @@
-//! A large key space: what it costs to hold it, to start with it, to list it and to back it up.
+//! A large key space: the cost of holding it, starting with it, listing it and backing it up.
 
 use std::time::Instant;
 
@@ -102,7 +102,7 @@ async fn backup(target: &Target) -> Result<[Figure; 3], BenchError> {
     ])
 }
 
-/// Reads a whole backup and tells its size in bytes.
+/// Reads a whole backup and returns its size in bytes.
 pub(super) async fn read_backup(connection: tonic::transport::Channel) -> Result<u64, Status> {
     let mut client = MaintenanceClient::new(connection).max_decoding_message_size(ANSWER_BYTES_MAX);
     let mut chunks = client.snapshot(SnapshotRequest {}).await?.into_inner();

@@ -15,7 +15,7 @@ const BCRYPT_COST_DEFAULT: u32 = 10;
 const SIGN_METHODS: &[&str] =
     &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512"];
 
-/// How users are recognised and passwords hashed.
+/// Identification of users, and hashing of passwords.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthSettings {
     pub token: TokenKind,
@@ -28,7 +28,7 @@ pub struct AuthSettings {
 /// The kind of tokens handed to users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenKind {
-    /// An empty `--auth-token`: nobody can log in with a password.
+    /// An empty `--auth-token`: no login with a password is possible.
     None,
     Simple,
     Jwt(JwtSettings),

@@ -1,4 +1,4 @@
-//! How this member finds the others.
+//! Settings by which this member finds the others.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub struct ClusterSettings {
     pub force_new_cluster: bool,
 }
 
-/// Where the list of members comes from.
+/// The source of the list of members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Bootstrap {
     InitialCluster(InitialCluster),
@@ -31,7 +31,7 @@ pub enum Bootstrap {
     DnsSrv { domain: String, service_suffix: String },
 }
 
-/// Whether the cluster is there already.
+/// The state of the cluster: new or existing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClusterState {
     New,
@@ -174,7 +174,8 @@ fn cluster_state(merged: &Merged) -> Result<ClusterState, Problem> {
     }
 }
 
-/// Who listens on 0.0.0.0 and keeps the default advertised URL advertises the machine's own address instead.
+/// Replaces the default advertised URL of a member that listens on 0.0.0.0 by the machine's own
+/// address.
 fn with_default_host(merged: &Merged, mut listen: ListenSettings, machine: &dyn Surroundings) -> ListenSettings {
     let peer = wildcard_port(&listen.peer).filter(|_| is_default(merged, "initial-advertise-peer-urls", &listen.advertise_peer));
     let client = wildcard_port(&listen.client).filter(|_| is_default(merged, "advertise-client-urls", &listen.advertise_client));

@@ -1,4 +1,4 @@
-//! When history is forgotten, and at what pace.
+//! Settings of automatic compaction and its pace.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub enum AutoCompaction {
     Off,
     /// Keep this many revisions.
     Revision(NonZeroU64),
-    /// Keep what is younger; above zero.
+    /// Keep younger revisions; above zero.
     Periodic(Duration),
 }
 

@@ -1,4 +1,4 @@
-//! Where this member listens, what it advertises, and how it treats connections.
+//! Settings of listeners, advertised URLs, and connections.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -46,7 +46,7 @@ pub struct KeepAliveSettings {
     pub timeout: Option<Duration>,
 }
 
-/// Who may call over plain HTTP, and whether the JSON form is served.
+/// Permitted callers over plain HTTP, and the switch of the JSON form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
     pub gateway: bool,
@@ -54,7 +54,7 @@ pub struct HttpSettings {
     pub host_whitelist: Names,
 }
 
-/// A list of which an empty one, or `*`, means everybody.
+/// A list of names; an empty one, or `*`, permits all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Names {
     Any,
@@ -152,7 +152,8 @@ fn check_advertised(merged: &Merged) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Clients would be told to go to the default address; a file may do that, flags and variables may not.
+/// Refuses listen URLs without advertised ones, because clients would be sent to the default
+/// address; a file may do that, flags and variables may not.
 pub(super) fn check_advertised_when_listening(merged: &Merged) -> Result<(), Problem> {
     let by_hand = matches!(merged.source("listen-client-urls"), Source::Flag | Source::Variable);
     if by_hand && !merged.is_given("advertise-client-urls") { Err(Problem::AdvertiseMissing) } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! What is logged, how, and where to.
+//! Settings of logging: content, format and outputs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub enum LogFormat {
     Console,
 }
 
-/// Where lines go.
+/// An output of log lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogOutputs {
     /// The journal when it reads our stderr, else stderr.

@@ -1,4 +1,4 @@
-//! This member alone: its name, its folders and its limits.
+//! Settings of this member alone: its name, its directories and its limits.
 
 use std::path::PathBuf;
 
@@ -12,23 +12,23 @@ const QUOTA_DEFAULT: u64 = 2 * GIB;
 const QUOTA_SUGGESTED_MAX: u64 = 8 * GIB;
 const REQUEST_BYTES_SUGGESTED_MAX: u64 = 10 << 20;
 
-/// Who this member is and where its data is.
+/// The name of this member and its directories.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberSettings {
     pub name: String,
     /// Never empty. Not opened, and not known to exist.
     pub data_dir: PathBuf,
-    /// A folder of its own for the raft log; `None` keeps it inside `data_dir`.
+    /// A directory of its own for the raft log; `None` keeps it inside `data_dir`.
     pub raft_log_dir: Option<PathBuf>,
 }
 
-/// What one request or cluster may have.
+/// Limits of one request, and of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitSettings {
     pub txn_ops_max: u64,
     pub request_bytes_max: u64,
     pub learners_max: u64,
-    /// Whether the leader promotes learners that have caught up.
+    /// `true` if the leader promotes learners that have caught up.
     pub auto_promote_learners: bool,
 }
 
@@ -39,7 +39,7 @@ pub enum Quota {
     Bytes(u64),
 }
 
-/// How much of the raft log is kept.
+/// The kept part of the raft log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotSettings {
     /// Entries kept for slow followers.

@@ -102,8 +102,9 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What etcd checks before it starts a *new* cluster, and not on a restart: this member must be in
-    /// `--initial-cluster` with the URLs it advertises. `resolve` turns a host name into an address, if it can.
+    /// Makes etcd's checks before it starts a *new* cluster, which it leaves out on a restart: this
+    /// member must be in `--initial-cluster` with the URLs it advertises. `resolve` turns a host
+    /// name into an address, if it can.
     ///
     /// # Errors
     /// The first of etcd's complaints, in its words.
@@ -122,8 +123,9 @@ impl Settings {
         members.check(&self.member.name, &self.listen.advertise_peer, resolve)
     }
 
-    /// The name that the certificates of other members must stand for, where it is another one than the host that is connected to: members
-    /// found by SRV records whose authority is one of the system's are known by their domain, as in etcd.
+    /// Returns the name that the certificates of other members must be valid for, where it differs
+    /// from the host that is connected to: members found by SRV records whose CA is one of the
+    /// system's are known by their domain, as in etcd.
     pub fn name_of_members(&self) -> Option<&str> {
         match &self.cluster.bootstrap {
             Bootstrap::DnsSrv { domain, .. } if self.tls.peer.listener.trusted_ca_file.is_none() => Some(domain),

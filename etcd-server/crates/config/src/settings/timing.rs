@@ -1,4 +1,4 @@
-//! Elections, checks, notices and what is reported as slow.
+//! Settings of elections, checks, progress notifications and slow requests.
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ impl PeerSettings {
     }
 }
 
-/// How members compare their data.
+/// Settings of the comparison of members' data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CorruptCheckSettings {
     /// Compare with the others before serving.
@@ -124,7 +124,7 @@ pub struct MetricsSettings {
     pub detail: MetricsDetail,
 }
 
-/// How much is measured.
+/// The detail of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricsDetail {
     Basic,
@@ -147,7 +147,7 @@ impl MetricsSettings {
     }
 }
 
-/// What is reported as slow.
+/// Thresholds of slow requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WarningSettings {
     pub apply: Duration,

@@ -21,7 +21,7 @@ pub struct TlsSettings {
     pub cipher_suites: Vec<String>,
     /// Years for which self-signed certificates are valid; above zero.
     pub self_signed_years: u64,
-    /// Whether files that are only warned about otherwise are refused. Not in etcd.
+    /// `true` if files that are only warned about otherwise are refused. Not in etcd.
     pub strict_files: bool,
 }
 
@@ -46,7 +46,7 @@ pub struct ListenerTls {
     pub auto: bool,
 }
 
-/// What members add to it.
+/// Further settings of peer TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerTls {
     pub listener: ListenerTls,

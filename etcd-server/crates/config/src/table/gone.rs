@@ -6,7 +6,7 @@ pub struct Removed {
     pub name: &'static str,
     /// The etcd release that refused it first.
     pub since: &'static str,
-    /// What to write now; empty when there is nothing.
+    /// The replacement; empty when there is none.
     pub instead: &'static str,
 }
 

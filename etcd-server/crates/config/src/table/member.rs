@@ -1,4 +1,4 @@
-//! Settings of this member alone: its name, folders, addresses and limits.
+//! Settings of this member alone: its name, directories, addresses and limits.
 
 use crate::row::{Kind, Row};
 

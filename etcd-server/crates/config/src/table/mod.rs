@@ -47,7 +47,7 @@ pub fn ignored() -> &'static [&'static str] {
     gone::IGNORED
 }
 
-/// What became of a name that etcd once had and 3.7.1 refuses.
+/// Returns the fate of a name that etcd once had and 3.7.1 refuses.
 #[must_use]
 pub fn removed(name: &str) -> Option<&'static Removed> {
     gone::REMOVED.iter().find(|removed| removed.name == name)

@@ -22,7 +22,7 @@ pub enum ConfChangeDropped {
     TooMany,
 }
 
-/// What a configuration change does to the group.
+/// The effect of a configuration change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfChangeKind {
     /// The member votes from now on.
@@ -36,8 +36,9 @@ pub enum ConfChangeKind {
 }
 
 impl Node {
-    /// Proposes an encoded `raftpb.ConfChange`. A follower forwards it, and is not notified if the leader drops it. A leader proposes it
-    /// when the change before it is applied; a new leader, when it has applied what it found in its log.
+    /// Proposes an encoded `raftpb.ConfChange`. A follower forwards it, and is not notified if the
+    /// leader drops it. A leader proposes it when the change before it is applied; a new leader,
+    /// when it has applied the entries of its log.
     pub fn propose_conf_change(&mut self, change: Bytes) -> Result<(), ConfChangeDropped> {
         let raft = &self.raw.raft;
         if raft.state == StateRole::Leader && (raft.has_pending_conf() || !self.waiting_changes.is_empty()) {
@@ -94,7 +95,8 @@ impl Node {
         self.ticks.saturating_add(timeout.saturating_mul(5))
     }
 
-    /// Apply has decided on a configuration change. Returns the configuration from now on. Told before [`Node::applied`] of its entry.
+    /// Takes the decision of apply on a configuration change, before [`Node::applied`] of its
+    /// entry. Returns the configuration from now on.
     pub fn conf_changed(&mut self, kind: ConfChangeKind, member: u64) -> Result<Voters, Fault> {
         if self.installing() {
             // The change is from before the snapshot, whose members raft already goes by.
@@ -105,14 +107,15 @@ impl Node {
             ConfChangeKind::AddVoter => (ConfChangeType::AddNode, member),
             ConfChangeKind::AddLearner => (ConfChangeType::AddLearnerNode, member),
             ConfChangeKind::Remove => (ConfChangeType::RemoveNode, member),
-            // raft-rs takes a change of nobody as one that is done.
+            // raft-rs takes a change without a member as one that is done.
             ConfChangeKind::None => (ConfChangeType::AddNode, raft::INVALID_ID),
         };
         change.set_change_type(change_type);
         change.node_id = node;
         let lone_removal = kind == ConfChangeKind::Remove && self.voters().voters == [member];
         if lone_removal {
-            // raft-rs knows no group without voters; whoever removed the last one has ended the group.
+            // raft-rs has no configuration without voters; the removal of the last one ends the
+            // cluster.
             self.removed |= member == self.raw.raft.id;
             return Ok(self.voters());
         }
@@ -130,13 +133,14 @@ impl Node {
         Ok(voters)
     }
 
-    /// Who votes and who learns.
+    /// Returns the voters and learners.
     pub fn voters(&self) -> Voters {
         Voters::from_raft(&self.raw.raft.prs().conf().to_conf_state())
     }
 
-    /// Whether this member votes or learns, as far as it knows: not yet when it joins, not any more when it was removed. A removed member
-    /// runs on, passively, until another one turns it away because it knows of the removal too.
+    /// Returns `true` if this member is a voter or learner in its own view: not yet when it joins,
+    /// not any more when it was removed. A removed member continues, passively, until another one
+    /// refuses it because it knows of the removal too.
     pub fn is_member(&self) -> bool {
         !self.removed && self.raw.raft.prs().get(self.raw.raft.id).is_some()
     }
@@ -150,7 +154,7 @@ impl Node {
     }
 }
 
-/// Whether an encoded change removes this member. What cannot be read removes nobody.
+/// Returns `true` if an encoded change removes this member. An unreadable change removes none.
 pub(super) fn removes(change: &Bytes, member: u64) -> bool {
     let change = raftpb::ConfChange::decode(change.clone());
     change.is_ok_and(|change| change.node_id == member && change.r#type() == raftpb::ConfChangeType::ConfChangeRemoveNode)

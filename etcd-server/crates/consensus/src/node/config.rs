@@ -1,9 +1,9 @@
-//! How a node is set up, and what it may begin with.
+//! The configuration of a node, and checks of the recovered state.
 
 use crate::tail::{Recovered, Tail};
 use types::Fault;
 
-/// How the node is set up.
+/// The configuration of a node.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// This member.
@@ -14,9 +14,9 @@ pub struct Config {
     pub heartbeat_ticks: usize,
     /// Index of the last entry whose effects are in the state.
     pub applied: u64,
-    /// Whether a member asks for support before it raises its term.
+    /// `true` if a member requests support before it raises its term.
     pub pre_vote: bool,
-    /// What election timeouts are drawn from. Members may share it.
+    /// The seed of election timeouts. Members may share it.
     pub seed: u64,
 }
 

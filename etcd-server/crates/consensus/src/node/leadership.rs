@@ -1,11 +1,12 @@
-//! Who leads, how far everybody is, and how leadership is given away.
+//! Leadership: status, progress of the members, and transfer.
 
 use super::Node;
 use crate::standing::{Progress, Role, Status, successor};
 use raft::{ProgressState, StateRole};
 
 impl Node {
-    /// Asks the leader, this member or another, to hand over to a voter. Whether it happened shows in the status within an election timeout.
+    /// Requests the leader, this member or another, to transfer leadership to a voter. The status
+    /// shows the result within an election timeout.
     pub fn transfer_leader(&mut self, to: u64) {
         if !self.removed {
             self.raw.transfer_leader(to);
@@ -13,7 +14,8 @@ impl Node {
         }
     }
 
-    /// Hands over to the voter that is furthest of those recently heard of, if there is one. Returns to whom.
+    /// Transfers leadership to the most up to date of the recently active voters, if there is one.
+    /// Returns that voter.
     pub fn hand_over(&mut self) -> Option<u64> {
         let to = successor(&self.progress(), self.raw.raft.id)?;
         self.transfer_leader(to);
@@ -30,7 +32,7 @@ impl Node {
         }
     }
 
-    /// Where the node stands.
+    /// Returns the status of the node.
     pub fn status(&self) -> Status {
         let raft = &self.raw.raft;
         let role = role(raft.state, raft.prs().conf().learners().contains(&raft.id));
@@ -44,7 +46,8 @@ impl Node {
         }
     }
 
-    /// How far this leader knows every member to be, itself included, in the order of their ids; nothing when it does not lead.
+    /// Returns the progress of every member in this leader's view, itself included, in the order of
+    /// their ids; empty if it is not leader.
     pub fn progress(&self) -> Vec<Progress> {
         let raft = &self.raw.raft;
         if raft.state != StateRole::Leader {
@@ -72,8 +75,9 @@ impl Node {
         progress
     }
 
-    /// Whether this node leads a group of one and has applied an entry of its own term: then all that was ever acknowledged is
-    /// applied, and nobody else can acknowledge anything. A leader that only just began may still have an earlier log to apply.
+    /// Returns `true` if this node is leader of a single-member cluster and has applied an entry of
+    /// its own term: then everything acknowledged is applied, and no other member can acknowledge
+    /// anything. A new leader may still have an earlier log to apply.
     pub fn leads_alone(&self) -> bool {
         let raft = &self.raw.raft;
         raft.state == StateRole::Leader && raft.apply_to_current_term() && self.voters().voters == [raft.id]

@@ -4,7 +4,7 @@ use prost::Message as _;
 
 const KEEP: Keep = Keep::at_most(0, 0);
 
-/// A group of one that persists and applies at once.
+/// A single-member cluster that persists and applies at once.
 struct Lone {
     node: Node,
     applied: Vec<Entry>,

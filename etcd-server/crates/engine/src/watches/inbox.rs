@@ -1,7 +1,9 @@
-//! What the watch thread is told: changes from apply, in order and bounded, and what streams ask.
+//! The queue of the watch thread: changes from apply, in order and bounded, and requests of
+//! streams.
 //!
-//! Apply never waits here. Changes beyond the bound, and all changes while nobody watches, are dropped; only how far they went is
-//! kept, and the hub reads them from the store when somebody needs them.
+//! Apply never waits here. Changes beyond the bound, and all changes while there is no watcher, are
+//! dropped; only their last revision is kept, and the hub reads them from the store when a watcher
+//! needs them.
 
 use super::outlet::Outlet;
 use parking_lot::{Condvar, Mutex};
@@ -15,10 +17,10 @@ use watch::{StreamId, WatchId};
 
 /// Changes that may wait for the watch thread, in bytes of keys and records, each with [`EVENT_OVERHEAD_BYTES`].
 const CHANGES_BYTES_MAX: usize = 32 << 20;
-/// What an event costs beside its key and record.
+/// Bytes of an event beside its key and record.
 const EVENT_OVERHEAD_BYTES: usize = 128;
 
-/// What apply has done, readable now.
+/// A change of apply, readable now.
 #[derive(Debug)]
 pub(crate) enum Change {
     /// Whole revisions, in order.
@@ -27,7 +29,7 @@ pub(crate) enum Change {
     Compacted(MainRevision),
 }
 
-/// What a client asks on its stream.
+/// A client's request on its stream.
 #[derive(Debug)]
 pub(crate) enum Request {
     /// A watcher; whether it is permitted was judged before.
@@ -38,7 +40,7 @@ pub(crate) enum Request {
     Progress,
 }
 
-/// What streams tell.
+/// The commands of streams.
 #[derive(Debug)]
 pub(crate) enum Command {
     Open {
@@ -81,7 +83,7 @@ struct State {
     changes_bytes: usize,
     /// Streams that were opened and not closed.
     streams: usize,
-    /// Nobody takes anything any more.
+    /// `true` if the watch thread takes nothing any more.
     is_closed: bool,
 }
 
@@ -90,12 +92,12 @@ struct State {
 pub(crate) struct Inbox {
     state: Mutex<State>,
     something_arrived: Condvar,
-    /// Whether streams are to say when they have sent something: somebody waits for room.
+    /// `true` if streams are to report sent bytes, because a watcher waits for room.
     pub(crate) tell_of_drains: AtomicBool,
     pub(crate) figures: Figures,
 }
 
-/// What the watch thread tells of its hub, each time it has done something.
+/// The numbers of the hub, updated by the watch thread after each step.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) streams: AtomicUsize,
@@ -114,7 +116,7 @@ impl Inbox {
         let mut state = self.state.lock();
         if state.streams == 0 || state.drops(bytes) {
             state.arrived.skipped_to = Some(revision);
-            // Dropping a large batch takes time that nobody else should wait for.
+            // Dropping a large batch takes time that must not delay others.
             drop(state);
             return;
         }
@@ -124,7 +126,7 @@ impl Inbox {
         self.something_arrived.notify_one();
     }
 
-    /// The state was replaced as a whole: whatever waits is read from the new one.
+    /// Records that a snapshot replaced the state: waiting changes are read from the new one.
     pub(crate) fn push_replaced(&self, revision: MainRevision, compacted: MainRevision) {
         let mut state = self.state.lock();
         state.arrived.changes.clear();
@@ -148,7 +150,7 @@ impl Inbox {
         self.something_arrived.notify_one();
     }
 
-    /// What a stream tells. Whether anybody will hear it.
+    /// Adds a command of a stream. Returns `false` if the watch thread has ended.
     pub(crate) fn push_command(&self, command: Command) -> bool {
         let mut state = self.state.lock();
         if state.is_closed {
@@ -165,13 +167,13 @@ impl Inbox {
         true
     }
 
-    /// Nothing follows.
+    /// Adds the stop command, the last one.
     pub(crate) fn stop(&self) {
         self.state.lock().arrived.stop = true;
         self.something_arrived.notify_one();
     }
 
-    /// Nobody will take anything any more.
+    /// Closes the queue: nothing will be taken any more.
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         state.is_closed = true;
@@ -199,7 +201,7 @@ impl Inbox {
 }
 
 impl State {
-    /// Whether a change of this size is dropped. Once one was, those behind it are too: they would not be in order.
+    /// Returns `true` if a change of this size is dropped. Once one was, those behind it are too: they would not be in order.
     fn drops(&self, bytes: usize) -> bool {
         let dropped_before = self.arrived.skipped_to.is_some() && !self.arrived.changes.is_empty();
         dropped_before || self.changes_bytes + bytes > CHANGES_BYTES_MAX

@@ -1,6 +1,8 @@
-//! Between the hub and a stream's socket: answers that the hub has handed out, and how many bytes of them have left.
+//! Between the hub and a stream's socket: responses of the hub, and the number of their bytes that
+//! have left.
 //!
-//! Not bounded by itself: the hub counts what it handed out until it is collected here as drained, and hands out no more than its bounds.
+//! Not bounded by itself: the hub counts its responses until they are collected here as drained,
+//! and returns no more than its bounds.
 
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -21,7 +23,7 @@ struct Mail {
 pub(crate) struct Outlet {
     mail: Mutex<Mail>,
     drained_bytes: AtomicUsize,
-    /// The watch thread has been told that there is something to collect.
+    /// `true` if the watch thread was notified that there is something to collect.
     is_told: AtomicBool,
     /// Events of all streams that no stream has taken for sending.
     pending_events: Arc<AtomicUsize>,
@@ -60,7 +62,8 @@ impl Outlet {
         self.push([]);
     }
 
-    /// Moves all waiting answers to the end of `taken`, or remembers who waits for them. Ready without any means that none will follow.
+    /// Moves all waiting responses to the end of `taken`, or registers the caller's waker. Ready
+    /// without any means that none will follow.
     pub(crate) fn poll_take(&self, taken: &mut VecDeque<Output>, context: &Context<'_>) -> Poll<()> {
         let mut mail = self.mail.lock();
         if mail.outputs.is_empty() && !mail.is_closed {
@@ -75,19 +78,20 @@ impl Outlet {
         Poll::Ready(())
     }
 
-    /// These bytes have left. Returns how many wait to be collected.
+    /// Adds bytes that have left. Returns the number of bytes to be collected.
     pub(crate) fn add_drained(&self, bytes: usize) -> usize {
         self.drained_bytes.fetch_add(bytes, Ordering::SeqCst) + bytes
     }
 
-    /// Whether the watch thread is still to be told that there is something to collect; it counts as told then.
+    /// Returns `true` if the watch thread is still to be notified that there is something to
+    /// collect; it counts as notified then.
     pub(crate) fn is_to_be_told(&self) -> bool {
         !self.is_told.swap(true, Ordering::SeqCst)
     }
 
-    /// What has left since the last call, in bytes.
+    /// Returns the bytes that have left since the last call.
     pub(crate) fn collect(&self) -> usize {
-        // In this order nothing is lost: what is added after the second line is told of again.
+        // In this order nothing is lost: bytes added after the second line are reported again.
         self.is_told.store(false, Ordering::SeqCst);
         self.drained_bytes.swap(0, Ordering::SeqCst)
     }

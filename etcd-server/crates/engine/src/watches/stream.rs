@@ -28,7 +28,8 @@ pub(super) fn open(id: StreamId, progress_interval: Duration, inbox: &Arc<Inbox>
     (requests, answers)
 }
 
-/// Where a client's requests go in; they are handled in order. Each call waits while the client is not to ask more.
+/// The request half of a client's stream; requests are handled in order. Each call waits while the
+/// client may not send more.
 #[derive(Debug)]
 pub struct WatchRequests {
     id: StreamId,
@@ -37,7 +38,8 @@ pub struct WatchRequests {
 }
 
 impl WatchRequests {
-    /// Asks for a watcher. It must be permitted, except that a negative start revision is refused whoever asks.
+    /// Requests a watcher. It must be permitted, except that a negative start revision is refused
+    /// for every caller.
     pub async fn create(&self, request: WatchCreateRequest) -> Result<(), Refused> {
         self.ask(Request::Create(request)).await
     }
@@ -64,20 +66,20 @@ impl WatchRequests {
     }
 }
 
-/// Where answers come out; dropping it ends the stream.
+/// The response half; dropping it ends the stream.
 #[derive(Debug)]
 pub struct WatchAnswers {
     id: StreamId,
     inbox: Arc<Inbox>,
     outlet: Arc<Outlet>,
     taken: VecDeque<Output>,
-    /// What was given out and may still be on its way to the socket, in bytes.
+    /// Bytes that were returned and may still be on their way to the socket.
     sending_bytes: usize,
 }
 
 impl WatchAnswers {
-    /// The next answer; to be called only when the one before it has been sent, which is what the bounds of memory rest on. Nothing means
-    /// that the member stops.
+    /// Returns the next response; to be called only when the one before it has been sent, which the
+    /// bounds of memory rely on. `None` means that the member stops.
     pub fn poll_next(&mut self, context: &Context<'_>) -> Poll<Option<Output>> {
         self.settle();
         if self.taken.is_empty() {

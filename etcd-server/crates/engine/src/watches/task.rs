@@ -1,7 +1,7 @@
 //! The watch thread: the only owner of the hub.
 //!
-//! Changes go before requests, and both before catching up, of which one bounded pass is made at a time: whoever is behind never delays
-//! those who are not.
+//! Changes go before requests, and both before catching up, of which one bounded pass is made at a
+//! time: watchers that are behind never delay the others.
 
 use super::inbox::{Arrived, Change, Command, Figures, Inbox, Request};
 use super::outlet::Outlet;
@@ -16,7 +16,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use types::{Fault, Moment};
 use watch::{Budget, Hub, Settings, StreamId};
 
-/// When this share of what may be queued is, streams say what they have sent; else it is collected with their next answers.
+/// Share of the queue bound above which streams report sent bytes at once; else they are collected
+/// with the next responses.
 const CROWDED_SHARE: usize = 4;
 
 /// A stream as this thread sees it.
@@ -47,7 +48,7 @@ impl WatchTask {
         Self { hub, inbox, streams: BTreeMap::new(), published, clock, crowded_bytes, holding: 0 }
     }
 
-    /// Runs until told to stop.
+    /// Runs until the stop command.
     pub(crate) fn run(mut self) -> Result<(), Fault> {
         let mut next_tick: Option<Moment> = None;
         loop {
@@ -133,7 +134,7 @@ impl WatchTask {
         }
     }
 
-    /// Gives every stream what the hub has for it.
+    /// Gives every stream its responses from the hub.
     fn hand_out(&mut self) {
         while let Some(stream) = self.hub.next_ready() {
             self.collect(stream);
@@ -142,7 +143,7 @@ impl WatchTask {
         }
     }
 
-    /// Tells the hub what a stream has sent.
+    /// Reports the sent bytes of a stream to the hub.
     fn collect(&mut self, stream: StreamId) {
         let Some(open) = self.streams.get_mut(&stream) else { return };
         let bytes = open.outlet.collect();
@@ -155,12 +156,12 @@ impl WatchTask {
         }
     }
 
-    /// While anybody waits for room, streams say what they have sent.
+    /// Makes streams report sent bytes while a watcher waits for room.
     fn watch_drains(&mut self) {
         let anybody_waits = self.holding > 0 || self.hub.unsynced_watchers() > 0 || self.hub.queued_bytes() > self.crowded_bytes;
         let told_before = self.inbox.tell_of_drains.swap(anybody_waits, Ordering::SeqCst);
         if anybody_waits && !told_before {
-            // What was sent before they knew.
+            // Bytes that were sent before that.
             let streams: Vec<StreamId> = self.streams.keys().copied().collect();
             streams.into_iter().for_each(|stream| self.collect(stream));
         }

@@ -1,4 +1,5 @@
-//! Committed entries: whatever a leader has put into the log is applied, or ends the member with a reason, but never by a panic.
+//! Committed entries: every entry of a leader's log is applied, or ends the member with a reason,
+//! but never by a panic.
 
 use crate::messages::{DESCRIPTORS, random};
 use crate::{Dice, Target};
@@ -10,7 +11,8 @@ use prost_reflect::MessageDescriptor;
 use proto::etcdserverpb::InternalRaftRequest;
 use schema::{MemoryBatch, MemoryStore};
 
-/// Entries after which the state begins anew, so that an input can be made again without all those before it.
+/// Entries after which a new state begins, so that an input can be made again without all those
+/// before it.
 const ENTRIES_PER_STATE: u64 = 200;
 
 pub(super) struct Entries {

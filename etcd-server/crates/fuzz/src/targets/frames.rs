@@ -1,4 +1,4 @@
-//! What members send each other: both stream forms, cut into pieces at will, and posted messages.
+//! Messages between members: both stream forms, cut into pieces at will, and posted messages.
 
 use crate::messages::{DESCRIPTORS, random};
 use crate::{Dice, Target};

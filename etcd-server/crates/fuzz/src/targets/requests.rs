@@ -27,7 +27,7 @@ impl Requests {
         Self { descriptors, users: AuthStore::load(&store, &mut MemoryStore::new()).expect("an empty store can be loaded") }
     }
 
-    /// What is done with a request before it is proposed.
+    /// Handles a request as the server does before it is proposed.
     fn admit(&self, name: &str, bytes: &[u8]) -> bool {
         let identity = Identity::new("root", 1);
         match name {
@@ -57,7 +57,7 @@ impl Requests {
     }
 }
 
-/// Whether any type of that name can be read from the bytes.
+/// Returns `true` if any type of that name can be read from the bytes.
 fn decodes(name: &str, bytes: &[u8]) -> bool {
     macro_rules! any_of {
         ($($package:ident: $($message:ident),+;)+) => {

@@ -1,4 +1,4 @@
-//! Signed tokens, and what stands in headers for them.
+//! Signed tokens, and their form in headers.
 
 use crate::{Dice, Target};
 use auth::{Identity, Jwt, JwtOptions, SignMethod};

@@ -1,7 +1,9 @@
-//! Which leases' remaining time to record, so that the next leader does not begin anew.
+//! Checkpoints: leases whose remaining time is to be recorded, so that the next leader does not
+//! grant the full time again.
 //!
-//! A lease is due when a whole interval has passed since its last renewal or checkpoint. One that is renewed more often never
-//! is: the next leader's full time is then at most an interval too much, which is what the interval promises.
+//! A lease is due when a whole interval has passed since its last renewal or checkpoint. One that
+//! is renewed more often never is: the next leader's full time is then at most an interval too
+//! much, which is within the promise of the interval.
 
 use super::{Due, Expiry, Leading, STEPS_PER_CALL, Timed, milliseconds, whole_seconds};
 use std::collections::BTreeMap;
@@ -14,7 +16,7 @@ use types::{LeaseId, Moment};
 pub struct Checkpoint {
     /// The lease.
     pub id: LeaseId,
-    /// What is left of it, in seconds, rounded up.
+    /// Its remaining time, in seconds, rounded up.
     pub remaining_ttl_seconds: i64,
 }
 

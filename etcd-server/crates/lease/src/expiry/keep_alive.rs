@@ -1,4 +1,5 @@
-//! Renewals, and what is left of a lease. A renewal takes no raft round, except to undo a checkpoint.
+//! Renewals, and the remaining time of a lease. A renewal takes no raft round, except to undo a
+//! checkpoint.
 
 use super::{Expiry, seconds};
 use types::{LeaseId, Moment};
@@ -10,9 +11,10 @@ pub enum Renewal {
     Renewed {
         /// The time to live to answer.
         ttl_seconds: i64,
-        /// A checkpoint of 0 must be applied before the client is answered: else the next leader would grant only what the last
-        /// checkpoint left, less than the client was promised. That one may still be on its way; where it is an earlier leader's, only
-        /// [`Expiry::is_checkpointed`] behind a barrier tells.
+        /// A checkpoint of 0 must be applied before the client gets its response: else the next
+        /// leader would grant only the time of the last checkpoint, less than the client was
+        /// promised. That checkpoint may still be in flight; if it is an earlier leader's, only
+        /// [`Expiry::is_checkpointed`] behind a read index shows it.
         reset_checkpoint: bool,
     },
     /// No such lease: answered with a time to live of 0.
@@ -23,7 +25,7 @@ pub enum Renewal {
     NotLeading,
 }
 
-/// How long a lease lives.
+/// The time to live of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeToLive {
     /// As granted.
@@ -49,12 +51,14 @@ impl Expiry {
         Renewal::Renewed { ttl_seconds: lease.terms.ttl_seconds, reset_checkpoint }
     }
 
-    /// Whether less than the full time of a lease is recorded; nothing when there is no such lease.
+    /// Returns `true` if less than the full time of a lease is recorded. `None` if the lease does
+    /// not exist.
     pub fn is_checkpointed(&self, id: LeaseId) -> Option<bool> {
         self.leases.get(&id).map(|lease| lease.terms.remaining_ttl_seconds > 0)
     }
 
-    /// What is left of a lease; nothing if there is none or this member does not lead.
+    /// Returns the remaining time of a lease. `None` if it does not exist or this member is not the
+    /// leader.
     pub fn time_to_live(&self, id: LeaseId, now: Moment) -> Option<TimeToLive> {
         let leading = self.leading.as_ref()?;
         let lease = self.leases.get(&id)?;

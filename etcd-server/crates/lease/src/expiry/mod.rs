@@ -22,18 +22,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use types::{LeaseId, Moment};
 
-/// How many leases one call may look at before it returns what it has: at most a few milliseconds of work, see the example
-/// `million_leases`. The next call goes on there.
+/// Maximum number of leases that one call examines: at most a few milliseconds of work, see the
+/// example `million_leases`. The next call continues there.
 const STEPS_PER_CALL: usize = 1_000;
 
-/// What one call found.
+/// The result of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due<T> {
-    /// What to propose now.
+    /// The items to propose now.
     pub items: Vec<T>,
-    /// The call ended because it had done as much as one call may: call again at once, between other work, not half a second
-    /// later. A leader that took over a million leases, renewed since, is then through them within a second (0.3 s measured, in 1000
-    /// calls); at the ordinary pace it would take minutes. False when a rate or the number in flight is what holds revokes back.
+    /// `true` if the call ended at its bound of work: call again at once, between other work, not
+    /// half a second later. A leader that took over a million leases, renewed since, is then done
+    /// within a second (0.3 s measured, in 1000 calls); at the ordinary pace it would take minutes.
+    /// `false` if a rate or the number in flight limits the revokes.
     pub more: bool,
 }
 
@@ -97,7 +98,7 @@ struct Timed {
     terms: Terms,
     office: u64,
     deadline: Moment,
-    /// Whether its deadline has an entry in the agenda.
+    /// `true` if its deadline has an entry in the agenda.
     is_queued: bool,
     /// When it is looked at for a checkpoint; a renewal does not move that, the look does.
     checkpoint_at: Option<Moment>,
@@ -128,7 +129,7 @@ struct Leading {
 }
 
 impl Expiry {
-    /// Follows these leases from now on, leading nobody.
+    /// Returns the expiry of these leases, on a member that is not the leader.
     pub fn follow(leases: impl Iterator<Item = (LeaseId, Terms)>, settings: ExpirySettings) -> Self {
         let leases: BTreeMap<_, _> = leases.map(|(id, terms)| (id, Timed::new(terms))).collect();
         let by_ttl = leases.iter().map(|(id, lease)| (lease.terms.effective_ttl_seconds(), *id)).collect();
@@ -160,17 +161,17 @@ impl Expiry {
         self.leading = None;
     }
 
-    /// Whether deadlines run here.
+    /// Returns `true` if deadlines run here.
     pub fn is_leading(&self) -> bool {
         self.leading.is_some()
     }
 
-    /// How many leases there are.
+    /// Returns the number of leases.
     pub fn len(&self) -> usize {
         self.leases.len()
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are no leases.
     pub fn is_empty(&self) -> bool {
         self.leases.is_empty()
     }
@@ -294,7 +295,7 @@ impl Leading {
         let Some(interval) = checkpoint_interval else { return };
         let effective = lease.terms.effective_ttl_seconds();
         if lease.checkpoint_at.is_none() && effective > whole_seconds(interval) {
-            // The moment at which a whole interval of what is recorded will have passed.
+            // The moment at which a whole interval of the recorded time will have passed.
             let passed = Moment(lease.deadline.0.saturating_sub(milliseconds(effective))).after(interval);
             lease.checkpoint_at = Some(passed);
             self.checkpoints.insert((passed, id));

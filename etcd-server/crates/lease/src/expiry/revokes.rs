@@ -1,11 +1,11 @@
-//! Which leases to revoke now: those past their deadline, at a bounded rate, a bounded number at a time.
+//! Leases to revoke: those past their deadline, at a bounded rate, a bounded number at a time.
 
 use super::{Due, Expiry, Leading, STEPS_PER_CALL, Timed};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use types::{LeaseId, Moment};
 
-/// What lies next on one of the two ways to expiry.
+/// The next step on one of the two ways to expiry.
 enum Step {
     Expired(LeaseId),
     /// An inherited lease that was renewed in this office, so that its deadline is another.
@@ -46,7 +46,7 @@ impl Expiry {
         Due { items: found, more }
     }
 
-    /// How many revokes were handed out and are not applied.
+    /// Returns the number of revokes that were returned and are not applied.
     pub fn revokes_in_flight(&self) -> usize {
         self.leading.as_ref().map_or(0, |leading| leading.in_flight.len())
     }
@@ -79,7 +79,7 @@ impl Leading {
         Some(Step::Expired(id))
     }
 
-    /// Nothing when inherited leases have used up their rate.
+    /// Takes one step with inherited leases. `None` if they have used up their rate.
     fn step_inherited(&mut self, leases: &mut BTreeMap<LeaseId, Timed>, office: u64, item: (i64, LeaseId), now: Moment) -> Option<Step> {
         let Some(lease) = leases.get_mut(&item.1).filter(|lease| lease.office != office) else {
             self.expiry_walker = item;

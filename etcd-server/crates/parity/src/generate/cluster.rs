@@ -74,7 +74,7 @@ impl Generator {
         self.call("Maintenance/Downgrade", json!({ "action": "VALIDATE", "version": version }));
     }
 
-    /// Each name belongs to one lease, so nobody ever waits for another.
+    /// Locks a name. Each name belongs to one lease, so no client ever waits for another.
     pub(super) fn lock(&mut self) {
         let lease = self.lease_id();
         let name = base64(format!("lock-{}", lease.as_str().unwrap_or_default()).as_bytes());

@@ -6,16 +6,16 @@ use super::truth::Truth;
 use crate::history::{History, Micros, Operation, Outcome, Request, Response};
 use std::collections::BTreeMap;
 
-/// What is known of a lease.
+/// The observations of a lease.
 #[derive(Debug, Default)]
 struct Lease {
     /// When it was asked to live on, when that was answered, and for how long it was promised; the grant is the first.
     promises: Vec<(Micros, Micros, Micros)>,
-    /// When somebody was told that it is not there: asked and answered.
+    /// The requests that reported it as absent: sent and answered.
     absent: Vec<(Micros, Micros)>,
     /// Revocations, those of unknown outcome too: asked, and answered where they were.
     revoked: Vec<(Micros, Option<Micros>)>,
-    /// When it was first seen that its keys are gone, by whatever ended it.
+    /// The time when its keys were first seen to be deleted, for whatever reason.
     gone: Option<Micros>,
 }
 
@@ -64,7 +64,8 @@ fn micros(seconds: i64) -> Micros {
 fn judge(id: i64, lease: &Lease, violations: &mut Vec<Violation>) {
     let mut violation = |what: String| violations.push(Violation::new("lease", format!("lease {id}: {what}")));
     let revoked_before = |moment: Micros| lease.revoked.iter().any(|(asked, _)| *asked < moment);
-    // An answer tells that it lives; that it ended earlier than the end of the promise is seen from outside at this moment at the latest.
+    // A response shows that it lives; an end before the promised time is seen from outside at this
+    // moment at the latest.
     let too_early = |moment: Micros| lease.promises.iter().find(|(asked, _, promised)| moment < asked + promised).copied();
     if let Some(gone) = lease.gone.filter(|gone| !revoked_before(*gone))
         && let Some((asked, answered, promised)) = too_early(gone)

@@ -1,7 +1,9 @@
-//! Judges a history: order, watches, leases. Pure; takes a second for a hundred thousand operations.
+//! Judges a history: order, watches, leases. Pure; takes a second for a hundred thousand
+//! operations.
 //!
-//! Every change of the key space has a revision, and every answer tells the one it was made at. So the order in which things must have
-//! happened is not searched for: it is read off, and then only has to be shown to explain every answer and to agree with real time.
+//! Every change of the key space has a revision, and every response states its revision. So the
+//! order of all operations is not searched for: it is read off, and then only has to be shown to
+//! explain every response and to agree with real time.
 
 mod leases;
 mod order;
@@ -17,9 +19,9 @@ use truth::Truth;
 /// Something that must hold did not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which promise: `linearizable`, `reliable`, `lease`…
+    /// The promise: `linearizable`, `reliable`, `lease`…
     pub promise: &'static str,
-    /// What was seen.
+    /// The observation.
     pub what: String,
 }
 

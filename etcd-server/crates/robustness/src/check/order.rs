@@ -1,7 +1,9 @@
-//! Linearizability in the order of revisions: every revision has one author, every answer is what its revision gives, and who asks later sees more.
+//! Linearizability in the order of revisions: every revision has one author, every response matches
+//! its revision, and later requests see more.
 //!
-//! Reads at a revision stand behind the write that made it, so the order is total but for reads that see the same, whose order is that of
-//! their questions. If it explains all answers and never contradicts real time, it is a witness; nothing has to be searched.
+//! Reads at a revision stand behind the write that made it, so the order is total but for reads
+//! that see the same, whose order is that of their requests. If it explains all responses and never
+//! contradicts real time, it is a witness; nothing has to be searched.
 
 use super::{Violation, truth::Truth};
 use crate::history::{History, Operation, Outcome, Request, Response};
@@ -10,7 +12,7 @@ use bytes::Bytes;
 use proto::etcdserverpb::{request_op, response_op};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Who made a revision.
+/// The author of a revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Author {
     /// This request, by its position in the history.
@@ -44,7 +46,8 @@ impl Order<'_> {
         self.violations.push(Violation::new(promise, what));
     }
 
-    /// Every answer is what the state at its revision gives; a write is the author of its revision.
+    /// Checks that every response matches the state at its revision; a write is the author of its
+    /// revision.
     fn answers(&mut self) {
         for (index, operation) in self.history.operations.iter().enumerate() {
             let Some(answer) = operation.answer() else { continue };
@@ -131,7 +134,8 @@ impl Order<'_> {
         operation.is_unknown() && !used.contains(&author) && asked_before && does()
     }
 
-    /// Who asks when a revision has been seen gets at least that one, and writes behind it.
+    /// Checks that a request sent after a revision has been seen gets at least that one, and writes
+    /// behind it.
     fn real_time(&mut self) {
         let made: BTreeMap<usize, i64> = self
             .authors
@@ -159,7 +163,8 @@ impl Order<'_> {
         }
     }
 
-    /// Serializable answers may be old, but never older than what the same process answered before.
+    /// Checks that serializable responses, which may be old, are never older than earlier ones of
+    /// the same process.
     fn revision_of_a_member_never_goes_back(&mut self) {
         let mut lives: BTreeMap<(usize, u64), Vec<&Operation>> = BTreeMap::new();
         for operation in self.history.operations.iter().filter(|operation| operation.answer().is_some_and(|answer| answer.revision() > 0)) {
@@ -183,7 +188,7 @@ impl Order<'_> {
         }
     }
 
-    /// Nothing is refused as compacted or as future without a reason.
+    /// Checks that nothing is refused as compacted or as future without a reason.
     fn refusals(&mut self) {
         let compactions = compactions(self.history);
         for operation in &self.history.operations {
@@ -212,7 +217,7 @@ pub(crate) fn compactions(history: &History) -> Vec<(u64, i64)> {
         .collect()
 }
 
-/// Values are never written twice, so that each tells who wrote it.
+/// Returns the author of each value. Values are never written twice.
 fn authors_by_value(operations: &[Operation]) -> BTreeMap<Bytes, usize> {
     let mut authors = BTreeMap::new();
     for (index, operation) in operations.iter().enumerate() {
@@ -234,7 +239,7 @@ fn authors_by_value(operations: &[Operation]) -> BTreeMap<Bytes, usize> {
     authors
 }
 
-/// Whether an answer says that the key space was changed.
+/// Returns `true` if an answer says that the key space was changed.
 fn wrote(answer: &Response) -> bool {
     match answer {
         Response::Put(_) => true,

@@ -1,4 +1,4 @@
-//! A small history in which everything is right, and what is said when one thing in it is not.
+//! A small history in which everything is right, and the violations when one thing in it is not.
 
 use super::check;
 use crate::history::{History, Micros, Operation, Outcome, Request, Response, Stream, Told};
@@ -63,7 +63,8 @@ fn stream(start_revision: i64, told: Vec<Told>) -> Stream {
     Stream { watcher: 0, member: 0, invoked: 0, request, told, to_the_end: true, ended: None }
 }
 
-/// Revision 2: a is put. 3: b is put. 4: a is deleted. 5: b is put again. All of it told to one watcher.
+/// Revision 2: a is put. 3: b is put. 4: a is deleted. 5: b is put again. All of it delivered to
+/// one watcher.
 fn history() -> History {
     let delete = DeleteRangeRequest { key: "a".into(), ..DeleteRangeRequest::default() };
     let gone = Outcome::Answered(Response::Delete(DeleteRangeResponse { header: header(4), deleted: 1, prev_kvs: Vec::new() }));
@@ -195,7 +196,7 @@ fn a_revision_is_not_split_but_into_fragments() {
             first.response.fragment = fragment;
             let second = told(61, 5, vec![written(record("c", "3", 5, 5, 1))]);
             history.streams.push(Stream { to_the_end: false, ..stream(5, vec![created(1, 1), first, second]) });
-            // Whoever put c as well did not hear of it.
+            // The author of c got no response.
             history.operations.truncate(3);
             history.operations.push(two_puts());
         };

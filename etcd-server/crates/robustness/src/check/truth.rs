@@ -1,4 +1,5 @@
-//! What really happened, put together from what all watchers were told: they see every revision, whoever asked for it.
+//! The reference history, put together from the events of all watchers: they see every revision,
+//! regardless of its author.
 
 use super::Violation;
 use crate::history::{History, Micros};
@@ -11,7 +12,8 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub(crate) struct Truth {
     pub(crate) timeline: Timeline,
-    /// For each moment at which somebody learned of a higher revision than anybody before: the moment and the revision.
+    /// The moments at which a higher revision was seen for the first time: the moment and the
+    /// revision.
     seen: Vec<(Micros, i64)>,
 }
 
@@ -43,7 +45,7 @@ impl Truth {
         Self { timeline, seen: sightings(history) }
     }
 
-    /// The highest revision that anybody had been told before a moment.
+    /// Returns the highest revision that was seen before a moment.
     pub(crate) fn floor(&self, at: Micros) -> i64 {
         let known = self.seen.partition_point(|(seen, _)| *seen < at);
         self.seen[..known].last().map_or(1, |(_, revision)| *revision)
@@ -63,7 +65,7 @@ fn change(event: &Event) -> Option<KeyValue> {
     }
 }
 
-/// Versions count up, creations stay, only what is there is deleted.
+/// Checks that versions count up, creations stay, and only existing keys are deleted.
 fn check_records(timeline: &Timeline, revision: i64, changes: &Changes, violations: &mut Vec<Violation>) {
     for (key, record) in changes {
         let before = timeline.get(key, revision - 1);
@@ -79,7 +81,7 @@ fn check_records(timeline: &Timeline, revision: i64, changes: &Changes, violatio
     }
 }
 
-/// Only what was seen by somebody who cannot be wrong about it: a header tells a revision that was there.
+/// Returns the sightings that cannot be wrong: a header states an existing revision.
 fn sightings(history: &History) -> Vec<(Micros, i64)> {
     let answers = history.operations.iter().filter_map(|operation| Some((operation.returned, operation.answer()?.revision())));
     let events = history.streams.iter().flat_map(|stream| &stream.told).map(|told| {

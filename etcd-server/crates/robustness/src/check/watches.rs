@@ -1,8 +1,10 @@
-//! What a watch promises: filter, start, ordered, unique, atomic, reliable, resumable, bookmarkable, and true records before each change.
+//! The promises of a watch: filter, start, ordered, unique, atomic, reliable, resumable,
+//! bookmarkable, and true records before each change.
 //!
-//! Each stream is judged alone against the truth. A watcher that resumes elsewhere does so by a start revision, and is owed every event from
-//! there on, so that resuming is judged by the same rule. That records themselves are right (versions, creations, equal for all) is
-//! judged where the truth is made.
+//! Each stream is judged alone against the reference history. A watcher that resumes elsewhere does
+//! so by a start revision, and is owed every event from there on, so that resuming is judged by the
+//! same rule. The records themselves (versions, creations, equal for all) are judged where the
+//! reference history is made.
 
 use super::{Violation, order::compactions, truth::Truth};
 use crate::history::{History, Micros, Stream, Told};
@@ -52,7 +54,8 @@ pub(crate) fn check(history: &History, truth: &Truth, violations: &mut Vec<Viola
     }
 }
 
-/// From where events are owed, once the watch is created: a watch of the present begins behind the revision that its creation tells.
+/// Returns the revision from which events are owed, once the watch is created: a watch of the
+/// present begins behind the revision of its creation.
 fn start(stream: &Stream) -> Option<i64> {
     let created = stream.told.iter().find(|told| told.response.created)?;
     let present = created.response.header.as_ref().map_or(0, |header| header.revision);
@@ -125,7 +128,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Nothing comes any more up to this revision.
+    /// Takes a progress notification: no event comes any more up to this revision.
     fn progress(&mut self, response: &WatchResponse) {
         let promised = response.header.as_ref().map_or(0, |header| header.revision);
         if promised < self.last.max(self.promised) {

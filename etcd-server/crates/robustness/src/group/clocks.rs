@@ -11,18 +11,18 @@ use tempfile::TempDir;
 /// By how much the monotonic clocks of neighbours differ: more than any of them can have run.
 const EPOCH_STEP: Duration = Duration::from_secs(10_000_000);
 
-/// Which clocks the members of a group have.
+/// The clocks of a cluster's members.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Clocks {
     #[default]
     TheMachines,
     /// The wall clock of each can be set.
     Wall,
-    /// Each one's monotonic clock tells something else.
+    /// Monotonic clocks with different epochs.
     Epochs,
 }
 
-/// What is wrong with a wall clock.
+/// A fault of a wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WallClock {
     pub(crate) off_by_seconds: i64,

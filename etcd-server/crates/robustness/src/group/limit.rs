@@ -1,4 +1,4 @@
-//! Limits on what a member gets of the machine, by control groups of the first version; they end when this is dropped.
+//! Limits on a member's share of the machine, by cgroup v1; they end when this is dropped.
 
 use std::fs;
 use std::io;
@@ -15,13 +15,14 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    /// So many hundredths of one processor; nothing where that may not be done.
+    /// Limits a process to hundredths of one processor; `None` where that is not permitted.
     pub(crate) fn processor(pid: u32, percent: u32) -> Option<Self> {
         let values = [("cpu.cfs_period_us", PERIOD.to_string()), ("cpu.cfs_quota_us", (PERIOD / 100 * percent).to_string())];
         Self::new("cpu", pid, &values).ok()
     }
 
-    /// So many further bytes of memory; what it has it keeps. One that needs more is ended by the kernel.
+    /// Limits a process to this many further bytes of memory; it keeps those that it has. One that
+    /// needs more is ended by the kernel.
     pub(crate) fn memory(pid: u32, bytes: u32) -> Option<Self> {
         Self::new("memory", pid, &[("memory.limit_in_bytes", bytes.to_string())]).ok()
     }
@@ -45,7 +46,7 @@ impl Drop for Limit {
             // Fails only for one that has ended.
             fs::write(self.above.join("cgroup.procs"), pid).ok();
         }
-        // An empty group that stays behind harms nobody.
+        // An empty group that stays behind is harmless.
         fs::remove_dir(&self.folder).ok();
     }
 }

@@ -1,4 +1,5 @@
-//! What an operator does with a group: asks who leads, moves leadership, adds, promotes and removes members.
+//! The operator of a cluster: finds the leader, transfers leadership, adds, promotes and removes
+//! members.
 
 use super::{Group, GroupError, PATIENCE, Standing};
 use proto::etcdserverpb::{
@@ -8,11 +9,11 @@ use rpc::etcdserverpb::{cluster_client::ClusterClient, maintenance_client::Maint
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
-/// What one call may take.
+/// Time limit of one call.
 const CALL_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Group {
-    /// Who leads, as it says itself; waits for one.
+    /// Returns the leader, by its own statement; waits for one.
     pub(crate) async fn leader(&self, patience: Duration) -> Option<usize> {
         let begun = Instant::now();
         while begun.elapsed() < patience {
@@ -26,7 +27,7 @@ impl Group {
         None
     }
 
-    /// The id of a member, and of who leads as it knows.
+    /// Returns the id of a member, and of the leader in its view.
     async fn status(&self, member: usize) -> Option<(u64, u64)> {
         let mut maintenance = MaintenanceClient::new(self.board.seat(member)?.channel);
         let status = timeout(Duration::from_secs(1), maintenance.status(StatusRequest {})).await.ok()?.ok()?.into_inner();
@@ -50,7 +51,7 @@ impl Group {
         let Some(seat) = self.board.seat(from) else { return Ok(()) };
         let mut maintenance = MaintenanceClient::new(seat.channel);
         match timeout(CALL_PATIENCE, maintenance.move_leader(MoveLeaderRequest { target_id })).await {
-            // Whether it moved is not what counts; it may have moved by itself meanwhile.
+            // The outcome does not matter; leadership may have moved by itself meanwhile.
             Ok(_) | Err(_) => Ok(()),
         }
     }
@@ -78,7 +79,8 @@ impl Group {
                 Ok(Err(_)) | Err(_) => sleep(Duration::from_millis(200)).await,
             }
         }
-        // What this member has is enough: it said that it is done, and a group of two that lacks the second one orders nothing.
+        // This member's own list is enough: it reported success, and a cluster of two without the
+        // second one orders nothing.
         let listed = timeout(PATIENCE, self.cluster(via)?.member_list(MemberListRequest { linearizable: false })).await;
         let listed = listed.map_err(|_| GroupError::Unexpected("the members are not listed".to_owned()))??.into_inner().members;
         let known = self.slots.iter().map(|slot| (&slot.peer_url, &slot.entry)).chain([(&peer_url, &entry)]);

@@ -6,7 +6,7 @@ use crate::group::{GroupError, WallClock};
 const DAY_SECONDS: i64 = 86_400;
 
 impl Faults<'_> {
-    /// Two days forth or back, of whoever it hits, and right again.
+    /// Moves wall clocks of some members by two days forth or back, and right again.
     pub(super) async fn jump_wall_clocks(&mut self) -> Result<(), GroupError> {
         for _ in 0..self.random.u8(2..5) {
             let victim = self.victim().await?;

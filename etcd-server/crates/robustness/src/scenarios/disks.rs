@@ -1,4 +1,5 @@
-//! Disks that lose, refuse, delay or hang. A member whose disk fails must end: it may not go on without knowing what is on it.
+//! Disks that lose, refuse, delay or hang. A member whose disk fails must end: it may not continue
+//! without knowing the content of its disk.
 
 use super::Faults;
 use crate::group::GroupError;
@@ -6,7 +7,7 @@ use std::fs;
 use std::io::Write as _;
 use std::time::Duration;
 
-/// What a member may take to notice that its disk failed, under load.
+/// Time limit for a member to notice that its disk failed, under load.
 const FAIL_STOP: Duration = Duration::from_secs(20);
 
 impl Faults<'_> {
@@ -42,7 +43,8 @@ impl Faults<'_> {
         self.group.relaunch(victim)
     }
 
-    /// Reads of the state fail for a while. What is in memory may be answered; who needs more must end rather than answer without it.
+    /// Makes reads of the state fail for a while. Reads from memory may succeed; a member that
+    /// needs more must end rather than respond without it.
     pub(super) async fn fail_reads(&mut self) -> Result<(), GroupError> {
         let victim = self.victim().await?;
         let first = self.random.u16(1..10);
@@ -92,7 +94,8 @@ impl Faults<'_> {
         Ok(())
     }
 
-    /// The member goes on in what it has allocated before, or ends; with space again it must run.
+    /// Fills a disk. The member continues in its allocated space, or ends; with space again it must
+    /// run.
     pub(super) async fn fill_disk(&mut self) -> Result<(), GroupError> {
         let victim = self.victim().await?;
         let balloon = self.group.disk_path(victim)?.join("balloon");
@@ -128,7 +131,7 @@ impl Faults<'_> {
     }
 }
 
-/// Writes until nothing more fits, however little: that it fails is what is wanted.
+/// Writes until nothing more fits, however little: the failure is intended.
 fn fill(mut file: fs::File) {
     for bytes in [1 << 20, 4 << 10] {
         let block = vec![0; bytes];

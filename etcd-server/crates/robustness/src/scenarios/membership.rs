@@ -4,7 +4,7 @@ use super::Faults;
 use crate::group::GroupError;
 use std::time::Duration;
 
-/// How long a member that was taken out may take to hear of it and end.
+/// Time limit for a removed member to learn of it and end.
 const FAREWELL: Duration = Duration::from_secs(3);
 
 impl Faults<'_> {
@@ -18,7 +18,7 @@ impl Faults<'_> {
         Ok(())
     }
 
-    /// Takes a member out through somebody else, and ends its process.
+    /// Removes a member through another one, and ends its process.
     async fn take_out(&mut self, member: usize) -> Result<(), GroupError> {
         let via = self.other_than(&[member])?;
         self.group.remove(via, member).await?;

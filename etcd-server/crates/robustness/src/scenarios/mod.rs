@@ -1,4 +1,5 @@
-//! How each scenario is done. Durations come from the seed; what is broken when one of these returns is mended by who called it.
+//! The implementation of each scenario. Durations come from the seed; the caller repairs the
+//! remaining faults.
 
 mod clocks;
 mod disks;
@@ -13,7 +14,7 @@ use std::ops::Range;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How long somebody is waited for who should lead.
+/// Time limit for waiting for a leader.
 const LEADER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A scenario under way.
@@ -25,7 +26,7 @@ pub(crate) struct Faults<'a> {
 }
 
 impl Faults<'_> {
-    /// Does what the scenario says.
+    /// Injects the faults of a scenario.
     pub(crate) async fn inject(&mut self, scenario: Scenario) -> Result<(), GroupError> {
         match scenario {
             Scenario::Quiet => {
@@ -83,7 +84,7 @@ impl Faults<'_> {
         Duration::from_millis(self.random.u64(milliseconds))
     }
 
-    /// Lets what was done take its effect.
+    /// Lets a fault take its effect.
     async fn rest(&mut self, milliseconds: Range<u64>) {
         sleep(self.duration(milliseconds)).await;
     }
@@ -111,7 +112,7 @@ impl Faults<'_> {
         self.random.choice(others).map_or(Ok(leader), Ok)
     }
 
-    /// Somebody beside these who is up.
+    /// Returns a running member other than these.
     fn other_than(&mut self, not: &[usize]) -> Result<usize, GroupError> {
         let others: Vec<_> = self.group.up().into_iter().filter(|member| !not.contains(member)).collect();
         self.random.choice(others).ok_or_else(|| GroupError::Unexpected("nobody else is up".to_owned()))

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 const CUT: Link =
     Link { cut: true, delay: Duration::ZERO, jitter: Duration::ZERO, bytes_per_second: 0, loss_per_mille: 0, damage_per_mille: 0 };
-/// How long a member is kept away at most, until it has missed what it must.
+/// Maximum time for which a member is kept away, until it has missed enough.
 const AWAY_LIMIT: Duration = Duration::from_secs(40);
 
 impl Faults<'_> {

@@ -130,7 +130,7 @@ impl Faults<'_> {
         Ok(())
     }
 
-    /// An upgrade, one by one, with somebody killed now and then; and some go back.
+    /// Upgrades members one by one, with some killed now and then; and some go back.
     pub(super) async fn change_builds(&mut self) -> Result<(), GroupError> {
         let all = self.group.up();
         for (member, other) in all.iter().map(|member| (*member, true)).chain(all.iter().map(|member| (*member, false))) {

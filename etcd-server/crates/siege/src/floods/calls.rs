@@ -21,9 +21,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 
 const CALLS_AT_A_TIME: usize = 64;
-/// Nothing of a flood waits longer for an answer.
+/// Time limit of one response in a flood.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What large reads find: this many keys with values of that many bytes.
+/// The data of large reads: this many keys with values of that many bytes.
 const KEYS: u64 = 50_000;
 const VALUE_BYTES: usize = 256;
 /// Messages within messages, and brackets within brackets.
@@ -34,7 +34,7 @@ pub(super) async fn connect(server: &Server) -> io::Result<Channel> {
     endpoint.connect().await.map_err(io::Error::other)
 }
 
-/// Runs `call` with growing numbers until a bound is reached; tells how often.
+/// Runs `call` with growing numbers until a bound is reached; returns the number of runs.
 pub(super) async fn at_a_time<F: Future<Output = ()>>(bounds: Bounds, together: usize, call: impl Fn(u64) -> F) -> u64 {
     let deadline = Instant::now() + bounds.time;
     let numbers = (0..bounds.count).take_while(|_| Instant::now() < deadline);
@@ -124,7 +124,7 @@ fn create(key: u64) -> WatchRequest {
     WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) }
 }
 
-/// A stream of watch requests whose answers are read; tells how many answers came.
+/// Sends a stream of watch requests and reads the responses; returns their number.
 async fn watch(channel: Channel, requests: impl Iterator<Item = WatchRequest> + Send + 'static, answers_max: u64) -> u64 {
     let (sender, receiver) = mpsc::channel(64);
     let sending = tokio::spawn(async move {
@@ -133,7 +133,7 @@ async fn watch(channel: Channel, requests: impl Iterator<Item = WatchRequest> + 
                 return;
             }
         }
-        // Kept open until somebody has had enough.
+        // Kept open until the receiver is dropped.
         sender.closed().await;
     });
     let mut answered = 0;
@@ -171,7 +171,7 @@ pub async fn watch_streams(server: &Server, bounds: Bounds) -> io::Result<Told> 
     Ok(Told { sent: each * STREAMS, answer: format!("{answered} answers; {later} of 1 later watch works") })
 }
 
-/// Puts what large reads are to find.
+/// Puts the data of large reads.
 pub async fn fill(server: &Server) -> io::Result<()> {
     let kv = KvClient::new(connect(server).await?);
     let bounds = Bounds { count: KEYS / 100, time: Duration::from_secs(120) };
@@ -232,7 +232,7 @@ pub async fn snapshots(server: &Server, bounds: Bounds) -> io::Result<Told> {
     Ok(Told { sent, answer: "left after the first part".to_owned() })
 }
 
-/// Leases that nobody wants.
+/// Grants leases without a use.
 pub async fn leases(server: &Server, bounds: Bounds) -> io::Result<Told> {
     let channel = connect(server).await?;
     let sent = at_a_time(bounds, CALLS_AT_A_TIME * 4, |_| {
@@ -243,7 +243,8 @@ pub async fn leases(server: &Server, bounds: Bounds) -> io::Result<Told> {
     Ok(Told { sent, answer: "granted".to_owned() })
 }
 
-/// Names of clients, methods and versions that nobody has heard of: does the page of metrics grow?
+/// Sends unknown client names, methods and versions, and checks that the metrics page does not
+/// grow.
 pub async fn labels(server: &Server, bounds: Bounds) -> io::Result<Told> {
     let port = server.place().client_port;
     let page = async || Ok::<_, io::Error>(get(port, "/metrics").await?.len());

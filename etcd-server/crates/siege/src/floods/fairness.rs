@@ -1,4 +1,4 @@
-//! Clients that mean well, or read slowly, in numbers: what one of them does to all others.
+//! Honest or slow clients, in numbers: the effect of one of them on all others.
 
 use super::calls::{at_a_time, connect};
 use crate::bystander::Latency;
@@ -109,8 +109,9 @@ pub async fn lease_keepers(server: &Server, bounds: Bounds) -> io::Result<Told> 
     })
 }
 
-/// Renews the leases 1 to `leases` on one stream, as fast as the server lets it, each request in a DATA frame of its own. Returns how many
-/// renewals were granted, how long they took, and whether the server ended the connection.
+/// Renews the leases 1 to `leases` on one stream, as fast as the server lets it, each request in a
+/// DATA frame of its own. Returns the number of granted renewals, their duration, and `true` if the
+/// server ended the connection.
 ///
 /// # Errors
 /// When the connection cannot be made.
@@ -197,7 +198,8 @@ fn all_large() -> RangeRequest {
     RangeRequest { key: "big/".into(), range_end: "big0".into(), ..RangeRequest::default() }
 }
 
-/// How long a client of its own waits for the whole 25 MB, over and over for `time`.
+/// Returns the latencies of a client of its own that reads the whole 25 MB, over and over for
+/// `time`.
 async fn large_reads(server: &Server, time: Duration) -> io::Result<Latency> {
     let mut kv = KvClient::new(connect(server).await?).max_decoding_message_size(1 << 30);
     let (begun, mut took, mut lost) = (Instant::now(), Vec::new(), 0);

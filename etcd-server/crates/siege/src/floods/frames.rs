@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// Frames that are written together.
 const TOGETHER: u64 = 64;
-/// A call that waits for what its client sends.
+/// A call that waits for its client's messages.
 const WATCH: &str = "/etcdserverpb.Watch/Watch";
 const RANGE: &str = "/etcdserverpb.KV/Range";
 /// For the server's last words.
@@ -73,7 +73,7 @@ impl FrameFlood {
         }
     }
 
-    /// What a connection begins with.
+    /// Sends the beginning of a connection.
     async fn begin(self, sender: &mut Sender) -> io::Result<u32> {
         match self {
             Self::Continuation | Self::LongHeaders => {
@@ -109,7 +109,7 @@ impl FrameFlood {
             Self::MadeReset => {
                 let stream = sender.take_stream();
                 let opened = frame(HEADERS, END_HEADERS | END_STREAM, stream, &field_block(&headers(WATCH)));
-                // What comes behind the end is an error of the stream.
+                // Data behind the end is an error of the stream.
                 [opened, frame(DATA, 0, stream, &[0])].concat()
             }
             Self::Continuation => frame(CONTINUATION, 0, stream, &[]),
@@ -148,7 +148,7 @@ pub async fn run(port: u16, flood: FrameFlood, bounds: Bounds) -> io::Result<Tol
         let ended = tokio::spawn(until_closed(receiver));
         let left = bounds.count - sent;
         sent += one_connection(flood, &mut sender, left, deadline).await;
-        // What is not ended by now was put up with.
+        // A connection that has not ended by now was served.
         let ended = tokio::time::timeout(FAREWELL, ended).await;
         let answer = ended.map_or_else(|_| "put up with".to_owned(), |ended| ended.unwrap_or_else(|error| error.to_string()));
         *ends.entry(answer).or_default() += 1;

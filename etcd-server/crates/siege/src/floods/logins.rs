@@ -37,7 +37,8 @@ async fn log_in(mut auth: AuthClient<Channel>, user: &str, password: &str) -> bo
     auth.authenticate(login).await.is_ok()
 }
 
-/// Wrong passwords, for a user that exists and for ones that do not; then whether the time tells which is which.
+/// Sends wrong passwords, for a user that exists and for ones that do not; then compares their
+/// times.
 pub async fn wrong_passwords(server: &Server, bounds: Bounds) -> io::Result<Told> {
     let auth = connect(server).await?;
     let sent = at_a_time(bounds, LOGINS_AT_A_TIME, |number| {
@@ -50,7 +51,8 @@ pub async fn wrong_passwords(server: &Server, bounds: Bounds) -> io::Result<Told
     .await;
     let mut took = [Vec::new(), Vec::new()];
     for number in 0..COMPARED * 2 {
-        // Neither name may have to wait for its turn: a right password clears the one, nobody has tried the other.
+        // Neither name may have to wait for its turn: a right password clears the one, the other
+        // was never tried.
         let user = if number % 2 == 0 { "root".to_owned() } else { format!("stranger{number}") };
         if number % 2 == 0 {
             log_in(auth.clone(), &user, &user).await;

@@ -38,7 +38,7 @@ async fn drip(server: &Server, bounds: Bounds, begin: &'static str) -> io::Resul
     Ok(Told { sent: bounds.count, answer })
 }
 
-/// How long the server put up with it; nothing when it still does.
+/// Returns the time until the server ended it; `None` if it did not.
 async fn one(port: u16, deadline: Instant, begin: &'static str) -> Option<Duration> {
     let begun = Instant::now();
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)).await else { return Some(Duration::ZERO) };

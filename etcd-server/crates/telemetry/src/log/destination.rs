@@ -1,4 +1,4 @@
-//! Open outputs: what the writer thread writes to.
+//! Open outputs of the writer thread.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -38,8 +38,8 @@ pub(crate) enum LineOutput {
 }
 
 impl Destination {
-    /// Opens what the settings name. `journal_stream` is the variable JOURNAL_STREAM, which systemd sets.
-    /// `member` is the name that entries of the journal carry.
+    /// Opens the outputs of the settings. `journal_stream` is the variable JOURNAL_STREAM, which
+    /// systemd sets. `member` is the name that entries of the journal carry.
     pub(crate) fn open(settings: &LogSettings, member: &str, journal_stream: Option<&str>) -> Result<Self, OpenError> {
         let listed = match &settings.outputs {
             LogOutputs::Listed(listed) => listed,

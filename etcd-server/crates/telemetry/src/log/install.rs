@@ -14,10 +14,10 @@ use crate::log::destination::{Destination, OpenError};
 use crate::log::subscriber::{LineLayer, filter};
 use crate::log::writer::{QUEUE_LINES_MAX, Queue, Writer};
 
-/// Where the process's lines go.
+/// The queue of the process's lines.
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 
-/// Why logging cannot start.
+/// The reason why logging cannot start.
 #[derive(Debug, Error)]
 pub enum InstallError {
     #[error(transparent)]
@@ -52,7 +52,8 @@ pub fn install(settings: &LogSettings, member: &str) -> Result<LogGuard, Install
     Ok(guard)
 }
 
-/// Returns how many lines of this process were dropped, because the queue was full or no output took them.
+/// Returns the number of lines of this process that were dropped, because the queue was full or no
+/// output took them.
 #[must_use]
 pub fn dropped_lines() -> u64 {
     QUEUE.get().map_or(0, Queue::dropped)

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::log::line::Line;
 use crate::log::message_id;
 
-/// Where the journal listens.
+/// The socket of the journal.
 pub(crate) const SOCKET: &str = "/run/systemd/journal/socket";
 const IDENTIFIER: &str = "etcd-server";
 /// A datagram holds about 200 KiB; longer values are cut so that an entry always fits.
@@ -23,12 +23,12 @@ const ENTRY_BYTES_MAX: usize = 128 << 10;
 pub(crate) struct Journal {
     socket: UnixDatagram,
     path: PathBuf,
-    /// Whose lines these are, said in each entry.
+    /// The name of the member, in each entry.
     member: String,
 }
 
 impl Journal {
-    /// Fails when nobody listens at `path`.
+    /// Connects to the socket at `path`. Fails without a listener.
     pub(crate) fn open(path: &Path, member: &str) -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
         socket.connect(path)?;

@@ -81,7 +81,7 @@ mod tests {
         }
     }
 
-    /// All sources below a folder but this one.
+    /// Collects all sources below a directory but this one.
     fn collect(folder: &Path, into: &mut Vec<String>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

@@ -57,7 +57,8 @@ impl RotatingFile {
             drop(std::thread::Builder::new().name("log-compress".to_owned()).spawn(move || drop(compress(&aside))));
         }
         for path in self.expired(now).unwrap_or_default() {
-            // What cannot be deleted now is tried again at the next rotation; the line must not be lost for it.
+            // Files that cannot be deleted now are tried again at the next rotation; the line must
+            // not be lost for it.
             drop(std::fs::remove_file(path));
         }
         Ok(())

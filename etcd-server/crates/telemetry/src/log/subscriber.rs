@@ -40,7 +40,7 @@ impl<S: Subscriber> Layer<S> for LineLayer {
     }
 }
 
-/// What passes at a level. `trace` never does: etcd has no such level.
+/// Returns the filter of a level. `trace` never passes: etcd has no such level.
 pub(crate) fn filter(level: LogLevel) -> Targets {
     let level = match level {
         LogLevel::Debug => Level::DEBUG,

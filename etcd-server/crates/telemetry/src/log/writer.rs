@@ -113,7 +113,8 @@ impl Output {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             }
             since_report += 1;
-            // Told when a flood ends; during a long one now and then, so that the telling does not add to it.
+            // Reported when a flood ends; during a long one now and then, so that the report does
+            // not add to it.
             if self.queue_length.fetch_sub(1, Ordering::Release) <= 1 || since_report >= LINES_BETWEEN_REPORTS {
                 since_report = 0;
                 self.report_dropped(time);

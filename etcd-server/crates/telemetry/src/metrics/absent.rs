@@ -1,6 +1,6 @@
 //! The metrics of etcd 3.7.1 that are not shown, each with its reason.
 
-/// Why a family of etcd is not shown.
+/// The reason why a family of etcd is not shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Absence {
     /// The name of the family, or a prefix of names when it ends in `*`.

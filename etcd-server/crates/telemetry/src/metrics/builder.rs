@@ -10,7 +10,8 @@ use prometheus::{
 
 use super::catalog::{CATALOG, Family, Kind};
 
-/// A histogram of durations, in the unit that its name tells. Recording takes a few atomic operations and no lock.
+/// A histogram of durations, in the unit of its name. Recording takes a few atomic operations and
+/// no lock.
 #[derive(Clone, Debug)]
 pub struct Durations {
     histogram: Histogram,
@@ -23,7 +24,7 @@ impl Durations {
     }
 }
 
-/// Durations by labels; the children are resolved once and kept by whoever records.
+/// Durations by labels; the children are resolved once and kept by their users.
 #[derive(Clone, Debug)]
 pub(super) struct DurationsVec(HistogramVec);
 

@@ -1,6 +1,7 @@
-//! The table of all families that are shown: names, types, labels and buckets are those of etcd 3.7.1.
+//! The table of all families that are shown: names, types, labels and buckets are those of etcd
+//! 3.7.1.
 //!
-//! What etcd shows and this server does not is in [`ABSENCES`](super::ABSENCES).
+//! Families that etcd shows and this server does not are in [`ABSENCES`](super::ABSENCES).
 
 /// Type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! The RPCs of the client port, as a closed list: metrics are found by place, never by a string of a request.
 
-/// Who sends one message and who sends many. The texts are the values of the label `grpc_type`.
+/// The number of messages on each side of a call. The texts are the values of the label
+/// `grpc_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallType {
     Unary,
@@ -28,7 +29,7 @@ macro_rules! methods {
         }
 
         impl Method {
-            /// Every RPC, each at the place that [`Method::place`] tells.
+            /// Every RPC, each at its [`Method::place`].
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// Full name of the service, for example `etcdserverpb.KV`.
@@ -136,7 +137,7 @@ impl Method {
         self as usize
     }
 
-    /// Whether the series exist, at zero, before the first call. etcd registers locks and elections later than the
+    /// Returns `true` if the series exist, at zero, before the first call. etcd registers locks and elections later than the
     /// rest, so that their series appear with their first call only.
     pub(super) fn shown_before_use(self) -> bool {
         self < Self::Lock

@@ -1,11 +1,12 @@
 //! Metrics under the names, types, labels and buckets of etcd 3.7.1.
 //!
-//! Three tables say what exists: [`CATALOG`] (every family shown), [`ABSENCES`] (every family of etcd not shown, with
-//! the reason) and [`Method`] (every RPC). [`Metrics`] holds a handle for each family that is counted as things
-//! happen; [`Page`] adds what is read when the page is asked for and renders it.
+//! Three tables define the page: [`CATALOG`] (every family shown), [`ABSENCES`] (every family of
+//! etcd not shown, with the reason) and [`Method`] (every RPC). [`Metrics`] holds a handle for each
+//! family that is counted as events happen; [`Page`] adds the values that are read on request and
+//! renders the page.
 //!
-//! Invariants: recording takes atomic operations and no lock, except where a doc says so; no text of a request or of
-//! the network becomes a label, so the page is bounded whatever clients send.
+//! Invariants: recording takes atomic operations and no lock, except where a doc says so; no text
+//! of a request or of the network becomes a label, so clients cannot grow the page.
 
 mod absent;
 mod builder;
@@ -42,7 +43,7 @@ use process::ProcessMetrics;
 use rpc::RpcTable;
 use source::SampledGauges;
 
-/// What is known before the first request and stays so.
+/// Properties that are known before the first request and never change.
 #[derive(Clone, Copy, Debug)]
 pub struct Identity<'a> {
     pub member: MemberId,

@@ -1,7 +1,8 @@
-//! What is counted of clients' connections and of each peer.
+//! Counters of clients' connections and of each peer.
 //!
-//! Bounds: at most [`PEERS_MAX`] peers and [`ADDRESSES_MAX`] remote addresses get labels of their own, in the life of
-//! the process; what comes later is counted under `other`. A network that anybody can reach thus cannot grow the page.
+//! Bounds: at most [`PEERS_MAX`] peers and [`ADDRESSES_MAX`] remote addresses get labels of their
+//! own, in the life of the process; later ones are counted under `other`. An open network thus
+//! cannot grow the page.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -70,7 +71,8 @@ impl PeerMetrics {
     }
 }
 
-/// What changes rarely, and must not be shown for a sender that is no member. Looked up by label each time.
+/// Counters that change rarely, and must not be shown for a sender that is no member. Looked up by
+/// label each time.
 #[derive(Clone, Debug)]
 struct PeerState {
     local: String,
@@ -178,7 +180,7 @@ impl StreamApi {
     }
 }
 
-/// Which half of a stream failed, seen from this member.
+/// The failed half of a stream, seen from this member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamHalf {
     Receive,
@@ -211,9 +213,9 @@ impl NetworkMetrics {
         }
     }
 
-    /// The counters of a peer; the same ones for the same id. Takes a lock: ask once per connection and keep them.
-    /// `MemberId(0)` stands for a probe or a sender that tells no id. Ask for members and that one only: past
-    /// [`PEERS_MAX`] ids, all share one.
+    /// Returns the counters of a peer; the same ones for the same id. Takes a lock: call it once
+    /// per connection and keep them. `MemberId(0)` stands for a probe or a sender without an id.
+    /// Only for members and that one: past [`PEERS_MAX`] ids, all share one.
     pub fn peer(&self, id: MemberId) -> Arc<PeerMetrics> {
         let mut peers = self.peers.lock();
         if let Some(peer) = peers.get(&id) {

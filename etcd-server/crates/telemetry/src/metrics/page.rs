@@ -9,7 +9,7 @@ use super::Metrics;
 use super::source::{Sample, Source};
 use super::text;
 
-/// Joins what is counted with what is read when asked.
+/// The page: counters, and values that are read on request.
 pub struct Page {
     metrics: Arc<Metrics>,
     source: Box<dyn Source>,

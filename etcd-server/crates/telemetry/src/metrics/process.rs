@@ -1,6 +1,6 @@
-//! Figures of this process, read from /proc when the page is asked for.
+//! Measurements of this process, read from /proc on request of the page.
 //!
-//! What cannot be read keeps its last value: a scrape never fails because of a figure.
+//! Unreadable values keep their last one: a scrape never fails because of a measurement.
 
 use std::fs;
 
@@ -8,8 +8,8 @@ use prometheus::{Counter, Gauge, IntCounter, IntGauge};
 
 use super::builder::Builder;
 
-/// Ticks per second of the processor times in /proc: the kernel shows them in this unit on x86-64 and ARM alike,
-/// whatever its own tick is.
+/// Ticks per second of the processor times in /proc: the kernel shows them in this unit on x86-64
+/// and ARM alike, independent of its own tick.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// One reading of /proc.

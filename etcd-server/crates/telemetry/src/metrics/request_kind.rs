@@ -2,7 +2,7 @@
 
 macro_rules! kinds {
     ($($variant:ident = $label:literal;)*) => {
-        /// What a request asks for.
+        /// The kind of a request.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum RequestKind {
             $($variant,)*

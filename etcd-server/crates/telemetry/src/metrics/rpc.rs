@@ -1,4 +1,4 @@
-//! What is counted of each RPC, and by which client library it was sent.
+//! Counters of each RPC, and of the client library that sent it.
 //!
 //! Everything is resolved beforehand: a request costs atomic additions and no search for a label.
 
@@ -120,10 +120,12 @@ impl RpcTable {
     }
 }
 
-/// Version of a client's library, as the label `client_api_version` shows it: `3.N`, `unknown` or `other`.
+/// Version of a client's library, as the label `client_api_version` shows it: `3.N`, `unknown` or
+/// `other`.
 ///
-/// The header is the client's to write, so it never becomes a label itself: of `3.5`, `3.5.9` and `3.5.9-rc.1` alike
-/// `3.5` is kept, and what is not such a version is `other`. At most 34 values exist.
+/// The header is the client's to write, so it never becomes a label itself: of `3.5`, `3.5.9` and
+/// `3.5.9-rc.1` alike `3.5` is kept, and anything but such a version is `other`. At most 34 values
+/// exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientVersion(u8);
 

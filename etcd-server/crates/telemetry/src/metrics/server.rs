@@ -1,4 +1,5 @@
-//! What the member as a whole counts: requests, proposals, read indexes, leader changes, health checks.
+//! Counters of the member as a whole: requests, proposals, read indexes, leader changes, health
+//! checks.
 
 use std::time::Duration;
 

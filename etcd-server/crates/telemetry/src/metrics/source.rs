@@ -55,14 +55,14 @@ pub struct Sample {
     pub alarms: Vec<(MemberId, AlarmType)>,
 }
 
-/// Where the page gets the state from.
+/// The source of the state for the page.
 pub trait Source: Send + Sync {
     /// The state now. Answers at once from memory: no disk, no waiting for another thread's turn, no lock that is held
     /// while something slow goes on. A scrape must not hang because the member does.
     fn sample(&self) -> Sample;
 }
 
-/// What a gauge shows of a sample.
+/// The value of a gauge in a sample.
 type Value = fn(&Sample) -> i64;
 
 /// The gauges that a sample sets.
@@ -107,7 +107,7 @@ impl SampledGauges {
         }
     }
 
-    /// Takes over a sample. `shown` is what the sample before it showed; only one thread at a time calls this.
+    /// Takes over a sample. `shown` is the sample before it; only one thread at a time calls this.
     pub(super) fn set(&self, now: &Sample, shown: &Sample) {
         for (gauge, value) in &self.plain {
             gauge.set(value(now));

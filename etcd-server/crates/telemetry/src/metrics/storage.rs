@@ -1,4 +1,4 @@
-//! What the raft log, the state store, the key space, watches and leases count.
+//! Counters of the raft log, the state store, the key space, watches and leases.
 
 use prometheus::{IntCounter, IntGauge};
 

@@ -1,4 +1,4 @@
-//! The page stays bounded whatever the network sends.
+//! The page stays bounded for any input of the network.
 
 use std::net::Ipv4Addr;
 

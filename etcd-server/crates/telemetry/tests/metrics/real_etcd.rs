@@ -104,7 +104,7 @@ fn its_families_are_ours_or_absent_with_a_reason() {
         assert_eq!(ours.get(name), Some(shape), "{name}");
         compared += 1;
     }
-    // A family with labels may only be unused yet, so the others tell what is new.
+    // A family with labels may only be unused yet, so the others show the new ones.
     for name in ours.iter().filter(|(_, shape)| shape.labels.is_empty()).map(|(name, _)| name) {
         let new = NEW_SINCE_3_5.iter().any(|prefix| name.starts_with(prefix));
         assert_eq!(theirs.contains_key(name), !new, "{name}");
