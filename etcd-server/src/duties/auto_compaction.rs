@@ -72,7 +72,7 @@ async fn compact(engine: &Engine, revision: i64) {
     match engine.propose(request, &engine.own_identity()).await {
         Ok(_) => tracing::info!(revision, "completed auto compaction"),
         // Another compaction was faster.
-        Err(Refused::State(apply::Refusal::Keys(mvcc_refusal))) => {
+        Err(Refused::State(apply::ApplyError::Keys(mvcc_refusal))) => {
             tracing::info!(revision, reason = %mvcc_refusal, "skipped auto compaction")
         }
         Err(error) => tracing::warn!(revision, %error, "failed auto compaction"),

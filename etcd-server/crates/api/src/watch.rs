@@ -7,7 +7,7 @@
 use crate::Server;
 use crate::spans::WatchSpans;
 use crate::status::ToStatus as _;
-use auth::Refusal;
+use auth::AuthError;
 use engine::{Refused, WatchAnswers, WatchRequests};
 use prost::Message as _;
 use proto::etcdserverpb::watch_request::RequestUnion;
@@ -191,11 +191,11 @@ impl Server {
 /// Returns the status that another call would end with, as Go prints it. All other defects of an
 /// identity are reported as a lack of permission.
 #[expect(clippy::wildcard_enum_match_arm, reason = "etcd names three refusals and has one text for all others")]
-fn reason(refusal: &Refusal) -> &'static str {
+fn reason(refusal: &AuthError) -> &'static str {
     match refusal {
-        Refusal::InvalidAuthToken => "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token",
-        Refusal::AuthOldRevision => "rpc error: code = InvalidArgument desc = etcdserver: revision of auth store is old",
-        Refusal::UserEmpty => "rpc error: code = InvalidArgument desc = etcdserver: user name is empty",
+        AuthError::InvalidAuthToken => "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token",
+        AuthError::AuthOldRevision => "rpc error: code = InvalidArgument desc = etcdserver: revision of auth store is old",
+        AuthError::UserEmpty => "rpc error: code = InvalidArgument desc = etcdserver: user name is empty",
         _ => "rpc error: code = PermissionDenied desc = etcdserver: permission denied",
     }
 }

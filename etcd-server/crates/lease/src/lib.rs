@@ -10,10 +10,10 @@ mod expiry;
 mod lease_record;
 mod lessor;
 mod pace;
-mod refusal;
+mod error;
 
 pub use attached_keys::{Sealed, stored_keys};
 pub use expiry::{Checkpoint, Due, Expiry, ExpirySettings, Renewal, TimeToLive};
 pub use lease_record::Terms;
 pub use lessor::{Change, Lessor, Persist, TTL_SECONDS_MAX, minimum_ttl_seconds};
-pub use refusal::Refusal;
+pub use error::LeaseError;

@@ -20,7 +20,7 @@ mod range;
 mod read;
 mod recent;
 pub mod record;
-mod refusal;
+mod error;
 mod rows;
 mod txn;
 mod versions;
@@ -33,7 +33,7 @@ pub use live_hash::LiveHash;
 pub use parts::Parts;
 pub use range::{RangeOptions, RangeResult};
 pub use read::ReadPoint;
-pub use refusal::Refusal;
+pub use error::MvccError;
 pub use txn::{Executed, execute_delete_range, execute_put, execute_txn, execute_txn_read};
 pub use write::Write;
 
