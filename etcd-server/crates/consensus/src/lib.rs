@@ -9,22 +9,22 @@
 mod barriers;
 mod durable_commits;
 mod entry;
-mod guard;
+mod message_validation;
 mod jitter;
 mod message;
 mod node;
 mod read_contexts;
 mod ready;
 mod standing;
-mod tail;
+mod raft_storage;
 mod waiting_changes;
 
 pub use barriers::Barriers;
 pub use entry::{Entry, EntryKind, HardState};
-pub use guard::StepRefusal;
+pub use message_validation::StepRefusal;
 pub use message::forwarded_request;
 pub use node::{ConfChangeDropped, ConfChangeKind, Config, Dropped, Node, NotYet};
 pub use read_contexts::ReadContexts;
 pub use ready::Ready;
 pub use standing::{Progress, Role, Status, successor};
-pub use tail::{Keep, Recovered, SnapshotMark, Voters};
+pub use raft_storage::{Keep, Recovered, SnapshotMark, Voters};

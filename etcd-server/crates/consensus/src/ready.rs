@@ -2,7 +2,7 @@
 
 use crate::entry::{Entry, HardState};
 use crate::standing::Status;
-use crate::tail::SnapshotMark;
+use crate::raft_storage::SnapshotMark;
 use proto::raftpb::Message;
 
 /// The work to be done now. Readies are done in the order of their numbers, each part when the ones

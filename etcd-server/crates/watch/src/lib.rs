@@ -19,7 +19,7 @@ mod encode;
 mod hub;
 mod index;
 mod interval_tree;
-mod laggards;
+mod unsynced;
 mod output;
 mod progress;
 mod publish;
