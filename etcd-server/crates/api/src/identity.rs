@@ -71,8 +71,9 @@ impl Server {
 
     /// Returns the identity if it is root. An identity that no longer exists has no permission.
     pub(crate) fn must_be_root(&self, metadata: &MetadataMap) -> Result<Identity, Status> {
-        self.permitted(metadata, RequestClass::Root)
-            .map_err(|status| if status.code() == Code::FailedPrecondition { auth::AuthError::PermissionDenied.to_status() } else { status })
+        self.permitted(metadata, RequestClass::Root).map_err(|status| {
+            if status.code() == Code::FailedPrecondition { auth::AuthError::PermissionDenied.to_status() } else { status }
+        })
     }
 
     /// Checks whether this token permits changes of the cluster, for another member that received

@@ -1,8 +1,8 @@
 //! The one place where refusals become gRPC statuses. Clients compare these texts, so they are etcd's, letter by letter.
 
 use crate::call_head;
-use admission::Rejection;
-use engine::Refused;
+use admission::InvalidRequest;
+use engine::RequestError;
 use membership::{DowngradeRejection, ReconfigurationRejection};
 use tonic::{Code, Status};
 
@@ -12,7 +12,7 @@ pub trait ToStatus {
     fn to_status(&self) -> Status;
 }
 
-impl ToStatus for Rejection {
+impl ToStatus for InvalidRequest {
     fn to_status(&self) -> Status {
         Status::invalid_argument(match self {
             Self::EmptyKey => "etcdserver: key is not provided",
@@ -127,7 +127,7 @@ impl ToStatus for apply::ApplyError {
     }
 }
 
-impl ToStatus for Refused {
+impl ToStatus for RequestError {
     fn to_status(&self) -> Status {
         match self {
             Self::State(refusal) => refusal.to_status(),
@@ -180,5 +180,5 @@ pub(crate) fn faulted() -> Status {
 
 /// The member is stopping.
 pub(crate) fn stopped() -> Status {
-    Refused::Stopped.to_status()
+    RequestError::Stopped.to_status()
 }

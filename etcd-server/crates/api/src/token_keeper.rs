@@ -1,7 +1,7 @@
 //! Tokens of this member: the identity of a token, and issuing new ones.
 
 use arc_swap::ArcSwap;
-use auth::{Identity, Jwt, AuthError, SimpleTokens, TOKEN_LETTERS};
+use auth::{AuthError, Identity, Jwt, SimpleTokens, TOKEN_LETTERS};
 use parking_lot::RwLock;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

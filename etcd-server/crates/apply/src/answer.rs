@@ -1,6 +1,6 @@
 //! The outcome of applying an entry.
 
-use crate::{Operations, ApplyError, RequestKind};
+use crate::{ApplyError, Operations, RequestKind};
 use auth::DropTokens;
 use proto::etcdserverpb as pb;
 use proto::{authpb, etcdserverpb};

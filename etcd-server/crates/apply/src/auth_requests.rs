@@ -29,7 +29,9 @@ impl State {
             return Ok(Answer::Permissions(self.auth.role_get(get)?));
         }
         self.auth.permit(identity, RequestClass::Root)?;
-        self.administer_users(context, request).or_else(|| self.administer_roles(context, request)).unwrap_or(Err(ApplyError::UnknownRequest))
+        self.administer_users(context, request)
+            .or_else(|| self.administer_roles(context, request))
+            .unwrap_or(Err(ApplyError::UnknownRequest))
     }
 
     fn authenticate<V: View>(&mut self, context: &mut Context<'_, V>, login: &InternalAuthenticateRequest) -> Result<Answer, ApplyError> {

@@ -2,7 +2,7 @@
 
 use crate::answer::{Answer, Applied, Effect, Ordered};
 use crate::v2_request;
-use crate::{Alarms, Operations, ApplyError, RequestKind};
+use crate::{Alarms, ApplyError, Operations, RequestKind};
 use auth::{AuthStore, Identity};
 use bytes::Bytes;
 use lease::{Lessor, Persist, Sealed};

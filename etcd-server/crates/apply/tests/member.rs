@@ -1,6 +1,6 @@
 //! The replicated state of one member over a store in memory, fed one entry after the other.
 
-use apply::{Applied, Ordered, ApplyError, Settings, State};
+use apply::{Applied, ApplyError, Ordered, Settings, State};
 use membership::Version;
 use prost::Message as _;
 use proto::etcdserverpb::{InternalRaftRequest, RequestHeader};

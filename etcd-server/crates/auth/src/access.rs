@@ -1,7 +1,7 @@
 //! Access rules while authentication is on. Key operations are checked in `requests.rs`.
 
 use crate::permissions::Access;
-use crate::{AuthStore, Identity, ROOT, AuthError};
+use crate::{AuthError, AuthStore, Identity, ROOT};
 use types::KeyRange;
 
 /// The permission that a request needs.

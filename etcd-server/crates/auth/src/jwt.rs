@@ -6,7 +6,7 @@
 
 use crate::jwt_keys::JwtKeys;
 use crate::token_options::{JwtOptions, SignMethod, TokenOptionError};
-use crate::{Identity, AuthError};
+use crate::{AuthError, Identity};
 use jsonwebtoken::{Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -5,7 +5,7 @@
 //! content needs nothing: other rules refuse it.
 
 use crate::permissions::Access;
-use crate::{AuthStore, Identity, AuthError};
+use crate::{AuthError, AuthStore, Identity};
 use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, WatchCreateRequest};

@@ -6,7 +6,7 @@
 //! permissions are decided in `access.rs` and `requests.rs`.
 
 use crate::permissions::{Access, KeyPermissions};
-use crate::{Identity, Login, AuthError, record};
+use crate::{AuthError, Identity, Login, record};
 use bytes::Bytes;
 use proto::authpb::{Role, User};
 use schema::{Batch, View};

@@ -55,7 +55,11 @@ impl AuthStore {
     ///
     /// # Errors
     /// [`AuthError::UserNotFound`], [`AuthError::NoPasswordUser`] when the hash is not base64.
-    pub fn user_change_password(&mut self, request: &AuthUserChangePasswordRequest, batch: &mut dyn Batch) -> Result<DropTokens, AuthError> {
+    pub fn user_change_password(
+        &mut self,
+        request: &AuthUserChangePasswordRequest,
+        batch: &mut dyn Batch,
+    ) -> Result<DropTokens, AuthError> {
         let entry = self.users.get(&request.name).ok_or(AuthError::UserNotFound)?;
         let password = match entry.has_no_password() {
             true => Bytes::new(),

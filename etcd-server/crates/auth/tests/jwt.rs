@@ -1,6 +1,6 @@
 //! JWTs with every method and every form of key file that etcd takes.
 
-use auth::{Identity, Jwt, AuthError, TokenOptionError, TokenOptions};
+use auth::{AuthError, Identity, Jwt, TokenOptionError, TokenOptions};
 
 const RSA: &[u8] = include_bytes!("keys/rsa.pem");
 const RSA_PKCS1: &[u8] = include_bytes!("keys/rsa.pkcs1.pem");

@@ -1,6 +1,6 @@
 //! Whole requests: the rules that attacks on etcd have gone around, at every depth of a transaction.
 
-use auth::{AuthStore, DropTokens, Identity, AuthError};
+use auth::{AuthError, AuthStore, DropTokens, Identity};
 use bytes::Bytes;
 use proto::authpb::{Permission, permission};
 use proto::etcdserverpb::request_op::Request;

@@ -1,6 +1,6 @@
 //! The commands of the stories. Keys are written bare, with `\0` and `\xff` for those bytes and `""` for the empty key.
 
-use auth::{Access, AuthStore, DropTokens, Identity, AuthError, RequestClass};
+use auth::{Access, AuthError, AuthStore, DropTokens, Identity, RequestClass};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! The guard: which messages of other members raft gets to see.
+//! The validation of messages from other members before raft steps them.
 //!
 //! raft-rs panics on dozens of malformed messages, and a member that lost its data panics on honest ones. Nothing that is refused here
 //! changes the node in any way.

@@ -32,12 +32,12 @@ pub use config::Config;
 
 use crate::durable_commits::DurableCommits;
 use crate::entry::{self, Entry, EntryKind, HardState};
-use crate::message_validation::{self, MessageContext, StepRefusal};
 use crate::jitter::Jitter;
 use crate::message;
+use crate::message_validation::{self, MessageContext, StepRefusal};
+use crate::raft_storage::{Keep, RaftStorage, Recovered, SnapshotMark, Voters};
 use crate::ready::Ready;
 use crate::standing::Status;
-use crate::raft_storage::{Keep, Recovered, SnapshotMark, RaftStorage, Voters};
 use crate::waiting_changes::WaitingChanges;
 use bytes::Bytes;
 use changes::removes;

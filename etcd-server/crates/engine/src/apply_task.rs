@@ -324,7 +324,7 @@ impl Told {
         self.events.extend(events);
         self.effects.extend(effects);
         if request_id != 0 {
-            self.replies.push((request_id, outcome.map_err(refused::Refused::State)));
+            self.replies.push((request_id, outcome.map_err(error::RequestError::State)));
         }
     }
 }

@@ -5,8 +5,8 @@
 //! [`Expiry`](crate::Expiry).
 
 use crate::attached_keys::{AttachedKeys, Sealed};
-use crate::lease_record::{self, Terms};
 use crate::error::LeaseError;
+use crate::lease_record::{self, Terms};
 use bytes::Bytes;
 use schema::{Batch, Table, View};
 use std::collections::BTreeMap;

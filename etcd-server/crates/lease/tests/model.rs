@@ -1,7 +1,7 @@
 //! Random operations on the leases and on a twin that keeps plain deadlines and plain maps.
 
 use bytes::Bytes;
-use lease::{Expiry, ExpirySettings, Lessor, Persist, LeaseError, Renewal, Sealed};
+use lease::{Expiry, ExpirySettings, LeaseError, Lessor, Persist, Renewal, Sealed};
 use schema::{MemoryBatch, MemoryStore, Table, View};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;

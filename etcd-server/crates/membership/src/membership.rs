@@ -7,8 +7,8 @@
 
 use crate::conf_change::ConfChange;
 use crate::downgrade::Downgrade;
-use crate::member::{self, Member};
 use crate::error::MembershipError;
+use crate::member::{self, Member};
 use crate::version::Version;
 use schema::{Batch, Table, View};
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,7 +118,9 @@ impl Membership {
                 let learners = self.learners().count();
                 if added.is_learner && learners >= max_learners { Err(MembershipError::TooManyLearners { learners }) } else { Ok(()) }
             }
-            (ConfChange::Promote(_) | ConfChange::Update { .. } | ConfChange::Remove(_), None) => Err(MembershipError::MemberNotFound { id }),
+            (ConfChange::Promote(_) | ConfChange::Update { .. } | ConfChange::Remove(_), None) => {
+                Err(MembershipError::MemberNotFound { id })
+            }
             (ConfChange::Promote(_), Some(known)) if !known.is_learner => Err(MembershipError::NotLearner { id }),
             (ConfChange::Update { peer_urls, .. }, Some(_)) => self.validate_peer_urls(id, peer_urls),
             (ConfChange::Promote(_) | ConfChange::Remove(_), Some(_)) => Ok(()),

@@ -71,7 +71,9 @@ impl Twin {
                 ConfChange::Remove(_) => None,
             },
             match change {
-                ConfChange::Add(added) => (added.is_learner && learners >= max_learners).then_some(MembershipError::TooManyLearners { learners }),
+                ConfChange::Add(added) => {
+                    (added.is_learner && learners >= max_learners).then_some(MembershipError::TooManyLearners { learners })
+                }
                 ConfChange::Promote(_) | ConfChange::Update { .. } | ConfChange::Remove(_) => None,
             },
         ];

@@ -4,7 +4,7 @@
 //! requested one, in order, leaving out versions that compaction may or may not have removed yet.
 //! Equal to a real etcd's for the same history. Source: etcd mvcc/hash.go.
 
-use crate::{ReadPoint, MvccError, checksum, walk};
+use crate::{MvccError, ReadPoint, checksum, walk};
 use prost::Message as _;
 use proto::mvccpb::KeyValue;
 use schema::revision_record::RevisionRecord;

@@ -11,7 +11,7 @@ use crate::overlay::Overlay;
 use crate::recent::RecentRows;
 use crate::walk;
 use crate::write::Write;
-use crate::{NEVER_COMPACTED, ReadPoint, MvccError};
+use crate::{MvccError, NEVER_COMPACTED, ReadPoint};
 use bytes::Bytes;
 use schema::{Batch, Table, View, meta};
 use types::{Fault, LeaseId, MainRevision};

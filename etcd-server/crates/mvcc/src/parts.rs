@@ -5,7 +5,7 @@
 
 use crate::range::{RangeOptions, from_key, push_kv};
 use crate::record::Fields;
-use crate::{ReadPoint, MvccError};
+use crate::{MvccError, ReadPoint};
 use bytes::{Bytes, BytesMut};
 use schema::View;
 use std::ops::ControlFlow;

@@ -3,7 +3,7 @@
 use crate::counts::Counts;
 use crate::overlay::Overlay;
 use crate::range::{self, RangeOptions, RangeResult, Source};
-use crate::{NEVER_COMPACTED, MvccError, Sizes, walk};
+use crate::{MvccError, NEVER_COMPACTED, Sizes, walk};
 use bytes::Bytes;
 use schema::View;
 use types::{Fault, MainRevision};

@@ -5,7 +5,7 @@
 
 use crate::range::{RangeOptions, Source};
 use crate::record::{self, Fields};
-use crate::{ReadPoint, MvccError, Write};
+use crate::{MvccError, ReadPoint, Write};
 use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::response_op::Response;

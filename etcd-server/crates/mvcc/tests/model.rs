@@ -5,7 +5,7 @@ use crate::moving::MovingView;
 use crate::stage::{Stage, TestLeases};
 use crate::twin::{Change, Twin};
 use crate::twin_hash;
-use mvcc::{KeySpace, RangeOptions, ReadPoint, MvccError, Sizes};
+use mvcc::{KeySpace, MvccError, RangeOptions, ReadPoint, Sizes};
 use prost::Message as _;
 use proto::etcdserverpb::{RangeRequest, RangeResponse};
 use schema::{MemoryStore, Table, View, current_record, history_key, revision_record};

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use mvcc::compaction::Removal;
-use mvcc::{KeySpace, Leases, ReadPoint, MvccError, Sizes};
+use mvcc::{KeySpace, Leases, MvccError, ReadPoint, Sizes};
 use proto::etcdserverpb::{DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, TxnRequest, TxnResponse};
 use schema::{Batch, MemoryBatch, MemoryStore};
 use std::collections::BTreeSet;

@@ -5,10 +5,10 @@
 //! up in `catch_up`, creation in `create`, progress in `progress`.
 
 use crate::index::Index;
-use crate::unsynced::UnsyncedWatchers;
 use crate::output::{Body, Output};
 use crate::settings::Settings;
 use crate::stream::Streams;
+use crate::unsynced::UnsyncedWatchers;
 use crate::watcher::{State, StreamId, WatchId, WatchKey};
 use std::time::Duration;
 use types::{MainRevision, Moment};

@@ -1,6 +1,6 @@
 //! The configuration of a node, and checks of the recovered state.
 
-use crate::raft_storage::{Recovered, RaftStorage};
+use crate::raft_storage::{RaftStorage, Recovered};
 use types::Fault;
 
 /// The configuration of a node.

@@ -4,7 +4,7 @@ use apply::ApplyError;
 
 /// The error of the pipeline in place of a response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum RequestError {
     /// The request was ordered, and the state says no.
     #[error(transparent)]
     State(#[from] ApplyError),
