@@ -146,6 +146,8 @@ fn log_settings(settings: &Settings, is_initialized: bool) {
         quota_backend_bytes = quota_bytes(settings),
         max_request_bytes = settings.limits.request_bytes_max,
         pre_vote = settings.election.pre_vote,
+        // etcd enforces this, whatever --v2-deprecation says.
+        v2_deprecation = "write-only",
         "starting an etcd server"
     );
     match settings.quota {

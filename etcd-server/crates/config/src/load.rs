@@ -121,7 +121,8 @@ fn without_effect(merged: &Merged) -> Vec<Warning> {
             Meaning::NoEffect(why) if merged.is_given(row.name) => {
                 Some(Warning::new(format!("--{}", row.name), format!("accepted, but has no effect here: {why}")))
             }
-            Meaning::NoEffect(_) | Meaning::Used => None,
+            Meaning::Deprecated(warning) if merged.is_given(row.name) => Some(Warning::new(format!("--{}", row.name), warning.to_owned())),
+            Meaning::NoEffect(_) | Meaning::Deprecated(_) | Meaning::Used => None,
         })
         .collect()
 }

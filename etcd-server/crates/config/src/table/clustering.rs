@@ -97,5 +97,5 @@ pub(super) const ROWS: &[Row] = &[
         "write-only",
         "Phase of the removal of the v2 store. Deprecated.",
     )
-    .no_effect("it is deprecated, and there is no v2 store here"),
+    .deprecated("--v2-deprecation is deprecated and scheduled for removal in v3.8. The default value is enforced, ignoring user input."),
 ];
