@@ -38,6 +38,14 @@ const LINE_WIDTH: usize = 100;
 /// Lines in the README.
 const README_LINES: usize = 150;
 
+/// Directories whose comments are measured.
+const MEASURED: &[&str] = &["certs", "etcd-server"];
+/// Doc comments of a thousand that may open with one of [`WEAK_OPENINGS`].
+const WEAK_PER_THOUSAND: usize = 30;
+const WEAK_OPENINGS: &[&str] = &["What", "Whether", "Who", "Whoever", "Whatever", "How", "Where", "Which", "Why", "Nothing", "So"];
+/// Uses of "what" in ten thousand words of comments. Code bases in this field have 0 to 7.
+const WHAT_PER_TEN_THOUSAND: usize = 15;
+
 const GLOSSARY: &str = "docs/glossary.md";
 const AVOIDED: &str = "## Words to avoid";
 
@@ -367,4 +375,59 @@ fn lines_of_documents_fit() {
         }
     }
     none(&complaints);
+}
+
+/// The counts of a crate's comments.
+#[derive(Debug, Default)]
+struct Comments {
+    words: usize,
+    whats: usize,
+    docs: usize,
+    weak: Vec<String>,
+}
+
+impl Comments {
+    /// Adds the comments of a source file; `name` is for complaints.
+    fn add(&mut self, name: &str, source: &str) {
+        let mut in_doc = false;
+        for line in source.lines().map(str::trim_start) {
+            let doc = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
+            let Some(comment) = doc.or_else(|| line.strip_prefix("//")) else {
+                in_doc = false;
+                continue;
+            };
+            let mut words =
+                comment.split(|letter: char| !letter.is_alphabetic() && letter != '\'').filter(|word| !word.is_empty()).peekable();
+            if doc.is_some() && !in_doc {
+                self.docs += 1;
+                self.weak.extend(words.peek().filter(|word| WEAK_OPENINGS.contains(word)).map(|_| format!("{name}: {comment}")));
+            }
+            in_doc = doc.is_some();
+            for word in words {
+                self.words += 1;
+                self.whats += usize::from(word.eq_ignore_ascii_case("what"));
+            }
+        }
+    }
+}
+
+#[test]
+fn comments_open_with_nouns_or_verbs() {
+    let mut comments = Comments::default();
+    for directory in MEASURED {
+        let mut sources = Vec::new();
+        files(&top().join(directory), "rs", &mut sources);
+        sources.iter().for_each(|path| comments.add(&path.display().to_string(), &read(path)));
+    }
+    let Comments { words, whats, docs, weak } = comments;
+    assert!(docs > 5_000 && words > 50_000, "comments are found: {docs} with {words} words");
+    assert!(weak.len() * 1_000 < docs * WEAK_PER_THOUSAND, "{} of {docs} doc comments:\n{}", weak.len(), weak.join("\n"));
+    assert!(whats * 10_000 < words * WHAT_PER_TEN_THOUSAND, "{whats} times \"what\" in {words} words of comments");
+}
+
+#[test]
+fn counts_weak_openings_of_doc_comments() {
+    let mut comments = Comments::default();
+    comments.add("x", "/// What it is.\n/// What else.\nlet a = 1; // what\n//! Whether.\n/// Returns `true`.\n// What, too.\n///\n");
+    assert_eq!((comments.docs, comments.weak.len(), comments.whats, comments.words), (3, 2, 3, 10));
 }
