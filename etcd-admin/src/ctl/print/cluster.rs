@@ -1,9 +1,10 @@
 //! Members, alarms, leadership.
 
 use super::json::{Object, list};
-use super::text::{boxed, quoted};
+use super::text::boxed;
 use super::{Printer, Shown, header_fields, hex_header, with_header};
 use crate::ctl::trouble::Trouble;
+use go_text::quoted;
 use prost::Message;
 use proto::etcdserverpb::{AlarmResponse, AlarmType, Member, MemberListResponse, MoveLeaderResponse, ResponseHeader};
 

@@ -2,8 +2,9 @@
 
 use super::cluster::array;
 use super::json::Object;
-use super::text::{boxed, duration, quoted, size};
+use super::text::{boxed, duration, size};
 use super::{Printer, Shown, header_fields, with_header};
+use go_text::quoted;
 use proto::etcdserverpb::{HashKvResponse, StatusResponse};
 use std::time::Duration;
 

@@ -1,9 +1,10 @@
 //! Keys and values, transactions, events.
 
 use super::json::{Object, list};
-use super::text::{hex, quoted};
+use super::text::hex;
 use super::{Printer, Shown, header, header_fields, with_header};
 use crate::ctl::trouble::Trouble;
+use go_text::quoted;
 use prost::Message as _;
 use proto::etcdserverpb::response_op::Response;
 use proto::etcdserverpb::{DeleteRangeResponse, PutResponse, RangeResponse, ResponseOp, TxnResponse, WatchResponse};

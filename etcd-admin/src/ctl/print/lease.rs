@@ -1,9 +1,9 @@
 //! Leases.
 
 use super::json::{Object, base64, list};
-use super::text::quoted;
 use super::{Printer, Shown, header, header_fields, with_header};
 use crate::ctl::trouble::{Exit, Trouble};
+use go_text::quoted;
 use prost::Message as _;
 use proto::etcdserverpb::{LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveResponse};
 
