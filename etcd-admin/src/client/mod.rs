@@ -18,7 +18,7 @@ pub(crate) use address::Address;
 pub(crate) use broken::Broken;
 pub(crate) use member_config::{settings as settings_of_file, settings_of_text};
 pub(crate) use session::{Session, require_leader};
-pub(crate) use settings::{Local, Settings, SettingsError, TlsFiles};
+pub(crate) use settings::{Local, SHADOWED, Settings, SettingsError, TlsFiles};
 pub(crate) use words::{ConnectionWords, as_in_go, boolean, duration};
 
 use address::AddressError;
