@@ -21,8 +21,8 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
         Ok(Line::Run(line)) => line,
         Ok(Line::Help(path)) => return show_help(command, &path),
         Ok(Line::NoTopic(text)) => {
-            print_error(&text);
-            return show_help(command, &[]);
+            print_error(&format!("{text}\nRun 'etcdctl --help' for usage."));
+            return ExitCode::SUCCESS;
         }
         Err(refused) => {
             complain(&refused.text, &[]);

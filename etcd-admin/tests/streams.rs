@@ -133,7 +133,10 @@ fn watch_prints_events_and_ends_on_signals() {
 fn watch_runs_its_command_for_each_event() {
     on_each_server(|endpoint| {
         run(endpoint, &["put", "it's", "a\tb"]);
-        let watch = Running::start(endpoint, &["watch", "--rev=1", "it's", "--", "sh", "-c", "echo $ETCD_WATCH_KEY $ETCD_WATCH_VALUE"]);
+        let watch = Running::start(
+            endpoint,
+            &["watch", "--rev=1", "it's", "--", "sh", "-c", "printf '%s %s\\n' \"$ETCD_WATCH_KEY\" \"$ETCD_WATCH_VALUE\""],
+        );
         watch.prints(&["PUT", "it's", "a\tb", "\"it's\" \"a\\tb\""]);
     });
 }
@@ -154,8 +157,9 @@ fn elect_listens_and_ends_on_signals() {
             assert_eq!(early.ends_on(signal).code(), Some(0));
             // Resigned: nothing to observe, which no signal may be held up by.
             let mut alone = Running::start(endpoint, &["elect", "-l", "e"]);
-            let ready = Running::start(endpoint, &["elect", "other", "proposal"]);
+            let mut ready = Running::start(endpoint, &["elect", "other", "proposal"]);
             ready.prints(&["other/"]);
+            assert_eq!(ready.ends_on(signal).code(), Some(0));
             assert_eq!(alone.ends_on(signal).code(), Some(0));
         }
     });

@@ -2,7 +2,7 @@
 
 use super::endpoint::{at, endpoints};
 use super::keys::unsigned;
-use super::print::{Alarms, Moved, duration, say, tell};
+use super::print::{Alarms, Downgraded, Moved, duration, say, tell};
 use super::trouble::{Exit, Trouble};
 use super::words::{AlarmCommand, ClusterFlag, DowngradeCommand};
 use super::{Ctl, none, one};
@@ -82,5 +82,5 @@ pub(super) async fn downgrade(ctl: &Ctl, command: &DowngradeCommand) -> Result<(
     };
     let request = DowngradeRequest { action: action.into(), version };
     let answer = ctl.client.call(Repeat::Unsafe, async |session| session.maintenance().downgrade(request.clone()).await).await?;
-    say(format!("Downgrade {done} success, cluster version {}\n", answer.version).as_bytes())
+    ctl.printer.show(&Downgraded { done, answer })
 }

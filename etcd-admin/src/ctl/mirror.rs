@@ -5,7 +5,7 @@ use super::keys::prefix_end;
 use super::print::say;
 use super::trouble::{Exit, Trouble};
 use super::words::MirrorWords;
-use crate::client::{CallError, Client, ConnectionWords, Local, Repeat, Settings, require_leader};
+use crate::client::{CallError, Client, ConnectionWords, Local, Repeat, Settings, is_lost, require_leader};
 use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::watch_request::RequestUnion;
@@ -14,7 +14,6 @@ use proto::mvccpb::{Event, event::EventType};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tonic::Code;
 
 /// Keys that are copied together.
 const PAGE: i64 = 1000;
@@ -139,7 +138,7 @@ async fn follow(
         let queue = tokio_stream::wrappers::ReceiverStream::new(queue);
         let mut answers = match session.watch().watch(require_leader(queue)).await {
             Ok(opened) => opened.into_inner(),
-            Err(status) if was_open || status.code() == Code::Unavailable => {
+            Err(status) if was_open || is_lost(&status) => {
                 ctl.client.leave();
                 tokio::time::sleep(AGAIN).await;
                 continue;

@@ -5,7 +5,7 @@ use super::keys::{self, Keys};
 use super::print::{Watched, kind, quoted, say, tell};
 use super::trouble::{Exit, Trouble};
 use super::words::{WatchFlags, WatchWords};
-use crate::client::{CallError, Session, as_in_go, require_leader};
+use crate::client::{CallError, Session, as_in_go, is_lost, require_leader};
 use crate::go_flags;
 use clap::{Args as _, FromArgMatches as _};
 use proto::etcdserverpb::watch_request::RequestUnion;
@@ -16,7 +16,7 @@ use std::io::BufRead as _;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::{Code, Status};
+use tonic::Status;
 
 const BAD_NUMBER: &str = "bad number of arguments";
 const CONFLICT: &str = "bad number of arguments (found conflicting environment key)";
@@ -127,7 +127,7 @@ async fn one(ctl: &Ctl, mut request: WatchCreateRequest, command: &[OsString]) -
         while let Some(response) = responses.recv().await {
             let response = match response {
                 Ok(response) => response,
-                Err(status) if is_final(&status) && !was_open => {
+                Err(status) if !is_lost(&status) && !was_open => {
                     return Err(CallError::Status { endpoint: session.endpoint().to_owned(), status }.into());
                 }
                 Err(_) => break,
@@ -151,11 +151,6 @@ async fn one(ctl: &Ctl, mut request: WatchCreateRequest, command: &[OsString]) -
         ctl.client.leave();
         tokio::time::sleep(AGAIN).await;
     }
-}
-
-/// Returns `true` if another member would answer the same.
-fn is_final(status: &Status) -> bool {
-    !matches!(status.code(), Code::Unavailable | Code::Unknown)
 }
 
 /// Prints one response and runs the command for its events.

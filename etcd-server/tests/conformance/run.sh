@@ -40,7 +40,7 @@ if [ -x "$binaries/etcd-last-release" ]; then cp "$binaries/etcd-last-release" "
 
 # The reason why a test is expected to fail, or nothing.
 exception() {
-    awk -F '|' -v name="$1" '$1 == name { sub(/^ */, "", $2); print $2; exit }' "$here/exceptions.txt"
+    awk -F ' *[|] *' -v name="$1" '$1 == name { sub(/^[^|]*[|] */, ""); print; exit }' "$here/exceptions.txt"
 }
 
 passed=0 failed=0 skipped=0 expected=0 unexpected=0
