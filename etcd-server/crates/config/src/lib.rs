@@ -36,7 +36,7 @@ pub use command_line::redacted;
 pub use error::ConfigError;
 pub use feature_gate::{FeatureGates, Gate, GateStage};
 pub use given::{Assignment, Given, Source};
-pub use go_duration::duration;
+pub use go_duration::{duration, duration_nanos};
 pub use help::help_text;
 pub use initial_cluster::InitialCluster;
 pub use load::{Loaded, Start, Surroundings, load};
