@@ -191,7 +191,7 @@ impl Published {
     /// Sets when compactions are hashed: `needed` is called at the begin of each, so that a member that has just joined counts. Without
     /// it none is. The first call counts.
     pub fn hash_compactions_when(&self, needed: impl Fn() -> bool + Send + Sync + 'static) {
-        let _ = self.hashes_compactions.0.set(Box::new(needed));
+        self.hashes_compactions.0.get_or_init(|| Box::new(needed));
     }
 
     /// Returns `true` if a compaction that begins now is to be hashed.
