@@ -57,10 +57,11 @@ parity: needs rocksdb
 	$(CARGO_TARGET_DIR)/release/parity --ours $(CARGO_TARGET_DIR)/release/etcd-server --etcd $(ETCD_BIN_DIR)/etcd $(PARITY)
 
 ## etcd's own end-to-end suites with our server, each test alone; ETCD_SRC=DIR is a source tree of etcd 3.7.1, ETCD_BIN_DIR=DIR its real
-## etcd, etcdctl and etcdutl; CONFORMANCE=PATTERN selects tests, SUITES="common e2e" the suites
+## etcd, etcdctl and etcdutl; CONFORMANCE=PATTERN selects tests, SUITES="common e2e" the suites; CLI=ours also replaces etcdctl and etcdutl
 conformance: needs rocksdb
-	cargo build --release -p etcd-server
-	etcd-server/tests/conformance/run.sh $(CARGO_TARGET_DIR)/release/etcd-server $(ETCD_SRC) $(ETCD_BIN_DIR) $(CONFORMANCE)
+	cargo build --release -p etcd-server $(if $(filter ours,$(CLI)),-p etcd-admin)
+	$(if $(filter ours,$(CLI)),ADMIN=$(CARGO_TARGET_DIR)/release/etcd-admin) \
+	    etcd-server/tests/conformance/run.sh $(CARGO_TARGET_DIR)/release/etcd-server $(ETCD_SRC) $(ETCD_BIN_DIR) $(CONFORMANCE)
 
 ## Whole clusters in one thread, a seed each; SIM="--seeds 0..2400", SIM="--seed 7 --trace", SIM="--planted"
 sim:

@@ -1,16 +1,19 @@
-//! What is called `etcdutl`: its commands, flags, outputs and exit codes, on our own data and on etcd's snapshots.
+//! The program under the name `etcdutl`: its commands, flags, outputs and exit codes, on our own data and on etcd's snapshots.
 
-use crate::client::as_in_go;
+use crate::client::{as_in_go, duration};
 use crate::ctl::{self, boxed, quoted, size};
+use crate::etcdctl::show_help;
 use crate::failure::Failure;
-use crate::offline;
+use crate::go_flags::{self, Line};
+use crate::offline::{self, NewMember};
 use crate::snapshot::{Digested, NewCluster, SnapshotFile, must_be_free};
 use backup::StatusStyle;
-use clap::error::ErrorKind;
+use backup::bolt::{Digest, verify_trailer};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 #[derive(Debug, Parser)]
 #[command(name = "etcdutl", about = "An administrative command line tool for etcd3.", disable_version_flag = true)]
@@ -19,8 +22,8 @@ struct Etcdutl {
     #[arg(short = 'w', long, global = true, default_value = "simple", value_name = "FORMAT")]
     write_out: String,
     /// Accepted: there is no lock to wait for
-    #[arg(long, global = true, default_value = "10s", value_name = "DURATION")]
-    timeout: String,
+    #[arg(long, global = true, default_value = "10s", value_parser = duration, value_name = "DURATION")]
+    timeout: Duration,
     #[command(subcommand)]
     command: Command,
 }
@@ -37,11 +40,13 @@ enum Command {
         #[arg(long, default_value_t = 0, hide_default_value = true)]
         rev: i64,
     },
-    /// Gives the disk back what a data directory that nobody uses does not need
+    /// Defragments the storage of a data directory that no etcd uses
     Defrag {
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
     },
+    /// Migrates a data directory to the storage version of another etcd
+    Migrate(MigrateWords),
     /// Prints the version of etcdutl
     Version,
     /// Generates the completion script for a shell
@@ -62,7 +67,7 @@ enum SnapshotCommand {
 #[derive(Debug, Args)]
 struct RestoreWords {
     args: Vec<PathBuf>,
-    /// Output data directory; NAME.etcd if not said
+    /// Output data directory; NAME.etcd unless it is given
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Accepted for the empty value only: log and state lie in one directory here
@@ -80,16 +85,32 @@ struct RestoreWords {
     #[arg(long)]
     skip_hash_check: bool,
     /// Accepted: nothing is mapped here
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 10 << 30)]
     initial_memory_map_size: u64,
     /// How far the revision is raised
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
     bump_revision: u64,
     /// Marks what was before as compacted; goes with --bump-revision
     #[arg(long)]
     mark_compacted: bool,
 }
 
+#[derive(Debug, Args)]
+struct MigrateWords {
+    /// Data directory
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Version to migrate to, X.Y; at least 3.5
+    #[arg(long, value_name = "VERSION")]
+    target_version: Option<String>,
+    /// Accepted: no version is forced here
+    #[arg(long)]
+    force: bool,
+}
+
+/// The storage version that our data answers for.
+const STORAGE_VERSION: (i64, i64) = (3, 7);
+const OLDEST_STORAGE_VERSION: (i64, i64) = (3, 5);
 const BAD_FEATURE: u8 = 4;
 const BAD_ARGUMENTS: u8 = 128;
 
@@ -102,22 +123,28 @@ impl From<Failure> for Trouble {
     }
 }
 
-pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
+pub(crate) fn run(words: &[OsString]) -> ExitCode {
     let command = as_in_go(Etcdutl::command());
-    let parsed = command.clone().try_get_matches_from(words).and_then(|matches| Etcdutl::from_arg_matches(&matches));
-    let tool = match parsed {
-        Ok(tool) => tool,
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) => {
-            drop(crate::output::say(&error.render().to_string()));
+    let line = match go_flags::read(&command, words.get(1..).unwrap_or_default()) {
+        Ok(Line::Run(line)) => line,
+        Ok(Line::Help(path)) => return show_help(command, &path),
+        Ok(Line::NoTopic(text)) => {
+            print_error(&format!("{text}\nRun 'etcdutl --help' for usage."));
             return ExitCode::SUCCESS;
         }
-        Err(error) => return complain(&Trouble(1, ctl::flag_error(&error))),
+        Err(refused) => return complain(&Trouble(1, format!("{}\nRun '{} --help' for usage.", refused.text, refused.command))),
+    };
+    let parsed = command.clone().try_get_matches_from(line).and_then(|matches| Etcdutl::from_arg_matches(&matches));
+    let tool = match parsed {
+        Ok(tool) => tool,
+        Err(error) => return complain(&Trouble(1, error.to_string().trim_start_matches("error: ").trim_end().to_owned())),
     };
     let ended = match tool.command {
         Command::Snapshot(SnapshotCommand::Status { args }) => status(&args, &tool.write_out),
         Command::Snapshot(SnapshotCommand::Restore(words)) => restore(&words),
         Command::Hashkv { args, rev } => hash_kv(&args, rev, &tool.write_out),
         Command::Defrag { data_dir } => defragment(data_dir.as_deref()),
+        Command::Migrate(words) => migrate(&words),
         Command::Version => say(&format!("etcdutl version: {}\nAPI version: 3.7\n", ctl::VERSION)),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut command.clone(), "etcdutl", &mut std::io::stdout());
@@ -127,14 +154,35 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
     ended.map_or_else(|trouble| complain(&trouble), |()| ExitCode::SUCCESS)
 }
 
-#[expect(clippy::print_stderr, reason = "this is where etcdutl says why it failed")]
 fn complain(Trouble(code, text): &Trouble) -> ExitCode {
-    eprintln!("Error: {text}");
+    print_error(&format!("Error: {text}"));
     ExitCode::from(*code)
+}
+
+/// Writes a line in the form of etcdutl's log: time, level, message, and fields as JSON.
+fn log(message: &str, fields: &[(&str, serde_json::Value)]) {
+    let now = time::OffsetDateTime::now_utc().replace_nanosecond(0).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let now = now.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
+    print_error(&format!("{now}\tinfo\t{message}\t{{{}}}", fields.join(", ")));
+}
+
+#[expect(clippy::print_stderr, reason = "this is where etcdutl logs and says why it failed")]
+fn print_error(line: &str) {
+    eprintln!("{line}");
 }
 
 fn say(text: &str) -> Result<(), Trouble> {
     Ok(crate::output::say(text)?)
+}
+
+/// Refuses a file that cannot be reached, in Go's words.
+fn must_exist(call: &str, path: &Path) -> Result<(), Trouble> {
+    std::fs::metadata(path).map(drop).map_err(|error| {
+        let text = error.to_string();
+        let text = text.split(" (os error").next().unwrap_or_default().to_lowercase();
+        Trouble(1, format!("{call} {}: {text}", path.display()))
+    })
 }
 
 /// Columns, and their cells; `fields` gives each a name of its own.
@@ -158,6 +206,7 @@ fn one<'a>(args: &'a [PathBuf], text: &str) -> Result<&'a Path, Trouble> {
 
 fn status(args: &[PathBuf], format: &str) -> Result<(), Trouble> {
     let path = one(args, "snapshot status requires exactly one argument")?;
+    must_exist("stat", path)?;
     let status = SnapshotFile::open(path, Digested::Ignored)?.status(StatusStyle::V3_6)?;
     let json = serde_json::to_string(&status).map_err(|error| Trouble(1, error.to_string()))?;
     let version = status.version.clone().unwrap_or_default();
@@ -179,7 +228,8 @@ fn status(args: &[PathBuf], format: &str) -> Result<(), Trouble> {
 }
 
 fn hash_kv(args: &[PathBuf], revision: i64, format: &str) -> Result<(), Trouble> {
-    let path = one(args, "hashkv command requires exactly one argument")?;
+    let [path] = args else { return Err(Trouble(1, format!("accepts 1 arg(s), received {}", args.len()))) };
+    must_exist("stat", path)?;
     let file = SnapshotFile::open(path, Digested::Ignored)?;
     let (newest, compacted) = (file.status(StatusStyle::V3_6)?.revision, file.content()?.compacted);
     let revision = if revision == 0 { newest } else { revision };
@@ -201,32 +251,179 @@ fn restore(words: &RestoreWords) -> Result<(), Trouble> {
     if (words.bump_revision > 0) != words.mark_compacted {
         return Err(Trouble(BAD_ARGUMENTS, "--mark-compacted required if --revision-bump > 0".to_owned()));
     }
-    if words.wal_dir.as_ref().is_some_and(|dir| !dir.as_os_str().is_empty()) {
+    if let Some(dir) = words.wal_dir.as_ref().filter(|dir| !dir.as_os_str().is_empty()) {
+        if dir.exists() {
+            return Err(Trouble(1, format!("wal-dir {} exists", quoted(dir.as_os_str().as_encoded_bytes()))));
+        }
         return Err(Trouble(BAD_ARGUMENTS, "--wal-dir: log and state lie in one directory here: give --data-dir alone".to_owned()));
     }
     let cluster = NewCluster::parse(&words.initial_cluster, &words.initial_cluster_token)?;
-    let own = cluster.member(&words.name)?;
-    let advertised = NewCluster::parse(
-        &words.initial_advertise_peer_urls.split(',').map(|url| format!("{}={url}", words.name)).collect::<Vec<_>>().join(","),
-        &words.initial_cluster_token,
-    )?;
-    if advertised.member(&words.name)?.id_text() != own.id_text() {
-        let text = format!("--initial-cluster has other peer URLs for {} than --initial-advertise-peer-urls", words.name);
-        return Err(Trouble(1, text));
-    }
-    let data_dir = words.data_dir.clone().unwrap_or_else(|| PathBuf::from(format!("{}.etcd", words.name)));
+    let own = own_member(words, &cluster)?;
+    let data_dir = words.data_dir.clone().filter(|dir| !dir.as_os_str().is_empty());
+    let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(format!("{}.etcd", words.name)));
     must_be_free(&data_dir)?;
-    let file = SnapshotFile::open(path, if words.skip_hash_check { Digested::Ignored } else { Digested::Required })?;
-    let raise = i64::try_from(words.bump_revision).map_err(|error| Trouble(BAD_ARGUMENTS, format!("--bump-revision: {error}")))?;
-    let raise = words.mark_compacted.then_some(raise);
-    offline::make_data_dir(&data_dir, own, &cluster.members, raise, &file.bolt, &mut |_| {})?;
+    let places = [("path", path.display().to_string().into()), ("data-dir", data_dir.display().to_string().into())];
+    log("restoring snapshot", &places);
+    must_exist("open", path)?;
+    if !words.skip_hash_check {
+        check_digest(path)?;
+    }
+    let file = SnapshotFile::open(path, Digested::Ignored)?;
+    let bump = i64::try_from(words.bump_revision).map_err(|error| Trouble(BAD_ARGUMENTS, format!("--bump-revision: {error}")))?;
+    let raise = words.mark_compacted.then_some(bump);
+    let revision = offline::make_data_dir(&data_dir, own, &cluster.members, raise, &file.bolt, &mut |_| {})?;
+    if raise.is_some() {
+        let fields =
+            [("latest-revision", (revision - bump).into()), ("bump-amount", bump.into()), ("new-latest-revision", revision.into())];
+        log("bumping latest revision", &fields);
+        log("marking revision compacted", &[("revision", revision.into())]);
+    }
+    for member in &cluster.members {
+        let fields = [
+            ("cluster-id", format!("{:x}", cluster.cluster_id).into()),
+            ("local-member-id", "0".into()),
+            ("added-peer-id", member.id_text().into()),
+            ("added-peer-peer-urls", member.peer_urls().into()),
+            ("added-peer-is-learner", false.into()),
+        ];
+        log("added member", &fields);
+    }
+    log("restored snapshot", &places);
     Ok(())
 }
 
+/// Returns the member of `--name`, whose URLs in both flags have to be the same.
+fn own_member<'a>(words: &RestoreWords, cluster: &'a NewCluster) -> Result<&'a NewMember, Trouble> {
+    let name = &words.name;
+    let missing = || Trouble(1, format!("couldn't find local name {} in the initial cluster configuration", quoted(name.as_bytes())));
+    let own = cluster.members.iter().find(|member| member.name == *name).ok_or_else(missing)?;
+    let advertised = &words.initial_advertise_peer_urls;
+    let as_cluster: Vec<String> = advertised.split(',').map(|url| format!("{name}={url}")).collect();
+    let parsed = NewCluster::parse(&as_cluster.join(","), &words.initial_cluster_token)?;
+    let Some(parsed) = parsed.members.first().filter(|parsed| parsed.peer_urls() != own.peer_urls()) else { return Ok(own) };
+    let beyond = |all: &[String], known: &[String]| {
+        all.iter().filter(|url| !known.contains(url)).map(|url| format!("{name}={url}")).collect::<Vec<_>>().join(",")
+    };
+    let missing = beyond(own.peer_urls(), parsed.peer_urls());
+    if missing.is_empty() {
+        let more = beyond(parsed.peer_urls(), own.peer_urls()).replace(&format!("{name}="), "");
+        let given = as_cluster.join(",");
+        return Err(Trouble(1, format!("--initial-advertise-peer-urls has {more} but missing from --initial-cluster={given}")));
+    }
+    Err(Trouble(1, format!("--initial-cluster has {missing} but missing from --initial-advertise-peer-urls={advertised}")))
+}
+
+/// Checks the digest at the end of a snapshot.
+fn check_digest(path: &Path) -> Result<(), Trouble> {
+    let failed = |error: &dyn std::fmt::Display| Trouble(1, format!("{}: {error}", path.display()));
+    let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
+    // As Go prints an array of bytes.
+    let shown = |digest: [u8; 32]| digest.map(|byte| byte.to_string()).join(" ");
+    match verify_trailer(&file).map_err(|error| failed(&error))? {
+        Digest::Right => Ok(()),
+        Digest::Absent => Err(Trouble(1, "snapshot missing hash but --skip-hash-check=false".to_owned())),
+        Digest::Wrong { expected, got } => Err(Trouble(1, format!("expected sha256 [{}], got [{}]", shown(expected), shown(got)))),
+    }
+}
+
+/// Refuses to go on without the flags that a command needs.
+fn required(flags: &[(&str, bool)]) -> Result<(), Trouble> {
+    let missing: Vec<String> = flags.iter().filter(|(_, given)| !given).map(|(name, _)| format!("\"{name}\"")).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Trouble(1, format!("required flag(s) {} not set", missing.join(", ")))) }
+}
+
+/// What is in a data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Data {
+    Ours,
+    RealEtcds,
+    Missing,
+}
+
+fn data_in(data_dir: &Path) -> Data {
+    if offline::is_real_etcds(data_dir) {
+        Data::RealEtcds
+    } else if offline::has_member(data_dir) {
+        Data::Ours
+    } else {
+        Data::Missing
+    }
+}
+
+/// etcdutl's text of a directory without data.
+fn no_data(data_dir: &Path) -> String {
+    format!("stat {}/member/snap/db: no such file or directory", data_dir.display())
+}
+
 fn defragment(data_dir: Option<&Path>) -> Result<(), Trouble> {
-    let dir = data_dir.ok_or_else(|| Trouble(BAD_ARGUMENTS, "required flag(s) \"data-dir\" not set".to_owned()))?;
+    required(&[("data-dir", data_dir.is_some())])?;
+    let dir = data_dir.unwrap_or(Path::new(""));
     let text = |why: &str| Trouble(1, format!("Failed to defragment etcd data[{}] ({why})", dir.display()));
-    Err(text(
-        "our data needs no defragmentation while nobody uses it: the daemon gives space back by itself, and `etcdctl defrag` makes it do so at once",
-    ))
+    match data_in(dir) {
+        Data::Missing => Err(text(&no_data(dir))),
+        Data::RealEtcds => Err(text("this is the data of an etcd of the etcd project: use the etcdutl that came with it")),
+        Data::Ours => Err(text(
+            "data of this server needs no offline defragmentation: it gives space back while it runs, and `etcdctl defrag` does so at once",
+        )),
+    }
+}
+
+/// Answers for the versions of etcd's data files, of which this server's own format has one.
+fn migrate(words: &MigrateWords) -> Result<(), Trouble> {
+    required(&[("data-dir", words.data_dir.is_some()), ("target-version", words.target_version.is_some())])?;
+    let dir = words.data_dir.as_deref().unwrap_or(Path::new(""));
+    let target = target_version(words.target_version.as_deref().unwrap_or_default())?;
+    let shown = format!("{}.{}", target.0, target.1);
+    match data_in(dir) {
+        Data::Missing => Err(Trouble(1, no_data(dir))),
+        Data::RealEtcds => Err(Trouble(
+            1,
+            format!("cannot migrate {}: this is the data of an etcd of the etcd project: use the etcdutl that came with it", dir.display()),
+        )),
+        Data::Ours if target == STORAGE_VERSION => {
+            log("storage version up-to-date", &[("storage-version", shown.into())]);
+            Ok(())
+        }
+        Data::Ours => Err(Trouble(
+            1,
+            format!(
+                "cannot migrate {} to {shown}: data of this server is of version 3.7 only: to use etcd {shown}, take a snapshot and restore it with the etcdutl of etcd {shown}",
+                dir.display()
+            ),
+        )),
+    }
+}
+
+fn target_version(text: &str) -> Result<(i64, i64), Trouble> {
+    let wrong = |text: String| Trouble(BAD_ARGUMENTS, text);
+    let parts: Vec<&str> = text.split('.').collect();
+    let [major, minor] = parts[..] else {
+        return Err(wrong(format!("wrong target version format, expected \"X.Y\", got {}", quoted(text.as_bytes()))));
+    };
+    let number = |part| ctl::keys::signed(part, 10).map_err(|error| wrong(format!("failed to parse target version: {error}")));
+    let version = (number(major)?, number(minor)?);
+    if version < OLDEST_STORAGE_VERSION {
+        return Err(wrong(format!("target version \"{}.{}\" not supported. Minimal \"3.5\"", version.0, version.1)));
+    }
+    Ok(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_target_versions_as_etcdutl_does() {
+        assert_eq!(target_version("3.7").ok(), Some((3, 7)));
+        assert_eq!(target_version("4.0").ok(), Some((4, 0)));
+        for (text, expected) in [
+            ("3", "wrong target version format, expected \"X.Y\", got \"3\""),
+            ("3.7.1", "wrong target version format, expected \"X.Y\", got \"3.7.1\""),
+            ("3.4", "target version \"3.4\" not supported. Minimal \"3.5\""),
+            ("3.x", "failed to parse target version: strconv.ParseInt: parsing \"x\": invalid syntax"),
+        ] {
+            let Err(Trouble(code, text)) = target_version(text) else { panic!("{text} is taken") };
+            assert_eq!((code, text.as_str()), (BAD_ARGUMENTS, expected));
+        }
+    }
 }

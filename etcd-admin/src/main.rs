@@ -17,6 +17,7 @@ mod diagnosis;
 mod etcdctl;
 mod etcdutl;
 mod failure;
+mod go_flags;
 mod host;
 mod inventory;
 mod offline;
@@ -38,8 +39,8 @@ fn main() -> ExitCode {
     }
     let name = words.first().map(|word| Path::new(word).file_name().unwrap_or_default().to_owned()).unwrap_or_default();
     match name.to_str() {
-        Some("etcdctl") => etcdctl::run(words),
-        Some("etcdutl") => etcdutl::run(words),
+        Some("etcdctl") => etcdctl::run(&words),
+        Some("etcdutl") => etcdutl::run(&words),
         _ => admin::run(words),
     }
 }

@@ -41,6 +41,10 @@ impl NewMember {
         self.id.to_string()
     }
 
+    pub(crate) fn peer_urls(&self) -> &[String] {
+        &self.peer_urls
+    }
+
     fn record(&self) -> Member {
         Member { id: self.id, name: self.name.clone(), peer_urls: self.peer_urls.clone(), ..Member::default() }
     }

@@ -1,8 +1,9 @@
 //! Our etcdctl beside the real one: the same commands, each tool at a server of its own, and what they print and how they end compared.
 //!
-//! What a server chooses (ids, ports, times) is put into one form first. Known differences are those between etcdctl 3.5, which is what
-//! runs here, and 3.7, which is what we follow; each has its reason.
+//! What a server chooses (ids, ports, times) is put into one form first. We follow etcdctl 3.7. Where `ETCD_BIN_DIR` holds an older one,
+//! what has changed since then is accepted too, each change with its reason.
 
+use crate::command_lines::binaries_3_7;
 use crate::servers::{one, our_daemon, real_binaries, runtime};
 use std::io::Write as _;
 use std::path::Path;
@@ -11,6 +12,8 @@ use testbed::Server;
 
 /// Commands and their inputs, in an order that makes a story. `$LEASE` and `$MEMBER` are what the server chose.
 const STORY: &str = include_str!("etcdctl/story.txt");
+/// Commands to be run in every format; a line that begins with ONCE is run as it is.
+const FORMATS: &str = include_str!("etcdctl/formats.txt");
 
 #[derive(Debug, PartialEq, Eq)]
 struct Ended {
@@ -115,7 +118,31 @@ fn words(line: &str) -> Vec<String> {
 /// Why two answers may differ: the start of a command, and a change to both sides that takes the difference away.
 type Accepted = (&'static str, &'static str, fn(&mut Ended));
 
-const ACCEPTED: [Accepted; 13] = [
+/// Of every etcdctl.
+const ACCEPTED: [Accepted; 5] = [
+    ("", "usage is written in other words behind the line that names the error", |ended| {
+        let first = ended.complaint.lines().next().unwrap_or_default().to_owned();
+        let starts = ["Error: unknown flag", "Error: unknown shorthand", "Error: invalid argument", "Error: flag needs"];
+        if starts.iter().any(|start| first.starts_with(start)) {
+            ended.complaint = first;
+            ended.out = String::new();
+        }
+    }),
+    ("txn", "we name the number that is none; usage follows a flag that is not known", |ended| {
+        let told = |line: &&str| !line.is_empty() && !line.starts_with("Usage") && !line.starts_with("Flags");
+        let lines = ended.complaint.lines().filter(told).map(|line| line.split(" (strconv").next().unwrap_or_default().to_owned() + "\n");
+        ended.complaint = lines.collect();
+    }),
+    ("PROTOBUF", "ids are chosen, and written in as many bytes as they need", |ended| ended.out = String::new()),
+    ("endpoint", "times, sizes and places in the log differ, and widths with them; keys with leases hash differently", |ended| {
+        ended.out = measured(&ended.out).split_whitespace().map(|word| word.trim_matches('─')).collect::<Vec<_>>().join(" ");
+        ended.out.retain(|letter| letter != '─');
+    }),
+    ("defrag", "times differ", |ended| ended.out = ended.out.split(']').next().unwrap_or_default().to_owned()),
+];
+
+/// Of an etcdctl before 3.7.
+const ACCEPTED_OF_OLDER: [Accepted; 7] = [
     ("", "from 3.6 on, tables have other lines and other columns may be wider: cells are compared", |ended| {
         if ended.out.starts_with(['+', '┌']) {
             let is_line = |line: &&str| !line.starts_with(['+', '┌', '├', '└']);
@@ -123,43 +150,37 @@ const ACCEPTED: [Accepted; 13] = [
             ended.out = ended.out.lines().filter(is_line).map(|line| cells(line).to_uppercase() + "\n").collect();
         }
     }),
-    ("", "usage is told in other words behind the line that names the error", |ended| {
-        let first = ended.complaint.lines().next().unwrap_or_default().to_owned();
-        if first.starts_with("Error: unknown") || first.starts_with("Error: invalid argument") || first.starts_with("Error: flag needs") {
-            ended.complaint = first;
-            ended.out = String::new();
-        }
-    }),
-    ("txn", "3.7 tells why a number is none; usage follows a flag that is not known", |ended| {
-        let told = |line: &&str| !line.is_empty() && !line.starts_with("Usage") && !line.starts_with("Flags");
-        let lines = ended.complaint.lines().filter(told).map(|line| line.split(" (strconv").next().unwrap_or_default().to_owned() + "\n");
-        ended.complaint = lines.collect();
-    }),
-    ("lease timetolive LEASE -w protobuf", "3.7 has no such form of leases", |ended| {
-        *ended = Ended { code: None, out: String::new(), complaint: String::new() }
-    }),
+    ("PROTOBUF lease", "3.7 writes the header alone", |ended| *ended = Ended { code: None, out: String::new(), complaint: String::new() }),
     ("member list -w fields", "from 3.6 on, a revision of 0 is left out", |ended| ended.out = ended.out.replace("\"Revision\" : 0\n", "")),
-    ("member list -w protobuf", "ids are chosen, and written in as many bytes as they need", |ended| ended.out = String::new()),
     ("endpoint status", "3.6 and 3.7 tell more of a member", |ended| ended.out = String::new()),
-    ("endpoint health", "times differ", |ended| {
-        let cut = |line: &str| line.split("took").next().unwrap_or_default().to_owned() + "\n";
-        ended.out = ended.out.lines().map(cut).collect();
+    ("watch", "3.6 tells the reason of a cancellation in JSON, 3.7 has null where no event is", |ended| {
+        ended.out = ended.out.replace(",\"CancelReason\":\"\"", "").replace("\"Events\":[]", "\"Events\":null");
     }),
-    ("defrag", "3.6 tells the time that it took", |ended| ended.out = ended.out.split(']').next().unwrap_or_default().to_owned()),
-    ("watch", "3.6 tells the reason of a cancellation in JSON", |ended| ended.out = ended.out.replace(",\"CancelReason\":\"\"", "")),
-    ("endpoint hashkv", "3.6 tells the revision of the hash; keys with leases hash differently", |ended| ended.out = String::new()),
-    ("get nothing ", "the real one logs this as JSON", |ended| {
-        if ended.complaint.contains("shadowed") {
-            ended.complaint.clear();
-        }
-    }),
+    ("endpoint hashkv", "3.6 tells the revision of the hash", |ended| ended.out = String::new()),
     ("version", "the tools have their own versions", |ended| ended.out = String::new()),
 ];
 
-fn accept(line: &str, ended: &mut Ended) {
+/// The text with every number that has a unit or stands for a place as `N`.
+fn measured(text: &str) -> String {
+    let mut out = String::new();
+    for letter in text.chars() {
+        match letter {
+            '0'..='9' | '.' if out.ends_with('N') => {}
+            '0'..='9' => out.push('N'),
+            'µ' | 'm' if out.ends_with('N') => {}
+            letter => out.push(letter),
+        }
+    }
+    out
+}
+
+fn accept(line: &str, ended: &mut Ended, is_older: bool) {
     // Global flags may stand before the command.
-    let command = line.split_whitespace().skip_while(|word| word.starts_with("--")).collect::<Vec<_>>().join(" ");
-    for (_, _, change) in ACCEPTED.iter().filter(|(start, ..)| command.starts_with(start)) {
+    let command = line.split_whitespace().skip_while(|word| word.starts_with("--") || word.starts_with('$')).collect::<Vec<_>>().join(" ");
+    let has_ids = ["member", "get leased", "lease", "user get alice --detail"].iter().any(|start| command.starts_with(start));
+    let command = if has_ids && command.contains("-w protobuf") { format!("PROTOBUF {command}") } else { command };
+    let older = ACCEPTED_OF_OLDER.iter().filter(|_| is_older);
+    for (_, _, change) in ACCEPTED.iter().chain(older).filter(|(start, ..)| command.starts_with(start)) {
         change(ended);
     }
 }
@@ -171,21 +192,36 @@ fn side(program: &[&str], server: &Server) -> Side {
     Side { program, endpoint, port, peer_port, lease: String::new(), member: String::new() }
 }
 
-#[test]
-fn every_command_answers_as_the_real_etcdctl_does() {
-    let Some(binaries) = real_binaries() else {
-        eprintln!("skipped: set ETCD_BIN_DIR to a folder with etcd, etcdctl and etcdutl");
-        return;
-    };
-    let runtime = runtime();
-    let daemon = our_daemon();
-    let servers = runtime.block_on(async { [one(&daemon).await, one(&daemon).await] });
-    let real = binaries.join("etcdctl");
-    let mut theirs = side(&[&real.display().to_string()], &servers[0]);
-    let mut ours = side(&[env!("CARGO_BIN_EXE_etcd-admin"), "etcdctl"], &servers[1]);
-    let (mut commands, mut differences) = (0, Vec::new());
-    for line in STORY.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+/// Both tools, each with a server of ours.
+struct Pair {
+    theirs: Side,
+    ours: Side,
+    is_older: bool,
+    commands: usize,
+    differences: Vec<String>,
+    _servers: [Server; 2],
+}
+
+impl Pair {
+    /// `None` where no real etcdctl is.
+    fn new() -> Option<Self> {
+        let Some(binaries) = real_binaries() else {
+            eprintln!("skipped: set ETCD_BIN_DIR to a directory with etcd, etcdctl and etcdutl");
+            return None;
+        };
+        let runtime = runtime();
+        let daemon = our_daemon();
+        let servers = runtime.block_on(async { [one(&daemon).await, one(&daemon).await] });
+        let real = binaries.join("etcdctl");
+        let theirs = side(&[&real.display().to_string()], &servers[0]);
+        let ours = side(&[env!("CARGO_BIN_EXE_etcd-admin"), "etcdctl"], &servers[1]);
+        let is_older = binaries_3_7().is_none();
+        Some(Self { theirs, ours, is_older, commands: 0, differences: Vec::new(), _servers: servers })
+    }
+
+    fn run(&mut self, line: &str) {
         let (line, input) = line.split_once(" <<< ").unwrap_or((line, ""));
+        let (theirs, ours) = (&mut self.theirs, &mut self.ours);
         let (mut expected, mut got) = std::thread::scope(|scope| {
             let other = scope.spawn(|| theirs.run(line, input));
             let got = ours.run(line, input);
@@ -193,16 +229,82 @@ fn every_command_answers_as_the_real_etcdctl_does() {
         });
         let bare = line.strip_prefix("ENV ").map_or(line, |rest| rest.split_once(' ').unwrap().1);
         let bare = &bare.replace("$LEASE", "LEASE");
-        accept(bare, &mut expected);
-        accept(bare, &mut got);
-        commands += 1;
+        accept(bare, &mut expected, self.is_older);
+        accept(bare, &mut got, self.is_older);
+        self.commands += 1;
         if expected != got {
-            differences.push(format!("etcdctl {line}\n  theirs: {expected:?}\n  ours:   {got:?}"));
+            self.differences.push(format!("etcdctl {line}\n  theirs: {expected:?}\n  ours:   {got:?}"));
         }
     }
-    println!("{commands} commands, {} differences", differences.len());
-    if let Some(path) = std::env::var_os("ETCDCTL_DIFFERENCES") {
-        std::fs::write(Path::new(&path), differences.join("\n")).unwrap();
+
+    fn check(self) {
+        eprintln!("{} commands, {} differences", self.commands, self.differences.len());
+        if let Some(path) = std::env::var_os("ETCDCTL_DIFFERENCES") {
+            std::fs::write(Path::new(&path), self.differences.join("\n")).unwrap();
+        }
+        assert!(self.differences.is_empty(), "{} of {} differ:\n{}", self.differences.len(), self.commands, self.differences.join("\n"));
     }
-    assert!(differences.is_empty(), "{} of {commands} differ:\n{}", differences.len(), differences.join("\n"));
+}
+
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+#[test]
+fn every_command_answers_as_the_real_etcdctl_does() {
+    let Some(mut pair) = Pair::new() else { return };
+    lines(STORY).for_each(|line| pair.run(line));
+    pair.check();
+}
+
+/// Standard output, error output and exit code of every command in each of the five formats.
+#[test]
+fn every_format_is_that_of_the_real_etcdctl() {
+    let Some(mut pair) = Pair::new().filter(|pair| !pair.is_older) else {
+        eprintln!("skipped: ETCD_BIN_DIR holds no etcdctl 3.7, whose formats ours are");
+        return;
+    };
+    for line in lines(FORMATS) {
+        match line.strip_prefix("ONCE ") {
+            Some(line) => pair.run(line),
+            None => {
+                for format in ["simple", "fields", "json", "protobuf", "table"] {
+                    let (command, input) =
+                        line.split_once(" <<< ").map_or((line, String::new()), |(command, input)| (command, format!(" <<< {input}")));
+                    pair.run(&format!("{command} -w {format}{input}"));
+                    pair.run(&format!("{command} -w {format} --hex{input}"));
+                }
+            }
+        }
+    }
+    assert!(pair.commands > 500, "only {} commands", pair.commands);
+    pair.check();
+}
+
+/// A value with every code point there is, as `-w fields` quotes it.
+#[test]
+fn every_code_point_is_quoted_as_by_the_real_etcdctl() {
+    const AT_ONCE: u32 = 0x8000;
+    let Some(pair) = Pair::new().filter(|pair| !pair.is_older) else {
+        eprintln!("skipped: ETCD_BIN_DIR holds no etcdctl 3.7, whose Unicode tables ours are");
+        return;
+    };
+    let run = |side: &Side, words: &[&str], input: &str| {
+        let mut command = Command::new(&side.program[0]);
+        command.args(&side.program[1..]).args(["--endpoints", &pair.ours.endpoint]).args(words).env_clear();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    };
+    let mut compared = 0;
+    for first in (0..=u32::from(char::MAX)).step_by(usize::try_from(AT_ONCE).unwrap()) {
+        let value: String = (first..first + AT_ONCE).filter_map(char::from_u32).collect();
+        run(&pair.ours, &["put", "all"], &value);
+        let shown =
+            |side| run(side, &["get", "all", "-w", "fields"], "").lines().find(|line| line.starts_with("\"Value\"")).map(str::to_owned);
+        let (theirs, ours) = (shown(&pair.theirs), shown(&pair.ours));
+        assert!(theirs.is_some() && theirs == ours, "from U+{first:04X}: {theirs:?}\n{ours:?}");
+        compared += value.chars().count();
+    }
+    assert_eq!(compared, 0x11_0000 - 0x800);
 }

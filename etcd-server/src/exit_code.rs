@@ -4,13 +4,13 @@
 //! no restart mends have a code of their own, which it can leave alone.
 
 use crate::startup::Failure;
-use config::Problem;
+use config::ConfigError;
 
 /// `EX_CONFIG` of sysexits.h; systemd shows it as `CONFIG`.
 const CONFIGURATION: u8 = 78;
 
 /// Settings that were refused before there was a log.
-pub(crate) fn of_problem(problem: &Problem) -> u8 {
+pub(crate) fn of_problem(problem: &ConfigError) -> u8 {
     if is_service() && !problem.may_pass() { CONFIGURATION } else { problem.exit_code() }
 }
 

@@ -2,7 +2,7 @@
 
 use api::observe::{count_operations, kind_of_applied};
 use api::request_text;
-use apply::{Answer, Refusal, RequestKind};
+use apply::{Answer, ApplyError, RequestKind};
 use engine::{AppliedRequest, Observer};
 use prost::Message as _;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ impl PipelineObserver {
     }
 
     #[cold]
-    fn log_failed(applied: &AppliedRequest<'_>, refusal: &Refusal) {
+    fn log_failed(applied: &AppliedRequest<'_>, refusal: &ApplyError) {
         tracing::warn!(
             took = ?applied.took,
             request = request_text::raft_request(applied.data),
@@ -72,7 +72,7 @@ fn response_text(applied: &AppliedRequest<'_>) -> String {
 impl Observer for PipelineObserver {
     fn applied(&self, applied: &AppliedRequest<'_>) {
         // etcd counts a compacted revision as a success.
-        let failure = applied.outcome.err().filter(|refusal| !matches!(refusal, Refusal::Keys(mvcc::Refusal::Compacted { .. })));
+        let failure = applied.outcome.err().filter(|refusal| !matches!(refusal, ApplyError::Keys(mvcc::MvccError::Compacted { .. })));
         self.metrics.server.apply.record(kind_of_applied(applied.kind), failure.is_none(), applied.took);
         count_operations(&self.metrics, applied.operations);
         if applied.took > self.slow_apply {

@@ -13,7 +13,7 @@ use crate::token_files::{self, TokenFiles};
 use crate::{ETCD_VERSION, duties, first_election, notices, signals};
 use api::observe::{Observer, Thresholds};
 use api::{Server, TokenKeeper, Tokens};
-use config::{Problem, Quota, Settings};
+use config::{ConfigError, Quota, Settings};
 use engine::{Engine, Opened, Options, Running};
 use membership::Version;
 use otlp::Tracer;
@@ -36,7 +36,7 @@ const REMOVAL_GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
-    Configuration(#[from] Problem),
+    Configuration(#[from] ConfigError),
     /// Settings that contradict other members or name servers.
     #[error("{0}")]
     Setting(String),
@@ -146,6 +146,8 @@ fn log_settings(settings: &Settings, is_initialized: bool) {
         quota_backend_bytes = quota_bytes(settings),
         max_request_bytes = settings.limits.request_bytes_max,
         pre_vote = settings.election.pre_vote,
+        // etcd enforces this, whatever --v2-deprecation says.
+        v2_deprecation = "write-only",
         "starting an etcd server"
     );
     match settings.quota {

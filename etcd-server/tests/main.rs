@@ -16,6 +16,7 @@ mod damage;
 mod data_folder;
 mod faults;
 mod full_disk;
+mod health_service;
 mod history;
 mod kill;
 mod load;

@@ -4,9 +4,10 @@
 //! Needs `ETCD_BIN_DIR`, a directory with etcd 3.5; skips with a line without it.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests: a failure is a failed test")]
 
+use proto::etcdserverpb::downgrade_request::DowngradeAction;
 use proto::etcdserverpb::{
-    CompactionRequest, HashKvRequest, LeaseGrantRequest, LeaseTimeToLiveRequest, MoveLeaderRequest, PutRequest, RangeRequest, RequestOp,
-    TxnRequest, request_op,
+    CompactionRequest, HashKvRequest, LeaseGrantRequest, LeaseTimeToLiveRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
+    request_op,
 };
 use rpc::etcdserverpb::{lease_client::LeaseClient, maintenance_client::MaintenanceClient};
 use std::time::Duration;
@@ -59,8 +60,7 @@ async fn one_of_ours_joins_a_real_etcd_and_takes_over() {
     assert_eq!(told.granted_ttl, 900, "asked of the leader, a real etcd");
 
     let leader = cluster.leader(PATIENCE).await.unwrap();
-    let target_id = cluster.id_of(0, ours).await.unwrap();
-    MaintenanceClient::new(cluster.channel(leader).await.unwrap()).move_leader(MoveLeaderRequest { target_id }).await.unwrap();
+    cluster.move_leader(leader, ours).await.unwrap();
     assert_eq!(cluster.leader(PATIENCE).await.unwrap(), ours);
     put_some(&cluster, 0, "led by ours").await;
     assert_all_hold_the_same(&cluster).await;
@@ -168,4 +168,41 @@ async fn transactions_that_apply_would_refuse_are_not_proposed() {
         assert_eq!(found.count, 0, "member {member} has written what was refused");
     }
     assert_all_hold_the_same(&cluster).await;
+}
+
+/// The real etcd in `ETCD_BIN_DIR`, if it is of a version that can be downgraded.
+fn etcd_with_downgrades() -> Option<String> {
+    let program = format!("{}/etcd", std::env::var("ETCD_BIN_DIR").ok()?);
+    let version = std::process::Command::new(&program).arg("--version").output().ok()?;
+    String::from_utf8_lossy(&version.stdout).contains("etcd Version: 3.7.").then_some(program)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn downgrade_is_enabled_and_cancelled_with_either_leader() {
+    let Some(etcd) = etcd_with_downgrades() else {
+        println!("skipped: ETCD_BIN_DIR has no etcd 3.7");
+        return;
+    };
+    let mut cluster = Cluster::start_each(vec![settings(&etcd, &[]), settings(&etcd, &[]), settings(OURS, &[])]).await.unwrap();
+    let ours = 2;
+    cluster.wait_for_versions("3.7.0", "", PATIENCE).await.unwrap();
+    for wanted in [ours, 0, ours] {
+        let leader = cluster.leader(PATIENCE).await.unwrap();
+        if leader != wanted {
+            cluster.move_leader(leader, wanted).await.unwrap();
+            assert_eq!(cluster.leader(PATIENCE).await.unwrap(), wanted);
+        }
+        // Through a member of either kind.
+        for (enabler, canceller) in [(ours, 0), (0, ours)] {
+            let context = format!("leader {wanted}, enabled through {enabler}");
+            let validated = cluster.downgrade(enabler, DowngradeAction::Validate, "3.6").await;
+            assert_eq!(validated.unwrap().version, "3.7", "{context}");
+            cluster.downgrade(enabler, DowngradeAction::Enable, "3.6").await.unwrap_or_else(|error| panic!("{context}: {error}"));
+            cluster.wait_for_versions("3.6.0", "3.6.0", PATIENCE).await.unwrap_or_else(|error| panic!("{context}: {error}"));
+            put_some(&cluster, enabler, "while the downgrade is enabled").await;
+            cluster.downgrade(canceller, DowngradeAction::Cancel, "").await.unwrap_or_else(|error| panic!("{context}: {error}"));
+            cluster.wait_for_versions("3.7.0", "", PATIENCE).await.unwrap_or_else(|error| panic!("{context}: {error}"));
+        }
+        assert_all_hold_the_same(&cluster).await;
+    }
 }

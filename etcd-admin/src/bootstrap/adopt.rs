@@ -205,7 +205,7 @@ impl Found {
     fn take(&mut self, row: &Row, given: &str, value: Value) {
         let path = row.yaml_path();
         match (row.meaning, path.split_last()) {
-            (Meaning::NoEffect(why), _) => self.leave(given, why.to_owned()),
+            (Meaning::NoEffect(why) | Meaning::Deprecated(why), _) => self.leave(given, why.to_owned()),
             (Meaning::Used, None) => self.leave(given, "the configuration file has no place for it".to_owned()),
             (Meaning::Used, Some((last, above))) => {
                 let mut section = &mut self.settings;

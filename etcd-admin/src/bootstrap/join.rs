@@ -114,7 +114,7 @@ fn tell(context: &Context, joined: &Joined) -> Result<ExitCode, Failure> {
 /// The other members of the document, by the certificate that this host has, unless somebody said otherwise.
 fn towards(client: &Client, host: &Host<'_>, words: &HostWords) -> Result<Client, Failure> {
     let mut settings = client.settings.clone();
-    if settings.is_told() {
+    if settings.endpoints_given {
         return Ok(Client::new(settings)?);
     }
     settings.endpoints = host.file.hosts().filter(|other| other.entry.name != host.entry.name).map(|other| other.client_url()).collect();

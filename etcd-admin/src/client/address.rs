@@ -39,7 +39,12 @@ impl Address {
     pub(crate) fn parse(text: &str) -> Result<Self, AddressError> {
         let text = text.trim();
         let wrong = |reason| AddressError { text: text.to_owned(), reason };
-        let (scheme, rest) = text.split_once("://").map_or((None, text), |(scheme, rest)| (Some(scheme), rest));
+        // gRPC's own spelling of a socket has no slashes.
+        let socket = ["unix", "unixs"].into_iter().find_map(|scheme| Some((scheme, text.strip_prefix(scheme)?.strip_prefix(':')?)));
+        let (scheme, rest) = match (text.split_once("://"), socket) {
+            (Some((scheme, rest)), _) | (None, Some((scheme, rest))) => (Some(scheme), rest),
+            (None, None) => (None, text),
+        };
         let (encryption, socket) = match scheme {
             None => (Encryption::IfConfigured, false),
             Some("http") => (Encryption::Never, false),
@@ -106,6 +111,8 @@ mod tests {
             ("127.0.0.1:2379", host("127.0.0.1", 2379), Encryption::IfConfigured),
             ("http://m1.example.org:2379", host("m1.example.org", 2379), Encryption::Never),
             (" https://[::1]:2379/ ", host("::1", 2379), Encryption::Always),
+            ("unix:localhost:20000", Place::Socket("localhost:20000".into()), Encryption::IfConfigured),
+            ("unixs:/run/etcd.sock", Place::Socket("/run/etcd.sock".into()), Encryption::Always),
             ("unix:///run/etcd.sock", Place::Socket("/run/etcd.sock".into()), Encryption::IfConfigured),
         ] {
             let address = Address::parse(text).unwrap();

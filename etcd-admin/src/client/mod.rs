@@ -18,7 +18,7 @@ pub(crate) use address::Address;
 pub(crate) use broken::Broken;
 pub(crate) use member_config::{settings as settings_of_file, settings_of_text};
 pub(crate) use session::{Session, require_leader};
-pub(crate) use settings::{Local, Settings, SettingsError, TlsFiles};
+pub(crate) use settings::{Local, SHADOWED, Settings, SettingsError, TlsFiles};
 pub(crate) use words::{ConnectionWords, as_in_go, boolean, duration};
 
 use address::AddressError;
@@ -75,6 +75,7 @@ impl CallError {
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::Unreachable(_) => Code::Unavailable,
+            Self::Status { status, .. } | Self::Login { status, .. } if is_lost(status) => Code::Unavailable,
             Self::Status { status, .. } | Self::Login { status, .. } => status.code(),
             Self::TimedOut { .. } => Code::DeadlineExceeded,
         }
@@ -88,7 +89,7 @@ impl CallError {
                 status.message().to_owned()
             }
             Self::Status { status, .. } | Self::Login { status, .. } => {
-                format!("rpc error: code = {} desc = {}", go_name(status.code()), status.message())
+                format!("rpc error: code = {} desc = {}", go_name(self.code()), status.message())
             }
         }
     }
@@ -170,7 +171,14 @@ impl Client {
     ) -> Result<T, CallError> {
         let mut tries = self.addresses.len();
         loop {
-            let session = self.session().await?;
+            let session = match limit {
+                // A connection without a limit of its own shall not outlast the command.
+                Some(limit) if self.settings.dial_timeout.is_zero() => {
+                    let late = |_| CallError::TimedOut { endpoint: self.addresses[self.next.get()].to_string(), limit };
+                    tokio::time::timeout(limit, self.session()).await.map_err(late)??
+                }
+                _ => self.session().await?,
+            };
             let endpoint = session.endpoint().to_owned();
             let asked = ask(session);
             let answer = match limit {
@@ -183,7 +191,7 @@ impl Client {
             tries = tries.saturating_sub(1);
             match answer {
                 Ok(answer) => return Ok(answer.into_inner()),
-                Err(status) if status.code() == Code::Unavailable => {
+                Err(status) if is_lost(&status) => {
                     self.leave();
                     if repeat == Repeat::Unsafe || tries == 0 {
                         return Err(CallError::Status { endpoint, status });
@@ -228,6 +236,13 @@ impl Client {
             },
         }
     }
+}
+
+/// Returns `true` if the connection was lost or the member cannot serve: another member may. grpc-go calls both Unavailable; tonic
+/// reports a lost connection under several codes, with the cause as the source.
+pub(crate) fn is_lost(status: &Status) -> bool {
+    let may_be_transport = matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled);
+    status.code() == Code::Unavailable || (may_be_transport && explain::transport(status).is_some())
 }
 
 /// Go's name of a code.

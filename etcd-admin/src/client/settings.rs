@@ -5,14 +5,18 @@
 
 use super::member_config;
 use super::words::{ConnectionWords, boolean, duration};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 const PREFIX: &str = "ETCDCTL_";
-/// The origin of what a flag or its variable says.
+/// The origin of the endpoints that are given on the command line.
 const FLAGS: &str = "the flags";
 const DEFAULT_ENDPOINT: &str = "127.0.0.1:2379";
+/// grpc-go waits this long for the answer to a ping where it is given no time.
+const KEEPALIVE_TIMEOUT_OF_NONE: Duration = Duration::from_secs(20);
+/// Variables that `watch` reads.
+const WATCH_VARIABLES: [&str; 2] = ["ETCDCTL_WATCH_KEY", "ETCDCTL_WATCH_RANGE_END"];
 
 /// Files of TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,8 +53,10 @@ impl std::fmt::Debug for Credentials {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) endpoints: Vec<String>,
-    /// Where the endpoints come from, for people.
+    /// Where the endpoints come from: the flags, a variable, or a member's configuration file.
     pub(crate) origin: String,
+    /// `true` if a flag or a variable names the endpoints.
+    pub(crate) endpoints_given: bool,
     pub(crate) tls: TlsFiles,
     /// Endpoints without a scheme are reached without TLS unless files are given.
     pub(crate) insecure_transport: bool,
@@ -70,12 +76,14 @@ pub(crate) struct Settings {
     pub(crate) debug: bool,
 }
 
+/// etcd's text of a variable beside its flag.
+pub(crate) const SHADOWED: &str =
+    "conflicting environment variable is shadowed by corresponding command-line flag (either unset environment variable or disable flag))";
+
 /// Settings that contradict each other or mean nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
-    #[error(
-        "conflicting environment variable is shadowed by corresponding command-line flag (either unset environment variable or disable flag))"
-    )]
+    #[error("{}: {variable}", SHADOWED)]
     Shadowed { variable: String },
     #[error("invalid value {value:?} for {variable}: {reason}")]
     Variable { variable: String, value: String, reason: String },
@@ -103,13 +111,18 @@ struct Variables<'a> {
     all: &'a BTreeMap<String, String>,
 }
 
+/// Returns the variable of a flag: `ETCDCTL_DIAL_TIMEOUT` for `dial-timeout`.
+fn variable_of(flag: &str) -> String {
+    format!("{PREFIX}{}", flag.to_ascii_uppercase().replace('-', "_"))
+}
+
 impl Variables<'_> {
+    /// Returns the value of a flag's variable. An empty one counts as none, but not beside its flag (etcd: pkg/flags, verifyEnv).
     fn text(&self, flag: &str, given: bool) -> Result<Option<String>, SettingsError> {
-        let variable = format!("{PREFIX}{}", flag.to_ascii_uppercase().replace('-', "_"));
-        let value = self.all.get(&variable).filter(|value| !value.is_empty());
-        match value {
+        let variable = variable_of(flag);
+        match self.all.get(&variable) {
             Some(_) if given => Err(SettingsError::Shadowed { variable }),
-            value => Ok(value.cloned()),
+            value => Ok(value.filter(|value| !value.is_empty()).cloned()),
         }
     }
 
@@ -117,7 +130,7 @@ impl Variables<'_> {
         match self.text(flag, given.is_some())? {
             None => Ok(given),
             Some(value) => {
-                let variable = format!("{PREFIX}{}", flag.to_ascii_uppercase().replace('-', "_"));
+                let variable = variable_of(flag);
                 parse(&value).map(Some).map_err(|reason| SettingsError::Variable { variable, value, reason })
             }
         }
@@ -140,7 +153,11 @@ impl Settings {
         ask: impl FnOnce() -> Result<String, String>,
     ) -> Result<Self, SettingsError> {
         let from = Variables { all: variables };
-        let number = |text: &str| text.parse::<usize>().map_err(|error| error.to_string());
+        let number = |text: &str| {
+            let read = crate::go_flags::read_value(crate::go_flags::Kind::Integer, text.as_ref())?;
+            Ok(read.iter().find_map(|number| number.to_str()?.parse::<i64>().ok()).unwrap_or_default())
+        };
+        let bytes = |given: Option<i64>, default| given.and_then(|max| usize::try_from(max).ok()).filter(|max| *max > 0).unwrap_or(default);
         let list = |text: &str| Ok(text.split(',').map(str::to_owned).collect::<Vec<_>>());
         let endpoints = from.parsed("endpoints", words.endpoints.clone(), list)?;
         if from.text("discovery-srv", words.discovery_srv.is_some())?.or_else(|| words.discovery_srv.clone()).is_some() {
@@ -153,7 +170,9 @@ impl Settings {
             key: from.path("key", words.key.as_ref())?,
             skip_verify,
         };
-        let (mut origin, mut server_name) = (FLAGS.to_owned(), None);
+        let endpoints_given = endpoints.is_some();
+        let mut origin = if words.endpoints.is_some() { FLAGS.to_owned() } else { variable_of("endpoints") };
+        let mut server_name = None;
         let endpoints = match endpoints {
             Some(endpoints) => endpoints,
             None => match if local == Local::Used { member_config::look(variables).map_err(SettingsError::MemberConfig)? } else { None } {
@@ -176,6 +195,7 @@ impl Settings {
         Ok(Self {
             endpoints,
             origin,
+            endpoints_given,
             tls,
             server_name,
             insecure_transport: from.parsed("insecure-transport", words.insecure_transport, boolean)?.unwrap_or(true),
@@ -184,21 +204,23 @@ impl Settings {
             command_timeout: command_timeout.unwrap_or(second(5)),
             command_timeout_given: command_timeout.is_some(),
             keepalive_time: from.parsed("keepalive-time", words.keepalive_time, duration)?.unwrap_or(second(2)),
-            keepalive_timeout: from.parsed("keepalive-timeout", words.keepalive_timeout, duration)?.unwrap_or(second(6)),
-            request_bytes_max: from.parsed("max-request-bytes", words.max_request_bytes, number)?.filter(|max| *max > 0).unwrap_or(2 << 20),
-            answer_bytes_max: from
-                .parsed("max-recv-bytes", words.max_recv_bytes, number)?
-                .filter(|max| *max > 0)
-                .unwrap_or(i32::MAX as usize),
+            keepalive_timeout: from
+                .parsed("keepalive-timeout", words.keepalive_timeout, duration)?
+                .map_or(second(6), |timeout| if timeout.is_zero() { KEEPALIVE_TIMEOUT_OF_NONE } else { timeout }),
+            request_bytes_max: bytes(from.parsed("max-request-bytes", words.max_request_bytes, number)?, 2 << 20),
+            answer_bytes_max: bytes(from.parsed("max-recv-bytes", words.max_recv_bytes, number)?, i32::MAX as usize),
             write_out: from.text("write-out", words.write_out.is_some())?.or_else(|| words.write_out.clone()),
             hex: from.parsed("hex", words.hex, boolean)?.unwrap_or(false),
             debug: from.parsed("debug", words.debug, boolean)?.unwrap_or(false),
         })
     }
 
-    /// Whether somebody named the endpoints for this very command.
-    pub(crate) fn is_told(&self) -> bool {
-        self.origin == FLAGS
+    /// Returns the names of variables that begin as those of the flags do and belong to none.
+    pub(crate) fn unrecognized(variables: &BTreeMap<String, String>) -> Vec<String> {
+        let flags = <ConnectionWords as clap::Args>::augment_args(clap::Command::new(""));
+        let of_flags = flags.get_arguments().filter_map(|flag| flag.get_long().map(variable_of));
+        let known: BTreeSet<String> = of_flags.chain(WATCH_VARIABLES.map(str::to_owned)).collect();
+        variables.keys().filter(|name| name.starts_with(PREFIX) && !known.contains(*name)).cloned().collect()
     }
 
     /// The same for one endpoint.
@@ -224,7 +246,9 @@ fn credentials(
         (None, Some((name, password))) => (name.to_owned(), password.to_owned()),
         (None, None) => (user, ask().map_err(SettingsError::Password)?),
     };
-    Ok(Some(Credentials::Password { name, password }))
+    // etcd's client does not authenticate without a password.
+    let is_whole = !name.is_empty() && !password.is_empty();
+    Ok(is_whole.then_some(Credentials::Password { name, password }))
 }
 
 #[cfg(test)]
@@ -243,10 +267,39 @@ mod tests {
         let variables = [("ETCDCTL_ENDPOINTS", "b:1,c:1"), ("ETCDCTL_DIAL_TIMEOUT", "1m30s"), ("ETCDCTL_HEX", "true")];
         let found = settings(&ConnectionWords::default(), &variables).unwrap();
         assert_eq!((found.endpoints.join(" "), found.dial_timeout.as_secs(), found.hex), ("b:1 c:1".to_owned(), 90, true));
-        assert!(settings(&words, &variables).unwrap_err().to_string().contains("shadowed"));
+        for value in ["b:1", ""] {
+            let shadowed = settings(&words, &[("ETCDCTL_ENDPOINTS", value)]).unwrap_err().to_string();
+            assert!(shadowed.contains("shadowed") && shadowed.ends_with(": ETCDCTL_ENDPOINTS"), "{shadowed}");
+        }
+        assert_eq!(settings(&words, &[]).unwrap().origin, FLAGS);
+        assert_eq!((found.origin.as_str(), found.endpoints_given), ("ETCDCTL_ENDPOINTS", true));
         assert_eq!(settings(&ConnectionWords::default(), &[]).unwrap().endpoints, [DEFAULT_ENDPOINT]);
         let wrong = settings(&ConnectionWords::default(), &[("ETCDCTL_DIAL_TIMEOUT", "soon")]).unwrap_err();
         assert!(wrong.to_string().contains("ETCDCTL_DIAL_TIMEOUT"), "{wrong}");
+    }
+
+    #[test]
+    fn recognizes_the_variables_of_every_flag() {
+        let variables =
+            ["ETCDCTL_API", "ETCDCTL_WATCH_KEY", "ETCDCTL_WRITE_OUT", "ETCDCTL_DISCOVERY_SRV_NAME", "ETCD_NAME", "ETCDCTL_PASWORD"];
+        let variables = variables.iter().map(|name| ((*name).to_owned(), "secret".to_owned())).collect();
+        assert_eq!(Settings::unrecognized(&variables), ["ETCDCTL_API", "ETCDCTL_PASWORD"]);
+    }
+
+    #[test]
+    fn reads_numbers_and_durations_of_variables_as_go_does() {
+        let of = |variables: &[(&str, &str)]| settings(&ConnectionWords::default(), variables);
+        let found =
+            of(&[("ETCDCTL_MAX_REQUEST_BYTES", "0x10"), ("ETCDCTL_MAX_RECV_BYTES", "-1"), ("ETCDCTL_DIAL_TIMEOUT", "-1s")]).unwrap();
+        assert_eq!((found.request_bytes_max, found.answer_bytes_max, found.dial_timeout), (16, i32::MAX as usize, Duration::ZERO));
+        assert_eq!(of(&[("ETCDCTL_KEEPALIVE_TIMEOUT", "0")]).unwrap().keepalive_timeout, KEEPALIVE_TIMEOUT_OF_NONE);
+        for (name, value, cause) in [
+            ("ETCDCTL_MAX_RECV_BYTES", "much", "strconv.ParseInt: parsing \"much\": invalid syntax"),
+            ("ETCDCTL_HEX", "maybe", "strconv.ParseBool: parsing \"maybe\": invalid syntax"),
+            ("ETCDCTL_DIAL_TIMEOUT", "5", "time: missing unit in duration \"5\""),
+        ] {
+            assert_eq!(of(&[(name, value)]).unwrap_err().to_string(), format!("invalid value {value:?} for {name}: {cause}"));
+        }
     }
 
     #[test]

@@ -42,10 +42,10 @@ pub(crate) struct ConnectionWords {
     pub(crate) keepalive_timeout: Option<Duration>,
     /// Largest request, in bytes [default: 2097152]
     #[arg(long, global = true, value_name = "BYTES")]
-    pub(crate) max_request_bytes: Option<usize>,
+    pub(crate) max_request_bytes: Option<i64>,
     /// Largest answer, in bytes [default: 2147483647]
     #[arg(long, global = true, value_name = "BYTES")]
-    pub(crate) max_recv_bytes: Option<usize>,
+    pub(crate) max_recv_bytes: Option<i64>,
     /// Whether endpoints without a scheme may be reached without TLS [default: true]
     #[arg(long, global = true, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
     pub(crate) insecure_transport: Option<bool>,
@@ -78,9 +78,9 @@ fn path() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
     clap::builder::OsStringValueParser::new().map(PathBuf::from)
 }
 
-/// A duration in Go's spelling.
+/// Reads a duration in Go's spelling. One below zero counts as none, as in etcd's client.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    config::duration(text)
+    config::duration_nanos(text).map(|nanos| Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)))
 }
 
 /// A truth value in Go's spellings.
@@ -88,7 +88,7 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
-        _ => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
+        _ => Err(format!("strconv.ParseBool: parsing {}: invalid syntax", go_text::quoted(text.as_bytes()))),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Ctl;
 use super::print::{Hashes, Health, Healths, Statuses, tell};
 use super::trouble::{Exit, Trouble};
-use super::words::{ClusterFlag, EndpointCommand};
+use super::words::{EndpointCommand, EndpointWords};
 use crate::client::{CallError, Client, Repeat};
 use futures::future::join_all;
 use proto::etcdserverpb::alarm_request::AlarmAction;
@@ -11,11 +11,12 @@ use proto::etcdserverpb::{AlarmRequest, HashKvRequest, MemberListRequest, RangeR
 use std::time::Instant;
 use tonic::Code;
 
-pub(super) async fn run(ctl: &Ctl, command: EndpointCommand) -> Result<(), Trouble> {
-    match command {
-        EndpointCommand::Health(which) => health(ctl, &which).await,
-        EndpointCommand::Status(which) => status(ctl, &which).await,
-        EndpointCommand::Hashkv { which, rev } => hash(ctl, &which, rev).await,
+pub(super) async fn run(ctl: &Ctl, words: EndpointWords) -> Result<(), Trouble> {
+    // None of them looks at its arguments.
+    match words.command {
+        EndpointCommand::Health(_) => health(ctl, words.cluster).await,
+        EndpointCommand::Status(_) => status(ctl, words.cluster).await,
+        EndpointCommand::Hashkv { rev, .. } => hash(ctl, words.cluster, rev).await,
     }
 }
 
@@ -43,8 +44,8 @@ pub(super) async fn at<T>(ctl: &Ctl, endpoint: &str, ask: impl AsyncFn(&Client) 
     }
 }
 
-async fn health(ctl: &Ctl, which: &ClusterFlag) -> Result<(), Trouble> {
-    let endpoints = endpoints(ctl, which.cluster).await?;
+async fn health(ctl: &Ctl, cluster: bool) -> Result<(), Trouble> {
+    let endpoints = endpoints(ctl, cluster).await?;
     let healths = join_all(endpoints.into_iter().map(|endpoint| async move {
         let begun = Instant::now();
         let error = at(ctl, &endpoint, async |client| look(client).await).await.unwrap_or_else(|trouble| trouble.text);
@@ -76,10 +77,10 @@ async fn look(client: &Client) -> Result<String, CallError> {
     }
 }
 
-async fn status(ctl: &Ctl, which: &ClusterFlag) -> Result<(), Trouble> {
+async fn status(ctl: &Ctl, cluster: bool) -> Result<(), Trouble> {
     let mut statuses = Vec::new();
     let mut failed = false;
-    for endpoint in endpoints(ctl, which.cluster).await? {
+    for endpoint in endpoints(ctl, cluster).await? {
         let asked = at(ctl, &endpoint, async |client| {
             client.call(Repeat::Safe, async |session| session.maintenance().status(StatusRequest {}).await).await
         });
@@ -95,10 +96,10 @@ async fn status(ctl: &Ctl, which: &ClusterFlag) -> Result<(), Trouble> {
     if failed { Err(Trouble::new(Exit::Error, "")) } else { Ok(()) }
 }
 
-async fn hash(ctl: &Ctl, which: &ClusterFlag, revision: i64) -> Result<(), Trouble> {
+async fn hash(ctl: &Ctl, cluster: bool, revision: i64) -> Result<(), Trouble> {
     let mut hashes = Vec::new();
     let mut failure = None;
-    for endpoint in endpoints(ctl, which.cluster).await? {
+    for endpoint in endpoints(ctl, cluster).await? {
         let asked = at(ctl, &endpoint, async |client| {
             client.call(Repeat::Safe, async |session| session.maintenance().hash_kv(HashKvRequest { revision }).await).await
         });

@@ -44,7 +44,7 @@ impl Keys {
 fn number_error(function: &str, text: &str, kind: &std::num::IntErrorKind) -> String {
     use std::num::IntErrorKind as Kind;
     let reason = if matches!(kind, Kind::PosOverflow | Kind::NegOverflow) { "value out of range" } else { "invalid syntax" };
-    format!("strconv.{function}: parsing {text:?}: {reason}")
+    format!("strconv.{function}: parsing {}: {reason}", go_text::quoted(text.as_bytes()))
 }
 
 pub(crate) fn signed(text: &str, radix: u32) -> Result<i64, String> {

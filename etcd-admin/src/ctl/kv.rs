@@ -1,7 +1,7 @@
 //! get, put, del, compaction.
 
 use super::keys::{Keys, signed};
-use super::print::{Format, Printer, say, tell};
+use super::print::{Format, Printer, quoted, say, tell};
 use super::trouble::{Exit, Trouble};
 use super::words::{CompactionWords, DelWords, GetWords, PutWords};
 use super::{Ctl, one};
@@ -68,17 +68,14 @@ pub(super) fn range_request(words: &GetWords) -> Result<RangeRequest, Trouble> {
     let serializable = match words.consistency.as_str() {
         "l" => false,
         "s" => true,
-        other => return Err(Trouble::new(Exit::BadFeature, format!("unknown consistency flag {other:?}"))),
+        other => return Err(Trouble::new(Exit::BadFeature, format!("unknown consistency flag {}", quoted(other.as_bytes())))),
     };
     if words.args.len() > 1 && (words.prefix || words.from_key) {
         return Err(Trouble::arguments(ONE_ARGUMENT));
     }
-    for (least, most, what) in [(words.min_create_rev, words.max_create_rev, "create"), (words.min_mod_rev, words.max_mod_rev, "mod")] {
+    for (least, most, what) in [(words.min_create_rev, words.max_create_rev, "Create"), (words.min_mod_rev, words.max_mod_rev, "Mod")] {
         if most > 0 && least > most {
-            return Err(Trouble::new(
-                Exit::BadFeature,
-                format!("--min-{what}-rev({least}) must be less than or equal to --max-{what}-rev({most})"),
-            ));
+            return Err(Trouble::new(Exit::BadFeature, format!("getMin{what}Rev(={least}) > getMax{what}Rev(={most})")));
         }
     }
     let Keys { key, end } = Keys::of(&words.args, words.prefix, words.from_key);
@@ -172,8 +169,9 @@ pub(super) async fn delete_request(words: &DelWords) -> Result<DeleteRangeReques
         }
         if !words.range {
             tell(&format!(
-                "Warning: Keys between {:?} and {:?} will be deleted. Please interrupt the command within next 2 seconds to cancel. You can provide `--range` flag to avoid the delay.",
-                words.args[0], words.args[1]
+                "Warning: Keys between {} and {} will be deleted. Please interrupt the command within next 2 seconds to cancel. You can provide `--range` flag to avoid the delay.",
+                quoted(words.args[0].as_encoded_bytes()),
+                quoted(words.args[1].as_encoded_bytes())
             ));
             tokio::time::sleep(DELETE_DELAY).await;
         }

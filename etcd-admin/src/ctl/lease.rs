@@ -2,14 +2,16 @@
 
 use super::keys::{lease_id, signed};
 use super::print::{Format, Granted, KeptAlive, Leases, Revoked, TimeToLive, say};
+use super::session_lease::Renewals;
 use super::trouble::{Exit, Trouble};
 use super::words::LeaseCommand;
 use super::{Ctl, one};
 use crate::client::{CallError, Repeat};
-use proto::etcdserverpb::{LeaseGrantRequest, LeaseKeepAliveRequest, LeaseLeasesRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest};
+use proto::etcdserverpb::{LeaseGrantRequest, LeaseLeasesRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest};
 use std::time::Duration;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
+
+/// How long a lease that nothing is known of is taken to live while its first renewal is tried.
+const FIRST_RESPONSE_MAX: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(ctl: &Ctl, command: LeaseCommand) -> Result<(), Trouble> {
     match command {
@@ -55,32 +57,17 @@ async fn list(ctl: &Ctl) -> Result<(), Trouble> {
 
 async fn keep_alive(ctl: &Ctl, id: &str, once: bool) -> Result<(), Trouble> {
     let id = lease_id(id)?;
-    let session = ctl.client.session().await.map_err(|error| Trouble::from(error).with(Exit::BadConnection))?;
-    let failed = |status: Status| {
-        let call = CallError::Status { endpoint: session.endpoint().to_owned(), status };
-        Trouble::from(call).with(Exit::BadConnection)
-    };
-    let (requests, queue) = tokio::sync::mpsc::channel(1);
-    let lost = |_| Trouble::new(Exit::BadConnection, "the stream of renewals has ended");
-    requests.send(LeaseKeepAliveRequest { id }).await.map_err(lost)?;
-    let mut answers = session.lease().lease_keep_alive(ReceiverStream::new(queue)).await.map_err(failed)?.into_inner();
-    while let Some(answer) = answers.message().await.map_err(failed)? {
-        let ttl = answer.ttl;
-        if ttl <= 0 {
-            if once {
-                return Err(Trouble::new(Exit::BadConnection, "etcdserver: requested lease not found"));
-            }
-            break;
-        }
-        ctl.printer.show(&KeptAlive(answer))?;
+    let failed = |error: CallError| Trouble::from(error).with(Exit::BadConnection);
+    ctl.client.session().await.map_err(failed)?;
+    let mut renewals = Renewals::new(id, FIRST_RESPONSE_MAX);
+    while let Some(response) = renewals.next(&ctl.client).await.map_err(failed)? {
+        ctl.printer.show(&KeptAlive(response))?;
         if once {
             return Ok(());
         }
-        // Thrice in its life, as etcd's client.
-        tokio::time::sleep(Duration::from_millis(ttl.cast_unsigned() * 1000 / 3)).await;
-        if requests.send(LeaseKeepAliveRequest { id }).await.is_err() {
-            break;
-        }
+    }
+    if once {
+        return Err(Trouble::new(Exit::BadConnection, "etcdserver: requested lease not found"));
     }
     if ctl.printer.format == Format::Simple { say(format!("lease {id:016x} expired or revoked.\n").as_bytes()) } else { Ok(()) }
 }

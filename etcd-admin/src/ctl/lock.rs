@@ -12,10 +12,13 @@ use proto::v3lockpb::{LockRequest, UnlockRequest};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::process::ExitStatusExt as _;
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tonic::Status;
+use tonic::{Code, Status};
 
 const ELECTION_TTL_SECONDS: i64 = 60;
+/// Between two attempts to reach a member.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// Either of the two signals by which an operator ends a command.
 struct Ends {
@@ -49,47 +52,51 @@ pub(super) async fn lock(ctl: &Ctl, words: &LockWords) -> Result<(), Trouble> {
         return Err(Trouble::arguments("lock takes a lock name argument and an optional command to execute"));
     };
     let mut ends = Ends::new()?;
-    let mut lease = SessionLease::grant(&ctl.client, words.ttl).await?;
+    let lease = SessionLease::grant(&ctl.client, words.ttl).await?;
     let session = ctl.client.session().await?;
     let mut client = session.lock();
     let request = LockRequest { name: bytes(name), lease: lease.id };
     let locked = tokio::select! {
         locked = client.lock(request) => locked.map_err(|status| failed(&session, status))?.into_inner(),
         () = ends.wait() => {
-            lease.revoke().await?;
+            lease.revoke(&ctl.client).await?;
             return Err(Trouble::error("context canceled"));
         }
-        () = lease.lost() => return Err(Trouble::error("session expired")),
-    };
-    let unlock = async || {
-        let unlocked = session.lock().unlock(UnlockRequest { key: locked.key.clone() }).await;
-        let unlocked = unlocked.map_err(|status| failed(&session, status));
-        // The lease has nothing to hold any more; where it cannot be revoked, it runs out.
-        drop(lease.revoke().await);
-        unlocked.map(drop)
+        () = lease.keep(&ctl.client) => return Err(Trouble::error("session expired")),
     };
     if let Some((program, arguments)) = command.split_first() {
         let revision = locked.header.as_ref().map_or(0, |header| header.revision);
-        let key = std::ffi::OsStr::from_bytes(&locked.key);
         let child = tokio::process::Command::new(program)
             .args(arguments)
-            .env("ETCD_LOCK_KEY", key)
+            .env("ETCD_LOCK_KEY", std::ffi::OsStr::from_bytes(&locked.key))
             .env("ETCD_LOCK_REV", revision.to_string())
             .status();
-        let ended = child.await;
-        unlock().await?;
+        let ended = alongside(child, lease.keep(&ctl.client)).await;
+        unlock(ctl, &lease, locked.key).await?;
         return child_ended(ended);
     }
     show_key(ctl, &locked.key, "lock lost on init").await?;
-    let mut lost = lease;
     tokio::select! {
-        () = ends.wait() => {
-            let unlocked = session.lock().unlock(UnlockRequest { key: locked.key }).await.map_err(|status| failed(&session, status));
-            drop(lost.revoke().await);
-            unlocked.map(drop)
-        }
-        () = lost.lost() => Err(Trouble::error("session expired")),
+        () = ends.wait() => unlock(ctl, &lease, locked.key).await,
+        () = lease.keep(&ctl.client) => Err(Trouble::error("session expired")),
     }
+}
+
+/// Runs `work` to its end. Meanwhile `keeper` runs, which may end earlier.
+async fn alongside<T>(work: impl Future<Output = T>, keeper: impl Future<Output = ()>) -> T {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        done = &mut work => done,
+        () = keeper => work.await,
+    }
+}
+
+async fn unlock(ctl: &Ctl, lease: &SessionLease, key: Bytes) -> Result<(), Trouble> {
+    let request = UnlockRequest { key };
+    let unlocked = ctl.client.call(Repeat::Safe, async |session| session.lock().unlock(request.clone()).await).await;
+    // The lease has nothing to hold any more; where it cannot be revoked, it runs out.
+    drop(lease.revoke(&ctl.client).await);
+    unlocked.map(drop).map_err(Trouble::from)
 }
 
 /// The exit code of the command becomes ours.
@@ -124,49 +131,69 @@ pub(super) async fn elect(ctl: &Ctl, words: &ElectWords) -> Result<(), Trouble> 
     }
 }
 
+/// Prints every leader until a signal comes. A stream that breaks is opened again, at any member.
 async fn observe(ctl: &Ctl, name: &OsString) -> Result<(), Trouble> {
     let mut ends = Ends::new()?;
-    let session = ctl.client.session().await?;
-    let mut client = session.election();
-    let observed = client.observe(LeaderRequest { name: bytes(name) }).await;
-    let mut leaders = observed.map_err(|status| failed(&session, status))?.into_inner();
+    let mut last = None;
     loop {
+        let session = ctl.client.session().await?;
         tokio::select! {
-            leader = leaders.message() => match leader.map_err(|status| failed(&session, status))? {
-                Some(leader) => {
-                    let kvs: Vec<_> = leader.kv.into_iter().collect();
-                    let count = i64::try_from(kvs.len()).unwrap_or(0);
-                    ctl.printer.show(&RangeResponse { header: leader.header, kvs, count, more: false })?;
-                }
-                None => return Err(Trouble::error("elect: observer lost")),
+            observed = follow(ctl, &session, name, &mut last) => match observed {
+                Ok(()) => return Err(Trouble::error("elect: observer lost")),
+                Err(trouble) if trouble.call.as_ref().is_some_and(|call| call.code() == Code::Unavailable) => {}
+                Err(trouble) => return Err(trouble),
             },
+            () = ends.wait() => return Ok(()),
+        }
+        ctl.client.leave();
+        tokio::select! {
+            () = tokio::time::sleep(AGAIN) => {}
             () = ends.wait() => return Ok(()),
         }
     }
 }
 
+/// Prints the leaders of one stream. Nothing comes, not even headers, while there is none.
+async fn follow(ctl: &Ctl, session: &Session, name: &OsString, last: &mut Option<(Bytes, i64)>) -> Result<(), Trouble> {
+    let mut client = session.election();
+    let observed = client.observe(LeaderRequest { name: bytes(name) }).await;
+    let mut leaders = observed.map_err(|status| failed(session, status))?.into_inner();
+    while let Some(leader) = leaders.message().await.map_err(|status| failed(session, status))? {
+        let now = leader.kv.as_ref().map(|kv| (kv.key.clone(), kv.mod_revision));
+        if now == *last {
+            continue;
+        }
+        *last = now;
+        let kvs: Vec<_> = leader.kv.into_iter().collect();
+        let count = i64::try_from(kvs.len()).unwrap_or(0);
+        ctl.printer.show(&RangeResponse { header: leader.header, kvs, count, more: false })?;
+    }
+    Ok(())
+}
+
 async fn campaign(ctl: &Ctl, name: &OsString, proposal: &OsString) -> Result<(), Trouble> {
     let mut ends = Ends::new()?;
-    let mut lease = SessionLease::grant(&ctl.client, ELECTION_TTL_SECONDS).await?;
+    let lease = SessionLease::grant(&ctl.client, ELECTION_TTL_SECONDS).await?;
     let session = ctl.client.session().await?;
     let mut client = session.election();
     let request = CampaignRequest { name: bytes(name), lease: lease.id, value: bytes(proposal) };
     let won = tokio::select! {
         won = client.campaign(request) => won.map_err(|status| failed(&session, status))?.into_inner(),
         () = ends.wait() => {
-            lease.revoke().await?;
+            lease.revoke(&ctl.client).await?;
             return Err(Trouble::error("context canceled"));
         }
-        () = lease.lost() => return Err(Trouble::error("elect: session expired")),
+        () = lease.keep(&ctl.client) => return Err(Trouble::error("elect: session expired")),
     };
     let leader = won.leader.unwrap_or_default();
     show_key(ctl, &leader.key, "no leader on init").await?;
     tokio::select! {
         () = ends.wait() => {
-            let resigned = session.election().resign(ResignRequest { leader: Some(leader) }).await;
-            drop(lease.revoke().await);
-            resigned.map(drop).map_err(|status| failed(&session, status))
+            let request = ResignRequest { leader: Some(leader) };
+            let resigned = ctl.client.call(Repeat::Safe, async |session| session.election().resign(request.clone()).await).await;
+            drop(lease.revoke(&ctl.client).await);
+            resigned.map(drop).map_err(Trouble::from)
         }
-        () = lease.lost() => Err(Trouble::error("elect: session expired")),
+        () = lease.keep(&ctl.client) => Err(Trouble::error("elect: session expired")),
     }
 }

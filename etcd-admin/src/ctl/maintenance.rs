@@ -2,7 +2,7 @@
 
 use super::endpoint::{at, endpoints};
 use super::keys::unsigned;
-use super::print::{Alarms, Moved, duration, say, tell};
+use super::print::{Alarms, Downgraded, Moved, duration, say, tell};
 use super::trouble::{Exit, Trouble};
 use super::words::{AlarmCommand, ClusterFlag, DowngradeCommand};
 use super::{Ctl, none, one};
@@ -69,13 +69,18 @@ pub(super) async fn move_leader(ctl: &Ctl, args: &[String]) -> Result<(), Troubl
 }
 
 pub(super) async fn downgrade(ctl: &Ctl, command: &DowngradeCommand) -> Result<(), Trouble> {
-    const TARGET: &str = "TARGET_VERSION not provided";
-    let (action, version, done) = match command {
-        DowngradeCommand::Validate(words) => (DowngradeAction::Validate, one(&words.args, TARGET)?, "validate"),
-        DowngradeCommand::Enable(words) => (DowngradeAction::Enable, one(&words.args, TARGET)?, "enable"),
-        DowngradeCommand::Cancel(_) => (DowngradeAction::Cancel, "", "cancel"),
+    let target = |args: &[String]| match args {
+        [] => Err(Trouble::arguments("TARGET_VERSION not provided")),
+        [empty] if empty.is_empty() => Err(Trouble::arguments("target version not provided")),
+        [one] => Ok(one.clone()),
+        _ => Err(Trouble::arguments("too many arguments")),
     };
-    let request = DowngradeRequest { action: action.into(), version: version.to_owned() };
+    let (action, version, done) = match command {
+        DowngradeCommand::Validate(words) => (DowngradeAction::Validate, target(&words.args)?, "validate"),
+        DowngradeCommand::Enable(words) => (DowngradeAction::Enable, target(&words.args)?, "enable"),
+        DowngradeCommand::Cancel(_) => (DowngradeAction::Cancel, String::new(), "cancel"),
+    };
+    let request = DowngradeRequest { action: action.into(), version };
     let answer = ctl.client.call(Repeat::Unsafe, async |session| session.maintenance().downgrade(request.clone()).await).await?;
-    say(format!("Downgrade {done} success, cluster version {}\n", answer.version).as_bytes())
+    ctl.printer.show(&Downgraded { done, answer })
 }

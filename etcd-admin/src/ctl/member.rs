@@ -12,7 +12,7 @@ use proto::etcdserverpb::{
 
 pub(super) async fn run(ctl: &Ctl, command: MemberCommand) -> Result<(), Trouble> {
     match command {
-        MemberCommand::Add { args, peer_urls, learner } => add(ctl, &args, peer_urls, learner).await,
+        MemberCommand::Add { args, peer_urls, learner } => add(ctl, &args, urls(&peer_urls), learner).await,
         MemberCommand::Remove(words) => {
             let id = member_id(one(&words.args, "member ID is not provided")?)?;
             let request = MemberRemoveRequest { id };
@@ -23,6 +23,7 @@ pub(super) async fn run(ctl: &Ctl, command: MemberCommand) -> Result<(), Trouble
         }
         MemberCommand::Update { args, peer_urls } => {
             let id = member_id(one(&args, "member ID is not provided")?)?;
+            let peer_urls = urls(&peer_urls);
             if peer_urls.is_empty() {
                 return Err(Trouble::arguments("member peer urls not provided"));
             }
@@ -37,7 +38,7 @@ pub(super) async fn run(ctl: &Ctl, command: MemberCommand) -> Result<(), Trouble
             let linearizable = match consistency.as_str() {
                 "l" => true,
                 "s" => false,
-                other => return Err(Trouble::new(Exit::BadFeature, format!("unknown consistency flag {other:?}"))),
+                other => return Err(Trouble::new(Exit::BadFeature, format!("unknown consistency flag {}", quoted(other.as_bytes())))),
             };
             let request = MemberListRequest { linearizable };
             let listed = ctl.client.call(Repeat::Safe, async |session| session.cluster().member_list(request).await).await?;
@@ -52,6 +53,11 @@ pub(super) async fn run(ctl: &Ctl, command: MemberCommand) -> Result<(), Trouble
             ctl.printer.show(&MemberChanged { text, message: answer.clone(), header, member: None, members })
         }
     }
+}
+
+/// The URLs of one flag.
+fn urls(flag: &str) -> Vec<String> {
+    if flag.is_empty() { Vec::new() } else { flag.split(',').map(str::to_owned).collect() }
 }
 
 /// Refuses what no member could be reached by, before anybody is asked.

@@ -5,7 +5,7 @@ use super::keys::prefix_end;
 use super::print::say;
 use super::trouble::{Exit, Trouble};
 use super::words::MirrorWords;
-use crate::client::{CallError, Client, ConnectionWords, Local, Repeat, Settings, require_leader};
+use crate::client::{CallError, Client, ConnectionWords, Local, Repeat, Settings, is_lost, require_leader};
 use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::watch_request::RequestUnion;
@@ -18,6 +18,8 @@ use std::time::Duration;
 /// Keys that are copied together.
 const PAGE: i64 = 1000;
 const REPORT_INTERVAL: Duration = Duration::from_secs(30);
+/// Between two attempts to reach a member.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// How keys are called at the destination.
 struct Naming {
@@ -48,7 +50,7 @@ pub(super) async fn mirror(ctl: &Ctl, words: &MirrorWords) -> Result<(), Trouble
     let total = Cell::new(0_u64);
     let mirroring = async {
         let next = if words.rev > 0 { words.rev } else { copy(ctl, &destination, &naming, &total).await? + 1 };
-        follow(ctl, &destination, &naming, next, words.max_txn_ops.max(1), &total).await
+        follow(ctl, &destination, &naming, next, usize::try_from(words.max_txn_ops).unwrap_or(usize::MAX).max(1), &total).await
     };
     let reporting = async {
         loop {
@@ -117,16 +119,33 @@ async fn follow(
     total: &Cell<u64>,
 ) -> Result<(), Trouble> {
     let (key, range_end) = range(naming);
+    let mut was_open = false;
     loop {
-        let session = ctl.client.session().await?;
-        let failed = |status| Trouble::from(CallError::Status { endpoint: session.endpoint().to_owned(), status });
+        let session = match ctl.client.session().await {
+            Ok(session) => session,
+            Err(_) if was_open => {
+                ctl.client.leave();
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let create =
             WatchCreateRequest { key: key.clone(), range_end: range_end.clone(), start_revision: next, ..WatchCreateRequest::default() };
         let request = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
         let (requests, queue) = tokio::sync::mpsc::channel(1);
         drop(requests.send(request).await);
         let queue = tokio_stream::wrappers::ReceiverStream::new(queue);
-        let mut answers = session.watch().watch(require_leader(queue)).await.map_err(failed)?.into_inner();
+        let mut answers = match session.watch().watch(require_leader(queue)).await {
+            Ok(opened) => opened.into_inner(),
+            Err(status) if was_open || is_lost(&status) => {
+                ctl.client.leave();
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
+            Err(status) => return Err(CallError::Status { endpoint: session.endpoint().to_owned(), status }.into()),
+        };
+        was_open = true;
         while let Ok(Some(answer)) = answers.message().await {
             if answer.canceled {
                 let reason = if answer.compact_revision > 0 {
@@ -147,7 +166,7 @@ async fn follow(
             }
         }
         ctl.client.leave();
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

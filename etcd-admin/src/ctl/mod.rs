@@ -22,7 +22,7 @@ mod watch;
 mod words;
 
 pub(crate) use print::{boxed, quoted, size};
-pub(crate) use trouble::{Exit, Trouble, code_of};
+pub(crate) use trouble::{Trouble, code_of};
 pub(crate) use words::{Etcdctl, EtcdctlCommand, OwnCommand, SharedCommand};
 
 use crate::client::{Client, Settings};
@@ -61,7 +61,7 @@ pub(crate) async fn run(ctl: &Ctl, command: SharedCommand) -> Result<(), Trouble
         Command::Compaction(words) => kv::compact(ctl, &words).await,
         Command::Watch(words) => watch::watch(ctl, &words).await,
         Command::Lease(command) => lease::run(ctl, command).await,
-        Command::Endpoint(command) => endpoint::run(ctl, command).await,
+        Command::Endpoint(words) => endpoint::run(ctl, words).await,
         Command::Alarm(command) => maintenance::alarm(ctl, &command).await,
         Command::Defrag(words) => maintenance::defragment(ctl, &words).await,
         Command::MoveLeader(words) => maintenance::move_leader(ctl, &words.args).await,
@@ -81,36 +81,15 @@ pub(crate) async fn run_own(ctl: &Ctl, command: OwnCommand) -> Result<(), Troubl
     match command {
         OwnCommand::Member(command) => member::run(ctl, command).await,
         OwnCommand::Snapshot(words::SnapshotCommand::Save(words)) => snapshot::save(ctl, &words.args).await,
-        OwnCommand::Version => print::say(format!("etcdctl version: {VERSION}\nAPI version: {API_VERSION}\n").as_bytes()),
+        OwnCommand::Version => version(),
         // Both are answered before there is a connection.
         OwnCommand::Options | OwnCommand::Completion { .. } => Ok(()),
     }
 }
 
-/// A mistake on the command line, in the words of Go's flags.
-pub(crate) fn flag_error(error: &clap::Error) -> String {
-    use clap::error::{ContextKind, ErrorKind};
-    let context = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
-    let flag = context(ContextKind::InvalidArg);
-    let name = flag.split([' ', '=', '<', '[']).next().unwrap_or_default();
-    let (kind, value) = (error.kind(), context(ContextKind::InvalidValue));
-    if kind == ErrorKind::UnknownArgument && name.starts_with("--") {
-        format!("unknown flag: {name}")
-    } else if kind == ErrorKind::UnknownArgument && name.starts_with('-') {
-        format!("unknown shorthand flag: {:?} in {name}", name.chars().nth(1).unwrap_or('-'))
-    } else if kind == ErrorKind::UnknownArgument {
-        format!("unknown command {name:?} for \"etcdctl\"")
-    } else if kind == ErrorKind::InvalidSubcommand {
-        format!("unknown command {:?} for \"etcdctl\"", context(ContextKind::InvalidSubcommand))
-    } else if !matches!(kind, ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
-        error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
-    } else if value.is_empty() {
-        format!("flag needs an argument: {name}")
-    } else {
-        let reason = std::error::Error::source(error).map_or_else(|| "invalid syntax".to_owned(), ToString::to_string);
-        let reason = if reason.contains("digit") { format!("strconv.ParseInt: parsing {value:?}: invalid syntax") } else { reason };
-        format!("invalid argument {value:?} for {name:?} flag: {reason}")
-    }
+/// Prints the version whose behaviour this is.
+pub(crate) fn version() -> Result<(), Trouble> {
+    print::say(format!("etcdctl version: {VERSION}\nAPI version: {API_VERSION}\n").as_bytes())
 }
 
 /// The global flags of etcdctl, a line each.

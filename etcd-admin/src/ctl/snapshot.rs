@@ -8,7 +8,7 @@ use crate::snapshot::download::{DownloadError, download};
 use std::path::Path;
 
 pub(super) async fn save(ctl: &Ctl, args: &[String]) -> Result<(), Trouble> {
-    let path = one(args, "snapshot save expects one argument")?;
+    let path = one(args, "snapshot save expects one argument <filename>")?;
     let endpoints = &ctl.client.settings.endpoints;
     if endpoints.len() != 1 {
         let text = format!("snapshot must be requested to one selected node, not multiple [{}]", endpoints.join(" "));

@@ -7,6 +7,7 @@ use super::print::{quoted, say};
 use super::trouble::{Exit, Trouble};
 use super::words::{DelWords, GetWords, PutWords, TxnWords};
 use crate::client::{Repeat, as_in_go};
+use crate::go_flags::{self, Line};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use proto::etcdserverpb::request_op::Request;
@@ -115,7 +116,9 @@ async fn operation(line: &str) -> Result<RequestOp, Trouble> {
     if words.len() < 2 {
         return Err(Trouble::new(Exit::InvalidInput, format!("invalid txn compare request: {line}")));
     }
-    let matches = as_in_go(Operation::command()).try_get_matches_from(words).map_err(|_| invalid())?;
+    let command = as_in_go(Operation::command());
+    let Ok(Line::Run(line)) = go_flags::read(&command, &words) else { return Err(invalid()) };
+    let matches = command.try_get_matches_from(&line[1..]).map_err(|_| invalid())?;
     let request = match Operation::from_arg_matches(&matches).map_err(|_| invalid())? {
         Operation::Get(words) => Request::RequestRange(range_request(&words)?),
         Operation::Put(words) => Request::RequestPut(put_request(&words)?),

@@ -5,17 +5,18 @@ use super::keys::{self, Keys};
 use super::print::{Watched, kind, quoted, say, tell};
 use super::trouble::{Exit, Trouble};
 use super::words::{WatchFlags, WatchWords};
-use crate::client::{CallError, as_in_go, require_leader};
+use crate::client::{CallError, Session, as_in_go, is_lost, require_leader};
+use crate::go_flags;
 use clap::{Args as _, FromArgMatches as _};
 use proto::etcdserverpb::watch_request::RequestUnion;
 use proto::etcdserverpb::{WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::io::BufRead as _;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::{Code, Streaming};
+use tonic::Status;
 
 const BAD_NUMBER: &str = "bad number of arguments";
 const CONFLICT: &str = "bad number of arguments (found conflicting environment key)";
@@ -45,7 +46,10 @@ impl Variables {
     fn read() -> Result<Self, Trouble> {
         let read = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         match (read("ETCDCTL_WATCH_KEY"), read("ETCDCTL_WATCH_RANGE_END")) {
-            (None, Some(end)) => Err(Trouble::arguments(format!("ETCDCTL_WATCH_KEY is empty but got ETCDCTL_WATCH_RANGE_END={end:?}"))),
+            (None, Some(end)) => Err(Trouble::arguments(format!(
+                "ETCDCTL_WATCH_KEY is empty but got ETCDCTL_WATCH_RANGE_END={}",
+                quoted(end.as_encoded_bytes())
+            ))),
             (key, end) => Ok(Self { range: key.into_iter().chain(end).collect() }),
         }
     }
@@ -72,26 +76,45 @@ fn create(args: &[OsString], flags: &WatchFlags) -> Result<WatchCreateRequest, T
 }
 
 type Requests = mpsc::UnboundedSender<WatchRequest>;
+type Responses = mpsc::UnboundedReceiver<Result<WatchResponse, Status>>;
 
-async fn open(ctl: &Ctl) -> Result<(Requests, Streaming<WatchResponse>), CallError> {
-    let session = ctl.client.session().await?;
+/// Opens a watch stream whose first request is `first`.
+///
+/// etcd sends the headers of its response together with the first message, which it sends because of the first request: the request has
+/// to be on its way before anything is awaited. The stream is opened and read by a task of its own, so that further requests can follow.
+fn open(session: &Session, first: RequestUnion) -> (Requests, Responses) {
     let (requests, queue) = mpsc::unbounded_channel();
-    let opened = session.watch().watch(require_leader(UnboundedReceiverStream::new(queue))).await;
-    let endpoint = session.endpoint().to_owned();
-    opened.map(|answer| (requests, answer.into_inner())).map_err(|status| CallError::Status { endpoint, status })
+    send(&requests, first);
+    let (pass_on, responses) = mpsc::unbounded_channel();
+    let mut client = session.watch();
+    tokio::spawn(async move {
+        let opened = client.watch(require_leader(UnboundedReceiverStream::new(queue))).await;
+        let mut stream = match opened {
+            Ok(response) => response.into_inner(),
+            // The reader may have gone already.
+            Err(status) => return drop(pass_on.send(Err(status))),
+        };
+        while let Some(next) = stream.message().await.transpose() {
+            let is_last = next.is_err();
+            if pass_on.send(next).is_err() || is_last {
+                return;
+            }
+        }
+    });
+    (requests, responses)
 }
 
 fn send(requests: &Requests, union: RequestUnion) {
-    // When nobody takes it, the stream has ended, and its reader says why.
+    // Without a receiver the stream has ended, and its reader reports why.
     drop(requests.send(WatchRequest { request_union: Some(union) }));
 }
 
-/// Follows one range until the server cancels; a connection that breaks is made again, at whichever member, from the next revision.
+/// Follows one range until the server cancels. A connection that breaks is made again, to any member, from the next revision.
 async fn one(ctl: &Ctl, mut request: WatchCreateRequest, command: &[OsString]) -> Result<(), Trouble> {
     let mut was_open = false;
     loop {
-        let (requests, mut answers) = match open(ctl).await {
-            Ok(opened) => opened,
+        let session = match ctl.client.session().await {
+            Ok(session) => session,
             Err(_) if was_open => {
                 ctl.client.leave();
                 tokio::time::sleep(AGAIN).await;
@@ -99,29 +122,29 @@ async fn one(ctl: &Ctl, mut request: WatchCreateRequest, command: &[OsString]) -
             }
             Err(error) => return Err(error.into()),
         };
-        send(&requests, RequestUnion::CreateRequest(request.clone()));
-        loop {
-            let answer = match answers.message().await {
-                Ok(Some(answer)) => answer,
-                Err(status) if status.code() != Code::Unavailable && status.code() != Code::Unknown && !was_open => {
-                    let endpoint = ctl.client.settings.endpoints.join(",");
-                    return Err(CallError::Status { endpoint, status }.into());
+        // The stream lasts as long as its requests' sender.
+        let (_requests, mut responses) = open(&session, RequestUnion::CreateRequest(request.clone()));
+        while let Some(response) = responses.recv().await {
+            let response = match response {
+                Ok(response) => response,
+                Err(status) if !is_lost(&status) && !was_open => {
+                    return Err(CallError::Status { endpoint: session.endpoint().to_owned(), status }.into());
                 }
-                Ok(None) | Err(_) => break,
+                Err(_) => break,
             };
-            let revision = answer.header.as_ref().map_or(0, |header| header.revision);
-            if answer.created && !answer.canceled {
+            let revision = response.header.as_ref().map_or(0, |header| header.revision);
+            if response.created && !response.canceled {
                 was_open = true;
                 if request.start_revision == 0 {
                     request.start_revision = revision + 1;
                 }
                 continue;
             }
-            told(ctl, &answer, command)?;
-            if answer.canceled {
+            print(ctl, &response, command)?;
+            if response.canceled {
                 return Ok(());
             }
-            if let Some(last) = answer.events.last().and_then(|event| event.kv.as_ref()) {
+            if let Some(last) = response.events.last().and_then(|event| event.kv.as_ref()) {
                 request.start_revision = last.mod_revision + 1;
             }
         }
@@ -130,8 +153,8 @@ async fn one(ctl: &Ctl, mut request: WatchCreateRequest, command: &[OsString]) -
     }
 }
 
-/// Prints one answer and runs the command for its events.
-fn told(ctl: &Ctl, answer: &WatchResponse, command: &[OsString]) -> Result<(), Trouble> {
+/// Prints one response and runs the command for its events.
+fn print(ctl: &Ctl, answer: &WatchResponse, command: &[OsString]) -> Result<(), Trouble> {
     let revision = answer.header.as_ref().map_or(0, |header| header.revision);
     if answer.canceled {
         let reason = match (answer.compact_revision, answer.cancel_reason.as_str()) {
@@ -184,45 +207,67 @@ async fn interactive(ctl: &Ctl, variables: &Variables) -> Result<(), Trouble> {
             }
         }
     });
-    let (requests, mut answers) = open(ctl).await?;
-    let mut waiting = std::collections::VecDeque::new();
+    let session = ctl.client.session().await?;
+    let mut stream: Option<(Requests, Responses)> = None;
+    let mut waiting = VecDeque::new();
     let mut commands: BTreeMap<i64, Vec<OsString>> = BTreeMap::new();
     loop {
         tokio::select! {
-            line = typed.recv() => match line {
-                None => return Err(Trouble::new(Exit::InvalidInput, "error reading watch request line: EOF")),
-                Some(Err(error)) => return Err(Trouble::new(Exit::InvalidInput, format!("error reading watch request line: {error}"))),
-                Some(Ok(line)) => match read(&line, variables)? {
+            line = typed.recv() => {
+                let Some(line) = line else { return Err(Trouble::new(Exit::InvalidInput, "error reading watch request line: EOF")) };
+                let line = line.map_err(|error| Trouble::new(Exit::InvalidInput, format!("error reading watch request line: {error}")))?;
+                let union = match read(&line, variables)? {
                     Line::Watch(request, command) => {
                         waiting.push_back(command);
-                        send(&requests, RequestUnion::CreateRequest(request));
+                        RequestUnion::CreateRequest(request)
                     }
-                    Line::Progress => send(&requests, RequestUnion::ProgressRequest(WatchProgressRequest {})),
-                    Line::Nothing => {}
-                },
-            },
-            answer = answers.message() => {
-                let endpoint = || ctl.client.settings.endpoints.join(",");
-                let answer = answer.map_err(|status| CallError::Status { endpoint: endpoint(), status })?;
-                let Some(answer) = answer else { return Err(Trouble::new(Exit::Interrupted, "watch is canceled by the server")) };
-                if answer.created {
-                    commands.insert(answer.watch_id, waiting.pop_front().unwrap_or_default());
-                    if !answer.canceled {
-                        continue;
-                    }
+                    Line::Progress => RequestUnion::ProgressRequest(WatchProgressRequest {}),
+                    Line::Nothing => continue,
+                };
+                match &stream {
+                    Some((requests, _)) => send(requests, union),
+                    None => stream = Some(open(&session, union)),
                 }
-                if answer.watch_id == -1 {
-                    // A progress that was asked for is told to every watcher of the stream.
-                    commands.values().try_for_each(|command| told(ctl, &answer, command))?;
-                    continue;
-                }
-                told(ctl, &answer, commands.get(&answer.watch_id).map_or(&[], Vec::as_slice))?;
-                if answer.canceled {
-                    commands.remove(&answer.watch_id);
-                }
+            }
+            response = next(&mut stream) => {
+                let Some(response) = response else { return Err(Trouble::new(Exit::Interrupted, "watch is canceled by the server")) };
+                let response = response.map_err(|status| CallError::Status { endpoint: session.endpoint().to_owned(), status })?;
+                dispatch(ctl, &response, &mut waiting, &mut commands)?;
             }
         }
     }
+}
+
+/// Returns the next response. Waits for ever where there is no stream yet.
+async fn next(stream: &mut Option<(Requests, Responses)>) -> Option<Result<WatchResponse, Status>> {
+    match stream {
+        Some((_, responses)) => responses.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Prints one response of a stream with several watchers, and runs the command of the watcher that it is for.
+fn dispatch(
+    ctl: &Ctl,
+    response: &WatchResponse,
+    waiting: &mut VecDeque<Vec<OsString>>,
+    commands: &mut BTreeMap<i64, Vec<OsString>>,
+) -> Result<(), Trouble> {
+    if response.created {
+        commands.insert(response.watch_id, waiting.pop_front().unwrap_or_default());
+        if !response.canceled {
+            return Ok(());
+        }
+    }
+    if response.watch_id == -1 {
+        // A progress response that was requested is for every watcher of the stream.
+        return commands.values().try_for_each(|command| print(ctl, response, command));
+    }
+    print(ctl, response, commands.get(&response.watch_id).map_or(&[], Vec::as_slice))?;
+    if response.canceled {
+        commands.remove(&response.watch_id);
+    }
+    Ok(())
 }
 
 fn read(line: &str, variables: &Variables) -> Result<Line, Trouble> {
@@ -250,9 +295,11 @@ fn read(line: &str, variables: &Variables) -> Result<Line, Trouble> {
     let parser = clap::Command::new("watch")
         .no_binary_name(true)
         .arg(clap::Arg::new("args").num_args(0..).value_parser(clap::value_parser!(OsString)));
-    let matches = as_in_go(WatchFlags::augment_args(parser)).try_get_matches_from(request);
-    let matches = matches.map_err(|error| Trouble::arguments(super::flag_error(&error)))?;
-    let flags = WatchFlags::from_arg_matches(&matches).map_err(|error| Trouble::arguments(super::flag_error(&error)))?;
+    let parser = as_in_go(WatchFlags::augment_args(parser));
+    let request = go_flags::read_flags(&parser, request).map_err(Trouble::arguments)?;
+    let unreadable = |error: clap::Error| Trouble::arguments(error.to_string());
+    let matches = parser.try_get_matches_from(request).map_err(unreadable)?;
+    let flags = WatchFlags::from_arg_matches(&matches).map_err(unreadable)?;
     let args: Vec<OsString> = matches.get_many("args").into_iter().flatten().cloned().collect();
     match create(&variables.with(&args)?, &flags) {
         Ok(request) => Ok(Line::Watch(request, command.to_vec())),

@@ -22,8 +22,7 @@ pub(crate) enum SharedCommand {
     #[command(subcommand)]
     Lease(LeaseCommand),
     /// Endpoint related commands
-    #[command(subcommand)]
-    Endpoint(EndpointCommand),
+    Endpoint(EndpointWords),
     /// Alarm related commands
     #[command(subcommand)]
     Alarm(AlarmCommand),
@@ -159,7 +158,7 @@ pub(crate) struct PutWords {
     #[arg(value_name = "KEY [VALUE]")]
     pub(crate) args: Vec<OsString>,
     /// Lease, in hexadecimal, to attach to the key
-    #[arg(long, default_value = "0", hide_default_value = true)]
+    #[arg(long, default_value = "0")]
     pub(crate) lease: String,
     /// Returns the previous key and value
     #[arg(long)]
@@ -270,16 +269,24 @@ pub(crate) struct Numbers {
     pub(crate) args: Vec<String>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct EndpointWords {
+    /// Uses all endpoints from the cluster member list
+    #[arg(long, global = true)]
+    pub(crate) cluster: bool,
+    #[command(subcommand)]
+    pub(crate) command: EndpointCommand,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum EndpointCommand {
     /// Checks the healthiness of the endpoints
-    Health(ClusterFlag),
+    Health(Plain),
     /// Prints out the status of the endpoints
-    Status(ClusterFlag),
+    Status(Plain),
     /// Prints the hash of the history of each endpoint
     Hashkv {
-        #[command(flatten)]
-        which: ClusterFlag,
+        args: Vec<String>,
         /// Maximum revision to hash; all if it is 0
         #[arg(long, default_value_t = 0, hide_default_value = true)]
         rev: i64,
@@ -392,8 +399,10 @@ pub(crate) struct ElectWords {
 #[derive(Debug, Subcommand)]
 pub(crate) enum CheckCommand {
     /// Checks the performance of the cluster
+    #[command(mut_arg("prefix", |prefix| prefix.help("Prefix of the keys that are written [default: /etcdctl-check-perf/]")))]
     Perf(CheckWords),
     /// Checks the memory usage of holding data at one endpoint
+    #[command(mut_arg("prefix", |prefix| prefix.help("Prefix of the keys that are written [default: /etcdctl-check-datascale/]")))]
     Datascale(CheckWords),
 }
 
@@ -425,7 +434,7 @@ pub(crate) struct MirrorWords {
     pub(crate) rev: i64,
     /// Requests of one transaction at the destination
     #[arg(long, default_value_t = 128)]
-    pub(crate) max_txn_ops: usize,
+    pub(crate) max_txn_ops: u64,
     /// Prefix at the destination, in place of the other
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) dest_prefix: String,
@@ -463,8 +472,8 @@ pub(crate) enum MemberCommand {
         #[arg(value_name = "NAME")]
         args: Vec<String>,
         /// Peer URLs of the new member, separated by commas
-        #[arg(long, value_delimiter = ',')]
-        peer_urls: Vec<String>,
+        #[arg(long, default_value = "", hide_default_value = true, value_name = "URLS")]
+        peer_urls: String,
         /// The new member does not vote
         #[arg(long)]
         learner: bool,
@@ -475,8 +484,8 @@ pub(crate) enum MemberCommand {
     Update {
         args: Vec<String>,
         /// Peer URLs of the member, separated by commas
-        #[arg(long, value_delimiter = ',')]
-        peer_urls: Vec<String>,
+        #[arg(long, default_value = "", hide_default_value = true, value_name = "URLS")]
+        peer_urls: String,
     },
     /// Lists all members in the cluster
     List {

@@ -2,7 +2,7 @@
 
 use config::AutoCompaction;
 use consensus::Role;
-use engine::{Engine, Refused};
+use engine::{Engine, RequestError};
 use proto::etcdserverpb::{CompactionRequest, InternalRaftRequest};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ async fn compact(engine: &Engine, revision: i64) {
     match engine.propose(request, &engine.own_identity()).await {
         Ok(_) => tracing::info!(revision, "completed auto compaction"),
         // Another compaction was faster.
-        Err(Refused::State(apply::Refusal::Keys(mvcc_refusal))) => {
+        Err(RequestError::State(apply::ApplyError::Keys(mvcc_refusal))) => {
             tracing::info!(revision, reason = %mvcc_refusal, "skipped auto compaction")
         }
         Err(error) => tracing::warn!(revision, %error, "failed auto compaction"),

@@ -10,14 +10,11 @@ use futures::future::join_all;
 use peer::{HashKv, Transport, ask};
 use proto::etcdserverpb::AlarmType;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 use types::MemberId;
 
 /// Between two comparisons of live hashes.
 const LIVE_INTERVAL: Duration = Duration::from_secs(5);
-/// Time between two looks at which members are real etcds.
-const KIND_INTERVAL: Duration = Duration::from_millis(500);
 /// For one member's list of live hashes.
 const LIVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// For one member's hash over its whole history: it reads everything.
@@ -52,16 +49,6 @@ pub(crate) async fn compare_after_compactions(server: Server, transport: Transpo
             compare_history(&server, &transport).await;
         }
         tracing::info!(number_of_hashes_checked = hashes, "finished compaction hash check");
-    }
-}
-
-/// Has compactions hashed where members of etcd, or the check of this cluster, compare the result. `always`: the check is on.
-pub(crate) async fn choose_compaction_hashes(engine: Arc<Engine>, transport: Transport, always: bool) {
-    let mut look = tokio::time::interval(KIND_INTERVAL);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        look.tick().await;
-        engine.published().hash_compactions(always || transport.has_etcd_members());
     }
 }
 

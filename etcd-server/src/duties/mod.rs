@@ -20,15 +20,13 @@ use tokio::task::JoinHandle;
 /// Starts all duties; each ends when the process does.
 pub(crate) fn start(server: &Server, transport: &Transport, settings: &Settings, metrics: &Arc<Metrics>) -> Vec<JoinHandle<()>> {
     let engine = server.engine();
+    // Only members of etcd, and the check, compare the hashes of compactions.
+    let (always, members) = (settings.corrupt_check.compact_hash_interval.is_some(), transport.clone());
+    engine.published().hash_compactions_when(move || always || members.may_have_etcd_members());
     let mut duties = vec![
         tokio::spawn(lease_expiry::run(Arc::clone(engine), Arc::clone(metrics))),
         tokio::spawn(cluster_version::run(Arc::clone(engine), transport.clone())),
         tokio::spawn(corruption::compare_live(server.clone(), transport.clone())),
-        tokio::spawn(corruption::choose_compaction_hashes(
-            Arc::clone(engine),
-            transport.clone(),
-            settings.corrupt_check.compact_hash_interval.is_some(),
-        )),
         tokio::spawn(service_manager::tell_status(Arc::clone(engine), transport.clone())),
         tokio::spawn(service_manager::feed_watchdog(Arc::clone(engine))),
         tokio::spawn(publish::run(Arc::clone(engine), publish::Attributes::of(settings))),

@@ -8,10 +8,12 @@
     reason = "helpers of tests: a failure is a failed test, figures are printed"
 )]
 
+mod crl;
 mod der;
 mod make;
 mod run;
 mod table;
+mod weak;
 
 use crate::make::{Key, Plan};
 use crate::run::{Listener, Server, connect, write_files};

@@ -63,7 +63,7 @@ impl Key {
         }
     }
 
-    fn sign(&self, signature: Signature, message: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign(&self, signature: Signature, message: &[u8]) -> Vec<u8> {
         match self {
             Self::Library(key) => key.sign(message).unwrap(),
             Self::Openssl(key) => key.sign(signature.hash(), signature == Signature::RsaPssSha256, message),
@@ -169,7 +169,7 @@ impl Signature {
         }
     }
 
-    fn identifier(self) -> Vec<u8> {
+    pub(crate) fn identifier(self) -> Vec<u8> {
         let with_null = |text: &str| sequence(&[oid(text), vec![5, 0]]);
         let alone = |text: &str| sequence(&[oid(text)]);
         match self {
@@ -312,7 +312,7 @@ pub(crate) fn name(tag: u8, common_name: &[u8]) -> Vec<u8> {
     element(SEQUENCE, &element(SET, &attribute))
 }
 
-fn time(moment: OffsetDateTime) -> Vec<u8> {
+pub(crate) fn time(moment: OffsetDateTime) -> Vec<u8> {
     let (date, clock) = (moment.date(), moment.time());
     let tail = format!("{:02}{:02}{:02}{:02}{:02}Z", u8::from(date.month()), date.day(), clock.hour(), clock.minute(), clock.second());
     if date.year() < 2050 {

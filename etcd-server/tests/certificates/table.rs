@@ -76,12 +76,12 @@ fn end_of_time() -> time::OffsetDateTime {
     time::OffsetDateTime::from_unix_timestamp(253_402_300_799).unwrap()
 }
 
-fn authority(name: &str) -> Plan {
+pub(crate) fn authority(name: &str) -> Plan {
     Plan::new(name).with(basic(true, None)).with(key_usage(CERT_SIGN | CRL_SIGN))
 }
 
 /// A certificate as it should be.
-fn plain(name: &str) -> Plan {
+pub(crate) fn plain(name: &str) -> Plan {
     Plan::new(name).with(basic(false, None)).with(key_usage(SIGN | ENCIPHER)).with(usages(BOTH)).with(here())
 }
 

@@ -112,8 +112,7 @@ async fn a_leader_whose_disk_hangs_gives_up_leadership() {
     let mut cluster = Cluster::start_each(vec![slow, settings(&[]), settings(&[])]).await.unwrap();
     let leader = cluster.leader(PATIENCE).await.unwrap();
     if leader != 0 {
-        let target_id = cluster.id_of(0, 0).await.unwrap();
-        MaintenanceClient::new(cluster.channel(leader).await.unwrap()).move_leader(MoveLeaderRequest { target_id }).await.unwrap();
+        cluster.move_leader(leader, 0).await.unwrap();
     }
     let load = Load::start(vec![cluster.members[1].endpoint(), cluster.members[2].endpoint()]);
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -168,8 +167,7 @@ async fn a_leader_that_is_behind_does_not_say_that_a_lease_is_gone() {
     let mut cluster = Cluster::start_each([slow, settings(&[]), settings(&[])].map(patient).into()).await.unwrap();
     let leader = cluster.leader(2 * PATIENCE).await.unwrap();
     if leader != 0 {
-        let target_id = cluster.id_of(0, 0).await.unwrap();
-        MaintenanceClient::new(cluster.channel(leader).await.unwrap()).move_leader(MoveLeaderRequest { target_id }).await.unwrap();
+        cluster.move_leader(leader, 0).await.unwrap();
         assert_eq!(cluster.leader(PATIENCE).await.unwrap(), 0);
     }
     let mut at_leader = LeaseClient::new(cluster.channel(0).await.unwrap());

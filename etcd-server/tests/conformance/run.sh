@@ -4,7 +4,7 @@
 # SERVER is our etcd-server. ETCD_SRC is a source tree of etcd 3.7.1 with its Go modules, which the caller provides; nothing of it is
 # part of this repository. ETCD_BIN_DIR holds the real etcd, etcdctl and etcdutl 3.7.1. PATTERN selects tests by name.
 #   SUITES="common e2e"  the suites to run          TEST_LIMIT=300  seconds for one test
-#   ADMIN=PATH           also replaces etcdctl and etcdutl by our etcd-admin
+#   ADMIN=PATH           our etcd-admin also replaces etcdctl and etcdutl (make conformance CLI=ours)
 # A test that fails and is not in exceptions.txt makes the run fail, and so does an exception that passes: the list stays true.
 set -euo pipefail
 usage="usage: run.sh SERVER ETCD_SRC ETCD_BIN_DIR [PATTERN]"
@@ -40,7 +40,7 @@ if [ -x "$binaries/etcd-last-release" ]; then cp "$binaries/etcd-last-release" "
 
 # The reason why a test is expected to fail, or nothing.
 exception() {
-    awk -F '|' -v name="$1" '$1 == name { sub(/^ */, "", $2); print $2; exit }' "$here/exceptions.txt"
+    awk -F ' *[|] *' -v name="$1" '$1 == name { sub(/^[^|]*[|] */, ""); print; exit }' "$here/exceptions.txt"
 }
 
 passed=0 failed=0 skipped=0 expected=0 unexpected=0

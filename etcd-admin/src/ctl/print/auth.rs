@@ -1,10 +1,10 @@
 //! Users, roles, permissions.
 
 use super::json::Object;
-use super::text::quoted;
 use super::{Printer, Shown, header_fields, with_header};
 use crate::ctl::keys::prefix_end;
 use crate::ctl::trouble::Trouble;
+use go_text::quoted;
 use prost::Message;
 use proto::authpb::Permission;
 use proto::authpb::permission::Type;

@@ -1,11 +1,12 @@
 //! Members, alarms, leadership.
 
 use super::json::{Object, list};
-use super::text::{boxed, quoted};
+use super::text::boxed;
 use super::{Printer, Shown, header_fields, hex_header, with_header};
 use crate::ctl::trouble::Trouble;
+use go_text::quoted;
 use prost::Message;
-use proto::etcdserverpb::{AlarmResponse, AlarmType, Member, MemberListResponse, MoveLeaderResponse, ResponseHeader};
+use proto::etcdserverpb::{AlarmResponse, AlarmType, DowngradeResponse, Member, MemberListResponse, MoveLeaderResponse, ResponseHeader};
 
 fn object(member: &Member, style: &Printer) -> Object {
     let id = if style.hex { Object::default().text("ID", &format!("{:x}", member.id)) } else { Object::default().number("ID", member.id) };
@@ -89,12 +90,8 @@ impl<M: Message> Shown for MemberChanged<'_, M> {
         Some(head(self.header, style).object("member", member).objects("members", members).finish())
     }
 
-    fn fields(&self, style: &Printer) -> Option<String> {
-        let mut out = header_fields(self.header, style);
-        if let Some(member) = self.member {
-            out += &format!("\"MemberID\" : {}\n", super::id(member.id, style));
-        }
-        Some(out)
+    fn fields(&self, _: &Printer) -> Option<String> {
+        None
     }
 
     fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
@@ -161,4 +158,29 @@ impl Shown for Moved {
 /// A JSON list of objects.
 pub(super) fn array(objects: impl IntoIterator<Item = Object>) -> String {
     list(objects.into_iter().map(Object::finish))
+}
+
+/// A downgrade was validated, enabled or cancelled.
+pub(crate) struct Downgraded {
+    /// `validate`, `enable` or `cancel`.
+    pub(crate) done: &'static str,
+    pub(crate) answer: DowngradeResponse,
+}
+
+impl Shown for Downgraded {
+    fn simple(&self, _: &Printer) -> Option<Vec<u8>> {
+        Some(format!("Downgrade {} success, cluster version {}\n", self.done, self.answer.version).into_bytes())
+    }
+
+    fn json(&self, _: &Printer) -> Option<String> {
+        Some(with_header(self.answer.header.as_ref()).text("version", &self.answer.version).finish())
+    }
+
+    fn fields(&self, _: &Printer) -> Option<String> {
+        None
+    }
+
+    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+        Ok(self.answer.encode_to_vec())
+    }
 }

@@ -2,8 +2,9 @@
 
 use super::cluster::array;
 use super::json::Object;
-use super::text::{boxed, duration, quoted, size};
+use super::text::{boxed, duration, size};
 use super::{Printer, Shown, header_fields, with_header};
+use go_text::quoted;
 use proto::etcdserverpb::{HashKvResponse, StatusResponse};
 use std::time::Duration;
 
@@ -43,11 +44,7 @@ impl Shown for Healths {
         let one = |health: &Health| {
             let healthy = health.error.is_empty();
             let (endpoint, took) = (quoted(health.endpoint.as_bytes()), duration(health.took));
-            format!(
-                "\"Endpoint\" : {endpoint}\n\"Health\" : {healthy}\n\"Took\" : {}\n\"Error\" : {}\n\n",
-                quoted(took.as_bytes()),
-                quoted(health.error.as_bytes())
-            )
+            format!("\"Endpoint\" : {endpoint}\n\"Health\" : {healthy}\n\"Took\" : {took}\n\"Error\" : {}\n\n", health.error)
         };
         Some(self.0.iter().map(one).collect())
     }
@@ -145,7 +142,7 @@ impl Shown for Statuses {
                 ("DBSize", status.db_size.to_string()),
                 ("DBSizeInUse", status.db_size_in_use.to_string()),
                 ("DBSizeQuota", status.db_size_quota.to_string()),
-                ("Leader", super::id(status.leader, style)),
+                ("Leader", status.leader.to_string()),
                 ("IsLearner", status.is_learner.to_string()),
                 ("RaftIndex", status.raft_index.to_string()),
                 ("RaftTerm", status.raft_term.to_string()),
@@ -204,6 +201,6 @@ impl Shown for Hashes {
     }
 
     fn table(&self) -> Option<String> {
-        Some(boxed(&["endpoint", "hash", "hash_revision"], &self.rows()))
+        Some(boxed(&["endpoint", "hash", "hash revision"], &self.rows()))
     }
 }

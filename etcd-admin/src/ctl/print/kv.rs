@@ -1,9 +1,10 @@
 //! Keys and values, transactions, events.
 
 use super::json::{Object, list};
-use super::text::{hex, quoted};
+use super::text::hex;
 use super::{Printer, Shown, header, header_fields, with_header};
 use crate::ctl::trouble::Trouble;
+use go_text::quoted;
 use prost::Message as _;
 use proto::etcdserverpb::response_op::Response;
 use proto::etcdserverpb::{DeleteRangeResponse, PutResponse, RangeResponse, ResponseOp, TxnResponse, WatchResponse};
@@ -38,7 +39,7 @@ fn object(kv: &KeyValue) -> Object {
 }
 
 fn fields_of(prefix: &str, kv: &KeyValue, style: &Printer) -> String {
-    let lease = if style.hex { format!("{:x}", kv.lease) } else { kv.lease.to_string() };
+    let lease = if style.hex { format!("{:016x}", kv.lease) } else { kv.lease.to_string() };
     format!(
         "\"{prefix}Key\" : {}\n\"{prefix}CreateRevision\" : {}\n\"{prefix}ModRevision\" : {}\n\"{prefix}Version\" : {}\n\"{prefix}Value\" : {}\n\"{prefix}Lease\" : {lease}\n",
         quoted(&kv.key),
@@ -201,7 +202,7 @@ impl Shown for Watched<'_> {
             event.finish()
         };
         let response = self.0;
-        let events = if response.events.is_empty() { "[]".to_owned() } else { list(response.events.iter().map(event)) };
+        let events = if response.events.is_empty() { "null".to_owned() } else { list(response.events.iter().map(event)) };
         let object = Object::default()
             .object("Header", Some(header(response.header.as_ref())))
             .raw("Events", &events)
@@ -223,7 +224,9 @@ impl Shown for Watched<'_> {
     }
 
     fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
-        Ok(self.0.events.iter().flat_map(prost::Message::encode_to_vec).collect())
+        // etcdctl leaves out the watcher's id and the reason.
+        let response = WatchResponse { watch_id: 0, cancel_reason: String::new(), fragment: false, ..self.0.clone() };
+        Ok(response.encode_to_vec())
     }
 }
 

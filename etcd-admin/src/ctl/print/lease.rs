@@ -1,11 +1,13 @@
 //! Leases.
 
 use super::json::{Object, base64, list};
-use super::text::quoted;
 use super::{Printer, Shown, header, header_fields, with_header};
-use crate::ctl::trouble::{Exit, Trouble};
-use prost::Message as _;
-use proto::etcdserverpb::{LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveResponse};
+use crate::ctl::trouble::Trouble;
+use go_text::quoted;
+use prost::Message;
+use proto::etcdserverpb::{
+    LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveResponse, ResponseHeader,
+};
 
 pub(crate) struct Granted(pub(crate) LeaseGrantResponse);
 pub(crate) struct Revoked {
@@ -19,13 +21,13 @@ pub(crate) struct TimeToLive {
 }
 pub(crate) struct Leases(pub(crate) LeaseLeasesResponse);
 
-/// etcdctl's own types of these answers are no messages.
-fn no_message(name: &str) -> Trouble {
-    Trouble::new(Exit::BadFeature, format!("marshal unsupported for type clientv3.{name} ()"))
+/// Encodes the header alone: etcdctl's own types of these responses embed the header and are no messages themselves.
+fn header_message(header: Option<&ResponseHeader>) -> Vec<u8> {
+    header.map(Message::encode_to_vec).unwrap_or_default()
 }
 
 fn number(id: i64, style: &Printer) -> String {
-    if style.hex { format!("{id:x}") } else { id.to_string() }
+    if style.hex { format!("{id:016x}") } else { id.to_string() }
 }
 
 impl Shown for Granted {
@@ -44,7 +46,7 @@ impl Shown for Granted {
     }
 
     fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
-        Err(no_message("LeaseGrantResponse"))
+        Ok(header_message(self.0.header.as_ref()))
     }
 }
 
@@ -82,7 +84,7 @@ impl Shown for KeptAlive {
     }
 
     fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
-        Err(no_message("LeaseKeepAliveResponse"))
+        Ok(header_message(self.0.header.as_ref()))
     }
 }
 
@@ -128,7 +130,7 @@ impl Shown for TimeToLive {
     }
 
     fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
-        Err(no_message("LeaseTimeToLiveResponse"))
+        Ok(header_message(self.answer.header.as_ref()))
     }
 }
 
@@ -149,6 +151,6 @@ impl Shown for Leases {
     }
 
     fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
-        Err(no_message("LeaseLeasesResponse"))
+        Ok(header_message(self.0.header.as_ref()))
     }
 }

@@ -9,11 +9,12 @@ mod lease;
 mod text;
 
 pub(crate) use auth::{AuthStatus, PermissionRevoked, RoleShown, Said, UserShown};
-pub(crate) use cluster::{Alarms, MemberChanged, MembersListed, Moved};
+pub(crate) use cluster::{Alarms, Downgraded, MemberChanged, MembersListed, Moved};
 pub(crate) use endpoint::{Hashes, Health, Healths, Statuses};
+pub(crate) use go_text::quoted;
 pub(crate) use kv::{Watched, kind};
 pub(crate) use lease::{Granted, KeptAlive, Leases, Revoked, TimeToLive};
-pub(crate) use text::{boxed, duration, quoted, size};
+pub(crate) use text::{boxed, duration, size};
 
 use super::trouble::{Exit, Trouble};
 use json::Object;

@@ -3,45 +3,6 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// `%q` of a string.
-pub(crate) fn quoted(bytes: &[u8]) -> String {
-    let mut out = String::from('"');
-    for chunk in bytes.utf8_chunks() {
-        for letter in chunk.valid().chars() {
-            match letter {
-                '"' => out.push_str("\\\""),
-                '\\' => out.push_str("\\\\"),
-                '\u{7}' => out.push_str("\\a"),
-                '\u{8}' => out.push_str("\\b"),
-                '\u{c}' => out.push_str("\\f"),
-                '\n' => out.push_str("\\n"),
-                '\r' => out.push_str("\\r"),
-                '\t' => out.push_str("\\t"),
-                '\u{b}' => out.push_str("\\v"),
-                letter if is_printed(letter) => out.push(letter),
-                letter => {
-                    let number = u32::from(letter);
-                    let written = match number {
-                        0..0x20 | 0x7f => write!(out, "\\x{number:02x}"),
-                        0..0x1_0000 => write!(out, "\\u{number:04x}"),
-                        _ => write!(out, "\\U{number:08x}"),
-                    };
-                    written.expect("a string takes what is written");
-                }
-            }
-        }
-        for byte in chunk.invalid() {
-            write!(out, "\\x{byte:02x}").expect("a string takes what is written");
-        }
-    }
-    out.push('"');
-    out
-}
-
-fn is_printed(letter: char) -> bool {
-    letter == ' ' || (!letter.is_control() && !letter.is_whitespace() && letter.escape_debug().count() == 1)
-}
-
 /// `\x66\x6f`.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, byte| {
@@ -124,8 +85,6 @@ mod tests {
 
     #[test]
     fn texts_are_those_of_go() {
-        assert_eq!(quoted("a\"b\\\n\0\u{7f}é\u{a0}\u{200b}日".as_bytes()), r#""a\"b\\\n\x00\x7fé\u00a0\u200b日""#);
-        assert_eq!(quoted(b"\xff\xfe"), r#""\xff\xfe""#);
         for (nanoseconds, text) in [
             (0, "0s"),
             (999, "999ns"),

@@ -3,10 +3,10 @@
 //! Order of checks and answers are etcd's (server/etcdserver/api/v3rpc/key.go).
 #![forbid(unsafe_code)]
 
+mod error;
 mod key;
-mod rejection;
 mod txn;
 
+pub use error::InvalidRequest;
 pub use key::{check_delete_range, check_put, check_range};
-pub use rejection::Rejection;
 pub use txn::{check_txn, is_read_only, is_serializable, read_revisions};

@@ -1,6 +1,6 @@
 //! Transactions: size, operations, and keys that are changed twice.
 
-use crate::{Rejection, check_delete_range, check_put, check_range};
+use crate::{InvalidRequest, check_delete_range, check_put, check_range};
 use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{RequestOp, TxnRequest};
@@ -13,7 +13,7 @@ const NESTING_MAX: usize = 40;
 
 /// Checks a transaction with at most `operations_max` operations per branch; nested ones share the
 /// remainder of their branch.
-pub fn check_txn(request: &TxnRequest, operations_max: usize) -> Result<(), Rejection> {
+pub fn check_txn(request: &TxnRequest, operations_max: usize) -> Result<(), InvalidRequest> {
     check_operations(request, operations_max, NESTING_MAX)?;
     changed_keys(&request.success)?;
     changed_keys(&request.failure)?;
@@ -50,11 +50,11 @@ fn operations(request: &TxnRequest) -> impl Iterator<Item = &RequestOp> {
     request.success.iter().chain(&request.failure)
 }
 
-fn check_operations(request: &TxnRequest, operations_max: usize, nesting_max: usize) -> Result<(), Rejection> {
+fn check_operations(request: &TxnRequest, operations_max: usize, nesting_max: usize) -> Result<(), InvalidRequest> {
     let operations = request.compare.len().max(request.success.len()).max(request.failure.len());
-    let left = operations_max.checked_sub(operations).ok_or(Rejection::TooManyOperations)?;
+    let left = operations_max.checked_sub(operations).ok_or(InvalidRequest::TooManyOperations)?;
     if request.compare.iter().any(|compare| compare.key.is_empty()) {
-        return Err(Rejection::EmptyKey);
+        return Err(InvalidRequest::EmptyKey);
     }
     for operation in request.success.iter().chain(&request.failure) {
         match &operation.request {
@@ -62,9 +62,9 @@ fn check_operations(request: &TxnRequest, operations_max: usize, nesting_max: us
             Some(Request::RequestPut(put)) => check_put(put)?,
             Some(Request::RequestDeleteRange(delete)) => check_delete_range(delete)?,
             Some(Request::RequestTxn(inner)) => {
-                check_operations(inner, left, nesting_max.checked_sub(1).ok_or(Rejection::TooManyOperations)?)?;
+                check_operations(inner, left, nesting_max.checked_sub(1).ok_or(InvalidRequest::TooManyOperations)?)?;
             }
-            None => return Err(Rejection::EmptyOperation),
+            None => return Err(InvalidRequest::EmptyOperation),
         }
     }
     Ok(())
@@ -97,7 +97,7 @@ impl Changed {
 
 /// Deletions may overlap each other, and the branches of a nested transaction may put the same keys, for only one is taken. A put of an
 /// earlier nested transaction under a deletion of a later one beside it is not found, as in etcd.
-fn changed_keys(operations: &[RequestOp]) -> Result<Changed, Rejection> {
+fn changed_keys(operations: &[RequestOp]) -> Result<Changed, InvalidRequest> {
     let mut changed = Changed::default();
     // Deletions first, so that a put before the deletion is found as well.
     for operation in operations {
@@ -114,17 +114,17 @@ fn changed_keys(operations: &[RequestOp]) -> Result<Changed, Rejection> {
         if let Some(Request::RequestPut(put)) = &operation.request
             && (changed.is_deleted(&put.key) || !changed.puts.insert(put.key.clone()))
         {
-            return Err(Rejection::DuplicateKey);
+            return Err(InvalidRequest::DuplicateKey);
         }
     }
     Ok(changed)
 }
 
-fn merge_nested(changed: &mut Changed, inner: &TxnRequest) -> Result<(), Rejection> {
+fn merge_nested(changed: &mut Changed, inner: &TxnRequest) -> Result<(), InvalidRequest> {
     let (success, failure) = (changed_keys(&inner.success)?, changed_keys(&inner.failure)?);
     let clashes = |key: &Bytes| changed.puts.contains(key) || changed.is_deleted(key);
     if success.puts.iter().chain(&failure.puts).any(clashes) {
-        return Err(Rejection::DuplicateKey);
+        return Err(InvalidRequest::DuplicateKey);
     }
     changed.puts.extend(success.puts.into_iter().chain(failure.puts));
     changed.deletes.extend(success.deletes.into_iter().chain(failure.deletes));

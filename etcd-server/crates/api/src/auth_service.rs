@@ -4,7 +4,7 @@ use crate::server::{Server, unexpected};
 use crate::status::ToStatus as _;
 use apply::{Answer, Ordered};
 use auth::{Identity, Login};
-use engine::Refused;
+use engine::RequestError;
 use proto::etcdserverpb::{
     AuthDisableRequest, AuthDisableResponse, AuthEnableRequest, AuthEnableResponse, AuthRoleAddRequest, AuthRoleAddResponse,
     AuthRoleDeleteRequest, AuthRoleDeleteResponse, AuthRoleGetRequest, AuthRoleGetResponse, AuthRoleGrantPermissionRequest,
@@ -45,7 +45,7 @@ impl Server {
     /// checked at.
     async fn check_password(&self, login: Login, name: &str, password: String) -> Result<u64, Status> {
         let turn = self.wrong_passwords.lock().turn(name, self.engine.clock().now(), self.engine.request_timeout());
-        let Some(wait) = turn else { return Err(Refused::TooManyRequests.to_status()) };
+        let Some(wait) = turn else { return Err(RequestError::TooManyRequests.to_status()) };
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }

@@ -5,6 +5,7 @@
 //! plain text (internal/transport/handler_server.go). A content type that a web page may send without asking first never runs a call.
 
 use bytes::Bytes;
+use go_text::quoted;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Response, StatusCode};
 use std::time::Duration;
@@ -157,25 +158,6 @@ fn parse_timeout(value: &[u8]) -> Result<Duration, String> {
     let number = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
     let amount: Option<u64> = number.and_then(|number| number.parse().ok());
     amount.map(of_unit).ok_or_else(|| format!("strconv.ParseUint: parsing {}: invalid syntax", quoted(digits)))
-}
-
-/// As Go's `%q` prints it.
-fn quoted(bytes: &[u8]) -> String {
-    let mut out = String::from("\"");
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            match character {
-                '"' | '\\' => out.extend(['\\', character]),
-                '\t' => out.push_str("\\t"),
-                _ => out.push(character),
-            }
-        }
-        for byte in chunk.invalid() {
-            out.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    out.push('"');
-    out
 }
 
 #[cfg(test)]

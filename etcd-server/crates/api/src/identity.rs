@@ -42,7 +42,7 @@ impl Server {
     }
 
     /// The same from the bare headers, with the refusal itself.
-    pub(crate) fn identity_of(&self, headers: &HeaderMap) -> Result<Identity, auth::Refusal> {
+    pub(crate) fn identity_of(&self, headers: &HeaderMap) -> Result<Identity, auth::AuthError> {
         let store = self.engine.published().auth();
         if !store.enabled() {
             return Ok(Identity::default());
@@ -50,7 +50,7 @@ impl Server {
         let Some(token) = token_of(headers) else {
             return Ok(self.certified(headers, store.auth_revision()));
         };
-        let token = auth::strip_bearer(token.to_str().map_err(|_| auth::Refusal::InvalidAuthToken)?);
+        let token = auth::strip_bearer(token.to_str().map_err(|_| auth::AuthError::InvalidAuthToken)?);
         self.tokens.identity_of(token, store.auth_revision(), self.engine.clock().now())
     }
 
@@ -71,8 +71,9 @@ impl Server {
 
     /// Returns the identity if it is root. An identity that no longer exists has no permission.
     pub(crate) fn must_be_root(&self, metadata: &MetadataMap) -> Result<Identity, Status> {
-        self.permitted(metadata, RequestClass::Root)
-            .map_err(|status| if status.code() == Code::FailedPrecondition { auth::Refusal::PermissionDenied.to_status() } else { status })
+        self.permitted(metadata, RequestClass::Root).map_err(|status| {
+            if status.code() == Code::FailedPrecondition { auth::AuthError::PermissionDenied.to_status() } else { status }
+        })
     }
 
     /// Checks whether this token permits changes of the cluster, for another member that received
@@ -90,7 +91,7 @@ impl Server {
     pub(crate) fn still_current(&self, identity: &Identity) -> Result<(), Status> {
         let store = self.engine.published().auth();
         if store.enabled() && !identity.user.is_empty() && identity.auth_revision != store.auth_revision() {
-            return Err(auth::Refusal::AuthOldRevision.to_status());
+            return Err(auth::AuthError::AuthOldRevision.to_status());
         }
         Ok(())
     }

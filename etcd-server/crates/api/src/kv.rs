@@ -268,7 +268,7 @@ impl Server {
         }
         // So that users, permissions and revisions are those of the newest entry.
         self.barrier().await?;
-        let no_leases = &mut |_| Ok::<_, auth::Refusal>(Vec::new());
+        let no_leases = &mut |_| Ok::<_, auth::AuthError>(Vec::new());
         self.published().auth().check_txn(identity, txn, no_leases).map_err(|refusal| refusal.to_status())?;
         let point = self.published().read_point();
         for revision in revisions {
@@ -293,7 +293,7 @@ impl Server {
 
     async fn read_txn(&self, request: &Arc<TxnRequest>, caller: Caller<'_>) -> Result<TxnResponse, Status> {
         let identity = self.identify(caller)?;
-        let nothing_leased = &mut |_| Ok::<_, auth::Refusal>(Vec::new());
+        let nothing_leased = &mut |_| Ok::<_, auth::AuthError>(Vec::new());
         self.published().auth().check_txn(&identity, request, nothing_leased).map_err(|refusal| refusal.to_status())?;
         let reading = Arc::clone(request);
         let executed = off_thread(&self.engine, move |point, store| {

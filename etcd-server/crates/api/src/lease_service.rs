@@ -96,7 +96,7 @@ impl Server {
         }
         // And only if permissions have not changed meanwhile.
         if request.keys && self.published().auth().auth_revision() != checked_at {
-            return Err(auth::Refusal::AuthOldRevision.to_status());
+            return Err(auth::AuthError::AuthOldRevision.to_status());
         }
         Ok(response)
     }

@@ -4,7 +4,7 @@
 use crate::server::Server;
 use crate::status::{self, ToStatus as _, leader_changed};
 use consensus::Role;
-use engine::Refused;
+use engine::RequestError;
 use futures::{StreamExt as _, TryStreamExt as _};
 use membership::{Connected, HEALTH_INTERVAL, Member};
 use peer::ask::{self, AskError, Target};
@@ -128,8 +128,8 @@ impl Server {
 
     /// Returns the status of a refused request: a timeout names a lost connection where there was
     /// one.
-    pub(crate) fn refused(&self, refused: &Refused) -> Status {
-        if *refused == Refused::TimedOut && self.lost_connection() { status::connection_lost() } else { refused.to_status() }
+    pub(crate) fn refused(&self, refused: &RequestError) -> Status {
+        if *refused == RequestError::TimedOut && self.lost_connection() { status::connection_lost() } else { refused.to_status() }
     }
 
     /// Returns `true` if the leader, or as leader a majority, was not reached all the while, as a request saw it that has just timed out.

@@ -5,7 +5,7 @@
 use crate::Server;
 use crate::status;
 use bytes::Bytes;
-use engine::{Refused, WatchAnswers};
+use engine::{RequestError, WatchAnswers};
 use prost::Message as _;
 use proto::etcdserverpb::watch_create_request::FilterType;
 use proto::etcdserverpb::{WatchCreateRequest, WatchResponse};
@@ -69,7 +69,7 @@ impl OwnWatch {
                 return Ok(Observed::Compacted);
             }
             if response.canceled {
-                return Err(self.server.refused(&Refused::Stopped));
+                return Err(self.server.refused(&RequestError::Stopped));
             }
             if !response.events.is_empty() {
                 return Ok(Observed::Events(response));

@@ -8,7 +8,7 @@ use crate::watch::WatchService;
 use crate::{HealthState, ObservedRoutes, TokenKeeper, status};
 use apply::Ordered;
 use auth::{Identity, WrongPasswords};
-use engine::{Engine, Published, Refused};
+use engine::{Engine, Published, RequestError};
 use mvcc::RangeOptions;
 use parking_lot::Mutex;
 use peer::Transport;
@@ -217,7 +217,7 @@ impl Server {
         otlp::event("Send raft proposal");
         let outcome = self.engine.propose(request, identity).await;
         match &outcome {
-            Ok(_) | Err(Refused::State(_)) => otlp::event("Receive raft result"),
+            Ok(_) | Err(RequestError::State(_)) => otlp::event("Receive raft result"),
             Err(refused) => otlp::error(|| refused.to_string()),
         }
         outcome.map_err(|refused| self.refused(&refused))

@@ -17,7 +17,7 @@ use proto::etcdserverpb::{
 use proto::mvccpb::KeyValue;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// Time to live of the lease that a lock without one gets, in seconds.
 const SESSION_TTL_SECONDS: i64 = 60;
@@ -33,8 +33,12 @@ pub(crate) struct Candidate {
     pub(crate) header: Option<ResponseHeader>,
 }
 
-/// As an in-process client passes a failure on.
+/// Returns `status` as etcd's in-process client passes it on: as an error without a code, unless the call itself has ended. grpc-go keeps the
+/// codes of those (status.FromContextError).
 pub(crate) fn unknown(status: &Status) -> Status {
+    if matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled) {
+        return status.clone();
+    }
     Status::unknown(status.message().to_owned())
 }
 

@@ -1,8 +1,8 @@
 //! The one place where refusals become gRPC statuses. Clients compare these texts, so they are etcd's, letter by letter.
 
 use crate::call_head;
-use admission::Rejection;
-use engine::Refused;
+use admission::InvalidRequest;
+use engine::RequestError;
 use membership::{DowngradeRejection, ReconfigurationRejection};
 use tonic::{Code, Status};
 
@@ -12,7 +12,7 @@ pub trait ToStatus {
     fn to_status(&self) -> Status;
 }
 
-impl ToStatus for Rejection {
+impl ToStatus for InvalidRequest {
     fn to_status(&self) -> Status {
         Status::invalid_argument(match self {
             Self::EmptyKey => "etcdserver: key is not provided",
@@ -26,7 +26,7 @@ impl ToStatus for Rejection {
     }
 }
 
-impl ToStatus for mvcc::Refusal {
+impl ToStatus for mvcc::MvccError {
     fn to_status(&self) -> Status {
         let (code, text) = match self {
             Self::Compacted { .. } => (Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted"),
@@ -38,7 +38,7 @@ impl ToStatus for mvcc::Refusal {
     }
 }
 
-impl ToStatus for lease::Refusal {
+impl ToStatus for lease::LeaseError {
     fn to_status(&self) -> Status {
         let (code, text) = match self {
             Self::LeaseNotFound { .. } => (Code::NotFound, "etcdserver: requested lease not found"),
@@ -49,7 +49,7 @@ impl ToStatus for lease::Refusal {
     }
 }
 
-impl ToStatus for auth::Refusal {
+impl ToStatus for auth::AuthError {
     fn to_status(&self) -> Status {
         let (code, text) = match self {
             Self::UserEmpty => (Code::InvalidArgument, "etcdserver: user name is empty"),
@@ -77,7 +77,7 @@ impl ToStatus for auth::Refusal {
     }
 }
 
-impl ToStatus for membership::Refusal {
+impl ToStatus for membership::MembershipError {
     fn to_status(&self) -> Status {
         let (code, text) = match self {
             Self::MemberRemoved { .. } | Self::MemberNotFound { .. } => (Code::NotFound, "etcdserver: member not found"),
@@ -113,7 +113,7 @@ impl ToStatus for DowngradeRejection {
     }
 }
 
-impl ToStatus for apply::Refusal {
+impl ToStatus for apply::ApplyError {
     fn to_status(&self) -> Status {
         match self {
             Self::Keys(refusal) => refusal.to_status(),
@@ -127,7 +127,7 @@ impl ToStatus for apply::Refusal {
     }
 }
 
-impl ToStatus for Refused {
+impl ToStatus for RequestError {
     fn to_status(&self) -> Status {
         match self {
             Self::State(refusal) => refusal.to_status(),
@@ -149,7 +149,7 @@ pub(crate) fn connection_lost() -> Status {
 
 /// The alarm that stops writes, met before proposing.
 pub(crate) fn no_space() -> Status {
-    apply::Refusal::NoSpace.to_status()
+    apply::ApplyError::NoSpace.to_status()
 }
 
 /// As etcd's gRPC library says it.
@@ -180,5 +180,5 @@ pub(crate) fn faulted() -> Status {
 
 /// The member is stopping.
 pub(crate) fn stopped() -> Status {
-    Refused::Stopped.to_status()
+    RequestError::Stopped.to_status()
 }

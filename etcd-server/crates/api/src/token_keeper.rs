@@ -1,7 +1,7 @@
 //! Tokens of this member: the identity of a token, and issuing new ones.
 
 use arc_swap::ArcSwap;
-use auth::{Identity, Jwt, Refusal, SimpleTokens, TOKEN_LETTERS};
+use auth::{AuthError, Identity, Jwt, SimpleTokens, TOKEN_LETTERS};
 use parking_lot::RwLock;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -39,12 +39,12 @@ impl TokenKeeper {
 
     /// Returns the identity of `token`. `auth_revision` is the current one: a simple token always
     /// acts at it.
-    pub(crate) fn identity_of(&self, token: &str, auth_revision: u64, now: Moment) -> Result<Identity, Refusal> {
+    pub(crate) fn identity_of(&self, token: &str, auth_revision: u64, now: Moment) -> Result<Identity, AuthError> {
         match &self.tokens {
-            Tokens::None => Err(Refusal::InvalidAuthToken),
+            Tokens::None => Err(AuthError::InvalidAuthToken),
             Tokens::Simple(tokens) => {
                 let tokens = tokens.read();
-                tokens.user_of(token, now).map(|user| Identity::new(user, auth_revision)).ok_or(Refusal::InvalidAuthToken)
+                tokens.user_of(token, now).map(|user| Identity::new(user, auth_revision)).ok_or(AuthError::InvalidAuthToken)
             }
             Tokens::Jwt(jwt) => jwt.load().identity_of(token, unix_seconds()),
         }
@@ -60,9 +60,9 @@ impl TokenKeeper {
 
     /// Returns the token of a user that has logged in, from the drawn letters and the index of the
     /// login.
-    pub(crate) fn token_of(&self, identity: &Identity, letters: &str, token_index: u64) -> Result<String, Refusal> {
+    pub(crate) fn token_of(&self, identity: &Identity, letters: &str, token_index: u64) -> Result<String, AuthError> {
         match &self.tokens {
-            Tokens::None => Err(Refusal::InvalidAuthToken),
+            Tokens::None => Err(AuthError::InvalidAuthToken),
             Tokens::Simple(_) => Ok(auth::simple_token(letters, token_index)),
             Tokens::Jwt(jwt) => jwt.load().make(identity, unix_seconds()),
         }

@@ -7,8 +7,8 @@
 use crate::Server;
 use crate::spans::WatchSpans;
 use crate::status::ToStatus as _;
-use auth::Refusal;
-use engine::{Refused, WatchAnswers, WatchRequests};
+use auth::AuthError;
+use engine::{RequestError, WatchAnswers, WatchRequests};
 use prost::Message as _;
 use proto::etcdserverpb::watch_request::RequestUnion;
 use proto::etcdserverpb::{WatchCreateRequest, WatchRequest};
@@ -148,7 +148,7 @@ impl Server {
         asking: &WatchRequests,
         metadata: &MetadataMap,
         spans: Option<&WatchSpans>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), RequestError> {
         // etcd returns this error for a negative revision to every caller, whether permitted to
         // watch or not.
         if create.start_revision < 0 {
@@ -191,11 +191,11 @@ impl Server {
 /// Returns the status that another call would end with, as Go prints it. All other defects of an
 /// identity are reported as a lack of permission.
 #[expect(clippy::wildcard_enum_match_arm, reason = "etcd names three refusals and has one text for all others")]
-fn reason(refusal: &Refusal) -> &'static str {
+fn reason(refusal: &AuthError) -> &'static str {
     match refusal {
-        Refusal::InvalidAuthToken => "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token",
-        Refusal::AuthOldRevision => "rpc error: code = InvalidArgument desc = etcdserver: revision of auth store is old",
-        Refusal::UserEmpty => "rpc error: code = InvalidArgument desc = etcdserver: user name is empty",
+        AuthError::InvalidAuthToken => "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token",
+        AuthError::AuthOldRevision => "rpc error: code = InvalidArgument desc = etcdserver: revision of auth store is old",
+        AuthError::UserEmpty => "rpc error: code = InvalidArgument desc = etcdserver: user name is empty",
         _ => "rpc error: code = PermissionDenied desc = etcdserver: permission denied",
     }
 }
@@ -267,7 +267,7 @@ impl futures::Stream for Answers {
         let Some(end) = &mut self.end else { return Poll::Ready(None) };
         if let Poll::Ready(ended) = Pin::new(end).poll(context) {
             self.end = None;
-            return Poll::Ready(Some(Err(ended.unwrap_or_else(|_| Refused::Stopped.to_status()))));
+            return Poll::Ready(Some(Err(ended.unwrap_or_else(|_| RequestError::Stopped.to_status()))));
         }
         // The response before is encoded, and the connection has room for more.
         if let Some(sending) = self.sending.take() {
@@ -284,7 +284,7 @@ impl futures::Stream for Answers {
             }
             Poll::Ready(None) => {
                 self.end = None;
-                Poll::Ready(Some(Err(Refused::Stopped.to_status())))
+                Poll::Ready(Some(Err(RequestError::Stopped.to_status())))
             }
         }
     }

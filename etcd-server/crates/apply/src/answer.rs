@@ -1,6 +1,6 @@
 //! The outcome of applying an entry.
 
-use crate::{Operations, Refusal, RequestKind};
+use crate::{ApplyError, Operations, RequestKind};
 use auth::DropTokens;
 use proto::etcdserverpb as pb;
 use proto::{authpb, etcdserverpb};
@@ -86,7 +86,7 @@ pub struct Applied {
     /// The operations that it executed.
     pub operations: Operations,
     /// For the client.
-    pub outcome: Result<Ordered, Refusal>,
+    pub outcome: Result<Ordered, ApplyError>,
     /// For watchers, once the batch is readable.
     pub events: Vec<Event>,
     /// For this member.
@@ -96,7 +96,7 @@ pub struct Applied {
 impl Applied {
     /// Returns the outcome of an entry that holds no request: the first entry of a leader, or a configuration change.
     #[must_use]
-    pub(crate) fn without_request(request_id: u64, revision: MainRevision, outcome: Result<Answer, Refusal>) -> Self {
+    pub(crate) fn without_request(request_id: u64, revision: MainRevision, outcome: Result<Answer, ApplyError>) -> Self {
         let outcome = outcome.map(|answer| Ordered { answer, revision });
         Self { request_id, kind: None, operations: Operations::default(), outcome, events: Vec::new(), effects: Vec::new() }
     }

@@ -1,6 +1,6 @@
 //! Requests on users, roles and the switch.
 
-use crate::Refusal;
+use crate::ApplyError;
 use crate::answer::{Answer, Effect};
 use crate::state::{Context, State};
 use auth::{DropTokens, Identity, RequestClass};
@@ -13,7 +13,7 @@ impl State {
         context: &mut Context<'_, V>,
         identity: &Identity,
         request: &InternalRaftRequest,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Answer, ApplyError> {
         if let Some(login) = &request.authenticate {
             return self.authenticate(context, login);
         }
@@ -29,10 +29,12 @@ impl State {
             return Ok(Answer::Permissions(self.auth.role_get(get)?));
         }
         self.auth.permit(identity, RequestClass::Root)?;
-        self.administer_users(context, request).or_else(|| self.administer_roles(context, request)).unwrap_or(Err(Refusal::UnknownRequest))
+        self.administer_users(context, request)
+            .or_else(|| self.administer_roles(context, request))
+            .unwrap_or(Err(ApplyError::UnknownRequest))
     }
 
-    fn authenticate<V: View>(&mut self, context: &mut Context<'_, V>, login: &InternalAuthenticateRequest) -> Result<Answer, Refusal> {
+    fn authenticate<V: View>(&mut self, context: &mut Context<'_, V>, login: &InternalAuthenticateRequest) -> Result<Answer, ApplyError> {
         self.auth.authenticate(&login.name)?;
         // etcd numbers a simple token by the index before its entry's.
         let token_index = context.index.saturating_sub(1);
@@ -47,7 +49,7 @@ impl State {
         &mut self,
         context: &mut Context<'_, V>,
         request: &InternalRaftRequest,
-    ) -> Option<Result<Answer, Refusal>> {
+    ) -> Option<Result<Answer, ApplyError>> {
         let batch = &mut *context.batch;
         let drop_tokens = if request.auth_enable.is_some() {
             self.auth.auth_enable(batch).map(|()| DropTokens::Nobody)
@@ -66,7 +68,7 @@ impl State {
         } else {
             return request.auth_user_list.is_some().then(|| Ok(Answer::Names(self.auth.user_list())));
         };
-        Some(drop_tokens.map_err(Refusal::from).map(|tokens| {
+        Some(drop_tokens.map_err(ApplyError::from).map(|tokens| {
             if tokens != DropTokens::Nobody {
                 context.gathered.effects.push(Effect::DropTokens(tokens));
             }
@@ -78,7 +80,7 @@ impl State {
         &mut self,
         context: &mut Context<'_, V>,
         request: &InternalRaftRequest,
-    ) -> Option<Result<Answer, Refusal>> {
+    ) -> Option<Result<Answer, ApplyError>> {
         let batch = &mut *context.batch;
         let done = if let Some(add) = &request.auth_role_add {
             self.auth.role_add(add, batch)
@@ -91,6 +93,6 @@ impl State {
         } else {
             return request.auth_role_list.is_some().then(|| Ok(Answer::Names(self.auth.role_list())));
         };
-        Some(done.map(|()| Answer::Done).map_err(Refusal::from))
+        Some(done.map(|()| Answer::Done).map_err(ApplyError::from))
     }
 }

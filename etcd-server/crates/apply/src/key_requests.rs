@@ -1,6 +1,6 @@
 //! Requests on keys and leases.
 
-use crate::Refusal;
+use crate::ApplyError;
 use crate::answer::{Answer, Effect};
 use crate::cost;
 use crate::leases::Attachments;
@@ -14,13 +14,13 @@ use types::{Fault, KeyRange, LeaseId};
 
 /// A permission check that had to read the keys of a lease: refused, or could not read.
 enum CheckFailed {
-    Refused(auth::Refusal),
+    Refused(auth::AuthError),
     Fault(Fault),
 }
 
-impl From<auth::Refusal> for CheckFailed {
-    fn from(refusal: auth::Refusal) -> Self {
-        Self::Refused(refusal)
+impl From<auth::AuthError> for CheckFailed {
+    fn from(error: auth::AuthError) -> Self {
+        Self::Refused(error)
     }
 }
 
@@ -33,7 +33,7 @@ impl From<Fault> for CheckFailed {
 impl CheckFailed {
     fn into_outcome(self) -> Outcome {
         match self {
-            Self::Refused(refusal) => Ok(Err(refusal.into())),
+            Self::Refused(error) => Ok(Err(error.into())),
             Self::Fault(fault) => Err(fault),
         }
     }
@@ -44,15 +44,15 @@ impl State {
     /// matters here.
     pub(crate) fn range<V: View>(&mut self, _: &mut Context<'_, V>, identity: &Identity, request: &RangeRequest) -> Outcome {
         if self.alarms.any(AlarmType::Corrupt) {
-            return Ok(Err(Refusal::Corrupt));
+            return Ok(Err(ApplyError::Corrupt));
         }
-        Ok(self.auth.check_range(identity, request).map(|()| Answer::Done).map_err(Refusal::from))
+        Ok(self.auth.check_range(identity, request).map(|()| Answer::Done).map_err(ApplyError::from))
     }
 
     pub(crate) fn put<V: View>(&mut self, context: &mut Context<'_, V>, identity: &Identity, request: &PutRequest) -> Outcome {
         let cost = cost::put_cost(request);
-        if let Err(refusal) = self.admits_writes(cost) {
-            return Ok(Err(refusal));
+        if let Err(error) = self.admits_writes(cost) {
+            return Ok(Err(error));
         }
         let (auth, leases, view) = (&self.auth, &self.leases, context.view);
         if let Err(failed) = auth.check_put(identity, request, &mut |lease| leases.keys(view, lease).map_err(CheckFailed::from)) {
@@ -63,7 +63,7 @@ impl State {
         let mut write = self.keys.write(context.view, context.batch, &mut attachments);
         let executed = mvcc::execute_put(&mut write, request)?;
         context.gathered.events = write.end();
-        Ok(executed.map(Answer::Put).map_err(Refusal::from).and_then(|answer| told(context, within_quota, answer)))
+        Ok(executed.map(Answer::Put).map_err(ApplyError::from).and_then(|answer| told(context, within_quota, answer)))
     }
 
     pub(crate) fn delete_range<V: View>(
@@ -73,10 +73,10 @@ impl State {
         request: &DeleteRangeRequest,
     ) -> Outcome {
         if self.alarms.any(AlarmType::Corrupt) {
-            return Ok(Err(Refusal::Corrupt));
+            return Ok(Err(ApplyError::Corrupt));
         }
-        if let Err(refusal) = self.auth.check_delete_range(identity, request) {
-            return Ok(Err(refusal.into()));
+        if let Err(error) = self.auth.check_delete_range(identity, request) {
+            return Ok(Err(error.into()));
         }
         let mut attachments = Attachments(&mut self.leases);
         let mut write = self.keys.write(context.view, context.batch, &mut attachments);
@@ -87,8 +87,8 @@ impl State {
 
     pub(crate) fn txn<V: View>(&mut self, context: &mut Context<'_, V>, identity: &Identity, request: &TxnRequest) -> Outcome {
         let cost = cost::txn_cost(request);
-        if let Err(refusal) = self.admits_writes(cost) {
-            return Ok(Err(refusal));
+        if let Err(error) = self.admits_writes(cost) {
+            return Ok(Err(error));
         }
         let (auth, leases, view) = (&self.auth, &self.leases, context.view);
         if let Err(failed) = auth.check_txn(identity, request, &mut |lease| leases.keys(view, lease).map_err(CheckFailed::from)) {
@@ -99,19 +99,19 @@ impl State {
         let mut write = self.keys.write(context.view, context.batch, &mut attachments);
         let executed = mvcc::execute_txn(&mut write, request)?;
         context.gathered.events = write.end();
-        Ok(executed.map(Answer::Txn).map_err(Refusal::from).and_then(|answer| told(context, within_quota, answer)))
+        Ok(executed.map(Answer::Txn).map_err(ApplyError::from).and_then(|answer| told(context, within_quota, answer)))
     }
 
-    pub(crate) fn compact<V: View>(&mut self, context: &mut Context<'_, V>, request: &CompactionRequest) -> Result<Answer, Refusal> {
+    pub(crate) fn compact<V: View>(&mut self, context: &mut Context<'_, V>, request: &CompactionRequest) -> Result<Answer, ApplyError> {
         if self.alarms.any(AlarmType::Corrupt) {
-            return Err(Refusal::Corrupt);
+            return Err(ApplyError::Corrupt);
         }
         self.keys.compact(request.revision, context.batch)?;
         context.gathered.effects.push(Effect::Compacted);
         Ok(Answer::Compaction(request.revision))
     }
 
-    pub(crate) fn lease_grant<V: View>(&mut self, context: &mut Context<'_, V>, request: &LeaseGrantRequest) -> Result<Answer, Refusal> {
+    pub(crate) fn lease_grant<V: View>(&mut self, context: &mut Context<'_, V>, request: &LeaseGrantRequest) -> Result<Answer, ApplyError> {
         self.admits_writes(cost::lease_cost())?;
         let within_quota = self.has_room_for(context, cost::lease_cost());
         let ttl_seconds = self.leases.grant(context.batch, LeaseId(request.id), request.ttl)?;
@@ -126,18 +126,18 @@ impl State {
         request: &LeaseRevokeRequest,
     ) -> Outcome {
         if self.alarms.any(AlarmType::Corrupt) {
-            return Ok(Err(Refusal::Corrupt));
+            return Ok(Err(ApplyError::Corrupt));
         }
         let id = LeaseId(request.id);
         if self.auth.enabled() && self.leases.exists(id) {
             let keys = self.leases.keys(context.view, id)?;
-            if let Err(refusal) = self.auth.check_keys(identity, Access::Write, &keys) {
-                return Ok(Err(refusal.into()));
+            if let Err(error) = self.auth.check_keys(identity, Access::Write, &keys) {
+                return Ok(Err(error.into()));
             }
         }
         let keys = match self.leases.revoke(context.view, context.batch, id)? {
             Ok(keys) => keys,
-            Err(refusal) => return Ok(Err(refusal.into())),
+            Err(error) => return Ok(Err(error.into())),
         };
         let mut attachments = Attachments(&mut self.leases);
         let mut write = self.keys.write(context.view, context.batch, &mut attachments);
@@ -148,12 +148,12 @@ impl State {
         Ok(Ok(Answer::Done))
     }
 
-    fn admits_writes(&self, cost: u64) -> Result<(), Refusal> {
+    fn admits_writes(&self, cost: u64) -> Result<(), ApplyError> {
         if self.alarms.any(AlarmType::Corrupt) {
-            return Err(Refusal::Corrupt);
+            return Err(ApplyError::Corrupt);
         }
         if cost > 0 && self.alarms.any(AlarmType::Nospace) {
-            return Err(Refusal::NoSpace);
+            return Err(ApplyError::NoSpace);
         }
         Ok(())
     }
@@ -165,10 +165,10 @@ impl State {
 
 /// Returns the outcome of a write. Over quota the write is done all the same, so that quotas never
 /// make members differ; the client gets an error, and an alarm follows.
-fn told<V: View>(context: &mut Context<'_, V>, within_quota: bool, answer: Answer) -> Result<Answer, Refusal> {
+fn told<V: View>(context: &mut Context<'_, V>, within_quota: bool, answer: Answer) -> Result<Answer, ApplyError> {
     if within_quota {
         return Ok(answer);
     }
     context.gathered.effects.push(Effect::RaiseNoSpace);
-    Err(Refusal::NoSpace)
+    Err(ApplyError::NoSpace)
 }

@@ -2,7 +2,7 @@
 
 use crate::answer::{Answer, Applied, Effect, Ordered};
 use crate::v2_request;
-use crate::{Alarms, Operations, Refusal, RequestKind};
+use crate::{Alarms, ApplyError, Operations, RequestKind};
 use auth::{AuthStore, Identity};
 use bytes::Bytes;
 use lease::{Lessor, Persist, Sealed};
@@ -63,7 +63,7 @@ pub(crate) struct Context<'a, V: View> {
     pub(crate) gathered: Gathered,
 }
 
-pub(crate) type Outcome = Result<Result<Answer, Refusal>, Fault>;
+pub(crate) type Outcome = Result<Result<Answer, ApplyError>, Fault>;
 
 impl State {
     /// Reads the state that `view` holds; records that a fresh store lacks are written into

@@ -1,6 +1,6 @@
 //! The replicated state of one member over a store in memory, fed one entry after the other.
 
-use apply::{Applied, Ordered, Refusal, Settings, State};
+use apply::{Applied, ApplyError, Ordered, Settings, State};
 use membership::Version;
 use prost::Message as _;
 use proto::etcdserverpb::{InternalRaftRequest, RequestHeader};
@@ -40,7 +40,7 @@ impl Member {
     }
 
     /// The response to `request`.
-    pub(crate) fn respond(&mut self, request: InternalRaftRequest) -> Result<Ordered, Refusal> {
+    pub(crate) fn respond(&mut self, request: InternalRaftRequest) -> Result<Ordered, ApplyError> {
         self.apply(request).outcome
     }
 

@@ -1,7 +1,7 @@
 //! Access rules while authentication is on. Key operations are checked in `requests.rs`.
 
 use crate::permissions::Access;
-use crate::{AuthStore, Identity, ROOT, Refusal};
+use crate::{AuthError, AuthStore, Identity, ROOT};
 use types::KeyRange;
 
 /// The permission that a request needs.
@@ -27,10 +27,10 @@ impl AuthStore {
     /// everything is allowed.
     ///
     /// # Errors
-    /// [`Refusal::UserEmpty`] for an anonymous caller; [`Refusal::UserNotFound`] for an
-    /// administrator that no longer exists; [`Refusal::PermissionDenied`]; for keys those of
+    /// [`AuthError::UserEmpty`] for an anonymous caller; [`AuthError::UserNotFound`] for an
+    /// administrator that no longer exists; [`AuthError::PermissionDenied`]; for keys those of
     /// [`AuthStore::check`].
-    pub fn permit(&self, identity: &Identity, class: RequestClass<'_>) -> Result<(), Refusal> {
+    pub fn permit(&self, identity: &Identity, class: RequestClass<'_>) -> Result<(), AuthError> {
         if !self.enabled() {
             return Ok(());
         }
@@ -47,13 +47,13 @@ impl AuthStore {
     }
 
     /// The auth revision is not looked at: etcd lets an administrator's older identity pass (auth/store.go).
-    fn must_be_root(&self, identity: &Identity) -> Result<(), Refusal> {
+    fn must_be_root(&self, identity: &Identity) -> Result<(), AuthError> {
         named(identity)?;
-        let entry = self.users.get(&identity.user).ok_or(Refusal::UserNotFound)?;
-        if entry.holds(ROOT) { Ok(()) } else { Err(Refusal::PermissionDenied) }
+        let entry = self.users.get(&identity.user).ok_or(AuthError::UserNotFound)?;
+        if entry.holds(ROOT) { Ok(()) } else { Err(AuthError::PermissionDenied) }
     }
 }
 
-fn named(identity: &Identity) -> Result<(), Refusal> {
-    if identity.user.is_empty() { Err(Refusal::UserEmpty) } else { Ok(()) }
+fn named(identity: &Identity) -> Result<(), AuthError> {
+    if identity.user.is_empty() { Err(AuthError::UserEmpty) } else { Ok(()) }
 }

@@ -6,7 +6,7 @@
 
 use crate::jwt_keys::JwtKeys;
 use crate::token_options::{JwtOptions, SignMethod, TokenOptionError};
-use crate::{Identity, Refusal};
+use crate::{AuthError, Identity};
 use jsonwebtoken::{Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -70,8 +70,8 @@ impl Jwt {
     /// A token for `identity`, made at `unix_seconds`. Burns CPU with RSA: to be run off the threads that serve requests.
     ///
     /// # Errors
-    /// [`Refusal::VerifyOnlyKey`] without a private key.
-    pub fn make(&self, identity: &Identity, unix_seconds: u64) -> Result<String, Refusal> {
+    /// [`AuthError::VerifyOnlyKey`] without a private key.
+    pub fn make(&self, identity: &Identity, unix_seconds: u64) -> Result<String, AuthError> {
         let exp = unix_seconds.saturating_add(self.ttl.as_secs());
         let claims = Made { username: &identity.user, revision: identity.auth_revision, exp };
         match &self.keys {
@@ -81,21 +81,21 @@ impl Jwt {
             JwtKeys::Es512 { signing: Some(key), .. } => {
                 Ok(key.token(&serde_json::to_vec(&claims).expect("a name and two numbers are JSON")))
             }
-            JwtKeys::Library { signing: None, .. } | JwtKeys::Es512 { signing: None, .. } => Err(Refusal::VerifyOnlyKey),
+            JwtKeys::Library { signing: None, .. } | JwtKeys::Es512 { signing: None, .. } => Err(AuthError::VerifyOnlyKey),
         }
     }
 
     /// Returns the identity of `token` at `unix_seconds`. Its algorithm must be the configured one.
     ///
     /// # Errors
-    /// [`Refusal::InvalidAuthToken`], without a reason: a token's content belongs neither in a
+    /// [`AuthError::InvalidAuthToken`], without a reason: a token's content belongs neither in a
     /// response nor in a log.
-    pub fn identity_of(&self, token: &str, unix_seconds: u64) -> Result<Identity, Refusal> {
-        let claims = self.claims(token).ok_or(Refusal::InvalidAuthToken)?;
+    pub fn identity_of(&self, token: &str, unix_seconds: u64) -> Result<Identity, AuthError> {
+        let claims = self.claims(token).ok_or(AuthError::InvalidAuthToken)?;
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
         let now = unix_seconds as f64;
         let in_time = claims.exp.is_none_or(|exp| now < exp) && claims.nbf.is_none_or(|nbf| nbf <= now);
-        let revision = whole_number(claims.revision).filter(|_| in_time).ok_or(Refusal::InvalidAuthToken)?;
+        let revision = whole_number(claims.revision).filter(|_| in_time).ok_or(AuthError::InvalidAuthToken)?;
         Ok(Identity::new(claims.username, revision))
     }
 

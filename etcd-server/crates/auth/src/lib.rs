@@ -8,6 +8,7 @@
 mod access;
 mod coverage;
 mod duration;
+mod error;
 mod es512;
 mod identity;
 mod jwt;
@@ -15,7 +16,6 @@ mod jwt_keys;
 mod password;
 mod permissions;
 mod record;
-mod refusal;
 mod requests;
 mod roles;
 mod simple_tokens;
@@ -26,11 +26,11 @@ mod users;
 mod wrong_passwords;
 
 pub use access::RequestClass;
+pub use error::AuthError;
 pub use identity::Identity;
 pub use jwt::Jwt;
 pub use password::{BCRYPT_COST_DEFAULT, Login, PasswordError, bcrypt_cost, hash_for_raft, hash_password, verify_password};
 pub use permissions::Access;
-pub use refusal::Refusal;
 pub use requests::LeaseKeys;
 pub use simple_tokens::{SimpleTokens, TOKEN_LETTERS, TOKENS_MAX, TOKENS_PER_USER_MAX, simple_token, simple_token_index};
 pub use store::{AuthStore, DropTokens, ROOT};

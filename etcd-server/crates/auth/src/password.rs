@@ -3,7 +3,7 @@
 //! Everything here but the base64 form burns CPU on purpose (some 50 ms at cost 10): the caller runs it off the threads that
 //! serve requests, a bounded number at a time. Salts are arguments. Nothing stores or prints a password.
 
-use crate::Refusal;
+use crate::AuthError;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
@@ -100,15 +100,15 @@ impl Login {
     /// same, so that the time reveals no names.
     ///
     /// # Errors
-    /// [`Refusal::AuthFailed`].
-    pub fn verify(&self, password: &str, cost: u32) -> Result<u64, Refusal> {
+    /// [`AuthError::AuthFailed`].
+    pub fn verify(&self, password: &str, cost: u32) -> Result<u64, AuthError> {
         let usable = self.hash.as_ref().filter(|hash| hash.len() == 60);
         let Some(hash) = usable else {
             // Only its cost matters; the answer is no.
             let _spent = verify_password(password, dummy_hash(cost).as_bytes());
-            return Err(Refusal::AuthFailed);
+            return Err(AuthError::AuthFailed);
         };
-        if verify_password(password, hash) { Ok(self.auth_revision) } else { Err(Refusal::AuthFailed) }
+        if verify_password(password, hash) { Ok(self.auth_revision) } else { Err(AuthError::AuthFailed) }
     }
 }
 
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn nobody_and_empty_hashes_never_pass() {
         let logins = [Login::of_nobody(3), Login::of_user(Bytes::new(), 3), Login::of_user(Bytes::from(vec![b'.'; 60]), 3)];
-        assert!(logins.iter().all(|login| login.verify("", 4) == Err(Refusal::AuthFailed)));
+        assert!(logins.iter().all(|login| login.verify("", 4) == Err(AuthError::AuthFailed)));
         let known = Login::of_user(hash_password("", 4, [0; 16]).unwrap().into(), 3);
         assert_eq!(known.verify("", 4), Ok(3));
         assert_eq!(format!("{known:?}"), "Login { auth_revision: 3, .. }");

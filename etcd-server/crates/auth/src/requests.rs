@@ -5,7 +5,7 @@
 //! content needs nothing: other rules refuse it.
 
 use crate::permissions::Access;
-use crate::{AuthStore, Identity, Refusal};
+use crate::{AuthError, AuthStore, Identity};
 use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, WatchCreateRequest};
@@ -20,17 +20,17 @@ impl AuthStore {
     ///
     /// # Errors
     /// Those of [`AuthStore::check`], here and below.
-    pub fn check_range(&self, identity: &Identity, request: &RangeRequest) -> Result<(), Refusal> {
+    pub fn check_range(&self, identity: &Identity, request: &RangeRequest) -> Result<(), AuthError> {
         self.check_wire(identity, Access::Read, &request.key, &request.range_end)
     }
 
     /// READ on the watched range.
-    pub fn check_watch(&self, identity: &Identity, request: &WatchCreateRequest) -> Result<(), Refusal> {
+    pub fn check_watch(&self, identity: &Identity, request: &WatchCreateRequest) -> Result<(), AuthError> {
         self.check_wire(identity, Access::Read, &request.key, &request.range_end)
     }
 
     /// WRITE on the range, and READ on it when the previous values are wanted.
-    pub fn check_delete_range(&self, identity: &Identity, request: &DeleteRangeRequest) -> Result<(), Refusal> {
+    pub fn check_delete_range(&self, identity: &Identity, request: &DeleteRangeRequest) -> Result<(), AuthError> {
         self.check_wire(identity, Access::Write, &request.key, &request.range_end)?;
         if request.prev_kv {
             self.check_wire(identity, Access::Read, &request.key, &request.range_end)?;
@@ -41,7 +41,7 @@ impl AuthStore {
     /// WRITE on the key and on every key already attached to the lease, and READ on the key when its previous value is wanted.
     ///
     /// The lease rule keeps a user from attaching a key to a lease that it could not revoke.
-    pub fn check_put<E: From<Refusal>>(&self, identity: &Identity, request: &PutRequest, lease_keys: LeaseKeys<'_, E>) -> Result<(), E> {
+    pub fn check_put<E: From<AuthError>>(&self, identity: &Identity, request: &PutRequest, lease_keys: LeaseKeys<'_, E>) -> Result<(), E> {
         self.check_wire(identity, Access::Write, &request.key, &Bytes::new())?;
         let lease = LeaseId(request.lease);
         if lease.is_some() && self.is_limited(identity) {
@@ -55,7 +55,7 @@ impl AuthStore {
 
     /// Checks READ on every compared range, and the permissions of each operation of both branches,
     /// at any depth. Recursion is bounded by the depth that decoding allows (100).
-    pub fn check_txn<E: From<Refusal>>(&self, identity: &Identity, request: &TxnRequest, lease_keys: LeaseKeys<'_, E>) -> Result<(), E> {
+    pub fn check_txn<E: From<AuthError>>(&self, identity: &Identity, request: &TxnRequest, lease_keys: LeaseKeys<'_, E>) -> Result<(), E> {
         for compare in &request.compare {
             self.check_wire(identity, Access::Read, &compare.key, &compare.range_end)?;
         }
@@ -65,7 +65,7 @@ impl AuthStore {
         Ok(())
     }
 
-    fn check_operation<E: From<Refusal>>(&self, identity: &Identity, op: &RequestOp, lease_keys: LeaseKeys<'_, E>) -> Result<(), E> {
+    fn check_operation<E: From<AuthError>>(&self, identity: &Identity, op: &RequestOp, lease_keys: LeaseKeys<'_, E>) -> Result<(), E> {
         match &op.request {
             None => Ok(()),
             Some(Request::RequestRange(range)) => Ok(self.check_range(identity, range)?),
@@ -76,7 +76,7 @@ impl AuthStore {
     }
 
     /// The same access on each of `keys`: WRITE for revoking or keeping a lease alive, READ for listing its keys.
-    pub fn check_keys(&self, identity: &Identity, access: Access, keys: &[Bytes]) -> Result<(), Refusal> {
+    pub fn check_keys(&self, identity: &Identity, access: Access, keys: &[Bytes]) -> Result<(), AuthError> {
         keys.iter().try_for_each(|key| self.check(identity, access, &KeyRange::single(key.clone())))
     }
 
@@ -85,7 +85,7 @@ impl AuthStore {
         self.check(identity, Access::Write, &KeyRange::all()).is_err()
     }
 
-    fn check_wire(&self, identity: &Identity, access: Access, key: &Bytes, range_end: &Bytes) -> Result<(), Refusal> {
+    fn check_wire(&self, identity: &Identity, access: Access, key: &Bytes, range_end: &Bytes) -> Result<(), AuthError> {
         if !self.enabled() {
             return Ok(());
         }

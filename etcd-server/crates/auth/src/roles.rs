@@ -5,7 +5,7 @@
 
 use crate::permissions::is_grantable;
 use crate::store::{AuthStore, ROOT, UserEntry};
-use crate::{Refusal, record};
+use crate::{AuthError, record};
 use bytes::Bytes;
 use proto::authpb::{Permission, Role, permission};
 use proto::etcdserverpb::{
@@ -18,13 +18,13 @@ impl AuthStore {
     /// Adds a role without permissions.
     ///
     /// # Errors
-    /// [`Refusal::RoleEmpty`], [`Refusal::RoleAlreadyExists`].
-    pub fn role_add(&mut self, request: &AuthRoleAddRequest, batch: &mut dyn Batch) -> Result<(), Refusal> {
+    /// [`AuthError::RoleEmpty`], [`AuthError::RoleAlreadyExists`].
+    pub fn role_add(&mut self, request: &AuthRoleAddRequest, batch: &mut dyn Batch) -> Result<(), AuthError> {
         if request.name.is_empty() {
-            return Err(Refusal::RoleEmpty);
+            return Err(AuthError::RoleEmpty);
         }
         if self.roles.contains_key(&request.name) {
-            return Err(Refusal::RoleAlreadyExists);
+            return Err(AuthError::RoleAlreadyExists);
         }
         let role = Role { name: Self::name_bytes(&request.name), key_permission: Vec::new() };
         self.put_role(&request.name, role, batch);
@@ -35,12 +35,12 @@ impl AuthStore {
     /// Deletes a role and takes it from every user. Tokens stay valid.
     ///
     /// # Errors
-    /// [`Refusal::InvalidAuthMgmt`] for `root` while authentication is on, [`Refusal::RoleNotFound`].
-    pub fn role_delete(&mut self, request: &AuthRoleDeleteRequest, batch: &mut dyn Batch) -> Result<(), Refusal> {
+    /// [`AuthError::InvalidAuthMgmt`] for `root` while authentication is on, [`AuthError::RoleNotFound`].
+    pub fn role_delete(&mut self, request: &AuthRoleDeleteRequest, batch: &mut dyn Batch) -> Result<(), AuthError> {
         if self.enabled() && request.role == ROOT {
-            return Err(Refusal::InvalidAuthMgmt);
+            return Err(AuthError::InvalidAuthMgmt);
         }
-        self.roles.remove(&request.role).ok_or(Refusal::RoleNotFound)?;
+        self.roles.remove(&request.role).ok_or(AuthError::RoleNotFound)?;
         record::delete_role(batch, &request.role);
         for entry in self.users.values_mut().filter(|entry| entry.holds(&request.role)) {
             let mut user = entry.user.clone();
@@ -58,13 +58,13 @@ impl AuthStore {
     /// a range can come to be stored twice.
     ///
     /// # Errors
-    /// [`Refusal::PermissionNotGiven`], [`Refusal::InvalidAuthMgmt`] for an impossible range, [`Refusal::RoleNotFound`].
-    pub fn role_grant_permission(&mut self, request: &AuthRoleGrantPermissionRequest, batch: &mut dyn Batch) -> Result<(), Refusal> {
-        let given = request.perm.as_ref().ok_or(Refusal::PermissionNotGiven)?;
+    /// [`AuthError::PermissionNotGiven`], [`AuthError::InvalidAuthMgmt`] for an impossible range, [`AuthError::RoleNotFound`].
+    pub fn role_grant_permission(&mut self, request: &AuthRoleGrantPermissionRequest, batch: &mut dyn Batch) -> Result<(), AuthError> {
+        let given = request.perm.as_ref().ok_or(AuthError::PermissionNotGiven)?;
         if !is_grantable(given) {
-            return Err(Refusal::InvalidAuthMgmt);
+            return Err(AuthError::InvalidAuthMgmt);
         }
-        let mut role = Role::clone(self.roles.get(&request.name).ok_or(Refusal::RoleNotFound)?);
+        let mut role = Role::clone(self.roles.get(&request.name).ok_or(AuthError::RoleNotFound)?);
         let first = role.key_permission.partition_point(|stored| stored.key < given.key);
         match role.key_permission.get_mut(first) {
             Some(stored) if stored.key == given.key && stored.range_end == given.range_end => stored.perm_type = given.perm_type,
@@ -81,13 +81,13 @@ impl AuthStore {
     /// Revokes the permission on exactly this range.
     ///
     /// # Errors
-    /// [`Refusal::RoleNotFound`], [`Refusal::PermissionNotGranted`].
-    pub fn role_revoke_permission(&mut self, request: &AuthRoleRevokePermissionRequest, batch: &mut dyn Batch) -> Result<(), Refusal> {
-        let mut role = Role::clone(self.roles.get(&request.role).ok_or(Refusal::RoleNotFound)?);
+    /// [`AuthError::RoleNotFound`], [`AuthError::PermissionNotGranted`].
+    pub fn role_revoke_permission(&mut self, request: &AuthRoleRevokePermissionRequest, batch: &mut dyn Batch) -> Result<(), AuthError> {
+        let mut role = Role::clone(self.roles.get(&request.role).ok_or(AuthError::RoleNotFound)?);
         let before = role.key_permission.len();
         role.key_permission.retain(|stored| stored.key != request.key || stored.range_end != request.range_end);
         if role.key_permission.len() == before {
-            return Err(Refusal::PermissionNotGranted);
+            return Err(AuthError::PermissionNotGranted);
         }
         self.put_role(&request.role, role, batch);
         self.commit_revision(batch);
@@ -98,9 +98,9 @@ impl AuthStore {
     /// regardless of the stored ones.
     ///
     /// # Errors
-    /// [`Refusal::RoleNotFound`].
-    pub fn role_get(&self, request: &AuthRoleGetRequest) -> Result<Vec<Permission>, Refusal> {
-        let role = self.roles.get(&request.role).ok_or(Refusal::RoleNotFound)?;
+    /// [`AuthError::RoleNotFound`].
+    pub fn role_get(&self, request: &AuthRoleGetRequest) -> Result<Vec<Permission>, AuthError> {
+        let role = self.roles.get(&request.role).ok_or(AuthError::RoleNotFound)?;
         if request.role == ROOT {
             let everything = permission::Type::Readwrite.into();
             return Ok(vec![Permission { perm_type: everything, key: Bytes::new(), range_end: Bytes::from_static(b"\0") }]);

@@ -6,7 +6,7 @@
 //! permissions are decided in `access.rs` and `requests.rs`.
 
 use crate::permissions::{Access, KeyPermissions};
-use crate::{Identity, Login, Refusal, record};
+use crate::{AuthError, Identity, Login, record};
 use bytes::Bytes;
 use proto::authpb::{Role, User};
 use schema::{Batch, View};
@@ -105,14 +105,14 @@ impl AuthStore {
     /// Switches authentication on; asking twice is no error. Does not count as a change.
     ///
     /// # Errors
-    /// [`Refusal::RootUserNotExist`], [`Refusal::RootRoleNotExist`]. The role's own record need not exist.
-    pub fn auth_enable(&mut self, batch: &mut dyn Batch) -> Result<(), Refusal> {
+    /// [`AuthError::RootUserNotExist`], [`AuthError::RootRoleNotExist`]. The role's own record need not exist.
+    pub fn auth_enable(&mut self, batch: &mut dyn Batch) -> Result<(), AuthError> {
         if self.enabled {
             return Ok(());
         }
-        let root = self.users.get(ROOT).ok_or(Refusal::RootUserNotExist)?;
+        let root = self.users.get(ROOT).ok_or(AuthError::RootUserNotExist)?;
         if !root.holds(ROOT) {
-            return Err(Refusal::RootRoleNotExist);
+            return Err(AuthError::RootRoleNotExist);
         }
         self.enabled = true;
         record::write_enabled(batch, true);
@@ -134,14 +134,14 @@ impl AuthStore {
     /// auth revision has moved when the check is done, the caller starts over.
     ///
     /// # Errors
-    /// [`Refusal::AuthNotEnabled`]; [`Refusal::NoPasswordUser`]. An unknown user is no error here
+    /// [`AuthError::AuthNotEnabled`]; [`AuthError::NoPasswordUser`]. An unknown user is no error here
     /// but never passes the check, and the check takes as long as for a known one.
-    pub fn login(&self, name: &str) -> Result<Login, Refusal> {
+    pub fn login(&self, name: &str) -> Result<Login, AuthError> {
         if !self.enabled {
-            return Err(Refusal::AuthNotEnabled);
+            return Err(AuthError::AuthNotEnabled);
         }
         match self.users.get(name) {
-            Some(entry) if entry.has_no_password() => Err(Refusal::NoPasswordUser),
+            Some(entry) if entry.has_no_password() => Err(AuthError::NoPasswordUser),
             Some(entry) => Ok(Login::of_user(entry.user.password.clone(), self.auth_revision)),
             None => Ok(Login::of_nobody(self.auth_revision)),
         }
@@ -151,35 +151,35 @@ impl AuthStore {
     /// checked before proposing.
     ///
     /// # Errors
-    /// [`Refusal::AuthNotEnabled`]; [`Refusal::AuthFailed`] when the user no longer exists or logs
+    /// [`AuthError::AuthNotEnabled`]; [`AuthError::AuthFailed`] when the user no longer exists or logs
     /// in by certificate only.
-    pub fn authenticate(&self, name: &str) -> Result<(), Refusal> {
+    pub fn authenticate(&self, name: &str) -> Result<(), AuthError> {
         if !self.enabled {
-            return Err(Refusal::AuthNotEnabled);
+            return Err(AuthError::AuthNotEnabled);
         }
         let may_log_in = self.users.get(name).is_some_and(|entry| !entry.has_no_password());
-        if may_log_in { Ok(()) } else { Err(Refusal::AuthFailed) }
+        if may_log_in { Ok(()) } else { Err(AuthError::AuthFailed) }
     }
 
     /// Checks whether `identity` may access every key of `range`. With authentication off
     /// everything is allowed.
     ///
     /// # Errors
-    /// [`Refusal::UserEmpty`] for an anonymous caller, [`Refusal::AuthOldRevision`] for an old auth
-    /// revision, else [`Refusal::PermissionDenied`].
-    pub fn check(&self, identity: &Identity, access: Access, range: &KeyRange) -> Result<(), Refusal> {
+    /// [`AuthError::UserEmpty`] for an anonymous caller, [`AuthError::AuthOldRevision`] for an old auth
+    /// revision, else [`AuthError::PermissionDenied`].
+    pub fn check(&self, identity: &Identity, access: Access, range: &KeyRange) -> Result<(), AuthError> {
         if !self.enabled {
             return Ok(());
         }
         if identity.auth_revision == 0 {
-            return Err(Refusal::UserEmpty);
+            return Err(AuthError::UserEmpty);
         }
         if identity.auth_revision < self.auth_revision {
-            return Err(Refusal::AuthOldRevision);
+            return Err(AuthError::AuthOldRevision);
         }
-        let entry = self.users.get(&identity.user).ok_or(Refusal::PermissionDenied)?;
+        let entry = self.users.get(&identity.user).ok_or(AuthError::PermissionDenied)?;
         let allowed = entry.holds(ROOT) || self.permissions_of(entry).allow(access, range);
-        if allowed { Ok(()) } else { Err(Refusal::PermissionDenied) }
+        if allowed { Ok(()) } else { Err(AuthError::PermissionDenied) }
     }
 
     fn permissions_of<'a>(&self, entry: &'a UserEntry) -> &'a KeyPermissions {

@@ -3,7 +3,7 @@
 //! The roles of a user are kept sorted, as etcd stores them.
 
 use crate::store::{AuthStore, DropTokens, ROOT};
-use crate::{Refusal, password, record};
+use crate::{AuthError, password, record};
 use bytes::Bytes;
 use proto::authpb::{User, UserAddOptions};
 use proto::etcdserverpb::{
@@ -16,14 +16,14 @@ impl AuthStore {
     /// Adds a user. The password arrives hashed; with the option `no_password` it is ignored.
     ///
     /// # Errors
-    /// [`Refusal::UserEmpty`], [`Refusal::UserAlreadyExists`], [`Refusal::NoPasswordUser`] when the hash is not base64.
-    pub fn user_add(&mut self, request: &AuthUserAddRequest, batch: &mut dyn Batch) -> Result<(), Refusal> {
+    /// [`AuthError::UserEmpty`], [`AuthError::UserAlreadyExists`], [`AuthError::NoPasswordUser`] when the hash is not base64.
+    pub fn user_add(&mut self, request: &AuthUserAddRequest, batch: &mut dyn Batch) -> Result<(), AuthError> {
         let name = request.name.as_str();
         if name.is_empty() {
-            return Err(Refusal::UserEmpty);
+            return Err(AuthError::UserEmpty);
         }
         if self.users.contains_key(name) {
-            return Err(Refusal::UserAlreadyExists);
+            return Err(AuthError::UserAlreadyExists);
         }
         let options = request.options.unwrap_or(UserAddOptions { no_password: false });
         let password = match options.no_password {
@@ -39,12 +39,12 @@ impl AuthStore {
     /// Deletes a user.
     ///
     /// # Errors
-    /// [`Refusal::InvalidAuthMgmt`] for `root` while authentication is on, [`Refusal::UserNotFound`].
-    pub fn user_delete(&mut self, request: &AuthUserDeleteRequest, batch: &mut dyn Batch) -> Result<DropTokens, Refusal> {
+    /// [`AuthError::InvalidAuthMgmt`] for `root` while authentication is on, [`AuthError::UserNotFound`].
+    pub fn user_delete(&mut self, request: &AuthUserDeleteRequest, batch: &mut dyn Batch) -> Result<DropTokens, AuthError> {
         if self.enabled() && request.name == ROOT {
-            return Err(Refusal::InvalidAuthMgmt);
+            return Err(AuthError::InvalidAuthMgmt);
         }
-        self.users.remove(&request.name).ok_or(Refusal::UserNotFound)?;
+        self.users.remove(&request.name).ok_or(AuthError::UserNotFound)?;
         record::delete_user(batch, &request.name);
         self.commit_revision(batch);
         Ok(DropTokens::OfUser(request.name.clone()))
@@ -54,9 +54,13 @@ impl AuthStore {
     /// without a password stay so.
     ///
     /// # Errors
-    /// [`Refusal::UserNotFound`], [`Refusal::NoPasswordUser`] when the hash is not base64.
-    pub fn user_change_password(&mut self, request: &AuthUserChangePasswordRequest, batch: &mut dyn Batch) -> Result<DropTokens, Refusal> {
-        let entry = self.users.get(&request.name).ok_or(Refusal::UserNotFound)?;
+    /// [`AuthError::UserNotFound`], [`AuthError::NoPasswordUser`] when the hash is not base64.
+    pub fn user_change_password(
+        &mut self,
+        request: &AuthUserChangePasswordRequest,
+        batch: &mut dyn Batch,
+    ) -> Result<DropTokens, AuthError> {
+        let entry = self.users.get(&request.name).ok_or(AuthError::UserNotFound)?;
         let password = match entry.has_no_password() {
             true => Bytes::new(),
             false => self.password_to_store(&request.name, &request.password, &request.hashed_password)?,
@@ -70,11 +74,11 @@ impl AuthStore {
     /// Gives a user a role. A role it already holds is no error and no change.
     ///
     /// # Errors
-    /// [`Refusal::UserNotFound`]; [`Refusal::RoleNotFound`], except for `root`, which may be granted before it is created.
-    pub fn user_grant_role(&mut self, request: &AuthUserGrantRoleRequest, batch: &mut dyn Batch) -> Result<(), Refusal> {
-        let entry = self.users.get(&request.user).ok_or(Refusal::UserNotFound)?;
+    /// [`AuthError::UserNotFound`]; [`AuthError::RoleNotFound`], except for `root`, which may be granted before it is created.
+    pub fn user_grant_role(&mut self, request: &AuthUserGrantRoleRequest, batch: &mut dyn Batch) -> Result<(), AuthError> {
+        let entry = self.users.get(&request.user).ok_or(AuthError::UserNotFound)?;
         if request.role != ROOT && !self.roles.contains_key(&request.role) {
-            return Err(Refusal::RoleNotFound);
+            return Err(AuthError::RoleNotFound);
         }
         if entry.holds(&request.role) {
             return Ok(());
@@ -90,15 +94,15 @@ impl AuthStore {
     /// Takes a role from a user.
     ///
     /// # Errors
-    /// [`Refusal::InvalidAuthMgmt`] for `root` from `root` while authentication is on, [`Refusal::UserNotFound`],
-    /// [`Refusal::RoleNotGranted`].
-    pub fn user_revoke_role(&mut self, request: &AuthUserRevokeRoleRequest, batch: &mut dyn Batch) -> Result<(), Refusal> {
+    /// [`AuthError::InvalidAuthMgmt`] for `root` from `root` while authentication is on, [`AuthError::UserNotFound`],
+    /// [`AuthError::RoleNotGranted`].
+    pub fn user_revoke_role(&mut self, request: &AuthUserRevokeRoleRequest, batch: &mut dyn Batch) -> Result<(), AuthError> {
         if self.enabled() && request.name == ROOT && request.role == ROOT {
-            return Err(Refusal::InvalidAuthMgmt);
+            return Err(AuthError::InvalidAuthMgmt);
         }
-        let entry = self.users.get(&request.name).ok_or(Refusal::UserNotFound)?;
+        let entry = self.users.get(&request.name).ok_or(AuthError::UserNotFound)?;
         if !entry.holds(&request.role) {
-            return Err(Refusal::RoleNotGranted);
+            return Err(AuthError::RoleNotGranted);
         }
         let mut user = entry.user.clone();
         user.roles.retain(|held| *held != request.role);
@@ -110,9 +114,9 @@ impl AuthStore {
     /// The roles of a user, sorted.
     ///
     /// # Errors
-    /// [`Refusal::UserNotFound`].
-    pub fn user_get(&self, request: &AuthUserGetRequest) -> Result<Vec<String>, Refusal> {
-        Ok(self.users.get(&request.name).ok_or(Refusal::UserNotFound)?.user.roles.clone())
+    /// [`AuthError::UserNotFound`].
+    pub fn user_get(&self, request: &AuthUserGetRequest) -> Result<Vec<String>, AuthError> {
+        Ok(self.users.get(&request.name).ok_or(AuthError::UserNotFound)?.user.roles.clone())
     }
 
     /// All user names, sorted.
@@ -121,12 +125,12 @@ impl AuthStore {
     }
 
     /// Entries from before etcd 3.5 carry the plain password; those are hashed here, with a salt that every member computes alike.
-    fn password_to_store(&self, name: &str, plain: &str, hashed: &str) -> Result<Bytes, Refusal> {
+    fn password_to_store(&self, name: &str, plain: &str, hashed: &str) -> Result<Bytes, AuthError> {
         if !plain.is_empty() && hashed.is_empty() {
             let salt = password::salt_of_change(name, self.auth_revision());
             let hash = password::hash_password(plain, password::BCRYPT_COST_DEFAULT, salt);
-            return hash.map(Bytes::from).map_err(|_| Refusal::NoPasswordUser);
+            return hash.map(Bytes::from).map_err(|_| AuthError::NoPasswordUser);
         }
-        password::from_raft(hashed).map(Bytes::from).ok_or(Refusal::NoPasswordUser)
+        password::from_raft(hashed).map(Bytes::from).ok_or(AuthError::NoPasswordUser)
     }
 }

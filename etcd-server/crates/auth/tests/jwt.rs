@@ -1,6 +1,6 @@
 //! JWTs with every method and every form of key file that etcd takes.
 
-use auth::{Identity, Jwt, Refusal, TokenOptionError, TokenOptions};
+use auth::{AuthError, Identity, Jwt, TokenOptionError, TokenOptions};
 
 const RSA: &[u8] = include_bytes!("keys/rsa.pem");
 const RSA_PKCS1: &[u8] = include_bytes!("keys/rsa.pkcs1.pem");
@@ -48,7 +48,7 @@ fn every_method_makes_tokens_that_it_takes_until_they_expire() {
             let jwt = jwt(&method, public, Some(private)).unwrap();
             let token = jwt.make(&ann(), NOW).unwrap();
             assert_eq!(jwt.identity_of(&token, NOW + 299), Ok(ann()), "{method}");
-            assert_eq!(jwt.identity_of(&token, NOW + 300), Err(Refusal::InvalidAuthToken), "{method}");
+            assert_eq!(jwt.identity_of(&token, NOW + 300), Err(AuthError::InvalidAuthToken), "{method}");
         }
     }
 }
@@ -60,7 +60,7 @@ fn the_public_key_alone_checks_but_does_not_make() {
     let checker = jwt("RS256", Some(RSA_PUBLIC), None).unwrap();
     assert!(maker.can_sign() && !checker.can_sign());
     assert_eq!(checker.identity_of(&token, NOW), Ok(ann()));
-    assert_eq!(checker.make(&ann(), NOW), Err(Refusal::VerifyOnlyKey));
+    assert_eq!(checker.make(&ann(), NOW), Err(AuthError::VerifyOnlyKey));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn tokens_of_another_method_or_key_are_refused() {
     // {"alg":"none","typ":"JWT"} with the claims of the good one.
     let unsigned = format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{}.", good.split('.').nth(1).unwrap());
     for token in [&forged, &other_hash, cut, &unsigned, "", "a.b.c", "abcdefghijklmnop.7"] {
-        assert_eq!(checker.identity_of(token, NOW), Err(Refusal::InvalidAuthToken));
+        assert_eq!(checker.identity_of(token, NOW), Err(AuthError::InvalidAuthToken));
     }
 }
 
@@ -96,10 +96,10 @@ fn es512_takes_no_other_algorithm_and_no_changed_claims() {
         es256,
     ];
     for token in wrong {
-        assert_eq!(jwt.identity_of(&token, NOW), Err(Refusal::InvalidAuthToken), "{token}");
+        assert_eq!(jwt.identity_of(&token, NOW), Err(AuthError::InvalidAuthToken), "{token}");
     }
     let checker = self::jwt("ES512", Some(EC521_PUBLIC), None).unwrap();
-    assert_eq!((checker.identity_of(&token, NOW), checker.make(&ann(), NOW)), (Ok(ann()), Err(Refusal::VerifyOnlyKey)));
+    assert_eq!((checker.identity_of(&token, NOW), checker.make(&ann(), NOW)), (Ok(ann()), Err(AuthError::VerifyOnlyKey)));
 }
 
 /// Tokens that etcd 3.5.30 gave to root at auth revision 3, each with a life of five minutes, with
@@ -116,7 +116,7 @@ fn tokens_that_etcd_made_are_taken() {
         assert_eq!(method, expected);
         let jwt = jwt(method, None, Some(private)).unwrap();
         assert_eq!(jwt.identity_of(token, 1_795_226_900), Ok(Identity::new("root", 3)), "{method}");
-        assert_eq!(jwt.identity_of(token, 1_795_226_940), Err(Refusal::InvalidAuthToken), "{method}");
+        assert_eq!(jwt.identity_of(token, 1_795_226_940), Err(AuthError::InvalidAuthToken), "{method}");
     }
 }
 
@@ -152,7 +152,7 @@ fn claims_of_other_makers_are_read_as_etcd_reads_them() {
         assert_eq!(jwt.identity_of(&signed(claims), NOW), Ok(ann()), "{claims}");
     }
     for claims in refused {
-        assert_eq!(jwt.identity_of(&signed(claims), NOW), Err(Refusal::InvalidAuthToken), "{claims}");
+        assert_eq!(jwt.identity_of(&signed(claims), NOW), Err(AuthError::InvalidAuthToken), "{claims}");
     }
 }
 

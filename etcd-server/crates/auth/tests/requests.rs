@@ -1,6 +1,6 @@
 //! Whole requests: the rules that attacks on etcd have gone around, at every depth of a transaction.
 
-use auth::{AuthStore, DropTokens, Identity, Refusal};
+use auth::{AuthError, AuthStore, DropTokens, Identity};
 use bytes::Bytes;
 use proto::authpb::{Permission, permission};
 use proto::etcdserverpb::request_op::Request;
@@ -28,7 +28,7 @@ fn store() -> AuthStore {
     store
 }
 
-fn lease_keys(lease: LeaseId) -> Result<Vec<Bytes>, Refusal> {
+fn lease_keys(lease: LeaseId) -> Result<Vec<Bytes>, AuthError> {
     Ok(match lease.0 {
         7 => vec!["b1".into(), "foreign".into()],
         8 => vec!["b1".into()],
@@ -80,7 +80,7 @@ fn operations() -> Vec<(Request, bool)> {
     ]
 }
 
-fn check(store: &AuthStore, identity: &Identity, request: Request) -> Result<(), Refusal> {
+fn check(store: &AuthStore, identity: &Identity, request: Request) -> Result<(), AuthError> {
     let txn = TxnRequest { success: vec![RequestOp { request: Some(request) }], ..Default::default() };
     store.check_txn(identity, &txn, &mut lease_keys)
 }
@@ -93,7 +93,7 @@ fn every_operation_is_checked_in_both_branches_down_to_depth_eight() {
         for depth in 0..8 {
             for branches in 0..1_u32 << depth {
                 let nested = (0..depth).fold(operation.clone(), |inner, level| wrap(inner, branches >> level & 1 == 1));
-                let expected = if allowed { Ok(()) } else { Err(Refusal::PermissionDenied) };
+                let expected = if allowed { Ok(()) } else { Err(AuthError::PermissionDenied) };
                 assert_eq!(check(&store, &ann, nested), expected, "{operation:?} at depth {depth}, branches {branches:b}");
             }
         }
@@ -126,7 +126,7 @@ fn a_request_alone_is_judged_as_within_a_transaction() {
 fn root_may_do_everything_and_leases_are_not_read_for_it() {
     let store = store();
     let root = Identity::new("root", store.auth_revision());
-    let mut no_reading = |_| -> Result<Vec<Bytes>, Refusal> { panic!("the lease's keys do not matter for root") };
+    let mut no_reading = |_| -> Result<Vec<Bytes>, AuthError> { panic!("the lease's keys do not matter for root") };
     for (request, _) in operations() {
         let txn = TxnRequest { success: vec![RequestOp { request: Some(request) }], ..Default::default() };
         assert_eq!(store.check_txn(&root, &txn, &mut no_reading), Ok(()));
@@ -138,8 +138,8 @@ fn nobody_and_stale_identities_get_their_own_answers() {
     let store = store();
     let stale = Identity::new("ann", store.auth_revision() - 1);
     for (request, _) in operations() {
-        assert_eq!(check(&store, &Identity::default(), request.clone()), Err(Refusal::UserEmpty));
-        assert_eq!(check(&store, &stale, request), Err(Refusal::AuthOldRevision));
+        assert_eq!(check(&store, &Identity::default(), request.clone()), Err(AuthError::UserEmpty));
+        assert_eq!(check(&store, &stale, request), Err(AuthError::AuthOldRevision));
     }
     // etcd asks for nothing when there is nothing to do.
     assert_eq!(store.check_txn(&Identity::default(), &TxnRequest::default(), &mut lease_keys), Ok(()));
@@ -156,11 +156,11 @@ fn everything_is_allowed_while_auth_is_off() {
 fn a_failed_read_of_lease_keys_is_the_callers_own_error() {
     #[derive(Debug, PartialEq)]
     enum Failure {
-        Refused(Refusal),
+        Refused(AuthError),
         Broken,
     }
-    impl From<Refusal> for Failure {
-        fn from(refusal: Refusal) -> Self {
+    impl From<AuthError> for Failure {
+        fn from(refusal: AuthError) -> Self {
             Self::Refused(refusal)
         }
     }
@@ -169,7 +169,7 @@ fn a_failed_read_of_lease_keys_is_the_callers_own_error() {
     let request = |key: &'static str| PutRequest { key: key.into(), lease: 7, ..Default::default() };
     let mut broken = |_| Err(Failure::Broken);
     assert_eq!(store.check_put(&ann, &request("w1"), &mut broken), Err(Failure::Broken));
-    assert_eq!(store.check_put(&ann, &request("r1"), &mut broken), Err(Failure::Refused(Refusal::PermissionDenied)));
+    assert_eq!(store.check_put(&ann, &request("r1"), &mut broken), Err(Failure::Refused(AuthError::PermissionDenied)));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The commands of the stories. Keys are written bare, with `\0` and `\xff` for those bytes and `""` for the empty key.
 
-use auth::{Access, AuthStore, DropTokens, Identity, Refusal, RequestClass};
+use auth::{Access, AuthError, AuthStore, DropTokens, Identity, RequestClass};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -33,7 +33,7 @@ impl Script {
         }
     }
 
-    fn answer(&mut self, words: &[&str]) -> Result<String, Refusal> {
+    fn answer(&mut self, words: &[&str]) -> Result<String, AuthError> {
         match words {
             ["auth", rest @ ..] => self.switch(rest),
             ["user", rest @ ..] => self.user(rest),
@@ -48,7 +48,7 @@ impl Script {
         }
     }
 
-    fn switch(&mut self, words: &[&str]) -> Result<String, Refusal> {
+    fn switch(&mut self, words: &[&str]) -> Result<String, AuthError> {
         match words {
             ["enable"] => self.store.auth_enable(&mut self.tables).map(ok),
             ["disable"] => Ok(dropped(&self.store.auth_disable(&mut self.tables))),
@@ -57,7 +57,7 @@ impl Script {
         }
     }
 
-    fn user(&mut self, words: &[&str]) -> Result<String, Refusal> {
+    fn user(&mut self, words: &[&str]) -> Result<String, AuthError> {
         let batch = &mut self.tables;
         match *words {
             ["add", name] => self.store.user_add(&user_add(name, "", ""), batch).map(ok),
@@ -89,7 +89,7 @@ impl Script {
         }
     }
 
-    fn role(&mut self, words: &[&str]) -> Result<String, Refusal> {
+    fn role(&mut self, words: &[&str]) -> Result<String, AuthError> {
         let batch = &mut self.tables;
         match *words {
             ["add", name] => self.store.role_add(&AuthRoleAddRequest { name: text(name) }, batch).map(ok),
@@ -116,7 +116,7 @@ impl Script {
         }
     }
 
-    fn ask(&self, identity: &Identity, words: &[&str]) -> Result<String, Refusal> {
+    fn ask(&self, identity: &Identity, words: &[&str]) -> Result<String, AuthError> {
         let (range, name);
         let class = match words {
             ["nothing"] => RequestClass::Open,

@@ -4,9 +4,9 @@
 //! that take `=false` but never the next word, and the end at the first stray word cannot be
 //! expressed in clap, and scripts rely on them.
 
+use crate::error::ConfigError;
 use crate::given::Assignment;
 use crate::nearest::nearest;
-use crate::problem::Problem;
 use crate::row::{Kind, Row};
 use crate::table::{ignored, removed, row, rows};
 use crate::value::Value;
@@ -27,13 +27,13 @@ enum Name {
 }
 
 /// Reads the words after the program's name.
-pub(crate) fn parse(words: &[String]) -> Result<CommandLine, Problem> {
+pub(crate) fn parse(words: &[String]) -> Result<CommandLine, ConfigError> {
     let mut line = CommandLine::default();
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         let Some((name, inline)) = split(word)? else {
             let stray = if word == "--" { rest.next() } else { Some(word) };
-            return stray.map_or(Ok(line), |stray| Err(Problem::Stray(stray.clone())));
+            return stray.map_or(Ok(line), |stray| Err(ConfigError::Stray(stray.clone())));
         };
         if matches!(name, "h" | "help") {
             line.help = true;
@@ -54,26 +54,26 @@ pub(crate) fn parse(words: &[String]) -> Result<CommandLine, Problem> {
 }
 
 /// A flag's name and its inline value; `None` for a word that is no flag.
-fn split(word: &str) -> Result<Option<(&str, Option<&str>)>, Problem> {
+fn split(word: &str) -> Result<Option<(&str, Option<&str>)>, ConfigError> {
     let Some(body) = word.strip_prefix('-').filter(|body| !body.is_empty()) else { return Ok(None) };
     let body = body.strip_prefix('-').unwrap_or(body);
     if body.is_empty() {
         return Ok(None);
     }
     if body.starts_with(['-', '=']) {
-        return Err(Problem::FlagSyntax(word.to_owned()));
+        return Err(ConfigError::FlagSyntax(word.to_owned()));
     }
     Ok(Some(body.split_once('=').map_or((body, None), |(name, value)| (name, Some(value)))))
 }
 
-fn find(name: &str) -> Result<Name, Problem> {
+fn find(name: &str) -> Result<Name, ConfigError> {
     if let Some(row) = row(name) {
         return Ok(Name::Setting(row));
     }
     if ignored().contains(&name) {
         return Ok(Name::Ignored);
     }
-    Err(Problem::UnknownFlag { name: name.to_owned(), hint: hint(name) })
+    Err(ConfigError::UnknownFlag { name: name.to_owned(), hint: hint(name) })
 }
 
 /// Returns the probable name of an unknown flag, in brackets, or nothing.
@@ -85,18 +85,18 @@ fn hint(name: &str) -> String {
     nearest(name, rows().map(|(_, row)| row.name)).map_or_else(String::new, |known| format!(" (did you mean --{known}?)"))
 }
 
-fn value_of(row: &'static Row, inline: Option<&str>, rest: &mut std::slice::Iter<'_, String>) -> Result<Value, Problem> {
+fn value_of(row: &'static Row, inline: Option<&str>, rest: &mut std::slice::Iter<'_, String>) -> Result<Value, ConfigError> {
     let text = match (inline, row.kind) {
         (Some(text), _) => text,
         (None, Kind::Bool) => "true",
-        (None, _) => rest.next().ok_or_else(|| Problem::MissingArgument(row.name.to_owned()))?,
+        (None, _) => rest.next().ok_or_else(|| ConfigError::MissingArgument(row.name.to_owned()))?,
     };
     row.kind.read(text).map_err(|reason| {
         let value = text.to_owned();
         if row.kind == Kind::Bool {
-            Problem::FlagBool { flag: row.name, value }
+            ConfigError::FlagBool { flag: row.name, value }
         } else {
-            Problem::FlagValue { flag: row.name, value, reason: reason.to_string() }
+            ConfigError::FlagValue { flag: row.name, value, reason: reason.to_string() }
         }
     })
 }

@@ -1,8 +1,8 @@
 //! Settings from `ETCD_*` variables. An empty one counts as unset.
 
+use crate::error::ConfigError;
 use crate::given::Assignment;
 use crate::nearest::nearest;
-use crate::problem::Problem;
 use crate::row::{Row, variable_of};
 use crate::table::rows;
 use crate::value::Value;
@@ -13,7 +13,7 @@ const PREFIX: &str = "ETCD_";
 const OTHERS: &[&str] = &["ETCD_UNSUPPORTED_ARCH"];
 
 /// Reads the variables. `on_line` are the flags of the command line: one that is set both ways is refused.
-pub(crate) fn parse(variables: &[(String, String)], on_line: &[Assignment]) -> Result<(Vec<Assignment>, Vec<Warning>), Problem> {
+pub(crate) fn parse(variables: &[(String, String)], on_line: &[Assignment]) -> Result<(Vec<Assignment>, Vec<Warning>), ConfigError> {
     let mut assignments = Vec::new();
     let mut warnings = Vec::new();
     for (variable, text) in variables.iter().filter(|(variable, text)| variable.starts_with(PREFIX) && !text.is_empty()) {
@@ -21,7 +21,7 @@ pub(crate) fn parse(variables: &[(String, String)], on_line: &[Assignment]) -> R
             warnings.push(Warning::new(variable, "cannot set special environment variable"));
         } else if let Some(row) = row_of(variable) {
             if on_line.iter().any(|flag| flag.row.name == row.name) {
-                return Err(Problem::Shadowed(variable.clone()));
+                return Err(ConfigError::Shadowed(variable.clone()));
             }
             assignments.push(Assignment { row, value: value_of(row, variable, text)? });
         } else if !OTHERS.contains(&variable.as_str()) {
@@ -35,8 +35,8 @@ fn row_of(variable: &str) -> Option<&'static Row> {
     rows().map(|(_, row)| row).find(|row| row.variable() == variable)
 }
 
-fn value_of(row: &Row, variable: &str, text: &str) -> Result<Value, Problem> {
-    row.kind.read(text).map_err(|reason| Problem::VariableValue {
+fn value_of(row: &Row, variable: &str, text: &str) -> Result<Value, ConfigError> {
+    row.kind.read(text).map_err(|reason| ConfigError::VariableValue {
         variable: variable.to_owned(),
         value: if row.secret { "***".to_owned() } else { text.to_owned() },
         reason: reason.to_string(),

@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
+use crate::error::ConfigError;
 use crate::given::Assignment;
 use crate::nearest::nearest;
-use crate::problem::Problem;
 use crate::row::{Kind, Row};
 use crate::table::{removed, row_at, rows};
 use crate::value::ValueError;
@@ -15,8 +15,8 @@ use crate::warning::Warning;
 use crate::yaml::{self, Mapping, Node};
 
 /// Reads the text of a file; `path` is for messages.
-pub(crate) fn parse(path: &Path, text: &str) -> Result<(Vec<Assignment>, Vec<Warning>), Problem> {
-    let syntax = |reason: String| Problem::FileSyntax { path: path.to_owned(), reason };
+pub(crate) fn parse(path: &Path, text: &str) -> Result<(Vec<Assignment>, Vec<Warning>), ConfigError> {
+    let syntax = |reason: String| ConfigError::FileSyntax { path: path.to_owned(), reason };
     let root = yaml::load(text).map_err(|error| syntax(format!("error converting YAML to JSON: {error}")))?;
     let mut found = Found { keys: Vec::new(), assignments: Vec::new(), warnings: Vec::new() };
     match root {
@@ -38,7 +38,7 @@ struct Found {
 
 impl Found {
     /// Takes in one mapping. Its depth is bounded by the table's paths: only known sections are entered.
-    fn walk(&mut self, mapping: &Mapping) -> Result<(), Problem> {
+    fn walk(&mut self, mapping: &Mapping) -> Result<(), ConfigError> {
         for key in &mapping.repeated {
             self.warnings.push(Warning::new(self.path_to(key), "given more than once in the configuration file; the last one counts"));
         }
@@ -59,7 +59,7 @@ impl Found {
         Ok(())
     }
 
-    fn take(&mut self, node: &Node) -> Result<(), Problem> {
+    fn take(&mut self, node: &Node) -> Result<(), ConfigError> {
         let path = self.keys.join(".");
         if let Some(row) = row_at(&self.keys) {
             if let Some(assignment) = assignment(row, &path, node)? {
@@ -71,7 +71,9 @@ impl Found {
             return match node {
                 Node::Null => Ok(()),
                 Node::Mapping(mapping) => self.walk(mapping),
-                Node::Bool(_) | Node::Integer(_) | Node::Float(_) | Node::Text(_) | Node::Sequence(_) => Err(Problem::FileSection(path)),
+                Node::Bool(_) | Node::Integer(_) | Node::Float(_) | Node::Text(_) | Node::Sequence(_) => {
+                    Err(ConfigError::FileSection(path))
+                }
             };
         }
         self.warnings.push(Warning::unknown_key(path.clone(), unknown_key(&path, &self.keys)));
@@ -88,13 +90,13 @@ fn is_section(keys: &[String]) -> bool {
 }
 
 /// The value of a node; `None` when it leaves the default in place.
-fn assignment(row: &'static Row, path: &str, node: &Node) -> Result<Option<Assignment>, Problem> {
+fn assignment(row: &'static Row, path: &str, node: &Node) -> Result<Option<Assignment>, ConfigError> {
     if node.is_null() || (keeps_default_when_empty(row) && node.as_str() == Some("")) {
         return Ok(None);
     }
-    let shape = || Problem::FileShape { setting: path.to_owned(), found: shape_of(node).to_owned(), wanted: row.kind.shape() };
+    let shape = || ConfigError::FileShape { setting: path.to_owned(), found: shape_of(node).to_owned(), wanted: row.kind.shape() };
     let value = row.kind.read_node(node).ok_or_else(shape)?;
-    let value = value.map_err(|reason: ValueError| Problem::FileValue { setting: path.to_owned(), reason: reason.to_string() })?;
+    let value = value.map_err(|reason: ValueError| ConfigError::FileValue { setting: path.to_owned(), reason: reason.to_string() })?;
     Ok(Some(Assignment { row, value }))
 }
 

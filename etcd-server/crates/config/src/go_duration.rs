@@ -26,6 +26,14 @@ pub fn duration(text: &str) -> Result<std::time::Duration, String> {
     u64::try_from(nanoseconds).map(std::time::Duration::from_nanos).map_err(|_| format!("{text:?} is below zero"))
 }
 
+/// Returns the nanoseconds of a duration in Go's spelling, which may be below zero.
+///
+/// # Errors
+/// Go's text of why it is none.
+pub fn duration_nanos(text: &str) -> Result<i64, String> {
+    parse(text).map_err(|error| error.to_string())
+}
+
 /// Nanoseconds of a duration.
 pub(crate) fn parse(text: &str) -> Result<i64, DurationError> {
     let invalid = || DurationError::Invalid(text.to_owned());
@@ -46,6 +54,11 @@ pub(crate) fn parse(text: &str) -> Result<i64, DurationError> {
         let unit_length = tail.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit_length);
         if !number.bytes().any(|digit| digit.is_ascii_digit()) || number.matches('.').count() > 1 {
+            return Err(invalid());
+        }
+        // Go looks at the size of a number before its unit.
+        let whole = number.split('.').next().unwrap_or_default();
+        if !whole.is_empty() && whole.parse::<u64>().map_or(true, |whole| whole > 1 << 63) {
             return Err(invalid());
         }
         if unit.is_empty() {

@@ -37,8 +37,10 @@ pub fn help_text() -> String {
             heading = Some(section);
         }
         push(&mut text, &format!("  --{} '{}'\n    {}\n", row.name, row.default, row.help));
-        if let Meaning::NoEffect(why) = row.meaning {
-            push(&mut text, &format!("    Accepted without effect: {why}.\n"));
+        match row.meaning {
+            Meaning::NoEffect(why) => push(&mut text, &format!("    Accepted without effect: {why}.\n")),
+            Meaning::Deprecated(_) => push(&mut text, "    Accepted without effect.\n"),
+            Meaning::Used => {}
         }
     }
     text

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::problem::{Problem, quoted};
+use crate::error::{ConfigError, quoted};
 use crate::url::{Endpoint, Url, UrlError, canonical};
 
 /// Members by name; each has at least one peer URL.
@@ -44,14 +44,14 @@ impl InitialCluster {
 
     /// Checks that member `name`, advertising `advertised`, is one of these, as etcd does before it starts a new
     /// cluster (server/config/config.go). A URL on one side only is compared again with its host resolved.
-    pub(crate) fn check(&self, name: &str, advertised: &[Url], resolve: &dyn Fn(&str) -> Option<String>) -> Result<(), Problem> {
-        let own = self.members.get(name).ok_or_else(|| Problem::NameNotInCluster(name.to_owned()))?;
+    pub(crate) fn check(&self, name: &str, advertised: &[Url], resolve: &dyn Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
+        let own = self.members.get(name).ok_or_else(|| ConfigError::NameNotInCluster(name.to_owned()))?;
         check_advertised(name, own, advertised, resolve)?;
         let mut seen = BTreeSet::new();
         if self.members.values().flatten().all(|url| seen.insert(url.as_str())) {
             Ok(())
         } else {
-            Err(Problem::DuplicateUrl(self.to_string()))
+            Err(ConfigError::DuplicateUrl(self.to_string()))
         }
     }
 }
@@ -63,7 +63,7 @@ impl fmt::Display for InitialCluster {
     }
 }
 
-fn check_advertised(name: &str, own: &[Url], advertised: &[Url], resolve: &dyn Fn(&str) -> Option<String>) -> Result<(), Problem> {
+fn check_advertised(name: &str, own: &[Url], advertised: &[Url], resolve: &dyn Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
     let texts = |urls: &[Url]| urls.iter().map(Url::to_string).collect::<Vec<_>>();
     let reason = if own.len() == advertised.len() {
         let resolved = |urls: &[Url]| {
@@ -81,12 +81,12 @@ fn check_advertised(name: &str, own: &[Url], advertised: &[Url], resolve: &dyn F
     };
     let missing: Vec<_> = own.iter().filter(|url| !advertised.contains(url)).map(|url| format!("{name}={url}")).collect();
     if !missing.is_empty() {
-        return Err(Problem::NotAdvertised { missing: missing.join(","), advertised: texts(advertised).join(","), reason });
+        return Err(ConfigError::NotAdvertised { missing: missing.join(","), advertised: texts(advertised).join(","), reason });
     }
     let missing: Vec<_> = advertised.iter().filter(|url| !own.contains(url)).map(Url::to_string).collect();
     // etcd prints the advertised URLs here under the name of the cluster's list.
     let cluster: Vec<_> = advertised.iter().map(|url| format!("{name}={url}")).collect();
-    Err(Problem::NotInCluster { missing: missing.join(","), cluster: cluster.join(",") })
+    Err(ConfigError::NotInCluster { missing: missing.join(","), cluster: cluster.join(",") })
 }
 
 /// The URL with its host as an address; `localhost` stays as it is, as in etcd (pkg/netutil).

@@ -10,6 +10,7 @@
 
 mod command_line;
 mod environment;
+mod error;
 mod feature_gate;
 mod file;
 mod given;
@@ -20,7 +21,6 @@ mod initial_cluster;
 mod load;
 mod merged;
 mod nearest;
-mod problem;
 mod read;
 mod row;
 mod sample;
@@ -33,14 +33,14 @@ mod warning;
 mod yaml;
 
 pub use command_line::redacted;
+pub use error::ConfigError;
 pub use feature_gate::{FeatureGates, Gate, GateStage};
 pub use given::{Assignment, Given, Source};
-pub use go_duration::duration;
+pub use go_duration::{duration, duration_nanos};
 pub use help::help_text;
 pub use initial_cluster::InitialCluster;
 pub use load::{Loaded, Start, Surroundings, load};
 pub use merged::Merged;
-pub use problem::Problem;
 pub use read::read;
 pub use row::{Kind, Meaning, Row, Section, Yaml};
 pub use sample::sample_file;

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use crate::error::ConfigError;
 use crate::given::Given;
 use crate::help::help_text;
 use crate::merged::Merged;
-use crate::problem::Problem;
 use crate::row::Meaning;
 use crate::settings::Settings;
 use crate::table::rows;
@@ -46,9 +46,9 @@ pub struct Loaded {
 }
 
 /// Reads, merges and checks. `words` are the arguments after the program's name.
-pub fn load(words: &[String], variables: &[(String, String)], surroundings: &dyn Surroundings) -> Result<Start, Problem> {
+pub fn load(words: &[String], variables: &[(String, String)], surroundings: &dyn Surroundings) -> Result<Start, ConfigError> {
     if let Some(word) = words.first().filter(|word| matches!(word.as_str(), "gateway" | "grpc-proxy")) {
-        return Err(Problem::Subcommand(word.clone()));
+        return Err(ConfigError::Subcommand(word.clone()));
     }
     let line = command_line::parse(words)?;
     if line.help {
@@ -65,7 +65,7 @@ pub fn load(words: &[String], variables: &[(String, String)], surroundings: &dyn
     let mut given = Given { flags: line.flags, ..Given::default() };
     match config_file(&given, variables) {
         Some(path) => {
-            let text = surroundings.read_file(&path).map_err(|reason| Problem::File { path: path.clone(), reason })?;
+            let text = surroundings.read_file(&path).map_err(|reason| ConfigError::File { path: path.clone(), reason })?;
             let (assignments, more) = file::parse(&path, &text)?;
             warnings.extend(more);
             warnings.extend(ignored_beside_file(&given, variables));
@@ -85,7 +85,7 @@ pub fn load(words: &[String], variables: &[(String, String)], surroundings: &dyn
         let unknown = warnings.iter().filter(|warning| warning.kind == WarningKind::UnknownKey);
         let unknown: Vec<_> = unknown.map(ToString::to_string).collect();
         if !unknown.is_empty() {
-            return Err(Problem::UnknownKeys(unknown.join("; ")));
+            return Err(ConfigError::UnknownKeys(unknown.join("; ")));
         }
     }
     let settings = Settings::from_merged(&merged, surroundings, &mut warnings)?;
@@ -121,7 +121,8 @@ fn without_effect(merged: &Merged) -> Vec<Warning> {
             Meaning::NoEffect(why) if merged.is_given(row.name) => {
                 Some(Warning::new(format!("--{}", row.name), format!("accepted, but has no effect here: {why}")))
             }
-            Meaning::NoEffect(_) | Meaning::Used => None,
+            Meaning::Deprecated(warning) if merged.is_given(row.name) => Some(Warning::new(format!("--{}", row.name), warning.to_owned())),
+            Meaning::NoEffect(_) | Meaning::Deprecated(_) | Meaning::Used => None,
         })
         .collect()
 }

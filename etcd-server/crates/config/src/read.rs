@@ -5,8 +5,8 @@ use std::io::Read;
 use std::net::{IpAddr, UdpSocket};
 use std::path::Path;
 
+use crate::error::ConfigError;
 use crate::load::{Start, Surroundings, load};
-use crate::problem::Problem;
 
 /// No configuration is larger; a larger file is the wrong file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -14,8 +14,8 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 struct Machine;
 
 /// Reads and checks the settings of this process.
-pub fn read() -> Result<Start, Problem> {
-    let text = |word: OsString| word.into_string().map_err(|word| Problem::NotText(word.to_string_lossy().into_owned()));
+pub fn read() -> Result<Start, ConfigError> {
+    let text = |word: OsString| word.into_string().map_err(|word| ConfigError::NotText(word.to_string_lossy().into_owned()));
     let words = std::env::args_os().skip(1).map(text).collect::<Result<Vec<_>, _>>()?;
     // A variable that is not text cannot be one of ours.
     let variables: Vec<_> =

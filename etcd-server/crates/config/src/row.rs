@@ -65,6 +65,8 @@ pub enum Meaning {
     Used,
     /// Accepted with one warning, whose reason this is.
     NoEffect(&'static str),
+    /// Accepted without effect, as in etcd, with etcd's warning.
+    Deprecated(&'static str),
 }
 
 /// The headings of `--help`, in its order.
@@ -113,6 +115,11 @@ impl Row {
 
     pub(crate) const fn flag_only(mut self) -> Self {
         self.yaml = Yaml::Absent;
+        self
+    }
+
+    pub(crate) const fn deprecated(mut self, warning: &'static str) -> Self {
+        self.meaning = Meaning::Deprecated(warning);
         self
     }
 

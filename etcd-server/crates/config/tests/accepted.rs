@@ -261,10 +261,11 @@ fn warnings_name_the_setting_once() {
             "",
             "--memory-mlock: accepted, but has no effect here: it tunes etcd's storage engine; the state here lives in RocksDB",
         ),
+        ("--max-snapshots=5", "", "--max-snapshots: --max-snapshots is deprecated in 3.6 and will be decommissioned in 3.8."),
         (
-            "--max-snapshots=5",
+            "--v2-deprecation=gone",
             "",
-            "--max-snapshots: accepted, but has no effect here: it is deprecated, and no snapshot files pile up here",
+            "--v2-deprecation: --v2-deprecation is deprecated and scheduled for removal in v3.8. The default value is enforced, ignoring user input.",
         ),
         ("--quota-backend-bytes=8589934593", "", "--quota-backend-bytes: quota exceeds the maximum of 8 GiB that etcd recommends"),
         ("--max-request-bytes=10485761", "", "--max-request-bytes: exceeded recommended request limit of 10 MiB"),

@@ -10,7 +10,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use config::{Endpoint, Loaded, Problem, Quota, Settings, Start};
+use config::{ConfigError, Endpoint, Loaded, Quota, Settings, Start};
 
 use crate::support::{Machine, run_words};
 
@@ -115,6 +115,8 @@ fn files() -> Vec<(&'static str, Verdict)> {
         ("{}max-concurrent-streams: 4294967296\n", R),
         ("{}max-concurrent-streams: 100\n", Ok(("max-concurrent-streams", "100"))),
         ("{}unknown-key: 5\nname: a\n", name("a")),
+        // etcd's sample file has this one, which is a flag alone.
+        ("{}discovery-fallback: 'proxy'\nname: a\n", name("a")),
         ("{}enable-v2: true\nname: a\n", name("a")),
         ("{}true: x\nname: a\n", name("a")),
         ("{}5: x\nname: a\n", name("a")),
@@ -172,7 +174,7 @@ fn field(settings: &Settings, field: &str) -> String {
     }
 }
 
-fn from_text(text: &str) -> Result<Loaded, Problem> {
+fn from_text(text: &str) -> Result<Loaded, ConfigError> {
     let machine = Machine { file: Some(text.to_owned()), host: None };
     match run_words(&["--config-file=f".to_owned()], &[], &machine)? {
         Start::Serve(loaded) => Ok(*loaded),
@@ -225,7 +227,7 @@ fn check_config_fails_on_unknown_keys() {
         let machine = Machine { file: Some(text.to_owned()), host: None };
         let words = ["--config-file=f".to_owned(), "--check-config".to_owned()];
         let problem = run_words(&words, &[], &machine).unwrap_err();
-        assert!(matches!(&problem, Problem::UnknownKeys(keys) if keys.contains(says)), "{text}: {problem}");
+        assert!(matches!(&problem, ConfigError::UnknownKeys(keys) if keys.contains(says)), "{text}: {problem}");
         assert_eq!(problem.exit_code(), 1);
         assert!(from_text(text).unwrap().warnings.iter().any(|warning| warning.setting == says), "{text}");
     }

@@ -69,7 +69,7 @@ const NASTY: &[&str] = &[
 ];
 
 /// `false` when the answer is more than a line.
-fn is_fine(answer: Result<Start, config::Problem>) -> bool {
+fn is_fine(answer: Result<Start, config::ConfigError>) -> bool {
     answer.map_or_else(|problem| !problem.to_string().contains('\n') && !problem.to_string().is_empty(), |_| true)
 }
 

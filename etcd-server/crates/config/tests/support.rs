@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use config::{Loaded, Problem, Settings, Start, Surroundings, load};
+use config::{ConfigError, Loaded, Settings, Start, Surroundings, load};
 
 /// A machine with at most one file and one address.
 #[derive(Default)]
@@ -23,12 +23,12 @@ impl Surroundings for Machine {
 }
 
 /// Words are split at blanks; variables are written `NAME=value`.
-pub(crate) fn run(words: &str, variables: &[&str], machine: &Machine) -> Result<Start, Problem> {
+pub(crate) fn run(words: &str, variables: &[&str], machine: &Machine) -> Result<Start, ConfigError> {
     let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
     run_words(&words, variables, machine)
 }
 
-pub(crate) fn run_words(words: &[String], variables: &[&str], machine: &Machine) -> Result<Start, Problem> {
+pub(crate) fn run_words(words: &[String], variables: &[&str], machine: &Machine) -> Result<Start, ConfigError> {
     let variables: Vec<_> = variables.iter().map(|pair| pair.split_once('=').expect("variables are written NAME=value")).collect();
     let variables: Vec<_> = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     load(words, &variables, machine)

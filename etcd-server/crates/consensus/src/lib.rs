@@ -1,4 +1,4 @@
-//! The guard around raft: one module owns the raft node and holds the rules that keep it safe.
+//! Raft behind rules: one module owns the raft node and holds the rules that keep it safe.
 //!
 //! [`Node`] takes inputs (ticks, proposals, messages, reports of persisted and applied entries) and
 //! returns a [`Ready`]: entries to persist, messages to send and entries to apply now. It does no
@@ -9,22 +9,22 @@
 mod barriers;
 mod durable_commits;
 mod entry;
-mod guard;
 mod jitter;
 mod message;
+mod message_validation;
 mod node;
+mod raft_storage;
 mod read_contexts;
 mod ready;
 mod standing;
-mod tail;
 mod waiting_changes;
 
 pub use barriers::Barriers;
 pub use entry::{Entry, EntryKind, HardState};
-pub use guard::StepRefusal;
 pub use message::forwarded_request;
+pub use message_validation::StepRefusal;
 pub use node::{ConfChangeDropped, ConfChangeKind, Config, Dropped, Node, NotYet};
+pub use raft_storage::{Keep, Recovered, SnapshotMark, Voters};
 pub use read_contexts::ReadContexts;
 pub use ready::Ready;
 pub use standing::{Progress, Role, Status, successor};
-pub use tail::{Keep, Recovered, SnapshotMark, Voters};

@@ -76,7 +76,7 @@ pub fn forwarded_request(from: u64, to: u64, request: Bytes) -> raftpb::Message 
     raftpb::Message { r#type: number(MessageType::MsgPropose), from, to, entries, ..raftpb::Message::default() }
 }
 
-/// Of a message that the guard has let in.
+/// Of a message that passed validation.
 pub(crate) fn to_raft(kind: MessageType, message: raftpb::Message) -> eraftpb::Message {
     let mut raft = eraftpb::Message {
         to: message.to,

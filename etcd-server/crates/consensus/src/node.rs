@@ -32,12 +32,12 @@ pub use config::Config;
 
 use crate::durable_commits::DurableCommits;
 use crate::entry::{self, Entry, EntryKind, HardState};
-use crate::guard::{self, Standpoint, StepRefusal};
 use crate::jitter::Jitter;
 use crate::message;
+use crate::message_validation::{self, MessageContext, StepRefusal};
+use crate::raft_storage::{Keep, RaftStorage, Recovered, SnapshotMark, Voters};
 use crate::ready::Ready;
 use crate::standing::Status;
-use crate::tail::{Keep, Recovered, SnapshotMark, Tail, Voters};
 use crate::waiting_changes::WaitingChanges;
 use bytes::Bytes;
 use changes::removes;
@@ -69,7 +69,7 @@ pub struct NotYet;
 
 /// The raft node of this member.
 pub struct Node {
-    raw: RawNode<Tail>,
+    raw: RawNode<RaftStorage>,
     jitter: Jitter,
     /// The election timeout that holds, and the term and role that it was drawn for.
     timeout: (usize, u64, StateRole),
@@ -105,8 +105,8 @@ impl Node {
         // Applied entries were committed, even if the hard state does not show it (raft-rs panics
         // otherwise).
         recovered.hard_state.commit = recovered.hard_state.commit.max(config.applied);
-        let tail = Tail::new(&recovered, config.applied);
-        check_recovered(config, &recovered, &tail)?;
+        let raft_storage = RaftStorage::new(&recovered, config.applied);
+        check_recovered(config, &recovered, &raft_storage)?;
         let raft_config = raft::Config {
             id: config.id,
             election_tick: config.election_ticks,
@@ -120,7 +120,7 @@ impl Node {
             ..raft::Config::default()
         };
         let logger = slog::Logger::root(slog::Discard, slog::o!());
-        let raw = RawNode::new(&raft_config, tail, &logger).map_err(|error| Fault::store("start raft", error))?;
+        let raw = RawNode::new(&raft_config, raft_storage, &logger).map_err(|error| Fault::store("start raft", error))?;
         let mut jitter = Jitter::new(config.seed, config.id);
         let timeout = (jitter.timeout(config.election_ticks), raw.raft.term, raw.raft.state);
         let vote = (raw.raft.term, raw.raft.vote);
@@ -169,7 +169,7 @@ impl Node {
     ///
     /// A `MsgSnap` is stepped when its state has arrived whole and was checked; see [`Ready::snapshot`].
     pub fn step(&mut self, mut message: raftpb::Message) -> Result<(), StepRefusal> {
-        let kind = guard::check(&message, &self.standpoint(message.from))?;
+        let kind = message_validation::check(&message, &self.message_context(message.from))?;
         if kind == MessageType::MsgAppend {
             self.check_committed(&message)?;
         }
@@ -403,10 +403,10 @@ impl Node {
         !self.installing() && (!alone || self.all_persisted())
     }
 
-    fn standpoint(&self, from: u64) -> Standpoint {
+    fn message_context(&self, from: u64) -> MessageContext {
         let raft = &self.raw.raft;
         let committed = raft.raft_log.committed;
-        Standpoint {
+        MessageContext {
             id: raft.id,
             term: raft.term,
             role: role(raft.state, false),

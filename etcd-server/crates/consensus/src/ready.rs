@@ -1,8 +1,8 @@
 //! The outputs of a node.
 
 use crate::entry::{Entry, HardState};
+use crate::raft_storage::SnapshotMark;
 use crate::standing::Status;
-use crate::tail::SnapshotMark;
 use proto::raftpb::Message;
 
 /// The work to be done now. Readies are done in the order of their numbers, each part when the ones

@@ -93,7 +93,7 @@ fn no_message_makes_a_member_panic() {
             match member.node.step(message) {
                 Ok(()) => taken += 1,
                 Err(refusal) => {
-                    // A dropped proposal has passed the guard.
+                    // A dropped proposal has passed validation.
                     assert!(refusal == StepRefusal::Dropped || before == (member.node.status(), member.node.voters()));
                     lost += usize::from(matches!(refusal, StepRefusal::LostLog { .. }));
                     refused += 1;

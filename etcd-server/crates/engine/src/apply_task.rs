@@ -1,5 +1,6 @@
 //! The apply thread: the only one that changes the state. Entries come in order, go into one batch, and become visible together.
 
+use crate::RequestError;
 use crate::clock::Clock;
 use crate::install::{self, Prepared};
 use crate::log_task::LogCommand;
@@ -8,7 +9,6 @@ use crate::node_task::Input;
 use crate::observer::{AppliedRequest, Observer};
 use crate::outbound::Outbound;
 use crate::published::{Published, Stored};
-use crate::refused;
 use crate::removal_task::RemovalCommand;
 use crate::start::OnTokens;
 use crate::state_folder;
@@ -324,7 +324,7 @@ impl Told {
         self.events.extend(events);
         self.effects.extend(effects);
         if request_id != 0 {
-            self.replies.push((request_id, outcome.map_err(refused::Refused::State)));
+            self.replies.push((request_id, outcome.map_err(RequestError::State)));
         }
     }
 }

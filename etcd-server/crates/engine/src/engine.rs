@@ -7,7 +7,7 @@ use crate::node_task::Input;
 use crate::overload::{Overload, Proposer};
 use crate::published::Published;
 use crate::waiters::{Reply, Waiters};
-use crate::{Observer, Refused, RequestIds, UnderWay, Watches};
+use crate::{Observer, RequestError, RequestIds, UnderWay, Watches};
 use apply::{Ordered, RequestKind};
 use auth::Identity;
 use bytes::Bytes;
@@ -28,7 +28,7 @@ use tokio::sync::oneshot;
 use types::{ClusterId, Fault, MemberId};
 
 /// A request that was let in; its outcome comes when it is applied.
-pub type Submitted = oneshot::Receiver<Result<Ordered, Refused>>;
+pub type Submitted = oneshot::Receiver<Result<Ordered, RequestError>>;
 
 /// The pipeline, as services see it. Shared by all of them.
 pub struct Engine {
@@ -130,7 +130,7 @@ impl Engine {
         let outcome = self.outcome(submitted).await;
         // Requests that the ordered state refuses have been decided all the same, as etcd counts
         // them.
-        let success = outcome.as_ref().err().is_none_or(|refused| matches!(refused, Refused::State(_)));
+        let success = outcome.as_ref().err().is_none_or(|refused| matches!(refused, RequestError::State(_)));
         self.observer.request_decided(kind, success, begun.elapsed());
         outcome
     }
@@ -148,7 +148,7 @@ impl Engine {
     }
 
     /// Hands a request to the pipeline without waiting. A request that fails here was not proposed.
-    pub fn submit(&self, request: InternalRaftRequest, identity: &Identity) -> Result<Submitted, Refused> {
+    pub fn submit(&self, request: InternalRaftRequest, identity: &Identity) -> Result<Submitted, RequestError> {
         self.submit_with(request, identity, Proposer::Client, |id, data, reply| Input::Propose { id, data, reply })
     }
 
@@ -158,23 +158,23 @@ impl Engine {
         identity: &Identity,
         proposer: Proposer,
         input: impl FnOnce(u64, Bytes, oneshot::Sender<Reply>) -> Input,
-    ) -> Result<Submitted, Refused> {
+    ) -> Result<Submitted, RequestError> {
         let kind = RequestKind::of(&request);
         let id = self.ids.next();
         request.header = Some(RequestHeader { id, username: identity.user.clone(), auth_revision: identity.auth_revision });
         let data = Bytes::from(request.encode_to_vec());
         if data.len() > self.request_bytes_max {
-            return Err(Refused::TooLarge);
+            return Err(RequestError::TooLarge);
         }
         if self.published.has_left() {
-            return Err(Refused::Stopped);
+            return Err(RequestError::Stopped);
         }
         let standing = self.published.standing();
         if self.overload.refuses(proposer, kind, standing.commit.saturating_sub(standing.applied)) {
-            return Err(Refused::TooManyRequests);
+            return Err(RequestError::TooManyRequests);
         }
         let (reply, submitted) = oneshot::channel();
-        self.node.send(input(id, data, reply)).map_err(|_| Refused::Stopped)?;
+        self.node.send(input(id, data, reply)).map_err(|_| RequestError::Stopped)?;
         Ok(submitted)
     }
 
@@ -182,12 +182,12 @@ impl Engine {
     pub async fn outcome(&self, submitted: Submitted) -> Reply {
         let outcome = match tokio::time::timeout(self.request_timeout, submitted).await {
             Ok(Ok(reply)) => reply,
-            Ok(Err(_)) => Err(Refused::Stopped),
-            Err(_) if self.published.standing().leader == 0 => Err(Refused::NoLeader),
-            Err(_) if self.lost_leader() => Err(Refused::LeaderFailed),
-            Err(_) => Err(Refused::TimedOut),
+            Ok(Err(_)) => Err(RequestError::Stopped),
+            Err(_) if self.published.standing().leader == 0 => Err(RequestError::NoLeader),
+            Err(_) if self.lost_leader() => Err(RequestError::LeaderFailed),
+            Err(_) => Err(RequestError::TimedOut),
         };
-        if outcome.as_ref().is_err_and(|refused| !matches!(refused, Refused::State(_))) {
+        if outcome.as_ref().is_err_and(|refused| !matches!(refused, RequestError::State(_))) {
             self.observer.proposal_failed();
         }
         outcome
@@ -204,9 +204,9 @@ impl Engine {
         let id = self.ids.next();
         let data = Bytes::from(change.to_raft(id).encode_to_vec());
         let (reply, submitted) = oneshot::channel();
-        self.node.send(Input::ProposeConfChange { id, data, reply }).map_err(|_| Refused::Stopped)?;
+        self.node.send(Input::ProposeConfChange { id, data, reply }).map_err(|_| RequestError::Stopped)?;
         let decided = tokio::time::timeout(self.request_timeout, submitted).await;
-        decided.map_or(Err(Refused::TimedOut), |reply| reply.unwrap_or(Err(Refused::Stopped)))
+        decided.map_or(Err(RequestError::TimedOut), |reply| reply.unwrap_or(Err(RequestError::Stopped)))
     }
 
     /// Returns `true` if a barrier costs nothing: this member is leader of a single-member cluster,
@@ -216,26 +216,26 @@ impl Engine {
     }
 
     /// Returns once the published state holds everything that was acknowledged before the call.
-    pub async fn barrier(&self) -> Result<(), Refused> {
+    pub async fn barrier(&self) -> Result<(), RequestError> {
         // The leader of a single-member cluster acknowledges only published changes, and no other
         // member can acknowledge anything.
         if self.leads_alone() {
             return Ok(());
         }
         if self.published.has_left() {
-            return Err(Refused::Stopped);
+            return Err(RequestError::Stopped);
         }
         let (reply, answered) = oneshot::channel();
-        self.node.send(Input::Barrier(reply)).map_err(|_| Refused::Stopped)?;
+        self.node.send(Input::Barrier(reply)).map_err(|_| RequestError::Stopped)?;
         match tokio::time::timeout(self.request_timeout, answered).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => {
                 self.observer.read_index_failed();
-                Err(Refused::Stopped)
+                Err(RequestError::Stopped)
             }
             Err(_) => {
                 self.observer.read_index_timed_out();
-                Err(Refused::TimedOut)
+                Err(RequestError::TimedOut)
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::promises::Promises;
 use crate::published::Published;
 use crate::raft_lines;
 use crate::waiters::{Barrier, Reply, Waiters};
-use crate::{Observer, Refused};
+use crate::{Observer, RequestError};
 use bytes::Bytes;
 use consensus::{
     Barriers, ConfChangeDropped, ConfChangeKind, Keep, Node, Progress, ReadContexts, Ready, Role, SnapshotMark, Status, StepRefusal,
@@ -106,7 +106,7 @@ struct Round {
 
 /// Fails a linearizable read of a member that has left the cluster.
 fn refuse_read(waiting: Barrier) {
-    drop(waiting.send(Err(Refused::Stopped)));
+    drop(waiting.send(Err(RequestError::Stopped)));
 }
 
 impl NodeTask {
@@ -199,8 +199,8 @@ impl NodeTask {
                 self.waiters.register([(id, reply)]);
                 if let Err(dropped) = self.node.propose_conf_change(data) {
                     let refused = match dropped {
-                        ConfChangeDropped::TooMany => Refused::TooManyRequests,
-                        ConfChangeDropped::Dropped(_) => Refused::NoLeader,
+                        ConfChangeDropped::TooMany => RequestError::TooManyRequests,
+                        ConfChangeDropped::Dropped(_) => RequestError::NoLeader,
                     };
                     self.waiters.answer(vec![(id, Err(refused))]);
                 }
@@ -208,7 +208,7 @@ impl NodeTask {
             Input::ProposeAsLeader { id, data, reply } => {
                 self.waiters.register([(id, reply)]);
                 if self.node.propose_as_leader([data]).is_err() {
-                    self.waiters.answer(vec![(id, Err(Refused::NoLeader))]);
+                    self.waiters.answer(vec![(id, Err(RequestError::NoLeader))]);
                 }
             }
             Input::Barrier(reply) if round.has_left => refuse_read(reply),
@@ -332,7 +332,7 @@ impl NodeTask {
         let ids: Vec<u64> = senders.iter().map(|(id, _)| *id).collect();
         self.waiters.register(senders);
         if self.node.propose(proposals).is_err() {
-            let refused = if self.node.status().leader == 0 { Refused::NoLeader } else { Refused::TooManyRequests };
+            let refused = if self.node.status().leader == 0 { RequestError::NoLeader } else { RequestError::TooManyRequests };
             self.waiters.answer(ids.into_iter().map(|id| (id, Err(refused.clone()))).collect());
         }
     }

@@ -10,8 +10,8 @@ use mvcc::{HashKv, ReadPoint};
 use parking_lot::Mutex;
 use schema::meta;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use storage::Store;
 use types::Fault;
@@ -42,6 +42,16 @@ const COMPACTION_HASHES_MAX: usize = 10;
 /// Size of an empty database of etcd.
 const EMPTY_DATABASE_BYTES: u64 = 20 << 10;
 
+/// Returns `true` if a compaction that begins now is to be hashed; set by [`Published::hash_compactions_when`].
+#[derive(Default)]
+struct HashesCompactions(OnceLock<Box<dyn Fn() -> bool + Send + Sync>>);
+
+impl std::fmt::Debug for HashesCompactions {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("HashesCompactions").field(&self.0.get().is_some()).finish()
+    }
+}
+
 /// Everything that readers, services and duties look at. Each field is replaced as a whole by apply or by the node.
 #[derive(Debug)]
 pub struct Published {
@@ -67,8 +77,8 @@ pub struct Published {
     pub(crate) removed: AtomicI64,
     /// The hashes of the newest compactions, for requests at exactly their revisions; oldest first.
     pub(crate) compaction_hashes: Mutex<VecDeque<HashKv>>,
-    /// Compactions are hashed before their removal: it reads the whole history, and only members of etcd and a check compare the result.
-    pub(crate) hashes_compactions: AtomicBool,
+    /// Hashing a compaction reads the whole history, so it is done only where the result is compared.
+    hashes_compactions: HashesCompactions,
     /// This member was removed from the cluster and has applied that: it serves no request any more.
     pub(crate) left: AtomicBool,
     /// `true` if this member is leader of a single-member cluster and has replayed its log, so that
@@ -112,7 +122,7 @@ impl Published {
             live_marks: Mutex::default(),
             removed: AtomicI64::new(stored.removed),
             compaction_hashes: Mutex::default(),
-            hashes_compactions: AtomicBool::new(false),
+            hashes_compactions: HashesCompactions::default(),
             left: AtomicBool::new(false),
             leads_alone: AtomicBool::new(false),
         })
@@ -178,9 +188,15 @@ impl Published {
         }
     }
 
-    /// Sets whether compactions are hashed from now on.
-    pub fn hash_compactions(&self, enabled: bool) {
-        self.hashes_compactions.store(enabled, Ordering::Relaxed);
+    /// Sets when compactions are hashed: `needed` is called at the begin of each, so that a member that has just joined counts. Without
+    /// it none is. The first call counts.
+    pub fn hash_compactions_when(&self, needed: impl Fn() -> bool + Send + Sync + 'static) {
+        self.hashes_compactions.0.get_or_init(|| Box::new(needed));
+    }
+
+    /// Returns `true` if a compaction that begins now is to be hashed.
+    pub(crate) fn hashes_compactions(&self) -> bool {
+        self.hashes_compactions.0.get().is_some_and(|needed| needed())
     }
 
     /// Returns the hash of the compaction at `revision`; `None` if there was none, or it was not hashed.

@@ -134,7 +134,7 @@ impl RemovalTask {
     /// Hashes history up to a compaction whose removal is about to begin, where that is wanted. The one before is removed completely. One
     /// that was interrupted by a restart is not hashed, as in etcd: a part of its history may be gone.
     fn hash_before(&self, removal: Option<&Removal>) -> Result<(), Fault> {
-        let Some(removal) = removal.filter(|_| self.published.hashes_compactions.load(Ordering::Relaxed)) else { return Ok(()) };
+        let Some(removal) = removal.filter(|_| self.published.hashes_compactions()) else { return Ok(()) };
         let compacted = self.published.removed.load(Ordering::Acquire);
         let hash = mvcc::hash_of_compaction(&self.store.snapshot(), compacted, removal.target())?;
         tracing::info!(hash = hash.hash, revision = hash.hash_revision, compact_revision = hash.compact_revision, "storing new hash");

@@ -1,16 +1,16 @@
 //! Pending proposals and their callers.
 
-use crate::Refused;
+use crate::RequestError;
 use apply::Ordered;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use tokio::sync::oneshot;
 
 /// The outcome for a waiting caller.
-pub(crate) type Reply = Result<Ordered, Refused>;
+pub(crate) type Reply = Result<Ordered, RequestError>;
 
 /// A caller that waits for a read index.
-pub(crate) type Barrier = oneshot::Sender<Result<(), Refused>>;
+pub(crate) type Barrier = oneshot::Sender<Result<(), RequestError>>;
 
 /// Requests in flight by id. Bounded by the admission of [`crate::Engine::propose`]; an entry
 /// leaves when its request is applied or dropped, whether or not a client still waits.
@@ -34,7 +34,7 @@ impl Waiters {
         }
         drop(waiting);
         for (_, sender) in waiters {
-            drop(sender.send(Err(Refused::Stopped)));
+            drop(sender.send(Err(RequestError::Stopped)));
         }
     }
 
@@ -58,7 +58,7 @@ impl Waiters {
             std::mem::take(&mut waiting.requests)
         };
         for sender in requests.into_values() {
-            drop(sender.send(Err(Refused::Stopped)));
+            drop(sender.send(Err(RequestError::Stopped)));
         }
     }
 
@@ -77,10 +77,10 @@ mod tests {
         let (before, mut failed) = oneshot::channel();
         waiters.register([(1, before)]);
         waiters.stop();
-        assert_eq!(failed.try_recv(), Ok(Err(Refused::Stopped)));
+        assert_eq!(failed.try_recv(), Ok(Err(RequestError::Stopped)));
         let (after, mut failed) = oneshot::channel();
         waiters.register([(2, after)]);
-        assert_eq!(failed.try_recv(), Ok(Err(Refused::Stopped)));
+        assert_eq!(failed.try_recv(), Ok(Err(RequestError::Stopped)));
         assert_eq!(waiters.len(), 0);
     }
 }

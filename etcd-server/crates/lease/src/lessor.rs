@@ -5,8 +5,8 @@
 //! [`Expiry`](crate::Expiry).
 
 use crate::attached_keys::{AttachedKeys, Sealed};
+use crate::error::LeaseError;
 use crate::lease_record::{self, Terms};
-use crate::refusal::Refusal;
 use bytes::Bytes;
 use schema::{Batch, Table, View};
 use std::collections::BTreeMap;
@@ -71,15 +71,15 @@ impl Lessor {
     ///
     /// The proposer has already chosen an id, so 0 is refused here as "not found", which is etcd's
     /// response.
-    pub fn grant(&mut self, batch: &mut dyn Batch, id: LeaseId, ttl_seconds: i64) -> Result<i64, Refusal> {
+    pub fn grant(&mut self, batch: &mut dyn Batch, id: LeaseId, ttl_seconds: i64) -> Result<i64, LeaseError> {
         if !id.is_some() {
-            return Err(Refusal::LeaseNotFound { id });
+            return Err(LeaseError::LeaseNotFound { id });
         }
         if ttl_seconds > TTL_SECONDS_MAX {
-            return Err(Refusal::TtlTooLarge { ttl_seconds });
+            return Err(LeaseError::TtlTooLarge { ttl_seconds });
         }
         if self.leases.contains_key(&id) {
-            return Err(Refusal::LeaseExists { id });
+            return Err(LeaseError::LeaseExists { id });
         }
         let ttl_seconds = ttl_seconds.max(self.minimum_ttl_seconds);
         let terms = Terms { ttl_seconds, remaining_ttl_seconds: 0 };
@@ -92,9 +92,9 @@ impl Lessor {
     /// Removes a lease and answers its keys, ascending, for the caller to delete in the same batch and one revision.
     ///
     /// The keys are detached already. An empty answer must not make a revision.
-    pub fn revoke(&mut self, view: &impl View, batch: &mut dyn Batch, id: LeaseId) -> Result<Result<Vec<Bytes>, Refusal>, Fault> {
+    pub fn revoke(&mut self, view: &impl View, batch: &mut dyn Batch, id: LeaseId) -> Result<Result<Vec<Bytes>, LeaseError>, Fault> {
         if !self.exists(id) {
-            return Ok(Err(Refusal::LeaseNotFound { id }));
+            return Ok(Err(LeaseError::LeaseNotFound { id }));
         }
         let keys = self.keys.of(view, id)?;
         for key in &keys {

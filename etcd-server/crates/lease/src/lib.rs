@@ -6,14 +6,14 @@
 #![forbid(unsafe_code)]
 
 mod attached_keys;
+mod error;
 mod expiry;
 mod lease_record;
 mod lessor;
 mod pace;
-mod refusal;
 
 pub use attached_keys::{Sealed, stored_keys};
+pub use error::LeaseError;
 pub use expiry::{Checkpoint, Due, Expiry, ExpirySettings, Renewal, TimeToLive};
 pub use lease_record::Terms;
 pub use lessor::{Change, Lessor, Persist, TTL_SECONDS_MAX, minimum_ttl_seconds};
-pub use refusal::Refusal;

@@ -1,7 +1,7 @@
 //! Random operations on the leases and on a twin that keeps plain deadlines and plain maps.
 
 use bytes::Bytes;
-use lease::{Expiry, ExpirySettings, Lessor, Persist, Refusal, Renewal, Sealed};
+use lease::{Expiry, ExpirySettings, LeaseError, Lessor, Persist, Renewal, Sealed};
 use schema::{MemoryBatch, MemoryStore, Table, View};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -66,8 +66,8 @@ impl World {
         let answer = self.lessor.grant(&mut self.batch, id, ttl);
         self.follow();
         let expected = match (id.0, self.leases.contains_key(&id)) {
-            (0, _) => Err(Refusal::LeaseNotFound { id }),
-            (_, true) => Err(Refusal::LeaseExists { id }),
+            (0, _) => Err(LeaseError::LeaseNotFound { id }),
+            (_, true) => Err(LeaseError::LeaseExists { id }),
             (_, false) => Ok(ttl.max(MINIMUM)),
         };
         assert_eq!(answer, expected);
@@ -81,7 +81,7 @@ impl World {
         self.follow();
         self.revoking.remove(&id);
         if self.leases.remove(&id).is_none() {
-            assert_eq!(answer, Err(Refusal::LeaseNotFound { id }));
+            assert_eq!(answer, Err(LeaseError::LeaseNotFound { id }));
             return;
         }
         let expected: Vec<_> = self.keys.iter().filter(|(_, lease)| **lease == id).map(|(key, _)| key.clone()).collect();

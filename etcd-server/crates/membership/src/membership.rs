@@ -7,8 +7,8 @@
 
 use crate::conf_change::ConfChange;
 use crate::downgrade::Downgrade;
+use crate::error::MembershipError;
 use crate::member::{self, Member};
-use crate::refusal::Refusal;
 use crate::version::Version;
 use schema::{Batch, Table, View};
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,7 +86,7 @@ impl Membership {
     /// Makes an ordered change, or refuses it: then nothing changes, and raft is given a change of member 0 in its place.
     ///
     /// `max_learners` must be the same on every member; so must everything else that this looks at.
-    pub fn apply_conf_change(&mut self, change: &ConfChange, max_learners: usize, batch: &mut dyn Batch) -> Result<(), Refusal> {
+    pub fn apply_conf_change(&mut self, change: &ConfChange, max_learners: usize, batch: &mut dyn Batch) -> Result<(), MembershipError> {
         self.validate(change, max_learners)?;
         match change {
             ConfChange::Add(added) => {
@@ -106,20 +106,22 @@ impl Membership {
     }
 
     /// Checks whether the state allows a change, in etcd's order.
-    pub fn validate(&self, change: &ConfChange, max_learners: usize) -> Result<(), Refusal> {
+    pub fn validate(&self, change: &ConfChange, max_learners: usize) -> Result<(), MembershipError> {
         let id = change.member_id();
         if self.is_removed(id) {
-            return Err(Refusal::MemberRemoved { id });
+            return Err(MembershipError::MemberRemoved { id });
         }
         match (change, self.member(id)) {
-            (ConfChange::Add(_), Some(_)) => Err(Refusal::MemberExists { id }),
+            (ConfChange::Add(_), Some(_)) => Err(MembershipError::MemberExists { id }),
             (ConfChange::Add(added), None) => {
                 self.validate_peer_urls(id, &added.peer_urls)?;
                 let learners = self.learners().count();
-                if added.is_learner && learners >= max_learners { Err(Refusal::TooManyLearners { learners }) } else { Ok(()) }
+                if added.is_learner && learners >= max_learners { Err(MembershipError::TooManyLearners { learners }) } else { Ok(()) }
             }
-            (ConfChange::Promote(_) | ConfChange::Update { .. } | ConfChange::Remove(_), None) => Err(Refusal::MemberNotFound { id }),
-            (ConfChange::Promote(_), Some(known)) if !known.is_learner => Err(Refusal::NotLearner { id }),
+            (ConfChange::Promote(_) | ConfChange::Update { .. } | ConfChange::Remove(_), None) => {
+                Err(MembershipError::MemberNotFound { id })
+            }
+            (ConfChange::Promote(_), Some(known)) if !known.is_learner => Err(MembershipError::NotLearner { id }),
             (ConfChange::Update { peer_urls, .. }, Some(_)) => self.validate_peer_urls(id, peer_urls),
             (ConfChange::Promote(_) | ConfChange::Remove(_), Some(_)) => Ok(()),
         }
@@ -160,10 +162,10 @@ impl Membership {
         self.downgrade = downgrade;
     }
 
-    fn validate_peer_urls(&self, id: MemberId, peer_urls: &[String]) -> Result<(), Refusal> {
+    fn validate_peer_urls(&self, id: MemberId, peer_urls: &[String]) -> Result<(), MembershipError> {
         let mut others = self.members().filter(|other| other.id != id);
         let taken = others.find_map(|other| Some((other.id, peer_urls.iter().find(|url| other.peer_urls.contains(url))?)));
-        taken.map_or(Ok(()), |(by, url)| Err(Refusal::PeerUrlInUse { url: url.clone(), by }))
+        taken.map_or(Ok(()), |(by, url)| Err(MembershipError::PeerUrlInUse { url: url.clone(), by }))
     }
 
     fn update(&mut self, id: MemberId, batch: &mut dyn Batch, change: impl FnOnce(&mut Member)) {

@@ -1,7 +1,7 @@
 //! Random changes to the membership and to a model that keeps only the accepted changes, and
 //! replays them for every query.
 
-use membership::{ConfChange, Member, Membership, Refusal};
+use membership::{ConfChange, Member, Membership, MembershipError};
 use schema::MemoryStore;
 use types::MemberId;
 
@@ -43,35 +43,37 @@ impl Twin {
         self.0.iter().any(|accepted| matches!(accepted, Accepted::Change(ConfChange::Remove(removed)) if *removed == id))
     }
 
-    fn url_owner(&self, id: MemberId, urls: &[String]) -> Option<Refusal> {
+    fn url_owner(&self, id: MemberId, urls: &[String]) -> Option<MembershipError> {
         let others = self.members().into_iter().filter(|other| other.id != id);
         let mut clashes = others.flat_map(|other| {
             let clash = urls.iter().find(|url| other.peer_urls.contains(url));
-            clash.map(|url| Refusal::PeerUrlInUse { url: url.clone(), by: other.id })
+            clash.map(|url| MembershipError::PeerUrlInUse { url: url.clone(), by: other.id })
         });
         clashes.next()
     }
 
-    fn refusal(&self, change: &ConfChange, max_learners: usize) -> Option<Refusal> {
+    fn refusal(&self, change: &ConfChange, max_learners: usize) -> Option<MembershipError> {
         let id = change.member_id();
         let known = self.member(id);
         let learners = self.members().iter().filter(|member| member.is_learner).count();
         let rules = [
-            self.is_removed(id).then_some(Refusal::MemberRemoved { id }),
+            self.is_removed(id).then_some(MembershipError::MemberRemoved { id }),
             match change {
-                ConfChange::Add(_) => known.is_some().then_some(Refusal::MemberExists { id }),
+                ConfChange::Add(_) => known.is_some().then_some(MembershipError::MemberExists { id }),
                 ConfChange::Promote(_) | ConfChange::Update { .. } | ConfChange::Remove(_) => {
-                    known.is_none().then_some(Refusal::MemberNotFound { id })
+                    known.is_none().then_some(MembershipError::MemberNotFound { id })
                 }
             },
             match change {
                 ConfChange::Add(added) => self.url_owner(id, &added.peer_urls),
                 ConfChange::Update { peer_urls, .. } => self.url_owner(id, peer_urls),
-                ConfChange::Promote(_) => known.filter(|member| !member.is_learner).map(|_| Refusal::NotLearner { id }),
+                ConfChange::Promote(_) => known.filter(|member| !member.is_learner).map(|_| MembershipError::NotLearner { id }),
                 ConfChange::Remove(_) => None,
             },
             match change {
-                ConfChange::Add(added) => (added.is_learner && learners >= max_learners).then_some(Refusal::TooManyLearners { learners }),
+                ConfChange::Add(added) => {
+                    (added.is_learner && learners >= max_learners).then_some(MembershipError::TooManyLearners { learners })
+                }
                 ConfChange::Promote(_) | ConfChange::Update { .. } | ConfChange::Remove(_) => None,
             },
         ];

@@ -4,7 +4,7 @@
 //! requested one, in order, leaving out versions that compaction may or may not have removed yet.
 //! Equal to a real etcd's for the same history. Source: etcd mvcc/hash.go.
 
-use crate::{ReadPoint, Refusal, checksum, walk};
+use crate::{MvccError, ReadPoint, checksum, walk};
 use prost::Message as _;
 use proto::mvccpb::KeyValue;
 use schema::revision_record::RevisionRecord;
@@ -36,13 +36,13 @@ pub struct HashKv {
 ///
 /// `view` stands still while this runs, and no removal in it has gone further than `point.compacted`: a record that a later compaction
 /// took away is a [`Fault`] here, because from inside it looks no different from a lost one.
-pub fn hash_kv<V: View>(point: &ReadPoint, view: &V, requested: MainRevision) -> Result<Result<HashKv, Refusal>, Fault> {
+pub fn hash_kv<V: View>(point: &ReadPoint, view: &V, requested: MainRevision) -> Result<Result<HashKv, MvccError>, Fault> {
     // Not the rule of a range: negative revisions are taken as they are, and hash nothing.
     if requested > 0 && requested < point.compacted {
-        return Ok(Err(Refusal::Compacted { requested, compacted: point.compacted }));
+        return Ok(Err(MvccError::Compacted { requested, compacted: point.compacted }));
     }
     if requested > point.current {
-        return Ok(Err(Refusal::FutureRevision { requested, current: point.current }));
+        return Ok(Err(MvccError::FutureRevision { requested, current: point.current }));
     }
     let at = if requested == 0 { point.current } else { requested };
     let newest_at = newest_at(view, point.compacted, at, false)?;

@@ -11,7 +11,7 @@ use crate::overlay::Overlay;
 use crate::recent::RecentRows;
 use crate::walk;
 use crate::write::Write;
-use crate::{NEVER_COMPACTED, ReadPoint, Refusal};
+use crate::{MvccError, NEVER_COMPACTED, ReadPoint};
 use bytes::Bytes;
 use schema::{Batch, Table, View, meta};
 use types::{Fault, LeaseId, MainRevision};
@@ -115,12 +115,12 @@ impl KeySpace {
     }
 
     /// Forgets history below `revision`: at once for readers; removal is [`crate::compaction`]'s work.
-    pub fn compact(&mut self, revision: MainRevision, batch: &mut dyn Batch) -> Result<(), Refusal> {
+    pub fn compact(&mut self, revision: MainRevision, batch: &mut dyn Batch) -> Result<(), MvccError> {
         if revision <= self.compacted {
-            return Err(Refusal::Compacted { requested: revision, compacted: self.compacted });
+            return Err(MvccError::Compacted { requested: revision, compacted: self.compacted });
         }
         if revision > self.current {
-            return Err(Refusal::FutureRevision { requested: revision, current: self.current });
+            return Err(MvccError::FutureRevision { requested: revision, current: self.current });
         }
         self.compacted = revision;
         meta::write_u64(batch, meta::COMPACT_REVISION, revision.cast_unsigned());

@@ -5,7 +5,7 @@
 
 use crate::range::{RangeOptions, from_key, push_kv};
 use crate::record::Fields;
-use crate::{ReadPoint, Refusal};
+use crate::{MvccError, ReadPoint};
 use bytes::{Bytes, BytesMut};
 use schema::View;
 use std::ops::ControlFlow;
@@ -30,13 +30,13 @@ pub struct Parts {
 
 impl ReadPoint {
     /// Measures a range. Nothing when it cannot be read in parts, because it is sorted, filtered or only counted.
-    pub fn measure<V: View>(&self, view: &V, options: &RangeOptions) -> Result<Result<Option<Parts>, Refusal>, Fault> {
+    pub fn measure<V: View>(&self, view: &V, options: &RangeOptions) -> Result<Result<Option<Parts>, MvccError>, Fault> {
         if !options.is_plain() {
             return Ok(Ok(None));
         }
         let at = match self.resolve(options.revision) {
             Ok(at) => at,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(error) => return Ok(Err(error)),
         };
         let source = self.source(view);
         let (mut keys, mut bytes, mut left_out) = (0, 0, None);

@@ -6,7 +6,7 @@
 use crate::counts::{self, Counts};
 use crate::overlay::Overlay;
 use crate::record::{self, Fields};
-use crate::{Refusal, walk};
+use crate::{MvccError, walk};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use prost::Message as _;
 use prost::encoding::encode_varint;
@@ -152,14 +152,14 @@ pub(crate) struct Source<'a, V: View> {
 
 impl<V: View> Source<'_, V> {
     /// The revision that a request for `requested` reads.
-    pub(crate) fn resolve(&self, requested: MainRevision) -> Result<MainRevision, Refusal> {
+    pub(crate) fn resolve(&self, requested: MainRevision) -> Result<MainRevision, MvccError> {
         resolve(requested, self.current, self.compacted)
     }
 
-    pub(crate) fn range(&self, options: &RangeOptions) -> Result<Result<RangeResult, Refusal>, Fault> {
+    pub(crate) fn range(&self, options: &RangeOptions) -> Result<Result<RangeResult, MvccError>, Fault> {
         let at = match self.resolve(options.revision) {
             Ok(at) => at,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(error) => return Ok(Err(error)),
         };
         if options.count_only {
             return Ok(Ok(RangeResult { count: self.count(&options.range, at)?, ..RangeResult::default() }));
@@ -293,13 +293,13 @@ impl<V: View> Source<'_, V> {
 }
 
 /// The revision that a request for `requested` reads; zero and below ask for the newest.
-pub(crate) fn resolve(requested: MainRevision, current: MainRevision, compacted: MainRevision) -> Result<MainRevision, Refusal> {
+pub(crate) fn resolve(requested: MainRevision, current: MainRevision, compacted: MainRevision) -> Result<MainRevision, MvccError> {
     if requested > current {
-        return Err(Refusal::FutureRevision { requested, current });
+        return Err(MvccError::FutureRevision { requested, current });
     }
     let at = if requested <= 0 { current } else { requested };
     if at < compacted {
-        return Err(Refusal::Compacted { requested, compacted });
+        return Err(MvccError::Compacted { requested, compacted });
     }
     Ok(at)
 }

@@ -3,7 +3,7 @@
 use crate::counts::Counts;
 use crate::overlay::Overlay;
 use crate::range::{self, RangeOptions, RangeResult, Source};
-use crate::{NEVER_COMPACTED, Refusal, Sizes, walk};
+use crate::{MvccError, NEVER_COMPACTED, Sizes, walk};
 use bytes::Bytes;
 use schema::View;
 use types::{Fault, MainRevision};
@@ -32,12 +32,12 @@ impl ReadPoint {
     }
 
     /// Answers a range request.
-    pub fn range<V: View>(&self, view: &V, options: &RangeOptions) -> Result<Result<RangeResult, Refusal>, Fault> {
+    pub fn range<V: View>(&self, view: &V, options: &RangeOptions) -> Result<Result<RangeResult, MvccError>, Fault> {
         self.source(view).range(options)
     }
 
     /// The revision that a request for `requested` reads.
-    pub fn resolve(&self, requested: MainRevision) -> Result<MainRevision, Refusal> {
+    pub fn resolve(&self, requested: MainRevision) -> Result<MainRevision, MvccError> {
         range::resolve(requested, self.current, self.compacted)
     }
 

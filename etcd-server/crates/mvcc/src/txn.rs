@@ -5,7 +5,7 @@
 
 use crate::range::{RangeOptions, Source};
 use crate::record::{self, Fields};
-use crate::{ReadPoint, Refusal, Write};
+use crate::{MvccError, ReadPoint, Write};
 use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::response_op::Response;
@@ -18,14 +18,14 @@ use schema::View;
 use types::{Fault, KeyRange, LeaseId, MainRevision};
 
 /// Executed, or refused by the state; in both cases the same on every member.
-pub type Executed<T> = Result<Result<T, Refusal>, Fault>;
+pub type Executed<T> = Result<Result<T, MvccError>, Fault>;
 
 /// Unwraps the refusal of a nested call, so that it becomes this call's answer.
 macro_rules! unless_refused {
     ($outcome:expr) => {
         match $outcome? {
             Ok(value) => value,
-            Err(refusal) => return Ok(Err(refusal)),
+            Err(error) => return Ok(Err(error)),
         }
     };
 }
@@ -60,9 +60,9 @@ pub fn execute_txn_read<V: View>(point: &ReadPoint, view: &V, request: &TxnReque
     let path = Path::choose(&source, request)?;
     for op in path.taken(request) {
         if let Some(Request::RequestRange(range)) = &op.request
-            && let Err(refusal) = check_range(range, point.current, point.compacted)
+            && let Err(error) = check_range(range, point.current, point.compacted)
         {
-            return Ok(Err(refusal));
+            return Ok(Err(error));
         }
     }
     let mut responses = Vec::with_capacity(path.taken(request).len());
@@ -105,8 +105,8 @@ fn check_txn<V: View>(write: &mut Write<'_, V>, request: &TxnRequest, path: &Pat
     for op in path.taken(request) {
         match &op.request {
             Some(Request::RequestRange(range)) => {
-                if let Err(refusal) = check_range(range, write.begin(), write.compacted()) {
-                    return Ok(Err(refusal));
+                if let Err(error) = check_range(range, write.begin(), write.compacted()) {
+                    return Ok(Err(error));
                 }
             }
             Some(Request::RequestPut(put)) => unless_refused!(check_put(write, put)),
@@ -121,16 +121,16 @@ fn check_txn<V: View>(write: &mut Write<'_, V>, request: &TxnRequest, path: &Pat
 }
 
 /// Zero asks for the newest; any other revision must exist, negative ones too (etcd: txn.go, checkRange).
-fn check_range(request: &RangeRequest, current: MainRevision, compacted: MainRevision) -> Result<(), Refusal> {
+fn check_range(request: &RangeRequest, current: MainRevision, compacted: MainRevision) -> Result<(), MvccError> {
     let requested = request.revision;
     if requested == 0 {
         return Ok(());
     }
     if requested > current {
-        return Err(Refusal::FutureRevision { requested, current });
+        return Err(MvccError::FutureRevision { requested, current });
     }
     if requested < compacted {
-        return Err(Refusal::Compacted { requested, compacted });
+        return Err(MvccError::Compacted { requested, compacted });
     }
     Ok(())
 }
@@ -138,10 +138,10 @@ fn check_range(request: &RangeRequest, current: MainRevision, compacted: MainRev
 fn check_put<V: View>(write: &mut Write<'_, V>, request: &PutRequest) -> Executed<()> {
     let lease = LeaseId(request.lease);
     if lease.is_some() && !write.leases.exists(lease) {
-        return Ok(Err(Refusal::LeaseNotFound));
+        return Ok(Err(MvccError::LeaseNotFound));
     }
     if (request.ignore_value || request.ignore_lease) && write.record(&request.key)?.is_none() {
-        return Ok(Err(Refusal::KeyNotFound));
+        return Ok(Err(MvccError::KeyNotFound));
     }
     Ok(Ok(()))
 }
@@ -154,7 +154,7 @@ fn execute_path<V: View>(write: &mut Write<'_, V>, request: &TxnRequest, path: &
             Some(Request::RequestRange(range)) => {
                 // Checked before; only a compaction in between could refuse, and that is an entry of its own.
                 let read = read(&write.source(), range)?;
-                Response::ResponseRange(read.map_err(|refusal| Fault::corrupt("transaction", refusal))?)
+                Response::ResponseRange(read.map_err(|error| Fault::corrupt("transaction", error))?)
             }
             Some(Request::RequestPut(request)) => Response::ResponsePut(put(write, request)?),
             Some(Request::RequestDeleteRange(request)) => Response::ResponseDeleteRange(execute_delete_range(write, request)?),

@@ -2,7 +2,7 @@
 
 use crate::stage::Stage;
 use bytes::Bytes;
-use mvcc::{Refusal, Sizes, hash_kv, hash_of_compaction};
+use mvcc::{MvccError, Sizes, hash_kv, hash_of_compaction};
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RequestOp, TxnRequest};
 use schema::Batch;
@@ -102,14 +102,14 @@ fn hashes_above_a_compaction_are_those_of_etcd_before_and_after_removal() {
         }
     }
     let compacted = hash_kv(&stage.point, &stage.store, 11).unwrap();
-    assert_eq!(compacted, Err(Refusal::Compacted { requested: 11, compacted: 12 }));
+    assert_eq!(compacted, Err(MvccError::Compacted { requested: 11, compacted: 12 }));
 }
 
 #[test]
 fn negative_revisions_hash_nothing_and_future_ones_are_refused() {
     let stage = first_writes();
     assert_eq!(hash(&stage, -5), (1_084_519_789, -1));
-    assert_eq!(hash_kv(&stage.point, &stage.store, 7).unwrap(), Err(Refusal::FutureRevision { requested: 7, current: 6 }));
+    assert_eq!(hash_kv(&stage.point, &stage.store, 7).unwrap(), Err(MvccError::FutureRevision { requested: 7, current: 6 }));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::moving::MovingView;
 use crate::stage::{Stage, TestLeases};
 use crate::twin::{Change, Twin};
 use crate::twin_hash;
-use mvcc::{KeySpace, RangeOptions, ReadPoint, Refusal, Sizes};
+use mvcc::{KeySpace, MvccError, RangeOptions, ReadPoint, Sizes};
 use prost::Message as _;
 use proto::etcdserverpb::{RangeRequest, RangeResponse};
 use schema::{MemoryStore, Table, View, current_record, history_key, revision_record};
@@ -36,7 +36,7 @@ fn assert_same_events(ours: &[Event], theirs: &[Change]) {
     }
 }
 
-fn ranged(point: &ReadPoint, view: &impl View, request: &RangeRequest) -> Result<RangeResponse, Refusal> {
+fn ranged(point: &ReadPoint, view: &impl View, request: &RangeRequest) -> Result<RangeResponse, MvccError> {
     let options = RangeOptions::new(request);
     point.range(view, &options).unwrap().map(|result| {
         let keys = result.keys;
@@ -216,11 +216,11 @@ impl Both {
         let requested = self.generator.random.i64(twin.compacted.max(-1) - 1..=twin.current + 1);
         let hashed = mvcc::hash_kv(point, &self.stage.store, requested).unwrap();
         if requested > 0 && requested < twin.compacted {
-            assert_eq!(hashed, Err(Refusal::Compacted { requested, compacted: twin.compacted }));
+            assert_eq!(hashed, Err(MvccError::Compacted { requested, compacted: twin.compacted }));
             return;
         }
         if requested > twin.current {
-            assert_eq!(hashed, Err(Refusal::FutureRevision { requested, current: twin.current }));
+            assert_eq!(hashed, Err(MvccError::FutureRevision { requested, current: twin.current }));
             return;
         }
         let hashed = hashed.unwrap();

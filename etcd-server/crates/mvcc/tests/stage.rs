@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use mvcc::compaction::Removal;
-use mvcc::{KeySpace, Leases, ReadPoint, Refusal, Sizes};
+use mvcc::{KeySpace, Leases, MvccError, ReadPoint, Sizes};
 use proto::etcdserverpb::{DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, TxnRequest, TxnResponse};
 use schema::{Batch, MemoryBatch, MemoryStore};
 use std::collections::BTreeSet;
@@ -41,7 +41,7 @@ pub(crate) struct Stage {
     sizes: Sizes,
 }
 
-type Outcome<T> = (Result<T, Refusal>, Vec<Event>);
+type Outcome<T> = (Result<T, MvccError>, Vec<Event>);
 
 impl Stage {
     pub(crate) fn new(sizes: Sizes) -> Self {
@@ -78,7 +78,7 @@ impl Stage {
         self.delete_range(&DeleteRangeRequest { key: key.clone(), ..Default::default() }).0.unwrap();
     }
 
-    pub(crate) fn compact(&mut self, revision: i64) -> Result<(), Refusal> {
+    pub(crate) fn compact(&mut self, revision: i64) -> Result<(), MvccError> {
         self.space.compact(revision, &mut self.batch)
     }
 

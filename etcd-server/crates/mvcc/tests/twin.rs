@@ -1,7 +1,7 @@
 //! The foolish twin: a whole map of keys for every revision, and every rule in its plainest form.
 
 use bytes::Bytes;
-use mvcc::Refusal;
+use mvcc::MvccError;
 use proto::etcdserverpb::compare::TargetUnion;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::response_op::Response;
@@ -72,7 +72,7 @@ impl Twin {
         changes
     }
 
-    pub(crate) fn put(&mut self, request: &PutRequest) -> (Result<PutResponse, Refusal>, Vec<Change>) {
+    pub(crate) fn put(&mut self, request: &PutRequest) -> (Result<PutResponse, MvccError>, Vec<Change>) {
         let mut run = self.request();
         if let Err(refusal) = run.check_put(request) {
             return (Err(refusal), Vec::new());
@@ -82,14 +82,14 @@ impl Twin {
         (Ok(response), self.end(keys, changes))
     }
 
-    pub(crate) fn delete_range(&mut self, request: &DeleteRangeRequest) -> (Result<DeleteRangeResponse, Refusal>, Vec<Change>) {
+    pub(crate) fn delete_range(&mut self, request: &DeleteRangeRequest) -> (Result<DeleteRangeResponse, MvccError>, Vec<Change>) {
         let mut run = self.request();
         let response = run.delete_range(request);
         let Run { keys, changes, .. } = run;
         (Ok(response), self.end(keys, changes))
     }
 
-    pub(crate) fn txn(&mut self, request: &TxnRequest) -> (Result<TxnResponse, Refusal>, Vec<Change>) {
+    pub(crate) fn txn(&mut self, request: &TxnRequest) -> (Result<TxnResponse, MvccError>, Vec<Change>) {
         let mut run = self.request();
         if let Err(refusal) = run.check_txn(request) {
             return (Err(refusal), Vec::new());
@@ -100,24 +100,24 @@ impl Twin {
         (Ok(response), self.end(keys, changes))
     }
 
-    pub(crate) fn compact(&mut self, revision: i64) -> Result<(), Refusal> {
+    pub(crate) fn compact(&mut self, revision: i64) -> Result<(), MvccError> {
         if revision <= self.compacted {
-            return Err(Refusal::Compacted { requested: revision, compacted: self.compacted });
+            return Err(MvccError::Compacted { requested: revision, compacted: self.compacted });
         }
         if revision > self.current {
-            return Err(Refusal::FutureRevision { requested: revision, current: self.current });
+            return Err(MvccError::FutureRevision { requested: revision, current: self.current });
         }
         self.compacted = revision;
         Ok(())
     }
 
     /// A range outside of a transaction; no header.
-    pub(crate) fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Refusal> {
+    pub(crate) fn range(&self, request: &RangeRequest) -> Result<RangeResponse, MvccError> {
         self.request().range(request).map(|response| RangeResponse { header: None, ..response })
     }
 
     /// Returns the response to a transaction of reads beside apply.
-    pub(crate) fn read_txn(&self, request: &TxnRequest) -> Result<TxnResponse, Refusal> {
+    pub(crate) fn read_txn(&self, request: &TxnRequest) -> Result<TxnResponse, MvccError> {
         self.clone().txn(request).0
     }
 }
@@ -127,13 +127,13 @@ impl Run<'_> {
         self.twin.current + i64::from(!self.changes.is_empty())
     }
 
-    fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Refusal> {
+    fn range(&self, request: &RangeRequest) -> Result<RangeResponse, MvccError> {
         let requested = request.revision;
         if requested > self.revision() {
-            return Err(Refusal::FutureRevision { requested, current: self.revision() });
+            return Err(MvccError::FutureRevision { requested, current: self.revision() });
         }
         if requested > 0 && requested < self.twin.compacted {
-            return Err(Refusal::Compacted { requested, compacted: self.twin.compacted });
+            return Err(MvccError::Compacted { requested, compacted: self.twin.compacted });
         }
         let state = if requested <= 0 || requested > self.twin.current { &self.keys } else { &self.twin.states[&requested] };
         let mut kvs: Vec<KeyValue> =
@@ -191,12 +191,12 @@ impl Run<'_> {
         self.changes.push(Change { main: self.twin.current + 1, sub, key, kv });
     }
 
-    fn check_put(&self, request: &PutRequest) -> Result<(), Refusal> {
+    fn check_put(&self, request: &PutRequest) -> Result<(), MvccError> {
         if !matches!(request.lease, 0..=2) {
-            return Err(Refusal::LeaseNotFound);
+            return Err(MvccError::LeaseNotFound);
         }
         let lives = self.keys.contains_key(&request.key[..]);
-        if (request.ignore_value || request.ignore_lease) && !lives { Err(Refusal::KeyNotFound) } else { Ok(()) }
+        if (request.ignore_value || request.ignore_lease) && !lives { Err(MvccError::KeyNotFound) } else { Ok(()) }
     }
 
     fn put(&mut self, request: &PutRequest) -> PutResponse {
@@ -249,15 +249,15 @@ impl Run<'_> {
         (succeeded, if succeeded { &request.success } else { &request.failure })
     }
 
-    fn check_txn(&self, request: &TxnRequest) -> Result<(), Refusal> {
+    fn check_txn(&self, request: &TxnRequest) -> Result<(), MvccError> {
         let (current, compacted) = (self.twin.current, self.twin.compacted);
         for op in self.taken(request).1 {
             match op.request.as_ref().unwrap() {
                 Request::RequestRange(RangeRequest { revision: requested @ 1.., .. }) if *requested > current => {
-                    return Err(Refusal::FutureRevision { requested: *requested, current });
+                    return Err(MvccError::FutureRevision { requested: *requested, current });
                 }
                 Request::RequestRange(range) if range.revision != 0 && range.revision < compacted => {
-                    return Err(Refusal::Compacted { requested: range.revision, compacted });
+                    return Err(MvccError::Compacted { requested: range.revision, compacted });
                 }
                 Request::RequestRange(_) | Request::RequestDeleteRange(_) => {}
                 Request::RequestPut(put) => self.check_put(put)?,

@@ -87,7 +87,7 @@ async fn open(
     let response = tokio::time::timeout(SILENCE_MAX, connection.send(asked)).await.map_err(|_| StreamEnd::Silent)??;
     match response.status() {
         StatusCode::OK => {
-            peer.set_kind(!response.headers().contains_key(crate::handshake::FROM));
+            peer.set_kind(response.headers().contains_key(crate::handshake::FROM));
             Ok((connection, response.into_body(), url))
         }
         StatusCode::GONE => Err(StreamEnd::Removed),

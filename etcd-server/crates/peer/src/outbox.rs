@@ -41,8 +41,8 @@ pub(crate) struct Outbox {
     /// The addresses that the streams which this member has opened come from, by [`StreamKind`].
     sources: [Mutex<Option<Uri>>; 2],
     mismatch_logs: LogLimit,
-    /// The member is a real etcd, as its last stream told; see [`Outbox::set_kind`].
-    is_etcd: AtomicBool,
+    /// The member runs this server, by its last stream; see [`Outbox::set_kind`].
+    is_ours: AtomicBool,
     pub(crate) observer: Arc<dyn PeerObserver>,
 }
 
@@ -57,7 +57,7 @@ impl Outbox {
             activity: Mutex::new(None),
             sources: [Mutex::new(None), Mutex::new(None)],
             mismatch_logs: LogLimit::default(),
-            is_etcd: AtomicBool::new(false),
+            is_ours: AtomicBool::new(false),
             observer,
         };
         (outbox, waiting)
@@ -139,14 +139,14 @@ impl Outbox {
         *self.sources[index(kind)].lock() = url;
     }
 
-    /// Notes whether the member is a real etcd: such a one does not name itself in its responses.
-    pub(crate) fn set_kind(&self, is_etcd: bool) {
-        self.is_etcd.store(is_etcd, Ordering::Relaxed);
+    /// Sets whether the member runs this server: a real etcd does not name itself in its responses.
+    pub(crate) fn set_kind(&self, is_ours: bool) {
+        self.is_ours.store(is_ours, Ordering::Relaxed);
     }
 
-    /// Returns `true` if the member is a real etcd.
-    pub(crate) fn is_etcd(&self) -> bool {
-        self.is_etcd.load(Ordering::Relaxed)
+    /// Returns `true` unless the member is known to run this server.
+    pub(crate) fn may_be_etcd(&self) -> bool {
+        !self.is_ours.load(Ordering::Relaxed)
     }
 
     /// Returns `true` if a stream of the member comes from `url`: then the server there has checked that the stream was meant for it.

@@ -115,9 +115,9 @@ impl Transport {
         peers.iter().filter_map(|(id, peer)| Some((MemberId(*id), peer.outbox.active_since()?))).collect()
     }
 
-    /// Returns `true` if a member is a real etcd, as far as the streams to the members have told.
-    pub fn has_etcd_members(&self) -> bool {
-        self.0.peers.load().values().any(|peer| peer.outbox.is_etcd())
+    /// Returns `true` unless every other member is known to run this server: a member that was never reached may be a real etcd.
+    pub fn may_have_etcd_members(&self) -> bool {
+        self.0.peers.load().values().any(|peer| peer.outbox.may_be_etcd())
     }
 
     /// The addresses of a member as destinations of requests; none if it is not known.

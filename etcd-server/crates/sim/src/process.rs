@@ -52,7 +52,7 @@ pub(crate) enum Told {
     /// Its request was applied here as this entry.
     Applied(u64),
     /// The result of a read, its revision, and the applied part of the log.
-    Read { applied: u64, revision: i64, found: Result<proto::etcdserverpb::RangeResponse, mvcc::Refusal> },
+    Read { applied: u64, revision: i64, found: Result<proto::etcdserverpb::RangeResponse, mvcc::MvccError> },
     /// Its lease has its full time since.
     Renewed { lease: LeaseId, at: Time },
     /// There is no such lease.

@@ -2,7 +2,8 @@
 
 use crate::server::{Place, Server, Settings, StartError};
 use proto::etcdserverpb::{
-    HashKvRequest, Member, MemberAddRequest, MemberListRequest, MemberPromoteRequest, MemberRemoveRequest, RangeRequest, StatusRequest,
+    HashKvRequest, Member, MemberAddRequest, MemberListRequest, MemberPromoteRequest, MemberRemoveRequest, MoveLeaderRequest, RangeRequest,
+    StatusRequest,
 };
 use rpc::etcdserverpb::{cluster_client::ClusterClient, kv_client::KvClient, maintenance_client::MaintenanceClient};
 use std::time::{Duration, Instant};
@@ -198,6 +199,24 @@ impl Cluster {
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
         }
+    }
+
+    /// Transfers leadership from member `leader` to member `to`.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn move_leader(&self, leader: usize, to: usize) -> Result<(), ClusterError> {
+        let target_id = self.id_of(leader, to).await?;
+        MaintenanceClient::new(self.channel(leader).await?).move_leader(MoveLeaderRequest { target_id }).await?;
+        Ok(())
+    }
+
+    /// Returns the raft term of a member.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn raft_term(&self, member: usize) -> Result<u64, ClusterError> {
+        Ok(MaintenanceClient::new(self.channel(member).await?).status(StatusRequest {}).await?.into_inner().raft_term)
     }
 
     /// Removes a member through `via`; its process is left alone.

@@ -5,6 +5,7 @@
 //! its process.
 
 mod cluster;
+mod downgrade;
 mod loop_disk;
 mod ports;
 mod raw_codec;

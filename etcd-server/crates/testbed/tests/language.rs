@@ -3,7 +3,7 @@
 //!
 //! The words are read from the last section of `docs/glossary.md`. [`SOURCES`] lists the texts that are searched.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +37,14 @@ const PATH_ENDINGS: &[&str] = &[".rs", ".sh", ".md", ".txt", ".toml", ".yml", ".
 const LINE_WIDTH: usize = 100;
 /// Lines in the README.
 const README_LINES: usize = 150;
+
+/// Directories whose comments are measured.
+const MEASURED: &[&str] = &["certs", "etcd-server"];
+/// Doc comments of a thousand that may open with one of [`WEAK_OPENINGS`].
+const WEAK_PER_THOUSAND: usize = 30;
+const WEAK_OPENINGS: &[&str] = &["What", "Whether", "Who", "Whoever", "Whatever", "How", "Where", "Which", "Why", "Nothing", "So"];
+/// Uses of "what" in ten thousand words of comments. Code bases in this field have 0 to 7.
+const WHAT_PER_TEN_THOUSAND: usize = 15;
 
 const GLOSSARY: &str = "docs/glossary.md";
 const AVOIDED: &str = "## Words to avoid";
@@ -96,12 +104,16 @@ fn without_code(line: &str) -> String {
     line.split('`').enumerate().map(|(place, part)| if place % 2 == 0 { part } else { BREAK }).collect::<Vec<_>>().join(" ")
 }
 
-/// The code of a document: inline pieces, and the lines of blocks.
+/// The code of a document: inline pieces, and the lines of blocks, joined where a line ends with a backslash.
 fn code(text: &str) -> Vec<String> {
-    let mut pieces = Vec::new();
+    let mut pieces: Vec<String> = Vec::new();
     for (line, in_block) in lines(text) {
+        let begun = pieces.last_mut().and_then(|piece| piece.strip_suffix('\\').map(str::to_owned).map(|begun| (piece, begun)));
         if in_block {
-            pieces.push(line.to_owned());
+            match begun {
+                Some((piece, begun)) => *piece = begun + line.trim(),
+                None => pieces.push(line.to_owned()),
+            }
         } else {
             pieces.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
         }
@@ -310,6 +322,44 @@ fn commands_in_documents_exist() {
     none(&complaints);
 }
 
+/// Help texts of etcd-admin by command, such as `snapshot save`; the empty name is the tool itself.
+fn help_texts() -> BTreeMap<String, String> {
+    let mut found = Vec::new();
+    files(&top().join("etcd-admin/tests/help"), "txt", &mut found);
+    let names = found.iter().map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned());
+    names.zip(&found).map(|(name, path)| (if name == "etcd-admin" { String::new() } else { name }, read(path))).collect()
+}
+
+/// Complaint about a command line of etcd-admin whose command or flags its help does not have.
+fn complaint(command_line: &str, helps: &BTreeMap<String, String>) -> Option<String> {
+    let command_line = command_line.split(['#', ';', '|', '>']).next().expect("the command");
+    let words: Vec<&str> = command_line.split_whitespace().skip(1).collect();
+    let verbs: Vec<&str> = words.iter().copied().take_while(|word| word.starts_with(|letter: char| letter.is_ascii_lowercase())).collect();
+    let (count, known) =
+        (0..=verbs.len()).rev().map(|count| (count, verbs[..count].join("-"))).find(|(_, name)| helps.contains_key(name))?;
+    let help = &helps[&known];
+    if help.contains("<COMMAND>") && count < verbs.len() {
+        return Some(format!("{command_line}: no such command"));
+    }
+    let flags = words.iter().filter(|word| word.starts_with("--")).map(|word| word.split('=').next().expect("a flag"));
+    flags.filter(|flag| !help.contains(flag)).map(|flag| format!("{command_line}: {known} has no {flag}")).next()
+}
+
+#[test]
+fn etcd_admin_commands_in_documents_exist() {
+    let helps = help_texts();
+    assert!(complaint("etcd-admin snapshot burn x", &helps).is_some() && complaint("etcd-admin status --colour", &helps).is_some());
+    assert_eq!(complaint("etcd-admin snapshot save --dir x # --no", &helps), None);
+    let mut complaints = Vec::new();
+    for (name, text) in documents() {
+        // A name in a column, such as that of a directory, is followed by blanks.
+        let is_command_line = |piece: &String| piece.trim_start().strip_prefix("etcd-admin ").is_some_and(|rest| !rest.starts_with(' '));
+        let command_lines = code(&text).into_iter().filter(is_command_line);
+        complaints.extend(command_lines.filter_map(|line| complaint(&line, &helps)).map(|found| format!("{name}: {found}")));
+    }
+    none(&complaints);
+}
+
 #[test]
 fn lines_of_documents_fit() {
     let mut complaints = Vec::new();
@@ -325,4 +375,59 @@ fn lines_of_documents_fit() {
         }
     }
     none(&complaints);
+}
+
+/// The counts of a crate's comments.
+#[derive(Debug, Default)]
+struct Comments {
+    words: usize,
+    whats: usize,
+    docs: usize,
+    weak: Vec<String>,
+}
+
+impl Comments {
+    /// Adds the comments of a source file; `name` is for complaints.
+    fn add(&mut self, name: &str, source: &str) {
+        let mut in_doc = false;
+        for line in source.lines().map(str::trim_start) {
+            let doc = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
+            let Some(comment) = doc.or_else(|| line.strip_prefix("//")) else {
+                in_doc = false;
+                continue;
+            };
+            let mut words =
+                comment.split(|letter: char| !letter.is_alphabetic() && letter != '\'').filter(|word| !word.is_empty()).peekable();
+            if doc.is_some() && !in_doc {
+                self.docs += 1;
+                self.weak.extend(words.peek().filter(|word| WEAK_OPENINGS.contains(word)).map(|_| format!("{name}: {comment}")));
+            }
+            in_doc = doc.is_some();
+            for word in words {
+                self.words += 1;
+                self.whats += usize::from(word.eq_ignore_ascii_case("what"));
+            }
+        }
+    }
+}
+
+#[test]
+fn comments_open_with_nouns_or_verbs() {
+    let mut comments = Comments::default();
+    for directory in MEASURED {
+        let mut sources = Vec::new();
+        files(&top().join(directory), "rs", &mut sources);
+        sources.iter().for_each(|path| comments.add(&path.display().to_string(), &read(path)));
+    }
+    let Comments { words, whats, docs, weak } = comments;
+    assert!(docs > 5_000 && words > 50_000, "comments are found: {docs} with {words} words");
+    assert!(weak.len() * 1_000 < docs * WEAK_PER_THOUSAND, "{} of {docs} doc comments:\n{}", weak.len(), weak.join("\n"));
+    assert!(whats * 10_000 < words * WHAT_PER_TEN_THOUSAND, "{whats} times \"what\" in {words} words of comments");
+}
+
+#[test]
+fn counts_weak_openings_of_doc_comments() {
+    let mut comments = Comments::default();
+    comments.add("x", "/// What it is.\n/// What else.\nlet a = 1; // what\n//! Whether.\n/// Returns `true`.\n// What, too.\n///\n");
+    assert_eq!((comments.docs, comments.weak.len(), comments.whats, comments.words), (3, 2, 3, 10));
 }

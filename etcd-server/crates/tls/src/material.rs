@@ -265,7 +265,7 @@ pub(crate) fn weakness_of(certificate: &ParsedCertificate) -> Option<String> {
         found.push(format!("its RSA key of {bits} bits is weak"));
     }
     if certificate.version() < 3 {
-        found.push("it is of X.509 version 1, so its use cannot be restricted".to_owned());
+        found.push(format!("it is of X.509 version {}, so its use cannot be restricted", certificate.version()));
     }
     if certificate.has_ca_flag() {
         found.push("it is a CA certificate, so whoever holds its key can issue others".to_owned());

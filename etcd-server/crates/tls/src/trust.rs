@@ -43,10 +43,10 @@ impl AllowedNames {
         if named && hosted {
             return Ok(());
         }
-        // etcd's text, with the expected names.
+        // etcd's text and its alert (bad_certificate), and the names that were expected.
         let wanted = if named { &self.hostnames } else { &self.common_names };
         let reason = format!("client certificate authentication failed: none of the allowed names {wanted:?} is in it");
-        Err(rejection::refuse_with(certificate, reason, CertificateError::ApplicationVerificationFailure))
+        Err(rejection::refuse_with(certificate, reason, CertificateError::NotValidForName))
     }
 }
 

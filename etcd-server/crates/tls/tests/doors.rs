@@ -116,6 +116,11 @@ async fn names_are_held_against_the_settings() {
         (rig.settings.allowed_common_names, rig.settings.allowed_hostnames) = (names(&common_names), names(&hostnames));
         let met = Client::new(&rig, Some(&alice)).meet(&rig.endpoint(), Protocols::Both).await;
         assert_eq!(met.is_in(), good, "{common_names:?} {hostnames:?}: {}", met.reason());
+        if !good {
+            // The alert that etcd sends, for which its users search their logs.
+            let refused = met.client.unwrap_err().to_string();
+            assert_eq!(refused, "received fatal alert: BadCertificate", "{common_names:?} {hostnames:?}");
+        }
     }
 }
 

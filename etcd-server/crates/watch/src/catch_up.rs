@@ -47,7 +47,7 @@ impl Hub {
     ///
     /// `view` need not be a snapshot, only never older than in an earlier call.
     pub fn catch_up<V: View>(&mut self, view: &V, budget: Budget) -> Result<bool, Fault> {
-        let Some((from, lead)) = self.laggards.first() else { return Ok(false) };
+        let Some((from, lead)) = self.unsynced.first() else { return Ok(false) };
         // A compaction may be seen in the state before the events below it have come: a watcher
         // behind it only then finds the remainder.
         if from < self.compacted {
@@ -55,7 +55,7 @@ impl Hub {
             return Ok(self.has_work());
         }
         if !self.streams.is_roomy(lead.stream) {
-            self.laggards.park(lead, from);
+            self.unsynced.park(lead, from);
             return Ok(self.has_work());
         }
         let readable = meta::read_u64(view, meta::CURRENT_REVISION)?.map_or(1, u64::cast_signed).min(self.published);
@@ -74,7 +74,7 @@ impl Hub {
     /// The lead, and watchers waiting near it whose streams have room, indexed.
     fn gather(&self, from: MainRevision, lead: WatchKey, budget: Budget) -> (BTreeSet<WatchKey>, Index) {
         let window = MainRevision::try_from(budget.changes).unwrap_or(MainRevision::MAX);
-        let near = self.laggards.near(from, from.saturating_add(window)).take(budget.watchers);
+        let near = self.unsynced.near(from, from.saturating_add(window)).take(budget.watchers);
         let mut taking_part: BTreeSet<WatchKey> = near.filter(|key| self.streams.is_roomy(key.stream)).collect();
         taking_part.insert(lead);
         let mut index = Index::default();
@@ -92,7 +92,7 @@ impl Hub {
             let Some(wanted) = index.wanted(class) else { continue };
             let runs = encoder.runs(&positions, wanted.prev_kv)?;
             for key in index.members(class) {
-                if !self.offer_to_laggard(key, &runs) {
+                if !self.offer_to_unsynced(key, &runs) {
                     taking_part.remove(&key);
                 }
             }
@@ -106,14 +106,14 @@ impl Hub {
     }
 
     /// Returns `true` if the watcher got everything; else it waits for room.
-    fn offer_to_laggard(&mut self, key: WatchKey, runs: &[Arc<Run>]) -> bool {
-        if self.laggards.cursor(key).is_none() {
+    fn offer_to_unsynced(&mut self, key: WatchKey, runs: &[Arc<Run>]) -> bool {
+        if self.unsynced.cursor(key).is_none() {
             return true;
         }
         match self.streams.offer(key, runs) {
             Ok(()) => true,
             Err(cursor) => {
-                self.laggards.park(key, cursor);
+                self.unsynced.park(key, cursor);
                 false
             }
         }
@@ -121,18 +121,18 @@ impl Hub {
 
     /// The watcher has got everything below `cursor`: it is synced again, or goes to the end of the row.
     fn advance(&mut self, key: WatchKey, cursor: MainRevision) {
-        // One that compaction has ended is no laggard any more.
-        let Some(before) = self.laggards.cursor(key) else { return };
+        // One that compaction has ended is no unsynced watcher any more.
+        let Some(before) = self.unsynced.cursor(key) else { return };
         let cursor = cursor.max(before);
         let Some(watcher) = self.streams.watcher_mut(key) else { return };
         watcher.min_revision = cursor;
         if cursor <= self.published {
-            self.laggards.wait(key, cursor);
+            self.unsynced.wait(key, cursor);
             return;
         }
         watcher.state = State::Synced;
         self.synced.insert(key, &watcher.range, watcher.wanted);
-        self.laggards.remove(key);
+        self.unsynced.remove(key);
     }
 }
 

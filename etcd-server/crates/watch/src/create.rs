@@ -56,9 +56,9 @@ impl Hub {
         }
         watcher.state = State::Unsynced;
         if roomy {
-            self.laggards.wait(key, watcher.min_revision);
+            self.unsynced.wait(key, watcher.min_revision);
         } else {
-            self.laggards.park(key, watcher.min_revision);
+            self.unsynced.park(key, watcher.min_revision);
         }
     }
 }

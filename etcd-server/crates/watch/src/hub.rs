@@ -5,10 +5,10 @@
 //! up in `catch_up`, creation in `create`, progress in `progress`.
 
 use crate::index::Index;
-use crate::laggards::Laggards;
 use crate::output::{Body, Output};
 use crate::settings::Settings;
 use crate::stream::Streams;
+use crate::unsynced::UnsyncedWatchers;
 use crate::watcher::{State, StreamId, WatchId, WatchKey};
 use std::time::Duration;
 use types::{MainRevision, Moment};
@@ -20,7 +20,7 @@ pub struct Hub {
     pub(crate) streams: Streams,
     /// Synced watchers only.
     pub(crate) synced: Index,
-    pub(crate) laggards: Laggards,
+    pub(crate) unsynced: UnsyncedWatchers,
     pub(crate) published: MainRevision,
     pub(crate) compacted: MainRevision,
 }
@@ -29,7 +29,7 @@ impl Hub {
     /// A hub over a store that is readable at `published` and compacted at `compacted`.
     pub fn new(settings: Settings, published: MainRevision, compacted: MainRevision) -> Self {
         let streams = Streams::new(settings);
-        Self { settings, streams, synced: Index::default(), laggards: Laggards::default(), published, compacted }
+        Self { settings, streams, synced: Index::default(), unsynced: UnsyncedWatchers::default(), published, compacted }
     }
 
     /// A client has opened a stream. `progress_interval` is the server's interval with this stream's jitter added; `stream` was never used before.
@@ -43,7 +43,7 @@ impl Hub {
         for (id, watcher) in closed.watchers {
             let key = WatchKey { stream, id };
             self.synced.remove(key, &watcher.range, watcher.wanted);
-            self.laggards.remove(key);
+            self.unsynced.remove(key);
         }
     }
 
@@ -52,7 +52,7 @@ impl Hub {
         let Some(watcher) = self.streams.get_mut(stream).and_then(|stream| stream.watchers.remove(&watch_id)) else { return };
         let key = WatchKey { stream, id: watch_id };
         self.synced.remove(key, &watcher.range, watcher.wanted);
-        self.laggards.remove(key);
+        self.unsynced.remove(key);
         self.streams.push(stream, Output { watch_id, revision: current, body: Body::Canceled });
     }
 
@@ -68,8 +68,8 @@ impl Hub {
 
     /// Cancels all watchers behind the last compaction.
     pub(crate) fn end_overtaken(&mut self) {
-        for key in self.laggards.below(self.compacted) {
-            self.laggards.remove(key);
+        for key in self.unsynced.below(self.compacted) {
+            self.unsynced.remove(key);
             self.end_compacted(key);
         }
     }
@@ -103,7 +103,7 @@ impl Hub {
     /// will be drained, or needs no room, and then the next ones are let go at the end of its pass.
     pub(crate) fn retry(&mut self, stream: StreamId) {
         if self.streams.is_roomy(stream) {
-            self.laggards.unpark(stream, self.settings.retries_at_once);
+            self.unsynced.unpark(stream, self.settings.retries_at_once);
         }
     }
 
@@ -114,17 +114,17 @@ impl Hub {
 
     /// Returns `true` if [`Hub::catch_up`] has something to do.
     pub fn has_work(&self) -> bool {
-        self.laggards.first().is_some()
+        self.unsynced.first().is_some()
     }
 
     /// Watchers that are not synced, compacted ones excepted (`etcd_debugging_mvcc_slow_watcher_total`).
     pub fn unsynced_watchers(&self) -> usize {
-        self.laggards.len()
+        self.unsynced.len()
     }
 
     /// Returns the number of watchers that receive published events, including the unsynced ones.
     pub fn watchers(&self) -> usize {
-        self.synced.len() + self.laggards.len()
+        self.synced.len() + self.unsynced.len()
     }
 
     /// Streams that are open.

@@ -19,12 +19,12 @@ mod encode;
 mod hub;
 mod index;
 mod interval_tree;
-mod laggards;
 mod output;
 mod progress;
 mod publish;
 mod settings;
 mod stream;
+mod unsynced;
 mod watcher;
 
 pub use catch_up::Budget;

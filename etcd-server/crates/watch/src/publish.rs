@@ -25,7 +25,7 @@ impl Hub {
             let left: Vec<(WatchKey, MainRevision)> = self.synced.members(class).filter_map(without_room).collect();
             for (key, cursor) in left {
                 self.leave_synced(key);
-                self.laggards.park(key, cursor);
+                self.unsynced.park(key, cursor);
             }
         }
         self.published = last.revision.main;
@@ -45,7 +45,7 @@ impl Hub {
             watcher.min_revision = cursor;
             if cursor <= revision {
                 self.leave_synced(key);
-                self.laggards.wait(key, cursor);
+                self.unsynced.wait(key, cursor);
             }
         }
         self.published = revision;

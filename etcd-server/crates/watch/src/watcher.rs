@@ -43,7 +43,7 @@ impl Wanted {
 pub(crate) enum State {
     /// Everything published has been queued for it.
     Synced,
-    /// It catches up; its cursor is kept by the laggards.
+    /// It catches up; its cursor is kept by the unsynced watchers.
     Unsynced,
     /// Cancelled as compacted; its id stays taken until the client cancels it.
     Compacted,

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::error::ConfigError;
 use crate::go_duration;
 use crate::merged::Merged;
-use crate::problem::Problem;
 use crate::warning::Warning;
 
 /// etcd's default lifetime of a JWT.
@@ -45,7 +45,7 @@ pub struct JwtSettings {
 }
 
 impl AuthSettings {
-    pub(super) fn from_merged(merged: &Merged, warnings: &mut Vec<Warning>) -> Result<Self, Problem> {
+    pub(super) fn from_merged(merged: &Merged, warnings: &mut Vec<Warning>) -> Result<Self, ConfigError> {
         let cost = u32::try_from(merged.unsigned("bcrypt-cost")).ok().filter(|cost| (4..=31).contains(cost));
         if cost.is_none() {
             warnings.push(Warning::new("--bcrypt-cost", "not between 4 and 31: the default 10 is used"));
@@ -58,7 +58,7 @@ impl AuthSettings {
     }
 }
 
-fn token_kind(text: &str) -> Result<TokenKind, Problem> {
+fn token_kind(text: &str) -> Result<TokenKind, ConfigError> {
     let mut items = text.split(',');
     let kind = items.next().unwrap_or("");
     let mut options = BTreeMap::new();
@@ -77,7 +77,7 @@ fn token_kind(text: &str) -> Result<TokenKind, Problem> {
     }
 }
 
-fn jwt(options: &BTreeMap<&str, &str>) -> Result<JwtSettings, Problem> {
+fn jwt(options: &BTreeMap<&str, &str>) -> Result<JwtSettings, ConfigError> {
     let method = *options.get("sign-method").ok_or_else(|| refused("jwt needs sign-method".to_owned()))?;
     if !SIGN_METHODS.contains(&method) {
         return Err(refused(format!("unknown sign-method {method:?}")));
@@ -92,6 +92,6 @@ fn jwt(options: &BTreeMap<&str, &str>) -> Result<JwtSettings, Problem> {
     Ok(JwtSettings { sign_method: method.to_owned(), public_key, private_key, ttl })
 }
 
-fn refused(reason: String) -> Problem {
-    Problem::AuthToken(reason)
+fn refused(reason: String) -> ConfigError {
+    ConfigError::AuthToken(reason)
 }

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::error::ConfigError;
 use crate::initial_cluster::InitialCluster;
 use crate::load::Surroundings;
 use crate::merged::Merged;
-use crate::problem::Problem;
 use crate::settings::{ListenSettings, duration};
 use crate::table::row;
 use crate::url::{Endpoint, Url};
@@ -76,26 +76,26 @@ impl std::fmt::Debug for Secret {
 
 impl DiscoverySettings {
     /// `None` when the discovery service is not asked for. Checks all that etcd checks about bootstrapping.
-    pub(super) fn from_merged(merged: &Merged) -> Result<Option<Self>, Problem> {
+    pub(super) fn from_merged(merged: &Merged) -> Result<Option<Self>, ConfigError> {
         cluster_state(merged)?;
         let (token, endpoints) = (merged.text("discovery-token"), merged.list("discovery-endpoints"));
         let given = !token.is_empty() || !endpoints.is_empty();
         let initial = merged.is_given("initial-cluster") && merged.text("initial-cluster") != default_cluster();
         let sources = [initial, !merged.text("discovery-srv").is_empty(), !endpoints.is_empty()];
         if sources.iter().filter(|source| **source).count() > 1 {
-            return Err(Problem::ManyBootstraps);
+            return Err(ConfigError::ManyBootstraps);
         }
         if merged.text("discovery-fallback") == "proxy" {
-            return Err(Problem::DiscoveryProxy);
+            return Err(ConfigError::DiscoveryProxy);
         }
         if !given {
             return Ok(None);
         }
         if token.is_empty() || endpoints.is_empty() {
-            return Err(Problem::DiscoveryPair);
+            return Err(ConfigError::DiscoveryPair);
         }
         if endpoints.iter().any(String::is_empty) {
-            return Err(Problem::DiscoveryEmptyEndpoint);
+            return Err(ConfigError::DiscoveryEmptyEndpoint);
         }
         Ok(Some(Self::read(merged)))
     }
@@ -128,14 +128,14 @@ impl ClusterSettings {
         listen: ListenSettings,
         discovery: Option<DiscoverySettings>,
         machine: &dyn Surroundings,
-    ) -> Result<(ListenSettings, Self), Problem> {
+    ) -> Result<(ListenSettings, Self), ConfigError> {
         let listen = with_default_host(merged, listen, machine);
         let domain = merged.text("discovery-srv");
         let bootstrap = if let Some(discovery) = discovery {
             Bootstrap::Discovery(Box::new(discovery))
         } else if domain.is_empty() {
             let text = cluster_text(merged, &listen.advertise_peer);
-            let cluster = InitialCluster::parse(&text).map_err(|error| Problem::InitialCluster(error.to_string()))?;
+            let cluster = InitialCluster::parse(&text).map_err(|error| ConfigError::InitialCluster(error.to_string()))?;
             Bootstrap::InitialCluster(cluster)
         } else {
             Bootstrap::DnsSrv { domain: domain.to_owned(), service_suffix: merged.text("discovery-srv-name").to_owned() }
@@ -166,11 +166,11 @@ fn default_cluster() -> &'static str {
     row("initial-cluster").map_or("", |row| row.default)
 }
 
-fn cluster_state(merged: &Merged) -> Result<ClusterState, Problem> {
+fn cluster_state(merged: &Merged) -> Result<ClusterState, ConfigError> {
     match merged.text("initial-cluster-state") {
         "new" => Ok(ClusterState::New),
         "existing" => Ok(ClusterState::Existing),
-        other => Err(Problem::ClusterState(other.to_owned())),
+        other => Err(ConfigError::ClusterState(other.to_owned())),
     }
 }
 

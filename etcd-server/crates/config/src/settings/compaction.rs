@@ -3,9 +3,9 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use crate::error::ConfigError;
 use crate::go_duration;
 use crate::merged::Merged;
-use crate::problem::Problem;
 use crate::settings::positive;
 
 const HOUR_NANOS: i64 = 3_600_000_000_000;
@@ -32,12 +32,12 @@ pub struct CompactionSettings {
 }
 
 impl AutoCompaction {
-    pub(super) fn from_merged(merged: &Merged) -> Result<Self, Problem> {
+    pub(super) fn from_merged(merged: &Merged) -> Result<Self, ConfigError> {
         let by_revision = match merged.text("auto-compaction-mode") {
             "revision" => true,
             "periodic" => false,
-            "" => return Err(Problem::NoCompactionMode),
-            other => return Err(Problem::CompactionMode(other.to_owned())),
+            "" => return Err(ConfigError::NoCompactionMode),
+            other => return Err(ConfigError::CompactionMode(other.to_owned())),
         };
         let retention = retention(merged.text("auto-compaction-retention"), by_revision)?;
         Ok(match NonZeroU64::new(retention) {
@@ -49,13 +49,15 @@ impl AutoCompaction {
 }
 
 /// A plain number is revisions or hours; anything else is a duration in nanoseconds, in either mode, as in etcd.
-fn retention(text: &str, by_revision: bool) -> Result<u64, Problem> {
-    let negative = || Problem::CompactionRetention(format!("negative retention {text:?}"));
+fn retention(text: &str, by_revision: bool) -> Result<u64, ConfigError> {
+    let negative = || ConfigError::CompactionRetention(format!("negative retention {text:?}"));
     let number = text.parse::<i64>().ok().filter(|number| *number >= 0);
     let value = match number {
         Some(revisions) if by_revision => revisions,
-        Some(hours) => hours.checked_mul(HOUR_NANOS).ok_or_else(|| Problem::CompactionRetention(format!("{text} hours is too long")))?,
-        None => go_duration::parse(text).map_err(|error| Problem::CompactionRetention(error.to_string()))?,
+        Some(hours) => {
+            hours.checked_mul(HOUR_NANOS).ok_or_else(|| ConfigError::CompactionRetention(format!("{text} hours is too long")))?
+        }
+        None => go_duration::parse(text).map_err(|error| ConfigError::CompactionRetention(error.to_string()))?,
     };
     u64::try_from(value).map_err(|_| negative())
 }

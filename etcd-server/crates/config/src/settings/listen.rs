@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::error::{ConfigError, quoted};
 use crate::given::Source;
 use crate::merged::Merged;
-use crate::problem::{Problem, quoted};
 use crate::settings::{duration, positive};
 use crate::url::Url;
 use crate::warning::Warning;
@@ -87,13 +87,13 @@ impl HttpSettings {
 }
 
 impl ListenSettings {
-    pub(super) fn from_merged(merged: &Merged, warnings: &mut Vec<Warning>) -> Result<Self, Problem> {
+    pub(super) fn from_merged(merged: &Merged, warnings: &mut Vec<Warning>) -> Result<Self, ConfigError> {
         for flag in ["listen-peer-urls", "listen-client-urls", "listen-client-http-urls", "listen-metrics-urls"] {
             check_bindable(merged.urls(flag))?;
         }
         for flag in ["listen-peer-urls", "listen-client-urls", "initial-advertise-peer-urls", "advertise-client-urls"] {
             if merged.urls(flag).is_empty() {
-                return Err(Problem::NoUrls(flag));
+                return Err(ConfigError::NoUrls(flag));
             }
         }
         if merged.urls("listen-client-http-urls").is_empty() {
@@ -117,9 +117,9 @@ impl ListenSettings {
     }
 
     /// One address cannot be both an HTTP-only listener and a gRPC one.
-    pub(super) fn check_apart(&self) -> Result<(), Problem> {
+    pub(super) fn check_apart(&self) -> Result<(), ConfigError> {
         match self.client_http.iter().find(|url| self.client.iter().any(|other| other.is_same_place(url))) {
-            Some(url) => Err(Problem::SameUrlTwice(url.to_string())),
+            Some(url) => Err(ConfigError::SameUrlTwice(url.to_string())),
             None => Ok(()),
         }
     }
@@ -135,26 +135,26 @@ impl KeepAliveSettings {
     }
 }
 
-fn check_bindable(urls: &[Url]) -> Result<(), Problem> {
-    urls.iter().find(|url| !url.is_bindable()).map_or(Ok(()), |url| Err(Problem::NotBindable(url.to_string())))
+fn check_bindable(urls: &[Url]) -> Result<(), ConfigError> {
+    urls.iter().find(|url| !url.is_bindable()).map_or(Ok(()), |url| Err(ConfigError::NotBindable(url.to_string())))
 }
 
-fn check_advertised(merged: &Merged) -> Result<(), Problem> {
+fn check_advertised(merged: &Merged) -> Result<(), ConfigError> {
     let peers = merged.urls("initial-advertise-peer-urls");
     if let Some(url) = peers.iter().find(|url| url.has_empty_host()) {
-        return Err(Problem::AdvertisePeer { urls: quoted(peers), url: url.to_string() });
+        return Err(ConfigError::AdvertisePeer { urls: quoted(peers), url: url.to_string() });
     }
     let clients = merged.urls("advertise-client-urls");
     if let Some(url) = clients.iter().find(|url| url.has_empty_host()) {
         let joined = clients.iter().map(Url::to_string).collect::<Vec<_>>().join(",");
-        return Err(Problem::AdvertiseClient { urls: joined, url: url.to_string() });
+        return Err(ConfigError::AdvertiseClient { urls: joined, url: url.to_string() });
     }
     Ok(())
 }
 
 /// Refuses listen URLs without advertised ones, because clients would be sent to the default
 /// address; a file may do that, flags and variables may not.
-pub(super) fn check_advertised_when_listening(merged: &Merged) -> Result<(), Problem> {
+pub(super) fn check_advertised_when_listening(merged: &Merged) -> Result<(), ConfigError> {
     let by_hand = matches!(merged.source("listen-client-urls"), Source::Flag | Source::Variable);
-    if by_hand && !merged.is_given("advertise-client-urls") { Err(Problem::AdvertiseMissing) } else { Ok(()) }
+    if by_hand && !merged.is_given("advertise-client-urls") { Err(ConfigError::AdvertiseMissing) } else { Ok(()) }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::error::{ConfigError, quoted};
 use crate::merged::Merged;
-use crate::problem::{Problem, quoted};
 use crate::warning::Warning;
 
 /// Log lines.
@@ -86,11 +86,11 @@ impl Default for RotationJson {
 }
 
 impl LogSettings {
-    pub(super) fn from_merged(merged: &Merged, warnings: &mut Vec<Warning>) -> Result<Self, Problem> {
+    pub(super) fn from_merged(merged: &Merged, warnings: &mut Vec<Warning>) -> Result<Self, ConfigError> {
         match merged.text("logger") {
             "zap" => {}
-            "capnslog" => return Err(Problem::Capnslog),
-            other => return Err(Problem::Logger(other.to_owned())),
+            "capnslog" => return Err(ConfigError::Capnslog),
+            other => return Err(ConfigError::Logger(other.to_owned())),
         }
         let outputs = outputs(merged.list("log-outputs"))?;
         let rotation = if merged.bool("enable-log-rotation") {
@@ -101,13 +101,13 @@ impl LogSettings {
         let format = match merged.text("log-format") {
             "json" => LogFormat::Json,
             "console" => LogFormat::Console,
-            other => return Err(Problem::LogFormat(other.to_owned())),
+            other => return Err(ConfigError::LogFormat(other.to_owned())),
         };
         Ok(Self { level: level(merged.text("log-level"))?, format, outputs, rotation })
     }
 }
 
-fn level(text: &str) -> Result<LogLevel, Problem> {
+fn level(text: &str) -> Result<LogLevel, ConfigError> {
     Ok(match text.to_ascii_lowercase().as_str() {
         "debug" => LogLevel::Debug,
         "info" | "" => LogLevel::Info,
@@ -115,26 +115,26 @@ fn level(text: &str) -> Result<LogLevel, Problem> {
         "error" => LogLevel::Error,
         "panic" | "dpanic" => LogLevel::Panic,
         "fatal" => LogLevel::Fatal,
-        _ => return Err(Problem::LogLevel(text.to_owned())),
+        _ => return Err(ConfigError::LogLevel(text.to_owned())),
     })
 }
 
-fn outputs(words: &[String]) -> Result<LogOutputs, Problem> {
+fn outputs(words: &[String]) -> Result<LogOutputs, ConfigError> {
     let mut words = words.to_vec();
     words.sort();
     words.dedup();
     if words.is_empty() || words.iter().any(String::is_empty) {
-        return Err(Problem::EmptyOutput);
+        return Err(ConfigError::EmptyOutput);
     }
     if words == ["default"] {
         return Ok(LogOutputs::Default);
     }
     if words.iter().any(|word| word == "default") {
-        return Err(Problem::DefaultWithOthers);
+        return Err(ConfigError::DefaultWithOthers);
     }
     let listed: Vec<_> = words.iter().map(|word| output(word)).collect();
     if listed.len() > 1 && listed.contains(&LogOutput::Journal) {
-        return Err(Problem::JournalWithOthers(quoted(&words)));
+        return Err(ConfigError::JournalWithOthers(quoted(&words)));
     }
     Ok(LogOutputs::Listed(listed))
 }
@@ -148,16 +148,16 @@ fn output(word: &str) -> LogOutput {
     }
 }
 
-fn rotation(outputs: &LogOutputs, text: &str, warnings: &mut Vec<Warning>) -> Result<Rotation, Problem> {
-    let LogOutputs::Listed(listed) = outputs else { return Err(Problem::RotationWithoutFile) };
+fn rotation(outputs: &LogOutputs, text: &str, warnings: &mut Vec<Warning>) -> Result<Rotation, ConfigError> {
+    let LogOutputs::Listed(listed) = outputs else { return Err(ConfigError::RotationWithoutFile) };
     // etcd takes the journal for a file here, and would write one of that name.
     let files = listed.iter().filter(|output| matches!(output, LogOutput::File(_))).count();
     if files > 1 || (files == 0 && listed.len() == 1) {
-        return Err(Problem::RotationWithoutFile);
+        return Err(ConfigError::RotationWithoutFile);
     }
     let read: RotationJson = serde_json::from_str(text).map_err(|error| {
         let reason = error.to_string();
-        if error.is_data() { Problem::RotationShape(reason) } else { Problem::RotationSyntax(reason) }
+        if error.is_data() { ConfigError::RotationShape(reason) } else { ConfigError::RotationSyntax(reason) }
     })?;
     if read.localtime {
         let text = "localtime has no effect here: files are named by UTC, as log lines are";

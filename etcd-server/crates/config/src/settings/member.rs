@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::error::ConfigError;
 use crate::merged::Merged;
-use crate::problem::Problem;
 use crate::settings::cluster::path;
 use crate::warning::Warning;
 
@@ -47,11 +47,11 @@ pub struct SnapshotSettings {
 }
 
 impl MemberSettings {
-    pub(super) fn from_merged(merged: &Merged, warnings: &mut Vec<Warning>) -> Result<Self, Problem> {
+    pub(super) fn from_merged(merged: &Merged, warnings: &mut Vec<Warning>) -> Result<Self, ConfigError> {
         let name = merged.text("name").to_owned();
         // etcd goes on, finds no member of this name, and never serves.
         if name.is_empty() {
-            return Err(Problem::EmptyName);
+            return Err(ConfigError::EmptyName);
         }
         if name == "default" {
             warnings.push(Warning::new("--name", "it's recommended to use an explicit name instead of \"default\""));

@@ -24,11 +24,11 @@ pub use tls::{ListenerTls, PeerTls, TlsSettings, TlsVersion};
 
 use std::time::Duration;
 
+use crate::error::ConfigError;
 use crate::feature_gate::{FeatureGates, Gate};
 use crate::initial_cluster::InitialCluster;
 use crate::load::Surroundings;
 use crate::merged::Merged;
-use crate::problem::Problem;
 use crate::warning::Warning;
 
 /// All settings of the daemon.
@@ -61,7 +61,7 @@ pub struct Settings {
 
 impl Settings {
     /// Checks everything. Remarks go to `warnings`; the first mistake ends it.
-    pub(crate) fn from_merged(merged: &Merged, machine: &dyn Surroundings, warnings: &mut Vec<Warning>) -> Result<Self, Problem> {
+    pub(crate) fn from_merged(merged: &Merged, machine: &dyn Surroundings, warnings: &mut Vec<Warning>) -> Result<Self, ConfigError> {
         let log = LogSettings::from_merged(merged, warnings)?;
         let listen = ListenSettings::from_merged(merged, warnings)?;
         let discovery = DiscoverySettings::from_merged(merged)?;
@@ -108,7 +108,7 @@ impl Settings {
     ///
     /// # Errors
     /// The first of etcd's complaints, in its words.
-    pub fn check_bootstrap(&self, resolve: &dyn Fn(&str) -> Option<String>) -> Result<(), Problem> {
+    pub fn check_bootstrap(&self, resolve: &dyn Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
         match &self.cluster.bootstrap {
             Bootstrap::InitialCluster(cluster) => self.check_members(cluster, resolve),
             Bootstrap::Discovery(_) | Bootstrap::DnsSrv { .. } => Ok(()),
@@ -119,7 +119,7 @@ impl Settings {
     ///
     /// # Errors
     /// As [`Settings::check_bootstrap`].
-    pub fn check_members(&self, members: &InitialCluster, resolve: &dyn Fn(&str) -> Option<String>) -> Result<(), Problem> {
+    pub fn check_members(&self, members: &InitialCluster, resolve: &dyn Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
         members.check(&self.member.name, &self.listen.advertise_peer, resolve)
     }
 
@@ -134,11 +134,11 @@ impl Settings {
     }
 }
 
-fn features(merged: &Merged, warnings: &mut Vec<Warning>) -> Result<FeatureGates, Problem> {
+fn features(merged: &Merged, warnings: &mut Vec<Warning>) -> Result<FeatureGates, ConfigError> {
     const SETTING: &str = "--feature-gates";
     let gates = merged.gates("feature-gates").clone();
     if gates.is_on(Gate::LeaseCheckpointPersist) && !gates.is_on(Gate::LeaseCheckpoint) {
-        return Err(Problem::CheckpointPersistAlone);
+        return Err(ConfigError::CheckpointPersistAlone);
     }
     if gates.is_on(Gate::LeaseCheckpoint) && !gates.is_on(Gate::LeaseCheckpointPersist) {
         warnings.push(Warning::new(

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use crate::error::ConfigError;
 use crate::feature_gate::{FeatureGates, Gate};
 use crate::go_duration;
 use crate::merged::Merged;
-use crate::problem::Problem;
 use crate::settings::{duration, positive};
 use crate::warning::Warning;
 
@@ -28,19 +28,19 @@ pub struct ElectionSettings {
 }
 
 impl ElectionSettings {
-    pub(super) fn from_merged(merged: &Merged) -> Result<Self, Problem> {
+    pub(super) fn from_merged(merged: &Merged) -> Result<Self, ConfigError> {
         let (heartbeat, election) = (merged.unsigned("heartbeat-interval"), merged.unsigned("election-timeout"));
         if heartbeat == 0 {
-            return Err(Problem::ZeroMilliseconds { flag: "heartbeat-interval", milliseconds: heartbeat });
+            return Err(ConfigError::ZeroMilliseconds { flag: "heartbeat-interval", milliseconds: heartbeat });
         }
         if election == 0 {
-            return Err(Problem::ZeroMilliseconds { flag: "election-timeout", milliseconds: election });
+            return Err(ConfigError::ZeroMilliseconds { flag: "election-timeout", milliseconds: election });
         }
         if heartbeat.saturating_mul(5) > election {
-            return Err(Problem::ElectionTooShort { election, heartbeat });
+            return Err(ConfigError::ElectionTooShort { election, heartbeat });
         }
         if election > ELECTION_MILLISECONDS_MAX {
-            return Err(Problem::ElectionTooLong(election));
+            return Err(ConfigError::ElectionTooLong(election));
         }
         Ok(Self {
             heartbeat: Duration::from_millis(heartbeat),
@@ -90,9 +90,9 @@ pub struct CorruptCheckSettings {
 }
 
 impl CorruptCheckSettings {
-    pub(super) fn from_merged(merged: &Merged, gates: &FeatureGates) -> Result<Self, Problem> {
+    pub(super) fn from_merged(merged: &Merged, gates: &FeatureGates) -> Result<Self, ConfigError> {
         let nanos = merged.nanos("compact-hash-check-time");
-        let interval = positive(nanos).ok_or_else(|| Problem::CompactHashCheckTime(go_duration::format(nanos)))?;
+        let interval = positive(nanos).ok_or_else(|| ConfigError::CompactHashCheckTime(go_duration::format(nanos)))?;
         Ok(Self {
             at_start: gates.is_on(Gate::InitialCorruptCheck),
             interval: positive(merged.nanos("corrupt-check-time")),
@@ -177,13 +177,13 @@ pub struct TracingSettings {
 
 impl TracingSettings {
     /// `None` when tracing is off; its other settings are not even looked at then.
-    pub(super) fn from_merged(merged: &Merged) -> Result<Option<Self>, Problem> {
+    pub(super) fn from_merged(merged: &Merged) -> Result<Option<Self>, ConfigError> {
         if !merged.bool("enable-distributed-tracing") {
             return Ok(None);
         }
         let rate = match merged.signed("distributed-tracing-sampling-rate") {
-            rate if rate < 0 => return Err(Problem::SamplingRate("positive")),
-            rate if rate > 1_000_000 => return Err(Problem::SamplingRate("less than 1000000")),
+            rate if rate < 0 => return Err(ConfigError::SamplingRate("positive")),
+            rate if rate > 1_000_000 => return Err(ConfigError::SamplingRate("less than 1000000")),
             rate => u32::try_from(rate).unwrap_or(0),
         };
         let text = |name| merged.text(name).to_owned();

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::error::{ConfigError, quoted};
 use crate::merged::Merged;
-use crate::problem::{Problem, quoted};
 use crate::settings::ListenSettings;
 use crate::settings::cluster::path;
 use crate::url::{Scheme, Url};
@@ -87,15 +87,15 @@ const CIPHERS: &[&str] = &[
 ];
 
 impl TlsSettings {
-    pub(super) fn from_merged(merged: &Merged, listen: &ListenSettings, warnings: &mut Vec<Warning>) -> Result<Self, Problem> {
+    pub(super) fn from_merged(merged: &Merged, listen: &ListenSettings, warnings: &mut Vec<Warning>) -> Result<Self, ConfigError> {
         let (version_min, version_max) = versions(merged)?;
         let cipher_suites = merged.list("cipher-suites").to_vec();
         if version_min == TlsVersion::Tls13 && !cipher_suites.is_empty() {
-            return Err(Problem::CiphersWithTls13);
+            return Err(ConfigError::CiphersWithTls13);
         }
         let known = |suite: &str| suite.strip_prefix("TLS_").is_some_and(|name| CIPHERS.contains(&name));
         if let Some(suite) = cipher_suites.iter().find(|suite| !known(suite)) {
-            return Err(Problem::Cipher(suite.clone()));
+            return Err(ConfigError::Cipher(suite.clone()));
         }
         let peer = peer_tls(merged);
         let client = client_tls(merged);
@@ -117,17 +117,17 @@ impl TlsSettings {
     }
 }
 
-fn versions(merged: &Merged) -> Result<(TlsVersion, Option<TlsVersion>), Problem> {
+fn versions(merged: &Merged) -> Result<(TlsVersion, Option<TlsVersion>), ConfigError> {
     let read = |name: &str| match merged.text(name) {
         "" => Ok(None),
         "TLS1.2" => Ok(Some(TlsVersion::Tls12)),
         "TLS1.3" => Ok(Some(TlsVersion::Tls13)),
-        other => Err(Problem::TlsVersion(other.to_owned())),
+        other => Err(ConfigError::TlsVersion(other.to_owned())),
     };
     let (min, max) = (read("tls-min-version")?.unwrap_or(TlsVersion::Tls12), read("tls-max-version")?);
     if max.is_some_and(|max| max < min) {
         let (min, max) = (merged.text("tls-min-version").to_owned(), merged.text("tls-max-version").to_owned());
-        return Err(Problem::TlsVersionOrder { min, max });
+        return Err(ConfigError::TlsVersionOrder { min, max });
     }
     Ok((min, max))
 }
@@ -164,48 +164,52 @@ fn peer_tls(merged: &Merged) -> PeerTls {
     }
 }
 
-fn check_pairs(tls: &ListenerTls) -> Result<(), Problem> {
+fn check_pairs(tls: &ListenerTls) -> Result<(), ConfigError> {
     let shown = |path: &Option<PathBuf>| path.as_ref().map_or_else(String::new, |path| path.display().to_string());
     if tls.cert_file.is_some() != tls.key_file.is_some() {
-        return Err(Problem::KeyPair { key: shown(&tls.key_file), cert: shown(&tls.cert_file) });
+        return Err(ConfigError::KeyPair { key: shown(&tls.key_file), cert: shown(&tls.cert_file) });
     }
     if tls.client_cert_file.is_some() != tls.client_key_file.is_some() {
-        return Err(Problem::ClientKeyPair { key: shown(&tls.client_key_file), cert: shown(&tls.client_cert_file) });
+        return Err(ConfigError::ClientKeyPair { key: shown(&tls.client_key_file), cert: shown(&tls.client_cert_file) });
     }
     Ok(())
 }
 
-fn check_peer_names(peer: &PeerTls) -> Result<(), Problem> {
+fn check_peer_names(peer: &PeerTls) -> Result<(), ConfigError> {
     let (names, hosts) = (&peer.allowed_common_names, &peer.listener.allowed_hostnames);
     if names.is_empty() || hosts.is_empty() {
         return Ok(());
     }
-    Err(Problem::NamesAndHosts { names: quoted(names), hosts: quoted(hosts) })
+    Err(ConfigError::NamesAndHosts { names: quoted(names), hosts: quoted(hosts) })
 }
 
 /// Every secure listener needs a certificate, its own or a self-signed one.
-fn check_certificates(client: &ListenerTls, peer: &ListenerTls, listen: &ListenSettings) -> Result<(), Problem> {
+fn check_certificates(client: &ListenerTls, peer: &ListenerTls, listen: &ListenSettings) -> Result<(), ConfigError> {
     let bare = |tls: &ListenerTls, urls: &[Url]| {
         let has_certificate = tls.cert_file.is_some() || tls.auto;
         urls.iter().find(|url| url.scheme().is_secure() && !has_certificate).map(Url::to_string)
     };
     if let Some(url) = bare(peer, &listen.peer) {
-        return Err(Problem::NoCertificate { flags: "--peer-cert-file, --peer-key-file", what: "peer", url });
+        return Err(ConfigError::NoCertificate { flags: "--peer-cert-file, --peer-key-file", what: "peer", url });
     }
     if let Some(url) = bare(client, &listen.client).or_else(|| bare(client, &listen.client_http)) {
-        return Err(Problem::NoCertificate { flags: "--cert-file, --key-file", what: "client", url });
+        return Err(ConfigError::NoCertificate { flags: "--cert-file, --key-file", what: "client", url });
     }
-    bare(client, &listen.metrics).map_or(Ok(()), |_| Err(Problem::NoMetricsCertificate))
+    bare(client, &listen.metrics).map_or(Ok(()), |_| Err(ConfigError::NoMetricsCertificate))
 }
 
 /// With a self-signed certificate etcd drops the demand for client certificates, without a word. Here it would hold, and no CA could meet it.
-fn check_reachable(client: &ListenerTls, peer: &ListenerTls) -> Result<(), Problem> {
+fn check_reachable(client: &ListenerTls, peer: &ListenerTls) -> Result<(), ConfigError> {
     let is_closed = |tls: &ListenerTls| tls.auto && tls.cert_file.is_none() && tls.client_cert_auth && tls.trusted_ca_file.is_none();
     if is_closed(client) {
-        return Err(Problem::AutoTlsWithoutCa { auto: "--auto-tls", auth: "--client-cert-auth", ca: "--trusted-ca-file" });
+        return Err(ConfigError::AutoTlsWithoutCa { auto: "--auto-tls", auth: "--client-cert-auth", ca: "--trusted-ca-file" });
     }
     if is_closed(peer) {
-        return Err(Problem::AutoTlsWithoutCa { auto: "--peer-auto-tls", auth: "--peer-client-cert-auth", ca: "--peer-trusted-ca-file" });
+        return Err(ConfigError::AutoTlsWithoutCa {
+            auto: "--peer-auto-tls",
+            auth: "--peer-client-cert-auth",
+            ca: "--peer-trusted-ca-file",
+        });
     }
     Ok(())
 }
@@ -222,10 +226,10 @@ fn warn_of_unused(client: &ListenerTls, peer: &ListenerTls, listen: &ListenSetti
 }
 
 /// A file's zero stands for one year; on a command line it is a mistake.
-fn self_signed_years(merged: &Merged) -> Result<u64, Problem> {
+fn self_signed_years(merged: &Merged) -> Result<u64, ConfigError> {
     match merged.unsigned("self-signed-cert-validity") {
         0 if merged.has_file => Ok(1),
-        0 => Err(Problem::CertificateValidity),
+        0 => Err(ConfigError::CertificateValidity),
         years => Ok(years),
     }
 }

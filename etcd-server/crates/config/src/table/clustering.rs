@@ -78,7 +78,8 @@ pub(super) const ROWS: &[Row] = &[
         .yaml(&[CONFIG, CLIENT, "auth", "username"])
         .secret(),
     Row::new("discovery-password", Kind::Text, "", "That user's password.").yaml(&[CONFIG, CLIENT, "auth", "password"]).secret(),
-    Row::new("discovery-fallback", Kind::Choice(&["exit", "proxy"]), "exit", "What to do when discovery fails. Only exit is left."),
+    Row::new("discovery-fallback", Kind::Choice(&["exit", "proxy"]), "exit", "What to do when discovery fails. Only exit is left.")
+        .flag_only(),
     Row::new("discovery-srv", Kind::Text, "", "DNS domain whose SRV records name the members."),
     Row::new("discovery-srv-name", Kind::Text, "", "Suffix of the SRV service names to ask for."),
     Row::new("strict-reconfig-check", Kind::Bool, "true", "Refuse membership changes that would lose the quorum."),
@@ -96,5 +97,5 @@ pub(super) const ROWS: &[Row] = &[
         "write-only",
         "Phase of the removal of the v2 store. Deprecated.",
     )
-    .no_effect("it is deprecated, and there is no v2 store here"),
+    .deprecated("--v2-deprecation is deprecated and scheduled for removal in v3.8. The default value is enforced, ignoring user input."),
 ];

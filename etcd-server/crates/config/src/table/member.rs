@@ -53,7 +53,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     Row::new("listen-client-http-urls", Kind::Urls, "", "URLs to accept HTTP clients on; takes HTTP away from --listen-client-urls."),
     Row::new("max-snapshots", Kind::Unsigned(64), "5", "Snapshot files to keep. Deprecated.")
-        .no_effect("it is deprecated, and no snapshot files pile up here"),
+        .deprecated("--max-snapshots is deprecated in 3.6 and will be decommissioned in 3.8."),
     Row::new("max-wals", Kind::Unsigned(64), "5", "Write-ahead log files to keep.")
         .no_effect("the raft log here is cut by what is durable, not by a number of files"),
     Row::new("memory-mlock", Kind::Bool, "false", "Hold the database's pages in memory.").no_effect(NOT_BBOLT),

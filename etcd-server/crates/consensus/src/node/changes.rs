@@ -2,8 +2,8 @@
 
 use super::{Dropped, Node, entry};
 use crate::entry::EntryKind;
-use crate::guard::StepRefusal;
-use crate::tail::Voters;
+use crate::message_validation::StepRefusal;
+use crate::raft_storage::Voters;
 use bytes::Bytes;
 use prost::Message as _;
 use proto::raftpb;

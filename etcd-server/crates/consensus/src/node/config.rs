@@ -1,6 +1,6 @@
 //! The configuration of a node, and checks of the recovered state.
 
-use crate::tail::{Recovered, Tail};
+use crate::raft_storage::{RaftStorage, Recovered};
 use types::Fault;
 
 /// The configuration of a node.
@@ -20,13 +20,13 @@ pub struct Config {
     pub seed: u64,
 }
 
-pub(super) fn check_recovered(config: &Config, recovered: &Recovered, tail: &Tail) -> Result<(), Fault> {
-    let (commit, last) = (recovered.hard_state.commit, tail.last());
+pub(super) fn check_recovered(config: &Config, recovered: &Recovered, raft_storage: &RaftStorage) -> Result<(), Fault> {
+    let (commit, last) = (recovered.hard_state.commit, raft_storage.last());
     if commit > last {
         return Err(Fault::corrupt("raft log", format_args!("ends at entry {last}, but entry {commit} was committed")));
     }
-    if config.applied < tail.before() {
-        let (first, applied) = (tail.before() + 1, config.applied);
+    if config.applied < raft_storage.before() {
+        let (first, applied) = (raft_storage.before() + 1, config.applied);
         return Err(Fault::corrupt("raft log", format_args!("begins at entry {first}, but the state ends at entry {applied}")));
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::inbox::{Command, Inbox, Request};
 use super::outlet::Outlet;
-use crate::Refused;
+use crate::RequestError;
 use proto::etcdserverpb::WatchCreateRequest;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -40,29 +40,29 @@ pub struct WatchRequests {
 impl WatchRequests {
     /// Requests a watcher. It must be permitted, except that a negative start revision is refused
     /// for every caller.
-    pub async fn create(&self, request: WatchCreateRequest) -> Result<(), Refused> {
+    pub async fn create(&self, request: WatchCreateRequest) -> Result<(), RequestError> {
         self.ask(Request::Create(request)).await
     }
 
     /// Answers a creation that is not permitted.
-    pub async fn refuse(&self, reason: &'static str) -> Result<(), Refused> {
+    pub async fn refuse(&self, reason: &'static str) -> Result<(), RequestError> {
         self.ask(Request::Refuse(reason)).await
     }
 
     /// Cancels a watcher.
-    pub async fn cancel(&self, watch_id: i64) -> Result<(), Refused> {
+    pub async fn cancel(&self, watch_id: i64) -> Result<(), RequestError> {
         self.ask(Request::Cancel(watch_id)).await
     }
 
     /// Asks how far the whole stream is.
-    pub async fn progress(&self) -> Result<(), Refused> {
+    pub async fn progress(&self) -> Result<(), RequestError> {
         self.ask(Request::Progress).await
     }
 
-    async fn ask(&self, request: Request) -> Result<(), Refused> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Refused::Stopped)?;
+    async fn ask(&self, request: Request) -> Result<(), RequestError> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| RequestError::Stopped)?;
         let command = Command::Request { stream: self.id, request, permit };
-        if self.inbox.push_command(command) { Ok(()) } else { Err(Refused::Stopped) }
+        if self.inbox.push_command(command) { Ok(()) } else { Err(RequestError::Stopped) }
     }
 }
 

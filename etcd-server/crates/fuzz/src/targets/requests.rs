@@ -42,7 +42,7 @@ impl Requests {
             "DeleteRangeRequest" => DeleteRangeRequest::decode(bytes).is_ok_and(|delete| admission::check_delete_range(&delete).is_ok()),
             "TxnRequest" => TxnRequest::decode(bytes).is_ok_and(|txn| {
                 let request = InternalRaftRequest { txn: Some(txn.clone()), ..InternalRaftRequest::default() };
-                let nothing = &mut |_| Ok::<_, auth::Refusal>(Vec::new());
+                let nothing = &mut |_| Ok::<_, auth::AuthError>(Vec::new());
                 let permitted = self.users.check_txn(&identity, &txn, nothing).is_ok();
                 let reads = admission::is_read_only(&txn) || !admission::is_serializable(&txn) || apply::quota_cost(&request) < u64::MAX;
                 admission::check_txn(&txn, 128).is_ok() && permitted && reads

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 /// A setting or a combination that is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Problem {
+pub enum ConfigError {
     // Usage: the command line itself.
     #[error("flag provided but not defined: -{name}{hint}")]
     UnknownFlag { name: String, hint: String },
@@ -161,7 +161,7 @@ pub enum Problem {
     AuthToken(String),
 }
 
-impl Problem {
+impl ConfigError {
     /// Returns `true` if the same settings may be right a moment later: names that could not be looked up look as if they differed.
     #[must_use]
     pub fn may_pass(&self) -> bool {

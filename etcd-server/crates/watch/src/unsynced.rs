@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use types::MainRevision;
 
 #[derive(Clone, Copy, Debug)]
-struct Lag {
+struct UnsyncedWatcher {
     /// The first main revision that the watcher has not got.
     cursor: MainRevision,
     /// Its place in the row; parked without one.
@@ -14,8 +14,8 @@ struct Lag {
 
 /// All unsynced watchers. Turns go round, so that one far behind does not keep the others waiting.
 #[derive(Debug, Default)]
-pub(crate) struct Laggards {
-    lags: BTreeMap<WatchKey, Lag>,
+pub(crate) struct UnsyncedWatchers {
+    lags: BTreeMap<WatchKey, UnsyncedWatcher>,
     turns: BTreeMap<u64, WatchKey>,
     next_turn: u64,
     /// Watchers with a turn, by cursor.
@@ -24,13 +24,13 @@ pub(crate) struct Laggards {
     parked: BTreeSet<(StreamId, MainRevision, WatchId)>,
 }
 
-impl Laggards {
+impl UnsyncedWatchers {
     /// Puts a watcher at the end of the row, with a new cursor.
     pub(crate) fn wait(&mut self, key: WatchKey, cursor: MainRevision) {
         self.remove(key);
         let turn = self.next_turn;
         self.next_turn += 1;
-        self.lags.insert(key, Lag { cursor, turn: Some(turn) });
+        self.lags.insert(key, UnsyncedWatcher { cursor, turn: Some(turn) });
         self.turns.insert(turn, key);
         self.waiting.insert((cursor, key));
     }
@@ -38,7 +38,7 @@ impl Laggards {
     /// Takes a watcher out of the row until its stream has room.
     pub(crate) fn park(&mut self, key: WatchKey, cursor: MainRevision) {
         self.remove(key);
-        self.lags.insert(key, Lag { cursor, turn: None });
+        self.lags.insert(key, UnsyncedWatcher { cursor, turn: None });
         self.parked.insert((key.stream, cursor, key.id));
     }
 

@@ -4,7 +4,7 @@ use types::MainRevision;
 
 /// The state says no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum MvccError {
     /// History below the compacted revision is gone.
     #[error("mvcc: required revision has been compacted")]
     Compacted {

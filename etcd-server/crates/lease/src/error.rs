@@ -4,7 +4,7 @@ use types::LeaseId;
 
 /// The reason why an ordered lease request changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum LeaseError {
     /// No such lease; also the answer to granting id 0, which no lease may have.
     #[error("lease {id} is not known")]
     LeaseNotFound {

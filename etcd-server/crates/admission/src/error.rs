@@ -2,7 +2,7 @@
 
 /// The defect of a request that makes it invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Rejection {
+pub enum InvalidRequest {
     /// A key is empty.
     #[error("key is not provided")]
     EmptyKey,

@@ -1,4 +1,4 @@
-//! The guard: which messages of other members raft gets to see.
+//! The validation of messages from other members before raft steps them.
 //!
 //! raft-rs panics on dozens of malformed messages, and a member that lost its data panics on honest ones. Nothing that is refused here
 //! changes the node in any way.
@@ -126,7 +126,7 @@ pub enum StepRefusal {
 
 /// The state of the node that the checks need.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Standpoint {
+pub(crate) struct MessageContext {
     pub(crate) id: u64,
     pub(crate) term: u64,
     pub(crate) role: Role,
@@ -145,7 +145,7 @@ pub(crate) struct Standpoint {
 }
 
 /// Looks a message over before raft sees it.
-pub(crate) fn check(message: &Message, at: &Standpoint) -> Result<MessageType, StepRefusal> {
+pub(crate) fn check(message: &Message, at: &MessageContext) -> Result<MessageType, StepRefusal> {
     let kind = match message::kind(message.r#type) {
         Kind::Network(kind) => kind,
         Kind::Local => return Err(StepRefusal::LocalKind { kind: message.r#type }),
@@ -175,7 +175,7 @@ pub(crate) fn check(message: &Message, at: &Standpoint) -> Result<MessageType, S
     Ok(kind)
 }
 
-fn by_kind(kind: MessageType, message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
+fn by_kind(kind: MessageType, message: &Message, at: &MessageContext) -> Result<(), StepRefusal> {
     let number = message.r#type;
     let malformed = |what| StepRefusal::Malformed { kind: number, what };
     match kind {
@@ -214,12 +214,12 @@ fn by_kind(kind: MessageType, message: &Message, at: &Standpoint) -> Result<(), 
     }
 }
 
-fn member(message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
+fn member(message: &Message, at: &MessageContext) -> Result<(), StepRefusal> {
     at.matched.map(drop).ok_or(StepRefusal::NotAMember { from: message.from })
 }
 
 /// The term of the log is that of the committed entry here.
-fn answer_to_candidate(message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
+fn answer_to_candidate(message: &Message, at: &MessageContext) -> Result<(), StepRefusal> {
     member(message, at)?;
     let (committed, committed_term) = at.committed;
     let contradicts = message.commit == committed && message.log_term != 0 && message.log_term != committed_term;
@@ -230,12 +230,12 @@ fn answer_to_candidate(message: &Message, at: &Standpoint) -> Result<(), StepRef
 }
 
 /// In the current term only its leader says such things; a newer term makes itself known by them.
-fn from_leader(message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
+fn from_leader(message: &Message, at: &MessageContext) -> Result<(), StepRefusal> {
     let another_leads = message.term == at.term && message.from != at.leader;
     if another_leads { Err(StepRefusal::NotTheLeader { kind: message.r#type }) } else { Ok(()) }
 }
 
-fn proposal(message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
+fn proposal(message: &Message, at: &MessageContext) -> Result<(), StepRefusal> {
     let malformed = |what| StepRefusal::Malformed { kind: message.r#type, what };
     member(message, at)?;
     if message.entries.is_empty() {
@@ -284,7 +284,7 @@ fn entries(message: &Message) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn acknowledgement(message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
+fn acknowledgement(message: &Message, at: &MessageContext) -> Result<(), StepRefusal> {
     member(message, at)?;
     if at.role != Role::Leader || message.term != at.term {
         return Ok(());
@@ -297,7 +297,7 @@ fn acknowledgement(message: &Message, at: &Standpoint) -> Result<(), StepRefusal
     if overtaken { Err(StepRefusal::Outdated { kind: message.r#type }) } else { Ok(()) }
 }
 
-fn heartbeat(message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
+fn heartbeat(message: &Message, at: &MessageContext) -> Result<(), StepRefusal> {
     let heeded = message.term > at.term || (message.term == at.term && at.role != Role::Leader);
     if heeded && message.commit > at.last_index {
         return Err(StepRefusal::LostLog { from: message.from, last: at.last_index, acknowledged: message.commit });
@@ -305,7 +305,7 @@ fn heartbeat(message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
     Ok(())
 }
 
-fn snapshot(message: &Message, at: &Standpoint) -> Result<(), StepRefusal> {
+fn snapshot(message: &Message, at: &MessageContext) -> Result<(), StepRefusal> {
     let malformed = |what| StepRefusal::Malformed { kind: message.r#type, what };
     let metadata = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref());
     let metadata = metadata.ok_or_else(|| malformed("it holds no snapshot"))?;

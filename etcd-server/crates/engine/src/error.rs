@@ -1,13 +1,13 @@
 //! The reasons why a request got no response from the state.
 
-use apply::Refusal;
+use apply::ApplyError;
 
 /// The error of the pipeline in place of a response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum RequestError {
     /// The request was ordered, and the state says no.
     #[error(transparent)]
-    State(#[from] Refusal),
+    State(#[from] ApplyError),
     /// The pipeline is full; nothing was proposed.
     #[error("etcdserver: too many requests")]
     TooManyRequests,

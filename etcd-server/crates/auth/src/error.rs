@@ -5,7 +5,7 @@
 /// `Display` gives the texts that etcd uses inside the server; the mapping to the texts of gRPC is
 /// elsewhere, in one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum Refusal {
+pub enum AuthError {
     /// A user was to be added without a name, or a request came without an identity.
     #[error("auth: user name is empty")]
     UserEmpty,

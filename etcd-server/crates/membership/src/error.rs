@@ -4,7 +4,7 @@ use types::MemberId;
 
 /// The reason why an ordered membership change changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum MembershipError {
     /// The member was removed; its id never comes back. Answered to clients as "member not found".
     #[error("member {id} was removed")]
     MemberRemoved {

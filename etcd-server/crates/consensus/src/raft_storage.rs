@@ -77,7 +77,7 @@ pub struct Recovered {
     pub voters: Voters,
 }
 
-pub(crate) struct Tail {
+pub(crate) struct RaftStorage {
     hard_state: HardState,
     voters: Voters,
     before_index: u64,
@@ -93,9 +93,9 @@ pub(crate) struct Tail {
     last_v2: u64,
 }
 
-impl Tail {
+impl RaftStorage {
     pub(crate) fn new(recovered: &Recovered, applied: u64) -> Self {
-        let mut tail = Self {
+        let mut raft_storage = Self {
             hard_state: recovered.hard_state,
             voters: recovered.voters.clone(),
             before_index: recovered.before_index,
@@ -106,9 +106,9 @@ impl Tail {
             begun: BTreeMap::new(),
             last_v2: 0,
         };
-        tail.last_v2 = last_v2(tail.entries.iter()).unwrap_or(0);
-        tail.apply(applied);
-        tail
+        raft_storage.last_v2 = last_v2(raft_storage.entries.iter()).unwrap_or(0);
+        raft_storage.apply(applied);
+        raft_storage
     }
 
     pub(crate) fn before(&self) -> u64 {
@@ -195,7 +195,7 @@ impl Tail {
     }
 }
 
-impl Storage for Tail {
+impl Storage for RaftStorage {
     fn initial_state(&self) -> raft::Result<RaftState> {
         Ok(RaftState { hard_state: self.hard_state.to_raft(), conf_state: self.voters.to_raft() })
     }
@@ -260,51 +260,51 @@ mod tests {
     use super::*;
     use crate::EntryKind;
 
-    fn tail(entries: u64, applied: u64) -> Tail {
+    fn raft_storage(entries: u64, applied: u64) -> RaftStorage {
         let entries =
             (1..=entries).map(|index| Entry { term: 1, index, kind: EntryKind::Normal, data: Bytes::from(vec![0; 10]) }).collect();
         let voters = Voters { voters: vec![1], learners: Vec::new() };
-        Tail::new(&Recovered { entries, voters, ..Recovered::default() }, applied)
+        RaftStorage::new(&Recovered { entries, voters, ..Recovered::default() }, applied)
     }
 
     #[test]
     fn only_what_is_applied_is_forgotten_and_no_more_than_has_to() {
-        let mut tail = tail(20, 8);
-        tail.forget(Keep::at_most(5, 1000), u64::MAX);
-        assert_eq!((tail.before_index, tail.last()), (3, 20));
-        tail.apply(15);
-        tail.forget(Keep::at_most(100, 30), u64::MAX);
-        assert_eq!((tail.before_index, tail.applied_bytes), (12, 30));
-        tail.forget(Keep::at_most(0, 0), u64::MAX);
-        assert_eq!((tail.before_index, tail.applied_bytes), (15, 0));
-        assert_eq!(tail.term(15).unwrap(), 1);
+        let mut raft_storage = raft_storage(20, 8);
+        raft_storage.forget(Keep::at_most(5, 1000), u64::MAX);
+        assert_eq!((raft_storage.before_index, raft_storage.last()), (3, 20));
+        raft_storage.apply(15);
+        raft_storage.forget(Keep::at_most(100, 30), u64::MAX);
+        assert_eq!((raft_storage.before_index, raft_storage.applied_bytes), (12, 30));
+        raft_storage.forget(Keep::at_most(0, 0), u64::MAX);
+        assert_eq!((raft_storage.before_index, raft_storage.applied_bytes), (15, 0));
+        assert_eq!(raft_storage.term(15).unwrap(), 1);
     }
 
     #[test]
     fn what_is_needed_behind_a_snapshot_has_room_of_its_own() {
         let keep = Keep { bytes_behind_snapshots: 150, ..Keep::at_most(5, 60) };
-        let mut tail = tail(20, 20);
-        tail.forget(keep, 7);
-        assert_eq!(tail.before_index, 7);
-        tail.forget(Keep { bytes_behind_snapshots: 100, ..keep }, 9);
-        assert_eq!(tail.before_index, 10, "not without end");
-        tail.forget(keep, u64::MAX);
-        assert_eq!(tail.before_index, 15);
+        let mut raft_storage = raft_storage(20, 20);
+        raft_storage.forget(keep, 7);
+        assert_eq!(raft_storage.before_index, 7);
+        raft_storage.forget(Keep { bytes_behind_snapshots: 100, ..keep }, 9);
+        assert_eq!(raft_storage.before_index, 10, "not without end");
+        raft_storage.forget(keep, u64::MAX);
+        assert_eq!(raft_storage.before_index, 15);
     }
 
     #[test]
     fn a_snapshot_that_a_member_has_the_beginning_of_is_gone_on_with_for_as_long_as_the_log_goes_on_behind_it() {
         let keep = Keep { bytes_behind_snapshots: 150, ..Keep::at_most(5, 60) };
-        let mut tail = tail(20, 20);
-        let index_for = |tail: &Tail, member| tail.snapshot(0, member).unwrap().get_metadata().index;
-        tail.set_begun(2, Some(SnapshotMark { index: 9, term: 1, voters: Voters::default() }));
-        tail.forget(keep, u64::MAX);
-        assert_eq!((tail.before_index, index_for(&tail, 2), index_for(&tail, 3)), (9, 9, 20));
-        tail.forget(Keep { bytes_behind_snapshots: 100, ..keep }, u64::MAX);
-        assert_eq!((tail.before_index, index_for(&tail, 2)), (10, 20), "not without end");
-        tail.set_begun(2, None);
-        tail.forget(keep, u64::MAX);
-        assert_eq!(tail.before_index, 15);
+        let mut raft_storage = raft_storage(20, 20);
+        let index_for = |raft_storage: &RaftStorage, member| raft_storage.snapshot(0, member).unwrap().get_metadata().index;
+        raft_storage.set_begun(2, Some(SnapshotMark { index: 9, term: 1, voters: Voters::default() }));
+        raft_storage.forget(keep, u64::MAX);
+        assert_eq!((raft_storage.before_index, index_for(&raft_storage, 2), index_for(&raft_storage, 3)), (9, 9, 20));
+        raft_storage.forget(Keep { bytes_behind_snapshots: 100, ..keep }, u64::MAX);
+        assert_eq!((raft_storage.before_index, index_for(&raft_storage, 2)), (10, 20), "not without end");
+        raft_storage.set_begun(2, None);
+        raft_storage.forget(keep, u64::MAX);
+        assert_eq!(raft_storage.before_index, 15);
     }
 
     #[test]
@@ -314,24 +314,24 @@ mod tests {
         let normal = Bytes::from_static(b"\xa2\x06\x00");
         let entries = (1..=20).map(|index| entry(index, if [4, 9, 15].contains(&index) { &v2 } else { &normal })).collect();
         let voters = Voters { voters: vec![1], learners: Vec::new() };
-        let mut tail = Tail::new(&Recovered { entries, voters, ..Recovered::default() }, 6);
-        tail.forget(Keep::at_most(100, 1000), u64::MAX);
-        assert_eq!(tail.before_index, 6, "the last one at 15 is not applied yet");
-        tail.apply(20);
-        tail.forget(Keep::at_most(100, 1000), 3);
-        assert_eq!(tail.before_index, 15, "whoever needs them");
+        let mut raft_storage = RaftStorage::new(&Recovered { entries, voters, ..Recovered::default() }, 6);
+        raft_storage.forget(Keep::at_most(100, 1000), u64::MAX);
+        assert_eq!(raft_storage.before_index, 6, "the last one at 15 is not applied yet");
+        raft_storage.apply(20);
+        raft_storage.forget(Keep::at_most(100, 1000), 3);
+        assert_eq!(raft_storage.before_index, 15, "whoever needs them");
         let more = [entry(21, &normal).to_raft(), entry(22, &v2).to_raft(), entry(23, &normal).to_raft()];
-        tail.append(&more);
-        tail.apply(23);
-        tail.forget(Keep::at_most(100, 1000), u64::MAX);
-        assert_eq!((tail.before_index, tail.last()), (22, 23));
+        raft_storage.append(&more);
+        raft_storage.apply(23);
+        raft_storage.forget(Keep::at_most(100, 1000), u64::MAX);
+        assert_eq!((raft_storage.before_index, raft_storage.last()), (22, 23));
     }
 
     #[test]
     fn a_snapshot_is_the_mark_of_what_is_applied() {
-        let tail = tail(20, 8);
-        let snapshot = tail.snapshot(0, 2).unwrap();
+        let raft_storage = raft_storage(20, 8);
+        let snapshot = raft_storage.snapshot(0, 2).unwrap();
         assert_eq!((snapshot.get_metadata().index, snapshot.get_metadata().get_conf_state().voters.as_slice()), (8, &[1][..]));
-        assert!(Tail::new(&Recovered::default(), 0).snapshot(0, 2).is_err());
+        assert!(RaftStorage::new(&Recovered::default(), 0).snapshot(0, 2).is_err());
     }
 }

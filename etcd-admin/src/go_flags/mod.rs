@@ -1,0 +1,233 @@
+//! Command lines as etcdctl and etcdutl read them, rewritten into the one spelling that clap is given.
+//!
+//! clap holds the commands and flags; the rules of reading are those of the Go libraries pflag and cobra. They differ from clap's where
+//! scripts notice: a flag given twice counts once, flags stand anywhere, `-1` is a flag, a switch takes its value behind `=` only, and
+//! the error texts are Go's.
+
+mod find;
+mod value;
+
+pub(crate) use value::{Kind, read_value};
+
+use clap::{Arg, ArgAction, Command};
+use find::find;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+const HELP: &str = "help";
+
+/// A command line that was understood.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// Words for clap, the program's name first.
+    Run(Vec<OsString>),
+    /// The commands whose help is wanted; none of them for that of the program.
+    Help(Vec<String>),
+    /// Help for what is no command, which Go's tools do not count as a mistake.
+    NoTopic(String),
+}
+
+/// A command line that means nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) text: String,
+    /// The command whose usage helps: `etcdctl get`.
+    pub(crate) command: String,
+}
+
+/// Reads the words behind the program's name.
+pub(crate) fn read(program: &Command, words: &[OsString]) -> Result<Line, Refused> {
+    let name = program.get_name();
+    let found = find(program, words)?;
+    let command = found.path.last().copied().unwrap_or(program);
+    let path: Vec<String> = found.path.iter().map(|command| command.get_name().to_owned()).collect();
+    let refused = |text| Refused { text, command: [&[name.to_owned()], path.as_slice()].concat().join(" ") };
+    match found.help {
+        Some(Ok(topic)) => return Ok(Line::Help(topic)),
+        Some(Err(text)) => return Ok(Line::NoTopic(text)),
+        None => {}
+    }
+    let flags: Vec<Flag<'_>> = command.get_arguments().filter_map(Flag::of).chain(found.inherited).collect();
+    let given = parse(&flags, &found.rest).map_err(refused)?;
+    if given.help || command.get_subcommands().next().is_some() {
+        return Ok(Line::Help(path));
+    }
+    choose_one(command, &given.arguments).map_err(|text| refused(text.replace("{command}", &refused(String::new()).command)))?;
+    let mut line = vec![OsString::from(name)];
+    line.extend(path.iter().map(OsString::from));
+    line.extend(given.rewritten(command));
+    Ok(Line::Run(line))
+}
+
+/// Reads a line that is one command's flags and arguments, without a program or a command before them.
+pub(crate) fn read_flags(command: &Command, words: &[OsString]) -> Result<Vec<OsString>, String> {
+    let flags: Vec<Flag<'_>> = command.get_arguments().filter_map(Flag::of).collect();
+    let given = parse(&flags, words)?;
+    if given.help { Err("pflag: help requested".to_owned()) } else { Ok(given.rewritten(command)) }
+}
+
+/// Refuses what is not one of an argument's possible values, as `completion` does.
+fn choose_one(command: &Command, arguments: &[OsString]) -> Result<(), String> {
+    let values = |argument: &Arg| argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect::<Vec<_>>();
+    let Some(possible) = command.get_positionals().map(values).find(|values| !values.is_empty()) else { return Ok(()) };
+    match arguments {
+        [one] if possible.iter().any(|value| OsStr::new(value) == one) => Ok(()),
+        [one] => Err(format!("invalid argument {} for \"{{command}}\"", go_text::quoted(one.as_bytes()))),
+        other => Err(format!("accepts 1 arg(s), received {}", other.len())),
+    }
+}
+
+/// A flag of a command.
+#[derive(Clone, Copy, Debug)]
+struct Flag<'a> {
+    long: &'a str,
+    short: Option<char>,
+    kind: Kind,
+}
+
+const HELP_FLAG: Flag<'static> = Flag { long: HELP, short: Some('h'), kind: Kind::Switch };
+
+impl<'a> Flag<'a> {
+    fn of(argument: &'a Arg) -> Option<Self> {
+        let (long, short) = (argument.get_long()?, argument.get_short());
+        let parser = argument.get_value_parser().type_id();
+        let kind = if parser == std::any::TypeId::of::<bool>() || matches!(argument.get_action(), ArgAction::SetTrue) {
+            Kind::Switch
+        } else if parser == std::any::TypeId::of::<i64>() {
+            Kind::Integer
+        } else if parser == std::any::TypeId::of::<u64>() {
+            Kind::Unsigned
+        } else if parser == std::any::TypeId::of::<std::time::Duration>() {
+            Kind::Duration
+        } else if matches!(argument.get_action(), ArgAction::Append) {
+            Kind::List
+        } else {
+            Kind::Text
+        };
+        Some(Self { long, short, kind })
+    }
+
+    /// The flag as error texts name it.
+    fn shown(&self) -> String {
+        self.short.map_or_else(|| format!("--{}", self.long), |short| format!("-{short}, --{}", self.long))
+    }
+}
+
+/// Flags and arguments of one command.
+#[derive(Debug, Default)]
+struct Given {
+    /// Values by flag, each in the spelling that clap takes.
+    values: BTreeMap<String, Vec<OsString>>,
+    arguments: Vec<OsString>,
+    /// Arguments that stand before `--`.
+    before_dashes: Option<usize>,
+    help: bool,
+}
+
+impl Given {
+    /// Takes a value: the last one of a flag counts, lists grow.
+    fn take(&mut self, flag: &Flag<'_>, value: &OsStr) -> Result<(), String> {
+        let read = read_value(flag.kind, value);
+        let cause = |cause: String| {
+            format!("invalid argument {} for {} flag: {cause}", go_text::quoted(value.as_bytes()), go_text::quoted(flag.shown().as_bytes()))
+        };
+        let values = read.map_err(cause)?;
+        if flag.long == HELP {
+            self.help = values.last().is_some_and(|value| value == "true");
+            return Ok(());
+        }
+        let taken = self.values.entry(flag.long.to_owned()).or_default();
+        if flag.kind == Kind::List {
+            taken.extend(values)
+        } else {
+            *taken = values
+        }
+        Ok(())
+    }
+
+    /// The same in clap's spelling.
+    fn rewritten(self, command: &Command) -> Vec<OsString> {
+        let mut line = Vec::new();
+        for (flag, values) in &self.values {
+            for value in values {
+                let mut word = format!("--{flag}=").into_bytes();
+                word.extend_from_slice(value.as_bytes());
+                line.push(OsString::from_vec(word));
+            }
+        }
+        let mut positionals = command.get_positionals().peekable();
+        if positionals.peek().is_none() {
+            // etcdctl ignores what such a command is given.
+            return line;
+        }
+        let dashes = if positionals.any(Arg::is_last_set) { self.before_dashes } else { Some(0) };
+        let (before, behind) = self.arguments.split_at(dashes.unwrap_or(self.arguments.len()));
+        line.extend(before.iter().cloned());
+        if dashes.is_some() {
+            line.push("--".into());
+        }
+        line.extend(behind.iter().cloned());
+        line
+    }
+}
+
+fn parse(flags: &[Flag<'_>], words: &[OsString]) -> Result<Given, String> {
+    let mut given = Given::default();
+    let mut rest = words;
+    while let Some((word, more)) = rest.split_first() {
+        rest = more;
+        match word.as_bytes() {
+            b"--" => {
+                given.before_dashes = Some(given.arguments.len());
+                given.arguments.extend_from_slice(rest);
+                break;
+            }
+            [b'-', b'-', long @ ..] => rest = parse_long(flags, &mut given, long, rest)?,
+            [b'-', short @ ..] if !short.is_empty() => rest = parse_shorts(flags, &mut given, short, rest)?,
+            _ => given.arguments.push(word.clone()),
+        }
+    }
+    Ok(given)
+}
+
+/// Reads `--name`, `--name=value` or `--name value`. Returns the words behind it.
+fn parse_long<'w>(flags: &[Flag<'_>], given: &mut Given, word: &[u8], rest: &'w [OsString]) -> Result<&'w [OsString], String> {
+    let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if matches!(word, [] | [b'-' | b'=', ..]) {
+        return Err(format!("bad flag syntax: --{}", shown(word)));
+    }
+    let split = word.iter().position(|byte| *byte == b'=');
+    let name = &word[..split.unwrap_or(word.len())];
+    let known = flags.iter().chain([&HELP_FLAG]).find(|flag| flag.long.as_bytes() == name);
+    let flag = known.ok_or_else(|| format!("unknown flag: --{}", shown(name)))?;
+    match (split, flag.kind, rest.split_first()) {
+        (Some(split), ..) => given.take(flag, OsStr::from_bytes(&word[split + 1..])).map(|()| rest),
+        (None, Kind::Switch, _) => given.take(flag, OsStr::new("true")).map(|()| rest),
+        (None, _, Some((value, more))) => given.take(flag, value).map(|()| more),
+        (None, _, None) => Err(format!("flag needs an argument: --{}", shown(name))),
+    }
+}
+
+/// Reads `-abc`, `-w=value`, `-wvalue` or `-w value`. Returns the words behind it.
+fn parse_shorts<'w>(flags: &[Flag<'_>], given: &mut Given, word: &[u8], rest: &'w [OsString]) -> Result<&'w [OsString], String> {
+    let mut letters = word;
+    while let Some((letter, more)) = letters.split_first() {
+        let letter = char::from(*letter);
+        let place = || format!("'{}' in -{}", letter.escape_debug(), String::from_utf8_lossy(letters));
+        let known = flags.iter().chain([&HELP_FLAG]).find(|flag| flag.short == Some(letter));
+        let flag = known.ok_or_else(|| format!("unknown shorthand flag: {}", place()))?;
+        match (more, flag.kind, rest.split_first()) {
+            ([b'=', value @ ..], ..) if !value.is_empty() => return given.take(flag, OsStr::from_bytes(value)).map(|()| rest),
+            (_, Kind::Switch, _) => given.take(flag, OsStr::new("true"))?,
+            ([_, ..], ..) => return given.take(flag, OsStr::from_bytes(more)).map(|()| rest),
+            ([], _, Some((value, behind))) => return given.take(flag, value).map(|()| behind),
+            ([], _, None) => return Err(format!("flag needs an argument: {}", place())),
+        }
+        letters = more;
+    }
+    Ok(rest)
+}
+
+#[cfg(test)]
+mod tests;

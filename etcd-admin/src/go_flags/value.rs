@@ -1,0 +1,72 @@
+//! Values of flags (pflag, strconv and time of Go), rewritten into the spelling that clap takes.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+
+/// What a flag holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Switch,
+    Integer,
+    Unsigned,
+    Duration,
+    Text,
+    /// Values with commas between them.
+    List,
+}
+
+/// Reads one value of a flag.
+///
+/// # Errors
+/// Go's text of why it is none.
+pub(crate) fn read_value(kind: Kind, value: &OsStr) -> Result<Vec<OsString>, String> {
+    let text = value.to_string_lossy();
+    let one = |text: String| vec![OsString::from(text)];
+    match kind {
+        Kind::Switch => crate::client::boolean(&text).map(|value| one(value.to_string())),
+        Kind::Integer => integer(&text).map(|value| one(value.to_string())),
+        Kind::Unsigned => unsigned(&text).map(|value| one(value.to_string())),
+        Kind::Duration => config::duration_nanos(&text).map(|nanos| one(format!("{nanos}ns"))),
+        Kind::Text => Ok(vec![value.to_owned()]),
+        Kind::List => Ok(value.as_bytes().split(|byte| *byte == b',').map(|part| OsStr::from_bytes(part).to_owned()).collect()),
+    }
+}
+
+/// Go's ParseInt in base 0: the prefix names the base, and underscores may stand between digits.
+fn integer(text: &str) -> Result<i64, String> {
+    let failed = |reason| format!("strconv.ParseInt: parsing {}: {reason}", go_text::quoted(text.as_bytes()));
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let size = i128::from(magnitude(digits).map_err(failed)?);
+    i64::try_from(if negative { -size } else { size }).map_err(|_| failed(OUT_OF_RANGE))
+}
+
+fn unsigned(text: &str) -> Result<u64, String> {
+    magnitude(text).map_err(|reason| format!("strconv.ParseUint: parsing {}: {reason}", go_text::quoted(text.as_bytes())))
+}
+
+const SYNTAX: &str = "invalid syntax";
+const OUT_OF_RANGE: &str = "value out of range";
+
+fn magnitude(text: &str) -> Result<u64, &'static str> {
+    let lower = text.to_ascii_lowercase();
+    let (radix, digits) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (16, &lower[2..]),
+        [b'0', b'o', ..] => (8, &lower[2..]),
+        [b'0', b'b', ..] => (2, &lower[2..]),
+        [b'0', _, ..] => (8, &lower[1..]),
+        _ => (10, &lower[..]),
+    };
+    // Go takes one underscore between digits and behind a prefix.
+    let is_led = radix == 10 && digits.starts_with('_');
+    if is_led || digits.ends_with('_') || digits.contains("__") {
+        return Err(SYNTAX);
+    }
+    let digits = digits.replace('_', "");
+    if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
+        return Err(SYNTAX);
+    }
+    u64::from_str_radix(&digits, radix).map_err(|_| OUT_OF_RANGE)
+}
