@@ -26,8 +26,10 @@ struct Running {
 
 impl Running {
     fn start(endpoint: &str, words: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
-        command.args(["etcdctl", "--endpoints", endpoint]).args(words).env_clear().env("PATH", "/usr/bin:/bin");
+        // A test that runs in the background of a shell inherits that SIGINT is ignored, and so would the command.
+        let mut command = Command::new("env");
+        command.args(["-i", "--default-signal=INT,TERM", "PATH=/usr/bin:/bin", env!("CARGO_BIN_EXE_etcd-admin")]);
+        command.args(["etcdctl", "--endpoints", endpoint]).args(words);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (send, lines) = channel();
         let out = BufReader::new(child.stdout.take().unwrap());

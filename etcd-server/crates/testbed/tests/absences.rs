@@ -6,8 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Crates that decide: no runtime, no socket, no store.
-const PURE: [&str; 13] =
-    ["types", "go_text", "schema", "proto", "mvcc", "lease", "auth", "membership", "admission", "consensus", "apply", "watch", "backup", "sim"];
+const PURE: [&str; 13] = [
+    "types",
+    "go_text",
+    "schema",
+    "proto",
+    "mvcc",
+    "lease",
+    "auth",
+    "membership",
+    "admission",
+    "consensus",
+    "apply",
+    "watch",
+    "backup",
+    "sim",
+];
 /// Libraries of shell crates.
 const SHELL_STUFF: [&str; 7] = ["tokio", "tonic", "hyper", "h2", "rocksdb", "axum", "rustls"];
 
