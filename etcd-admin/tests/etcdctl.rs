@@ -119,7 +119,7 @@ fn words(line: &str) -> Vec<String> {
 type Accepted = (&'static str, &'static str, fn(&mut Ended));
 
 /// Of every etcdctl.
-const ACCEPTED: [Accepted; 5] = [
+const ACCEPTED: [Accepted; 6] = [
     ("", "usage is written in other words behind the line that names the error", |ended| {
         let first = ended.complaint.lines().next().unwrap_or_default().to_owned();
         let starts = ["Error: unknown flag", "Error: unknown shorthand", "Error: invalid argument", "Error: flag needs"];
@@ -134,9 +134,9 @@ const ACCEPTED: [Accepted; 5] = [
         ended.complaint = lines.collect();
     }),
     ("PROTOBUF", "ids are chosen, and written in as many bytes as they need", |ended| ended.out = String::new()),
+    ("member list", "ids have 15 or 16 digits, and tables the width that they need", |ended| ended.out = without_widths(&ended.out)),
     ("endpoint", "times, sizes and places in the log differ, and widths with them; keys with leases hash differently", |ended| {
-        ended.out = measured(&ended.out).split_whitespace().map(|word| word.trim_matches('─')).collect::<Vec<_>>().join(" ");
-        ended.out.retain(|letter| letter != '─');
+        ended.out = without_widths(&measured(&ended.out));
     }),
     ("defrag", "times differ", |ended| ended.out = ended.out.split(']').next().unwrap_or_default().to_owned()),
 ];
@@ -159,6 +159,11 @@ const ACCEPTED_OF_OLDER: [Accepted; 7] = [
     ("endpoint hashkv", "3.6 tells the revision of the hash", |ended| ended.out = String::new()),
     ("version", "the tools have their own versions", |ended| ended.out = String::new()),
 ];
+
+/// The text without what fills the cells of a table.
+fn without_widths(text: &str) -> String {
+    text.replace('─', "").split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
 
 /// The text with every number that has a unit or stands for a place as `N`.
 fn measured(text: &str) -> String {
