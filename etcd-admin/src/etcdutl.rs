@@ -222,7 +222,7 @@ fn status(args: &[PathBuf], format: &str) -> Result<(), Trouble> {
         ("Revision", status.revision.to_string()),
         ("Keys", status.total_keys.to_string()),
         ("Size", status.size_bytes.to_string()),
-        ("Version", quoted(version.as_bytes())),
+        ("Version", version),
     ];
     print(format, &json, &["hash", "revision", "total keys", "total size", "version"], cells, &fields)
 }
@@ -278,7 +278,9 @@ fn restore(words: &RestoreWords) -> Result<(), Trouble> {
         log("bumping latest revision", &fields);
         log("marking revision compacted", &[("revision", revision.into())]);
     }
-    for member in &cluster.members {
+    let mut members: Vec<&NewMember> = cluster.members.iter().collect();
+    members.sort_by_key(|member| format!("{:0>16}", member.id_text()));
+    for member in members {
         let fields = [
             ("cluster-id", format!("{:x}", cluster.cluster_id).into()),
             ("local-member-id", "0".into()),

@@ -11,6 +11,7 @@ mod contract;
 mod documents;
 mod encrypted;
 mod etcdctl;
+mod etcdutl;
 mod help;
 mod hosts;
 mod locked_out;

@@ -14,7 +14,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tonic::{Code, Status};
+use tonic::{Code, Response, Status};
 
 const ELECTION_TTL_SECONDS: i64 = 60;
 /// Between two attempts to reach a member.
@@ -53,11 +53,9 @@ pub(super) async fn lock(ctl: &Ctl, words: &LockWords) -> Result<(), Trouble> {
     };
     let mut ends = Ends::new()?;
     let lease = SessionLease::grant(&ctl.client, words.ttl).await?;
-    let session = ctl.client.session().await?;
-    let mut client = session.lock();
     let request = LockRequest { name: bytes(name), lease: lease.id };
     let locked = tokio::select! {
-        locked = client.lock(request) => locked.map_err(|status| failed(&session, status))?.into_inner(),
+        locked = persistent(ctl, async |session| session.lock().lock(request.clone()).await) => locked?,
         () = ends.wait() => {
             lease.revoke(&ctl.client).await?;
             return Err(Trouble::error("context canceled"));
@@ -79,6 +77,17 @@ pub(super) async fn lock(ctl: &Ctl, words: &LockWords) -> Result<(), Trouble> {
     tokio::select! {
         () = ends.wait() => unlock(ctl, &lease, locked.key).await,
         () = lease.keep(&ctl.client) => Err(Trouble::error("session expired")),
+    }
+}
+
+/// Sends a request that waits for its turn, again whenever its connection is lost. The key is named after the lease, so a second request
+/// finds the place of the first.
+async fn persistent<T>(ctl: &Ctl, ask: impl AsyncFn(Session) -> Result<Response<T>, Status>) -> Result<T, Trouble> {
+    loop {
+        match ctl.client.call_within(None, Repeat::Safe, &ask).await {
+            Err(error) if error.code() == Code::Unavailable => tokio::time::sleep(AGAIN).await,
+            ended => return ended.map_err(Trouble::from),
+        }
     }
 }
 
@@ -136,7 +145,17 @@ async fn observe(ctl: &Ctl, name: &OsString) -> Result<(), Trouble> {
     let mut ends = Ends::new()?;
     let mut last = None;
     loop {
-        let session = ctl.client.session().await?;
+        let session = match ctl.client.session().await {
+            Ok(session) => session,
+            Err(_) if last.is_some() => {
+                ctl.client.leave();
+                tokio::select! {
+                    () = tokio::time::sleep(AGAIN) => continue,
+                    () = ends.wait() => return Ok(()),
+                }
+            }
+            Err(error) => return Err(error.into()),
+        };
         tokio::select! {
             observed = follow(ctl, &session, name, &mut last) => match observed {
                 Ok(()) => return Err(Trouble::error("elect: observer lost")),
@@ -174,11 +193,9 @@ async fn follow(ctl: &Ctl, session: &Session, name: &OsString, last: &mut Option
 async fn campaign(ctl: &Ctl, name: &OsString, proposal: &OsString) -> Result<(), Trouble> {
     let mut ends = Ends::new()?;
     let lease = SessionLease::grant(&ctl.client, ELECTION_TTL_SECONDS).await?;
-    let session = ctl.client.session().await?;
-    let mut client = session.election();
     let request = CampaignRequest { name: bytes(name), lease: lease.id, value: bytes(proposal) };
     let won = tokio::select! {
-        won = client.campaign(request) => won.map_err(|status| failed(&session, status))?.into_inner(),
+        won = persistent(ctl, async |session| session.election().campaign(request.clone()).await) => won?,
         () = ends.wait() => {
             lease.revoke(&ctl.client).await?;
             return Err(Trouble::error("context canceled"));

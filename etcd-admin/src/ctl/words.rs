@@ -447,6 +447,7 @@ pub(crate) struct MirrorWords {
     pub(crate) dest_key: Option<std::path::PathBuf>,
     #[arg(long)]
     pub(crate) dest_cacert: Option<std::path::PathBuf>,
+    /// Whether the destination may be reached without TLS [default: true]
     #[arg(long, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = crate::client::boolean)]
     pub(crate) dest_insecure_transport: Option<bool>,
     #[arg(long)]

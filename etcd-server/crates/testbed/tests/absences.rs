@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Crates that decide: no runtime, no socket, no store.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
     "types",
     "go_text",
     "schema",
