@@ -11,6 +11,7 @@
 
 mod apply_task;
 mod clock;
+mod data_files;
 mod engine;
 mod export;
 mod import;

@@ -1,6 +1,7 @@
 //! The log thread: appends what waits, syncs once, reports.
 
 use crate::Observer;
+use crate::data_files::DataFiles;
 use crate::node_task::Input;
 use consensus::{Entry, EntryKind, HardState};
 use raftlog::{Log, Record};
@@ -45,7 +46,13 @@ pub(crate) fn from_record(record: Record) -> Result<Entry, Fault> {
 }
 
 /// Runs until told to stop or until everybody else is gone.
-pub(crate) fn run(mut log: Log, commands: &Receiver<LogCommand>, node: &Sender<Input>, observer: &dyn Observer) -> Result<(), Fault> {
+pub(crate) fn run(
+    mut log: Log,
+    mut files: DataFiles,
+    commands: &Receiver<LogCommand>,
+    node: &Sender<Input>,
+    observer: &dyn Observer,
+) -> Result<(), Fault> {
     while let Ok(first) = commands.recv() {
         let (mut persisted, mut committed) = (None, 0);
         // Whatever came in while the last sync ran shares the next one.
@@ -80,6 +87,8 @@ pub(crate) fn run(mut log: Log, commands: &Receiver<LogCommand>, node: &Sender<I
             let begun = Instant::now();
             log.sync()?;
             observer.log_synced(begun.elapsed());
+            // What was synced into a file that was removed is lost, so it must not be acknowledged.
+            files.check_if_changed()?;
             // The node thread outlives this one, unless the process is ending.
             drop(node.send(Input::Persisted(number)));
         }
