@@ -18,7 +18,6 @@ mod full_disk;
 mod history;
 mod kill;
 mod load;
-mod lost_files;
 mod memory;
 mod power_cut;
 mod refused_settings;
