@@ -12,8 +12,21 @@ CARGO_FLAGS := --release --workspace
 TESTS := --lib --bins --tests --examples
 
 PACKAGES ?= $(CARGO_TARGET_DIR)/packages
+# An installed toolchain of the version in rust-toolchain.toml, whatever its name: rustup then downloads nothing.
+export RUSTUP_TOOLCHAIN ?= $(shell packaging/toolchain.sh)
+# What --version names.
+export SOURCE_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+export SOURCE_DATE ?= $(shell git log -1 --format=%cs 2>/dev/null)
+# Releases hold no path of the machine that builds them. Other flags mean other files for Cargo, so it is off where one only tests.
+ifdef REMAP_PATHS
+CARGO_HOME ?= $(HOME)/.cargo
+export RUSTFLAGS := --remap-path-prefix=$(CARGO_TARGET_DIR)=/target --remap-path-prefix=$(CARGO_HOME)/registry/src=/registry \
+  --remap-path-prefix=$(CURDIR)=/source $(RUSTFLAGS)
+export CFLAGS := -ffile-prefix-map=$(CARGO_TARGET_DIR)=/target -ffile-prefix-map=$(CARGO_HOME)/registry/src=/registry $(CFLAGS)
+export CXXFLAGS := $(CFLAGS)
+endif
 
-.PHONY: run build test check fmt clippy doc fix bench parity conformance sim robustness siege fuzz needs rocksdb clean-run binaries deb rpm repo test-packages test-hosts test-ansible
+.PHONY: run build test check fmt clippy doc fix bench parity conformance sim robustness siege fuzz needs rocksdb clean-run binaries deb rpm repo test-packages test-hosts test-ansible test-purge licences reproducible
 
 ## Builds and starts one member on http://localhost:2379, with its data in ./default.etcd
 run: build
@@ -89,6 +102,18 @@ deb rpm: binaries
 
 repo: deb
 	packaging/repo.sh $(PACKAGES) $(PACKAGES)/apt
+
+## Licences, bans and sources of all dependencies
+licences:
+	packaging/licences/notices.py check
+
+## Builds the programs twice, under another home and path each, and compares; takes two whole builds
+reproducible: needs
+	packaging/reproducible.sh
+
+## Debian's etcd packages purged before and after ours are installed, in throw-away systems
+test-purge: binaries
+	packaging/hosts/purge.sh $(CARGO_TARGET_DIR)/release
 
 ## Builds the packages twice, compares, and inspects their contents
 test-packages: binaries

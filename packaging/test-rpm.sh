@@ -12,7 +12,7 @@ scriptlet() { # package, tag: answers a file with its text
 
 rpm_scriptlets() {
     local server admin post preun postun calls
-    server=$(echo "$work"/one/etcd-appliance-*.rpm) admin=$(echo "$work"/one/etcd-admin-*.rpm)
+    server=$(echo "$work"/one/etcd-appliance-[0-9]*.rpm) admin=$(echo "$work"/one/etcd-admin-[0-9]*.rpm)
     [ -z "$(rpm -qp --scripts --triggers --filetriggers "$admin" 2>/dev/null)" ] && pass "the tool's rpm has no scriptlets" || fail "the tool's rpm has scriptlets"
     is_all "the server's rpm has these and no others" "postinstall postuninstall preuninstall" \
         "$(rpm -qp --scripts --triggers --filetriggers "$server" 2>/dev/null | sed -nE 's/^([a-z]+) (scriptlet|program|trigger).*/\1/p' | sort -u)"
@@ -34,7 +34,7 @@ is_all() { # what, expected words, lines
 
 rpms() {
     local rpm
-    same_twice rpm.sh .rpm
+    same_twice rpm.sh .rpm 5
     for rpm in "$work"/one/*.rpm; do
         never "$(basename "$rpm"): nothing of /etc or /var" '^/(etc|var)/' "$(rpm -qpl "$rpm" 2>/dev/null)"
     done

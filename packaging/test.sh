@@ -2,7 +2,7 @@
 # Builds the packages twice and looks at what is in them: test.sh BINARIES. Needs dpkg-deb, systemd-analyze, unshare; uses lintian, rpmbuild,
 # rpmlint, promtool, shellcheck and man where they are, and says what it left out.
 set -euo pipefail
-[ $# = 1 ] || { echo "usage: test.sh FOLDER_WITH_BINARIES" >&2; exit 2; }
+[ $# = 1 ] || { echo "usage: test.sh DIRECTORY_WITH_BINARIES" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/failing.sh"
 work=$(mktemp -d)
@@ -14,13 +14,13 @@ pass() { echo "ok: $*"; }
 without() { echo "left out: $* (not on this machine)"; }
 have() { command -v "$1" >/dev/null; }
 
-same_twice() { # script, ending
+same_twice() { # script, ending, number of packages
     "$here/$1" "$binaries" "$work/one" >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "$1"; return; }
     "$here/$1" "$binaries" "$work/two" >/dev/null 2>&1
     for file in "$work"/one/*"$2"; do
         cmp "$file" "$work/two/$(basename "$file")" && pass "$(basename "$file") is the same twice" || fail "$(basename "$file") differs from build to build"
     done
-    [ "$(find "$work/one" -name "*$2" | wc -l)" = 2 ] || fail "$1 did not make two packages"
+    [ "$(find "$work/one" -name "*$2" | wc -l)" = "$3" ] || fail "$1 did not make $3 packages"
 }
 
 # Runs a maintainer script with every tool that could start something replaced by one that notes how it was called.
@@ -68,8 +68,10 @@ contents() {
     local tree=$work/tree listing
     dpkg-deb -x "$work"/one/etcd-appliance_*.deb "$tree"
     dpkg-deb -x "$work"/one/etcd-admin_*.deb "$tree"
+    dpkg-deb -x "$work"/one/etcd-appliance-client_*.deb "$tree"
     listing=$(for deb in "$work"/one/*.deb; do dpkg-deb -c "$deb"; done)
-    never "everything belongs to root, writable by nobody else" '^.(....w|.......w)|^[^ ]+ +(([^r]|r[^o])[^ ]*)/' "$listing"
+    # A link has no mode of its own.
+    never "everything belongs to root, writable by nobody else" '^[^l](....w|.......w)|^[^ ]+ +(([^r]|r[^o])[^ ]*)/' "$listing"
     never "no configuration, data or key is shipped" ' \./(etc/etcd|etc/default|var)(/|$)' "$listing"
     [ "$(dpkg-deb --info "$work"/one/etcd-appliance_*.deb conffiles)" = /etc/needrestart/conf.d/etcd-server.conf ] && pass "conffiles" || fail "conffiles"
     local name
@@ -120,16 +122,21 @@ units() { # tree
 
 # shellcheck source=packaging/test-rpm.sh
 . "$here/test-rpm.sh"
+# shellcheck source=packaging/test-dnf.sh
+. "$here/test-dnf.sh"
+# shellcheck source=packaging/test-parts.sh
+. "$here/test-parts.sh"
 
 [ -x "$1/etcd-server" ] || { echo "test: no etcd-server in $1: run make build first" >&2; exit 1; }
 binaries=$(cd "$1" && pwd)
-same_twice deb.sh .deb
+same_twice deb.sh .deb 5
 contents
+parts
 maintainer_scripts
 if have lintian; then
     lintian --allow-root --fail-on error,warning "$work"/one/*.deb && pass lintian || fail lintian
 else without lintian; fi
-if have rpmbuild; then rpms; else without rpmbuild; fi
+if have rpmbuild; then rpms && dnf_resolves; else without rpmbuild; fi
 if have shellcheck; then
     shellcheck -x -P "$here" -e SC1091,SC2015 "$here"/*.sh "$here"/hosts/*.sh "$here"/deb/*/p* && pass shellcheck || fail shellcheck
 else without shellcheck; fi

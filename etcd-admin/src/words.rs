@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 /// Everything that an operator of an etcd cluster does
 #[derive(Debug, Parser)]
-#[command(name = "etcd-admin", version, disable_help_subcommand = true)]
+#[command(name = "etcd-admin", version = env!("VERSION_WITH_SOURCE"), disable_help_subcommand = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: GlobalWords,
@@ -427,7 +427,7 @@ pub(crate) struct CertStatus {
 
 #[derive(Debug, Args)]
 pub(crate) struct CertNeedsRenewal {
-    /// Certificate
+    /// Certificate or revocation list
     pub(crate) cert: PathBuf,
     /// Days before the end at which it is time; two thirds of its life if not said
     #[arg(long)]
@@ -436,13 +436,16 @@ pub(crate) struct CertNeedsRenewal {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CrlCommand {
-    /// Signs the list of what has been revoked
+    /// Sign the list of revoked certificates
     Publish {
         #[arg(long, value_enum)]
         kind: Kind,
-        /// Days for which the list can be relied upon; members refuse everybody when they are over
-        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=3_650))]
+        /// Lifetime of the list in days; members refuse every certificate once it has expired
+        #[arg(long, default_value_t = certs::files::LIST_DAYS, value_parser = clap::value_parser!(i64).range(1..=3_650))]
         days: i64,
+        /// Publish only if a list is missing, two thirds through its life, or lacks a revoked certificate
+        #[arg(long)]
+        if_due: bool,
         #[command(flatten)]
         passphrase: PassphraseSource,
     },

@@ -163,3 +163,69 @@ fn one_grows_to_three_and_an_interrupted_join_goes_on() {
     }
     assert_eq!(tool.json(&format!("status {}", hosts.at(3)))["voters"], 3);
 }
+
+/// The operator's way by hand, on members that are configured by `init apply`: by this machine's CA, and by lists that were brought.
+#[test]
+fn revoked_client_is_refused_on_members_made_by_init() {
+    if server().is_none() {
+        return;
+    }
+    let hosts = Hosts::new(1);
+    hosts.prepare(&["m1"]);
+    let tool = &hosts.tool;
+    let text = std::fs::read_to_string(tool.path("m1/etcd.yaml")).unwrap();
+    for name in ["client-crl.pem", "peer-crl.pem"] {
+        let line = format!("crl-file: {}", tool.path("m1/pki/current").join(name).display());
+        assert!(text.contains(&line) && tool.path("m1/pki/current").join(name).is_file(), "{name}: {text}");
+    }
+    let _member = hosts.start("m1");
+    hosts.run(&format!("wait --for healthy --timeout 3m {}", hosts.at(1)));
+    let as_client = |name: &str| {
+        let (port, pki) = (hosts.ports[0].0, tool.path("m1/pki/current"));
+        let files = format!("--cacert {} --cert client-{name}.crt --key client-{name}.key", pki.join("client-ca.crt").display());
+        tool.run(&format!("get key --endpoints https://127.0.0.1:{port} {files}"))
+    };
+    for (name, bring) in [("alice", "init apply --member m1"), ("bob", "cert install --dir m1/pki --client-crl pki/client/crl.pem")] {
+        hosts.run(&format!("cert issue client --cn {name} {PASS}"));
+        as_client(name).good();
+        hosts.run(&format!("cert revoke client-{name}.crt"));
+        // Nothing is signed twice: the list is due because it lacks the certificate, and then it is not.
+        assert_eq!(tool.json(&format!("crl publish --kind client --if-due {PASS}"))["changed"], true);
+        assert_eq!(tool.json(&format!("crl publish --kind client --if-due {PASS}"))["changed"], false);
+        as_client(name).good();
+        hosts.run(&if bring.starts_with("init") { format!("{bring} {PASS}") } else { bring.to_owned() });
+        eventually("a revoked client is refused", || as_client(name).code != Some(0));
+    }
+    hosts.run(&format!("cert issue client --cn carol {PASS}"));
+    as_client("carol").good();
+    let doctor = format!("doctor host --no-probe --config {}", tool.path("m1/etcd.yaml").display());
+    let told = tool.run(&doctor).ends(0, "revocation-list");
+    assert!(!told.contains("expires in"), "a fresh list is not about to expire: {told}");
+    // A list of another CA, as of an intermediate one alone, and one that is about to expire.
+    let list = tool.path("m1/pki/current/client-crl.pem");
+    let own = std::fs::read(&list).unwrap();
+    std::fs::copy(tool.path("pki/peer/crl.pem"), &list).unwrap();
+    tool.run(&doctor).ends(3, "every certificate of it is refused");
+    tool.run(&format!("crl publish --kind client --days 3 {PASS}")).good();
+    std::fs::copy(tool.path("pki/client/crl.pem"), &list).unwrap();
+    tool.run(&doctor).ends(0, "expires in");
+    std::fs::write(&list, own).unwrap();
+    // It is renewed in time, as a certificate is.
+    tool.run("cert needs-renewal m1/pki/current/client-crl.pem").ends(1, "not due");
+    tool.run("cert needs-renewal --days 400 m1/pki/current/client-crl.pem").ends(0, "due");
+}
+
+/// Where the CA is on another machine, what it signs brings its list along.
+#[test]
+fn signed_host_enforces_lists_that_came_with_certificates() {
+    let hosts = Hosts::new(1);
+    let tool = &hosts.tool;
+    hosts.run(&format!("ca init --ca-dir elsewhere {PASS}"));
+    hosts.run("init apply --member m1");
+    assert!(!std::fs::read_to_string(tool.path("m1/etcd.yaml")).unwrap().contains("crl-file"), "a list that is not there");
+    hosts.run(&format!("init sign --ca-dir elsewhere --member m1 --requests m1/pki/pending --out signed {PASS}"));
+    assert!(tool.path("signed/client-crl.pem").is_file() && tool.path("signed/peer-crl.pem").is_file());
+    hosts.run("init apply --member m1 --signed signed");
+    assert_eq!(std::fs::read_to_string(tool.path("m1/etcd.yaml")).unwrap().matches("crl-file: ").count(), 2);
+    assert_eq!(tool.json("init apply --member m1 --signed signed")["changed"], false);
+}

@@ -87,6 +87,11 @@ impl DataFolder {
         Ok(Self { member, _lock: lock })
     }
 
+    /// Returns the file whose lock keeps other processes out.
+    pub(crate) fn lock_file(&self) -> PathBuf {
+        self.member.join("lock")
+    }
+
     /// Returns the directory of state and log.
     pub(crate) fn member(&self) -> &Path {
         &self.member

@@ -5,6 +5,7 @@
 
 use crate::startup::Failure;
 use config::ConfigError;
+use types::Fault;
 
 /// `EX_CONFIG` of sysexits.h; systemd shows it as `CONFIG`.
 const CONFIGURATION: u8 = 78;
@@ -24,6 +25,12 @@ pub(crate) fn of_failure(failure: &Failure) -> u8 {
     }
 }
 
+/// Returns the code for a fault of a running member. A service whose files were removed must not be started again by itself: on an empty
+/// data directory it would found a new, empty cluster.
+pub(crate) fn of_fault(fault: &Fault) -> u8 {
+    if is_service() && fault.is_file_lost() { CONFIGURATION } else { 1 }
+}
+
 /// Returns `true` if only the operator can fix it. Failures of other members, ports, disks and the
 /// network may pass.
 fn needs_operator(failure: &Failure) -> bool {
@@ -31,7 +38,8 @@ fn needs_operator(failure: &Failure) -> bool {
         Failure::Configuration(problem) => !problem.may_pass(),
         Failure::Token(_) | Failure::Encryption(_) | Failure::Removed => true,
         Failure::Folder(refused) => !refused.may_pass(),
-        Failure::Setting(_) | Failure::Open(_) | Failure::Listen(_) | Failure::Runtime(_) | Failure::Fault(_) => false,
+        Failure::Setting(_) | Failure::Open(_) | Failure::Listen(_) | Failure::Runtime(_) => false,
+        Failure::Fault(fault) => fault.is_file_lost(),
     }
 }
 

@@ -40,12 +40,19 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// The version of etcd whose behaviour this program has; tools choose features by it.
 const ETCD_VERSION: &str = "3.7.1";
 
+/// The source that this program was built from, see the build script.
+const SOURCE: config::BuildSource = config::BuildSource { commit: env!("SOURCE_COMMIT"), date: env!("SOURCE_DATE") };
+
 fn main() -> ExitCode {
     let loaded = match config::read() {
         Ok(Start::Serve(loaded)) => *loaded,
         Ok(Start::Check(loaded)) => return check(&loaded),
         Ok(Start::Print(text)) => {
             say(&text);
+            return ExitCode::SUCCESS;
+        }
+        Ok(Start::Version) => {
+            say(&config::version_text(SOURCE));
             return ExitCode::SUCCESS;
         }
         Err(problem) => {

@@ -71,7 +71,7 @@ impl Member for LocalMember {
     }
 
     fn metrics_text(&self) -> MemberFuture<'_, String> {
-        Box::pin(async { self.page.text() + &tls_page::text(&self.encryption) + &own_page::text(self.tracer.as_ref()) })
+        Box::pin(async { self.page.text() + &tls_page::text(&self.encryption) + &own_page::text(&self.server, self.tracer.as_ref()) })
     }
 
     fn debug_vars(&self) -> Map<String, Value> {

@@ -1,15 +1,27 @@
 //! Families of the metrics page that etcd does not have, beside those about TLS.
 
+use api::Server;
 use otlp::Tracer;
+use proto::etcdserverpb::AlarmType;
 use std::fmt::{Display, Write as _};
 
 const DROPPED_LINES: &str = "etcd_log_dropped_lines_total";
+const ALARMS: &str = "etcd_server_alarms";
+const BUILD: &str = "etcd_server_build_info";
 const SPANS_MADE: &str = "etcd_tracing_spans_made_total";
 const SPANS: &str = "etcd_tracing_spans_total";
 
 /// Returns the families in the text format of Prometheus.
-pub(crate) fn text(tracer: Option<&Tracer>) -> String {
+pub(crate) fn text(server: &Server, tracer: Option<&Tracer>) -> String {
     let mut page = String::new();
+    head(&mut page, BUILD, "gauge", "1 for the release, and the commit and date that it was built from where they are known.");
+    let labels = format!("version=\"{}\",commit=\"{}\",date=\"{}\"", env!("CARGO_PKG_VERSION"), crate::SOURCE.commit, crate::SOURCE.date);
+    line(&mut page, BUILD, &labels, 1);
+    head(&mut page, ALARMS, "gauge", "Members for which an alarm is active, by alarm.");
+    for alarm in [AlarmType::Nospace, AlarmType::Corrupt] {
+        let active = server.engine().published().alarms().of(alarm.into()).len();
+        line(&mut page, ALARMS, &format!("alarm=\"{}\"", alarm.as_str_name()), active);
+    }
     head(&mut page, DROPPED_LINES, "counter", "Log lines that were dropped because the queue was full or no output took them.");
     line(&mut page, DROPPED_LINES, "", telemetry::log::dropped_lines());
     if let Some(counts) = tracer.map(Tracer::counts) {

@@ -10,7 +10,7 @@ use crate::peers::{LocalPeer, Outbound, PeerObserver};
 use crate::pipeline_observer::PipelineObserver;
 use crate::service_manager::{self, LongStart};
 use crate::token_files::{self, TokenFiles};
-use crate::{ETCD_VERSION, duties, first_election, notices, signals};
+use crate::{ETCD_VERSION, duties, exit_code, first_election, notices, signals};
 use api::observe::{Observer, Thresholds};
 use api::{Server, TokenKeeper, Tokens};
 use config::{ConfigError, Quota, Settings};
@@ -380,6 +380,7 @@ fn options(settings: &Settings, folder: &DataFolder, tokens: &Arc<TokenKeeper>, 
     }
     Options {
         folder: folder.member().to_owned(),
+        other_files: vec![folder.lock_file()],
         member_id: plan.member,
         cluster_id: plan.cluster,
         founders: plan.founders.clone(),
@@ -415,15 +416,15 @@ fn stop_at_once(fault: &Fault) {
     // The outputs of the log may be gone together with the disk that they go to; the process must end all the same.
     telemetry::log::wait_until_written(LAST_WORDS_MAX);
     drop(writeln!(std::io::stderr(), "etcd-server: {fault}"));
-    end_without_farewell()
+    end_without_farewell(exit_code::of_fault(fault))
 }
 
 /// An orderly exit runs the exit handlers of libraries, and RocksDB waits for its threads then: on
 /// a disk that fails, for ever.
 #[expect(unsafe_code, reason = "the standard library only knows the orderly exit")]
-fn end_without_farewell() -> ! {
+fn end_without_farewell(code: u8) -> ! {
     // SAFETY: it ends the process, and touches no memory of it.
-    unsafe { nix::libc::_exit(1) }
+    unsafe { nix::libc::_exit(code.into()) }
 }
 
 fn quota_bytes(settings: &Settings) -> Option<u64> {

@@ -24,6 +24,7 @@ use tonic::transport::Channel;
 /// Families that do not change while a member runs, each with the reason.
 const CONSTANT: &[(&str, &str)] = &[
     ("etcd_cluster_version", "set when the cluster is founded; the tests of downgrades change it"),
+    ("etcd_server_build_info", "an identity"),
     ("etcd_server_feature_enabled", "a setting"),
     ("etcd_server_id", "an identity"),
     ("etcd_server_quota_backend_bytes", "a setting"),
@@ -176,7 +177,7 @@ async fn write(cluster: &Cluster, via: usize, prefix: &str, values: usize) {
 }
 
 /// Every kind of request on keys, leases, users and alarms.
-async fn requests(cluster: &Cluster, via: usize) {
+async fn requests(cluster: &Cluster, via: usize, watcher: &Watcher) {
     let channel = cluster.channel(via).await.unwrap();
     let mut kv = cluster.kv(via).await.unwrap();
     kv.put(put("key", b"value".to_vec())).await.unwrap();
@@ -211,6 +212,7 @@ async fn requests(cluster: &Cluster, via: usize) {
     }
     maintenance.alarm(AlarmRequest { action: 1, member_id: 0, alarm: 1 }).await.unwrap();
     assert!(get(&address, "/health").await.unwrap().starts_with("HTTP/1.1 503"));
+    watcher.wait_for(&["etcd_server_alarms"]).await;
     maintenance.alarm(AlarmRequest { action: 2, member_id: 0, alarm: 1 }).await.unwrap();
 }
 
@@ -423,7 +425,7 @@ async fn every_family_changes() {
     let leader = cluster.leader(PATIENCE).await.unwrap();
     let follower = (leader + 1) % 3;
     until("first pages", async || watcher.0.lock().unwrap().newest.len() == 3).await;
-    requests(&cluster, leader).await;
+    requests(&cluster, leader, &watcher).await;
     watches(&cluster, leader, &watcher).await;
     moments(&cluster, leader, &watcher).await;
     promotion(&mut cluster, leader, &watcher).await;

@@ -253,6 +253,8 @@ async fn the_state_is_shown_on_both_ports() {
             ("etcd_server_quota_backend_bytes", 2_147_483_648.0),
             ("etcd_cluster_version{cluster_version=\"3.7\"}", 1.0),
             ("etcd_server_version{server_version=\"3.7.1\"}", 1.0),
+            ("etcd_server_alarms{alarm=\"NOSPACE\"}", 0.0),
+            ("etcd_server_alarms{alarm=\"CORRUPT\"}", 0.0),
         ] {
             assert_eq!(page.0.get(series), Some(&value), "{series}");
         }

@@ -3,6 +3,12 @@
 # shellcheck disable=SC2154,SC2016
 
 chapter_empty() {
+    on 1 "mkdir -p /tmp/old/DEBIAN && printf 'Package: etcd-server\nVersion: 3.4.23\nArchitecture: all\nMaintainer: t <t@example.org>\nDescription: stands for the package of Debian\n' >/tmp/old/DEBIAN/control &&
+        mkdir -p /tmp/old/etc && echo old >/tmp/old/etc/old && echo /etc/old >/tmp/old/DEBIAN/conffiles && dpkg-deb -b /tmp/old /tmp/old.deb && dpkg -i /tmp/old.deb" </dev/null >"$work/log" 2>&1 || fail "a package in place of Debian's: $(cat "$work/log")"
+    refused "etcd-server is installed, or removed and not purged" preflight
+    on 1 "dpkg --remove etcd-server" </dev/null >/dev/null 2>&1
+    refused "etcd-server is installed, or removed and not purged" site
+    on 1 "dpkg --purge etcd-server" </dev/null >/dev/null 2>&1
     play site --check
     is "check mode installs nothing" "" 1 "command -v etcd-server"
 }
@@ -73,6 +79,23 @@ chapter_certificates() {
     end_load
     [ "$(on 1 "sha256sum /etc/etcd/pki/current/server.crt" </dev/null)" != "$serial" ] && pass "they are others" || fail "they are the same"
     [ "$(processes)" = "$before" ] && pass "taken up without a restart" || fail "a member was restarted"
+}
+
+chapter_revoked() {
+    local before
+    before=$(processes)
+    is "members enforce the lists" "2 2" 1 "echo \$(grep -c 'crl-file: /etc/etcd/pki/current/' /etc/etcd/etcd.yaml) \$(ls /etc/etcd/pki/current/*-crl.pem | wc -l)"
+    new_client lost
+    as_client lost get kept | grep -q "by the cluster" && pass "a client is served" || fail "a client with a good certificate is refused"
+    play revoke_certificate --check -e "etcd_certificate=$work/client-lost.crt"
+    as_client lost get kept >/dev/null && pass "check mode revokes nothing" || fail "check mode revoked a certificate"
+    begin_load
+    play revoke_certificate -e "etcd_certificate=$work/client-lost.crt"
+    end_load
+    if as_client lost get kept >"$work/log" 2>&1; then fail "a revoked client is served"; else pass "a revoked client is refused: $(grep -m1 . "$work/log")"; fi
+    [ "$(processes)" = "$before" ] && pass "without a restart" || fail "a member was restarted"
+    play revoke_certificate -e "etcd_certificate=$work/client-lost.crt"
+    unchanged "a second time nothing is left to do"
 }
 
 chapter_authorities() {

@@ -16,6 +16,7 @@ chapter_installed() {
     done <<'LIST'
 /etc/etcd 750 root:etcd
 /etc/etcd/pki 750 root:etcd
+/var/lib/etcd-appliance 700 etcd:etcd
 /var/lib/etcd 700 etcd:etcd
 /var/backups/etcd 700 etcd:etcd
 /usr/bin/etcd-server 755 root:root

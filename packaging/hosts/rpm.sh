@@ -27,7 +27,7 @@ chapter_rpm() {
     fresh 3
     on 3 "command -v rpm" >/dev/null || { echo "left out: no rpm in $LAB_ROOTFS, which was made before hosts had one"; return; }
     make_rpms
-    rpm_does 3 "--install /srv/packages/rpm/0.0.1/*.rpm"
+    rpm_does 3 "--install /srv/packages/rpm/0.0.1/etcd-a*-0.0.1-1.*.rpm"
     told "an install tells what to do next" "not started"
     is "it is disabled and stopped" "disabled inactive" 3 "echo \$(systemctl is-enabled etcd-server) \$(systemctl is-active etcd-server)"
     is "no timer is on" "" 3 "systemctl list-timers --no-legend 'etcd-*'"

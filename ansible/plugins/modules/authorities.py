@@ -6,9 +6,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: authorities
-short_description: Makes the two authorities of a cluster, on the machine that keeps them
+short_description: Makes the two CAs of a cluster and keeps their revocation lists current, on the machine that holds the keys
 description:
   - One signs for clients and servers, the other for members among themselves. What is there is left alone.
+  - A list is published where there is none, before the current one expires, and after a certificate was revoked.
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:
@@ -37,6 +38,11 @@ peer_ca:
   description: The bundle that members trust among themselves.
   returned: when the authorities are there
   type: str
+published:
+  description: Kinds of which a new list was published.
+  returned: always
+  type: list
+  elements: str
 client_crl:
   description: The list of what the first has revoked.
   returned: when the authorities are there
@@ -63,18 +69,22 @@ def main():
         supports_check_mode=True,
     )
     directory = module.params["directory"]
+    secret = ["--passphrase-file", module.params["passphrase_file"]] if module.params["passphrase_file"] else []
     missing = [kind for kind in ("client", "peer") if not os.path.exists(os.path.join(directory, kind, "ca.crt"))]
     if missing and not module.check_mode:
-        protection = ["--no-passphrase"]
-        if module.params["passphrase_file"]:
-            protection = ["--passphrase-file", module.params["passphrase_file"]]
+        protection = secret or ["--no-passphrase"]
         for kind in missing:
             call(module, ["--ca-dir", directory, "ca", "init", "--kind", kind, "--name", module.params["name"], *protection])
+    published = []
+    if not module.check_mode:
+        for kind in ("client", "peer"):
+            answer, _ = call(module, ["--ca-dir", directory, "crl", "publish", "--kind", kind, "--if-due", *secret])
+            published += [kind] if answer["changed"] else []
     bundles = {}
     for kind in ("client", "peer"):
         bundles[f"{kind}_ca"] = text_of(os.path.join(directory, kind, "bundle.crt")) or ""
         bundles[f"{kind}_crl"] = text_of(os.path.join(directory, kind, "crl.pem")) or ""
-    module.exit_json(changed=bool(missing), made=missing, **bundles)
+    module.exit_json(changed=bool(missing or published), made=missing, published=published, **bundles)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,9 @@ pub(super) const BUNDLE: &str = "bundle.crt";
 const REGISTER: &str = "register.jsonl";
 const REVOCATION_LIST: &str = "crl.pem";
 
+/// Lifetime of a revocation list: as long as the certificates that are renewed with it, because an expired list refuses everyone.
+pub const LIST_DAYS: i64 = 365;
+
 /// A CA to be made.
 #[derive(Debug)]
 pub struct NewAuthority<'a> {
@@ -200,6 +203,25 @@ impl AuthorityFolder {
         Ok(list)
     }
 
+    /// Returns `true` if the current list of this authority is missing, has lived two thirds of its life, or lacks a certificate that was
+    /// revoked since.
+    ///
+    /// # Errors
+    /// When the register or the authority's certificate is damaged.
+    pub fn is_list_due(&self, now: OffsetDateTime) -> Result<bool, Error> {
+        let path = self.revocation_list_path();
+        if !path.exists() {
+            return Ok(true);
+        }
+        let own = certificate_in(&self.path)?;
+        let lists = crate::revocation_lists(&super::read(&path)?).map_err(|error| error.at(&path))?;
+        let Some(list) = lists.iter().find(|list| crate::RevocationListFacts::is_signed_by(list, &own)) else { return Ok(true) };
+        let list = crate::RevocationListFacts::of(list).map_err(|error| error.at(&path))?;
+        let revoked = register::revoked(&self.entries()?, &self.facts()?.fingerprint_hex());
+        let is_listed = |serial: &[u8]| list.revoked.iter().any(|(listed, _)| strip_zeros(listed) == strip_zeros(serial));
+        Ok(list.is_due(now) || revoked.iter().any(|revocation| !is_listed(&revocation.serial)))
+    }
+
     /// Adds the CRL of the other CA while two are trusted: all clients of a CA without a CRL of its
     /// own would be refused.
     fn with_other_lists(&self, authority: &Authority, list: &[u8]) -> String {
@@ -228,6 +250,11 @@ impl AuthorityFolder {
     fn register(&self) -> Result<Register, Error> {
         Register::open(&self.path.join(REGISTER))
     }
+}
+
+/// A positive number in DER may begin with a zero byte.
+fn strip_zeros(number: &[u8]) -> &[u8] {
+    &number[number.iter().take_while(|byte| **byte == 0).count()..]
 }
 
 fn record(register: &mut Register, plan: &LeafPlan, authority: &Authority, made: Certificate) -> Result<Certificate, Error> {

@@ -5,7 +5,7 @@ mod host_folder;
 mod register;
 mod rotation;
 
-pub use authority_folder::{AuthorityFolder, NewAuthority};
+pub use authority_folder::{AuthorityFolder, LIST_DAYS, NewAuthority};
 pub use host_folder::{Change, HostFile, HostFolder};
 pub use register::{Entry, Issued, Register};
 pub use rotation::RotationPhase;

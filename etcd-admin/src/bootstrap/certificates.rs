@@ -6,10 +6,10 @@
 use super::files::Change;
 use super::plan::placed;
 use super::words::HostWords;
-use crate::commands::{matched, unlock};
+use crate::commands::{current_list, matched, unlock};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::host::{self, bundle_name};
+use crate::host::{self, bundle_name, list_name};
 use crate::inventory::Host;
 use certs::files::{AuthorityFolder, HostFile, HostFolder};
 use certs::{AuthorityKind, CertificateFacts, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile, SigningRequest};
@@ -26,8 +26,10 @@ enum Step {
     Request(LeafPlan),
     /// Signed elsewhere, for a key that is here.
     Install(PathBuf),
-    /// A bundle of authorities.
+    /// A bundle of authorities, or a revocation list.
     Trust(String, PathBuf),
+    /// The revocation list of an authority on this machine, which has none that is current.
+    Publish(AuthorityFolder),
 }
 
 /// What there is to do.
@@ -37,6 +39,8 @@ pub(super) struct Certificates {
     steps: Vec<Step>,
     algorithm: KeyAlgorithm,
     pub(super) changes: Vec<Change>,
+    /// Authorities whose list is on this host when the plan is done.
+    pub(super) lists: Vec<AuthorityKind>,
     /// What others have to do before the member can start.
     pub(super) next: Vec<String>,
 }
@@ -52,12 +56,13 @@ impl Certificates {
     pub(super) fn plan(context: &Context, host: &Host<'_>, words: &HostWords) -> Result<Self, Failure> {
         let folder = placed(words, &host.certificates());
         let algorithm = KeyAlgorithm::named(&host.file.tls.key).unwrap_or(KeyAlgorithm::P256);
-        let mut all = Self { folder, steps: Vec::new(), algorithm, changes: Vec::new(), next: Vec::new() };
+        let mut all = Self { folder, steps: Vec::new(), algorithm, changes: Vec::new(), lists: Vec::new(), next: Vec::new() };
         for profile in PROFILES {
             all.look_at(context, host, words, profile)?;
         }
         for kind in AuthorityKind::ALL {
             all.look_at_bundle(context, words, kind)?;
+            all.look_at_list(context, words, kind)?;
         }
         Ok(all)
     }
@@ -121,6 +126,36 @@ impl Certificates {
         Ok(())
     }
 
+    /// Plans the revocation list. A member that enforces none goes on serving a client whose certificate was revoked.
+    fn look_at_list(&mut self, context: &Context, words: &HostWords, kind: AuthorityKind) -> Result<(), Failure> {
+        let name = list_name(kind);
+        let path = HostFolder::at(&self.folder).current(&name);
+        let brought = words.signed.as_ref().map(|folder| folder.join(&name)).filter(|path| path.is_file());
+        let here = authority(context, kind);
+        if brought.is_none()
+            && let Some(folder) = here.as_ref()
+            && folder.is_list_due(context.now)?
+        {
+            let before = path.is_file().then(|| "an older list".to_owned());
+            self.changes.push(Change { path, before, after: format!("a new list of the {kind} authority") });
+            self.steps.push(Step::Publish(folder.clone()));
+            self.lists.push(kind);
+            return Ok(());
+        }
+        let Some(source) = brought.or_else(|| here.map(|folder| folder.revocation_list_path())) else {
+            self.lists.extend(path.is_file().then_some(kind));
+            return Ok(());
+        };
+        self.lists.push(kind);
+        if !path.is_file() || *certs::files::read(&path)? != *certs::files::read(&source)? {
+            host::revocation_lists(&source)?;
+            let before = path.is_file().then(|| "another list".to_owned());
+            self.changes.push(Change { path, before, after: format!("the list of {}", source.display()) });
+            self.steps.push(Step::Trust(name, source));
+        }
+        Ok(())
+    }
+
     /// Makes and installs them, all at once.
     pub(super) fn apply(&self, context: &Context, words: &HostWords) -> Result<(), Failure> {
         let folder = HostFolder::at(&self.folder);
@@ -134,6 +169,10 @@ impl Certificates {
                     answered.extend(names);
                 }
                 Step::Trust(name, source) => files.push(file(name, &certs::files::read(source)?, false)),
+                Step::Publish(authority) => {
+                    let unlocked = unlock(authority, &words.passphrase)?;
+                    files.push(file(&list_name(authority.kind()), &current_list(context, authority, &unlocked)?, false));
+                }
                 Step::Issue(plan, authority) => {
                     let unlocked = unlock(authority, &words.passphrase)?;
                     let key = PrivateKey::generate(self.algorithm)?;

@@ -55,6 +55,8 @@ impl Plan {
             ready = certificates.next.is_empty();
             next.extend(certificates.next.iter().cloned());
         }
+        let lists = certificates.as_ref().map(|certificates| certificates.lists.as_slice()).unwrap_or_default();
+        let settings = host.enforce(settings, lists);
         let settings = if has_member(&data) { kept(&placed(words, &host.config_file()), settings)? } else { settings };
         let mut files = Vec::new();
         for mut rendered in files_of(host, &settings)? {

@@ -2,10 +2,10 @@
 
 use super::certificates::{PROFILES, leaf_plan};
 use super::words::SignWords;
-use crate::commands::unlock;
+use crate::commands::{current_list, unlock};
 use crate::context::Context;
 use crate::failure::{Failure, INTEGRITY};
-use crate::host::bundle_name;
+use crate::host::{bundle_name, list_name};
 use crate::inventory::ClusterFile;
 use crate::output::answer;
 use certs::SigningRequest;
@@ -43,14 +43,16 @@ pub(super) fn sign(context: &Context, words: &SignWords) -> Result<ExitCode, Fai
         }
         let folder = context.authority(profile.authority())?;
         let (certificate, bundle) = (words.out.join(format!("{}.crt", profile.name())), words.out.join(bundle_name(folder.kind())));
+        let list = words.out.join(list_name(folder.kind()));
         if !context.dry_run {
             let authority = unlock(&folder, &words.passphrase)?;
             let made = folder.sign(&authority, &plan, &request, context.now)?;
             certs::files::private_folder(&words.out)?;
             certs::files::replace(&certificate, made.pem.as_bytes(), PUBLIC_MODE)?;
             certs::files::replace(&bundle, &certs::files::read(&folder.bundle_path())?, PUBLIC_MODE)?;
+            certs::files::replace(&list, &current_list(context, &folder, &authority)?, PUBLIC_MODE)?;
         }
-        files.extend([certificate, bundle]);
+        files.extend([certificate, bundle, list]);
     }
     let told = Signed { changed: true, dry_run: context.dry_run, member: words.member.clone(), files };
     answer(context.format, &told, || {

@@ -216,6 +216,16 @@ pub(super) const TOPICS: &[Topic] = &[
     finding("version", "Whether all run the same version.", "etcd-admin roll upgrade."),
     finding("alarm", "Alarms that are raised.", "etcd-admin explain NOSPACE or CORRUPT."),
     finding("disk-sync", "How long a small write takes until it is on the disk.", "A faster disk, or longer heartbeat and election times."),
+    finding(
+        "revocation-list",
+        "A listener with a revocation list refuses every certificate of a CA whose list is missing or has expired.",
+        "etcd-admin crl publish where the CA's key is, then etcd-admin cert install on every member.",
+    ),
+    finding(
+        "packages",
+        "A distribution's etcd package was removed and not purged. Its purge deletes /var/lib/etcd.",
+        "Move the data aside, purge the package, put the data back.",
+    ),
     finding("disk-space", "Free room below the data.", "A larger disk, or a smaller quota."),
     finding("disk-write", "Whether the disk can be written.", "Look at modes and mounts."),
     finding("file-system", "What file system the data lies on.", "A local one."),

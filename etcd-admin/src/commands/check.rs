@@ -10,7 +10,7 @@ use certs::{Finding, HostCheck, Name, PrivateKey, Profile, Severity};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
 #[derive(Debug, Serialize)]
 struct Checked {
@@ -107,22 +107,42 @@ fn key(path: &Path, findings: &mut Vec<Finding>) -> Result<PrivateKey, Failure> 
     PrivateKey::from_pem(&text, None).map_err(|error| Failure::of_file(path, &error))
 }
 
+/// The life of a certificate, or of the revocation list of a file that ends first.
+struct Life {
+    not_before: OffsetDateTime,
+    not_after: OffsetDateTime,
+}
+
+fn end_of(path: &Path) -> Result<Life, Failure> {
+    let certificate = match host::facts(path) {
+        Ok(facts) => return Ok(Life { not_before: facts.not_before, not_after: facts.not_after }),
+        Err(failure) => failure,
+    };
+    let Ok(lists) = host::revocation_lists(path) else { return Err(certificate) };
+    let mut lives = Vec::new();
+    for list in lists {
+        let facts = certs::RevocationListFacts::of(&list).map_err(|error| Failure::of_file(path, &error))?;
+        lives.extend(facts.next_update.map(|end| Life { not_before: facts.this_update, not_after: end }));
+    }
+    lives.into_iter().min_by_key(|life| life.not_after).ok_or(certificate)
+}
+
 /// Nobody can tell: systemd then counts the unit as failed, and somebody looks.
 const UNKNOWN: u8 = 255;
 
 #[expect(clippy::print_stderr, reason = "the answer is the exit code; the reason goes where systemd keeps it")]
 pub(crate) fn needs_renewal(context: &Context, words: &CertNeedsRenewal) -> ExitCode {
-    let facts = match host::facts(&words.cert) {
-        Ok(facts) => facts,
+    let end = match end_of(&words.cert) {
+        Ok(end) => end,
         Err(failure) => {
             eprintln!("etcd-admin: {failure}");
             return ExitCode::from(UNKNOWN);
         }
     };
     let due = match words.days {
-        Some(days) => facts.not_after - context.now < Duration::days(days.into()),
-        None => facts.is_due(context.now),
+        Some(days) => end.not_after - context.now < Duration::days(days.into()),
+        None => context.now - end.not_before >= (end.not_after - end.not_before) * 2 / 3,
     };
-    eprintln!("{}: {} left, {}", words.cert.display(), certs::time_left(facts.not_after, context.now), if due { "due" } else { "not due" });
+    eprintln!("{}: {} left, {}", words.cert.display(), certs::time_left(end.not_after, context.now), if due { "due" } else { "not due" });
     if due { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }

@@ -100,9 +100,16 @@ pub(crate) fn install(context: &Context, words: &CertInstall) -> Result<ExitCode
     let told = Installed { generation: change.generation, changed, removed_generations: change.removed, flags };
     answer(context.format, &told, || {
         let flags: String = told.flags.iter().map(|(flag, path)| format!("  {flag}: {}\n", path.display())).collect();
+        let has_list = told.changed.iter().any(|name| name.ends_with("-crl.pem"));
+        let enforced = if has_list {
+            "A member refuses revoked certificates only if its configuration names the list: crl-file in client-transport-security and \
+             peer-transport-security, or the flags above.\n"
+        } else {
+            ""
+        };
         let removed: String = told.removed_generations.iter().map(|number| format!("Removed the old set {number}.\n")).collect();
         format!(
-            "Set {} is current, with new {}. A running daemon takes it over by itself.\n{removed}{flags}",
+            "Set {} is current, with new {}. A running daemon takes it over by itself.\n{removed}{flags}{enforced}",
             told.generation,
             told.changed.join(", ")
         )

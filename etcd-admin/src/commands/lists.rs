@@ -64,6 +64,7 @@ fn issuer_of(context: &Context, serial: &str, kind: Option<AuthorityKind>) -> Re
 
 #[derive(Debug, Serialize)]
 struct Published {
+    changed: bool,
     kind: AuthorityKind,
     number: Option<u64>,
     revoked: usize,
@@ -71,16 +72,53 @@ struct Published {
     file: PathBuf,
 }
 
-pub(crate) fn publish(context: &Context, kind: AuthorityKind, days: i64, passphrase: &PassphraseSource) -> Result<ExitCode, Failure> {
+/// Publishes a list where [`AuthorityFolder::is_list_due`] says so.
+pub(crate) fn publish_if_due(
+    context: &Context,
+    kind: AuthorityKind,
+    lifetime: Duration,
+    passphrase: &PassphraseSource,
+) -> Result<ExitCode, Failure> {
+    let folder = context.authority(kind)?;
+    if folder.is_list_due(context.now)? {
+        return publish(context, kind, lifetime, passphrase);
+    }
+    let file = folder.revocation_list_path();
+    let unchanged = Published { changed: false, kind, number: None, revoked: 0, next_update: None, file };
+    answer(context.format, &unchanged, || format!("{}: the list is not due\n", unchanged.file.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the PEM text of an authority's list, and publishes one first if it has none.
+pub(crate) fn current_list(context: &Context, folder: &AuthorityFolder, authority: &certs::Authority) -> Result<Vec<u8>, Failure> {
+    let path = folder.revocation_list_path();
+    if folder.is_list_due(context.now)? {
+        folder.publish(authority, context.now, Duration::days(certs::files::LIST_DAYS))?;
+    }
+    Ok(certs::files::read(&path)?.to_vec())
+}
+
+pub(crate) fn publish(
+    context: &Context,
+    kind: AuthorityKind,
+    lifetime: Duration,
+    passphrase: &PassphraseSource,
+) -> Result<ExitCode, Failure> {
     let folder = context.authority(kind)?;
     let file = folder.revocation_list_path();
     if context.dry_run {
         return say(&format!("would write {}\n", file.display())).map(|()| ExitCode::SUCCESS);
     }
     let authority = unlock(&folder, passphrase)?;
-    let facts = RevocationListFacts::of(&folder.publish(&authority, context.now, Duration::days(days))?)?;
-    let told =
-        Published { kind, number: facts.number, revoked: facts.revoked.len(), next_update: facts.next_update.map(certs::rfc3339), file };
+    let facts = RevocationListFacts::of(&folder.publish(&authority, context.now, lifetime)?)?;
+    let told = Published {
+        changed: true,
+        kind,
+        number: facts.number,
+        revoked: facts.revoked.len(),
+        next_update: facts.next_update.map(certs::rfc3339),
+        file,
+    };
     answer(context.format, &told, || {
         format!(
             "{}\nList {} of the {kind} authority: {} revoked, to be replaced before {}. Bring it to every member:\n  etcd-admin cert install --dir DIR --{kind}-crl FILE\n",

@@ -12,6 +12,7 @@ mod show;
 
 pub(crate) use authorities::unlock;
 pub(crate) use hosts::matched;
+pub(crate) use lists::current_list;
 
 use crate::bootstrap;
 use crate::care;
@@ -41,7 +42,14 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, Failu
         Command::Cert(CertCommand::Verify(words)) => check::verify(context, &words),
         Command::Cert(CertCommand::Status(words)) => show::status(context, &words),
         Command::Cert(CertCommand::NeedsRenewal(words)) => Ok(check::needs_renewal(context, &words)),
-        Command::Crl(CrlCommand::Publish { kind, days, passphrase }) => lists::publish(context, kind.into(), days, &passphrase),
+        Command::Crl(CrlCommand::Publish { kind, days, if_due, passphrase }) => {
+            let lifetime = time::Duration::days(days);
+            if if_due {
+                lists::publish_if_due(context, kind.into(), lifetime, &passphrase)
+            } else {
+                lists::publish(context, kind.into(), lifetime, &passphrase)
+            }
+        }
         Command::Crl(CrlCommand::Show { file }) => lists::show(context, &file),
         Command::Init(command) => bootstrap::init(context, command),
         Command::Adopt(words) => bootstrap::adopt(context, &words),

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use time::Duration;
 
-const LIST_LIFETIME: Duration = Duration::days(30);
+const LIST_LIFETIME: Duration = Duration::days(certs::files::LIST_DAYS);
 /// The daemon's figure of live connections by authority.
 const CONNECTIONS: &str = "etcd_tls_connections{";
 

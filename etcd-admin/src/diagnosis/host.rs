@@ -2,6 +2,8 @@
 
 use super::disk::{DEFAULT_QUOTA, room, sync_time};
 use super::finding::{Finding, tell};
+use super::lists::lists;
+use super::packages::packages;
 use super::surroundings::{clock, unit};
 use crate::client::settings_of_file;
 use crate::context::Context;
@@ -19,6 +21,7 @@ const WARN: Duration = Duration::days(30);
 pub(super) fn doctor(context: &Context, config: &Path, no_probe: bool) -> Result<ExitCode, Failure> {
     let mut findings = vec![clock()];
     findings.extend(unit());
+    findings.extend(packages());
     match settings_of_file(config) {
         Err(reason) => findings.push(Finding::bad("configuration", config.display(), reason, "mend the file: the daemon would not start")),
         Ok(config::Loaded { settings, warnings, .. }) => {
@@ -65,9 +68,15 @@ fn of_settings(context: &Context, settings: &config::Settings, no_probe: bool) -
     if let (Some(cert), Some(key), Some(ca)) = (&client.cert_file, &client.key_file, &client.trusted_ca_file) {
         findings.extend(pair(context, Profile::Server, cert, key, ca, &hosts(&settings.listen.advertise_client)));
     }
+    if let (Some(list), Some(ca)) = (&client.crl_file, &client.trusted_ca_file) {
+        findings.extend(lists(context.now, list, ca));
+    }
     let peer = &settings.tls.peer.listener;
     if let (Some(cert), Some(key), Some(ca)) = (&peer.cert_file, &peer.key_file, &peer.trusted_ca_file) {
         findings.extend(pair(context, Profile::Peer, cert, key, ca, &hosts(&settings.listen.advertise_peer)));
+    }
+    if let (Some(list), Some(ca)) = (&peer.crl_file, &peer.trusted_ca_file) {
+        findings.extend(lists(context.now, list, ca));
     }
     findings
 }

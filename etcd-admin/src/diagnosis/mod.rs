@@ -9,6 +9,8 @@ mod data;
 mod disk;
 mod finding;
 mod host;
+mod lists;
+mod packages;
 mod preflight;
 mod surroundings;
 mod words;

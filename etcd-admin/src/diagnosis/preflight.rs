@@ -3,6 +3,7 @@
 use super::disk::{DEFAULT_QUOTA, room, sync_time};
 use super::finding::{Finding, tell};
 use super::host::pair;
+use super::packages::packages;
 use super::surroundings::{clock, name, port};
 use super::words::PreflightWords;
 use crate::context::Context;
@@ -20,6 +21,7 @@ pub(super) fn preflight(context: &Context, words: &PreflightWords) -> Result<Exi
     let data = host.data_dir();
     let running = must_be_idle(&data).is_err();
     let mut findings = vec![members(&file), existing(&host, running), clock()];
+    findings.extend(packages());
     let quota = file.quota.as_ref().and_then(crate::inventory::Size::bytes).unwrap_or(DEFAULT_QUOTA);
     findings.extend(room(&data, quota));
     if !words.no_probe {

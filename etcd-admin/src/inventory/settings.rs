@@ -2,7 +2,8 @@
 
 use super::host::Host;
 use crate::failure::{FAILED, Failure};
-use crate::host::FLAGS;
+use crate::host::{FLAGS, list_name};
+use certs::AuthorityKind;
 use serde_norway::{Mapping, Value};
 
 /// Settings that count only when a member starts for the first time. A host that runs keeps its own.
@@ -57,6 +58,21 @@ impl Host<'_> {
         all
     }
 
+    /// Adds the revocation lists that are on the host. Without the keys a member would ignore them; with a key and no file it would not start.
+    pub(crate) fn enforce(&self, mut settings: Mapping, lists: &[AuthorityKind]) -> Mapping {
+        for kind in lists {
+            let section = match kind {
+                AuthorityKind::Client => "client-transport-security",
+                AuthorityKind::Peer => "peer-transport-security",
+            };
+            if let Some(Value::Mapping(section)) = settings.get_mut(section) {
+                let path = self.certificates().join("current").join(list_name(*kind));
+                section.insert("crl-file".into(), path.display().to_string().into());
+            }
+        }
+        settings
+    }
+
     /// One listener's files, by the flags that they are for.
     fn transport(&self, prefix: &str, shown: bool) -> Mapping {
         let current = self.certificates().join("current");
@@ -64,7 +80,7 @@ impl Host<'_> {
         for (name, flag) in FLAGS {
             let peers = flag.starts_with("peer-");
             let key = flag.strip_prefix("peer-").unwrap_or(flag);
-            // etcd's file has no place for revocation lists.
+            // Only where a list is on the host, see `enforce`.
             if peers == (prefix == "peer-") && !key.ends_with("crl-file") {
                 section.insert(key.into(), current.join(name).display().to_string().into());
             }

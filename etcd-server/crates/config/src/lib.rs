@@ -48,5 +48,5 @@ pub use settings::*;
 pub use table::{Removed, ignored, removed, row, row_at, rows};
 pub use url::{Endpoint, Scheme, Url, UrlError};
 pub use value::Value;
-pub use version::{ETCD_VERSION, version_text};
+pub use version::{BuildSource, ETCD_VERSION, version_text};
 pub use warning::{Warning, WarningKind};

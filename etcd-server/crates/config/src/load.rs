@@ -11,7 +11,6 @@ use crate::row::Meaning;
 use crate::settings::Settings;
 use crate::table::rows;
 use crate::value::Value;
-use crate::version::version_text;
 use crate::warning::{Warning, WarningKind};
 use crate::{command_line, environment, file};
 
@@ -31,6 +30,8 @@ pub enum Start {
     Check(Box<Loaded>),
     /// Print this text and exit with 0.
     Print(String),
+    /// Print the version and exit with 0.
+    Version,
 }
 
 /// Checked settings, and warnings for the operator about them.
@@ -56,7 +57,7 @@ pub fn load(words: &[String], variables: &[(String, String)], surroundings: &dyn
     }
     let is_asked = |name: &str| line.flags.iter().any(|flag| flag.row.name == name && flag.value == Value::Bool(true));
     if is_asked("version") {
-        return Ok(Start::Print(version_text()));
+        return Ok(Start::Version);
     }
     let checks = is_asked("check-config");
     // A unit can require it regardless of the file.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use config::{
-    AutoCompaction, Bootstrap, ClusterState, Gate, LogFormat, LogLevel, LogOutput, LogOutputs, MetricsDetail, Names, Quota, Settings,
-    Start, TokenKind, redacted,
+    AutoCompaction, Bootstrap, BuildSource, ClusterState, Gate, LogFormat, LogLevel, LogOutput, LogOutputs, MetricsDetail, Names, Quota,
+    Settings, Start, TokenKind, redacted, version_text,
 };
 
 use crate::support::{Machine, from_file, loaded, run, settings};
@@ -329,10 +329,17 @@ fn help_and_version_are_printed_and_nothing_else_is_looked_at() {
     for words in ["-h", "--help", "-help --nonsense"] {
         assert!(matches!(run(words, &[], &Machine::default()), Ok(Start::Print(text)) if text.starts_with("Usage:")), "{words}");
     }
-    let Ok(Start::Print(text)) = run("--version --heartbeat-interval=0", &[], &Machine::default()) else { panic!("no version") };
+    assert!(matches!(run("--version --heartbeat-interval=0", &[], &Machine::default()), Ok(Start::Version)));
+}
+
+#[test]
+fn version_text_names_source_if_it_is_known() {
+    let text = version_text(BuildSource::default());
     let starts: Vec<_> = text.lines().map(|line| line.split(": ").next().unwrap_or("")).collect();
     assert_eq!(starts, ["etcd Version", "Git SHA", "Go Version", "Go OS/Arch", "etcd-server Version"]);
-    assert!(text.starts_with("etcd Version: 3.7.1\n"));
+    assert!(text.starts_with("etcd Version: 3.7.1\nGit SHA: Not provided\n"), "{text}");
+    let text = version_text(BuildSource { commit: "0123456789ab", date: "2026-01-31" });
+    assert!(text.contains("\nGit SHA: 0123456789ab\n") && text.ends_with(" (2026-01-31)\n"), "{text}");
 }
 
 #[test]

@@ -13,6 +13,7 @@
 
 mod apply_task;
 mod clock;
+mod data_files;
 mod engine;
 mod error;
 mod export;

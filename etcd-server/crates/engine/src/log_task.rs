@@ -1,6 +1,7 @@
 //! The log thread: appends all waiting entries, syncs once, reports.
 
 use crate::Observer;
+use crate::data_files::DataFiles;
 use crate::node_task::Input;
 use consensus::{Entry, EntryKind, HardState};
 use raftlog::{Log, Record};
@@ -46,7 +47,13 @@ pub(crate) fn from_record(record: Record) -> Result<Entry, Fault> {
 }
 
 /// Runs until the stop command, or until all other threads have ended.
-pub(crate) fn run(mut log: Log, commands: &Receiver<LogCommand>, node: &Sender<Input>, observer: &dyn Observer) -> Result<(), Fault> {
+pub(crate) fn run(
+    mut log: Log,
+    mut files: DataFiles,
+    commands: &Receiver<LogCommand>,
+    node: &Sender<Input>,
+    observer: &dyn Observer,
+) -> Result<(), Fault> {
     while let Ok(first) = commands.recv() {
         let (mut persisted, mut committed) = (None, 0);
         // Commands that came in while the last sync ran share the next one.
@@ -81,6 +88,8 @@ pub(crate) fn run(mut log: Log, commands: &Receiver<LogCommand>, node: &Sender<I
             let begun = Instant::now();
             log.sync()?;
             observer.log_synced(begun.elapsed());
+            // What was synced into a file that was removed is lost, so it must not be acknowledged.
+            files.check_if_changed()?;
             // The node thread outlives this one, unless the process is ending.
             drop(node.send(Input::Persisted(number)));
         }

@@ -2,6 +2,7 @@
 
 use crate::apply_task::{ApplyCommand, ApplyTask};
 use crate::clock::Clock;
+use crate::data_files::{self, DataFiles};
 use crate::inlet::Inlet;
 use crate::log_task::{self, LogCommand};
 use crate::member_lines::Whose;
@@ -41,6 +42,8 @@ const LOG_BYTES_BEHIND_SNAPSHOTS: u64 = 512 << 20;
 pub struct Options {
     /// Directory of this member's state and log.
     pub folder: PathBuf,
+    /// Other files that must stay where they are while the member runs, for example the one that locks the directory.
+    pub other_files: Vec<PathBuf>,
     /// The initial members, this one among them; empty when it joins others. Used on the first
     /// start only.
     pub founders: Vec<Member>,
@@ -135,13 +138,16 @@ struct Threads {
     apply: Sender<ApplyCommand>,
     removal: Sender<RemovalCommand>,
     watches: Arc<Inbox>,
+    /// Ends the thread that looks at the files, when dropped.
+    files: Sender<()>,
     handles: Vec<JoinHandle<()>>,
 }
 
 impl Running {
     /// Stops the threads in order, flushes the state and marks the log, so that the next start has nothing to replay.
     pub fn stop(self) -> Result<(), Fault> {
-        let Threads { node, log, apply, removal, watches, handles } = self.threads;
+        let Threads { node, log, apply, removal, watches, files, handles } = self.threads;
+        drop(files);
         drop(node.send(Input::Stop));
         drop(apply.send(ApplyCommand::Stop));
         drop(removal.send(RemovalCommand::Stop));
@@ -313,10 +319,14 @@ impl Opened {
         let watch_settings = watch::Settings::for_request_bytes(options.request_bytes_max);
         let watch_task = WatchTask::new(watch_settings, Arc::clone(&inbox), Arc::clone(&published), clock);
         let log_reports = node_tx.clone();
+        let files = DataFiles::of(options, log.reader(), Arc::clone(&published))?;
+        let (files_tx, files_rx) = channel();
+        let watched_files = files.clone();
         let log_observer = Arc::clone(&observer);
         let handles = vec![
             spawn("apply", &on_fault, move || apply_task.run().map(drop))?,
-            spawn("log", &on_fault, move || log_task::run(log, &log_rx, &log_reports, &*log_observer))?,
+            spawn("log", &on_fault, move || log_task::run(log, files, &log_rx, &log_reports, &*log_observer))?,
+            spawn("data-files", &on_fault, move || data_files::watch(watched_files, &files_rx))?,
             spawn("housekeeping", &on_fault, move || removal_task.run())?,
             spawn("watch", &on_fault, move || watch_task.run())?,
             spawn("raft", &on_fault, move || node_task.run())?,
@@ -342,7 +352,8 @@ impl Opened {
             leader_loss: 2 * election_timeout,
             on_fault,
         };
-        let threads = Threads { node: node_tx, log: log_tx, apply: apply_tx, removal: removal_tx, watches: inbox, handles };
+        let threads =
+            Threads { node: node_tx, log: log_tx, apply: apply_tx, removal: removal_tx, watches: inbox, files: files_tx, handles };
         Ok(Running { engine: Arc::new(engine), notices, threads })
     }
 }

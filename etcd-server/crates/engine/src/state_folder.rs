@@ -29,6 +29,11 @@ pub(crate) fn current(member: &Path) -> io::Result<PathBuf> {
     }
 }
 
+/// Returns the file without which a restart would not find `state`, `None` for the first state of a member.
+pub(crate) fn pointer_to(member: &Path, state: &Path) -> Option<PathBuf> {
+    (state != member.join(FIRST)).then(|| member.join(POINTER))
+}
+
 /// Returns `true` if a member has used this directory.
 pub fn is_used(member: &Path) -> bool {
     member.join(FIRST).exists() || member.join(POINTER).exists()

@@ -114,7 +114,7 @@ impl From<Fault> for OpenError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Io { doing, source } => Self::Io { doing, source },
-            other @ (Fault::Corrupt { .. } | Fault::Store { .. } | Fault::While { .. }) => {
+            other @ (Fault::Corrupt { .. } | Fault::Store { .. } | Fault::FileLost { .. } | Fault::While { .. }) => {
                 Self::Io { doing: "open raft log".into(), source: io::Error::other(other.to_string()) }
             }
         }

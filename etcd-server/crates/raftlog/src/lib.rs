@@ -21,6 +21,7 @@ mod disk;
 mod error;
 mod frame;
 mod index;
+mod inode;
 mod log;
 mod reader;
 mod record;
@@ -31,6 +32,7 @@ mod spare;
 mod watermark;
 
 pub use error::{OpenError, ReadError};
+pub use inode::{Inode, Loss, is_absence};
 pub use log::{Log, Options, Presence};
 pub use reader::{Entries, Reader};
 pub use record::{HardState, RECORD_BYTES_MAX, Record};

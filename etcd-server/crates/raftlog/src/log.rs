@@ -14,11 +14,12 @@ use crate::recovery::{self, Recovered};
 use crate::replay::Replay;
 use crate::segment::{Identity, SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
 use crate::spare::{Space, Spares};
-use crate::watermark::{Mark, Position, Watermark};
+use crate::watermark::{Mark, Position, Watermark, watermark_path};
+use parking_lot::RwLock;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use types::Fault;
 
@@ -256,8 +257,9 @@ impl Log {
     pub(crate) fn assemble(parts: Parts<'_>, incarnation: u64) -> Result<Self, OpenError> {
         let doing = format!("prepare segments in {}", parts.directory.display());
         let spares = Spares::start(parts.directory, parts.options.segment_bytes).map_err(OpenError::io(doing))?;
-        let shared = Shared::default();
-        *shared.index.write() = parts.replay.index;
+        let mark_path = watermark_path(parts.directory);
+        let inode = parts.watermark.inode().map_err(OpenError::io(format!("look at {}", mark_path.display())))?;
+        let shared = Shared { index: RwLock::new(parts.replay.index), poison: OnceLock::new(), watermark: (mark_path, inode) };
         let mut log = Self {
             directory: parts.directory.to_owned(),
             identity: parts.identity,

@@ -6,11 +6,13 @@
 
 use crate::error::ReadError;
 use crate::index::{Index, Place};
+use crate::inode::{Inode, Loss};
 use crate::record::{self, RECORD_HEADER_BYTES, Record};
 use crate::segment::Segment;
 use bytes::Bytes;
 use parking_lot::RwLock;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use types::Fault;
 
@@ -21,11 +23,13 @@ const SPAN_BYTES_MAX: u64 = 1 << 20;
 const FETCH_BYTES: u64 = 1 << 20;
 
 /// The state that the writer shares with its readers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) index: RwLock<Index>,
     /// The reason why the log is unusable, once it is.
     pub(crate) poison: OnceLock<String>,
+    /// The watermark's path and the inode that it must lead to.
+    pub(crate) watermark: (PathBuf, Inode),
 }
 
 impl Shared {
@@ -50,6 +54,22 @@ struct Span {
 }
 
 impl Reader {
+    /// Returns a live segment or the watermark whose path no longer leads to the open file. A restart would not find what is appended
+    /// to it.
+    pub fn lost_file(&self) -> Option<(PathBuf, Loss)> {
+        let (path, inode) = &self.shared.watermark;
+        if let Some(loss) = inode.loss_at(path) {
+            return Some((path.clone(), loss));
+        }
+        let segments: Vec<_> = self.shared.index.read().segments.values().cloned().collect();
+        segments.iter().find_map(|segment| {
+            let loss = segment.inode.loss_at(&segment.path)?;
+            // The writer takes a segment out of the index before it renames or deletes the file.
+            let is_live = self.shared.index.read().segments.contains_key(&segment.header.sequence);
+            is_live.then(|| (segment.path.clone(), loss))
+        })
+    }
+
     /// The first index held; one above the last when the log is empty.
     pub fn first_index(&self) -> u64 {
         self.shared.index.read().base().index + 1

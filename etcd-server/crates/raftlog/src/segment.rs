@@ -8,6 +8,7 @@
 use crate::disk;
 use crate::error::OpenError;
 use crate::frame::Base;
+use crate::inode::Inode;
 use crate::record::{HARD_STATE_BYTES, HardState, u32_at, u64_at};
 use std::fmt;
 use std::fs::File;
@@ -68,6 +69,8 @@ pub(crate) struct Segment {
     pub(crate) header: SegmentHeader,
     pub(crate) path: PathBuf,
     pub(crate) file: File,
+    /// Where `path` must lead to for as long as the segment is in use.
+    pub(crate) inode: Inode,
     /// The initial value of every checksum in it.
     pub(crate) seed: u32,
 }
@@ -138,7 +141,8 @@ impl Segment {
         disk::sync_data(&file)?;
         std::fs::rename(prepared, &path)?;
         disk::sync_directory(directory)?;
-        Ok(Self { seed: header.seed(), header, path, file })
+        let inode = Inode::of(&file.metadata()?);
+        Ok(Self { seed: header.seed(), header, path, file, inode })
     }
 
     /// Opens segment `sequence` and checks its header and size against `identity`.
@@ -146,7 +150,8 @@ impl Segment {
         let path = segment_path(directory, sequence);
         let doing = format!("open {}", path.display());
         let file = disk::open(&path).map_err(OpenError::io(&doing))?;
-        let size = file.metadata().map_err(OpenError::io(&doing))?.len();
+        let metadata = file.metadata().map_err(OpenError::io(&doing))?;
+        let (size, inode) = (metadata.len(), Inode::of(&metadata));
         let damaged = |offset: u64, reason: String| OpenError::Damaged { file: path.clone(), offset, reason };
         if size < SEGMENT_HEADER_BYTES {
             return Err(damaged(size, "the file is shorter than its header".into()));
@@ -164,7 +169,7 @@ impl Segment {
         if header.size != size {
             return Err(damaged(size.min(header.size), format!("the file has {size} bytes, its header says {}", header.size)));
         }
-        Ok(Self { seed: header.seed(), header, path, file })
+        Ok(Self { seed: header.seed(), header, path, file, inode })
     }
 }
 

@@ -11,6 +11,7 @@
 use crate::disk;
 use crate::error::OpenError;
 use crate::frame::Base;
+use crate::inode::Inode;
 use crate::record::{HARD_STATE_BYTES, HardState, u64_at};
 use crate::segment::{Identity, SEGMENT_HEADER_BYTES, check_envelope, seal_envelope};
 use std::fs::File;
@@ -155,6 +156,11 @@ impl Watermark {
         }
         let unreadable_slots = slots.iter().filter(|slot| slot.is_none()).count();
         Ok((Self { file, generation: newest.generation }, ReadMark { newest, synced, unreadable_slots }))
+    }
+
+    /// Returns the inode of the open file.
+    pub(crate) fn inode(&self) -> io::Result<Inode> {
+        self.file.metadata().map(|metadata| Inode::of(&metadata))
     }
 
     /// Writes one synced slot; durable when it returns.

@@ -134,6 +134,19 @@ impl Store {
         &self.path
     }
 
+    /// Returns the path of the file that names the manifest. RocksDB replaces it by a rename, so it is never missing.
+    pub fn current_file(&self) -> PathBuf {
+        self.path.join("CURRENT")
+    }
+
+    /// Returns the paths of the manifest and of all tables that the state consists of now. RocksDB never uses one of these names twice.
+    pub fn live_files(&self) -> Result<Vec<PathBuf>, Fault> {
+        let tables = self.db.live_files().map_err(|error| failed("list the files of the state", &error))?;
+        let manifest = std::fs::read_to_string(self.current_file()).ok();
+        let names = tables.iter().map(|table| table.name.trim_start_matches('/'));
+        Ok(names.chain(manifest.as_deref().map(str::trim)).map(|name| self.path.join(name)).collect())
+    }
+
     /// An empty batch for this store.
     pub fn batch(&self) -> StoreBatch<'_> {
         StoreBatch { store: self, batch: WriteBatch::default() }

@@ -4,6 +4,7 @@
 //! the reason.
 
 use std::fmt;
+use std::path::PathBuf;
 
 /// The reason why this member must stop: a chain of the attempted operations, outermost first.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,18 @@ pub enum Fault {
         /// The error of the store.
         detail: String,
     },
+    /// A path no longer leads to the file that is in use: a restart would not find what is written there.
+    #[error(
+        "{} was {loss} while this member uses it, and nothing is acknowledged any more: find out who did that, then put the original \
+         back, or rebuild this member from its peers or a backup",
+        path.display()
+    )]
+    FileLost {
+        /// The file or directory.
+        path: PathBuf,
+        /// The way it was lost, for example `removed`.
+        loss: &'static str,
+    },
     /// A fault met while attempting something larger.
     #[error("{doing}: {cause}")]
     While {
@@ -56,6 +69,15 @@ impl Fault {
     /// The store failed while `doing`.
     pub fn store(doing: impl fmt::Display, detail: impl fmt::Display) -> Self {
         Self::Store { doing: doing.to_string(), detail: detail.to_string() }
+    }
+
+    /// Returns `true` if a file of this member was removed or replaced, which only the operator can mend.
+    pub fn is_file_lost(&self) -> bool {
+        match self {
+            Self::FileLost { .. } => true,
+            Self::While { cause, .. } => cause.is_file_lost(),
+            Self::Corrupt { .. } | Self::Io { .. } | Self::Store { .. } => false,
+        }
     }
 
     /// Adds the operation that was attempted around this fault.
