@@ -1,6 +1,7 @@
 //! What waits to be sent to one member, and whether it can be reached.
 
 use crate::frame::{Encoder, StreamKind, kind};
+use crate::link::{Link, Problem};
 use crate::local::PeerObserver;
 use crate::log_limit::LogLimit;
 use bytes::{Bytes, BytesMut};
@@ -43,6 +44,13 @@ pub(crate) struct Outbox {
     mismatch_logs: LogLimit,
     /// The member is a real etcd, as its last stream told; see [`Outbox::set_kind`].
     is_etcd: AtomicBool,
+    /// A stream of the member has told what the member is.
+    kind_is_known: AtomicBool,
+    /// The errors of the last attempts to open a stream, by [`StreamKind`].
+    problems: [Mutex<Option<Problem>>; 2],
+    problem_logs: LogLimit,
+    /// The result of the last probe that was answered.
+    probe: Mutex<Option<(Duration, Option<time::Duration>)>>,
     pub(crate) observer: Arc<dyn PeerObserver>,
 }
 
@@ -58,6 +66,10 @@ impl Outbox {
             sources: [Mutex::new(None), Mutex::new(None)],
             mismatch_logs: LogLimit::default(),
             is_etcd: AtomicBool::new(false),
+            kind_is_known: AtomicBool::new(false),
+            problems: [Mutex::new(None), Mutex::new(None)],
+            problem_logs: LogLimit::default(),
+            probe: Mutex::new(None),
             observer,
         };
         (outbox, waiting)
@@ -136,12 +148,49 @@ impl Outbox {
 
     /// Notes that a stream of the member comes from `url`, or that it has ended.
     pub(crate) fn set_source(&self, kind: StreamKind, url: Option<Uri>) {
+        if url.is_some() {
+            self.problems[index(kind)].lock().take();
+        }
         *self.sources[index(kind)].lock() = url;
+    }
+
+    /// Notes why a stream of the member could not be opened, and logs it once a minute with the remedy.
+    pub(crate) fn report_problem(&self, kind: StreamKind, problem: Problem) {
+        if self.problem_logs.allows(&problem.text, Instant::now()) {
+            tracing::warn!(
+                remote_peer_id = %MemberId(self.id), reason = problem.cause.label(), error = problem.text, remedy = problem.cause.remedy(),
+                "failed to open a stream from a peer"
+            );
+        }
+        *self.problems[index(kind)].lock() = Some(problem);
+    }
+
+    /// Notes the round trip of a probe, and the clock of the member minus this one's.
+    pub(crate) fn set_probe(&self, round_trip: Duration, clock_drift: Option<time::Duration>) {
+        *self.probe.lock() = Some((round_trip, clock_drift));
+    }
+
+    /// Returns the state of the connections.
+    pub(crate) fn link(&self) -> Link {
+        let is_out = |stream: &Mutex<Option<mpsc::Sender<Message>>>| stream.lock().as_ref().is_some_and(|stream| !stream.is_closed());
+        let mut missing = (0..2).filter(|kind| self.sources[*kind].lock().is_none());
+        let probe = *self.probe.lock();
+        Link {
+            member: MemberId(self.id),
+            urls: self.urls.lock().iter().map(crate::connect::text).collect(),
+            streams_in: self.sources.iter().filter(|source| source.lock().is_some()).count(),
+            streams_out: self.streams.iter().filter(|stream| is_out(stream)).count(),
+            problem: missing.find_map(|kind| self.problems[kind].lock().clone()),
+            is_etcd: self.kind_is_known.load(Ordering::Relaxed).then(|| self.is_etcd()),
+            round_trip: probe.map(|(round_trip, _)| round_trip),
+            clock_drift: probe.and_then(|(_, drift)| drift),
+        }
     }
 
     /// Notes whether the member is a real etcd: such a one does not name itself in its responses.
     pub(crate) fn set_kind(&self, is_etcd: bool) {
         self.is_etcd.store(is_etcd, Ordering::Relaxed);
+        self.kind_is_known.store(true, Ordering::Relaxed);
     }
 
     /// Returns `true` if the member is a real etcd.
