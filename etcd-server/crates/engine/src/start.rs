@@ -314,6 +314,7 @@ impl Opened {
         let watch_task = WatchTask::new(watch_settings, Arc::clone(&inbox), Arc::clone(&published), clock);
         let log_reports = node_tx.clone();
         let log_observer = Arc::clone(&observer);
+        let log_reader = log.reader();
         let handles = vec![
             spawn("apply", &on_fault, move || apply_task.run().map(drop))?,
             spawn("log", &on_fault, move || log_task::run(log, &log_rx, &log_reports, &*log_observer))?,
@@ -328,6 +329,7 @@ impl Opened {
             store_options: options.store,
             inlet,
             published,
+            log: log_reader,
             waiters,
             ids: RequestIds::new(identity.member_id, unix_milliseconds()),
             node: node_tx.clone(),
