@@ -17,6 +17,8 @@ mod diagnosis;
 mod etcdctl;
 mod etcdutl;
 mod failure;
+#[cfg(test)]
+mod hints;
 mod host;
 mod inventory;
 mod offline;

@@ -9,11 +9,14 @@ mod data;
 mod disk;
 mod finding;
 mod host;
+mod ownership;
 mod preflight;
 mod surroundings;
 mod words;
 
+pub(crate) use cluster::problems;
 pub(crate) use disk::probe;
+pub(crate) use finding::Finding;
 pub(crate) use words::{BenchCommand, DoctorCommand, PreflightWords};
 
 use crate::client::Client;
