@@ -104,6 +104,28 @@ fn an_exchange_of_authorities_goes_on_where_it_stopped() {
     assert_eq!(folder.left_of_previous(NOW).unwrap().len(), 1, "what the first authority issued is no successor");
 }
 
+/// A bearer needs one certificate: those that later ones have taken the place of, with whatever names, hold up no exchange.
+#[test]
+fn superseded_certificates_do_not_hold_up_an_exchange() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = AuthorityFolder::below(home.path(), AuthorityKind::Peer);
+    let old = folder.create(&new("old", None), NOW).unwrap();
+    let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
+    for names in [&["etcd1"][..], &["etcd1", "10.0.0.1"], &["etcd1.example.org"]] {
+        folder.issue(&old, &plan(Profile::Peer, "etcd1", names), &key, NOW).unwrap();
+    }
+    folder.issue(&old, &plan(Profile::Peer, "etcd2", &["etcd2"]), &key, NOW).unwrap();
+    folder.rotation_start(&new("new", None), NOW).unwrap();
+    folder.rotation_switch().unwrap();
+    let left = || folder.left_of_previous(NOW).unwrap().into_iter().map(|issued| issued.names.join(",")).collect::<Vec<_>>();
+    assert_eq!(left(), ["etcd1.example.org", "etcd2"], "only the newest of each bearer is in use");
+    let new = folder.unlock(None).unwrap();
+    folder.issue(&new, &plan(Profile::Peer, "etcd1", &["etcd1.example.net"]), &key, NOW).unwrap();
+    assert_eq!(left(), ["etcd2"]);
+    folder.issue(&new, &plan(Profile::Peer, "etcd2", &["etcd2"]), &key, NOW).unwrap();
+    assert!(left().is_empty());
+}
+
 fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().flatten() {

@@ -1,6 +1,7 @@
 //! What every command knows: the time, where the authorities are, and how to answer.
 
 use crate::failure::Failure;
+use crate::inventory::ClusterFile;
 use crate::output::Format;
 use crate::words::GlobalWords;
 use certs::AuthorityKind;
@@ -22,12 +23,35 @@ impl Context {
         Self { now: OffsetDateTime::now_utc(), format: words.output, dry_run: words.dry_run, ca_dir: words.ca_dir.clone() }
     }
 
-    /// The folder of all authorities.
+    /// Returns the directory of the CAs: as given, else that of the cluster whose document is here, else the one that older releases used
+    /// for all clusters.
     pub(crate) fn ca_dir(&self) -> Result<PathBuf, Failure> {
-        let told = || std::env::var_os("ETCD_ADMIN_CA_DIR").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-        let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".etcd-admin/pki"));
-        let missing = || Failure::usage("where are the authorities? give --ca-dir, or set ETCD_ADMIN_CA_DIR");
-        self.ca_dir.clone().or_else(told).or_else(home).ok_or_else(missing)
+        let (own, shared) = (self.own_ca_dir()?, Self::shared_ca_dir());
+        match (own, shared) {
+            (Some(own), Some(shared)) if !own.exists() && shared.exists() => Ok(shared),
+            (Some(own), _) => Ok(own),
+            (None, Some(shared)) => Ok(shared),
+            (None, None) => Err(Failure::usage("the directory of the CAs is not known: give --ca-dir, or set ETCD_ADMIN_CA_DIR")),
+        }
+    }
+
+    /// Returns the directory for new CAs, which never is that of another cluster.
+    pub(crate) fn new_ca_dir(&self) -> Result<PathBuf, Failure> {
+        self.own_ca_dir()?.map_or_else(|| self.ca_dir(), Ok)
+    }
+
+    /// Returns the directory that was given, or that of the cluster whose document is here.
+    fn own_ca_dir(&self) -> Result<Option<PathBuf>, Failure> {
+        let variable = || std::env::var_os("ETCD_ADMIN_CA_DIR").filter(|directory| !directory.is_empty()).map(PathBuf::from);
+        if let Some(given) = self.ca_dir.clone().or_else(variable) {
+            return Ok(Some(given));
+        }
+        let (Some(home), true) = (home(), ClusterFile::is_here()) else { return Ok(None) };
+        Ok(Some(home.join(ClusterFile::read(None)?.name).join("pki")))
+    }
+
+    fn shared_ca_dir() -> Option<PathBuf> {
+        home().map(|home| home.join("pki"))
     }
 
     /// The folder of an authority that is there.
@@ -40,4 +64,9 @@ impl Context {
         let text = format!("there is no {kind} authority in {}: make one with `etcd-admin ca init`, or give --ca-dir", root.display());
         Err(Failure::new(crate::failure::FAILED, text))
     }
+}
+
+/// Returns the directory of this tool below the home directory.
+fn home() -> Option<PathBuf> {
+    std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".etcd-admin"))
 }

@@ -40,8 +40,8 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
     };
     match wanted {
         EtcdctlCommand::Own(OwnCommand::Completion { shell }) => {
-            clap_complete::generate(shell, &mut command.clone(), "etcdctl", &mut std::io::stdout());
-            ExitCode::SUCCESS
+            let script = crate::commands::completion_script(shell, command.clone(), "etcdctl");
+            ended(crate::output::say(&script).map_err(|failure| Trouble::error(failure.to_string())), &[])
         }
         EtcdctlCommand::Own(OwnCommand::Options) => {
             let shown = ctl::options_text(&command);

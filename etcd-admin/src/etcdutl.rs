@@ -146,10 +146,7 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
         Command::Defrag { data_dir } => defragment(data_dir.as_deref()),
         Command::Migrate(words) => migrate(&words),
         Command::Version => say(&format!("etcdutl version: {}\nAPI version: 3.7\n", ctl::VERSION)),
-        Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut command.clone(), "etcdutl", &mut std::io::stdout());
-            Ok(())
-        }
+        Command::Completion { shell } => say(&crate::commands::completion_script(shell, command.clone(), "etcdutl")),
     };
     ended.map_or_else(|trouble| complain(&trouble), |()| ExitCode::SUCCESS)
 }

@@ -1,10 +1,36 @@
-//! Why a command failed, and the exit code that says so. Every code has one meaning:
-//!
-//! 0 done, 1 failed, 2 usage, 3 a check failed, 4 nobody reached, 5 refused by a safety rail, 6 the user may not, 7 a file is damaged or does
-//! not fit, 8 no answer in time, 9 an answer is needed and nobody can be asked, 130 interrupted.
+//! The reason for which a command failed, and the exit status that says so. Every status has one meaning: [`EXIT_STATUSES`].
 
 use std::fmt;
 use std::path::Path;
+
+/// Every exit status of etcd-admin, its meaning, and what to do. The manual page, `explain` and the tests read this table.
+pub(crate) const EXIT_STATUSES: [(u8, &str, &str); 11] = [
+    (0, "The command succeeded, or there was nothing to do.", "Nothing."),
+    (FAILED, "The command failed.", "The line on standard error says what failed, where and why."),
+    (USAGE, "The command line or a setting is invalid. Nothing was changed.", "Read --help of the command."),
+    (CHECK_FAILED, "A check found a problem.", "The output lists the findings, each with its remedy."),
+    (UNREACHABLE, "No endpoint could be reached.", "The lines name the step that failed: name, TCP, TLS, certificate or RPC."),
+    (
+        REFUSED,
+        "A safety rule refused the command: it would have cost the quorum, data, or an existing file.",
+        "Do first what the line says.",
+    ),
+    (
+        DENIED,
+        "The user may not do this, or the login failed.",
+        "Give --user, or --cert and --key of a user who may; etcd-admin auth rescue restores a lost password of root.",
+    ),
+    (INTEGRITY, "A file is damaged, or belongs to something else.", "Do not use it; take another copy."),
+    (TIMED_OUT, "There was no response, or no result, in time.", "Give the same command again: it goes on where it stopped."),
+    (NEEDS_ANSWER, "A question has to be answered, and there is no terminal to ask on.", "Give --yes, or the flag that the line names."),
+    (INTERRUPTED, "The command was interrupted.", "Give the same command again: it goes on where it stopped."),
+];
+
+/// Returns the table for the manual page and the long help.
+pub(crate) fn exit_statuses_text() -> String {
+    let lines = EXIT_STATUSES.iter().map(|(status, meaning, _)| format!("  {status:<4} {meaning}\n"));
+    format!("Exit status:\n{}", lines.collect::<String>())
+}
 
 pub(crate) const FAILED: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
@@ -15,6 +41,8 @@ pub(crate) const DENIED: u8 = 6;
 pub(crate) const INTEGRITY: u8 = 7;
 pub(crate) const TIMED_OUT: u8 = 8;
 pub(crate) const NEEDS_ANSWER: u8 = 9;
+/// 128 and the number of SIGINT, as shells have it.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// One line with the reason, and the cure where there is one.
 #[derive(Debug)]

@@ -18,6 +18,8 @@ mod etcdctl;
 mod etcdutl;
 mod failure;
 mod go_flags;
+#[cfg(test)]
+mod hints;
 mod host;
 mod inventory;
 mod offline;

@@ -137,10 +137,17 @@ pub(crate) fn export(data_dir: &Path, path: &Path) -> Result<(), Failure> {
     let part = part_of(path);
     let failed = |error: std::io::Error| Failure::at(&part, error);
     let scratch = tempfile::tempfile().map_err(|error| Failure::new(FAILED, format!("make a throw-away file: {error}")))?;
-    let mut out = std::io::BufWriter::new(std::fs::File::create(&part).map_err(failed)?);
-    engine::export(&data_dir.join("member"), &scratch, &mut out).map_err(|error| untold(&error))?;
-    out.flush().map_err(failed)?;
-    out.get_ref().sync_all().map_err(failed)?;
+    let written = || -> Result<(), Failure> {
+        let mut out = std::io::BufWriter::new(std::fs::File::create(&part).map_err(failed)?);
+        engine::export(&data_dir.join("member"), &scratch, &mut out).map_err(|error| untold(&error))?;
+        out.flush().map_err(failed)?;
+        out.get_ref().sync_all().map_err(failed)
+    };
+    if let Err(failure) = written() {
+        // A full disk must not stay full because of it.
+        drop(std::fs::remove_file(&part));
+        return Err(failure);
+    }
     put_in_place(&part, path).map_err(|error| Failure::new(FAILED, error.to_string()))
 }
 

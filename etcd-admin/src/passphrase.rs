@@ -11,7 +11,7 @@ const VARIABLE: &str = "ETCD_ADMIN_PASSPHRASE";
 const BYTES_MAX: u64 = 4096;
 
 /// Where a passphrase comes from.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct PassphraseSource {
     /// File whose first line is the passphrase of the authority's key; - reads the input
     #[arg(long, value_name = "FILE")]

@@ -56,10 +56,55 @@ fn a_configuration_file_of_one_member_is_told_how_its_data_comes_over() {
     );
     std::fs::write(tool.path("etcd.conf.yml"), text).unwrap();
     tool.run(&format!("adopt --from etcd.conf.yml --to etcd.yaml --data-dir {}", old.display())).ends(5, "holds the data of a real etcd");
-    let told = tool.run("adopt --from etcd.conf.yml --to etcd.yaml").good();
+    tool.run("adopt --from etcd.conf.yml --to etcd.yaml").ends(9, "--leave-out enable-v2");
+    let told = tool.run("adopt --from etcd.conf.yml --to etcd.yaml --leave-out enable-v2").good();
     assert!(told.contains("enable-v2") && told.contains("snapshot restore"), "{told}");
     let text = std::fs::read_to_string(tool.path("etcd.yaml")).unwrap();
     assert!(text.contains("old-appliance\n") && text.contains("  cert-file: /pki/a.crt\n"), "{text}");
     std::fs::write(tool.path("broken"), "ETCD_HEARTBEAT_INTERVAL=often\n").unwrap();
     tool.run("adopt --from broken --to etcd.yaml").ends(2, "ETCD_HEARTBEAT_INTERVAL");
+}
+
+/// Every name that etcd 3.5 and 3.6 had as experimental, as a variable and as a key of the file; each does here what it did there.
+#[test]
+fn experimental_settings_carry_over_under_their_present_names() {
+    let tool = Tool::new();
+    let settings = [
+        ("BOOTSTRAP_DEFRAG_THRESHOLD_MEGABYTES", "7", "bootstrap-defrag-threshold-megabytes: 7"),
+        ("COMPACT_HASH_CHECK_ENABLED", "true", "CompactHashCheck=true"),
+        ("COMPACT_HASH_CHECK_TIME", "7m", "compact-hash-check-time: 420000000000"),
+        ("COMPACTION_BATCH_LIMIT", "77", "compaction-batch-limit: 77"),
+        ("COMPACTION_SLEEP_INTERVAL", "7ms", "compaction-sleep-interval: 7000000"),
+        ("CORRUPT_CHECK_TIME", "7h", "corrupt-check-time: 25200000000000"),
+        ("DISTRIBUTED_TRACING_ADDRESS", "t:1", "distributed-tracing-address: t:1"),
+        ("DISTRIBUTED_TRACING_SERVICE_NAME", "svc", "distributed-tracing-service-name: svc"),
+        ("DOWNGRADE_CHECK_TIME", "7s", "downgrade-check-time: 7000000000"),
+        ("ENABLE_LEASE_CHECKPOINT", "true", "LeaseCheckpoint=true"),
+        ("INITIAL_CORRUPT_CHECK", "true", "InitialCorruptCheck=true"),
+        ("PEER_SKIP_CLIENT_SAN_VERIFICATION", "true", "peer-skip-client-san-verification: true"),
+        ("SNAPSHOT_CATCHUP_ENTRIES", "777", "snapshot-catchup-entries: 777"),
+        ("WARNING_APPLY_DURATION", "70ms", "warning-apply-duration: 70000000"),
+        ("WARNING_UNARY_REQUEST_DURATION", "700ms", "warning-unary-request-duration: 700000000"),
+        ("WATCH_PROGRESS_NOTIFY_INTERVAL", "7m", "watch-progress-notify-interval: 420000000000"),
+    ];
+    let variables: String = settings.iter().map(|(name, value, _)| format!("ETCD_EXPERIMENTAL_{name}={value}\n")).collect();
+    std::fs::write(tool.path("etcd"), DEBIAN.to_owned() + &variables).unwrap();
+    let key = |name: &str| format!("experimental-{}", name.to_lowercase().replace('_', "-"));
+    let keys: String = settings.iter().map(|(name, value, _)| format!("{}: {value}\n", key(name))).collect();
+    std::fs::write(tool.path("etcd.conf.yml"), format!("name: m1\n{keys}")).unwrap();
+    for from in ["etcd", "etcd.conf.yml"] {
+        let told = tool.json(&format!("adopt --from {from} --to {from}.yaml --data-dir /srv/etcd"));
+        let text = std::fs::read_to_string(tool.path(&format!("{from}.yaml"))).unwrap();
+        for (name, _, expected) in settings {
+            assert!(text.contains(expected), "{name} of {from}: {expected} is not in {text}\n{told}");
+        }
+        assert!(!told["left"].to_string().to_lowercase().contains("experimental"), "{told}");
+    }
+    // What has no counterpart is a question: nothing is written before it is answered.
+    std::fs::write(tool.path("odd"), DEBIAN.to_owned() + "ETCD_FROBNICATION=high\nETCD_EXPERIMENTAL_ENABLE_V2V3=/v2\n").unwrap();
+    let adopt = "adopt --from odd --to odd.yaml --data-dir /srv/etcd";
+    tool.run(adopt).ends(9, "--leave-out ETCD_FROBNICATION --leave-out ETCD_EXPERIMENTAL_ENABLE_V2V3");
+    assert!(!tool.path("odd.yaml").exists());
+    tool.run(&format!("{adopt} --leave-out ETCD_FROBNICATION --leave-out ETCD_EXPERIMENTAL_ENABLE_V2V3")).good();
+    assert!(tool.path("odd.yaml").exists());
 }

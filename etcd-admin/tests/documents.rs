@@ -43,6 +43,7 @@ const SERVICE: &str = "\
 # Made by etcd-admin init from cluster.yaml: change that, and apply it again.
 [Service]
 ExecStart=
+ExecStart=-/usr/bin/etcd-admin snapshot prune --keep-last 9 --keep-daily 7 --keep-weekly 4 /srv/etcd2
 ExecStart=/usr/bin/etcd-admin snapshot save --dir /srv/etcd2
 ExecStart=/usr/bin/etcd-admin snapshot prune --keep-last 9 --keep-daily 7 --keep-weekly 4 /srv/etcd2
 ReadWritePaths=/srv/etcd2

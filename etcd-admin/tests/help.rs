@@ -31,9 +31,11 @@ const OF_ETCDCTL: [&str; 19] = [
 fn commands(tool: &Tool, words: &str, all: &mut Vec<String>) {
     all.push(words.to_owned());
     let told = tool.run(&format!("{words} --help")).good();
-    let listed = told.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    // The description of a command goes on, further indented, on the next line.
-    let names = listed.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    // The first help has groups, the others one list. A description that goes on is indented further; names of etcdctl end with commas.
+    let (begin, end) = if words.is_empty() { ("Usage:", "Options:") } else { ("Commands:", "") };
+    let listed = told.lines().skip_while(|line| !line.starts_with(begin)).skip(1).take_while(|line| *line != end);
+    let names = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    let names = names.filter(|name| !name.ends_with(',') && !name.starts_with('-'));
     for name in names.filter(|name| !OF_ETCDCTL.contains(name)) {
         commands(tool, format!("{words} {name}").trim(), all);
     }

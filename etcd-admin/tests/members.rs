@@ -60,6 +60,16 @@ impl Member {
         Self { child: command.spawn().unwrap(), client_port, log }
     }
 
+    /// The member of that configuration file.
+    pub(crate) fn with_config_at(server: &Path, tool: &Tool, config: &Path, name: &str) -> Self {
+        let log = tool.path(&format!("{name}.log"));
+        let output = std::fs::File::create(&log).unwrap();
+        let mut command = Command::new(server);
+        command.arg("--config-file").arg(config).current_dir(tool.home()).env_clear();
+        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+        Self { child: command.spawn().unwrap(), client_port: 0, log }
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }

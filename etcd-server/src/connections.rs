@@ -96,14 +96,23 @@ pub(crate) struct Service {
     stop: watch::Receiver<bool>,
     /// `true` when calls that continue after `stop` are to end.
     end: watch::Receiver<bool>,
+    /// Turns true when the member can serve calls. Before, only the pages about the member itself are served.
+    ready: watch::Receiver<bool>,
 }
 
 impl Service {
-    pub(crate) fn new(settings: &Settings, server: Server, member: Arc<LocalMember>, stop: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        server: Server,
+        member: Arc<LocalMember>,
+        stop: watch::Receiver<bool>,
+        ready: watch::Receiver<bool>,
+    ) -> Self {
         let routes = server.routes();
         let end = after(stop.clone(), DRAIN_TIME / 2);
-        let gateway = Gateway::new(routes.clone(), member.clone(), gateway_settings(settings)).ended_by(end.clone());
-        Self { gateway, routes, server, member, settings: Arc::new(ConnectionSettings::new(settings)), stop, end }
+        let gateway = Gateway::new(routes.clone(), member.clone(), gateway_settings(settings));
+        let gateway = gateway.ended_by(end.clone()).held_until(ready.clone());
+        Self { gateway, routes, server, member, settings: Arc::new(ConnectionSettings::new(settings)), stop, end, ready }
     }
 
     /// Turns true when the daemon stops.
@@ -205,6 +214,10 @@ impl Service {
     }
 
     async fn grpc(self, stream: impl AsyncRead + AsyncWrite + Unpin, ends: Ends, web: Option<Web>) -> Result<(), gateway::BoxError> {
+        tokio::select! {
+            () = turned(self.ready) => {}
+            () = turned(self.stop.clone()) => return Ok(()),
+        }
         let (stopped, ending) = (turned(self.stop), turned(self.end.clone()));
         let routes = self.routes.for_connection(ends.remote, ends.local);
         // On the heap, once for a connection: it is large.

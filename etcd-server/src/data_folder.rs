@@ -3,6 +3,7 @@
 //! Everything is looked at before anything is changed. With `--wal-dir` the raft log lies in a directory of its own, and
 //! `member/log` is a link to it, so that everything that reads a member's data finds it in one place.
 
+use crate::ownership::{self, WrongOwner};
 use config::Settings;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -24,6 +25,8 @@ pub(crate) enum Refused {
     NotADirectory(PathBuf),
     #[error("data directory {path} can be entered by others (mode {mode:o}): run chmod 700 {path}")]
     Open { path: PathBuf, mode: u32 },
+    #[error(transparent)]
+    WrongOwner(#[from] WrongOwner),
     #[error(
         "{0} is an etcd v3 data directory, which cannot be served as it is: take a snapshot of it and import that with etcd-admin, or choose another --data-dir"
     )]
@@ -45,7 +48,12 @@ impl Refused {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Io { .. } | Self::Locked { .. } => true,
-            Self::NotADirectory(_) | Self::Open { .. } | Self::RealEtcd(_) | Self::LogElsewhere { .. } | Self::LogOfAnother(_) => false,
+            Self::NotADirectory(_)
+            | Self::Open { .. }
+            | Self::WrongOwner(_)
+            | Self::RealEtcd(_)
+            | Self::LogElsewhere { .. }
+            | Self::LogOfAnother(_) => false,
         }
     }
 }
@@ -118,6 +126,10 @@ pub(crate) fn check(wanted: &Wanted<'_>) -> Result<(), Refused> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(source) => return Err(Refused::Io { doing: "look at data directory", path: path.to_owned(), source }),
     };
+    ownership::check(path)?;
+    if let Some(log) = wanted.log {
+        ownership::check(log)?;
+    }
     check_kind(path)?;
     if let Some(mode) = mode.filter(|mode| mode & 0o077 != 0) {
         let exposed = Refused::Open { path: path.to_owned(), mode: mode & 0o7777 };

@@ -113,6 +113,13 @@ fn local_address(settings: &Settings) -> Option<IpAddr> {
 }
 
 impl Connect for Members {
+    fn classify(&self, error: &(dyn std::error::Error + 'static)) -> Option<peer::Cause> {
+        peer::first_cause(error, tls::HandshakeFailure::of).map(|failure| match failure {
+            tls::HandshakeFailure::Name => peer::Cause::Name,
+            tls::HandshakeFailure::Certificate => peer::Cause::Certificate,
+        })
+    }
+
     fn connect<'a>(&'a self, url: &'a Uri) -> Connecting<'a> {
         Box::pin(async move {
             if let Some(path) = peer::socket_path(url) {

@@ -183,14 +183,25 @@ impl Listeners {
         SocketFiles(paths.collect())
     }
 
-    /// Serves until `stop` turns true.
-    pub(crate) fn serve(self, settings: &Settings, server: Server, member: Arc<LocalMember>, stop: watch::Receiver<bool>) -> Serving {
-        let service = Service::new(settings, server, member, stop);
+    /// Returns the addresses at which clients are served.
+    pub(crate) fn client_addresses(&self) -> Vec<(Kind, Url)> {
+        self.sockets.iter().flat_map(|(kind, bound)| bound.urls.iter().map(move |url| (*kind, url.clone()))).collect()
+    }
+
+    /// Serves until `stop` turns true; before `ready` does, only the pages about the member.
+    pub(crate) fn serve(
+        self,
+        settings: &Settings,
+        server: Server,
+        member: Arc<LocalMember>,
+        stop: watch::Receiver<bool>,
+        ready: watch::Receiver<bool>,
+    ) -> Serving {
+        let service = Service::new(settings, server, member, stop, ready);
         let acceptor = self.acceptor;
         let places = Arc::new(Semaphore::new(file_limit::connections_max()));
         let accepting = self.sockets.into_iter().map(|(kind, bound)| {
             let security = bound.security(acceptor.as_ref());
-            bound.urls.iter().for_each(|url| tell(kind, url, url.scheme().is_secure()));
             // Metrics and health checks have places of their own, independent of clients.
             let places = if kind == Kind::Metrics { Arc::new(Semaphore::new(METRICS_CONNECTIONS_MAX)) } else { Arc::clone(&places) };
             tokio::spawn(accept(service.clone(), kind, bound.socket, security, places))
@@ -202,6 +213,11 @@ impl Listeners {
 /// URLs as log lines list them.
 pub(crate) fn texts(urls: &[Url]) -> Vec<String> {
     urls.iter().map(|url| url.as_str().to_owned()).collect()
+}
+
+/// Logs the addresses at which clients are served from now on.
+pub(crate) fn log_client_addresses(addresses: &[(Kind, Url)]) {
+    addresses.iter().for_each(|(kind, url)| tell(*kind, url, url.scheme().is_secure()));
 }
 
 /// etcd's lines.

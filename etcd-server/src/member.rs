@@ -1,6 +1,7 @@
 //! This member as the plain HTTP endpoints see it.
 
 use crate::encryption::Encryption;
+use crate::member_page::MemberPage;
 use crate::state_sample::StateSample;
 use crate::{own_page, tls_page};
 use api::Server;
@@ -24,6 +25,7 @@ pub(crate) struct LocalMember {
     page: Page,
     encryption: Encryption,
     tracer: Option<Tracer>,
+    state: MemberPage,
 }
 
 impl LocalMember {
@@ -33,9 +35,10 @@ impl LocalMember {
         metrics: Arc<Metrics>,
         encryption: Encryption,
         tracer: Option<Tracer>,
+        state: MemberPage,
     ) -> Self {
         let page = Page::new(Arc::clone(&metrics), Box::new(StateSample::new(server.clone())));
-        Self { server, version, metrics, page, encryption, tracer }
+        Self { server, version, metrics, page, encryption, tracer, state }
     }
 }
 
@@ -71,7 +74,12 @@ impl Member for LocalMember {
     }
 
     fn metrics_text(&self) -> MemberFuture<'_, String> {
-        Box::pin(async { self.page.text() + &tls_page::text(&self.encryption) + &own_page::text(&self.server, self.tracer.as_ref()) })
+        Box::pin(async {
+            self.page.text()
+                + &tls_page::text(&self.encryption)
+                + &own_page::text(&self.server, self.tracer.as_ref())
+                + &self.state.metrics()
+        })
     }
 
     fn debug_vars(&self) -> Map<String, Value> {
@@ -86,6 +94,10 @@ impl Member for LocalMember {
             "applied": standing.applied,
         });
         Map::from_iter([("cmdline".to_owned(), json!(["etcd-server"])), ("raft.status".to_owned(), status)])
+    }
+
+    fn member_page(&self) -> Value {
+        self.state.json()
     }
 
     fn record_health(&self, record: HealthRecord) {

@@ -6,6 +6,7 @@ use crate::data_folder::{self, DataFolder};
 use crate::encryption::Encryption;
 use crate::listeners::{self, Listeners, texts};
 use crate::member::LocalMember;
+use crate::member_page::MemberPage;
 use crate::peers::{LocalPeer, Outbound, PeerObserver};
 use crate::pipeline_observer::PipelineObserver;
 use crate::service_manager::{self, LongStart};
@@ -255,17 +256,19 @@ async fn serve(
     if settings.election.initial_tick_advance {
         tokio::spawn(first_election::bring_forward(Arc::clone(&engine), transport.clone()));
     }
-    let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION, metrics, encryption, tracer));
+    let page = MemberPage::new(settings, server.clone(), transport.clone(), encryption.clone());
+    let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION, metrics, encryption, tracer, page));
+    let leader = server.clone();
+    let (sockets, addresses) = (listeners.socket_files(), listeners.client_addresses());
+    let (stop_clients, clients_stop) = watch::channel(false);
+    let (ready, is_ready) = watch::channel(false);
+    // Pages about the member are served while it waits for a leader: that is when they are needed.
+    let served = listeners.serve(settings, server, member, clients_stop, is_ready);
     // A stop signal ends the wait; the signal is taken again below.
     let told = tokio::select! {
-        () = become_ready(&engine) => None,
+        () = become_ready(&leader, &addresses, &ready) => None,
         end = End::wait(&mut terminate, &mut interrupt, &removed) => Some(end),
     };
-    let leader = server.clone();
-    leader.log_serving();
-    let sockets = listeners.socket_files();
-    let (stop_clients, clients_stop) = watch::channel(false);
-    let served = listeners.serve(settings, server, member, clients_stop);
     let end = match told {
         Some(end) => end,
         None => End::wait(&mut terminate, &mut interrupt, &removed).await,
@@ -303,14 +306,18 @@ async fn serve(
     Ok(())
 }
 
-/// Returns when clients can be served.
-async fn become_ready(engine: &Engine) {
+/// Waits until clients can be served, and lets them be served.
+async fn become_ready(server: &Server, addresses: &[(listeners::Kind, config::Url)], ready: &watch::Sender<bool>) {
+    let engine = server.engine();
     let replaying = LongStart::begin();
     duties::wait_for_replay(engine).await;
     drop(replaying);
     service_manager::ready();
     duties::wait_for_leader(engine).await;
     tracing::info!("ready to serve client requests");
+    server.log_serving();
+    listeners::log_client_addresses(addresses);
+    ready.send_replace(true);
 }
 
 /// The reason why a member ends without a fault.

@@ -107,16 +107,19 @@ impl AuthorityFolder {
         let Some(previous) = self.previous()? else { return Ok(Vec::new()) };
         let (entries, authority, issuing) = (self.entries()?, previous.fingerprint_hex(), self.facts()?.fingerprint_hex());
         let revoked: Vec<_> = register::revoked(&entries, &authority).iter().map(|revocation| crate::hex(&revocation.serial)).collect();
-        let successor = |old: &register::Issued| {
-            // Certificates of CAs before the previous one succeed nothing.
-            register::issued(&entries).any(|new| {
-                new.authority == issuing && (new.profile, &new.common_name, &new.names) == (old.profile, &old.common_name, &old.names)
+        // The register is in the order of issue: what comes later for the same bearer supersedes, whatever names it has.
+        let issued: Vec<&register::Issued> = register::issued(&entries).collect();
+        let is_superseded = |position: usize, old: &register::Issued| {
+            issued[position + 1..].iter().any(|new| {
+                let by_either = new.authority == issuing || new.authority == authority;
+                by_either && (new.profile, &new.common_name) == (old.profile, &old.common_name)
             })
         };
-        let left = register::issued(&entries).filter(|issued| {
-            issued.authority == authority && issued.not_after > now && !revoked.contains(&issued.serial) && !successor(issued)
+        let left = issued.iter().enumerate().filter(|(position, issued)| {
+            let is_alive = issued.authority == authority && issued.not_after > now && !revoked.contains(&issued.serial);
+            is_alive && !is_superseded(*position, issued)
         });
-        Ok(left.cloned().collect())
+        Ok(left.map(|(_, issued)| (*issued).clone()).collect())
     }
 
     /// Drops the previous CA from the bundle. Its files are kept in `retired/`.

@@ -45,6 +45,8 @@ struct Found {
     settings: Mapping,
     carried: Vec<String>,
     left: Vec<Left>,
+    /// Settings that did something there and have no counterpart here: the operator decides.
+    open: Vec<Left>,
 }
 
 pub(super) fn adopt(context: &Context, words: &AdoptWords) -> Result<ExitCode, Failure> {
@@ -57,6 +59,7 @@ pub(super) fn adopt(context: &Context, words: &AdoptWords) -> Result<ExitCode, F
         Some(variables) => of_variables(&variables).map_err(wrong)?,
         None => of_yaml(&text).map_err(wrong)?,
     };
+    found.decide(&words.leave_out)?;
     let old = found.settings.get("data-dir").and_then(Value::as_str).map(PathBuf::from);
     place_data(&mut found, words, old.as_deref())?;
     let name = found.settings.get("name").and_then(Value::as_str).unwrap_or("default").to_owned();
@@ -171,7 +174,10 @@ fn of_variables(variables: &[(String, String)]) -> Result<Found, String> {
                 let value = value(row, text).map_err(|reason| format!("{variable}: {reason}"))?;
                 found.take(row, variable, value);
             }
-            None => found.leave(variable, "no setting of etcd 3.7 has this name".to_owned()),
+            None => match variable.strip_prefix("ETCD_") {
+                Some(name) => found.take_old(variable, &name.to_ascii_lowercase().replace('_', "-"), text)?,
+                None => found.leave(variable, "it is no setting of etcd".to_owned()),
+            },
         }
     }
     Ok(found)
@@ -180,26 +186,92 @@ fn of_variables(variables: &[(String, String)]) -> Result<Found, String> {
 fn of_yaml(text: &str) -> Result<Found, String> {
     let root: Mapping = serde_norway::from_str(text).map_err(|error| error.to_string())?;
     let mut found = Found::default();
-    walk(&mut found, &[], &root);
+    walk(&mut found, &[], &root)?;
     Ok(found)
 }
 
-fn walk(found: &mut Found, above: &[String], mapping: &Mapping) {
+fn walk(found: &mut Found, above: &[String], mapping: &Mapping) -> Result<(), String> {
     for (key, value) in mapping.iter().filter(|(_, value)| !value.is_null()) {
         let mut path = above.to_vec();
         path.push(key.as_str().unwrap_or_default().to_ascii_lowercase());
         let row = config::row_at(&path);
         match (row, value) {
             (Some(row), value) => found.take(row, &path.join("."), value.clone()),
-            (None, Value::Mapping(below)) => walk(found, &path, below),
-            (None, _) => found.leave(&path.join("."), "no setting of etcd 3.7 has this name".to_owned()),
+            (None, Value::Mapping(below)) => walk(found, &path, below)?,
+            (None, value) => {
+                let text = match value.as_str() {
+                    Some(text) => text.to_owned(),
+                    None => serde_norway::to_string(value).map_err(|error| error.to_string())?.trim().to_owned(),
+                };
+                found.take_old(&path.join("."), &path.join("-"), &text)?;
+            }
         }
     }
+    Ok(())
 }
 
 impl Found {
     fn leave(&mut self, setting: &str, reason: String) {
         self.left.push(Left { setting: setting.to_owned(), reason });
+    }
+
+    /// Takes a setting of an older etcd under its present name, or asks about it.
+    fn take_old(&mut self, given: &str, name: &str, text: &str) -> Result<(), String> {
+        let is_off = matches!(text, "" | "0" | "0s" | "false" | "off");
+        let Some(removed) = config::removed(name) else {
+            // What etcd 3.7 ignores too had no effect for a long time.
+            if config::ignored().contains(&name) || is_off {
+                self.leave(given, "it has no effect in etcd 3.7 either".to_owned());
+            } else {
+                self.ask(given, "no setting of etcd 3.4 to 3.7 has this name".to_owned());
+            }
+            return Ok(());
+        };
+        let Some(instead) = removed.instead.strip_prefix("--").filter(|instead| !instead.contains(' ')) else {
+            if is_off {
+                self.leave(given, format!("etcd {} has removed it, and it was off", removed.since));
+            } else if removed.instead.is_empty() {
+                self.ask(given, format!("etcd {} has removed it without a successor", removed.since));
+            } else {
+                self.ask(given, format!("etcd {} has replaced it by {}", removed.since, removed.instead));
+            }
+            return Ok(());
+        };
+        let (flag, fixed) = instead.split_once('=').map_or((instead, None), |(flag, fixed)| (flag, Some(fixed)));
+        let row = config::row(flag).ok_or_else(|| format!("{given}: --{flag} is unknown"))?;
+        let text = match fixed {
+            None => text.to_owned(),
+            Some(_) if is_off => {
+                self.leave(given, "it is off, as without it".to_owned());
+                return Ok(());
+            }
+            Some(gates) if flag == "feature-gates" => {
+                let before = self.settings.get("feature-gates").and_then(Value::as_str).unwrap_or_default();
+                if before.is_empty() { gates.to_owned() } else { format!("{before},{gates}") }
+            }
+            Some(fixed) => fixed.to_owned(),
+        };
+        let value = value(row, &text).map_err(|reason| format!("{given}: {reason}"))?;
+        self.take(row, given, value);
+        Ok(())
+    }
+
+    fn ask(&mut self, setting: &str, reason: String) {
+        self.open.push(Left { setting: setting.to_owned(), reason });
+    }
+
+    /// Leaves out what the operator has decided to leave out, and refuses the rest of the open questions.
+    fn decide(&mut self, leave_out: &[String]) -> Result<(), Failure> {
+        let (decided, open): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.open).into_iter().partition(|left| leave_out.contains(&left.setting));
+        self.left.extend(decided);
+        if open.is_empty() {
+            return Ok(());
+        }
+        let reasons: String = open.iter().map(|left| format!("\n  {}: {}", left.setting, left.reason)).collect();
+        let flags: String = open.iter().map(|left| format!(" --leave-out {}", left.setting)).collect();
+        let text = format!("these settings have no counterpart:{reasons}\ncorrect them in the file, or go on without them:{flags}");
+        Err(Failure::new(crate::failure::NEEDS_ANSWER, text))
     }
 
     fn take(&mut self, row: &Row, given: &str, value: Value) {

@@ -1,16 +1,16 @@
 //! `init plan` and `init apply`.
 
-use super::files::{Change, Rendered};
-use super::plan::{Folder, Plan};
+use super::files::{Change, Rendered, TIMER};
+use super::plan::{Folder, Plan, runs_systemd};
 use super::words::HostWords;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{FAILED, Failure};
 use crate::inventory::{ClusterFile, Host};
 use crate::output::answer;
 use serde::Serialize;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 /// What was or would be done on a host.
 #[derive(Debug, Serialize)]
@@ -81,7 +81,31 @@ pub(super) fn execute(context: &Context, host: &Host<'_>, words: &HostWords, pla
     }
     let mut units_first: Vec<&Rendered> = plan.files.iter().collect();
     units_first.sort_by_key(|file| file.shared);
-    units_first.into_iter().try_for_each(|file| write(context, file, owner))
+    units_first.into_iter().try_for_each(|file| write(context, file, owner))?;
+    if let Some((link, unit)) = &plan.timer {
+        enable(link, unit)?;
+    }
+    let has_units = plan.timer.is_some() || plan.files.iter().any(|file| !file.shared);
+    if has_units && runs_systemd(words) { start_timer() } else { Ok(()) }
+}
+
+/// Enables a unit, as systemctl does: by a link.
+fn enable(link: &Path, unit: &Path) -> Result<(), Failure> {
+    let above = link.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(above).map_err(failed(above))?;
+    std::os::unix::fs::symlink(unit, link).map_err(failed(link))
+}
+
+/// Lets systemd read the units, and starts the timer; both are safe to repeat.
+fn start_timer() -> Result<(), Failure> {
+    for words in [&["daemon-reload"][..], &["start", TIMER]] {
+        let failed = |reason: String| Failure::new(FAILED, format!("systemctl {}: {reason}; give the command by hand", words.join(" ")));
+        let ended = Command::new("systemctl").args(words).output().map_err(|error| failed(error.to_string()))?;
+        if !ended.status.success() {
+            return Err(failed(String::from_utf8_lossy(&ended.stderr).trim().to_owned()));
+        }
+    }
+    Ok(())
 }
 
 /// The daemon's user, where there is one and we may give files away.

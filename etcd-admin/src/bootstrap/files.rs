@@ -8,6 +8,10 @@ use std::path::{Path, PathBuf};
 
 const HEAD: &str = "# Made by etcd-admin init from cluster.yaml: change that, and apply it again.\n";
 const UNITS: &str = "/etc/systemd/system";
+/// The timer of snapshots, and the link that enables it.
+pub(super) const TIMER: &str = "etcd-snapshot.timer";
+pub(super) const TIMER_LINK: &str = "/etc/systemd/system/timers.target.wants/etcd-snapshot.timer";
+pub(super) const TIMER_UNIT: &str = "/usr/lib/systemd/system/etcd-snapshot.timer";
 
 /// A file, complete.
 #[derive(Clone, Debug)]
@@ -62,10 +66,20 @@ pub(crate) fn files_of(host: &Host<'_>, settings: &Mapping) -> Result<Vec<Render
             [("last", keep.last), ("hourly", keep.hourly), ("daily", keep.daily), ("weekly", keep.weekly), ("monthly", keep.monthly)];
         let keep: String = kinds.iter().filter(|(_, count)| *count > 0).map(|(kind, count)| format!(" --keep-{kind} {count}")).collect();
         // An empty assignment forgets what the packages' unit says.
-        let prune =
-            if keep.is_empty() { String::new() } else { format!("ExecStart=/usr/bin/etcd-admin snapshot prune{keep} {directory}\n") };
+        let prune = |prefix: &str| {
+            if keep.is_empty() {
+                String::new()
+            } else {
+                format!("ExecStart={prefix}/usr/bin/etcd-admin snapshot prune{keep} {directory}\n")
+            }
+        };
+        // Old snapshots go first, so that a full disk does not keep the new one out for ever; there may be none yet.
+        let (first, last) = (prune("-"), prune(""));
+        // A file that has to be there fails visibly where it is missing.
+        let credentials =
+            backup.credentials.as_ref().map_or_else(String::new, |file| format!("EnvironmentFile=\nEnvironmentFile={file}\n"));
         let service = format!(
-            "{HEAD}[Service]\nExecStart=\nExecStart=/usr/bin/etcd-admin snapshot save --dir {directory}\n{prune}ReadWritePaths={directory}\n"
+            "{HEAD}[Service]\n{credentials}ExecStart=\n{first}ExecStart=/usr/bin/etcd-admin snapshot save --dir {directory}\n{last}ReadWritePaths={directory}\n"
         );
         let timer = format!("{HEAD}[Timer]\nOnCalendar=\nOnCalendar={}\n", backup.calendar);
         for (unit, content) in [("etcd-snapshot.service", service), ("etcd-snapshot.timer", timer)] {

@@ -7,7 +7,7 @@ use super::apply::{Told, execute};
 use super::plan::{Plan, placed};
 use super::words::{HostWords, JoinWords};
 use crate::client::{Client, TlsFiles};
-use crate::cluster::{ClusterView, add_learner, let_vote, newcomer};
+use crate::cluster::{ClusterView, add_learner, all_must_answer, let_vote, newcomer};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::inventory::{ClusterFile, Host};
@@ -65,6 +65,7 @@ pub(super) async fn join(context: &Context, client: &Client, words: &JoinWords) 
     let mut joined = Joined { told, steps: Vec::new(), id: known.map(|seen| seen.member.id), votes: false };
     joined.votes = known.is_some_and(|seen| seen.is_started() && !seen.member.is_learner);
     if known.is_none() {
+        all_must_answer(&view)?;
         joined.step(format!("add {} as a learner at {}", host.entry.name, host.peer_url()));
         if !context.dry_run {
             joined.id = Some(add_learner(&client, &urls).await?);

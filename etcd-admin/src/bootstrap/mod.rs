@@ -9,6 +9,7 @@ mod certificates;
 mod document;
 mod files;
 mod join;
+mod local;
 mod plan;
 mod sign;
 mod words;
@@ -23,6 +24,7 @@ use std::process::ExitCode;
 pub(crate) fn init(context: &Context, command: InitCommand) -> Result<ExitCode, Failure> {
     match command {
         InitCommand::New(words) => document::new(&words),
+        InitCommand::Local(words) => local::local(context, &words),
         InitCommand::Schema => crate::output::say(crate::inventory::SCHEMA).map(|()| ExitCode::SUCCESS),
         InitCommand::Render { document, out } => document::render(context, document.cluster.as_deref(), &out),
         InitCommand::Plan(words) => apply::plan(context, &words),

@@ -1,7 +1,7 @@
 //! What is to be done on this host, found by looking at it. Doing it is another matter.
 
 use super::certificates::Certificates;
-use super::files::{Change, Rendered, files_of};
+use super::files::{Change, Rendered, TIMER_LINK, TIMER_UNIT, files_of};
 use super::words::HostWords;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -27,6 +27,8 @@ pub(super) struct Plan {
     pub(super) certificates: Option<Certificates>,
     pub(super) files: Vec<Rendered>,
     pub(super) changes: Vec<Change>,
+    /// The link that enables the timer of snapshots, if it is missing, and the unit that it leads to.
+    pub(super) timer: Option<(PathBuf, PathBuf)>,
     /// Whether the member may be started when this is done.
     pub(super) ready: bool,
     /// What the operator has to do, in its order.
@@ -57,7 +59,15 @@ impl Plan {
         }
         let lists = certificates.as_ref().map(|certificates| certificates.lists.as_slice()).unwrap_or_default();
         let settings = host.enforce(settings, lists);
-        let settings = if has_member(&data) { kept(&placed(words, &host.config_file()), settings)? } else { settings };
+        let config = placed(words, &host.config_file());
+        let joins = !has_member(&data) && is_joining(&config)? && settings.get("initial-cluster-state").is_none_or(|state| state == "new");
+        let settings = if has_member(&data) || joins { kept(&config, settings)? } else { settings };
+        if joins {
+            next.push(format!(
+                "the join of this host is in progress: {} keeps its initial-cluster (etcd-admin join goes on; to found a new cluster, remove the file)",
+                config.display()
+            ));
+        }
         let mut files = Vec::new();
         for mut rendered in files_of(host, &settings)? {
             rendered.path = placed(words, &rendered.path);
@@ -66,7 +76,22 @@ impl Plan {
                 files.push(rendered);
             }
         }
-        if files.iter().any(|file| file.path.starts_with("/etc/systemd")) {
+        let link = placed(words, Path::new(TIMER_LINK));
+        let timer = (host.file.backup.is_some() && !link.is_symlink()).then(|| (link, PathBuf::from(TIMER_UNIT)));
+        if let Some((link, unit)) = &timer {
+            changes.push(Change { path: link.clone(), before: None, after: format!("a link to {}: snapshots are on", unit.display()) });
+        }
+        if let Some(credentials) = host.file.backup.as_ref().and_then(|backup| backup.credentials.as_deref()) {
+            let path = placed(words, Path::new(credentials));
+            if !path.exists() {
+                next.push(format!(
+                    "write ETCDCTL_USER=NAME:PASSWORD of a user with the role root to {} (mode 0640, owner root:{})",
+                    path.display(),
+                    host.file.user
+                ));
+            }
+        }
+        if files.iter().any(|file| file.path.starts_with("/etc/systemd")) && !runs_systemd(words) {
             next.push("systemctl daemon-reload".to_owned());
         }
         if has_member(&data) && files.iter().any(|file| file.shared) {
@@ -74,8 +99,13 @@ impl Plan {
         } else if ready && !has_member(&data) && !changes.is_empty() {
             next.push("start the member: systemctl enable --now etcd-server".to_owned());
         }
-        Ok(Self { folders, certificates, files, changes, ready, next })
+        Ok(Self { folders, certificates, files, changes, timer, ready, next })
     }
+}
+
+/// Returns `true` if this is the host itself and systemd runs on it, so that units can be loaded and started.
+pub(super) fn runs_systemd(words: &HostWords) -> bool {
+    words.root.is_none() && nix::unistd::geteuid().is_root() && Path::new("/run/systemd/system").is_dir()
 }
 
 fn folders(host: &Host<'_>, words: &HostWords) -> Vec<Folder> {
@@ -103,6 +133,13 @@ fn must_be_ours(data: &Path) -> Result<(), Failure> {
         return Err(Failure::refused(text));
     }
     Ok(())
+}
+
+/// Returns `true` if `join` has written the configuration of a host that has no data yet.
+fn is_joining(config: &Path) -> Result<bool, Failure> {
+    let Ok(text) = std::fs::read_to_string(config) else { return Ok(false) };
+    let before: Mapping = serde_norway::from_str(&text).map_err(|error| Failure::at(config, error))?;
+    Ok(before.get("initial-cluster-state").is_some_and(|state| state == "existing"))
 }
 
 /// The settings of a founder stay as they were when the member was founded: nothing reads them again.

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum InitCommand {
-    /// Prints a first document, with a token of its own
+    /// Print a new cluster document with a random token
     New(NewWords),
+    /// Create a three-member cluster with TLS on this machine, for a first look and for tests
+    Local(LocalWords),
     /// Prints what a document may hold, with units and defaults
     #[command(after_long_help = crate::inventory::SCHEMA)]
     Schema,
@@ -33,19 +35,38 @@ pub(crate) enum InitCommand {
 pub(crate) struct NewWords {
     /// What people call the cluster
     pub(crate) name: String,
-    /// Members: NAME=HOST
+    /// Members: NAME=HOST, or NAME=HOST:CLIENT-PORT:PEER-PORT
     #[arg(required = true, value_name = "NAME=HOST")]
     pub(crate) members: Vec<String>,
+    /// Directory for data, configuration and certificates of all members, each under its name
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
-#[derive(Clone, Debug, Args)]
+#[derive(Debug, Args)]
+pub(crate) struct LocalWords {
+    /// Name of the cluster
+    #[arg(default_value = "local")]
+    pub(crate) name: String,
+    /// New directory for the cluster
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Number of members
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=7))]
+    pub(crate) members: u16,
+    /// First port; the members take two each, one after the other
+    #[arg(long, default_value_t = 12379, value_parser = clap::value_parser!(u16).range(1..=65_000))]
+    pub(crate) first_port: u16,
+}
+
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct DocumentWords {
     /// The cluster's document; else ./cluster.yaml, else /etc/etcd/cluster.yaml
     #[arg(long, value_name = "FILE")]
     pub(crate) cluster: Option<PathBuf>,
 }
 
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct HostWords {
     #[command(flatten)]
     pub(crate) document: DocumentWords,
@@ -103,4 +124,7 @@ pub(crate) struct AdoptWords {
     /// Data directory for the new daemon, in place of etcd's own, which it cannot read
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Setting without a counterpart to leave out; may be repeated
+    #[arg(long, value_name = "SETTING")]
+    pub(crate) leave_out: Vec<String>,
 }

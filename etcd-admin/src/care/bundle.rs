@@ -5,7 +5,7 @@
 
 use super::words::BundleWords;
 use crate::client::{Client, settings_of_file};
-use crate::cluster::{ClusterView, MemberTold, Seen};
+use crate::cluster::{ClusterView, MemberStatus, Seen};
 use crate::context::Context;
 use crate::diagnosis::probe;
 use crate::failure::Failure;
@@ -136,11 +136,11 @@ impl Bundle {
     }
 
     async fn cluster(&mut self, client: &Client, words: &BundleWords) -> Result<(), Failure> {
-        let view = match ClusterView::look(client).await {
+        let view = match ClusterView::survey(client).await {
             Ok(view) => view,
             Err(failure) => return self.put("members.json", "", Err(failure.to_string())),
         };
-        let members: Vec<_> = view.members.iter().map(|seen| MemberTold::of(&view, seen)).collect();
+        let members: Vec<_> = view.members.iter().map(|seen| MemberStatus::of(&view, seen)).collect();
         self.put("members.json", "", Ok(pretty(&members)))?;
         self.put("alarms.json", "", Ok(pretty(&view.alarms)))?;
         let reached: Vec<&Seen> = view.members.iter().filter(|seen| seen.status.is_ok()).collect();

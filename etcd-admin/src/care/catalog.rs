@@ -16,7 +16,7 @@ fn message(entry: &'static str) -> Option<Topic> {
     let (head, body) = entry.split_once("\n\n")?;
     let (id, fields) = head.split_once('\n')?;
     let subject = fields.lines().find_map(|line| line.strip_prefix("Subject: "))?;
-    Some(Topic { kind: "message", name: id, meaning: plain(subject), cure: plain(body.trim()) })
+    Some(Topic { kind: "message", name: Cow::Borrowed(id), meaning: plain(subject), cure: plain(body.trim()) })
 }
 
 /// On one line; a field of the message, which stands between at signs, is named.

@@ -1,7 +1,7 @@
 //! `explain`: what an error, an exit code, an alarm, a finding or a message of the journal means, and what to do.
 
 use super::catalog::messages;
-use super::topics::{TOPICS, Topic};
+use super::topics::{TOPICS, Topic, exit_statuses};
 use super::words::ExplainWords;
 use crate::context::Context;
 use crate::failure::{CHECK_FAILED, Failure};
@@ -17,8 +17,10 @@ pub(super) fn explain(context: &Context, words: &ExplainWords) -> Result<ExitCod
     }
     answer(context.format, &found, || {
         if found.len() > 3 {
-            let rows: Vec<_> =
-                found.iter().map(|topic| vec![topic.kind.to_owned(), topic.name.to_owned(), topic.meaning.clone().into_owned()]).collect();
+            let rows: Vec<_> = found
+                .iter()
+                .map(|topic| vec![topic.kind.to_owned(), topic.name.clone().into_owned(), topic.meaning.clone().into_owned()])
+                .collect();
             return table(&["KIND", "NAME", "MEANING"], &rows);
         }
         found.iter().map(|topic| format!("{} {}\n  {}\n  {}\n", topic.kind, topic.name, topic.meaning, topic.cure)).collect()
@@ -28,7 +30,7 @@ pub(super) fn explain(context: &Context, words: &ExplainWords) -> Result<ExitCod
 
 /// Those with that very name; else those that have it in their name, or whose name is in it, as when a whole line of a log is given.
 fn search(what: &str) -> Vec<Topic> {
-    let topics: Vec<Topic> = TOPICS.iter().cloned().chain(messages()).collect();
+    let topics: Vec<Topic> = TOPICS.iter().cloned().chain(exit_statuses()).chain(messages()).collect();
     if what.is_empty() {
         return topics;
     }
@@ -58,17 +60,39 @@ mod tests {
     #[test]
     fn every_topic_is_found_by_its_name_and_tells_a_cure() {
         for topic in TOPICS {
-            assert!(search(topic.name).iter().any(|found| found.name == topic.name), "{}", topic.name);
+            assert!(search(&topic.name).iter().any(|found| found.name == topic.name), "{}", topic.name);
             assert!(!topic.meaning.is_empty() && !topic.cure.is_empty(), "{}", topic.name);
         }
-        let names: BTreeSet<_> = TOPICS.iter().map(|topic| (topic.kind, topic.name)).collect();
+        let names: BTreeSet<_> = TOPICS.iter().map(|topic| (topic.kind, &*topic.name)).collect();
         assert_eq!(names.len(), TOPICS.len());
+    }
+
+    /// Every word that a finding of `doctor`, `preflight` or `status` begins with, by their sources.
+    #[test]
+    fn every_finding_and_exit_status_is_explained() {
+        let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/diagnosis");
+        let mut checks = BTreeSet::new();
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let source = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            let source: String = source.split_whitespace().collect::<Vec<_>>().join(" ").replace("( ", "(");
+            for constructor in ["Finding::good(\"", "Finding::warning(\"", "Finding::bad(\"", "check: \"", "kind(\""] {
+                checks.extend(source.split(constructor).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
+            }
+        }
+        assert!(checks.len() > 20, "{checks:?}");
+        for check in checks {
+            assert!(TOPICS.iter().any(|topic| topic.kind == "finding" && topic.name == check), "{check} is not explained");
+        }
+        for (status, ..) in crate::failure::EXIT_STATUSES {
+            assert_eq!(search(&status.to_string()).len(), 1, "{status}");
+        }
+        assert!(search("78")[0].cure.contains("journalctl"));
     }
 
     #[test]
     fn a_line_of_a_log_is_explained() {
         let found = search("rpc error: code = ResourceExhausted desc = etcdserver: mvcc: database space exceeded");
-        assert_eq!(found.iter().map(|topic| topic.name).collect::<Vec<_>>(), ["etcdserver: mvcc: database space exceeded"]);
+        assert_eq!(found.iter().map(|topic| &*topic.name).collect::<Vec<_>>(), ["etcdserver: mvcc: database space exceeded"]);
         let found = search("MESSAGE_ID=67a9d381d05343b5b34a16c3f891ac7f");
         assert!(found.len() == 1 && found[0].kind == "message" && found[0].cure.contains("quota"), "{found:?}");
         assert_eq!(search("5").len(), 1);

@@ -58,7 +58,11 @@ pub(super) async fn roll(context: &Context, client: &Client, words: &RollWords) 
     }
     for seen in &order {
         let leads = Some(seen.member.id) == leader;
-        one(&mut steps, words.kind, &seen.name(), leads && order.len() > 1, order.len() > 1);
+        if seen.is_etcd() {
+            steps.push(of_etcd(words.kind, seen));
+        } else {
+            one(&mut steps, words.kind, &seen.name(), leads && order.len() > 1, order.len() > 1);
+        }
     }
     let plan = Plan { changed: false, kind: words.kind, order: order.iter().map(|seen| seen.name()).collect(), steps };
     answer(context.format, &plan, || {
@@ -66,6 +70,19 @@ pub(super) async fn roll(context: &Context, client: &Client, words: &RollWords) 
         table(&["", "MEMBER", "WHERE", "COMMAND"], &(1..).zip(&plan.steps).map(row).collect::<Vec<_>>())
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A real etcd in a mixed cluster: our packages and units are not there.
+fn of_etcd(kind: Kind, seen: &Seen) -> Step {
+    let version = seen.status.as_ref().map(|status| status.version.clone()).unwrap_or_default();
+    let command = match kind {
+        Kind::Restart => "systemctl restart etcd".to_owned(),
+        Kind::Upgrade => {
+            format!("(a real etcd {version}: upgrade it with its own package, or take it over with etcd-admin member replace)")
+        }
+        Kind::Rotate => format!("(a real etcd {version}: replace its certificate files; it reads them again by itself)"),
+    };
+    Step { member: seen.name(), at: "host", command }
 }
 
 fn one(steps: &mut Vec<Step>, kind: Kind, name: &str, leads: bool, has_others: bool) {

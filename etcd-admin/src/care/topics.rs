@@ -1,48 +1,53 @@
 //! What `explain` knows. etcd's own texts stand as they are, letter by letter.
 
+use crate::failure::EXIT_STATUSES;
 use serde::Serialize;
 use std::borrow::Cow;
 
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Topic {
     pub(super) kind: &'static str,
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     pub(super) meaning: Cow<'static, str>,
     pub(super) cure: Cow<'static, str>,
 }
 
 const fn code(name: &'static str, meaning: &'static str, cure: &'static str) -> Topic {
-    Topic { kind: "exit code", name, meaning: Cow::Borrowed(meaning), cure: Cow::Borrowed(cure) }
+    Topic { kind: "exit code", name: Cow::Borrowed(name), meaning: Cow::Borrowed(meaning), cure: Cow::Borrowed(cure) }
 }
 
 const fn error(name: &'static str, meaning: &'static str, cure: &'static str) -> Topic {
-    Topic { kind: "error", name, meaning: Cow::Borrowed(meaning), cure: Cow::Borrowed(cure) }
+    Topic { kind: "error", name: Cow::Borrowed(name), meaning: Cow::Borrowed(meaning), cure: Cow::Borrowed(cure) }
 }
 
 const fn alarm(name: &'static str, meaning: &'static str, cure: &'static str) -> Topic {
-    Topic { kind: "alarm", name, meaning: Cow::Borrowed(meaning), cure: Cow::Borrowed(cure) }
+    Topic { kind: "alarm", name: Cow::Borrowed(name), meaning: Cow::Borrowed(meaning), cure: Cow::Borrowed(cure) }
 }
 
 const fn finding(name: &'static str, meaning: &'static str, cure: &'static str) -> Topic {
-    Topic { kind: "finding", name, meaning: Cow::Borrowed(meaning), cure: Cow::Borrowed(cure) }
+    Topic { kind: "finding", name: Cow::Borrowed(name), meaning: Cow::Borrowed(meaning), cure: Cow::Borrowed(cure) }
+}
+
+/// Returns the exit statuses of this tool.
+pub(super) fn exit_statuses() -> impl Iterator<Item = Topic> {
+    EXIT_STATUSES.iter().map(|(status, meaning, cure)| Topic {
+        kind: "exit code",
+        name: Cow::Owned(status.to_string()),
+        meaning: Cow::Borrowed(meaning),
+        cure: Cow::Borrowed(cure),
+    })
 }
 
 pub(super) const TOPICS: &[Topic] = &[
-    code("0", "It was done, or there was nothing to do.", "Nothing."),
-    code("1", "It failed.", "The line on the error output says what, where and why."),
-    code("2", "The command line or a setting was not understood.", "--help of the command; nothing was changed."),
-    code("3", "A check found something that is not as it should be.", "The answer lists the findings, each with its cure."),
-    code("4", "No endpoint could be reached.", "The lines name the step that broke: name, TCP, TLS, certificate or RPC."),
-    code("5", "A safety rail refused it: it would have cost the quorum, data, or something that is there.", "Do first what the line says."),
     code(
-        "6",
-        "The user may not do this, or was not let in.",
-        "Give --user, or --cert and --key of somebody who may; root's password is brought back by etcd-admin auth rescue.",
+        "78",
+        "etcd-server refused its configuration or its data directory. systemd does not start it again, because that would not help.",
+        "The last line of journalctl -u etcd-server names the setting or the file; then systemctl start etcd-server.",
     ),
-    code("7", "A file is damaged, or does not belong here.", "Do not use it; take another copy."),
-    code("8", "There was no answer, or no result, in time.", "Give the same command again: it goes on where it stopped."),
-    code("9", "A question has to be answered, and nobody is there.", "Say --yes, or give the passphrase by a file."),
-    code("130", "It was interrupted.", "Give the same command again: it goes on where it stopped."),
+    code("128", "etcdutl failed, as upstream's does.", "The line on standard error says what failed."),
+    code("134", "The process has aborted itself.", "The last lines of its log say why; report it with etcd-admin support bundle."),
+    code("137", "The process was killed: by an administrator, or for lack of memory.", "journalctl -k lists what the kernel killed."),
+    code("143", "The process was ended by SIGTERM before it was ready.", "systemctl status etcd-server says who stopped it."),
     alarm(
         "NOSPACE",
         "A member has reached its quota; the cluster takes no writes but deletions and compactions.",
@@ -117,7 +122,7 @@ pub(super) const TOPICS: &[Topic] = &[
     error(
         "etcdserver: unhealthy cluster",
         "Members are not connected to each other for long enough for a change of members.",
-        "Wait some seconds and ask again; etcd-admin member commands do so by themselves.",
+        "Wait some seconds and ask again; etcd-admin member add and its like do so by themselves.",
     ),
     error(
         "etcdserver: re-configuration failed due to not enough started members",
@@ -215,6 +220,28 @@ pub(super) const TOPICS: &[Topic] = &[
     finding("quota", "How near the quota is.", "Compact, delete, or raise the quota."),
     finding("version", "Whether all run the same version.", "etcd-admin roll upgrade."),
     finding("alarm", "Alarms that are raised.", "etcd-admin explain NOSPACE or CORRUPT."),
+    finding(
+        "connection",
+        "The connections between the members, as each of them reports its own: two streams in each direction.",
+        "The finding names the reason and its remedy: certificate, address, name, version or cluster id.",
+    ),
+    finding("endpoint", "An endpoint of the command that belongs to another cluster.", "Correct --endpoints."),
+    finding("disk", "Free space of the disk of a member.", "Make room before it is full: the member stops when a write fails."),
+    finding(
+        "owner",
+        "The owner of the files below the data directory. Files of another user cannot be opened by the daemon; nothing is lost.",
+        "The chown that the finding shows, then systemctl start etcd-server. Never run etcd-server as root there.",
+    ),
+    finding(
+        "peer",
+        "The peer URLs of the other members, tried from this host with its own certificate.",
+        "The finding names the step that failed.",
+    ),
+    finding(
+        "snapshot",
+        "The timer that takes snapshots of this member, and the age of the newest one.",
+        "systemctl enable --now etcd-snapshot.timer",
+    ),
     finding("disk-sync", "How long a small write takes until it is on the disk.", "A faster disk, or longer heartbeat and election times."),
     finding(
         "revocation-list",

@@ -49,28 +49,53 @@ impl Broken {
         Self::new(endpoint, Step::Name, error.to_string(), "the host's name is not known: look at its spelling, DNS and /etc/hosts")
     }
 
-    /// What a handshake failed of, told apart by what rustls says.
+    /// Returns the failure of a handshake, by what rustls says.
     pub(crate) fn handshake(endpoint: &Address, error: &io::Error) -> Self {
-        use rustls::{AlertDescription as Alert, Error};
+        use rustls::Error;
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
         let (step, cure) = match inner {
             Some(Error::InvalidCertificate(why)) => (Step::Certificate, certificate_cure(why)),
             Some(Error::InvalidMessage(_)) => (Step::Tls, "the other side does not speak TLS: write http:// for this endpoint"),
-            Some(Error::AlertReceived(
-                Alert::CertificateRequired
-                | Alert::BadCertificate
-                | Alert::UnknownCA
-                | Alert::CertificateExpired
-                | Alert::CertificateRevoked
-                | Alert::CertificateUnknown
-                | Alert::AccessDenied,
-            )) => (Step::Certificate, "the member wants a client's certificate of its authority: give --cert and --key"),
+            Some(Error::AlertReceived(alert)) => (Step::Certificate, alert_cure(*alert)),
             _ if error.kind() == io::ErrorKind::UnexpectedEof => {
                 (Step::Tls, "the other side hung up: it may not speak TLS (write http://), or may want --cert and --key")
             }
             _ => (Step::Tls, ""),
         };
         Self::new(endpoint, step, inner.map_or_else(|| error.to_string(), ToString::to_string), cure)
+    }
+
+    /// Returns the failure of a connection that broke after this side's handshake: a member that refuses the certificate of the client
+    /// says so then.
+    pub(crate) fn after_handshake(endpoint: &Address, error: &io::Error) -> Self {
+        if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return Self::handshake(endpoint, error);
+        }
+        Self::new(endpoint, Step::Rpc, error.to_string(), HUNG_UP)
+    }
+}
+
+/// The remedy when the other side closes a connection without a word.
+pub(crate) const HUNG_UP: &str =
+    "the other side closed the connection: if it wants TLS, write https:// and give --cacert; else check that this is a client URL";
+
+/// Returns the remedy for an alert that the member has sent.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the alerts about certificates, of many")]
+pub(crate) fn alert_cure(alert: rustls::AlertDescription) -> &'static str {
+    use rustls::AlertDescription as Alert;
+    match alert {
+        Alert::CertificateRequired => "the member demands a client certificate: give --cert and --key",
+        Alert::CertificateRevoked => {
+            "the client certificate is revoked: issue a new one (etcd-admin cert issue client) and give it with --cert and --key"
+        }
+        Alert::CertificateExpired => {
+            "the client certificate has expired: issue a new one (etcd-admin cert issue client), or correct the clock of this machine"
+        }
+        Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateUnknown | Alert::UnsupportedCertificate => {
+            "the client certificate was issued by another CA than the member trusts, or for another use: give one of its client CA with --cert and --key"
+        }
+        Alert::AccessDenied => "the name in the client certificate is not allowed (client-cert-allowed-cn or -hostname)",
+        _ => "",
     }
 }
 
@@ -100,10 +125,22 @@ fn certificate_cure(why: &rustls::CertificateError) -> &'static str {
     }
 }
 
+impl Broken {
+    /// Returns `true` if no connection came about at all.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        matches!(self.step, Step::Name | Step::Tcp)
+    }
+
+    /// Returns step, cause and remedy.
+    pub(crate) fn without_endpoint(&self) -> String {
+        let remedy = if self.cure.is_empty() { String::new() } else { format!(" ({})", self.cure) };
+        format!("{}: {}{remedy}", self.step.name(), self.cause)
+    }
+}
+
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.endpoint, self.step.name(), self.cause)?;
-        if self.cure.is_empty() { Ok(()) } else { write!(f, " ({})", self.cure) }
+        write!(f, "{}: {}", self.endpoint, self.without_endpoint())
     }
 }
 

@@ -1,15 +1,16 @@
-//! Why a connected member does not answer.
+//! The reason for which a connected member does not answer.
 
-use super::Client;
+use super::broken::alert_cure;
+use super::{Account, CallError, Client, PageError};
 use proto::etcdserverpb::StatusRequest;
-use std::error::Error as _;
+use std::error::Error;
 use std::time::Duration;
 use tonic::Status;
 
-/// For the question that is asked to find out more.
+/// Time for the request that looks for the reason.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What broke below the call, when the status is not a member's answer.
+/// Returns what broke below the call, when the status is not a member's response.
 pub(super) fn transport(status: &Status) -> Option<String> {
     let mut cause = status.source()?;
     while let Some(next) = cause.source() {
@@ -18,23 +19,55 @@ pub(super) fn transport(status: &Status) -> Option<String> {
     Some(cause.to_string())
 }
 
-/// One line of why nobody answered at `endpoint`.
-pub(super) async fn silence(client: &Client, endpoint: &str, cause: String) -> String {
+/// Returns the TLS alert in the chain of a failed call.
+fn alert(status: &Status) -> Option<rustls::AlertDescription> {
+    let mut current: Option<&(dyn Error + 'static)> = status.source();
+    while let Some(error) = current {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(rustls::Error::AlertReceived(alert)) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Some(*alert);
+        }
+        current = error.source();
+    }
+    None
+}
+
+/// Returns one line about the reason for which no response came from `endpoint`.
+pub(super) async fn silence(client: &Client, endpoint: &str, cause: String, status: Option<&Status>) -> String {
+    if let Some(cure) = status.and_then(alert).map(alert_cure).filter(|cure| !cure.is_empty()) {
+        return format!("{endpoint}: certificate: {cause} ({cure})");
+    }
     let Ok(probe) = client.at(endpoint) else { return format!("{endpoint}: {cause}") };
+    let limit = PROBE_TIMEOUT.max(client.settings.dial_timeout);
+    // HTTP/1.1 first: a member that refuses the certificate or the scheme says so there, and HTTP/2 only breaks off.
+    match tokio::time::timeout(limit, probe.account()).await {
+        Ok(Account::None(PageError::Broken(broken))) => return broken.to_string(),
+        Ok(Account::None(PageError::Status(400))) if client.tls.is_none() => {
+            return format!("{endpoint}: TLS: the member serves TLS: write https:// and give --cacert");
+        }
+        Ok(Account::Own(page)) if page.leader.is_none() => {
+            return format!(
+                "{endpoint}: RPC: {cause} (the member is up and knows no leader: etcd-admin status lists what every member reports)"
+            );
+        }
+        Ok(_) | Err(_) => {}
+    }
     let asked = async {
         let session = probe.session().await?;
         let asked = session.maintenance().status(StatusRequest {}).await;
-        asked.map_err(|status| super::CallError::Status { endpoint: endpoint.to_owned(), status })
+        asked.map_err(|status| CallError::Status { endpoint: endpoint.to_owned(), status })
     };
-    let cure = match tokio::time::timeout(PROBE_TIMEOUT.max(client.settings.dial_timeout), asked).await {
+    let cure = match tokio::time::timeout(limit, asked).await {
         Ok(Ok(status)) if status.get_ref().leader == 0 => {
-            "the member is up and knows no leader: most members are down or cut off; look at each with etcd-admin status"
+            "the member is up and knows no leader: etcd-admin status lists what every member reports"
         }
-        Ok(Ok(_)) => "the member is up and answers other questions: it may be overloaded; --command-timeout gives it more time",
-        Ok(Err(super::CallError::Unreachable(broken))) => return broken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-        Ok(Err(_)) if client.tls.is_none() => "it hangs up: it may want TLS: write https:// and give --cacert",
-        Ok(Err(_)) => "it hangs up: is this a client URL of a member?",
-        Err(_) => "it takes connections and answers nothing: the process may be stopped, or its disk may hang",
+        Ok(Ok(_)) => "the member is up and answers other requests: it may be overloaded; --command-timeout gives it more time",
+        Ok(Err(CallError::Unreachable(broken))) => return broken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        Ok(Err(_)) if client.tls.is_none() => "the member closed the connection: if it serves TLS, write https:// and give --cacert",
+        Ok(Err(_)) => "the member closed the connection: check that this is a client URL of a member",
+        Err(_) => "the member accepts connections and does not respond: the process may be stopped, or its disk may hang",
     };
+    // HTTP/2 takes the response of a TLS listener for a frame, which says nothing to an operator.
+    let cause = if cause.contains("frame with invalid size") { "the response is not HTTP/2".to_owned() } else { cause };
     format!("{endpoint}: RPC: {cause} ({cure})")
 }

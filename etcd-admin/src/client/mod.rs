@@ -7,8 +7,9 @@ mod address;
 mod broken;
 mod dial;
 mod explain;
+mod http;
 mod member_config;
-mod metrics_page;
+mod member_page;
 mod session;
 mod settings;
 mod trust;
@@ -16,7 +17,11 @@ mod words;
 
 pub(crate) use address::Address;
 pub(crate) use broken::Broken;
+pub(crate) use http::PageError;
 pub(crate) use member_config::{settings as settings_of_file, settings_of_text};
+pub(crate) use member_page::{Account, Disk, MemberPage, PageMember, PagePeer};
+#[cfg(test)]
+pub(crate) use member_page::{PageCertificate, PageProblem};
 pub(crate) use session::{Session, require_leader};
 pub(crate) use settings::{Local, SHADOWED, Settings, SettingsError, TlsFiles};
 pub(crate) use words::{ConnectionWords, as_in_go, boolean, duration};
@@ -202,20 +207,6 @@ impl Client {
         }
     }
 
-    /// A bare connection to the first endpoint that can be had, for its HTTP pages.
-    async fn plain_stream(&self) -> Result<Box<dyn dial::Io>, Broken> {
-        let endpoint = self.session().await.map(|session| session.endpoint().to_owned()).unwrap_or_default();
-        let address = self.addresses.iter().find(|address| address.to_string() == endpoint).unwrap_or(&self.addresses[0]);
-        let mut dialler = self.dialler(address);
-        dialler.tls = self.tls.as_ref().map(|tls| {
-            let mut config = (**tls).clone();
-            config.alpn_protocols = vec![b"http/1.1".to_vec()];
-            Arc::new(config)
-        });
-        dialler.protocol = dial::Protocol::Http1;
-        dialler.dial().await
-    }
-
     /// Gives the present connection up: the next one is to the next endpoint.
     pub(crate) fn leave(&self) {
         self.current.replace(None);
@@ -228,10 +219,10 @@ impl Client {
             CallError::Unreachable(broken) => broken.iter().map(ToString::to_string).collect(),
             CallError::TimedOut { endpoint, limit } => {
                 let cause = format!("no answer within {limit:?}");
-                vec![explain::silence(self, endpoint, cause).await]
+                vec![explain::silence(self, endpoint, cause, None).await]
             }
             CallError::Status { endpoint, status } | CallError::Login { endpoint, status } => match explain::transport(status) {
-                Some(cause) => vec![explain::silence(self, endpoint, cause).await],
+                Some(cause) => vec![explain::silence(self, endpoint, cause, Some(status)).await],
                 None => Vec::new(),
             },
         }

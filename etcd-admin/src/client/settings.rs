@@ -223,6 +223,29 @@ impl Settings {
         variables.keys().filter(|name| name.starts_with(PREFIX) && !known.contains(*name)).cloned().collect()
     }
 
+    /// Returns settings for one endpoint that no flag or variable has changed.
+    pub(crate) fn plain(endpoint: &str, tls: TlsFiles) -> Self {
+        let second = Duration::from_secs;
+        Self {
+            endpoints: vec![endpoint.to_owned()],
+            origin: "the cluster's document".to_owned(),
+            tls,
+            insecure_transport: true,
+            server_name: None,
+            credentials: None,
+            dial_timeout: second(2),
+            command_timeout: second(5),
+            command_timeout_given: false,
+            keepalive_time: second(2),
+            keepalive_timeout: second(6),
+            request_bytes_max: 2 << 20,
+            answer_bytes_max: i32::MAX as usize,
+            write_out: None,
+            hex: false,
+            debug: false,
+        }
+    }
+
     /// The same for one endpoint.
     pub(crate) fn at(&self, endpoint: &str) -> Self {
         Self { endpoints: vec![endpoint.to_owned()], ..self.clone() }

@@ -1,5 +1,6 @@
 //! member add, remove, replace, rebuild, promote, update.
 
+use super::journal::{Begun, Journal};
 use super::leader::{furthest, transfer};
 use super::learner::let_vote;
 use super::view::{ClusterView, Seen, explained};
@@ -117,6 +118,18 @@ pub(crate) fn newcomer<'a>(view: &'a ClusterView, name: &str, urls: &[String], l
     Ok(None)
 }
 
+/// Refuses to add a member while a voter is away: the leader would refuse it too, after half a minute.
+pub(crate) fn all_must_answer(view: &ClusterView) -> Result<(), Failure> {
+    let Some(away) = view.voters().find(|seen| !seen.proven) else { return Ok(()) };
+    let reason = away.status.as_ref().err().map_or("it does not follow the leader", String::as_str);
+    let text = format!(
+        "no member can be added while {} is away: {reason}; bring it back, or remove it (etcd-admin member remove {})",
+        away.name(),
+        away.name()
+    );
+    Err(Failure::refused(text))
+}
+
 /// Adds a learner. Where nobody knows what became of the request, the list of members says whether it was done.
 pub(crate) async fn add_learner(client: &Client, urls: &[String]) -> Result<u64, Failure> {
     let begun = Instant::now();
@@ -129,7 +142,8 @@ pub(crate) async fn add_learner(client: &Client, urls: &[String]) -> Result<u64,
         let unsettled = matches!(&error, CallError::Status { status, .. } if status.message() == UNSETTLED);
         let unknown = matches!(error.code(), Code::DeadlineExceeded | Code::Unavailable);
         if begun.elapsed() > SETTLE_TIME || !(unsettled || unknown) {
-            return Err(explained(client, error).await);
+            let failure = explained(client, error).await;
+            return Err(if unsettled { Failure::refused(failure.to_string()) } else { failure });
         }
         if unknown {
             let view = ClusterView::look(client).await?;
@@ -192,6 +206,9 @@ pub(super) async fn add(context: &Context, client: &Client, words: &AddWords) ->
     let view = ClusterView::look(client).await?;
     let urls = checked(&view, &words.peer_urls)?;
     let known = newcomer(&view, &words.name, &urls, None)?.map(|seen| (seen.member.id, seen.member.is_learner));
+    if known.is_none() {
+        all_must_answer(&view)?;
+    }
     let mut changes = Changes::new(context);
     take_in(client, &mut changes, &words.name, &urls, known, &words.wait).await?;
     changes.tell(context, &format!("{} is a member and votes", words.name))
@@ -249,7 +266,7 @@ fn question(view: &ClusterView, gone: &Seen, what: &str) -> String {
         gone.id(),
         view.voters().count(),
         view.quorum(),
-        view.tolerated(),
+        view.tolerance().assumed,
         after.voters,
         after.quorum,
         after.tolerated
@@ -260,7 +277,11 @@ pub(super) async fn remove(context: &Context, client: &Client, words: &RemoveWor
     let view = ClusterView::look(client).await?;
     let mut changes = Changes::new(context);
     let Some(gone) = view.find(&words.member) else {
-        return changes.tell(context, &format!("no member is called {} (there are {})", words.member, view.names()));
+        // A second run after an interruption is no mistake; a name that was never there is one. An id says which.
+        if u64::from_str_radix(&words.member, 16).is_ok() {
+            return changes.tell(context, &format!("no member has the id {} (there are {})", words.member, view.names()));
+        }
+        return Err(Failure::refused(format!("no member is called {}; there are {}: nothing changed", words.member, view.names())));
     };
     must_bear(&view, gone)?;
     changes.id = Some(gone.id());
@@ -311,11 +332,25 @@ pub(super) async fn replace(context: &Context, client: &Client, words: &ReplaceW
 
 pub(super) async fn rebuild(context: &Context, client: &Client, words: &RebuildWords) -> Result<ExitCode, Failure> {
     let view = ClusterView::look(client).await?;
-    let gone = view.expect(&words.member)?;
     let mut changes = Changes::new(context);
-    let (name, urls) = (gone.member.name.clone(), gone.member.peer_ur_ls.clone());
+    let journal = Journal::of(&view)?;
+    // After an interruption it may have gone already: the journal knows its name and URLs then.
+    let Some(gone) = view.find(&words.member) else {
+        let Some(begun) = journal.find(&words.member)? else {
+            return Err(Failure::refused(format!("no member is called {}; there are {}", words.member, view.names())));
+        };
+        let known = newcomer(&view, &begun.name, &begun.peer_urls, None)?.map(|seen| (seen.member.id, seen.member.is_learner));
+        return take_back(context, client, &mut changes, &journal, &begun, known, words).await;
+    };
+    let begun = Begun { id: gone.id(), name: gone.name(), peer_urls: gone.member.peer_ur_ls.clone() };
     if !gone.is_started() {
-        return Err(Failure::refused(format!("member {} has never run: there is nothing to rebuild; start it", gone.id())));
+        return match journal.find(&words.member)?.or(journal.find_urls(&begun.peer_urls)?) {
+            // It was added again, and waits for its host.
+            Some(begun) => {
+                take_back(context, client, &mut changes, &journal, &begun, Some((gone.member.id, gone.member.is_learner)), words).await
+            }
+            None => Err(Failure::refused(format!("member {} has never run: there is nothing to rebuild; start it", gone.id()))),
+        };
     }
     // One that learns is on its way already, after an interruption.
     let known = gone.member.is_learner.then_some((gone.member.id, true));
@@ -324,14 +359,44 @@ pub(super) async fn rebuild(context: &Context, client: &Client, words: &RebuildW
         if !context.dry_run {
             let what = "This takes out, to begin again with empty data, the member";
             confirm(&question(&view, gone, what), &gone.name(), words.yes)?;
+            journal.write(&begun)?;
         }
         take_out(client, &mut changes, &view, gone).await?;
+    }
+    let others = others(client, &view, gone)?;
+    take_back(context, &others, &mut changes, &journal, &begun, known, words).await
+}
+
+/// Returns a client of the members that stay: the one that goes neither answers nor counts.
+fn others(client: &Client, view: &ClusterView, gone: &Seen) -> Result<Client, Failure> {
+    let endpoints: Vec<String> =
+        view.voters().filter(|seen| seen.proven && seen.member.id != gone.member.id).filter_map(|seen| seen.endpoint.clone()).collect();
+    let settings = crate::client::Settings { endpoints, ..client.settings.clone() };
+    Ok(Client::new(settings)?)
+}
+
+/// Adds the member again, says what to do on its host, and waits until it votes.
+async fn take_back(
+    context: &Context,
+    client: &Client,
+    changes: &mut Changes,
+    journal: &Journal,
+    begun: &Begun,
+    known: Option<(u64, bool)>,
+    words: &RebuildWords,
+) -> Result<ExitCode, Failure> {
+    let Begun { name, peer_urls, .. } = begun;
+    if !context.dry_run {
         note(&format!(
-            "Stop {name}, move its data directory aside (it is of no use any more, but keep it until all is well), and start it again."
+            "On the host of {name}: systemctl stop etcd-server; move its data directory aside and keep it until all is well; then \
+             etcd-admin join --member {name}"
         ));
     }
-    take_in(client, &mut changes, &name, &urls, known, &words.wait).await?;
-    changes.tell(context, "")
+    take_in(client, changes, name, peer_urls, known, &words.wait).await?;
+    if !context.dry_run && !words.wait.no_wait {
+        journal.remove(begun)?;
+    }
+    changes.tell(context, &format!("{name} is a member and votes"))
 }
 
 pub(super) async fn promote(context: &Context, client: &Client, words: &PromoteWords) -> Result<ExitCode, Failure> {

@@ -4,17 +4,22 @@
 //! it is given again, and one that is done changes nothing.
 
 mod change;
+mod journal;
 mod leader;
 mod learner;
+mod links;
 mod proof;
 mod show;
 mod view;
 mod wait;
 mod words;
 
-pub(crate) use change::{add_learner, newcomer};
+pub(crate) use change::{add_learner, all_must_answer, newcomer};
 pub(crate) use learner::let_vote;
-pub(crate) use show::{MemberTold, status};
+pub(crate) use links::BrokenLink;
+pub(crate) use show::{MemberStatus, headline, may_fail, role, status};
+#[cfg(test)]
+pub(crate) use view::seen_for_tests;
 pub(crate) use view::{ClusterView, Seen, explained};
 pub(crate) use wait::wait;
 pub(crate) use words::{LeaderCommand, MemberCommand, WaitForWords};

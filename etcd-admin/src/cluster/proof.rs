@@ -24,58 +24,74 @@ impl ClusterView {
     /// Whether these may be stopped: they go on voting, so the quorum stays as large as it is.
     pub(crate) fn may_stop(&self, gone: &[&Seen]) -> Judgement {
         let stays = |seen: &&Seen| !gone.iter().any(|gone| gone.member.id == seen.member.id);
-        judge(self.voters().count(), self.voters().filter(stays), "stopped")
+        self.judge(self.voters().count(), self.voters().filter(stays), "stopped")
     }
 
     /// Whether this one may be removed: the quorum becomes that of the others.
     pub(crate) fn may_remove(&self, gone: &Seen) -> Judgement {
         let others = || self.voters().filter(|seen| seen.member.id != gone.member.id);
         if gone.member.is_learner {
-            return Judgement { ok: true, reason: "a learner does not vote".to_owned(), ..judge(others().count(), others(), "removed") };
+            return Judgement {
+                ok: true,
+                reason: "a learner does not vote".to_owned(),
+                ..self.judge(others().count(), others(), "removed")
+            };
         }
-        judge(others().count(), others(), "removed")
+        self.judge(others().count(), others(), "removed")
     }
-}
 
-fn judge<'a>(voters: usize, rest: impl Iterator<Item = &'a Seen>, done: &str) -> Judgement {
-    let (proven, missing): (Vec<&Seen>, Vec<&Seen>) = rest.partition(|seen| seen.proven);
-    let quorum = voters / 2 + 1;
-    let ok = voters > 0 && proven.len() >= quorum;
-    let names = |list: &[&Seen]| list.iter().map(|seen| seen.name()).collect::<Vec<_>>();
-    let heard = |seen: &&Seen| match &seen.status {
-        Err(error) => format!("{} ({error})", seen.name()),
-        Ok(_) => format!("{} (it answers, but does not follow the leader)", seen.name()),
-    };
-    let missing: Vec<String> = missing.iter().map(heard).collect();
-    let reason = match (voters, ok) {
-        (0, _) => "nobody would be left who votes".to_owned(),
-        (_, true) => format!("{} of {voters} voters go on, {quorum} are needed", proven.len()),
-        (_, false) if missing.is_empty() => format!("only {} of {voters} voters would go on, {quorum} are needed", proven.len()),
-        (_, false) => {
-            format!(
-                "{quorum} of {voters} voters are needed once it is {done}, and only {} prove that they follow the leader; not {}",
-                proven.len(),
-                missing.join(", ")
-            )
-        }
-    };
-    Judgement { ok, voters, quorum, tolerated: proven.len().saturating_sub(quorum), proven: names(&proven), missing, reason }
+    /// Judges whether these can go on as a group of so many voters.
+    fn judge<'a>(&'a self, voters: usize, rest: impl Iterator<Item = &'a Seen>, done: &str) -> Judgement {
+        let (proven, missing): (Vec<&Seen>, Vec<&Seen>) = rest.partition(|seen| seen.proven);
+        let quorum = voters / 2 + 1;
+        let enough = voters > 0 && proven.len() >= quorum;
+        let ok = enough && self.can_elect(&proven, quorum);
+        let names = |list: &[&Seen]| list.iter().map(|seen| seen.name()).collect::<Vec<_>>();
+        let reported = |seen: &&Seen| match &seen.status {
+            Err(error) => format!("{} ({error})", seen.name()),
+            Ok(_) => format!("{} (it answers, but does not follow the leader)", seen.name()),
+        };
+        let missing: Vec<String> = missing.iter().map(reported).collect();
+        let reason = match (voters, ok) {
+            (0, _) => "no voter would be left".to_owned(),
+            (_, true) => format!("{} of {voters} voters go on, {quorum} are needed", proven.len()),
+            (_, false) if enough => {
+                format!(
+                    "no leader could be elected among {}: they are not connected (etcd-admin doctor cluster)",
+                    names(&proven).join(", ")
+                )
+            }
+            (_, false) if missing.is_empty() => format!("only {} of {voters} voters would go on, {quorum} are needed", proven.len()),
+            (_, false) => {
+                format!(
+                    "{quorum} of {voters} voters are needed once it is {done}, and only {} prove that they follow the leader; not {}",
+                    proven.len(),
+                    missing.join(", ")
+                )
+            }
+        };
+        Judgement { ok, voters, quorum, tolerated: proven.len().saturating_sub(quorum), proven: names(&proven), missing, reason }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::etcdserverpb::{Member, StatusResponse};
+    use crate::cluster::view::seen_for_tests;
 
-    /// `a+` votes and is proven, `b-` votes and is not, `c~` learns.
+    /// `a+` votes and is proven, `b-` votes and is not, `c~` is a learner.
     fn view(members: &str) -> ClusterView {
         let members = members.split_whitespace().zip(1..).map(|(word, id)| {
             let (name, mark) = word.split_at(word.len() - 1);
-            let member = Member { id, name: name.to_owned(), is_learner: mark == "~", ..Member::default() };
-            let status = if mark == "-" { Err("no answer".to_owned()) } else { Ok(StatusResponse::default()) };
-            Seen { member, endpoint: None, status, proven: mark == "+" }
+            let mut seen = seen_for_tests(id, name);
+            seen.member.is_learner = mark == "~";
+            seen.proven = mark == "+";
+            if mark == "-" {
+                seen.status = Err("no answer".to_owned());
+            }
+            seen
         });
-        ClusterView { cluster_id: 1, revision: 1, members: members.collect(), alarms: Vec::new() }
+        ClusterView::for_tests(members.collect())
     }
 
     #[test]

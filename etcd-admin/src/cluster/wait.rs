@@ -1,13 +1,13 @@
 //! `wait`: until the cluster is as somebody needs it. What is down yet is asked again.
 
-use super::view::{ClusterView, Seen};
+use super::view::{ClusterView, Seen, explained};
 use super::words::{Goal, WaitForWords};
 use crate::client::{Client, Repeat};
 use crate::context::Context;
 use crate::failure::{Failure, TIMED_OUT};
 use crate::output::answer;
 use crate::progress::note;
-use proto::etcdserverpb::{RangeRequest, StatusRequest};
+use proto::etcdserverpb::RangeRequest;
 use serde::Serialize;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -53,46 +53,76 @@ pub(crate) async fn wait(context: &Context, client: &Client, words: &WaitForWord
     }
 }
 
-/// The state when the goal is reached, or what is in the way.
+/// Returns the state when the goal is reached, or the obstacle: with endpoint, cause and remedy where there is one.
 async fn look(client: &Client, words: &WaitForWords, target: &mut Option<u64>) -> Result<String, String> {
     match words.goal {
         Goal::Leader => {
-            let status = client.call(Repeat::Safe, async |session| session.maintenance().status(StatusRequest {}).await).await;
-            let status = status.map_err(|error| error.to_string())?;
-            if status.leader == 0 { Err("the member knows no leader".to_owned()) } else { Ok(format!("member {:x} leads", status.leader)) }
+            let view = view(client).await?;
+            let leader = view.leader().ok_or_else(|| obstacle_to_leader(&view))?;
+            Ok(format!("{} leads", leader.name()))
         }
         Goal::Quorum => {
             let request = RangeRequest { key: "health".into(), ..RangeRequest::default() };
             match client.call(Repeat::Safe, async |session| session.kv().range(request.clone()).await).await {
                 Ok(_) => Ok("a quorum answers".to_owned()),
-                // Who may not read has been judged by a quorum, too.
+                // A user without permission was judged by a quorum, too.
                 Err(error) if error.code() == tonic::Code::PermissionDenied => Ok("a quorum answers".to_owned()),
                 Err(error) => {
                     client.leave();
-                    Err(error.to_string())
+                    Err(explained(client, error).await.to_string())
                 }
             }
         }
-        Goal::Healthy => {
-            let view = view(client).await?;
-            let away: Vec<String> = view.voters().filter(|seen| !seen.proven).map(Seen::name).collect();
-            if view.leader().is_none() {
-                return Err("nobody leads".to_owned());
-            }
-            if !away.is_empty() {
-                return Err(format!("{} do not follow the leader", away.join(", ")));
-            }
-            match view.alarms.first() {
-                Some((id, alarm)) => Err(format!("{alarm} of {id:x}")),
-                None => Ok(format!("all {} voters follow {}", view.voters().count(), view.leader().map(Seen::name).unwrap_or_default())),
-            }
-        }
+        Goal::Healthy => healthy(client).await,
         Goal::CaughtUp => caught_up(client, words, target).await,
     }
 }
 
+async fn healthy(client: &Client) -> Result<String, String> {
+    let view = view(client).await?;
+    if view.leader().is_none() {
+        return Err(obstacle_to_leader(&view));
+    }
+    if let Some(away) = view.voters().find(|seen| !seen.proven) {
+        let cause = away.status.as_ref().err().map_or_else(|| "it answers, but does not follow the leader".to_owned(), Clone::clone);
+        return Err(format!("{}: {cause}", of_member(away)));
+    }
+    if let Some((id, alarm)) = view.alarms.first() {
+        return Err(format!("{alarm} of {} (etcd-admin explain {alarm})", view.name_of(*id)));
+    }
+    if let Some(link) = view.broken_links().first() {
+        let remedy = if link.remedy.is_empty() { String::new() } else { format!(" ({})", link.remedy) };
+        return Err(format!("{} has no connection to {}: {} {}{remedy}", link.from.name(), link.to.name(), link.reason, link.error));
+    }
+    Ok(format!("all {} voters follow {}", view.voters().count(), view.leader().map(Seen::name).unwrap_or_default()))
+}
+
+/// Returns what is known about a cluster without a leader: the members that do not answer, or the connections that are missing.
+fn obstacle_to_leader(view: &ClusterView) -> String {
+    let (reachable, quorum) = (view.reachable_voters(), view.quorum());
+    let mut text = format!("no leader: {reachable} of {} voters answer, {quorum} are needed", view.voters().count());
+    for seen in view.voters() {
+        if let Err(cause) = &seen.status {
+            text += &format!("\n  {}: {cause}", of_member(seen));
+        }
+    }
+    if reachable >= quorum {
+        for link in view.broken_links() {
+            text += &format!("\n  {} has no connection to {}: {} {}", link.from.name(), link.to.name(), link.reason, link.error);
+        }
+    }
+    text
+}
+
+fn of_member(seen: &Seen) -> String {
+    seen.endpoint.as_ref().map_or_else(|| seen.name(), |endpoint| format!("{} at {endpoint}", seen.name()))
+}
+
 async fn caught_up(client: &Client, words: &WaitForWords, target: &mut Option<u64>) -> Result<String, String> {
     let view = view(client).await?;
+    if view.leader().is_none() {
+        return Err(obstacle_to_leader(&view));
+    }
     let target = *target.get_or_insert_with(|| view.members.iter().map(Seen::applied).max().unwrap_or(0));
     let meant = match &words.member {
         Some(word) => vec![view.find(word).ok_or_else(|| format!("no member is called {word}; there are {}", view.names()))?],
@@ -100,7 +130,7 @@ async fn caught_up(client: &Client, words: &WaitForWords, target: &mut Option<u6
     };
     for seen in meant {
         match &seen.status {
-            Err(error) => return Err(format!("{}: {error}", seen.name())),
+            Err(error) => return Err(format!("{}: {error}", of_member(seen))),
             Ok(status) if status.raft_applied_index < target => {
                 return Err(format!("{} has {} of {target} entries", seen.name(), status.raft_applied_index));
             }
@@ -112,9 +142,5 @@ async fn caught_up(client: &Client, words: &WaitForWords, target: &mut Option<u6
 }
 
 async fn view(client: &Client) -> Result<ClusterView, String> {
-    let looked = ClusterView::look(client).await;
-    if looked.is_err() {
-        client.leave();
-    }
-    looked.map_err(|failure| failure.to_string().lines().next().unwrap_or_default().to_owned())
+    ClusterView::survey(client).await.map_err(|failure| failure.to_string())
 }

@@ -25,7 +25,7 @@ struct Made {
 }
 
 pub(crate) fn init(context: &Context, words: &CaInit) -> Result<ExitCode, Failure> {
-    let root = context.ca_dir()?;
+    let root = context.new_ca_dir()?;
     let kinds = words.kind.map_or_else(|| AuthorityKind::ALL.to_vec(), |kind| vec![kind.into()]);
     let folders: Vec<_> = kinds.iter().map(|kind| AuthorityFolder::below(&root, *kind)).collect();
     if let Some(there) = folders.iter().find(|folder| folder.exists()) {

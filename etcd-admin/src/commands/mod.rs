@@ -13,10 +13,11 @@ mod show;
 pub(crate) use authorities::unlock;
 pub(crate) use hosts::matched;
 pub(crate) use lists::current_list;
+pub(crate) use manual::completion_script;
 
 use crate::bootstrap;
 use crate::care;
-use crate::client::Client;
+use crate::client::{Client, Settings, TlsFiles};
 use crate::cluster;
 use crate::context::Context;
 use crate::diagnosis;
@@ -59,6 +60,13 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, Failu
         Command::Bench(command) => diagnosis::bench(context, &command),
         Command::Completion { shell } => manual::completion(shell),
         Command::Man { dir } => manual::pages(&dir),
+        // Of these, the commands without a connection come here.
+        Command::Snapshot(_) | Command::Recover(_) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| Failure::new(crate::failure::FAILED, format!("start: {error}")))?;
+            let client = Client::new(Settings::plain("127.0.0.1:2379", TlsFiles::default()))?;
+            runtime.block_on(run_online(context, &client, command))
+        }
         // Whatever has a connection goes another way.
         Command::Shared(_)
         | Command::Join(_)
@@ -69,9 +77,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, Failu
         | Command::Support(_)
         | Command::Status
         | Command::Member(_)
-        | Command::Leader(_)
-        | Command::Snapshot(_)
-        | Command::Recover(_) => Err(Failure::usage("this command asks members")),
+        | Command::Leader(_) => Err(Failure::usage("this command asks members")),
     }
 }
 

@@ -22,7 +22,7 @@ struct Progress {
     issuing: String,
     previous: Option<String>,
     left_of_previous: Vec<Issued>,
-    next: &'static str,
+    next: String,
 }
 
 pub(crate) fn rotate(context: &Context, words: &CaRotate) -> Result<ExitCode, Failure> {
@@ -44,7 +44,7 @@ pub(crate) fn rotate(context: &Context, words: &CaRotate) -> Result<ExitCode, Fa
         issuing: folder.facts()?.fingerprint_hex(),
         previous,
         left_of_previous: folder.left_of_previous(context.now)?,
-        next: next(folder.rotation()),
+        next: next(&folder),
     };
     answer(context.format, &progress, || told(&progress, &folder))?;
     Ok(ExitCode::SUCCESS)
@@ -100,11 +100,12 @@ fn connections_of(path: &Path, fingerprint: &str) -> Result<u64, Failure> {
     Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
 }
 
-fn next(phase: RotationPhase) -> &'static str {
-    match phase {
-        RotationPhase::None => "No exchange is under way.",
-        RotationPhase::TrustBoth => "Bring the bundle and the list to every member and client, then: etcd-admin ca rotate switch",
-        RotationPhase::Reissue => "Issue every certificate again and bring it to its place, then: etcd-admin ca rotate finish",
+fn next(folder: &AuthorityFolder) -> String {
+    let step = |step: &str| format!("etcd-admin ca rotate {step} --kind {}", folder.kind());
+    match folder.rotation() {
+        RotationPhase::None => "No exchange is under way.".to_owned(),
+        RotationPhase::TrustBoth => format!("Copy the bundle and the CRL to every member and client, then: {}", step("switch")),
+        RotationPhase::Reissue => format!("Issue every certificate again and install it, then: {}", step("finish")),
     }
 }
 

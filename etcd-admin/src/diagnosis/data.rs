@@ -1,6 +1,7 @@
 //! `doctor offline`: the data of a member that does not run. Nothing of it is changed.
 
 use super::finding::{Finding, tell};
+use super::ownership::owner;
 use crate::context::Context;
 use crate::failure::{Failure, REFUSED};
 use crate::offline::{inspect, is_real_etcds, must_be_idle};
@@ -9,8 +10,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub(super) fn doctor(context: &Context, data: &Path) -> Result<ExitCode, Failure> {
-    must_be_idle(data)?;
-    let mut findings = Vec::new();
+    let owner = owner(data, None);
+    let is_foreign = owner.as_ref().is_some_and(Finding::is_problem);
+    if let Err(failure) = must_be_idle(data) {
+        // A lock file of another user cannot be opened, which says nothing about its use.
+        if is_foreign && failure.code() != REFUSED {
+            return tell(context, owner.into_iter().collect());
+        }
+        return Err(failure);
+    }
+    let mut findings: Vec<Finding> = owner.into_iter().collect();
     if is_real_etcds(data) {
         let cure = "etcd-admin adopt tells how it comes over, etcd-admin snapshot restore reads it";
         findings.push(Finding::bad("format", data.display(), "it is the data of a real etcd", cure));
@@ -21,6 +30,10 @@ pub(super) fn doctor(context: &Context, data: &Path) -> Result<ExitCode, Failure
         Err(failure) if failure.code() == REFUSED => {
             let cure = "a new member begins here: join, or member rebuild; nothing is lost";
             findings.push(Finding::warning("data", data.display(), failure.to_string(), cure));
+        }
+        Err(failure) if is_foreign => {
+            let cure = "correct the owner first, then look again";
+            findings.push(Finding::bad("data", data.display(), failure.to_string(), cure));
         }
         Err(failure) => {
             let cure = "do not repair it by hand: move it aside and let the member begin anew (etcd-admin member rebuild); if most members are like this, etcd-admin recover inspect compares what is left";

@@ -36,6 +36,20 @@ impl Finding {
     }
 }
 
+impl Finding {
+    /// Returns it on two lines, the second with the remedy.
+    pub(crate) fn paragraph(&self) -> String {
+        let subject = if self.subject.is_empty() { String::new() } else { format!(" {}", self.subject) };
+        let remedy = if self.cure.is_empty() { String::new() } else { format!("    {}\n", self.cure) };
+        format!("  {}{subject}: {}\n{remedy}", self.check, self.text)
+    }
+
+    /// Returns `true` if there is something to do.
+    pub(crate) fn is_problem(&self) -> bool {
+        self.severity != Severity::Good
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Told<'a> {
     /// Nothing is bad.

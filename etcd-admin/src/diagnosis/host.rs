@@ -3,8 +3,9 @@
 use super::disk::{DEFAULT_QUOTA, room, sync_time};
 use super::finding::{Finding, tell};
 use super::lists::lists;
+use super::ownership::owner;
 use super::packages::packages;
-use super::surroundings::{clock, unit};
+use super::surroundings::{clock, unit, user_of_unit};
 use crate::client::settings_of_file;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -45,6 +46,7 @@ fn of_settings(context: &Context, settings: &config::Settings, no_probe: bool) -
         config::Quota::Off => DEFAULT_QUOTA,
     };
     let mut findings = room(data, quota);
+    findings.extend(owner(data, user_of_unit().as_deref()));
     findings.push(match must_be_idle(data) {
         Err(_) => Finding::good("process", data.display(), "a daemon uses the data"),
         Ok(()) => Finding::warning(

@@ -10,12 +10,15 @@ mod disk;
 mod finding;
 mod host;
 mod lists;
+mod ownership;
 mod packages;
 mod preflight;
 mod surroundings;
 mod words;
 
+pub(crate) use cluster::problems;
 pub(crate) use disk::probe;
+pub(crate) use finding::Finding;
 pub(crate) use words::{BenchCommand, DoctorCommand, PreflightWords};
 
 use crate::client::Client;

@@ -3,9 +3,11 @@
 use super::disk::{DEFAULT_QUOTA, room, sync_time};
 use super::finding::{Finding, tell};
 use super::host::pair;
+use super::ownership::owner;
 use super::packages::packages;
 use super::surroundings::{clock, name, port};
 use super::words::PreflightWords;
+use crate::client::{Client, PageError, Settings, TlsFiles};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::inventory::{ClusterFile, Host};
@@ -21,6 +23,9 @@ pub(super) fn preflight(context: &Context, words: &PreflightWords) -> Result<Exi
     let data = host.data_dir();
     let running = must_be_idle(&data).is_err();
     let mut findings = vec![members(&file), existing(&host, running), clock()];
+    if data.is_dir() {
+        findings.extend(owner(&data, Some(&file.user)));
+    }
     findings.extend(packages());
     let quota = file.quota.as_ref().and_then(crate::inventory::Size::bytes).unwrap_or(DEFAULT_QUOTA);
     findings.extend(room(&data, quota));
@@ -33,6 +38,7 @@ pub(super) fn preflight(context: &Context, words: &PreflightWords) -> Result<Exi
     }
     findings.extend(file.hosts().map(|other| name(&other.entry.name, &other.entry.host, file.peer_port_of(other.entry))));
     findings.extend(certificates(context, &host));
+    findings.extend(peers(&host)?);
     tell(context, findings)
 }
 
@@ -87,4 +93,41 @@ fn certificates(context: &Context, host: &Host<'_>) -> Vec<Finding> {
             pair(context, profile, &file("crt"), &file("key"), &current.join(bundle), &wanted)
         })
         .collect()
+}
+
+/// Tries the peer URL of every other member with the certificate of this host: what a member that starts here would meet.
+fn peers(host: &Host<'_>) -> Result<Vec<Finding>, Failure> {
+    let folder = host.certificates().join("current");
+    let file = |name: &str| Some(folder.join(name));
+    let has_files = host.file.tls.enabled && folder.exists();
+    if host.file.tls.enabled && !has_files {
+        return Ok(Vec::new());
+    }
+    let tls = if has_files {
+        TlsFiles { cacert: file("peer-ca.crt"), cert: file("peer.crt"), key: file("peer.key"), ..TlsFiles::default() }
+    } else {
+        TlsFiles::default()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(crate::failure::FAILED, format!("start: {error}")))?;
+    let others = host.file.hosts().filter(|other| other.entry.name != host.entry.name);
+    let found = others.map(|other| {
+        let url = other.peer_url();
+        let client = match Client::new(Settings::plain(&url, tls.clone())) {
+            Ok(client) => client,
+            Err(error) => return Finding::bad("peer", url, error.to_string(), "etcd-admin cert verify"),
+        };
+        match runtime.block_on(client.page("/raft/probing")) {
+            Ok(_) | Err(PageError::Status(_)) => Finding::good("peer", url, format!("{} answers", other.entry.name)),
+            Err(PageError::Broken(broken)) if broken.is_unreachable() => {
+                let text = format!("{} does not answer: {}", other.entry.name, broken.without_endpoint());
+                Finding::warning("peer", url, text, "it is no fault before that member is started; else open the port in the firewall")
+            }
+            Err(error) => {
+                let cure = "compare peer-ca.crt, peer.crt and the names in it on both hosts: etcd-admin doctor host";
+                Finding::bad("peer", url, format!("{}: {error}", other.entry.name), cure)
+            }
+        }
+    });
+    Ok(found.collect())
 }

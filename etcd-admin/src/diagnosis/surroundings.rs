@@ -79,3 +79,10 @@ pub(super) fn unit() -> Option<Finding> {
     };
     Some(Finding::bad("unit", UNIT, told, cure))
 }
+
+/// Returns the user that systemd runs the daemon as. `None` where there is no such unit.
+pub(super) fn user_of_unit() -> Option<String> {
+    let out = Command::new("systemctl").args(["show", "etcd-server.service", "--property=User", "--value"]).output().ok()?;
+    let user = String::from_utf8_lossy(&out.stdout).trim().to_owned();
+    (out.status.success() && !user.is_empty()).then_some(user)
+}

@@ -56,7 +56,8 @@ pub(crate) struct ClusterFile {
 #[serde(deny_unknown_fields)]
 pub(crate) struct MemberEntry {
     pub(crate) name: String,
-    /// Name or address by which members and clients reach it.
+    /// Name or address by which members and clients reach it. An IPv6 address may be in brackets.
+    #[serde(deserialize_with = "host")]
     pub(crate) host: String,
     /// What it listens on; `host` where that is an address, else all addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,11 +103,19 @@ pub(crate) struct Backup {
     /// As systemd writes it in `OnCalendar`.
     pub(crate) calendar: String,
     pub(crate) keep: Keep,
+    /// A file with ETCDCTL_USER=NAME:PASSWORD of a user with the role root; needed once authentication is enabled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) credentials: Option<String>,
 }
 
 impl Default for Backup {
     fn default() -> Self {
-        Self { directory: "/var/backups/etcd".to_owned(), calendar: "*-*-* 00,12:00:00".to_owned(), keep: Keep::default() }
+        Self {
+            directory: "/var/backups/etcd".to_owned(),
+            calendar: "*-*-* 00,12:00:00".to_owned(),
+            keep: Keep::default(),
+            credentials: None,
+        }
     }
 }
 
@@ -155,6 +164,16 @@ impl Size {
     }
 }
 
+fn host<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(|text| without_brackets(&text).to_owned())
+}
+
+/// Returns an IPv6 address without the brackets that it has in URLs; other texts as they are.
+pub(crate) fn without_brackets(text: &str) -> &str {
+    let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    inner.filter(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok()).unwrap_or(text)
+}
+
 fn schema_version() -> u32 {
     SCHEMA_VERSION
 }
@@ -195,6 +214,11 @@ impl ClusterFile {
         })?;
         let text = std::fs::read_to_string(&path).map_err(|error| Failure::at(&path, error))?;
         Self::parse(&text).map_err(|reason| Failure::usage(format!("{}: {reason}", path.display())))
+    }
+
+    /// Returns `true` if a document is where it is looked for.
+    pub(crate) fn is_here() -> bool {
+        PLACES.iter().any(|path| Path::new(path).is_file())
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, String> {

@@ -1,13 +1,13 @@
 //! A snapshot from a member into a file: digest checked on the way, whole or not there at all.
 //!
-//! Written to `FILE.part`, readable by its owner only, synced, and then renamed; the folder is synced too. What is left of an interrupted
-//! download is overwritten by the next one.
+//! Written to `FILE.part`, readable by its owner only, synced, and then renamed; the directory is synced too. A download that fails removes
+//! its part. One that is killed leaves it: the next one, or `snapshot prune`, removes it. A part that is being written is locked.
 
 use crate::client::Session;
 use backup::bolt::{TRAILER_BYTES, has_trailer};
 use proto::etcdserverpb::SnapshotRequest;
 use sha2::{Digest as _, Sha256};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -65,16 +65,121 @@ impl Trailing {
     }
 }
 
-/// Takes the state of the member at the other end. `progress` is told the bytes so far and those that are still to come.
-pub(crate) async fn download(session: &Session, path: &Path, mut progress: impl FnMut(u64, u64)) -> Result<Downloaded, DownloadError> {
-    let part = part_of(path);
-    let failed = |source| DownloadError::File { path: part.clone(), source };
+/// A file that grows under the name of its part. Dropped before it is complete, it is removed.
+#[derive(Debug)]
+pub(crate) struct Part {
+    file: File,
+    part: PathBuf,
+    path: PathBuf,
+    complete: bool,
+}
+
+impl Part {
+    /// Begins the part of `path`, where nothing may be yet.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if `path` is there or another process writes it.
+    pub(crate) fn begin(path: &Path) -> Result<Self, DownloadError> {
+        let must_be_free = || if path.exists() { Err(taken(path, "it is there already: nothing is overwritten")) } else { Ok(()) };
+        must_be_free()?;
+        let part = Self::open(path)?;
+        // Another process may have finished and renamed it between the two.
+        must_be_free()?;
+        Ok(part)
+    }
+
+    /// Begins the part of `path`, which may be there.
+    fn open(path: &Path) -> Result<Self, DownloadError> {
+        let part = part_of(path);
+        let failed = |source| DownloadError::File { path: part.clone(), source };
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&part).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(taken(path, "another process is writing it")),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        file.set_len(0).map_err(failed)?;
+        Ok(Self { file, part, path: path.to_owned(), complete: false })
+    }
+
+    /// As [`Part::begin`] below `dir`, for `STEM.db` or, where that is taken, `STEM-2.db` and so on.
+    pub(crate) fn begin_numbered(dir: &Path, stem: &str) -> Result<Self, DownloadError> {
+        for number in 1..NUMBERS_MAX {
+            let suffix = if number == 1 { String::new() } else { format!("-{number}") };
+            match Self::begin(&dir.join(format!("{stem}{suffix}.db"))) {
+                Err(DownloadError::File { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {}
+                begun => return begun,
+            }
+        }
+        Self::begin(&dir.join(format!("{stem}.db")))
+    }
+
+    /// Returns the place of the complete file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes what was written durable and gives it its name.
+    fn finish(mut self) -> Result<(), DownloadError> {
+        self.file.sync_all().map_err(|source| DownloadError::File { path: self.part.clone(), source })?;
+        put_in_place(&self.part, &self.path)?;
+        self.complete = true;
+        Ok(())
+    }
+}
+
+fn taken(path: &Path, what: &str) -> DownloadError {
+    DownloadError::File { path: path.to_owned(), source: io::Error::new(io::ErrorKind::AlreadyExists, what.to_owned()) }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.complete {
+            // The first error is the one to report.
+            drop(std::fs::remove_file(&self.part));
+        }
+    }
+}
+
+/// Snapshots with one name within a second.
+const NUMBERS_MAX: u32 = 100;
+
+/// Returns the parts in `dir` that no process writes: what is left of downloads that were killed.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub(crate) fn abandoned_parts(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let is_part = path.to_str().is_some_and(|path| path.ends_with(".db.part"));
+        if is_part && File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Writes the state of the member at the other end to `path`, as etcdctl does: a file that is there is replaced.
+pub(crate) async fn download(session: &Session, path: &Path, progress: impl FnMut(u64, u64)) -> Result<Downloaded, DownloadError> {
+    let part = Part::open(path)?;
+    download_into(session, part, progress).await
+}
+
+/// Writes the state of the member at the other end. `progress` gets the bytes so far and those that are still to come.
+pub(crate) async fn download_into(
+    session: &Session,
+    mut part: Part,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Downloaded, DownloadError> {
+    let path = part.part.clone();
+    let failed = |source| DownloadError::File { path: path.clone(), source };
     let mut parts = session.maintenance().snapshot(SnapshotRequest {}).await.map_err(DownloadError::Call)?.into_inner();
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(failed)?;
     let mut trailing = Trailing::default();
     let mut version = String::new();
     while let Some(answer) = parts.message().await.map_err(DownloadError::Call)? {
-        file.write_all(&answer.blob).map_err(failed)?;
+        part.file.write_all(&answer.blob).map_err(failed)?;
         trailing.take(&answer.blob);
         progress(trailing.bytes, answer.remaining_bytes);
         if !answer.version.is_empty() {
@@ -83,9 +188,7 @@ pub(crate) async fn download(session: &Session, path: &Path, mut progress: impl 
     }
     let bytes = trailing.bytes;
     let sha256 = trailing.finish()?;
-    file.sync_all().map_err(failed)?;
-    drop(file);
-    put_in_place(&part, path)?;
+    part.finish()?;
     Ok(Downloaded { bytes, version, sha256 })
 }
 
@@ -106,6 +209,33 @@ pub(crate) fn put_in_place(part: &Path, path: &Path) -> Result<(), DownloadError
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failed_part_is_removed_and_abandoned_part_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("etcd-1-2-3.db");
+        let part = Part::begin(&path).unwrap();
+        assert!(part_of(&path).exists() && abandoned_parts(dir.path()).unwrap().is_empty(), "it is being written");
+        assert!(Part::begin(&path).is_err(), "two cannot write one file");
+        drop(part);
+        assert!(!part_of(&path).exists());
+        // What a killed process leaves is neither locked nor in the way.
+        std::fs::write(part_of(&path), b"half").unwrap();
+        assert_eq!(abandoned_parts(dir.path()).unwrap(), [part_of(&path)]);
+        let mut part = Part::begin(&path).unwrap();
+        part.file.write_all(b"whole").unwrap();
+        part.finish().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+        assert!(abandoned_parts(dir.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn snapshots_of_one_second_get_different_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let names: Vec<Part> = (0..3).map(|_| Part::begin_numbered(dir.path(), "etcd-1-2-3").unwrap()).collect();
+        let names: Vec<_> = names.iter().map(|part| part.path().file_name().unwrap().to_string_lossy().into_owned()).collect();
+        assert_eq!(names, ["etcd-1-2-3.db", "etcd-1-2-3-2.db", "etcd-1-2-3-3.db"]);
+    }
 
     #[test]
     fn the_digest_is_checked_however_the_parts_fall() {

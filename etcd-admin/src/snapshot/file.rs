@@ -7,6 +7,7 @@ use backup::bolt::{BoltFile, Digest, Items, Walk, verify_trailer};
 use backup::{Status, StatusStyle};
 use bytes::Bytes;
 use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use types::{Fault, MainRevision};
 
@@ -14,6 +15,8 @@ use types::{Fault, MainRevision};
 const NEWEST: Version = Version { major: 3, minor: 7 };
 /// Where a real etcd keeps its file below its data directory.
 const INSIDE: &str = "member/snap/db";
+/// Where its log lies below it.
+const LOG: &str = "member/wal";
 
 /// What a digest is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,22 +49,18 @@ impl SnapshotFile {
     /// Opens a snapshot, or the data directory of a real etcd that does not run.
     pub(crate) fn open(path: &Path, digested: Digested) -> Result<Self, Failure> {
         let inside = path.join(INSIDE);
-        let (path, digested) = if path.is_dir() {
+        if path.is_dir() {
             if !inside.is_file() {
                 return Err(Failure::refused(format!("{} is neither a snapshot nor the data directory of an etcd", path.display())));
             }
-            note(&format!(
-                "{} is a data directory: what its log holds beyond the database is not taken; stop its etcd cleanly before",
-                path.display()
-            ));
-            (inside, Digested::Ignored)
-        } else {
-            (path.to_owned(), digested)
-        };
+            return Self::of_data_dir(path, &inside);
+        }
+        let path = path.to_owned();
         let failed = |error: std::io::Error| Failure::at(&path, error);
         let file = File::open(&path).map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
         if digested == Digested::Required {
+            must_be_snapshot(&path, &file)?;
             check_digest(&path, &file)?;
         }
         let bolt = BoltFile::open(file).map_err(|error| damaged(&path, &error))?;
@@ -71,6 +70,32 @@ impl SnapshotFile {
             return Err(Failure::new(REFUSED, text));
         }
         Ok(opened)
+    }
+
+    /// Opens the backend file of a data directory, if the log beside it holds no writes that the file does not.
+    fn of_data_dir(data_dir: &Path, inside: &Path) -> Result<Self, Failure> {
+        let opened = Self::open(inside, Digested::Ignored)?;
+        let log = data_dir.join(LOG);
+        let behind = match super::wal::writes_behind(&log, opened.content()?.consistent_index) {
+            Ok(behind) => behind,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let text =
+                    format!("{} is missing, so nothing shows that the database is complete: stop its etcd cleanly before", log.display());
+                note(&text);
+                None
+            }
+            Err(error) => return Err(Failure::at(&log, error)),
+        };
+        let Some(behind) = behind else { return Ok(opened) };
+        let text = format!(
+            "{}: its log holds {} writes that its database does not (entries {} to {}): this etcd was killed; start it once and stop it \
+             cleanly, or take etcdctl snapshot save from it while it runs",
+            data_dir.display(),
+            behind.writes,
+            behind.first_index,
+            behind.last_index
+        );
+        Err(Failure::new(REFUSED, text))
     }
 
     /// Reads every page and tells etcd's figures.
@@ -130,6 +155,24 @@ impl SnapshotFile {
 
 fn damaged(path: &Path, error: &backup::bolt::BoltError) -> Failure {
     Failure::new(INTEGRITY, format!("{}: {error}", path.display()))
+}
+
+/// Offset and bytes of the mark that every backend file of etcd has in its first or second page.
+const MAGIC_OFFSET: u64 = 16;
+const MAGIC: [u8; 4] = 0xED0C_DAED_u32.to_le_bytes();
+const META_OFFSETS: [u64; 5] = [0, 4096, 8192, 16_384, 65_536];
+
+/// Refuses a file that is no snapshot at all, before its digest is looked for.
+fn must_be_snapshot(path: &Path, file: &File) -> Result<(), Failure> {
+    let has_magic = META_OFFSETS.iter().any(|page| {
+        let mut found = [0; MAGIC.len()];
+        file.read_exact_at(&mut found, page + MAGIC_OFFSET).is_ok() && found == MAGIC
+    });
+    if has_magic {
+        return Ok(());
+    }
+    let text = format!("{}: it is not a snapshot of etcd; etcd-admin snapshot save and etcdctl snapshot save make one", path.display());
+    Err(Failure::new(INTEGRITY, text))
 }
 
 fn check_digest(path: &Path, file: &File) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! snapshot prune and copy.
 
-use super::download::{part_of, put_in_place};
+use super::download::{abandoned_parts, part_of, put_in_place};
 use super::file::{Digested, SnapshotFile};
 use super::look::{Listed, snapshots};
 use super::manifest::Manifest;
@@ -52,6 +52,21 @@ fn kept_by_rules(newest_first: &[Listed], words: &PruneWords) -> BTreeSet<PathBu
     kept
 }
 
+/// Returns `true` for a name that `snapshot save --dir` gives: `etcd-CLUSTER-REVISION-TIME.db`, with a number where two fell into a second.
+fn is_own_name(file: &Path) -> bool {
+    let Some(stem) = file.file_stem().and_then(|stem| stem.to_str()) else { return false };
+    let mut parts = stem.split('-');
+    let is_hex = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_number = |text: &str| text.parse::<u64>().is_ok();
+    let is_time = |text: &str| text.len() == 16 && text.as_bytes()[8] == b'T' && text.ends_with('Z');
+    parts.next() == Some("etcd")
+        && parts.next().is_some_and(is_hex)
+        && parts.next().is_some_and(is_number)
+        && parts.next().is_some_and(is_time)
+        && parts.next().is_none_or(is_number)
+        && parts.next().is_none()
+}
+
 pub(super) fn prune(context: &Context, words: &PruneWords) -> Result<ExitCode, Failure> {
     let rules = words.keep_last + words.keep_hourly + words.keep_daily + words.keep_weekly + words.keep_monthly;
     if rules == 0 {
@@ -59,13 +74,17 @@ pub(super) fn prune(context: &Context, words: &PruneWords) -> Result<ExitCode, F
             "no rule says what to keep: give --keep-last, --keep-hourly, --keep-daily, --keep-weekly or --keep-monthly",
         ));
     }
-    // What has no manifest may be anybody's: it is neither counted nor removed.
-    let known: Vec<Listed> = snapshots(&words.dir)?.into_iter().filter(|listed| listed.manifest.is_some()).collect();
+    // A file without a manifest, or with a name that an operator has given it, is neither counted nor removed.
+    let (known, others): (Vec<Listed>, Vec<Listed>) =
+        snapshots(&words.dir)?.into_iter().partition(|listed| listed.manifest.is_some() && is_own_name(&listed.file));
+    let parts = abandoned_parts(&words.dir).map_err(|error| Failure::at(&words.dir, error))?;
     let mut kept = kept_by_rules(&known, words);
     let good = known.iter().find(|listed| SnapshotFile::open(&listed.file, Digested::Required).is_ok());
     kept.extend(good.map(|listed| listed.file.clone()));
-    let removed: Vec<PathBuf> = known.iter().map(|listed| listed.file.clone()).filter(|file| !kept.contains(file)).collect();
+    kept.extend(others.into_iter().map(|listed| listed.file));
+    let mut removed: Vec<PathBuf> = known.iter().map(|listed| listed.file.clone()).filter(|file| !kept.contains(file)).collect();
     if !context.dry_run {
+        parts.iter().try_for_each(|part| std::fs::remove_file(part).map_err(|error| Failure::at(part, error)))?;
         for file in &removed {
             let failed = |error: std::io::Error| Failure::at(file, error);
             // The manifest last: a file without one would never be looked at again.
@@ -73,6 +92,7 @@ pub(super) fn prune(context: &Context, words: &PruneWords) -> Result<ExitCode, F
             std::fs::remove_file(Manifest::path_of(file)).map_err(failed)?;
         }
     }
+    removed.extend(parts);
     let told = Pruned { changed: !removed.is_empty(), dry_run: context.dry_run, kept: kept.into_iter().collect(), removed };
     answer(context.format, &told, || {
         let lead = if told.dry_run { "would remove" } else { "removed" };
@@ -100,9 +120,16 @@ pub(super) fn copy(context: &Context, from: &Path, to: &Path) -> Result<ExitCode
     }
     let part = part_of(&to);
     let failed = |error: std::io::Error| Failure::at(&part, error);
-    std::fs::copy(from, &part).map_err(failed)?;
-    std::fs::File::open(&part).and_then(|file| file.sync_all()).map_err(failed)?;
-    SnapshotFile::open(&part, Digested::Required)?;
+    let copied = || -> Result<(), Failure> {
+        std::fs::copy(from, &part).map_err(failed)?;
+        std::fs::File::open(&part).and_then(|file| file.sync_all()).map_err(failed)?;
+        SnapshotFile::open(&part, Digested::Required).map(drop)
+    };
+    if let Err(failure) = copied() {
+        // A full disk must not stay full because of it.
+        drop(std::fs::remove_file(&part));
+        return Err(failure);
+    }
     if let Some(manifest) = Manifest::read(from)? {
         manifest.write(&to)?;
     }
@@ -115,6 +142,21 @@ pub(super) fn copy(context: &Context, from: &Path, to: &Path) -> Result<ExitCode
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_names_of_the_tool_are_its_own() {
+        for (name, own) in [
+            ("etcd-a8c48912cf65ac2e-57-20261122T062001Z.db", true),
+            ("etcd-a8c48912cf65ac2e-57-20261122T062001Z-2.db", true),
+            ("before-upgrade.db", false),
+            ("etcd-before-the-upgrade.db", false),
+            ("etcd-a8c48912cf65ac2e-57-20261122T062001Z-keep.db", false),
+            ("etcd-a8c48912cf65ac2e-57.db", false),
+            ("etcd.db", false),
+        ] {
+            assert_eq!(is_own_name(Path::new(name)), own, "{name}");
+        }
+    }
 
     #[test]
     fn rules_keep_the_newest_of_each_slot() {

@@ -1,5 +1,6 @@
 //! snapshot list, status, verify.
 
+use super::download::abandoned_parts;
 use super::drill::drill;
 use super::file::{Digested, SnapshotFile};
 use super::manifest::Manifest;
@@ -7,6 +8,7 @@ use crate::context::Context;
 use crate::ctl::size;
 use crate::failure::{Failure, INTEGRITY};
 use crate::output::{answer, table};
+use crate::progress::note;
 use backup::StatusStyle;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -48,6 +50,10 @@ pub(super) fn snapshots(dir: &Path) -> Result<Vec<Listed>, Failure> {
 
 pub(super) fn list(context: &Context, dir: &Path) -> Result<ExitCode, Failure> {
     let found = snapshots(dir)?;
+    let parts = abandoned_parts(dir).map_err(|error| Failure::at(dir, error))?;
+    for part in &parts {
+        note(&format!("{}: left by an interrupted snapshot; the next one, or etcd-admin snapshot prune, removes it", part.display()));
+    }
     answer(context.format, &found, || {
         let row = |listed: &Listed| {
             let manifest = listed.manifest.as_ref();

@@ -9,6 +9,7 @@ mod manifest;
 pub(crate) mod owner;
 mod restore;
 mod save;
+mod wal;
 mod words;
 
 pub(crate) use file::{Digested, SnapshotFile};

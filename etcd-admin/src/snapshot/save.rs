@@ -1,6 +1,6 @@
 //! snapshot save.
 
-use super::download::{DownloadError, download};
+use super::download::{DownloadError, Part, abandoned_parts, download_into};
 use super::file::{Digested, SnapshotFile};
 use super::manifest::{API_VERSION, Manifest, ManifestMember};
 use super::owner::give_to_owner_of_folder;
@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::ctl::size;
 use crate::failure::{FAILED, Failure, INTEGRITY};
 use crate::output::answer;
-use crate::progress::Progress;
+use crate::progress::{Progress, note};
 use backup::StatusStyle;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -38,26 +38,34 @@ pub(super) async fn save(
         None => freshest(&view)?,
     };
     let endpoint = source.endpoint.clone().ok_or_else(|| Failure::refused(format!("{} has no client URL", source.name())))?;
-    let path = file.map_or_else(|| dir.join(name(context, &view)), Path::to_path_buf);
+    let stem = stem(context, &view);
     if context.dry_run {
+        let path = file.map_or_else(|| dir.join(format!("{stem}.db")), Path::to_path_buf);
         let text = format!("would take a snapshot of {} from {} into {}\n", source.name(), endpoint, path.display());
         return crate::output::say(&text).map(|()| ExitCode::SUCCESS);
     }
-    if path.exists() {
-        return Err(Failure::refused(format!("{} is there already: nothing is overwritten", path.display())));
+    if file.is_none() {
+        // What killed runs have left may be what fills the disk.
+        clear_parts(dir)?;
     }
+    let part = match file {
+        Some(file) => Part::begin(file),
+        None => Part::begin_numbered(dir, &stem),
+    };
+    let part = part.map_err(|error| of_file(&error))?;
+    let path = part.path().to_owned();
     let own = client.at(&endpoint)?;
     let session = match own.session().await {
         Ok(session) => session,
         Err(error) => return Err(explained(&own, error).await),
     };
     let progress = Progress::of_bytes(&format!("snapshot of {}", source.name()));
-    let saved = download(&session, &path, |bytes, remaining| progress.at(bytes, bytes + remaining)).await;
+    let saved = download_into(&session, part, |bytes, remaining| progress.at(bytes, bytes + remaining)).await;
     drop(progress);
     let saved = match saved {
         Ok(saved) => saved,
-        Err(DownloadError::Call(status)) => return Err(explained(&own, CallError::Status { endpoint, status }).await),
-        Err(error @ DownloadError::File { .. }) => return Err(Failure::new(FAILED, error.to_string())),
+        Err(DownloadError::Call(status)) => return Err(of_call(&own, endpoint, status).await),
+        Err(error @ DownloadError::File { .. }) => return Err(of_file(&error)),
         Err(error) => return Err(Failure::new(INTEGRITY, format!("{}: {error}", path.display()))),
     };
     let after = ClusterView::look(client).await.map_or(view.revision, |after| after.revision);
@@ -78,11 +86,7 @@ pub(super) async fn save(
         total_keys: status.total_keys,
         hash: status.hash,
         hash_kv: opened.hash_kv(status.revision, content.compacted)?,
-        members: view
-            .members
-            .iter()
-            .map(|seen| ManifestMember { id: seen.id(), name: seen.member.name.clone(), peer_urls: seen.member.peer_ur_ls.clone() })
-            .collect(),
+        members: view.members.iter().map(manifest_member).collect(),
     };
     let manifest_file = manifest.write(&path)?;
     [&path, &manifest_file].into_iter().try_for_each(|file| give_to_owner_of_folder(file))?;
@@ -97,6 +101,10 @@ pub(super) async fn save(
         )
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn manifest_member(seen: &Seen) -> ManifestMember {
+    ManifestMember { id: seen.id(), name: seen.member.name.clone(), peer_urls: seen.member.peer_ur_ls.clone() }
 }
 
 #[derive(Debug, Serialize)]
@@ -132,7 +140,50 @@ fn freshest(view: &ClusterView) -> Result<&Seen, Failure> {
     chosen.ok_or_else(|| Failure::refused("nobody follows a leader: name a member with --from to take what it has"))
 }
 
-fn name(context: &Context, view: &ClusterView) -> String {
+/// Returns the name of a snapshot without its ending: cluster, revision and time.
+fn stem(context: &Context, view: &ClusterView) -> String {
     let now = certs::rfc3339(context.now).replace([':', '-'], "");
-    format!("etcd-{:x}-{}-{now}.db", view.cluster_id, view.revision)
+    format!("etcd-{:x}-{}-{now}", view.cluster_id, view.revision)
+}
+
+/// Removes what is left of snapshots that were killed, and says so.
+pub(super) fn clear_parts(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let parts = match abandoned_parts(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Failure::new(FAILED, format!("{}: {error}; make the directory, or name another one with --dir", dir.display())));
+        }
+        parts => parts.map_err(|error| Failure::at(dir, error))?,
+    };
+    for part in &parts {
+        std::fs::remove_file(part).map_err(|error| Failure::at(part, error))?;
+        note(&format!("removed {}, which an interrupted snapshot left", part.display()));
+    }
+    Ok(parts)
+}
+
+fn of_file(error: &DownloadError) -> Failure {
+    let DownloadError::File { path, source } = error else { return Failure::new(INTEGRITY, error.to_string()) };
+    let kind = source.kind();
+    if kind == std::io::ErrorKind::AlreadyExists {
+        return Failure::refused(error.to_string());
+    }
+    if matches!(kind, std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
+        let remedy = "the part was removed: make room (etcd-admin snapshot prune), or choose another disk with --dir";
+        return Failure::new(FAILED, format!("{}: {source}; {remedy}", path.display()));
+    }
+    Failure::new(FAILED, error.to_string())
+}
+
+/// Only root may take snapshots once authentication is enabled.
+async fn of_call(client: &Client, endpoint: String, status: tonic::Status) -> Failure {
+    let needs_user = matches!(status.code(), tonic::Code::PermissionDenied | tonic::Code::InvalidArgument | tonic::Code::Unauthenticated);
+    let failure = explained(client, CallError::Status { endpoint, status }).await;
+    if !needs_user {
+        return failure;
+    }
+    let text = format!(
+        "{failure}; authentication is enabled, and a snapshot needs a user with the role root: give --user, or for the timer write \
+         ETCDCTL_USER=NAME:PASSWORD to /etc/etcd/snapshot.env (mode 0640, owner root:etcd)"
+    );
+    Failure::new(failure.code(), text)
 }

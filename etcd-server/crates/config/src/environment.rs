@@ -11,6 +11,8 @@ use crate::warning::Warning;
 const PREFIX: &str = "ETCD_";
 /// Variables with the prefix that are no settings.
 const OTHERS: &[&str] = &["ETCD_UNSUPPORTED_ARCH"];
+/// The prefix of the operator's tool, which shares the environment of a shell.
+const TOOL_PREFIX: &str = "ETCD_ADMIN_";
 
 /// Reads the variables. `on_line` are the flags of the command line: one that is set both ways is refused.
 pub(crate) fn parse(variables: &[(String, String)], on_line: &[Assignment]) -> Result<(Vec<Assignment>, Vec<Warning>), ConfigError> {
@@ -24,7 +26,7 @@ pub(crate) fn parse(variables: &[(String, String)], on_line: &[Assignment]) -> R
                 return Err(ConfigError::Shadowed(variable.clone()));
             }
             assignments.push(Assignment { row, value: value_of(row, variable, text)? });
-        } else if !OTHERS.contains(&variable.as_str()) {
+        } else if !OTHERS.contains(&variable.as_str()) && !variable.starts_with(TOOL_PREFIX) {
             warnings.push(Warning::new(variable, format!("unrecognized environment variable{}", hint(variable))));
         }
     }

@@ -35,6 +35,7 @@ pub struct Engine {
     pub(crate) member_id: MemberId,
     pub(crate) cluster_id: ClusterId,
     pub(crate) published: Arc<Published>,
+    pub(crate) log: raftlog::Reader,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) ids: RequestIds,
     pub(crate) node: Sender<Input>,
@@ -332,6 +333,12 @@ impl Engine {
         let (taken, answered) = oneshot::channel();
         let input = Input::Snapshot { message: Box::new(message), prepared: Box::new(prepared), taken };
         self.node.send(input).is_ok() && answered.await.unwrap_or(false)
+    }
+
+    /// Returns index and term of the last entry of the log. The term is 0 while another thread replaces the log.
+    pub fn last_entry(&self) -> (u64, u64) {
+        let index = self.log.last_index();
+        (index, self.log.term(index).unwrap_or(0))
     }
 
     /// Returns the directory of this member's data.

@@ -323,6 +323,7 @@ impl Opened {
         let (files_tx, files_rx) = channel();
         let watched_files = files.clone();
         let log_observer = Arc::clone(&observer);
+        let log_reader = log.reader();
         let handles = vec![
             spawn("apply", &on_fault, move || apply_task.run().map(drop))?,
             spawn("log", &on_fault, move || log_task::run(log, files, &log_rx, &log_reports, &*log_observer))?,
@@ -338,6 +339,7 @@ impl Opened {
             store_options: options.store,
             inlet,
             published,
+            log: log_reader,
             waiters,
             ids: RequestIds::new(identity.member_id, unix_milliseconds()),
             node: node_tx.clone(),

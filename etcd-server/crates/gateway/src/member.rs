@@ -84,6 +84,9 @@ pub trait Member: Send + Sync + 'static {
     /// The members of /debug/vars: an object with `cmdline`, `raft.status` and so on.
     fn debug_vars(&self) -> serde_json::Map<String, serde_json::Value>;
 
+    /// The state of this member and of its connections to the others, for /debug/member.
+    fn member_page(&self) -> serde_json::Value;
+
     /// Counts an outcome.
     fn record_health(&self, record: HealthRecord);
 }

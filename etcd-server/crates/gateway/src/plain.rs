@@ -1,4 +1,4 @@
-//! /version, /metrics and /debug/vars.
+//! /version, /metrics, /debug/vars and /debug/member.
 
 use std::io::Write as _;
 
@@ -54,4 +54,12 @@ pub(crate) fn debug_vars(member: &dyn Member, method: &Method) -> Response<Body>
     let lines = vars.iter().map(|(name, value)| format!("{}: {value}", serde_json::Value::from(name.as_str())));
     let json = format!("{{\n{}\n}}\n", lines.collect::<Vec<_>>().join(",\n"));
     answer(StatusCode::OK, HeaderValue::from_static("application/json; charset=utf-8"), json)
+}
+
+/// Returns the page that etcd-admin reads; etcd does not have it.
+pub(crate) fn member_page(member: &dyn Member, method: &Method) -> Response<Body> {
+    if method != Method::GET {
+        return only_get();
+    }
+    answer(StatusCode::OK, JSON, format!("{}\n", member.member_page()))
 }

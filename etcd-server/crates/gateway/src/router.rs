@@ -21,6 +21,9 @@ use crate::member::Member;
 use crate::transcode::Bounds;
 use crate::{path, plain, transcode, websocket};
 
+/// The page of this server's own for etcd-admin.
+pub(crate) const MEMBER_PAGE: &str = "/debug/member";
+
 /// The settings of the port.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -55,6 +58,7 @@ pub struct Gateway<S> {
     service: S,
     shared: Arc<Shared>,
     end: Option<watch::Receiver<bool>>,
+    ready: Option<watch::Receiver<bool>>,
 }
 
 struct Shared {
@@ -77,13 +81,26 @@ where
 {
     /// A gateway that hands its calls to `service` and speaks for `member`.
     pub fn new(service: S, member: Arc<dyn Member>, settings: Settings) -> Gateway<S> {
-        Gateway { service, shared: Arc::new(Shared { member, settings, routes: Routes::load() }), end: None }
+        Gateway { service, shared: Arc::new(Shared { member, settings, routes: Routes::load() }), end: None, ready: None }
     }
 
     /// The same, whose calls end with an error once the signal is given: the member stops.
     #[must_use]
     pub fn ended_by(self, signal: watch::Receiver<bool>) -> Gateway<S> {
         Gateway { end: Some(signal), ..self }
+    }
+
+    /// The same, which answers nothing but the pages that describe the member before the signal is given.
+    #[must_use]
+    pub fn held_until(self, signal: watch::Receiver<bool>) -> Gateway<S> {
+        Gateway { ready: Some(signal), ..self }
+    }
+
+    async fn until_ready(&self) {
+        if let Some(mut ready) = self.ready.clone() {
+            // The sender goes only with the process.
+            drop(ready.wait_for(|ready| *ready).await);
+        }
     }
 
     /// The limits that connections are served with.
@@ -129,6 +146,9 @@ where
         }
         if !decoded.starts_with('/') {
             return empty(StatusCode::BAD_REQUEST);
+        }
+        if !describes_member(decoded) {
+            self.until_ready().await;
         }
         let gateway = self.shared.settings.enable_gateway;
         let cleaned = path::clean(decoded);
@@ -198,7 +218,12 @@ pub(crate) fn lacks_host(request: &Request<Body>) -> bool {
     request.version() == Version::HTTP_11 && host_of(request).is_none()
 }
 
-/// The endpoints that the metrics listener shares: /metrics, /health, /livez and /readyz.
+/// Returns `true` for the pages that describe the member itself. They are served while it waits for a leader.
+fn describes_member(path: &str) -> bool {
+    matches!(path, "/metrics" | "/health" | MEMBER_PAGE) || Probe::at(path).is_some()
+}
+
+/// The endpoints that the metrics listener shares: /metrics, /health, /livez, /readyz and /debug/member.
 pub(crate) async fn observe(
     member: &dyn Member,
     timeout: Duration,
@@ -210,6 +235,7 @@ pub(crate) async fn observe(
     let query = Query::parse(query.unwrap_or_default());
     match (path, Probe::at(path)) {
         ("/metrics", _) => plain::metrics(member, headers).await,
+        (MEMBER_PAGE, _) => plain::member_page(member, method),
         ("/health", _) => health::health(member, timeout, method, &query).await,
         (_, Some(probe)) => probe.answer(member, timeout, method, &query).await,
         (_, None) => not_found(),

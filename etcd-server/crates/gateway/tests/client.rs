@@ -42,6 +42,14 @@ impl Client {
         Client::over(io, async { serving.await.map_err(|error| error.to_string()) })
     }
 
+    /// A client of a member that is ready once the signal is given.
+    pub(crate) fn held_until(ready: tokio::sync::watch::Receiver<bool>) -> Client {
+        let (io, server_io) = tokio::io::duplex(16 * 1024);
+        let gateway = Gateway::new(service::routes(), Arc::new(FakeMember::default()), settings()).held_until(ready);
+        let serving = serve_connection(server_io, gateway, Peer::default(), std::future::pending());
+        Client::over(io, async { serving.await.map_err(|error| error.to_string()) })
+    }
+
     pub(crate) fn over(io: DuplexStream, serving: impl Future<Output = Result<(), String>> + Send + 'static) -> Client {
         Client { io, server: tokio::spawn(serving), unread: Vec::new() }
     }

@@ -97,6 +97,8 @@ async fn other_pages() {
     let answer = get("/debug/vars").await;
     assert_eq!(answer.text(), "{\n\"cmdline\": [\"etcd\"],\n\"raft.status\": {\"term\":2}\n}\n");
     assert_eq!(answer.header("Content-Type"), "application/json; charset=utf-8");
+    let answer = get("/debug/member").await;
+    assert_eq!((answer.text(), answer.header("Content-Type")), ("{\"role\":\"follower\"}\n", "application/json"));
     let answer = get("/metrics").await;
     assert_eq!(answer.text(), "# TYPE etcd_server_has_leader gauge\netcd_server_has_leader 1\n");
     assert_eq!(answer.header("Content-Type"), "text/plain; version=0.0.4; charset=utf-8; escaping=underscores");
@@ -138,7 +140,7 @@ async fn what_is_not_there() {
 
 #[tokio::test]
 async fn only_get_is_allowed_and_options_are_always_fine() {
-    for path in ["/health", "/livez", "/readyz/data_corruption", "/version", "/debug/vars"] {
+    for path in ["/health", "/livez", "/readyz/data_corruption", "/version", "/debug/vars", "/debug/member"] {
         for method in ["POST", "PUT", "DELETE", "FOO"] {
             let answer = ask(Client::new(), &request(method, path, "", "")).await;
             assert_eq!((answer.status, answer.text(), answer.header("Allow")), (405, "Method Not Allowed\n", "GET"), "{method} {path}");
@@ -189,11 +191,17 @@ async fn a_certificate_name_is_no_identity_for_the_gateway() {
 }
 
 #[tokio::test]
-async fn the_metrics_listener_serves_four_pages_alone() {
+async fn the_metrics_listener_serves_five_pages_alone() {
     let member = Arc::new(FakeMember::default());
-    for (path, status) in
-        [("/metrics", 200), ("/health", 200), ("/livez", 200), ("/readyz/non_learner", 200), ("/version", 404), ("/v3/kv/range", 404)]
-    {
+    for (path, status) in [
+        ("/metrics", 200),
+        ("/debug/member", 200),
+        ("/health", 200),
+        ("/livez", 200),
+        ("/readyz/non_learner", 200),
+        ("/version", 404),
+        ("/v3/kv/range", 404),
+    ] {
         let (io, server_io) = tokio::io::duplex(4096);
         let limits = Limits::for_request_bytes(1);
         let serving = serve_metrics_connection(server_io, member.clone(), limits, Duration::from_secs(7), std::future::pending());
@@ -205,4 +213,23 @@ async fn the_metrics_listener_serves_four_pages_alone() {
     let check = |endpoint, name| HealthRecord::Check { endpoint, name, success: true };
     assert_eq!(records, [HealthRecord::Health { success: true }, check("livez", "serializable_read"), check("readyz", "non_learner")]);
     assert!(member.has_leader());
+}
+
+#[tokio::test]
+async fn only_pages_about_the_member_are_served_before_it_is_ready() {
+    for path in ["/metrics", "/health", "/livez", "/readyz", "/debug/member"] {
+        let (_ready, waiting) = tokio::sync::watch::channel(false);
+        assert_eq!(ask(Client::held_until(waiting), &request("GET", path, "", "")).await.status, 200, "{path}");
+    }
+    for (method, path) in [("GET", "/version"), ("GET", "/debug/vars"), ("POST", "/v3/kv/range"), ("GET", "/nope")] {
+        let (ready, waiting) = tokio::sync::watch::channel(false);
+        let text = request(method, path, "", "{}");
+        let mut asked = Box::pin(ask(Client::held_until(waiting), &text));
+        for _ in 0..100 {
+            assert!(futures::poll!(&mut asked).is_pending(), "{path} does not wait");
+            tokio::task::yield_now().await;
+        }
+        ready.send_replace(true);
+        assert!(matches!(asked.await.status, 200 | 404), "{path}");
+    }
 }

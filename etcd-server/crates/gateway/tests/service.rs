@@ -240,6 +240,10 @@ impl Member for FakeMember {
         vars.as_object().unwrap().clone()
     }
 
+    fn member_page(&self) -> serde_json::Value {
+        serde_json::json!({"role": "follower"})
+    }
+
     fn record_health(&self, record: HealthRecord) {
         self.records.lock().unwrap().push(record);
     }

@@ -1,5 +1,6 @@
 //! Connections to other members, and small HTTP requests over them.
 
+use crate::link::Cause;
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body::Body;
@@ -29,6 +30,12 @@ pub type Connecting<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Socket>
 pub trait Connect: Send + Sync {
     /// Connects to the host and port of `url`, encrypted if its scheme says so.
     fn connect<'a>(&'a self, url: &'a Uri) -> Connecting<'a>;
+
+    /// Returns the class of an error that encryption has caused, anywhere in its chain; `None` for other errors.
+    fn classify(&self, error: &(dyn std::error::Error + 'static)) -> Option<Cause> {
+        let _ = error;
+        None
+    }
 }
 
 /// Connects without encryption; refuses https.
@@ -58,6 +65,14 @@ pub fn uri(text: &str) -> Option<Uri> {
     let path = rest.strip_prefix("//").unwrap_or(rest);
     let digits: String = path.bytes().map(|byte| format!("{byte:02x}")).collect();
     if digits.is_empty() { None } else { format!("{scheme}://{digits}").parse().ok() }
+}
+
+/// Returns the text of a peer URL that [`uri`] has made.
+pub(crate) fn text(url: &Uri) -> String {
+    match socket_path(url) {
+        Some(path) => format!("{}://{}", url.scheme_str().unwrap_or_default(), path.display()),
+        None => url.to_string().trim_end_matches('/').to_owned(),
+    }
 }
 
 /// The path of the unix socket that a [`uri`] leads to; `None` for other URLs.

@@ -3,6 +3,7 @@
 use crate::connect::{Connection, RequestError, request};
 use crate::frame::{Decoder, FrameError, StreamKind};
 use crate::handshake::Mismatch;
+use crate::link::{Cause, Problem, first_cause};
 use crate::outbox::Outbox;
 use crate::transport::Shared;
 use bytes::Bytes;
@@ -37,6 +38,45 @@ enum StreamEnd {
     Status(StatusCode),
 }
 
+impl StreamEnd {
+    /// Returns the class of the end; `None` for one that the next attempt repairs by itself.
+    fn cause(&self, shared: &Shared) -> Option<Cause> {
+        match self {
+            Self::Request(error) => Some(cause_of_request(shared, error)),
+            Self::Silent => Some(Cause::Silence),
+            Self::Removed => Some(Cause::Membership),
+            Self::Mismatch(mismatch) => Some(Cause::of_mismatch(*mismatch)),
+            Self::Status(status) => Some(Cause::of_status(*status)),
+            Self::Frame(_) => Some(Cause::Other),
+            Self::Closed => None,
+        }
+    }
+}
+
+fn cause_of_request(shared: &Shared, error: &RequestError) -> Cause {
+    if let Some(cause) = shared.connect.classify(error) {
+        return cause;
+    }
+    if matches!(error, RequestError::TimedOut(_)) {
+        return Cause::Silence;
+    }
+    first_cause(error, |error| error.downcast_ref::<std::io::Error>().map(Cause::of_io)).unwrap_or(Cause::Other)
+}
+
+/// Returns the whole chain of an error on one line, without repetitions.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text += &format!(": {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
 /// Keeps one stream open for as long as the member belongs to the cluster.
 pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<Outbox>, kind: StreamKind) {
     let mut attempt: usize = 0;
@@ -48,6 +88,9 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<Outbox>, kind: StreamKind
             StreamEnd::Request(_) | StreamEnd::Frame(_) | StreamEnd::Silent | StreamEnd::Closed | StreamEnd::Status(_) => {
                 tracing::debug!(remote_peer_id = %types::MemberId(peer.id), stream = kind.path(), %end, "stream to peer ended")
             }
+        }
+        if let Some(cause) = end.cause(&shared) {
+            peer.report_problem(kind, Problem { cause, text: chain(&end) });
         }
         peer.lost(&end);
         attempt = attempt.wrapping_add(1);

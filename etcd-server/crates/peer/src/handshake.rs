@@ -77,6 +77,11 @@ pub enum Mismatch {
 impl Mismatch {
     pub(crate) const STATUS: StatusCode = StatusCode::PRECONDITION_FAILED;
 
+    /// Returns what an operator does about it.
+    pub(crate) fn remedy(self) -> &'static str {
+        crate::link::Cause::of_mismatch(self).remedy()
+    }
+
     /// What a refusal by another member means.
     pub(crate) fn from_body(body: &[u8]) -> Option<Self> {
         [Self::Version, Self::Cluster, Self::Member].into_iter().find(|mismatch| body.trim_ascii() == mismatch.to_string().as_bytes())

@@ -18,6 +18,7 @@ mod dial;
 pub mod frame;
 mod handshake;
 pub mod lease_batch;
+mod link;
 mod local;
 mod log_limit;
 mod outbox;
@@ -31,6 +32,7 @@ mod transport;
 
 pub use connect::{Connect, Connecting, Plain, RequestError, Socket, socket_path, tcp, tcp_from, uri};
 pub use handshake::{Introduction, Mismatch};
+pub use link::{Cause, Link, Problem, first_cause};
 pub use local::{Answer, HashKv, Held, HttpRefusal, Local, Observer, Outgoing, PeerObserver, Receiver};
 pub use service::{members_json, serve};
 pub use state_receiver::SnapshotReader;

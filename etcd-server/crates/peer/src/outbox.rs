@@ -1,6 +1,7 @@
 //! What waits to be sent to one member, and whether it can be reached.
 
 use crate::frame::{Encoder, StreamKind, kind};
+use crate::link::{Link, Problem};
 use crate::local::PeerObserver;
 use crate::log_limit::LogLimit;
 use bytes::{Bytes, BytesMut};
@@ -11,7 +12,7 @@ use proto::raftpb::Message;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -28,6 +29,10 @@ const MESSAGES_PER_WRITE: usize = 256;
 const BYTES_PER_WRITE: usize = 256 << 10;
 /// Between two signs of life on a stream: a third of the time after which silence ends it.
 const KEEP_ALIVE: Duration = Duration::from_millis(5000 / 3);
+/// The kinds of members.
+const KIND_UNKNOWN: u8 = 0;
+const KIND_OURS: u8 = 1;
+const KIND_ETCD: u8 = 2;
 
 /// How another member is reached at this moment.
 #[derive(Debug)]
@@ -41,8 +46,13 @@ pub(crate) struct Outbox {
     /// The addresses that the streams which this member has opened come from, by [`StreamKind`].
     sources: [Mutex<Option<Uri>>; 2],
     mismatch_logs: LogLimit,
-    /// The member runs this server, by its last stream; see [`Outbox::set_kind`].
-    is_ours: AtomicBool,
+    /// The member runs this server, or a real etcd, by its last stream; see [`Outbox::set_kind`].
+    kind: AtomicU8,
+    /// The errors of the last attempts to open a stream, by [`StreamKind`].
+    problems: [Mutex<Option<Problem>>; 2],
+    problem_logs: LogLimit,
+    /// The result of the last probe that was answered.
+    probe: Mutex<Option<(Duration, Option<time::Duration>)>>,
     pub(crate) observer: Arc<dyn PeerObserver>,
 }
 
@@ -57,7 +67,10 @@ impl Outbox {
             activity: Mutex::new(None),
             sources: [Mutex::new(None), Mutex::new(None)],
             mismatch_logs: LogLimit::default(),
-            is_ours: AtomicBool::new(false),
+            kind: AtomicU8::new(KIND_UNKNOWN),
+            problems: [Mutex::new(None), Mutex::new(None)],
+            problem_logs: LogLimit::default(),
+            probe: Mutex::new(None),
             observer,
         };
         (outbox, waiting)
@@ -136,17 +149,59 @@ impl Outbox {
 
     /// Notes that a stream of the member comes from `url`, or that it has ended.
     pub(crate) fn set_source(&self, kind: StreamKind, url: Option<Uri>) {
+        if url.is_some() {
+            self.problems[index(kind)].lock().take();
+        }
         *self.sources[index(kind)].lock() = url;
+    }
+
+    /// Notes why a stream of the member could not be opened, and logs it once a minute with the remedy.
+    pub(crate) fn report_problem(&self, kind: StreamKind, problem: Problem) {
+        if self.problem_logs.allows(&problem.text, Instant::now()) {
+            tracing::warn!(
+                remote_peer_id = %MemberId(self.id), reason = problem.cause.label(), error = problem.text, remedy = problem.cause.remedy(),
+                "failed to open a stream from a peer"
+            );
+        }
+        *self.problems[index(kind)].lock() = Some(problem);
+    }
+
+    /// Notes the round trip of a probe, and the clock of the member minus this one's.
+    pub(crate) fn set_probe(&self, round_trip: Duration, clock_drift: Option<time::Duration>) {
+        *self.probe.lock() = Some((round_trip, clock_drift));
+    }
+
+    /// Returns the state of the connections.
+    pub(crate) fn link(&self) -> Link {
+        let is_out = |stream: &Mutex<Option<mpsc::Sender<Message>>>| stream.lock().as_ref().is_some_and(|stream| !stream.is_closed());
+        let mut missing = (0..2).filter(|kind| self.sources[*kind].lock().is_none());
+        let probe = *self.probe.lock();
+        Link {
+            member: MemberId(self.id),
+            urls: self.urls.lock().iter().map(crate::connect::text).collect(),
+            streams_in: self.sources.iter().filter(|source| source.lock().is_some()).count(),
+            streams_out: self.streams.iter().filter(|stream| is_out(stream)).count(),
+            problem: missing.find_map(|kind| self.problems[kind].lock().clone()),
+            is_etcd: self.is_etcd(),
+            round_trip: probe.map(|(round_trip, _)| round_trip),
+            clock_drift: probe.and_then(|(_, drift)| drift),
+        }
     }
 
     /// Sets whether the member runs this server: a real etcd does not name itself in its responses.
     pub(crate) fn set_kind(&self, is_ours: bool) {
-        self.is_ours.store(is_ours, Ordering::Relaxed);
+        self.kind.store(if is_ours { KIND_OURS } else { KIND_ETCD }, Ordering::Relaxed);
+    }
+
+    /// Returns `true` if the member is a real etcd; `None` before the first stream from it.
+    fn is_etcd(&self) -> Option<bool> {
+        let kind = self.kind.load(Ordering::Relaxed);
+        (kind != KIND_UNKNOWN).then_some(kind == KIND_ETCD)
     }
 
     /// Returns `true` unless the member is known to run this server.
     pub(crate) fn may_be_etcd(&self) -> bool {
-        !self.is_ours.load(Ordering::Relaxed)
+        self.is_etcd() != Some(false)
     }
 
     /// Returns `true` if a stream of the member comes from `url`: then the server there has checked that the stream was meant for it.

@@ -58,6 +58,7 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<Outbox>) {
                 let round_trip = begun.elapsed();
                 peer.observer.round_trip(round_trip);
                 let drift = clock_drift(&answered.body, sent, round_trip);
+                peer.set_probe(round_trip, drift);
                 if let Some(drift) = drift.filter(|drift| drift.abs() > CLOCK_DRIFT_MAX)
                     && logs.allows("clock drift", begun)
                 {

@@ -149,6 +149,7 @@ fn refused(transport: &Transport, mismatch: Mismatch, request: &Request<Incoming
         tracing::warn!(
             remote_peer_id = sender, remote_peer_cluster_id = cluster, remote_peer_urls = urls,
             local_member_id = %transport.0.own.member, local_member_cluster_id = %transport.0.own.cluster, error = %mismatch,
+            remedy = mismatch.remedy(),
             "rejected request from remote peer"
         );
     }

@@ -4,6 +4,7 @@ use crate::ask::{AskError, Target};
 use crate::connect::Connect;
 use crate::frame::{StreamKind, kind};
 use crate::handshake::Introduction;
+use crate::link::Link;
 use crate::local::{Local, Observer};
 use crate::log_limit::LogLimit;
 use crate::outbox::Outbox;
@@ -113,6 +114,11 @@ impl Transport {
     pub fn active(&self) -> BTreeMap<MemberId, Instant> {
         let peers = self.0.peers.load();
         peers.iter().filter_map(|(id, peer)| Some((MemberId(*id), peer.outbox.active_since()?))).collect()
+    }
+
+    /// Returns the state of the connections to every other member, ascending by id.
+    pub fn links(&self) -> Vec<Link> {
+        self.0.peers.load().values().map(|peer| peer.outbox.link()).collect()
     }
 
     /// Returns `true` unless every other member is known to run this server: a member that was never reached may be a real etcd.

@@ -7,6 +7,7 @@ use crate::endpoint::{Endpoint, Loaded};
 use crate::error::HandshakeError;
 use crate::first_byte::Begun;
 use crate::rejection;
+use crate::remedy;
 use crate::shown::{self, ShownNames};
 use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
@@ -177,18 +178,20 @@ impl Acceptor {
 
     /// Logs why a connection was rejected, in etcd's words. A client that leaves during the handshake, as port probes do, is not worth
     /// more than a debug line.
-    fn log_rejection(&self, error: &HandshakeError, remote: Option<SocketAddr>, server_name: &str, shown: Option<&CertificateDer<'_>>) {
-        let remote = remote.map_or_else(|| "unix".to_owned(), |remote| remote.to_string());
+    fn log_rejection(&self, error: &HandshakeError, source: Option<SocketAddr>, server_name: &str, shown: Option<&CertificateDer<'_>>) {
+        let remote = source.map_or_else(|| "unix".to_owned(), |remote| remote.to_string());
         let endpoint = self.endpoint.settings.role.label();
         let text = alert::go_text(error);
         if matches!(error, HandshakeError::Tls(error) if error.kind() == ErrorKind::UnexpectedEof) {
             tracing::debug!(remote_addr = remote, server_name, error = %text, "rejected connection on {endpoint} endpoint");
             return;
         }
-        let Some(left_out) = self.endpoint.quiet.allows(Instant::now()) else { return };
+        let host = source.map_or_else(String::new, |source| source.ip().to_string());
+        let Some(left_out) = self.endpoint.quiet.allows(&format!("{host} {text}"), Instant::now()) else { return };
+        let remedy = remedy::of_rejected(error);
         match shown.map(ShownNames::of) {
             None => {
-                tracing::warn!(remote_addr = remote, server_name, error = %text, left_out, "rejected connection on {endpoint} endpoint");
+                tracing::warn!(remote_addr = remote, server_name, error = %text, remedy, left_out, "rejected connection on {endpoint} endpoint");
             }
             Some(ShownNames { ip_addresses, dns_names }) => {
                 tracing::warn!(
@@ -197,6 +200,7 @@ impl Acceptor {
                     ip_addresses = ?ip_addresses,
                     dns_names = ?dns_names,
                     error = %text,
+                    remedy,
                     left_out,
                     "rejected connection on {endpoint} endpoint"
                 );

@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Between two log lines about the same host.
-const TELL_INTERVAL: Duration = Duration::from_secs(10);
+const TELL_INTERVAL: Duration = Duration::from_secs(60);
 /// Hosts that are remembered for that.
 const HOSTS_MAX: usize = 1_000;
 

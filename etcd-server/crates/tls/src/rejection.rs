@@ -23,10 +23,45 @@ pub struct Rejection {
     /// Hexadecimal.
     pub serial: String,
     pub reason: String,
+    /// The class of the reason.
+    pub refused: Refused,
+}
+
+/// A class of reasons for which a certificate is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It does not contain the host.
+    Name,
+    /// It has expired or is not valid yet.
+    Validity,
+    /// No trusted CA has issued it.
+    Issuer,
+    /// It was issued for another use.
+    Usage,
+    Revoked,
+    /// The revocation list is missing or has expired.
+    RevocationList,
+    /// Everything else.
+    Content,
+}
+
+impl Refused {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enumeration of another crate may grow")]
+    fn of(class: &CertificateError) -> Self {
+        match class {
+            CertificateError::NotValidForName => Self::Name,
+            CertificateError::Expired | CertificateError::NotValidYet => Self::Validity,
+            CertificateError::UnknownIssuer => Self::Issuer,
+            CertificateError::InvalidPurpose => Self::Usage,
+            CertificateError::Revoked => Self::Revoked,
+            CertificateError::UnknownRevocationStatus | CertificateError::ExpiredRevocationList => Self::RevocationList,
+            _ => Self::Content,
+        }
+    }
 }
 
 impl Rejection {
-    fn of(certificate: &CertificateDer<'_>, reason: String) -> Self {
+    fn of(certificate: &CertificateDer<'_>, reason: String, class: &CertificateError) -> Self {
         let parsed = ParsedCertificate::of(certificate).ok();
         let text = |text: fn(&ParsedCertificate) -> String| parsed.as_ref().map_or_else(|| "unreadable".to_owned(), text);
         Self {
@@ -34,24 +69,26 @@ impl Rejection {
             issuer: text(|certificate| certificate.issuer_text().to_owned()),
             serial: text(ParsedCertificate::serial_text),
             reason,
+            refused: Refused::of(class),
         }
     }
 }
 
 /// Leaves the reason for [`during`], and returns the error by which rustls chooses the alert.
 pub(crate) fn refuse(certificate: &CertificateDer<'_>, problem: &ChainProblem) -> rustls::Error {
-    note(certificate, problem.to_string());
-    class(problem).into()
+    let class = class(problem);
+    note(certificate, problem.to_string(), &class);
+    class.into()
 }
 
 /// As [`refuse`], with a reason of the caller's.
 pub(crate) fn refuse_with(certificate: &CertificateDer<'_>, reason: String, class: CertificateError) -> rustls::Error {
-    note(certificate, reason);
+    note(certificate, reason, &class);
     class.into()
 }
 
-fn note(certificate: &CertificateDer<'_>, reason: String) {
-    let rejection = Rejection::of(certificate, reason);
+fn note(certificate: &CertificateDer<'_>, reason: String, class: &CertificateError) {
+    let rejection = Rejection::of(certificate, reason, class);
     // Outside of a handshake of ours there is no one to read it.
     drop(REJECTION.try_with(|noted| noted.replace(Some(rejection))));
 }

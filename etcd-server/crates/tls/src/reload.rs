@@ -13,6 +13,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 const TELL_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// From when on an end is worth a warning.
 const WARN_DAYS: i64 = 30;
+/// The same for a revocation list, which lives for a month.
+const LIST_WARN_DAYS: i64 = 7;
 
 /// The task that keeps endpoints up to date. Dropping it ends the task.
 #[derive(Debug)]
@@ -64,12 +66,40 @@ async fn look(endpoints: Vec<Arc<Endpoint>>, asked: Arc<Notify>) {
 fn warn_of_ends(endpoint: &Endpoint) {
     let (now, role) = (OffsetDateTime::now_utc(), endpoint.settings().role.label());
     for certificate in endpoint.status().certificates {
-        let days_left = certificate.days_left(now);
+        let (days_left, is_list) = (certificate.days_left(now), certificate.is_list());
         let (setting, subject, not_after) = (certificate.setting, certificate.subject, certs::rfc3339(certificate.not_after));
-        if days_left < 0 {
+        if days_left < 0 && is_list {
+            tracing::error!(
+                endpoint = role,
+                setting,
+                subject,
+                not_after,
+                days_left,
+                remedy = "etcd-admin crl publish, then copy the list to this host",
+                "revocation list has expired: connections with certificates of its CA are refused"
+            );
+        } else if days_left < 0 {
             tracing::error!(endpoint = role, setting, subject, not_after, days_left, "certificate has expired");
-        } else if days_left < WARN_DAYS {
-            tracing::warn!(endpoint = role, setting, subject, not_after, days_left, "certificate expires soon");
+        } else if is_list && days_left < LIST_WARN_DAYS {
+            tracing::warn!(
+                endpoint = role,
+                setting,
+                subject,
+                not_after,
+                days_left,
+                remedy = "etcd-admin crl publish, then copy the list to this host",
+                "revocation list expires soon"
+            );
+        } else if !is_list && days_left < WARN_DAYS {
+            tracing::warn!(
+                endpoint = role,
+                setting,
+                subject,
+                not_after,
+                days_left,
+                remedy = "etcd-admin cert renew, or etcd-admin init apply",
+                "certificate expires soon"
+            );
         }
     }
 }

@@ -25,6 +25,12 @@ impl CertificateStatus {
         Self { setting, subject: facts.issuer.clone(), fingerprint: String::new(), not_after }
     }
 
+    /// Returns `true` for a revocation list.
+    #[must_use]
+    pub fn is_list(&self) -> bool {
+        self.fingerprint.is_empty()
+    }
+
     /// Whole days until the end; negative when it has passed.
     #[must_use]
     pub fn days_left(&self, now: OffsetDateTime) -> i64 {

@@ -17,6 +17,8 @@ const IDENTIFIER: &str = "etcd-server";
 /// A datagram holds about 200 KiB; longer values are cut so that an entry always fits.
 const VALUE_BYTES_MAX: usize = 32 << 10;
 const ENTRY_BYTES_MAX: usize = 128 << 10;
+/// Bytes of fields that the message repeats.
+const MESSAGE_FIELDS_BYTES_MAX: usize = 1024;
 
 /// An open way to the journal.
 #[derive(Debug)]
@@ -54,7 +56,7 @@ impl Journal {
 /// The bytes of one entry, by the member of that name.
 fn entry(line: &Line, member: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
-    push(&mut bytes, "MESSAGE", &line.message);
+    push(&mut bytes, "MESSAGE", &message(line));
     if let Some(id) = message_id::of(&line.message) {
         push(&mut bytes, "MESSAGE_ID", id);
     }
@@ -70,6 +72,24 @@ fn entry(line: &Line, member: &str) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// Returns the text that `journalctl` shows: the message, the error, then the other fields, as many as fit.
+fn message(line: &Line) -> String {
+    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut message = line.message.clone();
+    if let Some((_, error)) = line.fields.iter().find(|(name, _)| name == "error") {
+        message += &format!(": {}", text(error));
+    }
+    let bytes_max = message.len() + MESSAGE_FIELDS_BYTES_MAX;
+    for (name, value) in line.fields.iter().filter(|(name, value)| name != "error" && value.as_str() != Some("")) {
+        let value = text(value);
+        let quoted = if value.contains(char::is_whitespace) { format!("{value:?}") } else { value };
+        if message.len() + name.len() + quoted.len() < bytes_max {
+            message += &format!(" {name}={quoted}");
+        }
+    }
+    message
 }
 
 /// A value with a line break is sent with its length before it.
@@ -119,8 +139,21 @@ mod tests {
         let fields = vec![("local-member-id".to_owned(), json!("8e")), ("n".to_owned(), json!(5))];
         assert_eq!(
             String::from_utf8(entry(&line("hello", fields))).unwrap(),
-            "MESSAGE=hello\nETCD_MEMBER=m1\nPRIORITY=6\nSYSLOG_IDENTIFIER=etcd-server\nCODE_FILE=api/kv.rs\nCODE_LINE=3\nETCD_LOCAL_MEMBER_ID=8e\nETCD_N=5\n"
+            "MESSAGE=hello local-member-id=8e n=5\nETCD_MEMBER=m1\nPRIORITY=6\nSYSLOG_IDENTIFIER=etcd-server\nCODE_FILE=api/kv.rs\nCODE_LINE=3\nETCD_LOCAL_MEMBER_ID=8e\nETCD_N=5\n"
         );
+    }
+
+    #[test]
+    fn message_carries_the_reason_and_the_values() {
+        let stopped = line("etcd-server stopped", vec![("fatal".to_owned(), json!(true)), ("error".to_owned(), json!("no space"))]);
+        assert_eq!(message(&stopped), "etcd-server stopped: no space fatal=true");
+        let id = message_id::of("etcd-server stopped").unwrap();
+        assert!(String::from_utf8(entry(&stopped)).unwrap().contains(&format!("MESSAGE_ID={id}\n")));
+        let role =
+            vec![("from".to_owned(), json!("follower")), ("to".to_owned(), json!("pre candidate")), ("leader".to_owned(), json!(""))];
+        assert_eq!(message(&line("raft role changed", role)), "raft role changed from=follower to=\"pre candidate\"");
+        let long = vec![("key".to_owned(), json!("x".repeat(5000))), ("n".to_owned(), json!(1))];
+        assert_eq!(message(&line("hello", long)), "hello n=1");
     }
 
     #[test]

@@ -1,0 +1,158 @@
+//! The page /debug/member of a member of ours, and the connections that a real etcd shows on its metrics page.
+
+use super::{Client, PageError};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const PATH: &str = "/debug/member";
+
+/// The state of a member by its own account. Identifiers are hexadecimal text.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct MemberPage {
+    pub(crate) member_id: String,
+    pub(crate) cluster_id: String,
+    pub(crate) name: String,
+    pub(crate) etcd_version: String,
+    pub(crate) package_version: String,
+    /// RFC 3339.
+    pub(crate) time: String,
+    pub(crate) role: String,
+    pub(crate) term: u64,
+    pub(crate) leader: Option<String>,
+    pub(crate) applied_index: u64,
+    pub(crate) last_index: u64,
+    pub(crate) last_term: u64,
+    pub(crate) revision: i64,
+    pub(crate) database_bytes: u64,
+    pub(crate) quota_bytes: i64,
+    pub(crate) disk: Option<Disk>,
+    pub(crate) alarms: Vec<PageAlarm>,
+    pub(crate) certificates: Vec<PageCertificate>,
+    pub(crate) members: Vec<PageMember>,
+    pub(crate) peers: Vec<PagePeer>,
+}
+
+/// The file system of a data directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Disk {
+    pub(crate) path: String,
+    pub(crate) free_bytes: u64,
+    pub(crate) total_bytes: u64,
+}
+
+impl Disk {
+    /// Returns the free share in percent.
+    pub(crate) fn free_percent(&self) -> u64 {
+        self.free_bytes.saturating_mul(100).checked_div(self.total_bytes).unwrap_or(0)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct PageAlarm {
+    pub(crate) member_id: String,
+    pub(crate) alarm: String,
+}
+
+/// A certificate or CRL that a member uses.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct PageCertificate {
+    pub(crate) setting: String,
+    pub(crate) subject: String,
+    pub(crate) days_left: i64,
+}
+
+/// A member as another one lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct PageMember {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) peer_urls: Vec<String>,
+    pub(crate) client_urls: Vec<String>,
+    pub(crate) is_learner: bool,
+}
+
+/// The connections of a member to another one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct PagePeer {
+    pub(crate) id: String,
+    pub(crate) streams_in: u64,
+    pub(crate) streams_out: u64,
+    pub(crate) clock_drift_milliseconds: Option<i64>,
+    pub(crate) problem: Option<PageProblem>,
+}
+
+/// The reason for which a stream is not open.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(crate) struct PageProblem {
+    pub(crate) reason: String,
+    pub(crate) error: String,
+    pub(crate) remedy: String,
+}
+
+/// The account that a member gives of itself beside the Status RPC.
+#[derive(Clone, Debug)]
+pub(crate) enum Account {
+    /// A member of ours.
+    Own(Box<MemberPage>),
+    /// A real etcd: whether it reaches each of the other members, by id.
+    Etcd(BTreeMap<String, bool>),
+    /// Neither page could be read.
+    None(PageError),
+}
+
+impl Client {
+    /// Reads the account of the member at the first endpoint.
+    pub(crate) async fn account(&self) -> Account {
+        match self.page(PATH).await {
+            Ok(page) => match serde_json::from_str(&page) {
+                Ok(page) => Account::Own(Box::new(page)),
+                Err(error) => Account::None(PageError::Other(format!("{PATH}: {error}"))),
+            },
+            Err(PageError::Status(404)) => match self.page("/metrics").await {
+                Ok(page) => Account::Etcd(active_peers(&page)),
+                Err(error) => Account::None(error),
+            },
+            Err(error) => Account::None(error),
+        }
+    }
+}
+
+/// Returns the peers of `etcd_network_active_peers` and `etcd_network_known_peers`, and whether each is active.
+fn active_peers(metrics: &str) -> BTreeMap<String, bool> {
+    let mut peers = BTreeMap::new();
+    for line in metrics.lines() {
+        let Some((series, value)) = line.rsplit_once(' ') else { continue };
+        let Some(remote) = series.split_once("Remote=\"").and_then(|(_, rest)| rest.split_once('"')).map(|(id, _)| id.to_owned()) else {
+            continue;
+        };
+        if series.starts_with("etcd_network_active_peers{") {
+            peers.insert(remote, value == "1");
+        } else if series.starts_with("etcd_network_known_peers{") {
+            peers.entry(remote).or_insert(false);
+        }
+    }
+    peers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_connections_of_a_real_etcd() {
+        let page = "etcd_network_active_peers{Local=\"a\",Remote=\"b\"} 1\netcd_network_active_peers{Local=\"a\",Remote=\"c\"} 0\n\
+                    etcd_network_known_peers{Local=\"a\",Remote=\"b\"} 1\netcd_network_known_peers{Local=\"a\",Remote=\"d\"} 1\n\
+                    etcd_server_id{server_id=\"a\"} 1\n";
+        let peers = active_peers(page);
+        assert_eq!(peers, [("b", true), ("c", false), ("d", false)].map(|(id, active)| (id.to_owned(), active)).into());
+    }
+
+    #[test]
+    fn reads_a_page_of_an_older_or_newer_member() {
+        let page: MemberPage =
+            serde_json::from_str("{\"role\":\"leader\",\"unknown\":[1],\"peers\":[{\"id\":\"b\",\"streams_in\":2}]}").unwrap();
+        assert_eq!((page.role.as_str(), page.peers[0].streams_in, page.disk), ("leader", 2, None));
+    }
+}
