@@ -1,4 +1,4 @@
-//! What is called `etcd-admin`: reads its words and runs its commands.
+//! The program `etcd-admin`: parses its arguments and runs its commands.
 
 use crate::care::{self, RescueWords};
 use crate::client::{CallError, Client, ClientError, ConnectionWords, Local, Settings, SettingsError};
@@ -38,7 +38,7 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
     ended.unwrap_or_else(|failure| complain(&failure))
 }
 
-/// What the words ask for.
+/// The requested command.
 enum Asked {
     Rescue(RescueWords),
     /// With the flags of the connection, where the command has them.
@@ -66,7 +66,7 @@ fn online(context: &Context, command: Command, connection: &ConnectionWords) -> 
     })
 }
 
-/// etcdctl's name of our form, where somebody asked for one.
+/// Returns etcdctl's name of our output format, if one was requested.
 fn written_as(format: Format) -> Option<String> {
     match format {
         Format::Table => None,

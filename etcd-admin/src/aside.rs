@@ -1,9 +1,10 @@
-//! Nothing is deleted: it is moved aside, with a note that says why.
+//! Directories are not deleted but renamed, with a note that gives the reason.
 
 use crate::failure::{FAILED, Failure};
 use std::path::{Path, PathBuf};
 
-/// Where a folder goes. The same mark gives the same place, so that an interrupted move is known for what it is.
+/// Returns the new path of a directory. The same mark gives the same path, so that an interrupted
+/// move is recognised.
 pub(crate) fn place_of(path: &Path, mark: &str) -> PathBuf {
     with_ending(path, &format!(".aside-{mark}"))
 }
@@ -15,7 +16,8 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Moves a folder beside its place, the note first. Answers whether there was anything to move.
+/// Renames a directory beside its place, the note first. Returns `true` if there was anything to
+/// move.
 pub(crate) fn move_aside(path: &Path, mark: &str, why: &str) -> Result<bool, Failure> {
     let aside = place_of(path, mark);
     let failed = |error: std::io::Error| Failure::new(FAILED, format!("move {} to {}: {error}", path.display(), aside.display()));

@@ -1,11 +1,11 @@
-//! Questions before what cannot be taken back.
+//! Confirmation of operations that cannot be undone.
 
 use crate::failure::{Failure, NEEDS_ANSWER, REFUSED};
 use crate::progress::note;
 use std::io::IsTerminal as _;
 
-/// Shows what will be done, and goes on only when the operator types the name of what it is done to. Where nobody can be asked, `--yes` has
-/// to have been said.
+/// Shows the operation, and continues only when the operator types the name of its target. Without
+/// a terminal, `--yes` is required.
 pub(crate) fn confirm(what: &str, name: &str, yes: bool) -> Result<(), Failure> {
     if yes {
         return Ok(());

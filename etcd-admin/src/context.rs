@@ -1,4 +1,4 @@
-//! What every command knows: the time, where the authorities are, and how to answer.
+//! The context of every command: the time, the directory of the CAs, and the output format.
 
 use crate::failure::Failure;
 use crate::inventory::ClusterFile;
@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 pub(crate) struct Context {
     pub(crate) now: OffsetDateTime,
     pub(crate) format: Format,
-    /// Nothing is changed; an answer's `changed` then tells whether something would be.
+    /// `true` if nothing is changed; `changed` in the output then shows whether something would be.
     pub(crate) dry_run: bool,
     pub(crate) ca_dir: Option<PathBuf>,
 }
@@ -54,7 +54,7 @@ impl Context {
         home().map(|home| home.join("pki"))
     }
 
-    /// The folder of an authority that is there.
+    /// Returns the directory of an existing CA.
     pub(crate) fn authority(&self, kind: AuthorityKind) -> Result<AuthorityFolder, Failure> {
         let root = self.ca_dir()?;
         let folder = AuthorityFolder::below(&root, kind);

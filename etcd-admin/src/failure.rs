@@ -44,7 +44,7 @@ pub(crate) const NEEDS_ANSWER: u8 = 9;
 /// 128 and the number of SIGINT, as shells have it.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// One line with the reason, and the cure where there is one.
+/// One line with the reason, and the remedy where there is one.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: u8,
@@ -56,7 +56,7 @@ impl Failure {
         Self { code, text: text.into() }
     }
 
-    /// What the system said of a file or folder.
+    /// Returns the failure of a file or directory, with the system's error.
     pub(crate) fn at(path: &Path, error: impl fmt::Display) -> Self {
         Self::new(FAILED, format!("{}: {error}", path.display()))
     }
@@ -69,7 +69,7 @@ impl Failure {
         Self::new(REFUSED, text)
     }
 
-    /// A file that is not what it should be.
+    /// Returns the failure of a file with unexpected content.
     pub(crate) fn of_file(path: &Path, error: &certs::Error) -> Self {
         use certs::Error;
         let named = matches!(error, Error::At { .. } | Error::File { .. } | Error::Content { .. } | Error::Exposed { .. });

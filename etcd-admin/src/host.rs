@@ -1,4 +1,4 @@
-//! Names of a host's certificate files, and what a daemon is to be told of them.
+//! Names of a host's certificate files, and the daemon's settings for them.
 
 use crate::failure::Failure;
 use certs::{AuthorityKind, Profile};
@@ -48,7 +48,7 @@ pub(crate) fn facts(path: &Path) -> Result<certs::CertificateFacts, Failure> {
     certs::CertificateFacts::of(&found[0]).map_err(|error| Failure::of_file(path, &error))
 }
 
-/// What a certificate seems to be for, by its usages and its names.
+/// Returns the probable profile of a certificate, by its usages and its names.
 pub(crate) fn profile_of(facts: &certs::CertificateFacts, path: &Path) -> Profile {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     match Profile::ALL.into_iter().find(|profile| name.starts_with(profile.name())) {

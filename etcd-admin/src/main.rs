@@ -1,7 +1,8 @@
 //! The operator's tool: certificates, members, snapshots, and etcdctl's own commands.
 //!
-//! Called as `etcdctl` or `etcdutl` it behaves as they do; so does `etcd-admin etcdctl …`. What is made is told with its place; nothing is
-//! overwritten without a word. Exit codes are in [`failure`].
+//! Called as `etcdctl` or `etcdutl` it behaves as they do; so does `etcd-admin etcdctl …`. Created
+//! files are printed with their paths; nothing is overwritten silently. Exit codes are in
+//! [`failure`].
 
 mod admin;
 mod aside;

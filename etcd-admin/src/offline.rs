@@ -13,12 +13,12 @@ use types::MemberId;
 /// The version whose data we make.
 const OWN_VERSION: Version = Version { major: 3, minor: 7, patch: 1 };
 
-/// Whether a member, of ours or of a real etcd, has been here.
+/// Returns `true` if a member, of ours or of a real etcd, has been here.
 pub(crate) fn has_member(data_dir: &Path) -> bool {
     std::fs::read_dir(data_dir.join("member")).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-/// Whether it is the data of a real etcd.
+/// Returns `true` if it is the data of a real etcd.
 pub(crate) fn is_real_etcds(data_dir: &Path) -> bool {
     data_dir.join("member/snap").is_dir()
 }
@@ -50,7 +50,7 @@ impl NewMember {
     }
 }
 
-/// The id of a cluster with these founders.
+/// Returns the id of a cluster with these initial members.
 pub(crate) fn cluster_id(members: &[NewMember]) -> u64 {
     membership::cluster_id(members.iter().map(|member| member.id)).0
 }
@@ -69,7 +69,7 @@ pub(crate) fn make_data_dir<R: ReadAt>(
         let path = path.to_owned();
         move |error: std::io::Error| Failure::at(&path, error)
     };
-    // What an interrupted run left was never in anybody's use.
+    // The remains of an interrupted run were never in use.
     match std::fs::remove_dir_all(&part) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&part)(error)),
         Ok(()) | Err(_) => {}
@@ -85,7 +85,7 @@ pub(crate) fn make_data_dir<R: ReadAt>(
     };
     let made = import(&member, &plan, file, progress).map_err(|error| refused(data_dir, &error));
     if made.is_err() {
-        // Of no use, and ours; the error that is told is the first.
+        // Useless, and ours; the returned error is the first.
         drop(std::fs::remove_dir_all(&part));
     }
     let made = made?;
@@ -125,13 +125,13 @@ pub(crate) fn must_be_idle(data_dir: &Path) -> Result<(), Failure> {
     }
 }
 
-/// What the data directory of a member that does not run tells.
+/// Inspects the data directory of a stopped member.
 pub(crate) fn inspect(data_dir: &Path) -> Result<Inspected, Failure> {
     let scratch = tempfile::tempdir().map_err(|error| Failure::new(FAILED, format!("make a throw-away folder: {error}")))?;
     engine::inspect(&data_dir.join("member"), scratch.path()).map_err(|error| untold(&error))
 }
 
-/// Writes a snapshot of a data directory that nobody uses: complete in its place, or not there at all.
+/// Writes a snapshot of an unused data directory: complete in its place, or not there at all.
 pub(crate) fn export(data_dir: &Path, path: &Path) -> Result<(), Failure> {
     must_be_idle(data_dir)?;
     let part = part_of(path);

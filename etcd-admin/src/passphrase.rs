@@ -1,5 +1,5 @@
-//! Passphrases: from a file, from the input, or from whoever sits at the terminal. Never from the command line or the environment, which
-//! others can read.
+//! Passphrases: from a file, from the input, or from the terminal. Never from the command line or
+//! the environment, which others can read.
 
 use crate::failure::{Failure, NEEDS_ANSWER};
 use certs::Passphrase;

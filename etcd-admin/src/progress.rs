@@ -9,7 +9,7 @@ use std::io::IsTerminal as _;
 pub(crate) struct Progress {
     bar: ProgressBar,
     what: String,
-    /// The last tenth that was told where there is no terminal.
+    /// The last tenth that was printed where there is no terminal.
     told: Cell<u64>,
     terminal: bool,
 }
@@ -53,7 +53,7 @@ impl Drop for Progress {
     }
 }
 
-/// A line about what is going on.
+/// Prints a line about the progress.
 #[expect(clippy::print_stderr, reason = "this is where the tool talks")]
 pub(crate) fn note(text: &str) {
     eprintln!("{text}");

@@ -1,4 +1,5 @@
-//! `adopt`: what a real etcd's configuration on this host becomes under our daemon, and what does not carry over.
+//! `adopt`: the configuration of a real etcd on this host for our daemon, and the settings that do
+//! not carry over.
 
 use super::apply::kept_name;
 use super::files::{Change, must_load};
@@ -15,7 +16,7 @@ use serde_norway::{Mapping, Value};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Where distributions and well-known tools put it.
+/// The paths that distributions and well-known tools use.
 const PLACES: [&str; 4] = ["/etc/default/etcd", "/etc/etcd/etcd.conf", "/etc/etcd/etcd.conf.yml", "/etc/etcd.env"];
 const HEAD: &str = "# Taken over from another etcd by etcd-admin adopt.\n";
 
@@ -39,7 +40,7 @@ struct Adopted {
     next: Vec<String>,
 }
 
-/// What was found in the old file.
+/// The content of the old file.
 #[derive(Debug, Default)]
 struct Found {
     settings: Mapping,

@@ -12,14 +12,14 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// What was or would be done on a host.
+/// The changes made, or planned, on a host.
 #[derive(Debug, Serialize)]
 pub(super) struct Told {
-    /// Whether anything was changed; in a dry run, whether it would be.
+    /// `true` if anything was changed; in a dry run, whether it would be.
     pub(super) changed: bool,
     pub(super) dry_run: bool,
     pub(super) member: String,
-    /// Whether the member may be started.
+    /// `true` if the member may be started.
     pub(super) ready: bool,
     pub(super) diff: Vec<Change>,
     pub(super) next: Vec<String>,
@@ -72,7 +72,8 @@ pub(super) fn apply(context: &Context, words: &HostWords) -> Result<ExitCode, Fa
     Ok(ExitCode::SUCCESS)
 }
 
-/// Folders, certificates, and the configuration last: with it the host counts as made.
+/// Creates directories, certificates, and the configuration last: with it the host counts as
+/// complete.
 pub(super) fn execute(context: &Context, host: &Host<'_>, words: &HostWords, plan: &Plan) -> Result<(), Failure> {
     let owner = Owner::of(host, words);
     plan.folders.iter().try_for_each(|folder| make(folder, owner))?;
@@ -138,7 +139,7 @@ fn make(folder: &Folder, owner: Owner) -> Result<(), Failure> {
     std::fs::set_permissions(&folder.path, std::fs::Permissions::from_mode(folder.mode)).map_err(failed(&folder.path))
 }
 
-/// What was there before is kept beside it.
+/// Writes a file; a previous one is kept beside it.
 fn write(context: &Context, file: &Rendered, owner: Owner) -> Result<(), Failure> {
     let path = &file.path;
     if let Some(above) = path.parent() {

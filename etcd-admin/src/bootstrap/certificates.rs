@@ -1,7 +1,7 @@
-//! The certificates of a host: which are missing or do not fit, and how they come there.
+//! The certificates of a host: the missing or unsuitable ones, and how to get them.
 //!
-//! Where the authorities are on this machine, they sign at once. Elsewhere the key is born here and a request waits to be signed. Keys
-//! never leave the host, and are never in what is told.
+//! Where the CAs are on this machine, they sign at once. Elsewhere the key is made here and a
+//! request waits to be signed. Keys never leave the host, and are never part of the output.
 
 use super::files::Change;
 use super::plan::placed;
@@ -20,7 +20,7 @@ pub(super) const PROFILES: [Profile; 2] = [Profile::Server, Profile::Peer];
 
 #[derive(Debug)]
 enum Step {
-    /// Signed by an authority on this machine.
+    /// Signed by a CA on this machine.
     Issue(LeafPlan, AuthorityFolder),
     /// To be signed elsewhere.
     Request(LeafPlan),
@@ -32,7 +32,7 @@ enum Step {
     Publish(AuthorityFolder),
 }
 
-/// What there is to do.
+/// The work to be done.
 #[derive(Debug)]
 pub(super) struct Certificates {
     folder: PathBuf,
@@ -41,7 +41,7 @@ pub(super) struct Certificates {
     pub(super) changes: Vec<Change>,
     /// Authorities whose list is on this host when the plan is done.
     pub(super) lists: Vec<AuthorityKind>,
-    /// What others have to do before the member can start.
+    /// Steps elsewhere before the member can start.
     pub(super) next: Vec<String>,
 }
 
@@ -205,7 +205,7 @@ fn file(name: &str, content: &[u8], private: bool) -> HostFile {
     HostFile { name: name.to_owned(), content: content.to_vec().into(), private }
 }
 
-/// The authority, where it is on this machine.
+/// Returns the CA, where it is on this machine.
 fn authority(context: &Context, kind: AuthorityKind) -> Option<AuthorityFolder> {
     let root: PathBuf = context.ca_dir().ok()?;
     let root: &Path = &root;

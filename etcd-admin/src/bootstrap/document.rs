@@ -72,7 +72,7 @@ pub(super) fn random() -> Result<String, Failure> {
 
 #[derive(Debug, Serialize)]
 struct Rendered {
-    /// Whether anything was written; in a dry run, whether it would be.
+    /// `true` if anything was written; in a dry run, whether it would be.
     changed: bool,
     dry_run: bool,
     files: Vec<PathBuf>,

@@ -1,4 +1,4 @@
-//! The files of a host, and what putting them there would change.
+//! The files of a host, and the changes of writing them.
 
 use crate::failure::Failure;
 use crate::inventory::{Host, yaml_text};
@@ -19,7 +19,7 @@ pub(crate) struct Rendered {
     pub(crate) path: PathBuf,
     pub(crate) content: String,
     pub(crate) mode: u32,
-    /// Whether the daemon's group is to read it.
+    /// `true` if the daemon's group is to read it.
     pub(crate) shared: bool,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Rendered {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Change {
     pub(crate) path: PathBuf,
-    /// What is there; nothing if it is not there.
+    /// The present content; `None` if the file does not exist.
     pub(crate) before: Option<String>,
     pub(crate) after: String,
 }
@@ -65,7 +65,7 @@ pub(crate) fn files_of(host: &Host<'_>, settings: &Mapping) -> Result<Vec<Render
         let kinds =
             [("last", keep.last), ("hourly", keep.hourly), ("daily", keep.daily), ("weekly", keep.weekly), ("monthly", keep.monthly)];
         let keep: String = kinds.iter().filter(|(_, count)| *count > 0).map(|(kind, count)| format!(" --keep-{kind} {count}")).collect();
-        // An empty assignment forgets what the packages' unit says.
+        // An empty assignment clears the value of the packages' unit.
         let prune = |prefix: &str| {
             if keep.is_empty() {
                 String::new()

@@ -1,7 +1,8 @@
-//! `join`: this host becomes a member of a cluster that runs.
+//! `join`: this host becomes a member of a running cluster.
 //!
-//! What is to be done follows from what there is: the host's files, and what the cluster says of it. So an interrupted run goes on where it
-//! stopped, and one that is done changes nothing. The member is let in as a learner, and votes when it has caught up.
+//! The steps follow from the present state: the host's files, and the cluster's view of it. So an
+//! interrupted run resumes where it stopped, and a complete one changes nothing. The member is
+//! added as a learner, and promoted when it has caught up.
 
 use super::apply::{Told, execute};
 use super::plan::{Plan, placed};
@@ -26,18 +27,18 @@ fn in_hex<S: Serializer>(id: &Option<u64>, serializer: S) -> Result<S::Ok, S::Er
 struct Joined {
     #[serde(flatten)]
     told: Told,
-    /// What was done in the cluster, in its order; what would be, in a dry run.
+    /// The steps in the cluster, in order; the planned ones in a dry run.
     steps: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "in_hex")]
     id: Option<u64>,
-    /// Whether it is a member that votes.
+    /// `true` if it is a member that votes.
     votes: bool,
 }
 
 pub(super) async fn join(context: &Context, client: &Client, words: &JoinWords) -> Result<ExitCode, Failure> {
     let file = ClusterFile::read(words.host.document.cluster.as_deref())?;
     let host = file.host(words.host.member.as_deref())?;
-    // Without certificates nobody can be asked.
+    // Without certificates no member can be asked.
     let mut first = Plan::of(context, &host, &words.host, host.settings())?;
     first.changes.retain(|change| !first.files.iter().any(|file| file.path == change.path));
     first.files.clear();
@@ -112,7 +113,8 @@ fn tell(context: &Context, joined: &Joined) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The other members of the document, by the certificate that this host has, unless somebody said otherwise.
+/// Connects to the other members of `cluster.yaml`, by the certificate of this host, unless flags
+/// name others.
 fn towards(client: &Client, host: &Host<'_>, words: &HostWords) -> Result<Client, Failure> {
     let mut settings = client.settings.clone();
     if settings.endpoints_given {
@@ -128,7 +130,7 @@ fn towards(client: &Client, host: &Host<'_>, words: &HostWords) -> Result<Client
     Ok(Client::new(settings)?)
 }
 
-/// The configuration of one who joins: the members are those that there are.
+/// Returns the configuration of a joining member: the members are the present ones.
 fn settings(host: &Host<'_>, view: &ClusterView) -> Mapping {
     let own = host.peer_url();
     let mut entries: Vec<String> = view

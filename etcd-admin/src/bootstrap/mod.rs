@@ -1,7 +1,9 @@
-//! From `cluster.yaml` to hosts: what a configuration will be, what would change here, and doing it; joining; taking over from etcd.
+//! From `cluster.yaml` to hosts: rendering a configuration, planning changes, applying them;
+//! joining; adopting etcd's configuration.
 //!
-//! `render` knows no host. `plan` and `apply` look at this one, through the same [`plan::Plan`], so that what is told is what is done. Nothing is
-//! overwritten without being kept, and a second run changes nothing.
+//! `render` knows no host. `plan` and `apply` look at this one, through the same [`plan::Plan`], so
+//! that the printed plan is carried out. A file is not overwritten without being kept, and a second
+//! run changes nothing.
 
 mod adopt;
 mod apply;

@@ -1,4 +1,4 @@
-//! What is to be done on this host, found by looking at it. Doing it is another matter.
+//! The plan for this host, found by looking at it. Carrying it out is another matter.
 
 use super::certificates::Certificates;
 use super::files::{Change, Rendered, TIMER_LINK, TIMER_UNIT, files_of};
@@ -11,12 +11,12 @@ use serde_norway::Mapping;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// A folder that has to be there.
+/// A required directory.
 #[derive(Debug)]
 pub(super) struct Folder {
     pub(super) path: PathBuf,
     pub(super) mode: u32,
-    /// Whether it is the daemon's own; else it is root's, for the daemon's group to enter.
+    /// `true` if it is the daemon's own; else it is root's, for the daemon's group to enter.
     pub(super) own: bool,
 }
 
@@ -29,19 +29,20 @@ pub(super) struct Plan {
     pub(super) changes: Vec<Change>,
     /// The link that enables the timer of snapshots, if it is missing, and the unit that it leads to.
     pub(super) timer: Option<(PathBuf, PathBuf)>,
-    /// Whether the member may be started when this is done.
+    /// `true` if the member may be started when this is done.
     pub(super) ready: bool,
-    /// What the operator has to do, in its order.
+    /// The operator's next steps, in order.
     pub(super) next: Vec<String>,
 }
 
-/// Where a path of the host is, below another root if there is one.
+/// Returns a path of the host, below another root if there is one.
 pub(super) fn placed(words: &HostWords, path: &Path) -> PathBuf {
     words.root.as_ref().map_or_else(|| path.to_owned(), |root| root.join(path.strip_prefix("/").unwrap_or(path)))
 }
 
 impl Plan {
-    /// With the settings of a founder, or of one who joins a cluster that runs.
+    /// Returns the plan with the settings of an initial member, or of one that joins a running
+    /// cluster.
     pub(super) fn of(context: &Context, host: &Host<'_>, words: &HostWords, settings: Mapping) -> Result<Self, Failure> {
         let data = placed(words, &host.data_dir());
         must_be_ours(&data)?;
@@ -142,7 +143,8 @@ fn is_joining(config: &Path) -> Result<bool, Failure> {
     Ok(before.get("initial-cluster-state").is_some_and(|state| state == "existing"))
 }
 
-/// The settings of a founder stay as they were when the member was founded: nothing reads them again.
+/// Keeps the settings of an initial member as they were at its first start: nothing reads them
+/// again.
 fn kept(config: &Path, mut settings: Mapping) -> Result<Mapping, Failure> {
     let Ok(text) = std::fs::read_to_string(config) else { return Ok(settings) };
     let before: Mapping = serde_norway::from_str(&text).map_err(|error| Failure::at(config, error))?;

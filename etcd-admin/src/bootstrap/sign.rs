@@ -1,4 +1,5 @@
-//! `init sign`: where the authorities are. A request gets what the document says of its host, and nothing else.
+//! `init sign`, on the machine of the CAs. A request gets the content that `cluster.yaml` gives its
+//! host, and nothing else.
 
 use super::certificates::{PROFILES, leaf_plan};
 use super::words::SignWords;

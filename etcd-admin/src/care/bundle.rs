@@ -1,7 +1,7 @@
-//! `support bundle`: a folder for those who help. What could not be had is told in its index.
+//! `support bundle`: a directory for support. Its index lists missing parts.
 //!
-//! Never keys or values: of the log only fields go in that are known to hold none, settings that are secret are cut, and of certificates
-//! only what they say of themselves is read.
+//! Never keys or values: of the log only fields go in that are known to hold none, secret settings
+//! are cut, and of certificates only the public content is read.
 
 use super::words::BundleWords;
 use crate::client::{Client, settings_of_file};
@@ -15,11 +15,11 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// Looks at the figures, so that rates can be told.
+/// Number of metric samples, so that rates can be computed.
 const LOOKS: usize = 3;
 /// Lines of the log, the newest.
 const LOG_LINES: usize = 20_000;
-/// Fields of a line of the log whose text goes in. All others may hold what a client sent.
+/// Fields of a log line whose text goes in. All others may hold data of clients.
 const LOG_FIELDS: [&str; 24] = [
     "level",
     "ts",
@@ -187,7 +187,7 @@ fn cut(mapping: &mut serde_norway::Mapping, above: &[String]) {
         if let (serde_norway::Value::Mapping(below), false) = (&mut *value, secret) {
             cut(below, &path);
         } else if secret || row.is_none() {
-            // What the table does not know may be anything.
+            // Settings outside of the table may be anything.
             *value = "***".into();
         }
     }

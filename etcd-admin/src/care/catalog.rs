@@ -3,7 +3,7 @@
 use super::topics::Topic;
 use std::borrow::Cow;
 
-/// systemd's message catalog; `telemetry` holds it together with what the daemon says.
+/// systemd's message catalog; a test of `telemetry` compares it with the daemon's messages.
 const CATALOG: &str = include_str!("../../../systemd/usr/lib/systemd/catalog/etcd-server.catalog");
 
 /// A topic for each message.

@@ -1,4 +1,5 @@
-//! `explain`: what an error, an exit code, an alarm, a finding or a message of the journal means, and what to do.
+//! `explain`: the meaning of an error, an exit code, an alarm, a finding or a message of the
+//! journal, and the remedy.
 
 use super::catalog::messages;
 use super::topics::{TOPICS, Topic, exit_statuses};

@@ -1,4 +1,5 @@
-//! What keeps a cluster well, and what explains it: space, order of restarts, a live view, a bundle for others, a lost password.
+//! Maintenance and support: space, order of restarts, a live view, a support bundle, topics, a lost
+//! password.
 
 mod bundle;
 mod catalog;

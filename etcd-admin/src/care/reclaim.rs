@@ -22,7 +22,7 @@ const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted"
 struct Reclaimed {
     changed: bool,
     dry_run: bool,
-    /// What was done, in its order; what would be, in a dry run.
+    /// The steps done, in order; the planned ones in a dry run.
     steps: Vec<String>,
     members: Vec<Space>,
     /// Members whose alarm was lifted.
@@ -109,14 +109,14 @@ async fn compact(client: &Client, told: &mut Reclaimed, revision: i64) -> Result
     let request = CompactionRequest { revision, physical: true };
     match client.call_within(patience(client), Repeat::Unsafe, async |session| session.kv().compact(request).await).await {
         Ok(_) => told.changed = true,
-        // Somebody has been here before.
+        // Already compacted by another client.
         Err(CallError::Status { status, .. }) if status.message() == COMPACTED => {}
         Err(error) => return Err(explained(client, error).await),
     }
     Ok(())
 }
 
-/// These take as long as a disk needs, unless somebody said how long that may be.
+/// Returns the time limit: these take as long as a disk needs, unless a flag sets a limit.
 fn patience(client: &Client) -> Option<Duration> {
     client.settings.command_timeout_given.then_some(client.settings.command_timeout)
 }

@@ -1,9 +1,10 @@
 //! `auth rescue`: root's password is lost.
 //!
-//! The member on this machine is started for a moment with another listener: on loopback, with TLS of an authority that lives as long as this
-//! command, and with users known by their certificates. To that listener root comes with a certificate, and sets a new password as anybody
-//! would: the change is ordered and replicated, so no member's data is touched behind the others' backs. Whoever may stop the member and
-//! read its data could do as much by hand.
+//! The member on this machine is started for a moment with another listener: on loopback, with TLS
+//! of a CA that lives as long as this command, and with users known by their certificates. Root
+//! connects to that listener with a certificate, and sets a new password as any client would: the
+//! change is ordered and replicated, so no member's data is changed without the others. A user that
+//! may stop the member and read its data could do as much by hand.
 
 use super::words::RescueWords;
 use crate::client::{CallError, Client, ConnectionWords, Local, Repeat, Settings, TlsFiles, settings_of_file};
@@ -35,7 +36,7 @@ struct Rescued {
     changed: bool,
     dry_run: bool,
     member: String,
-    /// Whether authentication is off now.
+    /// `true` if authentication is off now.
     disabled: bool,
 }
 
@@ -77,7 +78,7 @@ fn password(path: &Path) -> Result<String, Failure> {
     if line.is_empty() { Err(Failure::usage(format!("{}: there is no password in its first line", path.display()))) } else { Ok(line) }
 }
 
-/// Whom the daemon has to run as, where it is another than who asks.
+/// Returns the user that the daemon has to run as, where it is another than the caller.
 fn owner_of(data: &Path) -> Result<Option<(u32, u32)>, Failure> {
     let metadata = std::fs::metadata(data).map_err(|error| Failure::at(data, error))?;
     let own = nix::unistd::geteuid();
@@ -90,7 +91,7 @@ fn owner_of(data: &Path) -> Result<Option<(u32, u32)>, Failure> {
     Err(Failure::refused(format!("{} belongs to another user: run this as root", data.display())))
 }
 
-/// The listener for one command, and who may come through it.
+/// The listener for one command, and its permitted client.
 struct Door {
     url: String,
     files: Vec<PathBuf>,
@@ -139,7 +140,7 @@ impl Door {
         Ok(path)
     }
 
-    /// What the daemon reads has to be its own.
+    /// Gives the daemon ownership of its files.
     fn give(&self, folder: &Path, owner: Option<(u32, u32)>) -> Result<(), Failure> {
         let Some((user, group)) = owner else { return Ok(()) };
         let config = folder.join("etcd.yaml");

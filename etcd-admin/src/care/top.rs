@@ -1,4 +1,5 @@
-//! `top`: the cluster on one screen that refreshes. A picture is plain text, so that what is tested is what is seen.
+//! `top`: the cluster on one screen that refreshes. A picture is plain text, so that tests see the
+//! same as users.
 
 use super::words::TopWords;
 use crate::client::{Client, Disk, Repeat};
@@ -14,7 +15,7 @@ use serde::Serialize;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// One member in the picture. What only it knows is missing while it is away.
+/// One member in the picture. Values that only it knows are missing while it is away.
 #[derive(Clone, Debug, Serialize)]
 struct Line {
     name: String,
@@ -84,7 +85,7 @@ pub(super) async fn top(context: &Context, client: &Client, words: &TopWords) ->
     std::thread::spawn(move || {
         while let Ok(key) = keyboard.read_key_raw() {
             if matches!(key, Key::Char('q') | Key::Escape | Key::CtrlC) {
-                // Nobody listens when the picture has ended already.
+                // The receiver is gone when the picture has ended already.
                 tx.blocking_send(()).ok();
                 break;
             }
@@ -105,7 +106,7 @@ pub(super) async fn top(context: &Context, client: &Client, words: &TopWords) ->
         }
         match look(client, Some(&picture)).await {
             Ok(next) => picture = next,
-            // What cannot be had now may be had again: that nobody answers is what one looks for.
+            // A failed request may succeed later: an unreachable cluster is a state to be shown.
             Err(failure) => {
                 client.leave();
                 picture.leader = None;

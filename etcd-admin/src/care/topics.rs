@@ -1,4 +1,4 @@
-//! What `explain` knows. etcd's own texts stand as they are, letter by letter.
+//! The topics of `explain`. etcd's own texts stand as they are, letter by letter.
 
 use crate::failure::EXIT_STATUSES;
 use serde::Serialize;

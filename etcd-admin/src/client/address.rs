@@ -1,4 +1,4 @@
-//! Where a member is reached: what an operator writes behind `--endpoints`.
+//! The address of a member, as given to `--endpoints`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,14 +11,14 @@ pub(crate) struct Address {
     pub(crate) encryption: Encryption,
 }
 
-/// What to connect to.
+/// The target of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Host { name: String, port: u16 },
     Socket(PathBuf),
 }
 
-/// What the scheme says of encryption.
+/// The encryption that a scheme implies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encryption {
     Never,
@@ -27,7 +27,7 @@ pub(crate) enum Encryption {
     IfConfigured,
 }
 
-/// Why a text is no endpoint.
+/// The reason why a text is no endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no endpoint: {reason}; write it as https://HOST:2379, HOST:2379 or unix:///PATH")]
 pub(crate) struct AddressError {
@@ -66,7 +66,7 @@ impl Address {
         Ok(Self { text: text.to_owned(), place, encryption })
     }
 
-    /// What stands in the request's authority.
+    /// Returns the `:authority` of a request.
     pub(crate) fn authority(&self) -> String {
         match &self.place {
             Place::Host { name, port } if name.contains(':') => format!("[{name}]:{port}"),

@@ -1,4 +1,4 @@
-//! A connection that did not come about: which step of it broke, why, and what to do.
+//! A failed connection: the step that broke, the reason, and the remedy.
 
 use super::Address;
 use std::fmt;
@@ -26,7 +26,7 @@ impl Step {
     }
 }
 
-/// Why one endpoint could not be used.
+/// The reason why one endpoint could not be used.
 #[derive(Clone, Debug)]
 pub(crate) struct Broken {
     pub(crate) endpoint: String,
@@ -99,7 +99,7 @@ pub(crate) fn alert_cure(alert: rustls::AlertDescription) -> &'static str {
     }
 }
 
-/// What to do about a socket that cannot be had.
+/// Remedies for socket errors.
 const CURES: [(io::ErrorKind, &str); 6] = [
     (io::ErrorKind::ConnectionRefused, "nothing listens there: is the member running, and is the port right?"),
     (io::ErrorKind::TimedOut, "no answer: is the host up, and does a firewall let this port through?"),
@@ -109,7 +109,7 @@ const CURES: [(io::ErrorKind, &str); 6] = [
     (io::ErrorKind::PermissionDenied, "run it as a user who may use the socket"),
 ];
 
-/// What to do about a member's certificate that is not believed.
+/// Returns the remedy for a member's certificate that is not trusted.
 fn certificate_cure(why: &rustls::CertificateError) -> &'static str {
     use rustls::CertificateError as Certificate;
     if matches!(why, Certificate::UnknownIssuer) {

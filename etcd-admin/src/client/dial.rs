@@ -16,7 +16,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tonic::transport::Uri;
 
-/// A connection, whatever it runs over.
+/// A connection over any transport.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
@@ -25,7 +25,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 #[derive(Clone, Debug)]
 pub(crate) struct Dialler {
     pub(crate) address: Address,
-    /// Whether certificates were given, and what follows from them.
+    /// The TLS settings, if certificates were given.
     pub(crate) tls: Option<Arc<ClientConfig>>,
     /// In place of the address's host in the certificate.
     pub(crate) server_name: Option<String>,
@@ -34,7 +34,7 @@ pub(crate) struct Dialler {
     pub(crate) protocol: Protocol,
 }
 
-/// What is to be spoken.
+/// The protocol to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Http1,

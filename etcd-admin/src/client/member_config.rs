@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-/// Where a member's configuration is looked for.
+/// Path of a member's configuration.
 pub(crate) const VARIABLE: &str = "ETCD_ADMIN_MEMBER_CONFIG";
 const PLACES: [&str; 2] = ["/etc/etcd/etcd.yaml", "/etc/etcd/etcd.conf.yml"];
 
-/// What a member's configuration tells of how to reach it.
+/// The addresses and certificates in a member's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LocalMember {
     pub(crate) path: PathBuf,
@@ -80,7 +80,7 @@ fn is_wildcard(host: &str) -> bool {
     host.is_empty() || host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
 }
 
-/// The URL by which this machine reaches what listens there.
+/// Returns the URL by which this machine reaches a listener.
 fn reachable(url: &config::Url) -> String {
     match host_of(url) {
         Some(host) if is_wildcard(&host) => {
@@ -94,7 +94,7 @@ fn reachable(url: &config::Url) -> String {
     }
 }
 
-/// What the daemon would say to a configuration's text.
+/// Returns the daemon's verdict on the text of a configuration.
 pub(crate) fn settings_of_text(text: &str) -> Result<Vec<config::Warning>, String> {
     struct Text<'a>(&'a str);
     impl Surroundings for Text<'_> {

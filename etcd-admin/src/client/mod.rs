@@ -1,7 +1,8 @@
-//! The connection to a cluster: settings, one connection at a time, fail-over to the next endpoint, and why it failed.
+//! The connection to a cluster: settings, one connection at a time, fail-over to the next endpoint,
+//! and the reason of a failure.
 //!
-//! Knows nothing of commands. A failure names its endpoint and the step that broke; whoever has it can ask for more with
-//! [`Client::explain`].
+//! Knows nothing of commands. A failure names its endpoint and the step that broke;
+//! [`Client::explain`] gives more.
 
 mod address;
 mod broken;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tonic::{Code, Response, Status};
 
-/// Whether a request may be sent again when nobody knows what became of it.
+/// The choice of whether a request may be sent again when its outcome is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Repeat {
     /// It changes nothing.
@@ -53,7 +54,7 @@ pub(crate) struct Client {
     next: Cell<usize>,
 }
 
-/// Why there is no client at all.
+/// The reason why there is no client at all.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     #[error(transparent)]
@@ -62,7 +63,7 @@ pub(crate) enum ClientError {
     Trust(#[from] trust::TrustError),
 }
 
-/// Why a call has no answer.
+/// The reason why a call has no response.
 #[derive(Clone, Debug)]
 pub(crate) enum CallError {
     /// No endpoint could be reached.
@@ -71,12 +72,12 @@ pub(crate) enum CallError {
     Status { endpoint: String, status: Status },
     /// The user was not let in.
     Login { endpoint: String, status: Status },
-    /// Nobody answered in time.
+    /// No endpoint responded in time.
     TimedOut { endpoint: String, limit: Duration },
 }
 
 impl CallError {
-    /// The code of the answer; what could not be reached or took too long has one too.
+    /// Returns the code of the response; unreachable endpoints and timeouts have one too.
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::Unreachable(_) => Code::Unavailable,
@@ -86,7 +87,7 @@ impl CallError {
         }
     }
 
-    /// What etcd's own client says.
+    /// Returns the text of etcd's own client.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Unreachable(_) | Self::TimedOut { .. } => "context deadline exceeded".to_owned(),
@@ -115,7 +116,7 @@ impl std::fmt::Display for CallError {
 }
 
 impl Client {
-    /// Nothing is connected yet.
+    /// Returns a client without a connection yet.
     pub(crate) fn new(settings: Settings) -> Result<Self, ClientError> {
         let addresses: Vec<Address> = settings.endpoints.iter().map(|text| Address::parse(text)).collect::<Result<_, _>>()?;
         let wanted = addresses.iter().any(|address| address.encryption == address::Encryption::Always);
@@ -167,7 +168,8 @@ impl Client {
         self.call_within(Some(self.settings.command_timeout), repeat, ask).await
     }
 
-    /// Asks one endpoint after another until one of them answers. What may have been done already is not asked twice.
+    /// Sends a request to one endpoint after another until one of them responds. A request that may
+    /// have been executed is not repeated.
     pub(crate) async fn call_within<T>(
         &self,
         limit: Option<Duration>,
@@ -213,7 +215,7 @@ impl Client {
         self.next.set((self.next.get() + 1) % self.addresses.len().max(1));
     }
 
-    /// What is known or can be found out of a failure, a line for each endpoint.
+    /// Returns the known or discoverable reasons of a failure, a line for each endpoint.
     pub(crate) async fn explain(&self, error: &CallError) -> Vec<String> {
         match error {
             CallError::Unreachable(broken) => broken.iter().map(ToString::to_string).collect(),

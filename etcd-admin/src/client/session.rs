@@ -46,7 +46,7 @@ pub(crate) struct Session {
     answer_bytes_max: usize,
 }
 
-/// Why there is no session.
+/// The reason why there is no session.
 pub(crate) enum ConnectError {
     Broken(Broken),
     /// The user is not let in.
@@ -111,7 +111,7 @@ impl Session {
                 let asked = tokio::time::timeout(settings.command_timeout, async { self.auth().authenticate(request).await });
                 match asked.await.map_err(|_| Status::deadline_exceeded("the login was not answered in time"))? {
                     Ok(answer) => answer.into_inner().token,
-                    // As etcd's client: a name is of no account where nobody has to give one.
+                    // As etcd's client: a user name is ignored where authentication is off.
                     Err(status) if status.message() == "etcdserver: authentication is not enabled" => return Ok(Token(None)),
                     Err(status) => return Err(status),
                 }

@@ -65,7 +65,7 @@ pub(crate) struct Settings {
     pub(crate) credentials: Option<Credentials>,
     pub(crate) dial_timeout: Duration,
     pub(crate) command_timeout: Duration,
-    /// Whether somebody asked for that very time.
+    /// `true` if somebody asked for that very time.
     pub(crate) command_timeout_given: bool,
     pub(crate) keepalive_time: Duration,
     pub(crate) keepalive_timeout: Duration,

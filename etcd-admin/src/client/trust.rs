@@ -1,4 +1,4 @@
-//! Whom the tool believes, and what it shows of itself.
+//! The trusted CAs of the tool, and its own certificate.
 
 use super::settings::TlsFiles;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -46,7 +46,7 @@ pub(crate) fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, Trust
     Ok(Arc::new(config))
 }
 
-/// The bundle that was given, or the system's authorities.
+/// Returns the given bundle, or the CAs of the system.
 fn roots(files: &TlsFiles) -> Result<RootCertStore, TrustError> {
     let mut roots = RootCertStore::empty();
     match &files.cacert {
@@ -55,13 +55,14 @@ fn roots(files: &TlsFiles) -> Result<RootCertStore, TrustError> {
                 roots.add(certificate).map_err(|error| TrustError::new(path, &error))?;
             }
         }
-        // What cannot be read of the system's is left out: a handshake that would need it says so.
+        // Unreadable CAs of the system are left out: a handshake that would need them fails with
+        // the reason.
         None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
     }
     Ok(roots)
 }
 
-/// A file that is not there is told of in Go's words.
+/// Reads a file; a missing one is reported in Go's words.
 fn read(path: &Path) -> Result<Vec<u8>, TrustError> {
     std::fs::read(path).map_err(|error| {
         if error.kind() == std::io::ErrorKind::NotFound {

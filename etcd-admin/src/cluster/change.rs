@@ -18,21 +18,21 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tonic::Code;
 
-/// What a leader says as long as it has not been connected to all members for some seconds.
+/// The error of a leader that has not been connected to all members for some seconds.
 const UNSETTLED: &str = "etcdserver: unhealthy cluster";
 const SETTLE_TIME: Duration = Duration::from_secs(30);
 const SETTLE_PAUSE: Duration = Duration::from_millis(250);
 
-/// What was done, and what there is now.
+/// The steps done, and the resulting members.
 #[derive(Debug, Default, Serialize)]
 struct Changes {
     changed: bool,
     dry_run: bool,
-    /// What was done, in its order; what would be, in a dry run.
+    /// The steps, in order; the planned ones in a dry run.
     steps: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
-    /// What a new member is to be started with.
+    /// The settings to start a new member with.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     start_with: Vec<String>,
 }
@@ -91,7 +91,7 @@ fn has_urls(member: &Member, urls: &[String]) -> bool {
     sorted(&member.peer_ur_ls) == sorted(urls)
 }
 
-/// The newcomer, if it is there already; refuses what cannot be one.
+/// Returns the new member, if it exists already; refuses an invalid one.
 pub(crate) fn newcomer<'a>(view: &'a ClusterView, name: &str, urls: &[String], leaves: Option<u64>) -> Result<Option<&'a Seen>, Failure> {
     let rest = || view.members.iter().filter(|seen| Some(seen.member.id) != leaves);
     if let Some(known) = rest().find(|seen| has_urls(&seen.member, urls)) {
@@ -130,7 +130,8 @@ pub(crate) fn all_must_answer(view: &ClusterView) -> Result<(), Failure> {
     Err(Failure::refused(text))
 }
 
-/// Adds a learner. Where nobody knows what became of the request, the list of members says whether it was done.
+/// Adds a learner. If the outcome of the request is unknown, the list of members shows whether it
+/// was done.
 pub(crate) async fn add_learner(client: &Client, urls: &[String]) -> Result<u64, Failure> {
     let begun = Instant::now();
     let request = MemberAddRequest { peer_ur_ls: urls.to_vec(), is_learner: true };
@@ -155,7 +156,7 @@ pub(crate) async fn add_learner(client: &Client, urls: &[String]) -> Result<u64,
     }
 }
 
-/// Adds the newcomer as a learner, says what to start it with, and lets it vote.
+/// Adds the new member as a learner, prints its settings, and promotes it.
 async fn take_in(
     client: &Client,
     changes: &mut Changes,
@@ -248,7 +249,7 @@ async fn settled<T>(client: &Client, ask: impl AsyncFn() -> Result<T, CallError>
     }
 }
 
-/// Refuses what would cost the quorum.
+/// Refuses a removal that would cost the quorum.
 fn must_bear(view: &ClusterView, gone: &Seen) -> Result<(), Failure> {
     let judgement = view.may_remove(gone);
     if judgement.ok {
@@ -257,7 +258,7 @@ fn must_bear(view: &ClusterView, gone: &Seen) -> Result<(), Failure> {
     Err(Failure::refused(format!("{} stays: {}", gone.name(), judgement.reason)))
 }
 
-/// What an operator agrees to.
+/// Returns the question that an operator confirms.
 fn question(view: &ClusterView, gone: &Seen, what: &str) -> String {
     let after = view.may_remove(gone);
     format!(
@@ -311,8 +312,8 @@ pub(super) async fn replace(context: &Context, client: &Client, words: &ReplaceW
         let gone = view.expect(&words.member)?;
         confirm(&question(&view, gone, &format!("This puts {} in the place of", words.name)), &gone.name(), words.yes)?;
     }
-    // One that lives goes last, so that no failure less is borne meanwhile; one that is dead first, because a cluster takes nobody in
-    // while one of its members cannot be reached.
+    // A running member is removed last, so that no fewer failures are tolerated meanwhile; a dead
+    // one first, because a cluster adds no member while one of its members cannot be reached.
     if lives {
         take_in(client, &mut changes, &words.name, &urls, known, &words.wait).await?;
         if !context.dry_run {

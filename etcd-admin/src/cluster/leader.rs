@@ -1,4 +1,4 @@
-//! Who leads, and handing over.
+//! The leader, and transfer of leadership.
 
 use super::view::{ClusterView, Seen, explained};
 use crate::client::{Client, Repeat};

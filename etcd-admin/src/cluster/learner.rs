@@ -50,7 +50,7 @@ pub(crate) async fn let_vote(client: &Client, id: u64, limit: Duration) -> Resul
     }
 }
 
-/// How far a learner is.
+/// The progress of a learner.
 enum Behind {
     NotStarted,
     Entries { has: u64, wanted: u64 },

@@ -1,7 +1,7 @@
-//! Members and leadership: seen, judged, changed one careful step at a time.
+//! Members and leadership: observed, judged, changed one careful step at a time.
 //!
-//! What a command has to do follows from what the cluster looks like, so that a command that was interrupted goes on where it stopped when
-//! it is given again, and one that is done changes nothing.
+//! The steps of a command follow from the state of the cluster, so that an interrupted command
+//! resumes where it stopped when it is repeated, and a complete one changes nothing.
 
 mod change;
 mod journal;

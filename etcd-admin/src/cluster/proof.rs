@@ -1,4 +1,5 @@
-//! Whether the others can go on: the one judgement behind stopping, removing and replacing.
+//! The check that the others keep the quorum: the one judgement behind stopping, removing and
+//! replacing.
 
 use super::view::{ClusterView, Seen};
 use serde::Serialize;
@@ -9,11 +10,11 @@ pub(crate) struct Judgement {
     pub(crate) ok: bool,
     /// Voters that there will be.
     pub(crate) voters: usize,
-    /// How many of them are needed.
+    /// Number of voters that are needed.
     pub(crate) quorum: usize,
     /// Names of those that proved that they follow the leader.
     pub(crate) proven: Vec<String>,
-    /// Names of those that did not, each with what it was heard of.
+    /// Names of those that did not, each with the last report of it.
     pub(crate) missing: Vec<String>,
     /// Failures that will be borne.
     pub(crate) tolerated: usize,
@@ -21,13 +22,14 @@ pub(crate) struct Judgement {
 }
 
 impl ClusterView {
-    /// Whether these may be stopped: they go on voting, so the quorum stays as large as it is.
+    /// Judges whether these may be stopped: they stay voters, so the quorum stays as large as it
+    /// is.
     pub(crate) fn may_stop(&self, gone: &[&Seen]) -> Judgement {
         let stays = |seen: &&Seen| !gone.iter().any(|gone| gone.member.id == seen.member.id);
         self.judge(self.voters().count(), self.voters().filter(stays), "stopped")
     }
 
-    /// Whether this one may be removed: the quorum becomes that of the others.
+    /// Judges whether this one may be removed: the quorum becomes that of the others.
     pub(crate) fn may_remove(&self, gone: &Seen) -> Judgement {
         let others = || self.voters().filter(|seen| seen.member.id != gone.member.id);
         if gone.member.is_learner {

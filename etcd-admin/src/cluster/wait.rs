@@ -1,4 +1,4 @@
-//! `wait`: until the cluster is as somebody needs it. What is down yet is asked again.
+//! `wait`: until the cluster has reached a state. Unreachable members are retried.
 
 use super::view::{ClusterView, Seen, explained};
 use super::words::{Goal, WaitForWords};
@@ -23,14 +23,14 @@ struct Waited {
     goal: Goal,
     reached: bool,
     seconds: u64,
-    /// How it is now.
+    /// The present state.
     state: String,
 }
 
 pub(crate) async fn wait(context: &Context, client: &Client, words: &WaitForWords) -> Result<ExitCode, Failure> {
     let begun = Instant::now();
     let mut told: Option<(String, Instant)> = None;
-    // Where the others were when it began: nobody can catch up with what is written meanwhile.
+    // The position of the others at the beginning: no member can catch up with later writes.
     let mut target = None;
     loop {
         let obstacle = match look(client, words, &mut target).await {

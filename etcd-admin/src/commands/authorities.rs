@@ -79,7 +79,7 @@ pub(crate) fn plan<'a>(
     Ok(NewAuthority { plan, algorithm: words.key.into(), passphrase })
 }
 
-/// The authority of a folder, ready to sign.
+/// Returns the CA of a directory, ready to sign.
 pub(crate) fn unlock(folder: &AuthorityFolder, source: &PassphraseSource) -> Result<Authority, Failure> {
     let passphrase = if folder.is_encrypted()? { Some(source.ask(&format!("the {} authority", folder.kind()))?) } else { None };
     Ok(folder.unlock(passphrase.as_ref())?)

@@ -127,7 +127,7 @@ fn end_of(path: &Path) -> Result<Life, Failure> {
     lives.into_iter().min_by_key(|life| life.not_after).ok_or(certificate)
 }
 
-/// Nobody can tell: systemd then counts the unit as failed, and somebody looks.
+/// Unknown: systemd then counts the unit as failed, which an operator sees.
 const UNKNOWN: u8 = 255;
 
 #[expect(clippy::print_stderr, reason = "the answer is the exit code; the reason goes where systemd keeps it")]

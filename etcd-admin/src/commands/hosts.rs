@@ -121,7 +121,8 @@ fn file(name: String, path: &Path) -> Result<HostFile, Failure> {
     Ok(HostFile { name, content: certs::files::read(path)?, private: false })
 }
 
-/// The certificate with the waiting key that it was made for, and what then waits no more; or alone, where its key is in use already.
+/// Returns the certificate with the waiting key that it was made for, and the request that is done
+/// then; or alone, where its key is in use already.
 pub(crate) fn matched(folder: &HostFolder, path: &Path) -> Result<(Vec<HostFile>, Vec<String>), Failure> {
     let facts = host::facts(path)?;
     let waiting = std::fs::read_dir(folder.pending("")).map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>());

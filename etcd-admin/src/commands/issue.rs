@@ -1,4 +1,4 @@
-//! `cert issue`, `cert sign` and `cert renew`: where authorities put their names.
+//! `cert issue`, `cert sign` and `cert renew`: signing by CAs.
 
 use super::authorities::unlock;
 use crate::context::Context;
@@ -124,7 +124,7 @@ pub(crate) fn sign(context: &Context, words: &CertSign) -> Result<ExitCode, Fail
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a request asks for is not what it gets, unless the operator has said so.
+/// Checks a request: its names are not signed unless the operator permits them.
 fn check_request(request: &SigningRequest, words: &CertSign, profile: Profile) -> Result<(), Failure> {
     if let Some(wanted) = &words.cn
         && *wanted != request.common_name
@@ -185,8 +185,9 @@ fn renewed(context: &Context, folder: &AuthorityFolder, plan: &LeafPlan, words: 
     Ok((folder.issue(&authority, plan, &key, context.now)?, key))
 }
 
-/// In a host's folder the whole set changes at once. Elsewhere the key comes first: a daemon that looks in between finds a pair that does
-/// not belong together, keeps what it has, and looks again.
+/// Writes a renewed certificate. In a host's directory the whole set changes at once. Elsewhere the
+/// key comes first: a daemon that looks in between finds a pair that does not belong together,
+/// keeps the loaded one, and looks again.
 fn write_renewed(words: &CertRenew, key_path: &Path, made: &(Certificate, PrivateKey)) -> Result<(), Failure> {
     let (certificate, key) = made;
     if let Some(folder) = host_folder_of(&words.cert) {
@@ -201,7 +202,7 @@ fn write_renewed(words: &CertRenew, key_path: &Path, made: &(Certificate, Privat
     Ok(())
 }
 
-/// The host's folder that a file is in, when it is named by the link `current`.
+/// Returns the host's directory of a file, when it is named by the link `current`.
 fn host_folder_of(path: &Path) -> Option<certs::files::HostFolder> {
     let current = path.parent()?;
     let is_link = current.ends_with("current") && current.symlink_metadata().ok()?.is_symlink();

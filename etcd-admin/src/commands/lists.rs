@@ -46,7 +46,7 @@ pub(crate) fn revoke(context: &Context, words: &CertRevoke) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
-/// The authority that has issued a number.
+/// Returns the CA that has issued a number.
 fn issuer_of(context: &Context, serial: &str, kind: Option<AuthorityKind>) -> Result<AuthorityFolder, Failure> {
     if let Some(kind) = kind {
         return context.authority(kind);

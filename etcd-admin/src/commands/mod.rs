@@ -1,4 +1,4 @@
-//! One file per noun; each command returns the exit code of what it found.
+//! One file per noun; each command returns the exit code of its result.
 
 mod authorities;
 mod check;
@@ -67,7 +67,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, Failu
             let client = Client::new(Settings::plain("127.0.0.1:2379", TlsFiles::default()))?;
             runtime.block_on(run_online(context, &client, command))
         }
-        // Whatever has a connection goes another way.
+        // Commands with a connection go another way.
         Command::Shared(_)
         | Command::Join(_)
         | Command::Wait(_)

@@ -1,5 +1,6 @@
-//! `ca rescue`: every certificate has run out, and perhaps the authorities with them. The hosts keep their keys; they get new certificates
-//! for them, bundles and lists, and a running daemon takes these over by itself.
+//! `ca rescue`: every certificate has expired, and perhaps the CAs with them. The hosts keep their
+//! keys; they get new certificates for them, bundles and CRLs, and a running daemon loads these by
+//! itself.
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -32,7 +33,7 @@ struct Rescued {
 #[derive(Debug, Serialize)]
 struct RescuedAuthority {
     kind: AuthorityKind,
-    /// Made anew because the old one has run out.
+    /// `true` if it was made because the old one has expired.
     new: bool,
     not_after: String,
     bundle: PathBuf,
@@ -91,7 +92,7 @@ pub(crate) fn rescue(context: &Context, words: &CaRescue) -> Result<ExitCode, Fa
     Ok(ExitCode::SUCCESS)
 }
 
-/// A certificate that one of the authorities has issued, by its own register.
+/// Returns a certificate that one of the CAs has issued, by its own register.
 fn wanted(folders: &[AuthorityFolder], path: &Path, out: &Path) -> Result<Wanted, Failure> {
     let old = host::facts(path)?;
     let mut refusal = None;
@@ -102,7 +103,7 @@ fn wanted(folders: &[AuthorityFolder], path: &Path, out: &Path) -> Result<Wanted
                 let of_host = path.parent().and_then(Path::file_name).map_or_else(PathBuf::new, PathBuf::from);
                 return Ok(Wanted { old, issued, kind: folder.kind(), file: out.join(of_host).join(name) });
             }
-            // That it is revoked says more than that the other authority does not know it.
+            // A revocation is a better reason than the other CA's missing entry.
             Err(error) => refusal = refusal.filter(|_| !error.to_string().contains("revoked")).or(Some(error)),
         }
     }
@@ -122,7 +123,8 @@ fn passphrase(folder: &AuthorityFolder, words: &CaRescue) -> Result<Option<Passp
     Ok(passphrase)
 }
 
-/// The authority as it is, or, where it has run out, a new one in its place under the same passphrase.
+/// Returns the CA as it is, or, where it has expired, a new one in its place under the same
+/// passphrase.
 fn standing_authority(
     context: &Context,
     folder: &AuthorityFolder,
@@ -133,7 +135,7 @@ fn standing_authority(
         return Ok((folder.unlock(passphrase)?, false));
     }
     let common_name = format!("etcd {} CA {}", folder.kind(), context.now.date());
-    // What the old one might not issue for, the new one may not either.
+    // The new CA has the name constraints of the old one.
     let constraints = CertificateFacts::constraints_of(&folder.unlock(passphrase)?.certificate().der)?;
     let plan = AuthorityPlan { common_name, lifetime: Duration::days(words.ca_days), constraints };
     let new = NewAuthority { plan, algorithm: KeyAlgorithm::P256, passphrase };

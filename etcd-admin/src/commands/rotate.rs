@@ -1,4 +1,5 @@
-//! `ca rotate`: an authority is exchanged without a gap, step by step; each step can be repeated and none is forgotten.
+//! `ca rotate`: a CA is exchanged without a gap, step by step; each step can be repeated and none
+//! is skipped.
 
 use super::authorities::{chosen_passphrase, plan};
 use crate::context::Context;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 use time::Duration;
 
 const LIST_LIFETIME: Duration = Duration::days(certs::files::LIST_DAYS);
-/// The daemon's figure of live connections by authority.
+/// The daemon's metric of live connections by CA.
 const CONNECTIONS: &str = "etcd_tls_connections{";
 
 #[derive(Debug, Serialize)]
@@ -59,7 +60,8 @@ fn start(context: &Context, words: &CaRotate, folder: &AuthorityFolder) -> Resul
     Ok(())
 }
 
-/// Not that of the old one, although it be of the same day: whoever trusts both finds the right one by its name.
+/// Returns a name other than the old one's, even on the same day: clients that trust both find the
+/// right one by its name.
 fn name(context: &Context, words: &CaRotate, folder: &AuthorityFolder) -> Result<String, Failure> {
     let name = |when: String| format!("{} {} CA {when}", words.name, folder.kind());
     let today = name(context.now.date().to_string());
@@ -67,7 +69,8 @@ fn name(context: &Context, words: &CaRotate, folder: &AuthorityFolder) -> Result
     Ok(if taken { name(certs::rfc3339(context.now)) } else { today })
 }
 
-/// The old authority goes only when nobody needs it: neither by the register nor on any connection that a member has told of.
+/// Drops the old CA only when it is not needed: neither by the register nor by any reported
+/// connection of a member.
 fn finish(context: &Context, words: &CaRotate, folder: &AuthorityFolder) -> Result<(), Failure> {
     let Some(previous) = folder.previous()? else { return Ok(folder.rotation_finish()?) };
     if !words.force {

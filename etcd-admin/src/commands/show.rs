@@ -138,7 +138,8 @@ fn row(context: &Context, file: &Path, facts: &CertificateFacts, warn_days: u32)
     }
 }
 
-/// The file itself, or the certificates of a folder; of a host's folder, those of the current set.
+/// Returns the file itself, or the certificates of a directory; of a host's directory, those of the
+/// current set.
 fn certificate_files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const DURATION: Duration = Duration::from_secs(60);
 const CHUNK_BYTES: usize = 512;
 
-/// What `--load` stands for.
+/// The numbers behind `--load`.
 struct Load {
     /// Of perf.
     puts_per_second: u32,
@@ -57,7 +57,7 @@ async fn empty(ctl: &Ctl, prefix: &str) -> Result<(), Trouble> {
     }
 }
 
-/// A key that nobody else writes, and a value.
+/// Returns a key without other writers, and a value.
 fn put(prefix: &str, number: u32, key_bytes: usize, value_bytes: usize) -> PutRequest {
     let mut key = format!("{prefix}{number:016x}").into_bytes();
     key.resize(key.len().max(key_bytes), b'k');
@@ -99,7 +99,7 @@ async fn perf(ctl: &Ctl, words: &CheckWords) -> Result<(), Trouble> {
                 return None;
             }
             tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
-            // Whoever cannot keep up stops all the same.
+            // A client that cannot keep up stops all the same.
             (begun.elapsed() < DURATION).then(|| put(prefix, number, 256, 1024))
         })
     }))
@@ -162,7 +162,7 @@ async fn datascale(ctl: &Ctl, words: &CheckWords) -> Result<(), Trouble> {
     say(format!("PASS: Approximate system memory used : {used:.2} MB.\n").as_bytes())
 }
 
-/// Deletes what was written, and gives the space back where that is wanted.
+/// Deletes the written keys, and reclaims the space if requested.
 async fn tidy(ctl: &Ctl, prefix: &str, words: &CheckWords) -> Result<(), Trouble> {
     let (key, range_end) = (Bytes::from(prefix.to_owned()), Bytes::from(prefix_end(prefix.as_bytes())));
     let request = DeleteRangeRequest { key, range_end, prev_kv: false };

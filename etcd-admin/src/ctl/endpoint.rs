@@ -32,7 +32,7 @@ pub(super) async fn endpoints(ctl: &Ctl, cluster: bool) -> Result<Vec<String>, T
     Ok(listed.members.into_iter().flat_map(|member| member.client_ur_ls).collect())
 }
 
-/// Asks one endpoint, whatever the others do.
+/// Sends a request to one endpoint, independent of the others.
 pub(super) async fn at<T>(ctl: &Ctl, endpoint: &str, ask: impl AsyncFn(&Client) -> Result<T, CallError>) -> Result<T, Trouble> {
     let client = ctl.client.at(endpoint)?;
     match ask(&client).await {
@@ -62,7 +62,7 @@ async fn look(client: &Client) -> Result<String, CallError> {
     let request = RangeRequest { key: "health".into(), ..RangeRequest::default() };
     match client.call(Repeat::Safe, async |session| session.kv().range(request.clone()).await).await {
         Ok(_) => {}
-        // Who may not read has been told so by the cluster, which therefore works.
+        // A refused permission is a response of the cluster, which therefore works.
         Err(error) if error.code() == Code::PermissionDenied => return Ok(String::new()),
         Err(error) => return Err(error),
     }

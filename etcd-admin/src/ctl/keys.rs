@@ -112,7 +112,7 @@ fn quoted_length(text: &[u8]) -> Option<usize> {
     None
 }
 
-/// Takes a string in Go's quotes from the front of `text`: what it means, and what follows.
+/// Takes a string in Go's quotes from the front of `text`: returns its value, and the rest.
 pub(crate) fn unquote(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     if let Some(raw) = text.strip_prefix(b"`") {
         let end = raw.iter().position(|byte| *byte == b'`')?;

@@ -54,7 +54,7 @@ async fn stream(ctl: &Ctl, request: RangeRequest) -> Result<RangeResponse, Troub
     Ok(gathered.await?)
 }
 
-/// What `get` asks for.
+/// Returns the request of `get`.
 pub(super) fn range_request(words: &GetWords) -> Result<RangeRequest, Trouble> {
     if words.args.is_empty() {
         return Err(Trouble::arguments("get command needs one argument as key and an optional argument as range_end"));
@@ -124,7 +124,7 @@ pub(super) async fn put(ctl: &Ctl, words: &PutWords) -> Result<(), Trouble> {
     ctl.printer.show(&answer)
 }
 
-/// What `put` asks for; a value that is not given is read from the input.
+/// Returns the request of `put`; a missing value is read from the input.
 pub(super) fn put_request(words: &PutWords) -> Result<PutRequest, Trouble> {
     const NEEDS: &str = "put command needs 1 argument and input from stdin or 2 arguments";
     let bytes = |word: &OsString| Bytes::from(word.clone().into_vec());
@@ -155,7 +155,7 @@ pub(super) async fn delete(ctl: &Ctl, words: &DelWords) -> Result<(), Trouble> {
     ctl.printer.show(&answer)
 }
 
-/// What `del` asks for; a range that nobody asked for by name may still be taken back for a while.
+/// Returns the request of `del`; an implicit range may be interrupted for a while.
 pub(super) async fn delete_request(words: &DelWords) -> Result<DeleteRangeRequest, Trouble> {
     if words.args.is_empty() || words.args.len() > 2 {
         return Err(Trouble::arguments("del command needs one argument as key and an optional argument as range_end"));

@@ -1,4 +1,4 @@
-//! member, as etcdctl has it: what is asked for is done at once.
+//! member, as in etcdctl: the request is executed at once.
 
 use super::keys::member_id;
 use super::print::{Format, MemberChanged, MembersListed, quoted, say};
@@ -60,7 +60,7 @@ fn urls(flag: &str) -> Vec<String> {
     if flag.is_empty() { Vec::new() } else { flag.split(',').map(str::to_owned).collect() }
 }
 
-/// Refuses what no member could be reached by, before anybody is asked.
+/// Refuses URLs that cannot reach a member, before any request.
 fn check(urls: &[String]) -> Result<(), Trouble> {
     urls.iter().try_for_each(|url| config::Url::parse(url).map(drop).map_err(|error| Trouble::error(error.to_string())))
 }
@@ -93,7 +93,7 @@ async fn add(ctl: &Ctl, args: &[String], peer_urls: Vec<String>, learner: bool) 
     if ctl.printer.format == Format::Simple { say(settings(&answer, id, name, &joined).as_bytes()) } else { Ok(()) }
 }
 
-/// What the new member is to be started with.
+/// Returns the settings to start the new member with.
 fn settings(answer: &MemberAddResponse, id: u64, name: &str, peer_urls: &str) -> String {
     let entries = answer.members.iter().flat_map(|member| {
         let name = if member.id == id { name } else { &member.name };

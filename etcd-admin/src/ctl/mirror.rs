@@ -1,4 +1,4 @@
-//! make-mirror: what is there, then what changes, into another cluster.
+//! make-mirror: the present keys, then their changes, into another cluster.
 
 use super::Ctl;
 use super::keys::prefix_end;
@@ -21,7 +21,7 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(30);
 /// Between two attempts to reach a member.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// How keys are called at the destination.
+/// The names of keys at the destination.
 struct Naming {
     prefix: Bytes,
     /// In place of the prefix.
@@ -87,7 +87,7 @@ fn range(naming: &Naming) -> (Bytes, Bytes) {
     }
 }
 
-/// Copies what is there now; answers the revision at which it was.
+/// Copies the present keys; returns their revision.
 async fn copy(ctl: &Ctl, destination: &Client, naming: &Naming, total: &Cell<u64>) -> Result<i64, Trouble> {
     let (mut key, range_end) = range(naming);
     let mut revision = 0;

@@ -1,6 +1,7 @@
 //! etcdctl's commands: their flags, their outputs, their exit codes.
 //!
-//! What is sent and printed is etcdctl 3.7's, so that scripts go on. Beyond it, a failed connection is followed by the step that broke.
+//! Requests and output are etcdctl 3.7's, so that scripts keep working. Beyond it, a failed
+//! connection is followed by the step that broke.
 
 mod auth;
 mod check;
@@ -32,7 +33,7 @@ use print::{Format, Printer};
 pub(crate) const VERSION: &str = "3.7.1";
 const API_VERSION: &str = "3.7";
 
-/// What every command of etcdctl knows.
+/// The context of every command of etcdctl.
 #[derive(Debug)]
 pub(crate) struct Ctl {
     pub(crate) client: Client,

@@ -1,4 +1,4 @@
-//! How a command of etcdctl ends when it does not end well.
+//! The errors of etcdctl's commands.
 
 use crate::client::{CallError, ClientError};
 use crate::failure;
@@ -18,13 +18,13 @@ pub(crate) enum Exit {
     Child(u8),
 }
 
-/// The line that etcdctl prints behind `Error: `, and what we add to it.
+/// The line that etcdctl prints behind `Error: `, and our addition to it.
 #[derive(Debug)]
 pub(crate) struct Trouble {
     pub(crate) exit: Exit,
     /// Empty when all has been said.
     pub(crate) text: String,
-    /// The failed call, for who can find out more.
+    /// The failed call, for further diagnosis.
     pub(crate) call: Option<CallError>,
 }
 

@@ -1,4 +1,5 @@
-//! etcdctl's commands and their flags. How many arguments each takes is checked where it runs, in etcdctl's words.
+//! etcdctl's commands and their flags. The number of arguments is checked where a command runs, in
+//! etcdctl's words.
 
 use clap::{ArgAction, Args, Subcommand};
 use std::ffi::OsString;
@@ -221,7 +222,8 @@ pub(crate) struct WatchWords {
     pub(crate) command: Vec<OsString>,
 }
 
-// What a line of an interactive watch may say too; no doc comment, which clap would take for the help of `watch`.
+// The flags of a line of an interactive watch; no doc comment, which clap would take for the help
+// of `watch`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct WatchFlags {
     /// Watches a prefix

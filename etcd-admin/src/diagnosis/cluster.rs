@@ -386,7 +386,7 @@ async fn hashes(client: &Client, view: &ClusterView) -> Option<Finding> {
     match (compacted.len(), distinct.len()) {
         (_, 0) => None,
         (1, 1) => Some(Finding::good("content", "", format!("the same at revision {} on {}", view.revision, hashes.len()))),
-        // Compacted at different moments, which hashes tell apart too.
+        // Compacted at different moments, which hashes distinguish too.
         (compacted, _) if compacted > 1 => None,
         _ => {
             let cure = "the one that differs from the majority is damaged: etcd-admin member rebuild";

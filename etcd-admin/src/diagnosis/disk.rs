@@ -1,4 +1,4 @@
-//! The disk below a folder: how long a sync takes, how much room there is, what file system it is.
+//! The disk below a directory: time of a sync, free space, filesystem.
 
 use super::finding::Finding;
 use crate::ctl::size;
@@ -8,14 +8,14 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What etcd's users are told to stay below, at the 99th percentile.
+/// The limit that etcd's documents recommend, at the 99th percentile.
 const SYNC_LIMIT: Duration = Duration::from_millis(10);
 const PROBE_WRITES: u32 = 200;
-/// About what a small put adds to the log.
+/// About the log bytes of a small put.
 const PROBE_BYTES: u32 = 2300;
 /// A probe of a slow disk ends after this; a bench does not.
 const PROBE_TIME: Duration = Duration::from_secs(10);
-/// How many times the quota there should be: state, log, and a snapshot of it.
+/// Multiple of the quota that should be free: state, log, and a snapshot of it.
 const ROOM: u64 = 3;
 /// etcd's quota where none is said.
 pub(super) const DEFAULT_QUOTA: u64 = 2 << 30;
@@ -31,7 +31,7 @@ pub(crate) struct Latency {
     pub(crate) max_microseconds: u64,
 }
 
-/// The folder, or the nearest one above it that is there.
+/// Returns the directory, or the nearest existing one above it.
 pub(super) fn nearest(path: &Path) -> PathBuf {
     path.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/")).to_owned()
 }

@@ -1,4 +1,4 @@
-//! One thing looked at, and how a list of them is told.
+//! One finding, and the printed list of them.
 
 use crate::context::Context;
 use crate::failure::{CHECK_FAILED, Failure};
@@ -16,7 +16,7 @@ pub(crate) struct Finding {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) subject: String,
     pub(crate) text: String,
-    /// What to do about it; empty when nothing.
+    /// The remedy; empty when there is none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) cure: String,
 }
@@ -52,7 +52,7 @@ impl Finding {
 
 #[derive(Debug, Serialize)]
 struct Told<'a> {
-    /// Nothing is bad.
+    /// `true` if no finding is bad.
     ok: bool,
     bad: usize,
     warnings: usize,

@@ -28,7 +28,7 @@ pub(super) fn doctor(context: &Context, config: &Path, no_probe: bool) -> Result
         Ok(config::Loaded { settings, warnings, .. }) => {
             findings.push(Finding::good("configuration", config.display(), "the daemon would take it"));
             findings.extend(
-                // etcd says that of every file that names no second listener, which nobody needs here.
+                // etcd warns so of every file without a second listener, which is not needed here.
                 warnings.iter().filter(|warning| warning.setting != "--listen-client-http-urls").map(|warning| {
                     Finding::warning("configuration", config.display(), warning.to_string(), "correct or remove the setting")
                 }),
@@ -83,7 +83,7 @@ fn of_settings(context: &Context, settings: &config::Settings, no_probe: bool) -
     findings
 }
 
-/// A certificate with its key and those who sign for it.
+/// Checks a certificate with its key and its CA.
 pub(super) fn pair(context: &Context, profile: Profile, cert: &Path, key: &Path, ca: &Path, wanted: &[Name]) -> Vec<Finding> {
     let checked = || -> Result<Vec<certs::Finding>, Failure> {
         let (shown, authorities) = (crate::host::certificates(cert)?, crate::host::certificates(ca)?);

@@ -1,7 +1,7 @@
-//! Is this host fit, what ails this cluster, is this data whole: findings, each with its cure.
+//! Checks of this host, of a cluster, and of data: findings, each with its remedy.
 //!
-//! Nothing is changed by any of it, but for a file that the probe of the disk writes and removes. A finding's `check` is stable: programs and
-//! people look it up by that word.
+//! Nothing is changed by any of it, but for a file that the probe of the disk writes and removes. A
+//! finding's `check` is stable: programs and people look it up by that word.
 
 mod bench;
 mod cluster;

@@ -1,11 +1,11 @@
-//! What is around a member on its host: clock, ports, names, unit.
+//! The environment of a member on its host: clock, ports, names, unit.
 
 use super::finding::Finding;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::process::Command;
 
-/// Whether something keeps the clock right.
+/// Checks that the clock is synchronised.
 pub(super) fn clock() -> Finding {
     let asked = Command::new("timedatectl").args(["show", "--property=NTPSynchronized", "--value"]).output();
     let said = asked.ok().filter(|out| out.status.success()).map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
@@ -23,7 +23,7 @@ pub(super) fn clock() -> Finding {
     }
 }
 
-/// Whether an address can be listened on. `held` is when the member itself runs and has it.
+/// Returns `true` if an address can be listened on. `held` is when the member itself runs and has it.
 pub(super) fn port(what: &str, address: SocketAddr, held: bool) -> Finding {
     match TcpListener::bind(address) {
         Ok(_) => Finding::good("port", address, format!("free for {what}")),
@@ -44,7 +44,7 @@ pub(super) fn port(what: &str, address: SocketAddr, held: bool) -> Finding {
     }
 }
 
-/// Whether a host's name is known here.
+/// Checks that a host's name resolves here.
 pub(super) fn name(member: &str, host: &str, port: u16) -> Finding {
     if host.parse::<IpAddr>().is_ok() {
         return Finding::good("name", member, format!("{host} is an address"));
@@ -58,7 +58,7 @@ pub(super) fn name(member: &str, host: &str, port: u16) -> Finding {
     }
 }
 
-/// How systemd saw the daemon last. Nothing where there is no systemd.
+/// Returns the last state of the unit in systemd. `None` where there is no systemd.
 pub(super) fn unit() -> Option<Finding> {
     const UNIT: &str = "etcd-server.service";
     let words = ["show", UNIT, "--property=LoadState,ActiveState,Result,ExecMainStatus,NRestarts"];

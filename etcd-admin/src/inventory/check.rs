@@ -1,4 +1,4 @@
-//! What a document has to be before anything is made of it.
+//! Checks of `cluster.yaml` before it is used.
 
 use super::document::{ClusterFile, MemberEntry, SCHEMA_VERSION};
 use super::settings::OWN;
@@ -6,7 +6,7 @@ use certs::{KeyAlgorithm, Name};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// As many as anybody should have who votes.
+/// Maximum number of voters that is advisable.
 const MEMBERS_MAX: usize = 9;
 
 pub(super) fn check(file: &ClusterFile) -> Result<(), String> {
@@ -78,7 +78,7 @@ fn member(member: &MemberEntry) -> Result<(), String> {
     Ok(())
 }
 
-/// What stands in flags, URLs and file names as it is.
+/// Checks a text that stands in flags, URLs and file names as it is.
 fn word(key: &str, text: &str) -> Result<(), String> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
     if text.is_empty() || !text.chars().all(plain) || text.starts_with(['.', '-']) {

@@ -7,7 +7,7 @@ use serde_norway::Mapping;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-/// Where the document is looked for when nobody says.
+/// The default paths of `cluster.yaml`.
 const PLACES: [&str; 2] = ["cluster.yaml", "/etc/etcd/cluster.yaml"];
 /// The form that this tool knows.
 pub(super) const SCHEMA_VERSION: u32 = 1;
@@ -19,7 +19,8 @@ pub(crate) struct ClusterFile {
     pub(crate) schema: u32,
     /// For people and for confirmations.
     pub(crate) name: String,
-    /// Tells this cluster from every other one; the ids of its members follow from it.
+    /// The token that distinguishes this cluster from every other one; the ids of its members
+    /// follow from it.
     pub(crate) token: String,
     pub(crate) members: Vec<MemberEntry>,
     #[serde(default = "client_port")]
@@ -30,13 +31,13 @@ pub(crate) struct ClusterFile {
     pub(crate) data_dir: String,
     #[serde(default = "config_file")]
     pub(crate) config_file: String,
-    /// Whom the daemon runs as.
+    /// The user of the daemon.
     #[serde(default = "user")]
     pub(crate) user: String,
     /// Bytes of revisions, such as `8GiB`; etcd's default if not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) quota: Option<Size>,
-    /// How much history is kept, as a duration; `off` if somebody else compacts.
+    /// The kept history, as a duration; `off` if another program compacts.
     #[serde(default = "auto_compaction")]
     pub(crate) auto_compaction: String,
     #[serde(default)]
@@ -59,7 +60,7 @@ pub(crate) struct MemberEntry {
     /// Name or address by which members and clients reach it. An IPv6 address may be in brackets.
     #[serde(deserialize_with = "host")]
     pub(crate) host: String,
-    /// What it listens on; `host` where that is an address, else all addresses.
+    /// Its listen address; `host` where that is an address, else all addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) listen: Option<IpAddr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,7 +81,7 @@ pub(crate) struct MemberEntry {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Tls {
     pub(crate) enabled: bool,
-    /// Whether clients have to show a certificate; members always do.
+    /// `true` if clients have to show a certificate; members always do.
     pub(crate) client_cert_auth: bool,
     pub(crate) directory: String,
     /// Kind of the members' keys.
@@ -119,7 +120,7 @@ impl Default for Backup {
     }
 }
 
-/// How many snapshots are kept of each kind.
+/// Number of kept snapshots of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Keep {

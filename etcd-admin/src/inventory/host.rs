@@ -25,7 +25,7 @@ impl ClusterFile {
         if self.tls.enabled { "https" } else { "http" }
     }
 
-    /// All members with their peer URLs, as founders are named.
+    /// Returns all members with their peer URLs, as for `--initial-cluster`.
     pub(crate) fn initial_cluster(&self) -> String {
         self.hosts().map(|host| format!("{}={}", host.entry.name, host.peer_url())).collect::<Vec<_>>().join(",")
     }
@@ -58,12 +58,12 @@ impl Host<'_> {
         format!("{}://{host}:{port}", self.file.scheme())
     }
 
-    /// Where clients reach it.
+    /// Returns its URL for clients.
     pub(crate) fn client_url(&self) -> String {
         self.url(&self.entry.host, self.file.client_port_of(self.entry))
     }
 
-    /// Where members reach it.
+    /// Returns its URL for members.
     pub(crate) fn peer_url(&self) -> String {
         self.url(&self.entry.host, self.file.peer_port_of(self.entry))
     }
@@ -81,7 +81,7 @@ impl Host<'_> {
         self.url(&self.listen_address().to_string(), self.file.peer_port_of(self.entry))
     }
 
-    /// What its certificates stand for.
+    /// Returns the names that its certificates are valid for.
     pub(crate) fn certificate_names(&self) -> Vec<String> {
         let listens = self.listen_address();
         let mut names = vec![self.entry.host.clone()];
@@ -92,7 +92,7 @@ impl Host<'_> {
         names
     }
 
-    /// Whether only this machine is meant to reach it, as in a cluster on one machine.
+    /// Returns `true` if only this machine is meant to reach it, as in a cluster on one machine.
     pub(crate) fn is_loopback(&self) -> bool {
         let host = &self.entry.host;
         host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
@@ -111,7 +111,7 @@ impl Host<'_> {
         self.path(&self.file.config_file)
     }
 
-    /// The folder of its certificates.
+    /// Returns the directory of its certificates.
     pub(crate) fn certificates(&self) -> PathBuf {
         self.path(&self.file.tls.directory)
     }

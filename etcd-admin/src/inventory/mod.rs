@@ -1,8 +1,10 @@
-//! `cluster.yaml`: one document about a whole cluster, from which the configuration of every host follows.
+//! `cluster.yaml`: the configuration of a whole cluster, from which the configuration of every host
+//! follows.
 //!
-//! Its keys are documented in `etcd-admin/cluster-yaml.md`, which is printed by `etcd-admin init schema`; the Ansible collection reads the same
-//! file. Unknown keys are refused, because a misspelt one would silently be a default. All of it is checked when it is read: what
-//! can be had of a [`ClusterFile`] can be written to a host.
+//! Its keys are documented in `etcd-admin/cluster-yaml.md`, which is printed by `etcd-admin init
+//! schema`; the Ansible collection reads the same file. Unknown keys are refused, because a
+//! misspelt one would silently be a default. All of it is checked when it is read: every
+//! [`ClusterFile`] can be written to a host.
 
 mod check;
 mod document;
@@ -13,5 +15,5 @@ pub(crate) use document::{ClusterFile, MemberEntry, Size};
 pub(crate) use host::Host;
 pub(crate) use settings::{FOUNDING, yaml_text};
 
-/// What the document may hold, for operators.
+/// The format of `cluster.yaml`, for operators.
 pub(crate) const SCHEMA: &str = include_str!("../../cluster-yaml.md");

@@ -27,7 +27,7 @@ pub(super) const OWN: [&str; 13] = [
 ];
 
 impl Host<'_> {
-    /// Every setting of a founder, in the order of the file.
+    /// Returns every setting of an initial member, in the order of the file.
     pub(crate) fn settings(&self) -> Mapping {
         let file = self.file;
         let mut all = Mapping::new();

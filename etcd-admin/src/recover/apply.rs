@@ -4,9 +4,10 @@
 //! copied     the donor's data, beside the new directories; the donor itself is never written to
 //! recovered  a member started alone on the copy has applied all of its log and given a snapshot of it
 //! restored   every new data directory is there, made of that snapshot
-//! aside      the directories that survived are moved aside, each with a note, so that nobody starts an old member by mistake
+//! aside      the directories that survived are renamed, each with a note, so that no old member is started by mistake
 //! ```
-//! Each is noted in `PLAN.journal` when it is durable. A step that was interrupted is done again from its beginning.
+//! Each is noted in `PLAN.journal` when it is durable. A step that was interrupted is done again
+//! from its beginning.
 
 use super::inspect::look;
 use super::plan::Plan;
@@ -35,7 +36,7 @@ enum Step {
     Aside,
 }
 
-/// What has been done of a plan.
+/// The completed steps of a plan.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Journal {
     done: Vec<Step>,
@@ -73,7 +74,7 @@ struct Applied {
     revision: i64,
     snapshot: PathBuf,
     data_dirs: Vec<PathBuf>,
-    /// What survived, where it lies now.
+    /// The surviving directories, at their present paths.
     aside: Vec<PathBuf>,
 }
 
@@ -187,7 +188,7 @@ fn remove(work: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Lets a member apply the whole log of the copy, alone, and takes a snapshot of what comes of it.
+/// Lets a member apply the whole log of the copy, alone, and takes a snapshot of the result.
 async fn take_all(plan: &Plan, copy: &Path, snapshot: &Path) -> Result<(i64, u32), Failure> {
     note("apply all of its log");
     let urls = Throwaway::urls()?;

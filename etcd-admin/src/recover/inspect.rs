@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// A data directory, and what it holds. Ids are hexadecimal text.
+/// A data directory, and its content. Ids are hexadecimal text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Survivor {
     pub(crate) data_dir: PathBuf,
     pub(crate) name: String,
     pub(crate) member: String,
     pub(crate) cluster: String,
-    /// Of the last entry of its log: what decides who is furthest.
+    /// Term of the last entry of its log, which decides which is most up to date.
     pub(crate) last_term: u64,
     pub(crate) last_index: u64,
     /// The newest term that it knew.
@@ -35,7 +35,7 @@ impl Survivor {
     }
 }
 
-/// One that tells nothing, and why.
+/// An unreadable directory, and the reason.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Lost {
     pub(crate) data_dir: PathBuf,

@@ -1,8 +1,10 @@
-//! The way out when most members are lost for good: look at what survived, choose the best, begin a new cluster with all that it holds.
+//! Recovery after permanent loss of quorum: inspect the surviving data, choose the best, start a
+//! new cluster with all of it.
 //!
-//! Nothing is changed in the data directories that survived until a whole new one is ready; then the old one is moved aside with a note. The
-//! new cluster has an id of its own, so that an old member that comes back is refused. What has been done is journaled beside the plan; the
-//! same command goes on where it stopped.
+//! Nothing is changed in the surviving data directories until a whole new one is ready; then the
+//! old one is renamed with a note. The new cluster has an id of its own, so that an old member that
+//! comes back is refused. Completed steps are journaled beside the plan; the same command resumes
+//! where it stopped.
 
 mod apply;
 mod inspect;

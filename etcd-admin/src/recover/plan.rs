@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// What is to be done, as it is kept on disk.
+/// The plan, as it is kept on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Plan {
     #[serde(rename = "apiVersion")]
@@ -27,7 +27,7 @@ pub(crate) struct Plan {
     pub(crate) cluster_id: String,
     pub(crate) output: PathBuf,
     pub(crate) bump_revision: i64,
-    /// What may be lost, in words.
+    /// The possible loss, in words.
     pub(crate) loss: String,
 }
 
@@ -112,7 +112,7 @@ fn choose(found: &Found) -> Result<&Survivor, Failure> {
     Ok(best)
 }
 
-/// What a majority may have acknowledged without the donor.
+/// Returns the writes that a majority may have acknowledged without the donor.
 fn loss(donor: &Survivor) -> String {
     format!(
         "Everything up to entry {} is there. Lost is only what members that are gone acknowledged behind it, which nobody can know; \
@@ -123,7 +123,7 @@ fn loss(donor: &Survivor) -> String {
     )
 }
 
-/// An endpoint that serves, if one of those does that anybody knows of.
+/// Returns a serving endpoint, if one of the known ones serves.
 async fn served(client: &Client, found: &Found) -> Option<String> {
     let mut endpoints = client.settings.endpoints.clone();
     endpoints.extend(found.survivors.iter().flat_map(|survivor| survivor.client_urls.clone()));

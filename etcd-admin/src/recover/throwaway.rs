@@ -23,7 +23,7 @@ pub(crate) struct Throwaway {
 }
 
 impl Throwaway {
-    /// Two ports that nobody holds now: URLs for clients and for members.
+    /// Returns two free ports: URLs for clients and for members.
     pub(crate) fn urls() -> Result<[String; 2], Failure> {
         let free = || TcpListener::bind("127.0.0.1:0").map_err(|error| Failure::new(FAILED, format!("find a free port: {error}")));
         // Both are held until both are known, so that they differ.
@@ -79,7 +79,8 @@ impl Throwaway {
             let request = RangeRequest { key: "health".into(), ..RangeRequest::default() };
             match self.client.call(Repeat::Safe, async |session| session.kv().range(request.clone()).await).await {
                 Ok(_) => return Ok(()),
-                // Where users are known, nobody may read without a name; the quorum has answered all the same.
+                // With authentication, no read is permitted without a user; the quorum has
+                // responded all the same.
                 Err(error)
                     if matches!(
                         error.code(),

@@ -13,17 +13,17 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use tonic::Status;
 
-/// What was written.
+/// The written file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Downloaded {
     pub(crate) bytes: u64,
-    /// Storage version, as the server tells it; empty before 3.6.
+    /// Storage version, as the server reports it; empty before 3.6.
     pub(crate) version: String,
     /// The digest at the end of the file, which is that of all before it.
     pub(crate) sha256: [u8; 32],
 }
 
-/// Why there is no file.
+/// The reason why there is no file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DownloadError {
     #[error("{}", .0.message())]
@@ -37,7 +37,7 @@ pub(crate) enum DownloadError {
     WrongDigest,
 }
 
-/// Hashes all but the last 32 bytes of what passes.
+/// A hash of all but the last 32 bytes of a stream.
 #[derive(Debug, Default)]
 struct Trailing {
     digest: Sha256,

@@ -7,7 +7,7 @@ use crate::offline::{self, NewMember};
 use crate::recover::Throwaway;
 use proto::etcdserverpb::HashKvRequest;
 
-/// Whether a member that is started on the file answers with its hash.
+/// Returns `true` if a member that is started on the file answers with its hash.
 pub(super) async fn drill(file: &SnapshotFile, revision: i64, expected: u32) -> Result<bool, Failure> {
     let folder = tempfile::tempdir().map_err(|error| Failure::new(FAILED, format!("make a throw-away folder: {error}")))?;
     let data_dir = folder.path().join("data");

@@ -1,4 +1,5 @@
-//! A snapshot on disk: its digest, its pages, what is in it. A data directory of a real etcd is read by the same way.
+//! A snapshot on disk: its digest, its pages, its content. A data directory of a real etcd is read
+//! by the same way.
 
 use crate::failure::{Failure, INTEGRITY, REFUSED};
 use crate::progress::note;
@@ -13,17 +14,17 @@ use types::{Fault, MainRevision};
 
 /// The newest storage version that we read.
 const NEWEST: Version = Version { major: 3, minor: 7 };
-/// Where a real etcd keeps its file below its data directory.
+/// Path of a real etcd's file below its data directory.
 const INSIDE: &str = "member/snap/db";
 /// Where its log lies below it.
 const LOG: &str = "member/wal";
 
-/// What a digest is worth.
+/// The treatment of a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Digested {
     /// It has to be there and to be right.
     Required,
-    /// Whatever it is: a file that was copied out of a data directory has none.
+    /// Not checked: a file that was copied out of a data directory has none.
     Ignored,
 }
 
@@ -35,7 +36,7 @@ pub(crate) struct SnapshotFile {
     pub(crate) bytes: u64,
 }
 
-/// What the file tells of the cluster.
+/// The cluster in the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Content {
     pub(crate) members: Vec<MemberRecord>,
@@ -98,12 +99,12 @@ impl SnapshotFile {
         Err(Failure::new(REFUSED, text))
     }
 
-    /// Reads every page and tells etcd's figures.
+    /// Reads every page and returns etcd's figures.
     pub(crate) fn status(&self, style: StatusStyle) -> Result<Status, Failure> {
         backup::status(&self.bolt, style).map_err(|error| damaged(&self.path, &error))
     }
 
-    /// What HashKV would answer at the newest revision.
+    /// Returns the HashKV at the newest revision.
     pub(crate) fn hash_kv(&self, at: MainRevision, compacted: Option<MainRevision>) -> Result<u32, Failure> {
         let failed = |fault: Fault| Failure::new(INTEGRITY, format!("{}: {fault}", self.path.display()));
         let entries = || -> Result<Items<'_>, Fault> {

@@ -14,18 +14,18 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// A snapshot of a folder, as its manifest tells it.
+/// A snapshot of a directory, as its manifest describes it.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Listed {
     pub(super) file: PathBuf,
     pub(super) bytes: u64,
-    /// Nothing without a manifest: only its age is known then.
+    /// `None` without a manifest: only its age is known then.
     pub(super) manifest: Option<Manifest>,
     /// Seconds since 1970 at which it was taken, or last written.
     pub(super) unix_seconds: i64,
 }
 
-/// The snapshots of a folder, newest first: files that end in `.db`.
+/// Returns the snapshots of a directory, newest first: files that end in `.db`.
 pub(super) fn snapshots(dir: &Path) -> Result<Vec<Listed>, Failure> {
     let failed = |error: std::io::Error| Failure::at(dir, error);
     let mut found = Vec::new();
@@ -88,7 +88,7 @@ pub(super) fn status(context: &Context, path: &Path) -> Result<ExitCode, Failure
     Ok(ExitCode::SUCCESS)
 }
 
-/// What was found of a snapshot; a flaw is a failure and not a finding.
+/// The result of checking a snapshot; a flaw is a failure and not a finding.
 #[derive(Debug, Serialize)]
 struct Verified {
     file: PathBuf,
@@ -98,9 +98,10 @@ struct Verified {
     hash: u32,
     hash_kv: u32,
     members: usize,
-    /// Whether the manifest beside it agrees; nothing where there is none.
+    /// `true` if the manifest beside it agrees; `None` where there is none.
     manifest: Option<bool>,
-    /// Whether a member that was started on it answered with the same hash; nothing if nobody asked.
+    /// `true` if a member that was started on it returned the same hash; `None` without a test
+    /// restore.
     drilled: Option<bool>,
 }
 

@@ -1,4 +1,4 @@
-//! What is known of a snapshot when it is taken, kept beside it as `FILE.json`.
+//! The manifest of a snapshot, written when it is taken, beside it as `FILE.json`.
 
 use crate::failure::{FAILED, Failure, INTEGRITY};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ pub(crate) struct Manifest {
     /// RFC 3339, in UTC.
     pub(crate) taken_at: String,
     pub(crate) cluster_id: String,
-    /// Who gave it.
+    /// The source member.
     pub(crate) member: String,
     pub(crate) server_version: String,
     pub(crate) storage_version: String,
@@ -25,7 +25,7 @@ pub(crate) struct Manifest {
     /// The cluster's newest revision when it was complete: never restore to less.
     pub(crate) revision_high_water: i64,
     pub(crate) total_keys: u64,
-    /// CRC-32C over all buckets, as `snapshot status` tells it.
+    /// CRC-32C over all buckets, as in `snapshot status`.
     pub(crate) hash: u32,
     /// HashKV at the revision.
     pub(crate) hash_kv: u32,
@@ -40,7 +40,7 @@ pub(crate) struct ManifestMember {
 }
 
 impl Manifest {
-    /// Where it lies.
+    /// Returns its path.
     pub(crate) fn path_of(snapshot: &Path) -> PathBuf {
         let mut name = snapshot.as_os_str().to_owned();
         name.push(".json");

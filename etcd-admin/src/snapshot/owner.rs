@@ -1,12 +1,13 @@
-//! Whose a file is that root has written.
+//! Ownership of files that root has written.
 
 use crate::failure::Failure;
 use std::os::unix::fs::{MetadataExt as _, lchown};
 use std::path::Path;
 
-/// Gives a file that root has written to the owner and the group of its folder, who are to read it: the timer that drops snapshots, the
-/// daemon. Anybody else keeps it. Whoever owns the folder may have put a link in the file's place meanwhile: then he gets the link, and not
-/// what it leads to.
+/// Gives a file that root has written to the owner and the group of its directory, which are to
+/// read it: the timer that drops snapshots, the daemon. Files of other users are left alone. The
+/// owner of the directory may have put a link in the file's place meanwhile: then it gets the link,
+/// and not its target.
 pub(crate) fn give_to_owner_of_folder(path: &Path) -> Result<(), Failure> {
     if !nix::unistd::geteuid().is_root() {
         return Ok(());

@@ -119,7 +119,7 @@ pub(super) fn restore(context: &Context, words: &RestoreWords) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// How far the revision has to be raised to pass what the old cluster is known to have had.
+/// Returns the increment by which the revision passes the highest known one of the old cluster.
 fn past_high_water(source: &Path, revision: i64) -> Result<i64, Failure> {
     let known = if source.is_dir() { None } else { Manifest::read(source)? };
     Ok(known.map_or(0, |manifest| manifest.revision_high_water.saturating_sub(revision).saturating_add(1)))

@@ -69,7 +69,7 @@ pub(super) async fn save(
         Err(error) => return Err(Failure::new(INTEGRITY, format!("{}: {error}", path.display()))),
     };
     let after = ClusterView::look(client).await.map_or(view.revision, |after| after.revision);
-    // Read again from the disk: what counts is what lies there.
+    // Read again from the disk: its content there counts.
     let opened = SnapshotFile::open(&path, Digested::Required)?;
     let (status, content) = (opened.status(StatusStyle::V3_6)?, opened.content()?);
     let manifest = Manifest {
@@ -115,7 +115,8 @@ struct Exported {
     total_keys: u64,
 }
 
-/// Of a data directory that nobody uses. There is no manifest, because nobody can say how far the others were.
+/// Saves a snapshot of an unused data directory. There is no manifest, because the positions of the
+/// others are unknown.
 pub(super) fn offline(context: &Context, path: &Path, data_dir: &Path) -> Result<ExitCode, Failure> {
     if path.exists() {
         return Err(Failure::refused(format!("{} is there already: nothing is overwritten", path.display())));

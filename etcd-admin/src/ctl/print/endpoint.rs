@@ -8,7 +8,7 @@ use go_text::quoted;
 use proto::etcdserverpb::{HashKvResponse, StatusResponse};
 use std::time::Duration;
 
-/// Whether an endpoint does what it is asked.
+/// The health of an endpoint.
 pub(crate) struct Health {
     pub(crate) endpoint: String,
     pub(crate) took: Duration,

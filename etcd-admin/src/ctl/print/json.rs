@@ -69,7 +69,7 @@ pub(crate) fn base64(value: &[u8]) -> String {
     format!("\"{}\"", base64::engine::general_purpose::STANDARD.encode(value))
 }
 
-/// A string; Go escapes what HTML would take for its own.
+/// Returns a quoted string; Go escapes characters of HTML.
 pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::from('"');
     for letter in text.chars() {

@@ -177,7 +177,7 @@ fn response_object(response: &ResponseOp) -> Object {
     Object::default().object("Response", Some(Object::default().object(name, Some(inner))))
 }
 
-/// What a watcher was told.
+/// A response to a watcher.
 pub(crate) struct Watched<'a>(pub(crate) &'a WatchResponse);
 
 impl Shown for Watched<'_> {

@@ -21,7 +21,7 @@ use json::Object;
 use proto::etcdserverpb::ResponseHeader;
 use std::io::Write as _;
 
-/// How to answer.
+/// The output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Simple,
@@ -62,7 +62,7 @@ pub(crate) struct Printer {
     pub(crate) value_only: bool,
 }
 
-/// An answer that can be told in some of the forms; `None` where etcdctl has no such form.
+/// A response that can be printed in some of the formats; `None` where etcdctl has no such format.
 pub(crate) trait Shown {
     fn simple(&self, style: &Printer) -> Option<Vec<u8>>;
 
@@ -98,7 +98,7 @@ impl Printer {
     }
 }
 
-/// Prints; whoever has stopped reading does not want the rest.
+/// Prints; a closed output is no error.
 pub(crate) fn say(bytes: &[u8]) -> Result<(), Trouble> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
@@ -107,7 +107,7 @@ pub(crate) fn say(bytes: &[u8]) -> Result<(), Trouble> {
     }
 }
 
-/// Tells on the error output what is not the answer.
+/// Prints messages beside the response on the error output.
 #[expect(clippy::print_stderr, reason = "this is where etcdctl talks")]
 pub(crate) fn tell(text: &str) {
     eprintln!("{text}");

@@ -6,10 +6,10 @@ use hyper::body::Body;
 use std::error::Error;
 use std::time::Duration;
 
-/// For a posted body; whoever sends one gives up long before.
+/// Time limit of a posted body; its sender gives up long before.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why a body was not read to its end.
+/// The reason why a body was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unread {
     /// Larger than allowed, or cut off.

@@ -118,7 +118,7 @@ async fn connect_from(local: IpAddr, host: &str, port: u16) -> io::Result<TcpStr
     Err(failed.unwrap_or_else(|| io::Error::other(format!("{host} has no address that can be reached from {local}"))))
 }
 
-/// A host that is gone without a word is noticed by who waits for its answer after some 25 seconds.
+/// Enables TCP keep-alive: a pending request notices a host that is gone after some 25 seconds.
 fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     setsockopt(stream, sockopt::KeepAlive, &true)?;
     setsockopt(stream, sockopt::TcpKeepIdle, &10)?;
@@ -127,7 +127,7 @@ fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Why a request came to nothing.
+/// The reason why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// No connection, or it broke.
@@ -188,7 +188,7 @@ where
     }
 }
 
-/// A request builder with what HTTP/1.1 asks for.
+/// Returns a request builder with the headers that HTTP/1.1 requires.
 pub(crate) fn request(method: http::Method, url: &Uri, path: &str) -> http::request::Builder {
     Request::builder().method(method).uri(path).header(http::header::HOST, url.authority().map_or("", |authority| authority.as_str()))
 }

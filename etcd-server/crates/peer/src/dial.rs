@@ -19,7 +19,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Largest text that a refusal is read for.
 const REFUSAL_BYTES_MAX: usize = 4096;
 
-/// Why a stream was not opened or has ended.
+/// The reason why a stream was not opened or has ended.
 #[derive(Debug, thiserror::Error)]
 enum StreamEnd {
     #[error(transparent)]

@@ -1,18 +1,19 @@
 //! The two stream forms in which raft messages travel in a response's body.
 //!
-//! `message`: each message is its length, eight bytes big-endian, and its bytes. `msgapp` (etcd: msgappv2) leaves out of consecutive
-//! appends what the receiver knows already; both ends keep (term, index) of the last append, beginning at zero on each connection.
-//! A keep-alive is a heartbeat from nobody to nobody in the first form, and a single byte in the second.
+//! `message`: each message is its length, eight bytes big-endian, and its bytes. `msgapp` (etcd:
+//! msgappv2) leaves out of consecutive appends the parts that the receiver knows already; both ends
+//! keep (term, index) of the last append, beginning at zero on each connection. A keep-alive is a
+//! heartbeat without sender and receiver in the first form, and a single byte in the second.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use prost::Message as _;
 use proto::raftpb::{Entry, Message};
 
-/// Kinds of raft messages that this crate must tell apart, by etcd's numbers.
+/// Kinds of raft messages that this crate must distinguish, by etcd's numbers.
 pub mod kind {
     /// An append of entries.
     pub const APPEND: i32 = 3;
-    /// The state as a whole.
+    /// A raft snapshot.
     pub const SNAPSHOT: i32 = 7;
     /// A leader's sign of life.
     pub const HEARTBEAT: i32 = 8;
@@ -25,7 +26,7 @@ const LINK_HEARTBEAT: u8 = 0;
 const APPEND_ENTRIES: u8 = 1;
 const WHOLE_MESSAGE: u8 = 2;
 
-/// Which of the two streams.
+/// One of the two streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StreamKind {
     /// Appends.
@@ -38,7 +39,7 @@ impl StreamKind {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Append, Self::Message];
 
-    /// How paths and metrics name it.
+    /// Returns its name in paths and metrics.
     pub fn path(self) -> &'static str {
         match self {
             Self::Append => "msgapp",
@@ -50,7 +51,7 @@ impl StreamKind {
 /// A stream that cannot be read on.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    /// A length beyond what is sane.
+    /// A length beyond the limit.
     #[error("a frame of {0} bytes is larger than allowed")]
     TooLarge(u64),
     /// The first byte of a frame of appends.
@@ -61,7 +62,7 @@ pub enum FrameError {
     Malformed(#[from] prost::DecodeError),
 }
 
-/// What both ends know of the append before.
+/// The last append, as both ends know it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
     term: u64,
@@ -137,7 +138,7 @@ fn whole(message: &Message, out: &mut BytesMut) {
 #[derive(Debug)]
 pub struct Decoder {
     kind: StreamKind,
-    /// Who writes the stream, and who reads it: compact appends name neither.
+    /// The other end of the stream: compact appends name neither sender nor receiver.
     remote: u64,
     local: u64,
     known: Known,
@@ -158,7 +159,7 @@ impl Decoder {
         Self { kind, remote, local, known: Known::default(), read: BytesMut::new(), partial: None }
     }
 
-    /// Takes in what was received.
+    /// Adds received bytes.
     pub fn extend(&mut self, received: &[u8]) {
         self.read.extend_from_slice(received);
     }

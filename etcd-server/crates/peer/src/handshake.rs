@@ -1,10 +1,10 @@
-//! What members tell each other before they talk, and who is turned away.
+//! The identity that members exchange before messages, and the refusal of others.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use membership::Version;
 use types::{ClusterId, MemberId};
 
-/// Who sends.
+/// The sender.
 pub(crate) const FROM: HeaderName = HeaderName::from_static("x-server-from");
 /// The sender's version.
 pub(crate) const VERSION: HeaderName = HeaderName::from_static("x-server-version");
@@ -12,9 +12,9 @@ pub(crate) const VERSION: HeaderName = HeaderName::from_static("x-server-version
 pub(crate) const MINIMUM_VERSION: HeaderName = HeaderName::from_static("x-min-cluster-version");
 /// The sender's cluster.
 pub(crate) const CLUSTER: HeaderName = HeaderName::from_static("x-etcd-cluster-id");
-/// Where the sender is reached.
+/// The peer URLs of the sender.
 pub(crate) const PEER_URLS: HeaderName = HeaderName::from_static("x-peerurls");
-/// Who is meant to receive; on streams only.
+/// The intended receiver; on streams only.
 pub(crate) const TO: HeaderName = HeaderName::from_static("x-raft-to");
 
 /// Not etcd's: which state is sent.
@@ -25,7 +25,7 @@ pub(crate) const OFFSET: HeaderName = HeaderName::from_static("x-state-offset");
 /// The oldest version that this program works with, as etcd 3.4 to 3.7 say.
 const OLDEST: Version = Version::new(3, 0, 0);
 
-/// What this member says of itself.
+/// The identity of this member for its peers.
 #[derive(Clone, Debug)]
 pub struct Introduction {
     /// This member.
@@ -34,7 +34,7 @@ pub struct Introduction {
     pub cluster: ClusterId,
     /// Its version.
     pub version: Version,
-    /// Where it is reached.
+    /// Its peer URLs.
     pub peer_urls: Vec<String>,
 }
 
@@ -60,7 +60,7 @@ impl Introduction {
     }
 }
 
-/// Why a request of a peer is refused.
+/// The reason why a request of a peer is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
     /// The versions do not work together.
@@ -82,13 +82,14 @@ impl Mismatch {
         crate::link::Cause::of_mismatch(self).remedy()
     }
 
-    /// What a refusal by another member means.
+    /// Returns the meaning of a refusal by another member.
     pub(crate) fn from_body(body: &[u8]) -> Option<Self> {
         [Self::Version, Self::Cluster, Self::Member].into_iter().find(|mismatch| body.trim_ascii() == mismatch.to_string().as_bytes())
     }
 }
 
-/// Whether a request with these headers comes from a member of a compatible version of the same cluster.
+/// Checks that a request with these headers comes from a member of a compatible version of the same
+/// cluster.
 pub(crate) fn check(headers: &HeaderMap, own: &Introduction) -> Result<(), Mismatch> {
     let version = |name| match headers.get(name) {
         None => Some(Version::new(2, 0, 0)),

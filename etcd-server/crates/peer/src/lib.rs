@@ -1,14 +1,18 @@
-//! How members talk to each other: etcd's peer protocol over HTTP/1.1.
+//! Communication between members: etcd's peer protocol over HTTP/1.1.
 //!
-//! Each member opens two endless GETs to every other one and reads raft messages from the answers' bodies, so what A sends to B leaves
-//! over streams that B opened to A ([`frame`]). Who has no stream open is sent single messages by POST; the state as a whole always goes
-//! by a POST of its own and never delays anything else; one that breaks off is gone on with, among members of our kind. [`Transport`] is what raft sends by, [`serve`] what a listener answers with, and
-//! [`ask`] holds the questions that are no raft messages.
+//! Each member opens two endless GETs to every other one and reads raft messages from the bodies of
+//! the responses, so messages from A to B leave over streams that B opened to A ([`frame`]). A
+//! member without an open stream is sent single messages by POST; a raft snapshot always goes by a
+//! POST of its own and never delays anything else; an interrupted one resumes, among members of our
+//! kind. [`Transport`] sends raft messages, [`serve`] handles the requests of a listener, and
+//! [`ask`] holds the requests that are no raft messages.
 //!
-//! What is in flight to one member is bounded; what does not fit is dropped, as raft allows, and the member reported as unreachable.
-//! Messages of one connection keep their order; a newer connection of the same kind ends the older one.
+//! Messages in flight to one member are bounded; further ones are dropped, as raft allows, and the
+//! member reported as unreachable. Messages of one connection keep their order; a newer connection
+//! of the same kind ends the older one.
 //!
-//! Deliberately absent: what messages mean, encryption (a [`Connect`] does it), and any promise that a message arrives.
+//! Deliberately absent: the meaning of messages, encryption (a [`Connect`] does it), and any
+//! promise that a message arrives.
 #![forbid(unsafe_code)]
 
 pub mod ask;

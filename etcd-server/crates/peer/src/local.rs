@@ -1,4 +1,4 @@
-//! What the peer protocol needs from this member, and what it tells of its work.
+//! The interface of this member for the peer protocol, and the reports back to it.
 
 use crate::state_receiver::SnapshotReader;
 use bytes::Bytes;
@@ -25,16 +25,16 @@ pub struct HttpRefusal {
     pub text: String,
 }
 
-/// How much a member holds of a state that is sent to it.
+/// The part of a snapshot that a member has received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
-    /// Which state: a number that its sender drew for it.
+    /// The snapshot: a number that its sender drew for it.
     pub transfer: u64,
-    /// So many bytes from its beginning.
+    /// Number of bytes from its beginning.
     pub bytes: u64,
 }
 
-/// A member that needs the whole state.
+/// A member that needs a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receiver {
     /// It takes the bare backend file: a real etcd.
@@ -48,7 +48,7 @@ pub enum Receiver {
 pub struct Outgoing {
     /// The raft message, with the index, term and configuration of the very state that follows.
     pub message: Message,
-    /// Which state it is and how many of its bytes are left out; nothing for the bare file.
+    /// The snapshot and the number of its bytes that are left out; `None` for the bare file.
     pub transfer: Option<Held>,
     /// The backend file in order, its checksum behind it where there is one; an error ends it, and with it the sending.
     pub parts: mpsc::Receiver<Result<Bytes, String>>,
@@ -98,14 +98,17 @@ pub trait Local: Send + Sync {
     /// The version of the cluster, when it is decided.
     fn cluster_version(&self) -> Option<Version>;
 
-    /// The state for `message`, which raft wants to send: at its index or later, or what `receiver` holds the beginning of.
+    /// Returns the snapshot for `message`, which raft wants to send: at its index or later, or the
+    /// one that `receiver` holds the beginning of.
     fn snapshot(&self, message: Message, receiver: Receiver) -> Answer<'_, Result<Outgoing, String>>;
 
-    /// What is here of a state whose sending broke off. The refusal is told to the sender: another state is being taken in.
+    /// Returns the received part of an interrupted transfer. The refusal is returned to the sender:
+    /// another snapshot is being received.
     fn held_snapshot(&self) -> Answer<'_, Result<Option<Held>, HttpRefusal>>;
 
-    /// Takes in another's state, from the bytes on that `transfer` says, and returns when raft has taken it on. Without `transfer` it is a
-    /// bare file. The error is told to the sender.
+    /// Receives another member's snapshot, from the bytes on that `transfer` names, and returns
+    /// when raft has accepted it. Without `transfer` it is a bare file. The error is returned to
+    /// the sender.
     fn receive_snapshot<'a>(
         &'a self,
         message: Message,
@@ -125,10 +128,10 @@ pub trait Local: Send + Sync {
     /// Renews leases, as the leader; zero for one that does not exist, `None` for one that has to be renewed again.
     fn keep_alive_batch(&self, leases: Vec<i64>) -> Answer<'_, Result<Vec<Option<i64>>, HttpRefusal>>;
 
-    /// What is left of a lease, as the leader knows it.
+    /// Returns the remaining time of a lease, as the leader knows it.
     fn time_to_live(&self, lease: i64, keys: bool) -> Answer<'_, Result<LeaseTimeToLiveResponse, HttpRefusal>>;
 
-    /// Whether a downgrade is under way, as of now.
+    /// Returns `true` if a downgrade is under way, as of now.
     fn downgrade_enabled(&self) -> Answer<'_, Result<bool, HttpRefusal>>;
 
     /// The hash of the live records at some of the last indexes.
@@ -138,7 +141,7 @@ pub trait Local: Send + Sync {
     fn recently_active(&self) -> Answer<'_, Option<Vec<u64>>>;
 }
 
-/// Whoever counts the traffic with other members.
+/// The observer of the traffic with other members.
 pub trait Observer: Send + Sync + std::fmt::Debug {
     /// The counters of a member. May wait for a lock, so it is asked for once and kept where messages pass.
     fn peer(&self, id: u64) -> Arc<dyn PeerObserver>;
@@ -147,7 +150,7 @@ pub trait Observer: Send + Sync + std::fmt::Debug {
     fn receive_failed(&self, _from: IpAddr) {}
 }
 
-/// What is counted of the traffic with one member. Called where things happen; must not wait.
+/// The observer of the traffic with one member. Called where events happen; must not wait.
 pub trait PeerObserver: Send + Sync + std::fmt::Debug {
     /// Bytes of raft messages left for it.
     fn sent(&self, bytes: usize);
@@ -161,10 +164,10 @@ pub trait PeerObserver: Send + Sync + std::fmt::Debug {
     /// A question to it took so long to be answered.
     fn round_trip(&self, took: Duration);
 
-    /// The state as a whole is being sent to it from now on, or no more.
+    /// Records that a snapshot is being sent to it from now on, or no more.
     fn snapshot_sending(&self, _sending: bool) {}
 
-    /// The state as a whole was sent to it, or not.
+    /// Records that a snapshot was sent to it, or failed.
     fn snapshot_sent(&self, success: bool, took: Duration);
 
     /// It is a member from now on, or no more.

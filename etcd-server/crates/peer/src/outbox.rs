@@ -1,4 +1,4 @@
-//! What waits to be sent to one member, and whether it can be reached.
+//! Messages that wait for one member, and whether it can be reached.
 
 use crate::frame::{Encoder, StreamKind, kind};
 use crate::link::{Link, Problem};
@@ -25,7 +25,7 @@ const STREAM_MESSAGES_MAX: usize = 4096;
 pub(crate) const POSTS_MAX: usize = 64;
 /// Messages written together.
 const MESSAGES_PER_WRITE: usize = 256;
-/// Bytes after which what was put together is written.
+/// Bytes after which collected messages are written.
 const BYTES_PER_WRITE: usize = 256 << 10;
 /// Between two signs of life on a stream: a third of the time after which silence ends it.
 const KEEP_ALIVE: Duration = Duration::from_millis(5000 / 3);
@@ -34,7 +34,7 @@ const KIND_UNKNOWN: u8 = 0;
 const KIND_OURS: u8 = 1;
 const KIND_ETCD: u8 = 2;
 
-/// How another member is reached at this moment.
+/// The present channels to another member.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     pub(crate) id: u64,
@@ -76,7 +76,7 @@ impl Outbox {
         (outbox, waiting)
     }
 
-    /// Hands over a message to the best channel there is. `false` when it had to be dropped.
+    /// Sends a message by the best channel there is. Returns `false` if it had to be dropped.
     pub(crate) fn send(&self, message: Message) -> bool {
         let order: &[StreamKind] =
             if message.r#type == kind::APPEND { &[StreamKind::Append, StreamKind::Message] } else { &[StreamKind::Message] };
@@ -248,7 +248,8 @@ impl Body for StreamBody {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
-        // A sign of life goes out on time whatever else does: the other side looks for silence, not for idleness.
+        // A keep-alive leaves on time regardless of other messages: the other side looks for
+        // silence, not for idleness.
         while this.keep_alive.poll_tick(context).is_ready() {
             this.encoder.keep_alive(&mut this.buffer);
         }

@@ -18,7 +18,7 @@ pub(crate) const POST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest answer that is read.
 pub(crate) const ANSWER_BYTES_MAX: usize = 64 << 10;
 
-/// Why a message did not arrive.
+/// The reason why a message did not arrive.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PostError {
     #[error(transparent)]
@@ -31,7 +31,7 @@ pub(crate) enum PostError {
     Stalled(Duration),
 }
 
-/// Posts what waits, one message after another, over a connection that is kept.
+/// Posts the waiting messages, one after another, over a connection that is kept.
 pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<Outbox>, mut waiting: mpsc::Receiver<Message>) {
     let mut connection = None;
     while let Some(message) = waiting.recv().await {

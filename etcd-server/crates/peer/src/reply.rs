@@ -80,7 +80,7 @@ pub(crate) fn bytes(body: Bytes) -> Reply {
     with(StatusCode::OK, "application/octet-stream", body)
 }
 
-/// Nothing but a status.
+/// Returns a response with only a status.
 pub(crate) fn empty(status: StatusCode) -> Reply {
     let mut reply = Response::new(ReplyBody::Full(Full::default()));
     *reply.status_mut() = status;

@@ -1,4 +1,4 @@
-//! What a peer listener answers.
+//! The handler of requests at a peer listener.
 
 use crate::body::{Unread, whole};
 use crate::connect::Socket;
@@ -211,7 +211,7 @@ async fn post(transport: Transport, remote: Option<IpAddr>, request: Request<Inc
         tracing::warn!(remote_peer_id = %types::MemberId(message.from), to = %types::MemberId(message.to), "refused raft message");
         return text(StatusCode::INTERNAL_SERVER_ERROR, "error processing raft message");
     }
-    // Who is not a member is not counted: its id is whatever it says.
+    // A sender that is not a member is not counted: its id is arbitrary.
     if let Some(peer) = transport.0.peer(message.from) {
         peer.outbox.observer.received(body.len());
     }
@@ -275,7 +275,8 @@ fn live_hashes(transport: &Transport, request: &Request<Incoming>) -> Reply {
     }
 }
 
-/// Not etcd's: whom the leader has heard of lately, so that any member can judge a change of the members.
+/// Returns the members that the leader has heard of lately, so that any member can judge a
+/// membership change. Not etcd's.
 async fn progress(transport: &Transport, request: &Request<Incoming>) -> Reply {
     let local = match got(transport, request) {
         Ok(local) => local,

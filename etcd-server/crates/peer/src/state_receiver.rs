@@ -1,4 +1,4 @@
-//! The state as a whole, taken in from another member.
+//! Receiving a raft snapshot from another member.
 
 use crate::frame::kind;
 use crate::handshake;
@@ -41,7 +41,7 @@ struct Speed {
 }
 
 impl Speed {
-    /// Counts what came after `waited`.
+    /// Counts the bytes that came after `waited`.
     ///
     /// # Errors
     /// When the sender is too slow on average.
@@ -107,7 +107,7 @@ impl SnapshotReader {
     }
 }
 
-/// What this member holds of a state whose sending broke off.
+/// Returns the part of an interrupted snapshot that this member holds.
 pub(crate) async fn held(local: Arc<dyn Local>) -> Reply {
     match local.held_snapshot().await {
         Ok(held) => reply::json(serde_json::to_string(&held).unwrap_or_default()),
@@ -141,7 +141,7 @@ pub(crate) async fn take(transport: Transport, local: Arc<dyn Local>, request: R
     }
 }
 
-/// Which state comes, and from where on; nothing from a member that sends a bare file.
+/// Returns the snapshot and its offset; `None` from a member that sends a bare file.
 fn transfer(headers: &HeaderMap) -> Option<Held> {
     let number = |name: HeaderName| headers.get(name)?.to_str().ok()?.parse().ok();
     Some(Held { transfer: number(handshake::TRANSFER)?, bytes: number(handshake::OFFSET)? })

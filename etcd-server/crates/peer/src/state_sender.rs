@@ -1,7 +1,8 @@
-//! The state as a whole, sent to a member that needs it.
+//! Sending a raft snapshot to a member that needs it.
 //!
-//! Not etcd's: a member is asked first what it holds of a state whose sending broke off (`GET /raft/snapshot`). One of ours says so, and is
-//! then sent the rest of that state, or another one, with a checksum at its end. Others refuse the question, and get the bare file.
+//! Not etcd's: a member is first asked for the received part of an interrupted transfer (`GET
+//! /raft/snapshot`). One of ours returns it, and is then sent the rest of that snapshot, or another
+//! one, with a checksum at its end. Others refuse the request, and get the bare file.
 
 use crate::connect::{Connection, RequestError, ask, request, whole};
 use crate::frame::kind;
@@ -25,10 +26,11 @@ use tokio::sync::mpsc;
 
 /// A member that takes nothing for so long, though there is something, gets no more of it.
 const STALL_MAX: Duration = Duration::from_secs(30);
-/// So long raft is not told of a failure, after which it tries again with the next heartbeat: the member may be busy with a state for minutes.
+/// Delay before a failure is reported to raft, which then tries again with the next heartbeat: the
+/// member may be busy with a snapshot for minutes.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// Sends the state as a whole and tells raft how that went.
+/// Sends a snapshot and reports the outcome to raft.
 pub(crate) async fn send(shared: Arc<Shared>, peer: Arc<Outbox>, message: Message) {
     debug_assert_eq!(message.r#type, kind::SNAPSHOT);
     let begun = Instant::now();
@@ -70,7 +72,7 @@ impl Drop for Sending {
 
 struct Sent {
     index: u64,
-    /// Where in the file it began.
+    /// Its offset in the file.
     from: u64,
 }
 
@@ -79,7 +81,8 @@ async fn try_send(shared: &Shared, peer: &Outbox, message: Message) -> Result<Se
     let url = shared.pick(peer);
     let receiver = receiver(shared, &url).await?;
     let Outgoing { message, transfer, mut parts } = local.snapshot(message, receiver).await.map_err(PostError::State)?;
-    // A large state takes a while to be laid out, and who listens, etcd too, takes five silent seconds for the end of it.
+    // A large snapshot takes a while to be laid out, and receivers, etcd too, take five silent
+    // seconds for the end of it.
     let first = parts.recv().await.transpose().map_err(PostError::State)?;
     let index = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref()).map_or(0, |metadata| metadata.index);
     let mut connection = Connection::open(&*shared.connect, &url, shared.dial_timeout).await?;
@@ -96,7 +99,7 @@ async fn try_send(shared: &Shared, peer: &Outbox, message: Message) -> Result<Se
     Ok(Sent { index, from: transfer.map_or(0, |held| held.bytes) })
 }
 
-/// Who is at `url`, and what it holds.
+/// Returns the kind of the member at `url`, and its received part.
 async fn receiver(shared: &Shared, url: &Uri) -> Result<Receiver, PostError> {
     let build = || {
         let mut asked = request(Method::GET, url, "/raft/snapshot").body(Full::default())?;
@@ -120,16 +123,17 @@ fn envelope(message: &Message) -> Bytes {
     head.freeze()
 }
 
-/// How far the other side is with taking.
+/// The progress of the other side.
 #[derive(Debug, Default)]
 struct Pace {
     parts: AtomicU64,
-    /// It waits for us: for the next part, or for nothing more, while it makes a state of what it has.
+    /// `true` if it waits for us: for the next part, or for nothing more, while it makes a state of
+    /// the file.
     waits: AtomicBool,
 }
 
 impl Pace {
-    /// Waits for `sending` for as long as the other side takes what there is.
+    /// Waits for `sending` for as long as the other side takes bytes.
     async fn hold_to<T>(&self, sending: impl Future<Output = T>) -> Result<T, PostError> {
         let mut sending = pin!(sending);
         loop {

@@ -42,7 +42,7 @@ pub(crate) struct Shared {
     runtime: Handle,
     local: OnceLock<Arc<dyn Local>>,
     peers: ArcSwap<BTreeMap<u64, Arc<Peer>>>,
-    /// Who spoke to us without being a member here: they are answered by POST alone.
+    /// Senders that are no members here: they are answered by POST alone.
     remotes: Mutex<BTreeMap<u64, Arc<Peer>>>,
     removed: ArcSwap<BTreeSet<u64>>,
     pub(crate) refusal_logs: LogLimit,
@@ -91,15 +91,16 @@ impl Transport {
         drop(self.0.local.set(local));
     }
 
-    /// Sends messages, or drops what cannot be sent; never waits.
+    /// Sends messages as far as possible, and drops the rest; never waits.
     pub fn send(&self, messages: Vec<Message>) {
         for message in messages {
             self.0.send(message);
         }
     }
 
-    /// Follows the members: connects to new ones, lets go of removed ones. Who was met otherwise stays: a member that joins learns only
-    /// by and by who belongs to the cluster, from those that it must go on talking to.
+    /// Follows the members: connects to new ones, disconnects removed ones. Other known senders
+    /// stay: a member that joins learns the members only by and by, from those that it must
+    /// continue to talk to.
     pub fn follow(&self, membership: &Membership) {
         self.0.removed.store(Arc::new(membership.removed().map(|id| id.0).collect()));
         self.0.connect_to(membership.members());
@@ -110,7 +111,7 @@ impl Transport {
         self.0.connect_to(members.iter());
     }
 
-    /// Whom this member reaches, and since when without a break.
+    /// Returns the members that this member reaches, and the time since which without a break.
     pub fn active(&self) -> BTreeMap<MemberId, Instant> {
         let peers = self.0.peers.load();
         peers.iter().filter_map(|(id, peer)| Some((MemberId(*id), peer.outbox.active_since()?))).collect()
@@ -151,12 +152,13 @@ impl Transport {
         None
     }
 
-    /// How connections are made.
+    /// Returns the connector.
     pub fn connect(&self) -> &dyn Connect {
         &*self.0.connect
     }
 
-    /// Ends all connections. What is attached lives on with the transport, so this also lets it go quiet at the end of a process.
+    /// Ends all connections. Attached parts live on with the transport, so this also ends its work
+    /// at the end of a process.
     pub fn stop(&self) {
         self.0.peers.store(Arc::default());
         self.0.remotes.lock().clear();
