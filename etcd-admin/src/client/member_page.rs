@@ -124,9 +124,12 @@ fn active_peers(metrics: &str) -> BTreeMap<String, bool> {
     let mut peers = BTreeMap::new();
     for line in metrics.lines() {
         let Some((series, value)) = line.rsplit_once(' ') else { continue };
-        let Some(remote) = series.split_once("Remote=\"").and_then(|(_, rest)| rest.split_once('"')).map(|(id, _)| id.to_owned()) else {
+        let label = |name: &str| series.split_once(name).and_then(|(_, rest)| rest.split_once('"')).map(|(id, _)| id.to_owned());
+        let Some(remote) = label("Remote=\"") else { continue };
+        // The member itself is a known peer, too, and one that was removed stays with the value 0.
+        if label("Local=\"").as_ref() == Some(&remote) || (series.starts_with("etcd_network_known_peers{") && value == "0") {
             continue;
-        };
+        }
         if series.starts_with("etcd_network_active_peers{") {
             peers.insert(remote, value == "1");
         } else if series.starts_with("etcd_network_known_peers{") {
@@ -144,6 +147,7 @@ mod tests {
     fn reads_connections_of_a_real_etcd() {
         let page = "etcd_network_active_peers{Local=\"a\",Remote=\"b\"} 1\netcd_network_active_peers{Local=\"a\",Remote=\"c\"} 0\n\
                     etcd_network_known_peers{Local=\"a\",Remote=\"b\"} 1\netcd_network_known_peers{Local=\"a\",Remote=\"d\"} 1\n\
+                    etcd_network_known_peers{Local=\"a\",Remote=\"a\"} 1\netcd_network_known_peers{Local=\"a\",Remote=\"e\"} 0\n\
                     etcd_server_id{server_id=\"a\"} 1\n";
         let peers = active_peers(page);
         assert_eq!(peers, [("b", true), ("c", false), ("d", false)].map(|(id, active)| (id.to_owned(), active)).into());

@@ -228,6 +228,7 @@ impl Settings {
         let second = Duration::from_secs;
         Self {
             endpoints: vec![endpoint.to_owned()],
+            endpoints_given: false,
             origin: "the cluster's document".to_owned(),
             tls,
             insecure_transport: true,

@@ -84,7 +84,7 @@ impl DataFiles {
     /// Looks at all files if a directory was changed since the last look. Costs three lookups where none was.
     pub(crate) fn check_if_changed(&mut self) -> Result<(), Fault> {
         let state = self.published.store();
-        let marks = [&self.member, &self.member.join("log"), state.path()].map(|path| DirectoryMark::of(path));
+        let marks = [&self.member, &self.member.join("log"), state.path()].map(DirectoryMark::of);
         let since = match &self.looked {
             Some(looked) if looked.marks == marks && looked.is_settled => return Ok(()),
             Some(looked) if looked.marks == marks => looked.since,

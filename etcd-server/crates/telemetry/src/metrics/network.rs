@@ -51,12 +51,11 @@ impl PeerMetrics {
         self.state.known.with_label_values(&self.state.labels()).set(1);
     }
 
-    /// The peer is no longer a member: whether it is reachable is of no interest any more, so neither gauge is shown.
+    /// The peer is no longer a member: it is shown as not known, as in etcd, and not as unreachable.
     pub fn left(&self) {
-        for family in [&self.state.known, &self.state.active] {
-            // The only error is that the series was not there.
-            family.remove_label_values(&self.state.labels()).ok();
-        }
+        self.state.known.with_label_values(&self.state.labels()).set(0);
+        // The only error is that the series was not there.
+        self.state.active.remove_label_values(&self.state.labels()).ok();
     }
 
     /// The peer can be reached, for the first time or again.
@@ -122,6 +121,10 @@ struct PeerFamilies {
 impl PeerFamilies {
     fn new(builder: &Builder, local: MemberId) -> Self {
         let pair = ["Local", "Remote"];
+        let known = builder.gauges("etcd_network_known_peers", &pair);
+        // etcd counts the member itself, too.
+        let own = local.to_string();
+        known.with_label_values(&[&own, &own]).set(1);
         Self {
             sent_bytes: builder.counters("etcd_network_peer_sent_bytes_total", &["To"]),
             received_bytes: builder.counters("etcd_network_peer_received_bytes_total", &["From"]),
@@ -140,9 +143,9 @@ impl PeerFamilies {
                 duration: builder.durations_by("etcd_network_snapshot_receive_total_duration_seconds", &["From"]),
             },
             state: PeerState {
-                local: local.to_string(),
+                local: own,
                 remote: String::new(),
-                known: builder.gauges("etcd_network_known_peers", &pair),
+                known,
                 active: builder.gauges("etcd_network_active_peers", &pair),
                 disconnected: builder.counters("etcd_network_disconnected_peers_total", &pair),
             },

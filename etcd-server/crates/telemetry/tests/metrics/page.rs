@@ -99,8 +99,12 @@ fn a_peer_that_left_is_neither_known_nor_active() {
     peer.deactivated();
     let active = r#"etcd_network_active_peers{Local="aaa",Remote="bbb"}"#;
     assert_eq!(value(&page.text(), active), Some(0.0));
+    let known = |remote| format!(r#"etcd_network_known_peers{{Local="aaa",Remote="{remote}"}}"#);
+    assert_eq!(value(&page.text(), &known("bbb")), Some(1.0));
+    assert_eq!(value(&page.text(), &known("aaa")), Some(1.0), "etcd counts the member itself");
     peer.left();
     let text = page.text();
+    assert_eq!(value(&text, &known("bbb")), Some(0.0));
     assert_eq!(value(&text, active), None);
     assert_eq!(value(&text, r#"etcd_network_disconnected_peers_total{Local="aaa",Remote="bbb"}"#), Some(1.0));
 }
