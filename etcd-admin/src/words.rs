@@ -13,7 +13,7 @@ use crate::snapshot::SnapshotCommand;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Everything that an operator of an etcd cluster does
+/// Operate etcd clusters: members, certificates, snapshots, recovery
 #[derive(Debug, Parser)]
 #[command(name = "etcd-admin", version = env!("VERSION_WITH_SOURCE"), disable_help_subcommand = true)]
 pub(crate) struct Arguments {
@@ -39,66 +39,66 @@ pub(crate) struct GlobalWords {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// From one document, cluster.yaml, to the configuration of every host
+    /// Set up hosts from one cluster configuration, cluster.yaml
     #[command(subcommand)]
     Init(InitCommand),
-    /// Brings this host into a cluster that runs: learner first, resumable
+    /// Add this host to a running cluster, first as a learner; resumable
     Join(JoinWords),
-    /// Takes over the configuration of a real etcd on this host
+    /// Take over the configuration of an etcd on this host
     Adopt(AdoptWords),
-    /// Authorities: one for clients and one for members
+    /// Manage the CAs: one for clients and one for members
     #[command(subcommand)]
     Ca(CaCommand),
-    /// Certificates
+    /// Issue, sign, renew, revoke and check certificates
     #[command(subcommand)]
     Cert(CertCommand),
-    /// Lists of revoked certificates
+    /// Publish and show CRLs
     #[command(subcommand)]
     Crl(CrlCommand),
-    /// Looks whether this host is fit for its member: ports, disk, clock, names, certificates; ends with 3 when not
+    /// Check ports, disk, clock, names, certificates and peers of this host before its member starts
     Preflight(PreflightWords),
-    /// Waits until the cluster is led, has a quorum, is healthy, or has caught up
+    /// Wait until the cluster has a leader or a quorum, is healthy, or has caught up
     Wait(WaitForWords),
-    /// Finds what ails the cluster, this host, or data at rest, each with its cure; ends with 3 when something does
+    /// Check the cluster, this host or a data directory, and print a remedy for each problem
     #[command(subcommand)]
     Doctor(DoctorCommand),
-    /// The order in which members are restarted, upgraded, or given new certificates: a plan
+    /// Plan the order in which members are restarted, upgraded, or get new certificates
     Roll(RollWords),
-    /// Space: forgotten history given back, alarms lifted
+    /// Compact, defragment and disarm, in the right order
     #[command(subcommand)]
     Maintenance(MaintenanceCommand),
-    /// The cluster on one screen that refreshes
+    /// Show the cluster on one screen that refreshes
     Top(TopWords),
-    /// For those who are asked for help
+    /// Collect a support bundle
     #[command(subcommand)]
     Support(SupportCommand),
-    /// What an error, an exit code, an alarm or a finding means, and what to do
+    /// Explain an error, exit status, alarm, finding or log message
     Explain(ExplainWords),
-    /// Measures this host
+    /// Measure the disk of this host
     #[command(subcommand)]
     Bench(BenchCommand),
-    /// The cluster on one page; ends with 3 when something is not as it should be
+    /// Show the cluster on one page, with its problems; no leader is needed
     Status,
-    /// Members: listed, added, removed, replaced
+    /// List, add, remove, replace, rebuild and promote members
     #[command(subcommand)]
     Member(MemberCommand),
-    /// Who leads
+    /// Show the leader, or transfer leadership
     #[command(subcommand)]
     Leader(LeaderCommand),
-    /// Snapshots: taken, checked, restored, kept
+    /// Save, verify, restore, copy and prune snapshots
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
-    /// The way out when most members are lost for good
+    /// Recover a cluster when most members are lost for good
     #[command(subcommand)]
     Recover(RecoverCommand),
     #[command(flatten)]
     Shared(SharedCommand),
-    /// Prints the completion script of a shell
+    /// Print the completion script of a shell
     Completion {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
-    /// Writes the manual pages of all commands
+    /// Write the manual pages of all commands
     Man {
         /// Folder for the pages
         #[arg(long, value_name = "DIR")]

@@ -70,7 +70,6 @@ fn a_configuration_file_of_one_member_is_told_how_its_data_comes_over() {
 fn experimental_settings_carry_over_under_their_present_names() {
     let tool = Tool::new();
     let settings = [
-        ("BOOTSTRAP_DEFRAG_THRESHOLD_MEGABYTES", "7", "bootstrap-defrag-threshold-megabytes: 7"),
         ("COMPACT_HASH_CHECK_ENABLED", "true", "CompactHashCheck=true"),
         ("COMPACT_HASH_CHECK_TIME", "7m", "compact-hash-check-time: 420000000000"),
         ("COMPACTION_BATCH_LIMIT", "77", "compaction-batch-limit: 77"),
@@ -81,7 +80,7 @@ fn experimental_settings_carry_over_under_their_present_names() {
         ("DOWNGRADE_CHECK_TIME", "7s", "downgrade-check-time: 7000000000"),
         ("ENABLE_LEASE_CHECKPOINT", "true", "LeaseCheckpoint=true"),
         ("INITIAL_CORRUPT_CHECK", "true", "InitialCorruptCheck=true"),
-        ("PEER_SKIP_CLIENT_SAN_VERIFICATION", "true", "peer-skip-client-san-verification: true"),
+        ("PEER_SKIP_CLIENT_SAN_VERIFICATION", "true", "skip-client-san-verification: true"),
         ("SNAPSHOT_CATCHUP_ENTRIES", "777", "snapshot-catchup-entries: 777"),
         ("WARNING_APPLY_DURATION", "70ms", "warning-apply-duration: 70000000"),
         ("WARNING_UNARY_REQUEST_DURATION", "700ms", "warning-unary-request-duration: 700000000"),

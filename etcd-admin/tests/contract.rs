@@ -80,7 +80,7 @@ fn shells_complete_and_pages_are_written() {
     for words in ["--help", "member --help", "snapshot restore --help", "recover plan --help", "etcdctl --help", "etcdutl --help"] {
         tool.run(words).ends(0, "Usage: ");
     }
-    tool.run("member --help").ends(0, "Members: listed, added, removed, replaced");
+    tool.run("member --help").ends(0, "List, add, remove, replace, rebuild and promote members");
     tool.run("etcdutl version").ends(0, "etcdutl version: 3.7.1");
     tool.run("etcdutl snapshot status").ends(128, "Error: snapshot status requires exactly one argument");
     tool.run("etcdutl snapshot restore x --bump-revision 1").ends(128, "--mark-compacted required if --revision-bump > 0");

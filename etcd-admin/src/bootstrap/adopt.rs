@@ -60,9 +60,9 @@ pub(super) fn adopt(context: &Context, words: &AdoptWords) -> Result<ExitCode, F
         Some(variables) => of_variables(&variables).map_err(wrong)?,
         None => of_yaml(&text).map_err(wrong)?,
     };
-    found.decide(&words.leave_out)?;
     let old = found.settings.get("data-dir").and_then(Value::as_str).map(PathBuf::from);
     place_data(&mut found, words, old.as_deref())?;
+    found.decide(&words.leave_out)?;
     let name = found.settings.get("name").and_then(Value::as_str).unwrap_or("default").to_owned();
     let members = found.settings.get("initial-cluster").and_then(Value::as_str).map_or(1, |entries| entries.split(',').count());
     if members > 1 {

@@ -313,7 +313,7 @@ async fn see_at(client: &Client, member: Member, endpoint: String) -> Seen {
     };
     // A learner serves no such reads, and without a leader there is nothing to wait for.
     let is_led = status.as_ref().is_ok_and(|status| status.leader != 0);
-    let proven = is_led && !member.is_learner && serves(&own).await;
+    let proven = is_led && !member.is_learner && serves(&own, &account).await;
     Seen { member, endpoint: Some(endpoint), status, account, proven }
 }
 
@@ -341,17 +341,21 @@ fn status_of(page: &MemberPage) -> StatusResponse {
     }
 }
 
-/// Returns `true` if a linearizable read is answered. A user without permission, or none at all, proves it by the list of members.
-async fn serves(client: &Client) -> bool {
+/// Returns `true` if a linearizable read is answered. A user without permission, or none at all, proves it by the list of members; where
+/// that needs a user too, the member's own word that it follows a leader has to do.
+async fn serves(client: &Client, account: &Account) -> bool {
     let read = RangeRequest { key: "health".into(), ..RangeRequest::default() };
     let list = MemberListRequest { linearizable: true };
     let read = client.call(Repeat::Safe, async |session| session.kv().range(read.clone()).await);
     let list = client.call(Repeat::Safe, async |session| session.cluster().member_list(list).await);
+    let lacks_user = |error: &CallError| matches!(error.code(), tonic::Code::InvalidArgument | tonic::Code::Unauthenticated);
     match join(read, list).await {
         (Ok(_), _) => true,
-        (Err(error), listed) => {
-            let has_no_user = matches!(error.code(), tonic::Code::InvalidArgument | tonic::Code::Unauthenticated);
-            error.code() == tonic::Code::PermissionDenied || has_no_user && listed.is_ok()
+        (Err(error), _) if error.code() == tonic::Code::PermissionDenied => true,
+        (Err(error), Ok(_)) => lacks_user(&error),
+        (Err(error), Err(listing)) => {
+            let follows = matches!(account, Account::Own(page) if page.leader.is_some());
+            lacks_user(&error) && follows && (lacks_user(&listing) || listing.code() == tonic::Code::PermissionDenied)
         }
     }
 }

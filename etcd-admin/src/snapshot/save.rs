@@ -32,7 +32,7 @@ pub(super) async fn save(
     dir: &Path,
     from: Option<&str>,
 ) -> Result<ExitCode, Failure> {
-    let view = ClusterView::look(client).await?;
+    let view = ClusterView::look(client).await.map_err(with_credentials)?;
     let source = match from {
         Some(word) => view.expect(word)?,
         None => freshest(&view)?,
@@ -175,15 +175,19 @@ fn of_file(error: &DownloadError) -> Failure {
     Failure::new(FAILED, error.to_string())
 }
 
-/// Only root may take snapshots once authentication is enabled.
+/// Returns the failure of a call; only root may take snapshots once authentication is enabled.
 async fn of_call(client: &Client, endpoint: String, status: tonic::Status) -> Failure {
-    let needs_user = matches!(status.code(), tonic::Code::PermissionDenied | tonic::Code::InvalidArgument | tonic::Code::Unauthenticated);
-    let failure = explained(client, CallError::Status { endpoint, status }).await;
-    if !needs_user {
+    with_credentials(explained(client, CallError::Status { endpoint, status }).await)
+}
+
+/// Adds where the credentials come from, if they are what is missing.
+fn with_credentials(failure: Failure) -> Failure {
+    let text = failure.to_string();
+    if !["user name is empty", "permission denied", "invalid auth token"].iter().any(|says| text.contains(says)) {
         return failure;
     }
     let text = format!(
-        "{failure}; authentication is enabled, and a snapshot needs a user with the role root: give --user, or for the timer write \
+        "{text}; authentication is enabled, and a snapshot needs a user with the role root: give --user, or for the timer write \
          ETCDCTL_USER=NAME:PASSWORD to /etc/etcd/snapshot.env (mode 0640, owner root:etcd)"
     );
     Failure::new(failure.code(), text)
