@@ -38,6 +38,10 @@ impl Side {
         let mut command = Command::new(&self.program[0]);
         command.args(&self.program[1..]).env_clear().env("PATH", "/usr/bin:/bin");
         command.envs(variables.split(';').filter_map(|pair| pair.split_once('=')));
+        if !line.contains("--command-timeout") {
+            // Neither tool shall give up on a machine that is busy with other tests.
+            command.env("ETCDCTL_COMMAND_TIMEOUT", "60s");
+        }
         if !line.contains("--endpoints") && !variables.contains("ENDPOINTS") {
             command.args(["--endpoints", &self.endpoint]);
         }
