@@ -172,7 +172,7 @@ fn what_is_not_whole_is_refused_by_name() {
     for (file, code, says) in [
         ("cut.db", 7, "cut.db: snapshot missing hash but --skip-hash-check=false"),
         ("flipped.db", 7, "flipped.db: expected sha256"),
-        ("foreign.db", 7, "foreign.db: snapshot missing hash"),
+        ("foreign.db", 7, "foreign.db: it is not a snapshot of etcd"),
         ("foreign.db --skip-hash-check", 7, "foreign.db"),
         ("empty.db", 7, "empty.db"),
         ("nothing.db", 1, "nothing.db: No such file"),
@@ -193,12 +193,15 @@ fn what_is_not_whole_is_refused_by_name() {
     tool.run("snapshot copy good.db other.db").good();
     tool.run("snapshot copy good.db other.db").ends(5, "nothing is overwritten");
     tool.run("snapshot copy flipped.db third.db").ends(7, "expected sha256");
+    for day in 1..=2 {
+        tool.run(&format!("snapshot copy good.db etcd-1-1-2026010{day}T000000Z.db")).good();
+    }
     tool.run("snapshot prune").ends(2, "no rule says what to keep");
     tool.run("--dry-run snapshot prune --keep-last 1").ends(0, "would remove");
     tool.run("snapshot prune --keep-last 1").good();
     let left =
         std::fs::read_dir(tool.home()).unwrap().flatten().filter(|entry| entry.file_name().to_string_lossy().ends_with(".db.json")).count();
-    assert_eq!(left, 1, "one with a manifest is kept");
+    assert_eq!(left, 3, "one of the tool's own names, and those that an operator has given");
     assert!(tool.path("foreign.db").exists(), "what is not known to be ours is left alone");
     tool.run("snapshot prune --keep-last 1").ends(0, "nothing to remove");
 }

@@ -92,6 +92,13 @@ impl Tool {
 fn walk(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         let path = entry.path();
-        if path.is_dir() { walk(&path, found) } else { found.push((path.clone(), std::fs::read(&path).unwrap())) }
+        if path.is_symlink() && !path.exists() {
+            // A link that leads nowhere, such as one to a unit of a package.
+            found.push((path.clone(), std::fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()));
+        } else if path.is_dir() {
+            walk(&path, found)
+        } else {
+            found.push((path.clone(), std::fs::read(&path).unwrap()))
+        }
     }
 }

@@ -23,6 +23,8 @@ const QUOTA_PERCENT: i64 = 80;
 /// Free share of the disk, in percent, below which there is a warning, and below which writes are about to fail.
 const DISK_WARN_PERCENT: u64 = 15;
 const DISK_BAD_PERCENT: u64 = 5;
+/// Free space that is enough for any quota: state, log and a snapshot.
+const DISK_ENOUGH_BYTES: u64 = 32 << 30;
 /// Days before the end of a certificate at which it is time to renew it. A CRL lives for a month.
 const CERTIFICATE_DAYS: i64 = 30;
 const CRL_DAYS: i64 = 7;
@@ -282,6 +284,8 @@ fn disk(seen: &Seen) -> Option<Finding> {
     let text = format!("{} of {} free in {}", size(disk.free_bytes), size(disk.total_bytes), disk.path);
     let cure = "make room or enlarge the disk before it is full: the member stops when a write fails";
     Some(match disk.free_percent() {
+        // A small share of a very large disk is enough.
+        _ if disk.free_bytes > DISK_ENOUGH_BYTES => Finding::good("disk", seen.name(), text),
         percent if percent < DISK_BAD_PERCENT => Finding::bad("disk", seen.name(), text, cure),
         percent if percent < DISK_WARN_PERCENT => Finding::warning("disk", seen.name(), text, cure),
         _ => Finding::good("disk", seen.name(), text),
