@@ -111,7 +111,7 @@ licences:
 reproducible: needs
 	packaging/reproducible.sh
 
-## Debian's etcd packages purged before and after ours are installed, in throw-away systems
+## Debian's etcd packages purged before and after ours are installed, in temporary systems
 test-purge: binaries
 	packaging/hosts/purge.sh $(CARGO_TARGET_DIR)/release
 

@@ -7,7 +7,8 @@ use std::process::Command;
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=../packaging/build.rs");
     link_cxx_statically()?;
-    // Set by the Makefile. A build without it says so instead of naming a commit that it may not have been built from.
+    // Set by the Makefile. A build without it says so instead of naming a commit that it may not
+    // have been built from.
     let mut source = Vec::new();
     for variable in ["SOURCE_COMMIT", "SOURCE_DATE"] {
         println!("cargo:rerun-if-env-changed={variable}");
@@ -21,11 +22,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Links libstdc++ into the program: a distribution's may be older than the compiler that RocksDB is built with. libgcc_s stays shared, so
-/// that Rust and C++ unwind with the same library; its symbols are old.
+/// Links libstdc++ into the program: a distribution's may be older than the compiler that RocksDB
+/// is built with. libgcc_s stays shared, so that Rust and C++ unwind with the same library; its
+/// symbols are old.
 ///
-/// RocksDB's crate asks for `-lstdc++`, which the linker finds as a shared library first; here it finds a directory before that which
-/// has the static one alone.
+/// RocksDB's crate asks for `-lstdc++`, which the linker finds as a shared library first; here it
+/// finds a directory before that which has the static one alone.
 fn link_cxx_statically() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-env-changed=CXX");
     let Some(library) = static_library() else {
@@ -40,13 +42,29 @@ fn link_cxx_statically() -> Result<(), Box<dyn Error>> {
     }
     std::os::unix::fs::symlink(library, &link)?;
     println!("cargo:rustc-link-arg-bins=-L{}", directory.display());
+    define_arc4random(&directory)
+}
+
+/// Compiles the function that a static libstdc++ takes from a newer C library.
+fn define_arc4random(directory: &Path) -> Result<(), Box<dyn Error>> {
+    const SOURCE: &str = "../packaging/arc4random.c";
+    println!("cargo:rerun-if-changed={SOURCE}");
+    let object = directory.join("arc4random.o");
+    let status = Command::new(compiler()).args(["-x", "c", "-O2", "-fPIC", "-c", SOURCE, "-o"]).arg(&object).status()?;
+    if !status.success() {
+        return Err(format!("cannot compile {SOURCE}: {status}").into());
+    }
+    println!("cargo:rustc-link-arg-bins={}", object.display());
     Ok(())
+}
+
+fn compiler() -> String {
+    std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned())
 }
 
 /// Returns the compiler's static libstdc++.
 fn static_library() -> Option<PathBuf> {
-    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
-    let output = Command::new(compiler).arg("-print-file-name=libstdc++.a").output().ok()?;
+    let output = Command::new(compiler()).arg("-print-file-name=libstdc++.a").output().ok()?;
     let path = String::from_utf8(output.stdout).ok()?;
     // Without one the compiler prints the bare name.
     Some(Path::new(path.trim()).to_owned()).filter(|path| path.is_absolute() && path.is_file())

@@ -43,7 +43,8 @@ impl RevocationListFacts {
         list.issuer() == authority.subject() && list.verify_signature(authority.public_key()).is_ok()
     }
 
-    /// Returns `true` if two thirds of its life are over, when the next one is to be published. A list without an end is never due.
+    /// Returns `true` if two thirds of its life are over, when the next one is to be published. A
+    /// list without an end is never due.
     #[must_use]
     pub fn is_due(&self, now: OffsetDateTime) -> bool {
         self.next_update.is_some_and(|end| now - self.this_update >= (end - self.this_update) * 2 / 3)

@@ -550,7 +550,7 @@ pub(crate) struct CertStatus {
 
 #[derive(Debug, Args)]
 pub(crate) struct CertNeedsRenewal {
-    /// Certificate or revocation list
+    /// Certificate
     pub(crate) cert: PathBuf,
     /// Days before the end at which it is time; two thirds of its life if not said
     #[arg(long)]
@@ -559,11 +559,11 @@ pub(crate) struct CertNeedsRenewal {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CrlCommand {
-    /// Sign the list of revoked certificates
+    /// Signs the list of what has been revoked
     Publish {
         #[arg(long, value_enum)]
         kind: Kind,
-        /// Lifetime of the list in days; members refuse every certificate once it has expired
+        /// Days for which the list can be relied upon; members refuse everybody when they are over
         #[arg(long, default_value_t = certs::files::LIST_DAYS, value_parser = clap::value_parser!(i64).range(1..=3_650))]
         days: i64,
         /// Publish only if a list is missing, two thirds through its life, or lacks a revoked certificate

@@ -164,7 +164,8 @@ fn one_grows_to_three_and_an_interrupted_join_goes_on() {
     assert_eq!(tool.json(&format!("status {}", hosts.at(3)))["voters"], 3);
 }
 
-/// The operator's way by hand, on members that are configured by `init apply`: by this machine's CA, and by lists that were brought.
+/// The operator's way by hand, on members that are configured by `init apply`: by this machine's
+/// CA, and by lists that were brought.
 #[test]
 fn revoked_client_is_refused_on_members_made_by_init() {
     if server().is_none() {
@@ -189,7 +190,8 @@ fn revoked_client_is_refused_on_members_made_by_init() {
         hosts.run(&format!("cert issue client --cn {name} {PASS}"));
         as_client(name).good();
         hosts.run(&format!("cert revoke client-{name}.crt"));
-        // Nothing is signed twice: the list is due because it lacks the certificate, and then it is not.
+        // Nothing is signed twice: the list is due because it lacks the certificate, and then it is
+        // not.
         assert_eq!(tool.json(&format!("crl publish --kind client --if-due {PASS}"))["changed"], true);
         assert_eq!(tool.json(&format!("crl publish --kind client --if-due {PASS}"))["changed"], false);
         as_client(name).good();

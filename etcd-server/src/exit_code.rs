@@ -25,8 +25,8 @@ pub(crate) fn of_failure(failure: &Failure) -> u8 {
     }
 }
 
-/// Returns the code for a fault of a running member. A service whose files were removed must not be started again by itself: on an empty
-/// data directory it would found a new, empty cluster.
+/// Returns the code for a fault of a running member. A service whose files were removed must not be
+/// started again by itself: on an empty data directory it would found a new, empty cluster.
 pub(crate) fn of_fault(fault: &Fault) -> u8 {
     if is_service() && fault.is_file_lost() { CONFIGURATION } else { 1 }
 }

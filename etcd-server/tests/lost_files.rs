@@ -1,5 +1,5 @@
-//! Files that are removed or replaced under a running member: it stops with the reason, and acknowledges nothing into files that a
-//! restart cannot find.
+//! Files that are removed or replaced under a running member: it stops with the reason, and
+//! acknowledges nothing into files that a restart cannot find.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 use testbed::{Cluster, Server, Settings};
 use tokio::task::JoinHandle;
 
-/// A way to take files from a member, by its data directory, and the end of the path that it must name.
+/// A way to take files from a member, by its data directory, and the end of the path that it must
+/// name.
 struct Case {
     name: &'static str,
     take: fn(&Path),
@@ -170,7 +171,8 @@ async fn filled() -> Server {
     server
 }
 
-/// The reason stands in the log, with the path; the process ends with 1 when it was started by hand.
+/// The reason stands in the log, with the path; the process ends with 1 when it was started by
+/// hand.
 fn assert_stopped(name: &str, server: &mut Server, names: &str, loss: &str) {
     let ended = server.wait_for_end(SOON);
     let log = server.log_tail();
@@ -237,7 +239,8 @@ async fn cluster_keeps_every_acknowledged_write_when_a_member_loses_files() {
     }
 }
 
-/// systemd restarts a member that ends with 1, and on an empty directory that would be another, empty cluster.
+/// systemd restarts a member that ends with 1, and on an empty directory that would be another,
+/// empty cluster.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn service_that_lost_files_is_not_restarted() {
     let settings = Settings::new(format!("env NOTIFY_SOCKET=/nonexistent/notify {PROGRAM}"));

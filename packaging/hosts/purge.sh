@@ -29,7 +29,9 @@ fetch() { # suite
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $1 main" >"$lists/sources"
     options=(-qq -o "Dir::Etc::SourceList=$lists/sources" -o "Dir::Etc::SourceParts=$lists/parts" -o "Dir::State::Lists=$lists/lists" -o "Dir::Cache=$lists/cache"
         -o APT::Get::List-Cleanup=0 -o Acquire::Languages=none -o APT::Sandbox::User=root)
-    apt-get "${options[@]}" update && (cd "$debs/$1" && apt-get "${options[@]}" download etcd-server etcd-client adduser) >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+    apt-get "${options[@]}" update && (cd "$debs/$1" && apt-get "${options[@]}" download etcd-server etcd-client) >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+    # Older ones need it for their user.
+    if dpkg-deb --field "$debs/$1"/etcd-server_*.deb Depends | grep -q adduser; then (cd "$debs/$1" && apt-get "${options[@]}" download adduser) >"$work/log" 2>&1; fi
 }
 
 # A system of its own, where nothing is started: a layer in memory over the common one.
@@ -56,7 +58,7 @@ leave() {
     umount "$root" && umount "$work/layer"
     root=
 }
-inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 sh -c "$1"; }
+inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 sh -c "$1" </dev/null; }
 # A step that must work.
 does() { inside "$1" >"$work/said" 2>&1 || fail "$1: $(tail -5 "$work/said")"; }
 is() { # what, expected, command
@@ -70,19 +72,18 @@ state() { inside "dpkg-query --show --showformat='\${db:Status-Status}' $1 2>/de
 start() { # data directory
     local id
     id=$(inside "id -u etcd"):$(inside "id -g etcd")
-    unshare --net sh -c 'ip link set lo up && exec chroot --userspec="$1" "$2" /usr/bin/etcd-server --data-dir "$3" --name m1 --initial-advertise-peer-urls http://127.0.0.1:2380 --initial-cluster m1=http://127.0.0.1:2380' \
+    # shellcheck disable=SC2016
+    unshare --net sh -c 'ip link set lo up && exec chroot --userspec="$1" "$2" /usr/bin/etcd-server --data-dir "$3" --name m1 --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 --initial-cluster m1=http://127.0.0.1:2380' \
         sh "$id" "$root" "$1" >"$work/member.log" 2>&1 &
     member=$!
-    asked 0 "endpoint health" || fail "$suite: no member: $(tail -3 "$work/member.log")"
+    asked "endpoint health" || fail "$suite: no member: $(tail -3 "$work/member.log")"
 }
-asked() { # tries left, command of etcd-admin
-    local tries
-    for tries in $(seq 100); do
-        if nsenter --target "$member" --net chroot "$root" sh -c "/usr/bin/etcd-admin --endpoints http://127.0.0.1:2379 $2" >"$work/answer" 2>&1; then return 0; fi
+asked() { # command of etcd-admin
+    for _ in $(seq 100); do
+        if nsenter --target "$member" --net chroot "$root" sh -c "/usr/bin/etcd-admin $1 --endpoints http://127.0.0.1:2379" >"$work/answer" 2>&1; then return 0; fi
         kill -0 "$member" 2>/dev/null || return 1
         sleep 0.1
     done
-    : "$tries"
     return 1
 }
 stop() {
@@ -92,18 +93,28 @@ stop() {
 }
 # The running member acknowledges a write, and its next start has it.
 keeps() { # what, data directory
-    asked 1 "put key '$1'" || { fail "$suite: $1: the member does not acknowledge: $(tail -2 "$work/member.log")"; return; }
+    asked "put key '$1'" || { fail "$suite: $1: the member does not acknowledge: $(tail -2 "$work/member.log")"; return; }
     stop
     start "$2"
-    asked 1 "get key --print-value-only" && [ "$(cat "$work/answer")" = "$1" ] && pass "$suite: $1: data and service are there" || fail "$suite: $1: the data is gone: $(cat "$work/answer")"
+    asked "get key --print-value-only" && [ "$(cat "$work/answer")" = "$1" ] && pass "$suite: $1: data and service are there" || fail "$suite: $1: the data is gone: $(cat "$work/answer")"
 }
-purges="etcd-server:apt-get -y purge etcd-server|'~c':apt-get -y purge '~c'|autopurge:apt-get -y autopurge|all:dpkg --purge etcd-server || true"
+# A name, and the command.
+purges="etcd-server:apt-get -y purge etcd-server
+all removed packages:apt-get -y purge '~c'
+unneeded packages:apt-get -y autopurge
+etcd-server by dpkg:dpkg --purge etcd-server"
 
+# The package of Debian. systemd of Debian 12 does not know the modifier "!" in its description of the user.
+install_old() {
+    inside "apt-get -y install /packages/debian/$suite/etcd-server_*.deb \$(ls /packages/debian/$suite/adduser_*.deb 2>/dev/null)" >"$work/said" 2>&1 || true
+    does "sed -i 's/^u!/u/' /usr/lib/sysusers.d/*etcd*.conf 2>/dev/null || true; dpkg --configure --pending"
+    is "the old package is installed" installed "dpkg-query --show --showformat='\${db:Status-Status}' etcd-server"
+}
 # The old package is purged while there is no data of ours; $1 is where the data is then.
 documented() { # data directory
     local entry owner
     enter
-    does "apt-get -y install /packages/debian/$suite/etcd-server_*.deb /packages/debian/$suite/adduser_*.deb"
+    install_old
     does "mkdir -p /var/lib/etcd/default && echo old >/var/lib/etcd/default/data && mv /var/lib/etcd /var/lib/etcd.before && apt-get -y purge etcd-server"
     does "apt-get -y install etcd-appliance etcd-appliance-client-"
     if grep -q 'etcd-appliance: error' "$work/said"; then fail "$suite: an error where the order was right: $(cat "$work/said")"; else pass "$suite: nothing is wrong where the order is right"; fi
@@ -114,7 +125,7 @@ documented() { # data directory
         does "${entry#*:}"
         keeps "$1: purge of ${entry%%:*}" "$1"
         is "$1: purge of ${entry%%:*}: the user is the same" "$owner" "id etcd"
-    done < <(tr '|' '\n' <<<"$purges")
+    done <<<"$purges"
     is "the old data lies where it was moved" old "cat /var/lib/etcd.before/default/data"
     does "apt-get -y install /packages/debian/$suite/etcd-client_*.deb"
     is "etcd-client is installed beside ours" "installed installed" "echo $(state etcd-client) $(state etcd-appliance)"
@@ -132,13 +143,13 @@ documented() { # data directory
 # Ours is installed over the old package, which stays in the state config-files, and is purged later.
 wrong_order() { # data directory
     enter
-    does "apt-get -y install /packages/debian/$suite/etcd-server_*.deb /packages/debian/$suite/adduser_*.deb"
+    install_old
     does "rm -rf /var/lib/etcd && apt-get -y install etcd-appliance"
     grep -q "etcd-appliance: error: package etcd-server is removed, but not purged" "$work/said" && pass "$suite: the installation reports the old package" || fail "$suite: the installation says nothing: $(tail -5 "$work/said")"
     is "its state" config-files "dpkg-query --show --showformat='\${db:Status-Status}' etcd-server"
     reported
     start "$1"
-    asked 1 "put key before" || fail "$suite: no write: $(cat "$work/answer")"
+    asked "put key before" || fail "$suite: no write: $(cat "$work/answer")"
     does "apt-get -y purge etcd-server"
     if [ "$1" = /var/lib/etcd ]; then stopped; else survived "$1"; fi
     leave
@@ -160,11 +171,11 @@ stopped() {
     member=
 }
 survived() { # data directory
-    asked 1 "put key after" && pass "$suite: the member goes on" || fail "$suite: the member does not go on: $(tail -2 "$work/member.log")"
+    asked "put key after" && pass "$suite: the member goes on" || fail "$suite: the member does not go on: $(tail -2 "$work/member.log")"
     stop
     does "systemd-sysusers && systemd-tmpfiles --create etcd-server.conf; chown -R etcd:etcd $1"
     start "$1"
-    asked 1 "get key --print-value-only" && [ "$(cat "$work/answer")" = after ] && pass "$suite: the remedy brings the user back, and all data is there" || fail "$suite: the data is gone: $(cat "$work/answer")"
+    asked "get key --print-value-only" && [ "$(cat "$work/answer")" = after ] && pass "$suite: the remedy brings the user back, and all data is there" || fail "$suite: the data is gone: $(cat "$work/answer")"
     stop
 }
 

@@ -20,7 +20,8 @@ pub(super) const BUNDLE: &str = "bundle.crt";
 const REGISTER: &str = "register.jsonl";
 const REVOCATION_LIST: &str = "crl.pem";
 
-/// Lifetime of a revocation list: as long as the certificates that are renewed with it, because an expired list refuses everyone.
+/// Lifetime of a revocation list: as long as the certificates that are renewed with it, because an
+/// expired list refuses everyone.
 pub const LIST_DAYS: i64 = 365;
 
 /// A CA to be made.
@@ -203,8 +204,8 @@ impl AuthorityFolder {
         Ok(list)
     }
 
-    /// Returns `true` if the current list of this authority is missing, has lived two thirds of its life, or lacks a certificate that was
-    /// revoked since.
+    /// Returns `true` if the current list of this authority is missing, has lived two thirds of its
+    /// life, or lacks a certificate that was revoked since.
     ///
     /// # Errors
     /// When the register or the authority's certificate is damaged.

@@ -28,7 +28,7 @@ enum Step {
     Install(PathBuf),
     /// A bundle of authorities, or a revocation list.
     Trust(String, PathBuf),
-    /// The revocation list of an authority on this machine, which has none that is current.
+    /// The revocation list of a CA on this machine, which has none that is current.
     Publish(AuthorityFolder),
 }
 
@@ -126,7 +126,8 @@ impl Certificates {
         Ok(())
     }
 
-    /// Plans the revocation list. A member that enforces none goes on serving a client whose certificate was revoked.
+    /// Plans the revocation list. A member that enforces none goes on serving a client whose
+    /// certificate was revoked.
     fn look_at_list(&mut self, context: &Context, words: &HostWords, kind: AuthorityKind) -> Result<(), Failure> {
         let name = list_name(kind);
         let path = HostFolder::at(&self.folder).current(&name);
@@ -136,8 +137,8 @@ impl Certificates {
             && let Some(folder) = here.as_ref()
             && folder.is_list_due(context.now)?
         {
-            let before = path.is_file().then(|| "an older list".to_owned());
-            self.changes.push(Change { path, before, after: format!("a new list of the {kind} authority") });
+            let before = path.is_file().then(|| "an older CRL".to_owned());
+            self.changes.push(Change { path, before, after: format!("a new CRL of the {kind} CA") });
             self.steps.push(Step::Publish(folder.clone()));
             self.lists.push(kind);
             return Ok(());
@@ -149,8 +150,8 @@ impl Certificates {
         self.lists.push(kind);
         if !path.is_file() || *certs::files::read(&path)? != *certs::files::read(&source)? {
             host::revocation_lists(&source)?;
-            let before = path.is_file().then(|| "another list".to_owned());
-            self.changes.push(Change { path, before, after: format!("the list of {}", source.display()) });
+            let before = path.is_file().then(|| "another CRL".to_owned());
+            self.changes.push(Change { path, before, after: format!("the CRL of {}", source.display()) });
             self.steps.push(Step::Trust(name, source));
         }
         Ok(())

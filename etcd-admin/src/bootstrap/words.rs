@@ -73,8 +73,7 @@ pub(crate) struct HostWords {
     /// Which member this host is; else the one that has its name
     #[arg(long, value_name = "NAME")]
     pub(crate) member: Option<String>,
-    /// Folder with what the authorities signed for this host: server.crt, peer.crt, client-ca.crt, peer-ca.crt,
-    /// client-crl.pem, peer-crl.pem
+    /// Folder with what the authorities signed for this host: server.crt, peer.crt, client-ca.crt, peer-ca.crt
     #[arg(long, value_name = "DIR")]
     pub(crate) signed: Option<PathBuf>,
     /// Writes below this folder, as for an image

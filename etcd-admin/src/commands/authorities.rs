@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use time::Duration;
 
 /// For how long the first, empty list of revoked certificates can be relied upon.
-const FIRST_LIST: Duration = Duration::days(30);
+const FIRST_LIST: Duration = Duration::days(certs::files::LIST_DAYS);
 
 #[derive(Debug, Serialize)]
 struct Made {

@@ -89,7 +89,7 @@ pub(crate) fn publish_if_due(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns the PEM text of an authority's list, and publishes one first if it has none.
+/// Returns the PEM text of a CA's list, and publishes one first if none is current.
 pub(crate) fn current_list(context: &Context, folder: &AuthorityFolder, authority: &certs::Authority) -> Result<Vec<u8>, Failure> {
     let path = folder.revocation_list_path();
     if folder.is_list_due(context.now)? {

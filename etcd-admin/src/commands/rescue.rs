@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use time::Duration;
 
-const LIST_LIFETIME: Duration = Duration::days(30);
+const LIST_LIFETIME: Duration = Duration::days(certs::files::LIST_DAYS);
 
 /// An old certificate, whose it was, and where the new one is to go.
 struct Wanted {

@@ -1,4 +1,5 @@
-//! The revocation lists of a listener. It refuses every certificate of a CA whose list is missing or has expired.
+//! The revocation lists of a listener. It refuses every certificate of a CA whose list is missing
+//! or has expired.
 
 use super::finding::Finding;
 use crate::failure::Failure;

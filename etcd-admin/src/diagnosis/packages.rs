@@ -1,5 +1,5 @@
-//! Distributions' packages of etcd that are there, or were removed and not purged: their purge deletes `/var/lib/etcd`, and with older versions
-//! the user `etcd`.
+//! Distributions' packages of etcd that are there, or were removed and not purged: their purge
+//! deletes `/var/lib/etcd`, and with older versions the user `etcd`.
 
 use super::finding::Finding;
 
@@ -8,7 +8,8 @@ const STATUS: &str = "/var/lib/dpkg/status";
 /// Debian's and Ubuntu's names for packages with etcd's daemon.
 const NAMES: [&str; 2] = ["etcd", "etcd-server"];
 
-/// Returns a finding for each such package of this host; one good finding when there is none, nothing on a host without dpkg.
+/// Returns a finding for each such package of this host; one good finding when there is none,
+/// nothing on a host without dpkg.
 pub(super) fn packages() -> Vec<Finding> {
     let Ok(status) = std::fs::read_to_string(STATUS) else { return Vec::new() };
     let found: Vec<_> = not_purged(&status).map(|(package, is_installed)| finding(package, is_installed)).collect();

@@ -237,7 +237,8 @@ impl ClusterFile {
             members,
             client_port: client_port(),
             peer_port: peer_port(),
-            // A directory that no other package owns. The default stays: a document without the key may be that of running members.
+            // A directory that no other package owns. The default stays: a document without the key
+            // may be that of running members.
             data_dir: "/var/lib/etcd-appliance".to_owned(),
             config_file: config_file(),
             user: user(),

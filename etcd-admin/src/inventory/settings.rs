@@ -58,7 +58,8 @@ impl Host<'_> {
         all
     }
 
-    /// Adds the revocation lists that are on the host. Without the keys a member would ignore them; with a key and no file it would not start.
+    /// Adds the revocation lists that are on the host. Without the keys a member would ignore them;
+    /// with a key and no file it would not start.
     pub(crate) fn enforce(&self, mut settings: Mapping, lists: &[AuthorityKind]) -> Mapping {
         for kind in lists {
             let section = match kind {

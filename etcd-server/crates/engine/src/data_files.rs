@@ -1,7 +1,8 @@
 //! The files that this member writes to: are they still where a restart looks for them?
 //!
-//! A file that is removed or replaced stays open, and writes to it succeed. So the paths are compared with the inodes in use: all of
-//! them twice a second, and after every sync of the log wherever a directory was changed, before the sync is acknowledged.
+//! A file that is removed or replaced stays open, and writes to it succeed. So the paths are
+//! compared with the inodes in use: all of them twice a second, and after every sync of the log
+//! wherever a directory was changed, before the sync is acknowledged.
 
 use crate::published::Published;
 use crate::{Options, state_folder};
@@ -16,8 +17,8 @@ use types::Fault;
 
 /// Time between two looks at all files.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-/// Two changes of a directory within this time may leave it with the same modification time: the kernel's clock for them ticks every
-/// 10 ms at most.
+/// Two changes of a directory within this time may leave it with the same modification time: the
+/// kernel's clock for them ticks every 10 ms at most.
 const TIME_GRANULARITY: Duration = Duration::from_millis(20);
 
 /// Looks at all files until `stop` is dropped.
@@ -81,7 +82,8 @@ impl DataFiles {
         Ok(files)
     }
 
-    /// Looks at all files if a directory was changed since the last look. Costs three lookups where none was.
+    /// Looks at all files if a directory was changed since the last look. Costs three lookups where
+    /// none was.
     pub(crate) fn check_if_changed(&mut self) -> Result<(), Fault> {
         let state = self.published.store();
         let marks = [&self.member, &self.member.join("log"), state.path()].map(DirectoryMark::of);
@@ -118,7 +120,8 @@ impl DataFiles {
                 }
                 Err(lost) => lost,
             };
-            // The member may have turned to another state meanwhile, and RocksDB deletes files after the state has done without them.
+            // The member may have turned to another state meanwhile, and RocksDB deletes files
+            // after the state has done without them.
             let is_same_state = Arc::ptr_eq(&store, &self.published.store());
             let is_needed = || Ok::<_, Fault>(!listed.contains(&path) || store.live_files()?.contains(&path));
             if is_same_state && is_needed()? {
@@ -127,7 +130,8 @@ impl DataFiles {
         }
     }
 
-    /// Compares the files of `store` with those that were seen there before, and returns them as they are now.
+    /// Compares the files of `store` with those that were seen there before, and returns them as
+    /// they are now.
     fn compare_state(&self, store: &Store, listed: &[PathBuf]) -> Result<BTreeMap<PathBuf, Inode>, (PathBuf, Loss)> {
         let mut present = BTreeMap::new();
         for path in [store.path().to_owned()].iter().chain(listed) {

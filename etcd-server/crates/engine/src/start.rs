@@ -42,7 +42,8 @@ const LOG_BYTES_BEHIND_SNAPSHOTS: u64 = 512 << 20;
 pub struct Options {
     /// Directory of this member's state and log.
     pub folder: PathBuf,
-    /// Other files that must stay where they are while the member runs, for example the one that locks the directory.
+    /// Other files that must stay where they are while the member runs, for example the one that
+    /// locks the directory.
     pub other_files: Vec<PathBuf>,
     /// The initial members, this one among them; empty when it joins others. Used on the first
     /// start only.

@@ -29,7 +29,8 @@ pub(crate) fn current(member: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Returns the file without which a restart would not find `state`, `None` for the first state of a member.
+/// Returns the file without which a restart would not find `state`, `None` for the first state of a
+/// member.
 pub(crate) fn pointer_to(member: &Path, state: &Path) -> Option<PathBuf> {
     (state != member.join(FIRST)).then(|| member.join(POINTER))
 }

@@ -27,7 +27,8 @@ impl Loss {
 
 /// An inode of the file system.
 ///
-/// Numbers of deleted inodes are used again, so the time of creation is compared where the file system stores it.
+/// Numbers of deleted inodes are used again, so the time of creation is compared where the file
+/// system stores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inode {
     device: u64,
@@ -49,8 +50,8 @@ impl Inode {
         std::fs::metadata(path).map(|metadata| Self::of(&metadata))
     }
 
-    /// Returns how `path` was lost, `None` while it leads to this inode. An error that says nothing about the file, such as a missing
-    /// permission, is not a loss.
+    /// Returns how `path` was lost, `None` while it leads to this inode. An error that says nothing
+    /// about the file, such as a missing permission, is not a loss.
     pub fn loss_at(self, path: &Path) -> Option<Loss> {
         match Self::at(path) {
             Ok(found) if found == self => None,

@@ -54,8 +54,8 @@ struct Span {
 }
 
 impl Reader {
-    /// Returns a live segment or the watermark whose path no longer leads to the open file. A restart would not find what is appended
-    /// to it.
+    /// Returns a live segment or the watermark whose path no longer leads to the open file. A
+    /// restart would not find what is appended to it.
     pub fn lost_file(&self) -> Option<(PathBuf, Loss)> {
         let (path, inode) = &self.shared.watermark;
         if let Some(loss) = inode.loss_at(path) {

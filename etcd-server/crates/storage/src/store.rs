@@ -134,12 +134,14 @@ impl Store {
         &self.path
     }
 
-    /// Returns the path of the file that names the manifest. RocksDB replaces it by a rename, so it is never missing.
+    /// Returns the path of the file that names the manifest. RocksDB replaces it by a rename, so it
+    /// is never missing.
     pub fn current_file(&self) -> PathBuf {
         self.path.join("CURRENT")
     }
 
-    /// Returns the paths of the manifest and of all tables that the state consists of now. RocksDB never uses one of these names twice.
+    /// Returns the paths of the manifest and of all tables that the state consists of now. RocksDB
+    /// never uses one of these names twice.
     pub fn live_files(&self) -> Result<Vec<PathBuf>, Fault> {
         let tables = self.db.live_files().map_err(|error| failed("list the files of the state", &error))?;
         let manifest = std::fs::read_to_string(self.current_file()).ok();

@@ -33,7 +33,8 @@ pub enum Fault {
         /// The error of the store.
         detail: String,
     },
-    /// A path no longer leads to the file that is in use: a restart would not find what is written there.
+    /// A path no longer leads to the file that is in use: a restart would not find what is written
+    /// there.
     #[error(
         "{} was {loss} while this member uses it, and nothing is acknowledged any more: find out who did that, then put the original \
          back, or rebuild this member from its peers or a backup",
@@ -71,7 +72,8 @@ impl Fault {
         Self::Store { doing: doing.to_string(), detail: detail.to_string() }
     }
 
-    /// Returns `true` if a file of this member was removed or replaced, which only the operator can mend.
+    /// Returns `true` if a file of this member was removed or replaced, which only the operator can
+    /// mend.
     pub fn is_file_lost(&self) -> bool {
         match self {
             Self::FileLost { .. } => true,
