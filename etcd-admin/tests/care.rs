@@ -90,7 +90,7 @@ fn one_picture_of_the_cluster_without_a_terminal() {
         let picture = tool.run(&format!("{words} {at}")).good();
         let mut lines = picture.lines();
         assert!(lines.next().unwrap().contains(": healthy. 3 voters, 2 needed, 1 may fail."), "{picture}");
-        let head: Vec<_> = lines.nth(1).unwrap().split_whitespace().collect();
+        let head: Vec<_> = lines.nth(2).unwrap().split_whitespace().collect();
         assert_eq!(head[..4], ["NAME", "ROLE", "TERM", "APPLIED"], "{picture}");
         assert!(picture.lines().all(|line| line.chars().count() <= 80), "{picture}");
         assert_eq!((picture.matches("leader ").count(), picture.matches("follower ").count()), (2, 2), "{picture}");
