@@ -282,7 +282,7 @@ fn limit_of(setting: &str) -> i64 {
 fn disk(seen: &Seen) -> Option<Finding> {
     let disk = seen.page()?.disk.as_ref()?;
     let text = format!("{} of {} free in {}", size(disk.free_bytes), size(disk.total_bytes), disk.path);
-    let cure = "make room or enlarge the disk before it is full: the member stops when a write fails";
+    let cure = "free disk space or enlarge the disk before it is full: the member stops when a write fails";
     Some(match disk.free_percent() {
         // A small share of a very large disk is enough.
         _ if disk.free_bytes > DISK_ENOUGH_BYTES => Finding::good("disk", seen.name(), text),

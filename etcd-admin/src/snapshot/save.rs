@@ -169,7 +169,7 @@ fn of_file(error: &DownloadError) -> Failure {
         return Failure::refused(error.to_string());
     }
     if matches!(kind, std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
-        let remedy = "the part was removed: make room (etcd-admin snapshot prune), or choose another disk with --dir";
+        let remedy = "the part was removed: free disk space (etcd-admin snapshot prune), or choose another disk with --dir";
         return Failure::new(FAILED, format!("{}: {source}; {remedy}", path.display()));
     }
     Failure::new(FAILED, error.to_string())
