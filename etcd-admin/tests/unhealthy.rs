@@ -392,7 +392,7 @@ fn a_snapshot_on_a_full_disk_leaves_no_part_and_the_next_one_works() {
     };
     let save = format!("snapshot save --dir backups {at}");
     for _ in 0..2 {
-        tool.run(&save).ends(1, "the part was removed: make room");
+        tool.run(&save).ends(1, "the part was removed: free disk space");
         assert!(files().is_empty(), "{:?}", files());
     }
     // What a killed run leaves is shown, and removed by prune or by the next run.
