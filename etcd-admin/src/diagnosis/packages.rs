@@ -2,17 +2,19 @@
 //! deletes `/var/lib/etcd`, and with older versions the user `etcd`.
 
 use super::finding::Finding;
+use std::process::Command;
 
-/// dpkg's list of all packages that it knows.
-const STATUS: &str = "/var/lib/dpkg/status";
 /// Debian's and Ubuntu's names for packages with etcd's daemon.
 const NAMES: [&str; 2] = ["etcd", "etcd-server"];
 
 /// Returns a finding for each such package of this host; one good finding when there is none,
 /// nothing on a host without dpkg.
 pub(super) fn packages() -> Vec<Finding> {
-    let Ok(status) = std::fs::read_to_string(STATUS) else { return Vec::new() };
-    let found: Vec<_> = not_purged(&status).map(|(package, is_installed)| finding(package, is_installed)).collect();
+    // Fails for names that dpkg does not know, and lists the others.
+    let query = Command::new("dpkg-query").args(["--show", "--showformat=${Package} ${db:Status-Status}\\n"]).args(NAMES).output();
+    let Ok(query) = query else { return Vec::new() };
+    let found: Vec<_> =
+        not_purged(&String::from_utf8_lossy(&query.stdout)).map(|(package, is_installed)| finding(package, is_installed)).collect();
     if found.is_empty() {
         vec![Finding::good("packages", "dpkg", "no etcd package of the distribution can delete the data")]
     } else {
@@ -33,13 +35,13 @@ fn finding(package: &str, is_installed: bool) -> Finding {
     )
 }
 
-/// Returns the packages of [`NAMES`] that dpkg can still purge, and whether they are installed.
-fn not_purged(status: &str) -> impl Iterator<Item = (&str, bool)> {
-    status.split("\n\n").filter_map(|paragraph| {
-        let value = |name: &str| paragraph.lines().find_map(|line| line.strip_prefix(name));
-        let (package, state) = (value("Package: ")?, value("Status: ")?);
-        (NAMES.contains(&package) && !state.ends_with(" not-installed")).then_some((package, state.ends_with(" installed")))
-    })
+/// Returns the packages of [`NAMES`] that dpkg can still purge, and whether they are installed: from
+/// lines with a name and a state.
+fn not_purged(listed: &str) -> impl Iterator<Item = (&str, bool)> {
+    let listed = listed.lines().filter_map(|line| line.split_once(' '));
+    listed
+        .filter(|(package, state)| NAMES.contains(package) && *state != "not-installed")
+        .map(|(package, state)| (package, state == "installed"))
 }
 
 #[cfg(test)]
@@ -48,15 +50,13 @@ mod tests {
 
     #[test]
     fn every_etcd_daemon_that_can_be_purged_is_found() {
-        let paragraph =
-            |package: &str, state: &str| format!("Package: {package}\nStatus: {state}\nPriority: optional\nDescription: one\n more\n\n");
-        let states = ["deinstall ok config-files", "purge ok config-files", "install ok installed", "purge ok not-installed"];
         for package in ["etcd-server", "etcd", "etcd-client", "etcd-appliance", "my-etcd-server"] {
-            for state in states {
-                let status = paragraph("adduser", states[2]) + &paragraph(package, state) + &paragraph("zip", states[0]);
-                let is_expected = NAMES.contains(&package) && state != states[3];
-                let expected = if is_expected { vec![(package, state == states[2])] } else { Vec::new() };
-                assert_eq!(not_purged(&status).collect::<Vec<_>>(), expected, "{package} {state}");
+            for (state, is_left) in
+                [("config-files", true), ("installed", true), ("half-installed", true), ("unpacked", true), ("not-installed", false)]
+            {
+                let listed = format!("adduser installed\n{package} {state}\nzip config-files\n");
+                let expected = if is_left && NAMES.contains(&package) { vec![(package, state == "installed")] } else { Vec::new() };
+                assert_eq!(not_purged(&listed).collect::<Vec<_>>(), expected, "{package} {state}");
             }
         }
         assert_eq!(not_purged("").count(), 0);

@@ -16,7 +16,7 @@ async fn downgrade_lowers_the_cluster_version_until_it_is_cancelled() {
         ("", "etcdserver: wrong downgrade target version format"),
     ] {
         for action in [DowngradeAction::Validate, DowngradeAction::Enable] {
-            assert_eq!(cluster.downgrade(0, action, version).await.unwrap_err().to_string(), text, "{version}");
+            assert_eq!(cluster.downgrade(0, action, version).await.unwrap_err().message(), text, "{version}");
         }
     }
     assert_eq!(cluster.downgrade(1, DowngradeAction::Validate, "3.6").await.unwrap().version, "3.7");
@@ -25,7 +25,7 @@ async fn downgrade_lowers_the_cluster_version_until_it_is_cancelled() {
     assert_eq!(cluster.downgrade(1, DowngradeAction::Enable, "3.6.0").await.unwrap().version, "3.7");
     cluster.wait_for_versions("3.6.0", "3.6.0", PATIENCE).await.unwrap();
     let again = cluster.downgrade(2, DowngradeAction::Enable, "3.5").await.unwrap_err();
-    assert_eq!(again.to_string(), "etcdserver: cluster has a downgrade job in progress");
+    assert_eq!(again.message(), "etcdserver: cluster has a downgrade job in progress");
     cluster.downgrade(2, DowngradeAction::Cancel, "").await.unwrap();
     cluster.wait_for_versions("3.7.0", "", PATIENCE).await.unwrap();
 }

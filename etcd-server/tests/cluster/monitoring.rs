@@ -8,6 +8,8 @@ use testbed::Cluster;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+/// Shown where there are certificates.
+const WITH_TLS: &str = "etcd_tls_certificate_days_left";
 /// Shown only when a message could not be sent.
 const AFTER_FAILURES: &[&str] = &["etcd_network_peer_sent_failures_total"];
 
@@ -20,6 +22,7 @@ async fn every_series_that_is_asked_for_exists() {
         asked.extend(names(&text));
     }
     assert!(asked.len() > 20 && AFTER_FAILURES.iter().all(|name| asked.contains(*name)), "{asked:?}");
+    assert!(asked.remove(WITH_TLS), "{asked:?}");
     let mut cluster = Cluster::start(settings(&[]), 3).await.unwrap();
     put(&mut cluster.kv(0).await.unwrap(), "key", "value").await.unwrap();
     let begun = Instant::now();

@@ -108,6 +108,19 @@ pub enum StepRefusal {
         /// The term of the leader's entry.
         theirs: u64,
     },
+    /// The sender leads in the term that this member leads in. Every member votes once in a term, so
+    /// members have lost their votes, and with them maybe acknowledged writes. This member must stop.
+    #[error(
+        "member {from:x} leads in term {term}, as this member does: votes were lost, because members lost their data or were replaced by \
+         older copies, and acknowledged writes may be lost with them. Keep the data directories of both members, and decide which data to \
+         keep before you rebuild the others"
+    )]
+    SecondLeader {
+        /// The other leader.
+        from: u64,
+        /// The term of both.
+        term: u64,
+    },
     /// The sender rightly takes entries for granted that this member acknowledged once and does not have: it must stop.
     #[error(
         "the raft log of this member ends at entry {last}, but it has acknowledged entry {acknowledged} to member {from:x}: its data was \

@@ -170,6 +170,7 @@ impl Node {
     /// A `MsgSnap` is stepped when its state has arrived whole and was checked; see [`Ready::snapshot`].
     pub fn step(&mut self, mut message: raftpb::Message) -> Result<(), StepRefusal> {
         let kind = message_validation::check(&message, &self.message_context(message.from))?;
+        self.check_single_leader(kind, &message)?;
         if kind == MessageType::MsgAppend {
             self.check_committed(&message)?;
         }
@@ -245,6 +246,16 @@ impl Node {
         self.raw.mut_store().forget(keep, needed);
         self.own_removal = self.own_removal.filter(|&removal| removal > index);
         self.propose_waiting_change();
+    }
+
+    /// Checks that no other member leads in the term that this member leads in.
+    fn check_single_leader(&self, kind: MessageType, message: &raftpb::Message) -> Result<(), StepRefusal> {
+        let is_from_leader = matches!(kind, MessageType::MsgAppend | MessageType::MsgHeartbeat | MessageType::MsgSnapshot);
+        let raft = &self.raw.raft;
+        if is_from_leader && raft.state == StateRole::Leader && message.term == raft.term && message.from != raft.id {
+            return Err(StepRefusal::SecondLeader { from: message.from, term: raft.term });
+        }
+        Ok(())
     }
 
     /// Checks that a leader's message does not contradict an entry that is committed here. Every

@@ -42,8 +42,8 @@ fn restored_without(keeper: u64, kept: usize, lost_terms: usize, written_after: 
 fn lost_commit_within(group: &mut Group, ticks: usize) -> Option<StepRefusal> {
     for _ in 0..ticks {
         group.tick(1);
-        let lost = group.refused.iter().find(|refusal| matches!(refusal, StepRefusal::LostCommit { .. }));
-        if let Some(lost) = lost {
+        let is_notice = |refusal: &&StepRefusal| matches!(refusal, StepRefusal::LostCommit { .. } | StepRefusal::SecondLeader { .. });
+        if let Some(lost) = group.refused.iter().find(is_notice) {
             return Some(lost.clone());
         }
     }
@@ -55,7 +55,7 @@ fn member_with_committed_entries_notices_their_loss() {
     for keeper in 1..=3 {
         // The others' log is shorter than, as long as, or longer than the acknowledged one. With
         // one lost term, the members that lost their votes elect a second leader in that very term,
-        // which shows with its first entry that differs.
+        // which the first one notices by a heartbeat.
         for (kept, lost_terms, written_after) in [(1, 0, 0), (2, 0, 1), (3, 0, 2), (1, 0, 10), (2, 1, 2), (2, 1, 20)] {
             let mut group = restored_without(keeper, kept, lost_terms, written_after);
             let case = format!("member {keeper}, {kept} kept, {lost_terms} terms lost, {written_after} written");

@@ -280,7 +280,7 @@ impl NodeTask {
         match self.node.step(message) {
             Ok(()) => Ok(()),
             Err(lost @ StepRefusal::LostLog { .. }) => Err(Fault::corrupt("raft log", lost)),
-            Err(lost @ StepRefusal::LostCommit { .. }) => {
+            Err(lost @ (StepRefusal::LostCommit { .. } | StepRefusal::SecondLeader { .. })) => {
                 self.report_lost_commit(from, &lost);
                 Err(Fault::corrupt("cluster", lost))
             }

@@ -44,6 +44,17 @@ pub enum ClusterError {
     },
 }
 
+impl ClusterError {
+    /// Returns the text of a refused call as the server sent it, else that of the error.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::Call(status) => status.message().to_owned(),
+            Self::Start(_) | Self::Connect(_) | Self::Io(_) | Self::TimedOut { .. } => self.to_string(),
+        }
+    }
+}
+
 impl Cluster {
     /// Starts `size` members with empty data directories; returns when all answer linearizable reads.
     ///
