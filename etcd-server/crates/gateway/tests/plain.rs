@@ -223,7 +223,7 @@ async fn only_pages_about_the_member_are_served_before_it_is_ready() {
     }
     for (method, path) in [("GET", "/version"), ("GET", "/debug/vars"), ("POST", "/v3/kv/range"), ("GET", "/nope")] {
         let (ready, waiting) = tokio::sync::watch::channel(false);
-        let text = request(method, path, "", "{}");
+        let text = request(method, path, "", r#"{"key":"YQ=="}"#);
         let mut asked = Box::pin(ask(Client::held_until(waiting), &text));
         for _ in 0..100 {
             assert!(futures::poll!(&mut asked).is_pending(), "{path} does not wait");
