@@ -100,9 +100,13 @@ impl Acceptor {
             Ok(_) => &counters.accepted,
             Err(HandshakeError::Timeout) => &counters.timed_out,
             Err(HandshakeError::Crowded) => &counters.crowded_out,
-            Err(HandshakeError::Tls(_) | HandshakeError::Certificate(_) | HandshakeError::Address { .. } | HandshakeError::Dropped) => {
-                &counters.refused
-            }
+            Err(
+                HandshakeError::Tls(_)
+                | HandshakeError::Certificate(_)
+                | HandshakeError::Address { .. }
+                | HandshakeError::OtherAddress { .. }
+                | HandshakeError::Dropped,
+            ) => &counters.refused,
         };
         counter.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = &accepted {

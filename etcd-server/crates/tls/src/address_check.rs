@@ -15,6 +15,10 @@ pub(crate) async fn check(names: &[Name], remote: IpAddr) -> Result<(), Handshak
     if (addresses.is_empty() && hosts.is_empty()) || addresses.contains(&remote) {
         return Ok(());
     }
+    if hosts.is_empty() {
+        let valid = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        return Err(HandshakeError::OtherAddress { address: remote.to_string(), valid });
+    }
     if reverse(remote).await.is_some_and(|found| hosts.iter().any(|host| stands_for(host, &found))) || leads_to(&hosts, remote).await {
         return Ok(());
     }
@@ -82,5 +86,8 @@ mod tests {
         }
         let error = check(&[Name::parse("nowhere.invalid").unwrap()], here).await.unwrap_err();
         assert_eq!(error.to_string(), r#"tls: "127.0.0.1" does not match any of DNSNames ["nowhere.invalid"]"#);
+        let others = ["10.255.255.1", "2001:db8::1"].map(|name| Name::parse(name).unwrap());
+        let error = check(&others, here).await.unwrap_err();
+        assert_eq!(error.to_string(), "x509: certificate is valid for 10.255.255.1, 2001:db8::1, not 127.0.0.1");
     }
 }

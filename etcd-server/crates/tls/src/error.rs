@@ -40,6 +40,9 @@ pub enum HandshakeError {
     /// etcd's text.
     #[error("tls: {address:?} does not match any of DNSNames {names:?}")]
     Address { address: String, names: Vec<String> },
+    /// Go's text, which etcd logs for a certificate with addresses alone.
+    #[error("x509: certificate is valid for {valid}, not {address}")]
+    OtherAddress { address: String, valid: String },
     #[error("the certificate has been dropped from trust while the handshake was under way")]
     Dropped,
 }

@@ -45,7 +45,9 @@ impl Refused {
 pub(crate) fn of_rejected(error: &HandshakeError) -> &'static str {
     match error {
         HandshakeError::Certificate(rejection) => rejection.refused.remedy(),
-        HandshakeError::Address { .. } => "issue a certificate that contains the address or name from which its bearer connects",
+        HandshakeError::Address { .. } | HandshakeError::OtherAddress { .. } => {
+            "issue a certificate that contains the address or name from which its bearer connects"
+        }
         HandshakeError::Tls(error) => {
             let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
             match inner {
