@@ -43,6 +43,9 @@ pub(crate) enum Repeat {
     Unsafe,
 }
 
+/// Time between the loss of a connection and the next attempt of a command that goes on.
+pub(crate) const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
+
 /// Settings, and the connection that is in use.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -213,6 +216,12 @@ impl Client {
     pub(crate) fn leave(&self) {
         self.current.replace(None);
         self.next.set((self.next.get() + 1) % self.addresses.len().max(1));
+    }
+
+    /// Gives the present connection up, and pauses before the next one.
+    pub(crate) async fn leave_and_pause(&self) {
+        self.leave();
+        tokio::time::sleep(RECONNECT_PAUSE).await;
     }
 
     /// Returns the known or discoverable reasons of a failure, a line for each endpoint.

@@ -4,7 +4,7 @@ use super::Ctl;
 use super::session_lease::SessionLease;
 use super::trouble::{Exit, Trouble};
 use super::words::{ElectWords, LockWords};
-use crate::client::{CallError, Repeat, Session};
+use crate::client::{CallError, RECONNECT_PAUSE, Repeat, Session};
 use bytes::Bytes;
 use proto::etcdserverpb::{RangeRequest, RangeResponse};
 use proto::v3electionpb::{CampaignRequest, LeaderRequest, ResignRequest};
@@ -12,13 +12,10 @@ use proto::v3lockpb::{LockRequest, UnlockRequest};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tonic::{Code, Response, Status};
 
 const ELECTION_TTL_SECONDS: i64 = 60;
-/// Between two attempts to reach a member.
-const AGAIN: Duration = Duration::from_millis(200);
 
 /// Either of the two signals by which an operator ends a command.
 struct Ends {
@@ -85,7 +82,7 @@ pub(super) async fn lock(ctl: &Ctl, words: &LockWords) -> Result<(), Trouble> {
 async fn persistent<T>(ctl: &Ctl, ask: impl AsyncFn(Session) -> Result<Response<T>, Status>) -> Result<T, Trouble> {
     loop {
         match ctl.client.call_within(None, Repeat::Safe, &ask).await {
-            Err(error) if error.code() == Code::Unavailable => tokio::time::sleep(AGAIN).await,
+            Err(error) if error.code() == Code::Unavailable => tokio::time::sleep(RECONNECT_PAUSE).await,
             ended => return ended.map_err(Trouble::from),
         }
     }
@@ -150,7 +147,7 @@ async fn observe(ctl: &Ctl, name: &OsString) -> Result<(), Trouble> {
             Err(_) if last.is_some() => {
                 ctl.client.leave();
                 tokio::select! {
-                    () = tokio::time::sleep(AGAIN) => continue,
+                    () = tokio::time::sleep(RECONNECT_PAUSE) => continue,
                     () = ends.wait() => return Ok(()),
                 }
             }
@@ -166,7 +163,7 @@ async fn observe(ctl: &Ctl, name: &OsString) -> Result<(), Trouble> {
         }
         ctl.client.leave();
         tokio::select! {
-            () = tokio::time::sleep(AGAIN) => {}
+            () = tokio::time::sleep(RECONNECT_PAUSE) => {}
             () = ends.wait() => return Ok(()),
         }
     }

@@ -18,8 +18,6 @@ use std::time::Duration;
 /// Keys that are copied together.
 const PAGE: i64 = 1000;
 const REPORT_INTERVAL: Duration = Duration::from_secs(30);
-/// Between two attempts to reach a member.
-const AGAIN: Duration = Duration::from_millis(200);
 
 /// The names of keys at the destination.
 struct Naming {
@@ -124,8 +122,7 @@ async fn follow(
         let session = match ctl.client.session().await {
             Ok(session) => session,
             Err(_) if was_open => {
-                ctl.client.leave();
-                tokio::time::sleep(AGAIN).await;
+                ctl.client.leave_and_pause().await;
                 continue;
             }
             Err(error) => return Err(error.into()),
@@ -139,8 +136,7 @@ async fn follow(
         let mut answers = match session.watch().watch(require_leader(queue)).await {
             Ok(opened) => opened.into_inner(),
             Err(status) if was_open || is_lost(&status) => {
-                ctl.client.leave();
-                tokio::time::sleep(AGAIN).await;
+                ctl.client.leave_and_pause().await;
                 continue;
             }
             Err(status) => return Err(CallError::Status { endpoint: session.endpoint().to_owned(), status }.into()),
@@ -165,8 +161,7 @@ async fn follow(
                 next = of_one_revision.last().map_or(next, |event| revision_of(event) + 1);
             }
         }
-        ctl.client.leave();
-        tokio::time::sleep(AGAIN).await;
+        ctl.client.leave_and_pause().await;
     }
 }
 

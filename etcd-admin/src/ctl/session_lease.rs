@@ -9,9 +9,6 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-/// Between two attempts to reach a member.
-const AGAIN: Duration = Duration::from_millis(200);
-
 /// A lease of this process.
 #[derive(Debug)]
 pub(super) struct SessionLease {
@@ -80,8 +77,7 @@ impl Renewals {
                 }
                 Ok(Err(error)) if error.code() == tonic::Code::Unavailable => {
                     self.stream = None;
-                    client.leave();
-                    tokio::time::sleep(AGAIN).await;
+                    client.leave_and_pause().await;
                 }
                 Ok(Err(error)) => return Err(error),
             }

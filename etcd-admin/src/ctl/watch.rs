@@ -13,7 +13,6 @@ use proto::etcdserverpb::{WatchCreateRequest, WatchProgressRequest, WatchRequest
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::io::BufRead as _;
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Status;
@@ -21,8 +20,6 @@ use tonic::Status;
 const BAD_NUMBER: &str = "bad number of arguments";
 const CONFLICT: &str = "bad number of arguments (found conflicting environment key)";
 const NO_COMMAND: &str = "bad number of arguments (found separator --, but no commands)";
-/// Between two looks for a member that serves the watch.
-const AGAIN: Duration = Duration::from_millis(200);
 
 pub(super) async fn watch(ctl: &Ctl, words: &WatchWords) -> Result<(), Trouble> {
     let variables = Variables::read()?;
@@ -116,8 +113,7 @@ async fn one(ctl: &Ctl, mut request: WatchCreateRequest, command: &[OsString]) -
         let session = match ctl.client.session().await {
             Ok(session) => session,
             Err(_) if was_open => {
-                ctl.client.leave();
-                tokio::time::sleep(AGAIN).await;
+                ctl.client.leave_and_pause().await;
                 continue;
             }
             Err(error) => return Err(error.into()),
@@ -148,8 +144,7 @@ async fn one(ctl: &Ctl, mut request: WatchCreateRequest, command: &[OsString]) -
                 request.start_revision = last.mod_revision + 1;
             }
         }
-        ctl.client.leave();
-        tokio::time::sleep(AGAIN).await;
+        ctl.client.leave_and_pause().await;
     }
 }
 
