@@ -2,34 +2,16 @@
 //!
 //! Exit codes: 0 after a clean stop, 1 when something failed, 2 when the command line could not be read; 78 for bad settings, as a service.
 
+mod background;
 mod bootstrap;
-mod connections;
-mod data_folder;
-mod discovery;
-mod duties;
-mod encryption;
 mod exit_code;
-mod file_limit;
-mod first_election;
-mod hardening;
-mod listeners;
+mod host;
+mod listen;
 mod member;
-mod member_page;
-mod notices;
-mod own_page;
-mod ownership;
-mod passed_sockets;
-mod peer_listener;
+mod metrics;
 mod peers;
-mod pipeline_observer;
-mod service_manager;
-mod signals;
 mod startup;
-mod state_sample;
 mod tasks;
-mod tls_page;
-mod token_files;
-mod transfers;
 
 use config::{Loaded, Start};
 use std::process::ExitCode;
@@ -69,7 +51,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    hardening::harden();
+    host::hardening::harden();
     for warning in &loaded.warnings {
         tracing::warn!(setting = %warning.setting, "{}", warning.text);
     }

@@ -1,9 +1,10 @@
 //! This member as the plain HTTP endpoints see it.
 
-use crate::encryption::Encryption;
-use crate::member_page::MemberPage;
-use crate::state_sample::StateSample;
-use crate::{own_page, tls_page};
+use crate::listen::encryption::Encryption;
+use crate::metrics::member_page::MemberPage;
+use crate::metrics::own_metrics;
+use crate::metrics::state_metrics::StateSample;
+use crate::metrics::tls_metrics;
 use api::Server;
 use gateway::{Alarm, HealthRecord, Member, MemberFuture, Versions};
 use membership::Version;
@@ -76,8 +77,8 @@ impl Member for LocalMember {
     fn metrics_text(&self) -> MemberFuture<'_, String> {
         Box::pin(async {
             self.page.text()
-                + &tls_page::text(&self.encryption)
-                + &own_page::text(&self.server, self.tracer.as_ref())
+                + &tls_metrics::text(&self.encryption)
+                + &own_metrics::text(&self.server, self.tracer.as_ref())
                 + &self.state.metrics()
         })
     }

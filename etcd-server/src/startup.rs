@@ -1,17 +1,22 @@
 //! From settings to a serving member, and back.
 
+use crate::ETCD_VERSION;
+use crate::background;
+use crate::background::apply_events;
+use crate::background::token_files::{self, TokenFiles};
+use crate::bootstrap::first_election;
 use crate::bootstrap::{self, Plan};
-use crate::connections;
-use crate::data_folder::{self, DataFolder};
-use crate::encryption::Encryption;
-use crate::listeners::{self, Listeners, texts};
+use crate::exit_code;
+use crate::host::data_dir::{self, DataFolder};
+use crate::host::signals;
+use crate::host::systemd::{self, LongStart};
+use crate::listen::connections;
+use crate::listen::encryption::Encryption;
+use crate::listen::listeners::{self, Listeners, texts};
 use crate::member::LocalMember;
-use crate::member_page::MemberPage;
-use crate::peers::{LocalPeer, Outbound, PeerObserver};
-use crate::pipeline_observer::PipelineObserver;
-use crate::service_manager::{self, LongStart};
-use crate::token_files::{self, TokenFiles};
-use crate::{ETCD_VERSION, duties, exit_code, first_election, notices, signals};
+use crate::metrics::member_page::MemberPage;
+use crate::metrics::pipeline_observer::PipelineObserver;
+use crate::peers::local_peer::{LocalPeer, Outbound, PeerObserver};
 use api::observe::{Observer, Thresholds};
 use api::{Server, TokenKeeper, Tokens};
 use config::{ConfigError, Quota, Settings};
@@ -42,7 +47,7 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Setting(String),
     #[error(transparent)]
-    Folder(#[from] data_folder::Refused),
+    Folder(#[from] data_dir::Refused),
     #[error(transparent)]
     Open(#[from] engine::OpenError),
     #[error(transparent)]
@@ -64,13 +69,13 @@ pub(crate) enum Failure {
 /// anything.
 pub(crate) fn check(settings: &Settings) -> Result<(), Failure> {
     read_files(settings)?;
-    Ok(data_folder::check(&data_folder::Wanted::of(settings))?)
+    Ok(data_dir::check(&data_dir::Wanted::of(settings))?)
 }
 
 /// Reads the files of the settings. All refusals come here, before anything is created.
 fn read_files(settings: &Settings) -> Result<(Encryption, Tokens), Failure> {
-    data_folder::check_kind(&settings.member.data_dir)?;
-    if !data_folder::is_used(&settings.member.data_dir) {
+    data_dir::check_kind(&settings.member.data_dir)?;
+    if !data_dir::is_used(&settings.member.data_dir) {
         settings.check_bootstrap(&resolve)?;
     }
     Ok((Encryption::of_files(settings)?, token_files::tokens(settings)?))
@@ -88,13 +93,13 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
         let _entered = runtime.enter();
         signals::ignore_others().map_err(Failure::Runtime)?;
     }
-    let is_used = data_folder::is_used(&settings.member.data_dir);
+    let is_used = data_dir::is_used(&settings.member.data_dir);
     let plan = |connect: &dyn Connect| runtime.block_on(bootstrap::plan(settings, OWN_VERSION, connect));
     // Other members are asked before anything is created, unless this member's own certificate has
     // to be made first.
     let vouches_for_itself = settings.tls.peer.listener.auto;
     let early = (!is_used && !vouches_for_itself).then(|| plan(&*encryption.connect_members(settings))).transpose()?;
-    let folder = DataFolder::open(&data_folder::Wanted::of(settings))?;
+    let folder = DataFolder::open(&data_dir::Wanted::of(settings))?;
     let encryption = encryption.with_self_signed(settings)?;
     // Ports are bound before the data is touched, so that a port in use changes nothing.
     let listeners = runtime.block_on(Listeners::bind(settings, &encryption))?;
@@ -245,14 +250,14 @@ async fn serve(
     let (stop_tx, stop) = watch::channel(false);
     let taken = std::mem::replace(&mut running.notices, tokio::sync::mpsc::unbounded_channel().1);
     let removed = Arc::new(Notify::new());
-    let notices = tokio::spawn(notices::follow(taken, server.clone(), Arc::clone(&removed)));
+    let notices = tokio::spawn(apply_events::follow(taken, server.clone(), Arc::clone(&removed)));
     transport.attach(Arc::new(LocalPeer::new(server.clone(), Arc::clone(&removed), Arc::clone(&metrics))));
     log_serving(settings, &engine);
     let peers = listeners.serve_peers(&transport, &stop);
     if settings.corrupt_check.at_start {
-        duties::corruption::compare_at_start(&server, &transport).await.map_err(Failure::Setting)?;
+        background::corruption::compare_at_start(&server, &transport).await.map_err(Failure::Setting)?;
     }
-    let duties = duties::start(&server, &transport, settings, &metrics);
+    let duties = background::start(&server, &transport, settings, &metrics);
     if settings.election.initial_tick_advance {
         tokio::spawn(first_election::bring_forward(Arc::clone(&engine), transport.clone()));
     }
@@ -274,7 +279,7 @@ async fn serve(
         None => End::wait(&mut terminate, &mut interrupt, &removed).await,
     };
     end.log();
-    service_manager::stopping("shutting down");
+    systemd::stopping("shutting down");
     log_closing(settings, "closing etcd server");
     leader.stop_serving();
     leader.hand_over_before_stop().await;
@@ -310,10 +315,10 @@ async fn serve(
 async fn become_ready(server: &Server, addresses: &[(listeners::Kind, config::Url)], ready: &watch::Sender<bool>) {
     let engine = server.engine();
     let replaying = LongStart::begin();
-    duties::wait_for_replay(engine).await;
+    background::wait_for_replay(engine).await;
     drop(replaying);
-    service_manager::ready();
-    duties::wait_for_leader(engine).await;
+    systemd::ready();
+    background::wait_for_leader(engine).await;
     tracing::info!("ready to serve client requests");
     server.log_serving();
     listeners::log_client_addresses(addresses);

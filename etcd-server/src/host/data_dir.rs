@@ -3,7 +3,7 @@
 //! Everything is looked at before anything is changed. With `--wal-dir` the raft log lies in a directory of its own, and
 //! `member/log` is a link to it, so that everything that reads a member's data finds it in one place.
 
-use crate::ownership::{self, WrongOwner};
+use crate::host::ownership::{self, WrongOwner};
 use config::Settings;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{DirBuilder, File, OpenOptions};

@@ -1,13 +1,15 @@
 //! Background tasks of a member, beside requests: some of them only while it is leader.
 
+pub(crate) mod apply_events;
 mod auto_compaction;
 mod cluster_version;
 pub(crate) mod corruption;
 mod lease_expiry;
 mod promotion;
 mod publish;
+pub(crate) mod token_files;
 
-use crate::service_manager;
+use crate::host::systemd;
 use api::Server;
 use config::Settings;
 use engine::Engine;
@@ -27,8 +29,8 @@ pub(crate) fn start(server: &Server, transport: &Transport, settings: &Settings,
         tokio::spawn(lease_expiry::run(Arc::clone(engine), Arc::clone(metrics))),
         tokio::spawn(cluster_version::run(Arc::clone(engine), transport.clone())),
         tokio::spawn(corruption::compare_live(server.clone(), transport.clone())),
-        tokio::spawn(service_manager::tell_status(Arc::clone(engine), transport.clone())),
-        tokio::spawn(service_manager::feed_watchdog(Arc::clone(engine))),
+        tokio::spawn(systemd::tell_status(Arc::clone(engine), transport.clone())),
+        tokio::spawn(systemd::feed_watchdog(Arc::clone(engine))),
         tokio::spawn(publish::run(Arc::clone(engine), publish::Attributes::of(settings))),
     ];
     if let Some(interval) = settings.downgrade_check {

@@ -1,11 +1,11 @@
 //! Sockets: binding and accepting.
 
-use crate::connections::Service;
-use crate::encryption::Encryption;
-use crate::file_limit;
+use crate::host::file_limit;
+use crate::listen::connections::Service;
+use crate::listen::encryption::Encryption;
+use crate::listen::peer_listener::accept_peers;
+use crate::listen::socket_activation::PassedSockets;
 use crate::member::LocalMember;
-use crate::passed_sockets::PassedSockets;
-use crate::peer_listener::accept_peers;
 use crate::tasks::Tasks;
 use api::Server;
 use config::{Endpoint, Settings, SocketSettings, Url};

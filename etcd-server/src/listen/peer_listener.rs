@@ -1,7 +1,7 @@
 //! Connections of other members: encrypted by the scheme of the URL that they came by.
 
-use crate::file_limit;
-use crate::listeners::{AcceptPause, Socket, Stream, accept_one};
+use crate::host::file_limit;
+use crate::listen::listeners::{AcceptPause, Socket, Stream, accept_one};
 use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
 use peer::Transport;
 use std::io;

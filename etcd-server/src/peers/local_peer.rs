@@ -1,6 +1,6 @@
 //! This member in the view of its peers, and the counters of their traffic.
 
-use crate::transfers::{Arrived, Incomings, Outgoings};
+use crate::peers::raft_snapshot::{Arrived, Incomings, Outgoings};
 use api::Server;
 use engine::Engine;
 use membership::{Membership, Version};

@@ -1,7 +1,7 @@
 //! Connections: encrypted or plain, gRPC or HTTP/1.1 on the same port, and the identity of the
 //! client.
 
-use crate::listeners::{DRAIN_TIME, Kind, Security, Stream};
+use crate::listen::listeners::{DRAIN_TIME, Kind, Security, Stream};
 use crate::member::LocalMember;
 use api::{Http2Settings, ObservedRoutes, Server, Web};
 use config::{Names, Settings};

@@ -1,8 +1,8 @@
 //! TLS on the metrics page. etcd has no such metrics; the page has them only where something is
 //! encrypted.
 
-use crate::encryption::Encryption;
-use crate::own_page::{head, line};
+use crate::listen::encryption::Encryption;
+use crate::metrics::own_metrics::{head, line};
 use time::OffsetDateTime;
 
 const DAYS: &str = "etcd_tls_certificate_days_left";

@@ -1,7 +1,9 @@
 //! The identity of this member, on its first start: an initial member of a new cluster, or one that
 //! joins others.
 
-use crate::discovery;
+pub(crate) mod discovery;
+pub(crate) mod first_election;
+
 use crate::startup::Failure;
 use config::{Bootstrap, ClusterState, InitialCluster, Settings};
 use futures::future::join_all;
