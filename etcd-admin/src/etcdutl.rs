@@ -1,12 +1,12 @@
 //! The program under the name `etcdutl`: its commands, flags, outputs and exit codes, on our own data and on etcd's snapshots.
 
+use crate::cli::go_flags::{self, Line};
 use crate::client::{as_in_go, duration};
-use crate::ctl::{self, boxed, quoted, size};
-use crate::etcdctl::show_help;
-use crate::failure::Failure;
-use crate::go_flags::{self, Line};
-use crate::offline::{self, NewMember};
+use crate::etcdctl::program::show_help;
+use crate::etcdctl::{self, boxed, quoted, size};
+use crate::offline::data_dir::{self, NewMember};
 use crate::snapshot::{Digested, NewCluster, SnapshotFile, must_be_free};
+use crate::ui::failure::Failure;
 use backup::StatusStyle;
 use backup::bolt::{Digest, verify_trailer};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -145,8 +145,8 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
         Command::Hashkv { args, rev } => hash_kv(&args, rev, &tool.write_out),
         Command::Defrag { data_dir } => defragment(data_dir.as_deref()),
         Command::Migrate(words) => migrate(&words),
-        Command::Version => say(&format!("etcdutl version: {}\nAPI version: 3.7\n", ctl::VERSION)),
-        Command::Completion { shell } => say(&crate::commands::completion_script(shell, command.clone(), "etcdutl")),
+        Command::Version => say(&format!("etcdutl version: {}\nAPI version: 3.7\n", etcdctl::VERSION)),
+        Command::Completion { shell } => say(&crate::cli::manual::completion_script(shell, command.clone(), "etcdutl")),
     };
     ended.map_or_else(|trouble| complain(&trouble), |()| ExitCode::SUCCESS)
 }
@@ -170,7 +170,7 @@ fn print_error(line: &str) {
 }
 
 fn say(text: &str) -> Result<(), Trouble> {
-    Ok(crate::output::say(text)?)
+    Ok(crate::ui::output::say(text)?)
 }
 
 /// Refuses a file that cannot be reached, in Go's words.
@@ -268,7 +268,7 @@ fn restore(words: &RestoreWords) -> Result<(), Trouble> {
     let file = SnapshotFile::open(path, Digested::Ignored)?;
     let bump = i64::try_from(words.bump_revision).map_err(|error| Trouble(BAD_ARGUMENTS, format!("--bump-revision: {error}")))?;
     let raise = words.mark_compacted.then_some(bump);
-    let revision = offline::make_data_dir(&data_dir, own, &cluster.members, raise, &file.bolt, &mut |_| {})?;
+    let revision = data_dir::make_data_dir(&data_dir, own, &cluster.members, raise, &file.bolt, &mut |_| {})?;
     if raise.is_some() {
         let fields =
             [("latest-revision", (revision - bump).into()), ("bump-amount", bump.into()), ("new-latest-revision", revision.into())];
@@ -340,9 +340,9 @@ enum Data {
 }
 
 fn data_in(data_dir: &Path) -> Data {
-    if offline::is_real_etcds(data_dir) {
+    if data_dir::is_real_etcds(data_dir) {
         Data::RealEtcds
-    } else if offline::has_member(data_dir) {
+    } else if data_dir::has_member(data_dir) {
         Data::Ours
     } else {
         Data::Missing
@@ -399,7 +399,7 @@ fn target_version(text: &str) -> Result<(i64, i64), Trouble> {
     let [major, minor] = parts[..] else {
         return Err(wrong(format!("wrong target version format, expected \"X.Y\", got {}", quoted(text.as_bytes()))));
     };
-    let number = |part| ctl::keys::signed(part, 10).map_err(|error| wrong(format!("failed to parse target version: {error}")));
+    let number = |part| etcdctl::keys::signed(part, 10).map_err(|error| wrong(format!("failed to parse target version: {error}")));
     let version = (number(major)?, number(minor)?);
     if version < OLDEST_STORAGE_VERSION {
         return Err(wrong(format!("target version \"{}.{}\" not supported. Minimal \"3.5\"", version.0, version.1)));

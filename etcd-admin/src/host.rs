@@ -1,6 +1,6 @@
 //! Names of a host's certificate files, and the daemon's settings for them.
 
-use crate::failure::Failure;
+use crate::ui::failure::Failure;
 use certs::{AuthorityKind, Profile};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use std::path::Path;

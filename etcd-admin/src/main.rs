@@ -4,32 +4,24 @@
 //! files are printed with their paths; nothing is overwritten silently. Exit codes are in
 //! [`failure`].
 
-mod admin;
-mod aside;
-mod bootstrap;
-mod care;
+mod cli;
 mod client;
-mod cluster;
-mod commands;
-mod confirm;
-mod context;
-mod ctl;
-mod diagnosis;
+mod cluster_config;
+mod doctor;
 mod etcdctl;
 mod etcdutl;
-mod failure;
-mod go_flags;
-#[cfg(test)]
-mod hints;
+mod explain;
 mod host;
-mod inventory;
+mod init;
+mod maintenance;
+mod members;
 mod offline;
-mod output;
-mod passphrase;
-mod progress;
+mod pki;
 mod recover;
 mod snapshot;
-mod words;
+mod support;
+mod top;
+mod ui;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -42,8 +34,8 @@ fn main() -> ExitCode {
     }
     let name = words.first().map(|word| Path::new(word).file_name().unwrap_or_default().to_owned()).unwrap_or_default();
     match name.to_str() {
-        Some("etcdctl") => etcdctl::run(&words),
+        Some("etcdctl") => etcdctl::program::run(&words),
         Some("etcdutl") => etcdutl::run(&words),
-        _ => admin::run(words),
+        _ => cli::admin::run(words),
     }
 }

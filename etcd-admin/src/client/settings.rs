@@ -154,7 +154,7 @@ impl Settings {
     ) -> Result<Self, SettingsError> {
         let from = Variables { all: variables };
         let number = |text: &str| {
-            let read = crate::go_flags::read_value(crate::go_flags::Kind::Integer, text.as_ref())?;
+            let read = crate::cli::go_flags::read_value(crate::cli::go_flags::Kind::Integer, text.as_ref())?;
             Ok(read.iter().find_map(|number| number.to_str()?.parse::<i64>().ok()).unwrap_or_default())
         };
         let bytes = |given: Option<i64>, default| given.and_then(|max| usize::try_from(max).ok()).filter(|max| *max > 0).unwrap_or(default);

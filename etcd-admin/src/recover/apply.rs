@@ -11,16 +11,16 @@
 
 use super::inspect::look;
 use super::plan::Plan;
-use super::throwaway::Throwaway;
-use crate::aside::{move_aside, place_of};
+use crate::cli::context::Context;
 use crate::client::{Client, Repeat};
-use crate::confirm::confirm;
-use crate::context::Context;
-use crate::failure::{CHECK_FAILED, FAILED, Failure};
-use crate::offline;
-use crate::output::answer;
-use crate::progress::note;
+use crate::offline::aside::{move_aside, place_of};
+use crate::offline::data_dir;
+use crate::offline::throwaway::Throwaway;
 use crate::snapshot::{Digested, NewCluster, SnapshotFile, must_be_free};
+use crate::ui::confirm::confirm;
+use crate::ui::failure::{CHECK_FAILED, FAILED, Failure};
+use crate::ui::output::answer;
+use crate::ui::progress::note;
 use backup::StatusStyle;
 use proto::etcdserverpb::{MemberListRequest, RangeRequest};
 use serde::{Deserialize, Serialize};
@@ -132,7 +132,7 @@ fn restore(plan: &Plan, cluster: &NewCluster, snapshot: &Path, data_dirs: &[Path
         // Complete where it is there: it is put in its place by a rename.
         if !data_dir.join("member").exists() {
             note(&format!("restore {}", data_dir.display()));
-            offline::make_data_dir(data_dir, member, &cluster.members, Some(plan.bump_revision), &file.bolt, &mut |_| {})?;
+            data_dir::make_data_dir(data_dir, member, &cluster.members, Some(plan.bump_revision), &file.bolt, &mut |_| {})?;
         }
     }
     Ok(())
@@ -141,7 +141,7 @@ fn restore(plan: &Plan, cluster: &NewCluster, snapshot: &Path, data_dirs: &[Path
 /// Those that are on this machine; the others are where their hosts are, and belong to a cluster that no new member knows.
 fn put_aside(plan: &Plan) -> Result<(), Failure> {
     for survivor in plan.survivors.iter().filter(|survivor| survivor.data_dir.exists()) {
-        offline::must_be_idle(&survivor.data_dir)?;
+        data_dir::must_be_idle(&survivor.data_dir)?;
         let why = format!(
             "The data of member {} ({}) of cluster {}, before cluster {} was made of it. Keep it until that one is known to be well.",
             survivor.name, survivor.member, survivor.cluster, plan.cluster_id
@@ -198,7 +198,7 @@ async fn take_all(plan: &Plan, copy: &Path, snapshot: &Path) -> Result<(i64, u32
     member.serves().await?;
     // A clean stop leaves nothing in the log that is not in the state. Read from the disk, because users may have to give passwords.
     member.stop()?;
-    offline::export(copy, snapshot)?;
+    data_dir::export(copy, snapshot)?;
     let file = SnapshotFile::open(snapshot, Digested::Required)?;
     let (status, content) = (file.status(StatusStyle::V3_6)?, file.content()?);
     Ok((status.revision, file.hash_kv(status.revision, content.compacted)?))

@@ -1,9 +1,9 @@
 //! recover inspect.
 
-use crate::context::Context;
-use crate::failure::{Failure, INTEGRITY};
-use crate::offline;
-use crate::output::{answer, table};
+use crate::cli::context::Context;
+use crate::offline::data_dir;
+use crate::ui::failure::{Failure, INTEGRITY};
+use crate::ui::output::{answer, table};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -63,8 +63,8 @@ pub(crate) fn look(data_dirs: &[PathBuf]) -> Found {
 }
 
 fn one(data_dir: &Path) -> Result<Survivor, Failure> {
-    offline::must_be_idle(data_dir)?;
-    let found = offline::inspect(data_dir)?;
+    data_dir::must_be_idle(data_dir)?;
+    let found = data_dir::inspect(data_dir)?;
     let own = found.members.iter().find(|member| member.id == found.member);
     Ok(Survivor {
         data_dir: data_dir.to_owned(),

@@ -9,15 +9,13 @@
 mod apply;
 mod inspect;
 mod plan;
-mod throwaway;
 mod words;
 
-pub(crate) use throwaway::Throwaway;
 pub(crate) use words::RecoverCommand;
 
+use crate::cli::context::Context;
 use crate::client::Client;
-use crate::context::Context;
-use crate::failure::Failure;
+use crate::ui::failure::Failure;
 use std::process::ExitCode;
 
 pub(crate) async fn run(context: &Context, client: &Client, command: RecoverCommand) -> Result<ExitCode, Failure> {

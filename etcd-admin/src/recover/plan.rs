@@ -2,11 +2,11 @@
 
 use super::inspect::{Found, Survivor, look};
 use super::words::PlanWords;
+use crate::cli::context::Context;
 use crate::client::{Client, Repeat};
-use crate::context::Context;
-use crate::failure::{FAILED, Failure, INTEGRITY};
-use crate::output::answer;
 use crate::snapshot::NewCluster;
+use crate::ui::failure::{FAILED, Failure, INTEGRITY};
+use crate::ui::output::answer;
 use proto::etcdserverpb::RangeRequest;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ pub(super) async fn plan(context: &Context, client: &Client, words: &PlanWords) 
         let text = format!(
             "Nothing to do: {endpoint} serves reads that need a quorum. Use `etcd-admin member replace` for members that are lost.\n"
         );
-        return crate::output::say(&text).map(|()| ExitCode::SUCCESS);
+        return crate::ui::output::say(&text).map(|()| ExitCode::SUCCESS);
     }
     let donor = choose(&found)?;
     if words.plan.exists() {

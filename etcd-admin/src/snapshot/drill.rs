@@ -2,9 +2,9 @@
 
 use super::file::SnapshotFile;
 use crate::client::Repeat;
-use crate::failure::{FAILED, Failure, INTEGRITY};
-use crate::offline::{self, NewMember};
-use crate::recover::Throwaway;
+use crate::offline::data_dir::{self, NewMember};
+use crate::offline::throwaway::Throwaway;
+use crate::ui::failure::{FAILED, Failure, INTEGRITY};
 use proto::etcdserverpb::HashKvRequest;
 
 /// Returns `true` if a member that is started on the file answers with its hash.
@@ -13,7 +13,7 @@ pub(super) async fn drill(file: &SnapshotFile, revision: i64, expected: u32) -> 
     let data_dir = folder.path().join("data");
     let urls = Throwaway::urls()?;
     let member = NewMember::founding("drill", vec![urls[1].clone()], "drill");
-    offline::make_data_dir(&data_dir, &member, std::slice::from_ref(&member), None, &file.bolt, &mut |_| {})?;
+    data_dir::make_data_dir(&data_dir, &member, std::slice::from_ref(&member), None, &file.bolt, &mut |_| {})?;
     let entry = format!("drill={}", urls[1]);
     let flags = ["--name", "drill", "--initial-cluster", &entry, "--initial-cluster-token", "drill"];
     let mut running = Throwaway::start(&data_dir, &urls, &flags)?;

@@ -1,8 +1,8 @@
 //! A snapshot on disk: its digest, its pages, its content. A data directory of a real etcd is read
 //! by the same way.
 
-use crate::failure::{Failure, INTEGRITY, REFUSED};
-use crate::progress::note;
+use crate::ui::failure::{Failure, INTEGRITY, REFUSED};
+use crate::ui::progress::note;
 use backup::backend::{self, KeepRule, MemberRecord, Version};
 use backup::bolt::{BoltFile, Digest, Items, Walk, verify_trailer};
 use backup::{Status, StatusStyle};

@@ -5,9 +5,9 @@ use super::file::{Digested, SnapshotFile};
 use super::look::{Listed, snapshots};
 use super::manifest::Manifest;
 use super::words::PruneWords;
-use crate::context::Context;
-use crate::failure::{FAILED, Failure};
-use crate::output::answer;
+use crate::cli::context::Context;
+use crate::ui::failure::{FAILED, Failure};
+use crate::ui::output::answer;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -116,7 +116,7 @@ pub(super) fn copy(context: &Context, from: &Path, to: &Path) -> Result<ExitCode
         return Err(Failure::refused(format!("{} is there already: nothing is overwritten", to.display())));
     }
     if context.dry_run {
-        return crate::output::say(&format!("would copy {} to {}\n", from.display(), to.display())).map(|()| ExitCode::SUCCESS);
+        return crate::ui::output::say(&format!("would copy {} to {}\n", from.display(), to.display())).map(|()| ExitCode::SUCCESS);
     }
     let part = part_of(&to);
     let failed = |error: std::io::Error| Failure::at(&part, error);

@@ -1,6 +1,6 @@
 //! The manifest of a snapshot, written when it is taken, beside it as `FILE.json`.
 
-use crate::failure::{FAILED, Failure, INTEGRITY};
+use crate::ui::failure::{FAILED, Failure, INTEGRITY};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

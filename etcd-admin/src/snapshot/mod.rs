@@ -16,9 +16,9 @@ pub(crate) use file::{Digested, SnapshotFile};
 pub(crate) use restore::{NewCluster, must_be_free};
 pub(crate) use words::SnapshotCommand;
 
+use crate::cli::context::Context;
 use crate::client::Client;
-use crate::context::Context;
-use crate::failure::Failure;
+use crate::ui::failure::Failure;
 use std::process::ExitCode;
 
 /// Commands that ask members.

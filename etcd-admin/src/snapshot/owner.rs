@@ -1,6 +1,6 @@
 //! Ownership of files that root has written.
 
-use crate::failure::Failure;
+use crate::ui::failure::Failure;
 use std::os::unix::fs::{MetadataExt as _, lchown};
 use std::path::Path;
 

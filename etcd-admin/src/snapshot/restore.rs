@@ -3,11 +3,11 @@
 use super::file::{Digested, SnapshotFile};
 use super::manifest::Manifest;
 use super::words::RestoreWords;
-use crate::context::Context;
-use crate::failure::{FAILED, Failure};
-use crate::offline::{self, NewMember};
-use crate::output::answer;
-use crate::progress::Progress;
+use crate::cli::context::Context;
+use crate::offline::data_dir::{self, NewMember};
+use crate::ui::failure::{FAILED, Failure};
+use crate::ui::output::answer;
+use crate::ui::progress::Progress;
 use config::Url;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ impl NewCluster {
             return Err(Failure::usage("a cluster has members: give --initial-cluster"));
         }
         let members: Vec<NewMember> = by_name.into_iter().map(|(name, urls)| NewMember::founding(name, urls, token)).collect();
-        let cluster_id = offline::cluster_id(&members);
+        let cluster_id = data_dir::cluster_id(&members);
         Ok(Self { members, cluster_id })
     }
 
@@ -144,12 +144,12 @@ fn all(file: &SnapshotFile, cluster: &NewCluster, wanted: &[(&NewMember, PathBuf
             let path = &file.path;
             scope.spawn(move || {
                 let own = SnapshotFile::open(path, Digested::Ignored)?;
-                offline::make_data_dir(data_dir, member, &cluster.members, raise, &own.bolt, &mut |_| {})
+                data_dir::make_data_dir(data_dir, member, &cluster.members, raise, &own.bolt, &mut |_| {})
             })
         });
         let threads: Vec<_> = threads.collect();
         let first = wanted.first().map(|(member, data_dir)| {
-            offline::make_data_dir(data_dir, member, &cluster.members, raise, &file.bolt, &mut |done| progress.at(done.min(total), total))
+            data_dir::make_data_dir(data_dir, member, &cluster.members, raise, &file.bolt, &mut |done| progress.at(done.min(total), total))
         });
         let rest =
             threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(Failure::new(FAILED, "a restore stopped unexpectedly"))));

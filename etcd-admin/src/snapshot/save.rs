@@ -4,13 +4,13 @@ use super::download::{DownloadError, Part, abandoned_parts, download_into};
 use super::file::{Digested, SnapshotFile};
 use super::manifest::{API_VERSION, Manifest, ManifestMember};
 use super::owner::give_to_owner_of_folder;
+use crate::cli::context::Context;
 use crate::client::{CallError, Client};
-use crate::cluster::{ClusterView, Seen, explained};
-use crate::context::Context;
-use crate::ctl::size;
-use crate::failure::{FAILED, Failure, INTEGRITY};
-use crate::output::answer;
-use crate::progress::{Progress, note};
+use crate::etcdctl::size;
+use crate::members::{ClusterView, Seen, explained};
+use crate::ui::failure::{FAILED, Failure, INTEGRITY};
+use crate::ui::output::answer;
+use crate::ui::progress::{Progress, note};
 use backup::StatusStyle;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ pub(super) async fn save(
     if context.dry_run {
         let path = file.map_or_else(|| dir.join(format!("{stem}.db")), Path::to_path_buf);
         let text = format!("would take a snapshot of {} from {} into {}\n", source.name(), endpoint, path.display());
-        return crate::output::say(&text).map(|()| ExitCode::SUCCESS);
+        return crate::ui::output::say(&text).map(|()| ExitCode::SUCCESS);
     }
     if file.is_none() {
         // What killed runs have left may be what fills the disk.
@@ -123,9 +123,9 @@ pub(super) fn offline(context: &Context, path: &Path, data_dir: &Path) -> Result
     }
     if context.dry_run {
         let text = format!("would take a snapshot of {} into {}\n", data_dir.display(), path.display());
-        return crate::output::say(&text).map(|()| ExitCode::SUCCESS);
+        return crate::ui::output::say(&text).map(|()| ExitCode::SUCCESS);
     }
-    crate::offline::export(data_dir, path)?;
+    crate::offline::data_dir::export(data_dir, path)?;
     give_to_owner_of_folder(path)?;
     let status = SnapshotFile::open(path, Digested::Required)?.status(StatusStyle::V3_6)?;
     let told = Exported { changed: true, file: path.to_owned(), revision: status.revision, total_keys: status.total_keys };

@@ -1,0 +1,122 @@
+//! The program `etcd-admin`: parses its arguments and runs its commands.
+
+use crate::cli::context::Context;
+use crate::cli::dispatch;
+use crate::cli::words;
+use crate::cli::words::{Arguments, Command, GlobalWords};
+use crate::client::{CallError, Client, ClientError, ConnectionWords, Local, Settings, SettingsError};
+use crate::etcdctl::{self, Ctl, Trouble, code_of};
+use crate::maintenance::{self, RescueWords};
+use crate::ui::failure::{self, FAILED, Failure};
+use crate::ui::output::Format;
+use clap::FromArgMatches as _;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
+    let parsed = words::command().try_get_matches_from(words).and_then(|matches| {
+        if let Some(rescue) = words::rescue(&matches)? {
+            return Ok((GlobalWords::from_arg_matches(&matches)?, Asked::Rescue(rescue)));
+        }
+        let connection = words::connection(&matches)?.map(Box::new);
+        let arguments = Arguments::from_arg_matches(&matches)?;
+        Ok((arguments.global, Asked::Command(Box::new(arguments.command), connection)))
+    });
+    let (global, asked) = match parsed {
+        Ok(parsed) => parsed,
+        // Help goes to the output and is no mistake; clap knows which is which.
+        Err(error) => {
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
+        }
+    };
+    let context = Context::new(&global);
+    let ended = match asked {
+        Asked::Rescue(words) => maintenance::rescue(&context, &words),
+        Asked::Command(command, None) => dispatch::run(&context, *command),
+        Asked::Command(command, Some(connection)) => online(&context, *command, &connection),
+    };
+    ended.unwrap_or_else(|failure| complain(&failure))
+}
+
+/// The requested command.
+enum Asked {
+    Rescue(RescueWords),
+    /// With the flags of the connection, where the command has them.
+    Command(Box<Command>, Option<Box<ConnectionWords>>),
+}
+
+/// Commands that ask members.
+fn online(context: &Context, command: Command, connection: &ConnectionWords) -> Result<ExitCode, Failure> {
+    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let ask = || rpassword::prompt_password("Password: ").map_err(|error| error.to_string());
+    let mut settings = Settings::of(connection, &variables, Local::Used, ask)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(FAILED, format!("start: {error}")))?;
+    let Command::Shared(command) = command else {
+        let client = Client::new(settings)?;
+        return runtime.block_on(dispatch::run_online(context, &client, command));
+    };
+    settings.write_out = settings.write_out.or_else(|| written_as(context.format));
+    runtime.block_on(async {
+        let ctl = Ctl::new(settings).map_err(failed)?;
+        match etcdctl::run(&ctl, command).await {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(trouble) => Err(explained(&ctl.client, trouble).await),
+        }
+    })
+}
+
+/// Returns etcdctl's name of our output format, if one was requested.
+fn written_as(format: Format) -> Option<String> {
+    match format {
+        Format::Table => None,
+        Format::Json => Some("json".to_owned()),
+        Format::Yaml => Some("yaml".to_owned()),
+    }
+}
+
+fn failed(trouble: Trouble) -> Failure {
+    Failure::new(trouble.own_code(), trouble.text)
+}
+
+/// The same with the step that broke, where one did.
+async fn explained(client: &Client, trouble: Trouble) -> Failure {
+    let mut text = trouble.text.clone();
+    if let Some(call) = &trouble.call {
+        for line in client.explain(call).await {
+            text += &format!("\n  {line}");
+        }
+        if matches!(call, CallError::Unreachable(_)) {
+            text += &format!("\n  (the endpoints are from {})", client.settings.origin);
+        }
+    }
+    Failure::new(trouble.own_code(), text)
+}
+
+#[expect(clippy::print_stderr, reason = "this is where a tool says why it failed")]
+fn complain(failure: &Failure) -> ExitCode {
+    let text = failure.to_string();
+    if !text.is_empty() {
+        eprintln!("etcd-admin: {text}");
+    }
+    ExitCode::from(failure.code())
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        Self::new(code_of(&error), error.to_string())
+    }
+}

@@ -1,0 +1,72 @@
+//! The context of every command: the time, the directory of the CAs, and the output format.
+
+use crate::cli::words::GlobalWords;
+use crate::cluster_config::ClusterFile;
+use crate::ui::failure::Failure;
+use crate::ui::output::Format;
+use certs::AuthorityKind;
+use certs::files::AuthorityFolder;
+use std::path::PathBuf;
+use time::OffsetDateTime;
+
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) now: OffsetDateTime,
+    pub(crate) format: Format,
+    /// `true` if nothing is changed; `changed` in the output then shows whether something would be.
+    pub(crate) dry_run: bool,
+    pub(crate) ca_dir: Option<PathBuf>,
+}
+
+impl Context {
+    pub(crate) fn new(words: &GlobalWords) -> Self {
+        Self { now: OffsetDateTime::now_utc(), format: words.output, dry_run: words.dry_run, ca_dir: words.ca_dir.clone() }
+    }
+
+    /// Returns the directory of the CAs: as given, else that of the cluster whose document is here, else the one that older releases used
+    /// for all clusters.
+    pub(crate) fn ca_dir(&self) -> Result<PathBuf, Failure> {
+        let (own, shared) = (self.own_ca_dir()?, Self::shared_ca_dir());
+        match (own, shared) {
+            (Some(own), Some(shared)) if !own.exists() && shared.exists() => Ok(shared),
+            (Some(own), _) => Ok(own),
+            (None, Some(shared)) => Ok(shared),
+            (None, None) => Err(Failure::usage("the directory of the CAs is not known: give --ca-dir, or set ETCD_ADMIN_CA_DIR")),
+        }
+    }
+
+    /// Returns the directory for new CAs, which never is that of another cluster.
+    pub(crate) fn new_ca_dir(&self) -> Result<PathBuf, Failure> {
+        self.own_ca_dir()?.map_or_else(|| self.ca_dir(), Ok)
+    }
+
+    /// Returns the directory that was given, or that of the cluster whose document is here.
+    fn own_ca_dir(&self) -> Result<Option<PathBuf>, Failure> {
+        let variable = || std::env::var_os("ETCD_ADMIN_CA_DIR").filter(|directory| !directory.is_empty()).map(PathBuf::from);
+        if let Some(given) = self.ca_dir.clone().or_else(variable) {
+            return Ok(Some(given));
+        }
+        let (Some(home), true) = (home(), ClusterFile::is_here()) else { return Ok(None) };
+        Ok(Some(home.join(ClusterFile::read(None)?.name).join("pki")))
+    }
+
+    fn shared_ca_dir() -> Option<PathBuf> {
+        home().map(|home| home.join("pki"))
+    }
+
+    /// Returns the directory of an existing CA.
+    pub(crate) fn authority(&self, kind: AuthorityKind) -> Result<AuthorityFolder, Failure> {
+        let root = self.ca_dir()?;
+        let folder = AuthorityFolder::below(&root, kind);
+        if folder.exists() {
+            return Ok(folder);
+        }
+        let text = format!("there is no {kind} authority in {}: make one with `etcd-admin ca init`, or give --ca-dir", root.display());
+        Err(Failure::new(crate::ui::failure::FAILED, text))
+    }
+}
+
+/// Returns the directory of this tool below the home directory.
+fn home() -> Option<PathBuf> {
+    std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".etcd-admin"))
+}

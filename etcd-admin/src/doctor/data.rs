@@ -1,0 +1,79 @@
+//! `doctor offline`: the data of a member that does not run. Nothing of it is changed.
+
+use super::finding::{Finding, tell};
+use super::ownership::owner;
+use crate::cli::context::Context;
+use crate::offline::data_dir::{inspect, is_real_etcds, must_be_idle};
+use crate::ui::failure::{Failure, REFUSED};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(super) fn doctor(context: &Context, data: &Path) -> Result<ExitCode, Failure> {
+    let owner = owner(data, None);
+    let is_foreign = owner.as_ref().is_some_and(Finding::is_problem);
+    if let Err(failure) = must_be_idle(data) {
+        // A lock file of another user cannot be opened, which says nothing about its use.
+        if is_foreign && failure.code() != REFUSED {
+            return tell(context, owner.into_iter().collect());
+        }
+        return Err(failure);
+    }
+    let mut findings: Vec<Finding> = owner.into_iter().collect();
+    if is_real_etcds(data) {
+        let cure = "etcd-admin adopt tells how it comes over, etcd-admin snapshot restore reads it";
+        findings.push(Finding::bad("format", data.display(), "it is the data of a real etcd", cure));
+        return tell(context, findings);
+    }
+    findings.push(modes(data));
+    match inspect(data) {
+        Err(failure) if failure.code() == REFUSED => {
+            let cure = "a new member begins here: join, or member rebuild; nothing is lost";
+            findings.push(Finding::warning("data", data.display(), failure.to_string(), cure));
+        }
+        Err(failure) if is_foreign => {
+            let cure = "correct the owner first, then look again";
+            findings.push(Finding::bad("data", data.display(), failure.to_string(), cure));
+        }
+        Err(failure) => {
+            let cure = "do not repair it by hand: move it aside and let the member begin anew (etcd-admin member rebuild); if most members are like this, etcd-admin recover inspect compares what is left";
+            findings.push(Finding::bad("data", data.display(), failure.to_string(), cure));
+        }
+        Ok(found) => {
+            let text = format!(
+                "member {} of cluster {}: revision {}, applied {}, log up to {} in term {}",
+                found.member, found.cluster, found.revision, found.applied_index, found.last_index, found.last_term
+            );
+            findings.push(Finding::good("data", data.display(), text));
+            findings.push(if found.last_index < found.commit {
+                let cure = "its log ends before what it has promised: take it out and in again (etcd-admin member rebuild)";
+                let text = format!("the log ends at {}, and {} was committed", found.last_index, found.commit);
+                Finding::bad("log", data.display(), text, cure)
+            } else {
+                Finding::good(
+                    "log",
+                    data.display(),
+                    format!("{} entries wait to be applied", found.commit.saturating_sub(found.applied_index)),
+                )
+            });
+            findings.push(if found.members.iter().any(|member| member.id == found.member) {
+                Finding::good("membership", data.display(), format!("one of {} members", found.members.len()))
+            } else {
+                let cure = "it was removed and stays away; move the folder aside before it is added again";
+                Finding::warning("membership", data.display(), "it is not among the members that it knows of", cure)
+            });
+        }
+    }
+    tell(context, findings)
+}
+
+fn modes(data: &Path) -> Finding {
+    match std::fs::metadata(data) {
+        Err(error) => Finding::bad("mode", data.display(), error.to_string(), "is this the data directory?"),
+        Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
+            let mode = metadata.permissions().mode() & 0o777;
+            Finding::warning("mode", data.display(), format!("others may look at it: {mode:04o}"), format!("chmod 0700 {}", data.display()))
+        }
+        Ok(_) => Finding::good("mode", data.display(), "for its owner alone"),
+    }
+}

@@ -1,0 +1,89 @@
+//! One finding, and the printed list of them.
+
+use crate::cli::context::Context;
+use crate::ui::failure::{CHECK_FAILED, Failure};
+use crate::ui::output::{answer, table};
+use certs::Severity;
+use serde::Serialize;
+use std::process::ExitCode;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    /// A stable word.
+    pub(crate) check: &'static str,
+    pub(crate) severity: Severity,
+    /// Member, file or address that it is about; empty for the whole.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) subject: String,
+    pub(crate) text: String,
+    /// The remedy; empty when there is none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) cure: String,
+}
+
+impl Finding {
+    #[expect(clippy::needless_pass_by_value, reason = "names, addresses and the texts of paths, as they come")]
+    pub(crate) fn good(check: &'static str, subject: impl ToString, text: impl Into<String>) -> Self {
+        Self { check, severity: Severity::Good, subject: subject.to_string(), text: text.into(), cure: String::new() }
+    }
+
+    pub(crate) fn warning(check: &'static str, subject: impl ToString, text: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, cure: cure.into(), ..Self::good(check, subject, text) }
+    }
+
+    pub(crate) fn bad(check: &'static str, subject: impl ToString, text: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { severity: Severity::Bad, cure: cure.into(), ..Self::good(check, subject, text) }
+    }
+}
+
+impl Finding {
+    /// Returns it on two lines, the second with the remedy.
+    pub(crate) fn paragraph(&self) -> String {
+        let subject = if self.subject.is_empty() { String::new() } else { format!(" {}", self.subject) };
+        let remedy = if self.cure.is_empty() { String::new() } else { format!("    {}\n", self.cure) };
+        format!("  {}{subject}: {}\n{remedy}", self.check, self.text)
+    }
+
+    /// Returns `true` if there is something to do.
+    pub(crate) fn is_problem(&self) -> bool {
+        self.severity != Severity::Good
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    /// `true` if no finding is bad.
+    ok: bool,
+    bad: usize,
+    warnings: usize,
+    findings: &'a [Finding],
+}
+
+/// The worst first; ends with 3 when something is bad.
+pub(crate) fn tell(context: &Context, mut findings: Vec<Finding>) -> Result<ExitCode, Failure> {
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let (bad, warnings) = (count(Severity::Bad), count(Severity::Warning));
+    let told = Told { ok: bad == 0, bad, warnings, findings: &findings };
+    answer(context.format, &told, || {
+        let rows: Vec<_> = findings.iter().map(row).collect();
+        let cures = findings.iter().filter(|finding| !finding.cure.is_empty());
+        let cures: String = cures.map(|finding| format!("{} {}: {}\n", finding.check, finding.subject, finding.cure)).collect();
+        let cures = if cures.is_empty() { String::new() } else { format!("\nWhat to do\n{cures}") };
+        format!(
+            "{}{cures}\n{} looked at, {bad} bad, {warnings} to be watched\n",
+            table(&["", "CHECK", "OF", "FINDING"], &rows),
+            findings.len()
+        )
+    })?;
+    Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::from(CHECK_FAILED) })
+}
+
+fn row(finding: &Finding) -> Vec<String> {
+    let mark = match finding.severity {
+        Severity::Good => "ok",
+        Severity::Warning => "WARN",
+        Severity::Bad => "BAD",
+    };
+    vec![mark.to_owned(), finding.check.to_owned(), finding.subject.clone(), finding.text.clone()]
+}

@@ -1,0 +1,50 @@
+//! Checks of this host, of a cluster, and of data: findings, each with its remedy.
+//!
+//! Nothing is changed by any of it, but for a file that the probe of the disk writes and removes. A
+//! finding's `check` is stable: programs and people look it up by that word.
+
+mod bench;
+mod cluster;
+mod data;
+mod disk;
+mod finding;
+mod host;
+mod lists;
+mod ownership;
+mod packages;
+mod preflight;
+mod surroundings;
+mod words;
+
+pub(crate) use cluster::problems;
+pub(crate) use disk::probe;
+pub(crate) use finding::Finding;
+pub(crate) use words::{BenchCommand, DoctorCommand, PreflightWords};
+
+use crate::cli::context::Context;
+use crate::client::Client;
+use crate::ui::failure::Failure;
+use std::process::ExitCode;
+
+pub(crate) fn preflight(context: &Context, words: &PreflightWords) -> Result<ExitCode, Failure> {
+    preflight::preflight(context, words)
+}
+
+/// The scopes that need no connection.
+pub(crate) fn doctor(context: &Context, command: DoctorCommand) -> Result<ExitCode, Failure> {
+    match command {
+        DoctorCommand::Host { config, no_probe } => host::doctor(context, &config, no_probe),
+        DoctorCommand::Offline { data_dir } => data::doctor(context, &data_dir),
+        DoctorCommand::Cluster => Err(Failure::usage("this command asks members")),
+    }
+}
+
+pub(crate) async fn doctor_of_cluster(context: &Context, client: &Client) -> Result<ExitCode, Failure> {
+    cluster::doctor(context, client).await
+}
+
+pub(crate) fn bench(context: &Context, command: &BenchCommand) -> Result<ExitCode, Failure> {
+    match command {
+        BenchCommand::Fsync(words) => bench::fsync(context, words),
+    }
+}

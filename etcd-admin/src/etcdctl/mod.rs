@@ -1,0 +1,119 @@
+//! etcdctl's commands: their flags, their outputs, their exit codes.
+//!
+//! Requests and output are etcdctl 3.7's, so that scripts keep working. Beyond it, a failed
+//! connection is followed by the step that broke.
+
+mod auth;
+mod check;
+mod endpoint;
+pub(crate) mod keys;
+mod kv;
+mod lease;
+mod lock;
+mod maintenance;
+mod member;
+mod mirror;
+mod print;
+pub(crate) mod program;
+mod session_lease;
+mod snapshot;
+mod trouble;
+mod txn;
+mod user;
+mod watch;
+mod words;
+
+pub(crate) use print::{boxed, quoted, size};
+pub(crate) use trouble::{Trouble, code_of};
+pub(crate) use words::{Etcdctl, EtcdctlCommand, OwnCommand, SharedCommand};
+
+use crate::client::{Client, Settings};
+use print::{Format, Printer};
+
+/// The version whose behaviour this is.
+pub(crate) const VERSION: &str = "3.7.1";
+const API_VERSION: &str = "3.7";
+
+/// The context of every command of etcdctl.
+#[derive(Debug)]
+pub(crate) struct Ctl {
+    pub(crate) client: Client,
+    pub(crate) printer: Printer,
+}
+
+impl Ctl {
+    pub(crate) fn new(settings: Settings) -> Result<Self, Trouble> {
+        let format = Format::parse(settings.write_out.as_deref().unwrap_or_default())?;
+        let printer = Printer { format, hex: settings.hex, value_only: false };
+        if settings.debug {
+            print::tell(&format!("{settings:#?}"));
+        }
+        Ok(Self { client: Client::new(settings)?, printer })
+    }
+}
+
+/// Runs a command that both tools have.
+pub(crate) async fn run(ctl: &Ctl, command: SharedCommand) -> Result<(), Trouble> {
+    use SharedCommand as Command;
+    match command {
+        Command::Get(words) => kv::get(ctl, &words).await,
+        Command::Put(words) => kv::put(ctl, &words).await,
+        Command::Del(words) => kv::delete(ctl, &words).await,
+        Command::Txn(words) => txn::txn(ctl, &words).await,
+        Command::Compaction(words) => kv::compact(ctl, &words).await,
+        Command::Watch(words) => watch::watch(ctl, &words).await,
+        Command::Lease(command) => lease::run(ctl, command).await,
+        Command::Endpoint(words) => endpoint::run(ctl, words).await,
+        Command::Alarm(command) => maintenance::alarm(ctl, &command).await,
+        Command::Defrag(words) => maintenance::defragment(ctl, &words).await,
+        Command::MoveLeader(words) => maintenance::move_leader(ctl, &words.args).await,
+        Command::Downgrade(command) => maintenance::downgrade(ctl, &command).await,
+        Command::Auth(command) => auth::run(ctl, &command).await,
+        Command::User(command) => user::run(ctl, command).await,
+        Command::Role(command) => auth::role(ctl, &command).await,
+        Command::Lock(words) => lock::lock(ctl, &words).await,
+        Command::Elect(words) => lock::elect(ctl, &words).await,
+        Command::Check(command) => check::run(ctl, command).await,
+        Command::MakeMirror(words) => mirror::mirror(ctl, &words).await,
+    }
+}
+
+/// Runs a command that only etcdctl has in this form.
+pub(crate) async fn run_own(ctl: &Ctl, command: OwnCommand) -> Result<(), Trouble> {
+    match command {
+        OwnCommand::Member(command) => member::run(ctl, command).await,
+        OwnCommand::Snapshot(words::SnapshotCommand::Save(words)) => snapshot::save(ctl, &words.args).await,
+        OwnCommand::Version => version(),
+        // Both are answered before there is a connection.
+        OwnCommand::Options | OwnCommand::Completion { .. } => Ok(()),
+    }
+}
+
+/// Prints the version whose behaviour this is.
+pub(crate) fn version() -> Result<(), Trouble> {
+    print::say(format!("etcdctl version: {VERSION}\nAPI version: {API_VERSION}\n").as_bytes())
+}
+
+/// The global flags of etcdctl, a line each.
+pub(crate) fn options_text(command: &clap::Command) -> String {
+    let flags = command.get_arguments().filter(|flag| flag.is_global_set());
+    let lines = flags.map(|flag| {
+        let short = flag.get_short().map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
+        let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+        format!("  {short}--{:<28} {help}\n", flag.get_long().unwrap_or_default())
+    });
+    "The following options can be passed to any command:\n\n".to_owned() + &lines.collect::<String>()
+}
+
+/// Refuses arguments where there are none to be given.
+fn none(args: &[String], text: &str) -> Result<(), Trouble> {
+    if args.is_empty() { Ok(()) } else { Err(Trouble::arguments(text)) }
+}
+
+/// The one argument.
+fn one<'a>(args: &'a [String], text: &str) -> Result<&'a str, Trouble> {
+    match args {
+        [one] => Ok(one),
+        _ => Err(Trouble::arguments(text)),
+    }
+}

@@ -1,0 +1,152 @@
+//! The program under the name `etcdctl`: etcdctl's commands, flags, outputs and exit codes.
+
+use crate::cli::go_flags::{self, Line};
+use crate::client::{ConnectionWords, Local, SHADOWED, Settings, SettingsError, as_in_go};
+use crate::etcdctl::{self, Ctl, Etcdctl, EtcdctlCommand, OwnCommand, Trouble};
+use clap::{CommandFactory as _, FromArgMatches as _};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// etcdctl's commands and flags. Unlike the operator's tool, it has a default for these two.
+fn command() -> clap::Command {
+    let command = as_in_go(Etcdctl::command());
+    let command = command.mut_arg("endpoints", |flag| flag.help("gRPC endpoints, separated by commas [default: 127.0.0.1:2379]"));
+    command.mut_arg("write_out", |flag| flag.help("Output format: fields, json, protobuf, simple, table [default: simple]"))
+}
+
+pub(crate) fn run(words: &[OsString]) -> ExitCode {
+    let command = command();
+    let line = match go_flags::read(&command, words.get(1..).unwrap_or_default()) {
+        Ok(Line::Run(line)) => line,
+        Ok(Line::Help(path)) => return show_help(command, &path),
+        Ok(Line::NoTopic(text)) => {
+            print_error(&format!("{text}\nRun 'etcdctl --help' for usage."));
+            return ExitCode::SUCCESS;
+        }
+        Err(refused) => {
+            complain(&refused.text, &[]);
+            print_error(&format!("Run '{} --help' for usage.", refused.command));
+            return ExitCode::FAILURE;
+        }
+    };
+    let parsed = command.clone().try_get_matches_from(line).and_then(|matches| Etcdctl::from_arg_matches(&matches));
+    let Etcdctl { connection, command: wanted } = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            complain(error.to_string().trim_start_matches("error: ").trim_end(), &[]);
+            return ExitCode::FAILURE;
+        }
+    };
+    match wanted {
+        EtcdctlCommand::Own(OwnCommand::Completion { shell }) => {
+            let script = crate::cli::manual::completion_script(shell, command.clone(), "etcdctl");
+            ended(crate::ui::output::say(&script).map_err(|failure| Trouble::error(failure.to_string())), &[])
+        }
+        EtcdctlCommand::Own(OwnCommand::Options) => {
+            let shown = etcdctl::options_text(&command);
+            ended(crate::ui::output::say(&shown).map_err(|failure| Trouble::error(failure.to_string())), &[])
+        }
+        EtcdctlCommand::Own(OwnCommand::Version) => ended(etcdctl::version(), &[]),
+        wanted @ (EtcdctlCommand::Shared(_) | EtcdctlCommand::Own(_)) => serve(&connection, wanted),
+    }
+}
+
+/// Prints the help of a command. Asking for it is no mistake, nor is naming a group without a command.
+pub(crate) fn show_help(mut command: clap::Command, path: &[String]) -> ExitCode {
+    command.build();
+    let mut found = &mut command;
+    for name in path {
+        match found.find_subcommand_mut(name) {
+            Some(below) => found = below,
+            None => return ExitCode::FAILURE,
+        }
+    }
+    match crate::ui::output::say(&found.render_long_help().to_string()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Returns the settings of the connection, after warnings about variables that belong to no flag.
+fn settings(connection: &ConnectionWords) -> Result<Settings, Trouble> {
+    let variables: BTreeMap<String, String> =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    for name in Settings::unrecognized(&variables) {
+        log("warn", "unrecognized environment variable", &name);
+    }
+    let ask = || rpassword::prompt_password("Password: ").map_err(|error| error.to_string());
+    match Settings::of(connection, &variables, Local::Ignored, ask) {
+        Ok(settings) => Ok(settings),
+        Err(SettingsError::Shadowed { variable }) => {
+            log("fatal", SHADOWED, &variable);
+            Err(Trouble::error(""))
+        }
+        Err(error @ SettingsError::Variable { .. }) => Err(Trouble::error(error.to_string())),
+        Err(error) => Err(Trouble::arguments(error.to_string())),
+    }
+}
+
+fn serve(connection: &ConnectionWords, wanted: EtcdctlCommand) -> ExitCode {
+    let settings = match settings(connection) {
+        Ok(settings) => settings,
+        Err(trouble) => return ended(Err(trouble), &[]),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return ended(Err(error.into()), &[]),
+    };
+    runtime.block_on(async {
+        let ctl = match Ctl::new(settings) {
+            Ok(ctl) => ctl,
+            Err(trouble) => return ended(Err(trouble), &[]),
+        };
+        let run = match wanted {
+            EtcdctlCommand::Shared(command) => etcdctl::run(&ctl, command).await,
+            EtcdctlCommand::Own(command) => etcdctl::run_own(&ctl, command).await,
+        };
+        let explained = match &run {
+            Err(Trouble { call: Some(call), .. }) => ctl.client.explain(call).await,
+            Ok(()) | Err(_) => Vec::new(),
+        };
+        ended(run, &explained)
+    })
+}
+
+/// Returns the exit code, after the line that says why it is not 0.
+fn ended(run: Result<(), Trouble>, explained: &[String]) -> ExitCode {
+    match run {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(trouble) => {
+            if !trouble.text.is_empty() {
+                complain(&trouble.text, explained);
+            }
+            ExitCode::from(trouble.code())
+        }
+    }
+}
+
+fn complain(text: &str, more: &[String]) {
+    print_error(&format!("Error: {text}"));
+    for line in more {
+        print_error(&format!("  {line}"));
+    }
+}
+
+/// Writes a line in the form of etcdctl's log. The value of a variable is left out: it may be a password.
+fn log(level: &str, message: &str, variable: &str) {
+    let now = time::OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+    let text = |value: &str| serde_json::Value::from(value).to_string();
+    print_error(&format!(
+        "{{\"level\":{},\"ts\":{},\"msg\":{},\"environment-variable\":{}}}",
+        text(level),
+        text(&now),
+        text(message),
+        text(variable)
+    ));
+}
+
+#[expect(clippy::print_stderr, reason = "this is where etcdctl says why it failed")]
+fn print_error(line: &str) {
+    eprintln!("{line}");
+}

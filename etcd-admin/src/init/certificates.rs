@@ -1,0 +1,214 @@
+//! The certificates of a host: the missing or unsuitable ones, and how to get them.
+//!
+//! Where the CAs are on this machine, they sign at once. Elsewhere the key is made here and a
+//! request waits to be signed. Keys never leave the host, and are never part of the output.
+
+use super::files::Change;
+use super::plan::placed;
+use super::words::HostWords;
+use crate::cli::context::Context;
+use crate::cluster_config::Host;
+use crate::host::{self, bundle_name, list_name};
+use crate::pki::{current_list, matched, unlock};
+use crate::ui::failure::Failure;
+use certs::files::{AuthorityFolder, HostFile, HostFolder};
+use certs::{AuthorityKind, CertificateFacts, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile, SigningRequest};
+use std::path::{Path, PathBuf};
+use time::Duration;
+
+pub(super) const PROFILES: [Profile; 2] = [Profile::Server, Profile::Peer];
+
+#[derive(Debug)]
+enum Step {
+    /// Signed by a CA on this machine.
+    Issue(LeafPlan, AuthorityFolder),
+    /// To be signed elsewhere.
+    Request(LeafPlan),
+    /// Signed elsewhere, for a key that is here.
+    Install(PathBuf),
+    /// A bundle of authorities, or a revocation list.
+    Trust(String, PathBuf),
+    /// The revocation list of a CA on this machine, which has none that is current.
+    Publish(AuthorityFolder),
+}
+
+/// The work to be done.
+#[derive(Debug)]
+pub(super) struct Certificates {
+    folder: PathBuf,
+    steps: Vec<Step>,
+    algorithm: KeyAlgorithm,
+    pub(super) changes: Vec<Change>,
+    /// Authorities whose list is on this host when the plan is done.
+    pub(super) lists: Vec<AuthorityKind>,
+    /// Steps elsewhere before the member can start.
+    pub(super) next: Vec<String>,
+}
+
+/// The certificate that a host shall have.
+pub(super) fn leaf_plan(host: &Host<'_>, profile: Profile) -> Result<LeafPlan, Failure> {
+    let names = host.certificate_names().iter().map(|name| Name::parse(name)).collect::<Result<Vec<_>, _>>()?;
+    let lifetime = Duration::days(host.file.tls.days.into());
+    Ok(LeafPlan { profile, common_name: host.entry.name.clone(), names, lifetime, loopback_only: host.is_loopback() })
+}
+
+impl Certificates {
+    pub(super) fn plan(context: &Context, host: &Host<'_>, words: &HostWords) -> Result<Self, Failure> {
+        let folder = placed(words, &host.certificates());
+        let algorithm = KeyAlgorithm::named(&host.file.tls.key).unwrap_or(KeyAlgorithm::P256);
+        let mut all = Self { folder, steps: Vec::new(), algorithm, changes: Vec::new(), lists: Vec::new(), next: Vec::new() };
+        for profile in PROFILES {
+            all.look_at(context, host, words, profile)?;
+        }
+        for kind in AuthorityKind::ALL {
+            all.look_at_bundle(context, words, kind)?;
+            all.look_at_list(context, words, kind)?;
+        }
+        Ok(all)
+    }
+
+    fn look_at(&mut self, context: &Context, host: &Host<'_>, words: &HostWords, profile: Profile) -> Result<(), Failure> {
+        let there = HostFolder::at(&self.folder);
+        let plan = leaf_plan(host, profile)?;
+        plan.check()?;
+        let stem = profile.name();
+        let path = there.current(&format!("{stem}.crt"));
+        let present = if path.is_file() { Some(host::facts(&path)?) } else { None };
+        let has_key = there.current(&format!("{stem}.key")).is_file();
+        let lacks = |facts: &CertificateFacts| !facts.uncovered(&plan.names).is_empty() || facts.is_due(context.now);
+        if has_key && present.as_ref().is_some_and(|facts| !lacks(facts)) {
+            return Ok(());
+        }
+        let names = plan.names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let signed = words.signed.as_ref().map(|folder| folder.join(format!("{stem}.crt"))).filter(|path| path.is_file());
+        let request = there.pending(&format!("{stem}.csr"));
+        let (step, after) = if let Some(signed) = signed {
+            (Some(Step::Install(signed.clone())), format!("the certificate of {}", signed.display()))
+        } else if let Some(authority) = authority(context, profile.authority()) {
+            (Some(Step::Issue(plan, authority)), format!("a new key, and a certificate for {names}"))
+        } else if request.is_file() {
+            (None, String::new())
+        } else {
+            (Some(Step::Request(plan)), format!("a new key that stays here, and a request for {names}"))
+        };
+        if matches!(step, None | Some(Step::Request(_))) {
+            let text = format!(
+                "take server.csr and peer.csr of {} to where the authorities are, and bring back what this writes: etcd-admin init sign --member {} --requests DIR --out DIR",
+                there.pending("").display(),
+                host.entry.name
+            );
+            if !self.next.contains(&text) {
+                self.next.push(text);
+            }
+        }
+        if let Some(step) = step {
+            let before = present
+                .map(|facts| format!("a certificate for {}, {} left", facts.names.len(), certs::time_left(facts.not_after, context.now)));
+            let path = if matches!(step, Step::Request(_)) { request } else { path };
+            self.changes.push(Change { path, before, after });
+            self.steps.push(step);
+        }
+        Ok(())
+    }
+
+    fn look_at_bundle(&mut self, context: &Context, words: &HostWords, kind: AuthorityKind) -> Result<(), Failure> {
+        let name = bundle_name(kind);
+        let brought = words.signed.as_ref().map(|folder| folder.join(&name)).filter(|path| path.is_file());
+        let Some(source) = brought.or_else(|| authority(context, kind).map(|folder| folder.bundle_path())) else { return Ok(()) };
+        let path = HostFolder::at(&self.folder).current(&name);
+        let same = path.is_file() && *certs::files::read(&path)? == *certs::files::read(&source)?;
+        if !same {
+            host::certificates(&source)?;
+            let before = path.is_file().then(|| "another bundle".to_owned());
+            self.changes.push(Change { path, before, after: format!("the bundle of {}", source.display()) });
+            self.steps.push(Step::Trust(name, source));
+        }
+        Ok(())
+    }
+
+    /// Plans the revocation list. A member that enforces none goes on serving a client whose
+    /// certificate was revoked.
+    fn look_at_list(&mut self, context: &Context, words: &HostWords, kind: AuthorityKind) -> Result<(), Failure> {
+        let name = list_name(kind);
+        let path = HostFolder::at(&self.folder).current(&name);
+        let brought = words.signed.as_ref().map(|folder| folder.join(&name)).filter(|path| path.is_file());
+        let here = authority(context, kind);
+        if brought.is_none()
+            && let Some(folder) = here.as_ref()
+            && folder.is_list_due(context.now)?
+        {
+            let before = path.is_file().then(|| "an older CRL".to_owned());
+            self.changes.push(Change { path, before, after: format!("a new CRL of the {kind} CA") });
+            self.steps.push(Step::Publish(folder.clone()));
+            self.lists.push(kind);
+            return Ok(());
+        }
+        let Some(source) = brought.or_else(|| here.map(|folder| folder.revocation_list_path())) else {
+            self.lists.extend(path.is_file().then_some(kind));
+            return Ok(());
+        };
+        self.lists.push(kind);
+        if !path.is_file() || *certs::files::read(&path)? != *certs::files::read(&source)? {
+            host::revocation_lists(&source)?;
+            let before = path.is_file().then(|| "another CRL".to_owned());
+            self.changes.push(Change { path, before, after: format!("the CRL of {}", source.display()) });
+            self.steps.push(Step::Trust(name, source));
+        }
+        Ok(())
+    }
+
+    /// Makes and installs them, all at once.
+    pub(super) fn apply(&self, context: &Context, words: &HostWords) -> Result<(), Failure> {
+        let folder = HostFolder::at(&self.folder);
+        let (mut files, mut answered) = (Vec::new(), Vec::new());
+        for step in &self.steps {
+            match step {
+                Step::Request(plan) => self.request(&folder, plan)?,
+                Step::Install(path) => {
+                    let (pair, names) = matched(&folder, path)?;
+                    files.extend(pair);
+                    answered.extend(names);
+                }
+                Step::Trust(name, source) => files.push(file(name, &certs::files::read(source)?, false)),
+                Step::Publish(authority) => {
+                    let unlocked = unlock(authority, &words.passphrase)?;
+                    files.push(file(&list_name(authority.kind()), &current_list(context, authority, &unlocked)?, false));
+                }
+                Step::Issue(plan, authority) => {
+                    let unlocked = unlock(authority, &words.passphrase)?;
+                    let key = PrivateKey::generate(self.algorithm)?;
+                    let made = authority.issue(&unlocked, plan, &key, context.now)?;
+                    let stem = plan.profile.name();
+                    files.push(file(&format!("{stem}.crt"), made.pem.as_bytes(), false));
+                    files.push(file(&format!("{stem}.key"), key.to_pem().as_bytes(), true));
+                }
+            }
+        }
+        if !files.is_empty() {
+            folder.change(&files)?;
+        }
+        Ok(folder.forget_pending(&answered)?)
+    }
+
+    fn request(&self, folder: &HostFolder, plan: &LeafPlan) -> Result<(), Failure> {
+        let stem = plan.profile.name();
+        let names = [format!("{stem}.key"), format!("{stem}.csr")];
+        // A key without its request was left by an interruption.
+        folder.forget_pending(&names)?;
+        let key = PrivateKey::generate(self.algorithm)?;
+        let request = SigningRequest::create(&plan.common_name, &plan.names, &key)?;
+        folder.keep_pending(&names[0], key.to_pem().as_bytes(), true)?;
+        Ok(folder.keep_pending(&names[1], request.pem().as_bytes(), false)?)
+    }
+}
+
+fn file(name: &str, content: &[u8], private: bool) -> HostFile {
+    HostFile { name: name.to_owned(), content: content.to_vec().into(), private }
+}
+
+/// Returns the CA, where it is on this machine.
+fn authority(context: &Context, kind: AuthorityKind) -> Option<AuthorityFolder> {
+    let root: PathBuf = context.ca_dir().ok()?;
+    let root: &Path = &root;
+    Some(AuthorityFolder::below(root, kind)).filter(AuthorityFolder::exists)
+}

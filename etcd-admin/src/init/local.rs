@@ -1,0 +1,113 @@
+//! `init local`: a cluster with TLS on this machine, from one command to the commands that start it.
+
+use super::apply::execute;
+use super::document::{entry, place_below, random, text_of};
+use super::plan::Plan;
+use super::words::{DocumentWords, HostWords, LocalWords};
+use crate::cli::context::Context;
+use crate::cluster_config::ClusterFile;
+use crate::ui::failure::Failure;
+use crate::ui::output::answer;
+use certs::files::{AuthorityFolder, NewAuthority};
+use certs::{AuthorityKind, AuthorityPlan, KeyAlgorithm};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use time::Duration;
+
+/// Days that the CAs and their first CRLs are valid.
+const CA_DAYS: i64 = 3650;
+const CRL_DAYS: i64 = 365;
+
+/// The cluster that was made.
+#[derive(Debug, Serialize)]
+struct Local {
+    changed: bool,
+    dry_run: bool,
+    directory: PathBuf,
+    endpoints: Vec<String>,
+    /// Commands, one for each member.
+    start: Vec<String>,
+    /// A command for the shell, after which etcd-admin and etcdctl reach the cluster.
+    environment: String,
+}
+
+pub(super) fn local(context: &Context, words: &LocalWords) -> Result<ExitCode, Failure> {
+    let directory = std::path::absolute(&words.dir).map_err(|error| Failure::at(&words.dir, error))?;
+    if std::fs::read_dir(&directory).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(Failure::refused(format!("{} is not empty: name a new directory, or remove it", directory.display())));
+    }
+    let port = |number: u16| words.first_port.saturating_add(number);
+    let members =
+        (0..words.members).map(|number| entry(&format!("etcd{}=127.0.0.1:{}:{}", number + 1, port(2 * number), port(2 * number + 1))));
+    let mut file = ClusterFile::new(&words.name, members.collect::<Result<_, _>>()?, format!("{}-{}", words.name, random()?));
+    place_below(&mut file, &directory)?;
+    let text = text_of(&file)?;
+    if !context.dry_run {
+        make(context, &directory, &file, &text)?;
+    }
+    let told = Local {
+        changed: true,
+        dry_run: context.dry_run,
+        endpoints: file.hosts().map(|host| host.client_url()).collect(),
+        start: file.hosts().map(|host| format!("etcd-server --config-file {} &", host.config_file().display())).collect(),
+        environment: format!(". {}", directory.join(ENVIRONMENT).display()),
+        directory,
+    };
+    answer(context.format, &told, || {
+        let made = if told.dry_run { "would make" } else { "made" };
+        let start: String = told.start.iter().map(|command| format!("    {command}\n")).collect();
+        format!(
+            "{made} {}: {} members with TLS\n\nStart it:\n{start}\nUse it:\n    {}\n    etcd-admin wait --for healthy\n    etcd-admin status\n",
+            told.directory.display(),
+            told.start.len(),
+            told.environment
+        )
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+const ENVIRONMENT: &str = "environment";
+
+fn make(context: &Context, directory: &Path, file: &ClusterFile, text: &str) -> Result<(), Failure> {
+    certs::files::private_folder(directory)?;
+    let document = directory.join("cluster.yaml");
+    certs::files::create(&document, text.as_bytes(), 0o600)?;
+    let context = Context { ca_dir: Some(directory.join("ca")), format: context.format, dry_run: false, now: context.now };
+    authorities(&context, file)?;
+    for host in file.hosts() {
+        let words = HostWords {
+            document: DocumentWords { cluster: Some(document.clone()) },
+            member: Some(host.entry.name.clone()),
+            ..HostWords::default()
+        };
+        let plan = Plan::of(&context, &host, &words, host.settings())?;
+        execute(&context, &host, &words, &plan)?;
+    }
+    certs::files::create(&directory.join(ENVIRONMENT), environment(file).as_bytes(), 0o600).map_err(Failure::from)
+}
+
+/// The keys of these CAs are as open as the members' keys beside them: everything is in one directory of one user.
+fn authorities(context: &Context, file: &ClusterFile) -> Result<(), Failure> {
+    for kind in AuthorityKind::ALL {
+        let folder = AuthorityFolder::below(&context.ca_dir()?, kind);
+        let plan =
+            AuthorityPlan { common_name: format!("{} {kind} CA", file.name), lifetime: Duration::days(CA_DAYS), constraints: Vec::new() };
+        let authority = folder.create(&NewAuthority { plan, algorithm: KeyAlgorithm::P256, passphrase: None }, context.now)?;
+        folder.publish(&authority, context.now, Duration::days(CRL_DAYS))?;
+    }
+    Ok(())
+}
+
+/// Returns the variables by which etcd-admin and etcdctl reach the cluster.
+fn environment(file: &ClusterFile) -> String {
+    let endpoints = file.hosts().map(|host| host.client_url()).collect::<Vec<_>>().join(",");
+    let files = file.hosts().next().map(|host| host.certificates().join("current")).unwrap_or_default();
+    let path = |name: &str| files.join(name).display().to_string();
+    format!(
+        "export ETCDCTL_ENDPOINTS={endpoints}\nexport ETCDCTL_CACERT={}\nexport ETCDCTL_CERT={}\nexport ETCDCTL_KEY={}\n",
+        path("client-ca.crt"),
+        path("server.crt"),
+        path("server.key")
+    )
+}

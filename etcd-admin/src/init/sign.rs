@@ -1,0 +1,65 @@
+//! `init sign`, on the machine of the CAs. A request gets the content that `cluster.yaml` gives its
+//! host, and nothing else.
+
+use super::certificates::{PROFILES, leaf_plan};
+use super::words::SignWords;
+use crate::cli::context::Context;
+use crate::cluster_config::ClusterFile;
+use crate::host::{bundle_name, list_name};
+use crate::pki::{current_list, unlock};
+use crate::ui::failure::{Failure, INTEGRITY};
+use crate::ui::output::answer;
+use certs::SigningRequest;
+use certs::files::PUBLIC_MODE;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, Serialize)]
+struct Signed {
+    changed: bool,
+    dry_run: bool,
+    member: String,
+    files: Vec<PathBuf>,
+}
+
+pub(super) fn sign(context: &Context, words: &SignWords) -> Result<ExitCode, Failure> {
+    let file = ClusterFile::read(words.document.cluster.as_deref())?;
+    let host = file.host(Some(&words.member))?;
+    let mut files = Vec::new();
+    for profile in PROFILES {
+        let path = words.requests.join(format!("{}.csr", profile.name()));
+        let plan = leaf_plan(&host, profile)?;
+        let request = SigningRequest::read(&certs::files::read(&path)?).map_err(|error| Failure::of_file(&path, &error))?;
+        if request.common_name != plan.common_name || request.names.iter().any(|name| !plan.names.contains(name)) {
+            let text = format!(
+                "{}: it asks for {} as {}, and the document has {} as {}",
+                path.display(),
+                request.names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+                request.common_name,
+                host.certificate_names().join(", "),
+                plan.common_name
+            );
+            return Err(Failure::new(INTEGRITY, text));
+        }
+        let folder = context.authority(profile.authority())?;
+        let (certificate, bundle) = (words.out.join(format!("{}.crt", profile.name())), words.out.join(bundle_name(folder.kind())));
+        let list = words.out.join(list_name(folder.kind()));
+        if !context.dry_run {
+            let authority = unlock(&folder, &words.passphrase)?;
+            let made = folder.sign(&authority, &plan, &request, context.now)?;
+            certs::files::private_folder(&words.out)?;
+            certs::files::replace(&certificate, made.pem.as_bytes(), PUBLIC_MODE)?;
+            certs::files::replace(&bundle, &certs::files::read(&folder.bundle_path())?, PUBLIC_MODE)?;
+            certs::files::replace(&list, &current_list(context, &folder, &authority)?, PUBLIC_MODE)?;
+        }
+        files.extend([certificate, bundle, list]);
+    }
+    let told = Signed { changed: true, dry_run: context.dry_run, member: words.member.clone(), files };
+    answer(context.format, &told, || {
+        let lead = if context.dry_run { "would write " } else { "" };
+        let files: String = told.files.iter().map(|path| format!("{lead}{}\n", path.display())).collect();
+        format!("{files}Bring the folder to {}, and there: etcd-admin init apply --member {} --signed DIR\n", told.member, told.member)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,87 @@
+//! The leader, and transfer of leadership.
+
+use super::view::{ClusterView, Seen, explained};
+use crate::cli::context::Context;
+use crate::client::{Client, Repeat};
+use crate::ui::failure::{CHECK_FAILED, FAILED, Failure};
+use crate::ui::output::answer;
+use proto::etcdserverpb::{MoveLeaderRequest, StatusRequest};
+use serde::Serialize;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Between two looks whether it has happened.
+const PAUSE: Duration = Duration::from_millis(50);
+
+#[derive(Debug, Serialize)]
+struct Leads {
+    id: String,
+    name: String,
+    term: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct HandedOver {
+    changed: bool,
+    from: String,
+    to: String,
+}
+
+pub(super) async fn show(context: &Context, client: &Client) -> Result<ExitCode, Failure> {
+    let view = ClusterView::look(client).await?;
+    let Some(leader) = view.leader() else { return Err(Failure::new(CHECK_FAILED, "nobody leads")) };
+    let term = leader.status.as_ref().map_or(0, |status| status.raft_term);
+    let told = Leads { id: leader.id(), name: leader.name(), term };
+    answer(context.format, &told, || format!("{} ({}) leads in term {term}\n", told.name, told.id))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn hand_over(context: &Context, client: &Client, to: Option<&str>) -> Result<ExitCode, Failure> {
+    let view = ClusterView::look(client).await?;
+    let leader = view.leader().ok_or_else(|| Failure::new(CHECK_FAILED, "nobody leads"))?;
+    let target = match to {
+        Some(word) => view.expect(word)?,
+        None => furthest(&view, leader)?,
+    };
+    if target.member.is_learner || !target.proven {
+        let why =
+            if target.member.is_learner { "it is a learner and does not vote" } else { "it does not prove that it follows the leader" };
+        return Err(Failure::refused(format!("{} cannot lead: {why}", target.name())));
+    }
+    let changed = target.member.id != leader.member.id;
+    let told = HandedOver { changed, from: leader.name(), to: target.name() };
+    if changed && !context.dry_run {
+        transfer(client, leader, target).await?;
+    }
+    answer(context.format, &told, || match (changed, context.dry_run) {
+        (false, _) => format!("{} leads already: nothing changed\n", told.to),
+        (true, true) => format!("would hand leadership from {} to {}\n", told.from, told.to),
+        (true, false) => format!("{} leads now; it was {}\n", told.to, told.from),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The follower that has applied most.
+pub(super) fn furthest<'a>(view: &'a ClusterView, leader: &Seen) -> Result<&'a Seen, Failure> {
+    let others = view.voters().filter(|seen| seen.member.id != leader.member.id && seen.proven);
+    others.max_by_key(|seen| seen.applied()).ok_or_else(|| Failure::refused("no other voter proves that it follows the leader"))
+}
+
+/// Asks the leader itself, and waits until the other one leads.
+pub(super) async fn transfer(client: &Client, leader: &Seen, target: &Seen) -> Result<(), Failure> {
+    let endpoint = leader.endpoint.clone().unwrap_or_default();
+    let own = client.at(&endpoint)?;
+    let request = MoveLeaderRequest { target_id: target.member.id };
+    if let Err(error) = own.call(Repeat::Unsafe, async |session| session.maintenance().move_leader(request).await).await {
+        return Err(explained(&own, error).await);
+    }
+    let (begun, limit) = (Instant::now(), client.settings.command_timeout);
+    while begun.elapsed() < limit {
+        let status = own.call(Repeat::Safe, async |session| session.maintenance().status(StatusRequest {}).await).await;
+        if status.is_ok_and(|status| status.leader == target.member.id) {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(Failure::new(FAILED, format!("leadership was handed to {}, which did not take it within {limit:?}", target.name())))
+}

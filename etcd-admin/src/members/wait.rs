@@ -1,0 +1,146 @@
+//! `wait`: until the cluster has reached a state. Unreachable members are retried.
+
+use super::view::{ClusterView, Seen, explained};
+use super::words::{Goal, WaitForWords};
+use crate::cli::context::Context;
+use crate::client::{Client, Repeat};
+use crate::ui::failure::{Failure, TIMED_OUT};
+use crate::ui::output::answer;
+use crate::ui::progress::note;
+use proto::etcdserverpb::RangeRequest;
+use serde::Serialize;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+const PAUSE: Duration = Duration::from_millis(250);
+/// Between two lines about the same obstacle.
+const REMIND: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Serialize)]
+struct Waited {
+    /// Never: waiting changes nothing.
+    changed: bool,
+    goal: Goal,
+    reached: bool,
+    seconds: u64,
+    /// The present state.
+    state: String,
+}
+
+pub(crate) async fn wait(context: &Context, client: &Client, words: &WaitForWords) -> Result<ExitCode, Failure> {
+    let begun = Instant::now();
+    let mut told: Option<(String, Instant)> = None;
+    // The position of the others at the beginning: no member can catch up with later writes.
+    let mut target = None;
+    loop {
+        let obstacle = match look(client, words, &mut target).await {
+            Ok(state) => {
+                let waited = Waited { changed: false, goal: words.goal, reached: true, seconds: begun.elapsed().as_secs(), state };
+                answer(context.format, &waited, || format!("{}\n", waited.state))?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            Err(obstacle) => obstacle,
+        };
+        if begun.elapsed() >= words.timeout {
+            let text = format!("not {} within {:?}: {obstacle}", words.goal.name(), words.timeout);
+            return Err(Failure::new(TIMED_OUT, text));
+        }
+        if told.as_ref().is_none_or(|(before, at)| *before != obstacle || at.elapsed() > REMIND) {
+            note(&format!("waiting, {} s: {obstacle}", begun.elapsed().as_secs()));
+            told = Some((obstacle, Instant::now()));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Returns the state when the goal is reached, or the obstacle: with endpoint, cause and remedy where there is one.
+async fn look(client: &Client, words: &WaitForWords, target: &mut Option<u64>) -> Result<String, String> {
+    match words.goal {
+        Goal::Leader => {
+            let view = view(client).await?;
+            let leader = view.leader().ok_or_else(|| obstacle_to_leader(&view))?;
+            Ok(format!("{} leads", leader.name()))
+        }
+        Goal::Quorum => {
+            let request = RangeRequest { key: "health".into(), ..RangeRequest::default() };
+            match client.call(Repeat::Safe, async |session| session.kv().range(request.clone()).await).await {
+                Ok(_) => Ok("a quorum answers".to_owned()),
+                // A user without permission was judged by a quorum, too.
+                Err(error) if error.code() == tonic::Code::PermissionDenied => Ok("a quorum answers".to_owned()),
+                Err(error) => {
+                    client.leave();
+                    Err(explained(client, error).await.to_string())
+                }
+            }
+        }
+        Goal::Healthy => healthy(client).await,
+        Goal::CaughtUp => caught_up(client, words, target).await,
+    }
+}
+
+async fn healthy(client: &Client) -> Result<String, String> {
+    let view = view(client).await?;
+    if view.leader().is_none() {
+        return Err(obstacle_to_leader(&view));
+    }
+    if let Some(away) = view.voters().find(|seen| !seen.proven) {
+        let cause = away.status.as_ref().err().map_or_else(|| "it answers, but does not follow the leader".to_owned(), Clone::clone);
+        return Err(format!("{}: {cause}", of_member(away)));
+    }
+    if let Some((id, alarm)) = view.alarms.first() {
+        return Err(format!("{alarm} of {} (etcd-admin explain {alarm})", view.name_of(*id)));
+    }
+    if let Some(link) = view.broken_links().first() {
+        let remedy = if link.remedy.is_empty() { String::new() } else { format!(" ({})", link.remedy) };
+        return Err(format!("{} has no connection to {}: {} {}{remedy}", link.from.name(), link.to.name(), link.reason, link.error));
+    }
+    Ok(format!("all {} voters follow {}", view.voters().count(), view.leader().map(Seen::name).unwrap_or_default()))
+}
+
+/// Returns what is known about a cluster without a leader: the members that do not answer, or the connections that are missing.
+fn obstacle_to_leader(view: &ClusterView) -> String {
+    let (reachable, quorum) = (view.reachable_voters(), view.quorum());
+    let mut text = format!("no leader: {reachable} of {} voters answer, {quorum} are needed", view.voters().count());
+    for seen in view.voters() {
+        if let Err(cause) = &seen.status {
+            text += &format!("\n  {}: {cause}", of_member(seen));
+        }
+    }
+    if reachable >= quorum {
+        for link in view.broken_links() {
+            text += &format!("\n  {} has no connection to {}: {} {}", link.from.name(), link.to.name(), link.reason, link.error);
+        }
+    }
+    text
+}
+
+fn of_member(seen: &Seen) -> String {
+    seen.endpoint.as_ref().map_or_else(|| seen.name(), |endpoint| format!("{} at {endpoint}", seen.name()))
+}
+
+async fn caught_up(client: &Client, words: &WaitForWords, target: &mut Option<u64>) -> Result<String, String> {
+    let view = view(client).await?;
+    if view.leader().is_none() {
+        return Err(obstacle_to_leader(&view));
+    }
+    let target = *target.get_or_insert_with(|| view.members.iter().map(Seen::applied).max().unwrap_or(0));
+    let meant = match &words.member {
+        Some(word) => vec![view.find(word).ok_or_else(|| format!("no member is called {word}; there are {}", view.names()))?],
+        None => view.members.iter().collect(),
+    };
+    for seen in meant {
+        match &seen.status {
+            Err(error) => return Err(format!("{}: {error}", of_member(seen))),
+            Ok(status) if status.raft_applied_index < target => {
+                return Err(format!("{} has {} of {target} entries", seen.name(), status.raft_applied_index));
+            }
+            Ok(_) if !seen.member.is_learner && !seen.proven => return Err(format!("{} does not follow the leader", seen.name())),
+            Ok(_) => {}
+        }
+    }
+    Ok(format!("entry {target} is applied"))
+}
+
+async fn view(client: &Client) -> Result<ClusterView, String> {
+    ClusterView::survey(client).await.map_err(|failure| failure.to_string())
+}

@@ -1,0 +1,54 @@
+//! Directories are not deleted but renamed, with a note that gives the reason.
+
+use crate::ui::failure::{FAILED, Failure};
+use std::path::{Path, PathBuf};
+
+/// Returns the new path of a directory. The same mark gives the same path, so that an interrupted
+/// move is recognised.
+pub(crate) fn place_of(path: &Path, mark: &str) -> PathBuf {
+    with_ending(path, &format!(".aside-{mark}"))
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    // A slash at the end would put it below itself.
+    let mut name = path.components().as_path().as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// Renames a directory beside its place, the note first. Returns `true` if there was anything to
+/// move.
+pub(crate) fn move_aside(path: &Path, mark: &str, why: &str) -> Result<bool, Failure> {
+    let aside = place_of(path, mark);
+    let failed = |error: std::io::Error| Failure::new(FAILED, format!("move {} to {}: {error}", path.display(), aside.display()));
+    if !path.exists() {
+        return Ok(false);
+    }
+    if aside.exists() {
+        return Err(Failure::refused(format!("{} is there already, and {} too: look at both", aside.display(), path.display())));
+    }
+    let note = with_ending(&aside, ".note");
+    certs::files::replace(&note, format!("{why}\nIt was {}.\n", path.display()).as_bytes(), 0o600)?;
+    std::fs::rename(path, &aside).map_err(failed)?;
+    std::fs::File::open(certs::files::folder_of(&aside)).and_then(|above| above.sync_all()).map_err(failed)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_moved_once_with_a_note() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("data");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("file"), "content").unwrap();
+        assert!(move_aside(&folder.join(""), "7", "Because.").unwrap());
+        assert_eq!(std::fs::read_to_string(home.path().join("data.aside-7/file")).unwrap(), "content");
+        assert!(std::fs::read_to_string(home.path().join("data.aside-7.note")).unwrap().starts_with("Because.\n"));
+        assert!(!move_aside(&folder, "7", "Because.").unwrap());
+        std::fs::create_dir(&folder).unwrap();
+        assert!(move_aside(&folder, "7", "Because.").is_err());
+    }
+}

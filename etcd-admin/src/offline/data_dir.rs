@@ -1,0 +1,160 @@
+//! The one place of this tool that knows how our own data lies on disk, and so links the store. Everything here works on data that no
+//! daemon uses.
+
+use crate::snapshot::download::{part_of, put_in_place};
+use crate::ui::failure::{FAILED, Failure, INTEGRITY, REFUSED};
+use backup::bolt::{BoltFile, ReadAt};
+use engine::{ImportError, ImportPlan, InspectError, Inspected, Raise, import};
+use membership::{Member, Version};
+use std::io::Write as _;
+use std::path::Path;
+use types::MemberId;
+
+/// The version whose data we make.
+const OWN_VERSION: Version = Version { major: 3, minor: 7, patch: 1 };
+
+/// Returns `true` if a member, of ours or of a real etcd, has been here.
+pub(crate) fn has_member(data_dir: &Path) -> bool {
+    std::fs::read_dir(data_dir.join("member")).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// Returns `true` if it is the data of a real etcd.
+pub(crate) fn is_real_etcds(data_dir: &Path) -> bool {
+    data_dir.join("member/snap").is_dir()
+}
+
+/// A member of a cluster that is being founded.
+#[derive(Clone, Debug)]
+pub(crate) struct NewMember {
+    pub(crate) name: String,
+    id: MemberId,
+    peer_urls: Vec<String>,
+}
+
+impl NewMember {
+    /// With the id that follows from its URLs and the cluster's token.
+    pub(crate) fn founding(name: &str, peer_urls: Vec<String>, token: &str) -> Self {
+        Self { name: name.to_owned(), id: membership::member_id(&peer_urls, token, None), peer_urls }
+    }
+
+    pub(crate) fn id_text(&self) -> String {
+        self.id.to_string()
+    }
+
+    pub(crate) fn peer_urls(&self) -> &[String] {
+        &self.peer_urls
+    }
+
+    fn record(&self) -> Member {
+        Member { id: self.id, name: self.name.clone(), peer_urls: self.peer_urls.clone(), ..Member::default() }
+    }
+}
+
+/// Returns the id of a cluster with these initial members.
+pub(crate) fn cluster_id(members: &[NewMember]) -> u64 {
+    membership::cluster_id(members.iter().map(|member| member.id)).0
+}
+
+/// Fills a new data directory from a backend file: built beside its place, and put there when it is complete. Answers the newest revision.
+pub(crate) fn make_data_dir<R: ReadAt>(
+    data_dir: &Path,
+    own: &NewMember,
+    members: &[NewMember],
+    raise: Option<i64>,
+    file: &BoltFile<R>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<i64, Failure> {
+    let part = part_of(data_dir);
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error: std::io::Error| Failure::at(&path, error)
+    };
+    // The remains of an interrupted run were never in use.
+    match std::fs::remove_dir_all(&part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&part)(error)),
+        Ok(()) | Err(_) => {}
+    }
+    let member = part.join("member");
+    certs::files::private_folder(&member)?;
+    let plan = ImportPlan {
+        member: own.id,
+        cluster: membership::cluster_id(members.iter().map(|member| member.id)),
+        members: members.iter().map(NewMember::record).collect(),
+        raise: raise.map_or(Raise::Exact, Raise::By),
+        own_version: OWN_VERSION,
+    };
+    let made = import(&member, &plan, file, progress).map_err(|error| refused(data_dir, &error));
+    if made.is_err() {
+        // Useless, and ours; the returned error is the first.
+        drop(std::fs::remove_dir_all(&part));
+    }
+    let made = made?;
+    // An empty directory may be there already.
+    match std::fs::remove_dir(data_dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(data_dir)(error)),
+        Ok(()) | Err(_) => {}
+    }
+    std::fs::rename(&part, data_dir).map_err(failed(data_dir))?;
+    let above = certs::files::folder_of(data_dir);
+    std::fs::File::open(above).and_then(|above| above.sync_all()).map_err(failed(above))?;
+    Ok(made.revision)
+}
+
+fn refused(data_dir: &Path, error: &ImportError) -> Failure {
+    let code = match error {
+        ImportError::Used(_) => REFUSED,
+        ImportError::File(_) => INTEGRITY,
+        ImportError::Store(_) | ImportError::Log(_) | ImportError::Fault(_) => FAILED,
+    };
+    Failure::new(code, format!("{}: {error}", data_dir.display()))
+}
+
+/// Refuses a data directory that a daemon uses.
+pub(crate) fn must_be_idle(data_dir: &Path) -> Result<(), Failure> {
+    let path = data_dir.join("member/lock");
+    let file = match std::fs::File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Failure::at(&path, error)),
+    };
+    // Let go at once, with the file: nothing here writes.
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Failure::refused(format!("{} is in use: stop its member first", data_dir.display()))),
+        Err(std::fs::TryLockError::Error(error)) => Err(Failure::at(&path, error)),
+    }
+}
+
+/// Inspects the data directory of a stopped member.
+pub(crate) fn inspect(data_dir: &Path) -> Result<Inspected, Failure> {
+    let scratch = tempfile::tempdir().map_err(|error| Failure::new(FAILED, format!("make a throw-away folder: {error}")))?;
+    engine::inspect(&data_dir.join("member"), scratch.path()).map_err(|error| untold(&error))
+}
+
+/// Writes a snapshot of an unused data directory: complete in its place, or not there at all.
+pub(crate) fn export(data_dir: &Path, path: &Path) -> Result<(), Failure> {
+    must_be_idle(data_dir)?;
+    let part = part_of(path);
+    let failed = |error: std::io::Error| Failure::at(&part, error);
+    let scratch = tempfile::tempfile().map_err(|error| Failure::new(FAILED, format!("make a throw-away file: {error}")))?;
+    let written = || -> Result<(), Failure> {
+        let mut out = std::io::BufWriter::new(std::fs::File::create(&part).map_err(failed)?);
+        engine::export(&data_dir.join("member"), &scratch, &mut out).map_err(|error| untold(&error))?;
+        out.flush().map_err(failed)?;
+        out.get_ref().sync_all().map_err(failed)
+    };
+    if let Err(failure) = written() {
+        // A full disk must not stay full because of it.
+        drop(std::fs::remove_file(&part));
+        return Err(failure);
+    }
+    put_in_place(&part, path).map_err(|error| Failure::new(FAILED, error.to_string()))
+}
+
+fn untold(error: &InspectError) -> Failure {
+    let code = match error {
+        InspectError::Empty => REFUSED,
+        InspectError::Store(_) | InspectError::Log(_) | InspectError::Fault(_) => INTEGRITY,
+    };
+    Failure::new(code, error.to_string())
+}

@@ -1,0 +1,166 @@
+//! `ca init` and `ca show`.
+
+use crate::cli::context::Context;
+use crate::pki::{CaInit, NewAuthorityWords};
+use crate::ui::failure::Failure;
+use crate::ui::output::{answer, table};
+use crate::ui::passphrase::PassphraseSource;
+use certs::files::{AuthorityFolder, Entry, NewAuthority};
+use certs::{Authority, AuthorityKind, AuthorityPlan, Constraint, Passphrase};
+use serde::Serialize;
+use std::process::ExitCode;
+use time::Duration;
+
+/// For how long the first, empty list of revoked certificates can be relied upon.
+const FIRST_LIST: Duration = Duration::days(certs::files::LIST_DAYS);
+
+#[derive(Debug, Serialize)]
+struct Made {
+    kind: AuthorityKind,
+    subject: String,
+    fingerprint: String,
+    not_after: String,
+    folder: String,
+    encrypted: bool,
+}
+
+pub(crate) fn init(context: &Context, words: &CaInit) -> Result<ExitCode, Failure> {
+    let root = context.new_ca_dir()?;
+    let kinds = words.kind.map_or_else(|| AuthorityKind::ALL.to_vec(), |kind| vec![kind.into()]);
+    let folders: Vec<_> = kinds.iter().map(|kind| AuthorityFolder::below(&root, *kind)).collect();
+    if let Some(there) = folders.iter().find(|folder| folder.exists()) {
+        let text =
+            format!("there is a {} authority in {} already: exchange it with `etcd-admin ca rotate`", there.kind(), there.path().display());
+        return Err(Failure::refused(text));
+    }
+    if context.dry_run {
+        let text = folders.iter().map(|folder| format!("would make a {} authority in {}\n", folder.kind(), folder.path().display()));
+        return crate::ui::output::say(&text.collect::<String>()).map(|()| ExitCode::SUCCESS);
+    }
+    let passphrase = chosen_passphrase(&words.new, "the new authorities")?;
+    let mut made = Vec::new();
+    for folder in folders {
+        let name = format!("{} {} CA", words.name, folder.kind());
+        let authority = folder.create(&plan(&words.new, name, passphrase.as_ref())?, context.now)?;
+        folder.publish(&authority, context.now, FIRST_LIST)?;
+        made.push(Made {
+            kind: folder.kind(),
+            subject: authority.facts().subject.clone(),
+            fingerprint: authority.facts().fingerprint_hex(),
+            not_after: certs::rfc3339(authority.facts().not_after),
+            folder: folder.path().display().to_string(),
+            encrypted: passphrase.is_some(),
+        });
+    }
+    answer(context.format, &made, || {
+        let row = |made: &Made| vec![made.kind.to_string(), made.subject.clone(), made.not_after.clone(), made.folder.clone()];
+        let rows: Vec<_> = made.iter().map(row).collect();
+        let keys = if passphrase.is_some() { "under the passphrase" } else { "UNPROTECTED, as you asked" };
+        format!(
+            "{}\nThe keys are {keys}. Keep the folder on this machine, and a copy of it offline; no member needs it.\n",
+            table(&["AUTHORITY", "SUBJECT", "VALID UNTIL", "FOLDER"], &rows)
+        )
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The passphrase for a new key; none if the operator wants none.
+pub(crate) fn chosen_passphrase(words: &NewAuthorityWords, what: &str) -> Result<Option<Passphrase>, Failure> {
+    if words.no_passphrase { Ok(None) } else { words.passphrase.choose(what).map(Some) }
+}
+
+pub(crate) fn plan<'a>(
+    words: &NewAuthorityWords,
+    common_name: String,
+    passphrase: Option<&'a Passphrase>,
+) -> Result<NewAuthority<'a>, Failure> {
+    let constraints = words.constrain.iter().map(|text| Constraint::parse(text)).collect::<Result<_, _>>()?;
+    let plan = AuthorityPlan { common_name, lifetime: Duration::days(words.days), constraints };
+    Ok(NewAuthority { plan, algorithm: words.key.into(), passphrase })
+}
+
+/// Returns the CA of a directory, ready to sign.
+pub(crate) fn unlock(folder: &AuthorityFolder, source: &PassphraseSource) -> Result<Authority, Failure> {
+    let passphrase = if folder.is_encrypted()? { Some(source.ask(&format!("the {} authority", folder.kind()))?) } else { None };
+    Ok(folder.unlock(passphrase.as_ref())?)
+}
+
+#[derive(Debug, Serialize)]
+struct Shown {
+    kind: AuthorityKind,
+    subject: String,
+    fingerprint: String,
+    key: String,
+    encrypted: bool,
+    not_after: String,
+    time_left: String,
+    issued: usize,
+    revoked: usize,
+    rotation: certs::files::RotationPhase,
+    trusted: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    certificates: Vec<certs::files::Issued>,
+}
+
+pub(crate) fn show(context: &Context, with_issued: bool) -> Result<ExitCode, Failure> {
+    let root = context.ca_dir()?;
+    let folders = AuthorityKind::ALL.map(|kind| AuthorityFolder::below(&root, kind));
+    let mut shown = Vec::new();
+    for folder in folders.iter().filter(|folder| folder.exists()) {
+        shown.push(one(context, folder, with_issued)?);
+    }
+    if shown.is_empty() {
+        return Err(context.authority(AuthorityKind::Client).err().unwrap_or_else(|| Failure::usage("there is no authority")));
+    }
+    answer(context.format, &shown, || {
+        let row = |shown: &Shown| {
+            vec![
+                shown.kind.to_string(),
+                shown.subject.clone(),
+                shown.key.clone() + if shown.encrypted { ", encrypted" } else { ", UNPROTECTED" },
+                shown.time_left.clone(),
+                shown.issued.to_string(),
+                shown.revoked.to_string(),
+                shown.fingerprint[..16].to_owned(),
+            ]
+        };
+        let head = ["AUTHORITY", "SUBJECT", "KEY", "TIME LEFT", "ISSUED", "REVOKED", "FINGERPRINT"];
+        let mut text = table(&head, &shown.iter().map(row).collect::<Vec<_>>());
+        let certificates: Vec<_> = shown.iter().flat_map(|shown| &shown.certificates).collect();
+        if with_issued {
+            let row = |issued: &&certs::files::Issued| {
+                let profile = issued.profile.name().to_owned();
+                vec![issued.serial.clone(), profile, issued.common_name.clone(), certs::rfc3339(issued.not_after), issued.names.join(",")]
+            };
+            let rows: Vec<_> = certificates.iter().map(row).collect();
+            text += &format!("\n{}", table(&["SERIAL", "PROFILE", "COMMON NAME", "VALID UNTIL", "NAMES"], &rows));
+        }
+        text
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn one(context: &Context, folder: &AuthorityFolder, with_issued: bool) -> Result<Shown, Failure> {
+    let (facts, entries) = (folder.facts()?, folder.entries()?);
+    let issued = entries.iter().filter_map(|entry| match entry {
+        Entry::Issued(issued) => Some(issued.clone()),
+        Entry::Revoked { .. } | Entry::Published { .. } => None,
+    });
+    let issued: Vec<_> = issued.collect();
+    let trusted = folder.bundle()?;
+    let trusted = trusted.iter().map(|certificate| certs::CertificateFacts::of(certificate).map(|facts| facts.fingerprint_hex()));
+    Ok(Shown {
+        kind: folder.kind(),
+        subject: facts.subject.clone(),
+        fingerprint: facts.fingerprint_hex(),
+        key: facts.key.clone(),
+        encrypted: folder.is_encrypted()?,
+        not_after: certs::rfc3339(facts.not_after),
+        time_left: certs::time_left(facts.not_after, context.now),
+        issued: issued.len(),
+        revoked: entries.iter().filter(|entry| matches!(entry, Entry::Revoked { .. })).count(),
+        rotation: folder.rotation(),
+        trusted: trusted.collect::<Result<_, _>>()?,
+        certificates: if with_issued { issued } else { Vec::new() },
+    })
+}

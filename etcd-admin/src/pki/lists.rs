@@ -1,0 +1,167 @@
+//! `cert revoke`, `crl publish` and `crl show`.
+
+use super::authorities::unlock;
+use crate::cli::context::Context;
+use crate::host;
+use crate::pki::CertRevoke;
+use crate::ui::failure::Failure;
+use crate::ui::output::{answer, say, table};
+use crate::ui::passphrase::PassphraseSource;
+use certs::files::AuthorityFolder;
+use certs::{AuthorityKind, RevocationListFacts, RevocationReason};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use time::Duration;
+
+#[derive(Debug, Serialize)]
+struct Revoked {
+    kind: AuthorityKind,
+    serial: String,
+    common_name: String,
+    reason: RevocationReason,
+}
+
+pub(crate) fn revoke(context: &Context, words: &CertRevoke) -> Result<ExitCode, Failure> {
+    let path = Path::new(&words.certificate);
+    let serial = if path.exists() { host::facts(path)?.serial_hex() } else { words.certificate.clone() };
+    if !serial.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':') {
+        return Err(Failure::usage(format!("{serial} is neither a file nor a serial number")));
+    }
+    let folder = issuer_of(context, &serial, words.kind.map(Into::into))?;
+    if context.dry_run {
+        return say(&format!("would revoke {serial} of the {} authority\n", folder.kind())).map(|()| ExitCode::SUCCESS);
+    }
+    let issued = folder.revoke(&serial, words.reason.into(), context.now)?;
+    let told = Revoked { kind: folder.kind(), serial: issued.serial, common_name: issued.common_name, reason: words.reason.into() };
+    answer(context.format, &told, || {
+        format!(
+            "Revoked {} of {} ({}). Members learn of it by the next list:\n  etcd-admin crl publish --kind {}\n",
+            told.serial,
+            told.common_name,
+            told.reason.name(),
+            told.kind
+        )
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the CA that has issued a number.
+fn issuer_of(context: &Context, serial: &str, kind: Option<AuthorityKind>) -> Result<AuthorityFolder, Failure> {
+    if let Some(kind) = kind {
+        return context.authority(kind);
+    }
+    let serial = serial.to_ascii_lowercase().replace(':', "");
+    let root = context.ca_dir()?;
+    for folder in AuthorityKind::ALL.map(|kind| AuthorityFolder::below(&root, kind)).into_iter().filter(AuthorityFolder::exists) {
+        let entries = folder.entries()?;
+        if entries.iter().any(|entry| matches!(entry, certs::files::Entry::Issued(issued) if issued.serial == serial)) {
+            return Ok(folder);
+        }
+    }
+    Err(Failure::refused(format!("no authority in {} has issued a certificate {serial}", root.display())))
+}
+
+#[derive(Debug, Serialize)]
+struct Published {
+    changed: bool,
+    kind: AuthorityKind,
+    number: Option<u64>,
+    revoked: usize,
+    next_update: Option<String>,
+    file: PathBuf,
+}
+
+/// Publishes a list where [`AuthorityFolder::is_list_due`] says so.
+pub(crate) fn publish_if_due(
+    context: &Context,
+    kind: AuthorityKind,
+    lifetime: Duration,
+    passphrase: &PassphraseSource,
+) -> Result<ExitCode, Failure> {
+    let folder = context.authority(kind)?;
+    if folder.is_list_due(context.now)? {
+        return publish(context, kind, lifetime, passphrase);
+    }
+    let file = folder.revocation_list_path();
+    let unchanged = Published { changed: false, kind, number: None, revoked: 0, next_update: None, file };
+    answer(context.format, &unchanged, || format!("{}: the list is not due\n", unchanged.file.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the PEM text of a CA's list, and publishes one first if none is current.
+pub(crate) fn current_list(context: &Context, folder: &AuthorityFolder, authority: &certs::Authority) -> Result<Vec<u8>, Failure> {
+    let path = folder.revocation_list_path();
+    if folder.is_list_due(context.now)? {
+        folder.publish(authority, context.now, Duration::days(certs::files::LIST_DAYS))?;
+    }
+    Ok(certs::files::read(&path)?.to_vec())
+}
+
+pub(crate) fn publish(
+    context: &Context,
+    kind: AuthorityKind,
+    lifetime: Duration,
+    passphrase: &PassphraseSource,
+) -> Result<ExitCode, Failure> {
+    let folder = context.authority(kind)?;
+    let file = folder.revocation_list_path();
+    if context.dry_run {
+        return say(&format!("would write {}\n", file.display())).map(|()| ExitCode::SUCCESS);
+    }
+    let authority = unlock(&folder, passphrase)?;
+    let facts = RevocationListFacts::of(&folder.publish(&authority, context.now, lifetime)?)?;
+    let told = Published {
+        changed: true,
+        kind,
+        number: facts.number,
+        revoked: facts.revoked.len(),
+        next_update: facts.next_update.map(certs::rfc3339),
+        file,
+    };
+    answer(context.format, &told, || {
+        format!(
+            "{}\nList {} of the {kind} authority: {} revoked, to be replaced before {}. Bring it to every member:\n  etcd-admin cert install --dir DIR --{kind}-crl FILE\n",
+            told.file.display(),
+            told.number.unwrap_or_default(),
+            told.revoked,
+            told.next_update.as_deref().unwrap_or("-"),
+        )
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Debug, Serialize)]
+struct Listed {
+    issuer: String,
+    number: Option<u64>,
+    this_update: String,
+    next_update: Option<String>,
+    time_left: Option<String>,
+    revoked: Vec<(String, String)>,
+}
+
+pub(crate) fn show(context: &Context, path: &Path) -> Result<ExitCode, Failure> {
+    let mut lists = Vec::new();
+    for list in host::revocation_lists(path)? {
+        let facts = RevocationListFacts::of(&list).map_err(|error| Failure::of_file(path, &error))?;
+        lists.push(Listed {
+            issuer: facts.issuer,
+            number: facts.number,
+            this_update: certs::rfc3339(facts.this_update),
+            next_update: facts.next_update.map(certs::rfc3339),
+            time_left: facts.next_update.map(|until| certs::time_left(until, context.now)),
+            revoked: facts.revoked.iter().map(|(serial, at)| (certs::hex(serial), certs::rfc3339(*at))).collect(),
+        });
+    }
+    answer(context.format, &lists, || {
+        let text = lists.iter().map(|list| {
+            let number = list.number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+            let head = format!("List {number} of {}, time left: {}\n", list.issuer, list.time_left.as_deref().unwrap_or("not said"));
+            let rows: Vec<_> = list.revoked.iter().map(|(serial, at)| vec![serial.clone(), at.clone()]).collect();
+            head + &table(&["SERIAL", "REVOKED"], &rows)
+        });
+        text.collect::<Vec<_>>().join("\n")
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

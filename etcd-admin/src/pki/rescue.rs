@@ -1,0 +1,217 @@
+//! `ca rescue`: every certificate has expired, and perhaps the CAs with them. The hosts keep their
+//! keys; they get new certificates for them, bundles and CRLs, and a running daemon loads these by
+//! itself.
+
+use crate::cli::context::Context;
+use crate::host;
+use crate::pki::CaRescue;
+use crate::ui::failure::Failure;
+use crate::ui::output::{answer, say, table};
+use certs::files::{AuthorityFolder, Issued, NewAuthority, PUBLIC_MODE, RotationPhase};
+use certs::{Authority, AuthorityKind, AuthorityPlan, CertificateFacts, KeyAlgorithm, LeafPlan, Name, Passphrase};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use time::Duration;
+
+const LIST_LIFETIME: Duration = Duration::days(certs::files::LIST_DAYS);
+
+/// An old certificate, whose it was, and where the new one is to go.
+struct Wanted {
+    old: CertificateFacts,
+    issued: Issued,
+    kind: AuthorityKind,
+    file: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+struct Rescued {
+    authorities: Vec<RescuedAuthority>,
+    certificates: Vec<RescuedCertificate>,
+}
+
+#[derive(Debug, Serialize)]
+struct RescuedAuthority {
+    kind: AuthorityKind,
+    /// `true` if it was made because the old one has expired.
+    new: bool,
+    not_after: String,
+    bundle: PathBuf,
+    list: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+struct RescuedCertificate {
+    profile: &'static str,
+    common_name: String,
+    ended: String,
+    not_after: String,
+    file: PathBuf,
+}
+
+pub(crate) fn rescue(context: &Context, words: &CaRescue) -> Result<ExitCode, Failure> {
+    if words.out.exists() {
+        return Err(Failure::refused(format!("{} exists already, and nothing is overwritten: name a new folder", words.out.display())));
+    }
+    let root = context.ca_dir()?;
+    let folders: Vec<_> =
+        AuthorityKind::ALL.map(|kind| AuthorityFolder::below(&root, kind)).into_iter().filter(AuthorityFolder::exists).collect();
+    if folders.is_empty() {
+        return Err(context.authority(AuthorityKind::Client).err().unwrap_or_else(|| Failure::usage("there is no authority")));
+    }
+    let wanted = words.certs.iter().map(|path| wanted(&folders, path, &words.out)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(twice) = wanted.iter().enumerate().find(|(number, one)| wanted[..*number].iter().any(|other| other.file == one.file)) {
+        let text =
+            format!("two certificates would be written to {}: keep those of each host in a folder of their own", twice.1.file.display());
+        return Err(Failure::usage(text));
+    }
+    for folder in &folders {
+        if folder.rotation() != RotationPhase::None && has_ended(context, folder)? {
+            let text = format!(
+                "an exchange of the {} authority is under way: end it with `etcd-admin ca rotate finish --force` first",
+                folder.kind()
+            );
+            return Err(Failure::refused(text));
+        }
+    }
+    if context.dry_run {
+        return say(&would(context, &folders, &wanted)?).map(|()| ExitCode::SUCCESS);
+    }
+    // Every passphrase is asked for before anything is changed.
+    let secrets = folders.iter().map(|folder| passphrase(folder, words)).collect::<Result<Vec<_>, _>>()?;
+    certs::files::private_folder(&words.out)?;
+    let mut told = Rescued { authorities: Vec::new(), certificates: Vec::new() };
+    for (folder, passphrase) in folders.iter().zip(&secrets) {
+        let (authority, new) = standing_authority(context, folder, passphrase.as_ref(), words)?;
+        told.authorities.push(hand_out(context, folder, &authority, new, &words.out)?);
+        for wanted in wanted.iter().filter(|wanted| wanted.kind == folder.kind()) {
+            told.certificates.push(sign(context, folder, &authority, wanted, words.days)?);
+        }
+    }
+    answer(context.format, &told, || text(&told))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns a certificate that one of the CAs has issued, by its own register.
+fn wanted(folders: &[AuthorityFolder], path: &Path, out: &Path) -> Result<Wanted, Failure> {
+    let old = host::facts(path)?;
+    let mut refusal = None;
+    for folder in folders {
+        match folder.good_standing(&old) {
+            Ok(issued) => {
+                let name = path.file_name().unwrap_or_default();
+                let of_host = path.parent().and_then(Path::file_name).map_or_else(PathBuf::new, PathBuf::from);
+                return Ok(Wanted { old, issued, kind: folder.kind(), file: out.join(of_host).join(name) });
+            }
+            // A revocation is a better reason than the other CA's missing entry.
+            Err(error) => refusal = refusal.filter(|_| !error.to_string().contains("revoked")).or(Some(error)),
+        }
+    }
+    let error = refusal.expect("there is at least one authority");
+    Err(Failure::of_file(path, &error))
+}
+
+fn has_ended(context: &Context, folder: &AuthorityFolder) -> Result<bool, Failure> {
+    Ok(folder.facts()?.not_after <= context.now)
+}
+
+fn passphrase(folder: &AuthorityFolder, words: &CaRescue) -> Result<Option<Passphrase>, Failure> {
+    let asked = || words.passphrase.ask(&format!("the {} authority", folder.kind()));
+    let passphrase = if folder.is_encrypted()? { Some(asked()?) } else { None };
+    // A wrong one is found out before anything is changed.
+    folder.unlock(passphrase.as_ref())?;
+    Ok(passphrase)
+}
+
+/// Returns the CA as it is, or, where it has expired, a new one in its place under the same
+/// passphrase.
+fn standing_authority(
+    context: &Context,
+    folder: &AuthorityFolder,
+    passphrase: Option<&Passphrase>,
+    words: &CaRescue,
+) -> Result<(Authority, bool), Failure> {
+    if !has_ended(context, folder)? {
+        return Ok((folder.unlock(passphrase)?, false));
+    }
+    let common_name = format!("etcd {} CA {}", folder.kind(), context.now.date());
+    // The new CA has the name constraints of the old one.
+    let constraints = CertificateFacts::constraints_of(&folder.unlock(passphrase)?.certificate().der)?;
+    let plan = AuthorityPlan { common_name, lifetime: Duration::days(words.ca_days), constraints };
+    let new = NewAuthority { plan, algorithm: KeyAlgorithm::P256, passphrase };
+    folder.rotation_start(&new, context.now)?;
+    folder.rotation_switch()?;
+    folder.rotation_finish()?;
+    Ok((folder.unlock(passphrase)?, true))
+}
+
+/// The bundle and a fresh list, beside the certificates.
+fn hand_out(
+    context: &Context,
+    folder: &AuthorityFolder,
+    authority: &Authority,
+    new: bool,
+    out: &Path,
+) -> Result<RescuedAuthority, Failure> {
+    folder.publish(authority, context.now, LIST_LIFETIME)?;
+    let (bundle, list) = (out.join(host::bundle_name(folder.kind())), out.join(host::list_name(folder.kind())));
+    certs::files::create(&bundle, &certs::files::read(&folder.bundle_path())?, PUBLIC_MODE)?;
+    certs::files::create(&list, &certs::files::read(&folder.revocation_list_path())?, PUBLIC_MODE)?;
+    Ok(RescuedAuthority { kind: folder.kind(), new, not_after: certs::rfc3339(authority.facts().not_after), bundle, list })
+}
+
+fn sign(
+    context: &Context,
+    folder: &AuthorityFolder,
+    authority: &Authority,
+    wanted: &Wanted,
+    days: i64,
+) -> Result<RescuedCertificate, Failure> {
+    let Wanted { old, issued, file, .. } = wanted;
+    let names = issued.names.iter().map(|name| Name::parse(name)).collect::<Result<Vec<_>, _>>()?;
+    let lifetime = Duration::days(days);
+    // It was good enough when it was made.
+    let plan = LeafPlan { profile: issued.profile, common_name: issued.common_name.clone(), names, lifetime, loopback_only: true };
+    let made = folder.sign_again(authority, &plan, old, context.now)?;
+    if let Some(parent) = file.parent() {
+        certs::files::private_folder(parent)?;
+    }
+    certs::files::create(file, made.pem.as_bytes(), PUBLIC_MODE)?;
+    Ok(RescuedCertificate {
+        profile: issued.profile.name(),
+        common_name: issued.common_name.clone(),
+        ended: certs::rfc3339(old.not_after),
+        not_after: certs::rfc3339(made.facts()?.not_after),
+        file: file.clone(),
+    })
+}
+
+fn would(context: &Context, folders: &[AuthorityFolder], wanted: &[Wanted]) -> Result<String, Failure> {
+    let mut text = String::new();
+    for folder in folders {
+        let what = if has_ended(context, folder)? { "make a new one of" } else { "keep" };
+        text += &format!("would {what} the {} authority, and publish its list\n", folder.kind());
+    }
+    for Wanted { issued, file, .. } in wanted {
+        text += &format!("would sign {} {} again as {}\n", issued.profile.name(), issued.common_name, file.display());
+    }
+    Ok(text)
+}
+
+fn text(told: &Rescued) -> String {
+    let row = |made: &RescuedCertificate| {
+        vec![made.profile.to_owned(), made.common_name.clone(), made.ended.clone(), made.not_after.clone(), made.file.display().to_string()]
+    };
+    let rows: Vec<_> = told.certificates.iter().map(row).collect();
+    let mut text = table(&["PROFILE", "COMMON NAME", "ENDED", "VALID UNTIL", "FILE"], &rows);
+    let mut flags = String::new();
+    for authority in &told.authorities {
+        let RescuedAuthority { kind, new, not_after, bundle, list } = authority;
+        let how = if *new { "had run out and was made anew" } else { "is still good" };
+        text += &format!("\nThe {kind} authority {how}, valid until {not_after}.");
+        flags += &format!(" --{kind}-ca {} --{kind}-crl {}", bundle.display(), list.display());
+    }
+    text + &format!(
+        "\nBring each host its certificates, and all of them bundles and lists; no daemon needs a restart:\n  etcd-admin cert install --dir DIR --cert FILE{flags}\n"
+    )
+}

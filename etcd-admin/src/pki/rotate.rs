@@ -1,0 +1,136 @@
+//! `ca rotate`: a CA is exchanged without a gap, step by step; each step can be repeated and none
+//! is skipped.
+
+use super::authorities::{chosen_passphrase, plan};
+use crate::cli::context::Context;
+use crate::pki::{CaRotate, RotateStep};
+use crate::ui::failure::Failure;
+use crate::ui::output::{answer, say};
+use certs::files::{AuthorityFolder, Issued, RotationPhase};
+use serde::Serialize;
+use std::path::Path;
+use std::process::ExitCode;
+use time::Duration;
+
+const LIST_LIFETIME: Duration = Duration::days(certs::files::LIST_DAYS);
+/// The daemon's metric of live connections by CA.
+const CONNECTIONS: &str = "etcd_tls_connections{";
+
+#[derive(Debug, Serialize)]
+struct Progress {
+    kind: certs::AuthorityKind,
+    phase: RotationPhase,
+    issuing: String,
+    previous: Option<String>,
+    left_of_previous: Vec<Issued>,
+    next: String,
+}
+
+pub(crate) fn rotate(context: &Context, words: &CaRotate) -> Result<ExitCode, Failure> {
+    let folder = context.authority(words.kind.into())?;
+    match words.step {
+        RotateStep::Status => {}
+        step if context.dry_run => {
+            let text = format!("would {step:?} the exchange of the {} authority, which is at {:?}\n", folder.kind(), folder.rotation());
+            return say(&text).map(|()| ExitCode::SUCCESS);
+        }
+        RotateStep::Start => start(context, words, &folder)?,
+        RotateStep::Switch => folder.rotation_switch()?,
+        RotateStep::Finish => finish(context, words, &folder)?,
+    }
+    let previous = folder.previous()?.map(|facts| facts.fingerprint_hex());
+    let progress = Progress {
+        kind: folder.kind(),
+        phase: folder.rotation(),
+        issuing: folder.facts()?.fingerprint_hex(),
+        previous,
+        left_of_previous: folder.left_of_previous(context.now)?,
+        next: next(&folder),
+    };
+    answer(context.format, &progress, || told(&progress, &folder))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start(context: &Context, words: &CaRotate, folder: &AuthorityFolder) -> Result<(), Failure> {
+    let passphrase = chosen_passphrase(&words.new, "the next authority")?;
+    let name = name(context, words, folder)?;
+    let authority = folder.rotation_start(&plan(&words.new, name, passphrase.as_ref())?, context.now)?;
+    // Without a list of its own, its certificates would be refused wherever lists are looked at.
+    folder.publish(&authority, context.now, LIST_LIFETIME)?;
+    Ok(())
+}
+
+/// Returns a name other than the old one's, even on the same day: clients that trust both find the
+/// right one by its name.
+fn name(context: &Context, words: &CaRotate, folder: &AuthorityFolder) -> Result<String, Failure> {
+    let name = |when: String| format!("{} {} CA {when}", words.name, folder.kind());
+    let today = name(context.now.date().to_string());
+    let taken = folder.facts()?.common_name.as_deref() == Some(&today);
+    Ok(if taken { name(certs::rfc3339(context.now)) } else { today })
+}
+
+/// Drops the old CA only when it is not needed: neither by the register nor by any reported
+/// connection of a member.
+fn finish(context: &Context, words: &CaRotate, folder: &AuthorityFolder) -> Result<(), Failure> {
+    let Some(previous) = folder.previous()? else { return Ok(folder.rotation_finish()?) };
+    if !words.force {
+        let left = folder.left_of_previous(context.now)?;
+        if !left.is_empty() {
+            let names: Vec<_> = left.iter().map(|issued| format!("{} {}", issued.profile.name(), issued.common_name)).collect();
+            let text = format!(
+                "certificates of the old authority have no successor yet: {}; issue them again, revoke them, or say --force",
+                names.join(", ")
+            );
+            return Err(Failure::refused(text));
+        }
+        for path in &words.metrics {
+            let connections = connections_of(path, &previous.fingerprint_hex())?;
+            if connections > 0 {
+                let text = format!(
+                    "{}: {connections} connections still use the old authority; let their clients take up their new certificates, or say --force",
+                    path.display()
+                );
+                return Err(Failure::refused(text));
+            }
+        }
+    }
+    Ok(folder.rotation_finish()?)
+}
+
+fn connections_of(path: &Path, fingerprint: &str) -> Result<u64, Failure> {
+    let page = certs::files::read_text(path)?;
+    let lines = page.lines().filter(|line| line.starts_with(CONNECTIONS) && line.contains(fingerprint));
+    Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
+}
+
+fn next(folder: &AuthorityFolder) -> String {
+    let step = |step: &str| format!("etcd-admin ca rotate {step} --kind {}", folder.kind());
+    match folder.rotation() {
+        RotationPhase::None => "No exchange is under way.".to_owned(),
+        RotationPhase::TrustBoth => format!("Copy the bundle and the CRL to every member and client, then: {}", step("switch")),
+        RotationPhase::Reissue => format!("Issue every certificate again and install it, then: {}", step("finish")),
+    }
+}
+
+fn told(progress: &Progress, folder: &AuthorityFolder) -> String {
+    let left: String = progress
+        .left_of_previous
+        .iter()
+        .map(|issued| format!("  to be issued again: {} {} ({})\n", issued.profile.name(), issued.common_name, issued.serial))
+        .collect();
+    format!(
+        "{} authority: {}\n  bundle: {}\n{left}{}\n",
+        progress.kind,
+        phase_name(progress.phase),
+        folder.bundle_path().display(),
+        progress.next
+    )
+}
+
+fn phase_name(phase: RotationPhase) -> &'static str {
+    match phase {
+        RotationPhase::None => "no exchange under way",
+        RotationPhase::TrustBoth => "both authorities are trusted, the old one issues",
+        RotationPhase::Reissue => "both authorities are trusted, the new one issues",
+    }
+}

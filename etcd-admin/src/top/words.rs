@@ -1,0 +1,15 @@
+//! Arguments of `top`.
+
+use crate::client::duration;
+use clap::Args;
+use std::time::Duration;
+
+#[derive(Debug, Args)]
+pub(crate) struct TopWords {
+    /// Prints one picture and ends
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Between two pictures
+    #[arg(long, default_value = "2s", value_parser = duration, value_name = "DURATION")]
+    pub(crate) interval: Duration,
+}

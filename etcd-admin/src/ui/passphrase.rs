@@ -1,0 +1,76 @@
+//! Passphrases: from a file, from the input, or from the terminal. Never from the command line or
+//! the environment, which others can read.
+
+use crate::ui::failure::{Failure, NEEDS_ANSWER};
+use certs::Passphrase;
+use std::io::{IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+
+const VARIABLE: &str = "ETCD_ADMIN_PASSPHRASE";
+/// A line, not a book.
+const BYTES_MAX: u64 = 4096;
+
+/// Where a passphrase comes from.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct PassphraseSource {
+    /// File whose first line is the passphrase of the authority's key; - reads the input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+impl PassphraseSource {
+    /// The passphrase of a key that is there.
+    pub(crate) fn ask(&self, what: &str) -> Result<Passphrase, Failure> {
+        if let Some(path) = &self.passphrase_file {
+            return read(path);
+        }
+        if !std::io::stdin().is_terminal() {
+            let text =
+                format!("the key of {what} is encrypted, and nobody is there to be asked: give --passphrase-file FILE, or - for the input");
+            return Err(Failure::new(NEEDS_ANSWER, hinted(text)));
+        }
+        prompt(&format!("Passphrase of {what}: "))
+    }
+
+    /// The passphrase of a key to be made, asked for twice.
+    pub(crate) fn choose(&self, what: &str) -> Result<Passphrase, Failure> {
+        if self.passphrase_file.is_some() || !std::io::stdin().is_terminal() {
+            let chosen = self.ask(what)?;
+            chosen.check()?;
+            return Ok(chosen);
+        }
+        let first = rpassword::prompt_password(format!("New passphrase of {what}: ")).map_err(|error| unreadable(&error))?;
+        let again = rpassword::prompt_password("The same again: ").map_err(|error| unreadable(&error))?;
+        if first != again {
+            return Err(Failure::usage("the two passphrases are not the same"));
+        }
+        let chosen = Passphrase::new(first);
+        chosen.check()?;
+        Ok(chosen)
+    }
+}
+
+fn prompt(text: &str) -> Result<Passphrase, Failure> {
+    rpassword::prompt_password(text).map(Passphrase::new).map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &std::io::Error) -> Failure {
+    Failure::new(NEEDS_ANSWER, format!("read the passphrase: {error}"))
+}
+
+fn read(path: &Path) -> Result<Passphrase, Failure> {
+    let mut text = String::new();
+    if path == Path::new("-") {
+        std::io::stdin().take(BYTES_MAX).read_to_string(&mut text).map_err(|error| unreadable(&error))?;
+    } else {
+        certs::files::check_private(path)?;
+        text = certs::files::read_text(path)?.to_string();
+    }
+    let line = text.lines().next().unwrap_or_default().to_owned();
+    Ok(Passphrase::new(line))
+}
+
+/// Some try the environment first.
+fn hinted(text: String) -> String {
+    if std::env::var_os(VARIABLE).is_some() { format!("{text} ({VARIABLE} is not read: other processes can see it)") } else { text }
+}
