@@ -45,21 +45,21 @@ impl LocalMember {
 
 impl Member for LocalMember {
     fn alarms(&self) -> Vec<Alarm> {
-        let alarms = self.server.engine().published().alarms().of(AlarmType::None.into());
+        let alarms = self.server.replica().published().alarms().of(AlarmType::None.into());
         alarms.into_iter().map(|alarm| Alarm { member_id: alarm.member_id, alarm: alarm.alarm }).collect()
     }
 
     fn has_leader(&self) -> bool {
-        self.server.engine().published().standing().leader != 0
+        self.server.replica().published().standing().leader != 0
     }
 
     fn is_learner(&self) -> bool {
-        let engine = self.server.engine();
-        engine.published().members().member(engine.member_id()).is_some_and(|member| member.is_learner)
+        let replica = self.server.replica();
+        replica.published().members().member(replica.member_id()).is_some_and(|member| member.is_learner)
     }
 
     fn auth_enabled(&self) -> bool {
-        self.server.engine().published().auth().enabled()
+        self.server.replica().published().auth().enabled()
     }
 
     fn read(&self, serializable: bool) -> MemberFuture<'_, Result<(), String>> {
@@ -67,9 +67,9 @@ impl Member for LocalMember {
     }
 
     fn versions(&self) -> Versions {
-        let cluster = self.server.engine().published().members().cluster_version().map(|version| version.to_string());
+        let cluster = self.server.replica().published().members().cluster_version().map(|version| version.to_string());
         // etcd's data has the form of 3.5 until the cluster's version is known to be newer.
-        let storage = self.server.engine().published().members().cluster_version().filter(|version| *version >= STORAGE_VERSION_MIN);
+        let storage = self.server.replica().published().members().cluster_version().filter(|version| *version >= STORAGE_VERSION_MIN);
         let storage = Some(storage.unwrap_or(STORAGE_VERSION_MIN).to_string());
         Versions { server: self.version.to_owned(), storage, cluster }
     }
@@ -84,10 +84,10 @@ impl Member for LocalMember {
     }
 
     fn debug_vars(&self) -> Map<String, Value> {
-        let engine = self.server.engine();
-        let standing = engine.published().standing();
+        let replica = self.server.replica();
+        let standing = replica.published().standing();
         let status = json!({
-            "id": engine.member_id().to_string(),
+            "id": replica.member_id().to_string(),
             "term": standing.term,
             "commit": standing.commit,
             "lead": types::MemberId(standing.leader).to_string(),

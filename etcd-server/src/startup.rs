@@ -20,10 +20,10 @@ use crate::peers::local_peer::{LocalPeer, Outbound, PeerObserver};
 use api::observe::{Observer, Thresholds};
 use api::{Server, TokenKeeper, Tokens};
 use config::{ConfigError, Quota, Settings};
-use engine::{Engine, Opened, Options, Running};
 use membership::Version;
 use otlp::Tracer;
 use peer::{Connect, Introduction, Transport};
+use replica::{Opened, Options, Replica, Running};
 use std::io::Write as _;
 use std::net::ToSocketAddrs as _;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Folder(#[from] data_dir::Refused),
     #[error(transparent)]
-    Open(#[from] engine::OpenError),
+    Open(#[from] replica::OpenError),
     #[error(transparent)]
     Listen(#[from] listeners::ListenError),
     #[error(transparent)]
@@ -169,14 +169,14 @@ fn log_settings(settings: &Settings, is_initialized: bool) {
 }
 
 /// Logs that this member takes part in its cluster.
-fn log_serving(settings: &Settings, engine: &Engine) {
-    let (listen, member) = (&settings.listen, engine.member_id());
-    let version = engine.published().members().cluster_version();
+fn log_serving(settings: &Settings, replica: &Replica) {
+    let (listen, member) = (&settings.listen, replica.member_id());
+    let version = replica.published().members().cluster_version();
     let cluster_version = version.map_or_else(|| "to_be_decided".to_owned(), Version::minor_text);
     tracing::info!(
         local_member_id = %member,
         local_server_version = ETCD_VERSION,
-        cluster_id = %engine.cluster_id(),
+        cluster_id = %replica.cluster_id(),
         cluster_version,
         "starting etcd server"
     );
@@ -244,22 +244,22 @@ async fn serve(
     let token_files = TokenFiles::keep_fresh(settings, Arc::clone(&tokens)).map_err(Failure::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
-    let engine = Arc::clone(&running.engine);
+    let replica = Arc::clone(&running.replica);
     let observer = call_observer(settings, &metrics).with_tracer(tracer.clone());
-    let server = Server::new(Arc::clone(&engine), transport.clone(), tokens, service_settings(settings), observer);
+    let server = Server::new(Arc::clone(&replica), transport.clone(), tokens, service_settings(settings), observer);
     let (stop_tx, stop) = watch::channel(false);
     let taken = std::mem::replace(&mut running.notices, tokio::sync::mpsc::unbounded_channel().1);
     let removed = Arc::new(Notify::new());
     let notices = tokio::spawn(apply_events::follow(taken, server.clone(), Arc::clone(&removed)));
     transport.attach(Arc::new(LocalPeer::new(server.clone(), Arc::clone(&removed), Arc::clone(&metrics))));
-    log_serving(settings, &engine);
+    log_serving(settings, &replica);
     let peers = listeners.serve_peers(&transport, &stop);
     if settings.corrupt_check.at_start {
         background::corruption::compare_at_start(&server, &transport).await.map_err(Failure::Setting)?;
     }
     let duties = background::start(&server, &transport, settings, &metrics);
     if settings.election.initial_tick_advance {
-        tokio::spawn(first_election::bring_forward(Arc::clone(&engine), transport.clone()));
+        tokio::spawn(first_election::bring_forward(Arc::clone(&replica), transport.clone()));
     }
     let page = MemberPage::new(settings, server.clone(), transport.clone(), encryption.clone());
     let member = Arc::new(LocalMember::new(server.clone(), ETCD_VERSION, metrics, encryption, tracer, page));
@@ -313,12 +313,12 @@ async fn serve(
 
 /// Waits until clients can be served, and lets them be served.
 async fn become_ready(server: &Server, addresses: &[(listeners::Kind, config::Url)], ready: &watch::Sender<bool>) {
-    let engine = server.engine();
+    let replica = server.replica();
     let replaying = LongStart::begin();
-    background::wait_for_replay(engine).await;
+    background::wait_for_replay(replica).await;
     drop(replaying);
     systemd::ready();
-    background::wait_for_leader(engine).await;
+    background::wait_for_leader(replica).await;
     tracing::info!("ready to serve client requests");
     server.log_serving();
     listeners::log_client_addresses(addresses);

@@ -3,9 +3,9 @@
 
 use crate::snapshot::download::{part_of, put_in_place};
 use crate::ui::failure::{FAILED, Failure, INTEGRITY, REFUSED};
-use backup::bolt::{BoltFile, ReadAt};
-use engine::{ImportError, ImportPlan, InspectError, Inspected, Raise, import};
+use backend_file::bolt::{BoltFile, ReadAt};
 use membership::{Member, Version};
+use replica::{ImportError, ImportPlan, InspectError, Inspected, Raise, import};
 use std::io::Write as _;
 use std::path::Path;
 use types::MemberId;
@@ -128,7 +128,7 @@ pub(crate) fn must_be_idle(data_dir: &Path) -> Result<(), Failure> {
 /// Inspects the data directory of a stopped member.
 pub(crate) fn inspect(data_dir: &Path) -> Result<Inspected, Failure> {
     let scratch = tempfile::tempdir().map_err(|error| Failure::new(FAILED, format!("make a throw-away folder: {error}")))?;
-    engine::inspect(&data_dir.join("member"), scratch.path()).map_err(|error| untold(&error))
+    replica::inspect(&data_dir.join("member"), scratch.path()).map_err(|error| untold(&error))
 }
 
 /// Writes a snapshot of an unused data directory: complete in its place, or not there at all.
@@ -139,7 +139,7 @@ pub(crate) fn export(data_dir: &Path, path: &Path) -> Result<(), Failure> {
     let scratch = tempfile::tempfile().map_err(|error| Failure::new(FAILED, format!("make a throw-away file: {error}")))?;
     let written = || -> Result<(), Failure> {
         let mut out = std::io::BufWriter::new(std::fs::File::create(&part).map_err(failed)?);
-        engine::export(&data_dir.join("member"), &scratch, &mut out).map_err(|error| untold(&error))?;
+        replica::export(&data_dir.join("member"), &scratch, &mut out).map_err(|error| untold(&error))?;
         out.flush().map_err(failed)?;
         out.get_ref().sync_all().map_err(failed)
     };

@@ -21,7 +21,7 @@ use crate::ui::confirm::confirm;
 use crate::ui::failure::{CHECK_FAILED, FAILED, Failure};
 use crate::ui::output::answer;
 use crate::ui::progress::note;
-use backup::StatusStyle;
+use backend_file::StatusStyle;
 use proto::etcdserverpb::{MemberListRequest, RangeRequest};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};

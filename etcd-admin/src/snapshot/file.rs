@@ -3,9 +3,9 @@
 
 use crate::ui::failure::{Failure, INTEGRITY, REFUSED};
 use crate::ui::progress::note;
-use backup::backend::{self, KeepRule, MemberRecord, Version};
-use backup::bolt::{BoltFile, Digest, Items, Walk, verify_trailer};
-use backup::{Status, StatusStyle};
+use backend_file::backend::{self, KeepRule, MemberRecord, Version};
+use backend_file::bolt::{BoltFile, Digest, Items, Walk, verify_trailer};
+use backend_file::{Status, StatusStyle};
 use bytes::Bytes;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -101,14 +101,14 @@ impl SnapshotFile {
 
     /// Reads every page and returns etcd's figures.
     pub(crate) fn status(&self, style: StatusStyle) -> Result<Status, Failure> {
-        backup::status(&self.bolt, style).map_err(|error| damaged(&self.path, &error))
+        backend_file::status(&self.bolt, style).map_err(|error| damaged(&self.path, &error))
     }
 
     /// Returns the HashKV at the newest revision.
     pub(crate) fn hash_kv(&self, at: MainRevision, compacted: Option<MainRevision>) -> Result<u32, Failure> {
         let failed = |fault: Fault| Failure::new(INTEGRITY, format!("{}: {fault}", self.path.display()));
         let entries = || -> Result<Items<'_>, Fault> {
-            let odd = |error: backup::bolt::BoltError| Fault::corrupt("snapshot", error);
+            let odd = |error: backend_file::bolt::BoltError| Fault::corrupt("snapshot", error);
             match self.bolt.bucket(backend::KEY).map_err(odd)? {
                 None => Ok(Box::new(std::iter::empty())),
                 Some(bucket) => {
@@ -154,7 +154,7 @@ impl SnapshotFile {
     }
 }
 
-fn damaged(path: &Path, error: &backup::bolt::BoltError) -> Failure {
+fn damaged(path: &Path, error: &backend_file::bolt::BoltError) -> Failure {
     Failure::new(INTEGRITY, format!("{}: {error}", path.display()))
 }
 

@@ -9,7 +9,7 @@ use crate::etcdctl::size;
 use crate::ui::failure::{Failure, INTEGRITY};
 use crate::ui::output::{answer, table};
 use crate::ui::progress::note;
-use backup::StatusStyle;
+use backend_file::StatusStyle;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

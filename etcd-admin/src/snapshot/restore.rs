@@ -79,7 +79,7 @@ pub(super) fn restore(context: &Context, words: &RestoreWords) -> Result<ExitCod
     wanted.iter().try_for_each(|(_, data_dir)| must_be_free(data_dir))?;
     let digested = if words.skip_hash_check { Digested::Ignored } else { Digested::Required };
     let file = SnapshotFile::open(&words.source, digested)?;
-    let figures = file.status(backup::StatusStyle::V3_6)?;
+    let figures = file.status(backend_file::StatusStyle::V3_6)?;
     let raise = if words.exact { None } else { Some(words.bump_revision.max(past_high_water(&words.source, figures.revision)?)) };
     let mut revision = figures.revision + raise.unwrap_or(0);
     if !context.dry_run {

@@ -11,7 +11,7 @@ use crate::members::{ClusterView, Seen, explained};
 use crate::ui::failure::{FAILED, Failure, INTEGRITY};
 use crate::ui::output::answer;
 use crate::ui::progress::{Progress, note};
-use backup::StatusStyle;
+use backend_file::StatusStyle;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

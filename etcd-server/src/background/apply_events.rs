@@ -1,7 +1,7 @@
 //! Notifications from apply beside responses, passed to their receivers.
 
 use api::Server;
-use engine::Notice;
+use replica::Notice;
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
 

@@ -2,8 +2,8 @@
 
 use config::AutoCompaction;
 use consensus::Role;
-use engine::{Engine, RequestError};
 use proto::etcdserverpb::{CompactionRequest, InternalRaftRequest};
+use replica::{Replica, RequestError};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,27 +17,27 @@ const PERIOD_STEP_MAX: Duration = Duration::from_secs(3600);
 const LOOKS_PER_STEP: u32 = 10;
 
 /// Starts the configured compactions.
-pub(crate) fn start(engine: &Arc<Engine>, settings: &AutoCompaction) -> Option<JoinHandle<()>> {
+pub(crate) fn start(replica: &Arc<Replica>, settings: &AutoCompaction) -> Option<JoinHandle<()>> {
     match settings {
         AutoCompaction::Off => None,
         AutoCompaction::Revision(keep) => {
             let keep = i64::try_from(keep.get()).unwrap_or(i64::MAX);
-            Some(tokio::spawn(by_revision(Arc::clone(engine), keep)))
+            Some(tokio::spawn(by_revision(Arc::clone(replica), keep)))
         }
-        AutoCompaction::Periodic(period) => Some(tokio::spawn(by_age(Arc::clone(engine), *period))),
+        AutoCompaction::Periodic(period) => Some(tokio::spawn(by_age(Arc::clone(replica), *period))),
     }
 }
 
-async fn by_revision(engine: Arc<Engine>, keep: i64) {
+async fn by_revision(replica: Arc<Replica>, keep: i64) {
     let mut look = tokio::time::interval_at(tokio::time::Instant::now() + REVISION_INTERVAL, REVISION_INTERVAL);
     loop {
         look.tick().await;
-        compact(&engine, engine.published().read_point().current - keep).await;
+        compact(&replica, replica.published().read_point().current - keep).await;
     }
 }
 
 /// Remembers the revision at each look, and compacts at the one that is a period old, once per step.
-async fn by_age(engine: Arc<Engine>, period: Duration) {
+async fn by_age(replica: Arc<Replica>, period: Duration) {
     let step = period.min(PERIOD_STEP_MAX);
     let look_interval = step / LOOKS_PER_STEP;
     let kept = usize::try_from(period.as_nanos() / look_interval.as_nanos().max(1)).unwrap_or(usize::MAX).saturating_add(1);
@@ -46,7 +46,7 @@ async fn by_age(engine: Arc<Engine>, period: Duration) {
     let mut looks_since = 0;
     loop {
         look.tick().await;
-        revisions.push_back(engine.published().read_point().current);
+        revisions.push_back(replica.published().read_point().current);
         if revisions.len() > kept {
             revisions.pop_front();
         }
@@ -54,22 +54,22 @@ async fn by_age(engine: Arc<Engine>, period: Duration) {
         if revisions.len() == kept && looks_since >= LOOKS_PER_STEP {
             looks_since = 0;
             if let Some(revision) = revisions.front() {
-                compact(&engine, *revision).await;
+                compact(&replica, *revision).await;
             }
         }
     }
 }
 
 /// Only the leader proposes, so that members do not repeat each other.
-async fn compact(engine: &Engine, revision: i64) {
-    let published = engine.published();
+async fn compact(replica: &Replica, revision: i64) {
+    let published = replica.published();
     if revision <= published.read_point().compacted.max(1) || published.standing().role != Role::Leader {
         return;
     }
     tracing::info!(revision, "starting auto compaction");
     let compaction = CompactionRequest { revision, physical: false };
     let request = InternalRaftRequest { compaction: Some(compaction), ..InternalRaftRequest::default() };
-    match engine.propose(request, &engine.own_identity()).await {
+    match replica.propose(request, &replica.own_identity()).await {
         Ok(_) => tracing::info!(revision, "completed auto compaction"),
         // Another compaction was faster.
         Err(RequestError::State(apply::ApplyError::Keys(mvcc_refusal))) => {

@@ -3,12 +3,12 @@
 use crate::ETCD_VERSION;
 use auth::Identity;
 use consensus::Role;
-use engine::Engine;
 use futures::future::join_all;
 use membership::{Version, decide_cluster_version, downgrade_is_complete};
 use peer::{Transport, ask};
 use proto::etcdserverpb::InternalRaftRequest;
 use proto::membershippb::{ClusterVersionSetRequest, DowngradeInfoSetRequest};
+use replica::Replica;
 use std::sync::Arc;
 use std::time::Duration;
 use types::MemberId;
@@ -21,42 +21,42 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Sets the cluster version while this member is the leader.
-pub(crate) async fn run(engine: Arc<Engine>, transport: Transport) {
+pub(crate) async fn run(replica: Arc<Replica>, transport: Transport) {
     loop {
-        while !leads(&engine) {
+        while !leads(&replica) {
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
-        update(&engine, &transport).await;
+        update(&replica, &transport).await;
         tokio::time::sleep(INTERVAL).await;
     }
 }
 
 /// Ends a downgrade once all members run the target version, while this member is the leader. Checks every `interval`.
-pub(crate) async fn end_completed_downgrade(engine: Arc<Engine>, transport: Transport, interval: Duration) {
+pub(crate) async fn end_completed_downgrade(replica: Arc<Replica>, transport: Transport, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
-        let members = engine.published().members();
-        let Some(target) = members.downgrade().target().filter(|_| leads(&engine)) else { continue };
-        if !downgrade_is_complete(members.downgrade(), &versions(&engine, &transport).await) {
+        let members = replica.published().members();
+        let Some(target) = members.downgrade().target().filter(|_| leads(&replica)) else { continue };
+        if !downgrade_is_complete(members.downgrade(), &versions(&replica, &transport).await) {
             continue;
         }
         tracing::info!(cluster_version = target.as_cluster(), "the cluster has been downgraded");
         let cancel = DowngradeInfoSetRequest { enabled: false, ver: String::new() };
         let request = InternalRaftRequest { downgrade_info_set: Some(cancel), ..InternalRaftRequest::default() };
-        if let Err(error) = engine.propose(request, &Identity::default()).await {
+        if let Err(error) = replica.propose(request, &Identity::default()).await {
             tracing::warn!(%error, "failed to cancel downgrade");
         }
     }
 }
 
-fn leads(engine: &Engine) -> bool {
-    engine.published().standing().role == Role::Leader
+fn leads(replica: &Replica) -> bool {
+    replica.published().standing().role == Role::Leader
 }
 
-async fn update(engine: &Engine, transport: &Transport) {
-    let known: Option<Vec<Version>> = versions(engine, transport).await.into_iter().collect();
+async fn update(replica: &Replica, transport: &Transport) {
+    let known: Option<Vec<Version>> = versions(replica, transport).await.into_iter().collect();
     let lowest = known.and_then(|versions| versions.into_iter().min());
-    let members = engine.published().members();
+    let members = replica.published().members();
     let present = members.cluster_version();
     let version = match decide_cluster_version(present, lowest, members.downgrade()) {
         Ok(Some(version)) => version,
@@ -72,19 +72,19 @@ async fn update(engine: &Engine, transport: &Transport) {
     }
     let set = ClusterVersionSetRequest { ver: version.to_string() };
     let request = InternalRaftRequest { cluster_version_set: Some(set), ..InternalRaftRequest::default() };
-    match engine.propose(request, &Identity::default()).await {
+    match replica.propose(request, &Identity::default()).await {
         Ok(_) => tracing::info!(cluster_version = version.as_cluster(), "cluster version is updated"),
         Err(error) => tracing::warn!(%error, "failed to update cluster version"),
     }
 }
 
 /// The version of each member, this one's included; `None` for a member that does not report it.
-async fn versions(engine: &Engine, transport: &Transport) -> Vec<Option<Version>> {
-    let members = engine.published().members();
+async fn versions(replica: &Replica, transport: &Transport) -> Vec<Option<Version>> {
+    let members = replica.published().members();
     let own = ETCD_VERSION.parse().ok();
     let versions = members
         .members()
-        .map(|member| async move { if member.id == engine.member_id() { own } else { version_of(transport, member.id).await } });
+        .map(|member| async move { if member.id == replica.member_id() { own } else { version_of(transport, member.id).await } });
     join_all(versions).await
 }
 

@@ -5,10 +5,10 @@
 
 use api::Server;
 use consensus::Role;
-use engine::Engine;
 use futures::future::join_all;
 use peer::{HashKv, Transport, ask};
 use proto::etcdserverpb::AlarmType;
+use replica::Replica;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use types::MemberId;
@@ -26,8 +26,8 @@ pub(crate) async fn compare_live(server: Server, transport: Transport) {
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         look.tick().await;
-        if leads(server.engine()) {
-            let found = differing(server.engine(), &live_hashes(server.engine(), &transport).await);
+        if leads(server.replica()) {
+            let found = differing(server.replica(), &live_hashes(server.replica(), &transport).await);
             raise(&server, &found, "live hashes").await;
         }
     }
@@ -38,11 +38,11 @@ pub(crate) async fn compare_after_compactions(server: Server, transport: Transpo
     let mut compared = 0;
     loop {
         tokio::time::sleep(interval).await;
-        let compacted = server.engine().published().removed_revision();
-        if !leads(server.engine()) {
+        let compacted = server.replica().published().removed_revision();
+        if !leads(server.replica()) {
             continue;
         }
-        tracing::info!(local_member_id = %server.engine().member_id(), "starting compact hash check");
+        tracing::info!(local_member_id = %server.replica().member_id(), "starting compact hash check");
         let hashes = u64::from(compacted > compared);
         if compacted > compared {
             compared = compacted;
@@ -56,9 +56,9 @@ pub(crate) async fn compare_after_compactions(server: Server, transport: Transpo
 pub(crate) async fn compare_periodically(server: Server, transport: Transport, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
-        if leads(server.engine()) {
+        if leads(server.replica()) {
             compare_history(&server, &transport).await;
-            tracing::info!(number_of_peers_checked = others(server.engine()).len(), "finished peer corruption check");
+            tracing::info!(number_of_peers_checked = others(server.replica()).len(), "finished peer corruption check");
         }
     }
 }
@@ -68,14 +68,14 @@ pub(crate) async fn compare_periodically(server: Server, transport: Transport, i
 /// A compaction may overtake the revision that is being hashed; then a newer one is compared.
 pub(crate) async fn compare_at_start(server: &Server, transport: &Transport) -> Result<(), String> {
     let (revision, own) = loop {
-        let point = server.engine().published().read_point();
+        let point = server.replica().published().read_point();
         match own_hash(server, point.current).await {
             Ok(own) => break (point.current, own),
-            Err(_) if server.engine().published().read_point().compacted > point.compacted => {}
+            Err(_) if server.replica().published().read_point().compacted > point.compacted => {}
             Err(why) => return Err(why),
         }
     };
-    for (member, other) in hashes_of_others(server.engine(), transport, revision).await {
+    for (member, other) in hashes_of_others(server.replica(), transport, revision).await {
         if other.compact_revision == own.compact_revision && other.hash != own.hash {
             return Err(format!(
                 "found data inconsistency with peers: at revision {revision} this member's hash is {}, that of member {member} is {}: \
@@ -88,23 +88,23 @@ pub(crate) async fn compare_at_start(server: &Server, transport: &Transport) -> 
     Ok(())
 }
 
-fn leads(engine: &Engine) -> bool {
-    engine.published().standing().role == Role::Leader
+fn leads(replica: &Replica) -> bool {
+    replica.published().standing().role == Role::Leader
 }
 
-fn others(engine: &Engine) -> Vec<MemberId> {
-    engine.published().members().members().map(|member| member.id).filter(|id| *id != engine.member_id()).collect()
+fn others(replica: &Replica) -> Vec<MemberId> {
+    replica.published().members().members().map(|member| member.id).filter(|id| *id != replica.member_id()).collect()
 }
 
 /// Returns the hash of each member at one index that all of them know; empty if there is none.
-async fn live_hashes(engine: &Engine, transport: &Transport) -> BTreeMap<MemberId, u128> {
-    let asked = others(engine).into_iter().map(|id| async move {
+async fn live_hashes(replica: &Replica, transport: &Transport) -> BTreeMap<MemberId, u128> {
+    let asked = others(replica).into_iter().map(|id| async move {
         let request = |target: ask::Target| async move { ask::live_hashes(&target, LIVE_TIMEOUT).await };
         transport.ask(id, request, |_| {}).await.map(|marks| (id, marks))
     });
     let mut known: BTreeMap<MemberId, BTreeMap<u64, u128>> = join_all(asked).await.into_iter().flatten().collect();
-    let own = engine.published().live_marks();
-    known.insert(engine.member_id(), own.clone());
+    let own = replica.published().live_marks();
+    known.insert(replica.member_id(), own.clone());
     let common = own.into_keys().rev().find(|index| known.values().all(|marks| marks.contains_key(index)));
     let Some(index) = common else { return BTreeMap::new() };
     known.into_iter().filter_map(|(id, marks)| Some((id, *marks.get(&index)?))).collect()
@@ -114,8 +114,8 @@ async fn own_hash(server: &Server, revision: i64) -> Result<HashKv, String> {
     server.hash_at(revision).await.map(HashKv::from).map_err(|status| status.message().to_owned())
 }
 
-async fn hashes_of_others(engine: &Engine, transport: &Transport, revision: i64) -> Vec<(MemberId, HashKv)> {
-    let asked = others(engine).into_iter().map(|id| async move {
+async fn hashes_of_others(replica: &Replica, transport: &Transport, revision: i64) -> Vec<(MemberId, HashKv)> {
+    let asked = others(replica).into_iter().map(|id| async move {
         let request = |target: ask::Target| async move { ask::hash_kv(&target, revision, HASH_TIMEOUT).await };
         let failed = |error: &ask::AskError| tracing::warn!(remote_peer_id = %id, %error, "failed to get the hash of a member");
         transport.ask(id, request, failed).await.map(|hashed| (id, hashed))
@@ -124,22 +124,22 @@ async fn hashes_of_others(engine: &Engine, transport: &Transport, revision: i64)
 }
 
 async fn compare_history(server: &Server, transport: &Transport) {
-    if server.engine().barrier().await.is_err() {
+    if server.replica().barrier().await.is_err() {
         return;
     }
-    let revision = server.engine().published().read_point().current;
+    let revision = server.replica().published().read_point().current;
     let Ok(own) = own_hash(server, revision).await else { return };
-    let others = hashes_of_others(server.engine(), transport, revision).await;
+    let others = hashes_of_others(server.replica(), transport, revision).await;
     // Hashes over different parts of the history say nothing about each other.
     let same = others.into_iter().filter(|(_, other)| other.compact_revision == own.compact_revision);
     let hashes =
-        same.map(|(id, other)| (id, u128::from(other.hash))).chain([(server.engine().member_id(), u128::from(own.hash))]).collect();
-    raise(server, &differing(server.engine(), &hashes), "hashes of the history").await;
+        same.map(|(id, other)| (id, u128::from(other.hash))).chain([(server.replica().member_id(), u128::from(own.hash))]).collect();
+    raise(server, &differing(server.replica(), &hashes), "hashes of the history").await;
 }
 
 /// Returns the members that differ: those outside of a majority of the voters; without a majority
 /// they are unknown.
-fn differing(engine: &Engine, hashes: &BTreeMap<MemberId, u128>) -> Vec<MemberId> {
+fn differing(replica: &Replica, hashes: &BTreeMap<MemberId, u128>) -> Vec<MemberId> {
     let mut counts: BTreeMap<u128, usize> = BTreeMap::new();
     for hash in hashes.values() {
         *counts.entry(*hash).or_default() += 1;
@@ -147,7 +147,7 @@ fn differing(engine: &Engine, hashes: &BTreeMap<MemberId, u128>) -> Vec<MemberId
     if counts.len() <= 1 {
         return Vec::new();
     }
-    let majority = engine.published().members().voters().count() / 2 + 1;
+    let majority = replica.published().members().voters().count() / 2 + 1;
     match counts.into_iter().find(|(_, count)| *count >= majority) {
         Some((right, _)) => hashes.iter().filter(|(_, hash)| **hash != right).map(|(id, _)| *id).collect(),
         // The cluster as a whole, as etcd says it.
@@ -157,7 +157,7 @@ fn differing(engine: &Engine, hashes: &BTreeMap<MemberId, u128>) -> Vec<MemberId
 
 async fn raise(server: &Server, found: &[MemberId], compared: &str) {
     for member in found {
-        let known = server.engine().published().alarms().of(AlarmType::Corrupt.into());
+        let known = server.replica().published().alarms().of(AlarmType::Corrupt.into());
         if known.iter().any(|alarm| alarm.member_id == member.0) {
             continue;
         }

@@ -1,7 +1,7 @@
 //! Revoking leases that have run out, while this member leads.
 
-use engine::Engine;
 use proto::etcdserverpb::{InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest};
+use replica::Replica;
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::metrics::Metrics;
@@ -13,32 +13,32 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 const LEASES_PER_LOOK: usize = 500;
 
 /// Looks at the deadlines for ever.
-pub(crate) async fn run(engine: Arc<Engine>, metrics: Arc<Metrics>) {
+pub(crate) async fn run(replica: Arc<Replica>, metrics: Arc<Metrics>) {
     let mut look = tokio::time::interval(LOOK_INTERVAL);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         look.tick().await;
         loop {
-            let now = engine.clock().now();
-            let due = engine.published().expiry().lock().expired(now, LEASES_PER_LOOK);
+            let now = replica.clock().now();
+            let due = replica.published().expiry().lock().expired(now, LEASES_PER_LOOK);
             let more = due.more || !due.items.is_empty();
-            revoke(&engine, due.items, &metrics).await;
+            revoke(&replica, due.items, &metrics).await;
             if !more {
                 break;
             }
         }
-        checkpoint(&engine).await;
+        checkpoint(&replica).await;
     }
 }
 
 /// Proposes all at once, so that they share appends, and waits for them, so that the next check
 /// sees the remaining ones.
-async fn revoke(engine: &Engine, leases: Vec<LeaseId>, metrics: &Metrics) {
+async fn revoke(replica: &Replica, leases: Vec<LeaseId>, metrics: &Metrics) {
     let revokes = leases.into_iter().map(|lease| {
         let request = InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id: lease.0 }), ..InternalRaftRequest::default() };
         async move {
             metrics.lease.expired.inc();
-            if let Err(error) = engine.propose_as_leader(request).await {
+            if let Err(error) = replica.propose_as_leader(request).await {
                 tracing::warn!(lease_id = %lease, %error, "failed to revoke lease");
             }
         }
@@ -46,14 +46,14 @@ async fn revoke(engine: &Engine, leases: Vec<LeaseId>, metrics: &Metrics) {
     futures::future::join_all(revokes).await;
 }
 
-async fn checkpoint(engine: &Engine) {
-    let due = engine.published().expiry().lock().due_checkpoints(engine.clock().now());
+async fn checkpoint(replica: &Replica) {
+    let due = replica.published().expiry().lock().due_checkpoints(replica.clock().now());
     if due.items.is_empty() {
         return;
     }
     let checkpoints = due.items.iter().map(|due| LeaseCheckpoint { id: due.id.0, remaining_ttl: due.remaining_ttl_seconds }).collect();
     let request = InternalRaftRequest { lease_checkpoint: Some(LeaseCheckpointRequest { checkpoints }), ..InternalRaftRequest::default() };
-    if let Err(error) = engine.propose_as_leader(request).await {
+    if let Err(error) = replica.propose_as_leader(request).await {
         tracing::warn!(%error, "failed to checkpoint leases");
     }
 }

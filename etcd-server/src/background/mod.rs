@@ -12,8 +12,8 @@ pub(crate) mod token_files;
 use crate::host::systemd;
 use api::Server;
 use config::Settings;
-use engine::Engine;
 use peer::Transport;
+use replica::Replica;
 use std::sync::Arc;
 use std::time::Duration;
 use telemetry::metrics::Metrics;
@@ -21,20 +21,20 @@ use tokio::task::JoinHandle;
 
 /// Starts all duties; each ends when the process does.
 pub(crate) fn start(server: &Server, transport: &Transport, settings: &Settings, metrics: &Arc<Metrics>) -> Vec<JoinHandle<()>> {
-    let engine = server.engine();
+    let replica = server.replica();
     // Only members of etcd, and the check, compare the hashes of compactions.
     let (always, members) = (settings.corrupt_check.compact_hash_interval.is_some(), transport.clone());
-    engine.published().hash_compactions_when(move || always || members.may_have_etcd_members());
+    replica.published().hash_compactions_when(move || always || members.may_have_etcd_members());
     let mut duties = vec![
-        tokio::spawn(lease_expiry::run(Arc::clone(engine), Arc::clone(metrics))),
-        tokio::spawn(cluster_version::run(Arc::clone(engine), transport.clone())),
+        tokio::spawn(lease_expiry::run(Arc::clone(replica), Arc::clone(metrics))),
+        tokio::spawn(cluster_version::run(Arc::clone(replica), transport.clone())),
         tokio::spawn(corruption::compare_live(server.clone(), transport.clone())),
-        tokio::spawn(systemd::tell_status(Arc::clone(engine), transport.clone())),
-        tokio::spawn(systemd::feed_watchdog(Arc::clone(engine))),
-        tokio::spawn(publish::run(Arc::clone(engine), publish::Attributes::of(settings))),
+        tokio::spawn(systemd::tell_status(Arc::clone(replica), transport.clone())),
+        tokio::spawn(systemd::feed_watchdog(Arc::clone(replica))),
+        tokio::spawn(publish::run(Arc::clone(replica), publish::Attributes::of(settings))),
     ];
     if let Some(interval) = settings.downgrade_check {
-        duties.push(tokio::spawn(cluster_version::end_completed_downgrade(Arc::clone(engine), transport.clone(), interval)));
+        duties.push(tokio::spawn(cluster_version::end_completed_downgrade(Arc::clone(replica), transport.clone(), interval)));
     }
     if settings.limits.auto_promote_learners {
         duties.push(tokio::spawn(promotion::run(server.clone())));
@@ -45,29 +45,29 @@ pub(crate) fn start(server: &Server, transport: &Transport, settings: &Settings,
     if let Some(interval) = settings.corrupt_check.interval {
         duties.push(tokio::spawn(corruption::compare_periodically(server.clone(), transport.clone(), interval)));
     }
-    duties.extend(auto_compaction::start(engine, &settings.auto_compaction));
+    duties.extend(auto_compaction::start(replica, &settings.auto_compaction));
     duties
 }
 
 /// Waits until everything is applied that was known to be committed when the process started.
-pub(crate) async fn wait_for_replay(engine: &Engine) {
-    let committed = engine.published().standing().commit;
+pub(crate) async fn wait_for_replay(replica: &Replica) {
+    let committed = replica.published().standing().commit;
     let mut look = tokio::time::interval(Duration::from_millis(10));
-    while engine.published().standing().applied < committed {
+    while replica.published().standing().applied < committed {
         look.tick().await;
     }
 }
 
 /// Waits until a leader is known, this member has published itself and replayed its log.
-pub(crate) async fn wait_for_leader(engine: &Engine) {
+pub(crate) async fn wait_for_leader(replica: &Replica) {
     let mut look = tokio::time::interval(Duration::from_millis(10));
     loop {
         look.tick().await;
-        let published = engine.published();
+        let published = replica.published();
         let known = published.members().cluster_version().is_some();
-        let named = published.members().member(engine.member_id()).is_some_and(membership::Member::is_started);
+        let named = published.members().member(replica.member_id()).is_some_and(membership::Member::is_started);
         // Entries acknowledged before the last end must be readable, also by serializable reads.
-        if published.standing().leader != 0 && known && named && engine.barrier().await.is_ok() {
+        if published.standing().leader != 0 && known && named && replica.barrier().await.is_ok() {
             return;
         }
     }

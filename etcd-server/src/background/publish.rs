@@ -2,9 +2,9 @@
 
 use auth::Identity;
 use config::Settings;
-use engine::Engine;
 use proto::etcdserverpb::InternalRaftRequest;
 use proto::membershippb::{self, ClusterMemberAttrSetRequest};
+use replica::Replica;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,15 +27,15 @@ impl Attributes {
 }
 
 /// Proposes until it is applied.
-pub(crate) async fn run(engine: Arc<Engine>, attributes: Attributes) {
+pub(crate) async fn run(replica: Arc<Replica>, attributes: Attributes) {
     loop {
-        let published = engine.published();
+        let published = replica.published();
         if published.standing().leader == 0 {
             tokio::time::sleep(LOOK_INTERVAL).await;
             continue;
         }
         let members = published.members();
-        let own = members.member(engine.member_id());
+        let own = members.member(replica.member_id());
         let is_named = own.is_some_and(|own| own.name == attributes.name && own.client_urls == attributes.client_urls);
         if is_named {
             return;
@@ -45,23 +45,23 @@ pub(crate) async fn run(engine: Arc<Engine>, attributes: Attributes) {
             tokio::time::sleep(LOOK_INTERVAL).await;
             continue;
         }
-        if let Err(error) = engine.propose(attributes_request(&engine, &attributes), &Identity::default()).await {
+        if let Err(error) = replica.propose(attributes_request(&replica, &attributes), &Identity::default()).await {
             tracing::warn!(%error, "failed to publish local member to cluster through raft");
             tokio::time::sleep(RETRY_INTERVAL).await;
         } else {
             tracing::info!(
-                local_member_id = %engine.member_id(),
+                local_member_id = %replica.member_id(),
                 local_member_attributes = %format_args!("{{Name:{} ClientURLs:[{}]}}", attributes.name, attributes.client_urls.join(" ")),
-                cluster_id = %engine.cluster_id(),
-                publish_timeout = ?engine.request_timeout(),
+                cluster_id = %replica.cluster_id(),
+                publish_timeout = ?replica.request_timeout(),
                 "published local member to cluster through raft"
             );
         }
     }
 }
 
-fn attributes_request(engine: &Engine, attributes: &Attributes) -> InternalRaftRequest {
+fn attributes_request(replica: &Replica, attributes: &Attributes) -> InternalRaftRequest {
     let member_attributes = membershippb::Attributes { name: attributes.name.clone(), client_urls: attributes.client_urls.clone() };
-    let set = ClusterMemberAttrSetRequest { member_id: engine.member_id().0, member_attributes: Some(member_attributes) };
+    let set = ClusterMemberAttrSetRequest { member_id: replica.member_id().0, member_attributes: Some(member_attributes) };
     InternalRaftRequest { cluster_member_attr_set: Some(set), ..InternalRaftRequest::default() }
 }

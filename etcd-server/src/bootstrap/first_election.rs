@@ -1,7 +1,7 @@
 //! The first election after a start need not wait for a whole timeout: nothing has been heard of a leader before either.
 
-use engine::Engine;
 use peer::Transport;
+use replica::Replica;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Brings the election of this member forward once more than one other member is connected, as etcd does, so that a vote would be heard.
 /// A member that is alone has no need of it: it elects itself at once.
-pub(crate) async fn bring_forward(engine: Arc<Engine>, transport: Transport) {
+pub(crate) async fn bring_forward(replica: Arc<Replica>, transport: Transport) {
     for _ in 0..LOOKS {
-        if engine.published().standing().leader != 0 {
+        if replica.published().standing().leader != 0 {
             return;
         }
         if transport.active().len() > 1 {
-            engine.bring_election_forward();
+            replica.bring_election_forward();
             return;
         }
         tokio::time::sleep(LOOK_INTERVAL).await;

@@ -108,7 +108,7 @@ impl DataFolder {
 
 /// Returns `true` if a member has lived in this data directory before.
 pub(crate) fn is_used(path: &Path) -> bool {
-    engine::is_used(&path.join("member"))
+    replica::is_used(&path.join("member"))
 }
 
 /// Refuses a real etcd's data, before the other members are asked about a member whose data is

@@ -5,8 +5,8 @@
 //! The watchdog depends on local progress, never on a quorum: a restart does not bring one back.
 
 use consensus::Role;
-use engine::Engine;
 use peer::Transport;
+use replica::Replica;
 use sd_notify::NotifyState;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,12 +63,12 @@ impl Drop for LongStart {
 }
 
 /// Keeps the status line of `systemctl status` right for as long as the process lives.
-pub(crate) async fn tell_status(engine: Arc<Engine>, transport: Transport) {
+pub(crate) async fn tell_status(replica: Arc<Replica>, transport: Transport) {
     let mut told = String::new();
     let mut look = tokio::time::interval(STATUS_INTERVAL);
     loop {
         look.tick().await;
-        let status = status(&engine, &transport);
+        let status = status(&replica, &transport);
         if status != told {
             tell(&[NotifyState::Status(&status)]);
             told = status;
@@ -76,13 +76,13 @@ pub(crate) async fn tell_status(engine: Arc<Engine>, transport: Transport) {
     }
 }
 
-fn status(engine: &Engine, transport: &Transport) -> String {
-    let published = engine.published();
+fn status(replica: &Replica, transport: &Transport) -> String {
+    let published = replica.published();
     let (standing, members) = (published.standing(), published.members());
     let voters = members.voters().count();
     if standing.leader == 0 {
         let reached = transport.active();
-        let answering = members.voters().filter(|voter| voter.id == engine.member_id() || reached.contains_key(&voter.id)).count();
+        let answering = members.voters().filter(|voter| voter.id == replica.member_id() || reached.contains_key(&voter.id)).count();
         return format!("waiting for quorum {answering}/{voters}");
     }
     let role = match standing.role {
@@ -94,14 +94,14 @@ fn status(engine: &Engine, transport: &Transport) -> String {
 }
 
 /// Says that the member is alive as often as systemd wants to hear it, for as long as its threads get on with their work.
-pub(crate) async fn feed_watchdog(engine: Arc<Engine>) {
+pub(crate) async fn feed_watchdog(replica: Arc<Replica>) {
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
     let mut progress = Progress::default();
     let mut look = tokio::time::interval(limit / 4);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         look.tick().await;
-        match progress.look(&engine, limit).await {
+        match progress.look(&replica, limit).await {
             Ok(()) => tell(&[NotifyState::Watchdog]),
             Err(stuck) => tracing::error!(stuck, "this member does not get on; systemd will restart it if that goes on"),
         }
@@ -116,13 +116,13 @@ struct Progress {
 
 impl Progress {
     /// Checks the progress of each part; the error names the one that is stuck.
-    async fn look(&mut self, engine: &Engine, limit: Duration) -> Result<(), &'static str> {
-        let answered = tokio::time::timeout(limit / 4, engine.progress()).await;
+    async fn look(&mut self, replica: &Replica, limit: Duration) -> Result<(), &'static str> {
+        let answered = tokio::time::timeout(limit / 4, replica.progress()).await;
         answered.map_err(|_| "the consensus thread does not answer")?;
-        if engine.published().log_waits_since().is_some_and(|since| since.elapsed() > limit) {
+        if replica.published().log_waits_since().is_some_and(|since| since.elapsed() > limit) {
             return Err("the log is not being synced");
         }
-        let standing = engine.published().standing();
+        let standing = replica.published().standing();
         match self.applied {
             Some((applied, since)) if applied == standing.applied && applied < standing.commit => {
                 if since.elapsed() > limit {

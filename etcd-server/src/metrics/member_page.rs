@@ -37,17 +37,17 @@ impl MemberPage {
 
     /// Returns the page. Identifiers are hexadecimal text.
     pub(crate) fn json(&self) -> Value {
-        let engine = self.server.engine();
-        let published = engine.published();
+        let replica = self.server.replica();
+        let published = replica.published();
         let (standing, members) = (published.standing(), published.members());
-        let (last_index, last_term) = engine.last_entry();
+        let (last_index, last_term) = replica.last_entry();
         let alarms = published.alarms().of(AlarmType::None.into());
         let alarm_name = |alarm: i32| AlarmType::try_from(alarm).map_or("UNKNOWN", |alarm| alarm.as_str_name());
         let listed: Vec<Value> = members.members().map(member_json).collect();
         let peers: Vec<Value> = self.transport.links().iter().map(|link| peer_json(link, members.member(link.member))).collect();
         json!({
-            "member_id": engine.member_id().to_string(),
-            "cluster_id": engine.cluster_id().to_string(),
+            "member_id": replica.member_id().to_string(),
+            "cluster_id": replica.cluster_id().to_string(),
             "name": self.name,
             "etcd_version": ETCD_VERSION,
             "package_version": env!("CARGO_PKG_VERSION"),

@@ -19,7 +19,7 @@ pub(crate) fn text(server: &Server, tracer: Option<&Tracer>) -> String {
     line(&mut page, BUILD, &labels, 1);
     head(&mut page, ALARMS, "gauge", "Members for which an alarm is active, by alarm.");
     for alarm in [AlarmType::Nospace, AlarmType::Corrupt] {
-        let active = server.engine().published().alarms().of(alarm.into()).len();
+        let active = server.replica().published().alarms().of(alarm.into()).len();
         line(&mut page, ALARMS, &format!("alarm=\"{}\"", alarm.as_str_name()), active);
     }
     head(&mut page, DROPPED_LINES, "counter", "Log lines that were dropped because the queue was full or no output took them.");

@@ -3,8 +3,8 @@
 use api::observe::{count_operations, kind_of_applied};
 use api::request_text;
 use apply::{Answer, ApplyError, RequestKind};
-use engine::{AppliedRequest, Observer};
 use prost::Message as _;
+use replica::{AppliedRequest, Observer};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use telemetry::metrics::Metrics;

@@ -18,7 +18,7 @@ impl StateSample {
     }
 
     fn alarms(&self) -> Vec<(MemberId, AlarmType)> {
-        let raised = self.server.engine().published().alarms().of(WireAlarm::None.into());
+        let raised = self.server.replica().published().alarms().of(WireAlarm::None.into());
         let named = raised.into_iter().filter_map(|alarm| {
             let kind = match WireAlarm::try_from(alarm.alarm) {
                 Ok(WireAlarm::Nospace) => AlarmType::NoSpace,
@@ -33,18 +33,18 @@ impl StateSample {
 
 impl Source for StateSample {
     fn sample(&self) -> Sample {
-        let engine = self.server.engine();
-        let published = engine.published();
+        let replica = self.server.replica();
+        let published = replica.published();
         let (standing, point, members) = (published.standing(), published.read_point(), published.members());
         let stored_bytes = published.stored_bytes();
-        let watched = engine.watches().figures();
+        let watched = replica.watches().figures();
         Sample {
             has_leader: standing.leader != 0,
             is_leader: standing.role == Role::Leader,
-            is_learner: members.member(engine.member_id()).is_some_and(|member| member.is_learner),
+            is_learner: members.member(replica.member_id()).is_some_and(|member| member.is_learner),
             committed_index: standing.commit,
             applied_index: standing.applied,
-            proposals_pending: engine.proposals_pending() as u64,
+            proposals_pending: replica.proposals_pending() as u64,
             quota_backend_bytes: self.server.quota_backend_bytes(),
             cluster_version: members.cluster_version().map(|version| format!("{}.{}", version.major, version.minor)),
             // The size in Status, which the quota limits.
@@ -59,8 +59,8 @@ impl Source for StateSample {
             watchers: watched.watchers as u64,
             slow_watchers: watched.unsynced_watchers as u64,
             pending_events: watched.pending_events as u64,
-            open_read_transactions: engine.long_reads().count() as u64,
-            installing_snapshot: engine.installations().count() > 0,
+            open_read_transactions: replica.long_reads().count() as u64,
+            installing_snapshot: replica.installations().count() > 0,
         }
     }
 }

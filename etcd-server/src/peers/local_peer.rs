@@ -2,11 +2,11 @@
 
 use crate::peers::raft_snapshot::{Arrived, Incomings, Outgoings};
 use api::Server;
-use engine::Engine;
 use membership::{Membership, Version};
 use peer::{Answer, HashKv, Held, HttpRefusal, Local, Outgoing, Receiver, SnapshotReader, Transport};
 use proto::etcdserverpb::{LeaseKeepAliveResponse, LeaseTimeToLiveResponse};
 use proto::raftpb::Message;
+use replica::Replica;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const APPLY_TIMEOUT: Duration = Duration::from_secs(1);
 /// The transport of raft messages.
 pub(crate) struct Outbound(pub(crate) Transport);
 
-impl engine::Outbound for Outbound {
+impl replica::Outbound for Outbound {
     fn send(&self, messages: Vec<Message>) {
         self.0.send(messages);
     }
@@ -74,8 +74,8 @@ impl Drop for Receiving {
 
 impl LocalPeer {
     pub(crate) fn new(server: Server, removed: Arc<Notify>, metrics: Arc<Metrics>) -> Self {
-        let outgoings = Outgoings::new(Arc::clone(server.engine()));
-        let incomings = Incomings::new(server.engine().folder().to_owned());
+        let outgoings = Outgoings::new(Arc::clone(server.replica()));
+        let incomings = Incomings::new(server.replica().folder().to_owned());
         Self { server, removed, outgoings, incomings, metrics }
     }
 
@@ -85,18 +85,18 @@ impl LocalPeer {
         let failed = |error: String| refusal(500, format!("failed to save KV snapshot ({error})"));
         let begun = Instant::now();
         let arrived = turn.receive(transfer, body).await.map_err(failed)?;
-        let (engine, metrics) = (Arc::clone(self.server.engine()), Arc::clone(&self.metrics));
+        let (replica, metrics) = (Arc::clone(self.server.replica()), Arc::clone(&self.metrics));
         // A complete snapshot is installed, whether its sender still waits or not.
         let installing = tokio::spawn(async move {
-            let installed = install(engine, &metrics, begun, message, arrived).await;
+            let installed = install(replica, &metrics, begun, message, arrived).await;
             drop(turn);
             installed
         });
         installing.await.unwrap_or_else(|error| Err(error.to_string())).map_err(failed)
     }
 
-    fn published(&self) -> &engine::Published {
-        self.server.engine().published()
+    fn published(&self) -> &replica::Published {
+        self.server.replica().published()
     }
 
     fn leads(&self) -> bool {
@@ -105,19 +105,19 @@ impl LocalPeer {
 }
 
 /// Makes a state of the file received since `begun`, and offers it to raft.
-async fn install(engine: Arc<Engine>, metrics: &Metrics, begun: Instant, message: Message, arrived: Arrived) -> Result<(), String> {
-    let _installing = engine.installations().begin();
+async fn install(replica: Arc<Replica>, metrics: &Metrics, begun: Instant, message: Message, arrived: Arrived) -> Result<(), String> {
+    let _installing = replica.installations().begin();
     let index = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref()).map_or(0, |metadata| metadata.index);
     let bytes = arrived.bytes;
     let preparing = {
-        let engine = Arc::clone(&engine);
-        tokio::task::spawn_blocking(move || (engine.prepare_snapshot(&message, &arrived.file), message))
+        let replica = Arc::clone(&replica);
+        tokio::task::spawn_blocking(move || (replica.prepare_snapshot(&message, &arrived.file), message))
     };
     let (prepared, message) = preparing.await.map_err(|error| error.to_string())?;
     let prepared = prepared.map_err(|error| error.to_string())?;
     metrics.disk.received_snapshot_fsync.record(prepared.sync_time());
     metrics.disk.received_snapshot_save.record(begun.elapsed());
-    let installed = engine.install_snapshot(message, prepared).await;
+    let installed = replica.install_snapshot(message, prepared).await;
     tracing::info!(snapshot_index = index, bytes, installed, "received database snapshot");
     Ok(())
 }
@@ -144,16 +144,16 @@ fn of_status(status: &tonic::Status) -> HttpRefusal {
 
 impl Local for LocalPeer {
     fn step(&self, message: Message) -> bool {
-        message.r#type != MESSAGE_SNAPSHOT && self.server.engine().step(message)
+        message.r#type != MESSAGE_SNAPSHOT && self.server.replica().step(message)
     }
 
     fn unreachable(&self, member: u64) {
-        self.server.engine().unreachable(member);
+        self.server.replica().unreachable(member);
     }
 
     fn snapshot_sent(&self, member: u64, success: bool) {
         self.outgoings.ended(member, success);
-        self.server.engine().snapshot_sent(member, success);
+        self.server.replica().snapshot_sent(member, success);
     }
 
     fn told_removed(&self) {
@@ -227,7 +227,7 @@ impl Local for LocalPeer {
                 return Err(refusal(400, "not a primary lessor"));
             }
             let renewed = async {
-                self.server.engine().barrier().await.map_err(|error| refusal(408, error.to_string()))?;
+                self.server.replica().barrier().await.map_err(|error| refusal(408, error.to_string()))?;
                 self.server.renew(LeaseId(lease)).await.map_err(|status| of_status(&status))
             };
             match tokio::time::timeout(APPLY_TIMEOUT, renewed).await {
@@ -254,7 +254,7 @@ impl Local for LocalPeer {
 
     fn downgrade_enabled(&self) -> Answer<'_, Result<bool, HttpRefusal>> {
         Box::pin(async move {
-            self.server.engine().barrier().await.map_err(|error| refusal(500, error.to_string()))?;
+            self.server.replica().barrier().await.map_err(|error| refusal(500, error.to_string()))?;
             Ok(self.published().members().downgrade().enabled)
         })
     }

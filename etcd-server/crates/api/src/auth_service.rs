@@ -4,7 +4,6 @@ use crate::server::{Server, unexpected};
 use crate::status::ToStatus as _;
 use apply::{Answer, Ordered};
 use auth::{Identity, Login};
-use engine::RequestError;
 use proto::etcdserverpb::{
     AuthDisableRequest, AuthDisableResponse, AuthEnableRequest, AuthEnableResponse, AuthRoleAddRequest, AuthRoleAddResponse,
     AuthRoleDeleteRequest, AuthRoleDeleteResponse, AuthRoleGetRequest, AuthRoleGetResponse, AuthRoleGrantPermissionRequest,
@@ -15,6 +14,7 @@ use proto::etcdserverpb::{
     AuthUserRevokeRoleRequest, AuthUserRevokeRoleResponse, AuthenticateRequest, AuthenticateResponse, InternalAuthenticateRequest,
     InternalRaftRequest, ResponseHeader,
 };
+use replica::RequestError;
 use rpc::etcdserverpb::auth_server::Auth;
 use tonic::{Request, Response, Status};
 
@@ -44,7 +44,7 @@ impl Server {
     /// Checks a password when it is the name's turn, and returns the auth revision that it was
     /// checked at.
     async fn check_password(&self, login: Login, name: &str, password: String) -> Result<u64, Status> {
-        let turn = self.wrong_passwords.lock().turn(name, self.engine.clock().now(), self.engine.request_timeout());
+        let turn = self.wrong_passwords.lock().turn(name, self.replica.clock().now(), self.replica.request_timeout());
         let Some(wait) = turn else { return Err(RequestError::TooManyRequests.to_status()) };
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
@@ -53,7 +53,7 @@ impl Server {
         let checked = self.burn(move || login.verify(&password, cost)).await?;
         match checked {
             Ok(_) => self.wrong_passwords.lock().right(name),
-            Err(_) => self.wrong_passwords.lock().wrong(name, self.engine.clock().now()),
+            Err(_) => self.wrong_passwords.lock().wrong(name, self.replica.clock().now()),
         }
         checked.map_err(|refusal| refusal.to_status())
     }

@@ -1,7 +1,7 @@
 //! The state as etcd's backend file, for backups and whole-backend hashes.
 
-use backup::bolt::{Plan, TRAILER_BYTES, Trailer};
-use backup::{Scratch, image};
+use backend_file::bolt::{Plan, TRAILER_BYTES, Trailer};
+use backend_file::{Scratch, image};
 use bytes::Bytes;
 use membership::Membership;
 use prost::Message as _;

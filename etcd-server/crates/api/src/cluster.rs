@@ -21,7 +21,7 @@ const SECONDS_TRIED: u64 = 60;
 impl Server {
     /// Orders a change and answers the members after it.
     async fn change_members(&self, change: ConfChange) -> Result<Vec<pb::Member>, Status> {
-        match self.engine.change_members(&change).await.map_err(|refused| self.refused(&refused))? {
+        match self.replica.change_members(&change).await.map_err(|refused| self.refused(&refused))? {
             Ordered { answer: Answer::Members(members), .. } => Ok(members),
             ordered => Err(unexpected(&ordered)),
         }
@@ -64,7 +64,7 @@ impl Server {
     /// Transfers leadership before this member stops, so that no client waits for an election. A
     /// failure is logged, and no reason to stay.
     pub async fn hand_over_before_stop(&self) {
-        let own = self.engine.member_id();
+        let own = self.replica.member_id();
         let leader = MemberId(self.published().standing().leader);
         if !self.leads() {
             tracing::info!(local_member_id = %own, current_leader_member_id = %leader, "skipped leadership transfer; local server is not leader");
@@ -82,7 +82,7 @@ impl Server {
             let successor = self.successor_of(own).await.ok_or_else(|| Status::unavailable("no other member answers"))?;
             self.hand_over_to(successor).await
         };
-        let handed = tokio::time::timeout(self.engine.request_timeout(), handing).await;
+        let handed = tokio::time::timeout(self.replica.request_timeout(), handing).await;
         if let Err(status) = handed.unwrap_or_else(|_| Err(Status::unavailable("the consensus thread does not answer"))) {
             tracing::warn!(error = status.message(), "leadership transfer failed");
         }
@@ -90,12 +90,12 @@ impl Server {
 
     /// Returns the successor of `leader`: this member if it may, else the most up to date voter.
     async fn successor_of(&self, leader: MemberId) -> Option<MemberId> {
-        let own = self.engine.member_id();
+        let own = self.replica.member_id();
         if own != leader {
             let members = self.published().members();
             return members.member(own).filter(|member| !member.is_learner).map(|member| member.id);
         }
-        consensus::successor(&self.engine.progress().await, own.0).map(MemberId)
+        consensus::successor(&self.replica.progress().await, own.0).map(MemberId)
     }
 
     /// Promotes a learner that has caught up; only the leader knows whether it has.
@@ -135,9 +135,9 @@ impl Server {
 
     /// Returns those of `ids` that have most of the log of this member, which is the leader.
     async fn in_sync(&self, ids: &[MemberId]) -> Vec<MemberId> {
-        let progress = self.engine.progress().await;
+        let progress = self.replica.progress().await;
         let matched = |id: MemberId| progress.iter().find(|progress| progress.member == id.0).map_or(0, |progress| progress.matched);
-        let own = matched(self.engine.member_id());
+        let own = matched(self.replica.member_id());
         ids.iter().copied().filter(|id| membership::is_ready(matched(*id), own)).collect()
     }
 

@@ -43,7 +43,7 @@ impl Server {
 
     /// The same from the bare headers, with the refusal itself.
     pub(crate) fn identity_of(&self, headers: &HeaderMap) -> Result<Identity, auth::AuthError> {
-        let store = self.engine.published().auth();
+        let store = self.replica.published().auth();
         if !store.enabled() {
             return Ok(Identity::default());
         }
@@ -51,7 +51,7 @@ impl Server {
             return Ok(self.certified(headers, store.auth_revision()));
         };
         let token = auth::strip_bearer(token.to_str().map_err(|_| auth::AuthError::InvalidAuthToken)?);
-        self.tokens.identity_of(token, store.auth_revision(), self.engine.clock().now())
+        self.tokens.identity_of(token, store.auth_revision(), self.replica.clock().now())
     }
 
     /// The user that the connection's certificate names. A gateway's own certificate is not its clients' (CVE-2018-16886).
@@ -65,7 +65,7 @@ impl Server {
     /// The identity behind a request, which must be allowed to ask for this class.
     pub(crate) fn permitted(&self, metadata: &MetadataMap, class: RequestClass<'_>) -> Result<Identity, Status> {
         let identity = self.identity(metadata)?;
-        self.engine.published().auth().permit(&identity, class).map_err(|refusal| refusal.to_status())?;
+        self.replica.published().auth().permit(&identity, class).map_err(|refusal| refusal.to_status())?;
         Ok(identity)
     }
 
@@ -89,7 +89,7 @@ impl Server {
     /// Checks after a read that permissions have not changed meanwhile; otherwise its result may
     /// not be returned.
     pub(crate) fn still_current(&self, identity: &Identity) -> Result<(), Status> {
-        let store = self.engine.published().auth();
+        let store = self.replica.published().auth();
         if store.enabled() && !identity.user.is_empty() && identity.auth_revision != store.auth_revision() {
             return Err(auth::AuthError::AuthOldRevision.to_status());
         }

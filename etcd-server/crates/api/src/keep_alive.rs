@@ -102,7 +102,7 @@ impl Server {
     }
 
     fn renew_here(&self, ids: &[LeaseId]) -> Vec<Renewal> {
-        let now = self.engine.clock().now();
+        let now = self.replica.clock().now();
         let mut expiry = self.published().expiry().lock();
         ids.iter().map(|id| expiry.renew(*id, now)).collect()
     }
@@ -112,7 +112,7 @@ impl Server {
         let checkpoints = ids.iter().map(|id| LeaseCheckpoint { id: id.0, remaining_ttl: 0 }).collect();
         let lease_checkpoint = Some(LeaseCheckpointRequest { checkpoints });
         let request = InternalRaftRequest { lease_checkpoint, ..InternalRaftRequest::default() };
-        self.propose(request, &self.engine.own_identity()).await.map(drop)
+        self.propose(request, &self.replica.own_identity()).await.map(drop)
     }
 
     /// Serves a stream of keep-alives until the client has no more.

@@ -11,7 +11,6 @@ use crate::spans;
 use crate::status::{self, ToStatus};
 use apply::{Answer, Operations, Ordered};
 use auth::{Identity, RequestClass};
-use engine::Engine;
 use membership::Version;
 use mvcc::{RangeOptions, RangeResult, ReadPoint};
 use prost::Message as _;
@@ -20,6 +19,7 @@ use proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, InternalRaftRequest, PutRequest, PutResponse,
     RangeRequest, RangeResponse, RangeStreamResponse, TxnRequest, TxnResponse,
 };
+use replica::Replica;
 use rpc::etcdserverpb::kv_server::Kv;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -138,7 +138,7 @@ impl Server {
         read: impl AsyncFnOnce(&Identity) -> Result<T, Status>,
     ) -> Result<T, Status> {
         // Where the barrier is free, so is not looking at the clock for it.
-        if !request.serializable && !self.engine.leads_alone() {
+        if !request.serializable && !self.replica.leads_alone() {
             let agreed = self.barrier().await;
             times.agreed = Some(Instant::now());
             agreed?;
@@ -176,7 +176,7 @@ impl Server {
         // A range that is read whole may be of any size: a few at a time, so that others keep their processors.
         let turn = if small || reads_no_more_than_limit(request) { None } else { Some(turn(&self.whole_reads).await?) };
         let (revision, found) =
-            if small { self.engine.read(read) } else { off_thread(&self.engine, read).await }.map_err(|fault| self.faulted(fault))?;
+            if small { self.replica.read(read) } else { off_thread(&self.replica, read).await }.map_err(|fault| self.faulted(fault))?;
         drop(turn);
         self.observer.range_read(found.is_ok(), begun.elapsed());
         Ok((revision, found.map_err(|refusal| refusal.to_status())?))
@@ -296,7 +296,7 @@ impl Server {
         let nothing_leased = &mut |_| Ok::<_, auth::AuthError>(Vec::new());
         self.published().auth().check_txn(&identity, request, nothing_leased).map_err(|refusal| refusal.to_status())?;
         let reading = Arc::clone(request);
-        let executed = off_thread(&self.engine, move |point, store| {
+        let executed = off_thread(&self.replica, move |point, store| {
             let executed = mvcc::execute_txn_read(point, store, &reading)?;
             Ok(executed.map(|response| (Operations::of_txn(&reading, &response), response)))
         });
@@ -361,13 +361,13 @@ fn revision_filters(request: &RangeRequest) -> [i64; 4] {
 
 /// Runs a read that may take long on a thread where it delays no other call.
 pub(crate) async fn off_thread<T: Send + 'static>(
-    engine: &Arc<Engine>,
+    replica: &Arc<Replica>,
     read: impl FnMut(&ReadPoint, &Store) -> Result<T, Fault> + Send + 'static,
 ) -> Result<T, Fault> {
-    let engine = Arc::clone(engine);
+    let replica = Arc::clone(replica);
     let joined = tokio::task::spawn_blocking(move || {
-        let _reading = engine.long_reads().begin();
-        engine.read(read)
+        let _reading = replica.long_reads().begin();
+        replica.read(read)
     })
     .await;
     joined.unwrap_or_else(|error| Err(Fault::store("read state", error)))

@@ -44,7 +44,7 @@ pub(crate) struct Measured {
 pub(crate) struct PartReader {
     server: Server,
     point: ReadPoint,
-    /// The state that was measured, as [`engine::Engine::generation`] counts it.
+    /// The state that was measured, as [`replica::Replica::generation`] counts it.
     generation: u64,
     plan: Parts,
     place: Arc<Place>,
@@ -80,7 +80,7 @@ impl PartReader {
 
     fn read(&mut self) -> Result<Bytes, Status> {
         let Self { server, point, generation, plan, .. } = self;
-        let read = server.engine.read_again(*generation, plan.revision(), |store| plan.next(point, store, PART_BYTES));
+        let read = server.replica.read_again(*generation, plan.revision(), |store| plan.next(point, store, PART_BYTES));
         let part = read.ok_or_else(|| Status::out_of_range("etcdserver: mvcc: required revision has been compacted"))?;
         part.map_err(|fault| server.faulted(fault))
     }
@@ -96,10 +96,10 @@ impl Server {
     /// Measures a range that is larger than [`WHOLE_BYTES_MAX`].
     pub(crate) async fn measure_large_range(&self, options: RangeOptions, place: Place) -> Result<Measured, Status> {
         let turn = turn(&self.measures).await?;
-        let generation = self.engine.generation();
-        let engine = Arc::clone(&self.engine);
+        let generation = self.replica.generation();
+        let replica = Arc::clone(&self.replica);
         let measuring = tokio::task::spawn_blocking(move || {
-            let measured = engine.read(|point, store| Ok(point.measure(store, &options)?.map(|plan| (point.clone(), plan))));
+            let measured = replica.read(|point, store| Ok(point.measure(store, &options)?.map(|plan| (point.clone(), plan))));
             drop(turn);
             measured
         });

@@ -25,7 +25,7 @@ impl Server {
     /// Orders a grant; without an id one is drawn.
     pub(crate) async fn lease_grant(&self, mut request: LeaseGrantRequest, identity: &Identity) -> Result<LeaseGrantResponse, Status> {
         while request.id == 0 {
-            request.id = (self.engine.next_id() & (u64::MAX >> 1)).cast_signed();
+            request.id = (self.replica.next_id() & (u64::MAX >> 1)).cast_signed();
         }
         let id = request.id;
         let _span = spans::lease_grant(&request);
@@ -50,7 +50,7 @@ impl Server {
     }
 
     async fn lease_keys(&self, id: LeaseId) -> Result<Vec<Bytes>, Status> {
-        off_thread(&self.engine, move |_, store| lease::stored_keys(store, id)).await.map_err(|fault| self.faulted(fault))
+        off_thread(&self.replica, move |_, store| lease::stored_keys(store, id)).await.map_err(|fault| self.faulted(fault))
     }
 
     /// Catches up before a permission check: a member that lags knows neither all keys of a lease
@@ -107,7 +107,7 @@ impl Server {
         self.barrier().await?;
         let (found, leads) = {
             let expiry = self.published().expiry().lock();
-            (expiry.time_to_live(id, self.engine.clock().now()), expiry.is_leading())
+            (expiry.time_to_live(id, self.replica.clock().now()), expiry.is_leading())
         };
         let Some(found) = found else {
             // A member that was replaced as leader behind the barrier knows no deadlines any more,

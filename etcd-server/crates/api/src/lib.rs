@@ -1,4 +1,4 @@
-//! The gRPC services: they translate requests for the engine, and its results into responses.
+//! The gRPC services: they translate requests for the replica, and its results into responses.
 //!
 //! They decide nothing: admission and auth decide what is permitted, apply decides the effect.
 //! Every refusal becomes a status in one place, [`status`].

@@ -32,7 +32,7 @@ const SNAPSHOT_PARTS_WAITING: usize = 4;
 impl Server {
     /// Raises the NOSPACE alarm for this member; that it is raised already is no news.
     pub async fn raise_no_space(&self) {
-        let own = self.engine.member_id().0;
+        let own = self.replica.member_id().0;
         let is_raised = self.published().alarms().of(AlarmType::Nospace.into()).iter().any(|alarm| alarm.member_id == own);
         // Many requests may find the quota used up at once.
         if !self.no_space_told.swap(true, Ordering::Relaxed) && !is_raised {
@@ -41,14 +41,14 @@ impl Server {
         if is_raised {
             self.no_space_told.store(false, Ordering::Relaxed);
         }
-        self.raise_alarm(AlarmType::Nospace, self.engine.member_id()).await;
+        self.raise_alarm(AlarmType::Nospace, self.replica.member_id()).await;
     }
 
     /// Raises an alarm for a member; 0 stands for the cluster.
     pub async fn raise_alarm(&self, kind: AlarmType, member: types::MemberId) {
         let alarm = AlarmRequest { action: AlarmAction::Activate.into(), member_id: member.0, alarm: kind.into() };
         let request = InternalRaftRequest { alarm: Some(alarm), ..InternalRaftRequest::default() };
-        if let Err(status) = self.propose(request, &self.engine.own_identity()).await {
+        if let Err(status) = self.propose(request, &self.replica.own_identity()).await {
             tracing::warn!(error = status.message(), "failed to raise alarm");
         }
     }
@@ -102,7 +102,7 @@ impl Server {
         }
         let begun = Instant::now();
         let hashed =
-            off_thread(&self.engine, move |point, store| Ok((point.current, mvcc::hash_kv(point, &store.snapshot(), revision)?))).await;
+            off_thread(&self.replica, move |point, store| Ok((point.current, mvcc::hash_kv(point, &store.snapshot(), revision)?))).await;
         let (current, hashed) = hashed.map_err(|fault| self.faulted(fault))?;
         self.observer.metrics().mvcc.hash_by_revision.record(begun.elapsed());
         let hashed = hashed.map_err(|refusal| refusal.to_status())?;
@@ -117,9 +117,9 @@ impl Server {
     /// Hands leadership over and waits until `target` leads, for as long as raft tries (etcd: an election timeout and a heartbeat).
     pub(crate) async fn hand_over_to(&self, target: types::MemberId) -> Result<(), Status> {
         let begun = Instant::now();
-        let (leader, own) = (types::MemberId(self.published().standing().leader), self.engine.member_id());
+        let (leader, own) = (types::MemberId(self.published().standing().leader), self.replica.member_id());
         tracing::info!(local_member_id = %own, current_leader_member_id = %leader, transferee_member_id = %target, "leadership transfer starting");
-        self.engine.transfer_leader(target);
+        self.replica.transfer_leader(target);
         while begun.elapsed() < self.settings.election_timeout + self.settings.heartbeat {
             if self.published().standing().leader == target.0 {
                 tracing::info!(
@@ -159,7 +159,7 @@ impl Server {
         };
         if set.is_some() {
             let request = InternalRaftRequest { downgrade_info_set: set, ..InternalRaftRequest::default() };
-            self.propose(request, &self.engine.own_identity()).await?;
+            self.propose(request, &self.replica.own_identity()).await?;
         }
         Ok(DowngradeResponse { header: Some(self.header_now()), version })
     }
@@ -194,7 +194,7 @@ impl Maintenance for Server {
         self.must_be_root(request.metadata())?;
         tracing::info!("starting defragment");
         let metrics = Arc::clone(self.observer.metrics());
-        let reclaimed = off_thread(&self.engine, move |_, store| {
+        let reclaimed = off_thread(&self.replica, move |_, store| {
             let begun = Instant::now();
             metrics.disk.defrag_inflight.set(1);
             tracing::info!(path = %store.path().display(), "defragmenting");
@@ -212,7 +212,7 @@ impl Maintenance for Server {
     async fn hash(&self, request: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
         self.must_be_root(request.metadata())?;
         let begun = Instant::now();
-        let hashed = off_thread(&self.engine, |point, store| Ok((point.current, backend::hash(store)?))).await;
+        let hashed = off_thread(&self.replica, |point, store| Ok((point.current, backend::hash(store)?))).await;
         let (revision, hash) = hashed.map_err(|fault| self.faulted(fault))?;
         self.observer.metrics().mvcc.hash.record(begun.elapsed());
         Ok(Response::new(HashResponse { header: Some(self.header(revision)), hash }))
@@ -232,11 +232,11 @@ impl Maintenance for Server {
         let (runtime, too_slow) = (Handle::current(), Arc::clone(&cut));
         let send = move || {
             backend::give_way();
-            let _reading = server.engine.long_reads().begin();
+            let _reading = server.replica.long_reads().begin();
             let begun = Instant::now();
             let version = server.storage_version();
             let mut total_bytes = None;
-            let sent = backend::stream(&server.engine.store(), |blob, remaining_bytes| {
+            let sent = backend::stream(&server.replica.store(), |blob, remaining_bytes| {
                 let bytes = blob.len();
                 let whole = *total_bytes.get_or_insert(remaining_bytes + blob.len() as u64);
                 if whole == remaining_bytes + blob.len() as u64 {
@@ -285,7 +285,7 @@ impl Maintenance for Server {
         if members.member(target).is_none_or(|member| member.is_learner) {
             return Err(Status::failed_precondition("etcdserver: bad leader transferee"));
         }
-        if target != self.engine.member_id() {
+        if target != self.replica.member_id() {
             self.hand_over_to(target).await?;
         }
         Ok(Response::new(MoveLeaderResponse { header: None }))

@@ -4,12 +4,12 @@
 use crate::server::Server;
 use crate::status::{self, ToStatus as _, leader_changed};
 use consensus::Role;
-use engine::RequestError;
 use futures::{StreamExt as _, TryStreamExt as _};
 use membership::{Connected, HEALTH_INTERVAL, Member};
 use peer::ask::{self, AskError, Target};
 use peer::lease_batch;
 use proto::etcdserverpb::LeaseTimeToLiveResponse;
+use replica::RequestError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -44,10 +44,10 @@ impl Server {
     where
         F: Future<Output = Result<T, AskError>>,
     {
-        let deadline = Instant::now() + self.engine.request_timeout();
+        let deadline = Instant::now() + self.replica.request_timeout();
         while Instant::now() < deadline {
             let leader = MemberId(self.published().standing().leader);
-            if leader == self.engine.member_id() {
+            if leader == self.replica.member_id() {
                 // The caller has to look again for itself.
                 return Err(leader_changed());
             }
@@ -76,7 +76,7 @@ impl Server {
     /// which is an etcd member, is sent single requests.
     pub(crate) async fn renew_at_leader(&self, leases: &[LeaseId]) -> Result<Vec<Option<i64>>, Status> {
         let ids: Vec<i64> = leases.iter().map(|lease| lease.0).collect();
-        let timeout = self.engine.request_timeout();
+        let timeout = self.replica.request_timeout();
         let leader = self.published().standing().leader;
         if leader == 0 || self.leader_without_batches.load(Ordering::Relaxed) != leader {
             let renewed = self.ask_leader(
@@ -96,7 +96,7 @@ impl Server {
     }
 
     async fn renew_one_at_leader(&self, lease: i64) -> Result<Option<i64>, Status> {
-        let timeout = self.engine.request_timeout();
+        let timeout = self.replica.request_timeout();
         let renewed = self.ask_leader(
             |target| async move { ask::keep_alive(&target, lease, timeout).await },
             |error| is_refused(error, 404).then(lease_not_found),
@@ -106,7 +106,7 @@ impl Server {
 
     /// Requests the remaining time of a lease from the leader; `None` if there is no such lease.
     pub(crate) async fn time_to_live_at_leader(&self, lease: i64, keys: bool) -> Result<Option<LeaseTimeToLiveResponse>, Status> {
-        let timeout = self.engine.request_timeout();
+        let timeout = self.replica.request_timeout();
         let told = self.ask_leader(
             |target| async move { ask::time_to_live(&target, lease, keys, timeout).await },
             |error| is_refused(error, 404).then(lease_not_found),
@@ -116,7 +116,7 @@ impl Server {
 
     /// Has the leader promote a learner, and answers the members after it.
     pub(crate) async fn promote_at_leader(&self, id: MemberId, token: Option<&str>) -> Result<Vec<Member>, Status> {
-        let timeout = self.engine.request_timeout();
+        let timeout = self.replica.request_timeout();
         let refusal = |error: &AskError| match error {
             AskError::Refused { status, .. } if status.as_u16() == 404 => Some(member_not_found()),
             AskError::Refused { status, text, .. } if status.as_u16() == 412 => Some(Status::failed_precondition(text.clone())),
@@ -134,8 +134,8 @@ impl Server {
 
     /// Returns `true` if the leader, or as leader a majority, was not reached all the while, as a request saw it that has just timed out.
     fn lost_connection(&self) -> bool {
-        let Some(begun) = Instant::now().checked_sub(self.engine.request_timeout()) else { return false };
-        let (own, leader) = (self.engine.member_id(), MemberId(self.published().standing().leader));
+        let Some(begun) = Instant::now().checked_sub(self.replica.request_timeout()) else { return false };
+        let (own, leader) = (self.replica.member_id(), MemberId(self.published().standing().leader));
         let voters: Vec<MemberId> = self.published().members().voters().map(|member| member.id).collect();
         !reaches_since(begun, own, leader, &voters, &self.transport.active())
     }
@@ -144,7 +144,7 @@ impl Server {
     /// the leader lately. An open socket proves nothing. If the leader does not respond, those that
     /// this member is connected to.
     pub(crate) async fn connected(&self) -> Connected {
-        let own = self.engine.member_id();
+        let own = self.replica.member_id();
         let streams = self.transport.active();
         let steadily = |id: &MemberId| *id == own || streams.get(id).is_some_and(|since| since.elapsed() >= HEALTH_INTERVAL);
         let active: BTreeSet<MemberId> = match self.recently_active().await {
@@ -166,7 +166,7 @@ impl Server {
 
     /// The members that have acknowledged something to this member, the leader, lately; itself among them.
     pub async fn active_members(&self) -> Vec<u64> {
-        let progress = self.engine.progress().await;
+        let progress = self.replica.progress().await;
         progress.into_iter().filter(|progress| progress.recently_active).map(|progress| progress.member).collect()
     }
 }

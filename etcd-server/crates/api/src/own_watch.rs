@@ -5,11 +5,11 @@
 use crate::Server;
 use crate::status;
 use bytes::Bytes;
-use engine::{RequestError, WatchAnswers};
 use prost::Message as _;
 use proto::etcdserverpb::watch_create_request::FilterType;
 use proto::etcdserverpb::{WatchCreateRequest, WatchResponse};
 use proto::mvccpb::event::EventType;
+use replica::{RequestError, WatchAnswers};
 use std::time::Duration;
 use tonic::Status;
 
@@ -35,7 +35,7 @@ pub(crate) enum Observed {
 impl Server {
     /// Starts a watch as `request` says. Permission to read the range must have been checked.
     pub(crate) async fn own_watch(&self, request: WatchCreateRequest) -> Result<OwnWatch, Status> {
-        let (requests, answers) = self.engine.watches().open(PROGRESS_INTERVAL);
+        let (requests, answers) = self.replica.watches().open(PROGRESS_INTERVAL);
         requests.create(request).await.map_err(|refused| self.refused(&refused))?;
         Ok(OwnWatch { server: self.clone(), answers })
     }

@@ -8,11 +8,11 @@ use crate::watch::WatchService;
 use crate::{HealthState, ObservedRoutes, TokenKeeper, status};
 use apply::Ordered;
 use auth::{Identity, WrongPasswords};
-use engine::{Engine, Published, RequestError};
 use mvcc::RangeOptions;
 use parking_lot::Mutex;
 use peer::Transport;
 use proto::etcdserverpb::{InternalRaftRequest, RangeRequest, ResponseHeader};
+use replica::{Published, Replica, RequestError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
@@ -57,7 +57,7 @@ pub struct Settings {
 /// The state behind all services; cloned into each.
 #[derive(Clone, Debug)]
 pub struct Server {
-    pub(crate) engine: Arc<Engine>,
+    pub(crate) replica: Arc<Replica>,
     pub(crate) transport: Transport,
     pub(crate) tokens: Arc<TokenKeeper>,
     pub(crate) settings: Arc<Settings>,
@@ -88,12 +88,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Services over `engine`; `transport` leads to the other members.
-    pub fn new(engine: Arc<Engine>, transport: Transport, tokens: Arc<TokenKeeper>, settings: Settings, observer: Observer) -> Self {
+    /// Services over `replica`; `transport` leads to the other members.
+    pub fn new(replica: Arc<Replica>, transport: Transport, tokens: Arc<TokenKeeper>, settings: Settings, observer: Observer) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let permits = cores.div_ceil(2);
         Self {
-            engine,
+            replica,
             transport,
             tokens,
             settings: Arc::new(settings),
@@ -168,8 +168,8 @@ impl Server {
     }
 
     /// The pipeline behind the services.
-    pub fn engine(&self) -> &Arc<Engine> {
-        &self.engine
+    pub fn replica(&self) -> &Arc<Replica> {
+        &self.replica
     }
 
     /// A small read with this member's own rights: whether it could answer one.
@@ -178,18 +178,18 @@ impl Server {
             self.barrier().await?;
         }
         let options = RangeOptions::new(&RangeRequest { key: "\0".into(), limit: 1, keys_only: true, ..RangeRequest::default() });
-        let read = self.engine.read(|point, store| point.range(store, &options));
+        let read = self.replica.read(|point, store| point.range(store, &options));
         let found = read.map_err(|fault| self.faulted(fault))?;
         found.map(drop).map_err(|refusal| refusal.to_status())
     }
 
     /// Returns `true` if this member does not vote yet, and so answers little.
     pub(crate) fn is_learner(&self) -> bool {
-        self.published().members().member(self.engine.member_id()).is_some_and(|member| member.is_learner)
+        self.published().members().member(self.replica.member_id()).is_some_and(|member| member.is_learner)
     }
 
     pub(crate) fn published(&self) -> &Published {
-        self.engine.published()
+        self.replica.published()
     }
 
     /// Returns a response header with `revision`: of a read, the revision that was read at; of an ordered request, that of [`Ordered`].
@@ -205,8 +205,8 @@ impl Server {
 
     pub(crate) fn header_without_revision(&self) -> ResponseHeader {
         ResponseHeader {
-            cluster_id: self.engine.cluster_id().0,
-            member_id: self.engine.member_id().0,
+            cluster_id: self.replica.cluster_id().0,
+            member_id: self.replica.member_id().0,
             revision: 0,
             raft_term: self.published().standing().term,
         }
@@ -215,7 +215,7 @@ impl Server {
     /// Orders a request and waits for its outcome.
     pub(crate) async fn propose(&self, request: InternalRaftRequest, identity: &Identity) -> Result<Ordered, Status> {
         otlp::event("Send raft proposal");
-        let outcome = self.engine.propose(request, identity).await;
+        let outcome = self.replica.propose(request, identity).await;
         match &outcome {
             Ok(_) | Err(RequestError::State(_)) => otlp::event("Receive raft result"),
             Err(refused) => otlp::error(|| refused.to_string()),
@@ -225,18 +225,18 @@ impl Server {
 
     /// Waits until reads see everything that was acknowledged before.
     pub(crate) async fn barrier(&self) -> Result<(), Status> {
-        if self.engine.leads_alone() {
+        if self.replica.leads_alone() {
             return Ok(());
         }
         let begun = Instant::now();
-        let agreed = self.engine.barrier().await;
+        let agreed = self.replica.barrier().await;
         self.observer.barrier_decided(begun);
         agreed.map_err(|refused| refused.to_status())
     }
 
     /// Stops the member because of a fault while reading, and returns the status for the client.
     pub(crate) fn faulted(&self, fault: Fault) -> Status {
-        self.engine.fault(fault);
+        self.replica.fault(fault);
         status::faulted()
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::call_head;
 use admission::InvalidRequest;
-use engine::RequestError;
 use membership::{DowngradeRejection, ReconfigurationRejection};
+use replica::RequestError;
 use tonic::{Code, Status};
 
 /// Something that has a gRPC status.

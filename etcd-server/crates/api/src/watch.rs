@@ -8,10 +8,10 @@ use crate::Server;
 use crate::spans::WatchSpans;
 use crate::status::ToStatus as _;
 use auth::AuthError;
-use engine::{RequestError, WatchAnswers, WatchRequests};
 use prost::Message as _;
 use proto::etcdserverpb::watch_request::RequestUnion;
 use proto::etcdserverpb::{WatchCreateRequest, WatchRequest};
+use replica::{RequestError, WatchAnswers, WatchRequests};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -82,7 +82,7 @@ impl Server {
         if wants_leader && !self.has_leader() {
             return Err(no_leader());
         }
-        let (asking, answers) = self.engine.watches().open(jittered(self.settings.progress_notify_interval));
+        let (asking, answers) = self.replica.watches().open(jittered(self.settings.progress_notify_interval));
         let (end_tx, end) = oneshot::channel();
         let server = self.clone();
         let spans = WatchSpans::current();
@@ -184,7 +184,7 @@ impl Server {
 
     pub(crate) fn watch_header(&self) -> Header {
         let raft_term = self.published().standing().term;
-        Header { cluster_id: self.engine.cluster_id(), member_id: self.engine.member_id(), raft_term }
+        Header { cluster_id: self.replica.cluster_id(), member_id: self.replica.member_id(), raft_term }
     }
 }
 

@@ -6,10 +6,10 @@ use super::checksum::Checksum;
 use api::backend::{Position, StateFile};
 use bytes::Bytes;
 use consensus::{SnapshotMark, Voters};
-use engine::Engine;
 use parking_lot::Mutex;
 use peer::{Held, Outgoing, Receiver};
 use proto::raftpb::{Message, Snapshot, SnapshotMetadata};
+use replica::Replica;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc as blocking;
@@ -23,7 +23,7 @@ type Part = Result<Bytes, String>;
 
 /// The transfers in progress, and those that can be resumed.
 pub(crate) struct Outgoings {
-    engine: Arc<Engine>,
+    replica: Arc<Replica>,
     kept: Arc<Mutex<BTreeMap<u64, Kept>>>,
 }
 
@@ -44,8 +44,8 @@ struct Attempt {
 }
 
 impl Outgoings {
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, kept: Arc::default() }
+    pub(crate) fn new(replica: Arc<Replica>) -> Self {
+        Self { replica, kept: Arc::default() }
     }
 
     /// Returns the snapshot for `message`: the one that `receiver` holds the beginning of, or the
@@ -56,12 +56,12 @@ impl Outgoings {
         let (position, transfer) = match receiver {
             Receiver::Resuming(Some(held)) if let Some(position) = self.go_on(member, held, &parts_tx) => (position, Some(held)),
             Receiver::Resuming(_) => {
-                let transfer = self.engine.next_id();
+                let transfer = self.replica.next_id();
                 let (position, attempts) = self.hold(member, transfer).await?;
                 drop(attempts.send(Attempt { skip: 0, summed: true, parts: parts_tx }));
                 let mut kept = self.kept.lock();
                 kept.insert(member, Kept { transfer, position: position.clone(), attempts });
-                self.engine.snapshot_begun(member, Some(mark(&position)));
+                self.replica.snapshot_begun(member, Some(mark(&position)));
                 (position, Some(Held { transfer, bytes: 0 }))
             }
             Receiver::Plain => {
@@ -77,7 +77,7 @@ impl Outgoings {
     pub(crate) fn ended(&self, member: u64, success: bool) {
         let mut kept = self.kept.lock();
         if success && kept.remove(&member).is_some() {
-            self.engine.snapshot_begun(member, None);
+            self.replica.snapshot_begun(member, None);
         }
     }
 
@@ -93,16 +93,16 @@ impl Outgoings {
     async fn hold(&self, member: u64, transfer: u64) -> Result<(Position, blocking::Sender<Attempt>), String> {
         let (position_tx, position) = oneshot::channel();
         let (attempts_tx, attempts) = blocking::channel();
-        let (engine, kept) = (Arc::clone(&self.engine), Arc::clone(&self.kept));
+        let (replica, kept) = (Arc::clone(&self.replica), Arc::clone(&self.kept));
         let work = move || {
-            let _reading = engine.long_reads().begin();
-            if let Err(fault) = give(&engine.store(), position_tx, &attempts) {
-                engine.fault(fault);
+            let _reading = replica.long_reads().begin();
+            if let Err(fault) = give(&replica.store(), position_tx, &attempts) {
+                replica.fault(fault);
             }
             let mut all = kept.lock();
             if all.get(&member).is_some_and(|kept| kept.transfer == transfer) {
                 all.remove(&member);
-                engine.snapshot_begun(member, None);
+                replica.snapshot_begun(member, None);
             }
         };
         let spawned = std::thread::Builder::new().name("state-sender".to_owned()).spawn(work);

@@ -1,4 +1,4 @@
-//! The work of the engine's apply, housekeeping and watch threads, and of the leader's duties.
+//! The work of the replica's apply, housekeeping and watch threads, and of the leader's duties.
 
 use crate::check::{Checked, check};
 use crate::plan::spread;

@@ -1,7 +1,7 @@
-//! A running member: the node and its surroundings, with the threads of the engine as queues that
+//! A running member: the node and its surroundings, with the threads of the replica as queues that
 //! are worked off later.
 //!
-//! Its decisions are the real ones; it replaces the engine's threads, channels and timers.
+//! Its decisions are the real ones; it replaces the replica's threads, channels and timers.
 
 use crate::applying::ApplyItem;
 use crate::check::{Checked, Violation, check};

@@ -245,7 +245,7 @@ fn links_of_documents_lead_to_files() {
     none(&complaints);
 }
 
-/// Returns `true` if `path` leaves out the `src` of a crate, as diagrams do: `engine/start.rs`.
+/// Returns `true` if `path` leaves out the `src` of a crate, as diagrams do: `replica/start.rs`.
 fn in_crate(path: &str) -> bool {
     let (name, rest) = path.split_once('/').expect("a path with a directory");
     top().join("etcd-server/crates").join(name).join("src").join(rest).exists()

@@ -12,7 +12,7 @@ use crate::published::Published;
 use crate::removal_task::{RemovalCommand, RemovalTask};
 use crate::waiters::Waiters;
 use crate::watches::{Inbox, WatchTask, Watches};
-use crate::{Engine, Notice, Observer, Outbound, RequestIds, UnderWay, state_folder};
+use crate::{Notice, Observer, Outbound, Replica, RequestIds, UnderWay, state_folder};
 use apply::{Effect, Settings, State};
 use consensus::{Config, Entry, EntryKind, HardState, Keep, Node, Recovered, Voters};
 use lease::ExpirySettings;
@@ -126,7 +126,7 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct Running {
     /// For requests.
-    pub engine: Arc<Engine>,
+    pub replica: Arc<Replica>,
     /// Notifications from apply, beside responses.
     pub notices: mpsc::UnboundedReceiver<Notice>,
     threads: Threads,
@@ -158,7 +158,7 @@ impl Running {
             // A thread that panicked has already reported a fault.
             drop(handle.join());
         }
-        self.engine.store().flush()
+        self.replica.store().flush()
     }
 }
 
@@ -333,7 +333,7 @@ impl Opened {
             spawn("watch", &on_fault, move || watch_task.run())?,
             spawn("raft", &on_fault, move || node_task.run())?,
         ];
-        let engine = Engine {
+        let replica = Replica {
             member_id: identity.member_id,
             cluster_id: identity.cluster_id,
             folder: options.folder.clone(),
@@ -357,7 +357,7 @@ impl Opened {
         };
         let threads =
             Threads { node: node_tx, log: log_tx, apply: apply_tx, removal: removal_tx, watches: inbox, files: files_tx, handles };
-        Ok(Running { engine: Arc::new(engine), notices, threads })
+        Ok(Running { replica: Arc::new(replica), notices, threads })
     }
 }
 

@@ -1,9 +1,9 @@
 //! Hashes that a real etcd 3.5.30 gave for a known history.
 
 use crate::support::{bucket, unhex, write};
-use backup::backend::{BackendHash, Entry, Excluded, HashKv, HistoryItem, HistoryKey, KeepRule, hash_kv, put_entry, tombstone_entry};
-use backup::bolt::{BoltFile, Trailer};
-use backup::{StatusStyle, status};
+use backend_file::backend::{BackendHash, Entry, Excluded, HashKv, HistoryItem, HistoryKey, KeepRule, hash_kv, put_entry, tombstone_entry};
+use backend_file::bolt::{BoltFile, Trailer};
+use backend_file::{StatusStyle, status};
 use bytes::Bytes;
 use proptest::prelude::*;
 use proto::mvccpb::KeyValue;
@@ -131,7 +131,7 @@ fn kept_by_generations(entries: &[Entry], at: i64) -> Vec<HistoryKey> {
     let mut generations: BTreeMap<Bytes, Vec<Vec<HistoryKey>>> = BTreeMap::new();
     for (key, value) in entries {
         let key = HistoryKey::decode(key).unwrap();
-        let of_key = generations.entry(backup::backend::put_from(value.clone()).unwrap().key).or_insert_with(|| vec![Vec::new()]);
+        let of_key = generations.entry(backend_file::backend::put_from(value.clone()).unwrap().key).or_insert_with(|| vec![Vec::new()]);
         of_key.last_mut().unwrap().push(key);
         if key.tombstone {
             of_key.push(Vec::new());

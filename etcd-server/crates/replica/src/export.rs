@@ -2,8 +2,8 @@
 
 use crate::inspect::InspectError;
 use crate::state_folder;
-use backup::bolt::{Plan, Trailer};
-use backup::image;
+use backend_file::bolt::{Plan, Trailer};
+use backend_file::image;
 use schema::meta;
 use std::fs::File;
 use std::io::Write;

@@ -1,7 +1,7 @@
 //! Any written buckets are read back; buckets that change between the passes give no file.
 
 use crate::support::{Contents, bucket, numbered, read, write};
-use backup::bolt::{Bucket, CHUNK_BYTES, Items, MemoryBucket, Plan, Trailer};
+use backend_file::bolt::{Bucket, CHUNK_BYTES, Items, MemoryBucket, Plan, Trailer};
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::cell::Cell;

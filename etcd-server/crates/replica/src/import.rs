@@ -7,14 +7,14 @@
 use crate::install::Filling;
 use crate::state_folder;
 use apply::Attachments;
-use backup::bolt::{BoltFile, ReadAt};
+use backend_file::bolt::{BoltFile, ReadAt};
 use lease::Lessor;
 use membership::{Member, Version, check_own_version};
 use mvcc::KeySpace;
 use proto::raftpb::ConfState;
 use raftlog::{HardState, Identity, Log};
-use restore::{Error, Position};
 use schema::{Batch, Cursor as _, Table, View as _, meta};
+use snapshot_restore::{Error, Position};
 use std::path::Path;
 use storage::{Store, StoreOptions};
 use types::{ClusterId, Fault, MainRevision, MemberId};
@@ -93,7 +93,7 @@ pub fn import<R: ReadAt>(
     }
     let state = state_folder::current(folder).map_err(|error| Fault::io(format!("look into {}", folder.display()), error))?;
     let store = Store::open(&state, &StoreOptions::default())?;
-    let restored = restore::restore(file, &Filling(&store), progress)?;
+    let restored = snapshot_restore::restore(file, &Filling(&store), progress)?;
     let revision = raise(&store, plan.raise)?;
     let index = plan.members.len() as u64;
     found(&store, plan, index)?;
@@ -141,7 +141,7 @@ fn found(store: &Store, plan: &ImportPlan, index: u64) -> Result<(), Fault> {
     let mut voters: Vec<u64> = plan.members.iter().map(|member| member.id.0).collect();
     voters.sort_unstable();
     let conf_state = ConfState { voters, ..ConfState::default() };
-    restore::write_position(&Position { index, term: FIRST_TERM, conf_state }, &mut batch);
+    snapshot_restore::write_position(&Position { index, term: FIRST_TERM, conf_state }, &mut batch);
     meta::write_u64(&mut batch, meta::MEMBER_ID, plan.member.0);
     meta::write_u64(&mut batch, meta::CLUSTER_ID, plan.cluster.0);
     meta::write_u64(&mut batch, meta::INSTALLED_INDEX, index);

@@ -8,13 +8,12 @@
 //!                └──── persisted, applied ─┘
 //! ```
 //! The threads exchange owned batches over queues. Requests in flight are bounded where they enter
-//! ([`Engine::propose`]): a full pipeline gives the client "too many requests". Any
+//! ([`Replica::propose`]): a full pipeline gives the client "too many requests". Any
 //! [`types::Fault`] ends the process through the owner's `on_fault`.
 
 mod apply_task;
 mod clock;
 mod data_files;
-mod engine;
 mod error;
 mod export;
 mod import;
@@ -31,6 +30,7 @@ mod promises;
 mod published;
 mod raft_lines;
 mod removal_task;
+mod replica;
 mod request_id;
 mod start;
 mod state_folder;
@@ -40,7 +40,6 @@ mod watches;
 
 pub use apply_task::Notice;
 pub use clock::Clock;
-pub use engine::{Engine, Submitted};
 pub use error::RequestError;
 pub use export::export;
 pub use import::{ImportError, ImportPlan, Imported, Raise, import};
@@ -49,6 +48,7 @@ pub use install::{PrepareError, Prepared};
 pub use observer::{AppliedRequest, Observer, Unobserved};
 pub use outbound::Outbound;
 pub use published::{Published, Standing};
+pub use replica::{Replica, Submitted};
 pub use request_id::RequestIds;
 pub use start::{OnTokens, OpenError, Opened, Options, Running};
 pub use state_folder::is_used;

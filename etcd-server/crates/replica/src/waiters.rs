@@ -12,7 +12,7 @@ pub(crate) type Reply = Result<Ordered, RequestError>;
 /// A caller that waits for a read index.
 pub(crate) type Barrier = oneshot::Sender<Result<(), RequestError>>;
 
-/// Requests in flight by id. Bounded by the admission of [`crate::Engine::propose`]; an entry
+/// Requests in flight by id. Bounded by the admission of [`crate::Replica::propose`]; an entry
 /// leaves when its request is applied or dropped, whether or not a client still waits.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters(Mutex<Waiting>);

@@ -1,11 +1,11 @@
 //! The state of another member: prepared beside the present one, then put in its place.
 
 use crate::state_folder;
-use backup::bolt::BoltFile;
+use backend_file::bolt::BoltFile;
 use proto::raftpb::{ConfState, Message};
 use raftlog::Identity;
-use restore::{Error, Position, Target};
 use schema::{Batch, Table, View, meta};
+use snapshot_restore::{Error, Position, Target};
 use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -111,12 +111,12 @@ pub(crate) fn prepare(
 
 fn fill(store: &Store, own: Identity, index: u64, term: u64, conf_state: ConfState, file: &File) -> Result<Duration, PrepareError> {
     let file = BoltFile::open(file).map_err(Error::from)?;
-    let restored = restore::restore(&file, &Filling(store), &mut |_| {})?;
+    let restored = snapshot_restore::restore(&file, &Filling(store), &mut |_| {})?;
     if restored.position.index != index {
         return Err(PrepareError::Index { found: restored.position.index, expected: index });
     }
     let mut batch = store.batch();
-    restore::write_position(&Position { index, term, conf_state }, &mut batch);
+    snapshot_restore::write_position(&Position { index, term, conf_state }, &mut batch);
     meta::write_u64(&mut batch, meta::MEMBER_ID, own.member_id.0);
     meta::write_u64(&mut batch, meta::CLUSTER_ID, own.cluster_id.0);
     // A start that finds the state in place and the log not yet takes the log's place from here.

@@ -1,6 +1,6 @@
 //! Writing and reading files in memory.
 
-use backup::bolt::{BoltError, BoltFile, Bucket, MemoryBucket, Plan, ReadAt, Trailer};
+use backend_file::bolt::{BoltError, BoltFile, Bucket, MemoryBucket, Plan, ReadAt, Trailer};
 use bytes::Bytes;
 use types::Fault;
 

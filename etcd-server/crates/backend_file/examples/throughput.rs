@@ -3,9 +3,9 @@
 //! `cargo run --release -p backup --example throughput -- PATH [KEYS [VALUE_BYTES]]`
 #![allow(clippy::print_stdout, reason = "a program whose output is its purpose")]
 
-use backup::backend::{KEY, META, put_entry, u64_value};
-use backup::bolt::{BoltFile, Bucket, Items, Lengths, MemoryBucket, Plan, Trailer, verify_trailer};
-use backup::{StatusStyle, status};
+use backend_file::backend::{KEY, META, put_entry, u64_value};
+use backend_file::bolt::{BoltFile, Bucket, Items, Lengths, MemoryBucket, Plan, Trailer, verify_trailer};
+use backend_file::{StatusStyle, status};
 use bytes::Bytes;
 use proto::mvccpb::KeyValue;
 use std::fs::File;

@@ -1,8 +1,8 @@
 //! Damaged files are refused with a reason: no panic, no endless walk.
 
 use crate::support::{bucket, numbered, read, write};
-use backup::bolt::{BoltError, BoltFile, Flaw, Trailer};
-use backup::{StatusStyle, status};
+use backend_file::bolt::{BoltError, BoltFile, Flaw, Trailer};
+use backend_file::{StatusStyle, status};
 use bytes::Bytes;
 use proptest::prelude::*;
 

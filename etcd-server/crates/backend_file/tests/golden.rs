@@ -1,8 +1,8 @@
 //! Bytes that are known from etcd's own tools.
 
 use crate::support::{bucket, read, unhex, write};
-use backup::bolt::{BoltFile, Digest, MemoryBucket, Trailer, has_trailer, verify_trailer};
-use backup::{StatusStyle, status};
+use backend_file::bolt::{BoltFile, Digest, MemoryBucket, Trailer, has_trailer, verify_trailer};
+use backend_file::{StatusStyle, status};
 use bytes::Bytes;
 
 fn smallest() -> Vec<MemoryBucket> {

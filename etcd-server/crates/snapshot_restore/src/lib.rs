@@ -8,8 +8,8 @@
 #![forbid(unsafe_code)]
 
 use apply::Attachments;
-use backup::backend::{self, HistoryKey, RecordError};
-use backup::bolt::{BoltError, BoltFile, ReadAt};
+use backend_file::backend::{self, HistoryKey, RecordError};
+use backend_file::bolt::{BoltError, BoltFile, ReadAt};
 use bytes::Bytes;
 use lease::Lessor;
 use mvcc::KeySpace;

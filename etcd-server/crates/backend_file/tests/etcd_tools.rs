@@ -1,9 +1,11 @@
 //! Against etcd's own programs, found in the directory that `ETCD_BIN_DIR` names.
 
 use crate::support::write;
-use backup::backend::{FINISHED_COMPACT_KEY, HistoryKey, KEY, KeepRule, META, bump_entry, hash_kv, put_entry, tombstone_entry, u64_value};
-use backup::bolt::{BoltFile, Digest, MemoryBucket, Trailer, verify_trailer};
-use backup::{StatusStyle, status};
+use backend_file::backend::{
+    FINISHED_COMPACT_KEY, HistoryKey, KEY, KeepRule, META, bump_entry, hash_kv, put_entry, tombstone_entry, u64_value,
+};
+use backend_file::bolt::{BoltFile, Digest, MemoryBucket, Trailer, verify_trailer};
+use backend_file::{StatusStyle, status};
 use bytes::Bytes;
 use proto::mvccpb::KeyValue;
 use serde_json::Value;

@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
 use apply::{Settings, State};
-use backup::bolt::{BoltFile, Plan, Trailer};
-use backup::image;
+use backend_file::bolt::{BoltFile, Plan, Trailer};
+use backend_file::image;
 use bytes::Bytes;
 use membership::Version;
 use prost::Message as _;
 use proto::etcdserverpb::{self as pb, InternalRaftRequest, RequestOp, request_op::Request};
-use restore::{Error, Target};
 use schema::{Batch, MemoryBatch, MemoryStore, Table, View, meta};
+use snapshot_restore::{Error, Target};
 use std::cell::RefCell;
 use types::Fault;
 
@@ -113,7 +113,7 @@ fn history() -> MemoryStore {
 }
 
 fn image_of(store: &MemoryStore) -> Bytes {
-    let buckets = image::buckets(store, &backup::NoScratch).unwrap();
+    let buckets = image::buckets(store, &backend_file::NoScratch).unwrap();
     let plan = Plan::measure(&buckets).unwrap();
     plan.write(Trailer::Absent).collect::<Result<Vec<Bytes>, Fault>>().unwrap().concat().into()
 }
@@ -124,10 +124,10 @@ fn a_restored_state_equals_the_one_that_was_backed_up() {
     let image = image_of(&store);
     let target = Memory(RefCell::default());
     let mut told = 0;
-    let restored = restore::restore(&BoltFile::open(image.clone()).unwrap(), &target, &mut |changes| told = changes).unwrap();
+    let restored = snapshot_restore::restore(&BoltFile::open(image.clone()).unwrap(), &target, &mut |changes| told = changes).unwrap();
     assert!(restored.changes > 300 && told == restored.changes, "{restored:?}");
     let mut batch = MemoryBatch::default();
-    restore::write_position(&restored.position, &mut batch);
+    snapshot_restore::write_position(&restored.position, &mut batch);
     batch.write(&mut target.0.borrow_mut());
     let mut target = target.0.into_inner();
     target.delete(Table::Meta, meta::CONF_STATE);
@@ -142,11 +142,11 @@ fn a_restored_state_equals_the_one_that_was_backed_up() {
 
 #[test]
 fn a_file_that_is_no_backend_is_refused() {
-    let buckets = [backup::bolt::MemoryBucket::new("other")];
+    let buckets = [backend_file::bolt::MemoryBucket::new("other")];
     let file: Bytes =
         Plan::measure(&buckets).unwrap().write(Trailer::Absent).collect::<Result<Vec<Bytes>, Fault>>().unwrap().concat().into();
     let target = Memory(RefCell::default());
-    let error = restore::restore(&BoltFile::open(file).unwrap(), &target, &mut |_| {}).unwrap_err();
+    let error = snapshot_restore::restore(&BoltFile::open(file).unwrap(), &target, &mut |_| {}).unwrap_err();
     assert_eq!(error.to_string(), "it has no bucket \"key\": not a backend file of etcd");
 }
 
@@ -169,7 +169,7 @@ fn bumped(bumps: &[i64]) -> MemoryStore {
 /// All entries of the bucket `key` in a backend file.
 fn entries(image: &Bytes) -> Vec<(Bytes, Bytes)> {
     let file = BoltFile::open(image.clone()).unwrap();
-    let bucket = file.bucket(backup::backend::KEY).unwrap().unwrap();
+    let bucket = file.bucket(backend_file::backend::KEY).unwrap().unwrap();
     file.items(&bucket).unwrap().map(Result::unwrap).collect()
 }
 
@@ -179,9 +179,9 @@ fn bump_records_survive_backup_and_restore() {
         let store = bumped(bumps);
         let image = image_of(&store);
         let newest = mvcc::KeySpace::load(&store).unwrap().current();
-        assert_eq!(entries(&image).last().unwrap(), &backup::backend::bump_entry(newest), "etcd's own form");
+        assert_eq!(entries(&image).last().unwrap(), &backend_file::backend::bump_entry(newest), "etcd's own form");
         let target = Memory(RefCell::default());
-        restore::restore(&BoltFile::open(image.clone()).unwrap(), &target, &mut |_| {}).unwrap();
+        snapshot_restore::restore(&BoltFile::open(image.clone()).unwrap(), &target, &mut |_| {}).unwrap();
         let target = target.0.into_inner();
         assert_eq!(entries(&image_of(&target)), entries(&image));
         let space = mvcc::KeySpace::load(&target).unwrap();
@@ -189,9 +189,9 @@ fn bump_records_survive_backup_and_restore() {
         // The record counts in the hash that members compare, and no request reads it.
         let point = space.read_point();
         let hashed = mvcc::hash_kv(&point, &target, 0).unwrap().unwrap();
-        let rule = backup::backend::KeepRule::Request;
+        let rule = backend_file::backend::KeepRule::Request;
         let all = || Ok(entries(&image).into_iter().map(Ok));
-        assert_eq!(hashed.hash, backup::backend::hash_kv(all, newest, Some(newest), rule).unwrap());
+        assert_eq!(hashed.hash, backend_file::backend::hash_kv(all, newest, Some(newest), rule).unwrap());
         let request = pb::RangeRequest { key: vec![0].into(), range_end: vec![0].into(), ..pb::RangeRequest::default() };
         let everything = point.range(&target, &mvcc::RangeOptions::new(&request)).unwrap().unwrap().into_response().unwrap();
         assert_eq!(everything.count, i64::try_from(everything.kvs.len()).unwrap());
@@ -214,5 +214,5 @@ fn compaction_keeps_only_the_newest_bump_record() {
     }
     let image = image_of(&store);
     let bumps: Vec<_> = entries(&image).into_iter().filter(|(_, value)| value.is_empty()).collect();
-    assert_eq!(bumps, [backup::backend::bump_entry(space.current())]);
+    assert_eq!(bumps, [backend_file::backend::bump_entry(space.current())]);
 }

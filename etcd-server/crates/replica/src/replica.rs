@@ -31,7 +31,7 @@ use types::{ClusterId, Fault, MemberId};
 pub type Submitted = oneshot::Receiver<Result<Ordered, RequestError>>;
 
 /// The pipeline, as services see it. Shared by all of them.
-pub struct Engine {
+pub struct Replica {
     pub(crate) member_id: MemberId,
     pub(crate) cluster_id: ClusterId,
     pub(crate) published: Arc<Published>,
@@ -55,13 +55,13 @@ pub struct Engine {
     pub(crate) on_fault: Arc<dyn Fn(Fault) + Send + Sync>,
 }
 
-impl std::fmt::Debug for Engine {
+impl std::fmt::Debug for Replica {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("member_id", &self.member_id).field("cluster_id", &self.cluster_id).finish_non_exhaustive()
+        f.debug_struct("Replica").field("member_id", &self.member_id).field("cluster_id", &self.cluster_id).finish_non_exhaustive()
     }
 }
 
-impl Engine {
+impl Replica {
     /// This member.
     pub fn member_id(&self) -> MemberId {
         self.member_id
@@ -136,7 +136,7 @@ impl Engine {
         outcome
     }
 
-    /// Orders a request as [`Engine::propose`] does, for requests of a leader itself, such as
+    /// Orders a request as [`Replica::propose`] does, for requests of a leader itself, such as
     /// revoking a lease that expired by its clock: a member that is no longer leader does not
     /// forward it to the new one.
     pub async fn propose_as_leader(&self, request: InternalRaftRequest) -> Reply {
@@ -271,7 +271,7 @@ impl Engine {
         self.published.replaced.load(Ordering::Acquire)
     }
 
-    /// Reads once more at a read point of an earlier [`Engine::read`]. `None` if the result may be
+    /// Reads once more at a read point of an earlier [`Replica::read`]. `None` if the result may be
     /// incomplete: the state was replaced since `generation`, or compaction has passed `revision`.
     pub fn read_again<T>(&self, generation: u64, revision: i64, read: impl FnOnce(&Store) -> Result<T, Fault>) -> Option<Result<T, Fault>> {
         let result = read(&self.published.store());
