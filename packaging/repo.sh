@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes a folder that apt installs from: repo.sh FOLDER_WITH_DEBS OUT. Signed with the key that GPG_KEY names; unsigned without one, and then
+# Makes a directory that apt installs from: repo.sh FOLDER_WITH_DEBS OUT. Signed with the key that GPG_KEY names; unsigned without one, and then
 # the source line needs [trusted=yes].
 set -euo pipefail
 [ $# = 2 ] || { echo "usage: repo.sh FOLDER_WITH_DEBS OUT" >&2; exit 2; }
@@ -15,7 +15,7 @@ apt-ftparchive packages . >../.packages.$$
 mv ../.packages.$$ Packages
 gzip -9nk Packages
 apt-ftparchive -o "APT::FTPArchive::Release::Origin=etcd-appliance" -o "APT::FTPArchive::Release::Label=etcd-appliance" release . >../.release.$$
-# The date is the commit's, so that the same packages make the same folder.
+# The date is the commit's, so that the same packages make the same directory.
 sed "s/^Date: .*/Date: $(date -R -d "@$SOURCE_DATE_EPOCH")/" ../.release.$$ >Release
 rm ../.release.$$
 if [ -n "${GPG_KEY:-}" ]; then

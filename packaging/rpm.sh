@@ -8,7 +8,7 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 for tool in rpmbuild strip python3; do
     command -v $tool >/dev/null || { echo "rpm: no $tool: install rpm-build (Debian: rpm) and binutils" >&2; exit 1; }
 done
-# The folder's name must not get into the packages, so it is always the same below the working folder.
+# The directory's name must not get into the packages, so it is always the same below the working directory.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$2" "$work/top"

@@ -19,7 +19,7 @@ rpm_scriptlets() {
     post=$(scriptlet "$server" POSTIN) preun=$(scriptlet "$server" PREUN) postun=$(scriptlet "$server" POSTUN)
     calls=$(script_calls "$post" 1)
     never "rpm: an install starts and enables nothing" ' (start|restart|try-restart|enable)( |$)|systemctl .*reload-or|--now' "$calls"
-    grep -q '^systemd-sysusers' <<<"$calls" && grep -q '^systemd-tmpfiles --create' <<<"$calls" && pass "rpm: an install makes user and folders" || fail "rpm: an install makes no user or folders"
+    grep -q '^systemd-sysusers' <<<"$calls" && grep -q '^systemd-tmpfiles --create' <<<"$calls" && pass "rpm: an install makes user and directories" || fail "rpm: an install makes no user or directories"
     grep -q 'not started' "$work/said" || fail "rpm: an install does not tell what to do next"
     calls=$(script_calls "$post" 2; cat "$work/said" >"$work/upgraded"; script_calls "$preun" 1; script_calls "$postun" 1)
     never "rpm: an upgrade stops, restarts, enables and disables nothing" ' (start|stop|restart|try-restart|enable|disable|preset)( |$)|--now' "$calls"

@@ -54,7 +54,7 @@ maintainer_scripts() {
     local deletes='^(rm|rmdir|userdel|deluser) '
     calls=$(script_calls "$control/postinst" configure "")
     never "an install starts and enables nothing" ' (start|restart|try-restart|enable)( |$)|systemctl .*reload-or' "$calls"
-    grep -q '^systemd-sysusers' <<<"$calls" && grep -q '^systemd-tmpfiles --create' <<<"$calls" && pass "an install makes user and folders" || fail "an install makes no user or folders"
+    grep -q '^systemd-sysusers' <<<"$calls" && grep -q '^systemd-tmpfiles --create' <<<"$calls" && pass "an install makes user and directories" || fail "an install makes no user or directories"
     grep -q 'not started' "$work/said" || [ -e /etc/etcd/etcd.yaml ] || fail "an install does not tell what to do next"
     calls=$(script_calls "$control/prerm" upgrade 9.9; script_calls "$control/postrm" upgrade 9.9; script_calls "$control/postinst" configure 0.0.1)
     never "an upgrade stops and restarts nothing" ' (start|stop|restart|try-restart|enable)( |$)' "$calls"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced: what is packaged, and the moment that all of its files carry. $top is the folder of the repository.
+# Sourced: what is packaged, and the moment that all of its files carry. $top is the directory of the repository.
 version=${PACKAGE_VERSION:-$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "${top:?}/Cargo.toml")}
 if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
     SOURCE_DATE_EPOCH=$(git -C "$top" log -1 --format=%ct 2>/dev/null) || {

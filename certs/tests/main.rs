@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a failure is a failed test, and a skipped test says why")]
 
 mod authority;
-mod folders;
+mod dirs;
 mod keys;
 mod openssl;
 mod robust;

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use time::Duration;
 
-fn openssl(folder: &Path, words: &str) -> Option<(bool, String)> {
-    let output = match Command::new("openssl").args(words.split_whitespace()).current_dir(folder).output() {
+fn openssl(dir: &Path, words: &str) -> Option<(bool, String)> {
+    let output = match Command::new("openssl").args(words.split_whitespace()).current_dir(dir).output() {
         Ok(output) => output,
         Err(error) => {
             eprintln!("skipped: openssl cannot be run: {error}");

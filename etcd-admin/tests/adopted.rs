@@ -29,18 +29,18 @@ fn an_environment_file_becomes_a_configuration() {
     assert_eq!(tool.json(adopt)["changed"], false);
 }
 
-/// As the package makes it, the folder is root's, and of the daemon's group.
+/// As the package makes it, the directory is root's, and of the daemon's group.
 #[test]
 fn the_daemon_can_read_what_root_has_adopted() {
     let tool = Tool::new();
     std::fs::write(tool.path("etcd"), DEBIAN).unwrap();
-    let folder = tool.path("etc");
-    std::fs::create_dir(&folder).unwrap();
+    let dir = tool.path("etc");
+    std::fs::create_dir(&dir).unwrap();
     // Who is not root keeps the group that files get anyway.
-    let group = if nix::unistd::geteuid().is_root() { 65_533 } else { folder.metadata().unwrap().gid() };
-    std::os::unix::fs::chown(&folder, None, Some(group)).unwrap();
+    let group = if nix::unistd::geteuid().is_root() { 65_533 } else { dir.metadata().unwrap().gid() };
+    std::os::unix::fs::chown(&dir, None, Some(group)).unwrap();
     tool.json("adopt --from etcd --to etc/etcd.yaml --data-dir /srv/etcd");
-    let file = folder.join("etcd.yaml").metadata().unwrap();
+    let file = dir.join("etcd.yaml").metadata().unwrap();
     assert_eq!((file.gid(), file.mode() & 0o777), (group, 0o640));
 }
 

@@ -131,7 +131,7 @@ fn an_authority_is_exchanged_step_by_step() {
     assert_eq!((status["phase"].as_str(), status["left_of_previous"].as_array().unwrap().len()), (Some("reissue"), 1));
     rotate("finish").ends(5, "peer etcd1.example.org");
     tool.run("cert issue peer etcd1.example.org --passphrase-file passphrase --out new").good();
-    let verify = |folder: &str| tool.run(&format!("cert verify --profile peer --cert {folder}/peer.crt --ca pki/peer/bundle.crt"));
+    let verify = |dir: &str| tool.run(&format!("cert verify --profile peer --cert {dir}/peer.crt --ca pki/peer/bundle.crt"));
     verify("old").good();
     verify("new").good();
     let previous = status["previous"].as_str().unwrap().to_owned();

@@ -2,7 +2,7 @@
 
 use crate::members::{NAMES, SOON, ask, etcdctl, eventually, server, start};
 use crate::tool::{PASSPHRASE, Tool};
-use certs::files::{AuthorityFolder, HostFile, HostFolder, NewAuthority};
+use certs::files::{CaDir, HostDir, HostFile, NewAuthority};
 use certs::{AuthorityKind, AuthorityPlan, KeyAlgorithm, LeafPlan, Name, Passphrase, PrivateKey, Profile};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -49,7 +49,7 @@ fn provided() -> Tool {
     tool
 }
 
-/// CA keys never leave the administrator's folder: no file of a host holds one, whether sealed or open.
+/// CA keys never leave the administrator's directory: no file of a host holds one, whether sealed or open.
 fn hosts_hold_no_authority(tool: &Tool) {
     let keys: Vec<_> =
         ["pki/client/ca.key", "pki/peer/ca.key"].iter().map(|path| std::fs::read_to_string(tool.path(path)).unwrap()).collect();
@@ -198,15 +198,15 @@ fn forgotten() -> Tool {
         std::fs::create_dir(tool.path(host)).unwrap();
     }
     for (kind, years, profile) in [(AuthorityKind::Client, 10, Profile::Server), (AuthorityKind::Peer, 1, Profile::Peer)] {
-        let folder = AuthorityFolder::below(&tool.path("pki"), kind);
+        let dir = CaDir::below(&tool.path("pki"), kind);
         let plan = AuthorityPlan { common_name: format!("old {kind}"), lifetime: YEAR * years, constraints: Vec::new() };
         let new = NewAuthority { plan, algorithm: KeyAlgorithm::P256, passphrase: Some(&passphrase) };
-        let authority = folder.create(&new, past).unwrap();
+        let authority = dir.create(&new, past).unwrap();
         let issue = |profile: Profile, common_name: &str, names: &[&str]| {
             let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
             let names = names.iter().map(|name| Name::parse(name).unwrap()).collect();
             let plan = LeafPlan { profile, common_name: common_name.to_owned(), names, lifetime: YEAR, loopback_only: true };
-            let made = folder.issue(&authority, &plan, &key, past).unwrap();
+            let made = dir.issue(&authority, &plan, &key, past).unwrap();
             (made.pem.into_bytes(), key.to_pem().as_bytes().to_vec())
         };
         for host in NAMES {
@@ -217,7 +217,7 @@ fn forgotten() -> Tool {
                 file(format!("{}.key", profile.name()), key, true),
                 file(format!("{kind}-ca.crt"), authority.certificate().pem.clone().into_bytes(), false),
             ];
-            HostFolder::at(&tool.path(host)).change(&files).unwrap();
+            HostDir::at(&tool.path(host)).change(&files).unwrap();
             std::fs::create_dir_all(tool.path(&format!("collected/{host}"))).unwrap();
             std::fs::write(tool.path(&format!("collected/{host}/{}.crt", profile.name())), certificate).unwrap();
         }

@@ -19,9 +19,9 @@ pub(crate) fn server() -> Option<PathBuf> {
 }
 
 pub(crate) fn etcdctl() -> Option<PathBuf> {
-    let path = std::env::var_os("ETCD_BIN_DIR").map(|folder| PathBuf::from(folder).join("etcdctl")).filter(|path| path.is_file());
+    let path = std::env::var_os("ETCD_BIN_DIR").map(|dir| PathBuf::from(dir).join("etcdctl")).filter(|path| path.is_file());
     if path.is_none() {
-        eprintln!("skipped: set ETCD_BIN_DIR to a folder with etcdctl");
+        eprintln!("skipped: set ETCD_BIN_DIR to a directory with etcdctl");
     }
     path
 }
@@ -50,7 +50,7 @@ impl Drop for Member {
 }
 
 impl Member {
-    /// The member of that folder, which has its configuration.
+    /// The member of that directory, which has its configuration.
     pub(crate) fn with_config(server: &Path, tool: &Tool, name: &str, client_port: u16) -> Self {
         let log = tool.path(&format!("{name}.log"));
         let output = std::fs::File::options().create(true).append(true).open(&log).unwrap();
@@ -88,7 +88,7 @@ impl Member {
     }
 }
 
-/// Starts all three on the folders `m1` to `m3`; with revocation lists where there are some.
+/// Starts all three on the directories `m1` to `m3`; with revocation lists where there are some.
 pub(crate) fn start(server: &Path, tool: &Tool) -> [Member; 3] {
     let ports: [u16; 6] = testbed::free_ports().unwrap();
     let initial: Vec<_> = NAMES.iter().zip(ports).map(|(name, port)| format!("{name}=https://127.0.0.1:{port}")).collect();

@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 fn binaries() -> Option<PathBuf> {
-    let folder = PathBuf::from(std::env::var_os("ETCD_BIN_DIR")?);
-    ["etcd", "etcdctl"].iter().all(|name| folder.join(name).is_file()).then_some(folder)
+    let dir = PathBuf::from(std::env::var_os("ETCD_BIN_DIR")?);
+    ["etcd", "etcdctl"].iter().all(|name| dir.join(name).is_file()).then_some(dir)
 }
 
 /// Ends with the test.
@@ -46,11 +46,11 @@ fn etcdctl(binaries: &Path, tool: &Tool, port: u16, user: &str, words: &str) -> 
     (ended.status.success(), format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr)))
 }
 
-/// Everything that etcd needs is made by the tool alone; the authority's key is never in the host's folder.
+/// Everything that etcd needs is made by the tool alone; the authority's key is never in the host's directory.
 #[test]
 fn a_real_etcd_serves_with_our_certificates() {
     let Some(binaries) = binaries() else {
-        eprintln!("skipped: set ETCD_BIN_DIR to a folder with etcd and etcdctl");
+        eprintln!("skipped: set ETCD_BIN_DIR to a directory with etcd and etcdctl");
         return;
     };
     let tool = Tool::with_authorities();

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use testbed::{Place, Server};
 
-/// Every file below a folder with its length.
-fn tree(folder: &Path) -> Vec<(PathBuf, u64)> {
+/// Every file below a directory with its length.
+fn tree(dir: &Path) -> Vec<(PathBuf, u64)> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+    for entry in std::fs::read_dir(dir).unwrap().flatten() {
         let path = entry.path();
         if path.is_dir() {
             found.extend(tree(&path).into_iter().map(|(below, length)| (Path::new(&entry.file_name()).join(below), length)));

@@ -10,7 +10,7 @@ fn bad_input_is_refused_and_changes_nothing() {
     write("text", b"hello\n");
     write("damaged", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     write("torn", b"-----BEGIN CERTIFICATE-----\nAAAA\n");
-    std::fs::create_dir(tool.path("folder")).unwrap();
+    std::fs::create_dir(tool.path("directory")).unwrap();
     let before = tool.everything();
     for (words, code, says) in [
         ("", 2, "Usage"),
@@ -35,15 +35,15 @@ fn bad_input_is_refused_and_changes_nothing() {
         ("cert inspect text", 7, "text: no certificate found: the file is neither PEM nor DER"),
         ("cert inspect damaged", 7, "damaged"),
         ("cert inspect torn", 7, "torn"),
-        ("cert inspect folder", 7, "folder: it is no regular file"),
+        ("cert inspect directory", 7, "directory: it is no regular file"),
         ("cert inspect pki/client/ca.key", 7, "the file holds a ENCRYPTED PRIVATE KEY"),
         ("cert verify", 2, "required"),
-        ("cert verify --dir folder", 1, "neither a server's nor a peer's certificate"),
-        ("cert status folder", 1, "no file that ends in .crt"),
-        ("cert install --dir no-such-folder --cert text", 2, "is no folder"),
-        ("cert install --dir folder", 2, "nothing to install"),
-        ("cert install --dir folder --client-ca text", 7, "text: no certificate found"),
-        ("cert install --dir folder --client-crl pki/client/ca.crt", 7, "the file holds a CERTIFICATE"),
+        ("cert verify --dir directory", 1, "neither a server's nor a peer's certificate"),
+        ("cert status directory", 1, "no file that ends in .crt"),
+        ("cert install --dir no-such-directory --cert text", 2, "is no directory"),
+        ("cert install --dir directory", 2, "nothing to install"),
+        ("cert install --dir directory --client-ca text", 7, "text: no certificate found"),
+        ("cert install --dir directory --client-crl pki/client/ca.crt", 7, "the file holds a CERTIFICATE"),
         ("crl show pki/client/ca.crt", 7, "the file holds a CERTIFICATE"),
         ("crl show empty", 7, "the file is empty"),
         ("ca init --kind client --constrain 10.0.0.0/99 --no-passphrase", 5, "already"),

@@ -8,17 +8,17 @@ pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Our daemon, which Cargo builds into the same folder as the tool.
+/// Our daemon, which Cargo builds into the same directory as the tool.
 pub(crate) fn our_daemon() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_etcd-admin")).with_file_name("etcd-server");
     assert!(path.is_file(), "{} is missing: cargo build --release -p etcd-server", path.display());
     path
 }
 
-/// A folder with all three of the real binaries, if there is one.
+/// A directory with all three of the real binaries, if there is one.
 pub(crate) fn real_binaries() -> Option<PathBuf> {
-    let folder = PathBuf::from(std::env::var_os("ETCD_BIN_DIR")?);
-    ["etcd", "etcdctl", "etcdutl"].iter().all(|name| folder.join(name).is_file()).then_some(folder)
+    let dir = PathBuf::from(std::env::var_os("ETCD_BIN_DIR")?);
+    ["etcd", "etcdctl", "etcdutl"].iter().all(|name| dir.join(name).is_file()).then_some(dir)
 }
 
 /// Elections take long enough for a machine that is busy with other tests.

@@ -1,4 +1,4 @@
-//! The tool, run in a folder of its own.
+//! The tool, run in a directory of its own.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -80,7 +80,7 @@ impl Tool {
         serde_json::from_str(&self.run(&format!("-o json {words}")).good()).unwrap()
     }
 
-    /// Every file below the folder with its content, to see that nothing has changed.
+    /// Every file below the directory with its content, to see that nothing has changed.
     pub(crate) fn everything(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut found = Vec::new();
         walk(self.home.path(), &mut found);
@@ -89,8 +89,8 @@ impl Tool {
     }
 }
 
-fn walk(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+fn walk(dir: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
+    for entry in std::fs::read_dir(dir).unwrap().flatten() {
         let path = entry.path();
         if path.is_symlink() && !path.exists() {
             // A link that leads nowhere, such as one to a unit of a package.

@@ -51,9 +51,9 @@ fn certificates_that_do_not_stand_for_the_host_are_found() {
     tool.run("preflight --member m1 --no-probe").ends(3, "does not stand for 127.0.0.2");
 }
 
-/// A file of that name below a folder.
-fn find(folder: &Path, name: &str) -> Option<PathBuf> {
-    std::fs::read_dir(folder)
+/// A file of that name below a directory.
+fn find(dir: &Path, name: &str) -> Option<PathBuf> {
+    std::fs::read_dir(dir)
         .unwrap()
         .flatten()
         .map(|entry| entry.path())

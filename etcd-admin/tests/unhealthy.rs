@@ -488,8 +488,8 @@ fn foreign() -> Option<Foreign> {
     Some(Foreign { log: tool.path("second.log"), data, daemon, tool })
 }
 
-fn first_file(folder: &Path) -> PathBuf {
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+fn first_file(dir: &Path) -> PathBuf {
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort();
     let files = entries.iter().filter(|path| path.is_file() && !path.ends_with("lock"));
     files.clone().next().cloned().unwrap_or_else(|| first_file(entries.iter().find(|path| path.is_dir()).unwrap()))

@@ -37,7 +37,7 @@ fn needs_operator(failure: &Failure) -> bool {
     match failure {
         Failure::Configuration(problem) => !problem.may_pass(),
         Failure::Token(_) | Failure::Encryption(_) | Failure::Removed => true,
-        Failure::Folder(refused) => !refused.may_pass(),
+        Failure::Dir(refused) => !refused.may_pass(),
         Failure::Setting(_) | Failure::Open(_) | Failure::Listen(_) | Failure::Runtime(_) => false,
         Failure::Fault(fault) => fault.is_file_lost(),
     }

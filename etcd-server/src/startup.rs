@@ -7,7 +7,7 @@ use crate::background::token_files::{self, TokenFiles};
 use crate::bootstrap::first_election;
 use crate::bootstrap::{self, Plan};
 use crate::exit_code;
-use crate::host::data_dir::{self, DataFolder};
+use crate::host::data_dir::{self, DataDir};
 use crate::host::signals;
 use crate::host::systemd::{self, LongStart};
 use crate::listen::connections;
@@ -47,7 +47,7 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Setting(String),
     #[error(transparent)]
-    Folder(#[from] data_dir::Refused),
+    Dir(#[from] data_dir::Refused),
     #[error(transparent)]
     Open(#[from] replica::OpenError),
     #[error(transparent)]
@@ -99,7 +99,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     // to be made first.
     let vouches_for_itself = settings.tls.peer.listener.auto;
     let early = (!is_used && !vouches_for_itself).then(|| plan(&*encryption.connect_members(settings))).transpose()?;
-    let folder = DataFolder::open(&data_dir::Wanted::of(settings))?;
+    let dir = DataDir::open(&data_dir::Wanted::of(settings))?;
     let encryption = encryption.with_self_signed(settings)?;
     // Ports are bound before the data is touched, so that a port in use changes nothing.
     let listeners = runtime.block_on(Listeners::bind(settings, &encryption))?;
@@ -110,7 +110,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
         None => plan(&*connect)?,
     };
     log_settings(settings, is_used);
-    let options = options(settings, &folder, &tokens, &plan);
+    let options = options(settings, &dir, &tokens, &plan);
     let opening = LongStart::begin();
     let opened = Opened::open(&options)?;
     drop(opening);
@@ -383,7 +383,7 @@ fn call_observer(settings: &Settings, metrics: &Arc<Metrics>) -> Observer {
     Observer::new(Arc::clone(metrics), thresholds)
 }
 
-fn options(settings: &Settings, folder: &DataFolder, tokens: &Arc<TokenKeeper>, plan: &Plan) -> Options {
+fn options(settings: &Settings, dir: &DataDir, tokens: &Arc<TokenKeeper>, plan: &Plan) -> Options {
     let tokens = Arc::clone(tokens);
     let timeout = settings.election.timeout;
     let mut leases = lease::ExpirySettings::default();
@@ -391,8 +391,8 @@ fn options(settings: &Settings, folder: &DataFolder, tokens: &Arc<TokenKeeper>, 
         leases.checkpoint_interval = Some(Duration::from_secs(300));
     }
     Options {
-        folder: folder.member().to_owned(),
-        other_files: vec![folder.lock_file()],
+        dir: dir.member().to_owned(),
+        other_files: vec![dir.lock_file()],
         member_id: plan.member,
         cluster_id: plan.cluster,
         founders: plan.founders.clone(),

@@ -105,8 +105,8 @@ fn comparable(body: &str) -> String {
 }
 
 async fn etcd() -> Option<Server> {
-    let folder = std::env::var_os("ETCD_BIN_DIR")?;
-    let mut settings = Settings::new(Path::new(&folder).join("etcd").to_str().unwrap());
+    let dir = std::env::var_os("ETCD_BIN_DIR")?;
+    let mut settings = Settings::new(Path::new(&dir).join("etcd").to_str().unwrap());
     settings.flags = vec!["--bcrypt-cost=4".to_owned()];
     Some(Server::start(settings).await.unwrap())
 }

@@ -88,8 +88,8 @@ async fn counts_refused_reads_as_etcd(daemon: &Daemon) {
 }
 
 async fn real() -> Option<Daemon> {
-    let folder = std::env::var_os("ETCD_371_BIN_DIR")?;
-    let server = Server::start(Settings::new(std::path::Path::new(&folder).join("etcd").to_str().unwrap())).await.unwrap();
+    let dir = std::env::var_os("ETCD_371_BIN_DIR")?;
+    let server = Server::start(Settings::new(std::path::Path::new(&dir).join("etcd").to_str().unwrap())).await.unwrap();
     let channel = Endpoint::from_shared(server.endpoint()).unwrap().connect().await.unwrap();
     Some(Daemon { server, metrics_address: String::new(), channel })
 }
@@ -107,7 +107,7 @@ async fn requests_refused_early_count_as_no_request() {
 #[tokio::test]
 async fn a_real_etcd_counts_alike() {
     let Some(daemon) = real().await else {
-        println!("skipped: ETCD_371_BIN_DIR names no folder with an etcd 3.7.1");
+        println!("skipped: ETCD_371_BIN_DIR names no directory with an etcd 3.7.1");
         return;
     };
     counts_refused_reads_as_etcd(&daemon).await;

@@ -2,7 +2,7 @@
 //! they are.
 
 use crate::daemon::{Client, Ended, PROGRAM, Start, number, seeded, start};
-use crate::data_folder::{Answers, Copy, End, Left, copy, flip, truncate};
+use crate::data_dir::{Answers, Copy, End, Left, copy, flip, truncate};
 use schema::{Batch as _, Table, meta};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -232,7 +232,7 @@ async fn a_port_in_use_is_refused_and_nothing_is_founded() {
 }
 
 /// One flipped bit anywhere: the member refuses, or stops when it reads it, or it is of no account. Never a wrong answer.
-async fn flipped_bits(end: End, folder: &str, flips: u64) {
+async fn flipped_bits(end: End, dir: &str, flips: u64) {
     let left = Left::by_a_member_that(end).await;
     let mut random = seeded("bit flips");
     let (mut refused, mut stopped, mut harmless) = (0, 0, 0);
@@ -243,14 +243,14 @@ async fn flipped_bits(end: End, folder: &str, flips: u64) {
         server.kill();
         fs::remove_dir_all(server.data_dir()).unwrap();
         let damaged = left.copy();
-        let ending = if folder == "log" { "0" } else { ".sst" };
-        let manifest = folder == "state" && flip_number % 3 == 0;
-        let path = match (folder, manifest) {
+        let ending = if dir == "log" { "0" } else { ".sst" };
+        let manifest = dir == "state" && flip_number % 3 == 0;
+        let path = match (dir, manifest) {
             ("log", _) => segment(&damaged),
-            (_, true) => damaged.file(folder, |name| name.starts_with("MANIFEST")),
-            _ => damaged.file(folder, |name| name.ends_with(ending)),
+            (_, true) => damaged.file(dir, |name| name.starts_with("MANIFEST")),
+            _ => damaged.file(dir, |name| name.ends_with(ending)),
         };
-        let used = if folder == "log" { 4096 + 200_000 } else { length(&path) };
+        let used = if dir == "log" { 4096 + 200_000 } else { length(&path) };
         let bit = random.u64(0..used * 8);
         flip(&path, bit);
         copy(&damaged.path(), &server.data_dir());
@@ -272,7 +272,7 @@ async fn flipped_bits(end: End, folder: &str, flips: u64) {
             }
         }
     }
-    println!("{flips} flipped bits in {folder}: {refused} refused at start, {stopped} stopped when read, {harmless} of no account");
+    println!("{flips} flipped bits in {dir}: {refused} refused at start, {stopped} stopped when read, {harmless} of no account");
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ use testbed::{Server, Settings};
 const SCRIPT: &str = include_str!("etcdctl/script.txt");
 
 fn binaries() -> Option<PathBuf> {
-    let folder = PathBuf::from(std::env::var_os("ETCD_BIN_DIR")?);
-    ["etcd", "etcdctl", "etcdutl"].iter().all(|name| folder.join(name).is_file()).then_some(folder)
+    let dir = PathBuf::from(std::env::var_os("ETCD_BIN_DIR")?);
+    ["etcd", "etcdctl", "etcdutl"].iter().all(|name| dir.join(name).is_file()).then_some(dir)
 }
 
 /// One server, and the parts of its responses that are its alone.
@@ -82,13 +82,13 @@ fn without_layout(text: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn etcdctl_prints_what_it_prints_for_etcd() {
-    let Some(folder) = binaries() else {
-        eprintln!("skipped: set ETCD_BIN_DIR to a folder with etcd, etcdctl and etcdutl");
+    let Some(dir) = binaries() else {
+        eprintln!("skipped: set ETCD_BIN_DIR to a directory with etcd, etcdctl and etcdutl");
         return;
     };
     let ours = Side::start(env!("CARGO_BIN_EXE_etcd-server")).await;
-    let real = Side::start(folder.join("etcd").to_str().unwrap()).await;
-    let etcdctl = folder.join("etcdctl");
+    let real = Side::start(dir.join("etcd").to_str().unwrap()).await;
+    let etcdctl = dir.join("etcdctl");
     let mut differences = String::new();
     for line in SCRIPT.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let (of_ours, of_real) = (ours.run(&etcdctl, line), real.run(&etcdctl, line));

@@ -51,8 +51,8 @@ const REFUSALS: [&str; 3] = ["fdatasync:error=EIO", "fdatasync:error=ENOSPC", "p
 
 /// Returns a directory with `etcd-server` in it: strace around the program, which stays the child
 /// of the caller.
-fn refusing(folder: &std::path::Path, refusal: &str, calls: u64) -> PathBuf {
-    let path = folder.join("refusing-etcd-server");
+fn refusing(dir: &std::path::Path, refusal: &str, calls: u64) -> PathBuf {
+    let path = dir.join("refusing-etcd-server");
     let call = refusal.split(':').next().unwrap();
     let script = format!(
         "#!/bin/sh\nexec strace -D -f -qq -o /dev/null -e trace={call} -e signal=none -e inject={refusal}:when={calls}+ {PROGRAM} \"$@\"\n"
@@ -78,14 +78,14 @@ async fn a_write_or_sync_that_fails_stops_the_member_and_loses_nothing() {
         return;
     }
     let mut random = seeded("refused calls");
-    let folder = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().unwrap();
     let cycles = number("FAULT_CYCLES", 3);
     let (mut acknowledged, mut stopped_at_start) = (0, 0);
     for cycle in 0..cycles {
         let refusal = REFUSALS[usize::try_from(cycle).unwrap() % REFUSALS.len()];
         let calls = random.u64(20..400);
         let told = format!("cycle {cycle}: {refusal} from call {calls} of a thread on");
-        let program = refusing(folder.path(), refusal, calls);
+        let program = refusing(dir.path(), refusal, calls);
         let Ok(mut server) = Server::start(Settings::new(program.to_str().unwrap())).await else {
             stopped_at_start += 1;
             continue;
@@ -109,8 +109,8 @@ const FILES: usize = 400;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_cannot_take_the_files_that_the_member_needs() {
-    let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join("few-files-etcd-server");
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("few-files-etcd-server");
     std::fs::write(&program, format!("#!/bin/sh\nulimit -n {FILES}\nexec {PROGRAM} \"$@\"\n")).unwrap();
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let mut server = Server::start(Settings::new(program.to_str().unwrap())).await.unwrap();

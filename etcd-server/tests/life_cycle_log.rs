@@ -324,8 +324,8 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// The life of a member that is alone: start, writes, maintenance, stop, and a second start.
 async fn life_of_one(command: &str) -> Lines {
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("log");
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
     let mut server = Server::start(settings(command, &log)).await.unwrap();
     let channel = connect(&server).await;
     let mut kv = KvClient::new(channel.clone());
@@ -352,8 +352,8 @@ async fn life_of_one(command: &str) -> Lines {
 
 /// The life of three: a learner comes, is promoted and goes, leadership moves, all stop.
 async fn life_of_three(command: &str) -> Lines {
-    let folder = tempfile::tempdir().unwrap();
-    let log = |name: &str| folder.path().join(name);
+    let dir = tempfile::tempdir().unwrap();
+    let log = |name: &str| dir.path().join(name);
     let with_check = |name: &str| {
         let mut settings = settings(command, &log(name));
         settings.flags.extend(["--corrupt-check-time", "1s"].map(str::to_owned));
@@ -415,11 +415,11 @@ async fn three_members_log_etcds_life_cycle() {
 /// Checks that every line of a real etcd over the same scripts is logged here or listed above.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_line_of_a_real_etcd_is_accounted_for() {
-    let Some(folder) = std::env::var_os("ETCD_371_BIN_DIR") else {
-        println!("skipped: ETCD_371_BIN_DIR names no folder with an etcd 3.7.1");
+    let Some(dir) = std::env::var_os("ETCD_371_BIN_DIR") else {
+        println!("skipped: ETCD_371_BIN_DIR names no directory with an etcd 3.7.1");
         return;
     };
-    let command = Path::new(&folder).join("etcd");
+    let command = Path::new(&dir).join("etcd");
     let command = command.to_str().unwrap();
     let (one, three) = (life_of_one(command).await, life_of_three(command).await);
     let (our_one, our_three) =

@@ -13,7 +13,7 @@
 mod bad_input;
 mod daemon;
 mod damage;
-mod data_folder;
+mod data_dir;
 mod faults;
 mod full_disk;
 mod health_service;

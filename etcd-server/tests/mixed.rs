@@ -39,11 +39,11 @@ async fn assert_all_hold_the_same(cluster: &Cluster) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_of_ours_joins_a_real_etcd_and_takes_over() {
-    let Some(folder) = std::env::var_os("ETCD_BIN_DIR") else {
+    let Some(dir) = std::env::var_os("ETCD_BIN_DIR") else {
         println!("skipped: ETCD_BIN_DIR is not set");
         return;
     };
-    let etcd = format!("{}/etcd", folder.to_str().unwrap());
+    let etcd = format!("{}/etcd", dir.to_str().unwrap());
     // Small logs, so that a late member gets a snapshot.
     let real = settings(&etcd, &["--snapshot-count", "20", "--experimental-snapshot-catchup-entries", "5"]);
     let mut cluster = Cluster::start(real.clone(), 2).await.unwrap();
@@ -82,8 +82,8 @@ async fn one_of_ours_joins_a_real_etcd_and_takes_over() {
 }
 
 /// Runs one of etcd's tools, which must succeed.
-fn run(folder: &std::path::Path, tool: &str, arguments: &[&str]) {
-    let ran = std::process::Command::new(folder.join(tool)).args(arguments).output().unwrap();
+fn run(dir: &std::path::Path, tool: &str, arguments: &[&str]) {
+    let ran = std::process::Command::new(dir.join(tool)).args(arguments).output().unwrap();
     assert!(ran.status.success(), "{tool} {arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
 }
 
@@ -100,24 +100,24 @@ async fn hashes_at(cluster: &Cluster, revision: i64) -> Vec<(u32, i64)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hashes_equal_etcds_after_bumped_restore_and_compactions() {
-    let Some(folder) = std::env::var_os("ETCD_BIN_DIR") else {
+    let Some(dir) = std::env::var_os("ETCD_BIN_DIR") else {
         println!("skipped: ETCD_BIN_DIR is not set");
         return;
     };
-    let folder = std::path::PathBuf::from(folder);
-    let mut cluster = Cluster::start(settings(folder.join("etcd").to_str().unwrap(), &[]), 1).await.unwrap();
+    let dir = std::path::PathBuf::from(dir);
+    let mut cluster = Cluster::start(settings(dir.join("etcd").to_str().unwrap(), &[]), 1).await.unwrap();
     put_some(&cluster, 0, "before the snapshot").await;
     let scratch = tempfile::tempdir().unwrap();
     let snapshot = scratch.path().join("snapshot.db");
     let (endpoint, snapshot) = (cluster.members[0].endpoint(), snapshot.to_str().unwrap());
-    run(&folder, "etcdctl", &["--endpoints", &endpoint, "snapshot", "save", snapshot]);
+    run(&dir, "etcdctl", &["--endpoints", &endpoint, "snapshot", "save", snapshot]);
     cluster.members[0].stop();
     let (data_dir, place) = (cluster.members[0].data_dir(), cluster.members[0].place().clone());
     std::fs::remove_dir_all(&data_dir).unwrap();
     let (entry, url) = (place.entry(), place.peer_url());
     let restore = ["snapshot", "restore", snapshot, "--bump-revision", "1000", "--mark-compacted", "--name", &place.name];
     let member = ["--initial-cluster", &entry, "--initial-advertise-peer-urls", &url, "--data-dir", data_dir.to_str().unwrap()];
-    run(&folder, "etcdutl", &[&restore[..], &member].concat());
+    run(&dir, "etcdutl", &[&restore[..], &member].concat());
     cluster.members[0].restart().await.unwrap();
 
     cluster.settings = settings(OURS, &[]);
@@ -147,11 +147,11 @@ async fn hashes_equal_etcds_after_bumped_restore_and_compactions() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn transactions_that_apply_would_refuse_are_not_proposed() {
-    let Some(folder) = std::env::var_os("ETCD_BIN_DIR") else {
+    let Some(dir) = std::env::var_os("ETCD_BIN_DIR") else {
         println!("skipped: ETCD_BIN_DIR is not set");
         return;
     };
-    let etcd = format!("{}/etcd", folder.to_str().unwrap());
+    let etcd = format!("{}/etcd", dir.to_str().unwrap());
     let mut cluster = Cluster::start(settings(&etcd, &[]), 1).await.unwrap();
     cluster.settings = settings(OURS, &[]);
     let ours = cluster.add(0, false).await.unwrap();

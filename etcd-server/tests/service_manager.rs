@@ -14,19 +14,19 @@ use testbed::{Place, Server, Settings};
 struct Manager {
     socket: UnixDatagram,
     heard: Vec<String>,
-    folder: TempDir,
+    dir: TempDir,
 }
 
 impl Manager {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let socket = UnixDatagram::bind(dir.path().join("notify")).unwrap();
         socket.set_read_timeout(Some(SOON)).unwrap();
-        Self { socket, heard: Vec::new(), folder }
+        Self { socket, heard: Vec::new(), dir }
     }
 
     fn settings(&self) -> Settings {
-        Settings::new(format!("env NOTIFY_SOCKET={}/notify WATCHDOG_USEC=2000000 {PROGRAM}", self.folder.path().display()))
+        Settings::new(format!("env NOTIFY_SOCKET={}/notify WATCHDOG_USEC=2000000 {PROGRAM}", self.dir.path().display()))
     }
 
     /// Waits for a line that begins so.
@@ -70,7 +70,7 @@ async fn sockets_that_are_passed_are_used() {
     // Held here all the time: an attempt to bind the port would fail.
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     fcntl(&socket, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
-    let command = manager.folder.path().join("start");
+    let command = manager.dir.path().join("start");
     let pass = format!("exec 3<&{}; export LISTEN_FDS=1 LISTEN_PID=$$; exec {PROGRAM} \"$@\"", socket.as_raw_fd());
     std::fs::write(&command, format!("#!/bin/bash\n{pass}\n")).unwrap();
     std::fs::set_permissions(&command, std::fs::Permissions::from_mode(0o755)).unwrap();

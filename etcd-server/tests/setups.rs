@@ -54,8 +54,8 @@ async fn ignores_the_signals_that_etcd_ignores() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn removes_its_socket_files_at_the_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("metrics.sock");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("metrics.sock");
     let url = format!("--listen-metrics-urls=unix://{}", path.display());
     let mut server = start(None, &[&url]).await;
     assert!(path.exists());
@@ -163,8 +163,8 @@ fn a_real_etcds_directory_is_named_before_other_members_are_asked() {
 }
 
 /// Starts two members that reach each other by unix sockets.
-async fn pair(folder: &Path, scheme: &str, more: &[String]) -> Vec<Server> {
-    let url = |name: &str| format!("{scheme}://{}", folder.join(name).display());
+async fn pair(dir: &Path, scheme: &str, more: &[String]) -> Vec<Server> {
+    let url = |name: &str| format!("{scheme}://{}", dir.join(name).display());
     let cluster = format!("a={},b={}", url("a"), url("b"));
     let mut servers: Vec<_> = ["a", "b"]
         .map(|name| {
@@ -182,8 +182,8 @@ async fn pair(folder: &Path, scheme: &str, more: &[String]) -> Vec<Server> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_elect_a_leader_over_unix_sockets() {
-    let folder = tempfile::tempdir().unwrap();
-    let servers = pair(folder.path(), "unix", &[]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let servers = pair(dir.path(), "unix", &[]).await;
     Client::connect(&servers[0].endpoint()).await.put("key", "value").await.unwrap();
     assert_eq!(stored(&servers[1]).await, "value");
 }

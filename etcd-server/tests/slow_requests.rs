@@ -134,11 +134,11 @@ async fn quick_calls_leave_no_line() {
 /// The same calls on a real etcd: every figure and text of `request stats` is etcd's.
 #[tokio::test]
 async fn a_real_etcd_logs_the_same_stats() {
-    let Some(folder) = std::env::var_os("ETCD_371_BIN_DIR") else {
-        println!("skipped: ETCD_371_BIN_DIR names no folder with an etcd 3.7.1");
+    let Some(dir) = std::env::var_os("ETCD_371_BIN_DIR") else {
+        println!("skipped: ETCD_371_BIN_DIR names no directory with an etcd 3.7.1");
         return;
     };
-    let mut settings = Settings::new(std::path::Path::new(&folder).join("etcd").to_str().unwrap());
+    let mut settings = Settings::new(std::path::Path::new(&dir).join("etcd").to_str().unwrap());
     settings.flags = vec!["--log-level".to_owned(), "debug".to_owned()];
     let server = Server::start(settings).await.unwrap();
     let channel = Endpoint::from_shared(server.endpoint()).unwrap().connect().await.unwrap();

@@ -232,12 +232,11 @@ async fn spans_are_those_of_a_real_etcd() {
     assert_eq!(resources, BTreeSet::from(["service.name=\"tested\" service.instance.id=\"one\"".to_owned()]));
     assert!(!ours.contains_key(&200), "a call that its caller does not sample is not traced");
     assert!(ours.values().flatten().count() > 35, "{ours:#?}");
-    let real =
-        ["ETCD_371_BIN_DIR", "ETCD_BIN_DIR"].iter().find_map(std::env::var_os).map(|folder| std::path::Path::new(&folder).join("etcd"));
+    let real = ["ETCD_371_BIN_DIR", "ETCD_BIN_DIR"].iter().find_map(std::env::var_os).map(|dir| std::path::Path::new(&dir).join("etcd"));
     let version = real.as_ref().and_then(|real| std::process::Command::new(real).arg("--version").output().ok());
     let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     if !version.contains("etcd Version: 3.7") {
-        println!("compared with no real etcd: ETCD_371_BIN_DIR names no folder with an etcd 3.7");
+        println!("compared with no real etcd: ETCD_371_BIN_DIR names no directory with an etcd 3.7");
         return;
     }
     let (theirs, their_resources) = traces_of(real.unwrap().to_str().unwrap()).await;

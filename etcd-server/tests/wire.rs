@@ -121,11 +121,11 @@ async fn ping_until_sent_away(server: &Server) -> (usize, Option<h2::Reason>) {
 async fn clients_that_ping_too_often_are_sent_away_as_by_etcd() {
     let ours = start(None, &[]).await;
     expect_sent_away(&ours).await;
-    let Some(folder) = std::env::var_os("ETCD_BIN_DIR") else {
+    let Some(dir) = std::env::var_os("ETCD_BIN_DIR") else {
         println!("skipped: no ETCD_BIN_DIR to compare with");
         return;
     };
-    let program = std::path::Path::new(&folder).join("etcd");
+    let program = std::path::Path::new(&dir).join("etcd");
     expect_sent_away(&Server::start(Settings::new(program.to_str().unwrap())).await.unwrap()).await;
 }
 

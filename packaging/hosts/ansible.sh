@@ -1,7 +1,7 @@
 #!/bin/bash
 # The Ansible collection on four hosts with a booted systemd: ansible.sh BINARIES [CHAPTER...]. Makes the hosts, runs the playbooks over SSH, takes the
-# hosts down. Chapters build on each other; with KEEP=FOLDER the hosts stay up, and single chapters can be tried again ("down" ends them).
-# Needs what test.sh needs, and ansible-core: VENV=FOLDER names one that is kept, else one is made with pip for this run.
+# hosts down. Chapters build on each other; with KEEP=DIRECTORY the hosts stay up, and single chapters can be tried again ("down" ends them).
+# Needs what test.sh needs, and ansible-core: VENV=DIRECTORY names one that is kept, else one is made with pip for this run.
 set -euo pipefail
 [ $# -ge 1 ] || { echo "usage: ansible.sh FOLDER_WITH_BINARIES [CHAPTER...]" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)

@@ -6,13 +6,13 @@
 three="etcd1=http://10.77.0.11:2380,etcd2=http://10.77.0.12:2380,etcd3=http://10.77.0.13:2380"
 
 chapter_installed() {
-    local host folder
+    local host directory
     for host in 1 2 3; do install_from $host old; done
     is "disabled" disabled 1 "systemctl is-enabled etcd-server"
     is "stopped" inactive 1 "systemctl is-active etcd-server"
     is "no timer is on" "" 1 "systemctl list-timers --no-legend 'etcd-*'"
-    while read -r folder; do
-        is "$folder" "$folder" 1 "stat -c '%n %a %U:%G' ${folder%% *}"
+    while read -r directory; do
+        is "$directory" "$directory" 1 "stat -c '%n %a %U:%G' ${directory%% *}"
     done <<'LIST'
 /etc/etcd 750 root:etcd
 /etc/etcd/pki 750 root:etcd
@@ -126,7 +126,7 @@ chapter_upgrade() {
     says "with its data" "by the cluster" 2 "etcd-admin get kept"
 }
 
-# What lies in the folders, with owners and modes.
+# What lies in the directories, with owners and modes.
 things() { on "$1" "find /etc/etcd /var/lib/etcd /var/backups/etcd -maxdepth 2 -printf '%p %m %u:%g\n' | sort | md5sum"; }
 
 chapter_come_and_go() {

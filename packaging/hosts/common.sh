@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced with the folder of binaries: what both tests on hosts need. $here is the folder of this file. With KEEP=FOLDER, packages and running
+# Sourced with the directory of binaries: what both tests on hosts need. $here is the directory of this file. With KEEP=DIRECTORY, packages and running
 # hosts stay there, and the next run with it finds them.
 # shellcheck disable=SC2034 # what is set here is read by those who source it
 . "${here:?}/../failing.sh"
@@ -68,12 +68,12 @@ writes_end() {
     cat "$work/load.out"
 }
 
-install_from() { # host, folder below /srv/packages
+install_from() { # host, directory below /srv/packages
     on "$1" "echo 'deb [trusted=yes] file:/srv/packages/$2 ./' >/etc/apt/sources.list && apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install etcd-appliance" >"$work/apt.log" 2>&1 ||
         { fail "apt-get install on etcd$1: $(tail -5 "$work/apt.log")"; exit 1; }
 }
 
-# Two versions of the packages, each a folder that apt installs from.
+# Two versions of the packages, each a directory that apt installs from.
 make_packages() {
     chapter "packages and hosts"
     newer=$(cat "$work/newer" 2>/dev/null || true)

@@ -2,10 +2,10 @@
 # Hosts with a booted systemd each, on a network of their own: lab.sh up N | down | run I COMMAND... | put I FILE PATH | cut I | heal I | off I | kill I | boot I
 #
 # Host I is etcdI at 10.77.0.1I. What hosts write is gone with them: each has a layer in memory over $LAB_ROOTFS (see rootfs.sh), which stays as it is.
-# $LAB holds keys and logs; the folder $LAB_SHARED is /srv/packages on all. Needs root, systemd-nspawn, iproute2 and an ssh client.
+# $LAB holds keys and logs; the directory $LAB_SHARED is /srv/packages on all. Needs root, systemd-nspawn, iproute2 and an ssh client.
 set -euo pipefail
 . "$(dirname "$0")/../failing.sh"
-: "${LAB:?a folder for keys and logs}" "${LAB_ROOTFS:?made by rootfs.sh}"
+: "${LAB:?a directory for keys and logs}" "${LAB_ROOTFS:?made by rootfs.sh}"
 network=10.77.0
 # Names of interfaces have 15 letters at most.
 tag=${LAB_TAG:-$(printf '%s' "$LAB" | cksum | cut -c1-5)}

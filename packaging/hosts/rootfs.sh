@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes the folder that the hosts of the test boot from: rootfs.sh OUT. A Debian 12 with systemd, sshd and Python and nothing of ours, from the mirror
+# Makes the directory that the hosts of the test boot from: rootfs.sh OUT. A Debian 12 with systemd, sshd and Python and nothing of ours, from the mirror
 # that this machine's apt is set up with. Does nothing when it is there already.
 set -euo pipefail
 [ $# = 1 ] || { echo "usage: rootfs.sh OUT" >&2; exit 2; }
@@ -12,7 +12,7 @@ mkdir -p "$(dirname "$1")"
 rm -rf "$1.new"
 mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Languages "none"' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --include=systemd,systemd-sysv,dbus,openssh-server,rpm,python3-apt,iproute2,iptables,procps,ca-certificates bookworm "$1.new" "deb $mirror bookworm main"
-# No host of the test has a way out; apt is to look at the folder of packages alone.
+# No host of the test has a way out; apt is to look at the directory of packages alone.
 rm -f "$1.new"/etc/apt/sources.list "$1.new"/var/cache/apt/*.bin
 find "$1.new/var/lib/apt/lists" -type f -delete
 mv "$1.new" "$1"

@@ -31,7 +31,7 @@ chapter_rpm() {
     told "an install tells what to do next" "not started"
     is "it is disabled and stopped" "disabled inactive" 3 "echo \$(systemctl is-enabled etcd-server) \$(systemctl is-active etcd-server)"
     is "no timer is on" "" 3 "systemctl list-timers --no-legend 'etcd-*'"
-    is "folders have their owners and modes" "750 root:etcd 750 root:etcd 700 etcd:etcd 700 etcd:etcd" 3 \
+    is "directories have their owners and modes" "750 root:etcd 750 root:etcd 700 etcd:etcd 700 etcd:etcd" 3 \
         "echo \$(stat -c '%a %U:%G' /etc/etcd /etc/etcd/pki /var/lib/etcd /var/backups/etcd)"
     configure 3 "etcd3=http://10.77.0.13:2380" new
     on 3 "systemctl enable --now etcd-server 2>/dev/null"

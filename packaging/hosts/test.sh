@@ -1,8 +1,8 @@
 #!/bin/bash
 # The packages on three hosts with a booted systemd: test.sh BINARIES [CHAPTER...]. Makes the hosts, tries everything on them, takes them down, and
-# tells the time. Chapters build on each other (but "moved", which begins with empty hosts); with KEEP=FOLDER the hosts stay up, and single chapters
+# tells the time. Chapters build on each other (but "moved", which begins with empty hosts); with KEEP=DIRECTORY the hosts stay up, and single chapters
 # can be tried again ("down" ends them). Needs root, systemd-nspawn (systemd-container), iproute2, ssh, mmdebstrap and a Debian mirror;
-# ROOTFS=FOLDER keeps what the hosts boot from, $ETCD_BIN_DIR holds a real etcd and its etcdctl to move from.
+# ROOTFS=DIRECTORY keeps what the hosts boot from, $ETCD_BIN_DIR holds a real etcd and its etcdctl to move from.
 set -euo pipefail
 [ $# -ge 1 ] || { echo "usage: test.sh FOLDER_WITH_BINARIES [CHAPTER...]" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)

@@ -9,7 +9,7 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   directory:
-    description: Folder of the authorities, which should be nobody else's to read.
+    description: Directory of the authorities, which should be nobody else's to read.
     type: path
     required: true
   passphrase_file:

@@ -43,8 +43,8 @@ def text_of(path):
 @contextlib.contextmanager
 def document_words(module):
     """Flags that name the cluster's document and the member, while the document lies in a file of its own."""
-    with tempfile.TemporaryDirectory(dir=module.tmpdir) as folder:
-        path = os.path.join(folder, "cluster.yaml")
+    with tempfile.TemporaryDirectory(dir=module.tmpdir) as directory:
+        path = os.path.join(directory, "cluster.yaml")
         with open(path, "w", encoding="utf-8") as file:
             # What is JSON is YAML, too.
             json.dump(module.params["document"], file)

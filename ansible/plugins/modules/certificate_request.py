@@ -15,7 +15,7 @@ extends_documentation_fragment:
   - etcd_appliance.cluster.program
 options:
   directory:
-    description: Folder of the host's certificates.
+    description: Directory of the host's certificates.
     type: path
     required: true
   profile:

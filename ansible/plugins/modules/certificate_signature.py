@@ -78,8 +78,8 @@ def main():
     params = module.params
     if not params["request"] or module.check_mode:
         module.exit_json(changed=bool(params["request"]), certificate="")
-    with tempfile.TemporaryDirectory(dir=module.tmpdir) as folder:
-        asked, signed = os.path.join(folder, "request"), os.path.join(folder, "certificate")
+    with tempfile.TemporaryDirectory(dir=module.tmpdir) as directory:
+        asked, signed = os.path.join(directory, "request"), os.path.join(directory, "certificate")
         with open(asked, "w", encoding="utf-8") as file:
             file.write(params["request"])
         words = ["--ca-dir", params["directory"], "cert", "sign", "--profile", params["profile"], "--days", str(params["days"]), "--out", signed]

@@ -15,7 +15,7 @@ extends_documentation_fragment:
   - etcd_appliance.cluster.program
 options:
   directory:
-    description: Folder of the host's certificates.
+    description: Directory of the host's certificates.
     type: path
     required: true
   signed:
@@ -83,10 +83,10 @@ def main():
     files = [SHARED[name] for name in changed] + ["a certificate"] * len(signed)
     if not files or module.check_mode:
         module.exit_json(changed=bool(files), files=files)
-    with tempfile.TemporaryDirectory(dir=module.tmpdir) as folder:
+    with tempfile.TemporaryDirectory(dir=module.tmpdir) as directory:
 
         def written(name, text):
-            path = os.path.join(folder, name)
+            path = os.path.join(directory, name)
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text.strip() + "\n")
             return path

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: configuration
-short_description: Writes the configuration of a member, its folders and its times of snapshots, as etcd-admin init apply does
+short_description: Writes the configuration of a member, its directories and its times of snapshots, as etcd-admin init apply does
 description:
   - What the daemon would refuse is refused, and what is there stays. What is replaced is kept beside it.
   - Who founded the cluster stays what it was on a host that has data. Nothing is restarted.

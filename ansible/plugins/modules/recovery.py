@@ -25,7 +25,7 @@ options:
     type: str
     required: true
   data_dir:
-    description: Its data directory. The plan and the snapshot that was made go to a folder of this name with C(.recovery) behind it.
+    description: Its data directory. The plan and the snapshot that was made go to a directory of this name with C(.recovery) behind it.
     type: path
     required: true
   user:

@@ -15,7 +15,7 @@ extends_documentation_fragment:
   - etcd_appliance.cluster.program
 options:
   directory:
-    description: Folder for it, on the host.
+    description: Directory for it, on the host.
     type: path
     default: /var/backups/etcd
 """

@@ -1,12 +1,12 @@
 //! Files: read within bounds, written whole or not at all, keys for their owner alone.
 
-mod authority_folder;
-mod host_folder;
+mod ca_dir;
+mod host_dir;
 mod register;
 mod rotation;
 
-pub use authority_folder::{AuthorityFolder, LIST_DAYS, NewAuthority};
-pub use host_folder::{Change, HostFile, HostFolder};
+pub use ca_dir::{CaDir, LIST_DAYS, NewAuthority};
+pub use host_dir::{Change, HostDir, HostFile};
 pub use register::{Entry, Issued, Register};
 pub use rotation::RotationPhase;
 
@@ -70,16 +70,16 @@ pub fn check_private(path: &Path) -> Result<(), Error> {
 /// # Errors
 /// When the disk does not take it.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
-    let folder = folder_of(path);
+    let dir = dir_of(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let fresh = folder.join(format!(".{name}.{}.new", std::process::id()));
+    let fresh = dir.join(format!(".{name}.{}.new", std::process::id()));
     let written = write(&fresh, content, mode).and_then(|()| fs::rename(&fresh, path).map_err(Error::file("write", path)));
     if written.is_err() {
         // The rest is ours and useless; the returned error is the first.
         drop(fs::remove_file(&fresh));
     }
     written?;
-    sync_folder(folder)
+    sync_dir(dir)
 }
 
 /// Writes a file that must not be there yet.
@@ -88,15 +88,15 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
 /// When it is, or the disk does not take it.
 pub fn create(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
     write(path, content, mode)?;
-    sync_folder(folder_of(path))
+    sync_dir(dir_of(path))
 }
 
 /// Makes a directory for its owner alone, with all above it.
 ///
 /// # Errors
 /// When it cannot be made.
-pub fn private_folder(path: &Path) -> Result<(), Error> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Error::file("make the folder", path))
+pub fn private_dir(path: &Path) -> Result<(), Error> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Error::file("make the directory", path))
 }
 
 fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
@@ -111,10 +111,10 @@ fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
 
 /// Returns the directory of a file or directory; for a bare name the present one.
 #[must_use]
-pub fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+pub fn dir_of(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
-fn sync_folder(folder: &Path) -> Result<(), Error> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::file("sync", folder))
+fn sync_dir(dir: &Path) -> Result<(), Error> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::file("sync", dir))
 }

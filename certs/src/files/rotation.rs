@@ -2,8 +2,8 @@
 //!
 //! The files alone show the reached step, so that an interrupted exchange resumes where it stopped.
 
-use super::authority_folder::{CERTIFICATE, authority_in, facts_in, write_authority};
-use super::{AuthorityFolder, NewAuthority, PUBLIC_MODE, register};
+use super::ca_dir::{CERTIFICATE, authority_in, facts_in, write_authority};
+use super::{CaDir, NewAuthority, PUBLIC_MODE, register};
 use crate::{Authority, CertificateFacts, Error, Passphrase};
 use std::fmt::Write as _;
 use std::fs;
@@ -27,7 +27,7 @@ pub enum RotationPhase {
     Reissue,
 }
 
-impl AuthorityFolder {
+impl CaDir {
     /// Returns the phase of an exchange.
     #[must_use]
     pub fn rotation(&self) -> RotationPhase {
@@ -57,13 +57,13 @@ impl AuthorityFolder {
             return Err(Error::Refused(format!("an exchange of the {} authority is under way already", self.kind())));
         }
         let place = self.place(NEXT);
-        super::private_folder(&place)?;
+        super::private_dir(&place)?;
         let authority = write_authority(&place, new, now)?;
         self.write_bundle(&[self.path().to_owned(), place])?;
         Ok(authority)
     }
 
-    /// Returns the CA made by [`AuthorityFolder::rotation_start`], ready to sign.
+    /// Returns the CA made by [`CaDir::rotation_start`], ready to sign.
     ///
     /// # Errors
     /// When the passphrase is wrong.
@@ -81,16 +81,16 @@ impl AuthorityFolder {
             return Err(Error::Refused(format!("no next {} authority waits: begin with `etcd-admin ca rotate start`", self.kind())));
         }
         let (next, previous) = (self.place(NEXT), self.place(PREVIOUS));
-        super::private_folder(&previous)?;
+        super::private_dir(&previous)?;
         // The certificate is last in each step: it shows that the step is done. Files that an
         // interrupted switch has saved are not saved again, for the place may hold the next CA
         // already.
         if !previous.join(CERTIFICATE).exists() {
-            for name in [super::authority_folder::KEY, CERTIFICATE] {
+            for name in [super::ca_dir::KEY, CERTIFICATE] {
                 copy(&self.path().join(name), &previous.join(name))?;
             }
         }
-        for name in [super::authority_folder::KEY, CERTIFICATE] {
+        for name in [super::ca_dir::KEY, CERTIFICATE] {
             let content = super::read(&next.join(name))?;
             let mode = if name == CERTIFICATE { PUBLIC_MODE } else { super::PRIVATE_MODE };
             super::replace(&self.path().join(name), &content, mode)?;
@@ -132,14 +132,14 @@ impl AuthorityFolder {
         };
         self.write_bundle(&[self.path().to_owned()])?;
         let retired = self.place(RETIRED).join(&previous.fingerprint_hex()[..16]);
-        super::private_folder(&self.place(RETIRED))?;
+        super::private_dir(&self.place(RETIRED))?;
         fs::rename(self.place(PREVIOUS), &retired).map_err(Error::file("move to", &retired))
     }
 
-    fn write_bundle(&self, folders: &[PathBuf]) -> Result<(), Error> {
+    fn write_bundle(&self, dirs: &[PathBuf]) -> Result<(), Error> {
         let mut bundle = String::new();
-        for folder in folders {
-            write!(bundle, "{}", *super::read_text(&folder.join(CERTIFICATE))?).expect("a text can always grow");
+        for dir in dirs {
+            write!(bundle, "{}", *super::read_text(&dir.join(CERTIFICATE))?).expect("a text can always grow");
         }
         super::replace(&self.bundle_path(), bundle.as_bytes(), PUBLIC_MODE)
     }

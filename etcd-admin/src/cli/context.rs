@@ -5,7 +5,7 @@ use crate::cluster_config::ClusterFile;
 use crate::ui::failure::Failure;
 use crate::ui::output::Format;
 use certs::AuthorityKind;
-use certs::files::AuthorityFolder;
+use certs::files::CaDir;
 use std::path::PathBuf;
 use time::OffsetDateTime;
 
@@ -55,11 +55,11 @@ impl Context {
     }
 
     /// Returns the directory of an existing CA.
-    pub(crate) fn authority(&self, kind: AuthorityKind) -> Result<AuthorityFolder, Failure> {
+    pub(crate) fn authority(&self, kind: AuthorityKind) -> Result<CaDir, Failure> {
         let root = self.ca_dir()?;
-        let folder = AuthorityFolder::below(&root, kind);
-        if folder.exists() {
-            return Ok(folder);
+        let dir = CaDir::below(&root, kind);
+        if dir.exists() {
+            return Ok(dir);
         }
         let text = format!("there is no {kind} authority in {}: make one with `etcd-admin ca init`, or give --ca-dir", root.display());
         Err(Failure::new(crate::ui::failure::FAILED, text))

@@ -103,7 +103,7 @@ pub(crate) enum Command {
     },
     /// Write the manual pages of all commands
     Man {
-        /// Folder for the pages
+        /// Directory for the pages
         #[arg(long, value_name = "DIR")]
         dir: PathBuf,
     },

@@ -59,7 +59,7 @@ pub(super) fn doctor(context: &Context, data: &Path) -> Result<ExitCode, Failure
             findings.push(if found.members.iter().any(|member| member.id == found.member) {
                 Finding::good("membership", data.display(), format!("one of {} members", found.members.len()))
             } else {
-                let cure = "it was removed and stays away; move the folder aside before it is added again";
+                let cure = "it was removed and stays away; move the directory aside before it is added again";
                 Finding::warning("membership", data.display(), "it is not among the members that it knows of", cure)
             });
         }

@@ -36,10 +36,10 @@ pub(super) fn nearest(path: &Path) -> PathBuf {
     path.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/")).to_owned()
 }
 
-/// Writes over and over to a preallocated file in `folder`, each time synced; the file is removed.
-pub(crate) fn measure(folder: &Path, writes: u32, bytes: u32, limit: Option<Duration>) -> Result<Latency, Failure> {
-    let failed = |error: std::io::Error| Failure::at(folder, error);
-    let file = tempfile::tempfile_in(folder).map_err(failed)?;
+/// Writes over and over to a preallocated file in `dir`, each time synced; the file is removed.
+pub(crate) fn measure(dir: &Path, writes: u32, bytes: u32, limit: Option<Duration>) -> Result<Latency, Failure> {
+    let failed = |error: std::io::Error| Failure::at(dir, error);
+    let file = tempfile::tempfile_in(dir).map_err(failed)?;
     let block = vec![0x5a; bytes as usize];
     // As a log does: the room is there before, so that a sync writes no metadata of the file system.
     let length = u64::from(writes) * u64::from(bytes);
@@ -69,12 +69,12 @@ pub(crate) fn measure(folder: &Path, writes: u32, bytes: u32, limit: Option<Dura
 }
 
 /// A short measurement, which a slow disk does not make a long one.
-pub(crate) fn probe(folder: &Path) -> Result<Latency, Failure> {
-    measure(folder, PROBE_WRITES, PROBE_BYTES, Some(PROBE_TIME))
+pub(crate) fn probe(dir: &Path) -> Result<Latency, Failure> {
+    measure(dir, PROBE_WRITES, PROBE_BYTES, Some(PROBE_TIME))
 }
 
-pub(super) fn sync_time(folder: &Path) -> Finding {
-    let near = nearest(folder);
+pub(super) fn sync_time(dir: &Path) -> Finding {
+    let near = nearest(dir);
     match probe(&near) {
         Err(failure) => {
             Finding::bad("disk-write", near.display(), failure.to_string(), "the daemon has to write there: look at modes and mounts")
@@ -100,8 +100,8 @@ pub(super) fn milliseconds(micros: u64) -> String {
 }
 
 /// Free room and kind of file system.
-pub(super) fn room(folder: &Path, quota: u64) -> Vec<Finding> {
-    let near = nearest(folder);
+pub(super) fn room(dir: &Path, quota: u64) -> Vec<Finding> {
+    let near = nearest(dir);
     let mut findings = Vec::new();
     match nix::sys::statvfs::statvfs(&near) {
         Err(error) => findings.push(Finding::bad("disk-space", near.display(), error.to_string(), "look at the mount")),
@@ -123,20 +123,20 @@ pub(super) fn room(folder: &Path, quota: u64) -> Vec<Finding> {
 }
 
 /// By the numbers of linux/magic.h.
-fn kind(folder: &Path, magic: u64) -> Finding {
+fn kind(dir: &Path, magic: u64) -> Finding {
     let cure = "put the data directory on a local disk";
     match magic {
-        0x6969 => Finding::bad("file-system", folder.display(), "NFS: its locks and syncs are not to be relied upon", cure),
+        0x6969 => Finding::bad("file-system", dir.display(), "NFS: its locks and syncs are not to be relied upon", cure),
         0xff53_4d42 | 0xfe53_4d42 | 0x517b => {
-            Finding::bad("file-system", folder.display(), "SMB: its locks and syncs are not to be relied upon", cure)
+            Finding::bad("file-system", dir.display(), "SMB: its locks and syncs are not to be relied upon", cure)
         }
-        0x6573_5546 => Finding::warning("file-system", folder.display(), "FUSE: whether a sync is one depends on what is behind it", cure),
-        0x0102_1994 => Finding::warning("file-system", folder.display(), "tmpfs: it is gone when the machine restarts", cure),
-        0x794c_7630 => Finding::warning("file-system", folder.display(), "overlay, as of a container: it may be gone with it", cure),
-        0xef53 => Finding::good("file-system", folder.display(), "ext4"),
-        0x5846_5342 => Finding::good("file-system", folder.display(), "xfs"),
-        0x9123_683e => Finding::good("file-system", folder.display(), "btrfs"),
-        0x2fc1_2fc1 => Finding::good("file-system", folder.display(), "zfs"),
-        other => Finding::good("file-system", folder.display(), format!("a local one (0x{other:x})")),
+        0x6573_5546 => Finding::warning("file-system", dir.display(), "FUSE: whether a sync is one depends on what is behind it", cure),
+        0x0102_1994 => Finding::warning("file-system", dir.display(), "tmpfs: it is gone when the machine restarts", cure),
+        0x794c_7630 => Finding::warning("file-system", dir.display(), "overlay, as of a container: it may be gone with it", cure),
+        0xef53 => Finding::good("file-system", dir.display(), "ext4"),
+        0x5846_5342 => Finding::good("file-system", dir.display(), "xfs"),
+        0x9123_683e => Finding::good("file-system", dir.display(), "btrfs"),
+        0x2fc1_2fc1 => Finding::good("file-system", dir.display(), "zfs"),
+        other => Finding::good("file-system", dir.display(), format!("a local one (0x{other:x})")),
     }
 }

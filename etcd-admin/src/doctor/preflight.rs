@@ -64,7 +64,7 @@ fn existing(host: &Host<'_>, running: bool) -> Finding {
         (false, _) => Finding::good("data", data.display(), "nobody has lived there"),
         (true, true) => Finding::good("data", data.display(), "the member runs"),
         (true, false) => {
-            let cure = "if it is to begin anew, move the folder aside: an old member would be refused by a new cluster";
+            let cure = "if it is to begin anew, move the directory aside: an old member would be refused by a new cluster";
             Finding::warning("data", data.display(), "a member has been here", cure)
         }
     }
@@ -76,16 +76,16 @@ fn certificates(context: &Context, host: &Host<'_>) -> Vec<Finding> {
         let cure = "set tls.enabled, unless the network is all yours";
         return vec![Finding::warning("tls", &host.file.name, "connections are not encrypted", cure)];
     }
-    let folder = host.certificates();
-    if !folder.join("current").exists() {
+    let dir = host.certificates();
+    if !dir.join("current").exists() {
         return vec![Finding::warning(
             "certificate",
-            folder.display(),
+            dir.display(),
             "there are none yet",
             "etcd-admin init apply makes them, or requests for them",
         )];
     }
-    let current = folder.join("current");
+    let current = dir.join("current");
     [(Profile::Server, "client-ca.crt"), (Profile::Peer, "peer-ca.crt")]
         .into_iter()
         .flat_map(|(profile, bundle)| {
@@ -97,9 +97,9 @@ fn certificates(context: &Context, host: &Host<'_>) -> Vec<Finding> {
 
 /// Tries the peer URL of every other member with the certificate of this host: what a member that starts here would meet.
 fn peers(host: &Host<'_>) -> Result<Vec<Finding>, Failure> {
-    let folder = host.certificates().join("current");
-    let file = |name: &str| Some(folder.join(name));
-    let has_files = host.file.tls.enabled && folder.exists();
+    let dir = host.certificates().join("current");
+    let file = |name: &str| Some(dir.join(name));
+    let has_files = host.file.tls.enabled && dir.exists();
     if host.file.tls.enabled && !has_files {
         return Ok(Vec::new());
     }

@@ -44,7 +44,7 @@ pub(crate) enum BenchCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct FsyncWords {
-    /// Folder on the disk that is meant; a file is written there and removed
+    /// Directory on the disk that is meant; a file is written there and removed
     #[arg(long, value_name = "DIR", default_value = "/var/lib/etcd")]
     pub(crate) dir: PathBuf,
     /// Bytes of each write

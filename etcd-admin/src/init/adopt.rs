@@ -7,7 +7,7 @@ use super::words::AdoptWords;
 use crate::cli::context::Context;
 use crate::cluster_config::yaml_text;
 use crate::offline::data_dir::{has_member, is_real_etcds};
-use crate::snapshot::owner::give_to_owner_of_folder;
+use crate::snapshot::owner::give_to_owner_of_dir;
 use crate::ui::failure::Failure;
 use crate::ui::output::{answer, table};
 use config::{Kind, Meaning, Row};
@@ -77,7 +77,7 @@ pub(super) fn adopt(context: &Context, words: &AdoptWords) -> Result<ExitCode, F
             std::fs::copy(&words.to, &kept).map_err(|error| Failure::at(&kept, error))?;
         }
         certs::files::replace(&words.to, content.as_bytes(), 0o640)?;
-        give_to_owner_of_folder(&words.to)?;
+        give_to_owner_of_dir(&words.to)?;
     }
     let next = next(&name, members, old.as_deref(), &found.settings);
     let told = Adopted {

@@ -1,7 +1,7 @@
 //! `init plan` and `init apply`.
 
 use super::files::{Change, Rendered, TIMER};
-use super::plan::{Folder, Plan, runs_systemd};
+use super::plan::{Dir, Plan, runs_systemd};
 use super::words::HostWords;
 use crate::cli::context::Context;
 use crate::cluster_config::{ClusterFile, Host};
@@ -76,7 +76,7 @@ pub(super) fn apply(context: &Context, words: &HostWords) -> Result<ExitCode, Fa
 /// complete.
 pub(super) fn execute(context: &Context, host: &Host<'_>, words: &HostWords, plan: &Plan) -> Result<(), Failure> {
     let owner = Owner::of(host, words);
-    plan.folders.iter().try_for_each(|folder| make(folder, owner))?;
+    plan.dirs.iter().try_for_each(|dir| make(dir, owner))?;
     if let Some(certificates) = &plan.certificates {
         certificates.apply(context, words)?;
     }
@@ -133,10 +133,10 @@ fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
     move |error| Failure::at(path, error)
 }
 
-fn make(folder: &Folder, owner: Owner) -> Result<(), Failure> {
-    std::fs::DirBuilder::new().recursive(true).mode(folder.mode).create(&folder.path).map_err(failed(&folder.path))?;
-    owner.give(&folder.path, folder.own)?;
-    std::fs::set_permissions(&folder.path, std::fs::Permissions::from_mode(folder.mode)).map_err(failed(&folder.path))
+fn make(dir: &Dir, owner: Owner) -> Result<(), Failure> {
+    std::fs::DirBuilder::new().recursive(true).mode(dir.mode).create(&dir.path).map_err(failed(&dir.path))?;
+    owner.give(&dir.path, dir.own)?;
+    std::fs::set_permissions(&dir.path, std::fs::Permissions::from_mode(dir.mode)).map_err(failed(&dir.path))
 }
 
 /// Writes a file; a previous one is kept beside it.

@@ -11,7 +11,7 @@ use crate::cluster_config::Host;
 use crate::host::{self, bundle_name, list_name};
 use crate::pki::{current_list, matched, unlock};
 use crate::ui::failure::Failure;
-use certs::files::{AuthorityFolder, HostFile, HostFolder};
+use certs::files::{CaDir, HostDir, HostFile};
 use certs::{AuthorityKind, CertificateFacts, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile, SigningRequest};
 use std::path::{Path, PathBuf};
 use time::Duration;
@@ -21,7 +21,7 @@ pub(super) const PROFILES: [Profile; 2] = [Profile::Server, Profile::Peer];
 #[derive(Debug)]
 enum Step {
     /// Signed by a CA on this machine.
-    Issue(LeafPlan, AuthorityFolder),
+    Issue(LeafPlan, CaDir),
     /// To be signed elsewhere.
     Request(LeafPlan),
     /// Signed elsewhere, for a key that is here.
@@ -29,13 +29,13 @@ enum Step {
     /// A bundle of authorities, or a revocation list.
     Trust(String, PathBuf),
     /// The revocation list of a CA on this machine, which has none that is current.
-    Publish(AuthorityFolder),
+    Publish(CaDir),
 }
 
 /// The work to be done.
 #[derive(Debug)]
 pub(super) struct Certificates {
-    folder: PathBuf,
+    dir: PathBuf,
     steps: Vec<Step>,
     algorithm: KeyAlgorithm,
     pub(super) changes: Vec<Change>,
@@ -54,9 +54,9 @@ pub(super) fn leaf_plan(host: &Host<'_>, profile: Profile) -> Result<LeafPlan, F
 
 impl Certificates {
     pub(super) fn plan(context: &Context, host: &Host<'_>, words: &HostWords) -> Result<Self, Failure> {
-        let folder = placed(words, &host.certificates());
+        let dir = placed(words, &host.certificates());
         let algorithm = KeyAlgorithm::named(&host.file.tls.key).unwrap_or(KeyAlgorithm::P256);
-        let mut all = Self { folder, steps: Vec::new(), algorithm, changes: Vec::new(), lists: Vec::new(), next: Vec::new() };
+        let mut all = Self { dir, steps: Vec::new(), algorithm, changes: Vec::new(), lists: Vec::new(), next: Vec::new() };
         for profile in PROFILES {
             all.look_at(context, host, words, profile)?;
         }
@@ -68,7 +68,7 @@ impl Certificates {
     }
 
     fn look_at(&mut self, context: &Context, host: &Host<'_>, words: &HostWords, profile: Profile) -> Result<(), Failure> {
-        let there = HostFolder::at(&self.folder);
+        let there = HostDir::at(&self.dir);
         let plan = leaf_plan(host, profile)?;
         plan.check()?;
         let stem = profile.name();
@@ -80,7 +80,7 @@ impl Certificates {
             return Ok(());
         }
         let names = plan.names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let signed = words.signed.as_ref().map(|folder| folder.join(format!("{stem}.crt"))).filter(|path| path.is_file());
+        let signed = words.signed.as_ref().map(|dir| dir.join(format!("{stem}.crt"))).filter(|path| path.is_file());
         let request = there.pending(&format!("{stem}.csr"));
         let (step, after) = if let Some(signed) = signed {
             (Some(Step::Install(signed.clone())), format!("the certificate of {}", signed.display()))
@@ -113,9 +113,9 @@ impl Certificates {
 
     fn look_at_bundle(&mut self, context: &Context, words: &HostWords, kind: AuthorityKind) -> Result<(), Failure> {
         let name = bundle_name(kind);
-        let brought = words.signed.as_ref().map(|folder| folder.join(&name)).filter(|path| path.is_file());
-        let Some(source) = brought.or_else(|| authority(context, kind).map(|folder| folder.bundle_path())) else { return Ok(()) };
-        let path = HostFolder::at(&self.folder).current(&name);
+        let brought = words.signed.as_ref().map(|dir| dir.join(&name)).filter(|path| path.is_file());
+        let Some(source) = brought.or_else(|| authority(context, kind).map(|dir| dir.bundle_path())) else { return Ok(()) };
+        let path = HostDir::at(&self.dir).current(&name);
         let same = path.is_file() && *certs::files::read(&path)? == *certs::files::read(&source)?;
         if !same {
             host::certificates(&source)?;
@@ -130,20 +130,20 @@ impl Certificates {
     /// certificate was revoked.
     fn look_at_list(&mut self, context: &Context, words: &HostWords, kind: AuthorityKind) -> Result<(), Failure> {
         let name = list_name(kind);
-        let path = HostFolder::at(&self.folder).current(&name);
-        let brought = words.signed.as_ref().map(|folder| folder.join(&name)).filter(|path| path.is_file());
+        let path = HostDir::at(&self.dir).current(&name);
+        let brought = words.signed.as_ref().map(|dir| dir.join(&name)).filter(|path| path.is_file());
         let here = authority(context, kind);
         if brought.is_none()
-            && let Some(folder) = here.as_ref()
-            && folder.is_list_due(context.now)?
+            && let Some(dir) = here.as_ref()
+            && dir.is_list_due(context.now)?
         {
             let before = path.is_file().then(|| "an older CRL".to_owned());
             self.changes.push(Change { path, before, after: format!("a new CRL of the {kind} CA") });
-            self.steps.push(Step::Publish(folder.clone()));
+            self.steps.push(Step::Publish(dir.clone()));
             self.lists.push(kind);
             return Ok(());
         }
-        let Some(source) = brought.or_else(|| here.map(|folder| folder.revocation_list_path())) else {
+        let Some(source) = brought.or_else(|| here.map(|dir| dir.revocation_list_path())) else {
             self.lists.extend(path.is_file().then_some(kind));
             return Ok(());
         };
@@ -159,13 +159,13 @@ impl Certificates {
 
     /// Makes and installs them, all at once.
     pub(super) fn apply(&self, context: &Context, words: &HostWords) -> Result<(), Failure> {
-        let folder = HostFolder::at(&self.folder);
+        let dir = HostDir::at(&self.dir);
         let (mut files, mut answered) = (Vec::new(), Vec::new());
         for step in &self.steps {
             match step {
-                Step::Request(plan) => self.request(&folder, plan)?,
+                Step::Request(plan) => self.request(&dir, plan)?,
                 Step::Install(path) => {
-                    let (pair, names) = matched(&folder, path)?;
+                    let (pair, names) = matched(&dir, path)?;
                     files.extend(pair);
                     answered.extend(names);
                 }
@@ -185,20 +185,20 @@ impl Certificates {
             }
         }
         if !files.is_empty() {
-            folder.change(&files)?;
+            dir.change(&files)?;
         }
-        Ok(folder.forget_pending(&answered)?)
+        Ok(dir.forget_pending(&answered)?)
     }
 
-    fn request(&self, folder: &HostFolder, plan: &LeafPlan) -> Result<(), Failure> {
+    fn request(&self, dir: &HostDir, plan: &LeafPlan) -> Result<(), Failure> {
         let stem = plan.profile.name();
         let names = [format!("{stem}.key"), format!("{stem}.csr")];
         // A key without its request was left by an interruption.
-        folder.forget_pending(&names)?;
+        dir.forget_pending(&names)?;
         let key = PrivateKey::generate(self.algorithm)?;
         let request = SigningRequest::create(&plan.common_name, &plan.names, &key)?;
-        folder.keep_pending(&names[0], key.to_pem().as_bytes(), true)?;
-        Ok(folder.keep_pending(&names[1], request.pem().as_bytes(), false)?)
+        dir.keep_pending(&names[0], key.to_pem().as_bytes(), true)?;
+        Ok(dir.keep_pending(&names[1], request.pem().as_bytes(), false)?)
     }
 }
 
@@ -207,8 +207,8 @@ fn file(name: &str, content: &[u8], private: bool) -> HostFile {
 }
 
 /// Returns the CA, where it is on this machine.
-fn authority(context: &Context, kind: AuthorityKind) -> Option<AuthorityFolder> {
+fn authority(context: &Context, kind: AuthorityKind) -> Option<CaDir> {
     let root: PathBuf = context.ca_dir().ok()?;
     let root: &Path = &root;
-    Some(AuthorityFolder::below(root, kind)).filter(AuthorityFolder::exists)
+    Some(CaDir::below(root, kind)).filter(CaDir::exists)
 }

@@ -8,7 +8,7 @@ use crate::cli::context::Context;
 use crate::cluster_config::ClusterFile;
 use crate::ui::failure::Failure;
 use crate::ui::output::answer;
-use certs::files::{AuthorityFolder, NewAuthority};
+use certs::files::{CaDir, NewAuthority};
 use certs::{AuthorityKind, AuthorityPlan, KeyAlgorithm};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -70,7 +70,7 @@ pub(super) fn local(context: &Context, words: &LocalWords) -> Result<ExitCode, F
 const ENVIRONMENT: &str = "environment";
 
 fn make(context: &Context, directory: &Path, file: &ClusterFile, text: &str) -> Result<(), Failure> {
-    certs::files::private_folder(directory)?;
+    certs::files::private_dir(directory)?;
     let document = directory.join("cluster.yaml");
     certs::files::create(&document, text.as_bytes(), 0o600)?;
     let context = Context { ca_dir: Some(directory.join("ca")), format: context.format, dry_run: false, now: context.now };
@@ -90,11 +90,11 @@ fn make(context: &Context, directory: &Path, file: &ClusterFile, text: &str) -> 
 /// The keys of these CAs are as open as the members' keys beside them: everything is in one directory of one user.
 fn authorities(context: &Context, file: &ClusterFile) -> Result<(), Failure> {
     for kind in AuthorityKind::ALL {
-        let folder = AuthorityFolder::below(&context.ca_dir()?, kind);
+        let dir = CaDir::below(&context.ca_dir()?, kind);
         let plan =
             AuthorityPlan { common_name: format!("{} {kind} CA", file.name), lifetime: Duration::days(CA_DAYS), constraints: Vec::new() };
-        let authority = folder.create(&NewAuthority { plan, algorithm: KeyAlgorithm::P256, passphrase: None }, context.now)?;
-        folder.publish(&authority, context.now, Duration::days(CRL_DAYS))?;
+        let authority = dir.create(&NewAuthority { plan, algorithm: KeyAlgorithm::P256, passphrase: None }, context.now)?;
+        dir.publish(&authority, context.now, Duration::days(CRL_DAYS))?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// A required directory.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(super) struct Dir {
     pub(super) path: PathBuf,
     pub(super) mode: u32,
     /// `true` if it is the daemon's own; else it is root's, for the daemon's group to enter.
@@ -23,7 +23,7 @@ pub(super) struct Folder {
 /// Everything that is not as the document wants it.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) folders: Vec<Folder>,
+    pub(super) dirs: Vec<Dir>,
     pub(super) certificates: Option<Certificates>,
     pub(super) files: Vec<Rendered>,
     pub(super) changes: Vec<Change>,
@@ -47,9 +47,9 @@ impl Plan {
         let data = placed(words, &host.data_dir());
         must_be_ours(&data)?;
         let mut changes = Vec::new();
-        let folders = folders(host, words);
-        for folder in &folders {
-            changes.push(Change { path: folder.path.clone(), before: None, after: format!("a folder, mode {:04o}", folder.mode) });
+        let dirs = dirs(host, words);
+        for dir in &dirs {
+            changes.push(Change { path: dir.path.clone(), before: None, after: format!("a directory, mode {:04o}", dir.mode) });
         }
         let certificates = host.file.tls.enabled.then(|| Certificates::plan(context, host, words)).transpose()?;
         let (mut ready, mut next) = (true, Vec::new());
@@ -100,7 +100,7 @@ impl Plan {
         } else if ready && !has_member(&data) && !changes.is_empty() {
             next.push("start the member: systemctl enable --now etcd-server".to_owned());
         }
-        Ok(Self { folders, certificates, files, changes, timer, ready, next })
+        Ok(Self { dirs, certificates, files, changes, timer, ready, next })
     }
 }
 
@@ -109,18 +109,18 @@ pub(super) fn runs_systemd(words: &HostWords) -> bool {
     words.root.is_none() && nix::unistd::geteuid().is_root() && Path::new("/run/systemd/system").is_dir()
 }
 
-fn folders(host: &Host<'_>, words: &HostWords) -> Vec<Folder> {
-    let folder = |path: PathBuf, mode, own| Folder { path: placed(words, &path), mode, own };
-    let mut all = vec![folder(host.data_dir(), 0o700, true)];
+fn dirs(host: &Host<'_>, words: &HostWords) -> Vec<Dir> {
+    let dir = |path: PathBuf, mode, own| Dir { path: placed(words, &path), mode, own };
+    let mut all = vec![dir(host.data_dir(), 0o700, true)];
     if let Some(above) = host.config_file().parent() {
-        all.push(folder(above.to_owned(), 0o750, false));
+        all.push(dir(above.to_owned(), 0o750, false));
     }
     if host.file.tls.enabled {
-        all.push(folder(host.certificates(), 0o750, false));
+        all.push(dir(host.certificates(), 0o750, false));
     }
-    all.extend(host.backups().map(|path| folder(path, 0o700, true)));
+    all.extend(host.backups().map(|path| dir(path, 0o700, true)));
     let mut seen = BTreeSet::new();
-    all.retain(|folder| !folder.path.is_dir() && seen.insert(folder.path.clone()));
+    all.retain(|dir| !dir.path.is_dir() && seen.insert(dir.path.clone()));
     all
 }
 

@@ -42,16 +42,16 @@ pub(super) fn sign(context: &Context, words: &SignWords) -> Result<ExitCode, Fai
             );
             return Err(Failure::new(INTEGRITY, text));
         }
-        let folder = context.authority(profile.authority())?;
-        let (certificate, bundle) = (words.out.join(format!("{}.crt", profile.name())), words.out.join(bundle_name(folder.kind())));
-        let list = words.out.join(list_name(folder.kind()));
+        let dir = context.authority(profile.authority())?;
+        let (certificate, bundle) = (words.out.join(format!("{}.crt", profile.name())), words.out.join(bundle_name(dir.kind())));
+        let list = words.out.join(list_name(dir.kind()));
         if !context.dry_run {
-            let authority = unlock(&folder, &words.passphrase)?;
-            let made = folder.sign(&authority, &plan, &request, context.now)?;
-            certs::files::private_folder(&words.out)?;
+            let authority = unlock(&dir, &words.passphrase)?;
+            let made = dir.sign(&authority, &plan, &request, context.now)?;
+            certs::files::private_dir(&words.out)?;
             certs::files::replace(&certificate, made.pem.as_bytes(), PUBLIC_MODE)?;
-            certs::files::replace(&bundle, &certs::files::read(&folder.bundle_path())?, PUBLIC_MODE)?;
-            certs::files::replace(&list, &current_list(context, &folder, &authority)?, PUBLIC_MODE)?;
+            certs::files::replace(&bundle, &certs::files::read(&dir.bundle_path())?, PUBLIC_MODE)?;
+            certs::files::replace(&list, &current_list(context, &dir, &authority)?, PUBLIC_MODE)?;
         }
         files.extend([certificate, bundle, list]);
     }
@@ -59,7 +59,7 @@ pub(super) fn sign(context: &Context, words: &SignWords) -> Result<ExitCode, Fai
     answer(context.format, &told, || {
         let lead = if context.dry_run { "would write " } else { "" };
         let files: String = told.files.iter().map(|path| format!("{lead}{}\n", path.display())).collect();
-        format!("{files}Bring the folder to {}, and there: etcd-admin init apply --member {} --signed DIR\n", told.member, told.member)
+        format!("{files}Bring the directory to {}, and there: etcd-admin init apply --member {} --signed DIR\n", told.member, told.member)
     })?;
     Ok(ExitCode::SUCCESS)
 }

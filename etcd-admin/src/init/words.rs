@@ -15,17 +15,17 @@ pub(crate) enum InitCommand {
     /// Prints what a document may hold, with units and defaults
     #[command(after_long_help = crate::cluster_config::SCHEMA)]
     Schema,
-    /// Writes the configuration of every host into a folder, and nothing else
+    /// Writes the configuration of every host into a directory, and nothing else
     Render {
         #[command(flatten)]
         document: DocumentWords,
-        /// Folder, with one below it for each member, laid out as the host is
+        /// Directory, with one below it for each member, laid out as the host is
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
     /// Says what `init apply` would change on this host
     Plan(HostWords),
-    /// Writes configuration, certificates and folders of this host; the second time nothing changes
+    /// Writes configuration, certificates and directories of this host; the second time nothing changes
     Apply(HostWords),
     /// Signs the requests that `init apply` made on a host, for the names that the document has for it
     Sign(SignWords),
@@ -73,10 +73,10 @@ pub(crate) struct HostWords {
     /// Which member this host is; else the one that has its name
     #[arg(long, value_name = "NAME")]
     pub(crate) member: Option<String>,
-    /// Folder with what the authorities signed for this host: server.crt, peer.crt, client-ca.crt, peer-ca.crt
+    /// Directory with what the authorities signed for this host: server.crt, peer.crt, client-ca.crt, peer-ca.crt
     #[arg(long, value_name = "DIR")]
     pub(crate) signed: Option<PathBuf>,
-    /// Writes below this folder, as for an image
+    /// Writes below this directory, as for an image
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
     #[command(flatten)]
@@ -90,10 +90,10 @@ pub(crate) struct SignWords {
     /// Whose requests these are
     #[arg(long, value_name = "NAME")]
     pub(crate) member: String,
-    /// Folder with server.csr and peer.csr
+    /// Directory with server.csr and peer.csr
     #[arg(long, value_name = "DIR")]
     pub(crate) requests: PathBuf,
-    /// Folder for what is to be brought to the host
+    /// Directory for what is to be brought to the host
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     #[command(flatten)]

@@ -53,11 +53,11 @@ pub(super) async fn rescue(context: &Context, words: &RescueWords) -> Result<Exi
     let mut told = Rescued { changed: true, dry_run: context.dry_run, member: name.clone(), disabled: words.disable };
     if !context.dry_run {
         confirm(&format!("This starts member {name} for a moment, to {what} for the whole cluster."), &name, words.yes)?;
-        let folder = tempfile::tempdir().map_err(|error| Failure::new(FAILED, format!("make a throw-away folder: {error}")))?;
+        let dir = tempfile::tempdir().map_err(|error| Failure::new(FAILED, format!("make a throw-away directory: {error}")))?;
         let owner = owner_of(&data)?;
-        let door = Door::make(context, folder.path())?;
-        let config = door.configuration(&words.config, folder.path())?;
-        door.give(folder.path(), owner)?;
+        let door = Door::make(context, dir.path())?;
+        let config = door.configuration(&words.config, dir.path())?;
+        door.give(dir.path(), owner)?;
         let mut member = Throwaway::with_config(&config, door.client()?, owner)?;
         note("waiting for the member to find its cluster; other members have to run, as for any write");
         told.changed = act(&mut member, words, password.as_deref()).await?;
@@ -98,10 +98,10 @@ struct Door {
 }
 
 impl Door {
-    fn make(context: &Context, folder: &Path) -> Result<Self, Failure> {
+    fn make(context: &Context, dir: &Path) -> Result<Self, Failure> {
         let plan = AuthorityPlan { common_name: "auth rescue".to_owned(), lifetime: LIFETIME, constraints: Vec::new() };
         let authority = Authority::create(&plan, PrivateKey::generate(KeyAlgorithm::P256)?, context.now)?;
-        let mut files = vec![folder.join("ca.crt")];
+        let mut files = vec![dir.join("ca.crt")];
         certs::files::create(&files[0], authority.certificate().pem.as_bytes(), 0o600)?;
         let names = vec![Name::parse("127.0.0.1")?];
         for (stem, profile, common_name, names) in
@@ -111,7 +111,7 @@ impl Door {
             let key = PrivateKey::generate(KeyAlgorithm::P256)?;
             let made = authority.issue(&plan, &key, context.now)?;
             for (end, text) in [("crt", made.pem.as_bytes()), ("key", key.to_pem().as_bytes())] {
-                let path = folder.join(format!("{stem}.{end}"));
+                let path = dir.join(format!("{stem}.{end}"));
                 certs::files::create(&path, text, 0o600)?;
                 files.push(path);
             }
@@ -121,7 +121,7 @@ impl Door {
     }
 
     /// The member's own configuration with this listener in place of its clients'.
-    fn configuration(&self, config: &Path, folder: &Path) -> Result<PathBuf, Failure> {
+    fn configuration(&self, config: &Path, dir: &Path) -> Result<PathBuf, Failure> {
         let text = std::fs::read_to_string(config).map_err(|error| Failure::at(config, error))?;
         let mut settings: Mapping =
             serde_norway::from_str(&text).map_err(|error| Failure::usage(format!("{}: {error}", config.display())))?;
@@ -131,20 +131,20 @@ impl Door {
         settings.insert("listen-client-urls".into(), self.url.clone().into());
         let mut section = Mapping::new();
         for (key, file) in [("cert-file", "server.crt"), ("key-file", "server.key"), ("trusted-ca-file", "ca.crt")] {
-            section.insert(key.into(), folder.join(file).display().to_string().into());
+            section.insert(key.into(), dir.join(file).display().to_string().into());
         }
         section.insert("client-cert-auth".into(), true.into());
         settings.insert("client-transport-security".into(), section.into());
-        let path = folder.join("etcd.yaml");
+        let path = dir.join("etcd.yaml");
         certs::files::create(&path, crate::cluster_config::yaml_text("", &settings)?.as_bytes(), 0o600)?;
         Ok(path)
     }
 
     /// Gives the daemon ownership of its files.
-    fn give(&self, folder: &Path, owner: Option<(u32, u32)>) -> Result<(), Failure> {
+    fn give(&self, dir: &Path, owner: Option<(u32, u32)>) -> Result<(), Failure> {
         let Some((user, group)) = owner else { return Ok(()) };
-        let config = folder.join("etcd.yaml");
-        for path in self.files.iter().map(PathBuf::as_path).chain([folder, config.as_path()]) {
+        let config = dir.join("etcd.yaml");
+        for path in self.files.iter().map(PathBuf::as_path).chain([dir, config.as_path()]) {
             chown(path, Some(user), Some(group)).map_err(|error| Failure::at(path, error))?;
         }
         Ok(())

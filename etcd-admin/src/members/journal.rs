@@ -38,7 +38,7 @@ impl Journal {
 
     /// Notes the member durably, before it is removed.
     pub(super) fn write(&self, begun: &Begun) -> Result<(), Failure> {
-        certs::files::private_folder(&self.directory)?;
+        certs::files::private_dir(&self.directory)?;
         let text = serde_json::to_string_pretty(begun).map_err(|error| Failure::new(FAILED, format!("write JSON: {error}")))?;
         Ok(certs::files::replace(&self.file(begun), text.as_bytes(), 0o600)?)
     }

@@ -30,7 +30,7 @@ pub(crate) fn move_aside(path: &Path, mark: &str, why: &str) -> Result<bool, Fai
     let note = with_ending(&aside, ".note");
     certs::files::replace(&note, format!("{why}\nIt was {}.\n", path.display()).as_bytes(), 0o600)?;
     std::fs::rename(path, &aside).map_err(failed)?;
-    std::fs::File::open(certs::files::folder_of(&aside)).and_then(|above| above.sync_all()).map_err(failed)?;
+    std::fs::File::open(certs::files::dir_of(&aside)).and_then(|above| above.sync_all()).map_err(failed)?;
     Ok(true)
 }
 
@@ -39,16 +39,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_moved_once_with_a_note() {
+    fn a_dir_is_moved_once_with_a_note() {
         let home = tempfile::tempdir().unwrap();
-        let folder = home.path().join("data");
-        std::fs::create_dir(&folder).unwrap();
-        std::fs::write(folder.join("file"), "content").unwrap();
-        assert!(move_aside(&folder.join(""), "7", "Because.").unwrap());
+        let dir = home.path().join("data");
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join("file"), "content").unwrap();
+        assert!(move_aside(&dir.join(""), "7", "Because.").unwrap());
         assert_eq!(std::fs::read_to_string(home.path().join("data.aside-7/file")).unwrap(), "content");
         assert!(std::fs::read_to_string(home.path().join("data.aside-7.note")).unwrap().starts_with("Because.\n"));
-        assert!(!move_aside(&folder, "7", "Because.").unwrap());
-        std::fs::create_dir(&folder).unwrap();
-        assert!(move_aside(&folder, "7", "Because.").is_err());
+        assert!(!move_aside(&dir, "7", "Because.").unwrap());
+        std::fs::create_dir(&dir).unwrap();
+        assert!(move_aside(&dir, "7", "Because.").is_err());
     }
 }

@@ -75,7 +75,7 @@ pub(crate) fn make_data_dir<R: ReadAt>(
         Ok(()) | Err(_) => {}
     }
     let member = part.join("member");
-    certs::files::private_folder(&member)?;
+    certs::files::private_dir(&member)?;
     let plan = ImportPlan {
         member: own.id,
         cluster: membership::cluster_id(members.iter().map(|member| member.id)),
@@ -95,7 +95,7 @@ pub(crate) fn make_data_dir<R: ReadAt>(
         Ok(()) | Err(_) => {}
     }
     std::fs::rename(&part, data_dir).map_err(failed(data_dir))?;
-    let above = certs::files::folder_of(data_dir);
+    let above = certs::files::dir_of(data_dir);
     std::fs::File::open(above).and_then(|above| above.sync_all()).map_err(failed(above))?;
     Ok(made.revision)
 }
@@ -127,7 +127,7 @@ pub(crate) fn must_be_idle(data_dir: &Path) -> Result<(), Failure> {
 
 /// Inspects the data directory of a stopped member.
 pub(crate) fn inspect(data_dir: &Path) -> Result<Inspected, Failure> {
-    let scratch = tempfile::tempdir().map_err(|error| Failure::new(FAILED, format!("make a throw-away folder: {error}")))?;
+    let scratch = tempfile::tempdir().map_err(|error| Failure::new(FAILED, format!("make a throw-away directory: {error}")))?;
     replica::inspect(&data_dir.join("member"), scratch.path()).map_err(|error| untold(&error))
 }
 

@@ -5,7 +5,7 @@ use crate::pki::{CaInit, NewAuthorityWords};
 use crate::ui::failure::Failure;
 use crate::ui::output::{answer, table};
 use crate::ui::passphrase::PassphraseSource;
-use certs::files::{AuthorityFolder, Entry, NewAuthority};
+use certs::files::{CaDir, Entry, NewAuthority};
 use certs::{Authority, AuthorityKind, AuthorityPlan, Constraint, Passphrase};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -20,45 +20,45 @@ struct Made {
     subject: String,
     fingerprint: String,
     not_after: String,
-    folder: String,
+    directory: String,
     encrypted: bool,
 }
 
 pub(crate) fn init(context: &Context, words: &CaInit) -> Result<ExitCode, Failure> {
     let root = context.new_ca_dir()?;
     let kinds = words.kind.map_or_else(|| AuthorityKind::ALL.to_vec(), |kind| vec![kind.into()]);
-    let folders: Vec<_> = kinds.iter().map(|kind| AuthorityFolder::below(&root, *kind)).collect();
-    if let Some(there) = folders.iter().find(|folder| folder.exists()) {
+    let dirs: Vec<_> = kinds.iter().map(|kind| CaDir::below(&root, *kind)).collect();
+    if let Some(there) = dirs.iter().find(|dir| dir.exists()) {
         let text =
             format!("there is a {} authority in {} already: exchange it with `etcd-admin ca rotate`", there.kind(), there.path().display());
         return Err(Failure::refused(text));
     }
     if context.dry_run {
-        let text = folders.iter().map(|folder| format!("would make a {} authority in {}\n", folder.kind(), folder.path().display()));
+        let text = dirs.iter().map(|dir| format!("would make a {} authority in {}\n", dir.kind(), dir.path().display()));
         return crate::ui::output::say(&text.collect::<String>()).map(|()| ExitCode::SUCCESS);
     }
     let passphrase = chosen_passphrase(&words.new, "the new authorities")?;
     let mut made = Vec::new();
-    for folder in folders {
-        let name = format!("{} {} CA", words.name, folder.kind());
-        let authority = folder.create(&plan(&words.new, name, passphrase.as_ref())?, context.now)?;
-        folder.publish(&authority, context.now, FIRST_LIST)?;
+    for dir in dirs {
+        let name = format!("{} {} CA", words.name, dir.kind());
+        let authority = dir.create(&plan(&words.new, name, passphrase.as_ref())?, context.now)?;
+        dir.publish(&authority, context.now, FIRST_LIST)?;
         made.push(Made {
-            kind: folder.kind(),
+            kind: dir.kind(),
             subject: authority.facts().subject.clone(),
             fingerprint: authority.facts().fingerprint_hex(),
             not_after: certs::rfc3339(authority.facts().not_after),
-            folder: folder.path().display().to_string(),
+            directory: dir.path().display().to_string(),
             encrypted: passphrase.is_some(),
         });
     }
     answer(context.format, &made, || {
-        let row = |made: &Made| vec![made.kind.to_string(), made.subject.clone(), made.not_after.clone(), made.folder.clone()];
+        let row = |made: &Made| vec![made.kind.to_string(), made.subject.clone(), made.not_after.clone(), made.directory.clone()];
         let rows: Vec<_> = made.iter().map(row).collect();
         let keys = if passphrase.is_some() { "under the passphrase" } else { "UNPROTECTED, as you asked" };
         format!(
-            "{}\nThe keys are {keys}. Keep the folder on this machine, and a copy of it offline; no member needs it.\n",
-            table(&["AUTHORITY", "SUBJECT", "VALID UNTIL", "FOLDER"], &rows)
+            "{}\nThe keys are {keys}. Keep the directory on this machine, and a copy of it offline; no member needs it.\n",
+            table(&["AUTHORITY", "SUBJECT", "VALID UNTIL", "DIRECTORY"], &rows)
         )
     })?;
     Ok(ExitCode::SUCCESS)
@@ -80,9 +80,9 @@ pub(crate) fn plan<'a>(
 }
 
 /// Returns the CA of a directory, ready to sign.
-pub(crate) fn unlock(folder: &AuthorityFolder, source: &PassphraseSource) -> Result<Authority, Failure> {
-    let passphrase = if folder.is_encrypted()? { Some(source.ask(&format!("the {} authority", folder.kind()))?) } else { None };
-    Ok(folder.unlock(passphrase.as_ref())?)
+pub(crate) fn unlock(dir: &CaDir, source: &PassphraseSource) -> Result<Authority, Failure> {
+    let passphrase = if dir.is_encrypted()? { Some(source.ask(&format!("the {} authority", dir.kind()))?) } else { None };
+    Ok(dir.unlock(passphrase.as_ref())?)
 }
 
 #[derive(Debug, Serialize)]
@@ -104,10 +104,10 @@ struct Shown {
 
 pub(crate) fn show(context: &Context, with_issued: bool) -> Result<ExitCode, Failure> {
     let root = context.ca_dir()?;
-    let folders = AuthorityKind::ALL.map(|kind| AuthorityFolder::below(&root, kind));
+    let dirs = AuthorityKind::ALL.map(|kind| CaDir::below(&root, kind));
     let mut shown = Vec::new();
-    for folder in folders.iter().filter(|folder| folder.exists()) {
-        shown.push(one(context, folder, with_issued)?);
+    for dir in dirs.iter().filter(|dir| dir.exists()) {
+        shown.push(one(context, dir, with_issued)?);
     }
     if shown.is_empty() {
         return Err(context.authority(AuthorityKind::Client).err().unwrap_or_else(|| Failure::usage("there is no authority")));
@@ -140,26 +140,26 @@ pub(crate) fn show(context: &Context, with_issued: bool) -> Result<ExitCode, Fai
     Ok(ExitCode::SUCCESS)
 }
 
-fn one(context: &Context, folder: &AuthorityFolder, with_issued: bool) -> Result<Shown, Failure> {
-    let (facts, entries) = (folder.facts()?, folder.entries()?);
+fn one(context: &Context, dir: &CaDir, with_issued: bool) -> Result<Shown, Failure> {
+    let (facts, entries) = (dir.facts()?, dir.entries()?);
     let issued = entries.iter().filter_map(|entry| match entry {
         Entry::Issued(issued) => Some(issued.clone()),
         Entry::Revoked { .. } | Entry::Published { .. } => None,
     });
     let issued: Vec<_> = issued.collect();
-    let trusted = folder.bundle()?;
+    let trusted = dir.bundle()?;
     let trusted = trusted.iter().map(|certificate| certs::CertificateFacts::of(certificate).map(|facts| facts.fingerprint_hex()));
     Ok(Shown {
-        kind: folder.kind(),
+        kind: dir.kind(),
         subject: facts.subject.clone(),
         fingerprint: facts.fingerprint_hex(),
         key: facts.key.clone(),
-        encrypted: folder.is_encrypted()?,
+        encrypted: dir.is_encrypted()?,
         not_after: certs::rfc3339(facts.not_after),
         time_left: certs::time_left(facts.not_after, context.now),
         issued: issued.len(),
         revoked: entries.iter().filter(|entry| matches!(entry, Entry::Revoked { .. })).count(),
-        rotation: folder.rotation(),
+        rotation: dir.rotation(),
         trusted: trusted.collect::<Result<_, _>>()?,
         certificates: if with_issued { issued } else { Vec::new() },
     })

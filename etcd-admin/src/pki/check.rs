@@ -5,7 +5,7 @@ use crate::host;
 use crate::pki::{CertNeedsRenewal, CertVerify};
 use crate::ui::failure::{CHECK_FAILED, Failure};
 use crate::ui::output::{answer, table};
-use certs::files::HostFolder;
+use certs::files::HostDir;
 use certs::{Finding, HostCheck, Name, PrivateKey, Profile, Severity};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -58,18 +58,18 @@ fn files_of(words: &CertVerify) -> Result<Vec<Files>, Failure> {
         return Ok(vec![Files { profile: words.profile.into(), cert: cert.clone(), key, ca: ca.clone(), crl: words.crl.clone() }]);
     }
     let dir = words.dir.as_deref().ok_or_else(|| Failure::usage("give --dir, or --cert and --ca"))?;
-    let folder = HostFolder::at(dir);
-    let there = folder.files()?;
+    let directory = HostDir::at(dir);
+    let there = directory.files()?;
     let set = [Profile::Server, Profile::Peer].into_iter().filter(|profile| there.contains_key(&format!("{}.crt", profile.name())));
     let files = set.map(|profile| {
         let kind = profile.authority();
         let crl = host::list_name(kind);
         Files {
             profile,
-            cert: folder.current(&format!("{}.crt", profile.name())),
-            key: Some(folder.current(&format!("{}.key", profile.name()))),
-            ca: folder.current(&host::bundle_name(kind)),
-            crl: there.contains_key(&crl).then(|| folder.current(&crl)),
+            cert: directory.current(&format!("{}.crt", profile.name())),
+            key: Some(directory.current(&format!("{}.key", profile.name()))),
+            ca: directory.current(&host::bundle_name(kind)),
+            crl: there.contains_key(&crl).then(|| directory.current(&crl)),
         }
     });
     let files: Vec<_> = files.collect();

@@ -6,7 +6,7 @@ use crate::host;
 use crate::pki::{CertInstall, CertRequest};
 use crate::ui::failure::{Failure, INTEGRITY};
 use crate::ui::output::{answer, say};
-use certs::files::{HostFile, HostFolder};
+use certs::files::{HostDir, HostFile};
 use certs::{AuthorityKind, CertificateFacts, PrivateKey, SigningRequest};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -16,23 +16,23 @@ use zeroize::Zeroizing;
 pub(crate) fn request(context: &Context, words: &CertRequest) -> Result<ExitCode, Failure> {
     let plan = certs::LeafPlan { loopback_only: true, ..plan_of(&words.subject)? };
     plan.check()?;
-    let folder = HostFolder::at(&words.dir);
+    let directory = HostDir::at(&words.dir);
     let stem = host::stem(plan.profile, &plan.common_name);
     let names = [format!("{stem}.key"), format!("{stem}.csr")];
-    let waiting = folder.pending(&names[0]).exists();
+    let waiting = directory.pending(&names[0]).exists();
     if waiting && !words.replace {
-        let text = format!("a request waits for its answer already: {}; --replace forgets it", folder.pending(&names[1]).display());
+        let text = format!("a request waits for its answer already: {}; --replace forgets it", directory.pending(&names[1]).display());
         return Err(Failure::refused(text));
     }
     if context.dry_run {
-        return say(&format!("would write {}\n", folder.pending(&names[1]).display())).map(|()| ExitCode::SUCCESS);
+        return say(&format!("would write {}\n", directory.pending(&names[1]).display())).map(|()| ExitCode::SUCCESS);
     }
-    folder.forget_pending(&names)?;
+    directory.forget_pending(&names)?;
     let key = PrivateKey::generate(words.key.into())?;
     let request = SigningRequest::create(&plan.common_name, &plan.names, &key)?;
-    folder.keep_pending(&names[0], key.to_pem().as_bytes(), true)?;
-    folder.keep_pending(&names[1], request.pem().as_bytes(), false)?;
-    let made = Requested { profile: plan.profile.name(), common_name: plan.common_name.clone(), request: folder.pending(&names[1]) };
+    directory.keep_pending(&names[0], key.to_pem().as_bytes(), true)?;
+    directory.keep_pending(&names[1], request.pem().as_bytes(), false)?;
+    let made = Requested { profile: plan.profile.name(), common_name: plan.common_name.clone(), request: directory.pending(&names[1]) };
     answer(context.format, &made, || {
         let sans: String = plan.names.iter().map(|name| format!(" --san {name}")).collect();
         format!(
@@ -62,14 +62,14 @@ struct Installed {
 }
 
 pub(crate) fn install(context: &Context, words: &CertInstall) -> Result<ExitCode, Failure> {
-    let folder = HostFolder::at(&words.dir);
+    let directory = HostDir::at(&words.dir);
     if !words.dir.is_dir() {
-        return Err(Failure::usage(format!("{} is no folder: make it, owned by whom the daemon runs as", words.dir.display())));
+        return Err(Failure::usage(format!("{} is no directory: make it, owned by whom the daemon runs as", words.dir.display())));
     }
     let mut files = Vec::new();
     let mut answered = Vec::new();
     for path in &words.cert {
-        let (pair, names) = matched(&folder, path)?;
+        let (pair, names) = matched(&directory, path)?;
         files.extend(pair);
         answered.extend(names);
     }
@@ -92,11 +92,11 @@ pub(crate) fn install(context: &Context, words: &CertInstall) -> Result<ExitCode
     if context.dry_run {
         return say(&format!("would install {} in {}\n", changed.join(", "), words.dir.display())).map(|()| ExitCode::SUCCESS);
     }
-    let change = folder.change(&files)?;
-    folder.forget_pending(&answered)?;
-    let there = folder.files()?;
+    let change = directory.change(&files)?;
+    directory.forget_pending(&answered)?;
+    let there = directory.files()?;
     let flags = host::FLAGS.into_iter().filter(|(name, _)| there.contains_key(*name));
-    let flags = flags.map(|(name, flag)| (flag.to_owned(), folder.current(name))).collect();
+    let flags = flags.map(|(name, flag)| (flag.to_owned(), directory.current(name))).collect();
     let told = Installed { generation: change.generation, changed, removed_generations: change.removed, flags };
     answer(context.format, &told, || {
         let flags: String = told.flags.iter().map(|(flag, path)| format!("  {flag}: {}\n", path.display())).collect();
@@ -123,22 +123,22 @@ fn file(name: String, path: &Path) -> Result<HostFile, Failure> {
 
 /// Returns the certificate with the waiting key that it was made for, and the request that is done
 /// then; or alone, where its key is in use already.
-pub(crate) fn matched(folder: &HostFolder, path: &Path) -> Result<(Vec<HostFile>, Vec<String>), Failure> {
+pub(crate) fn matched(directory: &HostDir, path: &Path) -> Result<(Vec<HostFile>, Vec<String>), Failure> {
     let facts = host::facts(path)?;
-    let waiting = std::fs::read_dir(folder.pending("")).map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>());
+    let waiting = std::fs::read_dir(directory.pending("")).map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>());
     let certificate =
         |stem: &str| Ok::<_, Failure>(HostFile { name: format!("{stem}.crt"), content: certs::files::read(path)?, private: false });
     if let Some((stem, text)) = key_of(&facts, waiting.unwrap_or_default())? {
         let key = HostFile { name: format!("{stem}.key"), content: text.as_bytes().to_vec().into(), private: true };
         return Ok((vec![certificate(&stem)?, key], vec![format!("{stem}.key"), format!("{stem}.csr")]));
     }
-    if let Some((stem, _)) = key_of(&facts, folder.files()?.into_values().collect())? {
+    if let Some((stem, _)) = key_of(&facts, directory.files()?.into_values().collect())? {
         return Ok((vec![certificate(&stem)?], Vec::new()));
     }
     let text = format!(
         "{}: neither a request made in {} nor a key in use there is that of this certificate",
         path.display(),
-        folder.path().display()
+        directory.path().display()
     );
     Err(Failure::new(INTEGRITY, text))
 }

@@ -6,7 +6,7 @@ use crate::host;
 use crate::pki::{CertIssue, CertRenew, CertSign, Subject};
 use crate::ui::failure::{CHECK_FAILED, Failure};
 use crate::ui::output::{answer, say};
-use certs::files::{AuthorityFolder, PRIVATE_MODE, PUBLIC_MODE};
+use certs::files::{CaDir, PRIVATE_MODE, PUBLIC_MODE};
 use certs::{Certificate, CertificateFacts, LeafPlan, Name, PrivateKey, Profile, SigningRequest};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ impl Made {
 pub(crate) fn issue(context: &Context, words: &CertIssue) -> Result<ExitCode, Failure> {
     let plan = LeafPlan { lifetime: Duration::days(words.days), loopback_only: words.loopback_only, ..plan_of(&words.subject)? };
     plan.check()?;
-    let folder = context.authority(plan.profile.authority())?;
+    let dir = context.authority(plan.profile.authority())?;
     let stem = host::stem(plan.profile, &plan.common_name);
     let place = |name: String| words.out.join(name);
     let (certificate, key) = (place(format!("{stem}.crt")), place(format!("{stem}.key")));
@@ -59,19 +59,19 @@ pub(crate) fn issue(context: &Context, words: &CertIssue) -> Result<ExitCode, Fa
             return Err(Failure::refused(text));
         }
     }
-    let bundle = place(host::bundle_name(folder.kind()));
+    let bundle = place(host::bundle_name(dir.kind()));
     if context.dry_run {
         return say(&format!("would write {} and {}\n", certificate.display(), key.display())).map(|()| ExitCode::SUCCESS);
     }
-    let authority = unlock(&folder, &words.passphrase)?;
+    let authority = unlock(&dir, &words.passphrase)?;
     let own = PrivateKey::generate(words.key.into())?;
-    let made = folder.issue(&authority, &plan, &own, context.now)?;
-    certs::files::private_folder(&words.out)?;
+    let made = dir.issue(&authority, &plan, &own, context.now)?;
+    certs::files::private_dir(&words.out)?;
     certs::files::create(&key, own.to_pem().as_bytes(), PRIVATE_MODE)?;
     certs::files::create(&certificate, made.pem.as_bytes(), PUBLIC_MODE)?;
     let mut files = vec![certificate, key];
     if !bundle.exists() {
-        certs::files::create(&bundle, &certs::files::read(&folder.bundle_path())?, PUBLIC_MODE)?;
+        certs::files::create(&bundle, &certs::files::read(&dir.bundle_path())?, PUBLIC_MODE)?;
         files.push(bundle);
     }
     let told = Made::of(plan.profile, &made.facts()?, files);
@@ -102,7 +102,7 @@ pub(crate) fn sign(context: &Context, words: &CertSign) -> Result<ExitCode, Fail
         loopback_only: words.loopback_only,
     };
     plan.check()?;
-    let folder = context.authority(profile.authority())?;
+    let dir = context.authority(profile.authority())?;
     if let Some(out) = words.out.as_ref().filter(|out| out.exists()) {
         return Err(Failure::refused(format!("{} exists already, and nothing is overwritten", out.display())));
     }
@@ -111,8 +111,8 @@ pub(crate) fn sign(context: &Context, words: &CertSign) -> Result<ExitCode, Fail
         let text = format!("would sign a {} certificate of {} for {}\n", profile.name(), plan.common_name, names.join(", "));
         return say(&text).map(|()| ExitCode::SUCCESS);
     }
-    let authority = unlock(&folder, &words.passphrase)?;
-    let made = folder.sign(&authority, &plan, &request, context.now)?;
+    let authority = unlock(&dir, &words.passphrase)?;
+    let made = dir.sign(&authority, &plan, &request, context.now)?;
     match &words.out {
         None => say(&made.pem)?,
         Some(out) => {
@@ -168,21 +168,21 @@ pub(crate) fn renew(context: &Context, words: &CertRenew) -> Result<ExitCode, Fa
         // It was good enough when it was made.
         loopback_only: true,
     };
-    let folder = context.authority(profile.authority())?;
+    let dir = context.authority(profile.authority())?;
     if context.dry_run {
         return say(&format!("would renew {} and {}\n", words.cert.display(), key_path.display())).map(|()| ExitCode::SUCCESS);
     }
-    let made = renewed(context, &folder, &plan, words)?;
+    let made = renewed(context, &dir, &plan, words)?;
     write_renewed(words, &key_path, &made)?;
     let told = Made::of(profile, &made.0.facts()?, vec![words.cert.clone(), key_path]);
     answer(context.format, &told, || told.told())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn renewed(context: &Context, folder: &AuthorityFolder, plan: &LeafPlan, words: &CertRenew) -> Result<(Certificate, PrivateKey), Failure> {
-    let authority = unlock(folder, &words.passphrase)?;
+fn renewed(context: &Context, dir: &CaDir, plan: &LeafPlan, words: &CertRenew) -> Result<(Certificate, PrivateKey), Failure> {
+    let authority = unlock(dir, &words.passphrase)?;
     let key = PrivateKey::generate(words.key.into())?;
-    Ok((folder.issue(&authority, plan, &key, context.now)?, key))
+    Ok((dir.issue(&authority, plan, &key, context.now)?, key))
 }
 
 /// Writes a renewed certificate. In a host's directory the whole set changes at once. Elsewhere the
@@ -190,11 +190,10 @@ fn renewed(context: &Context, folder: &AuthorityFolder, plan: &LeafPlan, words: 
 /// keeps the loaded one, and looks again.
 fn write_renewed(words: &CertRenew, key_path: &Path, made: &(Certificate, PrivateKey)) -> Result<(), Failure> {
     let (certificate, key) = made;
-    if let Some(folder) = host_folder_of(&words.cert) {
+    if let Some(dir) = host_dir_of(&words.cert) {
         let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let file = |name, content: &[u8], private| certs::files::HostFile { name, content: content.to_vec().into(), private };
-        folder
-            .change(&[file(name(&words.cert), certificate.pem.as_bytes(), false), file(name(key_path), key.to_pem().as_bytes(), true)])?;
+        dir.change(&[file(name(&words.cert), certificate.pem.as_bytes(), false), file(name(key_path), key.to_pem().as_bytes(), true)])?;
         return Ok(());
     }
     certs::files::replace(key_path, key.to_pem().as_bytes(), PRIVATE_MODE)?;
@@ -203,8 +202,8 @@ fn write_renewed(words: &CertRenew, key_path: &Path, made: &(Certificate, Privat
 }
 
 /// Returns the host's directory of a file, when it is named by the link `current`.
-fn host_folder_of(path: &Path) -> Option<certs::files::HostFolder> {
+fn host_dir_of(path: &Path) -> Option<certs::files::HostDir> {
     let current = path.parent()?;
     let is_link = current.ends_with("current") && current.symlink_metadata().ok()?.is_symlink();
-    is_link.then(|| certs::files::HostFolder::at(current.parent().unwrap_or(Path::new("."))))
+    is_link.then(|| certs::files::HostDir::at(current.parent().unwrap_or(Path::new("."))))
 }

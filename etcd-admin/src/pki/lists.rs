@@ -7,7 +7,7 @@ use crate::pki::CertRevoke;
 use crate::ui::failure::Failure;
 use crate::ui::output::{answer, say, table};
 use crate::ui::passphrase::PassphraseSource;
-use certs::files::AuthorityFolder;
+use certs::files::CaDir;
 use certs::{AuthorityKind, RevocationListFacts, RevocationReason};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -28,12 +28,12 @@ pub(crate) fn revoke(context: &Context, words: &CertRevoke) -> Result<ExitCode, 
     if !serial.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':') {
         return Err(Failure::usage(format!("{serial} is neither a file nor a serial number")));
     }
-    let folder = issuer_of(context, &serial, words.kind.map(Into::into))?;
+    let dir = issuer_of(context, &serial, words.kind.map(Into::into))?;
     if context.dry_run {
-        return say(&format!("would revoke {serial} of the {} authority\n", folder.kind())).map(|()| ExitCode::SUCCESS);
+        return say(&format!("would revoke {serial} of the {} authority\n", dir.kind())).map(|()| ExitCode::SUCCESS);
     }
-    let issued = folder.revoke(&serial, words.reason.into(), context.now)?;
-    let told = Revoked { kind: folder.kind(), serial: issued.serial, common_name: issued.common_name, reason: words.reason.into() };
+    let issued = dir.revoke(&serial, words.reason.into(), context.now)?;
+    let told = Revoked { kind: dir.kind(), serial: issued.serial, common_name: issued.common_name, reason: words.reason.into() };
     answer(context.format, &told, || {
         format!(
             "Revoked {} of {} ({}). Members learn of it by the next list:\n  etcd-admin crl publish --kind {}\n",
@@ -47,16 +47,16 @@ pub(crate) fn revoke(context: &Context, words: &CertRevoke) -> Result<ExitCode, 
 }
 
 /// Returns the CA that has issued a number.
-fn issuer_of(context: &Context, serial: &str, kind: Option<AuthorityKind>) -> Result<AuthorityFolder, Failure> {
+fn issuer_of(context: &Context, serial: &str, kind: Option<AuthorityKind>) -> Result<CaDir, Failure> {
     if let Some(kind) = kind {
         return context.authority(kind);
     }
     let serial = serial.to_ascii_lowercase().replace(':', "");
     let root = context.ca_dir()?;
-    for folder in AuthorityKind::ALL.map(|kind| AuthorityFolder::below(&root, kind)).into_iter().filter(AuthorityFolder::exists) {
-        let entries = folder.entries()?;
+    for dir in AuthorityKind::ALL.map(|kind| CaDir::below(&root, kind)).into_iter().filter(CaDir::exists) {
+        let entries = dir.entries()?;
         if entries.iter().any(|entry| matches!(entry, certs::files::Entry::Issued(issued) if issued.serial == serial)) {
-            return Ok(folder);
+            return Ok(dir);
         }
     }
     Err(Failure::refused(format!("no authority in {} has issued a certificate {serial}", root.display())))
@@ -72,28 +72,28 @@ struct Published {
     file: PathBuf,
 }
 
-/// Publishes a list where [`AuthorityFolder::is_list_due`] says so.
+/// Publishes a list where [`CaDir::is_list_due`] says so.
 pub(crate) fn publish_if_due(
     context: &Context,
     kind: AuthorityKind,
     lifetime: Duration,
     passphrase: &PassphraseSource,
 ) -> Result<ExitCode, Failure> {
-    let folder = context.authority(kind)?;
-    if folder.is_list_due(context.now)? {
+    let dir = context.authority(kind)?;
+    if dir.is_list_due(context.now)? {
         return publish(context, kind, lifetime, passphrase);
     }
-    let file = folder.revocation_list_path();
+    let file = dir.revocation_list_path();
     let unchanged = Published { changed: false, kind, number: None, revoked: 0, next_update: None, file };
     answer(context.format, &unchanged, || format!("{}: the list is not due\n", unchanged.file.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Returns the PEM text of a CA's list, and publishes one first if none is current.
-pub(crate) fn current_list(context: &Context, folder: &AuthorityFolder, authority: &certs::Authority) -> Result<Vec<u8>, Failure> {
-    let path = folder.revocation_list_path();
-    if folder.is_list_due(context.now)? {
-        folder.publish(authority, context.now, Duration::days(certs::files::LIST_DAYS))?;
+pub(crate) fn current_list(context: &Context, dir: &CaDir, authority: &certs::Authority) -> Result<Vec<u8>, Failure> {
+    let path = dir.revocation_list_path();
+    if dir.is_list_due(context.now)? {
+        dir.publish(authority, context.now, Duration::days(certs::files::LIST_DAYS))?;
     }
     Ok(certs::files::read(&path)?.to_vec())
 }
@@ -104,13 +104,13 @@ pub(crate) fn publish(
     lifetime: Duration,
     passphrase: &PassphraseSource,
 ) -> Result<ExitCode, Failure> {
-    let folder = context.authority(kind)?;
-    let file = folder.revocation_list_path();
+    let dir = context.authority(kind)?;
+    let file = dir.revocation_list_path();
     if context.dry_run {
         return say(&format!("would write {}\n", file.display())).map(|()| ExitCode::SUCCESS);
     }
-    let authority = unlock(&folder, passphrase)?;
-    let facts = RevocationListFacts::of(&folder.publish(&authority, context.now, lifetime)?)?;
+    let authority = unlock(&dir, passphrase)?;
+    let facts = RevocationListFacts::of(&dir.publish(&authority, context.now, lifetime)?)?;
     let told = Published {
         changed: true,
         kind,

@@ -7,7 +7,7 @@ use crate::host;
 use crate::pki::CaRescue;
 use crate::ui::failure::Failure;
 use crate::ui::output::{answer, say, table};
-use certs::files::{AuthorityFolder, Issued, NewAuthority, PUBLIC_MODE, RotationPhase};
+use certs::files::{CaDir, Issued, NewAuthority, PUBLIC_MODE, RotationPhase};
 use certs::{Authority, AuthorityKind, AuthorityPlan, CertificateFacts, KeyAlgorithm, LeafPlan, Name, Passphrase};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -51,41 +51,40 @@ struct RescuedCertificate {
 
 pub(crate) fn rescue(context: &Context, words: &CaRescue) -> Result<ExitCode, Failure> {
     if words.out.exists() {
-        return Err(Failure::refused(format!("{} exists already, and nothing is overwritten: name a new folder", words.out.display())));
+        return Err(Failure::refused(format!("{} exists already, and nothing is overwritten: name a new directory", words.out.display())));
     }
     let root = context.ca_dir()?;
-    let folders: Vec<_> =
-        AuthorityKind::ALL.map(|kind| AuthorityFolder::below(&root, kind)).into_iter().filter(AuthorityFolder::exists).collect();
-    if folders.is_empty() {
+    let dirs: Vec<_> = AuthorityKind::ALL.map(|kind| CaDir::below(&root, kind)).into_iter().filter(CaDir::exists).collect();
+    if dirs.is_empty() {
         return Err(context.authority(AuthorityKind::Client).err().unwrap_or_else(|| Failure::usage("there is no authority")));
     }
-    let wanted = words.certs.iter().map(|path| wanted(&folders, path, &words.out)).collect::<Result<Vec<_>, _>>()?;
+    let wanted = words.certs.iter().map(|path| wanted(&dirs, path, &words.out)).collect::<Result<Vec<_>, _>>()?;
     if let Some(twice) = wanted.iter().enumerate().find(|(number, one)| wanted[..*number].iter().any(|other| other.file == one.file)) {
         let text =
-            format!("two certificates would be written to {}: keep those of each host in a folder of their own", twice.1.file.display());
+            format!("two certificates would be written to {}: keep those of each host in a directory of their own", twice.1.file.display());
         return Err(Failure::usage(text));
     }
-    for folder in &folders {
-        if folder.rotation() != RotationPhase::None && has_ended(context, folder)? {
+    for dir in &dirs {
+        if dir.rotation() != RotationPhase::None && has_ended(context, dir)? {
             let text = format!(
                 "an exchange of the {} authority is under way: end it with `etcd-admin ca rotate finish --force` first",
-                folder.kind()
+                dir.kind()
             );
             return Err(Failure::refused(text));
         }
     }
     if context.dry_run {
-        return say(&would(context, &folders, &wanted)?).map(|()| ExitCode::SUCCESS);
+        return say(&would(context, &dirs, &wanted)?).map(|()| ExitCode::SUCCESS);
     }
     // Every passphrase is asked for before anything is changed.
-    let secrets = folders.iter().map(|folder| passphrase(folder, words)).collect::<Result<Vec<_>, _>>()?;
-    certs::files::private_folder(&words.out)?;
+    let secrets = dirs.iter().map(|dir| passphrase(dir, words)).collect::<Result<Vec<_>, _>>()?;
+    certs::files::private_dir(&words.out)?;
     let mut told = Rescued { authorities: Vec::new(), certificates: Vec::new() };
-    for (folder, passphrase) in folders.iter().zip(&secrets) {
-        let (authority, new) = standing_authority(context, folder, passphrase.as_ref(), words)?;
-        told.authorities.push(hand_out(context, folder, &authority, new, &words.out)?);
-        for wanted in wanted.iter().filter(|wanted| wanted.kind == folder.kind()) {
-            told.certificates.push(sign(context, folder, &authority, wanted, words.days)?);
+    for (dir, passphrase) in dirs.iter().zip(&secrets) {
+        let (authority, new) = standing_authority(context, dir, passphrase.as_ref(), words)?;
+        told.authorities.push(hand_out(context, dir, &authority, new, &words.out)?);
+        for wanted in wanted.iter().filter(|wanted| wanted.kind == dir.kind()) {
+            told.certificates.push(sign(context, dir, &authority, wanted, words.days)?);
         }
     }
     answer(context.format, &told, || text(&told))?;
@@ -93,15 +92,15 @@ pub(crate) fn rescue(context: &Context, words: &CaRescue) -> Result<ExitCode, Fa
 }
 
 /// Returns a certificate that one of the CAs has issued, by its own register.
-fn wanted(folders: &[AuthorityFolder], path: &Path, out: &Path) -> Result<Wanted, Failure> {
+fn wanted(dirs: &[CaDir], path: &Path, out: &Path) -> Result<Wanted, Failure> {
     let old = host::facts(path)?;
     let mut refusal = None;
-    for folder in folders {
-        match folder.good_standing(&old) {
+    for dir in dirs {
+        match dir.good_standing(&old) {
             Ok(issued) => {
                 let name = path.file_name().unwrap_or_default();
                 let of_host = path.parent().and_then(Path::file_name).map_or_else(PathBuf::new, PathBuf::from);
-                return Ok(Wanted { old, issued, kind: folder.kind(), file: out.join(of_host).join(name) });
+                return Ok(Wanted { old, issued, kind: dir.kind(), file: out.join(of_host).join(name) });
             }
             // A revocation is a better reason than the other CA's missing entry.
             Err(error) => refusal = refusal.filter(|_| !error.to_string().contains("revoked")).or(Some(error)),
@@ -111,15 +110,15 @@ fn wanted(folders: &[AuthorityFolder], path: &Path, out: &Path) -> Result<Wanted
     Err(Failure::of_file(path, &error))
 }
 
-fn has_ended(context: &Context, folder: &AuthorityFolder) -> Result<bool, Failure> {
-    Ok(folder.facts()?.not_after <= context.now)
+fn has_ended(context: &Context, dir: &CaDir) -> Result<bool, Failure> {
+    Ok(dir.facts()?.not_after <= context.now)
 }
 
-fn passphrase(folder: &AuthorityFolder, words: &CaRescue) -> Result<Option<Passphrase>, Failure> {
-    let asked = || words.passphrase.ask(&format!("the {} authority", folder.kind()));
-    let passphrase = if folder.is_encrypted()? { Some(asked()?) } else { None };
+fn passphrase(dir: &CaDir, words: &CaRescue) -> Result<Option<Passphrase>, Failure> {
+    let asked = || words.passphrase.ask(&format!("the {} authority", dir.kind()));
+    let passphrase = if dir.is_encrypted()? { Some(asked()?) } else { None };
     // A wrong one is found out before anything is changed.
-    folder.unlock(passphrase.as_ref())?;
+    dir.unlock(passphrase.as_ref())?;
     Ok(passphrase)
 }
 
@@ -127,54 +126,42 @@ fn passphrase(folder: &AuthorityFolder, words: &CaRescue) -> Result<Option<Passp
 /// passphrase.
 fn standing_authority(
     context: &Context,
-    folder: &AuthorityFolder,
+    dir: &CaDir,
     passphrase: Option<&Passphrase>,
     words: &CaRescue,
 ) -> Result<(Authority, bool), Failure> {
-    if !has_ended(context, folder)? {
-        return Ok((folder.unlock(passphrase)?, false));
+    if !has_ended(context, dir)? {
+        return Ok((dir.unlock(passphrase)?, false));
     }
-    let common_name = format!("etcd {} CA {}", folder.kind(), context.now.date());
+    let common_name = format!("etcd {} CA {}", dir.kind(), context.now.date());
     // The new CA has the name constraints of the old one.
-    let constraints = CertificateFacts::constraints_of(&folder.unlock(passphrase)?.certificate().der)?;
+    let constraints = CertificateFacts::constraints_of(&dir.unlock(passphrase)?.certificate().der)?;
     let plan = AuthorityPlan { common_name, lifetime: Duration::days(words.ca_days), constraints };
     let new = NewAuthority { plan, algorithm: KeyAlgorithm::P256, passphrase };
-    folder.rotation_start(&new, context.now)?;
-    folder.rotation_switch()?;
-    folder.rotation_finish()?;
-    Ok((folder.unlock(passphrase)?, true))
+    dir.rotation_start(&new, context.now)?;
+    dir.rotation_switch()?;
+    dir.rotation_finish()?;
+    Ok((dir.unlock(passphrase)?, true))
 }
 
 /// The bundle and a fresh list, beside the certificates.
-fn hand_out(
-    context: &Context,
-    folder: &AuthorityFolder,
-    authority: &Authority,
-    new: bool,
-    out: &Path,
-) -> Result<RescuedAuthority, Failure> {
-    folder.publish(authority, context.now, LIST_LIFETIME)?;
-    let (bundle, list) = (out.join(host::bundle_name(folder.kind())), out.join(host::list_name(folder.kind())));
-    certs::files::create(&bundle, &certs::files::read(&folder.bundle_path())?, PUBLIC_MODE)?;
-    certs::files::create(&list, &certs::files::read(&folder.revocation_list_path())?, PUBLIC_MODE)?;
-    Ok(RescuedAuthority { kind: folder.kind(), new, not_after: certs::rfc3339(authority.facts().not_after), bundle, list })
+fn hand_out(context: &Context, dir: &CaDir, authority: &Authority, new: bool, out: &Path) -> Result<RescuedAuthority, Failure> {
+    dir.publish(authority, context.now, LIST_LIFETIME)?;
+    let (bundle, list) = (out.join(host::bundle_name(dir.kind())), out.join(host::list_name(dir.kind())));
+    certs::files::create(&bundle, &certs::files::read(&dir.bundle_path())?, PUBLIC_MODE)?;
+    certs::files::create(&list, &certs::files::read(&dir.revocation_list_path())?, PUBLIC_MODE)?;
+    Ok(RescuedAuthority { kind: dir.kind(), new, not_after: certs::rfc3339(authority.facts().not_after), bundle, list })
 }
 
-fn sign(
-    context: &Context,
-    folder: &AuthorityFolder,
-    authority: &Authority,
-    wanted: &Wanted,
-    days: i64,
-) -> Result<RescuedCertificate, Failure> {
+fn sign(context: &Context, dir: &CaDir, authority: &Authority, wanted: &Wanted, days: i64) -> Result<RescuedCertificate, Failure> {
     let Wanted { old, issued, file, .. } = wanted;
     let names = issued.names.iter().map(|name| Name::parse(name)).collect::<Result<Vec<_>, _>>()?;
     let lifetime = Duration::days(days);
     // It was good enough when it was made.
     let plan = LeafPlan { profile: issued.profile, common_name: issued.common_name.clone(), names, lifetime, loopback_only: true };
-    let made = folder.sign_again(authority, &plan, old, context.now)?;
+    let made = dir.sign_again(authority, &plan, old, context.now)?;
     if let Some(parent) = file.parent() {
-        certs::files::private_folder(parent)?;
+        certs::files::private_dir(parent)?;
     }
     certs::files::create(file, made.pem.as_bytes(), PUBLIC_MODE)?;
     Ok(RescuedCertificate {
@@ -186,11 +173,11 @@ fn sign(
     })
 }
 
-fn would(context: &Context, folders: &[AuthorityFolder], wanted: &[Wanted]) -> Result<String, Failure> {
+fn would(context: &Context, dirs: &[CaDir], wanted: &[Wanted]) -> Result<String, Failure> {
     let mut text = String::new();
-    for folder in folders {
-        let what = if has_ended(context, folder)? { "make a new one of" } else { "keep" };
-        text += &format!("would {what} the {} authority, and publish its list\n", folder.kind());
+    for dir in dirs {
+        let what = if has_ended(context, dir)? { "make a new one of" } else { "keep" };
+        text += &format!("would {what} the {} authority, and publish its list\n", dir.kind());
     }
     for Wanted { issued, file, .. } in wanted {
         text += &format!("would sign {} {} again as {}\n", issued.profile.name(), issued.common_name, file.display());

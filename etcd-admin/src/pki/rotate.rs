@@ -6,7 +6,7 @@ use crate::cli::context::Context;
 use crate::pki::{CaRotate, RotateStep};
 use crate::ui::failure::Failure;
 use crate::ui::output::{answer, say};
-use certs::files::{AuthorityFolder, Issued, RotationPhase};
+use certs::files::{CaDir, Issued, RotationPhase};
 use serde::Serialize;
 use std::path::Path;
 use std::process::ExitCode;
@@ -27,54 +27,54 @@ struct Progress {
 }
 
 pub(crate) fn rotate(context: &Context, words: &CaRotate) -> Result<ExitCode, Failure> {
-    let folder = context.authority(words.kind.into())?;
+    let dir = context.authority(words.kind.into())?;
     match words.step {
         RotateStep::Status => {}
         step if context.dry_run => {
-            let text = format!("would {step:?} the exchange of the {} authority, which is at {:?}\n", folder.kind(), folder.rotation());
+            let text = format!("would {step:?} the exchange of the {} authority, which is at {:?}\n", dir.kind(), dir.rotation());
             return say(&text).map(|()| ExitCode::SUCCESS);
         }
-        RotateStep::Start => start(context, words, &folder)?,
-        RotateStep::Switch => folder.rotation_switch()?,
-        RotateStep::Finish => finish(context, words, &folder)?,
+        RotateStep::Start => start(context, words, &dir)?,
+        RotateStep::Switch => dir.rotation_switch()?,
+        RotateStep::Finish => finish(context, words, &dir)?,
     }
-    let previous = folder.previous()?.map(|facts| facts.fingerprint_hex());
+    let previous = dir.previous()?.map(|facts| facts.fingerprint_hex());
     let progress = Progress {
-        kind: folder.kind(),
-        phase: folder.rotation(),
-        issuing: folder.facts()?.fingerprint_hex(),
+        kind: dir.kind(),
+        phase: dir.rotation(),
+        issuing: dir.facts()?.fingerprint_hex(),
         previous,
-        left_of_previous: folder.left_of_previous(context.now)?,
-        next: next(&folder),
+        left_of_previous: dir.left_of_previous(context.now)?,
+        next: next(&dir),
     };
-    answer(context.format, &progress, || told(&progress, &folder))?;
+    answer(context.format, &progress, || told(&progress, &dir))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn start(context: &Context, words: &CaRotate, folder: &AuthorityFolder) -> Result<(), Failure> {
+fn start(context: &Context, words: &CaRotate, dir: &CaDir) -> Result<(), Failure> {
     let passphrase = chosen_passphrase(&words.new, "the next authority")?;
-    let name = name(context, words, folder)?;
-    let authority = folder.rotation_start(&plan(&words.new, name, passphrase.as_ref())?, context.now)?;
+    let name = name(context, words, dir)?;
+    let authority = dir.rotation_start(&plan(&words.new, name, passphrase.as_ref())?, context.now)?;
     // Without a list of its own, its certificates would be refused wherever lists are looked at.
-    folder.publish(&authority, context.now, LIST_LIFETIME)?;
+    dir.publish(&authority, context.now, LIST_LIFETIME)?;
     Ok(())
 }
 
 /// Returns a name other than the old one's, even on the same day: clients that trust both find the
 /// right one by its name.
-fn name(context: &Context, words: &CaRotate, folder: &AuthorityFolder) -> Result<String, Failure> {
-    let name = |when: String| format!("{} {} CA {when}", words.name, folder.kind());
+fn name(context: &Context, words: &CaRotate, dir: &CaDir) -> Result<String, Failure> {
+    let name = |when: String| format!("{} {} CA {when}", words.name, dir.kind());
     let today = name(context.now.date().to_string());
-    let taken = folder.facts()?.common_name.as_deref() == Some(&today);
+    let taken = dir.facts()?.common_name.as_deref() == Some(&today);
     Ok(if taken { name(certs::rfc3339(context.now)) } else { today })
 }
 
 /// Drops the old CA only when it is not needed: neither by the register nor by any reported
 /// connection of a member.
-fn finish(context: &Context, words: &CaRotate, folder: &AuthorityFolder) -> Result<(), Failure> {
-    let Some(previous) = folder.previous()? else { return Ok(folder.rotation_finish()?) };
+fn finish(context: &Context, words: &CaRotate, dir: &CaDir) -> Result<(), Failure> {
+    let Some(previous) = dir.previous()? else { return Ok(dir.rotation_finish()?) };
     if !words.force {
-        let left = folder.left_of_previous(context.now)?;
+        let left = dir.left_of_previous(context.now)?;
         if !left.is_empty() {
             let names: Vec<_> = left.iter().map(|issued| format!("{} {}", issued.profile.name(), issued.common_name)).collect();
             let text = format!(
@@ -94,7 +94,7 @@ fn finish(context: &Context, words: &CaRotate, folder: &AuthorityFolder) -> Resu
             }
         }
     }
-    Ok(folder.rotation_finish()?)
+    Ok(dir.rotation_finish()?)
 }
 
 fn connections_of(path: &Path, fingerprint: &str) -> Result<u64, Failure> {
@@ -103,16 +103,16 @@ fn connections_of(path: &Path, fingerprint: &str) -> Result<u64, Failure> {
     Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
 }
 
-fn next(folder: &AuthorityFolder) -> String {
-    let step = |step: &str| format!("etcd-admin ca rotate {step} --kind {}", folder.kind());
-    match folder.rotation() {
+fn next(dir: &CaDir) -> String {
+    let step = |step: &str| format!("etcd-admin ca rotate {step} --kind {}", dir.kind());
+    match dir.rotation() {
         RotationPhase::None => "No exchange is under way.".to_owned(),
         RotationPhase::TrustBoth => format!("Copy the bundle and the CRL to every member and client, then: {}", step("switch")),
         RotationPhase::Reissue => format!("Issue every certificate again and install it, then: {}", step("finish")),
     }
 }
 
-fn told(progress: &Progress, folder: &AuthorityFolder) -> String {
+fn told(progress: &Progress, dir: &CaDir) -> String {
     let left: String = progress
         .left_of_previous
         .iter()
@@ -122,7 +122,7 @@ fn told(progress: &Progress, folder: &AuthorityFolder) -> String {
         "{} authority: {}\n  bundle: {}\n{left}{}\n",
         progress.kind,
         phase_name(progress.phase),
-        folder.bundle_path().display(),
+        dir.bundle_path().display(),
         progress.next
     )
 }

@@ -144,14 +144,14 @@ fn certificate_files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let folder = if path.join("current").is_dir() { path.join("current") } else { path.to_owned() };
-    let unreadable = |error: std::io::Error| Failure::new(crate::ui::failure::FAILED, format!("read {}: {error}", folder.display()));
-    let entries = std::fs::read_dir(&folder).map_err(unreadable)?;
+    let dir = if path.join("current").is_dir() { path.join("current") } else { path.to_owned() };
+    let unreadable = |error: std::io::Error| Failure::new(crate::ui::failure::FAILED, format!("read {}: {error}", dir.display()));
+    let entries = std::fs::read_dir(&dir).map_err(unreadable)?;
     let is_certificate = |path: &PathBuf| path.extension().is_some_and(|end| end == "crt");
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_certificate).collect();
     files.sort();
     if files.is_empty() {
-        return Err(Failure::new(crate::ui::failure::FAILED, format!("{} holds no file that ends in .crt", folder.display())));
+        return Err(Failure::new(crate::ui::failure::FAILED, format!("{} holds no file that ends in .crt", dir.display())));
     }
     Ok(files)
 }

@@ -25,7 +25,7 @@ pub(crate) struct CaRescue {
     /// The certificates that have run out, as the hosts have them
     #[arg(required = true, value_name = "FILE")]
     pub(crate) certs: Vec<PathBuf>,
-    /// New folder for everything that is to be brought to the hosts
+    /// New directory for everything that is to be brought to the hosts
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Days that the new certificates live
@@ -151,7 +151,7 @@ pub(crate) struct CertIssue {
     /// Kind of its key
     #[arg(long, value_enum, default_value = "p256")]
     pub(crate) key: KeyKind,
-    /// Folder for the files
+    /// Directory for the files
     #[arg(long, default_value = ".", value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// For a server that only its own machine shall reach
@@ -165,7 +165,7 @@ pub(crate) struct CertIssue {
 pub(crate) struct CertRequest {
     #[command(flatten)]
     pub(crate) subject: Subject,
-    /// Folder of this host's certificates
+    /// Directory of this host's certificates
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
     /// Kind of the key
@@ -205,7 +205,7 @@ pub(crate) struct CertSign {
 
 #[derive(Debug, Args)]
 pub(crate) struct CertInstall {
-    /// Folder of this host's certificates
+    /// Directory of this host's certificates
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
     /// A signed certificate for a request made here; may be given again
@@ -257,7 +257,7 @@ pub(crate) struct CertRevoke {
 
 #[derive(Debug, Args)]
 pub(crate) struct CertVerify {
-    /// Folder of this host's certificates: all of them are checked
+    /// Directory of this host's certificates: all of them are checked
     #[arg(long, value_name = "DIR", conflicts_with_all = ["cert", "key_file", "ca", "crl", "profile"])]
     pub(crate) dir: Option<PathBuf>,
     #[arg(long, value_name = "FILE", required_unless_present = "dir")]
@@ -281,7 +281,7 @@ pub(crate) struct CertVerify {
 
 #[derive(Debug, Args)]
 pub(crate) struct CertStatus {
-    /// Certificate files, or folders with them
+    /// Certificate files, or directories with them
     #[arg(required = true)]
     pub(crate) paths: Vec<PathBuf>,
     /// Days before the end from which on to warn, and to end with 3

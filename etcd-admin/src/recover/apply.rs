@@ -174,7 +174,7 @@ fn unchanged(plan: &Plan) -> Result<(), Failure> {
 fn copy_donor(donor: &Path, work: &Path, copy: &Path) -> Result<(), Failure> {
     note(&format!("copy {}", donor.display()));
     remove(work)?;
-    certs::files::private_folder(work)?;
+    certs::files::private_dir(work)?;
     // cp keeps holes and, where the file system can, shares the blocks.
     let copied = Command::new("cp").args(["-a", "--reflink=auto"]).arg(donor).arg(copy).output();
     let copied = copied.map_err(|error| Failure::new(FAILED, format!("run cp: {error}")))?;

@@ -34,7 +34,7 @@ pub(crate) struct PlanWords {
     /// Token of the new cluster; made up if not said, so that no old member belongs to it
     #[arg(long, value_name = "TOKEN")]
     pub(crate) initial_cluster_token: Option<String>,
-    /// Folder for the data directories of the new members, each under its name
+    /// Directory for the data directories of the new members, each under its name
     #[arg(long, value_name = "DIR")]
     pub(crate) output_dir: PathBuf,
     /// File for the plan

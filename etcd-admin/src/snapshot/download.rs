@@ -203,7 +203,7 @@ pub(crate) fn part_of(path: &Path) -> PathBuf {
 pub(crate) fn put_in_place(part: &Path, path: &Path) -> Result<(), DownloadError> {
     let failed = |source| DownloadError::File { path: path.to_owned(), source };
     std::fs::rename(part, path).map_err(failed)?;
-    File::open(certs::files::folder_of(path)).and_then(|folder| folder.sync_all()).map_err(failed)
+    File::open(certs::files::dir_of(path)).and_then(|dir| dir.sync_all()).map_err(failed)
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use proto::etcdserverpb::HashKvRequest;
 
 /// Returns `true` if a member that is started on the file answers with its hash.
 pub(super) async fn drill(file: &SnapshotFile, revision: i64, expected: u32) -> Result<bool, Failure> {
-    let folder = tempfile::tempdir().map_err(|error| Failure::new(FAILED, format!("make a throw-away folder: {error}")))?;
-    let data_dir = folder.path().join("data");
+    let dir = tempfile::tempdir().map_err(|error| Failure::new(FAILED, format!("make a throw-away directory: {error}")))?;
+    let data_dir = dir.path().join("data");
     let urls = Throwaway::urls()?;
     let member = NewMember::founding("drill", vec![urls[1].clone()], "drill");
     data_dir::make_data_dir(&data_dir, &member, std::slice::from_ref(&member), None, &file.bolt, &mut |_| {})?;

@@ -3,7 +3,7 @@
 use super::download::{DownloadError, Part, abandoned_parts, download_into};
 use super::file::{Digested, SnapshotFile};
 use super::manifest::{API_VERSION, Manifest, ManifestMember};
-use super::owner::give_to_owner_of_folder;
+use super::owner::give_to_owner_of_dir;
 use crate::cli::context::Context;
 use crate::client::{CallError, Client};
 use crate::etcdctl::size;
@@ -89,7 +89,7 @@ pub(super) async fn save(
         members: view.members.iter().map(manifest_member).collect(),
     };
     let manifest_file = manifest.write(&path)?;
-    [&path, &manifest_file].into_iter().try_for_each(|file| give_to_owner_of_folder(file))?;
+    [&path, &manifest_file].into_iter().try_for_each(|file| give_to_owner_of_dir(file))?;
     let told = Saved { changed: true, file: path, manifest_file, manifest };
     answer(context.format, &told, || {
         let Manifest { bytes, revision, total_keys, member, sha256, .. } = &told.manifest;
@@ -126,7 +126,7 @@ pub(super) fn offline(context: &Context, path: &Path, data_dir: &Path) -> Result
         return crate::ui::output::say(&text).map(|()| ExitCode::SUCCESS);
     }
     crate::offline::data_dir::export(data_dir, path)?;
-    give_to_owner_of_folder(path)?;
+    give_to_owner_of_dir(path)?;
     let status = SnapshotFile::open(path, Digested::Required)?.status(StatusStyle::V3_6)?;
     let told = Exported { changed: true, file: path.to_owned(), revision: status.revision, total_keys: status.total_keys };
     answer(context.format, &told, || format!("{}\nrevision {}, {} keys, checked\n", told.file.display(), told.revision, told.total_keys))?;

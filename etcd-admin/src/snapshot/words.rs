@@ -10,9 +10,9 @@ const RAISE: i64 = 1_000_000_000;
 pub(crate) enum SnapshotCommand {
     /// Takes a snapshot from the freshest follower, checks it, and writes a manifest beside it
     Save {
-        /// File; a name in the folder --dir if not said
+        /// File; a name in the directory --dir if not said
         file: Option<PathBuf>,
-        /// Folder for a file that is named by cluster, revision and time
+        /// Directory for a file that is named by cluster, revision and time
         #[arg(long, default_value = ".", value_name = "DIR")]
         dir: PathBuf,
         /// Name, id or URL of the member to take it from
@@ -22,7 +22,7 @@ pub(crate) enum SnapshotCommand {
         #[arg(long, value_name = "DIR", requires = "file", conflicts_with = "from")]
         data_dir: Option<PathBuf>,
     },
-    /// Lists the snapshots of a folder
+    /// Lists the snapshots of a directory
     List {
         #[arg(default_value = ".")]
         dir: PathBuf,
@@ -46,7 +46,7 @@ pub(crate) enum SnapshotCommand {
     /// Copies a snapshot with its manifest, and checks the copy
     Copy {
         file: PathBuf,
-        /// File or folder
+        /// File or directory
         to: PathBuf,
     },
 }
@@ -66,7 +66,7 @@ pub(crate) struct RestoreWords {
     /// The data directory of the one member
     #[arg(long, value_name = "DIR", required_unless_present = "output_dir", requires = "name")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Folder for the data directories of all members, each under its name
+    /// Directory for the data directories of all members, each under its name
     #[arg(long, value_name = "DIR", conflicts_with_all = ["data_dir", "name"])]
     pub(crate) output_dir: Option<PathBuf>,
     /// Keeps revisions as they are, although watchers and caches of the old cluster may then be misled

@@ -64,23 +64,23 @@ struct Piece {
 struct Bundle {
     changed: bool,
     dry_run: bool,
-    folder: PathBuf,
+    dir: PathBuf,
     pieces: Vec<Piece>,
 }
 
 pub(super) async fn bundle(context: &Context, client: &Client, words: &BundleWords) -> Result<ExitCode, Failure> {
     let stamp = certs::rfc3339(context.now).replace([':', '-'], "");
-    let folder = words.out.clone().unwrap_or_else(|| PathBuf::from(format!("etcd-support-{stamp}")));
-    if folder.exists() {
-        return Err(Failure::refused(format!("{} is there already: name another folder", folder.display())));
+    let dir = words.out.clone().unwrap_or_else(|| PathBuf::from(format!("etcd-support-{stamp}")));
+    if dir.exists() {
+        return Err(Failure::refused(format!("{} is there already: name another directory", dir.display())));
     }
-    let mut bundle = Bundle { changed: true, dry_run: context.dry_run, folder, pieces: Vec::new() };
+    let mut bundle = Bundle { changed: true, dry_run: context.dry_run, dir, pieces: Vec::new() };
     if !context.dry_run {
-        certs::files::private_folder(&bundle.folder)?;
+        certs::files::private_dir(&bundle.dir)?;
         bundle.host(words)?;
         bundle.cluster(client, words).await?;
         let index = json!({ "version": env!("CARGO_PKG_VERSION"), "taken_at": certs::rfc3339(context.now), "pieces": bundle.pieces });
-        write(&bundle.folder.join("index.json"), &pretty(&index))?;
+        write(&bundle.dir.join("index.json"), &pretty(&index))?;
     }
     answer(context.format, &bundle, || {
         let lead = if bundle.dry_run { "would write " } else { "" };
@@ -91,7 +91,7 @@ pub(super) async fn bundle(context: &Context, client: &Client, words: &BundleWor
         let failed: String = failed.collect();
         format!(
             "{lead}{}\n{failed}There are no keys and no values in it; look through it all the same before you send it.\n",
-            bundle.folder.display()
+            bundle.dir.display()
         )
     })?;
     Ok(ExitCode::SUCCESS)
@@ -115,7 +115,7 @@ impl Bundle {
         if error.is_none() {
             let name = if of.is_empty() { file.to_owned() } else { format!("{of}-{file}") };
             // A member's name is no path.
-            write(&self.folder.join(name.replace('/', "_")), &text)?;
+            write(&self.dir.join(name.replace('/', "_")), &text)?;
         }
         self.pieces.push(Piece { file, of: of.to_owned(), bytes: text.len(), error });
         Ok(())

@@ -13,7 +13,7 @@ pub(crate) enum SupportCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct BundleWords {
-    /// New folder for it; named after the time if not said
+    /// New directory for it; named after the time if not said
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// The configuration of the member on this machine

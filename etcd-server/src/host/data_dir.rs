@@ -79,12 +79,12 @@ impl<'a> Wanted<'a> {
 
 /// A data directory that is ours for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct DataFolder {
+pub(crate) struct DataDir {
     member: PathBuf,
     _lock: Flock<File>,
 }
 
-impl DataFolder {
+impl DataDir {
     /// Makes the directory if it is not there, and locks it.
     pub(crate) fn open(wanted: &Wanted<'_>) -> Result<Self, Refused> {
         check(wanted)?;
@@ -159,8 +159,8 @@ fn check_log(wanted: &Wanted<'_>) -> Result<(), Refused> {
     }
 }
 
-fn is_empty(folder: &Path) -> bool {
-    std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none())
+fn is_empty(dir: &Path) -> bool {
+    std::fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none())
 }
 
 /// Makes the directory of the log, and the link to it, where there is none yet.
@@ -181,7 +181,7 @@ fn place_log(wanted: &Wanted<'_>) -> Result<(), Refused> {
         std::fs::remove_file(&link).map_err(failed)?;
     }
     symlink(&target, &link).map_err(failed)?;
-    File::open(wanted.data.join("member")).and_then(|folder| folder.sync_all()).map_err(failed)
+    File::open(wanted.data.join("member")).and_then(|dir| dir.sync_all()).map_err(failed)
 }
 
 fn make(path: &Path, doing: &'static str) -> Result<(), Refused> {
@@ -189,7 +189,7 @@ fn make(path: &Path, doing: &'static str) -> Result<(), Refused> {
     made.map_err(|source| Refused::Io { doing, path: path.to_owned(), source })
 }
 
-fn lock(file: &Path, folder: &Path) -> Result<Flock<File>, Refused> {
+fn lock(file: &Path, dir: &Path) -> Result<Flock<File>, Refused> {
     let failed = |source| Refused::Io { doing: "lock", path: file.to_owned(), source };
     let begun = Instant::now();
     loop {
@@ -203,7 +203,7 @@ fn lock(file: &Path, folder: &Path) -> Result<Flock<File>, Refused> {
             Err((mut held, _)) => {
                 let mut holder = String::new();
                 held.read_to_string(&mut holder).map_err(failed)?;
-                return Err(Refused::Locked { path: folder.to_owned(), holder });
+                return Err(Refused::Locked { path: dir.to_owned(), holder });
             }
         }
     }

@@ -75,7 +75,7 @@ impl Drop for Receiving {
 impl LocalPeer {
     pub(crate) fn new(server: Server, removed: Arc<Notify>, metrics: Arc<Metrics>) -> Self {
         let outgoings = Outgoings::new(Arc::clone(server.replica()));
-        let incomings = Incomings::new(server.replica().folder().to_owned());
+        let incomings = Incomings::new(server.replica().dir().to_owned());
         Self { server, removed, outgoings, incomings, metrics }
     }
 

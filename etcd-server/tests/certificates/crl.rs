@@ -121,10 +121,10 @@ fn cases(root: &Issuer, intermediate: &Issuer) -> Vec<Case> {
     cases
 }
 
-async fn verdicts(command: &str, folder: &Path, file: &[u8], row: &Row) -> String {
-    std::fs::write(folder.join("list.crl"), file).unwrap();
+async fn verdicts(command: &str, dir: &Path, file: &[u8], row: &Row) -> String {
+    std::fs::write(dir.join("list.crl"), file).unwrap();
     let flags = ["--client-crl-file", "list.crl", "--peer-crl-file", "list.crl"].map(str::to_owned);
-    let mut server = Server::start(command, folder, &[], &flags);
+    let mut server = Server::start(command, dir, &[], &flags);
     if server.ready().await.is_err() {
         return "-".to_owned();
     }
@@ -137,7 +137,7 @@ async fn verdicts(command: &str, folder: &Path, file: &[u8], row: &Row) -> Strin
 
 /// Runs every case on a server, and returns the differences from `expected`.
 async fn differences(command: &str, expected: impl Fn(&Case) -> &'static str) -> Vec<String> {
-    let folder = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().unwrap();
     let (root_key, between, key) = (Key::p256(), Key::p256(), Key::p256());
     let root = Issuer { key: root_key.clone(), subject: authority("root").subject };
     let intermediate = Issuer { key: between.clone(), subject: authority("between").subject };
@@ -146,10 +146,10 @@ async fn differences(command: &str, expected: impl Fn(&Case) -> &'static str) ->
     let row = Row { name: "presented", shown, key, expected: "" };
     let trusted = vec![authority("root").serial(ROOT).self_signed(&root_key)];
     let table = Table { trusted, rows: Vec::new(), issuer: root.clone() };
-    write_files(folder.path(), &table, &own(&table));
+    write_files(dir.path(), &table, &own(&table));
     let mut differences = Vec::new();
     for case in cases(&root, &intermediate) {
-        let found = verdicts(command, folder.path(), &case.file, &row).await;
+        let found = verdicts(command, dir.path(), &case.file, &row).await;
         if found != expected(&case) {
             differences.push(format!("{}: expected {}, found {found}", case.name, expected(&case)));
         }

@@ -38,8 +38,8 @@ fn own(table: &Table) -> Row {
 }
 
 /// The verdicts of one server on every row, with reasons.
-async fn verdicts(command: &str, folder: &Path, table: &Table) -> Vec<(String, String)> {
-    let mut server = Server::start(command, folder, &[], &[]);
+async fn verdicts(command: &str, dir: &Path, table: &Table) -> Vec<(String, String)> {
+    let mut server = Server::start(command, dir, &[], &[]);
     server.ready().await.unwrap();
     let mut found = Vec::new();
     for row in &table.rows {
@@ -59,7 +59,7 @@ async fn verdicts(command: &str, folder: &Path, table: &Table) -> Vec<(String, S
         listeners.push(Listener::of(row).await);
     }
     let ports: Vec<_> = listeners.iter().map(|listener| listener.port).collect();
-    let server = Server::start(command, folder, &ports, &[]);
+    let server = Server::start(command, dir, &ports, &[]);
     for (listener, (verdict, reasons)) in listeners.into_iter().zip(&mut found) {
         let outcome = listener.outcome().await;
         verdict.push(if outcome.is_ok() { 'a' } else { 'r' });
@@ -76,10 +76,10 @@ fn differences(table: &Table, found: &[(String, String)]) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn accepts_the_certificates_that_etcd_accepts() {
-    let folder = tempfile::tempdir().unwrap();
-    let table = table(folder.path());
-    write_files(folder.path(), &table, &own(&table));
-    let found = differences(&table, &verdicts(OURS, folder.path(), &table).await);
+    let dir = tempfile::tempdir().unwrap();
+    let table = table(dir.path());
+    write_files(dir.path(), &table, &own(&table));
+    let found = differences(&table, &verdicts(OURS, dir.path(), &table).await);
     assert!(found.is_empty(), "{}", found.join("\n"));
     println!("{} rows, {} verdicts", table.rows.len(), table.rows.len() * 5);
 }
@@ -90,9 +90,9 @@ async fn the_recorded_verdicts_are_those_of_etcd() {
         eprintln!("skipped: ETCD_BIN_DIR names no etcd 3.7");
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
-    let table = table(folder.path());
-    write_files(folder.path(), &table, &own(&table));
-    let found = differences(&table, &verdicts(&judge, folder.path(), &table).await);
+    let dir = tempfile::tempdir().unwrap();
+    let table = table(dir.path());
+    write_files(dir.path(), &table, &own(&table));
+    let found = differences(&table, &verdicts(&judge, dir.path(), &table).await);
     assert!(found.is_empty(), "{}", found.join("\n"));
 }

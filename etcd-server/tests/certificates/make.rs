@@ -37,15 +37,15 @@ impl Key {
     }
 
     /// Returns an RSA key of any size, made and used by openssl. The directory has to outlive it.
-    pub(crate) fn rsa(folder: &std::path::Path, bits: usize) -> Self {
-        let file = folder.join(format!("rsa-{bits}-{}.pem", fastrand::u64(..)));
+    pub(crate) fn rsa(dir: &std::path::Path, bits: usize) -> Self {
+        let file = dir.join(format!("rsa-{bits}-{}.pem", fastrand::u64(..)));
         openssl(&["genrsa", "-out", file.to_str().unwrap(), &bits.to_string()], &[]);
         Self::of_openssl(file)
     }
 
     /// A key on P-256 that signs with any hash.
-    pub(crate) fn p256_with_any_hash(folder: &std::path::Path) -> Self {
-        let file = folder.join(format!("ec-{}.pem", fastrand::u64(..)));
+    pub(crate) fn p256_with_any_hash(dir: &std::path::Path) -> Self {
+        let file = dir.join(format!("ec-{}.pem", fastrand::u64(..)));
         openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", file.to_str().unwrap()], &[]);
         Self::of_openssl(file)
     }

@@ -35,25 +35,25 @@ impl Drop for Server {
 }
 
 /// Writes the files of a server into a directory.
-pub(crate) fn write_files(folder: &Path, table: &Table, own: &Row) {
+pub(crate) fn write_files(dir: &Path, table: &Table, own: &Row) {
     let bundle: String = table.trusted.iter().map(|trusted| pem("CERTIFICATE", trusted)).collect();
-    std::fs::write(folder.join("bundle.pem"), bundle).unwrap();
-    write_pair(folder, own);
+    std::fs::write(dir.join("bundle.pem"), bundle).unwrap();
+    write_pair(dir, own);
 }
 
-pub(crate) fn write_pair(folder: &Path, own: &Row) {
+pub(crate) fn write_pair(dir: &Path, own: &Row) {
     let chain: String = own.shown.iter().map(|shown| pem("CERTIFICATE", shown)).collect();
-    std::fs::write(folder.join("own.pem"), chain).unwrap();
-    let file = folder.join("own.key");
+    std::fs::write(dir.join("own.pem"), chain).unwrap();
+    let file = dir.join("own.key");
     std::fs::write(&file, own.key.pem()).unwrap();
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 }
 
 impl Server {
     /// Starts a member that knows the others at these ports; `flags` come last.
-    pub(crate) fn start(command: &str, folder: &Path, others: &[u16], flags: &[String]) -> Self {
+    pub(crate) fn start(command: &str, dir: &Path, others: &[u16], flags: &[String]) -> Self {
         let [client, peer, plain] = testbed::free_ports().unwrap();
-        let data = tempfile::tempdir_in(folder).unwrap().keep();
+        let data = tempfile::tempdir_in(dir).unwrap().keep();
         let log = data.with_extension("log");
         let peer_url = format!("https://127.0.0.1:{peer}");
         let members = others.iter().enumerate().map(|(place, port)| format!("m{place}=https://127.0.0.1:{port}"));
@@ -65,10 +65,10 @@ impl Server {
         process.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
         for prefix in ["", "peer-"] {
             for (flag, file) in [("cert-file", "own.pem"), ("key-file", "own.key"), ("trusted-ca-file", "bundle.pem")] {
-                process.arg(format!("--{prefix}{flag}")).arg(folder.join(file));
+                process.arg(format!("--{prefix}{flag}")).arg(dir.join(file));
             }
         }
-        process.args(flags).current_dir(folder).stdin(Stdio::null());
+        process.args(flags).current_dir(dir).stdin(Stdio::null());
         let output = std::fs::File::create(&log).unwrap();
         let child = process.stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap();
         Self { child, log, client, peer, plain }

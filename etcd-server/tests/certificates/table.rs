@@ -85,14 +85,14 @@ pub(crate) fn plain(name: &str) -> Plan {
     Plan::new(name).with(basic(false, None)).with(key_usage(SIGN | ENCIPHER)).with(usages(BOTH)).with(here())
 }
 
-/// Returns the whole table; `folder` keeps keys of openssl.
-pub(crate) fn table(folder: &Path) -> Table {
+/// Returns the whole table; `dir` keeps keys of openssl.
+pub(crate) fn table(dir: &Path) -> Table {
     let key = Key::p256();
     let root = Issuer { key: key.clone(), subject: authority("root").subject };
     let mut making = Making { table: Table { trusted: vec![authority("root").self_signed(&key)], rows: Vec::new(), issuer: root.clone() } };
     leaves(&mut making, &root);
     encodings(&mut making, &root);
-    keys(&mut making, &root, folder);
+    keys(&mut making, &root, dir);
     chains(&mut making, &root);
     roots(&mut making);
     shown_themselves(&mut making, &key);
@@ -181,24 +181,24 @@ fn encodings(it: &mut Making, root: &Issuer) {
     it.leaf("a curve that Go lacks", "rrr", root, Plan { info: Some(k1), ..plain("leaf") });
 }
 
-fn keys(it: &mut Making, root: &Issuer, folder: &Path) {
+fn keys(it: &mut Making, root: &Issuer, dir: &Path) {
     for (name, key, expected) in [
         ("key P-384", Key::of(&rcgen::PKCS_ECDSA_P384_SHA384), "aaa"),
         ("key P-521", Key::of(&rcgen::PKCS_ECDSA_P521_SHA512), "aaa"),
         ("key Ed25519", Key::of(&rcgen::PKCS_ED25519), "aaa"),
-        ("key RSA 2048", Key::rsa(folder, 2048), "aaa"),
-        ("key RSA 3072", Key::rsa(folder, 3072), "aaa"),
-        ("key RSA 1024", Key::rsa(folder, 1024), "aaa"),
-        ("key RSA 1025", Key::rsa(folder, 1025), "aaa"),
-        ("key RSA 1536", Key::rsa(folder, 1536), "aaa"),
-        ("key RSA 2047", Key::rsa(folder, 2047), "aaa"),
-        ("key RSA 1016", Key::rsa(folder, 1016), "rrr"),
-        ("key RSA 768", Key::rsa(folder, 768), "rrr"),
+        ("key RSA 2048", Key::rsa(dir, 2048), "aaa"),
+        ("key RSA 3072", Key::rsa(dir, 3072), "aaa"),
+        ("key RSA 1024", Key::rsa(dir, 1024), "aaa"),
+        ("key RSA 1025", Key::rsa(dir, 1025), "aaa"),
+        ("key RSA 1536", Key::rsa(dir, 1536), "aaa"),
+        ("key RSA 2047", Key::rsa(dir, 2047), "aaa"),
+        ("key RSA 1016", Key::rsa(dir, 1016), "rrr"),
+        ("key RSA 768", Key::rsa(dir, 768), "rrr"),
     ] {
         let made = plain("leaf").issue(&key, root);
         it.row(name, expected, vec![made], &key);
     }
-    let any_hash = it.trusted_with(authority("any hash"), Key::p256_with_any_hash(folder));
+    let any_hash = it.trusted_with(authority("any hash"), Key::p256_with_any_hash(dir));
     it.leaf("ECDSA with SHA-384", "aaa", &any_hash, plain("leaf").signed(Signature::EcdsaSha384));
     it.leaf("ECDSA with SHA-512", "aaa", &any_hash, plain("leaf").signed(Signature::EcdsaSha512));
     it.leaf("ECDSA with SHA-1", "rrr", &any_hash, plain("leaf").signed(Signature::EcdsaSha1));
@@ -222,7 +222,7 @@ fn keys(it: &mut Making, root: &Issuer, folder: &Path) {
         ("CA RSA 1024, SHA-1", 1024, Signature::RsaSha1, "rrr"),
         ("CA RSA 768", 768, Signature::RsaSha256, "rrr"),
     ] {
-        let issuer = it.trusted_with(authority(name).signed(signature), Key::rsa(folder, bits));
+        let issuer = it.trusted_with(authority(name).signed(signature), Key::rsa(dir, bits));
         it.leaf(name, expected, &issuer, plain("leaf").signed(signature));
         if bits == 1024 && signature == Signature::RsaSha256 {
             it.leaf("CA RSA 1024, signature damaged", "rrr", &issuer, Plan { damaged: true, ..plain("leaf").signed(signature) });

@@ -10,9 +10,9 @@ use std::path::Path;
 const REMEDY: &str = "issue an X.509 version 3 certificate with CA:FALSE and a key of RSA 2048 or ECDSA P-256";
 
 /// Certificates with subjects of their own, and the weaknesses that the log names.
-fn rows(folder: &Path, root: &Issuer) -> Vec<(&'static str, Row, Vec<&'static str>)> {
+fn rows(dir: &Path, root: &Issuer) -> Vec<(&'static str, Row, Vec<&'static str>)> {
     let with_names = |name: &str| Plan::new(name).with(here());
-    let (small, ec) = (Key::rsa(folder, 1024), Key::p256());
+    let (small, ec) = (Key::rsa(dir, 1024), Key::p256());
     let version_1 = "it is of X.509 version 1, so its use cannot be restricted";
     let version_2 = "it is of X.509 version 2, so its use cannot be restricted";
     let ca = "it is a CA certificate, so whoever holds its key can issue others";
@@ -41,13 +41,13 @@ fn warnings_of(log: &str, subject: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn warns_once_of_each_weak_client_certificate() {
-    let folder = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().unwrap();
     let root = Issuer { key: Key::p256(), subject: authority("root").subject };
     let table = Table { trusted: vec![authority("root").self_signed(&root.key)], rows: Vec::new(), issuer: root.clone() };
-    write_files(folder.path(), &table, &own(&table));
-    let mut server = Server::start(OURS, folder.path(), &[], &[]);
+    write_files(dir.path(), &table, &own(&table));
+    let mut server = Server::start(OURS, dir.path(), &[], &[]);
     server.ready().await.unwrap();
-    let rows = rows(folder.path(), &root);
+    let rows = rows(dir.path(), &root);
     for (name, row, _) in &rows {
         for version in [&TLS13, &TLS12, &TLS13] {
             connect(server.client, row, version).await.unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -65,16 +65,16 @@ async fn warns_once_of_each_weak_client_certificate() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn warns_of_weak_certificates_in_its_own_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let key = Key::rsa(folder.path(), 1024);
+    let dir = tempfile::tempdir().unwrap();
+    let key = Key::rsa(dir.path(), 1024);
     let ca = authority("small").signed(Signature::RsaSha256);
     let root = Issuer { key: key.clone(), subject: ca.subject.clone() };
     let table = Table { trusted: vec![ca.self_signed(&key)], rows: Vec::new(), issuer: root.clone() };
     let plan = Plan::new("node").with(here()).with(basic(true, None)).signed(Signature::RsaSha256);
     let own_key = Key::p256();
     let own = Row { name: "own", shown: vec![plan.issue(&own_key, &root)], key: own_key, expected: "" };
-    write_files(folder.path(), &table, &own);
-    let mut server = Server::start(OURS, folder.path(), &[], &[]);
+    write_files(dir.path(), &table, &own);
+    let mut server = Server::start(OURS, dir.path(), &[], &[]);
     server.ready().await.unwrap();
     let log = server.log();
     for flag in ["--cert-file", "--peer-cert-file"] {

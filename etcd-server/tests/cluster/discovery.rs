@@ -64,10 +64,10 @@ fn serve_names(socket: UdpSocket, ports: Vec<u16>) {
 
 /// Returns a command that runs the daemon with a name server of its own, invisible to other
 /// processes.
-fn with_name_server(folder: &Path, address: Ipv4Addr) -> String {
-    let resolver = folder.join("resolv.conf");
+fn with_name_server(dir: &Path, address: Ipv4Addr) -> String {
+    let resolver = dir.join("resolv.conf");
     std::fs::write(&resolver, format!("nameserver {address}\n")).unwrap();
-    let command = folder.join("start");
+    let command = dir.join("start");
     let mount = format!("mount --bind {} /etc/resolv.conf && exec {OURS} \"$@\"", resolver.display());
     std::fs::write(&command, format!("#!/bin/sh\nexec unshare --mount sh -c '{mount}' sh \"$@\"\n")).unwrap();
     std::fs::set_permissions(&command, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -87,8 +87,8 @@ async fn members_are_found_by_srv_records() {
     }
     let places = places(3);
     serve_names(socket, places.iter().map(|place| place.peer_port).collect());
-    let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { command: with_name_server(folder.path(), address), ..settings(&[]) };
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings { command: with_name_server(dir.path(), address), ..settings(&[]) };
     let flags = ["--discovery-srv", "etcd.test", "--discovery-srv-name", "blue"].map(str::to_owned);
     let cluster = Cluster::start_at(settings.clone(), places, &flags).await.unwrap();
     put(&mut cluster.kv(1).await.unwrap(), "k", "v").await.unwrap();

@@ -172,8 +172,8 @@ async fn cve_2021_28235_passwords_on_disk_and_in_logs() {
     closed_here_and_open_there(async |suspect| {
         let change = AuthUserChangePasswordRequest { name: "bare".to_owned(), password: password("bare"), ..Default::default() };
         suspect.ask(Some("root"), "Auth", "UserChangePassword", &change).await.unwrap();
-        let folder = suspect.server.data_dir().parent().unwrap().to_owned();
-        files_that_hold(&folder, &[CANARY.as_bytes()])
+        let dir = suspect.server.data_dir().parent().unwrap().to_owned();
+        files_that_hold(&dir, &[CANARY.as_bytes()])
     })
     .await;
 }

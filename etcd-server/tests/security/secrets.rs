@@ -13,10 +13,10 @@ use tokio::net::TcpStream;
 /// A key: etcd's lines about slow requests have keys in clear, and sizes in place of values.
 const KEY: &str = "key-in-clear";
 
-/// Returns the files below `folder` that contain one of the secrets, each with the secret's number.
-pub(crate) fn files_that_hold(folder: &Path, secrets: &[&[u8]]) -> Vec<String> {
+/// Returns the files below `dir` that contain one of the secrets, each with the secret's number.
+pub(crate) fn files_that_hold(dir: &Path, secrets: &[&[u8]]) -> Vec<String> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+    for entry in std::fs::read_dir(dir).unwrap().flatten() {
         let path = entry.path();
         if path.is_dir() {
             found.extend(files_that_hold(&path, secrets));
@@ -78,16 +78,16 @@ async fn passwords_and_simple_tokens_stay_out_of_logs_disk_and_metrics() {
     use_secrets(&suspect).await;
     let page = page(suspect.server.place().client_port).await;
     assert!(!page.contains(CANARY), "a secret is on the metrics page");
-    let folder = suspect.server.data_dir().parent().unwrap().to_owned();
+    let dir = suspect.server.data_dir().parent().unwrap().to_owned();
     let words = [password(""), format!("{CANARY}-wrong"), format!("{CANARY}.1"), format!("Bearer {CANARY}")];
     let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
-    assert_eq!(files_that_hold(&folder, &words), Vec::<String>::new(), "while it runs");
+    assert_eq!(files_that_hold(&dir, &words), Vec::<String>::new(), "while it runs");
     suspect.server.stop();
-    assert_eq!(files_that_hold(&folder, &words), Vec::<String>::new(), "after it has ended");
+    assert_eq!(files_that_hold(&dir, &words), Vec::<String>::new(), "after it has ended");
     let tokens: Vec<&[u8]> = suspect.tokens.values().map(|token| token.as_bytes()).collect();
-    let of_tokens = files_that_hold(&folder, &tokens);
+    let of_tokens = files_that_hold(&dir, &tokens);
     assert!(of_tokens.iter().all(|found| found.contains("/member/log/")), "{of_tokens:?}");
-    let log = std::fs::read_to_string(folder.join("log")).unwrap();
+    let log = std::fs::read_to_string(dir.join("log")).unwrap();
     assert!(!log.contains(CANARY), "values, passwords or tokens are in the log: {:?}", log.lines().find(|line| line.contains(CANARY)));
     assert!(log.contains("took too long"), "the log tells of no request, so that its silence proves nothing");
 }
@@ -101,10 +101,10 @@ async fn signed_tokens_and_their_key_stay_out_of_logs_and_disk() {
     let mut suspect = Suspect::start(ours(&["--log-level", "debug", "--auth-token", &token])).await;
     use_secrets(&suspect).await;
     suspect.server.stop();
-    let folder = suspect.server.data_dir().parent().unwrap().to_owned();
+    let dir = suspect.server.data_dir().parent().unwrap().to_owned();
     let tokens = suspect.tokens.values().cloned().chain([key, password("")]).collect::<Vec<_>>();
     let secrets: Vec<&[u8]> = tokens.iter().map(|secret| secret.as_bytes()).collect();
-    assert_eq!(files_that_hold(&folder, &secrets), Vec::<String>::new());
+    assert_eq!(files_that_hold(&dir, &secrets), Vec::<String>::new());
 }
 
 /// The key of a certificate is nowhere but in its file, and a core of the process is never written.
@@ -120,7 +120,7 @@ async fn private_keys_stay_where_they_are() {
     daemon.wait_for_log("reloaded TLS files");
     let key = std::fs::read_to_string(pki.path("server.key")).unwrap();
     let line = key.lines().nth(1).unwrap();
-    assert_eq!(files_that_hold(daemon.folder(), &[line.as_bytes()]), Vec::<String>::new());
+    assert_eq!(files_that_hold(daemon.dir(), &[line.as_bytes()]), Vec::<String>::new());
     let page = client.http(daemon.metrics, "GET", "/metrics", "").await.unwrap();
     assert!(!page.contains(line));
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).unwrap();

@@ -77,12 +77,12 @@ async fn unix_sockets_serve_grpc_and_http_open_and_encrypted() {
     pki.write("user.crt", alice.pem.as_bytes());
     pki.write("user.key", alice.key.as_bytes());
     match std::env::var_os("ETCD_BIN_DIR") {
-        Some(folder) => {
-            let program = Path::new(&folder).join("etcdctl");
+        Some(dir) => {
+            let program = Path::new(&dir).join("etcdctl");
             let (worked, told) = etcdctl(&program, &pki, &format!("unix://{}", open.display()));
             assert!(worked, "{told}");
         }
-        None => eprintln!("skipped the real etcdctl: set ETCD_BIN_DIR to a folder with it"),
+        None => eprintln!("skipped the real etcdctl: set ETCD_BIN_DIR to a directory with it"),
     }
     // A second start finds the sockets that the first has left behind.
     server.kill();

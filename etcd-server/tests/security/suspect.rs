@@ -37,11 +37,11 @@ pub(crate) fn password(user: &str) -> String {
 
 /// The etcd of 3.4 that has the holes; says in one line when there is none.
 pub(crate) fn old_etcd() -> Option<Settings> {
-    let Some(folder) = std::env::var_os("ETCD_OLD_BIN_DIR") else {
-        eprintln!("skipped: set ETCD_OLD_BIN_DIR to a folder with an etcd of 3.4");
+    let Some(dir) = std::env::var_os("ETCD_OLD_BIN_DIR") else {
+        eprintln!("skipped: set ETCD_OLD_BIN_DIR to a directory with an etcd of 3.4");
         return None;
     };
-    let mut settings = Settings::new(std::path::Path::new(&folder).join("etcd").to_str().unwrap());
+    let mut settings = Settings::new(std::path::Path::new(&dir).join("etcd").to_str().unwrap());
     settings.flags = ["--bcrypt-cost", "4", "--logger", "zap"].map(str::to_owned).to_vec();
     Some(settings)
 }

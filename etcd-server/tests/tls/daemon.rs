@@ -19,7 +19,7 @@ pub(crate) enum Ports {
 #[derive(Debug)]
 pub(crate) struct Daemon {
     child: Child,
-    folder: TempDir,
+    dir: TempDir,
     pub(crate) client: u16,
     pub(crate) http: u16,
     pub(crate) metrics: u16,
@@ -34,8 +34,8 @@ impl Daemon {
 
     /// Starts and waits until the port without encryption answers.
     pub(crate) fn start_by(command: &str, flags: &[String], ports: Ports) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut daemon = Self::spawn(command, flags, ports, folder);
+        let dir = tempfile::tempdir().unwrap();
+        let mut daemon = Self::spawn(command, flags, ports, dir);
         let begun = Instant::now();
         while !is_ready(daemon.plain) {
             let ended = daemon.child.try_wait().unwrap();
@@ -45,14 +45,14 @@ impl Daemon {
         daemon
     }
 
-    fn spawn(command: &str, flags: &[String], ports: Ports, folder: TempDir) -> Self {
+    fn spawn(command: &str, flags: &[String], ports: Ports, dir: TempDir) -> Self {
         let [client, http, metrics, plain, peer] = testbed::free_ports().unwrap();
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let log = std::fs::File::create(dir.path().join("log")).unwrap();
         let mut words = command.split_whitespace();
         let mut command = Command::new(words.next().unwrap());
         let (secure, open) = (format!("https://127.0.0.1:{client}"), format!("http://127.0.0.1:{plain}"));
         let peer = format!("http://127.0.0.1:{peer}");
-        command.args(words).args(["--name", "node", "--data-dir"]).arg(folder.path().join("data"));
+        command.args(words).args(["--name", "node", "--data-dir"]).arg(dir.path().join("data"));
         command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer, "--initial-cluster", &format!("node={peer}")]);
         command.args(["--advertise-client-urls", &secure]);
         match ports {
@@ -66,16 +66,16 @@ impl Daemon {
         }
         command.args(["--listen-metrics-urls", &format!("https://127.0.0.1:{metrics}")]).args(flags);
         let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        Self { child, folder, client, http, metrics, plain }
+        Self { child, dir, client, http, metrics, plain }
     }
 
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap()
     }
 
     /// Returns the directory of its data and its log.
-    pub(crate) fn folder(&self) -> &std::path::Path {
-        self.folder.path()
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     pub(crate) fn pid(&self) -> nix::unistd::Pid {

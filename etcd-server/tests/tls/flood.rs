@@ -46,12 +46,12 @@ async fn handshakes_that_never_end_keep_nobody_out() {
 /// The test of the test: an etcd of 3.4 keeps such a connection for ever, and is found out.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_etcd_is_found_out_by_its_silent_connections() {
-    let Some(folder) = std::env::var_os("ETCD_OLD_BIN_DIR") else {
-        eprintln!("skipped: set ETCD_OLD_BIN_DIR to a folder with an etcd of 3.4");
+    let Some(dir) = std::env::var_os("ETCD_OLD_BIN_DIR") else {
+        eprintln!("skipped: set ETCD_OLD_BIN_DIR to a directory with an etcd of 3.4");
         return;
     };
     let pki = Pki::new();
-    let etcd = std::path::Path::new(&folder).join("etcd");
+    let etcd = std::path::Path::new(&dir).join("etcd");
     let daemon = Daemon::start_by(etcd.to_str().unwrap(), &pki.flags(), Ports::Shared);
     let mut stream = TcpStream::connect(("127.0.0.1", daemon.client)).await.unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(15), stream.read(&mut [0; 64])).await;

@@ -18,14 +18,14 @@ pub(crate) struct Leaf {
 /// One CA for clients and servers, one without trust, and the files of a server.
 #[derive(Debug)]
 pub(crate) struct Pki {
-    pub(crate) folder: TempDir,
+    pub(crate) dir: TempDir,
     pub(crate) authority: Authority,
     pub(crate) stranger: Authority,
 }
 
 impl Pki {
     pub(crate) fn new() -> Self {
-        let pki = Self { folder: tempfile::tempdir().unwrap(), authority: authority("ca"), stranger: authority("ca") };
+        let pki = Self { dir: tempfile::tempdir().unwrap(), authority: authority("ca"), stranger: authority("ca") };
         pki.write_server(&pki.leaf(Profile::Server, "etcd1", &["127.0.0.1", "localhost"]));
         pki.write("ca.crt", pki.authority.certificate().pem.as_bytes());
         pki.write_list(&[]);
@@ -33,7 +33,7 @@ impl Pki {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.dir.path().join(name)
     }
 
     pub(crate) fn write(&self, name: &str, content: &[u8]) {

@@ -7,7 +7,7 @@ fn outcome(pki: &Pki, flags: &[&str]) -> (Option<i32>, String, bool) {
     let data = pki.path("data");
     let mut command = Command::new(env!("CARGO_BIN_EXE_etcd-server"));
     command.args(["--name", "node", "--data-dir"]).arg(&data).args(["--listen-client-urls", "https://127.0.0.1:0"]);
-    command.args(["--advertise-client-urls", "https://127.0.0.1:1"]).args(flags).current_dir(pki.folder.path());
+    command.args(["--advertise-client-urls", "https://127.0.0.1:1"]).args(flags).current_dir(pki.dir.path());
     let ended = command.stdin(Stdio::null()).output().unwrap();
     let told = format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
     (ended.status.code(), told, data.exists())

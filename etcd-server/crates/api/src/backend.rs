@@ -103,20 +103,20 @@ pub(crate) fn give_way() {
 
 /// A file without a name beside the state, made when it is first written to; it is gone when it is dropped, however the process ends.
 struct TemporaryFile {
-    folder: PathBuf,
+    dir: PathBuf,
     file: OnceCell<File>,
 }
 
 impl TemporaryFile {
     fn beside(store: &Store) -> Self {
-        Self { folder: store.path().parent().unwrap_or(store.path()).to_owned(), file: OnceCell::new() }
+        Self { dir: store.path().parent().unwrap_or(store.path()).to_owned(), file: OnceCell::new() }
     }
 
     fn file(&self) -> io::Result<&File> {
         if let Some(file) = self.file.get() {
             return Ok(file);
         }
-        let made = tempfile::tempfile_in(&self.folder)?;
+        let made = tempfile::tempfile_in(&self.dir)?;
         Ok(self.file.get_or_init(|| made))
     }
 }
@@ -125,7 +125,7 @@ impl Scratch for TemporaryFile {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let written = self.file().and_then(|file| Scratch::write_all_at(file, bytes, offset));
         written.inspect_err(|error| {
-            tracing::warn!(folder = %self.folder.display(), %error, "no room to sort a backup in; it takes longer");
+            tracing::warn!(dir = %self.dir.display(), %error, "no room to sort a backup in; it takes longer");
         })
     }
 

@@ -18,17 +18,17 @@ use types::{Fault, Revision};
 
 /// Returns the directory of etcd's programs; prints one line when there is none.
 fn programs() -> Option<&'static Path> {
-    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    static DIR: OnceLock<Option<PathBuf>> = OnceLock::new();
     let find = || {
-        let folder = std::env::var_os("ETCD_BIN_DIR").map(PathBuf::from).filter(|folder| folder.join("etcdutl").exists());
-        if folder.is_none() {
+        let dir = std::env::var_os("ETCD_BIN_DIR").map(PathBuf::from).filter(|dir| dir.join("etcdutl").exists());
+        if dir.is_none() {
             // A handle of its own, which the test harness does not capture: a skipped test shall not look like one that passed.
             let mut errors = std::io::stderr();
-            writeln!(errors, "skipped: comparing with etcd: ETCD_BIN_DIR names no folder with etcd, etcdctl and etcdutl").unwrap();
+            writeln!(errors, "skipped: comparing with etcd: ETCD_BIN_DIR names no directory with etcd, etcdctl and etcdutl").unwrap();
         }
-        folder
+        dir
     };
-    FOLDER.get_or_init(find).as_deref()
+    DIR.get_or_init(find).as_deref()
 }
 
 fn run(program: &Path, arguments: &[&str]) -> Vec<u8> {
@@ -86,8 +86,8 @@ fn meta() -> MemoryBucket {
 #[test]
 fn etcdutl_tells_our_status_of_our_files() {
     let Some(programs) = programs() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("backup.db");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("backup.db");
     for (keys, versions) in [(0, 0), (1, 1), (30, 1), (101, 1), (5_000, 3), (300_000, 1)] {
         std::fs::write(&path, write(&[history(keys, versions), meta()], Trailer::Sha256).unwrap()).unwrap();
         assert_status_is_etcdutls(programs, &path);
@@ -164,10 +164,10 @@ impl Etcd {
 #[test]
 fn etcd_lives_on_our_files_and_we_read_its() {
     let Some(programs) = programs() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let backup = folder.path().join("backup.db");
+    let dir = tempfile::tempdir().unwrap();
+    let backup = dir.path().join("backup.db");
     std::fs::write(&backup, write(&[history(10_000, 5), meta()], Trailer::Sha256).unwrap()).unwrap();
-    let etcd = Etcd::restored(programs, &backup, &folder.path().join("data"));
+    let etcd = Etcd::restored(programs, &backup, &dir.path().join("data"));
 
     let listed = etcd.ctl_json(&["get", "--prefix", "key", "--limit", "1"]);
     assert_eq!(listed["count"], 6_666);
@@ -182,7 +182,7 @@ fn etcd_lives_on_our_files_and_we_read_its() {
     etcd.ctl(&["compaction", "--physical", "50002"]);
     etcd.ctl(&["put", "other", "1"]);
     etcd.ctl(&["del", "key0000004"]);
-    let theirs = folder.path().join("theirs.db");
+    let theirs = dir.path().join("theirs.db");
     etcd.ctl(&["snapshot", "save", theirs.to_str().unwrap()]);
     assert_eq!(verify_trailer(&File::open(&theirs).unwrap()).unwrap(), Digest::Right);
     assert_status_is_etcdutls(programs, &theirs);
@@ -210,11 +210,11 @@ fn assert_hash_kv_is_etcds(etcd: &Etcd, path: &Path, revisions: std::ops::RangeI
 #[test]
 fn hash_kv_of_keys_that_die_is_etcds() {
     let Some(programs) = programs() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("backup.db");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("backup.db");
     std::fs::write(&path, write(&[history(0, 0), meta()], Trailer::Sha256).unwrap()).unwrap();
-    let etcd = Etcd::restored(programs, &path, &folder.path().join("data"));
-    let theirs = folder.path().join("theirs.db");
+    let etcd = Etcd::restored(programs, &path, &dir.path().join("data"));
+    let theirs = dir.path().join("theirs.db");
     for (key, value) in [("a", "1"), ("b", "1"), ("a", "2"), ("c", "1")] {
         etcd.ctl(&["put", key, value]);
     }

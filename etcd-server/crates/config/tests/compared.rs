@@ -345,10 +345,9 @@ fn judge() -> Option<String> {
 }
 
 /// etcd's line about its settings, or its end.
-fn started(program: &str, folder: &Path, words: &[String]) -> Option<serde_json::Value> {
+fn started(program: &str, dir: &Path, words: &[String]) -> Option<serde_json::Value> {
     let mut command = Command::new(program);
-    let mut child =
-        command.args(words).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.args(words).current_dir(dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = lines.map_while(Result::ok).find(|line| line.contains("\"starting an etcd server\""));
     child.kill().unwrap();
@@ -361,15 +360,15 @@ fn the_recorded_rows_are_those_of_etcd() {
     let Some(program) = judge() else {
         return;
     };
-    let folder = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().unwrap();
     let mut wrong = Vec::new();
-    let fresh = || drop(std::fs::remove_dir_all(folder.path().join("d")));
+    let fresh = || drop(std::fs::remove_dir_all(dir.path().join("d")));
     for (text, verdict) in
         files().into_iter().map(|(text, verdict)| (text.replacen("{}", BASE, 1), verdict)).chain([(JSON.to_owned(), name("a"))])
     {
         fresh();
-        std::fs::write(folder.path().join("f"), &text).unwrap();
-        let found = started(&program, folder.path(), &["--config-file=f".to_owned()]);
+        std::fs::write(dir.path().join("f"), &text).unwrap();
+        let found = started(&program, dir.path(), &["--config-file=f".to_owned()]);
         let agrees = match (&found, verdict) {
             (Some(line), Ok((probe, value))) => line[probe].as_str().map_or_else(|| line[probe].to_string(), str::to_owned) == value,
             (None, Err(())) => true,
@@ -385,8 +384,8 @@ fn the_recorded_rows_are_those_of_etcd() {
     for (url, expected) in URLS {
         let verdict = [true, false].map(|listens| {
             fresh();
-            let url = url.replace("/DIR", folder.path().to_str().unwrap());
-            if started(&program, folder.path(), &url_words(&url, listens)).is_some() { 'a' } else { 'r' }
+            let url = url.replace("/DIR", dir.path().to_str().unwrap());
+            if started(&program, dir.path(), &url_words(&url, listens)).is_some() { 'a' } else { 'r' }
         });
         let verdict: String = verdict.iter().collect();
         if verdict != *expected {

@@ -10,7 +10,7 @@ use crate::support::from_file;
 fn check(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, text).expect("the folder of golden files can be written");
+        std::fs::write(&path, text).expect("the directory of golden files can be written");
     }
     assert_eq!(text, std::fs::read_to_string(&path).expect("the golden file exists"), "{name}");
 }

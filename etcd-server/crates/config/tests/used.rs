@@ -11,8 +11,8 @@ const GATE_EXCEPTIONS: [(&str, &str); 3] = [
     ("FastLeaseKeepAlive", "warned about: renewals that wait together share one read barrier"),
 ];
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             sources(&path, found);
@@ -29,9 +29,9 @@ fn code(path: &Path) -> String {
 }
 
 /// Struct → its fields.
-fn structs(folder: &Path) -> BTreeMap<String, Vec<String>> {
+fn structs(dir: &Path) -> BTreeMap<String, Vec<String>> {
     let mut files = Vec::new();
-    sources(folder, &mut files);
+    sources(dir, &mut files);
     let mut found = BTreeMap::new();
     for text in files.iter().map(|file| code(file)) {
         let mut current: Option<String> = None;
@@ -66,9 +66,9 @@ fn every_setting_is_read_outside_of_config() {
     let mut files = Vec::new();
     sources(&crates.parent().unwrap().join("src"), &mut files);
     for entry in std::fs::read_dir(crates).unwrap() {
-        let folder = entry.unwrap().path();
-        if folder.file_name().is_some_and(|name| name != "config") && folder.join("src").is_dir() {
-            sources(&folder.join("src"), &mut files);
+        let dir = entry.unwrap().path();
+        if dir.file_name().is_some_and(|name| name != "config") && dir.join("src").is_dir() {
+            sources(&dir.join("src"), &mut files);
         }
     }
     // Those that know of settings at all: a field of the same name elsewhere is no use of a setting.

@@ -45,7 +45,7 @@ fn leaf(path: String, value: String) -> Node {
     Node { path, created_index: 0, modified_index: 0, expire_time: NEVER, value, children: None }
 }
 
-fn folder(path: &str, children: impl IntoIterator<Item = Node>) -> Node {
+fn dir(path: &str, children: impl IntoIterator<Item = Node>) -> Node {
     let name = |node: &Node| node.path.rsplit('/').next().unwrap_or_default().to_owned();
     let children = children.into_iter().map(|node| (name(&node), node)).collect();
     Node { children: Some(children), ..leaf(path.to_owned(), String::new()) }
@@ -61,16 +61,16 @@ pub fn v2_store(membership: &Membership) -> String {
             let attributes = Attributes { name: &member.name, client_urls: &member.client_urls };
             children.push(leaf(format!("{path}/attributes"), json::encode(&attributes)));
         }
-        folder(&path, children)
+        dir(&path, children)
     });
     let mut cluster = vec![
-        folder("/0/members", members),
-        folder("/0/removed_members", membership.removed().map(|id| leaf(format!("/0/removed_members/{id}"), String::new()))),
+        dir("/0/members", members),
+        dir("/0/removed_members", membership.removed().map(|id| leaf(format!("/0/removed_members/{id}"), String::new()))),
     ];
     if let Some(version) = membership.cluster_version() {
         cluster.push(leaf("/0/version".to_owned(), version.to_string()));
     }
-    json::encode(&Store { root: folder("/", [folder("/0", cluster), folder("/1", [])]) })
+    json::encode(&Store { root: dir("/", [dir("/0", cluster), dir("/1", [])]) })
 }
 
 #[cfg(test)]

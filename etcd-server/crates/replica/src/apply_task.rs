@@ -11,7 +11,7 @@ use crate::outbound::Outbound;
 use crate::published::{Published, Stored};
 use crate::removal_task::RemovalCommand;
 use crate::start::OnTokens;
-use crate::state_folder;
+use crate::state_dir;
 use crate::waiters::{Barrier, Reply, Waiters};
 use crate::watches::Inbox;
 use apply::{Applied, Effect, GroupChange, State};
@@ -59,7 +59,7 @@ pub(crate) struct ApplyTask {
     pub(crate) member_id: MemberId,
     /// The role of this member in log lines about members.
     pub(crate) whose: Whose,
-    pub(crate) folder: PathBuf,
+    pub(crate) dir: PathBuf,
     pub(crate) settings: apply::Settings,
     pub(crate) leases: ExpirySettings,
     pub(crate) log: Sender<LogCommand>,
@@ -143,7 +143,7 @@ impl ApplyTask {
         self.state = State::load(&*store, self.settings, &mut batch)?;
         store.write(batch)?;
         let doing = || format!("make {} the state of this member", store.path().display());
-        state_folder::switch(&self.folder, store.path()).map_err(|error| Fault::io(doing(), error))?;
+        state_dir::switch(&self.dir, store.path()).map_err(|error| Fault::io(doing(), error))?;
         self.store = store;
         self.applied = mark.index;
         let stored = Stored::read(&self.store)?;

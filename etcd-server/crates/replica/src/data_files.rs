@@ -5,7 +5,7 @@
 //! wherever a directory was changed, before the sync is acknowledged.
 
 use crate::published::Published;
-use crate::{Options, state_folder};
+use crate::{Options, state_dir};
 use raftlog::{Inode, Loss, Reader, is_absence};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -70,7 +70,7 @@ pub(crate) struct DataFiles {
 impl DataFiles {
     /// Remembers the files of a member that is about to run.
     pub(crate) fn of(options: &Options, log: Reader, published: Arc<Published>) -> Result<Self, Fault> {
-        let member = options.folder.clone();
+        let member = options.dir.clone();
         let paths = [member.clone(), member.join("log")].into_iter().chain(options.other_files.iter().cloned());
         let remember = |path: PathBuf| match Inode::at(&path) {
             Ok(inode) => Ok((path, inode)),
@@ -143,7 +143,7 @@ impl DataFiles {
                 (inode, Err(_)) => present.extend(inode.map(|inode| (path.clone(), *inode))),
             }
         }
-        let pointers = [Some(store.current_file()), state_folder::pointer_to(&self.member, store.path())];
+        let pointers = [Some(store.current_file()), state_dir::pointer_to(&self.member, store.path())];
         let missing = pointers.into_iter().flatten().find(|path| Inode::at(path).is_err_and(|error| is_absence(&error)));
         missing.map_or(Ok(present), |path| Err((path, Loss::Removed)))
     }

@@ -5,7 +5,7 @@
 //! directory must be empty; the remains of an interrupted import are useless.
 
 use crate::install::Filling;
-use crate::state_folder;
+use crate::state_dir;
 use apply::Attachments;
 use backend_file::bolt::{BoltFile, ReadAt};
 use lease::Lessor;
@@ -77,21 +77,21 @@ pub enum ImportError {
     Fault(#[from] Fault),
 }
 
-/// Fills `folder`, the member's own below its data directory. `progress` receives the number of
+/// Fills `dir`, the member's own below its data directory. `progress` receives the number of
 /// changes done so far.
 ///
 /// # Errors
 /// When the directory is in use, the file has a flaw or is of a newer cluster, or the disk fails.
 pub fn import<R: ReadAt>(
-    folder: &Path,
+    dir: &Path,
     plan: &ImportPlan,
     file: &BoltFile<R>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Imported, ImportError> {
-    if state_folder::is_used(folder) {
-        return Err(ImportError::Used(folder.display().to_string()));
+    if state_dir::is_used(dir) {
+        return Err(ImportError::Used(dir.display().to_string()));
     }
-    let state = state_folder::current(folder).map_err(|error| Fault::io(format!("look into {}", folder.display()), error))?;
+    let state = state_dir::current(dir).map_err(|error| Fault::io(format!("look into {}", dir.display()), error))?;
     let store = Store::open(&state, &StoreOptions::default())?;
     let restored = snapshot_restore::restore(file, &Filling(&store), progress)?;
     let revision = raise(&store, plan.raise)?;
@@ -99,7 +99,7 @@ pub fn import<R: ReadAt>(
     found(&store, plan, index)?;
     store.flush()?;
     let identity = Identity { member_id: plan.member, cluster_id: plan.cluster };
-    let (mut log, _) = Log::open(&folder.join("log"), identity, raftlog::Options::default())?;
+    let (mut log, _) = Log::open(&dir.join("log"), identity, raftlog::Options::default())?;
     log.install(index, FIRST_TERM, Some(HardState { term: FIRST_TERM, vote: 0, commit: index }))?;
     log.mark()?;
     Ok(Imported { revision_found: restored.revision, revision, changes: restored.changes })

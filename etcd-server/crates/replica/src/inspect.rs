@@ -1,6 +1,6 @@
 //! Inspection of a stopped member's data, without changing any of it.
 
-use crate::{log_task, state_folder};
+use crate::{log_task, state_dir};
 use consensus::EntryKind;
 use membership::{ConfChange, Member, Membership};
 use mvcc::KeySpace;
@@ -55,21 +55,21 @@ pub enum InspectError {
     Fault(#[from] Fault),
 }
 
-/// Inspects `folder`, the member's own below its data directory. The log is opened as a copy in
+/// Inspects `dir`, the member's own below its data directory. The log is opened as a copy in
 /// `scratch`, an existing empty directory, because opening it repairs the remains of a crash.
 ///
 /// # Errors
 /// When the data belongs to no member, is damaged, or cannot be read.
-pub fn inspect(folder: &Path, scratch: &Path) -> Result<Inspected, InspectError> {
-    let looking = |error| Fault::io(format!("look into {}", folder.display()), error);
-    let state = state_folder::current(folder).map_err(looking)?;
+pub fn inspect(dir: &Path, scratch: &Path) -> Result<Inspected, InspectError> {
+    let looking = |error| Fault::io(format!("look into {}", dir.display()), error);
+    let state = state_dir::current(dir).map_err(looking)?;
     let store = Store::look(&state, &StoreOptions::default())?.ok_or(InspectError::Empty)?;
     let number = |key| meta::read_u64(&store, key);
     let (Some(member), Some(cluster)) = (number(meta::MEMBER_ID)?, number(meta::CLUSTER_ID)?) else { return Err(InspectError::Empty) };
     let applied_index = number(meta::APPLIED_INDEX)?.unwrap_or(0);
     let applied_term = number(meta::APPLIED_TERM)?.unwrap_or(0);
     let identity = Identity { member_id: MemberId(member), cluster_id: ClusterId(cluster) };
-    copy(&folder.join("log"), scratch)?;
+    copy(&dir.join("log"), scratch)?;
     let (log, found) = Log::open(scratch, identity, Options { presence: Presence::Existing, ..Options::default() })?;
     let (hard_state, space) = (log.hard_state(), KeySpace::load(&store)?);
     // A crash may have come between a state that came from another member and its log.

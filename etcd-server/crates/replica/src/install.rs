@@ -1,6 +1,6 @@
 //! The state of another member: prepared beside the present one, then put in its place.
 
-use crate::state_folder;
+use crate::state_dir;
 use backend_file::bolt::BoltFile;
 use proto::raftpb::{ConfState, Message};
 use raftlog::Identity;
@@ -97,7 +97,7 @@ pub(crate) fn prepare(
     file: &File,
 ) -> Result<Prepared, PrepareError> {
     let metadata = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref()).ok_or(PrepareError::NoSnapshot)?;
-    let path = state_folder::fresh(member, metadata.index)?;
+    let path = state_dir::fresh(member, metadata.index)?;
     let store = Store::open(&path, options)?;
     let filled = fill(&store, own, metadata.index, metadata.term, metadata.conf_state.clone().unwrap_or_default(), file);
     match filled {

@@ -40,7 +40,7 @@ pub struct Replica {
     pub(crate) ids: RequestIds,
     pub(crate) node: Sender<Input>,
     pub(crate) inlet: Arc<Inlet>,
-    pub(crate) folder: PathBuf,
+    pub(crate) dir: PathBuf,
     pub(crate) store_options: StoreOptions,
     pub(crate) clock: Clock,
     pub(crate) watches: Watches,
@@ -325,7 +325,7 @@ impl Replica {
     /// nothing of the present state.
     pub fn prepare_snapshot(&self, message: &Message, file: &File) -> Result<Prepared, PrepareError> {
         let own = raftlog::Identity { member_id: self.member_id, cluster_id: self.cluster_id };
-        install::prepare(&self.folder, own, &self.store_options, message, file)
+        install::prepare(&self.dir, own, &self.store_options, message, file)
     }
 
     /// Puts a prepared state in the place of the present one, unless raft has no use for it. Returns whether it did.
@@ -342,7 +342,7 @@ impl Replica {
     }
 
     /// Returns the directory of this member's data.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 }

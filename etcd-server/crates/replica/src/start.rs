@@ -12,7 +12,7 @@ use crate::published::Published;
 use crate::removal_task::{RemovalCommand, RemovalTask};
 use crate::waiters::Waiters;
 use crate::watches::{Inbox, WatchTask, Watches};
-use crate::{Notice, Observer, Outbound, Replica, RequestIds, UnderWay, state_folder};
+use crate::{Notice, Observer, Outbound, Replica, RequestIds, UnderWay, state_dir};
 use apply::{Effect, Settings, State};
 use consensus::{Config, Entry, EntryKind, HardState, Keep, Node, Recovered, Voters};
 use lease::ExpirySettings;
@@ -41,7 +41,7 @@ const LOG_BYTES_BEHIND_SNAPSHOTS: u64 = 512 << 20;
 /// The options of a member.
 pub struct Options {
     /// Directory of this member's state and log.
-    pub folder: PathBuf,
+    pub dir: PathBuf,
     /// Other files that must stay where they are while the member runs, for example the one that
     /// locks the directory.
     pub other_files: Vec<PathBuf>,
@@ -89,7 +89,7 @@ pub type OnTokens = Arc<dyn Fn(&Effect, Moment) + Send + Sync>;
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Options").field("folder", &self.folder).field("member_id", &self.member_id).finish_non_exhaustive()
+        f.debug_struct("Options").field("directory", &self.dir).field("member_id", &self.member_id).finish_non_exhaustive()
     }
 }
 
@@ -180,9 +180,9 @@ impl std::fmt::Debug for Opened {
 }
 
 impl Opened {
-    /// Opens the data in `options.folder`, or creates a member there.
+    /// Opens the data in `options.dir`, or creates a member there.
     pub fn open(options: &Options) -> Result<Self, OpenError> {
-        let (state_path, log_path) = (current_state(options)?, options.folder.join("log"));
+        let (state_path, log_path) = (current_state(options)?, options.dir.join("log"));
         let known = Known::look(options, &state_path, &log_path)?;
         let own = known.identity.unwrap_or(Identity { member_id: options.member_id, cluster_id: options.cluster_id });
         // A new state is begun before its log, so that a log without a state is always a loss. A state that is there is opened for
@@ -215,8 +215,8 @@ impl Opened {
             force_new_cluster(&mut log, &state.members, applied, own)?;
         }
         let recovered = recover(&store, &log, &found, applied)?;
-        state_folder::remove_others(&options.folder)
-            .map_err(|error| Fault::io(format!("remove what an earlier run left in {}", options.folder.display()), error))?;
+        state_dir::remove_others(&options.dir)
+            .map_err(|error| Fault::io(format!("remove what an earlier run left in {}", options.dir.display()), error))?;
         Ok(Self { store: Arc::new(store), log, incarnation: found.incarnation, state, identity: own, applied, recovered })
     }
 
@@ -284,7 +284,7 @@ impl Opened {
         let apply_task = ApplyTask {
             member_id: identity.member_id,
             whose,
-            folder: options.folder.clone(),
+            dir: options.dir.clone(),
             settings: options.state,
             leases: options.leases,
             log: log_tx.clone(),
@@ -336,7 +336,7 @@ impl Opened {
         let replica = Replica {
             member_id: identity.member_id,
             cluster_id: identity.cluster_id,
-            folder: options.folder.clone(),
+            dir: options.dir.clone(),
             store_options: options.store,
             inlet,
             published,
@@ -395,12 +395,12 @@ impl Known {
 }
 
 fn current_state(options: &Options) -> Result<PathBuf, Fault> {
-    let doing = || format!("find the state in {}", options.folder.display());
-    state_folder::current(&options.folder).map_err(|error| Fault::io(doing(), error))
+    let doing = || format!("find the state in {}", options.dir.display());
+    state_dir::current(&options.dir).map_err(|error| Fault::io(doing(), error))
 }
 
-fn holds_files(folder: &Path) -> bool {
-    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+fn holds_files(dir: &Path) -> bool {
+    std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 fn unix_milliseconds() -> u64 {

@@ -430,8 +430,8 @@ mod tests {
 
     #[test]
     fn tables_are_apart_and_cursors_stay_inside_theirs() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path());
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
         let mut batch = store.batch();
         for table in [Table::Current, Table::History, Table::Counts, Table::Leases, Table::LeaseKeys] {
             batch.put(table, b"k", format!("{table:?}").as_bytes());
@@ -450,8 +450,8 @@ mod tests {
 
     #[test]
     fn a_seek_from_behind_a_version_finds_the_older_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path());
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
         let key = |main| schema::history_key::encode(b"k", types::Revision::new(main, 0));
         let mut batch = store.batch();
         for main in [2, 3] {
@@ -471,8 +471,8 @@ mod tests {
 
     #[test]
     fn agrees_with_the_store_in_memory() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path());
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
         let mut memory = MemoryStore::new();
         let mut random = fastrand::Rng::with_seed(7);
         for round in 0..50 {
@@ -505,8 +505,8 @@ mod tests {
     #[test]
     fn a_reader_of_current_before_history_always_finds_its_version() {
         const KEYS: i64 = 5;
-        let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path());
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
         let row = |main: i64| [&schema::current_record::begin(Revision::new(main, 0), 8)[..], &main.to_be_bytes()].concat();
         let key = |main: i64| [u8::try_from(main % KEYS).unwrap()];
         let published = std::sync::atomic::AtomicI64::new(0);
@@ -537,8 +537,8 @@ mod tests {
 
     #[test]
     fn only_what_was_flushed_survives_and_a_snapshot_does_not_move() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path());
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
         let mut batch = store.batch();
         meta::write_u64(&mut batch, meta::APPLIED_INDEX, 1);
         store.write(batch).unwrap();
@@ -551,20 +551,20 @@ mod tests {
         drop(snapshot);
         store.flush().unwrap();
         drop(store);
-        assert_eq!(meta::read_u64(&open(folder.path()), meta::APPLIED_INDEX).unwrap(), Some(2));
+        assert_eq!(meta::read_u64(&open(dir.path()), meta::APPLIED_INDEX).unwrap(), Some(2));
     }
 
     #[test]
     fn another_format_is_refused() {
         for format in [meta::FORMAT - 1, meta::FORMAT + 1] {
-            let folder = tempfile::tempdir().unwrap();
-            let store = open(folder.path());
+            let dir = tempfile::tempdir().unwrap();
+            let store = open(dir.path());
             let mut batch = store.batch();
             meta::write_u64(&mut batch, meta::FORMAT_VERSION, format);
             store.write(batch).unwrap();
             store.flush().unwrap();
             drop(store);
-            let error = Store::open(folder.path(), &StoreOptions::default()).unwrap_err();
+            let error = Store::open(dir.path(), &StoreOptions::default()).unwrap_err();
             let known = meta::FORMAT;
             let refused = match error {
                 OpenError::NewerFormat { found, known: ours, .. } => format == known + 1 && (found, ours) == (format, known),

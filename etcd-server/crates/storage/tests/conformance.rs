@@ -144,8 +144,8 @@ fn the_store_in_memory_and_the_one_on_disk_answer_alike() {
     let (mut compared, mut batches) = (0, 0);
     for seed in 0..seeds {
         let mut random = Rng::with_seed(seed);
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = Store::open(folder.path(), &StoreOptions::default()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path(), &StoreOptions::default()).unwrap();
         let mut model = MemoryStore::new();
         meta::write_u64(&mut model, meta::FORMAT_VERSION, meta::FORMAT);
         store.flush().unwrap();
@@ -174,7 +174,7 @@ fn the_store_in_memory_and_the_one_on_disk_answer_alike() {
                 // Unflushed changes are lost, whole batches of them, as in the simulator.
                 2 => {
                     drop(store);
-                    store = Store::open(folder.path(), &StoreOptions::default()).unwrap();
+                    store = Store::open(dir.path(), &StoreOptions::default()).unwrap();
                     model = closest(&store, &flushed, &model, &told);
                     flushed = model.clone();
                 }

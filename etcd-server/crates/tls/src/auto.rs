@@ -2,7 +2,7 @@
 
 use crate::error::LoadError;
 use crate::settings::{KeyPair, Role};
-use certs::files::{PRIVATE_MODE, PUBLIC_MODE, private_folder};
+use certs::files::{PRIVATE_MODE, PUBLIC_MODE, private_dir};
 use certs::{CertificateFacts, KeyAlgorithm, Name, PrivateKey};
 use std::path::Path;
 use time::{Duration, OffsetDateTime};
@@ -16,8 +16,8 @@ pub fn auto_files(data_dir: &Path, role: Role, names: &[Name], years: u64, now: 
         Role::Client => "--auto-tls",
         Role::Peer => "--peer-auto-tls",
     };
-    let folder = data_dir.join("fixtures").join(role.label());
-    let pair = KeyPair { cert: folder.join("cert.pem"), key: folder.join("key.pem") };
+    let dir = data_dir.join("fixtures").join(role.label());
+    let pair = KeyPair { cert: dir.join("cert.pem"), key: dir.join("key.pem") };
     let failed = |source: certs::Error| LoadError::File { setting, source };
     if pair.cert.exists() && pair.key.exists() {
         let file = certs::files::read(&pair.cert).map_err(failed)?;
@@ -28,7 +28,7 @@ pub fn auto_files(data_dir: &Path, role: Role, names: &[Name], years: u64, now: 
             return Ok(pair);
         }
     }
-    private_folder(&folder).map_err(failed)?;
+    private_dir(&dir).map_err(failed)?;
     let key = PrivateKey::generate(KeyAlgorithm::P256).map_err(failed)?;
     let days = i64::try_from(years.saturating_mul(365)).unwrap_or(i64::MAX).min(365 * 1000);
     let made = certs::self_signed(names, &key, now, Duration::days(days)).map_err(failed)?;

@@ -98,12 +98,12 @@ async fn self_signed_members_meet_without_knowing_each_other() {
     let (one, other) = (Rig::new(), Rig::new());
     let endpoint = |rig: &Rig| {
         let names = tls::names_of(["127.0.0.1", "not a name"]);
-        let pair = tls::auto_files(rig.folder.path(), Role::Peer, &names, 1, now()).unwrap();
-        let again = tls::auto_files(rig.folder.path(), Role::Peer, &names, 1, now()).unwrap();
+        let pair = tls::auto_files(rig.dir.path(), Role::Peer, &names, 1, now()).unwrap();
+        let again = tls::auto_files(rig.dir.path(), Role::Peer, &names, 1, now()).unwrap();
         assert_eq!(pair, again);
         let before = std::fs::read(&pair.cert).unwrap();
         // An expired one is created again.
-        tls::auto_files(rig.folder.path(), Role::Peer, &names, 1, now() + time::Duration::days(366)).unwrap();
+        tls::auto_files(rig.dir.path(), Role::Peer, &names, 1, now() + time::Duration::days(366)).unwrap();
         assert_ne!(std::fs::read(&pair.cert).unwrap(), before);
         let settings = EndpointSettings {
             role: Role::Peer,

@@ -64,7 +64,7 @@ pub(crate) fn list_until(authority: &Authority, number: u64, next_update: Offset
 /// A directory of files, and an endpoint on them: a server certificate, and clients of one CA
 /// accepted.
 pub(crate) struct Rig {
-    pub(crate) folder: TempDir,
+    pub(crate) dir: TempDir,
     pub(crate) settings: EndpointSettings,
     pub(crate) clients: Authority,
     pub(crate) servers: Authority,
@@ -72,8 +72,8 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
         let settings = EndpointSettings {
             role: Role::Client,
             own: Some(KeyPair { cert: path("server.crt"), key: path("server.key") }),
@@ -90,14 +90,14 @@ impl Rig {
             version_max: None,
             cipher_suites: Vec::new(),
         };
-        let rig = Self { folder, settings, clients: authority("clients"), servers: authority("servers") };
+        let rig = Self { dir, settings, clients: authority("clients"), servers: authority("servers") };
         rig.write_pair(&leaf(&rig.servers, Profile::Server, "etcd1", &["localhost", "127.0.0.1"]));
         rig.write("ca.crt", rig.clients.certificate().pem.as_bytes());
         rig
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.dir.path().join(name)
     }
 
     pub(crate) fn write(&self, name: &str, content: &[u8]) {

@@ -24,7 +24,7 @@ const FREE_PART_MIN: u64 = 20;
 
 /// The directory of received snapshots.
 pub(crate) struct Incomings {
-    folder: PathBuf,
+    dir: PathBuf,
     turn: Arc<Mutex<()>>,
 }
 
@@ -51,9 +51,9 @@ impl Drop for Gone {
 }
 
 impl Incomings {
-    /// Uses `folder`; files that are too old are removed.
-    pub(crate) fn new(folder: PathBuf) -> Arc<Self> {
-        let incomings = Arc::new(Self { folder, turn: Arc::default() });
+    /// Uses `dir`; files that are too old are removed.
+    pub(crate) fn new(dir: PathBuf) -> Arc<Self> {
+        let incomings = Arc::new(Self { dir, turn: Arc::default() });
         incomings.forget_later();
         incomings.forget_older_than(RESUME_WINDOW);
         incomings
@@ -88,7 +88,7 @@ impl Incomings {
     }
 
     fn files(&self) -> Vec<(PathBuf, fs::Metadata)> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
         let named = entries.filter(|entry| entry.file_name().to_str().is_some_and(is_incoming));
         named.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?))).collect()
     }
@@ -104,7 +104,7 @@ impl Turn {
     /// Takes in a bare file, or the bytes of a transfer from where it says.
     pub(crate) async fn receive(&self, transfer: Option<Held>, body: &mut SnapshotReader) -> Result<Arrived, String> {
         let name = transfer.map_or_else(|| BARE.to_owned(), |held| format!("{PREFIX}{:016x}{SUFFIX}", held.transfer));
-        let path = self.incomings.folder.join(name);
+        let path = self.incomings.dir.join(name);
         for (other, _) in self.incomings.files() {
             if other != path {
                 drop(Gone(other));
@@ -218,14 +218,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_has_arrived_is_told_and_gone_on_with_at_its_very_end() {
-        let folder = tempfile::tempdir().unwrap();
-        let incomings = Incomings::new(folder.path().to_owned());
+        let dir = tempfile::tempdir().unwrap();
+        let incomings = Incomings::new(dir.path().to_owned());
         let turn = incomings.turn().unwrap();
         assert!(incomings.turn().is_none(), "one at a time");
         assert_eq!(turn.held(), None);
-        let path = folder.path().join("incoming-00000000000000ff.db");
+        let path = dir.path().join("incoming-00000000000000ff.db");
         fs::write(&path, "begun").unwrap();
-        fs::write(folder.path().join(BARE), "of nobody").unwrap();
+        fs::write(dir.path().join(BARE), "of nobody").unwrap();
         assert_eq!(turn.held(), Some(Held { transfer: 255, bytes: 5 }));
         assert!(open(&path, 4).is_err() && open(&path, 6).is_err());
         open(&path, 5).unwrap().write_all(b", ended").unwrap();

@@ -51,7 +51,7 @@ struct Flags {
     #[arg(long, default_value_t = 1)]
     members: usize,
     /// Parent of data directories: on a real disk, since puts are synced
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "DIRECTORY")]
     data: Option<PathBuf>,
     /// Write the figures here as JSON.
     #[arg(long, value_name = "FILE")]

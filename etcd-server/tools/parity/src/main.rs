@@ -55,10 +55,10 @@ struct Flags {
     shrink: u64,
     /// Directory for data directories [default: a memory filesystem if there is one, since no
     /// response depends on the disk]
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "DIRECTORY")]
     data: Option<PathBuf>,
     /// Directory for failing programs
-    #[arg(long, default_value = ".", value_name = "FOLDER")]
+    #[arg(long, default_value = ".", value_name = "DIRECTORY")]
     out: PathBuf,
     /// Leave out methods whose name begins with this, as `Maintenance/` or `Watch`; without `Watch` no stream is opened at all.
     #[arg(long, value_name = "METHOD")]

@@ -55,7 +55,7 @@ struct Flags {
     #[arg(long)]
     keep_going: bool,
     /// Directory for the histories of violations
-    #[arg(long, default_value = ".", value_name = "FOLDER")]
+    #[arg(long, default_value = ".", value_name = "DIRECTORY")]
     out: PathBuf,
 }
 

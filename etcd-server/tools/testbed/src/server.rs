@@ -94,7 +94,7 @@ impl Place {
 pub struct Server {
     settings: Settings,
     child: Child,
-    folder: TempDir,
+    dir: TempDir,
     place: Place,
     /// `--initial-cluster` and the flags that follow from it.
     cluster_flags: Vec<String>,
@@ -124,16 +124,16 @@ impl Server {
         let failed = |source| StartError::Spawn { command: settings.command.clone(), source };
         let mut builder = tempfile::Builder::new();
         builder.prefix("testbed-");
-        let folder = match &settings.parent {
+        let dir = match &settings.parent {
             Some(parent) => builder.tempdir_in(parent),
             None => builder.tempdir(),
         }
         .map_err(failed)?;
-        let child = spawn(&settings, folder.path(), &place, &cluster_flags).map_err(failed)?;
+        let child = spawn(&settings, dir.path(), &place, &cluster_flags).map_err(failed)?;
         Ok(Self {
             settings,
             child,
-            folder,
+            dir,
             place,
             cluster_flags,
             extra_flags: Vec::new(),
@@ -157,7 +157,7 @@ impl Server {
     pub fn relaunch(&mut self) -> Result<(), StartError> {
         self.kill();
         let flags = [&self.cluster_flags[..], &self.extra_flags].concat();
-        self.child = spawn(&self.settings, self.folder.path(), &self.place, &flags)
+        self.child = spawn(&self.settings, self.dir.path(), &self.place, &flags)
             .map_err(|source| StartError::Spawn { command: self.settings.command.clone(), source })?;
         Ok(())
     }
@@ -287,19 +287,19 @@ impl Server {
     /// The data directory, as given to the server.
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.dir.path().join("data")
     }
 
     /// Returns the last 16 KiB of the process's output.
     #[must_use]
     pub fn log_tail(&self) -> String {
-        log_tail(&self.folder.path().join("log")).unwrap_or_default()
+        log_tail(&self.dir.path().join("log")).unwrap_or_default()
     }
 
     /// Bytes of all files below the data directory.
     #[must_use]
     pub fn disk_bytes(&self) -> u64 {
-        folder_bytes(&self.data_dir())
+        dir_bytes(&self.data_dir())
     }
 
     async fn wait_until_healthy(&mut self, begun: Instant) -> Result<(), StartError> {
@@ -335,8 +335,8 @@ async fn probe(endpoint: &str) -> Option<StatusResponse> {
     Some(MaintenanceClient::new(channel).status(StatusRequest {}).await.ok()?.into_inner())
 }
 
-fn spawn(settings: &Settings, folder: &Path, place: &Place, cluster_flags: &[String]) -> io::Result<Child> {
-    let log = fs::File::options().create(true).append(true).open(folder.join("log"))?;
+fn spawn(settings: &Settings, dir: &Path, place: &Place, cluster_flags: &[String]) -> io::Result<Child> {
+    let log = fs::File::options().create(true).append(true).open(dir.join("log"))?;
     let mut words = settings.command.split_whitespace();
     let program = words.next().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "empty command"))?;
     let client_url = format!("http://127.0.0.1:{}", place.client_port);
@@ -344,7 +344,7 @@ fn spawn(settings: &Settings, folder: &Path, place: &Place, cluster_flags: &[Str
     Command::new(program)
         .args(words)
         .args(["--name", &place.name, "--data-dir"])
-        .arg(folder.join("data"))
+        .arg(dir.join("data"))
         .args(["--listen-client-urls", &client_url, "--advertise-client-urls", &client_url])
         .args(["--listen-peer-urls", &peer_url, "--initial-advertise-peer-urls", &peer_url])
         .args(cluster_flags)
@@ -365,12 +365,12 @@ fn log_tail(path: &Path) -> io::Result<String> {
 }
 
 /// Files that vanish while we look count as nothing: a running server removes files at any time.
-fn folder_bytes(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+fn dir_bytes(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
     entries
         .flatten()
         .map(|entry| match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => folder_bytes(&entry.path()),
+            Ok(metadata) if metadata.is_dir() => dir_bytes(&entry.path()),
             Ok(metadata) => metadata.len(),
             Err(_) => 0,
         })

@@ -213,21 +213,21 @@ fn finds_avoided_words_in_prose_alone() {
     assert!(avoided.len() > 40, "the glossary has lost its words: {}", avoided.len());
     let found = |text: &str| find(text, Form::Markdown, &avoided).into_iter().map(|(line, _)| line).collect::<Vec<_>>();
     for bad in [
-        "Folder of the data",
+        "Directory of the data",
         "it waits for Nobody.",
         "a sending that breaks off is\n**gone on with** at the byte",
         "| `restore` | makes the cluster anew of it |",
         "    etcd-admin doctor   # what ails it",
         "the authorities' keys",
-        "```\nmake repo # a folder that apt installs from\n```",
+        "```\nmake repo # a directory that apt installs from\n```",
     ] {
         assert!(!found(bad).is_empty(), "{bad:?} is accepted");
     }
-    for good in ["`data_folder.rs` and `nobody`", "    rm -r folder", "it is gone. On with the next"] {
+    for good in ["`data_folder.rs` and `nobody`", "    rm -r directory", "it is gone. On with the next"] {
         assert_eq!(found(good), [] as [usize; 0], "{good:?} is refused");
     }
-    assert_eq!(found("one\ntwo\na folder"), [3], "the line is reported");
-    assert_eq!(find("key: `a folder`", Form::Plain, &avoided), [(1, "folder".to_owned())], "plain text has no code");
+    assert_eq!(found("one\ntwo\na directory"), [3], "the line is reported");
+    assert_eq!(find("key: `a directory`", Form::Plain, &avoided), [(1, "directory".to_owned())], "plain text has no code");
 }
 
 #[test]

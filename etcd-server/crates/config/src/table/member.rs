@@ -6,7 +6,7 @@ const NOT_BBOLT: &str = "it tunes etcd's storage engine; the state here lives in
 
 pub(super) const ROWS: &[Row] = &[
     Row::new("name", Kind::Text, "default", "Name of this member, as it appears in --initial-cluster."),
-    Row::new("data-dir", Kind::Text, "", "Folder of this member's data. Empty stands for NAME.etcd in the current folder."),
+    Row::new("data-dir", Kind::Text, "", "Directory of this member's data. Empty stands for NAME.etcd in the current directory."),
     Row::new(
         "wal-dir",
         Kind::Text,

@@ -93,8 +93,8 @@ mod tests {
 
     /// The lines that `act` leaves in a file.
     fn lines_of(level: LogLevel, act: impl FnOnce()) -> Vec<Value> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
         let (subscriber, guard) = build(&settings(&path, level), "m1").unwrap();
         tracing::subscriber::with_default(subscriber, act);
         assert_eq!(guard.dropped_lines(), 0);

@@ -178,8 +178,8 @@ mod tests {
 
     #[test]
     fn entries_reach_a_socket_and_a_restarted_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("socket");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
         let first = UnixDatagram::bind(&path).unwrap();
         let mut journal = Journal::open(&path, "m1").unwrap();
         journal.send(b"A=1\n").unwrap();
@@ -190,6 +190,6 @@ mod tests {
         let second = UnixDatagram::bind(&path).unwrap();
         journal.send(b"B=22\n").unwrap();
         assert_eq!(second.recv(&mut buffer).unwrap(), 5);
-        assert!(Journal::open(&folder.path().join("nobody"), "m1").is_err());
+        assert!(Journal::open(&dir.path().join("nobody"), "m1").is_err());
     }
 }

@@ -72,8 +72,8 @@ mod tests {
     #[test]
     fn each_is_said_somewhere() {
         let mut sources = Vec::new();
-        for folder in ["etcd-server/src", "etcd-server/crates"] {
-            collect(&repository().join(folder), &mut sources);
+        for dir in ["etcd-server/src", "etcd-server/crates"] {
+            collect(&repository().join(dir), &mut sources);
         }
         for (id, message) in MESSAGES {
             let said = format!("\"{message}\"");
@@ -82,8 +82,8 @@ mod tests {
     }
 
     /// Collects all sources below a directory but this one.
-    fn collect(folder: &Path, into: &mut Vec<String>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
+    fn collect(dir: &Path, into: &mut Vec<String>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 collect(&path, into);

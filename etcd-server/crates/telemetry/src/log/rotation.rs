@@ -80,14 +80,14 @@ impl RotatingFile {
     fn expired(&self, now: SystemTime) -> io::Result<Vec<PathBuf>> {
         let (stem, extension) = name_parts(&self.path);
         let prefix = format!("{stem}-");
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let dir = self.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         let mut stamps = Vec::new();
-        for entry in std::fs::read_dir(folder)? {
+        for entry in std::fs::read_dir(dir)? {
             let name = entry?.file_name().to_string_lossy().into_owned();
             let rest = name.strip_prefix(&prefix).map(|rest| rest.strip_suffix(COMPRESSED).unwrap_or(rest));
             let stamp = rest.and_then(|rest| rest.strip_suffix(&extension));
             if let Some(stamp) = stamp.filter(|stamp| is_stamp(stamp)) {
-                stamps.push((stamp.to_owned(), folder.join(&name)));
+                stamps.push((stamp.to_owned(), dir.join(&name)));
             }
         }
         // Stamps sort as times do.
@@ -147,29 +147,29 @@ mod tests {
 
     #[test]
     fn compresses_what_is_put_aside() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("etcd.log");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("etcd.log");
         let mut file = RotatingFile::open(&path, Rotation { compress: true, ..rule(Some(1), None) }).unwrap();
         for (seconds, line) in [(0, b"first one\n"), (1, b"secondone\n"), (2, b"third one\n")] {
             file.write(line, at(seconds)).unwrap();
             let begun = std::time::Instant::now();
             let wanted = usize::from(seconds > 0);
-            while names(folder.path()).iter().filter(|name| name.ends_with(".log.gz")).count() != wanted
-                || names(folder.path()).len() != wanted + 1
+            while names(dir.path()).iter().filter(|name| name.ends_with(".log.gz")).count() != wanted
+                || names(dir.path()).len() != wanted + 1
             {
-                assert!(begun.elapsed() < Duration::from_secs(30), "waited for the compressed file alone: {:?}", names(folder.path()));
+                assert!(begun.elapsed() < Duration::from_secs(30), "waited for the compressed file alone: {:?}", names(dir.path()));
                 std::thread::yield_now();
             }
         }
-        let name = names(folder.path()).into_iter().find(|name| name.ends_with(".gz")).unwrap();
+        let name = names(dir.path()).into_iter().find(|name| name.ends_with(".gz")).unwrap();
         let mut text = String::new();
-        let packed = File::open(folder.path().join(name)).unwrap();
+        let packed = File::open(dir.path().join(name)).unwrap();
         io::Read::read_to_string(&mut flate2::read::GzDecoder::new(packed), &mut text).unwrap();
         assert_eq!(text, "secondone\n");
     }
 
-    fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -180,15 +180,15 @@ mod tests {
 
     #[test]
     fn a_full_file_is_put_aside_and_only_so_many_are_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("etcd.log");
-        std::fs::write(folder.path().join("etcd-other.log"), "not ours").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("etcd.log");
+        std::fs::write(dir.path().join("etcd-other.log"), "not ours").unwrap();
         let mut file = RotatingFile::open(&path, rule(Some(2), None)).unwrap();
         for second in 0..5 {
             file.write(b"12345678\n", at(second)).unwrap();
         }
         assert_eq!(
-            names(folder.path()),
+            names(dir.path()),
             ["etcd-2026-01-02T03-04-08.000.log", "etcd-2026-01-02T03-04-09.000.log", "etcd-other.log", "etcd.log"]
         );
         assert_eq!(std::fs::read(&path).unwrap(), b"12345678\n");
@@ -196,30 +196,30 @@ mod tests {
 
     #[test]
     fn a_line_is_never_split_and_a_long_one_still_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
         let mut file = RotatingFile::open(&path, rule(None, None)).unwrap();
         file.write(b"a line longer than the limit\n", at(0)).unwrap();
         file.write(b"next\n", at(0)).unwrap();
         file.write(b"xxxxxxxxx\n", at(0)).unwrap();
-        assert_eq!(names(folder.path()), ["log", "log-2026-01-02T03-04-05.000", "log-2026-01-02T03-04-05.000.1"]);
+        assert_eq!(names(dir.path()), ["log", "log-2026-01-02T03-04-05.000", "log-2026-01-02T03-04-05.000.1"]);
     }
 
     #[test]
     fn old_files_go_by_the_time_in_their_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("etcd.log");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("etcd.log");
         let mut file = RotatingFile::open(&path, rule(None, Some(Duration::from_secs(86_400)))).unwrap();
         for second in [0, 1, 100_000] {
             file.write(b"12345678\n", at(second)).unwrap();
         }
-        assert_eq!(names(folder.path()), ["etcd-2026-01-03T06-50-45.000.log", "etcd.log"]);
+        assert_eq!(names(dir.path()), ["etcd-2026-01-03T06-50-45.000.log", "etcd.log"]);
     }
 
     #[test]
     fn a_file_found_at_start_counts() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("etcd.log");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("etcd.log");
         std::fs::write(&path, "12345678\n").unwrap();
         RotatingFile::open(&path, rule(None, None)).unwrap().write(b"next\n", at(0)).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"next\n");

@@ -161,8 +161,8 @@ mod tests {
 
     #[test]
     fn every_line_left_before_the_end_is_written_in_order() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
         let outputs = Destination::Lines(vec![LineOutput::File(open_append(&path).unwrap())]);
         let writer = Writer::start(outputs, LogFormat::Console, 1_000).unwrap();
         for n in 0..500 {
@@ -186,8 +186,8 @@ mod tests {
             queue.put(line(&n.to_string()), UNIX_EPOCH);
         }
         assert_eq!(queue.dropped(), 3);
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
         let destination = Destination::Lines(vec![LineOutput::File(open_append(&path).unwrap())]);
         let output = Output {
             destination,

@@ -74,14 +74,14 @@ impl Etcd {
 }
 
 fn binaries() -> Option<PathBuf> {
-    let folder = std::env::var_os("ETCD_BIN_DIR").map(PathBuf::from)?;
-    folder.join("etcd").is_file().then_some(folder)
+    let dir = std::env::var_os("ETCD_BIN_DIR").map(PathBuf::from)?;
+    dir.join("etcd").is_file().then_some(dir)
 }
 
 #[test]
 fn its_families_are_ours_or_absent_with_a_reason() {
     let Some(binaries) = binaries() else {
-        println!("skipped: ETCD_BIN_DIR names no folder with an etcd");
+        println!("skipped: ETCD_BIN_DIR names no directory with an etcd");
         return;
     };
     let etcd = Etcd::start(&binaries);

@@ -41,13 +41,13 @@ pub(crate) struct WallClocks(TempDir);
 impl WallClocks {
     /// Compiles the library; nothing where there is no compiler.
     pub(crate) fn new() -> io::Result<Option<Self>> {
-        let folder = tempfile::Builder::new().prefix("robustness-clocks-").tempdir()?;
-        let source = folder.path().join("wall_clock.c");
+        let dir = tempfile::Builder::new().prefix("robustness-clocks-").tempdir()?;
+        let source = dir.path().join("wall_clock.c");
         fs::write(&source, include_str!("wall_clock.c"))?;
         let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-O2", "-o"]).arg(folder.path().join("wall_clock.so")).arg(source);
+        compiler.args(["-shared", "-fPIC", "-O2", "-o"]).arg(dir.path().join("wall_clock.so")).arg(source);
         match compiler.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status() {
-            Ok(status) if status.success() => Ok(Some(Self(folder))),
+            Ok(status) if status.success() => Ok(Some(Self(dir))),
             Ok(_) => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),

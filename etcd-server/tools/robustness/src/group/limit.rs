@@ -10,7 +10,7 @@ const PERIOD: u32 = 100_000;
 
 #[derive(Debug)]
 pub(crate) struct Limit {
-    folder: PathBuf,
+    dir: PathBuf,
     above: PathBuf,
 }
 
@@ -29,24 +29,24 @@ impl Limit {
 
     fn new(controller: &str, pid: u32, values: &[(&str, String)]) -> io::Result<Self> {
         let above = Path::new(ROOT).join(controller);
-        let limit = Self { folder: above.join(format!("robustness-{pid}")), above };
-        fs::create_dir(&limit.folder)?;
+        let limit = Self { dir: above.join(format!("robustness-{pid}")), above };
+        fs::create_dir(&limit.dir)?;
         for (name, value) in values {
-            fs::write(limit.folder.join(name), value)?;
+            fs::write(limit.dir.join(name), value)?;
         }
-        fs::write(limit.folder.join("cgroup.procs"), pid.to_string())?;
+        fs::write(limit.dir.join("cgroup.procs"), pid.to_string())?;
         Ok(limit)
     }
 }
 
 impl Drop for Limit {
     fn drop(&mut self) {
-        let inside = fs::read_to_string(self.folder.join("cgroup.procs")).unwrap_or_default();
+        let inside = fs::read_to_string(self.dir.join("cgroup.procs")).unwrap_or_default();
         for pid in inside.lines() {
             // Fails only for one that has ended.
             fs::write(self.above.join("cgroup.procs"), pid).ok();
         }
         // An empty group that stays behind is harmless.
-        fs::remove_dir(&self.folder).ok();
+        fs::remove_dir(&self.dir).ok();
     }
 }

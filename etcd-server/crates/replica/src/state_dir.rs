@@ -85,8 +85,8 @@ mod tests {
 
     #[test]
     fn one_state_counts_and_the_others_go() {
-        let folder = tempfile::tempdir().unwrap();
-        let member = folder.path();
+        let dir = tempfile::tempdir().unwrap();
+        let member = dir.path();
         assert!(!is_used(member));
         assert_eq!(current(member).unwrap(), member.join("state"));
         fs::create_dir(member.join("state")).unwrap();

@@ -35,12 +35,12 @@ pub struct NewAuthority<'a> {
 
 /// The directory of one CA.
 #[derive(Clone, Debug)]
-pub struct AuthorityFolder {
+pub struct CaDir {
     kind: AuthorityKind,
     path: PathBuf,
 }
 
-impl AuthorityFolder {
+impl CaDir {
     /// Returns the directory of that CA below the directory of all.
     #[must_use]
     pub fn below(root: &Path, kind: AuthorityKind) -> Self {
@@ -80,7 +80,7 @@ impl AuthorityFolder {
         if self.exists() {
             return Err(Error::Exists { path: self.path.join(CERTIFICATE) });
         }
-        super::private_folder(&self.path)?;
+        super::private_dir(&self.path)?;
         let authority = write_authority(&self.path, new, now)?;
         super::create(&self.bundle_path(), authority.certificate().pem.as_bytes(), PUBLIC_MODE)?;
         Ok(authority)
@@ -263,7 +263,7 @@ fn record(register: &mut Register, plan: &LeafPlan, authority: &Authority, made:
     Ok(made)
 }
 
-pub(super) fn write_authority(folder: &Path, new: &NewAuthority<'_>, now: OffsetDateTime) -> Result<Authority, Error> {
+pub(super) fn write_authority(dir: &Path, new: &NewAuthority<'_>, now: OffsetDateTime) -> Result<Authority, Error> {
     let key = PrivateKey::generate(new.algorithm)?;
     let pem = match new.passphrase {
         Some(passphrase) => key.to_encrypted_pem(passphrase)?,
@@ -271,24 +271,24 @@ pub(super) fn write_authority(folder: &Path, new: &NewAuthority<'_>, now: Offset
     };
     let authority = Authority::create(&new.plan, key, now)?;
     // The key first: a certificate without its key shows that there is a CA.
-    super::replace(&folder.join(KEY), pem.as_bytes(), PRIVATE_MODE)?;
-    super::create(&folder.join(CERTIFICATE), authority.certificate().pem.as_bytes(), PUBLIC_MODE)?;
+    super::replace(&dir.join(KEY), pem.as_bytes(), PRIVATE_MODE)?;
+    super::create(&dir.join(CERTIFICATE), authority.certificate().pem.as_bytes(), PUBLIC_MODE)?;
     Ok(authority)
 }
 
-pub(super) fn authority_in(folder: &Path, passphrase: Option<&Passphrase>) -> Result<Authority, Error> {
-    let path = folder.join(KEY);
+pub(super) fn authority_in(dir: &Path, passphrase: Option<&Passphrase>) -> Result<Authority, Error> {
+    let path = dir.join(KEY);
     super::check_private(&path)?;
     let key = PrivateKey::from_pem(&super::read_text(&path)?, passphrase).map_err(|error| error.at(&path))?;
-    Authority::of(certificate_in(folder)?, key).map_err(|error| error.at(folder))
+    Authority::of(certificate_in(dir)?, key).map_err(|error| error.at(dir))
 }
 
-pub(super) fn facts_in(folder: &Path) -> Result<CertificateFacts, Error> {
-    CertificateFacts::of(&certificate_in(folder)?).map_err(|error| error.at(folder.join(CERTIFICATE)))
+pub(super) fn facts_in(dir: &Path) -> Result<CertificateFacts, Error> {
+    CertificateFacts::of(&certificate_in(dir)?).map_err(|error| error.at(dir.join(CERTIFICATE)))
 }
 
-fn certificate_in(folder: &Path) -> Result<Vec<u8>, Error> {
-    let path = folder.join(CERTIFICATE);
+fn certificate_in(dir: &Path) -> Result<Vec<u8>, Error> {
+    let path = dir.join(CERTIFICATE);
     let found = crate::certificates(&super::read(&path)?).map_err(|error| error.at(&path))?;
     Ok(found.into_iter().next().expect("at least one certificate is found").to_vec())
 }

@@ -5,7 +5,7 @@
 //! the link in one step, so that certificate, key and bundle always belong together. Keys of
 //! pending requests wait in `pending/`.
 
-use super::{PRIVATE_MODE, PUBLIC_MODE, private_folder};
+use super::{PRIVATE_MODE, PUBLIC_MODE, private_dir};
 use crate::Error;
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,11 +37,11 @@ pub struct Change {
 
 /// The directory of one member.
 #[derive(Clone, Debug)]
-pub struct HostFolder {
+pub struct HostDir {
     path: PathBuf,
 }
 
-impl HostFolder {
+impl HostDir {
     #[must_use]
     pub fn at(path: &Path) -> Self {
         Self { path: path.to_owned() }
@@ -69,7 +69,7 @@ impl HostFolder {
     /// # Errors
     /// When another request waits for its answer.
     pub fn keep_pending(&self, name: &str, content: &[u8], private: bool) -> Result<(), Error> {
-        private_folder(&self.path.join(PENDING))?;
+        private_dir(&self.path.join(PENDING))?;
         super::create(&self.pending(name), content, if private { PRIVATE_MODE } else { PUBLIC_MODE })
     }
 
@@ -91,17 +91,17 @@ impl HostFolder {
     pub fn change(&self, files: &[HostFile]) -> Result<Change, Error> {
         let generations = self.path.join(GENERATIONS);
         // The mode of this directory decides about access; the content below has to be as open.
-        fs::create_dir_all(&generations).map_err(Error::file("make the folder", &generations))?;
+        fs::create_dir_all(&generations).map_err(Error::file("make the directory", &generations))?;
         let owner = Owner::of(&self.path)?;
-        owner.give(&generations, owner.folder_mode())?;
+        owner.give(&generations, owner.dir_mode())?;
         let generation = self.numbers()?.last().copied().unwrap_or_default() + 1;
         let fresh = generations.join(format!(".{generation:06}.new"));
         if fresh.exists() {
             // Left by a change that was interrupted before it counted.
             fs::remove_dir_all(&fresh).map_err(Error::file("remove", &fresh))?;
         }
-        fs::create_dir(&fresh).map_err(Error::file("make the folder", &fresh))?;
-        owner.give(&fresh, owner.folder_mode())?;
+        fs::create_dir(&fresh).map_err(Error::file("make the directory", &fresh))?;
+        owner.give(&fresh, owner.dir_mode())?;
         for (name, path) in self.files()? {
             if !files.iter().any(|file| file.name == name) {
                 fs::hard_link(&path, fresh.join(&name)).map_err(Error::file("link", &path))?;
@@ -112,10 +112,10 @@ impl HostFolder {
             super::create(&path, &file.content, PRIVATE_MODE)?;
             owner.give(&path, if file.private { owner.key_mode() } else { PUBLIC_MODE })?;
         }
-        super::sync_folder(&fresh)?;
+        super::sync_dir(&fresh)?;
         let place = generations.join(format!("{generation:06}"));
         fs::rename(&fresh, &place).map_err(Error::file("write", &place))?;
-        super::sync_folder(&generations)?;
+        super::sync_dir(&generations)?;
         self.point_at(generation)?;
         Ok(Change { generation, removed: self.remove_old()? })
     }
@@ -146,7 +146,7 @@ impl HostFolder {
         }
         symlink(Path::new(GENERATIONS).join(format!("{generation:06}")), &fresh).map_err(Error::file("link", &fresh))?;
         fs::rename(&fresh, &link).map_err(Error::file("link", &link))?;
-        super::sync_folder(&self.path)
+        super::sync_dir(&self.path)
     }
 
     fn numbers(&self) -> Result<Vec<u64>, Error> {
@@ -179,15 +179,15 @@ struct Owner {
 }
 
 impl Owner {
-    fn of(folder: &Path) -> Result<Self, Error> {
-        let metadata = fs::metadata(folder).map_err(Error::file("read", folder))?;
+    fn of(dir: &Path) -> Result<Self, Error> {
+        let metadata = fs::metadata(dir).map_err(Error::file("read", dir))?;
         let mode = metadata.permissions().mode() & 0o777;
         // A directory of root that another group may enter, as packages make it: root:etcd 0750.
         let shared = metadata.uid() == 0 && metadata.gid() != 0 && mode & 0o050 == 0o050;
         Ok(Self { user: metadata.uid(), group: metadata.gid(), mode, shared })
     }
 
-    fn folder_mode(self) -> u32 {
+    fn dir_mode(self) -> u32 {
         self.mode
     }
 
@@ -199,7 +199,7 @@ impl Owner {
         let found = fs::metadata(path).map_err(Error::file("read", path))?;
         if (found.uid(), found.gid()) != (self.user, self.group) {
             std::os::unix::fs::chown(path, Some(self.user), Some(self.group))
-                .map_err(Error::file("give to the owner of the folder", path))?;
+                .map_err(Error::file("give to the owner of the directory", path))?;
         }
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(Error::file("set the mode of", path))
     }

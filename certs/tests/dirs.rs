@@ -1,7 +1,7 @@
 //! Directories: their content after every step, and their refusals.
 
 use crate::support::{NOW, YEAR, leaf, plan};
-use certs::files::{AuthorityFolder, HostFile, HostFolder, NewAuthority, RotationPhase, check_private};
+use certs::files::{CaDir, HostDir, HostFile, NewAuthority, RotationPhase, check_private};
 use certs::{AuthorityKind, AuthorityPlan, Chain, KeyAlgorithm, Passphrase, PrivateKey, Profile, RevocationReason, Usage};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -19,114 +19,114 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn an_authority_is_made_once_and_opened_with_its_passphrase() {
     let home = tempfile::tempdir().unwrap();
-    let folder = AuthorityFolder::below(&home.path().join("pki"), AuthorityKind::Client);
+    let dir = CaDir::below(&home.path().join("pki"), AuthorityKind::Client);
     let passphrase = Passphrase::new("correct horse".to_owned());
-    folder.create(&new("one", Some(&passphrase)), NOW).unwrap();
-    assert!(folder.create(&new("two", None), NOW).unwrap_err().to_string().contains("nothing is overwritten"));
-    assert_eq!(folder.facts().unwrap().subject, "CN=one");
-    assert!(folder.is_encrypted().unwrap());
-    assert!(folder.unlock(None).is_err());
-    folder.unlock(Some(&passphrase)).unwrap();
-    assert_eq!((mode(folder.path()), mode(&folder.path().join("ca.key"))), (0o700, 0o600));
-    std::fs::set_permissions(folder.path().join("ca.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
-    let exposed = folder.unlock(Some(&passphrase)).unwrap_err().to_string();
+    dir.create(&new("one", Some(&passphrase)), NOW).unwrap();
+    assert!(dir.create(&new("two", None), NOW).unwrap_err().to_string().contains("nothing is overwritten"));
+    assert_eq!(dir.facts().unwrap().subject, "CN=one");
+    assert!(dir.is_encrypted().unwrap());
+    assert!(dir.unlock(None).is_err());
+    dir.unlock(Some(&passphrase)).unwrap();
+    assert_eq!((mode(dir.path()), mode(&dir.path().join("ca.key"))), (0o700, 0o600));
+    std::fs::set_permissions(dir.path().join("ca.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let exposed = dir.unlock(Some(&passphrase)).unwrap_err().to_string();
     assert!(exposed.contains("can be read by others (mode 0644): chmod 600"), "{exposed}");
 }
 
 #[test]
 fn what_is_revoked_is_in_every_later_list() {
     let home = tempfile::tempdir().unwrap();
-    let folder = AuthorityFolder::below(home.path(), AuthorityKind::Client);
-    let authority = folder.create(&new("one", None), NOW).unwrap();
+    let dir = CaDir::below(home.path(), AuthorityKind::Client);
+    let authority = dir.create(&new("one", None), NOW).unwrap();
     let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
-    let made = folder.issue(&authority, &plan(Profile::Client, "alice", &[]), &key, NOW).unwrap();
+    let made = dir.issue(&authority, &plan(Profile::Client, "alice", &[]), &key, NOW).unwrap();
     let serial = made.facts().unwrap().serial_hex();
-    assert!(folder.revoke("00ff", RevocationReason::Unspecified, NOW).is_err());
-    folder.revoke(&serial, RevocationReason::KeyCompromise, NOW).unwrap();
-    assert!(folder.revoke(&serial, RevocationReason::KeyCompromise, NOW).unwrap_err().to_string().contains("before"));
+    assert!(dir.revoke("00ff", RevocationReason::Unspecified, NOW).is_err());
+    dir.revoke(&serial, RevocationReason::KeyCompromise, NOW).unwrap();
+    assert!(dir.revoke(&serial, RevocationReason::KeyCompromise, NOW).unwrap_err().to_string().contains("before"));
     for number in 1..=2 {
-        let list = folder.publish(&authority, NOW, Duration::days(7)).unwrap();
+        let list = dir.publish(&authority, NOW, Duration::days(7)).unwrap();
         let facts = certs::RevocationListFacts::of(&list).unwrap();
         assert_eq!((facts.number, facts.revokes(&made.facts().unwrap())), (Some(number), true));
     }
     // A line that a crash has cut off was never acted upon.
-    let register = folder.path().join("register.jsonl");
+    let register = dir.path().join("register.jsonl");
     let whole = std::fs::read_to_string(&register).unwrap();
     std::fs::write(&register, format!("{whole}{{\"event\":\"iss")).unwrap();
-    assert_eq!(folder.entries().unwrap().len(), 4);
+    assert_eq!(dir.entries().unwrap().len(), 4);
     std::fs::write(&register, format!("nonsense\n{whole}")).unwrap();
-    assert!(folder.entries().unwrap_err().to_string().contains("line 1"));
+    assert!(dir.entries().unwrap_err().to_string().contains("line 1"));
 }
 
 #[test]
 fn an_exchange_of_authorities_goes_on_where_it_stopped() {
     let home = tempfile::tempdir().unwrap();
-    let folder = AuthorityFolder::below(home.path(), AuthorityKind::Peer);
-    let old = folder.create(&new("old", None), NOW).unwrap();
+    let dir = CaDir::below(home.path(), AuthorityKind::Peer);
+    let old = dir.create(&new("old", None), NOW).unwrap();
     let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
     let peer = plan(Profile::Peer, "etcd1", &["etcd1"]);
-    let before = folder.issue(&old, &peer, &key, NOW).unwrap();
-    folder.publish(&old, NOW, Duration::days(7)).unwrap();
-    assert!(folder.rotation_switch().is_err() && folder.rotation_finish().is_err());
+    let before = dir.issue(&old, &peer, &key, NOW).unwrap();
+    dir.publish(&old, NOW, Duration::days(7)).unwrap();
+    assert!(dir.rotation_switch().is_err() && dir.rotation_finish().is_err());
 
-    let next = folder.rotation_start(&new("new", None), NOW).unwrap();
-    assert_eq!((folder.rotation(), folder.bundle().unwrap().len()), (RotationPhase::TrustBoth, 2));
-    assert_eq!(folder.facts().unwrap().subject, "CN=old");
-    folder.publish(&next, NOW, Duration::days(7)).unwrap();
-    let lists = certs::revocation_lists(&std::fs::read(folder.revocation_list_path()).unwrap()).unwrap();
+    let next = dir.rotation_start(&new("new", None), NOW).unwrap();
+    assert_eq!((dir.rotation(), dir.bundle().unwrap().len()), (RotationPhase::TrustBoth, 2));
+    assert_eq!(dir.facts().unwrap().subject, "CN=old");
+    dir.publish(&next, NOW, Duration::days(7)).unwrap();
+    let lists = certs::revocation_lists(&std::fs::read(dir.revocation_list_path()).unwrap()).unwrap();
     assert_eq!(lists.len(), 2, "each authority has a list");
 
     // Interrupted as late as possible: the next CA is in its place, and its own directory is still
     // there.
     let kept = home.path().join("kept");
-    copy_folder(&folder.path().join("next"), &kept);
-    folder.rotation_switch().unwrap();
-    copy_folder(&kept, &folder.path().join("next"));
-    assert_eq!(folder.rotation(), RotationPhase::TrustBoth);
-    folder.rotation_switch().unwrap();
-    assert_eq!((folder.rotation(), folder.facts().unwrap().subject.as_str()), (RotationPhase::Reissue, "CN=new"));
-    assert_eq!(folder.previous().unwrap().unwrap().subject, "CN=old");
+    copy_dir(&dir.path().join("next"), &kept);
+    dir.rotation_switch().unwrap();
+    copy_dir(&kept, &dir.path().join("next"));
+    assert_eq!(dir.rotation(), RotationPhase::TrustBoth);
+    dir.rotation_switch().unwrap();
+    assert_eq!((dir.rotation(), dir.facts().unwrap().subject.as_str()), (RotationPhase::Reissue, "CN=new"));
+    assert_eq!(dir.previous().unwrap().unwrap().subject, "CN=old");
 
-    assert_eq!(folder.left_of_previous(NOW).unwrap().len(), 1);
-    let new = folder.unlock(None).unwrap();
-    let after = folder.issue(&new, &peer, &key, NOW).unwrap();
-    assert!(folder.left_of_previous(NOW).unwrap().is_empty());
-    let bundle = folder.bundle().unwrap();
+    assert_eq!(dir.left_of_previous(NOW).unwrap().len(), 1);
+    let new = dir.unlock(None).unwrap();
+    let after = dir.issue(&new, &peer, &key, NOW).unwrap();
+    assert!(dir.left_of_previous(NOW).unwrap().is_empty());
+    let bundle = dir.bundle().unwrap();
     for certificate in [&before, &after] {
         let shown = [rustls_pki_types::CertificateDer::from(certificate.der.as_slice())];
         assert!(Chain { shown: &shown, authorities: &bundle, revocation_lists: &[] }.verify(Usage::Client, NOW).is_ok());
     }
-    folder.rotation_finish().unwrap();
-    assert_eq!((folder.rotation(), folder.bundle().unwrap().len()), (RotationPhase::None, 1));
+    dir.rotation_finish().unwrap();
+    assert_eq!((dir.rotation(), dir.bundle().unwrap().len()), (RotationPhase::None, 1));
 
-    folder.rotation_start(&self::new("newest", None), NOW).unwrap();
-    folder.rotation_switch().unwrap();
-    assert_eq!(folder.left_of_previous(NOW).unwrap().len(), 1, "what the first authority issued is no successor");
+    dir.rotation_start(&self::new("newest", None), NOW).unwrap();
+    dir.rotation_switch().unwrap();
+    assert_eq!(dir.left_of_previous(NOW).unwrap().len(), 1, "what the first authority issued is no successor");
 }
 
 /// A bearer needs one certificate: those that later ones have taken the place of, with whatever names, hold up no exchange.
 #[test]
 fn superseded_certificates_do_not_hold_up_an_exchange() {
     let home = tempfile::tempdir().unwrap();
-    let folder = AuthorityFolder::below(home.path(), AuthorityKind::Peer);
-    let old = folder.create(&new("old", None), NOW).unwrap();
+    let dir = CaDir::below(home.path(), AuthorityKind::Peer);
+    let old = dir.create(&new("old", None), NOW).unwrap();
     let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
     for names in [&["etcd1"][..], &["etcd1", "10.0.0.1"], &["etcd1.example.org"]] {
-        folder.issue(&old, &plan(Profile::Peer, "etcd1", names), &key, NOW).unwrap();
+        dir.issue(&old, &plan(Profile::Peer, "etcd1", names), &key, NOW).unwrap();
     }
-    folder.issue(&old, &plan(Profile::Peer, "etcd2", &["etcd2"]), &key, NOW).unwrap();
-    folder.rotation_start(&new("new", None), NOW).unwrap();
-    folder.rotation_switch().unwrap();
-    let left = || folder.left_of_previous(NOW).unwrap().into_iter().map(|issued| issued.names.join(",")).collect::<Vec<_>>();
+    dir.issue(&old, &plan(Profile::Peer, "etcd2", &["etcd2"]), &key, NOW).unwrap();
+    dir.rotation_start(&new("new", None), NOW).unwrap();
+    dir.rotation_switch().unwrap();
+    let left = || dir.left_of_previous(NOW).unwrap().into_iter().map(|issued| issued.names.join(",")).collect::<Vec<_>>();
     assert_eq!(left(), ["etcd1.example.org", "etcd2"], "only the newest of each bearer is in use");
-    let new = folder.unlock(None).unwrap();
-    folder.issue(&new, &plan(Profile::Peer, "etcd1", &["etcd1.example.net"]), &key, NOW).unwrap();
+    let new = dir.unlock(None).unwrap();
+    dir.issue(&new, &plan(Profile::Peer, "etcd1", &["etcd1.example.net"]), &key, NOW).unwrap();
     assert_eq!(left(), ["etcd2"]);
-    folder.issue(&new, &plan(Profile::Peer, "etcd2", &["etcd2"]), &key, NOW).unwrap();
+    dir.issue(&new, &plan(Profile::Peer, "etcd2", &["etcd2"]), &key, NOW).unwrap();
     assert!(left().is_empty());
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+fn copy_dir(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().flatten() {
         std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
@@ -140,21 +140,21 @@ fn file(name: &str, content: &str, private: bool) -> HostFile {
 #[test]
 fn a_host_changes_whole_sets() {
     let home = tempfile::tempdir().unwrap();
-    let folder = HostFolder::at(home.path());
-    let change = folder.change(&[file("server.crt", "cert 1", false), file("server.key", "key 1", true)]).unwrap();
+    let dir = HostDir::at(home.path());
+    let change = dir.change(&[file("server.crt", "cert 1", false), file("server.key", "key 1", true)]).unwrap();
     assert_eq!((change.generation, change.removed), (1, vec![]));
-    assert_eq!(mode(&folder.current("server.key")), 0o600);
+    assert_eq!(mode(&dir.current("server.key")), 0o600);
     for number in 2..=4 {
-        folder.change(&[file("server.crt", &format!("cert {number}"), false)]).unwrap();
-        assert_eq!(std::fs::read_to_string(folder.current("server.crt")).unwrap(), format!("cert {number}"));
-        assert_eq!(std::fs::read_to_string(folder.current("server.key")).unwrap(), "key 1");
+        dir.change(&[file("server.crt", &format!("cert {number}"), false)]).unwrap();
+        assert_eq!(std::fs::read_to_string(dir.current("server.crt")).unwrap(), format!("cert {number}"));
+        assert_eq!(std::fs::read_to_string(dir.current("server.key")).unwrap(), "key 1");
     }
-    let change = folder.change(&[file("client-ca.crt", "ca", false)]).unwrap();
+    let change = dir.change(&[file("client-ca.crt", "ca", false)]).unwrap();
     assert_eq!((change.generation, change.removed), (5, vec![2]));
-    assert_eq!(folder.files().unwrap().len(), 3);
+    assert_eq!(dir.files().unwrap().len(), 3);
     // The rest of an interrupted change does not matter.
     std::fs::create_dir(home.path().join("generations/.000006.new")).unwrap();
-    assert_eq!(folder.change(&[file("server.crt", "cert 6", false)]).unwrap().generation, 6);
+    assert_eq!(dir.change(&[file("server.crt", "cert 6", false)]).unwrap().generation, 6);
 }
 
 #[test]

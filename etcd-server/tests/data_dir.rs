@@ -96,9 +96,9 @@ impl Copy {
         found
     }
 
-    /// Returns the one file in `folder` (below `member`) whose name ends so; the largest of them.
-    pub(crate) fn file(&self, folder: &str, matches: impl Fn(&str) -> bool) -> PathBuf {
-        let mut found: Vec<_> = std::fs::read_dir(self.member().join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    /// Returns the one file in `dir` (below `member`) whose name ends so; the largest of them.
+    pub(crate) fn file(&self, dir: &str, matches: impl Fn(&str) -> bool) -> PathBuf {
+        let mut found: Vec<_> = std::fs::read_dir(self.member().join(dir)).unwrap().map(|entry| entry.unwrap().path()).collect();
         found.retain(|path| matches(path.file_name().unwrap().to_str().unwrap()));
         found.sort_by_key(|path| std::fs::metadata(path).unwrap().len());
         found.pop().unwrap()
@@ -121,8 +121,8 @@ pub(crate) fn truncate(path: &Path, length: u64) {
     std::fs::File::options().write(true).open(path).unwrap().set_len(length).unwrap();
 }
 
-fn look(folder: &Path, found: &mut BTreeMap<PathBuf, (u64, u32, u64)>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
+fn look(dir: &Path, found: &mut BTreeMap<PathBuf, (u64, u32, u64)>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
         let entry = entry.unwrap();
         let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
         let metadata = entry.metadata().unwrap();
