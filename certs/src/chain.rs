@@ -10,18 +10,18 @@ use time::OffsetDateTime;
 pub struct Chain<'a> {
     /// The certificate first, then intermediates.
     pub shown: &'a [CertificateDer<'a>],
-    pub authorities: &'a [CertificateDer<'a>],
+    pub cas: &'a [CertificateDer<'a>],
     /// Empty when there are none. Otherwise there must be one of each issuer in the chain, signed by it and in date.
     pub revocation_lists: &'a [CertificateRevocationListDer<'a>],
 }
 
 impl Chain<'_> {
-    /// Returns the CA that has issued the certificate, as its place in `authorities`.
+    /// Returns the CA that has issued the certificate, as its place in `cas`.
     ///
     /// # Errors
     /// The reason why none has.
     pub fn verify(&self, usage: Usage, now: OffsetDateTime) -> Result<usize, ChainProblem> {
-        let store = TrustStore::of(self.authorities).map_err(|(_, problem)| problem)?;
+        let store = TrustStore::of(self.cas).map_err(|(_, problem)| problem)?;
         let lists = RevocationLists::of(self.revocation_lists).map_err(|error| ChainProblem::Other(error.to_string()))?;
         let path = store.verify(self.shown, usage, now)?;
         lists.check(&path, RevocationRule::Covered, now)?;

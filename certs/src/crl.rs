@@ -38,9 +38,9 @@ impl RevocationListFacts {
 
     /// Returns `true` if the CRL of this encoding was signed by that CA.
     #[must_use]
-    pub fn is_signed_by(der: &[u8], authority: &[u8]) -> bool {
-        let (Ok(list), Ok((_, authority))) = (parse(der), X509Certificate::from_der(authority)) else { return false };
-        list.issuer() == authority.subject() && list.verify_signature(authority.public_key()).is_ok()
+    pub fn is_signed_by(der: &[u8], ca: &[u8]) -> bool {
+        let (Ok(list), Ok((_, ca))) = (parse(der), X509Certificate::from_der(ca)) else { return false };
+        list.issuer() == ca.subject() && list.verify_signature(ca.public_key()).is_ok()
     }
 
     /// Returns `true` if two thirds of its life are over, when the next one is to be published. A

@@ -30,7 +30,7 @@ pub struct HostCheck<'a> {
     pub profile: Profile,
     /// The certificate first, then intermediates.
     pub shown: &'a [CertificateDer<'a>],
-    pub authorities: &'a [CertificateDer<'a>],
+    pub cas: &'a [CertificateDer<'a>],
     pub revocation_lists: &'a [CertificateRevocationListDer<'a>],
     /// None when the key cannot be seen from here.
     pub key: Option<&'a PrivateKey>,
@@ -44,7 +44,7 @@ impl HostCheck<'_> {
     /// Checks everything, and returns a finding for each.
     #[must_use]
     pub fn run(&self, now: OffsetDateTime) -> Vec<Finding> {
-        let chain = Chain { shown: self.shown, authorities: self.authorities, revocation_lists: self.revocation_lists };
+        let chain = Chain { shown: self.shown, cas: self.cas, revocation_lists: self.revocation_lists };
         let Some(facts) = chain.leaf_facts() else {
             return vec![bad("certificate", "there is no readable certificate".to_owned(), "install one with `etcd-admin cert install`")];
         };
@@ -101,7 +101,7 @@ fn trusted(chain: &Chain<'_>, usage: Usage, now: OffsetDateTime) -> Finding {
         Ok(_) => good(check, format!("trusted {role}")),
         Err(problem) => {
             let cure = match problem {
-                ChainProblem::UnknownIssuer { .. } => "give the bundle of the authority that issued it",
+                ChainProblem::UnknownIssuer { .. } => "give the bundle of the CA that issued it",
                 ChainProblem::WrongUsage => "issue it again with the right profile: servers and peers need both usages",
                 ChainProblem::Revoked { .. } => "issue a new one with a new key",
                 ChainProblem::UnknownRevocation { .. } | ChainProblem::RevocationListExpired { .. } => {

@@ -28,7 +28,7 @@ pub struct CertificateFacts {
     pub key: String,
     /// The public key (SubjectPublicKeyInfo in DER).
     pub public_key: Vec<u8>,
-    pub is_authority: bool,
+    pub is_ca: bool,
     /// `true` if it may serve; a certificate that names no usage may do everything.
     pub server_usage: bool,
     /// `true` if it may be shown by a client.
@@ -62,7 +62,7 @@ impl CertificateFacts {
             names: names(&parsed),
             key: key(&parsed),
             public_key: parsed.public_key().raw.to_vec(),
-            is_authority: parsed.is_ca(),
+            is_ca: parsed.is_ca(),
             server_usage: may(|usage| usage.server_auth),
             client_usage: may(|usage| usage.client_auth),
             subject_key_id: key_ids(&parsed).0,
@@ -177,13 +177,13 @@ fn key(certificate: &X509Certificate<'_>) -> String {
 
 /// Returns the key ids of the subject and of the CA.
 fn key_ids(certificate: &X509Certificate<'_>) -> (Vec<u8>, Vec<u8>) {
-    let (mut subject, mut authority) = (Vec::new(), Vec::new());
+    let (mut subject, mut ca) = (Vec::new(), Vec::new());
     for extension in certificate.extensions() {
         match extension.parsed_extension() {
             ParsedExtension::SubjectKeyIdentifier(id) => subject = id.0.to_vec(),
-            ParsedExtension::AuthorityKeyIdentifier(id) => authority = id.key_identifier.as_ref().map_or_else(Vec::new, |id| id.0.to_vec()),
+            ParsedExtension::AuthorityKeyIdentifier(id) => ca = id.key_identifier.as_ref().map_or_else(Vec::new, |id| id.0.to_vec()),
             _ => {}
         }
     }
-    (subject, authority)
+    (subject, ca)
 }

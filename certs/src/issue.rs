@@ -1,6 +1,6 @@
 //! The content of a new certificate.
 
-use crate::authority::{BACKDATED, whole_seconds};
+use crate::ca::{BACKDATED, whole_seconds};
 use crate::{CertificateFacts, Error, Name, Profile};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyUsagePurpose, SerialNumber};
 use time::{Duration, OffsetDateTime};
@@ -58,21 +58,18 @@ impl LeafPlan {
         Ok(())
     }
 
-    pub(crate) fn params(&self, authority: &CertificateFacts, now: OffsetDateTime) -> Result<CertificateParams, Error> {
+    pub(crate) fn params(&self, ca: &CertificateFacts, now: OffsetDateTime) -> Result<CertificateParams, Error> {
         self.check()?;
-        if now >= authority.not_after {
-            return Err(Error::Refused(format!(
-                "the authority {} has expired: exchange it with `etcd-admin ca rotate`",
-                authority.subject
-            )));
+        if now >= ca.not_after {
+            return Err(Error::Refused(format!("the CA {} has expired: exchange it with `etcd-admin ca rotate`", ca.subject)));
         }
         let failed = |source: rcgen::Error| Error::make("name a certificate", &source);
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, self.common_name.as_str());
         params.subject_alt_names = self.names.iter().map(Name::to_rcgen).collect::<Result<_, _>>().map_err(failed)?;
-        params.not_before = whole_seconds((now - BACKDATED).max(authority.not_before));
-        params.not_after = whole_seconds((now + self.lifetime).min(authority.not_after));
+        params.not_before = whole_seconds((now - BACKDATED).max(ca.not_before));
+        params.not_after = whole_seconds((now + self.lifetime).min(ca.not_after));
         params.serial_number = Some(serial_number()?);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = self.profile.usages();

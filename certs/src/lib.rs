@@ -5,7 +5,7 @@
 //! or a file that others may read.
 
 mod algorithm;
-mod authority;
+mod ca;
 mod chain;
 mod crl;
 mod error;
@@ -23,7 +23,7 @@ mod text;
 pub mod verify;
 
 pub use algorithm::KeyAlgorithm;
-pub use authority::{Authority, AuthorityKind, AuthorityPlan, Revocation, RevocationReason};
+pub use ca::{Ca, CaKind, CaPlan, Revocation, RevocationReason};
 pub use chain::Chain;
 pub use crl::RevocationListFacts;
 pub use error::Error;

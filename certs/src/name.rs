@@ -81,11 +81,11 @@ impl fmt::Display for Name {
 /// The host of a URL; anything else as it is.
 fn host_of(text: &str) -> &str {
     let Some((_, rest)) = text.split_once("://") else { return text.trim_start_matches('[').trim_end_matches(']') };
-    let authority = rest.split('/').next().unwrap_or_default();
-    if let Some(literal) = authority.strip_prefix('[') {
+    let ca = rest.split('/').next().unwrap_or_default();
+    if let Some(literal) = ca.strip_prefix('[') {
         return literal.split(']').next().unwrap_or_default();
     }
-    authority.rsplit_once(':').map_or(authority, |(host, _)| host)
+    ca.rsplit_once(':').map_or(ca, |(host, _)| host)
 }
 
 fn check_host(host: &str) -> Result<(), &'static str> {

@@ -1,6 +1,6 @@
 //! The purpose of a certificate, and its consequences.
 
-use crate::AuthorityKind;
+use crate::CaKind;
 use rcgen::ExtendedKeyUsagePurpose;
 
 /// The purpose of a certificate.
@@ -42,10 +42,10 @@ impl Profile {
 
     /// Returns the kind of CA that issues it: members trust another CA than clients do.
     #[must_use]
-    pub fn authority(self) -> AuthorityKind {
+    pub fn ca(self) -> CaKind {
         match self {
-            Self::Peer => AuthorityKind::Peer,
-            Self::Server | Self::Client | Self::Admin | Self::Metrics => AuthorityKind::Client,
+            Self::Peer => CaKind::Peer,
+            Self::Server | Self::Client | Self::Admin | Self::Metrics => CaKind::Client,
         }
     }
 

@@ -2,7 +2,7 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "kinds of names are many, and two are signed")]
 
-use crate::authority::to_pem;
+use crate::ca::to_pem;
 use crate::{Error, Name, PrivateKey};
 use rcgen::{
     CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, DnValue, PublicKeyData as _, SanType,
@@ -53,7 +53,7 @@ impl SigningRequest {
     fn from_der(der: &CertificateSigningRequestDer<'_>) -> Result<Self, Error> {
         let request = CertificateSigningRequestParams::from_der(der).map_err(|error| Error::Request(error.to_string()))?;
         if matches!(request.params.is_ca, rcgen::IsCa::Ca(_)) {
-            return Err(Error::Request("it asks to be an authority, which no request is given".to_owned()));
+            return Err(Error::Request("it asks to be a CA, which no request is given".to_owned()));
         }
         let names = request.params.subject_alt_names.iter().map(own_name).collect::<Result<_, _>>()?;
         let common_name = common_name(&request.params.distinguished_name)?;

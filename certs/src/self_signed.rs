@@ -1,6 +1,6 @@
 //! Self-signed certificates, for `--auto-tls` and `--peer-auto-tls`: encryption without identity.
 
-use crate::authority::{BACKDATED, whole_seconds};
+use crate::ca::{BACKDATED, whole_seconds};
 use crate::issue::serial_number;
 use crate::{Certificate, Error, Name, PrivateKey};
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};

@@ -1,15 +1,15 @@
 //! Directories: their content after every step, and their refusals.
 
 use crate::support::{NOW, YEAR, leaf, plan};
-use certs::files::{CaDir, HostDir, HostFile, NewAuthority, RotationPhase, check_private};
-use certs::{AuthorityKind, AuthorityPlan, Chain, KeyAlgorithm, Passphrase, PrivateKey, Profile, RevocationReason, Usage};
+use certs::files::{CaDir, HostDir, HostFile, NewCa, RotationPhase, check_private};
+use certs::{CaKind, CaPlan, Chain, KeyAlgorithm, Passphrase, PrivateKey, Profile, RevocationReason, Usage};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use time::Duration;
 
-fn new<'a>(name: &str, passphrase: Option<&'a Passphrase>) -> NewAuthority<'a> {
-    let plan = AuthorityPlan { common_name: name.to_owned(), lifetime: YEAR * 10, constraints: Vec::new() };
-    NewAuthority { plan, algorithm: KeyAlgorithm::P256, passphrase }
+fn new<'a>(name: &str, passphrase: Option<&'a Passphrase>) -> NewCa<'a> {
+    let plan = CaPlan { common_name: name.to_owned(), lifetime: YEAR * 10, constraints: Vec::new() };
+    NewCa { plan, algorithm: KeyAlgorithm::P256, passphrase }
 }
 
 fn mode(path: &Path) -> u32 {
@@ -17,9 +17,9 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn an_authority_is_made_once_and_opened_with_its_passphrase() {
+fn an_ca_is_made_once_and_opened_with_its_passphrase() {
     let home = tempfile::tempdir().unwrap();
-    let dir = CaDir::below(&home.path().join("pki"), AuthorityKind::Client);
+    let dir = CaDir::below(&home.path().join("pki"), CaKind::Client);
     let passphrase = Passphrase::new("correct horse".to_owned());
     dir.create(&new("one", Some(&passphrase)), NOW).unwrap();
     assert!(dir.create(&new("two", None), NOW).unwrap_err().to_string().contains("nothing is overwritten"));
@@ -36,16 +36,16 @@ fn an_authority_is_made_once_and_opened_with_its_passphrase() {
 #[test]
 fn what_is_revoked_is_in_every_later_list() {
     let home = tempfile::tempdir().unwrap();
-    let dir = CaDir::below(home.path(), AuthorityKind::Client);
-    let authority = dir.create(&new("one", None), NOW).unwrap();
+    let dir = CaDir::below(home.path(), CaKind::Client);
+    let ca = dir.create(&new("one", None), NOW).unwrap();
     let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
-    let made = dir.issue(&authority, &plan(Profile::Client, "alice", &[]), &key, NOW).unwrap();
+    let made = dir.issue(&ca, &plan(Profile::Client, "alice", &[]), &key, NOW).unwrap();
     let serial = made.facts().unwrap().serial_hex();
     assert!(dir.revoke("00ff", RevocationReason::Unspecified, NOW).is_err());
     dir.revoke(&serial, RevocationReason::KeyCompromise, NOW).unwrap();
     assert!(dir.revoke(&serial, RevocationReason::KeyCompromise, NOW).unwrap_err().to_string().contains("before"));
     for number in 1..=2 {
-        let list = dir.publish(&authority, NOW, Duration::days(7)).unwrap();
+        let list = dir.publish(&ca, NOW, Duration::days(7)).unwrap();
         let facts = certs::RevocationListFacts::of(&list).unwrap();
         assert_eq!((facts.number, facts.revokes(&made.facts().unwrap())), (Some(number), true));
     }
@@ -59,9 +59,9 @@ fn what_is_revoked_is_in_every_later_list() {
 }
 
 #[test]
-fn an_exchange_of_authorities_goes_on_where_it_stopped() {
+fn an_exchange_of_cas_goes_on_where_it_stopped() {
     let home = tempfile::tempdir().unwrap();
-    let dir = CaDir::below(home.path(), AuthorityKind::Peer);
+    let dir = CaDir::below(home.path(), CaKind::Peer);
     let old = dir.create(&new("old", None), NOW).unwrap();
     let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
     let peer = plan(Profile::Peer, "etcd1", &["etcd1"]);
@@ -74,7 +74,7 @@ fn an_exchange_of_authorities_goes_on_where_it_stopped() {
     assert_eq!(dir.facts().unwrap().subject, "CN=old");
     dir.publish(&next, NOW, Duration::days(7)).unwrap();
     let lists = certs::revocation_lists(&std::fs::read(dir.revocation_list_path()).unwrap()).unwrap();
-    assert_eq!(lists.len(), 2, "each authority has a list");
+    assert_eq!(lists.len(), 2, "each CA has a list");
 
     // Interrupted as late as possible: the next CA is in its place, and its own directory is still
     // there.
@@ -94,21 +94,21 @@ fn an_exchange_of_authorities_goes_on_where_it_stopped() {
     let bundle = dir.bundle().unwrap();
     for certificate in [&before, &after] {
         let shown = [rustls_pki_types::CertificateDer::from(certificate.der.as_slice())];
-        assert!(Chain { shown: &shown, authorities: &bundle, revocation_lists: &[] }.verify(Usage::Client, NOW).is_ok());
+        assert!(Chain { shown: &shown, cas: &bundle, revocation_lists: &[] }.verify(Usage::Client, NOW).is_ok());
     }
     dir.rotation_finish().unwrap();
     assert_eq!((dir.rotation(), dir.bundle().unwrap().len()), (RotationPhase::None, 1));
 
     dir.rotation_start(&self::new("newest", None), NOW).unwrap();
     dir.rotation_switch().unwrap();
-    assert_eq!(dir.left_of_previous(NOW).unwrap().len(), 1, "what the first authority issued is no successor");
+    assert_eq!(dir.left_of_previous(NOW).unwrap().len(), 1, "what the first CA issued is no successor");
 }
 
 /// A bearer needs one certificate: those that later ones have taken the place of, with whatever names, hold up no exchange.
 #[test]
 fn superseded_certificates_do_not_hold_up_an_exchange() {
     let home = tempfile::tempdir().unwrap();
-    let dir = CaDir::below(home.path(), AuthorityKind::Peer);
+    let dir = CaDir::below(home.path(), CaKind::Peer);
     let old = dir.create(&new("old", None), NOW).unwrap();
     let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
     for names in [&["etcd1"][..], &["etcd1", "10.0.0.1"], &["etcd1.example.org"]] {
@@ -170,16 +170,16 @@ fn keys_that_others_can_read_are_refused() {
 
 #[test]
 fn a_host_check_tells_of_everything() {
-    let authority = crate::support::authority("ca");
-    let (made, key) = leaf(&authority, &plan(Profile::Server, "etcd1", &["etcd1.example.org"]));
+    let ca = crate::support::ca("ca");
+    let (made, key) = leaf(&ca, &plan(Profile::Server, "etcd1", &["etcd1.example.org"]));
     let other = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
-    let (shown, authorities) = ([crate::support::der(&made)], [crate::support::der(authority.certificate())]);
+    let (shown, cas) = ([crate::support::der(&made)], [crate::support::der(ca.certificate())]);
     let wanted = [certs::Name::parse("10.0.0.1").unwrap()];
     let bad = |key: &PrivateKey, wanted: &[certs::Name], now| {
         let check = certs::HostCheck {
             profile: Profile::Server,
             shown: &shown,
-            authorities: &authorities,
+            cas: &cas,
             revocation_lists: &[],
             key: Some(key),
             wanted,

@@ -1,6 +1,6 @@
 //! Our files in openssl, where it is installed.
 
-use crate::support::{NOW, authority_for, leaf, plan};
+use crate::support::{NOW, ca_for, leaf, plan};
 use certs::{KeyAlgorithm, Passphrase, PrivateKey, Profile, Revocation, RevocationReason};
 use std::path::Path;
 use std::process::Command;
@@ -22,13 +22,13 @@ fn openssl(dir: &Path, words: &str) -> Option<(bool, String)> {
 fn openssl_agrees() {
     let home = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &str| std::fs::write(home.path().join(name), content).unwrap();
-    let authority = authority_for("ca", &["example.org"]);
-    let (good, _) = leaf(&authority, &plan(Profile::Server, "etcd1", &["etcd1.example.org"]));
-    let (revoked, _) = leaf(&authority, &plan(Profile::Client, "mallory", &[]));
+    let ca = ca_for("ca", &["example.org"]);
+    let (good, _) = leaf(&ca, &plan(Profile::Server, "etcd1", &["etcd1.example.org"]));
+    let (revoked, _) = leaf(&ca, &plan(Profile::Client, "mallory", &[]));
     let revocation = Revocation { serial: revoked.facts().unwrap().serial, at: NOW, reason: RevocationReason::KeyCompromise };
-    let list = authority.revocation_list(&[revocation], 1, NOW, Duration::days(30)).unwrap();
+    let list = ca.revocation_list(&[revocation], 1, NOW, Duration::days(30)).unwrap();
     std::fs::write(home.path().join("crl.der"), list).unwrap();
-    write("ca.crt", &authority.certificate().pem);
+    write("ca.crt", &ca.certificate().pem);
     write("good.crt", &good.pem);
     write("revoked.crt", &revoked.pem);
     let key = PrivateKey::generate(KeyAlgorithm::P384).unwrap();
@@ -66,8 +66,8 @@ fn keys_and_requests_of_openssl_are_read() {
         assert!(made, "{text}");
         let request = certs::SigningRequest::read(&std::fs::read(home.path().join("a.csr")).unwrap()).unwrap();
         assert!(request.is_of(&own), "{key}");
-        let authority = crate::support::authority("ca");
-        let signed = authority.sign(&plan(Profile::Client, "etcd1", &[]), &request, NOW).unwrap();
+        let ca = crate::support::ca("ca");
+        let signed = ca.sign(&plan(Profile::Client, "etcd1", &[]), &request, NOW).unwrap();
         assert_eq!(signed.facts().unwrap().key, key);
     }
 }

@@ -1,6 +1,6 @@
 //! Files of any content never panic a reader. `FUZZ_CASES` runs more than the default.
 
-use crate::support::{NOW, authority, leaf, plan};
+use crate::support::{NOW, ca, leaf, plan};
 use certs::{CertificateFacts, KeyAlgorithm, PrivateKey, Profile, RevocationListFacts, SigningRequest};
 use time::Duration;
 
@@ -31,10 +31,10 @@ impl Dice {
 #[test]
 fn spoilt_files_are_refused_without_a_panic() {
     let cases = std::env::var("FUZZ_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000_u32);
-    let authority = authority("ca");
-    let (made, key) = leaf(&authority, &plan(Profile::Server, "etcd1", &["etcd1", "10.0.0.1"]));
+    let ca = ca("ca");
+    let (made, key) = leaf(&ca, &plan(Profile::Server, "etcd1", &["etcd1", "10.0.0.1"]));
     let revocation = certs::Revocation { serial: vec![1; 16], at: NOW, reason: certs::RevocationReason::Superseded };
-    let list = authority.revocation_list(&[revocation], 1, NOW, Duration::days(30)).unwrap();
+    let list = ca.revocation_list(&[revocation], 1, NOW, Duration::days(30)).unwrap();
     let request = SigningRequest::create("etcd1", &[], &PrivateKey::generate(KeyAlgorithm::P256).unwrap()).unwrap();
     let whole =
         [made.der.clone(), made.pem.clone().into_bytes(), list.clone(), request.pem().into_bytes(), key.to_pem().as_bytes().to_vec()];
@@ -45,11 +45,11 @@ fn spoilt_files_are_refused_without_a_panic() {
         dice.spoil(&mut bytes);
         read += usize::from(CertificateFacts::of(&bytes).is_ok());
         read += usize::from(RevocationListFacts::of(&bytes).is_ok());
-        read += usize::from(RevocationListFacts::is_signed_by(&bytes, &authority.certificate().der));
+        read += usize::from(RevocationListFacts::is_signed_by(&bytes, &ca.certificate().der));
         read += usize::from(SigningRequest::read(&bytes).is_ok());
         read += usize::from(PrivateKey::from_pem(&String::from_utf8_lossy(&bytes), None).is_ok());
         if let Ok(found) = certs::certificates(&bytes) {
-            let chain = certs::Chain { shown: &found, authorities: &found, revocation_lists: &[] };
+            let chain = certs::Chain { shown: &found, cas: &found, revocation_lists: &[] };
             read += usize::from(chain.verify(certs::Usage::Client, NOW).is_ok());
         }
         drop(certs::revocation_lists(&bytes));

@@ -1,6 +1,6 @@
 //! CAs and certificates for tests.
 
-use certs::{Authority, AuthorityPlan, Certificate, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile};
+use certs::{Ca, CaPlan, Certificate, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile};
 use rustls_pki_types::CertificateDer;
 use time::{Duration, OffsetDateTime};
 
@@ -10,14 +10,14 @@ pub(crate) const NOW: OffsetDateTime = match OffsetDateTime::from_unix_timestamp
 };
 pub(crate) const YEAR: Duration = Duration::days(365);
 
-pub(crate) fn authority(name: &str) -> Authority {
-    authority_for(name, &[])
+pub(crate) fn ca(name: &str) -> Ca {
+    ca_for(name, &[])
 }
 
-pub(crate) fn authority_for(name: &str, constraints: &[&str]) -> Authority {
+pub(crate) fn ca_for(name: &str, constraints: &[&str]) -> Ca {
     let constraints = constraints.iter().map(|text| certs::Constraint::parse(text).unwrap()).collect();
-    let plan = AuthorityPlan { common_name: name.to_owned(), lifetime: YEAR * 10, constraints };
-    Authority::create(&plan, PrivateKey::generate(KeyAlgorithm::P256).unwrap(), NOW).unwrap()
+    let plan = CaPlan { common_name: name.to_owned(), lifetime: YEAR * 10, constraints };
+    Ca::create(&plan, PrivateKey::generate(KeyAlgorithm::P256).unwrap(), NOW).unwrap()
 }
 
 pub(crate) fn plan(profile: Profile, common_name: &str, names: &[&str]) -> LeafPlan {
@@ -30,9 +30,9 @@ pub(crate) fn plan(profile: Profile, common_name: &str, names: &[&str]) -> LeafP
     }
 }
 
-pub(crate) fn leaf(authority: &Authority, plan: &LeafPlan) -> (Certificate, PrivateKey) {
+pub(crate) fn leaf(ca: &Ca, plan: &LeafPlan) -> (Certificate, PrivateKey) {
     let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
-    (authority.issue(plan, &key, NOW).unwrap(), key)
+    (ca.issue(plan, &key, NOW).unwrap(), key)
 }
 
 pub(crate) fn der(certificate: &Certificate) -> CertificateDer<'_> {

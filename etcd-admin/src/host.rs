@@ -1,7 +1,7 @@
 //! Names of a host's certificate files, and the daemon's settings for them.
 
 use crate::ui::failure::Failure;
-use certs::{AuthorityKind, Profile};
+use certs::{CaKind, Profile};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use std::path::Path;
 
@@ -13,11 +13,11 @@ pub(crate) fn stem(profile: Profile, common_name: &str) -> String {
     }
 }
 
-pub(crate) fn bundle_name(kind: AuthorityKind) -> String {
+pub(crate) fn bundle_name(kind: CaKind) -> String {
     format!("{kind}-ca.crt")
 }
 
-pub(crate) fn list_name(kind: AuthorityKind) -> String {
+pub(crate) fn list_name(kind: CaKind) -> String {
     format!("{kind}-crl.pem")
 }
 

@@ -39,7 +39,7 @@ impl Hosts {
         std::fs::write(self.tool.path("cluster.yaml"), text).unwrap();
     }
 
-    /// Authorities, and what each host needs to start its member.
+    /// CAs, and what each host needs to start its member.
     pub(crate) fn prepare(&self, names: &[&str]) {
         self.run(&format!("ca init {PASS}"));
         for name in names {
@@ -73,7 +73,7 @@ impl Hosts {
     }
 }
 
-/// The commands of an operator with three hosts: authorities, one per host, and one that waits.
+/// The commands of an operator with three hosts: CAs, one per host, and one that waits.
 const COMMANDS: usize = 5;
 
 #[test]

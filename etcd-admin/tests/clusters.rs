@@ -2,8 +2,8 @@
 
 use crate::members::{NAMES, SOON, ask, etcdctl, eventually, server, start};
 use crate::tool::{PASSPHRASE, Tool};
-use certs::files::{CaDir, HostDir, HostFile, NewAuthority};
-use certs::{AuthorityKind, AuthorityPlan, KeyAlgorithm, LeafPlan, Name, Passphrase, PrivateKey, Profile};
+use certs::files::{CaDir, HostDir, HostFile, NewCa};
+use certs::{CaKind, CaPlan, KeyAlgorithm, LeafPlan, Name, Passphrase, PrivateKey, Profile};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use time::{Duration, OffsetDateTime};
 
 const PASS: &str = "--passphrase-file passphrase";
 
-/// A key born on the host and a certificate signed where the authority is, for each profile of the kind.
+/// A key born on the host and a certificate signed where the CA is, for each profile of the kind.
 fn provide(tool: &Tool, host: &str, profile: &str) {
     tool.run(&format!("cert request {profile} 127.0.0.1 localhost --dir {host} --cn {host} --replace")).good();
     let certificate = format!("{host}-{profile}.crt");
@@ -29,9 +29,9 @@ fn spread(tool: &Tool, kind: &str) {
     }
 }
 
-/// Authorities, hosts and users.
+/// CAs, hosts and users.
 fn provided() -> Tool {
-    let tool = Tool::with_authorities();
+    let tool = Tool::with_cas();
     for kind in ["client", "peer"] {
         tool.run(&format!("crl publish --kind {kind} {PASS}")).good();
     }
@@ -50,7 +50,7 @@ fn provided() -> Tool {
 }
 
 /// CA keys never leave the administrator's directory: no file of a host holds one, whether sealed or open.
-fn hosts_hold_no_authority(tool: &Tool) {
+fn hosts_hold_no_ca(tool: &Tool) {
     let keys: Vec<_> =
         ["pki/client/ca.key", "pki/peer/ca.key"].iter().map(|path| std::fs::read_to_string(tool.path(path)).unwrap()).collect();
     for (path, content) in tool.everything() {
@@ -64,7 +64,7 @@ fn hosts_hold_no_authority(tool: &Tool) {
 #[test]
 fn three_members_serve_on_certificates_of_the_tool_alone() {
     let (Some(server), Some(etcdctl)) = (server(), etcdctl()) else { return };
-    let (tool, other) = (provided(), Tool::with_authorities());
+    let (tool, other) = (provided(), Tool::with_cas());
     other.run(&format!("cert issue client --cn alice {PASS}")).good();
     for end in ["crt", "key"] {
         std::fs::copy(other.path(&format!("client-alice.{end}")), tool.path(&format!("stranger.{end}"))).unwrap();
@@ -83,7 +83,7 @@ fn three_members_serve_on_certificates_of_the_tool_alone() {
             assert!(!worked, "{user:?}: {told}");
         }
     }
-    hosts_hold_no_authority(&tool);
+    hosts_hold_no_ca(&tool);
 }
 
 /// Puts over and over by etcdctl, to each member in turn, until it is told to stop.
@@ -136,7 +136,7 @@ impl Load {
 
 /// CA1 → CA1 and CA2 → CA2, for clients and for members: no restart, no failed request, and CA1's clients are refused at the end.
 #[test]
-fn authorities_are_exchanged_under_load_and_nobody_notices() {
+fn cas_are_exchanged_under_load_and_nobody_notices() {
     let (Some(server), Some(etcdctl)) = (server(), etcdctl()) else { return };
     let tool = provided();
     let mut members = start(&server, &tool);
@@ -168,13 +168,13 @@ fn authorities_are_exchanged_under_load_and_nobody_notices() {
         }
         load.go_on();
     });
-    eprintln!("{done} puts while both authorities were exchanged, {} failed", failed.len());
+    eprintln!("{done} puts while both CAs were exchanged, {} failed", failed.len());
     assert!(failed.is_empty(), "{} of {done}: {}", failed.len(), failed[0]);
     assert!(members.iter_mut().all(|member| member.is_running()));
-    hosts_hold_no_authority(&tool);
+    hosts_hold_no_ca(&tool);
 }
 
-/// Every member has taken up the bundle as it is now: it trusts as many authorities as stand in it.
+/// Every member has taken up the bundle as it is now: it trusts as many CAs as stand in it.
 fn reloaded(tool: &Tool, members: &[crate::members::Member; 3], kind: &str) {
     let bundle = std::fs::read_to_string(tool.path(&format!("pki/{kind}/bundle.crt"))).unwrap();
     assert_eq!(bundle.matches("BEGIN CERTIFICATE").count(), 2);
@@ -189,7 +189,7 @@ fn reloaded(tool: &Tool, members: &[crate::members::Member; 3], kind: &str) {
 
 const YEAR: Duration = Duration::days(365);
 
-/// A cluster of two years ago: the authority of clients still lives, that of members does not, and no certificate does.
+/// A cluster of two years ago: the CA of clients still lives, that of members does not, and no certificate does.
 fn forgotten() -> Tool {
     let tool = Tool::new();
     let past = OffsetDateTime::now_utc() - YEAR * 2;
@@ -197,16 +197,16 @@ fn forgotten() -> Tool {
     for host in NAMES {
         std::fs::create_dir(tool.path(host)).unwrap();
     }
-    for (kind, years, profile) in [(AuthorityKind::Client, 10, Profile::Server), (AuthorityKind::Peer, 1, Profile::Peer)] {
+    for (kind, years, profile) in [(CaKind::Client, 10, Profile::Server), (CaKind::Peer, 1, Profile::Peer)] {
         let dir = CaDir::below(&tool.path("pki"), kind);
-        let plan = AuthorityPlan { common_name: format!("old {kind}"), lifetime: YEAR * years, constraints: Vec::new() };
-        let new = NewAuthority { plan, algorithm: KeyAlgorithm::P256, passphrase: Some(&passphrase) };
-        let authority = dir.create(&new, past).unwrap();
+        let plan = CaPlan { common_name: format!("old {kind}"), lifetime: YEAR * years, constraints: Vec::new() };
+        let new = NewCa { plan, algorithm: KeyAlgorithm::P256, passphrase: Some(&passphrase) };
+        let ca = dir.create(&new, past).unwrap();
         let issue = |profile: Profile, common_name: &str, names: &[&str]| {
             let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
             let names = names.iter().map(|name| Name::parse(name).unwrap()).collect();
             let plan = LeafPlan { profile, common_name: common_name.to_owned(), names, lifetime: YEAR, loopback_only: true };
-            let made = dir.issue(&authority, &plan, &key, past).unwrap();
+            let made = dir.issue(&ca, &plan, &key, past).unwrap();
             (made.pem.into_bytes(), key.to_pem().as_bytes().to_vec())
         };
         for host in NAMES {
@@ -215,13 +215,13 @@ fn forgotten() -> Tool {
             let files = [
                 file(format!("{}.crt", profile.name()), certificate.clone(), false),
                 file(format!("{}.key", profile.name()), key, true),
-                file(format!("{kind}-ca.crt"), authority.certificate().pem.clone().into_bytes(), false),
+                file(format!("{kind}-ca.crt"), ca.certificate().pem.clone().into_bytes(), false),
             ];
             HostDir::at(&tool.path(host)).change(&files).unwrap();
             std::fs::create_dir_all(tool.path(&format!("collected/{host}"))).unwrap();
             std::fs::write(tool.path(&format!("collected/{host}/{}.crt", profile.name())), certificate).unwrap();
         }
-        if kind == AuthorityKind::Client {
+        if kind == CaKind::Client {
             for user in ["alice", "mallory"] {
                 let (certificate, key) = issue(Profile::Client, user, &[]);
                 std::fs::write(tool.path(&format!("{user}.crt")), certificate).unwrap();
@@ -250,10 +250,7 @@ fn a_cluster_whose_certificates_have_all_run_out_comes_back() {
         assert!(!member.log().contains("ready to serve client requests"), "it works with certificates that have run out");
     }
     let told = tool.run(&rescue_words(&tool)).good();
-    assert!(
-        told.contains("The client authority is still good") && told.contains("The peer authority had run out and was made anew"),
-        "{told}"
-    );
+    assert!(told.contains("The client CA is still good") && told.contains("The peer CA had run out and was made anew"), "{told}");
     for host in NAMES {
         let certificates = format!("--cert rescued/{host}/server.crt --cert rescued/{host}/peer.crt");
         tool.run(&format!("cert install --dir {host} {certificates} --client-ca rescued/client-ca.crt --peer-ca rescued/peer-ca.crt"))
@@ -270,7 +267,7 @@ fn a_cluster_whose_certificates_have_all_run_out_comes_back() {
         }
     }
     assert!(members.iter_mut().all(|member| member.is_running()));
-    hosts_hold_no_authority(&tool);
+    hosts_hold_no_ca(&tool);
 }
 
 #[test]
@@ -278,7 +275,7 @@ fn a_rescue_is_refused_before_anything_is_changed() {
     let tool = forgotten();
     tool.run("cert revoke mallory.crt").good();
     std::fs::create_dir(tool.path("there")).unwrap();
-    let stranger = Tool::with_authorities();
+    let stranger = Tool::with_cas();
     stranger.run(&format!("cert issue client --cn eve {PASS}")).good();
     std::fs::copy(stranger.path("client-eve.crt"), tool.path("eve.crt")).unwrap();
     certs::files::create(&tool.path("wrong"), b"not-the-passphrase", 0o600).unwrap();
@@ -296,6 +293,6 @@ fn a_rescue_is_refused_before_anything_is_changed() {
         ended.ends(code, says);
     }
     let told = tool.run(&format!("--dry-run {}", rescue_words(&tool))).good();
-    assert!(told.contains("would make a new one of the peer authority") && told.contains("would sign server m2 again"), "{told}");
+    assert!(told.contains("would make a new one of the peer CA") && told.contains("would sign server m2 again"), "{told}");
     assert!(tool.everything() == before, "something was changed");
 }

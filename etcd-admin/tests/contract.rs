@@ -6,7 +6,7 @@ use std::process::Command;
 
 #[test]
 fn a_connection_that_fails_says_which_step_broke() {
-    let tool = Tool::with_authorities();
+    let tool = Tool::with_cas();
     let server = runtime().block_on(one(&our_daemon()));
     let plain = server.endpoint();
     let encrypted = plain.replace("http:", "https:");

@@ -113,7 +113,7 @@ fn a_document_with_a_mistake_is_refused_with_its_place() {
 
 #[test]
 fn a_host_is_made_once_and_the_second_time_nothing_changes() {
-    let tool = Tool::with_authorities();
+    let tool = Tool::with_cas();
     std::fs::write(tool.path("cluster.yaml"), format!("{SMALL}backup: {{}}\n")).unwrap();
     let apply = "init apply --member etcd1 --root host --passphrase-file passphrase";
     tool.run("init plan").ends(2, "which member is this machine");
@@ -149,7 +149,7 @@ fn a_host_is_made_once_and_the_second_time_nothing_changes() {
 
 #[test]
 fn keys_stay_on_the_host_and_requests_get_what_the_document_says() {
-    let (host, admin) = (Tool::new(), Tool::with_authorities());
+    let (host, admin) = (Tool::new(), Tool::with_cas());
     for tool in [&host, &admin] {
         std::fs::write(tool.path("cluster.yaml"), SMALL).unwrap();
     }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 #[test]
 fn a_key_is_born_where_it_is_used() {
-    let tool = Tool::with_authorities();
+    let tool = Tool::with_cas();
     std::fs::create_dir(tool.path("host")).unwrap();
     let told = tool.run("cert request server etcd1.example.org 10.0.0.1 --dir host").good();
     assert!(told.contains("cert sign --profile server --cn etcd1.example.org --san etcd1.example.org --san 10.0.0.1"), "{told}");
@@ -39,7 +39,7 @@ fn a_key_is_born_where_it_is_used() {
 
 #[test]
 fn a_users_name_is_never_taken_from_the_request_alone() {
-    let tool = Tool::with_authorities();
+    let tool = Tool::with_cas();
     std::fs::create_dir(tool.path("host")).unwrap();
     tool.run("cert request client --cn alice --dir host").good();
     let sign = "cert sign host/pending/client-alice.csr --profile client --passphrase-file passphrase";

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a failure is a failed test, and a skipped test says why")]
 
 mod adopted;
-mod authorities;
 mod bootstrapped;
 mod care;
+mod cas;
 mod clusters;
 mod command_lines;
 mod completion;

@@ -46,14 +46,14 @@ fn etcdctl(binaries: &Path, tool: &Tool, port: u16, user: &str, words: &str) -> 
     (ended.status.success(), format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr)))
 }
 
-/// Everything that etcd needs is made by the tool alone; the authority's key is never in the host's directory.
+/// Everything that etcd needs is made by the tool alone; the CA's key is never in the host's directory.
 #[test]
 fn a_real_etcd_serves_with_our_certificates() {
     let Some(binaries) = binaries() else {
         eprintln!("skipped: set ETCD_BIN_DIR to a directory with etcd and etcdctl");
         return;
     };
-    let tool = Tool::with_authorities();
+    let tool = Tool::with_cas();
     std::fs::create_dir(tool.path("host")).unwrap();
     for profile in ["server", "peer"] {
         tool.run(&format!("cert request {profile} 127.0.0.1 localhost --dir host --cn etcd1")).good();

@@ -4,7 +4,7 @@ use crate::tool::Tool;
 
 #[test]
 fn bad_input_is_refused_and_changes_nothing() {
-    let tool = Tool::with_authorities();
+    let tool = Tool::with_cas();
     let write = |name: &str, content: &[u8]| std::fs::write(tool.path(name), content).unwrap();
     write("empty", b"");
     write("text", b"hello\n");
@@ -48,7 +48,7 @@ fn bad_input_is_refused_and_changes_nothing() {
         ("crl show empty", 7, "the file is empty"),
         ("ca init --kind client --constrain 10.0.0.0/99 --no-passphrase", 5, "already"),
         ("ca init --kind client --constrain 10.0.0.0/99 --no-passphrase --ca-dir other", 2, "ADDRESS/BITS"),
-        ("ca rotate finish --kind client", 5, "no previous client authority"),
+        ("ca rotate finish --kind client", 5, "no previous client CA"),
         ("ca show --ca-dir nowhere", 1, "etcd-admin ca init"),
     ] {
         let told = tool.run(words).ends(code, says);

@@ -28,7 +28,7 @@ fn shape(value: &Value, depth: usize) -> String {
 
 #[test]
 fn answers_keep_their_shape() {
-    let (runtime, tool) = (runtime(), Tool::with_authorities());
+    let (runtime, tool) = (runtime(), Tool::with_cas());
     let cluster = runtime.block_on(cluster(3));
     let at = format!("--endpoints {}", cluster.members.iter().map(Server::endpoint).collect::<Vec<_>>().join(","));
     tool.run(&format!("wait --for healthy {at}")).good();

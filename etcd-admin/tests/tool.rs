@@ -42,8 +42,8 @@ impl Tool {
         tool
     }
 
-    /// With both authorities made.
-    pub(crate) fn with_authorities() -> Self {
+    /// With both CAs made.
+    pub(crate) fn with_cas() -> Self {
         let tool = Self::new();
         tool.run("ca init --passphrase-file passphrase").good();
         tool

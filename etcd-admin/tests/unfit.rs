@@ -42,7 +42,7 @@ fn what_makes_a_host_unfit_is_found_before_anything_is_changed() {
 
 #[test]
 fn certificates_that_do_not_stand_for_the_host_are_found() {
-    let tool = Tool::with_authorities();
+    let tool = Tool::with_cas();
     let tls = format!("tls: {{directory: '{}/pki-of-host'}}\n", tool.home().display());
     let [port] = testbed::free_ports().unwrap();
     document(&tool, "127.0.0.1", port, &tls);

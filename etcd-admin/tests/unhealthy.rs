@@ -141,7 +141,7 @@ fn no_leader_is_shown_while_a_majority_is_reachable() {
 
 /// Keys and certificates of three members; `m2`'s peer certificate is of a second CA, which `m3` does not trust.
 fn one_sided() -> (Tool, Tool) {
-    let (tool, other) = (Tool::with_authorities(), Tool::with_authorities());
+    let (tool, other) = (Tool::with_cas(), Tool::with_cas());
     for host in NAMES {
         std::fs::create_dir(tool.path(host)).unwrap();
         for profile in ["server", "peer"] {

@@ -64,7 +64,7 @@ fn a_service_manager_is_told_what_a_restart_does_not_mend() {
         (&data_dir, vec!["--config-file=/no/such/file"], 78),
         (&data_dir, vec!["--initial-cluster=other=http://127.0.0.1:1"], 78),
         (&data_dir, vec!["--auth-token=jwt,sign-method=RS256,priv-key=/no/such/key"], 78),
-        (&data_dir, vec!["--peer-trusted-ca-file=/no/such/authority"], 78),
+        (&data_dir, vec!["--peer-trusted-ca-file=/no/such/CA"], 78),
         (&used, vec![], 78),
         // The others may answer later.
         (

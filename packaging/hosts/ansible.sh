@@ -118,6 +118,6 @@ environment
 # shellcheck source=/dev/null
 [ ! -f "$work/state" ] || . "$work/state"
 cluster_file
-[ $# -gt 0 ] || set -- empty founded again rolling_restart upgrade certificates revoked authorities snapshots grow replaced emptied restored recovered
+[ $# -gt 0 ] || set -- empty founded again rolling_restart upgrade certificates revoked CAs snapshots grow replaced emptied restored recovered
 run_chapters "$@"
 conclude

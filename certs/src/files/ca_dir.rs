@@ -6,10 +6,10 @@
 
 use super::register::{self, Entry, Issued, Register};
 use super::{PRIVATE_MODE, PUBLIC_MODE};
-use crate::authority::to_pem;
+use crate::ca::to_pem;
 use crate::{
-    Authority, AuthorityKind, AuthorityPlan, Certificate, CertificateFacts, Error, KeyAlgorithm, LeafPlan, Passphrase, PrivateKey,
-    RevocationReason, SigningRequest,
+    Ca, CaKind, CaPlan, Certificate, CertificateFacts, Error, KeyAlgorithm, LeafPlan, Passphrase, PrivateKey, RevocationReason,
+    SigningRequest,
 };
 use std::path::{Path, PathBuf};
 use time::{Duration, OffsetDateTime};
@@ -26,8 +26,8 @@ pub const LIST_DAYS: i64 = 365;
 
 /// A CA to be made.
 #[derive(Debug)]
-pub struct NewAuthority<'a> {
-    pub plan: AuthorityPlan,
+pub struct NewCa<'a> {
+    pub plan: CaPlan,
     pub algorithm: KeyAlgorithm,
     /// None leaves the key unprotected.
     pub passphrase: Option<&'a Passphrase>,
@@ -36,19 +36,19 @@ pub struct NewAuthority<'a> {
 /// The directory of one CA.
 #[derive(Clone, Debug)]
 pub struct CaDir {
-    kind: AuthorityKind,
+    kind: CaKind,
     path: PathBuf,
 }
 
 impl CaDir {
     /// Returns the directory of that CA below the directory of all.
     #[must_use]
-    pub fn below(root: &Path, kind: AuthorityKind) -> Self {
+    pub fn below(root: &Path, kind: CaKind) -> Self {
         Self { kind, path: root.join(kind.name()) }
     }
 
     #[must_use]
-    pub fn kind(&self) -> AuthorityKind {
+    pub fn kind(&self) -> CaKind {
         self.kind
     }
 
@@ -76,14 +76,14 @@ impl CaDir {
     ///
     /// # Errors
     /// When there is one already, the passphrase is too short, or the disk does not take it.
-    pub fn create(&self, new: &NewAuthority<'_>, now: OffsetDateTime) -> Result<Authority, Error> {
+    pub fn create(&self, new: &NewCa<'_>, now: OffsetDateTime) -> Result<Ca, Error> {
         if self.exists() {
             return Err(Error::Exists { path: self.path.join(CERTIFICATE) });
         }
         super::private_dir(&self.path)?;
-        let authority = write_authority(&self.path, new, now)?;
-        super::create(&self.bundle_path(), authority.certificate().pem.as_bytes(), PUBLIC_MODE)?;
-        Ok(authority)
+        let ca = write_ca(&self.path, new, now)?;
+        super::create(&self.bundle_path(), ca.certificate().pem.as_bytes(), PUBLIC_MODE)?;
+        Ok(ca)
     }
 
     /// Returns the content of the CA's certificate.
@@ -115,32 +115,26 @@ impl CaDir {
     ///
     /// # Errors
     /// When the passphrase is wrong, or others may read the key.
-    pub fn unlock(&self, passphrase: Option<&Passphrase>) -> Result<Authority, Error> {
-        authority_in(&self.path, passphrase)
+    pub fn unlock(&self, passphrase: Option<&Passphrase>) -> Result<Ca, Error> {
+        ca_in(&self.path, passphrase)
     }
 
     /// Issues a certificate for a key that is at hand.
     ///
     /// # Errors
     /// When the plan is refused or the register cannot be written.
-    pub fn issue(&self, authority: &Authority, plan: &LeafPlan, key: &PrivateKey, now: OffsetDateTime) -> Result<Certificate, Error> {
+    pub fn issue(&self, ca: &Ca, plan: &LeafPlan, key: &PrivateKey, now: OffsetDateTime) -> Result<Certificate, Error> {
         let mut register = self.register()?;
-        record(&mut register, plan, authority, authority.issue(plan, key, now)?)
+        record(&mut register, plan, ca, ca.issue(plan, key, now)?)
     }
 
     /// Signs a request.
     ///
     /// # Errors
     /// When the plan is refused or the register cannot be written.
-    pub fn sign(
-        &self,
-        authority: &Authority,
-        plan: &LeafPlan,
-        request: &SigningRequest,
-        now: OffsetDateTime,
-    ) -> Result<Certificate, Error> {
+    pub fn sign(&self, ca: &Ca, plan: &LeafPlan, request: &SigningRequest, now: OffsetDateTime) -> Result<Certificate, Error> {
         let mut register = self.register()?;
-        record(&mut register, plan, authority, authority.sign(plan, request, now)?)
+        record(&mut register, plan, ca, ca.sign(plan, request, now)?)
     }
 
     /// Returns the register's entry of a certificate that was issued here and has not been revoked.
@@ -150,7 +144,7 @@ impl CaDir {
     pub fn good_standing(&self, certificate: &CertificateFacts) -> Result<Issued, Error> {
         let (entries, fingerprint) = (self.entries()?, certificate.fingerprint_hex());
         let found = register::issued(&entries).find(|issued| issued.fingerprint == fingerprint).cloned();
-        let issued = found.ok_or_else(|| Error::Refused(format!("the {} authority has not issued this certificate", self.kind)))?;
+        let issued = found.ok_or_else(|| Error::Refused(format!("the {} CA has not issued this certificate", self.kind)))?;
         let is_it = |entry: &Entry| matches!(entry, Entry::Revoked { serial, .. } if *serial == issued.serial);
         if entries.iter().any(is_it) {
             return Err(Error::Refused(format!("certificate {} has been revoked: its bearer needs a new key", issued.serial)));
@@ -162,15 +156,9 @@ impl CaDir {
     ///
     /// # Errors
     /// When the plan is refused or the register cannot be written.
-    pub fn sign_again(
-        &self,
-        authority: &Authority,
-        plan: &LeafPlan,
-        old: &CertificateFacts,
-        now: OffsetDateTime,
-    ) -> Result<Certificate, Error> {
+    pub fn sign_again(&self, ca: &Ca, plan: &LeafPlan, old: &CertificateFacts, now: OffsetDateTime) -> Result<Certificate, Error> {
         let mut register = self.register()?;
-        record(&mut register, plan, authority, authority.sign_again(plan, old, now)?)
+        record(&mut register, plan, ca, ca.sign_again(plan, old, now)?)
     }
 
     /// Notes that a certificate is not to be trusted any more; the next list says so to others.
@@ -181,12 +169,12 @@ impl CaDir {
         let mut register = self.register()?;
         let serial = serial.to_ascii_lowercase().replace(':', "");
         let issued = register::issued(register.entries()).find(|issued| issued.serial == serial).cloned();
-        let issued = issued.ok_or_else(|| Error::Refused(format!("the {} authority has issued no certificate {serial}", self.kind)))?;
+        let issued = issued.ok_or_else(|| Error::Refused(format!("the {} CA has issued no certificate {serial}", self.kind)))?;
         let is_it = |entry: &Entry| matches!(entry, Entry::Revoked { serial: of, .. } if *of == serial);
         if register.entries().iter().any(is_it) {
             return Err(Error::Refused(format!("certificate {serial} has been revoked before")));
         }
-        register.append(Entry::Revoked { serial, at: now, reason, authority: issued.authority.clone() })?;
+        register.append(Entry::Revoked { serial, at: now, reason, ca: issued.ca.clone() })?;
         Ok(issued)
     }
 
@@ -194,21 +182,21 @@ impl CaDir {
     ///
     /// # Errors
     /// When it cannot be signed or written.
-    pub fn publish(&self, authority: &Authority, now: OffsetDateTime, lifetime: Duration) -> Result<Vec<u8>, Error> {
+    pub fn publish(&self, ca: &Ca, now: OffsetDateTime, lifetime: Duration) -> Result<Vec<u8>, Error> {
         let mut register = self.register()?;
         let number = register::newest_number(register.entries()) + 1;
-        let revoked = register::revoked(register.entries(), &authority.facts().fingerprint_hex());
-        let list = authority.revocation_list(&revoked, number, now, lifetime)?;
+        let revoked = register::revoked(register.entries(), &ca.facts().fingerprint_hex());
+        let list = ca.revocation_list(&revoked, number, now, lifetime)?;
         register.append(Entry::Published { number, at: now })?;
-        super::replace(&self.revocation_list_path(), self.with_other_lists(authority, &list).as_bytes(), PUBLIC_MODE)?;
+        super::replace(&self.revocation_list_path(), self.with_other_lists(ca, &list).as_bytes(), PUBLIC_MODE)?;
         Ok(list)
     }
 
-    /// Returns `true` if the current list of this authority is missing, has lived two thirds of its
+    /// Returns `true` if the current list of this CA is missing, has lived two thirds of its
     /// life, or lacks a certificate that was revoked since.
     ///
     /// # Errors
-    /// When the register or the authority's certificate is damaged.
+    /// When the register or the CA's certificate is damaged.
     pub fn is_list_due(&self, now: OffsetDateTime) -> Result<bool, Error> {
         let path = self.revocation_list_path();
         if !path.exists() {
@@ -225,12 +213,12 @@ impl CaDir {
 
     /// Adds the CRL of the other CA while two are trusted: all clients of a CA without a CRL of its
     /// own would be refused.
-    fn with_other_lists(&self, authority: &Authority, list: &[u8]) -> String {
+    fn with_other_lists(&self, ca: &Ca, list: &[u8]) -> String {
         let mut text = to_pem("X509 CRL", list);
         let bundle = self.bundle().unwrap_or_default();
         let path = self.revocation_list_path();
         let before = super::read(&path).and_then(|file| crate::revocation_lists(&file)).unwrap_or_default();
-        let own = authority.certificate().der.as_slice();
+        let own = ca.certificate().der.as_slice();
         for other in before {
             let is_own = crate::RevocationListFacts::is_signed_by(&other, own);
             if !is_own && bundle.iter().any(|trusted| crate::RevocationListFacts::is_signed_by(&other, trusted)) {
@@ -258,29 +246,29 @@ fn strip_zeros(number: &[u8]) -> &[u8] {
     &number[number.iter().take_while(|byte| **byte == 0).count()..]
 }
 
-fn record(register: &mut Register, plan: &LeafPlan, authority: &Authority, made: Certificate) -> Result<Certificate, Error> {
-    register.append(Entry::Issued(Issued::of(&made.facts()?, plan.profile, authority.facts())))?;
+fn record(register: &mut Register, plan: &LeafPlan, ca: &Ca, made: Certificate) -> Result<Certificate, Error> {
+    register.append(Entry::Issued(Issued::of(&made.facts()?, plan.profile, ca.facts())))?;
     Ok(made)
 }
 
-pub(super) fn write_authority(dir: &Path, new: &NewAuthority<'_>, now: OffsetDateTime) -> Result<Authority, Error> {
+pub(super) fn write_ca(dir: &Path, new: &NewCa<'_>, now: OffsetDateTime) -> Result<Ca, Error> {
     let key = PrivateKey::generate(new.algorithm)?;
     let pem = match new.passphrase {
         Some(passphrase) => key.to_encrypted_pem(passphrase)?,
         None => key.to_pem(),
     };
-    let authority = Authority::create(&new.plan, key, now)?;
+    let ca = Ca::create(&new.plan, key, now)?;
     // The key first: a certificate without its key shows that there is a CA.
     super::replace(&dir.join(KEY), pem.as_bytes(), PRIVATE_MODE)?;
-    super::create(&dir.join(CERTIFICATE), authority.certificate().pem.as_bytes(), PUBLIC_MODE)?;
-    Ok(authority)
+    super::create(&dir.join(CERTIFICATE), ca.certificate().pem.as_bytes(), PUBLIC_MODE)?;
+    Ok(ca)
 }
 
-pub(super) fn authority_in(dir: &Path, passphrase: Option<&Passphrase>) -> Result<Authority, Error> {
+pub(super) fn ca_in(dir: &Path, passphrase: Option<&Passphrase>) -> Result<Ca, Error> {
     let path = dir.join(KEY);
     super::check_private(&path)?;
     let key = PrivateKey::from_pem(&super::read_text(&path)?, passphrase).map_err(|error| error.at(&path))?;
-    Authority::of(certificate_in(dir)?, key).map_err(|error| error.at(dir))
+    Ca::of(certificate_in(dir)?, key).map_err(|error| error.at(dir))
 }
 
 pub(super) fn facts_in(dir: &Path) -> Result<CertificateFacts, Error> {

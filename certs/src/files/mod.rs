@@ -5,7 +5,7 @@ mod host_dir;
 mod register;
 mod rotation;
 
-pub use ca_dir::{CaDir, LIST_DAYS, NewAuthority};
+pub use ca_dir::{CaDir, LIST_DAYS, NewCa};
 pub use host_dir::{Change, HostDir, HostFile};
 pub use register::{Entry, Issued, Register};
 pub use rotation::RotationPhase;

@@ -24,13 +24,14 @@ pub struct Issued {
     /// SHA-256 of the certificate.
     pub fingerprint: String,
     /// SHA-256 of the CA's certificate.
-    pub authority: String,
+    #[serde(rename = "CA")]
+    pub ca: String,
 }
 
 impl Issued {
     /// Returns the entry of a new certificate.
     #[must_use]
-    pub fn of(facts: &CertificateFacts, profile: Profile, authority: &CertificateFacts) -> Self {
+    pub fn of(facts: &CertificateFacts, profile: Profile, ca: &CertificateFacts) -> Self {
         Self {
             serial: facts.serial_hex(),
             profile,
@@ -39,7 +40,7 @@ impl Issued {
             not_before: facts.not_before,
             not_after: facts.not_after,
             fingerprint: facts.fingerprint_hex(),
-            authority: authority.fingerprint_hex(),
+            ca: ca.fingerprint_hex(),
         }
     }
 }
@@ -55,7 +56,8 @@ pub enum Entry {
         at: OffsetDateTime,
         reason: RevocationReason,
         /// The CA of the certificate.
-        authority: String,
+        #[serde(rename = "CA")]
+        ca: String,
     },
     Published {
         number: u64,
@@ -124,11 +126,9 @@ pub(crate) fn issued(entries: &[Entry]) -> impl Iterator<Item = &Issued> {
 }
 
 /// Returns the revoked certificates of a CA.
-pub(crate) fn revoked(entries: &[Entry], authority: &str) -> Vec<Revocation> {
+pub(crate) fn revoked(entries: &[Entry], ca: &str) -> Vec<Revocation> {
     let revocation = |entry: &Entry| match entry {
-        Entry::Revoked { serial, at, reason, authority: of } if of == authority => {
-            Some(Revocation { serial: bytes(serial)?, at: *at, reason: *reason })
-        }
+        Entry::Revoked { serial, at, reason, ca: of } if of == ca => Some(Revocation { serial: bytes(serial)?, at: *at, reason: *reason }),
         Entry::Revoked { .. } | Entry::Issued(_) | Entry::Published { .. } => None,
     };
     entries.iter().filter_map(revocation).collect()

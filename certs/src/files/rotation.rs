@@ -2,9 +2,9 @@
 //!
 //! The files alone show the reached step, so that an interrupted exchange resumes where it stopped.
 
-use super::ca_dir::{CERTIFICATE, authority_in, facts_in, write_authority};
-use super::{CaDir, NewAuthority, PUBLIC_MODE, register};
-use crate::{Authority, CertificateFacts, Error, Passphrase};
+use super::ca_dir::{CERTIFICATE, ca_in, facts_in, write_ca};
+use super::{CaDir, NewCa, PUBLIC_MODE, register};
+use crate::{Ca, CertificateFacts, Error, Passphrase};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
@@ -52,23 +52,23 @@ impl CaDir {
     ///
     /// # Errors
     /// When an exchange is in progress.
-    pub fn rotation_start(&self, new: &NewAuthority<'_>, now: OffsetDateTime) -> Result<Authority, Error> {
+    pub fn rotation_start(&self, new: &NewCa<'_>, now: OffsetDateTime) -> Result<Ca, Error> {
         if self.rotation() != RotationPhase::None {
-            return Err(Error::Refused(format!("an exchange of the {} authority is under way already", self.kind())));
+            return Err(Error::Refused(format!("an exchange of the {} CA is under way already", self.kind())));
         }
         let place = self.place(NEXT);
         super::private_dir(&place)?;
-        let authority = write_authority(&place, new, now)?;
+        let ca = write_ca(&place, new, now)?;
         self.write_bundle(&[self.path().to_owned(), place])?;
-        Ok(authority)
+        Ok(ca)
     }
 
     /// Returns the CA made by [`CaDir::rotation_start`], ready to sign.
     ///
     /// # Errors
     /// When the passphrase is wrong.
-    pub fn unlock_next(&self, passphrase: Option<&Passphrase>) -> Result<Authority, Error> {
-        authority_in(&self.place(NEXT), passphrase)
+    pub fn unlock_next(&self, passphrase: Option<&Passphrase>) -> Result<Ca, Error> {
+        ca_in(&self.place(NEXT), passphrase)
     }
 
     /// Lets the next CA issue. To be called once its certificate has reached all members and
@@ -78,7 +78,7 @@ impl CaDir {
     /// When no next CA waits.
     pub fn rotation_switch(&self) -> Result<(), Error> {
         if self.rotation() != RotationPhase::TrustBoth {
-            return Err(Error::Refused(format!("no next {} authority waits: begin with `etcd-admin ca rotate start`", self.kind())));
+            return Err(Error::Refused(format!("no next {} CA waits: begin with `etcd-admin ca rotate start`", self.kind())));
         }
         let (next, previous) = (self.place(NEXT), self.place(PREVIOUS));
         super::private_dir(&previous)?;
@@ -105,18 +105,18 @@ impl CaDir {
     /// When the register is damaged.
     pub fn left_of_previous(&self, now: OffsetDateTime) -> Result<Vec<register::Issued>, Error> {
         let Some(previous) = self.previous()? else { return Ok(Vec::new()) };
-        let (entries, authority, issuing) = (self.entries()?, previous.fingerprint_hex(), self.facts()?.fingerprint_hex());
-        let revoked: Vec<_> = register::revoked(&entries, &authority).iter().map(|revocation| crate::hex(&revocation.serial)).collect();
+        let (entries, ca, issuing) = (self.entries()?, previous.fingerprint_hex(), self.facts()?.fingerprint_hex());
+        let revoked: Vec<_> = register::revoked(&entries, &ca).iter().map(|revocation| crate::hex(&revocation.serial)).collect();
         // The register is in the order of issue: what comes later for the same bearer supersedes, whatever names it has.
         let issued: Vec<&register::Issued> = register::issued(&entries).collect();
         let is_superseded = |position: usize, old: &register::Issued| {
             issued[position + 1..].iter().any(|new| {
-                let by_either = new.authority == issuing || new.authority == authority;
+                let by_either = new.ca == issuing || new.ca == ca;
                 by_either && (new.profile, &new.common_name) == (old.profile, &old.common_name)
             })
         };
         let left = issued.iter().enumerate().filter(|(position, issued)| {
-            let is_alive = issued.authority == authority && issued.not_after > now && !revoked.contains(&issued.serial);
+            let is_alive = issued.ca == ca && issued.not_after > now && !revoked.contains(&issued.serial);
             is_alive && !is_superseded(*position, issued)
         });
         Ok(left.map(|(_, issued)| (*issued).clone()).collect())
@@ -128,7 +128,7 @@ impl CaDir {
     /// When there is no previous CA.
     pub fn rotation_finish(&self) -> Result<(), Error> {
         let Some(previous) = self.previous()? else {
-            return Err(Error::Refused(format!("there is no previous {} authority to drop", self.kind())));
+            return Err(Error::Refused(format!("there is no previous {} CA to drop", self.kind())));
         };
         self.write_bundle(&[self.path().to_owned()])?;
         let retired = self.place(RETIRED).join(&previous.fingerprint_hex()[..16]);

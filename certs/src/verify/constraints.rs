@@ -124,9 +124,9 @@ fn is_atom(byte: u8) -> bool {
 /// The host of a URI; one with an address for a host cannot be held against constraints.
 fn host_of(uri: &str) -> Result<String, String> {
     let cannot = || format!("URI {uri:?} cannot be matched against constraints");
-    let authority = uri.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default()).ok_or_else(cannot)?;
-    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).to_ascii_lowercase();
+    let ca = uri.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default()).ok_or_else(cannot)?;
+    let ca = ca.rsplit_once('@').map_or(ca, |(_, host)| host);
+    let host = ca.rsplit_once(':').map_or(ca, |(host, _)| host).to_ascii_lowercase();
     let is_address = host.starts_with('[') || host.parse::<IpAddr>().is_ok();
     if host.is_empty() || is_address || !is_valid_domain(&host, false) { Err(cannot()) } else { Ok(host) }
 }

@@ -4,7 +4,7 @@ use crate::cli::words::GlobalWords;
 use crate::cluster_config::ClusterFile;
 use crate::ui::failure::Failure;
 use crate::ui::output::Format;
-use certs::AuthorityKind;
+use certs::CaKind;
 use certs::files::CaDir;
 use std::path::PathBuf;
 use time::OffsetDateTime;
@@ -55,13 +55,13 @@ impl Context {
     }
 
     /// Returns the directory of an existing CA.
-    pub(crate) fn authority(&self, kind: AuthorityKind) -> Result<CaDir, Failure> {
+    pub(crate) fn ca(&self, kind: CaKind) -> Result<CaDir, Failure> {
         let root = self.ca_dir()?;
         let dir = CaDir::below(&root, kind);
         if dir.exists() {
             return Ok(dir);
         }
-        let text = format!("there is no {kind} authority in {}: make one with `etcd-admin ca init`, or give --ca-dir", root.display());
+        let text = format!("there is no {kind} CA in {}: make one with `etcd-admin ca init`, or give --ca-dir", root.display());
         Err(Failure::new(crate::ui::failure::FAILED, text))
     }
 }

@@ -66,8 +66,8 @@ impl Address {
         Ok(Self { text: text.to_owned(), place, encryption })
     }
 
-    /// Returns the `:authority` of a request.
-    pub(crate) fn authority(&self) -> String {
+    /// Returns the `:ca` of a request.
+    pub(crate) fn ca(&self) -> String {
         match &self.place {
             Place::Host { name, port } if name.contains(':') => format!("[{name}]:{port}"),
             Place::Host { name, port } => format!("{name}:{port}"),
@@ -118,7 +118,7 @@ mod tests {
             let address = Address::parse(text).unwrap();
             assert_eq!((address.place, address.encryption, address.text.as_str()), (place, encryption, text.trim()), "{text}");
         }
-        assert_eq!(Address::parse("https://[::1]:2379").unwrap().authority(), "[::1]:2379");
+        assert_eq!(Address::parse("https://[::1]:2379").unwrap().ca(), "[::1]:2379");
         for (text, says) in [
             ("m1", "no port"),
             ("http://m1:2379/v3", "has a path"),

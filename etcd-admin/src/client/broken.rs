@@ -113,11 +113,11 @@ const CURES: [(io::ErrorKind, &str); 6] = [
 fn certificate_cure(why: &rustls::CertificateError) -> &'static str {
     use rustls::CertificateError as Certificate;
     if matches!(why, Certificate::UnknownIssuer) {
-        "the member's certificate is of another authority: give its bundle with --cacert"
+        "the member's certificate is of another CA: give its bundle with --cacert"
     } else if matches!(why, Certificate::Expired | Certificate::ExpiredContext { .. }) {
         "renew the member's certificate (etcd-admin cert renew), or set this machine's clock"
     } else if matches!(why, Certificate::NotValidYet | Certificate::NotValidYetContext { .. }) {
-        "set the clock of this machine or of the authority's"
+        "set the clock of this machine or of the CA's"
     } else if matches!(why, Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }) {
         "the certificate does not stand for this host: use a name of it, or issue one that has it"
     } else {

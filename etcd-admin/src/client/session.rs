@@ -84,7 +84,7 @@ impl Session {
             }
             ConnectError::Broken(Broken::new(&address, Step::Rpc, error.to_string(), "is this a client URL of a member?"))
         };
-        let endpoint = Endpoint::from_shared(format!("http://{}", address.authority())).map_err(odd)?;
+        let endpoint = Endpoint::from_shared(format!("http://{}", address.ca())).map_err(odd)?;
         let endpoint = endpoint
             .http2_keep_alive_interval(settings.keepalive_time.max(PING_INTERVAL_MIN))
             .keep_alive_timeout(settings.keepalive_timeout)

@@ -3,7 +3,7 @@
 use super::host::Host;
 use crate::host::{FLAGS, list_name};
 use crate::ui::failure::{FAILED, Failure};
-use certs::AuthorityKind;
+use certs::CaKind;
 use serde_norway::{Mapping, Value};
 
 /// Settings that count only when a member starts for the first time. A host that runs keeps its own.
@@ -60,11 +60,11 @@ impl Host<'_> {
 
     /// Adds the revocation lists that are on the host. Without the keys a member would ignore them;
     /// with a key and no file it would not start.
-    pub(crate) fn enforce(&self, mut settings: Mapping, lists: &[AuthorityKind]) -> Mapping {
+    pub(crate) fn enforce(&self, mut settings: Mapping, lists: &[CaKind]) -> Mapping {
         for kind in lists {
             let section = match kind {
-                AuthorityKind::Client => "client-transport-security",
-                AuthorityKind::Peer => "peer-transport-security",
+                CaKind::Client => "client-transport-security",
+                CaKind::Peer => "peer-transport-security",
             };
             if let Some(Value::Mapping(section)) = settings.get_mut(section) {
                 let path = self.certificates().join("current").join(list_name(*kind));

@@ -86,13 +86,12 @@ fn of_settings(context: &Context, settings: &config::Settings, no_probe: bool) -
 /// Checks a certificate with its key and its CA.
 pub(super) fn pair(context: &Context, profile: Profile, cert: &Path, key: &Path, ca: &Path, wanted: &[Name]) -> Vec<Finding> {
     let checked = || -> Result<Vec<certs::Finding>, Failure> {
-        let (shown, authorities) = (crate::host::certificates(cert)?, crate::host::certificates(ca)?);
+        let (shown, cas) = (crate::host::certificates(cert)?, crate::host::certificates(ca)?);
         certs::files::check_private(key)?;
         let text = certs::files::read_text(key)?;
         let key = PrivateKey::from_pem(&text, None).map_err(|error| Failure::of_file(key, &error))?;
         let lists = [];
-        let check =
-            HostCheck { profile, shown: &shown, authorities: &authorities, revocation_lists: &lists, key: Some(&key), wanted, warn: WARN };
+        let check = HostCheck { profile, shown: &shown, cas: &cas, revocation_lists: &lists, key: Some(&key), wanted, warn: WARN };
         Ok(check.run(context.now))
     };
     match checked() {

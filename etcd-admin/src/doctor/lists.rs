@@ -15,14 +15,14 @@ const REMEDY: &str = "where its key is: etcd-admin crl publish; then here: etcd-
 pub(super) fn lists(now: OffsetDateTime, list: &Path, ca: &Path) -> Vec<Finding> {
     let of_bundle = || -> Result<Vec<Finding>, Failure> {
         let (lists, bundle) = (crate::host::revocation_lists(list)?, crate::host::certificates(ca)?);
-        bundle.iter().map(|authority| of_authority(now, list, &lists, authority)).collect()
+        bundle.iter().map(|issuer| of_issuer(now, list, &lists, issuer)).collect()
     };
     of_bundle().unwrap_or_else(|failure| vec![Finding::bad("revocation-list", list.display(), failure.to_string(), REMEDY)])
 }
 
-fn of_authority(now: OffsetDateTime, list: &Path, lists: &[impl AsRef<[u8]>], authority: &[u8]) -> Result<Finding, Failure> {
-    let subject = CertificateFacts::of(authority).map_err(|error| Failure::of_file(list, &error))?.subject;
-    let own = lists.iter().filter(|list| RevocationListFacts::is_signed_by(list.as_ref(), authority));
+fn of_issuer(now: OffsetDateTime, list: &Path, lists: &[impl AsRef<[u8]>], issuer: &[u8]) -> Result<Finding, Failure> {
+    let subject = CertificateFacts::of(issuer).map_err(|error| Failure::of_file(list, &error))?.subject;
+    let own = lists.iter().filter(|list| RevocationListFacts::is_signed_by(list.as_ref(), issuer));
     let own = own.map(|list| RevocationListFacts::of(list.as_ref())).collect::<Result<Vec<_>, _>>();
     let own = own.map_err(|error| Failure::of_file(list, &error))?;
     let Some(end) = own.iter().filter_map(|list| list.next_update).max() else {

@@ -188,7 +188,7 @@ pub(super) const TOPICS: &[Topic] = &[
     ),
     error(
         "certificate signed by unknown authority",
-        "The other side's certificate is of an authority that is not trusted here.",
+        "The other side's certificate is of a CA that is not trusted here.",
         "Give its bundle with --cacert; etcd-admin cert verify tells of a host's files.",
     ),
     error(
@@ -259,7 +259,7 @@ pub(super) const TOPICS: &[Topic] = &[
     finding("clock", "Whether something keeps the clock right.", "chrony or systemd-timesyncd."),
     finding("port", "Whether a port can be had.", "Stop what holds it, or choose another one."),
     finding("name", "Whether a host's name is known here.", "DNS or /etc/hosts."),
-    finding("certificate", "Whether a certificate, its key and its authority fit.", "etcd-admin cert verify, etcd-admin init apply."),
+    finding("certificate", "Whether a certificate, its key and its CA fit.", "etcd-admin cert verify, etcd-admin init apply."),
     finding("tls", "Whether connections are encrypted.", "tls.enabled in cluster.yaml."),
     finding("configuration", "Whether the daemon would take its configuration.", "Mend what is named."),
     finding("process", "Whether a daemon uses the data.", "systemctl status etcd-server."),

@@ -12,7 +12,7 @@ use crate::host::{self, bundle_name, list_name};
 use crate::pki::{current_list, matched, unlock};
 use crate::ui::failure::Failure;
 use certs::files::{CaDir, HostDir, HostFile};
-use certs::{AuthorityKind, CertificateFacts, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile, SigningRequest};
+use certs::{CaKind, CertificateFacts, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile, SigningRequest};
 use std::path::{Path, PathBuf};
 use time::Duration;
 
@@ -26,7 +26,7 @@ enum Step {
     Request(LeafPlan),
     /// Signed elsewhere, for a key that is here.
     Install(PathBuf),
-    /// A bundle of authorities, or a revocation list.
+    /// A bundle of CAs, or a revocation list.
     Trust(String, PathBuf),
     /// The revocation list of a CA on this machine, which has none that is current.
     Publish(CaDir),
@@ -39,8 +39,8 @@ pub(super) struct Certificates {
     steps: Vec<Step>,
     algorithm: KeyAlgorithm,
     pub(super) changes: Vec<Change>,
-    /// Authorities whose list is on this host when the plan is done.
-    pub(super) lists: Vec<AuthorityKind>,
+    /// CAs whose list is on this host when the plan is done.
+    pub(super) lists: Vec<CaKind>,
     /// Steps elsewhere before the member can start.
     pub(super) next: Vec<String>,
 }
@@ -60,7 +60,7 @@ impl Certificates {
         for profile in PROFILES {
             all.look_at(context, host, words, profile)?;
         }
-        for kind in AuthorityKind::ALL {
+        for kind in CaKind::ALL {
             all.look_at_bundle(context, words, kind)?;
             all.look_at_list(context, words, kind)?;
         }
@@ -84,8 +84,8 @@ impl Certificates {
         let request = there.pending(&format!("{stem}.csr"));
         let (step, after) = if let Some(signed) = signed {
             (Some(Step::Install(signed.clone())), format!("the certificate of {}", signed.display()))
-        } else if let Some(authority) = authority(context, profile.authority()) {
-            (Some(Step::Issue(plan, authority)), format!("a new key, and a certificate for {names}"))
+        } else if let Some(ca) = ca(context, profile.ca()) {
+            (Some(Step::Issue(plan, ca)), format!("a new key, and a certificate for {names}"))
         } else if request.is_file() {
             (None, String::new())
         } else {
@@ -93,7 +93,7 @@ impl Certificates {
         };
         if matches!(step, None | Some(Step::Request(_))) {
             let text = format!(
-                "take server.csr and peer.csr of {} to where the authorities are, and bring back what this writes: etcd-admin init sign --member {} --requests DIR --out DIR",
+                "take server.csr and peer.csr of {} to where the CAs are, and bring back what this writes: etcd-admin init sign --member {} --requests DIR --out DIR",
                 there.pending("").display(),
                 host.entry.name
             );
@@ -111,10 +111,10 @@ impl Certificates {
         Ok(())
     }
 
-    fn look_at_bundle(&mut self, context: &Context, words: &HostWords, kind: AuthorityKind) -> Result<(), Failure> {
+    fn look_at_bundle(&mut self, context: &Context, words: &HostWords, kind: CaKind) -> Result<(), Failure> {
         let name = bundle_name(kind);
         let brought = words.signed.as_ref().map(|dir| dir.join(&name)).filter(|path| path.is_file());
-        let Some(source) = brought.or_else(|| authority(context, kind).map(|dir| dir.bundle_path())) else { return Ok(()) };
+        let Some(source) = brought.or_else(|| ca(context, kind).map(|dir| dir.bundle_path())) else { return Ok(()) };
         let path = HostDir::at(&self.dir).current(&name);
         let same = path.is_file() && *certs::files::read(&path)? == *certs::files::read(&source)?;
         if !same {
@@ -128,11 +128,11 @@ impl Certificates {
 
     /// Plans the revocation list. A member that enforces none goes on serving a client whose
     /// certificate was revoked.
-    fn look_at_list(&mut self, context: &Context, words: &HostWords, kind: AuthorityKind) -> Result<(), Failure> {
+    fn look_at_list(&mut self, context: &Context, words: &HostWords, kind: CaKind) -> Result<(), Failure> {
         let name = list_name(kind);
         let path = HostDir::at(&self.dir).current(&name);
         let brought = words.signed.as_ref().map(|dir| dir.join(&name)).filter(|path| path.is_file());
-        let here = authority(context, kind);
+        let here = ca(context, kind);
         if brought.is_none()
             && let Some(dir) = here.as_ref()
             && dir.is_list_due(context.now)?
@@ -170,14 +170,14 @@ impl Certificates {
                     answered.extend(names);
                 }
                 Step::Trust(name, source) => files.push(file(name, &certs::files::read(source)?, false)),
-                Step::Publish(authority) => {
-                    let unlocked = unlock(authority, &words.passphrase)?;
-                    files.push(file(&list_name(authority.kind()), &current_list(context, authority, &unlocked)?, false));
+                Step::Publish(ca) => {
+                    let unlocked = unlock(ca, &words.passphrase)?;
+                    files.push(file(&list_name(ca.kind()), &current_list(context, ca, &unlocked)?, false));
                 }
-                Step::Issue(plan, authority) => {
-                    let unlocked = unlock(authority, &words.passphrase)?;
+                Step::Issue(plan, ca) => {
+                    let unlocked = unlock(ca, &words.passphrase)?;
                     let key = PrivateKey::generate(self.algorithm)?;
-                    let made = authority.issue(&unlocked, plan, &key, context.now)?;
+                    let made = ca.issue(&unlocked, plan, &key, context.now)?;
                     let stem = plan.profile.name();
                     files.push(file(&format!("{stem}.crt"), made.pem.as_bytes(), false));
                     files.push(file(&format!("{stem}.key"), key.to_pem().as_bytes(), true));
@@ -207,7 +207,7 @@ fn file(name: &str, content: &[u8], private: bool) -> HostFile {
 }
 
 /// Returns the CA, where it is on this machine.
-fn authority(context: &Context, kind: AuthorityKind) -> Option<CaDir> {
+fn ca(context: &Context, kind: CaKind) -> Option<CaDir> {
     let root: PathBuf = context.ca_dir().ok()?;
     let root: &Path = &root;
     Some(CaDir::below(root, kind)).filter(CaDir::exists)

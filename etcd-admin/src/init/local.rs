@@ -8,8 +8,8 @@ use crate::cli::context::Context;
 use crate::cluster_config::ClusterFile;
 use crate::ui::failure::Failure;
 use crate::ui::output::answer;
-use certs::files::{CaDir, NewAuthority};
-use certs::{AuthorityKind, AuthorityPlan, KeyAlgorithm};
+use certs::files::{CaDir, NewCa};
+use certs::{CaKind, CaPlan, KeyAlgorithm};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -74,7 +74,7 @@ fn make(context: &Context, directory: &Path, file: &ClusterFile, text: &str) -> 
     let document = directory.join("cluster.yaml");
     certs::files::create(&document, text.as_bytes(), 0o600)?;
     let context = Context { ca_dir: Some(directory.join("ca")), format: context.format, dry_run: false, now: context.now };
-    authorities(&context, file)?;
+    cas(&context, file)?;
     for host in file.hosts() {
         let words = HostWords {
             document: DocumentWords { cluster: Some(document.clone()) },
@@ -88,13 +88,12 @@ fn make(context: &Context, directory: &Path, file: &ClusterFile, text: &str) -> 
 }
 
 /// The keys of these CAs are as open as the members' keys beside them: everything is in one directory of one user.
-fn authorities(context: &Context, file: &ClusterFile) -> Result<(), Failure> {
-    for kind in AuthorityKind::ALL {
+fn cas(context: &Context, file: &ClusterFile) -> Result<(), Failure> {
+    for kind in CaKind::ALL {
         let dir = CaDir::below(&context.ca_dir()?, kind);
-        let plan =
-            AuthorityPlan { common_name: format!("{} {kind} CA", file.name), lifetime: Duration::days(CA_DAYS), constraints: Vec::new() };
-        let authority = dir.create(&NewAuthority { plan, algorithm: KeyAlgorithm::P256, passphrase: None }, context.now)?;
-        dir.publish(&authority, context.now, Duration::days(CRL_DAYS))?;
+        let plan = CaPlan { common_name: format!("{} {kind} CA", file.name), lifetime: Duration::days(CA_DAYS), constraints: Vec::new() };
+        let ca = dir.create(&NewCa { plan, algorithm: KeyAlgorithm::P256, passphrase: None }, context.now)?;
+        dir.publish(&ca, context.now, Duration::days(CRL_DAYS))?;
     }
     Ok(())
 }

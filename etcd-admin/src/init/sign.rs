@@ -42,16 +42,16 @@ pub(super) fn sign(context: &Context, words: &SignWords) -> Result<ExitCode, Fai
             );
             return Err(Failure::new(INTEGRITY, text));
         }
-        let dir = context.authority(profile.authority())?;
+        let dir = context.ca(profile.ca())?;
         let (certificate, bundle) = (words.out.join(format!("{}.crt", profile.name())), words.out.join(bundle_name(dir.kind())));
         let list = words.out.join(list_name(dir.kind()));
         if !context.dry_run {
-            let authority = unlock(&dir, &words.passphrase)?;
-            let made = dir.sign(&authority, &plan, &request, context.now)?;
+            let ca = unlock(&dir, &words.passphrase)?;
+            let made = dir.sign(&ca, &plan, &request, context.now)?;
             certs::files::private_dir(&words.out)?;
             certs::files::replace(&certificate, made.pem.as_bytes(), PUBLIC_MODE)?;
             certs::files::replace(&bundle, &certs::files::read(&dir.bundle_path())?, PUBLIC_MODE)?;
-            certs::files::replace(&list, &current_list(context, &dir, &authority)?, PUBLIC_MODE)?;
+            certs::files::replace(&list, &current_list(context, &dir, &ca)?, PUBLIC_MODE)?;
         }
         files.extend([certificate, bundle, list]);
     }

@@ -73,7 +73,7 @@ pub(crate) struct HostWords {
     /// Which member this host is; else the one that has its name
     #[arg(long, value_name = "NAME")]
     pub(crate) member: Option<String>,
-    /// Directory with what the authorities signed for this host: server.crt, peer.crt, client-ca.crt, peer-ca.crt
+    /// Directory with what the CAs signed for this host: server.crt, peer.crt, client-ca.crt, peer-ca.crt
     #[arg(long, value_name = "DIR")]
     pub(crate) signed: Option<PathBuf>,
     /// Writes below this directory, as for an image

@@ -15,7 +15,7 @@ use crate::ui::confirm::confirm;
 use crate::ui::failure::{FAILED, Failure, TIMED_OUT};
 use crate::ui::output::answer;
 use crate::ui::progress::note;
-use certs::{Authority, AuthorityPlan, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile};
+use certs::{Ca, CaPlan, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile};
 use proto::etcdserverpb::{AuthDisableRequest, AuthStatusRequest, AuthUserChangePasswordRequest};
 use serde::Serialize;
 use serde_norway::Mapping;
@@ -99,17 +99,17 @@ struct Door {
 
 impl Door {
     fn make(context: &Context, dir: &Path) -> Result<Self, Failure> {
-        let plan = AuthorityPlan { common_name: "auth rescue".to_owned(), lifetime: LIFETIME, constraints: Vec::new() };
-        let authority = Authority::create(&plan, PrivateKey::generate(KeyAlgorithm::P256)?, context.now)?;
+        let plan = CaPlan { common_name: "auth rescue".to_owned(), lifetime: LIFETIME, constraints: Vec::new() };
+        let ca = Ca::create(&plan, PrivateKey::generate(KeyAlgorithm::P256)?, context.now)?;
         let mut files = vec![dir.join("ca.crt")];
-        certs::files::create(&files[0], authority.certificate().pem.as_bytes(), 0o600)?;
+        certs::files::create(&files[0], ca.certificate().pem.as_bytes(), 0o600)?;
         let names = vec![Name::parse("127.0.0.1")?];
         for (stem, profile, common_name, names) in
             [("server", Profile::Server, "rescue", names), ("root", Profile::Admin, "root", Vec::new())]
         {
             let plan = LeafPlan { profile, common_name: common_name.to_owned(), names, lifetime: LIFETIME, loopback_only: true };
             let key = PrivateKey::generate(KeyAlgorithm::P256)?;
-            let made = authority.issue(&plan, &key, context.now)?;
+            let made = ca.issue(&plan, &key, context.now)?;
             for (end, text) in [("crt", made.pem.as_bytes()), ("key", key.to_pem().as_bytes())] {
                 let path = dir.join(format!("{stem}.{end}"));
                 certs::files::create(&path, text, 0o600)?;

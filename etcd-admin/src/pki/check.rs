@@ -62,7 +62,7 @@ fn files_of(words: &CertVerify) -> Result<Vec<Files>, Failure> {
     let there = directory.files()?;
     let set = [Profile::Server, Profile::Peer].into_iter().filter(|profile| there.contains_key(&format!("{}.crt", profile.name())));
     let files = set.map(|profile| {
-        let kind = profile.authority();
+        let kind = profile.ca();
         let crl = host::list_name(kind);
         Files {
             profile,
@@ -83,19 +83,11 @@ fn files_of(words: &CertVerify) -> Result<Vec<Files>, Failure> {
 }
 
 fn check(context: &Context, files: &Files, wanted: &[Name], warn: Duration) -> Result<Vec<Checked>, Failure> {
-    let (shown, authorities) = (host::certificates(&files.cert)?, host::certificates(&files.ca)?);
+    let (shown, cas) = (host::certificates(&files.cert)?, host::certificates(&files.ca)?);
     let lists = files.crl.as_deref().map(host::revocation_lists).transpose()?.unwrap_or_default();
     let mut findings = Vec::new();
     let key = files.key.as_deref().map(|path| key(path, &mut findings)).transpose()?;
-    let check = HostCheck {
-        profile: files.profile,
-        shown: &shown,
-        authorities: &authorities,
-        revocation_lists: &lists,
-        key: key.as_ref(),
-        wanted,
-        warn,
-    };
+    let check = HostCheck { profile: files.profile, shown: &shown, cas: &cas, revocation_lists: &lists, key: key.as_ref(), wanted, warn };
     findings.extend(check.run(context.now));
     Ok(findings.into_iter().map(|finding| Checked { file: files.cert.clone(), finding }).collect())
 }

@@ -7,7 +7,7 @@ use crate::pki::{CertInstall, CertRequest};
 use crate::ui::failure::{Failure, INTEGRITY};
 use crate::ui::output::{answer, say};
 use certs::files::{HostDir, HostFile};
-use certs::{AuthorityKind, CertificateFacts, PrivateKey, SigningRequest};
+use certs::{CaKind, CertificateFacts, PrivateKey, SigningRequest};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -36,7 +36,7 @@ pub(crate) fn request(context: &Context, words: &CertRequest) -> Result<ExitCode
     answer(context.format, &made, || {
         let sans: String = plan.names.iter().map(|name| format!(" --san {name}")).collect();
         format!(
-            "{}\nThe key stays here. Sign the request where the authority is:\n  etcd-admin cert sign --profile {} --cn {}{sans} --out {stem}.crt {stem}.csr\n",
+            "{}\nThe key stays here. Sign the request where the CA is:\n  etcd-admin cert sign --profile {} --cn {}{sans} --out {stem}.crt {stem}.csr\n",
             made.request.display(),
             made.profile,
             made.common_name,
@@ -73,9 +73,7 @@ pub(crate) fn install(context: &Context, words: &CertInstall) -> Result<ExitCode
         files.extend(pair);
         answered.extend(names);
     }
-    for (kind, bundle, list) in
-        [(AuthorityKind::Client, &words.client_ca, &words.client_crl), (AuthorityKind::Peer, &words.peer_ca, &words.peer_crl)]
-    {
+    for (kind, bundle, list) in [(CaKind::Client, &words.client_ca, &words.client_crl), (CaKind::Peer, &words.peer_ca, &words.peer_crl)] {
         if let Some(path) = bundle {
             host::certificates(path)?;
             files.push(file(host::bundle_name(kind), path)?);

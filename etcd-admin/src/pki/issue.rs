@@ -1,6 +1,6 @@
 //! `cert issue`, `cert sign` and `cert renew`: signing by CAs.
 
-use super::authorities::unlock;
+use super::cas::unlock;
 use crate::cli::context::Context;
 use crate::host;
 use crate::pki::{CertIssue, CertRenew, CertSign, Subject};
@@ -46,7 +46,7 @@ impl Made {
 pub(crate) fn issue(context: &Context, words: &CertIssue) -> Result<ExitCode, Failure> {
     let plan = LeafPlan { lifetime: Duration::days(words.days), loopback_only: words.loopback_only, ..plan_of(&words.subject)? };
     plan.check()?;
-    let dir = context.authority(plan.profile.authority())?;
+    let dir = context.ca(plan.profile.ca())?;
     let stem = host::stem(plan.profile, &plan.common_name);
     let place = |name: String| words.out.join(name);
     let (certificate, key) = (place(format!("{stem}.crt")), place(format!("{stem}.key")));
@@ -63,9 +63,9 @@ pub(crate) fn issue(context: &Context, words: &CertIssue) -> Result<ExitCode, Fa
     if context.dry_run {
         return say(&format!("would write {} and {}\n", certificate.display(), key.display())).map(|()| ExitCode::SUCCESS);
     }
-    let authority = unlock(&dir, &words.passphrase)?;
+    let ca = unlock(&dir, &words.passphrase)?;
     let own = PrivateKey::generate(words.key.into())?;
-    let made = dir.issue(&authority, &plan, &own, context.now)?;
+    let made = dir.issue(&ca, &plan, &own, context.now)?;
     certs::files::private_dir(&words.out)?;
     certs::files::create(&key, own.to_pem().as_bytes(), PRIVATE_MODE)?;
     certs::files::create(&certificate, made.pem.as_bytes(), PUBLIC_MODE)?;
@@ -102,7 +102,7 @@ pub(crate) fn sign(context: &Context, words: &CertSign) -> Result<ExitCode, Fail
         loopback_only: words.loopback_only,
     };
     plan.check()?;
-    let dir = context.authority(profile.authority())?;
+    let dir = context.ca(profile.ca())?;
     if let Some(out) = words.out.as_ref().filter(|out| out.exists()) {
         return Err(Failure::refused(format!("{} exists already, and nothing is overwritten", out.display())));
     }
@@ -111,8 +111,8 @@ pub(crate) fn sign(context: &Context, words: &CertSign) -> Result<ExitCode, Fail
         let text = format!("would sign a {} certificate of {} for {}\n", profile.name(), plan.common_name, names.join(", "));
         return say(&text).map(|()| ExitCode::SUCCESS);
     }
-    let authority = unlock(&dir, &words.passphrase)?;
-    let made = dir.sign(&authority, &plan, &request, context.now)?;
+    let ca = unlock(&dir, &words.passphrase)?;
+    let made = dir.sign(&ca, &plan, &request, context.now)?;
     match &words.out {
         None => say(&made.pem)?,
         Some(out) => {
@@ -168,7 +168,7 @@ pub(crate) fn renew(context: &Context, words: &CertRenew) -> Result<ExitCode, Fa
         // It was good enough when it was made.
         loopback_only: true,
     };
-    let dir = context.authority(profile.authority())?;
+    let dir = context.ca(profile.ca())?;
     if context.dry_run {
         return say(&format!("would renew {} and {}\n", words.cert.display(), key_path.display())).map(|()| ExitCode::SUCCESS);
     }
@@ -180,9 +180,9 @@ pub(crate) fn renew(context: &Context, words: &CertRenew) -> Result<ExitCode, Fa
 }
 
 fn renewed(context: &Context, dir: &CaDir, plan: &LeafPlan, words: &CertRenew) -> Result<(Certificate, PrivateKey), Failure> {
-    let authority = unlock(dir, &words.passphrase)?;
+    let ca = unlock(dir, &words.passphrase)?;
     let key = PrivateKey::generate(words.key.into())?;
-    Ok((dir.issue(&authority, plan, &key, context.now)?, key))
+    Ok((dir.issue(&ca, plan, &key, context.now)?, key))
 }
 
 /// Writes a renewed certificate. In a host's directory the whole set changes at once. Elsewhere the

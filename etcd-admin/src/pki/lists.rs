@@ -1,6 +1,6 @@
 //! `cert revoke`, `crl publish` and `crl show`.
 
-use super::authorities::unlock;
+use super::cas::unlock;
 use crate::cli::context::Context;
 use crate::host;
 use crate::pki::CertRevoke;
@@ -8,7 +8,7 @@ use crate::ui::failure::Failure;
 use crate::ui::output::{answer, say, table};
 use crate::ui::passphrase::PassphraseSource;
 use certs::files::CaDir;
-use certs::{AuthorityKind, RevocationListFacts, RevocationReason};
+use certs::{CaKind, RevocationListFacts, RevocationReason};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use time::Duration;
 
 #[derive(Debug, Serialize)]
 struct Revoked {
-    kind: AuthorityKind,
+    kind: CaKind,
     serial: String,
     common_name: String,
     reason: RevocationReason,
@@ -30,7 +30,7 @@ pub(crate) fn revoke(context: &Context, words: &CertRevoke) -> Result<ExitCode, 
     }
     let dir = issuer_of(context, &serial, words.kind.map(Into::into))?;
     if context.dry_run {
-        return say(&format!("would revoke {serial} of the {} authority\n", dir.kind())).map(|()| ExitCode::SUCCESS);
+        return say(&format!("would revoke {serial} of the {} CA\n", dir.kind())).map(|()| ExitCode::SUCCESS);
     }
     let issued = dir.revoke(&serial, words.reason.into(), context.now)?;
     let told = Revoked { kind: dir.kind(), serial: issued.serial, common_name: issued.common_name, reason: words.reason.into() };
@@ -47,25 +47,25 @@ pub(crate) fn revoke(context: &Context, words: &CertRevoke) -> Result<ExitCode, 
 }
 
 /// Returns the CA that has issued a number.
-fn issuer_of(context: &Context, serial: &str, kind: Option<AuthorityKind>) -> Result<CaDir, Failure> {
+fn issuer_of(context: &Context, serial: &str, kind: Option<CaKind>) -> Result<CaDir, Failure> {
     if let Some(kind) = kind {
-        return context.authority(kind);
+        return context.ca(kind);
     }
     let serial = serial.to_ascii_lowercase().replace(':', "");
     let root = context.ca_dir()?;
-    for dir in AuthorityKind::ALL.map(|kind| CaDir::below(&root, kind)).into_iter().filter(CaDir::exists) {
+    for dir in CaKind::ALL.map(|kind| CaDir::below(&root, kind)).into_iter().filter(CaDir::exists) {
         let entries = dir.entries()?;
         if entries.iter().any(|entry| matches!(entry, certs::files::Entry::Issued(issued) if issued.serial == serial)) {
             return Ok(dir);
         }
     }
-    Err(Failure::refused(format!("no authority in {} has issued a certificate {serial}", root.display())))
+    Err(Failure::refused(format!("no CA in {} has issued a certificate {serial}", root.display())))
 }
 
 #[derive(Debug, Serialize)]
 struct Published {
     changed: bool,
-    kind: AuthorityKind,
+    kind: CaKind,
     number: Option<u64>,
     revoked: usize,
     next_update: Option<String>,
@@ -75,11 +75,11 @@ struct Published {
 /// Publishes a list where [`CaDir::is_list_due`] says so.
 pub(crate) fn publish_if_due(
     context: &Context,
-    kind: AuthorityKind,
+    kind: CaKind,
     lifetime: Duration,
     passphrase: &PassphraseSource,
 ) -> Result<ExitCode, Failure> {
-    let dir = context.authority(kind)?;
+    let dir = context.ca(kind)?;
     if dir.is_list_due(context.now)? {
         return publish(context, kind, lifetime, passphrase);
     }
@@ -90,27 +90,22 @@ pub(crate) fn publish_if_due(
 }
 
 /// Returns the PEM text of a CA's list, and publishes one first if none is current.
-pub(crate) fn current_list(context: &Context, dir: &CaDir, authority: &certs::Authority) -> Result<Vec<u8>, Failure> {
+pub(crate) fn current_list(context: &Context, dir: &CaDir, ca: &certs::Ca) -> Result<Vec<u8>, Failure> {
     let path = dir.revocation_list_path();
     if dir.is_list_due(context.now)? {
-        dir.publish(authority, context.now, Duration::days(certs::files::LIST_DAYS))?;
+        dir.publish(ca, context.now, Duration::days(certs::files::LIST_DAYS))?;
     }
     Ok(certs::files::read(&path)?.to_vec())
 }
 
-pub(crate) fn publish(
-    context: &Context,
-    kind: AuthorityKind,
-    lifetime: Duration,
-    passphrase: &PassphraseSource,
-) -> Result<ExitCode, Failure> {
-    let dir = context.authority(kind)?;
+pub(crate) fn publish(context: &Context, kind: CaKind, lifetime: Duration, passphrase: &PassphraseSource) -> Result<ExitCode, Failure> {
+    let dir = context.ca(kind)?;
     let file = dir.revocation_list_path();
     if context.dry_run {
         return say(&format!("would write {}\n", file.display())).map(|()| ExitCode::SUCCESS);
     }
-    let authority = unlock(&dir, passphrase)?;
-    let facts = RevocationListFacts::of(&dir.publish(&authority, context.now, lifetime)?)?;
+    let ca = unlock(&dir, passphrase)?;
+    let facts = RevocationListFacts::of(&dir.publish(&ca, context.now, lifetime)?)?;
     let told = Published {
         changed: true,
         kind,
@@ -121,7 +116,7 @@ pub(crate) fn publish(
     };
     answer(context.format, &told, || {
         format!(
-            "{}\nList {} of the {kind} authority: {} revoked, to be replaced before {}. Bring it to every member:\n  etcd-admin cert install --dir DIR --{kind}-crl FILE\n",
+            "{}\nList {} of the {kind} CA: {} revoked, to be replaced before {}. Bring it to every member:\n  etcd-admin cert install --dir DIR --{kind}-crl FILE\n",
             told.file.display(),
             told.number.unwrap_or_default(),
             told.revoked,

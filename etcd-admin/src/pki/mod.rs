@@ -1,6 +1,6 @@
 //! Certificates: CAs, the certificates they issue, and CRLs. One file per noun or task.
 
-mod authorities;
+mod cas;
 mod check;
 mod hosts;
 mod issue;
@@ -10,7 +10,7 @@ mod rotate;
 mod show;
 mod words;
 
-pub(crate) use authorities::unlock;
+pub(crate) use cas::unlock;
 pub(crate) use hosts::matched;
 pub(crate) use lists::current_list;
 pub(crate) use words::*;
@@ -21,8 +21,8 @@ use std::process::ExitCode;
 
 pub(crate) fn ca(context: &Context, command: CaCommand) -> Result<ExitCode, Failure> {
     match command {
-        CaCommand::Init(words) => authorities::init(context, &words),
-        CaCommand::Show { issued } => authorities::show(context, issued),
+        CaCommand::Init(words) => cas::init(context, &words),
+        CaCommand::Show { issued } => cas::show(context, issued),
         CaCommand::Rotate(words) => rotate::rotate(context, &words),
         CaCommand::Rescue(words) => rescue::rescue(context, &words),
     }

@@ -7,8 +7,8 @@ use crate::host;
 use crate::pki::CaRescue;
 use crate::ui::failure::Failure;
 use crate::ui::output::{answer, say, table};
-use certs::files::{CaDir, Issued, NewAuthority, PUBLIC_MODE, RotationPhase};
-use certs::{Authority, AuthorityKind, AuthorityPlan, CertificateFacts, KeyAlgorithm, LeafPlan, Name, Passphrase};
+use certs::files::{CaDir, Issued, NewCa, PUBLIC_MODE, RotationPhase};
+use certs::{Ca, CaKind, CaPlan, CertificateFacts, KeyAlgorithm, LeafPlan, Name, Passphrase};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,19 +20,19 @@ const LIST_LIFETIME: Duration = Duration::days(certs::files::LIST_DAYS);
 struct Wanted {
     old: CertificateFacts,
     issued: Issued,
-    kind: AuthorityKind,
+    kind: CaKind,
     file: PathBuf,
 }
 
 #[derive(Debug, Serialize)]
 struct Rescued {
-    authorities: Vec<RescuedAuthority>,
+    cas: Vec<RescuedCa>,
     certificates: Vec<RescuedCertificate>,
 }
 
 #[derive(Debug, Serialize)]
-struct RescuedAuthority {
-    kind: AuthorityKind,
+struct RescuedCa {
+    kind: CaKind,
     /// `true` if it was made because the old one has expired.
     new: bool,
     not_after: String,
@@ -54,9 +54,9 @@ pub(crate) fn rescue(context: &Context, words: &CaRescue) -> Result<ExitCode, Fa
         return Err(Failure::refused(format!("{} exists already, and nothing is overwritten: name a new directory", words.out.display())));
     }
     let root = context.ca_dir()?;
-    let dirs: Vec<_> = AuthorityKind::ALL.map(|kind| CaDir::below(&root, kind)).into_iter().filter(CaDir::exists).collect();
+    let dirs: Vec<_> = CaKind::ALL.map(|kind| CaDir::below(&root, kind)).into_iter().filter(CaDir::exists).collect();
     if dirs.is_empty() {
-        return Err(context.authority(AuthorityKind::Client).err().unwrap_or_else(|| Failure::usage("there is no authority")));
+        return Err(context.ca(CaKind::Client).err().unwrap_or_else(|| Failure::usage("there is no CA")));
     }
     let wanted = words.certs.iter().map(|path| wanted(&dirs, path, &words.out)).collect::<Result<Vec<_>, _>>()?;
     if let Some(twice) = wanted.iter().enumerate().find(|(number, one)| wanted[..*number].iter().any(|other| other.file == one.file)) {
@@ -66,10 +66,8 @@ pub(crate) fn rescue(context: &Context, words: &CaRescue) -> Result<ExitCode, Fa
     }
     for dir in &dirs {
         if dir.rotation() != RotationPhase::None && has_ended(context, dir)? {
-            let text = format!(
-                "an exchange of the {} authority is under way: end it with `etcd-admin ca rotate finish --force` first",
-                dir.kind()
-            );
+            let text =
+                format!("an exchange of the {} CA is under way: end it with `etcd-admin ca rotate finish --force` first", dir.kind());
             return Err(Failure::refused(text));
         }
     }
@@ -79,12 +77,12 @@ pub(crate) fn rescue(context: &Context, words: &CaRescue) -> Result<ExitCode, Fa
     // Every passphrase is asked for before anything is changed.
     let secrets = dirs.iter().map(|dir| passphrase(dir, words)).collect::<Result<Vec<_>, _>>()?;
     certs::files::private_dir(&words.out)?;
-    let mut told = Rescued { authorities: Vec::new(), certificates: Vec::new() };
+    let mut told = Rescued { cas: Vec::new(), certificates: Vec::new() };
     for (dir, passphrase) in dirs.iter().zip(&secrets) {
-        let (authority, new) = standing_authority(context, dir, passphrase.as_ref(), words)?;
-        told.authorities.push(hand_out(context, dir, &authority, new, &words.out)?);
+        let (ca, new) = standing_ca(context, dir, passphrase.as_ref(), words)?;
+        told.cas.push(hand_out(context, dir, &ca, new, &words.out)?);
         for wanted in wanted.iter().filter(|wanted| wanted.kind == dir.kind()) {
-            told.certificates.push(sign(context, dir, &authority, wanted, words.days)?);
+            told.certificates.push(sign(context, dir, &ca, wanted, words.days)?);
         }
     }
     answer(context.format, &told, || text(&told))?;
@@ -106,7 +104,7 @@ fn wanted(dirs: &[CaDir], path: &Path, out: &Path) -> Result<Wanted, Failure> {
             Err(error) => refusal = refusal.filter(|_| !error.to_string().contains("revoked")).or(Some(error)),
         }
     }
-    let error = refusal.expect("there is at least one authority");
+    let error = refusal.expect("there is at least one CA");
     Err(Failure::of_file(path, &error))
 }
 
@@ -115,7 +113,7 @@ fn has_ended(context: &Context, dir: &CaDir) -> Result<bool, Failure> {
 }
 
 fn passphrase(dir: &CaDir, words: &CaRescue) -> Result<Option<Passphrase>, Failure> {
-    let asked = || words.passphrase.ask(&format!("the {} authority", dir.kind()));
+    let asked = || words.passphrase.ask(&format!("the {} CA", dir.kind()));
     let passphrase = if dir.is_encrypted()? { Some(asked()?) } else { None };
     // A wrong one is found out before anything is changed.
     dir.unlock(passphrase.as_ref())?;
@@ -124,20 +122,15 @@ fn passphrase(dir: &CaDir, words: &CaRescue) -> Result<Option<Passphrase>, Failu
 
 /// Returns the CA as it is, or, where it has expired, a new one in its place under the same
 /// passphrase.
-fn standing_authority(
-    context: &Context,
-    dir: &CaDir,
-    passphrase: Option<&Passphrase>,
-    words: &CaRescue,
-) -> Result<(Authority, bool), Failure> {
+fn standing_ca(context: &Context, dir: &CaDir, passphrase: Option<&Passphrase>, words: &CaRescue) -> Result<(Ca, bool), Failure> {
     if !has_ended(context, dir)? {
         return Ok((dir.unlock(passphrase)?, false));
     }
     let common_name = format!("etcd {} CA {}", dir.kind(), context.now.date());
     // The new CA has the name constraints of the old one.
     let constraints = CertificateFacts::constraints_of(&dir.unlock(passphrase)?.certificate().der)?;
-    let plan = AuthorityPlan { common_name, lifetime: Duration::days(words.ca_days), constraints };
-    let new = NewAuthority { plan, algorithm: KeyAlgorithm::P256, passphrase };
+    let plan = CaPlan { common_name, lifetime: Duration::days(words.ca_days), constraints };
+    let new = NewCa { plan, algorithm: KeyAlgorithm::P256, passphrase };
     dir.rotation_start(&new, context.now)?;
     dir.rotation_switch()?;
     dir.rotation_finish()?;
@@ -145,21 +138,21 @@ fn standing_authority(
 }
 
 /// The bundle and a fresh list, beside the certificates.
-fn hand_out(context: &Context, dir: &CaDir, authority: &Authority, new: bool, out: &Path) -> Result<RescuedAuthority, Failure> {
-    dir.publish(authority, context.now, LIST_LIFETIME)?;
+fn hand_out(context: &Context, dir: &CaDir, ca: &Ca, new: bool, out: &Path) -> Result<RescuedCa, Failure> {
+    dir.publish(ca, context.now, LIST_LIFETIME)?;
     let (bundle, list) = (out.join(host::bundle_name(dir.kind())), out.join(host::list_name(dir.kind())));
     certs::files::create(&bundle, &certs::files::read(&dir.bundle_path())?, PUBLIC_MODE)?;
     certs::files::create(&list, &certs::files::read(&dir.revocation_list_path())?, PUBLIC_MODE)?;
-    Ok(RescuedAuthority { kind: dir.kind(), new, not_after: certs::rfc3339(authority.facts().not_after), bundle, list })
+    Ok(RescuedCa { kind: dir.kind(), new, not_after: certs::rfc3339(ca.facts().not_after), bundle, list })
 }
 
-fn sign(context: &Context, dir: &CaDir, authority: &Authority, wanted: &Wanted, days: i64) -> Result<RescuedCertificate, Failure> {
+fn sign(context: &Context, dir: &CaDir, ca: &Ca, wanted: &Wanted, days: i64) -> Result<RescuedCertificate, Failure> {
     let Wanted { old, issued, file, .. } = wanted;
     let names = issued.names.iter().map(|name| Name::parse(name)).collect::<Result<Vec<_>, _>>()?;
     let lifetime = Duration::days(days);
     // It was good enough when it was made.
     let plan = LeafPlan { profile: issued.profile, common_name: issued.common_name.clone(), names, lifetime, loopback_only: true };
-    let made = dir.sign_again(authority, &plan, old, context.now)?;
+    let made = dir.sign_again(ca, &plan, old, context.now)?;
     if let Some(parent) = file.parent() {
         certs::files::private_dir(parent)?;
     }
@@ -177,7 +170,7 @@ fn would(context: &Context, dirs: &[CaDir], wanted: &[Wanted]) -> Result<String,
     let mut text = String::new();
     for dir in dirs {
         let what = if has_ended(context, dir)? { "make a new one of" } else { "keep" };
-        text += &format!("would {what} the {} authority, and publish its list\n", dir.kind());
+        text += &format!("would {what} the {} CA, and publish its list\n", dir.kind());
     }
     for Wanted { issued, file, .. } in wanted {
         text += &format!("would sign {} {} again as {}\n", issued.profile.name(), issued.common_name, file.display());
@@ -192,10 +185,10 @@ fn text(told: &Rescued) -> String {
     let rows: Vec<_> = told.certificates.iter().map(row).collect();
     let mut text = table(&["PROFILE", "COMMON NAME", "ENDED", "VALID UNTIL", "FILE"], &rows);
     let mut flags = String::new();
-    for authority in &told.authorities {
-        let RescuedAuthority { kind, new, not_after, bundle, list } = authority;
+    for ca in &told.cas {
+        let RescuedCa { kind, new, not_after, bundle, list } = ca;
         let how = if *new { "had run out and was made anew" } else { "is still good" };
-        text += &format!("\nThe {kind} authority {how}, valid until {not_after}.");
+        text += &format!("\nThe {kind} CA {how}, valid until {not_after}.");
         flags += &format!(" --{kind}-ca {} --{kind}-crl {}", bundle.display(), list.display());
     }
     text + &format!(

@@ -1,7 +1,7 @@
 //! `ca rotate`: a CA is exchanged without a gap, step by step; each step can be repeated and none
 //! is skipped.
 
-use super::authorities::{chosen_passphrase, plan};
+use super::cas::{chosen_passphrase, plan};
 use crate::cli::context::Context;
 use crate::pki::{CaRotate, RotateStep};
 use crate::ui::failure::Failure;
@@ -18,7 +18,7 @@ const CONNECTIONS: &str = "etcd_tls_connections{";
 
 #[derive(Debug, Serialize)]
 struct Progress {
-    kind: certs::AuthorityKind,
+    kind: certs::CaKind,
     phase: RotationPhase,
     issuing: String,
     previous: Option<String>,
@@ -27,11 +27,11 @@ struct Progress {
 }
 
 pub(crate) fn rotate(context: &Context, words: &CaRotate) -> Result<ExitCode, Failure> {
-    let dir = context.authority(words.kind.into())?;
+    let dir = context.ca(words.kind.into())?;
     match words.step {
         RotateStep::Status => {}
         step if context.dry_run => {
-            let text = format!("would {step:?} the exchange of the {} authority, which is at {:?}\n", dir.kind(), dir.rotation());
+            let text = format!("would {step:?} the exchange of the {} CA, which is at {:?}\n", dir.kind(), dir.rotation());
             return say(&text).map(|()| ExitCode::SUCCESS);
         }
         RotateStep::Start => start(context, words, &dir)?,
@@ -52,11 +52,11 @@ pub(crate) fn rotate(context: &Context, words: &CaRotate) -> Result<ExitCode, Fa
 }
 
 fn start(context: &Context, words: &CaRotate, dir: &CaDir) -> Result<(), Failure> {
-    let passphrase = chosen_passphrase(&words.new, "the next authority")?;
+    let passphrase = chosen_passphrase(&words.new, "the next CA")?;
     let name = name(context, words, dir)?;
-    let authority = dir.rotation_start(&plan(&words.new, name, passphrase.as_ref())?, context.now)?;
+    let ca = dir.rotation_start(&plan(&words.new, name, passphrase.as_ref())?, context.now)?;
     // Without a list of its own, its certificates would be refused wherever lists are looked at.
-    dir.publish(&authority, context.now, LIST_LIFETIME)?;
+    dir.publish(&ca, context.now, LIST_LIFETIME)?;
     Ok(())
 }
 
@@ -78,7 +78,7 @@ fn finish(context: &Context, words: &CaRotate, dir: &CaDir) -> Result<(), Failur
         if !left.is_empty() {
             let names: Vec<_> = left.iter().map(|issued| format!("{} {}", issued.profile.name(), issued.common_name)).collect();
             let text = format!(
-                "certificates of the old authority have no successor yet: {}; issue them again, revoke them, or say --force",
+                "certificates of the old CA have no successor yet: {}; issue them again, revoke them, or say --force",
                 names.join(", ")
             );
             return Err(Failure::refused(text));
@@ -87,7 +87,7 @@ fn finish(context: &Context, words: &CaRotate, dir: &CaDir) -> Result<(), Failur
             let connections = connections_of(path, &previous.fingerprint_hex())?;
             if connections > 0 {
                 let text = format!(
-                    "{}: {connections} connections still use the old authority; let their clients take up their new certificates, or say --force",
+                    "{}: {connections} connections still use the old CA; let their clients take up their new certificates, or say --force",
                     path.display()
                 );
                 return Err(Failure::refused(text));
@@ -118,19 +118,13 @@ fn told(progress: &Progress, dir: &CaDir) -> String {
         .iter()
         .map(|issued| format!("  to be issued again: {} {} ({})\n", issued.profile.name(), issued.common_name, issued.serial))
         .collect();
-    format!(
-        "{} authority: {}\n  bundle: {}\n{left}{}\n",
-        progress.kind,
-        phase_name(progress.phase),
-        dir.bundle_path().display(),
-        progress.next
-    )
+    format!("{} CA: {}\n  bundle: {}\n{left}{}\n", progress.kind, phase_name(progress.phase), dir.bundle_path().display(), progress.next)
 }
 
 fn phase_name(phase: RotationPhase) -> &'static str {
     match phase {
         RotationPhase::None => "no exchange under way",
-        RotationPhase::TrustBoth => "both authorities are trusted, the old one issues",
-        RotationPhase::Reissue => "both authorities are trusted, the new one issues",
+        RotationPhase::TrustBoth => "both CAs are trusted, the old one issues",
+        RotationPhase::Reissue => "both CAs are trusted, the new one issues",
     }
 }

@@ -23,7 +23,7 @@ struct Inspected {
     time_left: String,
     names: Vec<String>,
     key: String,
-    authority: bool,
+    ca: bool,
     server: bool,
     client: bool,
     fingerprint_sha256: String,
@@ -43,14 +43,14 @@ impl Inspected {
             common_name: facts.common_name,
             issuer: facts.issuer,
             key: facts.key,
-            authority: facts.is_authority,
+            ca: facts.is_ca,
             server: facts.server_usage,
             client: facts.client_usage,
         }
     }
 
     fn usages(&self) -> String {
-        let said = [(self.authority, "authority"), (self.server, "server"), (self.client, "client")];
+        let said = [(self.ca, "CA"), (self.server, "server"), (self.client, "client")];
         said.into_iter().filter_map(|(is, name)| is.then_some(name)).collect::<Vec<_>>().join(", ")
     }
 

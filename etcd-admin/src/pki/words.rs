@@ -6,15 +6,15 @@ use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CaCommand {
-    /// Makes the authorities
+    /// Makes the CAs
     Init(CaInit),
-    /// Shows the authorities, and what they have issued
+    /// Shows the CAs, and what they have issued
     Show {
         /// Every certificate that was issued
         #[arg(long)]
         issued: bool,
     },
-    /// Exchanges an authority without a gap: start, switch, finish
+    /// Exchanges a CA without a gap: start, switch, finish
     Rotate(CaRotate),
     /// Brings back a cluster whose certificates have all run out: new ones for the keys that the hosts have
     Rescue(CaRescue),
@@ -31,7 +31,7 @@ pub(crate) struct CaRescue {
     /// Days that the new certificates live
     #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(i64).range(1..=36_500))]
     pub(crate) days: i64,
-    /// Days that an authority lives that has to be made anew
+    /// Days that a CA lives that has to be made anew
     #[arg(long, default_value_t = 3650, value_parser = clap::value_parser!(i64).range(1..=36_500))]
     pub(crate) ca_days: i64,
     #[command(flatten)]
@@ -47,12 +47,12 @@ pub(crate) struct CaInit {
     #[arg(long, default_value = "etcd", value_name = "NAME")]
     pub(crate) name: String,
     #[command(flatten)]
-    pub(crate) new: NewAuthorityWords,
+    pub(crate) new: NewCaWords,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct NewAuthorityWords {
-    /// Days that the authority lives
+pub(crate) struct NewCaWords {
+    /// Days that the CA lives
     #[arg(long, default_value_t = 3650, value_parser = clap::value_parser!(i64).range(1..=36_500))]
     pub(crate) days: i64,
     /// Kind of its key
@@ -72,29 +72,29 @@ pub(crate) struct NewAuthorityWords {
 pub(crate) struct CaRotate {
     #[arg(value_enum)]
     pub(crate) step: RotateStep,
-    /// Which authority
+    /// Which CA
     #[arg(long, value_enum)]
     pub(crate) kind: Kind,
-    /// Common name of the next authority, at the start
+    /// Common name of the next CA, at the start
     #[arg(long, default_value = "etcd", value_name = "NAME")]
     pub(crate) name: String,
     #[command(flatten)]
-    pub(crate) new: NewAuthorityWords,
-    /// Address of a member's /metrics saved to a file, at the end: live connections of the old authority are a reason not to go on
+    pub(crate) new: NewCaWords,
+    /// Address of a member's /metrics saved to a file, at the end: live connections of the old CA are a reason not to go on
     #[arg(long, value_name = "FILE")]
     pub(crate) metrics: Vec<PathBuf>,
-    /// Drops the old authority although certificates of it are still good
+    /// Drops the old CA although certificates of it are still good
     #[arg(long)]
     pub(crate) force: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RotateStep {
-    /// Makes the next authority; both are to be trusted
+    /// Makes the next CA; both are to be trusted
     Start,
-    /// Lets the next authority issue
+    /// Lets the next CA issue
     Switch,
-    /// Drops the old authority
+    /// Drops the old CA
     Finish,
     /// Says how far it has come
     Status,
@@ -211,10 +211,10 @@ pub(crate) struct CertInstall {
     /// A signed certificate for a request made here; may be given again
     #[arg(long, value_name = "FILE")]
     pub(crate) cert: Vec<PathBuf>,
-    /// Bundle of the authority of clients
+    /// Bundle of the CA of clients
     #[arg(long, value_name = "FILE")]
     pub(crate) client_ca: Option<PathBuf>,
-    /// Bundle of the authority of members
+    /// Bundle of the CA of members
     #[arg(long, value_name = "FILE")]
     pub(crate) peer_ca: Option<PathBuf>,
     /// List of revoked certificates of clients
@@ -323,7 +323,7 @@ pub(crate) enum Kind {
     Peer,
 }
 
-impl From<Kind> for certs::AuthorityKind {
+impl From<Kind> for certs::CaKind {
     fn from(kind: Kind) -> Self {
         match kind {
             Kind::Client => Self::Client,

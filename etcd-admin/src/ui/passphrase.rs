@@ -13,7 +13,7 @@ const BYTES_MAX: u64 = 4096;
 /// Where a passphrase comes from.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct PassphraseSource {
-    /// File whose first line is the passphrase of the authority's key; - reads the input
+    /// File whose first line is the passphrase of the CA's key; - reads the input
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
 }

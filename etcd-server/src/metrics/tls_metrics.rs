@@ -27,7 +27,7 @@ pub(crate) fn text(encryption: &Encryption) -> String {
             line(&mut page, DAYS, &labels, certificate.days_left(now));
         }
     }
-    head(&mut page, CONNECTIONS, "gauge", "Live connections by the SHA-256 of the authority that vouches for the client's certificate.");
+    head(&mut page, CONNECTIONS, "gauge", "Live connections by the SHA-256 of the CA that vouches for the client's certificate.");
     for (endpoint, status) in &statuses {
         for (issuer, connections) in &status.connections {
             line(&mut page, CONNECTIONS, &format!("endpoint=\"{endpoint}\",issuer=\"{issuer}\""), connections);

@@ -4,7 +4,7 @@
 use crate::der::{self, INTEGER, SEQUENCE, element, sequence};
 use crate::make::{Issuer, Key, Plan, Signature, extension, pem, time};
 use crate::run::{Server, connect, write_files};
-use crate::table::{Row, Table, authority, plain};
+use crate::table::{Row, Table, ca_plan, plain};
 use crate::{OURS, judge, own};
 use rustls::version::TLS13;
 use std::path::Path;
@@ -81,7 +81,7 @@ struct Case {
 }
 
 fn cases(root: &Issuer, intermediate: &Issuer) -> Vec<Case> {
-    let stranger = Issuer { key: Key::p256(), subject: authority("stranger").subject };
+    let stranger = Issuer { key: Key::p256(), subject: ca_plan("stranger").subject };
     let now = OffsetDateTime::now_utc();
     let yesterday = Some(now - Duration::hours(1));
     let reason = |code: u8| extension("2.5.29.21", false, &element(0x0a, &[code]));
@@ -139,12 +139,11 @@ async fn verdicts(command: &str, dir: &Path, file: &[u8], row: &Row) -> String {
 async fn differences(command: &str, expected: impl Fn(&Case) -> &'static str) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let (root_key, between, key) = (Key::p256(), Key::p256(), Key::p256());
-    let root = Issuer { key: root_key.clone(), subject: authority("root").subject };
-    let intermediate = Issuer { key: between.clone(), subject: authority("between").subject };
-    let shown =
-        vec![plain("leaf").serial(LEAF).issue(&key, &intermediate), authority("between").serial(INTERMEDIATE).issue(&between, &root)];
+    let root = Issuer { key: root_key.clone(), subject: ca_plan("root").subject };
+    let intermediate = Issuer { key: between.clone(), subject: ca_plan("between").subject };
+    let shown = vec![plain("leaf").serial(LEAF).issue(&key, &intermediate), ca_plan("between").serial(INTERMEDIATE).issue(&between, &root)];
     let row = Row { name: "presented", shown, key, expected: "" };
-    let trusted = vec![authority("root").serial(ROOT).self_signed(&root_key)];
+    let trusted = vec![ca_plan("root").serial(ROOT).self_signed(&root_key)];
     let table = Table { trusted, rows: Vec::new(), issuer: root.clone() };
     write_files(dir.path(), &table, &own(&table));
     let mut differences = Vec::new();

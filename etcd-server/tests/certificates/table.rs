@@ -76,7 +76,7 @@ fn end_of_time() -> time::OffsetDateTime {
     time::OffsetDateTime::from_unix_timestamp(253_402_300_799).unwrap()
 }
 
-pub(crate) fn authority(name: &str) -> Plan {
+pub(crate) fn ca_plan(name: &str) -> Plan {
     Plan::new(name).with(basic(true, None)).with(key_usage(CERT_SIGN | CRL_SIGN))
 }
 
@@ -88,8 +88,8 @@ pub(crate) fn plain(name: &str) -> Plan {
 /// Returns the whole table; `dir` keeps keys of openssl.
 pub(crate) fn table(dir: &Path) -> Table {
     let key = Key::p256();
-    let root = Issuer { key: key.clone(), subject: authority("root").subject };
-    let mut making = Making { table: Table { trusted: vec![authority("root").self_signed(&key)], rows: Vec::new(), issuer: root.clone() } };
+    let root = Issuer { key: key.clone(), subject: ca_plan("root").subject };
+    let mut making = Making { table: Table { trusted: vec![ca_plan("root").self_signed(&key)], rows: Vec::new(), issuer: root.clone() } };
     leaves(&mut making, &root);
     encodings(&mut making, &root);
     keys(&mut making, &root, dir);
@@ -175,7 +175,7 @@ fn encodings(it: &mut Making, root: &Issuer) {
     );
     it.leaf("key id of the issuer critical", "rrr", root, plain("leaf").with(extension("2.5.29.35", true, &der::sequence(&[other_key]))));
     it.leaf("own key id critical", "rrr", root, plain("leaf").with(extension("2.5.29.14", true, &element(der::OCTET_STRING, &[1; 20]))));
-    it.leaf("authority information critical", "rrr", root, plain("leaf").with(extension("1.3.6.1.5.5.7.1.1", true, &der::sequence(&[]))));
+    it.leaf("CA information critical", "rrr", root, plain("leaf").with(extension("1.3.6.1.5.5.7.1.1", true, &der::sequence(&[]))));
     let ec = der::sequence(&[der::oid("1.2.840.10045.2.1"), der::oid("1.3.132.0.10")]);
     let k1 = der::sequence(&[ec, der::bits(&[&[4][..], &[7; 64]].concat())]);
     it.leaf("a curve that Go lacks", "rrr", root, Plan { info: Some(k1), ..plain("leaf") });
@@ -198,7 +198,7 @@ fn keys(it: &mut Making, root: &Issuer, dir: &Path) {
         let made = plain("leaf").issue(&key, root);
         it.row(name, expected, vec![made], &key);
     }
-    let any_hash = it.trusted_with(authority("any hash"), Key::p256_with_any_hash(dir));
+    let any_hash = it.trusted_with(ca_plan("any hash"), Key::p256_with_any_hash(dir));
     it.leaf("ECDSA with SHA-384", "aaa", &any_hash, plain("leaf").signed(Signature::EcdsaSha384));
     it.leaf("ECDSA with SHA-512", "aaa", &any_hash, plain("leaf").signed(Signature::EcdsaSha512));
     it.leaf("ECDSA with SHA-1", "rrr", &any_hash, plain("leaf").signed(Signature::EcdsaSha1));
@@ -207,7 +207,7 @@ fn keys(it: &mut Making, root: &Issuer, dir: &Path) {
         ("CA P-521", &rcgen::PKCS_ECDSA_P521_SHA512, Signature::EcdsaSha512),
         ("CA Ed25519", &rcgen::PKCS_ED25519, Signature::Ed25519),
     ] {
-        let issuer = it.trusted_with(authority(name).signed(signature), Key::of(algorithm));
+        let issuer = it.trusted_with(ca_plan(name).signed(signature), Key::of(algorithm));
         it.leaf(name, "aaa", &issuer, plain("leaf").signed(signature));
     }
     for (name, bits, signature, expected) in [
@@ -222,7 +222,7 @@ fn keys(it: &mut Making, root: &Issuer, dir: &Path) {
         ("CA RSA 1024, SHA-1", 1024, Signature::RsaSha1, "rrr"),
         ("CA RSA 768", 768, Signature::RsaSha256, "rrr"),
     ] {
-        let issuer = it.trusted_with(authority(name).signed(signature), Key::rsa(dir, bits));
+        let issuer = it.trusted_with(ca_plan(name).signed(signature), Key::rsa(dir, bits));
         it.leaf(name, expected, &issuer, plain("leaf").signed(signature));
         if bits == 1024 && signature == Signature::RsaSha256 {
             it.leaf("CA RSA 1024, signature damaged", "rrr", &issuer, Plan { damaged: true, ..plain("leaf").signed(signature) });
@@ -232,30 +232,30 @@ fn keys(it: &mut Making, root: &Issuer, dir: &Path) {
 
 fn chains(it: &mut Making, root: &Issuer) {
     let root_certificate = it.table.trusted[0].clone();
-    it.below("intermediate", "aaa", root, authority("between 1"));
+    it.below("intermediate", "aaa", root, ca_plan("between 1"));
     it.below("intermediate without keyCertSign", "rrr", root, Plan::new("between 2").with(basic(true, None)).with(key_usage(SIGN)));
     it.below("intermediate without key usage", "aaa", root, Plan::new("between 3").with(basic(true, None)));
     it.below("intermediate CA:FALSE", "rrr", root, Plan::new("between 4").with(basic(false, None)).with(key_usage(CERT_SIGN)));
     it.below("intermediate without basic constraints", "rrr", root, Plan::new("between 5").with(key_usage(CERT_SIGN)));
     it.below("intermediate of version 1", "rrr", root, Plan::new("between 6").version(1));
-    it.below("intermediate expired", "rrr", root, authority("between 7").expired());
-    it.below("intermediate not valid yet", "rrr", root, authority("between 8").not_yet());
-    it.below("intermediate for servers", "rra", root, authority("between 9").with(usages(&[SERVER])));
-    it.below("intermediate for clients", "aar", root, authority("between 10").with(usages(&[CLIENT])));
-    it.below("intermediate for any usage", "aaa", root, authority("between 11").with(usages(&[ANY])));
-    it.below("intermediate with unknown extension, critical", "rrr", root, authority("between 12").with(extension(UNKNOWN, true, &[5, 0])));
-    it.below("intermediate with damaged signature", "rrr", root, Plan { damaged: true, ..authority("between 13") });
+    it.below("intermediate expired", "rrr", root, ca_plan("between 7").expired());
+    it.below("intermediate not valid yet", "rrr", root, ca_plan("between 8").not_yet());
+    it.below("intermediate for servers", "rra", root, ca_plan("between 9").with(usages(&[SERVER])));
+    it.below("intermediate for clients", "aar", root, ca_plan("between 10").with(usages(&[CLIENT])));
+    it.below("intermediate for any usage", "aaa", root, ca_plan("between 11").with(usages(&[ANY])));
+    it.below("intermediate with unknown extension, critical", "rrr", root, ca_plan("between 12").with(extension(UNKNOWN, true, &[5, 0])));
+    it.below("intermediate with damaged signature", "rrr", root, Plan { damaged: true, ..ca_plan("between 13") });
     it.below(
         "intermediate permits localhost only",
         "rrr",
         root,
-        authority("between 14").with(constraints(true, &[(0x82, b"example.org")], &[])),
+        ca_plan("between 14").with(constraints(true, &[(0x82, b"example.org")], &[])),
     );
 
     // A chain of two CAs below the root, in all orders and with holes.
     let (high, low, key) = (Key::p256(), Key::p256(), Key::p256());
     let issuer = |key: &Key, plan: &Plan| Issuer { key: key.clone(), subject: plan.subject.clone() };
-    let (high_plan, low_plan) = (authority("high"), authority("low"));
+    let (high_plan, low_plan) = (ca_plan("high"), ca_plan("low"));
     let high_made = high_plan.issue(&high, root);
     let low_made = low_plan.issue(&low, &issuer(&high, &high_plan));
     let leaf = plain("leaf").issue(&key, &issuer(&low, &low_plan));
@@ -278,10 +278,10 @@ fn chains(it: &mut Making, root: &Issuer) {
     // Path lengths.
     let short = it.trusted(Plan::new("short").with(basic(true, Some(0))).with(key_usage(CERT_SIGN)));
     it.leaf("root of path length 0", "aaa", &short, plain("leaf"));
-    it.below("root of path length 0, an intermediate", "rrr", &short, authority("too long"));
+    it.below("root of path length 0, an intermediate", "rrr", &short, ca_plan("too long"));
     let (upper, lower, key) = (Key::p256(), Key::p256(), Key::p256());
     let upper_plan = Plan::new("upper").with(basic(true, Some(0))).with(key_usage(CERT_SIGN));
-    let lower_plan = authority("lower");
+    let lower_plan = ca_plan("lower");
     let shown = vec![
         plain("leaf").issue(&key, &issuer(&lower, &lower_plan)),
         lower_plan.issue(&lower, &issuer(&upper, &upper_plan)),
@@ -295,7 +295,7 @@ fn roots(it: &mut Making) {
         let issuer = it.trusted(Plan { subject: crate::make::name(PRINTABLE, name.as_bytes()), ..plan });
         it.leaf(name, expected, &issuer, plain("leaf"));
     };
-    let ca = || authority("ca");
+    let ca = || ca_plan("ca");
     root("root of version 1", "aaa", Plan::new("ca").version(1));
     root("root without basic constraints", "rrr", Plan::new("ca").with(key_usage(CERT_SIGN)));
     root("root CA:FALSE", "rrr", Plan::new("ca").with(basic(false, None)).with(key_usage(CERT_SIGN)));
@@ -319,8 +319,8 @@ fn roots(it: &mut Making) {
     root("root excludes 10.0.0.0/8", "aaa", ca().with(constraints(true, &[], &[(0x87, &[10, 0, 0, 0, 255, 0, 0, 0])])));
     root("root with constraints on directory names, critical", "rrr", ca().with(constraints(true, &[(0xa4, &name(PRINTABLE, b"x"))], &[])));
     root("root with constraints on directory names", "aaa", ca().with(constraints(false, &[(0xa4, &name(PRINTABLE, b"x"))], &[])));
-    let nameless = it
-        .trusted(Plan { subject: name(PRINTABLE, b"nameless"), ..authority("ca").with(constraints(true, &[(0x82, b"example.org")], &[])) });
+    let nameless =
+        it.trusted(Plan { subject: name(PRINTABLE, b"nameless"), ..ca_plan("ca").with(constraints(true, &[(0x82, b"example.org")], &[])) });
     it.leaf("root permits example.org, no names", "aar", &nameless, Plan::new("leaf"));
     let other = Issuer { key: Key::p256(), subject: name(PRINTABLE, b"untrusted") };
     it.leaf("untrusted root", "rrr", &other, plain("leaf"));
@@ -355,7 +355,7 @@ fn shown_themselves(it: &mut Making, root: &Key) {
     it.table.trusted.push(pinned.clone());
     it.row("trusted itself, issued by a stranger", "aaa", vec![pinned], &key);
     let (between, key) = (Key::p256(), Key::p256());
-    let plan = authority("trusted intermediate");
+    let plan = ca_plan("trusted intermediate");
     it.table.trusted.push(plan.issue(&between, &stranger));
     let issuer = Issuer { key: between, subject: plan.subject };
     let leaf = plain("leaf").issue(&key, &issuer);

@@ -2,7 +2,7 @@
 
 use crate::make::{CERT_SIGN, Issuer, Key, Plan, Signature, basic, here, key_usage};
 use crate::run::{Server, connect, write_files};
-use crate::table::{Row, Table, authority, plain};
+use crate::table::{Row, Table, ca_plan, plain};
 use crate::{OURS, own};
 use rustls::version::{TLS12, TLS13};
 use std::path::Path;
@@ -42,8 +42,8 @@ fn warnings_of(log: &str, subject: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn warns_once_of_each_weak_client_certificate() {
     let dir = tempfile::tempdir().unwrap();
-    let root = Issuer { key: Key::p256(), subject: authority("root").subject };
-    let table = Table { trusted: vec![authority("root").self_signed(&root.key)], rows: Vec::new(), issuer: root.clone() };
+    let root = Issuer { key: Key::p256(), subject: ca_plan("root").subject };
+    let table = Table { trusted: vec![ca_plan("root").self_signed(&root.key)], rows: Vec::new(), issuer: root.clone() };
     write_files(dir.path(), &table, &own(&table));
     let mut server = Server::start(OURS, dir.path(), &[], &[]);
     server.ready().await.unwrap();
@@ -67,7 +67,7 @@ async fn warns_once_of_each_weak_client_certificate() {
 async fn warns_of_weak_certificates_in_its_own_files() {
     let dir = tempfile::tempdir().unwrap();
     let key = Key::rsa(dir.path(), 1024);
-    let ca = authority("small").signed(Signature::RsaSha256);
+    let ca = ca_plan("small").signed(Signature::RsaSha256);
     let root = Issuer { key: key.clone(), subject: ca.subject.clone() };
     let table = Table { trusted: vec![ca.self_signed(&key)], rows: Vec::new(), issuer: root.clone() };
     let plan = Plan::new("node").with(here()).with(basic(true, None)).signed(Signature::RsaSha256);

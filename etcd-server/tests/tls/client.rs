@@ -1,7 +1,7 @@
 //! Clients over TLS: gRPC, and plain HTTP of both versions.
 
 use crate::pki::{Leaf, Pki};
-use certs::Authority;
+use certs::Ca;
 use hyper_util::rt::TokioIo;
 use proto::etcdserverpb::{PutRequest, RangeRequest};
 use rpc::etcdserverpb::kv_client::KvClient;
@@ -31,13 +31,13 @@ impl Client {
     }
 
     pub(crate) fn speaking(pki: &Pki, shown: Option<&Leaf>, versions: &[&'static SupportedProtocolVersion]) -> Self {
-        Self::trusting(&[&pki.authority], shown, versions)
+        Self::trusting(&[&pki.ca], shown, versions)
     }
 
-    pub(crate) fn trusting(authorities: &[&Authority], shown: Option<&Leaf>, versions: &[&'static SupportedProtocolVersion]) -> Self {
+    pub(crate) fn trusting(cas: &[&Ca], shown: Option<&Leaf>, versions: &[&'static SupportedProtocolVersion]) -> Self {
         let mut roots = RootCertStore::empty();
-        for authority in authorities {
-            roots.add(CertificateDer::from(authority.certificate().der.clone())).unwrap();
+        for ca in cas {
+            roots.add(CertificateDer::from(ca.certificate().der.clone())).unwrap();
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap().with_root_certificates(roots);

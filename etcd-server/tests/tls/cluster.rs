@@ -2,8 +2,8 @@
 
 use crate::client::Client;
 use crate::daemon::SOON;
-use crate::pki::{Leaf, Pki, authority, expired, leaf, list};
-use certs::{Authority, Profile};
+use crate::pki::{Leaf, Pki, ca, expired, leaf, list};
+use certs::{Ca, Profile};
 use rustls::version::{TLS12, TLS13};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -26,7 +26,7 @@ impl Drop for Member {
 }
 
 /// Returns three members with a certificate of their own each, of another CA than the clients'.
-fn cluster(pki: &Pki, peers: &Authority) -> [Member; 3] {
+fn cluster(pki: &Pki, peers: &Ca) -> [Member; 3] {
     let ports = testbed::free_ports::<6>().unwrap();
     let names = ["one", "two", "three"];
     let initial: Vec<_> = names.iter().zip(ports).map(|(name, port)| format!("{name}=https://127.0.0.1:{port}")).collect();
@@ -64,7 +64,7 @@ async fn works(client: &Client, member: &Member) {
 /// D19's doors: a client's certificate opens nothing between members, nor does that of a stranger, an expired or a revoked one.
 #[tokio::test(flavor = "multi_thread")]
 async fn three_members_work_encrypted_and_let_only_members_in() {
-    let (pki, peers) = (Pki::new(), authority("peers"));
+    let (pki, peers) = (Pki::new(), ca("peers"));
     let members = cluster(&pki, &peers);
     let alice = Client::new(&pki, Some(&pki.user("alice")));
     for member in &members {

@@ -36,7 +36,7 @@ async fn every_door_is_closed_to_those_who_are_not_trusted() {
     let pki = Pki::new();
     let (alice, mallory) = (pki.user("alice"), pki.user("mallory"));
     let stranger = leaf(&pki.stranger, Profile::Client, "alice", &[], OffsetDateTime::now_utc());
-    let old = expired(&pki.authority);
+    let old = expired(&pki.ca);
     pki.write_list(&[&mallory]);
     let clients: [(&str, Option<&Leaf>, bool); 5] = [
         ("alice", Some(&alice), true),

@@ -1,6 +1,6 @@
 //! CAs and certificates of a test, as files in a directory.
 
-use certs::{Authority, AuthorityPlan, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile, Revocation, RevocationReason};
+use certs::{Ca, CaPlan, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile, Revocation, RevocationReason};
 use std::path::PathBuf;
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
@@ -19,15 +19,15 @@ pub(crate) struct Leaf {
 #[derive(Debug)]
 pub(crate) struct Pki {
     pub(crate) dir: TempDir,
-    pub(crate) authority: Authority,
-    pub(crate) stranger: Authority,
+    pub(crate) ca: Ca,
+    pub(crate) stranger: Ca,
 }
 
 impl Pki {
     pub(crate) fn new() -> Self {
-        let pki = Self { dir: tempfile::tempdir().unwrap(), authority: authority("ca"), stranger: authority("ca") };
+        let pki = Self { dir: tempfile::tempdir().unwrap(), ca: ca("ca"), stranger: ca("ca") };
         pki.write_server(&pki.leaf(Profile::Server, "etcd1", &["127.0.0.1", "localhost"]));
-        pki.write("ca.crt", pki.authority.certificate().pem.as_bytes());
+        pki.write("ca.crt", pki.ca.certificate().pem.as_bytes());
         pki.write_list(&[]);
         pki
     }
@@ -47,11 +47,11 @@ impl Pki {
 
     /// Publishes a list of these.
     pub(crate) fn write_list(&self, revoked: &[&Leaf]) {
-        self.write("crl.der", &list(&self.authority, revoked));
+        self.write("crl.der", &list(&self.ca, revoked));
     }
 
     pub(crate) fn leaf(&self, profile: Profile, common_name: &str, names: &[&str]) -> Leaf {
-        leaf(&self.authority, profile, common_name, names, OffsetDateTime::now_utc())
+        leaf(&self.ca, profile, common_name, names, OffsetDateTime::now_utc())
     }
 
     pub(crate) fn user(&self, name: &str) -> Leaf {
@@ -72,13 +72,13 @@ impl Pki {
     }
 }
 
-pub(crate) fn authority(name: &str) -> Authority {
-    let plan = AuthorityPlan { common_name: name.to_owned(), lifetime: YEAR * 10, constraints: Vec::new() };
+pub(crate) fn ca(name: &str) -> Ca {
+    let plan = CaPlan { common_name: name.to_owned(), lifetime: YEAR * 10, constraints: Vec::new() };
     let begin = OffsetDateTime::now_utc() - YEAR * 2;
-    Authority::create(&plan, PrivateKey::generate(KeyAlgorithm::P256).unwrap(), begin).unwrap()
+    Ca::create(&plan, PrivateKey::generate(KeyAlgorithm::P256).unwrap(), begin).unwrap()
 }
 
-pub(crate) fn leaf(authority: &Authority, profile: Profile, common_name: &str, names: &[&str], at: OffsetDateTime) -> Leaf {
+pub(crate) fn leaf(ca: &Ca, profile: Profile, common_name: &str, names: &[&str], at: OffsetDateTime) -> Leaf {
     let plan = LeafPlan {
         profile,
         common_name: common_name.to_owned(),
@@ -87,15 +87,15 @@ pub(crate) fn leaf(authority: &Authority, profile: Profile, common_name: &str, n
         loopback_only: true,
     };
     let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
-    let made = authority.issue(&plan, &key, at).unwrap();
+    let made = ca.issue(&plan, &key, at).unwrap();
     Leaf { der: made.der, pem: made.pem, key: key.to_pem().to_string() }
 }
 
-pub(crate) fn expired(authority: &Authority) -> Leaf {
-    leaf(authority, Profile::Client, "alice", &[], OffsetDateTime::now_utc() - YEAR - Duration::days(1))
+pub(crate) fn expired(ca: &Ca) -> Leaf {
+    leaf(ca, Profile::Client, "alice", &[], OffsetDateTime::now_utc() - YEAR - Duration::days(1))
 }
 
-pub(crate) fn list(authority: &Authority, revoked: &[&Leaf]) -> Vec<u8> {
+pub(crate) fn list(ca: &Ca, revoked: &[&Leaf]) -> Vec<u8> {
     let now = OffsetDateTime::now_utc();
     let revocation = |leaf: &&Leaf| Revocation {
         serial: certs::CertificateFacts::of(&leaf.der).unwrap().serial,
@@ -103,5 +103,5 @@ pub(crate) fn list(authority: &Authority, revoked: &[&Leaf]) -> Vec<u8> {
         reason: RevocationReason::KeyCompromise,
     };
     let revoked: Vec<_> = revoked.iter().map(revocation).collect();
-    authority.revocation_list(&revoked, 1, now, Duration::days(7)).unwrap()
+    ca.revocation_list(&revoked, 1, now, Duration::days(7)).unwrap()
 }

@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::daemon::{Daemon, Ports, SOON};
-use crate::pki::{Leaf, Pki, authority, leaf, list};
+use crate::pki::{Leaf, Pki, ca, leaf, list};
 use certs::Profile;
 use nix::sys::signal::{Signal, kill};
 use std::sync::Arc;
@@ -59,7 +59,7 @@ async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_is_exchanged_under_load_and_nobody_fails() {
     let pki = Pki::new();
-    let next = authority("ca 2");
+    let next = ca("ca 2");
     let now = OffsetDateTime::now_utc();
     let of_next = |name: &str| leaf(&next, Profile::Client, name, &[], now);
     let mut daemon = Daemon::start(&pki.flags_with_list(), Ports::Shared);
@@ -68,15 +68,15 @@ async fn everything_is_exchanged_under_load_and_nobody_fails() {
     assert!(new.grpc(daemon.client).await.is_err());
 
     let load = Load::start(&old, daemon.client);
-    pki.write("crl.der", &pair(pem_list(&pki.authority, &[]).as_bytes(), pem_list(&next, &[]).as_bytes()));
-    pki.write("ca.crt", &pair(pki.authority.certificate().pem.as_bytes(), next.certificate().pem.as_bytes()));
+    pki.write("crl.der", &pair(pem_list(&pki.ca, &[]).as_bytes(), pem_list(&next, &[]).as_bytes()));
+    pki.write("ca.crt", &pair(pki.ca.certificate().pem.as_bytes(), next.certificate().pem.as_bytes()));
     eventually(async || new.grpc(daemon.client).await.is_ok()).await;
     pki.write_server(&pki.leaf(Profile::Server, "etcd1 renewed", &["127.0.0.1", "localhost"]));
     eventually(async || shown_name(&new, daemon.client).await == "etcd1 renewed").await;
     let mallory = of_next("mallory");
     let of_mallory = Client::new(&pki, Some(&mallory));
     of_mallory.grpc(daemon.client).await.unwrap();
-    let lists = [pem_list(&pki.authority, &[]), pem_list(&next, &[&mallory])].concat();
+    let lists = [pem_list(&pki.ca, &[]), pem_list(&next, &[&mallory])].concat();
     pki.write("crl.der", lists.as_bytes());
     eventually(async || of_mallory.grpc(daemon.client).await.is_err()).await;
     let (done, failed) = load.finish().await;
@@ -103,9 +103,9 @@ async fn shown_name(client: &Client, port: u16) -> String {
     certs::CertificateFacts::of(&shown).unwrap().common_name.unwrap_or_default()
 }
 
-fn pem_list(authority: &certs::Authority, revoked: &[&Leaf]) -> String {
+fn pem_list(ca: &certs::Ca, revoked: &[&Leaf]) -> String {
     use std::fmt::Write as _;
-    let der = list(authority, revoked);
+    let der = list(ca, revoked);
     let mut text = String::from("-----BEGIN X509 CRL-----\n");
     for line in base64(&der).as_bytes().chunks(64) {
         writeln!(text, "{}", std::str::from_utf8(line).unwrap()).unwrap();
@@ -135,7 +135,7 @@ async fn a_bad_file_changes_nothing_and_is_told_once() {
     daemon.wait_for_log("cannot be used; those loaded before stay in use");
     client.grpc(daemon.client).await.unwrap();
     // Found again and again, logged once: the next line is the next change.
-    pki.write("crl.der", &list(&pki.authority, &[]));
+    pki.write("crl.der", &list(&pki.ca, &[]));
     daemon.wait_for_log("reloaded TLS files");
     assert_eq!(daemon.log().matches("stay in use").count(), 1);
     kill(daemon.pid(), Signal::SIGHUP).unwrap();

@@ -41,10 +41,10 @@ impl Material {
         let own = settings.own.as_ref().map(|pair| reading.pair((flags.cert, flags.key), pair, Shown::Serving(settings))).transpose()?;
         let as_client = settings.as_client.as_ref();
         let as_client = as_client.map(|pair| reading.pair((flags.client_cert, flags.client_key), pair, Shown::Connecting)).transpose()?;
-        let authorities = settings.trusted_ca.as_deref().map(|path| reading.authorities(flags.ca, path)).transpose()?;
+        let cas = settings.trusted_ca.as_deref().map(|path| reading.cas(flags.ca, path)).transpose()?;
         let lists = settings.revocation_list.as_deref();
-        let lists = lists.map(|path| reading.lists(flags.crl, path, authorities.as_deref())).transpose()?.unwrap_or_default();
-        let trust = reading.trust(settings, authorities.as_deref(), lists)?;
+        let lists = lists.map(|path| reading.lists(flags.crl, path, cas.as_deref())).transpose()?.unwrap_or_default();
+        let trust = reading.trust(settings, cas.as_deref(), lists)?;
         let allowed = AllowedNames { common_names: settings.allowed_common_names.clone(), hostnames: settings.allowed_hostnames.clone() };
         let versions = suites::versions(settings);
         let verifier = settings.demands_certificates.then(|| ClientVerifier::new(trust.clone(), allowed.clone(), &provider));
@@ -147,7 +147,7 @@ impl Reading<'_> {
         certs::certificates(&file).map_err(|error| LoadError::content(flag, path, &error))
     }
 
-    fn authorities(&mut self, flag: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, LoadError> {
+    fn cas(&mut self, flag: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, LoadError> {
         let found = self.certificates(flag, path)?;
         for certificate in &found {
             let parsed = ParsedCertificate::of(certificate).map_err(|error| LoadError::content(flag, path, &error))?;
@@ -169,12 +169,12 @@ impl Reading<'_> {
     fn trust(
         &self,
         settings: &EndpointSettings,
-        authorities: Option<&[CertificateDer<'static>]>,
+        cas: Option<&[CertificateDer<'static>]>,
         lists: RevocationLists,
     ) -> Result<Trust, LoadError> {
         let flags = settings.role.flags();
-        let store = match authorities {
-            Some(authorities) => TrustStore::of(authorities).map_err(|(_, problem)| LoadError::setting(flags.ca, &problem))?,
+        let store = match cas {
+            Some(cas) => TrustStore::of(cas).map_err(|(_, problem)| LoadError::setting(flags.ca, &problem))?,
             // etcd falls back to the system's CAs, on both sides.
             None => TrustStore::of_readable(&rustls_native_certs::load_native_certs().certs),
         };
@@ -184,23 +184,18 @@ impl Reading<'_> {
             return Err(LoadError::setting(flags.ca, &reason));
         }
         let rule = if self.strict { RevocationRule::Covered } else { RevocationRule::Named };
-        Ok(Trust { store, is_system: authorities.is_none(), lists, rule })
+        Ok(Trust { store, is_system: cas.is_none(), lists, rule })
     }
 
-    fn lists(
-        &mut self,
-        flag: &'static str,
-        path: &Path,
-        authorities: Option<&[CertificateDer<'static>]>,
-    ) -> Result<RevocationLists, LoadError> {
+    fn lists(&mut self, flag: &'static str, path: &Path, cas: Option<&[CertificateDer<'static>]>) -> Result<RevocationLists, LoadError> {
         let file = certs::files::read(path).map_err(|source| LoadError::File { setting: flag, source })?;
         let lists = certs::revocation_lists(&file).map_err(|error| LoadError::content(flag, path, &error))?;
         for list in &lists {
-            self.list(flag, path, list, authorities.unwrap_or_default())?;
+            self.list(flag, path, list, cas.unwrap_or_default())?;
         }
-        for authority in authorities.unwrap_or_default() {
-            let facts = CertificateFacts::of(authority).map_err(|error| LoadError::content(flag, path, &error))?;
-            if !lists.iter().any(|list| RevocationListFacts::is_signed_by(list, authority)) {
+        for ca in cas.unwrap_or_default() {
+            let facts = CertificateFacts::of(ca).map_err(|error| LoadError::content(flag, path, &error))?;
+            if !lists.iter().any(|list| RevocationListFacts::is_signed_by(list, ca)) {
                 let path = path.display();
                 let outcome = if self.strict { "are refused (--strict-file-checks)" } else { "cannot be revoked" };
                 self.warnings.push(format!(
@@ -212,12 +207,11 @@ impl Reading<'_> {
         RevocationLists::of(&lists).map_err(|error| LoadError::content(flag, path, &error))
     }
 
-    fn list(&mut self, flag: &'static str, path: &Path, list: &[u8], authorities: &[CertificateDer<'static>]) -> Result<(), LoadError> {
+    fn list(&mut self, flag: &'static str, path: &Path, list: &[u8], cas: &[CertificateDer<'static>]) -> Result<(), LoadError> {
         let facts = RevocationListFacts::of(list).map_err(|error| LoadError::content(flag, path, &error))?;
-        let subject =
-            |authority: &CertificateDer<'static>| CertificateFacts::of(authority).is_ok_and(|facts_of| facts_of.subject == facts.issuer);
-        let claimed = authorities.iter().any(subject);
-        if claimed && !authorities.iter().any(|authority| RevocationListFacts::is_signed_by(list, authority)) {
+        let subject = |ca: &CertificateDer<'static>| CertificateFacts::of(ca).is_ok_and(|facts_of| facts_of.subject == facts.issuer);
+        let claimed = cas.iter().any(subject);
+        if claimed && !cas.iter().any(|ca| RevocationListFacts::is_signed_by(list, ca)) {
             self.doubt(flag, path, &format!("the list of {} is not signed by that CA: publish it again", facts.issuer))?;
         }
         let Some(next_update) = facts.next_update else {

@@ -1,12 +1,12 @@
 //! Members among themselves: both show certificates, and both are checked.
 
-use crate::support::{Rig, authority, leaf, list, now};
+use crate::support::{Rig, ca, leaf, list, now};
 use certs::Profile;
 use std::sync::Arc;
 use tls::{Endpoint, EndpointSettings, Protocols, Role};
 
 /// Returns a member's endpoint: one CA, a certificate that serves and connects.
-fn member(rig: &mut Rig, issuer: &certs::Authority, profile: Profile, names: &[&str]) -> Arc<Endpoint> {
+fn member(rig: &mut Rig, issuer: &certs::Ca, profile: Profile, names: &[&str]) -> Arc<Endpoint> {
     rig.settings.role = Role::Peer;
     rig.write_pair(&leaf(issuer, profile, "etcd1", names));
     rig.write("ca.crt", issuer.certificate().pem.as_bytes());
@@ -33,8 +33,8 @@ async fn meet(from: &Arc<Endpoint>, to: &Arc<Endpoint>, host: &str) -> (Result<(
 }
 
 #[tokio::test]
-async fn members_of_one_authority_meet() {
-    let peers = authority("peers");
+async fn members_of_one_ca_meet() {
+    let peers = ca("peers");
     let (mut one, mut other) = (Rig::new(), Rig::new());
     let (one, other) = (
         member(&mut one, &peers, Profile::Peer, &["localhost", "127.0.0.1"]),
@@ -48,8 +48,8 @@ async fn members_of_one_authority_meet() {
 }
 
 #[tokio::test]
-async fn a_member_needs_both_usages_and_the_right_authority() {
-    let (peers, others) = (authority("peers"), authority("others"));
+async fn a_member_needs_both_usages_and_the_right_ca() {
+    let (peers, others) = (ca("peers"), ca("others"));
     let (mut one, mut other, mut foreign) = (Rig::new(), Rig::new(), Rig::new());
     let good = member(&mut one, &peers, Profile::Peer, &["localhost", "127.0.0.1"]);
     let connects_only = member(&mut other, &peers, Profile::Client, &["localhost", "127.0.0.1"]);
@@ -63,7 +63,7 @@ async fn a_member_needs_both_usages_and_the_right_authority() {
 
 #[tokio::test]
 async fn a_member_connects_from_where_its_certificate_says() {
-    let peers = authority("peers");
+    let peers = ca("peers");
     for (names, checks, good) in [(&["10.255.255.1"], true, false), (&["10.255.255.1"], false, true), (&["127.0.0.1"], true, true)] {
         let (mut one, mut other) = (Rig::new(), Rig::new());
         other.settings.checks_addresses = checks;
@@ -76,7 +76,7 @@ async fn a_member_connects_from_where_its_certificate_says() {
 
 #[tokio::test]
 async fn a_revoked_member_is_not_believed_in_either_direction() {
-    let peers = authority("peers");
+    let peers = ca("peers");
     let (mut one, mut other) = (Rig::new(), Rig::new());
     one.settings.revocation_list = Some(one.path("crl"));
     one.write("crl", &list(&peers, &[], 1));

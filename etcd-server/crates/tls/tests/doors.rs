@@ -1,6 +1,6 @@
 //! Accepted and refused clients.
 
-use crate::support::{Client, Rig, YEAR, authority, leaf, leaf_at, list, now};
+use crate::support::{Client, Rig, YEAR, ca, leaf, leaf_at, list, now};
 use certs::Profile;
 use config::TlsVersion;
 use rustls::CipherSuite;
@@ -9,7 +9,7 @@ use time::Duration;
 use tls::Protocols;
 
 #[tokio::test]
-async fn clients_of_the_authority_are_let_in_and_known() {
+async fn clients_of_the_ca_are_let_in_and_known() {
     let rig = Rig::new();
     let endpoint = rig.endpoint();
     for versions in [&[&TLS12], &[&TLS13]] {
@@ -30,17 +30,17 @@ async fn clients_of_the_authority_are_let_in_and_known() {
 async fn everybody_else_is_refused_at_the_door() {
     let rig = Rig::new();
     let endpoint = rig.endpoint();
-    let foreign = authority("clients");
+    let foreign = ca("clients");
     for (what, shown, says) in [
         ("none", None, "peer sent no certificates"),
-        ("another authority of the same name", Some(leaf(&foreign, Profile::Client, "alice", &[])), "signed by unknown authority"),
+        ("another CA of the same name", Some(leaf(&foreign, Profile::Client, "alice", &[])), "signed by unknown authority"),
         ("expired", Some(leaf_at(&rig.clients, Profile::Client, "alice", &[], now() - YEAR - Duration::days(1))), "it expired at"),
         (
             "not valid yet",
             Some(leaf_at(&rig.clients, Profile::Client, "alice", &[], now() + Duration::days(1))),
             "it begins to be valid at",
         ),
-        ("of the servers' authority", Some(leaf(&rig.servers, Profile::Server, "etcd1", &["localhost"])), "signed by unknown authority"),
+        ("of the servers' CA", Some(leaf(&rig.servers, Profile::Server, "etcd1", &["localhost"])), "signed by unknown authority"),
     ] {
         for versions in [&[&TLS12], &[&TLS13]] {
             let met = Client::speaking(&rig, shown.as_ref(), versions).meet(&endpoint, Protocols::Both).await;
@@ -80,7 +80,7 @@ async fn a_revoked_certificate_is_refused_on_the_second_connection_too() {
 #[tokio::test]
 async fn an_issuer_without_a_list_is_refused_when_strict() {
     let mut rig = Rig::new();
-    let other = authority("other");
+    let other = ca("other");
     rig.settings.revocation_list = Some(rig.path("crl.pem"));
     rig.write("ca.crt", format!("{}{}", rig.clients.certificate().pem, other.certificate().pem).as_bytes());
     rig.write("crl.pem", &list(&rig.clients, &[], 1));
@@ -176,7 +176,7 @@ async fn each_listener_agrees_on_what_it_speaks() {
 }
 
 #[tokio::test]
-async fn without_an_authority_nobody_has_to_show_anything() {
+async fn without_an_ca_nobody_has_to_show_anything() {
     let mut rig = Rig::new();
     (rig.settings.trusted_ca, rig.settings.demands_certificates) = (None, false);
     let met = Client::new(&rig, None).meet(&rig.endpoint(), Protocols::Both).await;

@@ -52,9 +52,9 @@ fn a_missing_file_and_an_exposed_key_are_refused() {
 
 #[test]
 fn doubtful_lists_are_warned_about_unless_strict() {
-    let other = crate::support::authority("clients");
+    let other = crate::support::ca("clients");
     for (list, says) in [
-        (crate::support::list_until(&crate::support::authority("unrelated"), 1, now() - time::Duration::days(1)), "has expired on"),
+        (crate::support::list_until(&crate::support::ca("unrelated"), 1, now() - time::Duration::days(1)), "has expired on"),
         (list(&other, &[], 1), "is not signed by that CA"),
     ] {
         let mut rig = Rig::new();

@@ -1,6 +1,6 @@
 //! The log lines about connections that are not accepted.
 
-use crate::support::{Client, Rig, authority, leaf};
+use crate::support::{Client, Rig, ca, leaf};
 use certs::Profile;
 use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Mutex};
@@ -75,7 +75,7 @@ async fn a_probe_that_leaves_is_no_warning() {
 #[tokio::test]
 async fn a_rejected_certificate_is_named_in_the_line() {
     let rig = Rig::new();
-    let shown = leaf(&authority("others"), Profile::Client, "mallory", &["mallory.example", "10.1.2.3"]);
+    let shown = leaf(&ca("others"), Profile::Client, "mallory", &["mallory.example", "10.1.2.3"]);
     for versions in [&[&rustls::version::TLS12], &[&rustls::version::TLS13]] {
         let endpoint = rig.endpoint();
         let (lines, _guard) = Lines::collect();

@@ -1,6 +1,6 @@
 //! Files change under a running endpoint.
 
-use crate::support::{Client, Rig, authority, leaf, list};
+use crate::support::{Client, Rig, ca, leaf, list};
 use certs::Profile;
 use std::time::Duration;
 use tls::{Protocols, Reloader};
@@ -45,7 +45,7 @@ async fn what_cannot_be_used_leaves_everything_as_it_was_and_is_told_once() {
         ("ca.crt", b"nonsense".to_vec()),
         ("ca.crt", good_key.clone()),
         ("crl.der", b"".to_vec()),
-        ("crl.der", list(&authority("clients"), &[], 9)),
+        ("crl.der", list(&ca("clients"), &[], 9)),
         ("crl.der", rig.clients.revocation_list(&[], 3, crate::support::now() - time::Duration::days(9), time::Duration::days(1)).unwrap()),
     ] {
         let good = std::fs::read(rig.path(name)).unwrap();
@@ -67,10 +67,10 @@ async fn what_cannot_be_used_leaves_everything_as_it_was_and_is_told_once() {
 
 /// CA1 → CA1 and CA2 → CA2 without a restart.
 #[tokio::test]
-async fn an_authority_is_exchanged_and_the_last_of_the_old_are_sent_away() {
+async fn an_ca_is_exchanged_and_the_last_of_the_old_are_sent_away() {
     let rig = Rig::new();
     let endpoint = rig.endpoint();
-    let next = authority("clients 2");
+    let next = ca("clients 2");
     let (old_user, new_user) = (rig.user("alice"), leaf(&next, Profile::Client, "alice", &[]));
     let (old, new) = (Client::new(&rig, Some(&old_user)), Client::new(&rig, Some(&new_user)));
     assert!(!new.meet(&endpoint, Protocols::Both).await.is_in());
@@ -78,7 +78,7 @@ async fn an_authority_is_exchanged_and_the_last_of_the_old_are_sent_away() {
     endpoint.reload(false);
     let mut of_old = old.meet(&endpoint, Protocols::Both).await.server.unwrap();
     let mut of_new = new.meet(&endpoint, Protocols::Both).await.server.unwrap();
-    let fingerprint = |authority: &certs::Authority| authority.facts().fingerprint_hex();
+    let fingerprint = |ca: &certs::Ca| ca.facts().fingerprint_hex();
     assert_eq!(endpoint.status().connections, [(fingerprint(&rig.clients), 1), (fingerprint(&next), 1)].into());
     rig.write("ca.crt", next.certificate().pem.as_bytes());
     endpoint.reload(false);

@@ -1,6 +1,6 @@
 //! CAs, files, endpoints and clients for tests.
 
-use certs::{Authority, AuthorityPlan, Certificate, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile, Revocation, RevocationReason};
+use certs::{Ca, CaPlan, Certificate, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile, Revocation, RevocationReason};
 use config::TlsVersion;
 use rustls::client::{ClientSessionMemoryCache, Resumption};
 use rustls::{ClientConfig, RootCertStore};
@@ -20,9 +20,9 @@ pub(crate) fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
 }
 
-pub(crate) fn authority(name: &str) -> Authority {
-    let plan = AuthorityPlan { common_name: name.to_owned(), lifetime: YEAR * 10, constraints: Vec::new() };
-    Authority::create(&plan, PrivateKey::generate(KeyAlgorithm::P256).unwrap(), now() - YEAR * 2).unwrap()
+pub(crate) fn ca(name: &str) -> Ca {
+    let plan = CaPlan { common_name: name.to_owned(), lifetime: YEAR * 10, constraints: Vec::new() };
+    Ca::create(&plan, PrivateKey::generate(KeyAlgorithm::P256).unwrap(), now() - YEAR * 2).unwrap()
 }
 
 pub(crate) struct Leaf {
@@ -30,11 +30,11 @@ pub(crate) struct Leaf {
     pub(crate) key: PrivateKey,
 }
 
-pub(crate) fn leaf(authority: &Authority, profile: Profile, common_name: &str, names: &[&str]) -> Leaf {
-    leaf_at(authority, profile, common_name, names, now())
+pub(crate) fn leaf(ca: &Ca, profile: Profile, common_name: &str, names: &[&str]) -> Leaf {
+    leaf_at(ca, profile, common_name, names, now())
 }
 
-pub(crate) fn leaf_at(authority: &Authority, profile: Profile, common_name: &str, names: &[&str], at: OffsetDateTime) -> Leaf {
+pub(crate) fn leaf_at(ca: &Ca, profile: Profile, common_name: &str, names: &[&str], at: OffsetDateTime) -> Leaf {
     let plan = LeafPlan {
         profile,
         common_name: common_name.to_owned(),
@@ -43,22 +43,22 @@ pub(crate) fn leaf_at(authority: &Authority, profile: Profile, common_name: &str
         loopback_only: true,
     };
     let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
-    Leaf { certificate: authority.issue(&plan, &key, at).unwrap(), key }
+    Leaf { certificate: ca.issue(&plan, &key, at).unwrap(), key }
 }
 
 /// A list that revokes these.
-pub(crate) fn list(authority: &Authority, revoked: &[&Leaf], number: u64) -> Vec<u8> {
+pub(crate) fn list(ca: &Ca, revoked: &[&Leaf], number: u64) -> Vec<u8> {
     let revoked: Vec<_> = revoked
         .iter()
         .map(|leaf| Revocation { serial: leaf.certificate.facts().unwrap().serial, at: now(), reason: RevocationReason::KeyCompromise })
         .collect();
-    authority.revocation_list(&revoked, number, now(), Duration::days(7)).unwrap()
+    ca.revocation_list(&revoked, number, now(), Duration::days(7)).unwrap()
 }
 
 /// An empty list that is to be replaced at this time.
-pub(crate) fn list_until(authority: &Authority, number: u64, next_update: OffsetDateTime) -> Vec<u8> {
+pub(crate) fn list_until(ca: &Ca, number: u64, next_update: OffsetDateTime) -> Vec<u8> {
     let lifetime = Duration::days(7);
-    authority.revocation_list(&[], number, next_update - lifetime, lifetime).unwrap()
+    ca.revocation_list(&[], number, next_update - lifetime, lifetime).unwrap()
 }
 
 /// A directory of files, and an endpoint on them: a server certificate, and clients of one CA
@@ -66,8 +66,8 @@ pub(crate) fn list_until(authority: &Authority, number: u64, next_update: Offset
 pub(crate) struct Rig {
     pub(crate) dir: TempDir,
     pub(crate) settings: EndpointSettings,
-    pub(crate) clients: Authority,
-    pub(crate) servers: Authority,
+    pub(crate) clients: Ca,
+    pub(crate) servers: Ca,
 }
 
 impl Rig {
@@ -90,7 +90,7 @@ impl Rig {
             version_max: None,
             cipher_suites: Vec::new(),
         };
-        let rig = Self { dir, settings, clients: authority("clients"), servers: authority("servers") };
+        let rig = Self { dir, settings, clients: ca("clients"), servers: ca("servers") };
         rig.write_pair(&leaf(&rig.servers, Profile::Server, "etcd1", &["localhost", "127.0.0.1"]));
         rig.write("ca.crt", rig.clients.certificate().pem.as_bytes());
         rig

@@ -88,7 +88,7 @@ pub fn headers(path: &str) -> Vec<Field> {
         (":method", "POST"),
         (":scheme", "http"),
         (":path", path),
-        (":authority", "etcd"),
+        (":CA", "etcd"),
         ("content-type", "application/grpc"),
         ("te", "trailers"),
     ];

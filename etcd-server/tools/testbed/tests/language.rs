@@ -218,7 +218,7 @@ fn finds_avoided_words_in_prose_alone() {
         "a sending that breaks off is\n**gone on with** at the byte",
         "| `restore` | makes the cluster anew of it |",
         "    etcd-admin doctor   # what ails it",
-        "the authorities' keys",
+        "the CAs' keys",
         "```\nmake repo # a directory that apt installs from\n```",
     ] {
         assert!(!found(bad).is_empty(), "{bad:?} is accepted");

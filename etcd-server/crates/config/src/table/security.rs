@@ -17,7 +17,7 @@ pub(super) const ROWS: &[Row] = &[
         .yaml(&[CLIENT, "crl-file"]),
     Row::new("client-cert-allowed-hostname", Kind::List, "", "Host names of which a client certificate must hold one.")
         .yaml(&[CLIENT, "allowed-hostname"]),
-    Row::new("trusted-ca-file", Kind::Text, "", "Authority for client certificates; giving it makes them mandatory.")
+    Row::new("trusted-ca-file", Kind::Text, "", "CA for client certificates; giving it makes them mandatory.")
         .yaml(&[CLIENT, "trusted-ca-file"]),
     Row::new("auto-tls", Kind::Bool, "false", "Serve clients with a self-signed certificate.").yaml(&[CLIENT, "auto-tls"]),
     Row::new("peer-cert-file", Kind::Text, "", "Certificate shown to other members.").yaml(&[PEER, "cert-file"]),
@@ -26,7 +26,7 @@ pub(super) const ROWS: &[Row] = &[
         .yaml(&[PEER, "client-cert-file"]),
     Row::new("peer-client-key-file", Kind::Text, "", "Key of that certificate.").yaml(&[PEER, "client-key-file"]),
     Row::new("peer-client-cert-auth", Kind::Bool, "false", "Require certificates of connecting members.").yaml(&[PEER, "client-cert-auth"]),
-    Row::new("peer-trusted-ca-file", Kind::Text, "", "Authority for certificates of members.").yaml(&[PEER, "trusted-ca-file"]),
+    Row::new("peer-trusted-ca-file", Kind::Text, "", "CA for certificates of members.").yaml(&[PEER, "trusted-ca-file"]),
     Row::new("peer-cert-allowed-cn", Kind::List, "", "Common names of which a member's certificate must have one.")
         .yaml(&[PEER, "allowed-cn"]),
     Row::new("peer-cert-allowed-hostname", Kind::List, "", "Host names of which a member's certificate must hold one.")

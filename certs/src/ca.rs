@@ -16,14 +16,14 @@ pub(crate) const BACKDATED: Duration = Duration::minutes(5);
 /// The kind of a CA: two of them, so that a client's certificate is not valid between members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum AuthorityKind {
+pub enum CaKind {
     /// Issues for clients and for their servers.
     Client,
     /// Issues for members among themselves.
     Peer,
 }
 
-impl AuthorityKind {
+impl CaKind {
     pub const ALL: [Self; 2] = [Self::Client, Self::Peer];
 
     /// Returns its name, as operators write it, and as directories are called.
@@ -36,7 +36,7 @@ impl AuthorityKind {
     }
 }
 
-impl fmt::Display for AuthorityKind {
+impl fmt::Display for CaKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -44,7 +44,7 @@ impl fmt::Display for AuthorityKind {
 
 /// The properties of a new CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuthorityPlan {
+pub struct CaPlan {
     pub common_name: String,
     pub lifetime: Duration,
     /// Names and networks that it may issue for; none stands for all.
@@ -111,18 +111,18 @@ impl RevocationReason {
 /// A certificate and the key that it signs others with. Invariant: they belong together, and the
 /// certificate is a CA's.
 #[derive(Debug)]
-pub struct Authority {
+pub struct Ca {
     certificate: Certificate,
     facts: CertificateFacts,
     key: PrivateKey,
 }
 
-impl Authority {
+impl Ca {
     /// Creates a new CA, signed by itself.
     ///
     /// # Errors
     /// When the common name cannot be written into a certificate.
-    pub fn create(plan: &AuthorityPlan, key: PrivateKey, now: OffsetDateTime) -> Result<Self, Error> {
+    pub fn create(plan: &CaPlan, key: PrivateKey, now: OffsetDateTime) -> Result<Self, Error> {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, plan.common_name.as_str());
@@ -137,7 +137,7 @@ impl Authority {
                 excluded_subtrees: Vec::new(),
             });
         }
-        let made = params.self_signed(key.pair()).map_err(|source| Error::make("make an authority", &source))?;
+        let made = params.self_signed(key.pair()).map_err(|source| Error::make("make a CA", &source))?;
         Self::of(made.der().to_vec(), key)
     }
 
@@ -147,8 +147,8 @@ impl Authority {
     /// When the certificate is no CA's, or the key is another's.
     pub fn of(certificate: Vec<u8>, key: PrivateKey) -> Result<Self, Error> {
         let facts = CertificateFacts::of(&certificate)?;
-        if !facts.is_authority {
-            return Err(Error::Refused(format!("{} is no authority: it may not sign certificates", facts.subject)));
+        if !facts.is_ca {
+            return Err(Error::Refused(format!("{} is no CA: it may not sign certificates", facts.subject)));
         }
         if facts.public_key != key.public_key() {
             return Err(Error::KeyMismatch);
@@ -232,7 +232,7 @@ impl Authority {
 
     fn issuer(&self) -> Result<Issuer<'static, &rcgen::KeyPair>, Error> {
         let der = CertificateDer::from(self.certificate.der.clone());
-        Issuer::from_ca_cert_der(&der, self.key.pair()).map_err(|source| Error::make("use an authority", &source))
+        Issuer::from_ca_cert_der(&der, self.key.pair()).map_err(|source| Error::make("use a CA", &source))
     }
 }
 

@@ -1,10 +1,10 @@
-//! Authorities: made, shown, exchanged; what they issue, revoke and publish.
+//! CAs: made, shown, exchanged; what they issue, revoke and publish.
 
 use crate::tool::{PASSPHRASE, Tool};
 use std::os::unix::fs::PermissionsExt as _;
 
 #[test]
-fn two_authorities_are_made_under_a_passphrase() {
+fn two_cas_are_made_under_a_passphrase() {
     let tool = Tool::new();
     let told = tool.run("ca init --passphrase-file passphrase").good();
     assert!(told.contains("CN=etcd client CA") && told.contains("CN=etcd peer CA"), "{told}");
@@ -41,7 +41,7 @@ fn a_passphrase_comes_by_file_or_input_and_by_nothing_else() {
 
 #[test]
 fn certificates_of_every_profile_are_issued_and_inspected() {
-    let tool = Tool::with_authorities();
+    let tool = Tool::with_cas();
     for (words, file, server) in [
         ("server etcd1.example.org 10.0.0.1", "server", true),
         ("peer https://10.0.0.1:2380 --key ed25519", "peer", true),
@@ -66,7 +66,7 @@ fn certificates_of_every_profile_are_issued_and_inspected() {
 
 #[test]
 fn a_dry_run_does_nothing() {
-    let tool = Tool::with_authorities();
+    let tool = Tool::with_cas();
     tool.run("cert issue client --cn alice --passphrase-file passphrase").good();
     let before = tool.everything();
     for words in [
@@ -83,13 +83,13 @@ fn a_dry_run_does_nothing() {
 
 #[test]
 fn what_is_revoked_is_published_and_found() {
-    let tool = Tool::with_authorities();
+    let tool = Tool::with_cas();
     for name in ["alice", "bob"] {
         tool.run(&format!("cert issue client --cn {name} --passphrase-file passphrase")).good();
     }
     tool.run("cert revoke client-alice.crt --reason key-compromise").good();
     tool.run("cert revoke client-alice.crt").ends(5, "revoked before");
-    tool.run("cert revoke 00ff").ends(5, "no authority");
+    tool.run("cert revoke 00ff").ends(5, "no CA");
     tool.run("cert revoke no-such-file").ends(2, "neither a file nor a serial number");
     tool.run("crl publish --kind client --passphrase-file passphrase").good();
     let lists = tool.json("crl show pki/client/crl.pem");
@@ -101,7 +101,7 @@ fn what_is_revoked_is_published_and_found() {
 
 #[test]
 fn a_certificate_is_renewed_in_its_place_when_it_is_time() {
-    let tool = Tool::with_authorities();
+    let tool = Tool::with_cas();
     tool.run("cert issue server etcd1.example.org --passphrase-file passphrase").good();
     let before = tool.json("cert inspect server.crt")[0].clone();
     assert_eq!(tool.run("cert needs-renewal server.crt").code, Some(1));
@@ -118,8 +118,8 @@ fn a_certificate_is_renewed_in_its_place_when_it_is_time() {
 }
 
 #[test]
-fn an_authority_is_exchanged_step_by_step() {
-    let tool = Tool::with_authorities();
+fn an_ca_is_exchanged_step_by_step() {
+    let tool = Tool::with_cas();
     tool.run("cert issue peer etcd1.example.org --passphrase-file passphrase --out old").good();
     let rotate = |step: &str| tool.run(&format!("ca rotate {step} --kind peer --passphrase-file passphrase"));
     rotate("switch").ends(5, "begin with");
@@ -137,14 +137,14 @@ fn an_authority_is_exchanged_step_by_step() {
     let previous = status["previous"].as_str().unwrap().to_owned();
     let page = |count: u32| format!("etcd_tls_connections{{endpoint=\"peer\",issuer=\"{previous}\"}} {count}\n");
     std::fs::write(tool.path("page"), page(2)).unwrap();
-    tool.run("ca rotate finish --kind peer --metrics page").ends(5, "2 connections still use the old authority");
+    tool.run("ca rotate finish --kind peer --metrics page").ends(5, "2 connections still use the old CA");
     std::fs::write(tool.path("page"), page(0)).unwrap();
     tool.run("ca rotate finish --kind peer --metrics page").good();
     verify("old").ends(3, "no trusted CA given has issued it");
     verify("new").good();
     assert_eq!(tool.json("ca rotate status --kind peer")["phase"], "none");
 
-    // Once more on the same day: authorities of different names, and the certificates of the one before are no successors.
+    // Once more on the same day: CAs of different names, and the certificates of the one before are no successors.
     rotate("start").good();
     let bundle = tool.json("cert inspect pki/peer/bundle.crt");
     assert_ne!(bundle[0]["subject"], bundle[1]["subject"]);

@@ -1,12 +1,12 @@
 //! `ca init` and `ca show`.
 
 use crate::cli::context::Context;
-use crate::pki::{CaInit, NewAuthorityWords};
+use crate::pki::{CaInit, NewCaWords};
 use crate::ui::failure::Failure;
 use crate::ui::output::{answer, table};
 use crate::ui::passphrase::PassphraseSource;
-use certs::files::{CaDir, Entry, NewAuthority};
-use certs::{Authority, AuthorityKind, AuthorityPlan, Constraint, Passphrase};
+use certs::files::{CaDir, Entry, NewCa};
+use certs::{Ca, CaKind, CaPlan, Constraint, Passphrase};
 use serde::Serialize;
 use std::process::ExitCode;
 use time::Duration;
@@ -16,7 +16,7 @@ const FIRST_LIST: Duration = Duration::days(certs::files::LIST_DAYS);
 
 #[derive(Debug, Serialize)]
 struct Made {
-    kind: AuthorityKind,
+    kind: CaKind,
     subject: String,
     fingerprint: String,
     not_after: String,
@@ -26,28 +26,27 @@ struct Made {
 
 pub(crate) fn init(context: &Context, words: &CaInit) -> Result<ExitCode, Failure> {
     let root = context.new_ca_dir()?;
-    let kinds = words.kind.map_or_else(|| AuthorityKind::ALL.to_vec(), |kind| vec![kind.into()]);
+    let kinds = words.kind.map_or_else(|| CaKind::ALL.to_vec(), |kind| vec![kind.into()]);
     let dirs: Vec<_> = kinds.iter().map(|kind| CaDir::below(&root, *kind)).collect();
     if let Some(there) = dirs.iter().find(|dir| dir.exists()) {
-        let text =
-            format!("there is a {} authority in {} already: exchange it with `etcd-admin ca rotate`", there.kind(), there.path().display());
+        let text = format!("there is a {} CA in {} already: exchange it with `etcd-admin ca rotate`", there.kind(), there.path().display());
         return Err(Failure::refused(text));
     }
     if context.dry_run {
-        let text = dirs.iter().map(|dir| format!("would make a {} authority in {}\n", dir.kind(), dir.path().display()));
+        let text = dirs.iter().map(|dir| format!("would make a {} CA in {}\n", dir.kind(), dir.path().display()));
         return crate::ui::output::say(&text.collect::<String>()).map(|()| ExitCode::SUCCESS);
     }
-    let passphrase = chosen_passphrase(&words.new, "the new authorities")?;
+    let passphrase = chosen_passphrase(&words.new, "the new CAs")?;
     let mut made = Vec::new();
     for dir in dirs {
         let name = format!("{} {} CA", words.name, dir.kind());
-        let authority = dir.create(&plan(&words.new, name, passphrase.as_ref())?, context.now)?;
-        dir.publish(&authority, context.now, FIRST_LIST)?;
+        let ca = dir.create(&plan(&words.new, name, passphrase.as_ref())?, context.now)?;
+        dir.publish(&ca, context.now, FIRST_LIST)?;
         made.push(Made {
             kind: dir.kind(),
-            subject: authority.facts().subject.clone(),
-            fingerprint: authority.facts().fingerprint_hex(),
-            not_after: certs::rfc3339(authority.facts().not_after),
+            subject: ca.facts().subject.clone(),
+            fingerprint: ca.facts().fingerprint_hex(),
+            not_after: certs::rfc3339(ca.facts().not_after),
             directory: dir.path().display().to_string(),
             encrypted: passphrase.is_some(),
         });
@@ -65,29 +64,25 @@ pub(crate) fn init(context: &Context, words: &CaInit) -> Result<ExitCode, Failur
 }
 
 /// The passphrase for a new key; none if the operator wants none.
-pub(crate) fn chosen_passphrase(words: &NewAuthorityWords, what: &str) -> Result<Option<Passphrase>, Failure> {
+pub(crate) fn chosen_passphrase(words: &NewCaWords, what: &str) -> Result<Option<Passphrase>, Failure> {
     if words.no_passphrase { Ok(None) } else { words.passphrase.choose(what).map(Some) }
 }
 
-pub(crate) fn plan<'a>(
-    words: &NewAuthorityWords,
-    common_name: String,
-    passphrase: Option<&'a Passphrase>,
-) -> Result<NewAuthority<'a>, Failure> {
+pub(crate) fn plan<'a>(words: &NewCaWords, common_name: String, passphrase: Option<&'a Passphrase>) -> Result<NewCa<'a>, Failure> {
     let constraints = words.constrain.iter().map(|text| Constraint::parse(text)).collect::<Result<_, _>>()?;
-    let plan = AuthorityPlan { common_name, lifetime: Duration::days(words.days), constraints };
-    Ok(NewAuthority { plan, algorithm: words.key.into(), passphrase })
+    let plan = CaPlan { common_name, lifetime: Duration::days(words.days), constraints };
+    Ok(NewCa { plan, algorithm: words.key.into(), passphrase })
 }
 
 /// Returns the CA of a directory, ready to sign.
-pub(crate) fn unlock(dir: &CaDir, source: &PassphraseSource) -> Result<Authority, Failure> {
-    let passphrase = if dir.is_encrypted()? { Some(source.ask(&format!("the {} authority", dir.kind()))?) } else { None };
+pub(crate) fn unlock(dir: &CaDir, source: &PassphraseSource) -> Result<Ca, Failure> {
+    let passphrase = if dir.is_encrypted()? { Some(source.ask(&format!("the {} CA", dir.kind()))?) } else { None };
     Ok(dir.unlock(passphrase.as_ref())?)
 }
 
 #[derive(Debug, Serialize)]
 struct Shown {
-    kind: AuthorityKind,
+    kind: CaKind,
     subject: String,
     fingerprint: String,
     key: String,
@@ -104,13 +99,13 @@ struct Shown {
 
 pub(crate) fn show(context: &Context, with_issued: bool) -> Result<ExitCode, Failure> {
     let root = context.ca_dir()?;
-    let dirs = AuthorityKind::ALL.map(|kind| CaDir::below(&root, kind));
+    let dirs = CaKind::ALL.map(|kind| CaDir::below(&root, kind));
     let mut shown = Vec::new();
     for dir in dirs.iter().filter(|dir| dir.exists()) {
         shown.push(one(context, dir, with_issued)?);
     }
     if shown.is_empty() {
-        return Err(context.authority(AuthorityKind::Client).err().unwrap_or_else(|| Failure::usage("there is no authority")));
+        return Err(context.ca(CaKind::Client).err().unwrap_or_else(|| Failure::usage("there is no CA")));
     }
     answer(context.format, &shown, || {
         let row = |shown: &Shown| {

@@ -1,6 +1,6 @@
 //! Certificates of a CA are trusted for their purpose, and for nothing else.
 
-use crate::support::{NOW, YEAR, authority, authority_for, der, leaf, plan};
+use crate::support::{NOW, YEAR, ca, ca_for, der, leaf, plan};
 use certs::{
     Certificate, Chain, ChainProblem, KeyAlgorithm, Name, PrivateKey, Profile, Revocation, RevocationReason, SigningRequest, Usage,
 };
@@ -9,14 +9,14 @@ use time::{Duration, OffsetDateTime};
 
 fn verified(leaf: &Certificate, by: &[&Certificate], lists: &[&[u8]], usage: Usage, now: OffsetDateTime) -> Result<usize, ChainProblem> {
     let shown = [der(leaf)];
-    let authorities: Vec<_> = by.iter().map(|authority| der(authority)).collect();
+    let cas: Vec<_> = by.iter().map(|ca| der(ca)).collect();
     let lists: Vec<_> = lists.iter().map(|list| CertificateRevocationListDer::from(*list)).collect();
-    Chain { shown: &shown, authorities: &authorities, revocation_lists: &lists }.verify(usage, now)
+    Chain { shown: &shown, cas: &cas, revocation_lists: &lists }.verify(usage, now)
 }
 
 #[test]
 fn profiles_are_good_for_their_roles_alone() {
-    let authority = authority("ca");
+    let ca = ca("ca");
     for (profile, name, serves) in [
         (Profile::Server, "etcd1", true),
         (Profile::Peer, "etcd1", true),
@@ -24,24 +24,24 @@ fn profiles_are_good_for_their_roles_alone() {
         (Profile::Admin, "root", false),
         (Profile::Metrics, "metrics", false),
     ] {
-        let (leaf, _) = leaf(&authority, &plan(profile, name, &["etcd1.example.org", "10.0.0.1"]));
-        let by = [authority.certificate()];
+        let (leaf, _) = leaf(&ca, &plan(profile, name, &["etcd1.example.org", "10.0.0.1"]));
+        let by = [ca.certificate()];
         let as_server = verified(&leaf, &by, &[], Usage::Server, NOW);
         assert_eq!(as_server, if serves { Ok(0) } else { Err(ChainProblem::WrongUsage) }, "{profile:?}");
         assert_eq!(verified(&leaf, &by, &[], Usage::Client, NOW), Ok(0), "{profile:?}");
         let facts = leaf.facts().unwrap();
         assert_eq!(facts.common_name.as_deref(), Some(name));
-        assert_eq!((facts.server_usage, facts.client_usage, facts.is_authority), (serves, true, false));
+        assert_eq!((facts.server_usage, facts.client_usage, facts.is_ca), (serves, true, false));
         assert_eq!(facts.names, [Name::parse("etcd1.example.org").unwrap(), Name::parse("10.0.0.1").unwrap()]);
-        assert_eq!(facts.authority_key_id, authority.facts().subject_key_id);
+        assert_eq!(facts.authority_key_id, ca.facts().subject_key_id);
     }
 }
 
 #[test]
 fn dates_are_kept_to() {
-    let authority = authority("ca");
-    let (leaf, _) = leaf(&authority, &plan(Profile::Client, "alice", &[]));
-    let by = [authority.certificate()];
+    let ca = ca("ca");
+    let (leaf, _) = leaf(&ca, &plan(Profile::Client, "alice", &[]));
+    let by = [ca.certificate()];
     for (after, outcome) in [
         (Duration::ZERO, Ok(0)),
         (-Duration::minutes(4), Ok(0)),
@@ -62,18 +62,18 @@ fn dates_are_kept_to() {
 }
 
 #[test]
-fn no_certificate_outlives_its_authority() {
-    let authority = authority("ca");
+fn no_certificate_outlives_its_ca() {
+    let ca = ca("ca");
     let long = certs::LeafPlan { lifetime: YEAR * 20, ..plan(Profile::Client, "alice", &[]) };
-    let (leaf, _) = leaf(&authority, &long);
-    assert_eq!(leaf.facts().unwrap().not_after, authority.facts().not_after);
+    let (leaf, _) = leaf(&ca, &long);
+    assert_eq!(leaf.facts().unwrap().not_after, ca.facts().not_after);
     let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
-    assert!(authority.issue(&long, &key, NOW + YEAR * 11).unwrap_err().to_string().contains("has expired"));
+    assert!(ca.issue(&long, &key, NOW + YEAR * 11).unwrap_err().to_string().contains("has expired"));
 }
 
 #[test]
-fn another_authority_of_the_same_name_is_another() {
-    let (one, other) = (authority("ca"), authority("ca"));
+fn another_ca_of_the_same_name_is_another() {
+    let (one, other) = (ca("ca"), ca("ca"));
     let (leaf, _) = leaf(&one, &plan(Profile::Client, "alice", &[]));
     assert_eq!(
         verified(&leaf, &[other.certificate()], &[], Usage::Client, NOW),
@@ -83,13 +83,13 @@ fn another_authority_of_the_same_name_is_another() {
 }
 
 #[test]
-fn an_authority_issues_within_its_constraints() {
-    let authority = authority_for("ca", &["example.org", "10.0.0.0/8"]);
-    let by = [authority.certificate()];
+fn an_ca_issues_within_its_constraints() {
+    let ca = ca_for("ca", &["example.org", "10.0.0.0/8"]);
+    let by = [ca.certificate()];
     for (names, good) in
         [(["a.example.org", "10.1.2.3"], true), (["a.example.com", "10.1.2.3"], false), (["a.example.org", "11.1.2.3"], false)]
     {
-        let (leaf, _) = leaf(&authority, &plan(Profile::Server, "etcd1", &names));
+        let (leaf, _) = leaf(&ca, &plan(Profile::Server, "etcd1", &names));
         let outcome = verified(&leaf, &by, &[], Usage::Server, NOW);
         assert!(if good { outcome == Ok(0) } else { matches!(outcome, Err(ChainProblem::NameConstraint(_))) }, "{names:?}: {outcome:?}");
     }
@@ -97,7 +97,7 @@ fn an_authority_issues_within_its_constraints() {
 
 #[test]
 fn what_is_revoked_is_not_trusted() {
-    let (one, other) = (authority("one"), authority("other"));
+    let (one, other) = (ca("one"), ca("other"));
     let (bad, _) = leaf(&one, &plan(Profile::Client, "mallory", &[]));
     let (good, _) = leaf(&one, &plan(Profile::Client, "alice", &[]));
     let revocation = Revocation { serial: bad.facts().unwrap().serial, at: NOW, reason: RevocationReason::KeyCompromise };
@@ -123,13 +123,13 @@ fn what_is_revoked_is_not_trusted() {
 
 #[test]
 fn the_plan_decides_and_not_the_request() {
-    let authority = authority("ca");
+    let ca = ca("ca");
     let key = PrivateKey::generate(KeyAlgorithm::Ed25519).unwrap();
     let request = SigningRequest::create("root", &[Name::parse("evil.example.org").unwrap()], &key).unwrap();
     assert!(request.is_of(&key));
     let read = SigningRequest::read(request.pem().as_bytes()).unwrap();
     assert_eq!((read.common_name.as_str(), read.names.len()), ("root", 1));
-    let signed = authority.sign(&plan(Profile::Server, "etcd1", &["etcd1.example.org"]), &read, NOW).unwrap();
+    let signed = ca.sign(&plan(Profile::Server, "etcd1", &["etcd1.example.org"]), &read, NOW).unwrap();
     let facts = signed.facts().unwrap();
     assert_eq!(facts.common_name.as_deref(), Some("etcd1"));
     assert_eq!(facts.names, [Name::parse("etcd1.example.org").unwrap()]);
@@ -168,10 +168,10 @@ fn plans_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn a_leaf_is_no_authority() {
-    let authority = authority("ca");
-    let (leaf, key) = leaf(&authority, &plan(Profile::Client, "alice", &[]));
-    assert!(certs::Authority::of(leaf.der, key).unwrap_err().to_string().contains("is no authority"));
+fn a_leaf_is_no_ca() {
+    let ca = ca("ca");
+    let (leaf, key) = leaf(&ca, &plan(Profile::Client, "alice", &[]));
+    assert!(certs::Ca::of(leaf.der, key).unwrap_err().to_string().contains("is no CA"));
     let stranger = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
-    assert!(matches!(certs::Authority::of(authority.certificate().der.clone(), stranger), Err(certs::Error::KeyMismatch)));
+    assert!(matches!(certs::Ca::of(ca.certificate().der.clone(), stranger), Err(certs::Error::KeyMismatch)));
 }
