@@ -46,7 +46,7 @@ enum Command {
         data_dir: Option<PathBuf>,
     },
     /// Migrates a data directory to the storage version of another etcd
-    Migrate(MigrateWords),
+    Migrate(MigrateArgs),
     /// Prints the version of etcdutl
     Version,
     /// Generates the completion script for a shell
@@ -59,13 +59,13 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum SnapshotCommand {
     /// Restores a snapshot to a data directory
-    Restore(RestoreWords),
+    Restore(RestoreArgs),
     /// Gets the status of a given file
     Status { args: Vec<PathBuf> },
 }
 
 #[derive(Debug, Args)]
-struct RestoreWords {
+struct RestoreArgs {
     args: Vec<PathBuf>,
     /// Output data directory; NAME.etcd unless it is given
     #[arg(long, value_name = "DIR")]
@@ -96,7 +96,7 @@ struct RestoreWords {
 }
 
 #[derive(Debug, Args)]
-struct MigrateWords {
+struct MigrateArgs {
     /// Data directory
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -123,9 +123,9 @@ impl From<Failure> for Trouble {
     }
 }
 
-pub(crate) fn run(words: &[OsString]) -> ExitCode {
+pub(crate) fn run(args: &[OsString]) -> ExitCode {
     let command = as_in_go(Etcdutl::command());
-    let line = match go_flags::read(&command, words.get(1..).unwrap_or_default()) {
+    let line = match go_flags::read(&command, args.get(1..).unwrap_or_default()) {
         Ok(Line::Run(line)) => line,
         Ok(Line::Help(path)) => return show_help(command, &path),
         Ok(Line::NoTopic(text)) => {
@@ -141,10 +141,10 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
     };
     let ended = match tool.command {
         Command::Snapshot(SnapshotCommand::Status { args }) => status(&args, &tool.write_out),
-        Command::Snapshot(SnapshotCommand::Restore(words)) => restore(&words),
+        Command::Snapshot(SnapshotCommand::Restore(args)) => restore(&args),
         Command::Hashkv { args, rev } => hash_kv(&args, rev, &tool.write_out),
         Command::Defrag { data_dir } => defragment(data_dir.as_deref()),
-        Command::Migrate(words) => migrate(&words),
+        Command::Migrate(args) => migrate(&args),
         Command::Version => say(&format!("etcdutl version: {}\nAPI version: 3.7\n", etcdctl::VERSION)),
         Command::Completion { shell } => say(&crate::cli::manual::completion_script(shell, command.clone(), "etcdutl")),
     };
@@ -243,31 +243,31 @@ fn hash_kv(args: &[PathBuf], revision: i64, format: &str) -> Result<(), Trouble>
     print(format, &json, &["hash", "hash revision", "compact revision"], cells, &fields)
 }
 
-fn restore(words: &RestoreWords) -> Result<(), Trouble> {
-    let path = one(&words.args, "snapshot restore requires exactly one argument")?;
-    if (words.bump_revision > 0) != words.mark_compacted {
+fn restore(args: &RestoreArgs) -> Result<(), Trouble> {
+    let path = one(&args.args, "snapshot restore requires exactly one argument")?;
+    if (args.bump_revision > 0) != args.mark_compacted {
         return Err(Trouble(BAD_ARGUMENTS, "--mark-compacted required if --revision-bump > 0".to_owned()));
     }
-    if let Some(dir) = words.wal_dir.as_ref().filter(|dir| !dir.as_os_str().is_empty()) {
+    if let Some(dir) = args.wal_dir.as_ref().filter(|dir| !dir.as_os_str().is_empty()) {
         if dir.exists() {
             return Err(Trouble(1, format!("wal-dir {} exists", quoted(dir.as_os_str().as_encoded_bytes()))));
         }
         return Err(Trouble(BAD_ARGUMENTS, "--wal-dir: log and state lie in one directory here: give --data-dir alone".to_owned()));
     }
-    let cluster = NewCluster::parse(&words.initial_cluster, &words.initial_cluster_token)?;
-    let own = own_member(words, &cluster)?;
-    let data_dir = words.data_dir.clone().filter(|dir| !dir.as_os_str().is_empty());
-    let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(format!("{}.etcd", words.name)));
+    let cluster = NewCluster::parse(&args.initial_cluster, &args.initial_cluster_token)?;
+    let own = own_member(args, &cluster)?;
+    let data_dir = args.data_dir.clone().filter(|dir| !dir.as_os_str().is_empty());
+    let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(format!("{}.etcd", args.name)));
     must_be_free(&data_dir)?;
     let places = [("path", path.display().to_string().into()), ("data-dir", data_dir.display().to_string().into())];
     log("restoring snapshot", &places);
     must_exist("open", path)?;
-    if !words.skip_hash_check {
+    if !args.skip_hash_check {
         check_digest(path)?;
     }
     let file = SnapshotFile::open(path, Digested::Ignored)?;
-    let bump = i64::try_from(words.bump_revision).map_err(|error| Trouble(BAD_ARGUMENTS, format!("--bump-revision: {error}")))?;
-    let raise = words.mark_compacted.then_some(bump);
+    let bump = i64::try_from(args.bump_revision).map_err(|error| Trouble(BAD_ARGUMENTS, format!("--bump-revision: {error}")))?;
+    let raise = args.mark_compacted.then_some(bump);
     let revision = data_dir::make_data_dir(&data_dir, own, &cluster.members, raise, &file.bolt, &mut |_| {})?;
     if raise.is_some() {
         let fields =
@@ -292,13 +292,13 @@ fn restore(words: &RestoreWords) -> Result<(), Trouble> {
 }
 
 /// Returns the member of `--name`, whose URLs in both flags have to be the same.
-fn own_member<'a>(words: &RestoreWords, cluster: &'a NewCluster) -> Result<&'a NewMember, Trouble> {
-    let name = &words.name;
+fn own_member<'a>(args: &RestoreArgs, cluster: &'a NewCluster) -> Result<&'a NewMember, Trouble> {
+    let name = &args.name;
     let missing = || Trouble(1, format!("couldn't find local name {} in the initial cluster configuration", quoted(name.as_bytes())));
     let own = cluster.members.iter().find(|member| member.name == *name).ok_or_else(missing)?;
-    let advertised = &words.initial_advertise_peer_urls;
+    let advertised = &args.initial_advertise_peer_urls;
     let as_cluster: Vec<String> = advertised.split(',').map(|url| format!("{name}={url}")).collect();
-    let parsed = NewCluster::parse(&as_cluster.join(","), &words.initial_cluster_token)?;
+    let parsed = NewCluster::parse(&as_cluster.join(","), &args.initial_cluster_token)?;
     let Some(parsed) = parsed.members.first().filter(|parsed| parsed.peer_urls() != own.peer_urls()) else { return Ok(own) };
     let beyond = |all: &[String], known: &[String]| {
         all.iter().filter(|url| !known.contains(url)).map(|url| format!("{name}={url}")).collect::<Vec<_>>().join(",")
@@ -368,10 +368,10 @@ fn defragment(data_dir: Option<&Path>) -> Result<(), Trouble> {
 }
 
 /// Answers for the versions of etcd's data files, of which this server's own format has one.
-fn migrate(words: &MigrateWords) -> Result<(), Trouble> {
-    required(&[("data-dir", words.data_dir.is_some()), ("target-version", words.target_version.is_some())])?;
-    let dir = words.data_dir.as_deref().unwrap_or(Path::new(""));
-    let target = target_version(words.target_version.as_deref().unwrap_or_default())?;
+fn migrate(args: &MigrateArgs) -> Result<(), Trouble> {
+    required(&[("data-dir", args.data_dir.is_some()), ("target-version", args.target_version.is_some())])?;
+    let dir = args.data_dir.as_deref().unwrap_or(Path::new(""));
+    let target = target_version(args.target_version.as_deref().unwrap_or_default())?;
     let shown = format!("{}.{}", target.0, target.1);
     match data_in(dir) {
         Data::Missing => Err(Trouble(1, no_data(dir))),

@@ -28,14 +28,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut words: Vec<OsString> = std::env::args_os().collect();
-    if words.get(1).is_some_and(|word| word == "etcdctl" || word == "etcdutl") {
-        words.remove(0);
+    let mut args: Vec<OsString> = std::env::args_os().collect();
+    if args.get(1).is_some_and(|arg| arg == "etcdctl" || arg == "etcdutl") {
+        args.remove(0);
     }
-    let name = words.first().map(|word| Path::new(word).file_name().unwrap_or_default().to_owned()).unwrap_or_default();
+    let name = args.first().map(|arg| Path::new(arg).file_name().unwrap_or_default().to_owned()).unwrap_or_default();
     match name.to_str() {
-        Some("etcdctl") => etcdctl::program::run(&words),
-        Some("etcdutl") => etcdutl::run(&words),
-        _ => cli::admin::run(words),
+        Some("etcdctl") => etcdctl::program::run(&args),
+        Some("etcdutl") => etcdutl::run(&args),
+        _ => cli::admin::run(args),
     }
 }

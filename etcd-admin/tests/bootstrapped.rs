@@ -49,9 +49,9 @@ impl Hosts {
 
     /// An operator's command.
     #[track_caller]
-    pub(crate) fn run(&self, words: &str) -> String {
+    pub(crate) fn run(&self, args: &str) -> String {
         self.commands.set(self.commands.get() + 1);
-        self.tool.run(words).good()
+        self.tool.run(args).good()
     }
 
     pub(crate) fn start(&self, name: &str) -> Option<Member> {

@@ -86,8 +86,8 @@ fn one_picture_of_the_cluster_without_a_terminal() {
     let endpoints = cluster.members.iter().map(Server::endpoint).collect::<Vec<_>>().join(",");
     let at = format!("--endpoints {endpoints} --command-timeout 30s");
     tool.run(&format!("wait --for healthy {at}")).good();
-    for words in ["top --once", "top"] {
-        let picture = tool.run(&format!("{words} {at}")).good();
+    for args in ["top --once", "top"] {
+        let picture = tool.run(&format!("{args} {at}")).good();
         let mut lines = picture.lines();
         assert!(lines.next().unwrap().contains(": healthy. 3 voters, 2 needed, 1 may fail."), "{picture}");
         let head: Vec<_> = lines.nth(2).unwrap().split_whitespace().collect();
@@ -113,10 +113,10 @@ fn a_bundle_holds_figures_and_never_keys_or_values() {
     std::fs::write(tool.path("etcd.yaml"), config + &format!("advertise-client-urls: {}\n", server.endpoint())).unwrap();
     let log = "{\"level\":\"warn\",\"ts\":\"now\",\"msg\":\"slow\",\"request\":\"key:\\\"canary-key\\\"\",\"took\":\"1s\"}\n";
     std::fs::write(tool.path("log"), log).unwrap();
-    let words = format!("support bundle --config etcd.yaml --log log --interval 10ms --out bundle {at}");
-    assert_eq!(tool.json(&format!("{words} --dry-run"))["changed"], true);
+    let args = format!("support bundle --config etcd.yaml --log log --interval 10ms --out bundle {at}");
+    assert_eq!(tool.json(&format!("{args} --dry-run"))["changed"], true);
     assert!(!tool.path("bundle").exists());
-    let told = tool.json(&words);
+    let told = tool.json(&args);
     let errors: Vec<_> = told["pieces"].as_array().unwrap().iter().filter(|piece| !piece["error"].is_null()).collect();
     assert!(errors.iter().all(|piece| piece["file"] == "unit.txt"), "{told}");
     for file in ["index.json", "settings.yaml", "disk.json", "members.json", "log.jsonl", "node-metrics-1.txt", "node-metrics-3.txt"] {
@@ -127,7 +127,7 @@ fn a_bundle_holds_figures_and_never_keys_or_values() {
     }
     let metrics = std::fs::read_to_string(tool.path("bundle/node-metrics-1.txt")).unwrap();
     assert!(metrics.contains("etcd_server_has_leader 1"), "no figures");
-    tool.run(&words).ends(5, "is there already");
+    tool.run(&args).ends(5, "is there already");
 }
 
 #[test]

@@ -42,14 +42,14 @@ fn a_passphrase_comes_by_file_or_input_and_by_nothing_else() {
 #[test]
 fn certificates_of_every_profile_are_issued_and_inspected() {
     let tool = Tool::with_cas();
-    for (words, file, server) in [
+    for (args, file, server) in [
         ("server etcd1.example.org 10.0.0.1", "server", true),
         ("peer https://10.0.0.1:2380 --key ed25519", "peer", true),
         ("client --cn alice --key p384", "client-alice", false),
         ("admin --key rsa2048", "admin", false),
         ("metrics", "metrics", false),
     ] {
-        let told = tool.run(&format!("cert issue {words} --out out --passphrase-file passphrase")).good();
+        let told = tool.run(&format!("cert issue {args} --out out --passphrase-file passphrase")).good();
         assert!(told.contains(&format!("out/{file}.key")), "{told}");
         let seen = tool.json(&format!("cert inspect out/{file}.crt"));
         assert_eq!((seen[0]["server"].as_bool(), seen[0]["client"].as_bool()), (Some(server), Some(true)), "{seen}");
@@ -69,15 +69,15 @@ fn a_dry_run_does_nothing() {
     let tool = Tool::with_cas();
     tool.run("cert issue client --cn alice --passphrase-file passphrase").good();
     let before = tool.everything();
-    for words in [
+    for args in [
         "cert issue server a.example.org --passphrase-file passphrase",
         "cert renew client-alice.crt --now --passphrase-file passphrase",
         "cert revoke client-alice.crt",
         "crl publish --kind client --passphrase-file passphrase",
         "ca rotate start --kind client --passphrase-file passphrase",
     ] {
-        tool.run(&format!("--dry-run {words}")).ends(0, "would");
-        assert_eq!(tool.everything(), before, "{words}");
+        tool.run(&format!("--dry-run {args}")).ends(0, "would");
+        assert_eq!(tool.everything(), before, "{args}");
     }
 }
 

@@ -232,7 +232,7 @@ fn forgotten() -> Tool {
     tool
 }
 
-fn rescue_words(tool: &Tool) -> String {
+fn rescue_args(tool: &Tool) -> String {
     let files = NAMES.iter().flat_map(|host| ["server", "peer"].map(|profile| format!("collected/{host}/{profile}.crt")));
     let files: Vec<_> = files.chain(["alice.crt".to_owned()]).collect();
     assert!(files.iter().all(|file| tool.path(file).exists()));
@@ -249,7 +249,7 @@ fn a_cluster_whose_certificates_have_all_run_out_comes_back() {
         member.wait_for_log("certificate has expired");
         assert!(!member.log().contains("ready to serve client requests"), "it works with certificates that have run out");
     }
-    let told = tool.run(&rescue_words(&tool)).good();
+    let told = tool.run(&rescue_args(&tool)).good();
     assert!(told.contains("The client CA is still good") && told.contains("The peer CA had run out and was made anew"), "{told}");
     for host in NAMES {
         let certificates = format!("--cert rescued/{host}/server.crt --cert rescued/{host}/peer.crt");
@@ -280,7 +280,7 @@ fn a_rescue_is_refused_before_anything_is_changed() {
     std::fs::copy(stranger.path("client-eve.crt"), tool.path("eve.crt")).unwrap();
     certs::files::create(&tool.path("wrong"), b"not-the-passphrase", 0o600).unwrap();
     let before = tool.everything();
-    for (words, code, says) in [
+    for (args, code, says) in [
         (format!("ca rescue mallory.crt --out rescued {PASS}"), 5, "has been revoked: its bearer needs a new key"),
         (format!("ca rescue eve.crt --out rescued {PASS}"), 5, "has not issued this certificate"),
         (format!("ca rescue alice.crt --out there {PASS}"), 5, "there exists already, and nothing is overwritten"),
@@ -288,11 +288,11 @@ fn a_rescue_is_refused_before_anything_is_changed() {
         (format!("ca rescue gone.crt --out rescued {PASS}"), 1, "gone.crt"),
         ("ca rescue alice.crt --out rescued --passphrase-file wrong".to_owned(), 7, ""),
     ] {
-        let ended = tool.run(&words);
-        eprintln!("{words}: {:?} {}", ended.code, ended.complaint);
+        let ended = tool.run(&args);
+        eprintln!("{args}: {:?} {}", ended.code, ended.complaint);
         ended.ends(code, says);
     }
-    let told = tool.run(&format!("--dry-run {}", rescue_words(&tool))).good();
+    let told = tool.run(&format!("--dry-run {}", rescue_args(&tool))).good();
     assert!(told.contains("would make a new one of the peer CA") && told.contains("would sign server m2 again"), "{told}");
     assert!(tool.everything() == before, "something was changed");
 }

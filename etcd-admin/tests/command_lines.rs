@@ -26,9 +26,9 @@ struct Ended {
 }
 
 impl Program {
-    fn run(&self, words: &[impl AsRef<std::ffi::OsStr>]) -> Ended {
+    fn run(&self, args: &[impl AsRef<std::ffi::OsStr>]) -> Ended {
         let mut command = Command::new(&self.command[0]);
-        command.args(&self.command[1..]).args(words).env_clear().stdin(Stdio::null());
+        command.args(&self.command[1..]).args(args).env_clear().stdin(Stdio::null());
         let ended = command.output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let error = text(&ended.stderr).lines().next().unwrap_or_default().to_owned();
@@ -36,9 +36,9 @@ impl Program {
     }
 
     fn help(&self, path: &[String]) -> String {
-        let words: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
-        let ended = self.run(&words);
-        assert_eq!((ended.code, ended.error.as_str()), (Some(0), ""), "{words:?}");
+        let args: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+        let ended = self.run(&args);
+        assert_eq!((ended.code, ended.error.as_str()), (Some(0), ""), "{args:?}");
         ended.out
     }
 }
@@ -229,8 +229,8 @@ fn command_lines_are_read_as_the_real_tools_read_them() {
         [(ctl, include_str!("command_lines/etcdctl.txt")), (utl, include_str!("command_lines/etcdutl.txt"))]
     {
         for line in lines.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let words: Vec<&str> = line.split_whitespace().map(|word| if word == "''" { "" } else { word }).collect();
-            let (mut theirs, mut ours) = (theirs.run(&words), ours.run(&words));
+            let args: Vec<&str> = line.split_whitespace().map(|arg| if arg == "''" { "" } else { arg }).collect();
+            let (mut theirs, mut ours) = (theirs.run(&args), ours.run(&args));
             // Help is in each program's own words; that it is help is compared.
             for ended in [&mut theirs, &mut ours] {
                 if ended.out.contains("Usage:") {

@@ -43,22 +43,22 @@ fn offered(shell: &str, directory: &Path, line: &str) -> Vec<String> {
     };
     let ended = command.env("HOME", directory).env("XDG_CONFIG_HOME", directory).env("XDG_DATA_HOME", directory).output().unwrap();
     let text = String::from_utf8(ended.stdout).unwrap();
-    text.lines().filter_map(|line| line.split('\t').next()).map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect()
+    text.lines().filter_map(|line| line.split('\t').next()).map(|arg| arg.trim().to_owned()).filter(|arg| !arg.is_empty()).collect()
 }
 
 #[test]
 fn shells_complete_nested_commands_and_values() {
     let tool = Tool::new();
     for shell in SHELLS.into_iter().filter(|shell| is_installed(shell)) {
-        for (name, words) in [("etcd-admin", "completion"), ("etcdctl", "etcdctl completion"), ("etcdutl", "etcdutl completion")] {
-            let script = tool.run(&format!("{words} {shell}")).good();
+        for (name, args) in [("etcd-admin", "completion"), ("etcdctl", "etcdctl completion"), ("etcdutl", "etcdutl completion")] {
+            let script = tool.run(&format!("{args} {shell}")).good();
             // zsh finds a script by the name of its function.
             let file = if shell == "zsh" { format!("_{name}") } else { format!("{name}.{shell}") };
             std::fs::write(tool.path(&file), script).unwrap();
         }
         for (line, expected) in LINES {
             let offered = offered(shell, tool.home(), line);
-            let missing: Vec<_> = expected.iter().filter(|word| !offered.iter().any(|offered| offered == *word)).collect();
+            let missing: Vec<_> = expected.iter().filter(|arg| !offered.iter().any(|offered| offered == *arg)).collect();
             assert!(missing.is_empty(), "{shell} {line:?} lacks {missing:?}: {offered:?}");
         }
     }
@@ -67,12 +67,12 @@ fn shells_complete_nested_commands_and_values() {
 /// `completion | head -1` closes the pipe before everything is written.
 #[test]
 fn completion_ends_quietly_when_its_reader_does() {
-    for words in ["completion bash", "etcdctl completion bash", "etcdutl completion bash"] {
+    for args in ["completion bash", "etcdctl completion bash", "etcdutl completion bash"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
-        let mut child = command.args(words.split(' ')).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.args(args.split(' ')).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         let ended = child.wait_with_output().unwrap();
         let complaint = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert!(ended.status.success() && complaint.is_empty(), "{words}: {:?} {complaint}", ended.status);
+        assert!(ended.status.success() && complaint.is_empty(), "{args}: {:?} {complaint}", ended.status);
     }
 }

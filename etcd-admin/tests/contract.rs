@@ -11,7 +11,7 @@ fn a_connection_that_fails_says_which_step_broke() {
     let plain = server.endpoint();
     let encrypted = plain.replace("http:", "https:");
     std::fs::write(tool.path("empty.pem"), "").unwrap();
-    for (words, code, says) in [
+    for (args, code, says) in [
         ("status --endpoints http://127.0.0.1:1".to_owned(), 4, "http://127.0.0.1:1: TCP: Connection refused"),
         ("get a --endpoints http://127.0.0.1:1".to_owned(), 4, "nothing listens there"),
         ("status --endpoints unix:///no/such/socket".to_owned(), 4, "unix:///no/such/socket: TCP: "),
@@ -28,8 +28,8 @@ fn a_connection_that_fails_says_which_step_broke() {
         (format!("member frobnicate --endpoints {plain}"), 2, "unrecognized subcommand"),
         ("snapshot restore".to_owned(), 2, "required"),
     ] {
-        let told = tool.run(&words).ends(code, says);
-        assert!(!told.contains("panicked"), "{words}: {told}");
+        let told = tool.run(&args).ends(code, says);
+        assert!(!told.contains("panicked"), "{args}: {told}");
     }
     // Where one endpoint is dead, the next one answers.
     tool.run(&format!("put a b --endpoints http://127.0.0.1:1,{plain}")).ends(0, "OK");
@@ -77,8 +77,8 @@ fn shells_complete_and_pages_are_written() {
         assert!(tool.path("pages").join(page).is_file(), "{page}");
     }
     // Without a command, and for every group: the way on.
-    for words in ["--help", "member --help", "snapshot restore --help", "recover plan --help", "etcdctl --help", "etcdutl --help"] {
-        tool.run(words).ends(0, "Usage: ");
+    for args in ["--help", "member --help", "snapshot restore --help", "recover plan --help", "etcdctl --help", "etcdutl --help"] {
+        tool.run(args).ends(0, "Usage: ");
     }
     tool.run("member --help").ends(0, "List, add, remove, replace, rebuild and promote members");
     tool.run("etcdutl version").ends(0, "etcdutl version: 3.7.1");

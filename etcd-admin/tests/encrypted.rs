@@ -30,8 +30,8 @@ fn every_day(tool: &Tool, at: &str) {
 /// Root's password is lost, and found again through a member that is stopped.
 fn rescue(hosts: &Hosts, members: &mut Vec<Member>, at: &str) {
     let tool = &hosts.tool;
-    for words in ["user add root:lost", "role add root", "user grant-role root root", "auth enable"] {
-        tool.run(&format!("{words} {at}")).good();
+    for args in ["user add root:lost", "role add root", "user grant-role root root", "auth enable"] {
+        tool.run(&format!("{args} {at}")).good();
     }
     // Members are let in by their certificates, but are no users.
     certs::files::create(&tool.path("password"), b"found\n", 0o600).unwrap();

@@ -45,7 +45,7 @@ impl Side {
         if !line.contains("--endpoints") && !variables.contains("ENDPOINTS") {
             command.args(["--endpoints", &self.endpoint]);
         }
-        command.args(words(line)).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(args(line)).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // A command that wants no input may have ended already.
         drop(child.stdin.take().unwrap().write_all(input.replace("\\n", "\n").as_bytes()));
@@ -78,8 +78,8 @@ impl Side {
                 rest = &rest[first.len_utf8()..];
                 continue;
             }
-            let (word, more) = rest.split_at(length);
-            out.push_str(if is_chosen(word) { "CHOSEN" } else { word });
+            let (arg, more) = rest.split_at(length);
+            out.push_str(if is_chosen(arg) { "CHOSEN" } else { arg });
             rest = more;
         }
         out
@@ -95,11 +95,10 @@ fn message(bytes: &[u8]) -> String {
 }
 
 /// Ids of members, clusters and leases, in whichever base.
-fn is_chosen(word: &str) -> bool {
-    let decimal = word.len() >= 15 && word.bytes().all(|byte| byte.is_ascii_digit());
-    let hex = (13..=16).contains(&word.len())
-        && word.bytes().all(|byte| byte.is_ascii_hexdigit())
-        && word.bytes().any(|byte| byte.is_ascii_digit());
+fn is_chosen(arg: &str) -> bool {
+    let decimal = arg.len() >= 15 && arg.bytes().all(|byte| byte.is_ascii_digit());
+    let hex =
+        (13..=16).contains(&arg.len()) && arg.bytes().all(|byte| byte.is_ascii_hexdigit()) && arg.bytes().any(|byte| byte.is_ascii_digit());
     decimal || hex
 }
 
@@ -110,13 +109,13 @@ fn complaint(text: &str) -> String {
 }
 
 /// Words of a line; `'…'` holds blanks together.
-fn words(line: &str) -> Vec<String> {
+fn args(line: &str) -> Vec<String> {
     let parts = line.split('\'').enumerate();
-    let mut words = Vec::new();
+    let mut args = Vec::new();
     for (position, part) in parts {
-        if position % 2 == 1 { words.push(part.to_owned()) } else { words.extend(part.split_whitespace().map(str::to_owned)) }
+        if position % 2 == 1 { args.push(part.to_owned()) } else { args.extend(part.split_whitespace().map(str::to_owned)) }
     }
-    words
+    args
 }
 
 /// Why two answers may differ: the start of a command, and a change to both sides that takes the difference away.
@@ -175,7 +174,7 @@ const ACCEPTED_OF_OLDER: [Accepted; 10] = [
 
 /// The text without what fills the cells of a table.
 fn without_widths(text: &str) -> String {
-    text.replace('─', "").split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    text.replace('─', "").split(' ').filter(|arg| !arg.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// The text with every number that has a unit or stands for a place as `N`.
@@ -194,7 +193,7 @@ fn measured(text: &str) -> String {
 
 fn accept(line: &str, ended: &mut Ended, is_older: bool) {
     // Global flags may stand before the command.
-    let command = line.split_whitespace().skip_while(|word| word.starts_with("--") || word.starts_with('$')).collect::<Vec<_>>().join(" ");
+    let command = line.split_whitespace().skip_while(|arg| arg.starts_with("--") || arg.starts_with('$')).collect::<Vec<_>>().join(" ");
     let command = if line.contains("--max-request-bytes") { "SIZES".to_owned() } else { command };
     let has_ids = ["member", "get leased", "lease", "user get alice --detail"].iter().any(|start| command.starts_with(start));
     let command = if has_ids && command.contains("-w protobuf") { format!("PROTOBUF {command}") } else { command };
@@ -207,7 +206,7 @@ fn accept(line: &str, ended: &mut Ended, is_older: bool) {
 fn side(program: &[&str], server: &Server) -> Side {
     let port_of = |url: String| url.rsplit(':').next().unwrap().to_owned();
     let (endpoint, port, peer_port) = (server.endpoint(), port_of(server.endpoint()), port_of(server.peer_url()));
-    let program = program.iter().map(|word| (*word).to_owned()).collect();
+    let program = program.iter().map(|arg| (*arg).to_owned()).collect();
     Side { program, endpoint, port, peer_port, lease: String::new(), member: String::new() }
 }
 
@@ -308,9 +307,9 @@ fn every_code_point_is_quoted_as_by_the_real_etcdctl() {
         eprintln!("skipped: ETCD_BIN_DIR holds no etcdctl 3.7, whose Unicode tables ours are");
         return;
     };
-    let run = |side: &Side, words: &[&str], input: &str| {
+    let run = |side: &Side, args: &[&str], input: &str| {
         let mut command = Command::new(&side.program[0]);
-        command.args(&side.program[1..]).args(["--endpoints", &pair.ours.endpoint]).args(words).env_clear();
+        command.args(&side.program[1..]).args(["--endpoints", &pair.ours.endpoint]).args(args).env_clear();
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()

@@ -28,9 +28,9 @@ fn logged(line: &str) -> Option<(String, Value)> {
     MESSAGES.contains(&message).then(|| (message.to_owned(), serde_json::from_str(fields).unwrap()))
 }
 
-fn run(program: &[&str], directory: &Path, words: &str) -> Ended {
+fn run(program: &[&str], directory: &Path, args: &str) -> Ended {
     let mut command = Command::new(program[0]);
-    command.args(&program[1..]).args(words.split_whitespace()).current_dir(directory).env_clear();
+    command.args(&program[1..]).args(args.split_whitespace()).current_dir(directory).env_clear();
     let ended = command.stdin(Stdio::null()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let errors = text(&ended.stderr);
@@ -61,9 +61,9 @@ fn etcdutl_prints_and_logs_as_the_real_one() {
     let directory = tempfile::tempdir().unwrap();
     let home = directory.path();
     let tool = env!("CARGO_BIN_EXE_etcd-admin");
-    let ctl = |words: &str| run(&[tool, "etcdctl", "--endpoints", &server.endpoint()], home, words);
-    for words in ["put a 1", "put b 2", "put a 3", "del b", "compaction 2", "snapshot save s.db"] {
-        assert_eq!(ctl(words).code, Some(0), "{words}");
+    let ctl = |args: &str| run(&[tool, "etcdctl", "--endpoints", &server.endpoint()], home, args);
+    for args in ["put a 1", "put b 2", "put a 3", "del b", "compaction 2", "snapshot save s.db"] {
+        assert_eq!(ctl(args).code, Some(0), "{args}");
     }
     let good = std::fs::read(home.join("s.db")).unwrap();
     let mut wrong = good.clone();

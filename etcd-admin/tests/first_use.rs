@@ -72,9 +72,9 @@ fn several_members_of_one_host_have_ports_and_directories() {
 #[test]
 fn cas_belong_to_the_cluster_whose_document_is_here() {
     let tool = Tool::new();
-    let run = |directory: &str, words: &str| {
+    let run = |directory: &str, args: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
-        command.args(words.split(' ')).current_dir(tool.path(directory)).env_clear().env("HOME", tool.home());
+        command.args(args.split(' ')).current_dir(tool.path(directory)).env_clear().env("HOME", tool.home());
         let ended = command.output().unwrap();
         (ended.status.code(), String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr))
     };
@@ -152,8 +152,8 @@ fn a_snapshot_without_credentials_says_which_it_needs() {
     let tool = Tool::new();
     let server = runtime().block_on(crate::servers::one(&crate::servers::our_daemon()));
     let at = format!("--endpoints {}", server.endpoint());
-    for words in ["user add root --new-user-password secret", "user grant-role root root", "auth enable"] {
-        tool.run(&format!("{words} {at}")).good();
+    for args in ["user add root --new-user-password secret", "user grant-role root root", "auth enable"] {
+        tool.run(&format!("{args} {at}")).good();
     }
     let told = tool.run(&format!("snapshot save --dir . {at}"));
     let all = format!("{}{}", told.out, told.complaint);
@@ -169,9 +169,9 @@ fn an_interrupted_rebuild_goes_on() {
     let tool = Tool::new();
     let mut cluster = runtime().block_on(cluster(3));
     let at = format!("--endpoints {}", cluster.members.iter().map(Server::endpoint).collect::<Vec<_>>().join(","));
-    let run = |words: &str| {
+    let run = |args: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
-        command.args(words.split(' ')).current_dir(tool.home()).env_clear().env("HOME", tool.home());
+        command.args(args.split(' ')).current_dir(tool.home()).env_clear().env("HOME", tool.home());
         let ended = command.output().unwrap();
         (ended.status.code(), String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr))
     };

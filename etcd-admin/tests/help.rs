@@ -28,21 +28,21 @@ const OF_ETCDCTL: [&str; 19] = [
 ];
 
 /// Words of every command of this tool's own, groups included, as its help tells them.
-fn commands(tool: &Tool, words: &str, all: &mut Vec<String>) {
-    all.push(words.to_owned());
-    let told = tool.run(&format!("{words} --help")).good();
+fn commands(tool: &Tool, args: &str, all: &mut Vec<String>) {
+    all.push(args.to_owned());
+    let told = tool.run(&format!("{args} --help")).good();
     // The first help has groups, the others one list. A description that goes on is indented further; names of etcdctl end with commas.
-    let (begin, end) = if words.is_empty() { ("Usage:", "Options:") } else { ("Commands:", "") };
+    let (begin, end) = if args.is_empty() { ("Usage:", "Options:") } else { ("Commands:", "") };
     let listed = told.lines().skip_while(|line| !line.starts_with(begin)).skip(1).take_while(|line| *line != end);
     let names = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
     let names = names.filter(|name| !name.ends_with(',') && !name.starts_with('-'));
     for name in names.filter(|name| !OF_ETCDCTL.contains(name)) {
-        commands(tool, format!("{words} {name}").trim(), all);
+        commands(tool, format!("{args} {name}").trim(), all);
     }
 }
 
-fn golden(words: &str) -> PathBuf {
-    let name = if words.is_empty() { "etcd-admin".to_owned() } else { words.replace(' ', "-") };
+fn golden(args: &str) -> PathBuf {
+    let name = if args.is_empty() { "etcd-admin".to_owned() } else { args.replace(' ', "-") };
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/help").join(format!("{name}.txt"))
 }
 
@@ -53,29 +53,29 @@ fn every_verb_tells_how_it_is_used() {
     let mut all = Vec::new();
     commands(&tool, "", &mut all);
     assert!(all.len() > 60, "{all:?}");
-    for words in &all {
-        let told = tool.run(&format!("{words} --help")).good();
-        let path = golden(words);
+    for args in &all {
+        let told = tool.run(&format!("{args} --help")).good();
+        let path = golden(args);
         if record {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, &told).unwrap();
         }
         let expected = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(told == expected, "{words} --help differs from {}:\n{told}", path.display());
+        assert!(told == expected, "{args} --help differs from {}:\n{told}", path.display());
     }
     let kept: BTreeSet<PathBuf> = std::fs::read_dir(golden("").parent().unwrap()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(kept, all.iter().map(|words| golden(words)).collect(), "a file of a verb that is no more");
+    assert_eq!(kept, all.iter().map(|args| golden(args)).collect(), "a file of a verb that is no more");
 }
 
 #[test]
-fn wrong_words_and_dead_endpoints_end_with_their_own_codes() {
+fn wrong_args_and_dead_endpoints_end_with_their_own_codes() {
     let tool = Tool::new();
     std::fs::write(
         tool.path("cluster.yaml"),
         "name: t\ntoken: t\nmembers: [{name: m1, host: 127.0.0.1}, {name: m2, host: 127.0.0.2}]\ntls: {enabled: false}\n",
     )
     .unwrap();
-    for words in [
+    for args in [
         "init",
         "init render",
         "wait",
@@ -88,13 +88,13 @@ fn wrong_words_and_dead_endpoints_end_with_their_own_codes() {
         "bench",
         "top extra",
     ] {
-        let ended = tool.run(words);
-        assert_eq!(ended.code, Some(2), "{words}: {}{}", ended.out, ended.complaint);
+        let ended = tool.run(args);
+        assert_eq!(ended.code, Some(2), "{args}: {}{}", ended.out, ended.complaint);
     }
     let dead = "--endpoints http://127.0.0.1:1";
-    for words in ["top --once", "doctor cluster", "roll restart", "maintenance reclaim --yes"] {
-        tool.run(&format!("{words} {dead}")).ends(4, "nothing listens there");
-        tool.run(&format!("-o json {words} {dead}")).ends(4, "nothing listens there");
+    for args in ["top --once", "doctor cluster", "roll restart", "maintenance reclaim --yes"] {
+        tool.run(&format!("{args} {dead}")).ends(4, "nothing listens there");
+        tool.run(&format!("-o json {args} {dead}")).ends(4, "nothing listens there");
     }
     tool.run(&format!("wait --for leader --timeout 1s {dead}")).ends(8, "nothing listens there");
     tool.run(&format!("join --member m2 --root host {dead}")).ends(4, "nothing listens there");

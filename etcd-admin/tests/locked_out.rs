@@ -11,8 +11,8 @@ fn root_comes_back_in_and_nothing_else_changes() {
     let entries = cluster.members.iter().map(|member| member.place().entry()).collect::<Vec<_>>().join(",");
     let others = cluster.members[1..].iter().map(Server::endpoint).collect::<Vec<_>>().join(",");
     let at = format!("--endpoints {others} --command-timeout 30s");
-    for words in ["user add root:lost", "role add root", "user grant-role root root", "put a b", "auth enable"] {
-        tool.run(&format!("{words} {at}")).good();
+    for args in ["user add root:lost", "role add root", "user grant-role root root", "put a b", "auth enable"] {
+        tool.run(&format!("{args} {at}")).good();
     }
     tool.run(&format!("get a {at} --user root:guess")).ends(6, "invalid user ID or password");
     let member = &mut cluster.members[0];

@@ -117,13 +117,13 @@ pub(crate) fn start(server: &Path, tool: &Tool) -> [Member; 3] {
 }
 
 /// etcdctl with a user's certificate, or with none; whether it worked, and its words.
-pub(crate) fn ask(etcdctl: &Path, tool: &Tool, port: u16, user: &str, words: &str) -> (bool, String) {
+pub(crate) fn ask(etcdctl: &Path, tool: &Tool, port: u16, user: &str, args: &str) -> (bool, String) {
     let mut command = Command::new(etcdctl);
     command.args(["--endpoints", &format!("https://127.0.0.1:{port}"), "--command-timeout", "10s", "--dial-timeout", "5s"]);
     command.args(["--cacert", "pki/client/bundle.crt"]);
     if !user.is_empty() {
         command.args(["--cert", &format!("{user}.crt"), "--key", &format!("{user}.key")]);
     }
-    let ended = command.args(words.split_whitespace()).current_dir(tool.home()).env_clear().output().unwrap();
+    let ended = command.args(args.split_whitespace()).current_dir(tool.home()).env_clear().output().unwrap();
     (ended.status.success(), format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr)))
 }

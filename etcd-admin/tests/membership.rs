@@ -5,13 +5,13 @@ use crate::tool::Tool;
 use testbed::{Cluster, Place, Server};
 
 /// The tool at members of the cluster that run.
-fn at(tool: &Tool, cluster: &mut Cluster, words: &str) -> crate::tool::Ended {
+fn at(tool: &Tool, cluster: &mut Cluster, args: &str) -> crate::tool::Ended {
     let endpoints: Vec<String> = cluster.members.iter_mut().filter_map(|member| member.is_running().then(|| member.endpoint())).collect();
-    tool.run(&format!("{words} --endpoints {} --command-timeout 10s", endpoints.join(",")))
+    tool.run(&format!("{args} --endpoints {} --command-timeout 10s", endpoints.join(",")))
 }
 
-fn json(tool: &Tool, cluster: &mut Cluster, words: &str) -> serde_json::Value {
-    serde_json::from_str(&at(tool, cluster, &format!("-o json {words}")).good()).unwrap()
+fn json(tool: &Tool, cluster: &mut Cluster, args: &str) -> serde_json::Value {
+    serde_json::from_str(&at(tool, cluster, &format!("-o json {args}")).good()).unwrap()
 }
 
 /// Starts what the tool has added.

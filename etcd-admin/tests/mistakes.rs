@@ -9,9 +9,9 @@ use testbed::{Cluster, Place, Server};
 
 const MISTAKES: u64 = 100;
 /// Those that are made with words alone, and those that need a process more, or one less.
-const KINDS_OF_WORDS: u64 = 17;
+const KINDS_OF_ARGS: u64 = 17;
 const KINDS: u64 = 20;
-const HOST_OFF: u64 = KINDS_OF_WORDS;
+const HOST_OFF: u64 = KINDS_OF_ARGS;
 /// A put is given this long by its client. Reached only when the cluster is lost.
 const PUT: &str = "60s";
 
@@ -67,7 +67,7 @@ fn mistakes_are_refused_and_writes_go_on() {
             let victim = usize::try_from(draw.below(3)).unwrap();
             killed += u64::from(kind == HOST_OFF);
             let ended = match kind {
-                ..KINDS_OF_WORDS => mistake(&tool, kind, &cluster.members[victim], &at),
+                ..KINDS_OF_ARGS => mistake(&tool, kind, &cluster.members[victim], &at),
                 HOST_OFF => runtime.block_on(with_a_host_off(&tool, &mut cluster, victim, &at)),
                 18 => intruder(&cluster, "new"),
                 _ => intruder(&cluster, "existing"),
@@ -92,7 +92,7 @@ fn mistakes_are_refused_and_writes_go_on() {
 fn mistake(tool: &Tool, kind: u64, victim: &Server, at: &str) -> Ended {
     let (name, url, data) = (&victim.place().name, victim.peer_url(), victim.data_dir());
     let data = data.display();
-    let words = match kind {
+    let args = match kind {
         // A half-typed name.
         0 => format!("member rebuild {} --yes {at}", &name[..1]),
         // A URL that is no URL, and one that is of another scheme.
@@ -119,7 +119,7 @@ fn mistake(tool: &Tool, kind: u64, victim: &Server, at: &str) -> Ended {
         // A document for another cluster.
         _ => format!("join --cluster nowhere.yaml --member {name} {at}"),
     };
-    tool.run(&words)
+    tool.run(&args)
 }
 
 /// One host is off; taking another one out would leave one of two.
@@ -137,9 +137,9 @@ fn intruder(cluster: &Cluster, state: &str) -> Ended {
     let place = Place { name: first.name.clone(), ..Place::free("").unwrap() };
     let others = cluster.members[1..].iter().map(|member| member.place().entry());
     let entries = others.chain([place.entry()]).collect::<Vec<_>>().join(",");
-    let mut words = settings(&our_daemon());
-    words.flags.extend([format!("--initial-cluster-state={state}"), "--initial-cluster-token=another".to_owned()]);
-    let mut server = Server::launch(words, place, vec!["--initial-cluster".to_owned(), entries]).unwrap();
+    let mut args = settings(&our_daemon());
+    args.flags.extend([format!("--initial-cluster-state={state}"), "--initial-cluster-token=another".to_owned()]);
+    let mut server = Server::launch(args, place, vec!["--initial-cluster".to_owned(), entries]).unwrap();
     let begun = Instant::now();
     // One that joins asks the others and ends; one that founds is told by each of them that it is of another cluster.
     while server.is_running() && !server.log_tail().contains("cluster ID mismatch") {

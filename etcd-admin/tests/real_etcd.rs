@@ -35,14 +35,14 @@ fn start(binaries: &Path, tool: &Tool, ports: [u16; 2]) -> Running {
     Running(command.spawn().unwrap())
 }
 
-fn etcdctl(binaries: &Path, tool: &Tool, port: u16, user: &str, words: &str) -> (bool, String) {
+fn etcdctl(binaries: &Path, tool: &Tool, port: u16, user: &str, args: &str) -> (bool, String) {
     let mut command = Command::new(binaries.join("etcdctl"));
     command.args(["--endpoints", &format!("https://127.0.0.1:{port}"), "--command-timeout", "3s", "--dial-timeout", "3s"]);
     command.args(["--cacert", "host/current/client-ca.crt"]);
     if !user.is_empty() {
         command.args(["--cert", &format!("{user}.crt"), "--key", &format!("{user}.key")]);
     }
-    let ended = command.args(words.split_whitespace()).current_dir(tool.home()).env_clear().output().unwrap();
+    let ended = command.args(args.split_whitespace()).current_dir(tool.home()).env_clear().output().unwrap();
     (ended.status.success(), format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr)))
 }
 
@@ -73,12 +73,12 @@ fn a_real_etcd_serves_with_our_certificates() {
     let ports = testbed::free_ports().unwrap();
     let mut etcd = start(&binaries, &tool, ports);
     let begun = Instant::now();
-    let ctl = |user: &str, words: &str| etcdctl(&binaries, &tool, ports[0], user, words);
+    let ctl = |user: &str, args: &str| etcdctl(&binaries, &tool, ports[0], user, args);
     while !ctl("admin", "endpoint health").0 {
         let log = || std::fs::read_to_string(tool.path("etcd.log")).unwrap();
         assert!(etcd.0.try_wait().unwrap().is_none() && begun.elapsed() < Duration::from_secs(30), "{}", log());
     }
-    for (user, words, good) in [
+    for (user, args, good) in [
         ("admin", "put greeting hello", true),
         ("client-alice", "get greeting", true),
         ("client-mallory", "get greeting", false),
@@ -90,7 +90,7 @@ fn a_real_etcd_serves_with_our_certificates() {
         ("admin", "get greeting", true),
         ("client-alice", "get greeting", false),
     ] {
-        let (worked, told) = ctl(user, words);
-        assert_eq!(worked, good, "{user} {words}: {told}");
+        let (worked, told) = ctl(user, args);
+        assert_eq!(worked, good, "{user} {args}: {told}");
     }
 }

@@ -108,7 +108,7 @@ fn one_of_three_survives_and_nothing_that_it_held_is_lost() {
     let members = runtime.block_on(serve(&tool, &places));
     let endpoints = members.iter().map(Server::endpoint).collect::<Vec<_>>().join(",");
     tool.run(&format!("recover verify recovery-plan.json --endpoints {endpoints}")).ends(0, "serves with 3 members");
-    let ctl = |words: &str| tool.run(&format!("etcdctl --endpoints {endpoints} {words}")).good();
+    let ctl = |args: &str| tool.run(&format!("etcdctl --endpoints {endpoints} {args}")).good();
     assert_eq!(ctl("get round --print-value-only"), "2\n");
     assert_eq!(ctl("get key --prefix --keys-only").split_whitespace().count(), 100);
     ctl("put after recovery");

@@ -12,7 +12,7 @@ fn bad_input_is_refused_and_changes_nothing() {
     write("torn", b"-----BEGIN CERTIFICATE-----\nAAAA\n");
     std::fs::create_dir(tool.path("directory")).unwrap();
     let before = tool.everything();
-    for (words, code, says) in [
+    for (args, code, says) in [
         ("", 2, "Usage"),
         ("cert", 2, "Usage"),
         ("cert fly", 2, "unrecognized subcommand 'fly'"),
@@ -51,10 +51,10 @@ fn bad_input_is_refused_and_changes_nothing() {
         ("ca rotate finish --kind client", 5, "no previous client CA"),
         ("ca show --ca-dir nowhere", 1, "etcd-admin ca init"),
     ] {
-        let told = tool.run(words).ends(code, says);
+        let told = tool.run(args).ends(code, says);
         if code != 2 {
-            assert_eq!(told.lines().count(), 1, "{words}: {told}");
+            assert_eq!(told.lines().count(), 1, "{args}: {told}");
         }
-        assert_eq!(tool.everything(), before, "{words}");
+        assert_eq!(tool.everything(), before, "{args}");
     }
 }

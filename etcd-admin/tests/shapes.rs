@@ -75,11 +75,11 @@ fn answers_keep_their_shape() {
         "crl show pki/client/crl.pem".to_owned(),
     ];
     let mut told = String::new();
-    for words in commands {
-        let ended = tool.run(&format!("-o json {words}"));
+    for args in commands {
+        let ended = tool.run(&format!("-o json {args}"));
         let answer: Value =
-            serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{words}: {error}: {}{}", ended.out, ended.complaint));
-        let verb = words.split(&at).next().unwrap_or_default().trim();
+            serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{args}: {error}: {}{}", ended.out, ended.complaint));
+        let verb = args.split(&at).next().unwrap_or_default().trim();
         told += &format!("etcd-admin {verb}\n{}\n", shape(&answer, 0));
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shapes.txt");

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use testbed::{Place, Server};
 
-fn ctl(tool: &Tool, endpoint: &str, words: &str) -> Ended {
-    tool.run(&format!("etcdctl --endpoints {endpoint} {words}"))
+fn ctl(tool: &Tool, endpoint: &str, args: &str) -> Ended {
+    tool.run(&format!("etcdctl --endpoints {endpoint} {args}"))
 }
 
 /// Keys, versions, a lease, a user, deletions.
@@ -23,8 +23,8 @@ fn fill(tool: &Tool, endpoint: &str) {
     ctl(tool, endpoint, "role add reader").good();
 }
 
-fn ctl_with(tool: &Tool, endpoint: &str, words: &str, input: &str) {
-    tool.run_with(&format!("etcdctl --endpoints {endpoint} {words}"), input).good();
+fn ctl_with(tool: &Tool, endpoint: &str, args: &str, input: &str) {
+    tool.run_with(&format!("etcdctl --endpoints {endpoint} {args}"), input).good();
 }
 
 fn hash(tool: &Tool, endpoint: &str, revision: i64) -> u64 {

@@ -18,23 +18,23 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// A command that runs, and the lines that it prints.
 struct Running {
-    words: String,
+    args: String,
     child: Child,
     input: Option<ChildStdin>,
     lines: Receiver<String>,
 }
 
 impl Running {
-    fn start(endpoint: &str, words: &[&str]) -> Self {
+    fn start(endpoint: &str, args: &[&str]) -> Self {
         // A test that runs in the background of a shell inherits that SIGINT is ignored, and so would the command.
         let mut command = Command::new("env");
         command.args(["-i", "--default-signal=INT,TERM", "PATH=/usr/bin:/bin", env!("CARGO_BIN_EXE_etcd-admin")]);
-        command.args(["etcdctl", "--endpoints", endpoint]).args(words);
+        command.args(["etcdctl", "--endpoints", endpoint]).args(args);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (send, lines) = channel();
         let out = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
-        Self { words: words.join(" "), input: child.stdin.take(), child, lines }
+        Self { args: args.join(" "), input: child.stdin.take(), child, lines }
     }
 
     /// Waits for these lines, in this order.
@@ -42,8 +42,8 @@ impl Running {
     fn prints(&self, expected: &[&str]) {
         for line in expected {
             match self.lines.recv_timeout(LIMIT) {
-                Ok(got) => assert!(got.contains(line), "{}: {got:?} in place of {line:?}", self.words),
-                Err(error) => panic!("{}: {line:?} is not printed: {error}", self.words),
+                Ok(got) => assert!(got.contains(line), "{}: {got:?} in place of {line:?}", self.args),
+                Err(error) => panic!("{}: {line:?} is not printed: {error}", self.args),
             }
         }
     }
@@ -51,7 +51,7 @@ impl Running {
     /// Waits for a line and returns it.
     #[track_caller]
     fn line(&self) -> String {
-        self.lines.recv_timeout(LIMIT).unwrap_or_else(|error| panic!("{} prints nothing: {error}", self.words))
+        self.lines.recv_timeout(LIMIT).unwrap_or_else(|error| panic!("{} prints nothing: {error}", self.args))
     }
 
     fn type_in(&mut self, text: &str) {
@@ -65,7 +65,7 @@ impl Running {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(begun.elapsed() < LIMIT, "{} does not end", self.words);
+            assert!(begun.elapsed() < LIMIT, "{} does not end", self.args);
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -81,7 +81,7 @@ impl Running {
             if u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << (signal as i32 - 1)) != 0 {
                 return;
             }
-            assert!(begun.elapsed() < LIMIT, "{} does not handle {signal}", self.words);
+            assert!(begun.elapsed() < LIMIT, "{} does not handle {signal}", self.args);
         }
     }
 
@@ -101,8 +101,8 @@ impl Drop for Running {
 
 /// Runs a command to its end.
 #[track_caller]
-fn run(endpoint: &str, words: &[&str]) -> (ExitStatus, Vec<String>) {
-    let mut running = Running::start(endpoint, words);
+fn run(endpoint: &str, args: &[&str]) -> (ExitStatus, Vec<String>) {
+    let mut running = Running::start(endpoint, args);
     running.input = None;
     let status = running.ends();
     (status, running.lines.iter().collect())
@@ -257,7 +257,7 @@ fn streams_survive_a_restart_of_the_server() {
     run(&endpoint, &["put", "k", "2"]);
     watch.prints(&["PUT", "k", "2"]);
     for still in [&mut holder, &mut listener, &mut leader, &mut kept] {
-        assert!(still.child.try_wait().unwrap().is_none(), "{} has ended", still.words);
+        assert!(still.child.try_wait().unwrap().is_none(), "{} has ended", still.args);
     }
     assert_eq!(holder.ends_on(Signal::SIGTERM).code(), Some(0));
     waiter.prints(&["l/"]);

@@ -57,13 +57,13 @@ impl Tool {
         self.home.path()
     }
 
-    pub(crate) fn run(&self, words: &str) -> Ended {
-        self.run_with(words, "")
+    pub(crate) fn run(&self, args: &str) -> Ended {
+        self.run_with(args, "")
     }
 
-    pub(crate) fn run_with(&self, words: &str, input: &str) -> Ended {
+    pub(crate) fn run_with(&self, args: &str, input: &str) -> Ended {
         let mut command = Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
-        command.args(words.split_whitespace()).current_dir(self.home.path()).env_clear();
+        command.args(args.split_whitespace()).current_dir(self.home.path()).env_clear();
         command.env("ETCD_ADMIN_CA_DIR", self.path("pki")).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // A command that wants no input may have ended already.
@@ -76,8 +76,8 @@ impl Tool {
         }
     }
 
-    pub(crate) fn json(&self, words: &str) -> serde_json::Value {
-        serde_json::from_str(&self.run(&format!("-o json {words}")).good()).unwrap()
+    pub(crate) fn json(&self, args: &str) -> serde_json::Value {
+        serde_json::from_str(&self.run(&format!("-o json {args}")).good()).unwrap()
     }
 
     /// Every file below the directory with its content, to see that nothing has changed.

@@ -29,14 +29,14 @@ fn endpoints(servers: &[Server]) -> String {
 
 /// Waits until the output of a command satisfies `holds`.
 #[track_caller]
-fn until(tool: &Tool, words: &str, holds: impl Fn(&Ended) -> bool) -> Ended {
+fn until(tool: &Tool, args: &str, holds: impl Fn(&Ended) -> bool) -> Ended {
     let begun = Instant::now();
     loop {
-        let ended = tool.run(words);
+        let ended = tool.run(args);
         if holds(&ended) {
             return ended;
         }
-        assert!(begun.elapsed() < SOON, "{words}: {:?} {}{}", ended.code, ended.out, ended.complaint);
+        assert!(begun.elapsed() < SOON, "{args}: {:?} {}{}", ended.code, ended.out, ended.complaint);
         std::thread::sleep(Duration::from_millis(100));
     }
 }
@@ -149,9 +149,9 @@ fn one_sided() -> (Tool, Tool) {
             tool.run(&format!("cert request {profile} 127.0.0.1 localhost --dir {host} --cn {host}")).good();
             let csr = tool.path(host).join(format!("pending/{profile}.csr"));
             let signed = tool.path(&format!("{host}-{profile}.crt"));
-            let words =
+            let args =
                 format!("cert sign {} --profile {profile} --any-names --loopback-only --out {} {PASS}", csr.display(), signed.display());
-            ca.run(&words).good();
+            ca.run(&args).good();
             tool.run(&format!("cert install --dir {host} --cert {}", signed.display())).good();
         }
         let bundle = |tool: &Tool| std::fs::read_to_string(tool.path("pki/peer/bundle.crt")).unwrap();
@@ -242,7 +242,7 @@ fn tls_mistakes_have_texts_of_their_own() {
     eventually("m1 serves", || members[0].log().contains("ready to serve client requests"));
     let ca = "--cacert pki/client/bundle.crt";
     let secure = format!("--endpoints https://127.0.0.1:{port} --dial-timeout 5s");
-    for (words, says) in [
+    for (args, says) in [
         (format!("status {secure} {ca}"), "give --cert and --key"),
         (format!("status {secure} {ca} --cert client-mallory.crt --key client-mallory.key"), "is revoked"),
         (format!("status {secure} {ca} --cert stranger.crt --key stranger.key"), "another CA"),
@@ -252,23 +252,23 @@ fn tls_mistakes_have_texts_of_their_own() {
         (format!("get a {secure} {ca}"), "give --cert and --key"),
         (format!("get a --endpoints http://127.0.0.1:{port}"), "write https://"),
     ] {
-        let ended = tool.run(&words);
+        let ended = tool.run(&args);
         let all = format!("{}{}", ended.out, ended.complaint);
-        assert!(ended.code != Some(0) && all.contains(says) && !all.contains("invalid size"), "{words}: {all}");
+        assert!(ended.code != Some(0) && all.contains(says) && !all.contains("invalid size"), "{args}: {all}");
     }
     let Some(real) = real_binaries() else { return };
     let plain = tool.path("plain");
     let etcd = real_etcd(&real, &tool, &plain);
     let secure = format!("--endpoints https://127.0.0.1:{} --dial-timeout 5s", etcd.port);
     eventually("etcd serves", || tool.run(&format!("status {secure} {ca} --cert client-root.crt --key client-root.key")).code == Some(0));
-    for (words, says) in [
+    for (args, says) in [
         (format!("status {secure} {ca}"), "give --cert and --key"),
         (format!("status {secure} {ca} --cert stranger.crt --key stranger.key"), "another CA"),
         (format!("status --endpoints http://127.0.0.1:{}", etcd.port), "write https://"),
     ] {
-        let ended = tool.run(&words);
+        let ended = tool.run(&args);
         let all = format!("{}{}", ended.out, ended.complaint);
-        assert!(ended.code != Some(0) && all.contains(says), "real etcd: {words}: {all}");
+        assert!(ended.code != Some(0) && all.contains(says), "real etcd: {args}: {all}");
     }
 }
 
@@ -536,7 +536,7 @@ fn exit_statuses_are_those_of_the_table() {
     let mut cluster = runtime().block_on(cluster(3));
     let at = endpoints(&cluster.members);
     healthy(&tool, &at);
-    for (words, code) in [
+    for (args, code) in [
         ("member remove TYPO --yes", 5),
         ("member promote TYPO", 5),
         ("member rebuild TYPO --yes", 5),
@@ -545,8 +545,8 @@ fn exit_statuses_are_those_of_the_table() {
         ("member frobnicate", 2),
         ("snapshot verify /etc/passwd", 7),
     ] {
-        let connection = if words.starts_with("snapshot") { "" } else { &at };
-        tool.run(&format!("{words} {connection}")).ends(code, "");
+        let connection = if args.starts_with("snapshot") { "" } else { &at };
+        tool.run(&format!("{args} {connection}")).ends(code, "");
     }
     cluster.members[2].kill();
     until(&tool, &format!("status {at}"), |ended| ended.code == Some(3));

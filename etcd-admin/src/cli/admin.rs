@@ -1,24 +1,24 @@
 //! The program `etcd-admin`: parses its arguments and runs its commands.
 
+use crate::cli::args;
+use crate::cli::args::{Arguments, Command, GlobalArgs};
 use crate::cli::context::Context;
 use crate::cli::dispatch;
-use crate::cli::words;
-use crate::cli::words::{Arguments, Command, GlobalWords};
-use crate::client::{CallError, Client, ClientError, ConnectionWords, Local, Settings, SettingsError};
+use crate::client::{CallError, Client, ClientError, ConnectionArgs, Local, Settings, SettingsError};
 use crate::etcdctl::{self, Ctl, Trouble, code_of};
-use crate::maintenance::{self, RescueWords};
+use crate::maintenance::{self, RescueArgs};
 use crate::ui::failure::{self, FAILED, Failure};
 use crate::ui::output::Format;
 use clap::FromArgMatches as _;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
-    let parsed = words::command().try_get_matches_from(words).and_then(|matches| {
-        if let Some(rescue) = words::rescue(&matches)? {
-            return Ok((GlobalWords::from_arg_matches(&matches)?, Asked::Rescue(rescue)));
+pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
+    let parsed = args::command().try_get_matches_from(args).and_then(|matches| {
+        if let Some(rescue) = args::rescue(&matches)? {
+            return Ok((GlobalArgs::from_arg_matches(&matches)?, Asked::Rescue(rescue)));
         }
-        let connection = words::connection(&matches)?.map(Box::new);
+        let connection = args::connection(&matches)?.map(Box::new);
         let arguments = Arguments::from_arg_matches(&matches)?;
         Ok((arguments.global, Asked::Command(Box::new(arguments.command), connection)))
     });
@@ -32,7 +32,7 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
     };
     let context = Context::new(&global);
     let ended = match asked {
-        Asked::Rescue(words) => maintenance::rescue(&context, &words),
+        Asked::Rescue(args) => maintenance::rescue(&context, &args),
         Asked::Command(command, None) => dispatch::run(&context, *command),
         Asked::Command(command, Some(connection)) => online(&context, *command, &connection),
     };
@@ -41,13 +41,13 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
 
 /// The requested command.
 enum Asked {
-    Rescue(RescueWords),
+    Rescue(RescueArgs),
     /// With the flags of the connection, where the command has them.
-    Command(Box<Command>, Option<Box<ConnectionWords>>),
+    Command(Box<Command>, Option<Box<ConnectionArgs>>),
 }
 
 /// Commands that ask members.
-fn online(context: &Context, command: Command, connection: &ConnectionWords) -> Result<ExitCode, Failure> {
+fn online(context: &Context, command: Command, connection: &ConnectionArgs) -> Result<ExitCode, Failure> {
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
     let ask = || rpassword::prompt_password("Password: ").map_err(|error| error.to_string());
     let mut settings = Settings::of(connection, &variables, Local::Used, ask)?;

@@ -1,6 +1,6 @@
 //! The context of every command: the time, the directory of the CAs, and the output format.
 
-use crate::cli::words::GlobalWords;
+use crate::cli::args::GlobalArgs;
 use crate::cluster_config::ClusterFile;
 use crate::ui::failure::Failure;
 use crate::ui::output::Format;
@@ -19,8 +19,8 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(words: &GlobalWords) -> Self {
-        Self { now: OffsetDateTime::now_utc(), format: words.output, dry_run: words.dry_run, ca_dir: words.ca_dir.clone() }
+    pub(crate) fn new(args: &GlobalArgs) -> Self {
+        Self { now: OffsetDateTime::now_utc(), format: args.output, dry_run: args.dry_run, ca_dir: args.ca_dir.clone() }
     }
 
     /// Returns the directory of the CAs: as given, else that of the cluster whose document is here, else the one that older releases used

@@ -1,8 +1,8 @@
 //! Runs a parsed command; each returns the exit status of its result.
 
+use crate::cli::args::Command;
 use crate::cli::context::Context;
 use crate::cli::manual;
-use crate::cli::words::Command;
 use crate::client::{Client, Settings, TlsFiles};
 use crate::doctor;
 use crate::explain;
@@ -23,10 +23,10 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, Failu
         Command::Cert(command) => pki::cert(context, command),
         Command::Crl(command) => pki::crl(context, command),
         Command::Init(command) => init::init(context, command),
-        Command::Adopt(words) => init::adopt(context, &words),
-        Command::Preflight(words) => doctor::preflight(context, &words),
+        Command::Adopt(args) => init::adopt(context, &args),
+        Command::Preflight(args) => doctor::preflight(context, &args),
         Command::Doctor(command) => doctor::doctor(context, command),
-        Command::Explain(words) => explain::explain(context, &words),
+        Command::Explain(args) => explain::explain(context, &args),
         Command::Bench(command) => doctor::bench(context, &command),
         Command::Completion { shell } => manual::completion(shell),
         Command::Man { dir } => manual::pages(&dir),
@@ -54,12 +54,12 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, Failu
 /// Commands that ask members.
 pub(crate) async fn run_online(context: &Context, client: &Client, command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Join(words) => init::join(context, client, &words).await,
-        Command::Roll(words) => maintenance::roll(context, client, &words).await,
+        Command::Join(args) => init::join(context, client, &args).await,
+        Command::Roll(args) => maintenance::roll(context, client, &args).await,
         Command::Maintenance(command) => maintenance::maintenance(context, client, command).await,
-        Command::Top(words) => top::top(context, client, &words).await,
+        Command::Top(args) => top::top(context, client, &args).await,
         Command::Support(command) => support::support(context, client, command).await,
-        Command::Wait(words) => members::wait(context, client, &words).await,
+        Command::Wait(args) => members::wait(context, client, &args).await,
         Command::Doctor(_) => doctor::doctor_of_cluster(context, client).await,
         Command::Status => members::status(context, client).await,
         Command::Member(command) => members::member(context, client, command).await,

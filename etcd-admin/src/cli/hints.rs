@@ -1,7 +1,7 @@
 //! Hints are held to what exists: every `etcd-admin ...` in a text of this repository is a command with these flags, every topic of
 //! `etcd-admin explain` is known, every unit of `systemctl` and `journalctl` is packaged.
 
-use crate::cli::words;
+use crate::cli::args;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -88,7 +88,7 @@ fn flaw(root: &clap::Command, words: &[&str]) -> Option<String> {
 
 #[test]
 fn every_hint_names_a_command_with_its_flags() {
-    let mut root = words::command();
+    let mut root = args::command();
     root.build();
     let (mut seen, mut flaws) = (0, Vec::new());
     for (path, text) in texts() {
@@ -104,7 +104,7 @@ fn every_hint_names_a_command_with_its_flags() {
 
 #[test]
 fn the_check_of_hints_finds_wrong_ones() {
-    let mut root = words::command();
+    let mut root = args::command();
     root.build();
     for (hint, is_wrong) in [
         ("member remove m1 --yes", false),

@@ -1,13 +1,13 @@
 //! Completion scripts and manual pages, both from the command line's own table.
 
-use crate::cli::words;
+use crate::cli::args;
 use crate::ui::failure::Failure;
 use crate::ui::output::say;
 use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) fn completion(shell: clap_complete::Shell) -> Result<ExitCode, Failure> {
-    say(&completion_script(shell, words::command(), "etcd-admin"))?;
+    say(&completion_script(shell, args::command(), "etcd-admin"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn completion_script(shell: clap_complete::Shell, mut command: clap::
 fn fish_values<'a>(command: &'a clap::Command, name: &str, path: &mut Vec<&'a str>, script: &mut String) {
     for values in command.get_positionals().map(clap::Arg::get_possible_values).filter(|values| !values.is_empty() && !path.is_empty()) {
         let function = format!("__fish_{}_using_subcommand", name.replace('-', "_"));
-        let rest: String = path[1..].iter().map(|word| format!("; and __fish_seen_subcommand_from {word}")).collect();
+        let rest: String = path[1..].iter().map(|arg| format!("; and __fish_seen_subcommand_from {arg}")).collect();
         let values: Vec<&str> = values.iter().map(clap::builder::PossibleValue::get_name).collect();
         *script += &format!("complete -c {name} -n \"{function} {}{rest}\" -f -a \"{}\"\n", path[0], values.join(" "));
     }
@@ -44,7 +44,7 @@ fn fish_values<'a>(command: &'a clap::Command, name: &str, path: &mut Vec<&'a st
 pub(crate) fn pages(dir: &Path) -> Result<ExitCode, Failure> {
     let failed = |error: std::io::Error| Failure::at(dir, error);
     std::fs::create_dir_all(dir).map_err(failed)?;
-    clap_mangen::generate_to(words::command(), dir).map_err(failed)?;
+    clap_mangen::generate_to(args::command(), dir).map_err(failed)?;
     let count = std::fs::read_dir(dir).map_err(failed)?.count();
     say(&format!("{}: {count} pages\n", dir.display()))?;
     Ok(ExitCode::SUCCESS)

@@ -1,10 +1,10 @@
 //! The command line of `etcd-admin`: its arguments, its help, and the command that they name.
 
 pub(crate) mod admin;
+pub(crate) mod args;
 pub(crate) mod context;
 pub(crate) mod dispatch;
 pub(crate) mod go_flags;
 #[cfg(test)]
 mod hints;
 pub(crate) mod manual;
-pub(crate) mod words;

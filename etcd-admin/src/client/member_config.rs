@@ -48,8 +48,8 @@ pub(crate) fn look(variables: &BTreeMap<String, String>) -> Result<Option<LocalM
 
 /// Reads one file.
 pub(crate) fn settings(path: &Path) -> Result<config::Loaded, String> {
-    let words = ["--config-file".to_owned(), path.display().to_string()];
-    match config::load(&words, &[], &Files).map_err(|problem| problem.to_string())? {
+    let args = ["--config-file".to_owned(), path.display().to_string()];
+    match config::load(&args, &[], &Files).map_err(|problem| problem.to_string())? {
         Start::Serve(loaded) | Start::Check(loaded) => Ok(*loaded),
         Start::Print(_) | Start::Version => Err(format!("{} is no configuration", path.display())),
     }
@@ -106,8 +106,8 @@ pub(crate) fn settings_of_text(text: &str) -> Result<Vec<config::Warning>, Strin
             None
         }
     }
-    let words = ["--config-file".to_owned(), "etcd.yaml".to_owned()];
-    match config::load(&words, &[], &Text(text)).map_err(|problem| problem.to_string())? {
+    let args = ["--config-file".to_owned(), "etcd.yaml".to_owned()];
+    match config::load(&args, &[], &Text(text)).map_err(|problem| problem.to_string())? {
         Start::Serve(loaded) | Start::Check(loaded) => Ok(loaded.warnings),
         Start::Print(_) | Start::Version => Err("it is no configuration".to_owned()),
     }

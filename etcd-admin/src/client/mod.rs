@@ -5,6 +5,7 @@
 //! [`Client::explain`] gives more.
 
 mod address;
+mod args;
 mod broken;
 mod dial;
 mod explain;
@@ -14,9 +15,9 @@ mod member_page;
 mod session;
 mod settings;
 mod trust;
-mod words;
 
 pub(crate) use address::Address;
+pub(crate) use args::{ConnectionArgs, as_in_go, boolean, duration};
 pub(crate) use broken::Broken;
 pub(crate) use http::PageError;
 pub(crate) use member_config::{settings as settings_of_file, settings_of_text};
@@ -25,7 +26,6 @@ pub(crate) use member_page::{Account, Disk, MemberPage, PageMember, PagePeer};
 pub(crate) use member_page::{PageCertificate, PageProblem};
 pub(crate) use session::{Session, require_leader};
 pub(crate) use settings::{Local, SHADOWED, Settings, SettingsError, TlsFiles};
-pub(crate) use words::{ConnectionWords, as_in_go, boolean, duration};
 
 use address::AddressError;
 use dial::Dialler;

@@ -3,8 +3,8 @@
 //! A flag comes before its variable; giving both is refused, as in etcdctl. Where neither names an endpoint, the configuration of a member
 //! on this machine does, if there is one.
 
+use super::args::{ConnectionArgs, boolean, duration};
 use super::member_config;
-use super::words::{ConnectionWords, boolean, duration};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -147,7 +147,7 @@ impl Variables<'_> {
 impl Settings {
     /// Brings together what was said. `ask` is asked for a password when only the user is named.
     pub(crate) fn of(
-        words: &ConnectionWords,
+        args: &ConnectionArgs,
         variables: &BTreeMap<String, String>,
         local: Local,
         ask: impl FnOnce() -> Result<String, String>,
@@ -159,19 +159,19 @@ impl Settings {
         };
         let bytes = |given: Option<i64>, default| given.and_then(|max| usize::try_from(max).ok()).filter(|max| *max > 0).unwrap_or(default);
         let list = |text: &str| Ok(text.split(',').map(str::to_owned).collect::<Vec<_>>());
-        let endpoints = from.parsed("endpoints", words.endpoints.clone(), list)?;
-        if from.text("discovery-srv", words.discovery_srv.is_some())?.or_else(|| words.discovery_srv.clone()).is_some() {
+        let endpoints = from.parsed("endpoints", args.endpoints.clone(), list)?;
+        if from.text("discovery-srv", args.discovery_srv.is_some())?.or_else(|| args.discovery_srv.clone()).is_some() {
             return Err(SettingsError::Discovery);
         }
-        let skip_verify = from.parsed("insecure-skip-tls-verify", words.insecure_skip_tls_verify, boolean)?.unwrap_or(false);
+        let skip_verify = from.parsed("insecure-skip-tls-verify", args.insecure_skip_tls_verify, boolean)?.unwrap_or(false);
         let mut tls = TlsFiles {
-            cacert: from.path("cacert", words.cacert.as_ref())?,
-            cert: from.path("cert", words.cert.as_ref())?,
-            key: from.path("key", words.key.as_ref())?,
+            cacert: from.path("cacert", args.cacert.as_ref())?,
+            cert: from.path("cert", args.cert.as_ref())?,
+            key: from.path("key", args.key.as_ref())?,
             skip_verify,
         };
         let endpoints_given = endpoints.is_some();
-        let mut origin = if words.endpoints.is_some() { FLAGS.to_owned() } else { variable_of("endpoints") };
+        let mut origin = if args.endpoints.is_some() { FLAGS.to_owned() } else { variable_of("endpoints") };
         let mut server_name = None;
         let endpoints = match endpoints {
             Some(endpoints) => endpoints,
@@ -190,7 +190,7 @@ impl Settings {
                 }
             },
         };
-        let command_timeout = from.parsed("command-timeout", words.command_timeout, duration)?;
+        let command_timeout = from.parsed("command-timeout", args.command_timeout, duration)?;
         let second = Duration::from_secs;
         Ok(Self {
             endpoints,
@@ -198,26 +198,26 @@ impl Settings {
             endpoints_given,
             tls,
             server_name,
-            insecure_transport: from.parsed("insecure-transport", words.insecure_transport, boolean)?.unwrap_or(true),
-            credentials: credentials(words, &from, ask)?,
-            dial_timeout: from.parsed("dial-timeout", words.dial_timeout, duration)?.unwrap_or(second(2)),
+            insecure_transport: from.parsed("insecure-transport", args.insecure_transport, boolean)?.unwrap_or(true),
+            credentials: credentials(args, &from, ask)?,
+            dial_timeout: from.parsed("dial-timeout", args.dial_timeout, duration)?.unwrap_or(second(2)),
             command_timeout: command_timeout.unwrap_or(second(5)),
             command_timeout_given: command_timeout.is_some(),
-            keepalive_time: from.parsed("keepalive-time", words.keepalive_time, duration)?.unwrap_or(second(2)),
+            keepalive_time: from.parsed("keepalive-time", args.keepalive_time, duration)?.unwrap_or(second(2)),
             keepalive_timeout: from
-                .parsed("keepalive-timeout", words.keepalive_timeout, duration)?
+                .parsed("keepalive-timeout", args.keepalive_timeout, duration)?
                 .map_or(second(6), |timeout| if timeout.is_zero() { KEEPALIVE_TIMEOUT_OF_NONE } else { timeout }),
-            request_bytes_max: bytes(from.parsed("max-request-bytes", words.max_request_bytes, number)?, 2 << 20),
-            answer_bytes_max: bytes(from.parsed("max-recv-bytes", words.max_recv_bytes, number)?, i32::MAX as usize),
-            write_out: from.text("write-out", words.write_out.is_some())?.or_else(|| words.write_out.clone()),
-            hex: from.parsed("hex", words.hex, boolean)?.unwrap_or(false),
-            debug: from.parsed("debug", words.debug, boolean)?.unwrap_or(false),
+            request_bytes_max: bytes(from.parsed("max-request-bytes", args.max_request_bytes, number)?, 2 << 20),
+            answer_bytes_max: bytes(from.parsed("max-recv-bytes", args.max_recv_bytes, number)?, i32::MAX as usize),
+            write_out: from.text("write-out", args.write_out.is_some())?.or_else(|| args.write_out.clone()),
+            hex: from.parsed("hex", args.hex, boolean)?.unwrap_or(false),
+            debug: from.parsed("debug", args.debug, boolean)?.unwrap_or(false),
         })
     }
 
     /// Returns the names of variables that begin as those of the flags do and belong to none.
     pub(crate) fn unrecognized(variables: &BTreeMap<String, String>) -> Vec<String> {
-        let flags = <ConnectionWords as clap::Args>::augment_args(clap::Command::new(""));
+        let flags = <ConnectionArgs as clap::Args>::augment_args(clap::Command::new(""));
         let of_flags = flags.get_arguments().filter_map(|flag| flag.get_long().map(variable_of));
         let known: BTreeSet<String> = of_flags.chain(WATCH_VARIABLES.map(str::to_owned)).collect();
         variables.keys().filter(|name| name.starts_with(PREFIX) && !known.contains(*name)).cloned().collect()
@@ -254,16 +254,16 @@ impl Settings {
 }
 
 fn credentials(
-    words: &ConnectionWords,
+    args: &ConnectionArgs,
     from: &Variables<'_>,
     ask: impl FnOnce() -> Result<String, String>,
 ) -> Result<Option<Credentials>, SettingsError> {
-    let token = from.text("auth-jwt-token", words.auth_jwt_token.is_some())?.or_else(|| words.auth_jwt_token.clone());
+    let token = from.text("auth-jwt-token", args.auth_jwt_token.is_some())?.or_else(|| args.auth_jwt_token.clone());
     if let Some(token) = token.filter(|token| !token.is_empty()) {
         return Ok(Some(Credentials::Token(token)));
     }
-    let user = from.text("user", words.user.is_some())?.or_else(|| words.user.clone());
-    let password = from.text("password", words.password.is_some())?.or_else(|| words.password.clone());
+    let user = from.text("user", args.user.is_some())?.or_else(|| args.user.clone());
+    let password = from.text("password", args.password.is_some())?.or_else(|| args.password.clone());
     let Some(user) = user.filter(|user| !user.is_empty()) else { return Ok(None) };
     let (name, password) = match (password.filter(|password| !password.is_empty()), user.split_once(':')) {
         (Some(password), _) => (user, password),
@@ -279,26 +279,26 @@ fn credentials(
 mod tests {
     use super::*;
 
-    fn settings(words: &ConnectionWords, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    fn settings(args: &ConnectionArgs, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Settings::of(words, &variables, Local::Ignored, || Ok("asked".to_owned()))
+        Settings::of(args, &variables, Local::Ignored, || Ok("asked".to_owned()))
     }
 
     #[test]
     fn a_flag_or_its_variable_but_not_both() {
-        let words = ConnectionWords { endpoints: Some(vec!["a:1".to_owned()]), ..ConnectionWords::default() };
-        assert_eq!(settings(&words, &[]).unwrap().endpoints, ["a:1"]);
+        let args = ConnectionArgs { endpoints: Some(vec!["a:1".to_owned()]), ..ConnectionArgs::default() };
+        assert_eq!(settings(&args, &[]).unwrap().endpoints, ["a:1"]);
         let variables = [("ETCDCTL_ENDPOINTS", "b:1,c:1"), ("ETCDCTL_DIAL_TIMEOUT", "1m30s"), ("ETCDCTL_HEX", "true")];
-        let found = settings(&ConnectionWords::default(), &variables).unwrap();
+        let found = settings(&ConnectionArgs::default(), &variables).unwrap();
         assert_eq!((found.endpoints.join(" "), found.dial_timeout.as_secs(), found.hex), ("b:1 c:1".to_owned(), 90, true));
         for value in ["b:1", ""] {
-            let shadowed = settings(&words, &[("ETCDCTL_ENDPOINTS", value)]).unwrap_err().to_string();
+            let shadowed = settings(&args, &[("ETCDCTL_ENDPOINTS", value)]).unwrap_err().to_string();
             assert!(shadowed.contains("shadowed") && shadowed.ends_with(": ETCDCTL_ENDPOINTS"), "{shadowed}");
         }
-        assert_eq!(settings(&words, &[]).unwrap().origin, FLAGS);
+        assert_eq!(settings(&args, &[]).unwrap().origin, FLAGS);
         assert_eq!((found.origin.as_str(), found.endpoints_given), ("ETCDCTL_ENDPOINTS", true));
-        assert_eq!(settings(&ConnectionWords::default(), &[]).unwrap().endpoints, [DEFAULT_ENDPOINT]);
-        let wrong = settings(&ConnectionWords::default(), &[("ETCDCTL_DIAL_TIMEOUT", "soon")]).unwrap_err();
+        assert_eq!(settings(&ConnectionArgs::default(), &[]).unwrap().endpoints, [DEFAULT_ENDPOINT]);
+        let wrong = settings(&ConnectionArgs::default(), &[("ETCDCTL_DIAL_TIMEOUT", "soon")]).unwrap_err();
         assert!(wrong.to_string().contains("ETCDCTL_DIAL_TIMEOUT"), "{wrong}");
     }
 
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn reads_numbers_and_durations_of_variables_as_go_does() {
-        let of = |variables: &[(&str, &str)]| settings(&ConnectionWords::default(), variables);
+        let of = |variables: &[(&str, &str)]| settings(&ConnectionArgs::default(), variables);
         let found =
             of(&[("ETCDCTL_MAX_REQUEST_BYTES", "0x10"), ("ETCDCTL_MAX_RECV_BYTES", "-1"), ("ETCDCTL_DIAL_TIMEOUT", "-1s")]).unwrap();
         assert_eq!((found.request_bytes_max, found.answer_bytes_max, found.dial_timeout), (16, i32::MAX as usize, Duration::ZERO));
@@ -329,9 +329,8 @@ mod tests {
     #[test]
     fn a_password_comes_by_flag_with_the_name_or_by_asking() {
         let of = |user: &str, password: Option<&str>| {
-            let words =
-                ConnectionWords { user: Some(user.to_owned()), password: password.map(str::to_owned), ..ConnectionWords::default() };
-            match settings(&words, &[]).unwrap().credentials {
+            let args = ConnectionArgs { user: Some(user.to_owned()), password: password.map(str::to_owned), ..ConnectionArgs::default() };
+            match settings(&args, &[]).unwrap().credentials {
                 Some(Credentials::Password { name, password }) => (name, password),
                 other => panic!("{other:?}"),
             }
@@ -341,7 +340,7 @@ mod tests {
         assert_eq!(of("root:x", Some("secret")), pair("root:x", "secret"));
         assert_eq!(of("root", None), pair("root", "asked"));
         assert!(
-            !format!("{:?}", settings(&ConnectionWords { user: Some("a:canary".into()), ..Default::default() }, &[])).contains("canary")
+            !format!("{:?}", settings(&ConnectionArgs { user: Some("a:canary".into()), ..Default::default() }, &[])).contains("canary")
         );
     }
 }

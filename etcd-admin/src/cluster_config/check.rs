@@ -13,8 +13,8 @@ pub(super) fn check(file: &ClusterFile) -> Result<(), String> {
     if file.schema != SCHEMA_VERSION {
         return Err(format!("schema: {} is not known here, only {SCHEMA_VERSION}", file.schema));
     }
-    word("name", &file.name)?;
-    word("token", &file.token)?;
+    arg("name", &file.name)?;
+    arg("token", &file.token)?;
     if file.members.is_empty() || file.members.len() > MEMBERS_MAX {
         return Err(format!("members: there are {}, and there have to be 1 to {MEMBERS_MAX}", file.members.len()));
     }
@@ -65,7 +65,7 @@ pub(super) fn check(file: &ClusterFile) -> Result<(), String> {
 }
 
 fn member(member: &MemberEntry) -> Result<(), String> {
-    word("members.name", &member.name)?;
+    arg("members.name", &member.name)?;
     if member.host.contains("://") || Name::parse(&member.host).is_err() {
         return Err(format!("members.host: {:?} is neither a name nor an address; ports have keys of their own", member.host));
     }
@@ -79,7 +79,7 @@ fn member(member: &MemberEntry) -> Result<(), String> {
 }
 
 /// Checks a text that stands in flags, URLs and file names as it is.
-fn word(key: &str, text: &str) -> Result<(), String> {
+fn arg(key: &str, text: &str) -> Result<(), String> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
     if text.is_empty() || !text.chars().all(plain) || text.starts_with(['.', '-']) {
         return Err(format!("{key}: {text:?} has to be letters, digits, dots and dashes"));

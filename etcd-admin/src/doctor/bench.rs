@@ -1,18 +1,18 @@
 //! `bench fsync`.
 
+use super::args::FsyncArgs;
 use super::disk::{measure, milliseconds};
-use super::words::FsyncWords;
 use crate::cli::context::Context;
 use crate::ui::failure::Failure;
 use crate::ui::output::{answer, table};
 use std::process::ExitCode;
 
-pub(super) fn fsync(context: &Context, words: &FsyncWords) -> Result<ExitCode, Failure> {
+pub(super) fn fsync(context: &Context, args: &FsyncArgs) -> Result<ExitCode, Failure> {
     if context.dry_run {
-        let text = format!("would write {} times {} bytes to a file in {}\n", words.writes, words.bytes, words.dir.display());
+        let text = format!("would write {} times {} bytes to a file in {}\n", args.writes, args.bytes, args.dir.display());
         return crate::ui::output::say(&text).map(|()| ExitCode::SUCCESS);
     }
-    let found = measure(&words.dir, words.writes, words.bytes, None)?;
+    let found = measure(&args.dir, args.writes, args.bytes, None)?;
     answer(context.format, &found, || {
         let times = [found.p50_microseconds, found.p90_microseconds, found.p99_microseconds, found.max_microseconds];
         let row = [found.writes.to_string(), found.bytes.to_string()].into_iter().chain(times.map(milliseconds));

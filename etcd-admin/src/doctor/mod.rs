@@ -3,6 +3,7 @@
 //! Nothing is changed by any of it, but for a file that the probe of the disk writes and removes. A
 //! finding's `check` is stable: programs and people look it up by that word.
 
+mod args;
 mod bench;
 mod cluster;
 mod data;
@@ -14,20 +15,19 @@ mod ownership;
 mod packages;
 mod preflight;
 mod surroundings;
-mod words;
 
+pub(crate) use args::{BenchCommand, DoctorCommand, PreflightArgs};
 pub(crate) use cluster::problems;
 pub(crate) use disk::probe;
 pub(crate) use finding::Finding;
-pub(crate) use words::{BenchCommand, DoctorCommand, PreflightWords};
 
 use crate::cli::context::Context;
 use crate::client::Client;
 use crate::ui::failure::Failure;
 use std::process::ExitCode;
 
-pub(crate) fn preflight(context: &Context, words: &PreflightWords) -> Result<ExitCode, Failure> {
-    preflight::preflight(context, words)
+pub(crate) fn preflight(context: &Context, args: &PreflightArgs) -> Result<ExitCode, Failure> {
+    preflight::preflight(context, args)
 }
 
 /// The scopes that need no connection.
@@ -45,6 +45,6 @@ pub(crate) async fn doctor_of_cluster(context: &Context, client: &Client) -> Res
 
 pub(crate) fn bench(context: &Context, command: &BenchCommand) -> Result<ExitCode, Failure> {
     match command {
-        BenchCommand::Fsync(words) => bench::fsync(context, words),
+        BenchCommand::Fsync(args) => bench::fsync(context, args),
     }
 }

@@ -1,12 +1,12 @@
 //! `preflight`: whether this host is fit to be the member that the document says, before anything is changed.
 
+use super::args::PreflightArgs;
 use super::disk::{DEFAULT_QUOTA, room, sync_time};
 use super::finding::{Finding, tell};
 use super::host::pair;
 use super::ownership::owner;
 use super::packages::packages;
 use super::surroundings::{clock, name, port};
-use super::words::PreflightWords;
 use crate::cli::context::Context;
 use crate::client::{Client, PageError, Settings, TlsFiles};
 use crate::cluster_config::{ClusterFile, Host};
@@ -17,9 +17,9 @@ use certs::{Name, Profile};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-pub(super) fn preflight(context: &Context, words: &PreflightWords) -> Result<ExitCode, Failure> {
-    let file = ClusterFile::read(words.document.cluster.as_deref())?;
-    let host = file.host(words.member.as_deref())?;
+pub(super) fn preflight(context: &Context, args: &PreflightArgs) -> Result<ExitCode, Failure> {
+    let file = ClusterFile::read(args.document.cluster.as_deref())?;
+    let host = file.host(args.member.as_deref())?;
     let data = host.data_dir();
     let running = must_be_idle(&data).is_err();
     let mut findings = vec![members(&file), existing(&host, running), clock()];
@@ -29,7 +29,7 @@ pub(super) fn preflight(context: &Context, words: &PreflightWords) -> Result<Exi
     findings.extend(packages());
     let quota = file.quota.as_ref().and_then(crate::cluster_config::Size::bytes).unwrap_or(DEFAULT_QUOTA);
     findings.extend(room(&data, quota));
-    if !words.no_probe {
+    if !args.no_probe {
         findings.push(sync_time(&data));
     }
     let address = host.listen_address();

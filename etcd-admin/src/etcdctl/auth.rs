@@ -1,9 +1,9 @@
 //! auth and role.
 
+use super::args::{AuthCommand, PermissionArgs, RoleCommand};
 use super::keys::prefix_end;
 use super::print::{AuthStatus, PermissionRevoked, RoleShown, Said, say};
 use super::trouble::Trouble;
-use super::words::{AuthCommand, PermissionWords, RoleCommand};
 use super::{Ctl, none, one};
 use crate::client::{CallError, Repeat};
 use bytes::Bytes;
@@ -18,18 +18,18 @@ const NO_ROOT_ROLE: &str = "etcdserver: root user does not have root role";
 
 pub(super) async fn run(ctl: &Ctl, command: &AuthCommand) -> Result<(), Trouble> {
     match command {
-        AuthCommand::Enable(words) => {
-            none(&words.args, "auth enable command does not accept any arguments")?;
+        AuthCommand::Enable(args) => {
+            none(&args.args, "auth enable command does not accept any arguments")?;
             enable(ctl).await?;
             say(b"Authentication Enabled\n")
         }
-        AuthCommand::Disable(words) => {
-            none(&words.args, "auth disable command does not accept any arguments")?;
+        AuthCommand::Disable(args) => {
+            none(&args.args, "auth disable command does not accept any arguments")?;
             ctl.client.call(Repeat::Unsafe, async |session| session.auth().auth_disable(AuthDisableRequest {}).await).await?;
             say(b"Authentication Disabled\n")
         }
-        AuthCommand::Status(words) => {
-            none(&words.args, "auth status command does not accept any arguments")?;
+        AuthCommand::Status(args) => {
+            none(&args.args, "auth status command does not accept any arguments")?;
             let asked = ctl.client.call(Repeat::Safe, async |session| session.auth().auth_status(AuthStatusRequest {}).await).await?;
             ctl.printer.show(&AuthStatus(asked))
         }
@@ -53,51 +53,51 @@ async fn enable(ctl: &Ctl) -> Result<(), CallError> {
 
 pub(super) async fn role(ctl: &Ctl, command: &RoleCommand) -> Result<(), Trouble> {
     match command {
-        RoleCommand::Add(words) => {
-            let name = one(&words.args, "role add command requires role name as its argument")?;
+        RoleCommand::Add(args) => {
+            let name = one(&args.args, "role add command requires role name as its argument")?;
             let request = AuthRoleAddRequest { name: name.to_owned() };
             let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().role_add(request.clone()).await).await?;
             let text = format!("Role {name} created\n");
             ctl.printer.show(&Said { text, header: answer.header.as_ref(), names: None, message: &answer })
         }
-        RoleCommand::Delete(words) => {
-            let name = one(&words.args, "role delete command requires role name as its argument")?;
+        RoleCommand::Delete(args) => {
+            let name = one(&args.args, "role delete command requires role name as its argument")?;
             let request = AuthRoleDeleteRequest { role: name.to_owned() };
             let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().role_delete(request.clone()).await).await?;
             let text = format!("Role {name} deleted\n");
             ctl.printer.show(&Said { text, header: answer.header.as_ref(), names: None, message: &answer })
         }
-        RoleCommand::Get(words) => {
-            let name = one(&words.args, "role get command requires role name as its argument")?;
+        RoleCommand::Get(args) => {
+            let name = one(&args.args, "role get command requires role name as its argument")?;
             let request = AuthRoleGetRequest { role: name.to_owned() };
             let answer = ctl.client.call(Repeat::Safe, async |session| session.auth().role_get(request.clone()).await).await?;
             ctl.printer.show(&RoleShown { name, answer: &answer })
         }
-        RoleCommand::List(words) => {
-            none(&words.args, "role list command requires no arguments")?;
+        RoleCommand::List(args) => {
+            none(&args.args, "role list command requires no arguments")?;
             let answer = ctl.client.call(Repeat::Safe, async |session| session.auth().role_list(AuthRoleListRequest {}).await).await?;
             let text = answer.roles.iter().map(|role| format!("{role}\n")).collect();
             ctl.printer.show(&Said { text, header: answer.header.as_ref(), names: Some(("roles", &answer.roles)), message: &answer })
         }
-        RoleCommand::GrantPermission(words) => grant(ctl, words).await,
-        RoleCommand::RevokePermission(words) => revoke(ctl, words).await,
+        RoleCommand::GrantPermission(args) => grant(ctl, args).await,
+        RoleCommand::RevokePermission(args) => revoke(ctl, args).await,
     }
 }
 
 /// The range of a permission: a key, a range, a prefix, or everything from a key on.
-fn range(args: &[String], words: &PermissionWords) -> Result<(Bytes, Bytes), Trouble> {
+fn range(values: &[String], args: &PermissionArgs) -> Result<(Bytes, Bytes), Trouble> {
     const BOTH: &str = "--from-key and --prefix flags are mutually exclusive";
     const OPEN: &[u8] = b"\0";
-    let key = args.first().map(String::as_str).unwrap_or_default();
+    let key = values.first().map(String::as_str).unwrap_or_default();
     if key.is_empty() {
-        if words.prefix && words.from_key {
+        if args.prefix && args.from_key {
             return Err(Trouble::arguments(BOTH));
         }
         // The empty key stands for the first one; with a flag, for all.
-        let end = if words.prefix || words.from_key { OPEN } else { b"" };
+        let end = if args.prefix || args.from_key { OPEN } else { b"" };
         return Ok((Bytes::from_static(OPEN), Bytes::copy_from_slice(end)));
     }
-    let end = match (args.get(1), words.prefix, words.from_key) {
+    let end = match (values.get(1), args.prefix, args.from_key) {
         (None, true, true) => return Err(Trouble::arguments(BOTH)),
         (None, true, false) => prefix_end(key.as_bytes()),
         (None, false, true) => OPEN.to_vec(),
@@ -109,8 +109,8 @@ fn range(args: &[String], words: &PermissionWords) -> Result<(Bytes, Bytes), Tro
     Ok((Bytes::copy_from_slice(key.as_bytes()), end.into()))
 }
 
-async fn grant(ctl: &Ctl, words: &PermissionWords) -> Result<(), Trouble> {
-    let [name, kind, keys @ ..] = words.args.as_slice() else {
+async fn grant(ctl: &Ctl, args: &PermissionArgs) -> Result<(), Trouble> {
+    let [name, kind, keys @ ..] = args.args.as_slice() else {
         return Err(Trouble::arguments("role grant command requires role name, permission type, and key [endkey] as its argument"));
     };
     if keys.is_empty() {
@@ -122,19 +122,19 @@ async fn grant(ctl: &Ctl, words: &PermissionWords) -> Result<(), Trouble> {
         "READWRITE" => Type::Readwrite,
         _ => return Err(Trouble::arguments(format!("invalid permission type: {kind}"))),
     };
-    let (key, range_end) = range(keys, words)?;
+    let (key, range_end) = range(keys, args)?;
     let perm = Some(Permission { perm_type: perm_type.into(), key, range_end });
     let request = AuthRoleGrantPermissionRequest { name: name.clone(), perm };
     let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().role_grant_permission(request.clone()).await).await?;
     ctl.printer.show(&Said { text: format!("Role {name} updated\n"), header: answer.header.as_ref(), names: None, message: &answer })
 }
 
-async fn revoke(ctl: &Ctl, words: &PermissionWords) -> Result<(), Trouble> {
-    let (role, keys) = match words.args.as_slice() {
+async fn revoke(ctl: &Ctl, args: &PermissionArgs) -> Result<(), Trouble> {
+    let (role, keys) = match args.args.as_slice() {
         [role, keys @ ..] if !keys.is_empty() => (role, keys),
         _ => return Err(Trouble::arguments("role revoke-permission command requires role name and key [endkey] as its argument")),
     };
-    let (key, range_end) = range(keys, words)?;
+    let (key, range_end) = range(keys, args)?;
     let request = AuthRoleRevokePermissionRequest { role: role.clone(), key: key.clone(), range_end: range_end.clone() };
     let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().role_revoke_permission(request.clone()).await).await?;
     ctl.printer.show(&PermissionRevoked { role, key: &key, end: &range_end, header: answer.header.as_ref(), message: &answer })

@@ -1,10 +1,10 @@
 //! check perf and datascale: loads of known size, and whether the cluster bears them.
 
 use super::Ctl;
+use super::args::{CheckArgs, CheckCommand};
 use super::keys::prefix_end;
 use super::print::say;
 use super::trouble::{Exit, Trouble};
-use super::words::{CheckCommand, CheckWords};
 use crate::client::{Repeat, Session};
 use bytes::Bytes;
 use futures::future::join_all;
@@ -25,8 +25,8 @@ struct Load {
     scale_clients: u32,
 }
 
-fn load(words: &CheckWords) -> Result<Load, Trouble> {
-    let (puts_per_second, perf_clients, keys, scale_clients) = match words.load.as_str() {
+fn load(args: &CheckArgs) -> Result<Load, Trouble> {
+    let (puts_per_second, perf_clients, keys, scale_clients) = match args.load.as_str() {
         "s" | "small" => (150, 50, 10_000, 50),
         "m" | "medium" => (1_000, 200, 100_000, 200),
         "l" | "large" => (8_000, 500, 1_000_000, 500),
@@ -38,8 +38,8 @@ fn load(words: &CheckWords) -> Result<Load, Trouble> {
 
 pub(super) async fn run(ctl: &Ctl, command: CheckCommand) -> Result<(), Trouble> {
     match command {
-        CheckCommand::Perf(words) => perf(ctl, &words).await,
-        CheckCommand::Datascale(words) => datascale(ctl, &words).await,
+        CheckCommand::Perf(args) => perf(ctl, &args).await,
+        CheckCommand::Datascale(args) => datascale(ctl, &args).await,
     }
 }
 
@@ -83,9 +83,9 @@ async fn client(session: &Session, measured: &Measured, mut more: impl AsyncFnMu
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count of requests of one minute")]
-async fn perf(ctl: &Ctl, words: &CheckWords) -> Result<(), Trouble> {
-    let load = load(words)?;
-    let prefix = words.prefix.as_deref().unwrap_or("/etcdctl-check-perf/");
+async fn perf(ctl: &Ctl, args: &CheckArgs) -> Result<(), Trouble> {
+    let load = load(args)?;
+    let prefix = args.prefix.as_deref().unwrap_or("/etcdctl-check-perf/");
     empty(ctl, prefix).await?;
     let session = ctl.client.session().await?;
     let (measured, next, begun) = (Measured::default(), Cell::new(0_u32), Instant::now());
@@ -105,7 +105,7 @@ async fn perf(ctl: &Ctl, words: &CheckWords) -> Result<(), Trouble> {
     }))
     .await;
     let took = begun.elapsed().max(DURATION).as_secs_f64();
-    tidy(ctl, prefix, words).await?;
+    tidy(ctl, prefix, args).await?;
     let seconds = measured.seconds.into_inner();
     let count = seconds.len().max(1) as f64;
     let slowest = seconds.iter().copied().fold(0.0, f64::max);
@@ -129,9 +129,9 @@ async fn perf(ctl: &Ctl, words: &CheckWords) -> Result<(), Trouble> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "megabytes for eyes")]
-async fn datascale(ctl: &Ctl, words: &CheckWords) -> Result<(), Trouble> {
-    let load = load(words)?;
-    let prefix = words.prefix.as_deref().unwrap_or("/etcdctl-check-datascale/");
+async fn datascale(ctl: &Ctl, args: &CheckArgs) -> Result<(), Trouble> {
+    let load = load(args)?;
+    let prefix = args.prefix.as_deref().unwrap_or("/etcdctl-check-datascale/");
     empty(ctl, prefix).await?;
     let before = resident_bytes(ctl).await?;
     say(format!(
@@ -152,7 +152,7 @@ async fn datascale(ctl: &Ctl, words: &CheckWords) -> Result<(), Trouble> {
     }))
     .await;
     let after = resident_bytes(ctl).await?;
-    tidy(ctl, prefix, words).await?;
+    tidy(ctl, prefix, args).await?;
     let errors = measured.errors.into_inner();
     if let Some(error) = errors.first() {
         say(format!("FAIL: too many errors\nFAIL: ERROR({error}) -> {}\n", errors.len()).as_bytes())?;
@@ -163,18 +163,18 @@ async fn datascale(ctl: &Ctl, words: &CheckWords) -> Result<(), Trouble> {
 }
 
 /// Deletes the written keys, and reclaims the space if requested.
-async fn tidy(ctl: &Ctl, prefix: &str, words: &CheckWords) -> Result<(), Trouble> {
+async fn tidy(ctl: &Ctl, prefix: &str, args: &CheckArgs) -> Result<(), Trouble> {
     let (key, range_end) = (Bytes::from(prefix.to_owned()), Bytes::from(prefix_end(prefix.as_bytes())));
     let request = DeleteRangeRequest { key, range_end, prev_kv: false };
     let deleted = ctl.client.call_within(None, Repeat::Safe, async |session| session.kv().delete_range(request.clone()).await).await?;
     let revision = deleted.header.map_or(0, |header| header.revision);
-    if words.auto_compact {
+    if args.auto_compact {
         say(format!("Compacting with revision {revision}\n").as_bytes())?;
         let request = CompactionRequest { revision, physical: true };
         ctl.client.call_within(None, Repeat::Unsafe, async |session| session.kv().compact(request).await).await?;
         say(format!("Compacted with revision {revision}\n").as_bytes())?;
     }
-    if words.auto_defrag {
+    if args.auto_defrag {
         for endpoint in &ctl.client.settings.endpoints {
             say(format!("Defragmenting {endpoint:?}\n").as_bytes())?;
             let client = ctl.client.at(endpoint)?;

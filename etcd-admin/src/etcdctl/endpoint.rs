@@ -1,9 +1,9 @@
 //! endpoint health, status, hashkv.
 
 use super::Ctl;
+use super::args::{EndpointArgs, EndpointCommand};
 use super::print::{Hashes, Health, Healths, Statuses, tell};
 use super::trouble::{Exit, Trouble};
-use super::words::{EndpointCommand, EndpointWords};
 use crate::client::{CallError, Client, Repeat};
 use futures::future::join_all;
 use proto::etcdserverpb::alarm_request::AlarmAction;
@@ -11,12 +11,12 @@ use proto::etcdserverpb::{AlarmRequest, HashKvRequest, MemberListRequest, RangeR
 use std::time::Instant;
 use tonic::Code;
 
-pub(super) async fn run(ctl: &Ctl, words: EndpointWords) -> Result<(), Trouble> {
+pub(super) async fn run(ctl: &Ctl, args: EndpointArgs) -> Result<(), Trouble> {
     // None of them looks at its arguments.
-    match words.command {
-        EndpointCommand::Health(_) => health(ctl, words.cluster).await,
-        EndpointCommand::Status(_) => status(ctl, words.cluster).await,
-        EndpointCommand::Hashkv { rev, .. } => hash(ctl, words.cluster, rev).await,
+    match args.command {
+        EndpointCommand::Health(_) => health(ctl, args.cluster).await,
+        EndpointCommand::Status(_) => status(ctl, args.cluster).await,
+        EndpointCommand::Hashkv { rev, .. } => hash(ctl, args.cluster, rev).await,
     }
 }
 

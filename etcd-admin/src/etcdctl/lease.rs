@@ -1,10 +1,10 @@
 //! lease grant, revoke, timetolive, list, keep-alive.
 
+use super::args::LeaseCommand;
 use super::keys::{lease_id, signed};
 use super::print::{Format, Granted, KeptAlive, Leases, Revoked, TimeToLive, say};
 use super::session_lease::Renewals;
 use super::trouble::{Exit, Trouble};
-use super::words::LeaseCommand;
 use super::{Ctl, one};
 use crate::client::{CallError, Repeat};
 use proto::etcdserverpb::{LeaseGrantRequest, LeaseLeasesRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest};
@@ -15,8 +15,8 @@ const FIRST_RESPONSE_MAX: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(ctl: &Ctl, command: LeaseCommand) -> Result<(), Trouble> {
     match command {
-        LeaseCommand::Grant(words) => grant(ctl, one(&words.args, "lease grant command needs TTL argument")?).await,
-        LeaseCommand::Revoke(words) => revoke(ctl, one(&words.args, "lease revoke command needs 1 argument")?).await,
+        LeaseCommand::Grant(args) => grant(ctl, one(&args.args, "lease grant command needs TTL argument")?).await,
+        LeaseCommand::Revoke(args) => revoke(ctl, one(&args.args, "lease revoke command needs 1 argument")?).await,
         LeaseCommand::Timetolive { args, keys } => {
             time_to_live(ctl, one(&args, "lease timetolive command needs lease ID as argument")?, keys).await
         }

@@ -1,9 +1,9 @@
 //! lock and elect: the server's services do the waiting, a lease of our own the holding.
 
 use super::Ctl;
+use super::args::{ElectArgs, LockArgs};
 use super::session_lease::SessionLease;
 use super::trouble::{Exit, Trouble};
-use super::words::{ElectWords, LockWords};
 use crate::client::{CallError, RECONNECT_PAUSE, Repeat, Session};
 use bytes::Bytes;
 use proto::etcdserverpb::{RangeRequest, RangeResponse};
@@ -40,16 +40,16 @@ fn failed(session: &Session, status: Status) -> Trouble {
     CallError::Status { endpoint: session.endpoint().to_owned(), status }.into()
 }
 
-fn bytes(word: &OsString) -> Bytes {
-    Bytes::from(word.clone().into_vec())
+fn bytes(arg: &OsString) -> Bytes {
+    Bytes::from(arg.clone().into_vec())
 }
 
-pub(super) async fn lock(ctl: &Ctl, words: &LockWords) -> Result<(), Trouble> {
-    let Some((name, command)) = words.args.split_first() else {
+pub(super) async fn lock(ctl: &Ctl, args: &LockArgs) -> Result<(), Trouble> {
+    let Some((name, command)) = args.args.split_first() else {
         return Err(Trouble::arguments("lock takes a lock name argument and an optional command to execute"));
     };
     let mut ends = Ends::new()?;
-    let lease = SessionLease::grant(&ctl.client, words.ttl).await?;
+    let lease = SessionLease::grant(&ctl.client, args.ttl).await?;
     let request = LockRequest { name: bytes(name), lease: lease.id };
     let locked = tokio::select! {
         locked = persistent(ctl, async |session| session.lock().lock(request.clone()).await) => locked?,
@@ -125,11 +125,11 @@ async fn show_key(ctl: &Ctl, key: &Bytes, gone: &str) -> Result<(), Trouble> {
     ctl.printer.show(&found)
 }
 
-pub(super) async fn elect(ctl: &Ctl, words: &ElectWords) -> Result<(), Trouble> {
-    let Some(name) = words.args.first().filter(|_| words.args.len() <= 2) else {
+pub(super) async fn elect(ctl: &Ctl, args: &ElectArgs) -> Result<(), Trouble> {
+    let Some(name) = args.args.first().filter(|_| args.args.len() <= 2) else {
         return Err(Trouble::arguments("elect takes one election name argument and an optional proposal argument"));
     };
-    match (words.args.get(1), words.listen) {
+    match (args.args.get(1), args.listen) {
         (None, false) => Err(Trouble::arguments("no proposal argument but -l not set")),
         (Some(_), true) => Err(Trouble::arguments("proposal given but -l is set")),
         (None, true) => observe(ctl, name).await,

@@ -1,10 +1,10 @@
 //! alarm, defrag, move-leader, downgrade.
 
+use super::args::{AlarmCommand, ClusterFlag, DowngradeCommand};
 use super::endpoint::{at, endpoints};
 use super::keys::unsigned;
 use super::print::{Alarms, Downgraded, Moved, duration, say, tell};
 use super::trouble::{Exit, Trouble};
-use super::words::{AlarmCommand, ClusterFlag, DowngradeCommand};
 use super::{Ctl, none, one};
 use crate::client::Repeat;
 use proto::etcdserverpb::alarm_request::AlarmAction;
@@ -16,12 +16,12 @@ pub(super) async fn alarm(ctl: &Ctl, command: &AlarmCommand) -> Result<(), Troub
     let get = AlarmRequest { action: AlarmAction::Get.into(), ..AlarmRequest::default() };
     let listed = async || ctl.client.call(Repeat::Safe, async |session| session.maintenance().alarm(get).await).await;
     match command {
-        AlarmCommand::List(words) => {
-            none(&words.args, "alarm list command accepts no arguments")?;
+        AlarmCommand::List(args) => {
+            none(&args.args, "alarm list command accepts no arguments")?;
             ctl.printer.show(&Alarms(listed().await?))
         }
-        AlarmCommand::Disarm(words) => {
-            none(&words.args, "alarm disarm command accepts no arguments")?;
+        AlarmCommand::Disarm(args) => {
+            none(&args.args, "alarm disarm command accepts no arguments")?;
             let mut disarmed = AlarmResponse::default();
             for alarm in listed().await?.alarms {
                 let request = AlarmRequest { action: AlarmAction::Deactivate.into(), member_id: alarm.member_id, alarm: alarm.alarm };
@@ -33,9 +33,9 @@ pub(super) async fn alarm(ctl: &Ctl, command: &AlarmCommand) -> Result<(), Troub
     }
 }
 
-pub(super) async fn defragment(ctl: &Ctl, words: &ClusterFlag) -> Result<(), Trouble> {
+pub(super) async fn defragment(ctl: &Ctl, args: &ClusterFlag) -> Result<(), Trouble> {
     let mut failed = false;
-    for endpoint in endpoints(ctl, words.cluster).await? {
+    for endpoint in endpoints(ctl, args.cluster).await? {
         let begun = Instant::now();
         let asked = at(ctl, &endpoint, async |client| {
             client.call(Repeat::Unsafe, async |session| session.maintenance().defragment(DefragmentRequest {}).await).await
@@ -76,8 +76,8 @@ pub(super) async fn downgrade(ctl: &Ctl, command: &DowngradeCommand) -> Result<(
         _ => Err(Trouble::arguments("too many arguments")),
     };
     let (action, version, done) = match command {
-        DowngradeCommand::Validate(words) => (DowngradeAction::Validate, target(&words.args)?, "validate"),
-        DowngradeCommand::Enable(words) => (DowngradeAction::Enable, target(&words.args)?, "enable"),
+        DowngradeCommand::Validate(args) => (DowngradeAction::Validate, target(&args.args)?, "validate"),
+        DowngradeCommand::Enable(args) => (DowngradeAction::Enable, target(&args.args)?, "enable"),
         DowngradeCommand::Cancel(_) => (DowngradeAction::Cancel, String::new(), "cancel"),
     };
     let request = DowngradeRequest { action: action.into(), version };

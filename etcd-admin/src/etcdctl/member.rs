@@ -1,9 +1,9 @@
 //! member, as in etcdctl: the request is executed at once.
 
+use super::args::MemberCommand;
 use super::keys::member_id;
 use super::print::{Format, MemberChanged, MembersListed, quoted, say};
 use super::trouble::{Exit, Trouble};
-use super::words::MemberCommand;
 use super::{Ctl, one};
 use crate::client::Repeat;
 use proto::etcdserverpb::{
@@ -13,8 +13,8 @@ use proto::etcdserverpb::{
 pub(super) async fn run(ctl: &Ctl, command: MemberCommand) -> Result<(), Trouble> {
     match command {
         MemberCommand::Add { args, peer_urls, learner } => add(ctl, &args, urls(&peer_urls), learner).await,
-        MemberCommand::Remove(words) => {
-            let id = member_id(one(&words.args, "member ID is not provided")?)?;
+        MemberCommand::Remove(args) => {
+            let id = member_id(one(&args.args, "member ID is not provided")?)?;
             let request = MemberRemoveRequest { id };
             let answer = ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_remove(request).await).await?;
             let text = said(id, "removed from", answer.header.as_ref());
@@ -44,8 +44,8 @@ pub(super) async fn run(ctl: &Ctl, command: MemberCommand) -> Result<(), Trouble
             let listed = ctl.client.call(Repeat::Safe, async |session| session.cluster().member_list(request).await).await?;
             ctl.printer.show(&MembersListed(listed))
         }
-        MemberCommand::Promote(words) => {
-            let id = member_id(one(&words.args, "member ID is not provided")?)?;
+        MemberCommand::Promote(args) => {
+            let id = member_id(one(&args.args, "member ID is not provided")?)?;
             let request = MemberPromoteRequest { id };
             let answer = ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_promote(request).await).await?;
             let text = said(id, "promoted in", answer.header.as_ref());
@@ -74,7 +74,7 @@ async fn add(ctl: &Ctl, args: &[String], peer_urls: Vec<String>, learner: bool) 
         [] => return Err(Trouble::arguments("member name not provided")),
         [name] => name,
         more => {
-            let urls = more.iter().filter(|word| word.to_lowercase().starts_with("http"));
+            let urls = more.iter().filter(|arg| arg.to_lowercase().starts_with("http"));
             let hints: String = urls.map(|url| format!(", did you mean --peer-urls={url}")).collect();
             return Err(Trouble::arguments(format!("too many arguments{hints}")));
         }

@@ -1,11 +1,11 @@
 //! make-mirror: the present keys, then their changes, into another cluster.
 
 use super::Ctl;
+use super::args::MirrorArgs;
 use super::keys::prefix_end;
 use super::print::say;
 use super::trouble::{Exit, Trouble};
-use super::words::MirrorWords;
-use crate::client::{CallError, Client, ConnectionWords, Local, Repeat, Settings, is_lost, require_leader};
+use crate::client::{CallError, Client, ConnectionArgs, Local, Repeat, Settings, is_lost, require_leader};
 use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::watch_request::RequestUnion;
@@ -35,20 +35,20 @@ impl Naming {
     }
 }
 
-pub(super) async fn mirror(ctl: &Ctl, words: &MirrorWords) -> Result<(), Trouble> {
-    let [destination] = words.args.as_slice() else {
+pub(super) async fn mirror(ctl: &Ctl, args: &MirrorArgs) -> Result<(), Trouble> {
+    let [destination] = args.args.as_slice() else {
         return Err(Trouble::arguments("make-mirror takes one destination argument"));
     };
-    if !words.dest_prefix.is_empty() && words.no_dest_prefix {
+    if !args.dest_prefix.is_empty() && args.no_dest_prefix {
         return Err(Trouble::arguments("`--dest-prefix` and `--no-dest-prefix` cannot be set at the same time, choose one"));
     }
-    let destination = Client::new(settings(words, destination)?)?;
-    let replacement = (words.no_dest_prefix || !words.dest_prefix.is_empty()).then(|| Bytes::from(words.dest_prefix.clone()));
-    let naming = Naming { prefix: Bytes::from(words.prefix.clone()), replacement };
+    let destination = Client::new(settings(args, destination)?)?;
+    let replacement = (args.no_dest_prefix || !args.dest_prefix.is_empty()).then(|| Bytes::from(args.dest_prefix.clone()));
+    let naming = Naming { prefix: Bytes::from(args.prefix.clone()), replacement };
     let total = Cell::new(0_u64);
     let mirroring = async {
-        let next = if words.rev > 0 { words.rev } else { copy(ctl, &destination, &naming, &total).await? + 1 };
-        follow(ctl, &destination, &naming, next, usize::try_from(words.max_txn_ops).unwrap_or(usize::MAX).max(1), &total).await
+        let next = if args.rev > 0 { args.rev } else { copy(ctl, &destination, &naming, &total).await? + 1 };
+        follow(ctl, &destination, &naming, next, usize::try_from(args.max_txn_ops).unwrap_or(usize::MAX).max(1), &total).await
     };
     let reporting = async {
         loop {
@@ -62,19 +62,19 @@ pub(super) async fn mirror(ctl: &Ctl, words: &MirrorWords) -> Result<(), Trouble
     }
 }
 
-fn settings(words: &MirrorWords, destination: &str) -> Result<Settings, Trouble> {
-    let words = ConnectionWords {
+fn settings(args: &MirrorArgs, destination: &str) -> Result<Settings, Trouble> {
+    let args = ConnectionArgs {
         endpoints: Some(vec![destination.to_owned()]),
-        cacert: words.dest_cacert.clone(),
-        cert: words.dest_cert.clone(),
-        key: words.dest_key.clone(),
-        insecure_transport: words.dest_insecure_transport,
-        user: words.dest_user.clone(),
-        password: words.dest_password.clone(),
-        ..ConnectionWords::default()
+        cacert: args.dest_cacert.clone(),
+        cert: args.dest_cert.clone(),
+        key: args.dest_key.clone(),
+        insecure_transport: args.dest_insecure_transport,
+        user: args.dest_user.clone(),
+        password: args.dest_password.clone(),
+        ..ConnectionArgs::default()
     };
     let ask = || rpassword::prompt_password("Destination Password: ").map_err(|error| error.to_string());
-    Settings::of(&words, &BTreeMap::new(), Local::Ignored, ask).map_err(|error| Trouble::arguments(error.to_string()))
+    Settings::of(&args, &BTreeMap::new(), Local::Ignored, ask).map_err(|error| Trouble::arguments(error.to_string()))
 }
 
 /// All keys and their end.

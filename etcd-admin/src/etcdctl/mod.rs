@@ -3,6 +3,7 @@
 //! Requests and output are etcdctl 3.7's, so that scripts keep working. Beyond it, a failed
 //! connection is followed by the step that broke.
 
+mod args;
 mod auth;
 mod check;
 mod endpoint;
@@ -21,11 +22,10 @@ mod trouble;
 mod txn;
 mod user;
 mod watch;
-mod words;
 
+pub(crate) use args::{Etcdctl, EtcdctlCommand, OwnCommand, SharedCommand};
 pub(crate) use print::{boxed, quoted, size};
 pub(crate) use trouble::{Trouble, code_of};
-pub(crate) use words::{Etcdctl, EtcdctlCommand, OwnCommand, SharedCommand};
 
 use crate::client::{Client, Settings};
 use print::{Format, Printer};
@@ -56,25 +56,25 @@ impl Ctl {
 pub(crate) async fn run(ctl: &Ctl, command: SharedCommand) -> Result<(), Trouble> {
     use SharedCommand as Command;
     match command {
-        Command::Get(words) => kv::get(ctl, &words).await,
-        Command::Put(words) => kv::put(ctl, &words).await,
-        Command::Del(words) => kv::delete(ctl, &words).await,
-        Command::Txn(words) => txn::txn(ctl, &words).await,
-        Command::Compaction(words) => kv::compact(ctl, &words).await,
-        Command::Watch(words) => watch::watch(ctl, &words).await,
+        Command::Get(args) => kv::get(ctl, &args).await,
+        Command::Put(args) => kv::put(ctl, &args).await,
+        Command::Del(args) => kv::delete(ctl, &args).await,
+        Command::Txn(args) => txn::txn(ctl, &args).await,
+        Command::Compaction(args) => kv::compact(ctl, &args).await,
+        Command::Watch(args) => watch::watch(ctl, &args).await,
         Command::Lease(command) => lease::run(ctl, command).await,
-        Command::Endpoint(words) => endpoint::run(ctl, words).await,
+        Command::Endpoint(args) => endpoint::run(ctl, args).await,
         Command::Alarm(command) => maintenance::alarm(ctl, &command).await,
-        Command::Defrag(words) => maintenance::defragment(ctl, &words).await,
-        Command::MoveLeader(words) => maintenance::move_leader(ctl, &words.args).await,
+        Command::Defrag(args) => maintenance::defragment(ctl, &args).await,
+        Command::MoveLeader(args) => maintenance::move_leader(ctl, &args.args).await,
         Command::Downgrade(command) => maintenance::downgrade(ctl, &command).await,
         Command::Auth(command) => auth::run(ctl, &command).await,
         Command::User(command) => user::run(ctl, command).await,
         Command::Role(command) => auth::role(ctl, &command).await,
-        Command::Lock(words) => lock::lock(ctl, &words).await,
-        Command::Elect(words) => lock::elect(ctl, &words).await,
+        Command::Lock(args) => lock::lock(ctl, &args).await,
+        Command::Elect(args) => lock::elect(ctl, &args).await,
         Command::Check(command) => check::run(ctl, command).await,
-        Command::MakeMirror(words) => mirror::mirror(ctl, &words).await,
+        Command::MakeMirror(args) => mirror::mirror(ctl, &args).await,
     }
 }
 
@@ -82,7 +82,7 @@ pub(crate) async fn run(ctl: &Ctl, command: SharedCommand) -> Result<(), Trouble
 pub(crate) async fn run_own(ctl: &Ctl, command: OwnCommand) -> Result<(), Trouble> {
     match command {
         OwnCommand::Member(command) => member::run(ctl, command).await,
-        OwnCommand::Snapshot(words::SnapshotCommand::Save(words)) => snapshot::save(ctl, &words.args).await,
+        OwnCommand::Snapshot(args::SnapshotCommand::Save(args)) => snapshot::save(ctl, &args.args).await,
         OwnCommand::Version => version(),
         // Both are answered before there is a connection.
         OwnCommand::Options | OwnCommand::Completion { .. } => Ok(()),

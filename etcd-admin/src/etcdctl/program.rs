@@ -1,7 +1,7 @@
 //! The program under the name `etcdctl`: etcdctl's commands, flags, outputs and exit codes.
 
 use crate::cli::go_flags::{self, Line};
-use crate::client::{ConnectionWords, Local, SHADOWED, Settings, SettingsError, as_in_go};
+use crate::client::{ConnectionArgs, Local, SHADOWED, Settings, SettingsError, as_in_go};
 use crate::etcdctl::{self, Ctl, Etcdctl, EtcdctlCommand, OwnCommand, Trouble};
 use clap::{CommandFactory as _, FromArgMatches as _};
 use std::collections::BTreeMap;
@@ -15,9 +15,9 @@ fn command() -> clap::Command {
     command.mut_arg("write_out", |flag| flag.help("Output format: fields, json, protobuf, simple, table [default: simple]"))
 }
 
-pub(crate) fn run(words: &[OsString]) -> ExitCode {
+pub(crate) fn run(args: &[OsString]) -> ExitCode {
     let command = command();
-    let line = match go_flags::read(&command, words.get(1..).unwrap_or_default()) {
+    let line = match go_flags::read(&command, args.get(1..).unwrap_or_default()) {
         Ok(Line::Run(line)) => line,
         Ok(Line::Help(path)) => return show_help(command, &path),
         Ok(Line::NoTopic(text)) => {
@@ -69,7 +69,7 @@ pub(crate) fn show_help(mut command: clap::Command, path: &[String]) -> ExitCode
 }
 
 /// Returns the settings of the connection, after warnings about variables that belong to no flag.
-fn settings(connection: &ConnectionWords) -> Result<Settings, Trouble> {
+fn settings(connection: &ConnectionArgs) -> Result<Settings, Trouble> {
     let variables: BTreeMap<String, String> =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
     for name in Settings::unrecognized(&variables) {
@@ -87,7 +87,7 @@ fn settings(connection: &ConnectionWords) -> Result<Settings, Trouble> {
     }
 }
 
-fn serve(connection: &ConnectionWords, wanted: EtcdctlCommand) -> ExitCode {
+fn serve(connection: &ConnectionArgs, wanted: EtcdctlCommand) -> ExitCode {
     let settings = match settings(connection) {
         Ok(settings) => settings,
         Err(trouble) => return ended(Err(trouble), &[]),

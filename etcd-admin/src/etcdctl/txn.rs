@@ -1,11 +1,11 @@
 //! txn: comparisons and operations from the input.
 
 use super::Ctl;
+use super::args::{DelArgs, GetArgs, PutArgs, TxnArgs};
 use super::keys::{self, signed, unquote};
 use super::kv::{delete_request, put_request, range_request};
 use super::print::{quoted, say};
 use super::trouble::{Exit, Trouble};
-use super::words::{DelWords, GetWords, PutWords, TxnWords};
 use crate::cli::go_flags::{self, Line};
 use crate::client::{Repeat, as_in_go};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
@@ -14,7 +14,7 @@ use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{Compare, RequestOp, TxnRequest};
 use std::io::BufRead;
 
-pub(super) async fn txn(ctl: &Ctl, words: &TxnWords) -> Result<(), Trouble> {
+pub(super) async fn txn(ctl: &Ctl, words: &TxnArgs) -> Result<(), Trouble> {
     super::none(&words.args, "txn command does not accept argument")?;
     let prompt = |text: &str| if words.interactive { say(format!("{text}\n").as_bytes()) } else { Ok(()) };
     let mut request = TxnRequest::default();
@@ -105,9 +105,9 @@ fn scan(text: &str) -> Scanned {
 #[derive(Debug, Parser)]
 #[command(no_binary_name = true, disable_help_subcommand = true)]
 enum Operation {
-    Get(GetWords),
-    Put(PutWords),
-    Del(DelWords),
+    Get(GetArgs),
+    Put(PutArgs),
+    Del(DelArgs),
 }
 
 async fn operation(line: &str) -> Result<RequestOp, Trouble> {

@@ -1,8 +1,8 @@
 //! user.
 
+use super::args::UserCommand;
 use super::print::{RoleShown, Said, UserShown, say};
 use super::trouble::Trouble;
-use super::words::UserCommand;
 use super::{Ctl, none, one};
 use crate::client::Repeat;
 use proto::authpb::UserAddOptions;
@@ -17,16 +17,16 @@ pub(super) async fn run(ctl: &Ctl, command: UserCommand) -> Result<(), Trouble> 
             let name = one(&args, "user add command requires user name as its argument")?;
             add(ctl, name, interactive, &new_user_password, no_password).await
         }
-        UserCommand::Delete(words) => {
-            let name = one(&words.args, "user delete command requires user name as its argument")?;
+        UserCommand::Delete(args) => {
+            let name = one(&args.args, "user delete command requires user name as its argument")?;
             let request = AuthUserDeleteRequest { name: name.to_owned() };
             let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_delete(request.clone()).await).await?;
             let text = format!("User {name} deleted\n");
             ctl.printer.show(&Said { text, header: answer.header.as_ref(), names: None, message: &answer })
         }
         UserCommand::Get { args, detail } => get(ctl, one(&args, "user get command requires user name as its argument")?, detail).await,
-        UserCommand::List(words) => {
-            none(&words.args, "user list command requires no arguments")?;
+        UserCommand::List(args) => {
+            none(&args.args, "user list command requires no arguments")?;
             let answer = ctl.client.call(Repeat::Safe, async |session| session.auth().user_list(AuthUserListRequest {}).await).await?;
             let text = answer.users.iter().map(|user| format!("{user}\n")).collect();
             ctl.printer.show(&Said { text, header: answer.header.as_ref(), names: Some(("users", &answer.users)), message: &answer })
@@ -39,15 +39,15 @@ pub(super) async fn run(ctl: &Ctl, command: UserCommand) -> Result<(), Trouble> 
                 ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_change_password(request.clone()).await).await?;
             ctl.printer.show(&Said { text: "Password updated\n".to_owned(), header: answer.header.as_ref(), names: None, message: &answer })
         }
-        UserCommand::GrantRole(words) => {
-            let [user, role] = two(&words.args, "user grant command requires user name and role name as its argument")?;
+        UserCommand::GrantRole(args) => {
+            let [user, role] = two(&args.args, "user grant command requires user name and role name as its argument")?;
             let request = AuthUserGrantRoleRequest { user: user.clone(), role: role.clone() };
             let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_grant_role(request.clone()).await).await?;
             let text = format!("Role {role} is granted to user {user}\n");
             ctl.printer.show(&Said { text, header: answer.header.as_ref(), names: None, message: &answer })
         }
-        UserCommand::RevokeRole(words) => {
-            let [name, role] = two(&words.args, "user revoke-role requires user name and role name as its argument")?;
+        UserCommand::RevokeRole(args) => {
+            let [name, role] = two(&args.args, "user revoke-role requires user name and role name as its argument")?;
             let request = AuthUserRevokeRoleRequest { name: name.clone(), role: role.clone() };
             let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_revoke_role(request.clone()).await).await?;
             let text = format!("Role {role} is revoked from user {name}\n");
@@ -60,14 +60,14 @@ fn two<'a>(args: &'a [String], text: &str) -> Result<&'a [String; 2], Trouble> {
     args.try_into().map_err(|_| Trouble::arguments(text))
 }
 
-async fn add(ctl: &Ctl, word: &str, interactive: bool, given: &str, no_password: bool) -> Result<(), Trouble> {
-    let (name, password) = match word.split_once(':') {
-        _ if no_password => (word.to_owned(), String::new()),
-        _ if !given.is_empty() => (word.to_owned(), given.to_owned()),
+async fn add(ctl: &Ctl, arg: &str, interactive: bool, given: &str, no_password: bool) -> Result<(), Trouble> {
+    let (name, password) = match arg.split_once(':') {
+        _ if no_password => (arg.to_owned(), String::new()),
+        _ if !given.is_empty() => (arg.to_owned(), given.to_owned()),
         Some(("", _)) => return Err(Trouble::arguments("empty user name is not allowed")),
         Some((name, password)) => (name.to_owned(), password.to_owned()),
-        None if interactive => (word.to_owned(), ask(word)?),
-        None => (word.to_owned(), read()?),
+        None if interactive => (arg.to_owned(), ask(arg)?),
+        None => (arg.to_owned(), read()?),
     };
     let options = Some(UserAddOptions { no_password });
     let request = AuthUserAddRequest { name: name.clone(), password, options, hashed_password: String::new() };

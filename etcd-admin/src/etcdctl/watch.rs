@@ -1,10 +1,10 @@
 //! watch: events as they come, for one range or for those that the input names; a command for each of them.
 
 use super::Ctl;
+use super::args::{WatchArgs, WatchFlags};
 use super::keys::{self, Keys};
 use super::print::{Watched, kind, quoted, say, tell};
 use super::trouble::{Exit, Trouble};
-use super::words::{WatchFlags, WatchWords};
 use crate::cli::go_flags;
 use crate::client::{CallError, Session, as_in_go, is_lost, require_leader};
 use clap::{Args as _, FromArgMatches as _};
@@ -21,7 +21,7 @@ const BAD_NUMBER: &str = "bad number of arguments";
 const CONFLICT: &str = "bad number of arguments (found conflicting environment key)";
 const NO_COMMAND: &str = "bad number of arguments (found separator --, but no commands)";
 
-pub(super) async fn watch(ctl: &Ctl, words: &WatchWords) -> Result<(), Trouble> {
+pub(super) async fn watch(ctl: &Ctl, words: &WatchArgs) -> Result<(), Trouble> {
     let variables = Variables::read()?;
     if words.interactive {
         return interactive(ctl, &variables).await;

@@ -1,15 +1,15 @@
 //! `explain`: the meaning of an error, an exit code, an alarm, a finding or a message of the
 //! journal, and the remedy.
 
+use super::args::ExplainArgs;
 use super::catalog::messages;
 use super::topics::{TOPICS, Topic, exit_statuses};
-use super::words::ExplainWords;
 use crate::cli::context::Context;
 use crate::ui::failure::{CHECK_FAILED, Failure};
 use crate::ui::output::{answer, table};
 use std::process::ExitCode;
 
-pub(crate) fn explain(context: &Context, words: &ExplainWords) -> Result<ExitCode, Failure> {
+pub(crate) fn explain(context: &Context, words: &ExplainArgs) -> Result<ExitCode, Failure> {
     let what = words.what.join(" ");
     let found = search(what.trim());
     if found.is_empty() {

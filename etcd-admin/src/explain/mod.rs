@@ -1,9 +1,9 @@
 //! Explanations of errors, exit statuses, alarms, findings and log messages.
 
+mod args;
 mod catalog;
 mod lookup;
 mod topics;
-mod words;
 
+pub(crate) use args::ExplainArgs;
 pub(crate) use lookup::explain;
-pub(crate) use words::ExplainWords;

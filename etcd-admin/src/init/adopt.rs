@@ -2,8 +2,8 @@
 //! not carry over.
 
 use super::apply::kept_name;
+use super::args::AdoptArgs;
 use super::files::{Change, must_load};
-use super::words::AdoptWords;
 use crate::cli::context::Context;
 use crate::cluster_config::yaml_text;
 use crate::offline::data_dir::{has_member, is_real_etcds};
@@ -50,10 +50,10 @@ struct Found {
     open: Vec<Left>,
 }
 
-pub(super) fn adopt(context: &Context, words: &AdoptWords) -> Result<ExitCode, Failure> {
+pub(super) fn adopt(context: &Context, args: &AdoptArgs) -> Result<ExitCode, Failure> {
     let found = || PLACES.iter().map(PathBuf::from).find(|path| path.is_file());
     let missing = || Failure::usage(format!("no configuration of an etcd is in {}: name it with --from", PLACES.join(", ")));
-    let from = words.from.clone().or_else(found).ok_or_else(missing)?;
+    let from = args.from.clone().or_else(found).ok_or_else(missing)?;
     let text = std::fs::read_to_string(&from).map_err(|error| Failure::at(&from, error))?;
     let wrong = |reason: String| Failure::usage(format!("{}: {reason}", from.display()));
     let mut found = match variables(&text) {
@@ -61,8 +61,8 @@ pub(super) fn adopt(context: &Context, words: &AdoptWords) -> Result<ExitCode, F
         None => of_yaml(&text).map_err(wrong)?,
     };
     let old = found.settings.get("data-dir").and_then(Value::as_str).map(PathBuf::from);
-    place_data(&mut found, words, old.as_deref())?;
-    found.decide(&words.leave_out)?;
+    place_data(&mut found, args, old.as_deref())?;
+    found.decide(&args.leave_out)?;
     let name = found.settings.get("name").and_then(Value::as_str).unwrap_or("default").to_owned();
     let members = found.settings.get("initial-cluster").and_then(Value::as_str).map_or(1, |entries| entries.split(',').count());
     if members > 1 {
@@ -70,21 +70,21 @@ pub(super) fn adopt(context: &Context, words: &AdoptWords) -> Result<ExitCode, F
     }
     let content = yaml_text(HEAD, &found.settings)?;
     must_load(&content, &name)?;
-    let change = Change::of_file(&words.to, &content)?;
+    let change = Change::of_file(&args.to, &content)?;
     if let (Some(_), false) = (&change, context.dry_run) {
-        if words.to.exists() {
-            let kept = kept_name(context, &words.to);
-            std::fs::copy(&words.to, &kept).map_err(|error| Failure::at(&kept, error))?;
+        if args.to.exists() {
+            let kept = kept_name(context, &args.to);
+            std::fs::copy(&args.to, &kept).map_err(|error| Failure::at(&kept, error))?;
         }
-        certs::files::replace(&words.to, content.as_bytes(), 0o640)?;
-        give_to_owner_of_dir(&words.to)?;
+        certs::files::replace(&args.to, content.as_bytes(), 0o640)?;
+        give_to_owner_of_dir(&args.to)?;
     }
     let next = next(&name, members, old.as_deref(), &found.settings);
     let told = Adopted {
         changed: change.is_some(),
         dry_run: context.dry_run,
         from,
-        to: words.to.clone(),
+        to: args.to.clone(),
         carried: found.carried,
         left: found.left,
         old_data_dir: old,
@@ -102,8 +102,8 @@ pub(super) fn adopt(context: &Context, words: &AdoptWords) -> Result<ExitCode, F
 }
 
 /// A member of ours needs a directory of its own: it cannot read etcd's data, and must not mix with it.
-fn place_data(found: &mut Found, words: &AdoptWords, old: Option<&Path>) -> Result<(), Failure> {
-    let data = match (&words.data_dir, old) {
+fn place_data(found: &mut Found, args: &AdoptArgs, old: Option<&Path>) -> Result<(), Failure> {
+    let data = match (&args.data_dir, old) {
         (Some(data), _) => data.clone(),
         (None, Some(old)) if !has_member(old) => old.to_owned(),
         (None, Some(old)) => {
@@ -305,7 +305,7 @@ fn value(row: &Row, text: &str) -> Result<Value, String> {
             let nanos = config::duration(text)?.as_nanos();
             u64::try_from(nanos).map(Value::from).map_err(|error| error.to_string())
         }
-        Kind::List => Ok(Value::Sequence(text.split(',').map(|word| Value::from(word.trim())).collect())),
+        Kind::List => Ok(Value::Sequence(text.split(',').map(|arg| Value::from(arg.trim())).collect())),
         Kind::Text | Kind::Urls | Kind::Origins | Kind::CommaList | Kind::Choice(_) | Kind::Gates => Ok(text.into()),
     }
 }

@@ -1,8 +1,8 @@
 //! `init plan` and `init apply`.
 
+use super::args::HostArgs;
 use super::files::{Change, Rendered, TIMER};
 use super::plan::{Dir, Plan, runs_systemd};
-use super::words::HostWords;
 use crate::cli::context::Context;
 use crate::cluster_config::{ClusterFile, Host};
 use crate::ui::failure::{FAILED, Failure};
@@ -51,21 +51,21 @@ impl Told {
 }
 
 /// Never writes; `changed` is whether `apply` would.
-pub(super) fn plan(context: &Context, words: &HostWords) -> Result<ExitCode, Failure> {
-    let file = ClusterFile::read(words.document.cluster.as_deref())?;
-    let host = file.host(words.member.as_deref())?;
-    let plan = Plan::of(context, &host, words, host.settings())?;
+pub(super) fn plan(context: &Context, args: &HostArgs) -> Result<ExitCode, Failure> {
+    let file = ClusterFile::read(args.document.cluster.as_deref())?;
+    let host = file.host(args.member.as_deref())?;
+    let plan = Plan::of(context, &host, args, host.settings())?;
     let told = Told::of(&host, &plan, true);
     answer(context.format, &told, || told.text())?;
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn apply(context: &Context, words: &HostWords) -> Result<ExitCode, Failure> {
-    let file = ClusterFile::read(words.document.cluster.as_deref())?;
-    let host = file.host(words.member.as_deref())?;
-    let plan = Plan::of(context, &host, words, host.settings())?;
+pub(super) fn apply(context: &Context, args: &HostArgs) -> Result<ExitCode, Failure> {
+    let file = ClusterFile::read(args.document.cluster.as_deref())?;
+    let host = file.host(args.member.as_deref())?;
+    let plan = Plan::of(context, &host, args, host.settings())?;
     if !context.dry_run {
-        execute(context, &host, words, &plan)?;
+        execute(context, &host, args, &plan)?;
     }
     let told = Told::of(&host, &plan, context.dry_run);
     answer(context.format, &told, || told.text())?;
@@ -74,11 +74,11 @@ pub(super) fn apply(context: &Context, words: &HostWords) -> Result<ExitCode, Fa
 
 /// Creates directories, certificates, and the configuration last: with it the host counts as
 /// complete.
-pub(super) fn execute(context: &Context, host: &Host<'_>, words: &HostWords, plan: &Plan) -> Result<(), Failure> {
-    let owner = Owner::of(host, words);
+pub(super) fn execute(context: &Context, host: &Host<'_>, args: &HostArgs, plan: &Plan) -> Result<(), Failure> {
+    let owner = Owner::of(host, args);
     plan.dirs.iter().try_for_each(|dir| make(dir, owner))?;
     if let Some(certificates) = &plan.certificates {
-        certificates.apply(context, words)?;
+        certificates.apply(context, args)?;
     }
     let mut units_first: Vec<&Rendered> = plan.files.iter().collect();
     units_first.sort_by_key(|file| file.shared);
@@ -87,7 +87,7 @@ pub(super) fn execute(context: &Context, host: &Host<'_>, words: &HostWords, pla
         enable(link, unit)?;
     }
     let has_units = plan.timer.is_some() || plan.files.iter().any(|file| !file.shared);
-    if has_units && runs_systemd(words) { start_timer() } else { Ok(()) }
+    if has_units && runs_systemd(args) { start_timer() } else { Ok(()) }
 }
 
 /// Enables a unit, as systemctl does: by a link.
@@ -99,9 +99,9 @@ fn enable(link: &Path, unit: &Path) -> Result<(), Failure> {
 
 /// Lets systemd read the units, and starts the timer; both are safe to repeat.
 fn start_timer() -> Result<(), Failure> {
-    for words in [&["daemon-reload"][..], &["start", TIMER]] {
-        let failed = |reason: String| Failure::new(FAILED, format!("systemctl {}: {reason}; give the command by hand", words.join(" ")));
-        let ended = Command::new("systemctl").args(words).output().map_err(|error| failed(error.to_string()))?;
+    for args in [&["daemon-reload"][..], &["start", TIMER]] {
+        let failed = |reason: String| Failure::new(FAILED, format!("systemctl {}: {reason}; give the command by hand", args.join(" ")));
+        let ended = Command::new("systemctl").args(args).output().map_err(|error| failed(error.to_string()))?;
         if !ended.status.success() {
             return Err(failed(String::from_utf8_lossy(&ended.stderr).trim().to_owned()));
         }
@@ -116,8 +116,8 @@ struct Owner {
 }
 
 impl Owner {
-    fn of(host: &Host<'_>, words: &HostWords) -> Self {
-        let may = nix::unistd::geteuid().is_root() && words.root.is_none();
+    fn of(host: &Host<'_>, args: &HostArgs) -> Self {
+        let may = nix::unistd::geteuid().is_root() && args.root.is_none();
         let user = if may { nix::unistd::User::from_name(&host.file.user).ok().flatten() } else { None };
         Self { user: user.map(|user| (user.uid.as_raw(), user.gid.as_raw())) }
     }

@@ -3,9 +3,9 @@
 //! Where the CAs are on this machine, they sign at once. Elsewhere the key is made here and a
 //! request waits to be signed. Keys never leave the host, and are never part of the output.
 
+use super::args::HostArgs;
 use super::files::Change;
 use super::plan::placed;
-use super::words::HostWords;
 use crate::cli::context::Context;
 use crate::cluster_config::Host;
 use crate::host::{self, bundle_name, list_name};
@@ -53,21 +53,21 @@ pub(super) fn leaf_plan(host: &Host<'_>, profile: Profile) -> Result<LeafPlan, F
 }
 
 impl Certificates {
-    pub(super) fn plan(context: &Context, host: &Host<'_>, words: &HostWords) -> Result<Self, Failure> {
-        let dir = placed(words, &host.certificates());
+    pub(super) fn plan(context: &Context, host: &Host<'_>, args: &HostArgs) -> Result<Self, Failure> {
+        let dir = placed(args, &host.certificates());
         let algorithm = KeyAlgorithm::named(&host.file.tls.key).unwrap_or(KeyAlgorithm::P256);
         let mut all = Self { dir, steps: Vec::new(), algorithm, changes: Vec::new(), lists: Vec::new(), next: Vec::new() };
         for profile in PROFILES {
-            all.look_at(context, host, words, profile)?;
+            all.look_at(context, host, args, profile)?;
         }
         for kind in CaKind::ALL {
-            all.look_at_bundle(context, words, kind)?;
-            all.look_at_list(context, words, kind)?;
+            all.look_at_bundle(context, args, kind)?;
+            all.look_at_list(context, args, kind)?;
         }
         Ok(all)
     }
 
-    fn look_at(&mut self, context: &Context, host: &Host<'_>, words: &HostWords, profile: Profile) -> Result<(), Failure> {
+    fn look_at(&mut self, context: &Context, host: &Host<'_>, args: &HostArgs, profile: Profile) -> Result<(), Failure> {
         let there = HostDir::at(&self.dir);
         let plan = leaf_plan(host, profile)?;
         plan.check()?;
@@ -80,7 +80,7 @@ impl Certificates {
             return Ok(());
         }
         let names = plan.names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let signed = words.signed.as_ref().map(|dir| dir.join(format!("{stem}.crt"))).filter(|path| path.is_file());
+        let signed = args.signed.as_ref().map(|dir| dir.join(format!("{stem}.crt"))).filter(|path| path.is_file());
         let request = there.pending(&format!("{stem}.csr"));
         let (step, after) = if let Some(signed) = signed {
             (Some(Step::Install(signed.clone())), format!("the certificate of {}", signed.display()))
@@ -111,9 +111,9 @@ impl Certificates {
         Ok(())
     }
 
-    fn look_at_bundle(&mut self, context: &Context, words: &HostWords, kind: CaKind) -> Result<(), Failure> {
+    fn look_at_bundle(&mut self, context: &Context, args: &HostArgs, kind: CaKind) -> Result<(), Failure> {
         let name = bundle_name(kind);
-        let brought = words.signed.as_ref().map(|dir| dir.join(&name)).filter(|path| path.is_file());
+        let brought = args.signed.as_ref().map(|dir| dir.join(&name)).filter(|path| path.is_file());
         let Some(source) = brought.or_else(|| ca(context, kind).map(|dir| dir.bundle_path())) else { return Ok(()) };
         let path = HostDir::at(&self.dir).current(&name);
         let same = path.is_file() && *certs::files::read(&path)? == *certs::files::read(&source)?;
@@ -128,10 +128,10 @@ impl Certificates {
 
     /// Plans the revocation list. A member that enforces none goes on serving a client whose
     /// certificate was revoked.
-    fn look_at_list(&mut self, context: &Context, words: &HostWords, kind: CaKind) -> Result<(), Failure> {
+    fn look_at_list(&mut self, context: &Context, args: &HostArgs, kind: CaKind) -> Result<(), Failure> {
         let name = list_name(kind);
         let path = HostDir::at(&self.dir).current(&name);
-        let brought = words.signed.as_ref().map(|dir| dir.join(&name)).filter(|path| path.is_file());
+        let brought = args.signed.as_ref().map(|dir| dir.join(&name)).filter(|path| path.is_file());
         let here = ca(context, kind);
         if brought.is_none()
             && let Some(dir) = here.as_ref()
@@ -158,7 +158,7 @@ impl Certificates {
     }
 
     /// Makes and installs them, all at once.
-    pub(super) fn apply(&self, context: &Context, words: &HostWords) -> Result<(), Failure> {
+    pub(super) fn apply(&self, context: &Context, args: &HostArgs) -> Result<(), Failure> {
         let dir = HostDir::at(&self.dir);
         let (mut files, mut answered) = (Vec::new(), Vec::new());
         for step in &self.steps {
@@ -171,11 +171,11 @@ impl Certificates {
                 }
                 Step::Trust(name, source) => files.push(file(name, &certs::files::read(source)?, false)),
                 Step::Publish(ca) => {
-                    let unlocked = unlock(ca, &words.passphrase)?;
+                    let unlocked = unlock(ca, &args.passphrase)?;
                     files.push(file(&list_name(ca.kind()), &current_list(context, ca, &unlocked)?, false));
                 }
                 Step::Issue(plan, ca) => {
-                    let unlocked = unlock(ca, &words.passphrase)?;
+                    let unlocked = unlock(ca, &args.passphrase)?;
                     let key = PrivateKey::generate(self.algorithm)?;
                     let made = ca.issue(&unlocked, plan, &key, context.now)?;
                     let stem = plan.profile.name();

@@ -1,7 +1,7 @@
 //! `init new` and `init render`: from words to a document, from a document to files.
 
+use super::args::NewArgs;
 use super::files::{Change, files_of};
-use super::words::NewWords;
 use crate::cli::context::Context;
 use crate::cluster_config::{ClusterFile, MemberEntry};
 use crate::ui::failure::{FAILED, Failure};
@@ -10,10 +10,10 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-pub(super) fn new(words: &NewWords) -> Result<ExitCode, Failure> {
-    let members = words.members.iter().map(|word| entry(word)).collect::<Result<Vec<_>, _>>()?;
-    let mut file = ClusterFile::new(&words.name, members, format!("{}-{}", words.name, random()?));
-    if let Some(directory) = &words.dir {
+pub(super) fn new(args: &NewArgs) -> Result<ExitCode, Failure> {
+    let members = args.members.iter().map(|arg| entry(arg)).collect::<Result<Vec<_>, _>>()?;
+    let mut file = ClusterFile::new(&args.name, members, format!("{}-{}", args.name, random()?));
+    if let Some(directory) = &args.dir {
         place_below(&mut file, directory)?;
     }
     say(&text_of(&file)?).map(|()| ExitCode::SUCCESS)
@@ -27,9 +27,9 @@ pub(super) fn text_of(file: &ClusterFile) -> Result<String, Failure> {
 }
 
 /// Reads `NAME=HOST`, `NAME=HOST:CLIENT-PORT:PEER-PORT`, with an IPv6 address in brackets where ports follow.
-pub(super) fn entry(word: &str) -> Result<MemberEntry, Failure> {
-    let wrong = || Failure::usage(format!("{word}: write NAME=HOST or NAME=HOST:CLIENT-PORT:PEER-PORT, such as etcd1=10.0.0.11"));
-    let (name, place) = word.split_once('=').ok_or_else(wrong)?;
+pub(super) fn entry(arg: &str) -> Result<MemberEntry, Failure> {
+    let wrong = || Failure::usage(format!("{arg}: write NAME=HOST or NAME=HOST:CLIENT-PORT:PEER-PORT, such as etcd1=10.0.0.11"));
+    let (name, place) = arg.split_once('=').ok_or_else(wrong)?;
     let (host, ports) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, None),
         Some((host, ports)) => (host, Some(ports.strip_prefix(':').ok_or_else(wrong)?)),
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn members_are_read_with_and_without_ports() {
-        for (word, host, ports) in [
+        for (arg, host, ports) in [
             ("m1=10.0.0.1", "10.0.0.1", None),
             ("m1=etcd1.example.org", "etcd1.example.org", None),
             ("m1=127.0.0.1:12379:12380", "127.0.0.1", Some((12379, 12380))),
@@ -123,11 +123,11 @@ mod tests {
             ("m1=[::1]", "::1", None),
             ("m1=[::1]:2379:2380", "::1", Some((2379, 2380))),
         ] {
-            let entry = entry(word).unwrap();
-            assert_eq!((entry.host.as_str(), entry.client_port.zip(entry.peer_port)), (host, ports), "{word}");
+            let entry = entry(arg).unwrap();
+            assert_eq!((entry.host.as_str(), entry.client_port.zip(entry.peer_port)), (host, ports), "{arg}");
         }
-        for word in ["m1", "m1=127.0.0.1:x:y", "m1=127.0.0.1:1:99999", "m1=[::1]2379:2380"] {
-            assert!(entry(word).is_err(), "{word}");
+        for arg in ["m1", "m1=127.0.0.1:x:y", "m1=127.0.0.1:1:99999", "m1=[::1]2379:2380"] {
+            assert!(entry(arg).is_err(), "{arg}");
         }
     }
 }

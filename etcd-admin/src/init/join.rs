@@ -5,8 +5,8 @@
 //! added as a learner, and promoted when it has caught up.
 
 use super::apply::{Told, execute};
+use super::args::{HostArgs, JoinArgs};
 use super::plan::{Plan, placed};
-use super::words::{HostWords, JoinWords};
 use crate::cli::context::Context;
 use crate::client::{Client, TlsFiles};
 use crate::cluster_config::{ClusterFile, Host};
@@ -35,26 +35,26 @@ struct Joined {
     votes: bool,
 }
 
-pub(super) async fn join(context: &Context, client: &Client, words: &JoinWords) -> Result<ExitCode, Failure> {
-    let file = ClusterFile::read(words.host.document.cluster.as_deref())?;
-    let host = file.host(words.host.member.as_deref())?;
+pub(super) async fn join(context: &Context, client: &Client, args: &JoinArgs) -> Result<ExitCode, Failure> {
+    let file = ClusterFile::read(args.host.document.cluster.as_deref())?;
+    let host = file.host(args.host.member.as_deref())?;
     // Without certificates no member can be asked.
-    let mut first = Plan::of(context, &host, &words.host, host.settings())?;
+    let mut first = Plan::of(context, &host, &args.host, host.settings())?;
     first.changes.retain(|change| !first.files.iter().any(|file| file.path == change.path));
     first.files.clear();
     first.next = first.certificates.as_ref().map(|certificates| certificates.next.clone()).unwrap_or_default();
     let told = Told::of(&host, &first, context.dry_run);
     if !context.dry_run {
-        execute(context, &host, &words.host, &first)?;
+        execute(context, &host, &args.host, &first)?;
     }
     if !first.ready || (context.dry_run && told.changed && file.tls.enabled) {
         return tell(context, &Joined { told, steps: Vec::new(), id: None, votes: false });
     }
-    let client = towards(client, &host, &words.host)?;
+    let client = towards(client, &host, &args.host)?;
     let view = ClusterView::look(&client).await?;
     let urls = vec![host.peer_url()];
     let known = newcomer(&view, &host.entry.name, &urls, None)?;
-    let has_data = has_member(&placed(&words.host, &host.data_dir()));
+    let has_data = has_member(&placed(&args.host, &host.data_dir()));
     if let Some(seen) = known.filter(|seen| seen.is_started() && !has_data) {
         let text = format!(
             "{} is a member that has run, and there is no data of it here: take it out and in again with etcd-admin member rebuild {}",
@@ -73,18 +73,18 @@ pub(super) async fn join(context: &Context, client: &Client, words: &JoinWords) 
         }
     }
     let view = if context.dry_run { view } else { ClusterView::look(&client).await? };
-    let plan = Plan::of(context, &host, &words.host, settings(&host, &view))?;
+    let plan = Plan::of(context, &host, &args.host, settings(&host, &view))?;
     let rest = Told::of(&host, &plan, context.dry_run);
     joined.told.diff.extend(rest.diff);
     joined.told.next.extend(rest.next);
     if !context.dry_run {
-        execute(context, &host, &words.host, &plan)?;
+        execute(context, &host, &args.host, &plan)?;
     }
     if !joined.votes {
         joined.step(format!("let {} vote as soon as it has caught up", host.entry.name));
-        if let (Some(id), false) = (joined.id, context.dry_run || words.no_wait) {
+        if let (Some(id), false) = (joined.id, context.dry_run || args.no_wait) {
             note(&format!("{} is written: start the member now (systemctl enable --now etcd-server)", host.config_file().display()));
-            let_vote(&client, id, words.wait).await?;
+            let_vote(&client, id, args.wait).await?;
             joined.votes = true;
             // It runs.
             joined.told.next.clear();
@@ -115,7 +115,7 @@ fn tell(context: &Context, joined: &Joined) -> Result<ExitCode, Failure> {
 
 /// Connects to the other members of `cluster.yaml`, by the certificate of this host, unless flags
 /// name others.
-fn towards(client: &Client, host: &Host<'_>, words: &HostWords) -> Result<Client, Failure> {
+fn towards(client: &Client, host: &Host<'_>, args: &HostArgs) -> Result<Client, Failure> {
     let mut settings = client.settings.clone();
     if settings.endpoints_given {
         return Ok(Client::new(settings)?);
@@ -124,7 +124,7 @@ fn towards(client: &Client, host: &Host<'_>, words: &HostWords) -> Result<Client
     "the cluster's document".clone_into(&mut settings.origin);
     settings.server_name = None;
     if host.file.tls.enabled && !settings.tls.any() {
-        let file = |name: &str| Some(placed(words, &host.certificates()).join("current").join(name));
+        let file = |name: &str| Some(placed(args, &host.certificates()).join("current").join(name));
         settings.tls = TlsFiles { cacert: file("client-ca.crt"), cert: file("server.crt"), key: file("server.key"), ..settings.tls };
     }
     Ok(Client::new(settings)?)

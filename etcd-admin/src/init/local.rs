@@ -1,9 +1,9 @@
 //! `init local`: a cluster with TLS on this machine, from one command to the commands that start it.
 
 use super::apply::execute;
+use super::args::{DocumentArgs, HostArgs, LocalArgs};
 use super::document::{entry, place_below, random, text_of};
 use super::plan::Plan;
-use super::words::{DocumentWords, HostWords, LocalWords};
 use crate::cli::context::Context;
 use crate::cluster_config::ClusterFile;
 use crate::ui::failure::Failure;
@@ -32,15 +32,15 @@ struct Local {
     environment: String,
 }
 
-pub(super) fn local(context: &Context, words: &LocalWords) -> Result<ExitCode, Failure> {
-    let directory = std::path::absolute(&words.dir).map_err(|error| Failure::at(&words.dir, error))?;
+pub(super) fn local(context: &Context, args: &LocalArgs) -> Result<ExitCode, Failure> {
+    let directory = std::path::absolute(&args.dir).map_err(|error| Failure::at(&args.dir, error))?;
     if std::fs::read_dir(&directory).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Failure::refused(format!("{} is not empty: name a new directory, or remove it", directory.display())));
     }
-    let port = |number: u16| words.first_port.saturating_add(number);
+    let port = |number: u16| args.first_port.saturating_add(number);
     let members =
-        (0..words.members).map(|number| entry(&format!("etcd{}=127.0.0.1:{}:{}", number + 1, port(2 * number), port(2 * number + 1))));
-    let mut file = ClusterFile::new(&words.name, members.collect::<Result<_, _>>()?, format!("{}-{}", words.name, random()?));
+        (0..args.members).map(|number| entry(&format!("etcd{}=127.0.0.1:{}:{}", number + 1, port(2 * number), port(2 * number + 1))));
+    let mut file = ClusterFile::new(&args.name, members.collect::<Result<_, _>>()?, format!("{}-{}", args.name, random()?));
     place_below(&mut file, &directory)?;
     let text = text_of(&file)?;
     if !context.dry_run {
@@ -76,13 +76,13 @@ fn make(context: &Context, directory: &Path, file: &ClusterFile, text: &str) -> 
     let context = Context { ca_dir: Some(directory.join("ca")), format: context.format, dry_run: false, now: context.now };
     cas(&context, file)?;
     for host in file.hosts() {
-        let words = HostWords {
-            document: DocumentWords { cluster: Some(document.clone()) },
+        let args = HostArgs {
+            document: DocumentArgs { cluster: Some(document.clone()) },
             member: Some(host.entry.name.clone()),
-            ..HostWords::default()
+            ..HostArgs::default()
         };
-        let plan = Plan::of(&context, &host, &words, host.settings())?;
-        execute(&context, &host, &words, &plan)?;
+        let plan = Plan::of(&context, &host, &args, host.settings())?;
+        execute(&context, &host, &args, &plan)?;
     }
     certs::files::create(&directory.join(ENVIRONMENT), environment(file).as_bytes(), 0o600).map_err(Failure::from)
 }

@@ -7,6 +7,7 @@
 
 mod adopt;
 mod apply;
+mod args;
 mod certificates;
 mod document;
 mod files;
@@ -14,9 +15,8 @@ mod join;
 mod local;
 mod plan;
 mod sign;
-mod words;
 
-pub(crate) use words::{AdoptWords, DocumentWords, InitCommand, JoinWords};
+pub(crate) use args::{AdoptArgs, DocumentArgs, InitCommand, JoinArgs};
 
 use crate::cli::context::Context;
 use crate::client::Client;
@@ -25,20 +25,20 @@ use std::process::ExitCode;
 
 pub(crate) fn init(context: &Context, command: InitCommand) -> Result<ExitCode, Failure> {
     match command {
-        InitCommand::New(words) => document::new(&words),
-        InitCommand::Local(words) => local::local(context, &words),
+        InitCommand::New(args) => document::new(&args),
+        InitCommand::Local(args) => local::local(context, &args),
         InitCommand::Schema => crate::ui::output::say(crate::cluster_config::SCHEMA).map(|()| ExitCode::SUCCESS),
         InitCommand::Render { document, out } => document::render(context, document.cluster.as_deref(), &out),
-        InitCommand::Plan(words) => apply::plan(context, &words),
-        InitCommand::Apply(words) => apply::apply(context, &words),
-        InitCommand::Sign(words) => sign::sign(context, &words),
+        InitCommand::Plan(args) => apply::plan(context, &args),
+        InitCommand::Apply(args) => apply::apply(context, &args),
+        InitCommand::Sign(args) => sign::sign(context, &args),
     }
 }
 
-pub(crate) fn adopt(context: &Context, words: &AdoptWords) -> Result<ExitCode, Failure> {
-    adopt::adopt(context, words)
+pub(crate) fn adopt(context: &Context, args: &AdoptArgs) -> Result<ExitCode, Failure> {
+    adopt::adopt(context, args)
 }
 
-pub(crate) async fn join(context: &Context, client: &Client, words: &JoinWords) -> Result<ExitCode, Failure> {
-    join::join(context, client, words).await
+pub(crate) async fn join(context: &Context, client: &Client, args: &JoinArgs) -> Result<ExitCode, Failure> {
+    join::join(context, client, args).await
 }

@@ -1,8 +1,8 @@
 //! The plan for this host, found by looking at it. Carrying it out is another matter.
 
+use super::args::HostArgs;
 use super::certificates::Certificates;
 use super::files::{Change, Rendered, TIMER_LINK, TIMER_UNIT, files_of};
-use super::words::HostWords;
 use crate::cli::context::Context;
 use crate::cluster_config::{FOUNDING, Host};
 use crate::offline::data_dir::{has_member, is_real_etcds};
@@ -36,22 +36,22 @@ pub(super) struct Plan {
 }
 
 /// Returns a path of the host, below another root if there is one.
-pub(super) fn placed(words: &HostWords, path: &Path) -> PathBuf {
-    words.root.as_ref().map_or_else(|| path.to_owned(), |root| root.join(path.strip_prefix("/").unwrap_or(path)))
+pub(super) fn placed(args: &HostArgs, path: &Path) -> PathBuf {
+    args.root.as_ref().map_or_else(|| path.to_owned(), |root| root.join(path.strip_prefix("/").unwrap_or(path)))
 }
 
 impl Plan {
     /// Returns the plan with the settings of an initial member, or of one that joins a running
     /// cluster.
-    pub(super) fn of(context: &Context, host: &Host<'_>, words: &HostWords, settings: Mapping) -> Result<Self, Failure> {
-        let data = placed(words, &host.data_dir());
+    pub(super) fn of(context: &Context, host: &Host<'_>, args: &HostArgs, settings: Mapping) -> Result<Self, Failure> {
+        let data = placed(args, &host.data_dir());
         must_be_ours(&data)?;
         let mut changes = Vec::new();
-        let dirs = dirs(host, words);
+        let dirs = dirs(host, args);
         for dir in &dirs {
             changes.push(Change { path: dir.path.clone(), before: None, after: format!("a directory, mode {:04o}", dir.mode) });
         }
-        let certificates = host.file.tls.enabled.then(|| Certificates::plan(context, host, words)).transpose()?;
+        let certificates = host.file.tls.enabled.then(|| Certificates::plan(context, host, args)).transpose()?;
         let (mut ready, mut next) = (true, Vec::new());
         if let Some(certificates) = &certificates {
             changes.extend(certificates.changes.iter().cloned());
@@ -60,7 +60,7 @@ impl Plan {
         }
         let lists = certificates.as_ref().map(|certificates| certificates.lists.as_slice()).unwrap_or_default();
         let settings = host.enforce(settings, lists);
-        let config = placed(words, &host.config_file());
+        let config = placed(args, &host.config_file());
         let joins = !has_member(&data) && is_joining(&config)? && settings.get("initial-cluster-state").is_none_or(|state| state == "new");
         let settings = if has_member(&data) || joins { kept(&config, settings)? } else { settings };
         if joins {
@@ -71,19 +71,19 @@ impl Plan {
         }
         let mut files = Vec::new();
         for mut rendered in files_of(host, &settings)? {
-            rendered.path = placed(words, &rendered.path);
+            rendered.path = placed(args, &rendered.path);
             if let Some(change) = Change::of_file(&rendered.path, &rendered.content)? {
                 changes.push(change);
                 files.push(rendered);
             }
         }
-        let link = placed(words, Path::new(TIMER_LINK));
+        let link = placed(args, Path::new(TIMER_LINK));
         let timer = (host.file.backup.is_some() && !link.is_symlink()).then(|| (link, PathBuf::from(TIMER_UNIT)));
         if let Some((link, unit)) = &timer {
             changes.push(Change { path: link.clone(), before: None, after: format!("a link to {}: snapshots are on", unit.display()) });
         }
         if let Some(credentials) = host.file.backup.as_ref().and_then(|backup| backup.credentials.as_deref()) {
-            let path = placed(words, Path::new(credentials));
+            let path = placed(args, Path::new(credentials));
             if !path.exists() {
                 next.push(format!(
                     "write ETCDCTL_USER=NAME:PASSWORD of a user with the role root to {} (mode 0640, owner root:{})",
@@ -92,7 +92,7 @@ impl Plan {
                 ));
             }
         }
-        if files.iter().any(|file| file.path.starts_with("/etc/systemd")) && !runs_systemd(words) {
+        if files.iter().any(|file| file.path.starts_with("/etc/systemd")) && !runs_systemd(args) {
             next.push("systemctl daemon-reload".to_owned());
         }
         if has_member(&data) && files.iter().any(|file| file.shared) {
@@ -105,12 +105,12 @@ impl Plan {
 }
 
 /// Returns `true` if this is the host itself and systemd runs on it, so that units can be loaded and started.
-pub(super) fn runs_systemd(words: &HostWords) -> bool {
-    words.root.is_none() && nix::unistd::geteuid().is_root() && Path::new("/run/systemd/system").is_dir()
+pub(super) fn runs_systemd(args: &HostArgs) -> bool {
+    args.root.is_none() && nix::unistd::geteuid().is_root() && Path::new("/run/systemd/system").is_dir()
 }
 
-fn dirs(host: &Host<'_>, words: &HostWords) -> Vec<Dir> {
-    let dir = |path: PathBuf, mode, own| Dir { path: placed(words, &path), mode, own };
+fn dirs(host: &Host<'_>, args: &HostArgs) -> Vec<Dir> {
+    let dir = |path: PathBuf, mode, own| Dir { path: placed(args, &path), mode, own };
     let mut all = vec![dir(host.data_dir(), 0o700, true)];
     if let Some(above) = host.config_file().parent() {
         all.push(dir(above.to_owned(), 0o750, false));

@@ -1,8 +1,8 @@
 //! `init sign`, on the machine of the CAs. A request gets the content that `cluster.yaml` gives its
 //! host, and nothing else.
 
+use super::args::SignArgs;
 use super::certificates::{PROFILES, leaf_plan};
-use super::words::SignWords;
 use crate::cli::context::Context;
 use crate::cluster_config::ClusterFile;
 use crate::host::{bundle_name, list_name};
@@ -23,12 +23,12 @@ struct Signed {
     files: Vec<PathBuf>,
 }
 
-pub(super) fn sign(context: &Context, words: &SignWords) -> Result<ExitCode, Failure> {
-    let file = ClusterFile::read(words.document.cluster.as_deref())?;
-    let host = file.host(Some(&words.member))?;
+pub(super) fn sign(context: &Context, args: &SignArgs) -> Result<ExitCode, Failure> {
+    let file = ClusterFile::read(args.document.cluster.as_deref())?;
+    let host = file.host(Some(&args.member))?;
     let mut files = Vec::new();
     for profile in PROFILES {
-        let path = words.requests.join(format!("{}.csr", profile.name()));
+        let path = args.requests.join(format!("{}.csr", profile.name()));
         let plan = leaf_plan(&host, profile)?;
         let request = SigningRequest::read(&certs::files::read(&path)?).map_err(|error| Failure::of_file(&path, &error))?;
         if request.common_name != plan.common_name || request.names.iter().any(|name| !plan.names.contains(name)) {
@@ -43,19 +43,19 @@ pub(super) fn sign(context: &Context, words: &SignWords) -> Result<ExitCode, Fai
             return Err(Failure::new(INTEGRITY, text));
         }
         let dir = context.ca(profile.ca())?;
-        let (certificate, bundle) = (words.out.join(format!("{}.crt", profile.name())), words.out.join(bundle_name(dir.kind())));
-        let list = words.out.join(list_name(dir.kind()));
+        let (certificate, bundle) = (args.out.join(format!("{}.crt", profile.name())), args.out.join(bundle_name(dir.kind())));
+        let list = args.out.join(list_name(dir.kind()));
         if !context.dry_run {
-            let ca = unlock(&dir, &words.passphrase)?;
+            let ca = unlock(&dir, &args.passphrase)?;
             let made = dir.sign(&ca, &plan, &request, context.now)?;
-            certs::files::private_dir(&words.out)?;
+            certs::files::private_dir(&args.out)?;
             certs::files::replace(&certificate, made.pem.as_bytes(), PUBLIC_MODE)?;
             certs::files::replace(&bundle, &certs::files::read(&dir.bundle_path())?, PUBLIC_MODE)?;
             certs::files::replace(&list, &current_list(context, &dir, &ca)?, PUBLIC_MODE)?;
         }
         files.extend([certificate, bundle, list]);
     }
-    let told = Signed { changed: true, dry_run: context.dry_run, member: words.member.clone(), files };
+    let told = Signed { changed: true, dry_run: context.dry_run, member: args.member.clone(), files };
     answer(context.format, &told, || {
         let lead = if context.dry_run { "would write " } else { "" };
         let files: String = told.files.iter().map(|path| format!("{lead}{}\n", path.display())).collect();

@@ -1,11 +1,11 @@
 //! Disk space, the order of restarts, and a lost root password.
 
+mod args;
 mod reclaim;
 mod rescue;
 mod roll;
-mod words;
 
-pub(crate) use words::{MaintenanceCommand, RescueWords, RollWords};
+pub(crate) use args::{MaintenanceCommand, RescueArgs, RollArgs};
 
 use crate::cli::context::Context;
 use crate::client::Client;
@@ -14,16 +14,16 @@ use std::process::ExitCode;
 
 pub(crate) async fn maintenance(context: &Context, client: &Client, command: MaintenanceCommand) -> Result<ExitCode, Failure> {
     match command {
-        MaintenanceCommand::Reclaim(words) => reclaim::reclaim(context, client, &words).await,
+        MaintenanceCommand::Reclaim(args) => reclaim::reclaim(context, client, &args).await,
     }
 }
 
-pub(crate) async fn roll(context: &Context, client: &Client, words: &RollWords) -> Result<ExitCode, Failure> {
-    roll::roll(context, client, words).await
+pub(crate) async fn roll(context: &Context, client: &Client, args: &RollArgs) -> Result<ExitCode, Failure> {
+    roll::roll(context, client, args).await
 }
 
-pub(crate) fn rescue(context: &Context, words: &RescueWords) -> Result<ExitCode, Failure> {
+pub(crate) fn rescue(context: &Context, args: &RescueArgs) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(crate::ui::failure::FAILED, format!("start: {error}")))?;
-    runtime.block_on(rescue::rescue(context, words))
+    runtime.block_on(rescue::rescue(context, args))
 }

@@ -2,7 +2,7 @@
 //!
 //! Members give space back one after another, the leader last; the first one that fails ends it. An alarm of corruption is never lifted.
 
-use super::words::ReclaimWords;
+use super::args::ReclaimArgs;
 use crate::cli::context::Context;
 use crate::client::{CallError, Client, Repeat};
 use crate::etcdctl::size;
@@ -49,7 +49,7 @@ impl Reclaimed {
     }
 }
 
-pub(super) async fn reclaim(context: &Context, client: &Client, words: &ReclaimWords) -> Result<ExitCode, Failure> {
+pub(super) async fn reclaim(context: &Context, client: &Client, args: &ReclaimArgs) -> Result<ExitCode, Failure> {
     let view = ClusterView::look(client).await?;
     if let Some((id, _)) = view.alarms.iter().find(|(_, alarm)| alarm == "CORRUPT") {
         let text = format!("member {id:x} is alarmed of corruption, which no space cures: etcd-admin doctor cluster, then member rebuild");
@@ -59,13 +59,13 @@ pub(super) async fn reclaim(context: &Context, client: &Client, words: &ReclaimW
         return Err(Failure::refused(format!("{} cannot be reached, and would keep its space: bring it back, or remove it", away.name())));
     }
     let mut told = Reclaimed { dry_run: context.dry_run, ..Reclaimed::default() };
-    let target = view.revision - i64::from(words.keep_revisions);
+    let target = view.revision - i64::from(args.keep_revisions);
     if !context.dry_run {
         let what = format!(
             "This forgets all history up to revision {target} of cluster {:x}: watchers and readers of it will be refused.",
             view.cluster_id
         );
-        confirm(&what, &format!("{:x}", view.cluster_id), words.yes)?;
+        confirm(&what, &format!("{:x}", view.cluster_id), args.yes)?;
     }
     if target > 0 && told.step(format!("compact up to revision {target}")) {
         compact(client, &mut told, target).await?;

@@ -6,9 +6,9 @@
 //! change is ordered and replicated, so no member's data is changed without the others. A user that
 //! may stop the member and read its data could do as much by hand.
 
-use super::words::RescueWords;
+use super::args::RescueArgs;
 use crate::cli::context::Context;
-use crate::client::{CallError, Client, ConnectionWords, Local, Repeat, Settings, TlsFiles, settings_of_file};
+use crate::client::{CallError, Client, ConnectionArgs, Local, Repeat, Settings, TlsFiles, settings_of_file};
 use crate::offline::data_dir::{has_member, must_be_idle};
 use crate::offline::throwaway::Throwaway;
 use crate::ui::confirm::confirm;
@@ -40,27 +40,27 @@ struct Rescued {
     disabled: bool,
 }
 
-pub(super) async fn rescue(context: &Context, words: &RescueWords) -> Result<ExitCode, Failure> {
-    let loaded = settings_of_file(&words.config).map_err(|reason| Failure::usage(format!("{}: {reason}", words.config.display())))?;
+pub(super) async fn rescue(context: &Context, args: &RescueArgs) -> Result<ExitCode, Failure> {
+    let loaded = settings_of_file(&args.config).map_err(|reason| Failure::usage(format!("{}: {reason}", args.config.display())))?;
     let data = loaded.settings.member.data_dir.clone();
     must_be_idle(&data)?;
     if !has_member(&data) {
         return Err(Failure::refused(format!("{}: no member has been here", data.display())));
     }
-    let password = words.new_password_file.as_deref().map(password).transpose()?;
+    let password = args.new_password_file.as_deref().map(password).transpose()?;
     let name = loaded.settings.member.name.clone();
-    let what = if words.disable { "switch authentication off" } else { "give root a new password" };
-    let mut told = Rescued { changed: true, dry_run: context.dry_run, member: name.clone(), disabled: words.disable };
+    let what = if args.disable { "switch authentication off" } else { "give root a new password" };
+    let mut told = Rescued { changed: true, dry_run: context.dry_run, member: name.clone(), disabled: args.disable };
     if !context.dry_run {
-        confirm(&format!("This starts member {name} for a moment, to {what} for the whole cluster."), &name, words.yes)?;
+        confirm(&format!("This starts member {name} for a moment, to {what} for the whole cluster."), &name, args.yes)?;
         let dir = tempfile::tempdir().map_err(|error| Failure::new(FAILED, format!("make a throw-away directory: {error}")))?;
         let owner = owner_of(&data)?;
         let door = Door::make(context, dir.path())?;
-        let config = door.configuration(&words.config, dir.path())?;
+        let config = door.configuration(&args.config, dir.path())?;
         door.give(dir.path(), owner)?;
         let mut member = Throwaway::with_config(&config, door.client()?, owner)?;
         note("waiting for the member to find its cluster; other members have to run, as for any write");
-        told.changed = act(&mut member, words, password.as_deref()).await?;
+        told.changed = act(&mut member, args, password.as_deref()).await?;
         member.stop()?;
     }
     answer(context.format, &told, || match (told.dry_run, told.changed) {
@@ -151,8 +151,8 @@ impl Door {
     }
 
     fn client(&self) -> Result<Client, Failure> {
-        let words = ConnectionWords { endpoints: Some(vec![self.url.clone()]), ..ConnectionWords::default() };
-        let mut settings = Settings::of(&words, &BTreeMap::new(), Local::Ignored, || Err("nobody is asked".to_owned()))?;
+        let args = ConnectionArgs { endpoints: Some(vec![self.url.clone()]), ..ConnectionArgs::default() };
+        let mut settings = Settings::of(&args, &BTreeMap::new(), Local::Ignored, || Err("nobody is asked".to_owned()))?;
         let file = |name: &str| self.files.iter().find(|path| path.ends_with(name)).cloned();
         settings.tls = TlsFiles { cacert: file("ca.crt"), cert: file("root.crt"), key: file("root.key"), skip_verify: false };
         Ok(Client::new(settings)?)
@@ -160,10 +160,10 @@ impl Door {
 }
 
 /// Asks until the member serves; answers whether anything was changed.
-async fn act(member: &mut Throwaway, words: &RescueWords, password: Option<&str>) -> Result<bool, Failure> {
+async fn act(member: &mut Throwaway, args: &RescueArgs, password: Option<&str>) -> Result<bool, Failure> {
     let begun = Instant::now();
     loop {
-        let error = match once(&member.client, words, password).await {
+        let error = match once(&member.client, args, password).await {
             Ok(changed) => return Ok(changed),
             Err(error) => error,
         };
@@ -172,20 +172,20 @@ async fn act(member: &mut Throwaway, words: &RescueWords, password: Option<&str>
         if !soon {
             return Err(error.into());
         }
-        if begun.elapsed() > words.wait {
-            let text = format!("the member found no majority of its cluster within {:?}: {error}; start the others first", words.wait);
+        if begun.elapsed() > args.wait {
+            let text = format!("the member found no majority of its cluster within {:?}: {error}; start the others first", args.wait);
             return Err(Failure::new(TIMED_OUT, text));
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-async fn once(client: &Client, words: &RescueWords, password: Option<&str>) -> Result<bool, CallError> {
+async fn once(client: &Client, args: &RescueArgs, password: Option<&str>) -> Result<bool, CallError> {
     let status = client.call(Repeat::Safe, async |session| session.auth().auth_status(AuthStatusRequest {}).await).await?;
     if !status.enabled {
         return Ok(false);
     }
-    if words.disable {
+    if args.disable {
         client.call(Repeat::Safe, async |session| session.auth().auth_disable(AuthDisableRequest {}).await).await?;
     } else {
         let password = password.unwrap_or_default().to_owned();

@@ -2,7 +2,7 @@
 //!
 //! Followers go first and the leader last, so that leadership moves once. Each step is safe to be given again.
 
-use super::words::RollWords;
+use super::args::RollArgs;
 use crate::cli::context::Context;
 use crate::client::Client;
 use crate::members::{ClusterView, Seen};
@@ -41,7 +41,7 @@ struct Plan {
     steps: Vec<Step>,
 }
 
-pub(super) async fn roll(context: &Context, client: &Client, words: &RollWords) -> Result<ExitCode, Failure> {
+pub(super) async fn roll(context: &Context, client: &Client, args: &RollArgs) -> Result<ExitCode, Failure> {
     let view = ClusterView::look(client).await?;
     if let Some(away) = view.members.iter().find(|seen| !seen.proven && !seen.member.is_learner) {
         let text =
@@ -52,19 +52,19 @@ pub(super) async fn roll(context: &Context, client: &Client, words: &RollWords) 
     let mut order: Vec<&Seen> = view.members.iter().collect();
     order.sort_by_key(|seen| (Some(seen.member.id) == leader, !seen.member.is_learner, seen.name()));
     let mut steps = Vec::new();
-    if words.kind == Kind::Upgrade {
+    if args.kind == Kind::Upgrade {
         let command = "etcd-admin snapshot save --dir /var/backups/etcd".to_owned();
         steps.push(Step { member: order.first().map(|seen| seen.name()).unwrap_or_default(), at: "host", command });
     }
     for seen in &order {
         let leads = Some(seen.member.id) == leader;
         if seen.is_etcd() {
-            steps.push(of_etcd(words.kind, seen));
+            steps.push(of_etcd(args.kind, seen));
         } else {
-            one(&mut steps, words.kind, &seen.name(), leads && order.len() > 1, order.len() > 1);
+            one(&mut steps, args.kind, &seen.name(), leads && order.len() > 1, order.len() > 1);
         }
     }
-    let plan = Plan { changed: false, kind: words.kind, order: order.iter().map(|seen| seen.name()).collect(), steps };
+    let plan = Plan { changed: false, kind: args.kind, order: order.iter().map(|seen| seen.name()).collect(), steps };
     answer(context.format, &plan, || {
         let row = |(number, step): (usize, &Step)| vec![number.to_string(), step.member.clone(), step.at.to_owned(), step.command.clone()];
         table(&["", "MEMBER", "WHERE", "COMMAND"], &(1..).zip(&plan.steps).map(row).collect::<Vec<_>>())

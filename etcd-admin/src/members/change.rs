@@ -1,10 +1,10 @@
 //! member add, remove, replace, rebuild, promote, update.
 
+use super::args::{AddArgs, PromoteArgs, RebuildArgs, RemoveArgs, ReplaceArgs, WaitArgs};
 use super::journal::{Begun, Journal};
 use super::leader::{furthest, transfer};
 use super::learner::let_vote;
 use super::view::{ClusterView, Seen, explained};
-use super::words::{AddWords, PromoteWords, RebuildWords, RemoveWords, ReplaceWords, WaitWords};
 use crate::cli::context::Context;
 use crate::client::{CallError, Client, Repeat};
 use crate::ui::confirm::confirm;
@@ -163,7 +163,7 @@ async fn take_in(
     name: &str,
     urls: &[String],
     known: Option<(u64, bool)>,
-    wait: &WaitWords,
+    wait: &WaitArgs,
 ) -> Result<(), Failure> {
     let id = match known {
         Some((id, _)) => id,
@@ -203,16 +203,16 @@ async fn take_in(
     Ok(())
 }
 
-pub(super) async fn add(context: &Context, client: &Client, words: &AddWords) -> Result<ExitCode, Failure> {
+pub(super) async fn add(context: &Context, client: &Client, args: &AddArgs) -> Result<ExitCode, Failure> {
     let view = ClusterView::look(client).await?;
-    let urls = checked(&view, &words.peer_urls)?;
-    let known = newcomer(&view, &words.name, &urls, None)?.map(|seen| (seen.member.id, seen.member.is_learner));
+    let urls = checked(&view, &args.peer_urls)?;
+    let known = newcomer(&view, &args.name, &urls, None)?.map(|seen| (seen.member.id, seen.member.is_learner));
     if known.is_none() {
         all_must_answer(&view)?;
     }
     let mut changes = Changes::new(context);
-    take_in(client, &mut changes, &words.name, &urls, known, &words.wait).await?;
-    changes.tell(context, &format!("{} is a member and votes", words.name))
+    take_in(client, &mut changes, &args.name, &urls, known, &args.wait).await?;
+    changes.tell(context, &format!("{} is a member and votes", args.name))
 }
 
 /// Hands leadership over if need be, and takes a member out.
@@ -274,81 +274,81 @@ fn question(view: &ClusterView, gone: &Seen, what: &str) -> String {
     )
 }
 
-pub(super) async fn remove(context: &Context, client: &Client, words: &RemoveWords) -> Result<ExitCode, Failure> {
+pub(super) async fn remove(context: &Context, client: &Client, args: &RemoveArgs) -> Result<ExitCode, Failure> {
     let view = ClusterView::look(client).await?;
     let mut changes = Changes::new(context);
-    let Some(gone) = view.find(&words.member) else {
+    let Some(gone) = view.find(&args.member) else {
         // A second run after an interruption is no mistake; a name that was never there is one. An id says which.
-        if u64::from_str_radix(&words.member, 16).is_ok() {
-            return changes.tell(context, &format!("no member has the id {} (there are {})", words.member, view.names()));
+        if u64::from_str_radix(&args.member, 16).is_ok() {
+            return changes.tell(context, &format!("no member has the id {} (there are {})", args.member, view.names()));
         }
-        return Err(Failure::refused(format!("no member is called {}; there are {}: nothing changed", words.member, view.names())));
+        return Err(Failure::refused(format!("no member is called {}; there are {}: nothing changed", args.member, view.names())));
     };
     must_bear(&view, gone)?;
     changes.id = Some(gone.id());
     if !context.dry_run {
-        confirm(&question(&view, gone, "This removes"), &gone.name(), words.yes)?;
+        confirm(&question(&view, gone, "This removes"), &gone.name(), args.yes)?;
     }
     take_out(client, &mut changes, &view, gone).await?;
     changes.tell(context, "")
 }
 
-pub(super) async fn replace(context: &Context, client: &Client, words: &ReplaceWords) -> Result<ExitCode, Failure> {
+pub(super) async fn replace(context: &Context, client: &Client, args: &ReplaceArgs) -> Result<ExitCode, Failure> {
     let mut view = ClusterView::look(client).await?;
-    let urls = checked(&view, &words.peer_urls)?;
+    let urls = checked(&view, &args.peer_urls)?;
     let mut changes = Changes::new(context);
     // After an interruption the old one may have gone already.
-    let Some(old) = view.find(&words.member).map(|seen| (seen.member.id, seen.proven)) else {
-        let known = newcomer(&view, &words.name, &urls, None)?.map(|seen| (seen.member.id, seen.member.is_learner));
+    let Some(old) = view.find(&args.member).map(|seen| (seen.member.id, seen.proven)) else {
+        let known = newcomer(&view, &args.name, &urls, None)?.map(|seen| (seen.member.id, seen.member.is_learner));
         if known.is_none() {
-            return Err(Failure::refused(format!("no member is called {}; there are {}", words.member, view.names())));
+            return Err(Failure::refused(format!("no member is called {}; there are {}", args.member, view.names())));
         }
-        take_in(client, &mut changes, &words.name, &urls, known, &words.wait).await?;
-        return changes.tell(context, &format!("{} has been replaced by {}", words.member, words.name));
+        take_in(client, &mut changes, &args.name, &urls, known, &args.wait).await?;
+        return changes.tell(context, &format!("{} has been replaced by {}", args.member, args.name));
     };
     let (old, lives) = old;
-    let known = newcomer(&view, &words.name, &urls, Some(old))?.map(|seen| (seen.member.id, seen.member.is_learner));
+    let known = newcomer(&view, &args.name, &urls, Some(old))?.map(|seen| (seen.member.id, seen.member.is_learner));
     if !context.dry_run {
-        let gone = view.expect(&words.member)?;
-        confirm(&question(&view, gone, &format!("This puts {} in the place of", words.name)), &gone.name(), words.yes)?;
+        let gone = view.expect(&args.member)?;
+        confirm(&question(&view, gone, &format!("This puts {} in the place of", args.name)), &gone.name(), args.yes)?;
     }
     // A running member is removed last, so that no fewer failures are tolerated meanwhile; a dead
     // one first, because a cluster adds no member while one of its members cannot be reached.
     if lives {
-        take_in(client, &mut changes, &words.name, &urls, known, &words.wait).await?;
+        take_in(client, &mut changes, &args.name, &urls, known, &args.wait).await?;
         if !context.dry_run {
             view = ClusterView::look(client).await?;
         }
     }
-    let gone = view.expect(&words.member)?;
-    if !(lives && words.wait.no_wait) {
+    let gone = view.expect(&args.member)?;
+    if !(lives && args.wait.no_wait) {
         must_bear(&view, gone)?;
         take_out(client, &mut changes, &view, gone).await?;
     }
     if !lives {
-        take_in(client, &mut changes, &words.name, &urls, known, &words.wait).await?;
+        take_in(client, &mut changes, &args.name, &urls, known, &args.wait).await?;
     }
     changes.tell(context, "")
 }
 
-pub(super) async fn rebuild(context: &Context, client: &Client, words: &RebuildWords) -> Result<ExitCode, Failure> {
+pub(super) async fn rebuild(context: &Context, client: &Client, args: &RebuildArgs) -> Result<ExitCode, Failure> {
     let view = ClusterView::look(client).await?;
     let mut changes = Changes::new(context);
     let journal = Journal::of(&view)?;
     // After an interruption it may have gone already: the journal knows its name and URLs then.
-    let Some(gone) = view.find(&words.member) else {
-        let Some(begun) = journal.find(&words.member)? else {
-            return Err(Failure::refused(format!("no member is called {}; there are {}", words.member, view.names())));
+    let Some(gone) = view.find(&args.member) else {
+        let Some(begun) = journal.find(&args.member)? else {
+            return Err(Failure::refused(format!("no member is called {}; there are {}", args.member, view.names())));
         };
         let known = newcomer(&view, &begun.name, &begun.peer_urls, None)?.map(|seen| (seen.member.id, seen.member.is_learner));
-        return take_back(context, client, &mut changes, &journal, &begun, known, words).await;
+        return take_back(context, client, &mut changes, &journal, &begun, known, args).await;
     };
     let begun = Begun { id: gone.id(), name: gone.name(), peer_urls: gone.member.peer_ur_ls.clone() };
     if !gone.is_started() {
-        return match journal.find(&words.member)?.or(journal.find_urls(&begun.peer_urls)?) {
+        return match journal.find(&args.member)?.or(journal.find_urls(&begun.peer_urls)?) {
             // It was added again, and waits for its host.
             Some(begun) => {
-                take_back(context, client, &mut changes, &journal, &begun, Some((gone.member.id, gone.member.is_learner)), words).await
+                take_back(context, client, &mut changes, &journal, &begun, Some((gone.member.id, gone.member.is_learner)), args).await
             }
             None => Err(Failure::refused(format!("member {} has never run: there is nothing to rebuild; start it", gone.id()))),
         };
@@ -359,13 +359,13 @@ pub(super) async fn rebuild(context: &Context, client: &Client, words: &RebuildW
         must_bear(&view, gone)?;
         if !context.dry_run {
             let what = "This takes out, to begin again with empty data, the member";
-            confirm(&question(&view, gone, what), &gone.name(), words.yes)?;
+            confirm(&question(&view, gone, what), &gone.name(), args.yes)?;
             journal.write(&begun)?;
         }
         take_out(client, &mut changes, &view, gone).await?;
     }
     let others = others(client, &view, gone)?;
-    take_back(context, &others, &mut changes, &journal, &begun, known, words).await
+    take_back(context, &others, &mut changes, &journal, &begun, known, args).await
 }
 
 /// Returns a client of the members that stay: the one that goes neither answers nor counts.
@@ -384,7 +384,7 @@ async fn take_back(
     journal: &Journal,
     begun: &Begun,
     known: Option<(u64, bool)>,
-    words: &RebuildWords,
+    args: &RebuildArgs,
 ) -> Result<ExitCode, Failure> {
     let Begun { name, peer_urls, .. } = begun;
     if !context.dry_run {
@@ -393,27 +393,27 @@ async fn take_back(
              etcd-admin join --member {name}"
         ));
     }
-    take_in(client, changes, name, peer_urls, known, &words.wait).await?;
-    if !context.dry_run && !words.wait.no_wait {
+    take_in(client, changes, name, peer_urls, known, &args.wait).await?;
+    if !context.dry_run && !args.wait.no_wait {
         journal.remove(begun)?;
     }
     changes.tell(context, &format!("{name} is a member and votes"))
 }
 
-pub(super) async fn promote(context: &Context, client: &Client, words: &PromoteWords) -> Result<ExitCode, Failure> {
+pub(super) async fn promote(context: &Context, client: &Client, args: &PromoteArgs) -> Result<ExitCode, Failure> {
     let view = ClusterView::look(client).await?;
-    let seen = view.expect(&words.member)?;
+    let seen = view.expect(&args.member)?;
     let mut changes = Changes::new(context);
     changes.id = Some(seen.id());
     if seen.member.is_learner && changes.step(format!("let {} vote as soon as it has caught up", seen.name())) {
-        let_vote(client, seen.member.id, words.wait).await?;
+        let_vote(client, seen.member.id, args.wait).await?;
     }
     changes.tell(context, &format!("{} votes already", seen.name()))
 }
 
-pub(super) async fn update(context: &Context, client: &Client, word: &str, urls: &[String]) -> Result<ExitCode, Failure> {
+pub(super) async fn update(context: &Context, client: &Client, arg: &str, urls: &[String]) -> Result<ExitCode, Failure> {
     let view = ClusterView::look(client).await?;
-    let seen = view.expect(word)?;
+    let seen = view.expect(arg)?;
     let urls = checked(&view, urls)?;
     let mut changes = Changes::new(context);
     changes.id = Some(seen.id());

@@ -52,8 +52,8 @@ impl Journal {
     }
 
     /// Returns the member of that former name or id.
-    pub(super) fn find(&self, word: &str) -> Result<Option<Begun>, Failure> {
-        Ok(self.all()?.into_iter().find(|begun| begun.name == word || begun.id == word))
+    pub(super) fn find(&self, arg: &str) -> Result<Option<Begun>, Failure> {
+        Ok(self.all()?.into_iter().find(|begun| begun.name == arg || begun.id == arg))
     }
 
     /// Returns the member of these peer URLs.

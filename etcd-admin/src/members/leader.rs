@@ -40,7 +40,7 @@ pub(super) async fn hand_over(context: &Context, client: &Client, to: Option<&st
     let view = ClusterView::look(client).await?;
     let leader = view.leader().ok_or_else(|| Failure::new(CHECK_FAILED, "nobody leads"))?;
     let target = match to {
-        Some(word) => view.expect(word)?,
+        Some(arg) => view.expect(arg)?,
         None => furthest(&view, leader)?,
     };
     if target.member.is_learner || !target.proven {

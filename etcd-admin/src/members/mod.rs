@@ -3,6 +3,7 @@
 //! The steps of a command follow from the state of the cluster, so that an interrupted command
 //! resumes where it stopped when it is repeated, and a complete one changes nothing.
 
+mod args;
 mod change;
 mod journal;
 mod leader;
@@ -12,8 +13,8 @@ mod proof;
 mod show;
 mod view;
 mod wait;
-mod words;
 
+pub(crate) use args::{LeaderCommand, MemberCommand, WaitForArgs};
 pub(crate) use change::{add_learner, all_must_answer, newcomer};
 pub(crate) use learner::let_vote;
 pub(crate) use links::BrokenLink;
@@ -22,7 +23,6 @@ pub(crate) use show::{MemberStatus, headline, may_fail, role, status};
 pub(crate) use view::seen_for_tests;
 pub(crate) use view::{ClusterView, Seen, explained};
 pub(crate) use wait::wait;
-pub(crate) use words::{LeaderCommand, MemberCommand, WaitForWords};
 
 use crate::cli::context::Context;
 use crate::client::Client;
@@ -32,11 +32,11 @@ use std::process::ExitCode;
 pub(crate) async fn member(context: &Context, client: &Client, command: MemberCommand) -> Result<ExitCode, Failure> {
     match command {
         MemberCommand::List => show::list(context, client).await,
-        MemberCommand::Add(words) => change::add(context, client, &words).await,
-        MemberCommand::Remove(words) => change::remove(context, client, &words).await,
-        MemberCommand::Replace(words) => change::replace(context, client, &words).await,
-        MemberCommand::Rebuild(words) => change::rebuild(context, client, &words).await,
-        MemberCommand::Promote(words) => change::promote(context, client, &words).await,
+        MemberCommand::Add(args) => change::add(context, client, &args).await,
+        MemberCommand::Remove(args) => change::remove(context, client, &args).await,
+        MemberCommand::Replace(args) => change::replace(context, client, &args).await,
+        MemberCommand::Rebuild(args) => change::rebuild(context, client, &args).await,
+        MemberCommand::Promote(args) => change::promote(context, client, &args).await,
         MemberCommand::Update { member, peer_urls } => change::update(context, client, &member, &peer_urls).await,
         MemberCommand::OkToStop { members } => show::ok_to_stop(context, client, &members).await,
         MemberCommand::OkToRemove { member } => show::ok_to_remove(context, client, &member).await,

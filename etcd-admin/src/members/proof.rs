@@ -83,8 +83,8 @@ mod tests {
 
     /// `a+` votes and is proven, `b-` votes and is not, `c~` is a learner.
     fn view(members: &str) -> ClusterView {
-        let members = members.split_whitespace().zip(1..).map(|(word, id)| {
-            let (name, mark) = word.split_at(word.len() - 1);
+        let members = members.split_whitespace().zip(1..).map(|(arg, id)| {
+            let (name, mark) = arg.split_at(arg.len() - 1);
             let mut seen = seen_for_tests(id, name);
             seen.member.is_learner = mark == "~";
             seen.proven = mark == "+";

@@ -263,15 +263,15 @@ fn judged(context: &Context, what: &str, judgement: &Judgement) -> Result<ExitCo
     Ok(if judgement.ok { ExitCode::SUCCESS } else { ExitCode::from(CHECK_FAILED) })
 }
 
-pub(super) async fn ok_to_stop(context: &Context, client: &Client, words: &[String]) -> Result<ExitCode, Failure> {
+pub(super) async fn ok_to_stop(context: &Context, client: &Client, args: &[String]) -> Result<ExitCode, Failure> {
     let view = ClusterView::look(client).await?;
-    let gone = words.iter().map(|word| view.expect(word)).collect::<Result<Vec<_>, _>>()?;
+    let gone = args.iter().map(|arg| view.expect(arg)).collect::<Result<Vec<_>, _>>()?;
     let names: Vec<String> = gone.iter().map(|seen| seen.name()).collect();
     judged(context, &format!("stop {}", names.join(", ")), &view.may_stop(&gone))
 }
 
-pub(super) async fn ok_to_remove(context: &Context, client: &Client, word: &str) -> Result<ExitCode, Failure> {
+pub(super) async fn ok_to_remove(context: &Context, client: &Client, arg: &str) -> Result<ExitCode, Failure> {
     let view = ClusterView::look(client).await?;
-    let gone = view.expect(word)?;
+    let gone = view.expect(arg)?;
     judged(context, &format!("remove {}", gone.name()), &view.may_remove(gone))
 }

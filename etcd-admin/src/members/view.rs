@@ -67,10 +67,10 @@ impl Seen {
         self.page()?.certificates.iter().map(|certificate| certificate.days_left).min()
     }
 
-    fn is_called(&self, word: &str) -> bool {
-        self.member.name == word
-            || self.id() == word.to_ascii_lowercase()
-            || self.member.peer_ur_ls.iter().chain(&self.member.client_ur_ls).any(|url| url == word)
+    fn is_called(&self, arg: &str) -> bool {
+        self.member.name == arg
+            || self.id() == arg.to_ascii_lowercase()
+            || self.member.peer_ur_ls.iter().chain(&self.member.client_ur_ls).any(|url| url == arg)
     }
 }
 
@@ -192,13 +192,13 @@ impl ClusterView {
     }
 
     /// Returns the member of that name, id or URL; nothing short of the whole of it counts.
-    pub(crate) fn find(&self, word: &str) -> Option<&Seen> {
-        self.members.iter().find(|seen| seen.is_called(word))
+    pub(crate) fn find(&self, arg: &str) -> Option<&Seen> {
+        self.members.iter().find(|seen| seen.is_called(arg))
     }
 
     /// As [`ClusterView::find`], or why not.
-    pub(crate) fn expect(&self, word: &str) -> Result<&Seen, Failure> {
-        self.find(word).ok_or_else(|| Failure::refused(format!("no member is called {word}; there are {}", self.names())))
+    pub(crate) fn expect(&self, arg: &str) -> Result<&Seen, Failure> {
+        self.find(arg).ok_or_else(|| Failure::refused(format!("no member is called {arg}; there are {}", self.names())))
     }
 
     pub(crate) fn names(&self) -> String {

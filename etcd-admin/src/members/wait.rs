@@ -1,7 +1,7 @@
 //! `wait`: until the cluster has reached a state. Unreachable members are retried.
 
+use super::args::{Goal, WaitForArgs};
 use super::view::{ClusterView, Seen, explained};
-use super::words::{Goal, WaitForWords};
 use crate::cli::context::Context;
 use crate::client::{Client, Repeat};
 use crate::ui::failure::{Failure, TIMED_OUT};
@@ -27,22 +27,22 @@ struct Waited {
     state: String,
 }
 
-pub(crate) async fn wait(context: &Context, client: &Client, words: &WaitForWords) -> Result<ExitCode, Failure> {
+pub(crate) async fn wait(context: &Context, client: &Client, args: &WaitForArgs) -> Result<ExitCode, Failure> {
     let begun = Instant::now();
     let mut told: Option<(String, Instant)> = None;
     // The position of the others at the beginning: no member can catch up with later writes.
     let mut target = None;
     loop {
-        let obstacle = match look(client, words, &mut target).await {
+        let obstacle = match look(client, args, &mut target).await {
             Ok(state) => {
-                let waited = Waited { changed: false, goal: words.goal, reached: true, seconds: begun.elapsed().as_secs(), state };
+                let waited = Waited { changed: false, goal: args.goal, reached: true, seconds: begun.elapsed().as_secs(), state };
                 answer(context.format, &waited, || format!("{}\n", waited.state))?;
                 return Ok(ExitCode::SUCCESS);
             }
             Err(obstacle) => obstacle,
         };
-        if begun.elapsed() >= words.timeout {
-            let text = format!("not {} within {:?}: {obstacle}", words.goal.name(), words.timeout);
+        if begun.elapsed() >= args.timeout {
+            let text = format!("not {} within {:?}: {obstacle}", args.goal.name(), args.timeout);
             return Err(Failure::new(TIMED_OUT, text));
         }
         if told.as_ref().is_none_or(|(before, at)| *before != obstacle || at.elapsed() > REMIND) {
@@ -54,8 +54,8 @@ pub(crate) async fn wait(context: &Context, client: &Client, words: &WaitForWord
 }
 
 /// Returns the state when the goal is reached, or the obstacle: with endpoint, cause and remedy where there is one.
-async fn look(client: &Client, words: &WaitForWords, target: &mut Option<u64>) -> Result<String, String> {
-    match words.goal {
+async fn look(client: &Client, args: &WaitForArgs, target: &mut Option<u64>) -> Result<String, String> {
+    match args.goal {
         Goal::Leader => {
             let view = view(client).await?;
             let leader = view.leader().ok_or_else(|| obstacle_to_leader(&view))?;
@@ -74,7 +74,7 @@ async fn look(client: &Client, words: &WaitForWords, target: &mut Option<u64>) -
             }
         }
         Goal::Healthy => healthy(client).await,
-        Goal::CaughtUp => caught_up(client, words, target).await,
+        Goal::CaughtUp => caught_up(client, args, target).await,
     }
 }
 
@@ -118,14 +118,14 @@ fn of_member(seen: &Seen) -> String {
     seen.endpoint.as_ref().map_or_else(|| seen.name(), |endpoint| format!("{} at {endpoint}", seen.name()))
 }
 
-async fn caught_up(client: &Client, words: &WaitForWords, target: &mut Option<u64>) -> Result<String, String> {
+async fn caught_up(client: &Client, args: &WaitForArgs, target: &mut Option<u64>) -> Result<String, String> {
     let view = view(client).await?;
     if view.leader().is_none() {
         return Err(obstacle_to_leader(&view));
     }
     let target = *target.get_or_insert_with(|| view.members.iter().map(Seen::applied).max().unwrap_or(0));
-    let meant = match &words.member {
-        Some(word) => vec![view.find(word).ok_or_else(|| format!("no member is called {word}; there are {}", view.names()))?],
+    let meant = match &args.member {
+        Some(arg) => vec![view.find(arg).ok_or_else(|| format!("no member is called {arg}; there are {}", view.names()))?],
         None => view.members.iter().collect(),
     };
     for seen in meant {

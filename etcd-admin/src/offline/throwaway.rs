@@ -1,6 +1,6 @@
 //! A daemon of ours on loopback, for as long as a command needs it.
 
-use crate::client::{Client, ConnectionWords, Local, Repeat, Settings};
+use crate::client::{Client, ConnectionArgs, Local, Repeat, Settings};
 use crate::ui::failure::{FAILED, Failure, INTEGRITY, TIMED_OUT};
 use proto::etcdserverpb::RangeRequest;
 use std::collections::BTreeMap;
@@ -39,8 +39,8 @@ impl Throwaway {
         command.arg("--data-dir").arg(data_dir);
         command.args(["--listen-client-urls", client, "--advertise-client-urls", client]);
         command.args(["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]).args(flags);
-        let words = ConnectionWords { endpoints: Some(vec![client.clone()]), ..ConnectionWords::default() };
-        let settings = Settings::of(&words, &BTreeMap::new(), Local::Ignored, || Err("nobody is asked".to_owned()))?;
+        let args = ConnectionArgs { endpoints: Some(vec![client.clone()]), ..ConnectionArgs::default() };
+        let settings = Settings::of(&args, &BTreeMap::new(), Local::Ignored, || Err("nobody is asked".to_owned()))?;
         Self::launch(command, Client::new(settings)?, data_dir.with_extension("log"))
     }
 

@@ -1,7 +1,7 @@
 //! `ca init` and `ca show`.
 
 use crate::cli::context::Context;
-use crate::pki::{CaInit, NewCaWords};
+use crate::pki::{CaInit, NewCaArgs};
 use crate::ui::failure::Failure;
 use crate::ui::output::{answer, table};
 use crate::ui::passphrase::PassphraseSource;
@@ -24,9 +24,9 @@ struct Made {
     encrypted: bool,
 }
 
-pub(crate) fn init(context: &Context, words: &CaInit) -> Result<ExitCode, Failure> {
+pub(crate) fn init(context: &Context, args: &CaInit) -> Result<ExitCode, Failure> {
     let root = context.new_ca_dir()?;
-    let kinds = words.kind.map_or_else(|| CaKind::ALL.to_vec(), |kind| vec![kind.into()]);
+    let kinds = args.kind.map_or_else(|| CaKind::ALL.to_vec(), |kind| vec![kind.into()]);
     let dirs: Vec<_> = kinds.iter().map(|kind| CaDir::below(&root, *kind)).collect();
     if let Some(there) = dirs.iter().find(|dir| dir.exists()) {
         let text = format!("there is a {} CA in {} already: exchange it with `etcd-admin ca rotate`", there.kind(), there.path().display());
@@ -36,11 +36,11 @@ pub(crate) fn init(context: &Context, words: &CaInit) -> Result<ExitCode, Failur
         let text = dirs.iter().map(|dir| format!("would make a {} CA in {}\n", dir.kind(), dir.path().display()));
         return crate::ui::output::say(&text.collect::<String>()).map(|()| ExitCode::SUCCESS);
     }
-    let passphrase = chosen_passphrase(&words.new, "the new CAs")?;
+    let passphrase = chosen_passphrase(&args.new, "the new CAs")?;
     let mut made = Vec::new();
     for dir in dirs {
-        let name = format!("{} {} CA", words.name, dir.kind());
-        let ca = dir.create(&plan(&words.new, name, passphrase.as_ref())?, context.now)?;
+        let name = format!("{} {} CA", args.name, dir.kind());
+        let ca = dir.create(&plan(&args.new, name, passphrase.as_ref())?, context.now)?;
         dir.publish(&ca, context.now, FIRST_LIST)?;
         made.push(Made {
             kind: dir.kind(),
@@ -64,14 +64,14 @@ pub(crate) fn init(context: &Context, words: &CaInit) -> Result<ExitCode, Failur
 }
 
 /// The passphrase for a new key; none if the operator wants none.
-pub(crate) fn chosen_passphrase(words: &NewCaWords, what: &str) -> Result<Option<Passphrase>, Failure> {
-    if words.no_passphrase { Ok(None) } else { words.passphrase.choose(what).map(Some) }
+pub(crate) fn chosen_passphrase(args: &NewCaArgs, what: &str) -> Result<Option<Passphrase>, Failure> {
+    if args.no_passphrase { Ok(None) } else { args.passphrase.choose(what).map(Some) }
 }
 
-pub(crate) fn plan<'a>(words: &NewCaWords, common_name: String, passphrase: Option<&'a Passphrase>) -> Result<NewCa<'a>, Failure> {
-    let constraints = words.constrain.iter().map(|text| Constraint::parse(text)).collect::<Result<_, _>>()?;
-    let plan = CaPlan { common_name, lifetime: Duration::days(words.days), constraints };
-    Ok(NewCa { plan, algorithm: words.key.into(), passphrase })
+pub(crate) fn plan<'a>(args: &NewCaArgs, common_name: String, passphrase: Option<&'a Passphrase>) -> Result<NewCa<'a>, Failure> {
+    let constraints = args.constrain.iter().map(|text| Constraint::parse(text)).collect::<Result<_, _>>()?;
+    let plan = CaPlan { common_name, lifetime: Duration::days(args.days), constraints };
+    Ok(NewCa { plan, algorithm: args.key.into(), passphrase })
 }
 
 /// Returns the CA of a directory, ready to sign.

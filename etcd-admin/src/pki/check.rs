@@ -28,11 +28,11 @@ struct Files {
     crl: Option<PathBuf>,
 }
 
-pub(crate) fn verify(context: &Context, words: &CertVerify) -> Result<ExitCode, Failure> {
-    let wanted = words.san.iter().map(|name| Name::parse(name)).collect::<Result<Vec<_>, _>>()?;
+pub(crate) fn verify(context: &Context, args: &CertVerify) -> Result<ExitCode, Failure> {
+    let wanted = args.san.iter().map(|name| Name::parse(name)).collect::<Result<Vec<_>, _>>()?;
     let mut checked = Vec::new();
-    for files in files_of(words)? {
-        checked.extend(check(context, &files, &wanted, Duration::days(words.warn_days.into()))?);
+    for files in files_of(args)? {
+        checked.extend(check(context, &files, &wanted, Duration::days(args.warn_days.into()))?);
     }
     let worst = checked.iter().map(|checked| checked.finding.severity).max();
     answer(context.format, &checked, || {
@@ -51,13 +51,13 @@ pub(crate) fn verify(context: &Context, words: &CertVerify) -> Result<ExitCode, 
     Ok(if worst == Some(Severity::Bad) { ExitCode::from(CHECK_FAILED) } else { ExitCode::SUCCESS })
 }
 
-fn files_of(words: &CertVerify) -> Result<Vec<Files>, Failure> {
-    if let (Some(cert), Some(ca)) = (&words.cert, &words.ca) {
+fn files_of(args: &CertVerify) -> Result<Vec<Files>, Failure> {
+    if let (Some(cert), Some(ca)) = (&args.cert, &args.ca) {
         let beside = cert.with_extension("key");
-        let key = words.key_file.clone().or_else(|| beside.exists().then_some(beside));
-        return Ok(vec![Files { profile: words.profile.into(), cert: cert.clone(), key, ca: ca.clone(), crl: words.crl.clone() }]);
+        let key = args.key_file.clone().or_else(|| beside.exists().then_some(beside));
+        return Ok(vec![Files { profile: args.profile.into(), cert: cert.clone(), key, ca: ca.clone(), crl: args.crl.clone() }]);
     }
-    let dir = words.dir.as_deref().ok_or_else(|| Failure::usage("give --dir, or --cert and --ca"))?;
+    let dir = args.dir.as_deref().ok_or_else(|| Failure::usage("give --dir, or --cert and --ca"))?;
     let directory = HostDir::at(dir);
     let there = directory.files()?;
     let set = [Profile::Server, Profile::Peer].into_iter().filter(|profile| there.contains_key(&format!("{}.crt", profile.name())));
@@ -126,18 +126,18 @@ fn end_of(path: &Path) -> Result<Life, Failure> {
 const UNKNOWN: u8 = 255;
 
 #[expect(clippy::print_stderr, reason = "the answer is the exit code; the reason goes where systemd keeps it")]
-pub(crate) fn needs_renewal(context: &Context, words: &CertNeedsRenewal) -> ExitCode {
-    let end = match end_of(&words.cert) {
+pub(crate) fn needs_renewal(context: &Context, args: &CertNeedsRenewal) -> ExitCode {
+    let end = match end_of(&args.cert) {
         Ok(end) => end,
         Err(failure) => {
             eprintln!("etcd-admin: {failure}");
             return ExitCode::from(UNKNOWN);
         }
     };
-    let due = match words.days {
+    let due = match args.days {
         Some(days) => end.not_after - context.now < Duration::days(days.into()),
         None => context.now - end.not_before >= (end.not_after - end.not_before) * 2 / 3,
     };
-    eprintln!("{}: {} left, {}", words.cert.display(), certs::time_left(end.not_after, context.now), if due { "due" } else { "not due" });
+    eprintln!("{}: {} left, {}", args.cert.display(), certs::time_left(end.not_after, context.now), if due { "due" } else { "not due" });
     if due { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }

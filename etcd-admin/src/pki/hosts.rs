@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zeroize::Zeroizing;
 
-pub(crate) fn request(context: &Context, words: &CertRequest) -> Result<ExitCode, Failure> {
-    let plan = certs::LeafPlan { loopback_only: true, ..plan_of(&words.subject)? };
+pub(crate) fn request(context: &Context, args: &CertRequest) -> Result<ExitCode, Failure> {
+    let plan = certs::LeafPlan { loopback_only: true, ..plan_of(&args.subject)? };
     plan.check()?;
-    let directory = HostDir::at(&words.dir);
+    let directory = HostDir::at(&args.dir);
     let stem = host::stem(plan.profile, &plan.common_name);
     let names = [format!("{stem}.key"), format!("{stem}.csr")];
     let waiting = directory.pending(&names[0]).exists();
-    if waiting && !words.replace {
+    if waiting && !args.replace {
         let text = format!("a request waits for its answer already: {}; --replace forgets it", directory.pending(&names[1]).display());
         return Err(Failure::refused(text));
     }
@@ -28,7 +28,7 @@ pub(crate) fn request(context: &Context, words: &CertRequest) -> Result<ExitCode
         return say(&format!("would write {}\n", directory.pending(&names[1]).display())).map(|()| ExitCode::SUCCESS);
     }
     directory.forget_pending(&names)?;
-    let key = PrivateKey::generate(words.key.into())?;
+    let key = PrivateKey::generate(args.key.into())?;
     let request = SigningRequest::create(&plan.common_name, &plan.names, &key)?;
     directory.keep_pending(&names[0], key.to_pem().as_bytes(), true)?;
     directory.keep_pending(&names[1], request.pem().as_bytes(), false)?;
@@ -61,19 +61,19 @@ struct Installed {
     flags: Vec<(String, PathBuf)>,
 }
 
-pub(crate) fn install(context: &Context, words: &CertInstall) -> Result<ExitCode, Failure> {
-    let directory = HostDir::at(&words.dir);
-    if !words.dir.is_dir() {
-        return Err(Failure::usage(format!("{} is no directory: make it, owned by whom the daemon runs as", words.dir.display())));
+pub(crate) fn install(context: &Context, args: &CertInstall) -> Result<ExitCode, Failure> {
+    let directory = HostDir::at(&args.dir);
+    if !args.dir.is_dir() {
+        return Err(Failure::usage(format!("{} is no directory: make it, owned by whom the daemon runs as", args.dir.display())));
     }
     let mut files = Vec::new();
     let mut answered = Vec::new();
-    for path in &words.cert {
+    for path in &args.cert {
         let (pair, names) = matched(&directory, path)?;
         files.extend(pair);
         answered.extend(names);
     }
-    for (kind, bundle, list) in [(CaKind::Client, &words.client_ca, &words.client_crl), (CaKind::Peer, &words.peer_ca, &words.peer_crl)] {
+    for (kind, bundle, list) in [(CaKind::Client, &args.client_ca, &args.client_crl), (CaKind::Peer, &args.peer_ca, &args.peer_crl)] {
         if let Some(path) = bundle {
             host::certificates(path)?;
             files.push(file(host::bundle_name(kind), path)?);
@@ -88,7 +88,7 @@ pub(crate) fn install(context: &Context, words: &CertInstall) -> Result<ExitCode
     }
     let changed: Vec<_> = files.iter().map(|file| file.name.clone()).collect();
     if context.dry_run {
-        return say(&format!("would install {} in {}\n", changed.join(", "), words.dir.display())).map(|()| ExitCode::SUCCESS);
+        return say(&format!("would install {} in {}\n", changed.join(", "), args.dir.display())).map(|()| ExitCode::SUCCESS);
     }
     let change = directory.change(&files)?;
     directory.forget_pending(&answered)?;

@@ -43,12 +43,12 @@ impl Made {
     }
 }
 
-pub(crate) fn issue(context: &Context, words: &CertIssue) -> Result<ExitCode, Failure> {
-    let plan = LeafPlan { lifetime: Duration::days(words.days), loopback_only: words.loopback_only, ..plan_of(&words.subject)? };
+pub(crate) fn issue(context: &Context, args: &CertIssue) -> Result<ExitCode, Failure> {
+    let plan = LeafPlan { lifetime: Duration::days(args.days), loopback_only: args.loopback_only, ..plan_of(&args.subject)? };
     plan.check()?;
     let dir = context.ca(plan.profile.ca())?;
     let stem = host::stem(plan.profile, &plan.common_name);
-    let place = |name: String| words.out.join(name);
+    let place = |name: String| args.out.join(name);
     let (certificate, key) = (place(format!("{stem}.crt")), place(format!("{stem}.key")));
     for path in [&certificate, &key] {
         if path.exists() {
@@ -63,10 +63,10 @@ pub(crate) fn issue(context: &Context, words: &CertIssue) -> Result<ExitCode, Fa
     if context.dry_run {
         return say(&format!("would write {} and {}\n", certificate.display(), key.display())).map(|()| ExitCode::SUCCESS);
     }
-    let ca = unlock(&dir, &words.passphrase)?;
-    let own = PrivateKey::generate(words.key.into())?;
+    let ca = unlock(&dir, &args.passphrase)?;
+    let own = PrivateKey::generate(args.key.into())?;
     let made = dir.issue(&ca, &plan, &own, context.now)?;
-    certs::files::private_dir(&words.out)?;
+    certs::files::private_dir(&args.out)?;
     certs::files::create(&key, own.to_pem().as_bytes(), PRIVATE_MODE)?;
     certs::files::create(&certificate, made.pem.as_bytes(), PUBLIC_MODE)?;
     let mut files = vec![certificate, key];
@@ -90,20 +90,20 @@ pub(crate) fn plan_of(subject: &Subject) -> Result<LeafPlan, Failure> {
     Ok(LeafPlan { profile, common_name, names, lifetime: Duration::days(365), loopback_only: false })
 }
 
-pub(crate) fn sign(context: &Context, words: &CertSign) -> Result<ExitCode, Failure> {
-    let request = SigningRequest::read(&certs::files::read(&words.request)?).map_err(|error| Failure::of_file(&words.request, &error))?;
-    let profile: Profile = words.profile.into();
-    check_request(&request, words, profile)?;
+pub(crate) fn sign(context: &Context, args: &CertSign) -> Result<ExitCode, Failure> {
+    let request = SigningRequest::read(&certs::files::read(&args.request)?).map_err(|error| Failure::of_file(&args.request, &error))?;
+    let profile: Profile = args.profile.into();
+    check_request(&request, args, profile)?;
     let plan = LeafPlan {
         profile,
         common_name: request.common_name.clone(),
         names: request.names.clone(),
-        lifetime: Duration::days(words.days),
-        loopback_only: words.loopback_only,
+        lifetime: Duration::days(args.days),
+        loopback_only: args.loopback_only,
     };
     plan.check()?;
     let dir = context.ca(profile.ca())?;
-    if let Some(out) = words.out.as_ref().filter(|out| out.exists()) {
+    if let Some(out) = args.out.as_ref().filter(|out| out.exists()) {
         return Err(Failure::refused(format!("{} exists already, and nothing is overwritten", out.display())));
     }
     if context.dry_run {
@@ -111,9 +111,9 @@ pub(crate) fn sign(context: &Context, words: &CertSign) -> Result<ExitCode, Fail
         let text = format!("would sign a {} certificate of {} for {}\n", profile.name(), plan.common_name, names.join(", "));
         return say(&text).map(|()| ExitCode::SUCCESS);
     }
-    let ca = unlock(&dir, &words.passphrase)?;
+    let ca = unlock(&dir, &args.passphrase)?;
     let made = dir.sign(&ca, &plan, &request, context.now)?;
-    match &words.out {
+    match &args.out {
         None => say(&made.pem)?,
         Some(out) => {
             certs::files::create(out, made.pem.as_bytes(), PUBLIC_MODE)?;
@@ -125,22 +125,21 @@ pub(crate) fn sign(context: &Context, words: &CertSign) -> Result<ExitCode, Fail
 }
 
 /// Checks a request: its names are not signed unless the operator permits them.
-fn check_request(request: &SigningRequest, words: &CertSign, profile: Profile) -> Result<(), Failure> {
-    if let Some(wanted) = &words.cn
+fn check_request(request: &SigningRequest, args: &CertSign, profile: Profile) -> Result<(), Failure> {
+    if let Some(wanted) = &args.cn
         && *wanted != request.common_name
     {
         return Err(Failure::refused(format!("the request is of {:?}, not of {wanted:?}", request.common_name)));
     }
     // A common name is a user: that of a client is never taken from the request alone.
-    if !profile.is_dialled() && words.cn.is_none() && profile.fixed_common_name().is_none() {
+    if !profile.is_dialled() && args.cn.is_none() && profile.fixed_common_name().is_none() {
         return Err(Failure::refused(format!(
             "the request is of {:?}: say --cn {:?} to sign that user",
             request.common_name, request.common_name
         )));
     }
-    let allowed = words.san.iter().map(|name| Name::parse(name)).collect::<Result<Vec<_>, _>>()?;
-    let foreign: Vec<_> =
-        request.names.iter().filter(|name| !words.any_names && !allowed.contains(name)).map(ToString::to_string).collect();
+    let allowed = args.san.iter().map(|name| Name::parse(name)).collect::<Result<Vec<_>, _>>()?;
+    let foreign: Vec<_> = request.names.iter().filter(|name| !args.any_names && !allowed.contains(name)).map(ToString::to_string).collect();
     if foreign.is_empty() {
         return Ok(());
     }
@@ -148,56 +147,56 @@ fn check_request(request: &SigningRequest, words: &CertSign, profile: Profile) -
     Err(Failure::refused(format!("the request asks for names that you have not named: add{flags} if they are this host's, or --any-names")))
 }
 
-pub(crate) fn renew(context: &Context, words: &CertRenew) -> Result<ExitCode, Failure> {
-    let old = host::facts(&words.cert)?;
-    let key_path = words.key_file.clone().unwrap_or_else(|| words.cert.with_extension("key"));
-    if !old.is_due(context.now) && !words.now {
+pub(crate) fn renew(context: &Context, args: &CertRenew) -> Result<ExitCode, Failure> {
+    let old = host::facts(&args.cert)?;
+    let key_path = args.key_file.clone().unwrap_or_else(|| args.cert.with_extension("key"));
+    if !old.is_due(context.now) && !args.now {
         let text = format!(
             "{}: {} left, it is not time yet; --now renews all the same\n",
-            words.cert.display(),
+            args.cert.display(),
             certs::time_left(old.not_after, context.now)
         );
         return say(&text).map(|()| ExitCode::from(CHECK_FAILED));
     }
-    let profile = host::profile_of(&old, &words.cert);
+    let profile = host::profile_of(&old, &args.cert);
     let plan = LeafPlan {
         profile,
         common_name: old.common_name.clone().unwrap_or_default(),
         names: old.names.clone(),
-        lifetime: Duration::days(words.days),
+        lifetime: Duration::days(args.days),
         // It was good enough when it was made.
         loopback_only: true,
     };
     let dir = context.ca(profile.ca())?;
     if context.dry_run {
-        return say(&format!("would renew {} and {}\n", words.cert.display(), key_path.display())).map(|()| ExitCode::SUCCESS);
+        return say(&format!("would renew {} and {}\n", args.cert.display(), key_path.display())).map(|()| ExitCode::SUCCESS);
     }
-    let made = renewed(context, &dir, &plan, words)?;
-    write_renewed(words, &key_path, &made)?;
-    let told = Made::of(profile, &made.0.facts()?, vec![words.cert.clone(), key_path]);
+    let made = renewed(context, &dir, &plan, args)?;
+    write_renewed(args, &key_path, &made)?;
+    let told = Made::of(profile, &made.0.facts()?, vec![args.cert.clone(), key_path]);
     answer(context.format, &told, || told.told())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn renewed(context: &Context, dir: &CaDir, plan: &LeafPlan, words: &CertRenew) -> Result<(Certificate, PrivateKey), Failure> {
-    let ca = unlock(dir, &words.passphrase)?;
-    let key = PrivateKey::generate(words.key.into())?;
+fn renewed(context: &Context, dir: &CaDir, plan: &LeafPlan, args: &CertRenew) -> Result<(Certificate, PrivateKey), Failure> {
+    let ca = unlock(dir, &args.passphrase)?;
+    let key = PrivateKey::generate(args.key.into())?;
     Ok((dir.issue(&ca, plan, &key, context.now)?, key))
 }
 
 /// Writes a renewed certificate. In a host's directory the whole set changes at once. Elsewhere the
 /// key comes first: a daemon that looks in between finds a pair that does not belong together,
 /// keeps the loaded one, and looks again.
-fn write_renewed(words: &CertRenew, key_path: &Path, made: &(Certificate, PrivateKey)) -> Result<(), Failure> {
+fn write_renewed(args: &CertRenew, key_path: &Path, made: &(Certificate, PrivateKey)) -> Result<(), Failure> {
     let (certificate, key) = made;
-    if let Some(dir) = host_dir_of(&words.cert) {
+    if let Some(dir) = host_dir_of(&args.cert) {
         let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let file = |name, content: &[u8], private| certs::files::HostFile { name, content: content.to_vec().into(), private };
-        dir.change(&[file(name(&words.cert), certificate.pem.as_bytes(), false), file(name(key_path), key.to_pem().as_bytes(), true)])?;
+        dir.change(&[file(name(&args.cert), certificate.pem.as_bytes(), false), file(name(key_path), key.to_pem().as_bytes(), true)])?;
         return Ok(());
     }
     certs::files::replace(key_path, key.to_pem().as_bytes(), PRIVATE_MODE)?;
-    certs::files::replace(&words.cert, certificate.pem.as_bytes(), PUBLIC_MODE)?;
+    certs::files::replace(&args.cert, certificate.pem.as_bytes(), PUBLIC_MODE)?;
     Ok(())
 }
 

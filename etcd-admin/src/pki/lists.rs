@@ -22,18 +22,18 @@ struct Revoked {
     reason: RevocationReason,
 }
 
-pub(crate) fn revoke(context: &Context, words: &CertRevoke) -> Result<ExitCode, Failure> {
-    let path = Path::new(&words.certificate);
-    let serial = if path.exists() { host::facts(path)?.serial_hex() } else { words.certificate.clone() };
+pub(crate) fn revoke(context: &Context, args: &CertRevoke) -> Result<ExitCode, Failure> {
+    let path = Path::new(&args.certificate);
+    let serial = if path.exists() { host::facts(path)?.serial_hex() } else { args.certificate.clone() };
     if !serial.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':') {
         return Err(Failure::usage(format!("{serial} is neither a file nor a serial number")));
     }
-    let dir = issuer_of(context, &serial, words.kind.map(Into::into))?;
+    let dir = issuer_of(context, &serial, args.kind.map(Into::into))?;
     if context.dry_run {
         return say(&format!("would revoke {serial} of the {} CA\n", dir.kind())).map(|()| ExitCode::SUCCESS);
     }
-    let issued = dir.revoke(&serial, words.reason.into(), context.now)?;
-    let told = Revoked { kind: dir.kind(), serial: issued.serial, common_name: issued.common_name, reason: words.reason.into() };
+    let issued = dir.revoke(&serial, args.reason.into(), context.now)?;
+    let told = Revoked { kind: dir.kind(), serial: issued.serial, common_name: issued.common_name, reason: args.reason.into() };
     answer(context.format, &told, || {
         format!(
             "Revoked {} of {} ({}). Members learn of it by the next list:\n  etcd-admin crl publish --kind {}\n",

@@ -1,5 +1,6 @@
 //! Certificates: CAs, the certificates they issue, and CRLs. One file per noun or task.
 
+mod args;
 mod cas;
 mod check;
 mod hosts;
@@ -8,12 +9,11 @@ mod lists;
 mod rescue;
 mod rotate;
 mod show;
-mod words;
 
+pub(crate) use args::*;
 pub(crate) use cas::unlock;
 pub(crate) use hosts::matched;
 pub(crate) use lists::current_list;
-pub(crate) use words::*;
 
 use crate::cli::context::Context;
 use crate::ui::failure::Failure;
@@ -21,25 +21,25 @@ use std::process::ExitCode;
 
 pub(crate) fn ca(context: &Context, command: CaCommand) -> Result<ExitCode, Failure> {
     match command {
-        CaCommand::Init(words) => cas::init(context, &words),
+        CaCommand::Init(args) => cas::init(context, &args),
         CaCommand::Show { issued } => cas::show(context, issued),
-        CaCommand::Rotate(words) => rotate::rotate(context, &words),
-        CaCommand::Rescue(words) => rescue::rescue(context, &words),
+        CaCommand::Rotate(args) => rotate::rotate(context, &args),
+        CaCommand::Rescue(args) => rescue::rescue(context, &args),
     }
 }
 
 pub(crate) fn cert(context: &Context, command: CertCommand) -> Result<ExitCode, Failure> {
     match command {
-        CertCommand::Issue(words) => issue::issue(context, &words),
-        CertCommand::Request(words) => hosts::request(context, &words),
-        CertCommand::Sign(words) => issue::sign(context, &words),
-        CertCommand::Install(words) => hosts::install(context, &words),
-        CertCommand::Renew(words) => issue::renew(context, &words),
-        CertCommand::Revoke(words) => lists::revoke(context, &words),
+        CertCommand::Issue(args) => issue::issue(context, &args),
+        CertCommand::Request(args) => hosts::request(context, &args),
+        CertCommand::Sign(args) => issue::sign(context, &args),
+        CertCommand::Install(args) => hosts::install(context, &args),
+        CertCommand::Renew(args) => issue::renew(context, &args),
+        CertCommand::Revoke(args) => lists::revoke(context, &args),
         CertCommand::Inspect { files } => show::inspect(context, &files),
-        CertCommand::Verify(words) => check::verify(context, &words),
-        CertCommand::Status(words) => show::status(context, &words),
-        CertCommand::NeedsRenewal(words) => Ok(check::needs_renewal(context, &words)),
+        CertCommand::Verify(args) => check::verify(context, &args),
+        CertCommand::Status(args) => show::status(context, &args),
+        CertCommand::NeedsRenewal(args) => Ok(check::needs_renewal(context, &args)),
     }
 }
 

@@ -49,16 +49,16 @@ struct RescuedCertificate {
     file: PathBuf,
 }
 
-pub(crate) fn rescue(context: &Context, words: &CaRescue) -> Result<ExitCode, Failure> {
-    if words.out.exists() {
-        return Err(Failure::refused(format!("{} exists already, and nothing is overwritten: name a new directory", words.out.display())));
+pub(crate) fn rescue(context: &Context, args: &CaRescue) -> Result<ExitCode, Failure> {
+    if args.out.exists() {
+        return Err(Failure::refused(format!("{} exists already, and nothing is overwritten: name a new directory", args.out.display())));
     }
     let root = context.ca_dir()?;
     let dirs: Vec<_> = CaKind::ALL.map(|kind| CaDir::below(&root, kind)).into_iter().filter(CaDir::exists).collect();
     if dirs.is_empty() {
         return Err(context.ca(CaKind::Client).err().unwrap_or_else(|| Failure::usage("there is no CA")));
     }
-    let wanted = words.certs.iter().map(|path| wanted(&dirs, path, &words.out)).collect::<Result<Vec<_>, _>>()?;
+    let wanted = args.certs.iter().map(|path| wanted(&dirs, path, &args.out)).collect::<Result<Vec<_>, _>>()?;
     if let Some(twice) = wanted.iter().enumerate().find(|(number, one)| wanted[..*number].iter().any(|other| other.file == one.file)) {
         let text =
             format!("two certificates would be written to {}: keep those of each host in a directory of their own", twice.1.file.display());
@@ -75,14 +75,14 @@ pub(crate) fn rescue(context: &Context, words: &CaRescue) -> Result<ExitCode, Fa
         return say(&would(context, &dirs, &wanted)?).map(|()| ExitCode::SUCCESS);
     }
     // Every passphrase is asked for before anything is changed.
-    let secrets = dirs.iter().map(|dir| passphrase(dir, words)).collect::<Result<Vec<_>, _>>()?;
-    certs::files::private_dir(&words.out)?;
+    let secrets = dirs.iter().map(|dir| passphrase(dir, args)).collect::<Result<Vec<_>, _>>()?;
+    certs::files::private_dir(&args.out)?;
     let mut told = Rescued { cas: Vec::new(), certificates: Vec::new() };
     for (dir, passphrase) in dirs.iter().zip(&secrets) {
-        let (ca, new) = standing_ca(context, dir, passphrase.as_ref(), words)?;
-        told.cas.push(hand_out(context, dir, &ca, new, &words.out)?);
+        let (ca, new) = standing_ca(context, dir, passphrase.as_ref(), args)?;
+        told.cas.push(hand_out(context, dir, &ca, new, &args.out)?);
         for wanted in wanted.iter().filter(|wanted| wanted.kind == dir.kind()) {
-            told.certificates.push(sign(context, dir, &ca, wanted, words.days)?);
+            told.certificates.push(sign(context, dir, &ca, wanted, args.days)?);
         }
     }
     answer(context.format, &told, || text(&told))?;
@@ -112,8 +112,8 @@ fn has_ended(context: &Context, dir: &CaDir) -> Result<bool, Failure> {
     Ok(dir.facts()?.not_after <= context.now)
 }
 
-fn passphrase(dir: &CaDir, words: &CaRescue) -> Result<Option<Passphrase>, Failure> {
-    let asked = || words.passphrase.ask(&format!("the {} CA", dir.kind()));
+fn passphrase(dir: &CaDir, args: &CaRescue) -> Result<Option<Passphrase>, Failure> {
+    let asked = || args.passphrase.ask(&format!("the {} CA", dir.kind()));
     let passphrase = if dir.is_encrypted()? { Some(asked()?) } else { None };
     // A wrong one is found out before anything is changed.
     dir.unlock(passphrase.as_ref())?;
@@ -122,14 +122,14 @@ fn passphrase(dir: &CaDir, words: &CaRescue) -> Result<Option<Passphrase>, Failu
 
 /// Returns the CA as it is, or, where it has expired, a new one in its place under the same
 /// passphrase.
-fn standing_ca(context: &Context, dir: &CaDir, passphrase: Option<&Passphrase>, words: &CaRescue) -> Result<(Ca, bool), Failure> {
+fn standing_ca(context: &Context, dir: &CaDir, passphrase: Option<&Passphrase>, args: &CaRescue) -> Result<(Ca, bool), Failure> {
     if !has_ended(context, dir)? {
         return Ok((dir.unlock(passphrase)?, false));
     }
     let common_name = format!("etcd {} CA {}", dir.kind(), context.now.date());
     // The new CA has the name constraints of the old one.
     let constraints = CertificateFacts::constraints_of(&dir.unlock(passphrase)?.certificate().der)?;
-    let plan = CaPlan { common_name, lifetime: Duration::days(words.ca_days), constraints };
+    let plan = CaPlan { common_name, lifetime: Duration::days(args.ca_days), constraints };
     let new = NewCa { plan, algorithm: KeyAlgorithm::P256, passphrase };
     dir.rotation_start(&new, context.now)?;
     dir.rotation_switch()?;

@@ -26,17 +26,17 @@ struct Progress {
     next: String,
 }
 
-pub(crate) fn rotate(context: &Context, words: &CaRotate) -> Result<ExitCode, Failure> {
-    let dir = context.ca(words.kind.into())?;
-    match words.step {
+pub(crate) fn rotate(context: &Context, args: &CaRotate) -> Result<ExitCode, Failure> {
+    let dir = context.ca(args.kind.into())?;
+    match args.step {
         RotateStep::Status => {}
         step if context.dry_run => {
             let text = format!("would {step:?} the exchange of the {} CA, which is at {:?}\n", dir.kind(), dir.rotation());
             return say(&text).map(|()| ExitCode::SUCCESS);
         }
-        RotateStep::Start => start(context, words, &dir)?,
+        RotateStep::Start => start(context, args, &dir)?,
         RotateStep::Switch => dir.rotation_switch()?,
-        RotateStep::Finish => finish(context, words, &dir)?,
+        RotateStep::Finish => finish(context, args, &dir)?,
     }
     let previous = dir.previous()?.map(|facts| facts.fingerprint_hex());
     let progress = Progress {
@@ -51,10 +51,10 @@ pub(crate) fn rotate(context: &Context, words: &CaRotate) -> Result<ExitCode, Fa
     Ok(ExitCode::SUCCESS)
 }
 
-fn start(context: &Context, words: &CaRotate, dir: &CaDir) -> Result<(), Failure> {
-    let passphrase = chosen_passphrase(&words.new, "the next CA")?;
-    let name = name(context, words, dir)?;
-    let ca = dir.rotation_start(&plan(&words.new, name, passphrase.as_ref())?, context.now)?;
+fn start(context: &Context, args: &CaRotate, dir: &CaDir) -> Result<(), Failure> {
+    let passphrase = chosen_passphrase(&args.new, "the next CA")?;
+    let name = name(context, args, dir)?;
+    let ca = dir.rotation_start(&plan(&args.new, name, passphrase.as_ref())?, context.now)?;
     // Without a list of its own, its certificates would be refused wherever lists are looked at.
     dir.publish(&ca, context.now, LIST_LIFETIME)?;
     Ok(())
@@ -62,8 +62,8 @@ fn start(context: &Context, words: &CaRotate, dir: &CaDir) -> Result<(), Failure
 
 /// Returns a name other than the old one's, even on the same day: clients that trust both find the
 /// right one by its name.
-fn name(context: &Context, words: &CaRotate, dir: &CaDir) -> Result<String, Failure> {
-    let name = |when: String| format!("{} {} CA {when}", words.name, dir.kind());
+fn name(context: &Context, args: &CaRotate, dir: &CaDir) -> Result<String, Failure> {
+    let name = |when: String| format!("{} {} CA {when}", args.name, dir.kind());
     let today = name(context.now.date().to_string());
     let taken = dir.facts()?.common_name.as_deref() == Some(&today);
     Ok(if taken { name(certs::rfc3339(context.now)) } else { today })
@@ -71,9 +71,9 @@ fn name(context: &Context, words: &CaRotate, dir: &CaDir) -> Result<String, Fail
 
 /// Drops the old CA only when it is not needed: neither by the register nor by any reported
 /// connection of a member.
-fn finish(context: &Context, words: &CaRotate, dir: &CaDir) -> Result<(), Failure> {
+fn finish(context: &Context, args: &CaRotate, dir: &CaDir) -> Result<(), Failure> {
     let Some(previous) = dir.previous()? else { return Ok(dir.rotation_finish()?) };
-    if !words.force {
+    if !args.force {
         let left = dir.left_of_previous(context.now)?;
         if !left.is_empty() {
             let names: Vec<_> = left.iter().map(|issued| format!("{} {}", issued.profile.name(), issued.common_name)).collect();
@@ -83,7 +83,7 @@ fn finish(context: &Context, words: &CaRotate, dir: &CaDir) -> Result<(), Failur
             );
             return Err(Failure::refused(text));
         }
-        for path in &words.metrics {
+        for path in &args.metrics {
             let connections = connections_of(path, &previous.fingerprint_hex())?;
             if connections > 0 {
                 let text = format!(

@@ -94,13 +94,13 @@ struct Row {
 }
 
 /// The time left of each; ends with 3 when one needs a hand.
-pub(crate) fn status(context: &Context, words: &CertStatus) -> Result<ExitCode, Failure> {
+pub(crate) fn status(context: &Context, args: &CertStatus) -> Result<ExitCode, Failure> {
     let mut rows = Vec::new();
-    for path in &words.paths {
+    for path in &args.paths {
         for file in certificate_files(path)? {
             for certificate in host::certificates(&file)? {
                 let facts = CertificateFacts::of(&certificate).map_err(|error| Failure::of_file(&file, &error))?;
-                rows.push(row(context, &file, &facts, words.warn_days));
+                rows.push(row(context, &file, &facts, args.warn_days));
             }
         }
     }

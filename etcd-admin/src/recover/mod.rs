@@ -7,11 +7,11 @@
 //! where it stopped.
 
 mod apply;
+mod args;
 mod inspect;
 mod plan;
-mod words;
 
-pub(crate) use words::RecoverCommand;
+pub(crate) use args::RecoverCommand;
 
 use crate::cli::context::Context;
 use crate::client::Client;
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 pub(crate) async fn run(context: &Context, client: &Client, command: RecoverCommand) -> Result<ExitCode, Failure> {
     match command {
         RecoverCommand::Inspect { data_dirs } => inspect::inspect(context, &data_dirs),
-        RecoverCommand::Plan(words) => plan::plan(context, client, &words).await,
+        RecoverCommand::Plan(args) => plan::plan(context, client, &args).await,
         RecoverCommand::Apply { plan, yes } => apply::apply(context, &plan, yes).await,
         RecoverCommand::Verify { plan } => apply::verify(context, client, &plan).await,
     }

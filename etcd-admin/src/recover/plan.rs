@@ -1,7 +1,7 @@
 //! recover plan.
 
+use super::args::PlanArgs;
 use super::inspect::{Found, Survivor, look};
-use super::words::PlanWords;
 use crate::cli::context::Context;
 use crate::client::{Client, Repeat};
 use crate::snapshot::NewCluster;
@@ -42,8 +42,8 @@ impl Plan {
     }
 }
 
-pub(super) async fn plan(context: &Context, client: &Client, words: &PlanWords) -> Result<ExitCode, Failure> {
-    let found = look(&words.data_dirs);
+pub(super) async fn plan(context: &Context, client: &Client, args: &PlanArgs) -> Result<ExitCode, Failure> {
+    let found = look(&args.data_dirs);
     if let Some(endpoint) = served(client, &found).await {
         let text = format!(
             "Nothing to do: {endpoint} serves reads that need a quorum. Use `etcd-admin member replace` for members that are lost.\n"
@@ -51,29 +51,29 @@ pub(super) async fn plan(context: &Context, client: &Client, words: &PlanWords) 
         return crate::ui::output::say(&text).map(|()| ExitCode::SUCCESS);
     }
     let donor = choose(&found)?;
-    if words.plan.exists() {
-        return Err(Failure::refused(format!("{} is there already: apply it, or name another file with --plan", words.plan.display())));
+    if args.plan.exists() {
+        return Err(Failure::refused(format!("{} is there already: apply it, or name another file with --plan", args.plan.display())));
     }
-    let token = words.initial_cluster_token.clone().unwrap_or_else(|| format!("recovered-{}", context.now.unix_timestamp()));
-    let cluster = NewCluster::parse(&words.initial_cluster, &token)?;
+    let token = args.initial_cluster_token.clone().unwrap_or_else(|| format!("recovered-{}", context.now.unix_timestamp()));
+    let cluster = NewCluster::parse(&args.initial_cluster, &token)?;
     let plan = Plan {
         api_version: "etcd-admin/v1".to_owned(),
         made_at: certs::rfc3339(context.now),
         loss: loss(donor),
         donor: donor.clone(),
         survivors: found.survivors.clone(),
-        initial_cluster: words.initial_cluster.clone(),
+        initial_cluster: args.initial_cluster.clone(),
         cluster_id: format!("{:x}", cluster.cluster_id),
         initial_cluster_token: token,
-        output: words.output_dir.clone(),
-        bump_revision: words.bump_revision,
+        output: args.output_dir.clone(),
+        bump_revision: args.bump_revision,
     };
     if plan.cluster_id == donor.cluster {
         return Err(Failure::refused("the new cluster would have the id of the old one: give another --initial-cluster-token"));
     }
     if !context.dry_run {
         let text = serde_json::to_string_pretty(&plan).map_err(|error| Failure::new(FAILED, format!("write JSON: {error}")))?;
-        certs::files::create(&words.plan, format!("{text}\n").as_bytes(), 0o600)?;
+        certs::files::create(&args.plan, format!("{text}\n").as_bytes(), 0o600)?;
     }
     answer(context.format, &plan, || {
         format!(
@@ -88,7 +88,7 @@ pub(super) async fn plan(context: &Context, client: &Client, words: &PlanWords) 
             if context.dry_run {
                 String::new()
             } else {
-                format!("{}\nNext: etcd-admin recover apply {}\n", words.plan.display(), words.plan.display())
+                format!("{}\nNext: etcd-admin recover apply {}\n", args.plan.display(), args.plan.display())
             }
         )
     })?;

@@ -1,10 +1,10 @@
 //! snapshot prune and copy.
 
+use super::args::PruneArgs;
 use super::download::{abandoned_parts, part_of, put_in_place};
 use super::file::{Digested, SnapshotFile};
 use super::look::{Listed, snapshots};
 use super::manifest::Manifest;
-use super::words::PruneWords;
 use crate::cli::context::Context;
 use crate::ui::failure::{FAILED, Failure};
 use crate::ui::output::answer;
@@ -24,18 +24,18 @@ struct Pruned {
 const DAY: i64 = 86_400;
 
 /// Files that a rule keeps. `newest_first` is in that order.
-fn kept_by_rules(newest_first: &[Listed], words: &PruneWords) -> BTreeSet<PathBuf> {
-    let mut kept: BTreeSet<PathBuf> = newest_first.iter().take(words.keep_last).map(|listed| listed.file.clone()).collect();
+fn kept_by_rules(newest_first: &[Listed], args: &PruneArgs) -> BTreeSet<PathBuf> {
+    let mut kept: BTreeSet<PathBuf> = newest_first.iter().take(args.keep_last).map(|listed| listed.file.clone()).collect();
     let month = |seconds: i64| {
         let at = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
         i64::from(at.year()) * 12 + i64::from(u8::from(at.month()))
     };
     let rules: [(usize, &dyn Fn(i64) -> i64); 4] = [
-        (words.keep_hourly, &|seconds| seconds.div_euclid(3600)),
-        (words.keep_daily, &|seconds| seconds.div_euclid(DAY)),
+        (args.keep_hourly, &|seconds| seconds.div_euclid(3600)),
+        (args.keep_daily, &|seconds| seconds.div_euclid(DAY)),
         // 1970 began on a Thursday; weeks begin on Mondays.
-        (words.keep_weekly, &|seconds| (seconds.div_euclid(DAY) + 3).div_euclid(7)),
-        (words.keep_monthly, &month),
+        (args.keep_weekly, &|seconds| (seconds.div_euclid(DAY) + 3).div_euclid(7)),
+        (args.keep_monthly, &month),
     ];
     for (count, slot) in rules {
         let mut slots = BTreeSet::new();
@@ -67,8 +67,8 @@ fn is_own_name(file: &Path) -> bool {
         && parts.next().is_none()
 }
 
-pub(super) fn prune(context: &Context, words: &PruneWords) -> Result<ExitCode, Failure> {
-    let rules = words.keep_last + words.keep_hourly + words.keep_daily + words.keep_weekly + words.keep_monthly;
+pub(super) fn prune(context: &Context, args: &PruneArgs) -> Result<ExitCode, Failure> {
+    let rules = args.keep_last + args.keep_hourly + args.keep_daily + args.keep_weekly + args.keep_monthly;
     if rules == 0 {
         return Err(Failure::usage(
             "no rule says what to keep: give --keep-last, --keep-hourly, --keep-daily, --keep-weekly or --keep-monthly",
@@ -76,9 +76,9 @@ pub(super) fn prune(context: &Context, words: &PruneWords) -> Result<ExitCode, F
     }
     // A file without a manifest, or with a name that an operator has given it, is neither counted nor removed.
     let (known, others): (Vec<Listed>, Vec<Listed>) =
-        snapshots(&words.dir)?.into_iter().partition(|listed| listed.manifest.is_some() && is_own_name(&listed.file));
-    let parts = abandoned_parts(&words.dir).map_err(|error| Failure::at(&words.dir, error))?;
-    let mut kept = kept_by_rules(&known, words);
+        snapshots(&args.dir)?.into_iter().partition(|listed| listed.manifest.is_some() && is_own_name(&listed.file));
+    let parts = abandoned_parts(&args.dir).map_err(|error| Failure::at(&args.dir, error))?;
+    let mut kept = kept_by_rules(&known, args);
     let good = known.iter().find(|listed| SnapshotFile::open(&listed.file, Digested::Required).is_ok());
     kept.extend(good.map(|listed| listed.file.clone()));
     kept.extend(others.into_iter().map(|listed| listed.file));
@@ -167,7 +167,7 @@ mod tests {
             unix_seconds: 1_790_000_000 - hours_ago * 3600,
         };
         let all: Vec<Listed> = (0..24 * 70).map(listed).collect();
-        let words = |last, hourly, daily, weekly, monthly| PruneWords {
+        let args = |last, hourly, daily, weekly, monthly| PruneArgs {
             dir: PathBuf::new(),
             keep_last: last,
             keep_hourly: hourly,
@@ -175,13 +175,13 @@ mod tests {
             keep_weekly: weekly,
             keep_monthly: monthly,
         };
-        let kept = |words: &PruneWords| kept_by_rules(&all, words).len();
-        assert_eq!(kept(&words(3, 0, 0, 0, 0)), 3);
-        assert_eq!(kept(&words(3, 24, 0, 0, 0)), 24);
-        assert_eq!(kept(&words(0, 0, 7, 0, 0)), 7);
-        assert_eq!(kept(&words(0, 0, 0, 4, 0)), 4);
-        assert_eq!(kept(&words(0, 0, 0, 0, 12)), 3, "from the 13th of July to the 21st of September");
-        assert!(kept_by_rules(&all, &words(0, 1, 0, 0, 0)).contains(Path::new("0.db")));
-        assert!(kept_by_rules(&[], &words(1, 1, 1, 1, 1)).is_empty());
+        let kept = |args: &PruneArgs| kept_by_rules(&all, args).len();
+        assert_eq!(kept(&args(3, 0, 0, 0, 0)), 3);
+        assert_eq!(kept(&args(3, 24, 0, 0, 0)), 24);
+        assert_eq!(kept(&args(0, 0, 7, 0, 0)), 7);
+        assert_eq!(kept(&args(0, 0, 0, 4, 0)), 4);
+        assert_eq!(kept(&args(0, 0, 0, 0, 12)), 3, "from the 13th of July to the 21st of September");
+        assert!(kept_by_rules(&all, &args(0, 1, 0, 0, 0)).contains(Path::new("0.db")));
+        assert!(kept_by_rules(&[], &args(1, 1, 1, 1, 1)).is_empty());
     }
 }

@@ -1,5 +1,6 @@
 //! Snapshots: etcd's backend file with a digest at its end, taken, looked at, restored, kept and dropped.
 
+mod args;
 pub(crate) mod download;
 mod drill;
 mod file;
@@ -10,11 +11,10 @@ pub(crate) mod owner;
 mod restore;
 mod save;
 mod wal;
-mod words;
 
+pub(crate) use args::SnapshotCommand;
 pub(crate) use file::{Digested, SnapshotFile};
 pub(crate) use restore::{NewCluster, must_be_free};
-pub(crate) use words::SnapshotCommand;
 
 use crate::cli::context::Context;
 use crate::client::Client;
@@ -41,8 +41,8 @@ async fn run(context: &Context, command: SnapshotCommand) -> Result<ExitCode, Fa
         SnapshotCommand::List { dir } => look::list(context, &dir),
         SnapshotCommand::Status { file } => look::status(context, &file),
         SnapshotCommand::Verify { file, drill, skip_hash_check } => look::verify(context, &file, drill, skip_hash_check).await,
-        SnapshotCommand::Restore(words) => restore::restore(context, &words),
-        SnapshotCommand::Prune(words) => keep::prune(context, &words),
+        SnapshotCommand::Restore(args) => restore::restore(context, &args),
+        SnapshotCommand::Prune(args) => keep::prune(context, &args),
         SnapshotCommand::Copy { file, to } => keep::copy(context, &file, &to),
     }
 }

@@ -1,8 +1,8 @@
 //! snapshot restore: the data directories of a new cluster, all from one plan.
 
+use super::args::RestoreArgs;
 use super::file::{Digested, SnapshotFile};
 use super::manifest::Manifest;
-use super::words::RestoreWords;
 use crate::cli::context::Context;
 use crate::offline::data_dir::{self, NewMember};
 use crate::ui::failure::{FAILED, Failure};
@@ -69,18 +69,18 @@ struct RestoredMember {
     data_dir: PathBuf,
 }
 
-pub(super) fn restore(context: &Context, words: &RestoreWords) -> Result<ExitCode, Failure> {
-    let cluster = NewCluster::parse(&words.initial_cluster, &words.initial_cluster_token)?;
-    let wanted: Vec<(&NewMember, PathBuf)> = match (&words.output_dir, &words.data_dir, &words.name) {
+pub(super) fn restore(context: &Context, args: &RestoreArgs) -> Result<ExitCode, Failure> {
+    let cluster = NewCluster::parse(&args.initial_cluster, &args.initial_cluster_token)?;
+    let wanted: Vec<(&NewMember, PathBuf)> = match (&args.output_dir, &args.data_dir, &args.name) {
         (Some(output), _, _) => cluster.members.iter().map(|member| (member, output.join(&member.name))).collect(),
         (None, Some(data_dir), Some(name)) => vec![(cluster.member(name)?, data_dir.clone())],
         (None, _, _) => return Err(Failure::usage("give --output-dir DIR, or --name NAME and --data-dir DIR")),
     };
     wanted.iter().try_for_each(|(_, data_dir)| must_be_free(data_dir))?;
-    let digested = if words.skip_hash_check { Digested::Ignored } else { Digested::Required };
-    let file = SnapshotFile::open(&words.source, digested)?;
+    let digested = if args.skip_hash_check { Digested::Ignored } else { Digested::Required };
+    let file = SnapshotFile::open(&args.source, digested)?;
     let figures = file.status(backend_file::StatusStyle::V3_6)?;
-    let raise = if words.exact { None } else { Some(words.bump_revision.max(past_high_water(&words.source, figures.revision)?)) };
+    let raise = if args.exact { None } else { Some(args.bump_revision.max(past_high_water(&args.source, figures.revision)?)) };
     let mut revision = figures.revision + raise.unwrap_or(0);
     if !context.dry_run {
         revision = all(&file, &cluster, &wanted, raise, figures.total_keys)?;
@@ -93,7 +93,7 @@ pub(super) fn restore(context: &Context, words: &RestoreWords) -> Result<ExitCod
     let told = Restored {
         changed: true,
         dry_run: context.dry_run,
-        source: words.source.clone(),
+        source: args.source.clone(),
         cluster_id: format!("{:x}", cluster.cluster_id),
         revision_found: figures.revision,
         revision,
@@ -106,7 +106,7 @@ pub(super) fn restore(context: &Context, words: &RestoreWords) -> Result<ExitCod
             .iter()
             .map(|member| format!("{lead} {} ({}) in {}\n", member.name, member.id, member.data_dir.display()))
             .collect();
-        let raised = if words.exact {
+        let raised = if args.exact {
             format!("Revisions are as they were, up to {}.\n", told.revision)
         } else {
             format!(
@@ -114,7 +114,7 @@ pub(super) fn restore(context: &Context, words: &RestoreWords) -> Result<ExitCod
                 told.revision_found, told.revision
             )
         };
-        format!("{lines}{raised}Start the members with\n  --initial-cluster {}\n", words.initial_cluster)
+        format!("{lines}{raised}Start the members with\n  --initial-cluster {}\n", args.initial_cluster)
     })?;
     Ok(ExitCode::SUCCESS)
 }

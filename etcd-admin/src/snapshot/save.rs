@@ -34,7 +34,7 @@ pub(super) async fn save(
 ) -> Result<ExitCode, Failure> {
     let view = ClusterView::look(client).await.map_err(with_credentials)?;
     let source = match from {
-        Some(word) => view.expect(word)?,
+        Some(arg) => view.expect(arg)?,
         None => freshest(&view)?,
     };
     let endpoint = source.endpoint.clone().ok_or_else(|| Failure::refused(format!("{} has no client URL", source.name())))?;

@@ -3,7 +3,7 @@
 //! Never keys or values: of the log only fields go in that are known to hold none, secret settings
 //! are cut, and of certificates only the public content is read.
 
-use super::words::BundleWords;
+use super::args::BundleArgs;
 use crate::cli::context::Context;
 use crate::client::{Client, settings_of_file};
 use crate::doctor::probe;
@@ -68,17 +68,17 @@ struct Bundle {
     pieces: Vec<Piece>,
 }
 
-pub(super) async fn bundle(context: &Context, client: &Client, words: &BundleWords) -> Result<ExitCode, Failure> {
+pub(super) async fn bundle(context: &Context, client: &Client, args: &BundleArgs) -> Result<ExitCode, Failure> {
     let stamp = certs::rfc3339(context.now).replace([':', '-'], "");
-    let dir = words.out.clone().unwrap_or_else(|| PathBuf::from(format!("etcd-support-{stamp}")));
+    let dir = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("etcd-support-{stamp}")));
     if dir.exists() {
         return Err(Failure::refused(format!("{} is there already: name another directory", dir.display())));
     }
     let mut bundle = Bundle { changed: true, dry_run: context.dry_run, dir, pieces: Vec::new() };
     if !context.dry_run {
         certs::files::private_dir(&bundle.dir)?;
-        bundle.host(words)?;
-        bundle.cluster(client, words).await?;
+        bundle.host(args)?;
+        bundle.cluster(client, args).await?;
         let index = json!({ "version": env!("CARGO_PKG_VERSION"), "taken_at": certs::rfc3339(context.now), "pieces": bundle.pieces });
         write(&bundle.dir.join("index.json"), &pretty(&index))?;
     }
@@ -121,21 +121,21 @@ impl Bundle {
         Ok(())
     }
 
-    fn host(&mut self, words: &BundleWords) -> Result<(), Failure> {
-        self.put("settings.yaml", "", settings(&words.config))?;
-        let loaded = settings_of_file(&words.config).map(|loaded| loaded.settings);
+    fn host(&mut self, args: &BundleArgs) -> Result<(), Failure> {
+        self.put("settings.yaml", "", settings(&args.config))?;
+        let loaded = settings_of_file(&args.config).map(|loaded| loaded.settings);
         let loaded = loaded.as_ref().map_err(String::clone);
         self.put("certificates.json", "", loaded.clone().map(certificates))?;
         self.put("disk.json", "", loaded.and_then(|settings| disk(&settings.member.data_dir)))?;
         self.put("unit.txt", "", said("systemctl", &["show", "etcd-server.service", "--no-pager"]))?;
-        let log = match &words.log {
+        let log = match &args.log {
             Some(path) => std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display())),
             None => said("journalctl", &["-u", "etcd-server", "-o", "cat", "-n", &LOG_LINES.to_string(), "--no-pager"]),
         };
         self.put("log.jsonl", "", log.map(|log| without_requests(&log)))
     }
 
-    async fn cluster(&mut self, client: &Client, words: &BundleWords) -> Result<(), Failure> {
+    async fn cluster(&mut self, client: &Client, args: &BundleArgs) -> Result<(), Failure> {
         let view = match ClusterView::survey(client).await {
             Ok(view) => view,
             Err(failure) => return self.put("members.json", "", Err(failure.to_string())),
@@ -146,7 +146,7 @@ impl Bundle {
         let reached: Vec<&Seen> = view.members.iter().filter(|seen| seen.status.is_ok()).collect();
         for look in 0..LOOKS {
             if look > 0 {
-                tokio::time::sleep(words.interval).await;
+                tokio::time::sleep(args.interval).await;
             }
             for seen in &reached {
                 let page = match client.at(seen.endpoint.as_deref().unwrap_or_default()) {
@@ -160,8 +160,8 @@ impl Bundle {
     }
 }
 
-fn said(program: &str, words: &[&str]) -> Result<String, String> {
-    let out = Command::new(program).args(words).output().map_err(|error| format!("{program}: {error}"))?;
+fn said(program: &str, args: &[&str]) -> Result<String, String> {
+    let out = Command::new(program).args(args).output().map_err(|error| format!("{program}: {error}"))?;
     if out.status.success() {
         Ok(String::from_utf8_lossy(&out.stdout).into_owned())
     } else {
@@ -183,7 +183,7 @@ fn cut(mapping: &mut serde_norway::Mapping, above: &[String]) {
         path.push(key.as_str().unwrap_or_default().to_ascii_lowercase());
         let name = path.last().map(String::as_str).unwrap_or_default();
         let row = config::row_at(&path);
-        let secret = row.is_some_and(|row| row.secret) || ["token", "password", "secret"].iter().any(|word| name.contains(word));
+        let secret = row.is_some_and(|row| row.secret) || ["token", "password", "secret"].iter().any(|arg| name.contains(arg));
         if let (serde_norway::Value::Mapping(below), false) = (&mut *value, secret) {
             cut(below, &path);
         } else if secret || row.is_none() {

@@ -1,9 +1,9 @@
 //! The support bundle.
 
+mod args;
 mod bundle;
-mod words;
 
-pub(crate) use words::SupportCommand;
+pub(crate) use args::SupportCommand;
 
 use crate::cli::context::Context;
 use crate::client::Client;
@@ -12,6 +12,6 @@ use std::process::ExitCode;
 
 pub(crate) async fn support(context: &Context, client: &Client, command: SupportCommand) -> Result<ExitCode, Failure> {
     match command {
-        SupportCommand::Bundle(words) => bundle::bundle(context, client, &words).await,
+        SupportCommand::Bundle(args) => bundle::bundle(context, client, &args).await,
     }
 }

@@ -1,7 +1,7 @@
 //! The cluster on one screen that refreshes.
 
+mod args;
 mod screen;
-mod words;
 
+pub(crate) use args::TopArgs;
 pub(crate) use screen::top;
-pub(crate) use words::TopWords;

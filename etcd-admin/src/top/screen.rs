@@ -1,7 +1,7 @@
 //! `top`: the cluster on one screen that refreshes. A picture is plain text, so that tests see the
 //! same as users.
 
-use super::words::TopWords;
+use super::args::TopArgs;
 use crate::cli::context::Context;
 use crate::client::{Client, Disk, Repeat};
 use crate::doctor;
@@ -70,9 +70,9 @@ struct Picture {
     at: Option<Instant>,
 }
 
-pub(crate) async fn top(context: &Context, client: &Client, words: &TopWords) -> Result<ExitCode, Failure> {
+pub(crate) async fn top(context: &Context, client: &Client, args: &TopArgs) -> Result<ExitCode, Failure> {
     let terminal = Term::stdout();
-    let live = !words.once && terminal.is_term() && context.format == Format::Table;
+    let live = !args.once && terminal.is_term() && context.format == Format::Table;
     let mut picture = look(client, None).await?;
     if !live {
         answer(context.format, &picture, || picture.text(COLUMNS_DEFAULT))?;
@@ -102,7 +102,7 @@ pub(crate) async fn top(context: &Context, client: &Client, words: &TopWords) ->
         }
         tokio::select! {
             _ = keys.recv() => break Ok(ExitCode::SUCCESS),
-            () = tokio::time::sleep(words.interval) => {}
+            () = tokio::time::sleep(args.interval) => {}
         }
         match look(client, Some(&picture)).await {
             Ok(next) => picture = next,

@@ -23,14 +23,14 @@ pub(super) struct Found<'a> {
     pub(super) help: Option<Result<Vec<String>, String>>,
 }
 
-pub(super) fn find<'a>(program: &'a Command, words: &[OsString]) -> Result<Found<'a>, Refused> {
-    let mut found = Found { path: Vec::new(), rest: words.to_vec(), inherited: inherited(program).collect(), help: None };
+pub(super) fn find<'a>(program: &'a Command, args: &[OsString]) -> Result<Found<'a>, Refused> {
+    let mut found = Found { path: Vec::new(), rest: args.to_vec(), inherited: inherited(program).collect(), help: None };
     loop {
         let command = found.path.last().copied().unwrap_or(program);
         let own: Vec<Flag<'_>> = command.get_arguments().filter_map(Flag::of).collect();
         let Some(position) = first_word(&own, &found.inherited, &found.rest) else { return Ok(found) };
-        let word = found.rest.remove(position);
-        match next(command, &word, found.path.is_empty()) {
+        let arg = found.rest.remove(position);
+        match next(command, &arg, found.path.is_empty()) {
             Some(Next::Command(command)) => {
                 found.path.push(command);
                 found.inherited.extend(inherited(command));
@@ -39,9 +39,9 @@ pub(super) fn find<'a>(program: &'a Command, words: &[OsString]) -> Result<Found
                 found.help = Some(topic(program, &found.rest));
                 return Ok(found);
             }
-            None if found.path.is_empty() => return Err(unknown(program, &word)),
+            None if found.path.is_empty() => return Err(unknown(program, &arg)),
             None => {
-                found.rest.insert(position, word);
+                found.rest.insert(position, arg);
                 return Ok(found);
             }
         }
@@ -53,22 +53,22 @@ fn inherited(command: &Command) -> impl Iterator<Item = Flag<'_>> {
 }
 
 /// Returns the command that `help` is given.
-fn topic(program: &Command, words: &[OsString]) -> Result<Vec<String>, String> {
-    let quoted = || words.iter().map(|word| format!("`{}`", word.to_string_lossy())).collect::<Vec<_>>().join(" ");
-    let found = find(program, words).map_err(|_| format!("Unknown help topic [{}]", quoted()))?;
+fn topic(program: &Command, args: &[OsString]) -> Result<Vec<String>, String> {
+    let quoted = || args.iter().map(|arg| format!("`{}`", arg.to_string_lossy())).collect::<Vec<_>>().join(" ");
+    let found = find(program, args).map_err(|_| format!("Unknown help topic [{}]", quoted()))?;
     Ok(found.path.into_iter().map(|command| command.get_name().to_owned()).collect())
 }
 
 /// The position of the first word that is neither a flag nor the value of one.
-fn first_word(own: &[Flag<'_>], globals: &[Flag<'_>], words: &[OsString]) -> Option<usize> {
+fn first_word(own: &[Flag<'_>], globals: &[Flag<'_>], args: &[OsString]) -> Option<usize> {
     let is_switch = |matches: &dyn Fn(&Flag<'_>) -> bool| {
         own.iter().chain(globals).chain([&super::HELP_FLAG]).any(|flag| flag.kind == Kind::Switch && matches(flag))
     };
     let mut position = 0;
-    while let Some(word) = words.get(position) {
-        match word.as_bytes() {
+    while let Some(arg) = args.get(position) {
+        match arg.as_bytes() {
             b"--" => return None,
-            word if word.contains(&b'=') && word.starts_with(b"-") => {}
+            arg if arg.contains(&b'=') && arg.starts_with(b"-") => {}
             [b'-', b'-', long @ ..] if !is_switch(&|flag| flag.long.as_bytes() == long) => position += 1,
             [b'-', short] if !is_switch(&|flag| flag.short == Some(char::from(*short))) => position += 1,
             [b'-', ..] | [] => {}
@@ -85,13 +85,13 @@ enum Next<'a> {
 }
 
 /// The command with this name, or the only one that begins so.
-fn next<'a>(command: &'a Command, word: &OsStr, is_program: bool) -> Option<Next<'a>> {
-    if let Some(exact) = command.get_subcommands().find(|one| OsStr::new(one.get_name()) == word) {
+fn next<'a>(command: &'a Command, arg: &OsStr, is_program: bool) -> Option<Next<'a>> {
+    if let Some(exact) = command.get_subcommands().find(|one| OsStr::new(one.get_name()) == arg) {
         return Some(Next::Command(exact));
     }
-    let begins = |name: &str| name.as_bytes().starts_with(word.as_bytes());
+    let begins = |name: &str| name.as_bytes().starts_with(arg.as_bytes());
     let is_help = is_program && begins(HELP);
-    if is_program && word == HELP {
+    if is_program && arg == HELP {
         return Some(Next::Help);
     }
     let mut beginning = command.get_subcommands().filter(|one| begins(one.get_name()));
@@ -102,12 +102,12 @@ fn next<'a>(command: &'a Command, word: &OsStr, is_program: bool) -> Option<Next
     }
 }
 
-fn unknown(program: &Command, word: &OsStr) -> Refused {
-    let typed = word.to_string_lossy().to_lowercase();
+fn unknown(program: &Command, arg: &OsStr) -> Refused {
+    let typed = arg.to_string_lossy().to_lowercase();
     let names = program.get_subcommands().map(Command::get_name).chain([HELP]);
     let near = names.filter(|name| name.starts_with(&typed) || distance(&typed, name) <= DISTANCE_MAX);
     let suggestions: String = near.map(|name| format!("\t{name}\n")).collect();
-    let mut text = format!("unknown command {} for {:?}", go_text::quoted(word.as_bytes()), program.get_name());
+    let mut text = format!("unknown command {} for {:?}", go_text::quoted(arg.as_bytes()), program.get_name());
     if !suggestions.is_empty() {
         text += &format!("\n\nDid you mean this?\n{suggestions}");
     }

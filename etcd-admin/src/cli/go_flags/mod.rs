@@ -37,9 +37,9 @@ pub(crate) struct Refused {
 }
 
 /// Reads the words behind the program's name.
-pub(crate) fn read(program: &Command, words: &[OsString]) -> Result<Line, Refused> {
+pub(crate) fn read(program: &Command, args: &[OsString]) -> Result<Line, Refused> {
     let name = program.get_name();
-    let found = find(program, words)?;
+    let found = find(program, args)?;
     let command = found.path.last().copied().unwrap_or(program);
     let path: Vec<String> = found.path.iter().map(|command| command.get_name().to_owned()).collect();
     let refused = |text| Refused { text, command: [&[name.to_owned()], path.as_slice()].concat().join(" ") };
@@ -61,9 +61,9 @@ pub(crate) fn read(program: &Command, words: &[OsString]) -> Result<Line, Refuse
 }
 
 /// Reads a line that is one command's flags and arguments, without a program or a command before them.
-pub(crate) fn read_flags(command: &Command, words: &[OsString]) -> Result<Vec<OsString>, String> {
+pub(crate) fn read_flags(command: &Command, args: &[OsString]) -> Result<Vec<OsString>, String> {
     let flags: Vec<Flag<'_>> = command.get_arguments().filter_map(Flag::of).collect();
-    let given = parse(&flags, words)?;
+    let given = parse(&flags, args)?;
     if given.help { Err("pflag: help requested".to_owned()) } else { Ok(given.rewritten(command)) }
 }
 
@@ -151,9 +151,9 @@ impl Given {
         let mut line = Vec::new();
         for (flag, values) in &self.values {
             for value in values {
-                let mut word = format!("--{flag}=").into_bytes();
-                word.extend_from_slice(value.as_bytes());
-                line.push(OsString::from_vec(word));
+                let mut arg = format!("--{flag}=").into_bytes();
+                arg.extend_from_slice(value.as_bytes());
+                line.push(OsString::from_vec(arg));
             }
         }
         let mut positionals = command.get_positionals().peekable();
@@ -172,12 +172,12 @@ impl Given {
     }
 }
 
-fn parse(flags: &[Flag<'_>], words: &[OsString]) -> Result<Given, String> {
+fn parse(flags: &[Flag<'_>], args: &[OsString]) -> Result<Given, String> {
     let mut given = Given::default();
-    let mut rest = words;
-    while let Some((word, more)) = rest.split_first() {
+    let mut rest = args;
+    while let Some((arg, more)) = rest.split_first() {
         rest = more;
-        match word.as_bytes() {
+        match arg.as_bytes() {
             b"--" => {
                 given.before_dashes = Some(given.arguments.len());
                 given.arguments.extend_from_slice(rest);
@@ -185,24 +185,24 @@ fn parse(flags: &[Flag<'_>], words: &[OsString]) -> Result<Given, String> {
             }
             [b'-', b'-', long @ ..] => rest = parse_long(flags, &mut given, long, rest)?,
             [b'-', short @ ..] if !short.is_empty() => rest = parse_shorts(flags, &mut given, short, rest)?,
-            _ => given.arguments.push(word.clone()),
+            _ => given.arguments.push(arg.clone()),
         }
     }
     Ok(given)
 }
 
 /// Reads `--name`, `--name=value` or `--name value`. Returns the words behind it.
-fn parse_long<'w>(flags: &[Flag<'_>], given: &mut Given, word: &[u8], rest: &'w [OsString]) -> Result<&'w [OsString], String> {
+fn parse_long<'w>(flags: &[Flag<'_>], given: &mut Given, arg: &[u8], rest: &'w [OsString]) -> Result<&'w [OsString], String> {
     let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if matches!(word, [] | [b'-' | b'=', ..]) {
-        return Err(format!("bad flag syntax: --{}", shown(word)));
+    if matches!(arg, [] | [b'-' | b'=', ..]) {
+        return Err(format!("bad flag syntax: --{}", shown(arg)));
     }
-    let split = word.iter().position(|byte| *byte == b'=');
-    let name = &word[..split.unwrap_or(word.len())];
+    let split = arg.iter().position(|byte| *byte == b'=');
+    let name = &arg[..split.unwrap_or(arg.len())];
     let known = flags.iter().chain([&HELP_FLAG]).find(|flag| flag.long.as_bytes() == name);
     let flag = known.ok_or_else(|| format!("unknown flag: --{}", shown(name)))?;
     match (split, flag.kind, rest.split_first()) {
-        (Some(split), ..) => given.take(flag, OsStr::from_bytes(&word[split + 1..])).map(|()| rest),
+        (Some(split), ..) => given.take(flag, OsStr::from_bytes(&arg[split + 1..])).map(|()| rest),
         (None, Kind::Switch, _) => given.take(flag, OsStr::new("true")).map(|()| rest),
         (None, _, Some((value, more))) => given.take(flag, value).map(|()| more),
         (None, _, None) => Err(format!("flag needs an argument: --{}", shown(name))),
@@ -210,8 +210,8 @@ fn parse_long<'w>(flags: &[Flag<'_>], given: &mut Given, word: &[u8], rest: &'w 
 }
 
 /// Reads `-abc`, `-w=value`, `-wvalue` or `-w value`. Returns the words behind it.
-fn parse_shorts<'w>(flags: &[Flag<'_>], given: &mut Given, word: &[u8], rest: &'w [OsString]) -> Result<&'w [OsString], String> {
-    let mut letters = word;
+fn parse_shorts<'w>(flags: &[Flag<'_>], given: &mut Given, arg: &[u8], rest: &'w [OsString]) -> Result<&'w [OsString], String> {
+    let mut letters = arg;
     while let Some((letter, more)) = letters.split_first() {
         let letter = char::from(*letter);
         let place = || format!("'{}' in -{}", letter.escape_debug(), String::from_utf8_lossy(letters));

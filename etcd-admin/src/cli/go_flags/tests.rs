@@ -5,13 +5,13 @@ fn program() -> Command {
     crate::client::as_in_go(crate::etcdctl::Etcdctl::command())
 }
 
-fn os(words: &str) -> Vec<OsString> {
-    words.split_whitespace().map(|word| OsString::from(if word == "''" { "" } else { word })).collect()
+fn os(args: &str) -> Vec<OsString> {
+    args.split_whitespace().map(|arg| OsString::from(if arg == "''" { "" } else { arg })).collect()
 }
 
-fn line(words: &str) -> String {
-    match read(&program(), &os(words)) {
-        Ok(Line::Run(line)) => line[1..].iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" "),
+fn line(args: &str) -> String {
+    match read(&program(), &os(args)) {
+        Ok(Line::Run(line)) => line[1..].iter().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" "),
         Ok(Line::Help(path)) => format!("help: {}", path.join(" ")),
         Ok(Line::NoTopic(text)) => text,
         Err(refused) => format!("{}: {}", refused.command, refused.text),
@@ -20,7 +20,7 @@ fn line(words: &str) -> String {
 
 #[test]
 fn rewrites_flags_wherever_they_stand() {
-    for (words, expected) in [
+    for (args, expected) in [
         ("get x", "get -- x"),
         ("--consistency s get x", "get --consistency=s -- x"),
         ("--consistency=s get x", "get --consistency=s -- x"),
@@ -47,13 +47,13 @@ fn rewrites_flags_wherever_they_stand() {
         ("get --limit=1_000 x", "get --limit=1000 -- x"),
         ("--help=false get x", "get -- x"),
     ] {
-        assert_eq!(line(words), expected, "{words}");
+        assert_eq!(line(args), expected, "{args}");
     }
 }
 
 #[test]
 fn shows_help_as_cobra_does() {
-    for (words, expected) in [
+    for (args, expected) in [
         ("", "help: "),
         ("--help", "help: "),
         ("help", "help: "),
@@ -69,13 +69,13 @@ fn shows_help_as_cobra_does() {
         ("endpoint --cluster", "help: endpoint"),
         ("help nonsense x", "Unknown help topic [`nonsense` `x`]"),
     ] {
-        assert_eq!(line(words), expected, "{words}");
+        assert_eq!(line(args), expected, "{args}");
     }
 }
 
 #[test]
-fn refuses_what_is_wrong_in_gos_words() {
-    for (words, expected) in [
+fn refuses_what_is_wrong_in_gos_args() {
+    for (args, expected) in [
         ("get --bogus x", "etcdctl get: unknown flag: --bogus"),
         ("get --bogus=1 x", "etcdctl get: unknown flag: --bogus"),
         ("--bogus", "etcdctl: unknown flag: --bogus"),
@@ -108,7 +108,7 @@ fn refuses_what_is_wrong_in_gos_words() {
         ("completion", "etcdctl completion: accepts 1 arg(s), received 0"),
         ("completion foo", "etcdctl completion: invalid argument \"foo\" for \"etcdctl completion\""),
     ] {
-        assert_eq!(line(words), expected, "{words}");
+        assert_eq!(line(args), expected, "{args}");
     }
 }
 
@@ -133,11 +133,11 @@ fn clap_takes_every_rewritten_line() {
                 Kind::List => "one,two",
             };
             let twice = [format!("--{}={value}", flag.long), format!("--{}={value}", flag.long)];
-            let words: Vec<OsString> = path.iter().map(OsString::from).chain(twice.iter().map(OsString::from)).collect();
-            let words = if path == ["completion"] { [words, os("bash")].concat() } else { words };
-            let Ok(Line::Run(line)) = read(program, &words) else { panic!("{words:?}") };
+            let args: Vec<OsString> = path.iter().map(OsString::from).chain(twice.iter().map(OsString::from)).collect();
+            let args = if path == ["completion"] { [args, os("bash")].concat() } else { args };
+            let Ok(Line::Run(line)) = read(program, &args) else { panic!("{args:?}") };
             if let Err(error) = program.clone().try_get_matches_from(line) {
-                panic!("{words:?}: {error}");
+                panic!("{args:?}: {error}");
             }
             *lines += 1;
         }

@@ -11,7 +11,7 @@ pub(crate) enum RecoverCommand {
         data_dirs: Vec<PathBuf>,
     },
     /// Chooses the data directory to go on from, and writes down what is to be done
-    Plan(PlanWords),
+    Plan(PlanArgs),
     /// Does what a plan says, one step after another; goes on where it was interrupted
     Apply {
         plan: PathBuf,
@@ -24,7 +24,7 @@ pub(crate) enum RecoverCommand {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct PlanWords {
+pub(crate) struct PlanArgs {
     /// Data directories that survived
     #[arg(required = true)]
     pub(crate) data_dirs: Vec<PathBuf>,

@@ -8,11 +8,11 @@ use std::time::Duration;
 #[derive(Debug, Subcommand)]
 pub(crate) enum SupportCommand {
     /// Collects what others need to help: settings, figures, log, certificates' dates; never keys or values
-    Bundle(BundleWords),
+    Bundle(BundleArgs),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct BundleWords {
+pub(crate) struct BundleArgs {
     /// New directory for it; named after the time if not said
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,

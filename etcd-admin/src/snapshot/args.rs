@@ -40,9 +40,9 @@ pub(crate) enum SnapshotCommand {
         skip_hash_check: bool,
     },
     /// Makes data directories of a snapshot, or of a real etcd's data directory
-    Restore(RestoreWords),
+    Restore(RestoreArgs),
     /// Removes snapshots that no rule keeps, and never the newest good one
-    Prune(PruneWords),
+    Prune(PruneArgs),
     /// Copies a snapshot with its manifest, and checks the copy
     Copy {
         file: PathBuf,
@@ -52,7 +52,7 @@ pub(crate) enum SnapshotCommand {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct RestoreWords {
+pub(crate) struct RestoreArgs {
     /// Snapshot, or data directory of a real etcd
     pub(crate) source: PathBuf,
     /// Members of the new cluster: NAME=PEER-URL, separated by commas
@@ -81,7 +81,7 @@ pub(crate) struct RestoreWords {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct PruneWords {
+pub(crate) struct PruneArgs {
     #[arg(default_value = ".")]
     pub(crate) dir: PathBuf,
     /// Keeps so many of the newest

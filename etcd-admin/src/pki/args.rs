@@ -47,11 +47,11 @@ pub(crate) struct CaInit {
     #[arg(long, default_value = "etcd", value_name = "NAME")]
     pub(crate) name: String,
     #[command(flatten)]
-    pub(crate) new: NewCaWords,
+    pub(crate) new: NewCaArgs,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct NewCaWords {
+pub(crate) struct NewCaArgs {
     /// Days that the CA lives
     #[arg(long, default_value_t = 3650, value_parser = clap::value_parser!(i64).range(1..=36_500))]
     pub(crate) days: i64,
@@ -79,7 +79,7 @@ pub(crate) struct CaRotate {
     #[arg(long, default_value = "etcd", value_name = "NAME")]
     pub(crate) name: String,
     #[command(flatten)]
-    pub(crate) new: NewCaWords,
+    pub(crate) new: NewCaArgs,
     /// Address of a member's /metrics saved to a file, at the end: live connections of the old CA are a reason not to go on
     #[arg(long, value_name = "FILE")]
     pub(crate) metrics: Vec<PathBuf>,
@@ -132,7 +132,7 @@ pub(crate) enum CertCommand {
 pub(crate) struct Subject {
     /// What the certificate is for
     #[arg(value_enum)]
-    pub(crate) profile: ProfileWord,
+    pub(crate) profile: CertProfile,
     /// Hosts, addresses or URLs by which its bearer is reached
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
@@ -182,7 +182,7 @@ pub(crate) struct CertSign {
     pub(crate) request: PathBuf,
     /// What the certificate is for
     #[arg(long, value_enum)]
-    pub(crate) profile: ProfileWord,
+    pub(crate) profile: CertProfile,
     /// A name that the request may ask for; may be given again
     #[arg(long, value_name = "NAME")]
     pub(crate) san: Vec<String>,
@@ -270,7 +270,7 @@ pub(crate) struct CertVerify {
     #[arg(long, value_name = "FILE")]
     pub(crate) crl: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "server")]
-    pub(crate) profile: ProfileWord,
+    pub(crate) profile: CertProfile,
     /// A name or URL that server and peer have to stand for; may be given again
     #[arg(long, value_name = "NAME")]
     pub(crate) san: Vec<String>,
@@ -354,7 +354,7 @@ impl From<KeyKind> for certs::KeyAlgorithm {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ProfileWord {
+pub(crate) enum CertProfile {
     /// Serves clients
     Server,
     /// Shown to other members
@@ -367,14 +367,14 @@ pub(crate) enum ProfileWord {
     Metrics,
 }
 
-impl From<ProfileWord> for certs::Profile {
-    fn from(word: ProfileWord) -> Self {
-        match word {
-            ProfileWord::Server => Self::Server,
-            ProfileWord::Peer => Self::Peer,
-            ProfileWord::Client => Self::Client,
-            ProfileWord::Admin => Self::Admin,
-            ProfileWord::Metrics => Self::Metrics,
+impl From<CertProfile> for certs::Profile {
+    fn from(arg: CertProfile) -> Self {
+        match arg {
+            CertProfile::Server => Self::Server,
+            CertProfile::Peer => Self::Peer,
+            CertProfile::Client => Self::Client,
+            CertProfile::Admin => Self::Admin,
+            CertProfile::Metrics => Self::Metrics,
         }
     }
 }

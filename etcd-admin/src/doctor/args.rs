@@ -1,13 +1,13 @@
 //! Flags of the commands that look.
 
-use crate::init::DocumentWords;
+use crate::init::DocumentArgs;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
-pub(crate) struct PreflightWords {
+pub(crate) struct PreflightArgs {
     #[command(flatten)]
-    pub(crate) document: DocumentWords,
+    pub(crate) document: DocumentArgs,
     /// Which member this host is to be; else the one that has its name
     #[arg(long, value_name = "NAME")]
     pub(crate) member: Option<String>,
@@ -39,11 +39,11 @@ pub(crate) enum DoctorCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
     /// How long a small write takes until it is on the disk, which is what every put waits for
-    Fsync(FsyncWords),
+    Fsync(FsyncArgs),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct FsyncWords {
+pub(crate) struct FsyncArgs {
     /// Directory on the disk that is meant; a file is written there and removed
     #[arg(long, value_name = "DIR", default_value = "/var/lib/etcd")]
     pub(crate) dir: PathBuf,

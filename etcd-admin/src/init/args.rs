@@ -9,30 +9,30 @@ use std::time::Duration;
 #[derive(Debug, Subcommand)]
 pub(crate) enum InitCommand {
     /// Print a new cluster document with a random token
-    New(NewWords),
+    New(NewArgs),
     /// Create a three-member cluster with TLS on this machine, for a first look and for tests
-    Local(LocalWords),
+    Local(LocalArgs),
     /// Prints what a document may hold, with units and defaults
     #[command(after_long_help = crate::cluster_config::SCHEMA)]
     Schema,
     /// Writes the configuration of every host into a directory, and nothing else
     Render {
         #[command(flatten)]
-        document: DocumentWords,
+        document: DocumentArgs,
         /// Directory, with one below it for each member, laid out as the host is
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
     /// Says what `init apply` would change on this host
-    Plan(HostWords),
+    Plan(HostArgs),
     /// Writes configuration, certificates and directories of this host; the second time nothing changes
-    Apply(HostWords),
+    Apply(HostArgs),
     /// Signs the requests that `init apply` made on a host, for the names that the document has for it
-    Sign(SignWords),
+    Sign(SignArgs),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct NewWords {
+pub(crate) struct NewArgs {
     /// What people call the cluster
     pub(crate) name: String,
     /// Members: NAME=HOST, or NAME=HOST:CLIENT-PORT:PEER-PORT
@@ -44,7 +44,7 @@ pub(crate) struct NewWords {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct LocalWords {
+pub(crate) struct LocalArgs {
     /// Name of the cluster
     #[arg(default_value = "local")]
     pub(crate) name: String,
@@ -60,16 +60,16 @@ pub(crate) struct LocalWords {
 }
 
 #[derive(Clone, Debug, Default, Args)]
-pub(crate) struct DocumentWords {
+pub(crate) struct DocumentArgs {
     /// The cluster's document; else ./cluster.yaml, else /etc/etcd/cluster.yaml
     #[arg(long, value_name = "FILE")]
     pub(crate) cluster: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default, Args)]
-pub(crate) struct HostWords {
+pub(crate) struct HostArgs {
     #[command(flatten)]
-    pub(crate) document: DocumentWords,
+    pub(crate) document: DocumentArgs,
     /// Which member this host is; else the one that has its name
     #[arg(long, value_name = "NAME")]
     pub(crate) member: Option<String>,
@@ -84,9 +84,9 @@ pub(crate) struct HostWords {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct SignWords {
+pub(crate) struct SignArgs {
     #[command(flatten)]
-    pub(crate) document: DocumentWords,
+    pub(crate) document: DocumentArgs,
     /// Whose requests these are
     #[arg(long, value_name = "NAME")]
     pub(crate) member: String,
@@ -101,9 +101,9 @@ pub(crate) struct SignWords {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct JoinWords {
+pub(crate) struct JoinArgs {
     #[command(flatten)]
-    pub(crate) host: HostWords,
+    pub(crate) host: HostArgs,
     /// Time until the new member has to have caught up
     #[arg(long, default_value = "10m", value_parser = duration, value_name = "DURATION")]
     pub(crate) wait: Duration,
@@ -113,7 +113,7 @@ pub(crate) struct JoinWords {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct AdoptWords {
+pub(crate) struct AdoptArgs {
     /// Configuration file or environment file of the etcd that runs here; else where distributions put them
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,

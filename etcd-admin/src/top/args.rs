@@ -5,7 +5,7 @@ use clap::Args;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
-pub(crate) struct TopWords {
+pub(crate) struct TopArgs {
     /// Prints one picture and ends
     #[arg(long)]
     pub(crate) once: bool,

@@ -9,11 +9,11 @@ use std::time::Duration;
 #[derive(Debug, Subcommand)]
 pub(crate) enum MaintenanceCommand {
     /// Forgets history, gives the space back member by member, and lifts the alarm of no space
-    Reclaim(ReclaimWords),
+    Reclaim(ReclaimArgs),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ReclaimWords {
+pub(crate) struct ReclaimArgs {
     /// Newest revisions whose history is kept
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) keep_revisions: u32,
@@ -23,14 +23,14 @@ pub(crate) struct ReclaimWords {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct RollWords {
+pub(crate) struct RollArgs {
     #[arg(value_enum)]
     pub(crate) kind: Kind,
 }
 
 /// `auth rescue`, which stands among etcdctl's own commands about users.
 #[derive(Debug, Args)]
-pub(crate) struct RescueWords {
+pub(crate) struct RescueArgs {
     /// The configuration of the member on this machine, which has to be stopped
     #[arg(long, value_name = "FILE", default_value = "/etc/etcd/etcd.yaml")]
     pub(crate) config: PathBuf,

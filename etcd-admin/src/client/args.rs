@@ -7,7 +7,7 @@ use std::time::Duration;
 // How to reach the cluster. Each flag has a variable: `--dial-timeout` is `ETCDCTL_DIAL_TIMEOUT`.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Connection")]
-pub(crate) struct ConnectionWords {
+pub(crate) struct ConnectionArgs {
     /// gRPC endpoints, separated by commas
     #[arg(long, global = true, value_delimiter = ',', value_name = "URLS")]
     pub(crate) endpoints: Option<Vec<String>>,

@@ -1,17 +1,17 @@
 //! The command line.
 
-use crate::client::{ConnectionWords, as_in_go};
-use crate::doctor::{BenchCommand, DoctorCommand, PreflightWords};
+use crate::client::{ConnectionArgs, as_in_go};
+use crate::doctor::{BenchCommand, DoctorCommand, PreflightArgs};
 use crate::etcdctl::SharedCommand;
-use crate::explain::ExplainWords;
-use crate::init::{AdoptWords, InitCommand, JoinWords};
-use crate::maintenance::{MaintenanceCommand, RescueWords, RollWords};
-use crate::members::{LeaderCommand, MemberCommand, WaitForWords};
+use crate::explain::ExplainArgs;
+use crate::init::{AdoptArgs, InitCommand, JoinArgs};
+use crate::maintenance::{MaintenanceCommand, RescueArgs, RollArgs};
+use crate::members::{LeaderCommand, MemberCommand, WaitForArgs};
 use crate::pki::{CaCommand, CertCommand, CrlCommand};
 use crate::recover::RecoverCommand;
 use crate::snapshot::SnapshotCommand;
 use crate::support::SupportCommand;
-use crate::top::TopWords;
+use crate::top::TopArgs;
 use crate::ui::output::Format;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::path::PathBuf;
@@ -21,14 +21,14 @@ use std::path::PathBuf;
 #[command(name = "etcd-admin", version = env!("VERSION_WITH_SOURCE"), disable_help_subcommand = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) global: GlobalWords,
+    pub(crate) global: GlobalArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 /// What holds for every command.
 #[derive(Debug, Args)]
-pub(crate) struct GlobalWords {
+pub(crate) struct GlobalArgs {
     // Hidden here; the commands that use it show it, with its help.
     #[arg(long, global = true, hide = true, value_name = "DIR")]
     pub(crate) ca_dir: Option<PathBuf>,
@@ -46,9 +46,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Init(InitCommand),
     /// Add this host to a running cluster, first as a learner; resumable
-    Join(JoinWords),
+    Join(JoinArgs),
     /// Take over the configuration of an etcd on this host
-    Adopt(AdoptWords),
+    Adopt(AdoptArgs),
     /// Manage the CAs: one for clients and one for members
     #[command(subcommand)]
     Ca(CaCommand),
@@ -59,24 +59,24 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Crl(CrlCommand),
     /// Check ports, disk, clock, names, certificates and peers of this host before its member starts
-    Preflight(PreflightWords),
+    Preflight(PreflightArgs),
     /// Wait until the cluster has a leader or a quorum, is healthy, or has caught up
-    Wait(WaitForWords),
+    Wait(WaitForArgs),
     /// Check the cluster, this host or a data directory, and print a remedy for each problem
     #[command(subcommand)]
     Doctor(DoctorCommand),
     /// Plan the order in which members are restarted, upgraded, or get new certificates
-    Roll(RollWords),
+    Roll(RollArgs),
     /// Compact, defragment and disarm, in the right order
     #[command(subcommand)]
     Maintenance(MaintenanceCommand),
     /// Show the cluster on one screen that refreshes
-    Top(TopWords),
+    Top(TopArgs),
     /// Collect a support bundle
     #[command(subcommand)]
     Support(SupportCommand),
     /// Explain an error, exit status, alarm, finding or log message
-    Explain(ExplainWords),
+    Explain(ExplainArgs),
     /// Measure the disk of this host
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -178,13 +178,13 @@ pub(crate) fn command() -> clap::Command {
     let shared = shared_names();
     let mut command = command.mut_subcommand("auth", |auth| {
         let rescue = clap::Command::new("rescue").about("Restore access when the password of root is lost, on a member that is stopped");
-        auth.subcommand(hidden_connection(RescueWords::augment_args(rescue)))
+        auth.subcommand(hidden_connection(RescueArgs::augment_args(rescue)))
     });
     for name in &shared {
-        command = command.mut_subcommand(name, |one| short(ConnectionWords::augment_args(as_in_go(one))));
+        command = command.mut_subcommand(name, |one| short(ConnectionArgs::augment_args(as_in_go(one))));
     }
     for path in CONNECTED {
-        command = at(command, path, &|one| own_connection(ConnectionWords::augment_args(one)));
+        command = at(command, path, &|one| own_connection(ConnectionArgs::augment_args(one)));
     }
     for name in WITH_CAS {
         let ca_dir = clap::Arg::new("ca_dir").long("ca-dir").global(true).value_name("DIR").value_parser(clap::value_parser!(PathBuf));
@@ -228,11 +228,11 @@ fn own_connection(command: clap::Command) -> clap::Command {
 /// The flags of the connection of a group, hidden for a command that does not connect.
 fn hidden_connection(command: clap::Command) -> clap::Command {
     let connection = connection_ids();
-    ConnectionWords::augment_args(command).mut_args(|arg| if connection.contains(arg.get_id()) { arg.hide(true) } else { arg })
+    ConnectionArgs::augment_args(command).mut_args(|arg| if connection.contains(arg.get_id()) { arg.hide(true) } else { arg })
 }
 
 fn connection_ids() -> Vec<clap::Id> {
-    ConnectionWords::augment_args(clap::Command::new("")).get_arguments().map(|arg| arg.get_id().clone()).collect()
+    ConnectionArgs::augment_args(clap::Command::new("")).get_arguments().map(|arg| arg.get_id().clone()).collect()
 }
 
 /// Returns the template of the first help, with the commands in groups.
@@ -249,13 +249,13 @@ fn first_help(command: &clap::Command, shared: &[String]) -> String {
 }
 
 /// `auth rescue`, which is no command of etcdctl, and asks nobody who runs.
-pub(crate) fn rescue(matches: &ArgMatches) -> Result<Option<RescueWords>, clap::Error> {
+pub(crate) fn rescue(matches: &ArgMatches) -> Result<Option<RescueArgs>, clap::Error> {
     let below = matches.subcommand_matches("auth").and_then(|auth| auth.subcommand_matches("rescue"));
-    below.map(RescueWords::from_arg_matches).transpose()
+    below.map(RescueArgs::from_arg_matches).transpose()
 }
 
 /// Returns the flags of the connection, if the command has them.
-pub(crate) fn connection(matches: &ArgMatches) -> Result<Option<ConnectionWords>, clap::Error> {
+pub(crate) fn connection(matches: &ArgMatches) -> Result<Option<ConnectionArgs>, clap::Error> {
     let (mut path, mut leaf) = (Vec::new(), matches);
     while let Some((name, below)) = leaf.subcommand() {
         path.push(name);
@@ -263,7 +263,7 @@ pub(crate) fn connection(matches: &ArgMatches) -> Result<Option<ConnectionWords>
     }
     let is_shared = path.first().is_some_and(|first| shared_names().iter().any(|name| name == first));
     let is_connected = (1..=path.len()).any(|length| CONNECTED.contains(&path[..length].join(" ").as_str()));
-    if is_shared || is_connected { ConnectionWords::from_arg_matches(leaf).map(Some) } else { Ok(None) }
+    if is_shared || is_connected { ConnectionArgs::from_arg_matches(leaf).map(Some) } else { Ok(None) }
 }
 
 #[cfg(test)]

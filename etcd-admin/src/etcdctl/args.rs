@@ -8,22 +8,22 @@ use std::ffi::OsString;
 #[derive(Debug, Subcommand)]
 pub(crate) enum SharedCommand {
     /// Gets the key or a range of keys
-    Get(GetWords),
+    Get(GetArgs),
     /// Puts the given key into the store
-    Put(PutWords),
+    Put(PutArgs),
     /// Removes the specified key or range of keys [key, range_end)
-    Del(DelWords),
+    Del(DelArgs),
     /// Txn processes all the requests in one transaction
-    Txn(TxnWords),
+    Txn(TxnArgs),
     /// Compacts the event history in etcd
-    Compaction(CompactionWords),
+    Compaction(CompactionArgs),
     /// Watches events stream on keys or prefixes
-    Watch(WatchWords),
+    Watch(WatchArgs),
     /// Lease related commands
     #[command(subcommand)]
     Lease(LeaseCommand),
     /// Endpoint related commands
-    Endpoint(EndpointWords),
+    Endpoint(EndpointArgs),
     /// Alarm related commands
     #[command(subcommand)]
     Alarm(AlarmCommand),
@@ -41,14 +41,14 @@ pub(crate) enum SharedCommand {
     #[command(subcommand)]
     Role(RoleCommand),
     /// Acquires a named lock
-    Lock(LockWords),
+    Lock(LockArgs),
     /// Observes and participates in leader election
-    Elect(ElectWords),
+    Elect(ElectArgs),
     /// Commands for checking properties of the etcd cluster
     #[command(subcommand)]
     Check(CheckCommand),
     /// Makes a mirror at the destination etcd cluster
-    MakeMirror(Box<MirrorWords>),
+    MakeMirror(Box<MirrorArgs>),
     /// Downgrade related commands
     #[command(subcommand)]
     Downgrade(DowngradeCommand),
@@ -79,7 +79,7 @@ pub(crate) enum OwnCommand {
 #[command(name = "etcdctl", about = "A simple command line client for etcd3.", disable_version_flag = true)]
 pub(crate) struct Etcdctl {
     #[command(flatten)]
-    pub(crate) connection: crate::client::ConnectionWords,
+    pub(crate) connection: crate::client::ConnectionArgs,
     #[command(subcommand)]
     pub(crate) command: EtcdctlCommand,
 }
@@ -108,7 +108,7 @@ pub(crate) struct ClusterFlag {
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "they are etcdctl's flags")]
-pub(crate) struct GetWords {
+pub(crate) struct GetArgs {
     #[arg(value_name = "KEY [RANGE_END]")]
     pub(crate) args: Vec<OsString>,
     /// Linearizable (l) or serializable (s)
@@ -155,7 +155,7 @@ pub(crate) struct GetWords {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct PutWords {
+pub(crate) struct PutArgs {
     #[arg(value_name = "KEY [VALUE]")]
     pub(crate) args: Vec<OsString>,
     /// Lease, in hexadecimal, to attach to the key
@@ -174,7 +174,7 @@ pub(crate) struct PutWords {
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "they are etcdctl's flags")]
-pub(crate) struct DelWords {
+pub(crate) struct DelArgs {
     #[arg(value_name = "KEY [RANGE_END]")]
     pub(crate) args: Vec<OsString>,
     /// Deletes keys with matching prefix
@@ -192,7 +192,7 @@ pub(crate) struct DelWords {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct TxnWords {
+pub(crate) struct TxnArgs {
     pub(crate) args: Vec<String>,
     /// Asks for the parts of the transaction
     #[arg(short, long)]
@@ -200,7 +200,7 @@ pub(crate) struct TxnWords {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct CompactionWords {
+pub(crate) struct CompactionArgs {
     #[arg(value_name = "REVISION", allow_negative_numbers = true)]
     pub(crate) args: Vec<String>,
     /// Waits until all old revisions are removed
@@ -209,7 +209,7 @@ pub(crate) struct CompactionWords {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct WatchWords {
+pub(crate) struct WatchArgs {
     #[arg(value_name = "KEY [RANGE_END]")]
     pub(crate) args: Vec<OsString>,
     /// Reads watch requests from the input
@@ -272,7 +272,7 @@ pub(crate) struct Numbers {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct EndpointWords {
+pub(crate) struct EndpointArgs {
     /// Uses all endpoints from the cluster member list
     #[arg(long, global = true)]
     pub(crate) cluster: bool,
@@ -364,13 +364,13 @@ pub(crate) enum RoleCommand {
     /// Lists all roles
     List(Plain),
     /// Grants a key to a role
-    GrantPermission(PermissionWords),
+    GrantPermission(PermissionArgs),
     /// Revokes a key from a role
-    RevokePermission(PermissionWords),
+    RevokePermission(PermissionArgs),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct PermissionWords {
+pub(crate) struct PermissionArgs {
     pub(crate) args: Vec<String>,
     /// The permission is of a prefix
     #[arg(long)]
@@ -381,7 +381,7 @@ pub(crate) struct PermissionWords {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct LockWords {
+pub(crate) struct LockArgs {
     #[arg(value_name = "NAME [COMMAND]")]
     pub(crate) args: Vec<OsString>,
     /// Time to live of the session, in seconds
@@ -390,7 +390,7 @@ pub(crate) struct LockWords {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ElectWords {
+pub(crate) struct ElectArgs {
     #[arg(value_name = "NAME [PROPOSAL]")]
     pub(crate) args: Vec<OsString>,
     /// Observes, and does not take part
@@ -402,14 +402,14 @@ pub(crate) struct ElectWords {
 pub(crate) enum CheckCommand {
     /// Checks the performance of the cluster
     #[command(mut_arg("prefix", |prefix| prefix.help("Prefix of the keys that are written [default: /etcdctl-check-perf/]")))]
-    Perf(CheckWords),
+    Perf(CheckArgs),
     /// Checks the memory usage of holding data at one endpoint
     #[command(mut_arg("prefix", |prefix| prefix.help("Prefix of the keys that are written [default: /etcdctl-check-datascale/]")))]
-    Datascale(CheckWords),
+    Datascale(CheckArgs),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct CheckWords {
+pub(crate) struct CheckArgs {
     /// Workload: s(mall), m(edium), l(arge), xl (xLarge)
     #[arg(long, default_value = "s")]
     pub(crate) load: String,
@@ -425,7 +425,7 @@ pub(crate) struct CheckWords {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct MirrorWords {
+pub(crate) struct MirrorArgs {
     #[arg(value_name = "DESTINATION")]
     pub(crate) args: Vec<String>,
     /// Prefix of the keys to mirror

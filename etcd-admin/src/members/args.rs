@@ -10,15 +10,15 @@ pub(crate) enum MemberCommand {
     /// Lists the members: roles, lag, versions, sizes
     List,
     /// Adds a member as a learner, waits until it has caught up, and lets it vote
-    Add(AddWords),
+    Add(AddArgs),
     /// Removes a member, if the others can go on without it
-    Remove(RemoveWords),
+    Remove(RemoveArgs),
     /// Puts another member in the place of one, dead or alive
-    Replace(ReplaceWords),
+    Replace(ReplaceArgs),
     /// Takes a member out and in again, to begin anew with empty data
-    Rebuild(RebuildWords),
+    Rebuild(RebuildArgs),
     /// Lets a learner vote as soon as it has caught up
-    Promote(PromoteWords),
+    Promote(PromoteArgs),
     /// Changes where other members reach a member
     Update {
         /// Name, id or URL
@@ -41,7 +41,7 @@ pub(crate) enum MemberCommand {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct WaitWords {
+pub(crate) struct WaitArgs {
     /// Time until the new member has to have caught up
     #[arg(long, default_value = "10m", value_parser = duration, value_name = "DURATION")]
     pub(crate) wait: Duration,
@@ -51,18 +51,18 @@ pub(crate) struct WaitWords {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct AddWords {
+pub(crate) struct AddArgs {
     /// Name of the new member
     pub(crate) name: String,
     /// Its peer URLs, separated by commas
     #[arg(long, required = true, value_delimiter = ',', value_name = "URLS")]
     pub(crate) peer_urls: Vec<String>,
     #[command(flatten)]
-    pub(crate) wait: WaitWords,
+    pub(crate) wait: WaitArgs,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct RemoveWords {
+pub(crate) struct RemoveArgs {
     /// Name, id or URL
     pub(crate) member: String,
     /// Does not ask
@@ -71,7 +71,7 @@ pub(crate) struct RemoveWords {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ReplaceWords {
+pub(crate) struct ReplaceArgs {
     /// Name, id or URL of the one that goes
     pub(crate) member: String,
     /// Name of the one that comes
@@ -84,22 +84,22 @@ pub(crate) struct ReplaceWords {
     #[arg(long)]
     pub(crate) yes: bool,
     #[command(flatten)]
-    pub(crate) wait: WaitWords,
+    pub(crate) wait: WaitArgs,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct RebuildWords {
+pub(crate) struct RebuildArgs {
     /// Name, id or URL
     pub(crate) member: String,
     /// Does not ask
     #[arg(long)]
     pub(crate) yes: bool,
     #[command(flatten)]
-    pub(crate) wait: WaitWords,
+    pub(crate) wait: WaitArgs,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct PromoteWords {
+pub(crate) struct PromoteArgs {
     /// Name, id or URL
     pub(crate) member: String,
     /// Time until it has to have caught up
@@ -145,7 +145,7 @@ impl Goal {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct WaitForWords {
+pub(crate) struct WaitForArgs {
     /// What to wait for
     #[arg(long = "for", value_enum, value_name = "GOAL")]
     pub(crate) goal: Goal,
