@@ -6,7 +6,7 @@ use crate::etcdctl::program::show_help;
 use crate::etcdctl::{self, boxed, quoted, size};
 use crate::offline::data_dir::{self, NewMember};
 use crate::snapshot::{Digested, NewCluster, SnapshotFile, must_be_free};
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use backend_file::StatusStyle;
 use backend_file::bolt::{Digest, verify_trailer};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -115,11 +115,11 @@ const BAD_FEATURE: u8 = 4;
 const BAD_ARGUMENTS: u8 = 128;
 
 /// The line behind `Error: `, and the exit code.
-struct Trouble(u8, String);
+struct UtlError(u8, String);
 
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Self {
-        Self(1, failure.to_string())
+impl From<CliError> for UtlError {
+    fn from(error: CliError) -> Self {
+        Self(1, error.to_string())
     }
 }
 
@@ -132,12 +132,12 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
             print_error(&format!("{text}\nRun 'etcdutl --help' for usage."));
             return ExitCode::SUCCESS;
         }
-        Err(refused) => return complain(&Trouble(1, format!("{}\nRun '{} --help' for usage.", refused.text, refused.command))),
+        Err(refused) => return complain(&UtlError(1, format!("{}\nRun '{} --help' for usage.", refused.text, refused.command))),
     };
     let parsed = command.clone().try_get_matches_from(line).and_then(|matches| Etcdutl::from_arg_matches(&matches));
     let tool = match parsed {
         Ok(tool) => tool,
-        Err(error) => return complain(&Trouble(1, error.to_string().trim_start_matches("error: ").trim_end().to_owned())),
+        Err(error) => return complain(&UtlError(1, error.to_string().trim_start_matches("error: ").trim_end().to_owned())),
     };
     let ended = match tool.command {
         Command::Snapshot(SnapshotCommand::Status { args }) => status(&args, &tool.write_out),
@@ -148,10 +148,10 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
         Command::Version => say(&format!("etcdutl version: {}\nAPI version: 3.7\n", etcdctl::VERSION)),
         Command::Completion { shell } => say(&crate::cli::manual::completion_script(shell, command.clone(), "etcdutl")),
     };
-    ended.map_or_else(|trouble| complain(&trouble), |()| ExitCode::SUCCESS)
+    ended.map_or_else(|ctl_error| complain(&ctl_error), |()| ExitCode::SUCCESS)
 }
 
-fn complain(Trouble(code, text): &Trouble) -> ExitCode {
+fn complain(UtlError(code, text): &UtlError) -> ExitCode {
     print_error(&format!("Error: {text}"));
     ExitCode::from(*code)
 }
@@ -169,43 +169,43 @@ fn print_error(line: &str) {
     eprintln!("{line}");
 }
 
-fn say(text: &str) -> Result<(), Trouble> {
+fn say(text: &str) -> Result<(), UtlError> {
     Ok(crate::ui::output::say(text)?)
 }
 
 /// Refuses a file that cannot be reached, in Go's words.
-fn must_exist(call: &str, path: &Path) -> Result<(), Trouble> {
+fn must_exist(call: &str, path: &Path) -> Result<(), UtlError> {
     std::fs::metadata(path).map(drop).map_err(|error| {
         let text = error.to_string();
         let text = text.split(" (os error").next().unwrap_or_default().to_lowercase();
-        Trouble(1, format!("{call} {}: {text}", path.display()))
+        UtlError(1, format!("{call} {}: {text}", path.display()))
     })
 }
 
 /// Columns, and their cells; `fields` gives each a name of its own.
-fn print(format: &str, json: &str, columns: &[&str], cells: Vec<String>, fields: &[(&str, String)]) -> Result<(), Trouble> {
+fn print(format: &str, json: &str, columns: &[&str], cells: Vec<String>, fields: &[(&str, String)]) -> Result<(), UtlError> {
     match format {
         "simple" => say(&format!("{}\n", cells.join(", "))),
         "json" => say(&format!("{json}\n")),
         "table" => say(&boxed(columns, &[cells])),
         "fields" => say(&fields.iter().map(|(name, value)| format!("\"{name}\" : {value}\n")).collect::<String>()),
-        "protobuf" => Err(Trouble(BAD_FEATURE, "protobuf not supported as output format".to_owned())),
-        _ => Err(Trouble(BAD_FEATURE, "unsupported output format".to_owned())),
+        "protobuf" => Err(UtlError(BAD_FEATURE, "protobuf not supported as output format".to_owned())),
+        _ => Err(UtlError(BAD_FEATURE, "unsupported output format".to_owned())),
     }
 }
 
-fn one<'a>(args: &'a [PathBuf], text: &str) -> Result<&'a Path, Trouble> {
+fn one<'a>(args: &'a [PathBuf], text: &str) -> Result<&'a Path, UtlError> {
     match args {
         [one] => Ok(one),
-        _ => Err(Trouble(BAD_ARGUMENTS, text.to_owned())),
+        _ => Err(UtlError(BAD_ARGUMENTS, text.to_owned())),
     }
 }
 
-fn status(args: &[PathBuf], format: &str) -> Result<(), Trouble> {
+fn status(args: &[PathBuf], format: &str) -> Result<(), UtlError> {
     let path = one(args, "snapshot status requires exactly one argument")?;
     must_exist("stat", path)?;
     let status = SnapshotFile::open(path, Digested::Ignored)?.status(StatusStyle::V3_6)?;
-    let json = serde_json::to_string(&status).map_err(|error| Trouble(1, error.to_string()))?;
+    let json = serde_json::to_string(&status).map_err(|error| UtlError(1, error.to_string()))?;
     let version = status.version.clone().unwrap_or_default();
     let cells = vec![
         format!("{:x}", status.hash),
@@ -224,17 +224,17 @@ fn status(args: &[PathBuf], format: &str) -> Result<(), Trouble> {
     print(format, &json, &["hash", "revision", "total keys", "total size", "version"], cells, &fields)
 }
 
-fn hash_kv(args: &[PathBuf], revision: i64, format: &str) -> Result<(), Trouble> {
-    let [path] = args else { return Err(Trouble(1, format!("accepts 1 arg(s), received {}", args.len()))) };
+fn hash_kv(args: &[PathBuf], revision: i64, format: &str) -> Result<(), UtlError> {
+    let [path] = args else { return Err(UtlError(1, format!("accepts 1 arg(s), received {}", args.len()))) };
     must_exist("stat", path)?;
     let file = SnapshotFile::open(path, Digested::Ignored)?;
     let (newest, compacted) = (file.status(StatusStyle::V3_6)?.revision, file.content()?.compacted);
     let revision = if revision == 0 { newest } else { revision };
     if revision > newest {
-        return Err(Trouble(1, "mvcc: required revision is a future revision".to_owned()));
+        return Err(UtlError(1, "mvcc: required revision is a future revision".to_owned()));
     }
     if compacted.is_some_and(|compacted| revision < compacted) {
-        return Err(Trouble(1, "mvcc: required revision has been compacted".to_owned()));
+        return Err(UtlError(1, "mvcc: required revision has been compacted".to_owned()));
     }
     let (hash, compact) = (file.hash_kv(revision, compacted)?, compacted.unwrap_or(-1));
     let json = format!("{{\"hash\":{hash},\"hashRevision\":{revision},\"compactRevision\":{compact}}}");
@@ -243,16 +243,16 @@ fn hash_kv(args: &[PathBuf], revision: i64, format: &str) -> Result<(), Trouble>
     print(format, &json, &["hash", "hash revision", "compact revision"], cells, &fields)
 }
 
-fn restore(args: &RestoreArgs) -> Result<(), Trouble> {
+fn restore(args: &RestoreArgs) -> Result<(), UtlError> {
     let path = one(&args.args, "snapshot restore requires exactly one argument")?;
     if (args.bump_revision > 0) != args.mark_compacted {
-        return Err(Trouble(BAD_ARGUMENTS, "--mark-compacted required if --revision-bump > 0".to_owned()));
+        return Err(UtlError(BAD_ARGUMENTS, "--mark-compacted required if --revision-bump > 0".to_owned()));
     }
     if let Some(dir) = args.wal_dir.as_ref().filter(|dir| !dir.as_os_str().is_empty()) {
         if dir.exists() {
-            return Err(Trouble(1, format!("wal-dir {} exists", quoted(dir.as_os_str().as_encoded_bytes()))));
+            return Err(UtlError(1, format!("wal-dir {} exists", quoted(dir.as_os_str().as_encoded_bytes()))));
         }
-        return Err(Trouble(BAD_ARGUMENTS, "--wal-dir: log and state lie in one directory here: give --data-dir alone".to_owned()));
+        return Err(UtlError(BAD_ARGUMENTS, "--wal-dir: log and state lie in one directory here: give --data-dir alone".to_owned()));
     }
     let cluster = NewCluster::parse(&args.initial_cluster, &args.initial_cluster_token)?;
     let own = own_member(args, &cluster)?;
@@ -266,7 +266,7 @@ fn restore(args: &RestoreArgs) -> Result<(), Trouble> {
         check_digest(path)?;
     }
     let file = SnapshotFile::open(path, Digested::Ignored)?;
-    let bump = i64::try_from(args.bump_revision).map_err(|error| Trouble(BAD_ARGUMENTS, format!("--bump-revision: {error}")))?;
+    let bump = i64::try_from(args.bump_revision).map_err(|error| UtlError(BAD_ARGUMENTS, format!("--bump-revision: {error}")))?;
     let raise = args.mark_compacted.then_some(bump);
     let revision = data_dir::make_data_dir(&data_dir, own, &cluster.members, raise, &file.bolt, &mut |_| {})?;
     if raise.is_some() {
@@ -292,9 +292,9 @@ fn restore(args: &RestoreArgs) -> Result<(), Trouble> {
 }
 
 /// Returns the member of `--name`, whose URLs in both flags have to be the same.
-fn own_member<'a>(args: &RestoreArgs, cluster: &'a NewCluster) -> Result<&'a NewMember, Trouble> {
+fn own_member<'a>(args: &RestoreArgs, cluster: &'a NewCluster) -> Result<&'a NewMember, UtlError> {
     let name = &args.name;
-    let missing = || Trouble(1, format!("couldn't find local name {} in the initial cluster configuration", quoted(name.as_bytes())));
+    let missing = || UtlError(1, format!("couldn't find local name {} in the initial cluster configuration", quoted(name.as_bytes())));
     let own = cluster.members.iter().find(|member| member.name == *name).ok_or_else(missing)?;
     let advertised = &args.initial_advertise_peer_urls;
     let as_cluster: Vec<String> = advertised.split(',').map(|url| format!("{name}={url}")).collect();
@@ -307,28 +307,28 @@ fn own_member<'a>(args: &RestoreArgs, cluster: &'a NewCluster) -> Result<&'a New
     if missing.is_empty() {
         let more = beyond(parsed.peer_urls(), own.peer_urls()).replace(&format!("{name}="), "");
         let given = as_cluster.join(",");
-        return Err(Trouble(1, format!("--initial-advertise-peer-urls has {more} but missing from --initial-cluster={given}")));
+        return Err(UtlError(1, format!("--initial-advertise-peer-urls has {more} but missing from --initial-cluster={given}")));
     }
-    Err(Trouble(1, format!("--initial-cluster has {missing} but missing from --initial-advertise-peer-urls={advertised}")))
+    Err(UtlError(1, format!("--initial-cluster has {missing} but missing from --initial-advertise-peer-urls={advertised}")))
 }
 
 /// Checks the digest at the end of a snapshot.
-fn check_digest(path: &Path) -> Result<(), Trouble> {
-    let failed = |error: &dyn std::fmt::Display| Trouble(1, format!("{}: {error}", path.display()));
+fn check_digest(path: &Path) -> Result<(), UtlError> {
+    let failed = |error: &dyn std::fmt::Display| UtlError(1, format!("{}: {error}", path.display()));
     let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
     // As Go prints an array of bytes.
     let shown = |digest: [u8; 32]| digest.map(|byte| byte.to_string()).join(" ");
     match verify_trailer(&file).map_err(|error| failed(&error))? {
         Digest::Right => Ok(()),
-        Digest::Absent => Err(Trouble(1, "snapshot missing hash but --skip-hash-check=false".to_owned())),
-        Digest::Wrong { expected, got } => Err(Trouble(1, format!("expected sha256 [{}], got [{}]", shown(expected), shown(got)))),
+        Digest::Absent => Err(UtlError(1, "snapshot missing hash but --skip-hash-check=false".to_owned())),
+        Digest::Wrong { expected, got } => Err(UtlError(1, format!("expected sha256 [{}], got [{}]", shown(expected), shown(got)))),
     }
 }
 
 /// Refuses to go on without the flags that a command needs.
-fn required(flags: &[(&str, bool)]) -> Result<(), Trouble> {
+fn required(flags: &[(&str, bool)]) -> Result<(), UtlError> {
     let missing: Vec<String> = flags.iter().filter(|(_, given)| !given).map(|(name, _)| format!("\"{name}\"")).collect();
-    if missing.is_empty() { Ok(()) } else { Err(Trouble(1, format!("required flag(s) {} not set", missing.join(", ")))) }
+    if missing.is_empty() { Ok(()) } else { Err(UtlError(1, format!("required flag(s) {} not set", missing.join(", ")))) }
 }
 
 /// What is in a data directory.
@@ -354,10 +354,10 @@ fn no_data(data_dir: &Path) -> String {
     format!("stat {}/member/snap/db: no such file or directory", data_dir.display())
 }
 
-fn defragment(data_dir: Option<&Path>) -> Result<(), Trouble> {
+fn defragment(data_dir: Option<&Path>) -> Result<(), UtlError> {
     required(&[("data-dir", data_dir.is_some())])?;
     let dir = data_dir.unwrap_or(Path::new(""));
-    let text = |why: &str| Trouble(1, format!("Failed to defragment etcd data[{}] ({why})", dir.display()));
+    let text = |why: &str| UtlError(1, format!("Failed to defragment etcd data[{}] ({why})", dir.display()));
     match data_in(dir) {
         Data::Missing => Err(text(&no_data(dir))),
         Data::RealEtcds => Err(text("this is the data of an etcd of the etcd project: use the etcdutl that came with it")),
@@ -368,14 +368,14 @@ fn defragment(data_dir: Option<&Path>) -> Result<(), Trouble> {
 }
 
 /// Answers for the versions of etcd's data files, of which this server's own format has one.
-fn migrate(args: &MigrateArgs) -> Result<(), Trouble> {
+fn migrate(args: &MigrateArgs) -> Result<(), UtlError> {
     required(&[("data-dir", args.data_dir.is_some()), ("target-version", args.target_version.is_some())])?;
     let dir = args.data_dir.as_deref().unwrap_or(Path::new(""));
     let target = target_version(args.target_version.as_deref().unwrap_or_default())?;
     let shown = format!("{}.{}", target.0, target.1);
     match data_in(dir) {
-        Data::Missing => Err(Trouble(1, no_data(dir))),
-        Data::RealEtcds => Err(Trouble(
+        Data::Missing => Err(UtlError(1, no_data(dir))),
+        Data::RealEtcds => Err(UtlError(
             1,
             format!("cannot migrate {}: this is the data of an etcd of the etcd project: use the etcdutl that came with it", dir.display()),
         )),
@@ -383,7 +383,7 @@ fn migrate(args: &MigrateArgs) -> Result<(), Trouble> {
             log("storage version up-to-date", &[("storage-version", shown.into())]);
             Ok(())
         }
-        Data::Ours => Err(Trouble(
+        Data::Ours => Err(UtlError(
             1,
             format!(
                 "cannot migrate {} to {shown}: data of this server is of version 3.7 only: to use etcd {shown}, take a snapshot and restore it with the etcdutl of etcd {shown}",
@@ -393,8 +393,8 @@ fn migrate(args: &MigrateArgs) -> Result<(), Trouble> {
     }
 }
 
-fn target_version(text: &str) -> Result<(i64, i64), Trouble> {
-    let wrong = |text: String| Trouble(BAD_ARGUMENTS, text);
+fn target_version(text: &str) -> Result<(i64, i64), UtlError> {
+    let wrong = |text: String| UtlError(BAD_ARGUMENTS, text);
     let parts: Vec<&str> = text.split('.').collect();
     let [major, minor] = parts[..] else {
         return Err(wrong(format!("wrong target version format, expected \"X.Y\", got {}", quoted(text.as_bytes()))));
@@ -421,7 +421,7 @@ mod tests {
             ("3.4", "target version \"3.4\" not supported. Minimal \"3.5\""),
             ("3.x", "failed to parse target version: strconv.ParseInt: parsing \"x\": invalid syntax"),
         ] {
-            let Err(Trouble(code, text)) = target_version(text) else { panic!("{text} is taken") };
+            let Err(UtlError(code, text)) = target_version(text) else { panic!("{text} is taken") };
             assert_eq!((code, text.as_str()), (BAD_ARGUMENTS, expected));
         }
     }

@@ -1,6 +1,6 @@
 //! Names of a host's certificate files, and the daemon's settings for them.
 
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use certs::{CaKind, Profile};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use std::path::Path;
@@ -33,19 +33,19 @@ pub(crate) const FLAGS: [(&str, &str); 8] = [
     ("peer-crl.pem", "peer-crl-file"),
 ];
 
-pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CliError> {
     let file = certs::files::read(path)?;
-    certs::certificates(&file).map_err(|error| Failure::of_file(path, &error))
+    certs::certificates(&file).map_err(|error| CliError::of_file(path, &error))
 }
 
-pub(crate) fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Failure> {
+pub(crate) fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, CliError> {
     let file = certs::files::read(path)?;
-    certs::revocation_lists(&file).map_err(|error| Failure::of_file(path, &error))
+    certs::revocation_lists(&file).map_err(|error| CliError::of_file(path, &error))
 }
 
-pub(crate) fn facts(path: &Path) -> Result<certs::CertificateFacts, Failure> {
+pub(crate) fn facts(path: &Path) -> Result<certs::CertificateFacts, CliError> {
     let found = certificates(path)?;
-    certs::CertificateFacts::of(&found[0]).map_err(|error| Failure::of_file(path, &error))
+    certs::CertificateFacts::of(&found[0]).map_err(|error| CliError::of_file(path, &error))
 }
 
 /// Returns the probable profile of a certificate, by its usages and its names.

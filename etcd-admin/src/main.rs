@@ -2,7 +2,7 @@
 //!
 //! Called as `etcdctl` or `etcdutl` it behaves as they do; so does `etcd-admin etcdctl …`. Created
 //! files are printed with their paths; nothing is overwritten silently. Exit codes are in
-//! [`failure`].
+//! [`ui::error`].
 
 mod cli;
 mod client;

@@ -3,7 +3,7 @@
 //! Where a person or a script starts it, etcd's codes: 1, and 2 for a command line that cannot be read. Where a service manager does, settings that
 //! no restart mends have a code of their own, which it can leave alone.
 
-use crate::startup::Failure;
+use crate::startup::StartError;
 use config::ConfigError;
 use types::Fault;
 
@@ -16,10 +16,10 @@ pub(crate) fn of_problem(problem: &ConfigError) -> u8 {
 }
 
 /// A start, or a member, that failed.
-pub(crate) fn of_failure(failure: &Failure) -> u8 {
+pub(crate) fn of_start_error(failure: &StartError) -> u8 {
     match (failure, is_service()) {
         // A service that ends before it was ready would be started again for every code.
-        (Failure::Removed, false) => 0,
+        (StartError::Removed, false) => 0,
         (failure, true) if needs_operator(failure) => CONFIGURATION,
         _ => 1,
     }
@@ -33,13 +33,13 @@ pub(crate) fn of_fault(fault: &Fault) -> u8 {
 
 /// Returns `true` if only the operator can fix it. Failures of other members, ports, disks and the
 /// network may pass.
-fn needs_operator(failure: &Failure) -> bool {
+fn needs_operator(failure: &StartError) -> bool {
     match failure {
-        Failure::Configuration(problem) => !problem.may_pass(),
-        Failure::Token(_) | Failure::Encryption(_) | Failure::Removed => true,
-        Failure::Dir(refused) => !refused.may_pass(),
-        Failure::Setting(_) | Failure::Open(_) | Failure::Listen(_) | Failure::Runtime(_) => false,
-        Failure::Fault(fault) => fault.is_file_lost(),
+        StartError::Configuration(problem) => !problem.may_pass(),
+        StartError::Token(_) | StartError::Encryption(_) | StartError::Removed => true,
+        StartError::Dir(refused) => !refused.may_pass(),
+        StartError::Setting(_) | StartError::Open(_) | StartError::Listen(_) | StartError::Runtime(_) => false,
+        StartError::Fault(fault) => fault.is_file_lost(),
     }
 }
 

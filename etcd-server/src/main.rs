@@ -71,19 +71,19 @@ fn check(loaded: &Loaded) -> ExitCode {
         }
         Err(failure) => {
             complain(&failure.to_string());
-            ExitCode::from(exit_code::of_failure(&failure))
+            ExitCode::from(exit_code::of_start_error(&failure))
         }
     }
 }
 
-fn finish(outcome: Result<(), startup::Failure>, log: LogGuard) -> ExitCode {
+fn finish(outcome: Result<(), startup::StartError>, log: LogGuard) -> ExitCode {
     let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !matches!(failure, startup::Failure::Removed) {
+            if !matches!(failure, startup::StartError::Removed) {
                 tracing::error!(fatal = true, error = %failure, "etcd-server stopped");
             }
-            ExitCode::from(exit_code::of_failure(&failure))
+            ExitCode::from(exit_code::of_start_error(&failure))
         }
     };
     // The last lines explain the end.

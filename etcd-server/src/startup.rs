@@ -40,14 +40,14 @@ const REMOVAL_GRACE: Duration = Duration::from_secs(1);
 
 /// The reason why the daemon did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub(crate) enum StartError {
     #[error(transparent)]
     Configuration(#[from] ConfigError),
     /// Settings that contradict other members or name servers.
     #[error("{0}")]
     Setting(String),
     #[error(transparent)]
-    Dir(#[from] data_dir::Refused),
+    Dir(#[from] data_dir::DataDirError),
     #[error(transparent)]
     Open(#[from] replica::OpenError),
     #[error(transparent)]
@@ -67,13 +67,13 @@ pub(crate) enum Failure {
 
 /// Checks whether a member could start so, as far as possible on this machine without changing
 /// anything.
-pub(crate) fn check(settings: &Settings) -> Result<(), Failure> {
+pub(crate) fn check(settings: &Settings) -> Result<(), StartError> {
     read_files(settings)?;
     Ok(data_dir::check(&data_dir::Wanted::of(settings))?)
 }
 
 /// Reads the files of the settings. All refusals come here, before anything is created.
-fn read_files(settings: &Settings) -> Result<(Encryption, Tokens), Failure> {
+fn read_files(settings: &Settings) -> Result<(Encryption, Tokens), StartError> {
     data_dir::check_kind(&settings.member.data_dir)?;
     if !data_dir::is_used(&settings.member.data_dir) {
         settings.check_bootstrap(&resolve)?;
@@ -82,16 +82,16 @@ fn read_files(settings: &Settings) -> Result<(Encryption, Tokens), Failure> {
 }
 
 /// Runs the daemon until the stop signal.
-pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
+pub(crate) fn run(settings: &Settings) -> Result<(), StartError> {
     if let Some(host) = settings.listen.detected_host {
         tracing::info!(%host, "detected default host for advertise");
     }
     let (encryption, tokens) = read_files(settings)?;
     let tokens = Arc::new(TokenKeeper::new(tokens));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(Failure::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(StartError::Runtime)?;
     {
         let _entered = runtime.enter();
-        signals::ignore_others().map_err(Failure::Runtime)?;
+        signals::ignore_others().map_err(StartError::Runtime)?;
     }
     let is_used = data_dir::is_used(&settings.member.data_dir);
     let plan = |connect: &dyn Connect| runtime.block_on(bootstrap::plan(settings, OWN_VERSION, connect));
@@ -116,7 +116,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     drop(opening);
     if opened.members().is_removed(opened.member_id()) {
         tell_removed();
-        return Err(Failure::Removed);
+        return Err(StartError::Removed);
     }
     let metrics = Arc::new(metrics(settings, opened.member_id()));
     let transport = transport(settings, &opened, connect, &metrics, runtime.handle());
@@ -238,12 +238,12 @@ async fn serve(
     mut listeners: Listeners,
     encryption: Encryption,
     instruments: Instruments,
-) -> Result<(), Failure> {
+) -> Result<(), StartError> {
     let Instruments { metrics, tracer } = instruments;
-    let files = encryption.keep_fresh().map_err(Failure::Runtime)?;
-    let token_files = TokenFiles::keep_fresh(settings, Arc::clone(&tokens)).map_err(Failure::Runtime)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
+    let files = encryption.keep_fresh().map_err(StartError::Runtime)?;
+    let token_files = TokenFiles::keep_fresh(settings, Arc::clone(&tokens)).map_err(StartError::Runtime)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
     let replica = Arc::clone(&running.replica);
     let observer = call_observer(settings, &metrics).with_tracer(tracer.clone());
     let server = Server::new(Arc::clone(&replica), transport.clone(), tokens, service_settings(settings), observer);
@@ -255,7 +255,7 @@ async fn serve(
     log_serving(settings, &replica);
     let peers = listeners.serve_peers(&transport, &stop);
     if settings.corrupt_check.at_start {
-        background::corruption::compare_at_start(&server, &transport).await.map_err(Failure::Setting)?;
+        background::corruption::compare_at_start(&server, &transport).await.map_err(StartError::Setting)?;
     }
     let duties = background::start(&server, &transport, settings, &metrics);
     if settings.election.initial_tick_advance {
@@ -352,7 +352,7 @@ impl End {
 /// cost here.
 const TRACED_CALLS_PER_SECOND_MAX: u32 = 5_000;
 
-fn start_tracing(settings: &Settings) -> Result<Option<(Tracer, otlp::Exporter)>, Failure> {
+fn start_tracing(settings: &Settings) -> Result<Option<(Tracer, otlp::Exporter)>, StartError> {
     let Some(tracing) = &settings.tracing else { return Ok(None) };
     let wanted = otlp::Settings {
         address: tracing.address.clone(),
@@ -361,7 +361,7 @@ fn start_tracing(settings: &Settings) -> Result<Option<(Tracer, otlp::Exporter)>
         rate_per_million: tracing.rate_per_million,
         calls_per_second_max: TRACED_CALLS_PER_SECOND_MAX,
     };
-    let failed = |error| Failure::Setting(format!("--distributed-tracing-address {}: {error}", tracing.address));
+    let failed = |error| StartError::Setting(format!("--distributed-tracing-address {}: {error}", tracing.address));
     let started = Tracer::start(&wanted).map_err(failed)?;
     tracing::debug!(
         address = tracing.address,

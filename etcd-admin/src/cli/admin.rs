@@ -5,9 +5,9 @@ use crate::cli::args::{Arguments, Command, GlobalArgs};
 use crate::cli::context::Context;
 use crate::cli::dispatch;
 use crate::client::{CallError, Client, ClientError, ConnectionArgs, Local, Settings, SettingsError};
-use crate::etcdctl::{self, Ctl, Trouble, code_of};
+use crate::etcdctl::{self, Ctl, CtlError, code_of};
 use crate::maintenance::{self, RescueArgs};
-use crate::ui::failure::{self, FAILED, Failure};
+use crate::ui::error::{self, CliError, FAILED};
 use crate::ui::output::Format;
 use clap::FromArgMatches as _;
 use std::ffi::OsString;
@@ -27,7 +27,7 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
         // Help goes to the output and is no mistake; clap knows which is which.
         Err(error) => {
             drop(error.print());
-            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
+            return ExitCode::from(if error.use_stderr() { error::USAGE } else { 0 });
         }
     };
     let context = Context::new(&global);
@@ -47,12 +47,12 @@ enum Asked {
 }
 
 /// Commands that ask members.
-fn online(context: &Context, command: Command, connection: &ConnectionArgs) -> Result<ExitCode, Failure> {
+fn online(context: &Context, command: Command, connection: &ConnectionArgs) -> Result<ExitCode, CliError> {
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
     let ask = || rpassword::prompt_password("Password: ").map_err(|error| error.to_string());
     let mut settings = Settings::of(connection, &variables, Local::Used, ask)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(FAILED, format!("start: {error}")))?;
+    let runtime = runtime.map_err(|error| CliError::new(FAILED, format!("start: {error}")))?;
     let Command::Shared(command) = command else {
         let client = Client::new(settings)?;
         return runtime.block_on(dispatch::run_online(context, &client, command));
@@ -62,7 +62,7 @@ fn online(context: &Context, command: Command, connection: &ConnectionArgs) -> R
         let ctl = Ctl::new(settings).map_err(failed)?;
         match etcdctl::run(&ctl, command).await {
             Ok(()) => Ok(ExitCode::SUCCESS),
-            Err(trouble) => Err(explained(&ctl.client, trouble).await),
+            Err(ctl_error) => Err(explained(&ctl.client, ctl_error).await),
         }
     })
 }
@@ -76,14 +76,14 @@ fn written_as(format: Format) -> Option<String> {
     }
 }
 
-fn failed(trouble: Trouble) -> Failure {
-    Failure::new(trouble.own_code(), trouble.text)
+fn failed(error: CtlError) -> CliError {
+    CliError::new(error.own_code(), error.text)
 }
 
 /// The same with the step that broke, where one did.
-async fn explained(client: &Client, trouble: Trouble) -> Failure {
-    let mut text = trouble.text.clone();
-    if let Some(call) = &trouble.call {
+async fn explained(client: &Client, error: CtlError) -> CliError {
+    let mut text = error.text.clone();
+    if let Some(call) = &error.call {
         for line in client.explain(call).await {
             text += &format!("\n  {line}");
         }
@@ -91,31 +91,31 @@ async fn explained(client: &Client, trouble: Trouble) -> Failure {
             text += &format!("\n  (the endpoints are from {})", client.settings.origin);
         }
     }
-    Failure::new(trouble.own_code(), text)
+    CliError::new(error.own_code(), text)
 }
 
 #[expect(clippy::print_stderr, reason = "this is where a tool says why it failed")]
-fn complain(failure: &Failure) -> ExitCode {
-    let text = failure.to_string();
+fn complain(error: &CliError) -> ExitCode {
+    let text = error.to_string();
     if !text.is_empty() {
         eprintln!("etcd-admin: {text}");
     }
-    ExitCode::from(failure.code())
+    ExitCode::from(error.code())
 }
 
-impl From<SettingsError> for Failure {
+impl From<SettingsError> for CliError {
     fn from(error: SettingsError) -> Self {
         Self::usage(error.to_string())
     }
 }
 
-impl From<ClientError> for Failure {
+impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         Self::usage(error.to_string())
     }
 }
 
-impl From<CallError> for Failure {
+impl From<CallError> for CliError {
     fn from(error: CallError) -> Self {
         Self::new(code_of(&error), error.to_string())
     }

@@ -198,7 +198,7 @@ pub(crate) fn command() -> clap::Command {
         command = at(command, path, &|one| one.arg(dry_run.clone()));
     }
     let template = first_help(&command, &shared);
-    command.help_template(template).after_long_help(crate::ui::failure::exit_statuses_text())
+    command.help_template(template).after_long_help(crate::ui::error::exit_statuses_text())
 }
 
 /// Changes the command at a path of names.

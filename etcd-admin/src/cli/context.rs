@@ -2,7 +2,7 @@
 
 use crate::cli::args::GlobalArgs;
 use crate::cluster_config::ClusterFile;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use crate::ui::output::Format;
 use certs::CaKind;
 use certs::files::CaDir;
@@ -25,23 +25,23 @@ impl Context {
 
     /// Returns the directory of the CAs: as given, else that of the cluster whose document is here, else the one that older releases used
     /// for all clusters.
-    pub(crate) fn ca_dir(&self) -> Result<PathBuf, Failure> {
+    pub(crate) fn ca_dir(&self) -> Result<PathBuf, CliError> {
         let (own, shared) = (self.own_ca_dir()?, Self::shared_ca_dir());
         match (own, shared) {
             (Some(own), Some(shared)) if !own.exists() && shared.exists() => Ok(shared),
             (Some(own), _) => Ok(own),
             (None, Some(shared)) => Ok(shared),
-            (None, None) => Err(Failure::usage("the directory of the CAs is not known: give --ca-dir, or set ETCD_ADMIN_CA_DIR")),
+            (None, None) => Err(CliError::usage("the directory of the CAs is not known: give --ca-dir, or set ETCD_ADMIN_CA_DIR")),
         }
     }
 
     /// Returns the directory for new CAs, which never is that of another cluster.
-    pub(crate) fn new_ca_dir(&self) -> Result<PathBuf, Failure> {
+    pub(crate) fn new_ca_dir(&self) -> Result<PathBuf, CliError> {
         self.own_ca_dir()?.map_or_else(|| self.ca_dir(), Ok)
     }
 
     /// Returns the directory that was given, or that of the cluster whose document is here.
-    fn own_ca_dir(&self) -> Result<Option<PathBuf>, Failure> {
+    fn own_ca_dir(&self) -> Result<Option<PathBuf>, CliError> {
         let variable = || std::env::var_os("ETCD_ADMIN_CA_DIR").filter(|directory| !directory.is_empty()).map(PathBuf::from);
         if let Some(given) = self.ca_dir.clone().or_else(variable) {
             return Ok(Some(given));
@@ -55,14 +55,14 @@ impl Context {
     }
 
     /// Returns the directory of an existing CA.
-    pub(crate) fn ca(&self, kind: CaKind) -> Result<CaDir, Failure> {
+    pub(crate) fn ca(&self, kind: CaKind) -> Result<CaDir, CliError> {
         let root = self.ca_dir()?;
         let dir = CaDir::below(&root, kind);
         if dir.exists() {
             return Ok(dir);
         }
         let text = format!("there is no {kind} CA in {}: make one with `etcd-admin ca init`, or give --ca-dir", root.display());
-        Err(Failure::new(crate::ui::failure::FAILED, text))
+        Err(CliError::new(crate::ui::error::FAILED, text))
     }
 }
 

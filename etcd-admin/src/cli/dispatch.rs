@@ -14,10 +14,10 @@ use crate::recover;
 use crate::snapshot;
 use crate::support;
 use crate::top;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use std::process::ExitCode;
 
-pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, Failure> {
+pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, CliError> {
     match command {
         Command::Ca(command) => pki::ca(context, command),
         Command::Cert(command) => pki::cert(context, command),
@@ -33,7 +33,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, Failu
         // Of these, the commands without a connection come here.
         Command::Snapshot(_) | Command::Recover(_) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.map_err(|error| Failure::new(crate::ui::failure::FAILED, format!("start: {error}")))?;
+            let runtime = runtime.map_err(|error| CliError::new(crate::ui::error::FAILED, format!("start: {error}")))?;
             let client = Client::new(Settings::plain("127.0.0.1:2379", TlsFiles::default()))?;
             runtime.block_on(run_online(context, &client, command))
         }
@@ -47,12 +47,12 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, Failu
         | Command::Support(_)
         | Command::Status
         | Command::Member(_)
-        | Command::Leader(_) => Err(Failure::usage("this command asks members")),
+        | Command::Leader(_) => Err(CliError::usage("this command asks members")),
     }
 }
 
 /// Commands that ask members.
-pub(crate) async fn run_online(context: &Context, client: &Client, command: Command) -> Result<ExitCode, Failure> {
+pub(crate) async fn run_online(context: &Context, client: &Client, command: Command) -> Result<ExitCode, CliError> {
     match command {
         Command::Join(args) => init::join(context, client, &args).await,
         Command::Roll(args) => maintenance::roll(context, client, &args).await,

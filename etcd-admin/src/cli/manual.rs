@@ -1,12 +1,12 @@
 //! Completion scripts and manual pages, both from the command line's own table.
 
 use crate::cli::args;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use crate::ui::output::say;
 use std::path::Path;
 use std::process::ExitCode;
 
-pub(crate) fn completion(shell: clap_complete::Shell) -> Result<ExitCode, Failure> {
+pub(crate) fn completion(shell: clap_complete::Shell) -> Result<ExitCode, CliError> {
     say(&completion_script(shell, args::command(), "etcd-admin"))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -41,8 +41,8 @@ fn fish_values<'a>(command: &'a clap::Command, name: &str, path: &mut Vec<&'a st
 }
 
 /// A page for the tool and one for each of its commands.
-pub(crate) fn pages(dir: &Path) -> Result<ExitCode, Failure> {
-    let failed = |error: std::io::Error| Failure::at(dir, error);
+pub(crate) fn pages(dir: &Path) -> Result<ExitCode, CliError> {
+    let failed = |error: std::io::Error| CliError::at(dir, error);
     std::fs::create_dir_all(dir).map_err(failed)?;
     clap_mangen::generate_to(args::command(), dir).map_err(failed)?;
     let count = std::fs::read_dir(dir).map_err(failed)?.count();

@@ -1,7 +1,7 @@
 //! The document as it is written.
 
 use super::check::check;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use serde::{Deserialize, Serialize};
 use serde_norway::Mapping;
 use std::net::IpAddr;
@@ -205,16 +205,16 @@ fn auto_compaction() -> String {
 
 impl ClusterFile {
     /// Reads and checks the document at `path`, or where it is looked for.
-    pub(crate) fn read(path: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn read(path: Option<&Path>) -> Result<Self, CliError> {
         let found = || PLACES.iter().map(PathBuf::from).find(|path| path.is_file());
         let path = path.map(Path::to_owned).or_else(found);
         let path = path.ok_or_else(|| {
             let text =
                 format!("where is the cluster's document? give --cluster FILE, or write {} (etcd-admin init new)", PLACES.join(" or "));
-            Failure::usage(text)
+            CliError::usage(text)
         })?;
-        let text = std::fs::read_to_string(&path).map_err(|error| Failure::at(&path, error))?;
-        Self::parse(&text).map_err(|reason| Failure::usage(format!("{}: {reason}", path.display())))
+        let text = std::fs::read_to_string(&path).map_err(|error| CliError::at(&path, error))?;
+        Self::parse(&text).map_err(|reason| CliError::usage(format!("{}: {reason}", path.display())))
     }
 
     /// Returns `true` if a document is where it is looked for.

@@ -1,7 +1,7 @@
 //! One member of a document, with all that follows from it.
 
 use super::document::{ClusterFile, MemberEntry};
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -35,7 +35,7 @@ impl ClusterFile {
     }
 
     /// The member that is meant: the one named, or the one that has this machine's name.
-    pub(crate) fn host(&self, name: Option<&str>) -> Result<Host<'_>, Failure> {
+    pub(crate) fn host(&self, name: Option<&str>) -> Result<Host<'_>, CliError> {
         let own = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let own = own.trim();
         let known = || self.members.iter().map(|member| member.name.clone()).collect::<Vec<_>>().join(", ");
@@ -43,11 +43,11 @@ impl ClusterFile {
             Some(name) => self
                 .hosts()
                 .find(|host| host.entry.name == name)
-                .ok_or_else(|| Failure::usage(format!("no member is called {name}; there are {}", known()))),
+                .ok_or_else(|| CliError::usage(format!("no member is called {name}; there are {}", known()))),
             None => self
                 .hosts()
                 .find(|host| host.entry.name == own || host.entry.host == own)
-                .ok_or_else(|| Failure::usage(format!("which member is this machine ({own})? say --member; there are {}", known()))),
+                .ok_or_else(|| CliError::usage(format!("which member is this machine ({own})? say --member; there are {}", known()))),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::host::Host;
 use crate::host::{FLAGS, list_name};
-use crate::ui::failure::{FAILED, Failure};
+use crate::ui::error::{CliError, FAILED};
 use certs::CaKind;
 use serde_norway::{Mapping, Value};
 
@@ -92,7 +92,7 @@ impl Host<'_> {
 }
 
 /// A mapping as a configuration file.
-pub(crate) fn yaml_text(head: &str, settings: &Mapping) -> Result<String, Failure> {
-    let text = serde_norway::to_string(settings).map_err(|error| Failure::new(FAILED, format!("write YAML: {error}")))?;
+pub(crate) fn yaml_text(head: &str, settings: &Mapping) -> Result<String, CliError> {
+    let text = serde_norway::to_string(settings).map_err(|error| CliError::new(FAILED, format!("write YAML: {error}")))?;
     Ok(format!("{head}{text}"))
 }

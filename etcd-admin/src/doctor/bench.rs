@@ -3,11 +3,11 @@
 use super::args::FsyncArgs;
 use super::disk::{measure, milliseconds};
 use crate::cli::context::Context;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use crate::ui::output::{answer, table};
 use std::process::ExitCode;
 
-pub(super) fn fsync(context: &Context, args: &FsyncArgs) -> Result<ExitCode, Failure> {
+pub(super) fn fsync(context: &Context, args: &FsyncArgs) -> Result<ExitCode, CliError> {
     if context.dry_run {
         let text = format!("would write {} times {} bytes to a file in {}\n", args.writes, args.bytes, args.dir.display());
         return crate::ui::output::say(&text).map(|()| ExitCode::SUCCESS);

@@ -5,7 +5,7 @@ use crate::cli::context::Context;
 use crate::client::{Client, Repeat};
 use crate::etcdctl::size;
 use crate::members::{BrokenLink, ClusterView, Seen, headline, may_fail};
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use crate::ui::output::Format;
 use proto::etcdserverpb::{HashKvRequest, MemberListRequest};
 use std::collections::BTreeSet;
@@ -33,7 +33,7 @@ const CLOCK_DRIFT_MAX_MILLISECONDS: i64 = 1000;
 /// A response takes part of this, so that small differences say nothing.
 const OWN_CLOCK_DRIFT_MAX_MILLISECONDS: i64 = 10_000;
 
-pub(super) async fn doctor(context: &Context, client: &Client) -> Result<ExitCode, Failure> {
+pub(super) async fn doctor(context: &Context, client: &Client) -> Result<ExitCode, CliError> {
     let view = ClusterView::survey(client).await?;
     if context.format == Format::Table {
         crate::ui::output::say(&format!("{}\n\n", headline(&view)))?;

@@ -4,20 +4,20 @@ use super::finding::{Finding, tell};
 use super::ownership::owner;
 use crate::cli::context::Context;
 use crate::offline::data_dir::{inspect, is_real_etcds, must_be_idle};
-use crate::ui::failure::{Failure, REFUSED};
+use crate::ui::error::{CliError, REFUSED};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-pub(super) fn doctor(context: &Context, data: &Path) -> Result<ExitCode, Failure> {
+pub(super) fn doctor(context: &Context, data: &Path) -> Result<ExitCode, CliError> {
     let owner = owner(data, None);
     let is_foreign = owner.as_ref().is_some_and(Finding::is_problem);
-    if let Err(failure) = must_be_idle(data) {
+    if let Err(error) = must_be_idle(data) {
         // A lock file of another user cannot be opened, which says nothing about its use.
-        if is_foreign && failure.code() != REFUSED {
+        if is_foreign && error.code() != REFUSED {
             return tell(context, owner.into_iter().collect());
         }
-        return Err(failure);
+        return Err(error);
     }
     let mut findings: Vec<Finding> = owner.into_iter().collect();
     if is_real_etcds(data) {
@@ -27,17 +27,17 @@ pub(super) fn doctor(context: &Context, data: &Path) -> Result<ExitCode, Failure
     }
     findings.push(modes(data));
     match inspect(data) {
-        Err(failure) if failure.code() == REFUSED => {
+        Err(error) if error.code() == REFUSED => {
             let cure = "a new member begins here: join, or member rebuild; nothing is lost";
-            findings.push(Finding::warning("data", data.display(), failure.to_string(), cure));
+            findings.push(Finding::warning("data", data.display(), error.to_string(), cure));
         }
-        Err(failure) if is_foreign => {
+        Err(error) if is_foreign => {
             let cure = "correct the owner first, then look again";
-            findings.push(Finding::bad("data", data.display(), failure.to_string(), cure));
+            findings.push(Finding::bad("data", data.display(), error.to_string(), cure));
         }
-        Err(failure) => {
+        Err(error) => {
             let cure = "do not repair it by hand: move it aside and let the member begin anew (etcd-admin member rebuild); if most members are like this, etcd-admin recover inspect compares what is left";
-            findings.push(Finding::bad("data", data.display(), failure.to_string(), cure));
+            findings.push(Finding::bad("data", data.display(), error.to_string(), cure));
         }
         Ok(found) => {
             let text = format!(

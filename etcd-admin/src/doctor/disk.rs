@@ -2,7 +2,7 @@
 
 use super::finding::Finding;
 use crate::etcdctl::size;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use serde::Serialize;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -37,8 +37,8 @@ pub(super) fn nearest(path: &Path) -> PathBuf {
 }
 
 /// Writes over and over to a preallocated file in `dir`, each time synced; the file is removed.
-pub(crate) fn measure(dir: &Path, writes: u32, bytes: u32, limit: Option<Duration>) -> Result<Latency, Failure> {
-    let failed = |error: std::io::Error| Failure::at(dir, error);
+pub(crate) fn measure(dir: &Path, writes: u32, bytes: u32, limit: Option<Duration>) -> Result<Latency, CliError> {
+    let failed = |error: std::io::Error| CliError::at(dir, error);
     let file = tempfile::tempfile_in(dir).map_err(failed)?;
     let block = vec![0x5a; bytes as usize];
     // As a log does: the room is there before, so that a sync writes no metadata of the file system.
@@ -69,15 +69,15 @@ pub(crate) fn measure(dir: &Path, writes: u32, bytes: u32, limit: Option<Duratio
 }
 
 /// A short measurement, which a slow disk does not make a long one.
-pub(crate) fn probe(dir: &Path) -> Result<Latency, Failure> {
+pub(crate) fn probe(dir: &Path) -> Result<Latency, CliError> {
     measure(dir, PROBE_WRITES, PROBE_BYTES, Some(PROBE_TIME))
 }
 
 pub(super) fn sync_time(dir: &Path) -> Finding {
     let near = nearest(dir);
     match probe(&near) {
-        Err(failure) => {
-            Finding::bad("disk-write", near.display(), failure.to_string(), "the daemon has to write there: look at modes and mounts")
+        Err(error) => {
+            Finding::bad("disk-write", near.display(), error.to_string(), "the daemon has to write there: look at modes and mounts")
         }
         Ok(found) => {
             let text = format!(

@@ -1,7 +1,7 @@
 //! One finding, and the printed list of them.
 
 use crate::cli::context::Context;
-use crate::ui::failure::{CHECK_FAILED, Failure};
+use crate::ui::error::{CHECK_FAILED, CliError};
 use crate::ui::output::{answer, table};
 use certs::Severity;
 use serde::Serialize;
@@ -60,7 +60,7 @@ struct Told<'a> {
 }
 
 /// The worst first; ends with 3 when something is bad.
-pub(crate) fn tell(context: &Context, mut findings: Vec<Finding>) -> Result<ExitCode, Failure> {
+pub(crate) fn tell(context: &Context, mut findings: Vec<Finding>) -> Result<ExitCode, CliError> {
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let (bad, warnings) = (count(Severity::Bad), count(Severity::Warning));

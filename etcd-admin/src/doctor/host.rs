@@ -9,7 +9,7 @@ use super::surroundings::{clock, unit, user_of_unit};
 use crate::cli::context::Context;
 use crate::client::settings_of_file;
 use crate::offline::data_dir::must_be_idle;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use certs::{HostCheck, Name, PrivateKey, Profile};
 use config::{Endpoint, Url};
 use std::path::Path;
@@ -19,7 +19,7 @@ use time::Duration;
 /// When a certificate's end is near.
 const WARN: Duration = Duration::days(30);
 
-pub(super) fn doctor(context: &Context, config: &Path, no_probe: bool) -> Result<ExitCode, Failure> {
+pub(super) fn doctor(context: &Context, config: &Path, no_probe: bool) -> Result<ExitCode, CliError> {
     let mut findings = vec![clock()];
     findings.extend(unit());
     findings.extend(packages());
@@ -85,11 +85,11 @@ fn of_settings(context: &Context, settings: &config::Settings, no_probe: bool) -
 
 /// Checks a certificate with its key and its CA.
 pub(super) fn pair(context: &Context, profile: Profile, cert: &Path, key: &Path, ca: &Path, wanted: &[Name]) -> Vec<Finding> {
-    let checked = || -> Result<Vec<certs::Finding>, Failure> {
+    let checked = || -> Result<Vec<certs::Finding>, CliError> {
         let (shown, cas) = (crate::host::certificates(cert)?, crate::host::certificates(ca)?);
         certs::files::check_private(key)?;
         let text = certs::files::read_text(key)?;
-        let key = PrivateKey::from_pem(&text, None).map_err(|error| Failure::of_file(key, &error))?;
+        let key = PrivateKey::from_pem(&text, None).map_err(|error| CliError::of_file(key, &error))?;
         let lists = [];
         let check = HostCheck { profile, shown: &shown, cas: &cas, revocation_lists: &lists, key: Some(&key), wanted, warn: WARN };
         Ok(check.run(context.now))

@@ -2,7 +2,7 @@
 //! or has expired.
 
 use super::finding::Finding;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use certs::{CertificateFacts, RevocationListFacts};
 use std::path::Path;
 use time::{Duration, OffsetDateTime};
@@ -13,18 +13,18 @@ const REMEDY: &str = "where its key is: etcd-admin crl publish; then here: etcd-
 
 /// Returns a finding for each CA in the bundle `ca`, by the lists in `list`.
 pub(super) fn lists(now: OffsetDateTime, list: &Path, ca: &Path) -> Vec<Finding> {
-    let of_bundle = || -> Result<Vec<Finding>, Failure> {
+    let of_bundle = || -> Result<Vec<Finding>, CliError> {
         let (lists, bundle) = (crate::host::revocation_lists(list)?, crate::host::certificates(ca)?);
         bundle.iter().map(|issuer| of_issuer(now, list, &lists, issuer)).collect()
     };
-    of_bundle().unwrap_or_else(|failure| vec![Finding::bad("revocation-list", list.display(), failure.to_string(), REMEDY)])
+    of_bundle().unwrap_or_else(|error| vec![Finding::bad("revocation-list", list.display(), error.to_string(), REMEDY)])
 }
 
-fn of_issuer(now: OffsetDateTime, list: &Path, lists: &[impl AsRef<[u8]>], issuer: &[u8]) -> Result<Finding, Failure> {
-    let subject = CertificateFacts::of(issuer).map_err(|error| Failure::of_file(list, &error))?.subject;
+fn of_issuer(now: OffsetDateTime, list: &Path, lists: &[impl AsRef<[u8]>], issuer: &[u8]) -> Result<Finding, CliError> {
+    let subject = CertificateFacts::of(issuer).map_err(|error| CliError::of_file(list, &error))?.subject;
     let own = lists.iter().filter(|list| RevocationListFacts::is_signed_by(list.as_ref(), issuer));
     let own = own.map(|list| RevocationListFacts::of(list.as_ref())).collect::<Result<Vec<_>, _>>();
-    let own = own.map_err(|error| Failure::of_file(list, &error))?;
+    let own = own.map_err(|error| CliError::of_file(list, &error))?;
     let Some(end) = own.iter().filter_map(|list| list.next_update).max() else {
         let text = format!("no list of the CA {subject} that says until when it holds: every certificate of it is refused");
         return Ok(Finding::bad("revocation-list", list.display(), text, REMEDY));

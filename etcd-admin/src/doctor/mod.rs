@@ -23,27 +23,27 @@ pub(crate) use finding::Finding;
 
 use crate::cli::context::Context;
 use crate::client::Client;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use std::process::ExitCode;
 
-pub(crate) fn preflight(context: &Context, args: &PreflightArgs) -> Result<ExitCode, Failure> {
+pub(crate) fn preflight(context: &Context, args: &PreflightArgs) -> Result<ExitCode, CliError> {
     preflight::preflight(context, args)
 }
 
 /// The scopes that need no connection.
-pub(crate) fn doctor(context: &Context, command: DoctorCommand) -> Result<ExitCode, Failure> {
+pub(crate) fn doctor(context: &Context, command: DoctorCommand) -> Result<ExitCode, CliError> {
     match command {
         DoctorCommand::Host { config, no_probe } => host::doctor(context, &config, no_probe),
         DoctorCommand::Offline { data_dir } => data::doctor(context, &data_dir),
-        DoctorCommand::Cluster => Err(Failure::usage("this command asks members")),
+        DoctorCommand::Cluster => Err(CliError::usage("this command asks members")),
     }
 }
 
-pub(crate) async fn doctor_of_cluster(context: &Context, client: &Client) -> Result<ExitCode, Failure> {
+pub(crate) async fn doctor_of_cluster(context: &Context, client: &Client) -> Result<ExitCode, CliError> {
     cluster::doctor(context, client).await
 }
 
-pub(crate) fn bench(context: &Context, command: &BenchCommand) -> Result<ExitCode, Failure> {
+pub(crate) fn bench(context: &Context, command: &BenchCommand) -> Result<ExitCode, CliError> {
     match command {
         BenchCommand::Fsync(args) => bench::fsync(context, args),
     }

@@ -12,12 +12,12 @@ use crate::client::{Client, PageError, Settings, TlsFiles};
 use crate::cluster_config::{ClusterFile, Host};
 use crate::offline::data_dir::must_be_idle;
 use crate::offline::data_dir::{has_member, is_real_etcds};
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use certs::{Name, Profile};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-pub(super) fn preflight(context: &Context, args: &PreflightArgs) -> Result<ExitCode, Failure> {
+pub(super) fn preflight(context: &Context, args: &PreflightArgs) -> Result<ExitCode, CliError> {
     let file = ClusterFile::read(args.document.cluster.as_deref())?;
     let host = file.host(args.member.as_deref())?;
     let data = host.data_dir();
@@ -96,7 +96,7 @@ fn certificates(context: &Context, host: &Host<'_>) -> Vec<Finding> {
 }
 
 /// Tries the peer URL of every other member with the certificate of this host: what a member that starts here would meet.
-fn peers(host: &Host<'_>) -> Result<Vec<Finding>, Failure> {
+fn peers(host: &Host<'_>) -> Result<Vec<Finding>, CliError> {
     let dir = host.certificates().join("current");
     let file = |name: &str| Some(dir.join(name));
     let has_files = host.file.tls.enabled && dir.exists();
@@ -109,7 +109,7 @@ fn peers(host: &Host<'_>) -> Result<Vec<Finding>, Failure> {
         TlsFiles::default()
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(crate::ui::failure::FAILED, format!("start: {error}")))?;
+    let runtime = runtime.map_err(|error| CliError::new(crate::ui::error::FAILED, format!("start: {error}")))?;
     let others = host.file.hosts().filter(|other| other.entry.name != host.entry.name);
     let found = others.map(|other| {
         let url = other.peer_url();

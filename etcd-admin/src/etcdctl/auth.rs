@@ -1,9 +1,9 @@
 //! auth and role.
 
 use super::args::{AuthCommand, PermissionArgs, RoleCommand};
+use super::error::CtlError;
 use super::keys::prefix_end;
 use super::print::{AuthStatus, PermissionRevoked, RoleShown, Said, say};
-use super::trouble::Trouble;
 use super::{Ctl, none, one};
 use crate::client::{CallError, Repeat};
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use proto::etcdserverpb::{
 const ROOT: &str = "root";
 const NO_ROOT_ROLE: &str = "etcdserver: root user does not have root role";
 
-pub(super) async fn run(ctl: &Ctl, command: &AuthCommand) -> Result<(), Trouble> {
+pub(super) async fn run(ctl: &Ctl, command: &AuthCommand) -> Result<(), CtlError> {
     match command {
         AuthCommand::Enable(args) => {
             none(&args.args, "auth enable command does not accept any arguments")?;
@@ -51,7 +51,7 @@ async fn enable(ctl: &Ctl) -> Result<(), CallError> {
     }
 }
 
-pub(super) async fn role(ctl: &Ctl, command: &RoleCommand) -> Result<(), Trouble> {
+pub(super) async fn role(ctl: &Ctl, command: &RoleCommand) -> Result<(), CtlError> {
     match command {
         RoleCommand::Add(args) => {
             let name = one(&args.args, "role add command requires role name as its argument")?;
@@ -85,42 +85,42 @@ pub(super) async fn role(ctl: &Ctl, command: &RoleCommand) -> Result<(), Trouble
 }
 
 /// The range of a permission: a key, a range, a prefix, or everything from a key on.
-fn range(values: &[String], args: &PermissionArgs) -> Result<(Bytes, Bytes), Trouble> {
+fn range(values: &[String], args: &PermissionArgs) -> Result<(Bytes, Bytes), CtlError> {
     const BOTH: &str = "--from-key and --prefix flags are mutually exclusive";
     const OPEN: &[u8] = b"\0";
     let key = values.first().map(String::as_str).unwrap_or_default();
     if key.is_empty() {
         if args.prefix && args.from_key {
-            return Err(Trouble::arguments(BOTH));
+            return Err(CtlError::arguments(BOTH));
         }
         // The empty key stands for the first one; with a flag, for all.
         let end = if args.prefix || args.from_key { OPEN } else { b"" };
         return Ok((Bytes::from_static(OPEN), Bytes::copy_from_slice(end)));
     }
     let end = match (values.get(1), args.prefix, args.from_key) {
-        (None, true, true) => return Err(Trouble::arguments(BOTH)),
+        (None, true, true) => return Err(CtlError::arguments(BOTH)),
         (None, true, false) => prefix_end(key.as_bytes()),
         (None, false, true) => OPEN.to_vec(),
         (None, false, false) => Vec::new(),
-        (Some(_), true, _) => return Err(Trouble::arguments("unexpected endkey argument with --prefix flag")),
-        (Some(_), false, true) => return Err(Trouble::arguments("unexpected endkey argument with --from-key flag")),
+        (Some(_), true, _) => return Err(CtlError::arguments("unexpected endkey argument with --prefix flag")),
+        (Some(_), false, true) => return Err(CtlError::arguments("unexpected endkey argument with --from-key flag")),
         (Some(end), false, false) => end.clone().into_bytes(),
     };
     Ok((Bytes::copy_from_slice(key.as_bytes()), end.into()))
 }
 
-async fn grant(ctl: &Ctl, args: &PermissionArgs) -> Result<(), Trouble> {
+async fn grant(ctl: &Ctl, args: &PermissionArgs) -> Result<(), CtlError> {
     let [name, kind, keys @ ..] = args.args.as_slice() else {
-        return Err(Trouble::arguments("role grant command requires role name, permission type, and key [endkey] as its argument"));
+        return Err(CtlError::arguments("role grant command requires role name, permission type, and key [endkey] as its argument"));
     };
     if keys.is_empty() {
-        return Err(Trouble::arguments("role grant command requires role name, permission type, and key [endkey] as its argument"));
+        return Err(CtlError::arguments("role grant command requires role name, permission type, and key [endkey] as its argument"));
     }
     let perm_type = match kind.to_uppercase().as_str() {
         "READ" => Type::Read,
         "WRITE" => Type::Write,
         "READWRITE" => Type::Readwrite,
-        _ => return Err(Trouble::arguments(format!("invalid permission type: {kind}"))),
+        _ => return Err(CtlError::arguments(format!("invalid permission type: {kind}"))),
     };
     let (key, range_end) = range(keys, args)?;
     let perm = Some(Permission { perm_type: perm_type.into(), key, range_end });
@@ -129,10 +129,10 @@ async fn grant(ctl: &Ctl, args: &PermissionArgs) -> Result<(), Trouble> {
     ctl.printer.show(&Said { text: format!("Role {name} updated\n"), header: answer.header.as_ref(), names: None, message: &answer })
 }
 
-async fn revoke(ctl: &Ctl, args: &PermissionArgs) -> Result<(), Trouble> {
+async fn revoke(ctl: &Ctl, args: &PermissionArgs) -> Result<(), CtlError> {
     let (role, keys) = match args.args.as_slice() {
         [role, keys @ ..] if !keys.is_empty() => (role, keys),
-        _ => return Err(Trouble::arguments("role revoke-permission command requires role name and key [endkey] as its argument")),
+        _ => return Err(CtlError::arguments("role revoke-permission command requires role name and key [endkey] as its argument")),
     };
     let (key, range_end) = range(keys, args)?;
     let request = AuthRoleRevokePermissionRequest { role: role.clone(), key: key.clone(), range_end: range_end.clone() };

@@ -2,9 +2,9 @@
 
 use super::Ctl;
 use super::args::{CheckArgs, CheckCommand};
+use super::error::{CtlError, Exit};
 use super::keys::prefix_end;
 use super::print::say;
-use super::trouble::{Exit, Trouble};
 use crate::client::{Repeat, Session};
 use bytes::Bytes;
 use futures::future::join_all;
@@ -25,18 +25,18 @@ struct Load {
     scale_clients: u32,
 }
 
-fn load(args: &CheckArgs) -> Result<Load, Trouble> {
+fn load(args: &CheckArgs) -> Result<Load, CtlError> {
     let (puts_per_second, perf_clients, keys, scale_clients) = match args.load.as_str() {
         "s" | "small" => (150, 50, 10_000, 50),
         "m" | "medium" => (1_000, 200, 100_000, 200),
         "l" | "large" => (8_000, 500, 1_000_000, 500),
         "xl" | "xLarge" => (15_000, 1_000, 3_000_000, 1_000),
-        other => return Err(Trouble::new(Exit::BadFeature, format!("unknown load option {other}"))),
+        other => return Err(CtlError::new(Exit::BadFeature, format!("unknown load option {other}"))),
     };
     Ok(Load { puts_per_second, perf_clients, keys, scale_clients })
 }
 
-pub(super) async fn run(ctl: &Ctl, command: CheckCommand) -> Result<(), Trouble> {
+pub(super) async fn run(ctl: &Ctl, command: CheckCommand) -> Result<(), CtlError> {
     match command {
         CheckCommand::Perf(args) => perf(ctl, &args).await,
         CheckCommand::Datascale(args) => datascale(ctl, &args).await,
@@ -44,7 +44,7 @@ pub(super) async fn run(ctl: &Ctl, command: CheckCommand) -> Result<(), Trouble>
 }
 
 /// Refuses to run where keys are already: they would be deleted at the end.
-async fn empty(ctl: &Ctl, prefix: &str) -> Result<(), Trouble> {
+async fn empty(ctl: &Ctl, prefix: &str) -> Result<(), CtlError> {
     let (key, range_end) = (Bytes::from(prefix.to_owned()), Bytes::from(prefix_end(prefix.as_bytes())));
     let request = RangeRequest { key, range_end, limit: 1, ..RangeRequest::default() };
     let found = ctl.client.call(Repeat::Safe, async |session| session.kv().range(request.clone()).await).await?;
@@ -52,7 +52,7 @@ async fn empty(ctl: &Ctl, prefix: &str) -> Result<(), Trouble> {
         None => Ok(()),
         Some(_) => {
             let text = format!("prefix {prefix:?} has keys. Delete with 'etcdctl del --prefix {prefix}' first");
-            Err(Trouble::new(Exit::InvalidInput, text))
+            Err(CtlError::new(Exit::InvalidInput, text))
         }
     }
 }
@@ -83,7 +83,7 @@ async fn client(session: &Session, measured: &Measured, mut more: impl AsyncFnMu
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count of requests of one minute")]
-async fn perf(ctl: &Ctl, args: &CheckArgs) -> Result<(), Trouble> {
+async fn perf(ctl: &Ctl, args: &CheckArgs) -> Result<(), CtlError> {
     let load = load(args)?;
     let prefix = args.prefix.as_deref().unwrap_or("/etcdctl-check-perf/");
     empty(ctl, prefix).await?;
@@ -125,11 +125,11 @@ async fn perf(ctl: &Ctl, args: &CheckArgs) -> Result<(), Trouble> {
     line(slowest <= 0.5, format!("Slowest request took {slowest:.6}s"), format!("Slowest request took too long: {slowest:.6}s"))?;
     line(deviation <= 0.1, format!("Stddev is {deviation:.6}s"), format!("Stddev too high: {deviation:.6}s"))?;
     say(if good { b"PASS\n" } else { b"FAIL\n" })?;
-    if good { Ok(()) } else { Err(Trouble::new(Exit::Error, "")) }
+    if good { Ok(()) } else { Err(CtlError::new(Exit::Error, "")) }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "megabytes for eyes")]
-async fn datascale(ctl: &Ctl, args: &CheckArgs) -> Result<(), Trouble> {
+async fn datascale(ctl: &Ctl, args: &CheckArgs) -> Result<(), CtlError> {
     let load = load(args)?;
     let prefix = args.prefix.as_deref().unwrap_or("/etcdctl-check-datascale/");
     empty(ctl, prefix).await?;
@@ -156,14 +156,14 @@ async fn datascale(ctl: &Ctl, args: &CheckArgs) -> Result<(), Trouble> {
     let errors = measured.errors.into_inner();
     if let Some(error) = errors.first() {
         say(format!("FAIL: too many errors\nFAIL: ERROR({error}) -> {}\n", errors.len()).as_bytes())?;
-        return Err(Trouble::new(Exit::Error, ""));
+        return Err(CtlError::new(Exit::Error, ""));
     }
     let used = after.saturating_sub(before) as f64 / f64::from(1 << 20);
     say(format!("PASS: Approximate system memory used : {used:.2} MB.\n").as_bytes())
 }
 
 /// Deletes the written keys, and reclaims the space if requested.
-async fn tidy(ctl: &Ctl, prefix: &str, args: &CheckArgs) -> Result<(), Trouble> {
+async fn tidy(ctl: &Ctl, prefix: &str, args: &CheckArgs) -> Result<(), CtlError> {
     let (key, range_end) = (Bytes::from(prefix.to_owned()), Bytes::from(prefix_end(prefix.as_bytes())));
     let request = DeleteRangeRequest { key, range_end, prev_kv: false };
     let deleted = ctl.client.call_within(None, Repeat::Safe, async |session| session.kv().delete_range(request.clone()).await).await?;
@@ -186,9 +186,9 @@ async fn tidy(ctl: &Ctl, prefix: &str, args: &CheckArgs) -> Result<(), Trouble> 
 }
 
 /// `process_resident_memory_bytes` of the first endpoint.
-async fn resident_bytes(ctl: &Ctl) -> Result<u64, Trouble> {
-    let missing = || Trouble::error("could not find: process_resident_memory_bytes");
-    let page = ctl.client.metrics_page().await.map_err(|error| Trouble::error(format!("fetch error: {error}")))?;
+async fn resident_bytes(ctl: &Ctl) -> Result<u64, CtlError> {
+    let missing = || CtlError::error("could not find: process_resident_memory_bytes");
+    let page = ctl.client.metrics_page().await.map_err(|error| CtlError::error(format!("fetch error: {error}")))?;
     let line = page.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes ")).ok_or_else(missing)?;
     let bytes: f64 = line.trim().parse().map_err(|_| missing())?;
     // A count of bytes is far below where whole numbers end.

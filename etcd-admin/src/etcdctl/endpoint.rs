@@ -2,8 +2,8 @@
 
 use super::Ctl;
 use super::args::{EndpointArgs, EndpointCommand};
+use super::error::{CtlError, Exit};
 use super::print::{Hashes, Health, Healths, Statuses, tell};
-use super::trouble::{Exit, Trouble};
 use crate::client::{CallError, Client, Repeat};
 use futures::future::join_all;
 use proto::etcdserverpb::alarm_request::AlarmAction;
@@ -11,7 +11,7 @@ use proto::etcdserverpb::{AlarmRequest, HashKvRequest, MemberListRequest, RangeR
 use std::time::Instant;
 use tonic::Code;
 
-pub(super) async fn run(ctl: &Ctl, args: EndpointArgs) -> Result<(), Trouble> {
+pub(super) async fn run(ctl: &Ctl, args: EndpointArgs) -> Result<(), CtlError> {
     // None of them looks at its arguments.
     match args.command {
         EndpointCommand::Health(_) => health(ctl, args.cluster).await,
@@ -21,40 +21,41 @@ pub(super) async fn run(ctl: &Ctl, args: EndpointArgs) -> Result<(), Trouble> {
 }
 
 /// Those that were given, or all of the members'.
-pub(super) async fn endpoints(ctl: &Ctl, cluster: bool) -> Result<Vec<String>, Trouble> {
+pub(super) async fn endpoints(ctl: &Ctl, cluster: bool) -> Result<Vec<String>, CtlError> {
     if !cluster {
         return Ok(ctl.client.settings.endpoints.clone());
     }
     let request = MemberListRequest { linearizable: true };
     let listed = ctl.client.call(Repeat::Safe, async |session| session.cluster().member_list(request).await).await;
-    let listed = listed
-        .map_err(|error| Trouble::from(error).wrapped(|text| format!("failed to fetch endpoints from etcd cluster member list: {text}")))?;
+    let listed = listed.map_err(|error| {
+        CtlError::from(error).wrapped(|text| format!("failed to fetch endpoints from etcd cluster member list: {text}"))
+    })?;
     Ok(listed.members.into_iter().flat_map(|member| member.client_ur_ls).collect())
 }
 
 /// Sends a request to one endpoint, independent of the others.
-pub(super) async fn at<T>(ctl: &Ctl, endpoint: &str, ask: impl AsyncFn(&Client) -> Result<T, CallError>) -> Result<T, Trouble> {
+pub(super) async fn at<T>(ctl: &Ctl, endpoint: &str, ask: impl AsyncFn(&Client) -> Result<T, CallError>) -> Result<T, CtlError> {
     let client = ctl.client.at(endpoint)?;
     match ask(&client).await {
         Ok(answer) => Ok(answer),
         Err(error) => {
             let explained = client.explain(&error).await;
-            Err(Trouble::from(error).wrapped(|text| [vec![text.to_owned()], explained].concat().join("; ")))
+            Err(CtlError::from(error).wrapped(|text| [vec![text.to_owned()], explained].concat().join("; ")))
         }
     }
 }
 
-async fn health(ctl: &Ctl, cluster: bool) -> Result<(), Trouble> {
+async fn health(ctl: &Ctl, cluster: bool) -> Result<(), CtlError> {
     let endpoints = endpoints(ctl, cluster).await?;
     let healths = join_all(endpoints.into_iter().map(|endpoint| async move {
         let begun = Instant::now();
-        let error = at(ctl, &endpoint, async |client| look(client).await).await.unwrap_or_else(|trouble| trouble.text);
+        let error = at(ctl, &endpoint, async |client| look(client).await).await.unwrap_or_else(|ctl_error| ctl_error.text);
         Health { endpoint, took: begun.elapsed(), error }
     }))
     .await;
     let unhealthy = healths.iter().any(|health| !health.error.is_empty());
     ctl.printer.show(&Healths(healths))?;
-    if unhealthy { Err(Trouble::error("unhealthy cluster")) } else { Ok(()) }
+    if unhealthy { Err(CtlError::error("unhealthy cluster")) } else { Ok(()) }
 }
 
 /// The alarms of an endpoint that serves, as a complaint; empty when there are none.
@@ -77,7 +78,7 @@ async fn look(client: &Client) -> Result<String, CallError> {
     }
 }
 
-async fn status(ctl: &Ctl, cluster: bool) -> Result<(), Trouble> {
+async fn status(ctl: &Ctl, cluster: bool) -> Result<(), CtlError> {
     let mut statuses = Vec::new();
     let mut failed = false;
     for endpoint in endpoints(ctl, cluster).await? {
@@ -86,31 +87,31 @@ async fn status(ctl: &Ctl, cluster: bool) -> Result<(), Trouble> {
         });
         match asked.await {
             Ok(status) => statuses.push((endpoint, status)),
-            Err(trouble) => {
+            Err(error) => {
                 failed = true;
-                tell(&format!("Failed to get the status of endpoint {endpoint} ({trouble})"));
+                tell(&format!("Failed to get the status of endpoint {endpoint} ({error})"));
             }
         }
     }
     ctl.printer.show(&Statuses(statuses))?;
-    if failed { Err(Trouble::new(Exit::Error, "")) } else { Ok(()) }
+    if failed { Err(CtlError::new(Exit::Error, "")) } else { Ok(()) }
 }
 
-async fn hash(ctl: &Ctl, cluster: bool, revision: i64) -> Result<(), Trouble> {
+async fn hash(ctl: &Ctl, cluster: bool, revision: i64) -> Result<(), CtlError> {
     let mut hashes = Vec::new();
-    let mut failure = None;
+    let mut error = None;
     for endpoint in endpoints(ctl, cluster).await? {
         let asked = at(ctl, &endpoint, async |client| {
             client.call(Repeat::Safe, async |session| session.maintenance().hash_kv(HashKvRequest { revision }).await).await
         });
         match asked.await {
             Ok(hash) => hashes.push((endpoint, hash)),
-            Err(trouble) => {
-                tell(&format!("Failed to get the hash of endpoint {endpoint} ({trouble})"));
-                failure = Some(trouble);
+            Err(ctl_error) => {
+                tell(&format!("Failed to get the hash of endpoint {endpoint} ({ctl_error})"));
+                error = Some(ctl_error);
             }
         }
     }
     ctl.printer.show(&Hashes(hashes))?;
-    failure.map_or(Ok(()), Err)
+    error.map_or(Ok(()), Err)
 }

@@ -1,6 +1,6 @@
 //! Ranges of keys, numbers and quoted words, as etcdctl reads them.
 
-use super::trouble::Trouble;
+use super::error::CtlError;
 use bytes::Bytes;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -60,12 +60,12 @@ pub(crate) fn unsigned(text: &str, radix: u32) -> Result<u64, String> {
     }
 }
 
-pub(crate) fn lease_id(text: &str) -> Result<i64, Trouble> {
-    signed(text, 16).map_err(|error| Trouble::arguments(format!("bad lease ID arg ({error}), expecting ID in Hex")))
+pub(crate) fn lease_id(text: &str) -> Result<i64, CtlError> {
+    signed(text, 16).map_err(|error| CtlError::arguments(format!("bad lease ID arg ({error}), expecting ID in Hex")))
 }
 
-pub(crate) fn member_id(text: &str) -> Result<u64, Trouble> {
-    unsigned(text, 16).map_err(|error| Trouble::arguments(format!("bad member ID arg ({error}), expecting ID in Hex")))
+pub(crate) fn member_id(text: &str) -> Result<u64, CtlError> {
+    unsigned(text, 16).map_err(|error| CtlError::arguments(format!("bad member ID arg ({error}), expecting ID in Hex")))
 }
 
 /// A line as words: quoted ones with Go's escapes in `"…"`, as they are in `'…'`.

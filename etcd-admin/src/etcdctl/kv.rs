@@ -1,9 +1,9 @@
 //! get, put, del, compaction.
 
 use super::args::{CompactionArgs, DelArgs, GetArgs, PutArgs};
+use super::error::{CtlError, Exit};
 use super::keys::{Keys, signed};
 use super::print::{Format, Printer, quoted, say, tell};
-use super::trouble::{Exit, Trouble};
 use super::{Ctl, one};
 use crate::client::Repeat;
 use bytes::Bytes;
@@ -20,7 +20,7 @@ const ONE_ARGUMENT: &str = "too many arguments, only accept one argument when `-
 /// Time to think again about a range that is to be deleted.
 const DELETE_DELAY: Duration = Duration::from_secs(2);
 
-pub(super) async fn get(ctl: &Ctl, args: &GetArgs) -> Result<(), Trouble> {
+pub(super) async fn get(ctl: &Ctl, args: &GetArgs) -> Result<(), CtlError> {
     let request = range_request(args)?;
     let answer = if args.stream {
         stream(ctl, request).await?
@@ -28,17 +28,17 @@ pub(super) async fn get(ctl: &Ctl, args: &GetArgs) -> Result<(), Trouble> {
         ctl.client.call(Repeat::Safe, async |session| session.kv().range(request.clone()).await).await?
     };
     if args.count_only && ctl.printer.format != Format::Fields {
-        return Err(Trouble::arguments("--count-only is only for `--write-out=fields`"));
+        return Err(CtlError::arguments("--count-only is only for `--write-out=fields`"));
     }
     if args.print_value_only && ctl.printer.format != Format::Simple {
-        return Err(Trouble::arguments("print-value-only is only for `--write-out=simple`"));
+        return Err(CtlError::arguments("print-value-only is only for `--write-out=simple`"));
     }
     let printer = Printer { value_only: args.print_value_only, ..ctl.printer };
     printer.show(&answer)
 }
 
 /// The parts of an answer as one.
-async fn stream(ctl: &Ctl, request: RangeRequest) -> Result<RangeResponse, Trouble> {
+async fn stream(ctl: &Ctl, request: RangeRequest) -> Result<RangeResponse, CtlError> {
     let gathered = ctl.client.call(Repeat::Safe, async |session| {
         let mut parts = session.kv().range_stream(request.clone()).await?.into_inner();
         let mut whole = RangeResponse::default();
@@ -55,27 +55,27 @@ async fn stream(ctl: &Ctl, request: RangeRequest) -> Result<RangeResponse, Troub
 }
 
 /// Returns the request of `get`.
-pub(super) fn range_request(args: &GetArgs) -> Result<RangeRequest, Trouble> {
+pub(super) fn range_request(args: &GetArgs) -> Result<RangeRequest, CtlError> {
     if args.args.is_empty() {
-        return Err(Trouble::arguments("get command needs one argument as key and an optional argument as range_end"));
+        return Err(CtlError::arguments("get command needs one argument as key and an optional argument as range_end"));
     }
     if args.prefix && args.from_key {
-        return Err(Trouble::arguments(CHOOSE_RANGE));
+        return Err(CtlError::arguments(CHOOSE_RANGE));
     }
     if args.keys_only && args.count_only {
-        return Err(Trouble::arguments("`--keys-only` and `--count-only` cannot be set at the same time, choose one"));
+        return Err(CtlError::arguments("`--keys-only` and `--count-only` cannot be set at the same time, choose one"));
     }
     let serializable = match args.consistency.as_str() {
         "l" => false,
         "s" => true,
-        other => return Err(Trouble::new(Exit::BadFeature, format!("unknown consistency flag {}", quoted(other.as_bytes())))),
+        other => return Err(CtlError::new(Exit::BadFeature, format!("unknown consistency flag {}", quoted(other.as_bytes())))),
     };
     if args.args.len() > 1 && (args.prefix || args.from_key) {
-        return Err(Trouble::arguments(ONE_ARGUMENT));
+        return Err(CtlError::arguments(ONE_ARGUMENT));
     }
     for (least, most, what) in [(args.min_create_rev, args.max_create_rev, "Create"), (args.min_mod_rev, args.max_mod_rev, "Mod")] {
         if most > 0 && least > most {
-            return Err(Trouble::new(Exit::BadFeature, format!("getMin{what}Rev(={least}) > getMax{what}Rev(={most})")));
+            return Err(CtlError::new(Exit::BadFeature, format!("getMin{what}Rev(={least}) > getMax{what}Rev(={most})")));
         }
     }
     let Keys { key, end } = Keys::of(&args.args, args.prefix, args.from_key);
@@ -98,39 +98,39 @@ pub(super) fn range_request(args: &GetArgs) -> Result<RangeRequest, Trouble> {
     })
 }
 
-fn order(text: &str) -> Result<SortOrder, Trouble> {
+fn order(text: &str) -> Result<SortOrder, CtlError> {
     match text.to_uppercase().as_str() {
         "ASCEND" => Ok(SortOrder::Ascend),
         "DESCEND" => Ok(SortOrder::Descend),
         "" => Ok(SortOrder::None),
-        _ => Err(Trouble::new(Exit::BadFeature, format!("bad sort order {text}"))),
+        _ => Err(CtlError::new(Exit::BadFeature, format!("bad sort order {text}"))),
     }
 }
 
-fn target(text: &str) -> Result<SortTarget, Trouble> {
+fn target(text: &str) -> Result<SortTarget, CtlError> {
     match text.to_uppercase().as_str() {
         "CREATE" => Ok(SortTarget::Create),
         "KEY" | "" => Ok(SortTarget::Key),
         "MODIFY" => Ok(SortTarget::Mod),
         "VALUE" => Ok(SortTarget::Value),
         "VERSION" => Ok(SortTarget::Version),
-        _ => Err(Trouble::new(Exit::BadFeature, format!("bad sort target {text}"))),
+        _ => Err(CtlError::new(Exit::BadFeature, format!("bad sort target {text}"))),
     }
 }
 
-pub(super) async fn put(ctl: &Ctl, args: &PutArgs) -> Result<(), Trouble> {
+pub(super) async fn put(ctl: &Ctl, args: &PutArgs) -> Result<(), CtlError> {
     let request = put_request(args)?;
     let answer = ctl.client.call(Repeat::Unsafe, async |session| session.kv().put(request.clone()).await).await?;
     ctl.printer.show(&answer)
 }
 
 /// Returns the request of `put`; a missing value is read from the input.
-pub(super) fn put_request(args: &PutArgs) -> Result<PutRequest, Trouble> {
+pub(super) fn put_request(args: &PutArgs) -> Result<PutRequest, CtlError> {
     const NEEDS: &str = "put command needs 1 argument and input from stdin or 2 arguments";
     let bytes = |arg: &OsString| Bytes::from(arg.clone().into_vec());
-    let Some(key) = args.args.first() else { return Err(Trouble::arguments(NEEDS)) };
+    let Some(key) = args.args.first() else { return Err(CtlError::arguments(NEEDS)) };
     if args.ignore_value && args.args.len() > 1 {
-        return Err(Trouble::arguments("put command needs only 1 argument when 'ignore-value' is set"));
+        return Err(CtlError::arguments("put command needs only 1 argument when 'ignore-value' is set"));
     }
     let value = match args.args.get(1) {
         _ if args.ignore_value => Bytes::new(),
@@ -139,33 +139,33 @@ pub(super) fn put_request(args: &PutArgs) -> Result<PutRequest, Trouble> {
             let mut value = Vec::new();
             let read = std::io::stdin().read_to_end(&mut value);
             if value.is_empty() || read.is_err() {
-                return Err(Trouble::arguments(NEEDS));
+                return Err(CtlError::arguments(NEEDS));
             }
             value.into()
         }
     };
-    let lease = signed(&args.lease, 16).map_err(|error| Trouble::arguments(format!("bad lease ID ({error}), expecting ID in Hex")))?;
+    let lease = signed(&args.lease, 16).map_err(|error| CtlError::arguments(format!("bad lease ID ({error}), expecting ID in Hex")))?;
     let (prev_kv, ignore_value, ignore_lease) = (args.prev_kv, args.ignore_value, args.ignore_lease);
     Ok(PutRequest { key: bytes(key), value, lease, prev_kv, ignore_value, ignore_lease })
 }
 
-pub(super) async fn delete(ctl: &Ctl, args: &DelArgs) -> Result<(), Trouble> {
+pub(super) async fn delete(ctl: &Ctl, args: &DelArgs) -> Result<(), CtlError> {
     let request = delete_request(args).await?;
     let answer = ctl.client.call(Repeat::Unsafe, async |session| session.kv().delete_range(request.clone()).await).await?;
     ctl.printer.show(&answer)
 }
 
 /// Returns the request of `del`; an implicit range may be interrupted for a while.
-pub(super) async fn delete_request(args: &DelArgs) -> Result<DeleteRangeRequest, Trouble> {
+pub(super) async fn delete_request(args: &DelArgs) -> Result<DeleteRangeRequest, CtlError> {
     if args.args.is_empty() || args.args.len() > 2 {
-        return Err(Trouble::arguments("del command needs one argument as key and an optional argument as range_end"));
+        return Err(CtlError::arguments("del command needs one argument as key and an optional argument as range_end"));
     }
     if args.prefix && args.from_key {
-        return Err(Trouble::arguments(CHOOSE_RANGE));
+        return Err(CtlError::arguments(CHOOSE_RANGE));
     }
     if args.args.len() > 1 {
         if args.prefix || args.from_key {
-            return Err(Trouble::arguments(ONE_ARGUMENT));
+            return Err(CtlError::arguments(ONE_ARGUMENT));
         }
         if !args.range {
             tell(&format!(
@@ -180,9 +180,9 @@ pub(super) async fn delete_request(args: &DelArgs) -> Result<DeleteRangeRequest,
     Ok(DeleteRangeRequest { key, range_end: end, prev_kv: args.prev_kv })
 }
 
-pub(super) async fn compact(ctl: &Ctl, args: &CompactionArgs) -> Result<(), Trouble> {
+pub(super) async fn compact(ctl: &Ctl, args: &CompactionArgs) -> Result<(), CtlError> {
     let revision = one(&args.args, "compaction command needs 1 argument")?;
-    let revision = signed(revision, 10).map_err(Trouble::error)?;
+    let revision = signed(revision, 10).map_err(CtlError::error)?;
     let request = CompactionRequest { revision, physical: args.physical };
     ctl.client.call(Repeat::Unsafe, async |session| session.kv().compact(request).await).await?;
     say(format!("compacted revision {revision}\n").as_bytes())

@@ -1,10 +1,10 @@
 //! lease grant, revoke, timetolive, list, keep-alive.
 
 use super::args::LeaseCommand;
+use super::error::{CtlError, Exit};
 use super::keys::{lease_id, signed};
 use super::print::{Format, Granted, KeptAlive, Leases, Revoked, TimeToLive, say};
 use super::session_lease::Renewals;
-use super::trouble::{Exit, Trouble};
 use super::{Ctl, one};
 use crate::client::{CallError, Repeat};
 use proto::etcdserverpb::{LeaseGrantRequest, LeaseLeasesRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest};
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How long a lease that nothing is known of is taken to live while its first renewal is tried.
 const FIRST_RESPONSE_MAX: Duration = Duration::from_secs(60);
 
-pub(super) async fn run(ctl: &Ctl, command: LeaseCommand) -> Result<(), Trouble> {
+pub(super) async fn run(ctl: &Ctl, command: LeaseCommand) -> Result<(), CtlError> {
     match command {
         LeaseCommand::Grant(args) => grant(ctl, one(&args.args, "lease grant command needs TTL argument")?).await,
         LeaseCommand::Revoke(args) => revoke(ctl, one(&args.args, "lease revoke command needs 1 argument")?).await,
@@ -27,37 +27,37 @@ pub(super) async fn run(ctl: &Ctl, command: LeaseCommand) -> Result<(), Trouble>
     }
 }
 
-async fn grant(ctl: &Ctl, ttl: &str) -> Result<(), Trouble> {
-    let ttl = signed(ttl, 10).map_err(|error| Trouble::arguments(format!("bad TTL ({error})")))?;
+async fn grant(ctl: &Ctl, ttl: &str) -> Result<(), CtlError> {
+    let ttl = signed(ttl, 10).map_err(|error| CtlError::arguments(format!("bad TTL ({error})")))?;
     let request = LeaseGrantRequest { ttl, id: 0 };
     let granted = ctl.client.call(Repeat::Unsafe, async |session| session.lease().lease_grant(request).await).await;
-    let granted = granted.map_err(|error| Trouble::from(error).wrapped(|text| format!("failed to grant lease ({text})")))?;
+    let granted = granted.map_err(|error| CtlError::from(error).wrapped(|text| format!("failed to grant lease ({text})")))?;
     ctl.printer.show(&Granted(granted))
 }
 
-async fn revoke(ctl: &Ctl, id: &str) -> Result<(), Trouble> {
+async fn revoke(ctl: &Ctl, id: &str) -> Result<(), CtlError> {
     let id = lease_id(id)?;
     let request = LeaseRevokeRequest { id };
     let revoked = ctl.client.call(Repeat::Unsafe, async |session| session.lease().lease_revoke(request).await).await;
-    let answer = revoked.map_err(|error| Trouble::from(error).wrapped(|text| format!("failed to revoke lease ({text})")))?;
+    let answer = revoked.map_err(|error| CtlError::from(error).wrapped(|text| format!("failed to revoke lease ({text})")))?;
     ctl.printer.show(&Revoked { id, answer })
 }
 
-async fn time_to_live(ctl: &Ctl, id: &str, keys: bool) -> Result<(), Trouble> {
+async fn time_to_live(ctl: &Ctl, id: &str, keys: bool) -> Result<(), CtlError> {
     let request = LeaseTimeToLiveRequest { id: lease_id(id)?, keys };
     let answer = ctl.client.call_within(None, Repeat::Safe, async |session| session.lease().lease_time_to_live(request).await).await;
-    let answer = answer.map_err(|error| Trouble::from(error).with(Exit::BadConnection))?;
+    let answer = answer.map_err(|error| CtlError::from(error).with(Exit::BadConnection))?;
     ctl.printer.show(&TimeToLive { answer, keys })
 }
 
-async fn list(ctl: &Ctl) -> Result<(), Trouble> {
+async fn list(ctl: &Ctl) -> Result<(), CtlError> {
     let asked = ctl.client.call_within(None, Repeat::Safe, async |session| session.lease().lease_leases(LeaseLeasesRequest {}).await).await;
-    ctl.printer.show(&Leases(asked.map_err(|error| Trouble::from(error).with(Exit::BadConnection))?))
+    ctl.printer.show(&Leases(asked.map_err(|error| CtlError::from(error).with(Exit::BadConnection))?))
 }
 
-async fn keep_alive(ctl: &Ctl, id: &str, once: bool) -> Result<(), Trouble> {
+async fn keep_alive(ctl: &Ctl, id: &str, once: bool) -> Result<(), CtlError> {
     let id = lease_id(id)?;
-    let failed = |error: CallError| Trouble::from(error).with(Exit::BadConnection);
+    let failed = |error: CallError| CtlError::from(error).with(Exit::BadConnection);
     ctl.client.session().await.map_err(failed)?;
     let mut renewals = Renewals::new(id, FIRST_RESPONSE_MAX);
     while let Some(response) = renewals.next(&ctl.client).await.map_err(failed)? {
@@ -67,7 +67,7 @@ async fn keep_alive(ctl: &Ctl, id: &str, once: bool) -> Result<(), Trouble> {
         }
     }
     if once {
-        return Err(Trouble::new(Exit::BadConnection, "etcdserver: requested lease not found"));
+        return Err(CtlError::new(Exit::BadConnection, "etcdserver: requested lease not found"));
     }
     if ctl.printer.format == Format::Simple { say(format!("lease {id:016x} expired or revoked.\n").as_bytes()) } else { Ok(()) }
 }

@@ -2,8 +2,8 @@
 
 use super::Ctl;
 use super::args::{ElectArgs, LockArgs};
+use super::error::{CtlError, Exit};
 use super::session_lease::SessionLease;
-use super::trouble::{Exit, Trouble};
 use crate::client::{CallError, RECONNECT_PAUSE, Repeat, Session};
 use bytes::Bytes;
 use proto::etcdserverpb::{RangeRequest, RangeResponse};
@@ -24,7 +24,7 @@ struct Ends {
 }
 
 impl Ends {
-    fn new() -> Result<Self, Trouble> {
+    fn new() -> Result<Self, CtlError> {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
@@ -36,7 +36,7 @@ impl Ends {
     }
 }
 
-fn failed(session: &Session, status: Status) -> Trouble {
+fn failed(session: &Session, status: Status) -> CtlError {
     CallError::Status { endpoint: session.endpoint().to_owned(), status }.into()
 }
 
@@ -44,9 +44,9 @@ fn bytes(arg: &OsString) -> Bytes {
     Bytes::from(arg.clone().into_vec())
 }
 
-pub(super) async fn lock(ctl: &Ctl, args: &LockArgs) -> Result<(), Trouble> {
+pub(super) async fn lock(ctl: &Ctl, args: &LockArgs) -> Result<(), CtlError> {
     let Some((name, command)) = args.args.split_first() else {
-        return Err(Trouble::arguments("lock takes a lock name argument and an optional command to execute"));
+        return Err(CtlError::arguments("lock takes a lock name argument and an optional command to execute"));
     };
     let mut ends = Ends::new()?;
     let lease = SessionLease::grant(&ctl.client, args.ttl).await?;
@@ -55,9 +55,9 @@ pub(super) async fn lock(ctl: &Ctl, args: &LockArgs) -> Result<(), Trouble> {
         locked = persistent(ctl, async |session| session.lock().lock(request.clone()).await) => locked?,
         () = ends.wait() => {
             lease.revoke(&ctl.client).await?;
-            return Err(Trouble::error("context canceled"));
+            return Err(CtlError::error("context canceled"));
         }
-        () = lease.keep(&ctl.client) => return Err(Trouble::error("session expired")),
+        () = lease.keep(&ctl.client) => return Err(CtlError::error("session expired")),
     };
     if let Some((program, arguments)) = command.split_first() {
         let revision = locked.header.as_ref().map_or(0, |header| header.revision);
@@ -73,17 +73,17 @@ pub(super) async fn lock(ctl: &Ctl, args: &LockArgs) -> Result<(), Trouble> {
     show_key(ctl, &locked.key, "lock lost on init").await?;
     tokio::select! {
         () = ends.wait() => unlock(ctl, &lease, locked.key).await,
-        () = lease.keep(&ctl.client) => Err(Trouble::error("session expired")),
+        () = lease.keep(&ctl.client) => Err(CtlError::error("session expired")),
     }
 }
 
 /// Sends a request that waits for its turn, again whenever its connection is lost. The key is named after the lease, so a second request
 /// finds the place of the first.
-async fn persistent<T>(ctl: &Ctl, ask: impl AsyncFn(Session) -> Result<Response<T>, Status>) -> Result<T, Trouble> {
+async fn persistent<T>(ctl: &Ctl, ask: impl AsyncFn(Session) -> Result<Response<T>, Status>) -> Result<T, CtlError> {
     loop {
         match ctl.client.call_within(None, Repeat::Safe, &ask).await {
             Err(error) if error.code() == Code::Unavailable => tokio::time::sleep(RECONNECT_PAUSE).await,
-            ended => return ended.map_err(Trouble::from),
+            ended => return ended.map_err(CtlError::from),
         }
     }
 }
@@ -97,48 +97,48 @@ async fn alongside<T>(work: impl Future<Output = T>, keeper: impl Future<Output 
     }
 }
 
-async fn unlock(ctl: &Ctl, lease: &SessionLease, key: Bytes) -> Result<(), Trouble> {
+async fn unlock(ctl: &Ctl, lease: &SessionLease, key: Bytes) -> Result<(), CtlError> {
     let request = UnlockRequest { key };
     let unlocked = ctl.client.call(Repeat::Safe, async |session| session.lock().unlock(request.clone()).await).await;
     // The lease has nothing to hold any more; where it cannot be revoked, it runs out.
     drop(lease.revoke(&ctl.client).await);
-    unlocked.map(drop).map_err(Trouble::from)
+    unlocked.map(drop).map_err(CtlError::from)
 }
 
 /// The exit code of the command becomes ours.
-fn child_ended(ended: std::io::Result<std::process::ExitStatus>) -> Result<(), Trouble> {
-    let status = ended.map_err(|error| Trouble::error(error.to_string()))?;
+fn child_ended(ended: std::io::Result<std::process::ExitStatus>) -> Result<(), CtlError> {
+    let status = ended.map_err(|error| CtlError::error(error.to_string()))?;
     if status.success() {
         return Ok(());
     }
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     let text = code.map_or_else(|| format!("signal: {}", status.signal().unwrap_or(0)), |code| format!("exit status {code}"));
-    Err(Trouble::new(Exit::Child(code.unwrap_or(255)), text))
+    Err(CtlError::new(Exit::Child(code.unwrap_or(255)), text))
 }
 
-async fn show_key(ctl: &Ctl, key: &Bytes, gone: &str) -> Result<(), Trouble> {
+async fn show_key(ctl: &Ctl, key: &Bytes, gone: &str) -> Result<(), CtlError> {
     let request = RangeRequest { key: key.clone(), ..RangeRequest::default() };
     let found = ctl.client.call(Repeat::Safe, async |session| session.kv().range(request.clone()).await).await?;
     if found.kvs.is_empty() {
-        return Err(Trouble::error(gone));
+        return Err(CtlError::error(gone));
     }
     ctl.printer.show(&found)
 }
 
-pub(super) async fn elect(ctl: &Ctl, args: &ElectArgs) -> Result<(), Trouble> {
+pub(super) async fn elect(ctl: &Ctl, args: &ElectArgs) -> Result<(), CtlError> {
     let Some(name) = args.args.first().filter(|_| args.args.len() <= 2) else {
-        return Err(Trouble::arguments("elect takes one election name argument and an optional proposal argument"));
+        return Err(CtlError::arguments("elect takes one election name argument and an optional proposal argument"));
     };
     match (args.args.get(1), args.listen) {
-        (None, false) => Err(Trouble::arguments("no proposal argument but -l not set")),
-        (Some(_), true) => Err(Trouble::arguments("proposal given but -l is set")),
+        (None, false) => Err(CtlError::arguments("no proposal argument but -l not set")),
+        (Some(_), true) => Err(CtlError::arguments("proposal given but -l is set")),
         (None, true) => observe(ctl, name).await,
         (Some(proposal), false) => campaign(ctl, name, proposal).await,
     }
 }
 
 /// Prints every leader until a signal comes. A stream that breaks is opened again, at any member.
-async fn observe(ctl: &Ctl, name: &OsString) -> Result<(), Trouble> {
+async fn observe(ctl: &Ctl, name: &OsString) -> Result<(), CtlError> {
     let mut ends = Ends::new()?;
     let mut last = None;
     loop {
@@ -155,9 +155,9 @@ async fn observe(ctl: &Ctl, name: &OsString) -> Result<(), Trouble> {
         };
         tokio::select! {
             observed = follow(ctl, &session, name, &mut last) => match observed {
-                Ok(()) => return Err(Trouble::error("elect: observer lost")),
-                Err(trouble) if trouble.call.as_ref().is_some_and(|call| call.code() == Code::Unavailable) => {}
-                Err(trouble) => return Err(trouble),
+                Ok(()) => return Err(CtlError::error("elect: observer lost")),
+                Err(ctl_error) if ctl_error.call.as_ref().is_some_and(|call| call.code() == Code::Unavailable) => {}
+                Err(ctl_error) => return Err(ctl_error),
             },
             () = ends.wait() => return Ok(()),
         }
@@ -170,7 +170,7 @@ async fn observe(ctl: &Ctl, name: &OsString) -> Result<(), Trouble> {
 }
 
 /// Prints the leaders of one stream. Nothing comes, not even headers, while there is none.
-async fn follow(ctl: &Ctl, session: &Session, name: &OsString, last: &mut Option<(Bytes, i64)>) -> Result<(), Trouble> {
+async fn follow(ctl: &Ctl, session: &Session, name: &OsString, last: &mut Option<(Bytes, i64)>) -> Result<(), CtlError> {
     let mut client = session.election();
     let observed = client.observe(LeaderRequest { name: bytes(name) }).await;
     let mut leaders = observed.map_err(|status| failed(session, status))?.into_inner();
@@ -187,7 +187,7 @@ async fn follow(ctl: &Ctl, session: &Session, name: &OsString, last: &mut Option
     Ok(())
 }
 
-async fn campaign(ctl: &Ctl, name: &OsString, proposal: &OsString) -> Result<(), Trouble> {
+async fn campaign(ctl: &Ctl, name: &OsString, proposal: &OsString) -> Result<(), CtlError> {
     let mut ends = Ends::new()?;
     let lease = SessionLease::grant(&ctl.client, ELECTION_TTL_SECONDS).await?;
     let request = CampaignRequest { name: bytes(name), lease: lease.id, value: bytes(proposal) };
@@ -195,9 +195,9 @@ async fn campaign(ctl: &Ctl, name: &OsString, proposal: &OsString) -> Result<(),
         won = persistent(ctl, async |session| session.election().campaign(request.clone()).await) => won?,
         () = ends.wait() => {
             lease.revoke(&ctl.client).await?;
-            return Err(Trouble::error("context canceled"));
+            return Err(CtlError::error("context canceled"));
         }
-        () = lease.keep(&ctl.client) => return Err(Trouble::error("elect: session expired")),
+        () = lease.keep(&ctl.client) => return Err(CtlError::error("elect: session expired")),
     };
     let leader = won.leader.unwrap_or_default();
     show_key(ctl, &leader.key, "no leader on init").await?;
@@ -206,8 +206,8 @@ async fn campaign(ctl: &Ctl, name: &OsString, proposal: &OsString) -> Result<(),
             let request = ResignRequest { leader: Some(leader) };
             let resigned = ctl.client.call(Repeat::Safe, async |session| session.election().resign(request.clone()).await).await;
             drop(lease.revoke(&ctl.client).await);
-            resigned.map(drop).map_err(Trouble::from)
+            resigned.map(drop).map_err(CtlError::from)
         }
-        () = lease.keep(&ctl.client) => Err(Trouble::error("elect: session expired")),
+        () = lease.keep(&ctl.client) => Err(CtlError::error("elect: session expired")),
     }
 }

@@ -2,9 +2,9 @@
 
 use super::args::{AlarmCommand, ClusterFlag, DowngradeCommand};
 use super::endpoint::{at, endpoints};
+use super::error::{CtlError, Exit};
 use super::keys::unsigned;
 use super::print::{Alarms, Downgraded, Moved, duration, say, tell};
-use super::trouble::{Exit, Trouble};
 use super::{Ctl, none, one};
 use crate::client::Repeat;
 use proto::etcdserverpb::alarm_request::AlarmAction;
@@ -12,7 +12,7 @@ use proto::etcdserverpb::downgrade_request::DowngradeAction;
 use proto::etcdserverpb::{AlarmRequest, AlarmResponse, DefragmentRequest, DowngradeRequest, MoveLeaderRequest, StatusRequest};
 use std::time::Instant;
 
-pub(super) async fn alarm(ctl: &Ctl, command: &AlarmCommand) -> Result<(), Trouble> {
+pub(super) async fn alarm(ctl: &Ctl, command: &AlarmCommand) -> Result<(), CtlError> {
     let get = AlarmRequest { action: AlarmAction::Get.into(), ..AlarmRequest::default() };
     let listed = async || ctl.client.call(Repeat::Safe, async |session| session.maintenance().alarm(get).await).await;
     match command {
@@ -33,7 +33,7 @@ pub(super) async fn alarm(ctl: &Ctl, command: &AlarmCommand) -> Result<(), Troub
     }
 }
 
-pub(super) async fn defragment(ctl: &Ctl, args: &ClusterFlag) -> Result<(), Trouble> {
+pub(super) async fn defragment(ctl: &Ctl, args: &ClusterFlag) -> Result<(), CtlError> {
     let mut failed = false;
     for endpoint in endpoints(ctl, args.cluster).await? {
         let begun = Instant::now();
@@ -43,17 +43,17 @@ pub(super) async fn defragment(ctl: &Ctl, args: &ClusterFlag) -> Result<(), Trou
         let (ended, took) = (asked.await, duration(begun.elapsed()));
         match ended {
             Ok(_) => say(format!("Finished defragmenting etcd member[{endpoint}]. took {took}\n").as_bytes())?,
-            Err(trouble) => {
-                tell(&format!("Failed to defragment etcd member[{endpoint}]. took {took}. ({trouble})"));
+            Err(error) => {
+                tell(&format!("Failed to defragment etcd member[{endpoint}]. took {took}. ({error})"));
                 failed = true;
             }
         }
     }
-    if failed { Err(Trouble::new(Exit::Error, "")) } else { Ok(()) }
+    if failed { Err(CtlError::new(Exit::Error, "")) } else { Ok(()) }
 }
 
-pub(super) async fn move_leader(ctl: &Ctl, args: &[String]) -> Result<(), Trouble> {
-    let target = unsigned(one(args, "move-leader command needs 1 argument")?, 16).map_err(Trouble::arguments)?;
+pub(super) async fn move_leader(ctl: &Ctl, args: &[String]) -> Result<(), CtlError> {
+    let target = unsigned(one(args, "move-leader command needs 1 argument")?, 16).map_err(CtlError::arguments)?;
     let all = &ctl.client.settings.endpoints;
     for endpoint in all {
         let client = ctl.client.at(endpoint)?;
@@ -65,15 +65,15 @@ pub(super) async fn move_leader(ctl: &Ctl, args: &[String]) -> Result<(), Troubl
             return ctl.printer.show(&Moved { from: member, to: target, answer });
         }
     }
-    Err(Trouble::arguments(format!("no leader endpoint given at [{}]", all.join(" "))))
+    Err(CtlError::arguments(format!("no leader endpoint given at [{}]", all.join(" "))))
 }
 
-pub(super) async fn downgrade(ctl: &Ctl, command: &DowngradeCommand) -> Result<(), Trouble> {
+pub(super) async fn downgrade(ctl: &Ctl, command: &DowngradeCommand) -> Result<(), CtlError> {
     let target = |args: &[String]| match args {
-        [] => Err(Trouble::arguments("TARGET_VERSION not provided")),
-        [empty] if empty.is_empty() => Err(Trouble::arguments("target version not provided")),
+        [] => Err(CtlError::arguments("TARGET_VERSION not provided")),
+        [empty] if empty.is_empty() => Err(CtlError::arguments("target version not provided")),
         [one] => Ok(one.clone()),
-        _ => Err(Trouble::arguments("too many arguments")),
+        _ => Err(CtlError::arguments("too many arguments")),
     };
     let (action, version, done) = match command {
         DowngradeCommand::Validate(args) => (DowngradeAction::Validate, target(&args.args)?, "validate"),

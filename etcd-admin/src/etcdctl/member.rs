@@ -1,16 +1,16 @@
 //! member, as in etcdctl: the request is executed at once.
 
 use super::args::MemberCommand;
+use super::error::{CtlError, Exit};
 use super::keys::member_id;
 use super::print::{Format, MemberChanged, MembersListed, quoted, say};
-use super::trouble::{Exit, Trouble};
 use super::{Ctl, one};
 use crate::client::Repeat;
 use proto::etcdserverpb::{
     MemberAddRequest, MemberAddResponse, MemberListRequest, MemberPromoteRequest, MemberRemoveRequest, MemberUpdateRequest, ResponseHeader,
 };
 
-pub(super) async fn run(ctl: &Ctl, command: MemberCommand) -> Result<(), Trouble> {
+pub(super) async fn run(ctl: &Ctl, command: MemberCommand) -> Result<(), CtlError> {
     match command {
         MemberCommand::Add { args, peer_urls, learner } => add(ctl, &args, urls(&peer_urls), learner).await,
         MemberCommand::Remove(args) => {
@@ -25,7 +25,7 @@ pub(super) async fn run(ctl: &Ctl, command: MemberCommand) -> Result<(), Trouble
             let id = member_id(one(&args, "member ID is not provided")?)?;
             let peer_urls = urls(&peer_urls);
             if peer_urls.is_empty() {
-                return Err(Trouble::arguments("member peer urls not provided"));
+                return Err(CtlError::arguments("member peer urls not provided"));
             }
             check(&peer_urls)?;
             let request = MemberUpdateRequest { id, peer_ur_ls: peer_urls };
@@ -38,7 +38,7 @@ pub(super) async fn run(ctl: &Ctl, command: MemberCommand) -> Result<(), Trouble
             let linearizable = match consistency.as_str() {
                 "l" => true,
                 "s" => false,
-                other => return Err(Trouble::new(Exit::BadFeature, format!("unknown consistency flag {}", quoted(other.as_bytes())))),
+                other => return Err(CtlError::new(Exit::BadFeature, format!("unknown consistency flag {}", quoted(other.as_bytes())))),
             };
             let request = MemberListRequest { linearizable };
             let listed = ctl.client.call(Repeat::Safe, async |session| session.cluster().member_list(request).await).await?;
@@ -61,26 +61,26 @@ fn urls(flag: &str) -> Vec<String> {
 }
 
 /// Refuses URLs that cannot reach a member, before any request.
-fn check(urls: &[String]) -> Result<(), Trouble> {
-    urls.iter().try_for_each(|url| config::Url::parse(url).map(drop).map_err(|error| Trouble::error(error.to_string())))
+fn check(urls: &[String]) -> Result<(), CtlError> {
+    urls.iter().try_for_each(|url| config::Url::parse(url).map(drop).map_err(|error| CtlError::error(error.to_string())))
 }
 
 fn said(id: u64, what: &str, header: Option<&ResponseHeader>) -> String {
     format!("Member {id:16x} {what} cluster {:16x}", header.map_or(0, |header| header.cluster_id))
 }
 
-async fn add(ctl: &Ctl, args: &[String], peer_urls: Vec<String>, learner: bool) -> Result<(), Trouble> {
+async fn add(ctl: &Ctl, args: &[String], peer_urls: Vec<String>, learner: bool) -> Result<(), CtlError> {
     let name = match args {
-        [] => return Err(Trouble::arguments("member name not provided")),
+        [] => return Err(CtlError::arguments("member name not provided")),
         [name] => name,
         more => {
             let urls = more.iter().filter(|arg| arg.to_lowercase().starts_with("http"));
             let hints: String = urls.map(|url| format!(", did you mean --peer-urls={url}")).collect();
-            return Err(Trouble::arguments(format!("too many arguments{hints}")));
+            return Err(CtlError::arguments(format!("too many arguments{hints}")));
         }
     };
     if peer_urls.is_empty() {
-        return Err(Trouble::arguments("member peer urls not provided"));
+        return Err(CtlError::arguments("member peer urls not provided"));
     }
     check(&peer_urls)?;
     let joined = peer_urls.join(",");

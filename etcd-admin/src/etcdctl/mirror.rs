@@ -2,9 +2,9 @@
 
 use super::Ctl;
 use super::args::MirrorArgs;
+use super::error::{CtlError, Exit};
 use super::keys::prefix_end;
 use super::print::say;
-use super::trouble::{Exit, Trouble};
 use crate::client::{CallError, Client, ConnectionArgs, Local, Repeat, Settings, is_lost, require_leader};
 use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request;
@@ -35,12 +35,12 @@ impl Naming {
     }
 }
 
-pub(super) async fn mirror(ctl: &Ctl, args: &MirrorArgs) -> Result<(), Trouble> {
+pub(super) async fn mirror(ctl: &Ctl, args: &MirrorArgs) -> Result<(), CtlError> {
     let [destination] = args.args.as_slice() else {
-        return Err(Trouble::arguments("make-mirror takes one destination argument"));
+        return Err(CtlError::arguments("make-mirror takes one destination argument"));
     };
     if !args.dest_prefix.is_empty() && args.no_dest_prefix {
-        return Err(Trouble::arguments("`--dest-prefix` and `--no-dest-prefix` cannot be set at the same time, choose one"));
+        return Err(CtlError::arguments("`--dest-prefix` and `--no-dest-prefix` cannot be set at the same time, choose one"));
     }
     let destination = Client::new(settings(args, destination)?)?;
     let replacement = (args.no_dest_prefix || !args.dest_prefix.is_empty()).then(|| Bytes::from(args.dest_prefix.clone()));
@@ -62,7 +62,7 @@ pub(super) async fn mirror(ctl: &Ctl, args: &MirrorArgs) -> Result<(), Trouble> 
     }
 }
 
-fn settings(args: &MirrorArgs, destination: &str) -> Result<Settings, Trouble> {
+fn settings(args: &MirrorArgs, destination: &str) -> Result<Settings, CtlError> {
     let args = ConnectionArgs {
         endpoints: Some(vec![destination.to_owned()]),
         cacert: args.dest_cacert.clone(),
@@ -74,7 +74,7 @@ fn settings(args: &MirrorArgs, destination: &str) -> Result<Settings, Trouble> {
         ..ConnectionArgs::default()
     };
     let ask = || rpassword::prompt_password("Destination Password: ").map_err(|error| error.to_string());
-    Settings::of(&args, &BTreeMap::new(), Local::Ignored, ask).map_err(|error| Trouble::arguments(error.to_string()))
+    Settings::of(&args, &BTreeMap::new(), Local::Ignored, ask).map_err(|error| CtlError::arguments(error.to_string()))
 }
 
 /// All keys and their end.
@@ -86,7 +86,7 @@ fn range(naming: &Naming) -> (Bytes, Bytes) {
 }
 
 /// Copies the present keys; returns their revision.
-async fn copy(ctl: &Ctl, destination: &Client, naming: &Naming, total: &Cell<u64>) -> Result<i64, Trouble> {
+async fn copy(ctl: &Ctl, destination: &Client, naming: &Naming, total: &Cell<u64>) -> Result<i64, CtlError> {
     let (mut key, range_end) = range(naming);
     let mut revision = 0;
     loop {
@@ -115,7 +115,7 @@ async fn follow(
     mut next: i64,
     requests_max: usize,
     total: &Cell<u64>,
-) -> Result<(), Trouble> {
+) -> Result<(), CtlError> {
     let (key, range_end) = range(naming);
     let mut was_open = false;
     loop {
@@ -149,7 +149,7 @@ async fn follow(
                 } else {
                     &answer.cancel_reason
                 };
-                return Err(Trouble::new(Exit::Error, reason));
+                return Err(CtlError::new(Exit::Error, reason));
             }
             for of_one_revision in answer.events.chunk_by(|a, b| revision_of(a) == revision_of(b)) {
                 for part in of_one_revision.chunks(requests_max) {

@@ -7,6 +7,7 @@ mod args;
 mod auth;
 mod check;
 mod endpoint;
+mod error;
 pub(crate) mod keys;
 mod kv;
 mod lease;
@@ -18,14 +19,13 @@ mod print;
 pub(crate) mod program;
 mod session_lease;
 mod snapshot;
-mod trouble;
 mod txn;
 mod user;
 mod watch;
 
 pub(crate) use args::{Etcdctl, EtcdctlCommand, OwnCommand, SharedCommand};
+pub(crate) use error::{CtlError, code_of};
 pub(crate) use print::{boxed, quoted, size};
-pub(crate) use trouble::{Trouble, code_of};
 
 use crate::client::{Client, Settings};
 use print::{Format, Printer};
@@ -42,7 +42,7 @@ pub(crate) struct Ctl {
 }
 
 impl Ctl {
-    pub(crate) fn new(settings: Settings) -> Result<Self, Trouble> {
+    pub(crate) fn new(settings: Settings) -> Result<Self, CtlError> {
         let format = Format::parse(settings.write_out.as_deref().unwrap_or_default())?;
         let printer = Printer { format, hex: settings.hex, value_only: false };
         if settings.debug {
@@ -53,7 +53,7 @@ impl Ctl {
 }
 
 /// Runs a command that both tools have.
-pub(crate) async fn run(ctl: &Ctl, command: SharedCommand) -> Result<(), Trouble> {
+pub(crate) async fn run(ctl: &Ctl, command: SharedCommand) -> Result<(), CtlError> {
     use SharedCommand as Command;
     match command {
         Command::Get(args) => kv::get(ctl, &args).await,
@@ -79,7 +79,7 @@ pub(crate) async fn run(ctl: &Ctl, command: SharedCommand) -> Result<(), Trouble
 }
 
 /// Runs a command that only etcdctl has in this form.
-pub(crate) async fn run_own(ctl: &Ctl, command: OwnCommand) -> Result<(), Trouble> {
+pub(crate) async fn run_own(ctl: &Ctl, command: OwnCommand) -> Result<(), CtlError> {
     match command {
         OwnCommand::Member(command) => member::run(ctl, command).await,
         OwnCommand::Snapshot(args::SnapshotCommand::Save(args)) => snapshot::save(ctl, &args.args).await,
@@ -90,7 +90,7 @@ pub(crate) async fn run_own(ctl: &Ctl, command: OwnCommand) -> Result<(), Troubl
 }
 
 /// Prints the version whose behaviour this is.
-pub(crate) fn version() -> Result<(), Trouble> {
+pub(crate) fn version() -> Result<(), CtlError> {
     print::say(format!("etcdctl version: {VERSION}\nAPI version: {API_VERSION}\n").as_bytes())
 }
 
@@ -106,14 +106,14 @@ pub(crate) fn options_text(command: &clap::Command) -> String {
 }
 
 /// Refuses arguments where there are none to be given.
-fn none(args: &[String], text: &str) -> Result<(), Trouble> {
-    if args.is_empty() { Ok(()) } else { Err(Trouble::arguments(text)) }
+fn none(args: &[String], text: &str) -> Result<(), CtlError> {
+    if args.is_empty() { Ok(()) } else { Err(CtlError::arguments(text)) }
 }
 
 /// The one argument.
-fn one<'a>(args: &'a [String], text: &str) -> Result<&'a str, Trouble> {
+fn one<'a>(args: &'a [String], text: &str) -> Result<&'a str, CtlError> {
     match args {
         [one] => Ok(one),
-        _ => Err(Trouble::arguments(text)),
+        _ => Err(CtlError::arguments(text)),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::go_flags::{self, Line};
 use crate::client::{ConnectionArgs, Local, SHADOWED, Settings, SettingsError, as_in_go};
-use crate::etcdctl::{self, Ctl, Etcdctl, EtcdctlCommand, OwnCommand, Trouble};
+use crate::etcdctl::{self, Ctl, CtlError, Etcdctl, EtcdctlCommand, OwnCommand};
 use clap::{CommandFactory as _, FromArgMatches as _};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -41,11 +41,11 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     match wanted {
         EtcdctlCommand::Own(OwnCommand::Completion { shell }) => {
             let script = crate::cli::manual::completion_script(shell, command.clone(), "etcdctl");
-            ended(crate::ui::output::say(&script).map_err(|failure| Trouble::error(failure.to_string())), &[])
+            ended(crate::ui::output::say(&script).map_err(|failure| CtlError::error(failure.to_string())), &[])
         }
         EtcdctlCommand::Own(OwnCommand::Options) => {
             let shown = etcdctl::options_text(&command);
-            ended(crate::ui::output::say(&shown).map_err(|failure| Trouble::error(failure.to_string())), &[])
+            ended(crate::ui::output::say(&shown).map_err(|failure| CtlError::error(failure.to_string())), &[])
         }
         EtcdctlCommand::Own(OwnCommand::Version) => ended(etcdctl::version(), &[]),
         wanted @ (EtcdctlCommand::Shared(_) | EtcdctlCommand::Own(_)) => serve(&connection, wanted),
@@ -69,7 +69,7 @@ pub(crate) fn show_help(mut command: clap::Command, path: &[String]) -> ExitCode
 }
 
 /// Returns the settings of the connection, after warnings about variables that belong to no flag.
-fn settings(connection: &ConnectionArgs) -> Result<Settings, Trouble> {
+fn settings(connection: &ConnectionArgs) -> Result<Settings, CtlError> {
     let variables: BTreeMap<String, String> =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
     for name in Settings::unrecognized(&variables) {
@@ -80,17 +80,17 @@ fn settings(connection: &ConnectionArgs) -> Result<Settings, Trouble> {
         Ok(settings) => Ok(settings),
         Err(SettingsError::Shadowed { variable }) => {
             log("fatal", SHADOWED, &variable);
-            Err(Trouble::error(""))
+            Err(CtlError::error(""))
         }
-        Err(error @ SettingsError::Variable { .. }) => Err(Trouble::error(error.to_string())),
-        Err(error) => Err(Trouble::arguments(error.to_string())),
+        Err(error @ SettingsError::Variable { .. }) => Err(CtlError::error(error.to_string())),
+        Err(error) => Err(CtlError::arguments(error.to_string())),
     }
 }
 
 fn serve(connection: &ConnectionArgs, wanted: EtcdctlCommand) -> ExitCode {
     let settings = match settings(connection) {
         Ok(settings) => settings,
-        Err(trouble) => return ended(Err(trouble), &[]),
+        Err(ctl_error) => return ended(Err(ctl_error), &[]),
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -99,14 +99,14 @@ fn serve(connection: &ConnectionArgs, wanted: EtcdctlCommand) -> ExitCode {
     runtime.block_on(async {
         let ctl = match Ctl::new(settings) {
             Ok(ctl) => ctl,
-            Err(trouble) => return ended(Err(trouble), &[]),
+            Err(ctl_error) => return ended(Err(ctl_error), &[]),
         };
         let run = match wanted {
             EtcdctlCommand::Shared(command) => etcdctl::run(&ctl, command).await,
             EtcdctlCommand::Own(command) => etcdctl::run_own(&ctl, command).await,
         };
         let explained = match &run {
-            Err(Trouble { call: Some(call), .. }) => ctl.client.explain(call).await,
+            Err(CtlError { call: Some(call), .. }) => ctl.client.explain(call).await,
             Ok(()) | Err(_) => Vec::new(),
         };
         ended(run, &explained)
@@ -114,14 +114,14 @@ fn serve(connection: &ConnectionArgs, wanted: EtcdctlCommand) -> ExitCode {
 }
 
 /// Returns the exit code, after the line that says why it is not 0.
-fn ended(run: Result<(), Trouble>, explained: &[String]) -> ExitCode {
+fn ended(run: Result<(), CtlError>, explained: &[String]) -> ExitCode {
     match run {
         Ok(()) => ExitCode::SUCCESS,
-        Err(trouble) => {
-            if !trouble.text.is_empty() {
-                complain(&trouble.text, explained);
+        Err(error) => {
+            if !error.text.is_empty() {
+                complain(&error.text, explained);
             }
-            ExitCode::from(trouble.code())
+            ExitCode::from(error.code())
         }
     }
 }

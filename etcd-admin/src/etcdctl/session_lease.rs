@@ -1,6 +1,6 @@
 //! A lease that lives as long as this process does, and the renewals that keep it.
 
-use super::trouble::Trouble;
+use super::error::CtlError;
 use crate::client::{CallError, Client, Repeat};
 use proto::etcdserverpb::{LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseRevokeRequest};
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(super) struct SessionLease {
 }
 
 impl SessionLease {
-    pub(super) async fn grant(client: &Client, ttl: i64) -> Result<Self, Trouble> {
+    pub(super) async fn grant(client: &Client, ttl: i64) -> Result<Self, CtlError> {
         let request = LeaseGrantRequest { ttl, id: 0 };
         let granted = client.call(Repeat::Unsafe, async |session| session.lease().lease_grant(request).await).await?;
         Ok(Self { id: granted.id, ttl: seconds(granted.ttl) })

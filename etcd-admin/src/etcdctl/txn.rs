@@ -2,10 +2,10 @@
 
 use super::Ctl;
 use super::args::{DelArgs, GetArgs, PutArgs, TxnArgs};
+use super::error::{CtlError, Exit};
 use super::keys::{self, signed, unquote};
 use super::kv::{delete_request, put_request, range_request};
 use super::print::{quoted, say};
-use super::trouble::{Exit, Trouble};
 use crate::cli::go_flags::{self, Line};
 use crate::client::{Repeat, as_in_go};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser};
@@ -14,7 +14,7 @@ use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{Compare, RequestOp, TxnRequest};
 use std::io::BufRead;
 
-pub(super) async fn txn(ctl: &Ctl, words: &TxnArgs) -> Result<(), Trouble> {
+pub(super) async fn txn(ctl: &Ctl, words: &TxnArgs) -> Result<(), CtlError> {
     super::none(&words.args, "txn command does not accept argument")?;
     let prompt = |text: &str| if words.interactive { say(format!("{text}\n").as_bytes()) } else { Ok(()) };
     let mut request = TxnRequest::default();
@@ -35,13 +35,13 @@ pub(super) async fn txn(ctl: &Ctl, words: &TxnArgs) -> Result<(), Trouble> {
 }
 
 /// The lines up to an empty one. Read one at a time, so that whoever types sees what comes of each part.
-fn part() -> Result<Vec<String>, Trouble> {
+fn part() -> Result<Vec<String>, CtlError> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
-        let bytes = std::io::stdin().lock().read_line(&mut line).map_err(|error| Trouble::new(Exit::InvalidInput, error.to_string()))?;
+        let bytes = std::io::stdin().lock().read_line(&mut line).map_err(|error| CtlError::new(Exit::InvalidInput, error.to_string()))?;
         if bytes == 0 || !line.ends_with('\n') {
-            return Err(Trouble::new(Exit::InvalidInput, "EOF"));
+            return Err(CtlError::new(Exit::InvalidInput, "EOF"));
         }
         match line.trim() {
             "" => return Ok(lines),
@@ -51,8 +51,8 @@ fn part() -> Result<Vec<String>, Trouble> {
 }
 
 /// `mod("key") > "0"`.
-fn compare(line: &str) -> Result<Compare, Trouble> {
-    let invalid = |text: String| Trouble::new(Exit::InvalidInput, text);
+fn compare(line: &str) -> Result<Compare, CtlError> {
+    let invalid = |text: String| CtlError::new(Exit::InvalidInput, text);
     let (target, rest) = line.split_once('(').ok_or_else(|| invalid(format!("malformed comparison: {line}")))?;
     let scanned = scan(rest);
     let Scanned { key, operator, value: Some(value) } = scanned else {
@@ -110,11 +110,11 @@ enum Operation {
     Del(DelArgs),
 }
 
-async fn operation(line: &str) -> Result<RequestOp, Trouble> {
-    let invalid = || Trouble::new(Exit::InvalidInput, format!("invalid txn request: {line}"));
+async fn operation(line: &str) -> Result<RequestOp, CtlError> {
+    let invalid = || CtlError::new(Exit::InvalidInput, format!("invalid txn request: {line}"));
     let words = keys::words(line).ok_or_else(invalid)?;
     if words.len() < 2 {
-        return Err(Trouble::new(Exit::InvalidInput, format!("invalid txn compare request: {line}")));
+        return Err(CtlError::new(Exit::InvalidInput, format!("invalid txn compare request: {line}")));
     }
     let command = as_in_go(Operation::command());
     let Ok(Line::Run(line)) = go_flags::read(&command, &words) else { return Err(invalid()) };

@@ -1,8 +1,8 @@
 //! user.
 
 use super::args::UserCommand;
+use super::error::CtlError;
 use super::print::{RoleShown, Said, UserShown, say};
-use super::trouble::Trouble;
 use super::{Ctl, none, one};
 use crate::client::Repeat;
 use proto::authpb::UserAddOptions;
@@ -11,7 +11,7 @@ use proto::etcdserverpb::{
     AuthUserGrantRoleRequest, AuthUserListRequest, AuthUserRevokeRoleRequest,
 };
 
-pub(super) async fn run(ctl: &Ctl, command: UserCommand) -> Result<(), Trouble> {
+pub(super) async fn run(ctl: &Ctl, command: UserCommand) -> Result<(), CtlError> {
     match command {
         UserCommand::Add { args, interactive, new_user_password, no_password } => {
             let name = one(&args, "user add command requires user name as its argument")?;
@@ -56,15 +56,15 @@ pub(super) async fn run(ctl: &Ctl, command: UserCommand) -> Result<(), Trouble> 
     }
 }
 
-fn two<'a>(args: &'a [String], text: &str) -> Result<&'a [String; 2], Trouble> {
-    args.try_into().map_err(|_| Trouble::arguments(text))
+fn two<'a>(args: &'a [String], text: &str) -> Result<&'a [String; 2], CtlError> {
+    args.try_into().map_err(|_| CtlError::arguments(text))
 }
 
-async fn add(ctl: &Ctl, arg: &str, interactive: bool, given: &str, no_password: bool) -> Result<(), Trouble> {
+async fn add(ctl: &Ctl, arg: &str, interactive: bool, given: &str, no_password: bool) -> Result<(), CtlError> {
     let (name, password) = match arg.split_once(':') {
         _ if no_password => (arg.to_owned(), String::new()),
         _ if !given.is_empty() => (arg.to_owned(), given.to_owned()),
-        Some(("", _)) => return Err(Trouble::arguments("empty user name is not allowed")),
+        Some(("", _)) => return Err(CtlError::arguments("empty user name is not allowed")),
         Some((name, password)) => (name.to_owned(), password.to_owned()),
         None if interactive => (arg.to_owned(), ask(arg)?),
         None => (arg.to_owned(), read()?),
@@ -75,7 +75,7 @@ async fn add(ctl: &Ctl, arg: &str, interactive: bool, given: &str, no_password: 
     ctl.printer.show(&Said { text: format!("User {name} created\n"), header: answer.header.as_ref(), names: None, message: &answer })
 }
 
-async fn get(ctl: &Ctl, name: &str, detail: bool) -> Result<(), Trouble> {
+async fn get(ctl: &Ctl, name: &str, detail: bool) -> Result<(), CtlError> {
     let request = AuthUserGetRequest { name: name.to_owned() };
     let answer = ctl.client.call(Repeat::Safe, async |session| session.auth().user_get(request.clone()).await).await?;
     if !detail {
@@ -92,19 +92,19 @@ async fn get(ctl: &Ctl, name: &str, detail: bool) -> Result<(), Trouble> {
 }
 
 /// The first word of the input.
-fn read() -> Result<String, Trouble> {
+fn read() -> Result<String, CtlError> {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
     Ok(line.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
 /// Asks twice at the terminal.
-fn ask(name: &str) -> Result<String, Trouble> {
-    let failed = |error: std::io::Error| Trouble::arguments(format!("failed to ask password: {error}"));
+fn ask(name: &str) -> Result<String, CtlError> {
+    let failed = |error: std::io::Error| CtlError::arguments(format!("failed to ask password: {error}"));
     let first = rpassword::prompt_password(format!("Password of {name}: ")).map_err(failed)?;
     if first.is_empty() {
-        return Err(Trouble::arguments("empty password"));
+        return Err(CtlError::arguments("empty password"));
     }
     let again = rpassword::prompt_password(format!("Type password of {name} again for confirmation: ")).map_err(failed)?;
-    if first == again { Ok(first) } else { Err(Trouble::arguments("given passwords are different")) }
+    if first == again { Ok(first) } else { Err(CtlError::arguments("given passwords are different")) }
 }

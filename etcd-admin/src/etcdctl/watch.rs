@@ -2,9 +2,9 @@
 
 use super::Ctl;
 use super::args::{WatchArgs, WatchFlags};
+use super::error::{CtlError, Exit};
 use super::keys::{self, Keys};
 use super::print::{Watched, kind, quoted, say, tell};
-use super::trouble::{Exit, Trouble};
 use crate::cli::go_flags;
 use crate::client::{CallError, Session, as_in_go, is_lost, require_leader};
 use clap::{Args as _, FromArgMatches as _};
@@ -21,17 +21,17 @@ const BAD_NUMBER: &str = "bad number of arguments";
 const CONFLICT: &str = "bad number of arguments (found conflicting environment key)";
 const NO_COMMAND: &str = "bad number of arguments (found separator --, but no commands)";
 
-pub(super) async fn watch(ctl: &Ctl, words: &WatchArgs) -> Result<(), Trouble> {
+pub(super) async fn watch(ctl: &Ctl, words: &WatchArgs) -> Result<(), CtlError> {
     let variables = Variables::read()?;
     if words.interactive {
         return interactive(ctl, &variables).await;
     }
     if words.command.is_empty() && std::env::args_os().last().is_some_and(|last| last == "--") {
-        return Err(Trouble::arguments(NO_COMMAND));
+        return Err(CtlError::arguments(NO_COMMAND));
     }
     let request = create(&variables.with(&words.args)?, &words.request)?;
     one(ctl, request, &words.command).await?;
-    Err(Trouble::new(Exit::Interrupted, "watch is canceled by the server"))
+    Err(CtlError::new(Exit::Interrupted, "watch is canceled by the server"))
 }
 
 /// `ETCDCTL_WATCH_KEY` and its end.
@@ -40,10 +40,10 @@ struct Variables {
 }
 
 impl Variables {
-    fn read() -> Result<Self, Trouble> {
+    fn read() -> Result<Self, CtlError> {
         let read = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         match (read("ETCDCTL_WATCH_KEY"), read("ETCDCTL_WATCH_RANGE_END")) {
-            (None, Some(end)) => Err(Trouble::arguments(format!(
+            (None, Some(end)) => Err(CtlError::arguments(format!(
                 "ETCDCTL_WATCH_KEY is empty but got ETCDCTL_WATCH_RANGE_END={}",
                 quoted(end.as_encoded_bytes())
             ))),
@@ -52,19 +52,19 @@ impl Variables {
     }
 
     /// The range of the arguments or of the variables, but not of both.
-    fn with(&self, args: &[OsString]) -> Result<Vec<OsString>, Trouble> {
+    fn with(&self, args: &[OsString]) -> Result<Vec<OsString>, CtlError> {
         match (self.range.is_empty(), args.is_empty()) {
-            (true, true) => Err(Trouble::arguments(BAD_NUMBER)),
-            (false, false) => Err(Trouble::arguments(CONFLICT)),
+            (true, true) => Err(CtlError::arguments(BAD_NUMBER)),
+            (false, false) => Err(CtlError::arguments(CONFLICT)),
             (true, false) => Ok(args.to_vec()),
             (false, true) => Ok(self.range.clone()),
         }
     }
 }
 
-fn create(args: &[OsString], flags: &WatchFlags) -> Result<WatchCreateRequest, Trouble> {
+fn create(args: &[OsString], flags: &WatchFlags) -> Result<WatchCreateRequest, CtlError> {
     if args.len() == 2 && flags.prefix {
-        return Err(Trouble::arguments("`range_end` and `--prefix` are mutually exclusive"));
+        return Err(CtlError::arguments("`range_end` and `--prefix` are mutually exclusive"));
     }
     let args = &args[..args.len().min(2)];
     let Keys { key, end } = Keys::of(args, flags.prefix, false);
@@ -107,7 +107,7 @@ fn send(requests: &Requests, union: RequestUnion) {
 }
 
 /// Follows one range until the server cancels. A connection that breaks is made again, to any member, from the next revision.
-async fn one(ctl: &Ctl, mut request: WatchCreateRequest, command: &[OsString]) -> Result<(), Trouble> {
+async fn one(ctl: &Ctl, mut request: WatchCreateRequest, command: &[OsString]) -> Result<(), CtlError> {
     let mut was_open = false;
     loop {
         let session = match ctl.client.session().await {
@@ -149,7 +149,7 @@ async fn one(ctl: &Ctl, mut request: WatchCreateRequest, command: &[OsString]) -
 }
 
 /// Prints one response and runs the command for its events.
-fn print(ctl: &Ctl, answer: &WatchResponse, command: &[OsString]) -> Result<(), Trouble> {
+fn print(ctl: &Ctl, answer: &WatchResponse, command: &[OsString]) -> Result<(), CtlError> {
     let revision = answer.header.as_ref().map_or(0, |header| header.revision);
     if answer.canceled {
         let reason = match (answer.compact_revision, answer.cancel_reason.as_str()) {
@@ -179,7 +179,7 @@ fn print(ctl: &Ctl, answer: &WatchResponse, command: &[OsString]) -> Result<(), 
             };
             let shown: Vec<String> = command.iter().map(|word| quoted(word.as_encoded_bytes())).collect();
             tell(&format!("command [{}] error ({error})", shown.join(" ")));
-            return Err(Trouble::new(Exit::Error, ""));
+            return Err(CtlError::new(Exit::Error, ""));
         }
     }
     Ok(())
@@ -193,7 +193,7 @@ enum Line {
 }
 
 /// Takes requests from the input, all on one stream.
-async fn interactive(ctl: &Ctl, variables: &Variables) -> Result<(), Trouble> {
+async fn interactive(ctl: &Ctl, variables: &Variables) -> Result<(), CtlError> {
     let (lines, mut typed) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines() {
@@ -209,8 +209,8 @@ async fn interactive(ctl: &Ctl, variables: &Variables) -> Result<(), Trouble> {
     loop {
         tokio::select! {
             line = typed.recv() => {
-                let Some(line) = line else { return Err(Trouble::new(Exit::InvalidInput, "error reading watch request line: EOF")) };
-                let line = line.map_err(|error| Trouble::new(Exit::InvalidInput, format!("error reading watch request line: {error}")))?;
+                let Some(line) = line else { return Err(CtlError::new(Exit::InvalidInput, "error reading watch request line: EOF")) };
+                let line = line.map_err(|error| CtlError::new(Exit::InvalidInput, format!("error reading watch request line: {error}")))?;
                 let union = match read(&line, variables)? {
                     Line::Watch(request, command) => {
                         waiting.push_back(command);
@@ -225,7 +225,7 @@ async fn interactive(ctl: &Ctl, variables: &Variables) -> Result<(), Trouble> {
                 }
             }
             response = next(&mut stream) => {
-                let Some(response) = response else { return Err(Trouble::new(Exit::Interrupted, "watch is canceled by the server")) };
+                let Some(response) = response else { return Err(CtlError::new(Exit::Interrupted, "watch is canceled by the server")) };
                 let response = response.map_err(|status| CallError::Status { endpoint: session.endpoint().to_owned(), status })?;
                 dispatch(ctl, &response, &mut waiting, &mut commands)?;
             }
@@ -247,7 +247,7 @@ fn dispatch(
     response: &WatchResponse,
     waiting: &mut VecDeque<Vec<OsString>>,
     commands: &mut BTreeMap<i64, Vec<OsString>>,
-) -> Result<(), Trouble> {
+) -> Result<(), CtlError> {
     if response.created {
         commands.insert(response.watch_id, waiting.pop_front().unwrap_or_default());
         if !response.canceled {
@@ -265,8 +265,8 @@ fn dispatch(
     Ok(())
 }
 
-fn read(line: &str, variables: &Variables) -> Result<Line, Trouble> {
-    let words = keys::words(line).ok_or_else(|| Trouble::new(Exit::InvalidInput, "invalid syntax"))?;
+fn read(line: &str, variables: &Variables) -> Result<Line, CtlError> {
+    let words = keys::words(line).ok_or_else(|| CtlError::new(Exit::InvalidInput, "invalid syntax"))?;
     let Some((first, rest)) = words.split_first() else {
         tell(&format!("Invalid command: {line} (watch and progress supported)"));
         return Ok(Line::Nothing);
@@ -284,22 +284,22 @@ fn read(line: &str, variables: &Variables) -> Result<Line, Trouble> {
     }
     let separator = rest.iter().position(|word| word == "--");
     if separator.is_some_and(|position| position + 1 == rest.len()) {
-        return Err(Trouble::arguments(NO_COMMAND));
+        return Err(CtlError::arguments(NO_COMMAND));
     }
     let (request, command) = separator.map_or((rest, &[][..]), |position| (&rest[..position], &rest[position + 1..]));
     let parser = clap::Command::new("watch")
         .no_binary_name(true)
         .arg(clap::Arg::new("args").num_args(0..).value_parser(clap::value_parser!(OsString)));
     let parser = as_in_go(WatchFlags::augment_args(parser));
-    let request = go_flags::read_flags(&parser, request).map_err(Trouble::arguments)?;
-    let unreadable = |error: clap::Error| Trouble::arguments(error.to_string());
+    let request = go_flags::read_flags(&parser, request).map_err(CtlError::arguments)?;
+    let unreadable = |error: clap::Error| CtlError::arguments(error.to_string());
     let matches = parser.try_get_matches_from(request).map_err(unreadable)?;
     let flags = WatchFlags::from_arg_matches(&matches).map_err(unreadable)?;
     let args: Vec<OsString> = matches.get_many("args").into_iter().flatten().cloned().collect();
     match create(&variables.with(&args)?, &flags) {
         Ok(request) => Ok(Line::Watch(request, command.to_vec())),
-        Err(trouble) => {
-            tell(&format!("Invalid command {line} ({trouble})"));
+        Err(ctl_error) => {
+            tell(&format!("Invalid command {line} ({ctl_error})"));
             Ok(Line::Nothing)
         }
     }

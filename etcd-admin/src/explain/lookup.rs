@@ -5,16 +5,16 @@ use super::args::ExplainArgs;
 use super::catalog::messages;
 use super::topics::{TOPICS, Topic, exit_statuses};
 use crate::cli::context::Context;
-use crate::ui::failure::{CHECK_FAILED, Failure};
+use crate::ui::error::{CHECK_FAILED, CliError};
 use crate::ui::output::{answer, table};
 use std::process::ExitCode;
 
-pub(crate) fn explain(context: &Context, words: &ExplainArgs) -> Result<ExitCode, Failure> {
+pub(crate) fn explain(context: &Context, words: &ExplainArgs) -> Result<ExitCode, CliError> {
     let what = words.what.join(" ");
     let found = search(what.trim());
     if found.is_empty() {
         let text = format!("nothing is known of {what:?}; etcd-admin explain lists everything that is");
-        return Err(Failure::new(CHECK_FAILED, text));
+        return Err(CliError::new(CHECK_FAILED, text));
     }
     answer(context.format, &found, || {
         if found.len() > 3 {
@@ -84,7 +84,7 @@ mod tests {
         for check in checks {
             assert!(TOPICS.iter().any(|topic| topic.kind == "finding" && topic.name == check), "{check} is not explained");
         }
-        for (status, ..) in crate::ui::failure::EXIT_STATUSES {
+        for (status, ..) in crate::ui::error::EXIT_STATUSES {
             assert_eq!(search(&status.to_string()).len(), 1, "{status}");
         }
         assert!(search("78")[0].cure.contains("journalctl"));

@@ -8,7 +8,7 @@ use crate::cli::context::Context;
 use crate::cluster_config::yaml_text;
 use crate::offline::data_dir::{has_member, is_real_etcds};
 use crate::snapshot::owner::give_to_owner_of_dir;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use crate::ui::output::{answer, table};
 use config::{Kind, Meaning, Row};
 use serde::Serialize;
@@ -50,12 +50,12 @@ struct Found {
     open: Vec<Left>,
 }
 
-pub(super) fn adopt(context: &Context, args: &AdoptArgs) -> Result<ExitCode, Failure> {
+pub(super) fn adopt(context: &Context, args: &AdoptArgs) -> Result<ExitCode, CliError> {
     let found = || PLACES.iter().map(PathBuf::from).find(|path| path.is_file());
-    let missing = || Failure::usage(format!("no configuration of an etcd is in {}: name it with --from", PLACES.join(", ")));
+    let missing = || CliError::usage(format!("no configuration of an etcd is in {}: name it with --from", PLACES.join(", ")));
     let from = args.from.clone().or_else(found).ok_or_else(missing)?;
-    let text = std::fs::read_to_string(&from).map_err(|error| Failure::at(&from, error))?;
-    let wrong = |reason: String| Failure::usage(format!("{}: {reason}", from.display()));
+    let text = std::fs::read_to_string(&from).map_err(|error| CliError::at(&from, error))?;
+    let wrong = |reason: String| CliError::usage(format!("{}: {reason}", from.display()));
     let mut found = match variables(&text) {
         Some(variables) => of_variables(&variables).map_err(wrong)?,
         None => of_yaml(&text).map_err(wrong)?,
@@ -74,7 +74,7 @@ pub(super) fn adopt(context: &Context, args: &AdoptArgs) -> Result<ExitCode, Fai
     if let (Some(_), false) = (&change, context.dry_run) {
         if args.to.exists() {
             let kept = kept_name(context, &args.to);
-            std::fs::copy(&args.to, &kept).map_err(|error| Failure::at(&kept, error))?;
+            std::fs::copy(&args.to, &kept).map_err(|error| CliError::at(&kept, error))?;
         }
         certs::files::replace(&args.to, content.as_bytes(), 0o640)?;
         give_to_owner_of_dir(&args.to)?;
@@ -102,7 +102,7 @@ pub(super) fn adopt(context: &Context, args: &AdoptArgs) -> Result<ExitCode, Fai
 }
 
 /// A member of ours needs a directory of its own: it cannot read etcd's data, and must not mix with it.
-fn place_data(found: &mut Found, args: &AdoptArgs, old: Option<&Path>) -> Result<(), Failure> {
+fn place_data(found: &mut Found, args: &AdoptArgs, old: Option<&Path>) -> Result<(), CliError> {
     let data = match (&args.data_dir, old) {
         (Some(data), _) => data.clone(),
         (None, Some(old)) if !has_member(old) => old.to_owned(),
@@ -114,7 +114,7 @@ fn place_data(found: &mut Found, args: &AdoptArgs, old: Option<&Path>) -> Result
         (None, None) => PathBuf::from("/var/lib/etcd"),
     };
     if is_real_etcds(&data) {
-        return Err(Failure::refused(format!("{} holds the data of a real etcd: name another --data-dir", data.display())));
+        return Err(CliError::refused(format!("{} holds the data of a real etcd: name another --data-dir", data.display())));
     }
     // A log of its own beside the data is part of etcd's data.
     if found.settings.remove("wal-dir").is_some() {
@@ -262,7 +262,7 @@ impl Found {
     }
 
     /// Leaves out what the operator has decided to leave out, and refuses the rest of the open questions.
-    fn decide(&mut self, leave_out: &[String]) -> Result<(), Failure> {
+    fn decide(&mut self, leave_out: &[String]) -> Result<(), CliError> {
         let (decided, open): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.open).into_iter().partition(|left| leave_out.contains(&left.setting));
         self.left.extend(decided);
@@ -272,7 +272,7 @@ impl Found {
         let reasons: String = open.iter().map(|left| format!("\n  {}: {}", left.setting, left.reason)).collect();
         let flags: String = open.iter().map(|left| format!(" --leave-out {}", left.setting)).collect();
         let text = format!("these settings have no counterpart:{reasons}\ncorrect them in the file, or go on without them:{flags}");
-        Err(Failure::new(crate::ui::failure::NEEDS_ANSWER, text))
+        Err(CliError::new(crate::ui::error::NEEDS_ANSWER, text))
     }
 
     fn take(&mut self, row: &Row, given: &str, value: Value) {

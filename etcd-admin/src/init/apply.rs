@@ -5,7 +5,7 @@ use super::files::{Change, Rendered, TIMER};
 use super::plan::{Dir, Plan, runs_systemd};
 use crate::cli::context::Context;
 use crate::cluster_config::{ClusterFile, Host};
-use crate::ui::failure::{FAILED, Failure};
+use crate::ui::error::{CliError, FAILED};
 use crate::ui::output::answer;
 use serde::Serialize;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
@@ -51,7 +51,7 @@ impl Told {
 }
 
 /// Never writes; `changed` is whether `apply` would.
-pub(super) fn plan(context: &Context, args: &HostArgs) -> Result<ExitCode, Failure> {
+pub(super) fn plan(context: &Context, args: &HostArgs) -> Result<ExitCode, CliError> {
     let file = ClusterFile::read(args.document.cluster.as_deref())?;
     let host = file.host(args.member.as_deref())?;
     let plan = Plan::of(context, &host, args, host.settings())?;
@@ -60,7 +60,7 @@ pub(super) fn plan(context: &Context, args: &HostArgs) -> Result<ExitCode, Failu
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn apply(context: &Context, args: &HostArgs) -> Result<ExitCode, Failure> {
+pub(super) fn apply(context: &Context, args: &HostArgs) -> Result<ExitCode, CliError> {
     let file = ClusterFile::read(args.document.cluster.as_deref())?;
     let host = file.host(args.member.as_deref())?;
     let plan = Plan::of(context, &host, args, host.settings())?;
@@ -74,7 +74,7 @@ pub(super) fn apply(context: &Context, args: &HostArgs) -> Result<ExitCode, Fail
 
 /// Creates directories, certificates, and the configuration last: with it the host counts as
 /// complete.
-pub(super) fn execute(context: &Context, host: &Host<'_>, args: &HostArgs, plan: &Plan) -> Result<(), Failure> {
+pub(super) fn execute(context: &Context, host: &Host<'_>, args: &HostArgs, plan: &Plan) -> Result<(), CliError> {
     let owner = Owner::of(host, args);
     plan.dirs.iter().try_for_each(|dir| make(dir, owner))?;
     if let Some(certificates) = &plan.certificates {
@@ -91,16 +91,16 @@ pub(super) fn execute(context: &Context, host: &Host<'_>, args: &HostArgs, plan:
 }
 
 /// Enables a unit, as systemctl does: by a link.
-fn enable(link: &Path, unit: &Path) -> Result<(), Failure> {
+fn enable(link: &Path, unit: &Path) -> Result<(), CliError> {
     let above = link.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(above).map_err(failed(above))?;
     std::os::unix::fs::symlink(unit, link).map_err(failed(link))
 }
 
 /// Lets systemd read the units, and starts the timer; both are safe to repeat.
-fn start_timer() -> Result<(), Failure> {
+fn start_timer() -> Result<(), CliError> {
     for args in [&["daemon-reload"][..], &["start", TIMER]] {
-        let failed = |reason: String| Failure::new(FAILED, format!("systemctl {}: {reason}; give the command by hand", args.join(" ")));
+        let failed = |reason: String| CliError::new(FAILED, format!("systemctl {}: {reason}; give the command by hand", args.join(" ")));
         let ended = Command::new("systemctl").args(args).output().map_err(|error| failed(error.to_string()))?;
         if !ended.status.success() {
             return Err(failed(String::from_utf8_lossy(&ended.stderr).trim().to_owned()));
@@ -123,24 +123,24 @@ impl Owner {
     }
 
     /// To the daemon, or to root and the daemon's group.
-    fn give(self, path: &Path, own: bool) -> Result<(), Failure> {
+    fn give(self, path: &Path, own: bool) -> Result<(), CliError> {
         let Some((user, group)) = self.user else { return Ok(()) };
         chown(path, Some(if own { user } else { 0 }), Some(group)).map_err(failed(path))
     }
 }
 
-fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
-    move |error| Failure::at(path, error)
+fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> CliError {
+    move |error| CliError::at(path, error)
 }
 
-fn make(dir: &Dir, owner: Owner) -> Result<(), Failure> {
+fn make(dir: &Dir, owner: Owner) -> Result<(), CliError> {
     std::fs::DirBuilder::new().recursive(true).mode(dir.mode).create(&dir.path).map_err(failed(&dir.path))?;
     owner.give(&dir.path, dir.own)?;
     std::fs::set_permissions(&dir.path, std::fs::Permissions::from_mode(dir.mode)).map_err(failed(&dir.path))
 }
 
 /// Writes a file; a previous one is kept beside it.
-fn write(context: &Context, file: &Rendered, owner: Owner) -> Result<(), Failure> {
+fn write(context: &Context, file: &Rendered, owner: Owner) -> Result<(), CliError> {
     let path = &file.path;
     if let Some(above) = path.parent() {
         std::fs::create_dir_all(above).map_err(failed(above))?;

@@ -10,7 +10,7 @@ use crate::cli::context::Context;
 use crate::cluster_config::Host;
 use crate::host::{self, bundle_name, list_name};
 use crate::pki::{current_list, matched, unlock};
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use certs::files::{CaDir, HostDir, HostFile};
 use certs::{CaKind, CertificateFacts, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile, SigningRequest};
 use std::path::{Path, PathBuf};
@@ -46,14 +46,14 @@ pub(super) struct Certificates {
 }
 
 /// The certificate that a host shall have.
-pub(super) fn leaf_plan(host: &Host<'_>, profile: Profile) -> Result<LeafPlan, Failure> {
+pub(super) fn leaf_plan(host: &Host<'_>, profile: Profile) -> Result<LeafPlan, CliError> {
     let names = host.certificate_names().iter().map(|name| Name::parse(name)).collect::<Result<Vec<_>, _>>()?;
     let lifetime = Duration::days(host.file.tls.days.into());
     Ok(LeafPlan { profile, common_name: host.entry.name.clone(), names, lifetime, loopback_only: host.is_loopback() })
 }
 
 impl Certificates {
-    pub(super) fn plan(context: &Context, host: &Host<'_>, args: &HostArgs) -> Result<Self, Failure> {
+    pub(super) fn plan(context: &Context, host: &Host<'_>, args: &HostArgs) -> Result<Self, CliError> {
         let dir = placed(args, &host.certificates());
         let algorithm = KeyAlgorithm::named(&host.file.tls.key).unwrap_or(KeyAlgorithm::P256);
         let mut all = Self { dir, steps: Vec::new(), algorithm, changes: Vec::new(), lists: Vec::new(), next: Vec::new() };
@@ -67,7 +67,7 @@ impl Certificates {
         Ok(all)
     }
 
-    fn look_at(&mut self, context: &Context, host: &Host<'_>, args: &HostArgs, profile: Profile) -> Result<(), Failure> {
+    fn look_at(&mut self, context: &Context, host: &Host<'_>, args: &HostArgs, profile: Profile) -> Result<(), CliError> {
         let there = HostDir::at(&self.dir);
         let plan = leaf_plan(host, profile)?;
         plan.check()?;
@@ -111,7 +111,7 @@ impl Certificates {
         Ok(())
     }
 
-    fn look_at_bundle(&mut self, context: &Context, args: &HostArgs, kind: CaKind) -> Result<(), Failure> {
+    fn look_at_bundle(&mut self, context: &Context, args: &HostArgs, kind: CaKind) -> Result<(), CliError> {
         let name = bundle_name(kind);
         let brought = args.signed.as_ref().map(|dir| dir.join(&name)).filter(|path| path.is_file());
         let Some(source) = brought.or_else(|| ca(context, kind).map(|dir| dir.bundle_path())) else { return Ok(()) };
@@ -128,7 +128,7 @@ impl Certificates {
 
     /// Plans the revocation list. A member that enforces none goes on serving a client whose
     /// certificate was revoked.
-    fn look_at_list(&mut self, context: &Context, args: &HostArgs, kind: CaKind) -> Result<(), Failure> {
+    fn look_at_list(&mut self, context: &Context, args: &HostArgs, kind: CaKind) -> Result<(), CliError> {
         let name = list_name(kind);
         let path = HostDir::at(&self.dir).current(&name);
         let brought = args.signed.as_ref().map(|dir| dir.join(&name)).filter(|path| path.is_file());
@@ -158,7 +158,7 @@ impl Certificates {
     }
 
     /// Makes and installs them, all at once.
-    pub(super) fn apply(&self, context: &Context, args: &HostArgs) -> Result<(), Failure> {
+    pub(super) fn apply(&self, context: &Context, args: &HostArgs) -> Result<(), CliError> {
         let dir = HostDir::at(&self.dir);
         let (mut files, mut answered) = (Vec::new(), Vec::new());
         for step in &self.steps {
@@ -190,7 +190,7 @@ impl Certificates {
         Ok(dir.forget_pending(&answered)?)
     }
 
-    fn request(&self, dir: &HostDir, plan: &LeafPlan) -> Result<(), Failure> {
+    fn request(&self, dir: &HostDir, plan: &LeafPlan) -> Result<(), CliError> {
         let stem = plan.profile.name();
         let names = [format!("{stem}.key"), format!("{stem}.csr")];
         // A key without its request was left by an interruption.

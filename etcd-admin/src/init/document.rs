@@ -4,13 +4,13 @@ use super::args::NewArgs;
 use super::files::{Change, files_of};
 use crate::cli::context::Context;
 use crate::cluster_config::{ClusterFile, MemberEntry};
-use crate::ui::failure::{FAILED, Failure};
+use crate::ui::error::{CliError, FAILED};
 use crate::ui::output::{answer, say};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-pub(super) fn new(args: &NewArgs) -> Result<ExitCode, Failure> {
+pub(super) fn new(args: &NewArgs) -> Result<ExitCode, CliError> {
     let members = args.members.iter().map(|arg| entry(arg)).collect::<Result<Vec<_>, _>>()?;
     let mut file = ClusterFile::new(&args.name, members, format!("{}-{}", args.name, random()?));
     if let Some(directory) = &args.dir {
@@ -20,15 +20,15 @@ pub(super) fn new(args: &NewArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Returns the document as text, which is read again before it is given out.
-pub(super) fn text_of(file: &ClusterFile) -> Result<String, Failure> {
-    let text = serde_norway::to_string(file).map_err(|error| Failure::new(FAILED, format!("write YAML: {error}")))?;
-    ClusterFile::parse(&text).map_err(Failure::usage)?;
+pub(super) fn text_of(file: &ClusterFile) -> Result<String, CliError> {
+    let text = serde_norway::to_string(file).map_err(|error| CliError::new(FAILED, format!("write YAML: {error}")))?;
+    ClusterFile::parse(&text).map_err(CliError::usage)?;
     Ok(format!("# A cluster of etcd; etcd-admin init schema lists what may stand here.\n{text}"))
 }
 
 /// Reads `NAME=HOST`, `NAME=HOST:CLIENT-PORT:PEER-PORT`, with an IPv6 address in brackets where ports follow.
-pub(super) fn entry(arg: &str) -> Result<MemberEntry, Failure> {
-    let wrong = || Failure::usage(format!("{arg}: write NAME=HOST or NAME=HOST:CLIENT-PORT:PEER-PORT, such as etcd1=10.0.0.11"));
+pub(super) fn entry(arg: &str) -> Result<MemberEntry, CliError> {
+    let wrong = || CliError::usage(format!("{arg}: write NAME=HOST or NAME=HOST:CLIENT-PORT:PEER-PORT, such as etcd1=10.0.0.11"));
     let (name, place) = arg.split_once('=').ok_or_else(wrong)?;
     let (host, ports) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, None),
@@ -48,8 +48,8 @@ pub(super) fn entry(arg: &str) -> Result<MemberEntry, Failure> {
 }
 
 /// Places all that belongs to the members below one directory, each under its name, so that several fit on one host.
-pub(super) fn place_below(file: &mut ClusterFile, directory: &Path) -> Result<(), Failure> {
-    let absolute = std::path::absolute(directory).map_err(|error| Failure::at(directory, error))?;
+pub(super) fn place_below(file: &mut ClusterFile, directory: &Path) -> Result<(), CliError> {
+    let absolute = std::path::absolute(directory).map_err(|error| CliError::at(directory, error))?;
     let below = |rest: &str| format!("{}/{{name}}/{rest}", absolute.display());
     file.data_dir = below("data");
     file.config_file = below("etcd.yaml");
@@ -64,9 +64,9 @@ pub(super) fn place_below(file: &mut ClusterFile, directory: &Path) -> Result<()
 }
 
 /// Sixteen digits that no other cluster has.
-pub(super) fn random() -> Result<String, Failure> {
+pub(super) fn random() -> Result<String, CliError> {
     let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::new(FAILED, format!("draw a token: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(|error| CliError::new(FAILED, format!("draw a token: {error}")))?;
     Ok(certs::hex(&bytes))
 }
 
@@ -79,7 +79,7 @@ struct Rendered {
     diff: Vec<Change>,
 }
 
-pub(super) fn render(context: &Context, cluster: Option<&Path>, out: &Path) -> Result<ExitCode, Failure> {
+pub(super) fn render(context: &Context, cluster: Option<&Path>, out: &Path) -> Result<ExitCode, CliError> {
     let file = ClusterFile::read(cluster)?;
     let (mut files, mut diff) = (Vec::new(), Vec::new());
     for host in file.hosts() {
@@ -88,7 +88,7 @@ pub(super) fn render(context: &Context, cluster: Option<&Path>, out: &Path) -> R
             if let Some(change) = Change::of_file(&path, &rendered.content)? {
                 if !context.dry_run {
                     let above = path.parent().unwrap_or(out);
-                    std::fs::create_dir_all(above).map_err(|error| Failure::at(above, error))?;
+                    std::fs::create_dir_all(above).map_err(|error| CliError::at(above, error))?;
                     certs::files::replace(&path, rendered.content.as_bytes(), rendered.mode)?;
                 }
                 diff.push(change);

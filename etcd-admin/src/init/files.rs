@@ -1,7 +1,7 @@
 //! The files of a host, and the changes of writing them.
 
 use crate::cluster_config::{Host, yaml_text};
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use serde::Serialize;
 use serde_norway::Mapping;
 use std::path::{Path, PathBuf};
@@ -34,11 +34,11 @@ pub(crate) struct Change {
 
 impl Change {
     /// Of a file that shall have this content.
-    pub(crate) fn of_file(path: &Path, content: &str) -> Result<Option<Self>, Failure> {
+    pub(crate) fn of_file(path: &Path, content: &str) -> Result<Option<Self>, CliError> {
         let before = match std::fs::read_to_string(path) {
             Ok(before) => Some(before),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(Failure::at(path, error)),
+            Err(error) => return Err(CliError::at(path, error)),
         };
         let after = content.to_owned();
         Ok((before.as_deref() != Some(content)).then(|| Self { path: path.to_owned(), before, after }))
@@ -55,7 +55,7 @@ impl Change {
 }
 
 /// Everything of one host but its certificates.
-pub(crate) fn files_of(host: &Host<'_>, settings: &Mapping) -> Result<Vec<Rendered>, Failure> {
+pub(crate) fn files_of(host: &Host<'_>, settings: &Mapping) -> Result<Vec<Rendered>, CliError> {
     let content = yaml_text(HEAD, settings)?;
     must_load(&content, &host.entry.name)?;
     let mut files = vec![Rendered { path: host.config_file(), content, mode: 0o640, shared: true }];
@@ -91,12 +91,12 @@ pub(crate) fn files_of(host: &Host<'_>, settings: &Mapping) -> Result<Vec<Render
 }
 
 /// A configuration that the daemon would refuse is refused here.
-pub(crate) fn must_load(content: &str, name: &str) -> Result<(), Failure> {
+pub(crate) fn must_load(content: &str, name: &str) -> Result<(), CliError> {
     match crate::client::settings_of_text(content) {
         Ok(warnings) => match warnings.iter().find(|warning| warning.text.contains("unknown key")) {
             None => Ok(()),
-            Some(warning) => Err(Failure::usage(format!("settings of {name}: {warning}"))),
+            Some(warning) => Err(CliError::usage(format!("settings of {name}: {warning}"))),
         },
-        Err(reason) => Err(Failure::usage(format!("the daemon would not start as {name}: {reason}"))),
+        Err(reason) => Err(CliError::usage(format!("the daemon would not start as {name}: {reason}"))),
     }
 }

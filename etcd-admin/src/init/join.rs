@@ -12,7 +12,7 @@ use crate::client::{Client, TlsFiles};
 use crate::cluster_config::{ClusterFile, Host};
 use crate::members::{ClusterView, add_learner, all_must_answer, let_vote, newcomer};
 use crate::offline::data_dir::has_member;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use crate::ui::output::answer;
 use crate::ui::progress::note;
 use serde::{Serialize, Serializer};
@@ -35,7 +35,7 @@ struct Joined {
     votes: bool,
 }
 
-pub(super) async fn join(context: &Context, client: &Client, args: &JoinArgs) -> Result<ExitCode, Failure> {
+pub(super) async fn join(context: &Context, client: &Client, args: &JoinArgs) -> Result<ExitCode, CliError> {
     let file = ClusterFile::read(args.host.document.cluster.as_deref())?;
     let host = file.host(args.host.member.as_deref())?;
     // Without certificates no member can be asked.
@@ -61,7 +61,7 @@ pub(super) async fn join(context: &Context, client: &Client, args: &JoinArgs) ->
             seen.name(),
             seen.name()
         );
-        return Err(Failure::refused(text));
+        return Err(CliError::refused(text));
     }
     let mut joined = Joined { told, steps: Vec::new(), id: known.map(|seen| seen.member.id), votes: false };
     joined.votes = known.is_some_and(|seen| seen.is_started() && !seen.member.is_learner);
@@ -103,7 +103,7 @@ impl Joined {
     }
 }
 
-fn tell(context: &Context, joined: &Joined) -> Result<ExitCode, Failure> {
+fn tell(context: &Context, joined: &Joined) -> Result<ExitCode, CliError> {
     answer(context.format, joined, || {
         let lead = if context.dry_run { "would " } else { "" };
         let steps: String = joined.steps.iter().map(|step| format!("{lead}{step}\n")).collect();
@@ -115,7 +115,7 @@ fn tell(context: &Context, joined: &Joined) -> Result<ExitCode, Failure> {
 
 /// Connects to the other members of `cluster.yaml`, by the certificate of this host, unless flags
 /// name others.
-fn towards(client: &Client, host: &Host<'_>, args: &HostArgs) -> Result<Client, Failure> {
+fn towards(client: &Client, host: &Host<'_>, args: &HostArgs) -> Result<Client, CliError> {
     let mut settings = client.settings.clone();
     if settings.endpoints_given {
         return Ok(Client::new(settings)?);

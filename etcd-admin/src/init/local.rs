@@ -6,7 +6,7 @@ use super::document::{entry, place_below, random, text_of};
 use super::plan::Plan;
 use crate::cli::context::Context;
 use crate::cluster_config::ClusterFile;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use crate::ui::output::answer;
 use certs::files::{CaDir, NewCa};
 use certs::{CaKind, CaPlan, KeyAlgorithm};
@@ -32,10 +32,10 @@ struct Local {
     environment: String,
 }
 
-pub(super) fn local(context: &Context, args: &LocalArgs) -> Result<ExitCode, Failure> {
-    let directory = std::path::absolute(&args.dir).map_err(|error| Failure::at(&args.dir, error))?;
+pub(super) fn local(context: &Context, args: &LocalArgs) -> Result<ExitCode, CliError> {
+    let directory = std::path::absolute(&args.dir).map_err(|error| CliError::at(&args.dir, error))?;
     if std::fs::read_dir(&directory).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(Failure::refused(format!("{} is not empty: name a new directory, or remove it", directory.display())));
+        return Err(CliError::refused(format!("{} is not empty: name a new directory, or remove it", directory.display())));
     }
     let port = |number: u16| args.first_port.saturating_add(number);
     let members =
@@ -69,7 +69,7 @@ pub(super) fn local(context: &Context, args: &LocalArgs) -> Result<ExitCode, Fai
 
 const ENVIRONMENT: &str = "environment";
 
-fn make(context: &Context, directory: &Path, file: &ClusterFile, text: &str) -> Result<(), Failure> {
+fn make(context: &Context, directory: &Path, file: &ClusterFile, text: &str) -> Result<(), CliError> {
     certs::files::private_dir(directory)?;
     let document = directory.join("cluster.yaml");
     certs::files::create(&document, text.as_bytes(), 0o600)?;
@@ -84,11 +84,11 @@ fn make(context: &Context, directory: &Path, file: &ClusterFile, text: &str) -> 
         let plan = Plan::of(&context, &host, &args, host.settings())?;
         execute(&context, &host, &args, &plan)?;
     }
-    certs::files::create(&directory.join(ENVIRONMENT), environment(file).as_bytes(), 0o600).map_err(Failure::from)
+    certs::files::create(&directory.join(ENVIRONMENT), environment(file).as_bytes(), 0o600).map_err(CliError::from)
 }
 
 /// The keys of these CAs are as open as the members' keys beside them: everything is in one directory of one user.
-fn cas(context: &Context, file: &ClusterFile) -> Result<(), Failure> {
+fn cas(context: &Context, file: &ClusterFile) -> Result<(), CliError> {
     for kind in CaKind::ALL {
         let dir = CaDir::below(&context.ca_dir()?, kind);
         let plan = CaPlan { common_name: format!("{} {kind} CA", file.name), lifetime: Duration::days(CA_DAYS), constraints: Vec::new() };

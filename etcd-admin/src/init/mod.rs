@@ -20,10 +20,10 @@ pub(crate) use args::{AdoptArgs, DocumentArgs, InitCommand, JoinArgs};
 
 use crate::cli::context::Context;
 use crate::client::Client;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use std::process::ExitCode;
 
-pub(crate) fn init(context: &Context, command: InitCommand) -> Result<ExitCode, Failure> {
+pub(crate) fn init(context: &Context, command: InitCommand) -> Result<ExitCode, CliError> {
     match command {
         InitCommand::New(args) => document::new(&args),
         InitCommand::Local(args) => local::local(context, &args),
@@ -35,10 +35,10 @@ pub(crate) fn init(context: &Context, command: InitCommand) -> Result<ExitCode, 
     }
 }
 
-pub(crate) fn adopt(context: &Context, args: &AdoptArgs) -> Result<ExitCode, Failure> {
+pub(crate) fn adopt(context: &Context, args: &AdoptArgs) -> Result<ExitCode, CliError> {
     adopt::adopt(context, args)
 }
 
-pub(crate) async fn join(context: &Context, client: &Client, args: &JoinArgs) -> Result<ExitCode, Failure> {
+pub(crate) async fn join(context: &Context, client: &Client, args: &JoinArgs) -> Result<ExitCode, CliError> {
     join::join(context, client, args).await
 }

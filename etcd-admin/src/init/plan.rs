@@ -6,7 +6,7 @@ use super::files::{Change, Rendered, TIMER_LINK, TIMER_UNIT, files_of};
 use crate::cli::context::Context;
 use crate::cluster_config::{FOUNDING, Host};
 use crate::offline::data_dir::{has_member, is_real_etcds};
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use serde_norway::Mapping;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ pub(super) fn placed(args: &HostArgs, path: &Path) -> PathBuf {
 impl Plan {
     /// Returns the plan with the settings of an initial member, or of one that joins a running
     /// cluster.
-    pub(super) fn of(context: &Context, host: &Host<'_>, args: &HostArgs, settings: Mapping) -> Result<Self, Failure> {
+    pub(super) fn of(context: &Context, host: &Host<'_>, args: &HostArgs, settings: Mapping) -> Result<Self, CliError> {
         let data = placed(args, &host.data_dir());
         must_be_ours(&data)?;
         let mut changes = Vec::new();
@@ -125,29 +125,29 @@ fn dirs(host: &Host<'_>, args: &HostArgs) -> Vec<Dir> {
 }
 
 /// Refuses etcd's own data, which our daemon would refuse too.
-fn must_be_ours(data: &Path) -> Result<(), Failure> {
+fn must_be_ours(data: &Path) -> Result<(), CliError> {
     if is_real_etcds(data) || data.join("member/wal").is_dir() {
         let text = format!(
             "{} holds the data of a real etcd: look at it with etcd-admin adopt, and name another data_dir for the new member",
             data.display()
         );
-        return Err(Failure::refused(text));
+        return Err(CliError::refused(text));
     }
     Ok(())
 }
 
 /// Returns `true` if `join` has written the configuration of a host that has no data yet.
-fn is_joining(config: &Path) -> Result<bool, Failure> {
+fn is_joining(config: &Path) -> Result<bool, CliError> {
     let Ok(text) = std::fs::read_to_string(config) else { return Ok(false) };
-    let before: Mapping = serde_norway::from_str(&text).map_err(|error| Failure::at(config, error))?;
+    let before: Mapping = serde_norway::from_str(&text).map_err(|error| CliError::at(config, error))?;
     Ok(before.get("initial-cluster-state").is_some_and(|state| state == "existing"))
 }
 
 /// Keeps the settings of an initial member as they were at its first start: nothing reads them
 /// again.
-fn kept(config: &Path, mut settings: Mapping) -> Result<Mapping, Failure> {
+fn kept(config: &Path, mut settings: Mapping) -> Result<Mapping, CliError> {
     let Ok(text) = std::fs::read_to_string(config) else { return Ok(settings) };
-    let before: Mapping = serde_norway::from_str(&text).map_err(|error| Failure::at(config, error))?;
+    let before: Mapping = serde_norway::from_str(&text).map_err(|error| CliError::at(config, error))?;
     for key in FOUNDING {
         if let Some(value) = before.get(key) {
             settings.insert(key.into(), value.clone());

@@ -7,7 +7,7 @@ use crate::cli::context::Context;
 use crate::cluster_config::ClusterFile;
 use crate::host::{bundle_name, list_name};
 use crate::pki::{current_list, unlock};
-use crate::ui::failure::{Failure, INTEGRITY};
+use crate::ui::error::{CliError, INTEGRITY};
 use crate::ui::output::answer;
 use certs::SigningRequest;
 use certs::files::PUBLIC_MODE;
@@ -23,14 +23,14 @@ struct Signed {
     files: Vec<PathBuf>,
 }
 
-pub(super) fn sign(context: &Context, args: &SignArgs) -> Result<ExitCode, Failure> {
+pub(super) fn sign(context: &Context, args: &SignArgs) -> Result<ExitCode, CliError> {
     let file = ClusterFile::read(args.document.cluster.as_deref())?;
     let host = file.host(Some(&args.member))?;
     let mut files = Vec::new();
     for profile in PROFILES {
         let path = args.requests.join(format!("{}.csr", profile.name()));
         let plan = leaf_plan(&host, profile)?;
-        let request = SigningRequest::read(&certs::files::read(&path)?).map_err(|error| Failure::of_file(&path, &error))?;
+        let request = SigningRequest::read(&certs::files::read(&path)?).map_err(|error| CliError::of_file(&path, &error))?;
         if request.common_name != plan.common_name || request.names.iter().any(|name| !plan.names.contains(name)) {
             let text = format!(
                 "{}: it asks for {} as {}, and the document has {} as {}",
@@ -40,7 +40,7 @@ pub(super) fn sign(context: &Context, args: &SignArgs) -> Result<ExitCode, Failu
                 host.certificate_names().join(", "),
                 plan.common_name
             );
-            return Err(Failure::new(INTEGRITY, text));
+            return Err(CliError::new(INTEGRITY, text));
         }
         let dir = context.ca(profile.ca())?;
         let (certificate, bundle) = (args.out.join(format!("{}.crt", profile.name())), args.out.join(bundle_name(dir.kind())));

@@ -8,7 +8,7 @@ use crate::client::{CallError, Client, Repeat};
 use crate::etcdctl::size;
 use crate::members::{ClusterView, Seen, explained};
 use crate::ui::confirm::confirm;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use crate::ui::output::answer;
 use crate::ui::progress::note;
 use proto::etcdserverpb::{AlarmRequest, AlarmType, CompactionRequest, DefragmentRequest, StatusRequest, alarm_request::AlarmAction};
@@ -49,14 +49,14 @@ impl Reclaimed {
     }
 }
 
-pub(super) async fn reclaim(context: &Context, client: &Client, args: &ReclaimArgs) -> Result<ExitCode, Failure> {
+pub(super) async fn reclaim(context: &Context, client: &Client, args: &ReclaimArgs) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
     if let Some((id, _)) = view.alarms.iter().find(|(_, alarm)| alarm == "CORRUPT") {
         let text = format!("member {id:x} is alarmed of corruption, which no space cures: etcd-admin doctor cluster, then member rebuild");
-        return Err(Failure::refused(text));
+        return Err(CliError::refused(text));
     }
     if let Some(away) = view.members.iter().find(|seen| seen.status.is_err()) {
-        return Err(Failure::refused(format!("{} cannot be reached, and would keep its space: bring it back, or remove it", away.name())));
+        return Err(CliError::refused(format!("{} cannot be reached, and would keep its space: bring it back, or remove it", away.name())));
     }
     let mut told = Reclaimed { dry_run: context.dry_run, ..Reclaimed::default() };
     let target = view.revision - i64::from(args.keep_revisions);
@@ -105,7 +105,7 @@ fn bytes(seen: &Seen) -> i64 {
     seen.status.as_ref().map_or(0, |status| status.db_size)
 }
 
-async fn compact(client: &Client, told: &mut Reclaimed, revision: i64) -> Result<(), Failure> {
+async fn compact(client: &Client, told: &mut Reclaimed, revision: i64) -> Result<(), CliError> {
     let request = CompactionRequest { revision, physical: true };
     match client.call_within(patience(client), Repeat::Unsafe, async |session| session.kv().compact(request).await).await {
         Ok(_) => told.changed = true,
@@ -122,7 +122,7 @@ fn patience(client: &Client) -> Option<Duration> {
 }
 
 /// Answers the member's size afterwards.
-async fn defragment(client: &Client, seen: &Seen) -> Result<i64, Failure> {
+async fn defragment(client: &Client, seen: &Seen) -> Result<i64, CliError> {
     let own = client.at(seen.endpoint.as_deref().unwrap_or_default())?;
     let asked =
         own.call_within(patience(&own), Repeat::Unsafe, async |session| session.maintenance().defragment(DefragmentRequest {}).await).await;
@@ -133,7 +133,7 @@ async fn defragment(client: &Client, seen: &Seen) -> Result<i64, Failure> {
     Ok(status.map_or_else(|_| bytes(seen), |status| status.db_size))
 }
 
-async fn disarm(client: &Client, member_id: u64) -> Result<(), Failure> {
+async fn disarm(client: &Client, member_id: u64) -> Result<(), CliError> {
     let request = AlarmRequest { action: AlarmAction::Deactivate.into(), member_id, alarm: AlarmType::Nospace.into() };
     match client.call(Repeat::Unsafe, async |session| session.maintenance().alarm(request).await).await {
         Ok(_) => Ok(()),

@@ -12,7 +12,7 @@ use crate::client::{CallError, Client, ConnectionArgs, Local, Repeat, Settings, 
 use crate::offline::data_dir::{has_member, must_be_idle};
 use crate::offline::throwaway::Throwaway;
 use crate::ui::confirm::confirm;
-use crate::ui::failure::{FAILED, Failure, TIMED_OUT};
+use crate::ui::error::{CliError, FAILED, TIMED_OUT};
 use crate::ui::output::answer;
 use crate::ui::progress::note;
 use certs::{Ca, CaPlan, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile};
@@ -40,12 +40,12 @@ struct Rescued {
     disabled: bool,
 }
 
-pub(super) async fn rescue(context: &Context, args: &RescueArgs) -> Result<ExitCode, Failure> {
-    let loaded = settings_of_file(&args.config).map_err(|reason| Failure::usage(format!("{}: {reason}", args.config.display())))?;
+pub(super) async fn rescue(context: &Context, args: &RescueArgs) -> Result<ExitCode, CliError> {
+    let loaded = settings_of_file(&args.config).map_err(|reason| CliError::usage(format!("{}: {reason}", args.config.display())))?;
     let data = loaded.settings.member.data_dir.clone();
     must_be_idle(&data)?;
     if !has_member(&data) {
-        return Err(Failure::refused(format!("{}: no member has been here", data.display())));
+        return Err(CliError::refused(format!("{}: no member has been here", data.display())));
     }
     let password = args.new_password_file.as_deref().map(password).transpose()?;
     let name = loaded.settings.member.name.clone();
@@ -53,7 +53,7 @@ pub(super) async fn rescue(context: &Context, args: &RescueArgs) -> Result<ExitC
     let mut told = Rescued { changed: true, dry_run: context.dry_run, member: name.clone(), disabled: args.disable };
     if !context.dry_run {
         confirm(&format!("This starts member {name} for a moment, to {what} for the whole cluster."), &name, args.yes)?;
-        let dir = tempfile::tempdir().map_err(|error| Failure::new(FAILED, format!("make a throw-away directory: {error}")))?;
+        let dir = tempfile::tempdir().map_err(|error| CliError::new(FAILED, format!("make a throw-away directory: {error}")))?;
         let owner = owner_of(&data)?;
         let door = Door::make(context, dir.path())?;
         let config = door.configuration(&args.config, dir.path())?;
@@ -71,16 +71,16 @@ pub(super) async fn rescue(context: &Context, args: &RescueArgs) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-fn password(path: &Path) -> Result<String, Failure> {
+fn password(path: &Path) -> Result<String, CliError> {
     certs::files::check_private(path)?;
     let text = certs::files::read_text(path)?;
     let line = text.lines().next().unwrap_or_default().to_owned();
-    if line.is_empty() { Err(Failure::usage(format!("{}: there is no password in its first line", path.display()))) } else { Ok(line) }
+    if line.is_empty() { Err(CliError::usage(format!("{}: there is no password in its first line", path.display()))) } else { Ok(line) }
 }
 
 /// Returns the user that the daemon has to run as, where it is another than the caller.
-fn owner_of(data: &Path) -> Result<Option<(u32, u32)>, Failure> {
-    let metadata = std::fs::metadata(data).map_err(|error| Failure::at(data, error))?;
+fn owner_of(data: &Path) -> Result<Option<(u32, u32)>, CliError> {
+    let metadata = std::fs::metadata(data).map_err(|error| CliError::at(data, error))?;
     let own = nix::unistd::geteuid();
     if own.as_raw() == metadata.uid() {
         return Ok(None);
@@ -88,7 +88,7 @@ fn owner_of(data: &Path) -> Result<Option<(u32, u32)>, Failure> {
     if own.is_root() {
         return Ok(Some((metadata.uid(), metadata.gid())));
     }
-    Err(Failure::refused(format!("{} belongs to another user: run this as root", data.display())))
+    Err(CliError::refused(format!("{} belongs to another user: run this as root", data.display())))
 }
 
 /// The listener for one command, and its permitted client.
@@ -98,7 +98,7 @@ struct Door {
 }
 
 impl Door {
-    fn make(context: &Context, dir: &Path) -> Result<Self, Failure> {
+    fn make(context: &Context, dir: &Path) -> Result<Self, CliError> {
         let plan = CaPlan { common_name: "auth rescue".to_owned(), lifetime: LIFETIME, constraints: Vec::new() };
         let ca = Ca::create(&plan, PrivateKey::generate(KeyAlgorithm::P256)?, context.now)?;
         let mut files = vec![dir.join("ca.crt")];
@@ -121,10 +121,10 @@ impl Door {
     }
 
     /// The member's own configuration with this listener in place of its clients'.
-    fn configuration(&self, config: &Path, dir: &Path) -> Result<PathBuf, Failure> {
-        let text = std::fs::read_to_string(config).map_err(|error| Failure::at(config, error))?;
+    fn configuration(&self, config: &Path, dir: &Path) -> Result<PathBuf, CliError> {
+        let text = std::fs::read_to_string(config).map_err(|error| CliError::at(config, error))?;
         let mut settings: Mapping =
-            serde_norway::from_str(&text).map_err(|error| Failure::usage(format!("{}: {error}", config.display())))?;
+            serde_norway::from_str(&text).map_err(|error| CliError::usage(format!("{}: {error}", config.display())))?;
         for key in LISTENERS {
             settings.remove(key);
         }
@@ -141,16 +141,16 @@ impl Door {
     }
 
     /// Gives the daemon ownership of its files.
-    fn give(&self, dir: &Path, owner: Option<(u32, u32)>) -> Result<(), Failure> {
+    fn give(&self, dir: &Path, owner: Option<(u32, u32)>) -> Result<(), CliError> {
         let Some((user, group)) = owner else { return Ok(()) };
         let config = dir.join("etcd.yaml");
         for path in self.files.iter().map(PathBuf::as_path).chain([dir, config.as_path()]) {
-            chown(path, Some(user), Some(group)).map_err(|error| Failure::at(path, error))?;
+            chown(path, Some(user), Some(group)).map_err(|error| CliError::at(path, error))?;
         }
         Ok(())
     }
 
-    fn client(&self) -> Result<Client, Failure> {
+    fn client(&self) -> Result<Client, CliError> {
         let args = ConnectionArgs { endpoints: Some(vec![self.url.clone()]), ..ConnectionArgs::default() };
         let mut settings = Settings::of(&args, &BTreeMap::new(), Local::Ignored, || Err("nobody is asked".to_owned()))?;
         let file = |name: &str| self.files.iter().find(|path| path.ends_with(name)).cloned();
@@ -160,7 +160,7 @@ impl Door {
 }
 
 /// Asks until the member serves; answers whether anything was changed.
-async fn act(member: &mut Throwaway, args: &RescueArgs, password: Option<&str>) -> Result<bool, Failure> {
+async fn act(member: &mut Throwaway, args: &RescueArgs, password: Option<&str>) -> Result<bool, CliError> {
     let begun = Instant::now();
     loop {
         let error = match once(&member.client, args, password).await {
@@ -174,7 +174,7 @@ async fn act(member: &mut Throwaway, args: &RescueArgs, password: Option<&str>) 
         }
         if begun.elapsed() > args.wait {
             let text = format!("the member found no majority of its cluster within {:?}: {error}; start the others first", args.wait);
-            return Err(Failure::new(TIMED_OUT, text));
+            return Err(CliError::new(TIMED_OUT, text));
         }
         tokio::time::sleep(PAUSE).await;
     }

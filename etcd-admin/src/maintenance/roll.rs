@@ -6,7 +6,7 @@ use super::args::RollArgs;
 use crate::cli::context::Context;
 use crate::client::Client;
 use crate::members::{ClusterView, Seen};
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use crate::ui::output::{answer, table};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -41,12 +41,12 @@ struct Plan {
     steps: Vec<Step>,
 }
 
-pub(super) async fn roll(context: &Context, client: &Client, args: &RollArgs) -> Result<ExitCode, Failure> {
+pub(super) async fn roll(context: &Context, client: &Client, args: &RollArgs) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
     if let Some(away) = view.members.iter().find(|seen| !seen.proven && !seen.member.is_learner) {
         let text =
             format!("{} does not follow the leader: bring it back before others are touched (etcd-admin doctor cluster)", away.name());
-        return Err(Failure::refused(text));
+        return Err(CliError::refused(text));
     }
     let leader = view.leader().map(|seen| seen.member.id);
     let mut order: Vec<&Seen> = view.members.iter().collect();

@@ -8,7 +8,7 @@ use super::view::{ClusterView, Seen, explained};
 use crate::cli::context::Context;
 use crate::client::{CallError, Client, Repeat};
 use crate::ui::confirm::confirm;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use crate::ui::output::answer;
 use crate::ui::progress::note;
 use config::Url;
@@ -52,7 +52,7 @@ impl Changes {
         !self.dry_run
     }
 
-    fn tell(&self, context: &Context, nothing: &str) -> Result<ExitCode, Failure> {
+    fn tell(&self, context: &Context, nothing: &str) -> Result<ExitCode, CliError> {
         answer(context.format, self, || {
             if self.steps.is_empty() {
                 return format!("{nothing}: nothing changed\n");
@@ -67,15 +67,15 @@ impl Changes {
 }
 
 /// Peer URLs in their normal form; those of a member that could never be reached are refused.
-fn checked(view: &ClusterView, urls: &[String]) -> Result<Vec<String>, Failure> {
+fn checked(view: &ClusterView, urls: &[String]) -> Result<Vec<String>, CliError> {
     let mut checked = Vec::new();
     for text in urls {
-        let url = Url::parse(text).map_err(|error| Failure::usage(format!("{text}: {error}")))?;
+        let url = Url::parse(text).map_err(|error| CliError::usage(format!("{text}: {error}")))?;
         let (scheme, others) = (url.scheme().is_secure(), view.members.iter().flat_map(|seen| &seen.member.peer_ur_ls));
         let mut others = others.filter_map(|other| Url::parse(other).ok());
         if others.clone().next().is_some() && others.all(|other| other.scheme().is_secure() != scheme) {
             let have = if scheme { "http" } else { "https" };
-            return Err(Failure::refused(format!("{text}: all members have {have} peer URLs, so nobody would reach this one")));
+            return Err(CliError::refused(format!("{text}: all members have {have} peer URLs, so nobody would reach this one")));
         }
         checked.push(url.as_str().to_owned());
     }
@@ -92,20 +92,20 @@ fn has_urls(member: &Member, urls: &[String]) -> bool {
 }
 
 /// Returns the new member, if it exists already; refuses an invalid one.
-pub(crate) fn newcomer<'a>(view: &'a ClusterView, name: &str, urls: &[String], leaves: Option<u64>) -> Result<Option<&'a Seen>, Failure> {
+pub(crate) fn newcomer<'a>(view: &'a ClusterView, name: &str, urls: &[String], leaves: Option<u64>) -> Result<Option<&'a Seen>, CliError> {
     let rest = || view.members.iter().filter(|seen| Some(seen.member.id) != leaves);
     if let Some(known) = rest().find(|seen| has_urls(&seen.member, urls)) {
         return if !known.is_started() || known.member.name == name {
             Ok(Some(known))
         } else {
-            Err(Failure::refused(format!("{} has these peer URLs already", known.name())))
+            Err(CliError::refused(format!("{} has these peer URLs already", known.name())))
         };
     }
     if let Some(taken) = rest().find(|seen| seen.member.name == name) {
-        return Err(Failure::refused(format!("a member is called {name} already, at {}", taken.member.peer_ur_ls.join(","))));
+        return Err(CliError::refused(format!("a member is called {name} already, at {}", taken.member.peer_ur_ls.join(","))));
     }
     if let Some(shared) = rest().find(|seen| seen.member.peer_ur_ls.iter().any(|url| urls.contains(url))) {
-        return Err(Failure::refused(format!("{} has one of these peer URLs already", shared.name())));
+        return Err(CliError::refused(format!("{} has one of these peer URLs already", shared.name())));
     }
     if let Some(unstarted) = rest().find(|seen| !seen.is_started()) {
         let text = format!(
@@ -113,13 +113,13 @@ pub(crate) fn newcomer<'a>(view: &'a ClusterView, name: &str, urls: &[String], l
             unstarted.id(),
             unstarted.id()
         );
-        return Err(Failure::refused(text));
+        return Err(CliError::refused(text));
     }
     Ok(None)
 }
 
 /// Refuses to add a member while a voter is away: the leader would refuse it too, after half a minute.
-pub(crate) fn all_must_answer(view: &ClusterView) -> Result<(), Failure> {
+pub(crate) fn all_must_answer(view: &ClusterView) -> Result<(), CliError> {
     let Some(away) = view.voters().find(|seen| !seen.proven) else { return Ok(()) };
     let reason = away.status.as_ref().err().map_or("it does not follow the leader", String::as_str);
     let text = format!(
@@ -127,12 +127,12 @@ pub(crate) fn all_must_answer(view: &ClusterView) -> Result<(), Failure> {
         away.name(),
         away.name()
     );
-    Err(Failure::refused(text))
+    Err(CliError::refused(text))
 }
 
 /// Adds a learner. If the outcome of the request is unknown, the list of members shows whether it
 /// was done.
-pub(crate) async fn add_learner(client: &Client, urls: &[String]) -> Result<u64, Failure> {
+pub(crate) async fn add_learner(client: &Client, urls: &[String]) -> Result<u64, CliError> {
     let begun = Instant::now();
     let request = MemberAddRequest { peer_ur_ls: urls.to_vec(), is_learner: true };
     loop {
@@ -144,7 +144,7 @@ pub(crate) async fn add_learner(client: &Client, urls: &[String]) -> Result<u64,
         let unknown = matches!(error.code(), Code::DeadlineExceeded | Code::Unavailable);
         if begun.elapsed() > SETTLE_TIME || !(unsettled || unknown) {
             let failure = explained(client, error).await;
-            return Err(if unsettled { Failure::refused(failure.to_string()) } else { failure });
+            return Err(if unsettled { CliError::refused(failure.to_string()) } else { failure });
         }
         if unknown {
             let view = ClusterView::look(client).await?;
@@ -164,7 +164,7 @@ async fn take_in(
     urls: &[String],
     known: Option<(u64, bool)>,
     wait: &WaitArgs,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let id = match known {
         Some((id, _)) => id,
         None => {
@@ -203,7 +203,7 @@ async fn take_in(
     Ok(())
 }
 
-pub(super) async fn add(context: &Context, client: &Client, args: &AddArgs) -> Result<ExitCode, Failure> {
+pub(super) async fn add(context: &Context, client: &Client, args: &AddArgs) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
     let urls = checked(&view, &args.peer_urls)?;
     let known = newcomer(&view, &args.name, &urls, None)?.map(|seen| (seen.member.id, seen.member.is_learner));
@@ -216,7 +216,7 @@ pub(super) async fn add(context: &Context, client: &Client, args: &AddArgs) -> R
 }
 
 /// Hands leadership over if need be, and takes a member out.
-async fn take_out(client: &Client, changes: &mut Changes, view: &ClusterView, gone: &Seen) -> Result<(), Failure> {
+async fn take_out(client: &Client, changes: &mut Changes, view: &ClusterView, gone: &Seen) -> Result<(), CliError> {
     if let Some(leader) = view.leader().filter(|leader| leader.member.id == gone.member.id) {
         let next = furthest(view, leader)?;
         if changes.step(format!("hand leadership from {} to {}", leader.name(), next.name())) {
@@ -236,7 +236,7 @@ async fn take_out(client: &Client, changes: &mut Changes, view: &ClusterView, go
 }
 
 /// Asks again while members have not been connected for as long as a leader wants: that all are there has been proven before.
-async fn settled<T>(client: &Client, ask: impl AsyncFn() -> Result<T, CallError>) -> Result<T, Failure> {
+async fn settled<T>(client: &Client, ask: impl AsyncFn() -> Result<T, CallError>) -> Result<T, CliError> {
     let begun = Instant::now();
     loop {
         match ask().await {
@@ -250,12 +250,12 @@ async fn settled<T>(client: &Client, ask: impl AsyncFn() -> Result<T, CallError>
 }
 
 /// Refuses a removal that would cost the quorum.
-fn must_bear(view: &ClusterView, gone: &Seen) -> Result<(), Failure> {
+fn must_bear(view: &ClusterView, gone: &Seen) -> Result<(), CliError> {
     let judgement = view.may_remove(gone);
     if judgement.ok {
         return Ok(());
     }
-    Err(Failure::refused(format!("{} stays: {}", gone.name(), judgement.reason)))
+    Err(CliError::refused(format!("{} stays: {}", gone.name(), judgement.reason)))
 }
 
 /// Returns the question that an operator confirms.
@@ -274,7 +274,7 @@ fn question(view: &ClusterView, gone: &Seen, what: &str) -> String {
     )
 }
 
-pub(super) async fn remove(context: &Context, client: &Client, args: &RemoveArgs) -> Result<ExitCode, Failure> {
+pub(super) async fn remove(context: &Context, client: &Client, args: &RemoveArgs) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
     let mut changes = Changes::new(context);
     let Some(gone) = view.find(&args.member) else {
@@ -282,7 +282,7 @@ pub(super) async fn remove(context: &Context, client: &Client, args: &RemoveArgs
         if u64::from_str_radix(&args.member, 16).is_ok() {
             return changes.tell(context, &format!("no member has the id {} (there are {})", args.member, view.names()));
         }
-        return Err(Failure::refused(format!("no member is called {}; there are {}: nothing changed", args.member, view.names())));
+        return Err(CliError::refused(format!("no member is called {}; there are {}: nothing changed", args.member, view.names())));
     };
     must_bear(&view, gone)?;
     changes.id = Some(gone.id());
@@ -293,7 +293,7 @@ pub(super) async fn remove(context: &Context, client: &Client, args: &RemoveArgs
     changes.tell(context, "")
 }
 
-pub(super) async fn replace(context: &Context, client: &Client, args: &ReplaceArgs) -> Result<ExitCode, Failure> {
+pub(super) async fn replace(context: &Context, client: &Client, args: &ReplaceArgs) -> Result<ExitCode, CliError> {
     let mut view = ClusterView::look(client).await?;
     let urls = checked(&view, &args.peer_urls)?;
     let mut changes = Changes::new(context);
@@ -301,7 +301,7 @@ pub(super) async fn replace(context: &Context, client: &Client, args: &ReplaceAr
     let Some(old) = view.find(&args.member).map(|seen| (seen.member.id, seen.proven)) else {
         let known = newcomer(&view, &args.name, &urls, None)?.map(|seen| (seen.member.id, seen.member.is_learner));
         if known.is_none() {
-            return Err(Failure::refused(format!("no member is called {}; there are {}", args.member, view.names())));
+            return Err(CliError::refused(format!("no member is called {}; there are {}", args.member, view.names())));
         }
         take_in(client, &mut changes, &args.name, &urls, known, &args.wait).await?;
         return changes.tell(context, &format!("{} has been replaced by {}", args.member, args.name));
@@ -331,14 +331,14 @@ pub(super) async fn replace(context: &Context, client: &Client, args: &ReplaceAr
     changes.tell(context, "")
 }
 
-pub(super) async fn rebuild(context: &Context, client: &Client, args: &RebuildArgs) -> Result<ExitCode, Failure> {
+pub(super) async fn rebuild(context: &Context, client: &Client, args: &RebuildArgs) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
     let mut changes = Changes::new(context);
     let journal = Journal::of(&view)?;
     // After an interruption it may have gone already: the journal knows its name and URLs then.
     let Some(gone) = view.find(&args.member) else {
         let Some(begun) = journal.find(&args.member)? else {
-            return Err(Failure::refused(format!("no member is called {}; there are {}", args.member, view.names())));
+            return Err(CliError::refused(format!("no member is called {}; there are {}", args.member, view.names())));
         };
         let known = newcomer(&view, &begun.name, &begun.peer_urls, None)?.map(|seen| (seen.member.id, seen.member.is_learner));
         return take_back(context, client, &mut changes, &journal, &begun, known, args).await;
@@ -350,7 +350,7 @@ pub(super) async fn rebuild(context: &Context, client: &Client, args: &RebuildAr
             Some(begun) => {
                 take_back(context, client, &mut changes, &journal, &begun, Some((gone.member.id, gone.member.is_learner)), args).await
             }
-            None => Err(Failure::refused(format!("member {} has never run: there is nothing to rebuild; start it", gone.id()))),
+            None => Err(CliError::refused(format!("member {} has never run: there is nothing to rebuild; start it", gone.id()))),
         };
     }
     // One that learns is on its way already, after an interruption.
@@ -369,7 +369,7 @@ pub(super) async fn rebuild(context: &Context, client: &Client, args: &RebuildAr
 }
 
 /// Returns a client of the members that stay: the one that goes neither answers nor counts.
-fn others(client: &Client, view: &ClusterView, gone: &Seen) -> Result<Client, Failure> {
+fn others(client: &Client, view: &ClusterView, gone: &Seen) -> Result<Client, CliError> {
     let endpoints: Vec<String> =
         view.voters().filter(|seen| seen.proven && seen.member.id != gone.member.id).filter_map(|seen| seen.endpoint.clone()).collect();
     let settings = crate::client::Settings { endpoints, ..client.settings.clone() };
@@ -385,7 +385,7 @@ async fn take_back(
     begun: &Begun,
     known: Option<(u64, bool)>,
     args: &RebuildArgs,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CliError> {
     let Begun { name, peer_urls, .. } = begun;
     if !context.dry_run {
         note(&format!(
@@ -400,7 +400,7 @@ async fn take_back(
     changes.tell(context, &format!("{name} is a member and votes"))
 }
 
-pub(super) async fn promote(context: &Context, client: &Client, args: &PromoteArgs) -> Result<ExitCode, Failure> {
+pub(super) async fn promote(context: &Context, client: &Client, args: &PromoteArgs) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
     let seen = view.expect(&args.member)?;
     let mut changes = Changes::new(context);
@@ -411,7 +411,7 @@ pub(super) async fn promote(context: &Context, client: &Client, args: &PromoteAr
     changes.tell(context, &format!("{} votes already", seen.name()))
 }
 
-pub(super) async fn update(context: &Context, client: &Client, arg: &str, urls: &[String]) -> Result<ExitCode, Failure> {
+pub(super) async fn update(context: &Context, client: &Client, arg: &str, urls: &[String]) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
     let seen = view.expect(arg)?;
     let urls = checked(&view, urls)?;
@@ -420,7 +420,7 @@ pub(super) async fn update(context: &Context, client: &Client, arg: &str, urls: 
     if let Some(other) =
         view.members.iter().find(|other| other.member.id != seen.member.id && other.member.peer_ur_ls.iter().any(|url| urls.contains(url)))
     {
-        return Err(Failure::refused(format!("{} has one of these peer URLs already", other.name())));
+        return Err(CliError::refused(format!("{} has one of these peer URLs already", other.name())));
     }
     let same = has_urls(&seen.member, &urls);
     if !same

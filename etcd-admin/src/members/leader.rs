@@ -3,7 +3,7 @@
 use super::view::{ClusterView, Seen, explained};
 use crate::cli::context::Context;
 use crate::client::{Client, Repeat};
-use crate::ui::failure::{CHECK_FAILED, FAILED, Failure};
+use crate::ui::error::{CHECK_FAILED, CliError, FAILED};
 use crate::ui::output::answer;
 use proto::etcdserverpb::{MoveLeaderRequest, StatusRequest};
 use serde::Serialize;
@@ -27,18 +27,18 @@ struct HandedOver {
     to: String,
 }
 
-pub(super) async fn show(context: &Context, client: &Client) -> Result<ExitCode, Failure> {
+pub(super) async fn show(context: &Context, client: &Client) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
-    let Some(leader) = view.leader() else { return Err(Failure::new(CHECK_FAILED, "nobody leads")) };
+    let Some(leader) = view.leader() else { return Err(CliError::new(CHECK_FAILED, "nobody leads")) };
     let term = leader.status.as_ref().map_or(0, |status| status.raft_term);
     let told = Leads { id: leader.id(), name: leader.name(), term };
     answer(context.format, &told, || format!("{} ({}) leads in term {term}\n", told.name, told.id))?;
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) async fn hand_over(context: &Context, client: &Client, to: Option<&str>) -> Result<ExitCode, Failure> {
+pub(super) async fn hand_over(context: &Context, client: &Client, to: Option<&str>) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
-    let leader = view.leader().ok_or_else(|| Failure::new(CHECK_FAILED, "nobody leads"))?;
+    let leader = view.leader().ok_or_else(|| CliError::new(CHECK_FAILED, "nobody leads"))?;
     let target = match to {
         Some(arg) => view.expect(arg)?,
         None => furthest(&view, leader)?,
@@ -46,7 +46,7 @@ pub(super) async fn hand_over(context: &Context, client: &Client, to: Option<&st
     if target.member.is_learner || !target.proven {
         let why =
             if target.member.is_learner { "it is a learner and does not vote" } else { "it does not prove that it follows the leader" };
-        return Err(Failure::refused(format!("{} cannot lead: {why}", target.name())));
+        return Err(CliError::refused(format!("{} cannot lead: {why}", target.name())));
     }
     let changed = target.member.id != leader.member.id;
     let told = HandedOver { changed, from: leader.name(), to: target.name() };
@@ -62,13 +62,13 @@ pub(super) async fn hand_over(context: &Context, client: &Client, to: Option<&st
 }
 
 /// The follower that has applied most.
-pub(super) fn furthest<'a>(view: &'a ClusterView, leader: &Seen) -> Result<&'a Seen, Failure> {
+pub(super) fn furthest<'a>(view: &'a ClusterView, leader: &Seen) -> Result<&'a Seen, CliError> {
     let others = view.voters().filter(|seen| seen.member.id != leader.member.id && seen.proven);
-    others.max_by_key(|seen| seen.applied()).ok_or_else(|| Failure::refused("no other voter proves that it follows the leader"))
+    others.max_by_key(|seen| seen.applied()).ok_or_else(|| CliError::refused("no other voter proves that it follows the leader"))
 }
 
 /// Asks the leader itself, and waits until the other one leads.
-pub(super) async fn transfer(client: &Client, leader: &Seen, target: &Seen) -> Result<(), Failure> {
+pub(super) async fn transfer(client: &Client, leader: &Seen, target: &Seen) -> Result<(), CliError> {
     let endpoint = leader.endpoint.clone().unwrap_or_default();
     let own = client.at(&endpoint)?;
     let request = MoveLeaderRequest { target_id: target.member.id };
@@ -83,5 +83,5 @@ pub(super) async fn transfer(client: &Client, leader: &Seen, target: &Seen) -> R
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Err(Failure::new(FAILED, format!("leadership was handed to {}, which did not take it within {limit:?}", target.name())))
+    Err(CliError::new(FAILED, format!("leadership was handed to {}, which did not take it within {limit:?}", target.name())))
 }

@@ -2,7 +2,7 @@
 
 use super::view::{ClusterView, explained};
 use crate::client::{CallError, Client, Repeat};
-use crate::ui::failure::{Failure, TIMED_OUT};
+use crate::ui::error::{CliError, TIMED_OUT};
 use crate::ui::progress::{Progress, note};
 use proto::etcdserverpb::{MemberPromoteRequest, StatusRequest};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const NOT_YET: [&str; 2] = ["etcdserver: can only promote a learner member which is in sync with leader", "etcdserver: unhealthy cluster"];
 
 /// Lets a learner vote as soon as the leader finds that it has caught up. Returns at once when it votes already.
-pub(crate) async fn let_vote(client: &Client, id: u64, limit: Duration) -> Result<(), Failure> {
+pub(crate) async fn let_vote(client: &Client, id: u64, limit: Duration) -> Result<(), CliError> {
     let begun = Instant::now();
     let progress = Progress::of_steps(&format!("member {id:x} catches up"));
     let mut told_to_start = false;
@@ -44,7 +44,7 @@ pub(crate) async fn let_vote(client: &Client, id: u64, limit: Duration) -> Resul
             let text = format!(
                 "member {id:x} has not caught up within {limit:?}: {state}; it stays a learner, and `etcd-admin member promote {id:x}` goes on"
             );
-            return Err(Failure::new(TIMED_OUT, text));
+            return Err(CliError::new(TIMED_OUT, text));
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -56,10 +56,10 @@ enum Behind {
     Entries { has: u64, wanted: u64 },
 }
 
-async fn look(client: &Client, id: u64) -> Result<Behind, Failure> {
+async fn look(client: &Client, id: u64) -> Result<Behind, CliError> {
     let view = ClusterView::look(client).await?;
     let Some(seen) = view.members.iter().find(|seen| seen.member.id == id) else {
-        return Err(Failure::refused(format!("member {id:x} has been removed meanwhile")));
+        return Err(CliError::refused(format!("member {id:x} has been removed meanwhile")));
     };
     let status = client.call(Repeat::Safe, async |session| session.maintenance().status(StatusRequest {}).await).await;
     let wanted = status.map_or(0, |status| status.raft_index);

@@ -26,10 +26,10 @@ pub(crate) use wait::wait;
 
 use crate::cli::context::Context;
 use crate::client::Client;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use std::process::ExitCode;
 
-pub(crate) async fn member(context: &Context, client: &Client, command: MemberCommand) -> Result<ExitCode, Failure> {
+pub(crate) async fn member(context: &Context, client: &Client, command: MemberCommand) -> Result<ExitCode, CliError> {
     match command {
         MemberCommand::List => show::list(context, client).await,
         MemberCommand::Add(args) => change::add(context, client, &args).await,
@@ -43,7 +43,7 @@ pub(crate) async fn member(context: &Context, client: &Client, command: MemberCo
     }
 }
 
-pub(crate) async fn leadership(context: &Context, client: &Client, command: LeaderCommand) -> Result<ExitCode, Failure> {
+pub(crate) async fn leadership(context: &Context, client: &Client, command: LeaderCommand) -> Result<ExitCode, CliError> {
     match command {
         LeaderCommand::Show => leader::show(context, client).await,
         LeaderCommand::Move { to } => leader::hand_over(context, client, to.as_deref()).await,

@@ -7,7 +7,7 @@ use crate::cli::context::Context;
 use crate::client::{Client, Disk};
 use crate::doctor;
 use crate::etcdctl::size;
-use crate::ui::failure::{CHECK_FAILED, Failure};
+use crate::ui::error::{CHECK_FAILED, CliError};
 use crate::ui::output::{answer, table};
 use crate::ui::progress::note;
 use serde::Serialize;
@@ -233,7 +233,7 @@ pub(crate) fn may_fail(tolerance: &Tolerance) -> String {
     )
 }
 
-pub(super) async fn list(context: &Context, client: &Client) -> Result<ExitCode, Failure> {
+pub(super) async fn list(context: &Context, client: &Client) -> Result<ExitCode, CliError> {
     let view = ClusterView::survey(client).await?;
     if !view.confirmed {
         note("no leader: this list is the one that the members had last, and no quorum confirms it (etcd-admin status)");
@@ -244,14 +244,14 @@ pub(super) async fn list(context: &Context, client: &Client) -> Result<ExitCode,
 }
 
 /// Shows the whole cluster on one page; ends with 3 when it is not healthy.
-pub(crate) async fn status(context: &Context, client: &Client) -> Result<ExitCode, Failure> {
+pub(crate) async fn status(context: &Context, client: &Client) -> Result<ExitCode, CliError> {
     let view = ClusterView::survey(client).await?;
     let status = ClusterStatus::of(&view);
     answer(context.format, &status, || status.text(&view))?;
     Ok(if status.healthy { ExitCode::SUCCESS } else { ExitCode::from(CHECK_FAILED) })
 }
 
-fn judged(context: &Context, what: &str, judgement: &Judgement) -> Result<ExitCode, Failure> {
+fn judged(context: &Context, what: &str, judgement: &Judgement) -> Result<ExitCode, CliError> {
     answer(context.format, judgement, || {
         let after = format!("afterwards {} more may fail", judgement.tolerated);
         if judgement.ok {
@@ -263,14 +263,14 @@ fn judged(context: &Context, what: &str, judgement: &Judgement) -> Result<ExitCo
     Ok(if judgement.ok { ExitCode::SUCCESS } else { ExitCode::from(CHECK_FAILED) })
 }
 
-pub(super) async fn ok_to_stop(context: &Context, client: &Client, args: &[String]) -> Result<ExitCode, Failure> {
+pub(super) async fn ok_to_stop(context: &Context, client: &Client, args: &[String]) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
     let gone = args.iter().map(|arg| view.expect(arg)).collect::<Result<Vec<_>, _>>()?;
     let names: Vec<String> = gone.iter().map(|seen| seen.name()).collect();
     judged(context, &format!("stop {}", names.join(", ")), &view.may_stop(&gone))
 }
 
-pub(super) async fn ok_to_remove(context: &Context, client: &Client, arg: &str) -> Result<ExitCode, Failure> {
+pub(super) async fn ok_to_remove(context: &Context, client: &Client, arg: &str) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
     let gone = view.expect(arg)?;
     judged(context, &format!("remove {}", gone.name()), &view.may_remove(gone))

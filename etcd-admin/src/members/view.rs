@@ -4,7 +4,7 @@
 //! any member that answers, because it is needed most when there is no leader.
 
 use crate::client::{Account, Broken, CallError, Client, MemberPage, Repeat};
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use futures::future::{join, join_all};
 use proto::etcdserverpb::{AlarmRequest, Member, MemberListRequest, RangeRequest, ResponseHeader, StatusRequest, StatusResponse};
 use std::collections::BTreeSet;
@@ -99,7 +99,7 @@ struct Listing {
 
 impl ClusterView {
     /// Asks a quorum for the members, and each of them for itself.
-    pub(crate) async fn look(client: &Client) -> Result<Self, Failure> {
+    pub(crate) async fn look(client: &Client) -> Result<Self, CliError> {
         let request = MemberListRequest { linearizable: true };
         let listed = client.call(Repeat::Safe, async |session| session.cluster().member_list(request).await).await;
         let listed = match listed {
@@ -117,7 +117,7 @@ impl ClusterView {
     ///
     /// # Errors
     /// When no endpoint answers: each with the step that failed.
-    pub(crate) async fn survey(client: &Client) -> Result<Self, Failure> {
+    pub(crate) async fn survey(client: &Client) -> Result<Self, CliError> {
         let own: Vec<Client> = client.settings.endpoints.iter().map(|endpoint| client.at(endpoint)).collect::<Result<_, _>>()?;
         let (listings, errors): (Vec<_>, Vec<_>) = join_all(own.iter().map(listing)).await.into_iter().partition(Result::is_ok);
         let listings: Vec<Listing> = listings.into_iter().flatten().collect();
@@ -197,8 +197,8 @@ impl ClusterView {
     }
 
     /// As [`ClusterView::find`], or why not.
-    pub(crate) fn expect(&self, arg: &str) -> Result<&Seen, Failure> {
-        self.find(arg).ok_or_else(|| Failure::refused(format!("no member is called {arg}; there are {}", self.names())))
+    pub(crate) fn expect(&self, arg: &str) -> Result<&Seen, CliError> {
+        self.find(arg).ok_or_else(|| CliError::refused(format!("no member is called {arg}; there are {}", self.names())))
     }
 
     pub(crate) fn names(&self) -> String {
@@ -257,7 +257,7 @@ fn of_page(endpoint: &str, page: &MemberPage) -> Option<Listing> {
 }
 
 /// Returns the failure when no endpoint answers, with the step that failed at each.
-async fn nothing_answers(client: &Client, errors: Vec<CallError>) -> Failure {
+async fn nothing_answers(client: &Client, errors: Vec<CallError>) -> CliError {
     let mut broken: Vec<Broken> = Vec::new();
     for error in errors {
         match error {
@@ -373,7 +373,7 @@ async fn short(client: &Client, error: CallError) -> String {
 }
 
 /// Returns a failure with the step that broke.
-pub(crate) async fn explained(client: &Client, error: CallError) -> Failure {
+pub(crate) async fn explained(client: &Client, error: CallError) -> CliError {
     let lines = match &error {
         CallError::Unreachable(_) => Vec::new(),
         CallError::Status { .. } | CallError::Login { .. } | CallError::TimedOut { .. } => client.explain(&error).await,
@@ -386,7 +386,7 @@ pub(crate) async fn explained(client: &Client, error: CallError) -> Failure {
     if matches!(error, CallError::Unreachable(_)) {
         text += &format!("\n  (the endpoints are from {})", client.settings.origin);
     }
-    Failure::new(code, text)
+    CliError::new(code, text)
 }
 
 #[cfg(test)]

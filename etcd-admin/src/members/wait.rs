@@ -4,7 +4,7 @@ use super::args::{Goal, WaitForArgs};
 use super::view::{ClusterView, Seen, explained};
 use crate::cli::context::Context;
 use crate::client::{Client, Repeat};
-use crate::ui::failure::{Failure, TIMED_OUT};
+use crate::ui::error::{CliError, TIMED_OUT};
 use crate::ui::output::answer;
 use crate::ui::progress::note;
 use proto::etcdserverpb::RangeRequest;
@@ -27,7 +27,7 @@ struct Waited {
     state: String,
 }
 
-pub(crate) async fn wait(context: &Context, client: &Client, args: &WaitForArgs) -> Result<ExitCode, Failure> {
+pub(crate) async fn wait(context: &Context, client: &Client, args: &WaitForArgs) -> Result<ExitCode, CliError> {
     let begun = Instant::now();
     let mut told: Option<(String, Instant)> = None;
     // The position of the others at the beginning: no member can catch up with later writes.
@@ -43,7 +43,7 @@ pub(crate) async fn wait(context: &Context, client: &Client, args: &WaitForArgs)
         };
         if begun.elapsed() >= args.timeout {
             let text = format!("not {} within {:?}: {obstacle}", args.goal.name(), args.timeout);
-            return Err(Failure::new(TIMED_OUT, text));
+            return Err(CliError::new(TIMED_OUT, text));
         }
         if told.as_ref().is_none_or(|(before, at)| *before != obstacle || at.elapsed() > REMIND) {
             note(&format!("waiting, {} s: {obstacle}", begun.elapsed().as_secs()));
@@ -142,5 +142,5 @@ async fn caught_up(client: &Client, args: &WaitForArgs, target: &mut Option<u64>
 }
 
 async fn view(client: &Client) -> Result<ClusterView, String> {
-    ClusterView::survey(client).await.map_err(|failure| failure.to_string())
+    ClusterView::survey(client).await.map_err(|error| error.to_string())
 }

@@ -1,6 +1,6 @@
 //! Directories are not deleted but renamed, with a note that gives the reason.
 
-use crate::ui::failure::{FAILED, Failure};
+use crate::ui::error::{CliError, FAILED};
 use std::path::{Path, PathBuf};
 
 /// Returns the new path of a directory. The same mark gives the same path, so that an interrupted
@@ -18,14 +18,14 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 
 /// Renames a directory beside its place, the note first. Returns `true` if there was anything to
 /// move.
-pub(crate) fn move_aside(path: &Path, mark: &str, why: &str) -> Result<bool, Failure> {
+pub(crate) fn move_aside(path: &Path, mark: &str, why: &str) -> Result<bool, CliError> {
     let aside = place_of(path, mark);
-    let failed = |error: std::io::Error| Failure::new(FAILED, format!("move {} to {}: {error}", path.display(), aside.display()));
+    let failed = |error: std::io::Error| CliError::new(FAILED, format!("move {} to {}: {error}", path.display(), aside.display()));
     if !path.exists() {
         return Ok(false);
     }
     if aside.exists() {
-        return Err(Failure::refused(format!("{} is there already, and {} too: look at both", aside.display(), path.display())));
+        return Err(CliError::refused(format!("{} is there already, and {} too: look at both", aside.display(), path.display())));
     }
     let note = with_ending(&aside, ".note");
     certs::files::replace(&note, format!("{why}\nIt was {}.\n", path.display()).as_bytes(), 0o600)?;

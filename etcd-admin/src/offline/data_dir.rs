@@ -2,7 +2,7 @@
 //! daemon uses.
 
 use crate::snapshot::download::{part_of, put_in_place};
-use crate::ui::failure::{FAILED, Failure, INTEGRITY, REFUSED};
+use crate::ui::error::{CliError, FAILED, INTEGRITY, REFUSED};
 use backend_file::bolt::{BoltFile, ReadAt};
 use membership::{Member, Version};
 use replica::{ImportError, ImportPlan, InspectError, Inspected, Raise, import};
@@ -63,11 +63,11 @@ pub(crate) fn make_data_dir<R: ReadAt>(
     raise: Option<i64>,
     file: &BoltFile<R>,
     progress: &mut dyn FnMut(u64),
-) -> Result<i64, Failure> {
+) -> Result<i64, CliError> {
     let part = part_of(data_dir);
     let failed = |path: &Path| {
         let path = path.to_owned();
-        move |error: std::io::Error| Failure::at(&path, error)
+        move |error: std::io::Error| CliError::at(&path, error)
     };
     // The remains of an interrupted run were never in use.
     match std::fs::remove_dir_all(&part) {
@@ -100,44 +100,46 @@ pub(crate) fn make_data_dir<R: ReadAt>(
     Ok(made.revision)
 }
 
-fn refused(data_dir: &Path, error: &ImportError) -> Failure {
+fn refused(data_dir: &Path, error: &ImportError) -> CliError {
     let code = match error {
         ImportError::Used(_) => REFUSED,
         ImportError::File(_) => INTEGRITY,
         ImportError::Store(_) | ImportError::Log(_) | ImportError::Fault(_) => FAILED,
     };
-    Failure::new(code, format!("{}: {error}", data_dir.display()))
+    CliError::new(code, format!("{}: {error}", data_dir.display()))
 }
 
 /// Refuses a data directory that a daemon uses.
-pub(crate) fn must_be_idle(data_dir: &Path) -> Result<(), Failure> {
+pub(crate) fn must_be_idle(data_dir: &Path) -> Result<(), CliError> {
     let path = data_dir.join("member/lock");
     let file = match std::fs::File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Failure::at(&path, error)),
+        Err(error) => return Err(CliError::at(&path, error)),
     };
     // Let go at once, with the file: nothing here writes.
     match file.try_lock() {
         Ok(()) => Ok(()),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Failure::refused(format!("{} is in use: stop its member first", data_dir.display()))),
-        Err(std::fs::TryLockError::Error(error)) => Err(Failure::at(&path, error)),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(CliError::refused(format!("{} is in use: stop its member first", data_dir.display())))
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(CliError::at(&path, error)),
     }
 }
 
 /// Inspects the data directory of a stopped member.
-pub(crate) fn inspect(data_dir: &Path) -> Result<Inspected, Failure> {
-    let scratch = tempfile::tempdir().map_err(|error| Failure::new(FAILED, format!("make a throw-away directory: {error}")))?;
+pub(crate) fn inspect(data_dir: &Path) -> Result<Inspected, CliError> {
+    let scratch = tempfile::tempdir().map_err(|error| CliError::new(FAILED, format!("make a throw-away directory: {error}")))?;
     replica::inspect(&data_dir.join("member"), scratch.path()).map_err(|error| untold(&error))
 }
 
 /// Writes a snapshot of an unused data directory: complete in its place, or not there at all.
-pub(crate) fn export(data_dir: &Path, path: &Path) -> Result<(), Failure> {
+pub(crate) fn export(data_dir: &Path, path: &Path) -> Result<(), CliError> {
     must_be_idle(data_dir)?;
     let part = part_of(path);
-    let failed = |error: std::io::Error| Failure::at(&part, error);
-    let scratch = tempfile::tempfile().map_err(|error| Failure::new(FAILED, format!("make a throw-away file: {error}")))?;
-    let written = || -> Result<(), Failure> {
+    let failed = |error: std::io::Error| CliError::at(&part, error);
+    let scratch = tempfile::tempfile().map_err(|error| CliError::new(FAILED, format!("make a throw-away file: {error}")))?;
+    let written = || -> Result<(), CliError> {
         let mut out = std::io::BufWriter::new(std::fs::File::create(&part).map_err(failed)?);
         replica::export(&data_dir.join("member"), &scratch, &mut out).map_err(|error| untold(&error))?;
         out.flush().map_err(failed)?;
@@ -148,13 +150,13 @@ pub(crate) fn export(data_dir: &Path, path: &Path) -> Result<(), Failure> {
         drop(std::fs::remove_file(&part));
         return Err(failure);
     }
-    put_in_place(&part, path).map_err(|error| Failure::new(FAILED, error.to_string()))
+    put_in_place(&part, path).map_err(|error| CliError::new(FAILED, error.to_string()))
 }
 
-fn untold(error: &InspectError) -> Failure {
+fn untold(error: &InspectError) -> CliError {
     let code = match error {
         InspectError::Empty => REFUSED,
         InspectError::Store(_) | InspectError::Log(_) | InspectError::Fault(_) => INTEGRITY,
     };
-    Failure::new(code, error.to_string())
+    CliError::new(code, error.to_string())
 }

@@ -1,7 +1,7 @@
 //! A daemon of ours on loopback, for as long as a command needs it.
 
 use crate::client::{Client, ConnectionArgs, Local, Repeat, Settings};
-use crate::ui::failure::{FAILED, Failure, INTEGRITY, TIMED_OUT};
+use crate::ui::error::{CliError, FAILED, INTEGRITY, TIMED_OUT};
 use proto::etcdserverpb::RangeRequest;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -24,17 +24,17 @@ pub(crate) struct Throwaway {
 
 impl Throwaway {
     /// Returns two free ports: URLs for clients and for members.
-    pub(crate) fn urls() -> Result<[String; 2], Failure> {
-        let free = || TcpListener::bind("127.0.0.1:0").map_err(|error| Failure::new(FAILED, format!("find a free port: {error}")));
+    pub(crate) fn urls() -> Result<[String; 2], CliError> {
+        let free = || TcpListener::bind("127.0.0.1:0").map_err(|error| CliError::new(FAILED, format!("find a free port: {error}")));
         // Both are held until both are known, so that they differ.
         let (one, other) = (free()?, free()?);
         let url = |listener: &TcpListener| listener.local_addr().map(|address| format!("http://{address}"));
-        let failed = |error: std::io::Error| Failure::new(FAILED, format!("find a free port: {error}"));
+        let failed = |error: std::io::Error| CliError::new(FAILED, format!("find a free port: {error}"));
         Ok([url(&one).map_err(failed)?, url(&other).map_err(failed)?])
     }
 
     /// Starts it on a data directory; its log lies beside that.
-    pub(crate) fn start(data_dir: &Path, [client, peer]: &[String; 2], flags: &[&str]) -> Result<Self, Failure> {
+    pub(crate) fn start(data_dir: &Path, [client, peer]: &[String; 2], flags: &[&str]) -> Result<Self, CliError> {
         let mut command = Command::new(daemon());
         command.arg("--data-dir").arg(data_dir);
         command.args(["--listen-client-urls", client, "--advertise-client-urls", client]);
@@ -45,7 +45,7 @@ impl Throwaway {
     }
 
     /// Starts it with a configuration of its own, as another user where one is given; its log lies beside the configuration.
-    pub(crate) fn with_config(config: &Path, client: Client, owner: Option<(u32, u32)>) -> Result<Self, Failure> {
+    pub(crate) fn with_config(config: &Path, client: Client, owner: Option<(u32, u32)>) -> Result<Self, CliError> {
         let mut command = Command::new(daemon());
         command.arg("--config-file").arg(config);
         if let Some((user, group)) = owner {
@@ -54,26 +54,26 @@ impl Throwaway {
         Self::launch(command, client, config.with_extension("log"))
     }
 
-    fn launch(mut command: Command, client: Client, log: PathBuf) -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| Failure::at(&log, error);
+    fn launch(mut command: Command, client: Client, log: PathBuf) -> Result<Self, CliError> {
+        let failed = |error: std::io::Error| CliError::at(&log, error);
         let out = std::fs::File::create(&log).map_err(failed)?;
         let errors = out.try_clone().map_err(failed)?;
         command.env_clear().stdin(Stdio::null()).stdout(out).stderr(errors);
         let program = command.get_program().to_owned();
-        let child = command.spawn().map_err(|error| Failure::new(FAILED, format!("start {}: {error}", program.display())))?;
+        let child = command.spawn().map_err(|error| CliError::new(FAILED, format!("start {}: {error}", program.display())))?;
         Ok(Self { child, client, log })
     }
 
     /// An error with its last words, when it has ended.
-    pub(crate) fn must_live(&mut self) -> Result<(), Failure> {
+    pub(crate) fn must_live(&mut self) -> Result<(), CliError> {
         match self.child.try_wait() {
-            Ok(Some(_)) => Err(Failure::new(INTEGRITY, format!("the member that was started ended: {}", self.last_line()))),
+            Ok(Some(_)) => Err(CliError::new(INTEGRITY, format!("the member that was started ended: {}", self.last_line()))),
             Ok(None) | Err(_) => Ok(()),
         }
     }
 
     /// Waits until it serves reads that need a quorum.
-    pub(crate) async fn serves(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn serves(&mut self) -> Result<(), CliError> {
         let begun = Instant::now();
         loop {
             let request = RangeRequest { key: "health".into(), ..RangeRequest::default() };
@@ -90,12 +90,12 @@ impl Throwaway {
                     return Ok(());
                 }
                 Err(_) if matches!(self.child.try_wait(), Ok(Some(_))) => {
-                    return Err(Failure::new(INTEGRITY, format!("a member that was started on the data ended: {}", self.last_line())));
+                    return Err(CliError::new(INTEGRITY, format!("a member that was started on the data ended: {}", self.last_line())));
                 }
                 Err(error) if begun.elapsed() > LIMIT => {
                     let text =
                         format!("a member that was started on the data did not answer within {LIMIT:?}: {error}: {}", self.last_line());
-                    return Err(Failure::new(TIMED_OUT, text));
+                    return Err(CliError::new(TIMED_OUT, text));
                 }
                 Err(_) => tokio::time::sleep(PAUSE).await,
             }
@@ -103,8 +103,8 @@ impl Throwaway {
     }
 
     /// Stops it in order, so that all is in its state; its end is waited for.
-    pub(crate) fn stop(&mut self) -> Result<(), Failure> {
-        let failed = |error: &dyn std::fmt::Display| Failure::new(FAILED, format!("stop a member: {error}"));
+    pub(crate) fn stop(&mut self) -> Result<(), CliError> {
+        let failed = |error: &dyn std::fmt::Display| CliError::new(FAILED, format!("stop a member: {error}"));
         let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).map_err(|error| failed(&error))?;
         let status = self.child.wait().map_err(|error| failed(&error))?;

@@ -2,7 +2,7 @@
 
 use crate::cli::context::Context;
 use crate::pki::{CaInit, NewCaArgs};
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use crate::ui::output::{answer, table};
 use crate::ui::passphrase::PassphraseSource;
 use certs::files::{CaDir, Entry, NewCa};
@@ -24,13 +24,13 @@ struct Made {
     encrypted: bool,
 }
 
-pub(crate) fn init(context: &Context, args: &CaInit) -> Result<ExitCode, Failure> {
+pub(crate) fn init(context: &Context, args: &CaInit) -> Result<ExitCode, CliError> {
     let root = context.new_ca_dir()?;
     let kinds = args.kind.map_or_else(|| CaKind::ALL.to_vec(), |kind| vec![kind.into()]);
     let dirs: Vec<_> = kinds.iter().map(|kind| CaDir::below(&root, *kind)).collect();
     if let Some(there) = dirs.iter().find(|dir| dir.exists()) {
         let text = format!("there is a {} CA in {} already: exchange it with `etcd-admin ca rotate`", there.kind(), there.path().display());
-        return Err(Failure::refused(text));
+        return Err(CliError::refused(text));
     }
     if context.dry_run {
         let text = dirs.iter().map(|dir| format!("would make a {} CA in {}\n", dir.kind(), dir.path().display()));
@@ -64,18 +64,18 @@ pub(crate) fn init(context: &Context, args: &CaInit) -> Result<ExitCode, Failure
 }
 
 /// The passphrase for a new key; none if the operator wants none.
-pub(crate) fn chosen_passphrase(args: &NewCaArgs, what: &str) -> Result<Option<Passphrase>, Failure> {
+pub(crate) fn chosen_passphrase(args: &NewCaArgs, what: &str) -> Result<Option<Passphrase>, CliError> {
     if args.no_passphrase { Ok(None) } else { args.passphrase.choose(what).map(Some) }
 }
 
-pub(crate) fn plan<'a>(args: &NewCaArgs, common_name: String, passphrase: Option<&'a Passphrase>) -> Result<NewCa<'a>, Failure> {
+pub(crate) fn plan<'a>(args: &NewCaArgs, common_name: String, passphrase: Option<&'a Passphrase>) -> Result<NewCa<'a>, CliError> {
     let constraints = args.constrain.iter().map(|text| Constraint::parse(text)).collect::<Result<_, _>>()?;
     let plan = CaPlan { common_name, lifetime: Duration::days(args.days), constraints };
     Ok(NewCa { plan, algorithm: args.key.into(), passphrase })
 }
 
 /// Returns the CA of a directory, ready to sign.
-pub(crate) fn unlock(dir: &CaDir, source: &PassphraseSource) -> Result<Ca, Failure> {
+pub(crate) fn unlock(dir: &CaDir, source: &PassphraseSource) -> Result<Ca, CliError> {
     let passphrase = if dir.is_encrypted()? { Some(source.ask(&format!("the {} CA", dir.kind()))?) } else { None };
     Ok(dir.unlock(passphrase.as_ref())?)
 }
@@ -97,7 +97,7 @@ struct Shown {
     certificates: Vec<certs::files::Issued>,
 }
 
-pub(crate) fn show(context: &Context, with_issued: bool) -> Result<ExitCode, Failure> {
+pub(crate) fn show(context: &Context, with_issued: bool) -> Result<ExitCode, CliError> {
     let root = context.ca_dir()?;
     let dirs = CaKind::ALL.map(|kind| CaDir::below(&root, kind));
     let mut shown = Vec::new();
@@ -105,7 +105,7 @@ pub(crate) fn show(context: &Context, with_issued: bool) -> Result<ExitCode, Fai
         shown.push(one(context, dir, with_issued)?);
     }
     if shown.is_empty() {
-        return Err(context.ca(CaKind::Client).err().unwrap_or_else(|| Failure::usage("there is no CA")));
+        return Err(context.ca(CaKind::Client).err().unwrap_or_else(|| CliError::usage("there is no CA")));
     }
     answer(context.format, &shown, || {
         let row = |shown: &Shown| {
@@ -135,7 +135,7 @@ pub(crate) fn show(context: &Context, with_issued: bool) -> Result<ExitCode, Fai
     Ok(ExitCode::SUCCESS)
 }
 
-fn one(context: &Context, dir: &CaDir, with_issued: bool) -> Result<Shown, Failure> {
+fn one(context: &Context, dir: &CaDir, with_issued: bool) -> Result<Shown, CliError> {
     let (facts, entries) = (dir.facts()?, dir.entries()?);
     let issued = entries.iter().filter_map(|entry| match entry {
         Entry::Issued(issued) => Some(issued.clone()),

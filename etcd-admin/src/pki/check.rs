@@ -3,7 +3,7 @@
 use crate::cli::context::Context;
 use crate::host;
 use crate::pki::{CertNeedsRenewal, CertVerify};
-use crate::ui::failure::{CHECK_FAILED, Failure};
+use crate::ui::error::{CHECK_FAILED, CliError};
 use crate::ui::output::{answer, table};
 use certs::files::HostDir;
 use certs::{Finding, HostCheck, Name, PrivateKey, Profile, Severity};
@@ -28,7 +28,7 @@ struct Files {
     crl: Option<PathBuf>,
 }
 
-pub(crate) fn verify(context: &Context, args: &CertVerify) -> Result<ExitCode, Failure> {
+pub(crate) fn verify(context: &Context, args: &CertVerify) -> Result<ExitCode, CliError> {
     let wanted = args.san.iter().map(|name| Name::parse(name)).collect::<Result<Vec<_>, _>>()?;
     let mut checked = Vec::new();
     for files in files_of(args)? {
@@ -51,13 +51,13 @@ pub(crate) fn verify(context: &Context, args: &CertVerify) -> Result<ExitCode, F
     Ok(if worst == Some(Severity::Bad) { ExitCode::from(CHECK_FAILED) } else { ExitCode::SUCCESS })
 }
 
-fn files_of(args: &CertVerify) -> Result<Vec<Files>, Failure> {
+fn files_of(args: &CertVerify) -> Result<Vec<Files>, CliError> {
     if let (Some(cert), Some(ca)) = (&args.cert, &args.ca) {
         let beside = cert.with_extension("key");
         let key = args.key_file.clone().or_else(|| beside.exists().then_some(beside));
         return Ok(vec![Files { profile: args.profile.into(), cert: cert.clone(), key, ca: ca.clone(), crl: args.crl.clone() }]);
     }
-    let dir = args.dir.as_deref().ok_or_else(|| Failure::usage("give --dir, or --cert and --ca"))?;
+    let dir = args.dir.as_deref().ok_or_else(|| CliError::usage("give --dir, or --cert and --ca"))?;
     let directory = HostDir::at(dir);
     let there = directory.files()?;
     let set = [Profile::Server, Profile::Peer].into_iter().filter(|profile| there.contains_key(&format!("{}.crt", profile.name())));
@@ -74,15 +74,15 @@ fn files_of(args: &CertVerify) -> Result<Vec<Files>, Failure> {
     });
     let files: Vec<_> = files.collect();
     if files.is_empty() {
-        return Err(Failure::new(
-            crate::ui::failure::FAILED,
+        return Err(CliError::new(
+            crate::ui::error::FAILED,
             format!("{} holds neither a server's nor a peer's certificate", dir.display()),
         ));
     }
     Ok(files)
 }
 
-fn check(context: &Context, files: &Files, wanted: &[Name], warn: Duration) -> Result<Vec<Checked>, Failure> {
+fn check(context: &Context, files: &Files, wanted: &[Name], warn: Duration) -> Result<Vec<Checked>, CliError> {
     let (shown, cas) = (host::certificates(&files.cert)?, host::certificates(&files.ca)?);
     let lists = files.crl.as_deref().map(host::revocation_lists).transpose()?.unwrap_or_default();
     let mut findings = Vec::new();
@@ -92,14 +92,14 @@ fn check(context: &Context, files: &Files, wanted: &[Name], warn: Duration) -> R
     Ok(findings.into_iter().map(|finding| Checked { file: files.cert.clone(), finding }).collect())
 }
 
-fn key(path: &Path, findings: &mut Vec<Finding>) -> Result<PrivateKey, Failure> {
+fn key(path: &Path, findings: &mut Vec<Finding>) -> Result<PrivateKey, CliError> {
     let (severity, text, cure) = match certs::files::check_private(path) {
         Ok(()) => (Severity::Good, "others cannot read the key".to_owned(), String::new()),
         Err(error) => (Severity::Bad, error.to_string(), "a daemon refuses it".to_owned()),
     };
     findings.push(Finding { check: "mode", severity, text, cure });
     let text = certs::files::read_text(path)?;
-    PrivateKey::from_pem(&text, None).map_err(|error| Failure::of_file(path, &error))
+    PrivateKey::from_pem(&text, None).map_err(|error| CliError::of_file(path, &error))
 }
 
 /// The life of a certificate, or of the revocation list of a file that ends first.
@@ -108,7 +108,7 @@ struct Life {
     not_after: OffsetDateTime,
 }
 
-fn end_of(path: &Path) -> Result<Life, Failure> {
+fn end_of(path: &Path) -> Result<Life, CliError> {
     let certificate = match host::facts(path) {
         Ok(facts) => return Ok(Life { not_before: facts.not_before, not_after: facts.not_after }),
         Err(failure) => failure,
@@ -116,7 +116,7 @@ fn end_of(path: &Path) -> Result<Life, Failure> {
     let Ok(lists) = host::revocation_lists(path) else { return Err(certificate) };
     let mut lives = Vec::new();
     for list in lists {
-        let facts = certs::RevocationListFacts::of(&list).map_err(|error| Failure::of_file(path, &error))?;
+        let facts = certs::RevocationListFacts::of(&list).map_err(|error| CliError::of_file(path, &error))?;
         lives.extend(facts.next_update.map(|end| Life { not_before: facts.this_update, not_after: end }));
     }
     lives.into_iter().min_by_key(|life| life.not_after).ok_or(certificate)
@@ -129,8 +129,8 @@ const UNKNOWN: u8 = 255;
 pub(crate) fn needs_renewal(context: &Context, args: &CertNeedsRenewal) -> ExitCode {
     let end = match end_of(&args.cert) {
         Ok(end) => end,
-        Err(failure) => {
-            eprintln!("etcd-admin: {failure}");
+        Err(error) => {
+            eprintln!("etcd-admin: {error}");
             return ExitCode::from(UNKNOWN);
         }
     };

@@ -4,7 +4,7 @@ use super::issue::plan_of;
 use crate::cli::context::Context;
 use crate::host;
 use crate::pki::{CertInstall, CertRequest};
-use crate::ui::failure::{Failure, INTEGRITY};
+use crate::ui::error::{CliError, INTEGRITY};
 use crate::ui::output::{answer, say};
 use certs::files::{HostDir, HostFile};
 use certs::{CaKind, CertificateFacts, PrivateKey, SigningRequest};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zeroize::Zeroizing;
 
-pub(crate) fn request(context: &Context, args: &CertRequest) -> Result<ExitCode, Failure> {
+pub(crate) fn request(context: &Context, args: &CertRequest) -> Result<ExitCode, CliError> {
     let plan = certs::LeafPlan { loopback_only: true, ..plan_of(&args.subject)? };
     plan.check()?;
     let directory = HostDir::at(&args.dir);
@@ -22,7 +22,7 @@ pub(crate) fn request(context: &Context, args: &CertRequest) -> Result<ExitCode,
     let waiting = directory.pending(&names[0]).exists();
     if waiting && !args.replace {
         let text = format!("a request waits for its answer already: {}; --replace forgets it", directory.pending(&names[1]).display());
-        return Err(Failure::refused(text));
+        return Err(CliError::refused(text));
     }
     if context.dry_run {
         return say(&format!("would write {}\n", directory.pending(&names[1]).display())).map(|()| ExitCode::SUCCESS);
@@ -61,10 +61,10 @@ struct Installed {
     flags: Vec<(String, PathBuf)>,
 }
 
-pub(crate) fn install(context: &Context, args: &CertInstall) -> Result<ExitCode, Failure> {
+pub(crate) fn install(context: &Context, args: &CertInstall) -> Result<ExitCode, CliError> {
     let directory = HostDir::at(&args.dir);
     if !args.dir.is_dir() {
-        return Err(Failure::usage(format!("{} is no directory: make it, owned by whom the daemon runs as", args.dir.display())));
+        return Err(CliError::usage(format!("{} is no directory: make it, owned by whom the daemon runs as", args.dir.display())));
     }
     let mut files = Vec::new();
     let mut answered = Vec::new();
@@ -84,7 +84,7 @@ pub(crate) fn install(context: &Context, args: &CertInstall) -> Result<ExitCode,
         }
     }
     if files.is_empty() {
-        return Err(Failure::usage("nothing to install: give --cert, --client-ca, --peer-ca, --client-crl or --peer-crl"));
+        return Err(CliError::usage("nothing to install: give --cert, --client-ca, --peer-ca, --client-crl or --peer-crl"));
     }
     let changed: Vec<_> = files.iter().map(|file| file.name.clone()).collect();
     if context.dry_run {
@@ -115,17 +115,17 @@ pub(crate) fn install(context: &Context, args: &CertInstall) -> Result<ExitCode,
     Ok(ExitCode::SUCCESS)
 }
 
-fn file(name: String, path: &Path) -> Result<HostFile, Failure> {
+fn file(name: String, path: &Path) -> Result<HostFile, CliError> {
     Ok(HostFile { name, content: certs::files::read(path)?, private: false })
 }
 
 /// Returns the certificate with the waiting key that it was made for, and the request that is done
 /// then; or alone, where its key is in use already.
-pub(crate) fn matched(directory: &HostDir, path: &Path) -> Result<(Vec<HostFile>, Vec<String>), Failure> {
+pub(crate) fn matched(directory: &HostDir, path: &Path) -> Result<(Vec<HostFile>, Vec<String>), CliError> {
     let facts = host::facts(path)?;
     let waiting = std::fs::read_dir(directory.pending("")).map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>());
     let certificate =
-        |stem: &str| Ok::<_, Failure>(HostFile { name: format!("{stem}.crt"), content: certs::files::read(path)?, private: false });
+        |stem: &str| Ok::<_, CliError>(HostFile { name: format!("{stem}.crt"), content: certs::files::read(path)?, private: false });
     if let Some((stem, text)) = key_of(&facts, waiting.unwrap_or_default())? {
         let key = HostFile { name: format!("{stem}.key"), content: text.as_bytes().to_vec().into(), private: true };
         return Ok((vec![certificate(&stem)?, key], vec![format!("{stem}.key"), format!("{stem}.csr")]));
@@ -138,14 +138,14 @@ pub(crate) fn matched(directory: &HostDir, path: &Path) -> Result<(Vec<HostFile>
         path.display(),
         directory.path().display()
     );
-    Err(Failure::new(INTEGRITY, text))
+    Err(CliError::new(INTEGRITY, text))
 }
 
 /// The key of a certificate among files, by its name without the ending, and its text.
-fn key_of(facts: &CertificateFacts, files: Vec<PathBuf>) -> Result<Option<(String, Zeroizing<String>)>, Failure> {
+fn key_of(facts: &CertificateFacts, files: Vec<PathBuf>) -> Result<Option<(String, Zeroizing<String>)>, CliError> {
     for path in files.into_iter().filter(|path| path.extension().is_some_and(|end| end == "key")) {
         let text = certs::files::read_text(&path)?;
-        let key = PrivateKey::from_pem(&text, None).map_err(|error| Failure::of_file(&path, &error))?;
+        let key = PrivateKey::from_pem(&text, None).map_err(|error| CliError::of_file(&path, &error))?;
         if key.public_key() == facts.public_key {
             return Ok(Some((path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), text)));
         }

@@ -4,7 +4,7 @@ use super::cas::unlock;
 use crate::cli::context::Context;
 use crate::host;
 use crate::pki::{CertIssue, CertRenew, CertSign, Subject};
-use crate::ui::failure::{CHECK_FAILED, Failure};
+use crate::ui::error::{CHECK_FAILED, CliError};
 use crate::ui::output::{answer, say};
 use certs::files::{CaDir, PRIVATE_MODE, PUBLIC_MODE};
 use certs::{Certificate, CertificateFacts, LeafPlan, Name, PrivateKey, Profile, SigningRequest};
@@ -43,7 +43,7 @@ impl Made {
     }
 }
 
-pub(crate) fn issue(context: &Context, args: &CertIssue) -> Result<ExitCode, Failure> {
+pub(crate) fn issue(context: &Context, args: &CertIssue) -> Result<ExitCode, CliError> {
     let plan = LeafPlan { lifetime: Duration::days(args.days), loopback_only: args.loopback_only, ..plan_of(&args.subject)? };
     plan.check()?;
     let dir = context.ca(plan.profile.ca())?;
@@ -56,7 +56,7 @@ pub(crate) fn issue(context: &Context, args: &CertIssue) -> Result<ExitCode, Fai
                 "{} exists already, and nothing is overwritten: `etcd-admin cert renew` makes a new one in its place",
                 path.display()
             );
-            return Err(Failure::refused(text));
+            return Err(CliError::refused(text));
         }
     }
     let bundle = place(host::bundle_name(dir.kind()));
@@ -80,18 +80,18 @@ pub(crate) fn issue(context: &Context, args: &CertIssue) -> Result<ExitCode, Fai
 }
 
 /// A plan without a lifetime yet.
-pub(crate) fn plan_of(subject: &Subject) -> Result<LeafPlan, Failure> {
+pub(crate) fn plan_of(subject: &Subject) -> Result<LeafPlan, CliError> {
     let profile: Profile = subject.profile.into();
     let names = subject.names.iter().map(|name| Name::parse(name)).collect::<Result<Vec<_>, _>>()?;
     let first = names.iter().find(|name| !name.is_loopback()).or(names.first()).map(ToString::to_string);
     let common_name = subject.cn.clone().or_else(|| profile.fixed_common_name().map(str::to_owned)).or(first);
-    let missing = || Failure::usage(format!("whose {} certificate? give --cn NAME", profile.name()));
+    let missing = || CliError::usage(format!("whose {} certificate? give --cn NAME", profile.name()));
     let common_name = common_name.ok_or_else(missing)?;
     Ok(LeafPlan { profile, common_name, names, lifetime: Duration::days(365), loopback_only: false })
 }
 
-pub(crate) fn sign(context: &Context, args: &CertSign) -> Result<ExitCode, Failure> {
-    let request = SigningRequest::read(&certs::files::read(&args.request)?).map_err(|error| Failure::of_file(&args.request, &error))?;
+pub(crate) fn sign(context: &Context, args: &CertSign) -> Result<ExitCode, CliError> {
+    let request = SigningRequest::read(&certs::files::read(&args.request)?).map_err(|error| CliError::of_file(&args.request, &error))?;
     let profile: Profile = args.profile.into();
     check_request(&request, args, profile)?;
     let plan = LeafPlan {
@@ -104,7 +104,7 @@ pub(crate) fn sign(context: &Context, args: &CertSign) -> Result<ExitCode, Failu
     plan.check()?;
     let dir = context.ca(profile.ca())?;
     if let Some(out) = args.out.as_ref().filter(|out| out.exists()) {
-        return Err(Failure::refused(format!("{} exists already, and nothing is overwritten", out.display())));
+        return Err(CliError::refused(format!("{} exists already, and nothing is overwritten", out.display())));
     }
     if context.dry_run {
         let names: Vec<_> = plan.names.iter().map(ToString::to_string).collect();
@@ -125,15 +125,15 @@ pub(crate) fn sign(context: &Context, args: &CertSign) -> Result<ExitCode, Failu
 }
 
 /// Checks a request: its names are not signed unless the operator permits them.
-fn check_request(request: &SigningRequest, args: &CertSign, profile: Profile) -> Result<(), Failure> {
+fn check_request(request: &SigningRequest, args: &CertSign, profile: Profile) -> Result<(), CliError> {
     if let Some(wanted) = &args.cn
         && *wanted != request.common_name
     {
-        return Err(Failure::refused(format!("the request is of {:?}, not of {wanted:?}", request.common_name)));
+        return Err(CliError::refused(format!("the request is of {:?}, not of {wanted:?}", request.common_name)));
     }
     // A common name is a user: that of a client is never taken from the request alone.
     if !profile.is_dialled() && args.cn.is_none() && profile.fixed_common_name().is_none() {
-        return Err(Failure::refused(format!(
+        return Err(CliError::refused(format!(
             "the request is of {:?}: say --cn {:?} to sign that user",
             request.common_name, request.common_name
         )));
@@ -144,10 +144,12 @@ fn check_request(request: &SigningRequest, args: &CertSign, profile: Profile) ->
         return Ok(());
     }
     let flags: String = foreign.iter().map(|name| format!(" --san {name}")).collect();
-    Err(Failure::refused(format!("the request asks for names that you have not named: add{flags} if they are this host's, or --any-names")))
+    Err(CliError::refused(format!(
+        "the request asks for names that you have not named: add{flags} if they are this host's, or --any-names"
+    )))
 }
 
-pub(crate) fn renew(context: &Context, args: &CertRenew) -> Result<ExitCode, Failure> {
+pub(crate) fn renew(context: &Context, args: &CertRenew) -> Result<ExitCode, CliError> {
     let old = host::facts(&args.cert)?;
     let key_path = args.key_file.clone().unwrap_or_else(|| args.cert.with_extension("key"));
     if !old.is_due(context.now) && !args.now {
@@ -178,7 +180,7 @@ pub(crate) fn renew(context: &Context, args: &CertRenew) -> Result<ExitCode, Fai
     Ok(ExitCode::SUCCESS)
 }
 
-fn renewed(context: &Context, dir: &CaDir, plan: &LeafPlan, args: &CertRenew) -> Result<(Certificate, PrivateKey), Failure> {
+fn renewed(context: &Context, dir: &CaDir, plan: &LeafPlan, args: &CertRenew) -> Result<(Certificate, PrivateKey), CliError> {
     let ca = unlock(dir, &args.passphrase)?;
     let key = PrivateKey::generate(args.key.into())?;
     Ok((dir.issue(&ca, plan, &key, context.now)?, key))
@@ -187,7 +189,7 @@ fn renewed(context: &Context, dir: &CaDir, plan: &LeafPlan, args: &CertRenew) ->
 /// Writes a renewed certificate. In a host's directory the whole set changes at once. Elsewhere the
 /// key comes first: a daemon that looks in between finds a pair that does not belong together,
 /// keeps the loaded one, and looks again.
-fn write_renewed(args: &CertRenew, key_path: &Path, made: &(Certificate, PrivateKey)) -> Result<(), Failure> {
+fn write_renewed(args: &CertRenew, key_path: &Path, made: &(Certificate, PrivateKey)) -> Result<(), CliError> {
     let (certificate, key) = made;
     if let Some(dir) = host_dir_of(&args.cert) {
         let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -4,7 +4,7 @@ use super::cas::unlock;
 use crate::cli::context::Context;
 use crate::host;
 use crate::pki::CertRevoke;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use crate::ui::output::{answer, say, table};
 use crate::ui::passphrase::PassphraseSource;
 use certs::files::CaDir;
@@ -22,11 +22,11 @@ struct Revoked {
     reason: RevocationReason,
 }
 
-pub(crate) fn revoke(context: &Context, args: &CertRevoke) -> Result<ExitCode, Failure> {
+pub(crate) fn revoke(context: &Context, args: &CertRevoke) -> Result<ExitCode, CliError> {
     let path = Path::new(&args.certificate);
     let serial = if path.exists() { host::facts(path)?.serial_hex() } else { args.certificate.clone() };
     if !serial.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':') {
-        return Err(Failure::usage(format!("{serial} is neither a file nor a serial number")));
+        return Err(CliError::usage(format!("{serial} is neither a file nor a serial number")));
     }
     let dir = issuer_of(context, &serial, args.kind.map(Into::into))?;
     if context.dry_run {
@@ -47,7 +47,7 @@ pub(crate) fn revoke(context: &Context, args: &CertRevoke) -> Result<ExitCode, F
 }
 
 /// Returns the CA that has issued a number.
-fn issuer_of(context: &Context, serial: &str, kind: Option<CaKind>) -> Result<CaDir, Failure> {
+fn issuer_of(context: &Context, serial: &str, kind: Option<CaKind>) -> Result<CaDir, CliError> {
     if let Some(kind) = kind {
         return context.ca(kind);
     }
@@ -59,7 +59,7 @@ fn issuer_of(context: &Context, serial: &str, kind: Option<CaKind>) -> Result<Ca
             return Ok(dir);
         }
     }
-    Err(Failure::refused(format!("no CA in {} has issued a certificate {serial}", root.display())))
+    Err(CliError::refused(format!("no CA in {} has issued a certificate {serial}", root.display())))
 }
 
 #[derive(Debug, Serialize)]
@@ -78,7 +78,7 @@ pub(crate) fn publish_if_due(
     kind: CaKind,
     lifetime: Duration,
     passphrase: &PassphraseSource,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CliError> {
     let dir = context.ca(kind)?;
     if dir.is_list_due(context.now)? {
         return publish(context, kind, lifetime, passphrase);
@@ -90,7 +90,7 @@ pub(crate) fn publish_if_due(
 }
 
 /// Returns the PEM text of a CA's list, and publishes one first if none is current.
-pub(crate) fn current_list(context: &Context, dir: &CaDir, ca: &certs::Ca) -> Result<Vec<u8>, Failure> {
+pub(crate) fn current_list(context: &Context, dir: &CaDir, ca: &certs::Ca) -> Result<Vec<u8>, CliError> {
     let path = dir.revocation_list_path();
     if dir.is_list_due(context.now)? {
         dir.publish(ca, context.now, Duration::days(certs::files::LIST_DAYS))?;
@@ -98,7 +98,7 @@ pub(crate) fn current_list(context: &Context, dir: &CaDir, ca: &certs::Ca) -> Re
     Ok(certs::files::read(&path)?.to_vec())
 }
 
-pub(crate) fn publish(context: &Context, kind: CaKind, lifetime: Duration, passphrase: &PassphraseSource) -> Result<ExitCode, Failure> {
+pub(crate) fn publish(context: &Context, kind: CaKind, lifetime: Duration, passphrase: &PassphraseSource) -> Result<ExitCode, CliError> {
     let dir = context.ca(kind)?;
     let file = dir.revocation_list_path();
     if context.dry_run {
@@ -136,10 +136,10 @@ struct Listed {
     revoked: Vec<(String, String)>,
 }
 
-pub(crate) fn show(context: &Context, path: &Path) -> Result<ExitCode, Failure> {
+pub(crate) fn show(context: &Context, path: &Path) -> Result<ExitCode, CliError> {
     let mut lists = Vec::new();
     for list in host::revocation_lists(path)? {
-        let facts = RevocationListFacts::of(&list).map_err(|error| Failure::of_file(path, &error))?;
+        let facts = RevocationListFacts::of(&list).map_err(|error| CliError::of_file(path, &error))?;
         lists.push(Listed {
             issuer: facts.issuer,
             number: facts.number,

@@ -16,10 +16,10 @@ pub(crate) use hosts::matched;
 pub(crate) use lists::current_list;
 
 use crate::cli::context::Context;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use std::process::ExitCode;
 
-pub(crate) fn ca(context: &Context, command: CaCommand) -> Result<ExitCode, Failure> {
+pub(crate) fn ca(context: &Context, command: CaCommand) -> Result<ExitCode, CliError> {
     match command {
         CaCommand::Init(args) => cas::init(context, &args),
         CaCommand::Show { issued } => cas::show(context, issued),
@@ -28,7 +28,7 @@ pub(crate) fn ca(context: &Context, command: CaCommand) -> Result<ExitCode, Fail
     }
 }
 
-pub(crate) fn cert(context: &Context, command: CertCommand) -> Result<ExitCode, Failure> {
+pub(crate) fn cert(context: &Context, command: CertCommand) -> Result<ExitCode, CliError> {
     match command {
         CertCommand::Issue(args) => issue::issue(context, &args),
         CertCommand::Request(args) => hosts::request(context, &args),
@@ -43,7 +43,7 @@ pub(crate) fn cert(context: &Context, command: CertCommand) -> Result<ExitCode, 
     }
 }
 
-pub(crate) fn crl(context: &Context, command: CrlCommand) -> Result<ExitCode, Failure> {
+pub(crate) fn crl(context: &Context, command: CrlCommand) -> Result<ExitCode, CliError> {
     match command {
         CrlCommand::Publish { kind, days, if_due, passphrase } => {
             let lifetime = time::Duration::days(days);

@@ -5,7 +5,7 @@
 use crate::cli::context::Context;
 use crate::host;
 use crate::pki::CaRescue;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use crate::ui::output::{answer, say, table};
 use certs::files::{CaDir, Issued, NewCa, PUBLIC_MODE, RotationPhase};
 use certs::{Ca, CaKind, CaPlan, CertificateFacts, KeyAlgorithm, LeafPlan, Name, Passphrase};
@@ -49,26 +49,26 @@ struct RescuedCertificate {
     file: PathBuf,
 }
 
-pub(crate) fn rescue(context: &Context, args: &CaRescue) -> Result<ExitCode, Failure> {
+pub(crate) fn rescue(context: &Context, args: &CaRescue) -> Result<ExitCode, CliError> {
     if args.out.exists() {
-        return Err(Failure::refused(format!("{} exists already, and nothing is overwritten: name a new directory", args.out.display())));
+        return Err(CliError::refused(format!("{} exists already, and nothing is overwritten: name a new directory", args.out.display())));
     }
     let root = context.ca_dir()?;
     let dirs: Vec<_> = CaKind::ALL.map(|kind| CaDir::below(&root, kind)).into_iter().filter(CaDir::exists).collect();
     if dirs.is_empty() {
-        return Err(context.ca(CaKind::Client).err().unwrap_or_else(|| Failure::usage("there is no CA")));
+        return Err(context.ca(CaKind::Client).err().unwrap_or_else(|| CliError::usage("there is no CA")));
     }
     let wanted = args.certs.iter().map(|path| wanted(&dirs, path, &args.out)).collect::<Result<Vec<_>, _>>()?;
     if let Some(twice) = wanted.iter().enumerate().find(|(number, one)| wanted[..*number].iter().any(|other| other.file == one.file)) {
         let text =
             format!("two certificates would be written to {}: keep those of each host in a directory of their own", twice.1.file.display());
-        return Err(Failure::usage(text));
+        return Err(CliError::usage(text));
     }
     for dir in &dirs {
         if dir.rotation() != RotationPhase::None && has_ended(context, dir)? {
             let text =
                 format!("an exchange of the {} CA is under way: end it with `etcd-admin ca rotate finish --force` first", dir.kind());
-            return Err(Failure::refused(text));
+            return Err(CliError::refused(text));
         }
     }
     if context.dry_run {
@@ -90,7 +90,7 @@ pub(crate) fn rescue(context: &Context, args: &CaRescue) -> Result<ExitCode, Fai
 }
 
 /// Returns a certificate that one of the CAs has issued, by its own register.
-fn wanted(dirs: &[CaDir], path: &Path, out: &Path) -> Result<Wanted, Failure> {
+fn wanted(dirs: &[CaDir], path: &Path, out: &Path) -> Result<Wanted, CliError> {
     let old = host::facts(path)?;
     let mut refusal = None;
     for dir in dirs {
@@ -105,14 +105,14 @@ fn wanted(dirs: &[CaDir], path: &Path, out: &Path) -> Result<Wanted, Failure> {
         }
     }
     let error = refusal.expect("there is at least one CA");
-    Err(Failure::of_file(path, &error))
+    Err(CliError::of_file(path, &error))
 }
 
-fn has_ended(context: &Context, dir: &CaDir) -> Result<bool, Failure> {
+fn has_ended(context: &Context, dir: &CaDir) -> Result<bool, CliError> {
     Ok(dir.facts()?.not_after <= context.now)
 }
 
-fn passphrase(dir: &CaDir, args: &CaRescue) -> Result<Option<Passphrase>, Failure> {
+fn passphrase(dir: &CaDir, args: &CaRescue) -> Result<Option<Passphrase>, CliError> {
     let asked = || args.passphrase.ask(&format!("the {} CA", dir.kind()));
     let passphrase = if dir.is_encrypted()? { Some(asked()?) } else { None };
     // A wrong one is found out before anything is changed.
@@ -122,7 +122,7 @@ fn passphrase(dir: &CaDir, args: &CaRescue) -> Result<Option<Passphrase>, Failur
 
 /// Returns the CA as it is, or, where it has expired, a new one in its place under the same
 /// passphrase.
-fn standing_ca(context: &Context, dir: &CaDir, passphrase: Option<&Passphrase>, args: &CaRescue) -> Result<(Ca, bool), Failure> {
+fn standing_ca(context: &Context, dir: &CaDir, passphrase: Option<&Passphrase>, args: &CaRescue) -> Result<(Ca, bool), CliError> {
     if !has_ended(context, dir)? {
         return Ok((dir.unlock(passphrase)?, false));
     }
@@ -138,7 +138,7 @@ fn standing_ca(context: &Context, dir: &CaDir, passphrase: Option<&Passphrase>, 
 }
 
 /// The bundle and a fresh list, beside the certificates.
-fn hand_out(context: &Context, dir: &CaDir, ca: &Ca, new: bool, out: &Path) -> Result<RescuedCa, Failure> {
+fn hand_out(context: &Context, dir: &CaDir, ca: &Ca, new: bool, out: &Path) -> Result<RescuedCa, CliError> {
     dir.publish(ca, context.now, LIST_LIFETIME)?;
     let (bundle, list) = (out.join(host::bundle_name(dir.kind())), out.join(host::list_name(dir.kind())));
     certs::files::create(&bundle, &certs::files::read(&dir.bundle_path())?, PUBLIC_MODE)?;
@@ -146,7 +146,7 @@ fn hand_out(context: &Context, dir: &CaDir, ca: &Ca, new: bool, out: &Path) -> R
     Ok(RescuedCa { kind: dir.kind(), new, not_after: certs::rfc3339(ca.facts().not_after), bundle, list })
 }
 
-fn sign(context: &Context, dir: &CaDir, ca: &Ca, wanted: &Wanted, days: i64) -> Result<RescuedCertificate, Failure> {
+fn sign(context: &Context, dir: &CaDir, ca: &Ca, wanted: &Wanted, days: i64) -> Result<RescuedCertificate, CliError> {
     let Wanted { old, issued, file, .. } = wanted;
     let names = issued.names.iter().map(|name| Name::parse(name)).collect::<Result<Vec<_>, _>>()?;
     let lifetime = Duration::days(days);
@@ -166,7 +166,7 @@ fn sign(context: &Context, dir: &CaDir, ca: &Ca, wanted: &Wanted, days: i64) -> 
     })
 }
 
-fn would(context: &Context, dirs: &[CaDir], wanted: &[Wanted]) -> Result<String, Failure> {
+fn would(context: &Context, dirs: &[CaDir], wanted: &[Wanted]) -> Result<String, CliError> {
     let mut text = String::new();
     for dir in dirs {
         let what = if has_ended(context, dir)? { "make a new one of" } else { "keep" };

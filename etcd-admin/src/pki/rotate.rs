@@ -4,7 +4,7 @@
 use super::cas::{chosen_passphrase, plan};
 use crate::cli::context::Context;
 use crate::pki::{CaRotate, RotateStep};
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use crate::ui::output::{answer, say};
 use certs::files::{CaDir, Issued, RotationPhase};
 use serde::Serialize;
@@ -26,7 +26,7 @@ struct Progress {
     next: String,
 }
 
-pub(crate) fn rotate(context: &Context, args: &CaRotate) -> Result<ExitCode, Failure> {
+pub(crate) fn rotate(context: &Context, args: &CaRotate) -> Result<ExitCode, CliError> {
     let dir = context.ca(args.kind.into())?;
     match args.step {
         RotateStep::Status => {}
@@ -51,7 +51,7 @@ pub(crate) fn rotate(context: &Context, args: &CaRotate) -> Result<ExitCode, Fai
     Ok(ExitCode::SUCCESS)
 }
 
-fn start(context: &Context, args: &CaRotate, dir: &CaDir) -> Result<(), Failure> {
+fn start(context: &Context, args: &CaRotate, dir: &CaDir) -> Result<(), CliError> {
     let passphrase = chosen_passphrase(&args.new, "the next CA")?;
     let name = name(context, args, dir)?;
     let ca = dir.rotation_start(&plan(&args.new, name, passphrase.as_ref())?, context.now)?;
@@ -62,7 +62,7 @@ fn start(context: &Context, args: &CaRotate, dir: &CaDir) -> Result<(), Failure>
 
 /// Returns a name other than the old one's, even on the same day: clients that trust both find the
 /// right one by its name.
-fn name(context: &Context, args: &CaRotate, dir: &CaDir) -> Result<String, Failure> {
+fn name(context: &Context, args: &CaRotate, dir: &CaDir) -> Result<String, CliError> {
     let name = |when: String| format!("{} {} CA {when}", args.name, dir.kind());
     let today = name(context.now.date().to_string());
     let taken = dir.facts()?.common_name.as_deref() == Some(&today);
@@ -71,7 +71,7 @@ fn name(context: &Context, args: &CaRotate, dir: &CaDir) -> Result<String, Failu
 
 /// Drops the old CA only when it is not needed: neither by the register nor by any reported
 /// connection of a member.
-fn finish(context: &Context, args: &CaRotate, dir: &CaDir) -> Result<(), Failure> {
+fn finish(context: &Context, args: &CaRotate, dir: &CaDir) -> Result<(), CliError> {
     let Some(previous) = dir.previous()? else { return Ok(dir.rotation_finish()?) };
     if !args.force {
         let left = dir.left_of_previous(context.now)?;
@@ -81,7 +81,7 @@ fn finish(context: &Context, args: &CaRotate, dir: &CaDir) -> Result<(), Failure
                 "certificates of the old CA have no successor yet: {}; issue them again, revoke them, or say --force",
                 names.join(", ")
             );
-            return Err(Failure::refused(text));
+            return Err(CliError::refused(text));
         }
         for path in &args.metrics {
             let connections = connections_of(path, &previous.fingerprint_hex())?;
@@ -90,14 +90,14 @@ fn finish(context: &Context, args: &CaRotate, dir: &CaDir) -> Result<(), Failure
                     "{}: {connections} connections still use the old CA; let their clients take up their new certificates, or say --force",
                     path.display()
                 );
-                return Err(Failure::refused(text));
+                return Err(CliError::refused(text));
             }
         }
     }
     Ok(dir.rotation_finish()?)
 }
 
-fn connections_of(path: &Path, fingerprint: &str) -> Result<u64, Failure> {
+fn connections_of(path: &Path, fingerprint: &str) -> Result<u64, CliError> {
     let page = certs::files::read_text(path)?;
     let lines = page.lines().filter(|line| line.starts_with(CONNECTIONS) && line.contains(fingerprint));
     Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())

@@ -3,7 +3,7 @@
 use crate::cli::context::Context;
 use crate::host;
 use crate::pki::CertStatus;
-use crate::ui::failure::{CHECK_FAILED, Failure};
+use crate::ui::error::{CHECK_FAILED, CliError};
 use crate::ui::output::{answer, table};
 use certs::CertificateFacts;
 use serde::Serialize;
@@ -71,11 +71,11 @@ impl Inspected {
     }
 }
 
-pub(crate) fn inspect(context: &Context, files: &[PathBuf]) -> Result<ExitCode, Failure> {
+pub(crate) fn inspect(context: &Context, files: &[PathBuf]) -> Result<ExitCode, CliError> {
     let mut inspected = Vec::new();
     for path in files {
         for certificate in host::certificates(path)? {
-            let facts = CertificateFacts::of(&certificate).map_err(|error| Failure::of_file(path, &error))?;
+            let facts = CertificateFacts::of(&certificate).map_err(|error| CliError::of_file(path, &error))?;
             inspected.push(Inspected::of(context, path, facts));
         }
     }
@@ -94,12 +94,12 @@ struct Row {
 }
 
 /// The time left of each; ends with 3 when one needs a hand.
-pub(crate) fn status(context: &Context, args: &CertStatus) -> Result<ExitCode, Failure> {
+pub(crate) fn status(context: &Context, args: &CertStatus) -> Result<ExitCode, CliError> {
     let mut rows = Vec::new();
     for path in &args.paths {
         for file in certificate_files(path)? {
             for certificate in host::certificates(&file)? {
-                let facts = CertificateFacts::of(&certificate).map_err(|error| Failure::of_file(&file, &error))?;
+                let facts = CertificateFacts::of(&certificate).map_err(|error| CliError::of_file(&file, &error))?;
                 rows.push(row(context, &file, &facts, args.warn_days));
             }
         }
@@ -140,18 +140,18 @@ fn row(context: &Context, file: &Path, facts: &CertificateFacts, warn_days: u32)
 
 /// Returns the file itself, or the certificates of a directory; of a host's directory, those of the
 /// current set.
-fn certificate_files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+fn certificate_files(path: &Path) -> Result<Vec<PathBuf>, CliError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
     let dir = if path.join("current").is_dir() { path.join("current") } else { path.to_owned() };
-    let unreadable = |error: std::io::Error| Failure::new(crate::ui::failure::FAILED, format!("read {}: {error}", dir.display()));
+    let unreadable = |error: std::io::Error| CliError::new(crate::ui::error::FAILED, format!("read {}: {error}", dir.display()));
     let entries = std::fs::read_dir(&dir).map_err(unreadable)?;
     let is_certificate = |path: &PathBuf| path.extension().is_some_and(|end| end == "crt");
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_certificate).collect();
     files.sort();
     if files.is_empty() {
-        return Err(Failure::new(crate::ui::failure::FAILED, format!("{} holds no file that ends in .crt", dir.display())));
+        return Err(CliError::new(crate::ui::error::FAILED, format!("{} holds no file that ends in .crt", dir.display())));
     }
     Ok(files)
 }

@@ -18,7 +18,7 @@ use crate::offline::data_dir;
 use crate::offline::throwaway::Throwaway;
 use crate::snapshot::{Digested, NewCluster, SnapshotFile, must_be_free};
 use crate::ui::confirm::confirm;
-use crate::ui::failure::{CHECK_FAILED, FAILED, Failure};
+use crate::ui::error::{CHECK_FAILED, CliError, FAILED};
 use crate::ui::output::answer;
 use crate::ui::progress::note;
 use backend_file::StatusStyle;
@@ -50,18 +50,18 @@ impl Journal {
         plan.with_extension("journal")
     }
 
-    fn read(plan: &Path) -> Result<Self, Failure> {
+    fn read(plan: &Path) -> Result<Self, CliError> {
         let path = Self::path(plan);
         match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|error| Failure::at(&path, error)),
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| CliError::at(&path, error)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(Failure::at(&path, error)),
+            Err(error) => Err(CliError::at(&path, error)),
         }
     }
 
-    fn note(&mut self, plan: &Path, step: Step) -> Result<(), Failure> {
+    fn note(&mut self, plan: &Path, step: Step) -> Result<(), CliError> {
         self.done.push(step);
-        let text = serde_json::to_string(self).map_err(|error| Failure::new(FAILED, format!("write JSON: {error}")))?;
+        let text = serde_json::to_string(self).map_err(|error| CliError::new(FAILED, format!("write JSON: {error}")))?;
         certs::files::replace(&Self::path(plan), text.as_bytes(), 0o600)?;
         Ok(())
     }
@@ -78,7 +78,7 @@ struct Applied {
     aside: Vec<PathBuf>,
 }
 
-pub(super) async fn apply(context: &Context, path: &Path, yes: bool) -> Result<ExitCode, Failure> {
+pub(super) async fn apply(context: &Context, path: &Path, yes: bool) -> Result<ExitCode, CliError> {
     let plan = Plan::read(path)?;
     let cluster = plan.cluster()?;
     let mut journal = Journal::read(path)?;
@@ -126,7 +126,7 @@ pub(super) async fn apply(context: &Context, path: &Path, yes: bool) -> Result<E
     Ok(ExitCode::SUCCESS)
 }
 /// Makes every data directory of the new cluster.
-fn restore(plan: &Plan, cluster: &NewCluster, snapshot: &Path, data_dirs: &[PathBuf]) -> Result<(), Failure> {
+fn restore(plan: &Plan, cluster: &NewCluster, snapshot: &Path, data_dirs: &[PathBuf]) -> Result<(), CliError> {
     let file = SnapshotFile::open(snapshot, Digested::Required)?;
     for (member, data_dir) in cluster.members.iter().zip(data_dirs) {
         // Complete where it is there: it is put in its place by a rename.
@@ -139,7 +139,7 @@ fn restore(plan: &Plan, cluster: &NewCluster, snapshot: &Path, data_dirs: &[Path
 }
 
 /// Those that are on this machine; the others are where their hosts are, and belong to a cluster that no new member knows.
-fn put_aside(plan: &Plan) -> Result<(), Failure> {
+fn put_aside(plan: &Plan) -> Result<(), CliError> {
     for survivor in plan.survivors.iter().filter(|survivor| survivor.data_dir.exists()) {
         data_dir::must_be_idle(&survivor.data_dir)?;
         let why = format!(
@@ -152,7 +152,7 @@ fn put_aside(plan: &Plan) -> Result<(), Failure> {
 }
 
 /// Refuses a plan whose donor has lived on since.
-fn unchanged(plan: &Plan) -> Result<(), Failure> {
+fn unchanged(plan: &Plan) -> Result<(), CliError> {
     let found = look(std::slice::from_ref(&plan.donor.data_dir));
     match found.survivors.first() {
         Some(now) if *now == plan.donor => Ok(()),
@@ -163,33 +163,33 @@ fn unchanged(plan: &Plan) -> Result<(), Failure> {
                 now.last_index,
                 plan.donor.last_index
             );
-            Err(Failure::refused(text))
+            Err(CliError::refused(text))
         }
-        None => Err(Failure::refused(
+        None => Err(CliError::refused(
             found.lost.first().map_or_else(String::new, |lost| format!("{}: {}", lost.data_dir.display(), lost.error)),
         )),
     }
 }
 
-fn copy_donor(donor: &Path, work: &Path, copy: &Path) -> Result<(), Failure> {
+fn copy_donor(donor: &Path, work: &Path, copy: &Path) -> Result<(), CliError> {
     note(&format!("copy {}", donor.display()));
     remove(work)?;
     certs::files::private_dir(work)?;
     // cp keeps holes and, where the file system can, shares the blocks.
     let copied = Command::new("cp").args(["-a", "--reflink=auto"]).arg(donor).arg(copy).output();
-    let copied = copied.map_err(|error| Failure::new(FAILED, format!("run cp: {error}")))?;
-    if copied.status.success() { Ok(()) } else { Err(Failure::new(FAILED, String::from_utf8_lossy(&copied.stderr).trim().to_owned())) }
+    let copied = copied.map_err(|error| CliError::new(FAILED, format!("run cp: {error}")))?;
+    if copied.status.success() { Ok(()) } else { Err(CliError::new(FAILED, String::from_utf8_lossy(&copied.stderr).trim().to_owned())) }
 }
 
-fn remove(work: &Path) -> Result<(), Failure> {
+fn remove(work: &Path) -> Result<(), CliError> {
     match std::fs::remove_dir_all(work) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::at(work, error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(CliError::at(work, error)),
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
 /// Lets a member apply the whole log of the copy, alone, and takes a snapshot of the result.
-async fn take_all(plan: &Plan, copy: &Path, snapshot: &Path) -> Result<(i64, u32), Failure> {
+async fn take_all(plan: &Plan, copy: &Path, snapshot: &Path) -> Result<(i64, u32), CliError> {
     note("apply all of its log");
     let urls = Throwaway::urls()?;
     let name = if plan.donor.name.is_empty() { "default" } else { &plan.donor.name };
@@ -213,7 +213,7 @@ struct Verified {
     findings: Vec<String>,
 }
 
-pub(super) async fn verify(context: &Context, client: &Client, path: &Path) -> Result<ExitCode, Failure> {
+pub(super) async fn verify(context: &Context, client: &Client, path: &Path) -> Result<ExitCode, CliError> {
     let plan = Plan::read(path)?;
     let (journal, cluster) = (Journal::read(path)?, plan.cluster()?);
     let request = MemberListRequest { linearizable: true };

@@ -2,7 +2,7 @@
 
 use crate::cli::context::Context;
 use crate::offline::data_dir;
-use crate::ui::failure::{Failure, INTEGRITY};
+use crate::ui::error::{CliError, INTEGRITY};
 use crate::ui::output::{answer, table};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ pub(crate) fn look(data_dirs: &[PathBuf]) -> Found {
     Found { survivors, lost }
 }
 
-fn one(data_dir: &Path) -> Result<Survivor, Failure> {
+fn one(data_dir: &Path) -> Result<Survivor, CliError> {
     data_dir::must_be_idle(data_dir)?;
     let found = data_dir::inspect(data_dir)?;
     let own = found.members.iter().find(|member| member.id == found.member);
@@ -82,7 +82,7 @@ fn one(data_dir: &Path) -> Result<Survivor, Failure> {
     })
 }
 
-pub(super) fn inspect(context: &Context, data_dirs: &[PathBuf]) -> Result<ExitCode, Failure> {
+pub(super) fn inspect(context: &Context, data_dirs: &[PathBuf]) -> Result<ExitCode, CliError> {
     let found = look(data_dirs);
     answer(context.format, &found, || {
         let row = |survivor: &Survivor| {

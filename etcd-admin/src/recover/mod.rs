@@ -15,10 +15,10 @@ pub(crate) use args::RecoverCommand;
 
 use crate::cli::context::Context;
 use crate::client::Client;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use std::process::ExitCode;
 
-pub(crate) async fn run(context: &Context, client: &Client, command: RecoverCommand) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(context: &Context, client: &Client, command: RecoverCommand) -> Result<ExitCode, CliError> {
     match command {
         RecoverCommand::Inspect { data_dirs } => inspect::inspect(context, &data_dirs),
         RecoverCommand::Plan(args) => plan::plan(context, client, &args).await,

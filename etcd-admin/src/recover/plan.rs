@@ -5,7 +5,7 @@ use super::inspect::{Found, Survivor, look};
 use crate::cli::context::Context;
 use crate::client::{Client, Repeat};
 use crate::snapshot::NewCluster;
-use crate::ui::failure::{FAILED, Failure, INTEGRITY};
+use crate::ui::error::{CliError, FAILED, INTEGRITY};
 use crate::ui::output::answer;
 use proto::etcdserverpb::RangeRequest;
 use serde::{Deserialize, Serialize};
@@ -32,17 +32,17 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read(path).map_err(|error| Failure::at(path, error))?;
-        serde_json::from_slice(&text).map_err(|error| Failure::new(INTEGRITY, format!("{}: it is no plan: {error}", path.display())))
+    pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
+        let text = std::fs::read(path).map_err(|error| CliError::at(path, error))?;
+        serde_json::from_slice(&text).map_err(|error| CliError::new(INTEGRITY, format!("{}: it is no plan: {error}", path.display())))
     }
 
-    pub(crate) fn cluster(&self) -> Result<NewCluster, Failure> {
+    pub(crate) fn cluster(&self) -> Result<NewCluster, CliError> {
         NewCluster::parse(&self.initial_cluster, &self.initial_cluster_token)
     }
 }
 
-pub(super) async fn plan(context: &Context, client: &Client, args: &PlanArgs) -> Result<ExitCode, Failure> {
+pub(super) async fn plan(context: &Context, client: &Client, args: &PlanArgs) -> Result<ExitCode, CliError> {
     let found = look(&args.data_dirs);
     if let Some(endpoint) = served(client, &found).await {
         let text = format!(
@@ -52,7 +52,7 @@ pub(super) async fn plan(context: &Context, client: &Client, args: &PlanArgs) ->
     }
     let donor = choose(&found)?;
     if args.plan.exists() {
-        return Err(Failure::refused(format!("{} is there already: apply it, or name another file with --plan", args.plan.display())));
+        return Err(CliError::refused(format!("{} is there already: apply it, or name another file with --plan", args.plan.display())));
     }
     let token = args.initial_cluster_token.clone().unwrap_or_else(|| format!("recovered-{}", context.now.unix_timestamp()));
     let cluster = NewCluster::parse(&args.initial_cluster, &token)?;
@@ -69,10 +69,10 @@ pub(super) async fn plan(context: &Context, client: &Client, args: &PlanArgs) ->
         bump_revision: args.bump_revision,
     };
     if plan.cluster_id == donor.cluster {
-        return Err(Failure::refused("the new cluster would have the id of the old one: give another --initial-cluster-token"));
+        return Err(CliError::refused("the new cluster would have the id of the old one: give another --initial-cluster-token"));
     }
     if !context.dry_run {
-        let text = serde_json::to_string_pretty(&plan).map_err(|error| Failure::new(FAILED, format!("write JSON: {error}")))?;
+        let text = serde_json::to_string_pretty(&plan).map_err(|error| CliError::new(FAILED, format!("write JSON: {error}")))?;
         certs::files::create(&args.plan, format!("{text}\n").as_bytes(), 0o600)?;
     }
     answer(context.format, &plan, || {
@@ -96,9 +96,9 @@ pub(super) async fn plan(context: &Context, client: &Client, args: &PlanArgs) ->
 }
 
 /// The best of the survivors, which all have to be of one cluster.
-fn choose(found: &Found) -> Result<&Survivor, Failure> {
+fn choose(found: &Found) -> Result<&Survivor, CliError> {
     let lost = || found.lost.iter().map(|lost| format!("\n  {}: {}", lost.data_dir.display(), lost.error)).collect::<String>();
-    let best = found.survivors.first().ok_or_else(|| Failure::new(INTEGRITY, format!("no data directory can be used{}", lost())))?;
+    let best = found.survivors.first().ok_or_else(|| CliError::new(INTEGRITY, format!("no data directory can be used{}", lost())))?;
     if let Some(other) = found.survivors.iter().find(|other| other.cluster != best.cluster) {
         let text = format!(
             "{} is of cluster {}, and {} of {}: give those of one cluster",
@@ -107,7 +107,7 @@ fn choose(found: &Found) -> Result<&Survivor, Failure> {
             other.data_dir.display(),
             other.cluster
         );
-        return Err(Failure::refused(text));
+        return Err(CliError::refused(text));
     }
     Ok(best)
 }

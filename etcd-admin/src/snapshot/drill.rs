@@ -4,12 +4,12 @@ use super::file::SnapshotFile;
 use crate::client::Repeat;
 use crate::offline::data_dir::{self, NewMember};
 use crate::offline::throwaway::Throwaway;
-use crate::ui::failure::{FAILED, Failure, INTEGRITY};
+use crate::ui::error::{CliError, FAILED, INTEGRITY};
 use proto::etcdserverpb::HashKvRequest;
 
 /// Returns `true` if a member that is started on the file answers with its hash.
-pub(super) async fn drill(file: &SnapshotFile, revision: i64, expected: u32) -> Result<bool, Failure> {
-    let dir = tempfile::tempdir().map_err(|error| Failure::new(FAILED, format!("make a throw-away directory: {error}")))?;
+pub(super) async fn drill(file: &SnapshotFile, revision: i64, expected: u32) -> Result<bool, CliError> {
+    let dir = tempfile::tempdir().map_err(|error| CliError::new(FAILED, format!("make a throw-away directory: {error}")))?;
     let data_dir = dir.path().join("data");
     let urls = Throwaway::urls()?;
     let member = NewMember::founding("drill", vec![urls[1].clone()], "drill");
@@ -23,7 +23,7 @@ pub(super) async fn drill(file: &SnapshotFile, revision: i64, expected: u32) -> 
     if got == expected {
         return Ok(true);
     }
-    Err(Failure::new(
+    Err(CliError::new(
         INTEGRITY,
         format!("the member that was started on it has hash {got} at revision {revision}, and the file {expected}"),
     ))

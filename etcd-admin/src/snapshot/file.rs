@@ -1,7 +1,7 @@
 //! A snapshot on disk: its digest, its pages, its content. A data directory of a real etcd is read
 //! by the same way.
 
-use crate::ui::failure::{Failure, INTEGRITY, REFUSED};
+use crate::ui::error::{CliError, INTEGRITY, REFUSED};
 use crate::ui::progress::note;
 use backend_file::backend::{self, KeepRule, MemberRecord, Version};
 use backend_file::bolt::{BoltFile, Digest, Items, Walk, verify_trailer};
@@ -48,16 +48,16 @@ pub(crate) struct Content {
 
 impl SnapshotFile {
     /// Opens a snapshot, or the data directory of a real etcd that does not run.
-    pub(crate) fn open(path: &Path, digested: Digested) -> Result<Self, Failure> {
+    pub(crate) fn open(path: &Path, digested: Digested) -> Result<Self, CliError> {
         let inside = path.join(INSIDE);
         if path.is_dir() {
             if !inside.is_file() {
-                return Err(Failure::refused(format!("{} is neither a snapshot nor the data directory of an etcd", path.display())));
+                return Err(CliError::refused(format!("{} is neither a snapshot nor the data directory of an etcd", path.display())));
             }
             return Self::of_data_dir(path, &inside);
         }
         let path = path.to_owned();
-        let failed = |error: std::io::Error| Failure::at(&path, error);
+        let failed = |error: std::io::Error| CliError::at(&path, error);
         let file = File::open(&path).map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
         if digested == Digested::Required {
@@ -68,13 +68,13 @@ impl SnapshotFile {
         let opened = Self { path: path.clone(), bolt, bytes };
         if let Some(version) = opened.content()?.storage_version.filter(|version| *version > NEWEST) {
             let text = format!("{}: it is of etcd {version}, and nothing newer than {NEWEST} is known here", path.display());
-            return Err(Failure::new(REFUSED, text));
+            return Err(CliError::new(REFUSED, text));
         }
         Ok(opened)
     }
 
     /// Opens the backend file of a data directory, if the log beside it holds no writes that the file does not.
-    fn of_data_dir(data_dir: &Path, inside: &Path) -> Result<Self, Failure> {
+    fn of_data_dir(data_dir: &Path, inside: &Path) -> Result<Self, CliError> {
         let opened = Self::open(inside, Digested::Ignored)?;
         let log = data_dir.join(LOG);
         let behind = match super::wal::writes_behind(&log, opened.content()?.consistent_index) {
@@ -85,7 +85,7 @@ impl SnapshotFile {
                 note(&text);
                 None
             }
-            Err(error) => return Err(Failure::at(&log, error)),
+            Err(error) => return Err(CliError::at(&log, error)),
         };
         let Some(behind) = behind else { return Ok(opened) };
         let text = format!(
@@ -96,17 +96,17 @@ impl SnapshotFile {
             behind.first_index,
             behind.last_index
         );
-        Err(Failure::new(REFUSED, text))
+        Err(CliError::new(REFUSED, text))
     }
 
     /// Reads every page and returns etcd's figures.
-    pub(crate) fn status(&self, style: StatusStyle) -> Result<Status, Failure> {
+    pub(crate) fn status(&self, style: StatusStyle) -> Result<Status, CliError> {
         backend_file::status(&self.bolt, style).map_err(|error| damaged(&self.path, &error))
     }
 
     /// Returns the HashKV at the newest revision.
-    pub(crate) fn hash_kv(&self, at: MainRevision, compacted: Option<MainRevision>) -> Result<u32, Failure> {
-        let failed = |fault: Fault| Failure::new(INTEGRITY, format!("{}: {fault}", self.path.display()));
+    pub(crate) fn hash_kv(&self, at: MainRevision, compacted: Option<MainRevision>) -> Result<u32, CliError> {
+        let failed = |fault: Fault| CliError::new(INTEGRITY, format!("{}: {fault}", self.path.display()));
         let entries = || -> Result<Items<'_>, Fault> {
             let odd = |error: backend_file::bolt::BoltError| Fault::corrupt("snapshot", error);
             match self.bolt.bucket(backend::KEY).map_err(odd)? {
@@ -121,8 +121,8 @@ impl SnapshotFile {
     }
 
     /// Members, versions, places in the log.
-    pub(crate) fn content(&self) -> Result<Content, Failure> {
-        let odd = |error: backend::RecordError| Failure::new(INTEGRITY, format!("{}: {error}", self.path.display()));
+    pub(crate) fn content(&self) -> Result<Content, CliError> {
+        let odd = |error: backend::RecordError| CliError::new(INTEGRITY, format!("{}: {error}", self.path.display()));
         let mut content =
             Content { members: Vec::new(), cluster_version: None, storage_version: None, consistent_index: 0, compacted: None };
         for (_, value) in self.small(backend::MEMBERS)? {
@@ -147,15 +147,15 @@ impl SnapshotFile {
         Ok(content)
     }
 
-    fn small(&self, name: &[u8]) -> Result<Vec<(Bytes, Bytes)>, Failure> {
+    fn small(&self, name: &[u8]) -> Result<Vec<(Bytes, Bytes)>, CliError> {
         let odd = |error| damaged(&self.path, &error);
         let Some(bucket) = self.bolt.bucket(name).map_err(odd)? else { return Ok(Vec::new()) };
         self.bolt.items(&bucket).map_err(odd)?.collect::<Result<_, _>>().map_err(odd)
     }
 }
 
-fn damaged(path: &Path, error: &backend_file::bolt::BoltError) -> Failure {
-    Failure::new(INTEGRITY, format!("{}: {error}", path.display()))
+fn damaged(path: &Path, error: &backend_file::bolt::BoltError) -> CliError {
+    CliError::new(INTEGRITY, format!("{}: {error}", path.display()))
 }
 
 /// Offset and bytes of the mark that every backend file of etcd has in its first or second page.
@@ -164,7 +164,7 @@ const MAGIC: [u8; 4] = 0xED0C_DAED_u32.to_le_bytes();
 const META_OFFSETS: [u64; 5] = [0, 4096, 8192, 16_384, 65_536];
 
 /// Refuses a file that is no snapshot at all, before its digest is looked for.
-fn must_be_snapshot(path: &Path, file: &File) -> Result<(), Failure> {
+fn must_be_snapshot(path: &Path, file: &File) -> Result<(), CliError> {
     let has_magic = META_OFFSETS.iter().any(|page| {
         let mut found = [0; MAGIC.len()];
         file.read_exact_at(&mut found, page + MAGIC_OFFSET).is_ok() && found == MAGIC
@@ -173,10 +173,10 @@ fn must_be_snapshot(path: &Path, file: &File) -> Result<(), Failure> {
         return Ok(());
     }
     let text = format!("{}: it is not a snapshot of etcd; etcd-admin snapshot save and etcdctl snapshot save make one", path.display());
-    Err(Failure::new(INTEGRITY, text))
+    Err(CliError::new(INTEGRITY, text))
 }
 
-fn check_digest(path: &Path, file: &File) -> Result<(), Failure> {
+fn check_digest(path: &Path, file: &File) -> Result<(), CliError> {
     let text = match verify_trailer(file).map_err(|error| damaged(path, &error))? {
         Digest::Right => return Ok(()),
         Digest::Absent => {
@@ -186,5 +186,5 @@ fn check_digest(path: &Path, file: &File) -> Result<(), Failure> {
             format!("expected sha256 {}, got {}: it was changed after it was taken", certs::hex(&expected), certs::hex(&got))
         }
     };
-    Err(Failure::new(INTEGRITY, format!("{}: {text}", path.display())))
+    Err(CliError::new(INTEGRITY, format!("{}: {text}", path.display())))
 }

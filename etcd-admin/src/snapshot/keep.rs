@@ -6,7 +6,7 @@ use super::file::{Digested, SnapshotFile};
 use super::look::{Listed, snapshots};
 use super::manifest::Manifest;
 use crate::cli::context::Context;
-use crate::ui::failure::{FAILED, Failure};
+use crate::ui::error::{CliError, FAILED};
 use crate::ui::output::answer;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -67,26 +67,26 @@ fn is_own_name(file: &Path) -> bool {
         && parts.next().is_none()
 }
 
-pub(super) fn prune(context: &Context, args: &PruneArgs) -> Result<ExitCode, Failure> {
+pub(super) fn prune(context: &Context, args: &PruneArgs) -> Result<ExitCode, CliError> {
     let rules = args.keep_last + args.keep_hourly + args.keep_daily + args.keep_weekly + args.keep_monthly;
     if rules == 0 {
-        return Err(Failure::usage(
+        return Err(CliError::usage(
             "no rule says what to keep: give --keep-last, --keep-hourly, --keep-daily, --keep-weekly or --keep-monthly",
         ));
     }
     // A file without a manifest, or with a name that an operator has given it, is neither counted nor removed.
     let (known, others): (Vec<Listed>, Vec<Listed>) =
         snapshots(&args.dir)?.into_iter().partition(|listed| listed.manifest.is_some() && is_own_name(&listed.file));
-    let parts = abandoned_parts(&args.dir).map_err(|error| Failure::at(&args.dir, error))?;
+    let parts = abandoned_parts(&args.dir).map_err(|error| CliError::at(&args.dir, error))?;
     let mut kept = kept_by_rules(&known, args);
     let good = known.iter().find(|listed| SnapshotFile::open(&listed.file, Digested::Required).is_ok());
     kept.extend(good.map(|listed| listed.file.clone()));
     kept.extend(others.into_iter().map(|listed| listed.file));
     let mut removed: Vec<PathBuf> = known.iter().map(|listed| listed.file.clone()).filter(|file| !kept.contains(file)).collect();
     if !context.dry_run {
-        parts.iter().try_for_each(|part| std::fs::remove_file(part).map_err(|error| Failure::at(part, error)))?;
+        parts.iter().try_for_each(|part| std::fs::remove_file(part).map_err(|error| CliError::at(part, error)))?;
         for file in &removed {
-            let failed = |error: std::io::Error| Failure::at(file, error);
+            let failed = |error: std::io::Error| CliError::at(file, error);
             // The manifest last: a file without one would never be looked at again.
             std::fs::remove_file(file).map_err(failed)?;
             std::fs::remove_file(Manifest::path_of(file)).map_err(failed)?;
@@ -109,18 +109,18 @@ struct Copied {
     file: PathBuf,
 }
 
-pub(super) fn copy(context: &Context, from: &Path, to: &Path) -> Result<ExitCode, Failure> {
+pub(super) fn copy(context: &Context, from: &Path, to: &Path) -> Result<ExitCode, CliError> {
     SnapshotFile::open(from, Digested::Required)?;
     let to = if to.is_dir() { to.join(from.file_name().unwrap_or_default()) } else { to.to_owned() };
     if to.exists() {
-        return Err(Failure::refused(format!("{} is there already: nothing is overwritten", to.display())));
+        return Err(CliError::refused(format!("{} is there already: nothing is overwritten", to.display())));
     }
     if context.dry_run {
         return crate::ui::output::say(&format!("would copy {} to {}\n", from.display(), to.display())).map(|()| ExitCode::SUCCESS);
     }
     let part = part_of(&to);
-    let failed = |error: std::io::Error| Failure::at(&part, error);
-    let copied = || -> Result<(), Failure> {
+    let failed = |error: std::io::Error| CliError::at(&part, error);
+    let copied = || -> Result<(), CliError> {
         std::fs::copy(from, &part).map_err(failed)?;
         std::fs::File::open(&part).and_then(|file| file.sync_all()).map_err(failed)?;
         SnapshotFile::open(&part, Digested::Required).map(drop)
@@ -133,7 +133,7 @@ pub(super) fn copy(context: &Context, from: &Path, to: &Path) -> Result<ExitCode
     if let Some(manifest) = Manifest::read(from)? {
         manifest.write(&to)?;
     }
-    put_in_place(&part, &to).map_err(|error| Failure::new(FAILED, error.to_string()))?;
+    put_in_place(&part, &to).map_err(|error| CliError::new(FAILED, error.to_string()))?;
     let told = Copied { changed: true, file: to };
     answer(context.format, &told, || format!("{}\n", told.file.display()))?;
     Ok(ExitCode::SUCCESS)

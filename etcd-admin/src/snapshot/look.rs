@@ -6,7 +6,7 @@ use super::file::{Digested, SnapshotFile};
 use super::manifest::Manifest;
 use crate::cli::context::Context;
 use crate::etcdctl::size;
-use crate::ui::failure::{Failure, INTEGRITY};
+use crate::ui::error::{CliError, INTEGRITY};
 use crate::ui::output::{answer, table};
 use crate::ui::progress::note;
 use backend_file::StatusStyle;
@@ -26,8 +26,8 @@ pub(super) struct Listed {
 }
 
 /// Returns the snapshots of a directory, newest first: files that end in `.db`.
-pub(super) fn snapshots(dir: &Path) -> Result<Vec<Listed>, Failure> {
-    let failed = |error: std::io::Error| Failure::at(dir, error);
+pub(super) fn snapshots(dir: &Path) -> Result<Vec<Listed>, CliError> {
+    let failed = |error: std::io::Error| CliError::at(dir, error);
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -48,9 +48,9 @@ pub(super) fn snapshots(dir: &Path) -> Result<Vec<Listed>, Failure> {
     Ok(found)
 }
 
-pub(super) fn list(context: &Context, dir: &Path) -> Result<ExitCode, Failure> {
+pub(super) fn list(context: &Context, dir: &Path) -> Result<ExitCode, CliError> {
     let found = snapshots(dir)?;
-    let parts = abandoned_parts(dir).map_err(|error| Failure::at(dir, error))?;
+    let parts = abandoned_parts(dir).map_err(|error| CliError::at(dir, error))?;
     for part in &parts {
         note(&format!("{}: left by an interrupted snapshot; the next one, or etcd-admin snapshot prune, removes it", part.display()));
     }
@@ -72,7 +72,7 @@ pub(super) fn list(context: &Context, dir: &Path) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn status(context: &Context, path: &Path) -> Result<ExitCode, Failure> {
+pub(super) fn status(context: &Context, path: &Path) -> Result<ExitCode, CliError> {
     let status = SnapshotFile::open(path, Digested::Ignored)?.status(StatusStyle::V3_6)?;
     answer(context.format, &status, || {
         let version = status.version.clone().unwrap_or_default();
@@ -105,7 +105,7 @@ struct Verified {
     drilled: Option<bool>,
 }
 
-pub(super) async fn verify(context: &Context, path: &Path, with_drill: bool, skip_hash_check: bool) -> Result<ExitCode, Failure> {
+pub(super) async fn verify(context: &Context, path: &Path, with_drill: bool, skip_hash_check: bool) -> Result<ExitCode, CliError> {
     let file = SnapshotFile::open(path, if skip_hash_check { Digested::Ignored } else { Digested::Required })?;
     let (status, content) = (file.status(StatusStyle::V3_6)?, file.content()?);
     let hash_kv = file.hash_kv(status.revision, content.compacted)?;
@@ -118,7 +118,7 @@ pub(super) async fn verify(context: &Context, path: &Path, with_drill: bool, ski
         if same {
             Ok(true)
         } else {
-            Err(Failure::new(INTEGRITY, format!("{}: it is another file than its manifest tells of", path.display())))
+            Err(CliError::new(INTEGRITY, format!("{}: it is another file than its manifest tells of", path.display())))
         }
     });
     let manifest = agrees.transpose()?;

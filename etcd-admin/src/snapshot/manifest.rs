@@ -1,6 +1,6 @@
 //! The manifest of a snapshot, written when it is taken, beside it as `FILE.json`.
 
-use crate::ui::failure::{FAILED, Failure, INTEGRITY};
+use crate::ui::error::{CliError, FAILED, INTEGRITY};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -47,22 +47,22 @@ impl Manifest {
         PathBuf::from(name)
     }
 
-    pub(crate) fn write(&self, snapshot: &Path) -> Result<PathBuf, Failure> {
+    pub(crate) fn write(&self, snapshot: &Path) -> Result<PathBuf, CliError> {
         let path = Self::path_of(snapshot);
-        let text = serde_json::to_string_pretty(self).map_err(|error| Failure::new(FAILED, format!("write JSON: {error}")))?;
+        let text = serde_json::to_string_pretty(self).map_err(|error| CliError::new(FAILED, format!("write JSON: {error}")))?;
         certs::files::replace(&path, format!("{text}\n").as_bytes(), 0o600)?;
         Ok(path)
     }
 
     /// The one beside a snapshot, if there is one.
-    pub(crate) fn read(snapshot: &Path) -> Result<Option<Self>, Failure> {
+    pub(crate) fn read(snapshot: &Path) -> Result<Option<Self>, CliError> {
         let path = Self::path_of(snapshot);
         match std::fs::read(&path) {
             Ok(text) => {
-                serde_json::from_slice(&text).map(Some).map_err(|error| Failure::new(INTEGRITY, format!("{}: {error}", path.display())))
+                serde_json::from_slice(&text).map(Some).map_err(|error| CliError::new(INTEGRITY, format!("{}: {error}", path.display())))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Failure::at(&path, error)),
+            Err(error) => Err(CliError::at(&path, error)),
         }
     }
 }

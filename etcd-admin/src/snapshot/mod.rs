@@ -18,11 +18,11 @@ pub(crate) use restore::{NewCluster, must_be_free};
 
 use crate::cli::context::Context;
 use crate::client::Client;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use std::process::ExitCode;
 
 /// Commands that ask members.
-pub(crate) async fn online(context: &Context, client: &Client, command: SnapshotCommand) -> Result<ExitCode, Failure> {
+pub(crate) async fn online(context: &Context, client: &Client, command: SnapshotCommand) -> Result<ExitCode, CliError> {
     match command {
         SnapshotCommand::Save { file: Some(file), data_dir: Some(data_dir), .. } => save::offline(context, &file, &data_dir),
         SnapshotCommand::Save { file, dir, from, .. } => save::save(context, client, file.as_deref(), &dir, from.as_deref()).await,
@@ -35,9 +35,9 @@ pub(crate) async fn online(context: &Context, client: &Client, command: Snapshot
     }
 }
 
-async fn run(context: &Context, command: SnapshotCommand) -> Result<ExitCode, Failure> {
+async fn run(context: &Context, command: SnapshotCommand) -> Result<ExitCode, CliError> {
     match command {
-        SnapshotCommand::Save { .. } => Err(Failure::usage("this command asks members")),
+        SnapshotCommand::Save { .. } => Err(CliError::usage("this command asks members")),
         SnapshotCommand::List { dir } => look::list(context, &dir),
         SnapshotCommand::Status { file } => look::status(context, &file),
         SnapshotCommand::Verify { file, drill, skip_hash_check } => look::verify(context, &file, drill, skip_hash_check).await,

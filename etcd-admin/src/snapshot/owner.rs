@@ -1,6 +1,6 @@
 //! Ownership of files that root has written.
 
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use std::os::unix::fs::{MetadataExt as _, lchown};
 use std::path::Path;
 
@@ -8,12 +8,12 @@ use std::path::Path;
 /// read it: the timer that drops snapshots, the daemon. Files of other users are left alone. The
 /// owner of the directory may have put a link in the file's place meanwhile: then it gets the link,
 /// and not its target.
-pub(crate) fn give_to_owner_of_dir(path: &Path) -> Result<(), Failure> {
+pub(crate) fn give_to_owner_of_dir(path: &Path) -> Result<(), CliError> {
     if !nix::unistd::geteuid().is_root() {
         return Ok(());
     }
     let given = std::fs::metadata(certs::files::dir_of(path)).and_then(|dir| lchown(path, Some(dir.uid()), Some(dir.gid())));
-    given.map_err(|error| Failure::at(path, error))
+    given.map_err(|error| CliError::at(path, error))
 }
 
 #[cfg(test)]

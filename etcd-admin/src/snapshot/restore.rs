@@ -5,7 +5,7 @@ use super::file::{Digested, SnapshotFile};
 use super::manifest::Manifest;
 use crate::cli::context::Context;
 use crate::offline::data_dir::{self, NewMember};
-use crate::ui::failure::{FAILED, Failure};
+use crate::ui::error::{CliError, FAILED};
 use crate::ui::output::answer;
 use crate::ui::progress::Progress;
 use config::Url;
@@ -23,30 +23,30 @@ pub(crate) struct NewCluster {
 
 impl NewCluster {
     /// Reads `NAME=URL,…`; a name may have several URLs.
-    pub(crate) fn parse(text: &str, token: &str) -> Result<Self, Failure> {
+    pub(crate) fn parse(text: &str, token: &str) -> Result<Self, CliError> {
         let mut by_name: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for entry in text.split(',').filter(|entry| !entry.trim().is_empty()) {
-            let (name, url) = entry.trim().split_once('=').ok_or_else(|| Failure::usage(format!("{entry:?} is not NAME=URL")))?;
-            let url = Url::parse(url).map_err(|error| Failure::usage(format!("{entry:?}: {error}")))?;
+            let (name, url) = entry.trim().split_once('=').ok_or_else(|| CliError::usage(format!("{entry:?} is not NAME=URL")))?;
+            let url = Url::parse(url).map_err(|error| CliError::usage(format!("{entry:?}: {error}")))?;
             by_name.entry(name).or_default().push(url.as_str().to_owned());
         }
         let mut urls: Vec<&String> = by_name.values().flatten().collect();
         urls.sort();
         if let Some(twice) = urls.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Failure::usage(format!("{} is given twice", twice[0])));
+            return Err(CliError::usage(format!("{} is given twice", twice[0])));
         }
         if by_name.is_empty() {
-            return Err(Failure::usage("a cluster has members: give --initial-cluster"));
+            return Err(CliError::usage("a cluster has members: give --initial-cluster"));
         }
         let members: Vec<NewMember> = by_name.into_iter().map(|(name, urls)| NewMember::founding(name, urls, token)).collect();
         let cluster_id = data_dir::cluster_id(&members);
         Ok(Self { members, cluster_id })
     }
 
-    pub(crate) fn member(&self, name: &str) -> Result<&NewMember, Failure> {
+    pub(crate) fn member(&self, name: &str) -> Result<&NewMember, CliError> {
         let names = || self.members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>().join(", ");
         let missing =
-            || Failure::usage(format!("couldn't find local name {name:?} in the initial cluster configuration (it names {})", names()));
+            || CliError::usage(format!("couldn't find local name {name:?} in the initial cluster configuration (it names {})", names()));
         self.members.iter().find(|member| member.name == name).ok_or_else(missing)
     }
 }
@@ -69,12 +69,12 @@ struct RestoredMember {
     data_dir: PathBuf,
 }
 
-pub(super) fn restore(context: &Context, args: &RestoreArgs) -> Result<ExitCode, Failure> {
+pub(super) fn restore(context: &Context, args: &RestoreArgs) -> Result<ExitCode, CliError> {
     let cluster = NewCluster::parse(&args.initial_cluster, &args.initial_cluster_token)?;
     let wanted: Vec<(&NewMember, PathBuf)> = match (&args.output_dir, &args.data_dir, &args.name) {
         (Some(output), _, _) => cluster.members.iter().map(|member| (member, output.join(&member.name))).collect(),
         (None, Some(data_dir), Some(name)) => vec![(cluster.member(name)?, data_dir.clone())],
-        (None, _, _) => return Err(Failure::usage("give --output-dir DIR, or --name NAME and --data-dir DIR")),
+        (None, _, _) => return Err(CliError::usage("give --output-dir DIR, or --name NAME and --data-dir DIR")),
     };
     wanted.iter().try_for_each(|(_, data_dir)| must_be_free(data_dir))?;
     let digested = if args.skip_hash_check { Digested::Ignored } else { Digested::Required };
@@ -120,26 +120,32 @@ pub(super) fn restore(context: &Context, args: &RestoreArgs) -> Result<ExitCode,
 }
 
 /// Returns the increment by which the revision passes the highest known one of the old cluster.
-fn past_high_water(source: &Path, revision: i64) -> Result<i64, Failure> {
+fn past_high_water(source: &Path, revision: i64) -> Result<i64, CliError> {
     let known = if source.is_dir() { None } else { Manifest::read(source)? };
     Ok(known.map_or(0, |manifest| manifest.revision_high_water.saturating_sub(revision).saturating_add(1)))
 }
 
-pub(crate) fn must_be_free(data_dir: &Path) -> Result<(), Failure> {
+pub(crate) fn must_be_free(data_dir: &Path) -> Result<(), CliError> {
     let text = |more: &str| format!("data-dir {:?} not empty or could not be read{more}", data_dir.display().to_string());
     match std::fs::read_dir(data_dir).map(|mut entries| entries.next().is_none()) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Failure::refused(text(""))),
+        Ok(false) => Err(CliError::refused(text(""))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Failure::new(FAILED, text(&format!(": {error}")))),
+        Err(error) => Err(CliError::new(FAILED, text(&format!(": {error}")))),
     }
 }
 
 /// Makes all directories at once, each by a thread of its own; one that fails leaves the others complete, and nothing of its own.
-fn all(file: &SnapshotFile, cluster: &NewCluster, wanted: &[(&NewMember, PathBuf)], raise: Option<i64>, keys: u64) -> Result<i64, Failure> {
+fn all(
+    file: &SnapshotFile,
+    cluster: &NewCluster,
+    wanted: &[(&NewMember, PathBuf)],
+    raise: Option<i64>,
+    keys: u64,
+) -> Result<i64, CliError> {
     let progress = Progress::of_steps("restore");
     let total = keys.max(1);
-    let made: Vec<Result<i64, Failure>> = std::thread::scope(|scope| {
+    let made: Vec<Result<i64, CliError>> = std::thread::scope(|scope| {
         let threads = wanted.iter().skip(1).map(|(member, data_dir)| {
             let path = &file.path;
             scope.spawn(move || {
@@ -151,8 +157,9 @@ fn all(file: &SnapshotFile, cluster: &NewCluster, wanted: &[(&NewMember, PathBuf
         let first = wanted.first().map(|(member, data_dir)| {
             data_dir::make_data_dir(data_dir, member, &cluster.members, raise, &file.bolt, &mut |done| progress.at(done.min(total), total))
         });
-        let rest =
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(Failure::new(FAILED, "a restore stopped unexpectedly"))));
+        let rest = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(CliError::new(FAILED, "a restore stopped unexpectedly"))));
         first.into_iter().chain(rest).collect()
     });
     let mut revision = 0;

@@ -8,7 +8,7 @@ use crate::cli::context::Context;
 use crate::client::{CallError, Client};
 use crate::etcdctl::size;
 use crate::members::{ClusterView, Seen, explained};
-use crate::ui::failure::{FAILED, Failure, INTEGRITY};
+use crate::ui::error::{CliError, FAILED, INTEGRITY};
 use crate::ui::output::answer;
 use crate::ui::progress::{Progress, note};
 use backend_file::StatusStyle;
@@ -31,13 +31,13 @@ pub(super) async fn save(
     file: Option<&Path>,
     dir: &Path,
     from: Option<&str>,
-) -> Result<ExitCode, Failure> {
+) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await.map_err(with_credentials)?;
     let source = match from {
         Some(arg) => view.expect(arg)?,
         None => freshest(&view)?,
     };
-    let endpoint = source.endpoint.clone().ok_or_else(|| Failure::refused(format!("{} has no client URL", source.name())))?;
+    let endpoint = source.endpoint.clone().ok_or_else(|| CliError::refused(format!("{} has no client URL", source.name())))?;
     let stem = stem(context, &view);
     if context.dry_run {
         let path = file.map_or_else(|| dir.join(format!("{stem}.db")), Path::to_path_buf);
@@ -66,7 +66,7 @@ pub(super) async fn save(
         Ok(saved) => saved,
         Err(DownloadError::Call(status)) => return Err(of_call(&own, endpoint, status).await),
         Err(error @ DownloadError::File { .. }) => return Err(of_file(&error)),
-        Err(error) => return Err(Failure::new(INTEGRITY, format!("{}: {error}", path.display()))),
+        Err(error) => return Err(CliError::new(INTEGRITY, format!("{}: {error}", path.display()))),
     };
     let after = ClusterView::look(client).await.map_or(view.revision, |after| after.revision);
     // Read again from the disk: its content there counts.
@@ -117,9 +117,9 @@ struct Exported {
 
 /// Saves a snapshot of an unused data directory. There is no manifest, because the positions of the
 /// others are unknown.
-pub(super) fn offline(context: &Context, path: &Path, data_dir: &Path) -> Result<ExitCode, Failure> {
+pub(super) fn offline(context: &Context, path: &Path, data_dir: &Path) -> Result<ExitCode, CliError> {
     if path.exists() {
-        return Err(Failure::refused(format!("{} is there already: nothing is overwritten", path.display())));
+        return Err(CliError::refused(format!("{} is there already: nothing is overwritten", path.display())));
     }
     if context.dry_run {
         let text = format!("would take a snapshot of {} into {}\n", data_dir.display(), path.display());
@@ -134,11 +134,11 @@ pub(super) fn offline(context: &Context, path: &Path, data_dir: &Path) -> Result
 }
 
 /// The follower that has applied most; the leader where there is no other.
-fn freshest(view: &ClusterView) -> Result<&Seen, Failure> {
+fn freshest(view: &ClusterView) -> Result<&Seen, CliError> {
     let leader = view.leader().map(|seen| seen.member.id);
     let followers = view.voters().filter(|seen| seen.proven && Some(seen.member.id) != leader);
     let chosen = followers.max_by_key(|seen| seen.applied()).or_else(|| view.leader());
-    chosen.ok_or_else(|| Failure::refused("nobody follows a leader: name a member with --from to take what it has"))
+    chosen.ok_or_else(|| CliError::refused("nobody follows a leader: name a member with --from to take what it has"))
 }
 
 /// Returns the name of a snapshot without its ending: cluster, revision and time.
@@ -148,47 +148,47 @@ fn stem(context: &Context, view: &ClusterView) -> String {
 }
 
 /// Removes what is left of snapshots that were killed, and says so.
-pub(super) fn clear_parts(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn clear_parts(dir: &Path) -> Result<Vec<PathBuf>, CliError> {
     let parts = match abandoned_parts(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Failure::new(FAILED, format!("{}: {error}; make the directory, or name another one with --dir", dir.display())));
+            return Err(CliError::new(FAILED, format!("{}: {error}; make the directory, or name another one with --dir", dir.display())));
         }
-        parts => parts.map_err(|error| Failure::at(dir, error))?,
+        parts => parts.map_err(|error| CliError::at(dir, error))?,
     };
     for part in &parts {
-        std::fs::remove_file(part).map_err(|error| Failure::at(part, error))?;
+        std::fs::remove_file(part).map_err(|error| CliError::at(part, error))?;
         note(&format!("removed {}, which an interrupted snapshot left", part.display()));
     }
     Ok(parts)
 }
 
-fn of_file(error: &DownloadError) -> Failure {
-    let DownloadError::File { path, source } = error else { return Failure::new(INTEGRITY, error.to_string()) };
+fn of_file(error: &DownloadError) -> CliError {
+    let DownloadError::File { path, source } = error else { return CliError::new(INTEGRITY, error.to_string()) };
     let kind = source.kind();
     if kind == std::io::ErrorKind::AlreadyExists {
-        return Failure::refused(error.to_string());
+        return CliError::refused(error.to_string());
     }
     if matches!(kind, std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
         let remedy = "the part was removed: free disk space (etcd-admin snapshot prune), or choose another disk with --dir";
-        return Failure::new(FAILED, format!("{}: {source}; {remedy}", path.display()));
+        return CliError::new(FAILED, format!("{}: {source}; {remedy}", path.display()));
     }
-    Failure::new(FAILED, error.to_string())
+    CliError::new(FAILED, error.to_string())
 }
 
 /// Returns the failure of a call; only root may take snapshots once authentication is enabled.
-async fn of_call(client: &Client, endpoint: String, status: tonic::Status) -> Failure {
+async fn of_call(client: &Client, endpoint: String, status: tonic::Status) -> CliError {
     with_credentials(explained(client, CallError::Status { endpoint, status }).await)
 }
 
 /// Adds where the credentials come from, if they are what is missing.
-fn with_credentials(failure: Failure) -> Failure {
-    let text = failure.to_string();
+fn with_credentials(error: CliError) -> CliError {
+    let text = error.to_string();
     if !["user name is empty", "permission denied", "invalid auth token"].iter().any(|says| text.contains(says)) {
-        return failure;
+        return error;
     }
     let text = format!(
         "{text}; authentication is enabled, and a snapshot needs a user with the role root: give --user, or for the timer write \
          ETCDCTL_USER=NAME:PASSWORD to /etc/etcd/snapshot.env (mode 0640, owner root:etcd)"
     );
-    Failure::new(failure.code(), text)
+    CliError::new(error.code(), text)
 }

@@ -8,7 +8,7 @@ use crate::cli::context::Context;
 use crate::client::{Client, settings_of_file};
 use crate::doctor::probe;
 use crate::members::{ClusterView, MemberStatus, Seen};
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use crate::ui::output::answer;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -68,11 +68,11 @@ struct Bundle {
     pieces: Vec<Piece>,
 }
 
-pub(super) async fn bundle(context: &Context, client: &Client, args: &BundleArgs) -> Result<ExitCode, Failure> {
+pub(super) async fn bundle(context: &Context, client: &Client, args: &BundleArgs) -> Result<ExitCode, CliError> {
     let stamp = certs::rfc3339(context.now).replace([':', '-'], "");
     let dir = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("etcd-support-{stamp}")));
     if dir.exists() {
-        return Err(Failure::refused(format!("{} is there already: name another directory", dir.display())));
+        return Err(CliError::refused(format!("{} is there already: name another directory", dir.display())));
     }
     let mut bundle = Bundle { changed: true, dry_run: context.dry_run, dir, pieces: Vec::new() };
     if !context.dry_run {
@@ -102,12 +102,12 @@ fn pretty(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
+fn write(path: &Path, text: &str) -> Result<(), CliError> {
     Ok(certs::files::create(path, text.as_bytes(), 0o600)?)
 }
 
 impl Bundle {
-    fn put(&mut self, file: &'static str, of: &str, content: Result<String, String>) -> Result<(), Failure> {
+    fn put(&mut self, file: &'static str, of: &str, content: Result<String, String>) -> Result<(), CliError> {
         let (text, error) = match content {
             Ok(text) => (text, None),
             Err(error) => (String::new(), Some(error)),
@@ -121,7 +121,7 @@ impl Bundle {
         Ok(())
     }
 
-    fn host(&mut self, args: &BundleArgs) -> Result<(), Failure> {
+    fn host(&mut self, args: &BundleArgs) -> Result<(), CliError> {
         self.put("settings.yaml", "", settings(&args.config))?;
         let loaded = settings_of_file(&args.config).map(|loaded| loaded.settings);
         let loaded = loaded.as_ref().map_err(String::clone);
@@ -135,7 +135,7 @@ impl Bundle {
         self.put("log.jsonl", "", log.map(|log| without_requests(&log)))
     }
 
-    async fn cluster(&mut self, client: &Client, args: &BundleArgs) -> Result<(), Failure> {
+    async fn cluster(&mut self, client: &Client, args: &BundleArgs) -> Result<(), CliError> {
         let view = match ClusterView::survey(client).await {
             Ok(view) => view,
             Err(failure) => return self.put("members.json", "", Err(failure.to_string())),
@@ -206,13 +206,13 @@ fn certificates(settings: &config::Settings) -> String {
             "not_after": certs::rfc3339(facts.not_after),
             "fingerprint": facts.fingerprint_hex(),
         }),
-        Err(failure) => json!({ "file": path, "error": failure.to_string() }),
+        Err(error) => json!({ "file": path, "error": error.to_string() }),
     });
     pretty(&told.collect::<Vec<_>>())
 }
 
 fn disk(data: &Path) -> Result<String, String> {
-    probe(data).map(|found| pretty(&found)).map_err(|failure| failure.to_string())
+    probe(data).map(|found| pretty(&found)).map_err(|error| error.to_string())
 }
 
 /// Every line of the log with the fields that are known to hold nothing of a client's; lines that are no JSON are counted and left out.

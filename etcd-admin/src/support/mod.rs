@@ -7,10 +7,10 @@ pub(crate) use args::SupportCommand;
 
 use crate::cli::context::Context;
 use crate::client::Client;
-use crate::ui::failure::Failure;
+use crate::ui::error::CliError;
 use std::process::ExitCode;
 
-pub(crate) async fn support(context: &Context, client: &Client, command: SupportCommand) -> Result<ExitCode, Failure> {
+pub(crate) async fn support(context: &Context, client: &Client, command: SupportCommand) -> Result<ExitCode, CliError> {
     match command {
         SupportCommand::Bundle(args) => bundle::bundle(context, client, &args).await,
     }

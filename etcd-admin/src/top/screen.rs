@@ -7,7 +7,7 @@ use crate::client::{Client, Disk, Repeat};
 use crate::doctor;
 use crate::etcdctl::size;
 use crate::members::{ClusterView, Seen, headline, role};
-use crate::ui::failure::{FAILED, Failure};
+use crate::ui::error::{CliError, FAILED};
 use crate::ui::output::{Format, answer, table};
 use console::{Key, Term};
 use proto::etcdserverpb::StatusRequest;
@@ -70,7 +70,7 @@ struct Picture {
     at: Option<Instant>,
 }
 
-pub(crate) async fn top(context: &Context, client: &Client, args: &TopArgs) -> Result<ExitCode, Failure> {
+pub(crate) async fn top(context: &Context, client: &Client, args: &TopArgs) -> Result<ExitCode, CliError> {
     let terminal = Term::stdout();
     let live = !args.once && terminal.is_term() && context.format == Format::Table;
     let mut picture = look(client, None).await?;
@@ -78,7 +78,7 @@ pub(crate) async fn top(context: &Context, client: &Client, args: &TopArgs) -> R
         answer(context.format, &picture, || picture.text(COLUMNS_DEFAULT))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let failed = |error: std::io::Error| Failure::new(FAILED, format!("draw: {error}"));
+    let failed = |error: std::io::Error| CliError::new(FAILED, format!("draw: {error}"));
     // A thread, because a key is waited for without end. It has nothing to clean up and ends with the process.
     let (tx, mut keys) = tokio::sync::mpsc::channel(1);
     let keyboard = terminal.clone();
@@ -124,7 +124,7 @@ pub(crate) async fn top(context: &Context, client: &Client, args: &TopArgs) -> R
     ended
 }
 
-async fn look(client: &Client, before: Option<&Picture>) -> Result<Picture, Failure> {
+async fn look(client: &Client, before: Option<&Picture>) -> Result<Picture, CliError> {
     let view = ClusterView::survey(client).await?;
     let now = Instant::now();
     let elapsed = before.and_then(|before| before.at).map(|at| now - at);

@@ -1,21 +1,21 @@
 //! Confirmation of operations that cannot be undone.
 
-use crate::ui::failure::{Failure, NEEDS_ANSWER, REFUSED};
+use crate::ui::error::{CliError, NEEDS_ANSWER, REFUSED};
 use crate::ui::progress::note;
 use std::io::IsTerminal as _;
 
 /// Shows the operation, and continues only when the operator types the name of its target. Without
 /// a terminal, `--yes` is required.
-pub(crate) fn confirm(what: &str, name: &str, yes: bool) -> Result<(), Failure> {
+pub(crate) fn confirm(what: &str, name: &str, yes: bool) -> Result<(), CliError> {
     if yes {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::new(NEEDS_ANSWER, format!("{what}\nnobody is there to confirm it: say --yes")));
+        return Err(CliError::new(NEEDS_ANSWER, format!("{what}\nnobody is there to confirm it: say --yes")));
     }
     note(what);
     note(&format!("Type {name} to go on:"));
     let mut line = String::new();
-    std::io::stdin().read_line(&mut line).map_err(|error| Failure::new(NEEDS_ANSWER, format!("read the answer: {error}")))?;
-    if line.trim() == name { Ok(()) } else { Err(Failure::new(REFUSED, "not confirmed: nothing was changed")) }
+    std::io::stdin().read_line(&mut line).map_err(|error| CliError::new(NEEDS_ANSWER, format!("read the answer: {error}")))?;
+    if line.trim() == name { Ok(()) } else { Err(CliError::new(REFUSED, "not confirmed: nothing was changed")) }
 }

@@ -1,7 +1,7 @@
 //! Passphrases: from a file, from the input, or from the terminal. Never from the command line or
 //! the environment, which others can read.
 
-use crate::ui::failure::{Failure, NEEDS_ANSWER};
+use crate::ui::error::{CliError, NEEDS_ANSWER};
 use certs::Passphrase;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
@@ -20,20 +20,20 @@ pub(crate) struct PassphraseSource {
 
 impl PassphraseSource {
     /// The passphrase of a key that is there.
-    pub(crate) fn ask(&self, what: &str) -> Result<Passphrase, Failure> {
+    pub(crate) fn ask(&self, what: &str) -> Result<Passphrase, CliError> {
         if let Some(path) = &self.passphrase_file {
             return read(path);
         }
         if !std::io::stdin().is_terminal() {
             let text =
                 format!("the key of {what} is encrypted, and nobody is there to be asked: give --passphrase-file FILE, or - for the input");
-            return Err(Failure::new(NEEDS_ANSWER, hinted(text)));
+            return Err(CliError::new(NEEDS_ANSWER, hinted(text)));
         }
         prompt(&format!("Passphrase of {what}: "))
     }
 
     /// The passphrase of a key to be made, asked for twice.
-    pub(crate) fn choose(&self, what: &str) -> Result<Passphrase, Failure> {
+    pub(crate) fn choose(&self, what: &str) -> Result<Passphrase, CliError> {
         if self.passphrase_file.is_some() || !std::io::stdin().is_terminal() {
             let chosen = self.ask(what)?;
             chosen.check()?;
@@ -42,7 +42,7 @@ impl PassphraseSource {
         let first = rpassword::prompt_password(format!("New passphrase of {what}: ")).map_err(|error| unreadable(&error))?;
         let again = rpassword::prompt_password("The same again: ").map_err(|error| unreadable(&error))?;
         if first != again {
-            return Err(Failure::usage("the two passphrases are not the same"));
+            return Err(CliError::usage("the two passphrases are not the same"));
         }
         let chosen = Passphrase::new(first);
         chosen.check()?;
@@ -50,15 +50,15 @@ impl PassphraseSource {
     }
 }
 
-fn prompt(text: &str) -> Result<Passphrase, Failure> {
+fn prompt(text: &str) -> Result<Passphrase, CliError> {
     rpassword::prompt_password(text).map(Passphrase::new).map_err(|error| unreadable(&error))
 }
 
-fn unreadable(error: &std::io::Error) -> Failure {
-    Failure::new(NEEDS_ANSWER, format!("read the passphrase: {error}"))
+fn unreadable(error: &std::io::Error) -> CliError {
+    CliError::new(NEEDS_ANSWER, format!("read the passphrase: {error}"))
 }
 
-fn read(path: &Path) -> Result<Passphrase, Failure> {
+fn read(path: &Path) -> Result<Passphrase, CliError> {
     let mut text = String::new();
     if path == Path::new("-") {
         std::io::stdin().take(BYTES_MAX).read_to_string(&mut text).map_err(|error| unreadable(&error))?;

@@ -4,7 +4,7 @@
 pub(crate) mod discovery;
 pub(crate) mod first_election;
 
-use crate::startup::Failure;
+use crate::startup::StartError;
 use config::{Bootstrap, ClusterState, InitialCluster, Settings};
 use futures::future::join_all;
 use http::Uri;
@@ -31,7 +31,7 @@ pub(crate) struct Plan {
 }
 
 /// Works out the first start's plan, asking other members where that is needed.
-pub(crate) async fn plan(settings: &Settings, own_version: Version, connect: &dyn Connect) -> Result<Plan, Failure> {
+pub(crate) async fn plan(settings: &Settings, own_version: Version, connect: &dyn Connect) -> Result<Plan, StartError> {
     let (initial, token) = discovery::initial_cluster(settings).await?;
     if !matches!(settings.cluster.bootstrap, Bootstrap::InitialCluster(_)) {
         settings.check_members(&initial, &crate::startup::resolve)?;
@@ -43,7 +43,7 @@ pub(crate) async fn plan(settings: &Settings, own_version: Version, connect: &dy
     }
 }
 
-async fn found(settings: &Settings, founders: Vec<Member>, connect: &dyn Connect) -> Result<Plan, Failure> {
+async fn found(settings: &Settings, founders: Vec<Member>, connect: &dyn Connect) -> Result<Plan, StartError> {
     let own = own_of(settings, &founders)?.clone();
     let asked = others_urls(&founders, own.id).into_iter().map(|url| async move { ask::members(connect, &url, FOUND_TIMEOUT).await });
     let known: Vec<Member> = join_all(asked).await.into_iter().flatten().flat_map(|known| known.members).collect();
@@ -55,18 +55,18 @@ async fn found(settings: &Settings, founders: Vec<Member>, connect: &dyn Connect
 /// Refuses a member without data under its old id, which would vote a second time in terms it has
 /// voted in. A learner has no vote. Initial members have names before they run for the first time,
 /// but no client URLs.
-fn refuse_wiped(known: &[Member], own: MemberId) -> Result<(), Failure> {
+fn refuse_wiped(known: &[Member], own: MemberId) -> Result<(), StartError> {
     let started = |member: &Member| member.id == own && !member.client_urls.is_empty() && !member.is_learner;
     if !known.iter().any(started) {
         return Ok(());
     }
-    Err(Failure::Setting(format!(
+    Err(StartError::Setting(format!(
         "member {own} has already been bootstrapped: its data directory was lost or moved. Bring the directory back, or rebuild the member: \
          `etcdctl member remove {own}`, `etcdctl member add` with its name and peer URLs, and start it with --initial-cluster-state=existing",
     )))
 }
 
-async fn join(settings: &Settings, configured: &[Member], own_version: Version, connect: &dyn Connect) -> Result<Plan, Failure> {
+async fn join(settings: &Settings, configured: &[Member], own_version: Version, connect: &dyn Connect) -> Result<Plan, StartError> {
     let own = own_of(settings, configured)?;
     let urls = others_urls(configured, own.id);
     let mut failures = Vec::new();
@@ -81,14 +81,14 @@ async fn join(settings: &Settings, configured: &[Member], own_version: Version, 
         }
     }
     let Some(known) = known else {
-        return Err(Failure::Setting(format!(
+        return Err(StartError::Setting(format!(
             "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs ({})",
             failures.join("; ")
         )));
     };
     let joined = matched(configured, &known.members).map_err(|why| {
         let members: Vec<String> = known.members.iter().map(|member| format!("{}={:?}", member.id, member.peer_urls)).collect();
-        Failure::Setting(format!("error validating peerURLs {{ClusterID:{} Members:{members:?}}}: {why}", known.cluster))
+        StartError::Setting(format!("error validating peerURLs {{ClusterID:{} Members:{members:?}}}: {why}", known.cluster))
     })?;
     check_versions(&joined, &own.name, own_version, connect).await?;
     let member = joined.iter().find(|member| member.name == own.name).map(|member| member.id).unwrap_or_default();
@@ -106,9 +106,9 @@ fn configured(initial: &InitialCluster, token: &str) -> Vec<Member> {
     initial.members().map(member).collect()
 }
 
-fn own_of<'a>(settings: &Settings, members: &'a [Member]) -> Result<&'a Member, Failure> {
+fn own_of<'a>(settings: &Settings, members: &'a [Member]) -> Result<&'a Member, StartError> {
     let name = &settings.member.name;
-    let missing = || Failure::Setting(format!("couldn't find local name {name:?} in the initial cluster configuration"));
+    let missing = || StartError::Setting(format!("couldn't find local name {name:?} in the initial cluster configuration"));
     members.iter().find(|member| member.name == *name).ok_or_else(missing)
 }
 
@@ -158,7 +158,7 @@ fn resolved(url: &str) -> String {
 }
 
 /// A server older than the cluster, or more than a minor version newer than it knows, must stay away.
-async fn check_versions(joined: &[Member], own_name: &str, own: Version, connect: &dyn Connect) -> Result<(), Failure> {
+async fn check_versions(joined: &[Member], own_name: &str, own: Version, connect: &dyn Connect) -> Result<(), StartError> {
     let mut parsed = 0;
     for member in joined.iter().filter(|member| member.name != own_name) {
         for url in member.peer_urls.iter().filter_map(|url| peer::uri(url)) {
@@ -166,7 +166,7 @@ async fn check_versions(joined: &[Member], own_name: &str, own: Version, connect
             parsed += 1;
             let Some(cluster) = cluster else { break };
             if cluster < Version::new(3, 0, 0) || cluster.cluster() > own.cluster() {
-                return Err(Failure::Setting(format!(
+                return Err(StartError::Setting(format!(
                     "incompatible with current running cluster: it is at version {cluster}, this server at {own}"
                 )));
             }
@@ -174,7 +174,7 @@ async fn check_versions(joined: &[Member], own_name: &str, own: Version, connect
         }
     }
     if parsed == 0 {
-        return Err(Failure::Setting("incompatible with current running cluster: no member tells its version".to_owned()));
+        return Err(StartError::Setting("incompatible with current running cluster: no member tells its version".to_owned()));
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The reason why the data directory is refused. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refused {
+pub(crate) enum DataDirError {
     #[error("{doing} {path}: {source}")]
     Io { doing: &'static str, path: PathBuf, source: std::io::Error },
     #[error("data directory {0} is not a directory")]
@@ -43,7 +43,7 @@ pub(crate) enum Refused {
     LogOfAnother(PathBuf),
 }
 
-impl Refused {
+impl DataDirError {
     /// Returns `true` if it may be otherwise a moment later.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
@@ -86,7 +86,7 @@ pub(crate) struct DataDir {
 
 impl DataDir {
     /// Makes the directory if it is not there, and locks it.
-    pub(crate) fn open(wanted: &Wanted<'_>) -> Result<Self, Refused> {
+    pub(crate) fn open(wanted: &Wanted<'_>) -> Result<Self, DataDirError> {
         check(wanted)?;
         let member = wanted.data.join("member");
         make(&member, "create data directory")?;
@@ -113,18 +113,18 @@ pub(crate) fn is_used(path: &Path) -> bool {
 
 /// Refuses a real etcd's data, before the other members are asked about a member whose data is
 /// merely of another kind.
-pub(crate) fn check_kind(path: &Path) -> Result<(), Refused> {
-    if path.join("member/snap/db").exists() { Err(Refused::RealEtcd(path.to_owned())) } else { Ok(()) }
+pub(crate) fn check_kind(path: &Path) -> Result<(), DataDirError> {
+    if path.join("member/snap/db").exists() { Err(DataDirError::RealEtcd(path.to_owned())) } else { Ok(()) }
 }
 
 /// Checks whether it may be opened, as far as possible without creating or locking anything.
-pub(crate) fn check(wanted: &Wanted<'_>) -> Result<(), Refused> {
+pub(crate) fn check(wanted: &Wanted<'_>) -> Result<(), DataDirError> {
     let path = wanted.data;
     let mode = match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => Some(found.mode()),
-        Ok(_) => return Err(Refused::NotADirectory(path.to_owned())),
+        Ok(_) => return Err(DataDirError::NotADirectory(path.to_owned())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(source) => return Err(Refused::Io { doing: "look at data directory", path: path.to_owned(), source }),
+        Err(source) => return Err(DataDirError::Io { doing: "look at data directory", path: path.to_owned(), source }),
     };
     ownership::check(path)?;
     if let Some(log) = wanted.log {
@@ -132,7 +132,7 @@ pub(crate) fn check(wanted: &Wanted<'_>) -> Result<(), Refused> {
     }
     check_kind(path)?;
     if let Some(mode) = mode.filter(|mode| mode & 0o077 != 0) {
-        let exposed = Refused::Open { path: path.to_owned(), mode: mode & 0o7777 };
+        let exposed = DataDirError::Open { path: path.to_owned(), mode: mode & 0o7777 };
         if wanted.strict {
             return Err(exposed);
         }
@@ -142,7 +142,7 @@ pub(crate) fn check(wanted: &Wanted<'_>) -> Result<(), Refused> {
 }
 
 /// Checks that the log is where the settings have it.
-fn check_log(wanted: &Wanted<'_>) -> Result<(), Refused> {
+fn check_log(wanted: &Wanted<'_>) -> Result<(), DataDirError> {
     let link = wanted.link();
     let found = std::fs::canonicalize(&link).ok();
     let Some(log) = wanted.log else {
@@ -153,8 +153,8 @@ fn check_log(wanted: &Wanted<'_>) -> Result<(), Refused> {
     };
     let target = std::fs::canonicalize(log).ok();
     match found {
-        Some(found) if Some(&found) != target.as_ref() => Err(Refused::LogElsewhere { found, wanted: log.to_owned() }),
-        None if !is_used(wanted.data) && !is_empty(log) => Err(Refused::LogOfAnother(log.to_owned())),
+        Some(found) if Some(&found) != target.as_ref() => Err(DataDirError::LogElsewhere { found, wanted: log.to_owned() }),
+        None if !is_used(wanted.data) && !is_empty(log) => Err(DataDirError::LogOfAnother(log.to_owned())),
         Some(_) | None => Ok(()),
     }
 }
@@ -164,10 +164,10 @@ fn is_empty(dir: &Path) -> bool {
 }
 
 /// Makes the directory of the log, and the link to it, where there is none yet.
-fn place_log(wanted: &Wanted<'_>) -> Result<(), Refused> {
+fn place_log(wanted: &Wanted<'_>) -> Result<(), DataDirError> {
     let Some(log) = wanted.log else { return Ok(()) };
     make(log, "create the directory of --wal-dir")?;
-    let failed = |source| Refused::Io { doing: "link to", path: log.to_owned(), source };
+    let failed = |source| DataDirError::Io { doing: "link to", path: log.to_owned(), source };
     let link = wanted.link();
     let target = std::fs::canonicalize(log).map_err(failed)?;
     if std::fs::read_link(&link).is_ok_and(|found| found == target) {
@@ -184,13 +184,13 @@ fn place_log(wanted: &Wanted<'_>) -> Result<(), Refused> {
     File::open(wanted.data.join("member")).and_then(|dir| dir.sync_all()).map_err(failed)
 }
 
-fn make(path: &Path, doing: &'static str) -> Result<(), Refused> {
+fn make(path: &Path, doing: &'static str) -> Result<(), DataDirError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|source| Refused::Io { doing, path: path.to_owned(), source })
+    made.map_err(|source| DataDirError::Io { doing, path: path.to_owned(), source })
 }
 
-fn lock(file: &Path, dir: &Path) -> Result<Flock<File>, Refused> {
-    let failed = |source| Refused::Io { doing: "lock", path: file.to_owned(), source };
+fn lock(file: &Path, dir: &Path) -> Result<Flock<File>, DataDirError> {
+    let failed = |source| DataDirError::Io { doing: "lock", path: file.to_owned(), source };
     let begun = Instant::now();
     loop {
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(file).map_err(failed)?;
@@ -203,7 +203,7 @@ fn lock(file: &Path, dir: &Path) -> Result<Flock<File>, Refused> {
             Err((mut held, _)) => {
                 let mut holder = String::new();
                 held.read_to_string(&mut holder).map_err(failed)?;
-                return Err(Refused::Locked { path: dir.to_owned(), holder });
+                return Err(DataDirError::Locked { path: dir.to_owned(), holder });
             }
         }
     }

@@ -3,7 +3,7 @@
 //! The words of commands are looked for among flags that are known so far: before `get` is found, `--consistency` is a flag of unknown
 //! kind, and such a flag takes the next word with it.
 
-use super::{Flag, HELP, Kind, Refused};
+use super::{Flag, FlagError, HELP, Kind};
 use clap::Command;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -23,7 +23,7 @@ pub(super) struct Found<'a> {
     pub(super) help: Option<Result<Vec<String>, String>>,
 }
 
-pub(super) fn find<'a>(program: &'a Command, args: &[OsString]) -> Result<Found<'a>, Refused> {
+pub(super) fn find<'a>(program: &'a Command, args: &[OsString]) -> Result<Found<'a>, FlagError> {
     let mut found = Found { path: Vec::new(), rest: args.to_vec(), inherited: inherited(program).collect(), help: None };
     loop {
         let command = found.path.last().copied().unwrap_or(program);
@@ -102,7 +102,7 @@ fn next<'a>(command: &'a Command, arg: &OsStr, is_program: bool) -> Option<Next<
     }
 }
 
-fn unknown(program: &Command, arg: &OsStr) -> Refused {
+fn unknown(program: &Command, arg: &OsStr) -> FlagError {
     let typed = arg.to_string_lossy().to_lowercase();
     let names = program.get_subcommands().map(Command::get_name).chain([HELP]);
     let near = names.filter(|name| name.starts_with(&typed) || distance(&typed, name) <= DISTANCE_MAX);
@@ -111,7 +111,7 @@ fn unknown(program: &Command, arg: &OsStr) -> Refused {
     if !suggestions.is_empty() {
         text += &format!("\n\nDid you mean this?\n{suggestions}");
     }
-    Refused { text, command: program.get_name().to_owned() }
+    FlagError { text, command: program.get_name().to_owned() }
 }
 
 /// Letters to insert, remove or change until both are the same.

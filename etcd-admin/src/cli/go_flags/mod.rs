@@ -30,19 +30,19 @@ pub(crate) enum Line {
 
 /// A command line that means nothing.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub(crate) struct FlagError {
     pub(crate) text: String,
     /// The command whose usage helps: `etcdctl get`.
     pub(crate) command: String,
 }
 
 /// Reads the words behind the program's name.
-pub(crate) fn read(program: &Command, args: &[OsString]) -> Result<Line, Refused> {
+pub(crate) fn read(program: &Command, args: &[OsString]) -> Result<Line, FlagError> {
     let name = program.get_name();
     let found = find(program, args)?;
     let command = found.path.last().copied().unwrap_or(program);
     let path: Vec<String> = found.path.iter().map(|command| command.get_name().to_owned()).collect();
-    let refused = |text| Refused { text, command: [&[name.to_owned()], path.as_slice()].concat().join(" ") };
+    let refused = |text| FlagError { text, command: [&[name.to_owned()], path.as_slice()].concat().join(" ") };
     match found.help {
         Some(Ok(topic)) => return Ok(Line::Help(topic)),
         Some(Err(text)) => return Ok(Line::NoTopic(text)),

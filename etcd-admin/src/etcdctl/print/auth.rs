@@ -2,8 +2,8 @@
 
 use super::json::Object;
 use super::{Printer, Shown, header_fields, with_header};
+use crate::etcdctl::error::CtlError;
 use crate::etcdctl::keys::prefix_end;
-use crate::etcdctl::trouble::Trouble;
 use go_text::quoted;
 use prost::Message;
 use proto::authpb::Permission;
@@ -42,7 +42,7 @@ impl<M: Message> Shown for Said<'_, M> {
         }
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(self.message.encode_to_vec())
     }
 }
@@ -62,7 +62,7 @@ impl Shown for AuthStatus {
         None
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(self.0.encode_to_vec())
     }
 }
@@ -86,7 +86,7 @@ impl Shown for UserShown<'_> {
         None
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(self.answer.encode_to_vec())
     }
 }
@@ -131,7 +131,7 @@ impl Shown for RoleShown<'_> {
         Some(out)
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(self.answer.encode_to_vec())
     }
 }
@@ -176,7 +176,7 @@ impl<M: Message> Shown for PermissionRevoked<'_, M> {
         Some(header_fields(self.header, style))
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(self.message.encode_to_vec())
     }
 }

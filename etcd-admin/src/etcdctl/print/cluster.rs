@@ -3,7 +3,7 @@
 use super::json::{Object, list};
 use super::text::boxed;
 use super::{Printer, Shown, header_fields, hex_header, with_header};
-use crate::etcdctl::trouble::Trouble;
+use crate::etcdctl::error::CtlError;
 use go_text::quoted;
 use prost::Message;
 use proto::etcdserverpb::{AlarmResponse, AlarmType, DowngradeResponse, Member, MemberListResponse, MoveLeaderResponse, ResponseHeader};
@@ -63,7 +63,7 @@ impl Shown for MembersListed {
         Some(boxed(&["ID", "Status", "Name", "Peer Addrs", "Client Addrs", "Is Learner"], &self.rows()))
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(self.0.encode_to_vec())
     }
 }
@@ -94,7 +94,7 @@ impl<M: Message> Shown for MemberChanged<'_, M> {
         None
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(self.message.encode_to_vec())
     }
 }
@@ -125,7 +125,7 @@ impl Shown for Alarms {
         Some(out)
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(self.0.encode_to_vec())
     }
 }
@@ -150,7 +150,7 @@ impl Shown for Moved {
         None
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(self.answer.encode_to_vec())
     }
 }
@@ -180,7 +180,7 @@ impl Shown for Downgraded {
         None
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(self.answer.encode_to_vec())
     }
 }

@@ -3,7 +3,7 @@
 use super::json::{Object, list};
 use super::text::hex;
 use super::{Printer, Shown, header, header_fields, with_header};
-use crate::etcdctl::trouble::Trouble;
+use crate::etcdctl::error::CtlError;
 use go_text::quoted;
 use prost::Message as _;
 use proto::etcdserverpb::response_op::Response;
@@ -64,7 +64,7 @@ impl Shown for RangeResponse {
         Some(format!("{}{kvs}\"More\" : {}\n\"Count\" : {}\n", header_fields(self.header.as_ref(), style), self.more, self.count))
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(self.encode_to_vec())
     }
 }
@@ -90,7 +90,7 @@ impl Shown for PutResponse {
         Some(header_fields(self.header.as_ref(), style) + &previous)
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(self.encode_to_vec())
     }
 }
@@ -115,7 +115,7 @@ impl Shown for DeleteRangeResponse {
         Some(format!("{}\"Deleted\" : {}\n{previous}", header_fields(self.header.as_ref(), style), self.deleted))
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(self.encode_to_vec())
     }
 }
@@ -156,7 +156,7 @@ impl Shown for TxnResponse {
         Some(out)
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(self.encode_to_vec())
     }
 }
@@ -223,7 +223,7 @@ impl Shown for Watched<'_> {
         Some(out)
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         // etcdctl leaves out the watcher's id and the reason.
         let response = WatchResponse { watch_id: 0, cancel_reason: String::new(), fragment: false, ..self.0.clone() };
         Ok(response.encode_to_vec())

@@ -2,7 +2,7 @@
 
 use super::json::{Object, base64, list};
 use super::{Printer, Shown, header, header_fields, with_header};
-use crate::etcdctl::trouble::Trouble;
+use crate::etcdctl::error::CtlError;
 use go_text::quoted;
 use prost::Message;
 use proto::etcdserverpb::{
@@ -45,7 +45,7 @@ impl Shown for Granted {
         Some(format!("{head}\"ID\" : {}\n\"TTL\" : {}\n", number(self.0.id, style), self.0.ttl))
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(header_message(self.0.header.as_ref()))
     }
 }
@@ -63,7 +63,7 @@ impl Shown for Revoked {
         Some(header_fields(self.answer.header.as_ref(), style))
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(self.answer.encode_to_vec())
     }
 }
@@ -83,7 +83,7 @@ impl Shown for KeptAlive {
         Some(format!("{head}\"ID\" : {}\n\"TTL\" : {}\n", number(self.0.id, style), self.0.ttl))
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(header_message(self.0.header.as_ref()))
     }
 }
@@ -129,7 +129,7 @@ impl Shown for TimeToLive {
         ))
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(header_message(self.answer.header.as_ref()))
     }
 }
@@ -150,7 +150,7 @@ impl Shown for Leases {
         Some(header_fields(self.0.header.as_ref(), style) + &ids)
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Ok(header_message(self.0.header.as_ref()))
     }
 }

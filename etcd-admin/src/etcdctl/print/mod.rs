@@ -16,7 +16,7 @@ pub(crate) use kv::{Watched, kind};
 pub(crate) use lease::{Granted, KeptAlive, Leases, Revoked, TimeToLive};
 pub(crate) use text::{boxed, duration, size};
 
-use super::trouble::{Exit, Trouble};
+use super::error::{CtlError, Exit};
 use json::Object;
 use proto::etcdserverpb::ResponseHeader;
 use std::io::Write as _;
@@ -32,14 +32,14 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    pub(crate) fn parse(text: &str) -> Result<Self, Trouble> {
+    pub(crate) fn parse(text: &str) -> Result<Self, CtlError> {
         match text {
             "simple" | "" => Ok(Self::Simple),
             "json" => Ok(Self::Json),
             "fields" => Ok(Self::Fields),
             "table" => Ok(Self::Table),
             "protobuf" => Ok(Self::Protobuf),
-            _ => Err(Trouble::new(Exit::BadFeature, "unsupported output format")),
+            _ => Err(CtlError::new(Exit::BadFeature, "unsupported output format")),
         }
     }
 
@@ -74,18 +74,18 @@ pub(crate) trait Shown {
         None
     }
 
-    fn protobuf(&self) -> Result<Vec<u8>, Trouble> {
+    fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
         Err(unsupported(Format::Protobuf))
     }
 }
 
-fn unsupported(format: Format) -> Trouble {
-    Trouble::new(Exit::BadFeature, format!("{} not supported as output format", format.name()))
+fn unsupported(format: Format) -> CtlError {
+    CtlError::new(Exit::BadFeature, format!("{} not supported as output format", format.name()))
 }
 
 impl Printer {
     /// Writes one answer.
-    pub(crate) fn show(&self, answer: &impl Shown) -> Result<(), Trouble> {
+    pub(crate) fn show(&self, answer: &impl Shown) -> Result<(), CtlError> {
         let missing = || unsupported(self.format);
         let bytes = match self.format {
             Format::Simple => answer.simple(self).ok_or_else(missing)?,
@@ -99,10 +99,10 @@ impl Printer {
 }
 
 /// Prints; a closed output is no error.
-pub(crate) fn say(bytes: &[u8]) -> Result<(), Trouble> {
+pub(crate) fn say(bytes: &[u8]) -> Result<(), CtlError> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Trouble::error(format!("write the answer: {error}"))),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(CtlError::error(format!("write the answer: {error}"))),
         Ok(()) | Err(_) => Ok(()),
     }
 }

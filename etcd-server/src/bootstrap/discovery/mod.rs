@@ -5,24 +5,24 @@ mod channel;
 mod dns;
 mod sign_up;
 
-use crate::startup::Failure;
+use crate::startup::StartError;
 use config::{Bootstrap, ClusterState, InitialCluster, Settings};
 
 /// The members to begin with, and the token that goes into their ids.
-pub(crate) async fn initial_cluster(settings: &Settings) -> Result<(InitialCluster, String), Failure> {
+pub(crate) async fn initial_cluster(settings: &Settings) -> Result<(InitialCluster, String), StartError> {
     let token = settings.cluster.token.clone();
     match &settings.cluster.bootstrap {
         Bootstrap::InitialCluster(initial) => Ok((initial.clone(), token)),
         Bootstrap::DnsSrv { domain, service_suffix } => {
-            let initial = dns::initial_cluster(settings, domain, service_suffix).await.map_err(Failure::Setting)?;
+            let initial = dns::initial_cluster(settings, domain, service_suffix).await.map_err(StartError::Setting)?;
             let name = &settings.member.name;
             if initial.members().all(|(member, _)| member != name) {
-                return Err(Failure::Setting(format!("cannot find local etcd member {name:?} in SRV records")));
+                return Err(StartError::Setting(format!("cannot find local etcd member {name:?} in SRV records")));
             }
             Ok((initial, token))
         }
         Bootstrap::Discovery(_) if settings.cluster.state == ClusterState::Existing => {
-            Err(Failure::Setting("discovery URL should not be set when joining existing initial cluster".to_owned()))
+            Err(StartError::Setting("discovery URL should not be set when joining existing initial cluster".to_owned()))
         }
         Bootstrap::Discovery(discovery) => {
             let initial = sign_up::initial_cluster(settings, discovery).await.map_err(|error| {
@@ -30,7 +30,7 @@ pub(crate) async fn initial_cluster(settings: &Settings) -> Result<(InitialClust
                     tracing::warn!("failed to bootstrap; discovery token was already used");
                     tracing::warn!("do not reuse discovery token; generate a new one to bootstrap a cluster");
                 }
-                Failure::Setting(format!("failed to join discovery cluster ({error})"))
+                StartError::Setting(format!("failed to join discovery cluster ({error})"))
             })?;
             Ok((initial, discovery.token.clone()))
         }

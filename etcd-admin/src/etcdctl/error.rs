@@ -1,7 +1,7 @@
 //! The errors of etcdctl's commands.
 
 use crate::client::{CallError, ClientError};
-use crate::ui::failure;
+use crate::ui::error;
 use std::fmt;
 use tonic::Code;
 
@@ -20,7 +20,7 @@ pub(crate) enum Exit {
 
 /// The line that etcdctl prints behind `Error: `, and our addition to it.
 #[derive(Debug)]
-pub(crate) struct Trouble {
+pub(crate) struct CtlError {
     pub(crate) exit: Exit,
     /// Empty when all has been said.
     pub(crate) text: String,
@@ -28,7 +28,7 @@ pub(crate) struct Trouble {
     pub(crate) call: Option<CallError>,
 }
 
-impl Trouble {
+impl CtlError {
     pub(crate) fn new(exit: Exit, text: impl Into<String>) -> Self {
         Self { exit, text: text.into(), call: None }
     }
@@ -69,9 +69,9 @@ impl Trouble {
     pub(crate) fn own_code(&self) -> u8 {
         match (self.exit, self.call.as_ref()) {
             (Exit::Child(code), _) => code,
-            (Exit::InvalidInput | Exit::BadFeature | Exit::BadArguments, _) => failure::USAGE,
+            (Exit::InvalidInput | Exit::BadFeature | Exit::BadArguments, _) => error::USAGE,
             (_, Some(call)) => code_of(call),
-            (Exit::Error | Exit::BadConnection | Exit::Interrupted, None) => failure::FAILED,
+            (Exit::Error | Exit::BadConnection | Exit::Interrupted, None) => error::FAILED,
         }
     }
 }
@@ -79,16 +79,16 @@ impl Trouble {
 /// The exit code of a call without an answer.
 pub(crate) fn code_of(call: &CallError) -> u8 {
     match (call, call.code()) {
-        (CallError::Unreachable(_), _) => failure::UNREACHABLE,
-        (CallError::Login { .. }, _) => failure::DENIED,
-        (_, Code::Unauthenticated | Code::PermissionDenied) => failure::DENIED,
-        (_, Code::DeadlineExceeded) => failure::TIMED_OUT,
-        (_, Code::Unavailable) => failure::UNREACHABLE,
-        _ => failure::FAILED,
+        (CallError::Unreachable(_), _) => error::UNREACHABLE,
+        (CallError::Login { .. }, _) => error::DENIED,
+        (_, Code::Unauthenticated | Code::PermissionDenied) => error::DENIED,
+        (_, Code::DeadlineExceeded) => error::TIMED_OUT,
+        (_, Code::Unavailable) => error::UNREACHABLE,
+        _ => error::FAILED,
     }
 }
 
-impl From<CallError> for Trouble {
+impl From<CallError> for CtlError {
     fn from(call: CallError) -> Self {
         // etcdctl logs in while it connects.
         let exit = if matches!(call, CallError::Login { .. }) { Exit::BadConnection } else { Exit::Error };
@@ -96,19 +96,19 @@ impl From<CallError> for Trouble {
     }
 }
 
-impl From<ClientError> for Trouble {
+impl From<ClientError> for CtlError {
     fn from(error: ClientError) -> Self {
         Self::arguments(error.to_string())
     }
 }
 
-impl From<std::io::Error> for Trouble {
+impl From<std::io::Error> for CtlError {
     fn from(error: std::io::Error) -> Self {
         Self::error(error.to_string())
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for CtlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }

@@ -46,12 +46,12 @@ pub(crate) const INTERRUPTED: u8 = 130;
 
 /// One line with the reason, and the remedy where there is one.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub(crate) struct CliError {
     code: u8,
     text: String,
 }
 
-impl Failure {
+impl CliError {
     pub(crate) fn new(code: u8, text: impl Into<String>) -> Self {
         Self { code, text: text.into() }
     }
@@ -81,19 +81,19 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl From<certs::Error> for Failure {
+impl From<certs::Error> for CliError {
     fn from(error: certs::Error) -> Self {
         Self::new(code(&error), error.to_string())
     }
 }
 
-impl From<certs::NameError> for Failure {
+impl From<certs::NameError> for CliError {
     fn from(error: certs::NameError) -> Self {
         Self::usage(error.to_string())
     }
