@@ -21,7 +21,7 @@ pub struct Finding {
     pub severity: Severity,
     pub text: String,
     /// The remedy; empty when there is none.
-    pub cure: String,
+    pub remedy: String,
 }
 
 /// A certificate, its key, its expected peers, and the names that it must be valid for.
@@ -100,7 +100,7 @@ fn trusted(chain: &Chain<'_>, usage: Usage, now: OffsetDateTime) -> Finding {
     match chain.verify(usage, now) {
         Ok(_) => good(check, format!("trusted {role}")),
         Err(problem) => {
-            let cure = match problem {
+            let remedy = match problem {
                 ChainProblem::UnknownIssuer { .. } => "give the bundle of the CA that issued it",
                 ChainProblem::WrongUsage => "issue it again with the right profile: servers and peers need both usages",
                 ChainProblem::Revoked { .. } => "issue a new one with a new key",
@@ -114,15 +114,15 @@ fn trusted(chain: &Chain<'_>, usage: Usage, now: OffsetDateTime) -> Finding {
                 | ChainProblem::Malformed(_)
                 | ChainProblem::Other(_) => "issue it again",
             };
-            bad(check, format!("not trusted {role}: {problem}"), cure)
+            bad(check, format!("not trusted {role}: {problem}"), remedy)
         }
     }
 }
 
 fn good(check: &'static str, text: String) -> Finding {
-    Finding { check, severity: Severity::Good, text, cure: String::new() }
+    Finding { check, severity: Severity::Good, text, remedy: String::new() }
 }
 
-fn bad(check: &'static str, text: String, cure: &str) -> Finding {
-    Finding { check, severity: Severity::Bad, text, cure: cure.to_owned() }
+fn bad(check: &'static str, text: String, remedy: &str) -> Finding {
+    Finding { check, severity: Severity::Bad, text, remedy: remedy.to_owned() }
 }

@@ -132,12 +132,12 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
             print_error(&format!("{text}\nRun 'etcdutl --help' for usage."));
             return ExitCode::SUCCESS;
         }
-        Err(refused) => return complain(&UtlError(1, format!("{}\nRun '{} --help' for usage.", refused.text, refused.command))),
+        Err(refused) => return report_error(&UtlError(1, format!("{}\nRun '{} --help' for usage.", refused.text, refused.command))),
     };
     let parsed = command.clone().try_get_matches_from(line).and_then(|matches| Etcdutl::from_arg_matches(&matches));
     let tool = match parsed {
         Ok(tool) => tool,
-        Err(error) => return complain(&UtlError(1, error.to_string().trim_start_matches("error: ").trim_end().to_owned())),
+        Err(error) => return report_error(&UtlError(1, error.to_string().trim_start_matches("error: ").trim_end().to_owned())),
     };
     let ended = match tool.command {
         Command::Snapshot(SnapshotCommand::Status { args }) => status(&args, &tool.write_out),
@@ -148,10 +148,10 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
         Command::Version => say(&format!("etcdutl version: {}\nAPI version: 3.7\n", etcdctl::VERSION)),
         Command::Completion { shell } => say(&crate::cli::manual::completion_script(shell, command.clone(), "etcdutl")),
     };
-    ended.map_or_else(|ctl_error| complain(&ctl_error), |()| ExitCode::SUCCESS)
+    ended.map_or_else(|ctl_error| report_error(&ctl_error), |()| ExitCode::SUCCESS)
 }
 
-fn complain(UtlError(code, text): &UtlError) -> ExitCode {
+fn report_error(UtlError(code, text): &UtlError) -> ExitCode {
     print_error(&format!("Error: {text}"));
     ExitCode::from(*code)
 }

@@ -17,14 +17,14 @@ fn an_environment_file_becomes_a_configuration() {
     let before = tool.everything();
     assert_eq!(tool.json(&format!("{adopt} --dry-run"))["changed"], true);
     assert!(tool.everything() == before);
-    let told = tool.json(adopt);
-    let left: Vec<_> = told["left"].as_array().unwrap().iter().map(|left| left["setting"].as_str().unwrap()).collect();
-    assert_eq!(left, ["ETCD_ENABLE_V2", "ETCD_PROXY", "wal-dir"], "{told}");
+    let output = tool.json(adopt);
+    let left: Vec<_> = output["left"].as_array().unwrap().iter().map(|left| left["setting"].as_str().unwrap()).collect();
+    assert_eq!(left, ["ETCD_ENABLE_V2", "ETCD_PROXY", "wal-dir"], "{output}");
     let text = std::fs::read_to_string(tool.path("etcd.yaml")).unwrap();
     for line in ["name: m1", "data-dir: /srv/etcd", "heartbeat-interval: 250", "initial-cluster-state: existing"] {
         assert!(text.lines().any(|found| found == line), "{line} in {text}");
     }
-    let next = told["next"].to_string();
+    let next = output["next"].to_string();
     assert!(next.contains("member rebuild m1"), "{next}");
     assert_eq!(tool.json(adopt)["changed"], false);
 }
@@ -57,8 +57,8 @@ fn a_configuration_file_of_one_member_is_told_how_its_data_comes_over() {
     std::fs::write(tool.path("etcd.conf.yml"), text).unwrap();
     tool.run(&format!("adopt --from etcd.conf.yml --to etcd.yaml --data-dir {}", old.display())).ends(5, "holds the data of a real etcd");
     tool.run("adopt --from etcd.conf.yml --to etcd.yaml").ends(9, "--leave-out enable-v2");
-    let told = tool.run("adopt --from etcd.conf.yml --to etcd.yaml --leave-out enable-v2").good();
-    assert!(told.contains("enable-v2") && told.contains("snapshot restore"), "{told}");
+    let output = tool.run("adopt --from etcd.conf.yml --to etcd.yaml --leave-out enable-v2").good();
+    assert!(output.contains("enable-v2") && output.contains("snapshot restore"), "{output}");
     let text = std::fs::read_to_string(tool.path("etcd.yaml")).unwrap();
     assert!(text.contains("old-appliance\n") && text.contains("  cert-file: /pki/a.crt\n"), "{text}");
     std::fs::write(tool.path("broken"), "ETCD_HEARTBEAT_INTERVAL=often\n").unwrap();
@@ -92,12 +92,12 @@ fn experimental_settings_carry_over_under_their_present_names() {
     let keys: String = settings.iter().map(|(name, value, _)| format!("{}: {value}\n", key(name))).collect();
     std::fs::write(tool.path("etcd.conf.yml"), format!("name: m1\n{keys}")).unwrap();
     for from in ["etcd", "etcd.conf.yml"] {
-        let told = tool.json(&format!("adopt --from {from} --to {from}.yaml --data-dir /srv/etcd"));
+        let output = tool.json(&format!("adopt --from {from} --to {from}.yaml --data-dir /srv/etcd"));
         let text = std::fs::read_to_string(tool.path(&format!("{from}.yaml"))).unwrap();
         for (name, _, expected) in settings {
-            assert!(text.contains(expected), "{name} of {from}: {expected} is not in {text}\n{told}");
+            assert!(text.contains(expected), "{name} of {from}: {expected} is not in {text}\n{output}");
         }
-        assert!(!told["left"].to_string().to_lowercase().contains("experimental"), "{told}");
+        assert!(!output["left"].to_string().to_lowercase().contains("experimental"), "{output}");
     }
     // What has no counterpart is a question: nothing is written before it is answered.
     std::fs::write(tool.path("odd"), DEBIAN.to_owned() + "ETCD_FROBNICATION=high\nETCD_EXPERIMENTAL_ENABLE_V2V3=/v2\n").unwrap();

@@ -101,12 +101,12 @@ fn from_nothing_to_three_members_with_tls() {
     }
     // On a member, nothing has to be said.
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
-    let told = command.arg("status").env_clear().env("ETCD_ADMIN_MEMBER_CONFIG", tool.path("m2/etcd.yaml")).output().unwrap();
-    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let text = command.arg("status").env_clear().env("ETCD_ADMIN_MEMBER_CONFIG", tool.path("m2/etcd.yaml")).output().unwrap();
+    assert!(text.status.success(), "{}", String::from_utf8_lossy(&text.stderr));
     // The host of a member that runs, and of one that does not.
-    let told =
+    let text =
         tool.run(&format!("doctor host --no-probe --config {}", tool.path("m1/etcd.yaml").display())).ends(0, "a daemon uses the data");
-    assert!(told.contains("stands for 127.0.0.1"), "{told}");
+    assert!(text.contains("stands for 127.0.0.1"), "{text}");
     tool.run(&format!("doctor offline {}", tool.path("m1/data").display())).ends(5, "is in use");
     tool.run("preflight --member m1 --no-probe").ends(0, "the member runs");
     drop(members);
@@ -142,23 +142,23 @@ fn one_grows_to_three_and_an_interrupted_join_goes_on() {
     let tool = &hosts.tool;
     // What would be done is told, and nothing of it done.
     let before = tool.run(&format!("member list -o json {}", hosts.at(1))).good();
-    let told = tool.json(&format!("join --member m2 --dry-run {PASS}"));
-    assert_eq!((told["changed"].as_bool(), told["votes"].as_bool()), (Some(true), Some(false)), "{told}");
+    let output = tool.json(&format!("join --member m2 --dry-run {PASS}"));
+    assert_eq!((output["changed"].as_bool(), output["votes"].as_bool()), (Some(true), Some(false)), "{output}");
     assert!(!tool.path("m2").exists());
     let after = tool.run(&format!("member list -o json {}", hosts.at(1))).good();
     assert_eq!(before.matches("\"id\"").count(), after.matches("\"id\"").count());
     // Interrupted twice: certificates only, then a learner that never started.
     tool.run(&format!("init apply --member m2 --root elsewhere {PASS}")).good();
-    let told = tool.json(&format!("join --member m2 --no-wait {PASS}"));
-    assert_eq!((told["changed"].as_bool(), told["votes"].as_bool()), (Some(true), Some(false)), "{told}");
+    let output = tool.json(&format!("join --member m2 --no-wait {PASS}"));
+    assert_eq!((output["changed"].as_bool(), output["votes"].as_bool()), (Some(true), Some(false)), "{output}");
     let text = std::fs::read_to_string(tool.path("m2/etcd.yaml")).unwrap();
     assert!(text.contains("initial-cluster-state: existing") && !text.contains("m3="), "{text}");
     tool.run(&format!("join --member m3 --no-wait {PASS}")).ends(5, "was added and never started");
     let _second = join(&hosts, "m2");
     let _third = join(&hosts, "m3");
     for name in ["m2", "m3"] {
-        let told = tool.json(&format!("join --member {name} {PASS}"));
-        assert_eq!((told["changed"].as_bool(), told["votes"].as_bool()), (Some(false), Some(true)), "{told}");
+        let output = tool.json(&format!("join --member {name} {PASS}"));
+        assert_eq!((output["changed"].as_bool(), output["votes"].as_bool()), (Some(false), Some(true)), "{output}");
         assert_eq!(tool.json(&format!("init apply --member {name} {PASS}"))["changed"], false);
     }
     assert_eq!(tool.json(&format!("status {}", hosts.at(3)))["voters"], 3);
@@ -201,8 +201,8 @@ fn revoked_client_is_refused_on_members_made_by_init() {
     hosts.run(&format!("cert issue client --cn carol {PASS}"));
     as_client("carol").good();
     let doctor = format!("doctor host --no-probe --config {}", tool.path("m1/etcd.yaml").display());
-    let told = tool.run(&doctor).ends(0, "revocation-list");
-    assert!(!told.contains("expires in"), "a fresh list is not about to expire: {told}");
+    let output = tool.run(&doctor).ends(0, "revocation-list");
+    assert!(!output.contains("expires in"), "a fresh list is not about to expire: {output}");
     // A list of another CA, as of an intermediate one alone, and one that is about to expire.
     let list = tool.path("m1/pki/current/client-crl.pem");
     let own = std::fs::read(&list).unwrap();

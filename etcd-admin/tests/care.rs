@@ -31,12 +31,12 @@ fn space_is_reclaimed_in_the_right_order() {
     let found = tool.run(&format!("doctor cluster {at}")).ends(3, "NOSPACE");
     assert!(found.contains("etcd-admin maintenance reclaim"), "{found}");
     tool.run(&format!("maintenance reclaim {at}")).ends(9, "say --yes");
-    let told = tool.run(&format!("maintenance reclaim --dry-run {at}")).good();
-    let order: Vec<_> = told.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
-    assert_eq!(order, ["compact", "defragment", "disarm"], "{told}");
+    let output = tool.run(&format!("maintenance reclaim --dry-run {at}")).good();
+    let order: Vec<_> = output.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
+    assert_eq!(order, ["compact", "defragment", "disarm"], "{output}");
     tool.run(&format!("put a b {at}")).ends(1, "database space exceeded");
-    let told = tool.json(&format!("maintenance reclaim --yes {at}"));
-    assert_eq!((told["changed"].as_bool(), told["disarmed"].as_array().map(Vec::len)), (Some(true), Some(1)), "{told}");
+    let output = tool.json(&format!("maintenance reclaim --yes {at}"));
+    assert_eq!((output["changed"].as_bool(), output["disarmed"].as_array().map(Vec::len)), (Some(true), Some(1)), "{output}");
     tool.run(&format!("put a b {at}")).ends(0, "OK");
     tool.run(&format!("alarm list {at}")).ends(0, "");
     assert_eq!(tool.json(&format!("doctor cluster {at}"))["bad"], 0);
@@ -116,11 +116,11 @@ fn a_bundle_holds_figures_and_never_keys_or_values() {
     let args = format!("support bundle --config etcd.yaml --log log --interval 10ms --out bundle {at}");
     assert_eq!(tool.json(&format!("{args} --dry-run"))["changed"], true);
     assert!(!tool.path("bundle").exists());
-    let told = tool.json(&args);
-    let errors: Vec<_> = told["pieces"].as_array().unwrap().iter().filter(|piece| !piece["error"].is_null()).collect();
-    assert!(errors.iter().all(|piece| piece["file"] == "unit.txt"), "{told}");
+    let output = tool.json(&args);
+    let errors: Vec<_> = output["pieces"].as_array().unwrap().iter().filter(|piece| !piece["error"].is_null()).collect();
+    assert!(errors.iter().all(|piece| piece["file"] == "unit.txt"), "{output}");
     for file in ["index.json", "settings.yaml", "disk.json", "members.json", "log.jsonl", "node-metrics-1.txt", "node-metrics-3.txt"] {
-        assert!(tool.path("bundle").join(file).is_file(), "{file}: {told}");
+        assert!(tool.path("bundle").join(file).is_file(), "{file}: {output}");
     }
     for (path, content) in tool.everything().iter().filter(|(path, _)| path.starts_with(tool.path("bundle"))) {
         assert!(!String::from_utf8_lossy(content).contains("canary"), "{}", path.display());

@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 #[test]
 fn two_cas_are_made_under_a_passphrase() {
     let tool = Tool::new();
-    let told = tool.run("ca init --passphrase-file passphrase").good();
-    assert!(told.contains("CN=etcd client CA") && told.contains("CN=etcd peer CA"), "{told}");
+    let output = tool.run("ca init --passphrase-file passphrase").good();
+    assert!(output.contains("CN=etcd client CA") && output.contains("CN=etcd peer CA"), "{output}");
     for kind in ["client", "peer"] {
         let key = std::fs::read_to_string(tool.path(&format!("pki/{kind}/ca.key"))).unwrap();
         assert!(key.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
@@ -33,8 +33,8 @@ fn a_passphrase_comes_by_file_or_input_and_by_nothing_else() {
     tool.run("cert issue client --cn alice").ends(9, "nobody is there to be asked");
     tool.run_with("cert issue client --cn alice --passphrase-file -", "not the passphrase\n").ends(7, "wrong passphrase");
     tool.run_with("cert issue client --cn alice --passphrase-file -", &format!("{PASSPHRASE}\n")).good();
-    let told = tool.run("ca init --kind peer --no-passphrase").ends(5, "already");
-    assert!(told.contains("ca rotate"));
+    let output = tool.run("ca init --kind peer --no-passphrase").ends(5, "already");
+    assert!(output.contains("ca rotate"));
     std::fs::set_permissions(tool.path("passphrase"), std::fs::Permissions::from_mode(0o644)).unwrap();
     tool.run("cert issue client --cn bob --passphrase-file passphrase").ends(7, "can be read by others");
 }
@@ -49,8 +49,8 @@ fn certificates_of_every_profile_are_issued_and_inspected() {
         ("admin --key rsa2048", "admin", false),
         ("metrics", "metrics", false),
     ] {
-        let told = tool.run(&format!("cert issue {args} --out out --passphrase-file passphrase")).good();
-        assert!(told.contains(&format!("out/{file}.key")), "{told}");
+        let output = tool.run(&format!("cert issue {args} --out out --passphrase-file passphrase")).good();
+        assert!(output.contains(&format!("out/{file}.key")), "{output}");
         let seen = tool.json(&format!("cert inspect out/{file}.crt"));
         assert_eq!((seen[0]["server"].as_bool(), seen[0]["client"].as_bool()), (Some(server), Some(true)), "{seen}");
     }

@@ -79,8 +79,8 @@ fn three_members_serve_on_certificates_of_the_tool_alone() {
         eventually("alice puts", || ask(&etcdctl, &tool, port, "client-alice", "put greeting hello").0);
         eventually("mallory is refused", || !ask(&etcdctl, &tool, port, "client-mallory", "get greeting").0);
         for user in ["", "stranger"] {
-            let (worked, told) = ask(&etcdctl, &tool, port, user, "get greeting");
-            assert!(!worked, "{user:?}: {told}");
+            let (worked, output) = ask(&etcdctl, &tool, port, user, "get greeting");
+            assert!(!worked, "{user:?}: {output}");
         }
     }
     hosts_hold_no_ca(&tool);
@@ -109,10 +109,10 @@ impl Load {
                 scope.spawn(move || {
                     while !load.stop.load(Ordering::Relaxed) {
                         let user = load.user.lock().unwrap().clone();
-                        let (worked, told) = ask(etcdctl, tool, port, &user, "put load x");
+                        let (worked, output) = ask(etcdctl, tool, port, &user, "put load x");
                         load.done.fetch_add(1, Ordering::Relaxed);
                         if !worked {
-                            load.failed.lock().unwrap().push(format!("{user} at {port}: {told}"));
+                            load.failed.lock().unwrap().push(format!("{user} at {port}: {output}"));
                         }
                     }
                 });
@@ -179,10 +179,10 @@ fn reloaded(tool: &Tool, members: &[crate::members::Member; 3], kind: &str) {
     let bundle = std::fs::read_to_string(tool.path(&format!("pki/{kind}/bundle.crt"))).unwrap();
     assert_eq!(bundle.matches("BEGIN CERTIFICATE").count(), 2);
     for member in members {
-        let told = format!("\"endpoint\":\"{kind}\"");
+        let output = format!("\"endpoint\":\"{kind}\"");
         eventually("files are taken up", || {
             let log = member.log();
-            log.lines().filter(|line| line.contains("reloaded TLS files") && line.contains(&told)).count() >= 1
+            log.lines().filter(|line| line.contains("reloaded TLS files") && line.contains(&output)).count() >= 1
         });
     }
 }
@@ -249,8 +249,8 @@ fn a_cluster_whose_certificates_have_all_run_out_comes_back() {
         member.wait_for_log("certificate has expired");
         assert!(!member.log().contains("ready to serve client requests"), "it works with certificates that have run out");
     }
-    let told = tool.run(&rescue_args(&tool)).good();
-    assert!(told.contains("The client CA is still good") && told.contains("The peer CA had run out and was made anew"), "{told}");
+    let output = tool.run(&rescue_args(&tool)).good();
+    assert!(output.contains("The client CA is still good") && output.contains("The peer CA had run out and was made anew"), "{output}");
     for host in NAMES {
         let certificates = format!("--cert rescued/{host}/server.crt --cert rescued/{host}/peer.crt");
         tool.run(&format!("cert install --dir {host} {certificates} --client-ca rescued/client-ca.crt --peer-ca rescued/peer-ca.crt"))
@@ -292,7 +292,7 @@ fn a_rescue_is_refused_before_anything_is_changed() {
         eprintln!("{args}: {:?} {}", ended.code, ended.complaint);
         ended.ends(code, says);
     }
-    let told = tool.run(&format!("--dry-run {}", rescue_args(&tool))).good();
-    assert!(told.contains("would make a new one of the peer CA") && told.contains("would sign server m2 again"), "{told}");
+    let output = tool.run(&format!("--dry-run {}", rescue_args(&tool))).good();
+    assert!(output.contains("would make a new one of the peer CA") && output.contains("would sign server m2 again"), "{output}");
     assert!(tool.everything() == before, "something was changed");
 }

@@ -28,15 +28,15 @@ fn a_connection_that_fails_says_which_step_broke() {
         (format!("member frobnicate --endpoints {plain}"), 2, "unrecognized subcommand"),
         ("snapshot restore".to_owned(), 2, "required"),
     ] {
-        let told = tool.run(&args).ends(code, says);
-        assert!(!told.contains("panicked"), "{args}: {told}");
+        let output = tool.run(&args).ends(code, says);
+        assert!(!output.contains("panicked"), "{args}: {output}");
     }
     // Where one endpoint is dead, the next one answers.
     tool.run(&format!("put a b --endpoints http://127.0.0.1:1,{plain}")).ends(0, "OK");
     tool.run(&format!("etcdctl get a --endpoints http://127.0.0.1:1,{plain}")).ends(0, "b");
-    let told = tool.run("etcdctl get a --endpoints http://127.0.0.1:1");
-    assert_eq!(told.code, Some(1));
-    assert!(told.complaint.starts_with("Error: context deadline exceeded\n  http://127.0.0.1:1: TCP: "), "{}", told.complaint);
+    let output = tool.run("etcdctl get a --endpoints http://127.0.0.1:1");
+    assert_eq!(output.code, Some(1));
+    assert!(output.complaint.starts_with("Error: context deadline exceeded\n  http://127.0.0.1:1: TCP: "), "{}", output.complaint);
 }
 
 #[test]
@@ -56,13 +56,13 @@ fn answers_have_the_form_that_is_asked_for_and_a_member_needs_no_flags() {
     std::fs::write(tool.path("etcd.yaml"), format!("name: node\nlisten-client-urls: {0}\nadvertise-client-urls: {0}\n", server.endpoint()))
         .unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
-    let told = command.arg("status").env_clear().env("ETCD_ADMIN_MEMBER_CONFIG", tool.path("etcd.yaml")).output().unwrap();
-    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let text = command.arg("status").env_clear().env("ETCD_ADMIN_MEMBER_CONFIG", tool.path("etcd.yaml")).output().unwrap();
+    assert!(text.status.success(), "{}", String::from_utf8_lossy(&text.stderr));
     // etcdctl knows nothing of that, as everywhere.
     let mut command = Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
     command.args(["etcdctl", "get", "a", "--dial-timeout", "100ms"]).env_clear();
-    let told = command.env("ETCD_ADMIN_MEMBER_CONFIG", tool.path("etcd.yaml")).env("ETCDCTL_ENDPOINTS", "127.0.0.1:1").output().unwrap();
-    assert_eq!(told.status.code(), Some(1));
+    let text = command.env("ETCD_ADMIN_MEMBER_CONFIG", tool.path("etcd.yaml")).env("ETCDCTL_ENDPOINTS", "127.0.0.1:1").output().unwrap();
+    assert_eq!(text.status.code(), Some(1));
 }
 
 #[test]

@@ -55,8 +55,8 @@ fn every_host_has_its_files_and_nothing_else_is_written() {
     let more = "peer_port: 2390\nquota: 2GiB\nsettings: {max-request-bytes: 3000000}\nbackup: {directory: '/srv/{name}', calendar: hourly, keep: {last: 9}}\n";
     std::fs::write(tool.path("cluster.yaml"), format!("{SMALL}{more}")).unwrap();
     let before = tool.everything();
-    let told = tool.json("init render --out hosts --dry-run");
-    assert_eq!((told["changed"].as_bool(), told["diff"].as_array().map(Vec::len)), (Some(true), Some(6)), "{told}");
+    let output = tool.json("init render --out hosts --dry-run");
+    assert_eq!((output["changed"].as_bool(), output["diff"].as_array().map(Vec::len)), (Some(true), Some(6)), "{output}");
     assert!(tool.everything() == before, "a dry run wrote something");
     tool.run("init render --out hosts").good();
     let read = |path: &str| std::fs::read_to_string(tool.path("hosts").join(path)).unwrap();
@@ -140,8 +140,8 @@ fn a_host_is_made_once_and_the_second_time_nothing_changes() {
     assert_eq!(kept, 1);
     // Another name for the host: its certificates do not stand for it.
     std::fs::write(tool.path("cluster.yaml"), SMALL.replace("10.0.0.11", "10.0.0.21")).unwrap();
-    let told = tool.run("init plan --member etcd1 --root host").good();
-    assert!(told.contains("a new key, and a certificate for 10.0.0.21"), "{told}");
+    let output = tool.run("init plan --member etcd1 --root host").good();
+    assert!(output.contains("a new key, and a certificate for 10.0.0.21"), "{output}");
     // etcd's own data is never touched.
     std::fs::create_dir_all(tool.path("host/var/lib/etcd/member/snap")).unwrap();
     tool.run(apply).ends(5, "holds the data of a real etcd");
@@ -154,8 +154,8 @@ fn keys_stay_on_the_host_and_requests_get_what_the_document_says() {
         std::fs::write(tool.path("cluster.yaml"), SMALL).unwrap();
     }
     let apply = "init apply --member etcd1 --root host";
-    let told = host.json(apply);
-    assert_eq!((told["changed"].as_bool(), told["ready"].as_bool()), (Some(true), Some(false)), "{told}");
+    let output = host.json(apply);
+    assert_eq!((output["changed"].as_bool(), output["ready"].as_bool()), (Some(true), Some(false)), "{output}");
     let again = host.json(apply);
     assert_eq!((again["changed"].as_bool(), again["ready"].as_bool()), (Some(false), Some(false)), "{again}");
     std::fs::create_dir(admin.path("requests")).unwrap();
@@ -167,8 +167,8 @@ fn keys_stay_on_the_host_and_requests_get_what_the_document_says() {
     assert!(!admin.path("signed").exists());
     admin.run(&format!("init sign --member etcd1 {sign}")).good();
     let signed = admin.path("signed").display().to_string();
-    let told = host.json(&format!("{apply} --signed {signed}"));
-    assert_eq!((told["changed"].as_bool(), told["ready"].as_bool()), (Some(true), Some(true)), "{told}");
+    let output = host.json(&format!("{apply} --signed {signed}"));
+    assert_eq!((output["changed"].as_bool(), output["ready"].as_bool()), (Some(true), Some(true)), "{output}");
     host.run("cert verify --dir host/etc/etcd/pki --san 10.0.0.11").good();
     let last = host.json(&format!("{apply} --signed {signed}"));
     assert_eq!((last["changed"].as_bool(), last["ready"].as_bool()), (Some(false), Some(true)), "{last}");

@@ -22,9 +22,9 @@ fn every_day(tool: &Tool, at: &str) {
     tool.run(&format!("leader move --to m2 {at}")).good();
     assert_eq!(tool.json(&format!("leader show {at}"))["name"], "m2");
     let config = tool.path("m1/etcd.yaml").display().to_string();
-    let told = tool.json(&format!("support bundle --config {config} --log m1.log --interval 1ms --out bundle {at}"));
-    let missing: Vec<_> = told["pieces"].as_array().unwrap().iter().filter(|piece| !piece["error"].is_null()).collect();
-    assert!(missing.iter().all(|piece| piece["file"] == "unit.txt"), "{told}");
+    let output = tool.json(&format!("support bundle --config {config} --log m1.log --interval 1ms --out bundle {at}"));
+    let missing: Vec<_> = output["pieces"].as_array().unwrap().iter().filter(|piece| !piece["error"].is_null()).collect();
+    assert!(missing.iter().all(|piece| piece["file"] == "unit.txt"), "{output}");
 }
 
 /// Root's password is lost, and found again through a member that is stopped.

@@ -104,8 +104,8 @@ fn is_chosen(arg: &str) -> bool {
 
 /// What is said beside the answer: the lines that name the error. The real tool adds lines of its client's log, ours what broke.
 fn complaint(text: &str) -> String {
-    let told = text.lines().filter(|line| !line.starts_with('{') && !line.starts_with("  "));
-    told.map(|line| format!("{line}\n")).collect()
+    let output = text.lines().filter(|line| !line.starts_with('{') && !line.starts_with("  "));
+    output.map(|line| format!("{line}\n")).collect()
 }
 
 /// Words of a line; `'…'` holds blanks together.
@@ -132,8 +132,8 @@ const ACCEPTED: [Accepted; 8] = [
         }
     }),
     ("txn", "we name the number that is none; usage follows a flag that is not known", |ended| {
-        let told = |line: &&str| !line.is_empty() && !line.starts_with("Usage") && !line.starts_with("Flags");
-        let lines = ended.complaint.lines().filter(told).map(|line| line.split(" (strconv").next().unwrap_or_default().to_owned() + "\n");
+        let output = |line: &&str| !line.is_empty() && !line.starts_with("Usage") && !line.starts_with("Flags");
+        let lines = ended.complaint.lines().filter(output).map(|line| line.split(" (strconv").next().unwrap_or_default().to_owned() + "\n");
         ended.complaint = lines.collect();
     }),
     ("PROTOBUF", "ids are chosen, and written in as many bytes as they need", |ended| ended.out = String::new()),

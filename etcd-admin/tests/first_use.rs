@@ -23,9 +23,9 @@ fn one_command_makes_a_cluster_with_tls() {
     let first = port.min(60_000);
     assert_eq!(tool.json(&format!("init local --dir demo --first-port {first} --dry-run"))["dry_run"], true);
     assert!(!tool.path("demo").exists());
-    let told = tool.run(&format!("init local --dir demo --first-port {first}")).good();
+    let output = tool.run(&format!("init local --dir demo --first-port {first}")).good();
     for says in ["etcd-server --config-file ", "/demo/etcd3/etcd.yaml", ". ", "/demo/environment", "etcd-admin status"] {
-        assert!(told.contains(says), "{says}: {told}");
+        assert!(output.contains(says), "{says}: {output}");
     }
     let mut members: Vec<Member> = (1..=3)
         .map(|number| Member::with_config_at(&server, &tool, &tool.path(&format!("demo/etcd{number}/etcd.yaml")), &format!("etcd{number}")))
@@ -155,9 +155,9 @@ fn a_snapshot_without_credentials_says_which_it_needs() {
     for args in ["user add root --new-user-password secret", "user grant-role root root", "auth enable"] {
         tool.run(&format!("{args} {at}")).good();
     }
-    let told = tool.run(&format!("snapshot save --dir . {at}"));
-    let all = format!("{}{}", told.out, told.complaint);
-    assert!(told.code != Some(0) && all.contains("/etc/etcd/snapshot.env") && all.contains("role root"), "{:?} {all}", told.code);
+    let output = tool.run(&format!("snapshot save --dir . {at}"));
+    let all = format!("{}{}", output.out, output.complaint);
+    assert!(output.code != Some(0) && all.contains("/etc/etcd/snapshot.env") && all.contains("role root"), "{:?} {all}", output.code);
     tool.run(&format!("snapshot save --dir . --user root:secret {at}")).good();
     // A healthy cluster is seen as one without credentials, too.
     tool.run(&format!("status {at}")).ends(0, "healthy");
@@ -210,8 +210,8 @@ fn writes_in_the_log_of_a_killed_etcd_are_not_left_out() {
     let restore = |output: &str| {
         tool.run(&format!("snapshot restore {} --name m1 --initial-cluster m1=http://127.0.0.1:1 --data-dir {output}", source.display()))
     };
-    let told = restore("first").ends(5, "start it once and stop it cleanly");
-    assert!(told.contains("writes that its database does not") && !tool.path("first").exists(), "{told}");
+    let text = restore("first").ends(5, "start it once and stop it cleanly");
+    assert!(text.contains("writes that its database does not") && !tool.path("first").exists(), "{text}");
     server.relaunch().unwrap();
     runtime().block_on(server.healthy()).unwrap();
     server.terminate(SOON);

@@ -30,10 +30,10 @@ const OF_ETCDCTL: [&str; 19] = [
 /// Words of every command of this tool's own, groups included, as its help tells them.
 fn commands(tool: &Tool, args: &str, all: &mut Vec<String>) {
     all.push(args.to_owned());
-    let told = tool.run(&format!("{args} --help")).good();
+    let output = tool.run(&format!("{args} --help")).good();
     // The first help has groups, the others one list. A description that goes on is indented further; names of etcdctl end with commas.
     let (begin, end) = if args.is_empty() { ("Usage:", "Options:") } else { ("Commands:", "") };
-    let listed = told.lines().skip_while(|line| !line.starts_with(begin)).skip(1).take_while(|line| *line != end);
+    let listed = output.lines().skip_while(|line| !line.starts_with(begin)).skip(1).take_while(|line| *line != end);
     let names = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
     let names = names.filter(|name| !name.ends_with(',') && !name.starts_with('-'));
     for name in names.filter(|name| !OF_ETCDCTL.contains(name)) {
@@ -54,14 +54,14 @@ fn every_verb_tells_how_it_is_used() {
     commands(&tool, "", &mut all);
     assert!(all.len() > 60, "{all:?}");
     for args in &all {
-        let told = tool.run(&format!("{args} --help")).good();
+        let output = tool.run(&format!("{args} --help")).good();
         let path = golden(args);
         if record {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, &told).unwrap();
+            std::fs::write(&path, &output).unwrap();
         }
         let expected = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(told == expected, "{args} --help differs from {}:\n{told}", path.display());
+        assert!(output == expected, "{args} --help differs from {}:\n{output}", path.display());
     }
     let kept: BTreeSet<PathBuf> = std::fs::read_dir(golden("").parent().unwrap()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(kept, all.iter().map(|args| golden(args)).collect(), "a file of a verb that is no more");

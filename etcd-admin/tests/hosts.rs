@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt as _;
 fn a_key_is_born_where_it_is_used() {
     let tool = Tool::with_cas();
     std::fs::create_dir(tool.path("host")).unwrap();
-    let told = tool.run("cert request server etcd1.example.org 10.0.0.1 --dir host").good();
-    assert!(told.contains("cert sign --profile server --cn etcd1.example.org --san etcd1.example.org --san 10.0.0.1"), "{told}");
+    let output = tool.run("cert request server etcd1.example.org 10.0.0.1 --dir host").good();
+    assert!(output.contains("cert sign --profile server --cn etcd1.example.org --san etcd1.example.org --san 10.0.0.1"), "{output}");
     tool.run("cert request server etcd1.example.org --dir host").ends(5, "waits for its answer already");
     let sign = "cert sign host/pending/server.csr --profile server --passphrase-file passphrase --out server.crt";
     tool.run(sign).ends(5, "add --san etcd1.example.org --san 10.0.0.1");
@@ -17,9 +17,9 @@ fn a_key_is_born_where_it_is_used() {
     tool.run(&format!("{sign} --san etcd1.example.org --san 10.0.0.1")).good();
     tool.run(&format!("{sign} --any-names")).ends(5, "nothing is overwritten");
     let install = "cert install --dir host --cert server.crt --client-ca pki/client/bundle.crt --client-crl pki/client/crl.pem";
-    let told = tool.json(install);
-    assert_eq!(told["generation"], 1);
-    assert_eq!(told["flags"].as_array().unwrap().len(), 4, "{told}");
+    let output = tool.json(install);
+    assert_eq!(output["generation"], 1);
+    assert_eq!(output["flags"].as_array().unwrap().len(), 4, "{output}");
     assert!(!tool.path("host/pending/server.key").exists());
     let mode = std::fs::metadata(tool.path("host/current/server.key")).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);

@@ -33,8 +33,8 @@ fn root_comes_back_in_and_nothing_else_changes() {
     tool.run(rescue).ends(9, "say --yes");
     tool.run(&format!("{rescue} --yes --dry-run")).ends(0, "would start member");
     tool.run("auth rescue --config etcd.yaml --yes").ends(2, "--new-password-file");
-    let told = tool.json(&format!("{rescue} --yes"));
-    assert_eq!((told["changed"].as_bool(), told["disabled"].as_bool()), (Some(true), Some(false)), "{told}");
+    let text = tool.json(&format!("{rescue} --yes"));
+    assert_eq!((text["changed"].as_bool(), text["disabled"].as_bool()), (Some(true), Some(false)), "{text}");
     // All members know the new password, and the old one is gone.
     for other in &cluster.members[1..] {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_etcd-admin"));

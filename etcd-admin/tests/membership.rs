@@ -15,8 +15,8 @@ fn json(tool: &Tool, cluster: &mut Cluster, args: &str) -> serde_json::Value {
 }
 
 /// Starts what the tool has added.
-fn launch(place: &Place, answer: &serde_json::Value) -> Server {
-    let flags = answer["start_with"].as_array().unwrap().iter().flat_map(|flag| flag.as_str().unwrap().split_whitespace());
+fn launch(place: &Place, response: &serde_json::Value) -> Server {
+    let flags = response["start_with"].as_array().unwrap().iter().flat_map(|flag| flag.as_str().unwrap().split_whitespace());
     let flags: Vec<String> = flags.map(str::to_owned).collect();
     let wanted = |name: &str| flags.iter().position(|flag| flag == name).map(|at| [flags[at].clone(), flags[at + 1].clone()]).unwrap();
     let flags = [wanted("--initial-cluster"), wanted("--initial-cluster-state")].concat();

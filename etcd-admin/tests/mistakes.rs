@@ -51,8 +51,8 @@ fn mistakes_are_refused_and_writes_go_on() {
     let at = format!("--endpoints {}", cluster.members.iter().map(Server::endpoint).collect::<Vec<_>>().join(","));
     tool.run(&format!("wait --for healthy {at}")).good();
     let members = |tool: &Tool| {
-        let told = tool.json(&format!("member list {at} --command-timeout {PUT}"));
-        told.as_array().unwrap().iter().map(|member| member["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        let output = tool.json(&format!("member list {at} --command-timeout {PUT}"));
+        output.as_array().unwrap().iter().map(|member| member["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let before = members(&tool);
     let (writer, stop, done, failed) = (Tool::new(), AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));

@@ -90,7 +90,7 @@ fn a_real_etcd_serves_with_our_certificates() {
         ("admin", "get greeting", true),
         ("client-alice", "get greeting", false),
     ] {
-        let (worked, told) = ctl(user, args);
-        assert_eq!(worked, good, "{user} {args}: {told}");
+        let (worked, output) = ctl(user, args);
+        assert_eq!(worked, good, "{user} {args}: {output}");
     }
 }

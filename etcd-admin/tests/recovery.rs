@@ -163,17 +163,17 @@ fn three_of_five_are_destroyed_under_load_and_the_newest_survivor_leads_out() {
     tool.run(&format!("recover verify recovery-plan.json --endpoints {endpoints}")).ends(0, "serves with 3 members");
     println!("served again {:?} after three of five were lost, with {acknowledged} puts acknowledged before", lost.elapsed());
 
-    let told: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(tool.path("recovery-plan.journal")).unwrap()).unwrap();
+    let output: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(tool.path("recovery-plan.journal")).unwrap()).unwrap();
     let count = tool.run(&format!("etcdctl --endpoints {endpoints} get count --print-value-only")).good();
     let count: u64 = count.trim().parse().unwrap();
     // It voted with the quorum at times only: what it did not hold is lost, and nothing else.
-    assert!(count <= acknowledged + 1, "{count} of {acknowledged}: {told}");
+    assert!(count <= acknowledged + 1, "{count} of {acknowledged}: {output}");
     // The first revision is 1, and one key was put before. A put whose outcome the writer did not learn may have been made twice, so the
     // versions of the key are counted.
     let kept = tool.run(&format!("etcdctl --endpoints {endpoints} get count -w json")).good();
     let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
     let versions = kept["kvs"][0]["version"].as_u64().unwrap();
-    assert_eq!(Some(versions + 2), told["revision"].as_u64(), "{told}");
+    assert_eq!(Some(versions + 2), output["revision"].as_u64(), "{output}");
     must_stay_out(&mut cluster.members[4], &oldest, &members[0]);
 }
 
@@ -188,8 +188,8 @@ fn must_stay_out(old: &mut Server, data: &str, new: &Server) {
         assert!(old.is_running() && begun.elapsed() < Duration::from_secs(120), "nobody objects: {}", old.log_tail());
         std::thread::sleep(Duration::from_millis(20));
     }
-    let told = Tool::new().run(&format!("etcdctl --endpoints {} member list -w json", new.endpoint())).good();
-    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
-    let names: Vec<_> = told["members"].as_array().unwrap().iter().map(|member| member["name"].as_str().unwrap()).collect();
+    let output = Tool::new().run(&format!("etcdctl --endpoints {} member list -w json", new.endpoint())).good();
+    let output: serde_json::Value = serde_json::from_str(&output).unwrap();
+    let names: Vec<_> = output["members"].as_array().unwrap().iter().map(|member| member["name"].as_str().unwrap()).collect();
     assert_eq!(names.len(), 3, "{names:?}");
 }

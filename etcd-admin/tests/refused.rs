@@ -51,9 +51,9 @@ fn bad_input_is_refused_and_changes_nothing() {
         ("ca rotate finish --kind client", 5, "no previous client CA"),
         ("ca show --ca-dir nowhere", 1, "etcd-admin ca init"),
     ] {
-        let told = tool.run(args).ends(code, says);
+        let output = tool.run(args).ends(code, says);
         if code != 2 {
-            assert_eq!(told.lines().count(), 1, "{args}: {told}");
+            assert_eq!(output.lines().count(), 1, "{args}: {output}");
         }
         assert_eq!(tool.everything(), before, "{args}");
     }

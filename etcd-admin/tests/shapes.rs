@@ -74,18 +74,18 @@ fn answers_keep_their_shape() {
         format!("crl publish --kind client {pass}"),
         "crl show pki/client/crl.pem".to_owned(),
     ];
-    let mut told = String::new();
+    let mut output = String::new();
     for args in commands {
         let ended = tool.run(&format!("-o json {args}"));
-        let answer: Value =
+        let response: Value =
             serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{args}: {error}: {}{}", ended.out, ended.complaint));
         let verb = args.split(&at).next().unwrap_or_default().trim();
-        told += &format!("etcd-admin {verb}\n{}\n", shape(&answer, 0));
+        output += &format!("etcd-admin {verb}\n{}\n", shape(&response, 0));
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shapes.txt");
     if std::env::var_os("ETCD_ADMIN_RECORD_SHAPES").is_some() {
-        std::fs::write(&path, &told).unwrap();
+        std::fs::write(&path, &output).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(told == kept, "answers differ from {}:\n{told}", path.display());
+    assert!(output == kept, "answers differ from {}:\n{output}", path.display());
 }

@@ -28,8 +28,8 @@ fn ctl_with(tool: &Tool, endpoint: &str, args: &str, input: &str) {
 }
 
 fn hash(tool: &Tool, endpoint: &str, revision: i64) -> u64 {
-    let told = ctl(tool, endpoint, &format!("endpoint hashkv --rev={revision} -w json")).good();
-    serde_json::from_str::<serde_json::Value>(&told).unwrap()[0]["HashKV"]["hash"].as_u64().unwrap()
+    let output = ctl(tool, endpoint, &format!("endpoint hashkv --rev={revision} -w json")).good();
+    serde_json::from_str::<serde_json::Value>(&output).unwrap()[0]["HashKV"]["hash"].as_u64().unwrap()
 }
 
 /// Members of a new cluster, started on data that the tool has made for them.
@@ -106,8 +106,8 @@ fn a_snapshot_of_ours_is_whole_and_serves_three_members_and_a_real_etcd() {
         eprintln!("skipped: the real etcd serving it; set ETCD_BIN_DIR to a directory with etcd, etcdctl and etcdutl");
         return;
     };
-    let told = Command::new(binaries.join("etcdutl")).args(["snapshot", "status", "-w", "json"]).arg(tool.path("s.db")).output().unwrap();
-    let theirs: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    let text = Command::new(binaries.join("etcdutl")).args(["snapshot", "status", "-w", "json"]).arg(tool.path("s.db")).output().unwrap();
+    let theirs: serde_json::Value = serde_json::from_slice(&text.stdout).unwrap();
     assert_eq!((theirs["hash"].as_u64(), theirs["revision"].as_i64()), (saved["hash"].as_u64(), Some(revision)), "{theirs}");
     let place = Place::free("default").unwrap();
     let entry = place.entry();

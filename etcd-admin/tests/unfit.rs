@@ -22,8 +22,8 @@ fn what_makes_a_host_unfit_is_found_before_anything_is_changed() {
     let port = held.local_addr().unwrap().port();
     let tls = format!("tls: {{directory: '{}/pki'}}\n", tool.home().display());
     document(&tool, "127.0.0.1", port, &tls);
-    let told = tool.run("preflight --member m1 --no-probe").ends(3, "in use by another process");
-    assert!(told.contains("What to do") && told.contains(&format!(":{port}'")), "{told}");
+    let output = tool.run("preflight --member m1 --no-probe").ends(3, "in use by another process");
+    assert!(output.contains("What to do") && output.contains(&format!(":{port}'")), "{output}");
     drop(held);
     document(&tool, "192.0.2.1", port, &tls);
     tool.run("preflight --member m1 --no-probe").ends(3, "this machine has no such address");
@@ -69,8 +69,8 @@ fn data_at_rest_is_looked_at_without_being_changed() {
     let look = format!("doctor offline {}", data.display());
     tool.run(&look).ends(5, "is in use");
     server.kill();
-    let told = tool.run(&look).ends(0, "applied");
-    assert!(told.contains("one of 1 members"), "{told}");
+    let output = tool.run(&look).ends(0, "applied");
+    assert!(output.contains("one of 1 members"), "{output}");
     // The file that says which tables there are.
     let current = find(&data, "CURRENT").unwrap();
     std::fs::write(current, "nonsense").unwrap();

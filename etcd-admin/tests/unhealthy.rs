@@ -425,8 +425,8 @@ fn snapshots_neither_collide_nor_go_when_an_operator_has_named_them() {
     let kept: Vec<_> = std::fs::read_dir(tool.path("backups")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(kept.iter().any(|path| path.ends_with("before-upgrade.db")), "{kept:?}");
     assert_eq!(kept.iter().filter(|path| path.extension().is_some_and(|end| end == "db")).count(), 2, "{kept:?}");
-    let told = tool.run("snapshot verify /etc/passwd").ends(7, "is not a snapshot of etcd");
-    assert!(!told.contains("skip-hash-check"), "{told}");
+    let output = tool.run("snapshot verify /etc/passwd").ends(7, "is not a snapshot of etcd");
+    assert!(!output.contains("skip-hash-check"), "{output}");
 }
 
 /// A stopped member's data directory that belongs to another user, with one file that root has made.
@@ -503,8 +503,8 @@ fn a_wrong_owner_is_named_and_never_taken_for_lost_data() {
     assert!(log.contains(&first_file(&data.join("member")).display().to_string()), "{log}");
     let offline = tool.run(&format!("doctor offline {}", data.display()));
     shown("wrong owner: doctor offline", &offline);
-    let told = offline.ends(3, &format!("chown -R {STRANGER}:{STRANGER} "));
-    assert!(!told.contains("rebuild") && !told.contains("backup"), "{told}");
+    let text = offline.ends(3, &format!("chown -R {STRANGER}:{STRANGER} "));
+    assert!(!text.contains("rebuild") && !text.contains("backup"), "{text}");
     std::fs::write(
         tool.path("etcd.yaml"),
         format!(

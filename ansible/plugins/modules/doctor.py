@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: doctor
-short_description: Tells what ails this host or its cluster, each finding with its cure, as etcd-admin doctor does
+short_description: Tells what ails this host or its cluster, each finding with its remedy, as etcd-admin doctor does
 description:
   - Changes nothing. In check mode the disk is not probed by a write.
 author:
@@ -57,8 +57,8 @@ OK, FAILED, SOMETHING_IS_BAD, UNREACHABLE, TIMEOUT = 0, 1, 3, 4, 8
 
 def line_of(found):
     subject = f" {found['subject']}" if found.get("subject") else ""
-    cure = f" -> {found['cure']}" if found.get("cure") else ""
-    return f"{found['severity']}: {found['check']}{subject}: {found['text']}{cure}"
+    remedy = f" -> {found['remedy']}" if found.get("remedy") else ""
+    return f"{found['severity']}: {found['check']}{subject}: {found['text']}{remedy}"
 
 
 def main():
@@ -81,7 +81,7 @@ def main():
             "severity": "bad",
             "subject": "",
             "text": f"etcd-admin doctor tells nothing (exit code {code}): the cluster cannot be reached, or has no quorum",
-            "cure": "look at the findings of the hosts; when most members are lost for good, the playbook recover",
+            "remedy": "look at the findings of the hosts; when most members are lost for good, the playbook recover",
         }
     ]
     told = [line_of(found) for found in findings if found["severity"] != "good"]

@@ -16,11 +16,11 @@ use std::process::ExitCode;
 pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
     let parsed = args::command().try_get_matches_from(args).and_then(|matches| {
         if let Some(rescue) = args::rescue(&matches)? {
-            return Ok((GlobalArgs::from_arg_matches(&matches)?, Asked::Rescue(rescue)));
+            return Ok((GlobalArgs::from_arg_matches(&matches)?, Parsed::Rescue(rescue)));
         }
         let connection = args::connection(&matches)?.map(Box::new);
         let arguments = Arguments::from_arg_matches(&matches)?;
-        Ok((arguments.global, Asked::Command(Box::new(arguments.command), connection)))
+        Ok((arguments.global, Parsed::Command(Box::new(arguments.command), connection)))
     });
     let (global, asked) = match parsed {
         Ok(parsed) => parsed,
@@ -32,15 +32,15 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
     };
     let context = Context::new(&global);
     let ended = match asked {
-        Asked::Rescue(args) => maintenance::rescue(&context, &args),
-        Asked::Command(command, None) => dispatch::run(&context, *command),
-        Asked::Command(command, Some(connection)) => online(&context, *command, &connection),
+        Parsed::Rescue(args) => maintenance::rescue(&context, &args),
+        Parsed::Command(command, None) => dispatch::run(&context, *command),
+        Parsed::Command(command, Some(connection)) => online(&context, *command, &connection),
     };
-    ended.unwrap_or_else(|failure| complain(&failure))
+    ended.unwrap_or_else(|failure| report_error(&failure))
 }
 
 /// The requested command.
-enum Asked {
+enum Parsed {
     Rescue(RescueArgs),
     /// With the flags of the connection, where the command has them.
     Command(Box<Command>, Option<Box<ConnectionArgs>>),
@@ -95,7 +95,7 @@ async fn explained(client: &Client, error: CtlError) -> CliError {
 }
 
 #[expect(clippy::print_stderr, reason = "this is where a tool says why it failed")]
-fn complain(error: &CliError) -> ExitCode {
+fn report_error(error: &CliError) -> ExitCode {
     let text = error.to_string();
     if !text.is_empty() {
         eprintln!("etcd-admin: {text}");

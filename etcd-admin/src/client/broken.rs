@@ -32,17 +32,17 @@ pub(crate) struct Broken {
     pub(crate) endpoint: String,
     pub(crate) step: Step,
     cause: String,
-    cure: &'static str,
+    remedy: &'static str,
 }
 
 impl Broken {
-    pub(crate) fn new(endpoint: &Address, step: Step, cause: impl Into<String>, cure: &'static str) -> Self {
-        Self { endpoint: endpoint.to_string(), step, cause: cause.into(), cure }
+    pub(crate) fn new(endpoint: &Address, step: Step, cause: impl Into<String>, remedy: &'static str) -> Self {
+        Self { endpoint: endpoint.to_string(), step, cause: cause.into(), remedy }
     }
 
     pub(crate) fn tcp(endpoint: &Address, error: &io::Error) -> Self {
-        let cure = CURES.iter().find(|(kind, _)| *kind == error.kind()).map_or("", |(_, cure)| *cure);
-        Self::new(endpoint, Step::Tcp, error.to_string(), cure)
+        let remedy = CURES.iter().find(|(kind, _)| *kind == error.kind()).map_or("", |(_, remedy)| *remedy);
+        Self::new(endpoint, Step::Tcp, error.to_string(), remedy)
     }
 
     pub(crate) fn name(endpoint: &Address, error: &io::Error) -> Self {
@@ -53,16 +53,16 @@ impl Broken {
     pub(crate) fn handshake(endpoint: &Address, error: &io::Error) -> Self {
         use rustls::Error;
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-        let (step, cure) = match inner {
-            Some(Error::InvalidCertificate(why)) => (Step::Certificate, certificate_cure(why)),
+        let (step, remedy) = match inner {
+            Some(Error::InvalidCertificate(why)) => (Step::Certificate, certificate_remedy(why)),
             Some(Error::InvalidMessage(_)) => (Step::Tls, "the other side does not speak TLS: write http:// for this endpoint"),
-            Some(Error::AlertReceived(alert)) => (Step::Certificate, alert_cure(*alert)),
+            Some(Error::AlertReceived(alert)) => (Step::Certificate, alert_remedy(*alert)),
             _ if error.kind() == io::ErrorKind::UnexpectedEof => {
                 (Step::Tls, "the other side hung up: it may not speak TLS (write http://), or may want --cert and --key")
             }
             _ => (Step::Tls, ""),
         };
-        Self::new(endpoint, step, inner.map_or_else(|| error.to_string(), ToString::to_string), cure)
+        Self::new(endpoint, step, inner.map_or_else(|| error.to_string(), ToString::to_string), remedy)
     }
 
     /// Returns the failure of a connection that broke after this side's handshake: a member that refuses the certificate of the client
@@ -81,7 +81,7 @@ pub(crate) const HUNG_UP: &str =
 
 /// Returns the remedy for an alert that the member has sent.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the alerts about certificates, of many")]
-pub(crate) fn alert_cure(alert: rustls::AlertDescription) -> &'static str {
+pub(crate) fn alert_remedy(alert: rustls::AlertDescription) -> &'static str {
     use rustls::AlertDescription as Alert;
     match alert {
         Alert::CertificateRequired => "the member demands a client certificate: give --cert and --key",
@@ -110,7 +110,7 @@ const CURES: [(io::ErrorKind, &str); 6] = [
 ];
 
 /// Returns the remedy for a member's certificate that is not trusted.
-fn certificate_cure(why: &rustls::CertificateError) -> &'static str {
+fn certificate_remedy(why: &rustls::CertificateError) -> &'static str {
     use rustls::CertificateError as Certificate;
     if matches!(why, Certificate::UnknownIssuer) {
         "the member's certificate is of another CA: give its bundle with --cacert"
@@ -133,7 +133,7 @@ impl Broken {
 
     /// Returns step, cause and remedy.
     pub(crate) fn without_endpoint(&self) -> String {
-        let remedy = if self.cure.is_empty() { String::new() } else { format!(" ({})", self.cure) };
+        let remedy = if self.remedy.is_empty() { String::new() } else { format!(" ({})", self.remedy) };
         format!("{}: {}{remedy}", self.step.name(), self.cause)
     }
 }

@@ -1,6 +1,6 @@
 //! The reason for which a connected member does not answer.
 
-use super::broken::alert_cure;
+use super::broken::alert_remedy;
 use super::{Account, CallError, Client, PageError};
 use proto::etcdserverpb::StatusRequest;
 use std::error::Error;
@@ -34,8 +34,8 @@ fn alert(status: &Status) -> Option<rustls::AlertDescription> {
 
 /// Returns one line about the reason for which no response came from `endpoint`.
 pub(super) async fn silence(client: &Client, endpoint: &str, cause: String, status: Option<&Status>) -> String {
-    if let Some(cure) = status.and_then(alert).map(alert_cure).filter(|cure| !cure.is_empty()) {
-        return format!("{endpoint}: certificate: {cause} ({cure})");
+    if let Some(remedy) = status.and_then(alert).map(alert_remedy).filter(|remedy| !remedy.is_empty()) {
+        return format!("{endpoint}: certificate: {cause} ({remedy})");
     }
     let Ok(probe) = client.at(endpoint) else { return format!("{endpoint}: {cause}") };
     let limit = PROBE_TIMEOUT.max(client.settings.dial_timeout);
@@ -57,7 +57,7 @@ pub(super) async fn silence(client: &Client, endpoint: &str, cause: String, stat
         let asked = session.maintenance().status(StatusRequest {}).await;
         asked.map_err(|status| CallError::Status { endpoint: endpoint.to_owned(), status })
     };
-    let cure = match tokio::time::timeout(limit, asked).await {
+    let remedy = match tokio::time::timeout(limit, asked).await {
         Ok(Ok(status)) if status.get_ref().leader == 0 => {
             "the member is up and knows no leader: etcd-admin status lists what every member reports"
         }
@@ -69,5 +69,5 @@ pub(super) async fn silence(client: &Client, endpoint: &str, cause: String, stat
     };
     // HTTP/2 takes the response of a TLS listener for a frame, which says nothing to an operator.
     let cause = if cause.contains("frame with invalid size") { "the response is not HTTP/2".to_owned() } else { cause };
-    format!("{endpoint}: RPC: {cause} ({cure})")
+    format!("{endpoint}: RPC: {cause} ({remedy})")
 }

@@ -1,7 +1,7 @@
 //! The configuration of a member on this machine, so that an operator there needs no flags.
 
 use super::settings::TlsFiles;
-use config::{Endpoint, Start, Surroundings};
+use config::{Endpoint, Environment, Start};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub(crate) struct LocalMember {
 /// Files are read, the network is not asked.
 struct Files;
 
-impl Surroundings for Files {
+impl Environment for Files {
     fn read_file(&self, path: &Path) -> Result<String, String> {
         std::fs::read_to_string(path).map_err(|error| error.to_string())
     }
@@ -97,7 +97,7 @@ fn reachable(url: &config::Url) -> String {
 /// Returns the daemon's verdict on the text of a configuration.
 pub(crate) fn settings_of_text(text: &str) -> Result<Vec<config::Warning>, String> {
     struct Text<'a>(&'a str);
-    impl Surroundings for Text<'_> {
+    impl Environment for Text<'_> {
         fn read_file(&self, _path: &Path) -> Result<String, String> {
             Ok(self.0.to_owned())
         }

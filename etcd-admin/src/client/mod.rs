@@ -191,16 +191,16 @@ impl Client {
             };
             let endpoint = session.endpoint().to_owned();
             let asked = ask(session);
-            let answer = match limit {
+            let response = match limit {
                 Some(limit) => match tokio::time::timeout(limit, asked).await {
-                    Ok(answer) => answer,
+                    Ok(response) => response,
                     Err(_) => return Err(CallError::TimedOut { endpoint, limit }),
                 },
                 None => asked.await,
             };
             tries = tries.saturating_sub(1);
-            match answer {
-                Ok(answer) => return Ok(answer.into_inner()),
+            match response {
+                Ok(response) => return Ok(response.into_inner()),
                 Err(status) if is_lost(&status) => {
                     self.leave();
                     if repeat == Repeat::Unsafe || tries == 0 {

@@ -110,7 +110,7 @@ impl Session {
                 let request = AuthenticateRequest { name: name.clone(), password: password.clone() };
                 let asked = tokio::time::timeout(settings.command_timeout, async { self.auth().authenticate(request).await });
                 match asked.await.map_err(|_| Status::deadline_exceeded("the login was not answered in time"))? {
-                    Ok(answer) => answer.into_inner().token,
+                    Ok(response) => response.into_inner().token,
                     // As etcd's client: a user name is ignored where authentication is off.
                     Err(status) if status.message() == "etcdserver: authentication is not enabled" => return Ok(Token(None)),
                     Err(status) => return Err(status),

@@ -4,7 +4,7 @@ use super::args::FsyncArgs;
 use super::disk::{measure, milliseconds};
 use crate::cli::context::Context;
 use crate::ui::error::CliError;
-use crate::ui::output::{answer, table};
+use crate::ui::output::{print_result, table};
 use std::process::ExitCode;
 
 pub(super) fn fsync(context: &Context, args: &FsyncArgs) -> Result<ExitCode, CliError> {
@@ -13,7 +13,7 @@ pub(super) fn fsync(context: &Context, args: &FsyncArgs) -> Result<ExitCode, Cli
         return crate::ui::output::say(&text).map(|()| ExitCode::SUCCESS);
     }
     let found = measure(&args.dir, args.writes, args.bytes, None)?;
-    answer(context.format, &found, || {
+    print_result(context.format, &found, || {
         let times = [found.p50_microseconds, found.p90_microseconds, found.p99_microseconds, found.max_microseconds];
         let row = [found.writes.to_string(), found.bytes.to_string()].into_iter().chain(times.map(milliseconds));
         table(&["WRITES", "BYTES", "P50", "P90", "P99", "MAX"], &[row.collect()])

@@ -78,14 +78,15 @@ fn leader(view: &ClusterView) -> Finding {
         return if view.is_led() {
             Finding::good("leader", leader.name(), "leads")
         } else {
-            let cure = "the leader was lost or its disk hangs: give the command again in some seconds; etcd-admin doctor host on its host";
-            Finding::bad("leader", leader.name(), "no read is confirmed by a quorum", cure)
+            let remedy =
+                "the leader was lost or its disk hangs: give the command again in some seconds; etcd-admin doctor host on its host";
+            Finding::bad("leader", leader.name(), "no read is confirmed by a quorum", remedy)
         };
     }
     let (reachable, voters, quorum) = (view.reachable_voters(), view.voters().count(), view.quorum());
     let text = format!("no leader: {reachable} of {voters} voters answer, {quorum} are needed");
     let away: Vec<String> = view.voters().filter(|seen| seen.status.is_err()).map(Seen::name).collect();
-    let cure = if reachable < quorum {
+    let remedy = if reachable < quorum {
         format!(
             "bring back {}: on the host, etcd-admin doctor host, then systemctl start etcd-server; if it is lost for good: etcd-admin recover inspect",
             away.join(" or ")
@@ -95,7 +96,7 @@ fn leader(view: &ClusterView) -> Finding {
     } else {
         "repair the connections that are listed as broken; a leader is elected within seconds".to_owned()
     };
-    Finding::bad("leader", "", text, cure)
+    Finding::bad("leader", "", text, remedy)
 }
 
 /// Returns the members by their last log entries while there is no leader: the first one may be elected, and recovery starts from it.
@@ -115,8 +116,9 @@ fn voters(view: &ClusterView) -> Finding {
     match (voters, tolerance.verified) {
         (1, _) => Finding::warning("quorum", "", text, "grow it to three: etcd-admin join on another host"),
         (_, 0) if tolerance.assumed > 0 => {
-            let cure = "their connections are not visible: read their metrics (etcd_network_active_peers), or let /debug/member be served";
-            Finding::warning("quorum", "", text, cure)
+            let remedy =
+                "their connections are not visible: read their metrics (etcd_network_active_peers), or let /debug/member be served";
+            Finding::warning("quorum", "", text, remedy)
         }
         (_, 0) => {
             Finding::bad("quorum", "", text, "bring back the members that are away, and repair broken connections, before one more fails")
@@ -134,12 +136,12 @@ fn member(view: &ClusterView, seen: &Seen) -> Finding {
     match &seen.status {
         _ if !seen.has_started() => {
             let kind = if seen.member.is_learner { "a learner that was added and never started" } else { "added and never started" };
-            let cure = format!(
+            let remedy = format!(
                 "start it on the host of {} (etcd-admin join), or remove it: etcd-admin member remove {}",
                 seen.member.peer_ur_ls.join(","),
                 seen.id()
             );
-            Finding::bad("member", name, format!("{kind}; it blocks other changes of members"), cure)
+            Finding::bad("member", name, format!("{kind}; it blocks other changes of members"), remedy)
         }
         Err(error) => {
             let reached = view.reached_by(seen);
@@ -147,14 +149,14 @@ fn member(view: &ClusterView, seen: &Seen) -> Finding {
                 0 => format!("not reached: {error}"),
                 _ => format!("not reached from here: {error}; {} are connected to it", reached.join(", ")),
             };
-            let cure = if reached.is_empty() && view.leader().is_none() {
+            let remedy = if reached.is_empty() && view.leader().is_none() {
                 "on its host: etcd-admin doctor host, then systemctl start etcd-server".to_owned()
             } else if reached.is_empty() {
                 format!("on its host: etcd-admin doctor host; if it is lost: etcd-admin member replace {name} --with NAME --peer-urls URL")
             } else {
                 "it runs: look at its client URLs and at this command's --cacert, --cert and --key".to_owned()
             };
-            Finding::bad("member", name, text, cure)
+            Finding::bad("member", name, text, remedy)
         }
         Ok(status) if !status.errors.is_empty() => {
             Finding::warning("member", name, status.errors.join("; "), "etcd-admin explain tells of each")
@@ -166,8 +168,8 @@ fn member(view: &ClusterView, seen: &Seen) -> Finding {
             Finding::bad("member", name, "it answers and knows no leader", "see leader and connection in this list")
         }
         Ok(_) if !seen.proven => {
-            let cure = "it is cut off from the leader, or its disk hangs: etcd-admin doctor host there";
-            Finding::bad("member", name, "it answers, but does not follow the leader", cure)
+            let remedy = "it is cut off from the leader, or its disk hangs: etcd-admin doctor host there";
+            Finding::bad("member", name, "it answers, but does not follow the leader", remedy)
         }
         Ok(status) if newest.saturating_sub(status.raft_applied_index) > LAG_MAX => {
             let text = format!("{} entries behind", newest - status.raft_applied_index);
@@ -187,12 +189,12 @@ fn connections(view: &ClusterView) -> Vec<Finding> {
         .filter(is_news)
         .map(|link| {
             let kind = if link.reason.is_empty() { String::new() } else { format!("{}: ", link.reason) };
-            let cure = if link.remedy.is_empty() {
+            let remedy = if link.remedy.is_empty() {
                 format!("etcd-admin doctor host on the hosts of {} and {}", link.from.name(), link.to.name())
             } else {
                 link.remedy
             };
-            Finding::bad("connection", format!("{}-{}", link.from.name(), link.to.name()), format!("{kind}{}", link.error), cure)
+            Finding::bad("connection", format!("{}-{}", link.from.name(), link.to.name()), format!("{kind}{}", link.error), remedy)
         })
         .collect();
     let reporting = view.members.iter().filter(|seen| seen.page().is_some() || seen.is_etcd()).count();
@@ -229,9 +231,9 @@ fn versions(view: &ClusterView) -> Vec<Finding> {
         }
         1 => vec![Finding::good("version", "", listed)],
         _ => {
-            let cure =
+            let remedy =
                 if real.is_empty() { "finish the upgrade: etcd-admin roll upgrade lists the order" } else { "finish the upgrade of etcd" };
-            vec![Finding::warning("version", "", format!("members differ: {listed}"), cure)]
+            vec![Finding::warning("version", "", format!("members differ: {listed}"), remedy)]
         }
     }
 }
@@ -239,11 +241,11 @@ fn versions(view: &ClusterView) -> Vec<Finding> {
 /// A real etcd beside members of ours: our package does not upgrade it.
 fn replace_real(seen: &Seen) -> Finding {
     let text = format!("a real etcd: {}", version_of(seen).unwrap_or_default());
-    let cure = format!(
+    let remedy = format!(
         "it is upgraded with its own package; to take it over: etcd-admin member replace {} --with NAME --peer-urls URL",
         seen.name()
     );
-    Finding::warning("version", seen.name(), text, cure)
+    Finding::warning("version", seen.name(), text, remedy)
 }
 
 /// Returns the certificates and CRLs of a member that expire soon.
@@ -260,13 +262,13 @@ fn certificates(seen: &Seen) -> Vec<Finding> {
                 format!("expires in {} days", certificate.days_left)
             };
             let text = format!("the {what} of {} ({}) {ends}", certificate.setting, certificate.subject);
-            let cure = if is_crl {
+            let remedy = if is_crl {
                 "etcd-admin crl publish where the CA is, then copy it to the host"
             } else {
                 "etcd-admin cert renew, or etcd-admin init apply on its host"
             };
             let kind = if certificate.days_left < 0 { Finding::bad } else { Finding::warning };
-            kind("certificate", seen.name(), text, cure.to_owned())
+            kind("certificate", seen.name(), text, remedy.to_owned())
         })
         .collect();
     match (findings.is_empty(), seen.certificate_days()) {
@@ -282,19 +284,19 @@ fn limit_of(setting: &str) -> i64 {
 fn disk(seen: &Seen) -> Option<Finding> {
     let disk = seen.page()?.disk.as_ref()?;
     let text = format!("{} of {} free in {}", size(disk.free_bytes), size(disk.total_bytes), disk.path);
-    let cure = "free disk space or enlarge the disk before it is full: the member stops when a write fails";
+    let remedy = "free disk space or enlarge the disk before it is full: the member stops when a write fails";
     Some(match disk.free_percent() {
         // A small share of a very large disk is enough.
         _ if disk.free_bytes > DISK_ENOUGH_BYTES => Finding::good("disk", seen.name(), text),
-        percent if percent < DISK_BAD_PERCENT => Finding::bad("disk", seen.name(), text, cure),
-        percent if percent < DISK_WARN_PERCENT => Finding::warning("disk", seen.name(), text, cure),
+        percent if percent < DISK_BAD_PERCENT => Finding::bad("disk", seen.name(), text, remedy),
+        percent if percent < DISK_WARN_PERCENT => Finding::warning("disk", seen.name(), text, remedy),
         _ => Finding::good("disk", seen.name(), text),
     })
 }
 
 /// Returns clocks that differ: between members by their probes of each other, and from this machine's clock by the time on their pages.
 fn clocks(view: &ClusterView) -> Vec<Finding> {
-    const CURE: &str = "synchronize the clocks (chrony, systemd-timesyncd): certificates, leases and tokens depend on them";
+    const REMEDY: &str = "synchronize the clocks (chrony, systemd-timesyncd): certificates, leases and tokens depend on them";
     let mut findings = Vec::new();
     for to in &view.members {
         let reported = view.members.iter().filter_map(|from| {
@@ -304,7 +306,7 @@ fn clocks(view: &ClusterView) -> Vec<Finding> {
         if let Some((from, drift)) =
             reported.filter(|(_, drift)| drift.abs() > CLOCK_DRIFT_MAX_MILLISECONDS).max_by_key(|(_, drift)| drift.abs())
         {
-            findings.push(Finding::warning("clock", to.name(), format!("{} that of {}", ahead(drift), from.name()), CURE));
+            findings.push(Finding::warning("clock", to.name(), format!("{} that of {}", ahead(drift), from.name()), REMEDY));
         }
     }
     let now = OffsetDateTime::now_utc();
@@ -312,7 +314,7 @@ fn clocks(view: &ClusterView) -> Vec<Finding> {
         let Some(theirs) = seen.page().and_then(|page| OffsetDateTime::parse(&page.time, &Rfc3339).ok()) else { continue };
         let drift = i64::try_from((theirs - now).whole_milliseconds()).unwrap_or(i64::MAX);
         if drift.abs() > OWN_CLOCK_DRIFT_MAX_MILLISECONDS {
-            findings.push(Finding::warning("clock", seen.name(), format!("{} that of this machine", ahead(drift)), CURE));
+            findings.push(Finding::warning("clock", seen.name(), format!("{} that of this machine", ahead(drift)), REMEDY));
         }
     }
     findings
@@ -324,16 +326,16 @@ fn ahead(milliseconds: i64) -> String {
 }
 
 fn alarms(view: &ClusterView) -> Vec<Finding> {
-    let told = view.alarms.iter().map(|(id, alarm)| {
+    let report = view.alarms.iter().map(|(id, alarm)| {
         let name = view.name_of(*id);
-        let cure = match alarm.as_str() {
+        let remedy = match alarm.as_str() {
             "NOSPACE" => "nothing can be written: etcd-admin maintenance reclaim, then raise quota or delete keys",
             "CORRUPT" => "its data differs from the others': etcd-admin member rebuild, and never disarm before",
             _ => "etcd-admin explain tells of it",
         };
-        Finding::bad("alarm", name, alarm.clone(), cure)
+        Finding::bad("alarm", name, alarm.clone(), remedy)
     });
-    told.collect()
+    report.collect()
 }
 
 fn space(seen: &Seen) -> Vec<Finding> {
@@ -349,8 +351,8 @@ fn space(seen: &Seen) -> Vec<Finding> {
     });
     if status.db_size_quota > 0 && status.db_size * 100 > status.db_size_quota * QUOTA_PERCENT {
         let text = format!("{} of a quota of {}", bytes(status.db_size), bytes(status.db_size_quota));
-        let cure = "etcd-admin maintenance reclaim forgets history; is auto-compaction on?";
-        findings.push(Finding::warning("quota", seen.name(), text, cure));
+        let remedy = "etcd-admin maintenance reclaim forgets history; is auto-compaction on?";
+        findings.push(Finding::warning("quota", seen.name(), text, remedy));
     }
     findings
 }
@@ -365,8 +367,8 @@ async fn lists(client: &Client, view: &ClusterView) -> Vec<Finding> {
         let listed = own.call(Repeat::Safe, async |session| session.cluster().member_list(request).await).await;
         let listed: Option<Vec<u64>> = listed.ok().map(|listed| listed.members.iter().map(|member| member.id).collect());
         if listed.is_some_and(|listed| listed != wanted) {
-            let cure = "if it stays so it belongs to another cluster: look at its data directory with etcd-admin doctor offline";
-            findings.push(Finding::warning("members", seen.name(), "it lists other members than the others", cure));
+            let remedy = "if it stays so it belongs to another cluster: look at its data directory with etcd-admin doctor offline";
+            findings.push(Finding::warning("members", seen.name(), "it lists other members than the others", remedy));
         }
     }
     if findings.is_empty() {
@@ -381,8 +383,8 @@ async fn hashes(client: &Client, view: &ClusterView) -> Option<Finding> {
     for seen in view.members.iter().filter(|seen| seen.proven) {
         let own = client.at(seen.endpoint.as_ref()?).ok()?;
         let request = HashKvRequest { revision: view.revision };
-        let answer = own.call(Repeat::Safe, async |session| session.maintenance().hash_kv(request).await).await.ok()?;
-        hashes.push((seen.name(), answer.hash, answer.compact_revision));
+        let response = own.call(Repeat::Safe, async |session| session.maintenance().hash_kv(request).await).await.ok()?;
+        hashes.push((seen.name(), response.hash, response.compact_revision));
     }
     let compacted: BTreeSet<i64> = hashes.iter().map(|(_, _, compacted)| *compacted).collect();
     let distinct: BTreeSet<u32> = hashes.iter().map(|(_, hash, _)| *hash).collect();
@@ -393,8 +395,8 @@ async fn hashes(client: &Client, view: &ClusterView) -> Option<Finding> {
         // Compacted at different moments, which hashes distinguish too.
         (compacted, _) if compacted > 1 => None,
         _ => {
-            let cure = "the one that differs from the majority is damaged: etcd-admin member rebuild";
-            Some(Finding::bad("content", "", format!("members differ at revision {}: {text}", view.revision), cure))
+            let remedy = "the one that differs from the majority is damaged: etcd-admin member rebuild";
+            Some(Finding::bad("content", "", format!("members differ at revision {}: {text}", view.revision), remedy))
         }
     }
 }

@@ -21,23 +21,23 @@ pub(super) fn doctor(context: &Context, data: &Path) -> Result<ExitCode, CliErro
     }
     let mut findings: Vec<Finding> = owner.into_iter().collect();
     if is_real_etcds(data) {
-        let cure = "etcd-admin adopt tells how it comes over, etcd-admin snapshot restore reads it";
-        findings.push(Finding::bad("format", data.display(), "it is the data of a real etcd", cure));
+        let remedy = "etcd-admin adopt tells how it comes over, etcd-admin snapshot restore reads it";
+        findings.push(Finding::bad("format", data.display(), "it is the data of a real etcd", remedy));
         return tell(context, findings);
     }
     findings.push(modes(data));
     match inspect(data) {
         Err(error) if error.code() == REFUSED => {
-            let cure = "a new member begins here: join, or member rebuild; nothing is lost";
-            findings.push(Finding::warning("data", data.display(), error.to_string(), cure));
+            let remedy = "a new member begins here: join, or member rebuild; nothing is lost";
+            findings.push(Finding::warning("data", data.display(), error.to_string(), remedy));
         }
         Err(error) if is_foreign => {
-            let cure = "correct the owner first, then look again";
-            findings.push(Finding::bad("data", data.display(), error.to_string(), cure));
+            let remedy = "correct the owner first, then look again";
+            findings.push(Finding::bad("data", data.display(), error.to_string(), remedy));
         }
         Err(error) => {
-            let cure = "do not repair it by hand: move it aside and let the member begin anew (etcd-admin member rebuild); if most members are like this, etcd-admin recover inspect compares what is left";
-            findings.push(Finding::bad("data", data.display(), error.to_string(), cure));
+            let remedy = "do not repair it by hand: move it aside and let the member begin anew (etcd-admin member rebuild); if most members are like this, etcd-admin recover inspect compares what is left";
+            findings.push(Finding::bad("data", data.display(), error.to_string(), remedy));
         }
         Ok(found) => {
             let text = format!(
@@ -46,9 +46,9 @@ pub(super) fn doctor(context: &Context, data: &Path) -> Result<ExitCode, CliErro
             );
             findings.push(Finding::good("data", data.display(), text));
             findings.push(if found.last_index < found.commit {
-                let cure = "its log ends before what it has promised: take it out and in again (etcd-admin member rebuild)";
+                let remedy = "its log ends before what it has promised: take it out and in again (etcd-admin member rebuild)";
                 let text = format!("the log ends at {}, and {} was committed", found.last_index, found.commit);
-                Finding::bad("log", data.display(), text, cure)
+                Finding::bad("log", data.display(), text, remedy)
             } else {
                 Finding::good(
                     "log",
@@ -59,8 +59,8 @@ pub(super) fn doctor(context: &Context, data: &Path) -> Result<ExitCode, CliErro
             findings.push(if found.members.iter().any(|member| member.id == found.member) {
                 Finding::good("membership", data.display(), format!("one of {} members", found.members.len()))
             } else {
-                let cure = "it was removed and stays away; move the directory aside before it is added again";
-                Finding::warning("membership", data.display(), "it is not among the members that it knows of", cure)
+                let remedy = "it was removed and stays away; move the directory aside before it is added again";
+                Finding::warning("membership", data.display(), "it is not among the members that it knows of", remedy)
             });
         }
     }

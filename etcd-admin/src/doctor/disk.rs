@@ -88,8 +88,8 @@ pub(super) fn sync_time(dir: &Path) -> Finding {
             if u128::from(found.p99_microseconds) <= SYNC_LIMIT.as_micros() {
                 Finding::good("disk-sync", near.display(), text)
             } else {
-                let cure = "every put waits for it: a disk of its own, an SSD with power-loss protection, or raise heartbeat-interval and election-timeout";
-                Finding::warning("disk-sync", near.display(), format!("{text}; {SYNC_LIMIT:?} is good"), cure)
+                let remedy = "every put waits for it: a disk of its own, an SSD with power-loss protection, or raise heartbeat-interval and election-timeout";
+                Finding::warning("disk-sync", near.display(), format!("{text}; {SYNC_LIMIT:?} is good"), remedy)
             }
         }
     }
@@ -108,11 +108,11 @@ pub(super) fn room(dir: &Path, quota: u64) -> Vec<Finding> {
         Ok(stat) => {
             let free = stat.blocks_available() * stat.fragment_size();
             let text = format!("{} free, for a quota of {}", size(free), size(quota));
-            let cure = "give it a larger disk, or a smaller quota";
+            let remedy = "give it a larger disk, or a smaller quota";
             findings.push(match free {
-                free if free < quota => Finding::bad("disk-space", near.display(), text, cure),
+                free if free < quota => Finding::bad("disk-space", near.display(), text, remedy),
                 free if free < quota * ROOM => {
-                    Finding::warning("disk-space", near.display(), format!("{text}; {ROOM} times is good"), cure)
+                    Finding::warning("disk-space", near.display(), format!("{text}; {ROOM} times is good"), remedy)
                 }
                 _ => Finding::good("disk-space", near.display(), text),
             });
@@ -124,15 +124,15 @@ pub(super) fn room(dir: &Path, quota: u64) -> Vec<Finding> {
 
 /// By the numbers of linux/magic.h.
 fn kind(dir: &Path, magic: u64) -> Finding {
-    let cure = "put the data directory on a local disk";
+    let remedy = "put the data directory on a local disk";
     match magic {
-        0x6969 => Finding::bad("file-system", dir.display(), "NFS: its locks and syncs are not to be relied upon", cure),
+        0x6969 => Finding::bad("file-system", dir.display(), "NFS: its locks and syncs are not to be relied upon", remedy),
         0xff53_4d42 | 0xfe53_4d42 | 0x517b => {
-            Finding::bad("file-system", dir.display(), "SMB: its locks and syncs are not to be relied upon", cure)
+            Finding::bad("file-system", dir.display(), "SMB: its locks and syncs are not to be relied upon", remedy)
         }
-        0x6573_5546 => Finding::warning("file-system", dir.display(), "FUSE: whether a sync is one depends on what is behind it", cure),
-        0x0102_1994 => Finding::warning("file-system", dir.display(), "tmpfs: it is gone when the machine restarts", cure),
-        0x794c_7630 => Finding::warning("file-system", dir.display(), "overlay, as of a container: it may be gone with it", cure),
+        0x6573_5546 => Finding::warning("file-system", dir.display(), "FUSE: whether a sync is one depends on what is behind it", remedy),
+        0x0102_1994 => Finding::warning("file-system", dir.display(), "tmpfs: it is gone when the machine restarts", remedy),
+        0x794c_7630 => Finding::warning("file-system", dir.display(), "overlay, as of a container: it may be gone with it", remedy),
         0xef53 => Finding::good("file-system", dir.display(), "ext4"),
         0x5846_5342 => Finding::good("file-system", dir.display(), "xfs"),
         0x9123_683e => Finding::good("file-system", dir.display(), "btrfs"),

@@ -2,7 +2,7 @@
 
 use crate::cli::context::Context;
 use crate::ui::error::{CHECK_FAILED, CliError};
-use crate::ui::output::{answer, table};
+use crate::ui::output::{print_result, table};
 use certs::Severity;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -18,21 +18,21 @@ pub(crate) struct Finding {
     pub(crate) text: String,
     /// The remedy; empty when there is none.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub(crate) cure: String,
+    pub(crate) remedy: String,
 }
 
 impl Finding {
     #[expect(clippy::needless_pass_by_value, reason = "names, addresses and the texts of paths, as they come")]
     pub(crate) fn good(check: &'static str, subject: impl ToString, text: impl Into<String>) -> Self {
-        Self { check, severity: Severity::Good, subject: subject.to_string(), text: text.into(), cure: String::new() }
+        Self { check, severity: Severity::Good, subject: subject.to_string(), text: text.into(), remedy: String::new() }
     }
 
-    pub(crate) fn warning(check: &'static str, subject: impl ToString, text: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, cure: cure.into(), ..Self::good(check, subject, text) }
+    pub(crate) fn warning(check: &'static str, subject: impl ToString, text: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, remedy: remedy.into(), ..Self::good(check, subject, text) }
     }
 
-    pub(crate) fn bad(check: &'static str, subject: impl ToString, text: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self { severity: Severity::Bad, cure: cure.into(), ..Self::good(check, subject, text) }
+    pub(crate) fn bad(check: &'static str, subject: impl ToString, text: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { severity: Severity::Bad, remedy: remedy.into(), ..Self::good(check, subject, text) }
     }
 }
 
@@ -40,7 +40,7 @@ impl Finding {
     /// Returns it on two lines, the second with the remedy.
     pub(crate) fn paragraph(&self) -> String {
         let subject = if self.subject.is_empty() { String::new() } else { format!(" {}", self.subject) };
-        let remedy = if self.cure.is_empty() { String::new() } else { format!("    {}\n", self.cure) };
+        let remedy = if self.remedy.is_empty() { String::new() } else { format!("    {}\n", self.remedy) };
         format!("  {}{subject}: {}\n{remedy}", self.check, self.text)
     }
 
@@ -51,7 +51,7 @@ impl Finding {
 }
 
 #[derive(Debug, Serialize)]
-struct Told<'a> {
+struct Report<'a> {
     /// `true` if no finding is bad.
     ok: bool,
     bad: usize,
@@ -64,11 +64,11 @@ pub(crate) fn tell(context: &Context, mut findings: Vec<Finding>) -> Result<Exit
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let (bad, warnings) = (count(Severity::Bad), count(Severity::Warning));
-    let told = Told { ok: bad == 0, bad, warnings, findings: &findings };
-    answer(context.format, &told, || {
+    let report = Report { ok: bad == 0, bad, warnings, findings: &findings };
+    print_result(context.format, &report, || {
         let rows: Vec<_> = findings.iter().map(row).collect();
-        let cures = findings.iter().filter(|finding| !finding.cure.is_empty());
-        let cures: String = cures.map(|finding| format!("{} {}: {}\n", finding.check, finding.subject, finding.cure)).collect();
+        let cures = findings.iter().filter(|finding| !finding.remedy.is_empty());
+        let cures: String = cures.map(|finding| format!("{} {}: {}\n", finding.check, finding.subject, finding.remedy)).collect();
         let cures = if cures.is_empty() { String::new() } else { format!("\nWhat to do\n{cures}") };
         format!(
             "{}{cures}\n{} looked at, {bad} bad, {warnings} to be watched\n",

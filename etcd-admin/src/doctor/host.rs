@@ -1,11 +1,11 @@
 //! `doctor host`: this host, whether its member runs or not.
 
 use super::disk::{DEFAULT_QUOTA, room, sync_time};
+use super::environment::{clock, unit, user_of_unit};
 use super::finding::{Finding, tell};
 use super::lists::lists;
 use super::ownership::owner;
 use super::packages::packages;
-use super::surroundings::{clock, unit, user_of_unit};
 use crate::cli::context::Context;
 use crate::client::settings_of_file;
 use crate::offline::data_dir::must_be_idle;
@@ -103,7 +103,7 @@ pub(super) fn pair(context: &Context, profile: Profile, cert: &Path, key: &Path,
                 severity: found.severity,
                 subject: cert.display().to_string(),
                 text: found.text,
-                cure: found.cure,
+                remedy: found.remedy,
             })
             .collect(),
     }

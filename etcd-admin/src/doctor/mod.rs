@@ -8,13 +8,13 @@ mod bench;
 mod cluster;
 mod data;
 mod disk;
+mod environment;
 mod finding;
 mod host;
 mod lists;
 mod ownership;
 mod packages;
 mod preflight;
-mod surroundings;
 
 pub(crate) use args::{BenchCommand, DoctorCommand, PreflightArgs};
 pub(crate) use cluster::problems;

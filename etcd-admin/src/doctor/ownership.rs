@@ -23,8 +23,8 @@ pub(super) fn owner(data: &Path, user: Option<&str>) -> Option<Finding> {
         name_of(*owner),
         name_of(wanted)
     );
-    let cure = format!("chown -R {}:{} {}, then systemctl start etcd-server", name_of(wanted), name_of_group(group), data.display());
-    Some(Finding::bad("owner", data.display(), text, cure))
+    let remedy = format!("chown -R {}:{} {}, then systemctl start etcd-server", name_of(wanted), name_of_group(group), data.display());
+    Some(Finding::bad("owner", data.display(), text, remedy))
 }
 
 /// Adds the files of other users than `wanted`, in the order of the directory.

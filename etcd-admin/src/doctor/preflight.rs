@@ -2,11 +2,11 @@
 
 use super::args::PreflightArgs;
 use super::disk::{DEFAULT_QUOTA, room, sync_time};
+use super::environment::{clock, name, port};
 use super::finding::{Finding, tell};
 use super::host::pair;
 use super::ownership::owner;
 use super::packages::packages;
-use super::surroundings::{clock, name, port};
 use crate::cli::context::Context;
 use crate::client::{Client, PageError, Settings, TlsFiles};
 use crate::cluster_config::{ClusterFile, Host};
@@ -57,15 +57,15 @@ fn members(file: &ClusterFile) -> Finding {
 fn existing(host: &Host<'_>, running: bool) -> Finding {
     let data = host.data_dir();
     if is_real_etcds(&data) {
-        let cure = "etcd-admin adopt tells how it comes over; our member needs another data_dir";
-        return Finding::bad("data", data.display(), "it holds the data of a real etcd", cure);
+        let remedy = "etcd-admin adopt tells how it comes over; our member needs another data_dir";
+        return Finding::bad("data", data.display(), "it holds the data of a real etcd", remedy);
     }
     match (has_member(&data), running) {
         (false, _) => Finding::good("data", data.display(), "nobody has lived there"),
         (true, true) => Finding::good("data", data.display(), "the member runs"),
         (true, false) => {
-            let cure = "if it is to begin anew, move the directory aside: an old member would be refused by a new cluster";
-            Finding::warning("data", data.display(), "a member has been here", cure)
+            let remedy = "if it is to begin anew, move the directory aside: an old member would be refused by a new cluster";
+            Finding::warning("data", data.display(), "a member has been here", remedy)
         }
     }
 }
@@ -73,8 +73,8 @@ fn existing(host: &Host<'_>, running: bool) -> Finding {
 fn certificates(context: &Context, host: &Host<'_>) -> Vec<Finding> {
     let wanted: Vec<Name> = host.certificate_names().iter().filter_map(|name| Name::parse(name).ok()).collect();
     if !host.file.tls.enabled {
-        let cure = "set tls.enabled, unless the network is all yours";
-        return vec![Finding::warning("tls", &host.file.name, "connections are not encrypted", cure)];
+        let remedy = "set tls.enabled, unless the network is all yours";
+        return vec![Finding::warning("tls", &host.file.name, "connections are not encrypted", remedy)];
     }
     let dir = host.certificates();
     if !dir.join("current").exists() {
@@ -124,8 +124,8 @@ fn peers(host: &Host<'_>) -> Result<Vec<Finding>, CliError> {
                 Finding::warning("peer", url, text, "it is no fault before that member is started; else open the port in the firewall")
             }
             Err(error) => {
-                let cure = "compare peer-ca.crt, peer.crt and the names in it on both hosts: etcd-admin doctor host";
-                Finding::bad("peer", url, format!("{}: {error}", other.entry.name), cure)
+                let remedy = "compare peer-ca.crt, peer.crt and the names in it on both hosts: etcd-admin doctor host";
+                Finding::bad("peer", url, format!("{}: {error}", other.entry.name), remedy)
             }
         }
     });

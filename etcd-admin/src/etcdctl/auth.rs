@@ -3,7 +3,7 @@
 use super::args::{AuthCommand, PermissionArgs, RoleCommand};
 use super::error::CtlError;
 use super::keys::prefix_end;
-use super::print::{AuthStatus, PermissionRevoked, RoleShown, Said, say};
+use super::print::{AuthStatus, PermissionRevoked, RoleShown, TextResponse, say};
 use super::{Ctl, none, one};
 use crate::client::{CallError, Repeat};
 use bytes::Bytes;
@@ -56,28 +56,33 @@ pub(super) async fn role(ctl: &Ctl, command: &RoleCommand) -> Result<(), CtlErro
         RoleCommand::Add(args) => {
             let name = one(&args.args, "role add command requires role name as its argument")?;
             let request = AuthRoleAddRequest { name: name.to_owned() };
-            let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().role_add(request.clone()).await).await?;
+            let response = ctl.client.call(Repeat::Unsafe, async |session| session.auth().role_add(request.clone()).await).await?;
             let text = format!("Role {name} created\n");
-            ctl.printer.show(&Said { text, header: answer.header.as_ref(), names: None, message: &answer })
+            ctl.printer.show(&TextResponse { text, header: response.header.as_ref(), names: None, message: &response })
         }
         RoleCommand::Delete(args) => {
             let name = one(&args.args, "role delete command requires role name as its argument")?;
             let request = AuthRoleDeleteRequest { role: name.to_owned() };
-            let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().role_delete(request.clone()).await).await?;
+            let response = ctl.client.call(Repeat::Unsafe, async |session| session.auth().role_delete(request.clone()).await).await?;
             let text = format!("Role {name} deleted\n");
-            ctl.printer.show(&Said { text, header: answer.header.as_ref(), names: None, message: &answer })
+            ctl.printer.show(&TextResponse { text, header: response.header.as_ref(), names: None, message: &response })
         }
         RoleCommand::Get(args) => {
             let name = one(&args.args, "role get command requires role name as its argument")?;
             let request = AuthRoleGetRequest { role: name.to_owned() };
-            let answer = ctl.client.call(Repeat::Safe, async |session| session.auth().role_get(request.clone()).await).await?;
-            ctl.printer.show(&RoleShown { name, answer: &answer })
+            let response = ctl.client.call(Repeat::Safe, async |session| session.auth().role_get(request.clone()).await).await?;
+            ctl.printer.show(&RoleShown { name, response: &response })
         }
         RoleCommand::List(args) => {
             none(&args.args, "role list command requires no arguments")?;
-            let answer = ctl.client.call(Repeat::Safe, async |session| session.auth().role_list(AuthRoleListRequest {}).await).await?;
-            let text = answer.roles.iter().map(|role| format!("{role}\n")).collect();
-            ctl.printer.show(&Said { text, header: answer.header.as_ref(), names: Some(("roles", &answer.roles)), message: &answer })
+            let response = ctl.client.call(Repeat::Safe, async |session| session.auth().role_list(AuthRoleListRequest {}).await).await?;
+            let text = response.roles.iter().map(|role| format!("{role}\n")).collect();
+            ctl.printer.show(&TextResponse {
+                text,
+                header: response.header.as_ref(),
+                names: Some(("roles", &response.roles)),
+                message: &response,
+            })
         }
         RoleCommand::GrantPermission(args) => grant(ctl, args).await,
         RoleCommand::RevokePermission(args) => revoke(ctl, args).await,
@@ -125,8 +130,13 @@ async fn grant(ctl: &Ctl, args: &PermissionArgs) -> Result<(), CtlError> {
     let (key, range_end) = range(keys, args)?;
     let perm = Some(Permission { perm_type: perm_type.into(), key, range_end });
     let request = AuthRoleGrantPermissionRequest { name: name.clone(), perm };
-    let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().role_grant_permission(request.clone()).await).await?;
-    ctl.printer.show(&Said { text: format!("Role {name} updated\n"), header: answer.header.as_ref(), names: None, message: &answer })
+    let response = ctl.client.call(Repeat::Unsafe, async |session| session.auth().role_grant_permission(request.clone()).await).await?;
+    ctl.printer.show(&TextResponse {
+        text: format!("Role {name} updated\n"),
+        header: response.header.as_ref(),
+        names: None,
+        message: &response,
+    })
 }
 
 async fn revoke(ctl: &Ctl, args: &PermissionArgs) -> Result<(), CtlError> {
@@ -136,6 +146,6 @@ async fn revoke(ctl: &Ctl, args: &PermissionArgs) -> Result<(), CtlError> {
     };
     let (key, range_end) = range(keys, args)?;
     let request = AuthRoleRevokePermissionRequest { role: role.clone(), key: key.clone(), range_end: range_end.clone() };
-    let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().role_revoke_permission(request.clone()).await).await?;
-    ctl.printer.show(&PermissionRevoked { role, key: &key, end: &range_end, header: answer.header.as_ref(), message: &answer })
+    let response = ctl.client.call(Repeat::Unsafe, async |session| session.auth().role_revoke_permission(request.clone()).await).await?;
+    ctl.printer.show(&PermissionRevoked { role, key: &key, end: &range_end, header: response.header.as_ref(), message: &response })
 }

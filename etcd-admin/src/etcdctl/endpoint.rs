@@ -37,7 +37,7 @@ pub(super) async fn endpoints(ctl: &Ctl, cluster: bool) -> Result<Vec<String>, C
 pub(super) async fn at<T>(ctl: &Ctl, endpoint: &str, ask: impl AsyncFn(&Client) -> Result<T, CallError>) -> Result<T, CtlError> {
     let client = ctl.client.at(endpoint)?;
     match ask(&client).await {
-        Ok(answer) => Ok(answer),
+        Ok(response) => Ok(response),
         Err(error) => {
             let explained = client.explain(&error).await;
             Err(CtlError::from(error).wrapped(|text| [vec![text.to_owned()], explained].concat().join("; ")))
@@ -69,9 +69,9 @@ async fn look(client: &Client) -> Result<String, CallError> {
     }
     let request = AlarmRequest { action: AlarmAction::Get.into(), ..AlarmRequest::default() };
     match client.call(Repeat::Safe, async |session| session.maintenance().alarm(request).await).await {
-        Ok(answer) if answer.alarms.is_empty() => Ok(String::new()),
-        Ok(answer) => {
-            let alarms: String = answer.alarms.iter().map(|alarm| format!("{} ", alarm.alarm().as_str_name())).collect();
+        Ok(response) if response.alarms.is_empty() => Ok(String::new()),
+        Ok(response) => {
+            let alarms: String = response.alarms.iter().map(|alarm| format!("{} ", alarm.alarm().as_str_name())).collect();
             Ok(format!("Active Alarm(s): {alarms}"))
         }
         Err(_) => Ok("Unable to fetch the alarm list".to_owned()),

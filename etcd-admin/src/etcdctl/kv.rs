@@ -22,7 +22,7 @@ const DELETE_DELAY: Duration = Duration::from_secs(2);
 
 pub(super) async fn get(ctl: &Ctl, args: &GetArgs) -> Result<(), CtlError> {
     let request = range_request(args)?;
-    let answer = if args.stream {
+    let response = if args.stream {
         stream(ctl, request).await?
     } else {
         ctl.client.call(Repeat::Safe, async |session| session.kv().range(request.clone()).await).await?
@@ -34,7 +34,7 @@ pub(super) async fn get(ctl: &Ctl, args: &GetArgs) -> Result<(), CtlError> {
         return Err(CtlError::arguments("print-value-only is only for `--write-out=simple`"));
     }
     let printer = Printer { value_only: args.print_value_only, ..ctl.printer };
-    printer.show(&answer)
+    printer.show(&response)
 }
 
 /// The parts of an answer as one.
@@ -120,8 +120,8 @@ fn target(text: &str) -> Result<SortTarget, CtlError> {
 
 pub(super) async fn put(ctl: &Ctl, args: &PutArgs) -> Result<(), CtlError> {
     let request = put_request(args)?;
-    let answer = ctl.client.call(Repeat::Unsafe, async |session| session.kv().put(request.clone()).await).await?;
-    ctl.printer.show(&answer)
+    let response = ctl.client.call(Repeat::Unsafe, async |session| session.kv().put(request.clone()).await).await?;
+    ctl.printer.show(&response)
 }
 
 /// Returns the request of `put`; a missing value is read from the input.
@@ -151,8 +151,8 @@ pub(super) fn put_request(args: &PutArgs) -> Result<PutRequest, CtlError> {
 
 pub(super) async fn delete(ctl: &Ctl, args: &DelArgs) -> Result<(), CtlError> {
     let request = delete_request(args).await?;
-    let answer = ctl.client.call(Repeat::Unsafe, async |session| session.kv().delete_range(request.clone()).await).await?;
-    ctl.printer.show(&answer)
+    let response = ctl.client.call(Repeat::Unsafe, async |session| session.kv().delete_range(request.clone()).await).await?;
+    ctl.printer.show(&response)
 }
 
 /// Returns the request of `del`; an implicit range may be interrupted for a while.

@@ -39,15 +39,15 @@ async fn revoke(ctl: &Ctl, id: &str) -> Result<(), CtlError> {
     let id = lease_id(id)?;
     let request = LeaseRevokeRequest { id };
     let revoked = ctl.client.call(Repeat::Unsafe, async |session| session.lease().lease_revoke(request).await).await;
-    let answer = revoked.map_err(|error| CtlError::from(error).wrapped(|text| format!("failed to revoke lease ({text})")))?;
-    ctl.printer.show(&Revoked { id, answer })
+    let response = revoked.map_err(|error| CtlError::from(error).wrapped(|text| format!("failed to revoke lease ({text})")))?;
+    ctl.printer.show(&Revoked { id, response })
 }
 
 async fn time_to_live(ctl: &Ctl, id: &str, keys: bool) -> Result<(), CtlError> {
     let request = LeaseTimeToLiveRequest { id: lease_id(id)?, keys };
-    let answer = ctl.client.call_within(None, Repeat::Safe, async |session| session.lease().lease_time_to_live(request).await).await;
-    let answer = answer.map_err(|error| CtlError::from(error).with(Exit::BadConnection))?;
-    ctl.printer.show(&TimeToLive { answer, keys })
+    let response = ctl.client.call_within(None, Repeat::Safe, async |session| session.lease().lease_time_to_live(request).await).await;
+    let response = response.map_err(|error| CtlError::from(error).with(Exit::BadConnection))?;
+    ctl.printer.show(&TimeToLive { response, keys })
 }
 
 async fn list(ctl: &Ctl) -> Result<(), CtlError> {

@@ -25,8 +25,8 @@ pub(super) async fn alarm(ctl: &Ctl, command: &AlarmCommand) -> Result<(), CtlEr
             let mut disarmed = AlarmResponse::default();
             for alarm in listed().await?.alarms {
                 let request = AlarmRequest { action: AlarmAction::Deactivate.into(), member_id: alarm.member_id, alarm: alarm.alarm };
-                let answer = ctl.client.call(Repeat::Unsafe, async |session| session.maintenance().alarm(request).await).await?;
-                disarmed.alarms.extend(answer.alarms);
+                let response = ctl.client.call(Repeat::Unsafe, async |session| session.maintenance().alarm(request).await).await?;
+                disarmed.alarms.extend(response.alarms);
             }
             ctl.printer.show(&Alarms(disarmed))
         }
@@ -61,8 +61,8 @@ pub(super) async fn move_leader(ctl: &Ctl, args: &[String]) -> Result<(), CtlErr
         let member = status.header.as_ref().map_or(0, |header| header.member_id);
         if member == status.leader {
             let request = MoveLeaderRequest { target_id: target };
-            let answer = client.call(Repeat::Unsafe, async |session| session.maintenance().move_leader(request).await).await?;
-            return ctl.printer.show(&Moved { from: member, to: target, answer });
+            let response = client.call(Repeat::Unsafe, async |session| session.maintenance().move_leader(request).await).await?;
+            return ctl.printer.show(&Moved { from: member, to: target, response });
         }
     }
     Err(CtlError::arguments(format!("no leader endpoint given at [{}]", all.join(" "))))
@@ -81,6 +81,6 @@ pub(super) async fn downgrade(ctl: &Ctl, command: &DowngradeCommand) -> Result<(
         DowngradeCommand::Cancel(_) => (DowngradeAction::Cancel, String::new(), "cancel"),
     };
     let request = DowngradeRequest { action: action.into(), version };
-    let answer = ctl.client.call(Repeat::Unsafe, async |session| session.maintenance().downgrade(request.clone()).await).await?;
-    ctl.printer.show(&Downgraded { done, answer })
+    let response = ctl.client.call(Repeat::Unsafe, async |session| session.maintenance().downgrade(request.clone()).await).await?;
+    ctl.printer.show(&Downgraded { done, response })
 }

@@ -16,10 +16,10 @@ pub(super) async fn run(ctl: &Ctl, command: MemberCommand) -> Result<(), CtlErro
         MemberCommand::Remove(args) => {
             let id = member_id(one(&args.args, "member ID is not provided")?)?;
             let request = MemberRemoveRequest { id };
-            let answer = ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_remove(request).await).await?;
-            let text = said(id, "removed from", answer.header.as_ref());
-            let (header, members) = (answer.header.as_ref(), &answer.members[..]);
-            ctl.printer.show(&MemberChanged { text, message: answer.clone(), header, member: None, members })
+            let response = ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_remove(request).await).await?;
+            let text = said(id, "removed from", response.header.as_ref());
+            let (header, members) = (response.header.as_ref(), &response.members[..]);
+            ctl.printer.show(&MemberChanged { text, message: response.clone(), header, member: None, members })
         }
         MemberCommand::Update { args, peer_urls } => {
             let id = member_id(one(&args, "member ID is not provided")?)?;
@@ -29,10 +29,10 @@ pub(super) async fn run(ctl: &Ctl, command: MemberCommand) -> Result<(), CtlErro
             }
             check(&peer_urls)?;
             let request = MemberUpdateRequest { id, peer_ur_ls: peer_urls };
-            let answer = ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_update(request.clone()).await).await?;
-            let text = said(id, "updated in", answer.header.as_ref());
-            let (header, members) = (answer.header.as_ref(), &answer.members[..]);
-            ctl.printer.show(&MemberChanged { text, message: answer.clone(), header, member: None, members })
+            let response = ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_update(request.clone()).await).await?;
+            let text = said(id, "updated in", response.header.as_ref());
+            let (header, members) = (response.header.as_ref(), &response.members[..]);
+            ctl.printer.show(&MemberChanged { text, message: response.clone(), header, member: None, members })
         }
         MemberCommand::List { consistency } => {
             let linearizable = match consistency.as_str() {
@@ -47,10 +47,10 @@ pub(super) async fn run(ctl: &Ctl, command: MemberCommand) -> Result<(), CtlErro
         MemberCommand::Promote(args) => {
             let id = member_id(one(&args.args, "member ID is not provided")?)?;
             let request = MemberPromoteRequest { id };
-            let answer = ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_promote(request).await).await?;
-            let text = said(id, "promoted in", answer.header.as_ref());
-            let (header, members) = (answer.header.as_ref(), &answer.members[..]);
-            ctl.printer.show(&MemberChanged { text, message: answer.clone(), header, member: None, members })
+            let response = ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_promote(request).await).await?;
+            let text = said(id, "promoted in", response.header.as_ref());
+            let (header, members) = (response.header.as_ref(), &response.members[..]);
+            ctl.printer.show(&MemberChanged { text, message: response.clone(), header, member: None, members })
         }
     }
 }
@@ -85,17 +85,17 @@ async fn add(ctl: &Ctl, args: &[String], peer_urls: Vec<String>, learner: bool) 
     check(&peer_urls)?;
     let joined = peer_urls.join(",");
     let request = MemberAddRequest { peer_ur_ls: peer_urls, is_learner: learner };
-    let answer = ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_add(request.clone()).await).await?;
-    let id = answer.member.as_ref().map_or(0, |member| member.id);
-    let text = said(id, if learner { "added as learner to" } else { "added to" }, answer.header.as_ref());
-    let (header, member, members) = (answer.header.as_ref(), answer.member.as_ref(), &answer.members[..]);
-    ctl.printer.show(&MemberChanged { text, message: answer.clone(), header, member, members })?;
-    if ctl.printer.format == Format::Simple { say(settings(&answer, id, name, &joined).as_bytes()) } else { Ok(()) }
+    let response = ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_add(request.clone()).await).await?;
+    let id = response.member.as_ref().map_or(0, |member| member.id);
+    let text = said(id, if learner { "added as learner to" } else { "added to" }, response.header.as_ref());
+    let (header, member, members) = (response.header.as_ref(), response.member.as_ref(), &response.members[..]);
+    ctl.printer.show(&MemberChanged { text, message: response.clone(), header, member, members })?;
+    if ctl.printer.format == Format::Simple { say(settings(&response, id, name, &joined).as_bytes()) } else { Ok(()) }
 }
 
 /// Returns the settings to start the new member with.
-fn settings(answer: &MemberAddResponse, id: u64, name: &str, peer_urls: &str) -> String {
-    let entries = answer.members.iter().flat_map(|member| {
+fn settings(response: &MemberAddResponse, id: u64, name: &str, peer_urls: &str) -> String {
+    let entries = response.members.iter().flat_map(|member| {
         let name = if member.id == id { name } else { &member.name };
         member.peer_ur_ls.iter().map(move |url| format!("{name}={url}"))
     });

@@ -133,7 +133,7 @@ async fn follow(
         let (requests, queue) = tokio::sync::mpsc::channel(1);
         drop(requests.send(request).await);
         let queue = tokio_stream::wrappers::ReceiverStream::new(queue);
-        let mut answers = match session.watch().watch(require_leader(queue)).await {
+        let mut responses = match session.watch().watch(require_leader(queue)).await {
             Ok(opened) => opened.into_inner(),
             Err(status) if was_open || is_lost(&status) => {
                 ctl.client.leave_and_pause().await;
@@ -142,16 +142,16 @@ async fn follow(
             Err(status) => return Err(CallError::Status { endpoint: session.endpoint().to_owned(), status }.into()),
         };
         was_open = true;
-        while let Ok(Some(answer)) = answers.message().await {
-            if answer.canceled {
-                let reason = if answer.compact_revision > 0 {
+        while let Ok(Some(response)) = responses.message().await {
+            if response.canceled {
+                let reason = if response.compact_revision > 0 {
                     "etcdserver: mvcc: required revision has been compacted"
                 } else {
-                    &answer.cancel_reason
+                    &response.cancel_reason
                 };
                 return Err(CtlError::new(Exit::Error, reason));
             }
-            for of_one_revision in answer.events.chunk_by(|a, b| revision_of(a) == revision_of(b)) {
+            for of_one_revision in response.events.chunk_by(|a, b| revision_of(a) == revision_of(b)) {
                 for part in of_one_revision.chunks(requests_max) {
                     let success = part.iter().map(|event| operation(event, naming)).collect();
                     let txn = TxnRequest { success, ..TxnRequest::default() };

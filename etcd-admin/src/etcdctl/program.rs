@@ -25,7 +25,7 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(refused) => {
-            complain(&refused.text, &[]);
+            report_error(&refused.text, &[]);
             print_error(&format!("Run '{} --help' for usage.", refused.command));
             return ExitCode::FAILURE;
         }
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     let Etcdctl { connection, command: wanted } = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
-            complain(error.to_string().trim_start_matches("error: ").trim_end(), &[]);
+            report_error(error.to_string().trim_start_matches("error: ").trim_end(), &[]);
             return ExitCode::FAILURE;
         }
     };
@@ -119,14 +119,14 @@ fn ended(run: Result<(), CtlError>, explained: &[String]) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if !error.text.is_empty() {
-                complain(&error.text, explained);
+                report_error(&error.text, explained);
             }
             ExitCode::from(error.code())
         }
     }
 }
 
-fn complain(text: &str, more: &[String]) {
+fn report_error(text: &str, more: &[String]) {
     print_error(&format!("Error: {text}"));
     for line in more {
         print_error(&format!("  {line}"));

@@ -30,8 +30,8 @@ pub(super) async fn txn(ctl: &Ctl, words: &TxnArgs) -> Result<(), CtlError> {
     for line in part()? {
         request.failure.push(operation(&line).await?);
     }
-    let answer = ctl.client.call_within(None, Repeat::Unsafe, async |session| session.kv().txn(request.clone()).await).await?;
-    ctl.printer.show(&answer)
+    let response = ctl.client.call_within(None, Repeat::Unsafe, async |session| session.kv().txn(request.clone()).await).await?;
+    ctl.printer.show(&response)
 }
 
 /// The lines up to an empty one. Read one at a time, so that whoever types sees what comes of each part.

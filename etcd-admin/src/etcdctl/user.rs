@@ -2,7 +2,7 @@
 
 use super::args::UserCommand;
 use super::error::CtlError;
-use super::print::{RoleShown, Said, UserShown, say};
+use super::print::{RoleShown, TextResponse, UserShown, say};
 use super::{Ctl, none, one};
 use crate::client::Repeat;
 use proto::authpb::UserAddOptions;
@@ -20,38 +20,48 @@ pub(super) async fn run(ctl: &Ctl, command: UserCommand) -> Result<(), CtlError>
         UserCommand::Delete(args) => {
             let name = one(&args.args, "user delete command requires user name as its argument")?;
             let request = AuthUserDeleteRequest { name: name.to_owned() };
-            let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_delete(request.clone()).await).await?;
+            let response = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_delete(request.clone()).await).await?;
             let text = format!("User {name} deleted\n");
-            ctl.printer.show(&Said { text, header: answer.header.as_ref(), names: None, message: &answer })
+            ctl.printer.show(&TextResponse { text, header: response.header.as_ref(), names: None, message: &response })
         }
         UserCommand::Get { args, detail } => get(ctl, one(&args, "user get command requires user name as its argument")?, detail).await,
         UserCommand::List(args) => {
             none(&args.args, "user list command requires no arguments")?;
-            let answer = ctl.client.call(Repeat::Safe, async |session| session.auth().user_list(AuthUserListRequest {}).await).await?;
-            let text = answer.users.iter().map(|user| format!("{user}\n")).collect();
-            ctl.printer.show(&Said { text, header: answer.header.as_ref(), names: Some(("users", &answer.users)), message: &answer })
+            let response = ctl.client.call(Repeat::Safe, async |session| session.auth().user_list(AuthUserListRequest {}).await).await?;
+            let text = response.users.iter().map(|user| format!("{user}\n")).collect();
+            ctl.printer.show(&TextResponse {
+                text,
+                header: response.header.as_ref(),
+                names: Some(("users", &response.users)),
+                message: &response,
+            })
         }
         UserCommand::Passwd { args, interactive } => {
             let name = one(&args, "user passwd command requires user name as its argument")?;
             let password = if interactive { ask(name)? } else { read()? };
             let request = AuthUserChangePasswordRequest { name: name.to_owned(), password, hashed_password: String::new() };
-            let answer =
+            let response =
                 ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_change_password(request.clone()).await).await?;
-            ctl.printer.show(&Said { text: "Password updated\n".to_owned(), header: answer.header.as_ref(), names: None, message: &answer })
+            ctl.printer.show(&TextResponse {
+                text: "Password updated\n".to_owned(),
+                header: response.header.as_ref(),
+                names: None,
+                message: &response,
+            })
         }
         UserCommand::GrantRole(args) => {
             let [user, role] = two(&args.args, "user grant command requires user name and role name as its argument")?;
             let request = AuthUserGrantRoleRequest { user: user.clone(), role: role.clone() };
-            let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_grant_role(request.clone()).await).await?;
+            let response = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_grant_role(request.clone()).await).await?;
             let text = format!("Role {role} is granted to user {user}\n");
-            ctl.printer.show(&Said { text, header: answer.header.as_ref(), names: None, message: &answer })
+            ctl.printer.show(&TextResponse { text, header: response.header.as_ref(), names: None, message: &response })
         }
         UserCommand::RevokeRole(args) => {
             let [name, role] = two(&args.args, "user revoke-role requires user name and role name as its argument")?;
             let request = AuthUserRevokeRoleRequest { name: name.clone(), role: role.clone() };
-            let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_revoke_role(request.clone()).await).await?;
+            let response = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_revoke_role(request.clone()).await).await?;
             let text = format!("Role {role} is revoked from user {name}\n");
-            ctl.printer.show(&Said { text, header: answer.header.as_ref(), names: None, message: &answer })
+            ctl.printer.show(&TextResponse { text, header: response.header.as_ref(), names: None, message: &response })
         }
     }
 }
@@ -71,22 +81,27 @@ async fn add(ctl: &Ctl, arg: &str, interactive: bool, given: &str, no_password: 
     };
     let options = Some(UserAddOptions { no_password });
     let request = AuthUserAddRequest { name: name.clone(), password, options, hashed_password: String::new() };
-    let answer = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_add(request.clone()).await).await?;
-    ctl.printer.show(&Said { text: format!("User {name} created\n"), header: answer.header.as_ref(), names: None, message: &answer })
+    let response = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_add(request.clone()).await).await?;
+    ctl.printer.show(&TextResponse {
+        text: format!("User {name} created\n"),
+        header: response.header.as_ref(),
+        names: None,
+        message: &response,
+    })
 }
 
 async fn get(ctl: &Ctl, name: &str, detail: bool) -> Result<(), CtlError> {
     let request = AuthUserGetRequest { name: name.to_owned() };
-    let answer = ctl.client.call(Repeat::Safe, async |session| session.auth().user_get(request.clone()).await).await?;
+    let response = ctl.client.call(Repeat::Safe, async |session| session.auth().user_get(request.clone()).await).await?;
     if !detail {
-        return ctl.printer.show(&UserShown { name, answer: &answer });
+        return ctl.printer.show(&UserShown { name, response: &response });
     }
     say(format!("User: {name}\n").as_bytes())?;
-    for role in &answer.roles {
+    for role in &response.roles {
         say(b"\n")?;
         let request = AuthRoleGetRequest { role: role.clone() };
-        let answer = ctl.client.call(Repeat::Safe, async |session| session.auth().role_get(request.clone()).await).await?;
-        ctl.printer.show(&RoleShown { name: role, answer: &answer })?;
+        let response = ctl.client.call(Repeat::Safe, async |session| session.auth().role_get(request.clone()).await).await?;
+        ctl.printer.show(&RoleShown { name: role, response: &response })?;
     }
     Ok(())
 }

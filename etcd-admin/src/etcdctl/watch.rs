@@ -149,21 +149,21 @@ async fn one(ctl: &Ctl, mut request: WatchCreateRequest, command: &[OsString]) -
 }
 
 /// Prints one response and runs the command for its events.
-fn print(ctl: &Ctl, answer: &WatchResponse, command: &[OsString]) -> Result<(), CtlError> {
-    let revision = answer.header.as_ref().map_or(0, |header| header.revision);
-    if answer.canceled {
-        let reason = match (answer.compact_revision, answer.cancel_reason.as_str()) {
+fn print(ctl: &Ctl, response: &WatchResponse, command: &[OsString]) -> Result<(), CtlError> {
+    let revision = response.header.as_ref().map_or(0, |header| header.revision);
+    if response.canceled {
+        let reason = match (response.compact_revision, response.cancel_reason.as_str()) {
             (0, "") => "etcdserver: mvcc: required revision is a future revision",
             (0, reason) => reason,
             _ => "etcdserver: mvcc: required revision has been compacted",
         };
         tell(&format!("watch was canceled ({reason})"));
-    } else if answer.events.is_empty() {
+    } else if response.events.is_empty() {
         say(format!("progress notify: {revision}\n").as_bytes())?;
     }
-    ctl.printer.show(&Watched(answer))?;
+    ctl.printer.show(&Watched(response))?;
     if let Some((program, arguments)) = command.split_first() {
-        for event in &answer.events {
+        for event in &response.events {
             let kv = event.kv.clone().unwrap_or_default();
             let ended = std::process::Command::new(program)
                 .args(arguments)

@@ -16,7 +16,7 @@ fn message(entry: &'static str) -> Option<Topic> {
     let (head, body) = entry.split_once("\n\n")?;
     let (id, fields) = head.split_once('\n')?;
     let subject = fields.lines().find_map(|line| line.strip_prefix("Subject: "))?;
-    Some(Topic { kind: "message", name: Cow::Borrowed(id), meaning: plain(subject), cure: plain(body.trim()) })
+    Some(Topic { kind: "message", name: Cow::Borrowed(id), meaning: plain(subject), remedy: plain(body.trim()) })
 }
 
 /// On one line; a field of the message, which stands between at signs, is named.
@@ -32,7 +32,7 @@ mod tests {
     fn every_entry_of_the_catalog_is_a_topic() {
         let topics: Vec<_> = messages().collect();
         assert_eq!(topics.len(), CATALOG.lines().filter(|line| line.starts_with("-- ")).count());
-        assert!(topics.iter().all(|topic| topic.name.len() == 32 && !topic.meaning.is_empty() && !topic.cure.is_empty()));
+        assert!(topics.iter().all(|topic| topic.name.len() == 32 && !topic.meaning.is_empty() && !topic.remedy.is_empty()));
         let role = topics.iter().find(|topic| topic.name.starts_with("e6dbdfa9")).unwrap();
         assert_eq!(role.meaning, "This member is now ETCD_ROLE in term ETCD_TERM");
     }

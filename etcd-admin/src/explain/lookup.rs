@@ -6,7 +6,7 @@ use super::catalog::messages;
 use super::topics::{TOPICS, Topic, exit_statuses};
 use crate::cli::context::Context;
 use crate::ui::error::{CHECK_FAILED, CliError};
-use crate::ui::output::{answer, table};
+use crate::ui::output::{print_result, table};
 use std::process::ExitCode;
 
 pub(crate) fn explain(context: &Context, words: &ExplainArgs) -> Result<ExitCode, CliError> {
@@ -16,7 +16,7 @@ pub(crate) fn explain(context: &Context, words: &ExplainArgs) -> Result<ExitCode
         let text = format!("nothing is known of {what:?}; etcd-admin explain lists everything that is");
         return Err(CliError::new(CHECK_FAILED, text));
     }
-    answer(context.format, &found, || {
+    print_result(context.format, &found, || {
         if found.len() > 3 {
             let rows: Vec<_> = found
                 .iter()
@@ -24,7 +24,7 @@ pub(crate) fn explain(context: &Context, words: &ExplainArgs) -> Result<ExitCode
                 .collect();
             return table(&["KIND", "NAME", "MEANING"], &rows);
         }
-        found.iter().map(|topic| format!("{} {}\n  {}\n  {}\n", topic.kind, topic.name, topic.meaning, topic.cure)).collect()
+        found.iter().map(|topic| format!("{} {}\n  {}\n  {}\n", topic.kind, topic.name, topic.meaning, topic.remedy)).collect()
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -62,7 +62,7 @@ mod tests {
     fn every_topic_is_found_by_its_name_and_tells_a_cure() {
         for topic in TOPICS {
             assert!(search(&topic.name).iter().any(|found| found.name == topic.name), "{}", topic.name);
-            assert!(!topic.meaning.is_empty() && !topic.cure.is_empty(), "{}", topic.name);
+            assert!(!topic.meaning.is_empty() && !topic.remedy.is_empty(), "{}", topic.name);
         }
         let names: BTreeSet<_> = TOPICS.iter().map(|topic| (topic.kind, &*topic.name)).collect();
         assert_eq!(names.len(), TOPICS.len());
@@ -87,7 +87,7 @@ mod tests {
         for (status, ..) in crate::ui::error::EXIT_STATUSES {
             assert_eq!(search(&status.to_string()).len(), 1, "{status}");
         }
-        assert!(search("78")[0].cure.contains("journalctl"));
+        assert!(search("78")[0].remedy.contains("journalctl"));
     }
 
     #[test]
@@ -95,7 +95,7 @@ mod tests {
         let found = search("rpc error: code = ResourceExhausted desc = etcdserver: mvcc: database space exceeded");
         assert_eq!(found.iter().map(|topic| &*topic.name).collect::<Vec<_>>(), ["etcdserver: mvcc: database space exceeded"]);
         let found = search("MESSAGE_ID=67a9d381d05343b5b34a16c3f891ac7f");
-        assert!(found.len() == 1 && found[0].kind == "message" && found[0].cure.contains("quota"), "{found:?}");
+        assert!(found.len() == 1 && found[0].kind == "message" && found[0].remedy.contains("quota"), "{found:?}");
         assert_eq!(search("5").len(), 1);
         assert!(search("77").is_empty() && search("frobnicate").is_empty());
     }

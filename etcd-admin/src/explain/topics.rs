@@ -9,32 +9,32 @@ pub(super) struct Topic {
     pub(super) kind: &'static str,
     pub(super) name: Cow<'static, str>,
     pub(super) meaning: Cow<'static, str>,
-    pub(super) cure: Cow<'static, str>,
+    pub(super) remedy: Cow<'static, str>,
 }
 
-const fn code(name: &'static str, meaning: &'static str, cure: &'static str) -> Topic {
-    Topic { kind: "exit code", name: Cow::Borrowed(name), meaning: Cow::Borrowed(meaning), cure: Cow::Borrowed(cure) }
+const fn code(name: &'static str, meaning: &'static str, remedy: &'static str) -> Topic {
+    Topic { kind: "exit code", name: Cow::Borrowed(name), meaning: Cow::Borrowed(meaning), remedy: Cow::Borrowed(remedy) }
 }
 
-const fn error(name: &'static str, meaning: &'static str, cure: &'static str) -> Topic {
-    Topic { kind: "error", name: Cow::Borrowed(name), meaning: Cow::Borrowed(meaning), cure: Cow::Borrowed(cure) }
+const fn error(name: &'static str, meaning: &'static str, remedy: &'static str) -> Topic {
+    Topic { kind: "error", name: Cow::Borrowed(name), meaning: Cow::Borrowed(meaning), remedy: Cow::Borrowed(remedy) }
 }
 
-const fn alarm(name: &'static str, meaning: &'static str, cure: &'static str) -> Topic {
-    Topic { kind: "alarm", name: Cow::Borrowed(name), meaning: Cow::Borrowed(meaning), cure: Cow::Borrowed(cure) }
+const fn alarm(name: &'static str, meaning: &'static str, remedy: &'static str) -> Topic {
+    Topic { kind: "alarm", name: Cow::Borrowed(name), meaning: Cow::Borrowed(meaning), remedy: Cow::Borrowed(remedy) }
 }
 
-const fn finding(name: &'static str, meaning: &'static str, cure: &'static str) -> Topic {
-    Topic { kind: "finding", name: Cow::Borrowed(name), meaning: Cow::Borrowed(meaning), cure: Cow::Borrowed(cure) }
+const fn finding(name: &'static str, meaning: &'static str, remedy: &'static str) -> Topic {
+    Topic { kind: "finding", name: Cow::Borrowed(name), meaning: Cow::Borrowed(meaning), remedy: Cow::Borrowed(remedy) }
 }
 
 /// Returns the exit statuses of this tool.
 pub(super) fn exit_statuses() -> impl Iterator<Item = Topic> {
-    EXIT_STATUSES.iter().map(|(status, meaning, cure)| Topic {
+    EXIT_STATUSES.iter().map(|(status, meaning, remedy)| Topic {
         kind: "exit code",
         name: Cow::Owned(status.to_string()),
         meaning: Cow::Borrowed(meaning),
-        cure: Cow::Borrowed(cure),
+        remedy: Cow::Borrowed(remedy),
     })
 }
 

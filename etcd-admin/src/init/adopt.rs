@@ -9,7 +9,7 @@ use crate::cluster_config::yaml_text;
 use crate::offline::data_dir::{has_member, is_real_etcds};
 use crate::snapshot::owner::give_to_owner_of_dir;
 use crate::ui::error::CliError;
-use crate::ui::output::{answer, table};
+use crate::ui::output::{print_result, table};
 use config::{Kind, Meaning, Row};
 use serde::Serialize;
 use serde_norway::{Mapping, Value};
@@ -80,7 +80,7 @@ pub(super) fn adopt(context: &Context, args: &AdoptArgs) -> Result<ExitCode, Cli
         give_to_owner_of_dir(&args.to)?;
     }
     let next = next(&name, members, old.as_deref(), &found.settings);
-    let told = Adopted {
+    let report = Adopted {
         changed: change.is_some(),
         dry_run: context.dry_run,
         from,
@@ -91,12 +91,12 @@ pub(super) fn adopt(context: &Context, args: &AdoptArgs) -> Result<ExitCode, Cli
         diff: change.into_iter().collect(),
         next,
     };
-    answer(context.format, &told, || {
-        let rows: Vec<_> = told.left.iter().map(|left| vec![left.setting.clone(), left.reason.clone()]).collect();
+    print_result(context.format, &report, || {
+        let rows: Vec<_> = report.left.iter().map(|left| vec![left.setting.clone(), left.reason.clone()]).collect();
         let left = if rows.is_empty() { String::new() } else { table(&["LEFT OUT", "WHY"], &rows) };
-        let diff: String = told.diff.iter().map(Change::told).collect();
-        let next: String = told.next.iter().map(|step| format!("next: {step}\n")).collect();
-        format!("{}: {} settings carry over\n{left}{diff}{next}", told.from.display(), told.carried.len())
+        let diff: String = report.diff.iter().map(Change::report).collect();
+        let next: String = report.next.iter().map(|step| format!("next: {step}\n")).collect();
+        format!("{}: {} settings carry over\n{left}{diff}{next}", report.from.display(), report.carried.len())
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -272,7 +272,7 @@ impl Found {
         let reasons: String = open.iter().map(|left| format!("\n  {}: {}", left.setting, left.reason)).collect();
         let flags: String = open.iter().map(|left| format!(" --leave-out {}", left.setting)).collect();
         let text = format!("these settings have no counterpart:{reasons}\ncorrect them in the file, or go on without them:{flags}");
-        Err(CliError::new(crate::ui::error::NEEDS_ANSWER, text))
+        Err(CliError::new(crate::ui::error::NEEDS_CONFIRMATION, text))
     }
 
     fn take(&mut self, row: &Row, given: &str, value: Value) {

@@ -6,7 +6,7 @@ use super::plan::{Dir, Plan, runs_systemd};
 use crate::cli::context::Context;
 use crate::cluster_config::{ClusterFile, Host};
 use crate::ui::error::{CliError, FAILED};
-use crate::ui::output::answer;
+use crate::ui::output::print_result;
 use serde::Serialize;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use std::process::{Command, ExitCode};
 
 /// The changes made, or planned, on a host.
 #[derive(Debug, Serialize)]
-pub(super) struct Told {
+pub(super) struct Report {
     /// `true` if anything was changed; in a dry run, whether it would be.
     pub(super) changed: bool,
     pub(super) dry_run: bool,
@@ -25,7 +25,7 @@ pub(super) struct Told {
     pub(super) next: Vec<String>,
 }
 
-impl Told {
+impl Report {
     pub(super) fn of(host: &Host<'_>, plan: &Plan, dry_run: bool) -> Self {
         let next = plan.next.clone();
         Self {
@@ -39,7 +39,7 @@ impl Told {
     }
 
     pub(super) fn text(&self) -> String {
-        let changes: String = self.diff.iter().map(Change::told).collect();
+        let changes: String = self.diff.iter().map(Change::report).collect();
         let head = match (self.changed, self.dry_run) {
             (false, _) => format!("{}: nothing to change\n", self.member),
             (true, true) => format!("{}: this would change\n", self.member),
@@ -55,8 +55,8 @@ pub(super) fn plan(context: &Context, args: &HostArgs) -> Result<ExitCode, CliEr
     let file = ClusterFile::read(args.document.cluster.as_deref())?;
     let host = file.host(args.member.as_deref())?;
     let plan = Plan::of(context, &host, args, host.settings())?;
-    let told = Told::of(&host, &plan, true);
-    answer(context.format, &told, || told.text())?;
+    let report = Report::of(&host, &plan, true);
+    print_result(context.format, &report, || report.text())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -67,8 +67,8 @@ pub(super) fn apply(context: &Context, args: &HostArgs) -> Result<ExitCode, CliE
     if !context.dry_run {
         execute(context, &host, args, &plan)?;
     }
-    let told = Told::of(&host, &plan, context.dry_run);
-    answer(context.format, &told, || told.text())?;
+    let report = Report::of(&host, &plan, context.dry_run);
+    print_result(context.format, &report, || report.text())?;
     Ok(ExitCode::SUCCESS)
 }
 

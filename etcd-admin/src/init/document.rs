@@ -5,7 +5,7 @@ use super::files::{Change, files_of};
 use crate::cli::context::Context;
 use crate::cluster_config::{ClusterFile, MemberEntry};
 use crate::ui::error::{CliError, FAILED};
-use crate::ui::output::{answer, say};
+use crate::ui::output::{print_result, say};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -96,14 +96,14 @@ pub(super) fn render(context: &Context, cluster: Option<&Path>, out: &Path) -> R
             files.push(path);
         }
     }
-    let told = Rendered { changed: !diff.is_empty(), dry_run: context.dry_run, files, diff };
-    answer(context.format, &told, || {
+    let report = Rendered { changed: !diff.is_empty(), dry_run: context.dry_run, files, diff };
+    print_result(context.format, &report, || {
         let row = |path: &PathBuf| {
-            let mark = if told.diff.iter().any(|change| change.path == *path) { "written" } else { "as it was" };
+            let mark = if report.diff.iter().any(|change| change.path == *path) { "written" } else { "as it was" };
             let mark = if context.dry_run && mark == "written" { "would be written" } else { mark };
             format!("{}: {mark}\n", path.display())
         };
-        told.files.iter().map(row).collect()
+        report.files.iter().map(row).collect()
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -45,7 +45,7 @@ impl Change {
     }
 
     /// Lines that go and lines that come.
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn report(&self) -> String {
         let before: Vec<&str> = self.before.as_deref().unwrap_or_default().lines().collect();
         let after: Vec<&str> = self.after.lines().collect();
         let gone = before.iter().filter(|line| !after.contains(line)).map(|line| format!("  - {line}\n"));

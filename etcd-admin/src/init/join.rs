@@ -4,16 +4,16 @@
 //! interrupted run resumes where it stopped, and a complete one changes nothing. The member is
 //! added as a learner, and promoted when it has caught up.
 
-use super::apply::{Told, execute};
+use super::apply::{Report, execute};
 use super::args::{HostArgs, JoinArgs};
 use super::plan::{Plan, placed};
 use crate::cli::context::Context;
 use crate::client::{Client, TlsFiles};
 use crate::cluster_config::{ClusterFile, Host};
-use crate::members::{ClusterView, add_learner, all_must_answer, let_vote, newcomer};
+use crate::members::{ClusterView, add_learner, all_must_answer, new_member, promote_learner};
 use crate::offline::data_dir::has_member;
 use crate::ui::error::CliError;
-use crate::ui::output::answer;
+use crate::ui::output::print_result;
 use crate::ui::progress::note;
 use serde::{Serialize, Serializer};
 use serde_norway::Mapping;
@@ -26,7 +26,7 @@ fn in_hex<S: Serializer>(id: &Option<u64>, serializer: S) -> Result<S::Ok, S::Er
 #[derive(Debug, Serialize)]
 struct Joined {
     #[serde(flatten)]
-    told: Told,
+    report: Report,
     /// The steps in the cluster, in order; the planned ones in a dry run.
     steps: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "in_hex")]
@@ -43,17 +43,17 @@ pub(super) async fn join(context: &Context, client: &Client, args: &JoinArgs) ->
     first.changes.retain(|change| !first.files.iter().any(|file| file.path == change.path));
     first.files.clear();
     first.next = first.certificates.as_ref().map(|certificates| certificates.next.clone()).unwrap_or_default();
-    let told = Told::of(&host, &first, context.dry_run);
+    let report = Report::of(&host, &first, context.dry_run);
     if !context.dry_run {
         execute(context, &host, &args.host, &first)?;
     }
-    if !first.ready || (context.dry_run && told.changed && file.tls.enabled) {
-        return tell(context, &Joined { told, steps: Vec::new(), id: None, votes: false });
+    if !first.ready || (context.dry_run && report.changed && file.tls.enabled) {
+        return tell(context, &Joined { report, steps: Vec::new(), id: None, votes: false });
     }
     let client = towards(client, &host, &args.host)?;
     let view = ClusterView::look(&client).await?;
     let urls = vec![host.peer_url()];
-    let known = newcomer(&view, &host.entry.name, &urls, None)?;
+    let known = new_member(&view, &host.entry.name, &urls, None)?;
     let has_data = has_member(&placed(&args.host, &host.data_dir()));
     if let Some(seen) = known.filter(|seen| seen.is_started() && !has_data) {
         let text = format!(
@@ -63,7 +63,7 @@ pub(super) async fn join(context: &Context, client: &Client, args: &JoinArgs) ->
         );
         return Err(CliError::refused(text));
     }
-    let mut joined = Joined { told, steps: Vec::new(), id: known.map(|seen| seen.member.id), votes: false };
+    let mut joined = Joined { report, steps: Vec::new(), id: known.map(|seen| seen.member.id), votes: false };
     joined.votes = known.is_some_and(|seen| seen.is_started() && !seen.member.is_learner);
     if known.is_none() {
         all_must_answer(&view)?;
@@ -74,9 +74,9 @@ pub(super) async fn join(context: &Context, client: &Client, args: &JoinArgs) ->
     }
     let view = if context.dry_run { view } else { ClusterView::look(&client).await? };
     let plan = Plan::of(context, &host, &args.host, settings(&host, &view))?;
-    let rest = Told::of(&host, &plan, context.dry_run);
-    joined.told.diff.extend(rest.diff);
-    joined.told.next.extend(rest.next);
+    let rest = Report::of(&host, &plan, context.dry_run);
+    joined.report.diff.extend(rest.diff);
+    joined.report.next.extend(rest.next);
     if !context.dry_run {
         execute(context, &host, &args.host, &plan)?;
     }
@@ -84,19 +84,19 @@ pub(super) async fn join(context: &Context, client: &Client, args: &JoinArgs) ->
         joined.step(format!("let {} vote as soon as it has caught up", host.entry.name));
         if let (Some(id), false) = (joined.id, context.dry_run || args.no_wait) {
             note(&format!("{} is written: start the member now (systemctl enable --now etcd-server)", host.config_file().display()));
-            let_vote(&client, id, args.wait).await?;
+            promote_learner(&client, id, args.wait).await?;
             joined.votes = true;
             // It runs.
-            joined.told.next.clear();
+            joined.report.next.clear();
         }
     }
-    joined.told.changed = !joined.told.diff.is_empty() || !joined.steps.is_empty();
+    joined.report.changed = !joined.report.diff.is_empty() || !joined.steps.is_empty();
     tell(context, &joined)
 }
 
 impl Joined {
     fn step(&mut self, text: String) {
-        if !self.told.dry_run {
+        if !self.report.dry_run {
             note(&text);
         }
         self.steps.push(text);
@@ -104,11 +104,11 @@ impl Joined {
 }
 
 fn tell(context: &Context, joined: &Joined) -> Result<ExitCode, CliError> {
-    answer(context.format, joined, || {
+    print_result(context.format, joined, || {
         let lead = if context.dry_run { "would " } else { "" };
         let steps: String = joined.steps.iter().map(|step| format!("{lead}{step}\n")).collect();
-        let votes = if joined.votes { format!("{} is a member and votes\n", joined.told.member) } else { String::new() };
-        format!("{steps}{}{votes}", joined.told.text())
+        let votes = if joined.votes { format!("{} is a member and votes\n", joined.report.member) } else { String::new() };
+        format!("{steps}{}{votes}", joined.report.text())
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@ use super::plan::Plan;
 use crate::cli::context::Context;
 use crate::cluster_config::ClusterFile;
 use crate::ui::error::CliError;
-use crate::ui::output::answer;
+use crate::ui::output::print_result;
 use certs::files::{CaDir, NewCa};
 use certs::{CaKind, CaPlan, KeyAlgorithm};
 use serde::Serialize;
@@ -46,7 +46,7 @@ pub(super) fn local(context: &Context, args: &LocalArgs) -> Result<ExitCode, Cli
     if !context.dry_run {
         make(context, &directory, &file, &text)?;
     }
-    let told = Local {
+    let report = Local {
         changed: true,
         dry_run: context.dry_run,
         endpoints: file.hosts().map(|host| host.client_url()).collect(),
@@ -54,14 +54,14 @@ pub(super) fn local(context: &Context, args: &LocalArgs) -> Result<ExitCode, Cli
         environment: format!(". {}", directory.join(ENVIRONMENT).display()),
         directory,
     };
-    answer(context.format, &told, || {
-        let made = if told.dry_run { "would make" } else { "made" };
-        let start: String = told.start.iter().map(|command| format!("    {command}\n")).collect();
+    print_result(context.format, &report, || {
+        let made = if report.dry_run { "would make" } else { "made" };
+        let start: String = report.start.iter().map(|command| format!("    {command}\n")).collect();
         format!(
             "{made} {}: {} members with TLS\n\nStart it:\n{start}\nUse it:\n    {}\n    etcd-admin wait --for healthy\n    etcd-admin status\n",
-            told.directory.display(),
-            told.start.len(),
-            told.environment
+            report.directory.display(),
+            report.start.len(),
+            report.environment
         )
     })?;
     Ok(ExitCode::SUCCESS)

@@ -8,7 +8,7 @@ use crate::cluster_config::ClusterFile;
 use crate::host::{bundle_name, list_name};
 use crate::pki::{current_list, unlock};
 use crate::ui::error::{CliError, INTEGRITY};
-use crate::ui::output::answer;
+use crate::ui::output::print_result;
 use certs::SigningRequest;
 use certs::files::PUBLIC_MODE;
 use serde::Serialize;
@@ -55,11 +55,14 @@ pub(super) fn sign(context: &Context, args: &SignArgs) -> Result<ExitCode, CliEr
         }
         files.extend([certificate, bundle, list]);
     }
-    let told = Signed { changed: true, dry_run: context.dry_run, member: args.member.clone(), files };
-    answer(context.format, &told, || {
+    let report = Signed { changed: true, dry_run: context.dry_run, member: args.member.clone(), files };
+    print_result(context.format, &report, || {
         let lead = if context.dry_run { "would write " } else { "" };
-        let files: String = told.files.iter().map(|path| format!("{lead}{}\n", path.display())).collect();
-        format!("{files}Bring the directory to {}, and there: etcd-admin init apply --member {} --signed DIR\n", told.member, told.member)
+        let files: String = report.files.iter().map(|path| format!("{lead}{}\n", path.display())).collect();
+        format!(
+            "{files}Bring the directory to {}, and there: etcd-admin init apply --member {} --signed DIR\n",
+            report.member, report.member
+        )
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,7 @@ use crate::etcdctl::size;
 use crate::members::{ClusterView, Seen, explained};
 use crate::ui::confirm::confirm;
 use crate::ui::error::CliError;
-use crate::ui::output::answer;
+use crate::ui::output::print_result;
 use crate::ui::progress::note;
 use proto::etcdserverpb::{AlarmRequest, AlarmType, CompactionRequest, DefragmentRequest, StatusRequest, alarm_request::AlarmAction};
 use serde::Serialize;
@@ -58,7 +58,7 @@ pub(super) async fn reclaim(context: &Context, client: &Client, args: &ReclaimAr
     if let Some(away) = view.members.iter().find(|seen| seen.status.is_err()) {
         return Err(CliError::refused(format!("{} cannot be reached, and would keep its space: bring it back, or remove it", away.name())));
     }
-    let mut told = Reclaimed { dry_run: context.dry_run, ..Reclaimed::default() };
+    let mut report = Reclaimed { dry_run: context.dry_run, ..Reclaimed::default() };
     let target = view.revision - i64::from(args.keep_revisions);
     if !context.dry_run {
         let what = format!(
@@ -67,8 +67,8 @@ pub(super) async fn reclaim(context: &Context, client: &Client, args: &ReclaimAr
         );
         confirm(&what, &format!("{:x}", view.cluster_id), args.yes)?;
     }
-    if target > 0 && told.step(format!("compact up to revision {target}")) {
-        compact(client, &mut told, target).await?;
+    if target > 0 && report.step(format!("compact up to revision {target}")) {
+        compact(client, &mut report, target).await?;
     }
     let leader = view.leader().map(|seen| seen.member.id);
     let mut order: Vec<&Seen> = view.members.iter().collect();
@@ -76,26 +76,26 @@ pub(super) async fn reclaim(context: &Context, client: &Client, args: &ReclaimAr
     for seen in order {
         let before_bytes = bytes(seen);
         let mut space = Space { name: seen.name(), before_bytes, after_bytes: before_bytes };
-        if told.step(format!("defragment {}", seen.name())) {
+        if report.step(format!("defragment {}", seen.name())) {
             space.after_bytes = defragment(client, seen).await?;
-            told.changed |= space.after_bytes < before_bytes;
+            report.changed |= space.after_bytes < before_bytes;
         }
-        told.members.push(space);
+        report.members.push(space);
     }
     for (id, alarm) in view.alarms.iter().filter(|(_, alarm)| alarm == "NOSPACE") {
         let name = view.name_of(*id);
-        if told.step(format!("disarm {alarm} of {name}")) {
+        if report.step(format!("disarm {alarm} of {name}")) {
             disarm(client, *id).await?;
-            told.changed = true;
-            told.disarmed.push(name);
+            report.changed = true;
+            report.disarmed.push(name);
         }
     }
-    answer(context.format, &told, || {
-        let lead = if told.dry_run { "would " } else { "" };
-        let steps: String = told.steps.iter().map(|step| format!("{lead}{step}\n")).collect();
+    print_result(context.format, &report, || {
+        let lead = if report.dry_run { "would " } else { "" };
+        let steps: String = report.steps.iter().map(|step| format!("{lead}{step}\n")).collect();
         let shown = |bytes: i64| size(u64::try_from(bytes).unwrap_or(0));
         let row = |space: &Space| format!("{}: {} before, {} now\n", space.name, shown(space.before_bytes), shown(space.after_bytes));
-        let spaces: String = if told.dry_run { String::new() } else { told.members.iter().map(row).collect() };
+        let spaces: String = if report.dry_run { String::new() } else { report.members.iter().map(row).collect() };
         format!("{steps}{spaces}")
     })?;
     Ok(ExitCode::SUCCESS)
@@ -105,10 +105,10 @@ fn bytes(seen: &Seen) -> i64 {
     seen.status.as_ref().map_or(0, |status| status.db_size)
 }
 
-async fn compact(client: &Client, told: &mut Reclaimed, revision: i64) -> Result<(), CliError> {
+async fn compact(client: &Client, report: &mut Reclaimed, revision: i64) -> Result<(), CliError> {
     let request = CompactionRequest { revision, physical: true };
     match client.call_within(patience(client), Repeat::Unsafe, async |session| session.kv().compact(request).await).await {
-        Ok(_) => told.changed = true,
+        Ok(_) => report.changed = true,
         // Already compacted by another client.
         Err(CallError::Status { status, .. }) if status.message() == COMPACTED => {}
         Err(error) => return Err(explained(client, error).await),

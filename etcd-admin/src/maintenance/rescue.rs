@@ -10,10 +10,10 @@ use super::args::RescueArgs;
 use crate::cli::context::Context;
 use crate::client::{CallError, Client, ConnectionArgs, Local, Repeat, Settings, TlsFiles, settings_of_file};
 use crate::offline::data_dir::{has_member, must_be_idle};
-use crate::offline::throwaway::Throwaway;
+use crate::offline::temp_member::TempMember;
 use crate::ui::confirm::confirm;
 use crate::ui::error::{CliError, FAILED, TIMED_OUT};
-use crate::ui::output::answer;
+use crate::ui::output::print_result;
 use crate::ui::progress::note;
 use certs::{Ca, CaPlan, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile};
 use proto::etcdserverpb::{AuthDisableRequest, AuthStatusRequest, AuthUserChangePasswordRequest};
@@ -50,7 +50,7 @@ pub(super) async fn rescue(context: &Context, args: &RescueArgs) -> Result<ExitC
     let password = args.new_password_file.as_deref().map(password).transpose()?;
     let name = loaded.settings.member.name.clone();
     let what = if args.disable { "switch authentication off" } else { "give root a new password" };
-    let mut told = Rescued { changed: true, dry_run: context.dry_run, member: name.clone(), disabled: args.disable };
+    let mut report = Rescued { changed: true, dry_run: context.dry_run, member: name.clone(), disabled: args.disable };
     if !context.dry_run {
         confirm(&format!("This starts member {name} for a moment, to {what} for the whole cluster."), &name, args.yes)?;
         let dir = tempfile::tempdir().map_err(|error| CliError::new(FAILED, format!("make a throw-away directory: {error}")))?;
@@ -58,12 +58,12 @@ pub(super) async fn rescue(context: &Context, args: &RescueArgs) -> Result<ExitC
         let door = Door::make(context, dir.path())?;
         let config = door.configuration(&args.config, dir.path())?;
         door.give(dir.path(), owner)?;
-        let mut member = Throwaway::with_config(&config, door.client()?, owner)?;
+        let mut member = TempMember::with_config(&config, door.client()?, owner)?;
         note("waiting for the member to find its cluster; other members have to run, as for any write");
-        told.changed = act(&mut member, args, password.as_deref()).await?;
+        report.changed = act(&mut member, args, password.as_deref()).await?;
         member.stop()?;
     }
-    answer(context.format, &told, || match (told.dry_run, told.changed) {
+    print_result(context.format, &report, || match (report.dry_run, report.changed) {
         (true, _) => format!("would start member {name} for a moment, and {what}\n"),
         (false, true) => format!("done: {what}. Start the member again: systemctl start etcd-server\n"),
         (false, false) => "authentication is off: nothing changed. Start the member again: systemctl start etcd-server\n".to_owned(),
@@ -116,7 +116,7 @@ impl Door {
                 files.push(path);
             }
         }
-        let [url, _] = Throwaway::urls()?;
+        let [url, _] = TempMember::urls()?;
         Ok(Self { url: url.replace("http:", "https:"), files })
     }
 
@@ -160,7 +160,7 @@ impl Door {
 }
 
 /// Asks until the member serves; answers whether anything was changed.
-async fn act(member: &mut Throwaway, args: &RescueArgs, password: Option<&str>) -> Result<bool, CliError> {
+async fn act(member: &mut TempMember, args: &RescueArgs, password: Option<&str>) -> Result<bool, CliError> {
     let begun = Instant::now();
     loop {
         let error = match once(&member.client, args, password).await {

@@ -7,7 +7,7 @@ use crate::cli::context::Context;
 use crate::client::Client;
 use crate::members::{ClusterView, Seen};
 use crate::ui::error::CliError;
-use crate::ui::output::{answer, table};
+use crate::ui::output::{print_result, table};
 use serde::Serialize;
 use std::process::ExitCode;
 
@@ -65,7 +65,7 @@ pub(super) async fn roll(context: &Context, client: &Client, args: &RollArgs) ->
         }
     }
     let plan = Plan { changed: false, kind: args.kind, order: order.iter().map(|seen| seen.name()).collect(), steps };
-    answer(context.format, &plan, || {
+    print_result(context.format, &plan, || {
         let row = |(number, step): (usize, &Step)| vec![number.to_string(), step.member.clone(), step.at.to_owned(), step.command.clone()];
         table(&["", "MEMBER", "WHERE", "COMMAND"], &(1..).zip(&plan.steps).map(row).collect::<Vec<_>>())
     })?;

@@ -2,14 +2,14 @@
 
 use super::args::{AddArgs, PromoteArgs, RebuildArgs, RemoveArgs, ReplaceArgs, WaitArgs};
 use super::journal::{Begun, Journal};
-use super::leader::{furthest, transfer};
-use super::learner::let_vote;
+use super::leader::{most_up_to_date, transfer};
+use super::learner::promote_learner;
 use super::view::{ClusterView, Seen, explained};
 use crate::cli::context::Context;
 use crate::client::{CallError, Client, Repeat};
 use crate::ui::confirm::confirm;
 use crate::ui::error::CliError;
-use crate::ui::output::answer;
+use crate::ui::output::print_result;
 use crate::ui::progress::note;
 use config::Url;
 use proto::etcdserverpb::{Member, MemberAddRequest, MemberRemoveRequest, MemberUpdateRequest};
@@ -53,7 +53,7 @@ impl Changes {
     }
 
     fn tell(&self, context: &Context, nothing: &str) -> Result<ExitCode, CliError> {
-        answer(context.format, self, || {
+        print_result(context.format, self, || {
             if self.steps.is_empty() {
                 return format!("{nothing}: nothing changed\n");
             }
@@ -92,7 +92,12 @@ fn has_urls(member: &Member, urls: &[String]) -> bool {
 }
 
 /// Returns the new member, if it exists already; refuses an invalid one.
-pub(crate) fn newcomer<'a>(view: &'a ClusterView, name: &str, urls: &[String], leaves: Option<u64>) -> Result<Option<&'a Seen>, CliError> {
+pub(crate) fn new_member<'a>(
+    view: &'a ClusterView,
+    name: &str,
+    urls: &[String],
+    leaves: Option<u64>,
+) -> Result<Option<&'a Seen>, CliError> {
     let rest = || view.members.iter().filter(|seen| Some(seen.member.id) != leaves);
     if let Some(known) = rest().find(|seen| has_urls(&seen.member, urls)) {
         return if !known.is_started() || known.member.name == name {
@@ -197,7 +202,7 @@ async fn take_in(
     }
     if changes.step(format!("let {name} vote as soon as it has caught up")) {
         changes.start_with.iter().for_each(|flag| note(&format!("  {flag}")));
-        let_vote(client, id, wait.wait).await?;
+        promote_learner(client, id, wait.wait).await?;
         changes.start_with.clear();
     }
     Ok(())
@@ -206,7 +211,7 @@ async fn take_in(
 pub(super) async fn add(context: &Context, client: &Client, args: &AddArgs) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
     let urls = checked(&view, &args.peer_urls)?;
-    let known = newcomer(&view, &args.name, &urls, None)?.map(|seen| (seen.member.id, seen.member.is_learner));
+    let known = new_member(&view, &args.name, &urls, None)?.map(|seen| (seen.member.id, seen.member.is_learner));
     if known.is_none() {
         all_must_answer(&view)?;
     }
@@ -218,7 +223,7 @@ pub(super) async fn add(context: &Context, client: &Client, args: &AddArgs) -> R
 /// Hands leadership over if need be, and takes a member out.
 async fn take_out(client: &Client, changes: &mut Changes, view: &ClusterView, gone: &Seen) -> Result<(), CliError> {
     if let Some(leader) = view.leader().filter(|leader| leader.member.id == gone.member.id) {
-        let next = furthest(view, leader)?;
+        let next = most_up_to_date(view, leader)?;
         if changes.step(format!("hand leadership from {} to {}", leader.name(), next.name())) {
             transfer(client, leader, next).await?;
         }
@@ -240,7 +245,7 @@ async fn settled<T>(client: &Client, ask: impl AsyncFn() -> Result<T, CallError>
     let begun = Instant::now();
     loop {
         match ask().await {
-            Ok(answer) => return Ok(answer),
+            Ok(response) => return Ok(response),
             Err(CallError::Status { status, .. }) if status.message() == UNSETTLED && begun.elapsed() < SETTLE_TIME => {
                 tokio::time::sleep(SETTLE_PAUSE).await;
             }
@@ -299,7 +304,7 @@ pub(super) async fn replace(context: &Context, client: &Client, args: &ReplaceAr
     let mut changes = Changes::new(context);
     // After an interruption the old one may have gone already.
     let Some(old) = view.find(&args.member).map(|seen| (seen.member.id, seen.proven)) else {
-        let known = newcomer(&view, &args.name, &urls, None)?.map(|seen| (seen.member.id, seen.member.is_learner));
+        let known = new_member(&view, &args.name, &urls, None)?.map(|seen| (seen.member.id, seen.member.is_learner));
         if known.is_none() {
             return Err(CliError::refused(format!("no member is called {}; there are {}", args.member, view.names())));
         }
@@ -307,7 +312,7 @@ pub(super) async fn replace(context: &Context, client: &Client, args: &ReplaceAr
         return changes.tell(context, &format!("{} has been replaced by {}", args.member, args.name));
     };
     let (old, lives) = old;
-    let known = newcomer(&view, &args.name, &urls, Some(old))?.map(|seen| (seen.member.id, seen.member.is_learner));
+    let known = new_member(&view, &args.name, &urls, Some(old))?.map(|seen| (seen.member.id, seen.member.is_learner));
     if !context.dry_run {
         let gone = view.expect(&args.member)?;
         confirm(&question(&view, gone, &format!("This puts {} in the place of", args.name)), &gone.name(), args.yes)?;
@@ -340,7 +345,7 @@ pub(super) async fn rebuild(context: &Context, client: &Client, args: &RebuildAr
         let Some(begun) = journal.find(&args.member)? else {
             return Err(CliError::refused(format!("no member is called {}; there are {}", args.member, view.names())));
         };
-        let known = newcomer(&view, &begun.name, &begun.peer_urls, None)?.map(|seen| (seen.member.id, seen.member.is_learner));
+        let known = new_member(&view, &begun.name, &begun.peer_urls, None)?.map(|seen| (seen.member.id, seen.member.is_learner));
         return take_back(context, client, &mut changes, &journal, &begun, known, args).await;
     };
     let begun = Begun { id: gone.id(), name: gone.name(), peer_urls: gone.member.peer_ur_ls.clone() };
@@ -406,7 +411,7 @@ pub(super) async fn promote(context: &Context, client: &Client, args: &PromoteAr
     let mut changes = Changes::new(context);
     changes.id = Some(seen.id());
     if seen.member.is_learner && changes.step(format!("let {} vote as soon as it has caught up", seen.name())) {
-        let_vote(client, seen.member.id, args.wait).await?;
+        promote_learner(client, seen.member.id, args.wait).await?;
     }
     changes.tell(context, &format!("{} votes already", seen.name()))
 }

@@ -4,7 +4,7 @@ use super::view::{ClusterView, Seen, explained};
 use crate::cli::context::Context;
 use crate::client::{Client, Repeat};
 use crate::ui::error::{CHECK_FAILED, CliError, FAILED};
-use crate::ui::output::answer;
+use crate::ui::output::print_result;
 use proto::etcdserverpb::{MoveLeaderRequest, StatusRequest};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -31,17 +31,17 @@ pub(super) async fn show(context: &Context, client: &Client) -> Result<ExitCode,
     let view = ClusterView::look(client).await?;
     let Some(leader) = view.leader() else { return Err(CliError::new(CHECK_FAILED, "nobody leads")) };
     let term = leader.status.as_ref().map_or(0, |status| status.raft_term);
-    let told = Leads { id: leader.id(), name: leader.name(), term };
-    answer(context.format, &told, || format!("{} ({}) leads in term {term}\n", told.name, told.id))?;
+    let report = Leads { id: leader.id(), name: leader.name(), term };
+    print_result(context.format, &report, || format!("{} ({}) leads in term {term}\n", report.name, report.id))?;
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) async fn hand_over(context: &Context, client: &Client, to: Option<&str>) -> Result<ExitCode, CliError> {
+pub(super) async fn transfer_leadership(context: &Context, client: &Client, to: Option<&str>) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
     let leader = view.leader().ok_or_else(|| CliError::new(CHECK_FAILED, "nobody leads"))?;
     let target = match to {
         Some(arg) => view.expect(arg)?,
-        None => furthest(&view, leader)?,
+        None => most_up_to_date(&view, leader)?,
     };
     if target.member.is_learner || !target.proven {
         let why =
@@ -49,20 +49,20 @@ pub(super) async fn hand_over(context: &Context, client: &Client, to: Option<&st
         return Err(CliError::refused(format!("{} cannot lead: {why}", target.name())));
     }
     let changed = target.member.id != leader.member.id;
-    let told = HandedOver { changed, from: leader.name(), to: target.name() };
+    let report = HandedOver { changed, from: leader.name(), to: target.name() };
     if changed && !context.dry_run {
         transfer(client, leader, target).await?;
     }
-    answer(context.format, &told, || match (changed, context.dry_run) {
-        (false, _) => format!("{} leads already: nothing changed\n", told.to),
-        (true, true) => format!("would hand leadership from {} to {}\n", told.from, told.to),
-        (true, false) => format!("{} leads now; it was {}\n", told.to, told.from),
+    print_result(context.format, &report, || match (changed, context.dry_run) {
+        (false, _) => format!("{} leads already: nothing changed\n", report.to),
+        (true, true) => format!("would hand leadership from {} to {}\n", report.from, report.to),
+        (true, false) => format!("{} leads now; it was {}\n", report.to, report.from),
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The follower that has applied most.
-pub(super) fn furthest<'a>(view: &'a ClusterView, leader: &Seen) -> Result<&'a Seen, CliError> {
+pub(super) fn most_up_to_date<'a>(view: &'a ClusterView, leader: &Seen) -> Result<&'a Seen, CliError> {
     let others = view.voters().filter(|seen| seen.member.id != leader.member.id && seen.proven);
     others.max_by_key(|seen| seen.applied()).ok_or_else(|| CliError::refused("no other voter proves that it follows the leader"))
 }

@@ -13,7 +13,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const NOT_YET: [&str; 2] = ["etcdserver: can only promote a learner member which is in sync with leader", "etcdserver: unhealthy cluster"];
 
 /// Lets a learner vote as soon as the leader finds that it has caught up. Returns at once when it votes already.
-pub(crate) async fn let_vote(client: &Client, id: u64, limit: Duration) -> Result<(), CliError> {
+pub(crate) async fn promote_learner(client: &Client, id: u64, limit: Duration) -> Result<(), CliError> {
     let begun = Instant::now();
     let progress = Progress::of_steps(&format!("member {id:x} catches up"));
     let mut told_to_start = false;

@@ -9,14 +9,14 @@ mod journal;
 mod leader;
 mod learner;
 mod links;
-mod proof;
+mod quorum_check;
 mod show;
 mod view;
 mod wait;
 
 pub(crate) use args::{LeaderCommand, MemberCommand, WaitForArgs};
-pub(crate) use change::{add_learner, all_must_answer, newcomer};
-pub(crate) use learner::let_vote;
+pub(crate) use change::{add_learner, all_must_answer, new_member};
+pub(crate) use learner::promote_learner;
 pub(crate) use links::BrokenLink;
 pub(crate) use show::{MemberStatus, headline, may_fail, role, status};
 #[cfg(test)]
@@ -46,6 +46,6 @@ pub(crate) async fn member(context: &Context, client: &Client, command: MemberCo
 pub(crate) async fn leadership(context: &Context, client: &Client, command: LeaderCommand) -> Result<ExitCode, CliError> {
     match command {
         LeaderCommand::Show => leader::show(context, client).await,
-        LeaderCommand::Move { to } => leader::hand_over(context, client, to.as_deref()).await,
+        LeaderCommand::Move { to } => leader::transfer_leadership(context, client, to.as_deref()).await,
     }
 }

@@ -1,14 +1,14 @@
 //! member list, status, ok-to-stop, ok-to-remove.
 
 use super::links::{LinkState, Tolerance};
-use super::proof::Judgement;
+use super::quorum_check::Judgement;
 use super::view::{ClusterView, Seen};
 use crate::cli::context::Context;
 use crate::client::{Client, Disk};
 use crate::doctor;
 use crate::etcdctl::size;
 use crate::ui::error::{CHECK_FAILED, CliError};
-use crate::ui::output::{answer, table};
+use crate::ui::output::{print_result, table};
 use crate::ui::progress::note;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -239,7 +239,7 @@ pub(super) async fn list(context: &Context, client: &Client) -> Result<ExitCode,
         note("no leader: this list is the one that the members had last, and no quorum confirms it (etcd-admin status)");
     }
     let members: Vec<_> = view.members.iter().map(|seen| MemberStatus::of(&view, seen)).collect();
-    answer(context.format, &members, || table(&HEAD, &members.iter().map(MemberStatus::row).collect::<Vec<_>>()))?;
+    print_result(context.format, &members, || table(&HEAD, &members.iter().map(MemberStatus::row).collect::<Vec<_>>()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -247,12 +247,12 @@ pub(super) async fn list(context: &Context, client: &Client) -> Result<ExitCode,
 pub(crate) async fn status(context: &Context, client: &Client) -> Result<ExitCode, CliError> {
     let view = ClusterView::survey(client).await?;
     let status = ClusterStatus::of(&view);
-    answer(context.format, &status, || status.text(&view))?;
+    print_result(context.format, &status, || status.text(&view))?;
     Ok(if status.healthy { ExitCode::SUCCESS } else { ExitCode::from(CHECK_FAILED) })
 }
 
 fn judged(context: &Context, what: &str, judgement: &Judgement) -> Result<ExitCode, CliError> {
-    answer(context.format, judgement, || {
+    print_result(context.format, judgement, || {
         let after = format!("afterwards {} more may fail", judgement.tolerated);
         if judgement.ok {
             format!("ok: {what}: {}; {after}\n", judgement.reason)

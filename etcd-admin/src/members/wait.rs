@@ -5,7 +5,7 @@ use super::view::{ClusterView, Seen, explained};
 use crate::cli::context::Context;
 use crate::client::{Client, Repeat};
 use crate::ui::error::{CliError, TIMED_OUT};
-use crate::ui::output::answer;
+use crate::ui::output::print_result;
 use crate::ui::progress::note;
 use proto::etcdserverpb::RangeRequest;
 use serde::Serialize;
@@ -29,14 +29,14 @@ struct Waited {
 
 pub(crate) async fn wait(context: &Context, client: &Client, args: &WaitForArgs) -> Result<ExitCode, CliError> {
     let begun = Instant::now();
-    let mut told: Option<(String, Instant)> = None;
+    let mut report: Option<(String, Instant)> = None;
     // The position of the others at the beginning: no member can catch up with later writes.
     let mut target = None;
     loop {
         let obstacle = match look(client, args, &mut target).await {
             Ok(state) => {
                 let waited = Waited { changed: false, goal: args.goal, reached: true, seconds: begun.elapsed().as_secs(), state };
-                answer(context.format, &waited, || format!("{}\n", waited.state))?;
+                print_result(context.format, &waited, || format!("{}\n", waited.state))?;
                 return Ok(ExitCode::SUCCESS);
             }
             Err(obstacle) => obstacle,
@@ -45,9 +45,9 @@ pub(crate) async fn wait(context: &Context, client: &Client, args: &WaitForArgs)
             let text = format!("not {} within {:?}: {obstacle}", args.goal.name(), args.timeout);
             return Err(CliError::new(TIMED_OUT, text));
         }
-        if told.as_ref().is_none_or(|(before, at)| *before != obstacle || at.elapsed() > REMIND) {
+        if report.as_ref().is_none_or(|(before, at)| *before != obstacle || at.elapsed() > REMIND) {
             note(&format!("waiting, {} s: {obstacle}", begun.elapsed().as_secs()));
-            told = Some((obstacle, Instant::now()));
+            report = Some((obstacle, Instant::now()));
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -2,4 +2,4 @@
 
 pub(crate) mod aside;
 pub(crate) mod data_dir;
-pub(crate) mod throwaway;
+pub(crate) mod temp_member;

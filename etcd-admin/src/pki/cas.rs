@@ -3,7 +3,7 @@
 use crate::cli::context::Context;
 use crate::pki::{CaInit, NewCaArgs};
 use crate::ui::error::CliError;
-use crate::ui::output::{answer, table};
+use crate::ui::output::{print_result, table};
 use crate::ui::passphrase::PassphraseSource;
 use certs::files::{CaDir, Entry, NewCa};
 use certs::{Ca, CaKind, CaPlan, Constraint, Passphrase};
@@ -51,7 +51,7 @@ pub(crate) fn init(context: &Context, args: &CaInit) -> Result<ExitCode, CliErro
             encrypted: passphrase.is_some(),
         });
     }
-    answer(context.format, &made, || {
+    print_result(context.format, &made, || {
         let row = |made: &Made| vec![made.kind.to_string(), made.subject.clone(), made.not_after.clone(), made.directory.clone()];
         let rows: Vec<_> = made.iter().map(row).collect();
         let keys = if passphrase.is_some() { "under the passphrase" } else { "UNPROTECTED, as you asked" };
@@ -107,7 +107,7 @@ pub(crate) fn show(context: &Context, with_issued: bool) -> Result<ExitCode, Cli
     if shown.is_empty() {
         return Err(context.ca(CaKind::Client).err().unwrap_or_else(|| CliError::usage("there is no CA")));
     }
-    answer(context.format, &shown, || {
+    print_result(context.format, &shown, || {
         let row = |shown: &Shown| {
             vec![
                 shown.kind.to_string(),

@@ -4,7 +4,7 @@ use crate::cli::context::Context;
 use crate::host;
 use crate::pki::{CertNeedsRenewal, CertVerify};
 use crate::ui::error::{CHECK_FAILED, CliError};
-use crate::ui::output::{answer, table};
+use crate::ui::output::{print_result, table};
 use certs::files::HostDir;
 use certs::{Finding, HostCheck, Name, PrivateKey, Profile, Severity};
 use serde::Serialize;
@@ -35,15 +35,15 @@ pub(crate) fn verify(context: &Context, args: &CertVerify) -> Result<ExitCode, C
         checked.extend(check(context, &files, &wanted, Duration::days(args.warn_days.into()))?);
     }
     let worst = checked.iter().map(|checked| checked.finding.severity).max();
-    answer(context.format, &checked, || {
+    print_result(context.format, &checked, || {
         let row = |checked: &Checked| {
-            let Finding { check, severity, text, cure } = &checked.finding;
+            let Finding { check, severity, text, remedy } = &checked.finding;
             let mark = match severity {
                 Severity::Good => "ok",
                 Severity::Warning => "WARN",
                 Severity::Bad => "BAD",
             };
-            let text = if cure.is_empty() { text.clone() } else { format!("{text}; {cure}") };
+            let text = if remedy.is_empty() { text.clone() } else { format!("{text}; {remedy}") };
             vec![mark.to_owned(), checked.file.display().to_string(), (*check).to_owned(), text]
         };
         table(&["", "FILE", "CHECK", "FINDING"], &checked.iter().map(row).collect::<Vec<_>>())
@@ -93,11 +93,11 @@ fn check(context: &Context, files: &Files, wanted: &[Name], warn: Duration) -> R
 }
 
 fn key(path: &Path, findings: &mut Vec<Finding>) -> Result<PrivateKey, CliError> {
-    let (severity, text, cure) = match certs::files::check_private(path) {
+    let (severity, text, remedy) = match certs::files::check_private(path) {
         Ok(()) => (Severity::Good, "others cannot read the key".to_owned(), String::new()),
         Err(error) => (Severity::Bad, error.to_string(), "a daemon refuses it".to_owned()),
     };
-    findings.push(Finding { check: "mode", severity, text, cure });
+    findings.push(Finding { check: "mode", severity, text, remedy });
     let text = certs::files::read_text(path)?;
     PrivateKey::from_pem(&text, None).map_err(|error| CliError::of_file(path, &error))
 }

@@ -5,7 +5,7 @@ use crate::cli::context::Context;
 use crate::host;
 use crate::pki::{CertInstall, CertRequest};
 use crate::ui::error::{CliError, INTEGRITY};
-use crate::ui::output::{answer, say};
+use crate::ui::output::{print_result, say};
 use certs::files::{HostDir, HostFile};
 use certs::{CaKind, CertificateFacts, PrivateKey, SigningRequest};
 use serde::Serialize;
@@ -33,7 +33,7 @@ pub(crate) fn request(context: &Context, args: &CertRequest) -> Result<ExitCode,
     directory.keep_pending(&names[0], key.to_pem().as_bytes(), true)?;
     directory.keep_pending(&names[1], request.pem().as_bytes(), false)?;
     let made = Requested { profile: plan.profile.name(), common_name: plan.common_name.clone(), request: directory.pending(&names[1]) };
-    answer(context.format, &made, || {
+    print_result(context.format, &made, || {
         let sans: String = plan.names.iter().map(|name| format!(" --san {name}")).collect();
         format!(
             "{}\nThe key stays here. Sign the request where the CA is:\n  etcd-admin cert sign --profile {} --cn {}{sans} --out {stem}.crt {stem}.csr\n",
@@ -95,21 +95,21 @@ pub(crate) fn install(context: &Context, args: &CertInstall) -> Result<ExitCode,
     let there = directory.files()?;
     let flags = host::FLAGS.into_iter().filter(|(name, _)| there.contains_key(*name));
     let flags = flags.map(|(name, flag)| (flag.to_owned(), directory.current(name))).collect();
-    let told = Installed { generation: change.generation, changed, removed_generations: change.removed, flags };
-    answer(context.format, &told, || {
-        let flags: String = told.flags.iter().map(|(flag, path)| format!("  {flag}: {}\n", path.display())).collect();
-        let has_list = told.changed.iter().any(|name| name.ends_with("-crl.pem"));
+    let report = Installed { generation: change.generation, changed, removed_generations: change.removed, flags };
+    print_result(context.format, &report, || {
+        let flags: String = report.flags.iter().map(|(flag, path)| format!("  {flag}: {}\n", path.display())).collect();
+        let has_list = report.changed.iter().any(|name| name.ends_with("-crl.pem"));
         let enforced = if has_list {
             "A member refuses revoked certificates only if its configuration names the list: crl-file in client-transport-security and \
              peer-transport-security, or the flags above.\n"
         } else {
             ""
         };
-        let removed: String = told.removed_generations.iter().map(|number| format!("Removed the old set {number}.\n")).collect();
+        let removed: String = report.removed_generations.iter().map(|number| format!("Removed the old set {number}.\n")).collect();
         format!(
             "Set {} is current, with new {}. A running daemon takes it over by itself.\n{removed}{flags}{enforced}",
-            told.generation,
-            told.changed.join(", ")
+            report.generation,
+            report.changed.join(", ")
         )
     })?;
     Ok(ExitCode::SUCCESS)

@@ -5,7 +5,7 @@ use crate::cli::context::Context;
 use crate::host;
 use crate::pki::{CertIssue, CertRenew, CertSign, Subject};
 use crate::ui::error::{CHECK_FAILED, CliError};
-use crate::ui::output::{answer, say};
+use crate::ui::output::{print_result, say};
 use certs::files::{CaDir, PRIVATE_MODE, PUBLIC_MODE};
 use certs::{Certificate, CertificateFacts, LeafPlan, Name, PrivateKey, Profile, SigningRequest};
 use serde::Serialize;
@@ -35,7 +35,7 @@ impl Made {
         }
     }
 
-    fn told(&self) -> String {
+    fn report(&self) -> String {
         let names = if self.names.is_empty() { String::new() } else { format!(" for {}", self.names.join(", ")) };
         let files: String = self.files.iter().map(|path| format!("  {}\n", path.display())).collect();
         let profile = self.profile.name();
@@ -74,8 +74,8 @@ pub(crate) fn issue(context: &Context, args: &CertIssue) -> Result<ExitCode, Cli
         certs::files::create(&bundle, &certs::files::read(&dir.bundle_path())?, PUBLIC_MODE)?;
         files.push(bundle);
     }
-    let told = Made::of(plan.profile, &made.facts()?, files);
-    answer(context.format, &told, || told.told())?;
+    let report = Made::of(plan.profile, &made.facts()?, files);
+    print_result(context.format, &report, || report.report())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -117,8 +117,8 @@ pub(crate) fn sign(context: &Context, args: &CertSign) -> Result<ExitCode, CliEr
         None => say(&made.pem)?,
         Some(out) => {
             certs::files::create(out, made.pem.as_bytes(), PUBLIC_MODE)?;
-            let told = Made::of(profile, &made.facts()?, vec![out.clone()]);
-            answer(context.format, &told, || told.told())?;
+            let report = Made::of(profile, &made.facts()?, vec![out.clone()]);
+            print_result(context.format, &report, || report.report())?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -175,8 +175,8 @@ pub(crate) fn renew(context: &Context, args: &CertRenew) -> Result<ExitCode, Cli
     }
     let made = renewed(context, &dir, &plan, args)?;
     write_renewed(args, &key_path, &made)?;
-    let told = Made::of(profile, &made.0.facts()?, vec![args.cert.clone(), key_path]);
-    answer(context.format, &told, || told.told())?;
+    let report = Made::of(profile, &made.0.facts()?, vec![args.cert.clone(), key_path]);
+    print_result(context.format, &report, || report.report())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,7 +5,7 @@ use crate::cli::context::Context;
 use crate::host;
 use crate::pki::CertRevoke;
 use crate::ui::error::CliError;
-use crate::ui::output::{answer, say, table};
+use crate::ui::output::{print_result, say, table};
 use crate::ui::passphrase::PassphraseSource;
 use certs::files::CaDir;
 use certs::{CaKind, RevocationListFacts, RevocationReason};
@@ -33,14 +33,14 @@ pub(crate) fn revoke(context: &Context, args: &CertRevoke) -> Result<ExitCode, C
         return say(&format!("would revoke {serial} of the {} CA\n", dir.kind())).map(|()| ExitCode::SUCCESS);
     }
     let issued = dir.revoke(&serial, args.reason.into(), context.now)?;
-    let told = Revoked { kind: dir.kind(), serial: issued.serial, common_name: issued.common_name, reason: args.reason.into() };
-    answer(context.format, &told, || {
+    let report = Revoked { kind: dir.kind(), serial: issued.serial, common_name: issued.common_name, reason: args.reason.into() };
+    print_result(context.format, &report, || {
         format!(
             "Revoked {} of {} ({}). Members learn of it by the next list:\n  etcd-admin crl publish --kind {}\n",
-            told.serial,
-            told.common_name,
-            told.reason.name(),
-            told.kind
+            report.serial,
+            report.common_name,
+            report.reason.name(),
+            report.kind
         )
     })?;
     Ok(ExitCode::SUCCESS)
@@ -85,7 +85,7 @@ pub(crate) fn publish_if_due(
     }
     let file = dir.revocation_list_path();
     let unchanged = Published { changed: false, kind, number: None, revoked: 0, next_update: None, file };
-    answer(context.format, &unchanged, || format!("{}: the list is not due\n", unchanged.file.display()))?;
+    print_result(context.format, &unchanged, || format!("{}: the list is not due\n", unchanged.file.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -106,7 +106,7 @@ pub(crate) fn publish(context: &Context, kind: CaKind, lifetime: Duration, passp
     }
     let ca = unlock(&dir, passphrase)?;
     let facts = RevocationListFacts::of(&dir.publish(&ca, context.now, lifetime)?)?;
-    let told = Published {
+    let report = Published {
         changed: true,
         kind,
         number: facts.number,
@@ -114,13 +114,13 @@ pub(crate) fn publish(context: &Context, kind: CaKind, lifetime: Duration, passp
         next_update: facts.next_update.map(certs::rfc3339),
         file,
     };
-    answer(context.format, &told, || {
+    print_result(context.format, &report, || {
         format!(
             "{}\nList {} of the {kind} CA: {} revoked, to be replaced before {}. Bring it to every member:\n  etcd-admin cert install --dir DIR --{kind}-crl FILE\n",
-            told.file.display(),
-            told.number.unwrap_or_default(),
-            told.revoked,
-            told.next_update.as_deref().unwrap_or("-"),
+            report.file.display(),
+            report.number.unwrap_or_default(),
+            report.revoked,
+            report.next_update.as_deref().unwrap_or("-"),
         )
     })?;
     Ok(ExitCode::SUCCESS)
@@ -149,7 +149,7 @@ pub(crate) fn show(context: &Context, path: &Path) -> Result<ExitCode, CliError>
             revoked: facts.revoked.iter().map(|(serial, at)| (certs::hex(serial), certs::rfc3339(*at))).collect(),
         });
     }
-    answer(context.format, &lists, || {
+    print_result(context.format, &lists, || {
         let text = lists.iter().map(|list| {
             let number = list.number.map_or_else(|| "-".to_owned(), |number| number.to_string());
             let head = format!("List {number} of {}, time left: {}\n", list.issuer, list.time_left.as_deref().unwrap_or("not said"));

@@ -6,7 +6,7 @@ use crate::cli::context::Context;
 use crate::host;
 use crate::pki::CaRescue;
 use crate::ui::error::CliError;
-use crate::ui::output::{answer, say, table};
+use crate::ui::output::{print_result, say, table};
 use certs::files::{CaDir, Issued, NewCa, PUBLIC_MODE, RotationPhase};
 use certs::{Ca, CaKind, CaPlan, CertificateFacts, KeyAlgorithm, LeafPlan, Name, Passphrase};
 use serde::Serialize;
@@ -77,15 +77,15 @@ pub(crate) fn rescue(context: &Context, args: &CaRescue) -> Result<ExitCode, Cli
     // Every passphrase is asked for before anything is changed.
     let secrets = dirs.iter().map(|dir| passphrase(dir, args)).collect::<Result<Vec<_>, _>>()?;
     certs::files::private_dir(&args.out)?;
-    let mut told = Rescued { cas: Vec::new(), certificates: Vec::new() };
+    let mut report = Rescued { cas: Vec::new(), certificates: Vec::new() };
     for (dir, passphrase) in dirs.iter().zip(&secrets) {
         let (ca, new) = standing_ca(context, dir, passphrase.as_ref(), args)?;
-        told.cas.push(hand_out(context, dir, &ca, new, &args.out)?);
+        report.cas.push(hand_out(context, dir, &ca, new, &args.out)?);
         for wanted in wanted.iter().filter(|wanted| wanted.kind == dir.kind()) {
-            told.certificates.push(sign(context, dir, &ca, wanted, args.days)?);
+            report.certificates.push(sign(context, dir, &ca, wanted, args.days)?);
         }
     }
-    answer(context.format, &told, || text(&told))?;
+    print_result(context.format, &report, || text(&report))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -178,14 +178,14 @@ fn would(context: &Context, dirs: &[CaDir], wanted: &[Wanted]) -> Result<String,
     Ok(text)
 }
 
-fn text(told: &Rescued) -> String {
+fn text(report: &Rescued) -> String {
     let row = |made: &RescuedCertificate| {
         vec![made.profile.to_owned(), made.common_name.clone(), made.ended.clone(), made.not_after.clone(), made.file.display().to_string()]
     };
-    let rows: Vec<_> = told.certificates.iter().map(row).collect();
+    let rows: Vec<_> = report.certificates.iter().map(row).collect();
     let mut text = table(&["PROFILE", "COMMON NAME", "ENDED", "VALID UNTIL", "FILE"], &rows);
     let mut flags = String::new();
-    for ca in &told.cas {
+    for ca in &report.cas {
         let RescuedCa { kind, new, not_after, bundle, list } = ca;
         let how = if *new { "had run out and was made anew" } else { "is still good" };
         text += &format!("\nThe {kind} CA {how}, valid until {not_after}.");

@@ -5,7 +5,7 @@ use super::cas::{chosen_passphrase, plan};
 use crate::cli::context::Context;
 use crate::pki::{CaRotate, RotateStep};
 use crate::ui::error::CliError;
-use crate::ui::output::{answer, say};
+use crate::ui::output::{print_result, say};
 use certs::files::{CaDir, Issued, RotationPhase};
 use serde::Serialize;
 use std::path::Path;
@@ -47,7 +47,7 @@ pub(crate) fn rotate(context: &Context, args: &CaRotate) -> Result<ExitCode, Cli
         left_of_previous: dir.left_of_previous(context.now)?,
         next: next(&dir),
     };
-    answer(context.format, &progress, || told(&progress, &dir))?;
+    print_result(context.format, &progress, || report(&progress, &dir))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -112,7 +112,7 @@ fn next(dir: &CaDir) -> String {
     }
 }
 
-fn told(progress: &Progress, dir: &CaDir) -> String {
+fn report(progress: &Progress, dir: &CaDir) -> String {
     let left: String = progress
         .left_of_previous
         .iter()

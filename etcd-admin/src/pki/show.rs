@@ -4,7 +4,7 @@ use crate::cli::context::Context;
 use crate::host;
 use crate::pki::CertStatus;
 use crate::ui::error::{CHECK_FAILED, CliError};
-use crate::ui::output::{answer, table};
+use crate::ui::output::{print_result, table};
 use certs::CertificateFacts;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ impl Inspected {
         said.into_iter().filter_map(|(is, name)| is.then_some(name)).collect::<Vec<_>>().join(", ")
     }
 
-    fn told(&self) -> String {
+    fn report(&self) -> String {
         let lines = [
             ("File", self.file.display().to_string()),
             ("Subject", self.subject.clone()),
@@ -79,7 +79,7 @@ pub(crate) fn inspect(context: &Context, files: &[PathBuf]) -> Result<ExitCode, 
             inspected.push(Inspected::of(context, path, facts));
         }
     }
-    answer(context.format, &inspected, || inspected.iter().map(Inspected::told).collect::<Vec<_>>().join("\n"))?;
+    print_result(context.format, &inspected, || inspected.iter().map(Inspected::report).collect::<Vec<_>>().join("\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -104,7 +104,7 @@ pub(crate) fn status(context: &Context, args: &CertStatus) -> Result<ExitCode, C
             }
         }
     }
-    answer(context.format, &rows, || {
+    print_result(context.format, &rows, || {
         let cells = |row: &Row| {
             vec![
                 row.file.display().to_string(),

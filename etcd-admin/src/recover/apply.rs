@@ -15,11 +15,11 @@ use crate::cli::context::Context;
 use crate::client::{Client, Repeat};
 use crate::offline::aside::{move_aside, place_of};
 use crate::offline::data_dir;
-use crate::offline::throwaway::Throwaway;
+use crate::offline::temp_member::TempMember;
 use crate::snapshot::{Digested, NewCluster, SnapshotFile, must_be_free};
 use crate::ui::confirm::confirm;
 use crate::ui::error::{CHECK_FAILED, CliError, FAILED};
-use crate::ui::output::answer;
+use crate::ui::output::print_result;
 use crate::ui::progress::note;
 use backend_file::StatusStyle;
 use proto::etcdserverpb::{MemberListRequest, RangeRequest};
@@ -110,15 +110,15 @@ pub(super) async fn apply(context: &Context, path: &Path, yes: bool) -> Result<E
     }
     let aside = plan.survivors.iter().map(|survivor| place_of(&survivor.data_dir, &plan.cluster_id));
     let aside = aside.filter(|path| path.exists()).collect();
-    let told = Applied { changed, dry_run: context.dry_run, revision: journal.revision, snapshot, data_dirs, aside };
-    answer(context.format, &told, || {
+    let report = Applied { changed, dry_run: context.dry_run, revision: journal.revision, snapshot, data_dirs, aside };
+    print_result(context.format, &report, || {
         let lead = if context.dry_run && changed { "would be made" } else { "is ready" };
-        let dirs: String = told.data_dirs.iter().map(|dir| format!("{} {lead}\n", dir.display())).collect();
-        let aside: String = told.aside.iter().map(|path| format!("{} is what survived\n", path.display())).collect();
+        let dirs: String = report.data_dirs.iter().map(|dir| format!("{} {lead}\n", dir.display())).collect();
+        let aside: String = report.aside.iter().map(|path| format!("{} is what survived\n", path.display())).collect();
         format!(
             "{dirs}{aside}Revision {} became {}. Bring each directory to its host, and start the members with\n  --initial-cluster {}\nThen: etcd-admin recover verify {}\n",
-            told.revision,
-            told.revision + plan.bump_revision,
+            report.revision,
+            report.revision + plan.bump_revision,
             plan.initial_cluster,
             path.display()
         )
@@ -191,10 +191,10 @@ fn remove(work: &Path) -> Result<(), CliError> {
 /// Lets a member apply the whole log of the copy, alone, and takes a snapshot of the result.
 async fn take_all(plan: &Plan, copy: &Path, snapshot: &Path) -> Result<(i64, u32), CliError> {
     note("apply all of its log");
-    let urls = Throwaway::urls()?;
+    let urls = TempMember::urls()?;
     let name = if plan.donor.name.is_empty() { "default" } else { &plan.donor.name };
     let entry = format!("{name}={}", urls[1]);
-    let mut member = Throwaway::start(copy, &urls, &["--name", name, "--initial-cluster", &entry, "--force-new-cluster"])?;
+    let mut member = TempMember::start(copy, &urls, &["--name", name, "--initial-cluster", &entry, "--force-new-cluster"])?;
     member.serves().await?;
     // A clean stop leaves nothing in the log that is not in the state. Read from the disk, because users may have to give passwords.
     member.stop()?;
@@ -232,20 +232,20 @@ pub(super) async fn verify(context: &Context, client: &Client, path: &Path) -> R
     if header.revision < least {
         findings.push(format!("it is at revision {}, and should be past {least}", header.revision));
     }
-    let told = Verified {
+    let report = Verified {
         ok: findings.is_empty(),
         cluster_id: format!("{:x}", header.cluster_id),
         members: listed.members.len(),
         revision: header.revision,
         findings,
     };
-    answer(context.format, &told, || {
-        let findings: String = told.findings.iter().map(|finding| format!("NOT OK: {finding}\n")).collect();
-        if told.ok {
-            format!("ok: cluster {} serves with {} members at revision {}\n", told.cluster_id, told.members, told.revision)
+    print_result(context.format, &report, || {
+        let findings: String = report.findings.iter().map(|finding| format!("NOT OK: {finding}\n")).collect();
+        if report.ok {
+            format!("ok: cluster {} serves with {} members at revision {}\n", report.cluster_id, report.members, report.revision)
         } else {
             findings
         }
     })?;
-    Ok(if told.ok { ExitCode::SUCCESS } else { ExitCode::from(CHECK_FAILED) })
+    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(CHECK_FAILED) })
 }

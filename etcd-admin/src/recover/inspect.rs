@@ -3,7 +3,7 @@
 use crate::cli::context::Context;
 use crate::offline::data_dir;
 use crate::ui::error::{CliError, INTEGRITY};
-use crate::ui::output::{answer, table};
+use crate::ui::output::{print_result, table};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -84,7 +84,7 @@ fn one(data_dir: &Path) -> Result<Survivor, CliError> {
 
 pub(super) fn inspect(context: &Context, data_dirs: &[PathBuf]) -> Result<ExitCode, CliError> {
     let found = look(data_dirs);
-    answer(context.format, &found, || {
+    print_result(context.format, &found, || {
         let row = |survivor: &Survivor| {
             let cell = |number: u64| number.to_string();
             let Survivor { data_dir, name, member, cluster, last_term, last_index, commit, applied_index, revision, .. } = survivor;

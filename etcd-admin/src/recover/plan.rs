@@ -6,7 +6,7 @@ use crate::cli::context::Context;
 use crate::client::{Client, Repeat};
 use crate::snapshot::NewCluster;
 use crate::ui::error::{CliError, FAILED, INTEGRITY};
-use crate::ui::output::answer;
+use crate::ui::output::print_result;
 use proto::etcdserverpb::RangeRequest;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -75,7 +75,7 @@ pub(super) async fn plan(context: &Context, client: &Client, args: &PlanArgs) ->
         let text = serde_json::to_string_pretty(&plan).map_err(|error| CliError::new(FAILED, format!("write JSON: {error}")))?;
         certs::files::create(&args.plan, format!("{text}\n").as_bytes(), 0o600)?;
     }
-    answer(context.format, &plan, || {
+    print_result(context.format, &plan, || {
         format!(
             "Go on from {} ({}, term {}, index {}).\n{}\nThe new cluster {} has {} members; old members that come back are refused.\n{}",
             donor.data_dir.display(),

@@ -178,12 +178,12 @@ pub(crate) async fn download_into(
     let mut parts = session.maintenance().snapshot(SnapshotRequest {}).await.map_err(DownloadError::Call)?.into_inner();
     let mut trailing = Trailing::default();
     let mut version = String::new();
-    while let Some(answer) = parts.message().await.map_err(DownloadError::Call)? {
-        part.file.write_all(&answer.blob).map_err(failed)?;
-        trailing.take(&answer.blob);
-        progress(trailing.bytes, answer.remaining_bytes);
-        if !answer.version.is_empty() {
-            version = answer.version;
+    while let Some(response) = parts.message().await.map_err(DownloadError::Call)? {
+        part.file.write_all(&response.blob).map_err(failed)?;
+        trailing.take(&response.blob);
+        progress(trailing.bytes, response.remaining_bytes);
+        if !response.version.is_empty() {
+            version = response.version;
         }
     }
     let bytes = trailing.bytes;

@@ -3,7 +3,7 @@
 use super::file::SnapshotFile;
 use crate::client::Repeat;
 use crate::offline::data_dir::{self, NewMember};
-use crate::offline::throwaway::Throwaway;
+use crate::offline::temp_member::TempMember;
 use crate::ui::error::{CliError, FAILED, INTEGRITY};
 use proto::etcdserverpb::HashKvRequest;
 
@@ -11,12 +11,12 @@ use proto::etcdserverpb::HashKvRequest;
 pub(super) async fn drill(file: &SnapshotFile, revision: i64, expected: u32) -> Result<bool, CliError> {
     let dir = tempfile::tempdir().map_err(|error| CliError::new(FAILED, format!("make a throw-away directory: {error}")))?;
     let data_dir = dir.path().join("data");
-    let urls = Throwaway::urls()?;
+    let urls = TempMember::urls()?;
     let member = NewMember::founding("drill", vec![urls[1].clone()], "drill");
     data_dir::make_data_dir(&data_dir, &member, std::slice::from_ref(&member), None, &file.bolt, &mut |_| {})?;
     let entry = format!("drill={}", urls[1]);
     let flags = ["--name", "drill", "--initial-cluster", &entry, "--initial-cluster-token", "drill"];
-    let mut running = Throwaway::start(&data_dir, &urls, &flags)?;
+    let mut running = TempMember::start(&data_dir, &urls, &flags)?;
     running.serves().await?;
     let request = HashKvRequest { revision };
     let got = running.client.call(Repeat::Safe, async |session| session.maintenance().hash_kv(request).await).await?.hash;

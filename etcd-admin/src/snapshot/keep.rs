@@ -7,7 +7,7 @@ use super::look::{Listed, snapshots};
 use super::manifest::Manifest;
 use crate::cli::context::Context;
 use crate::ui::error::{CliError, FAILED};
-use crate::ui::output::answer;
+use crate::ui::output::print_result;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -93,12 +93,12 @@ pub(super) fn prune(context: &Context, args: &PruneArgs) -> Result<ExitCode, Cli
         }
     }
     removed.extend(parts);
-    let told = Pruned { changed: !removed.is_empty(), dry_run: context.dry_run, kept: kept.into_iter().collect(), removed };
-    answer(context.format, &told, || {
-        let lead = if told.dry_run { "would remove" } else { "removed" };
-        let removed: String = told.removed.iter().map(|file| format!("{lead} {}\n", file.display())).collect();
-        let kept: String = told.kept.iter().map(|file| format!("kept {}\n", file.display())).collect();
-        if told.removed.is_empty() { format!("{kept}nothing to remove\n") } else { kept + &removed }
+    let report = Pruned { changed: !removed.is_empty(), dry_run: context.dry_run, kept: kept.into_iter().collect(), removed };
+    print_result(context.format, &report, || {
+        let lead = if report.dry_run { "would remove" } else { "removed" };
+        let removed: String = report.removed.iter().map(|file| format!("{lead} {}\n", file.display())).collect();
+        let kept: String = report.kept.iter().map(|file| format!("kept {}\n", file.display())).collect();
+        if report.removed.is_empty() { format!("{kept}nothing to remove\n") } else { kept + &removed }
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -134,8 +134,8 @@ pub(super) fn copy(context: &Context, from: &Path, to: &Path) -> Result<ExitCode
         manifest.write(&to)?;
     }
     put_in_place(&part, &to).map_err(|error| CliError::new(FAILED, error.to_string()))?;
-    let told = Copied { changed: true, file: to };
-    answer(context.format, &told, || format!("{}\n", told.file.display()))?;
+    let report = Copied { changed: true, file: to };
+    print_result(context.format, &report, || format!("{}\n", report.file.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

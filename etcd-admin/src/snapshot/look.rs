@@ -7,7 +7,7 @@ use super::manifest::Manifest;
 use crate::cli::context::Context;
 use crate::etcdctl::size;
 use crate::ui::error::{CliError, INTEGRITY};
-use crate::ui::output::{answer, table};
+use crate::ui::output::{print_result, table};
 use crate::ui::progress::note;
 use backend_file::StatusStyle;
 use serde::Serialize;
@@ -54,7 +54,7 @@ pub(super) fn list(context: &Context, dir: &Path) -> Result<ExitCode, CliError> 
     for part in &parts {
         note(&format!("{}: left by an interrupted snapshot; the next one, or etcd-admin snapshot prune, removes it", part.display()));
     }
-    answer(context.format, &found, || {
+    print_result(context.format, &found, || {
         let row = |listed: &Listed| {
             let manifest = listed.manifest.as_ref();
             let taken = time::OffsetDateTime::from_unix_timestamp(listed.unix_seconds).map(certs::rfc3339).unwrap_or_default();
@@ -74,7 +74,7 @@ pub(super) fn list(context: &Context, dir: &Path) -> Result<ExitCode, CliError> 
 
 pub(super) fn status(context: &Context, path: &Path) -> Result<ExitCode, CliError> {
     let status = SnapshotFile::open(path, Digested::Ignored)?.status(StatusStyle::V3_6)?;
-    answer(context.format, &status, || {
+    print_result(context.format, &status, || {
         let version = status.version.clone().unwrap_or_default();
         let row = vec![
             format!("{:x}", status.hash),
@@ -123,7 +123,7 @@ pub(super) async fn verify(context: &Context, path: &Path, with_drill: bool, ski
     });
     let manifest = agrees.transpose()?;
     let drilled = if with_drill { Some(drill(&file, status.revision, hash_kv).await?) } else { None };
-    let told = Verified {
+    let report = Verified {
         file: path.to_owned(),
         bytes: file.bytes,
         revision: status.revision,
@@ -134,16 +134,16 @@ pub(super) async fn verify(context: &Context, path: &Path, with_drill: bool, ski
         manifest,
         drilled,
     };
-    answer(context.format, &told, || {
-        let manifest = if told.manifest.is_some() { "manifest agrees" } else { "no manifest" };
-        let drill = if told.drilled.is_some() { "; a member started on it and answered with the same hash" } else { "" };
+    print_result(context.format, &report, || {
+        let manifest = if report.manifest.is_some() { "manifest agrees" } else { "no manifest" };
+        let drill = if report.drilled.is_some() { "; a member started on it and answered with the same hash" } else { "" };
         format!(
             "{}: good. {}, revision {}, {} keys, {} members, {manifest}{drill}\n",
-            told.file.display(),
-            size(told.bytes),
-            told.revision,
-            told.total_keys,
-            told.members
+            report.file.display(),
+            size(report.bytes),
+            report.revision,
+            report.total_keys,
+            report.members
         )
     })?;
     Ok(ExitCode::SUCCESS)

@@ -6,7 +6,7 @@ use super::manifest::Manifest;
 use crate::cli::context::Context;
 use crate::offline::data_dir::{self, NewMember};
 use crate::ui::error::{CliError, FAILED};
-use crate::ui::output::answer;
+use crate::ui::output::print_result;
 use crate::ui::progress::Progress;
 use config::Url;
 use serde::Serialize;
@@ -90,7 +90,7 @@ pub(super) fn restore(context: &Context, args: &RestoreArgs) -> Result<ExitCode,
         id: member.id_text(),
         data_dir: data_dir.clone(),
     });
-    let told = Restored {
+    let report = Restored {
         changed: true,
         dry_run: context.dry_run,
         source: args.source.clone(),
@@ -99,19 +99,19 @@ pub(super) fn restore(context: &Context, args: &RestoreArgs) -> Result<ExitCode,
         revision,
         members: members.collect(),
     };
-    answer(context.format, &told, || {
-        let lead = if told.dry_run { "would restore" } else { "restored" };
-        let lines: String = told
+    print_result(context.format, &report, || {
+        let lead = if report.dry_run { "would restore" } else { "restored" };
+        let lines: String = report
             .members
             .iter()
             .map(|member| format!("{lead} {} ({}) in {}\n", member.name, member.id, member.data_dir.display()))
             .collect();
         let raised = if args.exact {
-            format!("Revisions are as they were, up to {}.\n", told.revision)
+            format!("Revisions are as they were, up to {}.\n", report.revision)
         } else {
             format!(
                 "Revision {} became {}, and all before it is compacted: watchers of the old cluster have to begin anew.\n",
-                told.revision_found, told.revision
+                report.revision_found, report.revision
             )
         };
         format!("{lines}{raised}Start the members with\n  --initial-cluster {}\n", args.initial_cluster)

@@ -9,7 +9,7 @@ use crate::client::{CallError, Client};
 use crate::etcdctl::size;
 use crate::members::{ClusterView, Seen, explained};
 use crate::ui::error::{CliError, FAILED, INTEGRITY};
-use crate::ui::output::answer;
+use crate::ui::output::print_result;
 use crate::ui::progress::{Progress, note};
 use backend_file::StatusStyle;
 use serde::Serialize;
@@ -90,13 +90,13 @@ pub(super) async fn save(
     };
     let manifest_file = manifest.write(&path)?;
     [&path, &manifest_file].into_iter().try_for_each(|file| give_to_owner_of_dir(file))?;
-    let told = Saved { changed: true, file: path, manifest_file, manifest };
-    answer(context.format, &told, || {
-        let Manifest { bytes, revision, total_keys, member, sha256, .. } = &told.manifest;
+    let report = Saved { changed: true, file: path, manifest_file, manifest };
+    print_result(context.format, &report, || {
+        let Manifest { bytes, revision, total_keys, member, sha256, .. } = &report.manifest;
         format!(
             "{}\n{}\n{} of {member}: revision {revision}, {total_keys} keys, sha256 {sha256}, checked\n",
-            told.file.display(),
-            told.manifest_file.display(),
+            report.file.display(),
+            report.manifest_file.display(),
             size(*bytes)
         )
     })?;
@@ -128,8 +128,10 @@ pub(super) fn offline(context: &Context, path: &Path, data_dir: &Path) -> Result
     crate::offline::data_dir::export(data_dir, path)?;
     give_to_owner_of_dir(path)?;
     let status = SnapshotFile::open(path, Digested::Required)?.status(StatusStyle::V3_6)?;
-    let told = Exported { changed: true, file: path.to_owned(), revision: status.revision, total_keys: status.total_keys };
-    answer(context.format, &told, || format!("{}\nrevision {}, {} keys, checked\n", told.file.display(), told.revision, told.total_keys))?;
+    let report = Exported { changed: true, file: path.to_owned(), revision: status.revision, total_keys: status.total_keys };
+    print_result(context.format, &report, || {
+        format!("{}\nrevision {}, {} keys, checked\n", report.file.display(), report.revision, report.total_keys)
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

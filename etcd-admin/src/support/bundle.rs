@@ -9,7 +9,7 @@ use crate::client::{Client, settings_of_file};
 use crate::doctor::probe;
 use crate::members::{ClusterView, MemberStatus, Seen};
 use crate::ui::error::CliError;
-use crate::ui::output::answer;
+use crate::ui::output::print_result;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -82,7 +82,7 @@ pub(super) async fn bundle(context: &Context, client: &Client, args: &BundleArgs
         let index = json!({ "version": env!("CARGO_PKG_VERSION"), "taken_at": certs::rfc3339(context.now), "pieces": bundle.pieces });
         write(&bundle.dir.join("index.json"), &pretty(&index))?;
     }
-    answer(context.format, &bundle, || {
+    print_result(context.format, &bundle, || {
         let lead = if bundle.dry_run { "would write " } else { "" };
         let failed = bundle.pieces.iter().filter_map(|piece| {
             let error = piece.error.as_ref()?;
@@ -196,7 +196,7 @@ fn cut(mapping: &mut serde_norway::Mapping, above: &[String]) {
 fn certificates(settings: &config::Settings) -> String {
     let listeners = [&settings.tls.client, &settings.tls.peer.listener];
     let files = listeners.into_iter().flat_map(|listener| [&listener.cert_file, &listener.trusted_ca_file]).flatten();
-    let told = files.map(|path| match crate::host::facts(path) {
+    let report = files.map(|path| match crate::host::facts(path) {
         Ok(facts) => json!({
             "file": path,
             "subject": facts.subject,
@@ -208,7 +208,7 @@ fn certificates(settings: &config::Settings) -> String {
         }),
         Err(error) => json!({ "file": path, "error": error.to_string() }),
     });
-    pretty(&told.collect::<Vec<_>>())
+    pretty(&report.collect::<Vec<_>>())
 }
 
 fn disk(data: &Path) -> Result<String, String> {
@@ -238,14 +238,14 @@ fn without_requests(log: &str) -> String {
 
 fn harmless(fields: Map<String, Value>) -> Map<String, Value> {
     let kept = fields.into_iter().map(|(name, value)| {
-        let told = match &value {
+        let report = match &value {
             Value::Number(_) | Value::Bool(_) | Value::Null => true,
             Value::String(text) => {
                 LOG_FIELDS.contains(&name.as_str()) && !(QUOTING.contains(&name.as_str()) && text.contains(['"', '\'', '`']))
             }
             Value::Array(_) | Value::Object(_) => false,
         };
-        (name, if told { value } else { "***".into() })
+        (name, if report { value } else { "***".into() })
     });
     kept.collect()
 }
@@ -268,7 +268,7 @@ mod tests {
         let text = "name: m1\ninitial-cluster-token: canary\nauth-token: jwt,priv-key=canary\nmystery: canary\nclient-transport-security:\n  cert-file: /a.crt\n";
         let mut root: serde_norway::Mapping = serde_norway::from_str(text).unwrap();
         cut(&mut root, &[]);
-        let told = serde_norway::to_string(&root).unwrap();
-        assert!(!told.contains("canary") && told.contains("name: m1") && told.contains("/a.crt"), "{told}");
+        let report = serde_norway::to_string(&root).unwrap();
+        assert!(!report.contains("canary") && report.contains("name: m1") && report.contains("/a.crt"), "{report}");
     }
 }

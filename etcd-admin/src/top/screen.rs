@@ -8,7 +8,7 @@ use crate::doctor;
 use crate::etcdctl::size;
 use crate::members::{ClusterView, Seen, headline, role};
 use crate::ui::error::{CliError, FAILED};
-use crate::ui::output::{Format, answer, table};
+use crate::ui::output::{Format, print_result, table};
 use console::{Key, Term};
 use proto::etcdserverpb::StatusRequest;
 use serde::Serialize;
@@ -75,7 +75,7 @@ pub(crate) async fn top(context: &Context, client: &Client, args: &TopArgs) -> R
     let live = !args.once && terminal.is_term() && context.format == Format::Table;
     let mut picture = look(client, None).await?;
     if !live {
-        answer(context.format, &picture, || picture.text(COLUMNS_DEFAULT))?;
+        print_result(context.format, &picture, || picture.text(COLUMNS_DEFAULT))?;
         return Ok(ExitCode::SUCCESS);
     }
     let failed = |error: std::io::Error| CliError::new(FAILED, format!("draw: {error}"));

@@ -1,6 +1,6 @@
 //! Confirmation of operations that cannot be undone.
 
-use crate::ui::error::{CliError, NEEDS_ANSWER, REFUSED};
+use crate::ui::error::{CliError, NEEDS_CONFIRMATION, REFUSED};
 use crate::ui::progress::note;
 use std::io::IsTerminal as _;
 
@@ -11,11 +11,11 @@ pub(crate) fn confirm(what: &str, name: &str, yes: bool) -> Result<(), CliError>
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return Err(CliError::new(NEEDS_ANSWER, format!("{what}\nnobody is there to confirm it: say --yes")));
+        return Err(CliError::new(NEEDS_CONFIRMATION, format!("{what}\nnobody is there to confirm it: say --yes")));
     }
     note(what);
     note(&format!("Type {name} to go on:"));
     let mut line = String::new();
-    std::io::stdin().read_line(&mut line).map_err(|error| CliError::new(NEEDS_ANSWER, format!("read the answer: {error}")))?;
+    std::io::stdin().read_line(&mut line).map_err(|error| CliError::new(NEEDS_CONFIRMATION, format!("read the answer: {error}")))?;
     if line.trim() == name { Ok(()) } else { Err(CliError::new(REFUSED, "not confirmed: nothing was changed")) }
 }

@@ -22,7 +22,11 @@ pub(crate) const EXIT_STATUSES: [(u8, &str, &str); 11] = [
     ),
     (INTEGRITY, "A file is damaged, or belongs to something else.", "Do not use it; take another copy."),
     (TIMED_OUT, "There was no response, or no result, in time.", "Give the same command again: it goes on where it stopped."),
-    (NEEDS_ANSWER, "A question has to be answered, and there is no terminal to ask on.", "Give --yes, or the flag that the line names."),
+    (
+        NEEDS_CONFIRMATION,
+        "A question has to be answered, and there is no terminal to ask on.",
+        "Give --yes, or the flag that the line names.",
+    ),
     (INTERRUPTED, "The command was interrupted.", "Give the same command again: it goes on where it stopped."),
 ];
 
@@ -40,7 +44,7 @@ pub(crate) const REFUSED: u8 = 5;
 pub(crate) const DENIED: u8 = 6;
 pub(crate) const INTEGRITY: u8 = 7;
 pub(crate) const TIMED_OUT: u8 = 8;
-pub(crate) const NEEDS_ANSWER: u8 = 9;
+pub(crate) const NEEDS_CONFIRMATION: u8 = 9;
 /// 128 and the number of SIGINT, as shells have it.
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -112,7 +116,7 @@ fn code(error: &certs::Error) -> u8 {
         | Error::KeyMismatch
         | Error::Content { .. }
         | Error::Exposed { .. } => INTEGRITY,
-        Error::PassphraseNeeded => NEEDS_ANSWER,
+        Error::PassphraseNeeded => NEEDS_CONFIRMATION,
         Error::Make { .. } | Error::File { .. } => FAILED,
         Error::At { source, .. } => code(source),
     }

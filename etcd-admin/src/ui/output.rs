@@ -14,7 +14,7 @@ pub(crate) enum Format {
 }
 
 /// A value as JSON, or the text that stands for it.
-pub(crate) fn answer(format: Format, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
+pub(crate) fn print_result(format: Format, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
     match format {
         Format::Table => say(&text()),
         Format::Json => {

@@ -1,7 +1,7 @@
 //! Passphrases: from a file, from the input, or from the terminal. Never from the command line or
 //! the environment, which others can read.
 
-use crate::ui::error::{CliError, NEEDS_ANSWER};
+use crate::ui::error::{CliError, NEEDS_CONFIRMATION};
 use certs::Passphrase;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ impl PassphraseSource {
         if !std::io::stdin().is_terminal() {
             let text =
                 format!("the key of {what} is encrypted, and nobody is there to be asked: give --passphrase-file FILE, or - for the input");
-            return Err(CliError::new(NEEDS_ANSWER, hinted(text)));
+            return Err(CliError::new(NEEDS_CONFIRMATION, hinted(text)));
         }
         prompt(&format!("Passphrase of {what}: "))
     }
@@ -55,7 +55,7 @@ fn prompt(text: &str) -> Result<Passphrase, CliError> {
 }
 
 fn unreadable(error: &std::io::Error) -> CliError {
-    CliError::new(NEEDS_ANSWER, format!("read the passphrase: {error}"))
+    CliError::new(NEEDS_CONFIRMATION, format!("read the passphrase: {error}"))
 }
 
 fn read(path: &Path) -> Result<Passphrase, CliError> {

@@ -11,7 +11,7 @@ use proto::authpb::permission::Type;
 use proto::etcdserverpb::{AuthRoleGetResponse, AuthStatusResponse, AuthUserGetResponse, ResponseHeader};
 
 /// An answer that says no more than that it was done, or lists names.
-pub(crate) struct Said<'a, M> {
+pub(crate) struct TextResponse<'a, M> {
     pub(crate) text: String,
     pub(crate) header: Option<&'a ResponseHeader>,
     /// Name of the list, and the list.
@@ -19,7 +19,7 @@ pub(crate) struct Said<'a, M> {
     pub(crate) message: &'a M,
 }
 
-impl<M: Message> Shown for Said<'_, M> {
+impl<M: Message> Shown for TextResponse<'_, M> {
     fn simple(&self, _: &Printer) -> Option<Vec<u8>> {
         Some(self.text.clone().into_bytes())
     }
@@ -69,17 +69,17 @@ impl Shown for AuthStatus {
 
 pub(crate) struct UserShown<'a> {
     pub(crate) name: &'a str,
-    pub(crate) answer: &'a AuthUserGetResponse,
+    pub(crate) response: &'a AuthUserGetResponse,
 }
 
 impl Shown for UserShown<'_> {
     fn simple(&self, _: &Printer) -> Option<Vec<u8>> {
-        let roles: String = self.answer.roles.iter().map(|role| format!(" {role}")).collect();
+        let roles: String = self.response.roles.iter().map(|role| format!(" {role}")).collect();
         Some(format!("User: {}\nRoles:{roles}\n", self.name).into_bytes())
     }
 
     fn json(&self, _: &Printer) -> Option<String> {
-        Some(with_header(self.answer.header.as_ref()).texts("roles", &self.answer.roles).finish())
+        Some(with_header(self.response.header.as_ref()).texts("roles", &self.response.roles).finish())
     }
 
     fn fields(&self, _: &Printer) -> Option<String> {
@@ -87,13 +87,13 @@ impl Shown for UserShown<'_> {
     }
 
     fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
-        Ok(self.answer.encode_to_vec())
+        Ok(self.response.encode_to_vec())
     }
 }
 
 pub(crate) struct RoleShown<'a> {
     pub(crate) name: &'a str,
-    pub(crate) answer: &'a AuthRoleGetResponse,
+    pub(crate) response: &'a AuthRoleGetResponse,
 }
 
 impl Shown for RoleShown<'_> {
@@ -101,7 +101,7 @@ impl Shown for RoleShown<'_> {
         let mut out = format!("Role {}\n", self.name).into_bytes();
         for (head, other) in [("KV Read:\n", Type::Write), ("KV Write:\n", Type::Read)] {
             out.extend_from_slice(head.as_bytes());
-            for permission in self.answer.perm.iter().filter(|permission| permission.perm_type() != other) {
+            for permission in self.response.perm.iter().filter(|permission| permission.perm_type() != other) {
                 out.push(b'\t');
                 out.extend(range(&permission.key, &permission.range_end, true));
                 out.push(b'\n');
@@ -115,12 +115,12 @@ impl Shown for RoleShown<'_> {
             let object = Object::default().number("permType", permission.perm_type);
             object.bytes("key", &permission.key).bytes("range_end", &permission.range_end)
         };
-        Some(with_header(self.answer.header.as_ref()).objects("perm", self.answer.perm.iter().map(object)).finish())
+        Some(with_header(self.response.header.as_ref()).objects("perm", self.response.perm.iter().map(object)).finish())
     }
 
     fn fields(&self, style: &Printer) -> Option<String> {
-        let mut out = header_fields(self.answer.header.as_ref(), style);
-        for permission in &self.answer.perm {
+        let mut out = header_fields(self.response.header.as_ref(), style);
+        for permission in &self.response.perm {
             let kind = permission.perm_type().as_str_name();
             out += &format!(
                 "\"PermType\" :  {kind}\n\"Key\" : {}\n\"RangeEnd\" : {}\n",
@@ -132,7 +132,7 @@ impl Shown for RoleShown<'_> {
     }
 
     fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
-        Ok(self.answer.encode_to_vec())
+        Ok(self.response.encode_to_vec())
     }
 }
 

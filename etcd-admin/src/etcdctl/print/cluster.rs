@@ -134,7 +134,7 @@ impl Shown for Alarms {
 pub(crate) struct Moved {
     pub(crate) from: u64,
     pub(crate) to: u64,
-    pub(crate) answer: MoveLeaderResponse,
+    pub(crate) response: MoveLeaderResponse,
 }
 
 impl Shown for Moved {
@@ -143,7 +143,7 @@ impl Shown for Moved {
     }
 
     fn json(&self, _: &Printer) -> Option<String> {
-        Some(with_header(self.answer.header.as_ref()).finish())
+        Some(with_header(self.response.header.as_ref()).finish())
     }
 
     fn fields(&self, _: &Printer) -> Option<String> {
@@ -151,7 +151,7 @@ impl Shown for Moved {
     }
 
     fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
-        Ok(self.answer.encode_to_vec())
+        Ok(self.response.encode_to_vec())
     }
 }
 
@@ -164,16 +164,16 @@ pub(super) fn array(objects: impl IntoIterator<Item = Object>) -> String {
 pub(crate) struct Downgraded {
     /// `validate`, `enable` or `cancel`.
     pub(crate) done: &'static str,
-    pub(crate) answer: DowngradeResponse,
+    pub(crate) response: DowngradeResponse,
 }
 
 impl Shown for Downgraded {
     fn simple(&self, _: &Printer) -> Option<Vec<u8>> {
-        Some(format!("Downgrade {} success, cluster version {}\n", self.done, self.answer.version).into_bytes())
+        Some(format!("Downgrade {} success, cluster version {}\n", self.done, self.response.version).into_bytes())
     }
 
     fn json(&self, _: &Printer) -> Option<String> {
-        Some(with_header(self.answer.header.as_ref()).text("version", &self.answer.version).finish())
+        Some(with_header(self.response.header.as_ref()).text("version", &self.response.version).finish())
     }
 
     fn fields(&self, _: &Printer) -> Option<String> {
@@ -181,6 +181,6 @@ impl Shown for Downgraded {
     }
 
     fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
-        Ok(self.answer.encode_to_vec())
+        Ok(self.response.encode_to_vec())
     }
 }

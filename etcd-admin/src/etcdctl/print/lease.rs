@@ -12,11 +12,11 @@ use proto::etcdserverpb::{
 pub(crate) struct Granted(pub(crate) LeaseGrantResponse);
 pub(crate) struct Revoked {
     pub(crate) id: i64,
-    pub(crate) answer: LeaseRevokeResponse,
+    pub(crate) response: LeaseRevokeResponse,
 }
 pub(crate) struct KeptAlive(pub(crate) LeaseKeepAliveResponse);
 pub(crate) struct TimeToLive {
-    pub(crate) answer: LeaseTimeToLiveResponse,
+    pub(crate) response: LeaseTimeToLiveResponse,
     pub(crate) keys: bool,
 }
 pub(crate) struct Leases(pub(crate) LeaseLeasesResponse);
@@ -56,15 +56,15 @@ impl Shown for Revoked {
     }
 
     fn json(&self, _: &Printer) -> Option<String> {
-        Some(with_header(self.answer.header.as_ref()).finish())
+        Some(with_header(self.response.header.as_ref()).finish())
     }
 
     fn fields(&self, style: &Printer) -> Option<String> {
-        Some(header_fields(self.answer.header.as_ref(), style))
+        Some(header_fields(self.response.header.as_ref(), style))
     }
 
     fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
-        Ok(self.answer.encode_to_vec())
+        Ok(self.response.encode_to_vec())
     }
 }
 
@@ -90,15 +90,15 @@ impl Shown for KeptAlive {
 
 impl Shown for TimeToLive {
     fn simple(&self, _: &Printer) -> Option<Vec<u8>> {
-        let answer = &self.answer;
-        if answer.granted_ttl == 0 && answer.ttl == -1 {
-            return Some(format!("lease {:016x} already expired\n", answer.id).into_bytes());
+        let response = &self.response;
+        if response.granted_ttl == 0 && response.ttl == -1 {
+            return Some(format!("lease {:016x} already expired\n", response.id).into_bytes());
         }
         let mut out =
-            format!("lease {:016x} granted with TTL({}s), remaining({}s)", answer.id, answer.granted_ttl, answer.ttl).into_bytes();
+            format!("lease {:016x} granted with TTL({}s), remaining({}s)", response.id, response.granted_ttl, response.ttl).into_bytes();
         if self.keys {
             out.extend_from_slice(b", attached keys([");
-            out.extend_from_slice(&answer.keys.join(&b' '));
+            out.extend_from_slice(&response.keys.join(&b' '));
             out.extend_from_slice(b"])");
         }
         out.push(b'\n');
@@ -106,31 +106,31 @@ impl Shown for TimeToLive {
     }
 
     fn json(&self, _: &Printer) -> Option<String> {
-        let answer = &self.answer;
-        let keys = if answer.keys.is_empty() { "null".to_owned() } else { list(answer.keys.iter().map(|key| base64(key))) };
+        let response = &self.response;
+        let keys = if response.keys.is_empty() { "null".to_owned() } else { list(response.keys.iter().map(|key| base64(key))) };
         let object = Object::default()
-            .embed(&header(answer.header.as_ref()))
-            .raw("id", &answer.id.to_string())
-            .raw("ttl", &answer.ttl.to_string())
-            .raw("granted-ttl", &answer.granted_ttl.to_string())
+            .embed(&header(response.header.as_ref()))
+            .raw("id", &response.id.to_string())
+            .raw("ttl", &response.ttl.to_string())
+            .raw("granted-ttl", &response.granted_ttl.to_string())
             .raw("keys", &keys);
         Some(object.finish())
     }
 
     fn fields(&self, style: &Printer) -> Option<String> {
-        let answer = &self.answer;
-        let keys: String = answer.keys.iter().map(|key| format!("\"Key\" : {}\n", quoted(key))).collect();
+        let response = &self.response;
+        let keys: String = response.keys.iter().map(|key| format!("\"Key\" : {}\n", quoted(key))).collect();
         Some(format!(
             "{}\"ID\" : {}\n\"TTL\" : {}\n\"GrantedTTL\" : {}\n{keys}",
-            header_fields(answer.header.as_ref(), style),
-            number(answer.id, style),
-            answer.ttl,
-            answer.granted_ttl
+            header_fields(response.header.as_ref(), style),
+            number(response.id, style),
+            response.ttl,
+            response.granted_ttl
         ))
     }
 
     fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
-        Ok(header_message(self.answer.header.as_ref()))
+        Ok(header_message(self.response.header.as_ref()))
     }
 }
 

@@ -8,7 +8,7 @@ mod kv;
 mod lease;
 mod text;
 
-pub(crate) use auth::{AuthStatus, PermissionRevoked, RoleShown, Said, UserShown};
+pub(crate) use auth::{AuthStatus, PermissionRevoked, RoleShown, TextResponse, UserShown};
 pub(crate) use cluster::{Alarms, Downgraded, MemberChanged, MembersListed, Moved};
 pub(crate) use endpoint::{Hashes, Health, Healths, Statuses};
 pub(crate) use go_text::quoted;
@@ -85,14 +85,14 @@ fn unsupported(format: Format) -> CtlError {
 
 impl Printer {
     /// Writes one answer.
-    pub(crate) fn show(&self, answer: &impl Shown) -> Result<(), CtlError> {
+    pub(crate) fn show(&self, response: &impl Shown) -> Result<(), CtlError> {
         let missing = || unsupported(self.format);
         let bytes = match self.format {
-            Format::Simple => answer.simple(self).ok_or_else(missing)?,
-            Format::Json => format!("{}\n", answer.json(self).ok_or_else(missing)?).into_bytes(),
-            Format::Fields => answer.fields(self).ok_or_else(missing)?.into_bytes(),
-            Format::Table => answer.table().ok_or_else(missing)?.into_bytes(),
-            Format::Protobuf => answer.protobuf()?,
+            Format::Simple => response.simple(self).ok_or_else(missing)?,
+            Format::Json => format!("{}\n", response.json(self).ok_or_else(missing)?).into_bytes(),
+            Format::Fields => response.fields(self).ok_or_else(missing)?.into_bytes(),
+            Format::Table => response.table().ok_or_else(missing)?.into_bytes(),
+            Format::Protobuf => response.protobuf()?,
         };
         say(&bytes)
     }

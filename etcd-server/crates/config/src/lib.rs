@@ -39,7 +39,7 @@ pub use given::{Assignment, Given, Source};
 pub use go_duration::{duration, duration_nanos};
 pub use help::help_text;
 pub use initial_cluster::InitialCluster;
-pub use load::{Loaded, Start, Surroundings, load};
+pub use load::{Environment, Loaded, Start, load};
 pub use merged::Merged;
 pub use read::read;
 pub use row::{Kind, Meaning, Row, Section, Yaml};

@@ -15,7 +15,7 @@ use crate::warning::{Warning, WarningKind};
 use crate::{command_line, environment, file};
 
 /// Properties of the machine, read only when they matter.
-pub trait Surroundings {
+pub trait Environment {
     /// The configuration file's text, or why it cannot be read, in the system's words.
     fn read_file(&self, path: &Path) -> Result<String, String>;
     /// The address by which this machine reaches the rest of the world, if it has one.
@@ -47,7 +47,7 @@ pub struct Loaded {
 }
 
 /// Reads, merges and checks. `words` are the arguments after the program's name.
-pub fn load(words: &[String], variables: &[(String, String)], surroundings: &dyn Surroundings) -> Result<Start, ConfigError> {
+pub fn load(words: &[String], variables: &[(String, String)], environment: &dyn Environment) -> Result<Start, ConfigError> {
     if let Some(word) = words.first().filter(|word| matches!(word.as_str(), "gateway" | "grpc-proxy")) {
         return Err(ConfigError::Subcommand(word.clone()));
     }
@@ -66,7 +66,7 @@ pub fn load(words: &[String], variables: &[(String, String)], surroundings: &dyn
     let mut given = Given { flags: line.flags, ..Given::default() };
     match config_file(&given, variables) {
         Some(path) => {
-            let text = surroundings.read_file(&path).map_err(|reason| ConfigError::File { path: path.clone(), reason })?;
+            let text = environment.read_file(&path).map_err(|reason| ConfigError::File { path: path.clone(), reason })?;
             let (assignments, more) = file::parse(&path, &text)?;
             warnings.extend(more);
             warnings.extend(ignored_beside_file(&given, variables));
@@ -89,7 +89,7 @@ pub fn load(words: &[String], variables: &[(String, String)], surroundings: &dyn
             return Err(ConfigError::UnknownKeys(unknown.join("; ")));
         }
     }
-    let settings = Settings::from_merged(&merged, surroundings, &mut warnings)?;
+    let settings = Settings::from_merged(&merged, environment, &mut warnings)?;
     let variables = given.variables.iter().map(|assignment| assignment.row.variable()).collect();
     let loaded = Box::new(Loaded { settings, warnings, variables, file: given.file_path });
     Ok(if checks { Start::Check(loaded) } else { Start::Serve(loaded) })

@@ -6,7 +6,7 @@ use std::net::{IpAddr, UdpSocket};
 use std::path::Path;
 
 use crate::error::ConfigError;
-use crate::load::{Start, Surroundings, load};
+use crate::load::{Environment, Start, load};
 
 /// No configuration is larger; a larger file is the wrong file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -23,7 +23,7 @@ pub fn read() -> Result<Start, ConfigError> {
     load(&words, &variables, &Machine)
 }
 
-impl Surroundings for Machine {
+impl Environment for Machine {
     fn read_file(&self, path: &Path) -> Result<String, String> {
         let reason = |error: std::io::Error| error.to_string();
         let file = std::fs::File::open(path).map_err(reason)?;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use config::{ConfigError, Loaded, Settings, Start, Surroundings, load};
+use config::{ConfigError, Environment, Loaded, Settings, Start, load};
 
 /// A machine with at most one file and one address.
 #[derive(Default)]
@@ -12,7 +12,7 @@ pub(crate) struct Machine {
     pub(crate) host: Option<IpAddr>,
 }
 
-impl Surroundings for Machine {
+impl Environment for Machine {
     fn read_file(&self, _: &Path) -> Result<String, String> {
         self.file.clone().ok_or_else(|| "no such file or directory".to_owned())
     }

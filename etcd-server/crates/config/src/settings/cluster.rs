@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::ConfigError;
 use crate::initial_cluster::InitialCluster;
-use crate::load::Surroundings;
+use crate::load::Environment;
 use crate::merged::Merged;
 use crate::settings::{ListenSettings, duration};
 use crate::table::row;
@@ -127,7 +127,7 @@ impl ClusterSettings {
         merged: &Merged,
         listen: ListenSettings,
         discovery: Option<DiscoverySettings>,
-        machine: &dyn Surroundings,
+        machine: &dyn Environment,
     ) -> Result<(ListenSettings, Self), ConfigError> {
         let listen = with_default_host(merged, listen, machine);
         let domain = merged.text("discovery-srv");
@@ -176,7 +176,7 @@ fn cluster_state(merged: &Merged) -> Result<ClusterState, ConfigError> {
 
 /// Replaces the default advertised URL of a member that listens on 0.0.0.0 by the machine's own
 /// address.
-fn with_default_host(merged: &Merged, mut listen: ListenSettings, machine: &dyn Surroundings) -> ListenSettings {
+fn with_default_host(merged: &Merged, mut listen: ListenSettings, machine: &dyn Environment) -> ListenSettings {
     let peer = wildcard_port(&listen.peer).filter(|_| is_default(merged, "initial-advertise-peer-urls", &listen.advertise_peer));
     let client = wildcard_port(&listen.client).filter(|_| is_default(merged, "advertise-client-urls", &listen.advertise_client));
     if peer.is_none() && client.is_none() {

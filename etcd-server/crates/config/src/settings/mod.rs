@@ -27,7 +27,7 @@ use std::time::Duration;
 use crate::error::ConfigError;
 use crate::feature_gate::{FeatureGates, Gate};
 use crate::initial_cluster::InitialCluster;
-use crate::load::Surroundings;
+use crate::load::Environment;
 use crate::merged::Merged;
 use crate::warning::Warning;
 
@@ -61,7 +61,7 @@ pub struct Settings {
 
 impl Settings {
     /// Checks everything. Remarks go to `warnings`; the first mistake ends it.
-    pub(crate) fn from_merged(merged: &Merged, machine: &dyn Surroundings, warnings: &mut Vec<Warning>) -> Result<Self, ConfigError> {
+    pub(crate) fn from_merged(merged: &Merged, machine: &dyn Environment, warnings: &mut Vec<Warning>) -> Result<Self, ConfigError> {
         let log = LogSettings::from_merged(merged, warnings)?;
         let listen = ListenSettings::from_merged(merged, warnings)?;
         let discovery = DiscoverySettings::from_merged(merged)?;

@@ -1,7 +1,7 @@
 //! Configuration files in YAML, words of the command line, and variables.
 
 use crate::{Dice, Target};
-use config::{Row, Start, Surroundings, Yaml};
+use config::{Environment, Row, Start, Yaml};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -12,7 +12,7 @@ pub(super) struct SettingsFiles {
 
 struct Machine(String);
 
-impl Surroundings for Machine {
+impl Environment for Machine {
     fn read_file(&self, _: &Path) -> Result<String, String> {
         Ok(self.0.clone())
     }

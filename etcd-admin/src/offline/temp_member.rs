@@ -16,13 +16,13 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Ends when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Throwaway {
+pub(crate) struct TempMember {
     child: Child,
     pub(crate) client: Client,
     log: PathBuf,
 }
 
-impl Throwaway {
+impl TempMember {
     /// Returns two free ports: URLs for clients and for members.
     pub(crate) fn urls() -> Result<[String; 2], CliError> {
         let free = || TcpListener::bind("127.0.0.1:0").map_err(|error| CliError::new(FAILED, format!("find a free port: {error}")));
@@ -117,7 +117,7 @@ impl Throwaway {
     }
 }
 
-impl Drop for Throwaway {
+impl Drop for TempMember {
     fn drop(&mut self) {
         // Both fail only when it has ended already.
         drop(self.child.kill());

@@ -31,8 +31,8 @@ pub(super) fn port(what: &str, address: SocketAddr, held: bool) -> Finding {
             Finding::good("port", address, format!("in use for {what}, and the member runs"))
         }
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            let cure = format!("stop what listens there (ss -ltnp 'sport = :{}'), or choose another port", address.port());
-            Finding::bad("port", address, format!("{what}: in use by another process"), cure)
+            let remedy = format!("stop what listens there (ss -ltnp 'sport = :{}'), or choose another port", address.port());
+            Finding::bad("port", address, format!("{what}: in use by another process"), remedy)
         }
         Err(error) if error.kind() == ErrorKind::AddrNotAvailable => Finding::bad(
             "port",
@@ -68,16 +68,16 @@ pub(super) fn unit() -> Option<Finding> {
     if of("LoadState") != "loaded" {
         return None;
     }
-    let told =
+    let report =
         format!("{}, last result {}, exit code {}, {} restarts", of("ActiveState"), of("Result"), of("ExecMainStatus"), of("NRestarts"));
-    let cure = match of("Result") {
-        "success" => return Some(Finding::good("unit", UNIT, told)),
+    let remedy = match of("Result") {
+        "success" => return Some(Finding::good("unit", UNIT, report)),
         "watchdog" => "it stood still for 30 s: look at the disk and at memory (journalctl -u etcd-server)",
         "oom-kill" => "the machine ran out of memory: give it more, or find who else takes it",
         "start-limit-hit" => "it ended over and over: mend the cause, then systemctl reset-failed etcd-server",
         _ => "the last lines of journalctl -u etcd-server say why; etcd-admin explain tells of exit codes",
     };
-    Some(Finding::bad("unit", UNIT, told, cure))
+    Some(Finding::bad("unit", UNIT, report, remedy))
 }
 
 /// Returns the user that systemd runs the daemon as. `None` where there is no such unit.
