@@ -22,7 +22,7 @@ use api::{Server, TokenKeeper, Tokens};
 use config::{ConfigError, Quota, Settings};
 use membership::Version;
 use otlp::Tracer;
-use peer::{Connect, Introduction, Transport};
+use peer::{Connect, PeerIdentity, Transport};
 use replica::{Opened, Options, Replica, Running};
 use std::io::Write as _;
 use std::net::ToSocketAddrs as _;
@@ -215,7 +215,7 @@ fn transport(
     metrics: &Arc<Metrics>,
     runtime: &tokio::runtime::Handle,
 ) -> Transport {
-    let own = Introduction {
+    let own = PeerIdentity {
         member: opened.member_id(),
         cluster: opened.cluster_id(),
         version: OWN_VERSION,

@@ -72,13 +72,13 @@ fn ask(port: u16, line: &str) -> String {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let length = body.len();
     write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     // A server that responds before the whole request was read may reset the connection behind the
     // response.
-    let ended = stream.read_to_end(&mut answer);
-    assert!(!answer.is_empty(), "{line}: {ended:?}");
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let ended = stream.read_to_end(&mut response);
+    assert!(!response.is_empty(), "{line}: {ended:?}");
+    let response = String::from_utf8_lossy(&response);
+    let (head, body) = response.split_once("\r\n\r\n").unwrap_or((&response, ""));
     let status = head.split(' ').nth(1).unwrap_or_default();
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
     let body = if chunked { body.split("\r\n").skip(1).step_by(2).collect() } else { body.to_owned() };

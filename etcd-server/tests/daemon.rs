@@ -47,8 +47,8 @@ impl Client {
 
     pub(crate) async fn put(&self, key: impl Into<String>, value: impl Into<String>) -> Result<i64, Status> {
         let request = PutRequest { key: key.into().into(), value: value.into().into(), ..PutRequest::default() };
-        let answer = self.kv.clone().put(request).await?.into_inner();
-        Ok(answer.header.unwrap().revision)
+        let response = self.kv.clone().put(request).await?.into_inner();
+        Ok(response.header.unwrap().revision)
     }
 
     pub(crate) async fn revision(&self) -> i64 {
@@ -61,8 +61,8 @@ impl Client {
 
     /// The hash of the history up to `revision`; zero for all of it.
     pub(crate) async fn hash(&self, revision: i64) -> HashKvResponse {
-        let answer = self.maintenance.clone().hash_kv(HashKvRequest { revision }).await.unwrap().into_inner();
-        HashKvResponse { header: None, ..answer }
+        let response = self.maintenance.clone().hash_kv(HashKvRequest { revision }).await.unwrap().into_inner();
+        HashKvResponse { header: None, ..response }
     }
 
     /// A lease that outlives every test.
@@ -73,9 +73,9 @@ impl Client {
 
     pub(crate) async fn lease_keys(&self, id: i64) -> Vec<bytes::Bytes> {
         let request = LeaseTimeToLiveRequest { id, keys: true };
-        let answer = self.lease.clone().lease_time_to_live(request).await.unwrap().into_inner();
-        assert!(answer.ttl > 0, "lease {id:x} is gone");
-        answer.keys
+        let response = self.lease.clone().lease_time_to_live(request).await.unwrap().into_inner();
+        assert!(response.ttl > 0, "lease {id:x} is gone");
+        response.keys
     }
 }
 

@@ -261,8 +261,8 @@ async fn flipped_bits(end: End, dir: &str, flips: u64) {
             continue;
         }
         match Answers::of(&Client::connect(&server.endpoint()).await).await {
-            Ok(answers) => {
-                assert_eq!(answers, left.answers, "{told}");
+            Ok(responses) => {
+                assert_eq!(responses, left.responses, "{told}");
                 harmless += 1;
             }
             Err(_) => {
@@ -294,5 +294,5 @@ async fn an_undamaged_copy_is_served() {
     fs::remove_dir_all(server.data_dir()).unwrap();
     copy(&left.copy().path(), &server.data_dir());
     server.restart().await.unwrap();
-    assert_eq!(Answers::of(&Client::connect(&server.endpoint()).await).await.unwrap(), left.answers);
+    assert_eq!(Answers::of(&Client::connect(&server.endpoint()).await).await.unwrap(), left.responses);
 }

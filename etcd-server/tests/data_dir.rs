@@ -30,7 +30,7 @@ impl Answers {
     /// Everything there is to read; an error when the member ends over it.
     pub(crate) async fn of(client: &Client) -> Result<Self, tonic::Status> {
         let all = |revision| RangeRequest { key: "\0".into(), range_end: "\0".into(), revision, ..RangeRequest::default() };
-        let without_header = |answer| RangeResponse { header: None, ..answer };
+        let without_header = |response| RangeResponse { header: None, ..response };
         let newest = without_header(client.try_range(all(0)).await?);
         let earlier = without_header(client.try_range(all(KEYS)).await?);
         let hash = client.maintenance.clone().hash_kv(proto::etcdserverpb::HashKvRequest { revision: 0 }).await?.into_inner();
@@ -44,7 +44,7 @@ const KEYS: i64 = 300;
 #[derive(Debug)]
 pub(crate) struct Left {
     home: TempDir,
-    pub(crate) answers: Answers,
+    pub(crate) responses: Answers,
 }
 
 /// A copy to be damaged.
@@ -61,14 +61,14 @@ impl Left {
         for number in 0..KEYS + KEYS / 2 {
             client.put(format!("key-{:03}", number % KEYS), format!("value-{number}-{}", "x".repeat(400))).await.unwrap();
         }
-        let answers = Answers::of(&client).await.unwrap();
+        let responses = Answers::of(&client).await.unwrap();
         match end {
             End::Stopped => assert!(server.terminate(SOON).is_some_and(|status| status.success())),
             End::Killed => server.kill(),
         }
         let home = tempfile::tempdir().unwrap();
         copy(&server.data_dir(), &home.path().join("data"));
-        Self { home, answers }
+        Self { home, responses }
     }
 
     pub(crate) fn copy(&self) -> Copy {

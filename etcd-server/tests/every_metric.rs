@@ -136,8 +136,8 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 
 /// Returns the page; `None` while the member does not serve.
 async fn scrape(address: &str) -> Option<String> {
-    let answer = get(address, "/metrics").await?;
-    answer.starts_with("HTTP/1.1 200").then(|| answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+    let response = get(address, "/metrics").await?;
+    response.starts_with("HTTP/1.1 200").then(|| response.split_once("\r\n\r\n").unwrap().1.to_owned())
 }
 
 async fn get(address: &str, path: &str) -> Option<String> {
@@ -150,9 +150,9 @@ async fn send(address: &str, parts: &[&[u8]]) -> Option<String> {
         for part in parts {
             stream.write_all(part).await.ok()?;
         }
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.ok()?;
-        Some(String::from_utf8_lossy(&answer).into_owned())
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).await.ok()?;
+        Some(String::from_utf8_lossy(&response).into_owned())
     };
     tokio::time::timeout(Duration::from_secs(10), exchange).await.ok()?
 }
@@ -247,8 +247,8 @@ async fn watches(cluster: &Cluster, via: usize, watcher: &Watcher) {
     let garbage = tokio_stream::iter([bytes::Bytes::from_static(b"\xff\xff\xff\xff")]);
     let path = http::uri::PathAndQuery::from_static("/etcdserverpb.Watch/Watch");
     let broken = grpc.streaming(tonic::Request::new(garbage), path, RawCodec).await;
-    if let Ok(answers) = broken {
-        answers.into_inner().message().await.unwrap_err();
+    if let Ok(responses) = broken {
+        responses.into_inner().message().await.unwrap_err();
     }
     watcher.wait_for(&["etcd_network_server_stream_failures_total"]).await;
 }

@@ -138,19 +138,19 @@ impl Writer {
     async fn ask(&mut self, operation: &Operation) -> Result<i64, Status> {
         match operation.as_slice() {
             [Change::Put { key, value, lease }] => {
-                let answer = self.client.kv.put(put_request(key, value, *lease)).await?.into_inner();
-                Ok(answer.header.unwrap_or_default().revision)
+                let response = self.client.kv.put(put_request(key, value, *lease)).await?.into_inner();
+                Ok(response.header.unwrap_or_default().revision)
             }
             [Change::Delete { key }] => {
                 let request = DeleteRangeRequest { key: key.clone().into(), ..DeleteRangeRequest::default() };
-                let answer = self.client.kv.delete_range(request).await?.into_inner();
-                assert_eq!(answer.deleted, 1, "{key} was put and is not there");
-                Ok(answer.header.unwrap_or_default().revision)
+                let response = self.client.kv.delete_range(request).await?.into_inner();
+                assert_eq!(response.deleted, 1, "{key} was put and is not there");
+                Ok(response.header.unwrap_or_default().revision)
             }
             changes => {
-                let answer = self.client.kv.txn(transaction(changes)).await?.into_inner();
-                assert!(answer.succeeded, "revisions are never negative");
-                Ok(answer.header.unwrap_or_default().revision)
+                let response = self.client.kv.txn(transaction(changes)).await?.into_inner();
+                assert!(response.succeeded, "revisions are never negative");
+                Ok(response.header.unwrap_or_default().revision)
             }
         }
     }

@@ -45,18 +45,18 @@ async fn ask(sender: &mut SendRequest<Bytes>, path: &str, message: &[u8]) -> Opt
     framed.put_u8(0);
     framed.put_u32(u32::try_from(message.len()).unwrap());
     framed.extend_from_slice(message);
-    let (answer, mut body) = sender.send_request(call(path), false).inspect_err(|error| println!("not sent: {error}")).ok()?;
+    let (response, mut body) = sender.send_request(call(path), false).inspect_err(|error| println!("not sent: {error}")).ok()?;
     // The server may stop listening before everything is sent.
     drop(body.send_data(framed.freeze(), true));
-    let mut answer = answer.await.inspect_err(|error| println!("no answer: {error}")).ok()?;
+    let mut response = response.await.inspect_err(|error| println!("no answer: {error}")).ok()?;
     let status = |headers: &HeaderMap| headers.get("grpc-status").map(|status| status.to_str().unwrap().to_owned());
-    if let Some(status) = status(answer.headers()) {
+    if let Some(status) = status(response.headers()) {
         return Some(status);
     }
-    while let Some(data) = answer.body_mut().data().await {
-        answer.body_mut().flow_control().release_capacity(data.ok()?.len()).ok()?;
+    while let Some(data) = response.body_mut().data().await {
+        response.body_mut().flow_control().release_capacity(data.ok()?.len()).ok()?;
     }
-    answer.body_mut().trailers().await.inspect_err(|error| println!("no trailers: {error}")).ok()?.as_ref().and_then(status)
+    response.body_mut().trailers().await.inspect_err(|error| println!("no trailers: {error}")).ok()?.as_ref().and_then(status)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,8 +118,8 @@ async fn ten_thousand_requests_at_a_time() {
             requests.spawn(async move { client.put(format!("key-{number}"), "x".repeat(4096)).await });
         }
     }
-    for answer in requests.join_all().await {
-        answer.unwrap();
+    for response in requests.join_all().await {
+        response.unwrap();
     }
     assert_within(&server, 768 * MIB, "10,000 requests of 4 KiB at a time");
 }
@@ -190,10 +190,10 @@ async fn a_client_that_gives_up_a_large_list_leaves_nothing_behind() {
         framed.put_u8(0);
         framed.put_u32(u32::try_from(message.len()).unwrap());
         framed.extend_from_slice(&message);
-        let (answer, mut body) = sender.send_request(call("/etcdserverpb.KV/Range"), false).unwrap();
+        let (response, mut body) = sender.send_request(call("/etcdserverpb.KV/Range"), false).unwrap();
         body.send_data(framed.freeze(), true).unwrap();
-        let mut answer = answer.await.unwrap();
-        assert!(answer.body_mut().data().await.unwrap().is_ok());
+        let mut response = response.await.unwrap();
+        assert!(response.body_mut().data().await.unwrap().is_ok());
     }
     assert_eq!(client.range(all).await.kvs.len(), 20);
 }

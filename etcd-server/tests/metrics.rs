@@ -34,10 +34,10 @@ impl Page {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!("GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
-        let (_, page) = answer.split_once("\r\n\r\n").unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        assert!(response.starts_with("HTTP/1.0 200"), "{response}");
+        let (_, page) = response.split_once("\r\n\r\n").unwrap();
         let lines = page.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
         Self(lines.map(|line| line.rsplit_once(' ').unwrap()).map(|(series, value)| (series.to_owned(), value.parse().unwrap())).collect())
     }
@@ -173,8 +173,8 @@ async fn messages_of_streams_are_counted_and_their_ends() {
     let daemon = Daemon::start(&[]).await;
     let id = daemon.lease().lease_grant(LeaseGrantRequest { ttl: 1000, id: 0 }).await.unwrap().into_inner().id;
     let renewals = futures::stream::iter(std::iter::repeat_n(LeaseKeepAliveRequest { id }, 3));
-    let mut answers = daemon.lease().lease_keep_alive(renewals).await.unwrap().into_inner();
-    while answers.message().await.unwrap().is_some() {}
+    let mut responses = daemon.lease().lease_keep_alive(renewals).await.unwrap().into_inner();
+    while responses.message().await.unwrap().is_some() {}
     let mut backup = daemon.maintenance().snapshot(SnapshotRequest {}).await.unwrap().into_inner();
     let mut parts = 0.0;
     while backup.message().await.unwrap().is_some() {
@@ -291,12 +291,12 @@ async fn streams_and_watchers_are_shown_while_they_live() {
         asking.send(create(key)).await.unwrap();
     }
     let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
-    let mut answers = WatchClient::new(daemon.channel.clone()).watch(requests).await.unwrap().into_inner();
+    let mut responses = WatchClient::new(daemon.channel.clone()).watch(requests).await.unwrap().into_inner();
     for _ in 0..2 {
-        assert!(answers.message().await.unwrap().unwrap().created);
+        assert!(responses.message().await.unwrap().unwrap().created);
     }
     // The page shows the last report of the watch thread, which comes a moment after its response.
     while shown().await != [1.0, 2.0, 0.0] {}
-    drop((asking, answers));
+    drop((asking, responses));
     while shown().await != [0.0, 0.0, 0.0] {}
 }

@@ -34,8 +34,8 @@ async fn keys_and_transactions() {
         .when([Compare::value("a/0", CompareOp::Equal, "new")])
         .and_then([TxnOp::put("a/0", "newer", None), TxnOp::get("a/0", None)])
         .or_else([TxnOp::get("a/1", None)]);
-    let answer = client.txn(txn).await.unwrap();
-    assert!(answer.succeeded() && answer.op_responses().len() == 2);
+    let response = client.txn(txn).await.unwrap();
+    assert!(response.succeeded() && response.op_responses().len() == 2);
     assert_eq!(client.delete("a/", Some(DeleteOptions::new().with_prefix())).await.unwrap().deleted(), 5);
     client.compact(revision, None).await.unwrap();
     let refused = client.get("a/0", Some(GetOptions::new().with_revision(revision - 1))).await.unwrap_err();
@@ -67,8 +67,8 @@ async fn leases_with_keep_alive() {
     let (mut keeper, mut kept) = client.lease_keep_alive(lease.id()).await.unwrap();
     for _ in 0..3 {
         keeper.keep_alive().await.unwrap();
-        let answer = kept.message().await.unwrap().unwrap();
-        assert_eq!((answer.id(), answer.ttl()), (lease.id(), 600));
+        let response = kept.message().await.unwrap().unwrap();
+        assert_eq!((response.id(), response.ttl()), (lease.id(), 600));
     }
     assert_eq!(client.leases().await.unwrap().leases().len(), 1);
     client.lease_revoke(lease.id()).await.unwrap();

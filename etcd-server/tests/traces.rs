@@ -181,14 +181,14 @@ async fn script(daemon: &Daemon) -> usize {
     let (asking, requests) = tokio::sync::mpsc::channel(2);
     asking.send(create("first")).await.unwrap();
     let watch = of_trace(next(), true, ReceiverStream::new(requests));
-    let mut answers = WatchClient::new(daemon.channel.clone()).watch(watch).await.unwrap().into_inner();
-    let first = answers.message().await.unwrap().unwrap();
+    let mut responses = WatchClient::new(daemon.channel.clone()).watch(watch).await.unwrap().into_inner();
+    let first = responses.message().await.unwrap().unwrap();
     asking.send(create("second")).await.unwrap();
-    answers.message().await.unwrap();
+    responses.message().await.unwrap();
     let cancel = WatchCancelRequest { watch_id: first.watch_id };
     asking.send(WatchRequest { request_union: Some(RequestUnion::CancelRequest(cancel)) }).await.unwrap();
-    answers.message().await.unwrap();
-    drop((asking, answers));
+    responses.message().await.unwrap();
+    drop((asking, responses));
     let traced = usize::from(next()) - 1;
     // The caller does not want this one traced, regardless of our own rate.
     kv.range(of_trace(200, false, range)).await.unwrap();

@@ -48,14 +48,14 @@ impl Daemon {
         let (requests, stream) = mpsc::channel(16);
         let client = WatchClient::new(self.channel.clone());
         let mut client = client.max_decoding_message_size(usize::MAX);
-        let answers = client.watch(ReceiverStream::new(stream)).await.unwrap().into_inner();
-        Watching { requests, answers }
+        let responses = client.watch(ReceiverStream::new(stream)).await.unwrap().into_inner();
+        Watching { requests, responses }
     }
 }
 
 struct Watching {
     requests: mpsc::Sender<WatchRequest>,
-    answers: Streaming<WatchResponse>,
+    responses: Streaming<WatchResponse>,
 }
 
 impl Watching {
@@ -65,13 +65,13 @@ impl Watching {
 
     async fn create(&mut self, request: WatchCreateRequest) -> WatchResponse {
         self.ask(RequestUnion::CreateRequest(request)).await;
-        let answer = self.next().await;
-        assert!(answer.created);
-        answer
+        let response = self.next().await;
+        assert!(response.created);
+        response
     }
 
     async fn next(&mut self) -> WatchResponse {
-        tokio::time::timeout(LIMIT, self.answers.message()).await.expect("an answer").unwrap().expect("the stream is open")
+        tokio::time::timeout(LIMIT, self.responses.message()).await.expect("an answer").unwrap().expect("the stream is open")
     }
 }
 
@@ -79,8 +79,8 @@ fn of(key: &str) -> WatchCreateRequest {
     WatchCreateRequest { key: key.to_owned().into(), ..WatchCreateRequest::default() }
 }
 
-fn values(answer: &WatchResponse) -> Vec<String> {
-    answer.events.iter().map(|event| String::from_utf8(event.kv.as_ref().unwrap().value.to_vec()).unwrap()).collect()
+fn values(response: &WatchResponse) -> Vec<String> {
+    response.events.iter().map(|event| String::from_utf8(event.kv.as_ref().unwrap().value.to_vec()).unwrap()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,9 +98,9 @@ async fn events_come_with_what_was_asked_for() {
     assert_eq!((put.watch_id, values(&put), put.header.unwrap().revision), (0, vec!["1".to_owned()], 3));
     daemon.delete("a").await;
     let mut deletes = [watching.next().await, watching.next().await];
-    deletes.sort_by_key(|answer| answer.watch_id);
-    assert!(deletes.iter().all(|answer| answer.events[0].r#type == i32::from(EventType::Delete)));
-    let before = |answer: &WatchResponse| answer.events[0].prev_kv.as_ref().map(|kv| kv.value.to_vec());
+    deletes.sort_by_key(|response| response.watch_id);
+    assert!(deletes.iter().all(|response| response.events[0].r#type == i32::from(EventType::Delete)));
+    let before = |response: &WatchResponse| response.events[0].prev_kv.as_ref().map(|kv| kv.value.to_vec());
     assert_eq!((before(&deletes[0]), before(&deletes[1])), (Some(b"1".to_vec()), None));
 }
 
@@ -152,9 +152,9 @@ async fn large_answers_are_cut_for_who_asks_for_fragments() {
     watching.create(WatchCreateRequest { start_revision: 1, fragment: true, ..of("a") }).await;
     let mut events = 0;
     while events < 4 {
-        let answer = watching.next().await;
-        assert!(prost::Message::encoded_len(&answer) < 2 << 20);
-        events += answer.events.len();
+        let response = watching.next().await;
+        assert!(prost::Message::encoded_len(&response) < 2 << 20);
+        events += response.events.len();
     }
 }
 
@@ -169,8 +169,8 @@ async fn every_watcher_of_a_stream_is_told() {
     assert_eq!(ids.len(), 500);
     daemon.put("a", "1").await;
     while !ids.is_empty() {
-        let answer = watching.next().await;
-        assert!(ids.remove(&answer.watch_id), "each is told once");
+        let response = watching.next().await;
+        assert!(ids.remove(&response.watch_id), "each is told once");
     }
 }
 

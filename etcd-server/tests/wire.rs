@@ -32,15 +32,15 @@ async fn ask(server: &Server, path: &str, headers: &[(&'static str, &'static str
     framed.put_u8(flag);
     framed.put_u32(u32::try_from(message.len()).unwrap());
     framed.extend_from_slice(message);
-    let (answer, mut body) = sender.ready().await.unwrap().send_request(request.body(()).unwrap(), false).unwrap();
+    let (response, mut body) = sender.ready().await.unwrap().send_request(request.body(()).unwrap(), false).unwrap();
     // The server may have answered, and stopped listening, before everything is sent.
     drop(body.send_data(framed.freeze(), true));
-    let mut answer = answer.await.unwrap();
-    let headers = answer.headers().clone();
-    while let Some(data) = answer.body_mut().data().await {
-        answer.body_mut().flow_control().release_capacity(data.unwrap().len()).unwrap();
+    let mut response = response.await.unwrap();
+    let headers = response.headers().clone();
+    while let Some(data) = response.body_mut().data().await {
+        response.body_mut().flow_control().release_capacity(data.unwrap().len()).unwrap();
     }
-    let trailers = answer.body_mut().trailers().await.unwrap().unwrap_or_else(|| headers.clone());
+    let trailers = response.body_mut().trailers().await.unwrap().unwrap_or_else(|| headers.clone());
     (headers, trailers)
 }
 

@@ -90,6 +90,6 @@ async fn versions(replica: &Replica, transport: &Transport) -> Vec<Option<Versio
 
 async fn version_of(transport: &Transport, id: MemberId) -> Option<Version> {
     let request = |target: ask::Target| async move { ask::version(&target, TIMEOUT).await };
-    let failed = |error: &ask::AskError| tracing::debug!(remote_member_id = %id, %error, "failed to get version");
+    let failed = |error: &ask::PeerCallError| tracing::debug!(remote_member_id = %id, %error, "failed to get version");
     transport.ask(id, request, failed).await
 }

@@ -117,7 +117,7 @@ async fn own_hash(server: &Server, revision: i64) -> Result<HashKv, String> {
 async fn hashes_of_others(replica: &Replica, transport: &Transport, revision: i64) -> Vec<(MemberId, HashKv)> {
     let asked = others(replica).into_iter().map(|id| async move {
         let request = |target: ask::Target| async move { ask::hash_kv(&target, revision, HASH_TIMEOUT).await };
-        let failed = |error: &ask::AskError| tracing::warn!(remote_peer_id = %id, %error, "failed to get the hash of a member");
+        let failed = |error: &ask::PeerCallError| tracing::warn!(remote_peer_id = %id, %error, "failed to get the hash of a member");
         transport.ask(id, request, failed).await.map(|hashed| (id, hashed))
     });
     join_all(asked).await.into_iter().flatten().collect()

@@ -279,8 +279,8 @@ fn after(signal: watch::Receiver<bool>, time: Duration) -> watch::Receiver<bool>
 fn web(gateway: &Gateway<ObservedRoutes>, peer: &Peer) -> Web {
     let (gateway, peer) = (gateway.clone(), peer.clone());
     Arc::new(move |request| {
-        let answer = gateway.clone().handle(peer.clone(), request);
-        Box::pin(async move { answer.await.map(tonic::body::Body::new) })
+        let response = gateway.clone().handle(peer.clone(), request);
+        Box::pin(async move { response.await.map(tonic::body::Body::new) })
     })
 }
 

@@ -2,7 +2,7 @@
 
 use api::observe::{count_operations, kind_of_applied};
 use api::request_text;
-use apply::{Answer, ApplyError, RequestKind};
+use apply::{ApplyError, ApplyResponse, RequestKind};
 use prost::Message as _;
 use replica::{AppliedRequest, Observer};
 use std::sync::Arc;
@@ -50,19 +50,19 @@ impl PipelineObserver {
 /// The size of a response, as etcd logs it; nothing for one that apply leaves to the service.
 fn response_text(applied: &AppliedRequest<'_>) -> String {
     let size = match applied.outcome {
-        Ok(Answer::Put(response)) => response.encoded_len(),
-        Ok(Answer::DeleteRange(response)) => response.encoded_len(),
-        Ok(Answer::Txn(response)) => response.encoded_len(),
+        Ok(ApplyResponse::Put(response)) => response.encoded_len(),
+        Ok(ApplyResponse::DeleteRange(response)) => response.encoded_len(),
+        Ok(ApplyResponse::Txn(response)) => response.encoded_len(),
         Ok(
-            Answer::Done
-            | Answer::Compaction(_)
-            | Answer::LeaseGrant(_)
-            | Answer::Alarms(_)
-            | Answer::Authenticated { .. }
-            | Answer::AuthStatus { .. }
-            | Answer::Names(_)
-            | Answer::Permissions(_)
-            | Answer::Members(_),
+            ApplyResponse::Done
+            | ApplyResponse::Compaction(_)
+            | ApplyResponse::LeaseGrant(_)
+            | ApplyResponse::Alarms(_)
+            | ApplyResponse::Authenticated { .. }
+            | ApplyResponse::AuthStatus { .. }
+            | ApplyResponse::Names(_)
+            | ApplyResponse::Permissions(_)
+            | ApplyResponse::Members(_),
         )
         | Err(_) => return String::new(),
     };

@@ -3,7 +3,7 @@
 use crate::peers::raft_snapshot::{Arrived, Incomings, Outgoings};
 use api::Server;
 use membership::{Membership, Version};
-use peer::{Answer, HashKv, Held, HttpRefusal, Local, Outgoing, Receiver, SnapshotReader, Transport};
+use peer::{HashKv, Held, HttpError, Local, LocalFuture, Outgoing, Receiver, SnapshotReader, Transport};
 use proto::etcdserverpb::{LeaseKeepAliveResponse, LeaseTimeToLiveResponse};
 use proto::raftpb::Message;
 use replica::Replica;
@@ -80,7 +80,7 @@ impl LocalPeer {
     }
 
     /// Receives the state that comes with `message` and puts it to use.
-    async fn receive(&self, message: Message, transfer: Option<Held>, body: &mut SnapshotReader) -> Result<(), HttpRefusal> {
+    async fn receive(&self, message: Message, transfer: Option<Held>, body: &mut SnapshotReader) -> Result<(), HttpError> {
         let turn = self.incomings.turn().ok_or_else(another_one)?;
         let failed = |error: String| refusal(500, format!("failed to save KV snapshot ({error})"));
         let begun = Instant::now();
@@ -122,16 +122,16 @@ async fn install(replica: Arc<Replica>, metrics: &Metrics, begun: Instant, messa
     Ok(())
 }
 
-fn refusal(status: u16, text: impl Into<String>) -> HttpRefusal {
-    HttpRefusal { status, text: text.into() }
+fn refusal(status: u16, text: impl Into<String>) -> HttpError {
+    HttpError { status, text: text.into() }
 }
 
-fn another_one() -> HttpRefusal {
+fn another_one() -> HttpError {
     refusal(503, "failed to save KV snapshot (another one is being received)")
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else it is, it is this member's affair")]
-fn of_status(status: &tonic::Status) -> HttpRefusal {
+fn of_status(status: &tonic::Status) -> HttpError {
     let code = match status.code() {
         tonic::Code::NotFound => 404,
         tonic::Code::FailedPrecondition => 412,
@@ -168,11 +168,11 @@ impl Local for LocalPeer {
         self.published().members().cluster_version()
     }
 
-    fn snapshot(&self, message: Message, receiver: Receiver) -> Answer<'_, Result<Outgoing, String>> {
+    fn snapshot(&self, message: Message, receiver: Receiver) -> LocalFuture<'_, Result<Outgoing, String>> {
         Box::pin(self.outgoings.begin(message, receiver))
     }
 
-    fn held_snapshot(&self) -> Answer<'_, Result<Option<Held>, HttpRefusal>> {
+    fn held_snapshot(&self) -> LocalFuture<'_, Result<Option<Held>, HttpError>> {
         Box::pin(async { self.incomings.turn().map(|turn| turn.held()).ok_or_else(another_one) })
     }
 
@@ -181,7 +181,7 @@ impl Local for LocalPeer {
         message: Message,
         transfer: Option<Held>,
         body: &'a mut SnapshotReader,
-    ) -> Answer<'a, Result<(), HttpRefusal>> {
+    ) -> LocalFuture<'a, Result<(), HttpError>> {
         Box::pin(async move {
             // A sender that is no member is counted without an id, because its id is arbitrary.
             let is_member = self.membership().member(MemberId(message.from)).is_some();
@@ -193,7 +193,7 @@ impl Local for LocalPeer {
         })
     }
 
-    fn promote<'a>(&'a self, id: u64, token: Option<&'a str>) -> Answer<'a, Result<String, HttpRefusal>> {
+    fn promote<'a>(&'a self, id: u64, token: Option<&'a str>) -> LocalFuture<'a, Result<String, HttpError>> {
         Box::pin(async move {
             self.server.may_manage(token).map_err(|status| of_status(&status))?;
             if !self.leads() {
@@ -204,14 +204,14 @@ impl Local for LocalPeer {
         })
     }
 
-    fn hash_kv(&self, revision: i64) -> Answer<'_, Result<HashKv, HttpRefusal>> {
+    fn hash_kv(&self, revision: i64) -> LocalFuture<'_, Result<HashKv, HttpError>> {
         Box::pin(async move {
             let hashed = self.server.hash_at(revision).await.map(HashKv::from);
             hashed.map_err(|status| refusal(400, status.message().replace("etcdserver: ", "")))
         })
     }
 
-    fn keep_alive_batch(&self, leases: Vec<i64>) -> Answer<'_, Result<Vec<Option<i64>>, HttpRefusal>> {
+    fn keep_alive_batch(&self, leases: Vec<i64>) -> LocalFuture<'_, Result<Vec<Option<i64>>, HttpError>> {
         Box::pin(async move {
             if !self.leads() {
                 return Err(refusal(400, "not a primary lessor"));
@@ -221,7 +221,7 @@ impl Local for LocalPeer {
         })
     }
 
-    fn keep_alive(&self, lease: i64) -> Answer<'_, Result<LeaseKeepAliveResponse, HttpRefusal>> {
+    fn keep_alive(&self, lease: i64) -> LocalFuture<'_, Result<LeaseKeepAliveResponse, HttpError>> {
         Box::pin(async move {
             if !self.leads() {
                 return Err(refusal(400, "not a primary lessor"));
@@ -238,7 +238,7 @@ impl Local for LocalPeer {
         })
     }
 
-    fn time_to_live(&self, lease: i64, keys: bool) -> Answer<'_, Result<LeaseTimeToLiveResponse, HttpRefusal>> {
+    fn time_to_live(&self, lease: i64, keys: bool) -> LocalFuture<'_, Result<LeaseTimeToLiveResponse, HttpError>> {
         Box::pin(async move {
             if !self.leads() {
                 return Err(refusal(500, "not a primary lessor"));
@@ -247,12 +247,12 @@ impl Local for LocalPeer {
                 Err(status) => Err(of_status(&status)),
                 Ok(None) => Err(refusal(404, "lease not found")),
                 // The empty header is etcd's.
-                Ok(Some(answer)) => Ok(LeaseTimeToLiveResponse { header: Some(Default::default()), ..answer }),
+                Ok(Some(response)) => Ok(LeaseTimeToLiveResponse { header: Some(Default::default()), ..response }),
             }
         })
     }
 
-    fn downgrade_enabled(&self) -> Answer<'_, Result<bool, HttpRefusal>> {
+    fn downgrade_enabled(&self) -> LocalFuture<'_, Result<bool, HttpError>> {
         Box::pin(async move {
             self.server.replica().barrier().await.map_err(|error| refusal(500, error.to_string()))?;
             Ok(self.published().members().downgrade().enabled)
@@ -263,7 +263,7 @@ impl Local for LocalPeer {
         self.published().live_marks()
     }
 
-    fn recently_active(&self) -> Answer<'_, Option<Vec<u64>>> {
+    fn recently_active(&self) -> LocalFuture<'_, Option<Vec<u64>>> {
         Box::pin(async move { if self.leads() { Some(self.server.active_members().await) } else { None } })
     }
 }

@@ -87,8 +87,8 @@ impl Server {
         loop {
             if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.plain)).await {
                 stream.write_all(b"GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
-                let mut answer = Vec::new();
-                if stream.read_to_end(&mut answer).await.is_ok() && answer.starts_with(b"HTTP/1.1 200") {
+                let mut response = Vec::new();
+                if stream.read_to_end(&mut response).await.is_ok() && response.starts_with(b"HTTP/1.1 200") {
                     return Ok(());
                 }
             }
@@ -123,12 +123,12 @@ pub(crate) async fn connect(port: u16, row: &Row, version: &'static SupportedPro
         let mut stream = TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), stream).await?;
         // In TLS 1.3 a client knows only by an answer that it was accepted.
         stream.write_all(b"GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
-        let mut answer = [0; 8];
-        stream.read_exact(&mut answer).await.map(|_| answer)
+        let mut response = [0; 8];
+        stream.read_exact(&mut response).await.map(|_| response)
     };
     match tokio::time::timeout(SOON, attempt).await.expect("a handshake ends") {
-        Ok(answer) if answer.starts_with(b"HTTP/1.1") => Ok(()),
-        Ok(answer) => Err(format!("answered {answer:?}")),
+        Ok(response) if response.starts_with(b"HTTP/1.1") => Ok(()),
+        Ok(response) => Err(format!("answered {response:?}")),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -30,7 +30,9 @@ async fn enter(cluster: &Cluster, member: usize, name: &str) -> (Channel, String
     loop {
         let request = AuthenticateRequest { name: name.to_owned(), password: "secret".to_owned() };
         let entered = match cluster.channel(member).await {
-            Ok(channel) => AuthClient::new(channel.clone()).authenticate(request).await.map(|answer| (channel, answer.into_inner().token)),
+            Ok(channel) => {
+                AuthClient::new(channel.clone()).authenticate(request).await.map(|response| (channel, response.into_inner().token))
+            }
             Err(error) => Err(Status::unavailable(error.to_string())),
         };
         match entered {
@@ -51,7 +53,7 @@ async fn put(cluster: &Cluster, member: usize, user: &str, key: &str) -> Result<
             Err(status) if status.code() == Code::InvalidArgument || status.code() == Code::Unavailable => {
                 assert!(begun.elapsed() < PATIENCE, "{status}");
             }
-            answer => return answer.map(drop),
+            response => return response.map(drop),
         }
     }
 }

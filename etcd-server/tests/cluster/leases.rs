@@ -18,8 +18,8 @@ const APART: Duration = Duration::from_secs(8);
 
 async fn renew(mut leases: LeaseClient<Channel>, id: i64) -> Option<(i64, Instant)> {
     let asked = Instant::now();
-    let mut answers = leases.lease_keep_alive(tokio_stream::iter([LeaseKeepAliveRequest { id }])).await.ok()?.into_inner();
-    Some((answers.message().await.ok()??.ttl, asked))
+    let mut responses = leases.lease_keep_alive(tokio_stream::iter([LeaseKeepAliveRequest { id }])).await.ok()?.into_inner();
+    Some((responses.message().await.ok()??.ttl, asked))
 }
 
 /// The former leader finds the renewals waiting before it hears of the next one, and renews by its own clock.

@@ -28,8 +28,8 @@ impl Call {
             request.metadata_mut().insert(*name, value.parse().unwrap());
         }
         let path = format!("/{}/{}", self.service, self.method).try_into().unwrap();
-        let mut answers = grpc.streaming(request, path, RawCodec).await?.into_inner();
-        Ok(answers.message().await?.unwrap_or_default())
+        let mut responses = grpc.streaming(request, path, RawCodec).await?.into_inner();
+        Ok(responses.message().await?.unwrap_or_default())
     }
 
     /// Returns the path of the JSON form of the method; a few have none.
@@ -71,21 +71,21 @@ pub(crate) async fn post_json(
         // Bytes written to an encrypted stream may wait in it.
         sent = stream.flush().await;
     }
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let mut piece = vec![0; 16 << 10];
     let ended = loop {
         match stream.read(&mut piece).await {
             Ok(0) => break Ok(()),
             Err(error) => break Err(error),
-            Ok(count) => answer.extend_from_slice(&piece[..count]),
+            Ok(count) => response.extend_from_slice(&piece[..count]),
         }
-        let text = String::from_utf8_lossy(&answer);
+        let text = String::from_utf8_lossy(&response);
         let body = text.split_once("\r\n\r\n").map(|(_, body)| body);
         if body.is_some_and(|body| body.contains("{\"result\":") && body.contains("}\n") || body.contains("\"grpc_code\"")) {
             break Ok(());
         }
     };
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    assert!(!answer.is_empty(), "{path}: no answer; sent: {sent:?}, read: {ended:?}");
-    answer
+    let response = String::from_utf8_lossy(&response).into_owned();
+    assert!(!response.is_empty(), "{path}: no answer; sent: {sent:?}, read: {ended:?}");
+    response
 }

@@ -53,8 +53,8 @@ async fn difference(members: &Members, numbers: &AtomicU64, asked: Asked<'_>) ->
 }
 
 async fn differences(members: &Members, numbers: &AtomicU64, all: Vec<Asked<'_>>, at_a_time: usize) -> Vec<String> {
-    let answers = futures::stream::iter(all).map(|asked| difference(members, numbers, asked)).buffer_unordered(at_a_time);
-    answers.filter_map(async |difference| difference).collect().await
+    let responses = futures::stream::iter(all).map(|asked| difference(members, numbers, asked)).buffer_unordered(at_a_time);
+    responses.filter_map(async |difference| difference).collect().await
 }
 
 /// An etcd with holes: the rule must find them, or it finds nothing here either.

@@ -150,7 +150,7 @@ impl Members {
         }
         match call.by_grpc(channel, &metadata).await {
             // A refused watch gets a response with the reason.
-            Ok(answer) if call.method == "Watch" => WatchResponse::decode(answer).unwrap().cancel_reason,
+            Ok(response) if call.method == "Watch" => WatchResponse::decode(response).unwrap().cancel_reason,
             Ok(_) => String::new(),
             Err(status) => format!("{:?}: {}", status.code(), status.message()),
         }

@@ -13,13 +13,13 @@ use tokio::net::UnixStream;
 
 /// The answer, which is empty when the other side has hung up.
 async fn http(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     // A refused client may learn of it before its request is sent; and some connections end without
     // a close frame.
     drop(stream.write_all(b"GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await);
     drop(stream.flush().await);
-    drop(stream.read_to_end(&mut answer).await);
-    String::from_utf8_lossy(&answer).into_owned()
+    drop(stream.read_to_end(&mut response).await);
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 /// The status of a read over gRPC.
@@ -28,10 +28,10 @@ async fn grpc(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> O
     let driven = tokio::spawn(async move { drop(connection.await) });
     let request =
         http::Request::post("http://etcd/etcdserverpb.KV/Range").header("content-type", "application/grpc").header("te", "trailers");
-    let (answer, mut body) = sender.send_request(request.body(()).unwrap(), false).unwrap();
+    let (response, mut body) = sender.send_request(request.body(()).unwrap(), false).unwrap();
     let range = RangeRequest { key: "a".into(), ..RangeRequest::default() }.encode_to_vec();
     body.send_data(Bytes::from(siege::raw::message(&range)), true).unwrap();
-    let mut body = answer.await.unwrap().into_body();
+    let mut body = response.await.unwrap().into_body();
     while let Some(part) = body.data().await {
         body.flow_control().release_capacity(part.unwrap().len()).unwrap();
     }

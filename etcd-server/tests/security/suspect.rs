@@ -82,8 +82,8 @@ impl Suspect {
         self.must("Auth", "AuthEnable", &AuthEnableRequest {}).await;
         for (user, _) in [("root", None)].into_iter().chain(USERS) {
             let login = AuthenticateRequest { name: user.to_owned(), password: password(user) };
-            let answer = self.must("Auth", "Authenticate", &login).await;
-            self.tokens.insert(user, AuthenticateResponse::decode(answer).unwrap().token);
+            let response = self.must("Auth", "Authenticate", &login).await;
+            self.tokens.insert(user, AuthenticateResponse::decode(response).unwrap().token);
         }
     }
 
@@ -128,7 +128,7 @@ impl Suspect {
 }
 
 /// Returns `true` if permission was granted, even if the state refused the request.
-pub(crate) fn was_let_through(answer: &Result<Bytes, Status>) -> bool {
+pub(crate) fn was_let_through(response: &Result<Bytes, Status>) -> bool {
     let refusals = ["permission denied", "user name is empty", "invalid auth token"];
-    answer.as_ref().map_or_else(|status| !refusals.iter().any(|words| status.message().contains(words)), |_| true)
+    response.as_ref().map_or_else(|status| !refusals.iter().any(|words| status.message().contains(words)), |_| true)
 }

@@ -111,11 +111,11 @@ impl Client {
         );
         stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
         stream.flush().await.map_err(|error| error.to_string())?;
-        let mut answer = Vec::new();
+        let mut response = Vec::new();
         // Some servers end without a close frame; their response before that counts.
-        let ended = stream.read_to_end(&mut answer).await;
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        if answer.is_empty() { Err(format!("no answer: {ended:?}")) } else { Ok(answer) }
+        let ended = stream.read_to_end(&mut response).await;
+        let response = String::from_utf8_lossy(&response).into_owned();
+        if response.is_empty() { Err(format!("no answer: {ended:?}")) } else { Ok(response) }
     }
 
     /// The status and body of a GET over HTTP/2.

@@ -82,7 +82,7 @@ async fn three_members_work_encrypted_and_let_only_members_in() {
         let client = Client::trusting(&[&peers], shown, &[version]);
         let mut outcomes = Vec::new();
         for _ in 0..2 {
-            outcomes.push(client.http_named(members[0].peer, "127.0.0.1", "/members").await.is_ok_and(|answer| answer.contains("one")));
+            outcomes.push(client.http_named(members[0].peer, "127.0.0.1", "/members").await.is_ok_and(|response| response.contains("one")));
         }
         outcomes
     };

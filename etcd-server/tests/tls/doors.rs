@@ -20,7 +20,7 @@ enum Door {
 impl Door {
     async fn is_open(self, daemon: &Daemon, ports: Ports, client: &Client) -> Result<(), String> {
         let http = if ports == Ports::Split { daemon.http } else { daemon.client };
-        let good = |answer: String| if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(answer) };
+        let good = |response: String| if response.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(response) };
         match self {
             Self::Grpc => client.grpc(daemon.client).await,
             Self::Json => good(client.http(http, "POST", "/v3/kv/range", r#"{"key":"YQ=="}"#).await?),
@@ -102,9 +102,9 @@ async fn plain_and_secure_ports_stand_side_by_side() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", daemon.client)).await.unwrap();
     stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.contains("Client sent an HTTP request to an HTTPS server."), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    assert!(response.contains("Client sent an HTTP request to an HTTPS server."), "{response}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,9 +120,9 @@ async fn one_address_is_served_by_both_schemes() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     drop(daemon);
 }
 

@@ -33,8 +33,8 @@ async fn read(channel: &Channel, key: &str, metadata: &[(&'static str, &str)]) -
     for (name, value) in metadata {
         request.metadata_mut().insert(*name, value.parse().unwrap());
     }
-    let answer = KvClient::new(channel.clone()).range(request).await;
-    answer.map(drop).map_err(|status| (status.code(), status.message().to_owned()))
+    let response = KvClient::new(channel.clone()).range(request).await;
+    response.map(drop).map_err(|status| (status.code(), status.message().to_owned()))
 }
 
 async fn write(channel: &Channel, key: &str) -> Result<(), Code> {
@@ -90,11 +90,14 @@ async fn a_json_request_has_no_certificate() {
     let daemon = Daemon::start(&flags, Ports::Shared);
     let root = Client::new(&pki, Some(&pki.user("root")));
     set_up(root.channel(daemon.client).await.unwrap()).await;
-    let answer = root.http(daemon.client, "POST", "/v3/kv/range", r#"{"key":"YQ=="}"#).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("CommonName of client sending a request against gateway"), "{answer}");
+    let response = root.http(daemon.client, "POST", "/v3/kv/range", r#"{"key":"YQ=="}"#).await.unwrap();
+    assert!(
+        response.starts_with("HTTP/1.1 400") && response.contains("CommonName of client sending a request against gateway"),
+        "{response}"
+    );
     let login = r#"{"name":"alice","password":"alice-password"}"#;
-    let answer = root.http(daemon.client, "POST", "/v3/auth/authenticate", login).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 400"), "etcd's rule is for every path below /v3: {answer}");
+    let response = root.http(daemon.client, "POST", "/v3/auth/authenticate", login).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 400"), "etcd's rule is for every path below /v3: {response}");
     assert!(root.http(daemon.client, "GET", "/health", "").await.unwrap().starts_with("HTTP/1.1 200"));
 }
 

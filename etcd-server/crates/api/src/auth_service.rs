@@ -2,7 +2,7 @@
 
 use crate::server::{Server, unexpected};
 use crate::status::ToStatus as _;
-use apply::{Answer, Ordered};
+use apply::{ApplyResponse, Ordered};
 use auth::{Identity, Login};
 use proto::etcdserverpb::{
     AuthDisableRequest, AuthDisableResponse, AuthEnableRequest, AuthEnableResponse, AuthRoleAddRequest, AuthRoleAddResponse,
@@ -67,7 +67,7 @@ impl Server {
             let login = InternalAuthenticateRequest { name: request.name.clone(), password: String::new(), simple_token: letters.clone() };
             let ordered = InternalRaftRequest { authenticate: Some(login), ..InternalRaftRequest::default() };
             let (user, token_index, revision) = match self.propose(ordered, &Identity::default()).await? {
-                Ordered { answer: Answer::Authenticated { user, token_index }, revision } => (user, token_index, revision),
+                Ordered { response: ApplyResponse::Authenticated { user, token_index }, revision } => (user, token_index, revision),
                 ordered => return Err(unexpected(&ordered)),
             };
             // The password was checked against data that has changed since: check again.
@@ -86,14 +86,14 @@ impl Server {
     /// Orders a request whose response is a header alone, and returns that.
     async fn done(&self, request: InternalRaftRequest, identity: &Identity) -> Result<ResponseHeader, Status> {
         match self.propose(request, identity).await? {
-            Ordered { answer: Answer::Done, revision } => Ok(self.header(revision)),
+            Ordered { response: ApplyResponse::Done, revision } => Ok(self.header(revision)),
             ordered => Err(unexpected(&ordered)),
         }
     }
 
     async fn names(&self, request: InternalRaftRequest, identity: &Identity) -> Result<(ResponseHeader, Vec<String>), Status> {
         match self.propose(request, identity).await? {
-            Ordered { answer: Answer::Names(names), revision } => Ok((self.header(revision), names)),
+            Ordered { response: ApplyResponse::Names(names), revision } => Ok((self.header(revision), names)),
             ordered => Err(unexpected(&ordered)),
         }
     }
@@ -124,7 +124,7 @@ impl Auth for Server {
         self.identity(request.metadata())?;
         let ordered = InternalRaftRequest { auth_status: Some(request.into_inner()), ..InternalRaftRequest::default() };
         match self.propose(ordered, &Identity::default()).await? {
-            Ordered { answer: Answer::AuthStatus { enabled, auth_revision }, revision } => {
+            Ordered { response: ApplyResponse::AuthStatus { enabled, auth_revision }, revision } => {
                 Ok(Response::new(AuthStatusResponse { header: Some(self.header(revision)), enabled, auth_revision }))
             }
             ordered => Err(unexpected(&ordered)),
@@ -187,7 +187,7 @@ impl Auth for Server {
         let identity = self.identity(request.metadata())?;
         let ordered = InternalRaftRequest { auth_role_get: Some(request.into_inner()), ..InternalRaftRequest::default() };
         match self.propose(ordered, &identity).await? {
-            Ordered { answer: Answer::Permissions(perm), revision } => {
+            Ordered { response: ApplyResponse::Permissions(perm), revision } => {
                 Ok(Response::new(AuthRoleGetResponse { header: Some(self.header(revision)), perm }))
             }
             ordered => Err(unexpected(&ordered)),

@@ -3,7 +3,7 @@
 use crate::identity::token_of;
 use crate::server::{Server, unexpected};
 use crate::status::ToStatus as _;
-use apply::{Answer, Ordered};
+use apply::{ApplyResponse, Ordered};
 use auth::RequestClass;
 use membership::{ConfChange, Member, Membership, may_add, may_promote, may_remove};
 use proto::etcdserverpb::{
@@ -22,7 +22,7 @@ impl Server {
     /// Orders a change and answers the members after it.
     async fn change_members(&self, change: ConfChange) -> Result<Vec<pb::Member>, Status> {
         match self.replica.change_members(&change).await.map_err(|refused| self.refused(&refused))? {
-            Ordered { answer: Answer::Members(members), .. } => Ok(members),
+            Ordered { response: ApplyResponse::Members(members), .. } => Ok(members),
             ordered => Err(unexpected(&ordered)),
         }
     }

@@ -94,8 +94,8 @@ pub(crate) fn run(
                     observed.received(message.len());
                     observed.requested(&message);
                     match observed.span().cloned() {
-                        None => server.answer(call, &parts, message).await,
-                        Some(span) => Box::pin(span.scope(server.answer(call, &parts, message))).await,
+                        None => server.response(call, &parts, message).await,
+                        Some(span) => Box::pin(span.scope(server.response(call, &parts, message))).await,
                     }
                 }
                 Err(Unreadable::Gone) => Err(Status::cancelled("context canceled")),
@@ -260,7 +260,7 @@ fn send_error(mut respond: SendResponse<Bytes>, status: &Status) {
 
 impl Server {
     /// The encoded answer, prefix included.
-    async fn answer(&self, call: Hot, parts: &Parts, message: Bytes) -> Result<Outgoing, Status> {
+    async fn response(&self, call: Hot, parts: &Parts, message: Bytes) -> Result<Outgoing, Status> {
         self.check_call(parts.uri.path(), &parts.headers)?;
         let caller = Caller::Claimed(&parts.headers);
         let encoded = match call {

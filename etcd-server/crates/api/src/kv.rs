@@ -9,7 +9,7 @@ use crate::server::{Server, WHOLE_KIB_MAX, unexpected};
 use crate::slow::{ReadText, ReadTimes};
 use crate::spans;
 use crate::status::{self, ToStatus};
-use apply::{Answer, Operations, Ordered};
+use apply::{ApplyResponse, Operations, Ordered};
 use auth::{Identity, RequestClass};
 use membership::Version;
 use mvcc::{RangeOptions, RangeResult, ReadPoint};
@@ -194,7 +194,7 @@ impl Server {
         let identity = self.identify(caller)?;
         let begun = Instant::now();
         match self.propose(request, &identity).await? {
-            Ordered { answer: Answer::Put(mut response), revision } => {
+            Ordered { response: ApplyResponse::Put(mut response), revision } => {
                 response.header = Some(self.header(revision));
                 self.observer
                     .write_decided("put", begun, || format!("{{key:{}; response_revision:{revision}; }}", String::from_utf8_lossy(&key)));
@@ -213,7 +213,7 @@ impl Server {
         let identity = self.identify(caller)?;
         let begun = Instant::now();
         match self.propose(request, &identity).await? {
-            Ordered { answer: Answer::DeleteRange(mut response), revision } => {
+            Ordered { response: ApplyResponse::DeleteRange(mut response), revision } => {
                 response.header = Some(self.header(revision));
                 self.observer.write_decided("delete_range", begun, || {
                     let (key, end) = (String::from_utf8_lossy(&key), String::from_utf8_lossy(&range_end));
@@ -242,7 +242,7 @@ impl Server {
         }
         let begun = Instant::now();
         match self.propose(request, &identity).await? {
-            Ordered { answer: Answer::Txn(mut response), revision } => {
+            Ordered { response: ApplyResponse::Txn(mut response), revision } => {
                 response.header = Some(self.header(revision));
                 self.observer.write_decided("transaction", begun, || format!("{{read_only:false; response_revision:{revision}; }}"));
                 Ok(response)
@@ -326,7 +326,7 @@ impl Server {
         let begun = Instant::now();
         let request = InternalRaftRequest { compaction: Some(request), ..InternalRaftRequest::default() };
         let (compacted, revision) = match self.propose(request, identity).await? {
-            Ordered { answer: Answer::Compaction(compacted), revision } => (compacted, revision),
+            Ordered { response: ApplyResponse::Compaction(compacted), revision } => (compacted, revision),
             ordered => return Err(unexpected(&ordered)),
         };
         if physical {

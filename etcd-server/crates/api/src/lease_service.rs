@@ -4,7 +4,7 @@ use crate::kv::off_thread;
 use crate::server::{Server, unexpected};
 use crate::spans;
 use crate::status::{ToStatus as _, leader_changed};
-use apply::{Answer, Ordered};
+use apply::{ApplyResponse, Ordered};
 use auth::{Access, AuthStore, Identity, RequestClass};
 use bytes::Bytes;
 use proto::etcdserverpb::{
@@ -32,7 +32,7 @@ impl Server {
         let request = InternalRaftRequest { lease_grant: Some(request), ..InternalRaftRequest::default() };
         self.check_quota(&request).await?;
         match self.propose(request, identity).await? {
-            Ordered { answer: Answer::LeaseGrant(ttl), revision } => {
+            Ordered { response: ApplyResponse::LeaseGrant(ttl), revision } => {
                 Ok(LeaseGrantResponse { header: Some(self.header(revision)), id, ttl, error: String::new() })
             }
             ordered => Err(unexpected(&ordered)),
@@ -44,7 +44,7 @@ impl Server {
         let _span = spans::lease("lease_revoke", id);
         let request = InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id }), ..InternalRaftRequest::default() };
         match self.propose(request, identity).await? {
-            Ordered { answer: Answer::Done, revision } => Ok(LeaseRevokeResponse { header: Some(self.header(revision)) }),
+            Ordered { response: ApplyResponse::Done, revision } => Ok(LeaseRevokeResponse { header: Some(self.header(revision)) }),
             ordered => Err(unexpected(&ordered)),
         }
     }

@@ -5,7 +5,7 @@ use crate::kv::off_thread;
 use crate::places::{ConnectionShare, too_many_requests};
 use crate::server::{Server, unexpected};
 use crate::status::{self, ToStatus as _};
-use apply::{Answer, Ordered};
+use apply::{ApplyResponse, Ordered};
 use auth::{Identity, RequestClass};
 use consensus::Role;
 use proto::etcdserverpb::alarm_request::AlarmAction;
@@ -56,7 +56,9 @@ impl Server {
     async fn alarm(&self, request: AlarmRequest, identity: &Identity) -> Result<AlarmResponse, Status> {
         let request = InternalRaftRequest { alarm: Some(request), ..InternalRaftRequest::default() };
         match self.propose(request, identity).await? {
-            Ordered { answer: Answer::Alarms(alarms), revision } => Ok(AlarmResponse { header: Some(self.header(revision)), alarms }),
+            Ordered { response: ApplyResponse::Alarms(alarms), revision } => {
+                Ok(AlarmResponse { header: Some(self.header(revision)), alarms })
+            }
             ordered => Err(unexpected(&ordered)),
         }
     }

@@ -6,7 +6,7 @@ use crate::status::{self, ToStatus as _, leader_changed};
 use consensus::Role;
 use futures::{StreamExt as _, TryStreamExt as _};
 use membership::{Connected, HEALTH_INTERVAL, Member};
-use peer::ask::{self, AskError, Target};
+use peer::ask::{self, PeerCallError, Target};
 use peer::lease_batch;
 use proto::etcdserverpb::LeaseTimeToLiveResponse;
 use replica::RequestError;
@@ -39,10 +39,10 @@ impl Server {
     async fn ask_leader<T, F>(
         &self,
         mut request: impl FnMut(Target) -> F,
-        mut give_up: impl FnMut(&AskError) -> Option<Status>,
+        mut give_up: impl FnMut(&PeerCallError) -> Option<Status>,
     ) -> Result<T, Status>
     where
-        F: Future<Output = Result<T, AskError>>,
+        F: Future<Output = Result<T, PeerCallError>>,
     {
         let deadline = Instant::now() + self.replica.request_timeout();
         while Instant::now() < deadline {
@@ -101,7 +101,7 @@ impl Server {
             |target| async move { ask::keep_alive(&target, lease, timeout).await },
             |error| is_refused(error, 404).then(lease_not_found),
         );
-        Ok(if_found(renewed.await)?.map(|answer| answer.ttl))
+        Ok(if_found(renewed.await)?.map(|response| response.ttl))
     }
 
     /// Requests the remaining time of a lease from the leader; `None` if there is no such lease.
@@ -117,11 +117,14 @@ impl Server {
     /// Has the leader promote a learner, and answers the members after it.
     pub(crate) async fn promote_at_leader(&self, id: MemberId, token: Option<&str>) -> Result<Vec<Member>, Status> {
         let timeout = self.replica.request_timeout();
-        let refusal = |error: &AskError| match error {
-            AskError::Refused { status, .. } if status.as_u16() == 404 => Some(member_not_found()),
-            AskError::Refused { status, text, .. } if status.as_u16() == 412 => Some(Status::failed_precondition(text.clone())),
-            AskError::Refused { status, .. } if status.as_u16() == 408 => Some(Status::unavailable("etcdserver: request timed out")),
-            AskError::Refused { .. } | AskError::Request { .. } | AskError::Identity { .. } | AskError::Malformed { .. } => None,
+        let refusal = |error: &PeerCallError| match error {
+            PeerCallError::Refused { status, .. } if status.as_u16() == 404 => Some(member_not_found()),
+            PeerCallError::Refused { status, text, .. } if status.as_u16() == 412 => Some(Status::failed_precondition(text.clone())),
+            PeerCallError::Refused { status, .. } if status.as_u16() == 408 => Some(Status::unavailable("etcdserver: request timed out")),
+            PeerCallError::Refused { .. }
+            | PeerCallError::Request { .. }
+            | PeerCallError::Identity { .. }
+            | PeerCallError::Malformed { .. } => None,
         };
         self.ask_leader(|target| async move { ask::promote(&target, id.0, token, timeout).await }, refusal).await
     }
@@ -177,8 +180,8 @@ fn reaches_since(since: Instant, own: MemberId, leader: MemberId, voters: &[Memb
     if leader == own { voters.iter().filter(|id| reached(id)).count() > voters.len() / 2 } else { reached(&leader) }
 }
 
-fn is_refused(error: &AskError, code: u16) -> bool {
-    matches!(error, AskError::Refused { status, .. } if status.as_u16() == code)
+fn is_refused(error: &PeerCallError, code: u16) -> bool {
+    matches!(error, PeerCallError::Refused { status, .. } if status.as_u16() == code)
 }
 
 fn lease_not_found() -> Status {
@@ -190,9 +193,9 @@ fn member_not_found() -> Status {
 }
 
 /// Returns `None` in place of the not-found error.
-fn if_found<T>(answer: Result<T, Status>) -> Result<Option<T>, Status> {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
+fn if_found<T>(response: Result<T, Status>) -> Result<Option<T>, Status> {
+    match response {
+        Ok(response) => Ok(Some(response)),
         Err(status) if status.code() == tonic::Code::NotFound => Ok(None),
         Err(status) => Err(status),
     }

@@ -9,7 +9,7 @@ use prost::Message as _;
 use proto::etcdserverpb::watch_create_request::FilterType;
 use proto::etcdserverpb::{WatchCreateRequest, WatchResponse};
 use proto::mvccpb::event::EventType;
-use replica::{RequestError, WatchAnswers};
+use replica::{RequestError, WatchResponses};
 use std::time::Duration;
 use tonic::Status;
 
@@ -20,7 +20,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug)]
 pub(crate) struct OwnWatch {
     server: Server,
-    answers: WatchAnswers,
+    responses: WatchResponses,
 }
 
 /// The next result of an [`OwnWatch`].
@@ -35,9 +35,9 @@ pub(crate) enum Observed {
 impl Server {
     /// Starts a watch as `request` says. Permission to read the range must have been checked.
     pub(crate) async fn own_watch(&self, request: WatchCreateRequest) -> Result<OwnWatch, Status> {
-        let (requests, answers) = self.replica.watches().open(PROGRESS_INTERVAL);
+        let (requests, responses) = self.replica.watches().open(PROGRESS_INTERVAL);
         requests.create(request).await.map_err(|refused| self.refused(&refused))?;
-        Ok(OwnWatch { server: self.clone(), answers })
+        Ok(OwnWatch { server: self.clone(), responses })
     }
 
     /// Returns once a deletion of `key` at `start_revision` or later has been published, or when that revision has been compacted.
@@ -60,7 +60,7 @@ impl OwnWatch {
     /// Unavailable when the member stops.
     pub(crate) async fn next(&mut self) -> Result<Observed, Status> {
         loop {
-            let output = std::future::poll_fn(|context| self.answers.poll_next(context)).await.ok_or_else(status::stopped)?;
+            let output = std::future::poll_fn(|context| self.responses.poll_next(context)).await.ok_or_else(status::stopped)?;
             let header = self.server.watch_header();
             let mut encoded = Vec::with_capacity(output.encoded_len(header));
             output.encode_into(header, &mut encoded);

@@ -11,7 +11,7 @@ use auth::AuthError;
 use prost::Message as _;
 use proto::etcdserverpb::watch_request::RequestUnion;
 use proto::etcdserverpb::{WatchCreateRequest, WatchRequest};
-use replica::{RequestError, WatchAnswers, WatchRequests};
+use replica::{RequestError, WatchRequests, WatchResponses};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -65,9 +65,9 @@ impl Service<http::Request<Body>> for WatchService {
 }
 
 impl StreamingService<WatchRequest> for WatchService {
-    type Response = Answer;
-    type ResponseStream = Answers;
-    type Future = BoxFuture<Response<Answers>, Status>;
+    type Response = WatchOutput;
+    type ResponseStream = WatchResponseStream;
+    type Future = BoxFuture<Response<WatchResponseStream>, Status>;
 
     fn call(&mut self, request: Request<Streaming<WatchRequest>>) -> Self::Future {
         let server = self.0.clone();
@@ -76,13 +76,13 @@ impl StreamingService<WatchRequest> for WatchService {
 }
 
 impl Server {
-    fn open_watch_stream(&self, request: Request<Streaming<WatchRequest>>) -> Result<Answers, Status> {
+    fn open_watch_stream(&self, request: Request<Streaming<WatchRequest>>) -> Result<WatchResponseStream, Status> {
         let (metadata, _, requests) = request.into_parts();
         let wants_leader = metadata.get("hasleader").is_some_and(|value| value == "true");
         if wants_leader && !self.has_leader() {
             return Err(no_leader());
         }
-        let (asking, answers) = self.replica.watches().open(jittered(self.settings.progress_notify_interval));
+        let (asking, responses) = self.replica.watches().open(jittered(self.settings.progress_notify_interval));
         let (end_tx, end) = oneshot::channel();
         let server = self.clone();
         let spans = WatchSpans::current();
@@ -91,7 +91,7 @@ impl Server {
             let ended = server.until_end(requests, &asking, &metadata, wants_leader, begun.as_deref()).await;
             drop(end_tx.send(ended));
         });
-        Ok(Answers { server: self.clone(), answers, end: Some(end), task: task.abort_handle(), sending: None, spans })
+        Ok(WatchResponseStream { server: self.clone(), responses, end: Some(end), task: task.abort_handle(), sending: None, spans })
     }
 
     /// Handles a client's requests; the returned status ends the stream.
@@ -213,16 +213,16 @@ fn jittered(interval: Duration) -> Duration {
 
 /// An answer on its way out.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct WatchOutput {
     header: Header,
     output: Output,
 }
 
 /// The answers of a stream, until the client goes or the stream is ended.
 #[derive(Debug)]
-pub(crate) struct Answers {
+pub(crate) struct WatchResponseStream {
     server: Server,
-    answers: WatchAnswers,
+    responses: WatchResponses,
     /// `None` once the stream has ended.
     end: Option<oneshot::Receiver<Status>>,
     task: AbortHandle,
@@ -260,8 +260,8 @@ impl Sending {
     }
 }
 
-impl futures::Stream for Answers {
-    type Item = Result<Answer, Status>;
+impl futures::Stream for WatchResponseStream {
+    type Item = Result<WatchOutput, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let Some(end) = &mut self.end else { return Poll::Ready(None) };
@@ -273,14 +273,14 @@ impl futures::Stream for Answers {
         if let Some(sending) = self.sending.take() {
             sending.end(&self.server.observer.metrics().watch);
         }
-        match self.answers.poll_next(context) {
+        match self.responses.poll_next(context) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(output)) => {
                 if let Some(spans) = &self.spans {
                     spans.follow(&output);
                 }
                 self.sending = Some(Sending::begin(&output, &self.server.observer.metrics().watch));
-                Poll::Ready(Some(Ok(Answer { header: self.server.watch_header(), output })))
+                Poll::Ready(Some(Ok(WatchOutput { header: self.server.watch_header(), output })))
             }
             Poll::Ready(None) => {
                 self.end = None;
@@ -290,7 +290,7 @@ impl futures::Stream for Answers {
     }
 }
 
-impl Drop for Answers {
+impl Drop for WatchResponseStream {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -301,7 +301,7 @@ impl Drop for Answers {
 struct WatchCodec;
 
 impl Codec for WatchCodec {
-    type Encode = Answer;
+    type Encode = WatchOutput;
     type Decode = WatchRequest;
     type Encoder = Self;
     type Decoder = Self;
@@ -316,13 +316,13 @@ impl Codec for WatchCodec {
 }
 
 impl Encoder for WatchCodec {
-    type Item = Answer;
+    type Item = WatchOutput;
     type Error = Status;
 
-    fn encode(&mut self, answer: Answer, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+    fn encode(&mut self, response: WatchOutput, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
         // A message may be far longer than the buffer grows by itself in one step.
-        out.reserve(answer.output.encoded_len(answer.header));
-        answer.output.encode_into(answer.header, out);
+        out.reserve(response.output.encoded_len(response.header));
+        response.output.encode_into(response.header, out);
         Ok(())
     }
 }

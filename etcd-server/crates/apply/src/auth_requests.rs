@@ -1,7 +1,7 @@
 //! Requests on users, roles and the switch.
 
 use crate::ApplyError;
-use crate::answer::{Answer, Effect};
+use crate::applied::{ApplyResponse, Effect};
 use crate::state::{Context, State};
 use auth::{DropTokens, Identity, RequestClass};
 use proto::etcdserverpb::{InternalAuthenticateRequest, InternalRaftRequest};
@@ -13,20 +13,20 @@ impl State {
         context: &mut Context<'_, V>,
         identity: &Identity,
         request: &InternalRaftRequest,
-    ) -> Result<Answer, ApplyError> {
+    ) -> Result<ApplyResponse, ApplyError> {
         if let Some(login) = &request.authenticate {
             return self.authenticate(context, login);
         }
         if request.auth_status.is_some() {
-            return Ok(Answer::AuthStatus { enabled: self.auth.enabled(), auth_revision: self.auth.auth_revision() });
+            return Ok(ApplyResponse::AuthStatus { enabled: self.auth.enabled(), auth_revision: self.auth.auth_revision() });
         }
         if let Some(get) = &request.auth_user_get {
             self.auth.permit(identity, RequestClass::User(&get.name))?;
-            return Ok(Answer::Names(self.auth.user_get(get)?));
+            return Ok(ApplyResponse::Names(self.auth.user_get(get)?));
         }
         if let Some(get) = &request.auth_role_get {
             self.auth.permit(identity, RequestClass::Role(&get.role))?;
-            return Ok(Answer::Permissions(self.auth.role_get(get)?));
+            return Ok(ApplyResponse::Permissions(self.auth.role_get(get)?));
         }
         self.auth.permit(identity, RequestClass::Root)?;
         self.administer_users(context, request)
@@ -34,7 +34,11 @@ impl State {
             .unwrap_or(Err(ApplyError::UnknownRequest))
     }
 
-    fn authenticate<V: View>(&mut self, context: &mut Context<'_, V>, login: &InternalAuthenticateRequest) -> Result<Answer, ApplyError> {
+    fn authenticate<V: View>(
+        &mut self,
+        context: &mut Context<'_, V>,
+        login: &InternalAuthenticateRequest,
+    ) -> Result<ApplyResponse, ApplyError> {
         self.auth.authenticate(&login.name)?;
         // etcd numbers a simple token by the index before its entry's.
         let token_index = context.index.saturating_sub(1);
@@ -42,14 +46,14 @@ impl State {
             let token = auth::simple_token(&login.simple_token, token_index);
             context.gathered.effects.push(Effect::AssignToken { token, user: login.name.clone() });
         }
-        Ok(Answer::Authenticated { user: login.name.clone(), token_index })
+        Ok(ApplyResponse::Authenticated { user: login.name.clone(), token_index })
     }
 
     fn administer_users<V: View>(
         &mut self,
         context: &mut Context<'_, V>,
         request: &InternalRaftRequest,
-    ) -> Option<Result<Answer, ApplyError>> {
+    ) -> Option<Result<ApplyResponse, ApplyError>> {
         let batch = &mut *context.batch;
         let drop_tokens = if request.auth_enable.is_some() {
             self.auth.auth_enable(batch).map(|()| DropTokens::Nobody)
@@ -66,13 +70,13 @@ impl State {
         } else if let Some(revoke) = &request.auth_user_revoke_role {
             self.auth.user_revoke_role(revoke, batch).map(|()| DropTokens::Nobody)
         } else {
-            return request.auth_user_list.is_some().then(|| Ok(Answer::Names(self.auth.user_list())));
+            return request.auth_user_list.is_some().then(|| Ok(ApplyResponse::Names(self.auth.user_list())));
         };
         Some(drop_tokens.map_err(ApplyError::from).map(|tokens| {
             if tokens != DropTokens::Nobody {
                 context.gathered.effects.push(Effect::DropTokens(tokens));
             }
-            Answer::Done
+            ApplyResponse::Done
         }))
     }
 
@@ -80,7 +84,7 @@ impl State {
         &mut self,
         context: &mut Context<'_, V>,
         request: &InternalRaftRequest,
-    ) -> Option<Result<Answer, ApplyError>> {
+    ) -> Option<Result<ApplyResponse, ApplyError>> {
         let batch = &mut *context.batch;
         let done = if let Some(add) = &request.auth_role_add {
             self.auth.role_add(add, batch)
@@ -91,8 +95,8 @@ impl State {
         } else if let Some(delete) = &request.auth_role_delete {
             self.auth.role_delete(delete, batch)
         } else {
-            return request.auth_role_list.is_some().then(|| Ok(Answer::Names(self.auth.role_list())));
+            return request.auth_role_list.is_some().then(|| Ok(ApplyResponse::Names(self.auth.role_list())));
         };
-        Some(done.map(|()| Answer::Done).map_err(ApplyError::from))
+        Some(done.map(|()| ApplyResponse::Done).map_err(ApplyError::from))
     }
 }

@@ -1,6 +1,6 @@
 //! Membership changes: the effect of an ordered one on the state, and the report to raft.
 
-use crate::{Answer, Applied, ApplyError, State};
+use crate::{Applied, ApplyError, ApplyResponse, State};
 use bytes::Bytes;
 use membership::{ConfChange, Member};
 use prost::Message as _;
@@ -42,7 +42,7 @@ impl State {
             (Ok(()), ConfChange::Remove(id)) => GroupChange::Remove(*id),
         };
         self.write_conf_state(batch);
-        let members = || Answer::Members(self.members.members().map(Member::to_wire).collect());
+        let members = || ApplyResponse::Members(self.members.members().map(Member::to_wire).collect());
         let outcome = outcome.map(|()| members()).map_err(ApplyError::from);
         Ok((Applied::without_request(change.id, self.keys.current(), outcome), group_change))
     }

@@ -1,7 +1,7 @@
 //! Requests on keys and leases.
 
 use crate::ApplyError;
-use crate::answer::{Answer, Effect};
+use crate::applied::{ApplyResponse, Effect};
 use crate::cost;
 use crate::leases::Attachments;
 use crate::state::{Context, Outcome, State};
@@ -46,7 +46,7 @@ impl State {
         if self.alarms.any(AlarmType::Corrupt) {
             return Ok(Err(ApplyError::Corrupt));
         }
-        Ok(self.auth.check_range(identity, request).map(|()| Answer::Done).map_err(ApplyError::from))
+        Ok(self.auth.check_range(identity, request).map(|()| ApplyResponse::Done).map_err(ApplyError::from))
     }
 
     pub(crate) fn put<V: View>(&mut self, context: &mut Context<'_, V>, identity: &Identity, request: &PutRequest) -> Outcome {
@@ -63,7 +63,7 @@ impl State {
         let mut write = self.keys.write(context.view, context.batch, &mut attachments);
         let executed = mvcc::execute_put(&mut write, request)?;
         context.gathered.events = write.end();
-        Ok(executed.map(Answer::Put).map_err(ApplyError::from).and_then(|answer| told(context, within_quota, answer)))
+        Ok(executed.map(ApplyResponse::Put).map_err(ApplyError::from).and_then(|response| told(context, within_quota, response)))
     }
 
     pub(crate) fn delete_range<V: View>(
@@ -82,7 +82,7 @@ impl State {
         let mut write = self.keys.write(context.view, context.batch, &mut attachments);
         let response = mvcc::execute_delete_range(&mut write, request)?;
         context.gathered.events = write.end();
-        Ok(Ok(Answer::DeleteRange(response)))
+        Ok(Ok(ApplyResponse::DeleteRange(response)))
     }
 
     pub(crate) fn txn<V: View>(&mut self, context: &mut Context<'_, V>, identity: &Identity, request: &TxnRequest) -> Outcome {
@@ -99,23 +99,31 @@ impl State {
         let mut write = self.keys.write(context.view, context.batch, &mut attachments);
         let executed = mvcc::execute_txn(&mut write, request)?;
         context.gathered.events = write.end();
-        Ok(executed.map(Answer::Txn).map_err(ApplyError::from).and_then(|answer| told(context, within_quota, answer)))
+        Ok(executed.map(ApplyResponse::Txn).map_err(ApplyError::from).and_then(|response| told(context, within_quota, response)))
     }
 
-    pub(crate) fn compact<V: View>(&mut self, context: &mut Context<'_, V>, request: &CompactionRequest) -> Result<Answer, ApplyError> {
+    pub(crate) fn compact<V: View>(
+        &mut self,
+        context: &mut Context<'_, V>,
+        request: &CompactionRequest,
+    ) -> Result<ApplyResponse, ApplyError> {
         if self.alarms.any(AlarmType::Corrupt) {
             return Err(ApplyError::Corrupt);
         }
         self.keys.compact(request.revision, context.batch)?;
         context.gathered.effects.push(Effect::Compacted);
-        Ok(Answer::Compaction(request.revision))
+        Ok(ApplyResponse::Compaction(request.revision))
     }
 
-    pub(crate) fn lease_grant<V: View>(&mut self, context: &mut Context<'_, V>, request: &LeaseGrantRequest) -> Result<Answer, ApplyError> {
+    pub(crate) fn lease_grant<V: View>(
+        &mut self,
+        context: &mut Context<'_, V>,
+        request: &LeaseGrantRequest,
+    ) -> Result<ApplyResponse, ApplyError> {
         self.admits_writes(cost::lease_cost())?;
         let within_quota = self.has_room_for(context, cost::lease_cost());
         let ttl_seconds = self.leases.grant(context.batch, LeaseId(request.id), request.ttl)?;
-        told(context, within_quota, Answer::LeaseGrant(ttl_seconds))
+        told(context, within_quota, ApplyResponse::LeaseGrant(ttl_seconds))
     }
 
     /// All keys of the lease go in one revision; none is spent when it had none.
@@ -145,7 +153,7 @@ impl State {
             write.delete_range(&KeyRange::single(key))?;
         }
         context.gathered.events = write.end();
-        Ok(Ok(Answer::Done))
+        Ok(Ok(ApplyResponse::Done))
     }
 
     fn admits_writes(&self, cost: u64) -> Result<(), ApplyError> {
@@ -165,9 +173,9 @@ impl State {
 
 /// Returns the outcome of a write. Over quota the write is done all the same, so that quotas never
 /// make members differ; the client gets an error, and an alarm follows.
-fn told<V: View>(context: &mut Context<'_, V>, within_quota: bool, answer: Answer) -> Result<Answer, ApplyError> {
+fn told<V: View>(context: &mut Context<'_, V>, within_quota: bool, response: ApplyResponse) -> Result<ApplyResponse, ApplyError> {
     if within_quota {
-        return Ok(answer);
+        return Ok(response);
     }
     context.gathered.effects.push(Effect::RaiseNoSpace);
     Err(ApplyError::NoSpace)

@@ -8,7 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod alarms;
-mod answer;
+mod applied;
 mod auth_requests;
 mod cluster_requests;
 mod conf_changes;
@@ -22,7 +22,7 @@ mod state;
 mod v2_request;
 
 pub use alarms::Alarms;
-pub use answer::{Answer, Applied, Effect, Ordered};
+pub use applied::{Applied, ApplyResponse, Effect, Ordered};
 pub use conf_changes::GroupChange;
 pub use cost::quota_cost;
 pub use error::ApplyError;

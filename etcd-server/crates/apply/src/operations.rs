@@ -1,6 +1,6 @@
 //! The number of key operations of a request, for etcd's counters.
 
-use crate::Answer;
+use crate::ApplyResponse;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::response_op::Response;
 use proto::etcdserverpb::{DeleteRangeRequest, InternalRaftRequest, PutRequest, TxnRequest, TxnResponse};
@@ -33,12 +33,12 @@ impl Operations {
 
     /// Returns the operations of executing `request` with this response.
     #[must_use]
-    pub fn of(request: &InternalRaftRequest, answer: &Answer) -> Self {
+    pub fn of(request: &InternalRaftRequest, answer: &ApplyResponse) -> Self {
         let mut operations = Self::default();
         match (answer, request) {
-            (Answer::Put(_), InternalRaftRequest { put: Some(put), .. }) => operations.add_put(put),
-            (Answer::DeleteRange(_), InternalRaftRequest { delete_range: Some(delete), .. }) => operations.add_delete(delete),
-            (Answer::Txn(response), InternalRaftRequest { txn: Some(txn), .. }) => operations.add_txn(txn, response),
+            (ApplyResponse::Put(_), InternalRaftRequest { put: Some(put), .. }) => operations.add_put(put),
+            (ApplyResponse::DeleteRange(_), InternalRaftRequest { delete_range: Some(delete), .. }) => operations.add_delete(delete),
+            (ApplyResponse::Txn(response), InternalRaftRequest { txn: Some(txn), .. }) => operations.add_txn(txn, response),
             _ => {}
         }
         operations

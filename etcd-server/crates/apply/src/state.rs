@@ -1,6 +1,6 @@
 //! The replicated state, and the one way in: an entry at a time.
 
-use crate::answer::{Answer, Applied, Effect, Ordered};
+use crate::applied::{Applied, ApplyResponse, Effect, Ordered};
 use crate::v2_request;
 use crate::{Alarms, ApplyError, Operations, RequestKind};
 use auth::{AuthStore, Identity};
@@ -63,7 +63,7 @@ pub(crate) struct Context<'a, V: View> {
     pub(crate) gathered: Gathered,
 }
 
-pub(crate) type Outcome = Result<Result<Answer, ApplyError>, Fault>;
+pub(crate) type Outcome = Result<Result<ApplyResponse, ApplyError>, Fault>;
 
 impl State {
     /// Reads the state that `view` holds; records that a fresh store lacks are written into
@@ -89,7 +89,7 @@ impl State {
         stored_bytes: u64,
     ) -> Result<Applied, Fault> {
         if data.is_empty() {
-            return Ok(Applied::without_request(0, self.keys.current(), Ok(Answer::Done)));
+            return Ok(Applied::without_request(0, self.keys.current(), Ok(ApplyResponse::Done)));
         }
         let request = InternalRaftRequest::decode(data.clone())
             .or_else(|error| v2_request::translate(data).ok_or_else(|| Fault::corrupt(format_args!("raft entry {index}"), error)))?;
@@ -102,13 +102,13 @@ impl State {
         let outcome = self.dispatch(&mut context, &identity, &request)?;
         let Gathered { events, effects } = context.gathered;
         let kind = RequestKind::of(&request);
-        let mut operations = outcome.as_ref().map_or_else(|_| Operations::default(), |answer| Operations::of(&request, answer));
+        let mut operations = outcome.as_ref().map_or_else(|_| Operations::default(), |response| Operations::of(&request, response));
         if kind == RequestKind::LeaseRevoke {
             operations.deletes = events.len() as u64;
         }
         let revision = self.keys.current();
         assert!(events.iter().all(|event| event.revision.main == revision), "events of entry {index} are not of its revision {revision}");
-        let outcome = outcome.map(|answer| Ordered { answer, revision });
+        let outcome = outcome.map(|response| Ordered { response, revision });
         Ok(Applied { request_id, kind: Some(kind), operations, outcome, events, effects })
     }
 
@@ -151,7 +151,7 @@ impl State {
             return self.downgrade_set(context, set);
         }
         if request.downgrade_version_test.is_some() {
-            return Ok(Ok(Answer::Done));
+            return Ok(Ok(ApplyResponse::Done));
         }
         if let Some(range) = &request.range {
             return self.range(context, identity, range);
@@ -179,10 +179,10 @@ impl State {
             for checkpoint in &checkpoint.checkpoints {
                 self.leases.checkpoint(context.batch, LeaseId(checkpoint.id), checkpoint.remaining_ttl, persist);
             }
-            return Ok(Ok(Answer::Done));
+            return Ok(Ok(ApplyResponse::Done));
         }
         if let Some(alarm) = &request.alarm {
-            return Ok(Ok(Answer::Alarms(self.alarms.execute(alarm, context.batch))));
+            return Ok(Ok(ApplyResponse::Alarms(self.alarms.execute(alarm, context.batch))));
         }
         Ok(self.auth_request(context, identity, request))
     }

@@ -145,8 +145,8 @@ mod tests {
             let grants: Vec<_> = (0..random.usize(0..6)).map(|_| (random_key(&mut random), random_key(&mut random))).collect();
             let asked = (random_key(&mut random), random_key(&mut random));
             let expected = covered_by_brute_force(&grants, &asked, &keys);
-            let answer = Coverage::union(&grants.iter().map(range).collect::<Vec<_>>()).covers(&range(&asked));
-            assert_eq!(answer, expected, "round {round}: grants {grants:?}, asked {asked:?}");
+            let response = Coverage::union(&grants.iter().map(range).collect::<Vec<_>>()).covers(&range(&asked));
+            assert_eq!(response, expected, "round {round}: grants {grants:?}, asked {asked:?}");
             covered += usize::from(expected);
         }
         assert!((2_000..18_000).contains(&covered), "the draw must hit both answers, covered {covered}");

@@ -48,9 +48,9 @@ fn remembered_permissions_follow_every_change() {
             let identity = Identity::new(pick(&mut random, &NAMES[..3]), store.auth_revision());
             let range = KeyRange::from_wire(pick(&mut random, &KEYS).into(), pick(&mut random, &KEYS).into());
             let access = pick(&mut random, &[Access::Read, Access::Write]);
-            let answer = store.check(&identity, access, &range);
-            assert_eq!(answer, fresh.check(&identity, access, &range), "round {round}: {identity:?} {access:?} {range:?}");
-            allowed += usize::from(store.enabled() && answer.is_ok());
+            let response = store.check(&identity, access, &range);
+            assert_eq!(response, fresh.check(&identity, access, &range), "round {round}: {identity:?} {access:?} {range:?}");
+            allowed += usize::from(store.enabled() && response.is_ok());
         }
     }
     assert!(allowed > 500, "the draw must also allow, allowed {allowed}");

@@ -25,15 +25,15 @@ impl Script {
     pub(crate) fn run(&mut self, line: &str) -> String {
         let before = self.store.auth_revision();
         let words: Vec<&str> = line.split_whitespace().collect();
-        let answer = self.answer(&words).unwrap_or_else(|refusal| format!("refused: {refusal}"));
+        let response = self.response(&words).unwrap_or_else(|refusal| format!("refused: {refusal}"));
         self.must_read_back_alike();
         match self.store.auth_revision() {
-            after if after == before => answer,
-            after => format!("{answer}, auth revision {after}"),
+            after if after == before => response,
+            after => format!("{response}, auth revision {after}"),
         }
     }
 
-    fn answer(&mut self, words: &[&str]) -> Result<String, AuthError> {
+    fn response(&mut self, words: &[&str]) -> Result<String, AuthError> {
         match words {
             ["auth", rest @ ..] => self.switch(rest),
             ["user", rest @ ..] => self.user(rest),

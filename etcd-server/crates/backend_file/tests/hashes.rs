@@ -210,6 +210,6 @@ fn fold_asks_only_about_old_puts() {
         };
         hash.add(&HistoryItem { key, value }, newest).unwrap();
     }
-    let answer = hash.finish(|| -> Result<bool, Fault> { unreachable!("an old put is kept") });
-    assert_eq!(answer.unwrap(), 2_217_692_098);
+    let response = hash.finish(|| -> Result<bool, Fault> { unreachable!("an old put is kept") });
+    assert_eq!(response.unwrap(), 2_217_692_098);
 }

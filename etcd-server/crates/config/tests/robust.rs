@@ -69,8 +69,8 @@ const NASTY: &[&str] = &[
 ];
 
 /// `false` when the answer is more than a line.
-fn is_fine(answer: Result<Start, config::ConfigError>) -> bool {
-    answer.map_or_else(|problem| !problem.to_string().contains('\n') && !problem.to_string().is_empty(), |_| true)
+fn is_fine(response: Result<Start, config::ConfigError>) -> bool {
+    response.map_or_else(|problem| !problem.to_string().contains('\n') && !problem.to_string().is_empty(), |_| true)
 }
 
 #[test]
@@ -92,8 +92,8 @@ fn every_key_of_a_file_survives_every_value() {
             for value in [text.to_owned(), format!("'{text}'"), format!("['{text}']")] {
                 let (before, after) = (row.yaml_path().join(": {"), "}".repeat(row.yaml_path().len() - 1));
                 let machine = Machine { file: Some(format!("{before}: {value}{after}\n")), host: Some([10, 0, 0, 1].into()) };
-                let answer = run_words(&["--config-file=f".to_owned()], &[], &machine);
-                assert!(is_fine(answer), "{:?}", machine.file);
+                let response = run_words(&["--config-file=f".to_owned()], &[], &machine);
+                assert!(is_fine(response), "{:?}", machine.file);
             }
         }
     }

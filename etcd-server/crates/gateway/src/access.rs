@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ORIGIN};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
-use crate::answer::{Body, text};
+use crate::response::{Body, text};
 
 /// A set of names in which `*`, or none at all, permits every name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use prost_reflect::{DynamicMessage, MethodDescriptor};
 use tonic::Code;
 use tower_service::Service;
 
-use crate::answer::BoxError;
+use crate::response::BoxError;
 use crate::status::RpcError;
 
 /// Compression flag and length.

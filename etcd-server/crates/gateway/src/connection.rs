@@ -14,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tower_service::Service;
 
-use crate::answer::{Body, BoxError};
 use crate::limits::Limits;
+use crate::response::{Body, BoxError};
 use crate::router::{Gateway, Peer};
 use crate::unread::answer_and_drain;
 
@@ -66,8 +66,8 @@ where
     let first_request = Notify::new();
     let service = service_fn(|request: Request<Incoming>| {
         first_request.notify_one();
-        let answer = answer_and_drain(request.map(|body| body.map_err(Into::into).boxed_unsync()), &handler);
-        async { Ok::<_, Infallible>(answer.await) }
+        let response = answer_and_drain(request.map(|body| body.map_err(Into::into).boxed_unsync()), &handler);
+        async { Ok::<_, Infallible>(response.await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

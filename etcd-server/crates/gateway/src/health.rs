@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use http::{Method, Response, StatusCode};
 
-use crate::answer::{Body, PLAIN_TEXT, answer, only_get, text};
 use crate::member::{HealthRecord, Member};
+use crate::response::{Body, PLAIN_TEXT, only_get, respond, text};
 
-/// Answers GET /health.
+/// Responses GET /health.
 pub(crate) async fn health(member: &dyn Member, timeout: Duration, method: &Method, query: &Query) -> Response<Body> {
     if method != Method::GET {
         return only_get();
@@ -15,7 +15,7 @@ pub(crate) async fn health(member: &dyn Member, timeout: Duration, method: &Meth
     let reason = unhealthy_because(member, timeout, query).await;
     member.record_health(HealthRecord::Health { success: reason.is_none() });
     match reason {
-        None => answer(StatusCode::OK, PLAIN_TEXT, r#"{"health":"true","reason":""}"#),
+        None => respond(StatusCode::OK, PLAIN_TEXT, r#"{"health":"true","reason":""}"#),
         Some(reason) => {
             let reason = serde_json::Value::from(reason);
             text(StatusCode::SERVICE_UNAVAILABLE, format!("{{\"health\":\"false\",\"reason\":{reason}}}\n"))
@@ -101,7 +101,7 @@ impl Probe {
         Some(Probe { endpoint, checks: &checks[at..=at], single: true })
     }
 
-    pub(crate) async fn answer(self, member: &dyn Member, timeout: Duration, method: &Method, query: &Query) -> Response<Body> {
+    pub(crate) async fn response(self, member: &dyn Member, timeout: Duration, method: &Method, query: &Query) -> Response<Body> {
         if method != Method::GET {
             return only_get();
         }

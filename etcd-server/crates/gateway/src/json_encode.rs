@@ -58,20 +58,20 @@ mod tests {
     fn a_unary_answer_looks_as_etcd_writes_it() {
         let header = ResponseHeader { cluster_id: u64::MAX, member_id: 1, revision: 2, raft_term: 2 };
         let kv = KeyValue { key: "a".into(), create_revision: 2, mod_revision: 2, version: 1, value: "b".into(), lease: 0 };
-        let answer = RangeResponse { header: Some(header), kvs: vec![kv.clone(), kv], more: true, count: 2 };
+        let response = RangeResponse { header: Some(header), kvs: vec![kv.clone(), kv], more: true, count: 2 };
         let kv = r#"{"key":"YQ==", "create_revision":"2", "mod_revision":"2", "version":"1", "value":"Yg=="}"#;
         let header = r#"{"cluster_id":"18446744073709551615", "member_id":"1", "revision":"2", "raft_term":"2"}"#;
         let want = format!(r#"{{"header":{header}, "kvs":[{kv}, {kv}], "more":true, "count":"2"}}"#);
-        assert_eq!(json("etcdserverpb.RangeResponse", &answer.encode_to_vec(), Spacing::AfterComma), want);
+        assert_eq!(json("etcdserverpb.RangeResponse", &response.encode_to_vec(), Spacing::AfterComma), want);
     }
 
     #[test]
     fn zero_fields_are_left_out_and_enums_are_named() {
         let event = Event { r#type: 1, kv: Some(KeyValue::default()), prev_kv: None };
         let put = Event { r#type: 0, kv: None, prev_kv: None };
-        let answer = WatchResponse { header: Some(ResponseHeader::default()), events: vec![event, put], ..WatchResponse::default() };
+        let response = WatchResponse { header: Some(ResponseHeader::default()), events: vec![event, put], ..WatchResponse::default() };
         let want = r#"{"header":{},"events":[{"type":"DELETE","kv":{}},{}]}"#;
-        assert_eq!(json("etcdserverpb.WatchResponse", &answer.encode_to_vec(), Spacing::None), want);
+        assert_eq!(json("etcdserverpb.WatchResponse", &response.encode_to_vec(), Spacing::None), want);
         assert_eq!(json("etcdserverpb.AuthEnableResponse", b"", Spacing::None), "{}");
     }
 }

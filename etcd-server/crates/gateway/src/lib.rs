@@ -16,7 +16,6 @@
 #![forbid(unsafe_code)]
 
 mod access;
-mod answer;
 mod bindings;
 mod call;
 mod connection;
@@ -33,6 +32,7 @@ mod metrics_listener;
 mod path;
 mod plain;
 mod request_reader;
+mod response;
 mod router;
 mod status;
 mod transcode;
@@ -40,11 +40,11 @@ mod unread;
 mod websocket;
 
 pub use access::AllowList;
-pub use answer::{Body, BoxError};
 pub use bindings::{BINDINGS, Binding};
 pub use connection::serve_connection;
 pub use json_requests::JsonRequests;
 pub use limits::Limits;
 pub use member::{Alarm, HealthRecord, Member, MemberFuture, Versions};
 pub use metrics_listener::serve_metrics_connection;
+pub use response::{Body, BoxError};
 pub use router::{Gateway, Peer, Settings};

@@ -6,10 +6,10 @@ use std::time::Duration;
 use http::{Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::answer::{Body, BoxError, bad_request};
 use crate::connection::serve;
 use crate::limits::Limits;
 use crate::member::Member;
+use crate::response::{Body, BoxError, bad_request};
 use crate::{path, router};
 
 /// Serves one connection of a metrics listener; `request_timeout` bounds the read of a health check.

@@ -3,7 +3,7 @@
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Method, Response, StatusCode};
 
-use crate::answer::{Body, empty, whole};
+use crate::response::{Body, empty, whole};
 
 /// The decoded path, or `None` for a broken escape. Bytes that are no UTF-8 match no path of ours, so they are replaced.
 pub(crate) fn decode(path: &str) -> Option<String> {

@@ -7,8 +7,8 @@ use flate2::write::GzEncoder;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
-use crate::answer::{Body, JSON, answer, only_get};
 use crate::member::{Member, Versions};
+use crate::response::{Body, JSON, only_get, respond};
 
 const METRICS_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8; escaping=underscores");
 
@@ -21,18 +21,18 @@ pub(crate) fn version(member: &dyn Member, method: &Method) -> Response<Body> {
     let storage = storage.as_deref().unwrap_or("unknown");
     let quoted = |text: &str| serde_json::Value::from(text);
     let json = format!(r#"{{"etcdserver":{},"etcdcluster":{},"storage":{}}}"#, quoted(&server), quoted(cluster), quoted(storage));
-    answer(StatusCode::OK, JSON, json)
+    respond(StatusCode::OK, JSON, json)
 }
 
 /// Any method is answered, as the handler of Prometheus' Go library does.
 pub(crate) async fn metrics(member: &dyn Member, headers: &HeaderMap) -> Response<Body> {
     let metrics = member.metrics_text().await;
     if !accepts_gzip(headers) {
-        return answer(StatusCode::OK, METRICS_TYPE, metrics);
+        return respond(StatusCode::OK, METRICS_TYPE, metrics);
     }
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     let packed = encoder.write_all(metrics.as_bytes()).and_then(|()| encoder.finish());
-    let mut response = answer(StatusCode::OK, METRICS_TYPE, packed.expect("writing to memory does not fail"));
+    let mut response = respond(StatusCode::OK, METRICS_TYPE, packed.expect("writing to memory does not fail"));
     response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     response
 }
@@ -53,7 +53,7 @@ pub(crate) fn debug_vars(member: &dyn Member, method: &Method) -> Response<Body>
     let vars = member.debug_vars();
     let lines = vars.iter().map(|(name, value)| format!("{}: {value}", serde_json::Value::from(name.as_str())));
     let json = format!("{{\n{}\n}}\n", lines.collect::<Vec<_>>().join(",\n"));
-    answer(StatusCode::OK, HeaderValue::from_static("application/json; charset=utf-8"), json)
+    respond(StatusCode::OK, HeaderValue::from_static("application/json; charset=utf-8"), json)
 }
 
 /// Returns the page that etcd-admin reads; etcd does not have it.
@@ -61,5 +61,5 @@ pub(crate) fn member_page(member: &dyn Member, method: &Method) -> Response<Body
     if method != Method::GET {
         return only_get();
     }
-    answer(StatusCode::OK, JSON, format!("{}\n", member.member_page()))
+    respond(StatusCode::OK, JSON, format!("{}\n", member.member_page()))
 }

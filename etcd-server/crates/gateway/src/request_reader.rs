@@ -10,10 +10,10 @@ use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 use tokio::time::Instant;
 
-use crate::answer::{Body, BoxError};
 use crate::json_decode;
 use crate::json_scanner::{Scanner, Step};
 use crate::limits::Limits;
+use crate::response::{Body, BoxError};
 
 /// The reason why the next message cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -12,12 +12,12 @@ use tokio::sync::watch;
 use tower_service::Service;
 
 use crate::access::{self, AllowList};
-use crate::answer::{Body, BoxError, bad_request, empty, not_found, text};
 use crate::bindings::Routes;
 use crate::connection::Upgrades;
 use crate::health::{self, Probe, Query};
 use crate::limits::Limits;
 use crate::member::Member;
+use crate::response::{Body, BoxError, bad_request, empty, not_found, text};
 use crate::transcode::Bounds;
 use crate::{path, plain, transcode, websocket};
 
@@ -108,7 +108,7 @@ where
         &self.shared.settings.limits
     }
 
-    /// Answers one request that came by other means than `serve_connection`, such as HTTP/2 on a TLS port. Without websockets.
+    /// Responses one request that came by other means than `serve_connection`, such as HTTP/2 on a TLS port. Without websockets.
     pub async fn handle<B>(self, peer: Peer, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -237,7 +237,7 @@ pub(crate) async fn observe(
         ("/metrics", _) => plain::metrics(member, headers).await,
         (MEMBER_PAGE, _) => plain::member_page(member, method),
         ("/health", _) => health::health(member, timeout, method, &query).await,
-        (_, Some(probe)) => probe.answer(member, timeout, method, &query).await,
+        (_, Some(probe)) => probe.response(member, timeout, method, &query).await,
         (_, None) => not_found(),
     }
 }

@@ -4,7 +4,7 @@ use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, Response, StatusCode};
 use tonic::Code;
 
-use crate::answer::{Body, JSON, answer};
+use crate::response::{Body, JSON, respond};
 
 /// The failure of a call: gRPC's code and text, which clients compare.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl RpcError {
 
     /// As `into_response`, where HTTP has a better status than the table.
     pub(crate) fn into_response_with(self, status: StatusCode) -> Response<Body> {
-        let mut response = answer(status, JSON, self.json(", "));
+        let mut response = respond(status, JSON, self.json(", "));
         if self.code == Code::Unauthenticated
             && let Ok(challenge) = HeaderValue::from_str(&self.message)
         {

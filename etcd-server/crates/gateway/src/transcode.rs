@@ -18,13 +18,13 @@ use tokio::time::Instant;
 use tonic::Code;
 use tower_service::Service;
 
-use crate::answer::{Body, BoxError, JSON, answer, empty};
 use crate::bindings::Routes;
 use crate::call::{self, Replies};
 use crate::json_encode::{Spacing, encode};
 use crate::limits::Limits;
 use crate::metadata;
 use crate::request_reader::{Pace, ReadError, RequestReader};
+use crate::response::{Body, BoxError, JSON, empty, respond};
 use crate::router::Peer;
 use crate::status::RpcError;
 
@@ -43,7 +43,7 @@ struct End {
     signal: Option<watch::Receiver<bool>>,
 }
 
-/// Answers a request below `/v3/`.
+/// Responses a request below `/v3/`.
 pub(crate) async fn transcode<S>(
     service: S,
     routes: &Routes,
@@ -120,7 +120,7 @@ impl<'a> Call<'a> {
         stream_response(self.start(service, request_stream(reader)).await).await
     }
 
-    async fn start<S>(mut self, service: S, body: tonic::body::Body) -> Result<Answers, RpcError>
+    async fn start<S>(mut self, service: S, body: tonic::body::Body) -> Result<Responses, RpcError>
     where
         S: Service<Request<tonic::body::Body>, Response = Response<tonic::body::Body>> + Send,
         S::Error: Into<BoxError>,
@@ -128,7 +128,7 @@ impl<'a> Call<'a> {
     {
         let request = call::request(self.method, self.metadata, body);
         let replies = self.end.before(call::start(service, request)).await?;
-        Ok(Answers { replies, end: self.end, descriptor: self.method.output() })
+        Ok(Responses { replies, end: self.end, descriptor: self.method.output() })
     }
 }
 
@@ -146,14 +146,14 @@ fn request_stream(reader: RequestReader) -> tonic::body::Body {
     tonic::body::Body::new(StreamBody::new(frames))
 }
 
-/// Answers of the service, read within the call's deadline.
-struct Answers {
+/// Responses of the service, read within the call's deadline.
+struct Responses {
     replies: Replies,
     end: End,
     descriptor: MessageDescriptor,
 }
 
-impl Answers {
+impl Responses {
     async fn next(&mut self) -> Result<Option<DynamicMessage>, RpcError> {
         let Some(bytes) = self.end.before(self.replies.next()).await? else {
             return Ok(None);
@@ -206,10 +206,10 @@ fn write_json(message: &DynamicMessage, spacing: Spacing, out: &mut Vec<u8>) -> 
     encode(message, spacing, out).map_err(|error| RpcError::new(Code::Internal, format!("encode answer: {error}")))
 }
 
-async fn unary_response(answers: Result<Answers, RpcError>) -> Response<Body> {
+async fn unary_response(answers: Result<Responses, RpcError>) -> Response<Body> {
     match unary_json(answers).await {
         Ok((headers, json)) => {
-            let mut response = answer(StatusCode::OK, JSON, json);
+            let mut response = respond(StatusCode::OK, JSON, json);
             forward_headers(&headers, response.headers_mut());
             response
         }
@@ -217,7 +217,7 @@ async fn unary_response(answers: Result<Answers, RpcError>) -> Response<Body> {
     }
 }
 
-async fn unary_json(answers: Result<Answers, RpcError>) -> Result<(HeaderMap, Vec<u8>), RpcError> {
+async fn unary_json(answers: Result<Responses, RpcError>) -> Result<(HeaderMap, Vec<u8>), RpcError> {
     let mut answers = answers?;
     let Some(message) = answers.next().await? else {
         return Err(RpcError::new(Code::Internal, "server ended the call without an answer"));
@@ -230,7 +230,7 @@ async fn unary_json(answers: Result<Answers, RpcError>) -> Result<(HeaderMap, Ve
 }
 
 /// Waits for the first message, because a call that fails before it still has its own HTTP status.
-async fn stream_response(answers: Result<Answers, RpcError>) -> Response<Body> {
+async fn stream_response(answers: Result<Responses, RpcError>) -> Response<Body> {
     let mut answers = match answers {
         Ok(answers) => answers,
         Err(error) => return stream_refusal(&error),
@@ -249,11 +249,11 @@ async fn stream_response(answers: Result<Answers, RpcError>) -> Response<Body> {
 }
 
 fn stream_refusal(error: &RpcError) -> Response<Body> {
-    answer(crate::status::http_status(error.code), JSON, error.stream_line())
+    respond(crate::status::http_status(error.code), JSON, error.stream_line())
 }
 
 /// The lines of a stream; a line is made when the one before it has been taken.
-fn lines(first: Bytes, answers: Answers) -> Body {
+fn lines(first: Bytes, answers: Responses) -> Body {
     let rest = stream::unfold(Some(answers), |answers| async {
         let mut answers = answers?;
         match answers.next_line().await {

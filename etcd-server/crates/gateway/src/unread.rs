@@ -14,7 +14,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
 
-use crate::answer::{Body, BoxError};
+use crate::response::{Body, BoxError};
 
 /// Of one request. etcd reads any body to its end before it refuses it.
 const DRAINED_BYTES_MAX: usize = 64 << 20;

@@ -19,7 +19,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
-use crate::answer::{Body, BoxError, empty, text};
+use crate::response::{Body, BoxError, empty, text};
 
 const VERSION: HeaderValue = HeaderValue::from_static("13");
 

@@ -104,14 +104,14 @@ impl Client {
 
 /// An answer, taken apart; `date`, `connection` and framing headers left out, the body joined from its chunks.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: Vec<u8>,
 }
 
-impl Answer {
-    pub(crate) fn parse(raw: &[u8]) -> Answer {
+impl HttpResponse {
+    pub(crate) fn parse(raw: &[u8]) -> HttpResponse {
         let end = raw.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or_else(|| panic!("{:?}", String::from_utf8_lossy(raw)));
         let head = String::from_utf8(raw[..end].to_vec()).unwrap();
         let (status, headers) = head.split_once("\r\n").unwrap_or((&head, ""));
@@ -121,7 +121,7 @@ impl Answer {
         let body = if chunked { join_chunks(&raw[end + 4..]) } else { raw[end + 4..].to_vec() };
         let framing = ["Date", "Connection", "Content-Length", "Transfer-Encoding"];
         let headers = headers.into_iter().filter(|(name, _)| !framing.contains(&name.as_str())).collect();
-        Answer { status: status.split(' ').nth(1).unwrap().parse().unwrap(), headers, body }
+        HttpResponse { status: status.split(' ').nth(1).unwrap().parse().unwrap(), headers, body }
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -150,19 +150,19 @@ pub(crate) fn request(method: &str, target: &str, headers: &str, body: &str) -> 
 }
 
 /// Sends one request on a connection of its own.
-pub(crate) async fn ask(client: Client, request: &str) -> Answer {
+pub(crate) async fn ask(client: Client, request: &str) -> HttpResponse {
     let (mut reading, mut writing) = tokio::io::split(client.io);
     let mut raw = Vec::new();
     // Both at once: the gateway may answer, and close, before it has read everything.
     let (read, _written) = tokio::join!(reading.read_to_end(&mut raw), writing.write_all(request.as_bytes()));
     read.unwrap();
-    Answer::parse(&raw)
+    HttpResponse::parse(&raw)
 }
 
-pub(crate) async fn post(path: &str, body: &str) -> Answer {
+pub(crate) async fn post(path: &str, body: &str) -> HttpResponse {
     ask(Client::new(), &request("POST", path, "", body)).await
 }
 
-pub(crate) async fn get(path: &str) -> Answer {
+pub(crate) async fn get(path: &str) -> HttpResponse {
     ask(Client::new(), &request("GET", path, "", "")).await
 }

@@ -1,15 +1,15 @@
 //! The cost of a hostile client: bounded time and bounded memory, and a clear response where HTTP
 //! has one.
 
-use crate::client::{Answer, Client, MESSAGE_BYTES_MAX, ask, request};
+use crate::client::{Client, HttpResponse, MESSAGE_BYTES_MAX, ask, request};
 
 #[tokio::test(start_paused = true)]
 async fn refuses_a_large_text_by_its_announced_size() {
     let mut client = Client::new();
     client.send("POST /v3/kv/put HTTP/1.1\r\nHost: x\r\nContent-Length: 9437184\r\n\r\n{").await;
-    let answer = Answer::parse(&client.read_to_end().await);
+    let response = HttpResponse::parse(&client.read_to_end().await);
     let want = r#"{"code":8, "message":"grpc: received message larger than max (9437184 vs. 8388608)"}"#;
-    assert_eq!((answer.status, answer.text()), (429, want));
+    assert_eq!((response.status, response.text()), (429, want));
 }
 
 /// Read for a while, so that the client finds the reason, and then closed.
@@ -32,7 +32,7 @@ async fn cuts_off_a_body_without_end() {
     let mut raw = Vec::new();
     let (read, sent) = tokio::join!(tokio::io::AsyncReadExt::read_to_end(&mut reading, &mut raw), flood);
     read.ok();
-    assert_eq!(Answer::parse(&raw).status, 429);
+    assert_eq!(HttpResponse::parse(&raw).status, 429);
     assert!(sent < DRAINED_BYTES_MAX + 4 * MESSAGE_BYTES_MAX + 1_048_576, "{sent} bytes were taken");
 }
 
@@ -40,9 +40,9 @@ async fn cuts_off_a_body_without_end() {
 async fn limits_the_message_and_not_its_text() {
     let put = |bytes: usize| format!(r#"{{"key":"YQ==","value":"{}"}}"#, "A".repeat(bytes.div_ceil(3) * 4));
     assert_eq!(ask(Client::new(), &request("POST", "/v3/kv/put", "", &put(2_097_000))).await.status, 200);
-    let answer = ask(Client::new(), &request("POST", "/v3/kv/put", "", &put(2_100_000))).await;
+    let response = ask(Client::new(), &request("POST", "/v3/kv/put", "", &put(2_100_000))).await;
     let want = r#"{"code":8, "message":"grpc: received message larger than max (2100008 vs. 2097152)"}"#;
-    assert_eq!((answer.status, answer.text()), (429, want));
+    assert_eq!((response.status, response.text()), (429, want));
     let spaced = format!("{{{}}}", " ".repeat(3_000_000));
     assert_eq!(ask(Client::new(), &request("POST", "/v3/kv/put", "", &spaced)).await.status, 200);
 }
@@ -55,8 +55,8 @@ async fn deep_nesting_costs_an_error() {
     ] {
         let times = if close.is_empty() { 10_001 } else { 3_000 };
         let body = format!("{}{{}}{}", unit.repeat(times), close.repeat(times));
-        let answer = ask(Client::new(), &request("POST", path, "", &body)).await;
-        assert_eq!((answer.status, answer.text()), (400, want));
+        let response = ask(Client::new(), &request("POST", path, "", &body)).await;
+        assert_eq!((response.status, response.text()), (400, want));
     }
 }
 
@@ -85,9 +85,9 @@ async fn a_connection_may_be_idle_between_requests_but_not_for_ever() {
 async fn a_slow_body_is_given_up() {
     let mut client = Client::new();
     client.send("POST /v3/kv/put HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{").await;
-    let answer = Answer::parse(&client.read_to_end().await);
+    let response = HttpResponse::parse(&client.read_to_end().await);
     let want = r#"{"code":4, "message":"request body was not received in time"}"#;
-    assert_eq!((answer.status, answer.text()), (408, want));
+    assert_eq!((response.status, response.text()), (408, want));
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use gateway::{AllowList, HealthRecord, Limits, Member as _, Peer, Settings, serve_metrics_connection};
 
-use crate::client::{Answer, Client, ask, get, request, settings};
+use crate::client::{Client, HttpResponse, ask, get, request, settings};
 use crate::service::FakeMember;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-async fn get_of(member: FakeMember, path: &str) -> Answer {
+async fn get_of(member: FakeMember, path: &str) -> HttpResponse {
     ask(Client::with(settings(), Peer::default(), member), &request("GET", path, "", "")).await
 }
 
@@ -31,10 +31,10 @@ async fn healthy_members_say_so() {
         ),
         ("/readyz/data_corruption?verbose", "[+]data_corruption ok\nok\n", "nosniff"),
     ] {
-        let answer = get(path).await;
-        assert_eq!((answer.status, answer.text(), answer.header("Content-Type")), (200, want, TEXT), "{path}");
-        assert_eq!(answer.header("X-Content-Type-Options"), sniff, "{path}");
-        assert_eq!(answer.header("Access-Control-Allow-Methods"), "POST, GET, OPTIONS, PUT, DELETE");
+        let response = get(path).await;
+        assert_eq!((response.status, response.text(), response.header("Content-Type")), (200, want, TEXT), "{path}");
+        assert_eq!(response.header("X-Content-Type-Options"), sniff, "{path}");
+        assert_eq!(response.header("Access-Control-Allow-Methods"), "POST, GET, OPTIONS, PUT, DELETE");
     }
 }
 
@@ -65,9 +65,9 @@ async fn unhealthy_members_say_why() {
             "[-]non_learner failed: not supported for learner\n\n",
         ),
     ] {
-        let answer = get_of(member, path).await;
-        assert_eq!((answer.status, answer.text(), answer.header("Content-Type")), (503, want, TEXT), "{path}");
-        assert_eq!(answer.header("X-Content-Type-Options"), "nosniff");
+        let response = get_of(member, path).await;
+        assert_eq!((response.status, response.text(), response.header("Content-Type")), (503, want, TEXT), "{path}");
+        assert_eq!(response.header("X-Content-Type-Options"), "nosniff");
     }
 }
 
@@ -84,28 +84,28 @@ async fn excluded_and_serializable_checks_pass_over_trouble() {
 #[tokio::test(start_paused = true)]
 async fn a_read_that_hangs_is_given_up() {
     let hanging = || FakeMember { read: None, ..FakeMember::default() };
-    let answer = get_of(hanging(), "/health").await;
-    assert_eq!(answer.text(), "{\"health\":\"false\",\"reason\":\"RANGE ERROR:context deadline exceeded\"}\n");
+    let response = get_of(hanging(), "/health").await;
+    assert_eq!(response.text(), "{\"health\":\"false\",\"reason\":\"RANGE ERROR:context deadline exceeded\"}\n");
     assert_eq!(get_of(hanging(), "/readyz").await.status, 503);
 }
 
 #[tokio::test]
 async fn other_pages() {
-    let answer = get("/version").await;
-    assert_eq!(answer.text(), r#"{"etcdserver":"3.7.1","etcdcluster":"3.7.0","storage":"unknown"}"#);
-    assert_eq!(answer.header("Content-Type"), "application/json");
-    let answer = get("/debug/vars").await;
-    assert_eq!(answer.text(), "{\n\"cmdline\": [\"etcd\"],\n\"raft.status\": {\"term\":2}\n}\n");
-    assert_eq!(answer.header("Content-Type"), "application/json; charset=utf-8");
-    let answer = get("/debug/member").await;
-    assert_eq!((answer.text(), answer.header("Content-Type")), ("{\"role\":\"follower\"}\n", "application/json"));
-    let answer = get("/metrics").await;
-    assert_eq!(answer.text(), "# TYPE etcd_server_has_leader gauge\netcd_server_has_leader 1\n");
-    assert_eq!(answer.header("Content-Type"), "text/plain; version=0.0.4; charset=utf-8; escaping=underscores");
-    let answer = ask(Client::new(), &request("GET", "/metrics", "Accept-Encoding: br, gzip\r\n", "")).await;
-    assert_eq!(answer.header("Content-Encoding"), "gzip");
+    let response = get("/version").await;
+    assert_eq!(response.text(), r#"{"etcdserver":"3.7.1","etcdcluster":"3.7.0","storage":"unknown"}"#);
+    assert_eq!(response.header("Content-Type"), "application/json");
+    let response = get("/debug/vars").await;
+    assert_eq!(response.text(), "{\n\"cmdline\": [\"etcd\"],\n\"raft.status\": {\"term\":2}\n}\n");
+    assert_eq!(response.header("Content-Type"), "application/json; charset=utf-8");
+    let response = get("/debug/member").await;
+    assert_eq!((response.text(), response.header("Content-Type")), ("{\"role\":\"follower\"}\n", "application/json"));
+    let response = get("/metrics").await;
+    assert_eq!(response.text(), "# TYPE etcd_server_has_leader gauge\netcd_server_has_leader 1\n");
+    assert_eq!(response.header("Content-Type"), "text/plain; version=0.0.4; charset=utf-8; escaping=underscores");
+    let response = ask(Client::new(), &request("GET", "/metrics", "Accept-Encoding: br, gzip\r\n", "")).await;
+    assert_eq!(response.header("Content-Encoding"), "gzip");
     let mut unpacked = String::new();
-    flate2::read::GzDecoder::new(answer.body.as_slice()).read_to_string(&mut unpacked).unwrap();
+    flate2::read::GzDecoder::new(response.body.as_slice()).read_to_string(&mut unpacked).unwrap();
     assert!(unpacked.ends_with("etcd_server_has_leader 1\n"));
 }
 
@@ -129,9 +129,9 @@ async fn what_is_not_there() {
         "/xv3beta/kv/range",
         "/v3beta",
     ] {
-        let answer = get(path).await;
-        assert_eq!((answer.status, answer.text(), answer.header("Content-Type")), (404, "404 page not found\n", TEXT), "{path}");
-        assert_eq!(answer.header("X-Content-Type-Options"), "nosniff");
+        let response = get(path).await;
+        assert_eq!((response.status, response.text(), response.header("Content-Type")), (404, "404 page not found\n", TEXT), "{path}");
+        assert_eq!(response.header("X-Content-Type-Options"), "nosniff");
     }
     let without = Settings { enable_gateway: false, ..settings() };
     let client = Client::with(without, Peer::default(), FakeMember::default());
@@ -142,13 +142,17 @@ async fn what_is_not_there() {
 async fn only_get_is_allowed_and_options_are_always_fine() {
     for path in ["/health", "/livez", "/readyz/data_corruption", "/version", "/debug/vars", "/debug/member"] {
         for method in ["POST", "PUT", "DELETE", "FOO"] {
-            let answer = ask(Client::new(), &request(method, path, "", "")).await;
-            assert_eq!((answer.status, answer.text(), answer.header("Allow")), (405, "Method Not Allowed\n", "GET"), "{method} {path}");
+            let response = ask(Client::new(), &request(method, path, "", "")).await;
+            assert_eq!(
+                (response.status, response.text(), response.header("Allow")),
+                (405, "Method Not Allowed\n", "GET"),
+                "{method} {path}"
+            );
         }
     }
     for path in ["/health", "/v3/kv/range", "/nope"] {
-        let answer = ask(Client::new(), &request("OPTIONS", path, "", "")).await;
-        assert_eq!((answer.status, answer.text(), answer.header("Access-Control-Allow-Origin")), (200, "", "*"));
+        let response = ask(Client::new(), &request("OPTIONS", path, "", "")).await;
+        assert_eq!((response.status, response.text(), response.header("Access-Control-Allow-Origin")), (200, "", "*"));
     }
 }
 
@@ -164,11 +168,11 @@ async fn origins_and_hosts_are_checked() {
     ] {
         let client = Client::with(lists(), Peer::default(), FakeMember::default());
         let text = format!("GET /health HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nConnection: close\r\n\r\n");
-        let answer = ask(client, &text).await;
-        assert_eq!((answer.status, answer.header("Access-Control-Allow-Origin")), (status, allowed), "{host} {origin}");
+        let response = ask(client, &text).await;
+        assert_eq!((response.status, response.header("Access-Control-Allow-Origin")), (status, allowed), "{host} {origin}");
         if status == 421 {
-            assert!(answer.text().contains("etcd received your request, but the Host header was unrecognized.\n"));
-            assert!(answer.text().contains(&format!("etcd --host-whitelist \"{}\"", host.trim_end_matches(":23"))));
+            assert!(response.text().contains("etcd received your request, but the Host header was unrecognized.\n"));
+            assert!(response.text().contains(&format!("etcd --host-whitelist \"{}\"", host.trim_end_matches(":23"))));
         }
     }
     let tls = Peer { tls: true, ..Peer::default() };
@@ -181,13 +185,13 @@ async fn a_certificate_name_is_no_identity_for_the_gateway() {
     let peer = || Peer { tls: true, common_name: Some("root".to_owned()), remote: None };
     let with_auth = || FakeMember { auth: true, ..FakeMember::default() };
     let certs = || Settings { client_cert_auth: true, ..settings() };
-    let answer = ask(Client::with(certs(), peer(), with_auth()), &request("POST", "/v3/kv/range", "", "{}")).await;
+    let response = ask(Client::with(certs(), peer(), with_auth()), &request("POST", "/v3/kv/range", "", "{}")).await;
     let want = "CommonName of client sending a request against gateway will be ignored and not used as expected\n";
-    assert_eq!((answer.status, answer.text()), (400, want));
-    let answer = ask(Client::with(certs(), peer(), with_auth()), &request("GET", "/health", "", "")).await;
-    assert_eq!(answer.status, 200);
-    let answer = ask(Client::with(certs(), peer(), FakeMember::default()), &request("POST", "/v3/kv/txn", "", "{}")).await;
-    assert_eq!(answer.status, 200);
+    assert_eq!((response.status, response.text()), (400, want));
+    let response = ask(Client::with(certs(), peer(), with_auth()), &request("GET", "/health", "", "")).await;
+    assert_eq!(response.status, 200);
+    let response = ask(Client::with(certs(), peer(), FakeMember::default()), &request("POST", "/v3/kv/txn", "", "{}")).await;
+    assert_eq!(response.status, 200);
 }
 
 #[tokio::test]
@@ -206,8 +210,8 @@ async fn the_metrics_listener_serves_five_pages_alone() {
         let limits = Limits::for_request_bytes(1);
         let serving = serve_metrics_connection(server_io, member.clone(), limits, Duration::from_secs(7), std::future::pending());
         let client = Client::over(io, async { serving.await.map_err(|error| error.to_string()) });
-        let answer = ask(client, &request("GET", path, "Origin: http://a\r\n", "")).await;
-        assert_eq!((answer.status, answer.header("Access-Control-Allow-Origin")), (status, ""), "{path}");
+        let response = ask(client, &request("GET", path, "Origin: http://a\r\n", "")).await;
+        assert_eq!((response.status, response.header("Access-Control-Allow-Origin")), (status, ""), "{path}");
     }
     let records = std::mem::take(&mut *member.records.lock().unwrap());
     let check = |endpoint, name| HealthRecord::Check { endpoint, name, success: true };

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::client::{Answer, Client, ask, request};
+use crate::client::{Client, HttpResponse, ask, request};
 
 struct Etcd {
     process: Child,
@@ -44,12 +44,12 @@ impl Etcd {
         Etcd { process, address: client, _data: data }
     }
 
-    fn ask(&self, request: &str) -> Answer {
+    fn ask(&self, request: &str) -> HttpResponse {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut raw = Vec::new();
         stream.read_to_end(&mut raw).unwrap();
-        Answer::parse(&raw)
+        HttpResponse::parse(&raw)
     }
 }
 

@@ -2,16 +2,16 @@
 
 use base64::Engine as _;
 
-use crate::client::{Answer, Client, ask, get, post, request};
+use crate::client::{Client, HttpResponse, ask, get, post, request};
 
 const HEADER: &str =
     r#""header":{"cluster_id":"13985637432575640401", "member_id":"15161684485828181158", "revision":"2", "raft_term":"2"}"#;
 const FOUND: &str = r#", "kvs":[{"key":"YQ==", "create_revision":"2", "mod_revision":"2", "version":"1", "value":"Yg=="}], "count":"1"}"#;
 
-fn assert_error(answer: &Answer, status: u16, body: &str) {
-    assert_eq!((answer.status, answer.text(), answer.header("Content-Type")), (status, body, "application/json"));
-    assert_eq!(answer.header("Grpc-Metadata-Content-Type"), "");
-    assert_eq!(answer.header("Access-Control-Allow-Origin"), "*");
+fn assert_error(response: &HttpResponse, status: u16, body: &str) {
+    assert_eq!((response.status, response.text(), response.header("Content-Type")), (status, body, "application/json"));
+    assert_eq!(response.header("Grpc-Metadata-Content-Type"), "");
+    assert_eq!(response.header("Access-Control-Allow-Origin"), "*");
 }
 
 #[tokio::test]
@@ -27,10 +27,10 @@ async fn a_range_answers_as_etcd_does() {
         r#"{"key":"YQ=="} garbage"#,
         r#"{"key":"YQ=="}}"#,
     ] {
-        let answer = post("/v3/kv/range", body).await;
-        assert_eq!((answer.status, answer.text()), (200, want.as_str()), "{body}");
-        assert_eq!(answer.header("Content-Type"), "application/json");
-        assert_eq!(answer.header("Grpc-Metadata-Content-Type"), "application/grpc");
+        let response = post("/v3/kv/range", body).await;
+        assert_eq!((response.status, response.text()), (200, want.as_str()), "{body}");
+        assert_eq!(response.header("Content-Type"), "application/json");
+        assert_eq!(response.header("Grpc-Metadata-Content-Type"), "application/grpc");
     }
 }
 
@@ -48,8 +48,8 @@ async fn other_unary_answers() {
         ("/v3/maintenance/defragment", "", "{}".to_owned()),
         ("/v3/kv/txn", "{}", format!(r#"{{{HEADER}, "succeeded":true}}"#)),
     ] {
-        let answer = post(path, body).await;
-        assert_eq!((answer.status, answer.text()), (200, want.as_str()), "{path}");
+        let response = post(path, body).await;
+        assert_eq!((response.status, response.text()), (200, want.as_str()), "{path}");
     }
 }
 
@@ -91,8 +91,8 @@ async fn failed_calls_answer_as_etcd_does() {
 #[tokio::test]
 async fn only_post_is_known() {
     for method in ["GET", "PUT", "DELETE", "FOO"] {
-        let answer = ask(Client::new(), &request(method, "/v3/kv/range", "", "{}")).await;
-        assert_error(&answer, 501, r#"{"code":12, "message":"Method Not Allowed"}"#);
+        let response = ask(Client::new(), &request(method, "/v3/kv/range", "", "{}")).await;
+        assert_error(&response, 501, r#"{"code":12, "message":"Method Not Allowed"}"#);
     }
 }
 
@@ -110,18 +110,18 @@ async fn request_headers_reach_the_call() {
         ),
     ] {
         let body = if header.contains("Timeout") { r#"{"key":"bmV2ZXI="}"# } else { r#"{"key":"YQ=="}"# };
-        let answer = ask(Client::new(), &request("POST", "/v3/kv/range", &format!("{header}\r\n"), body)).await;
-        assert_error(&answer, status, want);
+        let response = ask(Client::new(), &request("POST", "/v3/kv/range", &format!("{header}\r\n"), body)).await;
+        assert_error(&response, status, want);
         let challenge = if status == 401 { "etcdserver: invalid auth token" } else { "" };
-        assert_eq!(answer.header("Www-Authenticate"), challenge);
+        assert_eq!(response.header("Www-Authenticate"), challenge);
     }
 }
 
 #[tokio::test]
 async fn metadata_is_what_the_headers_say_and_a_sign_of_the_gateway() {
     let headers = "Authorization: good\r\nGrpc-Metadata-HasLeader: true\r\nCookie: c\r\nAccept: text/html\r\n";
-    let answer = ask(Client::new(), &request("POST", "/v3/kv/range", headers, r#"{"key":"bWV0YWRhdGE="}"#)).await;
-    let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    let response = ask(Client::new(), &request("POST", "/v3/kv/range", headers, r#"{"key":"bWV0YWRhdGE="}"#)).await;
+    let json: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
     let seen = base64::engine::general_purpose::STANDARD.decode(json["kvs"][0]["value"].as_str().unwrap()).unwrap();
     let want = "authorization=good\ncontent-type=application/grpc\ngrpcgateway-accept=text/html\nhasleader=true\nte=trailers\n\
                 x-forwarded-host=member.example\n";
@@ -138,10 +138,10 @@ async fn paths_that_are_not_clean_are_redirected() {
         ("/v3/./kv/range?x=1", "/v3/kv/range?x=1"),
         ("/v3", "/v3/"),
     ] {
-        let answer = get(path).await;
-        assert_eq!((answer.status, answer.header("Location")), (307, location));
-        assert_eq!(answer.text(), format!("<a href=\"{location}\">Temporary Redirect</a>.\n\n"));
+        let response = get(path).await;
+        assert_eq!((response.status, response.header("Location")), (307, location));
+        assert_eq!(response.text(), format!("<a href=\"{location}\">Temporary Redirect</a>.\n\n"));
     }
-    let answer = post("/v3/kv//range", "{}").await;
-    assert_eq!((answer.status, answer.header("Location"), answer.text()), (307, "/v3/kv/range", ""));
+    let response = post("/v3/kv//range", "{}").await;
+    assert_eq!((response.status, response.header("Location"), response.text()), (307, "/v3/kv/range", ""));
 }

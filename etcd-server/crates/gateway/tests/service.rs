@@ -15,7 +15,7 @@ use rpc::etcdserverpb::watch_server::{Watch, WatchServer};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
-type Answers<T> = BoxStream<'static, Result<T, Status>>;
+type ResponseStream<T> = BoxStream<'static, Result<T, Status>>;
 
 pub(crate) fn routes() -> Routes {
     Routes::new(KvServer::new(Canned))
@@ -83,7 +83,7 @@ impl Kv for Canned {
         Err(Status::out_of_range("etcdserver: mvcc: required revision has been compacted"))
     }
 
-    type RangeStreamStream = Answers<RangeStreamResponse>;
+    type RangeStreamStream = ResponseStream<RangeStreamResponse>;
 
     async fn range_stream(&self, _request: Request<RangeRequest>) -> Result<Response<Self::RangeStreamStream>, Status> {
         Ok(Response::new(stream::empty().boxed()))
@@ -92,17 +92,17 @@ impl Kv for Canned {
 
 #[tonic::async_trait]
 impl Watch for Canned {
-    type WatchStream = Answers<WatchResponse>;
+    type WatchStream = ResponseStream<WatchResponse>;
 
     /// Answers each create; goes on for ever after the last request.
     async fn watch(&self, request: Request<Streaming<WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
-        let answers = request.into_inner().map(|request| {
+        let responses = request.into_inner().map(|request| {
             let Some(watch_request::RequestUnion::CreateRequest(create)) = request?.request_union else {
                 return Err(Status::invalid_argument("only creates are known here"));
             };
             Ok(WatchResponse { header: header(), watch_id: create.watch_id, created: true, ..WatchResponse::default() })
         });
-        Ok(Response::new(answers.chain(stream::pending()).boxed()))
+        Ok(Response::new(responses.chain(stream::pending()).boxed()))
     }
 }
 
@@ -117,17 +117,17 @@ impl Lease for Canned {
         Err(Status::not_found("etcdserver: requested lease not found"))
     }
 
-    type LeaseKeepAliveStream = Answers<LeaseKeepAliveResponse>;
+    type LeaseKeepAliveStream = ResponseStream<LeaseKeepAliveResponse>;
 
     async fn lease_keep_alive(
         &self,
         request: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
-        let answers = request.into_inner().map(|request| match request?.id {
+        let responses = request.into_inner().map(|request| match request?.id {
             66 => Err(Status::unavailable("etcdserver: no leader")),
             id => Ok(LeaseKeepAliveResponse { header: header(), id, ttl: if id == 77 { 100 } else { 0 } }),
         });
-        Ok(Response::new(answers.boxed()))
+        Ok(Response::new(responses.boxed()))
     }
 
     async fn lease_time_to_live(&self, request: Request<LeaseTimeToLiveRequest>) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
@@ -162,7 +162,7 @@ impl Maintenance for Canned {
         Ok(Response::new(HashKvResponse::default()))
     }
 
-    type SnapshotStream = Answers<SnapshotResponse>;
+    type SnapshotStream = ResponseStream<SnapshotResponse>;
 
     /// Endless.
     async fn snapshot(&self, request: Request<SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {

@@ -57,36 +57,36 @@ async fn keep_alives_end_with_their_requests() {
         (r#"{"ID":77}{"ID":"x"}"#, line.clone()),
         (r#"{"ID":77}{"ID":66}"#, format!("{line}{{\"error\":{{\"code\":14,\"message\":\"etcdserver: no leader\"}}}}\n")),
     ] {
-        let answer = post("/v3/lease/keepalive", body).await;
-        assert_eq!((answer.status, answer.text()), (200, want.as_str()), "{body}");
-        assert_eq!(answer.header("Content-Type"), "application/json");
+        let response = post("/v3/lease/keepalive", body).await;
+        assert_eq!((response.status, response.text()), (200, want.as_str()), "{body}");
+        assert_eq!(response.header("Content-Type"), "application/json");
     }
 }
 
 #[tokio::test]
 async fn a_stream_without_messages_is_empty() {
     for body in ["", r#"{"ID":"x"}"#] {
-        let answer = post("/v3/lease/keepalive", body).await;
-        assert_eq!((answer.status, answer.text(), answer.header("Content-Type")), (200, "", ""));
+        let response = post("/v3/lease/keepalive", body).await;
+        assert_eq!((response.status, response.text(), response.header("Content-Type")), (200, "", ""));
     }
 }
 
 #[tokio::test]
 async fn a_stream_that_fails_at_once_has_its_own_status() {
-    let answer = ask(Client::new(), &request("POST", "/v3/maintenance/snapshot", "Authorization: x\r\n", "{}")).await;
-    assert_eq!((answer.status, answer.text()), (500, "{\"error\":{\"code\":2,\"message\":\"auth: user name is empty\"}}\n"));
-    let answer = post("/v3/lease/keepalive", r#"{"ID":66}"#).await;
-    assert_eq!((answer.status, answer.text()), (503, "{\"error\":{\"code\":14,\"message\":\"etcdserver: no leader\"}}\n"));
-    let answer = post("/v3/maintenance/snapshot", r#"{"x":"#).await;
-    assert_eq!((answer.status, answer.text()), (400, r#"{"code":3, "message":"unexpected EOF"}"#));
+    let response = ask(Client::new(), &request("POST", "/v3/maintenance/snapshot", "Authorization: x\r\n", "{}")).await;
+    assert_eq!((response.status, response.text()), (500, "{\"error\":{\"code\":2,\"message\":\"auth: user name is empty\"}}\n"));
+    let response = post("/v3/lease/keepalive", r#"{"ID":66}"#).await;
+    assert_eq!((response.status, response.text()), (503, "{\"error\":{\"code\":14,\"message\":\"etcdserver: no leader\"}}\n"));
+    let response = post("/v3/maintenance/snapshot", r#"{"x":"#).await;
+    assert_eq!((response.status, response.text()), (400, r#"{"code":3, "message":"unexpected EOF"}"#));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_ends_a_stream() {
     let body = r#"{"create_request":{}}"#;
-    let answer = ask(Client::new(), &request("POST", "/v3/watch", "Grpc-Timeout: 5S\r\n", body)).await;
+    let response = ask(Client::new(), &request("POST", "/v3/watch", "Grpc-Timeout: 5S\r\n", body)).await;
     let want = format!("{}{{\"error\":{{\"code\":4,\"message\":\"context deadline exceeded\"}}}}\n", created(""));
-    assert_eq!((answer.status, answer.text()), (200, want.as_str()));
+    assert_eq!((response.status, response.text()), (200, want.as_str()));
 }
 
 /// A paused clock only moves when nothing is left to do: then the service has been asked for all it will be asked for.

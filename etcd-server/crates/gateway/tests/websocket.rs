@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::client::{Answer, Client, ask};
+use crate::client::{Client, HttpResponse, ask};
 
 const KEY: &str = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const HEADER: &str = r#""header":{"cluster_id":"13985637432575640401","member_id":"15161684485828181158","revision":"2","raft_term":"2"}"#;
@@ -102,10 +102,10 @@ async fn a_token_may_come_as_subprotocol() {
 
 #[tokio::test]
 async fn bad_handshakes_are_refused() {
-    let answer = ask(Client::new(), &handshake("POST", "/v3/kv/range", &format!("{KEY}Connection: close\r\n"))).await;
-    assert_eq!((answer.status, answer.text(), answer.header("Sec-Websocket-Version")), (405, "Method Not Allowed\n", "13"));
-    let answer: Answer = ask(Client::new(), &handshake("GET", "/v3/kv/range", "Connection: close\r\n")).await;
-    assert_eq!((answer.status, answer.text()), (400, "Bad Request\n"));
-    let answer = ask(Client::new(), &handshake("GET", "/health", &format!("{KEY}Connection: close\r\n"))).await;
-    assert_eq!((answer.status, answer.text()), (200, r#"{"health":"true","reason":""}"#));
+    let response = ask(Client::new(), &handshake("POST", "/v3/kv/range", &format!("{KEY}Connection: close\r\n"))).await;
+    assert_eq!((response.status, response.text(), response.header("Sec-Websocket-Version")), (405, "Method Not Allowed\n", "13"));
+    let response: HttpResponse = ask(Client::new(), &handshake("GET", "/v3/kv/range", "Connection: close\r\n")).await;
+    assert_eq!((response.status, response.text()), (400, "Bad Request\n"));
+    let response = ask(Client::new(), &handshake("GET", "/health", &format!("{KEY}Connection: close\r\n"))).await;
+    assert_eq!((response.status, response.text()), (200, r#"{"health":"true","reason":""}"#));
 }

@@ -63,29 +63,29 @@ impl World {
     }
 
     fn grant(&mut self, id: LeaseId, ttl: i64) {
-        let answer = self.lessor.grant(&mut self.batch, id, ttl);
+        let response = self.lessor.grant(&mut self.batch, id, ttl);
         self.follow();
         let expected = match (id.0, self.leases.contains_key(&id)) {
             (0, _) => Err(LeaseError::LeaseNotFound { id }),
             (_, true) => Err(LeaseError::LeaseExists { id }),
             (_, false) => Ok(ttl.max(MINIMUM)),
         };
-        assert_eq!(answer, expected);
+        assert_eq!(response, expected);
         if let Ok(ttl) = expected {
             self.leases.insert(id, TwinLease { ttl, remaining: 0, deadline: self.now + ttl.unsigned_abs() * 1000 });
         }
     }
 
     fn revoke(&mut self, id: LeaseId) {
-        let answer = self.lessor.revoke(&self.visible, &mut self.batch, id).unwrap();
+        let response = self.lessor.revoke(&self.visible, &mut self.batch, id).unwrap();
         self.follow();
         self.revoking.remove(&id);
         if self.leases.remove(&id).is_none() {
-            assert_eq!(answer, Err(LeaseError::LeaseNotFound { id }));
+            assert_eq!(response, Err(LeaseError::LeaseNotFound { id }));
             return;
         }
         let expected: Vec<_> = self.keys.iter().filter(|(_, lease)| **lease == id).map(|(key, _)| key.clone()).collect();
-        assert_eq!(answer.unwrap(), expected);
+        assert_eq!(response.unwrap(), expected);
         for key in &expected {
             self.keys.remove(key);
             self.lessor.detach(id, key, &mut self.batch);
@@ -120,7 +120,7 @@ impl World {
     }
 
     fn renew(&mut self, id: LeaseId) {
-        let answer = self.expiry.renew(id, Moment(self.now));
+        let response = self.expiry.renew(id, Moment(self.now));
         let leading = self.leading();
         let expected = match self.leases.get_mut(&id) {
             _ if !leading => Renewal::NotLeading,
@@ -131,7 +131,7 @@ impl World {
                 Renewal::Renewed { ttl_seconds: lease.ttl, reset_checkpoint: lease.remaining > 0 }
             }
         };
-        assert_eq!(answer, expected, "renew {id} at {}", self.now);
+        assert_eq!(response, expected, "renew {id} at {}", self.now);
     }
 
     fn tick(&mut self, milliseconds: u64) {

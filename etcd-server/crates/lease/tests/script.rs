@@ -84,14 +84,14 @@ fn scripts_answer_as_recorded() {
         let script = std::fs::read_to_string(&path).unwrap();
         let (commands, recorded) = script.split_once("---\n").unwrap_or((&script, ""));
         let mut stage = Stage::new(MemoryStore::new(), Moment(0));
-        let mut answers = String::new();
+        let mut responses = String::new();
         for line in commands.lines().filter(|line| !line.is_empty()) {
-            writeln!(answers, "{line} → {}", stage.run(line)).unwrap();
+            writeln!(responses, "{line} → {}", stage.run(line)).unwrap();
         }
         if std::env::var_os("RECORD").is_some() {
-            std::fs::write(&path, format!("{commands}---\n{answers}")).unwrap();
+            std::fs::write(&path, format!("{commands}---\n{responses}")).unwrap();
         } else {
-            assert_eq!(answers, recorded, "{}", path.display());
+            assert_eq!(responses, recorded, "{}", path.display());
         }
     }
 }

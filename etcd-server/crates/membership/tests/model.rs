@@ -108,8 +108,8 @@ fn the_twin_agrees_after_every_operation() {
             if random.u8(0..5) == 0 {
                 let (id, name) = (MemberId(u64::from(random.u8(1..=ID_MAX))), random.u8(0..3).to_string());
                 let urls = random_urls(&mut random);
-                let answer = membership.set_attributes(id, &name, &urls, &mut store);
-                assert_eq!(answer.is_err(), twin.member(id).is_none() && !twin.is_removed(id));
+                let response = membership.set_attributes(id, &name, &urls, &mut store);
+                assert_eq!(response.is_err(), twin.member(id).is_none() && !twin.is_removed(id));
                 twin.0.push(Accepted::Attributes(id, name, urls));
             } else {
                 let change = random_change(&mut random);

@@ -37,7 +37,7 @@ fn member(words: &[&str], is_learner: bool) -> Member {
     Member { id: id(words[0]), peer_urls: owned(&words[1..]), is_learner, ..Member::default() }
 }
 
-fn answer<T, E: std::fmt::Display + Debug>(result: Result<T, E>) -> String {
+fn response<T, E: std::fmt::Display + Debug>(result: Result<T, E>) -> String {
     result.map_or_else(|error| format!("{error:?}: {error}"), |_| "done".to_owned())
 }
 
@@ -51,8 +51,8 @@ impl Stage {
             "promote" => self.change(&ConfChange::Promote(id(words[0]))),
             "update" => self.change(&ConfChange::Update { id: id(words[0]), peer_urls: owned(&words[1..]) }),
             "remove" => self.change(&ConfChange::Remove(id(words[0]))),
-            "attributes" => answer(self.membership.set_attributes(id(words[0]), words[1], &owned(&words[2..]), &mut self.store)),
-            "version" => answer(self.membership.set_cluster_version(words[0], OWN, &mut self.store)),
+            "attributes" => response(self.membership.set_attributes(id(words[0]), words[1], &owned(&words[2..]), &mut self.store)),
+            "version" => response(self.membership.set_cluster_version(words[0], OWN, &mut self.store)),
             "downgrade" => {
                 let request = DowngradeInfoSetRequest { enabled: words[0] != "cancel", ver: words[0].to_owned() };
                 self.membership.set_downgrade(Downgrade::from_request(&request), &mut self.store);
@@ -61,7 +61,7 @@ impl Stage {
             "validate-downgrade" => {
                 let membership = &self.membership;
                 let target = membership::validate_downgrade(words[0], membership.cluster_version(), membership.downgrade());
-                target.map_or_else(|error| answer::<(), _>(Err(error)), |version| format!("to {version}"))
+                target.map_or_else(|error| response::<(), _>(Err(error)), |version| format!("to {version}"))
             }
             "connected" => {
                 self.connected = Connected { now: ids(words), steadily: ids(words) };
@@ -71,10 +71,10 @@ impl Stage {
                 self.connected.now.extend(ids(words));
                 "done".to_owned()
             }
-            "may-add" => answer(membership::may_add(&self.membership, &member(words, false), &self.connected)),
-            "may-add-learner" => answer(membership::may_add(&self.membership, &member(words, true), &self.connected)),
-            "may-remove" => answer(membership::may_remove(&self.membership, id(words[0]), &self.connected)),
-            "may-promote" => answer(membership::may_promote(&self.membership)),
+            "may-add" => response(membership::may_add(&self.membership, &member(words, false), &self.connected)),
+            "may-add-learner" => response(membership::may_add(&self.membership, &member(words, true), &self.connected)),
+            "may-remove" => response(membership::may_remove(&self.membership, id(words[0]), &self.connected)),
+            "may-promote" => response(membership::may_promote(&self.membership)),
             "max-learners" => {
                 self.max_learners = words[0].parse().unwrap();
                 "done".to_owned()
@@ -87,7 +87,7 @@ impl Stage {
 
     fn change(&mut self, change: &ConfChange) -> String {
         let change = ConfChange::from_raft(&change.to_raft(1)).unwrap();
-        answer(self.membership.apply_conf_change(&change, self.max_learners, &mut self.store))
+        response(self.membership.apply_conf_change(&change, self.max_learners, &mut self.store))
     }
 
     fn list(&self) -> String {
@@ -117,15 +117,15 @@ fn scripts_answer_as_recorded() {
         let script = std::fs::read_to_string(&path).unwrap();
         let (commands, recorded) = script.split_once("---\n").unwrap_or((&script, ""));
         let mut stage = Stage { max_learners: 1, ..Stage::default() };
-        let mut answers = String::new();
+        let mut responses = String::new();
         for line in commands.lines().filter(|line| !line.is_empty()) {
-            writeln!(answers, "{line} → {}", stage.run(line)).unwrap();
+            writeln!(responses, "{line} → {}", stage.run(line)).unwrap();
             assert_eq!(Membership::load(&stage.store).unwrap(), stage.membership, "{line}");
         }
         if std::env::var_os("RECORD").is_some() {
-            std::fs::write(&path, format!("{commands}---\n{answers}")).unwrap();
+            std::fs::write(&path, format!("{commands}---\n{responses}")).unwrap();
         } else {
-            assert_eq!(answers, recorded, "{}", path.display());
+            assert_eq!(responses, recorded, "{}", path.display());
         }
     }
 }

@@ -151,11 +151,11 @@ impl Both {
         let (point, then, before) = &self.reader;
         let accesses_before = Cell::new(self.generator.random.u32(0..6));
         let view = MovingView { before, after: &self.stage.store, accesses_before };
-        let answer = ranged(point, &view, &request);
+        let response = ranged(point, &view, &request);
         // Compaction takes versions away under a reader that holds no snapshot; the reader finds out by looking afterwards.
         let read_at = if request.revision <= 0 { point.current } else { request.revision };
         if read_at >= self.stage.point.compacted {
-            assert_eq!(answer, then.range(&request), "{request:?} at an older point");
+            assert_eq!(response, then.range(&request), "{request:?} at an older point");
         }
         let request = self.generator.read_txn();
         let ours = mvcc::execute_txn_read(&self.stage.point, &self.stage.store, &request).unwrap();

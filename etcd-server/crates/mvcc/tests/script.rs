@@ -189,7 +189,7 @@ fn refused(refusal: &impl Debug) -> String {
     format!("refused: {refusal:?}")
 }
 
-fn answer(stage: &mut Stage, line: &str) -> String {
+fn response(stage: &mut Stage, line: &str) -> String {
     let words: Vec<&str> = line.split_whitespace().collect();
     let rest = &words[1..];
     let first_number = || rest[0].parse::<i64>().unwrap();
@@ -248,7 +248,7 @@ fn scripts_tell_what_is_recorded() {
         let mut stage = Stage::new(Sizes { bucket_keys_max: 2, cached_keys: 8 });
         let mut now = format!("{commands}---\n");
         for line in commands.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            writeln!(now, "{line} → {}", answer(&mut stage, line)).unwrap();
+            writeln!(now, "{line} → {}", response(&mut stage, line)).unwrap();
         }
         if std::env::var_os("RECORD").is_some() {
             std::fs::write(&file, now).unwrap();

@@ -5,7 +5,7 @@
 //! names itself in every response. A real etcd names at most its cluster; its responses are believed while it serves a raft stream at the
 //! same address, because it has checked then that the stream was meant for it. See [`Target`].
 
-use crate::connect::{Answered, Connect, RequestError, ask, request};
+use crate::connect::{Connect, HttpResponse, RequestError, ask, request};
 use crate::handshake::{self, Mismatch};
 use crate::local::HashKv;
 use crate::outbox::Outbox;
@@ -28,7 +28,7 @@ const RESPONSE_BYTES_MAX: usize = 16 << 20;
 
 /// A request to another member that failed.
 #[derive(Debug, thiserror::Error)]
-pub enum AskError {
+pub enum PeerCallError {
     /// No response.
     #[error("{url}: {error}")]
     Request {
@@ -113,18 +113,18 @@ impl Target {
     }
 
     /// Logs that another server listens at the address of the member, once a minute.
-    pub fn report(&self, error: &AskError) {
-        if let AskError::Identity { mismatch, .. } = error {
+    pub fn report(&self, error: &PeerCallError) {
+        if let PeerCallError::Identity { mismatch, .. } = error {
             self.peer.report_mismatch(self.shared.own.cluster, mismatch);
         }
     }
 
-    async fn get(&self, path: &str, kinds: Kinds, timeout: Duration) -> Result<Answered, AskError> {
+    async fn get(&self, path: &str, kinds: Kinds, timeout: Duration) -> Result<HttpResponse, PeerCallError> {
         self.send(Method::GET, path, HeaderMap::new(), Vec::new(), kinds, timeout).await
     }
 
     /// Posts a protobuf message.
-    pub(crate) async fn post(&self, path: &str, body: Vec<u8>, timeout: Duration) -> Result<Answered, AskError> {
+    pub(crate) async fn post(&self, path: &str, body: Vec<u8>, timeout: Duration) -> Result<HttpResponse, PeerCallError> {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/protobuf"))]);
         self.send(Method::POST, path, headers, body, Kinds::Any, timeout).await
     }
@@ -137,7 +137,7 @@ impl Target {
         body: Vec<u8>,
         kinds: Kinds,
         timeout: Duration,
-    ) -> Result<Answered, AskError> {
+    ) -> Result<HttpResponse, PeerCallError> {
         let identity = self.shared.own.headers(Some(self.peer.id));
         let build = || {
             let mut built = request(method, &self.url, path).body(Full::new(body.into()))?;
@@ -146,13 +146,13 @@ impl Target {
             Ok(built)
         };
         let answered = ask(&*self.shared.connect, &self.url, build, RESPONSE_BYTES_MAX, timeout).await;
-        let answered = answered.map_err(|error| AskError::Request { url: self.url.clone(), error })?;
-        self.check_identity(&answered, kinds).map_err(|mismatch| AskError::Identity { url: self.url.clone(), mismatch })?;
+        let answered = answered.map_err(|error| PeerCallError::Request { url: self.url.clone(), error })?;
+        self.check_identity(&answered, kinds).map_err(|mismatch| PeerCallError::Identity { url: self.url.clone(), mismatch })?;
         accepted(&self.url, answered)
     }
 
     /// Checks that the response comes from the member that the request was for.
-    fn check_identity(&self, answered: &Answered, kinds: Kinds) -> Result<(), IdentityMismatch> {
+    fn check_identity(&self, answered: &HttpResponse, kinds: Kinds) -> Result<(), IdentityMismatch> {
         let id = |name: &http::HeaderName| answered.head.headers.get(name).and_then(|value| handshake::id_of(value.to_str().ok()?));
         let cluster = id(&handshake::CLUSTER);
         let refused = answered.head.status == Mismatch::STATUS && Mismatch::from_body(&answered.body) == Some(Mismatch::Cluster);
@@ -215,27 +215,27 @@ impl From<HashKv> for HashKvReply {
     }
 }
 
-fn accepted(url: &Uri, answered: Answered) -> Result<Answered, AskError> {
+fn accepted(url: &Uri, answered: HttpResponse) -> Result<HttpResponse, PeerCallError> {
     if answered.head.status == StatusCode::OK {
         return Ok(answered);
     }
     let text = String::from_utf8_lossy(&answered.body).trim_end().to_owned();
-    Err(AskError::Refused { url: url.clone(), status: answered.head.status, text })
+    Err(PeerCallError::Refused { url: url.clone(), status: answered.head.status, text })
 }
 
-fn malformed(url: &Uri, why: &dyn std::fmt::Display) -> AskError {
-    AskError::Malformed { url: url.clone(), why: why.to_string() }
+fn malformed(url: &Uri, why: &dyn std::fmt::Display) -> PeerCallError {
+    PeerCallError::Malformed { url: url.clone(), why: why.to_string() }
 }
 
 /// Sends a request to an address whose member is not known yet: this server joins, and has no identity itself.
-async fn get_unidentified(connect: &dyn Connect, url: &Uri, path: &str, timeout: Duration) -> Result<Answered, AskError> {
+async fn get_unidentified(connect: &dyn Connect, url: &Uri, path: &str, timeout: Duration) -> Result<HttpResponse, PeerCallError> {
     let build = || request(Method::GET, url, path).body(Full::default());
     let answered = ask(connect, url, build, RESPONSE_BYTES_MAX, timeout).await;
-    accepted(url, answered.map_err(|error| AskError::Request { url: url.clone(), error })?)
+    accepted(url, answered.map_err(|error| PeerCallError::Request { url: url.clone(), error })?)
 }
 
 /// Returns the members of the cluster of the member at `url`.
-pub async fn members(connect: &dyn Connect, url: &Uri, timeout: Duration) -> Result<Known, AskError> {
+pub async fn members(connect: &dyn Connect, url: &Uri, timeout: Duration) -> Result<Known, PeerCallError> {
     let answered = get_unidentified(connect, url, "/members", timeout).await?;
     let cluster = answered.head.headers.get(handshake::CLUSTER).and_then(|value| handshake::id_of(value.to_str().ok()?));
     let cluster = cluster.ok_or_else(|| malformed(url, &"the response names no cluster"))?;
@@ -247,18 +247,18 @@ pub async fn members(connect: &dyn Connect, url: &Uri, timeout: Duration) -> Res
     Ok(Known { cluster: ClusterId(cluster), members })
 }
 
-fn members_from_json(url: &Uri, body: &[u8]) -> Result<Vec<Member>, AskError> {
+fn members_from_json(url: &Uri, body: &[u8]) -> Result<Vec<Member>, PeerCallError> {
     let values: Vec<serde_json::Value> = serde_json::from_slice(body).map_err(|error| malformed(url, &error))?;
     let members: Result<Vec<Member>, _> = values.iter().map(|value| Member::from_json(value.to_string().as_bytes())).collect();
     members.map_err(|error| malformed(url, &error))
 }
 
 /// Returns the version of the cluster of the member at `url`; `None` before it is decided.
-pub async fn cluster_version(connect: &dyn Connect, url: &Uri, timeout: Duration) -> Result<Option<Version>, AskError> {
+pub async fn cluster_version(connect: &dyn Connect, url: &Uri, timeout: Duration) -> Result<Option<Version>, PeerCallError> {
     Ok(versions(url, &get_unidentified(connect, url, "/version", timeout).await?)?.1)
 }
 
-fn versions(url: &Uri, answered: &Answered) -> Result<(Version, Option<Version>), AskError> {
+fn versions(url: &Uri, answered: &HttpResponse) -> Result<(Version, Option<Version>), PeerCallError> {
     #[derive(Deserialize)]
     struct Versions {
         etcdserver: String,
@@ -269,18 +269,18 @@ fn versions(url: &Uri, answered: &Answered) -> Result<(Version, Option<Version>)
 }
 
 /// Returns the version of a member.
-pub async fn version(target: &Target, timeout: Duration) -> Result<Version, AskError> {
+pub async fn version(target: &Target, timeout: Duration) -> Result<Version, PeerCallError> {
     Ok(versions(&target.url, &target.get("/version", Kinds::Any, timeout).await?)?.0)
 }
 
 /// Returns the members that the leader has heard of within an election timeout. A real etcd does not have this request.
-pub async fn recently_active(target: &Target, timeout: Duration) -> Result<Vec<u64>, AskError> {
+pub async fn recently_active(target: &Target, timeout: Duration) -> Result<Vec<u64>, PeerCallError> {
     let answered = target.get("/raft/progress", Kinds::Ours, timeout).await?;
     serde_json::from_slice(&answered.body).map_err(|error| malformed(&target.url, &error))
 }
 
 /// Returns the hash of a member's live records by index. A real etcd does not have this request.
-pub async fn live_hashes(target: &Target, timeout: Duration) -> Result<BTreeMap<u64, u128>, AskError> {
+pub async fn live_hashes(target: &Target, timeout: Duration) -> Result<BTreeMap<u64, u128>, PeerCallError> {
     let answered = target.get("/members/livehash", Kinds::Ours, timeout).await?;
     let marks: BTreeMap<u64, String> = serde_json::from_slice(&answered.body).map_err(|error| malformed(&target.url, &error))?;
     let read = |(index, hash): (u64, String)| u128::from_str_radix(&hash, 16).map(|hash| (index, hash));
@@ -288,14 +288,14 @@ pub async fn live_hashes(target: &Target, timeout: Duration) -> Result<BTreeMap<
 }
 
 /// Renews a lease at the leader.
-pub async fn keep_alive(target: &Target, lease: i64, timeout: Duration) -> Result<LeaseKeepAliveResponse, AskError> {
+pub async fn keep_alive(target: &Target, lease: i64, timeout: Duration) -> Result<LeaseKeepAliveResponse, PeerCallError> {
     let body = LeaseKeepAliveRequest { id: lease }.encode_to_vec();
     let answered = target.post("/leases", body, timeout).await?;
     LeaseKeepAliveResponse::decode(answered.body).map_err(|error| malformed(&target.url, &error))
 }
 
 /// Returns the remaining time of a lease, as the leader knows it.
-pub async fn time_to_live(target: &Target, lease: i64, keys: bool, timeout: Duration) -> Result<LeaseTimeToLiveResponse, AskError> {
+pub async fn time_to_live(target: &Target, lease: i64, keys: bool, timeout: Duration) -> Result<LeaseTimeToLiveResponse, PeerCallError> {
     let wrapped = LeaseInternalRequest { lease_time_to_live_request: Some(LeaseTimeToLiveRequest { id: lease, keys }) };
     let answered = target.post("/leases/internal", wrapped.encode_to_vec(), timeout).await?;
     let response = LeaseInternalResponse::decode(answered.body).map_err(|error| malformed(&target.url, &error))?;
@@ -303,7 +303,7 @@ pub async fn time_to_live(target: &Target, lease: i64, keys: bool, timeout: Dura
 }
 
 /// Has the leader promote a learner; returns the members after that.
-pub async fn promote(target: &Target, id: u64, token: Option<&str>, timeout: Duration) -> Result<Vec<Member>, AskError> {
+pub async fn promote(target: &Target, id: u64, token: Option<&str>, timeout: Duration) -> Result<Vec<Member>, PeerCallError> {
     let mut headers = HeaderMap::new();
     if let Some(token) = token {
         headers.insert(AUTHORIZATION, HeaderValue::try_from(token).map_err(|error| malformed(&target.url, &error))?);
@@ -314,7 +314,7 @@ pub async fn promote(target: &Target, id: u64, token: Option<&str>, timeout: Dur
 }
 
 /// Returns the hash of a member's key space at a revision; 0 is its newest.
-pub async fn hash_kv(target: &Target, revision: i64, timeout: Duration) -> Result<HashKv, AskError> {
+pub async fn hash_kv(target: &Target, revision: i64, timeout: Duration) -> Result<HashKv, PeerCallError> {
     let body = serde_json::to_vec(&HashKvRequest { revision }).map_err(|error| malformed(&target.url, &error))?;
     let answered = target.send(Method::GET, "/members/hashkv", HeaderMap::new(), body, Kinds::Any, timeout).await?;
     let reply: HashKvReply = serde_json::from_slice(&answered.body).map_err(|error| malformed(&target.url, &error))?;

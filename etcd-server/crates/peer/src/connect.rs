@@ -149,7 +149,7 @@ pub enum RequestError {
 
 /// An answer read whole.
 #[derive(Debug)]
-pub(crate) struct Answered {
+pub(crate) struct HttpResponse {
     /// Status and headers.
     pub(crate) head: http::response::Parts,
     /// The body.
@@ -194,10 +194,10 @@ pub(crate) fn request(method: http::Method, url: &Uri, path: &str) -> http::requ
 }
 
 /// Reads an answer of at most `bytes_max`.
-pub(crate) async fn whole(response: Response<Incoming>, bytes_max: usize) -> Result<Answered, RequestError> {
+pub(crate) async fn whole(response: Response<Incoming>, bytes_max: usize) -> Result<HttpResponse, RequestError> {
     let (head, body) = response.into_parts();
     let body = Limited::new(body, bytes_max).collect().await.map_err(RequestError::Body)?.to_bytes();
-    Ok(Answered { head, body })
+    Ok(HttpResponse { head, body })
 }
 
 /// One question and its whole answer over a connection of its own.
@@ -207,7 +207,7 @@ pub(crate) async fn ask(
     build: impl FnOnce() -> Result<Request<Full<Bytes>>, http::Error> + Send,
     bytes_max: usize,
     timeout: Duration,
-) -> Result<Answered, RequestError> {
+) -> Result<HttpResponse, RequestError> {
     let asking = async {
         let mut connection = Connection::open(connect, url, timeout).await?;
         whole(connection.send(build()?).await?, bytes_max).await

@@ -27,7 +27,7 @@ const OLDEST: Version = Version::new(3, 0, 0);
 
 /// The identity of this member for its peers.
 #[derive(Clone, Debug)]
-pub struct Introduction {
+pub struct PeerIdentity {
     /// This member.
     pub member: MemberId,
     /// Its cluster.
@@ -38,7 +38,7 @@ pub struct Introduction {
     pub peer_urls: Vec<String>,
 }
 
-impl Introduction {
+impl PeerIdentity {
     /// The headers of a request to `to`.
     pub(crate) fn headers(&self, to: Option<u64>) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -90,7 +90,7 @@ impl Mismatch {
 
 /// Checks that a request with these headers comes from a member of a compatible version of the same
 /// cluster.
-pub(crate) fn check(headers: &HeaderMap, own: &Introduction) -> Result<(), Mismatch> {
+pub(crate) fn check(headers: &HeaderMap, own: &PeerIdentity) -> Result<(), Mismatch> {
     let version = |name| match headers.get(name) {
         None => Some(Version::new(2, 0, 0)),
         Some(value) => value.to_str().ok()?.parse::<Version>().ok(),
@@ -112,9 +112,9 @@ pub(crate) fn id_of(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn own() -> Introduction {
+    fn own() -> PeerIdentity {
         let peer_urls = vec!["http://a:1".to_owned(), "http://b:1".to_owned()];
-        Introduction { member: MemberId(0xab), cluster: ClusterId(0xcd), version: Version::new(3, 7, 1), peer_urls }
+        PeerIdentity { member: MemberId(0xab), cluster: ClusterId(0xcd), version: Version::new(3, 7, 1), peer_urls }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! leases at a follower. The body is the ids, the response the times to live in the same order, eight bytes each, big-endian. An etcd
 //! member answers 404 and is sent one request per lease.
 
-use crate::ask::{AskError, Target};
+use crate::ask::{PeerCallError, Target};
 use crate::body::whole;
 use crate::reply::{self, Reply, text};
 use crate::service::started;
@@ -27,11 +27,12 @@ const AGAIN: i64 = i64::MIN;
 ///
 /// # Errors
 /// 404 if the member does not know the endpoint.
-pub async fn keep_alive(target: &Target, leases: &[i64], timeout: Duration) -> Result<Vec<Option<i64>>, AskError> {
+pub async fn keep_alive(target: &Target, leases: &[i64], timeout: Duration) -> Result<Vec<Option<i64>>, PeerCallError> {
     let answered = target.post(PATH, encode(leases.iter().copied()).to_vec(), timeout).await?;
     let ttls = decode(&answered.body).filter(|ttls| ttls.len() == leases.len());
     let found = answered.body.len();
-    let malformed = || AskError::Malformed { url: target.url().clone(), why: format!("found {found} bytes for {} leases", leases.len()) };
+    let malformed =
+        || PeerCallError::Malformed { url: target.url().clone(), why: format!("found {found} bytes for {} leases", leases.len()) };
     Ok(ttls.ok_or_else(malformed)?.into_iter().map(|ttl| (ttl != AGAIN).then_some(ttl)).collect())
 }
 

@@ -35,9 +35,9 @@ mod state_sender;
 mod transport;
 
 pub use connect::{Connect, Connecting, Plain, RequestError, Socket, socket_path, tcp, tcp_from, uri};
-pub use handshake::{Introduction, Mismatch};
+pub use handshake::{Mismatch, PeerIdentity};
 pub use link::{Cause, Link, Problem, first_cause};
-pub use local::{Answer, HashKv, Held, HttpRefusal, Local, Observer, Outgoing, PeerObserver, Receiver};
+pub use local::{HashKv, Held, HttpError, Local, LocalFuture, Observer, Outgoing, PeerObserver, Receiver};
 pub use service::{members_json, serve};
 pub use state_receiver::SnapshotReader;
 pub use transport::Transport;

@@ -14,11 +14,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// An answer that takes time.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A refusal on its way to another member: an HTTP status and a line of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpRefusal {
+pub struct HttpError {
     /// The status code.
     pub status: u16,
     /// The text, without a newline.
@@ -100,11 +100,11 @@ pub trait Local: Send + Sync {
 
     /// Returns the snapshot for `message`, which raft wants to send: at its index or later, or the
     /// one that `receiver` holds the beginning of.
-    fn snapshot(&self, message: Message, receiver: Receiver) -> Answer<'_, Result<Outgoing, String>>;
+    fn snapshot(&self, message: Message, receiver: Receiver) -> LocalFuture<'_, Result<Outgoing, String>>;
 
     /// Returns the received part of an interrupted transfer. The refusal is returned to the sender:
     /// another snapshot is being received.
-    fn held_snapshot(&self) -> Answer<'_, Result<Option<Held>, HttpRefusal>>;
+    fn held_snapshot(&self) -> LocalFuture<'_, Result<Option<Held>, HttpError>>;
 
     /// Receives another member's snapshot, from the bytes on that `transfer` names, and returns
     /// when raft has accepted it. Without `transfer` it is a bare file. The error is returned to
@@ -114,31 +114,31 @@ pub trait Local: Send + Sync {
         message: Message,
         transfer: Option<Held>,
         body: &'a mut SnapshotReader,
-    ) -> Answer<'a, Result<(), HttpRefusal>>;
+    ) -> LocalFuture<'a, Result<(), HttpError>>;
 
     /// Promotes a learner on behalf of another member; the answer is the JSON of the members.
-    fn promote<'a>(&'a self, id: u64, token: Option<&'a str>) -> Answer<'a, Result<String, HttpRefusal>>;
+    fn promote<'a>(&'a self, id: u64, token: Option<&'a str>) -> LocalFuture<'a, Result<String, HttpError>>;
 
     /// The hash at a revision; 0 is the newest.
-    fn hash_kv(&self, revision: i64) -> Answer<'_, Result<HashKv, HttpRefusal>>;
+    fn hash_kv(&self, revision: i64) -> LocalFuture<'_, Result<HashKv, HttpError>>;
 
     /// Renews a lease, as the leader.
-    fn keep_alive(&self, lease: i64) -> Answer<'_, Result<LeaseKeepAliveResponse, HttpRefusal>>;
+    fn keep_alive(&self, lease: i64) -> LocalFuture<'_, Result<LeaseKeepAliveResponse, HttpError>>;
 
     /// Renews leases, as the leader; zero for one that does not exist, `None` for one that has to be renewed again.
-    fn keep_alive_batch(&self, leases: Vec<i64>) -> Answer<'_, Result<Vec<Option<i64>>, HttpRefusal>>;
+    fn keep_alive_batch(&self, leases: Vec<i64>) -> LocalFuture<'_, Result<Vec<Option<i64>>, HttpError>>;
 
     /// Returns the remaining time of a lease, as the leader knows it.
-    fn time_to_live(&self, lease: i64, keys: bool) -> Answer<'_, Result<LeaseTimeToLiveResponse, HttpRefusal>>;
+    fn time_to_live(&self, lease: i64, keys: bool) -> LocalFuture<'_, Result<LeaseTimeToLiveResponse, HttpError>>;
 
     /// Returns `true` if a downgrade is under way, as of now.
-    fn downgrade_enabled(&self) -> Answer<'_, Result<bool, HttpRefusal>>;
+    fn downgrade_enabled(&self) -> LocalFuture<'_, Result<bool, HttpError>>;
 
     /// The hash of the live records at some of the last indexes.
     fn live_hashes(&self) -> BTreeMap<u64, u128>;
 
     /// The members that have answered the leader lately; nothing when this member does not lead.
-    fn recently_active(&self) -> Answer<'_, Option<Vec<u64>>>;
+    fn recently_active(&self) -> LocalFuture<'_, Option<Vec<u64>>>;
 }
 
 /// The observer of the traffic with other members.

@@ -73,7 +73,7 @@ pub(crate) fn post_request<B>(shared: &Shared, url: &Uri, path: &str, content: &
     Ok(posted)
 }
 
-pub(crate) fn answer(answered: &crate::connect::Answered) -> Result<(), PostError> {
+pub(crate) fn answer(answered: &crate::connect::HttpResponse) -> Result<(), PostError> {
     if answered.head.status == StatusCode::NO_CONTENT {
         return Ok(());
     }

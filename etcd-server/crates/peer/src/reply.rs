@@ -1,6 +1,6 @@
 //! Answers in etcd's shapes.
 
-use crate::local::HttpRefusal;
+use crate::local::HttpError;
 use crate::outbox::StreamBody;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -66,7 +66,7 @@ pub(crate) fn text(status: StatusCode, line: &str) -> Reply {
 }
 
 /// A refusal as it came from this member.
-pub(crate) fn refusal(refusal: &HttpRefusal) -> Reply {
+pub(crate) fn refusal(refusal: &HttpError) -> Reply {
     text(StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &refusal.text)
 }
 
@@ -88,8 +88,8 @@ pub(crate) fn empty(status: StatusCode) -> Reply {
 }
 
 /// A message, or why there is none.
-pub(crate) fn protobuf<M: prost::Message>(answer: Result<M, HttpRefusal>) -> Reply {
-    match answer {
+pub(crate) fn protobuf<M: prost::Message>(response: Result<M, HttpError>) -> Reply {
+    match response {
         Ok(message) => with(StatusCode::OK, "application/protobuf", message.encode_to_vec().into()),
         Err(why) => refusal(&why),
     }

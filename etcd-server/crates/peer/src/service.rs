@@ -5,7 +5,7 @@ use crate::connect::Socket;
 use crate::frame::StreamKind;
 use crate::handshake::{self, Mismatch, id_of};
 use crate::lease_batch;
-use crate::local::{HttpRefusal, Local};
+use crate::local::{HttpError, Local};
 use crate::outbox::StreamBody;
 use crate::probe;
 use crate::reply::{self, Reply, ReplyBody, text};
@@ -117,7 +117,7 @@ where
 }
 
 /// As [`guarded`], for a question.
-async fn guarded_get<F, R>(transport: &Transport, request: &Request<Incoming>, answer: F) -> Reply
+async fn guarded_get<F, R>(transport: &Transport, request: &Request<Incoming>, response: F) -> Reply
 where
     F: FnOnce(Arc<dyn Local>) -> R,
     R: Future<Output = Reply>,
@@ -126,7 +126,7 @@ where
         return refused(transport, mismatch, request);
     }
     match started(transport) {
-        Ok(local) => answer(local).await,
+        Ok(local) => response(local).await,
         Err(reply) => *reply,
     }
 }
@@ -355,9 +355,9 @@ async fn time_to_live(transport: &Transport, request: Request<Incoming>) -> Repl
         Err(reply) => *reply,
         Ok(asked) => {
             let asked = asked.lease_time_to_live_request.unwrap_or_default();
-            let answer = local.time_to_live(asked.id, asked.keys).await;
-            let wrapped = |answer| proto::leasepb::LeaseInternalResponse { lease_time_to_live_response: Some(answer) };
-            reply::protobuf(answer.map(wrapped))
+            let response = local.time_to_live(asked.id, asked.keys).await;
+            let wrapped = |response| proto::leasepb::LeaseInternalResponse { lease_time_to_live_response: Some(response) };
+            reply::protobuf(response.map(wrapped))
         }
     }
 }
@@ -367,7 +367,7 @@ async fn downgrade_enabled(transport: &Transport, request: &Request<Incoming>) -
         Err(reply) => *reply,
         Ok(local) => match local.downgrade_enabled().await {
             Ok(enabled) => text(StatusCode::OK, &enabled.to_string()),
-            Err(HttpRefusal { text: why, .. }) => text(StatusCode::INTERNAL_SERVER_ERROR, &why),
+            Err(HttpError { text: why, .. }) => text(StatusCode::INTERNAL_SERVER_ERROR, &why),
         },
     }
 }

@@ -1,9 +1,9 @@
 //! All members that this one talks to.
 
-use crate::ask::{AskError, Target};
+use crate::ask::{PeerCallError, Target};
 use crate::connect::Connect;
 use crate::frame::{StreamKind, kind};
-use crate::handshake::Introduction;
+use crate::handshake::PeerIdentity;
 use crate::link::Link;
 use crate::local::{Local, Observer};
 use crate::log_limit::LogLimit;
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Transport {
 }
 
 pub(crate) struct Shared {
-    pub(crate) own: Introduction,
+    pub(crate) own: PeerIdentity,
     pub(crate) connect: Arc<dyn Connect>,
     pub(crate) dial_timeout: Duration,
     pub(crate) observer: Arc<dyn Observer>,
@@ -66,7 +66,7 @@ impl Drop for Peer {
 impl Transport {
     /// Without peers yet. `election_timeout` lengthens the time that making a connection may take, as in etcd.
     pub fn new(
-        own: Introduction,
+        own: PeerIdentity,
         connect: Arc<dyn Connect>,
         election_timeout: Duration,
         observer: Arc<dyn Observer>,
@@ -136,9 +136,9 @@ impl Transport {
     }
 
     /// Sends a request to each address of a member until one responds; calls `failed` for each that does not.
-    pub async fn ask<T, F>(&self, member: MemberId, request: impl Fn(Target) -> F, failed: impl Fn(&AskError)) -> Option<T>
+    pub async fn ask<T, F>(&self, member: MemberId, request: impl Fn(Target) -> F, failed: impl Fn(&PeerCallError)) -> Option<T>
     where
-        F: Future<Output = Result<T, AskError>>,
+        F: Future<Output = Result<T, PeerCallError>>,
     {
         for target in self.targets(member) {
             match request(target.clone()).await {

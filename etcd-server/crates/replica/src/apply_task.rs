@@ -84,7 +84,7 @@ pub(crate) struct ApplyTask {
 
 /// The results of a batch, reported once it is readable.
 #[derive(Default)]
-struct Told {
+struct BatchResults {
     replies: Vec<(u64, Reply)>,
     events: Vec<Event>,
     effects: Vec<Effect>,
@@ -168,7 +168,7 @@ impl ApplyTask {
         let Some(last) = entries.last() else { return Ok(()) };
         let store = Arc::clone(&self.store);
         let mut batch = store.batch();
-        let mut told = Told::default();
+        let mut results = BatchResults::default();
         let mut begun = Instant::now();
         for entry in entries {
             // The log is replayed from the last flush, so nothing is ever applied twice over the state it already changed.
@@ -180,11 +180,11 @@ impl ApplyTask {
                     let stored_bytes = self.published.stored_bytes();
                     self.state.apply(&*store, &mut batch, entry.index, &entry.data, stored_bytes)?
                 }
-                EntryKind::ConfChange => self.apply_conf_change(entry, &mut batch, &mut told)?,
+                EntryKind::ConfChange => self.apply_conf_change(entry, &mut batch, &mut results)?,
             };
             self.published.mark_live_hash(entry.index, self.state.keys.live_hash());
             begun = self.observe(entry, &applied, begun);
-            told.take(applied);
+            results.take(applied);
         }
         let sealed = self.state.settle(&*store, &mut batch, last.index, last.term)?;
         let begun = Instant::now();
@@ -193,7 +193,7 @@ impl ApplyTask {
         self.state.visible(sealed);
         self.applied = self.applied.max(last.index);
         self.publish(last.index);
-        self.tell(told);
+        self.tell(results);
         Ok(())
     }
 
@@ -202,16 +202,16 @@ impl ApplyTask {
     fn observe(&self, entry: &Entry, applied: &Applied, begun: Instant) -> Instant {
         let now = Instant::now();
         if let Some(kind) = applied.kind {
-            let outcome = applied.outcome.as_ref().map(|ordered| &ordered.answer);
+            let outcome = applied.outcome.as_ref().map(|ordered| &ordered.response);
             let (data, operations, took) = (&entry.data, applied.operations, now - begun);
             self.observer.applied(&AppliedRequest { index: entry.index, kind, data, operations, outcome, took });
         }
         now
     }
 
-    fn apply_conf_change(&mut self, entry: &Entry, batch: &mut dyn schema::Batch, told: &mut Told) -> Result<Applied, Fault> {
+    fn apply_conf_change(&mut self, entry: &Entry, batch: &mut dyn schema::Batch, results: &mut BatchResults) -> Result<Applied, Fault> {
         let (applied, change) = self.state.apply_conf_change(batch, entry.index, &entry.data, self.max_learners)?;
-        told.conf_changes.push(match change {
+        results.conf_changes.push(match change {
             GroupChange::None => (ConfChangeKind::None, 0),
             GroupChange::AddVoter(id) => (ConfChangeKind::AddVoter, id.0),
             GroupChange::AddLearner(id) => (ConfChangeKind::AddLearner, id.0),
@@ -250,14 +250,14 @@ impl ApplyTask {
 
     /// Notifies watchers and background tasks first: a client that has its response may look at
     /// their effects.
-    fn tell(&mut self, told: Told) {
+    fn tell(&mut self, results: BatchResults) {
         if self.state.members != **self.published.members.load() {
             self.whose.log_changes(&self.published.members.load(), &self.state.members);
             self.published.members.store(Arc::new(self.state.members.clone()));
             self.outbound.follow(&self.state.members);
         }
-        self.watches.push_events(told.events);
-        for effect in told.effects {
+        self.watches.push_events(results.events);
+        for effect in results.effects {
             match effect {
                 Effect::DropTokens(_) | Effect::AssignToken { .. } => (self.on_tokens)(&effect, self.clock.now()),
                 Effect::Compacted => {
@@ -268,7 +268,7 @@ impl ApplyTask {
             }
         }
         let mut left = false;
-        for (kind, member) in told.conf_changes {
+        for (kind, member) in results.conf_changes {
             left |= kind == ConfChangeKind::Remove && member == self.member_id.0;
             tracing::info!(
                 local_member_id = %self.member_id,
@@ -279,7 +279,7 @@ impl ApplyTask {
             drop(self.node.send(Input::ConfChanged { kind, member }));
         }
         drop(self.node.send(Input::Applied(self.applied)));
-        self.waiters.answer(told.replies);
+        self.waiters.response(results.replies);
         if left {
             // The client that asked for the removal has its reply. Nothing else will be applied here.
             self.published.left.store(true, Ordering::Release);
@@ -318,7 +318,7 @@ fn kind_name(kind: ConfChangeKind) -> &'static str {
     }
 }
 
-impl Told {
+impl BatchResults {
     fn take(&mut self, applied: Applied) {
         let Applied { request_id, outcome, events, effects, kind: _, operations: _ } = applied;
         self.events.extend(events);

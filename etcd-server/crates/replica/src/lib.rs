@@ -53,4 +53,4 @@ pub use request_id::RequestIds;
 pub use start::{OnTokens, OpenError, Opened, Options, Running};
 pub use state_dir::is_used;
 pub use under_way::{Begun, UnderWay};
-pub use watches::{WatchAnswers, WatchFigures, WatchRequests, Watches};
+pub use watches::{WatchFigures, WatchRequests, WatchResponses, Watches};

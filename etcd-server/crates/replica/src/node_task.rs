@@ -202,13 +202,13 @@ impl NodeTask {
                         ConfChangeDropped::TooMany => RequestError::TooManyRequests,
                         ConfChangeDropped::Dropped(_) => RequestError::NoLeader,
                     };
-                    self.waiters.answer(vec![(id, Err(refused))]);
+                    self.waiters.response(vec![(id, Err(refused))]);
                 }
             }
             Input::ProposeAsLeader { id, data, reply } => {
                 self.waiters.register([(id, reply)]);
                 if self.node.propose_as_leader([data]).is_err() {
-                    self.waiters.answer(vec![(id, Err(RequestError::NoLeader))]);
+                    self.waiters.response(vec![(id, Err(RequestError::NoLeader))]);
                 }
             }
             Input::Barrier(reply) if round.has_left => refuse_read(reply),
@@ -333,7 +333,7 @@ impl NodeTask {
         self.waiters.register(senders);
         if self.node.propose(proposals).is_err() {
             let refused = if self.node.status().leader == 0 { RequestError::NoLeader } else { RequestError::TooManyRequests };
-            self.waiters.answer(ids.into_iter().map(|id| (id, Err(refused.clone()))).collect());
+            self.waiters.response(ids.into_iter().map(|id| (id, Err(refused.clone()))).collect());
         }
     }
 

@@ -20,7 +20,7 @@ pub struct AppliedRequest<'a> {
     /// The operations that it executed.
     pub operations: Operations,
     /// The response to the client, or the reason for which the state refused it.
-    pub outcome: Result<&'a apply::Answer, &'a apply::ApplyError>,
+    pub outcome: Result<&'a apply::ApplyResponse, &'a apply::ApplyError>,
     /// The time it took, without its share of writing the batch.
     pub took: Duration,
 }

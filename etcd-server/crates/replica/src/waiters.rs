@@ -39,7 +39,7 @@ impl Waiters {
     }
 
     /// Sends the replies of a batch.
-    pub(crate) fn answer(&self, replies: Vec<(u64, Reply)>) {
+    pub(crate) fn response(&self, replies: Vec<(u64, Reply)>) {
         let senders: Vec<_> = {
             let mut waiting = self.0.lock();
             replies.into_iter().filter_map(|(id, reply)| Some((waiting.requests.remove(&id)?, reply))).collect()

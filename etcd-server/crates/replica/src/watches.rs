@@ -15,7 +15,7 @@ mod stream;
 mod task;
 
 pub(crate) use inbox::Inbox;
-pub use stream::{WatchAnswers, WatchRequests};
+pub use stream::{WatchRequests, WatchResponses};
 pub(crate) use task::WatchTask;
 
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl Watches {
     /// Opens a stream: its client's requests go in by the first half, responses come out of the
     /// second. The stream ends when the second is dropped. `progress_interval` is the server's
     /// interval with this stream's jitter.
-    pub fn open(&self, progress_interval: Duration) -> (WatchRequests, WatchAnswers) {
+    pub fn open(&self, progress_interval: Duration) -> (WatchRequests, WatchResponses) {
         let id = StreamId(self.next_stream.fetch_add(1, Ordering::Relaxed));
         stream::open(id, progress_interval, &self.inbox)
     }

@@ -51,9 +51,9 @@ async fn plain_http_is_told_so() {
     near.shutdown().await.unwrap();
     let refused = rig.endpoint().acceptor().unwrap().accept(far, None, Protocols::Both).await;
     assert_eq!(refused.unwrap_err().to_string(), "tls: first record does not look like a TLS handshake");
-    let mut answer = String::new();
-    near.read_to_string(&mut answer).await.unwrap();
-    assert_eq!(answer, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n");
+    let mut response = String::new();
+    near.read_to_string(&mut response).await.unwrap();
+    assert_eq!(response, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n");
 }
 
 #[tokio::test]

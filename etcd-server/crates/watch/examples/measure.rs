@@ -40,16 +40,16 @@ fn watch(hub: &mut Hub, stream: u64, key: String, range_end: String, start_revis
 /// Takes and encodes everything queued, as a shell would; returns the numbers of responses and
 /// bytes.
 fn send_all(hub: &mut Hub, out: &mut BytesMut) -> (usize, usize) {
-    let (mut answers, mut bytes) = (0, 0);
+    let (mut responses, mut bytes) = (0, 0);
     while let Some(stream) = hub.next_ready() {
         while let Some(output) = hub.take(stream) {
             out.clear();
             output.encode_into(Header::default(), out);
             hub.drained(stream, output.queued_bytes());
-            (answers, bytes) = (answers + 1, bytes + out.len());
+            (responses, bytes) = (responses + 1, bytes + out.len());
         }
     }
-    (answers, bytes)
+    (responses, bytes)
 }
 
 fn per_second(count: usize, elapsed: Duration) -> f64 {
@@ -97,14 +97,14 @@ fn one_watcher_each(watchers: u64, changes: i64, range_suffix: &str) -> Result<(
     let key = |main: i64| format!("/registry/leases/{:08}", (main * 7919) % watchers.cast_signed());
     let events: Vec<Event> = (2..changes + 2).map(|main| event(main, &key(main))).collect();
     let mut publishing = Duration::ZERO;
-    let mut answers = 0;
+    let mut responses = 0;
     for event in &events {
         let before = Instant::now();
         hub.publish(&store, std::slice::from_ref(event))?;
         publishing += before.elapsed();
-        answers += send_all(&mut hub, &mut out).0;
+        responses += send_all(&mut hub, &mut out).0;
     }
-    assert_eq!(answers, events.len(), "each change has one watcher");
+    assert_eq!(responses, events.len(), "each change has one watcher");
     let kind = if range_suffix.is_empty() { "single-key" } else { "range" };
     println!("{watchers} {kind} watchers: {:.2} µs per publish of one change", publishing.as_secs_f64() * 1e6 / changes as f64);
     Ok(())

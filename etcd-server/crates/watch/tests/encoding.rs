@@ -22,7 +22,7 @@ fn next_bytes(hub: &mut Hub) -> Bytes {
     message
 }
 
-fn answer(revision: i64) -> WatchResponse {
+fn response(revision: i64) -> WatchResponse {
     let header = ResponseHeader { cluster_id: HEADER.cluster_id.0, member_id: 77, revision, raft_term: 300 };
     WatchResponse { header: Some(header), watch_id: 9, ..WatchResponse::default() }
 }
@@ -41,25 +41,25 @@ fn answers_are_what_prost_makes_of_the_same_messages() {
     hub.open_stream(STREAM, Duration::from_secs(600), Moment(0));
     let request = WatchCreateRequest { key: "k".into(), watch_id: 9, prev_kv: true, ..WatchCreateRequest::default() };
     hub.create(STREAM, &request, 1, -1);
-    assert_eq!(next_bytes(&mut hub), WatchResponse { created: true, ..answer(1) }.encode_to_vec());
+    assert_eq!(next_bytes(&mut hub), WatchResponse { created: true, ..response(1) }.encode_to_vec());
 
     let long = "v".repeat(300);
     for value in ["1", &long] {
         let events = store.execute(&[Change::Put("k".into(), value.into())]);
         hub.publish(&store.view, &events).unwrap();
     }
-    let first = WatchResponse { events: vec![put(kv("1", 2), None)], ..answer(2) };
+    let first = WatchResponse { events: vec![put(kv("1", 2), None)], ..response(2) };
     assert_eq!(next_bytes(&mut hub), first.encode_to_vec());
-    let second = WatchResponse { events: vec![put(kv(&long, 3), Some(kv("1", 2)))], ..answer(3) };
+    let second = WatchResponse { events: vec![put(kv(&long, 3), Some(kv("1", 2)))], ..response(3) };
     assert_eq!(next_bytes(&mut hub), second.encode_to_vec());
 
     let events = store.execute(&[Change::Delete(KeyRange::all())]);
     hub.publish(&store.view, &events).unwrap();
     let gone = KeyValue { key: "k".into(), mod_revision: 4, ..KeyValue::default() };
     let event = Event { r#type: EventType::Delete.into(), kv: Some(gone), prev_kv: Some(kv(&long, 3)) };
-    assert_eq!(next_bytes(&mut hub), WatchResponse { events: vec![event], ..answer(4) }.encode_to_vec());
+    assert_eq!(next_bytes(&mut hub), WatchResponse { events: vec![event], ..response(4) }.encode_to_vec());
 
     hub.cancel(STREAM, 9, 4);
-    assert_eq!(next_bytes(&mut hub), WatchResponse { canceled: true, ..answer(4) }.encode_to_vec());
+    assert_eq!(next_bytes(&mut hub), WatchResponse { canceled: true, ..response(4) }.encode_to_vec());
     assert!(hub.take(STREAM).is_none());
 }

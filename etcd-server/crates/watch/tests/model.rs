@@ -73,22 +73,22 @@ impl Twin {
         assert!(!open && !self.watchers[&key].ended, "progress is never promised ahead of events");
     }
 
-    fn check(&mut self, stream: StreamId, answer: &WatchResponse, compacted: MainRevision) {
-        let key = (stream, answer.watch_id);
-        let revision = answer.header.as_ref().unwrap().revision;
-        if answer.created && !answer.canceled {
+    fn check(&mut self, stream: StreamId, response: &WatchResponse, compacted: MainRevision) {
+        let key = (stream, response.watch_id);
+        let revision = response.header.as_ref().unwrap().revision;
+        if response.created && !response.canceled {
             let watcher = self.watchers.get_mut(&key).expect("only what was asked for is created");
             assert!(!std::mem::replace(&mut watcher.created, true));
-        } else if answer.canceled && answer.compact_revision != 0 {
-            assert!(revision == 0 && answer.compact_revision <= compacted);
+        } else if response.canceled && response.compact_revision != 0 {
+            assert!(revision == 0 && response.compact_revision <= compacted);
             let watcher = self.watchers.get_mut(&key).unwrap();
             assert!(watcher.created && !std::mem::replace(&mut watcher.ended, true));
-            assert!(watcher.from < answer.compact_revision || watcher.next > 0);
-        } else if answer.canceled {
+            assert!(watcher.from < response.compact_revision || watcher.next > 0);
+        } else if response.canceled {
             self.watchers.remove(&key).expect("only what was created is cancelled");
-        } else if !answer.events.is_empty() {
-            self.check_events(key, answer, revision, compacted);
-        } else if answer.watch_id == -1 {
+        } else if !response.events.is_empty() {
+            self.check_events(key, response, revision, compacted);
+        } else if response.watch_id == -1 {
             let created = self.watchers.iter().filter(|((of, _), watcher)| *of == stream && watcher.created);
             let keys: Vec<_> = created.map(|(key, _)| *key).collect();
             keys.into_iter().for_each(|key| self.check_progress(key, revision));
@@ -98,16 +98,16 @@ impl Twin {
         }
     }
 
-    fn check_events(&mut self, key: (StreamId, WatchId), answer: &WatchResponse, revision: MainRevision, compacted: MainRevision) {
+    fn check_events(&mut self, key: (StreamId, WatchId), response: &WatchResponse, revision: MainRevision, compacted: MainRevision) {
         assert!(self.watchers[&key].created && !self.watchers[&key].ended, "events come after creation and not after the end");
         let mut last = 0;
-        for event in &answer.events {
+        for event in &response.events {
             last = self.check_event(key, event, compacted);
         }
         let watcher = self.watchers.get_mut(&key).unwrap();
-        watcher.fragments_open = answer.fragment;
-        assert!(watcher.request.fragment || !answer.fragment);
-        if !answer.fragment {
+        watcher.fragments_open = response.fragment;
+        assert!(watcher.request.fragment || !response.fragment);
+        if !response.fragment {
             assert_eq!(revision, last, "the header carries the revision of the last event");
             assert!(self.next_event(key).is_none_or(|event| event.revision.main > last), "no revision is split");
         }

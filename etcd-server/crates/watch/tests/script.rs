@@ -46,20 +46,20 @@ fn shown_event(event: &Event) -> String {
     }
 }
 
-fn shown(answer: &WatchResponse) -> String {
-    let mut text = format!("id={} rev={}", answer.watch_id, answer.header.as_ref().unwrap().revision);
-    for (flag, name) in [(answer.created, "created"), (answer.canceled, "canceled"), (answer.fragment, "fragment")] {
+fn shown(response: &WatchResponse) -> String {
+    let mut text = format!("id={} rev={}", response.watch_id, response.header.as_ref().unwrap().revision);
+    for (flag, name) in [(response.created, "created"), (response.canceled, "canceled"), (response.fragment, "fragment")] {
         if flag {
             write!(text, " {name}").unwrap();
         }
     }
-    if answer.compact_revision != 0 {
-        write!(text, " compact_revision={}", answer.compact_revision).unwrap();
+    if response.compact_revision != 0 {
+        write!(text, " compact_revision={}", response.compact_revision).unwrap();
     }
-    if !answer.cancel_reason.is_empty() {
-        write!(text, " reason={:?}", answer.cancel_reason).unwrap();
+    if !response.cancel_reason.is_empty() {
+        write!(text, " reason={:?}", response.cancel_reason).unwrap();
     }
-    for event in &answer.events {
+    for event in &response.events {
         write!(text, " {}", shown_event(event)).unwrap();
     }
     text
@@ -108,12 +108,12 @@ impl Stage {
     }
 
     fn receive(&mut self) -> String {
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         while let Some(output) = self.hub.take(self.stream) {
             self.hub.drained(self.stream, output.queued_bytes());
-            answers.push(format!("\n  {}", shown(&decoded(&output))));
+            responses.push(format!("\n  {}", shown(&decoded(&output))));
         }
-        if answers.is_empty() { "nothing".into() } else { answers.concat() }
+        if responses.is_empty() { "nothing".into() } else { responses.concat() }
     }
 
     fn run(&mut self, line: &str) -> String {
@@ -167,14 +167,14 @@ fn scripts_answer_as_recorded() {
         let script = std::fs::read_to_string(&path).unwrap();
         let (commands, recorded) = script.split_once("---\n").unwrap_or((&script, ""));
         let mut stage = Stage::new();
-        let mut answers = String::new();
+        let mut responses = String::new();
         for line in commands.lines().filter(|line| !line.is_empty()) {
-            writeln!(answers, "{line} → {}", stage.run(line)).unwrap();
+            writeln!(responses, "{line} → {}", stage.run(line)).unwrap();
         }
         if std::env::var_os("RECORD").is_some() {
-            std::fs::write(&path, format!("{commands}---\n{answers}")).unwrap();
+            std::fs::write(&path, format!("{commands}---\n{responses}")).unwrap();
         } else {
-            assert_eq!(answers, recorded, "{}", path.display());
+            assert_eq!(responses, recorded, "{}", path.display());
         }
     }
 }

@@ -104,8 +104,8 @@ impl<'a> Registry<'a> {
         let mut registry = Self { kv: KvClient::new(channel.clone()), watch: WatchClient::new(channel.clone()), settings, token: None };
         if !settings.user.is_empty() {
             let request = AuthenticateRequest { name: settings.user.clone(), password: settings.password.expose().to_owned() };
-            let answer = AuthClient::new(channel.clone()).authenticate(registry.request(request)).await?.into_inner();
-            let token = answer.token.parse().map_err(|_| SignUpError::Refused(Status::internal("the token cannot be sent")))?;
+            let response = AuthClient::new(channel.clone()).authenticate(registry.request(request)).await?.into_inner();
+            let token = response.token.parse().map_err(|_| SignUpError::Refused(Status::internal("the token cannot be sent")))?;
             registry.token = Some(token);
         }
         Ok(registry)
@@ -182,11 +182,11 @@ impl<'a> Registry<'a> {
         let mut events = self.watch.watch(request).await?.into_inner();
         while entries.list.len() < size {
             tracing::info!(found = entries.list.len(), needed = size, "waiting for the other members to sign up");
-            let Some(answer) = events.message().await? else { return Err(Status::unavailable("the watch ended").into()) };
-            if answer.canceled {
-                return Err(Status::unavailable(answer.cancel_reason).into());
+            let Some(response) = events.message().await? else { return Err(Status::unavailable("the watch ended").into()) };
+            if response.canceled {
+                return Err(Status::unavailable(response.cancel_reason).into());
             }
-            for kv in answer.events.iter().filter_map(|event| event.kv.as_ref()) {
+            for kv in response.events.iter().filter_map(|event| event.kv.as_ref()) {
                 // A member that registers again keeps its first place.
                 if kv.create_revision == kv.mod_revision && kv.version == 1 {
                     entries.list.push(entry(&kv.key, &kv.value));

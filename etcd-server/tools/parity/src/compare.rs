@@ -10,7 +10,7 @@ use proto::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{side::number, wire::Answer};
+use crate::{side::number, wire::WireResponse};
 
 /// The names that one server gives to common things.
 #[derive(Debug)]
@@ -23,14 +23,14 @@ pub(crate) struct Names<'a> {
 }
 
 /// The answer as one value, `{"ok": …}` or `{"error": …}`, in the comparable form.
-pub(crate) fn comparable(answer: &Answer, names: &Names<'_>) -> Value {
+pub(crate) fn comparable(answer: &WireResponse, names: &Names<'_>) -> Value {
     match answer {
-        Answer::Ok(value) => {
+        WireResponse::Ok(value) => {
             let mut value = value.clone();
             names.replace_in(&mut value);
             json!({ "ok": value })
         }
-        Answer::Error(status) => json!({ "error": { "code": format!("{:?}", status.code()), "message": status.message() } }),
+        WireResponse::Error(status) => json!({ "error": { "code": format!("{:?}", status.code()), "message": status.message() } }),
     }
 }
 
@@ -183,7 +183,7 @@ mod tests {
 
     fn form(value: Value) -> Value {
         let names = Names { member: 5, leases: &[0xabc], client_url: "http://c".into(), peer_url: "http://p".into() };
-        comparable(&Answer::Ok(value), &names)["ok"].clone()
+        comparable(&WireResponse::Ok(value), &names)["ok"].clone()
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     panics::{deletes_then_ignores, is_known_end},
     program::{Program, Step},
     side::{Side, number},
-    wire::{Answer, Wire, WireError},
+    wire::{Wire, WireError, WireResponse},
 };
 
 /// A step that the two servers did not do alike.
@@ -158,7 +158,8 @@ impl Run<'_> {
         for attempt in 1..=attempts {
             let (a, b) = tokio::join!(self.a.call(method, identity, &of_a), self.b.call(method, identity, &of_b));
             let (a, b) = (a?, b?);
-            self.connection_lost = [&a, &b].iter().any(|answer| matches!(answer, Answer::Error(status) if is_lost_connection(status)));
+            self.connection_lost =
+                [&a, &b].iter().any(|answer| matches!(answer, WireResponse::Error(status) if is_lost_connection(status)));
             self.follow(method, request, &b);
             if self.compare(method, identity, request, (&a, &b), attempt == attempts) {
                 break;
@@ -169,10 +170,10 @@ impl Run<'_> {
     }
 
     /// Takes values from side B that later steps refer to.
-    fn follow(&mut self, method: &str, request: &Value, answer: &Answer) {
+    fn follow(&mut self, method: &str, request: &Value, answer: &WireResponse) {
         let counts = self.outcome.coverage.entry(method.to_owned()).or_default();
         counts.0 += 1;
-        if let Answer::Error(_) = answer {
+        if let WireResponse::Error(_) = answer {
             counts.1 += 1;
             return;
         }
@@ -199,7 +200,7 @@ impl Run<'_> {
     }
 
     /// Returns `true` if both responses are alike; a difference is kept if it is `last`.
-    fn compare(&mut self, method: &str, identity: &str, request: &Value, answers: (&Answer, &Answer), last: bool) -> bool {
+    fn compare(&mut self, method: &str, identity: &str, request: &Value, answers: (&WireResponse, &WireResponse), last: bool) -> bool {
         let mut a = comparable(answers.0, &self.a.names());
         let mut b = comparable(answers.1, &self.b.names());
         let versions = (self.a.version(), self.b.version());
@@ -247,9 +248,9 @@ impl Run<'_> {
         let request = self.a.scope.resolve(request);
         let unary = self.a.call("KV/Range", identity, &request).await?;
         let streamed = match self.a.call("KV/RangeStream", identity, &request).await? {
-            Answer::Ok(chunks) => Answer::Ok(joined(&chunks)),
-            Answer::Error(status) if status.code() == Code::Unimplemented && is_ordered_or_filtered(&request) => return Ok(()),
-            error @ Answer::Error(_) => error,
+            WireResponse::Ok(chunks) => WireResponse::Ok(joined(&chunks)),
+            WireResponse::Error(status) if status.code() == Code::Unimplemented && is_ordered_or_filtered(&request) => return Ok(()),
+            error @ WireResponse::Error(_) => error,
         };
         let names = self.a.names();
         let (streamed, unary) = (comparable(&streamed, &names), comparable(&unary, &names));

@@ -11,7 +11,7 @@ use crate::{
     pair::ANSWER_LIMIT,
     program::Scope,
     watch_stream::WatchStream,
-    wire::{Answer, Wire, WireError},
+    wire::{Wire, WireError, WireResponse},
 };
 
 /// A token that no server gave out, for the identity `?`.
@@ -62,13 +62,13 @@ impl<'a> Side<'a> {
     }
 
     /// Sends a request whose `$` words are replaced already, and learns from the answer.
-    pub(crate) async fn call(&mut self, method: &str, identity: &str, request: &Value) -> Result<Answer, WireError> {
+    pub(crate) async fn call(&mut self, method: &str, identity: &str, request: &Value) -> Result<WireResponse, WireError> {
         let calling = self.wire.call(&self.channel, method, self.token(identity), request);
         let answer = match tokio::time::timeout(ANSWER_LIMIT, calling).await {
             Ok(answer) => answer?,
-            Err(_) => Answer::Error(Status::new(Code::DeadlineExceeded, "no answer in time")),
+            Err(_) => WireResponse::Error(Status::new(Code::DeadlineExceeded, "no answer in time")),
         };
-        if let Answer::Ok(value) = &answer {
+        if let WireResponse::Ok(value) = &answer {
             self.learn(method, request, value);
         }
         Ok(answer)

@@ -36,7 +36,7 @@ pub enum WireError {
 
 /// The response of a server to one call.
 #[derive(Debug, Clone)]
-pub(crate) enum Answer {
+pub(crate) enum WireResponse {
     Ok(Value),
     Error(Status),
 }
@@ -67,15 +67,21 @@ impl Wire {
     }
 
     /// Sends one request and takes the first response. Errors of the server, or of the connection
-    /// to it, are an [`Answer`].
-    pub(crate) async fn call(&self, channel: &Channel, name: &str, token: Option<&str>, request: &Value) -> Result<Answer, WireError> {
+    /// to it, are an [`WireResponse`].
+    pub(crate) async fn call(
+        &self,
+        channel: &Channel,
+        name: &str,
+        token: Option<&str>,
+        request: &Value,
+    ) -> Result<WireResponse, WireError> {
         let method = self.method(name)?;
         let bytes = self.encode_request(name, request)?;
         let answers = self.all_answers(channel, &method, token, bytes).await;
         Ok(match answers {
-            Ok(answers) if method.is_server_streaming() && !method.is_client_streaming() => Answer::Ok(Value::Array(answers)),
-            Ok(mut answers) => Answer::Ok(answers.pop().unwrap_or(Value::Null)),
-            Err(status) => Answer::Error(status),
+            Ok(answers) if method.is_server_streaming() && !method.is_client_streaming() => WireResponse::Ok(Value::Array(answers)),
+            Ok(mut answers) => WireResponse::Ok(answers.pop().unwrap_or(Value::Null)),
+            Err(status) => WireResponse::Error(status),
         })
     }
 

@@ -128,7 +128,7 @@ impl Operation {
 
 /// A response on a watch stream.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
+pub struct Delivery {
     /// When it came.
     pub at: Micros,
     /// Its content.
@@ -147,7 +147,7 @@ pub struct Stream {
     /// The request.
     pub request: WatchCreateRequest,
     /// The responses, in order.
-    pub told: Vec<Told>,
+    pub deliveries: Vec<Delivery>,
     /// The watcher waited for everything up to the end of the history, after all faults.
     pub to_the_end: bool,
     /// The reason why the stream ended, if not by the watcher's wish.
@@ -189,7 +189,7 @@ impl History {
             let Stream { watcher, member, request, ended, to_the_end, .. } = stream;
             let end = ended.as_deref().unwrap_or(if *to_the_end { "the end" } else { "left" });
             lines.push((stream.invoked, format!("stream {number} of watcher {watcher} at {member} until {end}: {request:?}")));
-            lines.extend(stream.told.iter().map(|told| (told.at, format!("stream {number}: {:?}", told.response))));
+            lines.extend(stream.deliveries.iter().map(|deliveries| (deliveries.at, format!("stream {number}: {:?}", deliveries.response))));
         }
         lines.extend(self.deeds.iter().map(|deed| (deed.at, format!("--- {}", deed.what))));
         lines.sort_by_key(|(at, _)| *at);

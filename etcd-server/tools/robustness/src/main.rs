@@ -116,7 +116,7 @@ async fn main() -> ExitCode {
 }
 
 fn events(report: &Report) -> usize {
-    report.history.streams.iter().flat_map(|stream| &stream.told).map(|told| told.response.events.len()).sum()
+    report.history.streams.iter().flat_map(|stream| &stream.deliveries).map(|deliveries| deliveries.response.events.len()).sum()
 }
 
 fn count(tally: &mut Tally, report: &Report) {

@@ -1,7 +1,7 @@
 //! Watchers: recorders that follow everything at one member, and others that come and go with every kind of request.
 
 use crate::board::{Board, Phase, Seat};
-use crate::history::{Stream, Told};
+use crate::history::{Delivery, Stream};
 use crate::requests::{KEYS, key};
 use fastrand::Rng;
 use proto::etcdserverpb::{
@@ -45,12 +45,16 @@ pub(crate) async fn recorder(board: Arc<Board>, number: usize, member: usize) ->
             WatchCreateRequest { key: "\0".into(), range_end: "\0".into(), start_revision: next, prev_kv: true, ..Default::default() };
         let manner = Manner { leaves: None, asks: None, rests: Duration::ZERO };
         let stream = follow(&board, number, &seat, request, manner, true).await;
-        let compacted = stream.told.last().filter(|told| told.response.canceled).map_or(0, |told| told.response.compact_revision);
+        let compacted = stream
+            .deliveries
+            .last()
+            .filter(|deliveries| deliveries.response.canceled)
+            .map_or(0, |deliveries| deliveries.response.compact_revision);
         let last = stream
-            .told
+            .deliveries
             .iter()
             .rev()
-            .flat_map(|told| &told.response.events)
+            .flat_map(|deliveries| &deliveries.response.events)
             .filter_map(|event| event.kv.as_ref())
             .map(|kv| kv.mod_revision)
             .max();
@@ -82,13 +86,18 @@ pub(crate) async fn wanderer(board: Arc<Board>, number: usize, seed: u64) -> Vec
         };
         let stream = follow(&board, number, &seat, request, manner, false).await;
         // Half of those that were cut off, or left, go on elsewhere from where they were.
-        let last =
-            stream.told.iter().flat_map(|told| &told.response.events).filter_map(|event| event.kv.as_ref()).map(|kv| kv.mod_revision).max();
-        let cancelled = stream.told.last().is_some_and(|told| told.response.canceled);
+        let last = stream
+            .deliveries
+            .iter()
+            .flat_map(|deliveries| &deliveries.response.events)
+            .filter_map(|event| event.kv.as_ref())
+            .map(|kv| kv.mod_revision)
+            .max();
+        let cancelled = stream.deliveries.last().is_some_and(|deliveries| deliveries.response.canceled);
         if let Some(last) = last.filter(|_| !cancelled && !stream.to_the_end && (random.bool() || !board.is_loading())) {
             resumed = Some(WatchCreateRequest { start_revision: last + 1, ..stream.request.clone() });
         }
-        let silent = stream.told.is_empty();
+        let silent = stream.deliveries.is_empty();
         streams.push(stream);
         if silent {
             sleep(Duration::from_millis(20)).await;
@@ -138,7 +147,7 @@ async fn follow(board: &Board, watcher: usize, seat: &Seat, request: WatchCreate
         member: seat.member,
         invoked: board.now(),
         request: request.clone(),
-        told: Vec::new(),
+        deliveries: Vec::new(),
         to_the_end: false,
         ended: None,
     };
@@ -171,7 +180,7 @@ async fn follow(board: &Board, watcher: usize, seat: &Seat, request: WatchCreate
                         board.record(response.events.iter().filter_map(|event| event.kv.as_ref()).map(|kv| kv.mod_revision).max().unwrap_or(1));
                     }
                     let cancelled = response.canceled;
-                    stream.told.push(Told { at: board.now(), response });
+                    stream.deliveries.push(Delivery { at: board.now(), response });
                     if cancelled {
                         return stream;
                     }
@@ -197,12 +206,12 @@ async fn follow(board: &Board, watcher: usize, seat: &Seat, request: WatchCreate
 }
 
 fn is_created(stream: &Stream) -> bool {
-    stream.told.iter().any(|told| told.response.created)
+    stream.deliveries.iter().any(|deliveries| deliveries.response.created)
 }
 
 /// The last two revisions put and delete every key, so each watch is owed one of them or both.
 fn has_all(stream: &Stream, last: i64) -> bool {
     let wanted = if stream.request.filters.contains(&FilterType::Nodelete.into()) { last - 1 } else { last };
     let revisions = |response: &WatchResponse| response.events.iter().filter_map(|event| event.kv.as_ref()).map(|kv| kv.mod_revision).max();
-    stream.told.iter().rev().find_map(|told| revisions(&told.response)).is_some_and(|revision| revision >= wanted)
+    stream.deliveries.iter().rev().find_map(|deliveries| revisions(&deliveries.response)).is_some_and(|revision| revision >= wanted)
 }

@@ -6,7 +6,7 @@ pub mod frames;
 pub mod logins;
 pub mod slow;
 
-use crate::measure::{Bounds, Told};
+use crate::measure::{Bounds, FloodReport};
 use frames::FrameFlood;
 use std::io;
 use testbed::Server;
@@ -116,7 +116,7 @@ impl Flood {
     }
 
     /// Keeps at it until a bound is reached.
-    pub async fn run(self, server: &Server, bounds: Bounds) -> io::Result<Told> {
+    pub async fn run(self, server: &Server, bounds: Bounds) -> io::Result<FloodReport> {
         match self {
             Self::Frames(flood) => frames::run(server.place().client_port, flood, bounds).await,
             Self::SlowHeaders => slow::headers(server, bounds).await,

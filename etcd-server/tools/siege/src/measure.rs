@@ -20,7 +20,7 @@ pub struct Bounds {
 
 /// The result of a flood.
 #[derive(Clone, Debug, Default)]
-pub struct Told {
+pub struct FloodReport {
     pub sent: u64,
     /// The reaction of the server.
     pub answer: String,
@@ -30,7 +30,7 @@ pub struct Told {
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub name: &'static str,
-    pub told: Told,
+    pub told: FloodReport,
     pub took: Duration,
     /// Processor time of the server, less the cost of the honest client alone in as much time.
     pub cpu: Duration,
@@ -41,7 +41,7 @@ pub struct Outcome {
 }
 
 /// Runs a flood against `server` with a bystander beside it.
-pub async fn measure<F: Future<Output = io::Result<Told>>>(
+pub async fn measure<F: Future<Output = io::Result<FloodReport>>>(
     server: &Server,
     name: &'static str,
     token: Option<String>,

@@ -103,7 +103,7 @@ pub fn message(bytes: &[u8]) -> Vec<u8> {
 
 /// The outcome of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answered {
+pub struct RawResponse {
     /// The data of its stream.
     pub data: Vec<u8>,
     /// `true` if the stream or the connection ended, by any means.
@@ -153,8 +153,8 @@ impl Connection {
     }
 
     /// All that is answered on a stream, as far as the first window goes.
-    pub async fn answer(&mut self, stream: u32) -> io::Result<Answered> {
-        let mut answered = Answered::default();
+    pub async fn answer(&mut self, stream: u32) -> io::Result<RawResponse> {
+        let mut answered = RawResponse::default();
         while let Some(received) = self.receiver.next().await? {
             let own = received.stream == stream;
             match received.kind {

@@ -3,7 +3,7 @@
 use crate::check::{Checked, check};
 use crate::plan::spread;
 use crate::planted::Bug;
-use crate::process::{Behind, Context, Doing, Process, Renewed, Ticket, Told, Waiting, keep};
+use crate::process::{Behind, Context, Doing, Process, Renewed, Reply, Ticket, Waiting, keep};
 use crate::schedule::MILLISECOND;
 use apply::{Effect, GroupChange};
 use bytes::BytesMut;
@@ -52,7 +52,7 @@ impl Process {
 
     fn apply_batch(&mut self, entries: &[Entry], cx: &mut Context<'_>) -> Checked {
         let Some(last) = entries.last() else { return Ok(()) };
-        let (mut batch, mut events, mut answers, mut changes, mut effects) =
+        let (mut batch, mut events, mut responses, mut changes, mut effects) =
             (MemoryBatch::default(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (entry, index) in entries.iter().zip(self.applied.0 + 1..) {
             check(entry.index == index, || format!("member {} applies entry {} where {index} comes next", self.id, entry.index))?;
@@ -68,7 +68,7 @@ impl Process {
             if entry.kind == EntryKind::ConfChange {
                 changes.push(group);
             }
-            answers.push((applied.request_id, index));
+            responses.push((applied.request_id, index));
             events.extend(applied.events);
             effects.extend(applied.effects);
         }
@@ -86,11 +86,11 @@ impl Process {
             self.group_changed(change, cx)?;
         }
         self.node.applied(last.index, keep(cx.plan));
-        for (request, index) in answers {
+        for (request, index) in responses {
             let Some(ticket) = self.waiters.remove(&request) else { continue };
             match self.renewals.remove(&request) {
                 Some(renewed) => self.tell_renewed(ticket, renewed, cx),
-                None => cx.out.told.push((ticket, Told::Applied(index))),
+                None => cx.out.told.push((ticket, Reply::Applied(index))),
             }
         }
         Ok(())
@@ -151,7 +151,7 @@ impl Process {
         let found = point.range(&self.store, &RangeOptions::new(request))?;
         let revision = if request.revision > 0 { request.revision } else { point.current };
         let found = found.map(mvcc::RangeResult::into_response).map_or_else(|refusal| Ok(Err(refusal)), |found| found.map(Ok))?;
-        cx.out.told.push((ticket, Told::Read { applied: self.applied.0, revision, found }));
+        cx.out.told.push((ticket, Reply::Read { applied: self.applied.0, revision, found }));
         Ok(())
     }
 
@@ -161,9 +161,9 @@ impl Process {
         let Renewed { lease, at, term } = renewed;
         let leads_still = self.leading_term() == Some(term) || cx.planted.has(Bug::RenewalByFormerLeader);
         match self.expiry.is_checkpointed(lease).filter(|_| leads_still) {
-            None => cx.out.told.push((ticket, Told::Refused)),
+            None => cx.out.told.push((ticket, Reply::Refused)),
             Some(true) if !cx.planted.has(Bug::RenewalUnconfirmed) => self.reset_checkpoint(ticket, renewed),
-            Some(_) => cx.out.told.push((ticket, Told::Renewed { lease, at })),
+            Some(_) => cx.out.told.push((ticket, Reply::Renewed { lease, at })),
         }
     }
 
@@ -179,17 +179,17 @@ impl Process {
 
     /// A renewal counts only once it is certain that this member led when it renewed, and leads still.
     pub(crate) fn renew(&mut self, ticket: Ticket, lease: LeaseId, cx: &mut Context<'_>, is_current: bool) {
-        let Some(term) = self.leading_term() else { return cx.out.told.push((ticket, Told::Refused)) };
+        let Some(term) = self.leading_term() else { return cx.out.told.push((ticket, Reply::Refused)) };
         let renewed = Renewed { lease, at: cx.now, term };
         match self.expiry.renew(lease, self.moment(cx.now)) {
             Renewal::Renewed { reset_checkpoint: true, .. } => self.reset_checkpoint(ticket, renewed),
             Renewal::Renewed { .. } if cx.planted.has(Bug::RenewalUnconfirmed) => {
-                cx.out.told.push((ticket, Told::Renewed { lease, at: cx.now }));
+                cx.out.told.push((ticket, Reply::Renewed { lease, at: cx.now }));
             }
             Renewal::Renewed { .. } => self.barriers.push(Waiting { ticket, what: Behind::Renewed(renewed) }),
-            Renewal::NotFound if is_current => cx.out.told.push((ticket, Told::NoLease)),
+            Renewal::NotFound if is_current => cx.out.told.push((ticket, Reply::NoLease)),
             Renewal::NotFound => self.barriers.push(Waiting { ticket, what: Behind::Renew(lease) }),
-            Renewal::Expired | Renewal::NotLeading => cx.out.told.push((ticket, Told::Refused)),
+            Renewal::Expired | Renewal::NotLeading => cx.out.told.push((ticket, Reply::Refused)),
         }
     }
 

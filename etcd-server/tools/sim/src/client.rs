@@ -2,7 +2,7 @@
 
 use crate::check::{Checked, Violation, check};
 use crate::oracle::Oracle;
-use crate::process::Told;
+use crate::process::Reply;
 use crate::schedule::Time;
 use bytes::Bytes;
 use fastrand::Rng;
@@ -144,9 +144,9 @@ impl Client {
 
     /// Takes a response. It must agree with the one history, and contain everything that was known
     /// before.
-    pub(crate) fn answered(&mut self, operation: &Operation, told: &Told, oracle: &mut Oracle, known: &mut u64) -> Checked {
+    pub(crate) fn answered(&mut self, operation: &Operation, told: &Reply, oracle: &mut Oracle, known: &mut u64) -> Checked {
         match (told, &operation.ask) {
-            (Told::Applied(index), Ask::Propose(request)) => {
+            (Reply::Applied(index), Ask::Propose(request)) => {
                 check(*index > operation.floor, || {
                     format!("{request:?} became entry {index}, but entry {} was known before it", operation.floor)
                 })?;
@@ -155,7 +155,7 @@ impl Client {
                 *known = (*known).max(*index);
                 self.succeeded += 1;
             }
-            (Told::Read { applied, revision, found }, Ask::Read { request, linearizable }) => {
+            (Reply::Read { applied, revision, found }, Ask::Read { request, linearizable }) => {
                 let floor = operation.floor;
                 check(!linearizable || *applied >= floor, || {
                     format!("a stale read: {request:?} saw entry {applied} after entry {floor} was known")
@@ -169,9 +169,9 @@ impl Client {
                 }
                 self.succeeded += 1;
             }
-            (Told::Renewed { lease, at }, Ask::KeepAlive(_)) => oracle.renewed(*lease, *at)?,
-            (Told::NoLease, Ask::KeepAlive(lease)) => self.leases.retain(|own| own != lease),
-            (Told::Refused | Told::Unknown, _) => {}
+            (Reply::Renewed { lease, at }, Ask::KeepAlive(_)) => oracle.renewed(*lease, *at)?,
+            (Reply::NoLease, Ask::KeepAlive(lease)) => self.leases.retain(|own| own != lease),
+            (Reply::Refused | Reply::Unknown, _) => {}
             (told, ask) => return Err(Violation(format!("{ask:?} was answered {told:?}"))),
         }
         Ok(())

@@ -5,7 +5,7 @@ use crate::check::{Checked, Violation, check};
 use crate::client::{Client, Operation, probes};
 use crate::happening::Happening;
 use crate::plan::{ELECTION_TICKS, TICK};
-use crate::process::{Ticket, Told};
+use crate::process::{Reply, Ticket};
 use crate::schedule::{SECOND, Time};
 use crate::watching::Watcher;
 use crate::world::World;
@@ -64,7 +64,7 @@ impl World {
     /// Repeats a probe. A slow message makes a leader doubt its cluster, or a member its leader,
     /// and forwarded requests get lost silently: a client would retry when there has been time for
     /// an election.
-    pub(crate) fn probe_again(&mut self, ticket: Ticket, operation: Operation, told: &Told) -> Checked {
+    pub(crate) fn probe_again(&mut self, ticket: Ticket, operation: Operation, told: &Reply) -> Checked {
         check(operation.number < PROBES_MAX, || format!("after all faults are over, {:?} is answered {told:?}", operation.ask))?;
         let number = operation.number + 1;
         let member = self.probed.get(&ticket.client).copied().unwrap_or(0);

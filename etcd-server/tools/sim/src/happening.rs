@@ -1,7 +1,7 @@
 //! The events of the simulated world.
 
 use crate::client::Ask;
-use crate::process::{Doing, Ticket, Told};
+use crate::process::{Doing, Reply, Ticket};
 use proto::raftpb::Message;
 use schema::MemoryStore;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ pub(crate) enum Happening {
     SnapshotEnd { member: u64, life: u64, to: u64, ok: bool },
     Start { member: u64 },
     Ask { member: u64, ticket: Ticket, ask: Ask },
-    Told { ticket: Ticket, told: Told },
+    Reply { ticket: Ticket, told: Reply },
     Invoke { client: usize },
     GiveUp { ticket: Ticket },
     Watcher { watcher: usize },
@@ -30,7 +30,7 @@ impl Happening {
         match self {
             Self::Do { member, .. } | Self::SnapshotEnd { member, .. } | Self::Ask { member, .. } => Some(*member),
             Self::Message { message, .. } => Some(message.to),
-            Self::Start { .. } | Self::Told { .. } | Self::Invoke { .. } | Self::GiveUp { .. } | Self::Watcher { .. } => None,
+            Self::Start { .. } | Self::Reply { .. } | Self::Invoke { .. } | Self::GiveUp { .. } | Self::Watcher { .. } => None,
             Self::Fault | Self::Heal | Self::Operator | Self::Settle | Self::Probe { .. } | Self::End => None,
         }
     }
@@ -42,7 +42,7 @@ impl Happening {
             Self::SnapshotEnd { .. } => "snapshot ends",
             Self::Start { .. } => "start",
             Self::Ask { .. } => "ask",
-            Self::Told { .. } => "told",
+            Self::Reply { .. } => "told",
             Self::Invoke { .. } => "invoke",
             Self::GiveUp { .. } => "give up",
             Self::Watcher { .. } => "watcher",
@@ -67,7 +67,7 @@ impl Happening {
                 )
             }
             Self::Ask { member, ticket, ask } => format!("client {} asks {member}: {ask:?}", ticket.client),
-            Self::Told { ticket, told } => format!("client {} is told {told:?}", ticket.client),
+            Self::Reply { ticket, told } => format!("client {} is told {told:?}", ticket.client),
             Self::Start { member } | Self::Probe { member } => format!("{} {member}", self.name()),
             Self::SnapshotEnd { .. } | Self::Invoke { .. } | Self::GiveUp { .. } | Self::Watcher { .. } => self.name().to_owned(),
             Self::Fault | Self::Heal | Self::Operator | Self::Settle | Self::End => self.name().to_owned(),

@@ -48,7 +48,7 @@ pub(crate) struct Ticket {
 
 /// The response to a client.
 #[derive(Clone, Debug)]
-pub(crate) enum Told {
+pub(crate) enum Reply {
     /// Its request was applied here as this entry.
     Applied(u64),
     /// The result of a read, its revision, and the applied part of the log.
@@ -95,7 +95,7 @@ pub(crate) enum Behind {
 pub(crate) struct Outbox {
     pub(crate) messages: Vec<(Message, Option<Arc<MemoryStore>>)>,
     pub(crate) later: Vec<(Time, Doing)>,
-    pub(crate) told: Vec<(Ticket, Told)>,
+    pub(crate) told: Vec<(Ticket, Reply)>,
     pub(crate) watched: Vec<(StreamId, WatchResponse)>,
     /// The process ends for good.
     pub(crate) stopped: bool,

@@ -8,7 +8,7 @@ use crate::network::Network;
 use crate::oracle::Oracle;
 use crate::plan::{DRIFT_MAX, Plan, spread};
 use crate::planted::{Bug, Planted};
-use crate::process::{Behind, Context, Doing, Outbox, Process, Ticket, Told, Waiting};
+use crate::process::{Behind, Context, Doing, Outbox, Process, Reply, Ticket, Waiting};
 use crate::schedule::{MILLISECOND, SECOND, Schedule, Time};
 use crate::watching::{Attached, Watcher};
 use consensus::{Entry, EntryKind, HardState};
@@ -171,9 +171,9 @@ impl World {
             }),
             Happening::Start { member } => self.start(member),
             Happening::Ask { member, ticket, ask } => self.ask(member, ticket, ask),
-            Happening::Told { ticket, told } => self.told(ticket, &told),
+            Happening::Reply { ticket, told } => self.told(ticket, &told),
             Happening::Invoke { client } => self.invoke(client),
-            Happening::GiveUp { ticket } => self.told(ticket, &Told::Unknown),
+            Happening::GiveUp { ticket } => self.told(ticket, &Reply::Unknown),
             Happening::Watcher { watcher } => self.attach(watcher),
             Happening::Fault => self.fault(),
             Happening::Heal => {
@@ -214,7 +214,7 @@ impl World {
         }
         for (ticket, told) in out.told {
             let delay = 20 + self.random.u64(..MILLISECOND);
-            self.schedule.at(self.now + delay, Happening::Told { ticket, told });
+            self.schedule.at(self.now + delay, Happening::Reply { ticket, told });
         }
         for (stream, response) in out.watched {
             self.watched(id, life, stream, &response)?;
@@ -318,7 +318,7 @@ impl World {
         if self.planted.has(Bug::UnknownToldAsRefused) {
             for (request, ticket) in &process.waiters {
                 self.oracle.refused.insert(*request);
-                self.schedule.at(self.now + 1, Happening::Told { ticket: *ticket, told: Told::Refused });
+                self.schedule.at(self.now + 1, Happening::Reply { ticket: *ticket, told: Reply::Refused });
             }
         }
         for watcher in self.watchers.iter_mut().filter(|watcher| watcher.attached.is_some_and(|at| at.member == id)) {
@@ -328,7 +328,7 @@ impl World {
 
     fn ask(&mut self, id: u64, ticket: Ticket, ask: Ask) -> Checked {
         let Some(life) = self.members.get(&id).and_then(|member| member.process.as_ref()).map(|process| process.life) else {
-            self.schedule.at(self.now + 100, Happening::Told { ticket, told: Told::Unknown });
+            self.schedule.at(self.now + 100, Happening::Reply { ticket, told: Reply::Unknown });
             return Ok(());
         };
         self.with(id, life, |process, cx| {
@@ -338,10 +338,10 @@ impl World {
                     request.header = Some(RequestHeader { id, ..RequestHeader::default() });
                     if process.node.propose([request.encode_to_vec().into()]).is_err() {
                         cx.oracle.refused.insert(id);
-                        cx.out.told.push((ticket, Told::Refused));
+                        cx.out.told.push((ticket, Reply::Refused));
                     } else if cx.planted.has(Bug::AcknowledgedBeforeApplied) && process.leads() {
                         let index = process.node.status().commit + 1;
-                        cx.out.told.push((ticket, Told::Applied(index)));
+                        cx.out.told.push((ticket, Reply::Applied(index)));
                     } else {
                         process.waiters.insert(id, ticket);
                     }
@@ -362,12 +362,12 @@ impl World {
         })
     }
 
-    fn told(&mut self, ticket: Ticket, told: &Told) -> Checked {
+    fn told(&mut self, ticket: Ticket, told: &Reply) -> Checked {
         let Some(client) = self.clients.get_mut(ticket.client) else { return Ok(()) };
         let Some(operation) = client.current.take_if(|operation| operation.number == ticket.operation) else { return Ok(()) };
         client.answered(&operation, told, &mut self.oracle, &mut self.known)?;
         if ticket.client >= self.plan.clients {
-            let failed = matches!(told, Told::Refused | Told::Unknown);
+            let failed = matches!(told, Reply::Refused | Reply::Unknown);
             return if failed { self.probe_again(ticket, operation, told) } else { Ok(()) };
         }
         let pause = spread(&mut self.random, self.plan.think);

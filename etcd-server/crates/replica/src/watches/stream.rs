@@ -17,15 +17,15 @@ const REQUESTS_MAX: usize = 64;
 /// A stream that still has answers to send says so after this many bytes.
 const TELL_BYTES: usize = 256 << 10;
 
-pub(super) fn open(id: StreamId, progress_interval: Duration, inbox: &Arc<Inbox>) -> (WatchRequests, WatchAnswers) {
+pub(super) fn open(id: StreamId, progress_interval: Duration, inbox: &Arc<Inbox>) -> (WatchRequests, WatchResponses) {
     let outlet = Arc::new(Outlet::new(Arc::clone(&inbox.figures.pending_events)));
     let command = Command::Open { stream: id, outlet: Arc::clone(&outlet), progress_interval };
     if !inbox.push_command(command) {
         outlet.close();
     }
     let requests = WatchRequests { id, inbox: Arc::clone(inbox), permits: Arc::new(Semaphore::new(REQUESTS_MAX)) };
-    let answers = WatchAnswers { id, inbox: Arc::clone(inbox), outlet, taken: VecDeque::new(), sending_bytes: 0 };
-    (requests, answers)
+    let responses = WatchResponses { id, inbox: Arc::clone(inbox), outlet, taken: VecDeque::new(), sending_bytes: 0 };
+    (requests, responses)
 }
 
 /// The request half of a client's stream; requests are handled in order. Each call waits while the
@@ -68,7 +68,7 @@ impl WatchRequests {
 
 /// The response half; dropping it ends the stream.
 #[derive(Debug)]
-pub struct WatchAnswers {
+pub struct WatchResponses {
     id: StreamId,
     inbox: Arc<Inbox>,
     outlet: Arc<Outlet>,
@@ -77,7 +77,7 @@ pub struct WatchAnswers {
     sending_bytes: usize,
 }
 
-impl WatchAnswers {
+impl WatchResponses {
     /// Returns the next response; to be called only when the one before it has been sent, which the
     /// bounds of memory rely on. `None` means that the member stops.
     pub fn poll_next(&mut self, context: &Context<'_>) -> Poll<Option<Output>> {
@@ -104,7 +104,7 @@ impl WatchAnswers {
     }
 }
 
-impl Drop for WatchAnswers {
+impl Drop for WatchResponses {
     fn drop(&mut self) {
         self.outlet.leave(&self.taken);
         self.inbox.push_command(Command::Close(self.id));

@@ -106,7 +106,7 @@ impl WatchTask {
                 self.hub.open_stream(stream, progress_interval, self.clock.now());
                 self.streams.insert(stream, Open { outlet, held: Vec::new() });
             }
-            Command::Request { stream, request, permit } => self.answer(stream, request, permit),
+            Command::Request { stream, request, permit } => self.response(stream, request, permit),
             Command::Drained(stream) => self.collect(stream),
             Command::Close(stream) => {
                 self.hub.close_stream(stream);
@@ -117,7 +117,7 @@ impl WatchTask {
         }
     }
 
-    fn answer(&mut self, stream: StreamId, request: Request, permit: OwnedSemaphorePermit) {
+    fn response(&mut self, stream: StreamId, request: Request, permit: OwnedSemaphorePermit) {
         let point = self.published.read_point();
         match request {
             Request::Create(request) => self.hub.create(stream, &request, point.current, point.compacted),

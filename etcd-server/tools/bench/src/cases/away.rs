@@ -48,8 +48,8 @@ async fn caught_up(target: &Target, away: &testbed::Server) -> Result<Instant, B
     loop {
         tokio::time::sleep(LOOK_INTERVAL).await;
         let Ok(connection) = target.connection_to(away).await else { continue };
-        let Ok(answer) = KvClient::new(connection).range(read.clone()).await else { continue };
-        if answer.into_inner().header.is_some_and(|header| header.revision >= newest) {
+        let Ok(response) = KvClient::new(connection).range(read.clone()).await else { continue };
+        if response.into_inner().header.is_some_and(|header| header.revision >= newest) {
             return Ok(Instant::now());
         }
     }

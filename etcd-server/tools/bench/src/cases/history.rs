@@ -112,9 +112,9 @@ async fn watch_until(connection: tonic::transport::Channel, start_revision: i64,
     let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
     requests.try_send(create).map_err(|error| Status::internal(error.to_string()))?;
     let mut client = WatchClient::new(connection).max_decoding_message_size(ANSWER_BYTES_MAX);
-    let mut answers = client.watch(ReceiverStream::new(receiver)).await?.into_inner();
-    while let Some(answer) = answers.message().await? {
-        let reached = answer.events.last().and_then(|event| event.kv.as_ref()).map_or(0, |kv| kv.mod_revision);
+    let mut responses = client.watch(ReceiverStream::new(receiver)).await?.into_inner();
+    while let Some(response) = responses.message().await? {
+        let reached = response.events.last().and_then(|event| event.kv.as_ref()).map_or(0, |kv| kv.mod_revision);
         if reached >= newest {
             return Ok(());
         }

@@ -196,7 +196,7 @@ async fn keep_alives(target: &Target, duration: Duration) -> Result<Sample, Benc
 struct KeptLease {
     id: i64,
     requests: mpsc::Sender<LeaseKeepAliveRequest>,
-    answers: Streaming<LeaseKeepAliveResponse>,
+    responses: Streaming<LeaseKeepAliveResponse>,
 }
 
 impl KeptLease {
@@ -206,15 +206,15 @@ impl KeptLease {
         let id = client.lease_grant(LeaseGrantRequest { ttl: 600, id: 0 }).await?.into_inner().id;
         let (requests, receiver) = mpsc::channel(1);
         requests.try_send(LeaseKeepAliveRequest { id }).map_err(|error| Status::internal(error.to_string()))?;
-        let mut answers = client.lease_keep_alive(ReceiverStream::new(receiver)).await?.into_inner();
-        answers.message().await?;
-        Ok(Self { id, requests, answers })
+        let mut responses = client.lease_keep_alive(ReceiverStream::new(receiver)).await?.into_inner();
+        responses.message().await?;
+        Ok(Self { id, requests, responses })
     }
 
     async fn keep_alive(&mut self) -> Result<(), Status> {
         let ended = || Status::cancelled("the keep-alive stream ended");
         self.requests.send(LeaseKeepAliveRequest { id: self.id }).await.map_err(|_| ended())?;
-        let left = self.answers.message().await?.ok_or_else(ended)?.ttl;
+        let left = self.responses.message().await?.ok_or_else(ended)?.ttl;
         if left > 0 { Ok(()) } else { Err(Status::not_found("the lease is gone")) }
     }
 }
@@ -229,9 +229,9 @@ async fn watches(target: &Target, duration: Duration) -> Result<Sample, BenchErr
         let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
         requests.try_send(create).map_err(|error| target.failed()(Status::internal(error.to_string())))?;
         let opened = WatchClient::new(connection(&connections, number)).watch(ReceiverStream::new(receiver)).await;
-        let mut answers = opened.map_err(target.failed())?.into_inner();
-        answers.message().await.map_err(target.failed())?;
-        streams.push((requests, answers));
+        let mut responses = opened.map_err(target.failed())?.into_inner();
+        responses.message().await.map_err(target.failed())?;
+        streams.push((requests, responses));
     }
     let writer = target.connection().await?;
     let client = |number: usize| {
@@ -245,8 +245,8 @@ async fn watches(target: &Target, duration: Duration) -> Result<Sample, BenchErr
     let measured = async {
         let (sender, written) = watch::channel(None);
         let mut readers = JoinSet::new();
-        for (requests, answers) in streams {
-            readers.spawn(read_events(requests, answers, written.clone()));
+        for (requests, responses) in streams {
+            readers.spawn(read_events(requests, responses, written.clone()));
         }
         let (puts, latencies) = closed_loop(target, 4, duration, client).await?;
         sender.send_replace(Some(puts));
@@ -262,16 +262,16 @@ async fn watches(target: &Target, duration: Duration) -> Result<Sample, BenchErr
 /// Reads until it has as many events as were `written` in the end.
 async fn read_events(
     requests: mpsc::Sender<WatchRequest>,
-    mut answers: Streaming<WatchResponse>,
+    mut responses: Streaming<WatchResponse>,
     mut written: watch::Receiver<Option<u64>>,
 ) -> Result<u64, Status> {
     let mut read = 0;
     let mut goal = *written.borrow_and_update();
     while goal.is_none_or(|goal| read < goal) {
         tokio::select! {
-            answer = answers.message() => {
-                let answer = answer?.ok_or_else(|| Status::cancelled("the watch stream ended"))?;
-                read += answer.events.len() as u64;
+            response = responses.message() => {
+                let response = response?.ok_or_else(|| Status::cancelled("the watch stream ended"))?;
+                read += response.events.len() as u64;
             }
             changed = written.changed(), if goal.is_none() => {
                 changed.map_err(|_| Status::cancelled("the writers failed"))?;

@@ -74,7 +74,7 @@ impl Target for SettingsFiles {
             words = (0..dice.below(4)).map(|_| format!("--{}={}", dice.pick(&self.rows).name, dice.text())).collect();
             variables.push((dice.pick(&self.rows).variable(), dice.text()));
         }
-        let answer = config::load(&words, &variables, &machine);
-        matches!(answer, Ok(Start::Serve(_) | Start::Check(_)))
+        let response = config::load(&words, &variables, &machine);
+        matches!(response, Ok(Start::Serve(_) | Start::Check(_)))
     }
 }

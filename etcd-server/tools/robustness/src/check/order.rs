@@ -58,16 +58,16 @@ impl Order<'_> {
                 self.violation("linearizable", format!("answered at a revision that never was: {operation:?}"));
                 continue;
             }
-            let told = bare(&operation.request, answer);
-            if told != expected {
-                self.violation("linearizable", format!("told {told:?} where {expected:?} was right: {operation:?}"));
+            let deliveries = bare(&operation.request, answer);
+            if deliveries != expected {
+                self.violation("linearizable", format!("told {deliveries:?} where {expected:?} was right: {operation:?}"));
             }
             if !writes {
                 continue;
             }
-            if self.truth.timeline.changes(revision).is_some_and(|told| *told != changes) {
-                let told = self.truth.timeline.changes(revision);
-                self.violation("linearizable", format!("watchers were told {told:?}, which is not what this does: {operation:?}"));
+            if self.truth.timeline.changes(revision).is_some_and(|deliveries| *deliveries != changes) {
+                let deliveries = self.truth.timeline.changes(revision);
+                self.violation("linearizable", format!("watchers were told {deliveries:?}, which is not what this does: {operation:?}"));
             }
             if let Some(other) = self.authors.insert(revision, Author::Operation(index)) {
                 self.violation("linearizable", format!("revision {revision} was made by {other:?} too: {operation:?}"));

@@ -1,7 +1,7 @@
 //! A small history in which everything is right, and the violations when one thing in it is not.
 
 use super::check;
-use crate::history::{History, Micros, Operation, Outcome, Request, Response, Stream, Told};
+use crate::history::{Delivery, History, Micros, Operation, Outcome, Request, Response, Stream};
 use proto::etcdserverpb::watch_create_request::FilterType;
 use proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, LeaseGrantRequest, LeaseGrantResponse,
@@ -50,17 +50,17 @@ fn read(at: Micros, key: &'static str, serializable: bool, revision: i64, found:
     operation(at, Request::Range(request), Outcome::Answered(Response::Range(response)))
 }
 
-fn created(at: Micros, revision: i64) -> Told {
-    Told { at, response: WatchResponse { header: header(revision), created: true, ..WatchResponse::default() } }
+fn created(at: Micros, revision: i64) -> Delivery {
+    Delivery { at, response: WatchResponse { header: header(revision), created: true, ..WatchResponse::default() } }
 }
 
-fn told(at: Micros, revision: i64, events: Vec<Event>) -> Told {
-    Told { at, response: WatchResponse { header: header(revision), events, ..WatchResponse::default() } }
+fn deliveries(at: Micros, revision: i64, events: Vec<Event>) -> Delivery {
+    Delivery { at, response: WatchResponse { header: header(revision), events, ..WatchResponse::default() } }
 }
 
-fn stream(start_revision: i64, told: Vec<Told>) -> Stream {
+fn stream(start_revision: i64, deliveries: Vec<Delivery>) -> Stream {
     let request = WatchCreateRequest { key: "\0".into(), range_end: "\0".into(), start_revision, ..WatchCreateRequest::default() };
-    Stream { watcher: 0, member: 0, invoked: 0, request, told, to_the_end: true, ended: None }
+    Stream { watcher: 0, member: 0, invoked: 0, request, deliveries, to_the_end: true, ended: None }
 }
 
 /// Revision 2: a is put. 3: b is put. 4: a is deleted. 5: b is put again. All of it delivered to
@@ -80,9 +80,9 @@ fn history() -> History {
             1,
             vec![
                 created(1, 1),
-                told(12, 2, vec![written(record("a", "1", 2, 2, 1))]),
-                told(35, 4, vec![written(record("b", "2", 3, 3, 1)), deleted("a", 4)]),
-                told(45, 5, vec![written(record("b", "3", 3, 5, 2))]),
+                deliveries(12, 2, vec![written(record("a", "1", 2, 2, 1))]),
+                deliveries(35, 4, vec![written(record("b", "2", 3, 3, 1)), deleted("a", 4)]),
+                deliveries(45, 5, vec![written(record("b", "3", 3, 5, 2))]),
             ],
         )],
         deeds: Vec::new(),
@@ -106,7 +106,7 @@ fn broken_by(change: impl FnOnce(&mut History)) -> Vec<&'static str> {
 }
 
 /// A second watcher, whose stream is given.
-fn also_told(start_revision: i64, responses: Vec<Told>) -> Vec<&'static str> {
+fn also_told(start_revision: i64, responses: Vec<Delivery>) -> Vec<&'static str> {
     broken_by(|history| {
         let responses = [vec![created(1, 1)], responses].concat();
         history.streams.push(Stream { to_the_end: false, ..stream(start_revision, responses) });
@@ -156,7 +156,7 @@ fn a_write_of_unknown_outcome_is_placed_by_what_watchers_were_told() {
 fn a_write_is_done_once() {
     let change = |history: &mut History| {
         history.operations.remove(3);
-        history.streams[0].told[3].response.events = vec![written(record("b", "2", 3, 5, 2))];
+        history.streams[0].deliveries[3].response.events = vec![written(record("b", "2", 3, 5, 2))];
         history.operations.pop();
     };
     assert_eq!(broken_by(change), ["linearizable"]);
@@ -177,24 +177,24 @@ fn nothing_is_refused_as_compacted_without_a_compaction() {
 #[test]
 fn every_event_is_told_once_in_order_and_whole() {
     let (a, b, again) = (written(record("a", "1", 2, 2, 1)), written(record("b", "2", 3, 3, 1)), written(record("b", "3", 3, 5, 2)));
-    assert_eq!(also_told(2, vec![told(60, 5, vec![a.clone(), b.clone(), deleted("a", 4), again.clone()])]), [""; 0]);
-    assert_eq!(also_told(2, vec![told(60, 5, vec![a.clone(), deleted("a", 4)])]), ["reliable"]);
-    assert_eq!(also_told(2, vec![told(60, 5, vec![b.clone(), a.clone()])]), ["ordered"]);
-    assert_eq!(also_told(2, vec![told(60, 5, vec![a.clone(), b.clone()]), told(61, 5, vec![b.clone()])]), ["unique"]);
-    assert_eq!(also_told(3, vec![told(60, 5, vec![a.clone(), b.clone()])]), ["start"]);
-    assert_eq!(also_told(2, vec![told(60, 5, vec![written(record("a", "7", 2, 2, 1))])]), ["events"]);
-    assert_eq!(also_told(2, vec![told(60, 1, vec![a.clone()])]), ["ordered"]);
-    assert_eq!(broken_by(|history| drop(history.streams[0].told.pop())), ["linearizable", "reliable"]);
+    assert_eq!(also_told(2, vec![deliveries(60, 5, vec![a.clone(), b.clone(), deleted("a", 4), again.clone()])]), [""; 0]);
+    assert_eq!(also_told(2, vec![deliveries(60, 5, vec![a.clone(), deleted("a", 4)])]), ["reliable"]);
+    assert_eq!(also_told(2, vec![deliveries(60, 5, vec![b.clone(), a.clone()])]), ["ordered"]);
+    assert_eq!(also_told(2, vec![deliveries(60, 5, vec![a.clone(), b.clone()]), deliveries(61, 5, vec![b.clone()])]), ["unique"]);
+    assert_eq!(also_told(3, vec![deliveries(60, 5, vec![a.clone(), b.clone()])]), ["start"]);
+    assert_eq!(also_told(2, vec![deliveries(60, 5, vec![written(record("a", "7", 2, 2, 1))])]), ["events"]);
+    assert_eq!(also_told(2, vec![deliveries(60, 1, vec![a.clone()])]), ["ordered"]);
+    assert_eq!(broken_by(|history| drop(history.streams[0].deliveries.pop())), ["linearizable", "reliable"]);
 }
 
 #[test]
 fn a_revision_is_not_split_but_into_fragments() {
     let split = |fragment: bool| {
         let txn_of = |history: &mut History| {
-            history.streams[0].told[3].response.events.push(written(record("c", "3", 5, 5, 1)));
-            let mut first = told(60, 5, vec![written(record("b", "3", 3, 5, 2))]);
+            history.streams[0].deliveries[3].response.events.push(written(record("c", "3", 5, 5, 1)));
+            let mut first = deliveries(60, 5, vec![written(record("b", "3", 3, 5, 2))]);
             first.response.fragment = fragment;
-            let second = told(61, 5, vec![written(record("c", "3", 5, 5, 1))]);
+            let second = deliveries(61, 5, vec![written(record("c", "3", 5, 5, 1))]);
             history.streams.push(Stream { to_the_end: false, ..stream(5, vec![created(1, 1), first, second]) });
             // The author of c got no response.
             history.operations.truncate(3);
@@ -220,16 +220,19 @@ fn two_puts() -> Operation {
 fn progress_is_true() {
     let b = written(record("b", "2", 3, 3, 1));
     let a = written(record("a", "1", 2, 2, 1));
-    assert_eq!(also_told(2, vec![told(60, 2, vec![a.clone()]), told(61, 2, Vec::new()), told(62, 3, vec![b.clone()])]), [""; 0]);
-    assert_eq!(also_told(2, vec![told(60, 2, vec![a.clone()]), told(61, 3, Vec::new())]), ["bookmarkable"]);
-    assert_eq!(also_told(2, vec![told(60, 3, Vec::new()), told(61, 3, vec![a, b])]), ["bookmarkable"]);
+    assert_eq!(
+        also_told(2, vec![deliveries(60, 2, vec![a.clone()]), deliveries(61, 2, Vec::new()), deliveries(62, 3, vec![b.clone()])]),
+        [""; 0]
+    );
+    assert_eq!(also_told(2, vec![deliveries(60, 2, vec![a.clone()]), deliveries(61, 3, Vec::new())]), ["bookmarkable"]);
+    assert_eq!(also_told(2, vec![deliveries(60, 3, Vec::new()), deliveries(61, 3, vec![a, b])]), ["bookmarkable"]);
 }
 
 #[test]
 fn only_what_was_asked_for_is_told_and_with_what_was_before() {
     let with = |change: fn(&mut WatchCreateRequest), events: Vec<Event>| {
         broken_by(|history| {
-            let mut other = Stream { to_the_end: false, ..stream(5, vec![created(1, 1), told(60, 5, events)]) };
+            let mut other = Stream { to_the_end: false, ..stream(5, vec![created(1, 1), deliveries(60, 5, events)]) };
             change(&mut other.request);
             history.streams.push(other);
         })
@@ -245,7 +248,7 @@ fn only_what_was_asked_for_is_told_and_with_what_was_before() {
 
 #[test]
 fn a_watch_is_not_cancelled_as_compacted_without_a_reason() {
-    let mut cancelled = told(60, 5, Vec::new());
+    let mut cancelled = deliveries(60, 5, Vec::new());
     (cancelled.response.canceled, cancelled.response.compact_revision) = (true, 3);
     assert_eq!(also_told(2, vec![cancelled]), ["resumable"]);
 }
@@ -258,7 +261,7 @@ fn leased(seen: Micros) -> History {
     let put = PutRequest { key: "l".into(), value: "8".into(), lease: 7, ..PutRequest::default() };
     history.operations.push(operation(SECOND + 10, Request::Put(put), put_at(6)));
     let kept = KeyValue { lease: 7, ..record("l", "8", 6, 6, 1) };
-    history.streams[0].told.extend([told(SECOND + 20, 6, vec![written(kept)]), told(seen, 7, vec![deleted("l", 7)])]);
+    history.streams[0].deliveries.extend([deliveries(SECOND + 20, 6, vec![written(kept)]), deliveries(seen, 7, vec![deleted("l", 7)])]);
     history.last_revision = 7;
     history
 }
@@ -301,7 +304,7 @@ fn a_revoked_lease_may_end_early_and_does_not_come_back() {
 #[test]
 fn keys_do_not_outlive_their_lease() {
     let mut history = leased(3 * SECOND + 1);
-    history.streams[0].told.pop();
+    history.streams[0].deliveries.pop();
     history.last_revision = 6;
     assert_eq!(broken(&history), ["lease"]);
 }

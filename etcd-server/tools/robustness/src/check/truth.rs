@@ -19,18 +19,18 @@ pub(crate) struct Truth {
 
 impl Truth {
     pub(crate) fn of(history: &History, violations: &mut Vec<Violation>) -> Self {
-        let mut told: BTreeMap<i64, BTreeMap<Bytes, &Event>> = BTreeMap::new();
+        let mut deliveries: BTreeMap<i64, BTreeMap<Bytes, &Event>> = BTreeMap::new();
         for (number, stream) in history.streams.iter().enumerate() {
-            for event in stream.told.iter().flat_map(|told| &told.response.events) {
+            for event in stream.deliveries.iter().flat_map(|deliveries| &deliveries.response.events) {
                 let Some(record) = &event.kv else { continue };
-                let known = told.entry(record.mod_revision).or_default().entry(record.key.clone()).or_insert(event);
+                let known = deliveries.entry(record.mod_revision).or_default().entry(record.key.clone()).or_insert(event);
                 if (known.r#type, &known.kv) != (event.r#type, &event.kv) {
                     violations.push(Violation::new("events", format!("stream {number} was told {event:?}, another one {known:?}")));
                 }
             }
         }
         let mut timeline = Timeline::default();
-        for (revision, events) in told {
+        for (revision, events) in deliveries {
             let changes = events.into_iter().map(|(key, event)| (key, change(event))).collect();
             check_records(&timeline, revision, &changes, violations);
             timeline.add(revision, changes);
@@ -39,8 +39,8 @@ impl Truth {
             violations.push(Violation::new("reliable", format!("no watcher was told of revision {missing}")));
         }
         if timeline.last() > history.last_revision {
-            let (told, last) = (timeline.last(), history.last_revision);
-            violations.push(Violation::new("order", format!("watchers were told of revision {told}, but the last write had {last}")));
+            let (deliveries, last) = (timeline.last(), history.last_revision);
+            violations.push(Violation::new("order", format!("watchers were told of revision {deliveries}, but the last write had {last}")));
         }
         Self { timeline, seen: sightings(history) }
     }
@@ -84,9 +84,9 @@ fn check_records(timeline: &Timeline, revision: i64, changes: &Changes, violatio
 /// Returns the sightings that cannot be wrong: a header states an existing revision.
 fn sightings(history: &History) -> Vec<(Micros, i64)> {
     let answers = history.operations.iter().filter_map(|operation| Some((operation.returned, operation.answer()?.revision())));
-    let events = history.streams.iter().flat_map(|stream| &stream.told).map(|told| {
-        let events = told.response.events.iter().filter_map(|event| Some(event.kv.as_ref()?.mod_revision));
-        (told.at, events.max().unwrap_or_default())
+    let events = history.streams.iter().flat_map(|stream| &stream.deliveries).map(|deliveries| {
+        let events = deliveries.response.events.iter().filter_map(|event| Some(event.kv.as_ref()?.mod_revision));
+        (deliveries.at, events.max().unwrap_or_default())
     });
     let mut all: Vec<_> = answers.chain(events).collect();
     all.sort_unstable();

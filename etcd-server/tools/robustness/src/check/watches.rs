@@ -7,7 +7,7 @@
 //! reference history is made.
 
 use super::{Violation, order::compactions, truth::Truth};
-use crate::history::{History, Micros, Stream, Told};
+use crate::history::{Delivery, History, Micros, Stream};
 use crate::model::{Changes, holds};
 use bytes::Bytes;
 use proto::etcdserverpb::{WatchResponse, watch_create_request::FilterType};
@@ -48,7 +48,7 @@ pub(crate) fn check(history: &History, truth: &Truth, violations: &mut Vec<Viola
             last: 0,
             promised: 0,
         };
-        stream.told.iter().for_each(|told| judge.take(told));
+        stream.deliveries.iter().for_each(|deliveries| judge.take(deliveries));
         let owed_to = if stream.to_the_end { history.last_revision } else { judge.last };
         judge.nothing_missing("reliable", owed_to);
     }
@@ -57,7 +57,7 @@ pub(crate) fn check(history: &History, truth: &Truth, violations: &mut Vec<Viola
 /// Returns the revision from which events are owed, once the watch is created: a watch of the
 /// present begins behind the revision of its creation.
 fn start(stream: &Stream) -> Option<i64> {
-    let created = stream.told.iter().find(|told| told.response.created)?;
+    let created = stream.deliveries.iter().find(|deliveries| deliveries.response.created)?;
     let present = created.response.header.as_ref().map_or(0, |header| header.revision);
     Some(if stream.request.start_revision > 0 { stream.request.start_revision } else { present + 1 })
 }
@@ -68,10 +68,10 @@ impl Judge<'_> {
         self.violations.push(Violation::new(promise, format!("stream {number} at member {member}: {what}")));
     }
 
-    fn take(&mut self, told: &Told) {
-        let response = &told.response;
+    fn take(&mut self, deliveries: &Delivery) {
+        let response = &deliveries.response;
         if response.canceled {
-            self.cancelled(told);
+            self.cancelled(deliveries);
         } else if response.created && response.events.is_empty() {
         } else if response.events.is_empty() && self.pieces.is_empty() {
             self.progress(response);
@@ -79,7 +79,7 @@ impl Judge<'_> {
             self.pieces.extend(response.events.iter().cloned());
             if !response.fragment {
                 let events = std::mem::take(&mut self.pieces);
-                self.events(&events, response, told.at);
+                self.events(&events, response, deliveries.at);
             }
         }
     }
@@ -111,9 +111,9 @@ impl Judge<'_> {
             self.previous_record(event, at);
             self.last = self.last.max(revision);
         }
-        let told = response.header.as_ref().map_or(0, |header| header.revision);
-        if told < self.last {
-            self.violation("ordered", &format!("the header tells {told} with an event of {}", self.last));
+        let deliveries = response.header.as_ref().map_or(0, |header| header.revision);
+        if deliveries < self.last {
+            self.violation("ordered", &format!("the header tells {deliveries} with an event of {}", self.last));
         }
     }
 
@@ -154,14 +154,14 @@ impl Judge<'_> {
         }
     }
 
-    fn cancelled(&mut self, told: &Told) {
-        let compacted = told.response.compact_revision;
+    fn cancelled(&mut self, deliveries: &Delivery) {
+        let compacted = deliveries.response.compact_revision;
         if compacted == 0 {
             return;
         }
-        let asked = self.compactions.iter().any(|(invoked, revision)| *invoked < told.at && *revision >= compacted);
+        let asked = self.compactions.iter().any(|(invoked, revision)| *invoked < deliveries.at && *revision >= compacted);
         if !asked || compacted <= self.start {
-            self.violation("resumable", &format!("asked from {} on and cancelled as compacted: {:?}", self.start, told.response));
+            self.violation("resumable", &format!("asked from {} on and cancelled as compacted: {:?}", self.start, deliveries.response));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Floods of calls that are each allowed.
 
-use crate::measure::{Bounds, Told};
+use crate::measure::{Bounds, FloodReport};
 use crate::raw::{Connection, DATA, END_STREAM, frame, headers};
 use futures::StreamExt as _;
 use prost::Message as _;
@@ -43,7 +43,7 @@ pub(super) async fn at_a_time<F: Future<Output = ()>>(bounds: Bounds, together: 
 }
 
 /// Transactions in transactions, and brackets in brackets.
-pub async fn deep_messages(server: &Server, bounds: Bounds) -> io::Result<Told> {
+pub async fn deep_messages(server: &Server, bounds: Bounds) -> io::Result<FloodReport> {
     let port = server.place().client_port;
     let mut deep = Vec::new();
     for _ in 0..DEPTH {
@@ -64,7 +64,7 @@ pub async fn deep_messages(server: &Server, bounds: Bounds) -> io::Result<Told> 
     })
     .await;
     let refused = ask(port, "/etcdserverpb.KV/Txn", &deep).await?;
-    Ok(Told { sent, answer: format!("refused with {} bytes of data", refused.len()) })
+    Ok(FloodReport { sent, answer: format!("refused with {} bytes of data", refused.len()) })
 }
 
 fn length(mut length: usize) -> Vec<u8> {
@@ -78,7 +78,7 @@ fn length(mut length: usize) -> Vec<u8> {
 }
 
 /// Messages that announce two gigabytes.
-pub async fn huge_lengths(server: &Server, bounds: Bounds) -> io::Result<Told> {
+pub async fn huge_lengths(server: &Server, bounds: Bounds) -> io::Result<FloodReport> {
     let port = server.place().client_port;
     let sent = at_a_time(bounds, CALLS_AT_A_TIME, |_| async move {
         let asked = async {
@@ -91,7 +91,7 @@ pub async fn huge_lengths(server: &Server, bounds: Bounds) -> io::Result<Told> {
         drop(tokio::time::timeout(PATIENCE, asked).await);
     })
     .await;
-    Ok(Told { sent, answer: "refused".to_owned() })
+    Ok(FloodReport { sent, answer: "refused".to_owned() })
 }
 
 async fn ask(port: u16, path: &str, message: &[u8]) -> io::Result<Vec<u8>> {
@@ -148,7 +148,7 @@ async fn watch(channel: Channel, requests: impl Iterator<Item = WatchRequest> + 
 }
 
 /// Watchers on one stream, made and cancelled; one of those that come later still works.
-pub async fn watches(server: &Server, bounds: Bounds) -> io::Result<Told> {
+pub async fn watches(server: &Server, bounds: Bounds) -> io::Result<FloodReport> {
     let channel = connect(server).await?;
     let count = bounds.count;
     let requests = (0..count).map(create).chain((0..count).map(|id| {
@@ -157,18 +157,18 @@ pub async fn watches(server: &Server, bounds: Bounds) -> io::Result<Told> {
     }));
     let answered = tokio::time::timeout(bounds.time, watch(channel.clone(), requests, count * 2)).await.unwrap_or(0);
     let later = watch(channel, std::iter::once(create(0)), 1).await;
-    Ok(Told { sent: count * 2, answer: format!("{answered} answers; {later} of 1 later watch works") })
+    Ok(FloodReport { sent: count * 2, answer: format!("{answered} answers; {later} of 1 later watch works") })
 }
 
 /// The same on a thousand streams.
-pub async fn watch_streams(server: &Server, bounds: Bounds) -> io::Result<Told> {
+pub async fn watch_streams(server: &Server, bounds: Bounds) -> io::Result<FloodReport> {
     const STREAMS: u64 = 1_000;
     let channel = connect(server).await?;
     let each = bounds.count / STREAMS;
     let streams = (0..STREAMS).map(|stream| watch(channel.clone(), (stream * each..(stream + 1) * each).map(create), each));
     let answered: u64 = futures::future::join_all(streams).await.into_iter().sum();
     let later = watch(channel, std::iter::once(create(0)), 1).await;
-    Ok(Told { sent: each * STREAMS, answer: format!("{answered} answers; {later} of 1 later watch works") })
+    Ok(FloodReport { sent: each * STREAMS, answer: format!("{answered} answers; {later} of 1 later watch works") })
 }
 
 /// Puts the data of large reads.
@@ -189,7 +189,7 @@ pub async fn fill(server: &Server) -> io::Result<()> {
 }
 
 /// Everything at once, by many; every other one leaves before it has the answer.
-pub async fn ranges(server: &Server, bounds: Bounds) -> io::Result<Told> {
+pub async fn ranges(server: &Server, bounds: Bounds) -> io::Result<FloodReport> {
     let port = server.place().client_port;
     let channel = connect(server).await?;
     let all = RangeRequest { key: "\0".into(), range_end: "\0".into(), ..RangeRequest::default() };
@@ -210,11 +210,11 @@ pub async fn ranges(server: &Server, bounds: Bounds) -> io::Result<Told> {
         }
     })
     .await;
-    Ok(Told { sent, answer: format!("{KEYS} keys each") })
+    Ok(FloodReport { sent, answer: format!("{KEYS} keys each") })
 }
 
 /// Backups that are begun and left.
-pub async fn snapshots(server: &Server, bounds: Bounds) -> io::Result<Told> {
+pub async fn snapshots(server: &Server, bounds: Bounds) -> io::Result<FloodReport> {
     let channel = connect(server).await?;
     let together = usize::try_from(bounds.count).unwrap_or(usize::MAX);
     let sent = at_a_time(bounds, together, |_| {
@@ -229,23 +229,23 @@ pub async fn snapshots(server: &Server, bounds: Bounds) -> io::Result<Told> {
         }
     })
     .await;
-    Ok(Told { sent, answer: "left after the first part".to_owned() })
+    Ok(FloodReport { sent, answer: "left after the first part".to_owned() })
 }
 
 /// Grants leases without a use.
-pub async fn leases(server: &Server, bounds: Bounds) -> io::Result<Told> {
+pub async fn leases(server: &Server, bounds: Bounds) -> io::Result<FloodReport> {
     let channel = connect(server).await?;
     let sent = at_a_time(bounds, CALLS_AT_A_TIME * 4, |_| {
         let mut lease = LeaseClient::new(channel.clone());
         async move { drop(lease.lease_grant(LeaseGrantRequest { ttl: 3600, id: 0 }).await) }
     })
     .await;
-    Ok(Told { sent, answer: "granted".to_owned() })
+    Ok(FloodReport { sent, answer: "granted".to_owned() })
 }
 
 /// Sends unknown client names, methods and versions, and checks that the metrics page does not
 /// grow.
-pub async fn labels(server: &Server, bounds: Bounds) -> io::Result<Told> {
+pub async fn labels(server: &Server, bounds: Bounds) -> io::Result<FloodReport> {
     let port = server.place().client_port;
     let page = async || Ok::<_, io::Error>(get(port, "/metrics").await?.len());
     let before = page().await?;
@@ -269,7 +269,7 @@ pub async fn labels(server: &Server, bounds: Bounds) -> io::Result<Told> {
     })
     .await;
     let after = page().await?;
-    Ok(Told { sent, answer: format!("the metrics page has {} KiB, {} before", after >> 10, before >> 10) })
+    Ok(FloodReport { sent, answer: format!("the metrics page has {} KiB, {} before", after >> 10, before >> 10) })
 }
 
 async fn get(port: u16, path: &str) -> io::Result<Vec<u8>> {

@@ -2,7 +2,7 @@
 
 use super::calls::{at_a_time, connect};
 use crate::bystander::Latency;
-use crate::measure::{Bounds, Told};
+use crate::measure::{Bounds, FloodReport};
 use crate::raw::{Connection, DATA, SETTINGS, WINDOW_UPDATE, frame, headers, message};
 use bytes::Bytes;
 use prost::Message as _;
@@ -61,7 +61,7 @@ async fn put_throughput(channel: &Channel) -> f64 {
 }
 
 /// Clients that wait for one lock, beside others that put.
-pub async fn lock_waiters(server: &Server, bounds: Bounds) -> io::Result<Told> {
+pub async fn lock_waiters(server: &Server, bounds: Bounds) -> io::Result<FloodReport> {
     let putters = connect(server).await?;
     let alone = put_throughput(&putters).await;
     let mut waiting = JoinSet::new();
@@ -87,11 +87,11 @@ pub async fn lock_waiters(server: &Server, bounds: Bounds) -> io::Result<Told> {
     }
     let beside = put_throughput(&putters).await;
     waiting.shutdown().await;
-    Ok(Told { sent: bounds.count, answer: format!("{alone:.0} puts/s without waiters, {beside:.0} with") })
+    Ok(FloodReport { sent: bounds.count, answer: format!("{alone:.0} puts/s without waiters, {beside:.0} with") })
 }
 
 /// Leases kept alive on one connection, each request in a frame of its own.
-pub async fn lease_keepers(server: &Server, bounds: Bounds) -> io::Result<Told> {
+pub async fn lease_keepers(server: &Server, bounds: Bounds) -> io::Result<FloodReport> {
     let channel = connect(server).await?;
     let lease = LeaseClient::new(channel);
     let grants = Bounds { time: Duration::from_secs(120), ..bounds };
@@ -103,7 +103,7 @@ pub async fn lease_keepers(server: &Server, bounds: Bounds) -> io::Result<Told> 
     .await;
     let (renewed, took, closed) = keep_alive_in_small_frames(server.place().client_port, granted, ROUNDS).await?;
     let closed = if closed { "the connection was closed" } else { "never closed" };
-    Ok(Told {
+    Ok(FloodReport {
         sent: granted * ROUNDS as u64,
         answer: format!("{renewed} of {} renewed in {:.1} s, {closed}", granted * ROUNDS as u64, took.as_secs_f64()),
     })
@@ -238,7 +238,7 @@ async fn read_slowly(port: u16, path: &str, request: Vec<u8>) -> io::Result<()> 
 }
 
 /// Runs `readers` while another client reads 25 MB over and over.
-async fn beside_large_reads(server: &Server, bounds: Bounds, mut readers: JoinSet<()>) -> io::Result<Told> {
+async fn beside_large_reads(server: &Server, bounds: Bounds, mut readers: JoinSet<()>) -> io::Result<FloodReport> {
     // All readers have begun before the other client does.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let during = large_reads(server, bounds.time).await?;
@@ -251,20 +251,20 @@ async fn beside_large_reads(server: &Server, bounds: Bounds, mut readers: JoinSe
         p99.as_secs_f64() * 1e3,
         max.as_secs_f64() * 1e3
     );
-    Ok(Told { sent: bounds.count, answer })
+    Ok(FloodReport { sent: bounds.count, answer })
 }
 
 /// Slow readers of 25 MB.
-pub async fn slow_ranges(server: &Server, bounds: Bounds) -> io::Result<Told> {
+pub async fn slow_ranges(server: &Server, bounds: Bounds) -> io::Result<FloodReport> {
     slow_readers(server, bounds, "/etcdserverpb.KV/Range", &all_large().encode_to_vec()).await
 }
 
 /// Backups that are read slowly.
-pub async fn slow_snapshots(server: &Server, bounds: Bounds) -> io::Result<Told> {
+pub async fn slow_snapshots(server: &Server, bounds: Bounds) -> io::Result<FloodReport> {
     slow_readers(server, bounds, "/etcdserverpb.Maintenance/Snapshot", &[]).await
 }
 
-async fn slow_readers(server: &Server, bounds: Bounds, path: &'static str, request: &[u8]) -> io::Result<Told> {
+async fn slow_readers(server: &Server, bounds: Bounds, path: &'static str, request: &[u8]) -> io::Result<FloodReport> {
     let port = server.place().client_port;
     let mut readers = JoinSet::new();
     for _ in 0..bounds.count {
@@ -275,7 +275,7 @@ async fn slow_readers(server: &Server, bounds: Bounds, path: &'static str, reque
 }
 
 /// Sorted ranges of 25 MB, all at once.
-pub async fn sorted_ranges(server: &Server, bounds: Bounds) -> io::Result<Told> {
+pub async fn sorted_ranges(server: &Server, bounds: Bounds) -> io::Result<FloodReport> {
     let begun = Instant::now();
     let together = usize::try_from(bounds.count).unwrap_or(usize::MAX);
     let channel = connect(server).await?;
@@ -293,5 +293,5 @@ pub async fn sorted_ranges(server: &Server, bounds: Bounds) -> io::Result<Told> 
     })
     .await;
     let done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).len();
-    Ok(Told { sent: bounds.count, answer: format!("{done} of {} done in {:.1} s", bounds.count, begun.elapsed().as_secs_f64()) })
+    Ok(FloodReport { sent: bounds.count, answer: format!("{done} of {} done in {:.1} s", bounds.count, begun.elapsed().as_secs_f64()) })
 }

@@ -1,6 +1,6 @@
 //! Floods of HTTP/2 frames. A connection that the server ends is replaced until the bounds are reached.
 
-use crate::measure::{Bounds, Told};
+use crate::measure::{Bounds, FloodReport};
 use crate::raw::{
     CONTINUATION, Connection, DATA, END_HEADERS, END_STREAM, GO_AWAY, HEADERS, PING, PRIORITY, RST_STREAM, Receiver, SETTINGS, Sender,
     WINDOW_UPDATE, field_block, frame, headers,
@@ -140,7 +140,7 @@ impl FrameFlood {
 }
 
 /// Keeps sending until a bound is reached.
-pub async fn run(port: u16, flood: FrameFlood, bounds: Bounds) -> io::Result<Told> {
+pub async fn run(port: u16, flood: FrameFlood, bounds: Bounds) -> io::Result<FloodReport> {
     let deadline = Instant::now() + bounds.time;
     let (mut sent, mut ends) = (0, BTreeMap::<String, u32>::new());
     while sent < bounds.count && Instant::now() < deadline {
@@ -154,7 +154,7 @@ pub async fn run(port: u16, flood: FrameFlood, bounds: Bounds) -> io::Result<Tol
         *ends.entry(answer).or_default() += 1;
     }
     let answer = ends.iter().map(|(answer, times)| format!("{times} × {answer}")).collect::<Vec<_>>().join(", ");
-    Ok(Told { sent, answer })
+    Ok(FloodReport { sent, answer })
 }
 
 async fn one_connection(flood: FrameFlood, sender: &mut Sender, left: u64, deadline: Instant) -> u64 {

@@ -1,7 +1,7 @@
 //! Floods of logins, on a server with users.
 
 use super::calls::at_a_time;
-use crate::measure::{Bounds, Told};
+use crate::measure::{Bounds, FloodReport};
 use proto::etcdserverpb::{AuthEnableRequest, AuthRoleAddRequest, AuthUserAddRequest, AuthUserGrantRoleRequest, AuthenticateRequest};
 use rpc::etcdserverpb::auth_client::AuthClient;
 use std::io;
@@ -39,7 +39,7 @@ async fn log_in(mut auth: AuthClient<Channel>, user: &str, password: &str) -> bo
 
 /// Sends wrong passwords, for a user that exists and for ones that do not; then compares their
 /// times.
-pub async fn wrong_passwords(server: &Server, bounds: Bounds) -> io::Result<Told> {
+pub async fn wrong_passwords(server: &Server, bounds: Bounds) -> io::Result<FloodReport> {
     let auth = connect(server).await?;
     let sent = at_a_time(bounds, LOGINS_AT_A_TIME, |number| {
         let auth = auth.clone();
@@ -63,7 +63,7 @@ pub async fn wrong_passwords(server: &Server, bounds: Bounds) -> io::Result<Told
     }
     let [known, unknown] = took.map(median);
     let difference = (known.as_secs_f64() / unknown.as_secs_f64() - 1.0) * 100.0;
-    Ok(Told { sent, answer: format!("median of a user that exists {known:.1?}, that does not {unknown:.1?} ({difference:+.1} %)") })
+    Ok(FloodReport { sent, answer: format!("median of a user that exists {known:.1?}, that does not {unknown:.1?} ({difference:+.1} %)") })
 }
 
 fn median(mut took: Vec<Duration>) -> Duration {
@@ -72,7 +72,7 @@ fn median(mut took: Vec<Duration>) -> Duration {
 }
 
 /// Right passwords: a token each.
-pub async fn logins(server: &Server, bounds: Bounds) -> io::Result<Told> {
+pub async fn logins(server: &Server, bounds: Bounds) -> io::Result<FloodReport> {
     let (auth, granted) = (connect(server).await?, AtomicU64::new(0));
     let sent = at_a_time(bounds, LOGINS_AT_A_TIME, |_| {
         let auth = auth.clone();
@@ -84,5 +84,5 @@ pub async fn logins(server: &Server, bounds: Bounds) -> io::Result<Told> {
         }
     })
     .await;
-    Ok(Told { sent, answer: format!("{} tokens", granted.load(Ordering::Relaxed)) })
+    Ok(FloodReport { sent, answer: format!("{} tokens", granted.load(Ordering::Relaxed)) })
 }

@@ -1,6 +1,6 @@
 //! Clients of the JSON port that take for ever.
 
-use crate::measure::{Bounds, Told};
+use crate::measure::{Bounds, FloodReport};
 use std::io;
 use std::time::{Duration, Instant};
 use testbed::Server;
@@ -12,16 +12,16 @@ use tokio::task::JoinSet;
 const PACE: Duration = Duration::from_secs(1);
 
 /// Headers that come a byte at a time.
-pub async fn headers(server: &Server, bounds: Bounds) -> io::Result<Told> {
+pub async fn headers(server: &Server, bounds: Bounds) -> io::Result<FloodReport> {
     drip(server, bounds, "GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await
 }
 
 /// A body that comes a byte at a time.
-pub async fn bodies(server: &Server, bounds: Bounds) -> io::Result<Told> {
+pub async fn bodies(server: &Server, bounds: Bounds) -> io::Result<FloodReport> {
     drip(server, bounds, "POST /v3/kv/range HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n{").await
 }
 
-async fn drip(server: &Server, bounds: Bounds, begin: &'static str) -> io::Result<Told> {
+async fn drip(server: &Server, bounds: Bounds, begin: &'static str) -> io::Result<FloodReport> {
     let (port, deadline) = (server.place().client_port, Instant::now() + bounds.time);
     let mut clients = JoinSet::new();
     for _ in 0..bounds.count {
@@ -35,7 +35,7 @@ async fn drip(server: &Server, bounds: Bounds, begin: &'static str) -> io::Resul
         }
     }
     let answer = format!("{ended} of {} ended by the server, the last after {:.0} s", bounds.count, longest.as_secs_f64());
-    Ok(Told { sent: bounds.count, answer })
+    Ok(FloodReport { sent: bounds.count, answer })
 }
 
 /// Returns the time until the server ended it; `None` if it did not.

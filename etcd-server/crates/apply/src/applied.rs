@@ -9,7 +9,7 @@ use types::{Event, MainRevision};
 /// The response to the client that waits for an entry. Headers hold revisions alone; the member
 /// fills in the rest.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
+pub enum ApplyResponse {
     /// Done, and there is nothing to say.
     Done,
     /// To a put.
@@ -52,7 +52,7 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ordered {
     /// The response.
-    pub answer: Answer,
+    pub response: ApplyResponse,
     /// The newest revision after this entry and before the next one.
     pub revision: MainRevision,
 }
@@ -96,8 +96,8 @@ pub struct Applied {
 impl Applied {
     /// Returns the outcome of an entry that holds no request: the first entry of a leader, or a configuration change.
     #[must_use]
-    pub(crate) fn without_request(request_id: u64, revision: MainRevision, outcome: Result<Answer, ApplyError>) -> Self {
-        let outcome = outcome.map(|answer| Ordered { answer, revision });
+    pub(crate) fn without_request(request_id: u64, revision: MainRevision, outcome: Result<ApplyResponse, ApplyError>) -> Self {
+        let outcome = outcome.map(|response| Ordered { response, revision });
         Self { request_id, kind: None, operations: Operations::default(), outcome, events: Vec::new(), effects: Vec::new() }
     }
 }

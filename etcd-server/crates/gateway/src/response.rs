@@ -20,7 +20,7 @@ pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
 }
 
 /// An answer with a body and its type.
-pub(crate) fn answer(status: StatusCode, content_type: HeaderValue, bytes: impl Into<Bytes>) -> Response<Body> {
+pub(crate) fn respond(status: StatusCode, content_type: HeaderValue, bytes: impl Into<Bytes>) -> Response<Body> {
     let mut response = empty(status);
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     *response.body_mut() = whole(bytes);
@@ -35,7 +35,7 @@ pub(crate) fn empty(status: StatusCode) -> Response<Body> {
 
 /// A text that no browser may take for anything else; `text` brings its own line end.
 pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
-    let mut response = answer(status, PLAIN_TEXT, text);
+    let mut response = respond(status, PLAIN_TEXT, text);
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
@@ -52,5 +52,5 @@ pub(crate) fn only_get() -> Response<Body> {
 
 /// A request that Go's net/http refuses before any handler sees it.
 pub(crate) fn bad_request(detail: &str) -> Response<Body> {
-    answer(StatusCode::BAD_REQUEST, PLAIN_TEXT, format!("400 Bad Request{detail}"))
+    respond(StatusCode::BAD_REQUEST, PLAIN_TEXT, format!("400 Bad Request{detail}"))
 }
