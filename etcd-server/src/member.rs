@@ -50,7 +50,7 @@ impl Member for LocalMember {
     }
 
     fn has_leader(&self) -> bool {
-        self.server.replica().published().standing().leader != 0
+        self.server.replica().published().raft_status().leader != 0
     }
 
     fn is_learner(&self) -> bool {
@@ -85,14 +85,14 @@ impl Member for LocalMember {
 
     fn debug_vars(&self) -> Map<String, Value> {
         let replica = self.server.replica();
-        let standing = replica.published().standing();
+        let raft_status = replica.published().raft_status();
         let status = json!({
             "id": replica.member_id().to_string(),
-            "term": standing.term,
-            "commit": standing.commit,
-            "lead": types::MemberId(standing.leader).to_string(),
-            "raftState": format!("State{:?}", standing.role),
-            "applied": standing.applied,
+            "term": raft_status.term,
+            "commit": raft_status.commit,
+            "lead": types::MemberId(raft_status.leader).to_string(),
+            "raftState": format!("State{:?}", raft_status.role),
+            "applied": raft_status.applied,
         });
         Map::from_iter([("cmdline".to_owned(), json!(["etcd-server"])), ("raft.status".to_owned(), status)])
     }

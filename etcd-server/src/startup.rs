@@ -282,7 +282,7 @@ async fn serve(
     systemd::stopping("shutting down");
     log_closing(settings, "closing etcd server");
     leader.stop_serving();
-    leader.hand_over_before_stop().await;
+    leader.transfer_leadership_before_stop().await;
     stop_clients.send_replace(true);
     served.finish().await;
     if matches!(end, End::Removed) {
@@ -395,7 +395,7 @@ fn options(settings: &Settings, dir: &DataDir, tokens: &Arc<TokenKeeper>, plan: 
         other_files: vec![dir.lock_file()],
         member_id: plan.member,
         cluster_id: plan.cluster,
-        founders: plan.founders.clone(),
+        initial_members: plan.initial_members.clone(),
         force_new_cluster: settings.cluster.force_new_cluster,
         tick: settings.election.heartbeat,
         election_ticks: usize::try_from(settings.election.timeout_ticks()).unwrap_or(usize::MAX),

@@ -3,7 +3,7 @@
 //! All scenarios, and for longer: `make robustness`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failure is a failed test, figures are printed")]
 
-use robustness::{GroupError, Options, Scenario, run};
+use robustness::{ClusterError, Options, Scenario, run};
 use std::time::Duration;
 
 /// The most likely faults, one of each kind.
@@ -32,7 +32,7 @@ async fn what_was_promised_holds_under_faults() {
     let mut failed = Vec::new();
     for (seed, scenario) in (1..).zip(ROUND) {
         let report = match run(scenario, seed, &options).await {
-            Err(GroupError::Unable(what)) => {
+            Err(ClusterError::Unable(what)) => {
                 println!("skipped: {} needs {what}", scenario.name());
                 continue;
             }

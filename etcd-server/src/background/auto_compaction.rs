@@ -63,7 +63,7 @@ async fn by_age(replica: Arc<Replica>, period: Duration) {
 /// Only the leader proposes, so that members do not repeat each other.
 async fn compact(replica: &Replica, revision: i64) {
     let published = replica.published();
-    if revision <= published.read_point().compacted.max(1) || published.standing().role != Role::Leader {
+    if revision <= published.read_point().compacted.max(1) || published.raft_status().role != Role::Leader {
         return;
     }
     tracing::info!(revision, "starting auto compaction");

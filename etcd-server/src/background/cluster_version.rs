@@ -50,7 +50,7 @@ pub(crate) async fn end_completed_downgrade(replica: Arc<Replica>, transport: Tr
 }
 
 fn leads(replica: &Replica) -> bool {
-    replica.published().standing().role == Role::Leader
+    replica.published().raft_status().role == Role::Leader
 }
 
 async fn update(replica: &Replica, transport: &Transport) {

@@ -89,7 +89,7 @@ pub(crate) async fn compare_at_start(server: &Server, transport: &Transport) -> 
 }
 
 fn leads(replica: &Replica) -> bool {
-    replica.published().standing().role == Role::Leader
+    replica.published().raft_status().role == Role::Leader
 }
 
 fn others(replica: &Replica) -> Vec<MemberId> {

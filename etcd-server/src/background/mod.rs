@@ -51,9 +51,9 @@ pub(crate) fn start(server: &Server, transport: &Transport, settings: &Settings,
 
 /// Waits until everything is applied that was known to be committed when the process started.
 pub(crate) async fn wait_for_replay(replica: &Replica) {
-    let committed = replica.published().standing().commit;
+    let committed = replica.published().raft_status().commit;
     let mut look = tokio::time::interval(Duration::from_millis(10));
-    while replica.published().standing().applied < committed {
+    while replica.published().raft_status().applied < committed {
         look.tick().await;
     }
 }
@@ -67,7 +67,7 @@ pub(crate) async fn wait_for_leader(replica: &Replica) {
         let known = published.members().cluster_version().is_some();
         let named = published.members().member(replica.member_id()).is_some_and(membership::Member::is_started);
         // Entries acknowledged before the last end must be readable, also by serializable reads.
-        if published.standing().leader != 0 && known && named && replica.barrier().await.is_ok() {
+        if published.raft_status().leader != 0 && known && named && replica.barrier().await.is_ok() {
             return;
         }
     }

@@ -30,7 +30,7 @@ impl Attributes {
 pub(crate) async fn run(replica: Arc<Replica>, attributes: Attributes) {
     loop {
         let published = replica.published();
-        if published.standing().leader == 0 {
+        if published.raft_status().leader == 0 {
             tokio::time::sleep(LOOK_INTERVAL).await;
             continue;
         }

@@ -13,7 +13,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// A member that is alone has no need of it: it elects itself at once.
 pub(crate) async fn bring_forward(replica: Arc<Replica>, transport: Transport) {
     for _ in 0..LOOKS {
-        if replica.published().standing().leader != 0 {
+        if replica.published().raft_status().leader != 0 {
             return;
         }
         if transport.active().len() > 1 {

@@ -25,7 +25,7 @@ pub(crate) struct Plan {
     pub(crate) member: MemberId,
     pub(crate) cluster: ClusterId,
     /// All initial members with this one; none when it joins others.
-    pub(crate) founders: Vec<Member>,
+    pub(crate) initial_members: Vec<Member>,
     /// The members of the cluster that is joined, with this one.
     pub(crate) joined: Vec<Member>,
 }
@@ -43,13 +43,14 @@ pub(crate) async fn plan(settings: &Settings, own_version: Version, connect: &dy
     }
 }
 
-async fn found(settings: &Settings, founders: Vec<Member>, connect: &dyn Connect) -> Result<Plan, StartError> {
-    let own = own_of(settings, &founders)?.clone();
-    let asked = others_urls(&founders, own.id).into_iter().map(|url| async move { ask::members(connect, &url, FOUND_TIMEOUT).await });
+async fn found(settings: &Settings, initial_members: Vec<Member>, connect: &dyn Connect) -> Result<Plan, StartError> {
+    let own = own_of(settings, &initial_members)?.clone();
+    let asked =
+        others_urls(&initial_members, own.id).into_iter().map(|url| async move { ask::members(connect, &url, FOUND_TIMEOUT).await });
     let known: Vec<Member> = join_all(asked).await.into_iter().flatten().flat_map(|known| known.members).collect();
     refuse_wiped(&known, own.id)?;
-    let cluster = membership::cluster_id(founders.iter().map(|founder| founder.id));
-    Ok(Plan { member: own.id, cluster, founders, joined: Vec::new() })
+    let cluster = membership::cluster_id(initial_members.iter().map(|founder| founder.id));
+    Ok(Plan { member: own.id, cluster, initial_members, joined: Vec::new() })
 }
 
 /// Refuses a member without data under its old id, which would vote a second time in terms it has
@@ -93,7 +94,7 @@ async fn join(settings: &Settings, configured: &[Member], own_version: Version, 
     check_versions(&joined, &own.name, own_version, connect).await?;
     let member = joined.iter().find(|member| member.name == own.name).map(|member| member.id).unwrap_or_default();
     refuse_wiped(&known.members, member)?;
-    Ok(Plan { member, cluster: known.cluster, founders: Vec::new(), joined })
+    Ok(Plan { member, cluster: known.cluster, initial_members: Vec::new(), joined })
 }
 
 /// Returns the configured members with the ids that follow from an initial configuration.

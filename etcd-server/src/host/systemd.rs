@@ -78,19 +78,19 @@ pub(crate) async fn tell_status(replica: Arc<Replica>, transport: Transport) {
 
 fn status(replica: &Replica, transport: &Transport) -> String {
     let published = replica.published();
-    let (standing, members) = (published.standing(), published.members());
+    let (raft_status, members) = (published.raft_status(), published.members());
     let voters = members.voters().count();
-    if standing.leader == 0 {
+    if raft_status.leader == 0 {
         let reached = transport.active();
         let answering = members.voters().filter(|voter| voter.id == replica.member_id() || reached.contains_key(&voter.id)).count();
         return format!("waiting for quorum {answering}/{voters}");
     }
-    let role = match standing.role {
+    let role = match raft_status.role {
         Role::Leader => "leader",
         Role::Learner => "learner",
         Role::Follower | Role::PreCandidate | Role::Candidate => "follower",
     };
-    format!("{role}, term {}, revision {}, voters {voters}", standing.term, published.read_point().current)
+    format!("{role}, term {}, revision {}, voters {voters}", raft_status.term, published.read_point().current)
 }
 
 /// Says that the member is alive as often as systemd wants to hear it, for as long as its threads get on with their work.
@@ -122,9 +122,9 @@ impl Progress {
         if replica.published().log_waits_since().is_some_and(|since| since.elapsed() > limit) {
             return Err("the log is not being synced");
         }
-        let standing = replica.published().standing();
+        let raft_status = replica.published().raft_status();
         match self.applied {
-            Some((applied, since)) if applied == standing.applied && applied < standing.commit => {
+            Some((applied, since)) if applied == raft_status.applied && applied < raft_status.commit => {
                 if since.elapsed() > limit {
                     Err("committed entries are not being applied")
                 } else {
@@ -132,7 +132,7 @@ impl Progress {
                 }
             }
             _ => {
-                self.applied = Some((standing.applied, Instant::now()));
+                self.applied = Some((raft_status.applied, Instant::now()));
                 Ok(())
             }
         }

@@ -39,7 +39,7 @@ impl MemberPage {
     pub(crate) fn json(&self) -> Value {
         let replica = self.server.replica();
         let published = replica.published();
-        let (standing, members) = (published.standing(), published.members());
+        let (raft_status, members) = (published.raft_status(), published.members());
         let (last_index, last_term) = replica.last_entry();
         let alarms = published.alarms().of(AlarmType::None.into());
         let alarm_name = |alarm: i32| AlarmType::try_from(alarm).map_or("UNKNOWN", |alarm| alarm.as_str_name());
@@ -52,11 +52,11 @@ impl MemberPage {
             "etcd_version": ETCD_VERSION,
             "package_version": env!("CARGO_PKG_VERSION"),
             "time": rfc3339(OffsetDateTime::now_utc()),
-            "role": role(standing.role),
-            "term": standing.term,
-            "leader": (standing.leader != 0).then(|| MemberId(standing.leader).to_string()),
-            "commit_index": standing.commit,
-            "applied_index": standing.applied,
+            "role": role(raft_status.role),
+            "term": raft_status.term,
+            "leader": (raft_status.leader != 0).then(|| MemberId(raft_status.leader).to_string()),
+            "commit_index": raft_status.commit,
+            "applied_index": raft_status.applied,
             "last_index": last_index,
             "last_term": last_term,
             "revision": published.read_point().current,

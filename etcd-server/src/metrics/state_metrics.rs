@@ -35,15 +35,15 @@ impl Source for StateSample {
     fn sample(&self) -> Sample {
         let replica = self.server.replica();
         let published = replica.published();
-        let (standing, point, members) = (published.standing(), published.read_point(), published.members());
+        let (raft_status, point, members) = (published.raft_status(), published.read_point(), published.members());
         let stored_bytes = published.stored_bytes();
         let watched = replica.watches().figures();
         Sample {
-            has_leader: standing.leader != 0,
-            is_leader: standing.role == Role::Leader,
+            has_leader: raft_status.leader != 0,
+            is_leader: raft_status.role == Role::Leader,
             is_learner: members.member(replica.member_id()).is_some_and(|member| member.is_learner),
-            committed_index: standing.commit,
-            applied_index: standing.applied,
+            committed_index: raft_status.commit,
+            applied_index: raft_status.applied,
             proposals_pending: replica.proposals_pending() as u64,
             quota_backend_bytes: self.server.quota_backend_bytes(),
             cluster_version: members.cluster_version().map(|version| format!("{}.{}", version.major, version.minor)),

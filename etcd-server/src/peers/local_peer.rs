@@ -100,7 +100,7 @@ impl LocalPeer {
     }
 
     fn leads(&self) -> bool {
-        self.published().standing().role == consensus::Role::Leader
+        self.published().raft_status().role == consensus::Role::Leader
     }
 }
 

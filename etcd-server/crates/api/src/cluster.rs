@@ -52,20 +52,20 @@ impl Server {
         }
         let members = self.published().members();
         if members.voters().any(|member| member.id != id)
-            && self.published().standing().leader == id.0
+            && self.published().raft_status().leader == id.0
             && let Some(successor) = self.successor_of(id).await
         {
             // Without a successor in time it is removed all the same: the others will elect one.
-            drop(self.hand_over_to(successor).await);
+            drop(self.transfer_leadership_to(successor).await);
         }
         self.change_members(ConfChange::Remove(id)).await
     }
 
     /// Transfers leadership before this member stops, so that no client waits for an election. A
     /// failure is logged, and no reason to stay.
-    pub async fn hand_over_before_stop(&self) {
+    pub async fn transfer_leadership_before_stop(&self) {
         let own = self.replica.member_id();
-        let leader = MemberId(self.published().standing().leader);
+        let leader = MemberId(self.published().raft_status().leader);
         if !self.leads() {
             tracing::info!(local_member_id = %own, current_leader_member_id = %leader, "skipped leadership transfer; local server is not leader");
             return;
@@ -80,7 +80,7 @@ impl Server {
         }
         let handing = async {
             let successor = self.successor_of(own).await.ok_or_else(|| Status::unavailable("no other member answers"))?;
-            self.hand_over_to(successor).await
+            self.transfer_leadership_to(successor).await
         };
         let handed = tokio::time::timeout(self.replica.request_timeout(), handing).await;
         if let Err(status) = handed.unwrap_or_else(|_| Err(Status::unavailable("the consensus thread does not answer"))) {

@@ -54,7 +54,7 @@ impl Server {
             return Err(Status::invalid_argument("etcdserver: invalid client api version"));
         }
         let insists = headers.get(HAS_LEADER).is_some_and(|value| value == "true");
-        if insists && self.published().standing().leader == 0 {
+        if insists && self.published().raft_status().leader == 0 {
             return Err(Status::unavailable("etcdserver: no leader"));
         }
         Ok(())

@@ -69,20 +69,20 @@ impl Server {
     }
 
     fn status(&self) -> StatusResponse {
-        let standing = self.published().standing();
+        let raft_status = self.published().raft_status();
         let members = self.published().members();
         let stored = i64::try_from(self.published().database_bytes()).unwrap_or(i64::MAX);
         let alarms = self.published().alarms().of(AlarmType::None.into());
-        let no_leader = (standing.leader == 0).then(|| "etcdserver: no leader".to_owned());
+        let no_leader = (raft_status.leader == 0).then(|| "etcdserver: no leader".to_owned());
         let downgrade = members.downgrade();
         StatusResponse {
             header: Some(self.header_now()),
             version: self.settings.version.to_owned(),
             db_size: stored,
-            leader: standing.leader,
-            raft_index: standing.commit,
-            raft_term: standing.term,
-            raft_applied_index: standing.applied,
+            leader: raft_status.leader,
+            raft_index: raft_status.commit,
+            raft_term: raft_status.term,
+            raft_applied_index: raft_status.applied,
             errors: no_leader.into_iter().chain(alarms.iter().map(alarm_text)).collect(),
             db_size_in_use: stored,
             is_learner: self.is_learner(),
@@ -117,13 +117,13 @@ impl Server {
     }
 
     /// Hands leadership over and waits until `target` leads, for as long as raft tries (etcd: an election timeout and a heartbeat).
-    pub(crate) async fn hand_over_to(&self, target: types::MemberId) -> Result<(), Status> {
+    pub(crate) async fn transfer_leadership_to(&self, target: types::MemberId) -> Result<(), Status> {
         let begun = Instant::now();
-        let (leader, own) = (types::MemberId(self.published().standing().leader), self.replica.member_id());
+        let (leader, own) = (types::MemberId(self.published().raft_status().leader), self.replica.member_id());
         tracing::info!(local_member_id = %own, current_leader_member_id = %leader, transferee_member_id = %target, "leadership transfer starting");
         self.replica.transfer_leader(target);
         while begun.elapsed() < self.settings.election_timeout + self.settings.heartbeat {
-            if self.published().standing().leader == target.0 {
+            if self.published().raft_status().leader == target.0 {
                 tracing::info!(
                     local_member_id = %own,
                     old_leader_member_id = %leader,
@@ -279,7 +279,7 @@ impl Maintenance for Server {
 
     async fn move_leader(&self, request: Request<MoveLeaderRequest>) -> Result<Response<MoveLeaderResponse>, Status> {
         self.must_be_root(request.metadata())?;
-        if self.published().standing().role != Role::Leader {
+        if self.published().raft_status().role != Role::Leader {
             return Err(status::not_leader());
         }
         let target = types::MemberId(request.into_inner().target_id);
@@ -288,7 +288,7 @@ impl Maintenance for Server {
             return Err(Status::failed_precondition("etcdserver: bad leader transferee"));
         }
         if target != self.replica.member_id() {
-            self.hand_over_to(target).await?;
+            self.transfer_leadership_to(target).await?;
         }
         Ok(Response::new(MoveLeaderResponse { header: None }))
     }

@@ -31,8 +31,8 @@ impl Server {
 
     /// The term that this member leads in; nothing when it does not. It led all the while between two looks that see the same term.
     pub(crate) fn leading_term(&self) -> Option<u64> {
-        let standing = self.published().standing();
-        (standing.role == Role::Leader).then_some(standing.term)
+        let raft_status = self.published().raft_status();
+        (raft_status.role == Role::Leader).then_some(raft_status.term)
     }
 
     /// Asks the leader at each of its addresses until one of them knows; each failure is looked at by `give_up`.
@@ -46,7 +46,7 @@ impl Server {
     {
         let deadline = Instant::now() + self.replica.request_timeout();
         while Instant::now() < deadline {
-            let leader = MemberId(self.published().standing().leader);
+            let leader = MemberId(self.published().raft_status().leader);
             if leader == self.replica.member_id() {
                 // The caller has to look again for itself.
                 return Err(leader_changed());
@@ -65,7 +65,7 @@ impl Server {
             }
             tokio::time::sleep(RETRY_INTERVAL).await;
         }
-        Err(if self.published().standing().leader == 0 {
+        Err(if self.published().raft_status().leader == 0 {
             Status::unavailable("etcdserver: no leader")
         } else {
             Status::unavailable("etcdserver: request timed out")
@@ -77,7 +77,7 @@ impl Server {
     pub(crate) async fn renew_at_leader(&self, leases: &[LeaseId]) -> Result<Vec<Option<i64>>, Status> {
         let ids: Vec<i64> = leases.iter().map(|lease| lease.0).collect();
         let timeout = self.replica.request_timeout();
-        let leader = self.published().standing().leader;
+        let leader = self.published().raft_status().leader;
         if leader == 0 || self.leader_without_batches.load(Ordering::Relaxed) != leader {
             let renewed = self.ask_leader(
                 |target| {
@@ -138,7 +138,7 @@ impl Server {
     /// Returns `true` if the leader, or as leader a majority, was not reached all the while, as a request saw it that has just timed out.
     fn lost_connection(&self) -> bool {
         let Some(begun) = Instant::now().checked_sub(self.replica.request_timeout()) else { return false };
-        let (own, leader) = (self.replica.member_id(), MemberId(self.published().standing().leader));
+        let (own, leader) = (self.replica.member_id(), MemberId(self.published().raft_status().leader));
         let voters: Vec<MemberId> = self.published().members().voters().map(|member| member.id).collect();
         !reaches_since(begun, own, leader, &voters, &self.transport.active())
     }
@@ -162,7 +162,7 @@ impl Server {
         if self.leads() {
             return Some(self.active_members().await);
         }
-        let leader = MemberId(self.published().standing().leader);
+        let leader = MemberId(self.published().raft_status().leader);
         let request = |target: Target| async move { ask::recently_active(&target, ACTIVE_TIMEOUT).await };
         self.transport.ask(leader, request, |_| {}).await
     }

@@ -208,7 +208,7 @@ impl Server {
             cluster_id: self.replica.cluster_id().0,
             member_id: self.replica.member_id().0,
             revision: 0,
-            raft_term: self.published().standing().term,
+            raft_term: self.published().raft_status().term,
         }
     }
 

@@ -168,7 +168,7 @@ impl Server {
     }
 
     fn has_leader(&self) -> bool {
-        self.published().standing().leader != 0
+        self.published().raft_status().leader != 0
     }
 
     /// Returns once there has been no leader for a while.
@@ -183,7 +183,7 @@ impl Server {
     }
 
     pub(crate) fn watch_header(&self) -> Header {
-        let raft_term = self.published().standing().term;
+        let raft_term = self.published().raft_status().term;
         Header { cluster_id: self.replica.cluster_id(), member_id: self.replica.member_id(), raft_term }
     }
 }

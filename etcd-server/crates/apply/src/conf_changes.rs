@@ -10,7 +10,7 @@ use types::{Fault, MemberId};
 
 /// The effect of a change on the raft configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GroupChange {
+pub enum MembershipChange {
     /// None: it was refused, or concerned addresses only. Raft gets a report all the same.
     None,
     /// The member votes from now on.
@@ -29,17 +29,17 @@ impl State {
         index: u64,
         data: &Bytes,
         max_learners: usize,
-    ) -> Result<(Applied, GroupChange), Fault> {
+    ) -> Result<(Applied, MembershipChange), Fault> {
         let damaged = |error: prost::DecodeError| Fault::corrupt(format_args!("raft entry {index}"), error);
         let change = raftpb::ConfChange::decode(data.clone()).map_err(damaged)?;
         let wanted = ConfChange::from_raft(&change)?;
         let outcome = self.members.apply_conf_change(&wanted, max_learners, batch);
         let group_change = match (&outcome, &wanted) {
-            (Err(_), _) | (Ok(()), ConfChange::Update { .. }) => GroupChange::None,
-            (Ok(()), ConfChange::Add(member)) if member.is_learner => GroupChange::AddLearner(member.id),
-            (Ok(()), ConfChange::Add(member)) => GroupChange::AddVoter(member.id),
-            (Ok(()), ConfChange::Promote(id)) => GroupChange::AddVoter(*id),
-            (Ok(()), ConfChange::Remove(id)) => GroupChange::Remove(*id),
+            (Err(_), _) | (Ok(()), ConfChange::Update { .. }) => MembershipChange::None,
+            (Ok(()), ConfChange::Add(member)) if member.is_learner => MembershipChange::AddLearner(member.id),
+            (Ok(()), ConfChange::Add(member)) => MembershipChange::AddVoter(member.id),
+            (Ok(()), ConfChange::Promote(id)) => MembershipChange::AddVoter(*id),
+            (Ok(()), ConfChange::Remove(id)) => MembershipChange::Remove(*id),
         };
         self.write_conf_state(batch);
         let members = || ApplyResponse::Members(self.members.members().map(Member::to_wire).collect());

@@ -23,7 +23,7 @@ mod v2_request;
 
 pub use alarms::Alarms;
 pub use applied::{Applied, ApplyResponse, Effect, Ordered};
-pub use conf_changes::GroupChange;
+pub use conf_changes::MembershipChange;
 pub use cost::quota_cost;
 pub use error::ApplyError;
 pub use leases::Attachments;

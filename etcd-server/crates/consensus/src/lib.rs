@@ -6,25 +6,25 @@
 //! mapped to and from raft-rs by name, because the two number them differently.
 #![forbid(unsafe_code)]
 
-mod barriers;
 mod durable_commits;
 mod entry;
 mod jitter;
 mod message;
 mod message_validation;
 mod node;
+mod raft_status;
 mod raft_storage;
 mod read_contexts;
+mod read_index_queue;
 mod ready;
-mod standing;
 mod waiting_changes;
 
-pub use barriers::Barriers;
 pub use entry::{Entry, EntryKind, HardState};
 pub use message::forwarded_request;
 pub use message_validation::StepRefusal;
 pub use node::{ConfChangeDropped, ConfChangeKind, Config, Dropped, Node, NotYet};
+pub use raft_status::{Progress, Role, Status, successor};
 pub use raft_storage::{Keep, Recovered, SnapshotMark, Voters};
 pub use read_contexts::ReadContexts;
+pub use read_index_queue::ReadIndexQueue;
 pub use ready::Ready;
-pub use standing::{Progress, Role, Status, successor};

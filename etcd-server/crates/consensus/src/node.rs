@@ -35,9 +35,9 @@ use crate::entry::{self, Entry, EntryKind, HardState};
 use crate::jitter::Jitter;
 use crate::message;
 use crate::message_validation::{self, MessageContext, StepRefusal};
+use crate::raft_status::Status;
 use crate::raft_storage::{Keep, RaftStorage, Recovered, SnapshotMark, Voters};
 use crate::ready::Ready;
-use crate::standing::Status;
 use crate::waiting_changes::WaitingChanges;
 use bytes::Bytes;
 use changes::removes;
@@ -347,11 +347,11 @@ impl Node {
             self.commits.handed_out(number, hard_state.commit);
         }
         let snapshot = (!raft_ready.snapshot().is_empty()).then(|| mark(raft_ready.snapshot()));
-        let (messages, promises) = self.sort_messages(raft_ready.take_messages(), raft_ready.take_persisted_messages());
+        let (messages, deferred_messages) = self.sort_messages(raft_ready.take_messages(), raft_ready.take_persisted_messages());
         let ready = Ready {
             number,
             messages,
-            promises,
+            deferred_messages,
             snapshot,
             hard_state,
             must_sync,
@@ -376,19 +376,19 @@ impl Node {
     fn sort_messages(
         &self,
         at_once: Vec<eraftpb::Message>,
-        mut promises: Vec<eraftpb::Message>,
+        mut deferred_messages: Vec<eraftpb::Message>,
     ) -> (Vec<raftpb::Message>, Vec<raftpb::Message>) {
         let mut messages = Vec::new();
         if self.unsettled_vote.is_some() {
-            promises.splice(0..0, at_once);
+            deferred_messages.splice(0..0, at_once);
         } else {
             messages = at_once;
         }
         // Messages that a follower only forwards to the leader need not wait for its disk.
         let passed_on =
             |message: &mut eraftpb::Message| matches!(message.get_msg_type(), MessageType::MsgPropose | MessageType::MsgReadIndex);
-        messages.extend(promises.extract_if(.., passed_on));
-        (messages.into_iter().map(message::from_raft).collect(), promises.into_iter().map(message::from_raft).collect())
+        messages.extend(deferred_messages.extract_if(.., passed_on));
+        (messages.into_iter().map(message::from_raft).collect(), deferred_messages.into_iter().map(message::from_raft).collect())
     }
 
     /// Returns `true` if the leader changed since the last call, or became able to respond.

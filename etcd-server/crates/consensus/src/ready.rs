@@ -1,8 +1,8 @@
 //! The outputs of a node.
 
 use crate::entry::{Entry, HardState};
+use crate::raft_status::Status;
 use crate::raft_storage::SnapshotMark;
-use crate::standing::Status;
 use proto::raftpb::Message;
 
 /// The work to be done now. Readies are done in the order of their numbers, each part when the ones
@@ -14,7 +14,7 @@ use proto::raftpb::Message;
 /// | `snapshot` | when all entries handed out for applying are applied or given up |
 /// | `entries`, `hard_state` | after `snapshot` |
 /// | [`crate::Node::persisted`] | when the above of this ready and of all before it are durable; only needed with `must_sync` |
-/// | `promises` | after that; they wait for earlier readies also when this one has nothing to persist |
+/// | `deferred_messages` | after that; they wait for earlier readies also when this one has nothing to persist |
 /// | `committed`, `reads`, `status` | at once |
 ///
 /// [`crate::Node::persisted`] is called before promises leave, so that no response to them can be
@@ -29,7 +29,7 @@ pub struct Ready {
     /// [`crate::Node::report_snapshot`].
     pub messages: Vec<Message>,
     /// To send after everything up to this ready is durable: votes, acknowledgements.
-    pub promises: Vec<Message>,
+    pub deferred_messages: Vec<Message>,
     /// A snapshot that was stepped in and accepted: the state with this mark replaces the present
     /// one, and the log begins behind it, both durably, before anything else of this ready. Call
     /// [`crate::Node::persisted`] after that, and then [`crate::Node::applied`] with its index. A

@@ -1,6 +1,6 @@
 //! Anything may come from the network, and no member ever panics: each message is refused or taken.
 
-use crate::group::Group;
+use crate::cluster::TestCluster;
 use bytes::Bytes;
 use consensus::StepRefusal;
 use proto::raftpb::{ConfState, Entry, Message, Snapshot, SnapshotMetadata};
@@ -49,8 +49,8 @@ fn snapshot(random: &mut fastrand::Rng, near: u64, term: u64) -> Option<Snapshot
     Some(Snapshot { data: Bytes::new(), metadata: (random.u8(..20) > 0).then_some(metadata) })
 }
 
-fn message(random: &mut fastrand::Rng, group: &Group, to: u64) -> Message {
-    let status = group.members[&to].node.status();
+fn message(random: &mut fastrand::Rng, cluster: &TestCluster, to: u64) -> Message {
+    let status = cluster.members[&to].node.status();
     let kind = if random.u8(..10) > 0 {
         *random.choice(&[2, 3, 3, 4, 4, 5, 6, 7, 7, 8, 9, 9, 13, 14, 15, 16, 17, 18]).unwrap()
     } else {
@@ -81,14 +81,14 @@ fn no_message_makes_a_member_panic() {
     let (mut taken, mut refused, mut lost) = (0, 0, 0);
     for seed in 0..MESSAGES / MESSAGES_PER_GROUP {
         let mut random = fastrand::Rng::with_seed(seed as u64);
-        let (mut group, leader) = Group::led(&[1, 2, 3]);
+        let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
         for _ in 0..4 {
-            group.propose(leader, "x");
+            cluster.propose(leader, "x");
         }
         for _ in 0..MESSAGES_PER_GROUP {
             let to = 1 + random.u64(..3);
-            let message = message(&mut random, &group, to);
-            let member = group.member(to);
+            let message = message(&mut random, &cluster, to);
+            let member = cluster.member(to);
             let before = (member.node.status(), member.node.voters());
             match member.node.step(message) {
                 Ok(()) => taken += 1,

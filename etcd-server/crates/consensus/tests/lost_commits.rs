@@ -1,49 +1,49 @@
 //! Members that were replaced by older copies of themselves: those that still have acknowledged
 //! entries must notice.
 
-use crate::group::{Group, Member, config, voters};
+use crate::cluster::{Member, TestCluster, config, voters};
 use consensus::{HardState, Recovered, StepRefusal};
 use proto::raftpb::Message;
 
 /// A cluster of three of which all but `keeper` are replaced by copies from after the first `kept` entries, and have gone on without it.
 /// The entries behind those are of `lost_terms` later terms.
-fn restored_without(keeper: u64, kept: usize, lost_terms: usize, written_after: usize) -> Group {
-    let (mut group, mut leader) = Group::led(&[1, 2, 3]);
-    while group.members[&keeper].entries.len() < kept {
-        group.propose(leader, "in the copies");
+fn restored_without(keeper: u64, kept: usize, lost_terms: usize, written_after: usize) -> TestCluster {
+    let (mut cluster, mut leader) = TestCluster::led(&[1, 2, 3]);
+    while cluster.members[&keeper].entries.len() < kept {
+        cluster.propose(leader, "in the copies");
     }
     for _ in 0..lost_terms {
-        group.member(leader).node.step_down();
-        leader = group.elect();
+        cluster.member(leader).node.step_down();
+        leader = cluster.elect();
     }
     for _ in 0..5 {
-        group.propose(leader, "acknowledged");
+        cluster.propose(leader, "acknowledged");
     }
-    group.tick(2);
-    group.cut.insert(keeper);
+    cluster.tick(2);
+    cluster.cut.insert(keeper);
     let others: Vec<u64> = (1..=3).filter(|member| *member != keeper).collect();
     for &id in &others {
-        let entries = group.members[&id].entries[..kept].to_vec();
+        let entries = cluster.members[&id].entries[..kept].to_vec();
         let term = entries.last().map_or(0, |entry| entry.term);
         let hard_state = HardState { term, vote: 0, commit: kept as u64 };
         let recovered = Recovered { entries, hard_state, voters: voters(&[1, 2, 3]), ..Recovered::default() };
-        group.members.insert(id, Member::new(&config(id), &recovered));
+        cluster.members.insert(id, Member::new(&config(id), &recovered));
     }
-    let next = group.elect();
+    let next = cluster.elect();
     for _ in 0..written_after {
-        group.propose(next, "after the restore");
+        cluster.propose(next, "after the restore");
     }
-    group.refused.clear();
-    group.cut.clear();
-    group
+    cluster.refused.clear();
+    cluster.cut.clear();
+    cluster
 }
 
 /// The first notice that a committed entry is lost, within `ticks`.
-fn lost_commit_within(group: &mut Group, ticks: usize) -> Option<StepRefusal> {
+fn lost_commit_within(cluster: &mut TestCluster, ticks: usize) -> Option<StepRefusal> {
     for _ in 0..ticks {
-        group.tick(1);
+        cluster.tick(1);
         let is_notice = |refusal: &&StepRefusal| matches!(refusal, StepRefusal::LostCommit { .. } | StepRefusal::SecondLeader { .. });
-        if let Some(lost) = group.refused.iter().find(is_notice) {
+        if let Some(lost) = cluster.refused.iter().find(is_notice) {
             return Some(lost.clone());
         }
     }
@@ -57,14 +57,14 @@ fn member_with_committed_entries_notices_their_loss() {
         // one lost term, the members that lost their votes elect a second leader in that very term,
         // which the first one notices by a heartbeat.
         for (kept, lost_terms, written_after) in [(1, 0, 0), (2, 0, 1), (3, 0, 2), (1, 0, 10), (2, 1, 2), (2, 1, 20)] {
-            let mut group = restored_without(keeper, kept, lost_terms, written_after);
+            let mut cluster = restored_without(keeper, kept, lost_terms, written_after);
             let case = format!("member {keeper}, {kept} kept, {lost_terms} terms lost, {written_after} written");
             // A member that led when it was cut off follows no leader before an election timeout has passed without a majority.
-            let lost = lost_commit_within(&mut group, 40);
-            assert!(lost.is_some(), "{case}: {:?}", group.refused);
-            let acknowledged = group.members[&keeper].state.values().filter(|data| **data == "acknowledged").count();
+            let lost = lost_commit_within(&mut cluster, 40);
+            assert!(lost.is_some(), "{case}: {:?}", cluster.refused);
+            let acknowledged = cluster.members[&keeper].state.values().filter(|data| **data == "acknowledged").count();
             assert_eq!(acknowledged, 5, "{case}: the acknowledged entries are still there");
-            assert!(group.member(keeper).node.ready().is_none(), "nothing of the other history is taken");
+            assert!(cluster.member(keeper).node.ready().is_none(), "nothing of the other history is taken");
         }
     }
 }
@@ -72,34 +72,34 @@ fn member_with_committed_entries_notices_their_loss() {
 #[test]
 fn shorter_log_of_a_new_leader_is_no_loss() {
     // Entries that were never committed may be replaced.
-    let (mut group, leader) = Group::led(&[1, 2, 3]);
-    group.propose(leader, "committed");
+    let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
+    cluster.propose(leader, "committed");
     let followers: Vec<u64> = (1..=3).filter(|member| *member != leader).collect();
-    group.cut.insert(leader);
-    group.propose(leader, "never committed");
-    let next = group.elect();
+    cluster.cut.insert(leader);
+    cluster.propose(leader, "never committed");
+    let next = cluster.elect();
     assert!(followers.contains(&next));
-    group.propose(next, "in its place");
-    group.cut.clear();
-    group.tick(20);
-    assert!(!group.refused.iter().any(|refusal| matches!(refusal, StepRefusal::LostCommit { .. })), "{:?}", group.refused);
-    assert_eq!(group.members[&leader].state, group.members[&next].state);
+    cluster.propose(next, "in its place");
+    cluster.cut.clear();
+    cluster.tick(20);
+    assert!(!cluster.refused.iter().any(|refusal| matches!(refusal, StepRefusal::LostCommit { .. })), "{:?}", cluster.refused);
+    assert_eq!(cluster.members[&leader].state, cluster.members[&next].state);
 }
 
 #[test]
 fn terms_far_ahead_are_refused() {
-    let (group, leader) = Group::led(&[1, 2, 3]);
+    let (cluster, leader) = TestCluster::led(&[1, 2, 3]);
     let follower = 1 + leader % 3;
-    let term = group.members[&follower].node.status().term;
+    let term = cluster.members[&follower].node.status().term;
     for kind in [3, 5, 8, 17] {
         for (ahead, taken) in [(1 << 30, true), ((1 << 30) + 1, false), ((1 << 62) - 1 - term, false)] {
-            let mut group = Group::of(&[1, 2, 3]);
-            let own = group.members[&1].node.status().term;
+            let mut cluster = TestCluster::of(&[1, 2, 3]);
+            let own = cluster.members[&1].node.status().term;
             let message = Message { r#type: kind, from: 2, to: 1, term: own + ahead, ..Message::default() };
-            let stepped = group.member(1).node.step(message);
+            let stepped = cluster.member(1).node.step(message);
             let refused = matches!(stepped, Err(StepRefusal::TermTooFarAhead { .. }));
             assert_eq!(refused, !taken, "kind {kind}, {ahead} terms ahead: {stepped:?}");
-            assert!(group.members[&1].node.status().term <= own + (1 << 30));
+            assert!(cluster.members[&1].node.status().term <= own + (1 << 30));
         }
     }
 }

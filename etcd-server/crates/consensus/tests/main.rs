@@ -2,7 +2,7 @@
 //! can break it.
 #![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
-mod group;
+mod cluster;
 mod hostile;
 mod lost_commits;
 mod members;

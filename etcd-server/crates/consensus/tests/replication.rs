@@ -1,6 +1,6 @@
 //! Electing, replicating, handing over, and catching up.
 
-use crate::group::{Group, Member, config, voters};
+use crate::cluster::{Member, TestCluster, config, voters};
 use bytes::Bytes;
 use consensus::{HardState, Keep, Recovered, Role};
 
@@ -10,42 +10,42 @@ fn payloads(member: &Member) -> Vec<&[u8]> {
 
 #[test]
 fn three_members_elect_one_and_apply_the_same() {
-    let (mut group, leader) = Group::led(&[1, 2, 3]);
-    group.propose(leader, "a");
+    let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
+    cluster.propose(leader, "a");
     let follower = 1 + leader % 3;
-    group.propose(follower, "forwarded");
-    group.tick(1);
-    for member in group.members.values() {
+    cluster.propose(follower, "forwarded");
+    cluster.tick(1);
+    for member in cluster.members.values() {
         assert_eq!(payloads(member), [&b"a"[..], b"forwarded"]);
         assert_eq!(member.node.status().leader, leader);
     }
-    assert!(group.refused.is_empty());
+    assert!(cluster.refused.is_empty());
 }
 
 #[test]
 fn a_leader_that_is_cut_off_is_replaced_and_its_uncommitted_entries_with_it() {
-    let (mut group, old) = Group::led(&[1, 2, 3]);
-    group.cut.insert(old);
-    group.propose(old, "lost");
-    let new = group.elect();
+    let (mut cluster, old) = TestCluster::led(&[1, 2, 3]);
+    cluster.cut.insert(old);
+    cluster.propose(old, "lost");
+    let new = cluster.elect();
     assert_ne!(new, old);
-    group.propose(new, "kept");
-    group.tick(20);
-    assert!(!group.members[&old].leads(), "it noticed that nobody answers");
-    group.cut.clear();
-    group.tick(30);
-    let states: Vec<_> = group.members.values().map(payloads).collect();
+    cluster.propose(new, "kept");
+    cluster.tick(20);
+    assert!(!cluster.members[&old].leads(), "it noticed that nobody answers");
+    cluster.cut.clear();
+    cluster.tick(30);
+    let states: Vec<_> = cluster.members.values().map(payloads).collect();
     assert!(states.iter().all(|state| *state == [b"kept"]), "{states:?}");
 }
 
 #[test]
 fn the_same_seed_gives_the_same_elections() {
     let run = || {
-        let (mut group, leader) = Group::led(&[1, 2, 3, 4, 5]);
+        let (mut cluster, leader) = TestCluster::led(&[1, 2, 3, 4, 5]);
         let mut leaders = vec![leader];
         for _ in 0..5 {
-            group.cut = [leaders[leaders.len() - 1]].into();
-            leaders.push(group.elect());
+            cluster.cut = [leaders[leaders.len() - 1]].into();
+            leaders.push(cluster.elect());
         }
         leaders
     };
@@ -54,105 +54,105 @@ fn the_same_seed_gives_the_same_elections() {
 
 #[test]
 fn a_leader_hands_over_to_a_member_that_answers() {
-    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
     let silent = 1 + leader % 3;
-    group.cut.insert(silent);
-    group.tick(15);
-    let to = group.member(leader).node.hand_over().unwrap();
+    cluster.cut.insert(silent);
+    cluster.tick(15);
+    let to = cluster.member(leader).node.transfer_leadership().unwrap();
     assert_ne!(to, silent);
-    group.settle();
-    assert_eq!(group.leader(), Some(to));
-    group.member(to).node.step_down();
-    assert_eq!(group.members[&to].node.status().role, Role::Follower);
+    cluster.settle();
+    assert_eq!(cluster.leader(), Some(to));
+    cluster.member(to).node.step_down();
+    assert_eq!(cluster.members[&to].node.status().role, Role::Follower);
 }
 
 /// A follower that is cut off while so many entries are made; the log keeps fewer.
-fn misses(group: &mut Group, leader: u64, keep: Keep, entries: usize) -> u64 {
-    group.keep = keep;
+fn misses(cluster: &mut TestCluster, leader: u64, keep: Keep, entries: usize) -> u64 {
+    cluster.keep = keep;
     let away = 1 + leader % 3;
-    group.cut.insert(away);
+    cluster.cut.insert(away);
     for _ in 0..entries {
-        group.propose(leader, "x");
+        cluster.propose(leader, "x");
     }
     away
 }
 
 #[test]
 fn a_follower_far_behind_is_sent_a_snapshot_and_goes_on_from_there() {
-    let (mut group, leader) = Group::led(&[1, 2, 3]);
-    let away = misses(&mut group, leader, Keep::at_most(3, 1 << 20), 50);
-    group.cut.clear();
-    group.tick(5);
-    group.propose(leader, "y");
-    group.tick(5);
-    let (away, leader) = (&group.members[&away], &group.members[&leader]);
+    let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
+    let away = misses(&mut cluster, leader, Keep::at_most(3, 1 << 20), 50);
+    cluster.cut.clear();
+    cluster.tick(5);
+    cluster.propose(leader, "y");
+    cluster.tick(5);
+    let (away, leader) = (&cluster.members[&away], &cluster.members[&leader]);
     assert_eq!(away.installed.len(), 1);
     assert_eq!(away.installed[0].voters, voters(&[1, 2, 3]));
     assert_eq!((&away.state, away.applied), (&leader.state, leader.applied));
     assert!(leader.node.progress().iter().all(|progress| !progress.snapshot && progress.recently_active));
-    assert!(group.refused.is_empty());
+    assert!(cluster.refused.is_empty());
 }
 
 #[test]
 fn a_snapshot_that_did_not_arrive_is_sent_again() {
-    let (mut group, leader) = Group::led(&[1, 2, 3]);
-    let away = misses(&mut group, leader, Keep::at_most(0, 0), 5);
+    let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
+    let away = misses(&mut cluster, leader, Keep::at_most(0, 0), 5);
     // The leader learns that it is back, and it goes away before the snapshot comes.
-    group.cut.clear();
-    group.member(leader).node.tick();
-    while group.wire.iter().all(|message| message.r#type != crate::group::SNAPSHOT) {
-        let Some(message) = group.wire.pop_front() else {
-            assert!(group.work_all(), "no snapshot was sent");
+    cluster.cut.clear();
+    cluster.member(leader).node.tick();
+    while cluster.wire.iter().all(|message| message.r#type != crate::cluster::SNAPSHOT) {
+        let Some(message) = cluster.wire.pop_front() else {
+            assert!(cluster.work_all(), "no snapshot was sent");
             continue;
         };
-        group.deliver(message);
+        cluster.deliver(message);
     }
-    group.cut.insert(away);
-    group.settle();
-    group.cut.clear();
-    group.tick(5);
-    assert_eq!(group.members[&away].state, group.members[&leader].state);
+    cluster.cut.insert(away);
+    cluster.settle();
+    cluster.cut.clear();
+    cluster.tick(5);
+    assert_eq!(cluster.members[&away].state, cluster.members[&leader].state);
 }
 
 #[test]
 fn what_comes_behind_a_snapshot_is_kept_until_it_was_sent() {
-    let (mut group, leader) = Group::led(&[1, 2, 3]);
-    let away = misses(&mut group, leader, Keep::at_most(3, 1 << 20), 50);
-    group.cut.clear();
-    group.member(leader).node.tick();
-    while group.members[&away].installed.is_empty() {
-        match group.wire.pop_front() {
-            Some(message) => group.deliver(message),
-            None => assert!(group.work_all(), "no snapshot was sent"),
+    let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
+    let away = misses(&mut cluster, leader, Keep::at_most(3, 1 << 20), 50);
+    cluster.cut.clear();
+    cluster.member(leader).node.tick();
+    while cluster.members[&away].installed.is_empty() {
+        match cluster.wire.pop_front() {
+            Some(message) => cluster.deliver(message),
+            None => assert!(cluster.work_all(), "no snapshot was sent"),
         }
-        group.work_all();
+        cluster.work_all();
     }
     // More than is kept is written before the leader hears of it again.
-    group.cut.insert(away);
+    cluster.cut.insert(away);
     for _ in 0..50 {
-        group.propose(leader, "y");
+        cluster.propose(leader, "y");
     }
-    group.cut.clear();
-    group.tick(5);
-    assert_eq!(group.members[&away].state, group.members[&leader].state);
-    assert_eq!(group.members[&away].installed.len(), 1);
+    cluster.cut.clear();
+    cluster.tick(5);
+    assert_eq!(cluster.members[&away].state, cluster.members[&leader].state);
+    assert_eq!(cluster.members[&away].installed.len(), 1);
 }
 
 #[test]
 fn nobody_campaigns_while_a_snapshot_is_installed() {
-    let (mut group, leader) = Group::led(&[1, 2, 3]);
-    group.keep = Keep::at_most(0, 0);
+    let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
+    cluster.keep = Keep::at_most(0, 0);
     let away = 1 + leader % 3;
-    group.cut.insert(away);
-    group.propose(leader, "x");
-    group.propose(leader, "y");
-    let (index, term) = group.members[&leader].applied;
-    let node = &mut group.member(away).node;
+    cluster.cut.insert(away);
+    cluster.propose(leader, "x");
+    cluster.propose(leader, "y");
+    let (index, term) = cluster.members[&leader].applied;
+    let node = &mut cluster.member(away).node;
     node.step(crate::members::snapshot(leader, away, index, term, &[1, 2, 3])).unwrap();
     let ready = node.ready().unwrap();
     assert_eq!(ready.snapshot.as_ref().map(|mark| mark.index), Some(index));
     assert!(ready.must_sync && ready.committed.is_empty());
-    assert!(!ready.promises.is_empty() && ready.messages.is_empty());
+    assert!(!ready.deferred_messages.is_empty() && ready.messages.is_empty());
     for _ in 0..100 {
         node.tick();
     }
@@ -167,16 +167,16 @@ fn nobody_campaigns_while_a_snapshot_is_installed() {
 
 #[test]
 fn followers_promise_only_behind_what_is_not_durable() {
-    let (mut group, leader) = Group::led(&[1, 2, 3]);
+    let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
     let follower = 1 + leader % 3;
-    group.member(leader).node.propose([Bytes::from_static(b"a")]).unwrap();
-    let append = group.member(leader).node.ready().unwrap().messages.into_iter().find(|message| message.to == follower).unwrap();
-    let node = &mut group.member(follower).node;
+    cluster.member(leader).node.propose([Bytes::from_static(b"a")]).unwrap();
+    let append = cluster.member(leader).node.ready().unwrap().messages.into_iter().find(|message| message.to == follower).unwrap();
+    let node = &mut cluster.member(follower).node;
     node.step(append).unwrap();
     node.propose([Bytes::from_static(b"b")]).unwrap();
     let ready = node.ready().unwrap();
     assert!(ready.must_sync && ready.entries.len() == 1 && ready.committed.is_empty());
-    assert_eq!(ready.promises.iter().map(|message| message.r#type).collect::<Vec<_>>(), [4], "the acknowledgement waits");
+    assert_eq!(ready.deferred_messages.iter().map(|message| message.r#type).collect::<Vec<_>>(), [4], "the acknowledgement waits");
     assert_eq!(ready.messages.iter().map(|message| message.r#type).collect::<Vec<_>>(), [2], "the proposal does not");
 }
 
@@ -190,7 +190,7 @@ fn a_lone_leader_tells_learners_nothing_before_its_vote_is_durable() {
     let mut member = Member::new(&config(1), &recovered);
     member.node.campaign().unwrap();
     let first = member.node.ready().unwrap();
-    assert!(member.leads() && first.must_sync && first.messages.is_empty() && !first.promises.is_empty());
+    assert!(member.leads() && first.must_sync && first.messages.is_empty() && !first.deferred_messages.is_empty());
     member.node.propose([Bytes::from_static(b"a")]).unwrap();
     assert!(member.node.ready().is_none_or(|second| second.messages.is_empty()));
     member.node.persisted(first.number);
@@ -202,12 +202,12 @@ fn a_lone_leader_tells_learners_nothing_before_its_vote_is_durable() {
 
 #[test]
 fn a_member_whose_data_is_gone_is_told_so() {
-    let (mut group, leader) = Group::led(&[1, 2, 3]);
-    group.propose(leader, "a");
+    let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
+    cluster.propose(leader, "a");
     let wiped = 1 + leader % 3;
     let recovered = Recovered { voters: voters(&[1, 2, 3]), ..Recovered::default() };
-    group.members.insert(wiped, Member::new(&config(wiped), &recovered));
-    group.tick(2);
-    let texts: Vec<_> = group.refused.iter().map(ToString::to_string).collect();
+    cluster.members.insert(wiped, Member::new(&config(wiped), &recovered));
+    cluster.tick(2);
+    let texts: Vec<_> = cluster.refused.iter().map(ToString::to_string).collect();
     assert!(texts.iter().any(|text| text.contains("its data was lost or replaced by an older copy")), "{texts:?}");
 }

@@ -22,8 +22,8 @@ pub fn member_id(peer_urls: &[String], token: &str, added_at_unix_seconds: Optio
 }
 
 /// Returns the id of a cluster with these initial members.
-pub fn cluster_id(founders: impl IntoIterator<Item = MemberId>) -> ClusterId {
-    let mut sorted: Vec<_> = founders.into_iter().collect();
+pub fn cluster_id(initial_members: impl IntoIterator<Item = MemberId>) -> ClusterId {
+    let mut sorted: Vec<_> = initial_members.into_iter().collect();
     sorted.sort_unstable();
     let mut hash = Sha1::new();
     sorted.into_iter().for_each(|id| hash.update(id.0.to_be_bytes()));

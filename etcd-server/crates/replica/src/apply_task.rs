@@ -12,9 +12,9 @@ use crate::published::{Published, Stored};
 use crate::removal_task::RemovalCommand;
 use crate::start::OnTokens;
 use crate::state_dir;
-use crate::waiters::{Barrier, Reply, Waiters};
+use crate::waiters::{ReadIndexWaiter, Reply, Waiters};
 use crate::watches::Inbox;
-use apply::{Applied, Effect, GroupChange, State};
+use apply::{Applied, Effect, MembershipChange, State};
 use consensus::{ConfChangeKind, Entry, EntryKind, HardState, SnapshotMark};
 use lease::{Change, ExpirySettings};
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ pub(crate) enum ApplyCommand {
     /// Apply these.
     Entries(Vec<Entry>),
     /// Notify these once entries up to `index` are applied.
-    Notify { index: u64, waiting: Vec<Barrier> },
+    Notify { index: u64, waiting: Vec<ReadIndexWaiter> },
     /// Put this state in the place of the present one.
     Install { number: u64, mark: SnapshotMark, prepared: Box<Prepared>, hard_state: Option<HardState>, taken: oneshot::Sender<bool> },
     /// Drop this state, which is not needed.
@@ -79,7 +79,7 @@ pub(crate) struct ApplyTask {
     pub(crate) max_learners: usize,
     pub(crate) on_tokens: OnTokens,
     pub(crate) applied: u64,
-    pub(crate) pending_notifies: Vec<(u64, Vec<Barrier>)>,
+    pub(crate) pending_notifies: Vec<(u64, Vec<ReadIndexWaiter>)>,
 }
 
 /// The results of a batch, reported once it is readable.
@@ -212,10 +212,10 @@ impl ApplyTask {
     fn apply_conf_change(&mut self, entry: &Entry, batch: &mut dyn schema::Batch, results: &mut BatchResults) -> Result<Applied, Fault> {
         let (applied, change) = self.state.apply_conf_change(batch, entry.index, &entry.data, self.max_learners)?;
         results.conf_changes.push(match change {
-            GroupChange::None => (ConfChangeKind::None, 0),
-            GroupChange::AddVoter(id) => (ConfChangeKind::AddVoter, id.0),
-            GroupChange::AddLearner(id) => (ConfChangeKind::AddLearner, id.0),
-            GroupChange::Remove(id) => (ConfChangeKind::Remove, id.0),
+            MembershipChange::None => (ConfChangeKind::None, 0),
+            MembershipChange::AddVoter(id) => (ConfChangeKind::AddVoter, id.0),
+            MembershipChange::AddLearner(id) => (ConfChangeKind::AddLearner, id.0),
+            MembershipChange::Remove(id) => (ConfChangeKind::Remove, id.0),
         });
         Ok(applied)
     }

@@ -2,18 +2,18 @@
 //! entries to apply and messages to send.
 
 use crate::apply_task::ApplyCommand;
+use crate::deferred_messages::DeferredMessages;
 use crate::inlet::Inlet;
 use crate::install::Prepared;
 use crate::log_task::LogCommand;
 use crate::outbound::Outbound;
-use crate::promises::Promises;
 use crate::published::Published;
 use crate::raft_lines;
-use crate::waiters::{Barrier, Reply, Waiters};
+use crate::waiters::{ReadIndexWaiter, Reply, Waiters};
 use crate::{Observer, RequestError};
 use bytes::Bytes;
 use consensus::{
-    Barriers, ConfChangeDropped, ConfChangeKind, Keep, Node, Progress, ReadContexts, Ready, Role, SnapshotMark, Status, StepRefusal,
+    ConfChangeDropped, ConfChangeKind, Keep, Node, Progress, ReadContexts, ReadIndexQueue, Ready, Role, SnapshotMark, Status, StepRefusal,
 };
 use prost::Message as _;
 use proto::etcdserverpb::{AlarmRequest, AlarmType, InternalRaftRequest, RequestHeader, alarm_request::AlarmAction};
@@ -42,7 +42,7 @@ pub(crate) enum Input {
     /// Order this change of the group.
     ProposeConfChange { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
     /// Notify when the state is at least as new as now.
-    Barrier(Barrier),
+    ReadIndex(ReadIndexWaiter),
     /// Another member says this, which takes so many bytes of the inlet.
     Message { message: Box<Message>, bytes: usize },
     /// Another member's snapshot, prepared beside the present state. `taken` reports whether raft
@@ -89,8 +89,8 @@ pub(crate) struct NodeTask {
 
 /// The data that the thread keeps between rounds.
 struct Round {
-    barriers: Barriers<Barrier>,
-    promises: Promises,
+    read_index_queue: ReadIndexQueue<ReadIndexWaiter>,
+    deferred_messages: DeferredMessages,
     /// The snapshot that was stepped in, until raft takes it or not.
     offered: Option<(Box<Prepared>, oneshot::Sender<bool>)>,
     /// The ready whose snapshot is being installed, and its index: nothing else is handed out meanwhile.
@@ -105,7 +105,7 @@ struct Round {
 }
 
 /// Fails a linearizable read of a member that has left the cluster.
-fn refuse_read(waiting: Barrier) {
+fn refuse_read(waiting: ReadIndexWaiter) {
     drop(waiting.send(Err(RequestError::Stopped)));
 }
 
@@ -115,8 +115,8 @@ impl NodeTask {
         let mut next_tick = Instant::now() + self.tick;
         let contexts = ReadContexts::new(self.member_id, self.incarnation);
         let mut round = Round {
-            barriers: Barriers::new(contexts, READ_RETRY_TICKS),
-            promises: Promises::default(),
+            read_index_queue: ReadIndexQueue::new(contexts, READ_RETRY_TICKS),
+            deferred_messages: DeferredMessages::default(),
             offered: None,
             installing: None,
             unsynced: 0,
@@ -139,12 +139,12 @@ impl NodeTask {
                 self.node.tick();
                 self.look_at_heartbeats(next_tick, now);
                 self.look_at_log(&mut round);
-                round.barriers.tick();
-                round.barriers.retain(|waiting| !waiting.is_closed());
+                round.read_index_queue.tick();
+                round.read_index_queue.retain(|waiting| !waiting.is_closed());
                 // After a pause of the process the ticks that were missed are not made up for: they would start an election.
                 next_tick = now + self.tick;
             }
-            round.barriers.ask(&mut self.node);
+            round.read_index_queue.ask(&mut self.node);
             self.handle_ready(&mut round)?;
         }
     }
@@ -175,7 +175,7 @@ impl NodeTask {
                 Input::Stop => going_on = false,
                 other @ (Input::ProposeAsLeader { .. }
                 | Input::ProposeConfChange { .. }
-                | Input::Barrier(_)
+                | Input::ReadIndex(_)
                 | Input::Message { .. }
                 | Input::Snapshot { .. }
                 | Input::Unreachable(_)
@@ -211,8 +211,8 @@ impl NodeTask {
                     self.waiters.response(vec![(id, Err(RequestError::NoLeader))]);
                 }
             }
-            Input::Barrier(reply) if round.has_left => refuse_read(reply),
-            Input::Barrier(reply) => round.barriers.push(reply),
+            Input::ReadIndex(reply) if round.has_left => refuse_read(reply),
+            Input::ReadIndex(reply) => round.read_index_queue.push(reply),
             Input::Message { message, bytes } => {
                 self.inlet.leave(bytes);
                 self.step(*message)?;
@@ -228,8 +228,8 @@ impl NodeTask {
                 self.node.persisted(number);
                 round.waits_for_log = (number < round.unsynced).then(Instant::now);
                 *self.published.log_waits_since.lock() = round.waits_for_log;
-                let promises = round.promises.durable(number);
-                self.send(promises);
+                let deferred_messages = round.deferred_messages.durable(number);
+                self.send(deferred_messages);
                 if let Some((_, index)) = round.installing.take_if(|(installing, _)| *installing <= number) {
                     self.node.applied(index, self.keep);
                 }
@@ -240,7 +240,7 @@ impl NodeTask {
                 raft_lines::log_configuration(self.member_id, &self.node.voters());
                 if kind == ConfChangeKind::Remove && member == self.member_id {
                     round.has_left = true;
-                    round.barriers.drain().into_iter().for_each(refuse_read);
+                    round.read_index_queue.drain().into_iter().for_each(refuse_read);
                 }
             }
             Input::Propose { .. } | Input::Stop => {}
@@ -267,7 +267,7 @@ impl NodeTask {
         if self.node.status().transferee.is_some() {
             tracing::error!("the raft log has not been synced for two election timeouts: stepping down");
             self.node.step_down();
-        } else if let Some(to) = self.node.hand_over() {
+        } else if let Some(to) = self.node.transfer_leadership() {
             tracing::error!(to = %types::MemberId(to), "the raft log has not been synced for an election timeout: handing leadership over");
         } else {
             tracing::error!("the raft log has not been synced for an election timeout, and nobody else answers: stepping down");
@@ -364,8 +364,19 @@ impl NodeTask {
         while round.installing.is_none()
             && let Some(ready) = self.node.ready()
         {
-            let Ready { number, messages, promises, snapshot, entries, hard_state, must_sync, committed, reads, ask_reads_again, status } =
-                ready;
+            let Ready {
+                number,
+                messages,
+                deferred_messages,
+                snapshot,
+                entries,
+                hard_state,
+                must_sync,
+                committed,
+                reads,
+                ask_reads_again,
+                status,
+            } = ready;
             let commit = hard_state.filter(|_| !must_sync && snapshot.is_none()).map(|hard_state| hard_state.commit);
             noted = commit.or(noted);
             self.send(messages);
@@ -379,7 +390,7 @@ impl NodeTask {
                 self.published.log_waits_since.lock().get_or_insert_with(Instant::now);
                 drop(self.log.send(LogCommand::Persist { number, entries, hard_state }));
             }
-            let free = round.promises.take(number, must_sync, promises);
+            let free = round.deferred_messages.take(number, must_sync, deferred_messages);
             self.send(free);
             if let Some(status) = status {
                 self.publish(status);
@@ -388,7 +399,7 @@ impl NodeTask {
                 drop(self.apply.send(ApplyCommand::Entries(committed)));
             }
             for (context, index) in reads {
-                let waiting = round.barriers.answered(&context);
+                let waiting = round.read_index_queue.answered(&context);
                 if !waiting.is_empty() {
                     drop(self.apply.send(ApplyCommand::Notify { index, waiting }));
                 }
@@ -396,10 +407,10 @@ impl NodeTask {
             if ask_reads_again {
                 // The leader changed while they waited, which is what etcd counts; they are
                 // requested again and do not fail.
-                if !round.barriers.is_empty() {
+                if !round.read_index_queue.is_empty() {
                     self.observer.read_index_failed();
                 }
-                round.barriers.again();
+                round.read_index_queue.again();
             }
         }
         if let Some(commit) = noted {
@@ -429,8 +440,8 @@ impl NodeTask {
                 "raft role changed"
             );
         }
-        let office = |status: &Status| (status.role == Role::Leader).then_some(status.term);
-        if office(&before) != office(&status) {
+        let leader_epoch = |status: &Status| (status.role == Role::Leader).then_some(status.term);
+        if leader_epoch(&before) != leader_epoch(&status) {
             drop(self.apply.send(ApplyCommand::Leadership(status.role == Role::Leader)));
         }
     }

@@ -18,7 +18,7 @@ use types::Fault;
 
 /// The status of this member in its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct RaftStatus {
     /// Its role.
     pub role: Role,
     /// The leader; 0 if none is known.
@@ -177,9 +177,9 @@ impl Published {
     }
 
     /// Returns the status of this member.
-    pub fn standing(&self) -> Standing {
+    pub fn raft_status(&self) -> RaftStatus {
         let status = self.status.load();
-        Standing {
+        RaftStatus {
             role: status.role,
             leader: status.leader,
             term: status.term,

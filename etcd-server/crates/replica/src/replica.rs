@@ -170,8 +170,8 @@ impl Replica {
         if self.published.has_left() {
             return Err(RequestError::Stopped);
         }
-        let standing = self.published.standing();
-        if self.overload.refuses(proposer, kind, standing.commit.saturating_sub(standing.applied)) {
+        let raft_status = self.published.raft_status();
+        if self.overload.refuses(proposer, kind, raft_status.commit.saturating_sub(raft_status.applied)) {
             return Err(RequestError::TooManyRequests);
         }
         let (reply, submitted) = oneshot::channel();
@@ -184,7 +184,7 @@ impl Replica {
         let outcome = match tokio::time::timeout(self.request_timeout, submitted).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(_)) => Err(RequestError::Stopped),
-            Err(_) if self.published.standing().leader == 0 => Err(RequestError::NoLeader),
+            Err(_) if self.published.raft_status().leader == 0 => Err(RequestError::NoLeader),
             Err(_) if self.lost_leader() => Err(RequestError::LeaderFailed),
             Err(_) => Err(RequestError::TimedOut),
         };
@@ -227,7 +227,7 @@ impl Replica {
             return Err(RequestError::Stopped);
         }
         let (reply, answered) = oneshot::channel();
-        self.node.send(Input::Barrier(reply)).map_err(|_| RequestError::Stopped)?;
+        self.node.send(Input::ReadIndex(reply)).map_err(|_| RequestError::Stopped)?;
         match tokio::time::timeout(self.request_timeout, answered).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => {
@@ -302,7 +302,7 @@ impl Replica {
         drop(self.node.send(Input::SnapshotBegun { member, mark }));
     }
 
-    /// Requests a transfer of leadership to `member`; [`Published::standing`] shows the result.
+    /// Requests a transfer of leadership to `member`; [`Published::raft_status`] shows the result.
     pub fn transfer_leader(&self, member: MemberId) {
         drop(self.node.send(Input::Transfer(member.0)));
     }

@@ -47,7 +47,7 @@ pub struct Options {
     pub other_files: Vec<PathBuf>,
     /// The initial members, this one among them; empty when it joins others. Used on the first
     /// start only.
-    pub founders: Vec<Member>,
+    pub initial_members: Vec<Member>,
     /// `true` to make a single-member cluster of this member's data, after permanent loss of the
     /// others.
     pub force_new_cluster: bool,
@@ -197,7 +197,7 @@ impl Opened {
         if let Some(torn) = &found.torn_tail {
             tracing::warn!(file = %torn.file.display(), bytes = torn.bytes, reason = torn.reason, "cut an interrupted write off the raft log");
         }
-        if known.identity.is_none() && found.last_index > options.founders.len() as u64 {
+        if known.identity.is_none() && found.last_index > options.initial_members.len() as u64 {
             return Err(OpenError::StateMissing { state: state_path, log: log_path });
         }
         if let Some(installed) = known.installed.filter(|installed| found.base_index < installed.index) {
@@ -431,10 +431,10 @@ fn known_identity(store: &Store) -> Result<Option<Identity>, Fault> {
 /// as in etcd; then its identity.
 fn found_member(store: &Store, log: &mut Log, found: &raftlog::Recovered, options: &Options, own: Identity) -> Result<(), Fault> {
     // A member that joins a cluster gets the log of the others.
-    if found.last_index == 0 && !options.founders.is_empty() {
-        let mut founders: Vec<_> = options.founders.iter().collect();
-        founders.sort_by_key(|founder| founder.id);
-        let entries: Vec<_> = founders
+    if found.last_index == 0 && !options.initial_members.is_empty() {
+        let mut initial_members: Vec<_> = options.initial_members.iter().collect();
+        initial_members.sort_by_key(|founder| founder.id);
+        let entries: Vec<_> = initial_members
             .into_iter()
             .zip(1..)
             .map(|(founder, index)| {

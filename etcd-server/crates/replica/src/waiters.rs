@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 pub(crate) type Reply = Result<Ordered, RequestError>;
 
 /// A caller that waits for a read index.
-pub(crate) type Barrier = oneshot::Sender<Result<(), RequestError>>;
+pub(crate) type ReadIndexWaiter = oneshot::Sender<Result<(), RequestError>>;
 
 /// Requests in flight by id. Bounded by the admission of [`crate::Replica::propose`]; an entry
 /// leaves when its request is applied or dropped, whether or not a client still waits.

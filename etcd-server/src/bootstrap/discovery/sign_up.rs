@@ -129,8 +129,8 @@ impl<'a> Registry<'a> {
         let mut entries = self.entries().await?;
         find_place(&entries.list, own, size)?;
         self.wait_for(&mut entries, size).await?;
-        let founders: Vec<&str> = entries.list.iter().take(size).map(|entry| entry.value.as_str()).collect();
-        InitialCluster::parse(&founders.join(",")).map_err(|error| SignUpError::BadEntry(error.to_string()))
+        let initial_members: Vec<&str> = entries.list.iter().take(size).map(|entry| entry.value.as_str()).collect();
+        InitialCluster::parse(&initial_members.join(",")).map_err(|error| SignUpError::BadEntry(error.to_string()))
     }
 
     async fn range(&mut self, range: RangeRequest) -> Result<RangeResponse, SignUpError> {

@@ -2,7 +2,7 @@
 
 use crate::board::Phase;
 use crate::check::Violation;
-use crate::group::{Group, PATIENCE};
+use crate::cluster::{Cluster, PATIENCE};
 use crate::history::{Operation, Outcome, Request, Response};
 use crate::requests::{KEYS, LEASED_KEYS, key, leased_key};
 use crate::traffic::ask;
@@ -25,9 +25,9 @@ pub(crate) struct Ending {
 
 impl Ending {
     /// Every member takes a write.
-    pub(crate) async fn settle(&mut self, group: &Group) -> Result<(), Violation> {
-        for member in group.up() {
-            let answer = self.insist(group, member, |number| Request::Put(put(key(0), number))).await;
+    pub(crate) async fn settle(&mut self, cluster: &Cluster) -> Result<(), Violation> {
+        for member in cluster.up() {
+            let answer = self.insist(cluster, member, |number| Request::Put(put(key(0), number))).await;
             answer
                 .ok_or_else(|| Violation::new("available", format!("member {member} takes no write {PATIENCE:?} after the last fault")))?;
         }
@@ -35,12 +35,12 @@ impl Ending {
     }
 
     /// Waits until no key has a lease any more: no client renews them, so all of them must end.
-    pub(crate) async fn outlive_leases(&mut self, group: &Group) -> Result<(), Violation> {
-        let Some(member) = group.up().first().copied() else { return Ok(()) };
+    pub(crate) async fn outlive_leases(&mut self, cluster: &Cluster) -> Result<(), Violation> {
+        let Some(member) = cluster.up().first().copied() else { return Ok(()) };
         let begun = Instant::now();
         let list = |_| Request::Range(RangeRequest { key: "l/".into(), range_end: "l0".into(), ..RangeRequest::default() });
         loop {
-            let left = match self.insist(group, member, list).await {
+            let left = match self.insist(cluster, member, list).await {
                 Some(Response::Range(range)) => range.kvs.into_iter().find(|record| record.lease != 0),
                 _ => return Err(Violation::new("available", format!("member {member} answers no read"))),
             };
@@ -55,16 +55,17 @@ impl Ending {
     }
 
     /// Puts every key, then deletes all of them, each in one revision. The second one is the last of the history.
-    pub(crate) async fn last_words(&mut self, group: &Group) -> Result<i64, Violation> {
+    pub(crate) async fn last_words(&mut self, cluster: &Cluster) -> Result<i64, Violation> {
         let silent = || Violation::new("available", "no member takes the last write");
-        let member = group.up().first().copied().ok_or_else(silent)?;
+        let member = cluster.up().first().copied().ok_or_else(silent)?;
         let begun = Instant::now();
         loop {
-            let put = self.insist(group, member, put_all).await.ok_or_else(silent)?.revision();
+            let put = self.insist(cluster, member, put_all).await.ok_or_else(silent)?.revision();
             let everything = DeleteRangeRequest { key: "\0".into(), range_end: "\0".into(), prev_kv: false };
-            let deleted = self.insist(group, member, |_| Request::Delete(everything.clone())).await.ok_or_else(silent)?.revision();
-            self.agree(group, deleted).await?;
-            let current = self.insist(group, member, |_| Request::Range(RangeRequest { key: "x".into(), ..RangeRequest::default() })).await;
+            let deleted = self.insist(cluster, member, |_| Request::Delete(everything.clone())).await.ok_or_else(silent)?.revision();
+            self.agree(cluster, deleted).await?;
+            let current =
+                self.insist(cluster, member, |_| Request::Range(RangeRequest { key: "x".into(), ..RangeRequest::default() })).await;
             // A late effect of a request of unknown outcome comes before the final writes.
             if deleted == put + 1 && current.ok_or_else(silent)?.revision() == deleted {
                 return Ok(deleted);
@@ -76,14 +77,14 @@ impl Ending {
     }
 
     /// Every member has the same history at a revision.
-    async fn agree(&mut self, group: &Group, revision: i64) -> Result<(), Violation> {
+    async fn agree(&mut self, cluster: &Cluster, revision: i64) -> Result<(), Violation> {
         let begun = Instant::now();
         loop {
             let mut hashes = Vec::new();
-            for member in group.up() {
+            for member in cluster.up() {
                 // A linearizable read first, so that the member has everything acknowledged.
-                self.insist(group, member, |_| Request::Range(RangeRequest { key: "x".into(), ..RangeRequest::default() })).await;
-                hashes.push((member, hash(group, member, revision).await));
+                self.insist(cluster, member, |_| Request::Range(RangeRequest { key: "x".into(), ..RangeRequest::default() })).await;
+                hashes.push((member, hash(cluster, member, revision).await));
             }
             let equal = hashes.windows(2).all(|pair| pair[0].1 == pair[1].1) && hashes.iter().all(|(_, hash)| hash.is_some());
             if equal {
@@ -98,12 +99,12 @@ impl Ending {
 
     /// Repeats a request until a member responds. Each attempt has a number of its own, for values
     /// that must not be written twice.
-    async fn insist(&mut self, group: &Group, member: usize, request: impl Fn(u64) -> Request) -> Option<Response> {
+    async fn insist(&mut self, cluster: &Cluster, member: usize, request: impl Fn(u64) -> Request) -> Option<Response> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            let seat = group.board.seat(member)?;
+            let seat = cluster.board.seat(member)?;
             self.written += 1;
-            let operation = ask(&group.board, LAST_CLIENT, &seat, request(self.written), CALL_PATIENCE).await;
+            let operation = ask(&cluster.board, LAST_CLIENT, &seat, request(self.written), CALL_PATIENCE).await;
             let answer = operation.answer().cloned();
             let refused = matches!(operation.outcome, Outcome::Refused(_));
             self.operations.push(operation);
@@ -131,8 +132,8 @@ fn put_all(number: u64) -> Request {
     Request::Txn(TxnRequest { success: puts.collect(), ..TxnRequest::default() })
 }
 
-async fn hash(group: &Group, member: usize, revision: i64) -> Option<(u32, i64)> {
-    let mut maintenance = MaintenanceClient::new(group.board.seat(member)?.channel);
+async fn hash(cluster: &Cluster, member: usize, revision: i64) -> Option<(u32, i64)> {
+    let mut maintenance = MaintenanceClient::new(cluster.board.seat(member)?.channel);
     let hash = timeout(CALL_PATIENCE, maintenance.hash_kv(HashKvRequest { revision })).await.ok()?.ok()?.into_inner();
     Some((hash.hash, hash.compact_revision))
 }

@@ -4,8 +4,8 @@
 
 mod board;
 pub mod check;
+mod cluster;
 mod ending;
-mod group;
 pub mod history;
 mod model;
 mod requests;
@@ -17,6 +17,6 @@ mod tracer;
 mod traffic;
 mod watching;
 
-pub use group::GroupError;
+pub use cluster::ClusterError;
 pub use run::{Options, Report, run};
 pub use scenario::Scenario;

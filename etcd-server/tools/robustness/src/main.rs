@@ -4,7 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that reports to whoever started it")]
 
 use clap::{Parser, ValueEnum as _};
-use robustness::{GroupError, Options, Report, Scenario, run};
+use robustness::{ClusterError, Options, Report, Scenario, run};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -100,7 +100,7 @@ async fn main() -> ExitCode {
                     break;
                 }
             }
-            Err(error @ GroupError::Unable(_)) => println!("{} seed {seed}: left out: {error}", scenario.name()),
+            Err(error @ ClusterError::Unable(_)) => println!("{} seed {seed}: left out: {error}", scenario.name()),
             Err(error) => {
                 eprintln!("robustness: {} seed {seed}: not run: {error}", scenario.name());
                 not_run += 1;

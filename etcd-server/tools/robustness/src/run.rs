@@ -2,8 +2,8 @@
 
 use crate::board::{Board, Phase};
 use crate::check::{Violation, check};
+use crate::cluster::{Cluster, ClusterError, ClusterSettings};
 use crate::ending::{Ending, until};
-use crate::group::{Group, GroupError, GroupSettings};
 use crate::history::{History, Operation, Stream};
 use crate::scenario::{Need, Scenario};
 use crate::scenarios::Faults;
@@ -62,16 +62,16 @@ pub struct Report {
 ///
 /// # Errors
 /// When the machine lacks a requirement of the scenario, or members do not start at all.
-pub async fn run(scenario: Scenario, seed: u64, options: &Options) -> Result<Report, GroupError> {
+pub async fn run(scenario: Scenario, seed: u64, options: &Options) -> Result<Report, ClusterError> {
     let mut random = Rng::with_seed(seed);
     let members = options.members.unwrap_or_else(|| scenario.members(&mut random));
     let catchup_entries = random.u64(10..200);
     let (flags, catchup_entries) = flags(&options.command, catchup_entries, &mut random);
     let disks = scenario.need() == Need::Disks;
     if disks && !options.disks {
-        return Err(GroupError::Unable("root and loop mounts"));
+        return Err(ClusterError::Unable("root and loop mounts"));
     }
-    let settings = GroupSettings {
+    let settings = ClusterSettings {
         command: options.command.clone(),
         flags: [flags, options.flags.clone()].concat(),
         disks,
@@ -80,15 +80,15 @@ pub async fn run(scenario: Scenario, seed: u64, options: &Options) -> Result<Rep
         other_command: options.other_command.clone(),
     };
     let board = Arc::new(Board::new(options.think));
-    let mut group = Group::start(settings, members, seed, Arc::clone(&board)).await?;
-    if disks && !group.has_disk(0) {
-        return Err(GroupError::Unable("root and loop mounts"));
+    let mut cluster = Cluster::start(settings, members, seed, Arc::clone(&board)).await?;
+    if disks && !cluster.has_disk(0) {
+        return Err(ClusterError::Unable("root and loop mounts"));
     }
     let load = Load::start(&board, scenario, seed, members, options);
     let mut report = Report { members, history: History::default(), violations: Vec::new(), healed_in: Duration::ZERO, logs: Vec::new() };
     let mut ending = Ending::default();
     let last = {
-        let mut faults = Faults { group: &mut group, random: &mut random, catchup_entries };
+        let mut faults = Faults { cluster: &mut cluster, random: &mut random, catchup_entries };
         let done = go_through(&mut faults, scenario, &mut ending, &mut report.healed_in).await;
         match done {
             Ok(last) => last,
@@ -107,8 +107,8 @@ pub async fn run(scenario: Scenario, seed: u64, options: &Options) -> Result<Rep
     if report.violations.is_empty() {
         report.violations = check(&report.history);
     }
-    for member in 0..group.slots.len() {
-        let log = group.log_tail(member);
+    for member in 0..cluster.slots.len() {
+        let log = cluster.log_tail(member);
         if log.contains("panicked at") {
             report.violations.push(Violation::new("panic", format!("member {member}: {log}")));
         }
@@ -121,16 +121,16 @@ pub async fn run(scenario: Scenario, seed: u64, options: &Options) -> Result<Rep
 
 enum Failure {
     /// The machine cannot do this.
-    Machine(GroupError),
+    Machine(ClusterError),
     /// The members did not do their part.
     Violated(Violation),
 }
 
-impl From<GroupError> for Failure {
-    fn from(error: GroupError) -> Self {
+impl From<ClusterError> for Failure {
+    fn from(error: ClusterError) -> Self {
         match error {
-            GroupError::Unable(_) | GroupError::Io(_) | GroupError::Transport(_) => Self::Machine(error),
-            GroupError::Start(_) | GroupError::Call(_) | GroupError::Unexpected(_) => {
+            ClusterError::Unable(_) | ClusterError::Io(_) | ClusterError::Transport(_) => Self::Machine(error),
+            ClusterError::Start(_) | ClusterError::Call(_) | ClusterError::Unexpected(_) => {
                 Self::Violated(Violation::new("available", error.to_string()))
             }
         }
@@ -145,19 +145,19 @@ impl From<Violation> for Failure {
 
 /// Load before, during and after the faults; then the end. Returns the last revision.
 async fn go_through(faults: &mut Faults<'_>, scenario: Scenario, ending: &mut Ending, healed_in: &mut Duration) -> Result<i64, Failure> {
-    wait_for_answers(&faults.group.board, ANSWERS_BEFORE).await?;
-    faults.group.board.note(format!("{scenario:?}"));
+    wait_for_answers(&faults.cluster.board, ANSWERS_BEFORE).await?;
+    faults.cluster.board.note(format!("{scenario:?}"));
     faults.inject(scenario).await?;
     let healing = Instant::now();
-    faults.group.heal().await?;
-    ending.settle(faults.group).await?;
+    faults.cluster.heal().await?;
+    ending.settle(faults.cluster).await?;
     *healed_in = healing.elapsed();
-    faults.group.board.note("every member takes writes");
-    let more = faults.group.board.answered() + ANSWERS_BEFORE / 2;
-    wait_for_answers(&faults.group.board, more).await?;
-    faults.group.board.set_phase(Phase::Rest);
-    ending.outlive_leases(faults.group).await?;
-    Ok(ending.last_words(faults.group).await?)
+    faults.cluster.board.note("every member takes writes");
+    let more = faults.cluster.board.answered() + ANSWERS_BEFORE / 2;
+    wait_for_answers(&faults.cluster.board, more).await?;
+    faults.cluster.board.set_phase(Phase::Rest);
+    ending.outlive_leases(faults.cluster).await?;
+    Ok(ending.last_words(faults.cluster).await?)
 }
 
 async fn wait_for_answers(board: &Board, count: u64) -> Result<(), Violation> {

@@ -1,6 +1,6 @@
 //! The faults of a run.
 
-use crate::group::Clocks;
+use crate::cluster::Clocks;
 use fastrand::Rng;
 
 /// A kind of fault, and how it is injected.

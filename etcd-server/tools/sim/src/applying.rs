@@ -5,7 +5,7 @@ use crate::plan::spread;
 use crate::planted::Bug;
 use crate::process::{Behind, Context, Doing, Process, Renewed, Reply, Ticket, Waiting, keep};
 use crate::schedule::MILLISECOND;
-use apply::{Effect, GroupChange};
+use apply::{Effect, MembershipChange};
 use bytes::BytesMut;
 use consensus::{ConfChangeKind, Entry, EntryKind};
 use lease::Renewal;
@@ -58,7 +58,7 @@ impl Process {
             check(entry.index == index, || format!("member {} applies entry {} where {index} comes next", self.id, entry.index))?;
             let max_learners = cx.oracle.max_learners;
             let (applied, group) = match entry.kind {
-                EntryKind::Normal => (self.state.apply(&self.store, &mut batch, index, &entry.data, 0)?, GroupChange::None),
+                EntryKind::Normal => (self.state.apply(&self.store, &mut batch, index, &entry.data, 0)?, MembershipChange::None),
                 EntryKind::ConfChange => self.state.apply_conf_change(&mut batch, index, &entry.data, max_learners)?,
             };
             let (expected, expected_group) = cx.oracle.commit(cx.now, entry)?;
@@ -108,12 +108,12 @@ impl Process {
         Ok(())
     }
 
-    fn group_changed(&mut self, change: GroupChange, cx: &mut Context<'_>) -> Checked {
+    fn group_changed(&mut self, change: MembershipChange, cx: &mut Context<'_>) -> Checked {
         let (kind, member) = match change {
-            GroupChange::None => (ConfChangeKind::None, 0),
-            GroupChange::AddVoter(id) => (ConfChangeKind::AddVoter, id.0),
-            GroupChange::AddLearner(id) => (ConfChangeKind::AddLearner, id.0),
-            GroupChange::Remove(id) => (ConfChangeKind::Remove, id.0),
+            MembershipChange::None => (ConfChangeKind::None, 0),
+            MembershipChange::AddVoter(id) => (ConfChangeKind::AddVoter, id.0),
+            MembershipChange::AddLearner(id) => (ConfChangeKind::AddLearner, id.0),
+            MembershipChange::Remove(id) => (ConfChangeKind::Remove, id.0),
         };
         if !cx.planted.has(Bug::RaftNotToldOfChange) {
             self.node.conf_changed(kind, member)?;
@@ -186,9 +186,9 @@ impl Process {
             Renewal::Renewed { .. } if cx.planted.has(Bug::RenewalUnconfirmed) => {
                 cx.out.told.push((ticket, Reply::Renewed { lease, at: cx.now }));
             }
-            Renewal::Renewed { .. } => self.barriers.push(Waiting { ticket, what: Behind::Renewed(renewed) }),
+            Renewal::Renewed { .. } => self.read_index_queue.push(Waiting { ticket, what: Behind::Renewed(renewed) }),
             Renewal::NotFound if is_current => cx.out.told.push((ticket, Reply::NoLease)),
-            Renewal::NotFound => self.barriers.push(Waiting { ticket, what: Behind::Renew(lease) }),
+            Renewal::NotFound => self.read_index_queue.push(Waiting { ticket, what: Behind::Renew(lease) }),
             Renewal::Expired | Renewal::NotLeading => cx.out.told.push((ticket, Reply::Refused)),
         }
     }

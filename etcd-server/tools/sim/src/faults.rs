@@ -143,10 +143,10 @@ impl World {
             let delay = spread(&mut self.random, 300 * MILLISECOND);
             self.schedule.at(self.now + delay, Happening::Start { member: added.id.0 });
         }
-        let hand_over = removes_leader && self.random.u8(..4) > 0;
+        let transfer_leadership = removes_leader && self.random.u8(..4) > 0;
         self.with(at, life, |process, cx| {
-            if hand_over && process.leads() {
-                process.node.hand_over();
+            if transfer_leadership && process.leads() {
+                process.node.transfer_leadership();
             } else {
                 let request = process.next_request();
                 if process.node.propose_conf_change(change.to_raft(request).encode_to_vec().into()).is_err() {

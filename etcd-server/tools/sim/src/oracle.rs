@@ -6,7 +6,7 @@
 
 use crate::check::{Checked, Violation, check};
 use crate::schedule::Time;
-use apply::{Applied, GroupChange, Settings, State};
+use apply::{Applied, MembershipChange, Settings, State};
 use consensus::{Entry, EntryKind, Role, Status};
 use lease::Change;
 use mvcc::RangeOptions;
@@ -21,7 +21,7 @@ use types::{Event, LeaseId};
 pub(crate) struct Known {
     entry: Entry,
     pub(crate) applied: Applied,
-    group: GroupChange,
+    group: MembershipChange,
     digest: u64,
 }
 
@@ -101,7 +101,7 @@ impl Oracle {
     }
 
     /// One leader per term.
-    pub(crate) fn standing(&mut self, member: u64, status: &Status) -> Checked {
+    pub(crate) fn raft_status(&mut self, member: u64, status: &Status) -> Checked {
         if status.role != Role::Leader {
             return Ok(());
         }
@@ -111,7 +111,7 @@ impl Oracle {
 
     /// Takes an entry that a member is about to apply, and returns its outcome. All members apply
     /// the same at the same index.
-    pub(crate) fn commit(&mut self, now: Time, entry: &Entry) -> Checked<(&Applied, GroupChange)> {
+    pub(crate) fn commit(&mut self, now: Time, entry: &Entry) -> Checked<(&Applied, MembershipChange)> {
         if entry.index == self.committed() + 1 {
             self.learn(now, entry)?;
         }
@@ -126,7 +126,7 @@ impl Oracle {
         check(entry.term >= before, || format!("the term goes back from {before} to {} at entry {}", entry.term, entry.index))?;
         let mut batch = MemoryBatch::default();
         let (applied, group) = match entry.kind {
-            EntryKind::Normal => (self.state.apply(&self.store, &mut batch, entry.index, &entry.data, 0)?, GroupChange::None),
+            EntryKind::Normal => (self.state.apply(&self.store, &mut batch, entry.index, &entry.data, 0)?, MembershipChange::None),
             EntryKind::ConfChange => self.state.apply_conf_change(&mut batch, entry.index, &entry.data, self.max_learners)?,
         };
         let sealed = self.state.settle(&self.store, &mut batch, entry.index, entry.term)?;

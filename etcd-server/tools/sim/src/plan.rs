@@ -43,7 +43,7 @@ pub(crate) const FAULTS: [Fault; 11] = [
 
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    pub(crate) founders: u64,
+    pub(crate) initial_members: u64,
     /// End of the faults; the run continues until everything works again.
     pub(crate) faults_until: Time,
     /// Mean pause between two faults.
@@ -76,14 +76,14 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn draw(random: &mut Rng, members: Option<u64>) -> Self {
-        let founders = members.unwrap_or_else(|| *random.choice(&[1, 3, 3, 3, 3, 5, 5, 2, 4, 7]).unwrap_or(&3));
+        let initial_members = members.unwrap_or_else(|| *random.choice(&[1, 3, 3, 3, 3, 5, 5, 2, 4, 7]).unwrap_or(&3));
         let mut faults: Vec<_> = FAULTS.into_iter().filter(|_| random.u8(..3) > 0).collect();
         if random.u8(..20) == 0 {
             faults.clear();
         }
         let (lossy, doubling) = (random.u8(..3) == 0, random.u8(..3) == 0);
         Self {
-            founders,
+            initial_members,
             faults_until: random.u64(3..9) * SECOND,
             fault_pause: random.u64(50..800) * MILLISECOND,
             faults,

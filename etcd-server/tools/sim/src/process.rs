@@ -11,7 +11,7 @@ use crate::plan::{ELECTION_TICKS, Plan, TICK, spread};
 use crate::planted::{Bug, Planted};
 use crate::schedule::{MILLISECOND, Time};
 use apply::State;
-use consensus::{Barriers, Config, HardState, Keep, Node, ReadContexts, Ready, Recovered, Role, SnapshotMark, StepRefusal, Voters};
+use consensus::{Config, HardState, Keep, Node, ReadContexts, ReadIndexQueue, Ready, Recovered, Role, SnapshotMark, StepRefusal, Voters};
 use fastrand::Rng;
 use lease::{Expiry, ExpirySettings};
 use mvcc::compaction::Removal;
@@ -116,7 +116,7 @@ struct Persist {
     number: u64,
     write: Write,
     must_sync: bool,
-    promises: Vec<Message>,
+    deferred_messages: Vec<Message>,
     install: Option<(SnapshotMark, Arc<MemoryStore>)>,
 }
 
@@ -126,7 +126,7 @@ pub(crate) struct Process {
     /// Milliseconds of its clock per second.
     pub(crate) rate: u64,
     pub(crate) node: Node,
-    pub(crate) barriers: Barriers<Waiting>,
+    pub(crate) read_index_queue: ReadIndexQueue<Waiting>,
     pub(crate) store: MemoryStore,
     pub(crate) state: State,
     pub(crate) expiry: Expiry,
@@ -185,7 +185,7 @@ impl Process {
             life,
             rate,
             node,
-            barriers: Barriers::new(ReadContexts::new(id, life), 20),
+            read_index_queue: ReadIndexQueue::new(ReadContexts::new(id, life), 20),
             hub: Hub::new(watch_settings(), point.current, point.compacted),
             store,
             state,
@@ -244,7 +244,7 @@ impl Process {
         match doing {
             Doing::Tick => {
                 self.node.tick();
-                self.barriers.tick();
+                self.read_index_queue.tick();
                 if cx.planted.has(Bug::ReusedReadContexts) && cx.random.u8(..10) == 0 {
                     self.ask_with_used_contexts();
                 }
@@ -284,7 +284,7 @@ impl Process {
     /// Does all that the node asks for.
     pub(crate) fn work(&mut self, cx: &mut Context<'_>) -> Checked {
         loop {
-            self.barriers.ask(&mut self.node);
+            self.read_index_queue.ask(&mut self.node);
             while let Some(ready) = self.node.ready() {
                 self.take(ready, cx)?;
             }
@@ -307,13 +307,13 @@ impl Process {
 
     fn take(&mut self, ready: Ready, cx: &mut Context<'_>) -> Checked {
         if let Some(status) = &ready.status {
-            cx.oracle.standing(self.id, status)?;
+            cx.oracle.raft_status(self.id, status)?;
             if self.expiry.is_leading() != (status.role == Role::Leader) || status.role == Role::Leader {
                 self.apply_queue.push_back(ApplyItem::Leadership { leads: status.role == Role::Leader, term: status.term });
             }
         }
         if ready.ask_reads_again {
-            self.barriers.again();
+            self.read_index_queue.again();
         }
         for message in ready.messages {
             self.send(message, cx)?;
@@ -323,20 +323,20 @@ impl Process {
             self.apply_queue.push_back(ApplyItem::Entries(ready.committed));
         }
         for (context, index) in ready.reads {
-            let waiting = self.barriers.answered(&context);
+            let waiting = self.read_index_queue.answered(&context);
             self.apply_queue.push_back(ApplyItem::Notify { index, waiting });
         }
-        let mut promises = ready.promises;
+        let mut deferred_messages = ready.deferred_messages;
         if cx.planted.has(Bug::PromisesBeforeSync) {
-            for message in std::mem::take(&mut promises) {
+            for message in std::mem::take(&mut deferred_messages) {
                 self.send(message, cx)?;
             }
         }
-        if ready.must_sync || !promises.is_empty() {
+        if ready.must_sync || !deferred_messages.is_empty() {
             let hard_state =
                 ready.hard_state.map(|state| if cx.planted.has(Bug::VoteNotPersisted) { HardState { vote: 0, ..state } } else { state });
             let write = Write { entries: ready.entries, hard_state };
-            self.log_queue.push_back(Persist { number: ready.number, write, must_sync: ready.must_sync, promises, install });
+            self.log_queue.push_back(Persist { number: ready.number, write, must_sync: ready.must_sync, deferred_messages, install });
         }
         Ok(())
     }
@@ -399,7 +399,7 @@ impl Process {
             if persist.must_sync {
                 self.node.persisted(persist.number);
             }
-            cx.out.messages.extend(persist.promises.into_iter().map(|message| (message, None)));
+            cx.out.messages.extend(persist.deferred_messages.into_iter().map(|message| (message, None)));
         }
     }
 
@@ -428,18 +428,18 @@ impl Process {
         self.hub.compacted(self.state.keys.compacted());
         self.node.persisted(persist.number);
         self.node.applied(mark.index, keep(cx.plan));
-        cx.out.messages.extend(persist.promises.into_iter().map(|message| (message, None)));
+        cx.out.messages.extend(persist.deferred_messages.into_iter().map(|message| (message, None)));
         Ok(())
     }
 
     fn ask_with_used_contexts(&mut self) {
         let mut waiting = Vec::new();
-        self.barriers.retain(|read| {
+        self.read_index_queue.retain(|read| {
             waiting.push(read.clone());
             false
         });
-        self.barriers = Barriers::new(ReadContexts::new(self.id, self.life), 20);
-        waiting.into_iter().for_each(|read| self.barriers.push(read));
+        self.read_index_queue = ReadIndexQueue::new(ReadContexts::new(self.id, self.life), 20);
+        waiting.into_iter().for_each(|read| self.read_index_queue.push(read));
     }
 
     /// A leader whose disk does not come back cannot commit by itself any more, and should not keep others from it.
@@ -450,7 +450,7 @@ impl Process {
             return;
         }
         if hung == 1 && self.node.status().transferee.is_none() {
-            self.node.hand_over();
+            self.node.transfer_leadership();
         } else if hung > 2 {
             self.node.step_down();
         }

@@ -82,7 +82,7 @@ impl World {
             known: 0,
             faults_over: false,
             probed: BTreeMap::new(),
-            next_member: plan.founders + 1,
+            next_member: plan.initial_members + 1,
             trace: DefaultHasher::new(),
             tracing,
             events: 0,
@@ -94,17 +94,17 @@ impl World {
 
     /// Creates the initial members, which begin with one entry for each, committed by agreement.
     fn found(&mut self) {
-        let founders = 1..=self.plan.founders;
-        let entries: Vec<_> = founders
+        let initial_members = 1..=self.plan.initial_members;
+        let entries: Vec<_> = initial_members
             .clone()
             .map(|id| {
                 let data = ConfChange::Add(record(id, false)).to_raft(0).encode_to_vec();
                 Entry { term: 1, index: id, kind: EntryKind::ConfChange, data: data.into() }
             })
             .collect();
-        for id in founders {
+        for id in initial_members {
             let mut member = self.make_member();
-            let hard_state = HardState { term: 1, vote: 0, commit: self.plan.founders };
+            let hard_state = HardState { term: 1, vote: 0, commit: self.plan.initial_members };
             member.disk.write(Write { entries: entries.clone(), hard_state: Some(hard_state) });
             member.disk.sync();
             self.members.insert(id, member);
@@ -353,7 +353,7 @@ impl World {
                     if at_once {
                         process.read(ticket, &request, cx)?;
                     } else {
-                        process.barriers.push(Waiting { ticket, what: Behind::Read(request) });
+                        process.read_index_queue.push(Waiting { ticket, what: Behind::Read(request) });
                     }
                 }
                 Ask::KeepAlive(lease) => process.renew(ticket, lease, cx, false),

@@ -1,7 +1,7 @@
 //! Leadership: status, progress of the members, and transfer.
 
 use super::Node;
-use crate::standing::{Progress, Role, Status, successor};
+use crate::raft_status::{Progress, Role, Status, successor};
 use raft::{ProgressState, StateRole};
 
 impl Node {
@@ -16,7 +16,7 @@ impl Node {
 
     /// Transfers leadership to the most up to date of the recently active voters, if there is one.
     /// Returns that voter.
-    pub fn hand_over(&mut self) -> Option<u64> {
+    pub fn transfer_leadership(&mut self) -> Option<u64> {
         let to = successor(&self.progress(), self.raw.raft.id)?;
         self.transfer_leader(to);
         Some(to)

@@ -7,7 +7,7 @@ mod membership;
 mod network;
 mod processes;
 
-use crate::group::{Group, GroupError};
+use crate::cluster::{Cluster, ClusterError};
 use crate::scenario::Scenario;
 use fastrand::Rng;
 use std::ops::Range;
@@ -19,7 +19,7 @@ const LEADER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A scenario under way.
 pub(crate) struct Faults<'a> {
-    pub(crate) group: &'a mut Group,
+    pub(crate) cluster: &'a mut Cluster,
     pub(crate) random: &'a mut Rng,
     /// Entries that a member must miss so that it needs a snapshot.
     pub(crate) catchup_entries: i64,
@@ -27,7 +27,7 @@ pub(crate) struct Faults<'a> {
 
 impl Faults<'_> {
     /// Injects the faults of a scenario.
-    pub(crate) async fn inject(&mut self, scenario: Scenario) -> Result<(), GroupError> {
+    pub(crate) async fn inject(&mut self, scenario: Scenario) -> Result<(), ClusterError> {
         match scenario {
             Scenario::Quiet => {
                 self.rest(1000..2000).await;
@@ -89,32 +89,32 @@ impl Faults<'_> {
         sleep(self.duration(milliseconds)).await;
     }
 
-    fn any(&mut self) -> Result<usize, GroupError> {
-        let up = self.group.up();
-        self.random.choice(up).ok_or_else(|| GroupError::Unexpected("nobody is up".to_owned()))
+    fn any(&mut self) -> Result<usize, ClusterError> {
+        let up = self.cluster.up();
+        self.random.choice(up).ok_or_else(|| ClusterError::Unexpected("nobody is up".to_owned()))
     }
 
-    async fn leader(&mut self) -> Result<usize, GroupError> {
-        match self.group.leader(LEADER_PATIENCE).await {
+    async fn leader(&mut self) -> Result<usize, ClusterError> {
+        match self.cluster.leader(LEADER_PATIENCE).await {
             Some(leader) => Ok(leader),
             None => self.any(),
         }
     }
 
     /// The leader in half of the cases, where most can go wrong.
-    async fn victim(&mut self) -> Result<usize, GroupError> {
+    async fn victim(&mut self) -> Result<usize, ClusterError> {
         if self.random.bool() { self.leader().await } else { self.any() }
     }
 
-    async fn follower(&mut self) -> Result<usize, GroupError> {
+    async fn follower(&mut self) -> Result<usize, ClusterError> {
         let leader = self.leader().await?;
-        let others: Vec<_> = self.group.up().into_iter().filter(|member| *member != leader).collect();
+        let others: Vec<_> = self.cluster.up().into_iter().filter(|member| *member != leader).collect();
         self.random.choice(others).map_or(Ok(leader), Ok)
     }
 
     /// Returns a running member other than these.
-    fn other_than(&mut self, not: &[usize]) -> Result<usize, GroupError> {
-        let others: Vec<_> = self.group.up().into_iter().filter(|member| !not.contains(member)).collect();
-        self.random.choice(others).ok_or_else(|| GroupError::Unexpected("nobody else is up".to_owned()))
+    fn other_than(&mut self, not: &[usize]) -> Result<usize, ClusterError> {
+        let others: Vec<_> = self.cluster.up().into_iter().filter(|member| !not.contains(member)).collect();
+        self.random.choice(others).ok_or_else(|| ClusterError::Unexpected("nobody else is up".to_owned()))
     }
 }

@@ -1,7 +1,7 @@
 //! Links that are cut, slow, narrow or lossy.
 
 use super::Faults;
-use crate::group::GroupError;
+use crate::cluster::ClusterError;
 use crate::switch::Link;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
@@ -13,36 +13,36 @@ const AWAY_LIMIT: Duration = Duration::from_secs(40);
 
 impl Faults<'_> {
     fn pairs(&self) -> Vec<(usize, usize)> {
-        let up = self.group.up();
+        let up = self.cluster.up();
         up.iter().flat_map(|&from| up.iter().map(move |&to| (from, to))).filter(|(from, to)| from != to).collect()
     }
 
     /// Changes the links that a rule names.
     fn links(&self, what: &str, link: Link, concerned: impl Fn(usize, usize) -> bool) {
-        self.group.board.note(what.to_owned());
+        self.cluster.board.note(what.to_owned());
         for (from, to) in self.pairs().into_iter().filter(|(from, to)| concerned(*from, *to)) {
-            self.group.link(from, to, link);
+            self.cluster.link(from, to, link);
         }
     }
 
     fn mend(&self) {
-        self.group.board.note("all links are well");
-        self.group.switch.clear();
+        self.cluster.board.note("all links are well");
+        self.cluster.switch.clear();
     }
 
     /// Half of the time connections break when a cut ends, as they do when it lasts longer.
     async fn heal_after(&mut self, milliseconds: std::ops::Range<u64>) {
         self.rest(milliseconds).await;
         if self.random.bool() {
-            for member in self.group.up() {
-                self.group.switch.break_connections(member);
+            for member in self.cluster.up() {
+                self.cluster.switch.break_connections(member);
             }
         }
         self.mend();
         self.rest(200..1000).await;
     }
 
-    pub(super) async fn isolate(&mut self, leader: bool) -> Result<(), GroupError> {
+    pub(super) async fn isolate(&mut self, leader: bool) -> Result<(), ClusterError> {
         for _ in 0..2 {
             let victim = if leader { self.leader().await? } else { self.follower().await? };
             self.links(&format!("member {victim} is cut off"), CUT, |from, to| from == victim || to == victim);
@@ -51,13 +51,13 @@ impl Faults<'_> {
         Ok(())
     }
 
-    pub(super) async fn shatter(&mut self) -> Result<(), GroupError> {
+    pub(super) async fn shatter(&mut self) -> Result<(), ClusterError> {
         self.links("all links are cut", CUT, |_, _| true);
         self.heal_after(500..2500).await;
         Ok(())
     }
 
-    pub(super) async fn one_way(&mut self) -> Result<(), GroupError> {
+    pub(super) async fn one_way(&mut self) -> Result<(), ClusterError> {
         for _ in 0..2 {
             let (victim, other) = (self.victim().await?, self.any()?);
             let shape = self.random.u8(..4);
@@ -72,7 +72,7 @@ impl Faults<'_> {
         Ok(())
     }
 
-    pub(super) async fn bridge(&mut self) -> Result<(), GroupError> {
+    pub(super) async fn bridge(&mut self) -> Result<(), ClusterError> {
         for _ in 0..2 {
             let first = self.victim().await?;
             let second = self.other_than(&[first])?;
@@ -85,8 +85,8 @@ impl Faults<'_> {
     }
 
     /// Each sees its neighbours in the ring only; with five members that is a majority, with three all.
-    pub(super) async fn ring(&mut self) -> Result<(), GroupError> {
-        let up = self.group.up();
+    pub(super) async fn ring(&mut self) -> Result<(), ClusterError> {
+        let up = self.cluster.up();
         let place = |member: usize| up.iter().position(|known| *known == member).unwrap_or_default();
         let size = up.len();
         self.links("a ring", CUT, |from, to| {
@@ -97,14 +97,14 @@ impl Faults<'_> {
         Ok(())
     }
 
-    pub(super) async fn lose(&mut self) -> Result<(), GroupError> {
+    pub(super) async fn lose(&mut self) -> Result<(), ClusterError> {
         let loss_per_mille = *self.random.choice(&[10, 100, 300, 500]).unwrap_or(&100);
         self.links(&format!("{loss_per_mille} of 1000 are lost"), Link { loss_per_mille, ..Link::default() }, |_, _| true);
         self.heal_after(1500..3500).await;
         Ok(())
     }
 
-    pub(super) async fn delay(&mut self) -> Result<(), GroupError> {
+    pub(super) async fn delay(&mut self) -> Result<(), ClusterError> {
         let delay = *self.random.choice(&[25, 75, 250]).unwrap_or(&75);
         let link = Link { delay: Duration::from_millis(delay), jitter: Duration::from_millis(delay), ..Link::default() };
         let victim = self.random.bool().then_some(self.any()?);
@@ -113,7 +113,7 @@ impl Faults<'_> {
         Ok(())
     }
 
-    pub(super) async fn throttle(&mut self) -> Result<(), GroupError> {
+    pub(super) async fn throttle(&mut self) -> Result<(), ClusterError> {
         let bytes_per_second = self.random.u32(16_000..128_000);
         let victim = self.any()?;
         let link = Link { bytes_per_second, ..Link::default() };
@@ -122,7 +122,7 @@ impl Faults<'_> {
         Ok(())
     }
 
-    pub(super) async fn damage(&mut self) -> Result<(), GroupError> {
+    pub(super) async fn damage(&mut self) -> Result<(), ClusterError> {
         for _ in 0..3 {
             let damage_per_mille = self.random.u16(5..100);
             self.links(&format!("{damage_per_mille} of 1000 chunks are damaged"), Link { damage_per_mille, ..Link::default() }, |_, _| {
@@ -135,11 +135,11 @@ impl Faults<'_> {
         Ok(())
     }
 
-    pub(super) async fn break_connections(&mut self) -> Result<(), GroupError> {
-        self.group.board.note("connections break all the time");
+    pub(super) async fn break_connections(&mut self) -> Result<(), ClusterError> {
+        self.cluster.board.note("connections break all the time");
         for _ in 0..self.random.u8(20..50) {
             let victim = self.any()?;
-            self.group.switch.break_connections(victim);
+            self.cluster.switch.break_connections(victim);
             sleep(Duration::from_millis(50)).await;
         }
         self.rest(200..500).await;
@@ -147,30 +147,30 @@ impl Faults<'_> {
     }
 
     /// A follower misses so much that the log does not reach back to it; watchers at it come and go meanwhile.
-    pub(super) async fn fall_behind(&mut self, killed: bool) -> Result<(), GroupError> {
+    pub(super) async fn fall_behind(&mut self, killed: bool) -> Result<(), ClusterError> {
         let victim = self.follower().await?;
         self.links(&format!("member {victim} is cut off until it needs a snapshot"), CUT, |from, to| from == victim || to == victim);
-        let (begun, think) = (Instant::now(), self.group.board.think());
-        self.group.board.set_think(Duration::ZERO);
-        let far = self.group.board.recorded() + self.catchup_entries;
-        while self.group.board.recorded() < far && begun.elapsed() < AWAY_LIMIT {
+        let (begun, think) = (Instant::now(), self.cluster.board.think());
+        self.cluster.board.set_think(Duration::ZERO);
+        let far = self.cluster.board.recorded() + self.catchup_entries;
+        while self.cluster.board.recorded() < far && begun.elapsed() < AWAY_LIMIT {
             sleep(Duration::from_millis(20)).await;
         }
-        self.group.board.set_think(think);
-        self.group.board.note(format!("revision {}", self.group.board.recorded()));
+        self.cluster.board.set_think(think);
+        self.cluster.board.note(format!("revision {}", self.cluster.board.recorded()));
         self.mend();
         if killed {
             self.rest(0..300).await;
-            self.group.kill(victim);
+            self.cluster.kill(victim);
             self.rest(0..300).await;
-            self.group.relaunch(victim)?;
+            self.cluster.relaunch(victim)?;
         }
-        self.group.healthy(victim).await?;
+        self.cluster.healthy(victim).await?;
         self.rest(200..1000).await;
         Ok(())
     }
 
-    pub(super) async fn flap(&mut self) -> Result<(), GroupError> {
+    pub(super) async fn flap(&mut self) -> Result<(), ClusterError> {
         let victim = self.victim().await?;
         for _ in 0..self.random.u8(3..7) {
             self.links(&format!("member {victim} is cut off"), CUT, |from, to| from == victim || to == victim);

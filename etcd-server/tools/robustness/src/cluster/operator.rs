@@ -1,7 +1,7 @@
 //! The operator of a cluster: finds the leader, transfers leadership, adds, promotes and removes
 //! members.
 
-use super::{Group, GroupError, PATIENCE, Standing};
+use super::{Cluster, ClusterError, MemberState, PATIENCE};
 use proto::etcdserverpb::{
     MemberAddRequest, MemberListRequest, MemberPromoteRequest, MemberRemoveRequest, MoveLeaderRequest, StatusRequest,
 };
@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 /// Time limit of one call.
 const CALL_PATIENCE: Duration = Duration::from_secs(5);
 
-impl Group {
+impl Cluster {
     /// Returns the leader, by its own statement; waits for one.
     pub(crate) async fn leader(&self, patience: Duration) -> Option<usize> {
         let begun = Instant::now();
@@ -34,18 +34,18 @@ impl Group {
         Some((status.header?.member_id, status.leader))
     }
 
-    pub(crate) async fn id(&self, member: usize) -> Result<u64, GroupError> {
+    pub(crate) async fn id(&self, member: usize) -> Result<u64, ClusterError> {
         let begun = Instant::now();
         loop {
             match self.status(member).await {
                 Some((id, _)) => return Ok(id),
-                None if begun.elapsed() > PATIENCE => return Err(GroupError::Unexpected(format!("member {member} tells no status"))),
+                None if begun.elapsed() > PATIENCE => return Err(ClusterError::Unexpected(format!("member {member} tells no status"))),
                 None => sleep(Duration::from_millis(50)).await,
             }
         }
     }
 
-    pub(crate) async fn move_leader(&self, from: usize, to: usize) -> Result<(), GroupError> {
+    pub(crate) async fn move_leader(&self, from: usize, to: usize) -> Result<(), ClusterError> {
         self.board.note(format!("leadership from {from} to {to}"));
         let target_id = self.id(to).await?;
         let Some(seat) = self.board.seat(from) else { return Ok(()) };
@@ -56,13 +56,13 @@ impl Group {
         }
     }
 
-    fn cluster(&self, via: usize) -> Result<ClusterClient<tonic::transport::Channel>, GroupError> {
-        let seat = self.board.seat(via).ok_or_else(|| GroupError::Unexpected(format!("member {via} is gone")))?;
+    fn cluster(&self, via: usize) -> Result<ClusterClient<tonic::transport::Channel>, ClusterError> {
+        let seat = self.board.seat(via).ok_or_else(|| ClusterError::Unexpected(format!("member {via} is gone")))?;
         Ok(ClusterClient::new(seat.channel))
     }
 
     /// Adds a member and starts it; tries until the group agrees.
-    pub(crate) async fn add(&mut self, via: usize, learner: bool) -> Result<usize, GroupError> {
+    pub(crate) async fn add(&mut self, via: usize, learner: bool) -> Result<usize, ClusterError> {
         let member = self.slots.len();
         let (place, entry, peer_url) = self.place(member).await?;
         self.board.note(format!("add {} {member}", if learner { "learner" } else { "member" }));
@@ -75,14 +75,14 @@ impl Group {
                 // It took longer than we waited, and is there.
                 Ok(Err(status)) if status.message().contains("Peer URLs already exists") => break,
                 Ok(Err(status)) if begun.elapsed() > PATIENCE => return Err(status.into()),
-                Err(_) if begun.elapsed() > PATIENCE => return Err(GroupError::Unexpected("a member cannot be added".to_owned())),
+                Err(_) if begun.elapsed() > PATIENCE => return Err(ClusterError::Unexpected("a member cannot be added".to_owned())),
                 Ok(Err(_)) | Err(_) => sleep(Duration::from_millis(200)).await,
             }
         }
         // This member's own list is enough: it reported success, and a cluster of two without the
         // second one orders nothing.
         let listed = timeout(PATIENCE, self.cluster(via)?.member_list(MemberListRequest { linearizable: false })).await;
-        let listed = listed.map_err(|_| GroupError::Unexpected("the members are not listed".to_owned()))??.into_inner().members;
+        let listed = listed.map_err(|_| ClusterError::Unexpected("the members are not listed".to_owned()))??.into_inner().members;
         let known = self.slots.iter().map(|slot| (&slot.peer_url, &slot.entry)).chain([(&peer_url, &entry)]);
         let entries: Vec<_> =
             known.filter(|(url, _)| listed.iter().any(|member| member.peer_ur_ls.contains(url))).map(|(_, entry)| entry.as_str()).collect();
@@ -92,7 +92,7 @@ impl Group {
     }
 
     /// Makes a voter of a learner; tries until it has caught up.
-    pub(crate) async fn promote(&self, via: usize, member: usize) -> Result<(), GroupError> {
+    pub(crate) async fn promote(&self, via: usize, member: usize) -> Result<(), ClusterError> {
         self.board.note(format!("promote {member}"));
         let (begun, id) = (Instant::now(), self.listed_id(via, member).await?);
         loop {
@@ -101,14 +101,14 @@ impl Group {
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(status)) if status.message() == "etcdserver: can only promote a learner member" => return Ok(()),
                 Ok(Err(status)) if begun.elapsed() > PATIENCE => return Err(status.into()),
-                Err(_) if begun.elapsed() > PATIENCE => return Err(GroupError::Unexpected("a learner is not promoted".to_owned())),
+                Err(_) if begun.elapsed() > PATIENCE => return Err(ClusterError::Unexpected("a learner is not promoted".to_owned())),
                 Ok(Err(_)) | Err(_) => sleep(Duration::from_millis(100)).await,
             }
         }
     }
 
     /// Takes a member out; tries until the group agrees. Its process ends by itself, or is ended.
-    pub(crate) async fn remove(&mut self, via: usize, member: usize) -> Result<(), GroupError> {
+    pub(crate) async fn remove(&mut self, via: usize, member: usize) -> Result<(), ClusterError> {
         self.board.note(format!("remove {member}"));
         let (begun, id) = (Instant::now(), self.listed_id(via, member).await?);
         loop {
@@ -117,19 +117,19 @@ impl Group {
                 Ok(Ok(_)) => break,
                 Ok(Err(status)) if status.message().contains("member not found") => break,
                 Ok(Err(status)) if begun.elapsed() > PATIENCE => return Err(status.into()),
-                Err(_) if begun.elapsed() > PATIENCE => return Err(GroupError::Unexpected("a member is not removed".to_owned())),
+                Err(_) if begun.elapsed() > PATIENCE => return Err(ClusterError::Unexpected("a member is not removed".to_owned())),
                 Ok(Err(_)) | Err(_) => sleep(Duration::from_millis(100)).await,
             }
         }
         self.board.unseat(member);
-        self.slots[member].standing = Standing::Removed;
+        self.slots[member].standing = MemberState::Removed;
         Ok(())
     }
 
-    async fn listed_id(&self, via: usize, member: usize) -> Result<u64, GroupError> {
+    async fn listed_id(&self, via: usize, member: usize) -> Result<u64, ClusterError> {
         let listed = timeout(PATIENCE, self.cluster(via)?.member_list(MemberListRequest { linearizable: false })).await;
-        let listed = listed.map_err(|_| GroupError::Unexpected("the members are not listed".to_owned()))??.into_inner().members;
+        let listed = listed.map_err(|_| ClusterError::Unexpected("the members are not listed".to_owned()))??.into_inner().members;
         let found = listed.into_iter().find(|listed| listed.peer_ur_ls.contains(&self.slots[member].peer_url));
-        found.map(|member| member.id).ok_or_else(|| GroupError::Unexpected(format!("member {member} is not listed")))
+        found.map(|member| member.id).ok_or_else(|| ClusterError::Unexpected(format!("member {member} is not listed")))
     }
 }

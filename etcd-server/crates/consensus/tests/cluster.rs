@@ -24,7 +24,7 @@ pub(crate) struct Member {
     pub(crate) installed: Vec<SnapshotMark>,
 }
 
-pub(crate) struct Group {
+pub(crate) struct TestCluster {
     pub(crate) members: BTreeMap<u64, Member>,
     /// Members without any connection.
     pub(crate) cut: BTreeSet<u64>,
@@ -62,7 +62,7 @@ impl Member {
     }
 }
 
-impl Group {
+impl TestCluster {
     /// Voters that know each other from the start.
     pub(crate) fn of(ids: &[u64]) -> Self {
         let recovered = Recovered { voters: voters(ids), ..Recovered::default() };
@@ -73,9 +73,9 @@ impl Group {
 
     /// With a leader, and everything settled.
     pub(crate) fn led(ids: &[u64]) -> (Self, u64) {
-        let mut group = Self::of(ids);
-        let leader = group.elect();
-        (group, leader)
+        let mut cluster = Self::of(ids);
+        let leader = cluster.elect();
+        (cluster, leader)
     }
 
     pub(crate) fn member(&mut self, id: u64) -> &mut Member {
@@ -201,7 +201,7 @@ impl Group {
             }
             member.reads.extend(ready.reads);
             member.asked_again += usize::from(ready.ask_reads_again);
-            self.wire.extend(ready.promises);
+            self.wire.extend(ready.deferred_messages);
         }
         worked
     }

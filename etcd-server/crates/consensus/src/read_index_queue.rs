@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// The reads that wait for an index; `T` identifies a read. Bounded by the admission of its owner.
 #[derive(Debug)]
-pub struct Barriers<T> {
+pub struct ReadIndexQueue<T> {
     contexts: ReadContexts,
     waiting: Vec<T>,
     asked: BTreeMap<u64, Asked<T>>,
@@ -26,7 +26,7 @@ struct Asked<T> {
     at_tick: u64,
 }
 
-impl<T> Barriers<T> {
+impl<T> ReadIndexQueue<T> {
     /// Returns an empty queue.
     pub fn new(contexts: ReadContexts, retry_ticks: u64) -> Self {
         Self { contexts, waiting: Vec::new(), asked: BTreeMap::new(), retry_ticks, ticks: 0 }

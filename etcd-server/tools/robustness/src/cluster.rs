@@ -23,7 +23,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The reason why members could not be brought into the state that a scenario needs.
 #[derive(Debug, thiserror::Error)]
-pub enum GroupError {
+pub enum ClusterError {
     /// A process did not start, or does not answer.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -46,7 +46,7 @@ pub enum GroupError {
 
 /// The settings by which members are started.
 #[derive(Clone, Debug)]
-pub(crate) struct GroupSettings {
+pub(crate) struct ClusterSettings {
     pub(crate) command: String,
     pub(crate) flags: Vec<String>,
     /// `true` if each has a file system of its own.
@@ -60,7 +60,7 @@ pub(crate) struct GroupSettings {
 
 /// The state of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum MemberState {
     Up,
     /// Its process ended, by us or because of a fault.
     Down,
@@ -75,7 +75,7 @@ pub(crate) struct Slot {
     server: Server,
     // Behind the server, which must have ended when it is unmounted.
     disk: Option<LoopDisk>,
-    pub(crate) standing: Standing,
+    pub(crate) standing: MemberState,
     life: u64,
     entry: String,
     peer_url: String,
@@ -90,41 +90,41 @@ impl Slot {
 
 /// All members that ever were; positions stay.
 #[derive(Debug)]
-pub(crate) struct Group {
+pub(crate) struct Cluster {
     pub(crate) slots: Vec<Slot>,
     pub(crate) switch: Switch,
     pub(crate) board: Arc<Board>,
-    settings: GroupSettings,
+    settings: ClusterSettings,
     clocks: Option<WallClocks>,
 }
 
-impl Group {
+impl Cluster {
     /// Starts members that found a group; returns when all answer.
-    pub(crate) async fn start(settings: GroupSettings, size: usize, seed: u64, board: Arc<Board>) -> Result<Self, GroupError> {
+    pub(crate) async fn start(settings: ClusterSettings, size: usize, seed: u64, board: Arc<Board>) -> Result<Self, ClusterError> {
         let clocks = if settings.clocks == Clocks::Wall { WallClocks::new()? } else { None };
-        let mut group = Self { slots: Vec::new(), switch: Switch::new(seed), board, settings, clocks };
+        let mut cluster = Self { slots: Vec::new(), switch: Switch::new(seed), board, settings, clocks };
         let mut founders = Vec::new();
         for member in 0..size {
-            founders.push(group.place(member).await?);
+            founders.push(cluster.place(member).await?);
         }
         let entries = founders.iter().map(|(_, entry, _)| entry.clone()).collect::<Vec<_>>().join(",");
         for (place, entry, peer_url) in founders {
-            group.launch(place, entry, peer_url, &["--initial-cluster".to_owned(), entries.clone()])?;
+            cluster.launch(place, entry, peer_url, &["--initial-cluster".to_owned(), entries.clone()])?;
         }
         for member in 0..size {
-            group.healthy(member).await?;
+            cluster.healthy(member).await?;
         }
-        Ok(group)
+        Ok(cluster)
     }
 
-    async fn place(&self, member: usize) -> Result<(Place, String, String), GroupError> {
+    async fn place(&self, member: usize) -> Result<(Place, String, String), ClusterError> {
         let place = Place::free(format!("m{member}"))?;
         let port = self.switch.open(member, place.peer_port).await?;
         let peer_url = format!("{}://127.0.0.1:{port}", self.peer_scheme());
         Ok((place.clone(), format!("{}={peer_url}", place.name), peer_url))
     }
 
-    fn launch(&mut self, place: Place, entry: String, peer_url: String, flags: &[String]) -> Result<(), GroupError> {
+    fn launch(&mut self, place: Place, entry: String, peer_url: String, flags: &[String]) -> Result<(), ClusterError> {
         let member = self.slots.len();
         let mut settings = Settings::new(self.command(member, &self.settings.command)?);
         settings.flags.clone_from(&self.settings.flags);
@@ -139,7 +139,7 @@ impl Group {
             settings.flags.push(format!("--data-dir={}", disk.path().join("data").display()));
         }
         let server = Server::launch(settings, place, flags.to_vec())?;
-        self.slots.push(Slot { tracer: None, limit: None, server, disk, standing: Standing::Up, life: 0, entry, peer_url });
+        self.slots.push(Slot { tracer: None, limit: None, server, disk, standing: MemberState::Up, life: 0, entry, peer_url });
         self.seat(member)
     }
 
@@ -148,41 +148,41 @@ impl Group {
     }
 
     /// The command that starts a member under the clocks that it has.
-    fn command(&self, member: usize, command: &str) -> Result<String, GroupError> {
+    fn command(&self, member: usize, command: &str) -> Result<String, ClusterError> {
         match (self.settings.clocks, &self.clocks) {
             (Clocks::TheMachines, _) => Ok(command.to_owned()),
             (Clocks::Wall, Some(clocks)) => Ok(clocks.command(member, command)?),
-            (Clocks::Wall, None) => Err(GroupError::Unable("a C compiler")),
+            (Clocks::Wall, None) => Err(ClusterError::Unable("a C compiler")),
             (Clocks::Epochs, _) => Ok(with_own_epoch(member, command)),
         }
     }
 
     /// Starts a member with the other build from its next start on, or with its own again.
-    pub(crate) fn choose_build(&mut self, member: usize, other: bool) -> Result<(), GroupError> {
+    pub(crate) fn choose_build(&mut self, member: usize, other: bool) -> Result<(), ClusterError> {
         self.board.note(format!("member {member} gets {} build", if other { "the other" } else { "its own" }));
-        let other_command = self.settings.other_command.as_deref().ok_or(GroupError::Unable("another build: --other-server"))?;
+        let other_command = self.settings.other_command.as_deref().ok_or(ClusterError::Unable("another build: --other-server"))?;
         let command = self.command(member, if other { other_command } else { &self.settings.command })?;
         self.slots[member].server.set_command(command);
         Ok(())
     }
 
-    pub(crate) fn set_wall_clock(&self, member: usize, clock: WallClock) -> Result<(), GroupError> {
+    pub(crate) fn set_wall_clock(&self, member: usize, clock: WallClock) -> Result<(), ClusterError> {
         self.board.note(format!("member {member}: {clock:?}"));
-        let clocks = self.clocks.as_ref().ok_or(GroupError::Unable("a C compiler"))?;
+        let clocks = self.clocks.as_ref().ok_or(ClusterError::Unable("a C compiler"))?;
         Ok(clocks.set(member, clock)?)
     }
 
     /// Publishes a new process to all tasks.
-    fn seat(&mut self, member: usize) -> Result<(), GroupError> {
+    fn seat(&mut self, member: usize) -> Result<(), ClusterError> {
         let slot = &mut self.slots[member];
-        slot.standing = Standing::Up;
+        slot.standing = MemberState::Up;
         slot.life += 1;
         self.switch.set_process(member, slot.server.pid());
         Ok(self.board.seat_member(member, slot.life, &slot.server.endpoint())?)
     }
 
     pub(crate) fn up(&self) -> Vec<usize> {
-        (0..self.slots.len()).filter(|member| self.slots[*member].standing == Standing::Up).collect()
+        (0..self.slots.len()).filter(|member| self.slots[*member].standing == MemberState::Up).collect()
     }
 
     pub(crate) fn has_disk(&self, member: usize) -> bool {
@@ -197,7 +197,7 @@ impl Group {
         self.slots[member].server.is_running()
     }
 
-    pub(crate) async fn healthy(&mut self, member: usize) -> Result<(), GroupError> {
+    pub(crate) async fn healthy(&mut self, member: usize) -> Result<(), ClusterError> {
         Ok(self.slots[member].server.healthy().await?)
     }
 
@@ -206,18 +206,18 @@ impl Group {
         let slot = &mut self.slots[member];
         slot.leave_alone();
         slot.server.kill();
-        slot.standing = Standing::Down;
+        slot.standing = MemberState::Down;
     }
 
     /// Asks it to end, and expects it to.
-    pub(crate) fn terminate(&mut self, member: usize) -> Result<(), GroupError> {
+    pub(crate) fn terminate(&mut self, member: usize) -> Result<(), ClusterError> {
         self.board.note(format!("terminate member {member}"));
         let slot = &mut self.slots[member];
-        slot.standing = Standing::Down;
+        slot.standing = MemberState::Down;
         let ended = tokio::task::block_in_place(|| slot.server.terminate(Duration::from_secs(30)));
         match ended {
             Some(_) => Ok(()),
-            None => Err(GroupError::Unexpected(format!("member {member} still runs 30 s after SIGTERM"))),
+            None => Err(ClusterError::Unexpected(format!("member {member} still runs 30 s after SIGTERM"))),
         }
     }
 
@@ -227,12 +227,12 @@ impl Group {
         let ended = tokio::task::block_in_place(|| slot.server.wait_for_end(limit)).is_some();
         if ended {
             self.board.note(format!("member {member} has ended"));
-            slot.standing = Standing::Down;
+            slot.standing = MemberState::Down;
         }
         ended
     }
 
-    pub(crate) fn relaunch(&mut self, member: usize) -> Result<(), GroupError> {
+    pub(crate) fn relaunch(&mut self, member: usize) -> Result<(), ClusterError> {
         self.board.note(format!("start member {member}"));
         let slot = &mut self.slots[member];
         slot.leave_alone();
@@ -240,24 +240,24 @@ impl Group {
         self.seat(member)
     }
 
-    pub(crate) fn freeze(&mut self, member: usize, frozen: bool) -> Result<(), GroupError> {
+    pub(crate) fn freeze(&mut self, member: usize, frozen: bool) -> Result<(), ClusterError> {
         self.board.note(format!("{} member {member}", if frozen { "pause" } else { "continue" }));
         Ok(self.slots[member].server.freeze(frozen)?)
     }
 
     /// The disk of a member, where it has one of its own.
-    pub(crate) fn disk(&mut self, member: usize) -> Result<&mut LoopDisk, GroupError> {
-        self.slots[member].disk.as_mut().ok_or(GroupError::Unable("root and loop mounts"))
+    pub(crate) fn disk(&mut self, member: usize) -> Result<&mut LoopDisk, ClusterError> {
+        self.slots[member].disk.as_mut().ok_or(ClusterError::Unable("root and loop mounts"))
     }
 
-    pub(crate) fn disk_path(&self, member: usize) -> Result<PathBuf, GroupError> {
-        self.slots[member].disk.as_ref().map(LoopDisk::path).ok_or(GroupError::Unable("root and loop mounts"))
+    pub(crate) fn disk_path(&self, member: usize) -> Result<PathBuf, ClusterError> {
+        self.slots[member].disk.as_ref().map(LoopDisk::path).ok_or(ClusterError::Unable("root and loop mounts"))
     }
 
     /// Everything unsynced is lost; the process is ended, and the disk is there again.
-    pub(crate) fn cut_power(&mut self, member: usize) -> Result<(), GroupError> {
+    pub(crate) fn cut_power(&mut self, member: usize) -> Result<(), ClusterError> {
         self.board.note(format!("power cut at member {member}"));
-        let failed = || GroupError::Unable("the power of a loop file system to be cut");
+        let failed = || ClusterError::Unable("the power of a loop file system to be cut");
         if !self.disk(member)?.cut_power() {
             return Err(failed());
         }
@@ -266,12 +266,12 @@ impl Group {
         if disk.unmount() && disk.mount() { Ok(()) } else { Err(failed()) }
     }
 
-    /// Makes calls of a member fail or take long, until it ends or [`Group::release`].
-    pub(crate) fn trace(&mut self, member: usize, calls: &str, injection: &str) -> Result<(), GroupError> {
+    /// Makes calls of a member fail or take long, until it ends or [`Cluster::release`].
+    pub(crate) fn trace(&mut self, member: usize, calls: &str, injection: &str) -> Result<(), ClusterError> {
         self.board.note(format!("member {member}: {calls} {injection}"));
         let slot = &mut self.slots[member];
         slot.tracer = Tracer::attach(slot.server.pid(), calls, injection)?;
-        if slot.tracer.is_some() { Ok(()) } else { Err(GroupError::Unable("a strace that may trace")) }
+        if slot.tracer.is_some() { Ok(()) } else { Err(ClusterError::Unable("a strace that may trace")) }
     }
 
     pub(crate) fn release(&mut self, member: usize) {
@@ -279,22 +279,22 @@ impl Group {
         self.slots[member].tracer = None;
     }
 
-    /// Leaves a member so many hundredths of a processor, until [`Group::unlimit`].
-    pub(crate) fn limit_processor(&mut self, member: usize, percent: u32) -> Result<(), GroupError> {
+    /// Leaves a member so many hundredths of a processor, until [`Cluster::unlimit`].
+    pub(crate) fn limit_processor(&mut self, member: usize, percent: u32) -> Result<(), ClusterError> {
         self.board.note(format!("member {member} gets {percent} % of a processor"));
         let limit = Limit::processor(self.slots[member].server.pid(), percent);
         self.limit(member, limit)
     }
 
-    /// Gives a member so much more memory and no more, until [`Group::unlimit`].
-    pub(crate) fn limit_memory(&mut self, member: usize, bytes: u32) -> Result<(), GroupError> {
+    /// Gives a member so much more memory and no more, until [`Cluster::unlimit`].
+    pub(crate) fn limit_memory(&mut self, member: usize, bytes: u32) -> Result<(), ClusterError> {
         self.board.note(format!("member {member} gets {bytes} more bytes of memory"));
         let limit = Limit::memory(self.slots[member].server.pid(), bytes);
         self.limit(member, limit)
     }
 
-    fn limit(&mut self, member: usize, limit: Option<Limit>) -> Result<(), GroupError> {
-        self.slots[member].limit = Some(limit.ok_or(GroupError::Unable("control groups of the first version that may be changed"))?);
+    fn limit(&mut self, member: usize, limit: Option<Limit>) -> Result<(), ClusterError> {
+        self.slots[member].limit = Some(limit.ok_or(ClusterError::Unable("control groups of the first version that may be changed"))?);
         Ok(())
     }
 
@@ -317,19 +317,19 @@ impl Group {
     }
 
     /// Everything that was broken is whole again, and every member runs.
-    pub(crate) async fn heal(&mut self) -> Result<(), GroupError> {
+    pub(crate) async fn heal(&mut self) -> Result<(), ClusterError> {
         self.switch.clear();
         self.board.note("all links are well");
         for member in 0..self.slots.len() {
             self.slots[member].leave_alone();
             let standing = self.slots[member].standing;
             match standing {
-                Standing::Removed => {}
-                Standing::Down => self.relaunch(member)?,
-                Standing::Up if self.is_running(member) => {}
-                Standing::Up => {
+                MemberState::Removed => {}
+                MemberState::Down => self.relaunch(member)?,
+                MemberState::Up if self.is_running(member) => {}
+                MemberState::Up => {
                     let log = self.log_tail(member);
-                    return Err(GroupError::Unexpected(format!("member {member} ended by itself; its last lines:\n{log}")));
+                    return Err(ClusterError::Unexpected(format!("member {member} ended by itself; its last lines:\n{log}")));
                 }
             }
         }
