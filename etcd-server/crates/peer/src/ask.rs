@@ -8,7 +8,7 @@
 use crate::connect::{Connect, HttpResponse, RequestError, ask, request};
 use crate::handshake::{self, Mismatch};
 use crate::local::HashKv;
-use crate::outbox::Outbox;
+use crate::peer_sender::PeerSender;
 use crate::transport::Shared;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
@@ -87,7 +87,7 @@ fn of(cluster: Option<&ClusterId>) -> String {
 #[derive(Clone)]
 pub struct Target {
     pub(crate) url: Uri,
-    pub(crate) peer: Arc<Outbox>,
+    pub(crate) peer: Arc<PeerSender>,
     pub(crate) shared: Arc<Shared>,
 }
 

@@ -4,7 +4,7 @@ use crate::connect::{Connection, RequestError, request};
 use crate::frame::{Decoder, FrameError, StreamKind};
 use crate::handshake::Mismatch;
 use crate::link::{Cause, Problem, first_cause};
-use crate::outbox::Outbox;
+use crate::peer_sender::PeerSender;
 use crate::transport::Shared;
 use bytes::Bytes;
 use http::{Method, StatusCode, Uri};
@@ -78,7 +78,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Keeps one stream open for as long as the member belongs to the cluster.
-pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<Outbox>, kind: StreamKind) {
+pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<PeerSender>, kind: StreamKind) {
     let mut attempt: usize = 0;
     loop {
         let end = follow(&shared, &peer, kind, attempt).await;
@@ -98,7 +98,7 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<Outbox>, kind: StreamKind
     }
 }
 
-async fn follow(shared: &Shared, peer: &Outbox, kind: StreamKind, attempt: usize) -> StreamEnd {
+async fn follow(shared: &Shared, peer: &PeerSender, kind: StreamKind, attempt: usize) -> StreamEnd {
     match open(shared, peer, kind, attempt).await {
         Ok((connection, body, url)) => {
             peer.seen();
@@ -115,7 +115,7 @@ async fn follow(shared: &Shared, peer: &Outbox, kind: StreamKind, attempt: usize
 
 async fn open(
     shared: &Shared,
-    peer: &Outbox,
+    peer: &PeerSender,
     kind: StreamKind,
     attempt: usize,
 ) -> Result<(Connection<Empty<Bytes>>, hyper::body::Incoming, Uri), StreamEnd> {
@@ -142,7 +142,7 @@ async fn open(
     }
 }
 
-async fn read(shared: &Shared, peer: &Outbox, kind: StreamKind, mut body: hyper::body::Incoming) -> StreamEnd {
+async fn read(shared: &Shared, peer: &PeerSender, kind: StreamKind, mut body: hyper::body::Incoming) -> StreamEnd {
     let mut decoder = Decoder::new(kind, peer.id, shared.own.member.0);
     loop {
         let frame = match tokio::time::timeout(SILENCE_MAX, body.frame()).await {

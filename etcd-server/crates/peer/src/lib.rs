@@ -25,7 +25,7 @@ pub mod lease_batch;
 mod link;
 mod local;
 mod log_limit;
-mod outbox;
+mod peer_sender;
 mod post;
 mod probe;
 mod reply;

@@ -1,7 +1,7 @@
 //! Messages by POST: for members that have no stream open to us.
 
 use crate::connect::{Connection, RequestError, request, whole};
-use crate::outbox::Outbox;
+use crate::peer_sender::PeerSender;
 use crate::transport::Shared;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -32,7 +32,7 @@ pub(crate) enum PostError {
 }
 
 /// Posts the waiting messages, one after another, over a connection that is kept.
-pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<Outbox>, mut waiting: mpsc::Receiver<Message>) {
+pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<PeerSender>, mut waiting: mpsc::Receiver<Message>) {
     let mut connection = None;
     while let Some(message) = waiting.recv().await {
         let length = message.encoded_len();
@@ -53,7 +53,7 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<Outbox>, mut waiting: mps
 
 async fn post(
     shared: &Shared,
-    peer: &Outbox,
+    peer: &PeerSender,
     connection: &mut Option<(Uri, Connection<Full<Bytes>>)>,
     message: &Message,
 ) -> Result<(), PostError> {

@@ -2,7 +2,7 @@
 
 use crate::connect::{ask, request};
 use crate::log_limit::LogLimit;
-use crate::outbox::Outbox;
+use crate::peer_sender::PeerSender;
 use crate::transport::Shared;
 use http::Method;
 use http_body_util::Full;
@@ -44,7 +44,7 @@ fn clock_drift(body: &[u8], sent: OffsetDateTime, round_trip: Duration) -> Optio
 }
 
 /// Probes a member for as long as it is a member.
-pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<Outbox>) {
+pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<PeerSender>) {
     let logs = LogLimit::default();
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

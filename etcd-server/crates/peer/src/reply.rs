@@ -1,7 +1,7 @@
 //! Answers in etcd's shapes.
 
 use crate::local::HttpError;
-use crate::outbox::StreamBody;
+use crate::peer_sender::StreamBody;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};

@@ -6,7 +6,7 @@ use crate::frame::StreamKind;
 use crate::handshake::{self, Mismatch, id_of};
 use crate::lease_batch;
 use crate::local::{HttpError, Local};
-use crate::outbox::StreamBody;
+use crate::peer_sender::StreamBody;
 use crate::probe;
 use crate::reply::{self, Reply, ReplyBody, text};
 use crate::state_receiver;
@@ -185,7 +185,7 @@ fn stream(transport: &Transport, request: &Request<Incoming>, path: &str) -> Rep
     if !request.headers().contains_key(handshake::TO) {
         return refused(transport, Mismatch::Member, request);
     }
-    let body: StreamBody = peer.outbox.open(kind);
+    let body: StreamBody = peer.peer_sender.open(kind);
     let mut reply = Response::new(ReplyBody::Stream(body));
     if let Ok(version) = HeaderValue::try_from(shared.own.version.to_string()) {
         reply.headers_mut().insert(handshake::VERSION, version);
@@ -213,7 +213,7 @@ async fn post(transport: Transport, remote: Option<IpAddr>, request: Request<Inc
     }
     // A sender that is not a member is not counted: its id is arbitrary.
     if let Some(peer) = transport.0.peer(message.from) {
-        peer.outbox.observer.received(body.len());
+        peer.peer_sender.observer.received(body.len());
     }
     transport.0.deliver(message);
     reply::empty(StatusCode::NO_CONTENT)

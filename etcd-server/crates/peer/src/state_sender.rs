@@ -8,7 +8,7 @@ use crate::connect::{Connection, RequestError, ask, request, whole};
 use crate::frame::kind;
 use crate::handshake;
 use crate::local::{Held, Outgoing, Receiver};
-use crate::outbox::Outbox;
+use crate::peer_sender::PeerSender;
 use crate::post::{ANSWER_BYTES_MAX, POST_TIMEOUT, PostError, answer, post_request};
 use crate::transport::Shared;
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -31,7 +31,7 @@ const STALL_MAX: Duration = Duration::from_secs(30);
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Sends a snapshot and reports the outcome to raft.
-pub(crate) async fn send(shared: Arc<Shared>, peer: Arc<Outbox>, message: Message) {
+pub(crate) async fn send(shared: Arc<Shared>, peer: Arc<PeerSender>, message: Message) {
     debug_assert_eq!(message.r#type, kind::SNAPSHOT);
     let begun = Instant::now();
     let sending = Sending::begin(&peer);
@@ -55,10 +55,10 @@ pub(crate) async fn send(shared: Arc<Shared>, peer: Arc<Outbox>, message: Messag
 }
 
 /// Counts a sending for as long as it lasts, however it ends.
-struct Sending(Arc<Outbox>);
+struct Sending(Arc<PeerSender>);
 
 impl Sending {
-    fn begin(peer: &Arc<Outbox>) -> Self {
+    fn begin(peer: &Arc<PeerSender>) -> Self {
         peer.observer.snapshot_sending(true);
         Self(Arc::clone(peer))
     }
@@ -76,7 +76,7 @@ struct Sent {
     from: u64,
 }
 
-async fn try_send(shared: &Shared, peer: &Outbox, message: Message) -> Result<Sent, PostError> {
+async fn try_send(shared: &Shared, peer: &PeerSender, message: Message) -> Result<Sent, PostError> {
     let local = shared.local().ok_or_else(|| PostError::State("this member is starting".to_owned()))?;
     let url = shared.pick(peer);
     let receiver = receiver(shared, &url).await?;

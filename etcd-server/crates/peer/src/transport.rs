@@ -7,7 +7,7 @@ use crate::handshake::PeerIdentity;
 use crate::link::Link;
 use crate::local::{Local, Observer};
 use crate::log_limit::LogLimit;
-use crate::outbox::Outbox;
+use crate::peer_sender::PeerSender;
 use crate::{dial, post, probe, state_sender};
 use arc_swap::ArcSwap;
 use http::Uri;
@@ -50,13 +50,13 @@ pub(crate) struct Shared {
 
 /// Another member and the tasks that serve it.
 pub(crate) struct Peer {
-    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) peer_sender: Arc<PeerSender>,
     tasks: Vec<AbortHandle>,
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        self.outbox.close();
+        self.peer_sender.close();
         for task in &self.tasks {
             task.abort();
         }
@@ -114,24 +114,24 @@ impl Transport {
     /// Returns the members that this member reaches, and the time since which without a break.
     pub fn active(&self) -> BTreeMap<MemberId, Instant> {
         let peers = self.0.peers.load();
-        peers.iter().filter_map(|(id, peer)| Some((MemberId(*id), peer.outbox.active_since()?))).collect()
+        peers.iter().filter_map(|(id, peer)| Some((MemberId(*id), peer.peer_sender.active_since()?))).collect()
     }
 
     /// Returns the state of the connections to every other member, ascending by id.
     pub fn links(&self) -> Vec<Link> {
-        self.0.peers.load().values().map(|peer| peer.outbox.link()).collect()
+        self.0.peers.load().values().map(|peer| peer.peer_sender.link()).collect()
     }
 
     /// Returns `true` unless every other member is known to run this server: a member that was never reached may be a real etcd.
     pub fn may_have_etcd_members(&self) -> bool {
-        self.0.peers.load().values().any(|peer| peer.outbox.may_be_etcd())
+        self.0.peers.load().values().any(|peer| peer.peer_sender.may_be_etcd())
     }
 
     /// The addresses of a member as destinations of requests; none if it is not known.
     pub fn targets(&self, id: MemberId) -> Vec<Target> {
         let Some(peer) = self.0.peer(id.0) else { return Vec::new() };
-        let target = |url| Target { url, peer: Arc::clone(&peer.outbox), shared: Arc::clone(&self.0) };
-        let urls = peer.outbox.urls.lock().clone();
+        let target = |url| Target { url, peer: Arc::clone(&peer.peer_sender), shared: Arc::clone(&self.0) };
+        let urls = peer.peer_sender.urls.lock().clone();
         urls.into_iter().map(target).collect()
     }
 
@@ -185,8 +185,8 @@ impl Shared {
             return;
         };
         if message.r#type == kind::SNAPSHOT {
-            self.runtime.spawn(state_sender::send(Arc::clone(self), Arc::clone(&peer.outbox), message));
-        } else if !peer.outbox.send(message) {
+            self.runtime.spawn(state_sender::send(Arc::clone(self), Arc::clone(&peer.peer_sender), message));
+        } else if !peer.peer_sender.send(message) {
             self.unreachable(to);
         }
     }
@@ -217,7 +217,7 @@ impl Shared {
     }
 
     /// One of a member's addresses; another one each second, so that a dead one is not tried for ever.
-    pub(crate) fn pick(&self, peer: &Outbox) -> Uri {
+    pub(crate) fn pick(&self, peer: &PeerSender) -> Uri {
         let urls = peer.urls.lock();
         let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         urls[usize::try_from(seconds).unwrap_or(0) % urls.len()].clone()
@@ -231,11 +231,11 @@ impl Shared {
                 continue;
             }
             if let Some(known) = peers.get(&member.id.0) {
-                *known.outbox.urls.lock() = urls;
+                *known.peer_sender.urls.lock() = urls;
             } else {
                 tracing::info!(remote_peer_id = %member.id, remote_peer_urls = ?member.peer_urls, "added remote peer");
                 let peer = self.start(member.id.0, urls, true);
-                peer.outbox.observer.member(true);
+                peer.peer_sender.observer.member(true);
                 peers.insert(member.id.0, peer);
             }
         }
@@ -243,7 +243,7 @@ impl Shared {
         peers.retain(|id, peer| {
             let stays = !removed.contains(id);
             if !stays {
-                peer.outbox.observer.member(false);
+                peer.peer_sender.observer.member(false);
                 tracing::info!(removed_remote_peer_id = %MemberId(*id), "removed remote peer");
             }
             stays
@@ -253,16 +253,16 @@ impl Shared {
     }
 
     fn start(self: &Arc<Self>, id: u64, urls: Vec<Uri>, is_member: bool) -> Arc<Peer> {
-        let (outbox, waiting) = Outbox::new(id, urls, self.observer.peer(id));
-        let outbox = Arc::new(outbox);
-        let mut tasks = vec![self.runtime.spawn(post::run(Arc::clone(self), Arc::clone(&outbox), waiting)).abort_handle()];
+        let (peer_sender, waiting) = PeerSender::new(id, urls, self.observer.peer(id));
+        let peer_sender = Arc::new(peer_sender);
+        let mut tasks = vec![self.runtime.spawn(post::run(Arc::clone(self), Arc::clone(&peer_sender), waiting)).abort_handle()];
         if is_member {
             for kind in StreamKind::ALL {
-                tasks.push(self.runtime.spawn(dial::run(Arc::clone(self), Arc::clone(&outbox), kind)).abort_handle());
+                tasks.push(self.runtime.spawn(dial::run(Arc::clone(self), Arc::clone(&peer_sender), kind)).abort_handle());
             }
-            tasks.push(self.runtime.spawn(probe::run(Arc::clone(self), Arc::clone(&outbox))).abort_handle());
+            tasks.push(self.runtime.spawn(probe::run(Arc::clone(self), Arc::clone(&peer_sender))).abort_handle());
         }
-        Arc::new(Peer { outbox, tasks })
+        Arc::new(Peer { peer_sender, tasks })
     }
 
     /// Remembers where a sender that is not a member here can be answered: this member may lag behind.

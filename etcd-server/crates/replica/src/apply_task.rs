@@ -2,18 +2,18 @@
 
 use crate::RequestError;
 use crate::clock::Clock;
+use crate::compactor::CompactorCommand;
 use crate::install::{self, Prepared};
 use crate::log_task::LogCommand;
 use crate::member_lines::Whose;
 use crate::node_task::Input;
 use crate::observer::{AppliedRequest, Observer};
 use crate::outbound::Outbound;
+use crate::pending_proposals::{PendingProposals, ReadIndexWaiter, Reply};
 use crate::published::{Published, Stored};
-use crate::removal_task::RemovalCommand;
 use crate::start::OnTokens;
 use crate::state_dir;
-use crate::waiters::{ReadIndexWaiter, Reply, Waiters};
-use crate::watches::Inbox;
+use crate::watches::WatchQueue;
 use apply::{Applied, Effect, MembershipChange, State};
 use consensus::{ConfChangeKind, Entry, EntryKind, HardState, SnapshotMark};
 use lease::{Change, ExpirySettings};
@@ -68,11 +68,11 @@ pub(crate) struct ApplyTask {
     pub(crate) store: Arc<Store>,
     pub(crate) commands: Receiver<ApplyCommand>,
     pub(crate) node: Sender<Input>,
-    pub(crate) removal: Sender<RemovalCommand>,
+    pub(crate) removal: Sender<CompactorCommand>,
     pub(crate) notices: mpsc::UnboundedSender<Notice>,
-    pub(crate) watches: Arc<Inbox>,
+    pub(crate) watches: Arc<WatchQueue>,
     pub(crate) published: Arc<Published>,
-    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) pending_proposals: Arc<PendingProposals>,
     pub(crate) clock: Clock,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) lease_extension: Duration,
@@ -262,7 +262,7 @@ impl ApplyTask {
                 Effect::DropTokens(_) | Effect::AssignToken { .. } => (self.on_tokens)(&effect, self.clock.now()),
                 Effect::Compacted => {
                     self.watches.push_compacted(self.state.keys.compacted());
-                    drop(self.removal.send(RemovalCommand::Compacted(self.state.keys.compacted())));
+                    drop(self.removal.send(CompactorCommand::Compacted(self.state.keys.compacted())));
                 }
                 Effect::RaiseNoSpace => drop(self.notices.send(Notice::NoSpace)),
             }
@@ -279,11 +279,11 @@ impl ApplyTask {
             drop(self.node.send(Input::ConfChanged { kind, member }));
         }
         drop(self.node.send(Input::Applied(self.applied)));
-        self.waiters.response(results.replies);
+        self.pending_proposals.response(results.replies);
         if left {
             // The client that asked for the removal has its reply. Nothing else will be applied here.
             self.published.left.store(true, Ordering::Release);
-            self.waiters.stop();
+            self.pending_proposals.stop();
             drop(self.notices.send(Notice::Removed));
         }
     }

@@ -13,29 +13,29 @@
 
 mod apply_task;
 mod clock;
+mod compactor;
 mod data_files;
 mod deferred_messages;
 mod error;
 mod export;
 mod import;
-mod inlet;
 mod inspect;
 mod install;
 mod log_task;
 mod member_lines;
+mod message_quota;
 mod node_task;
 mod observer;
 mod outbound;
 mod overload;
+mod pending_proposals;
 mod published;
 mod raft_lines;
-mod removal_task;
 mod replica;
 mod request_id;
 mod start;
 mod state_dir;
 mod under_way;
-mod waiters;
 mod watches;
 
 pub use apply_task::Notice;

@@ -3,13 +3,13 @@
 
 use crate::apply_task::ApplyCommand;
 use crate::deferred_messages::DeferredMessages;
-use crate::inlet::Inlet;
 use crate::install::Prepared;
 use crate::log_task::LogCommand;
+use crate::message_quota::MessageQuota;
 use crate::outbound::Outbound;
+use crate::pending_proposals::{PendingProposals, ReadIndexWaiter, Reply};
 use crate::published::Published;
 use crate::raft_lines;
-use crate::waiters::{ReadIndexWaiter, Reply, Waiters};
 use crate::{Observer, RequestError};
 use bytes::Bytes;
 use consensus::{
@@ -78,12 +78,12 @@ pub(crate) struct NodeTask {
     pub(crate) keep: Keep,
     pub(crate) incarnation: u64,
     pub(crate) inputs: Receiver<Input>,
-    pub(crate) inlet: Arc<Inlet>,
+    pub(crate) message_quota: Arc<MessageQuota>,
     pub(crate) log: Sender<LogCommand>,
     pub(crate) apply: Sender<ApplyCommand>,
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) published: Arc<Published>,
-    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) pending_proposals: Arc<PendingProposals>,
     pub(crate) observer: Arc<dyn Observer>,
 }
 
@@ -196,25 +196,25 @@ impl NodeTask {
     fn take_input(&mut self, input: Input, round: &mut Round) -> Result<(), Fault> {
         match input {
             Input::ProposeConfChange { id, data, reply } => {
-                self.waiters.register([(id, reply)]);
+                self.pending_proposals.register([(id, reply)]);
                 if let Err(dropped) = self.node.propose_conf_change(data) {
                     let refused = match dropped {
                         ConfChangeDropped::TooMany => RequestError::TooManyRequests,
                         ConfChangeDropped::Dropped(_) => RequestError::NoLeader,
                     };
-                    self.waiters.response(vec![(id, Err(refused))]);
+                    self.pending_proposals.response(vec![(id, Err(refused))]);
                 }
             }
             Input::ProposeAsLeader { id, data, reply } => {
-                self.waiters.register([(id, reply)]);
+                self.pending_proposals.register([(id, reply)]);
                 if self.node.propose_as_leader([data]).is_err() {
-                    self.waiters.response(vec![(id, Err(RequestError::NoLeader))]);
+                    self.pending_proposals.response(vec![(id, Err(RequestError::NoLeader))]);
                 }
             }
             Input::ReadIndex(reply) if round.has_left => refuse_read(reply),
             Input::ReadIndex(reply) => round.read_index_queue.push(reply),
             Input::Message { message, bytes } => {
-                self.inlet.leave(bytes);
+                self.message_quota.leave(bytes);
                 self.step(*message)?;
             }
             Input::Snapshot { message, prepared, taken } => self.offer(*message, prepared, taken, round)?,
@@ -330,10 +330,10 @@ impl NodeTask {
             return;
         }
         let ids: Vec<u64> = senders.iter().map(|(id, _)| *id).collect();
-        self.waiters.register(senders);
+        self.pending_proposals.register(senders);
         if self.node.propose(proposals).is_err() {
             let refused = if self.node.status().leader == 0 { RequestError::NoLeader } else { RequestError::TooManyRequests };
-            self.waiters.response(ids.into_iter().map(|id| (id, Err(refused.clone()))).collect());
+            self.pending_proposals.response(ids.into_iter().map(|id| (id, Err(refused.clone()))).collect());
         }
     }
 

@@ -1,12 +1,12 @@
 //! The handle by which requests enter the pipeline.
 
 use crate::clock::Clock;
-use crate::inlet::Inlet;
 use crate::install::{self, PrepareError, Prepared};
+use crate::message_quota::MessageQuota;
 use crate::node_task::Input;
 use crate::overload::{Overload, Proposer};
+use crate::pending_proposals::{PendingProposals, Reply};
 use crate::published::Published;
-use crate::waiters::{Reply, Waiters};
 use crate::{Observer, RequestError, RequestIds, UnderWay, Watches};
 use apply::{Ordered, RequestKind};
 use auth::Identity;
@@ -36,10 +36,10 @@ pub struct Replica {
     pub(crate) cluster_id: ClusterId,
     pub(crate) published: Arc<Published>,
     pub(crate) log: raftlog::Reader,
-    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) pending_proposals: Arc<PendingProposals>,
     pub(crate) ids: RequestIds,
     pub(crate) node: Sender<Input>,
-    pub(crate) inlet: Arc<Inlet>,
+    pub(crate) message_quota: Arc<MessageQuota>,
     pub(crate) dir: PathBuf,
     pub(crate) store_options: StoreOptions,
     pub(crate) clock: Clock,
@@ -243,7 +243,7 @@ impl Replica {
 
     /// Requests of this member that are let in and not decided.
     pub fn proposals_pending(&self) -> usize {
-        self.waiters.len()
+        self.pending_proposals.len()
     }
 
     /// Reads at the published state. `read` is called again when a compaction came meanwhile: its
@@ -281,7 +281,7 @@ impl Replica {
 
     /// A message of another member. `false` when there is no room for it: it is dropped, which raft allows.
     pub fn step(&self, message: Message) -> bool {
-        let Some(bytes) = self.inlet.enter(&message) else { return false };
+        let Some(bytes) = self.message_quota.enter(&message) else { return false };
         self.node.send(Input::Message { message: Box::new(message), bytes }).is_ok()
     }
 

@@ -2,16 +2,16 @@
 
 use crate::apply_task::{ApplyCommand, ApplyTask};
 use crate::clock::Clock;
+use crate::compactor::{Compactor, CompactorCommand};
 use crate::data_files::{self, DataFiles};
-use crate::inlet::Inlet;
 use crate::log_task::{self, LogCommand};
 use crate::member_lines::Whose;
+use crate::message_quota::MessageQuota;
 use crate::node_task::{Input, NodeTask};
 use crate::overload::Overload;
+use crate::pending_proposals::PendingProposals;
 use crate::published::Published;
-use crate::removal_task::{RemovalCommand, RemovalTask};
-use crate::waiters::Waiters;
-use crate::watches::{Inbox, WatchTask, Watches};
+use crate::watches::{WatchQueue, WatchTask, Watches};
 use crate::{Notice, Observer, Outbound, Replica, RequestIds, UnderWay, state_dir};
 use apply::{Effect, Settings, State};
 use consensus::{Config, Entry, EntryKind, HardState, Keep, Node, Recovered, Voters};
@@ -137,8 +137,8 @@ struct Threads {
     node: Sender<Input>,
     log: Sender<LogCommand>,
     apply: Sender<ApplyCommand>,
-    removal: Sender<RemovalCommand>,
-    watches: Arc<Inbox>,
+    removal: Sender<CompactorCommand>,
+    watches: Arc<WatchQueue>,
     /// Ends the thread that looks at the files, when dropped.
     files: Sender<()>,
     handles: Vec<JoinHandle<()>>,
@@ -151,7 +151,7 @@ impl Running {
         drop(files);
         drop(node.send(Input::Stop));
         drop(apply.send(ApplyCommand::Stop));
-        drop(removal.send(RemovalCommand::Stop));
+        drop(removal.send(CompactorCommand::Stop));
         drop(log.send(LogCommand::Stop));
         watches.stop();
         for handle in handles {
@@ -252,15 +252,15 @@ impl Opened {
         whose.log_recovered(&state.members);
         tracing::info!(current_rev = state.keys.read_point().current, "kvstore restored");
         let published = Arc::new(Published::begin(&store, &state, &node.status(), applied, options.leases)?);
-        let inlet = Arc::new(Inlet::default());
+        let message_quota = Arc::new(MessageQuota::default());
         outbound.follow(&state.members);
-        let waiters = Arc::new(Waiters::default());
+        let pending_proposals = Arc::new(PendingProposals::default());
         let (node_tx, node_rx) = channel();
         let (log_tx, log_rx) = channel();
         let (apply_tx, apply_rx) = channel();
         let (removal_tx, removal_rx) = channel();
         let (notices_tx, notices) = mpsc::unbounded_channel();
-        let inbox = Arc::new(Inbox::default());
+        let watch_queue = Arc::new(WatchQueue::default());
         let on_fault = Arc::clone(&options.on_fault);
         let node_task = NodeTask {
             node,
@@ -273,12 +273,12 @@ impl Opened {
             },
             incarnation,
             inputs: node_rx,
-            inlet: Arc::clone(&inlet),
+            message_quota: Arc::clone(&message_quota),
             outbound: Arc::clone(&outbound),
             log: log_tx.clone(),
             apply: apply_tx.clone(),
             published: Arc::clone(&published),
-            waiters: Arc::clone(&waiters),
+            pending_proposals: Arc::clone(&pending_proposals),
             observer: Arc::clone(&observer),
         };
         let apply_task = ApplyTask {
@@ -295,9 +295,9 @@ impl Opened {
             node: node_tx.clone(),
             removal: removal_tx.clone(),
             notices: notices_tx,
-            watches: Arc::clone(&inbox),
+            watches: Arc::clone(&watch_queue),
             published: Arc::clone(&published),
-            waiters: Arc::clone(&waiters),
+            pending_proposals: Arc::clone(&pending_proposals),
             clock,
             observer: Arc::clone(&observer),
             lease_extension: election_timeout,
@@ -306,7 +306,7 @@ impl Opened {
             applied,
             pending_notifies: Vec::new(),
         };
-        let removal_task = RemovalTask {
+        let compactor = Compactor {
             store,
             retired: Vec::new(),
             published: Arc::clone(&published),
@@ -318,7 +318,7 @@ impl Opened {
             log_entries_kept: options.log_entries_kept,
         };
         let watch_settings = watch::Settings::for_request_bytes(options.request_bytes_max);
-        let watch_task = WatchTask::new(watch_settings, Arc::clone(&inbox), Arc::clone(&published), clock);
+        let watch_task = WatchTask::new(watch_settings, Arc::clone(&watch_queue), Arc::clone(&published), clock);
         let log_reports = node_tx.clone();
         let files = DataFiles::of(options, log.reader(), Arc::clone(&published))?;
         let (files_tx, files_rx) = channel();
@@ -329,7 +329,7 @@ impl Opened {
             spawn("apply", &on_fault, move || apply_task.run().map(drop))?,
             spawn("log", &on_fault, move || log_task::run(log, files, &log_rx, &log_reports, &*log_observer))?,
             spawn("data-files", &on_fault, move || data_files::watch(watched_files, &files_rx))?,
-            spawn("housekeeping", &on_fault, move || removal_task.run())?,
+            spawn("housekeeping", &on_fault, move || compactor.run())?,
             spawn("watch", &on_fault, move || watch_task.run())?,
             spawn("raft", &on_fault, move || node_task.run())?,
         ];
@@ -338,14 +338,14 @@ impl Opened {
             cluster_id: identity.cluster_id,
             dir: options.dir.clone(),
             store_options: options.store,
-            inlet,
+            message_quota,
             published,
             log: log_reader,
-            waiters,
+            pending_proposals,
             ids: RequestIds::new(identity.member_id, unix_milliseconds()),
             node: node_tx.clone(),
             clock,
-            watches: Watches::new(Arc::clone(&inbox)),
+            watches: Watches::new(Arc::clone(&watch_queue)),
             long_reads: UnderWay::default(),
             installations: UnderWay::default(),
             observer,
@@ -356,7 +356,7 @@ impl Opened {
             on_fault,
         };
         let threads =
-            Threads { node: node_tx, log: log_tx, apply: apply_tx, removal: removal_tx, watches: inbox, files: files_tx, handles };
+            Threads { node: node_tx, log: log_tx, apply: apply_tx, removal: removal_tx, watches: watch_queue, files: files_tx, handles };
         Ok(Running { replica: Arc::new(replica), notices, threads })
     }
 }

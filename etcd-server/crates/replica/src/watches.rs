@@ -9,14 +9,14 @@
 //! the store, and because its faults end the member as those of the other threads do. The services
 //! check the permissions of a stream.
 
-mod inbox;
-mod outlet;
+mod response_queue;
 mod stream;
 mod task;
+mod watch_queue;
 
-pub(crate) use inbox::Inbox;
 pub use stream::{WatchRequests, WatchResponses};
 pub(crate) use task::WatchTask;
+pub(crate) use watch_queue::WatchQueue;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,13 +40,13 @@ pub struct WatchFigures {
 /// The source of watch streams.
 #[derive(Debug)]
 pub struct Watches {
-    inbox: Arc<Inbox>,
+    watch_queue: Arc<WatchQueue>,
     next_stream: AtomicU64,
 }
 
 impl Watches {
-    pub(crate) fn new(inbox: Arc<Inbox>) -> Self {
-        Self { inbox, next_stream: AtomicU64::new(0) }
+    pub(crate) fn new(watch_queue: Arc<WatchQueue>) -> Self {
+        Self { watch_queue, next_stream: AtomicU64::new(0) }
     }
 
     /// Opens a stream: its client's requests go in by the first half, responses come out of the
@@ -54,12 +54,12 @@ impl Watches {
     /// interval with this stream's jitter.
     pub fn open(&self, progress_interval: Duration) -> (WatchRequests, WatchResponses) {
         let id = StreamId(self.next_stream.fetch_add(1, Ordering::Relaxed));
-        stream::open(id, progress_interval, &self.inbox)
+        stream::open(id, progress_interval, &self.watch_queue)
     }
 
     /// Returns the present numbers of streams, watchers and events.
     pub fn figures(&self) -> WatchFigures {
-        let figures = &self.inbox.figures;
+        let figures = &self.watch_queue.figures;
         WatchFigures {
             streams: figures.streams.load(Ordering::Relaxed),
             watchers: figures.watchers.load(Ordering::Relaxed),

@@ -1,7 +1,7 @@
 //! The two halves of a client's watch stream.
 
-use super::inbox::{Command, Inbox, Request};
-use super::outlet::Outlet;
+use super::response_queue::ResponseQueue;
+use super::watch_queue::{Command, Request, WatchQueue};
 use crate::RequestError;
 use proto::etcdserverpb::WatchCreateRequest;
 use std::collections::VecDeque;
@@ -17,14 +17,14 @@ const REQUESTS_MAX: usize = 64;
 /// A stream that still has answers to send says so after this many bytes.
 const TELL_BYTES: usize = 256 << 10;
 
-pub(super) fn open(id: StreamId, progress_interval: Duration, inbox: &Arc<Inbox>) -> (WatchRequests, WatchResponses) {
-    let outlet = Arc::new(Outlet::new(Arc::clone(&inbox.figures.pending_events)));
-    let command = Command::Open { stream: id, outlet: Arc::clone(&outlet), progress_interval };
-    if !inbox.push_command(command) {
-        outlet.close();
+pub(super) fn open(id: StreamId, progress_interval: Duration, watch_queue: &Arc<WatchQueue>) -> (WatchRequests, WatchResponses) {
+    let response_queue = Arc::new(ResponseQueue::new(Arc::clone(&watch_queue.figures.pending_events)));
+    let command = Command::Open { stream: id, response_queue: Arc::clone(&response_queue), progress_interval };
+    if !watch_queue.push_command(command) {
+        response_queue.close();
     }
-    let requests = WatchRequests { id, inbox: Arc::clone(inbox), permits: Arc::new(Semaphore::new(REQUESTS_MAX)) };
-    let responses = WatchResponses { id, inbox: Arc::clone(inbox), outlet, taken: VecDeque::new(), sending_bytes: 0 };
+    let requests = WatchRequests { id, watch_queue: Arc::clone(watch_queue), permits: Arc::new(Semaphore::new(REQUESTS_MAX)) };
+    let responses = WatchResponses { id, watch_queue: Arc::clone(watch_queue), response_queue, taken: VecDeque::new(), sending_bytes: 0 };
     (requests, responses)
 }
 
@@ -33,7 +33,7 @@ pub(super) fn open(id: StreamId, progress_interval: Duration, inbox: &Arc<Inbox>
 #[derive(Debug)]
 pub struct WatchRequests {
     id: StreamId,
-    inbox: Arc<Inbox>,
+    watch_queue: Arc<WatchQueue>,
     permits: Arc<Semaphore>,
 }
 
@@ -62,7 +62,7 @@ impl WatchRequests {
     async fn ask(&self, request: Request) -> Result<(), RequestError> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| RequestError::Stopped)?;
         let command = Command::Request { stream: self.id, request, permit };
-        if self.inbox.push_command(command) { Ok(()) } else { Err(RequestError::Stopped) }
+        if self.watch_queue.push_command(command) { Ok(()) } else { Err(RequestError::Stopped) }
     }
 }
 
@@ -70,8 +70,8 @@ impl WatchRequests {
 #[derive(Debug)]
 pub struct WatchResponses {
     id: StreamId,
-    inbox: Arc<Inbox>,
-    outlet: Arc<Outlet>,
+    watch_queue: Arc<WatchQueue>,
+    response_queue: Arc<ResponseQueue>,
     taken: VecDeque<Output>,
     /// Bytes that were returned and may still be on their way to the socket.
     sending_bytes: usize,
@@ -83,10 +83,10 @@ impl WatchResponses {
     pub fn poll_next(&mut self, context: &Context<'_>) -> Poll<Option<Output>> {
         self.settle();
         if self.taken.is_empty() {
-            ready!(self.outlet.poll_take(&mut self.taken, context));
+            ready!(self.response_queue.poll_take(&mut self.taken, context));
         }
         let output = self.taken.pop_front();
-        self.outlet.leave(&output);
+        self.response_queue.leave(&output);
         self.sending_bytes = output.as_ref().map_or(0, Output::queued_bytes);
         Poll::Ready(output)
     }
@@ -96,17 +96,17 @@ impl WatchResponses {
         if self.sending_bytes == 0 {
             return;
         }
-        let uncollected = self.outlet.add_drained(std::mem::take(&mut self.sending_bytes));
+        let uncollected = self.response_queue.add_drained(std::mem::take(&mut self.sending_bytes));
         let worth_telling = self.taken.is_empty() || uncollected >= TELL_BYTES;
-        if worth_telling && self.inbox.tell_of_drains.load(Ordering::SeqCst) && self.outlet.is_to_be_told() {
-            self.inbox.push_command(Command::Drained(self.id));
+        if worth_telling && self.watch_queue.tell_of_drains.load(Ordering::SeqCst) && self.response_queue.is_to_be_told() {
+            self.watch_queue.push_command(Command::Drained(self.id));
         }
     }
 }
 
 impl Drop for WatchResponses {
     fn drop(&mut self) {
-        self.outlet.leave(&self.taken);
-        self.inbox.push_command(Command::Close(self.id));
+        self.response_queue.leave(&self.taken);
+        self.watch_queue.push_command(Command::Close(self.id));
     }
 }

@@ -3,8 +3,8 @@
 //! Changes go before requests, and both before catching up, of which one bounded pass is made at a
 //! time: watchers that are behind never delay the others.
 
-use super::inbox::{Arrived, Change, Command, Figures, Inbox, Request};
-use super::outlet::Outlet;
+use super::response_queue::ResponseQueue;
+use super::watch_queue::{Arrived, Change, Command, Figures, Request, WatchQueue};
 use crate::clock::Clock;
 use crate::published::Published;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ const CROWDED_SHARE: usize = 4;
 /// A stream as this thread sees it.
 #[derive(Debug)]
 struct Open {
-    outlet: Arc<Outlet>,
+    response_queue: Arc<ResponseQueue>,
     /// Requests that were handled while its answers filled its queue.
     held: Vec<OwnedSemaphorePermit>,
 }
@@ -31,7 +31,7 @@ struct Open {
 #[derive(Debug)]
 pub(crate) struct WatchTask {
     hub: Hub,
-    inbox: Arc<Inbox>,
+    watch_queue: Arc<WatchQueue>,
     streams: BTreeMap<StreamId, Open>,
     published: Arc<Published>,
     clock: Clock,
@@ -41,11 +41,11 @@ pub(crate) struct WatchTask {
 }
 
 impl WatchTask {
-    pub(crate) fn new(settings: Settings, inbox: Arc<Inbox>, published: Arc<Published>, clock: Clock) -> Self {
+    pub(crate) fn new(settings: Settings, watch_queue: Arc<WatchQueue>, published: Arc<Published>, clock: Clock) -> Self {
         let point = published.read_point();
         let hub = Hub::new(settings, point.current, point.compacted);
         let crowded_bytes = settings.total_bytes_max / CROWDED_SHARE;
-        Self { hub, inbox, streams: BTreeMap::new(), published, clock, crowded_bytes, holding: 0 }
+        Self { hub, watch_queue, streams: BTreeMap::new(), published, clock, crowded_bytes, holding: 0 }
     }
 
     /// Runs until the stop command.
@@ -53,7 +53,7 @@ impl WatchTask {
         let mut next_tick: Option<Moment> = None;
         loop {
             let wait = if self.hub.has_work() { Some(Duration::ZERO) } else { next_tick.map(|at| at.since(self.clock.now())) };
-            let arrived = self.inbox.take(wait);
+            let arrived = self.watch_queue.take(wait);
             if arrived.stop {
                 return Ok(());
             }
@@ -72,7 +72,7 @@ impl WatchTask {
     }
 
     fn tell(&self) {
-        let Figures { streams, watchers, unsynced_watchers, pending_events: _ } = &self.inbox.figures;
+        let Figures { streams, watchers, unsynced_watchers, pending_events: _ } = &self.watch_queue.figures;
         streams.store(self.hub.open_streams(), Ordering::Relaxed);
         watchers.store(self.hub.watchers(), Ordering::Relaxed);
         unsynced_watchers.store(self.hub.unsynced_watchers(), Ordering::Relaxed);
@@ -102,9 +102,9 @@ impl WatchTask {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Open { stream, outlet, progress_interval } => {
+            Command::Open { stream, response_queue, progress_interval } => {
                 self.hub.open_stream(stream, progress_interval, self.clock.now());
-                self.streams.insert(stream, Open { outlet, held: Vec::new() });
+                self.streams.insert(stream, Open { response_queue, held: Vec::new() });
             }
             Command::Request { stream, request, permit } => self.response(stream, request, permit),
             Command::Drained(stream) => self.collect(stream),
@@ -139,14 +139,14 @@ impl WatchTask {
         while let Some(stream) = self.hub.next_ready() {
             self.collect(stream);
             let Some(open) = self.streams.get(&stream) else { continue };
-            open.outlet.push(std::iter::from_fn(|| self.hub.take(stream)));
+            open.response_queue.push(std::iter::from_fn(|| self.hub.take(stream)));
         }
     }
 
     /// Reports the sent bytes of a stream to the hub.
     fn collect(&mut self, stream: StreamId) {
         let Some(open) = self.streams.get_mut(&stream) else { return };
-        let bytes = open.outlet.collect();
+        let bytes = open.response_queue.collect();
         if bytes > 0 {
             self.hub.drained(stream, bytes);
         }
@@ -159,7 +159,7 @@ impl WatchTask {
     /// Makes streams report sent bytes while a watcher waits for room.
     fn watch_drains(&mut self) {
         let anybody_waits = self.holding > 0 || self.hub.unsynced_watchers() > 0 || self.hub.queued_bytes() > self.crowded_bytes;
-        let told_before = self.inbox.tell_of_drains.swap(anybody_waits, Ordering::SeqCst);
+        let told_before = self.watch_queue.tell_of_drains.swap(anybody_waits, Ordering::SeqCst);
         if anybody_waits && !told_before {
             // Bytes that were sent before that.
             let streams: Vec<StreamId> = self.streams.keys().copied().collect();
@@ -171,9 +171,9 @@ impl WatchTask {
 impl Drop for WatchTask {
     /// Streams learn that nothing follows, however this thread ends.
     fn drop(&mut self) {
-        self.inbox.close();
+        self.watch_queue.close();
         for open in self.streams.values() {
-            open.outlet.close();
+            open.response_queue.close();
         }
     }
 }

@@ -36,7 +36,7 @@ const KIND_ETCD: u8 = 2;
 
 /// The present channels to another member.
 #[derive(Debug)]
-pub(crate) struct Outbox {
+pub(crate) struct PeerSender {
     pub(crate) id: u64,
     pub(crate) urls: Mutex<Vec<Uri>>,
     /// The writing ends of the streams that the member has opened to us, by [`StreamKind`].
@@ -46,7 +46,7 @@ pub(crate) struct Outbox {
     /// The addresses that the streams which this member has opened come from, by [`StreamKind`].
     sources: [Mutex<Option<Uri>>; 2],
     mismatch_logs: LogLimit,
-    /// The member runs this server, or a real etcd, by its last stream; see [`Outbox::set_kind`].
+    /// The member runs this server, or a real etcd, by its last stream; see [`PeerSender::set_kind`].
     kind: AtomicU8,
     /// The errors of the last attempts to open a stream, by [`StreamKind`].
     problems: [Mutex<Option<Problem>>; 2],
@@ -56,10 +56,10 @@ pub(crate) struct Outbox {
     pub(crate) observer: Arc<dyn PeerObserver>,
 }
 
-impl Outbox {
+impl PeerSender {
     pub(crate) fn new(id: u64, urls: Vec<Uri>, observer: Arc<dyn PeerObserver>) -> (Self, mpsc::Receiver<Message>) {
         let (posts, waiting) = mpsc::channel(POSTS_MAX);
-        let outbox = Self {
+        let peer_sender = Self {
             id,
             urls: Mutex::new(urls),
             streams: [Mutex::new(None), Mutex::new(None)],
@@ -73,7 +73,7 @@ impl Outbox {
             probe: Mutex::new(None),
             observer,
         };
-        (outbox, waiting)
+        (peer_sender, waiting)
     }
 
     /// Sends a message by the best channel there is. Returns `false` if it had to be dropped.

@@ -12,12 +12,12 @@ const BYTES_MAX: usize = 128 << 20;
 /// A counter of waiting messages. Messages beyond the quota are dropped, which raft allows: they
 /// are sent again.
 #[derive(Debug, Default)]
-pub(crate) struct Inlet {
+pub(crate) struct MessageQuota {
     messages: AtomicUsize,
     bytes: AtomicUsize,
 }
 
-impl Inlet {
+impl MessageQuota {
     /// Adds `message` to the quota, and returns its size in bytes. `None` if there is no room.
     pub(crate) fn enter(&self, message: &Message) -> Option<usize> {
         let length = message.encoded_len();

@@ -15,7 +15,7 @@ pub(crate) type ReadIndexWaiter = oneshot::Sender<Result<(), RequestError>>;
 /// Requests in flight by id. Bounded by the admission of [`crate::Replica::propose`]; an entry
 /// leaves when its request is applied or dropped, whether or not a client still waits.
 #[derive(Debug, Default)]
-pub(crate) struct Waiters(Mutex<Waiting>);
+pub(crate) struct PendingProposals(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -24,16 +24,16 @@ struct Waiting {
     stopped: bool,
 }
 
-impl Waiters {
+impl PendingProposals {
     /// Registers a batch of requests; registered before they are proposed, so that no reply can come too early.
-    pub(crate) fn register(&self, waiters: impl IntoIterator<Item = (u64, oneshot::Sender<Reply>)>) {
+    pub(crate) fn register(&self, pending_proposals: impl IntoIterator<Item = (u64, oneshot::Sender<Reply>)>) {
         let mut waiting = self.0.lock();
         if !waiting.stopped {
-            waiting.requests.extend(waiters);
+            waiting.requests.extend(pending_proposals);
             return;
         }
         drop(waiting);
-        for (_, sender) in waiters {
+        for (_, sender) in pending_proposals {
             drop(sender.send(Err(RequestError::Stopped)));
         }
     }
@@ -73,14 +73,14 @@ mod tests {
 
     #[test]
     fn requests_fail_after_the_member_has_left() {
-        let waiters = Waiters::default();
+        let pending_proposals = PendingProposals::default();
         let (before, mut failed) = oneshot::channel();
-        waiters.register([(1, before)]);
-        waiters.stop();
+        pending_proposals.register([(1, before)]);
+        pending_proposals.stop();
         assert_eq!(failed.try_recv(), Ok(Err(RequestError::Stopped)));
         let (after, mut failed) = oneshot::channel();
-        waiters.register([(2, after)]);
+        pending_proposals.register([(2, after)]);
         assert_eq!(failed.try_recv(), Ok(Err(RequestError::Stopped)));
-        assert_eq!(waiters.len(), 0);
+        assert_eq!(pending_proposals.len(), 0);
     }
 }

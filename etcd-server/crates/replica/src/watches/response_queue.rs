@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use watch::Output;
 
 #[derive(Debug, Default)]
-struct Mail {
+struct QueuedResponse {
     outputs: VecDeque<Output>,
     reader: Option<Waker>,
     is_closed: bool,
@@ -20,8 +20,8 @@ struct Mail {
 
 /// One stream's answers. Filled by the watch thread, emptied by the stream.
 #[derive(Debug)]
-pub(crate) struct Outlet {
-    mail: Mutex<Mail>,
+pub(crate) struct ResponseQueue {
+    mail: Mutex<QueuedResponse>,
     drained_bytes: AtomicUsize,
     /// `true` if the watch thread was notified that there is something to collect.
     is_told: AtomicBool,
@@ -29,7 +29,7 @@ pub(crate) struct Outlet {
     pending_events: Arc<AtomicUsize>,
 }
 
-impl Outlet {
+impl ResponseQueue {
     /// An empty outlet that adds its events to `pending_events`.
     pub(crate) fn new(pending_events: Arc<AtomicUsize>) -> Self {
         Self { mail: Mutex::default(), drained_bytes: AtomicUsize::new(0), is_told: AtomicBool::new(false), pending_events }
@@ -97,7 +97,7 @@ impl Outlet {
     }
 }
 
-impl Drop for Outlet {
+impl Drop for ResponseQueue {
     fn drop(&mut self) {
         let outputs = std::mem::take(&mut self.mail.get_mut().outputs);
         self.leave(&outputs);

@@ -5,7 +5,7 @@
 //! dropped; only their last revision is kept, and the hub reads them from the store when a watcher
 //! needs them.
 
-use super::outlet::Outlet;
+use super::response_queue::ResponseQueue;
 use parking_lot::{Condvar, Mutex};
 use proto::etcdserverpb::WatchCreateRequest;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub(crate) enum Request {
 pub(crate) enum Command {
     Open {
         stream: StreamId,
-        outlet: Arc<Outlet>,
+        response_queue: Arc<ResponseQueue>,
         progress_interval: Duration,
     },
     /// The permit lets the client ask more once it is dropped.
@@ -89,7 +89,7 @@ struct State {
 
 /// Filled by apply and by streams, emptied by the watch thread. Commands are bounded by the permits of their streams.
 #[derive(Debug, Default)]
-pub(crate) struct Inbox {
+pub(crate) struct WatchQueue {
     state: Mutex<State>,
     something_arrived: Condvar,
     /// `true` if streams are to report sent bytes, because a watcher waits for room.
@@ -107,7 +107,7 @@ pub(crate) struct Figures {
     pub(crate) pending_events: Arc<AtomicUsize>,
 }
 
-impl Inbox {
+impl WatchQueue {
     /// Changes that have become readable.
     pub(crate) fn push_events(&self, events: Vec<Event>) {
         let Some(last) = events.last() else { return };

@@ -18,7 +18,7 @@ use types::Fault;
 
 /// The commands of the housekeeping thread.
 #[derive(Debug)]
-pub(crate) enum RemovalCommand {
+pub(crate) enum CompactorCommand {
     /// History up to here became obsolete.
     Compacted(i64),
     /// Stop; the last command.
@@ -36,12 +36,12 @@ const STEP_REVISIONS_MAX: usize = 100;
 /// Interval between two checks of whether a flush is due.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
-pub(crate) struct RemovalTask {
+pub(crate) struct Compactor {
     /// The state that is worked on, and those that were replaced and may still be read.
     pub(crate) store: Arc<Store>,
     pub(crate) retired: Vec<Arc<Store>>,
     pub(crate) published: Arc<Published>,
-    pub(crate) commands: Receiver<RemovalCommand>,
+    pub(crate) commands: Receiver<CompactorCommand>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) log: Sender<LogCommand>,
     /// Revisions looked at in one step.
@@ -58,7 +58,7 @@ struct Flushed {
     applied: u64,
 }
 
-impl RemovalTask {
+impl Compactor {
     /// Runs until the stop command.
     pub(crate) fn run(mut self) -> Result<(), Fault> {
         let mut removal = Removal::due(&*self.store, self.published.read_point().compacted)?;
@@ -71,7 +71,7 @@ impl RemovalTask {
             }
             let wait = if removal.is_some() { self.pace().1 } else { LOOK_INTERVAL };
             match self.commands.recv_timeout(wait) {
-                Ok(RemovalCommand::Compacted(revision)) => {
+                Ok(CompactorCommand::Compacted(revision)) => {
                     // The state may have been replaced while this thread waited.
                     if self.follow_state() {
                         removal = None;
@@ -82,7 +82,7 @@ impl RemovalTask {
                         self.hash_before(removal.as_ref())?;
                     }
                 }
-                Ok(RemovalCommand::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Ok(CompactorCommand::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if let Some(step) = &mut removal
