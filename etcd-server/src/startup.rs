@@ -18,7 +18,7 @@ use crate::metrics::member_page::MemberPage;
 use crate::metrics::pipeline_observer::PipelineObserver;
 use crate::peers::local_peer::{LocalPeer, Outbound, PeerObserver};
 use api::observe::{Observer, Thresholds};
-use api::{Server, TokenKeeper, Tokens};
+use api::{Server, TokenStore, Tokens};
 use config::{ConfigError, Quota, Settings};
 use membership::Version;
 use otlp::Tracer;
@@ -87,7 +87,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), StartError> {
         tracing::info!(%host, "detected default host for advertise");
     }
     let (encryption, tokens) = read_files(settings)?;
-    let tokens = Arc::new(TokenKeeper::new(tokens));
+    let tokens = Arc::new(TokenStore::new(tokens));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(StartError::Runtime)?;
     {
         let _entered = runtime.enter();
@@ -234,7 +234,7 @@ async fn serve(
     settings: &Settings,
     mut running: Running,
     transport: Transport,
-    tokens: Arc<TokenKeeper>,
+    tokens: Arc<TokenStore>,
     mut listeners: Listeners,
     encryption: Encryption,
     instruments: Instruments,
@@ -383,7 +383,7 @@ fn call_observer(settings: &Settings, metrics: &Arc<Metrics>) -> Observer {
     Observer::new(Arc::clone(metrics), thresholds)
 }
 
-fn options(settings: &Settings, dir: &DataDir, tokens: &Arc<TokenKeeper>, plan: &Plan) -> Options {
+fn options(settings: &Settings, dir: &DataDir, tokens: &Arc<TokenStore>, plan: &Plan) -> Options {
     let tokens = Arc::clone(tokens);
     let timeout = settings.election.timeout;
     let mut leases = lease::ExpirySettings::default();

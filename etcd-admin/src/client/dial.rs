@@ -23,7 +23,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// Connects to one endpoint, as often as the channel wants.
 #[derive(Clone, Debug)]
-pub(crate) struct Dialler {
+pub(crate) struct Connector {
     pub(crate) address: Address,
     /// The TLS settings, if certificates were given.
     pub(crate) tls: Option<Arc<ClientConfig>>,
@@ -41,7 +41,7 @@ pub(crate) enum Protocol {
     Http2,
 }
 
-impl Dialler {
+impl Connector {
     pub(crate) async fn dial(&self) -> Result<Box<dyn Io>, Broken> {
         let plain = self.reach().await?;
         match (&self.tls, self.address.encryption) {
@@ -100,7 +100,7 @@ impl Dialler {
     }
 }
 
-impl tower_service::Service<Uri> for Dialler {
+impl tower_service::Service<Uri> for Connector {
     type Response = TokioIo<Box<dyn Io>>;
     type Error = Broken;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
@@ -110,7 +110,7 @@ impl tower_service::Service<Uri> for Dialler {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let dialler = self.clone();
-        Box::pin(async move { dialler.dial().await.map(TokioIo::new) })
+        let connector = self.clone();
+        Box::pin(async move { connector.dial().await.map(TokioIo::new) })
     }
 }

@@ -58,14 +58,14 @@ impl Client {
 
     async fn fetch(&self, position: usize, path: &str) -> Result<Vec<u8>, PageError> {
         let address = &self.addresses[position];
-        let mut dialler = self.dialler(address);
-        dialler.tls = self.tls.as_ref().map(|tls| {
+        let mut connector = self.connector(address);
+        connector.tls = self.tls.as_ref().map(|tls| {
             let mut config = (**tls).clone();
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             Arc::new(config)
         });
-        dialler.protocol = dial::Protocol::Http1;
-        let mut stream = dialler.dial().await.map_err(PageError::Broken)?;
+        connector.protocol = dial::Protocol::Http1;
+        let mut stream = connector.dial().await.map_err(PageError::Broken)?;
         // A member that refuses the certificate says so only now: the client's side of a TLS 1.3 handshake ends before.
         let broken = |error: std::io::Error| PageError::Broken(Broken::after_handshake(address, &error));
         let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", address.ca());

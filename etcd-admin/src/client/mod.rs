@@ -28,7 +28,7 @@ pub(crate) use session::{Session, require_leader};
 pub(crate) use settings::{Local, SHADOWED, Settings, SettingsError, TlsFiles};
 
 use address::AddressError;
-use dial::Dialler;
+use dial::Connector;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,8 +144,8 @@ impl Client {
         let mut broken = Vec::new();
         for step in 0..self.addresses.len() {
             let position = (self.next.get() + step) % self.addresses.len();
-            let dialler = self.dialler(&self.addresses[position]);
-            match Session::connect(dialler, &self.settings).await {
+            let connector = self.connector(&self.addresses[position]);
+            match Session::connect(connector, &self.settings).await {
                 Ok(session) => {
                     self.next.set(position);
                     self.current.replace(Some(session.clone()));
@@ -160,10 +160,10 @@ impl Client {
         Err(CallError::Unreachable(broken))
     }
 
-    fn dialler(&self, address: &Address) -> Dialler {
+    fn connector(&self, address: &Address) -> Connector {
         let server_name = self.settings.server_name.clone();
         let (tls, timeout) = (self.tls.clone(), self.settings.dial_timeout);
-        Dialler { address: address.clone(), tls, server_name, timeout, protocol: dial::Protocol::Http2 }
+        Connector { address: address.clone(), tls, server_name, timeout, protocol: dial::Protocol::Http2 }
     }
 
     /// Asks within the time for short commands.

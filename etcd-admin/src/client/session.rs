@@ -1,7 +1,7 @@
 //! One connection to one member, and the services on it.
 
 use super::broken::{Broken, Step};
-use super::dial::Dialler;
+use super::dial::Connector;
 use super::settings::{Credentials, Settings};
 use proto::etcdserverpb::AuthenticateRequest;
 use rpc::etcdserverpb::{
@@ -72,8 +72,8 @@ impl Session {
     service!(lock, LockClient);
     service!(election, ElectionClient);
 
-    pub(super) async fn connect(dialler: Dialler, settings: &Settings) -> Result<Self, ConnectError> {
-        let address = dialler.address.clone();
+    pub(super) async fn connect(connector: Connector, settings: &Settings) -> Result<Self, ConnectError> {
+        let address = connector.address.clone();
         let odd = |error: tonic::transport::Error| {
             let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
             while let Some(inner) = cause {
@@ -90,7 +90,7 @@ impl Session {
             .keep_alive_timeout(settings.keepalive_timeout)
             .user_agent("etcd-admin")
             .map_err(odd)?;
-        let channel = endpoint.connect_with_connector(dialler).await.map_err(odd)?;
+        let channel = endpoint.connect_with_connector(connector).await.map_err(odd)?;
         let mut session = Self {
             endpoint: address.to_string(),
             channel,

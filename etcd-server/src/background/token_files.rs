@@ -1,7 +1,7 @@
 //! The keys of signed tokens: read at the start, and again when their files change or at SIGHUP.
 //! Unusable files are logged once, and the loaded keys stay in use.
 
-use api::{TokenKeeper, Tokens};
+use api::{TokenStore, Tokens};
 use arc_swap::ArcSwap;
 use auth::{Jwt, JwtOptions, SignMethod, SimpleTokens, TokenOptionError};
 use config::{JwtSettings, Settings, TokenKind};
@@ -61,13 +61,13 @@ fn stamp(path: &Path) -> Stamp {
 pub(crate) struct TokenFiles {
     settings: JwtSettings,
     strict: bool,
-    keeper: Arc<TokenKeeper>,
+    keeper: Arc<TokenStore>,
     seen: [Stamp; 2],
 }
 
 impl TokenFiles {
     /// Keeps the keys up to date for as long as the task lives. Where there are none the task ends at once.
-    pub(crate) fn keep_fresh(settings: &Settings, keeper: Arc<TokenKeeper>) -> std::io::Result<JoinHandle<()>> {
+    pub(crate) fn keep_fresh(settings: &Settings, keeper: Arc<TokenStore>) -> std::io::Result<JoinHandle<()>> {
         let TokenKind::Jwt(jwt) = &settings.auth.token else { return Ok(tokio::spawn(std::future::ready(()))) };
         let mut files = Self { settings: jwt.clone(), strict: settings.tls.strict_files, keeper, seen: [None; 2] };
         files.seen = files.stamps();

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use time::OffsetDateTime;
-use tls::{Acceptor, Dialler, Endpoint, EndpointSettings, KeyPair, LoadError, Reloader, Role};
+use tls::{Acceptor, Connector, Endpoint, EndpointSettings, KeyPair, LoadError, Reloader, Role};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
@@ -60,7 +60,7 @@ impl Encryption {
     /// Returns the connector of this member to others.
     pub(crate) fn connect_members(&self, settings: &Settings) -> Arc<dyn Connect> {
         let name = settings.name_of_members().map(str::to_owned);
-        Arc::new(Members { dialler: self.peer.as_ref().map(Endpoint::dialler), name, local: local_address(settings) })
+        Arc::new(Members { connector: self.peer.as_ref().map(Endpoint::connector), name, local: local_address(settings) })
     }
 
     /// All that there is, client side first.
@@ -84,7 +84,7 @@ impl Encryption {
 
 /// Connections to other members, encrypted by the scheme of their URLs.
 struct Members {
-    dialler: Option<Dialler>,
+    connector: Option<Connector>,
     /// The name that certificates have to be valid for, where it is not the host of the URL.
     name: Option<String>,
     /// The address that connections leave from, where it was chosen.
@@ -93,11 +93,11 @@ struct Members {
 
 impl Members {
     async fn encrypted(&self, url: &Uri, name: &str, socket: impl Socket + 'static) -> io::Result<Box<dyn Socket>> {
-        let Some(dialler) = &self.dialler else {
+        let Some(connector) = &self.connector else {
             let text = format!("{url}: members are reached by TLS, and no --peer-cert-file or --peer-trusted-ca-file is given");
             return Err(io::Error::other(text));
         };
-        Ok(Box::new(dialler.connect(socket, self.name.as_deref().unwrap_or(name)).await?))
+        Ok(Box::new(connector.connect(socket, self.name.as_deref().unwrap_or(name)).await?))
     }
 }
 

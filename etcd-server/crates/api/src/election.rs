@@ -1,9 +1,9 @@
 //! The Election service.
 
 use crate::Server;
+use crate::concurrency::{Candidate, created_at, operation, prefix_end, prefix_of, unknown};
 use crate::identity::Caller;
-use crate::own_watch::Observed;
-use crate::session::{Candidate, created_at, operation, prefix_end, prefix_of, unknown};
+use crate::internal_watch::Observed;
 use auth::Identity;
 use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request as Operation;
@@ -84,7 +84,7 @@ impl Server {
         let filters = vec![FilterType::Nodelete.into()];
         let (key, range_end) = (prefix.clone(), prefix_end(prefix));
         let mut watch =
-            self.own_watch(WatchCreateRequest { key, range_end, start_revision, filters, ..WatchCreateRequest::default() }).await?;
+            self.internal_watch(WatchCreateRequest { key, range_end, start_revision, filters, ..WatchCreateRequest::default() }).await?;
         watch.next().await.map(drop)
     }
 
@@ -95,7 +95,7 @@ impl Server {
         start_revision: i64,
         responses: &mpsc::Sender<Result<LeaderResponse, Status>>,
     ) -> Result<bool, Status> {
-        let mut watch = self.own_watch(WatchCreateRequest { key, start_revision, ..WatchCreateRequest::default() }).await?;
+        let mut watch = self.internal_watch(WatchCreateRequest { key, start_revision, ..WatchCreateRequest::default() }).await?;
         while let Observed::Events(WatchResponse { header, events, .. }) = watch.next().await? {
             for event in events {
                 if event.r#type() == EventType::Delete {

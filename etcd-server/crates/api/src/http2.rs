@@ -1,6 +1,6 @@
 //! gRPC straight on HTTP/2: one task serves a connection and all its small requests.
 //!
-//! The RPC layer is the largest cost of a small request, so the hot unary calls (`hot.rs`) bypass
+//! The RPC layer is the largest cost of a small request, so the hot unary calls (`fast_path.rs`) bypass
 //! tonic: their futures are polled by the connection's own task, which first takes all requests
 //! that have arrived, then lets all of them run, then writes all their responses in one go. Every
 //! other call is passed to the tonic routes in a task of its own, over a body that follows flow
@@ -12,10 +12,10 @@
 //! connection) cannot be set; gRPC clients send none.
 
 use crate::call_head::{self, Deadline, Listener};
+use crate::fast_path::{self, FastCall};
 use crate::head_filter::HeadFilter;
-use crate::hot::{self, Hot};
 use crate::ping_guard::{OpenStream, OpenStreams, PingGuard};
-use crate::places::ConnectionShare;
+use crate::response_slots::ConnectionShare;
 use crate::{ObservedRoutes, Server};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
@@ -147,7 +147,7 @@ async fn stays_alive(pings: Option<h2::PingPong>, settings: Http2Settings) {
 /// may be open.
 struct Served<I> {
     connection: Connection<PingGuard<HeadFilter<I>>, Bytes>,
-    running: FuturesUnordered<hot::Running>,
+    running: FuturesUnordered<fast_path::Running>,
     server: Server,
     routes: ObservedRoutes,
     web: Option<Web>,
@@ -188,10 +188,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Served<I> {
             Ok(deadline) => deadline,
             Err(refusal) => return drop(tokio::spawn(refuse(refusal.into_response(listener), request, respond, open))),
         };
-        match Hot::of(&request) {
+        match FastCall::of(&request) {
             Some(call) => {
                 let observed = self.routes.started(call.method(), request.headers()).until(deadline);
-                let call = hot::run(self.server.clone(), call, observed, request, respond, open, deadline);
+                let call = fast_path::run(self.server.clone(), call, observed, request, respond, open, deadline);
                 self.running.push(call);
             }
             None => {

@@ -1,14 +1,14 @@
 //! The KV service.
 
 use crate::identity::Caller;
-use crate::large_range::{Measured, WHOLE_BYTES_MAX, turn};
-use crate::places::{ConnectionShare, Place};
 use crate::request_stats::ResponseCounts;
 use crate::request_text;
+use crate::response_slots::{ConnectionShare, ResponseSlot};
 use crate::server::{Server, WHOLE_KIB_MAX, unexpected};
 use crate::slow::{ReadText, ReadTimes};
 use crate::spans;
 use crate::status::{self, ToStatus};
+use crate::streamed_range::{MeasuredRange, WHOLE_BYTES_MAX, turn};
 use apply::{ApplyResponse, Operations, Ordered};
 use auth::{Identity, RequestClass};
 use membership::Version;
@@ -40,21 +40,21 @@ const KEEPS_READS_SINCE: Version = Version::new(3, 7, 0);
 const FIRST_CHUNK_KEYS: i64 = 10;
 
 /// The result of a range request.
-pub(crate) enum Found {
+pub(crate) enum RangeRead {
     /// The response, the revision at which it was read, and the resources of a large one.
     Whole(i64, RangeResult, Option<Held>),
     /// One that is read while it is sent.
-    Large(Measured),
+    Large(MeasuredRange),
 }
 
 /// The resources of a response above 1 MiB that has to be in memory as one message.
 #[derive(Debug)]
 pub(crate) struct Held {
-    pub(crate) place: Place,
+    pub(crate) place: ResponseSlot,
     _bytes: OwnedSemaphorePermit,
 }
 
-impl Found {
+impl RangeRead {
     /// The revision of the read, the number of keys, and their bytes.
     fn figures(&self) -> (i64, usize, usize) {
         match self {
@@ -112,14 +112,15 @@ impl Server {
     }
 
     /// As [`Server::range`], but the answer is not put together, and maybe not even read.
-    pub(crate) async fn found_range(&self, request: &RangeRequest, caller: Caller<'_>) -> Result<Found, Status> {
+    pub(crate) async fn found_range(&self, request: &RangeRequest, caller: Caller<'_>) -> Result<RangeRead, Status> {
         self.admit_range(request)?;
         let _span = spans::range("range", request);
         let mut times = ReadTimes::begin();
         let found =
             self.find_range(request, caller, &mut times, async |identity| self.read_or_measure_range(request, identity).await).await;
-        self.observer
-            .read_decided(RequestKind::Range, times, found.as_ref().err(), || range_text(request, found.as_ref().ok().map(Found::figures)));
+        self.observer.read_decided(RequestKind::Range, times, found.as_ref().err(), || {
+            range_text(request, found.as_ref().ok().map(RangeRead::figures))
+        });
         found
     }
 
@@ -150,19 +151,19 @@ impl Server {
         Ok(found)
     }
 
-    async fn read_or_measure_range(&self, request: &RangeRequest, identity: &Identity) -> Result<Found, Status> {
+    async fn read_or_measure_range(&self, request: &RangeRequest, identity: &Identity) -> Result<RangeRead, Status> {
         let (revision, found) = self.read_range(request, Some(WHOLE_BYTES_MAX)).await?;
         if !found.too_large && found.encoded_kvs.len() <= WHOLE_BYTES_MAX {
-            return Ok(Found::Whole(revision, found, None));
+            return Ok(RangeRead::Whole(revision, found, None));
         }
         let connection = self.share.as_ref().map(ConnectionShare::large_ranges);
         let place = self.large_ranges.take(connection, &identity.user).await?;
         if found.too_large {
-            return self.measure_large_range(RangeOptions::new(request), place).await.map(Found::Large);
+            return self.measure_large_range(RangeOptions::new(request), place).await.map(RangeRead::Large);
         }
         let kib = u32::try_from(found.encoded_kvs.len() >> 10).unwrap_or(u32::MAX).clamp(1, WHOLE_KIB_MAX);
         let held = Held { place, _bytes: self.large_ranges.reserve(&self.whole_kib, kib).await? };
-        Ok(Found::Whole(revision, found, Some(held)))
+        Ok(RangeRead::Whole(revision, found, Some(held)))
     }
 
     /// Reads a range at the newest state; the revision is the one at which the read began.

@@ -1,8 +1,8 @@
 //! The Lock service.
 
 use crate::Server;
+use crate::concurrency::unknown;
 use crate::identity::Caller;
-use crate::session::unknown;
 use bytes::Bytes;
 use proto::etcdserverpb::DeleteRangeRequest;
 use proto::v3lockpb::{LockRequest, LockResponse, UnlockRequest, UnlockResponse};

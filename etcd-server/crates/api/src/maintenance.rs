@@ -2,7 +2,7 @@
 
 use crate::backend;
 use crate::kv::off_thread;
-use crate::places::{ConnectionShare, too_many_requests};
+use crate::response_slots::{ConnectionShare, too_many_requests};
 use crate::server::{Server, unexpected};
 use crate::status::{self, ToStatus as _};
 use apply::{ApplyResponse, Ordered};

@@ -5,8 +5,8 @@
 //! (`grpc-timeout`), and all that is done for it ends with it.
 
 use crate::call_head::{self, Deadline};
-use crate::front::Front;
 use crate::observe::{Call, Observer, Received};
+use crate::request_checks::RequestChecks;
 use crate::request_stats::{Described, ResponseCounts};
 use bytes::{Buf as _, Bytes};
 use http::{HeaderMap, Request, Response};
@@ -29,14 +29,14 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// All services, counted.
 #[derive(Clone, Debug)]
 pub struct ObservedRoutes {
-    routes: Front,
+    routes: RequestChecks,
     observer: Observer,
     remote: Option<SocketAddr>,
     local: Option<SocketAddr>,
 }
 
 impl ObservedRoutes {
-    pub(crate) fn new(routes: Front, observer: Observer) -> Self {
+    pub(crate) fn new(routes: RequestChecks, observer: Observer) -> Self {
         Self { routes, observer, remote: None, local: None }
     }
 

@@ -1,11 +1,11 @@
 //! The data that all services share.
 
-use crate::front::Front;
 use crate::observe::Observer;
-use crate::places::{BACKUPS, ConnectionShare, LARGE_RANGES, Places};
+use crate::request_checks::RequestChecks;
+use crate::response_slots::{BACKUPS, ConnectionShare, LARGE_RANGES, ResponseSlots};
 use crate::status::ToStatus as _;
 use crate::watch::WatchService;
-use crate::{HealthState, ObservedRoutes, TokenKeeper, status};
+use crate::{HealthState, ObservedRoutes, TokenStore, status};
 use apply::Ordered;
 use auth::{Identity, WrongPasswords};
 use mvcc::RangeOptions;
@@ -59,16 +59,16 @@ pub struct Settings {
 pub struct Server {
     pub(crate) replica: Arc<Replica>,
     pub(crate) transport: Transport,
-    pub(crate) tokens: Arc<TokenKeeper>,
+    pub(crate) tokens: Arc<TokenStore>,
     pub(crate) settings: Arc<Settings>,
     /// Passwords being hashed at a time: hashing takes processors that other calls need.
     pub(crate) hashing: Arc<Semaphore>,
     /// Recent wrong passwords.
     pub(crate) wrong_passwords: Arc<Mutex<WrongPasswords>>,
     /// Places of ranges above 1 MiB.
-    pub(crate) large_ranges: Arc<Places>,
+    pub(crate) large_ranges: Arc<ResponseSlots>,
     /// Places of backups.
-    pub(crate) backups: Arc<Places>,
+    pub(crate) backups: Arc<ResponseSlots>,
     /// Turns to measure a large range, to read a part of one, and to read a range that has to be read whole before it is sorted or filtered.
     pub(crate) measures: Arc<Semaphore>,
     pub(crate) part_reads: Arc<Semaphore>,
@@ -89,7 +89,7 @@ pub struct Server {
 
 impl Server {
     /// Services over `replica`; `transport` leads to the other members.
-    pub fn new(replica: Arc<Replica>, transport: Transport, tokens: Arc<TokenKeeper>, settings: Settings, observer: Observer) -> Self {
+    pub fn new(replica: Arc<Replica>, transport: Transport, tokens: Arc<TokenStore>, settings: Settings, observer: Observer) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let permits = cores.div_ceil(2);
         Self {
@@ -97,7 +97,7 @@ impl Server {
             transport,
             tokens,
             settings: Arc::new(settings),
-            large_ranges: Places::new(LARGE_RANGES),
+            large_ranges: ResponseSlots::new(LARGE_RANGES),
             measures: Arc::new(Semaphore::new(cores)),
             part_reads: Arc::new(Semaphore::new(2 * cores)),
             whole_reads: Arc::new(Semaphore::new(cores)),
@@ -105,7 +105,7 @@ impl Server {
             share: None,
             hashing: Arc::new(Semaphore::new(permits)),
             wrong_passwords: Arc::default(),
-            backups: Places::new(BACKUPS),
+            backups: ResponseSlots::new(BACKUPS),
             no_space_told: Arc::default(),
             leader_without_batches: Arc::default(),
             health: Arc::new(HealthState::default()),
@@ -155,7 +155,7 @@ impl Server {
             .add_service(served!(LockServer))
             .add_service(served!(ElectionServer))
             .add_service(served!(HealthServer));
-        ObservedRoutes::new(Front::new(self.clone(), routes.routes()), self.observer.clone())
+        ObservedRoutes::new(RequestChecks::new(self.clone(), routes.routes()), self.observer.clone())
     }
 
     /// Returns the quota in the form of Status: negative if there is none.

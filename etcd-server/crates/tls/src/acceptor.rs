@@ -170,11 +170,11 @@ impl Acceptor {
         let Some(chain) = stream.get_ref().1.peer_certificates() else { return Ok((None, Connection::anonymous())) };
         let chain: Vec<_> = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
         let now = OffsetDateTime::now_utc();
-        let identity = connections::identity(&loaded.material, &chain, now).ok_or(HandshakeError::Dropped)?;
+        let identity = connections::identity(&loaded.tls_files, &chain, now).ok_or(HandshakeError::Dropped)?;
         self.endpoint.weak.tell(self.endpoint.settings.role.label(), &chain[0]);
         let connection = self.endpoint.connections.enter(chain.clone(), identity.issuer.clone(), now);
         let newest = self.endpoint.loaded.load_full();
-        if !Arc::ptr_eq(&newest, loaded) && connections::identity(&newest.material, &chain, now).is_none() {
+        if !Arc::ptr_eq(&newest, loaded) && connections::identity(&newest.tls_files, &chain, now).is_none() {
             return Err(HandshakeError::Dropped);
         }
         Ok((Some(identity), connection))

@@ -1,6 +1,6 @@
 //! Connections with verified certificates: their subjects and CAs, and when they have to be closed.
 
-use crate::material::Material;
+use crate::tls_files::Material;
 use certs::{CertificateFacts, Name, Usage};
 use parking_lot::Mutex;
 use rustls_pki_types::CertificateDer;
@@ -72,14 +72,14 @@ impl Drop for Connection {
 }
 
 /// Returns the identity of a verified chain. `None` if the loaded CAs do not trust it.
-pub(crate) fn identity(material: &Material, chain: &[CertificateDer<'static>], now: OffsetDateTime) -> Option<PeerIdentity> {
+pub(crate) fn identity(tls_files: &Material, chain: &[CertificateDer<'static>], now: OffsetDateTime) -> Option<PeerIdentity> {
     let facts = CertificateFacts::of(chain.first()?).ok()?;
-    let path = material.trust.verify(chain, Usage::Client, now).ok()?;
+    let path = tls_files.trust.verify(chain, Usage::Client, now).ok()?;
     // Which of the system's CAs vouches matters to no one.
-    let issuer = if material.trust.is_system {
+    let issuer = if tls_files.trust.is_system {
         "system".to_owned()
     } else {
-        CertificateFacts::of(material.trust.store.certificates()[path.anchor].encoded()).ok()?.fingerprint_hex()
+        CertificateFacts::of(tls_files.trust.store.certificates()[path.anchor].encoded()).ok()?.fingerprint_hex()
     };
     Some(PeerIdentity { common_name: facts.common_name, names: facts.names, issuer })
 }
@@ -96,13 +96,13 @@ impl Connections {
 
     /// Ends connections that the loaded files would refuse; returns their number. A certificate
     /// that has merely expired since it was shown does not end its connection.
-    pub(crate) fn check(&self, material: &Material) -> usize {
+    pub(crate) fn check(&self, tls_files: &Material) -> usize {
         let shown: Vec<_> = {
             let inside = self.inside.lock();
             inside.live.iter().map(|(number, live)| (*number, live.chain.clone(), live.accepted_at)).collect()
         };
         // Chains are verified without the lock: new connections need it.
-        let lost = shown.into_iter().filter(|(_, chain, accepted_at)| identity(material, chain, *accepted_at).is_none());
+        let lost = shown.into_iter().filter(|(_, chain, accepted_at)| identity(tls_files, chain, *accepted_at).is_none());
         let lost: Vec<u64> = lost.map(|(number, ..)| number).collect();
         let mut inside = self.inside.lock();
         for number in &lost {

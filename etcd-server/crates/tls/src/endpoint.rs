@@ -2,15 +2,15 @@
 
 use crate::acceptor::{Acceptor, ServerConfigs};
 use crate::connections::Connections;
-use crate::dialler::Dialler;
+use crate::connector::Connector;
 use crate::error::LoadError;
 use crate::files::Stamps;
-use crate::material::Material;
+use crate::handshake_limiter::HandshakeLimiter;
 use crate::quiet::Quiet;
 use crate::settings::EndpointSettings;
 use crate::status::{Counters, Status};
 use crate::suites;
-use crate::waiting_room::WaitingRoom;
+use crate::tls_files::Material;
 use crate::weak::WeakCertificates;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -26,7 +26,7 @@ const HANDSHAKES_MAX: usize = 512;
 /// The loaded files.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    pub(crate) material: Material,
+    pub(crate) tls_files: Material,
     pub(crate) servers: Option<ServerConfigs>,
 }
 
@@ -37,7 +37,7 @@ pub struct Endpoint {
     pub(crate) loaded: ArcSwap<Loaded>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) counters: Counters,
-    pub(crate) room: WaitingRoom,
+    pub(crate) room: HandshakeLimiter,
     pub(crate) quiet: Quiet,
     pub(crate) weak: WeakCertificates,
     /// The time at which the last failed handshake with each host was logged.
@@ -53,18 +53,18 @@ impl Endpoint {
     /// When one of them cannot be used; nothing is served then.
     pub fn load(settings: EndpointSettings) -> Result<Arc<Self>, LoadError> {
         let stamps = Stamps::of(&settings);
-        let material = Material::load(&settings, OffsetDateTime::now_utc())?;
+        let tls_files = Material::load(&settings, OffsetDateTime::now_utc())?;
         for suite in suites::unserved(&settings) {
             tracing::warn!(suite, "cipher suite is not served here; it is left out");
         }
-        tell(&settings, &material);
-        let loaded = ArcSwap::from_pointee(Loaded::of(material));
+        tell(&settings, &tls_files);
+        let loaded = ArcSwap::from_pointee(Loaded::of(tls_files));
         Ok(Arc::new(Self {
             settings,
             loaded,
             connections: Arc::default(),
             counters: Counters::default(),
-            room: WaitingRoom::new(HANDSHAKES_MAX),
+            room: HandshakeLimiter::new(HANDSHAKES_MAX),
             quiet: Quiet::new(),
             weak: WeakCertificates::default(),
             failures: Mutex::default(),
@@ -80,8 +80,8 @@ impl Endpoint {
 
     /// Returns the connector to other members.
     #[must_use]
-    pub fn dialler(self: &Arc<Self>) -> Dialler {
-        Dialler::of(Arc::clone(self))
+    pub fn connector(self: &Arc<Self>) -> Connector {
+        Connector::of(Arc::clone(self))
     }
 
     #[must_use]
@@ -93,7 +93,7 @@ impl Endpoint {
     #[must_use]
     pub fn status(&self) -> Status {
         Status {
-            certificates: self.loaded.load().material.certificates.clone(),
+            certificates: self.loaded.load().tls_files.certificates.clone(),
             handshakes: self.counters.handshakes(),
             connections: self.connections.by_issuer(),
             reloads: self.counters.reloads(),
@@ -114,11 +114,11 @@ impl Endpoint {
         }
         let endpoint = self.settings.role.label();
         match Material::load(&self.settings, OffsetDateTime::now_utc()) {
-            Ok(material) => {
-                tell(&self.settings, &material);
-                self.loaded.store(Arc::new(Loaded::of(material)));
+            Ok(tls_files) => {
+                tell(&self.settings, &tls_files);
+                self.loaded.store(Arc::new(Loaded::of(tls_files)));
                 self.counters.reloads.fetch_add(1, Ordering::Relaxed);
-                let ended = self.connections.check(&self.loaded.load().material);
+                let ended = self.connections.check(&self.loaded.load().tls_files);
                 tracing::info!(endpoint, connections_ended = ended, "reloaded TLS files");
             }
             Err(error) => {
@@ -130,19 +130,19 @@ impl Endpoint {
 }
 
 impl Loaded {
-    fn of(material: Material) -> Self {
-        let servers = material.server.as_ref().map(ServerConfigs::of);
-        Self { material, servers }
+    fn of(tls_files: Material) -> Self {
+        let servers = tls_files.server.as_ref().map(ServerConfigs::of);
+        Self { tls_files, servers }
     }
 }
 
-fn tell(settings: &EndpointSettings, material: &Material) {
+fn tell(settings: &EndpointSettings, tls_files: &Material) {
     let endpoint = settings.role.label();
-    for warning in &material.warnings {
+    for warning in &tls_files.warnings {
         tracing::warn!(endpoint, "{warning}");
     }
     let now = OffsetDateTime::now_utc();
-    for certificate in &material.certificates {
+    for certificate in &tls_files.certificates {
         let (days_left, not_after) = (certificate.days_left(now), certs::rfc3339(certificate.not_after));
         tracing::info!(endpoint, setting = certificate.setting, subject = certificate.subject, not_after, days_left, "loaded certificate");
     }

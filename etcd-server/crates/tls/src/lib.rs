@@ -2,7 +2,7 @@
 //!
 //! An [`Endpoint`] holds the certificate and the trust of one side of the server: that towards
 //! clients, or that towards members. Listeners accept by an [`Acceptor`], the peer transport
-//! connects by a [`Dialler`]; both use the files that the endpoint has loaded last. Invariants: a
+//! connects by a [`Connector`]; both use the files that the endpoint has loaded last. Invariants: a
 //! session is never resumed, so that every connection passes the verifier; a file that cannot be
 //! used never replaces one that can; a client without a certificate where one is demanded gets no
 //! further than the handshake.
@@ -13,12 +13,12 @@ mod alert;
 mod auto;
 mod client_verifier;
 mod connections;
-mod dialler;
+mod connector;
 mod endpoint;
 mod error;
 mod files;
 mod first_byte;
-mod material;
+mod handshake_limiter;
 mod quiet;
 mod rejection;
 mod reload;
@@ -28,14 +28,14 @@ mod settings;
 mod shown;
 mod status;
 mod suites;
+mod tls_files;
 mod trust;
-mod waiting_room;
 mod weak;
 
 pub use acceptor::{Accepted, Acceptor, Protocols};
 pub use auto::{auto_files, names_of};
 pub use connections::{Connection, PeerIdentity};
-pub use dialler::{Dialler, DiallerStream};
+pub use connector::{Connector, ConnectorStream};
 pub use endpoint::Endpoint;
 pub use error::{HandshakeError, LoadError};
 pub use first_byte::Begun;

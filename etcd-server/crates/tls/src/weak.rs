@@ -1,6 +1,6 @@
 //! Accepted but weak certificates of clients and members: each is logged once.
 
-use crate::material::weakness_of;
+use crate::tls_files::weakness_of;
 use certs::verify::ParsedCertificate;
 use parking_lot::Mutex;
 use rustls_pki_types::CertificateDer;

@@ -24,7 +24,7 @@ async fn meet(from: &Arc<Endpoint>, to: &Arc<Endpoint>, host: &str) -> (Result<(
         accepted.stream.flush().await.map_err(|error| error.to_string())
     });
     let client = async {
-        let mut stream = from.dialler().connect(near, host).await.map_err(|error| error.to_string())?;
+        let mut stream = from.connector().connect(near, host).await.map_err(|error| error.to_string())?;
         stream.read_exact(&mut [0]).await.map_err(|error| error.to_string())?;
         Ok(())
     };

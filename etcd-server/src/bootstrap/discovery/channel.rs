@@ -8,7 +8,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tls::{Dialler, EndpointSettings, KeyPair};
+use tls::{Connector as TlsConnector, EndpointSettings, KeyPair};
 use tonic::transport::{Channel, Endpoint};
 use tower_service::Service;
 
@@ -17,13 +17,13 @@ pub(super) fn connect(settings: &DiscoverySettings) -> Result<Channel, String> {
     let endpoints: Vec<Uri> = settings.endpoints.iter().map(|endpoint| uri(endpoint, settings)).collect::<Result<_, _>>()?;
     let first = endpoints.first().ok_or("--discovery-endpoints is empty")?.clone();
     let needs_tls = endpoints.iter().any(|endpoint| endpoint.scheme_str() == Some("https"));
-    let dialler = needs_tls.then(|| dialler(settings)).transpose()?;
+    let tls_connector = needs_tls.then(|| tls_connector(settings)).transpose()?;
     let endpoint = Endpoint::from(first)
         .connect_timeout(settings.dial_timeout)
         .http2_keep_alive_interval(settings.keepalive_time)
         .keep_alive_timeout(settings.keepalive_timeout)
         .keep_alive_while_idle(false);
-    Ok(endpoint.connect_with_connector_lazy(Connector { endpoints, dialler }))
+    Ok(endpoint.connect_with_connector_lazy(Connector { endpoints, tls_connector }))
 }
 
 /// Returns the URI of an endpoint. It may lack its scheme; then the other settings decide whether
@@ -38,17 +38,17 @@ fn uri(endpoint: &str, settings: &DiscoverySettings) -> Result<Uri, String> {
         .ok_or_else(|| format!("--discovery-endpoints: {endpoint:?} is no host:port"))
 }
 
-fn dialler(settings: &DiscoverySettings) -> Result<Dialler, String> {
+fn tls_connector(settings: &DiscoverySettings) -> Result<TlsConnector, String> {
     let as_client = settings.cert.clone().zip(settings.key.clone()).map(|(cert, key)| KeyPair { cert, key });
     let settings = EndpointSettings::of_client_alone(as_client, settings.ca.clone(), settings.insecure_skip_tls_verify);
     let endpoint = tls::Endpoint::load(settings).map_err(|error| error.to_string())?;
-    Ok(endpoint.dialler().offering(b"h2"))
+    Ok(endpoint.connector().offering(b"h2"))
 }
 
 #[derive(Clone)]
 struct Connector {
     endpoints: Vec<Uri>,
-    dialler: Option<Dialler>,
+    tls_connector: Option<TlsConnector>,
 }
 
 impl Connector {
@@ -65,10 +65,10 @@ impl Connector {
 
     async fn connect_to(&self, endpoint: &Uri) -> io::Result<Box<dyn Socket>> {
         let stream = peer::tcp(endpoint).await?;
-        match &self.dialler {
-            Some(dialler) if endpoint.scheme_str() == Some("https") => {
+        match &self.tls_connector {
+            Some(tls_connector) if endpoint.scheme_str() == Some("https") => {
                 let host = endpoint.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-                Ok(Box::new(dialler.connect(stream, host).await?))
+                Ok(Box::new(tls_connector.connect(stream, host).await?))
             }
             _ => Ok(Box::new(stream)),
         }

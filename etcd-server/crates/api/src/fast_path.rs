@@ -7,13 +7,13 @@ use crate::Server;
 use crate::call_head::{self, Deadline};
 use crate::http2::{PREFIX_BYTES, Unreadable, read_message, send_data, send_message};
 use crate::identity::Caller;
-use crate::kv::{Found, Held};
-use crate::large_range::{self, PartReader, Reading};
+use crate::kv::{Held, RangeRead};
 use crate::observe::Call;
 use crate::ping_guard::OpenStream;
-use crate::places::Place;
 use crate::request_stats::Described;
+use crate::response_slots::ResponseSlot;
 use crate::status::too_large;
+use crate::streamed_range::{self, PartReader, Reading};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
@@ -37,14 +37,14 @@ const WHOLE_PART_BYTES: usize = 64 << 10;
 
 /// A call that is answered here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hot {
+pub(crate) enum FastCall {
     Range,
     Put,
     DeleteRange,
     Txn,
 }
 
-impl Hot {
+impl FastCall {
     /// As the metrics know it.
     pub(crate) fn method(self) -> telemetry::metrics::Method {
         match self {
@@ -77,7 +77,7 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Reads, answers and writes one call.
 pub(crate) fn run(
     server: Server,
-    call: Hot,
+    call: FastCall,
     mut observed: Call,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
@@ -128,7 +128,7 @@ pub(crate) fn run(
 
 /// An answer on its way, prefix included.
 #[derive(Debug)]
-pub(crate) enum Outgoing {
+pub(crate) enum ResponseBody {
     Whole {
         message: Bytes,
         held: Option<Held>,
@@ -143,7 +143,7 @@ pub(crate) enum Outgoing {
     },
 }
 
-impl Outgoing {
+impl ResponseBody {
     /// The response, or as much of it as is known before it is sent.
     fn described(&self) -> &[u8] {
         match self {
@@ -160,7 +160,7 @@ impl Outgoing {
     }
 }
 
-async fn send_ok(mut respond: SendResponse<Bytes>, message: Outgoing, deadline: Option<Deadline>) {
+async fn send_ok(mut respond: SendResponse<Bytes>, message: ResponseBody, deadline: Option<Deadline>) {
     let mut response = Response::new(());
     response.headers_mut().insert(CONTENT_TYPE, GRPC);
     let Ok(mut stream) = respond.send_response(response, false) else { return };
@@ -168,7 +168,7 @@ async fn send_ok(mut respond: SendResponse<Bytes>, message: Outgoing, deadline: 
     trailers.insert(GRPC_STATUS, STATUS_OK);
     // A client that went away meanwhile needs no answer.
     match message {
-        Outgoing::Whole { message, held: None } => {
+        ResponseBody::Whole { message, held: None } => {
             let late = tokio::select! {
                 biased;
                 _ = send_message(&mut stream, message, trailers) => false,
@@ -178,12 +178,12 @@ async fn send_ok(mut respond: SendResponse<Bytes>, message: Outgoing, deadline: 
                 stream.send_reset(Reason::CANCEL);
             }
         }
-        Outgoing::Whole { message, held: Some(held) } => {
+        ResponseBody::Whole { message, held: Some(held) } => {
             let sending = send_whole(&mut stream, message, &held.place);
             let sent = within(sending, &held.place, deadline).await;
             end(stream, sent, trailers);
         }
-        Outgoing::Streamed { head, parts, tail, .. } => {
+        ResponseBody::Streamed { head, parts, tail, .. } => {
             let place = Arc::clone(parts.place());
             let sending = send_parts(&mut stream, head, parts, tail, &place);
             let sent = within(sending, &place, deadline).await;
@@ -193,7 +193,7 @@ async fn send_ok(mut respond: SendResponse<Bytes>, message: Outgoing, deadline: 
 }
 
 /// Ends a large response that is late, or whose client is too slow to keep its place.
-async fn within(sending: impl Future<Output = Result<(), Reason>>, place: &Place, deadline: Option<Deadline>) -> Result<(), Reason> {
+async fn within(sending: impl Future<Output = Result<(), Reason>>, place: &ResponseSlot, deadline: Option<Deadline>) -> Result<(), Reason> {
     tokio::select! {
         biased;
         sent = sending => sent,
@@ -211,14 +211,14 @@ fn end(mut stream: SendStream<Bytes>, sent: Result<(), Reason>, trailers: Header
 }
 
 /// A message that is in memory, in parts, so that its place sees how fast it is taken.
-async fn send_whole(stream: &mut SendStream<Bytes>, mut message: Bytes, place: &Place) -> Result<(), Reason> {
+async fn send_whole(stream: &mut SendStream<Bytes>, mut message: Bytes, place: &ResponseSlot) -> Result<(), Reason> {
     while !message.is_empty() {
         send_part(stream, message.split_to(message.len().min(WHOLE_PART_BYTES)), place).await?;
     }
     Ok(())
 }
 
-async fn send_part(stream: &mut SendStream<Bytes>, part: Bytes, place: &Place) -> Result<(), Reason> {
+async fn send_part(stream: &mut SendStream<Bytes>, part: Bytes, place: &ResponseSlot) -> Result<(), Reason> {
     let bytes = part.len();
     send_data(stream, part).await.map_err(|_| Reason::CANCEL)?;
     place.sent(bytes);
@@ -226,7 +226,13 @@ async fn send_part(stream: &mut SendStream<Bytes>, part: Bytes, place: &Place) -
 }
 
 /// Sends a response part by part. The next part is read while one is sent, unless the client is slow: then that would only cost memory.
-async fn send_parts(stream: &mut SendStream<Bytes>, head: Bytes, parts: Box<PartReader>, tail: Bytes, place: &Place) -> Result<(), Reason> {
+async fn send_parts(
+    stream: &mut SendStream<Bytes>,
+    head: Bytes,
+    parts: Box<PartReader>,
+    tail: Bytes,
+    place: &ResponseSlot,
+) -> Result<(), Reason> {
     let mut next = Next::Reading(parts.begin());
     send_part(stream, head, place).await?;
     loop {
@@ -260,22 +266,24 @@ fn send_error(mut respond: SendResponse<Bytes>, status: &Status) {
 
 impl Server {
     /// The encoded answer, prefix included.
-    async fn response(&self, call: Hot, parts: &Parts, message: Bytes) -> Result<Outgoing, Status> {
+    async fn response(&self, call: FastCall, parts: &Parts, message: Bytes) -> Result<ResponseBody, Status> {
         self.check_call(parts.uri.path(), &parts.headers)?;
         let caller = Caller::Claimed(&parts.headers);
         let encoded = match call {
-            Hot::Range => return self.hot_range(decode(message)?, caller).await,
-            Hot::Put => encode(&self.put(decode::<PutRequest>(message)?, caller).await?),
-            Hot::DeleteRange => encode(&self.delete_range(decode::<DeleteRangeRequest>(message)?, caller).await?),
-            Hot::Txn => encode(&self.txn(decode::<TxnRequest>(message)?, caller).await?),
+            FastCall::Range => return self.fast_range(decode(message)?, caller).await,
+            FastCall::Put => encode(&self.put(decode::<PutRequest>(message)?, caller).await?),
+            FastCall::DeleteRange => encode(&self.delete_range(decode::<DeleteRangeRequest>(message)?, caller).await?),
+            FastCall::Txn => encode(&self.txn(decode::<TxnRequest>(message)?, caller).await?),
         };
-        Ok(Outgoing::Whole { message: encoded, held: None })
+        Ok(ResponseBody::Whole { message: encoded, held: None })
     }
 
-    async fn hot_range(&self, request: RangeRequest, caller: Caller<'_>) -> Result<Outgoing, Status> {
+    async fn fast_range(&self, request: RangeRequest, caller: Caller<'_>) -> Result<ResponseBody, Status> {
         match self.found_range(&request, caller).await? {
-            Found::Whole(revision, found, held) => Ok(Outgoing::Whole { message: encode_range(self.header(revision), &found), held }),
-            Found::Large(measured) => large_range::outgoing(self.header(measured.revision), measured),
+            RangeRead::Whole(revision, found, held) => {
+                Ok(ResponseBody::Whole { message: encode_range(self.header(revision), &found), held })
+            }
+            RangeRead::Large(measured) => streamed_range::outgoing(self.header(measured.revision), measured),
         }
     }
 }

@@ -19,7 +19,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
     /// Responses at a time.
-    pub(crate) places: usize,
+    pub(crate) response_slots: usize,
     /// Of these, for one connection.
     pub(crate) per_connection: usize,
     /// And for one user.
@@ -36,7 +36,7 @@ pub(crate) struct Rules {
 
 /// Large ranges. A place costs two parts of the response, half a MiB.
 pub(crate) const LARGE_RANGES: Rules = Rules {
-    places: 400,
+    response_slots: 400,
     per_connection: 100,
     per_user: 200,
     wait_max: Duration::from_secs(30),
@@ -47,15 +47,15 @@ pub(crate) const LARGE_RANGES: Rules = Rules {
 };
 
 /// Backups. A place costs a thread, and room on disk for the external sort.
-pub(crate) const BACKUPS: Rules = Rules { places: 8, per_connection: 4, per_user: 6, ..LARGE_RANGES };
+pub(crate) const BACKUPS: Rules = Rules { response_slots: 8, per_connection: 4, per_user: 6, ..LARGE_RANGES };
 
 /// The places of one kind.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct ResponseSlots {
     rules: Rules,
     free: Arc<Semaphore>,
     users: Mutex<HashMap<String, Weak<Semaphore>>>,
-    held: Mutex<HashMap<u64, Arc<Pace>>>,
+    held: Mutex<HashMap<u64, Arc<ReadSpeed>>>,
     next: AtomicU64,
 }
 
@@ -85,14 +85,14 @@ impl ConnectionShare {
 
 /// The speed at which a response is read.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct ReadSpeed {
     begun: Instant,
     sent_bytes: AtomicU64,
     /// Notified once another needs the place.
     evicted: Notify,
 }
 
-impl Pace {
+impl ReadSpeed {
     fn speed(&self) -> u64 {
         let elapsed = self.begun.elapsed().as_secs_f64().max(0.001);
         // The number of sent bytes is far below the exact range of a float.
@@ -104,14 +104,14 @@ impl Pace {
 
 /// A place, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    places: Arc<Places>,
+pub(crate) struct ResponseSlot {
+    response_slots: Arc<ResponseSlots>,
     id: u64,
-    pace: Arc<Pace>,
+    pace: Arc<ReadSpeed>,
     _permits: Vec<OwnedSemaphorePermit>,
 }
 
-impl Place {
+impl ResponseSlot {
     /// The client has taken so many bytes.
     pub(crate) fn sent(&self, bytes: usize) {
         self.pace.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -119,12 +119,12 @@ impl Place {
 
     /// Returns `true` if the client takes the response at a fair speed.
     pub(crate) fn is_fast(&self) -> bool {
-        self.pace.begun.elapsed() < LOOK_INTERVAL || self.pace.speed() >= self.places.rules.fair_speed
+        self.pace.begun.elapsed() < LOOK_INTERVAL || self.pace.speed() >= self.response_slots.rules.fair_speed
     }
 
     /// Returns once the client is too slow to keep the place.
     pub(crate) async fn too_slow(&self) {
-        let rules = self.places.rules;
+        let rules = self.response_slots.rules;
         let below_minimum = async {
             while self.pace.begun.elapsed() < rules.grace || self.pace.speed() >= rules.speed_min {
                 tokio::time::sleep(LOOK_INTERVAL).await;
@@ -138,9 +138,9 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ResponseSlot {
     fn drop(&mut self) {
-        self.places.held.lock().remove(&self.id);
+        self.response_slots.held.lock().remove(&self.id);
     }
 }
 
@@ -149,9 +149,9 @@ pub(crate) fn too_many_requests() -> Status {
     Status::resource_exhausted("etcdserver: too many requests")
 }
 
-impl Places {
+impl ResponseSlots {
     pub(crate) fn new(rules: Rules) -> Arc<Self> {
-        let free = Arc::new(Semaphore::new(rules.places));
+        let free = Arc::new(Semaphore::new(rules.response_slots));
         Arc::new(Self { rules, free, users: Mutex::default(), held: Mutex::default(), next: AtomicU64::new(0) })
     }
 
@@ -159,7 +159,7 @@ impl Places {
     ///
     /// # Errors
     /// ResourceExhausted when none comes free in time.
-    pub(crate) async fn take(self: &Arc<Self>, connection: Option<&Arc<Semaphore>>, user: &str) -> Result<Place, Status> {
+    pub(crate) async fn take(self: &Arc<Self>, connection: Option<&Arc<Semaphore>>, user: &str) -> Result<ResponseSlot, Status> {
         let shares = connection.cloned().into_iter().chain(self.share_of(user));
         let taking = async {
             let mut permits = Vec::new();
@@ -170,9 +170,9 @@ impl Places {
         };
         let permits = tokio::time::timeout(self.rules.wait_max, taking).await.map_err(|_| too_many_requests())?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let pace = Arc::new(Pace { begun: Instant::now(), sent_bytes: AtomicU64::new(0), evicted: Notify::new() });
+        let pace = Arc::new(ReadSpeed { begun: Instant::now(), sent_bytes: AtomicU64::new(0), evicted: Notify::new() });
         self.held.lock().insert(id, Arc::clone(&pace));
-        Ok(Place { places: Arc::clone(self), id, pace, _permits: permits.into_iter().flatten().collect() })
+        Ok(ResponseSlot { response_slots: Arc::clone(self), id, pace, _permits: permits.into_iter().flatten().collect() })
     }
 
     /// Waits for room in a budget of bytes that responses with places hold; at most `wait_max`.
@@ -228,7 +228,7 @@ mod tests {
     use tonic::Code;
 
     const RULES: Rules = Rules {
-        places: 3,
+        response_slots: 3,
         per_connection: 2,
         per_user: 2,
         wait_max: Duration::from_millis(50),
@@ -240,34 +240,35 @@ mod tests {
 
     #[tokio::test]
     async fn refuses_more_than_connection_user_or_total_may_hold() {
-        let places = Places::new(RULES);
+        let response_slots = ResponseSlots::new(RULES);
         let connection = Arc::new(Semaphore::new(RULES.per_connection));
-        let own = [places.take(Some(&connection), "").await.unwrap(), places.take(Some(&connection), "").await.unwrap()];
-        let refused = places.take(Some(&connection), "").await.unwrap_err();
+        let own = [response_slots.take(Some(&connection), "").await.unwrap(), response_slots.take(Some(&connection), "").await.unwrap()];
+        let refused = response_slots.take(Some(&connection), "").await.unwrap_err();
         assert_eq!((refused.code(), refused.message()), (Code::ResourceExhausted, "etcdserver: too many requests"));
-        let other = places.take(None, "user").await.unwrap();
-        assert_eq!(places.take(None, "another").await.unwrap_err().code(), Code::ResourceExhausted);
+        let other = response_slots.take(None, "user").await.unwrap();
+        assert_eq!(response_slots.take(None, "another").await.unwrap_err().code(), Code::ResourceExhausted);
         drop(own);
-        let second = places.take(None, "user").await.unwrap();
-        assert_eq!(places.take(None, "user").await.unwrap_err().code(), Code::ResourceExhausted);
+        let second = response_slots.take(None, "user").await.unwrap();
+        assert_eq!(response_slots.take(None, "user").await.unwrap_err().code(), Code::ResourceExhausted);
         drop((other, second));
-        places.take(None, "user").await.unwrap();
+        response_slots.take(None, "user").await.unwrap();
     }
 
     #[tokio::test]
     async fn ends_the_slowest_response_when_another_waits() {
-        let places = Places::new(Rules { places: 2, wait_max: Duration::from_secs(30), fair_grace: Duration::ZERO, ..RULES });
-        let (slow, fast) = (places.take(None, "").await.unwrap(), places.take(None, "").await.unwrap());
+        let response_slots =
+            ResponseSlots::new(Rules { response_slots: 2, wait_max: Duration::from_secs(30), fair_grace: Duration::ZERO, ..RULES });
+        let (slow, fast) = (response_slots.take(None, "").await.unwrap(), response_slots.take(None, "").await.unwrap());
         fast.sent(1 << 20);
         let leaving = tokio::spawn(async move { slow.too_slow().await });
-        let newcomer = places.take(None, "").await.unwrap();
+        let newcomer = response_slots.take(None, "").await.unwrap();
         leaving.await.unwrap();
-        assert!(places.held.lock().contains_key(&fast.id) && places.held.lock().contains_key(&newcomer.id));
+        assert!(response_slots.held.lock().contains_key(&fast.id) && response_slots.held.lock().contains_key(&newcomer.id));
     }
 
     #[tokio::test]
     async fn ends_a_response_below_the_minimum_speed() {
-        let places = Places::new(Rules { grace: Duration::ZERO, ..RULES });
-        places.take(None, "").await.unwrap().too_slow().await;
+        let response_slots = ResponseSlots::new(Rules { grace: Duration::ZERO, ..RULES });
+        response_slots.take(None, "").await.unwrap().too_slow().await;
     }
 }

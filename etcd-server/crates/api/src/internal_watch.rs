@@ -34,7 +34,7 @@ pub(crate) enum Observed {
 
 impl Server {
     /// Starts a watch as `request` says. Permission to read the range must have been checked.
-    pub(crate) async fn own_watch(&self, request: WatchCreateRequest) -> Result<OwnWatch, Status> {
+    pub(crate) async fn internal_watch(&self, request: WatchCreateRequest) -> Result<OwnWatch, Status> {
         let (requests, responses) = self.replica.watches().open(PROGRESS_INTERVAL);
         requests.create(request).await.map_err(|refused| self.refused(&refused))?;
         Ok(OwnWatch { server: self.clone(), responses })
@@ -43,7 +43,7 @@ impl Server {
     /// Returns once a deletion of `key` at `start_revision` or later has been published, or when that revision has been compacted.
     pub(crate) async fn wait_for_deletion(&self, key: Bytes, start_revision: i64) -> Result<(), Status> {
         let request = WatchCreateRequest { key, start_revision, filters: vec![FilterType::Noput.into()], ..WatchCreateRequest::default() };
-        let mut watch = self.own_watch(request).await?;
+        let mut watch = self.internal_watch(request).await?;
         loop {
             match watch.next().await? {
                 Observed::Events(response) if !response.events.iter().any(|event| event.r#type() == EventType::Delete) => {}

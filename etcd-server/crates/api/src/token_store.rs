@@ -20,11 +20,11 @@ pub enum Tokens {
 
 /// Gives out tokens and recognises them.
 #[derive(Debug)]
-pub struct TokenKeeper {
+pub struct TokenStore {
     tokens: Tokens,
 }
 
-impl TokenKeeper {
+impl TokenStore {
     /// Deals in `tokens`.
     pub fn new(tokens: Tokens) -> Self {
         Self { tokens }

@@ -3,12 +3,12 @@
 //! The length of a gRPC message stands in front of it, so the range is measured first and then read
 //! again, part by part, at the same revision; memory is two parts, independent of the size, and
 //! between two parts nothing is held but a place. If compaction passes the revision meanwhile, or
-//! the state is replaced, the response is broken off. Places are bounded ([`crate::places`]).
+//! the state is replaced, the response is broken off. Places are bounded ([`crate::response_slots`]).
 
 use crate::Server;
-use crate::hot::Outgoing;
+use crate::fast_path::ResponseBody;
 use crate::http2::PREFIX_BYTES;
-use crate::places::{Place, too_many_requests};
+use crate::response_slots::{ResponseSlot, too_many_requests};
 use crate::status::{self, ToStatus as _};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use mvcc::{Parts, RangeOptions, RangeResult, ReadPoint};
@@ -32,7 +32,7 @@ const MESSAGE_BYTES_MAX: u64 = i32::MAX as u64;
 
 /// The measures of a response before it is read.
 #[derive(Debug)]
-pub(crate) struct Measured {
+pub(crate) struct MeasuredRange {
     pub(crate) revision: i64,
     pub(crate) kvs_bytes: u64,
     pub(crate) more: bool,
@@ -47,7 +47,7 @@ pub(crate) struct PartReader {
     /// The state that was measured, as [`replica::Replica::generation`] counts it.
     generation: u64,
     plan: Parts,
-    place: Arc<Place>,
+    place: Arc<ResponseSlot>,
 }
 
 impl std::fmt::Debug for PartReader {
@@ -61,7 +61,7 @@ pub(crate) type Reading = JoinHandle<Result<(Box<PartReader>, Bytes), Status>>;
 
 impl PartReader {
     /// The place that the response holds.
-    pub(crate) fn place(&self) -> &Arc<Place> {
+    pub(crate) fn place(&self) -> &Arc<ResponseSlot> {
         &self.place
     }
 
@@ -94,7 +94,7 @@ pub(crate) async fn turn(turns: &Arc<Semaphore>) -> Result<tokio::sync::OwnedSem
 
 impl Server {
     /// Measures a range that is larger than [`WHOLE_BYTES_MAX`].
-    pub(crate) async fn measure_large_range(&self, options: RangeOptions, place: Place) -> Result<Measured, Status> {
+    pub(crate) async fn measure_large_range(&self, options: RangeOptions, place: ResponseSlot) -> Result<MeasuredRange, Status> {
         let turn = turn(&self.measures).await?;
         let generation = self.replica.generation();
         let replica = Arc::clone(&self.replica);
@@ -108,18 +108,18 @@ impl Server {
         let Some(plan) = plan else { return Err(Status::internal("etcdserver: range cannot be read in parts")) };
         let (revision, kvs_bytes, more, count) = (point.current, plan.bytes, plan.more, plan.count);
         let parts = Box::new(PartReader { server: self.clone(), point, generation, plan, place: Arc::new(place) });
-        Ok(Measured { revision, kvs_bytes, more, count, parts })
+        Ok(MeasuredRange { revision, kvs_bytes, more, count, parts })
     }
 }
 
 /// The response around the parts. Refused where etcd refuses it: a message has less than two GiB.
-pub(crate) fn outgoing(header: ResponseHeader, measured: Measured) -> Result<Outgoing, Status> {
+pub(crate) fn outgoing(header: ResponseHeader, measured: MeasuredRange) -> Result<ResponseBody, Status> {
     let mut head = BytesMut::new();
     encode_key(1, WireType::LengthDelimited, &mut head);
     encode_varint(header.encoded_len() as u64, &mut head);
     header.encode_raw(&mut head);
     let behind = RangeResult { more: measured.more, count: measured.count, ..RangeResult::default() };
-    let tail = crate::hot::encode_behind_kvs(&behind);
+    let tail = crate::fast_path::encode_behind_kvs(&behind);
     let bytes = head.len() as u64 + measured.kvs_bytes + tail.len() as u64;
     let length = u32::try_from(bytes).ok().filter(|_| bytes <= MESSAGE_BYTES_MAX);
     let Some(length) = length else {
@@ -129,5 +129,5 @@ pub(crate) fn outgoing(header: ResponseHeader, measured: Measured) -> Result<Out
     prefixed.put_u8(0);
     prefixed.put_u32(length);
     prefixed.put_slice(&head);
-    Ok(Outgoing::Streamed { head: prefixed.freeze(), parts: measured.parts, tail, bytes: length as usize })
+    Ok(ResponseBody::Streamed { head: prefixed.freeze(), parts: measured.parts, tail, bytes: length as usize })
 }

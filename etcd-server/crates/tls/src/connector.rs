@@ -18,16 +18,16 @@ const TELL_INTERVAL: Duration = Duration::from_secs(60);
 const HOSTS_MAX: usize = 1_000;
 
 /// An encrypted connection to another member.
-pub type DiallerStream<I> = tokio_rustls::client::TlsStream<I>;
+pub type ConnectorStream<I> = tokio_rustls::client::TlsStream<I>;
 
 /// A connector to other members, with the files that the endpoint has loaded. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Dialler {
+pub struct Connector {
     endpoint: Arc<Endpoint>,
     offered: Option<&'static [u8]>,
 }
 
-impl Dialler {
+impl Connector {
     pub(crate) fn of(endpoint: Arc<Endpoint>) -> Self {
         Self { endpoint, offered: None }
     }
@@ -43,12 +43,12 @@ impl Dialler {
     ///
     /// # Errors
     /// When the other side is not believed, does not believe us, or takes too long.
-    pub async fn connect<I>(&self, io: I, host: &str) -> io::Result<DiallerStream<I>>
+    pub async fn connect<I>(&self, io: I, host: &str) -> io::Result<ConnectorStream<I>>
     where
         I: AsyncRead + AsyncWrite + Unpin,
     {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let mut client = Arc::clone(&self.endpoint.loaded.load().material.client);
+        let mut client = Arc::clone(&self.endpoint.loaded.load().tls_files.client);
         if let Some(protocol) = self.offered {
             Arc::make_mut(&mut client).alpn_protocols = vec![protocol.to_vec()];
         }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 
 #[derive(Debug)]
-pub(crate) struct WaitingRoom {
+pub(crate) struct HandshakeLimiter {
     places: usize,
     inside: Mutex<Inside>,
 }
@@ -23,12 +23,12 @@ struct Inside {
 /// A place; leaving gives it up.
 #[derive(Debug)]
 pub(crate) struct Place<'a> {
-    room: &'a WaitingRoom,
+    room: &'a HandshakeLimiter,
     number: u64,
     asked_out: oneshot::Receiver<()>,
 }
 
-impl WaitingRoom {
+impl HandshakeLimiter {
     pub(crate) fn new(places: usize) -> Self {
         Self { places, inside: Mutex::default() }
     }
@@ -68,7 +68,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_oldest_gives_way() {
-        let room = WaitingRoom::new(2);
+        let room = HandshakeLimiter::new(2);
         let (mut first, mut second) = (room.enter(), room.enter());
         let _third = room.enter();
         first.asked_out().await;

@@ -29,12 +29,12 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// All services behind the checks; cloned for every connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Front {
+pub(crate) struct RequestChecks {
     server: Server,
     routes: Routes,
 }
 
-impl Front {
+impl RequestChecks {
     pub(crate) fn new(server: Server, routes: Routes) -> Self {
         Self { server, routes }
     }
@@ -78,7 +78,7 @@ fn is_service(name: &str) -> bool {
     Method::ALL.iter().any(|method| method.service() == name)
 }
 
-impl<B> Service<Request<B>> for Front
+impl<B> Service<Request<B>> for RequestChecks
 where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
