@@ -248,9 +248,9 @@ async fn serve(
     let observer = call_observer(settings, &metrics).with_tracer(tracer.clone());
     let server = Server::new(Arc::clone(&replica), transport.clone(), tokens, service_settings(settings), observer);
     let (stop_tx, stop) = watch::channel(false);
-    let taken = std::mem::replace(&mut running.notices, tokio::sync::mpsc::unbounded_channel().1);
+    let taken = std::mem::replace(&mut running.apply_events, tokio::sync::mpsc::unbounded_channel().1);
     let removed = Arc::new(Notify::new());
-    let notices = tokio::spawn(apply_events::follow(taken, server.clone(), Arc::clone(&removed)));
+    let apply_events = tokio::spawn(apply_events::follow(taken, server.clone(), Arc::clone(&removed)));
     transport.attach(Arc::new(LocalPeer::new(server.clone(), Arc::clone(&removed), Arc::clone(&metrics))));
     log_serving(settings, &replica);
     let peers = listeners.serve_peers(&transport, &stop);
@@ -302,7 +302,7 @@ async fn serve(
     for duty in duties {
         duty.abort();
     }
-    notices.abort();
+    apply_events.abort();
     files.abort();
     token_files.abort();
     let stopped = tokio::task::spawn_blocking(move || running.stop()).await;

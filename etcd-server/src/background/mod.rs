@@ -25,7 +25,7 @@ pub(crate) fn start(server: &Server, transport: &Transport, settings: &Settings,
     // Only members of etcd, and the check, compare the hashes of compactions.
     let (always, members) = (settings.corrupt_check.compact_hash_interval.is_some(), transport.clone());
     replica.published().hash_compactions_when(move || always || members.may_have_etcd_members());
-    let mut duties = vec![
+    let mut tasks = vec![
         tokio::spawn(lease_expiry::run(Arc::clone(replica), Arc::clone(metrics))),
         tokio::spawn(cluster_version::run(Arc::clone(replica), transport.clone())),
         tokio::spawn(corruption::compare_live(server.clone(), transport.clone())),
@@ -34,19 +34,19 @@ pub(crate) fn start(server: &Server, transport: &Transport, settings: &Settings,
         tokio::spawn(publish::run(Arc::clone(replica), publish::Attributes::of(settings))),
     ];
     if let Some(interval) = settings.downgrade_check {
-        duties.push(tokio::spawn(cluster_version::end_completed_downgrade(Arc::clone(replica), transport.clone(), interval)));
+        tasks.push(tokio::spawn(cluster_version::end_completed_downgrade(Arc::clone(replica), transport.clone(), interval)));
     }
     if settings.limits.auto_promote_learners {
-        duties.push(tokio::spawn(promotion::run(server.clone())));
+        tasks.push(tokio::spawn(promotion::run(server.clone())));
     }
     if let Some(interval) = settings.corrupt_check.compact_hash_interval {
-        duties.push(tokio::spawn(corruption::compare_after_compactions(server.clone(), transport.clone(), interval)));
+        tasks.push(tokio::spawn(corruption::compare_after_compactions(server.clone(), transport.clone(), interval)));
     }
     if let Some(interval) = settings.corrupt_check.interval {
-        duties.push(tokio::spawn(corruption::compare_periodically(server.clone(), transport.clone(), interval)));
+        tasks.push(tokio::spawn(corruption::compare_periodically(server.clone(), transport.clone(), interval)));
     }
-    duties.extend(auto_compaction::start(replica, &settings.auto_compaction));
-    duties
+    tasks.extend(auto_compaction::start(replica, &settings.auto_compaction));
+    tasks
 }
 
 /// Waits until everything is applied that was known to be committed when the process started.

@@ -1,7 +1,7 @@
 //! The state as etcd's backend file, for backups and whole-backend hashes.
 
 use backend_file::bolt::{Plan, TRAILER_BYTES, Trailer};
-use backend_file::{Scratch, image};
+use backend_file::{SpillFile, image};
 use bytes::Bytes;
 use membership::Membership;
 use prost::Message as _;
@@ -75,8 +75,8 @@ fn stream_snapshot(
     trailer: Trailer,
     mut take: impl FnMut(Bytes, u64) -> bool,
 ) -> Result<(), Fault> {
-    let scratch = TemporaryFile::beside(store);
-    let buckets = image::buckets(snapshot, &scratch)?;
+    let spill_file = TemporaryFile::beside(store);
+    let buckets = image::buckets(snapshot, &spill_file)?;
     let plan = Plan::measure(&buckets)?;
     let mut remaining = plan.size_bytes();
     for part in plan.write(trailer) {
@@ -121,15 +121,15 @@ impl TemporaryFile {
     }
 }
 
-impl Scratch for TemporaryFile {
+impl SpillFile for TemporaryFile {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let written = self.file().and_then(|file| Scratch::write_all_at(file, bytes, offset));
+        let written = self.file().and_then(|file| SpillFile::write_all_at(file, bytes, offset));
         written.inspect_err(|error| {
             tracing::warn!(dir = %self.dir.display(), %error, "no room to sort a backup in; it takes longer");
         })
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        Scratch::read_exact_at(self.file()?, buffer, offset)
+        SpillFile::read_exact_at(self.file()?, buffer, offset)
     }
 }

@@ -5,7 +5,7 @@ use auth::{AuthError, Identity, Jwt, SimpleTokens, TOKEN_LETTERS};
 use parking_lot::RwLock;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use types::Moment;
+use types::MonotonicTime;
 
 /// The kind of tokens that this member issues.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl TokenStore {
 
     /// Returns the identity of `token`. `auth_revision` is the current one: a simple token always
     /// acts at it.
-    pub(crate) fn identity_of(&self, token: &str, auth_revision: u64, now: Moment) -> Result<Identity, AuthError> {
+    pub(crate) fn identity_of(&self, token: &str, auth_revision: u64, now: MonotonicTime) -> Result<Identity, AuthError> {
         match &self.tokens {
             Tokens::None => Err(AuthError::InvalidAuthToken),
             Tokens::Simple(tokens) => {
@@ -69,7 +69,7 @@ impl TokenStore {
     }
 
     /// Applies an effect that concerns tokens.
-    pub fn follow(&self, effect: &apply::Effect, now: Moment) {
+    pub fn follow(&self, effect: &apply::Effect, now: MonotonicTime) {
         let Tokens::Simple(tokens) = &self.tokens else { return };
         match effect {
             apply::Effect::AssignToken { token, user } => tokens.write().assign(token, user, now),

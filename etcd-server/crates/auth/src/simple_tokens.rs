@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use types::Moment;
+use types::MonotonicTime;
 
 /// Number of random letters a token begins with.
 pub const TOKEN_LETTERS: usize = 16;
@@ -38,7 +38,7 @@ pub fn simple_token_index(token: &str) -> Option<u64> {
     (!letters.is_empty() && digits_only).then(|| index.parse().ok())?
 }
 
-type Order = BTreeSet<(Moment, Arc<str>)>;
+type Order = BTreeSet<(MonotonicTime, Arc<str>)>;
 
 /// The simple tokens that this member knows.
 pub struct SimpleTokens {
@@ -50,10 +50,10 @@ pub struct SimpleTokens {
 
 struct Held {
     user: Arc<str>,
-    /// A [`Moment`]; moves with each use.
+    /// A [`MonotonicTime`]; moves with each use.
     deadline: AtomicU64,
     /// The positions of the token in `by_deadline`, and among those of its user.
-    stands: [Moment; 2],
+    stands: [MonotonicTime; 2],
 }
 
 /// Index into [`Held::stands`].
@@ -62,8 +62,8 @@ const AMONG_ALL: usize = 0;
 const AMONG_USERS_OWN: usize = 1;
 
 impl Held {
-    fn deadline(&self) -> Moment {
-        Moment(self.deadline.load(Ordering::Relaxed))
+    fn deadline(&self) -> MonotonicTime {
+        MonotonicTime(self.deadline.load(Ordering::Relaxed))
     }
 }
 
@@ -80,7 +80,7 @@ impl SimpleTokens {
     }
 
     /// Remembers that `token` stands for `user`. At a bound the token with the earliest deadline gives way.
-    pub fn assign(&mut self, token: &str, user: &str, now: Moment) {
+    pub fn assign(&mut self, token: &str, user: &str, now: MonotonicTime) {
         self.forget(token);
         self.expire(now);
         if self.of_user.get(user).is_some_and(|order| order.len() >= TOKENS_PER_USER_MAX) {
@@ -94,21 +94,21 @@ impl SimpleTokens {
         self.insert(token.into(), user.into(), now.after(self.ttl));
     }
 
-    fn insert(&mut self, token: Arc<str>, user: Arc<str>, deadline: Moment) {
+    fn insert(&mut self, token: Arc<str>, user: Arc<str>, deadline: MonotonicTime) {
         self.by_deadline.insert((deadline, token.clone()));
         self.of_user.entry(user.clone()).or_default().insert((deadline, token.clone()));
         self.tokens.insert(token, Held { user, deadline: AtomicU64::new(deadline.0), stands: [deadline; 2] });
     }
 
     /// The user that `token` stands for, and another TTL of life for it; nothing when it is unknown or expired.
-    pub fn user_of(&self, token: &str, now: Moment) -> Option<&str> {
+    pub fn user_of(&self, token: &str, now: MonotonicTime) -> Option<&str> {
         let held = self.tokens.get(token).filter(|held| now < held.deadline())?;
         held.deadline.fetch_max(now.after(self.ttl).0, Ordering::Relaxed);
         Some(&held.user)
     }
 
     /// Forgets the tokens whose time is over. Unknown and expired tokens are answered alike, so this only gives memory back.
-    pub fn expire(&mut self, now: Moment) {
+    pub fn expire(&mut self, now: MonotonicTime) {
         while self.by_deadline.first().is_some_and(|(deadline, _)| *deadline <= now) {
             match oldest(&mut self.by_deadline, &mut self.tokens, AMONG_ALL) {
                 Some(token) if self.tokens.get(&token).is_some_and(|held| held.deadline() <= now) => self.forget(&token),
@@ -184,12 +184,12 @@ mod tests {
     #[test]
     fn use_renews_a_token_and_disuse_ends_it() {
         let mut tokens = SimpleTokens::new(TTL);
-        tokens.assign("a.1", "ann", Moment(0));
-        assert_eq!(tokens.user_of("a.1", Moment(TTL_MS - 1)), Some("ann"));
-        assert_eq!(tokens.user_of("a.1", Moment(2 * TTL_MS - 2)), Some("ann"));
-        assert_eq!(tokens.user_of("a.1", Moment(3 * TTL_MS - 2)), None);
-        assert_eq!(tokens.user_of("b.1", Moment(0)), None);
-        tokens.expire(Moment(3 * TTL_MS - 2));
+        tokens.assign("a.1", "ann", MonotonicTime(0));
+        assert_eq!(tokens.user_of("a.1", MonotonicTime(TTL_MS - 1)), Some("ann"));
+        assert_eq!(tokens.user_of("a.1", MonotonicTime(2 * TTL_MS - 2)), Some("ann"));
+        assert_eq!(tokens.user_of("a.1", MonotonicTime(3 * TTL_MS - 2)), None);
+        assert_eq!(tokens.user_of("b.1", MonotonicTime(0)), None);
+        tokens.expire(MonotonicTime(3 * TTL_MS - 2));
         assert!(tokens.is_empty() && tokens.by_deadline.is_empty() && tokens.of_user.is_empty());
     }
 
@@ -197,12 +197,15 @@ mod tests {
     fn dropping_spares_other_users_unless_all_are_meant() {
         let mut tokens = SimpleTokens::new(TTL);
         for (token, user) in [("a.1", "ann"), ("b.2", "bob"), ("c.3", "ann")] {
-            tokens.assign(token, user, Moment(0));
+            tokens.assign(token, user, MonotonicTime(0));
         }
         tokens.drop_tokens(&DropTokens::Nobody);
         assert_eq!(tokens.len(), 3);
         tokens.drop_tokens(&DropTokens::OfUser("ann".into()));
-        assert_eq!((tokens.user_of("a.1", Moment(1)), tokens.user_of("b.2", Moment(1)), tokens.len()), (None, Some("bob"), 1));
+        assert_eq!(
+            (tokens.user_of("a.1", MonotonicTime(1)), tokens.user_of("b.2", MonotonicTime(1)), tokens.len()),
+            (None, Some("bob"), 1)
+        );
         tokens.drop_tokens(&DropTokens::Everybody);
         assert!(tokens.is_empty());
     }
@@ -210,13 +213,13 @@ mod tests {
     #[test]
     fn at_the_bound_of_a_user_the_longest_unused_gives_way() {
         let mut tokens = SimpleTokens::new(TTL);
-        tokens.assign("other.0", "bob", Moment(0));
+        tokens.assign("other.0", "bob", MonotonicTime(0));
         for index in 0..TOKENS_PER_USER_MAX {
-            tokens.assign(&format!("t.{index}"), "ann", Moment(1));
+            tokens.assign(&format!("t.{index}"), "ann", MonotonicTime(1));
         }
-        assert_eq!(tokens.user_of("t.0", Moment(2)), Some("ann"));
-        tokens.assign("new.1", "ann", Moment(3));
-        let known = |token| tokens.user_of(token, Moment(4)).is_some();
+        assert_eq!(tokens.user_of("t.0", MonotonicTime(2)), Some("ann"));
+        tokens.assign("new.1", "ann", MonotonicTime(3));
+        let known = |token| tokens.user_of(token, MonotonicTime(4)).is_some();
         assert!(known("t.0") && known("new.1") && known("other.0") && !known("t.1"));
         assert_eq!(tokens.len(), TOKENS_PER_USER_MAX + 1);
     }
@@ -225,10 +228,10 @@ mod tests {
     fn at_the_bound_of_all_the_longest_unused_of_anybody_gives_way() {
         let mut tokens = SimpleTokens::new(TTL);
         for index in 0..TOKENS_MAX {
-            tokens.assign(&format!("t.{index}"), &format!("user{}", index % 8), Moment(index as u64 / 1000));
+            tokens.assign(&format!("t.{index}"), &format!("user{}", index % 8), MonotonicTime(index as u64 / 1000));
         }
-        tokens.assign("new.1", "ann", Moment(100));
-        assert!(tokens.user_of("t.0", Moment(100)).is_none() && tokens.user_of("t.1", Moment(100)).is_some());
+        tokens.assign("new.1", "ann", MonotonicTime(100));
+        assert!(tokens.user_of("t.0", MonotonicTime(100)).is_none() && tokens.user_of("t.1", MonotonicTime(100)).is_some());
         assert_eq!(tokens.len(), TOKENS_MAX);
     }
 
@@ -242,13 +245,13 @@ mod tests {
             now += random.u64(0..4);
             let (token, user) = (format!("t.{}", random.u8(0..40)), format!("u{}", random.u8(0..4)));
             match random.u8(0..40) {
-                0 => tokens.expire(Moment(now)),
+                0 => tokens.expire(MonotonicTime(now)),
                 1 => {
                     tokens.drop_tokens(&DropTokens::OfUser(user.clone()));
                     list.retain(|_, (owner, _)| *owner != user);
                 }
                 2..=10 => {
-                    tokens.assign(&token, &user, Moment(now));
+                    tokens.assign(&token, &user, MonotonicTime(now));
                     list.insert(token, (user, now + 50));
                 }
                 _ => {
@@ -256,7 +259,7 @@ mod tests {
                         *deadline = now + 50;
                         owner.as_str()
                     });
-                    assert_eq!(tokens.user_of(&token, Moment(now)), expected, "round {round}");
+                    assert_eq!(tokens.user_of(&token, MonotonicTime(now)), expected, "round {round}");
                 }
             }
             let per_user: usize = tokens.of_user.values().map(BTreeSet::len).sum();
@@ -274,7 +277,7 @@ mod tests {
     #[test]
     fn debug_names_no_token() {
         let mut tokens = SimpleTokens::new(TTL);
-        tokens.assign("verysecret.1", "ann", Moment(0));
+        tokens.assign("verysecret.1", "ann", MonotonicTime(0));
         assert!(!format!("{tokens:?}").contains("verysecret"));
     }
 }

@@ -8,7 +8,7 @@
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use types::Moment;
+use types::MonotonicTime;
 
 /// Wrong passwords in a row that cost nothing: people mistype, and programs start with an old secret.
 const FREE: u32 = 10;
@@ -28,7 +28,7 @@ type Name = [u8; 32];
 pub struct WrongPasswords {
     names: BTreeMap<Name, Attempts>,
     /// The names by their last turns.
-    turns: BTreeMap<(Moment, u64), Name>,
+    turns: BTreeMap<(MonotonicTime, u64), Name>,
     entered: u64,
 }
 
@@ -36,14 +36,14 @@ pub struct WrongPasswords {
 struct Attempts {
     wrong: u32,
     /// The position of the name in `turns`.
-    turn: (Moment, u64),
+    turn: (MonotonicTime, u64),
 }
 
 impl WrongPasswords {
     /// Takes a turn and returns the time that a login as `name` has to wait before its password is
     /// checked. `None` if that exceeds `patience`: then no turn is taken, and the login is to be
     /// refused.
-    pub fn turn(&mut self, name: &str, now: Moment, patience: Duration) -> Option<Duration> {
+    pub fn turn(&mut self, name: &str, now: MonotonicTime, patience: Duration) -> Option<Duration> {
         let name = digest(name);
         let Some(attempts) = self.known(name, now).filter(|attempts| attempts.wrong >= FREE) else { return Some(Duration::ZERO) };
         let doublings = (attempts.wrong - FREE).min(16);
@@ -58,7 +58,7 @@ impl WrongPasswords {
     }
 
     /// The password that was given for `name` was wrong.
-    pub fn wrong(&mut self, name: &str, now: Moment) {
+    pub fn wrong(&mut self, name: &str, now: MonotonicTime) {
         let name = digest(name);
         let known = self.known(name, now);
         let wrong = known.map_or(0, |attempts| attempts.wrong).saturating_add(1);
@@ -82,7 +82,7 @@ impl WrongPasswords {
         }
     }
 
-    fn known(&mut self, name: Name, now: Moment) -> Option<Attempts> {
+    fn known(&mut self, name: Name, now: MonotonicTime) -> Option<Attempts> {
         let attempts = *self.names.get(&name)?;
         if now.since(attempts.turn.0) < FORGOTTEN_AFTER {
             return Some(attempts);
@@ -91,7 +91,7 @@ impl WrongPasswords {
         None
     }
 
-    fn stand(&mut self, name: Name, wrong: u32, turn: Moment) {
+    fn stand(&mut self, name: Name, wrong: u32, turn: MonotonicTime) {
         self.forget(name);
         self.entered += 1;
         let turn = (turn, self.entered);
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn guessing_gets_slower_and_others_do_not_wait() {
         let mut attempts = WrongPasswords::default();
-        let mut now = Moment(1_000);
+        let mut now = MonotonicTime(1_000);
         let mut waits = Vec::new();
         for _ in 0..18 {
             let wait = attempts.turn("root", now, PATIENCE).unwrap();
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_right_password_and_time_heal() {
         let mut attempts = WrongPasswords::default();
-        let now = Moment(5);
+        let now = MonotonicTime(5);
         let spoil = |attempts: &mut WrongPasswords| (0..20).for_each(|_| attempts.wrong("root", now));
         spoil(&mut attempts);
         assert_eq!(milliseconds(attempts.turn("root", now, PATIENCE)), Some(2000));
@@ -150,7 +150,7 @@ mod tests {
     fn names_are_bounded() {
         let mut attempts = WrongPasswords::default();
         for number in 0..30_000_u64 {
-            attempts.wrong(&format!("name{number}"), Moment(number / 10));
+            attempts.wrong(&format!("name{number}"), MonotonicTime(number / 10));
         }
         assert_eq!((attempts.names.len(), attempts.turns.len()), (NAMES_MAX, NAMES_MAX));
         assert!(attempts.names.contains_key(&digest("name29999")) && !attempts.names.contains_key(&digest("name19999")));

@@ -4,14 +4,14 @@
 //! scratch space, and are sorted when it is the part's turn. Where scratch space fails, a part is looked up record by record, its keys
 //! in their order: several times slower, but it needs no room. Memory: a part, and some kilobytes for each of the others.
 
-mod dealt;
 mod part;
+mod partitioned;
 
 use crate::backend::{self, HistoryKey};
-use crate::scratch::Scratch;
+use crate::spill_file::SpillFile;
 use bytes::Bytes;
-use dealt::Dealt;
 use part::{Entry, Loaded, Part};
+use partitioned::Partitioned;
 use schema::revision_record::{self, RevisionRecord};
 use schema::{Cursor, Table, View, bump_record};
 use types::Fault;
@@ -20,22 +20,22 @@ use types::Fault;
 pub(crate) struct Entries<'a, V> {
     view: &'a V,
     parts: std::vec::IntoIter<Part>,
-    dealt: Dealt<'a>,
+    partitioned: Partitioned<'a>,
     loaded: Loaded,
 }
 
 impl<'a, V: View> Entries<'a, V> {
-    pub(crate) fn new(view: &'a V, scratch: &'a dyn Scratch) -> Result<Self, Fault> {
+    pub(crate) fn new(view: &'a V, spill_file: &'a dyn SpillFile) -> Result<Self, Fault> {
         let parts = part::parts(view)?;
-        let dealt = Dealt::deal(view, &parts, scratch)?;
-        Ok(Self { view, parts: parts.into_iter(), dealt, loaded: Loaded::default() })
+        let partitioned = Partitioned::deal(view, &parts, spill_file)?;
+        Ok(Self { view, parts: parts.into_iter(), partitioned, loaded: Loaded::default() })
     }
 
     fn load(&mut self, part: &Part) -> Result<(), Fault> {
         // Given up before the next is made, so that there is one in memory at a time.
         self.loaded = Loaded::default();
-        let dealt = self.dealt.take(part);
-        let data = if let Some(data) = dealt { data } else { part.look_up(self.view)? };
+        let partitioned = self.partitioned.take(part);
+        let data = if let Some(data) = partitioned { data } else { part.look_up(self.view)? };
         self.loaded = Loaded::sorted(data, part)?;
         Ok(())
     }
@@ -97,7 +97,7 @@ impl<C: Cursor> Iterator for EntryLengths<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scratch::NoScratch;
+    use crate::spill_file::NoSpillFile;
     use schema::{Batch as _, MemoryStore, current_record, history_key};
     use types::Revision;
 
@@ -135,8 +135,8 @@ mod tests {
         let (store, expected) = store(13_000);
         assert!(part::parts(&store).unwrap().len() > 2);
         let file = tempfile::tempfile().unwrap();
-        for scratch in [&file as &dyn Scratch, &NoScratch] {
-            let entries: Vec<_> = Entries::new(&store, scratch).unwrap().map(Result::unwrap).collect();
+        for spill_file in [&file as &dyn SpillFile, &NoSpillFile] {
+            let entries: Vec<_> = Entries::new(&store, spill_file).unwrap().map(Result::unwrap).collect();
             assert!(entries == expected);
         }
         let lengths: Vec<_> = EntryLengths::new(&store).unwrap().map(Result::unwrap).collect();
@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn a_lost_or_surplus_record_is_a_fault() {
-        for (lost, scratch) in
-            [(true, &NoScratch as &dyn Scratch), (true, &tempfile::tempfile().unwrap()), (false, &tempfile::tempfile().unwrap())]
+        for (lost, spill_file) in
+            [(true, &NoSpillFile as &dyn SpillFile), (true, &tempfile::tempfile().unwrap()), (false, &tempfile::tempfile().unwrap())]
         {
             let (mut store, _) = store(100);
             let revision = Revision::new(1, 0);
@@ -156,7 +156,7 @@ mod tests {
             } else {
                 store.delete(Table::Revisions, &revision_record::encode_key(revision));
             }
-            let outcome = Entries::new(&store, scratch).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
+            let outcome = Entries::new(&store, spill_file).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
             assert!(outcome.is_err(), "lost: {lost}");
         }
     }

@@ -6,7 +6,7 @@
 use crate::backend::{self, BackendHash, Excluded};
 use crate::bolt::{Bucket, Items, Lengths, MemoryBucket};
 use crate::by_revision;
-use crate::scratch::Scratch;
+use crate::spill_file::SpillFile;
 use bytes::Bytes;
 use prost::Message as _;
 use proto::raftpb::ConfState;
@@ -16,16 +16,16 @@ use types::{Fault, MemberId, Revision};
 /// Items that are read ahead, so that a bucket can be an iterator while the store is walked by a cursor that borrows it.
 const READ_AHEAD: usize = 256;
 
-/// Returns all buckets, in name order. `view` must not change while they are in use, and `scratch`
+/// Returns all buckets, in name order. `view` must not change while they are in use, and `spill_file`
 /// must have no other user.
-pub fn buckets<'a, V: View>(view: &'a V, scratch: &'a dyn Scratch) -> Result<Vec<Box<dyn Bucket + 'a>>, Fault> {
+pub fn buckets<'a, V: View>(view: &'a V, spill_file: &'a dyn SpillFile) -> Result<Vec<Box<dyn Bucket + 'a>>, Fault> {
     Ok(vec![
         Box::new(copied(view, Table::Alarms, backend::ALARM)?),
         Box::new(auth_bucket(view)?),
         Box::new(copied(view, Table::Roles, backend::AUTH_ROLES)?),
         Box::new(copied(view, Table::Users, backend::AUTH_USERS)?),
         Box::new(cluster_bucket(view)?),
-        Box::new(KeyBucket { view, scratch }),
+        Box::new(KeyBucket { view, spill_file }),
         Box::new(TableBucket { view, table: Table::Leases, name: backend::LEASE }),
         Box::new(members_bucket(view, Table::Members, backend::MEMBERS)?),
         Box::new(members_bucket(view, Table::RemovedMembers, backend::MEMBERS_REMOVED)?),
@@ -34,9 +34,9 @@ pub fn buckets<'a, V: View>(view: &'a V, scratch: &'a dyn Scratch) -> Result<Vec
 }
 
 /// The hash of the whole backend, as `Maintenance.Hash` answers it.
-pub fn hash(view: &impl View, scratch: &dyn Scratch) -> Result<u32, Fault> {
+pub fn hash(view: &impl View, spill_file: &dyn SpillFile) -> Result<u32, Fault> {
     let mut hash = BackendHash::new(Excluded::IndexTermAndStorageVersion);
-    for bucket in buckets(view, scratch)? {
+    for bucket in buckets(view, spill_file)? {
         hash.bucket(bucket.name());
         for item in bucket.items()? {
             let (key, value) = item?;
@@ -137,7 +137,7 @@ impl<V: View> Bucket for TableBucket<'_, V> {
 /// All revisions in the order of history.
 struct KeyBucket<'a, V> {
     view: &'a V,
-    scratch: &'a dyn Scratch,
+    spill_file: &'a dyn SpillFile,
 }
 
 impl<V: View> Bucket for KeyBucket<'_, V> {
@@ -146,7 +146,7 @@ impl<V: View> Bucket for KeyBucket<'_, V> {
     }
 
     fn items(&self) -> Result<Items<'_>, Fault> {
-        Ok(Box::new(by_revision::Entries::new(self.view, self.scratch)?))
+        Ok(Box::new(by_revision::Entries::new(self.view, self.spill_file)?))
     }
 
     fn lengths(&self) -> Result<Lengths<'_>, Fault> {

@@ -12,8 +12,8 @@ pub mod backend;
 pub mod bolt;
 mod by_revision;
 pub mod image;
-mod scratch;
+mod spill_file;
 mod status;
 
-pub use scratch::{NoScratch, Scratch};
+pub use spill_file::{NoSpillFile, SpillFile};
 pub use status::{Status, StatusStyle, status};

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use lease::{Expiry, ExpirySettings, Lessor};
 use schema::{Batch, MemoryStore, Table};
 use std::time::{Duration, Instant};
-use types::{LeaseId, Moment};
+use types::{LeaseId, MonotonicTime};
 
 const LEASES: i64 = 1_000_000;
 
@@ -50,33 +50,33 @@ fn main() {
     };
     let mut expiry = timed("follow all after a restart", LEASES, || Expiry::follow(lessor.leases(), settings));
     drop(changes);
-    timed("promote", 1, || expiry.promote(Moment(0), Duration::from_secs(1)));
+    timed("promote", 1, || expiry.promote(MonotonicTime(0), Duration::from_secs(1)));
     timed("renew, first time in office", LEASES, || {
-        (1..=LEASES).for_each(|n| assert!(matches!(expiry.renew(id(n), Moment(1000)), lease::Renewal::Renewed { .. })))
+        (1..=LEASES).for_each(|n| assert!(matches!(expiry.renew(id(n), MonotonicTime(1000)), lease::Renewal::Renewed { .. })))
     });
     timed("renew again", LEASES, || {
-        (1..=LEASES).for_each(|n| assert!(matches!(expiry.renew(id(n), Moment(2000)), lease::Renewal::Renewed { .. })))
+        (1..=LEASES).for_each(|n| assert!(matches!(expiry.renew(id(n), MonotonicTime(2000)), lease::Renewal::Renewed { .. })))
     });
     println!("memory of expiry: {} MiB", (resident_kib() - before) / 1024);
-    timed("scan, nothing due", 1, || expiry.expired(Moment(3000), 500).items.len());
+    timed("scan, nothing due", 1, || expiry.expired(MonotonicTime(3000), 500).items.len());
     let mut calls = 1;
-    timed("scan past a million renewed leases, first call", 1, || assert!(expiry.expired(Moment(21_001), 500).more));
+    timed("scan past a million renewed leases, first call", 1, || assert!(expiry.expired(MonotonicTime(21_001), 500).more));
     timed("scan past a million renewed leases, the other calls", 1, || {
-        while expiry.expired(Moment(21_001), 500).more {
+        while expiry.expired(MonotonicTime(21_001), 500).more {
             calls += 1;
         }
     });
     println!("in {calls} calls");
     timed("demote", 1, || expiry.demote());
     checkpoints(&lessor, settings, id);
-    timed("promote", 1, || expiry.promote(Moment(30_000), Duration::from_secs(1)));
+    timed("promote", 1, || expiry.promote(MonotonicTime(30_000), Duration::from_secs(1)));
     let list = timed("list by deadline", LEASES, || expiry.leases_by_deadline().len());
     let mut found = Vec::new();
     let mut slowest = Duration::ZERO;
     timed("hand out every lease for revoking", LEASES, || {
         while i64::try_from(found.len()).unwrap() < LEASES {
             let start = Instant::now();
-            found.extend(expiry.expired(Moment(90_000), usize::MAX).items);
+            found.extend(expiry.expired(MonotonicTime(90_000), usize::MAX).items);
             slowest = slowest.max(start.elapsed());
         }
     });
@@ -84,7 +84,7 @@ fn main() {
     timed("revoke, both parts", LEASES, || {
         for id in &found {
             lessor.revoke(&empty, &mut Nowhere, *id).unwrap().unwrap();
-            lessor.take_changes().into_iter().for_each(|change| expiry.follow_change(change, Moment(90_000)));
+            lessor.take_changes().into_iter().for_each(|change| expiry.follow_change(change, MonotonicTime(90_000)));
         }
     });
     assert!(list == found.len() && expiry.is_empty());
@@ -102,14 +102,14 @@ fn main() {
 fn checkpoints(lessor: &Lessor, settings: ExpirySettings, id: impl Fn(i64) -> LeaseId) {
     let settings = ExpirySettings { checkpoint_interval: Some(Duration::from_secs(5)), ..settings };
     let mut expiry = Expiry::follow(lessor.leases(), settings);
-    expiry.promote(Moment(0), Duration::from_secs(1));
-    (1..=LEASES).for_each(|n| assert!(matches!(expiry.renew(id(n), Moment(2000)), lease::Renewal::Renewed { .. })));
+    expiry.promote(MonotonicTime(0), Duration::from_secs(1));
+    (1..=LEASES).for_each(|n| assert!(matches!(expiry.renew(id(n), MonotonicTime(2000)), lease::Renewal::Renewed { .. })));
     let mut slowest = Duration::ZERO;
     timed("checkpoint a million leases", LEASES, || {
         let mut more = true;
         while more {
             let start = Instant::now();
-            more = expiry.due_checkpoints(Moment(8000)).more;
+            more = expiry.due_checkpoints(MonotonicTime(8000)).more;
             slowest = slowest.max(start.elapsed());
         }
     });

@@ -10,10 +10,10 @@ mod error;
 mod expiry;
 mod lease_record;
 mod lessor;
-mod pace;
+mod rate_limiter;
 
 pub use attached_keys::{Sealed, stored_keys};
 pub use error::LeaseError;
-pub use expiry::{Checkpoint, Due, Expiry, ExpirySettings, Renewal, TimeToLive};
+pub use expiry::{Checkpoint, Expired, Expiry, ExpirySettings, Renewal, TimeToLive};
 pub use lease_record::Terms;
 pub use lessor::{Change, Lessor, Persist, TTL_SECONDS_MAX, minimum_ttl_seconds};

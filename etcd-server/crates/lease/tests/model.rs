@@ -5,7 +5,7 @@ use lease::{Expiry, ExpirySettings, LeaseError, Lessor, Persist, Renewal, Sealed
 use schema::{MemoryBatch, MemoryStore, Table, View};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
-use types::{LeaseId, Moment};
+use types::{LeaseId, MonotonicTime};
 
 const EXTENSION: Duration = Duration::from_secs(1);
 const MINIMUM: i64 = 2;
@@ -58,7 +58,7 @@ impl World {
 
     fn follow(&mut self) {
         for change in self.lessor.take_changes() {
-            self.expiry.follow_change(change, Moment(self.now));
+            self.expiry.follow_change(change, MonotonicTime(self.now));
         }
     }
 
@@ -120,7 +120,7 @@ impl World {
     }
 
     fn renew(&mut self, id: LeaseId) {
-        let response = self.expiry.renew(id, Moment(self.now));
+        let response = self.expiry.renew(id, MonotonicTime(self.now));
         let leading = self.leading();
         let expected = match self.leases.get_mut(&id) {
             _ if !leading => Renewal::NotLeading,
@@ -136,7 +136,7 @@ impl World {
 
     fn tick(&mut self, milliseconds: u64) {
         self.now += milliseconds;
-        let found: BTreeSet<_> = self.expiry.expired(Moment(self.now), usize::MAX).items.into_iter().collect();
+        let found: BTreeSet<_> = self.expiry.expired(MonotonicTime(self.now), usize::MAX).items.into_iter().collect();
         let mut due = BTreeSet::new();
         if self.leading() {
             let past = self.leases.iter().filter(|(_, lease)| lease.deadline <= self.now).map(|(id, _)| *id);
@@ -149,7 +149,7 @@ impl World {
     fn promote(&mut self) {
         self.promoted_at = Some(self.now);
         self.revoking.clear();
-        self.expiry.promote(Moment(self.now), EXTENSION);
+        self.expiry.promote(MonotonicTime(self.now), EXTENSION);
         for lease in self.leases.values_mut() {
             let effective = if lease.remaining > 0 { lease.remaining } else { lease.ttl };
             lease.deadline = self.now + 1000 + effective.unsigned_abs() * 1000;
@@ -195,7 +195,7 @@ impl World {
             let mut order: Vec<_> = self.leases.iter().map(|(id, lease)| (lease.deadline, *id)).collect();
             order.sort_unstable();
             assert_eq!(self.expiry.leases_by_deadline(), order.into_iter().map(|(_, id)| id).collect::<Vec<_>>());
-            let left = self.expiry.time_to_live(id, Moment(self.now)).map(|ttl| ttl.remaining_seconds);
+            let left = self.expiry.time_to_live(id, MonotonicTime(self.now)).map(|ttl| ttl.remaining_seconds);
             let expected = self.leases.get(&id).map(|lease| (lease.deadline.cast_signed() - self.now.cast_signed()) / 1000);
             assert_eq!(left, expected);
         }
@@ -236,18 +236,18 @@ fn bounded_rates_delay_but_never_hasten_and_lose_nothing() {
     }
     let mut expiry = Expiry::follow(lessor.leases(), ExpirySettings::default());
     lessor.take_changes();
-    expiry.promote(Moment(0), EXTENSION);
+    expiry.promote(MonotonicTime(0), EXTENSION);
     let (mut now, mut per_second) = (0, BTreeMap::<u64, usize>::new());
     while !expiry.is_empty() {
         now += 10;
-        for id in expiry.expired(Moment(now), usize::MAX).items {
+        for id in expiry.expired(MonotonicTime(now), usize::MAX).items {
             let ttl = lessor.terms(id).unwrap().ttl_seconds.unsigned_abs();
             assert!(now >= 1000 + ttl * 1000, "{id} expired early, at {now}");
             *per_second.entry(now / 1000).or_default() += 1;
             lessor.revoke(&store.clone(), &mut store, id).unwrap().unwrap();
         }
         assert!(expiry.revokes_in_flight() <= 16);
-        lessor.take_changes().into_iter().for_each(|change| expiry.follow_change(change, Moment(now)));
+        lessor.take_changes().into_iter().for_each(|change| expiry.follow_change(change, MonotonicTime(now)));
         assert!(now < 60_000, "{} leases never expired", expiry.len());
     }
     assert!(per_second.values().enumerate().all(|(second, count)| *count <= if second == 0 { 750 + 375 } else { 760 }), "{per_second:?}");
@@ -259,11 +259,11 @@ fn granting_and_revoking_does_not_pile_up_memory() {
     let (mut store, empty) = (MemoryStore::new(), MemoryStore::new());
     let mut lessor = Lessor::load(&empty, MINIMUM).unwrap();
     let mut expiry = Expiry::follow(lessor.leases(), ExpirySettings::default());
-    expiry.promote(Moment(0), EXTENSION);
+    expiry.promote(MonotonicTime(0), EXTENSION);
     for id in 1..20_000 {
         lessor.grant(&mut store, LeaseId(id), 1_000_000).unwrap();
         lessor.revoke(&empty, &mut store, LeaseId(id)).unwrap().unwrap();
-        lessor.take_changes().into_iter().for_each(|change| expiry.follow_change(change, Moment(1)));
+        lessor.take_changes().into_iter().for_each(|change| expiry.follow_change(change, MonotonicTime(1)));
     }
     assert_eq!(expiry.queued_entries(), 0);
 }
@@ -276,20 +276,20 @@ fn a_leader_that_took_over_many_renewed_leases_is_told_to_go_on_until_it_finds_t
         lessor.grant(&mut store, LeaseId(id), 20).unwrap();
     }
     let mut expiry = Expiry::follow(lessor.leases(), unbounded());
-    expiry.promote(Moment(0), EXTENSION);
+    expiry.promote(MonotonicTime(0), EXTENSION);
     let last = LeaseId(100_000);
     for id in 1..last.0 {
-        assert!(matches!(expiry.renew(LeaseId(id), Moment(20_000)), Renewal::Renewed { .. }));
+        assert!(matches!(expiry.renew(LeaseId(id), MonotonicTime(20_000)), Renewal::Renewed { .. }));
     }
     let (mut calls, mut found, mut more) = (0, Vec::new(), true);
     while more {
-        let due = expiry.expired(Moment(21_000), 500);
+        let due = expiry.expired(MonotonicTime(21_000), 500);
         found.extend(due.items);
         more = due.more;
         calls += 1;
     }
     assert_eq!(found, [last]);
     assert!((2..200).contains(&calls), "{calls}");
-    assert_eq!(expiry.expired(Moment(39_999), 500), lease::Due { items: vec![], more: false }, "renewed leases take no steps");
-    assert_eq!(expiry.expired(Moment(40_000), 500).items.len(), 500);
+    assert_eq!(expiry.expired(MonotonicTime(39_999), 500), lease::Expired { items: vec![], more: false }, "renewed leases take no steps");
+    assert_eq!(expiry.expired(MonotonicTime(40_000), 500).items.len(), 500);
 }

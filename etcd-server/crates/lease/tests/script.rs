@@ -6,13 +6,13 @@ use schema::MemoryStore;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
-use types::{LeaseId, Moment};
+use types::{LeaseId, MonotonicTime};
 
 struct Stage {
     store: MemoryStore,
     lessor: Lessor,
     expiry: Expiry,
-    now: Moment,
+    now: MonotonicTime,
 }
 
 fn settings() -> ExpirySettings {
@@ -20,7 +20,7 @@ fn settings() -> ExpirySettings {
 }
 
 impl Stage {
-    fn new(store: MemoryStore, now: Moment) -> Self {
+    fn new(store: MemoryStore, now: MonotonicTime) -> Self {
         let lessor = Lessor::load(&store, 2).unwrap();
         let expiry = Expiry::follow(lessor.leases(), settings());
         Self { store, lessor, expiry, now }
@@ -83,7 +83,7 @@ fn scripts_answer_as_recorded() {
     for path in paths {
         let script = std::fs::read_to_string(&path).unwrap();
         let (commands, recorded) = script.split_once("---\n").unwrap_or((&script, ""));
-        let mut stage = Stage::new(MemoryStore::new(), Moment(0));
+        let mut stage = Stage::new(MemoryStore::new(), MonotonicTime(0));
         let mut responses = String::new();
         for line in commands.lines().filter(|line| !line.is_empty()) {
             writeln!(responses, "{line} → {}", stage.run(line)).unwrap();

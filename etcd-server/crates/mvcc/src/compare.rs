@@ -31,12 +31,12 @@ impl<V: View> Source<'_, V> {
             Ok(if all { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         };
         if let Some(key) = range.as_single() {
-            let version = walk::version_at(self.view, self.overlay, key, self.current)?;
+            let version = walk::version_at(self.view, self.write_buffer, key, self.current)?;
             if let Some((_, record)) = version.filter(|(_, record)| !record.is_empty()) {
                 judge(&record).map(drop)?;
             }
         } else {
-            walk::live_records(self.view, self.overlay, &range, self.current, judge)?;
+            walk::live_records(self.view, self.write_buffer, &range, self.current, judge)?;
         }
         if found {
             return Ok(all);

@@ -6,9 +6,9 @@
 //! costs a few dozen bytes per some hundred keys. The boundaries are not replicated: no response
 //! depends on them.
 
-use crate::overlay::Overlay;
 use crate::record::Fields;
 use crate::walk;
+use crate::write_buffer::WriteBuffer;
 use bytes::Bytes;
 use imbl::OrdMap;
 use schema::{Batch, Cursor, Table, View};
@@ -78,7 +78,7 @@ impl Counts {
     pub(crate) fn settle<V: View>(
         &mut self,
         view: &V,
-        overlay: &Overlay,
+        write_buffer: &WriteBuffer,
         at: MainRevision,
         changed: &mut Changed,
         batch: &mut dyn Batch,
@@ -87,7 +87,7 @@ impl Counts {
         while let Some(first_key) = pending.pop_first() {
             match self.buckets.get(&first_key).copied() {
                 Some(live) if live > self.bucket_keys_max => {
-                    let cut = self.cut(view, overlay, at, &first_key, live)?;
+                    let cut = self.cut(view, write_buffer, at, &first_key, live)?;
                     pending.insert(first_key);
                     pending.insert(cut);
                 }
@@ -103,7 +103,7 @@ impl Counts {
     }
 
     /// Live keys of `range` at revision `at`, which these counts belong to.
-    pub(crate) fn in_range<V: View>(&self, view: &V, overlay: &Overlay, range: &KeyRange, at: MainRevision) -> Result<u64, Fault> {
+    pub(crate) fn in_range<V: View>(&self, view: &V, write_buffer: &WriteBuffer, range: &KeyRange, at: MainRevision) -> Result<u64, Fault> {
         if range.is_empty() {
             return Ok(0);
         }
@@ -118,7 +118,7 @@ impl Counts {
             if first_key >= range.start() && range_covers_up_to(range, next.as_ref()) {
                 count += u64::from(*live);
             } else {
-                count += walked(view, overlay, &intersection(range, first_key, next), at)?;
+                count += walked(view, write_buffer, &intersection(range, first_key, next), at)?;
             }
         }
         Ok(count)
@@ -130,12 +130,19 @@ impl Counts {
     }
 
     /// Cuts the bucket in the middle of its live keys and returns where the new one begins.
-    fn cut<V: View>(&mut self, view: &V, overlay: &Overlay, at: MainRevision, first_key: &Bytes, live: u32) -> Result<Bytes, Fault> {
+    fn cut<V: View>(
+        &mut self,
+        view: &V,
+        write_buffer: &WriteBuffer,
+        at: MainRevision,
+        first_key: &Bytes,
+        live: u32,
+    ) -> Result<Bytes, Fault> {
         let next = self.buckets.get_next(&after(first_key)).map(|(next, _)| next.clone());
         let range = KeyRange::from_wire(first_key.clone(), next.unwrap_or_else(|| Bytes::from_static(&[0])));
         let left = live / 2;
         let (mut seen, mut cut) = (0, None);
-        walk::live_records(view, overlay, &range, at, |record| {
+        walk::live_records(view, write_buffer, &range, at, |record| {
             if seen == left {
                 cut = Some(Bytes::copy_from_slice(Fields::parse(record)?.key));
                 return Ok(ControlFlow::Break(()));
@@ -151,9 +158,9 @@ impl Counts {
 }
 
 /// Live keys of `range` at `at`, by walking over them.
-pub(crate) fn walked<V: View>(view: &V, overlay: &Overlay, range: &KeyRange, at: MainRevision) -> Result<u64, Fault> {
+pub(crate) fn walked<V: View>(view: &V, write_buffer: &WriteBuffer, range: &KeyRange, at: MainRevision) -> Result<u64, Fault> {
     let mut count = 0;
-    walk::live_records(view, overlay, range, at, |_| {
+    walk::live_records(view, write_buffer, range, at, |_| {
         count += 1;
         Ok(ControlFlow::Continue(()))
     })?;

@@ -7,10 +7,10 @@
 
 use crate::counts::{Changed, Counts};
 use crate::live_hash::LiveHash;
-use crate::overlay::Overlay;
 use crate::recent::RecentRows;
 use crate::walk;
 use crate::write::Write;
+use crate::write_buffer::WriteBuffer;
 use crate::{MvccError, NEVER_COMPACTED, ReadPoint};
 use bytes::Bytes;
 use schema::{Batch, Table, View, meta};
@@ -54,7 +54,7 @@ pub struct KeySpace {
     pub(crate) written_bytes: u64,
     pub(crate) live_hash: LiveHash,
     pub(crate) recent: RecentRows,
-    pub(crate) overlay: Overlay,
+    pub(crate) write_buffer: WriteBuffer,
     changed: bool,
 }
 
@@ -78,7 +78,7 @@ impl KeySpace {
             written_bytes: meta::read_u64(view, meta::WRITTEN_BYTES)?.unwrap_or(0),
             live_hash: LiveHash(u128::from_be_bytes(live_hash)),
             recent: RecentRows::new(sizes.cached_keys),
-            overlay: Overlay::default(),
+            write_buffer: WriteBuffer::default(),
             changed: false,
         })
     }
@@ -139,9 +139,9 @@ impl KeySpace {
         if !self.changed {
             return Ok(());
         }
-        let Self { counts, counts_changed, overlay, current, .. } = self;
-        counts.settle(view, overlay, *current, counts_changed, batch)?;
-        self.overlay.write(batch);
+        let Self { counts, counts_changed, write_buffer, current, .. } = self;
+        counts.settle(view, write_buffer, *current, counts_changed, batch)?;
+        self.write_buffer.write(batch);
         meta::write_u64(batch, meta::CURRENT_REVISION, self.current.cast_unsigned());
         meta::write_u64(batch, meta::WRITTEN_BYTES, self.written_bytes);
         batch.put(Table::Meta, meta::LIVE_HASH, &self.live_hash.0.to_be_bytes());
@@ -150,7 +150,7 @@ impl KeySpace {
 
     /// The batch can be read from the store now: nothing is pending any more.
     pub fn visible(&mut self) {
-        self.overlay.clear();
+        self.write_buffer.clear();
         self.changed = false;
     }
 
@@ -158,7 +158,7 @@ impl KeySpace {
     pub(crate) fn newest<V: View>(&self, view: &V, key: &[u8]) -> Result<Option<Bytes>, Fault> {
         match self.recent.get(key) {
             Some(known) => Ok(known.clone()),
-            None => walk::newest(view, &self.overlay, key),
+            None => walk::newest(view, &self.write_buffer, key),
         }
     }
 }

@@ -15,7 +15,6 @@ mod error;
 mod hash_kv;
 mod key_space;
 mod live_hash;
-mod overlay;
 mod parts;
 mod range;
 mod read;
@@ -26,6 +25,7 @@ mod txn;
 mod versions;
 mod walk;
 mod write;
+mod write_buffer;
 
 pub use error::MvccError;
 pub use hash_kv::{HashKv, hash_kv, hash_of_compaction};

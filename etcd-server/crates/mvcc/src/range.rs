@@ -4,8 +4,8 @@
 //! filter or a sort order needs the whole range first; without them no more than the limit is read.
 
 use crate::counts::{self, Counts};
-use crate::overlay::Overlay;
 use crate::record::{self, Fields};
+use crate::write_buffer::WriteBuffer;
 use crate::{MvccError, walk};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use prost::Message as _;
@@ -143,7 +143,7 @@ impl RangeResult {
 #[derive(Debug)]
 pub(crate) struct Source<'a, V: View> {
     pub(crate) view: &'a V,
-    pub(crate) overlay: &'a Overlay,
+    pub(crate) write_buffer: &'a WriteBuffer,
     /// Live keys at `current`.
     pub(crate) counts: &'a Counts,
     pub(crate) current: MainRevision,
@@ -237,8 +237,8 @@ impl<V: View> Source<'_, V> {
         at: MainRevision,
         mut found: impl FnMut(&[u8]) -> Result<ControlFlow<()>, Fault>,
     ) -> Result<(), Fault> {
-        let Some(key) = range.as_single() else { return walk::live_records(self.view, self.overlay, range, at, found) };
-        match walk::version_at(self.view, self.overlay, key, at)? {
+        let Some(key) = range.as_single() else { return walk::live_records(self.view, self.write_buffer, range, at, found) };
+        match walk::version_at(self.view, self.write_buffer, key, at)? {
             Some((_, record)) if !record.is_empty() => found(&record).map(drop),
             _ => Ok(()),
         }
@@ -246,21 +246,21 @@ impl<V: View> Source<'_, V> {
 
     /// Live keys of `range` at `at`.
     pub(crate) fn count(&self, range: &KeyRange, at: MainRevision) -> Result<u64, Fault> {
-        let now = self.counts.in_range(self.view, self.overlay, range, self.current)?;
+        let now = self.counts.in_range(self.view, self.write_buffer, range, self.current)?;
         if at == self.current {
             return Ok(now);
         }
         // A changed key costs two lookups and its place in a set; a walked key one step.
         let changes = (self.current - at).cast_unsigned();
         if changes.saturating_mul(8) > now {
-            return counts::walked(self.view, self.overlay, range, at);
+            return counts::walked(self.view, self.write_buffer, range, at);
         }
         let Some(changed) = self.changed_since(range, at, now / 8)? else {
-            return counts::walked(self.view, self.overlay, range, at);
+            return counts::walked(self.view, self.write_buffer, range, at);
         };
         let mut count = now;
         for key in changed {
-            let lives = |at| Ok(walk::version_at(self.view, self.overlay, &key, at)?.is_some_and(|(_, record)| !record.is_empty()));
+            let lives = |at| Ok(walk::version_at(self.view, self.write_buffer, &key, at)?.is_some_and(|(_, record)| !record.is_empty()));
             count = count + u64::from(lives(at)?) - u64::from(lives(self.current)?);
         }
         Ok(count)
@@ -270,7 +270,8 @@ impl<V: View> Source<'_, V> {
     /// not. `None` if history has more than `changes_max` changes: one request may have changed any
     /// number of keys.
     fn changed_since(&self, range: &KeyRange, at: MainRevision, changes_max: u64) -> Result<Option<BTreeSet<Vec<u8>>>, Fault> {
-        let mut changed: BTreeSet<Vec<u8>> = self.overlay.user_keys().filter(|key| range.contains(key)).map(|key| key.to_vec()).collect();
+        let mut changed: BTreeSet<Vec<u8>> =
+            self.write_buffer.user_keys().filter(|key| range.contains(key)).map(|key| key.to_vec()).collect();
         let mut cursor = self.view.cursor(Table::Revisions, None)?;
         cursor.seek(&revision_record::encode_key(Revision::new(at + 1, 0)))?;
         let mut changes = 0;

@@ -1,14 +1,14 @@
 //! Reading at a published revision, beside apply.
 
 use crate::counts::Counts;
-use crate::overlay::Overlay;
 use crate::range::{self, RangeOptions, RangeResult, Source};
+use crate::write_buffer::WriteBuffer;
 use crate::{MvccError, NEVER_COMPACTED, Sizes, walk};
 use bytes::Bytes;
 use schema::View;
 use types::{Fault, MainRevision};
 
-pub(crate) static NOTHING_PENDING: Overlay = Overlay::new();
+pub(crate) static NOTHING_PENDING: WriteBuffer = WriteBuffer::new();
 
 /// The state of the key space that a reader needs: taken once, it stays valid while apply
 /// continues.
@@ -53,6 +53,6 @@ impl ReadPoint {
     }
 
     pub(crate) fn source<'a, V: View>(&'a self, view: &'a V) -> Source<'a, V> {
-        Source { view, overlay: &NOTHING_PENDING, counts: &self.counts, current: self.current, compacted: self.compacted }
+        Source { view, write_buffer: &NOTHING_PENDING, counts: &self.counts, current: self.current, compacted: self.compacted }
     }
 }

@@ -1,7 +1,7 @@
 //! The rows of [`Table::Current`] in a range, in key order, including the pending ones of the
 //! overlay.
 
-use crate::overlay::{Overlay, PendingRow};
+use crate::write_buffer::{PendingRow, WriteBuffer};
 use bytes::Bytes;
 use schema::{Cursor as _, Table, View};
 use std::cmp::Ordering;
@@ -19,11 +19,11 @@ pub(crate) struct Rows<'a, V: View + 'a> {
 
 impl<'a, V: View> Rows<'a, V> {
     /// Stands on the first row of `range`, which is not empty.
-    pub(crate) fn new(view: &'a V, overlay: &'a Overlay, range: &KeyRange) -> Result<Self, Fault> {
+    pub(crate) fn new(view: &'a V, write_buffer: &'a WriteBuffer, range: &KeyRange) -> Result<Self, Fault> {
         let end = end_of(range);
         let mut stored = view.cursor(Table::Current, end.as_deref())?;
         stored.seek(range.start())?;
-        let mut pending_rest = overlay.current_between(range.start(), end.as_deref());
+        let mut pending_rest = write_buffer.current_between(range.start(), end.as_deref());
         let pending = pending_rest.next();
         let mut rows = Self { stored, pending, pending_rest };
         rows.pass_deleted()?;

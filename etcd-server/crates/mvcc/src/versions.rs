@@ -1,7 +1,7 @@
 //! The versions in [`Table::History`] that were the newest of their keys at a revision, in key
 //! order, including the pending ones of the overlay.
 
-use crate::overlay::Overlay;
+use crate::write_buffer::WriteBuffer;
 use bytes::Bytes;
 use schema::{Cursor as _, Table, View, history_key};
 use std::ops::Bound;
@@ -17,7 +17,7 @@ pub(crate) type Version<'a> = (&'a [u8], &'a [u8]);
 /// than a revision.
 pub(crate) struct Versions<'a, V: View + 'a> {
     stored: V::Cursor<'a>,
-    overlay: &'a Overlay,
+    write_buffer: &'a WriteBuffer,
     pending: Option<(&'a [u8], &'a Bytes)>,
     end: Option<Vec<u8>>,
     at: MainRevision,
@@ -27,12 +27,12 @@ pub(crate) struct Versions<'a, V: View + 'a> {
 
 impl<'a, V: View> Versions<'a, V> {
     /// Returns the position of the first version in `range`.
-    pub(crate) fn new(view: &'a V, overlay: &'a Overlay, range: &KeyRange, at: MainRevision) -> Result<Self, Fault> {
+    pub(crate) fn new(view: &'a V, write_buffer: &'a WriteBuffer, range: &KeyRange, at: MainRevision) -> Result<Self, Fault> {
         let end = end_of(range);
         let stored = view.cursor(Table::History, end.as_deref())?;
         let mut first = Vec::with_capacity(range.start().len() + 16);
         history_key::push_prefix(&mut first, range.start());
-        let mut versions = Self { stored, overlay, pending: None, end, at, target: Vec::new() };
+        let mut versions = Self { stored, write_buffer, pending: None, end, at, target: Vec::new() };
         versions.seek(&first)?;
         versions.pass_newer()?;
         Ok(versions)
@@ -63,7 +63,7 @@ impl<'a, V: View> Versions<'a, V> {
 
     fn seek(&mut self, key: &[u8]) -> Result<(), Fault> {
         self.stored.seek(key)?;
-        self.pending = self.below_end(self.overlay.first_from(key));
+        self.pending = self.below_end(self.write_buffer.first_from(key));
         Ok(())
     }
 
@@ -82,10 +82,10 @@ impl<'a, V: View> Versions<'a, V> {
     fn step(&mut self) -> Result<(), Fault> {
         match (self.stored.item(), self.pending) {
             (Some((stored, _)), Some((pending, _))) if pending < stored => {
-                self.pending = self.below_end(self.overlay.first_after(pending));
+                self.pending = self.below_end(self.write_buffer.first_after(pending));
             }
             (Some(_), _) => self.stored.next()?,
-            (None, Some((pending, _))) => self.pending = self.below_end(self.overlay.first_after(pending)),
+            (None, Some((pending, _))) => self.pending = self.below_end(self.write_buffer.first_after(pending)),
             (None, None) => {}
         }
         Ok(())

@@ -19,9 +19,9 @@
 //! "read" means "made the cursor". If a version is seen in both tables, because it was moved in
 //! between, Current goes first and it counts once.
 
-use crate::overlay::Overlay;
 use crate::rows::Rows;
 use crate::versions::Versions;
+use crate::write_buffer::WriteBuffer;
 use bytes::Bytes;
 use schema::{Table, View, current_record, history_key, meta};
 use std::cmp::Ordering;
@@ -31,7 +31,7 @@ use types::{Fault, KeyRange, MainRevision, Revision};
 /// Calls `found` with the record of every key of `range` that lives at main revision `at`, in key order, until it breaks.
 pub(crate) fn live_records<V: View>(
     view: &V,
-    overlay: &Overlay,
+    write_buffer: &WriteBuffer,
     range: &KeyRange,
     at: MainRevision,
     mut found: impl FnMut(&[u8]) -> Result<ControlFlow<()>, Fault>,
@@ -39,9 +39,9 @@ pub(crate) fn live_records<V: View>(
     if range.is_empty() {
         return Ok(());
     }
-    let mut rows = Rows::new(view, overlay, range)?;
-    if !is_newest(view, overlay, at)? {
-        return merged_records(rows, Versions::new(view, overlay, range, at)?, at, found);
+    let mut rows = Rows::new(view, write_buffer, range)?;
+    if !is_newest(view, write_buffer, at)? {
+        return merged_records(rows, Versions::new(view, write_buffer, range, at)?, at, found);
     }
     while let Some((_, stored)) = rows.item() {
         if found(current_record::split(stored)?.1)?.is_break() {
@@ -53,11 +53,16 @@ pub(crate) fn live_records<V: View>(
 }
 
 /// Calls `found` with the stored value of every live key of `range`, including pending ones.
-pub(crate) fn newest_rows<V: View>(view: &V, overlay: &Overlay, range: &KeyRange, mut found: impl FnMut(&[u8])) -> Result<(), Fault> {
+pub(crate) fn newest_rows<V: View>(
+    view: &V,
+    write_buffer: &WriteBuffer,
+    range: &KeyRange,
+    mut found: impl FnMut(&[u8]),
+) -> Result<(), Fault> {
     if range.is_empty() {
         return Ok(());
     }
-    let mut rows = Rows::new(view, overlay, range)?;
+    let mut rows = Rows::new(view, write_buffer, range)?;
     while let Some((_, stored)) = rows.item() {
         found(stored);
         rows.next()?;
@@ -68,43 +73,43 @@ pub(crate) fn newest_rows<V: View>(view: &V, overlay: &Overlay, range: &KeyRange
 /// The newest version of `user_key` that is not newer than `at`; the record is empty for a tombstone, which may also be left out.
 pub(crate) fn version_at<V: View>(
     view: &V,
-    overlay: &Overlay,
+    write_buffer: &WriteBuffer,
     user_key: &[u8],
     at: MainRevision,
 ) -> Result<Option<(Revision, Bytes)>, Fault> {
-    match newest(view, overlay, user_key)? {
+    match newest(view, write_buffer, user_key)? {
         Some(stored) => {
             let (revision, record) = current_record::split(&stored)?;
             if revision.main <= at {
                 return Ok(Some((revision, stored.slice_ref(record))));
             }
         }
-        None if is_newest(view, overlay, at)? => return Ok(None),
+        None if is_newest(view, write_buffer, at)? => return Ok(None),
         None => {}
     }
-    superseded_version_at(view, overlay, user_key, at)
+    superseded_version_at(view, write_buffer, user_key, at)
 }
 
 /// The row of `user_key` in [`Table::Current`]; nothing when the key does not live.
-pub(crate) fn newest<V: View>(view: &V, overlay: &Overlay, user_key: &[u8]) -> Result<Option<Bytes>, Fault> {
-    match overlay.current(user_key) {
+pub(crate) fn newest<V: View>(view: &V, write_buffer: &WriteBuffer, user_key: &[u8]) -> Result<Option<Bytes>, Fault> {
+    match write_buffer.current(user_key) {
         Some(pending) => Ok(pending.clone()),
         None => view.get(Table::Current, user_key),
     }
 }
 
 /// Returns `true` if nothing newer than `at` is written or pending.
-fn is_newest<V: View>(view: &V, overlay: &Overlay, at: MainRevision) -> Result<bool, Fault> {
+fn is_newest<V: View>(view: &V, write_buffer: &WriteBuffer, at: MainRevision) -> Result<bool, Fault> {
     if at == MainRevision::MAX {
         return Ok(true);
     }
     let written = meta::read_u64(view, meta::CURRENT_REVISION)?.map_or(0, u64::cast_signed);
-    Ok(written.max(overlay.newest()) <= at)
+    Ok(written.max(write_buffer.newest()) <= at)
 }
 
 fn superseded_version_at<V: View>(
     view: &V,
-    overlay: &Overlay,
+    write_buffer: &WriteBuffer,
     user_key: &[u8],
     at: MainRevision,
 ) -> Result<Option<(Revision, Bytes)>, Fault> {
@@ -113,7 +118,7 @@ fn superseded_version_at<V: View>(
     let prefix_length = from.len();
     history_key::push_revision(&mut from, Revision::new(at, i64::from(u32::MAX)));
     let prefix = &from[..prefix_length];
-    let pending = overlay.first_from(&from).filter(|(key, _)| key.starts_with(prefix));
+    let pending = write_buffer.first_from(&from).filter(|(key, _)| key.starts_with(prefix));
     if let Some((key, record)) = pending {
         // Pending versions are newer than stored ones.
         return Ok(Some((history_key::split(key)?.1, record.clone())));

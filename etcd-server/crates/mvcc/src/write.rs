@@ -59,7 +59,7 @@ impl<'a, V: View> Write<'a, V> {
     pub(crate) fn source(&self) -> Source<'_, V> {
         Source {
             view: self.view,
-            overlay: &self.space.overlay,
+            write_buffer: &self.space.write_buffer,
             counts: &self.space.counts,
             current: self.revision(),
             compacted: self.space.compacted,
@@ -101,7 +101,7 @@ impl<'a, V: View> Write<'a, V> {
         if let Some(key) = range.as_single() {
             rows.extend(self.space.newest(self.view, key)?);
         } else {
-            walk::newest_rows(self.view, &self.space.overlay, range, |row| rows.push(Bytes::copy_from_slice(row)))?;
+            walk::newest_rows(self.view, &self.space.write_buffer, range, |row| rows.push(Bytes::copy_from_slice(row)))?;
         }
         rows.iter().map(|row| self.delete(row)).collect()
     }
@@ -192,12 +192,12 @@ impl<'a, V: View> Write<'a, V> {
         RevisionRecord { record_bytes, user_key: &key }.encode_into(&mut self.changed);
         self.batch.put(Table::Revisions, &revision_record::encode_key(revision), &self.changed);
         self.space.recent.set(&key, row.clone());
-        self.space.overlay.set_current(key.clone(), revision, row);
+        self.space.write_buffer.set_current(key.clone(), revision, row);
         self.events.push(Event { revision, key, record });
     }
 
     fn put_history(&mut self, key: &[u8], revision: Revision, record: Bytes) {
-        self.space.overlay.insert_history(history_key::encode(key, revision), record);
+        self.space.write_buffer.insert_history(history_key::encode(key, revision), record);
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) enum ApplyCommand {
 
 /// A notification from apply to the rest of the member, beside responses.
 #[derive(Clone, Debug)]
-pub enum Notice {
+pub enum ApplyEvent {
     /// The quota was overrun by a request that was proposed here.
     NoSpace,
     /// This member was removed from the cluster.
@@ -69,7 +69,7 @@ pub(crate) struct ApplyTask {
     pub(crate) commands: Receiver<ApplyCommand>,
     pub(crate) node: Sender<Input>,
     pub(crate) removal: Sender<CompactorCommand>,
-    pub(crate) notices: mpsc::UnboundedSender<Notice>,
+    pub(crate) apply_events: mpsc::UnboundedSender<ApplyEvent>,
     pub(crate) watches: Arc<WatchQueue>,
     pub(crate) published: Arc<Published>,
     pub(crate) pending_proposals: Arc<PendingProposals>,
@@ -264,7 +264,7 @@ impl ApplyTask {
                     self.watches.push_compacted(self.state.keys.compacted());
                     drop(self.removal.send(CompactorCommand::Compacted(self.state.keys.compacted())));
                 }
-                Effect::RaiseNoSpace => drop(self.notices.send(Notice::NoSpace)),
+                Effect::RaiseNoSpace => drop(self.apply_events.send(ApplyEvent::NoSpace)),
             }
         }
         let mut left = false;
@@ -284,7 +284,7 @@ impl ApplyTask {
             // The client that asked for the removal has its reply. Nothing else will be applied here.
             self.published.left.store(true, Ordering::Release);
             self.pending_proposals.stop();
-            drop(self.notices.send(Notice::Removed));
+            drop(self.apply_events.send(ApplyEvent::Removed));
         }
     }
 

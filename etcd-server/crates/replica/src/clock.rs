@@ -1,7 +1,7 @@
 //! This process' monotonic time line.
 
 use std::time::Instant;
-use types::Moment;
+use types::MonotonicTime;
 
 /// Counts milliseconds from when it was made.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +17,7 @@ impl Default for Clock {
 
 impl Clock {
     /// Now.
-    pub fn now(&self) -> Moment {
-        Moment(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
+    pub fn now(&self) -> MonotonicTime {
+        MonotonicTime(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 }

@@ -38,7 +38,7 @@ mod state_dir;
 mod under_way;
 mod watches;
 
-pub use apply_task::Notice;
+pub use apply_task::ApplyEvent;
 pub use clock::Clock;
 pub use error::RequestError;
 pub use export::export;

@@ -12,7 +12,7 @@ use crate::overload::Overload;
 use crate::pending_proposals::PendingProposals;
 use crate::published::Published;
 use crate::watches::{WatchQueue, WatchTask, Watches};
-use crate::{Notice, Observer, Outbound, Replica, RequestIds, UnderWay, state_dir};
+use crate::{ApplyEvent, Observer, Outbound, Replica, RequestIds, UnderWay, state_dir};
 use apply::{Effect, Settings, State};
 use consensus::{Config, Entry, EntryKind, HardState, Keep, Node, Recovered, Voters};
 use lease::ExpirySettings;
@@ -29,7 +29,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use storage::{Store, StoreOptions};
 use tokio::sync::mpsc;
-use types::{ClusterId, Fault, MemberId, Moment};
+use types::{ClusterId, Fault, MemberId, MonotonicTime};
 
 /// Bytes of the log that stay in memory for followers that are close behind.
 const LOG_BYTES_IN_MEMORY: u64 = 64 << 20;
@@ -85,7 +85,7 @@ pub struct Options {
 }
 
 /// Takes on or drops tokens at a moment.
-pub type OnTokens = Arc<dyn Fn(&Effect, Moment) + Send + Sync>;
+pub type OnTokens = Arc<dyn Fn(&Effect, MonotonicTime) + Send + Sync>;
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -128,7 +128,7 @@ pub struct Running {
     /// For requests.
     pub replica: Arc<Replica>,
     /// Notifications from apply, beside responses.
-    pub notices: mpsc::UnboundedReceiver<Notice>,
+    pub apply_events: mpsc::UnboundedReceiver<ApplyEvent>,
     threads: Threads,
 }
 
@@ -259,7 +259,7 @@ impl Opened {
         let (log_tx, log_rx) = channel();
         let (apply_tx, apply_rx) = channel();
         let (removal_tx, removal_rx) = channel();
-        let (notices_tx, notices) = mpsc::unbounded_channel();
+        let (apply_events_tx, apply_events) = mpsc::unbounded_channel();
         let watch_queue = Arc::new(WatchQueue::default());
         let on_fault = Arc::clone(&options.on_fault);
         let node_task = NodeTask {
@@ -294,7 +294,7 @@ impl Opened {
             commands: apply_rx,
             node: node_tx.clone(),
             removal: removal_tx.clone(),
-            notices: notices_tx,
+            apply_events: apply_events_tx,
             watches: Arc::clone(&watch_queue),
             published: Arc::clone(&published),
             pending_proposals: Arc::clone(&pending_proposals),
@@ -357,7 +357,7 @@ impl Opened {
         };
         let threads =
             Threads { node: node_tx, log: log_tx, apply: apply_tx, removal: removal_tx, watches: watch_queue, files: files_tx, handles };
-        Ok(Running { replica: Arc::new(replica), notices, threads })
+        Ok(Running { replica: Arc::new(replica), apply_events, threads })
     }
 }
 

@@ -113,7 +113,7 @@ fn history() -> MemoryStore {
 }
 
 fn image_of(store: &MemoryStore) -> Bytes {
-    let buckets = image::buckets(store, &backend_file::NoScratch).unwrap();
+    let buckets = image::buckets(store, &backend_file::NoSpillFile).unwrap();
     let plan = Plan::measure(&buckets).unwrap();
     plan.write(Trailer::Absent).collect::<Result<Vec<Bytes>, Fault>>().unwrap().concat().into()
 }

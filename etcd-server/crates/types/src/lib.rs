@@ -7,12 +7,12 @@ mod event;
 mod fault;
 mod id;
 mod key_range;
-mod moment;
+mod monotonic_time;
 mod revision;
 
 pub use event::Event;
 pub use fault::Fault;
 pub use id::{ClusterId, LeaseId, MemberId};
 pub use key_range::KeyRange;
-pub use moment::Moment;
+pub use monotonic_time::MonotonicTime;
 pub use revision::{MainRevision, Revision};

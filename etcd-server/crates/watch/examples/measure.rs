@@ -10,8 +10,8 @@ use proto::mvccpb::KeyValue;
 use schema::revision_record::{self, RevisionRecord};
 use schema::{Batch as _, MemoryStore, Table, history_key, meta};
 use std::time::{Duration, Instant};
-use types::{Event, Fault, MainRevision, Moment, Revision};
-use watch::{Budget, Header, Hub, Settings, StreamId};
+use types::{Event, Fault, MainRevision, MonotonicTime, Revision};
+use watch::{Budget, Header, Settings, StreamId, WatcherHub};
 
 const VALUE_BYTES: usize = 256;
 const NEVER_COMPACTED: MainRevision = -1;
@@ -28,18 +28,18 @@ fn event(main: MainRevision, key: &str) -> Event {
     Event { revision: Revision::new(main, 0), key: kv.key.clone(), record: mvcc::record::encode(&kv) }
 }
 
-fn hub_at(revision: MainRevision) -> Hub {
-    Hub::new(Settings::for_request_bytes(1 << 20), revision, NEVER_COMPACTED)
+fn hub_at(revision: MainRevision) -> WatcherHub {
+    WatcherHub::new(Settings::for_request_bytes(1 << 20), revision, NEVER_COMPACTED)
 }
 
-fn watch(hub: &mut Hub, stream: u64, key: String, range_end: String, start_revision: MainRevision) {
+fn watch(hub: &mut WatcherHub, stream: u64, key: String, range_end: String, start_revision: MainRevision) {
     let request = WatchCreateRequest { key: key.into(), range_end: range_end.into(), start_revision, ..WatchCreateRequest::default() };
     hub.create(StreamId(stream), &request, hub.published(), NEVER_COMPACTED);
 }
 
 /// Takes and encodes everything queued, as a shell would; returns the numbers of responses and
 /// bytes.
-fn send_all(hub: &mut Hub, out: &mut BytesMut) -> (usize, usize) {
+fn send_all(hub: &mut WatcherHub, out: &mut BytesMut) -> (usize, usize) {
     let (mut responses, mut bytes) = (0, 0);
     while let Some(stream) = hub.next_ready() {
         while let Some(output) = hub.take(stream) {
@@ -60,7 +60,7 @@ fn per_second(count: usize, elapsed: Duration) -> f64 {
 fn one_prefix(watchers: u64, changes: i64, batch: usize) -> Result<(), Fault> {
     let (store, mut hub, mut out) = (MemoryStore::new(), hub_at(1), BytesMut::new());
     for stream in 0..watchers {
-        hub.open_stream(StreamId(stream), Duration::from_secs(600), Moment(0));
+        hub.open_stream(StreamId(stream), Duration::from_secs(600), MonotonicTime(0));
         watch(&mut hub, stream, "/registry/pods/".into(), "/registry/pods0".into(), 0);
     }
     send_all(&mut hub, &mut out);
@@ -87,7 +87,7 @@ fn one_watcher_each(watchers: u64, changes: i64, range_suffix: &str) -> Result<(
     let (store, mut hub, mut out) = (MemoryStore::new(), hub_at(1), BytesMut::new());
     for number in 0..watchers {
         if number % 100 == 0 {
-            hub.open_stream(StreamId(number / 100), Duration::from_secs(600), Moment(0));
+            hub.open_stream(StreamId(number / 100), Duration::from_secs(600), MonotonicTime(0));
         }
         let key = format!("/registry/leases/{number:08}");
         let range_end = if range_suffix.is_empty() { String::new() } else { format!("{key}{range_suffix}") };
@@ -128,7 +128,7 @@ fn history(changes: i64) -> MemoryStore {
 fn far_behind(store: &MemoryStore, changes: i64, watchers: u64, prefix: &'static str) -> Result<(), Fault> {
     let (mut hub, mut out) = (hub_at(changes + 1), BytesMut::new());
     for stream in 0..watchers {
-        hub.open_stream(StreamId(stream), Duration::from_secs(600), Moment(0));
+        hub.open_stream(StreamId(stream), Duration::from_secs(600), MonotonicTime(0));
         watch(&mut hub, stream, prefix.into(), "\0".into(), 2);
     }
     send_all(&mut hub, &mut out);

@@ -3,7 +3,7 @@
 //! One call is one pass: a bounded number of revisions, bytes and watchers. The header of a catch-up answer carries the revision of its last
 //! event, not the store's revision as in etcd: clients that resume from header revisions then lose nothing.
 
-use crate::Hub;
+use crate::WatcherHub;
 use crate::encode::{Encoder, Run};
 use crate::index::Index;
 use crate::watcher::{State, StreamId, WatchKey};
@@ -41,7 +41,7 @@ struct Stretch {
     hole: Option<Revision>,
 }
 
-impl Hub {
+impl WatcherHub {
     /// Makes one pass for watchers that are behind. Returns `true` if there is more to do; then
     /// call again, with a newer view.
     ///

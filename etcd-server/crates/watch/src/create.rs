@@ -1,6 +1,6 @@
 //! Creating watchers, and refusing to.
 
-use crate::Hub;
+use crate::WatcherHub;
 use crate::output::{Body, NO_WATCHER, Output};
 use crate::watcher::{ProgressNotify, State, StreamId, Wanted, WatchId, WatchKey, Watcher};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted"
 /// "Choose an id for me."
 const AUTO_ID: WatchId = 0;
 
-impl Hub {
+impl WatcherHub {
     /// Creates a watcher and queues the response. `current` and `compacted` are the store's
     /// revisions at this moment; they may be ahead of the published ones. Permission has been
     /// checked, except that a negative start revision is refused before the permission check.

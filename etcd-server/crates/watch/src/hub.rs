@@ -11,11 +11,11 @@ use crate::stream::Streams;
 use crate::unsynced::UnsyncedWatchers;
 use crate::watcher::{State, StreamId, WatchId, WatchKey};
 use std::time::Duration;
-use types::{MainRevision, Moment};
+use types::{MainRevision, MonotonicTime};
 
 /// All watchers of this member.
 #[derive(Debug)]
-pub struct Hub {
+pub struct WatcherHub {
     pub(crate) settings: Settings,
     pub(crate) streams: Streams,
     /// Synced watchers only.
@@ -25,7 +25,7 @@ pub struct Hub {
     pub(crate) compacted: MainRevision,
 }
 
-impl Hub {
+impl WatcherHub {
     /// A hub over a store that is readable at `published` and compacted at `compacted`.
     pub fn new(settings: Settings, published: MainRevision, compacted: MainRevision) -> Self {
         let streams = Streams::new(settings);
@@ -33,7 +33,7 @@ impl Hub {
     }
 
     /// A client has opened a stream. `progress_interval` is the server's interval with this stream's jitter added; `stream` was never used before.
-    pub fn open_stream(&mut self, stream: StreamId, progress_interval: Duration, now: Moment) {
+    pub fn open_stream(&mut self, stream: StreamId, progress_interval: Duration, now: MonotonicTime) {
         self.streams.open(stream, progress_interval, now);
     }
 
@@ -83,7 +83,7 @@ impl Hub {
         self.streams.push(key.stream, Output { watch_id: key.id, revision: 0, body: Body::Compacted(self.compacted) });
     }
 
-    /// The next answer of a stream. It counts as queued until [`Hub::drained`].
+    /// The next answer of a stream. It counts as queued until [`WatcherHub::drained`].
     pub fn take(&mut self, stream: StreamId) -> Option<Output> {
         self.streams.take(stream)
     }
@@ -112,7 +112,7 @@ impl Hub {
         self.streams.is_below_bound(stream)
     }
 
-    /// Returns `true` if [`Hub::catch_up`] has something to do.
+    /// Returns `true` if [`WatcherHub::catch_up`] has something to do.
     pub fn has_work(&self) -> bool {
         self.unsynced.first().is_some()
     }

@@ -1,6 +1,6 @@
 //! Watchers, synced and unsynced, and the events of each of them.
 //!
-//! A [`Hub`] is owned by one thread and driven by calls. Changes that have become readable are
+//! A [`WatcherHub`] is owned by one thread and driven by calls. Changes that have become readable are
 //! published to it; every synced watcher they match gets them at once, as bytes encoded once and
 //! shared. A watcher whose stream has no room becomes unsynced: it keeps a cursor into history and
 //! catches up from the store, so nothing is dropped, reordered or split within a revision.
@@ -28,7 +28,7 @@ mod unsynced;
 mod watcher;
 
 pub use catch_up::Budget;
-pub use hub::Hub;
+pub use hub::WatcherHub;
 pub use output::{Header, Output};
 pub use settings::Settings;
 pub use watcher::{StreamId, WatchId};

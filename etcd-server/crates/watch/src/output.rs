@@ -49,7 +49,7 @@ pub(crate) enum Body {
 
 impl Output {
     /// Returns the size of this response in the bounds of the hub, to be passed to
-    /// [`crate::Hub::drained`] once it is sent.
+    /// [`crate::WatcherHub::drained`] once it is sent.
     pub fn queued_bytes(&self) -> usize {
         let body = match &self.body {
             Body::Events { events, .. } => events.bytes(),

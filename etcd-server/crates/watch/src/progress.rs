@@ -2,12 +2,12 @@
 //!
 //! The revision promised is always the published one, and the promise is queued behind the events it speaks of.
 
-use crate::Hub;
+use crate::WatcherHub;
 use crate::output::{Body, Output};
 use crate::watcher::{ProgressNotify, StreamId, WatchId, WatchKey};
-use types::{MainRevision, Moment};
+use types::{MainRevision, MonotonicTime};
 
-impl Hub {
+impl WatcherHub {
     /// The client asks for progress of its whole stream. Without watchers, or while any of them is not synced, there is no answer, as in etcd.
     pub fn progress_request(&mut self, stream: StreamId) {
         let published = self.published;
@@ -18,7 +18,7 @@ impl Hub {
     }
 
     /// Notifies idle synced watchers that asked for it, each stream at its own interval. Returns when to call again; nothing without streams.
-    pub fn tick(&mut self, now: Moment) -> Option<Moment> {
+    pub fn tick(&mut self, now: MonotonicTime) -> Option<MonotonicTime> {
         while let Some(stream) = self.streams.pop_due(now) {
             self.notify_progress(stream);
         }

@@ -1,12 +1,12 @@
 //! Delivery of readable changes to synced watchers.
 
-use crate::Hub;
+use crate::WatcherHub;
 use crate::encode::Encoder;
 use crate::watcher::{State, WatchKey};
 use schema::View;
 use types::{Event, Fault, MainRevision};
 
-impl Hub {
+impl WatcherHub {
     /// Publishes the events of one or more whole main revisions, in order, all readable in `view`
     /// now; `view` may be newer.
     ///

@@ -7,7 +7,7 @@ use crate::watcher::{State, StreamId, WatchId, WatchKey, Watcher};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use types::{MainRevision, Moment};
+use types::{MainRevision, MonotonicTime};
 
 /// One client's stream.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Stream {
     pub(crate) watchers: BTreeMap<WatchId, Watcher>,
     next_id: WatchId,
     progress_interval: Duration,
-    next_progress: Moment,
+    next_progress: MonotonicTime,
 }
 
 impl Stream {
@@ -63,7 +63,7 @@ pub(crate) struct Streams {
     /// Streams with responses to be taken.
     ready: BTreeSet<StreamId>,
     /// When each stream's progress is looked at next.
-    deadlines: BTreeSet<(Moment, StreamId)>,
+    deadlines: BTreeSet<(MonotonicTime, StreamId)>,
     total_bytes: usize,
     settings: Settings,
 }
@@ -73,7 +73,7 @@ impl Streams {
         Self { streams: BTreeMap::new(), ready: BTreeSet::new(), deadlines: BTreeSet::new(), total_bytes: 0, settings }
     }
 
-    pub(crate) fn open(&mut self, id: StreamId, progress_interval: Duration, now: Moment) {
+    pub(crate) fn open(&mut self, id: StreamId, progress_interval: Duration, now: MonotonicTime) {
         // An interval of nothing would be due for ever.
         let progress_interval = progress_interval.max(Duration::from_millis(1));
         let stream = Stream {
@@ -106,7 +106,7 @@ impl Streams {
     }
 
     /// A stream whose progress is due; its next time is set.
-    pub(crate) fn pop_due(&mut self, now: Moment) -> Option<StreamId> {
+    pub(crate) fn pop_due(&mut self, now: MonotonicTime) -> Option<StreamId> {
         let due = *self.deadlines.first().filter(|(at, _)| *at <= now)?;
         self.deadlines.remove(&due);
         let id = due.1;
@@ -118,7 +118,7 @@ impl Streams {
     }
 
     /// When a stream's progress is due next.
-    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+    pub(crate) fn next_deadline(&self) -> Option<MonotonicTime> {
         self.deadlines.first().map(|(at, _)| *at)
     }
 

@@ -7,13 +7,13 @@ use proto::etcdserverpb::{ResponseHeader, WatchCreateRequest, WatchResponse};
 use proto::mvccpb::event::EventType;
 use proto::mvccpb::{Event, KeyValue};
 use std::time::Duration;
-use types::{ClusterId, KeyRange, MemberId, Moment};
-use watch::{Header, Hub, Settings, StreamId};
+use types::{ClusterId, KeyRange, MemberId, MonotonicTime};
+use watch::{Header, Settings, StreamId, WatcherHub};
 
 const STREAM: StreamId = StreamId(1);
 const HEADER: Header = Header { cluster_id: ClusterId(u64::MAX - 3), member_id: MemberId(77), raft_term: 300 };
 
-fn next_bytes(hub: &mut Hub) -> Bytes {
+fn next_bytes(hub: &mut WatcherHub) -> Bytes {
     let output = hub.take(STREAM).unwrap();
     let mut out = BytesMut::from(&b"before"[..]);
     output.encode_into(HEADER, &mut out);
@@ -37,8 +37,8 @@ fn put(kv: KeyValue, prev_kv: Option<KeyValue>) -> Event {
 
 #[test]
 fn answers_are_what_prost_makes_of_the_same_messages() {
-    let (mut store, mut hub) = (Store::new(), Hub::new(Settings::for_request_bytes(1 << 20), 1, -1));
-    hub.open_stream(STREAM, Duration::from_secs(600), Moment(0));
+    let (mut store, mut hub) = (Store::new(), WatcherHub::new(Settings::for_request_bytes(1 << 20), 1, -1));
+    hub.open_stream(STREAM, Duration::from_secs(600), MonotonicTime(0));
     let request = WatchCreateRequest { key: "k".into(), watch_id: 9, prev_kv: true, ..WatchCreateRequest::default() };
     hub.create(STREAM, &request, 1, -1);
     assert_eq!(next_bytes(&mut hub), WatchResponse { created: true, ..response(1) }.encode_to_vec());

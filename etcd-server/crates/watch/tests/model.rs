@@ -6,8 +6,8 @@ use proto::etcdserverpb::{WatchCreateRequest, WatchResponse};
 use proto::mvccpb::{self, KeyValue};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
-use types::{Event, KeyRange, MainRevision, Moment};
-use watch::{Budget, Hub, Settings, StreamId, WatchId};
+use types::{Event, KeyRange, MainRevision, MonotonicTime};
+use watch::{Budget, Settings, StreamId, WatchId, WatcherHub};
 
 const SETTINGS: Settings =
     Settings { stream_bytes_max: 1500, total_bytes_max: 4000, response_bytes_max: 300, retries_at_once: 1, fragment_bytes: 250 };
@@ -117,7 +117,7 @@ impl Twin {
 struct Run {
     random: fastrand::Rng,
     store: Store,
-    hub: Hub,
+    hub: WatcherHub,
     twin: Twin,
     unpublished: VecDeque<Vec<Event>>,
     /// Streams that are open, and bytes taken from each but not yet drained.
@@ -125,7 +125,7 @@ struct Run {
     next_stream: u64,
     /// Cancelled by the client, answer not yet seen.
     cancelled: BTreeSet<(StreamId, WatchId)>,
-    now: Moment,
+    now: MonotonicTime,
 }
 
 impl Run {
@@ -133,13 +133,13 @@ impl Run {
         let mut run = Self {
             random: fastrand::Rng::with_seed(seed),
             store: Store::new(),
-            hub: Hub::new(SETTINGS, 1, -1),
+            hub: WatcherHub::new(SETTINGS, 1, -1),
             twin: Twin::default(),
             unpublished: VecDeque::new(),
             in_flight: BTreeMap::new(),
             next_stream: 0,
             cancelled: BTreeSet::new(),
-            now: Moment(0),
+            now: MonotonicTime(0),
         };
         (0..STREAMS).for_each(|_| run.open());
         run

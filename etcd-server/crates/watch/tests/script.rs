@@ -11,13 +11,13 @@ use proto::mvccpb::Event;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
-use types::{KeyRange, Moment};
-use watch::{Budget, Header, Hub, Output, Settings, StreamId};
+use types::{KeyRange, MonotonicTime};
+use watch::{Budget, Header, Output, Settings, StreamId, WatcherHub};
 
 struct Stage {
     store: Store,
-    hub: Hub,
-    now: Moment,
+    hub: WatcherHub,
+    now: MonotonicTime,
     stream: StreamId,
     held_back: bool,
 }
@@ -100,11 +100,11 @@ impl Stage {
     fn new() -> Self {
         let settings =
             Settings { stream_bytes_max: 1000, total_bytes_max: 3000, response_bytes_max: 200, retries_at_once: 64, fragment_bytes: 200 };
-        let mut hub = Hub::new(settings, 1, -1);
+        let mut hub = WatcherHub::new(settings, 1, -1);
         for stream in [1, 2] {
-            hub.open_stream(StreamId(stream), Duration::from_secs(600), Moment(0));
+            hub.open_stream(StreamId(stream), Duration::from_secs(600), MonotonicTime(0));
         }
-        Self { store: Store::new(), hub, now: Moment(0), stream: StreamId(1), held_back: false }
+        Self { store: Store::new(), hub, now: MonotonicTime(0), stream: StreamId(1), held_back: false }
     }
 
     fn receive(&mut self) -> String {

@@ -6,7 +6,7 @@ mod operator;
 
 pub(crate) use clocks::{Clocks, WallClock};
 
-use crate::board::Board;
+use crate::shared_state::SharedState;
 use crate::switch::{Link, Switch};
 use crate::tracer::Tracer;
 use clocks::{WallClocks, with_own_epoch};
@@ -93,16 +93,21 @@ impl Slot {
 pub(crate) struct Cluster {
     pub(crate) slots: Vec<Slot>,
     pub(crate) switch: Switch,
-    pub(crate) board: Arc<Board>,
+    pub(crate) shared_state: Arc<SharedState>,
     settings: ClusterSettings,
     clocks: Option<WallClocks>,
 }
 
 impl Cluster {
     /// Starts members that found a group; returns when all answer.
-    pub(crate) async fn start(settings: ClusterSettings, size: usize, seed: u64, board: Arc<Board>) -> Result<Self, ClusterError> {
+    pub(crate) async fn start(
+        settings: ClusterSettings,
+        size: usize,
+        seed: u64,
+        shared_state: Arc<SharedState>,
+    ) -> Result<Self, ClusterError> {
         let clocks = if settings.clocks == Clocks::Wall { WallClocks::new()? } else { None };
-        let mut cluster = Self { slots: Vec::new(), switch: Switch::new(seed), board, settings, clocks };
+        let mut cluster = Self { slots: Vec::new(), switch: Switch::new(seed), shared_state, settings, clocks };
         let mut founders = Vec::new();
         for member in 0..size {
             founders.push(cluster.place(member).await?);
@@ -159,7 +164,7 @@ impl Cluster {
 
     /// Starts a member with the other build from its next start on, or with its own again.
     pub(crate) fn choose_build(&mut self, member: usize, other: bool) -> Result<(), ClusterError> {
-        self.board.note(format!("member {member} gets {} build", if other { "the other" } else { "its own" }));
+        self.shared_state.note(format!("member {member} gets {} build", if other { "the other" } else { "its own" }));
         let other_command = self.settings.other_command.as_deref().ok_or(ClusterError::Unable("another build: --other-server"))?;
         let command = self.command(member, if other { other_command } else { &self.settings.command })?;
         self.slots[member].server.set_command(command);
@@ -167,7 +172,7 @@ impl Cluster {
     }
 
     pub(crate) fn set_wall_clock(&self, member: usize, clock: WallClock) -> Result<(), ClusterError> {
-        self.board.note(format!("member {member}: {clock:?}"));
+        self.shared_state.note(format!("member {member}: {clock:?}"));
         let clocks = self.clocks.as_ref().ok_or(ClusterError::Unable("a C compiler"))?;
         Ok(clocks.set(member, clock)?)
     }
@@ -178,7 +183,7 @@ impl Cluster {
         slot.standing = MemberState::Up;
         slot.life += 1;
         self.switch.set_process(member, slot.server.pid());
-        Ok(self.board.seat_member(member, slot.life, &slot.server.endpoint())?)
+        Ok(self.shared_state.seat_member(member, slot.life, &slot.server.endpoint())?)
     }
 
     pub(crate) fn up(&self) -> Vec<usize> {
@@ -202,7 +207,7 @@ impl Cluster {
     }
 
     pub(crate) fn kill(&mut self, member: usize) {
-        self.board.note(format!("kill member {member}"));
+        self.shared_state.note(format!("kill member {member}"));
         let slot = &mut self.slots[member];
         slot.leave_alone();
         slot.server.kill();
@@ -211,7 +216,7 @@ impl Cluster {
 
     /// Asks it to end, and expects it to.
     pub(crate) fn terminate(&mut self, member: usize) -> Result<(), ClusterError> {
-        self.board.note(format!("terminate member {member}"));
+        self.shared_state.note(format!("terminate member {member}"));
         let slot = &mut self.slots[member];
         slot.standing = MemberState::Down;
         let ended = tokio::task::block_in_place(|| slot.server.terminate(Duration::from_secs(30)));
@@ -226,14 +231,14 @@ impl Cluster {
         let slot = &mut self.slots[member];
         let ended = tokio::task::block_in_place(|| slot.server.wait_for_end(limit)).is_some();
         if ended {
-            self.board.note(format!("member {member} has ended"));
+            self.shared_state.note(format!("member {member} has ended"));
             slot.standing = MemberState::Down;
         }
         ended
     }
 
     pub(crate) fn relaunch(&mut self, member: usize) -> Result<(), ClusterError> {
-        self.board.note(format!("start member {member}"));
+        self.shared_state.note(format!("start member {member}"));
         let slot = &mut self.slots[member];
         slot.leave_alone();
         slot.server.relaunch()?;
@@ -241,7 +246,7 @@ impl Cluster {
     }
 
     pub(crate) fn freeze(&mut self, member: usize, frozen: bool) -> Result<(), ClusterError> {
-        self.board.note(format!("{} member {member}", if frozen { "pause" } else { "continue" }));
+        self.shared_state.note(format!("{} member {member}", if frozen { "pause" } else { "continue" }));
         Ok(self.slots[member].server.freeze(frozen)?)
     }
 
@@ -256,7 +261,7 @@ impl Cluster {
 
     /// Everything unsynced is lost; the process is ended, and the disk is there again.
     pub(crate) fn cut_power(&mut self, member: usize) -> Result<(), ClusterError> {
-        self.board.note(format!("power cut at member {member}"));
+        self.shared_state.note(format!("power cut at member {member}"));
         let failed = || ClusterError::Unable("the power of a loop file system to be cut");
         if !self.disk(member)?.cut_power() {
             return Err(failed());
@@ -268,27 +273,27 @@ impl Cluster {
 
     /// Makes calls of a member fail or take long, until it ends or [`Cluster::release`].
     pub(crate) fn trace(&mut self, member: usize, calls: &str, injection: &str) -> Result<(), ClusterError> {
-        self.board.note(format!("member {member}: {calls} {injection}"));
+        self.shared_state.note(format!("member {member}: {calls} {injection}"));
         let slot = &mut self.slots[member];
         slot.tracer = Tracer::attach(slot.server.pid(), calls, injection)?;
         if slot.tracer.is_some() { Ok(()) } else { Err(ClusterError::Unable("a strace that may trace")) }
     }
 
     pub(crate) fn release(&mut self, member: usize) {
-        self.board.note(format!("member {member}: calls as they are"));
+        self.shared_state.note(format!("member {member}: calls as they are"));
         self.slots[member].tracer = None;
     }
 
     /// Leaves a member so many hundredths of a processor, until [`Cluster::unlimit`].
     pub(crate) fn limit_processor(&mut self, member: usize, percent: u32) -> Result<(), ClusterError> {
-        self.board.note(format!("member {member} gets {percent} % of a processor"));
+        self.shared_state.note(format!("member {member} gets {percent} % of a processor"));
         let limit = Limit::processor(self.slots[member].server.pid(), percent);
         self.limit(member, limit)
     }
 
     /// Gives a member so much more memory and no more, until [`Cluster::unlimit`].
     pub(crate) fn limit_memory(&mut self, member: usize, bytes: u32) -> Result<(), ClusterError> {
-        self.board.note(format!("member {member} gets {bytes} more bytes of memory"));
+        self.shared_state.note(format!("member {member} gets {bytes} more bytes of memory"));
         let limit = Limit::memory(self.slots[member].server.pid(), bytes);
         self.limit(member, limit)
     }
@@ -299,7 +304,7 @@ impl Cluster {
     }
 
     pub(crate) fn unlimit(&mut self, member: usize) {
-        self.board.note(format!("member {member} has all of the machine"));
+        self.shared_state.note(format!("member {member} has all of the machine"));
         self.slots[member].limit = None;
     }
 
@@ -319,7 +324,7 @@ impl Cluster {
     /// Everything that was broken is whole again, and every member runs.
     pub(crate) async fn heal(&mut self) -> Result<(), ClusterError> {
         self.switch.clear();
-        self.board.note("all links are well");
+        self.shared_state.note("all links are well");
         for member in 0..self.slots.len() {
             self.slots[member].leave_alone();
             let standing = self.slots[member].standing;

@@ -2,16 +2,16 @@
 //!
 //! [`check`] is pure: it judges a [`history::History`]. Everything else starts processes, cuts links, breaks disks, and records.
 
-mod board;
 pub mod check;
 mod cluster;
-mod ending;
 pub mod history;
 mod model;
+mod quiesce;
 mod requests;
 mod run;
 pub mod scenario;
 mod scenarios;
+mod shared_state;
 mod switch;
 mod tracer;
 mod traffic;

@@ -1,12 +1,12 @@
 //! One run: start, load, faults, end, check.
 
-use crate::board::{Board, Phase};
 use crate::check::{Violation, check};
 use crate::cluster::{Cluster, ClusterError, ClusterSettings};
-use crate::ending::{Ending, until};
 use crate::history::{History, Operation, Stream};
+use crate::quiesce::{Quiesce, until};
 use crate::scenario::{Need, Scenario};
 use crate::scenarios::Faults;
+use crate::shared_state::{Phase, SharedState};
 use crate::traffic::{client, housekeeper};
 use crate::watching::{recorder, wanderer};
 use fastrand::Rng;
@@ -79,30 +79,30 @@ pub async fn run(scenario: Scenario, seed: u64, options: &Options) -> Result<Rep
         clocks: scenario.clocks(),
         other_command: options.other_command.clone(),
     };
-    let board = Arc::new(Board::new(options.think));
-    let mut cluster = Cluster::start(settings, members, seed, Arc::clone(&board)).await?;
+    let shared_state = Arc::new(SharedState::new(options.think));
+    let mut cluster = Cluster::start(settings, members, seed, Arc::clone(&shared_state)).await?;
     if disks && !cluster.has_disk(0) {
         return Err(ClusterError::Unable("root and loop mounts"));
     }
-    let load = Load::start(&board, scenario, seed, members, options);
+    let load = Load::start(&shared_state, scenario, seed, members, options);
     let mut report = Report { members, history: History::default(), violations: Vec::new(), healed_in: Duration::ZERO, logs: Vec::new() };
-    let mut ending = Ending::default();
+    let mut quiesce = Quiesce::default();
     let last = {
         let mut faults = Faults { cluster: &mut cluster, random: &mut random, catchup_entries };
-        let done = go_through(&mut faults, scenario, &mut ending, &mut report.healed_in).await;
+        let done = go_through(&mut faults, scenario, &mut quiesce, &mut report.healed_in).await;
         match done {
             Ok(last) => last,
             Err(Failure::Machine(error)) => return Err(error),
             Err(Failure::Violated(violation)) => {
                 report.violations.push(violation);
-                board.recorded()
+                shared_state.recorded()
             }
         }
     };
-    board.set_phase(until(last));
+    shared_state.set_phase(until(last));
     report.history = load.finish().await;
-    report.history.operations.append(&mut ending.operations);
-    report.history.deeds = board.deeds();
+    report.history.operations.append(&mut quiesce.operations);
+    report.history.deeds = shared_state.deeds();
     report.history.last_revision = last;
     if report.violations.is_empty() {
         report.violations = check(&report.history);
@@ -144,27 +144,30 @@ impl From<Violation> for Failure {
 }
 
 /// Load before, during and after the faults; then the end. Returns the last revision.
-async fn go_through(faults: &mut Faults<'_>, scenario: Scenario, ending: &mut Ending, healed_in: &mut Duration) -> Result<i64, Failure> {
-    wait_for_answers(&faults.cluster.board, ANSWERS_BEFORE).await?;
-    faults.cluster.board.note(format!("{scenario:?}"));
+async fn go_through(faults: &mut Faults<'_>, scenario: Scenario, quiesce: &mut Quiesce, healed_in: &mut Duration) -> Result<i64, Failure> {
+    wait_for_answers(&faults.cluster.shared_state, ANSWERS_BEFORE).await?;
+    faults.cluster.shared_state.note(format!("{scenario:?}"));
     faults.inject(scenario).await?;
     let healing = Instant::now();
     faults.cluster.heal().await?;
-    ending.settle(faults.cluster).await?;
+    quiesce.settle(faults.cluster).await?;
     *healed_in = healing.elapsed();
-    faults.cluster.board.note("every member takes writes");
-    let more = faults.cluster.board.answered() + ANSWERS_BEFORE / 2;
-    wait_for_answers(&faults.cluster.board, more).await?;
-    faults.cluster.board.set_phase(Phase::Rest);
-    ending.outlive_leases(faults.cluster).await?;
-    Ok(ending.last_words(faults.cluster).await?)
+    faults.cluster.shared_state.note("every member takes writes");
+    let more = faults.cluster.shared_state.answered() + ANSWERS_BEFORE / 2;
+    wait_for_answers(&faults.cluster.shared_state, more).await?;
+    faults.cluster.shared_state.set_phase(Phase::Rest);
+    quiesce.outlive_leases(faults.cluster).await?;
+    Ok(quiesce.last_words(faults.cluster).await?)
 }
 
-async fn wait_for_answers(board: &Board, count: u64) -> Result<(), Violation> {
+async fn wait_for_answers(shared_state: &SharedState, count: u64) -> Result<(), Violation> {
     let begun = Instant::now();
-    while board.answered() < count {
+    while shared_state.answered() < count {
         if begun.elapsed() > ANSWERS_PATIENCE {
-            return Err(Violation::new("available", format!("{} answers, not {count}, within {ANSWERS_PATIENCE:?}", board.answered())));
+            return Err(Violation::new(
+                "available",
+                format!("{} answers, not {count}, within {ANSWERS_PATIENCE:?}", shared_state.answered()),
+            ));
         }
         sleep(Duration::from_millis(5)).await;
     }
@@ -205,21 +208,21 @@ struct Load {
 }
 
 impl Load {
-    fn start(board: &Arc<Board>, scenario: Scenario, seed: u64, members: usize, options: &Options) -> Self {
+    fn start(shared_state: &Arc<SharedState>, scenario: Scenario, seed: u64, members: usize, options: &Options) -> Self {
         let (mut clients, mut watchers) = (JoinSet::new(), JoinSet::new());
         for number in 0..options.clients {
             // Most use one member only, so that the responses of one member can be followed.
             let pinned = (number % 4 != 3).then_some(number % members);
-            clients.spawn(client(Arc::clone(board), number, seed, pinned));
+            clients.spawn(client(Arc::clone(shared_state), number, seed, pinned));
         }
         let busy = matches!(scenario, Scenario::CompactAndKill | Scenario::DefragmentAndKill);
         let pause = Duration::from_millis(if busy { 30 } else { 200 });
-        clients.spawn(housekeeper(Arc::clone(board), options.clients, seed, pause));
+        clients.spawn(housekeeper(Arc::clone(shared_state), options.clients, seed, pause));
         for member in 0..MEMBERS_MAX {
-            watchers.spawn(recorder(Arc::clone(board), member, member));
+            watchers.spawn(recorder(Arc::clone(shared_state), member, member));
         }
         for number in MEMBERS_MAX..MEMBERS_MAX + options.watchers {
-            watchers.spawn(wanderer(Arc::clone(board), number, seed));
+            watchers.spawn(wanderer(Arc::clone(shared_state), number, seed));
         }
         Self { clients, watchers }
     }

@@ -1,8 +1,8 @@
 //! Clients: they send requests, record times and outcomes, and pause.
 
-use crate::board::{Board, Seat};
 use crate::history::{Operation, Outcome, Request, Response};
 use crate::requests::Chooser;
+use crate::shared_state::{Seat, SharedState};
 use proto::etcdserverpb::{CompactionRequest, DefragmentRequest, LeaseKeepAliveRequest, LeaseRevokeRequest};
 use rpc::etcdserverpb::{kv_client::KvClient, lease_client::LeaseClient, maintenance_client::MaintenanceClient};
 use std::sync::Arc;
@@ -14,20 +14,20 @@ use tonic::{Code, Status};
 const REQUEST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Asks random things until the load ends. A pinned client asks one member only.
-pub(crate) async fn client(board: Arc<Board>, number: usize, seed: u64, pinned: Option<usize>) -> Vec<Operation> {
+pub(crate) async fn client(shared_state: Arc<SharedState>, number: usize, seed: u64, pinned: Option<usize>) -> Vec<Operation> {
     let mut chooser = Chooser::new(seed, number);
     let mut operations = Vec::new();
-    while board.is_loading() {
-        let think = board.think().mul_f64(2.0 * chooser.random().f64());
+    while shared_state.is_loading() {
+        let think = shared_state.think().mul_f64(2.0 * chooser.random().f64());
         sleep(think).await;
-        let seats = board.seats();
-        let seat = pinned.and_then(|pinned| board.seat(pinned)).or_else(|| chooser.random().choice(&seats).cloned());
+        let seats = shared_state.seats();
+        let seat = pinned.and_then(|pinned| shared_state.seat(pinned)).or_else(|| chooser.random().choice(&seats).cloned());
         let Some(seat) = seat else {
             sleep(Duration::from_millis(10)).await;
             continue;
         };
         let request = chooser.next();
-        let operation = ask(&board, number, &seat, request, REQUEST_PATIENCE).await;
+        let operation = ask(&shared_state, number, &seat, request, REQUEST_PATIENCE).await;
         match &operation.outcome {
             Outcome::Answered(response) => chooser.learn(&operation.request, response),
             Outcome::Refused(why) if why.contains("lease not found") => {
@@ -45,40 +45,40 @@ pub(crate) async fn client(board: Arc<Board>, number: usize, seed: u64, pinned: 
 }
 
 /// Compacts up to where a recorder is, and defragments now and then.
-pub(crate) async fn housekeeper(board: Arc<Board>, number: usize, seed: u64, pause: Duration) -> Vec<Operation> {
+pub(crate) async fn housekeeper(shared_state: Arc<SharedState>, number: usize, seed: u64, pause: Duration) -> Vec<Operation> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut operations = Vec::new();
-    while board.is_loading() {
+    while shared_state.is_loading() {
         sleep(pause.mul_f64(2.0 * random.f64())).await;
-        let Some(seat) = random.choice(board.seats()) else { continue };
+        let Some(seat) = random.choice(shared_state.seats()) else { continue };
         let defragment = random.u8(..6) == 0;
-        let revision = board.recorded() - if random.bool() { 0 } else { random.i64(0..40) };
+        let revision = shared_state.recorded() - if random.bool() { 0 } else { random.i64(0..40) };
         let request = if defragment {
             Request::Defragment
-        } else if revision > board.compacted() && revision > 0 {
-            board.set_compacted(revision);
+        } else if revision > shared_state.compacted() && revision > 0 {
+            shared_state.set_compacted(revision);
             Request::Compact(CompactionRequest { revision, physical: random.u8(..4) == 0 })
         } else {
             continue;
         };
-        operations.push(ask(&board, number, &seat, request, REQUEST_PATIENCE * 2).await);
+        operations.push(ask(&shared_state, number, &seat, request, REQUEST_PATIENCE * 2).await);
     }
     operations
 }
 
 /// One request, with all that is to be known of it.
-pub(crate) async fn ask(board: &Board, client: usize, seat: &Seat, request: Request, patience: Duration) -> Operation {
-    let invoked = board.now();
+pub(crate) async fn ask(shared_state: &SharedState, client: usize, seat: &Seat, request: Request, patience: Duration) -> Operation {
+    let invoked = shared_state.now();
     let outcome = match timeout(patience, perform(seat, &request)).await {
         Err(_) => Outcome::Unknown("no answer in time".to_owned()),
         Ok(Err(status)) if is_definite(&status) => Outcome::Refused(status.message().to_owned()),
         Ok(Err(status)) => Outcome::Unknown(format!("{:?}: {}", status.code(), status.message())),
         Ok(Ok(response)) => {
-            board.count_answer();
+            shared_state.count_answer();
             Outcome::Answered(response)
         }
     };
-    Operation { client, member: seat.member, life: seat.life, invoked, returned: board.now(), request, outcome }
+    Operation { client, member: seat.member, life: seat.life, invoked, returned: shared_state.now(), request, outcome }
 }
 
 /// Returns `true` if the state itself, or the door in front of it, said no.

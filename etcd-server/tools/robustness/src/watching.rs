@@ -1,8 +1,8 @@
 //! Watchers: recorders that follow everything at one member, and others that come and go with every kind of request.
 
-use crate::board::{Board, Phase, Seat};
 use crate::history::{Delivery, Stream};
 use crate::requests::{KEYS, key};
+use crate::shared_state::{Phase, Seat, SharedState};
 use fastrand::Rng;
 use proto::etcdserverpb::{
     WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse, watch_create_request::FilterType, watch_request::RequestUnion,
@@ -30,12 +30,12 @@ struct Manner {
 }
 
 /// Follows everything at one member for as long as the run lasts.
-pub(crate) async fn recorder(board: Arc<Board>, number: usize, member: usize) -> Vec<Stream> {
+pub(crate) async fn recorder(shared_state: Arc<SharedState>, number: usize, member: usize) -> Vec<Stream> {
     let (mut streams, mut next) = (Vec::new(), 1);
     loop {
-        let Some(seat) = board.seat(member) else {
+        let Some(seat) = shared_state.seat(member) else {
             // It was taken out of the group.
-            if !board.is_loading() {
+            if !shared_state.is_loading() {
                 break;
             }
             sleep(Duration::from_millis(20)).await;
@@ -44,7 +44,7 @@ pub(crate) async fn recorder(board: Arc<Board>, number: usize, member: usize) ->
         let request =
             WatchCreateRequest { key: "\0".into(), range_end: "\0".into(), start_revision: next, prev_kv: true, ..Default::default() };
         let manner = Manner { leaves: None, asks: None, rests: Duration::ZERO };
-        let stream = follow(&board, number, &seat, request, manner, true).await;
+        let stream = follow(&shared_state, number, &seat, request, manner, true).await;
         let compacted = stream
             .deliveries
             .last()
@@ -60,7 +60,7 @@ pub(crate) async fn recorder(board: Arc<Board>, number: usize, member: usize) ->
             .max();
         next = next.max(last.map_or(0, |last| last + 1)).max(compacted);
         streams.push(stream);
-        let phase = *board.phase().borrow();
+        let phase = *shared_state.phase().borrow();
         if matches!(phase, Phase::Until { last, deadline } if next > last || Instant::now() > deadline) {
             break;
         }
@@ -70,21 +70,21 @@ pub(crate) async fn recorder(board: Arc<Board>, number: usize, member: usize) ->
 }
 
 /// Watches this and that, here and there; the last one it keeps to the end.
-pub(crate) async fn wanderer(board: Arc<Board>, number: usize, seed: u64) -> Vec<Stream> {
+pub(crate) async fn wanderer(shared_state: Arc<SharedState>, number: usize, seed: u64) -> Vec<Stream> {
     let mut random = Rng::with_seed(seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let (mut streams, mut resumed): (Vec<Stream>, Option<WatchCreateRequest>) = (Vec::new(), None);
-    while board.is_loading() || resumed.is_some() {
-        let Some(seat) = random.choice(board.seats()) else {
+    while shared_state.is_loading() || resumed.is_some() {
+        let Some(seat) = random.choice(shared_state.seats()) else {
             sleep(Duration::from_millis(20)).await;
             continue;
         };
-        let request = resumed.take().unwrap_or_else(|| draw(&board, &mut random));
+        let request = resumed.take().unwrap_or_else(|| draw(&shared_state, &mut random));
         let manner = Manner {
             leaves: Some(Instant::now() + Duration::from_millis(random.u64(50..3000))),
             asks: (random.u8(..3) == 0).then(|| Duration::from_millis(random.u64(1..100))),
             rests: if random.u8(..6) == 0 { Duration::from_millis(random.u64(1..60)) } else { Duration::ZERO },
         };
-        let stream = follow(&board, number, &seat, request, manner, false).await;
+        let stream = follow(&shared_state, number, &seat, request, manner, false).await;
         // Half of those that were cut off, or left, go on elsewhere from where they were.
         let last = stream
             .deliveries
@@ -94,7 +94,7 @@ pub(crate) async fn wanderer(board: Arc<Board>, number: usize, seed: u64) -> Vec
             .map(|kv| kv.mod_revision)
             .max();
         let cancelled = stream.deliveries.last().is_some_and(|deliveries| deliveries.response.canceled);
-        if let Some(last) = last.filter(|_| !cancelled && !stream.to_the_end && (random.bool() || !board.is_loading())) {
+        if let Some(last) = last.filter(|_| !cancelled && !stream.to_the_end && (random.bool() || !shared_state.is_loading())) {
             resumed = Some(WatchCreateRequest { start_revision: last + 1, ..stream.request.clone() });
         }
         let silent = stream.deliveries.is_empty();
@@ -106,7 +106,7 @@ pub(crate) async fn wanderer(board: Arc<Board>, number: usize, seed: u64) -> Vec
     streams
 }
 
-fn draw(board: &Board, random: &mut Rng) -> WatchCreateRequest {
+fn draw(shared_state: &SharedState, random: &mut Rng) -> WatchCreateRequest {
     let first = random.u64(..KEYS);
     let (from, to) = match random.u8(..5) {
         0 => ("\0".to_owned(), "\0".to_owned()),
@@ -117,11 +117,11 @@ fn draw(board: &Board, random: &mut Rng) -> WatchCreateRequest {
     };
     let start_revision = match random.u8(..8) {
         0 | 1 => 0,
-        2 | 3 => board.compacted(),
-        4 => board.compacted() + random.i64(0..5),
-        5 => (board.recorded() - random.i64(0..100)).max(1),
-        6 => board.recorded() + random.i64(1..50),
-        _ => board.recorded(),
+        2 | 3 => shared_state.compacted(),
+        4 => shared_state.compacted() + random.i64(0..5),
+        5 => (shared_state.recorded() - random.i64(0..100)).max(1),
+        6 => shared_state.recorded() + random.i64(1..50),
+        _ => shared_state.recorded(),
     };
     let filters = match random.u8(..6) {
         0 => vec![FilterType::Noput.into()],
@@ -141,11 +141,18 @@ fn draw(board: &Board, random: &mut Rng) -> WatchCreateRequest {
 }
 
 /// One stream with one watch, from its creation until it breaks, is left, or has all that it is owed.
-async fn follow(board: &Board, watcher: usize, seat: &Seat, request: WatchCreateRequest, manner: Manner, records: bool) -> Stream {
+async fn follow(
+    shared_state: &SharedState,
+    watcher: usize,
+    seat: &Seat,
+    request: WatchCreateRequest,
+    manner: Manner,
+    records: bool,
+) -> Stream {
     let mut stream = Stream {
         watcher,
         member: seat.member,
-        invoked: board.now(),
+        invoked: shared_state.now(),
         request: request.clone(),
         deliveries: Vec::new(),
         to_the_end: false,
@@ -161,7 +168,7 @@ async fn follow(board: &Board, watcher: usize, seat: &Seat, request: WatchCreate
         Ok(Err(status)) => return Stream { ended: Some(status.message().to_owned()), ..stream },
         Err(_) => return Stream { ended: Some("not opened in time".to_owned()), ..stream },
     };
-    let mut phase = board.phase();
+    let mut phase = shared_state.phase();
     let (mut next_question, mut deadline) = (Instant::now(), None);
     loop {
         if let Phase::Until { last, deadline: end } = *phase.borrow_and_update() {
@@ -177,10 +184,10 @@ async fn follow(board: &Board, watcher: usize, seat: &Seat, request: WatchCreate
             message = responses.message() => match message {
                 Ok(Some(response)) => {
                     if records {
-                        board.record(response.events.iter().filter_map(|event| event.kv.as_ref()).map(|kv| kv.mod_revision).max().unwrap_or(1));
+                        shared_state.record(response.events.iter().filter_map(|event| event.kv.as_ref()).map(|kv| kv.mod_revision).max().unwrap_or(1));
                     }
                     let cancelled = response.canceled;
-                    stream.deliveries.push(Delivery { at: board.now(), response });
+                    stream.deliveries.push(Delivery { at: shared_state.now(), response });
                     if cancelled {
                         return stream;
                     }

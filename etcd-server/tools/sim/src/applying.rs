@@ -3,7 +3,7 @@
 use crate::check::{Checked, check};
 use crate::plan::spread;
 use crate::planted::Bug;
-use crate::process::{Behind, Context, Doing, Process, Renewed, Reply, Ticket, Waiting, keep};
+use crate::process::{Behind, Context, Process, Renewed, Reply, Task, Ticket, Waiting, keep};
 use crate::schedule::MILLISECOND;
 use apply::{Effect, MembershipChange};
 use bytes::BytesMut;
@@ -202,7 +202,7 @@ impl Process {
     /// Does the housekeeping, and the background tasks of a leader.
     pub(crate) fn duty(&mut self, cx: &mut Context<'_>) -> Checked {
         let pause = cx.random.u64(..=2 * cx.plan.duty_pause);
-        cx.out.later.push((MILLISECOND + pause, Doing::Duty));
+        cx.out.later.push((MILLISECOND + pause, Task::Duty));
         if self.removal.is_none() {
             self.removal = Removal::due(&self.store, self.state.keys.compacted())?;
         }
@@ -266,7 +266,7 @@ impl Process {
 
     /// Watchers that are behind catch up, and answers leave.
     pub(crate) fn watch_pass(&mut self, cx: &mut Context<'_>) -> Checked {
-        cx.out.later.push((MILLISECOND + spread(cx.random, 10 * MILLISECOND), Doing::Watch));
+        cx.out.later.push((MILLISECOND + spread(cx.random, 10 * MILLISECOND), Task::Watch));
         if self.hub.has_work() {
             let budget = Budget { changes: cx.random.usize(1..50), bytes: cx.random.usize(1..4096), watchers: cx.random.usize(1..4) };
             self.hub.catch_up(&self.store, budget)?;

@@ -3,7 +3,7 @@
 
 use crate::check::{Checked, Violation, check};
 use crate::client::{Client, Operation, probes};
-use crate::happening::Happening;
+use crate::event::Event;
 use crate::plan::{ELECTION_TICKS, TICK};
 use crate::process::{Reply, Ticket};
 use crate::schedule::{SECOND, Time};
@@ -38,10 +38,10 @@ impl World {
                     (process.hung_until, process.slow_until) = (0, 0);
                 }
             }
-            self.schedule.at(self.now + 1, Happening::Start { member: id });
-            self.schedule.at(self.now + GRACE, Happening::Probe { member: id });
+            self.schedule.at(self.now + 1, Event::Start { member: id });
+            self.schedule.at(self.now + GRACE, Event::Probe { member: id });
         }
-        self.schedule.at(self.now + GRACE + 6 * SECOND, Happening::End);
+        self.schedule.at(self.now + GRACE + 6 * SECOND, Event::End);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Faults, and the operator that changes the cluster meanwhile.
 
 use crate::check::Checked;
-use crate::happening::Happening;
+use crate::event::Event;
 use crate::plan::{Fault, spread};
 use crate::schedule::{MILLISECOND, SECOND, Time};
 use crate::world::{World, record};
@@ -19,7 +19,7 @@ impl World {
             return Ok(());
         }
         let pause = MILLISECOND + spread(&mut self.random, self.plan.fault_pause);
-        self.schedule.at(self.now + pause, Happening::Fault);
+        self.schedule.at(self.now + pause, Event::Fault);
         let Some(fault) = self.random.choice(&self.plan.faults).copied() else { return Ok(()) };
         let running: Vec<_> = self.members.iter().filter(|(_, member)| member.process.is_some()).map(|(id, _)| *id).collect();
         // Half of the faults hit the leader, where most can go wrong.
@@ -74,7 +74,7 @@ impl World {
         });
         self.network.blocked.extend(cut);
         let until = self.for_a_while(500 * MILLISECOND);
-        self.schedule.at(until, Happening::Heal);
+        self.schedule.at(until, Event::Heal);
     }
 
     fn reset_connections(&mut self, victim: u64) {
@@ -130,7 +130,7 @@ impl World {
     /// The operator adds, promotes, removes and replaces, one step at a time, and sees to it that lost members are taken out.
     pub(crate) fn operate(&mut self) -> Checked {
         let pause: Time = if self.faults_over { 50 * MILLISECOND } else { 100 * MILLISECOND + spread(&mut self.random, SECOND) };
-        self.schedule.at(self.now + pause, Happening::Operator);
+        self.schedule.at(self.now + pause, Event::Operator);
         let Some(leader) = self.leader() else { return Ok(()) };
         let Some(change) = self.next_change(leader) else { return Ok(()) };
         let at = if self.random.u8(..4) == 0 { self.members.keys().copied().find(|id| self.life(*id).is_some()) } else { Some(leader) };
@@ -141,7 +141,7 @@ impl World {
             let member = self.make_member();
             self.members.insert(added.id.0, member);
             let delay = spread(&mut self.random, 300 * MILLISECOND);
-            self.schedule.at(self.now + delay, Happening::Start { member: added.id.0 });
+            self.schedule.at(self.now + delay, Event::Start { member: added.id.0 });
         }
         let transfer_leadership = removes_leader && self.random.u8(..4) > 0;
         self.with(at, life, |process, cx| {

@@ -22,12 +22,12 @@ use schema::{MemoryBatch, MemoryStore, Table, View as _, meta};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use types::{LeaseId, Moment};
-use watch::{Hub, Settings, StreamId};
+use types::{LeaseId, MonotonicTime};
+use watch::{Settings, StreamId, WatcherHub};
 
 /// Something that a process does later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Doing {
+pub(crate) enum Task {
     Tick,
     Synced,
     /// The state of a snapshot has taken the place of the old one.
@@ -94,7 +94,7 @@ pub(crate) enum Behind {
 #[derive(Default)]
 pub(crate) struct Outbox {
     pub(crate) messages: Vec<(Message, Option<Arc<MemoryStore>>)>,
-    pub(crate) later: Vec<(Time, Doing)>,
+    pub(crate) later: Vec<(Time, Task)>,
     pub(crate) told: Vec<(Ticket, Reply)>,
     pub(crate) watched: Vec<(StreamId, WatchResponse)>,
     /// The process ends for good.
@@ -130,7 +130,7 @@ pub(crate) struct Process {
     pub(crate) store: MemoryStore,
     pub(crate) state: State,
     pub(crate) expiry: Expiry,
-    pub(crate) hub: Hub,
+    pub(crate) hub: WatcherHub,
     pub(crate) applied: (u64, u64),
     log_queue: VecDeque<Persist>,
     syncing: Vec<Persist>,
@@ -186,7 +186,7 @@ impl Process {
             rate,
             node,
             read_index_queue: ReadIndexQueue::new(ReadContexts::new(id, life), 20),
-            hub: Hub::new(watch_settings(), point.current, point.compacted),
+            hub: WatcherHub::new(watch_settings(), point.current, point.compacted),
             store,
             state,
             expiry,
@@ -211,7 +211,7 @@ impl Process {
         if process.applied.0 > 0 {
             cx.oracle.check_state(process.applied.0, &process.state)?;
         }
-        cx.out.later.extend([(process.tick_length(), Doing::Tick), (cx.plan.duty_pause, Doing::Duty), (MILLISECOND, Doing::Watch)]);
+        cx.out.later.extend([(process.tick_length(), Task::Tick), (cx.plan.duty_pause, Task::Duty), (MILLISECOND, Task::Watch)]);
         process.work(cx)?;
         Ok(process)
     }
@@ -222,8 +222,8 @@ impl Process {
     }
 
     /// This member's own clock.
-    pub(crate) fn moment(&self, now: Time) -> Moment {
-        Moment(now * self.rate / 1_000_000)
+    pub(crate) fn moment(&self, now: Time) -> MonotonicTime {
+        MonotonicTime(now * self.rate / 1_000_000)
     }
 
     pub(crate) fn election_timeout(&self) -> Duration {
@@ -240,23 +240,23 @@ impl Process {
     }
 
     /// Does a task when its time has come.
-    pub(crate) fn act(&mut self, doing: Doing, cx: &mut Context<'_>) -> Checked {
+    pub(crate) fn act(&mut self, doing: Task, cx: &mut Context<'_>) -> Checked {
         match doing {
-            Doing::Tick => {
+            Task::Tick => {
                 self.node.tick();
                 self.read_index_queue.tick();
                 if cx.planted.has(Bug::ReusedReadContexts) && cx.random.u8(..10) == 0 {
                     self.ask_with_used_contexts();
                 }
                 self.give_up_leading_on_a_hung_disk(cx);
-                cx.out.later.push((self.tick_length(), Doing::Tick));
+                cx.out.later.push((self.tick_length(), Task::Tick));
             }
-            Doing::Synced => self.synced(cx),
-            Doing::Switched => self.switched(cx)?,
-            Doing::Installed => self.installed(cx)?,
-            Doing::Apply => self.apply_next(cx)?,
-            Doing::Duty => self.duty(cx)?,
-            Doing::Watch => self.watch_pass(cx)?,
+            Task::Synced => self.synced(cx),
+            Task::Switched => self.switched(cx)?,
+            Task::Installed => self.installed(cx)?,
+            Task::Apply => self.apply_next(cx)?,
+            Task::Duty => self.duty(cx)?,
+            Task::Watch => self.watch_pass(cx)?,
         }
         self.work(cx)
     }
@@ -300,7 +300,7 @@ impl Process {
         self.sync_next(cx);
         if !self.applying && !self.apply_queue.is_empty() {
             self.applying = true;
-            cx.out.later.push((spread(cx.random, cx.plan.apply), Doing::Apply));
+            cx.out.later.push((spread(cx.random, cx.plan.apply), Task::Apply));
         }
         Ok(())
     }
@@ -383,13 +383,13 @@ impl Process {
         let latency = 20 + spread(cx.random, cx.plan.sync) * slow;
         let latency = latency.max(self.hung_until.saturating_sub(cx.now));
         if plain == 0 {
-            cx.out.later.push((latency * 2, Doing::Switched));
+            cx.out.later.push((latency * 2, Task::Switched));
             return;
         }
         for persist in &self.syncing {
             cx.disk.write(persist.write.clone());
         }
-        cx.out.later.push((latency, Doing::Synced));
+        cx.out.later.push((latency, Task::Synced));
     }
 
     fn synced(&mut self, cx: &mut Context<'_>) {
@@ -407,7 +407,7 @@ impl Process {
         let install = self.syncing.first().and_then(|persist| persist.install.as_ref());
         let (mark, state) = install.ok_or_else(|| Violation("nothing to install".to_owned()))?;
         cx.disk.install(Arc::clone(state), (mark.index, mark.term));
-        cx.out.later.push((20 + spread(cx.random, cx.plan.sync), Doing::Installed));
+        cx.out.later.push((20 + spread(cx.random, cx.plan.sync), Task::Installed));
         Ok(())
     }
 

@@ -3,12 +3,12 @@
 use crate::check::{Checked, Violation, check};
 use crate::client::{Ask, Client, PATIENCE};
 use crate::disk::{Disk, Write};
-use crate::happening::Happening;
+use crate::event::Event;
 use crate::network::Network;
 use crate::oracle::Oracle;
 use crate::plan::{DRIFT_MAX, Plan, spread};
 use crate::planted::{Bug, Planted};
-use crate::process::{Behind, Context, Doing, Outbox, Process, Reply, Ticket, Waiting};
+use crate::process::{Behind, Context, Outbox, Process, Reply, Task, Ticket, Waiting};
 use crate::schedule::{MILLISECOND, SECOND, Schedule, Time};
 use crate::watching::{Attached, Watcher};
 use consensus::{Entry, EntryKind, HardState};
@@ -44,7 +44,7 @@ pub(crate) struct World {
     pub(crate) random: Rng,
     pub(crate) plan: Plan,
     pub(crate) planted: Planted,
-    pub(crate) schedule: Schedule<Happening>,
+    pub(crate) schedule: Schedule<Event>,
     pub(crate) members: BTreeMap<u64, Member>,
     pub(crate) network: Network,
     pub(crate) oracle: Oracle,
@@ -108,20 +108,20 @@ impl World {
             member.disk.write(Write { entries: entries.clone(), hard_state: Some(hard_state) });
             member.disk.sync();
             self.members.insert(id, member);
-            self.schedule.at(0, Happening::Start { member: id });
+            self.schedule.at(0, Event::Start { member: id });
         }
         for client in 0..self.plan.clients {
-            self.schedule.at(100 * MILLISECOND, Happening::Invoke { client });
+            self.schedule.at(100 * MILLISECOND, Event::Invoke { client });
         }
         for watcher in 0..self.plan.watchers {
             self.watchers.push(Watcher::new(&mut self.random));
-            self.schedule.at(100 * MILLISECOND, Happening::Watcher { watcher });
+            self.schedule.at(100 * MILLISECOND, Event::Watcher { watcher });
         }
         if !self.plan.faults.is_empty() {
-            self.schedule.at(300 * MILLISECOND, Happening::Fault);
+            self.schedule.at(300 * MILLISECOND, Event::Fault);
         }
-        self.schedule.at(500 * MILLISECOND, Happening::Operator);
-        self.schedule.at(self.plan.faults_until, Happening::Settle);
+        self.schedule.at(500 * MILLISECOND, Event::Operator);
+        self.schedule.at(self.plan.faults_until, Event::Settle);
     }
 
     pub(crate) fn make_member(&mut self) -> Member {
@@ -131,59 +131,59 @@ impl World {
 
     /// Runs to the end. Returns a number that stands for everything that happened.
     pub(crate) fn run(&mut self) -> Checked<u64> {
-        while let Some((at, happening)) = self.schedule.pop() {
+        while let Some((at, event)) = self.schedule.pop() {
             self.now = at;
             self.events += 1;
-            if let Some(member) = happening.member()
+            if let Some(member) = event.member()
                 && let Some(paused_until) = self.members.get(&member).map(|member| member.paused_until).filter(|until| *until > at)
             {
-                self.schedule.at(paused_until, happening);
+                self.schedule.at(paused_until, event);
                 continue;
             }
-            self.note(&happening);
-            if matches!(happening, Happening::End) {
+            self.note(&event);
+            if matches!(event, Event::End) {
                 return Ok(self.trace.finish());
             }
-            self.happen(happening)?;
+            self.happen(event)?;
             self.check_durable()?;
         }
         Err(Violation("nothing happens any more".to_owned()))
     }
 
-    fn note(&mut self, happening: &Happening) {
-        (self.now, happening.name(), happening.member(), self.oracle.committed()).hash(&mut self.trace);
+    fn note(&mut self, event: &Event) {
+        (self.now, event.name(), event.member(), self.oracle.committed()).hash(&mut self.trace);
         if self.tracing {
             #[expect(clippy::print_stdout, reason = "this is what was asked for")]
             {
-                println!("{:>9.3} ms {}", Duration::from_micros(self.now).as_secs_f64() * 1000.0, happening.describe());
+                println!("{:>9.3} ms {}", Duration::from_micros(self.now).as_secs_f64() * 1000.0, event.describe());
             }
         }
     }
 
-    fn happen(&mut self, happening: Happening) -> Checked {
-        match happening {
-            Happening::Do { member, life, doing } => self.act(member, life, doing),
-            Happening::Message { message, epoch, snapshot } => self.arrive(&message, epoch, snapshot),
-            Happening::SnapshotEnd { .. } if self.planted.has(Bug::SnapshotNotReported) => Ok(()),
-            Happening::SnapshotEnd { member, life, to, ok } => self.with(member, life, |process, cx| {
+    fn happen(&mut self, event: Event) -> Checked {
+        match event {
+            Event::Do { member, life, doing } => self.act(member, life, doing),
+            Event::Message { message, epoch, snapshot } => self.arrive(&message, epoch, snapshot),
+            Event::SnapshotEnd { .. } if self.planted.has(Bug::SnapshotNotReported) => Ok(()),
+            Event::SnapshotEnd { member, life, to, ok } => self.with(member, life, |process, cx| {
                 process.node.report_snapshot(to, ok);
                 process.work(cx)
             }),
-            Happening::Start { member } => self.start(member),
-            Happening::Ask { member, ticket, ask } => self.ask(member, ticket, ask),
-            Happening::Reply { ticket, told } => self.told(ticket, &told),
-            Happening::Invoke { client } => self.invoke(client),
-            Happening::GiveUp { ticket } => self.told(ticket, &Reply::Unknown),
-            Happening::Watcher { watcher } => self.attach(watcher),
-            Happening::Fault => self.fault(),
-            Happening::Heal => {
+            Event::Start { member } => self.start(member),
+            Event::Ask { member, ticket, ask } => self.ask(member, ticket, ask),
+            Event::Reply { ticket, told } => self.told(ticket, &told),
+            Event::Invoke { client } => self.invoke(client),
+            Event::GiveUp { ticket } => self.told(ticket, &Reply::Unknown),
+            Event::Watcher { watcher } => self.attach(watcher),
+            Event::Fault => self.fault(),
+            Event::Heal => {
                 self.network.blocked.clear();
                 Ok(())
             }
-            Happening::Operator => self.operate(),
-            Happening::Settle => self.settle(),
-            Happening::Probe { member } => self.probe(member),
-            Happening::End => Ok(()),
+            Event::Operator => self.operate(),
+            Event::Settle => self.settle(),
+            Event::Probe { member } => self.probe(member),
+            Event::End => Ok(()),
         }
     }
 
@@ -210,11 +210,11 @@ impl World {
             self.send(life, &message, snapshot.as_ref());
         }
         for (delay, doing) in out.later {
-            self.schedule.at(self.now + delay, Happening::Do { member: id, life, doing });
+            self.schedule.at(self.now + delay, Event::Do { member: id, life, doing });
         }
         for (ticket, told) in out.told {
             let delay = 20 + self.random.u64(..MILLISECOND);
-            self.schedule.at(self.now + delay, Happening::Reply { ticket, told });
+            self.schedule.at(self.now + delay, Event::Reply { ticket, told });
         }
         for (stream, response) in out.watched {
             self.watched(id, life, stream, &response)?;
@@ -237,7 +237,7 @@ impl World {
             arrivals.iter_mut().for_each(|at| *at += slow);
             let ok = !arrivals.is_empty();
             let end = arrivals.first().copied().unwrap_or(self.now + slow) + 100;
-            self.schedule.at(end, Happening::SnapshotEnd { member: from, life, to, ok });
+            self.schedule.at(end, Event::SnapshotEnd { member: from, life, to, ok });
         } else if arrivals.is_empty()
             && self.random.u8(..4) == 0
             && let Some(process) = self.members.get_mut(&from).and_then(|member| member.process.as_mut())
@@ -245,7 +245,7 @@ impl World {
             process.node.report_unreachable(to);
         }
         for at in arrivals {
-            self.schedule.at(at, Happening::Message { message: message.clone(), epoch, snapshot: snapshot.cloned() });
+            self.schedule.at(at, Event::Message { message: message.clone(), epoch, snapshot: snapshot.cloned() });
         }
     }
 
@@ -265,8 +265,8 @@ impl World {
         self.with(to, life, |process, cx| process.step(message, snapshot, cx))
     }
 
-    fn act(&mut self, id: u64, life: u64, doing: Doing) -> Checked {
-        if doing == Doing::Synced
+    fn act(&mut self, id: u64, life: u64, doing: Task) -> Checked {
+        if doing == Task::Synced
             && let Some(member) =
                 self.members.get_mut(&id).filter(|member| member.process.as_ref().is_some_and(|process| process.life == life))
             && std::mem::take(&mut member.fail_sync)
@@ -306,7 +306,7 @@ impl World {
             crate::planted::spoil_disk(&mut member.disk, &self.planted);
             // Often so soon that its lost data is still requested.
             let away = if self.random.bool() { self.random.u64(..30 * MILLISECOND) } else { spread(&mut self.random, SECOND) };
-            self.schedule.at(self.now + away, Happening::Start { member: id });
+            self.schedule.at(self.now + away, Event::Start { member: id });
         }
     }
 
@@ -318,7 +318,7 @@ impl World {
         if self.planted.has(Bug::UnknownToldAsRefused) {
             for (request, ticket) in &process.waiters {
                 self.oracle.refused.insert(*request);
-                self.schedule.at(self.now + 1, Happening::Reply { ticket: *ticket, told: Reply::Refused });
+                self.schedule.at(self.now + 1, Event::Reply { ticket: *ticket, told: Reply::Refused });
             }
         }
         for watcher in self.watchers.iter_mut().filter(|watcher| watcher.attached.is_some_and(|at| at.member == id)) {
@@ -328,7 +328,7 @@ impl World {
 
     fn ask(&mut self, id: u64, ticket: Ticket, ask: Ask) -> Checked {
         let Some(life) = self.members.get(&id).and_then(|member| member.process.as_ref()).map(|process| process.life) else {
-            self.schedule.at(self.now + 100, Happening::Reply { ticket, told: Reply::Unknown });
+            self.schedule.at(self.now + 100, Event::Reply { ticket, told: Reply::Unknown });
             return Ok(());
         };
         self.with(id, life, |process, cx| {
@@ -371,7 +371,7 @@ impl World {
             return if failed { self.probe_again(ticket, operation, told) } else { Ok(()) };
         }
         let pause = spread(&mut self.random, self.plan.think);
-        self.schedule.at(self.now + pause, Happening::Invoke { client: ticket.client });
+        self.schedule.at(self.now + pause, Event::Invoke { client: ticket.client });
         Ok(())
     }
 
@@ -396,8 +396,8 @@ impl World {
 
     pub(crate) fn submit_after(&mut self, pause: Time, ticket: Ticket, member: u64, ask: Ask) {
         let delay = pause + 20 + self.random.u64(..MILLISECOND);
-        self.schedule.at(self.now + delay, Happening::Ask { member, ticket, ask });
-        self.schedule.at(self.now + pause + PATIENCE, Happening::GiveUp { ticket });
+        self.schedule.at(self.now + delay, Event::Ask { member, ticket, ask });
+        self.schedule.at(self.now + pause + PATIENCE, Event::GiveUp { ticket });
     }
 
     fn any_member(&mut self) -> u64 {
@@ -406,7 +406,7 @@ impl World {
     }
 
     fn attach(&mut self, id: usize) -> Checked {
-        self.schedule.at(self.now + spread(&mut self.random, 300 * MILLISECOND), Happening::Watcher { watcher: id });
+        self.schedule.at(self.now + spread(&mut self.random, 300 * MILLISECOND), Event::Watcher { watcher: id });
         let leave = !self.faults_over && self.random.u8(..5) == 0;
         let Some(watcher) = self.watchers.get_mut(id) else { return Ok(()) };
         if let Some(at) = watcher.attached {

@@ -1,9 +1,9 @@
 //! The check of a whole file: the checks of `bbolt check`, and inline buckets besides.
 
-use super::claims::Claims;
 use super::error::{BoltError, Flaw};
 use super::flags;
 use super::meta::u64_at;
+use super::page_owners::PageOwners;
 use super::read_at::ReadAt;
 use super::reader::{BoltFile, BucketEntry};
 use super::{PAGE_HEADER_BYTES, page::PageHeader};
@@ -19,24 +19,24 @@ impl<R: ReadAt> BoltFile<R> {
     /// # Errors
     /// The first flaw, or an error of `visit`.
     pub fn check<E: From<BoltError>>(&self, mut visit: impl FnMut(&BucketEntry, Option<(Bytes, Bytes)>) -> Result<(), E>) -> Result<(), E> {
-        let claims = Claims::new(self.meta().page_count);
-        let (buckets, mut claims) = self.buckets_claiming(claims)?;
+        let page_owners = PageOwners::new(self.meta().page_count);
+        let (buckets, mut page_owners) = self.buckets_claiming(page_owners)?;
         for bucket in &buckets {
             visit(bucket, None)?;
-            let mut walk = self.items_claiming(bucket, claims)?;
+            let mut walk = self.items_claiming(bucket, page_owners)?;
             for item in &mut walk {
                 visit(bucket, Some(item?))?;
             }
-            claims = walk.into_claims();
+            page_owners = walk.into_page_owners();
         }
         if let Some(page) = self.meta().freelist_page {
-            self.check_freelist(page, &mut claims)?;
+            self.check_freelist(page, &mut page_owners)?;
         }
         Ok(())
     }
 
-    fn check_freelist(&self, page: u64, claims: &mut Claims) -> Result<(), BoltError> {
-        let (header, data) = self.page(page, claims)?;
+    fn check_freelist(&self, page: u64, page_owners: &mut PageOwners) -> Result<(), BoltError> {
+        let (header, data) = self.page(page, page_owners)?;
         if header.flags != flags::FREELIST {
             return Err(BoltError::page(page, Flaw::Flags(header.flags)));
         }
@@ -46,12 +46,12 @@ impl<R: ReadAt> BoltFile<R> {
             if id <= previous || id >= self.meta().page_count {
                 return Err(BoltError::page(page, Flaw::Freelist));
             }
-            if let Some(shared) = claims.claim(id, 1) {
+            if let Some(shared) = page_owners.claim(id, 1) {
                 return Err(BoltError::page(shared, Flaw::Shared));
             }
             previous = id;
         }
-        match claims.unclaimed() {
+        match page_owners.unclaimed() {
             Some(lost) => Err(BoltError::page(lost, Flaw::Lost)),
             None => Ok(()),
         }

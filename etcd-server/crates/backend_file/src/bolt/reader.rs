@@ -1,9 +1,9 @@
 //! Opening a file, and finding its buckets.
 
-use super::claims::Claims;
 use super::error::{BoltError, Flaw};
 use super::meta::{META_BYTES, Meta, u64_at};
 use super::page::{PageHeader, TreePage};
+use super::page_owners::PageOwners;
 use super::read_at::ReadAt;
 use super::walk::Walk;
 use super::{BUCKET_HEADER_BYTES, PAGE_HEADER_BYTES};
@@ -70,7 +70,7 @@ impl<R: ReadAt> BoltFile<R> {
 
     /// All buckets in the order of their names. Each costs memory for its name and, if it is small, its contents.
     pub fn buckets(&self) -> Result<Vec<BucketEntry>, BoltError> {
-        self.buckets_claiming(Claims::new(self.meta.page_count)).map(|(buckets, _)| buckets)
+        self.buckets_claiming(PageOwners::new(self.meta.page_count)).map(|(buckets, _)| buckets)
     }
 
     /// The bucket called `name`.
@@ -80,12 +80,12 @@ impl<R: ReadAt> BoltFile<R> {
 
     /// The items of `bucket`, in key order. It ends behind the first error.
     pub fn items(&self, bucket: &BucketEntry) -> Result<Walk<'_, R>, BoltError> {
-        self.items_claiming(bucket, Claims::new(self.meta.page_count))
+        self.items_claiming(bucket, PageOwners::new(self.meta.page_count))
     }
 
     /// As [`Self::buckets`], going on from pages claimed before.
-    pub(super) fn buckets_claiming(&self, claims: Claims) -> Result<(Vec<BucketEntry>, Claims), BoltError> {
-        let mut walk = Walk::over_names(self, claims)?;
+    pub(super) fn buckets_claiming(&self, page_owners: PageOwners) -> Result<(Vec<BucketEntry>, PageOwners), BoltError> {
+        let mut walk = Walk::over_names(self, page_owners)?;
         let mut buckets = Vec::new();
         while let Some(entry) = walk.next_bucket()? {
             if buckets.len() == BUCKETS_MAX {
@@ -93,22 +93,22 @@ impl<R: ReadAt> BoltFile<R> {
             }
             buckets.push(entry);
         }
-        Ok((buckets, walk.into_claims()))
+        Ok((buckets, walk.into_page_owners()))
     }
 
     /// As [`Self::items`], going on from pages claimed before.
-    pub(super) fn items_claiming(&self, bucket: &BucketEntry, claims: Claims) -> Result<Walk<'_, R>, BoltError> {
+    pub(super) fn items_claiming(&self, bucket: &BucketEntry, page_owners: PageOwners) -> Result<Walk<'_, R>, BoltError> {
         if bucket.value.len() < BUCKET_HEADER_BYTES {
             return Err(BoltError::page(bucket.page, Flaw::BucketHeader(bucket.number)));
         }
         match u64_at(&bucket.value, 0) {
-            0 => Ok(Walk::over_page(self, TreePage::inline(bucket.page, bucket.number, &bucket.value)?, claims)),
-            root => Walk::over_tree(self, root, claims),
+            0 => Ok(Walk::over_page(self, TreePage::inline(bucket.page, bucket.number, &bucket.value)?, page_owners)),
+            root => Walk::over_tree(self, root, page_owners),
         }
     }
 
     /// Reads page `page` with its overflow. It must carry its own number and have no claim yet.
-    pub(super) fn page(&self, page: u64, claims: &mut Claims) -> Result<(PageHeader, Bytes), BoltError> {
+    pub(super) fn page(&self, page: u64, page_owners: &mut PageOwners) -> Result<(PageHeader, Bytes), BoltError> {
         let in_use = self.meta.page_count;
         if !(2..in_use).contains(&page) {
             return Err(BoltError::page(page, Flaw::OutOfFile(in_use)));
@@ -126,7 +126,7 @@ impl<R: ReadAt> BoltFile<R> {
         if span * page_bytes > RUN_BYTES_MAX {
             return Err(BoltError::page(page, Flaw::TooLong(span * page_bytes)));
         }
-        if let Some(shared) = claims.claim(page, span) {
+        if let Some(shared) = page_owners.claim(page, span) {
             return Err(BoltError::page(shared, Flaw::Shared));
         }
         let data = if span == 1 { data } else { self.read(page * page_bytes, span * page_bytes)? };

@@ -4,10 +4,10 @@
 //! tree and lie between the keys of the branches above, no page but a bucket's root is empty. Each
 //! page is read once at most, so the walk ends for any file.
 
-use super::claims::Claims;
 use super::error::{BoltError, Flaw};
 use super::flags;
 use super::page::{LeafElement, TreePage, check_key};
+use super::page_owners::PageOwners;
 use super::read_at::ReadAt;
 use super::reader::{BoltFile, BucketEntry};
 use bytes::Bytes;
@@ -26,7 +26,7 @@ pub struct Walk<'a, R> {
     path: Vec<Step>,
     /// The key before, which the next must be above.
     previous: Option<Bytes>,
-    claims: Claims,
+    page_owners: PageOwners,
 }
 
 /// A page on the way down.
@@ -44,23 +44,23 @@ struct Step {
 }
 
 impl<'a, R: ReadAt> Walk<'a, R> {
-    pub(super) fn over_names(file: &'a BoltFile<R>, claims: Claims) -> Result<Self, BoltError> {
-        Self::over_tree(file, file.meta().root_page, claims)
+    pub(super) fn over_names(file: &'a BoltFile<R>, page_owners: PageOwners) -> Result<Self, BoltError> {
+        Self::over_tree(file, file.meta().root_page, page_owners)
     }
 
-    pub(super) fn over_tree(file: &'a BoltFile<R>, root: u64, claims: Claims) -> Result<Self, BoltError> {
-        let mut walk = Self { file, path: Vec::new(), previous: None, claims };
+    pub(super) fn over_tree(file: &'a BoltFile<R>, root: u64, page_owners: PageOwners) -> Result<Self, BoltError> {
+        let mut walk = Self { file, path: Vec::new(), previous: None, page_owners };
         walk.descend(root, Bytes::new(), None)?;
         Ok(walk)
     }
 
-    pub(super) fn over_page(file: &'a BoltFile<R>, page: TreePage, claims: Claims) -> Self {
+    pub(super) fn over_page(file: &'a BoltFile<R>, page: TreePage, page_owners: PageOwners) -> Self {
         let step = Step { page, next: 0, ahead: None, from: Bytes::new(), before: None };
-        Self { file, path: vec![step], previous: None, claims }
+        Self { file, path: vec![step], previous: None, page_owners }
     }
 
-    pub(super) fn into_claims(self) -> Claims {
-        self.claims
+    pub(super) fn into_page_owners(self) -> PageOwners {
+        self.page_owners
     }
 
     /// The next entry of the tree of names.
@@ -116,7 +116,7 @@ impl<'a, R: ReadAt> Walk<'a, R> {
         if self.path.len() == HEIGHT_MAX {
             return Err(BoltError::page(page, Flaw::TooHigh));
         }
-        let (_, data) = self.file.page(page, &mut self.claims)?;
+        let (_, data) = self.file.page(page, &mut self.page_owners)?;
         let mut tree_page = TreePage::new(page, data)?;
         if tree_page.count == 0 && !(is_root && tree_page.is_leaf) {
             return Err(BoltError::page(page, Flaw::Empty));

@@ -5,11 +5,11 @@
 //! is renewed more often never is: the next leader's full time is then at most an interval too
 //! much, which is within the promise of the interval.
 
-use super::{Due, Expiry, Leading, STEPS_PER_CALL, Timed, milliseconds, whole_seconds};
+use super::{Expired, Expiry, Leading, STEPS_PER_CALL, Timed, milliseconds, whole_seconds};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
-use types::{LeaseId, Moment};
+use types::{LeaseId, MonotonicTime};
 
 /// One entry of a `LeaseCheckpoint` proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +23,9 @@ pub struct Checkpoint {
 impl Expiry {
     /// Checkpoints to propose in one entry, at most as many as the settings allow. A checkpoint that is lost is due again an
     /// interval later. Call it as often as [`expired`](Self::expired).
-    pub fn due_checkpoints(&mut self, now: Moment) -> Due<Checkpoint> {
-        let Self { settings, leases, by_ttl, office, leading: Some(leading) } = self else { return Due::nothing() };
-        let Some(interval) = settings.checkpoint_interval else { return Due::nothing() };
+    pub fn due_checkpoints(&mut self, now: MonotonicTime) -> Expired<Checkpoint> {
+        let Self { settings, leases, by_ttl, office, leading: Some(leading) } = self else { return Expired::nothing() };
+        let Some(interval) = settings.checkpoint_interval else { return Expired::nothing() };
         let mut due = Vec::new();
         for _ in 0..STEPS_PER_CALL {
             if due.len() >= settings.checkpoints_per_batch {
@@ -37,7 +37,7 @@ impl Expiry {
             }
             let inherited = by_ttl.range((Bound::Excluded(leading.checkpoint_walker), Bound::Unbounded)).next().copied();
             let Some(item) = inherited.filter(|_| leading.base.after(interval) <= now) else {
-                return Due { items: due, more: false };
+                return Expired { items: due, more: false };
             };
             leading.checkpoint_walker = item;
             if let Some(lease) = leases.get_mut(&item.1).filter(|lease| lease.office != *office) {
@@ -45,7 +45,7 @@ impl Expiry {
                 leading.queue(item.1, lease, Some(interval));
             }
         }
-        Due { items: due, more: true }
+        Expired { items: due, more: true }
     }
 }
 
@@ -56,7 +56,7 @@ impl Leading {
         leases: &mut BTreeMap<LeaseId, Timed>,
         office: u64,
         interval: Duration,
-        now: Moment,
+        now: MonotonicTime,
     ) -> Option<Checkpoint> {
         let (_, id) = self.checkpoints.pop_first()?;
         let lease = leases.get_mut(&id).filter(|lease| lease.office == office)?;
@@ -66,7 +66,7 @@ impl Leading {
         }
         let left = u64::try_from(lease.deadline.since(now).as_millis()).unwrap_or(u64::MAX);
         let passed_at = lease.deadline.0.saturating_sub(milliseconds(lease.terms.effective_ttl_seconds()));
-        let next = Moment(passed_at).after(interval);
+        let next = MonotonicTime(passed_at).after(interval);
         if next > now {
             self.look_again(id, lease, next);
             return None;
@@ -79,7 +79,7 @@ impl Leading {
         Some(Checkpoint { id, remaining_ttl_seconds })
     }
 
-    fn look_again(&mut self, id: LeaseId, lease: &mut Timed, at: Moment) {
+    fn look_again(&mut self, id: LeaseId, lease: &mut Timed, at: MonotonicTime) {
         lease.checkpoint_at = Some(at);
         self.checkpoints.insert((at, id));
     }

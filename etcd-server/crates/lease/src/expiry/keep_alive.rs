@@ -2,7 +2,7 @@
 //! checkpoint.
 
 use super::{Expiry, seconds};
-use types::{LeaseId, Moment};
+use types::{LeaseId, MonotonicTime};
 
 /// The answer to a keep-alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct TimeToLive {
 
 impl Expiry {
     /// Renews a lease for its full time from `now` on. A deadline that lies further off (the extension of a new leader) stays.
-    pub fn renew(&mut self, id: LeaseId, now: Moment) -> Renewal {
+    pub fn renew(&mut self, id: LeaseId, now: MonotonicTime) -> Renewal {
         let Some(leading) = &mut self.leading else { return Renewal::NotLeading };
         let Some(lease) = self.leases.get_mut(&id) else { return Renewal::NotFound };
         // An inherited lease that is held back by the spreading of expiries has not run out yet.
@@ -59,7 +59,7 @@ impl Expiry {
 
     /// Returns the remaining time of a lease. `None` if it does not exist or this member is not the
     /// leader.
-    pub fn time_to_live(&self, id: LeaseId, now: Moment) -> Option<TimeToLive> {
+    pub fn time_to_live(&self, id: LeaseId, now: MonotonicTime) -> Option<TimeToLive> {
         let leading = self.leading.as_ref()?;
         let lease = self.leases.get(&id)?;
         let deadline = leading.deadline(lease, self.office);

@@ -17,10 +17,10 @@ pub use keep_alive::{Renewal, TimeToLive};
 
 use crate::lease_record::Terms;
 use crate::lessor::Change;
-use crate::pace::Pace;
+use crate::rate_limiter::RateLimiter;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use types::{LeaseId, Moment};
+use types::{LeaseId, MonotonicTime};
 
 /// Maximum number of leases that one call examines: at most a few milliseconds of work, see the
 /// example `million_leases`. The next call continues there.
@@ -28,7 +28,7 @@ const STEPS_PER_CALL: usize = 1_000;
 
 /// The result of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Due<T> {
+pub struct Expired<T> {
     /// The items to propose now.
     pub items: Vec<T>,
     /// `true` if the call ended at its bound of work: call again at once, between other work, not
@@ -38,7 +38,7 @@ pub struct Due<T> {
     pub more: bool,
 }
 
-impl<T> Due<T> {
+impl<T> Expired<T> {
     fn nothing() -> Self {
         Self { items: Vec::new(), more: false }
     }
@@ -97,35 +97,35 @@ pub struct Expiry {
 struct Timed {
     terms: Terms,
     office: u64,
-    deadline: Moment,
+    deadline: MonotonicTime,
     /// `true` if its deadline has an entry in the agenda.
     is_queued: bool,
     /// When it is looked at for a checkpoint; a renewal does not move that, the look does.
-    checkpoint_at: Option<Moment>,
+    checkpoint_at: Option<MonotonicTime>,
     /// Checkpoints of this term of office that were handed out and are not applied. One that is lost counts for ever: every renewal
     /// is then followed by a reset, which is too much and not too little.
     checkpoints_in_flight: u32,
 }
 
-type Agenda = BTreeSet<(Moment, LeaseId)>;
+type DeadlineQueue = BTreeSet<(MonotonicTime, LeaseId)>;
 
 #[derive(Debug)]
 struct Leading {
     /// Promotion plus extension: where derived deadlines are counted from.
-    base: Moment,
+    base: MonotonicTime,
     /// Held deadlines.
-    deadlines: Agenda,
+    deadlines: DeadlineQueue,
     /// Up to where expiry has walked `by_ttl`.
     expiry_walker: (i64, LeaseId),
     /// When to look at a lease for a checkpoint: each lease's `checkpoint_at`.
-    checkpoints: Agenda,
+    checkpoints: DeadlineQueue,
     /// Up to where checkpointing has walked `by_ttl`.
     checkpoint_walker: (i64, LeaseId),
     /// Leases whose revoke was handed out, and when it is due again.
-    in_flight: BTreeMap<LeaseId, Moment>,
-    pace: Pace,
+    in_flight: BTreeMap<LeaseId, MonotonicTime>,
+    rate_limiter: RateLimiter,
     /// Present when inherited leases are spread.
-    inherited_pace: Option<Pace>,
+    inherited_rate: Option<RateLimiter>,
 }
 
 impl Expiry {
@@ -139,20 +139,20 @@ impl Expiry {
     /// This member leads: every lease gets its remaining or full time, plus `extension` (the election timeout), from `now` on.
     ///
     /// Costs the same for any number of leases. Promoting a leader again starts a new term of office.
-    pub fn promote(&mut self, now: Moment, extension: Duration) {
+    pub fn promote(&mut self, now: MonotonicTime, extension: Duration) {
         let ExpirySettings { revokes_per_second, revokes_burst, inherited_per_second, .. } = self.settings;
         let spread = self.leases.len() >= self.settings.spread_from_leases;
         let interval = self.settings.checkpoint_interval.map_or(i64::MAX, whole_seconds);
         self.office += 1;
         self.leading = Some(Leading {
             base: now.after(extension),
-            deadlines: Agenda::new(),
+            deadlines: DeadlineQueue::new(),
             expiry_walker: (i64::MIN, LeaseId(i64::MIN)),
-            checkpoints: Agenda::new(),
+            checkpoints: DeadlineQueue::new(),
             checkpoint_walker: (interval, LeaseId(i64::MAX)),
             in_flight: BTreeMap::new(),
-            pace: Pace::new(revokes_per_second, revokes_burst, now),
-            inherited_pace: spread.then(|| Pace::new(inherited_per_second, inherited_per_second.div_ceil(2), now)),
+            rate_limiter: RateLimiter::new(revokes_per_second, revokes_burst, now),
+            inherited_rate: spread.then(|| RateLimiter::new(inherited_per_second, inherited_per_second.div_ceil(2), now)),
         });
     }
 
@@ -183,7 +183,7 @@ impl Expiry {
 
     /// Follows one change, in the order of [`Lessor::take_changes`](crate::Lessor::take_changes). A lease's time begins at `now`,
     /// which must not lie before its grant was applied here.
-    pub fn follow_change(&mut self, change: Change, now: Moment) {
+    pub fn follow_change(&mut self, change: Change, now: MonotonicTime) {
         match change {
             Change::Granted { id, ttl_seconds } => self.granted(id, ttl_seconds, now),
             Change::Revoked { id } => self.revoked(id),
@@ -191,7 +191,7 @@ impl Expiry {
         }
     }
 
-    fn granted(&mut self, id: LeaseId, ttl_seconds: i64, now: Moment) {
+    fn granted(&mut self, id: LeaseId, ttl_seconds: i64, now: MonotonicTime) {
         let mut lease = Timed::new(Terms { ttl_seconds, remaining_ttl_seconds: 0 });
         self.by_ttl.insert((ttl_seconds, id));
         if let Some(leading) = &mut self.leading {
@@ -240,20 +240,20 @@ impl Expiry {
 
 impl Timed {
     fn new(terms: Terms) -> Self {
-        Self { terms, office: 0, deadline: Moment(0), is_queued: false, checkpoint_at: None, checkpoints_in_flight: 0 }
+        Self { terms, office: 0, deadline: MonotonicTime(0), is_queued: false, checkpoint_at: None, checkpoints_in_flight: 0 }
     }
 
-    fn hold(&mut self, office: u64, deadline: Moment) {
+    fn hold(&mut self, office: u64, deadline: MonotonicTime) {
         *self = Self { office, deadline, ..Self::new(self.terms) };
     }
 }
 
 impl Leading {
-    fn derived_deadline(&self, terms: Terms) -> Moment {
+    fn derived_deadline(&self, terms: Terms) -> MonotonicTime {
         self.base.after(seconds(terms.effective_ttl_seconds()))
     }
 
-    fn deadline(&self, lease: &Timed, office: u64) -> Moment {
+    fn deadline(&self, lease: &Timed, office: u64) -> MonotonicTime {
         if lease.office == office { lease.deadline } else { self.derived_deadline(lease.terms) }
     }
 
@@ -265,7 +265,7 @@ impl Leading {
     }
 
     /// Moves a held deadline, never towards the past, and its entry with it.
-    fn postpone(&mut self, id: LeaseId, lease: &mut Timed, deadline: Moment) {
+    fn postpone(&mut self, id: LeaseId, lease: &mut Timed, deadline: MonotonicTime) {
         if deadline <= lease.deadline {
             return;
         }
@@ -296,7 +296,7 @@ impl Leading {
         let effective = lease.terms.effective_ttl_seconds();
         if lease.checkpoint_at.is_none() && effective > whole_seconds(interval) {
             // The moment at which a whole interval of the recorded time will have passed.
-            let passed = Moment(lease.deadline.0.saturating_sub(milliseconds(effective))).after(interval);
+            let passed = MonotonicTime(lease.deadline.0.saturating_sub(milliseconds(effective))).after(interval);
             lease.checkpoint_at = Some(passed);
             self.checkpoints.insert((passed, id));
         }

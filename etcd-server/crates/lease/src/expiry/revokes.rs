@@ -1,9 +1,9 @@
 //! Leases to revoke: those past their deadline, at a bounded rate, a bounded number at a time.
 
-use super::{Due, Expiry, Leading, STEPS_PER_CALL, Timed};
+use super::{Expired, Expiry, Leading, STEPS_PER_CALL, Timed};
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use types::{LeaseId, Moment};
+use types::{LeaseId, MonotonicTime};
 
 /// The next step on one of the two ways to expiry.
 enum Step {
@@ -15,11 +15,11 @@ enum Step {
 impl Expiry {
     /// Leases to revoke, at most `max`, each handed out again only if its revoke is not applied within the retry time.
     ///
-    /// Call every half second, whenever a revoke was applied, and at once when the last call left [`Due::more`]. Propose them as
+    /// Call every half second, whenever a revoke was applied, and at once when the last call left [`Expired::more`]. Propose them as
     /// the leader of the present term only: a proposal forwarded to a later leader could revoke a lease that was renewed there.
-    pub fn expired(&mut self, now: Moment, max: usize) -> Due<LeaseId> {
-        let Self { settings, leases, by_ttl, office, leading: Some(leading) } = self else { return Due::nothing() };
-        let paced = usize::try_from(leading.pace.available(now)).unwrap_or(usize::MAX);
+    pub fn expired(&mut self, now: MonotonicTime, max: usize) -> Expired<LeaseId> {
+        let Self { settings, leases, by_ttl, office, leading: Some(leading) } = self else { return Expired::nothing() };
+        let paced = usize::try_from(leading.rate_limiter.available(now)).unwrap_or(usize::MAX);
         let max = max.min(paced);
         let retry = now.after(settings.revoke_retry);
         let mut found = leading.take_unfinished(now, retry, max);
@@ -42,8 +42,8 @@ impl Expiry {
                 }
             }
         }
-        found.iter().for_each(|_| leading.pace.take());
-        Due { items: found, more }
+        found.iter().for_each(|_| leading.rate_limiter.take());
+        Expired { items: found, more }
     }
 
     /// Returns the number of revokes that were returned and are not applied.
@@ -54,13 +54,19 @@ impl Expiry {
 
 impl Leading {
     /// Revokes that did not complete in time; they keep their place in flight.
-    fn take_unfinished(&mut self, now: Moment, retry: Moment, max: usize) -> Vec<LeaseId> {
+    fn take_unfinished(&mut self, now: MonotonicTime, retry: MonotonicTime, max: usize) -> Vec<LeaseId> {
         let overdue = self.in_flight.iter_mut().filter(|(_, due)| **due <= now).take(max);
         overdue.map(|(id, due)| (*id, std::mem::replace(due, retry)).0).collect()
     }
 
     /// Takes the earlier of the next held deadline and the next inherited lease, if it is due.
-    fn step(&mut self, leases: &mut BTreeMap<LeaseId, Timed>, office: u64, inherited: Option<(i64, LeaseId)>, now: Moment) -> Option<Step> {
+    fn step(
+        &mut self,
+        leases: &mut BTreeMap<LeaseId, Timed>,
+        office: u64,
+        inherited: Option<(i64, LeaseId)>,
+        now: MonotonicTime,
+    ) -> Option<Step> {
         let held = self.deadlines.first().map(|(at, _)| *at).filter(|at| *at <= now);
         let inherited = inherited.map(|item| (self.base.after(super::seconds(item.0)), item)).filter(|(at, _)| *at <= now);
         match (held, inherited) {
@@ -80,16 +86,22 @@ impl Leading {
     }
 
     /// Takes one step with inherited leases. `None` if they have used up their rate.
-    fn step_inherited(&mut self, leases: &mut BTreeMap<LeaseId, Timed>, office: u64, item: (i64, LeaseId), now: Moment) -> Option<Step> {
+    fn step_inherited(
+        &mut self,
+        leases: &mut BTreeMap<LeaseId, Timed>,
+        office: u64,
+        item: (i64, LeaseId),
+        now: MonotonicTime,
+    ) -> Option<Step> {
         let Some(lease) = leases.get_mut(&item.1).filter(|lease| lease.office != office) else {
             self.expiry_walker = item;
             return Some(Step::Passed);
         };
-        if let Some(pace) = &mut self.inherited_pace {
-            if pace.available(now) == 0 {
+        if let Some(rate_limiter) = &mut self.inherited_rate {
+            if rate_limiter.available(now) == 0 {
                 return None;
             }
-            pace.take();
+            rate_limiter.take();
         }
         self.expiry_walker = item;
         self.ensure_held(lease, office);

@@ -13,8 +13,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use storage::Store;
 use tokio::sync::OwnedSemaphorePermit;
-use types::{Fault, Moment};
-use watch::{Budget, Hub, Settings, StreamId};
+use types::{Fault, MonotonicTime};
+use watch::{Budget, Settings, StreamId, WatcherHub};
 
 /// Share of the queue bound above which streams report sent bytes at once; else they are collected
 /// with the next responses.
@@ -30,7 +30,7 @@ struct Open {
 
 #[derive(Debug)]
 pub(crate) struct WatchTask {
-    hub: Hub,
+    hub: WatcherHub,
     watch_queue: Arc<WatchQueue>,
     streams: BTreeMap<StreamId, Open>,
     published: Arc<Published>,
@@ -43,14 +43,14 @@ pub(crate) struct WatchTask {
 impl WatchTask {
     pub(crate) fn new(settings: Settings, watch_queue: Arc<WatchQueue>, published: Arc<Published>, clock: Clock) -> Self {
         let point = published.read_point();
-        let hub = Hub::new(settings, point.current, point.compacted);
+        let hub = WatcherHub::new(settings, point.current, point.compacted);
         let crowded_bytes = settings.total_bytes_max / CROWDED_SHARE;
         Self { hub, watch_queue, streams: BTreeMap::new(), published, clock, crowded_bytes, holding: 0 }
     }
 
     /// Runs until the stop command.
     pub(crate) fn run(mut self) -> Result<(), Fault> {
-        let mut next_tick: Option<Moment> = None;
+        let mut next_tick: Option<MonotonicTime> = None;
         loop {
             let wait = if self.hub.has_work() { Some(Duration::ZERO) } else { next_tick.map(|at| at.since(self.clock.now())) };
             let arrived = self.watch_queue.take(wait);

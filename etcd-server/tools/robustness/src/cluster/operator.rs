@@ -29,7 +29,7 @@ impl Cluster {
 
     /// Returns the id of a member, and of the leader in its view.
     async fn status(&self, member: usize) -> Option<(u64, u64)> {
-        let mut maintenance = MaintenanceClient::new(self.board.seat(member)?.channel);
+        let mut maintenance = MaintenanceClient::new(self.shared_state.seat(member)?.channel);
         let status = timeout(Duration::from_secs(1), maintenance.status(StatusRequest {})).await.ok()?.ok()?.into_inner();
         Some((status.header?.member_id, status.leader))
     }
@@ -46,9 +46,9 @@ impl Cluster {
     }
 
     pub(crate) async fn move_leader(&self, from: usize, to: usize) -> Result<(), ClusterError> {
-        self.board.note(format!("leadership from {from} to {to}"));
+        self.shared_state.note(format!("leadership from {from} to {to}"));
         let target_id = self.id(to).await?;
-        let Some(seat) = self.board.seat(from) else { return Ok(()) };
+        let Some(seat) = self.shared_state.seat(from) else { return Ok(()) };
         let mut maintenance = MaintenanceClient::new(seat.channel);
         match timeout(CALL_PATIENCE, maintenance.move_leader(MoveLeaderRequest { target_id })).await {
             // The outcome does not matter; leadership may have moved by itself meanwhile.
@@ -57,7 +57,7 @@ impl Cluster {
     }
 
     fn cluster(&self, via: usize) -> Result<ClusterClient<tonic::transport::Channel>, ClusterError> {
-        let seat = self.board.seat(via).ok_or_else(|| ClusterError::Unexpected(format!("member {via} is gone")))?;
+        let seat = self.shared_state.seat(via).ok_or_else(|| ClusterError::Unexpected(format!("member {via} is gone")))?;
         Ok(ClusterClient::new(seat.channel))
     }
 
@@ -65,7 +65,7 @@ impl Cluster {
     pub(crate) async fn add(&mut self, via: usize, learner: bool) -> Result<usize, ClusterError> {
         let member = self.slots.len();
         let (place, entry, peer_url) = self.place(member).await?;
-        self.board.note(format!("add {} {member}", if learner { "learner" } else { "member" }));
+        self.shared_state.note(format!("add {} {member}", if learner { "learner" } else { "member" }));
         let begun = Instant::now();
         loop {
             let request = MemberAddRequest { peer_ur_ls: vec![peer_url.clone()], is_learner: learner };
@@ -93,7 +93,7 @@ impl Cluster {
 
     /// Makes a voter of a learner; tries until it has caught up.
     pub(crate) async fn promote(&self, via: usize, member: usize) -> Result<(), ClusterError> {
-        self.board.note(format!("promote {member}"));
+        self.shared_state.note(format!("promote {member}"));
         let (begun, id) = (Instant::now(), self.listed_id(via, member).await?);
         loop {
             let promoted = timeout(CALL_PATIENCE, self.cluster(via)?.member_promote(MemberPromoteRequest { id })).await;
@@ -109,7 +109,7 @@ impl Cluster {
 
     /// Takes a member out; tries until the group agrees. Its process ends by itself, or is ended.
     pub(crate) async fn remove(&mut self, via: usize, member: usize) -> Result<(), ClusterError> {
-        self.board.note(format!("remove {member}"));
+        self.shared_state.note(format!("remove {member}"));
         let (begun, id) = (Instant::now(), self.listed_id(via, member).await?);
         loop {
             let removed = timeout(CALL_PATIENCE, self.cluster(via)?.member_remove(MemberRemoveRequest { id })).await;
@@ -121,7 +121,7 @@ impl Cluster {
                 Ok(Err(_)) | Err(_) => sleep(Duration::from_millis(100)).await,
             }
         }
-        self.board.unseat(member);
+        self.shared_state.unseat(member);
         self.slots[member].standing = MemberState::Removed;
         Ok(())
     }

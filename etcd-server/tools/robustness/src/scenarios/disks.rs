@@ -81,12 +81,12 @@ impl Faults<'_> {
 
     pub(super) async fn hang_disk(&mut self) -> Result<(), ClusterError> {
         let victim = self.victim().await?;
-        self.cluster.board.note(format!("the disk of {victim} hangs"));
+        self.cluster.shared_state.note(format!("the disk of {victim} hangs"));
         if !self.cluster.disk(victim)?.freeze(true) {
             return Err(ClusterError::Unable("fsfreeze"));
         }
         self.rest(500..3000).await;
-        self.cluster.board.note(format!("the disk of {victim} goes on"));
+        self.cluster.shared_state.note(format!("the disk of {victim} goes on"));
         if !self.cluster.disk(victim)?.freeze(false) {
             return Err(ClusterError::Unable("fsfreeze"));
         }
@@ -99,12 +99,12 @@ impl Faults<'_> {
     pub(super) async fn fill_disk(&mut self) -> Result<(), ClusterError> {
         let victim = self.victim().await?;
         let balloon = self.cluster.disk_path(victim)?.join("balloon");
-        self.cluster.board.note(format!("the disk of {victim} is full"));
+        self.cluster.shared_state.note(format!("the disk of {victim} is full"));
         let file = fs::File::create(&balloon)?;
         tokio::task::block_in_place(|| fill(file));
         self.rest(1500..3000).await;
         fs::remove_file(&balloon)?;
-        self.cluster.board.note(format!("the disk of {victim} has space"));
+        self.cluster.shared_state.note(format!("the disk of {victim} has space"));
         self.rest(200..800).await;
         // One that said why it cannot go on must not stay: others could take it for one that only is slow.
         if self.cluster.log_tail(victim).contains("member cannot go on") {
@@ -117,7 +117,7 @@ impl Faults<'_> {
 
     pub(super) async fn turn_read_only(&mut self) -> Result<(), ClusterError> {
         let victim = self.victim().await?;
-        self.cluster.board.note(format!("the disk of {victim} turns read-only"));
+        self.cluster.shared_state.note(format!("the disk of {victim} turns read-only"));
         if !self.cluster.disk(victim)?.turn_read_only() {
             return Err(ClusterError::Unable("a file system that can be turned read-only"));
         }

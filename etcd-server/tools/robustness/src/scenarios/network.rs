@@ -19,14 +19,14 @@ impl Faults<'_> {
 
     /// Changes the links that a rule names.
     fn links(&self, what: &str, link: Link, concerned: impl Fn(usize, usize) -> bool) {
-        self.cluster.board.note(what.to_owned());
+        self.cluster.shared_state.note(what.to_owned());
         for (from, to) in self.pairs().into_iter().filter(|(from, to)| concerned(*from, *to)) {
             self.cluster.link(from, to, link);
         }
     }
 
     fn mend(&self) {
-        self.cluster.board.note("all links are well");
+        self.cluster.shared_state.note("all links are well");
         self.cluster.switch.clear();
     }
 
@@ -136,7 +136,7 @@ impl Faults<'_> {
     }
 
     pub(super) async fn break_connections(&mut self) -> Result<(), ClusterError> {
-        self.cluster.board.note("connections break all the time");
+        self.cluster.shared_state.note("connections break all the time");
         for _ in 0..self.random.u8(20..50) {
             let victim = self.any()?;
             self.cluster.switch.break_connections(victim);
@@ -150,14 +150,14 @@ impl Faults<'_> {
     pub(super) async fn fall_behind(&mut self, killed: bool) -> Result<(), ClusterError> {
         let victim = self.follower().await?;
         self.links(&format!("member {victim} is cut off until it needs a snapshot"), CUT, |from, to| from == victim || to == victim);
-        let (begun, think) = (Instant::now(), self.cluster.board.think());
-        self.cluster.board.set_think(Duration::ZERO);
-        let far = self.cluster.board.recorded() + self.catchup_entries;
-        while self.cluster.board.recorded() < far && begun.elapsed() < AWAY_LIMIT {
+        let (begun, think) = (Instant::now(), self.cluster.shared_state.think());
+        self.cluster.shared_state.set_think(Duration::ZERO);
+        let far = self.cluster.shared_state.recorded() + self.catchup_entries;
+        while self.cluster.shared_state.recorded() < far && begun.elapsed() < AWAY_LIMIT {
             sleep(Duration::from_millis(20)).await;
         }
-        self.cluster.board.set_think(think);
-        self.cluster.board.note(format!("revision {}", self.cluster.board.recorded()));
+        self.cluster.shared_state.set_think(think);
+        self.cluster.shared_state.note(format!("revision {}", self.cluster.shared_state.recorded()));
         self.mend();
         if killed {
             self.rest(0..300).await;

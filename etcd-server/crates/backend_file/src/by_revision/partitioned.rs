@@ -1,7 +1,7 @@
 //! Entries dealt out to their parts, in scratch space.
 
 use super::part::{Part, push};
-use crate::scratch::Scratch;
+use crate::spill_file::SpillFile;
 use schema::View;
 use schema::version_walk::each_version;
 use std::io;
@@ -12,9 +12,9 @@ const WAITING_BYTES: usize = 8 << 20;
 const WAITING_BYTES_MIN: usize = 4 << 10;
 
 /// The partitioned entries; `None` once scratch space has failed.
-pub(super) struct Dealt<'a> {
+pub(super) struct Partitioned<'a> {
     regions: Option<Vec<Region>>,
-    scratch: &'a dyn Scratch,
+    spill_file: &'a dyn SpillFile,
 }
 
 /// The places of the entries of a part: the first in scratch space, the last in memory.
@@ -25,9 +25,9 @@ struct Region {
     waiting: Vec<u8>,
 }
 
-impl<'a> Dealt<'a> {
+impl<'a> Partitioned<'a> {
     /// Deals out every version in `view`.
-    pub(super) fn deal(view: &impl View, parts: &[Part], scratch: &'a dyn Scratch) -> Result<Self, Fault> {
+    pub(super) fn deal(view: &impl View, parts: &[Part], spill_file: &'a dyn SpillFile) -> Result<Self, Fault> {
         let mut regions = regions(parts);
         let limit = (WAITING_BYTES / parts.len().max(1)).max(WAITING_BYTES_MIN);
         let alone = parts.len() == 1;
@@ -42,11 +42,11 @@ impl<'a> Dealt<'a> {
             };
             push(&mut region.waiting, &version)?;
             if region.waiting.len() >= limit && !alone {
-                failed = region.write_waiting(scratch)?.err();
+                failed = region.write_waiting(spill_file)?.err();
             }
             Ok(())
         })?;
-        Ok(Self { regions: failed.is_none().then_some(regions), scratch })
+        Ok(Self { regions: failed.is_none().then_some(regions), spill_file })
     }
 
     /// The entries of `part` in the order in which they were dealt; nothing where scratch space has failed.
@@ -58,7 +58,7 @@ impl<'a> Dealt<'a> {
         }
         let mut data = Vec::with_capacity(part.capacity());
         data.resize(usize::try_from(region.written).ok()?, 0);
-        self.scratch.read_exact_at(&mut data, region.offset).ok()?;
+        self.spill_file.read_exact_at(&mut data, region.offset).ok()?;
         data.extend_from_slice(&waiting);
         Some(data)
     }
@@ -67,12 +67,12 @@ impl<'a> Dealt<'a> {
 impl Region {
     /// Writes the waiting entries. Returns a fault when the part holds more than announced; an
     /// error of scratch space is no fault.
-    fn write_waiting(&mut self, scratch: &dyn Scratch) -> Result<io::Result<()>, Fault> {
+    fn write_waiting(&mut self, spill_file: &dyn SpillFile) -> Result<io::Result<()>, Fault> {
         let end = self.written + self.waiting.len() as u64;
         if end > self.bytes {
             return Err(Fault::corrupt("history", format_args!("{end} bytes where {} should be", self.bytes)));
         }
-        let outcome = scratch.write_all_at(&self.waiting, self.offset + self.written);
+        let outcome = spill_file.write_all_at(&self.waiting, self.offset + self.written);
         self.waiting.clear();
         self.written = end;
         Ok(outcome)

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 
 /// A temporary file. Only written parts are read.
-pub trait Scratch {
+pub trait SpillFile {
     /// Writes `bytes` from `offset` on.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
@@ -12,7 +12,7 @@ pub trait Scratch {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 }
 
-impl Scratch for File {
+impl SpillFile for File {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         std::os::unix::fs::FileExt::write_all_at(self, bytes, offset)
     }
@@ -24,9 +24,9 @@ impl Scratch for File {
 
 /// No room at all: entries that do not fit into memory are looked up instead.
 #[derive(Clone, Copy, Debug)]
-pub struct NoScratch;
+pub struct NoSpillFile;
 
-impl Scratch for NoScratch {
+impl SpillFile for NoSpillFile {
     fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
         Err(io::ErrorKind::StorageFull.into())
     }

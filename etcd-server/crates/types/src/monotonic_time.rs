@@ -4,9 +4,9 @@ use std::time::Duration;
 
 /// Milliseconds since an arbitrary start of this process; only differences mean anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment(pub u64);
+pub struct MonotonicTime(pub u64);
 
-impl Moment {
+impl MonotonicTime {
     /// This moment plus `duration`, in whole milliseconds; saturates.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {

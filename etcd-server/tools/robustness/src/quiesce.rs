@@ -1,10 +1,10 @@
 //! When the faults are over: every member must take writes, leases must run out, and all must hold the same.
 
-use crate::board::Phase;
 use crate::check::Violation;
 use crate::cluster::{Cluster, PATIENCE};
 use crate::history::{Operation, Outcome, Request, Response};
 use crate::requests::{KEYS, LEASED_KEYS, key, leased_key};
+use crate::shared_state::Phase;
 use crate::traffic::ask;
 use crate::watching;
 use proto::etcdserverpb::{DeleteRangeRequest, HashKvRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, request_op};
@@ -18,12 +18,12 @@ const CALL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Ends a run; its operations belong to the history.
 #[derive(Debug, Default)]
-pub(crate) struct Ending {
+pub(crate) struct Quiesce {
     pub(crate) operations: Vec<Operation>,
     written: u64,
 }
 
-impl Ending {
+impl Quiesce {
     /// Every member takes a write.
     pub(crate) async fn settle(&mut self, cluster: &Cluster) -> Result<(), Violation> {
         for member in cluster.up() {
@@ -102,9 +102,9 @@ impl Ending {
     async fn insist(&mut self, cluster: &Cluster, member: usize, request: impl Fn(u64) -> Request) -> Option<Response> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            let seat = cluster.board.seat(member)?;
+            let seat = cluster.shared_state.seat(member)?;
             self.written += 1;
-            let operation = ask(&cluster.board, LAST_CLIENT, &seat, request(self.written), CALL_PATIENCE).await;
+            let operation = ask(&cluster.shared_state, LAST_CLIENT, &seat, request(self.written), CALL_PATIENCE).await;
             let answer = operation.answer().cloned();
             let refused = matches!(operation.outcome, Outcome::Refused(_));
             self.operations.push(operation);
@@ -133,7 +133,7 @@ fn put_all(number: u64) -> Request {
 }
 
 async fn hash(cluster: &Cluster, member: usize, revision: i64) -> Option<(u32, i64)> {
-    let mut maintenance = MaintenanceClient::new(cluster.board.seat(member)?.channel);
+    let mut maintenance = MaintenanceClient::new(cluster.shared_state.seat(member)?.channel);
     let hash = timeout(CALL_PATIENCE, maintenance.hash_kv(HashKvRequest { revision })).await.ok()?.ok()?.into_inner();
     Some((hash.hash, hash.compact_revision))
 }

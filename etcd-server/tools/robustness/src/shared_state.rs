@@ -31,7 +31,7 @@ pub(crate) struct Seat {
 
 /// Shared by all tasks of a run.
 #[derive(Debug)]
-pub(crate) struct Board {
+pub(crate) struct SharedState {
     begun: Instant,
     seats: Mutex<BTreeMap<usize, Seat>>,
     phase: watch::Sender<Phase>,
@@ -49,9 +49,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Board {
+impl SharedState {
     pub(crate) fn new(think: Duration) -> Self {
-        let board = Self {
+        let shared_state = Self {
             begun: Instant::now(),
             seats: Mutex::default(),
             phase: watch::Sender::new(Phase::Load),
@@ -61,8 +61,8 @@ impl Board {
             compacted: AtomicI64::new(0),
             deeds: Mutex::default(),
         };
-        board.set_think(think);
-        board
+        shared_state.set_think(think);
+        shared_state
     }
 
     pub(crate) fn now(&self) -> Micros {

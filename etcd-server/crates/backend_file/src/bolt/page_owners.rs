@@ -2,18 +2,18 @@
 
 /// The claimed pages. A page is claimed once; a second claim shows a loop or two owners.
 #[derive(Debug)]
-pub(super) struct Claims {
+pub(super) struct PageOwners {
     words: Vec<u64>,
     page_count: u64,
 }
 
-impl Claims {
+impl PageOwners {
     /// Returns claims for `page_count` pages, with only the two meta pages claimed.
     pub(super) fn new(page_count: u64) -> Self {
         let words = usize::try_from(page_count.div_ceil(64)).expect("pages in use were compared with the size of the file");
-        let mut claims = Self { words: vec![0; words], page_count };
-        claims.claim(0, 2);
-        claims
+        let mut page_owners = Self { words: vec![0; words], page_count };
+        page_owners.claim(0, 2);
+        page_owners
     }
 
     /// Claims `span` pages from `first` on, which lie in the file; the number of the first that was claimed before.

@@ -1,14 +1,14 @@
 //! The events of the simulated world.
 
 use crate::client::Ask;
-use crate::process::{Doing, Reply, Ticket};
+use crate::process::{Reply, Task, Ticket};
 use proto::raftpb::Message;
 use schema::MemoryStore;
 use std::sync::Arc;
 
 /// An event.
-pub(crate) enum Happening {
-    Do { member: u64, life: u64, doing: Doing },
+pub(crate) enum Event {
+    Do { member: u64, life: u64, doing: Task },
     Message { message: Message, epoch: u64, snapshot: Option<Arc<MemoryStore>> },
     SnapshotEnd { member: u64, life: u64, to: u64, ok: bool },
     Start { member: u64 },
@@ -25,7 +25,7 @@ pub(crate) enum Happening {
     End,
 }
 
-impl Happening {
+impl Event {
     pub(crate) fn member(&self) -> Option<u64> {
         match self {
             Self::Do { member, .. } | Self::SnapshotEnd { member, .. } | Self::Ask { member, .. } => Some(*member),

@@ -12,14 +12,14 @@ pub(crate) type PendingRow<'a> = (&'a Bytes, &'a Option<Bytes>);
 
 /// Pending items of [`schema::Table::Current`] and [`schema::Table::History`], as these tables will hold them.
 #[derive(Debug, Default)]
-pub(crate) struct Overlay {
+pub(crate) struct WriteBuffer {
     /// Main revision of the newest pending change; zero while there is none.
     newest: MainRevision,
     current: BTreeMap<Bytes, Option<Bytes>>,
     history: BTreeMap<Vec<u8>, Bytes>,
 }
 
-impl Overlay {
+impl WriteBuffer {
     pub(crate) const fn new() -> Self {
         Self { newest: 0, current: BTreeMap::new(), history: BTreeMap::new() }
     }
