@@ -7,7 +7,7 @@ use rpc::etcdserverpb::maintenance_client::MaintenanceClient;
 use std::time::{Duration, Instant};
 use testbed::{Cluster, Place, Server};
 
-/// The time between two comparisons of the members' hashes, see duties/corruption.rs.
+/// The time between two comparisons of the members' hashes, see background/corruption.rs.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(5);
 
 async fn alarms(cluster: &Cluster, via: usize) -> usize {

@@ -223,7 +223,7 @@ fn finds_avoided_words_in_prose_alone() {
     ] {
         assert!(!found(bad).is_empty(), "{bad:?} is accepted");
     }
-    for good in ["`data_folder.rs` and `nobody`", "    rm -r directory", "it is gone. On with the next"] {
+    for good in ["`data_dir.rs` and `nobody`", "    rm -r directory", "it is gone. On with the next"] {
         assert_eq!(found(good), [] as [usize; 0], "{good:?} is refused");
     }
     assert_eq!(found("one\ntwo\na directory"), [3], "the line is reported");
