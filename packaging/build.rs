@@ -31,7 +31,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn link_cxx_statically() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-env-changed=CXX");
     let Some(library) = static_library() else {
-        println!("cargo:warning=no libstdc++.a: the program needs this machine's libstdc++.so (Fedora: dnf install libstdc++-static)");
+        println!(
+            "cargo:warning=no libstdc++.a: the program needs this machine's libstdc++.so (Fedora: dnf install libstdc++-static)"
+        );
         return Ok(());
     };
     let directory = PathBuf::from(std::env::var("OUT_DIR")?).join("cxx");
@@ -50,7 +52,8 @@ fn define_arc4random(directory: &Path) -> Result<(), Box<dyn Error>> {
     const SOURCE: &str = "../packaging/arc4random.c";
     println!("cargo:rerun-if-changed={SOURCE}");
     let object = directory.join("arc4random.o");
-    let status = Command::new(compiler()).args(["-x", "c", "-O2", "-fPIC", "-c", SOURCE, "-o"]).arg(&object).status()?;
+    let status =
+        Command::new(compiler()).args(["-x", "c", "-O2", "-fPIC", "-c", SOURCE, "-o"]).arg(&object).status()?;
     if !status.success() {
         return Err(format!("cannot compile {SOURCE}: {status}").into());
     }

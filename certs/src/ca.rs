@@ -3,8 +3,8 @@
 use crate::issue::{LeafPlan, serial_number};
 use crate::{Certificate, CertificateFacts, Constraint, Error, PrivateKey, SigningRequest};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa, Issuer, KeyIdMethod,
-    KeyUsagePurpose, NameConstraints, RevokedCertParams, SerialNumber, SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa, Issuer,
+    KeyIdMethod, KeyUsagePurpose, NameConstraints, RevokedCertParams, SerialNumber, SubjectPublicKeyInfo,
 };
 use rustls_pki_types::CertificateDer;
 use std::fmt;
@@ -130,7 +130,8 @@ impl Ca {
         params.not_after = whole_seconds(now + plan.lifetime);
         params.serial_number = Some(serial_number()?);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+        params.key_usages =
+            vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
         if !plan.constraints.is_empty() {
             params.name_constraints = Some(NameConstraints {
                 permitted_subtrees: plan.constraints.iter().map(Constraint::to_rcgen).collect(),
@@ -191,19 +192,26 @@ impl Ca {
         self.signed(&params, request.public_key())
     }
 
-    /// A certificate in the place of one that has run out: for the key in it, which stays where it is.
+    /// A certificate in the place of one that has run out: for the key in it, which stays where it
+    /// is.
     ///
     /// # Errors
     /// When the plan is refused, see [`LeafPlan`], or the key is of a kind that is not known.
-    pub fn sign_again(&self, plan: &LeafPlan, old: &CertificateFacts, now: OffsetDateTime) -> Result<Certificate, Error> {
+    pub fn sign_again(
+        &self,
+        plan: &LeafPlan,
+        old: &CertificateFacts,
+        now: OffsetDateTime,
+    ) -> Result<Certificate, Error> {
         let params = plan.params(&self.facts, now)?;
-        let key =
-            SubjectPublicKeyInfo::from_der(&old.public_key).map_err(|source| Error::make("read the key of a certificate", &source))?;
+        let key = SubjectPublicKeyInfo::from_der(&old.public_key)
+            .map_err(|source| Error::make("read the key of a certificate", &source))?;
         self.signed(&params, &key)
     }
 
     fn signed(&self, params: &CertificateParams, key: &impl rcgen::PublicKeyData) -> Result<Certificate, Error> {
-        let made = params.signed_by(key, &self.issuer()?).map_err(|source| Error::make("sign a certificate", &source))?;
+        let made =
+            params.signed_by(key, &self.issuer()?).map_err(|source| Error::make("sign a certificate", &source))?;
         Ok(Certificate { der: made.der().to_vec(), pem: made.pem() })
     }
 
@@ -211,7 +219,13 @@ impl Ca {
     ///
     /// # Errors
     /// When the dates cannot be written.
-    pub fn revocation_list(&self, revoked: &[Revocation], number: u64, now: OffsetDateTime, lifetime: Duration) -> Result<Vec<u8>, Error> {
+    pub fn revocation_list(
+        &self,
+        revoked: &[Revocation],
+        number: u64,
+        now: OffsetDateTime,
+        lifetime: Duration,
+    ) -> Result<Vec<u8>, Error> {
         let revoked = revoked.iter().map(|revocation| RevokedCertParams {
             serial_number: SerialNumber::from_slice(&revocation.serial),
             revocation_time: whole_seconds(revocation.at),
@@ -226,7 +240,8 @@ impl Ca {
             revoked_certs: revoked.collect(),
             key_identifier_method: KeyIdMethod::PreSpecified(self.facts.subject_key_id.clone()),
         };
-        let list = params.signed_by(&self.issuer()?).map_err(|source| Error::make("sign a revocation list", &source))?;
+        let list =
+            params.signed_by(&self.issuer()?).map_err(|source| Error::make("sign a revocation list", &source))?;
         Ok(list.der().to_vec())
     }
 
@@ -243,5 +258,6 @@ pub(crate) fn whole_seconds(moment: OffsetDateTime) -> OffsetDateTime {
 
 /// One block of PEM.
 pub(crate) fn to_pem(label: &str, der: &[u8]) -> String {
-    pkcs8::der::pem::encode_string(label, pkcs8::LineEnding::LF, der).expect("labels are ours, and bytes of a certificate fit into memory")
+    pkcs8::der::pem::encode_string(label, pkcs8::LineEnding::LF, der)
+        .expect("labels are ours, and bytes of a certificate fit into memory")
 }

@@ -11,7 +11,8 @@ pub struct Chain<'a> {
     /// The certificate first, then intermediates.
     pub shown: &'a [CertificateDer<'a>],
     pub cas: &'a [CertificateDer<'a>],
-    /// Empty when there are none. Otherwise there must be one of each issuer in the chain, signed by it and in date.
+    /// Empty when there are none. Otherwise there must be one of each issuer in the chain, signed
+    /// by it and in date.
     pub revocation_lists: &'a [CertificateRevocationListDer<'a>],
 }
 
@@ -22,7 +23,8 @@ impl Chain<'_> {
     /// The reason why none has.
     pub fn verify(&self, usage: Usage, now: OffsetDateTime) -> Result<usize, ChainProblem> {
         let store = TrustStore::of(self.cas).map_err(|(_, problem)| problem)?;
-        let lists = RevocationLists::of(self.revocation_lists).map_err(|error| ChainProblem::Other(error.to_string()))?;
+        let lists =
+            RevocationLists::of(self.revocation_lists).map_err(|error| ChainProblem::Other(error.to_string()))?;
         let path = store.verify(self.shown, usage, now)?;
         lists.check(&path, RevocationRule::Covered, now)?;
         Ok(path.anchor)

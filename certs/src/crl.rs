@@ -20,7 +20,8 @@ pub struct RevocationListFacts {
 }
 
 impl RevocationListFacts {
-    /// Reads one list in DER. Its signature is not looked at, see [`RevocationListFacts::is_signed_by`].
+    /// Reads one list in DER. Its signature is not looked at, see
+    /// [`RevocationListFacts::is_signed_by`].
     ///
     /// # Errors
     /// When it is no list, or damaged.
@@ -58,7 +59,8 @@ impl RevocationListFacts {
 }
 
 fn parse(der: &[u8]) -> Result<CertificateRevocationList<'_>, Error> {
-    let (rest, list) = CertificateRevocationList::from_der(der).map_err(|error| Error::RevocationList(error.to_string()))?;
+    let (rest, list) =
+        CertificateRevocationList::from_der(der).map_err(|error| Error::RevocationList(error.to_string()))?;
     if !rest.is_empty() {
         return Err(Error::RevocationList(format!("{} bytes follow its end", rest.len())));
     }

@@ -46,16 +46,25 @@ impl HostCheck<'_> {
     pub fn run(&self, now: OffsetDateTime) -> Vec<Finding> {
         let chain = Chain { shown: self.shown, cas: self.cas, revocation_lists: self.revocation_lists };
         let Some(facts) = chain.leaf_facts() else {
-            return vec![bad("certificate", "there is no readable certificate".to_owned(), "install one with `etcd-admin cert install`")];
+            return vec![bad(
+                "certificate",
+                "there is no readable certificate".to_owned(),
+                "install one with `etcd-admin cert install`",
+            )];
         };
-        let roles: &[Usage] = if self.profile.is_dialled() { &[Usage::Server, Usage::Client] } else { &[Usage::Client] };
+        let roles: &[Usage] =
+            if self.profile.is_dialled() { &[Usage::Server, Usage::Client] } else { &[Usage::Client] };
         let mut findings: Vec<_> = roles.iter().map(|role| trusted(&chain, *role, now)).collect();
         findings.push(self.dates(&facts, now));
         if let Some(key) = self.key {
             findings.push(if facts.public_key == key.public_key() {
                 good("key", "the key belongs to the certificate".to_owned())
             } else {
-                bad("key", "the key does not belong to the certificate".to_owned(), "install the certificate and key of the same request")
+                bad(
+                    "key",
+                    "the key does not belong to the certificate".to_owned(),
+                    "install the certificate and key of the same request",
+                )
             });
         }
         if self.profile.is_dialled() {
@@ -65,7 +74,8 @@ impl HostCheck<'_> {
     }
 
     fn dates(&self, facts: &crate::CertificateFacts, now: OffsetDateTime) -> Finding {
-        let text = format!("valid until {} ({})", crate::rfc3339(facts.not_after), crate::time_left(facts.not_after, now));
+        let text =
+            format!("valid until {} ({})", crate::rfc3339(facts.not_after), crate::time_left(facts.not_after, now));
         if now > facts.not_after || now < facts.not_before {
             bad("dates", text, "renew it with `etcd-admin cert renew`, and look at this machine's clock")
         } else if facts.not_after - now < self.warn {
@@ -108,7 +118,9 @@ fn trusted(chain: &Chain<'_>, usage: Usage, now: OffsetDateTime) -> Finding {
                     "publish a new list with `etcd-admin crl publish`"
                 }
                 ChainProblem::Expired(_) | ChainProblem::NotValidYet(_) => "renew it, and look at this machine's clock",
-                ChainProblem::IssuerRefused { .. } => "make a CA certificate that may sign certificates, and issue it again",
+                ChainProblem::IssuerRefused { .. } => {
+                    "make a CA certificate that may sign certificates, and issue it again"
+                }
                 ChainProblem::NameConstraint(_)
                 | ChainProblem::UnhandledExtension(_)
                 | ChainProblem::Malformed(_)

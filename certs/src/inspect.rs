@@ -181,7 +181,9 @@ fn key_ids(certificate: &X509Certificate<'_>) -> (Vec<u8>, Vec<u8>) {
     for extension in certificate.extensions() {
         match extension.parsed_extension() {
             ParsedExtension::SubjectKeyIdentifier(id) => subject = id.0.to_vec(),
-            ParsedExtension::AuthorityKeyIdentifier(id) => ca = id.key_identifier.as_ref().map_or_else(Vec::new, |id| id.0.to_vec()),
+            ParsedExtension::AuthorityKeyIdentifier(id) => {
+                ca = id.key_identifier.as_ref().map_or_else(Vec::new, |id| id.0.to_vec())
+            }
             _ => {}
         }
     }

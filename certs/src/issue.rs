@@ -31,7 +31,10 @@ impl LeafPlan {
         let refused = |reason: String| Err(Error::Refused(reason));
         let profile = self.profile.name();
         if self.common_name.is_empty() || self.common_name.chars().count() > COMMON_NAME_CHARACTERS_MAX {
-            return refused(format!("a common name has 1 to {COMMON_NAME_CHARACTERS_MAX} characters, {:?} has not", self.common_name));
+            return refused(format!(
+                "a common name has 1 to {COMMON_NAME_CHARACTERS_MAX} characters, {:?} has not",
+                self.common_name
+            ));
         }
         if let Some(fixed) = self.profile.fixed_common_name()
             && fixed != self.common_name
@@ -45,10 +48,14 @@ impl LeafPlan {
             return Ok(());
         }
         if self.common_name == "root" {
-            return refused(format!("a {profile} certificate named root would be the superuser of etcd; choose another common name"));
+            return refused(format!(
+                "a {profile} certificate named root would be the superuser of etcd; choose another common name"
+            ));
         }
         if self.names.is_empty() {
-            return refused(format!("a {profile} certificate needs the names and addresses that it is reached by: add them"));
+            return refused(format!(
+                "a {profile} certificate needs the names and addresses that it is reached by: add them"
+            ));
         }
         if !self.loopback_only && self.names.iter().all(Name::is_loopback) {
             return refused(format!(
@@ -61,7 +68,10 @@ impl LeafPlan {
     pub(crate) fn params(&self, ca: &CertificateFacts, now: OffsetDateTime) -> Result<CertificateParams, Error> {
         self.check()?;
         if now >= ca.not_after {
-            return Err(Error::Refused(format!("the CA {} has expired: exchange it with `etcd-admin ca rotate`", ca.subject)));
+            return Err(Error::Refused(format!(
+                "the CA {} has expired: exchange it with `etcd-admin ca rotate`",
+                ca.subject
+            )));
         }
         let failed = |source: rcgen::Error| Error::make("name a certificate", &source);
         let mut params = CertificateParams::default();

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 /// Below this a passphrase is guessed before the day is over.
 const PASSPHRASE_CHARACTERS_MIN: usize = 8;
-/// Cost of turning a passphrase into a key: eight times 16 MiB of memory written for each guess, in turn, because openssl refuses to use
-/// 32 MiB at once.
+/// Cost of turning a passphrase into a key: eight times 16 MiB of memory written for each guess, in
+/// turn, because openssl refuses to use 32 MiB at once.
 const SCRYPT_LOG_N: u8 = 14;
 const SCRYPT_TURNS: u32 = 8;
 
@@ -83,16 +83,17 @@ impl PrivateKey {
             let passphrase = passphrase.ok_or(Error::PassphraseNeeded)?;
             return Self::decrypt(text, passphrase);
         }
-        let der = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| Error::Key("no private key in PEM form found".to_owned()))?;
+        let der = PrivateKeyDer::from_pem_slice(text.as_bytes())
+            .map_err(|_| Error::Key("no private key in PEM form found".to_owned()))?;
         Self::from_der(&der)
     }
 
     fn decrypt(text: &str, passphrase: &Passphrase) -> Result<Self, Error> {
         let start = text.find("-----BEGIN ENCRYPTED PRIVATE KEY-----").unwrap_or_default();
-        let (_, document) =
-            SecretDocument::from_pem(text[start..].trim_end()).map_err(|_| Error::Key("the PEM block is damaged".to_owned()))?;
-        let encrypted =
-            EncryptedPrivateKeyInfo::try_from(document.as_bytes()).map_err(|_| Error::Key("the PEM block is damaged".to_owned()))?;
+        let (_, document) = SecretDocument::from_pem(text[start..].trim_end())
+            .map_err(|_| Error::Key("the PEM block is damaged".to_owned()))?;
+        let encrypted = EncryptedPrivateKeyInfo::try_from(document.as_bytes())
+            .map_err(|_| Error::Key("the PEM block is damaged".to_owned()))?;
         let plain = encrypted.decrypt(passphrase.bytes()).map_err(|_| Error::WrongPassphrase)?;
         let der = PrivateKeyDer::try_from(plain.as_bytes()).map_err(|reason| Error::Key(reason.to_owned()))?;
         Self::from_der(&der)
@@ -100,8 +101,12 @@ impl PrivateKey {
 
     fn from_der(der: &PrivateKeyDer<'_>) -> Result<Self, Error> {
         let pair = KeyPair::try_from(der);
-        let unknown =
-            || Error::Key("it is of a kind that TLS here does not know; ECDSA, Ed25519 and RSA from 2048 bits are known".to_owned());
+        let unknown = || {
+            Error::Key(
+                "it is of a kind that TLS here does not know; ECDSA, Ed25519 and RSA from 2048 bits are known"
+                    .to_owned(),
+            )
+        };
         Ok(Self { pair: pair.map_err(|_| unknown())? })
     }
 
@@ -118,9 +123,13 @@ impl PrivateKey {
     pub fn to_encrypted_pem(&self, passphrase: &Passphrase) -> Result<Zeroizing<String>, Error> {
         passphrase.check()?;
         let (mut salt, mut vector) = ([0; 16], [0; 16]);
-        let failed = |reason: &dyn std::fmt::Display| Error::Make { action: "encrypt a private key", reason: reason.to_string() };
+        let failed = |reason: &dyn std::fmt::Display| Error::Make {
+            action: "encrypt a private key",
+            reason: reason.to_string(),
+        };
         getrandom::fill(&mut salt).and_then(|()| getrandom::fill(&mut vector)).map_err(|error| failed(&error))?;
-        let cost = pkcs8::pkcs5::scrypt::Params::new(SCRYPT_LOG_N, 8, SCRYPT_TURNS, 32).map_err(|error| failed(&error))?;
+        let cost =
+            pkcs8::pkcs5::scrypt::Params::new(SCRYPT_LOG_N, 8, SCRYPT_TURNS, 32).map_err(|error| failed(&error))?;
         let parameters = pbes2::Parameters::scrypt_aes256cbc(cost, &salt, &vector).map_err(|error| failed(&error))?;
         // Keys read from SEC1 or PKCS#1 files are brought into PKCS#8 first.
         let plain = Zeroizing::new(self.pkcs8()?);

@@ -47,7 +47,8 @@ impl Name {
         }
     }
 
-    /// Returns `true` if a certificate with this name stands for `wanted`; a wildcard stands for one label.
+    /// Returns `true` if a certificate with this name stands for `wanted`; a wildcard stands for
+    /// one label.
     #[must_use]
     pub fn covers(&self, wanted: &Self) -> bool {
         match (self, wanted) {
@@ -132,7 +133,10 @@ impl Constraint {
             let address: IpAddr = address.parse().map_err(|_| error("a network is written as ADDRESS/BITS"))?;
             let bits = if address.is_ipv4() { 32 } else { 128 };
             let prefix = prefix.parse().ok().filter(|prefix| *prefix <= bits);
-            return Ok(Self::Network { address, prefix: prefix.ok_or_else(|| error("a network is written as ADDRESS/BITS"))? });
+            return Ok(Self::Network {
+                address,
+                prefix: prefix.ok_or_else(|| error("a network is written as ADDRESS/BITS"))?,
+            });
         }
         match Name::parse(text.trim_start_matches('.'))? {
             Name::Ip(address) => Ok(Self::Network { address, prefix: if address.is_ipv4() { 32 } else { 128 } }),
@@ -144,7 +148,9 @@ impl Constraint {
     pub(crate) fn to_rcgen(&self) -> GeneralSubtree {
         match self {
             Self::Domain(domain) => GeneralSubtree::DnsName(domain.clone()),
-            Self::Network { address, prefix } => GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(*address, *prefix)),
+            Self::Network { address, prefix } => {
+                GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(*address, *prefix))
+            }
         }
     }
 }
@@ -183,8 +189,14 @@ mod tests {
     #[test]
     fn constraints_are_domains_and_networks() {
         assert_eq!(Constraint::parse("example.org"), Ok(Constraint::Domain("example.org".to_owned())));
-        assert_eq!(Constraint::parse("10.0.0.0/8"), Ok(Constraint::Network { address: [10, 0, 0, 0].into(), prefix: 8 }));
-        assert_eq!(Constraint::parse("10.0.0.1"), Ok(Constraint::Network { address: [10, 0, 0, 1].into(), prefix: 32 }));
+        assert_eq!(
+            Constraint::parse("10.0.0.0/8"),
+            Ok(Constraint::Network { address: [10, 0, 0, 0].into(), prefix: 8 })
+        );
+        assert_eq!(
+            Constraint::parse("10.0.0.1"),
+            Ok(Constraint::Network { address: [10, 0, 0, 1].into(), prefix: 32 })
+        );
         for text in ["10.0.0.0/33", "a/8", "*.example.org", ""] {
             assert!(Constraint::parse(text).is_err(), "{text}");
         }

@@ -4,7 +4,8 @@ use crate::Error;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 
-/// All certificates of a PEM file, or the one of a DER file; at least one. Text around the blocks, CRLF and other blocks do not matter.
+/// All certificates of a PEM file, or the one of a DER file; at least one. Text around the blocks,
+/// CRLF and other blocks do not matter.
 ///
 /// # Errors
 /// When there is none, or a block is damaged.

@@ -5,8 +5,8 @@
 use crate::ca::to_pem;
 use crate::{Error, Name, PrivateKey};
 use rcgen::{
-    CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, DnValue, PublicKeyData as _, SanType,
-    SubjectPublicKeyInfo,
+    CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, DnValue, PublicKeyData as _,
+    SanType, SubjectPublicKeyInfo,
 };
 use rustls_pki_types::CertificateSigningRequestDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -51,7 +51,8 @@ impl SigningRequest {
     }
 
     fn from_der(der: &CertificateSigningRequestDer<'_>) -> Result<Self, Error> {
-        let request = CertificateSigningRequestParams::from_der(der).map_err(|error| Error::Request(error.to_string()))?;
+        let request =
+            CertificateSigningRequestParams::from_der(der).map_err(|error| Error::Request(error.to_string()))?;
         if matches!(request.params.is_ca, rcgen::IsCa::Ca(_)) {
             return Err(Error::Request("it asks to be a CA, which no request is given".to_owned()));
         }
@@ -76,7 +77,8 @@ impl SigningRequest {
     }
 }
 
-/// rcgen infers the kind of key from the signature's, which is wrong for a P-384 key that signed with SHA-256, as openssl does.
+/// rcgen infers the kind of key from the signature's, which is wrong for a P-384 key that signed
+/// with SHA-256, as openssl does.
 fn public_key(der: &[u8]) -> Result<SubjectPublicKeyInfo, Error> {
     let (_, request) = X509CertificationRequest::from_der(der).map_err(|error| Error::Request(error.to_string()))?;
     let key = SubjectPublicKeyInfo::from_der(request.certification_request_info.subject_pki.raw);

@@ -3,7 +3,9 @@
 use crate::ca::{BACKDATED, whole_seconds};
 use crate::issue::serial_number;
 use crate::{Certificate, Error, Name, PrivateKey};
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose,
+};
 use time::{Duration, OffsetDateTime};
 
 /// Returns a self-signed certificate for the hosts of the listeners. It is a CA, as etcd's are, so
@@ -11,7 +13,12 @@ use time::{Duration, OffsetDateTime};
 ///
 /// # Errors
 /// When a name cannot be written.
-pub fn self_signed(names: &[Name], key: &PrivateKey, now: OffsetDateTime, lifetime: Duration) -> Result<Certificate, Error> {
+pub fn self_signed(
+    names: &[Name],
+    key: &PrivateKey,
+    now: OffsetDateTime,
+    lifetime: Duration,
+) -> Result<Certificate, Error> {
     let failed = |source: rcgen::Error| Error::make("make a self-signed certificate", &source);
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();

@@ -2,12 +2,19 @@
 
 use crate::support::{NOW, YEAR, ca, ca_for, der, leaf, plan};
 use certs::{
-    Certificate, Chain, ChainProblem, KeyAlgorithm, Name, PrivateKey, Profile, Revocation, RevocationReason, SigningRequest, Usage,
+    Certificate, Chain, ChainProblem, KeyAlgorithm, Name, PrivateKey, Profile, Revocation, RevocationReason,
+    SigningRequest, Usage,
 };
 use rustls_pki_types::CertificateRevocationListDer;
 use time::{Duration, OffsetDateTime};
 
-fn verified(leaf: &Certificate, by: &[&Certificate], lists: &[&[u8]], usage: Usage, now: OffsetDateTime) -> Result<usize, ChainProblem> {
+fn verified(
+    leaf: &Certificate,
+    by: &[&Certificate],
+    lists: &[&[u8]],
+    usage: Usage,
+    now: OffsetDateTime,
+) -> Result<usize, ChainProblem> {
     let shown = [der(leaf)];
     let cas: Vec<_> = by.iter().map(|ca| der(ca)).collect();
     let lists: Vec<_> = lists.iter().map(|list| CertificateRevocationListDer::from(*list)).collect();
@@ -86,12 +93,17 @@ fn another_ca_of_the_same_name_is_another() {
 fn an_ca_issues_within_its_constraints() {
     let ca = ca_for("ca", &["example.org", "10.0.0.0/8"]);
     let by = [ca.certificate()];
-    for (names, good) in
-        [(["a.example.org", "10.1.2.3"], true), (["a.example.com", "10.1.2.3"], false), (["a.example.org", "11.1.2.3"], false)]
-    {
+    for (names, good) in [
+        (["a.example.org", "10.1.2.3"], true),
+        (["a.example.com", "10.1.2.3"], false),
+        (["a.example.org", "11.1.2.3"], false),
+    ] {
         let (leaf, _) = leaf(&ca, &plan(Profile::Server, "etcd1", &names));
         let outcome = verified(&leaf, &by, &[], Usage::Server, NOW);
-        assert!(if good { outcome == Ok(0) } else { matches!(outcome, Err(ChainProblem::NameConstraint(_))) }, "{names:?}: {outcome:?}");
+        assert!(
+            if good { outcome == Ok(0) } else { matches!(outcome, Err(ChainProblem::NameConstraint(_))) },
+            "{names:?}: {outcome:?}"
+        );
     }
 }
 
@@ -100,7 +112,8 @@ fn what_is_revoked_is_not_trusted() {
     let (one, other) = (ca("one"), ca("other"));
     let (bad, _) = leaf(&one, &plan(Profile::Client, "mallory", &[]));
     let (good, _) = leaf(&one, &plan(Profile::Client, "alice", &[]));
-    let revocation = Revocation { serial: bad.facts().unwrap().serial, at: NOW, reason: RevocationReason::KeyCompromise };
+    let revocation =
+        Revocation { serial: bad.facts().unwrap().serial, at: NOW, reason: RevocationReason::KeyCompromise };
     let list = one.revocation_list(std::slice::from_ref(&revocation), 7, NOW, Duration::days(30)).unwrap();
     let foreign = other.revocation_list(&[], 1, NOW, Duration::days(30)).unwrap();
     let by = [one.certificate(), other.certificate()];
@@ -109,7 +122,10 @@ fn what_is_revoked_is_not_trusted() {
     assert_eq!(verified(&good, &by, &[&list, &foreign], Usage::Client, NOW), Ok(0));
     let issuer = "CN=one".to_owned();
     // Nothing known of an issuer, and a list that has run out, both close the door.
-    assert_eq!(verified(&good, &by, &[&foreign], Usage::Client, NOW), Err(ChainProblem::UnknownRevocation { issuer: issuer.clone() }));
+    assert_eq!(
+        verified(&good, &by, &[&foreign], Usage::Client, NOW),
+        Err(ChainProblem::UnknownRevocation { issuer: issuer.clone() })
+    );
     assert_eq!(
         verified(&good, &by, &[&list], Usage::Client, NOW + Duration::days(31)),
         Err(ChainProblem::RevocationListExpired { issuer })
@@ -141,9 +157,11 @@ fn a_request_with_a_broken_signature_is_not_read() {
     let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
     let request = SigningRequest::create("etcd1", &[], &key).unwrap();
     let mut der = rustls_pki_types::CertificateSigningRequestDer::from(
-        <rustls_pki_types::CertificateSigningRequestDer<'_> as rustls_pki_types::pem::PemObject>::from_pem_slice(request.pem().as_bytes())
-            .unwrap()
-            .to_vec(),
+        <rustls_pki_types::CertificateSigningRequestDer<'_> as rustls_pki_types::pem::PemObject>::from_pem_slice(
+            request.pem().as_bytes(),
+        )
+        .unwrap()
+        .to_vec(),
     )
     .to_vec();
     let last = der.len() - 1;

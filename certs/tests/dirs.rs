@@ -104,7 +104,8 @@ fn an_exchange_of_cas_goes_on_where_it_stopped() {
     assert_eq!(dir.left_of_previous(NOW).unwrap().len(), 1, "what the first CA issued is no successor");
 }
 
-/// A bearer needs one certificate: those that later ones have taken the place of, with whatever names, hold up no exchange.
+/// A bearer needs one certificate: those that later ones have taken the place of, with whatever
+/// names, hold up no exchange.
 #[test]
 fn superseded_certificates_do_not_hold_up_an_exchange() {
     let home = tempfile::tempdir().unwrap();
@@ -117,7 +118,8 @@ fn superseded_certificates_do_not_hold_up_an_exchange() {
     dir.issue(&old, &plan(Profile::Peer, "etcd2", &["etcd2"]), &key, NOW).unwrap();
     dir.rotation_start(&new("new", None), NOW).unwrap();
     dir.rotation_switch().unwrap();
-    let left = || dir.left_of_previous(NOW).unwrap().into_iter().map(|issued| issued.names.join(",")).collect::<Vec<_>>();
+    let left =
+        || dir.left_of_previous(NOW).unwrap().into_iter().map(|issued| issued.names.join(",")).collect::<Vec<_>>();
     assert_eq!(left(), ["etcd1.example.org", "etcd2"], "only the newest of each bearer is in use");
     let new = dir.unlock(None).unwrap();
     dir.issue(&new, &plan(Profile::Peer, "etcd1", &["etcd1.example.net"]), &key, NOW).unwrap();
@@ -186,7 +188,11 @@ fn a_host_check_tells_of_everything() {
             warn: Duration::days(30),
         };
         let findings = check.run(now);
-        findings.into_iter().filter(|finding| finding.severity != certs::Severity::Good).map(|finding| finding.check).collect::<Vec<_>>()
+        findings
+            .into_iter()
+            .filter(|finding| finding.severity != certs::Severity::Good)
+            .map(|finding| finding.check)
+            .collect::<Vec<_>>()
     };
     assert_eq!(bad(&key, &[], NOW), Vec::<&str>::new());
     assert_eq!(bad(&other, &wanted, NOW), ["key", "names"]);

@@ -1,4 +1,5 @@
-//! Certificates as others see them: chains by the rules of a handshake, files as openssl reads them.
+//! Certificates as others see them: chains by the rules of a handshake, files as openssl reads
+//! them.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a failure is a failed test, and a skipped test says why")]
 
 mod ca;

@@ -36,8 +36,13 @@ fn spoilt_files_are_refused_without_a_panic() {
     let revocation = certs::Revocation { serial: vec![1; 16], at: NOW, reason: certs::RevocationReason::Superseded };
     let list = ca.revocation_list(&[revocation], 1, NOW, Duration::days(30)).unwrap();
     let request = SigningRequest::create("etcd1", &[], &PrivateKey::generate(KeyAlgorithm::P256).unwrap()).unwrap();
-    let whole =
-        [made.der.clone(), made.pem.clone().into_bytes(), list.clone(), request.pem().into_bytes(), key.to_pem().as_bytes().to_vec()];
+    let whole = [
+        made.der.clone(),
+        made.pem.clone().into_bytes(),
+        list.clone(),
+        request.pem().into_bytes(),
+        key.to_pem().as_bytes().to_vec(),
+    ];
     let mut dice = Dice(7);
     let mut read = 0;
     for _ in 0..cases {

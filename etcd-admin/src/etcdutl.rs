@@ -1,4 +1,5 @@
-//! The program under the name `etcdutl`: its commands, flags, outputs and exit codes, on our own data and on etcd's snapshots.
+//! The program under the name `etcdutl`: its commands, flags, outputs and exit codes, on our own
+//! data and on etcd's snapshots.
 
 use crate::cli::go_flags::{self, Line};
 use crate::client::{as_in_go, duration};
@@ -132,12 +133,19 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
             print_error(&format!("{text}\nRun 'etcdutl --help' for usage."));
             return ExitCode::SUCCESS;
         }
-        Err(refused) => return report_error(&UtlError(1, format!("{}\nRun '{} --help' for usage.", refused.text, refused.command))),
+        Err(refused) => {
+            return report_error(&UtlError(
+                1,
+                format!("{}\nRun '{} --help' for usage.", refused.text, refused.command),
+            ));
+        }
     };
     let parsed = command.clone().try_get_matches_from(line).and_then(|matches| Etcdutl::from_arg_matches(&matches));
     let tool = match parsed {
         Ok(tool) => tool,
-        Err(error) => return report_error(&UtlError(1, error.to_string().trim_start_matches("error: ").trim_end().to_owned())),
+        Err(error) => {
+            return report_error(&UtlError(1, error.to_string().trim_start_matches("error: ").trim_end().to_owned()));
+        }
     };
     let ended = match tool.command {
         Command::Snapshot(SnapshotCommand::Status { args }) => status(&args, &tool.write_out),
@@ -183,7 +191,13 @@ fn must_exist(call: &str, path: &Path) -> Result<(), UtlError> {
 }
 
 /// Columns, and their cells; `fields` gives each a name of its own.
-fn print(format: &str, json: &str, columns: &[&str], cells: Vec<String>, fields: &[(&str, String)]) -> Result<(), UtlError> {
+fn print(
+    format: &str,
+    json: &str,
+    columns: &[&str],
+    cells: Vec<String>,
+    fields: &[(&str, String)],
+) -> Result<(), UtlError> {
     match format {
         "simple" => say(&format!("{}\n", cells.join(", "))),
         "json" => say(&format!("{json}\n")),
@@ -239,7 +253,11 @@ fn hash_kv(args: &[PathBuf], revision: i64, format: &str) -> Result<(), UtlError
     let (hash, compact) = (file.hash_kv(revision, compacted)?, compacted.unwrap_or(-1));
     let json = format!("{{\"hash\":{hash},\"hashRevision\":{revision},\"compactRevision\":{compact}}}");
     let cells = vec![hash.to_string(), revision.to_string(), compact.to_string()];
-    let fields = [("Hash", hash.to_string()), ("Hash revision", revision.to_string()), ("Compact revision", compact.to_string())];
+    let fields = [
+        ("Hash", hash.to_string()),
+        ("Hash revision", revision.to_string()),
+        ("Compact revision", compact.to_string()),
+    ];
     print(format, &json, &["hash", "hash revision", "compact revision"], cells, &fields)
 }
 
@@ -252,7 +270,10 @@ fn restore(args: &RestoreArgs) -> Result<(), UtlError> {
         if dir.exists() {
             return Err(UtlError(1, format!("wal-dir {} exists", quoted(dir.as_os_str().as_encoded_bytes()))));
         }
-        return Err(UtlError(BAD_ARGUMENTS, "--wal-dir: log and state lie in one directory here: give --data-dir alone".to_owned()));
+        return Err(UtlError(
+            BAD_ARGUMENTS,
+            "--wal-dir: log and state lie in one directory here: give --data-dir alone".to_owned(),
+        ));
     }
     let cluster = NewCluster::parse(&args.initial_cluster, &args.initial_cluster_token)?;
     let own = own_member(args, &cluster)?;
@@ -266,12 +287,16 @@ fn restore(args: &RestoreArgs) -> Result<(), UtlError> {
         check_digest(path)?;
     }
     let file = SnapshotFile::open(path, Digested::Ignored)?;
-    let bump = i64::try_from(args.bump_revision).map_err(|error| UtlError(BAD_ARGUMENTS, format!("--bump-revision: {error}")))?;
+    let bump = i64::try_from(args.bump_revision)
+        .map_err(|error| UtlError(BAD_ARGUMENTS, format!("--bump-revision: {error}")))?;
     let raise = args.mark_compacted.then_some(bump);
     let revision = data_dir::make_data_dir(&data_dir, own, &cluster.members, raise, &file.bolt, &mut |_| {})?;
     if raise.is_some() {
-        let fields =
-            [("latest-revision", (revision - bump).into()), ("bump-amount", bump.into()), ("new-latest-revision", revision.into())];
+        let fields = [
+            ("latest-revision", (revision - bump).into()),
+            ("bump-amount", bump.into()),
+            ("new-latest-revision", revision.into()),
+        ];
         log("bumping latest revision", &fields);
         log("marking revision compacted", &[("revision", revision.into())]);
     }
@@ -294,12 +319,19 @@ fn restore(args: &RestoreArgs) -> Result<(), UtlError> {
 /// Returns the member of `--name`, whose URLs in both flags have to be the same.
 fn own_member<'a>(args: &RestoreArgs, cluster: &'a NewCluster) -> Result<&'a NewMember, UtlError> {
     let name = &args.name;
-    let missing = || UtlError(1, format!("couldn't find local name {} in the initial cluster configuration", quoted(name.as_bytes())));
+    let missing = || {
+        UtlError(
+            1,
+            format!("couldn't find local name {} in the initial cluster configuration", quoted(name.as_bytes())),
+        )
+    };
     let own = cluster.members.iter().find(|member| member.name == *name).ok_or_else(missing)?;
     let advertised = &args.initial_advertise_peer_urls;
     let as_cluster: Vec<String> = advertised.split(',').map(|url| format!("{name}={url}")).collect();
     let parsed = NewCluster::parse(&as_cluster.join(","), &args.initial_cluster_token)?;
-    let Some(parsed) = parsed.members.first().filter(|parsed| parsed.peer_urls() != own.peer_urls()) else { return Ok(own) };
+    let Some(parsed) = parsed.members.first().filter(|parsed| parsed.peer_urls() != own.peer_urls()) else {
+        return Ok(own);
+    };
     let beyond = |all: &[String], known: &[String]| {
         all.iter().filter(|url| !known.contains(url)).map(|url| format!("{name}={url}")).collect::<Vec<_>>().join(",")
     };
@@ -307,9 +339,15 @@ fn own_member<'a>(args: &RestoreArgs, cluster: &'a NewCluster) -> Result<&'a New
     if missing.is_empty() {
         let more = beyond(parsed.peer_urls(), own.peer_urls()).replace(&format!("{name}="), "");
         let given = as_cluster.join(",");
-        return Err(UtlError(1, format!("--initial-advertise-peer-urls has {more} but missing from --initial-cluster={given}")));
+        return Err(UtlError(
+            1,
+            format!("--initial-advertise-peer-urls has {more} but missing from --initial-cluster={given}"),
+        ));
     }
-    Err(UtlError(1, format!("--initial-cluster has {missing} but missing from --initial-advertise-peer-urls={advertised}")))
+    Err(UtlError(
+        1,
+        format!("--initial-cluster has {missing} but missing from --initial-advertise-peer-urls={advertised}"),
+    ))
 }
 
 /// Checks the digest at the end of a snapshot.
@@ -321,14 +359,21 @@ fn check_digest(path: &Path) -> Result<(), UtlError> {
     match verify_trailer(&file).map_err(|error| failed(&error))? {
         Digest::Right => Ok(()),
         Digest::Absent => Err(UtlError(1, "snapshot missing hash but --skip-hash-check=false".to_owned())),
-        Digest::Wrong { expected, got } => Err(UtlError(1, format!("expected sha256 [{}], got [{}]", shown(expected), shown(got)))),
+        Digest::Wrong { expected, got } => {
+            Err(UtlError(1, format!("expected sha256 [{}], got [{}]", shown(expected), shown(got))))
+        }
     }
 }
 
 /// Refuses to go on without the flags that a command needs.
 fn required(flags: &[(&str, bool)]) -> Result<(), UtlError> {
-    let missing: Vec<String> = flags.iter().filter(|(_, given)| !given).map(|(name, _)| format!("\"{name}\"")).collect();
-    if missing.is_empty() { Ok(()) } else { Err(UtlError(1, format!("required flag(s) {} not set", missing.join(", ")))) }
+    let missing: Vec<String> =
+        flags.iter().filter(|(_, given)| !given).map(|(name, _)| format!("\"{name}\"")).collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(UtlError(1, format!("required flag(s) {} not set", missing.join(", "))))
+    }
 }
 
 /// What is in a data directory.
@@ -360,7 +405,9 @@ fn defragment(data_dir: Option<&Path>) -> Result<(), UtlError> {
     let text = |why: &str| UtlError(1, format!("Failed to defragment etcd data[{}] ({why})", dir.display()));
     match data_in(dir) {
         Data::Missing => Err(text(&no_data(dir))),
-        Data::RealEtcds => Err(text("this is the data of an etcd of the etcd project: use the etcdutl that came with it")),
+        Data::RealEtcds => {
+            Err(text("this is the data of an etcd of the etcd project: use the etcdutl that came with it"))
+        }
         Data::Ours => Err(text(
             "data of this server needs no offline defragmentation: it gives space back while it runs, and `etcdctl defrag` does so at once",
         )),
@@ -377,7 +424,10 @@ fn migrate(args: &MigrateArgs) -> Result<(), UtlError> {
         Data::Missing => Err(UtlError(1, no_data(dir))),
         Data::RealEtcds => Err(UtlError(
             1,
-            format!("cannot migrate {}: this is the data of an etcd of the etcd project: use the etcdutl that came with it", dir.display()),
+            format!(
+                "cannot migrate {}: this is the data of an etcd of the etcd project: use the etcdutl that came with it",
+                dir.display()
+            ),
         )),
         Data::Ours if target == STORAGE_VERSION => {
             log("storage version up-to-date", &[("storage-version", shown.into())]);
@@ -399,7 +449,9 @@ fn target_version(text: &str) -> Result<(i64, i64), UtlError> {
     let [major, minor] = parts[..] else {
         return Err(wrong(format!("wrong target version format, expected \"X.Y\", got {}", quoted(text.as_bytes()))));
     };
-    let number = |part| etcdctl::keys::signed(part, 10).map_err(|error| wrong(format!("failed to parse target version: {error}")));
+    let number = |part| {
+        etcdctl::keys::signed(part, 10).map_err(|error| wrong(format!("failed to parse target version: {error}")))
+    };
     let version = (number(major)?, number(minor)?);
     if version < OLDEST_STORAGE_VERSION {
         return Err(wrong(format!("target version \"{}.{}\" not supported. Minimal \"3.5\"", version.0, version.1)));

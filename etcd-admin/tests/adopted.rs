@@ -1,4 +1,5 @@
-//! A real etcd's configuration becomes ours: what carries over, what does not, and that nothing is lost on the way.
+//! A real etcd's configuration becomes ours: what carries over, what does not, and that nothing is
+//! lost on the way.
 
 use crate::tool::Tool;
 use std::os::unix::fs::MetadataExt as _;
@@ -18,7 +19,8 @@ fn an_environment_file_becomes_a_configuration() {
     assert_eq!(tool.json(&format!("{adopt} --dry-run"))["changed"], true);
     assert!(tool.everything() == before);
     let output = tool.json(adopt);
-    let left: Vec<_> = output["left"].as_array().unwrap().iter().map(|left| left["setting"].as_str().unwrap()).collect();
+    let left: Vec<_> =
+        output["left"].as_array().unwrap().iter().map(|left| left["setting"].as_str().unwrap()).collect();
     assert_eq!(left, ["ETCD_ENABLE_V2", "ETCD_PROXY", "wal-dir"], "{output}");
     let text = std::fs::read_to_string(tool.path("etcd.yaml")).unwrap();
     for line in ["name: m1", "data-dir: /srv/etcd", "heartbeat-interval: 250", "initial-cluster-state: existing"] {
@@ -55,7 +57,8 @@ fn a_configuration_file_of_one_member_is_told_how_its_data_comes_over() {
         old.display()
     );
     std::fs::write(tool.path("etcd.conf.yml"), text).unwrap();
-    tool.run(&format!("adopt --from etcd.conf.yml --to etcd.yaml --data-dir {}", old.display())).ends(5, "holds the data of a real etcd");
+    tool.run(&format!("adopt --from etcd.conf.yml --to etcd.yaml --data-dir {}", old.display()))
+        .ends(5, "holds the data of a real etcd");
     tool.run("adopt --from etcd.conf.yml --to etcd.yaml").ends(9, "--leave-out enable-v2");
     let output = tool.run("adopt --from etcd.conf.yml --to etcd.yaml --leave-out enable-v2").good();
     assert!(output.contains("enable-v2") && output.contains("snapshot restore"), "{output}");
@@ -65,7 +68,8 @@ fn a_configuration_file_of_one_member_is_told_how_its_data_comes_over() {
     tool.run("adopt --from broken --to etcd.yaml").ends(2, "ETCD_HEARTBEAT_INTERVAL");
 }
 
-/// Every name that etcd 3.5 and 3.6 had as experimental, as a variable and as a key of the file; each does here what it did there.
+/// Every name that etcd 3.5 and 3.6 had as experimental, as a variable and as a key of the file;
+/// each does here what it did there.
 #[test]
 fn experimental_settings_carry_over_under_their_present_names() {
     let tool = Tool::new();
@@ -86,7 +90,8 @@ fn experimental_settings_carry_over_under_their_present_names() {
         ("WARNING_UNARY_REQUEST_DURATION", "700ms", "warning-unary-request-duration: 700000000"),
         ("WATCH_PROGRESS_NOTIFY_INTERVAL", "7m", "watch-progress-notify-interval: 420000000000"),
     ];
-    let variables: String = settings.iter().map(|(name, value, _)| format!("ETCD_EXPERIMENTAL_{name}={value}\n")).collect();
+    let variables: String =
+        settings.iter().map(|(name, value, _)| format!("ETCD_EXPERIMENTAL_{name}={value}\n")).collect();
     std::fs::write(tool.path("etcd"), DEBIAN.to_owned() + &variables).unwrap();
     let key = |name: &str| format!("experimental-{}", name.to_lowercase().replace('_', "-"));
     let keys: String = settings.iter().map(|(name, value, _)| format!("{}: {value}\n", key(name))).collect();
@@ -100,7 +105,8 @@ fn experimental_settings_carry_over_under_their_present_names() {
         assert!(!output["left"].to_string().to_lowercase().contains("experimental"), "{output}");
     }
     // What has no counterpart is a question: nothing is written before it is answered.
-    std::fs::write(tool.path("odd"), DEBIAN.to_owned() + "ETCD_FROBNICATION=high\nETCD_EXPERIMENTAL_ENABLE_V2V3=/v2\n").unwrap();
+    std::fs::write(tool.path("odd"), DEBIAN.to_owned() + "ETCD_FROBNICATION=high\nETCD_EXPERIMENTAL_ENABLE_V2V3=/v2\n")
+        .unwrap();
     let adopt = "adopt --from odd --to odd.yaml --data-dir /srv/etcd";
     tool.run(adopt).ends(9, "--leave-out ETCD_FROBNICATION --leave-out ETCD_EXPERIMENTAL_ENABLE_V2V3");
     assert!(!tool.path("odd.yaml").exists());

@@ -1,4 +1,5 @@
-//! From nothing to clusters that run, with this tool alone: founded from a document, grown by joining, on certificates of its making.
+//! From nothing to clusters that run, with this tool alone: founded from a document, grown by
+//! joining, on certificates of its making.
 
 use crate::members::{Member, eventually, server};
 use crate::tool::Tool;
@@ -26,10 +27,9 @@ impl Hosts {
     /// The document of the first so many members.
     pub(crate) fn write(&self, size: usize) {
         let home = self.tool.home().display();
-        let members =
-            self.ports.iter().take(size).zip(1..).map(|((client, peer), number)| {
-                format!("- {{name: m{number}, host: 127.0.0.1, client_port: {client}, peer_port: {peer}}}\n")
-            });
+        let members = self.ports.iter().take(size).zip(1..).map(|((client, peer), number)| {
+            format!("- {{name: m{number}, host: 127.0.0.1, client_port: {client}, peer_port: {peer}}}\n")
+        });
         let members: String = members.collect();
         let settings = "settings: {heartbeat-interval: 100, election-timeout: 1000}";
         let text = format!(
@@ -60,16 +60,23 @@ impl Hosts {
 
     /// The members of the document, as a daemon wants to hear of them.
     pub(crate) fn initial_cluster(&self) -> String {
-        let entries = self.ports.iter().take(3).zip(1..).map(|((_, peer), number)| format!("m{number}=https://127.0.0.1:{peer}"));
+        let entries =
+            self.ports.iter().take(3).zip(1..).map(|((_, peer), number)| format!("m{number}=https://127.0.0.1:{peer}"));
         entries.collect::<Vec<_>>().join(",")
     }
 
     /// How a user of the cluster reaches it.
     pub(crate) fn at(&self, size: usize) -> String {
-        let endpoints: Vec<_> = self.ports.iter().take(size).map(|(client, _)| format!("https://127.0.0.1:{client}")).collect();
+        let endpoints: Vec<_> =
+            self.ports.iter().take(size).map(|(client, _)| format!("https://127.0.0.1:{client}")).collect();
         let file = |file: &str| self.tool.path("m1/pki/current").join(file).display().to_string();
         let endpoints = endpoints.join(",");
-        format!("--endpoints {endpoints} --cacert {} --cert {} --key {}", file("client-ca.crt"), file("server.crt"), file("server.key"))
+        format!(
+            "--endpoints {endpoints} --cacert {} --cert {} --key {}",
+            file("client-ca.crt"),
+            file("server.crt"),
+            file("server.key")
+        )
     }
 }
 
@@ -101,28 +108,36 @@ fn from_nothing_to_three_members_with_tls() {
     }
     // On a member, nothing has to be said.
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
-    let text = command.arg("status").env_clear().env("ETCD_ADMIN_MEMBER_CONFIG", tool.path("m2/etcd.yaml")).output().unwrap();
+    let text =
+        command.arg("status").env_clear().env("ETCD_ADMIN_MEMBER_CONFIG", tool.path("m2/etcd.yaml")).output().unwrap();
     assert!(text.status.success(), "{}", String::from_utf8_lossy(&text.stderr));
     // The host of a member that runs, and of one that does not.
-    let text =
-        tool.run(&format!("doctor host --no-probe --config {}", tool.path("m1/etcd.yaml").display())).ends(0, "a daemon uses the data");
+    let text = tool
+        .run(&format!("doctor host --no-probe --config {}", tool.path("m1/etcd.yaml").display()))
+        .ends(0, "a daemon uses the data");
     assert!(text.contains("stands for 127.0.0.1"), "{text}");
     tool.run(&format!("doctor offline {}", tool.path("m1/data").display())).ends(5, "is in use");
     tool.run("preflight --member m1 --no-probe").ends(0, "the member runs");
     drop(members);
-    eventually("the lock is let go", || tool.run(&format!("doctor offline {}", tool.path("m1/data").display())).code == Some(0));
-    tool.run(&format!("doctor host --no-probe --config {}", tool.path("m1/etcd.yaml").display())).ends(0, "no daemon uses the data");
+    eventually("the lock is let go", || {
+        tool.run(&format!("doctor offline {}", tool.path("m1/data").display())).code == Some(0)
+    });
+    tool.run(&format!("doctor host --no-probe --config {}", tool.path("m1/etcd.yaml").display()))
+        .ends(0, "no daemon uses the data");
     tool.run(&format!("wait --for quorum --timeout 1s {at}")).ends(8, "not a quorum within 1s");
     tool.run(&format!("doctor cluster {at}")).ends(4, "nothing listens there");
 }
 
-/// Joins while the new member is started as soon as its configuration is there, as systemd would on an operator's word.
+/// Joins while the new member is started as soon as its configuration is there, as systemd would on
+/// an operator's word.
 fn join(hosts: &Hosts, name: &str) -> Member {
     let command = format!("join --member {name} --wait 3m {PASS}");
     let tool = &hosts.tool;
     std::thread::scope(|scope| {
         let joining = scope.spawn(|| tool.run(&command));
-        eventually("the configuration is written", || hosts.tool.path(name).join("etcd.yaml").exists() || joining.is_finished());
+        eventually("the configuration is written", || {
+            hosts.tool.path(name).join("etcd.yaml").exists() || joining.is_finished()
+        });
         let member = hosts.start(name);
         joining.join().unwrap().good();
         member.unwrap()
@@ -183,10 +198,15 @@ fn revoked_client_is_refused_on_members_made_by_init() {
     hosts.run(&format!("wait --for healthy --timeout 3m {}", hosts.at(1)));
     let as_client = |name: &str| {
         let (port, pki) = (hosts.ports[0].0, tool.path("m1/pki/current"));
-        let files = format!("--cacert {} --cert client-{name}.crt --key client-{name}.key", pki.join("client-ca.crt").display());
+        let files = format!(
+            "--cacert {} --cert client-{name}.crt --key client-{name}.key",
+            pki.join("client-ca.crt").display()
+        );
         tool.run(&format!("get key --endpoints https://127.0.0.1:{port} {files}"))
     };
-    for (name, bring) in [("alice", "init apply --member m1"), ("bob", "cert install --dir m1/pki --client-crl pki/client/crl.pem")] {
+    for (name, bring) in
+        [("alice", "init apply --member m1"), ("bob", "cert install --dir m1/pki --client-crl pki/client/crl.pem")]
+    {
         hosts.run(&format!("cert issue client --cn {name} {PASS}"));
         as_client(name).good();
         hosts.run(&format!("cert revoke client-{name}.crt"));
@@ -224,7 +244,10 @@ fn signed_host_enforces_lists_that_came_with_certificates() {
     let tool = &hosts.tool;
     hosts.run(&format!("ca init --ca-dir elsewhere {PASS}"));
     hosts.run("init apply --member m1");
-    assert!(!std::fs::read_to_string(tool.path("m1/etcd.yaml")).unwrap().contains("crl-file"), "a list that is not there");
+    assert!(
+        !std::fs::read_to_string(tool.path("m1/etcd.yaml")).unwrap().contains("crl-file"),
+        "a list that is not there"
+    );
     hosts.run(&format!("init sign --ca-dir elsewhere --member m1 --requests m1/pki/pending --out signed {PASS}"));
     assert!(tool.path("signed/client-crl.pem").is_file() && tool.path("signed/peer-crl.pem").is_file());
     hosts.run("init apply --member m1 --signed signed");

@@ -36,7 +36,11 @@ fn space_is_reclaimed_in_the_right_order() {
     assert_eq!(order, ["compact", "defragment", "disarm"], "{output}");
     tool.run(&format!("put a b {at}")).ends(1, "database space exceeded");
     let output = tool.json(&format!("maintenance reclaim --yes {at}"));
-    assert_eq!((output["changed"].as_bool(), output["disarmed"].as_array().map(Vec::len)), (Some(true), Some(1)), "{output}");
+    assert_eq!(
+        (output["changed"].as_bool(), output["disarmed"].as_array().map(Vec::len)),
+        (Some(true), Some(1)),
+        "{output}"
+    );
     tool.run(&format!("put a b {at}")).ends(0, "OK");
     tool.run(&format!("alarm list {at}")).ends(0, "");
     assert_eq!(tool.json(&format!("doctor cluster {at}"))["bad"], 0);
@@ -54,7 +58,8 @@ fn members_are_restarted_one_by_one_and_the_leader_last() {
         let order = plan["order"].as_array().unwrap();
         assert_eq!(order.len(), 3);
         assert_eq!(plan["changed"], false);
-        let commands: Vec<_> = plan["steps"].as_array().unwrap().iter().map(|step| step["command"].as_str().unwrap()).collect();
+        let commands: Vec<_> =
+            plan["steps"].as_array().unwrap().iter().map(|step| step["command"].as_str().unwrap()).collect();
         let leads = plan["steps"].as_array().unwrap().iter().find(|step| step["command"] == "etcd-admin leader move");
         assert_eq!(leads.map(|step| &step["member"]), (kind != "rotate").then_some(&order[2]), "{plan}");
         assert_eq!(commands[0].contains("snapshot save"), kind == "upgrade", "{plan}");
@@ -109,17 +114,31 @@ fn a_bundle_holds_figures_and_never_keys_or_values() {
     tool.run(&format!("get canary-key {at}")).good();
     tool.run(&format!("user add canary-user:canary-password {at}")).good();
     let data = server.data_dir().display().to_string();
-    let config = format!("name: node\ndata-dir: {data}\ninitial-cluster-token: canary-token\nlisten-client-urls: {}\n", server.endpoint());
-    std::fs::write(tool.path("etcd.yaml"), config + &format!("advertise-client-urls: {}\n", server.endpoint())).unwrap();
-    let log = "{\"level\":\"warn\",\"ts\":\"now\",\"msg\":\"slow\",\"request\":\"key:\\\"canary-key\\\"\",\"took\":\"1s\"}\n";
+    let config = format!(
+        "name: node\ndata-dir: {data}\ninitial-cluster-token: canary-token\nlisten-client-urls: {}\n",
+        server.endpoint()
+    );
+    std::fs::write(tool.path("etcd.yaml"), config + &format!("advertise-client-urls: {}\n", server.endpoint()))
+        .unwrap();
+    let log =
+        "{\"level\":\"warn\",\"ts\":\"now\",\"msg\":\"slow\",\"request\":\"key:\\\"canary-key\\\"\",\"took\":\"1s\"}\n";
     std::fs::write(tool.path("log"), log).unwrap();
     let args = format!("support bundle --config etcd.yaml --log log --interval 10ms --out bundle {at}");
     assert_eq!(tool.json(&format!("{args} --dry-run"))["changed"], true);
     assert!(!tool.path("bundle").exists());
     let output = tool.json(&args);
-    let errors: Vec<_> = output["pieces"].as_array().unwrap().iter().filter(|piece| !piece["error"].is_null()).collect();
+    let errors: Vec<_> =
+        output["pieces"].as_array().unwrap().iter().filter(|piece| !piece["error"].is_null()).collect();
     assert!(errors.iter().all(|piece| piece["file"] == "unit.txt"), "{output}");
-    for file in ["index.json", "settings.yaml", "disk.json", "members.json", "log.jsonl", "node-metrics-1.txt", "node-metrics-3.txt"] {
+    for file in [
+        "index.json",
+        "settings.yaml",
+        "disk.json",
+        "members.json",
+        "log.jsonl",
+        "node-metrics-1.txt",
+        "node-metrics-3.txt",
+    ] {
         assert!(tool.path("bundle").join(file).is_file(), "{file}: {output}");
     }
     for (path, content) in tool.everything().iter().filter(|(path, _)| path.starts_with(tool.path("bundle"))) {

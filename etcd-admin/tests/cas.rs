@@ -31,7 +31,8 @@ fn a_passphrase_comes_by_file_or_input_and_by_nothing_else() {
     tool.run_with("ca init --passphrase-file -", "short\n").ends(5, "too short");
     tool.run_with("ca init --passphrase-file -", &format!("{PASSPHRASE}\n")).good();
     tool.run("cert issue client --cn alice").ends(9, "nobody is there to be asked");
-    tool.run_with("cert issue client --cn alice --passphrase-file -", "not the passphrase\n").ends(7, "wrong passphrase");
+    tool.run_with("cert issue client --cn alice --passphrase-file -", "not the passphrase\n")
+        .ends(7, "wrong passphrase");
     tool.run_with("cert issue client --cn alice --passphrase-file -", &format!("{PASSPHRASE}\n")).good();
     let output = tool.run("ca init --kind peer --no-passphrase").ends(5, "already");
     assert!(output.contains("ca rotate"));
@@ -56,7 +57,8 @@ fn certificates_of_every_profile_are_issued_and_inspected() {
     }
     assert_eq!(tool.json("cert inspect out/admin.crt")[0]["common_name"], "root");
     assert_eq!(tool.json("cert inspect out/peer.crt")[0]["names"][0], "10.0.0.1");
-    tool.run("cert issue server other.example.org --out out --passphrase-file passphrase").ends(5, "nothing is overwritten");
+    tool.run("cert issue server other.example.org --out out --passphrase-file passphrase")
+        .ends(5, "nothing is overwritten");
     let rows = tool.json("cert status out");
     assert_eq!(rows.as_array().unwrap().len(), 7, "five certificates and two bundles: {rows}");
     tool.run("cert status out --warn-days 400").ends(3, "expires soon");
@@ -113,7 +115,8 @@ fn a_certificate_is_renewed_in_its_place_when_it_is_time() {
     assert_ne!(before["serial"], after["serial"]);
     assert_eq!(before["names"], after["names"]);
     tool.run("cert verify --cert server.crt --ca client-ca.crt --san etcd1.example.org").good();
-    tool.run("cert verify --cert server.crt --ca client-ca.crt --san https://10.0.0.9:2379").ends(3, "does not stand for 10.0.0.9");
+    tool.run("cert verify --cert server.crt --ca client-ca.crt --san https://10.0.0.9:2379")
+        .ends(3, "does not stand for 10.0.0.9");
     tool.run("cert verify --cert server.crt --ca pki/peer/bundle.crt").ends(3, "no trusted CA given has issued it");
 }
 
@@ -131,7 +134,8 @@ fn an_ca_is_exchanged_step_by_step() {
     assert_eq!((status["phase"].as_str(), status["left_of_previous"].as_array().unwrap().len()), (Some("reissue"), 1));
     rotate("finish").ends(5, "peer etcd1.example.org");
     tool.run("cert issue peer etcd1.example.org --passphrase-file passphrase --out new").good();
-    let verify = |dir: &str| tool.run(&format!("cert verify --profile peer --cert {dir}/peer.crt --ca pki/peer/bundle.crt"));
+    let verify =
+        |dir: &str| tool.run(&format!("cert verify --profile peer --cert {dir}/peer.crt --ca pki/peer/bundle.crt"));
     verify("old").good();
     verify("new").good();
     let previous = status["previous"].as_str().unwrap().to_owned();
@@ -144,7 +148,8 @@ fn an_ca_is_exchanged_step_by_step() {
     verify("new").good();
     assert_eq!(tool.json("ca rotate status --kind peer")["phase"], "none");
 
-    // Once more on the same day: CAs of different names, and the certificates of the one before are no successors.
+    // Once more on the same day: CAs of different names, and the certificates of the one before are
+    // no successors.
     rotate("start").good();
     let bundle = tool.json("cert inspect pki/peer/bundle.crt");
     assert_ne!(bundle[0]["subject"], bundle[1]["subject"]);

@@ -1,4 +1,5 @@
-//! Whole clusters on certificates that the tool alone has made: served, exchanged under load, and brought back when all have run out.
+//! Whole clusters on certificates that the tool alone has made: served, exchanged under load, and
+//! brought back when all have run out.
 
 use crate::members::{NAMES, SOON, ask, etcdctl, eventually, server, start};
 use crate::tool::{PASSPHRASE, Tool};
@@ -25,7 +26,10 @@ fn provide(tool: &Tool, host: &str, profile: &str) {
 /// Bundle and list of a kind, as they are now, to every host.
 fn spread(tool: &Tool, kind: &str) {
     for host in NAMES {
-        tool.run(&format!("cert install --dir {host} --{kind}-ca pki/{kind}/bundle.crt --{kind}-crl pki/{kind}/crl.pem")).good();
+        tool.run(&format!(
+            "cert install --dir {host} --{kind}-ca pki/{kind}/bundle.crt --{kind}-crl pki/{kind}/crl.pem"
+        ))
+        .good();
     }
 }
 
@@ -49,12 +53,17 @@ fn provided() -> Tool {
     tool
 }
 
-/// CA keys never leave the administrator's directory: no file of a host holds one, whether sealed or open.
+/// CA keys never leave the administrator's directory: no file of a host holds one, whether sealed
+/// or open.
 fn hosts_hold_no_ca(tool: &Tool) {
-    let keys: Vec<_> =
-        ["pki/client/ca.key", "pki/peer/ca.key"].iter().map(|path| std::fs::read_to_string(tool.path(path)).unwrap()).collect();
+    let keys: Vec<_> = ["pki/client/ca.key", "pki/peer/ca.key"]
+        .iter()
+        .map(|path| std::fs::read_to_string(tool.path(path)).unwrap())
+        .collect();
     for (path, content) in tool.everything() {
-        let of_host = NAMES.iter().any(|host| path.starts_with(tool.path(host)) || path.starts_with(tool.path(&format!("{host}.etcd"))));
+        let of_host = NAMES
+            .iter()
+            .any(|host| path.starts_with(tool.path(host)) || path.starts_with(tool.path(&format!("{host}.etcd"))));
         let text = String::from_utf8_lossy(&content);
         let holds = keys.iter().any(|key| text.contains(key.lines().nth(1).unwrap()));
         assert!(!of_host || !holds && !path.ends_with("ca.key"), "{}", path.display());
@@ -134,7 +143,8 @@ impl Load {
     }
 }
 
-/// CA1 → CA1 and CA2 → CA2, for clients and for members: no restart, no failed request, and CA1's clients are refused at the end.
+/// CA1 → CA1 and CA2 → CA2, for clients and for members: no restart, no failed request, and CA1's
+/// clients are refused at the end.
 #[test]
 fn cas_are_exchanged_under_load_and_nobody_notices() {
     let (Some(server), Some(etcdctl)) = (server(), etcdctl()) else { return };
@@ -189,7 +199,8 @@ fn reloaded(tool: &Tool, members: &[crate::members::Member; 3], kind: &str) {
 
 const YEAR: Duration = Duration::days(365);
 
-/// A cluster of two years ago: the CA of clients still lives, that of members does not, and no certificate does.
+/// A cluster of two years ago: the CA of clients still lives, that of members does not, and no
+/// certificate does.
 fn forgotten() -> Tool {
     let tool = Tool::new();
     let past = OffsetDateTime::now_utc() - YEAR * 2;
@@ -205,7 +216,8 @@ fn forgotten() -> Tool {
         let issue = |profile: Profile, common_name: &str, names: &[&str]| {
             let key = PrivateKey::generate(KeyAlgorithm::P256).unwrap();
             let names = names.iter().map(|name| Name::parse(name).unwrap()).collect();
-            let plan = LeafPlan { profile, common_name: common_name.to_owned(), names, lifetime: YEAR, loopback_only: true };
+            let plan =
+                LeafPlan { profile, common_name: common_name.to_owned(), names, lifetime: YEAR, loopback_only: true };
             let made = dir.issue(&ca, &plan, &key, past).unwrap();
             (made.pem.into_bytes(), key.to_pem().as_bytes().to_vec())
         };
@@ -233,13 +245,15 @@ fn forgotten() -> Tool {
 }
 
 fn rescue_args(tool: &Tool) -> String {
-    let files = NAMES.iter().flat_map(|host| ["server", "peer"].map(|profile| format!("collected/{host}/{profile}.crt")));
+    let files =
+        NAMES.iter().flat_map(|host| ["server", "peer"].map(|profile| format!("collected/{host}/{profile}.crt")));
     let files: Vec<_> = files.chain(["alice.crt".to_owned()]).collect();
     assert!(files.iter().all(|file| tool.path(file).exists()));
     format!("ca rescue {} --out rescued {PASS}", files.join(" "))
 }
 
-/// The members run all the while, cannot reach each other, and do as soon as they have what the tool made; no key has moved.
+/// The members run all the while, cannot reach each other, and do as soon as they have what the
+/// tool made; no key has moved.
 #[test]
 fn a_cluster_whose_certificates_have_all_run_out_comes_back() {
     let Some(server) = server() else { return };
@@ -247,14 +261,22 @@ fn a_cluster_whose_certificates_have_all_run_out_comes_back() {
     let mut members = start(&server, &tool);
     for member in &mut members {
         member.wait_for_log("certificate has expired");
-        assert!(!member.log().contains("ready to serve client requests"), "it works with certificates that have run out");
+        assert!(
+            !member.log().contains("ready to serve client requests"),
+            "it works with certificates that have run out"
+        );
     }
     let output = tool.run(&rescue_args(&tool)).good();
-    assert!(output.contains("The client CA is still good") && output.contains("The peer CA had run out and was made anew"), "{output}");
+    assert!(
+        output.contains("The client CA is still good") && output.contains("The peer CA had run out and was made anew"),
+        "{output}"
+    );
     for host in NAMES {
         let certificates = format!("--cert rescued/{host}/server.crt --cert rescued/{host}/peer.crt");
-        tool.run(&format!("cert install --dir {host} {certificates} --client-ca rescued/client-ca.crt --peer-ca rescued/peer-ca.crt"))
-            .good();
+        tool.run(&format!(
+            "cert install --dir {host} {certificates} --client-ca rescued/client-ca.crt --peer-ca rescued/peer-ca.crt"
+        ))
+        .good();
     }
     for member in &mut members {
         member.wait_for_log("ready to serve client requests");
@@ -263,7 +285,10 @@ fn a_cluster_whose_certificates_have_all_run_out_comes_back() {
     if let Some(etcdctl) = etcdctl() {
         for member in &members {
             eventually("alice puts", || ask(&etcdctl, &tool, member.client_port, "alice", "put greeting hello").0);
-            assert!(!ask(&etcdctl, &tool, member.client_port, "mallory", "get greeting").0, "mallory's certificate has run out");
+            assert!(
+                !ask(&etcdctl, &tool, member.client_port, "mallory", "get greeting").0,
+                "mallory's certificate has run out"
+            );
         }
     }
     assert!(members.iter_mut().all(|member| member.is_running()));
@@ -293,6 +318,9 @@ fn a_rescue_is_refused_before_anything_is_changed() {
         ended.ends(code, says);
     }
     let output = tool.run(&format!("--dry-run {}", rescue_args(&tool))).good();
-    assert!(output.contains("would make a new one of the peer CA") && output.contains("would sign server m2 again"), "{output}");
+    assert!(
+        output.contains("would make a new one of the peer CA") && output.contains("would sign server m2 again"),
+        "{output}"
+    );
     assert!(tool.everything() == before, "something was changed");
 }

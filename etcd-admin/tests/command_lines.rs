@@ -1,7 +1,8 @@
-//! All commands and flags of etcdctl and etcdutl 3.7, as their help lists them, beside ours: names, defaults, and how each flag reads good
-//! and bad values.
+//! All commands and flags of etcdctl and etcdutl 3.7, as their help lists them, beside ours: names,
+//! defaults, and how each flag reads good and bad values.
 //!
-//! `command_lines/differences.txt` lists what is meant to differ, each with its reason. An entry that does not differ fails the test.
+//! `command_lines/differences.txt` lists what is meant to differ, each with its reason. An entry
+//! that does not differ fails the test.
 
 use crate::servers::real_binaries;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,8 @@ struct Program {
 struct Ended {
     code: Option<i32>,
     out: String,
-    /// The first line of the error output, which names the error. What follows is usage, which each program writes in its own words.
+    /// The first line of the error output, which names the error. What follows is usage, which each
+    /// program writes in its own words.
     error: String,
 }
 
@@ -80,7 +82,8 @@ fn flags(help: &str) -> BTreeMap<String, Flag> {
     found
 }
 
-/// Names of commands in a group's help: lines that are indented by two blanks and have a description.
+/// Names of commands in a group's help: lines that are indented by two blanks and have a
+/// description.
 fn commands(help: &str) -> Vec<String> {
     if !help.contains("[command]") && !help.contains("<COMMAND>") {
         return Vec::new();
@@ -89,7 +92,8 @@ fn commands(help: &str) -> Vec<String> {
         let (name, text) = line.strip_prefix("  ")?.split_once(' ')?;
         // The line of a group's usage begins with the program's name.
         let is_usage = text.starts_with('[') || name.starts_with("etcd");
-        let is_name = name.starts_with(|letter: char| letter.is_ascii_lowercase()) && !text.trim().is_empty() && !is_usage;
+        let is_name =
+            name.starts_with(|letter: char| letter.is_ascii_lowercase()) && !text.trim().is_empty() && !is_usage;
         is_name.then(|| name.to_owned())
     };
     help.lines().filter_map(name).filter(|name| name != "help").collect()
@@ -135,7 +139,14 @@ impl Differences {
 }
 
 /// How a flag reads values. An unknown flag behind it keeps the command from running.
-fn probe(path: &str, flag: &Flag, theirs: &Program, ours: &Program, name: &str, differences: &mut Differences) -> usize {
+fn probe(
+    path: &str,
+    flag: &Flag,
+    theirs: &Program,
+    ours: &Program,
+    name: &str,
+    differences: &mut Differences,
+) -> usize {
     const STOP: &str = "--no-such-flag";
     let long = format!("--{}", flag.long);
     let line = |more: Vec<&str>| path.split_whitespace().chain(more).map(str::to_owned).collect::<Vec<String>>();
@@ -202,9 +213,11 @@ fn every_command_and_flag_is_that_of_the_real_tools() {
                 differences.compare(&what, &their_flags.get(flag), &our_flags.get(flag));
                 flag_count += 1;
             }
-            // A global flag reads the same before and behind every command: one command stands for all.
-            let is_probed =
-                |flag: &&Flag| flag.long != "help" && (path == PROBED[0] || path == PROBED[1] || !globals.contains_key(&flag.long));
+            // A global flag reads the same before and behind every command: one command stands for
+            // all.
+            let is_probed = |flag: &&Flag| {
+                flag.long != "help" && (path == PROBED[0] || path == PROBED[1] || !globals.contains_key(&flag.long))
+            };
             let is_leaf = !their_commands.keys().any(|other| other.starts_with(&format!("{path} ")) || path.is_empty());
             for flag in their_flags.values().chain(globals.values()).filter(is_probed).filter(|_| is_leaf) {
                 line_count += probe(path, flag, &theirs, &ours, name, &mut differences);

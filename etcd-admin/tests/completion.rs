@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
-/// Lines to complete, and the words that have to be offered; none other that begins the same may be missing.
+/// Lines to complete, and the words that have to be offered; none other that begins the same may be
+/// missing.
 const LINES: &[(&str, &[&str])] = &[
     ("etcd-admin sta", &["status"]),
     ("etcd-admin member re", &["remove", "replace", "rebuild"]),
@@ -39,18 +40,33 @@ fn offered(shell: &str, directory: &Path, line: &str) -> Vec<String> {
     match shell {
         "bash" => command.arg("--norc").arg(driver("drive.bash")).arg(directory.join(format!("{name}.bash"))).arg(line),
         "zsh" => command.arg("-f").arg(driver("drive.zsh")).arg(directory).arg(line),
-        _ => command.args(["--no-config", "-c", &format!("source {}/{name}.fish; complete -C '{line}'", directory.display())]),
+        _ => command.args([
+            "--no-config",
+            "-c",
+            &format!("source {}/{name}.fish; complete -C '{line}'", directory.display()),
+        ]),
     };
-    let ended = command.env("HOME", directory).env("XDG_CONFIG_HOME", directory).env("XDG_DATA_HOME", directory).output().unwrap();
+    let ended = command
+        .env("HOME", directory)
+        .env("XDG_CONFIG_HOME", directory)
+        .env("XDG_DATA_HOME", directory)
+        .output()
+        .unwrap();
     let text = String::from_utf8(ended.stdout).unwrap();
-    text.lines().filter_map(|line| line.split('\t').next()).map(|arg| arg.trim().to_owned()).filter(|arg| !arg.is_empty()).collect()
+    text.lines()
+        .filter_map(|line| line.split('\t').next())
+        .map(|arg| arg.trim().to_owned())
+        .filter(|arg| !arg.is_empty())
+        .collect()
 }
 
 #[test]
 fn shells_complete_nested_commands_and_values() {
     let tool = Tool::new();
     for shell in SHELLS.into_iter().filter(|shell| is_installed(shell)) {
-        for (name, args) in [("etcd-admin", "completion"), ("etcdctl", "etcdctl completion"), ("etcdutl", "etcdutl completion")] {
+        for (name, args) in
+            [("etcd-admin", "completion"), ("etcdctl", "etcdctl completion"), ("etcdutl", "etcdutl completion")]
+        {
             let script = tool.run(&format!("{args} {shell}")).good();
             // zsh finds a script by the name of its function.
             let file = if shell == "zsh" { format!("_{name}") } else { format!("{name}.{shell}") };
@@ -58,7 +74,8 @@ fn shells_complete_nested_commands_and_values() {
         }
         for (line, expected) in LINES {
             let offered = offered(shell, tool.home(), line);
-            let missing: Vec<_> = expected.iter().filter(|arg| !offered.iter().any(|offered| offered == *arg)).collect();
+            let missing: Vec<_> =
+                expected.iter().filter(|arg| !offered.iter().any(|offered| offered == *arg)).collect();
             assert!(missing.is_empty(), "{shell} {line:?} lacks {missing:?}: {offered:?}");
         }
     }

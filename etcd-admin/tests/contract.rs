@@ -1,4 +1,5 @@
-//! What holds for every command: exit codes, forms of output, which step of a connection broke, no terminal, completion and manual pages.
+//! What holds for every command: exit codes, forms of output, which step of a connection broke, no
+//! terminal, completion and manual pages.
 
 use crate::servers::{one, our_daemon, runtime};
 use crate::tool::Tool;
@@ -36,7 +37,11 @@ fn a_connection_that_fails_says_which_step_broke() {
     tool.run(&format!("etcdctl get a --endpoints http://127.0.0.1:1,{plain}")).ends(0, "b");
     let output = tool.run("etcdctl get a --endpoints http://127.0.0.1:1");
     assert_eq!(output.code, Some(1));
-    assert!(output.complaint.starts_with("Error: context deadline exceeded\n  http://127.0.0.1:1: TCP: "), "{}", output.complaint);
+    assert!(
+        output.complaint.starts_with("Error: context deadline exceeded\n  http://127.0.0.1:1: TCP: "),
+        "{}",
+        output.complaint
+    );
 }
 
 #[test]
@@ -45,7 +50,11 @@ fn answers_have_the_form_that_is_asked_for_and_a_member_needs_no_flags() {
     let server = runtime().block_on(one(&our_daemon()));
     let at = format!("--endpoints {}", server.endpoint());
     let json = tool.json(&format!("status {at}"));
-    assert_eq!((json["healthy"].as_bool(), json["members"][0]["role"].as_str()), (Some(true), Some("leader")), "{json}");
+    assert_eq!(
+        (json["healthy"].as_bool(), json["members"][0]["role"].as_str()),
+        (Some(true), Some("leader")),
+        "{json}"
+    );
     assert!(tool.run(&format!("-o yaml status {at}")).good().contains("healthy: true"));
     assert!(tool.run(&format!("status {at}")).good().starts_with("Cluster "));
     assert!(tool.run(&format!("-o json get a {at}")).good().starts_with("{\"header\":"));
@@ -53,15 +62,23 @@ fn answers_have_the_form_that_is_asked_for_and_a_member_needs_no_flags() {
     assert_eq!(tool.json(&format!("leader move --to node {at}"))["changed"], false);
     tool.run(&format!("member ok-to-stop node {at}")).ends(3, "NOT OK");
 
-    std::fs::write(tool.path("etcd.yaml"), format!("name: node\nlisten-client-urls: {0}\nadvertise-client-urls: {0}\n", server.endpoint()))
-        .unwrap();
+    std::fs::write(
+        tool.path("etcd.yaml"),
+        format!("name: node\nlisten-client-urls: {0}\nadvertise-client-urls: {0}\n", server.endpoint()),
+    )
+    .unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
-    let text = command.arg("status").env_clear().env("ETCD_ADMIN_MEMBER_CONFIG", tool.path("etcd.yaml")).output().unwrap();
+    let text =
+        command.arg("status").env_clear().env("ETCD_ADMIN_MEMBER_CONFIG", tool.path("etcd.yaml")).output().unwrap();
     assert!(text.status.success(), "{}", String::from_utf8_lossy(&text.stderr));
     // etcdctl knows nothing of that, as everywhere.
     let mut command = Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
     command.args(["etcdctl", "get", "a", "--dial-timeout", "100ms"]).env_clear();
-    let text = command.env("ETCD_ADMIN_MEMBER_CONFIG", tool.path("etcd.yaml")).env("ETCDCTL_ENDPOINTS", "127.0.0.1:1").output().unwrap();
+    let text = command
+        .env("ETCD_ADMIN_MEMBER_CONFIG", tool.path("etcd.yaml"))
+        .env("ETCDCTL_ENDPOINTS", "127.0.0.1:1")
+        .output()
+        .unwrap();
     assert_eq!(text.status.code(), Some(1));
 }
 
@@ -73,15 +90,25 @@ fn shells_complete_and_pages_are_written() {
         assert!(tool.run(&format!("etcdctl completion {shell}")).good().contains("etcdctl"), "{shell}");
     }
     tool.run("man --dir pages").good();
-    for page in ["etcd-admin.1", "etcd-admin-member-replace.1", "etcd-admin-snapshot-restore.1", "etcd-admin-recover-plan.1"] {
+    for page in
+        ["etcd-admin.1", "etcd-admin-member-replace.1", "etcd-admin-snapshot-restore.1", "etcd-admin-recover-plan.1"]
+    {
         assert!(tool.path("pages").join(page).is_file(), "{page}");
     }
     // Without a command, and for every group: the way on.
-    for args in ["--help", "member --help", "snapshot restore --help", "recover plan --help", "etcdctl --help", "etcdutl --help"] {
+    for args in [
+        "--help",
+        "member --help",
+        "snapshot restore --help",
+        "recover plan --help",
+        "etcdctl --help",
+        "etcdutl --help",
+    ] {
         tool.run(args).ends(0, "Usage: ");
     }
     tool.run("member --help").ends(0, "List, add, remove, replace, rebuild and promote members");
     tool.run("etcdutl version").ends(0, "etcdutl version: 3.7.1");
     tool.run("etcdutl snapshot status").ends(128, "Error: snapshot status requires exactly one argument");
-    tool.run("etcdutl snapshot restore x --bump-revision 1").ends(128, "--mark-compacted required if --revision-bump > 0");
+    tool.run("etcdutl snapshot restore x --bump-revision 1")
+        .ends(128, "--mark-compacted required if --revision-bump > 0");
 }

@@ -3,7 +3,8 @@
 use crate::tool::Tool;
 use std::os::unix::fs::PermissionsExt as _;
 
-const SMALL: &str = "name: prod\ntoken: prod-1\nmembers:\n- {name: etcd1, host: 10.0.0.11}\n- {name: etcd2, host: etcd2.example.org}\n";
+const SMALL: &str =
+    "name: prod\ntoken: prod-1\nmembers:\n- {name: etcd1, host: 10.0.0.11}\n- {name: etcd2, host: etcd2.example.org}\n";
 
 const RENDERED: &str = "\
 # Made by etcd-admin init from cluster.yaml: change that, and apply it again.
@@ -56,7 +57,11 @@ fn every_host_has_its_files_and_nothing_else_is_written() {
     std::fs::write(tool.path("cluster.yaml"), format!("{SMALL}{more}")).unwrap();
     let before = tool.everything();
     let output = tool.json("init render --out hosts --dry-run");
-    assert_eq!((output["changed"].as_bool(), output["diff"].as_array().map(Vec::len)), (Some(true), Some(6)), "{output}");
+    assert_eq!(
+        (output["changed"].as_bool(), output["diff"].as_array().map(Vec::len)),
+        (Some(true), Some(6)),
+        "{output}"
+    );
     assert!(tool.everything() == before, "a dry run wrote something");
     tool.run("init render --out hosts").good();
     let read = |path: &str| std::fs::read_to_string(tool.path("hosts").join(path)).unwrap();
@@ -125,7 +130,10 @@ fn a_host_is_made_once_and_the_second_time_nothing_changes() {
     let done = tool.json(apply);
     assert_eq!(done["diff"], planned["diff"]);
     let mode = |path: &str| std::fs::metadata(tool.path(path)).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode("host/var/lib/etcd"), mode("host/etc/etcd/etcd.yaml"), mode("host/var/backups/etcd")), (0o700, 0o640, 0o700));
+    assert_eq!(
+        (mode("host/var/lib/etcd"), mode("host/etc/etcd/etcd.yaml"), mode("host/var/backups/etcd")),
+        (0o700, 0o640, 0o700)
+    );
     assert_eq!(mode("host/etc/etcd/pki/current/server.key"), 0o600);
     tool.run("cert verify --dir host/etc/etcd/pki --san 10.0.0.11").good();
     let made = tool.everything();
@@ -136,7 +144,8 @@ fn a_host_is_made_once_and_the_second_time_nothing_changes() {
     std::fs::write(tool.path("cluster.yaml"), format!("{SMALL}backup: {{}}\nquota: 4GiB\n")).unwrap();
     tool.run("init plan --member etcd1 --root host").ends(0, "+ quota-backend-bytes: 4294967296");
     tool.run(apply).good();
-    let kept = tool.everything().into_iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "old")).count();
+    let kept =
+        tool.everything().into_iter().filter(|(path, _)| path.extension().is_some_and(|end| end == "old")).count();
     assert_eq!(kept, 1);
     // Another name for the host: its certificates do not stand for it.
     std::fs::write(tool.path("cluster.yaml"), SMALL.replace("10.0.0.11", "10.0.0.21")).unwrap();

@@ -1,4 +1,5 @@
-//! Care and disaster on a cluster that speaks nothing but TLS: what works in the clear must work there, with the hosts' own certificates.
+//! Care and disaster on a cluster that speaks nothing but TLS: what works in the clear must work
+//! there, with the hosts' own certificates.
 
 use crate::bootstrapped::Hosts;
 use crate::members::{Member, eventually, server};
@@ -23,7 +24,8 @@ fn every_day(tool: &Tool, at: &str) {
     assert_eq!(tool.json(&format!("leader show {at}"))["name"], "m2");
     let config = tool.path("m1/etcd.yaml").display().to_string();
     let output = tool.json(&format!("support bundle --config {config} --log m1.log --interval 1ms --out bundle {at}"));
-    let missing: Vec<_> = output["pieces"].as_array().unwrap().iter().filter(|piece| !piece["error"].is_null()).collect();
+    let missing: Vec<_> =
+        output["pieces"].as_array().unwrap().iter().filter(|piece| !piece["error"].is_null()).collect();
     assert!(missing.iter().all(|piece| piece["file"] == "unit.txt"), "{output}");
 }
 
@@ -37,7 +39,9 @@ fn rescue(hosts: &Hosts, members: &mut Vec<Member>, at: &str) {
     certs::files::create(&tool.path("password"), b"found\n", 0o600).unwrap();
     drop(members.pop());
     let config = tool.path("m3/etcd.yaml").display().to_string();
-    eventually("the lock is let go", || tool.run(&format!("doctor offline {}", tool.path("m3/data").display())).code == Some(0));
+    eventually("the lock is let go", || {
+        tool.run(&format!("doctor offline {}", tool.path("m3/data").display())).code == Some(0)
+    });
     tool.run(&format!("auth rescue --config {config} --new-password-file password --yes")).good();
     tool.run(&format!("get greeting --user root:found {at}")).ends(0, "hello");
     tool.run(&format!("get greeting --user root:lost {at}")).ends(6, "invalid user ID or password");

@@ -1,7 +1,9 @@
-//! Our etcdctl beside the real one: the same commands, each tool at a server of its own, and what they print and how they end compared.
+//! Our etcdctl beside the real one: the same commands, each tool at a server of its own, and what
+//! they print and how they end compared.
 //!
-//! What a server chooses (ids, ports, times) is put into one form first. We follow etcdctl 3.7. Where `ETCD_BIN_DIR` holds an older one,
-//! what has changed since then is accepted too, each change with its reason.
+//! What a server chooses (ids, ports, times) is put into one form first. We follow etcdctl 3.7.
+//! Where `ETCD_BIN_DIR` holds an older one, what has changed since then is accepted too, each
+//! change with its reason.
 
 use crate::command_lines::binaries_3_7;
 use crate::servers::{one, our_daemon, real_binaries, runtime};
@@ -10,7 +12,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use testbed::Server;
 
-/// Commands and their inputs, in an order that makes a story. `$LEASE` and `$MEMBER` are what the server chose.
+/// Commands and their inputs, in an order that makes a story. `$LEASE` and `$MEMBER` are what the
+/// server chose.
 const STORY: &str = include_str!("etcdctl/story.txt");
 /// Commands to be run in every format; a line that begins with ONCE is run as it is.
 const FORMATS: &str = include_str!("etcdctl/formats.txt");
@@ -33,8 +36,10 @@ struct Side {
 
 impl Side {
     fn run(&mut self, line: &str, input: &str) -> Ended {
-        let line = line.replace("$LEASE", &self.lease).replace("$MEMBER", &self.member).replace("$ENDPOINT", &self.endpoint);
-        let (variables, line) = line.strip_prefix("ENV ").map_or(("", line.as_str()), |rest| rest.split_once(' ').unwrap());
+        let line =
+            line.replace("$LEASE", &self.lease).replace("$MEMBER", &self.member).replace("$ENDPOINT", &self.endpoint);
+        let (variables, line) =
+            line.strip_prefix("ENV ").map_or(("", line.as_str()), |rest| rest.split_once(' ').unwrap());
         let mut command = Command::new(&self.program[0]);
         command.args(&self.program[1..]).env_clear().env("PATH", "/usr/bin:/bin");
         command.envs(variables.split(';').filter_map(|pair| pair.split_once('=')));
@@ -62,7 +67,11 @@ impl Side {
         {
             self.member = id.to_owned();
         }
-        Ended { code: ended.status.code(), out: self.plain(&out), complaint: self.plain(&complaint(&text(&ended.stderr))) }
+        Ended {
+            code: ended.status.code(),
+            out: self.plain(&out),
+            complaint: self.plain(&complaint(&text(&ended.stderr))),
+        }
     }
 
     /// With what the server chose in one form.
@@ -97,12 +106,14 @@ fn message(bytes: &[u8]) -> String {
 /// Ids of members, clusters and leases, in whichever base.
 fn is_chosen(arg: &str) -> bool {
     let decimal = arg.len() >= 15 && arg.bytes().all(|byte| byte.is_ascii_digit());
-    let hex =
-        (13..=16).contains(&arg.len()) && arg.bytes().all(|byte| byte.is_ascii_hexdigit()) && arg.bytes().any(|byte| byte.is_ascii_digit());
+    let hex = (13..=16).contains(&arg.len())
+        && arg.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && arg.bytes().any(|byte| byte.is_ascii_digit());
     decimal || hex
 }
 
-/// What is said beside the answer: the lines that name the error. The real tool adds lines of its client's log, ours what broke.
+/// What is said beside the answer: the lines that name the error. The real tool adds lines of its
+/// client's log, ours what broke.
 fn complaint(text: &str) -> String {
     let output = text.lines().filter(|line| !line.starts_with('{') && !line.starts_with("  "));
     output.map(|line| format!("{line}\n")).collect()
@@ -113,19 +124,25 @@ fn args(line: &str) -> Vec<String> {
     let parts = line.split('\'').enumerate();
     let mut args = Vec::new();
     for (position, part) in parts {
-        if position % 2 == 1 { args.push(part.to_owned()) } else { args.extend(part.split_whitespace().map(str::to_owned)) }
+        if position % 2 == 1 {
+            args.push(part.to_owned())
+        } else {
+            args.extend(part.split_whitespace().map(str::to_owned))
+        }
     }
     args
 }
 
-/// Why two answers may differ: the start of a command, and a change to both sides that takes the difference away.
+/// Why two answers may differ: the start of a command, and a change to both sides that takes the
+/// difference away.
 type Accepted = (&'static str, &'static str, fn(&mut Ended));
 
 /// Of every etcdctl.
 const ACCEPTED: [Accepted; 8] = [
     ("", "usage is written in other words behind the line that names the error", |ended| {
         let first = ended.complaint.lines().next().unwrap_or_default().to_owned();
-        let starts = ["Error: unknown flag", "Error: unknown shorthand", "Error: invalid argument", "Error: flag needs"];
+        let starts =
+            ["Error: unknown flag", "Error: unknown shorthand", "Error: invalid argument", "Error: flag needs"];
         if starts.iter().any(|start| first.starts_with(start)) {
             ended.complaint = first;
             ended.out = String::new();
@@ -133,16 +150,26 @@ const ACCEPTED: [Accepted; 8] = [
     }),
     ("txn", "we name the number that is none; usage follows a flag that is not known", |ended| {
         let output = |line: &&str| !line.is_empty() && !line.starts_with("Usage") && !line.starts_with("Flags");
-        let lines = ended.complaint.lines().filter(output).map(|line| line.split(" (strconv").next().unwrap_or_default().to_owned() + "\n");
+        let lines = ended
+            .complaint
+            .lines()
+            .filter(output)
+            .map(|line| line.split(" (strconv").next().unwrap_or_default().to_owned() + "\n");
         ended.complaint = lines.collect();
     }),
     ("PROTOBUF", "ids are chosen, and written in as many bytes as they need", |ended| ended.out = String::new()),
     ("lease timetolive", "the time that is left differs", |ended| ended.out = measured(&ended.out)),
     ("member", "ids of 15 digits are padded", |ended| ended.out = ended.out.replace("  CHOSEN", " CHOSEN")),
-    ("member list", "ids have 15 or 16 digits, and tables the width that they need", |ended| ended.out = without_widths(&ended.out)),
-    ("endpoint", "times, sizes and places in the log differ, and widths with them; keys with leases hash differently", |ended| {
-        ended.out = without_widths(&measured(&ended.out));
+    ("member list", "ids have 15 or 16 digits, and tables the width that they need", |ended| {
+        ended.out = without_widths(&ended.out)
     }),
+    (
+        "endpoint",
+        "times, sizes and places in the log differ, and widths with them; keys with leases hash differently",
+        |ended| {
+            ended.out = without_widths(&measured(&ended.out));
+        },
+    ),
     ("defrag", "times differ", |ended| ended.out = ended.out.split(']').next().unwrap_or_default().to_owned()),
 ];
 
@@ -155,8 +182,12 @@ const ACCEPTED_OF_OLDER: [Accepted; 10] = [
             ended.out = ended.out.lines().filter(is_line).map(|line| cells(line).to_uppercase() + "\n").collect();
         }
     }),
-    ("PROTOBUF lease", "3.7 writes the header alone", |ended| *ended = Ended { code: None, out: String::new(), complaint: String::new() }),
-    ("member list -w fields", "from 3.6 on, a revision of 0 is left out", |ended| ended.out = ended.out.replace("\"Revision\" : 0\n", "")),
+    ("PROTOBUF lease", "3.7 writes the header alone", |ended| {
+        *ended = Ended { code: None, out: String::new(), complaint: String::new() }
+    }),
+    ("member list -w fields", "from 3.6 on, a revision of 0 is left out", |ended| {
+        ended.out = ended.out.replace("\"Revision\" : 0\n", "")
+    }),
     ("endpoint status", "3.6 and 3.7 tell more of a member", |ended| ended.out = String::new()),
     ("watch", "3.6 tells the reason of a cancellation in JSON, 3.7 has null where no event is", |ended| {
         ended.out = ended.out.replace(",\"CancelReason\":\"\"", "").replace("\"Events\":[]", "\"Events\":null");
@@ -193,9 +224,14 @@ fn measured(text: &str) -> String {
 
 fn accept(line: &str, ended: &mut Ended, is_older: bool) {
     // Global flags may stand before the command.
-    let command = line.split_whitespace().skip_while(|arg| arg.starts_with("--") || arg.starts_with('$')).collect::<Vec<_>>().join(" ");
+    let command = line
+        .split_whitespace()
+        .skip_while(|arg| arg.starts_with("--") || arg.starts_with('$'))
+        .collect::<Vec<_>>()
+        .join(" ");
     let command = if line.contains("--max-request-bytes") { "SIZES".to_owned() } else { command };
-    let has_ids = ["member", "get leased", "lease", "user get alice --detail"].iter().any(|start| command.starts_with(start));
+    let has_ids =
+        ["member", "get leased", "lease", "user get alice --detail"].iter().any(|start| command.starts_with(start));
     let command = if has_ids && command.contains("-w protobuf") { format!("PROTOBUF {command}") } else { command };
     let older = ACCEPTED_OF_OLDER.iter().filter(|_| is_older);
     for (_, _, change) in ACCEPTED.iter().chain(older).filter(|(start, ..)| command.starts_with(start)) {
@@ -260,7 +296,13 @@ impl Pair {
         if let Some(path) = std::env::var_os("ETCDCTL_DIFFERENCES") {
             std::fs::write(Path::new(&path), self.differences.join("\n")).unwrap();
         }
-        assert!(self.differences.is_empty(), "{} of {} differ:\n{}", self.differences.len(), self.commands, self.differences.join("\n"));
+        assert!(
+            self.differences.is_empty(),
+            "{} of {} differ:\n{}",
+            self.differences.len(),
+            self.commands,
+            self.differences.join("\n")
+        );
     }
 }
 
@@ -287,8 +329,9 @@ fn every_format_is_that_of_the_real_etcdctl() {
             Some(line) => pair.run(line),
             None => {
                 for format in ["simple", "fields", "json", "protobuf", "table"] {
-                    let (command, input) =
-                        line.split_once(" <<< ").map_or((line, String::new()), |(command, input)| (command, format!(" <<< {input}")));
+                    let (command, input) = line
+                        .split_once(" <<< ")
+                        .map_or((line, String::new()), |(command, input)| (command, format!(" <<< {input}")));
                     pair.run(&format!("{command} -w {format}{input}"));
                     pair.run(&format!("{command} -w {format} --hex{input}"));
                 }
@@ -318,8 +361,12 @@ fn every_code_point_is_quoted_as_by_the_real_etcdctl() {
     for first in (0..=u32::from(char::MAX)).step_by(usize::try_from(AT_ONCE).unwrap()) {
         let value: String = (first..first + AT_ONCE).filter_map(char::from_u32).collect();
         run(&pair.ours, &["put", "all"], &value);
-        let shown =
-            |side| run(side, &["get", "all", "-w", "fields"], "").lines().find(|line| line.starts_with("\"Value\"")).map(str::to_owned);
+        let shown = |side| {
+            run(side, &["get", "all", "-w", "fields"], "")
+                .lines()
+                .find(|line| line.starts_with("\"Value\""))
+                .map(str::to_owned)
+        };
         let (theirs, ours) = (shown(&pair.theirs), shown(&pair.ours));
         assert!(theirs.is_some() && theirs == ours, "from U+{first:04X}: {theirs:?}\n{ours:?}");
         compared += value.chars().count();

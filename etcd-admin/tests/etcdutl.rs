@@ -7,8 +7,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Messages of the restore itself. Others are of bbolt, which is not here.
-const MESSAGES: [&str; 5] =
-    ["restoring snapshot", "bumping latest revision", "marking revision compacted", "added member", "restored snapshot"];
+const MESSAGES: [&str; 5] = [
+    "restoring snapshot",
+    "bumping latest revision",
+    "marking revision compacted",
+    "added member",
+    "restored snapshot",
+];
 
 #[derive(Debug)]
 struct Ended {
@@ -35,10 +40,16 @@ fn run(program: &[&str], directory: &Path, args: &str) -> Ended {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let errors = text(&ended.stderr);
     let error = errors.lines().filter(|line| line.split('\t').count() < 4).map(|line| format!("{line}\n")).collect();
-    Ended { code: ended.status.code(), out: text(&ended.stdout), error, log: errors.lines().filter_map(logged).collect() }
+    Ended {
+        code: ended.status.code(),
+        out: text(&ended.stdout),
+        error,
+        log: errors.lines().filter_map(logged).collect(),
+    }
 }
 
-/// The log of the real tool with the fields that ours has: the places of WAL and bbolt file mean nothing here.
+/// The log of the real tool with the fields that ours has: the places of WAL and bbolt file mean
+/// nothing here.
 fn as_ours(theirs: &Ended) -> Vec<(String, Value)> {
     let drop_places = |(message, fields): &(String, Value)| {
         let mut fields = fields.clone();
@@ -78,13 +89,22 @@ fn etcdutl_prints_and_logs_as_the_real_one() {
         lines.push(format!("snapshot status s.db -w {format}"));
         lines.push(format!("hashkv s.db -w {format}"));
     }
-    lines.extend(["hashkv s.db --rev 4", "hashkv s.db --rev 3", "hashkv s.db --rev 1", "hashkv s.db --rev 100"].map(str::to_owned));
-    lines.extend(["snapshot status none.db", "snapshot restore none.db --data-dir OUT", "hashkv none.db"].map(str::to_owned));
+    lines.extend(
+        ["hashkv s.db --rev 4", "hashkv s.db --rev 3", "hashkv s.db --rev 1", "hashkv s.db --rev 100"]
+            .map(str::to_owned),
+    );
+    lines.extend(
+        ["snapshot status none.db", "snapshot restore none.db --data-dir OUT", "hashkv none.db"].map(str::to_owned),
+    );
     lines.extend(["snapshot restore s.db --data-dir OUT", "snapshot restore s.db --data-dir OUT"].map(str::to_owned));
-    lines.extend(["snapshot restore wrong.db --data-dir OUT1", "snapshot restore cut.db --data-dir OUT2"].map(str::to_owned));
+    lines.extend(
+        ["snapshot restore wrong.db --data-dir OUT1", "snapshot restore cut.db --data-dir OUT2"].map(str::to_owned),
+    );
     lines.push("snapshot restore cut.db --data-dir OUT3 --skip-hash-check".to_owned());
     lines.push("snapshot restore s.db --data-dir OUT4 --bump-revision 1000 --mark-compacted".to_owned());
-    lines.push(format!("snapshot restore s.db --data-dir OUT5 {cluster} --name two --initial-advertise-peer-urls http://127.0.0.1:2"));
+    lines.push(format!(
+        "snapshot restore s.db --data-dir OUT5 {cluster} --name two --initial-advertise-peer-urls http://127.0.0.1:2"
+    ));
     lines.push(format!("snapshot restore s.db --data-dir OUT6 {cluster} --name three"));
     lines.push(format!(
         "snapshot restore s.db --data-dir OUT7 {cluster} --name two --initial-advertise-peer-urls http://127.0.0.1:2,http://127.0.0.1:9"
@@ -100,7 +120,10 @@ fn etcdutl_prints_and_logs_as_the_real_one() {
         let with_place = |(message, fields): (String, Value)| (message, plain(&fields.to_string()));
         let expected_log: Vec<_> = as_ours(&expected).into_iter().map(with_place).collect();
         let got_log: Vec<_> = got.log.iter().cloned().map(with_place).collect();
-        let (theirs, ours) = ((expected.code, expected.out, plain(&expected.error), expected_log), (got.code, got.out, got.error, got_log));
+        let (theirs, ours) = (
+            (expected.code, expected.out, plain(&expected.error), expected_log),
+            (got.code, got.out, got.error, got_log),
+        );
         if theirs != ours {
             differences.push(format!("etcdutl {line}\n  theirs: {theirs:?}\n  ours:   {ours:?}"));
         }

@@ -1,4 +1,5 @@
-//! First use: one command for a cluster with TLS on this machine, ports and directories for several members, and what protects a second run.
+//! First use: one command for a cluster with TLS on this machine, ports and directories for several
+//! members, and what protects a second run.
 
 use crate::members::{Member, SOON, server};
 use crate::servers::{cluster, real_binaries, runtime};
@@ -7,11 +8,19 @@ use std::process::Command;
 use std::time::Instant;
 use testbed::Server;
 
-/// Runs a line of the output of `init local` in a shell, with this build's programs first in the path.
+/// Runs a line of the output of `init local` in a shell, with this build's programs first in the
+/// path.
 fn shell(tool: &Tool, line: &str) -> std::process::Output {
     let programs = std::path::Path::new(env!("CARGO_BIN_EXE_etcd-admin")).parent().unwrap();
     let path = format!("{}:/usr/bin:/bin", programs.display());
-    Command::new("sh").args(["-c", line]).current_dir(tool.home()).env_clear().env("PATH", path).env("HOME", tool.home()).output().unwrap()
+    Command::new("sh")
+        .args(["-c", line])
+        .current_dir(tool.home())
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", tool.home())
+        .output()
+        .unwrap()
 }
 
 #[test]
@@ -24,11 +33,19 @@ fn one_command_makes_a_cluster_with_tls() {
     assert_eq!(tool.json(&format!("init local --dir demo --first-port {first} --dry-run"))["dry_run"], true);
     assert!(!tool.path("demo").exists());
     let output = tool.run(&format!("init local --dir demo --first-port {first}")).good();
-    for says in ["etcd-server --config-file ", "/demo/etcd3/etcd.yaml", ". ", "/demo/environment", "etcd-admin status"] {
+    for says in ["etcd-server --config-file ", "/demo/etcd3/etcd.yaml", ". ", "/demo/environment", "etcd-admin status"]
+    {
         assert!(output.contains(says), "{says}: {output}");
     }
     let mut members: Vec<Member> = (1..=3)
-        .map(|number| Member::with_config_at(&server, &tool, &tool.path(&format!("demo/etcd{number}/etcd.yaml")), &format!("etcd{number}")))
+        .map(|number| {
+            Member::with_config_at(
+                &server,
+                &tool,
+                &tool.path(&format!("demo/etcd{number}/etcd.yaml")),
+                &format!("etcd{number}"),
+            )
+        })
         .collect();
     members.iter_mut().for_each(|member| member.wait_for_log("ready to serve client requests"));
     let use_it = |line: &str| {
@@ -39,13 +56,17 @@ fn one_command_makes_a_cluster_with_tls() {
     };
     use_it("etcd-admin wait --for healthy --timeout 60s");
     let status = use_it("etcd-admin status");
-    assert!(status.contains(": healthy. 3 voters, 2 needed, 1 may fail") && status.contains("https://127.0.0.1:"), "{status}");
+    assert!(
+        status.contains(": healthy. 3 voters, 2 needed, 1 may fail") && status.contains("https://127.0.0.1:"),
+        "{status}"
+    );
     use_it("etcd-admin put a b");
     eprintln!("from nothing to a healthy cluster with TLS: {:?}", begun.elapsed());
     if let Some(real) = real_binaries() {
         assert!(use_it(&format!("{} get a --print-value-only", real.join("etcdctl").display())).contains('b'));
     }
-    // A host that is prepared beside them reaches their peer listeners with its own certificate, and they accept it.
+    // A host that is prepared beside them reaches their peer listeners with its own certificate,
+    // and they accept it.
     let preflight = use_it("etcd-admin preflight --cluster demo/cluster.yaml --member etcd2 --no-probe || true");
     let reached = preflight.lines().filter(|line| line.contains(" peer ") && line.contains("answers")).count();
     assert_eq!(reached, 2, "{preflight}");
@@ -76,17 +97,27 @@ fn cas_belong_to_the_cluster_whose_document_is_here() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
         command.args(args.split(' ')).current_dir(tool.path(directory)).env_clear().env("HOME", tool.home());
         let ended = command.output().unwrap();
-        (ended.status.code(), String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr))
+        (
+            ended.status.code(),
+            String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr),
+        )
     };
     for (directory, name) in [("one", "red"), ("two", "blue"), ("three", "old")] {
         std::fs::create_dir(tool.path(directory)).unwrap();
-        std::fs::write(tool.path(&format!("{directory}/cluster.yaml")), tool.run(&format!("init new {name} m1=127.0.0.1")).good()).unwrap();
+        std::fs::write(
+            tool.path(&format!("{directory}/cluster.yaml")),
+            tool.run(&format!("init new {name} m1=127.0.0.1")).good(),
+        )
+        .unwrap();
     }
     for directory in ["one", "two"] {
         let (code, text) = run(directory, "ca init --no-passphrase");
         assert_eq!(code, Some(0), "{text}");
     }
-    assert!(tool.path(".etcd-admin/red/pki/peer/ca.crt").is_file() && tool.path(".etcd-admin/blue/pki/peer/ca.crt").is_file());
+    assert!(
+        tool.path(".etcd-admin/red/pki/peer/ca.crt").is_file()
+            && tool.path(".etcd-admin/blue/pki/peer/ca.crt").is_file()
+    );
     let fingerprint = |directory: &str| run(directory, "ca show").1;
     assert_ne!(fingerprint("one"), fingerprint("two"));
     // Where a user has one directory for all, from an earlier release, commands that read find it.
@@ -117,7 +148,10 @@ fn apply_leaves_a_join_in_progress_alone() {
     for _ in 0..2 {
         tool.run("init apply --member m2 --root host").ends(0, "the join of this host is in progress");
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.contains("initial-cluster-state: existing") && text.contains("m9=http://127.0.0.9:2380"), "{text}");
+        assert!(
+            text.contains("initial-cluster-state: existing") && text.contains("m9=http://127.0.0.9:2380"),
+            "{text}"
+        );
     }
 }
 
@@ -135,10 +169,14 @@ fn apply_enables_the_snapshot_timer() {
     assert!(!link.is_symlink());
     tool.run("init apply --member m1 --root host").ends(0, "write ETCDCTL_USER=NAME:PASSWORD");
     assert_eq!(std::fs::read_link(&link).unwrap(), std::path::Path::new("/usr/lib/systemd/system/etcd-snapshot.timer"));
-    let unit = std::fs::read_to_string(tool.path("host/etc/systemd/system/etcd-snapshot.service.d/cluster.conf")).unwrap();
+    let unit =
+        std::fs::read_to_string(tool.path("host/etc/systemd/system/etcd-snapshot.service.d/cluster.conf")).unwrap();
     let order: Vec<&str> = unit.lines().filter(|line| line.contains("etcd-admin snapshot")).collect();
     assert!(
-        order.len() == 3 && order[0].starts_with("ExecStart=-") && order[1].contains(" save ") && order[2].contains(" prune "),
+        order.len() == 3
+            && order[0].starts_with("ExecStart=-")
+            && order[1].contains(" save ")
+            && order[2].contains(" prune "),
         "{unit}"
     );
     assert!(unit.contains("EnvironmentFile=/etc/etcd/snapshot.env\n"), "{unit}");
@@ -146,7 +184,8 @@ fn apply_enables_the_snapshot_timer() {
     tool.run("init apply --member m1 --root host").ends(0, "nothing to change");
 }
 
-/// With authentication on, the error of a snapshot says which user it needs and where the timer takes it from.
+/// With authentication on, the error of a snapshot says which user it needs and where the timer
+/// takes it from.
 #[test]
 fn a_snapshot_without_credentials_says_which_it_needs() {
     let tool = Tool::new();
@@ -157,13 +196,18 @@ fn a_snapshot_without_credentials_says_which_it_needs() {
     }
     let output = tool.run(&format!("snapshot save --dir . {at}"));
     let all = format!("{}{}", output.out, output.complaint);
-    assert!(output.code != Some(0) && all.contains("/etc/etcd/snapshot.env") && all.contains("role root"), "{:?} {all}", output.code);
+    assert!(
+        output.code != Some(0) && all.contains("/etc/etcd/snapshot.env") && all.contains("role root"),
+        "{:?} {all}",
+        output.code
+    );
     tool.run(&format!("snapshot save --dir . --user root:secret {at}")).good();
     // A healthy cluster is seen as one without credentials, too.
     tool.run(&format!("status {at}")).ends(0, "healthy");
 }
 
-/// `member rebuild` that is interrupted after the removal goes on from its journal; its instruction is `etcd-admin join`.
+/// `member rebuild` that is interrupted after the removal goes on from its journal; its instruction
+/// is `etcd-admin join`.
 #[test]
 fn an_interrupted_rebuild_goes_on() {
     let tool = Tool::new();
@@ -173,7 +217,10 @@ fn an_interrupted_rebuild_goes_on() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
         command.args(args.split(' ')).current_dir(tool.home()).env_clear().env("HOME", tool.home());
         let ended = command.output().unwrap();
-        (ended.status.code(), String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr))
+        (
+            ended.status.code(),
+            String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr),
+        )
     };
     let begun = Instant::now();
     while run(&format!("status {at}")).0 != Some(0) {
@@ -185,8 +232,13 @@ fn an_interrupted_rebuild_goes_on() {
     cluster.members[0].kill();
     let (_, listed) = run(&format!("-o json member list {at}"));
     let listed: serde_json::Value = serde_json::from_str(&listed[listed.find('[').unwrap()..]).unwrap();
-    let added =
-        listed.as_array().unwrap().iter().find(|member| member["role"] == "unstarted").unwrap_or_else(|| panic!("{listed}")).clone();
+    let added = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|member| member["role"] == "unstarted")
+        .unwrap_or_else(|| panic!("{listed}"))
+        .clone();
     // As after an interruption between removal and addition.
     let (code, text) = run(&format!("member remove {} --yes {at}", added["id"].as_str().unwrap()));
     assert_eq!(code, Some(0), "{text}");
@@ -208,7 +260,10 @@ fn writes_in_the_log_of_a_killed_etcd_are_not_left_out() {
     server.kill();
     let source = server.data_dir();
     let restore = |output: &str| {
-        tool.run(&format!("snapshot restore {} --name m1 --initial-cluster m1=http://127.0.0.1:1 --data-dir {output}", source.display()))
+        tool.run(&format!(
+            "snapshot restore {} --name m1 --initial-cluster m1=http://127.0.0.1:1 --data-dir {output}",
+            source.display()
+        ))
     };
     let text = restore("first").ends(5, "start it once and stop it cleanly");
     assert!(text.contains("writes that its database does not") && !tool.path("first").exists(), "{text}");

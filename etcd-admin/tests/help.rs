@@ -1,4 +1,5 @@
-//! Every verb's `--help`, as golden files in `tests/help`; a verb without one fails. `ETCD_ADMIN_RECORD_HELP=1` writes them anew.
+//! Every verb's `--help`, as golden files in `tests/help`; a verb without one fails.
+//! `ETCD_ADMIN_RECORD_HELP=1` writes them anew.
 
 use crate::tool::Tool;
 use std::collections::BTreeSet;
@@ -31,10 +32,13 @@ const OF_ETCDCTL: [&str; 19] = [
 fn commands(tool: &Tool, args: &str, all: &mut Vec<String>) {
     all.push(args.to_owned());
     let output = tool.run(&format!("{args} --help")).good();
-    // The first help has groups, the others one list. A description that goes on is indented further; names of etcdctl end with commas.
+    // The first help has groups, the others one list. A description that goes on is indented
+    // further; names of etcdctl end with commas.
     let (begin, end) = if args.is_empty() { ("Usage:", "Options:") } else { ("Commands:", "") };
     let listed = output.lines().skip_while(|line| !line.starts_with(begin)).skip(1).take_while(|line| *line != end);
-    let names = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    let names = listed
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next());
     let names = names.filter(|name| !name.ends_with(',') && !name.starts_with('-'));
     for name in names.filter(|name| !OF_ETCDCTL.contains(name)) {
         commands(tool, format!("{args} {name}").trim(), all);
@@ -63,7 +67,8 @@ fn every_verb_tells_how_it_is_used() {
         let expected = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(output == expected, "{args} --help differs from {}:\n{output}", path.display());
     }
-    let kept: BTreeSet<PathBuf> = std::fs::read_dir(golden("").parent().unwrap()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let kept: BTreeSet<PathBuf> =
+        std::fs::read_dir(golden("").parent().unwrap()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(kept, all.iter().map(|args| golden(args)).collect(), "a file of a verb that is no more");
 }
 

@@ -8,7 +8,10 @@ fn a_key_is_born_where_it_is_used() {
     let tool = Tool::with_cas();
     std::fs::create_dir(tool.path("host")).unwrap();
     let output = tool.run("cert request server etcd1.example.org 10.0.0.1 --dir host").good();
-    assert!(output.contains("cert sign --profile server --cn etcd1.example.org --san etcd1.example.org --san 10.0.0.1"), "{output}");
+    assert!(
+        output.contains("cert sign --profile server --cn etcd1.example.org --san etcd1.example.org --san 10.0.0.1"),
+        "{output}"
+    );
     tool.run("cert request server etcd1.example.org --dir host").ends(5, "waits for its answer already");
     let sign = "cert sign host/pending/server.csr --profile server --passphrase-file passphrase --out server.crt";
     tool.run(sign).ends(5, "add --san etcd1.example.org --san 10.0.0.1");
@@ -16,7 +19,8 @@ fn a_key_is_born_where_it_is_used() {
     tool.run(&format!("{sign} --any-names --cn other")).ends(5, "not of \"other\"");
     tool.run(&format!("{sign} --san etcd1.example.org --san 10.0.0.1")).good();
     tool.run(&format!("{sign} --any-names")).ends(5, "nothing is overwritten");
-    let install = "cert install --dir host --cert server.crt --client-ca pki/client/bundle.crt --client-crl pki/client/crl.pem";
+    let install =
+        "cert install --dir host --cert server.crt --client-ca pki/client/bundle.crt --client-crl pki/client/crl.pem";
     let output = tool.json(install);
     assert_eq!(output["generation"], 1);
     assert_eq!(output["flags"].as_array().unwrap().len(), 4, "{output}");
@@ -29,7 +33,8 @@ fn a_key_is_born_where_it_is_used() {
     tool.run(install).good();
 
     tool.run("cert issue peer etcd1.example.org --passphrase-file passphrase --out elsewhere").good();
-    tool.run("cert install --dir host --cert elsewhere/peer.crt").ends(7, "neither a request made in host nor a key in use there");
+    tool.run("cert install --dir host --cert elsewhere/peer.crt")
+        .ends(7, "neither a request made in host nor a key in use there");
     tool.run("cert renew host/current/server.crt --now --passphrase-file passphrase").good();
     assert!(tool.path("host/generations/000003").is_dir());
     tool.run("cert verify --dir host").good();

@@ -38,7 +38,17 @@ fn root_comes_back_in_and_nothing_else_changes() {
     // All members know the new password, and the old one is gone.
     for other in &cluster.members[1..] {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
-        command.args(["get", "a", "--print-value-only", "--user", "root", "--password", "found again", "--command-timeout", "30s"]);
+        command.args([
+            "get",
+            "a",
+            "--print-value-only",
+            "--user",
+            "root",
+            "--password",
+            "found again",
+            "--command-timeout",
+            "30s",
+        ]);
         let out = command.args(["--endpoints", &other.endpoint()]).env_clear().output().unwrap();
         assert_eq!(String::from_utf8_lossy(&out.stdout), "b\n", "{}", String::from_utf8_lossy(&out.stderr));
     }

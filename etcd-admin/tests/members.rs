@@ -19,7 +19,8 @@ pub(crate) fn server() -> Option<PathBuf> {
 }
 
 pub(crate) fn etcdctl() -> Option<PathBuf> {
-    let path = std::env::var_os("ETCD_BIN_DIR").map(|dir| PathBuf::from(dir).join("etcdctl")).filter(|path| path.is_file());
+    let path =
+        std::env::var_os("ETCD_BIN_DIR").map(|dir| PathBuf::from(dir).join("etcdctl")).filter(|path| path.is_file());
     if path.is_none() {
         eprintln!("skipped: set ETCD_BIN_DIR to a directory with etcdctl");
     }
@@ -56,7 +57,12 @@ impl Member {
         let output = std::fs::File::options().create(true).append(true).open(&log).unwrap();
         let mut command = Command::new(server);
         command.arg("--config-file").arg(tool.path(name).join("etcd.yaml"));
-        command.current_dir(tool.home()).env_clear().stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+        command
+            .current_dir(tool.home())
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output);
         Self { child: command.spawn().unwrap(), client_port, log }
     }
 
@@ -91,10 +97,12 @@ impl Member {
 /// Starts all three on the directories `m1` to `m3`; with revocation lists where there are some.
 pub(crate) fn start(server: &Path, tool: &Tool) -> [Member; 3] {
     let ports: [u16; 6] = testbed::free_ports().unwrap();
-    let initial: Vec<_> = NAMES.iter().zip(ports).map(|(name, port)| format!("{name}=https://127.0.0.1:{port}")).collect();
+    let initial: Vec<_> =
+        NAMES.iter().zip(ports).map(|(name, port)| format!("{name}=https://127.0.0.1:{port}")).collect();
     std::array::from_fn(|number| {
         let (name, client_port) = (NAMES[number], ports[number + 3]);
-        let (peer, client) = (format!("https://127.0.0.1:{}", ports[number]), format!("https://127.0.0.1:{client_port}"));
+        let (peer, client) =
+            (format!("https://127.0.0.1:{}", ports[number]), format!("https://127.0.0.1:{client_port}"));
         let file = |file: &str| format!("{name}/current/{file}");
         let log = tool.path(&format!("{name}.log"));
         let output = std::fs::File::create(&log).unwrap();
@@ -111,7 +119,12 @@ pub(crate) fn start(server: &Path, tool: &Tool) -> [Member; 3] {
                 command.args([flag, &file(list)]);
             }
         }
-        command.current_dir(tool.home()).env_clear().stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+        command
+            .current_dir(tool.home())
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output);
         Member { child: command.spawn().unwrap(), client_port, log }
     })
 }
@@ -119,11 +132,21 @@ pub(crate) fn start(server: &Path, tool: &Tool) -> [Member; 3] {
 /// etcdctl with a user's certificate, or with none; whether it worked, and its words.
 pub(crate) fn ask(etcdctl: &Path, tool: &Tool, port: u16, user: &str, args: &str) -> (bool, String) {
     let mut command = Command::new(etcdctl);
-    command.args(["--endpoints", &format!("https://127.0.0.1:{port}"), "--command-timeout", "10s", "--dial-timeout", "5s"]);
+    command.args([
+        "--endpoints",
+        &format!("https://127.0.0.1:{port}"),
+        "--command-timeout",
+        "10s",
+        "--dial-timeout",
+        "5s",
+    ]);
     command.args(["--cacert", "pki/client/bundle.crt"]);
     if !user.is_empty() {
         command.args(["--cert", &format!("{user}.crt"), "--key", &format!("{user}.key")]);
     }
     let ended = command.args(args.split_whitespace()).current_dir(tool.home()).env_clear().output().unwrap();
-    (ended.status.success(), format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr)))
+    (
+        ended.status.success(),
+        format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr)),
+    )
 }

@@ -6,7 +6,8 @@ use testbed::{Cluster, Place, Server};
 
 /// The tool at members of the cluster that run.
 fn at(tool: &Tool, cluster: &mut Cluster, args: &str) -> crate::tool::Ended {
-    let endpoints: Vec<String> = cluster.members.iter_mut().filter_map(|member| member.is_running().then(|| member.endpoint())).collect();
+    let endpoints: Vec<String> =
+        cluster.members.iter_mut().filter_map(|member| member.is_running().then(|| member.endpoint())).collect();
     tool.run(&format!("{args} --endpoints {} --command-timeout 10s", endpoints.join(",")))
 }
 
@@ -16,9 +17,12 @@ fn json(tool: &Tool, cluster: &mut Cluster, args: &str) -> serde_json::Value {
 
 /// Starts what the tool has added.
 fn launch(place: &Place, response: &serde_json::Value) -> Server {
-    let flags = response["start_with"].as_array().unwrap().iter().flat_map(|flag| flag.as_str().unwrap().split_whitespace());
+    let flags =
+        response["start_with"].as_array().unwrap().iter().flat_map(|flag| flag.as_str().unwrap().split_whitespace());
     let flags: Vec<String> = flags.map(str::to_owned).collect();
-    let wanted = |name: &str| flags.iter().position(|flag| flag == name).map(|at| [flags[at].clone(), flags[at + 1].clone()]).unwrap();
+    let wanted = |name: &str| {
+        flags.iter().position(|flag| flag == name).map(|at| [flags[at].clone(), flags[at + 1].clone()]).unwrap()
+    };
     let flags = [wanted("--initial-cluster"), wanted("--initial-cluster-state")].concat();
     Server::launch(settings(&our_daemon()), place.clone(), flags).unwrap()
 }
@@ -58,7 +62,11 @@ fn three_become_four_become_three_and_a_dead_one_is_replaced() {
         ("member promote nobody".to_owned(), 5, "no member is called nobody"),
         ("member remove m1".to_owned(), 9, "say --yes"),
         ("leader move --to nobody".to_owned(), 5, "no member is called nobody"),
-        (format!("member update m1 --peer-urls {}", cluster.members[1].peer_url()), 5, "m2 has one of these peer URLs already"),
+        (
+            format!("member update m1 --peer-urls {}", cluster.members[1].peer_url()),
+            5,
+            "m2 has one of these peer URLs already",
+        ),
     ] {
         at(&tool, &mut cluster, &mistake).ends(code, says);
     }

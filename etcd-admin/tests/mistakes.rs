@@ -1,5 +1,5 @@
-//! A hundred mistakes at a keyboard of twenty kinds in a drawn order, while somebody writes: none of them costs a write for longer than an
-//! election, and none changes who is a member.
+//! A hundred mistakes at a keyboard of twenty kinds in a drawn order, while somebody writes: none
+//! of them costs a write for longer than an election, and none changes who is a member.
 
 use crate::servers::{cluster, our_daemon, runtime, settings};
 use crate::tool::{Ended, Tool};
@@ -74,11 +74,18 @@ fn mistakes_are_refused_and_writes_go_on() {
             };
             assert_ne!(ended.code, Some(0), "mistake {kind} was done: {}{}", ended.out, ended.complaint);
             assert!(!ended.complaint.contains("panicked"), "{}", ended.complaint);
-            assert!(!format!("{}{}", ended.out, ended.complaint).trim().is_empty(), "mistake {kind} was refused without a word");
+            assert!(
+                !format!("{}{}", ended.out, ended.complaint).trim().is_empty(),
+                "mistake {kind} was refused without a word"
+            );
             // The writer gets on after each of them.
             let (reached, begun) = (done.load(Ordering::Relaxed) + 1, Instant::now());
             while done.load(Ordering::Relaxed) < reached {
-                assert!(begun.elapsed() < Duration::from_secs(120), "writes have stopped after mistake {kind}: {}", ended.complaint);
+                assert!(
+                    begun.elapsed() < Duration::from_secs(120),
+                    "writes have stopped after mistake {kind}: {}",
+                    ended.complaint
+                );
                 std::thread::sleep(Duration::from_millis(10));
             }
         }
@@ -131,7 +138,8 @@ async fn with_a_host_off(tool: &Tool, cluster: &mut Cluster, off: usize, at: &st
     ended
 }
 
-/// A daemon that takes itself for one of the members, on a fresh disk, with another token; it may neither found a cluster with them nor vote.
+/// A daemon that takes itself for one of the members, on a fresh disk, with another token; it may
+/// neither found a cluster with them nor vote.
 fn intruder(cluster: &Cluster, state: &str) -> Ended {
     let first = cluster.members[0].place();
     let place = Place { name: first.name.clone(), ..Place::free("").unwrap() };
@@ -141,11 +149,16 @@ fn intruder(cluster: &Cluster, state: &str) -> Ended {
     args.flags.extend([format!("--initial-cluster-state={state}"), "--initial-cluster-token=another".to_owned()]);
     let mut server = Server::launch(args, place, vec!["--initial-cluster".to_owned(), entries]).unwrap();
     let begun = Instant::now();
-    // One that joins asks the others and ends; one that founds is told by each of them that it is of another cluster.
+    // One that joins asks the others and ends; one that founds is told by each of them that it is
+    // of another cluster.
     while server.is_running() && !server.log_tail().contains("cluster ID mismatch") {
         assert!(begun.elapsed() < Duration::from_secs(120), "nobody objects: {}", server.log_tail());
         std::thread::sleep(Duration::from_millis(20));
     }
-    let code = if server.is_running() { Some(1) } else { server.wait_for_end(Duration::ZERO).and_then(|status| status.code()) };
+    let code = if server.is_running() {
+        Some(1)
+    } else {
+        server.wait_for_end(Duration::ZERO).and_then(|status| status.code())
+    };
     Ended { code, out: String::new(), complaint: server.log_tail() }
 }

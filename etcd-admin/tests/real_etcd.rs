@@ -24,12 +24,33 @@ fn start(binaries: &Path, tool: &Tool, ports: [u16; 2]) -> Running {
     let log = std::fs::File::create(tool.path("etcd.log")).unwrap();
     let [client, peer] = ports.map(|port| format!("https://127.0.0.1:{port}"));
     let mut command = Command::new(binaries.join("etcd"));
-    command.args(["--name", "one", "--data-dir", "data", "--log-level", "error", "--initial-cluster", &format!("one={peer}")]);
+    command.args([
+        "--name",
+        "one",
+        "--data-dir",
+        "data",
+        "--log-level",
+        "error",
+        "--initial-cluster",
+        &format!("one={peer}"),
+    ]);
     command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
     command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-    command.args(["--cert-file", "host/current/server.crt", "--key-file", "host/current/server.key", "--client-cert-auth"]);
+    command.args([
+        "--cert-file",
+        "host/current/server.crt",
+        "--key-file",
+        "host/current/server.key",
+        "--client-cert-auth",
+    ]);
     command.args(["--trusted-ca-file", "host/current/client-ca.crt", "--client-crl-file", "crl.der"]);
-    command.args(["--peer-cert-file", "host/current/peer.crt", "--peer-key-file", "host/current/peer.key", "--peer-client-cert-auth"]);
+    command.args([
+        "--peer-cert-file",
+        "host/current/peer.crt",
+        "--peer-key-file",
+        "host/current/peer.key",
+        "--peer-client-cert-auth",
+    ]);
     command.args(["--peer-trusted-ca-file", "host/current/peer-ca.crt"]);
     command.current_dir(tool.home()).env_clear().stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
     Running(command.spawn().unwrap())
@@ -37,16 +58,27 @@ fn start(binaries: &Path, tool: &Tool, ports: [u16; 2]) -> Running {
 
 fn etcdctl(binaries: &Path, tool: &Tool, port: u16, user: &str, args: &str) -> (bool, String) {
     let mut command = Command::new(binaries.join("etcdctl"));
-    command.args(["--endpoints", &format!("https://127.0.0.1:{port}"), "--command-timeout", "3s", "--dial-timeout", "3s"]);
+    command.args([
+        "--endpoints",
+        &format!("https://127.0.0.1:{port}"),
+        "--command-timeout",
+        "3s",
+        "--dial-timeout",
+        "3s",
+    ]);
     command.args(["--cacert", "host/current/client-ca.crt"]);
     if !user.is_empty() {
         command.args(["--cert", &format!("{user}.crt"), "--key", &format!("{user}.key")]);
     }
     let ended = command.args(args.split_whitespace()).current_dir(tool.home()).env_clear().output().unwrap();
-    (ended.status.success(), format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr)))
+    (
+        ended.status.success(),
+        format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr)),
+    )
 }
 
-/// Everything that etcd needs is made by the tool alone; the CA's key is never in the host's directory.
+/// Everything that etcd needs is made by the tool alone; the CA's key is never in the host's
+/// directory.
 #[test]
 fn a_real_etcd_serves_with_our_certificates() {
     let Some(binaries) = binaries() else {

@@ -1,4 +1,5 @@
-//! Most members are lost for good: what survives becomes a new cluster, step by step, and the old members stay out.
+//! Most members are lost for good: what survives becomes a new cluster, step by step, and the old
+//! members stay out.
 
 use crate::mistakes::StopsAtTheEnd;
 use crate::servers::{cluster, our_daemon, runtime, settings};
@@ -15,7 +16,9 @@ fn tree(dir: &Path) -> Vec<(PathBuf, u64)> {
     for entry in std::fs::read_dir(dir).unwrap().flatten() {
         let path = entry.path();
         if path.is_dir() {
-            found.extend(tree(&path).into_iter().map(|(below, length)| (Path::new(&entry.file_name()).join(below), length)));
+            found.extend(
+                tree(&path).into_iter().map(|(below, length)| (Path::new(&entry.file_name()).join(below), length)),
+            );
         } else {
             found.push((PathBuf::from(entry.file_name()), entry.metadata().unwrap().len()));
         }
@@ -33,7 +36,8 @@ async fn serve(tool: &Tool, places: &[Place]) -> Vec<Server> {
         let mut server = Server::launch(settings(&our_daemon()), place.clone(), flags).unwrap();
         server.kill();
         std::fs::remove_dir_all(server.data_dir()).ok();
-        let copied = Command::new("cp").arg("-a").arg(tool.path("new").join(&place.name)).arg(server.data_dir()).status();
+        let copied =
+            Command::new("cp").arg("-a").arg(tool.path("new").join(&place.name)).arg(server.data_dir()).status();
         assert!(copied.unwrap().success());
         server.relaunch().unwrap();
         members.push(server);
@@ -51,10 +55,12 @@ fn one_of_three_survives_and_nothing_that_it_held_is_lost() {
     let endpoint = cluster.members[0].endpoint();
     let lines: String = (0..100).map(|number| format!("put key{number:03} value\n")).collect();
     for round in 0..3 {
-        tool.run_with(&format!("etcdctl --endpoints {endpoint} txn"), &format!("\n{lines}put round {round}\n\n\n")).good();
+        tool.run_with(&format!("etcdctl --endpoints {endpoint} txn"), &format!("\n{lines}put round {round}\n\n\n"))
+            .good();
     }
     let survivor = cluster.members[0].data_dir().display().to_string();
-    let plan = |more: &str| format!("recover plan {survivor} --output-dir new --initial-cluster x=http://127.0.0.1:1 {more}");
+    let plan =
+        |more: &str| format!("recover plan {survivor} --output-dir new --initial-cluster x=http://127.0.0.1:1 {more}");
     tool.run(&format!("recover inspect {survivor}")).ends(7, "is in use: stop its member first");
     tool.run(&plan(&format!("--endpoints {endpoint}"))).ends(0, "Nothing to do");
 
@@ -62,7 +68,11 @@ fn one_of_three_survives_and_nothing_that_it_held_is_lost() {
     cluster.members.truncate(1);
     cluster.members[0].kill();
     let found = tool.json(&format!("recover inspect {survivor} /nowhere"));
-    assert_eq!((found["survivors"][0]["name"].as_str(), found["lost"].as_array().unwrap().len()), (Some("m1"), 1), "{found}");
+    assert_eq!(
+        (found["survivors"][0]["name"].as_str(), found["lost"].as_array().unwrap().len()),
+        (Some("m1"), 1),
+        "{found}"
+    );
     let places = ["r1", "r2", "r3"].map(|name| Place::free(name).unwrap());
     let entries = places.each_ref().map(Place::entry).join(",");
     let plan = format!("recover plan {survivor} --output-dir new --initial-cluster {entries} --endpoints {endpoint}");
@@ -102,7 +112,8 @@ fn one_of_three_survives_and_nothing_that_it_held_is_lost() {
         assert_eq!(tool.json("recover apply recovery-plan.json --yes")["changed"], true, "{journal}");
     }
     assert!(!Path::new(&survivor).exists() && tree(&aside) == before, "what survived is beside its place, as it was");
-    let note = std::fs::read_to_string(aside.with_extension(format!("{}.note", aside.extension().unwrap().display()))).unwrap();
+    let note = std::fs::read_to_string(aside.with_extension(format!("{}.note", aside.extension().unwrap().display())))
+        .unwrap();
     assert!(note.contains("The data of member m1 ("), "{note}");
 
     let members = runtime.block_on(serve(&tool, &places));
@@ -138,7 +149,14 @@ fn three_of_five_are_destroyed_under_load_and_the_newest_survivor_leads_out() {
     let acknowledged = std::thread::scope(|scope| {
         let written = scope.spawn(|| write(&writer, &endpoints, &stop));
         let (begun, stopped) = (Instant::now(), StopsAtTheEnd(&stop));
-        while tool.run(&format!("etcdctl --endpoints {endpoints} get count --print-value-only")).out.trim().parse().unwrap_or(0) < 20 {
+        while tool
+            .run(&format!("etcdctl --endpoints {endpoints} get count --print-value-only"))
+            .out
+            .trim()
+            .parse()
+            .unwrap_or(0)
+            < 20
+        {
             assert!(begun.elapsed() < Duration::from_secs(120), "nothing is written");
         }
         for member in &mut cluster.members[..3] {
@@ -150,7 +168,8 @@ fn three_of_five_are_destroyed_under_load_and_the_newest_survivor_leads_out() {
     });
     cluster.members[3].kill();
     let lost = Instant::now();
-    let (newest, oldest) = (cluster.members[3].data_dir().display().to_string(), cluster.members[4].data_dir().display().to_string());
+    let (newest, oldest) =
+        (cluster.members[3].data_dir().display().to_string(), cluster.members[4].data_dir().display().to_string());
     // The new members live where three of the old ones did.
     let places = [0, 1, 2].map(|member: usize| cluster.members[member].place().clone());
     let entries = places.each_ref().map(Place::entry).join(",");
@@ -161,15 +180,19 @@ fn three_of_five_are_destroyed_under_load_and_the_newest_survivor_leads_out() {
     let members = runtime.block_on(serve(&tool, &places));
     let endpoints = members.iter().map(Server::endpoint).collect::<Vec<_>>().join(",");
     tool.run(&format!("recover verify recovery-plan.json --endpoints {endpoints}")).ends(0, "serves with 3 members");
-    println!("served again {:?} after three of five were lost, with {acknowledged} puts acknowledged before", lost.elapsed());
+    println!(
+        "served again {:?} after three of five were lost, with {acknowledged} puts acknowledged before",
+        lost.elapsed()
+    );
 
-    let output: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(tool.path("recovery-plan.journal")).unwrap()).unwrap();
+    let output: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(tool.path("recovery-plan.journal")).unwrap()).unwrap();
     let count = tool.run(&format!("etcdctl --endpoints {endpoints} get count --print-value-only")).good();
     let count: u64 = count.trim().parse().unwrap();
     // It voted with the quorum at times only: what it did not hold is lost, and nothing else.
     assert!(count <= acknowledged + 1, "{count} of {acknowledged}: {output}");
-    // The first revision is 1, and one key was put before. A put whose outcome the writer did not learn may have been made twice, so the
-    // versions of the key are counted.
+    // The first revision is 1, and one key was put before. A put whose outcome the writer did not
+    // learn may have been made twice, so the versions of the key are counted.
     let kept = tool.run(&format!("etcdctl --endpoints {endpoints} get count -w json")).good();
     let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
     let versions = kept["kvs"][0]["version"].as_u64().unwrap();
@@ -177,10 +200,14 @@ fn three_of_five_are_destroyed_under_load_and_the_newest_survivor_leads_out() {
     must_stay_out(&mut cluster.members[4], &oldest, &members[0]);
 }
 
-/// An old member that comes back on its own data is told by each of the new ones that it is of another cluster.
+/// An old member that comes back on its own data is told by each of the new ones that it is of
+/// another cluster.
 fn must_stay_out(old: &mut Server, data: &str, new: &Server) {
     let aside = std::fs::read_dir(Path::new(data).parent().unwrap()).unwrap().flatten();
-    let aside = aside.map(|entry| entry.path()).find(|path| path.is_dir() && path.display().to_string().contains(".aside-")).unwrap();
+    let aside = aside
+        .map(|entry| entry.path())
+        .find(|path| path.is_dir() && path.display().to_string().contains(".aside-"))
+        .unwrap();
     std::fs::rename(aside, data).unwrap();
     old.relaunch().unwrap();
     let begun = Instant::now();
@@ -190,6 +217,7 @@ fn must_stay_out(old: &mut Server, data: &str, new: &Server) {
     }
     let output = Tool::new().run(&format!("etcdctl --endpoints {} member list -w json", new.endpoint())).good();
     let output: serde_json::Value = serde_json::from_str(&output).unwrap();
-    let names: Vec<_> = output["members"].as_array().unwrap().iter().map(|member| member["name"].as_str().unwrap()).collect();
+    let names: Vec<_> =
+        output["members"].as_array().unwrap().iter().map(|member| member["name"].as_str().unwrap()).collect();
     assert_eq!(names.len(), 3, "{names:?}");
 }

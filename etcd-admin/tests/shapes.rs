@@ -1,5 +1,5 @@
-//! What each verb answers with `-o json`: names and kinds of all fields, as one golden file, so that no script is broken by accident.
-//! `ETCD_ADMIN_RECORD_SHAPES=1` writes it anew.
+//! What each verb answers with `-o json`: names and kinds of all fields, as one golden file, so
+//! that no script is broken by accident. `ETCD_ADMIN_RECORD_SHAPES=1` writes it anew.
 
 use crate::servers::{cluster, runtime};
 use crate::tool::Tool;
@@ -7,7 +7,8 @@ use serde_json::Value;
 use std::path::Path;
 use testbed::Server;
 
-/// Names of fields with the kinds of their values. Of a list, the first one's; values say nothing here.
+/// Names of fields with the kinds of their values. Of a list, the first one's; values say nothing
+/// here.
 fn shape(value: &Value, depth: usize) -> String {
     let indent = "  ".repeat(depth);
     match value {
@@ -77,8 +78,8 @@ fn answers_keep_their_shape() {
     let mut output = String::new();
     for args in commands {
         let ended = tool.run(&format!("-o json {args}"));
-        let response: Value =
-            serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{args}: {error}: {}{}", ended.out, ended.complaint));
+        let response: Value = serde_json::from_str(&ended.out)
+            .unwrap_or_else(|error| panic!("{args}: {error}: {}{}", ended.out, ended.complaint));
         let verb = args.split(&at).next().unwrap_or_default().trim();
         output += &format!("etcd-admin {verb}\n{}\n", shape(&response, 0));
     }

@@ -1,4 +1,5 @@
-//! Snapshots: taken here and served by a real etcd, taken from a real etcd and served here; whatever is not whole is refused.
+//! Snapshots: taken here and served by a real etcd, taken from a real etcd and served here;
+//! whatever is not whole is refused.
 
 use crate::servers::{one, our_daemon, real_binaries, runtime, settings};
 use crate::tool::{Ended, Tool};
@@ -39,7 +40,9 @@ fn restored(tool: &Tool, source: &str, size: usize, flags: &str) -> Vec<Server> 
     tool.run(&format!("snapshot restore {source} --output-dir restored --initial-cluster {entries} {flags}")).good();
     let members = places.into_iter().map(|place| {
         let name = place.name.clone();
-        let mut server = Server::launch(settings(&our_daemon()), place, vec!["--initial-cluster".to_owned(), entries.clone()]).unwrap();
+        let mut server =
+            Server::launch(settings(&our_daemon()), place, vec!["--initial-cluster".to_owned(), entries.clone()])
+                .unwrap();
         // The process is started again on the restored data, in the place that it knows.
         server.kill();
         std::fs::remove_dir_all(server.data_dir()).ok();
@@ -76,7 +79,8 @@ fn a_snapshot_of_ours_is_whole_and_serves_three_members_and_a_real_etcd() {
     tool.run("snapshot verify s.db --drill").ends(0, "answered with the same hash");
     tool.run("snapshot list").ends(0, "s.db");
 
-    // Three members from one plan: the keys are there, the revision is past all that the old cluster had, and its watchers are told.
+    // Three members from one plan: the keys are there, the revision is past all that the old
+    // cluster had, and its watchers are told.
     let mut members = restored(&tool, "s.db", 3, "");
     runtime.block_on(async {
         for member in &mut members {
@@ -93,7 +97,8 @@ fn a_snapshot_of_ours_is_whole_and_serves_three_members_and_a_real_etcd() {
     ctl(&tool, &here, "put key000 onwards").good();
     assert_eq!(ctl(&tool, &here, "user list").good(), "alice\n");
     assert!(ctl(&tool, &here, "lease list").good().starts_with("found 1 leases"));
-    let hashes: Vec<u64> = members.iter().map(|member| hash(&tool, &member.endpoint(), revision + 1_000_000_001)).collect();
+    let hashes: Vec<u64> =
+        members.iter().map(|member| hash(&tool, &member.endpoint(), revision + 1_000_000_001)).collect();
     assert!(hashes.windows(2).all(|pair| pair[0] == pair[1]), "{hashes:?}");
     drop(members);
 
@@ -106,18 +111,33 @@ fn a_snapshot_of_ours_is_whole_and_serves_three_members_and_a_real_etcd() {
         eprintln!("skipped: the real etcd serving it; set ETCD_BIN_DIR to a directory with etcd, etcdctl and etcdutl");
         return;
     };
-    let text = Command::new(binaries.join("etcdutl")).args(["snapshot", "status", "-w", "json"]).arg(tool.path("s.db")).output().unwrap();
+    let text = Command::new(binaries.join("etcdutl"))
+        .args(["snapshot", "status", "-w", "json"])
+        .arg(tool.path("s.db"))
+        .output()
+        .unwrap();
     let theirs: serde_json::Value = serde_json::from_slice(&text.stdout).unwrap();
-    assert_eq!((theirs["hash"].as_u64(), theirs["revision"].as_i64()), (saved["hash"].as_u64(), Some(revision)), "{theirs}");
+    assert_eq!(
+        (theirs["hash"].as_u64(), theirs["revision"].as_i64()),
+        (saved["hash"].as_u64(), Some(revision)),
+        "{theirs}"
+    );
     let place = Place::free("default").unwrap();
     let entry = place.entry();
-    let mut etcd =
-        Server::launch(settings(&binaries.join("etcd")), place.clone(), vec!["--initial-cluster".to_owned(), entry.clone()]).unwrap();
+    let mut etcd = Server::launch(
+        settings(&binaries.join("etcd")),
+        place.clone(),
+        vec!["--initial-cluster".to_owned(), entry.clone()],
+    )
+    .unwrap();
     etcd.kill();
     std::fs::remove_dir_all(etcd.data_dir()).ok();
     let mut restore = Command::new(binaries.join("etcdutl"));
     restore.args(["snapshot", "restore"]).arg(tool.path("s.db")).arg("--data-dir").arg(etcd.data_dir());
-    let restored = restore.args(["--initial-cluster", &entry, "--initial-advertise-peer-urls", &place.peer_url()]).output().unwrap();
+    let restored = restore
+        .args(["--initial-cluster", &entry, "--initial-advertise-peer-urls", &place.peer_url()])
+        .output()
+        .unwrap();
     assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
     etcd.relaunch().unwrap();
     runtime.block_on(etcd.healthy()).unwrap();
@@ -184,7 +204,8 @@ fn what_is_not_whole_is_refused_by_name() {
     }
     tool.run("snapshot restore good.db --output-dir out --initial-cluster a=http://127.0.0.1:1,b=http://127.0.0.1:1")
         .ends(2, "is given twice");
-    tool.run("snapshot restore good.db --name c --data-dir c --initial-cluster a=http://127.0.0.1:1").ends(2, "couldn't find local name");
+    tool.run("snapshot restore good.db --name c --data-dir c --initial-cluster a=http://127.0.0.1:1")
+        .ends(2, "couldn't find local name");
     tool.run(&format!("--dry-run snapshot restore good.db {plan}")).ends(0, "would restore a");
     tool.run(&format!("snapshot restore good.db {plan}")).ends(0, "restored a");
     tool.run(&format!("snapshot restore good.db {plan}")).ends(5, "not empty or could not be read");
@@ -199,8 +220,11 @@ fn what_is_not_whole_is_refused_by_name() {
     tool.run("snapshot prune").ends(2, "no rule says what to keep");
     tool.run("--dry-run snapshot prune --keep-last 1").ends(0, "would remove");
     tool.run("snapshot prune --keep-last 1").good();
-    let left =
-        std::fs::read_dir(tool.home()).unwrap().flatten().filter(|entry| entry.file_name().to_string_lossy().ends_with(".db.json")).count();
+    let left = std::fs::read_dir(tool.home())
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().ends_with(".db.json"))
+        .count();
     assert_eq!(left, 3, "one of the tool's own names, and those that an operator has given");
     assert!(tool.path("foreign.db").exists(), "what is not known to be ours is left alone");
     tool.run("snapshot prune --keep-last 1").ends(0, "nothing to remove");

@@ -1,7 +1,9 @@
-//! etcdctl's commands that stay on a stream, against our server and, where `ETCD_BIN_DIR` names one, a real etcd.
+//! etcdctl's commands that stay on a stream, against our server and, where `ETCD_BIN_DIR` names
+//! one, a real etcd.
 //!
-//! A real etcd sends the headers of a stream with its first message. A client that awaits them before it has sent its first request
-//! waits for ever, so every command here has to print something before the test goes on.
+//! A real etcd sends the headers of a stream with its first message. A client that awaits them
+//! before it has sent its first request waits for ever, so every command here has to print
+//! something before the test goes on.
 
 use crate::servers::{one, our_daemon, real_binaries, runtime};
 use nix::sys::signal::{Signal, kill};
@@ -26,7 +28,8 @@ struct Running {
 
 impl Running {
     fn start(endpoint: &str, args: &[&str]) -> Self {
-        // A test that runs in the background of a shell inherits that SIGINT is ignored, and so would the command.
+        // A test that runs in the background of a shell inherits that SIGINT is ignored, and so
+        // would the command.
         let mut command = Command::new("env");
         command.args(["-i", "--default-signal=INT,TERM", "PATH=/usr/bin:/bin", env!("CARGO_BIN_EXE_etcd-admin")]);
         command.args(["etcdctl", "--endpoints", endpoint]).args(args);
@@ -131,7 +134,8 @@ fn watch_prints_events_and_ends_on_signals() {
             watch.prints(&["PUT", "k", "v"]);
             assert_eq!(watch.ends_on(signal).signal(), Some(signal as i32));
         }
-        // Without a revision, events count from the moment at which the watcher is there: a notification of progress shows it.
+        // Without a revision, events count from the moment at which the watcher is there: a
+        // notification of progress shows it.
         let mut watch = Running::start(endpoint, &["watch", "-i"]);
         watch.type_in("watch --rev 1 k\n");
         watch.prints(&["PUT", "k", "v"]);
@@ -152,7 +156,15 @@ fn watch_runs_its_command_for_each_event() {
         run(endpoint, &["put", "it's", "a\tb"]);
         let watch = Running::start(
             endpoint,
-            &["watch", "--rev=1", "it's", "--", "sh", "-c", "printf '%s %s\\n' \"$ETCD_WATCH_KEY\" \"$ETCD_WATCH_VALUE\""],
+            &[
+                "watch",
+                "--rev=1",
+                "it's",
+                "--",
+                "sh",
+                "-c",
+                "printf '%s %s\\n' \"$ETCD_WATCH_KEY\" \"$ETCD_WATCH_VALUE\"",
+            ],
         );
         watch.prints(&["PUT", "it's", "a\tb", "\"it's\" \"a\\tb\""]);
     });
@@ -189,12 +201,21 @@ fn lock_is_held_until_a_signal() {
             assert!(key.starts_with("l/"), "{key}");
             let mut waiter = Running::start(endpoint, &["lock", "l"]);
             // Two keys below the name: the second one waits.
-            while run(endpoint, &["get", "--prefix", "l/", "--keys-only"]).1.iter().filter(|line| !line.is_empty()).count() < 2 {}
+            while run(endpoint, &["get", "--prefix", "l/", "--keys-only"])
+                .1
+                .iter()
+                .filter(|line| !line.is_empty())
+                .count()
+                < 2
+            {}
             assert_eq!(waiter.ends_on(signal).code(), Some(1));
             assert_eq!(holder.ends_on(signal).code(), Some(0));
             assert_eq!(run(endpoint, &["get", "--prefix", "l/", "--keys-only"]).1, Vec::<String>::new());
         }
-        assert_eq!(run(endpoint, &["lock", "l", "--", "sh", "-c", "test -n \"$ETCD_LOCK_KEY\" && exit 7"]).0.code(), Some(7));
+        assert_eq!(
+            run(endpoint, &["lock", "l", "--", "sh", "-c", "test -n \"$ETCD_LOCK_KEY\" && exit 7"]).0.code(),
+            Some(7)
+        );
     });
 }
 
@@ -245,7 +266,9 @@ fn streams_survive_a_restart_of_the_server() {
     let mut holder = Running::start(&endpoint, &["lock", "--ttl=60", "l"]);
     holder.prints(&["l/"]);
     let mut waiter = Running::start(&endpoint, &["lock", "--ttl=60", "l"]);
-    while run(&endpoint, &["get", "--prefix", "l/", "--keys-only"]).1.iter().filter(|line| !line.is_empty()).count() < 2 {}
+    while run(&endpoint, &["get", "--prefix", "l/", "--keys-only"]).1.iter().filter(|line| !line.is_empty()).count() < 2
+    {
+    }
     let mut listener = Running::start(&endpoint, &["elect", "-l", "e"]);
     let mut leader = Running::start(&endpoint, &["elect", "e", "one"]);
     leader.prints(&["e/", "one"]);

@@ -64,7 +64,11 @@ impl Tool {
     pub(crate) fn run_with(&self, args: &str, input: &str) -> Ended {
         let mut command = Command::new(env!("CARGO_BIN_EXE_etcd-admin"));
         command.args(args.split_whitespace()).current_dir(self.home.path()).env_clear();
-        command.env("ETCD_ADMIN_CA_DIR", self.path("pki")).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .env("ETCD_ADMIN_CA_DIR", self.path("pki"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // A command that wants no input may have ended already.
         drop(child.stdin.take().unwrap().write_all(input.as_bytes()));

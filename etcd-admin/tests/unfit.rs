@@ -88,7 +88,10 @@ fn a_configuration_that_the_daemon_would_refuse_is_named() {
     tool.run("doctor host --no-probe --config nowhere.yaml").ends(3, "nowhere.yaml");
     std::fs::write(
         tool.path("etcd.yaml"),
-        format!("name: m1\ndata-dir: {}\nhearbeat-interval: 100\nquota-backend-bytes: 16777216\n", tool.home().display()),
+        format!(
+            "name: m1\ndata-dir: {}\nhearbeat-interval: 100\nquota-backend-bytes: 16777216\n",
+            tool.home().display()
+        ),
     )
     .unwrap();
     tool.run("doctor host --no-probe --config etcd.yaml").ends(0, "did you mean heartbeat-interval?");

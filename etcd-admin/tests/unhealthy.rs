@@ -1,5 +1,6 @@
-//! What an operator sees of a cluster that is not healthy: without a leader, with one member left, with broken certificates between members,
-//! with a full disk, with files of another owner, with a learner that was never started. `ETCD_ADMIN_SHOW=1` prints what was seen.
+//! What an operator sees of a cluster that is not healthy: without a leader, with one member left,
+//! with broken certificates between members, with a full disk, with files of another owner, with a
+//! learner that was never started. `ETCD_ADMIN_SHOW=1` prints what was seen.
 
 use crate::members::{Member, NAMES, SOON, eventually, server, start};
 use crate::servers::{cluster, one, our_daemon, real_binaries, runtime, settings};
@@ -56,7 +57,11 @@ fn a_healthy_cluster_reports_verified_connections() {
     assert!(status.out.lines().all(|line| line.chars().count() <= 100) && status.out.contains("2/2"), "{}", status.out);
     let json = tool.json(&format!("status {at}"));
     for member in json["members"].as_array().unwrap() {
-        assert_eq!(member["connections"].as_array().unwrap().iter().filter(|link| link["state"] == "open").count(), 2, "{member}");
+        assert_eq!(
+            member["connections"].as_array().unwrap().iter().filter(|link| link["state"] == "open").count(),
+            2,
+            "{member}"
+        );
         assert!(member["last_index"].as_u64() > Some(0) && member["disk"]["free_bytes"].as_u64() > Some(0), "{member}");
     }
     let doctor = tool.run(&format!("doctor cluster {at}"));
@@ -65,7 +70,8 @@ fn a_healthy_cluster_reports_verified_connections() {
     tool.run(&format!("wait --for healthy --timeout 30s {at}")).ends(0, "all 3 voters follow");
 }
 
-/// Every command that shows the cluster works at a member that knows no leader, at once and by itself, and after its restart too.
+/// Every command that shows the cluster works at a member that knows no leader, at once and by
+/// itself, and after its restart too.
 #[test]
 fn every_member_is_shown_without_a_leader() {
     let tool = Tool::new();
@@ -102,19 +108,30 @@ fn every_member_is_shown_without_a_leader() {
             }
             doctor.ends(3, "m1 ends at entry ");
             let list = tool.run(&format!("member list {at}"));
-            assert!(list.code == Some(0) && list.complaint.contains("no quorum confirms it"), "{}{}", list.out, list.complaint);
+            assert!(
+                list.code == Some(0) && list.complaint.contains("no quorum confirms it"),
+                "{}{}",
+                list.out,
+                list.complaint
+            );
             assert_eq!(list.out.lines().filter(|line| line.contains("unreachable")).count(), 2, "{}", list.out);
             tool.run(&format!("top --once {at}")).ends(0, "NO LEADER");
             let json: Value = serde_json::from_str(&tool.run(&format!("-o json status {at}")).out).unwrap();
             assert_eq!((json["confirmed"].as_bool(), json.get("leader")), (Some(false), None), "{json}");
             let own = json["members"].as_array().unwrap().iter().find(|member| member["name"] == "m1").unwrap().clone();
-            assert!(own["term"].as_u64() > Some(0) && own["last_term"].as_u64() > Some(0) && own["disk"]["path"].is_string(), "{own}");
+            assert!(
+                own["term"].as_u64() > Some(0)
+                    && own["last_term"].as_u64() > Some(0)
+                    && own["disk"]["path"].is_string(),
+                "{own}"
+            );
         }
         let begun = Instant::now();
         tool.run(&format!("status {at}"));
         eprintln!("status without a leader (restarted: {restarted}) took {:?}", begun.elapsed());
         assert!(begun.elapsed() < Duration::from_secs(10), "status waited for what cannot come: {:?}", begun.elapsed());
-        tool.run(&format!("wait --for healthy --timeout 1s {at}")).ends(8, "no leader: 1 of 3 voters answer, 2 are needed");
+        tool.run(&format!("wait --for healthy --timeout 1s {at}"))
+            .ends(8, "no leader: 1 of 3 voters answer, 2 are needed");
         // What changes something still refuses.
         assert_ne!(tool.run(&format!("member remove m2 --yes --command-timeout 2s {at}")).code, Some(0));
     }
@@ -130,7 +147,8 @@ fn no_leader_is_shown_while_a_majority_is_reachable() {
     let mut cluster = runtime().block_on(cluster(2));
     let at = endpoints(&cluster.members);
     healthy(&tool, &at);
-    // Neither of two can lead once the other one is gone; the second endpoint is that of the member that answers.
+    // Neither of two can lead once the other one is gone; the second endpoint is that of the member
+    // that answers.
     cluster.members[0].kill();
     let status = until(&tool, &format!("status {at}"), |ended| ended.out.contains("NO LEADER"));
     shown("no leader: status", &status);
@@ -139,7 +157,8 @@ fn no_leader_is_shown_while_a_majority_is_reachable() {
     doctor.ends(3, "bring back m1");
 }
 
-/// Keys and certificates of three members; `m2`'s peer certificate is of a second CA, which `m3` does not trust.
+/// Keys and certificates of three members; `m2`'s peer certificate is of a second CA, which `m3`
+/// does not trust.
 fn one_sided() -> (Tool, Tool) {
     let (tool, other) = (Tool::with_cas(), Tool::with_cas());
     for host in NAMES {
@@ -149,8 +168,11 @@ fn one_sided() -> (Tool, Tool) {
             tool.run(&format!("cert request {profile} 127.0.0.1 localhost --dir {host} --cn {host}")).good();
             let csr = tool.path(host).join(format!("pending/{profile}.csr"));
             let signed = tool.path(&format!("{host}-{profile}.crt"));
-            let args =
-                format!("cert sign {} --profile {profile} --any-names --loopback-only --out {} {PASS}", csr.display(), signed.display());
+            let args = format!(
+                "cert sign {} --profile {profile} --any-names --loopback-only --out {} {PASS}",
+                csr.display(),
+                signed.display()
+            );
             ca.run(&args).good();
             tool.run(&format!("cert install --dir {host} --cert {}", signed.display())).good();
         }
@@ -158,18 +180,21 @@ fn one_sided() -> (Tool, Tool) {
         let trusted = if host == "m3" { bundle(&tool) } else { bundle(&tool) + &bundle(&other) };
         let file = tool.path(&format!("{host}-peer-ca.crt"));
         std::fs::write(&file, trusted).unwrap();
-        tool.run(&format!("cert install --dir {host} --client-ca pki/client/bundle.crt --peer-ca {}", file.display())).good();
+        tool.run(&format!("cert install --dir {host} --client-ca pki/client/bundle.crt --peer-ca {}", file.display()))
+            .good();
     }
     tool.run(&format!("cert issue client --cn root {PASS}")).good();
     (tool, other)
 }
 
 fn secure_endpoints(members: &[Member]) -> String {
-    let urls = members.iter().map(|member| format!("https://127.0.0.1:{}", member.client_port)).collect::<Vec<_>>().join(",");
+    let urls =
+        members.iter().map(|member| format!("https://127.0.0.1:{}", member.client_port)).collect::<Vec<_>>().join(",");
     format!("--endpoints {urls} --cacert pki/client/bundle.crt --cert client-root.crt --key client-root.key")
 }
 
-/// Two followers that do not accept each other's certificates: the cluster serves, and would have no leader after the next failure.
+/// Two followers that do not accept each other's certificates: the cluster serves, and would have
+/// no leader after the next failure.
 #[test]
 fn certificates_broken_on_one_side_are_reported_by_every_command() {
     let Some(server) = server() else { return };
@@ -199,11 +224,16 @@ fn certificates_broken_on_one_side_are_reported_by_every_command() {
     assert!(page.contains("etcd_peer_streams{direction=\"in\",peer="), "{page}");
     // Both sides say it, with the remedy, and not nine times a second.
     std::thread::sleep(Duration::from_secs(3));
-    for (member, text) in [(&members[1], "failed to open a stream from a peer"), (&members[2], "rejected connection on peer endpoint")] {
+    for (member, text) in
+        [(&members[1], "failed to open a stream from a peer"), (&members[2], "rejected connection on peer endpoint")]
+    {
         let log = member.log();
         let lines: Vec<&str> = log.lines().filter(|line| line.contains(text)).collect();
         assert!(!lines.is_empty() && lines.iter().all(|line| line.contains("\"remedy\":\"")), "{text}: {log}");
-        let rejections = log.lines().filter(|line| line.contains("rejected connection") || line.contains("failed TLS handshake")).count();
+        let rejections = log
+            .lines()
+            .filter(|line| line.contains("rejected connection") || line.contains("failed TLS handshake"))
+            .count();
         assert!(rejections <= 6, "{rejections} rejections: {log}");
     }
     // With the CA of m2 in m3's bundle all is well, without a restart.
@@ -229,7 +259,8 @@ fn tls_mistakes_have_texts_of_their_own() {
     let (tool, other) = one_sided();
     other.run(&format!("cert issue client --cn root --out stranger {PASS}")).good();
     for end in ["crt", "key"] {
-        std::fs::copy(other.path(&format!("stranger/client-root.{end}")), tool.path(&format!("stranger.{end}"))).unwrap();
+        std::fs::copy(other.path(&format!("stranger/client-root.{end}")), tool.path(&format!("stranger.{end}")))
+            .unwrap();
     }
     tool.run(&format!("cert issue client --cn mallory {PASS}")).good();
     tool.run("cert revoke client-mallory.crt").good();
@@ -260,7 +291,9 @@ fn tls_mistakes_have_texts_of_their_own() {
     let plain = tool.path("plain");
     let etcd = real_etcd(&real, &tool, &plain);
     let secure = format!("--endpoints https://127.0.0.1:{} --dial-timeout 5s", etcd.port);
-    eventually("etcd serves", || tool.run(&format!("status {secure} {ca} --cert client-root.crt --key client-root.key")).code == Some(0));
+    eventually("etcd serves", || {
+        tool.run(&format!("status {secure} {ca} --cert client-root.crt --key client-root.key")).code == Some(0)
+    });
     for (args, says) in [
         (format!("status {secure} {ca}"), "give --cert and --key"),
         (format!("status {secure} {ca} --cert stranger.crt --key stranger.key"), "another CA"),
@@ -289,10 +322,27 @@ fn real_etcd(binaries: &Path, tool: &Tool, data: &Path) -> RealEtcd {
     let [port, peer]: [u16; 2] = testbed::free_ports().unwrap();
     let (url, peer) = (format!("https://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer}"));
     let mut command = Command::new(binaries.join("etcd"));
-    command.args(["--data-dir", &data.display().to_string(), "--listen-client-urls", &url, "--advertise-client-urls", &url]);
-    command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer, "--initial-cluster", &format!("default={peer}")]);
+    command.args([
+        "--data-dir",
+        &data.display().to_string(),
+        "--listen-client-urls",
+        &url,
+        "--advertise-client-urls",
+        &url,
+    ]);
+    command.args([
+        "--listen-peer-urls",
+        &peer,
+        "--initial-advertise-peer-urls",
+        &peer,
+        "--initial-cluster",
+        &format!("default={peer}"),
+    ]);
     command.args(["--cert-file", "m1/current/server.crt", "--key-file", "m1/current/server.key", "--client-cert-auth"]);
-    command.args(["--trusted-ca-file", "pki/client/bundle.crt", "--log-outputs", "/dev/null"]).current_dir(tool.home()).env_clear();
+    command
+        .args(["--trusted-ca-file", "pki/client/bundle.crt", "--log-outputs", "/dev/null"])
+        .current_dir(tool.home())
+        .env_clear();
     RealEtcd { child: command.spawn().unwrap(), port }
 }
 
@@ -303,7 +353,9 @@ fn a_learner_that_was_never_started_is_named_with_both_ways_out() {
     let at = endpoints(&cluster.members);
     healthy(&tool, &at);
     let place = Place::free("m4").unwrap();
-    until(&tool, &format!("member add m4 --peer-urls {} --no-wait {at}", place.peer_url()), |ended| ended.code == Some(0));
+    until(&tool, &format!("member add m4 --peer-urls {} --no-wait {at}", place.peer_url()), |ended| {
+        ended.code == Some(0)
+    });
     let status = tool.run(&format!("status {at}"));
     shown("learner never started: status", &status);
     assert!(status.out.contains("a learner that was added and never started"), "{}", status.out);
@@ -324,7 +376,10 @@ struct SmallDisk(PathBuf);
 impl SmallDisk {
     fn mount(path: PathBuf, megabytes: u32) -> Option<Self> {
         std::fs::create_dir(&path).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "none"]).arg(&path).status();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "none"])
+            .arg(&path)
+            .status();
         if !mounted.is_ok_and(|status| status.success()) {
             eprintln!("skipped: this user cannot mount a small file system");
             return None;
@@ -360,19 +415,25 @@ fn a_disk_that_is_almost_full_is_a_problem_before_the_member_stops() {
     let Some(disk) = SmallDisk::mount(tool.path("disk"), 400) else { return };
     let mut small = settings(&our_daemon());
     small.parent = Some(disk.0.clone());
-    let cluster = runtime().block_on(Cluster::start_each(vec![settings(&our_daemon()), settings(&our_daemon()), small])).unwrap();
+    let cluster =
+        runtime().block_on(Cluster::start_each(vec![settings(&our_daemon()), settings(&our_daemon()), small])).unwrap();
     let at = endpoints(&cluster.members);
     healthy(&tool, &at);
     disk.fill(8 << 20);
     let status = tool.run(&format!("status {at}"));
     shown("full disk: status", &status);
-    assert!(status.out.contains("disk m3: ") && status.out.contains("the member stops when a write fails"), "{}", status.out);
+    assert!(
+        status.out.contains("disk m3: ") && status.out.contains("the member stops when a write fails"),
+        "{}",
+        status.out
+    );
     let doctor = tool.run(&format!("doctor cluster {at}"));
     shown("full disk: doctor cluster", &doctor);
     doctor.ends(3, "disk ");
 }
 
-/// A snapshot that does not fit leaves nothing behind, and neither does one that is killed, once the next one has run.
+/// A snapshot that does not fit leaves nothing behind, and neither does one that is killed, once
+/// the next one has run.
 #[test]
 fn a_snapshot_on_a_full_disk_leaves_no_part_and_the_next_one_works() {
     let tool = Tool::new();
@@ -384,8 +445,10 @@ fn a_snapshot_on_a_full_disk_leaves_no_part_and_the_next_one_works() {
     }
     disk.fill(2 << 20);
     let files = || {
-        let mut names: Vec<String> =
-            std::fs::read_dir(&disk.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = std::fs::read_dir(&disk.0)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.retain(|name| name != "ballast");
         names.sort();
         names
@@ -416,7 +479,8 @@ fn snapshots_neither_collide_nor_go_when_an_operator_has_named_them() {
     tool.run(&format!("put a b {at}")).good();
     std::fs::create_dir(tool.path("backups")).unwrap();
     let threads: Vec<_> = std::thread::scope(|scope| {
-        let saves: Vec<_> = (0..4).map(|_| scope.spawn(|| tool.run(&format!("snapshot save --dir backups {at}")).code)).collect();
+        let saves: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| tool.run(&format!("snapshot save --dir backups {at}")).code)).collect();
         saves.into_iter().map(|save| save.join().unwrap()).collect()
     });
     assert_eq!(threads, [Some(0); 4]);
@@ -429,7 +493,8 @@ fn snapshots_neither_collide_nor_go_when_an_operator_has_named_them() {
     assert!(!output.contains("skip-hash-check"), "{output}");
 }
 
-/// A stopped member's data directory that belongs to another user, with one file that root has made.
+/// A stopped member's data directory that belongs to another user, with one file that root has
+/// made.
 struct Foreign {
     tool: Tool,
     data: PathBuf,
@@ -447,7 +512,14 @@ fn foreign() -> Option<Foreign> {
     let run = |user: Option<u32>, log: &str| {
         let mut command = Command::new(&daemon);
         let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
-        command.args(["--data-dir", &data.display().to_string(), "--listen-client-urls", &client, "--advertise-client-urls", &client]);
+        command.args([
+            "--data-dir",
+            &data.display().to_string(),
+            "--listen-client-urls",
+            &client,
+            "--advertise-client-urls",
+            &client,
+        ]);
         command.args([
             "--listen-peer-urls",
             &peer,
@@ -472,13 +544,18 @@ fn foreign() -> Option<Foreign> {
         return None;
     }
     let mut child = run(Some(STRANGER), "first.log").spawn().unwrap();
-    eventually("the member serves", || std::fs::read_to_string(tool.path("first.log")).unwrap().contains("ready to serve client requests"));
+    eventually("the member serves", || {
+        std::fs::read_to_string(tool.path("first.log")).unwrap().contains("ready to serve client requests")
+    });
     child.kill().unwrap();
     child.wait().unwrap();
     // As root, on data of another user: refused before anything is made.
     let refused = run(None, "root.log").status().unwrap();
     let log = std::fs::read_to_string(tool.path("root.log")).unwrap();
-    assert!(!refused.success() && log.contains(&format!("belongs to user {STRANGER}, and this process runs as root")), "{log}");
+    assert!(
+        !refused.success() && log.contains(&format!("belongs to user {STRANGER}, and this process runs as root")),
+        "{log}"
+    );
     // What an older release, run by root, has left.
     let file = first_file(&data.join("member"));
     chown(&file, Some(0), Some(0)).unwrap();
@@ -499,7 +576,10 @@ fn first_file(dir: &Path) -> PathBuf {
 fn a_wrong_owner_is_named_and_never_taken_for_lost_data() {
     let Some(Foreign { tool, data, log, daemon }) = foreign() else { return };
     let log = std::fs::read_to_string(log).unwrap();
-    assert!(log.contains(&format!("run chown -R {STRANGER}:{STRANGER} ")) && log.contains("the data is not lost"), "{log}");
+    assert!(
+        log.contains(&format!("run chown -R {STRANGER}:{STRANGER} ")) && log.contains("the data is not lost"),
+        "{log}"
+    );
     assert!(log.contains(&first_file(&data.join("member")).display().to_string()), "{log}");
     let offline = tool.run(&format!("doctor offline {}", data.display()));
     shown("wrong owner: doctor offline", &offline);

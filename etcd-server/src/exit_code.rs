@@ -1,7 +1,8 @@
 //! With which code the daemon ends when it fails.
 //!
-//! Where a person or a script starts it, etcd's codes: 1, and 2 for a command line that cannot be read. Where a service manager does, settings that
-//! no restart mends have a code of their own, which it can leave alone.
+//! Where a person or a script starts it, etcd's codes: 1, and 2 for a command line that cannot be
+//! read. Where a service manager does, settings that no restart mends have a code of their own,
+//! which it can leave alone.
 
 use crate::startup::StartError;
 use config::ConfigError;

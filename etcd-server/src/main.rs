@@ -1,6 +1,8 @@
-//! The daemon: reads settings, opens the data, starts the pipeline and the services, and ends them in order.
+//! The daemon: reads settings, opens the data, starts the pipeline and the services, and ends them
+//! in order.
 //!
-//! Exit codes: 0 after a clean stop, 1 when something failed, 2 when the command line could not be read; 78 for bad settings, as a service.
+//! Exit codes: 0 after a clean stop, 1 when something failed, 2 when the command line could not be
+//! read; 78 for bad settings, as a service.
 
 mod background;
 mod bootstrap;

@@ -69,7 +69,13 @@ impl Member for LocalMember {
     fn versions(&self) -> Versions {
         let cluster = self.server.replica().published().members().cluster_version().map(|version| version.to_string());
         // etcd's data has the form of 3.5 until the cluster's version is known to be newer.
-        let storage = self.server.replica().published().members().cluster_version().filter(|version| *version >= STORAGE_VERSION_MIN);
+        let storage = self
+            .server
+            .replica()
+            .published()
+            .members()
+            .cluster_version()
+            .filter(|version| *version >= STORAGE_VERSION_MIN);
         let storage = Some(storage.unwrap_or(STORAGE_VERSION_MIN).to_string());
         Versions { server: self.version.to_owned(), storage, cluster }
     }

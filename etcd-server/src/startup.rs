@@ -88,7 +88,11 @@ pub(crate) fn run(settings: &Settings) -> Result<(), StartError> {
     }
     let (encryption, tokens) = read_files(settings)?;
     let tokens = Arc::new(TokenStore::new(tokens));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(StartError::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("serve")
+        .build()
+        .map_err(StartError::Runtime)?;
     {
         let _entered = runtime.enter();
         signals::ignore_others().map_err(StartError::Runtime)?;
@@ -124,7 +128,15 @@ pub(crate) fn run(settings: &Settings) -> Result<(), StartError> {
     let observer = Arc::new(PipelineObserver::new(Arc::clone(&metrics), settings.warning.apply));
     let running = opened.run(&options, observer, Arc::new(Outbound(transport.clone())))?;
     let (tracer, exporter) = start_tracing(settings)?.unzip();
-    let outcome = runtime.block_on(serve(settings, running, transport, tokens, listeners, encryption, Instruments { metrics, tracer }));
+    let outcome = runtime.block_on(serve(
+        settings,
+        running,
+        transport,
+        tokens,
+        listeners,
+        encryption,
+        Instruments { metrics, tracer },
+    ));
     // Sends the last spans.
     drop(exporter);
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -158,7 +170,9 @@ fn log_settings(settings: &Settings, is_initialized: bool) {
     );
     match settings.quota {
         Quota::Off => tracing::info!(quota_name = "v3-applier", "disabled backend quota"),
-        Quota::Bytes(bytes) => tracing::info!(quota_name = "v3-applier", quota_size_bytes = bytes, "enabled backend quota"),
+        Quota::Bytes(bytes) => {
+            tracing::info!(quota_name = "v3-applier", quota_size_bytes = bytes, "enabled backend quota")
+        }
     }
     if matches!(settings.auth.token, config::TokenKind::Simple) {
         tracing::warn!("simple token is not cryptographically signed");
@@ -221,7 +235,13 @@ fn transport(
         version: OWN_VERSION,
         peer_urls: settings.listen.advertise_peer.iter().map(|url| url.as_str().to_owned()).collect(),
     };
-    Transport::new(own, connect, settings.election.timeout, Arc::new(PeerObserver::new(Arc::clone(metrics))), runtime.clone())
+    Transport::new(
+        own,
+        connect,
+        settings.election.timeout,
+        Arc::new(PeerObserver::new(Arc::clone(metrics))),
+        runtime.clone(),
+    )
 }
 
 /// The metrics and the tracer of requests.
@@ -409,7 +429,10 @@ fn options(settings: &Settings, dir: &DataDir, tokens: &Arc<TokenStore>, plan: &
         prioritizes_revokes: settings.features.is_on(config::Gate::PriorityRequest),
         request_bytes_max: usize::try_from(settings.limits.request_bytes_max).unwrap_or(usize::MAX),
         max_learners: usize::try_from(settings.limits.learners_max).unwrap_or(usize::MAX),
-        compaction_step: (usize::try_from(settings.compaction.batch_limit.get()).unwrap_or(usize::MAX), settings.compaction.sleep_interval),
+        compaction_step: (
+            usize::try_from(settings.compaction.batch_limit.get()).unwrap_or(usize::MAX),
+            settings.compaction.sleep_interval,
+        ),
         log_entries_kept: settings.snapshot.catchup_entries,
         leases,
         store: storage::StoreOptions::default(),
@@ -425,7 +448,8 @@ const LAST_WORDS_MAX: Duration = Duration::from_millis(50);
 /// while it shuts down.
 fn stop_at_once(fault: &Fault) {
     tracing::error!(fatal = true, error = %fault, "member cannot go on");
-    // The outputs of the log may be gone together with the disk that they go to; the process must end all the same.
+    // The outputs of the log may be gone together with the disk that they go to; the process must
+    // end all the same.
     telemetry::log::wait_until_written(LAST_WORDS_MAX);
     drop(writeln!(std::io::stderr(), "etcd-server: {fault}"));
     end_without_farewell(exit_code::of_fault(fault))

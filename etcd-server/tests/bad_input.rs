@@ -31,8 +31,10 @@ struct Case {
 fn cases() -> Vec<Case> {
     let mut found: Vec<Case> = Vec::new();
     for line in CASES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let is_request =
-            line.split(' ').next().is_some_and(|method| method.len() > 2 && method.chars().all(|letter| letter.is_ascii_uppercase()));
+        let is_request = line
+            .split(' ')
+            .next()
+            .is_some_and(|method| method.len() > 2 && method.chars().all(|letter| letter.is_ascii_uppercase()));
         match (line.strip_prefix(OTHER_VERSION), found.last_mut()) {
             (Some(etcd), Some(case)) => case.etcd = Some(etcd.to_owned()),
             (None, Some(case)) if !is_request => case.ours = line.to_owned(),
@@ -47,10 +49,16 @@ fn body(written: &str) -> String {
     let many = |count: usize, one: fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(",");
     match written.split_once(' ') {
         Some(("MANY-OPERATIONS", count)) => {
-            format!("{{\"success\":[{}]}}", many(count.parse().unwrap(), |_| r#"{"request_range":{"key":"YQ=="}}"#.to_owned()))
+            format!(
+                "{{\"success\":[{}]}}",
+                many(count.parse().unwrap(), |_| r#"{"request_range":{"key":"YQ=="}}"#.to_owned())
+            )
         }
         Some(("MANY-COMPARES", count)) => {
-            format!("{{\"compare\":[{}]}}", many(count.parse().unwrap(), |_| r#"{"key":"YQ==","target":"VERSION"}"#.to_owned()))
+            format!(
+                "{{\"compare\":[{}]}}",
+                many(count.parse().unwrap(), |_| r#"{"key":"YQ==","target":"VERSION"}"#.to_owned())
+            )
         }
         _ => {
             let mut parts = written.split("\"@");
@@ -71,7 +79,11 @@ fn ask(port: u16, line: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let length = body.len();
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
     let mut response = Vec::new();
     // A server that responds before the whole request was read may reset the connection behind the
     // response.
@@ -129,8 +141,11 @@ async fn bad_requests_are_refused_in_etcds_words() {
         if told != case.ours {
             differences.push(format!("{line}\n  ours:     {told}\n  expected: {}", case.ours));
         }
-        if let Some(other) = told_by_etcd.filter(|_| asked.is_some()).filter(|other| other != case.etcd.as_ref().unwrap_or(&case.ours)) {
-            differences.push(format!("{line}\n  etcd:     {other}\n  expected: {}", case.etcd.as_ref().unwrap_or(&case.ours)));
+        if let Some(other) =
+            told_by_etcd.filter(|_| asked.is_some()).filter(|other| other != case.etcd.as_ref().unwrap_or(&case.ours))
+        {
+            differences
+                .push(format!("{line}\n  etcd:     {other}\n  expected: {}", case.etcd.as_ref().unwrap_or(&case.ours)));
         }
     }
     if std::env::var_os("RECORD_BAD_INPUT").is_some() {

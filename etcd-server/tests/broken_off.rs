@@ -1,8 +1,11 @@
-//! Calls that clients break off or that are refused before they begin, as the metrics count them; the same on a real etcd.
+//! Calls that clients break off or that are refused before they begin, as the metrics count them;
+//! the same on a real etcd.
 
 use crate::{Daemon, Page};
 use proto::etcdserverpb::watch_request::RequestUnion;
-use proto::etcdserverpb::{LeaseKeepAliveRequest, PutRequest, RangeRequest, SnapshotRequest, WatchCreateRequest, WatchRequest};
+use proto::etcdserverpb::{
+    LeaseKeepAliveRequest, PutRequest, RangeRequest, SnapshotRequest, WatchCreateRequest, WatchRequest,
+};
 use rpc::etcdserverpb::watch_client::WatchClient;
 use std::time::{Duration, Instant};
 use testbed::{Server, Settings};
@@ -29,9 +32,13 @@ async fn until_it_waits(daemon: &Daemon, service: &str, method: &str) {
 async fn break_off(daemon: &Daemon) {
     let mut kv = daemon.kv();
     for number in 0..60 {
-        kv.put(PutRequest { key: format!("{number:03}").into(), value: vec![b'v'; 1 << 20].into(), ..PutRequest::default() })
-            .await
-            .unwrap();
+        kv.put(PutRequest {
+            key: format!("{number:03}").into(),
+            value: vec![b'v'; 1 << 20].into(),
+            ..PutRequest::default()
+        })
+        .await
+        .unwrap();
     }
     let all = RangeRequest { key: vec![0].into(), range_end: vec![0].into(), ..RangeRequest::default() };
     let mut parts = daemon.kv().max_decoding_message_size(usize::MAX).range_stream(all).await.unwrap().into_inner();
@@ -45,7 +52,8 @@ async fn break_off(daemon: &Daemon) {
     let create = WatchCreateRequest { key: "w".into(), ..WatchCreateRequest::default() };
     let (asking, requests) = tokio::sync::mpsc::channel(1);
     asking.send(WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) }).await.unwrap();
-    let mut events = WatchClient::new(daemon.channel.clone()).watch(ReceiverStream::new(requests)).await.unwrap().into_inner();
+    let mut events =
+        WatchClient::new(daemon.channel.clone()).watch(ReceiverStream::new(requests)).await.unwrap().into_inner();
     events.message().await.unwrap();
     drop((events, asking));
     let (asking, requests) = tokio::sync::mpsc::channel(1);
@@ -62,21 +70,32 @@ async fn counts_streams_as_etcd(daemon: &Daemon) {
         while daemon.page().await.handled(method, code) < 1.0 {
             let page = daemon.page().await;
             let of_method = page.0.iter().filter(|(series, value)| {
-                series.starts_with("grpc_server_handled_total") && (series.contains("Watch") || series.contains("_stream")) && **value > 0.0
+                series.starts_with("grpc_server_handled_total")
+                    && (series.contains("Watch") || series.contains("_stream"))
+                    && **value > 0.0
             });
-            assert!(begun.elapsed() < Duration::from_secs(20), "{method} counts as {code}: {:#?}", of_method.collect::<Vec<_>>());
+            assert!(
+                begun.elapsed() < Duration::from_secs(20),
+                "{method} counts as {code}: {:#?}",
+                of_method.collect::<Vec<_>>()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }
 
 async fn counts_refused_reads_as_etcd(daemon: &Daemon) {
-    let failed =
-        |page: &Page, kind: &str| page.value(&format!("etcd_server_request_duration_seconds_count{{success=\"false\",type=\"{kind}\"}}"));
+    let failed = |page: &Page, kind: &str| {
+        page.value(&format!("etcd_server_request_duration_seconds_count{{success=\"false\",type=\"{kind}\"}}"))
+    };
     let mut kv = daemon.kv();
     kv.range(RangeRequest::default()).await.unwrap_err();
     kv.put(PutRequest::default()).await.unwrap_err();
-    assert_eq!((failed(&daemon.page().await, "Range"), failed(&daemon.page().await, "Put")), (0.0, 0.0), "refused before they began");
+    assert_eq!(
+        (failed(&daemon.page().await, "Range"), failed(&daemon.page().await, "Put")),
+        (0.0, 0.0),
+        "refused before they began"
+    );
     let future = RangeRequest { key: "k".into(), revision: 1 << 40, ..RangeRequest::default() };
     kv.range(future).await.unwrap_err();
     assert_eq!(failed(&daemon.page().await, "Range"), 1.0, "refused by the state");

@@ -1,7 +1,8 @@
 //! The daemon as a process, and one gRPC client of it.
 
 use proto::etcdserverpb::{
-    CompactionRequest, HashKvRequest, HashKvResponse, LeaseGrantRequest, LeaseTimeToLiveRequest, PutRequest, RangeRequest, RangeResponse,
+    CompactionRequest, HashKvRequest, HashKvResponse, LeaseGrantRequest, LeaseTimeToLiveRequest, PutRequest,
+    RangeRequest, RangeResponse,
 };
 use rpc::etcdserverpb::kv_client::KvClient;
 use rpc::etcdserverpb::lease_client::LeaseClient;

@@ -26,8 +26,10 @@ fn segment(copy: &Copy) -> std::path::PathBuf {
 }
 
 fn name_of_first_segment(copy: &Copy) -> String {
-    let mut names: Vec<_> =
-        fs::read_dir(copy.member().join("log")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(copy.member().join("log"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.retain(|name| name != "watermark" && !name.starts_with("spare"));
     names.sort();
     names.remove(0)
@@ -209,7 +211,11 @@ async fn a_log_of_another_member_or_of_another_time_is_refused() {
     fs::remove_dir_all(server.data_dir().join("member/log")).unwrap();
     copy(&early.path().join("log"), &server.data_dir().join("member/log"));
     let ended = Start::on(&server.data_dir()).until_it_ends();
-    assert_refused("rolled back", &ended, &["/log: the log holds entries", "replaced by an older copy", "rebuild it from its peers"]);
+    assert_refused(
+        "rolled back",
+        &ended,
+        &["/log: the log holds entries", "replaced by an older copy", "rebuild it from its peers"],
+    );
 }
 
 #[tokio::test]
@@ -231,7 +237,8 @@ async fn a_port_in_use_is_refused_and_nothing_is_founded() {
     assert!(!home.path().join("data/member/state").exists());
 }
 
-/// One flipped bit anywhere: the member refuses, or stops when it reads it, or it is of no account. Never a wrong answer.
+/// One flipped bit anywhere: the member refuses, or stops when it reads it, or it is of no account.
+/// Never a wrong answer.
 async fn flipped_bits(end: End, dir: &str, flips: u64) {
     let left = Left::by_a_member_that(end).await;
     let mut random = seeded("bit flips");
@@ -267,12 +274,19 @@ async fn flipped_bits(end: End, dir: &str, flips: u64) {
             }
             Err(_) => {
                 let status = server.wait_for_end(crate::daemon::SOON);
-                assert_eq!(status.and_then(|status| status.code()), Some(1), "{told}: {status:?}\n{}", server.log_tail());
+                assert_eq!(
+                    status.and_then(|status| status.code()),
+                    Some(1),
+                    "{told}: {status:?}\n{}",
+                    server.log_tail()
+                );
                 stopped += 1;
             }
         }
     }
-    println!("{flips} flipped bits in {dir}: {refused} refused at start, {stopped} stopped when read, {harmless} of no account");
+    println!(
+        "{flips} flipped bits in {dir}: {refused} refused at start, {stopped} stopped when read, {harmless} of no account"
+    );
 }
 
 #[tokio::test]
@@ -285,7 +299,8 @@ async fn a_flipped_bit_in_the_log_never_makes_a_wrong_answer() {
     flipped_bits(End::Killed, "log", number("BIT_FLIPS", 8)).await;
 }
 
-/// A later start than the member's own: the settings of the testbed, for tests that put a directory in its place.
+/// A later start than the member's own: the settings of the testbed, for tests that put a directory
+/// in its place.
 #[tokio::test]
 async fn an_undamaged_copy_is_served() {
     let left = Left::by_a_member_that(End::Killed).await;

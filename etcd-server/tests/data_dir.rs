@@ -29,11 +29,13 @@ pub(crate) struct Answers {
 impl Answers {
     /// Everything there is to read; an error when the member ends over it.
     pub(crate) async fn of(client: &Client) -> Result<Self, tonic::Status> {
-        let all = |revision| RangeRequest { key: "\0".into(), range_end: "\0".into(), revision, ..RangeRequest::default() };
+        let all =
+            |revision| RangeRequest { key: "\0".into(), range_end: "\0".into(), revision, ..RangeRequest::default() };
         let without_header = |response| RangeResponse { header: None, ..response };
         let newest = without_header(client.try_range(all(0)).await?);
         let earlier = without_header(client.try_range(all(KEYS)).await?);
-        let hash = client.maintenance.clone().hash_kv(proto::etcdserverpb::HashKvRequest { revision: 0 }).await?.into_inner();
+        let hash =
+            client.maintenance.clone().hash_kv(proto::etcdserverpb::HashKvRequest { revision: 0 }).await?.into_inner();
         Ok(Self { hash: HashKvResponse { header: None, ..hash }, newest, earlier })
     }
 }
@@ -59,7 +61,10 @@ impl Left {
         let mut server = start(None, &[]).await;
         let client = Client::connect(&server.endpoint()).await;
         for number in 0..KEYS + KEYS / 2 {
-            client.put(format!("key-{:03}", number % KEYS), format!("value-{number}-{}", "x".repeat(400))).await.unwrap();
+            client
+                .put(format!("key-{:03}", number % KEYS), format!("value-{number}-{}", "x".repeat(400)))
+                .await
+                .unwrap();
         }
         let responses = Answers::of(&client).await.unwrap();
         match end {
@@ -98,7 +103,8 @@ impl Copy {
 
     /// Returns the one file in `dir` (below `member`) whose name ends so; the largest of them.
     pub(crate) fn file(&self, dir: &str, matches: impl Fn(&str) -> bool) -> PathBuf {
-        let mut found: Vec<_> = std::fs::read_dir(self.member().join(dir)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut found: Vec<_> =
+            std::fs::read_dir(self.member().join(dir)).unwrap().map(|entry| entry.unwrap().path()).collect();
         found.retain(|path| matches(path.file_name().unwrap().to_str().unwrap()));
         found.sort_by_key(|path| std::fs::metadata(path).unwrap().len());
         found.pop().unwrap()

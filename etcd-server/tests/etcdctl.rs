@@ -45,11 +45,14 @@ impl Side {
     fn run(&self, etcdctl: &Path, line: &str) -> String {
         let (words, input) = line.split_once(" <<< ").unwrap_or((line, ""));
         let mut command = Command::new(etcdctl);
-        let word = |word: &str| if word == "EMPTY" { String::new() } else { word.replace("\\s", " ").replace("MEMBER", &self.member()) };
+        let word = |word: &str| {
+            if word == "EMPTY" { String::new() } else { word.replace("\\s", " ").replace("MEMBER", &self.member()) }
+        };
         command.args(words.split_whitespace().map(word));
         command.args(["--endpoints", &self.server.endpoint()]).env_clear();
         let printed = output(&mut command, &input.replace("\\n", "\n"));
-        let text = format!("{}{}{}", printed.status, String::from_utf8_lossy(&printed.stdout), last_line(&printed.stderr));
+        let text =
+            format!("{}{}{}", printed.status, String::from_utf8_lossy(&printed.stdout), last_line(&printed.stderr));
         let text = text.split(" took = ").next().unwrap_or_default().to_owned();
         self.own_words.iter().fold(text, |text, (own, name)| text.replace(own, name))
     }
@@ -68,7 +71,12 @@ fn last_line(text: &[u8]) -> String {
 
 fn output(command: &mut Command, input: &str) -> Output {
     use std::io::Write as _;
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("etcdctl can be run");
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("etcdctl can be run");
     // A command that wants no input may have ended already.
     drop(child.stdin.take().expect("its input is a pipe").write_all(input.as_bytes()));
     child.wait_with_output().expect("etcdctl ends")

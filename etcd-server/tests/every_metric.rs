@@ -1,10 +1,12 @@
-//! No metric stands still: a cluster is driven through everything that etcd counts, and every family of the page must change.
+//! No metric stands still: a cluster is driven through everything that etcd counts, and every
+//! family of the page must change.
 
 use crate::Page;
 use proto::etcdserverpb::{
-    AlarmRequest, AuthUserAddRequest, CompactionRequest, DefragmentRequest, DeleteRangeRequest, HashKvRequest, HashRequest,
-    LeaseGrantRequest, LeaseKeepAliveRequest, LeaseRevokeRequest, MemberPromoteRequest, PutRequest, RangeRequest, RequestOp,
-    SnapshotRequest, TxnRequest, WatchCreateRequest, WatchProgressRequest, WatchRequest, request_op, watch_request,
+    AlarmRequest, AuthUserAddRequest, CompactionRequest, DefragmentRequest, DeleteRangeRequest, HashKvRequest,
+    HashRequest, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseRevokeRequest, MemberPromoteRequest, PutRequest,
+    RangeRequest, RequestOp, SnapshotRequest, TxnRequest, WatchCreateRequest, WatchProgressRequest, WatchRequest,
+    request_op, watch_request,
 };
 use rpc::etcdserverpb::auth_client::AuthClient;
 use rpc::etcdserverpb::cluster_client::ClusterClient;
@@ -35,8 +37,8 @@ const CONSTANT: &[(&str, &str)] = &[
     ("process_virtual_memory_max_bytes", "a limit of the process"),
 ];
 
-/// Gauges that are up for as long as a snapshot is sent, received or applied: milliseconds here, which no scrape may fall into. They are
-/// looked for in several rounds, and not demanded.
+/// Gauges that are up for as long as a snapshot is sent, received or applied: milliseconds here,
+/// which no scrape may fall into. They are looked for in several rounds, and not demanded.
 const BRIEF: &[&str] = &[
     "etcd_network_snapshot_send_inflights_total",
     "etcd_network_snapshot_receive_inflights_total",
@@ -48,7 +50,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const ROUNDS_MAX: usize = 6;
 const VALUE_BYTES: usize = 1 << 20;
 
-/// Scrapes members all the time and remembers the families of which a series changed, appeared or went away.
+/// Scrapes members all the time and remembers the families of which a series changed, appeared or
+/// went away.
 #[derive(Clone, Default)]
 struct Watcher(Arc<Mutex<Seen>>);
 
@@ -75,9 +78,11 @@ impl Watcher {
 
     fn note(&self, address: &str, page: &str) {
         let mut seen = self.0.lock().unwrap();
-        let families = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect::<Vec<_>>();
+        let families =
+            page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect::<Vec<_>>();
         let series = page.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
-        let series: BTreeMap<String, f64> = series.map(|(series, value)| (series.to_owned(), value.parse().unwrap())).collect();
+        let series: BTreeMap<String, f64> =
+            series.map(|(series, value)| (series.to_owned(), value.parse().unwrap())).collect();
         let known: BTreeSet<&str> = families.iter().map(|(name, _)| *name).collect();
         if let Some(before) = seen.newest.remove(address) {
             let changed = series.iter().filter(|(name, value)| before.get(*name) != Some(value)).map(|(name, _)| name);
@@ -197,7 +202,11 @@ async fn requests(cluster: &Cluster, via: usize, watcher: &Watcher) {
     lease.lease_grant(LeaseGrantRequest { id: 8, ttl: 1 }).await.unwrap();
 
     AuthClient::new(channel.clone())
-        .user_add(AuthUserAddRequest { name: "alice".to_owned(), password: "secret".to_owned(), ..AuthUserAddRequest::default() })
+        .user_add(AuthUserAddRequest {
+            name: "alice".to_owned(),
+            password: "secret".to_owned(),
+            ..AuthUserAddRequest::default()
+        })
         .await
         .unwrap();
     let mut maintenance = MaintenanceClient::new(channel.clone());
@@ -221,7 +230,8 @@ async fn watches(cluster: &Cluster, via: usize, watcher: &Watcher) {
     let channel = cluster.channel(via).await.unwrap();
     let request = |union| WatchRequest { request_union: Some(union) };
     let create = || {
-        let all = WatchCreateRequest { key: vec![0].into(), range_end: vec![0].into(), ..WatchCreateRequest::default() };
+        let all =
+            WatchCreateRequest { key: vec![0].into(), range_end: vec![0].into(), ..WatchCreateRequest::default() };
         request(watch_request::RequestUnion::CreateRequest(all))
     };
     let (requests, stream) = mpsc::channel(4);
@@ -259,9 +269,11 @@ async fn moments(cluster: &Cluster, via: usize, watcher: &Watcher) {
     let address = cluster.members[via].endpoint().replace("http://", "");
     until("a defragmentation and two scrapes at a time", async || {
         MaintenanceClient::new(channel.clone()).defragment(DefragmentRequest {}).await.unwrap();
-        let scrapes = (0..8).map(|_| async { watcher.note(&format!("{address} again"), &scrape(&address).await.unwrap()) });
+        let scrapes =
+            (0..8).map(|_| async { watcher.note(&format!("{address} again"), &scrape(&address).await.unwrap()) });
         futures::future::join_all(scrapes).await;
-        watcher.has_changed("etcd_disk_defrag_inflight") && watcher.has_changed("promhttp_metric_handler_requests_in_flight")
+        watcher.has_changed("etcd_disk_defrag_inflight")
+            && watcher.has_changed("promhttp_metric_handler_requests_in_flight")
     })
     .await;
     // A backup that its client does not read holds its view of the state.
@@ -284,8 +296,8 @@ async fn fall_behind(cluster: &mut Cluster, watcher: &Watcher) -> (usize, usize)
     (leader, follower)
 }
 
-/// States are sent until all that is shown of it was seen, and once more to a follower that is killed over it. Some of it lasts
-/// milliseconds, and may be missed between two scrapes.
+/// States are sent until all that is shown of it was seen, and once more to a follower that is
+/// killed over it. Some of it lasts milliseconds, and may be missed between two scrapes.
 async fn state_transfers(cluster: &mut Cluster, watcher: &Watcher) {
     let shown = [
         "etcd_network_snapshot_send_success",
@@ -308,7 +320,8 @@ async fn state_transfers(cluster: &mut Cluster, watcher: &Watcher) {
         let sending = || watcher.value(&cluster.members[leader], "etcd_network_snapshot_send_inflights_total") > 0.0;
         within(Duration::from_secs(10), sending).await;
         cluster.members[follower].kill();
-        let failed = within(Duration::from_secs(5), || watcher.has_changed("etcd_network_snapshot_send_failures")).await;
+        let failed =
+            within(Duration::from_secs(5), || watcher.has_changed("etcd_network_snapshot_send_failures")).await;
         cluster.members[follower].relaunch().unwrap();
         cluster.members[follower].healthy().await.unwrap();
         if failed {
@@ -367,7 +380,8 @@ async fn promotion(cluster: &mut Cluster, leader: usize, watcher: &Watcher) {
     cluster.members.remove(learner);
 }
 
-/// A leader that is paused is late with its heartbeats; one that ends takes the quorum with it, after the first follower did.
+/// A leader that is paused is late with its heartbeats; one that ends takes the quorum with it,
+/// after the first follower did.
 async fn lost_leaders(cluster: &mut Cluster, watcher: &Watcher) {
     until("late heartbeats", async || {
         let leader = cluster.leader(PATIENCE).await.unwrap();
@@ -431,7 +445,9 @@ async fn every_family_changes() {
     promotion(&mut cluster, leader, &watcher).await;
     broken_peer(&cluster, leader, follower, &watcher).await;
     state_transfers(&mut cluster, &watcher).await;
-    watcher.wait_for(&["etcd_debugging_server_lease_expired_total", "etcd_debugging_snap_save_total_duration_seconds"]).await;
+    watcher
+        .wait_for(&["etcd_debugging_server_lease_expired_total", "etcd_debugging_snap_save_total_duration_seconds"])
+        .await;
     lost_leaders(&mut cluster, &watcher).await;
     dropped_lines(&watcher).await;
 

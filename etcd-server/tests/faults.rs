@@ -101,7 +101,9 @@ async fn a_write_or_sync_that_fails_stops_the_member_and_loses_nothing() {
         acknowledged += check(&mut server, &mut Model::default(), seen, lease).await.acknowledged;
         server.kill();
     }
-    println!("{cycles} times a failing call ({stopped_at_start} at the start): {acknowledged} acknowledged operations, all there");
+    println!(
+        "{cycles} times a failing call ({stopped_at_start} at the start): {acknowledged} acknowledged operations, all there"
+    );
 }
 
 /// Open files that a member may have in this test: few, and less than clients ask for.

@@ -1,4 +1,5 @@
-//! A disk that fills up while the member runs: it stops or refuses with a clear reason, and starts again once there is space.
+//! A disk that fills up while the member runs: it stops or refuses with a clear reason, and starts
+//! again once there is space.
 
 use crate::daemon::{Client, SOON, start};
 use crate::history::{Change, Model, Seen};
@@ -20,7 +21,8 @@ async fn a_full_disk_stops_the_member_and_loses_nothing() {
     fill(&balloon);
     let mut seen = Seen::default();
     for number in 0..WRITES {
-        let change = Change::Put { key: format!("key-{number}"), value: format!("{number}{}", "x".repeat(1 << 20)), lease: 0 };
+        let change =
+            Change::Put { key: format!("key-{number}"), value: format!("{number}{}", "x".repeat(1 << 20)), lease: 0 };
         let Change::Put { key, value, .. } = &change else { unreachable!("it is a put") };
         match client.put(key, value).await {
             Ok(revision) => seen.acknowledge(revision, vec![change]),

@@ -70,8 +70,9 @@ impl Model {
         self.keys.len()
     }
 
-    /// Follows the server to its newest revision and compares on the way: every acknowledged operation at its revision, every other
-    /// revision made by an unanswered operation, each of these at most once, and the whole key space at the end and at the middle.
+    /// Follows the server to its newest revision and compares on the way: every acknowledged
+    /// operation at its revision, every other revision made by an unanswered operation, each of
+    /// these at most once, and the whole key space at the end and at the middle.
     pub(crate) async fn follow(&mut self, client: &Client, mut seen: Seen) -> Checked {
         let current = client.revision().await;
         assert!(current >= self.revision, "the revision went back from {} to {current}", self.revision);
@@ -92,7 +93,11 @@ impl Model {
                 self.compare(client).await;
             }
         }
-        assert!(seen.acknowledged.is_empty(), "acknowledged at revisions that were there before: {:?}", seen.acknowledged);
+        assert!(
+            seen.acknowledged.is_empty(),
+            "acknowledged at revisions that were there before: {:?}",
+            seen.acknowledged
+        );
         self.compare(client).await;
         checked
     }
@@ -124,7 +129,8 @@ impl Model {
             changed.iter().copied().eq(made.kvs.iter())
                 && after.keys.values().map(|kv| &kv.key).eq(at_revision.kvs.iter().map(|kv| &kv.key))
         });
-        let position = found.unwrap_or_else(|| panic!("revision {revision} holds what nobody asked for: {:?}", made.kvs));
+        let position =
+            found.unwrap_or_else(|| panic!("revision {revision} holds what nobody asked for: {:?}", made.kvs));
         unanswered.swap_remove(position)
     }
 

@@ -1,4 +1,5 @@
-//! The end of the process at any instant: nothing acknowledged is lost, nothing else appears, the history stays as it was.
+//! The end of the process at any instant: nothing acknowledged is lost, nothing else appears, the
+//! history stays as it was.
 
 use crate::daemon::{Client, SOON, number, seeded, start};
 use crate::history::{Checked, Model};
@@ -62,7 +63,8 @@ fn left_behind(server: &Server) -> (u64, u64) {
     let member = server.data_dir().join("member");
     let store = Store::open(&member.join("state"), &StoreOptions::default()).unwrap();
     let read = |key| meta::read_u64(&store, key).unwrap().unwrap();
-    let identity = Identity { member_id: MemberId(read(meta::MEMBER_ID)), cluster_id: ClusterId(read(meta::CLUSTER_ID)) };
+    let identity =
+        Identity { member_id: MemberId(read(meta::MEMBER_ID)), cluster_id: ClusterId(read(meta::CLUSTER_ID)) };
     let (_, recovered) = Log::open(&member.join("log"), identity, Options::default()).unwrap();
     (read(meta::APPLIED_INDEX), recovered.last_index)
 }
@@ -78,7 +80,12 @@ async fn a_stop_under_load_is_clean() {
         let mut load = Load::start(&server.endpoint(), CLIENTS, random.u64(..) >> 8, lease, 300).await;
         load.wait_for(random.u64(1..600)).await;
         let status = server.terminate(SOON);
-        assert_eq!(status.and_then(|status| status.code()), Some(0), "cycle {cycle}: {status:?}\n{}", server.log_tail());
+        assert_eq!(
+            status.and_then(|status| status.code()),
+            Some(0),
+            "cycle {cycle}: {status:?}\n{}",
+            server.log_tail()
+        );
         let seen = load.finish().await;
         let (applied, last) = left_behind(&server);
         assert_eq!(applied, last, "cycle {cycle}: something is left to replay");
@@ -115,7 +122,10 @@ async fn a_kill_during_compaction_changes_no_answer() {
         model.compare(&client).await;
         assert_eq!(client.hash(0).await, hash, "cycle {cycle}: compaction at {at} was under way");
         model.compare_lease(&client, lease).await;
-        let refused = client.try_range(RangeRequest { key: "a".into(), revision: at - 1, ..RangeRequest::default() }).await.unwrap_err();
+        let refused = client
+            .try_range(RangeRequest { key: "a".into(), revision: at - 1, ..RangeRequest::default() })
+            .await
+            .unwrap_err();
         assert_eq!(refused.message(), "etcdserver: mvcc: required revision has been compacted");
     }
 }

@@ -1,7 +1,9 @@
-//! The log lines of a member's life that tools and people wait for: etcd's texts and fields, and the list of those that do not exist here.
+//! The log lines of a member's life that tools and people wait for: etcd's texts and fields, and
+//! the list of those that do not exist here.
 
 use proto::etcdserverpb::{
-    CompactionRequest, DefragmentRequest, LeaseGrantRequest, MemberPromoteRequest, MoveLeaderRequest, PutRequest, SnapshotRequest,
+    CompactionRequest, DefragmentRequest, LeaseGrantRequest, MemberPromoteRequest, MoveLeaderRequest, PutRequest,
+    SnapshotRequest,
 };
 use rpc::etcdserverpb::cluster_client::ClusterClient;
 use rpc::etcdserverpb::kv_client::KvClient;
@@ -16,11 +18,19 @@ use tonic::transport::{Channel, Endpoint};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Lines of one member alone, each with the fields of etcd's that it has here. `ID` and `N` stand for member ids and numbers.
+/// Lines of one member alone, each with the fields of etcd's that it has here. `ID` and `N` stand
+/// for member ids and numbers.
 const OF_ONE: &[(&str, &[&str])] = &[
     (
         "starting an etcd server",
-        &["etcd-version", "member-initialized", "name", "data-dir", "initial-advertise-peer-urls", "listen-client-urls"],
+        &[
+            "etcd-version",
+            "member-initialized",
+            "name",
+            "data-dir",
+            "initial-advertise-peer-urls",
+            "listen-client-urls",
+        ],
     ),
     ("configuring peer listeners", &["listen-peer-urls"]),
     ("configuring client listeners", &["listen-client-urls"]),
@@ -47,11 +57,17 @@ const OF_ONE: &[(&str, &[&str])] = &[
     ("raft.node: ID elected leader ID at term N", &[]),
     ("set initial cluster version", &["cluster-id", "local-member-id", "cluster-version"]),
     ("enabled capabilities for version", &["cluster-version"]),
-    ("published local member to cluster through raft", &["local-member-id", "local-member-attributes", "cluster-id", "publish-timeout"]),
+    (
+        "published local member to cluster through raft",
+        &["local-member-id", "local-member-attributes", "cluster-id", "publish-timeout"],
+    ),
     ("ready to serve client requests", &[]),
     ("grpc service status changed", &["service", "status"]),
     ("serving client traffic insecurely; this is strongly discouraged!", &["traffic", "address"]),
-    ("finished scheduled compaction", &["compact-revision", "took", "number-of-keys-compacted", "current-db-size-bytes"]),
+    (
+        "finished scheduled compaction",
+        &["compact-revision", "took", "number-of-keys-compacted", "current-db-size-bytes"],
+    ),
     ("starting compact hash check", &["local-member-id"]),
     ("finished compaction hash check", &["number-of-hashes-checked"]),
     ("starting defragment", &[]),
@@ -70,7 +86,10 @@ const OF_ONE: &[(&str, &[&str])] = &[
     ("stopped serving peer traffic", &["address"]),
     ("closed etcd server", &["name", "data-dir", "advertise-peer-urls", "advertise-client-urls"]),
     ("restarting local member", &["cluster-id", "local-member-id", "commit-index"]),
-    ("recovered/added member from store", &["cluster-id", "local-member-id", "recovered-remote-peer-id", "recovered-remote-peer-urls"]),
+    (
+        "recovered/added member from store",
+        &["cluster-id", "local-member-id", "recovered-remote-peer-id", "recovered-remote-peer-urls"],
+    ),
     ("set cluster version from store", &["cluster-version"]),
 ];
 
@@ -80,17 +99,26 @@ const OF_THREE: &[(&str, &[&str])] = &[
     ("ID became pre-candidate at term N", &[]),
     ("ID switched to configuration voters=(IDS) learners=(IDS)", &[]),
     ("ID switched to configuration voters=(IDS)", &[]),
-    ("added member", &["cluster-id", "local-member-id", "added-peer-id", "added-peer-peer-urls", "added-peer-is-learner"]),
+    (
+        "added member",
+        &["cluster-id", "local-member-id", "added-peer-id", "added-peer-peer-urls", "added-peer-is-learner"],
+    ),
     ("promote member", &["cluster-id", "local-member-id", "promoted-member-id"]),
     ("removed member", &["cluster-id", "local-member-id", "removed-remote-peer-id", "removed-remote-peer-urls"]),
-    ("applied a configuration change through raft", &["local-member-id", "raft-conf-change", "raft-conf-change-node-id"]),
+    (
+        "applied a configuration change through raft",
+        &["local-member-id", "raft-conf-change", "raft-conf-change-node-id"],
+    ),
     ("leadership transfer starting", &["local-member-id", "current-leader-member-id", "transferee-member-id"]),
     ("leadership transfer finished", &["local-member-id", "old-leader-member-id", "new-leader-member-id", "took"]),
     ("ID [term N] starts to transfer leadership to ID", &[]),
     ("skipped leadership transfer; local server is not leader", &["local-member-id", "current-leader-member-id"]),
     ("sent database snapshot", &["snapshot-index", "remote-peer-id"]),
     ("receiving database snapshot", &["remote-snapshot-sender-id"]),
-    ("applying snapshot", &["current-applied-index", "incoming-leader-snapshot-index", "incoming-leader-snapshot-term"]),
+    (
+        "applying snapshot",
+        &["current-applied-index", "incoming-leader-snapshot-index", "incoming-leader-snapshot-term"],
+    ),
     ("applied snapshot", &["current-snapshot-index", "current-applied-index", "incoming-leader-snapshot-index"]),
     ("finished peer corruption check", &["number-of-peers-checked"]),
     ("enabled corruption checking", &["interval"]),
@@ -101,12 +129,12 @@ const GO: &str = "about the Go program or its init system";
 const BOLT: &str = "about a file or page of bbolt, or a step of opening it";
 const WAL: &str = "about etcd's WAL and .snap files, which do not exist here";
 const STEP: &str = "a step of a start, a stop or an election that is not a step here, or takes no time; the line of the whole is there";
-const PEER_STREAMS: &str =
-    "one for each of etcd's connections between members; here `added remote peer`, `peer became active`, `removed remote peer`";
+const PEER_STREAMS: &str = "one for each of etcd's connections between members; here `added remote peer`, `peer became active`, `removed remote peer`";
 const RACE: &str = "depends on the moment at which members meet";
 const MUX: &str = "the end of etcd's connection multiplexer, which is logged as an error at every clean stop";
 
-/// Lines of etcd 3.7.1 that the scripts below can cause and that do not exist here; `*` at an end stands for anything.
+/// Lines of etcd 3.7.1 that the scripts below can cause and that do not exist here; `*` at an end
+/// stands for anything.
 const ABSENT: &[(&str, &str)] = &[
     ("Running*", GO),
     ("notifying init daemon", GO),
@@ -230,7 +258,8 @@ const ABSENT: &[(&str, &str)] = &[
     ("Running http and grpc server on single port*", "a warning about settings, which is there with the settings"),
 ];
 
-/// Returns `message` with words in the place of member ids and numbers, so that lines of two runs can be compared.
+/// Returns `message` with words in the place of member ids and numbers, so that lines of two runs
+/// can be compared.
 fn normal(message: &str) -> String {
     let mut out = String::new();
     let mut rest = message;
@@ -238,7 +267,8 @@ fn normal(message: &str) -> String {
         let end = rest[start..].find(|c: char| !c.is_ascii_alphanumeric()).map_or(rest.len(), |length| start + length);
         let word = &rest[start..end];
         let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
-        let is_id = (13..=16).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        let is_id = (13..=16).contains(&word.len())
+            && word.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
         out.push_str(&rest[..start]);
         out.push_str(if is_id {
             "ID"
@@ -293,7 +323,8 @@ fn hold(lines: &Lines, expected: &[(&str, &[&str])]) {
 }
 
 fn is_absent(message: &str) -> bool {
-    let covers = |pattern: &str| pattern.strip_suffix('*').map_or(message == pattern, |start| message.starts_with(start));
+    let covers =
+        |pattern: &str| pattern.strip_suffix('*').map_or(message == pattern, |start| message.starts_with(start));
     ABSENT.iter().any(|(pattern, _)| covers(pattern))
 }
 
@@ -376,7 +407,9 @@ async fn life_of_three(command: &str) -> Lines {
     };
     let id = cluster.id_of(leader, learner).await.unwrap();
     let begun = Instant::now();
-    while let Err(status) = ClusterClient::new(cluster.channel(leader).await.unwrap()).member_promote(MemberPromoteRequest { id }).await {
+    while let Err(status) =
+        ClusterClient::new(cluster.channel(leader).await.unwrap()).member_promote(MemberPromoteRequest { id }).await
+    {
         assert!(begun.elapsed() < PATIENCE, "{status}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

@@ -162,7 +162,9 @@ fn put_request(key: &str, value: &str, lease: i64) -> PutRequest {
 
 fn transaction(changes: &[Change]) -> TxnRequest {
     let puts = changes.iter().filter_map(|change| match change {
-        Change::Put { key, value, lease } => Some(RequestOp { request: Some(Request::RequestPut(put_request(key, value, *lease))) }),
+        Change::Put { key, value, lease } => {
+            Some(RequestOp { request: Some(Request::RequestPut(put_request(key, value, *lease))) })
+        }
         Change::Delete { .. } => None,
     });
     let compare = Compare {

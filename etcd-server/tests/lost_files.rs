@@ -65,7 +65,12 @@ fn replace(path: &Path) {
 }
 
 const CASES: &[Case] = &[
-    Case { name: "data directory removed", take: |data| fs::remove_dir_all(data).unwrap(), names: "/data/member", loss: "removed" },
+    Case {
+        name: "data directory removed",
+        take: |data| fs::remove_dir_all(data).unwrap(),
+        names: "/data/member",
+        loss: "removed",
+    },
     Case { name: "data directory moved aside", take: move_aside, names: "/data/member", loss: "removed" },
     Case {
         name: "data directory replaced by an empty one",
@@ -83,7 +88,12 @@ const CASES: &[Case] = &[
         names: "/data/member",
         loss: "removed",
     },
-    Case { name: "log removed", take: |data| fs::remove_dir_all(log(data)).unwrap(), names: "/member/log", loss: "removed" },
+    Case {
+        name: "log removed",
+        take: |data| fs::remove_dir_all(log(data)).unwrap(),
+        names: "/member/log",
+        loss: "removed",
+    },
     Case { name: "log replaced", take: |data| replace(&log(data)), names: "/member/log", loss: "replaced" },
     Case {
         name: "first segment removed",
@@ -109,11 +119,31 @@ const CASES: &[Case] = &[
         names: "/watermark",
         loss: "removed",
     },
-    Case { name: "watermark replaced", take: |data| replace(&log(data).join("watermark")), names: "/watermark", loss: "replaced" },
-    Case { name: "state removed", take: |data| fs::remove_dir_all(state(data)).unwrap(), names: "/member/state", loss: "removed" },
+    Case {
+        name: "watermark replaced",
+        take: |data| replace(&log(data).join("watermark")),
+        names: "/watermark",
+        loss: "replaced",
+    },
+    Case {
+        name: "state removed",
+        take: |data| fs::remove_dir_all(state(data)).unwrap(),
+        names: "/member/state",
+        loss: "removed",
+    },
     Case { name: "state replaced", take: |data| replace(&state(data)), names: "/member/state", loss: "replaced" },
-    Case { name: "table removed", take: |data| fs::remove_file(&files(&state(data), ".sst")[0]).unwrap(), names: ".sst", loss: "removed" },
-    Case { name: "table replaced", take: |data| replace(&files(&state(data), ".sst")[0]), names: ".sst", loss: "replaced" },
+    Case {
+        name: "table removed",
+        take: |data| fs::remove_file(&files(&state(data), ".sst")[0]).unwrap(),
+        names: ".sst",
+        loss: "removed",
+    },
+    Case {
+        name: "table replaced",
+        take: |data| replace(&files(&state(data), ".sst")[0]),
+        names: ".sst",
+        loss: "replaced",
+    },
     Case {
         name: "manifest removed",
         take: |data| fs::remove_file(&files(&state(data), "MANIFEST-")[0]).unwrap(),
@@ -126,7 +156,12 @@ const CASES: &[Case] = &[
         names: "/state/CURRENT",
         loss: "removed",
     },
-    Case { name: "lock removed", take: |data| fs::remove_file(data.join("member/lock")).unwrap(), names: "/member/lock", loss: "removed" },
+    Case {
+        name: "lock removed",
+        take: |data| fs::remove_file(data.join("member/lock")).unwrap(),
+        names: "/member/lock",
+        loss: "removed",
+    },
 ];
 
 /// Writes one key after another until the member does not answer.
@@ -177,9 +212,15 @@ fn assert_stopped(name: &str, server: &mut Server, names: &str, loss: &str) {
     let ended = server.wait_for_end(SOON);
     let log = server.log_tail();
     assert_eq!(ended.and_then(|status| status.code()), Some(1), "{name}: {log}");
-    let reason =
-        log.lines().rev().find(|line| line.contains("nothing is acknowledged any more")).unwrap_or_else(|| panic!("{name}: {log}"));
-    assert!(reason.contains(names) && reason.contains(&format!("was {loss} while this member uses it")), "{name}: {reason}");
+    let reason = log
+        .lines()
+        .rev()
+        .find(|line| line.contains("nothing is acknowledged any more"))
+        .unwrap_or_else(|| panic!("{name}: {log}"));
+    assert!(
+        reason.contains(names) && reason.contains(&format!("was {loss} while this member uses it")),
+        "{name}: {reason}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -233,7 +274,9 @@ async fn cluster_keeps_every_acknowledged_write_when_a_member_loses_files() {
             assert!(begun.elapsed() < SOON, "{}: the others do not go on", case.name);
         }
         for number in 1..=writer.acknowledged.load(Ordering::SeqCst) {
-            let found = of_other.range(RangeRequest { key: format!("number-{number}").into(), ..RangeRequest::default() }).await;
+            let found = of_other
+                .range(RangeRequest { key: format!("number-{number}").into(), ..RangeRequest::default() })
+                .await;
             assert_eq!(found.kvs.len(), 1, "{}: number-{number} was acknowledged", case.name);
         }
     }

@@ -26,7 +26,8 @@ fn assert_within(server: &Server, limit: u64, what: &str) {
 async fn connection(server: &Server) -> SendRequest<Bytes> {
     let address = server.endpoint().replace("http://", "");
     let stream = TcpStream::connect(address).await.unwrap();
-    let (sender, connection) = h2::client::Builder::new().initial_max_send_streams(100_000).handshake(stream).await.unwrap();
+    let (sender, connection) =
+        h2::client::Builder::new().initial_max_send_streams(100_000).handshake(stream).await.unwrap();
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             println!("connection ended: {error}");
@@ -36,7 +37,11 @@ async fn connection(server: &Server) -> SendRequest<Bytes> {
 }
 
 fn call(path: &str) -> Request<()> {
-    Request::post(format!("http://etcd{path}")).header("content-type", "application/grpc").header("te", "trailers").body(()).unwrap()
+    Request::post(format!("http://etcd{path}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(())
+        .unwrap()
 }
 
 /// Sends one gRPC message and returns `grpc-status`, or nothing when the stream was cut.
@@ -45,7 +50,8 @@ async fn ask(sender: &mut SendRequest<Bytes>, path: &str, message: &[u8]) -> Opt
     framed.put_u8(0);
     framed.put_u32(u32::try_from(message.len()).unwrap());
     framed.extend_from_slice(message);
-    let (response, mut body) = sender.send_request(call(path), false).inspect_err(|error| println!("not sent: {error}")).ok()?;
+    let (response, mut body) =
+        sender.send_request(call(path), false).inspect_err(|error| println!("not sent: {error}")).ok()?;
     // The server may stop listening before everything is sent.
     drop(body.send_data(framed.freeze(), true));
     let mut response = response.await.inspect_err(|error| println!("no answer: {error}")).ok()?;
@@ -56,7 +62,14 @@ async fn ask(sender: &mut SendRequest<Bytes>, path: &str, message: &[u8]) -> Opt
     while let Some(data) = response.body_mut().data().await {
         response.body_mut().flow_control().release_capacity(data.ok()?.len()).ok()?;
     }
-    response.body_mut().trailers().await.inspect_err(|error| println!("no trailers: {error}")).ok()?.as_ref().and_then(status)
+    response
+        .body_mut()
+        .trailers()
+        .await
+        .inspect_err(|error| println!("no trailers: {error}"))
+        .ok()?
+        .as_ref()
+        .and_then(status)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,7 +94,8 @@ fn nested(depth: usize) -> Vec<u8> {
         }
         to.push(u8::try_from(number).unwrap());
     };
-    // Built backwards: field 2 (success) holds an operation whose field 4 holds the inner transaction.
+    // Built backwards: field 2 (success) holds an operation whose field 4 holds the inner
+    // transaction.
     let mut reversed = Vec::new();
     for _ in 0..depth {
         for tag in [0x22, 0x12] {
@@ -98,7 +112,8 @@ fn nested(depth: usize) -> Vec<u8> {
 async fn deep_transactions_are_refused_cheaply() {
     let server = start(None, &[]).await;
     let mut sender = connection(&server).await;
-    // The deepest that is let in can also be read back from the log; deeper ones are refused by rule or cannot be decoded.
+    // The deepest that is let in can also be read back from the log; deeper ones are refused by
+    // rule or cannot be decoded.
     for (depth, expected) in [(40, "0"), (41, "3"), (49, "3"), (50, "3"), (1_000, "13"), (100_000, "13")] {
         let status = ask(&mut sender, "/etcdserverpb.KV/Txn", &nested(depth)).await;
         assert_eq!(status.as_deref(), Some(expected), "{depth} deep");
@@ -160,7 +175,13 @@ async fn a_list_of_everything_costs_little_however_large_it_is() {
     let idle = server.usage().unwrap().resident_bytes;
     let found = client.range(all.clone()).await;
     assert_eq!((found.count, found.more, found.kvs.len()), (150, false, KEYS));
-    assert!(found.kvs.iter().enumerate().all(|(number, kv)| kv.key == format!("key-{number:03}") && kv.value == value(number)));
+    assert!(
+        found
+            .kvs
+            .iter()
+            .enumerate()
+            .all(|(number, kv)| kv.key == format!("key-{number:03}") && kv.value == value(number))
+    );
     let grown = peak(&server).saturating_sub(idle);
     println!("a list of {KEYS} MiB: {} MiB above idle", grown / MIB);
     assert!(grown < 64 * MIB);

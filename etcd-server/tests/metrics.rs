@@ -11,8 +11,9 @@ mod traces;
 use proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{
-    AlarmRequest, CompactionRequest, Compare, DefragmentRequest, DeleteRangeRequest, HashKvRequest, HashRequest, LeaseGrantRequest,
-    LeaseKeepAliveRequest, LeaseRevokeRequest, PutRequest, RangeRequest, RequestOp, SnapshotRequest, TxnRequest,
+    AlarmRequest, CompactionRequest, Compare, DefragmentRequest, DeleteRangeRequest, HashKvRequest, HashRequest,
+    LeaseGrantRequest, LeaseKeepAliveRequest, LeaseRevokeRequest, PutRequest, RangeRequest, RequestOp, SnapshotRequest,
+    TxnRequest,
 };
 use proto::healthpb::HealthCheckRequest;
 use rpc::etcdserverpb::kv_client::KvClient;
@@ -39,7 +40,12 @@ impl Page {
         assert!(response.starts_with("HTTP/1.0 200"), "{response}");
         let (_, page) = response.split_once("\r\n\r\n").unwrap();
         let lines = page.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-        Self(lines.map(|line| line.rsplit_once(' ').unwrap()).map(|(series, value)| (series.to_owned(), value.parse().unwrap())).collect())
+        Self(
+            lines
+                .map(|line| line.rsplit_once(' ').unwrap())
+                .map(|(series, value)| (series.to_owned(), value.parse().unwrap()))
+                .collect(),
+        )
     }
 
     fn value(&self, series: &str) -> f64 {
@@ -48,8 +54,12 @@ impl Page {
 
     fn call(&self, family: &str, kind: &str, service: &str, method: &str) -> f64 {
         let series = [
-            format!("{family}{{grpc_method=\"{method}\",grpc_service=\"etcdserverpb.{service}\",grpc_type=\"{kind}\"}}"),
-            format!("{family}{{grpc_type=\"{kind}\",grpc_service=\"etcdserverpb.{service}\",grpc_method=\"{method}\"}}"),
+            format!(
+                "{family}{{grpc_method=\"{method}\",grpc_service=\"etcdserverpb.{service}\",grpc_type=\"{kind}\"}}"
+            ),
+            format!(
+                "{family}{{grpc_type=\"{kind}\",grpc_service=\"etcdserverpb.{service}\",grpc_method=\"{method}\"}}"
+            ),
         ];
         series.iter().map(|series| self.value(series)).sum()
     }
@@ -57,7 +67,9 @@ impl Page {
     /// Returns the value for any order of the labels.
     fn handled(&self, method: &str, code: &str) -> f64 {
         let labels = [format!("grpc_method=\"{method}\""), format!("grpc_code=\"{code}\"")];
-        let is_meant = |series: &str| series.starts_with("grpc_server_handled_total{") && labels.iter().all(|label| series.contains(label));
+        let is_meant = |series: &str| {
+            series.starts_with("grpc_server_handled_total{") && labels.iter().all(|label| series.contains(label))
+        };
         self.0.iter().filter(|(series, _)| is_meant(series)).map(|(_, value)| value).sum()
     }
 }
@@ -118,13 +130,21 @@ async fn calls_on_keys_are_counted_one_by_one() {
     }
     daemon.kv().range(get("key")).await.unwrap();
     assert_eq!(daemon.kv().range(get("")).await.unwrap_err().code(), Code::InvalidArgument);
-    daemon.kv().delete_range(DeleteRangeRequest { key: "other".into(), ..DeleteRangeRequest::default() }).await.unwrap();
+    daemon
+        .kv()
+        .delete_range(DeleteRangeRequest { key: "other".into(), ..DeleteRangeRequest::default() })
+        .await
+        .unwrap();
     let after = daemon.page().await;
     assert_eq!(after.handled("Put", "OK") - before.handled("Put", "OK"), 3.0);
     assert_eq!(after.handled("Range", "InvalidArgument"), 1.0);
     assert_eq!(after.handled("Range", "OK") - before.handled("Range", "OK"), 1.0);
     for family in ["grpc_server_started_total", "grpc_server_msg_received_total", "grpc_server_msg_sent_total"] {
-        assert_eq!(after.call(family, "unary", "KV", "Put") - before.call(family, "unary", "KV", "Put"), 3.0, "{family}");
+        assert_eq!(
+            after.call(family, "unary", "KV", "Put") - before.call(family, "unary", "KV", "Put"),
+            3.0,
+            "{family}"
+        );
     }
     grew(&before, &after, "etcd_mvcc_put_total", 3.0);
     grew(&before, &after, "etcd_mvcc_range_total", 1.0);
@@ -137,7 +157,8 @@ async fn calls_on_keys_are_counted_one_by_one() {
     // A request that is refused before it is a read counts as none.
     grew(&before, &after, "etcd_server_request_duration_seconds_count{success=\"false\",type=\"Range\"}", 0.0);
     grew(&before, &after, "etcd_server_proposals_applied_total", 4.0);
-    // Six requests of which the largest is a put of a key and a digit, in two fields of two bytes of prefix each.
+    // Six requests of which the largest is a put of a key and a digit, in two fields of two bytes
+    // of prefix each.
     let received = "etcd_network_client_grpc_received_bytes_total";
     assert_eq!(after.value(received) - before.value(received), 3.0 * 8.0 + 5.0 + 0.0 + 7.0);
 }
@@ -202,7 +223,8 @@ async fn messages_of_streams_are_counted_and_their_ends() {
 #[tokio::test]
 async fn a_client_that_leaves_its_stream_canceled_it() {
     let daemon = Daemon::start(&[]).await;
-    let mut states = HealthClient::new(daemon.channel.clone()).watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    let mut states =
+        HealthClient::new(daemon.channel.clone()).watch(HealthCheckRequest::default()).await.unwrap().into_inner();
     states.message().await.unwrap();
     drop(states);
     // The reset is in flight; the client gets no notification of its arrival.
@@ -233,9 +255,11 @@ async fn what_the_disk_does_and_maintenance_show() {
     assert_eq!(after.value("etcd_debugging_mvcc_compact_revision"), 4.0);
     assert_eq!(after.value("etcd_disk_defrag_inflight"), 0.0);
     assert!(after.0.iter().any(|(series, value)| series.contains("alarm_type=\"NOSPACE\"") && *value == 1.0));
-    for series in
-        ["etcd_disk_wal_fsync_duration_seconds_count", "etcd_disk_wal_write_bytes_total", "etcd_disk_backend_commit_duration_seconds_count"]
-    {
+    for series in [
+        "etcd_disk_wal_fsync_duration_seconds_count",
+        "etcd_disk_wal_write_bytes_total",
+        "etcd_disk_backend_commit_duration_seconds_count",
+    ] {
         assert!(after.value(series) > before.value(series), "{series}");
     }
 }
@@ -274,8 +298,11 @@ async fn streams_and_watchers_are_shown_while_they_live() {
     use proto::etcdserverpb::watch_request::RequestUnion;
     use proto::etcdserverpb::{WatchCreateRequest, WatchRequest};
     use rpc::etcdserverpb::watch_client::WatchClient;
-    const SERIES: [&str; 3] =
-        ["etcd_debugging_mvcc_watch_stream_total", "etcd_debugging_mvcc_watcher_total", "etcd_debugging_mvcc_slow_watcher_total"];
+    const SERIES: [&str; 3] = [
+        "etcd_debugging_mvcc_watch_stream_total",
+        "etcd_debugging_mvcc_watcher_total",
+        "etcd_debugging_mvcc_slow_watcher_total",
+    ];
     let daemon = Daemon::start(&[]).await;
     let shown = async || {
         let page = daemon.page().await;

@@ -6,8 +6,8 @@
 
 use proto::etcdserverpb::downgrade_request::DowngradeAction;
 use proto::etcdserverpb::{
-    CompactionRequest, HashKvRequest, LeaseGrantRequest, LeaseTimeToLiveRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
-    request_op,
+    CompactionRequest, HashKvRequest, LeaseGrantRequest, LeaseTimeToLiveRequest, PutRequest, RangeRequest, RequestOp,
+    TxnRequest, request_op,
 };
 use rpc::etcdserverpb::{lease_client::LeaseClient, maintenance_client::MaintenanceClient};
 use std::time::Duration;
@@ -28,7 +28,9 @@ async fn put_some(cluster: &Cluster, via: usize, prefix: &str) {
     let mut kv = cluster.kv(via).await.unwrap();
     for number in 0..60 {
         let key = format!("{prefix}{}", number % 25);
-        kv.put(PutRequest { key: key.into(), value: format!("{number}").into(), ..PutRequest::default() }).await.unwrap();
+        kv.put(PutRequest { key: key.into(), value: format!("{number}").into(), ..PutRequest::default() })
+            .await
+            .unwrap();
     }
 }
 
@@ -48,12 +50,19 @@ async fn one_of_ours_joins_a_real_etcd_and_takes_over() {
     let real = settings(&etcd, &["--snapshot-count", "20", "--experimental-snapshot-catchup-entries", "5"]);
     let mut cluster = Cluster::start(real.clone(), 2).await.unwrap();
     put_some(&cluster, 0, "before").await;
-    LeaseClient::new(cluster.channel(0).await.unwrap()).lease_grant(LeaseGrantRequest { id: 5, ttl: 900 }).await.unwrap();
+    LeaseClient::new(cluster.channel(0).await.unwrap())
+        .lease_grant(LeaseGrantRequest { id: 5, ttl: 900 })
+        .await
+        .unwrap();
     tokio::time::sleep(HEALTH_TIME).await;
 
     cluster.settings = settings(OURS, &["--snapshot-catchup-entries", "5"]);
     let ours = cluster.add(0, false).await.unwrap();
-    assert!(cluster.members[ours].log_tail().contains("installed the state of another member"), "{}", cluster.members[ours].log_tail());
+    assert!(
+        cluster.members[ours].log_tail().contains("installed the state of another member"),
+        "{}",
+        cluster.members[ours].log_tail()
+    );
     assert_all_hold_the_same(&cluster).await;
     let mut leases = LeaseClient::new(cluster.channel(ours).await.unwrap());
     let told = leases.lease_time_to_live(LeaseTimeToLiveRequest { id: 5, keys: false }).await.unwrap().into_inner();
@@ -115,8 +124,10 @@ async fn hashes_equal_etcds_after_bumped_restore_and_compactions() {
     let (data_dir, place) = (cluster.members[0].data_dir(), cluster.members[0].place().clone());
     std::fs::remove_dir_all(&data_dir).unwrap();
     let (entry, url) = (place.entry(), place.peer_url());
-    let restore = ["snapshot", "restore", snapshot, "--bump-revision", "1000", "--mark-compacted", "--name", &place.name];
-    let member = ["--initial-cluster", &entry, "--initial-advertise-peer-urls", &url, "--data-dir", data_dir.to_str().unwrap()];
+    let restore =
+        ["snapshot", "restore", snapshot, "--bump-revision", "1000", "--mark-compacted", "--name", &place.name];
+    let member =
+        ["--initial-cluster", &entry, "--initial-advertise-peer-urls", &url, "--data-dir", data_dir.to_str().unwrap()];
     run(&dir, "etcdutl", &[&restore[..], &member].concat());
     cluster.members[0].restart().await.unwrap();
 
@@ -183,7 +194,8 @@ async fn downgrade_is_enabled_and_cancelled_with_either_leader() {
         println!("skipped: ETCD_BIN_DIR has no etcd 3.7");
         return;
     };
-    let mut cluster = Cluster::start_each(vec![settings(&etcd, &[]), settings(&etcd, &[]), settings(OURS, &[])]).await.unwrap();
+    let mut cluster =
+        Cluster::start_each(vec![settings(&etcd, &[]), settings(&etcd, &[]), settings(OURS, &[])]).await.unwrap();
     let ours = 2;
     cluster.wait_for_versions("3.7.0", "", PATIENCE).await.unwrap();
     for wanted in [ours, 0, ours] {
@@ -197,10 +209,19 @@ async fn downgrade_is_enabled_and_cancelled_with_either_leader() {
             let context = format!("leader {wanted}, enabled through {enabler}");
             let validated = cluster.downgrade(enabler, DowngradeAction::Validate, "3.6").await;
             assert_eq!(validated.unwrap().version, "3.7", "{context}");
-            cluster.downgrade(enabler, DowngradeAction::Enable, "3.6").await.unwrap_or_else(|error| panic!("{context}: {error}"));
-            cluster.wait_for_versions("3.6.0", "3.6.0", PATIENCE).await.unwrap_or_else(|error| panic!("{context}: {error}"));
+            cluster
+                .downgrade(enabler, DowngradeAction::Enable, "3.6")
+                .await
+                .unwrap_or_else(|error| panic!("{context}: {error}"));
+            cluster
+                .wait_for_versions("3.6.0", "3.6.0", PATIENCE)
+                .await
+                .unwrap_or_else(|error| panic!("{context}: {error}"));
             put_some(&cluster, enabler, "while the downgrade is enabled").await;
-            cluster.downgrade(canceller, DowngradeAction::Cancel, "").await.unwrap_or_else(|error| panic!("{context}: {error}"));
+            cluster
+                .downgrade(canceller, DowngradeAction::Cancel, "")
+                .await
+                .unwrap_or_else(|error| panic!("{context}: {error}"));
             cluster.wait_for_versions("3.7.0", "", PATIENCE).await.unwrap_or_else(|error| panic!("{context}: {error}"));
         }
         assert_all_hold_the_same(&cluster).await;

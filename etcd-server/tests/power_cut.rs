@@ -41,6 +41,8 @@ async fn acknowledged_writes_survive_power_cuts_under_load() {
         acknowledged += checked.acknowledged;
         unanswered += checked.unanswered_found;
     }
-    println!("{cycles} power cuts: {acknowledged} acknowledged operations, all there; {unanswered} unanswered ones found, none twice");
+    println!(
+        "{cycles} power cuts: {acknowledged} acknowledged operations, all there; {unanswered} unanswered ones found, none twice"
+    );
     server.kill();
 }

@@ -10,7 +10,11 @@ struct Case {
 
 const CASES: &[Case] = &[
     Case { flags: &["--no-such-flag"], code: 2, says: "flag provided but not defined: -no-such-flag" },
-    Case { flags: &["--heartbeat-interval=often"], code: 2, says: "invalid value \"often\" for flag -heartbeat-interval" },
+    Case {
+        flags: &["--heartbeat-interval=often"],
+        code: 2,
+        says: "invalid value \"often\" for flag -heartbeat-interval",
+    },
     Case { flags: &["stray"], code: 1, says: "\"stray\" is not a valid flag" },
     Case {
         flags: &["--listen-peer-urls=https://127.0.0.1:1", "--initial-advertise-peer-urls=https://127.0.0.1:1"],
@@ -31,9 +35,17 @@ const CASES: &[Case] = &[
         code: 1,
         says: "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs",
     },
-    Case { flags: &["--initial-cluster=other=http://127.0.0.1:1"], code: 1, says: "in the initial cluster configuration" },
+    Case {
+        flags: &["--initial-cluster=other=http://127.0.0.1:1"],
+        code: 1,
+        says: "in the initial cluster configuration",
+    },
     Case { flags: &["--listen-client-urls=http://example.org:1"], code: 1, says: "expected IP in URL for binding" },
-    Case { flags: &["--listen-client-urls=127.0.0.1:1"], code: 2, says: "invalid value \"127.0.0.1:1\" for flag -listen-client-urls" },
+    Case {
+        flags: &["--listen-client-urls=127.0.0.1:1"],
+        code: 2,
+        says: "invalid value \"127.0.0.1:1\" for flag -listen-client-urls",
+    },
     Case { flags: &["--election-timeout=100", "--heartbeat-interval=100"], code: 1, says: "--election-timeout" },
     Case { flags: &["--config-file=/no/such/file"], code: 1, says: "/no/such/file" },
     Case { flags: &["--auth-token=jwt,sign-method=RS256,priv-key=/no/such/key"], code: 1, says: "/no/such/key" },

@@ -1,4 +1,5 @@
-//! A short fixed round of the robustness harness: groups of members under load while they are killed, paused, cut off and lose power.
+//! A short fixed round of the robustness harness: groups of members under load while they are
+//! killed, paused, cut off and lose power.
 //!
 //! All scenarios, and for longer: `make robustness`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failure is a failed test, figures are printed")]
@@ -39,7 +40,11 @@ async fn what_was_promised_holds_under_faults() {
             run => run.unwrap(),
         };
         let (operations, revisions) = (report.history.operations.len(), report.history.last_revision);
-        println!("{}: {operations} operations, {revisions} revisions, healed in {:?}", scenario.name(), report.healed_in);
+        println!(
+            "{}: {operations} operations, {revisions} revisions, healed in {:?}",
+            scenario.name(),
+            report.healed_in
+        );
         if !report.violations.is_empty() {
             let file = std::env::temp_dir().join(format!("robustness-{}-{}.txt", scenario.name(), std::process::id()));
             std::fs::write(&file, format!("{}\n{}", report.history.to_text(), report.logs.join("\n\n"))).unwrap();

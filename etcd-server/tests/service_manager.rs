@@ -35,7 +35,8 @@ impl Manager {
         while !self.heard.iter().any(|heard| heard.starts_with(line)) {
             assert!(begun.elapsed() < SOON, "no {line} in {:?}", self.heard);
             let mut buffer = [0; 4096];
-            let length = self.socket.recv(&mut buffer).unwrap_or_else(|error| panic!("no {line} in {:?}: {error}", self.heard));
+            let length =
+                self.socket.recv(&mut buffer).unwrap_or_else(|error| panic!("no {line} in {:?}: {error}", self.heard));
             self.heard.extend(String::from_utf8_lossy(&buffer[..length]).lines().map(str::to_owned));
         }
     }

@@ -3,8 +3,8 @@
 
 use crate::daemon::start;
 use etcd_client::{
-    AlarmAction, AlarmType, Client, CompactionOptions, Compare, CompareOp, ConnectOptions, DeleteOptions, Error, GetOptions, LockOptions,
-    Permission, PutOptions, ResignOptions, Txn, TxnOp,
+    AlarmAction, AlarmType, Client, CompactionOptions, Compare, CompareOp, ConnectOptions, DeleteOptions, Error,
+    GetOptions, LockOptions, Permission, PutOptions, ResignOptions, Txn, TxnOp,
 };
 
 async fn connect(endpoint: &str) -> Client {
@@ -115,13 +115,16 @@ async fn users_roles_and_permissions() {
 
     let refused = client.get("a", None).await.unwrap_err();
     assert_eq!(message(&refused), "etcdserver: user name is empty");
-    let wrong = Client::connect([server.endpoint()], Some(ConnectOptions::new().with_user("ann", "his"))).await.err().unwrap();
+    let wrong =
+        Client::connect([server.endpoint()], Some(ConnectOptions::new().with_user("ann", "his"))).await.err().unwrap();
     assert_eq!(message(&wrong), "etcdserver: authentication failed, invalid user ID or password");
-    let mut ann = Client::connect([server.endpoint()], Some(ConnectOptions::new().with_user("ann", "hers"))).await.unwrap();
+    let mut ann =
+        Client::connect([server.endpoint()], Some(ConnectOptions::new().with_user("ann", "hers"))).await.unwrap();
     assert_eq!(ann.get("a", None).await.unwrap().count(), 0);
     assert_eq!(message(&ann.put("a", "1", None).await.unwrap_err()), "etcdserver: permission denied");
     assert_eq!(message(&ann.get("b", None).await.unwrap_err()), "etcdserver: permission denied");
-    let mut root = Client::connect([server.endpoint()], Some(ConnectOptions::new().with_user("root", "secret"))).await.unwrap();
+    let mut root =
+        Client::connect([server.endpoint()], Some(ConnectOptions::new().with_user("root", "secret"))).await.unwrap();
     root.put("b", "1", None).await.unwrap();
     root.auth_disable().await.unwrap();
     client.put("b", "2", None).await.unwrap();

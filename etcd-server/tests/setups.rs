@@ -1,4 +1,5 @@
-//! Set-ups that people have: signals, sockets, directories and addresses that etcd takes as they are.
+//! Set-ups that people have: signals, sockets, directories and addresses that etcd takes as they
+//! are.
 
 use crate::daemon::{Client, PROGRAM, SOON, Start, start};
 use nix::fcntl::{Flock, FlockArg};
@@ -168,8 +169,12 @@ async fn pair(dir: &Path, scheme: &str, more: &[String]) -> Vec<Server> {
     let cluster = format!("a={},b={}", url("a"), url("b"));
     let mut servers: Vec<_> = ["a", "b"]
         .map(|name| {
-            let (listen, advertise) = (format!("--listen-peer-urls={}", url(name)), format!("--initial-advertise-peer-urls={}", url(name)));
-            let flags = [listen, advertise, format!("--initial-cluster={cluster}")].into_iter().chain(more.iter().cloned()).collect();
+            let (listen, advertise) =
+                (format!("--listen-peer-urls={}", url(name)), format!("--initial-advertise-peer-urls={}", url(name)));
+            let flags = [listen, advertise, format!("--initial-cluster={cluster}")]
+                .into_iter()
+                .chain(more.iter().cloned())
+                .collect();
             let settings = Settings { flags, ..Settings::new(PROGRAM) };
             Server::launch(settings, Place::free(name).unwrap(), Vec::new()).unwrap()
         })

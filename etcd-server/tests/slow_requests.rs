@@ -1,4 +1,5 @@
-//! The log lines of requests: of those that were slow or failed, and at debug of all, with keys in clear and without values.
+//! The log lines of requests: of those that were slow or failed, and at debug of all, with keys in
+//! clear and without values.
 
 use crate::Daemon;
 use proto::etcdserverpb::request_op::Request;
@@ -18,8 +19,12 @@ fn put(key: &str) -> PutRequest {
 async fn requests(daemon: &Daemon) {
     let mut kv = daemon.kv();
     kv.put(put("the-key")).await.unwrap();
-    kv.range(RangeRequest { key: "the-key".into(), range_end: "the-kez".into(), ..RangeRequest::default() }).await.unwrap();
-    let get = RequestOp { request: Some(Request::RequestRange(RangeRequest { key: "the-key".into(), ..RangeRequest::default() })) };
+    kv.range(RangeRequest { key: "the-key".into(), range_end: "the-kez".into(), ..RangeRequest::default() })
+        .await
+        .unwrap();
+    let get = RequestOp {
+        request: Some(Request::RequestRange(RangeRequest { key: "the-key".into(), ..RangeRequest::default() })),
+    };
     kv.txn(TxnRequest { success: vec![get.clone()], ..TxnRequest::default() }).await.unwrap();
     let write = RequestOp { request: Some(Request::RequestPut(put("in-txn"))) };
     kv.txn(TxnRequest { success: vec![write, get], ..TxnRequest::default() }).await.unwrap();
@@ -34,7 +39,10 @@ const ATTEMPTS: usize = 10;
 
 fn lines(server: &Server, message: &str) -> Vec<Value> {
     let log = server.log_tail();
-    log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(|line| line["msg"] == message).collect()
+    log.lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|line| line["msg"] == message)
+        .collect()
 }
 
 #[track_caller]
@@ -62,7 +70,8 @@ async fn slow_applies_name_request_and_response() {
     requests(&daemon).await;
     let slow = written(&daemon.server, "apply request took too long", 6).await;
     let of = |prefix: &str, text: &str| {
-        let found = slow.iter().find(|line| line["prefix"] == prefix && line["request"].as_str().unwrap().contains(text));
+        let found =
+            slow.iter().find(|line| line["prefix"] == prefix && line["request"].as_str().unwrap().contains(text));
         found.unwrap_or_else(|| panic!("{prefix:?} {text:?}: {slow:#?}")).clone()
     };
     let written = of("", "put:<key:\"the-key\" value_size:28>");
@@ -100,7 +109,10 @@ fn hold_to_stats(found: &[Value], level: &str) {
         assert_eq!(line["level"], level, "{line}");
         assert_eq!((&line["request count"], &line["request size"]), (&(*requests).into(), &(*bytes).into()), "{line}");
         assert_eq!(line["response count"], *responses, "{line}");
-        assert!(line["start time"].as_str().unwrap().ends_with('Z') && line["remote"].as_str().unwrap().contains(':'), "{line}");
+        assert!(
+            line["start time"].as_str().unwrap().ends_with('Z') && line["remote"].as_str().unwrap().contains(':'),
+            "{line}"
+        );
         assert!(line["time spent"].is_string() && line["response size"].is_i64(), "{line}");
     }
 }
@@ -177,12 +189,25 @@ async fn a_read_that_waited_leaves_a_trace() {
         }
     }
     let traces = written(&cluster.members[follower], "trace", 2).await;
-    let of = |operation: &str| traces.iter().find(|line| line["operation"] == operation).unwrap_or_else(|| panic!("{traces:#?}"));
+    let of = |operation: &str| {
+        traces.iter().find(|line| line["operation"] == operation).unwrap_or_else(|| panic!("{traces:#?}"))
+    };
     let range = of("range");
-    assert!(range["detail"].as_str().unwrap().starts_with("{range_begin:waiting; range_end:; response_count:0; "), "{range}");
+    assert!(
+        range["detail"].as_str().unwrap().starts_with("{range_begin:waiting; range_end:; response_count:0; "),
+        "{range}"
+    );
     let steps = range["steps"].as_array().unwrap();
     assert_eq!(range["step_count"], steps.len(), "{range}");
-    assert!(steps[0].as_str().unwrap().starts_with("'agreement among raft nodes before linearized reading'"), "{range}");
-    assert!(range["trace_id"].is_u64() && range["start"].is_string() && range["end"].is_string() && range["duration"].is_string());
+    assert!(
+        steps[0].as_str().unwrap().starts_with("'agreement among raft nodes before linearized reading'"),
+        "{range}"
+    );
+    assert!(
+        range["trace_id"].is_u64()
+            && range["start"].is_string()
+            && range["end"].is_string()
+            && range["duration"].is_string()
+    );
     of("linearizableReadLoop");
 }

@@ -10,9 +10,9 @@ use proto::etcdserverpb::compare::{CompareTarget, TargetUnion};
 use proto::etcdserverpb::request_op::Request as Operation;
 use proto::etcdserverpb::watch_request::RequestUnion;
 use proto::etcdserverpb::{
-    AuthStatusRequest, CompactionRequest, Compare, DeleteRangeRequest, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseRevokeRequest,
-    MemberListRequest, PutRequest, RangeRequest, RequestOp, StatusRequest, TxnRequest, WatchCancelRequest, WatchCreateRequest,
-    WatchRequest,
+    AuthStatusRequest, CompactionRequest, Compare, DeleteRangeRequest, LeaseGrantRequest, LeaseKeepAliveRequest,
+    LeaseRevokeRequest, MemberListRequest, PutRequest, RangeRequest, RequestOp, StatusRequest, TxnRequest,
+    WatchCancelRequest, WatchCreateRequest, WatchRequest,
 };
 use rpc::etcdserverpb::auth_client::AuthClient;
 use rpc::etcdserverpb::cluster_client::ClusterClient;
@@ -49,7 +49,10 @@ struct Collector {
 
 #[tonic::async_trait]
 impl TraceService for Collector {
-    async fn export(&self, request: Request<ExportTraceServiceRequest>) -> Result<Response<ExportTraceServiceResponse>, Status> {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         match self.mood {
             Mood::Takes => {}
             Mood::NeverAnswers => std::future::pending().await,
@@ -74,7 +77,11 @@ impl Collector {
         let address = listener.local_addr().unwrap().to_string();
         let collector = Self { mood, got: Arc::default(), address };
         let service = TraceServiceServer::new(collector.clone());
-        tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
+        tokio::spawn(
+            tonic::transport::Server::builder()
+                .add_service(service)
+                .serve_with_incoming(TcpListenerStream::new(listener)),
+        );
         collector
     }
 
@@ -143,19 +150,25 @@ async fn script(daemon: &Daemon) -> usize {
     kv.put(of_trace(next(), true, put.clone())).await.unwrap();
     kv.range(of_trace(next(), true, range.clone())).await.unwrap();
     kv.range(of_trace(next(), true, RangeRequest { count_only: true, revision: 2, ..range.clone() })).await.unwrap();
-    kv.range(of_trace(next(), true, RangeRequest { keys_only: true, serializable: true, ..range.clone() })).await.unwrap();
+    kv.range(of_trace(next(), true, RangeRequest { keys_only: true, serializable: true, ..range.clone() }))
+        .await
+        .unwrap();
     let compare = Compare {
         target: CompareTarget::Mod.into(),
         key: "compared".into(),
         target_union: Some(TargetUnion::ModRevision(1)),
         ..Compare::default()
     };
-    let get = RequestOp { request: Some(Operation::RequestRange(RangeRequest { key: "other".into(), ..RangeRequest::default() })) };
+    let get = RequestOp {
+        request: Some(Operation::RequestRange(RangeRequest { key: "other".into(), ..RangeRequest::default() })),
+    };
     let write = RequestOp { request: Some(Operation::RequestPut(put.clone())) };
     let txn = TxnRequest { compare: vec![compare], success: vec![write, get.clone()], failure: Vec::new() };
     kv.txn(of_trace(next(), true, txn)).await.unwrap();
     kv.txn(of_trace(next(), true, TxnRequest { success: vec![get], ..TxnRequest::default() })).await.unwrap();
-    kv.delete_range(of_trace(next(), true, DeleteRangeRequest { key: key(), ..DeleteRangeRequest::default() })).await.unwrap();
+    kv.delete_range(of_trace(next(), true, DeleteRangeRequest { key: key(), ..DeleteRangeRequest::default() }))
+        .await
+        .unwrap();
     kv.compact(of_trace(next(), true, CompactionRequest { revision: 2, physical: true })).await.unwrap();
     // Refused before, by, and after the read or the proposal.
     kv.range(of_trace(next(), true, RangeRequest::default())).await.unwrap_err();
@@ -170,12 +183,16 @@ async fn script(daemon: &Daemon) -> usize {
     while renewed.message().await.unwrap().is_some() {}
     lease.lease_revoke(of_trace(next(), true, LeaseRevokeRequest { id: 1234 })).await.unwrap();
     lease.lease_revoke(of_trace(next(), true, LeaseRevokeRequest { id: 1234 })).await.unwrap_err();
-    ClusterClient::new(daemon.channel.clone()).member_list(of_trace(next(), true, MemberListRequest { linearizable: true })).await.unwrap();
+    ClusterClient::new(daemon.channel.clone())
+        .member_list(of_trace(next(), true, MemberListRequest { linearizable: true }))
+        .await
+        .unwrap();
     daemon.maintenance().status(of_trace(next(), true, StatusRequest {})).await.unwrap();
     AuthClient::new(daemon.channel.clone()).auth_status(of_trace(next(), true, AuthStatusRequest {})).await.unwrap();
     // A watcher that is cancelled, and one that ends with its stream.
     let create = |key: &'static str| {
-        let create = WatchCreateRequest { key: key.into(), start_revision: 3, prev_kv: true, ..WatchCreateRequest::default() };
+        let create =
+            WatchCreateRequest { key: key.into(), start_revision: 3, prev_kv: true, ..WatchCreateRequest::default() };
         WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) }
     };
     let (asking, requests) = tokio::sync::mpsc::channel(2);
@@ -200,11 +217,17 @@ fn lines(got: &Got, port: &str) -> BTreeMap<u8, Vec<String>> {
     let mut traces: BTreeMap<u8, Vec<String>> = BTreeMap::new();
     for (scope, span) in &got.spans {
         let number = span.trace_id[15];
-        let parent =
-            got.spans.iter().find(|(_, other)| other.span_id == span.parent_span_id).map_or("the caller", |(_, parent)| &parent.name);
+        let parent = got
+            .spans
+            .iter()
+            .find(|(_, other)| other.span_id == span.parent_span_id)
+            .map_or("the caller", |(_, parent)| &parent.name);
         let events: Vec<&str> = span.events.iter().map(|event| &*event.name).collect();
         let status = span.status.clone().unwrap_or_default();
-        assert!(span.end_time_unix_nano >= span.start_time_unix_nano && span.start_time_unix_nano > 1 << 60, "{span:?}");
+        assert!(
+            span.end_time_unix_nano >= span.start_time_unix_nano && span.start_time_unix_nano > 1 << 60,
+            "{span:?}"
+        );
         let attributes = texts(&span.attributes).join(" ").replace(&format!("server.port={port}"), "server.port=PORT");
         traces.entry(number).or_default().push(format!(
             "{scope} kind={} {} below {parent} flags={:x} state={} [{attributes}] events={events:?} status={}/{}",
@@ -232,7 +255,10 @@ async fn spans_are_those_of_a_real_etcd() {
     assert_eq!(resources, BTreeSet::from(["service.name=\"tested\" service.instance.id=\"one\"".to_owned()]));
     assert!(!ours.contains_key(&200), "a call that its caller does not sample is not traced");
     assert!(ours.values().flatten().count() > 35, "{ours:#?}");
-    let real = ["ETCD_371_BIN_DIR", "ETCD_BIN_DIR"].iter().find_map(std::env::var_os).map(|dir| std::path::Path::new(&dir).join("etcd"));
+    let real = ["ETCD_371_BIN_DIR", "ETCD_BIN_DIR"]
+        .iter()
+        .find_map(std::env::var_os)
+        .map(|dir| std::path::Path::new(&dir).join("etcd"));
     let version = real.as_ref().and_then(|real| std::process::Command::new(real).arg("--version").output().ok());
     let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     if !version.contains("etcd Version: 3.7") {
@@ -253,8 +279,11 @@ async fn spans_are_those_of_a_real_etcd() {
 /// The counters of the page: made, sent, dropped.
 async fn counted(daemon: &Daemon) -> [f64; 3] {
     let page = daemon.page().await;
-    let series =
-        ["etcd_tracing_spans_made_total", "etcd_tracing_spans_total{outcome=\"sent\"}", "etcd_tracing_spans_total{outcome=\"dropped\"}"];
+    let series = [
+        "etcd_tracing_spans_made_total",
+        "etcd_tracing_spans_total{outcome=\"sent\"}",
+        "etcd_tracing_spans_total{outcome=\"dropped\"}",
+    ];
     series.map(|series| page.value(series))
 }
 
@@ -290,7 +319,8 @@ async fn a_collector_that_fails_costs_spans_and_no_request() {
         }
         let daemon = daemon(env!("CARGO_BIN_EXE_etcd-server"), collector.flags("1000000")).await;
         puts(&daemon, 2500).await;
-        until(&format!("dropped spans of a collector that is {mood:?}"), async || counted(&daemon).await[2] > 0.0).await;
+        until(&format!("dropped spans of a collector that is {mood:?}"), async || counted(&daemon).await[2] > 0.0)
+            .await;
         let [made, sent, dropped] = counted(&daemon).await;
         assert!(made >= 5000.0 && sent == 0.0, "{mood:?}: {made} made, {sent} sent, {dropped} dropped");
         // The others wait in the queue or in the batch that is being sent.

@@ -1,12 +1,13 @@
-//! The Watch service of a running daemon, driven by a plain gRPC client: the rules that clients rely on.
+//! The Watch service of a running daemon, driven by a plain gRPC client: the rules that clients
+//! rely on.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proto::etcdserverpb::watch_create_request::FilterType;
 use proto::etcdserverpb::watch_request::RequestUnion;
 use proto::etcdserverpb::{
-    CompactionRequest, DeleteRangeRequest, PutRequest, WatchCancelRequest, WatchCreateRequest, WatchProgressRequest, WatchRequest,
-    WatchResponse,
+    CompactionRequest, DeleteRangeRequest, PutRequest, WatchCancelRequest, WatchCreateRequest, WatchProgressRequest,
+    WatchRequest, WatchResponse,
 };
 use proto::mvccpb::event::EventType;
 use rpc::etcdserverpb::kv_client::KvClient;
@@ -41,7 +42,10 @@ impl Daemon {
     }
 
     async fn delete(&mut self, key: &str) {
-        self.kv.delete_range(DeleteRangeRequest { key: key.to_owned().into(), ..DeleteRangeRequest::default() }).await.unwrap();
+        self.kv
+            .delete_range(DeleteRangeRequest { key: key.to_owned().into(), ..DeleteRangeRequest::default() })
+            .await
+            .unwrap();
     }
 
     async fn watch(&self) -> Watching {
@@ -71,7 +75,11 @@ impl Watching {
     }
 
     async fn next(&mut self) -> WatchResponse {
-        tokio::time::timeout(LIMIT, self.responses.message()).await.expect("an answer").unwrap().expect("the stream is open")
+        tokio::time::timeout(LIMIT, self.responses.message())
+            .await
+            .expect("an answer")
+            .unwrap()
+            .expect("the stream is open")
     }
 }
 
@@ -123,7 +131,10 @@ async fn the_past_is_replayed_unless_it_is_compacted() {
     assert_eq!((ended.watch_id, ended.canceled, ended.compact_revision), (created.watch_id, true, 4));
     assert_eq!(ended.header.unwrap().revision, 0);
     let refused = watching.create(WatchCreateRequest { start_revision: -1, ..of("a") }).await;
-    assert_eq!((refused.watch_id, &refused.cancel_reason[..]), (-1, "etcdserver: mvcc: required revision has been compacted"));
+    assert_eq!(
+        (refused.watch_id, &refused.cancel_reason[..]),
+        (-1, "etcdserver: mvcc: required revision has been compacted")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,10 +21,17 @@ async fn connect(server: &Server) -> (SendRequest<Bytes>, Connection<TcpStream>)
 }
 
 /// Sends one message behind `flag`; answers the response's headers and trailers.
-async fn ask(server: &Server, path: &str, headers: &[(&'static str, &'static str)], flag: u8, message: &[u8]) -> (HeaderMap, HeaderMap) {
+async fn ask(
+    server: &Server,
+    path: &str,
+    headers: &[(&'static str, &'static str)],
+    flag: u8,
+    message: &[u8],
+) -> (HeaderMap, HeaderMap) {
     let (sender, connection) = connect(server).await;
     tokio::spawn(async move { drop(connection.await) });
-    let mut request = Request::post(format!("http://etcd{path}")).header("content-type", "application/grpc").header("te", "trailers");
+    let mut request =
+        Request::post(format!("http://etcd{path}")).header("content-type", "application/grpc").header("te", "trailers");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -69,7 +76,13 @@ async fn compressed_calls_are_answered_compressed_and_others_are_not() {
     let create = WatchCreateRequest { key: "k".into(), start_revision: 1, ..WatchCreateRequest::default() };
     let requests = tokio_stream::iter([WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) }]);
     let requests = tokio_stream::StreamExt::chain(requests, tokio_stream::pending());
-    let mut watch = WatchClient::new(channel).send_compressed(Gzip).accept_compressed(Gzip).watch(requests).await.unwrap().into_inner();
+    let mut watch = WatchClient::new(channel)
+        .send_compressed(Gzip)
+        .accept_compressed(Gzip)
+        .watch(requests)
+        .await
+        .unwrap()
+        .into_inner();
     assert!(watch.message().await.unwrap().unwrap().created);
     assert_eq!(watch.message().await.unwrap().unwrap().events[0].kv.as_ref().unwrap().value, value);
 
@@ -77,7 +90,11 @@ async fn compressed_calls_are_answered_compressed_and_others_are_not() {
     let list = "/etcdserverpb.Lease/LeaseLeases";
     for (path, message) in [("/etcdserverpb.KV/Range", &range[..]), (list, b"")] {
         let (headers, trailers) = ask(&server, path, &[("grpc-encoding", "gzip")], 1, &gzipped(message)).await;
-        assert_eq!((text(&headers, "grpc-encoding"), text(&trailers, "grpc-status")), (Some("gzip"), Some("0")), "{path}");
+        assert_eq!(
+            (text(&headers, "grpc-encoding"), text(&trailers, "grpc-status")),
+            (Some("gzip"), Some("0")),
+            "{path}"
+        );
         // That a client could read it is no reason to compress.
         let (headers, trailers) = ask(&server, path, &[("grpc-accept-encoding", "gzip,identity")], 0, message).await;
         assert_eq!((text(&headers, "grpc-encoding"), text(&trailers, "grpc-status")), (None, Some("0")), "{path}");
@@ -129,7 +146,8 @@ async fn clients_that_ping_too_often_are_sent_away_as_by_etcd() {
     expect_sent_away(&Server::start(Settings::new(program.to_str().unwrap())).await.unwrap()).await;
 }
 
-/// The fourth ping in a row is one too many. Whether its answer is still seen before the goodbye is left to the sockets.
+/// The fourth ping in a row is one too many. Whether its answer is still seen before the goodbye is
+/// left to the sockets.
 async fn expect_sent_away(server: &Server) {
     let (answered, reason) = ping_until_sent_away(server).await;
     println!("{answered} pings were answered before {reason:?}");

@@ -8,8 +8,8 @@ use super::register::{self, Entry, Issued, Register};
 use super::{PRIVATE_MODE, PUBLIC_MODE};
 use crate::ca::to_pem;
 use crate::{
-    Ca, CaKind, CaPlan, Certificate, CertificateFacts, Error, KeyAlgorithm, LeafPlan, Passphrase, PrivateKey, RevocationReason,
-    SigningRequest,
+    Ca, CaKind, CaPlan, Certificate, CertificateFacts, Error, KeyAlgorithm, LeafPlan, Passphrase, PrivateKey,
+    RevocationReason, SigningRequest,
 };
 use std::path::{Path, PathBuf};
 use time::{Duration, OffsetDateTime};
@@ -132,7 +132,13 @@ impl CaDir {
     ///
     /// # Errors
     /// When the plan is refused or the register cannot be written.
-    pub fn sign(&self, ca: &Ca, plan: &LeafPlan, request: &SigningRequest, now: OffsetDateTime) -> Result<Certificate, Error> {
+    pub fn sign(
+        &self,
+        ca: &Ca,
+        plan: &LeafPlan,
+        request: &SigningRequest,
+        now: OffsetDateTime,
+    ) -> Result<Certificate, Error> {
         let mut register = self.register()?;
         record(&mut register, plan, ca, ca.sign(plan, request, now)?)
     }
@@ -144,10 +150,14 @@ impl CaDir {
     pub fn good_standing(&self, certificate: &CertificateFacts) -> Result<Issued, Error> {
         let (entries, fingerprint) = (self.entries()?, certificate.fingerprint_hex());
         let found = register::issued(&entries).find(|issued| issued.fingerprint == fingerprint).cloned();
-        let issued = found.ok_or_else(|| Error::Refused(format!("the {} CA has not issued this certificate", self.kind)))?;
+        let issued =
+            found.ok_or_else(|| Error::Refused(format!("the {} CA has not issued this certificate", self.kind)))?;
         let is_it = |entry: &Entry| matches!(entry, Entry::Revoked { serial, .. } if *serial == issued.serial);
         if entries.iter().any(is_it) {
-            return Err(Error::Refused(format!("certificate {} has been revoked: its bearer needs a new key", issued.serial)));
+            return Err(Error::Refused(format!(
+                "certificate {} has been revoked: its bearer needs a new key",
+                issued.serial
+            )));
         }
         Ok(issued)
     }
@@ -156,7 +166,13 @@ impl CaDir {
     ///
     /// # Errors
     /// When the plan is refused or the register cannot be written.
-    pub fn sign_again(&self, ca: &Ca, plan: &LeafPlan, old: &CertificateFacts, now: OffsetDateTime) -> Result<Certificate, Error> {
+    pub fn sign_again(
+        &self,
+        ca: &Ca,
+        plan: &LeafPlan,
+        old: &CertificateFacts,
+        now: OffsetDateTime,
+    ) -> Result<Certificate, Error> {
         let mut register = self.register()?;
         record(&mut register, plan, ca, ca.sign_again(plan, old, now)?)
     }
@@ -169,7 +185,8 @@ impl CaDir {
         let mut register = self.register()?;
         let serial = serial.to_ascii_lowercase().replace(':', "");
         let issued = register::issued(register.entries()).find(|issued| issued.serial == serial).cloned();
-        let issued = issued.ok_or_else(|| Error::Refused(format!("the {} CA has issued no certificate {serial}", self.kind)))?;
+        let issued =
+            issued.ok_or_else(|| Error::Refused(format!("the {} CA has issued no certificate {serial}", self.kind)))?;
         let is_it = |entry: &Entry| matches!(entry, Entry::Revoked { serial: of, .. } if *of == serial);
         if register.entries().iter().any(is_it) {
             return Err(Error::Refused(format!("certificate {serial} has been revoked before")));
@@ -204,10 +221,13 @@ impl CaDir {
         }
         let own = certificate_in(&self.path)?;
         let lists = crate::revocation_lists(&super::read(&path)?).map_err(|error| error.at(&path))?;
-        let Some(list) = lists.iter().find(|list| crate::RevocationListFacts::is_signed_by(list, &own)) else { return Ok(true) };
+        let Some(list) = lists.iter().find(|list| crate::RevocationListFacts::is_signed_by(list, &own)) else {
+            return Ok(true);
+        };
         let list = crate::RevocationListFacts::of(list).map_err(|error| error.at(&path))?;
         let revoked = register::revoked(&self.entries()?, &self.facts()?.fingerprint_hex());
-        let is_listed = |serial: &[u8]| list.revoked.iter().any(|(listed, _)| strip_zeros(listed) == strip_zeros(serial));
+        let is_listed =
+            |serial: &[u8]| list.revoked.iter().any(|(listed, _)| strip_zeros(listed) == strip_zeros(serial));
         Ok(list.is_due(now) || revoked.iter().any(|revocation| !is_listed(&revocation.serial)))
     }
 

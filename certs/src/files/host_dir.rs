@@ -144,7 +144,8 @@ impl HostDir {
         if fresh.symlink_metadata().is_ok() {
             fs::remove_file(&fresh).map_err(Error::file("remove", &fresh))?;
         }
-        symlink(Path::new(GENERATIONS).join(format!("{generation:06}")), &fresh).map_err(Error::file("link", &fresh))?;
+        symlink(Path::new(GENERATIONS).join(format!("{generation:06}")), &fresh)
+            .map_err(Error::file("link", &fresh))?;
         fs::rename(&fresh, &link).map_err(Error::file("link", &link))?;
         super::sync_dir(&self.path)
     }
@@ -152,7 +153,8 @@ impl HostDir {
     fn numbers(&self) -> Result<Vec<u64>, Error> {
         let generations = self.path.join(GENERATIONS);
         let entries = fs::read_dir(&generations).map_err(Error::file("read", &generations))?;
-        let mut numbers: Vec<u64> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        let mut numbers: Vec<u64> =
+            entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }

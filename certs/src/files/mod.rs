@@ -17,7 +17,8 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// No certificate, key or bundle comes near it; a revocation list of a hundred thousand entries does not either.
+/// No certificate, key or bundle comes near it; a revocation list of a hundred thousand entries
+/// does not either.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 /// Secrets: for their owner alone.
 pub const PRIVATE_MODE: u32 = 0o600;
@@ -50,7 +51,8 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
 /// As [`read`], and when it is no text.
 pub fn read_text(path: &Path) -> Result<Zeroizing<String>, Error> {
     let bytes = read(path)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| Error::Content { path: path.to_owned(), reason: "it is no text".to_owned() })?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| Error::Content { path: path.to_owned(), reason: "it is no text".to_owned() })?;
     Ok(Zeroizing::new(text.to_owned()))
 }
 
@@ -73,7 +75,8 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
     let dir = dir_of(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let fresh = dir.join(format!(".{name}.{}.new", std::process::id()));
-    let written = write(&fresh, content, mode).and_then(|()| fs::rename(&fresh, path).map_err(Error::file("write", path)));
+    let written =
+        write(&fresh, content, mode).and_then(|()| fs::rename(&fresh, path).map_err(Error::file("write", path)));
     if written.is_err() {
         // The rest is ours and useless; the returned error is the first.
         drop(fs::remove_file(&fresh));
@@ -103,7 +106,9 @@ fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
     let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     let mut file = match opened {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Err(Error::Exists { path: path.to_owned() }),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            return Err(Error::Exists { path: path.to_owned() });
+        }
         Err(error) => return Err(Error::file("write", path)(error)),
     };
     file.write_all(content).and_then(|()| file.sync_all()).map_err(Error::file("write", path))

@@ -128,7 +128,9 @@ pub(crate) fn issued(entries: &[Entry]) -> impl Iterator<Item = &Issued> {
 /// Returns the revoked certificates of a CA.
 pub(crate) fn revoked(entries: &[Entry], ca: &str) -> Vec<Revocation> {
     let revocation = |entry: &Entry| match entry {
-        Entry::Revoked { serial, at, reason, ca: of } if of == ca => Some(Revocation { serial: bytes(serial)?, at: *at, reason: *reason }),
+        Entry::Revoked { serial, at, reason, ca: of } if of == ca => {
+            Some(Revocation { serial: bytes(serial)?, at: *at, reason: *reason })
+        }
         Entry::Revoked { .. } | Entry::Issued(_) | Entry::Published { .. } => None,
     };
     entries.iter().filter_map(revocation).collect()
@@ -144,7 +146,10 @@ pub(crate) fn newest_number(entries: &[Entry]) -> u64 {
 }
 
 fn bytes(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()));
+    let digits = text
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()));
     digits.collect::<Option<Vec<u8>>>().filter(|bytes| hex(bytes) == text)
 }
 
@@ -153,7 +158,10 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
 fn parse(text: &str, path: &Path) -> Result<Vec<Entry>, Error> {
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let entry = |(number, line): (usize, &str)| {
-        let damaged = |error: serde_json::Error| Error::Content { path: path.to_owned(), reason: format!("line {}: {error}", number + 1) };
+        let damaged = |error: serde_json::Error| Error::Content {
+            path: path.to_owned(),
+            reason: format!("line {}: {error}", number + 1),
+        };
         serde_json::from_str(line).map_err(damaged)
     };
     whole.lines().enumerate().filter(|(_, line)| !line.is_empty()).map(entry).collect()

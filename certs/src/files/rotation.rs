@@ -78,7 +78,10 @@ impl CaDir {
     /// When no next CA waits.
     pub fn rotation_switch(&self) -> Result<(), Error> {
         if self.rotation() != RotationPhase::TrustBoth {
-            return Err(Error::Refused(format!("no next {} CA waits: begin with `etcd-admin ca rotate start`", self.kind())));
+            return Err(Error::Refused(format!(
+                "no next {} CA waits: begin with `etcd-admin ca rotate start`",
+                self.kind()
+            )));
         }
         let (next, previous) = (self.place(NEXT), self.place(PREVIOUS));
         super::private_dir(&previous)?;
@@ -106,8 +109,10 @@ impl CaDir {
     pub fn left_of_previous(&self, now: OffsetDateTime) -> Result<Vec<register::Issued>, Error> {
         let Some(previous) = self.previous()? else { return Ok(Vec::new()) };
         let (entries, ca, issuing) = (self.entries()?, previous.fingerprint_hex(), self.facts()?.fingerprint_hex());
-        let revoked: Vec<_> = register::revoked(&entries, &ca).iter().map(|revocation| crate::hex(&revocation.serial)).collect();
-        // The register is in the order of issue: what comes later for the same bearer supersedes, whatever names it has.
+        let revoked: Vec<_> =
+            register::revoked(&entries, &ca).iter().map(|revocation| crate::hex(&revocation.serial)).collect();
+        // The register is in the order of issue: what comes later for the same bearer supersedes,
+        // whatever names it has.
         let issued: Vec<&register::Issued> = register::issued(&entries).collect();
         let is_superseded = |position: usize, old: &register::Issued| {
             issued[position + 1..].iter().any(|new| {

@@ -18,9 +18,14 @@ const OID_EC: &str = "1.2.840.10045.2.1";
 const OID_ED25519: &str = "1.3.101.112";
 const OID_ANY_POLICY: &str = "2.5.29.32.0";
 /// Curves by identifier, with the bytes of a coordinate.
-const CURVES: [(&str, &str, usize); 4] =
-    [("1.3.132.0.33", "P-224", 28), ("1.2.840.10045.3.1.7", "P-256", 32), ("1.3.132.0.34", "P-384", 48), ("1.3.132.0.35", "P-521", 66)];
-/// Extensions that have a meaning here; a critical one outside of them makes the certificate unusable.
+const CURVES: [(&str, &str, usize); 4] = [
+    ("1.3.132.0.33", "P-224", 28),
+    ("1.2.840.10045.3.1.7", "P-256", 32),
+    ("1.3.132.0.34", "P-384", 48),
+    ("1.3.132.0.35", "P-521", 66),
+];
+/// Extensions that have a meaning here; a critical one outside of them makes the certificate
+/// unusable.
 const KNOWN_EXTENSIONS: [&str; 12] = [
     "2.5.29.14",
     "2.5.29.15",
@@ -104,7 +109,8 @@ impl ParsedCertificate {
     /// # Errors
     /// The first error in it.
     pub fn of(encoded: &[u8]) -> Result<Self, ChainProblem> {
-        let (rest, parsed) = X509Certificate::from_der(encoded).map_err(|error| malformed(format!("malformed certificate: {error}")))?;
+        let (rest, parsed) =
+            X509Certificate::from_der(encoded).map_err(|error| malformed(format!("malformed certificate: {error}")))?;
         if !rest.is_empty() {
             return Err(malformed("trailing data"));
         }
@@ -142,7 +148,12 @@ impl ParsedCertificate {
             issuer_text: parsed.issuer().to_string(),
             subject_text: parsed.subject().to_string(),
             // Go reads a subject from front to back and keeps the last.
-            common_name: parsed.subject().iter_common_name().last().and_then(|name| name.as_str().ok()).map(str::to_owned),
+            common_name: parsed
+                .subject()
+                .iter_common_name()
+                .last()
+                .and_then(|name| name.as_str().ok())
+                .map(str::to_owned),
             not_before: parsed.validity().not_before.to_datetime(),
             not_after: parsed.validity().not_after.to_datetime(),
             key_info: key_info.raw.to_vec(),
@@ -316,7 +327,8 @@ impl ParsedCertificate {
         if usage != 0 && usage & CERT_SIGN == 0 { Err("its key usage does not include keyCertSign") } else { Ok(()) }
     }
 
-    /// Checks that it may stand between a root and another certificate, for which the CA flag is needed in every version.
+    /// Checks that it may stand between a root and another certificate, for which the CA flag is
+    /// needed in every version.
     pub(super) fn check_intermediate(&self) -> Result<(), &'static str> {
         if self.has_ca_flag() { Ok(()) } else { Err("it is no CA certificate") }
     }
@@ -356,7 +368,12 @@ fn key_kind(parsed: &X509Certificate<'_>, algorithm: &[u8], key: &[u8]) -> Resul
             Ok((KeyKind::Rsa { bits }, Some((modulus.to_vec(), exponent.to_vec()))))
         }
         OID_EC => {
-            let curve = info.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok()).map(|oid| oid.to_id_string());
+            let curve = info
+                .algorithm
+                .parameters
+                .as_ref()
+                .and_then(|parameters| parameters.as_oid().ok())
+                .map(|oid| oid.to_id_string());
             let curve = curve.ok_or_else(|| malformed("invalid ECDSA parameters"))?;
             let known = CURVES.iter().find(|(known, ..)| *known == curve);
             let (_, name, bytes) = known.ok_or_else(|| malformed("unsupported elliptic curve"))?;
@@ -381,9 +398,16 @@ fn check_name(name: &X509Name<'_>) -> Result<(), ChainProblem> {
             Tag::PrintableString if !value.iter().all(|byte| is_printable(*byte)) => return refused("PrintableString"),
             Tag::Utf8String if std::str::from_utf8(value).is_err() => return refused("UTF-8 string"),
             Tag::Ia5String if !value.is_ascii() => return refused("IA5String"),
-            Tag::NumericString if !value.iter().all(|byte| byte.is_ascii_digit() || *byte == b' ') => return refused("NumericString"),
+            Tag::NumericString if !value.iter().all(|byte| byte.is_ascii_digit() || *byte == b' ') => {
+                return refused("NumericString");
+            }
             Tag::BmpString if value.len() % 2 != 0 => return refused("BMPString"),
-            Tag::PrintableString | Tag::Utf8String | Tag::Ia5String | Tag::NumericString | Tag::BmpString | Tag::T61String => {}
+            Tag::PrintableString
+            | Tag::Utf8String
+            | Tag::Ia5String
+            | Tag::NumericString
+            | Tag::BmpString
+            | Tag::T61String => {}
             _ => return refused("string type"),
         }
     }
@@ -442,11 +466,15 @@ impl Extensions {
                 self.constraints = Some(NameConstraints { permitted, excluded });
                 return Ok(all_permitted && all_excluded);
             }
-            ParsedExtension::PolicyConstraints(found) => self.requires_policy |= found.require_explicit_policy.is_some(),
+            ParsedExtension::PolicyConstraints(found) => {
+                self.requires_policy |= found.require_explicit_policy.is_some()
+            }
             ParsedExtension::PolicyMappings(found) => {
                 let is_any = |policy: &x509_parser::der_parser::Oid<'_>| policy.to_id_string() == OID_ANY_POLICY;
-                self.requires_policy |=
-                    found.mappings.iter().any(|map| is_any(&map.issuer_domain_policy) || is_any(&map.subject_domain_policy));
+                self.requires_policy |= found
+                    .mappings
+                    .iter()
+                    .any(|map| is_any(&map.issuer_domain_policy) || is_any(&map.subject_domain_policy));
             }
             ParsedExtension::CertificatePolicies(_)
             | ParsedExtension::CRLDistributionPoints(_)
@@ -460,7 +488,11 @@ impl Extensions {
 
 /// Server and client. An extension without any usage restricts nothing in Go.
 fn usages(usage: &ExtendedKeyUsage<'_>) -> Option<(bool, bool)> {
-    let others = usage.code_signing || usage.email_protection || usage.time_stamping || usage.ocsp_signing || !usage.other.is_empty();
+    let others = usage.code_signing
+        || usage.email_protection
+        || usage.time_stamping
+        || usage.ocsp_signing
+        || !usage.other.is_empty();
     let is_empty = !usage.server_auth && !usage.client_auth && !others;
     (!usage.any && !is_empty).then_some((usage.server_auth, usage.client_auth))
 }
@@ -473,7 +505,8 @@ fn subject_names(names: &[GeneralName<'_>]) -> Result<SubjectNames, ChainProblem
             GeneralName::RFC822Name(mail) if mail.is_ascii() => read.mails.push((*mail).to_owned()),
             GeneralName::URI(uri) if is_uri(uri) => read.uris.push((*uri).to_owned()),
             GeneralName::IPAddress(bytes) => {
-                let address = address(bytes).ok_or_else(|| malformed(format!("cannot parse IP address of length {}", bytes.len())))?;
+                let address = address(bytes)
+                    .ok_or_else(|| malformed(format!("cannot parse IP address of length {}", bytes.len())))?;
                 read.addresses.push(address);
             }
             GeneralName::DNSName(_) | GeneralName::RFC822Name(_) | GeneralName::URI(_) | GeneralName::Invalid(..) => {
@@ -488,9 +521,10 @@ fn subject_names(names: &[GeneralName<'_>]) -> Result<SubjectNames, ChainProblem
 /// Returns `true` for a URI, by a rough version of Go's rule.
 fn is_uri(text: &str) -> bool {
     let host = text.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
-    let escapes = text.split('%').skip(1).all(|rest| rest.len() >= 2 && rest.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit));
-    let has_odd_scheme =
-        text.starts_with(':') || text.split_once(':').is_some_and(|(scheme, _)| scheme.starts_with(|first: char| first.is_ascii_digit()));
+    let escapes =
+        text.split('%').skip(1).all(|rest| rest.len() >= 2 && rest.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit));
+    let has_odd_scheme = text.starts_with(':')
+        || text.split_once(':').is_some_and(|(scheme, _)| scheme.starts_with(|first: char| first.is_ascii_digit()));
     text.bytes().all(|byte| byte.is_ascii_graphic()) && escapes && !has_odd_scheme && is_valid_domain(host, false)
 }
 

@@ -40,7 +40,12 @@ impl NameConstraints {
         for address in &names.addresses {
             let octets = octets(address);
             let within = |subtrees: &Subtrees| subtrees.networks.iter().any(|network| contains(network, &octets));
-            verdict("IP address", address, self.permitted.networks.is_empty() || within(&self.permitted), within(&self.excluded))?;
+            verdict(
+                "IP address",
+                address,
+                self.permitted.networks.is_empty() || within(&self.permitted),
+                within(&self.excluded),
+            )?;
         }
         for name in &names.dns {
             if !is_valid_domain(name, false) {
@@ -56,8 +61,14 @@ impl NameConstraints {
         }
         for mail in &names.mails {
             let (local, domain) = mailbox(mail)?;
-            let permitted = self.permitted.mails.is_empty() || is_mail_within(&self.permitted.mails, local, domain, within);
-            verdict("email address", mail, permitted, is_mail_within(&self.excluded.mails, local, domain, is_excluded))?;
+            let permitted =
+                self.permitted.mails.is_empty() || is_mail_within(&self.permitted.mails, local, domain, within);
+            verdict(
+                "email address",
+                mail,
+                permitted,
+                is_mail_within(&self.excluded.mails, local, domain, is_excluded),
+            )?;
         }
         Ok(())
     }
@@ -79,7 +90,8 @@ fn octets(address: &IpAddr) -> Vec<u8> {
 }
 
 fn contains((network, mask): &(Vec<u8>, Vec<u8>), address: &[u8]) -> bool {
-    network.len() == address.len() && network.iter().zip(mask).zip(address).all(|((network, mask), own)| network & mask == own & mask)
+    network.len() == address.len()
+        && network.iter().zip(mask).zip(address).all(|((network, mask), own)| network & mask == own & mask)
 }
 
 /// Returns `true` if `name` is one of the domains or below one. An empty domain holds every name.
@@ -91,7 +103,8 @@ fn within(domains: &[String], name: &str) -> bool {
 fn is_excluded(domains: &[String], name: &str) -> bool {
     let parent = |name: &str| name.find('.').map(|dot| name[dot..].to_ascii_lowercase());
     within(domains, name)
-        || name.starts_with('*') && parent(name).is_some_and(|of| domains.iter().any(|domain| parent(domain) == Some(of.clone())))
+        || name.starts_with('*')
+            && parent(name).is_some_and(|of| domains.iter().any(|domain| parent(domain) == Some(of.clone())))
 }
 
 fn has_suffix(domain: &str, name: &str) -> bool {
@@ -104,8 +117,11 @@ fn has_suffix(domain: &str, name: &str) -> bool {
 }
 
 fn is_mail_within(constraints: &[String], local: &str, domain: &str, within: fn(&[String], &str) -> bool) -> bool {
-    let (mailboxes, domains): (Vec<String>, Vec<String>) = constraints.iter().cloned().partition(|constraint| constraint.contains('@'));
-    let is_same = |mailbox: &String| mailbox.rsplit_once('@').is_some_and(|(own, of)| own == local && of.eq_ignore_ascii_case(domain));
+    let (mailboxes, domains): (Vec<String>, Vec<String>) =
+        constraints.iter().cloned().partition(|constraint| constraint.contains('@'));
+    let is_same = |mailbox: &String| {
+        mailbox.rsplit_once('@').is_some_and(|(own, of)| own == local && of.eq_ignore_ascii_case(domain))
+    };
     mailboxes.iter().any(is_same) || within(&domains, domain)
 }
 
@@ -124,20 +140,26 @@ fn is_atom(byte: u8) -> bool {
 /// The host of a URI; one with an address for a host cannot be held against constraints.
 fn host_of(uri: &str) -> Result<String, String> {
     let cannot = || format!("URI {uri:?} cannot be matched against constraints");
-    let ca = uri.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default()).ok_or_else(cannot)?;
+    let ca = uri
+        .split_once("://")
+        .map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default())
+        .ok_or_else(cannot)?;
     let ca = ca.rsplit_once('@').map_or(ca, |(_, host)| host);
     let host = ca.rsplit_once(':').map_or(ca, |(host, _)| host).to_ascii_lowercase();
     let is_address = host.starts_with('[') || host.parse::<IpAddr>().is_ok();
     if host.is_empty() || is_address || !is_valid_domain(&host, false) { Err(cannot()) } else { Ok(host) }
 }
 
-/// Go's idea of a domain: no empty label, no trailing dot, printable characters. An empty text is one.
+/// Go's idea of a domain: no empty label, no trailing dot, printable characters. An empty text is
+/// one.
 pub(super) fn is_valid_domain(text: &str, is_constraint: bool) -> bool {
     if text.is_empty() {
         return true;
     }
     let labels = if is_constraint { text.strip_prefix('.').unwrap_or(text) } else { text };
-    !labels.is_empty() && labels.split('.').all(|label| !label.is_empty()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    !labels.is_empty()
+        && labels.split('.').all(|label| !label.is_empty())
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The few elements of DER that are needed as raw bytes, which the parser of certificates does not hand out.
+//! The few elements of DER that are needed as raw bytes, which the parser of certificates does not
+//! hand out.
 
 pub(super) const SEQUENCE: u8 = 0x30;
 pub(super) const BIT_STRING: u8 = 0x03;

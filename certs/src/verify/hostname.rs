@@ -1,10 +1,12 @@
-//! The match between a certificate and a host, by the rules of Go's `VerifyHostname`: names of the subject do not count.
+//! The match between a certificate and a host, by the rules of Go's `VerifyHostname`: names of the
+//! subject do not count.
 
 use super::ParsedCertificate;
 use std::net::IpAddr;
 
 impl ParsedCertificate {
-    /// Returns `true` if a subject alternative name stands for `host`, a name or an address, with or without brackets.
+    /// Returns `true` if a subject alternative name stands for `host`, a name or an address, with
+    /// or without brackets.
     #[must_use]
     pub fn stands_for(&self, host: &str) -> bool {
         let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
@@ -18,7 +20,8 @@ impl ParsedCertificate {
 
 /// Wildcards and trailing dots count in valid names only; others have to be equal.
 fn matches(pattern: &str, host: &str) -> bool {
-    let (trimmed, is_valid) = (host.strip_suffix('.').unwrap_or(host), is_valid_host(host.strip_suffix('.').unwrap_or(host), false));
+    let (trimmed, is_valid) =
+        (host.strip_suffix('.').unwrap_or(host), is_valid_host(host.strip_suffix('.').unwrap_or(host), false));
     if !is_valid || !is_valid_host(pattern, true) {
         return !matches!(pattern, "" | ".") && !matches!(host, "" | ".") && pattern == host;
     }

@@ -47,7 +47,9 @@ pub enum ChainProblem {
     UnknownIssuer { issuer: String },
     #[error("x509: certificate signed by unknown authority: CA {issuer:?} may not vouch for it: {reason}")]
     IssuerRefused { issuer: String, reason: String },
-    #[error("x509: certificate specifies an incompatible key usage: its extended key usage, or that of its CA, does not allow this role")]
+    #[error(
+        "x509: certificate specifies an incompatible key usage: its extended key usage, or that of its CA, does not allow this role"
+    )]
     WrongUsage,
     /// etcd's text.
     #[error("transport: certificate serial {serial} revoked")]

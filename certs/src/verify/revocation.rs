@@ -14,7 +14,8 @@ pub enum RevocationRule {
     /// etcd's: a certificate is refused if a CRL names its serial number, regardless of the issuer;
     /// all else is admitted.
     Named,
-    /// As [`RevocationRule::Named`], and every issuer in a chain needs a list of its own, signed by it and in date.
+    /// As [`RevocationRule::Named`], and every issuer in a chain needs a list of its own, signed by
+    /// it and in date.
     Covered,
 }
 
@@ -63,7 +64,8 @@ impl RevocationLists {
     /// # Errors
     /// The certificate that is revoked, or whose CRL is missing.
     pub fn check(&self, path: &VerifiedPath, rule: RevocationRule, now: OffsetDateTime) -> Result<(), ChainProblem> {
-        if let Some(revoked) = path.shown.iter().find(|certificate| self.inside.serials.contains(certificate.serial())) {
+        if let Some(revoked) = path.shown.iter().find(|certificate| self.inside.serials.contains(certificate.serial()))
+        {
             return Err(ChainProblem::Revoked { serial: revoked.serial_text() });
         }
         if self.is_empty() || rule == RevocationRule::Named {
@@ -71,8 +73,10 @@ impl RevocationLists {
         }
         for issuer in &path.issuers {
             let subject = || issuer.subject_text().to_owned();
-            let own =
-                |list: &&List| list.issuer == issuer.subject_text() && RevocationListFacts::is_signed_by(&list.encoded, issuer.encoded());
+            let own = |list: &&List| {
+                list.issuer == issuer.subject_text()
+                    && RevocationListFacts::is_signed_by(&list.encoded, issuer.encoded())
+            };
             let mut own = self.inside.lists.iter().filter(own).peekable();
             if own.peek().is_none() {
                 return Err(ChainProblem::UnknownRevocation { issuer: subject() });

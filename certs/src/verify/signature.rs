@@ -22,15 +22,18 @@ impl SchemeHash {
     /// The DER in front of the hash in a signature by PKCS #1 version 1.5.
     pub(super) fn identifier(self) -> &'static [u8] {
         match self {
-            Self::Sha256 => {
-                &[0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20]
-            }
-            Self::Sha384 => {
-                &[0x30, 0x41, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0x04, 0x30]
-            }
-            Self::Sha512 => {
-                &[0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03, 0x05, 0x00, 0x04, 0x40]
-            }
+            Self::Sha256 => &[
+                0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00,
+                0x04, 0x20,
+            ],
+            Self::Sha384 => &[
+                0x30, 0x41, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00,
+                0x04, 0x30,
+            ],
+            Self::Sha512 => &[
+                0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03, 0x05, 0x00,
+                0x04, 0x40,
+            ],
         }
     }
 }
@@ -65,15 +68,27 @@ pub(super) fn check(child: &ParsedCertificate, parent: &ParsedCertificate) -> Re
     Err(problem)
 }
 
-fn of_small_rsa(key: &SmallRsa<'_>, algorithm: &[u8], message: &[u8], signature: &[u8]) -> Result<(), SignatureProblem> {
-    let number = algorithm.strip_prefix(RSA_PREFIX).and_then(<[u8]>::first).copied().ok_or(SignatureProblem::Algorithm)?;
+fn of_small_rsa(
+    key: &SmallRsa<'_>,
+    algorithm: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), SignatureProblem> {
+    let number =
+        algorithm.strip_prefix(RSA_PREFIX).and_then(<[u8]>::first).copied().ok_or(SignatureProblem::Algorithm)?;
     let verifies = if let Some((_, hash)) = PKCS1.iter().find(|(known, _)| *known == number) {
         key.verifies_pkcs1(*hash, message, signature)
     } else if number == PSS {
         // The parameters have to be the usual ones of a hash, as Go demands.
-        let same = |known: &&&dyn rustls_pki_types::SignatureVerificationAlgorithm| known.signature_alg_id().as_ref() == algorithm;
+        let same = |known: &&&dyn rustls_pki_types::SignatureVerificationAlgorithm| {
+            known.signature_alg_id().as_ref() == algorithm
+        };
         let known = ALL_VERIFICATION_ALGS.iter().find(same).ok_or(SignatureProblem::Algorithm)?;
-        key.verifies_pss(pss_hash(known.signature_alg_id().as_ref()).ok_or(SignatureProblem::Algorithm)?, message, signature)
+        key.verifies_pss(
+            pss_hash(known.signature_alg_id().as_ref()).ok_or(SignatureProblem::Algorithm)?,
+            message,
+            signature,
+        )
     } else {
         return Err(SignatureProblem::Algorithm);
     };
@@ -92,7 +107,8 @@ fn pss_hash(algorithm: &[u8]) -> Option<SchemeHash> {
     .find_map(|(known, hash)| (known.as_ref() == algorithm).then_some(hash))
 }
 
-/// Checks a signature in a handshake with the RSA key of a certificate that is too small for aws-lc. `None` if its key is another.
+/// Checks a signature in a handshake with the RSA key of a certificate that is too small for
+/// aws-lc. `None` if its key is another.
 #[must_use]
 pub fn verify_small_rsa(
     certificate: &ParsedCertificate,
@@ -102,7 +118,8 @@ pub fn verify_small_rsa(
     signature: &[u8],
 ) -> Option<Result<(), SignatureProblem>> {
     let key = certificate.small_rsa()?;
-    let verifies = if is_pss { key.verifies_pss(hash, message, signature) } else { key.verifies_pkcs1(hash, message, signature) };
+    let verifies =
+        if is_pss { key.verifies_pss(hash, message, signature) } else { key.verifies_pkcs1(hash, message, signature) };
     Some(if verifies { Ok(()) } else { Err(SignatureProblem::Mismatch) })
 }
 

@@ -1,7 +1,9 @@
-//! Signatures of RSA keys of 1024 to 2047 bits, as RFC 8017 has them checked: with public keys only.
+//! Signatures of RSA keys of 1024 to 2047 bits, as RFC 8017 has them checked: with public keys
+//! only.
 //!
-//! aws-lc refuses such keys in most schemes, and TLS 1.3 signs with PSS alone, so certificates that Go accepts could not be used. Nothing here
-//! sees a secret: number, exponent, message and signature are public, so time does not matter. Numbers are crypto-bigint's, hashes sha2's.
+//! aws-lc refuses such keys in most schemes, and TLS 1.3 signs with PSS alone, so certificates that
+//! Go accepts could not be used. Nothing here sees a secret: number, exponent, message and
+//! signature are public, so time does not matter. Numbers are crypto-bigint's, hashes sha2's.
 
 use super::SchemeHash;
 use crypto_bigint::modular::runtime_mod::{DynResidue, DynResidueParams};
@@ -28,7 +30,9 @@ impl SmallRsa<'_> {
         let digest = digest(hash, &[message]);
         // 00 01 FF..FF 00, then the identifier of the hash and the hash.
         let tail = [&[0], hash.identifier(), &digest].concat();
-        let Some(padding) = encoded.len().checked_sub(2 + tail.len()).filter(|padding| *padding >= 8) else { return false };
+        let Some(padding) = encoded.len().checked_sub(2 + tail.len()).filter(|padding| *padding >= 8) else {
+            return false;
+        };
         encoded == [&[0, 1], vec![0xff; padding].as_slice(), &tail].concat()
     }
 
@@ -44,7 +48,9 @@ impl SmallRsa<'_> {
             _ => return false,
         };
         let hash_bytes = digest.len();
-        let Some(block_bytes) = encoded.len().checked_sub(hash_bytes + 1).filter(|bytes| *bytes > hash_bytes) else { return false };
+        let Some(block_bytes) = encoded.len().checked_sub(hash_bytes + 1).filter(|bytes| *bytes > hash_bytes) else {
+            return false;
+        };
         let (masked, rest) = encoded.split_at(block_bytes);
         let (inner, trailer) = rest.split_at(hash_bytes);
         let unused = 8 * encoded.len() - encoded_bits;
@@ -65,10 +71,15 @@ impl SmallRsa<'_> {
         self.modulus.len() * 8 - usize::try_from(leading).unwrap_or_default()
     }
 
-    /// The signature raised to the exponent, as long as the modulus. `None` if key or signature are none.
+    /// The signature raised to the exponent, as long as the modulus. `None` if key or signature are
+    /// none.
     fn open(&self, signature: &[u8]) -> Option<Vec<u8>> {
         let is_odd = |number: &[u8]| number.last().is_some_and(|byte| byte & 1 == 1);
-        if !BITS.contains(&self.bits()) || !is_odd(self.modulus) || !is_odd(self.exponent) || signature.len() != self.modulus.len() {
+        if !BITS.contains(&self.bits())
+            || !is_odd(self.modulus)
+            || !is_odd(self.exponent)
+            || signature.len() != self.modulus.len()
+        {
             return None;
         }
         let exponent = number::<8>(self.exponent).map(U64::from_be_bytes)?;
@@ -123,7 +134,8 @@ fn mask(hash: SchemeHash, seed: &[u8], bytes: usize) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// Made by openssl with keys of three sizes: modulus, signature by PKCS #1 with SHA-256, hash of PSS, signature by PSS.
+    /// Made by openssl with keys of three sizes: modulus, signature by PKCS #1 with SHA-256, hash
+    /// of PSS, signature by PSS.
     const MADE: [(&str, &str, SchemeHash, &str); 3] = [
         (
             "c25aea4898c32c866d83cd1e2e2b831aaa27d11c5f4dd203730de9507fabd03a50fbbdae4234dfb4019ecadb74a83d6aad7bf5c3697aae7214fc2dc73eefcb1b4074a3efb396ea5af31e596341d903c17266d666cf260b8a8a1d95e8d7bf3c9a17da0ba2fdd8feaa366907a8ceeea3caf2e2c6a9aa89380a33d9f5a5846c695d",
@@ -159,7 +171,8 @@ mod tests {
             assert!(key.verifies_pkcs1(SchemeHash::Sha256, MESSAGE, &pkcs1));
             assert!(key.verifies_pss(hash, MESSAGE, &pss));
             assert!(
-                !key.verifies_pkcs1(SchemeHash::Sha384, MESSAGE, &pkcs1) && !key.verifies_pkcs1(SchemeHash::Sha256, b"another", &pkcs1)
+                !key.verifies_pkcs1(SchemeHash::Sha384, MESSAGE, &pkcs1)
+                    && !key.verifies_pkcs1(SchemeHash::Sha256, b"another", &pkcs1)
             );
             assert!(!key.verifies_pss(SchemeHash::Sha512, MESSAGE, &pss) && !key.verifies_pss(hash, b"another", &pss));
             assert!(!key.verifies_pkcs1(SchemeHash::Sha256, MESSAGE, &pss) && !key.verifies_pss(hash, MESSAGE, &pkcs1));
@@ -168,7 +181,10 @@ mod tests {
                     let (mut pkcs1, mut pss) = (pkcs1.clone(), pss.clone());
                     pkcs1[at] ^= bit;
                     pss[at] ^= bit;
-                    assert!(!key.verifies_pkcs1(SchemeHash::Sha256, MESSAGE, &pkcs1) && !key.verifies_pss(hash, MESSAGE, &pss));
+                    assert!(
+                        !key.verifies_pkcs1(SchemeHash::Sha256, MESSAGE, &pkcs1)
+                            && !key.verifies_pss(hash, MESSAGE, &pss)
+                    );
                 }
             }
             let longer = [&[0], pss.as_slice()].concat();
@@ -178,9 +194,13 @@ mod tests {
                     && !key.verifies_pss(hash, MESSAGE, &[])
             );
             let number_and_more = U2048::from_be_bytes(number::<NUMBER_BYTES>(&pss).unwrap());
-            let number_and_more =
-                number_and_more.wrapping_add(&U2048::from_be_bytes(number::<NUMBER_BYTES>(&modulus).unwrap())).to_be_bytes();
-            assert!(!key.verifies_pss(hash, MESSAGE, &number_and_more[NUMBER_BYTES - modulus.len()..]), "not below the modulus");
+            let number_and_more = number_and_more
+                .wrapping_add(&U2048::from_be_bytes(number::<NUMBER_BYTES>(&modulus).unwrap()))
+                .to_be_bytes();
+            assert!(
+                !key.verifies_pss(hash, MESSAGE, &number_and_more[NUMBER_BYTES - modulus.len()..]),
+                "not below the modulus"
+            );
         }
     }
 

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use time::OffsetDateTime;
 
-/// Signatures that are checked for one certificate at most, as in Go: a chain can be made to branch without end.
+/// Signatures that are checked for one certificate at most, as in Go: a chain can be made to branch
+/// without end.
 const SIGNATURE_CHECKS_MAX: usize = 100;
 /// Larger RSA keys are refused in handshakes, as in Go.
 const RSA_BITS_MAX: usize = 8192;
@@ -32,7 +33,8 @@ pub struct VerifiedPath {
     pub shown: Vec<ParsedCertificate>,
     /// The place of the trusted certificate that vouches, in the order in which they were given.
     pub anchor: usize,
-    /// The issuers in the chain, each with its certificate, from the leaf's upwards. Empty if the certificate itself is trusted.
+    /// The issuers in the chain, each with its certificate, from the leaf's upwards. Empty if the
+    /// certificate itself is trusted.
     pub issuers: Vec<ParsedCertificate>,
 }
 
@@ -42,11 +44,15 @@ impl TrustStore {
     /// # Errors
     /// The place of the first one that cannot be read, and why.
     pub fn of(certificates: &[CertificateDer<'_>]) -> Result<Self, (usize, ChainProblem)> {
-        let read = certificates.iter().enumerate().map(|(place, der)| ParsedCertificate::of(der).map_err(|problem| (place, problem)));
+        let read = certificates
+            .iter()
+            .enumerate()
+            .map(|(place, der)| ParsedCertificate::of(der).map_err(|problem| (place, problem)));
         Ok(Self::new(read.collect::<Result<_, _>>()?))
     }
 
-    /// Reads trusted certificates, and leaves out those that cannot be read: for those of the system.
+    /// Reads trusted certificates, and leaves out those that cannot be read: for those of the
+    /// system.
     #[must_use]
     pub fn of_readable(certificates: &[CertificateDer<'_>]) -> Self {
         Self::new(certificates.iter().filter_map(|der| ParsedCertificate::of(der).ok()).collect())
@@ -72,15 +78,23 @@ impl TrustStore {
         &self.inside.trusted
     }
 
-    /// Verifies the first of the certificates that were shown; the others may stand between it and a trusted one.
+    /// Verifies the first of the certificates that were shown; the others may stand between it and
+    /// a trusted one.
     ///
     /// # Errors
     /// The reason for which it is not trusted.
-    pub fn verify(&self, shown: &[CertificateDer<'_>], usage: Usage, now: OffsetDateTime) -> Result<VerifiedPath, ChainProblem> {
+    pub fn verify(
+        &self,
+        shown: &[CertificateDer<'_>],
+        usage: Usage,
+        now: OffsetDateTime,
+    ) -> Result<VerifiedPath, ChainProblem> {
         let shown = shown.iter().map(|der| ParsedCertificate::of(der)).collect::<Result<Vec<_>, _>>()?;
         for certificate in &shown {
             if matches!(certificate.key_kind(), KeyKind::Rsa { bits } if *bits > RSA_BITS_MAX) {
-                return Err(ChainProblem::Other(format!("certificate contains an RSA key larger than {RSA_BITS_MAX} bits")));
+                return Err(ChainProblem::Other(format!(
+                    "certificate contains an RSA key larger than {RSA_BITS_MAX} bits"
+                )));
             }
         }
         let Some(leaf) = shown.first() else { return Err(ChainProblem::Other("there is no certificate".to_owned())) };
@@ -97,7 +111,9 @@ impl TrustStore {
         };
         match found {
             Some((anchor, issuers)) => Ok(VerifiedPath { anchor, issuers, shown }),
-            None => Err(search.problem.unwrap_or_else(|| ChainProblem::UnknownIssuer { issuer: leaf.issuer_text().to_owned() })),
+            None => Err(search
+                .problem
+                .unwrap_or_else(|| ChainProblem::UnknownIssuer { issuer: leaf.issuer_text().to_owned() })),
         }
     }
 
@@ -119,7 +135,8 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// Looks for an issuer of the last certificate of `chain`, trusted ones first, and on from there.
+    /// Looks for an issuer of the last certificate of `chain`, trusted ones first, and on from
+    /// there.
     fn above(&mut self, chain: &mut Vec<&'a ParsedCertificate>) -> Option<(usize, Vec<ParsedCertificate>)> {
         let child = *chain.last()?;
         let trusted = self.store.by_subject.get(child.issuer()).map(Vec::as_slice).unwrap_or_default();
@@ -129,7 +146,9 @@ impl<'a> Search<'a> {
         for (candidate, anchor) in trusted.into_iter().chain(between) {
             self.checks += 1;
             if self.checks > SIGNATURE_CHECKS_MAX {
-                self.note(ChainProblem::Other("signature check attempts limit reached while verifying certificate chain".to_owned()));
+                self.note(ChainProblem::Other(
+                    "signature check attempts limit reached while verifying certificate chain".to_owned(),
+                ));
                 return None;
             }
             if is_in_chain(candidate, chain) {
@@ -141,7 +160,10 @@ impl<'a> Search<'a> {
             }
             chain.push(candidate);
             let found = match anchor {
-                Some(place) => self.accepts(chain).ok().map(|()| (place, chain[1..].iter().map(|issuer| (*issuer).clone()).collect())),
+                Some(place) => self
+                    .accepts(chain)
+                    .ok()
+                    .map(|()| (place, chain[1..].iter().map(|issuer| (*issuer).clone()).collect())),
                 None => self.above(chain),
             };
             chain.pop();
@@ -166,7 +188,9 @@ impl<'a> Search<'a> {
         match signature::check(child, candidate) {
             Ok(()) => {}
             // Another certificate of the same name.
-            Err(SignatureProblem::Mismatch) => return Err(ChainProblem::UnknownIssuer { issuer: child.issuer_text().to_owned() }),
+            Err(SignatureProblem::Mismatch) => {
+                return Err(ChainProblem::UnknownIssuer { issuer: child.issuer_text().to_owned() });
+            }
             Err(problem @ SignatureProblem::Algorithm) => return Err(refused(problem.to_string())),
         }
         candidate.check(length - 1, self.now).map_err(|problem| refused(problem.to_string()))?;
@@ -181,12 +205,16 @@ impl<'a> Search<'a> {
 
     fn check(&self, chain: &[&ParsedCertificate]) -> Result<(), ChainProblem> {
         if chain.iter().rev().skip(1).any(|certificate| certificate.requires_policy()) {
-            return Err(ChainProblem::Other("certificates that require explicit policies are not supported".to_owned()));
+            return Err(ChainProblem::Other(
+                "certificates that require explicit policies are not supported".to_owned(),
+            ));
         }
         if !chain.iter().all(|certificate| certificate.allows(self.usage)) {
             return Err(ChainProblem::WrongUsage);
         }
-        for (place, certificate) in chain.iter().enumerate().filter(|(_, certificate)| certificate.names().raw.is_some()) {
+        for (place, certificate) in
+            chain.iter().enumerate().filter(|(_, certificate)| certificate.names().raw.is_some())
+        {
             for above in chain[place + 1..].iter().filter_map(|issuer| issuer.constraints()) {
                 above.check(certificate.names()).map_err(ChainProblem::NameConstraint)?;
             }
@@ -200,7 +228,8 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Candidates whose key identifier is the wanted one come first, then those of which only one side names a key.
+/// Candidates whose key identifier is the wanted one come first, then those of which only one side
+/// names a key.
 fn by_key_id<'a>(
     child: &ParsedCertificate,
     candidates: impl Iterator<Item = (&'a ParsedCertificate, Option<usize>)>,

@@ -48,7 +48,9 @@ enum Parsed {
 
 /// Commands that ask members.
 fn online(context: &Context, command: Command, connection: &ConnectionArgs) -> Result<ExitCode, CliError> {
-    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
     let ask = || rpassword::prompt_password("Password: ").map_err(|error| error.to_string());
     let mut settings = Settings::of(connection, &variables, Local::Used, ask)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

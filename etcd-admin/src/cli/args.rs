@@ -58,7 +58,8 @@ pub(crate) enum Command {
     /// Publish and show CRLs
     #[command(subcommand)]
     Crl(CrlCommand),
-    /// Check ports, disk, clock, names, certificates and peers of this host before its member starts
+    /// Check ports, disk, clock, names, certificates and peers of this host before its member
+    /// starts
     Preflight(PreflightArgs),
     /// Wait until the cluster has a leader or a quorum, is healthy, or has caught up
     Wait(WaitForArgs),
@@ -169,15 +170,20 @@ const GROUPS: [(&str, &[&str]); 5] = [
 
 /// Returns the names of etcdctl's commands.
 fn shared_names() -> Vec<String> {
-    SharedCommand::augment_subcommands(clap::Command::new("")).get_subcommands().map(|one| one.get_name().to_owned()).collect()
+    SharedCommand::augment_subcommands(clap::Command::new(""))
+        .get_subcommands()
+        .map(|one| one.get_name().to_owned())
+        .collect()
 }
 
-/// Returns the whole command line. Commands that connect to members have the flags of the connection.
+/// Returns the whole command line. Commands that connect to members have the flags of the
+/// connection.
 pub(crate) fn command() -> clap::Command {
     let command = Arguments::command();
     let shared = shared_names();
     let mut command = command.mut_subcommand("auth", |auth| {
-        let rescue = clap::Command::new("rescue").about("Restore access when the password of root is lost, on a member that is stopped");
+        let rescue = clap::Command::new("rescue")
+            .about("Restore access when the password of root is lost, on a member that is stopped");
         auth.subcommand(hidden_connection(RescueArgs::augment_args(rescue)))
     });
     for name in &shared {
@@ -187,9 +193,14 @@ pub(crate) fn command() -> clap::Command {
         command = at(command, path, &|one| own_connection(ConnectionArgs::augment_args(one)));
     }
     for name in WITH_CAS {
-        let ca_dir = clap::Arg::new("ca_dir").long("ca-dir").global(true).value_name("DIR").value_parser(clap::value_parser!(PathBuf));
-        let ca_dir =
-            ca_dir.help("Directory of the CAs [default: $ETCD_ADMIN_CA_DIR, else ~/.etcd-admin/CLUSTER/pki]").hide_short_help(true);
+        let ca_dir = clap::Arg::new("ca_dir")
+            .long("ca-dir")
+            .global(true)
+            .value_name("DIR")
+            .value_parser(clap::value_parser!(PathBuf));
+        let ca_dir = ca_dir
+            .help("Directory of the CAs [default: $ETCD_ADMIN_CA_DIR, else ~/.etcd-admin/CLUSTER/pki]")
+            .hide_short_help(true);
         command = command.mut_subcommand(name, |one| one.arg(ca_dir));
     }
     for path in CHANGING {
@@ -228,7 +239,8 @@ fn own_connection(command: clap::Command) -> clap::Command {
 /// The flags of the connection of a group, hidden for a command that does not connect.
 fn hidden_connection(command: clap::Command) -> clap::Command {
     let connection = connection_ids();
-    ConnectionArgs::augment_args(command).mut_args(|arg| if connection.contains(arg.get_id()) { arg.hide(true) } else { arg })
+    ConnectionArgs::augment_args(command)
+        .mut_args(|arg| if connection.contains(arg.get_id()) { arg.hide(true) } else { arg })
 }
 
 fn connection_ids() -> Vec<clap::Id> {
@@ -241,11 +253,15 @@ fn first_help(command: &clap::Command, shared: &[String]) -> String {
         let one = command.find_subcommand(name).and_then(clap::Command::get_about).map(ToString::to_string);
         format!("  {name:<12} {}\n", one.unwrap_or_default().replace('{', "(").replace('}', ")"))
     };
-    let groups: String =
-        GROUPS.iter().map(|(title, names)| format!("{title}:\n{}\n", names.iter().map(|name| about(name)).collect::<String>())).collect();
+    let groups: String = GROUPS
+        .iter()
+        .map(|(title, names)| format!("{title}:\n{}\n", names.iter().map(|name| about(name)).collect::<String>()))
+        .collect();
     let shared: Vec<&str> = shared.iter().map(String::as_str).filter(|name| *name != "auth").collect();
     let lines: String = shared.chunks(9).map(|names| format!("  {}\n", names.join(", "))).collect();
-    format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}As in etcdctl:\n{lines}\nOptions:\n{{options}}{{after-help}}")
+    format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}As in etcdctl:\n{lines}\nOptions:\n{{options}}{{after-help}}"
+    )
 }
 
 /// `auth rescue`, which is no command of etcdctl, and asks nobody who runs.
@@ -290,7 +306,9 @@ mod tests {
             let leaf = path.split(' ').fold(&command, |one, name| one.find_subcommand(name).unwrap());
             leaf.get_arguments().any(|arg| arg.get_id() == "endpoints" && !arg.is_hide_set())
         };
-        for path in ["status", "member list", "doctor cluster", "snapshot save", "recover plan", "get", "auth enable", "join"] {
+        for path in
+            ["status", "member list", "doctor cluster", "snapshot save", "recover plan", "get", "auth enable", "join"]
+        {
             assert!(visible(path), "{path}");
         }
         for path in [

@@ -23,15 +23,17 @@ impl Context {
         Self { now: OffsetDateTime::now_utc(), format: args.output, dry_run: args.dry_run, ca_dir: args.ca_dir.clone() }
     }
 
-    /// Returns the directory of the CAs: as given, else that of the cluster whose document is here, else the one that older releases used
-    /// for all clusters.
+    /// Returns the directory of the CAs: as given, else that of the cluster whose document is here,
+    /// else the one that older releases used for all clusters.
     pub(crate) fn ca_dir(&self) -> Result<PathBuf, CliError> {
         let (own, shared) = (self.own_ca_dir()?, Self::shared_ca_dir());
         match (own, shared) {
             (Some(own), Some(shared)) if !own.exists() && shared.exists() => Ok(shared),
             (Some(own), _) => Ok(own),
             (None, Some(shared)) => Ok(shared),
-            (None, None) => Err(CliError::usage("the directory of the CAs is not known: give --ca-dir, or set ETCD_ADMIN_CA_DIR")),
+            (None, None) => {
+                Err(CliError::usage("the directory of the CAs is not known: give --ca-dir, or set ETCD_ADMIN_CA_DIR"))
+            }
         }
     }
 
@@ -42,7 +44,8 @@ impl Context {
 
     /// Returns the directory that was given, or that of the cluster whose document is here.
     fn own_ca_dir(&self) -> Result<Option<PathBuf>, CliError> {
-        let variable = || std::env::var_os("ETCD_ADMIN_CA_DIR").filter(|directory| !directory.is_empty()).map(PathBuf::from);
+        let variable =
+            || std::env::var_os("ETCD_ADMIN_CA_DIR").filter(|directory| !directory.is_empty()).map(PathBuf::from);
         if let Some(given) = self.ca_dir.clone().or_else(variable) {
             return Ok(Some(given));
         }
@@ -61,7 +64,10 @@ impl Context {
         if dir.exists() {
             return Ok(dir);
         }
-        let text = format!("there is no {kind} CA in {}: make one with `etcd-admin ca init`, or give --ca-dir", root.display());
+        let text = format!(
+            "there is no {kind} CA in {}: make one with `etcd-admin ca init`, or give --ca-dir",
+            root.display()
+        );
         Err(CliError::new(crate::ui::error::FAILED, text))
     }
 }

@@ -1,5 +1,6 @@
-//! Hints are held to what exists: every `etcd-admin ...` in a text of this repository is a command with these flags, every topic of
-//! `etcd-admin explain` is known, every unit of `systemctl` and `journalctl` is packaged.
+//! Hints are held to what exists: every `etcd-admin ...` in a text of this repository is a command
+//! with these flags, every topic of `etcd-admin explain` is known, every unit of `systemctl` and
+//! `journalctl` is packaged.
 
 use crate::cli::args;
 use std::collections::BTreeSet;
@@ -12,10 +13,23 @@ fn repository() -> PathBuf {
 /// Files whose texts an operator reads.
 fn texts() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    for directory in ["etcd-admin/src", "etcd-server/src", "etcd-server/crates/tls/src", "etcd-server/crates/peer/src", "systemd", "docs"] {
+    for directory in [
+        "etcd-admin/src",
+        "etcd-server/src",
+        "etcd-server/crates/tls/src",
+        "etcd-server/crates/peer/src",
+        "systemd",
+        "docs",
+    ] {
         collect(&repository().join(directory), &mut found);
     }
-    for file in ["README.md", "packaging/README.md", "packaging/RUNBOOKS.md", "etcd-admin/cluster-yaml.md", "etcd-admin/screens.md"] {
+    for file in [
+        "README.md",
+        "packaging/README.md",
+        "packaging/RUNBOOKS.md",
+        "etcd-admin/cluster-yaml.md",
+        "etcd-admin/screens.md",
+    ] {
         let path = repository().join(file);
         if let Ok(text) = std::fs::read_to_string(&path) {
             found.push((path, text));
@@ -35,7 +49,8 @@ fn collect(directory: &Path, found: &mut Vec<(PathBuf, String)>) {
     }
 }
 
-/// Returns the words behind each `prefix` of a text, up to the end of the sentence or line; a line that goes on in a string is joined.
+/// Returns the words behind each `prefix` of a text, up to the end of the sentence or line; a line
+/// that goes on in a string is joined.
 fn behind<'a>(text: &'a str, prefix: &'a str) -> impl Iterator<Item = Vec<&'a str>> {
     text.match_indices(prefix).map(move |(at, _)| {
         let rest = &text[at + prefix.len()..];
@@ -51,8 +66,11 @@ fn plain(word: &str) -> &str {
 
 /// Returns the reason for which these words are no command, if they are none.
 fn flaw(root: &clap::Command, words: &[&str]) -> Option<String> {
-    let is_name =
-        |word: &str| !word.is_empty() && word.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-') && !word.starts_with('-');
+    let is_name = |word: &str| {
+        !word.is_empty()
+            && word.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-')
+            && !word.starts_with('-')
+    };
     // Flags before the command, and texts that only name the tool.
     let end = words.iter().position(|word| word.ends_with(['.', ':'])).map_or(words.len(), |last| last + 1);
     let mut words = words[..end].iter().map(|word| plain(word)).peekable();
@@ -70,7 +88,9 @@ fn flaw(root: &clap::Command, words: &[&str]) -> Option<String> {
             }
             // Prose goes on behind the name of a group.
             None if *word == "from" => break,
-            None if command.has_subcommands() && !path.is_empty() => return Some(format!("{} has no command {word}", path.join(" "))),
+            None if command.has_subcommands() && !path.is_empty() => {
+                return Some(format!("{} has no command {word}", path.join(" ")));
+            }
             None => break,
         }
     }
@@ -95,7 +115,9 @@ fn every_hint_names_a_command_with_its_flags() {
         let joined = text.replace("\\\n", " ");
         for words in behind(&joined, "etcd-admin ") {
             seen += 1;
-            flaws.extend(flaw(&root, &words).map(|flaw| format!("{}: etcd-admin {}: {flaw}", path.display(), words.join(" "))));
+            flaws.extend(
+                flaw(&root, &words).map(|flaw| format!("{}: etcd-admin {}: {flaw}", path.display(), words.join(" "))),
+            );
         }
     }
     assert!(seen > 150, "only {seen} hints were found");

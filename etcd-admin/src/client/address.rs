@@ -40,7 +40,9 @@ impl Address {
         let text = text.trim();
         let wrong = |reason| AddressError { text: text.to_owned(), reason };
         // gRPC's own spelling of a socket has no slashes.
-        let socket = ["unix", "unixs"].into_iter().find_map(|scheme| Some((scheme, text.strip_prefix(scheme)?.strip_prefix(':')?)));
+        let socket = ["unix", "unixs"]
+            .into_iter()
+            .find_map(|scheme| Some((scheme, text.strip_prefix(scheme)?.strip_prefix(':')?)));
         let (scheme, rest) = match (text.split_once("://"), socket) {
             (Some((scheme, rest)), _) | (None, Some((scheme, rest))) => (Some(scheme), rest),
             (None, None) => (None, text),
@@ -54,7 +56,8 @@ impl Address {
             Some(_) => return Err(wrong("only http, https, unix and unixs are known")),
         };
         let place = if socket {
-            // A second slash begins an absolute path; `unix://host:port` is a file of that name, as in etcd.
+            // A second slash begins an absolute path; `unix://host:port` is a file of that name, as
+            // in etcd.
             Place::Socket(PathBuf::from(rest))
         } else {
             let rest = rest.strip_suffix('/').unwrap_or(rest);
@@ -116,7 +119,11 @@ mod tests {
             ("unix:///run/etcd.sock", Place::Socket("/run/etcd.sock".into()), Encryption::IfConfigured),
         ] {
             let address = Address::parse(text).unwrap();
-            assert_eq!((address.place, address.encryption, address.text.as_str()), (place, encryption, text.trim()), "{text}");
+            assert_eq!(
+                (address.place, address.encryption, address.text.as_str()),
+                (place, encryption, text.trim()),
+                "{text}"
+            );
         }
         assert_eq!(Address::parse("https://[::1]:2379").unwrap().ca(), "[::1]:2379");
         for (text, says) in [

@@ -20,7 +20,12 @@ pub(crate) struct ConnectionArgs {
     /// Its key
     #[arg(long, global = true, value_parser = path(), value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    #[arg(help = "username[:password]; the password is asked for if it is missing", long, global = true, value_name = "USER")]
+    #[arg(
+        help = "username[:password]; the password is asked for if it is missing",
+        long,
+        global = true,
+        value_name = "USER"
+    )]
     pub(crate) user: Option<String>,
     /// Password of the user, who is then named without it
     #[arg(long, global = true, value_name = "PASSWORD")]
@@ -92,7 +97,8 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Gives every switch of a command the form that Go's flags have: `--prefix` and `--prefix=false`; and lets commands be shortened.
+/// Gives every switch of a command the form that Go's flags have: `--prefix` and `--prefix=false`;
+/// and lets commands be shortened.
 pub(crate) fn as_in_go(command: clap::Command) -> clap::Command {
     let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     let command = command.infer_subcommands(true).mut_args(|argument| {
@@ -100,7 +106,12 @@ pub(crate) fn as_in_go(command: clap::Command) -> clap::Command {
             return argument;
         }
         let argument = argument.action(clap::ArgAction::Set).num_args(0..=1).require_equals(true);
-        argument.default_missing_value("true").default_value("false").value_parser(boolean).value_name("BOOL").hide_default_value(true)
+        argument
+            .default_missing_value("true")
+            .default_value("false")
+            .value_parser(boolean)
+            .value_name("BOOL")
+            .hide_default_value(true)
     });
     names.iter().fold(command, |command, name| command.mut_subcommand(name, as_in_go))
 }

@@ -46,7 +46,12 @@ impl Broken {
     }
 
     pub(crate) fn name(endpoint: &Address, error: &io::Error) -> Self {
-        Self::new(endpoint, Step::Name, error.to_string(), "the host's name is not known: look at its spelling, DNS and /etc/hosts")
+        Self::new(
+            endpoint,
+            Step::Name,
+            error.to_string(),
+            "the host's name is not known: look at its spelling, DNS and /etc/hosts",
+        )
     }
 
     /// Returns the failure of a handshake, by what rustls says.
@@ -55,18 +60,21 @@ impl Broken {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
         let (step, remedy) = match inner {
             Some(Error::InvalidCertificate(why)) => (Step::Certificate, certificate_remedy(why)),
-            Some(Error::InvalidMessage(_)) => (Step::Tls, "the other side does not speak TLS: write http:// for this endpoint"),
-            Some(Error::AlertReceived(alert)) => (Step::Certificate, alert_remedy(*alert)),
-            _ if error.kind() == io::ErrorKind::UnexpectedEof => {
-                (Step::Tls, "the other side hung up: it may not speak TLS (write http://), or may want --cert and --key")
+            Some(Error::InvalidMessage(_)) => {
+                (Step::Tls, "the other side does not speak TLS: write http:// for this endpoint")
             }
+            Some(Error::AlertReceived(alert)) => (Step::Certificate, alert_remedy(*alert)),
+            _ if error.kind() == io::ErrorKind::UnexpectedEof => (
+                Step::Tls,
+                "the other side hung up: it may not speak TLS (write http://), or may want --cert and --key",
+            ),
             _ => (Step::Tls, ""),
         };
         Self::new(endpoint, step, inner.map_or_else(|| error.to_string(), ToString::to_string), remedy)
     }
 
-    /// Returns the failure of a connection that broke after this side's handshake: a member that refuses the certificate of the client
-    /// says so then.
+    /// Returns the failure of a connection that broke after this side's handshake: a member that
+    /// refuses the certificate of the client says so then.
     pub(crate) fn after_handshake(endpoint: &Address, error: &io::Error) -> Self {
         if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
             return Self::handshake(endpoint, error);
@@ -76,8 +84,7 @@ impl Broken {
 }
 
 /// The remedy when the other side closes a connection without a word.
-pub(crate) const HUNG_UP: &str =
-    "the other side closed the connection: if it wants TLS, write https:// and give --cacert; else check that this is a client URL";
+pub(crate) const HUNG_UP: &str = "the other side closed the connection: if it wants TLS, write https:// and give --cacert; else check that this is a client URL";
 
 /// Returns the remedy for an alert that the member has sent.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the alerts about certificates, of many")]
@@ -94,7 +101,9 @@ pub(crate) fn alert_remedy(alert: rustls::AlertDescription) -> &'static str {
         Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateUnknown | Alert::UnsupportedCertificate => {
             "the client certificate was issued by another CA than the member trusts, or for another use: give one of its client CA with --cert and --key"
         }
-        Alert::AccessDenied => "the name in the client certificate is not allowed (client-cert-allowed-cn or -hostname)",
+        Alert::AccessDenied => {
+            "the name in the client certificate is not allowed (client-cert-allowed-cn or -hostname)"
+        }
         _ => "",
     }
 }

@@ -46,8 +46,12 @@ impl Connector {
         let plain = self.reach().await?;
         match (&self.tls, self.address.encryption) {
             (_, Encryption::Never) | (None, Encryption::IfConfigured) => Ok(plain),
-            (Some(config), Encryption::Always | Encryption::IfConfigured) => self.shake_hands(plain, Arc::clone(config)).await,
-            (None, Encryption::Always) => Err(Broken::new(&self.address, Step::Tls, "TLS is not set up", "give --cacert")),
+            (Some(config), Encryption::Always | Encryption::IfConfigured) => {
+                self.shake_hands(plain, Arc::clone(config)).await
+            }
+            (None, Encryption::Always) => {
+                Err(Broken::new(&self.address, Step::Tls, "TLS is not set up", "give --cacert"))
+            }
         }
     }
 
@@ -55,7 +59,9 @@ impl Connector {
         match &self.address.place {
             Place::Socket(path) => {
                 let connected = self.in_time(UnixStream::connect(path)).await;
-                connected.map(|stream| Box::new(stream) as Box<dyn Io>).map_err(|error| Broken::tcp(&self.address, &error))
+                connected
+                    .map(|stream| Box::new(stream) as Box<dyn Io>)
+                    .map_err(|error| Broken::tcp(&self.address, &error))
             }
             Place::Host { name, port } => {
                 let found = self.in_time(tokio::net::lookup_host((name.as_str(), *port))).await;
@@ -63,7 +69,8 @@ impl Connector {
                 for address in found.map_err(|error| Broken::name(&self.address, &error))? {
                     match self.in_time(TcpStream::connect(address)).await {
                         Ok(stream) => {
-                            // Small requests shall not wait for each other; where that cannot be had, they do.
+                            // Small requests shall not wait for each other; where that cannot be
+                            // had, they do.
                             drop(stream.set_nodelay(true));
                             return Ok(Box::new(stream));
                         }
@@ -81,12 +88,18 @@ impl Connector {
             (None, Place::Host { name, .. }) => name.clone(),
             (None, Place::Socket(_)) => "localhost".to_owned(),
         };
-        let name = ServerName::try_from(host).map_err(|error| Broken::new(&self.address, Step::Tls, error.to_string(), ""))?;
+        let name =
+            ServerName::try_from(host).map_err(|error| Broken::new(&self.address, Step::Tls, error.to_string(), ""))?;
         let shaken = self.in_time(Box::pin(TlsConnector::from(config).connect(name, plain))).await;
         let stream = shaken.map_err(|error| Broken::handshake(&self.address, &error))?;
         let agreed = stream.get_ref().1.alpn_protocol();
         if self.protocol == Protocol::Http2 && agreed.is_some_and(|protocol| protocol != b"h2") {
-            return Err(Broken::new(&self.address, Step::Rpc, "the other side does not speak HTTP/2", "is this a client URL of a member?"));
+            return Err(Broken::new(
+                &self.address,
+                Step::Rpc,
+                "the other side does not speak HTTP/2",
+                "is this a client URL of a member?",
+            ));
         }
         Ok(Box::new(stream))
     }

@@ -24,7 +24,8 @@ fn alert(status: &Status) -> Option<rustls::AlertDescription> {
     let mut current: Option<&(dyn Error + 'static)> = status.source();
     while let Some(error) = current {
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(rustls::Error::AlertReceived(alert)) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        if let Some(rustls::Error::AlertReceived(alert)) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        {
             return Some(*alert);
         }
         current = error.source();
@@ -39,7 +40,8 @@ pub(super) async fn silence(client: &Client, endpoint: &str, cause: String, stat
     }
     let Ok(probe) = client.at(endpoint) else { return format!("{endpoint}: {cause}") };
     let limit = PROBE_TIMEOUT.max(client.settings.dial_timeout);
-    // HTTP/1.1 first: a member that refuses the certificate or the scheme says so there, and HTTP/2 only breaks off.
+    // HTTP/1.1 first: a member that refuses the certificate or the scheme says so there, and HTTP/2
+    // only breaks off.
     match tokio::time::timeout(limit, probe.account()).await {
         Ok(Account::None(PageError::Broken(broken))) => return broken.to_string(),
         Ok(Account::None(PageError::Status(400))) if client.tls.is_none() => {
@@ -61,11 +63,19 @@ pub(super) async fn silence(client: &Client, endpoint: &str, cause: String, stat
         Ok(Ok(status)) if status.get_ref().leader == 0 => {
             "the member is up and knows no leader: etcd-admin status lists what every member reports"
         }
-        Ok(Ok(_)) => "the member is up and answers other requests: it may be overloaded; --command-timeout gives it more time",
-        Ok(Err(CallError::Unreachable(broken))) => return broken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-        Ok(Err(_)) if client.tls.is_none() => "the member closed the connection: if it serves TLS, write https:// and give --cacert",
+        Ok(Ok(_)) => {
+            "the member is up and answers other requests: it may be overloaded; --command-timeout gives it more time"
+        }
+        Ok(Err(CallError::Unreachable(broken))) => {
+            return broken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        }
+        Ok(Err(_)) if client.tls.is_none() => {
+            "the member closed the connection: if it serves TLS, write https:// and give --cacert"
+        }
         Ok(Err(_)) => "the member closed the connection: check that this is a client URL of a member",
-        Err(_) => "the member accepts connections and does not respond: the process may be stopped, or its disk may hang",
+        Err(_) => {
+            "the member accepts connections and does not respond: the process may be stopped, or its disk may hang"
+        }
     };
     // HTTP/2 takes the response of a TLS listener for a frame, which says nothing to an operator.
     let cause = if cause.contains("frame with invalid size") { "the response is not HTTP/2".to_owned() } else { cause };

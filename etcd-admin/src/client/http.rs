@@ -47,7 +47,8 @@ impl Client {
         let late = |_| PageError::Other(format!("no response within {limit:?}"));
         let bytes = tokio::time::timeout(limit, self.fetch(position, path)).await.map_err(late)??;
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| PageError::Other("the response is not HTTP".to_owned()))?;
+        let (head, body) =
+            text.split_once("\r\n\r\n").ok_or_else(|| PageError::Other("the response is not HTTP".to_owned()))?;
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         match status {
             Some(200) => Ok(body.to_owned()),
@@ -66,7 +67,8 @@ impl Client {
         });
         connector.protocol = dial::Protocol::Http1;
         let mut stream = connector.dial().await.map_err(PageError::Broken)?;
-        // A member that refuses the certificate says so only now: the client's side of a TLS 1.3 handshake ends before.
+        // A member that refuses the certificate says so only now: the client's side of a TLS 1.3
+        // handshake ends before.
         let broken = |error: std::io::Error| PageError::Broken(Broken::after_handshake(address, &error));
         let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", address.ca());
         stream.write_all(request.as_bytes()).await.map_err(broken)?;
@@ -75,8 +77,14 @@ impl Client {
         let mut page = Vec::new();
         let read = stream.take(PAGE_BYTES_MAX).read_to_end(&mut page).await;
         match read {
-            Ok(0) => Err(PageError::Broken(Broken::new(address, Step::Rpc, "the connection was closed", super::broken::HUNG_UP))),
-            // A member that closes without TLS's farewell has sent the whole page all the same: its end is marked by the connection.
+            Ok(0) => Err(PageError::Broken(Broken::new(
+                address,
+                Step::Rpc,
+                "the connection was closed",
+                super::broken::HUNG_UP,
+            ))),
+            // A member that closes without TLS's farewell has sent the whole page all the same: its
+            // end is marked by the connection.
             Err(error) if page.is_empty() => Err(broken(error)),
             Ok(_) | Err(_) => Ok(page),
         }

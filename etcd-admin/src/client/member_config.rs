@@ -16,7 +16,8 @@ pub(crate) struct LocalMember {
     pub(crate) path: PathBuf,
     pub(crate) endpoints: Vec<String>,
     pub(crate) tls: TlsFiles,
-    /// A host of its advertised addresses, for which its certificate stands, when it is reached by another.
+    /// A host of its advertised addresses, for which its certificate stands, when it is reached by
+    /// another.
     pub(crate) server_name: Option<String>,
 }
 
@@ -33,7 +34,8 @@ impl Environment for Files {
     }
 }
 
-/// The member of this machine, if its configuration is where packages put it. A file that cannot be read by this user is as none.
+/// The member of this machine, if its configuration is where packages put it. A file that cannot be
+/// read by this user is as none.
 pub(crate) fn look(variables: &BTreeMap<String, String>) -> Result<Option<LocalMember>, String> {
     let named = variables.get(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
     let path = match named {
@@ -59,13 +61,15 @@ fn of_file(path: &Path) -> Result<LocalMember, String> {
     let settings = settings(path)?.settings;
     let listener = &settings.tls.client;
     let pair = |cert: &Option<PathBuf>, key: &Option<PathBuf>| cert.clone().zip(key.clone());
-    let shown = pair(&listener.client_cert_file, &listener.client_key_file).or_else(|| pair(&listener.cert_file, &listener.key_file));
+    let shown = pair(&listener.client_cert_file, &listener.client_key_file)
+        .or_else(|| pair(&listener.cert_file, &listener.key_file));
     let (cert, key) = shown.filter(|_| listener.client_cert_auth).unzip();
     let tls = TlsFiles { cacert: listener.trusted_ca_file.clone(), cert, key, skip_verify: false };
     let advertised = settings.listen.advertise_client.iter().find_map(host_of);
     let endpoints: Vec<String> = settings.listen.client.iter().map(reachable).collect();
     // A wildcard address is in no certificate; the advertised host is.
-    let server_name = advertised.filter(|_| settings.listen.client.iter().all(|url| host_of(url).is_none_or(|host| is_wildcard(&host))));
+    let server_name = advertised
+        .filter(|_| settings.listen.client.iter().all(|url| host_of(url).is_none_or(|host| is_wildcard(&host))));
     Ok(LocalMember { path: path.to_owned(), endpoints, tls, server_name })
 }
 

@@ -1,4 +1,5 @@
-//! The page /debug/member of a member of ours, and the connections that a real etcd shows on its metrics page.
+//! The page /debug/member of a member of ours, and the connections that a real etcd shows on its
+//! metrics page.
 
 use super::{Client, PageError};
 use serde::{Deserialize, Serialize};
@@ -119,15 +120,20 @@ impl Client {
     }
 }
 
-/// Returns the peers of `etcd_network_active_peers` and `etcd_network_known_peers`, and whether each is active.
+/// Returns the peers of `etcd_network_active_peers` and `etcd_network_known_peers`, and whether
+/// each is active.
 fn active_peers(metrics: &str) -> BTreeMap<String, bool> {
     let mut peers = BTreeMap::new();
     for line in metrics.lines() {
         let Some((series, value)) = line.rsplit_once(' ') else { continue };
-        let label = |name: &str| series.split_once(name).and_then(|(_, rest)| rest.split_once('"')).map(|(id, _)| id.to_owned());
+        let label = |name: &str| {
+            series.split_once(name).and_then(|(_, rest)| rest.split_once('"')).map(|(id, _)| id.to_owned())
+        };
         let Some(remote) = label("Remote=\"") else { continue };
         // The member itself is a known peer, too, and one that was removed stays with the value 0.
-        if label("Local=\"").as_ref() == Some(&remote) || (series.starts_with("etcd_network_known_peers{") && value == "0") {
+        if label("Local=\"").as_ref() == Some(&remote)
+            || (series.starts_with("etcd_network_known_peers{") && value == "0")
+        {
             continue;
         }
         if series.starts_with("etcd_network_active_peers{") {
@@ -156,7 +162,8 @@ mod tests {
     #[test]
     fn reads_a_page_of_an_older_or_newer_member() {
         let page: MemberPage =
-            serde_json::from_str("{\"role\":\"leader\",\"unknown\":[1],\"peers\":[{\"id\":\"b\",\"streams_in\":2}]}").unwrap();
+            serde_json::from_str("{\"role\":\"leader\",\"unknown\":[1],\"peers\":[{\"id\":\"b\",\"streams_in\":2}]}")
+                .unwrap();
         assert_eq!((page.role.as_str(), page.peers[0].streams_in, page.disk), ("leader", 2, None));
     }
 }

@@ -94,7 +94,9 @@ impl CallError {
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Unreachable(_) | Self::TimedOut { .. } => "context deadline exceeded".to_owned(),
-            Self::Status { status, .. } | Self::Login { status, .. } if status.message().starts_with("etcdserver: ") => {
+            Self::Status { status, .. } | Self::Login { status, .. }
+                if status.message().starts_with("etcdserver: ") =>
+            {
                 status.message().to_owned()
             }
             Self::Status { status, .. } | Self::Login { status, .. } => {
@@ -121,10 +123,14 @@ impl std::fmt::Display for CallError {
 impl Client {
     /// Returns a client without a connection yet.
     pub(crate) fn new(settings: Settings) -> Result<Self, ClientError> {
-        let addresses: Vec<Address> = settings.endpoints.iter().map(|text| Address::parse(text)).collect::<Result<_, _>>()?;
+        let addresses: Vec<Address> =
+            settings.endpoints.iter().map(|text| Address::parse(text)).collect::<Result<_, _>>()?;
         let wanted = addresses.iter().any(|address| address.encryption == address::Encryption::Always);
-        let tls =
-            if wanted || settings.tls.any() || !settings.insecure_transport { Some(trust::client_config(&settings.tls)?) } else { None };
+        let tls = if wanted || settings.tls.any() || !settings.insecure_transport {
+            Some(trust::client_config(&settings.tls)?)
+        } else {
+            None
+        };
         Ok(Self { settings, addresses, tls, current: RefCell::default(), next: Cell::new(0) })
     }
 
@@ -133,7 +139,13 @@ impl Client {
         let address = Address::parse(endpoint)?;
         let wanted = address.encryption == address::Encryption::Always && self.tls.is_none();
         let tls = if wanted { Some(trust::client_config(&self.settings.tls)?) } else { self.tls.clone() };
-        Ok(Self { settings: self.settings.at(endpoint), addresses: vec![address], tls, current: RefCell::default(), next: Cell::new(0) })
+        Ok(Self {
+            settings: self.settings.at(endpoint),
+            addresses: vec![address],
+            tls,
+            current: RefCell::default(),
+            next: Cell::new(0),
+        })
     }
 
     /// A connection to the first endpoint that can be had, kept until it breaks.
@@ -167,7 +179,11 @@ impl Client {
     }
 
     /// Asks within the time for short commands.
-    pub(crate) async fn call<T>(&self, repeat: Repeat, ask: impl AsyncFn(Session) -> Result<Response<T>, Status>) -> Result<T, CallError> {
+    pub(crate) async fn call<T>(
+        &self,
+        repeat: Repeat,
+        ask: impl AsyncFn(Session) -> Result<Response<T>, Status>,
+    ) -> Result<T, CallError> {
         self.call_within(Some(self.settings.command_timeout), repeat, ask).await
     }
 
@@ -232,16 +248,19 @@ impl Client {
                 let cause = format!("no answer within {limit:?}");
                 vec![explain::silence(self, endpoint, cause, None).await]
             }
-            CallError::Status { endpoint, status } | CallError::Login { endpoint, status } => match explain::transport(status) {
-                Some(cause) => vec![explain::silence(self, endpoint, cause, Some(status)).await],
-                None => Vec::new(),
-            },
+            CallError::Status { endpoint, status } | CallError::Login { endpoint, status } => {
+                match explain::transport(status) {
+                    Some(cause) => vec![explain::silence(self, endpoint, cause, Some(status)).await],
+                    None => Vec::new(),
+                }
+            }
         }
     }
 }
 
-/// Returns `true` if the connection was lost or the member cannot serve: another member may. grpc-go calls both Unavailable; tonic
-/// reports a lost connection under several codes, with the cause as the source.
+/// Returns `true` if the connection was lost or the member cannot serve: another member may.
+/// grpc-go calls both Unavailable; tonic reports a lost connection under several codes, with the
+/// cause as the source.
 pub(crate) fn is_lost(status: &Status) -> bool {
     let may_be_transport = matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled);
     status.code() == Code::Unavailable || (may_be_transport && explain::transport(status).is_some())

@@ -82,7 +82,12 @@ impl Session {
                 }
                 cause = inner.source();
             }
-            ConnectError::Broken(Broken::new(&address, Step::Rpc, error.to_string(), "is this a client URL of a member?"))
+            ConnectError::Broken(Broken::new(
+                &address,
+                Step::Rpc,
+                error.to_string(),
+                "is this a client URL of a member?",
+            ))
         };
         let endpoint = Endpoint::from_shared(format!("http://{}", address.ca())).map_err(odd)?;
         let endpoint = endpoint
@@ -108,16 +113,20 @@ impl Session {
             Some(Credentials::Token(token)) => token.clone(),
             Some(Credentials::Password { name, password }) => {
                 let request = AuthenticateRequest { name: name.clone(), password: password.clone() };
-                let asked = tokio::time::timeout(settings.command_timeout, async { self.auth().authenticate(request).await });
+                let asked =
+                    tokio::time::timeout(settings.command_timeout, async { self.auth().authenticate(request).await });
                 match asked.await.map_err(|_| Status::deadline_exceeded("the login was not answered in time"))? {
                     Ok(response) => response.into_inner().token,
                     // As etcd's client: a user name is ignored where authentication is off.
-                    Err(status) if status.message() == "etcdserver: authentication is not enabled" => return Ok(Token(None)),
+                    Err(status) if status.message() == "etcdserver: authentication is not enabled" => {
+                        return Ok(Token(None));
+                    }
                     Err(status) => return Err(status),
                 }
             }
         };
-        let token = MetadataValue::try_from(token).map_err(|_| Status::unauthenticated("etcdserver: invalid auth token"))?;
+        let token =
+            MetadataValue::try_from(token).map_err(|_| Status::unauthenticated("etcdserver: invalid auth token"))?;
         Ok(Token(Some(token)))
     }
 

@@ -1,7 +1,7 @@
 //! What flags, variables and a member's own configuration say of the connection.
 //!
-//! A flag comes before its variable; giving both is refused, as in etcdctl. Where neither names an endpoint, the configuration of a member
-//! on this machine does, if there is one.
+//! A flag comes before its variable; giving both is refused, as in etcdctl. Where neither names an
+//! endpoint, the configuration of a member on this machine does, if there is one.
 
 use super::args::{ConnectionArgs, boolean, duration};
 use super::member_config;
@@ -77,8 +77,7 @@ pub(crate) struct Settings {
 }
 
 /// etcd's text of a variable beside its flag.
-pub(crate) const SHADOWED: &str =
-    "conflicting environment variable is shadowed by corresponding command-line flag (either unset environment variable or disable flag))";
+pub(crate) const SHADOWED: &str = "conflicting environment variable is shadowed by corresponding command-line flag (either unset environment variable or disable flag))";
 
 /// Settings that contradict each other or mean nothing.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +116,8 @@ fn variable_of(flag: &str) -> String {
 }
 
 impl Variables<'_> {
-    /// Returns the value of a flag's variable. An empty one counts as none, but not beside its flag (etcd: pkg/flags, verifyEnv).
+    /// Returns the value of a flag's variable. An empty one counts as none, but not beside its flag
+    /// (etcd: pkg/flags, verifyEnv).
     fn text(&self, flag: &str, given: bool) -> Result<Option<String>, SettingsError> {
         let variable = variable_of(flag);
         match self.all.get(&variable) {
@@ -126,7 +126,12 @@ impl Variables<'_> {
         }
     }
 
-    fn parsed<T>(&self, flag: &str, given: Option<T>, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, SettingsError> {
+    fn parsed<T>(
+        &self,
+        flag: &str,
+        given: Option<T>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, SettingsError> {
         match self.text(flag, given.is_some())? {
             None => Ok(given),
             Some(value) => {
@@ -157,13 +162,16 @@ impl Settings {
             let read = crate::cli::go_flags::read_value(crate::cli::go_flags::Kind::Integer, text.as_ref())?;
             Ok(read.iter().find_map(|number| number.to_str()?.parse::<i64>().ok()).unwrap_or_default())
         };
-        let bytes = |given: Option<i64>, default| given.and_then(|max| usize::try_from(max).ok()).filter(|max| *max > 0).unwrap_or(default);
+        let bytes = |given: Option<i64>, default| {
+            given.and_then(|max| usize::try_from(max).ok()).filter(|max| *max > 0).unwrap_or(default)
+        };
         let list = |text: &str| Ok(text.split(',').map(str::to_owned).collect::<Vec<_>>());
         let endpoints = from.parsed("endpoints", args.endpoints.clone(), list)?;
         if from.text("discovery-srv", args.discovery_srv.is_some())?.or_else(|| args.discovery_srv.clone()).is_some() {
             return Err(SettingsError::Discovery);
         }
-        let skip_verify = from.parsed("insecure-skip-tls-verify", args.insecure_skip_tls_verify, boolean)?.unwrap_or(false);
+        let skip_verify =
+            from.parsed("insecure-skip-tls-verify", args.insecure_skip_tls_verify, boolean)?.unwrap_or(false);
         let mut tls = TlsFiles {
             cacert: from.path("cacert", args.cacert.as_ref())?,
             cert: from.path("cert", args.cert.as_ref())?,
@@ -175,7 +183,11 @@ impl Settings {
         let mut server_name = None;
         let endpoints = match endpoints {
             Some(endpoints) => endpoints,
-            None => match if local == Local::Used { member_config::look(variables).map_err(SettingsError::MemberConfig)? } else { None } {
+            None => match if local == Local::Used {
+                member_config::look(variables).map_err(SettingsError::MemberConfig)?
+            } else {
+                None
+            } {
                 Some(member) => {
                     origin = member.path.display().to_string();
                     server_name = member.server_name;
@@ -290,7 +302,10 @@ mod tests {
         assert_eq!(settings(&args, &[]).unwrap().endpoints, ["a:1"]);
         let variables = [("ETCDCTL_ENDPOINTS", "b:1,c:1"), ("ETCDCTL_DIAL_TIMEOUT", "1m30s"), ("ETCDCTL_HEX", "true")];
         let found = settings(&ConnectionArgs::default(), &variables).unwrap();
-        assert_eq!((found.endpoints.join(" "), found.dial_timeout.as_secs(), found.hex), ("b:1 c:1".to_owned(), 90, true));
+        assert_eq!(
+            (found.endpoints.join(" "), found.dial_timeout.as_secs(), found.hex),
+            ("b:1 c:1".to_owned(), 90, true)
+        );
         for value in ["b:1", ""] {
             let shadowed = settings(&args, &[("ETCDCTL_ENDPOINTS", value)]).unwrap_err().to_string();
             assert!(shadowed.contains("shadowed") && shadowed.ends_with(": ETCDCTL_ENDPOINTS"), "{shadowed}");
@@ -304,8 +319,14 @@ mod tests {
 
     #[test]
     fn recognizes_the_variables_of_every_flag() {
-        let variables =
-            ["ETCDCTL_API", "ETCDCTL_WATCH_KEY", "ETCDCTL_WRITE_OUT", "ETCDCTL_DISCOVERY_SRV_NAME", "ETCD_NAME", "ETCDCTL_PASWORD"];
+        let variables = [
+            "ETCDCTL_API",
+            "ETCDCTL_WATCH_KEY",
+            "ETCDCTL_WRITE_OUT",
+            "ETCDCTL_DISCOVERY_SRV_NAME",
+            "ETCD_NAME",
+            "ETCDCTL_PASWORD",
+        ];
         let variables = variables.iter().map(|name| ((*name).to_owned(), "secret".to_owned())).collect();
         assert_eq!(Settings::unrecognized(&variables), ["ETCDCTL_API", "ETCDCTL_PASWORD"]);
     }
@@ -313,23 +334,37 @@ mod tests {
     #[test]
     fn reads_numbers_and_durations_of_variables_as_go_does() {
         let of = |variables: &[(&str, &str)]| settings(&ConnectionArgs::default(), variables);
-        let found =
-            of(&[("ETCDCTL_MAX_REQUEST_BYTES", "0x10"), ("ETCDCTL_MAX_RECV_BYTES", "-1"), ("ETCDCTL_DIAL_TIMEOUT", "-1s")]).unwrap();
-        assert_eq!((found.request_bytes_max, found.answer_bytes_max, found.dial_timeout), (16, i32::MAX as usize, Duration::ZERO));
+        let found = of(&[
+            ("ETCDCTL_MAX_REQUEST_BYTES", "0x10"),
+            ("ETCDCTL_MAX_RECV_BYTES", "-1"),
+            ("ETCDCTL_DIAL_TIMEOUT", "-1s"),
+        ])
+        .unwrap();
+        assert_eq!(
+            (found.request_bytes_max, found.answer_bytes_max, found.dial_timeout),
+            (16, i32::MAX as usize, Duration::ZERO)
+        );
         assert_eq!(of(&[("ETCDCTL_KEEPALIVE_TIMEOUT", "0")]).unwrap().keepalive_timeout, KEEPALIVE_TIMEOUT_OF_NONE);
         for (name, value, cause) in [
             ("ETCDCTL_MAX_RECV_BYTES", "much", "strconv.ParseInt: parsing \"much\": invalid syntax"),
             ("ETCDCTL_HEX", "maybe", "strconv.ParseBool: parsing \"maybe\": invalid syntax"),
             ("ETCDCTL_DIAL_TIMEOUT", "5", "time: missing unit in duration \"5\""),
         ] {
-            assert_eq!(of(&[(name, value)]).unwrap_err().to_string(), format!("invalid value {value:?} for {name}: {cause}"));
+            assert_eq!(
+                of(&[(name, value)]).unwrap_err().to_string(),
+                format!("invalid value {value:?} for {name}: {cause}")
+            );
         }
     }
 
     #[test]
     fn a_password_comes_by_flag_with_the_name_or_by_asking() {
         let of = |user: &str, password: Option<&str>| {
-            let args = ConnectionArgs { user: Some(user.to_owned()), password: password.map(str::to_owned), ..ConnectionArgs::default() };
+            let args = ConnectionArgs {
+                user: Some(user.to_owned()),
+                password: password.map(str::to_owned),
+                ..ConnectionArgs::default()
+            };
             match settings(&args, &[]).unwrap().credentials {
                 Some(Credentials::Password { name, password }) => (name, password),
                 other => panic!("{other:?}"),
@@ -340,7 +375,8 @@ mod tests {
         assert_eq!(of("root:x", Some("secret")), pair("root:x", "secret"));
         assert_eq!(of("root", None), pair("root", "asked"));
         assert!(
-            !format!("{:?}", settings(&ConnectionArgs { user: Some("a:canary".into()), ..Default::default() }, &[])).contains("canary")
+            !format!("{:?}", settings(&ConnectionArgs { user: Some("a:canary".into()), ..Default::default() }, &[]))
+                .contains("canary")
         );
     }
 }

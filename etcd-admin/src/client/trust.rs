@@ -24,7 +24,8 @@ impl TrustError {
 pub(crate) fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, TrustError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
-    let builder = builder.with_safe_default_protocol_versions().map_err(|error| TrustError::new(Path::new("TLS"), &error))?;
+    let builder =
+        builder.with_safe_default_protocol_versions().map_err(|error| TrustError::new(Path::new("TLS"), &error))?;
     let builder = if files.skip_verify {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
     } else {
@@ -37,8 +38,13 @@ pub(crate) fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, Trust
             builder.with_client_auth_cert(shown, secret).map_err(|error| TrustError::new(cert, &error))?
         }
         (cert, key @ None) | (cert @ None, key) if cert.is_some() || key.is_some() => {
-            let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-            return Err(TrustError(format!("KeyFile and CertFile must both be present[key: {}, cert: {}]", shown(key), shown(cert))));
+            let shown =
+                |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+            return Err(TrustError(format!(
+                "KeyFile and CertFile must both be present[key: {}, cert: {}]",
+                shown(key),
+                shown(cert)
+            )));
         }
         _ => builder.with_no_client_auth(),
     };
@@ -75,7 +81,9 @@ fn read(path: &Path) -> Result<Vec<u8>, TrustError> {
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
     let text = read(path)?;
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&text).collect::<Result<_, _>>().map_err(|error| TrustError::new(path, &error))?;
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|error| TrustError::new(path, &error))?;
     if found.is_empty() { Err(TrustError::new(path, &"there is no certificate in it")) } else { Ok(found) }
 }
 

@@ -20,8 +20,9 @@ pub(super) fn check(file: &ClusterFile) -> Result<(), String> {
     }
     file.members.iter().try_for_each(member)?;
     distinct("name", file.members.iter().map(|member| member.name.clone()))?;
-    let places =
-        |port: fn(&ClusterFile, &MemberEntry) -> u16| file.members.iter().map(move |one| format!("{}:{}", one.host, port(file, one)));
+    let places = |port: fn(&ClusterFile, &MemberEntry) -> u16| {
+        file.members.iter().map(move |one| format!("{}:{}", one.host, port(file, one)))
+    };
     let ports: [fn(&ClusterFile, &MemberEntry) -> u16; 2] = [ClusterFile::client_port_of, ClusterFile::peer_port_of];
     distinct("host and port", ports.into_iter().flat_map(places))?;
     if file.quota.as_ref().is_some_and(|quota| quota.bytes().is_none()) {
@@ -38,12 +39,15 @@ pub(super) fn check(file: &ClusterFile) -> Result<(), String> {
     if file.tls.days == 0 || file.tls.days > 36_500 {
         return Err("tls.days: 1 to 36500 days".to_owned());
     }
-    let paths = [("data_dir", &file.data_dir), ("config_file", &file.config_file), ("tls.directory", &file.tls.directory)];
+    let paths =
+        [("data_dir", &file.data_dir), ("config_file", &file.config_file), ("tls.directory", &file.tls.directory)];
     let backups = file.backup.as_ref().map(|backup| ("backup.directory", &backup.directory));
     for (key, path) in paths.into_iter().chain(backups) {
         // They stand in units of systemd as they are.
         if !path.starts_with('/')
-            || path.chars().any(|letter| letter.is_whitespace() || letter.is_control() || matches!(letter, '%' | '"' | '\''))
+            || path
+                .chars()
+                .any(|letter| letter.is_whitespace() || letter.is_control() || matches!(letter, '%' | '"' | '\''))
         {
             return Err(format!("{key}: {path:?} is no absolute path without blanks, quotes and percent signs"));
         }
@@ -67,7 +71,10 @@ pub(super) fn check(file: &ClusterFile) -> Result<(), String> {
 fn member(member: &MemberEntry) -> Result<(), String> {
     arg("members.name", &member.name)?;
     if member.host.contains("://") || Name::parse(&member.host).is_err() {
-        return Err(format!("members.host: {:?} is neither a name nor an address; ports have keys of their own", member.host));
+        return Err(format!(
+            "members.host: {:?} is neither a name nor an address; ports have keys of their own",
+            member.host
+        ));
     }
     if member.host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified()) {
         return Err(format!("members.host: nobody reaches {}; listen takes such an address", member.host));

@@ -104,7 +104,8 @@ pub(crate) struct Backup {
     /// As systemd writes it in `OnCalendar`.
     pub(crate) calendar: String,
     pub(crate) keep: Keep,
-    /// A file with ETCDCTL_USER=NAME:PASSWORD of a user with the role root; needed once authentication is enabled.
+    /// A file with ETCDCTL_USER=NAME:PASSWORD of a user with the role root; needed once
+    /// authentication is enabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) credentials: Option<String>,
 }
@@ -209,8 +210,10 @@ impl ClusterFile {
         let found = || PLACES.iter().map(PathBuf::from).find(|path| path.is_file());
         let path = path.map(Path::to_owned).or_else(found);
         let path = path.ok_or_else(|| {
-            let text =
-                format!("where is the cluster's document? give --cluster FILE, or write {} (etcd-admin init new)", PLACES.join(" or "));
+            let text = format!(
+                "where is the cluster's document? give --cluster FILE, or write {} (etcd-admin init new)",
+                PLACES.join(" or ")
+            );
             CliError::usage(text)
         })?;
         let text = std::fs::read_to_string(&path).map_err(|error| CliError::at(&path, error))?;

@@ -6,7 +6,8 @@ use crate::ui::error::{CliError, FAILED};
 use certs::CaKind;
 use serde_norway::{Mapping, Value};
 
-/// Settings that count only when a member starts for the first time. A host that runs keeps its own.
+/// Settings that count only when a member starts for the first time. A host that runs keeps its
+/// own.
 pub(crate) const FOUNDING: [&str; 3] = ["initial-cluster", "initial-cluster-state", "initial-cluster-token"];
 
 /// Settings that follow from the document, and may not be said beside it.
@@ -93,6 +94,7 @@ impl Host<'_> {
 
 /// A mapping as a configuration file.
 pub(crate) fn yaml_text(head: &str, settings: &Mapping) -> Result<String, CliError> {
-    let text = serde_norway::to_string(settings).map_err(|error| CliError::new(FAILED, format!("write YAML: {error}")))?;
+    let text =
+        serde_norway::to_string(settings).map_err(|error| CliError::new(FAILED, format!("write YAML: {error}")))?;
     Ok(format!("{head}{text}"))
 }

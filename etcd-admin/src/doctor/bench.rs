@@ -9,7 +9,8 @@ use std::process::ExitCode;
 
 pub(super) fn fsync(context: &Context, args: &FsyncArgs) -> Result<ExitCode, CliError> {
     if context.dry_run {
-        let text = format!("would write {} times {} bytes to a file in {}\n", args.writes, args.bytes, args.dir.display());
+        let text =
+            format!("would write {} times {} bytes to a file in {}\n", args.writes, args.bytes, args.dir.display());
         return crate::ui::output::say(&text).map(|()| ExitCode::SUCCESS);
     }
     let found = measure(&args.dir, args.writes, args.bytes, None)?;

@@ -1,4 +1,5 @@
-//! `doctor cluster`: what the members report about themselves and about each other. It works without a leader.
+//! `doctor cluster`: what the members report about themselves and about each other. It works
+//! without a leader.
 
 use super::finding::{Finding, tell};
 use crate::cli::context::Context;
@@ -15,12 +16,14 @@ use time::format_description::well_known::Rfc3339;
 
 /// Largest number of entries that a member may lag by.
 const LAG_MAX: u64 = 1000;
-/// Share of its size that a database may hold without using it, in percent, and the size from which it matters.
+/// Share of its size that a database may hold without using it, in percent, and the size from which
+/// it matters.
 const FREE_PERCENT: i64 = 50;
 const FREE_MATTERS: i64 = 64 << 20;
 /// Share of the quota at which it is time to act, in percent.
 const QUOTA_PERCENT: i64 = 80;
-/// Free share of the disk, in percent, below which there is a warning, and below which writes are about to fail.
+/// Free share of the disk, in percent, below which there is a warning, and below which writes are
+/// about to fail.
 const DISK_WARN_PERCENT: u64 = 15;
 const DISK_BAD_PERCENT: u64 = 5;
 /// Free space that is enough for any quota: state, log and a snapshot.
@@ -58,7 +61,12 @@ fn of_view(view: &ClusterView) -> Vec<Finding> {
     findings.push(voters(view));
     findings.extend(view.strangers.iter().map(|(endpoint, cluster)| {
         let text = format!("it belongs to another cluster, {cluster:x}");
-        Finding::bad("endpoint", endpoint, text, "take it out of --endpoints, or look at its data: etcd-admin doctor offline")
+        Finding::bad(
+            "endpoint",
+            endpoint,
+            text,
+            "take it out of --endpoints, or look at its data: etcd-admin doctor offline",
+        )
     }));
     findings.extend(view.members.iter().map(|seen| member(view, seen)));
     findings.extend(connections(view));
@@ -78,8 +86,7 @@ fn leader(view: &ClusterView) -> Finding {
         return if view.is_led() {
             Finding::good("leader", leader.name(), "leads")
         } else {
-            let remedy =
-                "the leader was lost or its disk hangs: give the command again in some seconds; etcd-admin doctor host on its host";
+            let remedy = "the leader was lost or its disk hangs: give the command again in some seconds; etcd-admin doctor host on its host";
             Finding::bad("leader", leader.name(), "no read is confirmed by a quorum", remedy)
         };
     }
@@ -99,14 +106,19 @@ fn leader(view: &ClusterView) -> Finding {
     Finding::bad("leader", "", text, remedy)
 }
 
-/// Returns the members by their last log entries while there is no leader: the first one may be elected, and recovery starts from it.
+/// Returns the members by their last log entries while there is no leader: the first one may be
+/// elected, and recovery starts from it.
 fn newest_log(view: &ClusterView) -> Option<Finding> {
     if view.leader().is_some() {
         return None;
     }
-    let mut logs: Vec<((u64, u64), String)> = view.voters().filter_map(|seen| Some((seen.last_entry()?, seen.name()))).collect();
+    let mut logs: Vec<((u64, u64), String)> =
+        view.voters().filter_map(|seen| Some((seen.last_entry()?, seen.name()))).collect();
     logs.sort_by(|one, other| other.cmp(one));
-    let text = logs.iter().map(|((term, index), name)| format!("{name} ends at entry {index} of term {term}")).collect::<Vec<_>>();
+    let text = logs
+        .iter()
+        .map(|((term, index), name)| format!("{name} ends at entry {index} of term {term}"))
+        .collect::<Vec<_>>();
     (!logs.is_empty()).then(|| Finding::good("log", "", text.join(", ")))
 }
 
@@ -116,16 +128,21 @@ fn voters(view: &ClusterView) -> Finding {
     match (voters, tolerance.verified) {
         (1, _) => Finding::warning("quorum", "", text, "grow it to three: etcd-admin join on another host"),
         (_, 0) if tolerance.assumed > 0 => {
-            let remedy =
-                "their connections are not visible: read their metrics (etcd_network_active_peers), or let /debug/member be served";
+            let remedy = "their connections are not visible: read their metrics (etcd_network_active_peers), or let /debug/member be served";
             Finding::warning("quorum", "", text, remedy)
         }
-        (_, 0) => {
-            Finding::bad("quorum", "", text, "bring back the members that are away, and repair broken connections, before one more fails")
-        }
-        (voters, _) if voters % 2 == 0 => {
-            Finding::warning("quorum", "", text, "an even number survives no more failures than one less: add or remove one")
-        }
+        (_, 0) => Finding::bad(
+            "quorum",
+            "",
+            text,
+            "bring back the members that are away, and repair broken connections, before one more fails",
+        ),
+        (voters, _) if voters % 2 == 0 => Finding::warning(
+            "quorum",
+            "",
+            text,
+            "an even number survives no more failures than one less: add or remove one",
+        ),
         _ => Finding::good("quorum", "", text),
     }
 }
@@ -135,7 +152,11 @@ fn member(view: &ClusterView, seen: &Seen) -> Finding {
     let newest = view.members.iter().map(Seen::applied).max().unwrap_or(0);
     match &seen.status {
         _ if !seen.has_started() => {
-            let kind = if seen.member.is_learner { "a learner that was added and never started" } else { "added and never started" };
+            let kind = if seen.member.is_learner {
+                "a learner that was added and never started"
+            } else {
+                "added and never started"
+            };
             let remedy = format!(
                 "start it on the host of {} (etcd-admin join), or remove it: etcd-admin member remove {}",
                 seen.member.peer_ur_ls.join(","),
@@ -152,7 +173,9 @@ fn member(view: &ClusterView, seen: &Seen) -> Finding {
             let remedy = if reached.is_empty() && view.leader().is_none() {
                 "on its host: etcd-admin doctor host, then systemctl start etcd-server".to_owned()
             } else if reached.is_empty() {
-                format!("on its host: etcd-admin doctor host; if it is lost: etcd-admin member replace {name} --with NAME --peer-urls URL")
+                format!(
+                    "on its host: etcd-admin doctor host; if it is lost: etcd-admin member replace {name} --with NAME --peer-urls URL"
+                )
             } else {
                 "it runs: look at its client URLs and at this command's --cacert, --cert and --key".to_owned()
             };
@@ -161,9 +184,12 @@ fn member(view: &ClusterView, seen: &Seen) -> Finding {
         Ok(status) if !status.errors.is_empty() => {
             Finding::warning("member", name, status.errors.join("; "), "etcd-admin explain tells of each")
         }
-        Ok(_) if seen.member.is_learner => {
-            Finding::warning("member", name.clone(), "a learner, without a vote", format!("etcd-admin member promote {name}"))
-        }
+        Ok(_) if seen.member.is_learner => Finding::warning(
+            "member",
+            name.clone(),
+            "a learner, without a vote",
+            format!("etcd-admin member promote {name}"),
+        ),
         Ok(status) if status.leader == 0 => {
             Finding::bad("member", name, "it answers and knows no leader", "see leader and connection in this list")
         }
@@ -179,10 +205,12 @@ fn member(view: &ClusterView, seen: &Seen) -> Finding {
     }
 }
 
-/// Returns one finding for each connection that is broken, as each side reports it. That a member which is down is not reached is said once,
-/// by the finding about that member.
+/// Returns one finding for each connection that is broken, as each side reports it. That a member
+/// which is down is not reached is said once, by the finding about that member.
 fn connections(view: &ClusterView) -> Vec<Finding> {
-    let is_news = |link: &BrokenLink<'_>| link.to.status.is_ok() || !matches!(link.reason.as_str(), "address" | "silence" | "" | "other");
+    let is_news = |link: &BrokenLink<'_>| {
+        link.to.status.is_ok() || !matches!(link.reason.as_str(), "address" | "silence" | "" | "other")
+    };
     let broken: Vec<Finding> = view
         .broken_links()
         .into_iter()
@@ -194,7 +222,12 @@ fn connections(view: &ClusterView) -> Vec<Finding> {
             } else {
                 link.remedy
             };
-            Finding::bad("connection", format!("{}-{}", link.from.name(), link.to.name()), format!("{kind}{}", link.error), remedy)
+            Finding::bad(
+                "connection",
+                format!("{}-{}", link.from.name(), link.to.name()),
+                format!("{kind}{}", link.error),
+                remedy,
+            )
         })
         .collect();
     let reporting = view.members.iter().filter(|seen| seen.page().is_some() || seen.is_etcd()).count();
@@ -202,7 +235,10 @@ fn connections(view: &ClusterView) -> Vec<Finding> {
         return vec![Finding::good(
             "connection",
             "",
-            format!("{reporting} of {} members report theirs: none is missing between members that answer", view.members.len()),
+            format!(
+                "{reporting} of {} members report theirs: none is missing between members that answer",
+                view.members.len()
+            ),
         )];
     }
     broken
@@ -231,8 +267,11 @@ fn versions(view: &ClusterView) -> Vec<Finding> {
         }
         1 => vec![Finding::good("version", "", listed)],
         _ => {
-            let remedy =
-                if real.is_empty() { "finish the upgrade: etcd-admin roll upgrade lists the order" } else { "finish the upgrade of etcd" };
+            let remedy = if real.is_empty() {
+                "finish the upgrade: etcd-admin roll upgrade lists the order"
+            } else {
+                "finish the upgrade of etcd"
+            };
             vec![Finding::warning("version", "", format!("members differ: {listed}"), remedy)]
         }
     }
@@ -272,7 +311,9 @@ fn certificates(seen: &Seen) -> Vec<Finding> {
         })
         .collect();
     match (findings.is_empty(), seen.certificate_days()) {
-        (true, Some(days)) => vec![Finding::good("certificate", seen.name(), format!("the first one expires in {days} days"))],
+        (true, Some(days)) => {
+            vec![Finding::good("certificate", seen.name(), format!("the first one expires in {days} days"))]
+        }
         _ => findings,
     }
 }
@@ -294,27 +335,42 @@ fn disk(seen: &Seen) -> Option<Finding> {
     })
 }
 
-/// Returns clocks that differ: between members by their probes of each other, and from this machine's clock by the time on their pages.
+/// Returns clocks that differ: between members by their probes of each other, and from this
+/// machine's clock by the time on their pages.
 fn clocks(view: &ClusterView) -> Vec<Finding> {
-    const REMEDY: &str = "synchronize the clocks (chrony, systemd-timesyncd): certificates, leases and tokens depend on them";
+    const REMEDY: &str =
+        "synchronize the clocks (chrony, systemd-timesyncd): certificates, leases and tokens depend on them";
     let mut findings = Vec::new();
     for to in &view.members {
         let reported = view.members.iter().filter_map(|from| {
             let peer = from.page()?.peers.iter().find(|peer| peer.id == to.id())?;
             Some((from, peer.clock_drift_milliseconds?))
         });
-        if let Some((from, drift)) =
-            reported.filter(|(_, drift)| drift.abs() > CLOCK_DRIFT_MAX_MILLISECONDS).max_by_key(|(_, drift)| drift.abs())
+        if let Some((from, drift)) = reported
+            .filter(|(_, drift)| drift.abs() > CLOCK_DRIFT_MAX_MILLISECONDS)
+            .max_by_key(|(_, drift)| drift.abs())
         {
-            findings.push(Finding::warning("clock", to.name(), format!("{} that of {}", ahead(drift), from.name()), REMEDY));
+            findings.push(Finding::warning(
+                "clock",
+                to.name(),
+                format!("{} that of {}", ahead(drift), from.name()),
+                REMEDY,
+            ));
         }
     }
     let now = OffsetDateTime::now_utc();
     for seen in &view.members {
-        let Some(theirs) = seen.page().and_then(|page| OffsetDateTime::parse(&page.time, &Rfc3339).ok()) else { continue };
+        let Some(theirs) = seen.page().and_then(|page| OffsetDateTime::parse(&page.time, &Rfc3339).ok()) else {
+            continue;
+        };
         let drift = i64::try_from((theirs - now).whole_milliseconds()).unwrap_or(i64::MAX);
         if drift.abs() > OWN_CLOCK_DRIFT_MAX_MILLISECONDS {
-            findings.push(Finding::warning("clock", seen.name(), format!("{} that of this machine", ahead(drift)), REMEDY));
+            findings.push(Finding::warning(
+                "clock",
+                seen.name(),
+                format!("{} that of this machine", ahead(drift)),
+                REMEDY,
+            ));
         }
     }
     findings
@@ -345,7 +401,12 @@ fn space(seen: &Seen) -> Vec<Finding> {
     let mut findings = Vec::new();
     let wasted = status.db_size - status.db_size_in_use;
     findings.push(if status.db_size > FREE_MATTERS && wasted * 100 > status.db_size * FREE_PERCENT {
-        Finding::warning("space", seen.name(), text, "give it back: etcd-admin defrag --endpoints of one member at a time")
+        Finding::warning(
+            "space",
+            seen.name(),
+            text,
+            "give it back: etcd-admin defrag --endpoints of one member at a time",
+        )
     } else {
         Finding::good("space", seen.name(), text)
     });
@@ -365,7 +426,8 @@ async fn lists(client: &Client, view: &ClusterView) -> Vec<Finding> {
         let Some(own) = seen.endpoint.as_ref().and_then(|endpoint| client.at(endpoint).ok()) else { continue };
         let request = MemberListRequest { linearizable: false };
         let listed = own.call(Repeat::Safe, async |session| session.cluster().member_list(request).await).await;
-        let listed: Option<Vec<u64>> = listed.ok().map(|listed| listed.members.iter().map(|member| member.id).collect());
+        let listed: Option<Vec<u64>> =
+            listed.ok().map(|listed| listed.members.iter().map(|member| member.id).collect());
         if listed.is_some_and(|listed| listed != wanted) {
             let remedy = "if it stays so it belongs to another cluster: look at its data directory with etcd-admin doctor offline";
             findings.push(Finding::warning("members", seen.name(), "it lists other members than the others", remedy));
@@ -383,7 +445,8 @@ async fn hashes(client: &Client, view: &ClusterView) -> Option<Finding> {
     for seen in view.members.iter().filter(|seen| seen.proven) {
         let own = client.at(seen.endpoint.as_ref()?).ok()?;
         let request = HashKvRequest { revision: view.revision };
-        let response = own.call(Repeat::Safe, async |session| session.maintenance().hash_kv(request).await).await.ok()?;
+        let response =
+            own.call(Repeat::Safe, async |session| session.maintenance().hash_kv(request).await).await.ok()?;
         hashes.push((seen.name(), response.hash, response.compact_revision));
     }
     let compacted: BTreeSet<i64> = hashes.iter().map(|(_, _, compacted)| *compacted).collect();
@@ -391,7 +454,9 @@ async fn hashes(client: &Client, view: &ClusterView) -> Option<Finding> {
     let text = hashes.iter().map(|(name, hash, _)| format!("{name} {hash:08x}")).collect::<Vec<_>>().join(", ");
     match (compacted.len(), distinct.len()) {
         (_, 0) => None,
-        (1, 1) => Some(Finding::good("content", "", format!("the same at revision {} on {}", view.revision, hashes.len()))),
+        (1, 1) => {
+            Some(Finding::good("content", "", format!("the same at revision {} on {}", view.revision, hashes.len())))
+        }
         // Compacted at different moments, which hashes distinguish too.
         (compacted, _) if compacted > 1 => None,
         _ => {
@@ -409,7 +474,12 @@ mod tests {
     /// Three members with pages, which `change` alters.
     fn view(change: impl Fn(u64, &mut MemberPage)) -> ClusterView {
         let members = (1..=3_u64).map(|id| {
-            let peer = |other: u64| PagePeer { id: format!("{other:x}"), streams_in: 2, streams_out: 2, ..PagePeer::default() };
+            let peer = |other: u64| PagePeer {
+                id: format!("{other:x}"),
+                streams_in: 2,
+                streams_out: 2,
+                ..PagePeer::default()
+            };
             let mut page = MemberPage {
                 peers: (1..=3).filter(|other| *other != id).map(peer).collect(),
                 time: OffsetDateTime::now_utc().format(&Rfc3339).unwrap(),
@@ -437,17 +507,26 @@ mod tests {
 
     #[test]
     fn every_page_is_a_source_of_problems() {
-        let certificate =
-            |setting: &str, days_left| PageCertificate { setting: setting.to_owned(), subject: "CN=m2".to_owned(), days_left };
+        let certificate = |setting: &str, days_left| PageCertificate {
+            setting: setting.to_owned(),
+            subject: "CN=m2".to_owned(),
+            days_left,
+        };
         type Change = Box<dyn Fn(&mut MemberPage)>;
         let cases: Vec<(Change, &str)> = vec![
-            (Box::new(|page| page.disk = Some(Disk { path: "/data".to_owned(), free_bytes: 1, total_bytes: 100 })), "disk m2: "),
+            (
+                Box::new(|page| page.disk = Some(Disk { path: "/data".to_owned(), free_bytes: 1, total_bytes: 100 })),
+                "disk m2: ",
+            ),
             (
                 Box::new(move |page| page.certificates = vec![certificate("--cert-file", 29)]),
                 "certificate of --cert-file (CN=m2) expires in 29 days",
             ),
             (Box::new(move |page| page.certificates = vec![certificate("--cert-file", -1)]), "has expired 1 days ago"),
-            (Box::new(move |page| page.certificates = vec![certificate("--client-crl-file", 6)]), "the CRL of --client-crl-file"),
+            (
+                Box::new(move |page| page.certificates = vec![certificate("--client-crl-file", 6)]),
+                "the CRL of --client-crl-file",
+            ),
             (Box::new(|page| page.time = "2020-01-01T00:00:00Z".to_owned()), "behind that of this machine"),
             (
                 Box::new(|page| page.peers[0].clock_drift_milliseconds = Some(3_600_000)),
@@ -465,23 +544,35 @@ mod tests {
         }
         // A fresh CRL, which lives for a month, is none.
         let fresh = view(|_, page| {
-            page.certificates = vec![PageCertificate { setting: "--peer-crl-file".to_owned(), subject: "CN=ca".to_owned(), days_left: 29 }]
+            page.certificates = vec![PageCertificate {
+                setting: "--peer-crl-file".to_owned(),
+                subject: "CN=ca".to_owned(),
+                days_left: 29,
+            }]
         });
         assert_eq!(text(&fresh), "");
     }
 
     #[test]
     fn every_reason_of_a_broken_connection_is_shown_with_its_remedy() {
-        for reason in ["address", "certificate", "name", "version", "cluster_id", "member_id", "membership", "silence", "other"] {
+        for reason in
+            ["address", "certificate", "name", "version", "cluster_id", "member_id", "membership", "silence", "other"]
+        {
             let view = view(|id, page| {
                 if id == 2 {
                     page.peers[1].streams_in = 0;
-                    page.peers[1].problem =
-                        Some(PageProblem { reason: reason.to_owned(), error: "it broke".to_owned(), remedy: "repair it".to_owned() });
+                    page.peers[1].problem = Some(PageProblem {
+                        reason: reason.to_owned(),
+                        error: "it broke".to_owned(),
+                        remedy: "repair it".to_owned(),
+                    });
                 }
             });
             let found = text(&view);
-            assert!(found.contains(&format!("connection m2-m3: {reason}: it broke\n    repair it\n")), "{reason}: {found}");
+            assert!(
+                found.contains(&format!("connection m2-m3: {reason}: it broke\n    repair it\n")),
+                "{reason}: {found}"
+            );
             assert!(!view.is_healthy() && view.tolerance().verified == 0, "{reason}");
         }
     }

@@ -46,7 +46,8 @@ pub(super) fn doctor(context: &Context, data: &Path) -> Result<ExitCode, CliErro
             );
             findings.push(Finding::good("data", data.display(), text));
             findings.push(if found.last_index < found.commit {
-                let remedy = "its log ends before what it has promised: take it out and in again (etcd-admin member rebuild)";
+                let remedy =
+                    "its log ends before what it has promised: take it out and in again (etcd-admin member rebuild)";
                 let text = format!("the log ends at {}, and {} was committed", found.last_index, found.commit);
                 Finding::bad("log", data.display(), text, remedy)
             } else {
@@ -72,7 +73,12 @@ fn modes(data: &Path) -> Finding {
         Err(error) => Finding::bad("mode", data.display(), error.to_string(), "is this the data directory?"),
         Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
             let mode = metadata.permissions().mode() & 0o777;
-            Finding::warning("mode", data.display(), format!("others may look at it: {mode:04o}"), format!("chmod 0700 {}", data.display()))
+            Finding::warning(
+                "mode",
+                data.display(),
+                format!("others may look at it: {mode:04o}"),
+                format!("chmod 0700 {}", data.display()),
+            )
         }
         Ok(_) => Finding::good("mode", data.display(), "for its owner alone"),
     }

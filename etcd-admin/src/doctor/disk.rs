@@ -41,9 +41,11 @@ pub(crate) fn measure(dir: &Path, writes: u32, bytes: u32, limit: Option<Duratio
     let failed = |error: std::io::Error| CliError::at(dir, error);
     let file = tempfile::tempfile_in(dir).map_err(failed)?;
     let block = vec![0x5a; bytes as usize];
-    // As a log does: the room is there before, so that a sync writes no metadata of the file system.
+    // As a log does: the room is there before, so that a sync writes no metadata of the file
+    // system.
     let length = u64::from(writes) * u64::from(bytes);
-    nix::fcntl::fallocate(&file, nix::fcntl::FallocateFlags::empty(), 0, length.cast_signed()).map_err(|error| failed(error.into()))?;
+    nix::fcntl::fallocate(&file, nix::fcntl::FallocateFlags::empty(), 0, length.cast_signed())
+        .map_err(|error| failed(error.into()))?;
     file.sync_all().map_err(failed)?;
     let begun = Instant::now();
     let mut times = Vec::new();
@@ -76,9 +78,12 @@ pub(crate) fn probe(dir: &Path) -> Result<Latency, CliError> {
 pub(super) fn sync_time(dir: &Path) -> Finding {
     let near = nearest(dir);
     match probe(&near) {
-        Err(error) => {
-            Finding::bad("disk-write", near.display(), error.to_string(), "the daemon has to write there: look at modes and mounts")
-        }
+        Err(error) => Finding::bad(
+            "disk-write",
+            near.display(),
+            error.to_string(),
+            "the daemon has to write there: look at modes and mounts",
+        ),
         Ok(found) => {
             let text = format!(
                 "a sync takes {} at the median, {} at the 99th percentile",
@@ -118,7 +123,8 @@ pub(super) fn room(dir: &Path, quota: u64) -> Vec<Finding> {
             });
         }
     }
-    findings.extend(nix::sys::statfs::statfs(&near).ok().map(|stat| kind(&near, stat.filesystem_type().0.cast_unsigned())));
+    findings
+        .extend(nix::sys::statfs::statfs(&near).ok().map(|stat| kind(&near, stat.filesystem_type().0.cast_unsigned())));
     findings
 }
 
@@ -126,13 +132,24 @@ pub(super) fn room(dir: &Path, quota: u64) -> Vec<Finding> {
 fn kind(dir: &Path, magic: u64) -> Finding {
     let remedy = "put the data directory on a local disk";
     match magic {
-        0x6969 => Finding::bad("file-system", dir.display(), "NFS: its locks and syncs are not to be relied upon", remedy),
+        0x6969 => {
+            Finding::bad("file-system", dir.display(), "NFS: its locks and syncs are not to be relied upon", remedy)
+        }
         0xff53_4d42 | 0xfe53_4d42 | 0x517b => {
             Finding::bad("file-system", dir.display(), "SMB: its locks and syncs are not to be relied upon", remedy)
         }
-        0x6573_5546 => Finding::warning("file-system", dir.display(), "FUSE: whether a sync is one depends on what is behind it", remedy),
-        0x0102_1994 => Finding::warning("file-system", dir.display(), "tmpfs: it is gone when the machine restarts", remedy),
-        0x794c_7630 => Finding::warning("file-system", dir.display(), "overlay, as of a container: it may be gone with it", remedy),
+        0x6573_5546 => Finding::warning(
+            "file-system",
+            dir.display(),
+            "FUSE: whether a sync is one depends on what is behind it",
+            remedy,
+        ),
+        0x0102_1994 => {
+            Finding::warning("file-system", dir.display(), "tmpfs: it is gone when the machine restarts", remedy)
+        }
+        0x794c_7630 => {
+            Finding::warning("file-system", dir.display(), "overlay, as of a container: it may be gone with it", remedy)
+        }
         0xef53 => Finding::good("file-system", dir.display(), "ext4"),
         0x5846_5342 => Finding::good("file-system", dir.display(), "xfs"),
         0x9123_683e => Finding::good("file-system", dir.display(), "btrfs"),

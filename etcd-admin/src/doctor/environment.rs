@@ -8,7 +8,8 @@ use std::process::Command;
 /// Checks that the clock is synchronised.
 pub(super) fn clock() -> Finding {
     let asked = Command::new("timedatectl").args(["show", "--property=NTPSynchronized", "--value"]).output();
-    let said = asked.ok().filter(|out| out.status.success()).map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
+    let said =
+        asked.ok().filter(|out| out.status.success()).map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
     let marked = std::path::Path::new("/run/systemd/timesync/synchronized").exists();
     match said.as_deref() {
         _ if marked => Finding::good("clock", "", "synchronized"),
@@ -23,7 +24,8 @@ pub(super) fn clock() -> Finding {
     }
 }
 
-/// Returns `true` if an address can be listened on. `held` is when the member itself runs and has it.
+/// Returns `true` if an address can be listened on. `held` is when the member itself runs and has
+/// it.
 pub(super) fn port(what: &str, address: SocketAddr, held: bool) -> Finding {
     match TcpListener::bind(address) {
         Ok(_) => Finding::good("port", address, format!("free for {what}")),
@@ -31,7 +33,8 @@ pub(super) fn port(what: &str, address: SocketAddr, held: bool) -> Finding {
             Finding::good("port", address, format!("in use for {what}, and the member runs"))
         }
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            let remedy = format!("stop what listens there (ss -ltnp 'sport = :{}'), or choose another port", address.port());
+            let remedy =
+                format!("stop what listens there (ss -ltnp 'sport = :{}'), or choose another port", address.port());
             Finding::bad("port", address, format!("{what}: in use by another process"), remedy)
         }
         Err(error) if error.kind() == ErrorKind::AddrNotAvailable => Finding::bad(
@@ -40,7 +43,12 @@ pub(super) fn port(what: &str, address: SocketAddr, held: bool) -> Finding {
             format!("{what}: this machine has no such address"),
             "correct host, or say listen in the document",
         ),
-        Err(error) => Finding::bad("port", address, format!("{what}: {error}"), "look at the address and at who may use such a port"),
+        Err(error) => Finding::bad(
+            "port",
+            address,
+            format!("{what}: {error}"),
+            "look at the address and at who may use such a port",
+        ),
     }
 }
 
@@ -54,7 +62,9 @@ pub(super) fn name(member: &str, host: &str, port: u16) -> Finding {
             let addresses: Vec<String> = addresses.map(|address| address.ip().to_string()).collect();
             Finding::good("name", member, format!("{host} is {}", addresses.join(", ")))
         }
-        Err(error) => Finding::bad("name", member, format!("{host}: {error}"), "look at its spelling, DNS and /etc/hosts"),
+        Err(error) => {
+            Finding::bad("name", member, format!("{host}: {error}"), "look at its spelling, DNS and /etc/hosts")
+        }
     }
 }
 
@@ -68,8 +78,13 @@ pub(super) fn unit() -> Option<Finding> {
     if of("LoadState") != "loaded" {
         return None;
     }
-    let report =
-        format!("{}, last result {}, exit code {}, {} restarts", of("ActiveState"), of("Result"), of("ExecMainStatus"), of("NRestarts"));
+    let report = format!(
+        "{}, last result {}, exit code {}, {} restarts",
+        of("ActiveState"),
+        of("Result"),
+        of("ExecMainStatus"),
+        of("NRestarts")
+    );
     let remedy = match of("Result") {
         "success" => return Some(Finding::good("unit", UNIT, report)),
         "watchdog" => "it stood still for 30 s: look at the disk and at memory (journalctl -u etcd-server)",
@@ -82,7 +97,8 @@ pub(super) fn unit() -> Option<Finding> {
 
 /// Returns the user that systemd runs the daemon as. `None` where there is no such unit.
 pub(super) fn user_of_unit() -> Option<String> {
-    let out = Command::new("systemctl").args(["show", "etcd-server.service", "--property=User", "--value"]).output().ok()?;
+    let out =
+        Command::new("systemctl").args(["show", "etcd-server.service", "--property=User", "--value"]).output().ok()?;
     let user = String::from_utf8_lossy(&out.stdout).trim().to_owned();
     (out.status.success() && !user.is_empty()).then_some(user)
 }

@@ -27,11 +27,21 @@ impl Finding {
         Self { check, severity: Severity::Good, subject: subject.to_string(), text: text.into(), remedy: String::new() }
     }
 
-    pub(crate) fn warning(check: &'static str, subject: impl ToString, text: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn warning(
+        check: &'static str,
+        subject: impl ToString,
+        text: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
         Self { severity: Severity::Warning, remedy: remedy.into(), ..Self::good(check, subject, text) }
     }
 
-    pub(crate) fn bad(check: &'static str, subject: impl ToString, text: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn bad(
+        check: &'static str,
+        subject: impl ToString,
+        text: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
         Self { severity: Severity::Bad, remedy: remedy.into(), ..Self::good(check, subject, text) }
     }
 }
@@ -68,7 +78,8 @@ pub(crate) fn tell(context: &Context, mut findings: Vec<Finding>) -> Result<Exit
     print_result(context.format, &report, || {
         let rows: Vec<_> = findings.iter().map(row).collect();
         let cures = findings.iter().filter(|finding| !finding.remedy.is_empty());
-        let cures: String = cures.map(|finding| format!("{} {}: {}\n", finding.check, finding.subject, finding.remedy)).collect();
+        let cures: String =
+            cures.map(|finding| format!("{} {}: {}\n", finding.check, finding.subject, finding.remedy)).collect();
         let cures = if cures.is_empty() { String::new() } else { format!("\nWhat to do\n{cures}") };
         format!(
             "{}{cures}\n{} looked at, {bad} bad, {warnings} to be watched\n",

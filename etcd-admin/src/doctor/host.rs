@@ -24,13 +24,23 @@ pub(super) fn doctor(context: &Context, config: &Path, no_probe: bool) -> Result
     findings.extend(unit());
     findings.extend(packages());
     match settings_of_file(config) {
-        Err(reason) => findings.push(Finding::bad("configuration", config.display(), reason, "mend the file: the daemon would not start")),
+        Err(reason) => findings.push(Finding::bad(
+            "configuration",
+            config.display(),
+            reason,
+            "mend the file: the daemon would not start",
+        )),
         Ok(config::Loaded { settings, warnings, .. }) => {
             findings.push(Finding::good("configuration", config.display(), "the daemon would take it"));
             findings.extend(
                 // etcd warns so of every file without a second listener, which is not needed here.
                 warnings.iter().filter(|warning| warning.setting != "--listen-client-http-urls").map(|warning| {
-                    Finding::warning("configuration", config.display(), warning.to_string(), "correct or remove the setting")
+                    Finding::warning(
+                        "configuration",
+                        config.display(),
+                        warning.to_string(),
+                        "correct or remove the setting",
+                    )
                 }),
             );
             findings.extend(of_settings(context, &settings, no_probe));
@@ -84,18 +94,35 @@ fn of_settings(context: &Context, settings: &config::Settings, no_probe: bool) -
 }
 
 /// Checks a certificate with its key and its CA.
-pub(super) fn pair(context: &Context, profile: Profile, cert: &Path, key: &Path, ca: &Path, wanted: &[Name]) -> Vec<Finding> {
+pub(super) fn pair(
+    context: &Context,
+    profile: Profile,
+    cert: &Path,
+    key: &Path,
+    ca: &Path,
+    wanted: &[Name],
+) -> Vec<Finding> {
     let checked = || -> Result<Vec<certs::Finding>, CliError> {
         let (shown, cas) = (crate::host::certificates(cert)?, crate::host::certificates(ca)?);
         certs::files::check_private(key)?;
         let text = certs::files::read_text(key)?;
         let key = PrivateKey::from_pem(&text, None).map_err(|error| CliError::of_file(key, &error))?;
         let lists = [];
-        let check = HostCheck { profile, shown: &shown, cas: &cas, revocation_lists: &lists, key: Some(&key), wanted, warn: WARN };
+        let check = HostCheck {
+            profile,
+            shown: &shown,
+            cas: &cas,
+            revocation_lists: &lists,
+            key: Some(&key),
+            wanted,
+            warn: WARN,
+        };
         Ok(check.run(context.now))
     };
     match checked() {
-        Err(failure) => vec![Finding::bad("certificate", cert.display(), failure.to_string(), "etcd-admin cert verify tells more")],
+        Err(failure) => {
+            vec![Finding::bad("certificate", cert.display(), failure.to_string(), "etcd-admin cert verify tells more")]
+        }
         Ok(found) => found
             .into_iter()
             .map(|found| Finding {

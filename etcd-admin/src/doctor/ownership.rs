@@ -5,7 +5,8 @@ use nix::unistd::{Gid, Group, Uid, User};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// Returns the finding about the owners below `data`. The member runs as `user`, or as the owner of the directory if that is not known.
+/// Returns the finding about the owners below `data`. The member runs as `user`, or as the owner of
+/// the directory if that is not known.
 pub(super) fn owner(data: &Path, user: Option<&str>) -> Option<Finding> {
     let directory = std::fs::metadata(data).ok()?;
     let known = user.and_then(|name| User::from_name(name).ok().flatten());
@@ -23,7 +24,12 @@ pub(super) fn owner(data: &Path, user: Option<&str>) -> Option<Finding> {
         name_of(*owner),
         name_of(wanted)
     );
-    let remedy = format!("chown -R {}:{} {}, then systemctl start etcd-server", name_of(wanted), name_of_group(group), data.display());
+    let remedy = format!(
+        "chown -R {}:{} {}, then systemctl start etcd-server",
+        name_of(wanted),
+        name_of_group(group),
+        data.display()
+    );
     Some(Finding::bad("owner", data.display(), text, remedy))
 }
 

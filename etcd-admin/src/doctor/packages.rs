@@ -11,10 +11,14 @@ const NAMES: [&str; 2] = ["etcd", "etcd-server"];
 /// nothing on a host without dpkg.
 pub(super) fn packages() -> Vec<Finding> {
     // Fails for names that dpkg does not know, and lists the others.
-    let query = Command::new("dpkg-query").args(["--show", "--showformat=${Package} ${db:Status-Status}\\n"]).args(NAMES).output();
+    let query = Command::new("dpkg-query")
+        .args(["--show", "--showformat=${Package} ${db:Status-Status}\\n"])
+        .args(NAMES)
+        .output();
     let Ok(query) = query else { return Vec::new() };
-    let found: Vec<_> =
-        not_purged(&String::from_utf8_lossy(&query.stdout)).map(|(package, is_installed)| finding(package, is_installed)).collect();
+    let found: Vec<_> = not_purged(&String::from_utf8_lossy(&query.stdout))
+        .map(|(package, is_installed)| finding(package, is_installed))
+        .collect();
     if found.is_empty() {
         vec![Finding::good("packages", "dpkg", "no etcd package of the distribution can delete the data")]
     } else {
@@ -35,8 +39,8 @@ fn finding(package: &str, is_installed: bool) -> Finding {
     )
 }
 
-/// Returns the packages of [`NAMES`] that dpkg can still purge, and whether they are installed: from
-/// lines with a name and a state.
+/// Returns the packages of [`NAMES`] that dpkg can still purge, and whether they are installed:
+/// from lines with a name and a state.
 fn not_purged(listed: &str) -> impl Iterator<Item = (&str, bool)> {
     let listed = listed.lines().filter_map(|line| line.split_once(' '));
     listed
@@ -51,11 +55,19 @@ mod tests {
     #[test]
     fn every_etcd_daemon_that_can_be_purged_is_found() {
         for package in ["etcd-server", "etcd", "etcd-client", "etcd-appliance", "my-etcd-server"] {
-            for (state, is_left) in
-                [("config-files", true), ("installed", true), ("half-installed", true), ("unpacked", true), ("not-installed", false)]
-            {
+            for (state, is_left) in [
+                ("config-files", true),
+                ("installed", true),
+                ("half-installed", true),
+                ("unpacked", true),
+                ("not-installed", false),
+            ] {
                 let listed = format!("adduser installed\n{package} {state}\nzip config-files\n");
-                let expected = if is_left && NAMES.contains(&package) { vec![(package, state == "installed")] } else { Vec::new() };
+                let expected = if is_left && NAMES.contains(&package) {
+                    vec![(package, state == "installed")]
+                } else {
+                    Vec::new()
+                };
                 assert_eq!(not_purged(&listed).collect::<Vec<_>>(), expected, "{package} {state}");
             }
         }

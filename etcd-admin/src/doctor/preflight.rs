@@ -1,4 +1,5 @@
-//! `preflight`: whether this host is fit to be the member that the document says, before anything is changed.
+//! `preflight`: whether this host is fit to be the member that the document says, before anything
+//! is changed.
 
 use super::args::PreflightArgs;
 use super::disk::{DEFAULT_QUOTA, room, sync_time};
@@ -36,7 +37,8 @@ pub(super) fn preflight(context: &Context, args: &PreflightArgs) -> Result<ExitC
     for (what, number) in [("clients", file.client_port_of(host.entry)), ("members", file.peer_port_of(host.entry))] {
         findings.push(port(what, SocketAddr::new(address, number), running));
     }
-    findings.extend(file.hosts().map(|other| name(&other.entry.name, &other.entry.host, file.peer_port_of(other.entry))));
+    findings
+        .extend(file.hosts().map(|other| name(&other.entry.name, &other.entry.host, file.peer_port_of(other.entry))));
     findings.extend(certificates(context, &host));
     findings.extend(peers(&host)?);
     tell(context, findings)
@@ -45,7 +47,12 @@ pub(super) fn preflight(context: &Context, args: &PreflightArgs) -> Result<ExitC
 fn members(file: &ClusterFile) -> Finding {
     let count = file.members.len();
     match count {
-        1 => Finding::warning("members", &file.name, "one member: nothing may fail", "three members bear the loss of one"),
+        1 => Finding::warning(
+            "members",
+            &file.name,
+            "one member: nothing may fail",
+            "three members bear the loss of one",
+        ),
         count if count % 2 == 0 => {
             let text = format!("{count} members bear no more failures than {}", count - 1);
             Finding::warning("members", &file.name, text, "take one more or one less")
@@ -64,7 +71,8 @@ fn existing(host: &Host<'_>, running: bool) -> Finding {
         (false, _) => Finding::good("data", data.display(), "nobody has lived there"),
         (true, true) => Finding::good("data", data.display(), "the member runs"),
         (true, false) => {
-            let remedy = "if it is to begin anew, move the directory aside: an old member would be refused by a new cluster";
+            let remedy =
+                "if it is to begin anew, move the directory aside: an old member would be refused by a new cluster";
             Finding::warning("data", data.display(), "a member has been here", remedy)
         }
     }
@@ -95,7 +103,8 @@ fn certificates(context: &Context, host: &Host<'_>) -> Vec<Finding> {
         .collect()
 }
 
-/// Tries the peer URL of every other member with the certificate of this host: what a member that starts here would meet.
+/// Tries the peer URL of every other member with the certificate of this host: what a member that
+/// starts here would meet.
 fn peers(host: &Host<'_>) -> Result<Vec<Finding>, CliError> {
     let dir = host.certificates().join("current");
     let file = |name: &str| Some(dir.join(name));
@@ -121,7 +130,12 @@ fn peers(host: &Host<'_>) -> Result<Vec<Finding>, CliError> {
             Ok(_) | Err(PageError::Status(_)) => Finding::good("peer", url, format!("{} answers", other.entry.name)),
             Err(PageError::Broken(broken)) if broken.is_unreachable() => {
                 let text = format!("{} does not answer: {}", other.entry.name, broken.without_endpoint());
-                Finding::warning("peer", url, text, "it is no fault before that member is started; else open the port in the firewall")
+                Finding::warning(
+                    "peer",
+                    url,
+                    text,
+                    "it is no fault before that member is started; else open the port in the firewall",
+                )
             }
             Err(error) => {
                 let remedy = "compare peer-ca.crt, peer.crt and the names in it on both hosts: etcd-admin doctor host";

@@ -121,8 +121,16 @@ async fn perf(ctl: &Ctl, args: &CheckArgs) -> Result<(), CtlError> {
         line(false, String::new(), format!("FAIL: too many errors\nFAIL: ERROR({error}) -> 1"))?;
     }
     let enough = throughput > f64::from(load.puts_per_second) * 0.9;
-    line(enough, format!("Throughput is {throughput:.0} writes/s"), format!("FAIL: Throughput too low: {throughput:.0} writes/s"))?;
-    line(slowest <= 0.5, format!("Slowest request took {slowest:.6}s"), format!("Slowest request took too long: {slowest:.6}s"))?;
+    line(
+        enough,
+        format!("Throughput is {throughput:.0} writes/s"),
+        format!("FAIL: Throughput too low: {throughput:.0} writes/s"),
+    )?;
+    line(
+        slowest <= 0.5,
+        format!("Slowest request took {slowest:.6}s"),
+        format!("Slowest request took too long: {slowest:.6}s"),
+    )?;
     line(deviation <= 0.1, format!("Stddev is {deviation:.6}s"), format!("Stddev too high: {deviation:.6}s"))?;
     say(if good { b"PASS\n" } else { b"FAIL\n" })?;
     if good { Ok(()) } else { Err(CtlError::new(Exit::Error, "")) }
@@ -166,7 +174,10 @@ async fn datascale(ctl: &Ctl, args: &CheckArgs) -> Result<(), CtlError> {
 async fn tidy(ctl: &Ctl, prefix: &str, args: &CheckArgs) -> Result<(), CtlError> {
     let (key, range_end) = (Bytes::from(prefix.to_owned()), Bytes::from(prefix_end(prefix.as_bytes())));
     let request = DeleteRangeRequest { key, range_end, prev_kv: false };
-    let deleted = ctl.client.call_within(None, Repeat::Safe, async |session| session.kv().delete_range(request.clone()).await).await?;
+    let deleted = ctl
+        .client
+        .call_within(None, Repeat::Safe, async |session| session.kv().delete_range(request.clone()).await)
+        .await?;
     let revision = deleted.header.map_or(0, |header| header.revision);
     if args.auto_compact {
         say(format!("Compacting with revision {revision}\n").as_bytes())?;
@@ -178,7 +189,11 @@ async fn tidy(ctl: &Ctl, prefix: &str, args: &CheckArgs) -> Result<(), CtlError>
         for endpoint in &ctl.client.settings.endpoints {
             say(format!("Defragmenting {endpoint:?}\n").as_bytes())?;
             let client = ctl.client.at(endpoint)?;
-            client.call_within(None, Repeat::Unsafe, async |session| session.maintenance().defragment(DefragmentRequest {}).await).await?;
+            client
+                .call_within(None, Repeat::Unsafe, async |session| {
+                    session.maintenance().defragment(DefragmentRequest {}).await
+                })
+                .await?;
             say(format!("Defragmented {endpoint:?}\n").as_bytes())?;
         }
     }

@@ -34,7 +34,11 @@ pub(super) async fn endpoints(ctl: &Ctl, cluster: bool) -> Result<Vec<String>, C
 }
 
 /// Sends a request to one endpoint, independent of the others.
-pub(super) async fn at<T>(ctl: &Ctl, endpoint: &str, ask: impl AsyncFn(&Client) -> Result<T, CallError>) -> Result<T, CtlError> {
+pub(super) async fn at<T>(
+    ctl: &Ctl,
+    endpoint: &str,
+    ask: impl AsyncFn(&Client) -> Result<T, CallError>,
+) -> Result<T, CtlError> {
     let client = ctl.client.at(endpoint)?;
     match ask(&client).await {
         Ok(response) => Ok(response),
@@ -49,7 +53,8 @@ async fn health(ctl: &Ctl, cluster: bool) -> Result<(), CtlError> {
     let endpoints = endpoints(ctl, cluster).await?;
     let healths = join_all(endpoints.into_iter().map(|endpoint| async move {
         let begun = Instant::now();
-        let error = at(ctl, &endpoint, async |client| look(client).await).await.unwrap_or_else(|ctl_error| ctl_error.text);
+        let error =
+            at(ctl, &endpoint, async |client| look(client).await).await.unwrap_or_else(|ctl_error| ctl_error.text);
         Health { endpoint, took: begun.elapsed(), error }
     }))
     .await;
@@ -71,7 +76,8 @@ async fn look(client: &Client) -> Result<String, CallError> {
     match client.call(Repeat::Safe, async |session| session.maintenance().alarm(request).await).await {
         Ok(response) if response.alarms.is_empty() => Ok(String::new()),
         Ok(response) => {
-            let alarms: String = response.alarms.iter().map(|alarm| format!("{} ", alarm.alarm().as_str_name())).collect();
+            let alarms: String =
+                response.alarms.iter().map(|alarm| format!("{} ", alarm.alarm().as_str_name())).collect();
             Ok(format!("Active Alarm(s): {alarms}"))
         }
         Err(_) => Ok("Unable to fetch the alarm list".to_owned()),
@@ -102,7 +108,9 @@ async fn hash(ctl: &Ctl, cluster: bool, revision: i64) -> Result<(), CtlError> {
     let mut error = None;
     for endpoint in endpoints(ctl, cluster).await? {
         let asked = at(ctl, &endpoint, async |client| {
-            client.call(Repeat::Safe, async |session| session.maintenance().hash_kv(HashKvRequest { revision }).await).await
+            client
+                .call(Repeat::Safe, async |session| session.maintenance().hash_kv(HashKvRequest { revision }).await)
+                .await
         });
         match asked.await {
             Ok(hash) => hashes.push((endpoint, hash)),

@@ -26,7 +26,8 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// One key, a range, a prefix, or all keys from one on. Flags that exclude each other have been refused before.
+    /// One key, a range, a prefix, or all keys from one on. Flags that exclude each other have been
+    /// refused before.
     pub(crate) fn of(args: &[OsString], prefix: bool, from_key: bool) -> Self {
         let word = |position: usize| args.get(position).cloned().map(|word| Bytes::from(word.into_vec()));
         let key = word(0).unwrap_or_default();
@@ -43,7 +44,8 @@ impl Keys {
 /// Go's way to say that a text is no number.
 fn number_error(function: &str, text: &str, kind: &std::num::IntErrorKind) -> String {
     use std::num::IntErrorKind as Kind;
-    let reason = if matches!(kind, Kind::PosOverflow | Kind::NegOverflow) { "value out of range" } else { "invalid syntax" };
+    let reason =
+        if matches!(kind, Kind::PosOverflow | Kind::NegOverflow) { "value out of range" } else { "invalid syntax" };
     format!("strconv.{function}: parsing {}: {reason}", go_text::quoted(text.as_bytes()))
 }
 

@@ -68,14 +68,24 @@ pub(super) fn range_request(args: &GetArgs) -> Result<RangeRequest, CtlError> {
     let serializable = match args.consistency.as_str() {
         "l" => false,
         "s" => true,
-        other => return Err(CtlError::new(Exit::BadFeature, format!("unknown consistency flag {}", quoted(other.as_bytes())))),
+        other => {
+            return Err(CtlError::new(
+                Exit::BadFeature,
+                format!("unknown consistency flag {}", quoted(other.as_bytes())),
+            ));
+        }
     };
     if args.args.len() > 1 && (args.prefix || args.from_key) {
         return Err(CtlError::arguments(ONE_ARGUMENT));
     }
-    for (least, most, what) in [(args.min_create_rev, args.max_create_rev, "Create"), (args.min_mod_rev, args.max_mod_rev, "Mod")] {
+    for (least, most, what) in
+        [(args.min_create_rev, args.max_create_rev, "Create"), (args.min_mod_rev, args.max_mod_rev, "Mod")]
+    {
         if most > 0 && least > most {
-            return Err(CtlError::new(Exit::BadFeature, format!("getMin{what}Rev(={least}) > getMax{what}Rev(={most})")));
+            return Err(CtlError::new(
+                Exit::BadFeature,
+                format!("getMin{what}Rev(={least}) > getMax{what}Rev(={most})"),
+            ));
         }
     }
     let Keys { key, end } = Keys::of(&args.args, args.prefix, args.from_key);
@@ -86,7 +96,12 @@ pub(super) fn range_request(args: &GetArgs) -> Result<RangeRequest, CtlError> {
         limit: args.limit,
         revision: args.rev.max(0),
         // etcd's client asks for no order where keys come in it anyway.
-        sort_order: if sort_target == SortTarget::Key && sort_order == SortOrder::Ascend { SortOrder::None } else { sort_order }.into(),
+        sort_order: if sort_target == SortTarget::Key && sort_order == SortOrder::Ascend {
+            SortOrder::None
+        } else {
+            sort_order
+        }
+        .into(),
         sort_target: sort_target.into(),
         serializable,
         keys_only: args.keys_only,
@@ -144,14 +159,16 @@ pub(super) fn put_request(args: &PutArgs) -> Result<PutRequest, CtlError> {
             value.into()
         }
     };
-    let lease = signed(&args.lease, 16).map_err(|error| CtlError::arguments(format!("bad lease ID ({error}), expecting ID in Hex")))?;
+    let lease = signed(&args.lease, 16)
+        .map_err(|error| CtlError::arguments(format!("bad lease ID ({error}), expecting ID in Hex")))?;
     let (prev_kv, ignore_value, ignore_lease) = (args.prev_kv, args.ignore_value, args.ignore_lease);
     Ok(PutRequest { key: bytes(key), value, lease, prev_kv, ignore_value, ignore_lease })
 }
 
 pub(super) async fn delete(ctl: &Ctl, args: &DelArgs) -> Result<(), CtlError> {
     let request = delete_request(args).await?;
-    let response = ctl.client.call(Repeat::Unsafe, async |session| session.kv().delete_range(request.clone()).await).await?;
+    let response =
+        ctl.client.call(Repeat::Unsafe, async |session| session.kv().delete_range(request.clone()).await).await?;
     ctl.printer.show(&response)
 }
 

@@ -31,7 +31,8 @@ async fn grant(ctl: &Ctl, ttl: &str) -> Result<(), CtlError> {
     let ttl = signed(ttl, 10).map_err(|error| CtlError::arguments(format!("bad TTL ({error})")))?;
     let request = LeaseGrantRequest { ttl, id: 0 };
     let granted = ctl.client.call(Repeat::Unsafe, async |session| session.lease().lease_grant(request).await).await;
-    let granted = granted.map_err(|error| CtlError::from(error).wrapped(|text| format!("failed to grant lease ({text})")))?;
+    let granted =
+        granted.map_err(|error| CtlError::from(error).wrapped(|text| format!("failed to grant lease ({text})")))?;
     ctl.printer.show(&Granted(granted))
 }
 
@@ -39,19 +40,26 @@ async fn revoke(ctl: &Ctl, id: &str) -> Result<(), CtlError> {
     let id = lease_id(id)?;
     let request = LeaseRevokeRequest { id };
     let revoked = ctl.client.call(Repeat::Unsafe, async |session| session.lease().lease_revoke(request).await).await;
-    let response = revoked.map_err(|error| CtlError::from(error).wrapped(|text| format!("failed to revoke lease ({text})")))?;
+    let response =
+        revoked.map_err(|error| CtlError::from(error).wrapped(|text| format!("failed to revoke lease ({text})")))?;
     ctl.printer.show(&Revoked { id, response })
 }
 
 async fn time_to_live(ctl: &Ctl, id: &str, keys: bool) -> Result<(), CtlError> {
     let request = LeaseTimeToLiveRequest { id: lease_id(id)?, keys };
-    let response = ctl.client.call_within(None, Repeat::Safe, async |session| session.lease().lease_time_to_live(request).await).await;
+    let response = ctl
+        .client
+        .call_within(None, Repeat::Safe, async |session| session.lease().lease_time_to_live(request).await)
+        .await;
     let response = response.map_err(|error| CtlError::from(error).with(Exit::BadConnection))?;
     ctl.printer.show(&TimeToLive { response, keys })
 }
 
 async fn list(ctl: &Ctl) -> Result<(), CtlError> {
-    let asked = ctl.client.call_within(None, Repeat::Safe, async |session| session.lease().lease_leases(LeaseLeasesRequest {}).await).await;
+    let asked = ctl
+        .client
+        .call_within(None, Repeat::Safe, async |session| session.lease().lease_leases(LeaseLeasesRequest {}).await)
+        .await;
     ctl.printer.show(&Leases(asked.map_err(|error| CtlError::from(error).with(Exit::BadConnection))?))
 }
 
@@ -69,5 +77,9 @@ async fn keep_alive(ctl: &Ctl, id: &str, once: bool) -> Result<(), CtlError> {
     if once {
         return Err(CtlError::new(Exit::BadConnection, "etcdserver: requested lease not found"));
     }
-    if ctl.printer.format == Format::Simple { say(format!("lease {id:016x} expired or revoked.\n").as_bytes()) } else { Ok(()) }
+    if ctl.printer.format == Format::Simple {
+        say(format!("lease {id:016x} expired or revoked.\n").as_bytes())
+    } else {
+        Ok(())
+    }
 }

@@ -77,8 +77,8 @@ pub(super) async fn lock(ctl: &Ctl, args: &LockArgs) -> Result<(), CtlError> {
     }
 }
 
-/// Sends a request that waits for its turn, again whenever its connection is lost. The key is named after the lease, so a second request
-/// finds the place of the first.
+/// Sends a request that waits for its turn, again whenever its connection is lost. The key is named
+/// after the lease, so a second request finds the place of the first.
 async fn persistent<T>(ctl: &Ctl, ask: impl AsyncFn(Session) -> Result<Response<T>, Status>) -> Result<T, CtlError> {
     loop {
         match ctl.client.call_within(None, Repeat::Safe, &ask).await {
@@ -112,7 +112,8 @@ fn child_ended(ended: std::io::Result<std::process::ExitStatus>) -> Result<(), C
         return Ok(());
     }
     let code = status.code().and_then(|code| u8::try_from(code).ok());
-    let text = code.map_or_else(|| format!("signal: {}", status.signal().unwrap_or(0)), |code| format!("exit status {code}"));
+    let text =
+        code.map_or_else(|| format!("signal: {}", status.signal().unwrap_or(0)), |code| format!("exit status {code}"));
     Err(CtlError::new(Exit::Child(code.unwrap_or(255)), text))
 }
 
@@ -170,7 +171,12 @@ async fn observe(ctl: &Ctl, name: &OsString) -> Result<(), CtlError> {
 }
 
 /// Prints the leaders of one stream. Nothing comes, not even headers, while there is none.
-async fn follow(ctl: &Ctl, session: &Session, name: &OsString, last: &mut Option<(Bytes, i64)>) -> Result<(), CtlError> {
+async fn follow(
+    ctl: &Ctl,
+    session: &Session,
+    name: &OsString,
+    last: &mut Option<(Bytes, i64)>,
+) -> Result<(), CtlError> {
     let mut client = session.election();
     let observed = client.observe(LeaderRequest { name: bytes(name) }).await;
     let mut leaders = observed.map_err(|status| failed(session, status))?.into_inner();

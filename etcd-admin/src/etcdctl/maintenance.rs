@@ -9,7 +9,9 @@ use super::{Ctl, none, one};
 use crate::client::Repeat;
 use proto::etcdserverpb::alarm_request::AlarmAction;
 use proto::etcdserverpb::downgrade_request::DowngradeAction;
-use proto::etcdserverpb::{AlarmRequest, AlarmResponse, DefragmentRequest, DowngradeRequest, MoveLeaderRequest, StatusRequest};
+use proto::etcdserverpb::{
+    AlarmRequest, AlarmResponse, DefragmentRequest, DowngradeRequest, MoveLeaderRequest, StatusRequest,
+};
 use std::time::Instant;
 
 pub(super) async fn alarm(ctl: &Ctl, command: &AlarmCommand) -> Result<(), CtlError> {
@@ -24,8 +26,13 @@ pub(super) async fn alarm(ctl: &Ctl, command: &AlarmCommand) -> Result<(), CtlEr
             none(&args.args, "alarm disarm command accepts no arguments")?;
             let mut disarmed = AlarmResponse::default();
             for alarm in listed().await?.alarms {
-                let request = AlarmRequest { action: AlarmAction::Deactivate.into(), member_id: alarm.member_id, alarm: alarm.alarm };
-                let response = ctl.client.call(Repeat::Unsafe, async |session| session.maintenance().alarm(request).await).await?;
+                let request = AlarmRequest {
+                    action: AlarmAction::Deactivate.into(),
+                    member_id: alarm.member_id,
+                    alarm: alarm.alarm,
+                };
+                let response =
+                    ctl.client.call(Repeat::Unsafe, async |session| session.maintenance().alarm(request).await).await?;
                 disarmed.alarms.extend(response.alarms);
             }
             ctl.printer.show(&Alarms(disarmed))
@@ -38,7 +45,9 @@ pub(super) async fn defragment(ctl: &Ctl, args: &ClusterFlag) -> Result<(), CtlE
     for endpoint in endpoints(ctl, args.cluster).await? {
         let begun = Instant::now();
         let asked = at(ctl, &endpoint, async |client| {
-            client.call(Repeat::Unsafe, async |session| session.maintenance().defragment(DefragmentRequest {}).await).await
+            client
+                .call(Repeat::Unsafe, async |session| session.maintenance().defragment(DefragmentRequest {}).await)
+                .await
         });
         let (ended, took) = (asked.await, duration(begun.elapsed()));
         match ended {
@@ -57,11 +66,13 @@ pub(super) async fn move_leader(ctl: &Ctl, args: &[String]) -> Result<(), CtlErr
     let all = &ctl.client.settings.endpoints;
     for endpoint in all {
         let client = ctl.client.at(endpoint)?;
-        let status = client.call(Repeat::Safe, async |session| session.maintenance().status(StatusRequest {}).await).await?;
+        let status =
+            client.call(Repeat::Safe, async |session| session.maintenance().status(StatusRequest {}).await).await?;
         let member = status.header.as_ref().map_or(0, |header| header.member_id);
         if member == status.leader {
             let request = MoveLeaderRequest { target_id: target };
-            let response = client.call(Repeat::Unsafe, async |session| session.maintenance().move_leader(request).await).await?;
+            let response =
+                client.call(Repeat::Unsafe, async |session| session.maintenance().move_leader(request).await).await?;
             return ctl.printer.show(&Moved { from: member, to: target, response });
         }
     }
@@ -81,6 +92,7 @@ pub(super) async fn downgrade(ctl: &Ctl, command: &DowngradeCommand) -> Result<(
         DowngradeCommand::Cancel(_) => (DowngradeAction::Cancel, String::new(), "cancel"),
     };
     let request = DowngradeRequest { action: action.into(), version };
-    let response = ctl.client.call(Repeat::Unsafe, async |session| session.maintenance().downgrade(request.clone()).await).await?;
+    let response =
+        ctl.client.call(Repeat::Unsafe, async |session| session.maintenance().downgrade(request.clone()).await).await?;
     ctl.printer.show(&Downgraded { done, response })
 }

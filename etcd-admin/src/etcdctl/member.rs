@@ -7,7 +7,8 @@ use super::print::{Format, MemberChanged, MembersListed, quoted, say};
 use super::{Ctl, one};
 use crate::client::Repeat;
 use proto::etcdserverpb::{
-    MemberAddRequest, MemberAddResponse, MemberListRequest, MemberPromoteRequest, MemberRemoveRequest, MemberUpdateRequest, ResponseHeader,
+    MemberAddRequest, MemberAddResponse, MemberListRequest, MemberPromoteRequest, MemberRemoveRequest,
+    MemberUpdateRequest, ResponseHeader,
 };
 
 pub(super) async fn run(ctl: &Ctl, command: MemberCommand) -> Result<(), CtlError> {
@@ -16,7 +17,8 @@ pub(super) async fn run(ctl: &Ctl, command: MemberCommand) -> Result<(), CtlErro
         MemberCommand::Remove(args) => {
             let id = member_id(one(&args.args, "member ID is not provided")?)?;
             let request = MemberRemoveRequest { id };
-            let response = ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_remove(request).await).await?;
+            let response =
+                ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_remove(request).await).await?;
             let text = said(id, "removed from", response.header.as_ref());
             let (header, members) = (response.header.as_ref(), &response.members[..]);
             ctl.printer.show(&MemberChanged { text, message: response.clone(), header, member: None, members })
@@ -29,7 +31,10 @@ pub(super) async fn run(ctl: &Ctl, command: MemberCommand) -> Result<(), CtlErro
             }
             check(&peer_urls)?;
             let request = MemberUpdateRequest { id, peer_ur_ls: peer_urls };
-            let response = ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_update(request.clone()).await).await?;
+            let response = ctl
+                .client
+                .call(Repeat::Unsafe, async |session| session.cluster().member_update(request.clone()).await)
+                .await?;
             let text = said(id, "updated in", response.header.as_ref());
             let (header, members) = (response.header.as_ref(), &response.members[..]);
             ctl.printer.show(&MemberChanged { text, message: response.clone(), header, member: None, members })
@@ -38,16 +43,25 @@ pub(super) async fn run(ctl: &Ctl, command: MemberCommand) -> Result<(), CtlErro
             let linearizable = match consistency.as_str() {
                 "l" => true,
                 "s" => false,
-                other => return Err(CtlError::new(Exit::BadFeature, format!("unknown consistency flag {}", quoted(other.as_bytes())))),
+                other => {
+                    return Err(CtlError::new(
+                        Exit::BadFeature,
+                        format!("unknown consistency flag {}", quoted(other.as_bytes())),
+                    ));
+                }
             };
             let request = MemberListRequest { linearizable };
-            let listed = ctl.client.call(Repeat::Safe, async |session| session.cluster().member_list(request).await).await?;
+            let listed =
+                ctl.client.call(Repeat::Safe, async |session| session.cluster().member_list(request).await).await?;
             ctl.printer.show(&MembersListed(listed))
         }
         MemberCommand::Promote(args) => {
             let id = member_id(one(&args.args, "member ID is not provided")?)?;
             let request = MemberPromoteRequest { id };
-            let response = ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_promote(request).await).await?;
+            let response = ctl
+                .client
+                .call(Repeat::Unsafe, async |session| session.cluster().member_promote(request).await)
+                .await?;
             let text = said(id, "promoted in", response.header.as_ref());
             let (header, members) = (response.header.as_ref(), &response.members[..]);
             ctl.printer.show(&MemberChanged { text, message: response.clone(), header, member: None, members })
@@ -62,7 +76,8 @@ fn urls(flag: &str) -> Vec<String> {
 
 /// Refuses URLs that cannot reach a member, before any request.
 fn check(urls: &[String]) -> Result<(), CtlError> {
-    urls.iter().try_for_each(|url| config::Url::parse(url).map(drop).map_err(|error| CtlError::error(error.to_string())))
+    urls.iter()
+        .try_for_each(|url| config::Url::parse(url).map(drop).map_err(|error| CtlError::error(error.to_string())))
 }
 
 fn said(id: u64, what: &str, header: Option<&ResponseHeader>) -> String {
@@ -85,7 +100,8 @@ async fn add(ctl: &Ctl, args: &[String], peer_urls: Vec<String>, learner: bool) 
     check(&peer_urls)?;
     let joined = peer_urls.join(",");
     let request = MemberAddRequest { peer_ur_ls: peer_urls, is_learner: learner };
-    let response = ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_add(request.clone()).await).await?;
+    let response =
+        ctl.client.call(Repeat::Unsafe, async |session| session.cluster().member_add(request.clone()).await).await?;
     let id = response.member.as_ref().map_or(0, |member| member.id);
     let text = said(id, if learner { "added as learner to" } else { "added to" }, response.header.as_ref());
     let (header, member, members) = (response.header.as_ref(), response.member.as_ref(), &response.members[..]);

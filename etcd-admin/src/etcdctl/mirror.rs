@@ -9,7 +9,9 @@ use crate::client::{CallError, Client, ConnectionArgs, Local, Repeat, Settings, 
 use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::watch_request::RequestUnion;
-use proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, WatchCreateRequest, WatchRequest};
+use proto::etcdserverpb::{
+    DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, WatchCreateRequest, WatchRequest,
+};
 use proto::mvccpb::{Event, event::EventType};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -40,15 +42,19 @@ pub(super) async fn mirror(ctl: &Ctl, args: &MirrorArgs) -> Result<(), CtlError>
         return Err(CtlError::arguments("make-mirror takes one destination argument"));
     };
     if !args.dest_prefix.is_empty() && args.no_dest_prefix {
-        return Err(CtlError::arguments("`--dest-prefix` and `--no-dest-prefix` cannot be set at the same time, choose one"));
+        return Err(CtlError::arguments(
+            "`--dest-prefix` and `--no-dest-prefix` cannot be set at the same time, choose one",
+        ));
     }
     let destination = Client::new(settings(args, destination)?)?;
-    let replacement = (args.no_dest_prefix || !args.dest_prefix.is_empty()).then(|| Bytes::from(args.dest_prefix.clone()));
+    let replacement =
+        (args.no_dest_prefix || !args.dest_prefix.is_empty()).then(|| Bytes::from(args.dest_prefix.clone()));
     let naming = Naming { prefix: Bytes::from(args.prefix.clone()), replacement };
     let total = Cell::new(0_u64);
     let mirroring = async {
         let next = if args.rev > 0 { args.rev } else { copy(ctl, &destination, &naming, &total).await? + 1 };
-        follow(ctl, &destination, &naming, next, usize::try_from(args.max_txn_ops).unwrap_or(usize::MAX).max(1), &total).await
+        follow(ctl, &destination, &naming, next, usize::try_from(args.max_txn_ops).unwrap_or(usize::MAX).max(1), &total)
+            .await
     };
     let reporting = async {
         loop {
@@ -90,7 +96,8 @@ async fn copy(ctl: &Ctl, destination: &Client, naming: &Naming, total: &Cell<u64
     let (mut key, range_end) = range(naming);
     let mut revision = 0;
     loop {
-        let request = RangeRequest { key, range_end: range_end.clone(), limit: PAGE, revision, ..RangeRequest::default() };
+        let request =
+            RangeRequest { key, range_end: range_end.clone(), limit: PAGE, revision, ..RangeRequest::default() };
         let page = ctl.client.call(Repeat::Safe, async |session| session.kv().range(request.clone()).await).await?;
         if revision == 0 {
             revision = page.header.as_ref().map_or(0, |header| header.revision);
@@ -107,7 +114,8 @@ async fn copy(ctl: &Ctl, destination: &Client, naming: &Naming, total: &Cell<u64
     }
 }
 
-/// Follows the changes from a revision on. Those of one revision go into one transaction, if it may be as large.
+/// Follows the changes from a revision on. Those of one revision go into one transaction, if it may
+/// be as large.
 async fn follow(
     ctl: &Ctl,
     destination: &Client,
@@ -127,8 +135,12 @@ async fn follow(
             }
             Err(error) => return Err(error.into()),
         };
-        let create =
-            WatchCreateRequest { key: key.clone(), range_end: range_end.clone(), start_revision: next, ..WatchCreateRequest::default() };
+        let create = WatchCreateRequest {
+            key: key.clone(),
+            range_end: range_end.clone(),
+            start_revision: next,
+            ..WatchCreateRequest::default()
+        };
         let request = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
         let (requests, queue) = tokio::sync::mpsc::channel(1);
         drop(requests.send(request).await);

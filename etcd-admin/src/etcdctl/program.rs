@@ -11,8 +11,11 @@ use std::process::ExitCode;
 /// etcdctl's commands and flags. Unlike the operator's tool, it has a default for these two.
 fn command() -> clap::Command {
     let command = as_in_go(Etcdctl::command());
-    let command = command.mut_arg("endpoints", |flag| flag.help("gRPC endpoints, separated by commas [default: 127.0.0.1:2379]"));
-    command.mut_arg("write_out", |flag| flag.help("Output format: fields, json, protobuf, simple, table [default: simple]"))
+    let command =
+        command.mut_arg("endpoints", |flag| flag.help("gRPC endpoints, separated by commas [default: 127.0.0.1:2379]"));
+    command.mut_arg("write_out", |flag| {
+        flag.help("Output format: fields, json, protobuf, simple, table [default: simple]")
+    })
 }
 
 pub(crate) fn run(args: &[OsString]) -> ExitCode {
@@ -52,7 +55,8 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     }
 }
 
-/// Prints the help of a command. Asking for it is no mistake, nor is naming a group without a command.
+/// Prints the help of a command. Asking for it is no mistake, nor is naming a group without a
+/// command.
 pub(crate) fn show_help(mut command: clap::Command, path: &[String]) -> ExitCode {
     command.build();
     let mut found = &mut command;
@@ -70,8 +74,9 @@ pub(crate) fn show_help(mut command: clap::Command, path: &[String]) -> ExitCode
 
 /// Returns the settings of the connection, after warnings about variables that belong to no flag.
 fn settings(connection: &ConnectionArgs) -> Result<Settings, CtlError> {
-    let variables: BTreeMap<String, String> =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let variables: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
     for name in Settings::unrecognized(&variables) {
         log("warn", "unrecognized environment variable", &name);
     }
@@ -133,9 +138,11 @@ fn report_error(text: &str, more: &[String]) {
     }
 }
 
-/// Writes a line in the form of etcdctl's log. The value of a variable is left out: it may be a password.
+/// Writes a line in the form of etcdctl's log. The value of a variable is left out: it may be a
+/// password.
 fn log(level: &str, message: &str, variable: &str) {
-    let now = time::OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
+    let now =
+        time::OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
     let text = |value: &str| serde_json::Value::from(value).to_string();
     print_error(&format!(
         "{{\"level\":{},\"ts\":{},\"msg\":{},\"environment-variable\":{}}}",

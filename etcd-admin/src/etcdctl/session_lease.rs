@@ -35,7 +35,8 @@ impl SessionLease {
     }
 }
 
-/// Renewals of one lease: three in its time to live, as etcd's client sends them, on one stream after another.
+/// Renewals of one lease: three in its time to live, as etcd's client sends them, on one stream
+/// after another.
 #[derive(Debug)]
 pub(super) struct Renewals {
     id: i64,
@@ -59,8 +60,8 @@ impl Renewals {
         Self { id, stream: None, expires: now + ttl, due: now }
     }
 
-    /// Waits until the next renewal is due, sends it and returns its response; `None` if the lease is lost. A stream that breaks is made
-    /// again, to any member, while the lease may still live.
+    /// Waits until the next renewal is due, sends it and returns its response; `None` if the lease
+    /// is lost. A stream that breaks is made again, to any member, while the lease may still live.
     ///
     /// # Errors
     /// When a member refuses the renewal.
@@ -91,7 +92,9 @@ impl Renewals {
             status: Status::unavailable("the stream of renewals has ended"),
         };
         let stream = match &mut self.stream {
-            Some(stream) if stream.requests.send(LeaseKeepAliveRequest { id }).await.is_err() => return Err(ended(&stream.endpoint)),
+            Some(stream) if stream.requests.send(LeaseKeepAliveRequest { id }).await.is_err() => {
+                return Err(ended(&stream.endpoint));
+            }
             Some(stream) => stream,
             empty => empty.insert(open(client, id).await?),
         };
@@ -100,12 +103,14 @@ impl Renewals {
     }
 }
 
-/// Opens a stream. Its first request is sent before its headers are awaited: etcd sends them with the first response.
+/// Opens a stream. Its first request is sent before its headers are awaited: etcd sends them with
+/// the first response.
 async fn open(client: &Client, id: i64) -> Result<Stream, CallError> {
     let session = client.session().await?;
     let (requests, queue) = mpsc::channel(1);
     let endpoint = session.endpoint().to_owned();
-    let full = |_| CallError::Status { endpoint: endpoint.clone(), status: Status::internal("no room for the first request") };
+    let full =
+        |_| CallError::Status { endpoint: endpoint.clone(), status: Status::internal("no room for the first request") };
     requests.try_send(LeaseKeepAliveRequest { id }).map_err(full)?;
     let opened = session.lease().lease_keep_alive(ReceiverStream::new(queue)).await;
     let responses = opened.map_err(|status| CallError::Status { endpoint: endpoint.clone(), status })?.into_inner();

@@ -25,7 +25,8 @@ pub(super) async fn save(ctl: &Ctl, args: &[String]) -> Result<(), CtlError> {
     };
     let saved = saved.map_err(|error| match error {
         DownloadError::Call(status) => {
-            CtlError::from(CallError::Status { endpoint: session.endpoint().to_owned(), status }).with(Exit::Interrupted)
+            CtlError::from(CallError::Status { endpoint: session.endpoint().to_owned(), status })
+                .with(Exit::Interrupted)
         }
         other @ (DownloadError::File { .. } | DownloadError::NoDigest(_) | DownloadError::WrongDigest) => {
             CtlError::new(Exit::Interrupted, other.to_string())

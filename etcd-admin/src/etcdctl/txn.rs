@@ -30,16 +30,21 @@ pub(super) async fn txn(ctl: &Ctl, words: &TxnArgs) -> Result<(), CtlError> {
     for line in part()? {
         request.failure.push(operation(&line).await?);
     }
-    let response = ctl.client.call_within(None, Repeat::Unsafe, async |session| session.kv().txn(request.clone()).await).await?;
+    let response =
+        ctl.client.call_within(None, Repeat::Unsafe, async |session| session.kv().txn(request.clone()).await).await?;
     ctl.printer.show(&response)
 }
 
-/// The lines up to an empty one. Read one at a time, so that whoever types sees what comes of each part.
+/// The lines up to an empty one. Read one at a time, so that whoever types sees what comes of each
+/// part.
 fn part() -> Result<Vec<String>, CtlError> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
-        let bytes = std::io::stdin().lock().read_line(&mut line).map_err(|error| CtlError::new(Exit::InvalidInput, error.to_string()))?;
+        let bytes = std::io::stdin()
+            .lock()
+            .read_line(&mut line)
+            .map_err(|error| CtlError::new(Exit::InvalidInput, error.to_string()))?;
         if bytes == 0 || !line.ends_with('\n') {
             return Err(CtlError::new(Exit::InvalidInput, "EOF"));
         }
@@ -76,9 +81,19 @@ fn compare(line: &str) -> Result<Compare, CtlError> {
         "!=" => CompareResult::NotEqual,
         ">" => CompareResult::Greater,
         "<" => CompareResult::Less,
-        _ => return Err(invalid(format!("malformed comparison: {line} (unknown result op {operator}: =, !=, > and < are known)"))),
+        _ => {
+            return Err(invalid(format!(
+                "malformed comparison: {line} (unknown result op {operator}: =, !=, > and < are known)"
+            )));
+        }
     };
-    Ok(Compare { result: result.into(), target: target.into(), key: key.into(), target_union: Some(union), ..Compare::default() })
+    Ok(Compare {
+        result: result.into(),
+        target: target.into(),
+        key: key.into(),
+        target_union: Some(union),
+        ..Compare::default()
+    })
 }
 
 /// `"key") > "0"`, as far as it is there.
@@ -134,7 +149,10 @@ mod tests {
     #[test]
     fn comparisons_are_read_as_etcdctl_reads_them() {
         let good = compare(r#"mod("key1") > "0""#).unwrap();
-        assert_eq!((good.result(), good.target(), &good.key[..]), (CompareResult::Greater, CompareTarget::Mod, &b"key1"[..]));
+        assert_eq!(
+            (good.result(), good.target(), &good.key[..]),
+            (CompareResult::Greater, CompareTarget::Mod, &b"key1"[..])
+        );
         assert_eq!(compare(r#"lease("k") = "ff""#).unwrap().target_union, Some(TargetUnion::Lease(255)));
         assert_eq!(compare(r#"val("k") != "a b""#).unwrap().target_union, Some(TargetUnion::Value("a b".into())));
         for (line, says) in [

@@ -20,14 +20,22 @@ pub(super) async fn run(ctl: &Ctl, command: UserCommand) -> Result<(), CtlError>
         UserCommand::Delete(args) => {
             let name = one(&args.args, "user delete command requires user name as its argument")?;
             let request = AuthUserDeleteRequest { name: name.to_owned() };
-            let response = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_delete(request.clone()).await).await?;
+            let response = ctl
+                .client
+                .call(Repeat::Unsafe, async |session| session.auth().user_delete(request.clone()).await)
+                .await?;
             let text = format!("User {name} deleted\n");
             ctl.printer.show(&TextResponse { text, header: response.header.as_ref(), names: None, message: &response })
         }
-        UserCommand::Get { args, detail } => get(ctl, one(&args, "user get command requires user name as its argument")?, detail).await,
+        UserCommand::Get { args, detail } => {
+            get(ctl, one(&args, "user get command requires user name as its argument")?, detail).await
+        }
         UserCommand::List(args) => {
             none(&args.args, "user list command requires no arguments")?;
-            let response = ctl.client.call(Repeat::Safe, async |session| session.auth().user_list(AuthUserListRequest {}).await).await?;
+            let response = ctl
+                .client
+                .call(Repeat::Safe, async |session| session.auth().user_list(AuthUserListRequest {}).await)
+                .await?;
             let text = response.users.iter().map(|user| format!("{user}\n")).collect();
             ctl.printer.show(&TextResponse {
                 text,
@@ -39,9 +47,12 @@ pub(super) async fn run(ctl: &Ctl, command: UserCommand) -> Result<(), CtlError>
         UserCommand::Passwd { args, interactive } => {
             let name = one(&args, "user passwd command requires user name as its argument")?;
             let password = if interactive { ask(name)? } else { read()? };
-            let request = AuthUserChangePasswordRequest { name: name.to_owned(), password, hashed_password: String::new() };
-            let response =
-                ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_change_password(request.clone()).await).await?;
+            let request =
+                AuthUserChangePasswordRequest { name: name.to_owned(), password, hashed_password: String::new() };
+            let response = ctl
+                .client
+                .call(Repeat::Unsafe, async |session| session.auth().user_change_password(request.clone()).await)
+                .await?;
             ctl.printer.show(&TextResponse {
                 text: "Password updated\n".to_owned(),
                 header: response.header.as_ref(),
@@ -52,14 +63,20 @@ pub(super) async fn run(ctl: &Ctl, command: UserCommand) -> Result<(), CtlError>
         UserCommand::GrantRole(args) => {
             let [user, role] = two(&args.args, "user grant command requires user name and role name as its argument")?;
             let request = AuthUserGrantRoleRequest { user: user.clone(), role: role.clone() };
-            let response = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_grant_role(request.clone()).await).await?;
+            let response = ctl
+                .client
+                .call(Repeat::Unsafe, async |session| session.auth().user_grant_role(request.clone()).await)
+                .await?;
             let text = format!("Role {role} is granted to user {user}\n");
             ctl.printer.show(&TextResponse { text, header: response.header.as_ref(), names: None, message: &response })
         }
         UserCommand::RevokeRole(args) => {
             let [name, role] = two(&args.args, "user revoke-role requires user name and role name as its argument")?;
             let request = AuthUserRevokeRoleRequest { name: name.clone(), role: role.clone() };
-            let response = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_revoke_role(request.clone()).await).await?;
+            let response = ctl
+                .client
+                .call(Repeat::Unsafe, async |session| session.auth().user_revoke_role(request.clone()).await)
+                .await?;
             let text = format!("Role {role} is revoked from user {name}\n");
             ctl.printer.show(&TextResponse { text, header: response.header.as_ref(), names: None, message: &response })
         }
@@ -81,7 +98,8 @@ async fn add(ctl: &Ctl, arg: &str, interactive: bool, given: &str, no_password: 
     };
     let options = Some(UserAddOptions { no_password });
     let request = AuthUserAddRequest { name: name.clone(), password, options, hashed_password: String::new() };
-    let response = ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_add(request.clone()).await).await?;
+    let response =
+        ctl.client.call(Repeat::Unsafe, async |session| session.auth().user_add(request.clone()).await).await?;
     ctl.printer.show(&TextResponse {
         text: format!("User {name} created\n"),
         header: response.header.as_ref(),
@@ -92,7 +110,8 @@ async fn add(ctl: &Ctl, arg: &str, interactive: bool, given: &str, no_password: 
 
 async fn get(ctl: &Ctl, name: &str, detail: bool) -> Result<(), CtlError> {
     let request = AuthUserGetRequest { name: name.to_owned() };
-    let response = ctl.client.call(Repeat::Safe, async |session| session.auth().user_get(request.clone()).await).await?;
+    let response =
+        ctl.client.call(Repeat::Safe, async |session| session.auth().user_get(request.clone()).await).await?;
     if !detail {
         return ctl.printer.show(&UserShown { name, response: &response });
     }
@@ -100,7 +119,8 @@ async fn get(ctl: &Ctl, name: &str, detail: bool) -> Result<(), CtlError> {
     for role in &response.roles {
         say(b"\n")?;
         let request = AuthRoleGetRequest { role: role.clone() };
-        let response = ctl.client.call(Repeat::Safe, async |session| session.auth().role_get(request.clone()).await).await?;
+        let response =
+            ctl.client.call(Repeat::Safe, async |session| session.auth().role_get(request.clone()).await).await?;
         ctl.printer.show(&RoleShown { name: role, response: &response })?;
     }
     Ok(())
@@ -120,6 +140,7 @@ fn ask(name: &str) -> Result<String, CtlError> {
     if first.is_empty() {
         return Err(CtlError::arguments("empty password"));
     }
-    let again = rpassword::prompt_password(format!("Type password of {name} again for confirmation: ")).map_err(failed)?;
+    let again =
+        rpassword::prompt_password(format!("Type password of {name} again for confirmation: ")).map_err(failed)?;
     if first == again { Ok(first) } else { Err(CtlError::arguments("given passwords are different")) }
 }

@@ -1,4 +1,5 @@
-//! watch: events as they come, for one range or for those that the input names; a command for each of them.
+//! watch: events as they come, for one range or for those that the input names; a command for each
+//! of them.
 
 use super::Ctl;
 use super::args::{WatchArgs, WatchFlags};
@@ -69,7 +70,14 @@ fn create(args: &[OsString], flags: &WatchFlags) -> Result<WatchCreateRequest, C
     let args = &args[..args.len().min(2)];
     let Keys { key, end } = Keys::of(args, flags.prefix, false);
     let (start_revision, progress_notify, prev_kv) = (flags.rev, flags.progress_notify, flags.prev_kv);
-    Ok(WatchCreateRequest { key, range_end: end, start_revision, progress_notify, prev_kv, ..WatchCreateRequest::default() })
+    Ok(WatchCreateRequest {
+        key,
+        range_end: end,
+        start_revision,
+        progress_notify,
+        prev_kv,
+        ..WatchCreateRequest::default()
+    })
 }
 
 type Requests = mpsc::UnboundedSender<WatchRequest>;
@@ -77,8 +85,9 @@ type Responses = mpsc::UnboundedReceiver<Result<WatchResponse, Status>>;
 
 /// Opens a watch stream whose first request is `first`.
 ///
-/// etcd sends the headers of its response together with the first message, which it sends because of the first request: the request has
-/// to be on its way before anything is awaited. The stream is opened and read by a task of its own, so that further requests can follow.
+/// etcd sends the headers of its response together with the first message, which it sends because
+/// of the first request: the request has to be on its way before anything is awaited. The stream is
+/// opened and read by a task of its own, so that further requests can follow.
 fn open(session: &Session, first: RequestUnion) -> (Requests, Responses) {
     let (requests, queue) = mpsc::unbounded_channel();
     send(&requests, first);
@@ -106,7 +115,8 @@ fn send(requests: &Requests, union: RequestUnion) {
     drop(requests.send(WatchRequest { request_union: Some(union) }));
 }
 
-/// Follows one range until the server cancels. A connection that breaks is made again, to any member, from the next revision.
+/// Follows one range until the server cancels. A connection that breaks is made again, to any
+/// member, from the next revision.
 async fn one(ctl: &Ctl, mut request: WatchCreateRequest, command: &[OsString]) -> Result<(), CtlError> {
     let mut was_open = false;
     loop {
@@ -241,7 +251,8 @@ async fn next(stream: &mut Option<(Requests, Responses)>) -> Option<Result<Watch
     }
 }
 
-/// Prints one response of a stream with several watchers, and runs the command of the watcher that it is for.
+/// Prints one response of a stream with several watchers, and runs the command of the watcher that
+/// it is for.
 fn dispatch(
     ctl: &Ctl,
     response: &WatchResponse,

@@ -32,7 +32,9 @@ mod tests {
     fn every_entry_of_the_catalog_is_a_topic() {
         let topics: Vec<_> = messages().collect();
         assert_eq!(topics.len(), CATALOG.lines().filter(|line| line.starts_with("-- ")).count());
-        assert!(topics.iter().all(|topic| topic.name.len() == 32 && !topic.meaning.is_empty() && !topic.remedy.is_empty()));
+        assert!(
+            topics.iter().all(|topic| topic.name.len() == 32 && !topic.meaning.is_empty() && !topic.remedy.is_empty())
+        );
         let role = topics.iter().find(|topic| topic.name.starts_with("e6dbdfa9")).unwrap();
         assert_eq!(role.meaning, "This member is now ETCD_ROLE in term ETCD_TERM");
     }

@@ -20,16 +20,22 @@ pub(crate) fn explain(context: &Context, words: &ExplainArgs) -> Result<ExitCode
         if found.len() > 3 {
             let rows: Vec<_> = found
                 .iter()
-                .map(|topic| vec![topic.kind.to_owned(), topic.name.clone().into_owned(), topic.meaning.clone().into_owned()])
+                .map(|topic| {
+                    vec![topic.kind.to_owned(), topic.name.clone().into_owned(), topic.meaning.clone().into_owned()]
+                })
                 .collect();
             return table(&["KIND", "NAME", "MEANING"], &rows);
         }
-        found.iter().map(|topic| format!("{} {}\n  {}\n  {}\n", topic.kind, topic.name, topic.meaning, topic.remedy)).collect()
+        found
+            .iter()
+            .map(|topic| format!("{} {}\n  {}\n  {}\n", topic.kind, topic.name, topic.meaning, topic.remedy))
+            .collect()
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Those with that very name; else those that have it in their name, or whose name is in it, as when a whole line of a log is given.
+/// Those with that very name; else those that have it in their name, or whose name is in it, as
+/// when a whole line of a log is given.
 fn search(what: &str) -> Vec<Topic> {
     let topics: Vec<Topic> = TOPICS.iter().cloned().chain(exit_statuses()).chain(messages()).collect();
     if what.is_empty() {
@@ -45,7 +51,8 @@ fn search(what: &str) -> Vec<Topic> {
     if what.parse::<u8>().is_ok() {
         return Vec::new();
     }
-    let within: Vec<_> = topics.iter().filter(|topic| topic.kind != "exit code" && what.contains(&name(topic))).collect();
+    let within: Vec<_> =
+        topics.iter().filter(|topic| topic.kind != "exit code" && what.contains(&name(topic))).collect();
     // The longest name says most.
     if let Some(best) = within.iter().max_by_key(|topic| topic.name.len()) {
         return vec![(*best).clone()];
@@ -68,7 +75,8 @@ mod tests {
         assert_eq!(names.len(), TOPICS.len());
     }
 
-    /// Every word that a finding of `doctor`, `preflight` or `status` begins with, by their sources.
+    /// Every word that a finding of `doctor`, `preflight` or `status` begins with, by their
+    /// sources.
     #[test]
     fn every_finding_and_exit_status_is_explained() {
         let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/diagnosis");
@@ -82,7 +90,10 @@ mod tests {
         }
         assert!(checks.len() > 20, "{checks:?}");
         for check in checks {
-            assert!(TOPICS.iter().any(|topic| topic.kind == "finding" && topic.name == check), "{check} is not explained");
+            assert!(
+                TOPICS.iter().any(|topic| topic.kind == "finding" && topic.name == check),
+                "{check} is not explained"
+            );
         }
         for (status, ..) in crate::ui::error::EXIT_STATUSES {
             assert_eq!(search(&status.to_string()).len(), 1, "{status}");
@@ -93,7 +104,10 @@ mod tests {
     #[test]
     fn a_line_of_a_log_is_explained() {
         let found = search("rpc error: code = ResourceExhausted desc = etcdserver: mvcc: database space exceeded");
-        assert_eq!(found.iter().map(|topic| &*topic.name).collect::<Vec<_>>(), ["etcdserver: mvcc: database space exceeded"]);
+        assert_eq!(
+            found.iter().map(|topic| &*topic.name).collect::<Vec<_>>(),
+            ["etcdserver: mvcc: database space exceeded"]
+        );
         let found = search("MESSAGE_ID=67a9d381d05343b5b34a16c3f891ac7f");
         assert!(found.len() == 1 && found[0].kind == "message" && found[0].remedy.contains("quota"), "{found:?}");
         assert_eq!(search("5").len(), 1);

@@ -13,7 +13,12 @@ pub(super) struct Topic {
 }
 
 const fn code(name: &'static str, meaning: &'static str, remedy: &'static str) -> Topic {
-    Topic { kind: "exit code", name: Cow::Borrowed(name), meaning: Cow::Borrowed(meaning), remedy: Cow::Borrowed(remedy) }
+    Topic {
+        kind: "exit code",
+        name: Cow::Borrowed(name),
+        meaning: Cow::Borrowed(meaning),
+        remedy: Cow::Borrowed(remedy),
+    }
 }
 
 const fn error(name: &'static str, meaning: &'static str, remedy: &'static str) -> Topic {
@@ -45,9 +50,21 @@ pub(super) const TOPICS: &[Topic] = &[
         "The last line of journalctl -u etcd-server names the setting or the file; then systemctl start etcd-server.",
     ),
     code("128", "etcdutl failed, as upstream's does.", "The line on standard error says what failed."),
-    code("134", "The process has aborted itself.", "The last lines of its log say why; report it with etcd-admin support bundle."),
-    code("137", "The process was killed: by an administrator, or for lack of memory.", "journalctl -k lists what the kernel killed."),
-    code("143", "The process was ended by SIGTERM before it was ready.", "systemctl status etcd-server says who stopped it."),
+    code(
+        "134",
+        "The process has aborted itself.",
+        "The last lines of its log say why; report it with etcd-admin support bundle.",
+    ),
+    code(
+        "137",
+        "The process was killed: by an administrator, or for lack of memory.",
+        "journalctl -k lists what the kernel killed.",
+    ),
+    code(
+        "143",
+        "The process was ended by SIGTERM before it was ready.",
+        "systemctl status etcd-server says who stopped it.",
+    ),
     alarm(
         "NOSPACE",
         "A member has reached its quota; the cluster takes no writes but deletions and compactions.",
@@ -78,7 +95,11 @@ pub(super) const TOPICS: &[Topic] = &[
         "The revision asked for does not exist yet: the cluster was restored from an older state, or it is another cluster.",
         "Compare cluster ids with etcd-admin status; restore with raised revisions, which is the default of etcd-admin snapshot restore.",
     ),
-    error("etcdserver: no leader", "The member knows no leader.", "A majority is down or cut off: etcd-admin doctor host on each machine."),
+    error(
+        "etcdserver: no leader",
+        "The member knows no leader.",
+        "A majority is down or cut off: etcd-admin doctor host on each machine.",
+    ),
     error(
         "etcdserver: not leader",
         "Only the leader answers this.",
@@ -146,7 +167,11 @@ pub(super) const TOPICS: &[Topic] = &[
         "etcd-admin member list; a member that died is exchanged by etcd-admin member replace.",
     ),
     error("etcdserver: member not found", "No member has this id, or it was removed.", "etcd-admin member list."),
-    error("etcdserver: member ID already exist", "This id is in use, or was.", "Use another peer URL, or wait a second and add it again."),
+    error(
+        "etcdserver: member ID already exist",
+        "This id is in use, or was.",
+        "Use another peer URL, or wait a second and add it again.",
+    ),
     error(
         "etcdserver: rpc not supported for learner",
         "A learner answers status and serializable reads only.",
@@ -158,7 +183,11 @@ pub(super) const TOPICS: &[Topic] = &[
         "etcd-admin doctor cluster, then etcd-admin member rebuild of the one that differs.",
     ),
     error("etcdserver: server stopped", "The member is stopping.", "Ask another one."),
-    error("etcdserver: permission denied", "The user may not do this to this key.", "etcd-admin role get tells what a role may."),
+    error(
+        "etcdserver: permission denied",
+        "The user may not do this to this key.",
+        "etcd-admin role get tells what a role may.",
+    ),
     error(
         "etcdserver: user name is empty",
         "Authentication is on, and nobody was named.",
@@ -169,8 +198,16 @@ pub(super) const TOPICS: &[Topic] = &[
         "The user or the password is wrong.",
         "If it is root's that is lost: etcd-admin auth rescue.",
     ),
-    error("etcdserver: invalid auth token", "The token has run out, or is another member's.", "Log in again; clients do so by themselves."),
-    error("etcdserver: revision of auth store is old", "Users or roles changed while the request was under way.", "Ask again."),
+    error(
+        "etcdserver: invalid auth token",
+        "The token has run out, or is another member's.",
+        "Log in again; clients do so by themselves.",
+    ),
+    error(
+        "etcdserver: revision of auth store is old",
+        "Users or roles changed while the request was under way.",
+        "Ask again.",
+    ),
     error(
         "etcdserver: authentication is not enabled",
         "Nobody has to log in here.",
@@ -212,7 +249,11 @@ pub(super) const TOPICS: &[Topic] = &[
         "Move its data directory aside, then etcd-admin join.",
     ),
     finding("leader", "Whether somebody leads.", "A majority has to run and to reach each other."),
-    finding("quorum", "How many vote, and how many more may fail.", "Bring back or replace those that are away; keep an odd number."),
+    finding(
+        "quorum",
+        "How many vote, and how many more may fail.",
+        "Bring back or replace those that are away; keep an odd number.",
+    ),
     finding("member", "How one member is.", "etcd-admin doctor host on its machine."),
     finding("members", "Whether all list the same members.", "One that goes on differing is of another cluster."),
     finding("content", "Whether all hold the same key space.", "etcd-admin member rebuild of the one that differs."),
@@ -226,7 +267,11 @@ pub(super) const TOPICS: &[Topic] = &[
         "The finding names the reason and its remedy: certificate, address, name, version or cluster id.",
     ),
     finding("endpoint", "An endpoint of the command that belongs to another cluster.", "Correct --endpoints."),
-    finding("disk", "Free space of the disk of a member.", "Make room before it is full: the member stops when a write fails."),
+    finding(
+        "disk",
+        "Free space of the disk of a member.",
+        "Make room before it is full: the member stops when a write fails.",
+    ),
     finding(
         "owner",
         "The owner of the files below the data directory. Files of another user cannot be opened by the daemon; nothing is lost.",
@@ -242,7 +287,11 @@ pub(super) const TOPICS: &[Topic] = &[
         "The timer that takes snapshots of this member, and the age of the newest one.",
         "systemctl enable --now etcd-snapshot.timer",
     ),
-    finding("disk-sync", "How long a small write takes until it is on the disk.", "A faster disk, or longer heartbeat and election times."),
+    finding(
+        "disk-sync",
+        "How long a small write takes until it is on the disk.",
+        "A faster disk, or longer heartbeat and election times.",
+    ),
     finding(
         "revocation-list",
         "A listener with a revocation list refuses every certificate of a CA whose list is missing or has expired.",
@@ -259,7 +308,11 @@ pub(super) const TOPICS: &[Topic] = &[
     finding("clock", "Whether something keeps the clock right.", "chrony or systemd-timesyncd."),
     finding("port", "Whether a port can be had.", "Stop what holds it, or choose another one."),
     finding("name", "Whether a host's name is known here.", "DNS or /etc/hosts."),
-    finding("certificate", "Whether a certificate, its key and its CA fit.", "etcd-admin cert verify, etcd-admin init apply."),
+    finding(
+        "certificate",
+        "Whether a certificate, its key and its CA fit.",
+        "etcd-admin cert verify, etcd-admin init apply.",
+    ),
     finding("tls", "Whether connections are encrypted.", "tls.enabled in cluster.yaml."),
     finding("configuration", "Whether the daemon would take its configuration.", "Mend what is named."),
     finding("process", "Whether a daemon uses the data.", "systemctl status etcd-server."),

@@ -52,7 +52,8 @@ struct Found {
 
 pub(super) fn adopt(context: &Context, args: &AdoptArgs) -> Result<ExitCode, CliError> {
     let found = || PLACES.iter().map(PathBuf::from).find(|path| path.is_file());
-    let missing = || CliError::usage(format!("no configuration of an etcd is in {}: name it with --from", PLACES.join(", ")));
+    let missing =
+        || CliError::usage(format!("no configuration of an etcd is in {}: name it with --from", PLACES.join(", ")));
     let from = args.from.clone().or_else(found).ok_or_else(missing)?;
     let text = std::fs::read_to_string(&from).map_err(|error| CliError::at(&from, error))?;
     let wrong = |reason: String| CliError::usage(format!("{}: {reason}", from.display()));
@@ -64,7 +65,8 @@ pub(super) fn adopt(context: &Context, args: &AdoptArgs) -> Result<ExitCode, Cli
     place_data(&mut found, args, old.as_deref())?;
     found.decide(&args.leave_out)?;
     let name = found.settings.get("name").and_then(Value::as_str).unwrap_or("default").to_owned();
-    let members = found.settings.get("initial-cluster").and_then(Value::as_str).map_or(1, |entries| entries.split(',').count());
+    let members =
+        found.settings.get("initial-cluster").and_then(Value::as_str).map_or(1, |entries| entries.split(',').count());
     if members > 1 {
         found.settings.insert("initial-cluster-state".into(), "existing".into());
     }
@@ -101,7 +103,8 @@ pub(super) fn adopt(context: &Context, args: &AdoptArgs) -> Result<ExitCode, Cli
     Ok(ExitCode::SUCCESS)
 }
 
-/// A member of ours needs a directory of its own: it cannot read etcd's data, and must not mix with it.
+/// A member of ours needs a directory of its own: it cannot read etcd's data, and must not mix with
+/// it.
 fn place_data(found: &mut Found, args: &AdoptArgs, old: Option<&Path>) -> Result<(), CliError> {
     let data = match (&args.data_dir, old) {
         (Some(data), _) => data.clone(),
@@ -114,7 +117,10 @@ fn place_data(found: &mut Found, args: &AdoptArgs, old: Option<&Path>) -> Result
         (None, None) => PathBuf::from("/var/lib/etcd"),
     };
     if is_real_etcds(&data) {
-        return Err(CliError::refused(format!("{} holds the data of a real etcd: name another --data-dir", data.display())));
+        return Err(CliError::refused(format!(
+            "{} holds the data of a real etcd: name another --data-dir",
+            data.display()
+        )));
     }
     // A log of its own beside the data is part of etcd's data.
     if found.settings.remove("wal-dir").is_some() {
@@ -261,7 +267,8 @@ impl Found {
         self.open.push(Left { setting: setting.to_owned(), reason });
     }
 
-    /// Leaves out what the operator has decided to leave out, and refuses the rest of the open questions.
+    /// Leaves out what the operator has decided to leave out, and refuses the rest of the open
+    /// questions.
     fn decide(&mut self, leave_out: &[String]) -> Result<(), CliError> {
         let (decided, open): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.open).into_iter().partition(|left| leave_out.contains(&left.setting));
@@ -271,7 +278,9 @@ impl Found {
         }
         let reasons: String = open.iter().map(|left| format!("\n  {}: {}", left.setting, left.reason)).collect();
         let flags: String = open.iter().map(|left| format!(" --leave-out {}", left.setting)).collect();
-        let text = format!("these settings have no counterpart:{reasons}\ncorrect them in the file, or go on without them:{flags}");
+        let text = format!(
+            "these settings have no counterpart:{reasons}\ncorrect them in the file, or go on without them:{flags}"
+        );
         Err(CliError::new(crate::ui::error::NEEDS_CONFIRMATION, text))
     }
 

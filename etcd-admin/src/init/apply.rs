@@ -100,7 +100,9 @@ fn enable(link: &Path, unit: &Path) -> Result<(), CliError> {
 /// Lets systemd read the units, and starts the timer; both are safe to repeat.
 fn start_timer() -> Result<(), CliError> {
     for args in [&["daemon-reload"][..], &["start", TIMER]] {
-        let failed = |reason: String| CliError::new(FAILED, format!("systemctl {}: {reason}; give the command by hand", args.join(" ")));
+        let failed = |reason: String| {
+            CliError::new(FAILED, format!("systemctl {}: {reason}; give the command by hand", args.join(" ")))
+        };
         let ended = Command::new("systemctl").args(args).output().map_err(|error| failed(error.to_string()))?;
         if !ended.status.success() {
             return Err(failed(String::from_utf8_lossy(&ended.stderr).trim().to_owned()));

@@ -25,9 +25,11 @@ pub(crate) enum InitCommand {
     },
     /// Says what `init apply` would change on this host
     Plan(HostArgs),
-    /// Writes configuration, certificates and directories of this host; the second time nothing changes
+    /// Writes configuration, certificates and directories of this host; the second time nothing
+    /// changes
     Apply(HostArgs),
-    /// Signs the requests that `init apply` made on a host, for the names that the document has for it
+    /// Signs the requests that `init apply` made on a host, for the names that the document has for
+    /// it
     Sign(SignArgs),
 }
 
@@ -73,7 +75,8 @@ pub(crate) struct HostArgs {
     /// Which member this host is; else the one that has its name
     #[arg(long, value_name = "NAME")]
     pub(crate) member: Option<String>,
-    /// Directory with what the CAs signed for this host: server.crt, peer.crt, client-ca.crt, peer-ca.crt
+    /// Directory with what the CAs signed for this host: server.crt, peer.crt, client-ca.crt,
+    /// peer-ca.crt
     #[arg(long, value_name = "DIR")]
     pub(crate) signed: Option<PathBuf>,
     /// Writes below this directory, as for an image
@@ -114,7 +117,8 @@ pub(crate) struct JoinArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct AdoptArgs {
-    /// Configuration file or environment file of the etcd that runs here; else where distributions put them
+    /// Configuration file or environment file of the etcd that runs here; else where distributions
+    /// put them
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
     /// Our configuration

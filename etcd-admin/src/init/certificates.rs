@@ -56,7 +56,8 @@ impl Certificates {
     pub(super) fn plan(context: &Context, host: &Host<'_>, args: &HostArgs) -> Result<Self, CliError> {
         let dir = placed(args, &host.certificates());
         let algorithm = KeyAlgorithm::named(&host.file.tls.key).unwrap_or(KeyAlgorithm::P256);
-        let mut all = Self { dir, steps: Vec::new(), algorithm, changes: Vec::new(), lists: Vec::new(), next: Vec::new() };
+        let mut all =
+            Self { dir, steps: Vec::new(), algorithm, changes: Vec::new(), lists: Vec::new(), next: Vec::new() };
         for profile in PROFILES {
             all.look_at(context, host, args, profile)?;
         }
@@ -67,7 +68,13 @@ impl Certificates {
         Ok(all)
     }
 
-    fn look_at(&mut self, context: &Context, host: &Host<'_>, args: &HostArgs, profile: Profile) -> Result<(), CliError> {
+    fn look_at(
+        &mut self,
+        context: &Context,
+        host: &Host<'_>,
+        args: &HostArgs,
+        profile: Profile,
+    ) -> Result<(), CliError> {
         let there = HostDir::at(&self.dir);
         let plan = leaf_plan(host, profile)?;
         plan.check()?;
@@ -102,8 +109,13 @@ impl Certificates {
             }
         }
         if let Some(step) = step {
-            let before = present
-                .map(|facts| format!("a certificate for {}, {} left", facts.names.len(), certs::time_left(facts.not_after, context.now)));
+            let before = present.map(|facts| {
+                format!(
+                    "a certificate for {}, {} left",
+                    facts.names.len(),
+                    certs::time_left(facts.not_after, context.now)
+                )
+            });
             let path = if matches!(step, Step::Request(_)) { request } else { path };
             self.changes.push(Change { path, before, after });
             self.steps.push(step);

@@ -26,14 +26,19 @@ pub(super) fn text_of(file: &ClusterFile) -> Result<String, CliError> {
     Ok(format!("# A cluster of etcd; etcd-admin init schema lists what may stand here.\n{text}"))
 }
 
-/// Reads `NAME=HOST`, `NAME=HOST:CLIENT-PORT:PEER-PORT`, with an IPv6 address in brackets where ports follow.
+/// Reads `NAME=HOST`, `NAME=HOST:CLIENT-PORT:PEER-PORT`, with an IPv6 address in brackets where
+/// ports follow.
 pub(super) fn entry(arg: &str) -> Result<MemberEntry, CliError> {
-    let wrong = || CliError::usage(format!("{arg}: write NAME=HOST or NAME=HOST:CLIENT-PORT:PEER-PORT, such as etcd1=10.0.0.11"));
+    let wrong = || {
+        CliError::usage(format!("{arg}: write NAME=HOST or NAME=HOST:CLIENT-PORT:PEER-PORT, such as etcd1=10.0.0.11"))
+    };
     let (name, place) = arg.split_once('=').ok_or_else(wrong)?;
     let (host, ports) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, None),
         Some((host, ports)) => (host, Some(ports.strip_prefix(':').ok_or_else(wrong)?)),
-        None if place.matches(':').count() == 2 => place.split_once(':').map_or((place, None), |(host, ports)| (host, Some(ports))),
+        None if place.matches(':').count() == 2 => {
+            place.split_once(':').map_or((place, None), |(host, ports)| (host, Some(ports)))
+        }
         None => (place, None),
     };
     // An IPv6 address without brackets and ports has colons too.
@@ -47,7 +52,8 @@ pub(super) fn entry(arg: &str) -> Result<MemberEntry, CliError> {
     Ok(entry)
 }
 
-/// Places all that belongs to the members below one directory, each under its name, so that several fit on one host.
+/// Places all that belongs to the members below one directory, each under its name, so that several
+/// fit on one host.
 pub(super) fn place_below(file: &mut ClusterFile, directory: &Path) -> Result<(), CliError> {
     let absolute = std::path::absolute(directory).map_err(|error| CliError::at(directory, error))?;
     let below = |rest: &str| format!("{}/{{name}}/{rest}", absolute.display());

@@ -62,9 +62,18 @@ pub(crate) fn files_of(host: &Host<'_>, settings: &Mapping) -> Result<Vec<Render
     if let (Some(backup), Some(directory)) = (&host.file.backup, host.backups()) {
         let directory = directory.display();
         let keep = backup.keep;
-        let kinds =
-            [("last", keep.last), ("hourly", keep.hourly), ("daily", keep.daily), ("weekly", keep.weekly), ("monthly", keep.monthly)];
-        let keep: String = kinds.iter().filter(|(_, count)| *count > 0).map(|(kind, count)| format!(" --keep-{kind} {count}")).collect();
+        let kinds = [
+            ("last", keep.last),
+            ("hourly", keep.hourly),
+            ("daily", keep.daily),
+            ("weekly", keep.weekly),
+            ("monthly", keep.monthly),
+        ];
+        let keep: String = kinds
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(kind, count)| format!(" --keep-{kind} {count}"))
+            .collect();
         // An empty assignment clears the value of the packages' unit.
         let prune = |prefix: &str| {
             if keep.is_empty() {
@@ -73,11 +82,14 @@ pub(crate) fn files_of(host: &Host<'_>, settings: &Mapping) -> Result<Vec<Render
                 format!("ExecStart={prefix}/usr/bin/etcd-admin snapshot prune{keep} {directory}\n")
             }
         };
-        // Old snapshots go first, so that a full disk does not keep the new one out for ever; there may be none yet.
+        // Old snapshots go first, so that a full disk does not keep the new one out for ever; there
+        // may be none yet.
         let (first, last) = (prune("-"), prune(""));
         // A file that has to be there fails visibly where it is missing.
-        let credentials =
-            backup.credentials.as_ref().map_or_else(String::new, |file| format!("EnvironmentFile=\nEnvironmentFile={file}\n"));
+        let credentials = backup
+            .credentials
+            .as_ref()
+            .map_or_else(String::new, |file| format!("EnvironmentFile=\nEnvironmentFile={file}\n"));
         let service = format!(
             "{HEAD}[Service]\n{credentials}ExecStart=\n{first}ExecStart=/usr/bin/etcd-admin snapshot save --dir {directory}\n{last}ReadWritePaths={directory}\n"
         );

@@ -83,7 +83,10 @@ pub(super) async fn join(context: &Context, client: &Client, args: &JoinArgs) ->
     if !joined.votes {
         joined.step(format!("let {} vote as soon as it has caught up", host.entry.name));
         if let (Some(id), false) = (joined.id, context.dry_run || args.no_wait) {
-            note(&format!("{} is written: start the member now (systemctl enable --now etcd-server)", host.config_file().display()));
+            note(&format!(
+                "{} is written: start the member now (systemctl enable --now etcd-server)",
+                host.config_file().display()
+            ));
             promote_learner(&client, id, args.wait).await?;
             joined.votes = true;
             // It runs.
@@ -107,7 +110,8 @@ fn tell(context: &Context, joined: &Joined) -> Result<ExitCode, CliError> {
     print_result(context.format, joined, || {
         let lead = if context.dry_run { "would " } else { "" };
         let steps: String = joined.steps.iter().map(|step| format!("{lead}{step}\n")).collect();
-        let votes = if joined.votes { format!("{} is a member and votes\n", joined.report.member) } else { String::new() };
+        let votes =
+            if joined.votes { format!("{} is a member and votes\n", joined.report.member) } else { String::new() };
         format!("{steps}{}{votes}", joined.report.text())
     })?;
     Ok(ExitCode::SUCCESS)
@@ -120,12 +124,18 @@ fn towards(client: &Client, host: &Host<'_>, args: &HostArgs) -> Result<Client, 
     if settings.endpoints_given {
         return Ok(Client::new(settings)?);
     }
-    settings.endpoints = host.file.hosts().filter(|other| other.entry.name != host.entry.name).map(|other| other.client_url()).collect();
+    settings.endpoints =
+        host.file.hosts().filter(|other| other.entry.name != host.entry.name).map(|other| other.client_url()).collect();
     "the cluster's document".clone_into(&mut settings.origin);
     settings.server_name = None;
     if host.file.tls.enabled && !settings.tls.any() {
         let file = |name: &str| Some(placed(args, &host.certificates()).join("current").join(name));
-        settings.tls = TlsFiles { cacert: file("client-ca.crt"), cert: file("server.crt"), key: file("server.key"), ..settings.tls };
+        settings.tls = TlsFiles {
+            cacert: file("client-ca.crt"),
+            cert: file("server.crt"),
+            key: file("server.key"),
+            ..settings.tls
+        };
     }
     Ok(Client::new(settings)?)
 }

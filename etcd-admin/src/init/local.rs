@@ -1,4 +1,5 @@
-//! `init local`: a cluster with TLS on this machine, from one command to the commands that start it.
+//! `init local`: a cluster with TLS on this machine, from one command to the commands that start
+//! it.
 
 use super::apply::execute;
 use super::args::{DocumentArgs, HostArgs, LocalArgs};
@@ -35,12 +36,16 @@ struct Local {
 pub(super) fn local(context: &Context, args: &LocalArgs) -> Result<ExitCode, CliError> {
     let directory = std::path::absolute(&args.dir).map_err(|error| CliError::at(&args.dir, error))?;
     if std::fs::read_dir(&directory).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(CliError::refused(format!("{} is not empty: name a new directory, or remove it", directory.display())));
+        return Err(CliError::refused(format!(
+            "{} is not empty: name a new directory, or remove it",
+            directory.display()
+        )));
     }
     let port = |number: u16| args.first_port.saturating_add(number);
-    let members =
-        (0..args.members).map(|number| entry(&format!("etcd{}=127.0.0.1:{}:{}", number + 1, port(2 * number), port(2 * number + 1))));
-    let mut file = ClusterFile::new(&args.name, members.collect::<Result<_, _>>()?, format!("{}-{}", args.name, random()?));
+    let members = (0..args.members)
+        .map(|number| entry(&format!("etcd{}=127.0.0.1:{}:{}", number + 1, port(2 * number), port(2 * number + 1))));
+    let mut file =
+        ClusterFile::new(&args.name, members.collect::<Result<_, _>>()?, format!("{}-{}", args.name, random()?));
     place_below(&mut file, &directory)?;
     let text = text_of(&file)?;
     if !context.dry_run {
@@ -50,7 +55,10 @@ pub(super) fn local(context: &Context, args: &LocalArgs) -> Result<ExitCode, Cli
         changed: true,
         dry_run: context.dry_run,
         endpoints: file.hosts().map(|host| host.client_url()).collect(),
-        start: file.hosts().map(|host| format!("etcd-server --config-file {} &", host.config_file().display())).collect(),
+        start: file
+            .hosts()
+            .map(|host| format!("etcd-server --config-file {} &", host.config_file().display()))
+            .collect(),
         environment: format!(". {}", directory.join(ENVIRONMENT).display()),
         directory,
     };
@@ -73,7 +81,8 @@ fn make(context: &Context, directory: &Path, file: &ClusterFile, text: &str) -> 
     certs::files::private_dir(directory)?;
     let document = directory.join("cluster.yaml");
     certs::files::create(&document, text.as_bytes(), 0o600)?;
-    let context = Context { ca_dir: Some(directory.join("ca")), format: context.format, dry_run: false, now: context.now };
+    let context =
+        Context { ca_dir: Some(directory.join("ca")), format: context.format, dry_run: false, now: context.now };
     cas(&context, file)?;
     for host in file.hosts() {
         let args = HostArgs {
@@ -87,11 +96,16 @@ fn make(context: &Context, directory: &Path, file: &ClusterFile, text: &str) -> 
     certs::files::create(&directory.join(ENVIRONMENT), environment(file).as_bytes(), 0o600).map_err(CliError::from)
 }
 
-/// The keys of these CAs are as open as the members' keys beside them: everything is in one directory of one user.
+/// The keys of these CAs are as open as the members' keys beside them: everything is in one
+/// directory of one user.
 fn cas(context: &Context, file: &ClusterFile) -> Result<(), CliError> {
     for kind in CaKind::ALL {
         let dir = CaDir::below(&context.ca_dir()?, kind);
-        let plan = CaPlan { common_name: format!("{} {kind} CA", file.name), lifetime: Duration::days(CA_DAYS), constraints: Vec::new() };
+        let plan = CaPlan {
+            common_name: format!("{} {kind} CA", file.name),
+            lifetime: Duration::days(CA_DAYS),
+            constraints: Vec::new(),
+        };
         let ca = dir.create(&NewCa { plan, algorithm: KeyAlgorithm::P256, passphrase: None }, context.now)?;
         dir.publish(&ca, context.now, Duration::days(CRL_DAYS))?;
     }

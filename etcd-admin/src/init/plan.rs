@@ -27,7 +27,8 @@ pub(super) struct Plan {
     pub(super) certificates: Option<Certificates>,
     pub(super) files: Vec<Rendered>,
     pub(super) changes: Vec<Change>,
-    /// The link that enables the timer of snapshots, if it is missing, and the unit that it leads to.
+    /// The link that enables the timer of snapshots, if it is missing, and the unit that it leads
+    /// to.
     pub(super) timer: Option<(PathBuf, PathBuf)>,
     /// `true` if the member may be started when this is done.
     pub(super) ready: bool,
@@ -49,7 +50,11 @@ impl Plan {
         let mut changes = Vec::new();
         let dirs = dirs(host, args);
         for dir in &dirs {
-            changes.push(Change { path: dir.path.clone(), before: None, after: format!("a directory, mode {:04o}", dir.mode) });
+            changes.push(Change {
+                path: dir.path.clone(),
+                before: None,
+                after: format!("a directory, mode {:04o}", dir.mode),
+            });
         }
         let certificates = host.file.tls.enabled.then(|| Certificates::plan(context, host, args)).transpose()?;
         let (mut ready, mut next) = (true, Vec::new());
@@ -61,7 +66,9 @@ impl Plan {
         let lists = certificates.as_ref().map(|certificates| certificates.lists.as_slice()).unwrap_or_default();
         let settings = host.enforce(settings, lists);
         let config = placed(args, &host.config_file());
-        let joins = !has_member(&data) && is_joining(&config)? && settings.get("initial-cluster-state").is_none_or(|state| state == "new");
+        let joins = !has_member(&data)
+            && is_joining(&config)?
+            && settings.get("initial-cluster-state").is_none_or(|state| state == "new");
         let settings = if has_member(&data) || joins { kept(&config, settings)? } else { settings };
         if joins {
             next.push(format!(
@@ -80,7 +87,11 @@ impl Plan {
         let link = placed(args, Path::new(TIMER_LINK));
         let timer = (host.file.backup.is_some() && !link.is_symlink()).then(|| (link, PathBuf::from(TIMER_UNIT)));
         if let Some((link, unit)) = &timer {
-            changes.push(Change { path: link.clone(), before: None, after: format!("a link to {}: snapshots are on", unit.display()) });
+            changes.push(Change {
+                path: link.clone(),
+                before: None,
+                after: format!("a link to {}: snapshots are on", unit.display()),
+            });
         }
         if let Some(credentials) = host.file.backup.as_ref().and_then(|backup| backup.credentials.as_deref()) {
             let path = placed(args, Path::new(credentials));
@@ -104,7 +115,8 @@ impl Plan {
     }
 }
 
-/// Returns `true` if this is the host itself and systemd runs on it, so that units can be loaded and started.
+/// Returns `true` if this is the host itself and systemd runs on it, so that units can be loaded
+/// and started.
 pub(super) fn runs_systemd(args: &HostArgs) -> bool {
     args.root.is_none() && nix::unistd::geteuid().is_root() && Path::new("/run/systemd/system").is_dir()
 }

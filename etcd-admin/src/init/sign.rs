@@ -30,7 +30,8 @@ pub(super) fn sign(context: &Context, args: &SignArgs) -> Result<ExitCode, CliEr
     for profile in PROFILES {
         let path = args.requests.join(format!("{}.csr", profile.name()));
         let plan = leaf_plan(&host, profile)?;
-        let request = SigningRequest::read(&certs::files::read(&path)?).map_err(|error| CliError::of_file(&path, &error))?;
+        let request =
+            SigningRequest::read(&certs::files::read(&path)?).map_err(|error| CliError::of_file(&path, &error))?;
         if request.common_name != plan.common_name || request.names.iter().any(|name| !plan.names.contains(name)) {
             let text = format!(
                 "{}: it asks for {} as {}, and the document has {} as {}",
@@ -43,7 +44,8 @@ pub(super) fn sign(context: &Context, args: &SignArgs) -> Result<ExitCode, CliEr
             return Err(CliError::new(INTEGRITY, text));
         }
         let dir = context.ca(profile.ca())?;
-        let (certificate, bundle) = (args.out.join(format!("{}.crt", profile.name())), args.out.join(bundle_name(dir.kind())));
+        let (certificate, bundle) =
+            (args.out.join(format!("{}.crt", profile.name())), args.out.join(bundle_name(dir.kind())));
         let list = args.out.join(list_name(dir.kind()));
         if !context.dry_run {
             let ca = unlock(&dir, &args.passphrase)?;

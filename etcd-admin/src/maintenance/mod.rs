@@ -12,7 +12,11 @@ use crate::client::Client;
 use crate::ui::error::CliError;
 use std::process::ExitCode;
 
-pub(crate) async fn maintenance(context: &Context, client: &Client, command: MaintenanceCommand) -> Result<ExitCode, CliError> {
+pub(crate) async fn maintenance(
+    context: &Context,
+    client: &Client,
+    command: MaintenanceCommand,
+) -> Result<ExitCode, CliError> {
     match command {
         MaintenanceCommand::Reclaim(args) => reclaim::reclaim(context, client, &args).await,
     }

@@ -1,6 +1,8 @@
-//! `maintenance reclaim`: forget history, give the space back, and lift the alarm, in the one order in which that works.
+//! `maintenance reclaim`: forget history, give the space back, and lift the alarm, in the one order
+//! in which that works.
 //!
-//! Members give space back one after another, the leader last; the first one that fails ends it. An alarm of corruption is never lifted.
+//! Members give space back one after another, the leader last; the first one that fails ends it. An
+//! alarm of corruption is never lifted.
 
 use super::args::ReclaimArgs;
 use crate::cli::context::Context;
@@ -11,7 +13,9 @@ use crate::ui::confirm::confirm;
 use crate::ui::error::CliError;
 use crate::ui::output::print_result;
 use crate::ui::progress::note;
-use proto::etcdserverpb::{AlarmRequest, AlarmType, CompactionRequest, DefragmentRequest, StatusRequest, alarm_request::AlarmAction};
+use proto::etcdserverpb::{
+    AlarmRequest, AlarmType, CompactionRequest, DefragmentRequest, StatusRequest, alarm_request::AlarmAction,
+};
 use serde::Serialize;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -52,11 +56,16 @@ impl Reclaimed {
 pub(super) async fn reclaim(context: &Context, client: &Client, args: &ReclaimArgs) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
     if let Some((id, _)) = view.alarms.iter().find(|(_, alarm)| alarm == "CORRUPT") {
-        let text = format!("member {id:x} is alarmed of corruption, which no space cures: etcd-admin doctor cluster, then member rebuild");
+        let text = format!(
+            "member {id:x} is alarmed of corruption, which no space cures: etcd-admin doctor cluster, then member rebuild"
+        );
         return Err(CliError::refused(text));
     }
     if let Some(away) = view.members.iter().find(|seen| seen.status.is_err()) {
-        return Err(CliError::refused(format!("{} cannot be reached, and would keep its space: bring it back, or remove it", away.name())));
+        return Err(CliError::refused(format!(
+            "{} cannot be reached, and would keep its space: bring it back, or remove it",
+            away.name()
+        )));
     }
     let mut report = Reclaimed { dry_run: context.dry_run, ..Reclaimed::default() };
     let target = view.revision - i64::from(args.keep_revisions);
@@ -94,7 +103,9 @@ pub(super) async fn reclaim(context: &Context, client: &Client, args: &ReclaimAr
         let lead = if report.dry_run { "would " } else { "" };
         let steps: String = report.steps.iter().map(|step| format!("{lead}{step}\n")).collect();
         let shown = |bytes: i64| size(u64::try_from(bytes).unwrap_or(0));
-        let row = |space: &Space| format!("{}: {} before, {} now\n", space.name, shown(space.before_bytes), shown(space.after_bytes));
+        let row = |space: &Space| {
+            format!("{}: {} before, {} now\n", space.name, shown(space.before_bytes), shown(space.after_bytes))
+        };
         let spaces: String = if report.dry_run { String::new() } else { report.members.iter().map(row).collect() };
         format!("{steps}{spaces}")
     })?;
@@ -107,7 +118,10 @@ fn bytes(seen: &Seen) -> i64 {
 
 async fn compact(client: &Client, report: &mut Reclaimed, revision: i64) -> Result<(), CliError> {
     let request = CompactionRequest { revision, physical: true };
-    match client.call_within(patience(client), Repeat::Unsafe, async |session| session.kv().compact(request).await).await {
+    match client
+        .call_within(patience(client), Repeat::Unsafe, async |session| session.kv().compact(request).await)
+        .await
+    {
         Ok(_) => report.changed = true,
         // Already compacted by another client.
         Err(CallError::Status { status, .. }) if status.message() == COMPACTED => {}
@@ -124,8 +138,11 @@ fn patience(client: &Client) -> Option<Duration> {
 /// Answers the member's size afterwards.
 async fn defragment(client: &Client, seen: &Seen) -> Result<i64, CliError> {
     let own = client.at(seen.endpoint.as_deref().unwrap_or_default())?;
-    let asked =
-        own.call_within(patience(&own), Repeat::Unsafe, async |session| session.maintenance().defragment(DefragmentRequest {}).await).await;
+    let asked = own
+        .call_within(patience(&own), Repeat::Unsafe, async |session| {
+            session.maintenance().defragment(DefragmentRequest {}).await
+        })
+        .await;
     if let Err(error) = asked {
         return Err(explained(&own, error).await);
     }

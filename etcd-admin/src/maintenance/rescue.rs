@@ -29,7 +29,8 @@ use tonic::Code;
 const LIFETIME: time::Duration = time::Duration::days(1);
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
 /// Settings that would open more doors than the one that is wanted.
-const LISTENERS: [&str; 4] = ["listen-client-http-urls", "listen-metrics-urls", "log-outputs", "client-transport-security"];
+const LISTENERS: [&str; 4] =
+    ["listen-client-http-urls", "listen-metrics-urls", "log-outputs", "client-transport-security"];
 
 #[derive(Debug, Serialize)]
 struct Rescued {
@@ -41,7 +42,8 @@ struct Rescued {
 }
 
 pub(super) async fn rescue(context: &Context, args: &RescueArgs) -> Result<ExitCode, CliError> {
-    let loaded = settings_of_file(&args.config).map_err(|reason| CliError::usage(format!("{}: {reason}", args.config.display())))?;
+    let loaded = settings_of_file(&args.config)
+        .map_err(|reason| CliError::usage(format!("{}: {reason}", args.config.display())))?;
     let data = loaded.settings.member.data_dir.clone();
     must_be_idle(&data)?;
     if !has_member(&data) {
@@ -53,7 +55,8 @@ pub(super) async fn rescue(context: &Context, args: &RescueArgs) -> Result<ExitC
     let mut report = Rescued { changed: true, dry_run: context.dry_run, member: name.clone(), disabled: args.disable };
     if !context.dry_run {
         confirm(&format!("This starts member {name} for a moment, to {what} for the whole cluster."), &name, args.yes)?;
-        let dir = tempfile::tempdir().map_err(|error| CliError::new(FAILED, format!("make a throw-away directory: {error}")))?;
+        let dir = tempfile::tempdir()
+            .map_err(|error| CliError::new(FAILED, format!("make a throw-away directory: {error}")))?;
         let owner = owner_of(&data)?;
         let door = Door::make(context, dir.path())?;
         let config = door.configuration(&args.config, dir.path())?;
@@ -66,7 +69,9 @@ pub(super) async fn rescue(context: &Context, args: &RescueArgs) -> Result<ExitC
     print_result(context.format, &report, || match (report.dry_run, report.changed) {
         (true, _) => format!("would start member {name} for a moment, and {what}\n"),
         (false, true) => format!("done: {what}. Start the member again: systemctl start etcd-server\n"),
-        (false, false) => "authentication is off: nothing changed. Start the member again: systemctl start etcd-server\n".to_owned(),
+        (false, false) => {
+            "authentication is off: nothing changed. Start the member again: systemctl start etcd-server\n".to_owned()
+        }
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -75,7 +80,11 @@ fn password(path: &Path) -> Result<String, CliError> {
     certs::files::check_private(path)?;
     let text = certs::files::read_text(path)?;
     let line = text.lines().next().unwrap_or_default().to_owned();
-    if line.is_empty() { Err(CliError::usage(format!("{}: there is no password in its first line", path.display()))) } else { Ok(line) }
+    if line.is_empty() {
+        Err(CliError::usage(format!("{}: there is no password in its first line", path.display())))
+    } else {
+        Ok(line)
+    }
 }
 
 /// Returns the user that the daemon has to run as, where it is another than the caller.
@@ -107,7 +116,13 @@ impl Door {
         for (stem, profile, common_name, names) in
             [("server", Profile::Server, "rescue", names), ("root", Profile::Admin, "root", Vec::new())]
         {
-            let plan = LeafPlan { profile, common_name: common_name.to_owned(), names, lifetime: LIFETIME, loopback_only: true };
+            let plan = LeafPlan {
+                profile,
+                common_name: common_name.to_owned(),
+                names,
+                lifetime: LIFETIME,
+                loopback_only: true,
+            };
             let key = PrivateKey::generate(KeyAlgorithm::P256)?;
             let made = ca.issue(&plan, &key, context.now)?;
             for (end, text) in [("crt", made.pem.as_bytes()), ("key", key.to_pem().as_bytes())] {
@@ -154,7 +169,8 @@ impl Door {
         let args = ConnectionArgs { endpoints: Some(vec![self.url.clone()]), ..ConnectionArgs::default() };
         let mut settings = Settings::of(&args, &BTreeMap::new(), Local::Ignored, || Err("nobody is asked".to_owned()))?;
         let file = |name: &str| self.files.iter().find(|path| path.ends_with(name)).cloned();
-        settings.tls = TlsFiles { cacert: file("ca.crt"), cert: file("root.crt"), key: file("root.key"), skip_verify: false };
+        settings.tls =
+            TlsFiles { cacert: file("ca.crt"), cert: file("root.crt"), key: file("root.key"), skip_verify: false };
         Ok(Client::new(settings)?)
     }
 }
@@ -173,7 +189,10 @@ async fn act(member: &mut TempMember, args: &RescueArgs, password: Option<&str>)
             return Err(error.into());
         }
         if begun.elapsed() > args.wait {
-            let text = format!("the member found no majority of its cluster within {:?}: {error}; start the others first", args.wait);
+            let text = format!(
+                "the member found no majority of its cluster within {:?}: {error}; start the others first",
+                args.wait
+            );
             return Err(CliError::new(TIMED_OUT, text));
         }
         tokio::time::sleep(PAUSE).await;
@@ -181,7 +200,8 @@ async fn act(member: &mut TempMember, args: &RescueArgs, password: Option<&str>)
 }
 
 async fn once(client: &Client, args: &RescueArgs, password: Option<&str>) -> Result<bool, CallError> {
-    let status = client.call(Repeat::Safe, async |session| session.auth().auth_status(AuthStatusRequest {}).await).await?;
+    let status =
+        client.call(Repeat::Safe, async |session| session.auth().auth_status(AuthStatusRequest {}).await).await?;
     if !status.enabled {
         return Ok(false);
     }
@@ -189,7 +209,8 @@ async fn once(client: &Client, args: &RescueArgs, password: Option<&str>) -> Res
         client.call(Repeat::Safe, async |session| session.auth().auth_disable(AuthDisableRequest {}).await).await?;
     } else {
         let password = password.unwrap_or_default().to_owned();
-        let request = AuthUserChangePasswordRequest { name: "root".to_owned(), password, hashed_password: String::new() };
+        let request =
+            AuthUserChangePasswordRequest { name: "root".to_owned(), password, hashed_password: String::new() };
         client.call(Repeat::Safe, async |session| session.auth().user_change_password(request.clone()).await).await?;
     }
     Ok(true)

@@ -1,6 +1,8 @@
-//! `roll`: in which order members are restarted, upgraded, or given new certificates. A plan: nothing is done by it.
+//! `roll`: in which order members are restarted, upgraded, or given new certificates. A plan:
+//! nothing is done by it.
 //!
-//! Followers go first and the leader last, so that leadership moves once. Each step is safe to be given again.
+//! Followers go first and the leader last, so that leadership moves once. Each step is safe to be
+//! given again.
 
 use super::args::RollArgs;
 use crate::cli::context::Context;
@@ -44,8 +46,10 @@ struct Plan {
 pub(super) async fn roll(context: &Context, client: &Client, args: &RollArgs) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
     if let Some(away) = view.members.iter().find(|seen| !seen.proven && !seen.member.is_learner) {
-        let text =
-            format!("{} does not follow the leader: bring it back before others are touched (etcd-admin doctor cluster)", away.name());
+        let text = format!(
+            "{} does not follow the leader: bring it back before others are touched (etcd-admin doctor cluster)",
+            away.name()
+        );
         return Err(CliError::refused(text));
     }
     let leader = view.leader().map(|seen| seen.member.id);
@@ -66,7 +70,9 @@ pub(super) async fn roll(context: &Context, client: &Client, args: &RollArgs) ->
     }
     let plan = Plan { changed: false, kind: args.kind, order: order.iter().map(|seen| seen.name()).collect(), steps };
     print_result(context.format, &plan, || {
-        let row = |(number, step): (usize, &Step)| vec![number.to_string(), step.member.clone(), step.at.to_owned(), step.command.clone()];
+        let row = |(number, step): (usize, &Step)| {
+            vec![number.to_string(), step.member.clone(), step.at.to_owned(), step.command.clone()]
+        };
         table(&["", "MEMBER", "WHERE", "COMMAND"], &(1..).zip(&plan.steps).map(row).collect::<Vec<_>>())
     })?;
     Ok(ExitCode::SUCCESS)
@@ -78,9 +84,13 @@ fn of_etcd(kind: Kind, seen: &Seen) -> Step {
     let command = match kind {
         Kind::Restart => "systemctl restart etcd".to_owned(),
         Kind::Upgrade => {
-            format!("(a real etcd {version}: upgrade it with its own package, or take it over with etcd-admin member replace)")
+            format!(
+                "(a real etcd {version}: upgrade it with its own package, or take it over with etcd-admin member replace)"
+            )
         }
-        Kind::Rotate => format!("(a real etcd {version}: replace its certificate files; it reads them again by itself)"),
+        Kind::Rotate => {
+            format!("(a real etcd {version}: replace its certificate files; it reads them again by itself)")
+        }
     };
     Step { member: seen.name(), at: "host", command }
 }

@@ -75,7 +75,9 @@ fn checked(view: &ClusterView, urls: &[String]) -> Result<Vec<String>, CliError>
         let mut others = others.filter_map(|other| Url::parse(other).ok());
         if others.clone().next().is_some() && others.all(|other| other.scheme().is_secure() != scheme) {
             let have = if scheme { "http" } else { "https" };
-            return Err(CliError::refused(format!("{text}: all members have {have} peer URLs, so nobody would reach this one")));
+            return Err(CliError::refused(format!(
+                "{text}: all members have {have} peer URLs, so nobody would reach this one"
+            )));
         }
         checked.push(url.as_str().to_owned());
     }
@@ -107,7 +109,10 @@ pub(crate) fn new_member<'a>(
         };
     }
     if let Some(taken) = rest().find(|seen| seen.member.name == name) {
-        return Err(CliError::refused(format!("a member is called {name} already, at {}", taken.member.peer_ur_ls.join(","))));
+        return Err(CliError::refused(format!(
+            "a member is called {name} already, at {}",
+            taken.member.peer_ur_ls.join(",")
+        )));
     }
     if let Some(shared) = rest().find(|seen| seen.member.peer_ur_ls.iter().any(|url| urls.contains(url))) {
         return Err(CliError::refused(format!("{} has one of these peer URLs already", shared.name())));
@@ -123,7 +128,8 @@ pub(crate) fn new_member<'a>(
     Ok(None)
 }
 
-/// Refuses to add a member while a voter is away: the leader would refuse it too, after half a minute.
+/// Refuses to add a member while a voter is away: the leader would refuse it too, after half a
+/// minute.
 pub(crate) fn all_must_answer(view: &ClusterView) -> Result<(), CliError> {
     let Some(away) = view.voters().find(|seen| !seen.proven) else { return Ok(()) };
     let reason = away.status.as_ref().err().map_or("it does not follow the leader", String::as_str);
@@ -141,7 +147,10 @@ pub(crate) async fn add_learner(client: &Client, urls: &[String]) -> Result<u64,
     let begun = Instant::now();
     let request = MemberAddRequest { peer_ur_ls: urls.to_vec(), is_learner: true };
     loop {
-        let error = match client.call(Repeat::Unsafe, async |session| session.cluster().member_add(request.clone()).await).await {
+        let error = match client
+            .call(Repeat::Unsafe, async |session| session.cluster().member_add(request.clone()).await)
+            .await
+        {
             Ok(added) => return Ok(added.member.map_or(0, |member| member.id)),
             Err(error) => error,
         };
@@ -230,17 +239,23 @@ async fn take_out(client: &Client, changes: &mut Changes, view: &ClusterView, go
     }
     if changes.step(format!("remove {} ({})", gone.name(), gone.id())) {
         // Through a member that stays: the one that goes may not live to answer.
-        let other = view.voters().find(|seen| seen.proven && seen.member.id != gone.member.id).and_then(|seen| seen.endpoint.clone());
+        let other = view
+            .voters()
+            .find(|seen| seen.proven && seen.member.id != gone.member.id)
+            .and_then(|seen| seen.endpoint.clone());
         let through = other.map(|endpoint| client.at(&endpoint)).transpose()?;
         let through = through.as_ref().unwrap_or(client);
         let request = MemberRemoveRequest { id: gone.member.id };
-        settled(through, async || through.call(Repeat::Unsafe, async |session| session.cluster().member_remove(request).await).await)
-            .await?;
+        settled(through, async || {
+            through.call(Repeat::Unsafe, async |session| session.cluster().member_remove(request).await).await
+        })
+        .await?;
     }
     Ok(())
 }
 
-/// Asks again while members have not been connected for as long as a leader wants: that all are there has been proven before.
+/// Asks again while members have not been connected for as long as a leader wants: that all are
+/// there has been proven before.
 async fn settled<T>(client: &Client, ask: impl AsyncFn() -> Result<T, CallError>) -> Result<T, CliError> {
     let begun = Instant::now();
     loop {
@@ -283,11 +298,17 @@ pub(super) async fn remove(context: &Context, client: &Client, args: &RemoveArgs
     let view = ClusterView::look(client).await?;
     let mut changes = Changes::new(context);
     let Some(gone) = view.find(&args.member) else {
-        // A second run after an interruption is no mistake; a name that was never there is one. An id says which.
+        // A second run after an interruption is no mistake; a name that was never there is one. An
+        // id says which.
         if u64::from_str_radix(&args.member, 16).is_ok() {
-            return changes.tell(context, &format!("no member has the id {} (there are {})", args.member, view.names()));
+            return changes
+                .tell(context, &format!("no member has the id {} (there are {})", args.member, view.names()));
         }
-        return Err(CliError::refused(format!("no member is called {}; there are {}: nothing changed", args.member, view.names())));
+        return Err(CliError::refused(format!(
+            "no member is called {}; there are {}: nothing changed",
+            args.member,
+            view.names()
+        )));
     };
     must_bear(&view, gone)?;
     changes.id = Some(gone.id());
@@ -345,7 +366,8 @@ pub(super) async fn rebuild(context: &Context, client: &Client, args: &RebuildAr
         let Some(begun) = journal.find(&args.member)? else {
             return Err(CliError::refused(format!("no member is called {}; there are {}", args.member, view.names())));
         };
-        let known = new_member(&view, &begun.name, &begun.peer_urls, None)?.map(|seen| (seen.member.id, seen.member.is_learner));
+        let known = new_member(&view, &begun.name, &begun.peer_urls, None)?
+            .map(|seen| (seen.member.id, seen.member.is_learner));
         return take_back(context, client, &mut changes, &journal, &begun, known, args).await;
     };
     let begun = Begun { id: gone.id(), name: gone.name(), peer_urls: gone.member.peer_ur_ls.clone() };
@@ -353,9 +375,21 @@ pub(super) async fn rebuild(context: &Context, client: &Client, args: &RebuildAr
         return match journal.find(&args.member)?.or(journal.find_urls(&begun.peer_urls)?) {
             // It was added again, and waits for its host.
             Some(begun) => {
-                take_back(context, client, &mut changes, &journal, &begun, Some((gone.member.id, gone.member.is_learner)), args).await
+                take_back(
+                    context,
+                    client,
+                    &mut changes,
+                    &journal,
+                    &begun,
+                    Some((gone.member.id, gone.member.is_learner)),
+                    args,
+                )
+                .await
             }
-            None => Err(CliError::refused(format!("member {} has never run: there is nothing to rebuild; start it", gone.id()))),
+            None => Err(CliError::refused(format!(
+                "member {} has never run: there is nothing to rebuild; start it",
+                gone.id()
+            ))),
         };
     }
     // One that learns is on its way already, after an interruption.
@@ -375,8 +409,11 @@ pub(super) async fn rebuild(context: &Context, client: &Client, args: &RebuildAr
 
 /// Returns a client of the members that stay: the one that goes neither answers nor counts.
 fn others(client: &Client, view: &ClusterView, gone: &Seen) -> Result<Client, CliError> {
-    let endpoints: Vec<String> =
-        view.voters().filter(|seen| seen.proven && seen.member.id != gone.member.id).filter_map(|seen| seen.endpoint.clone()).collect();
+    let endpoints: Vec<String> = view
+        .voters()
+        .filter(|seen| seen.proven && seen.member.id != gone.member.id)
+        .filter_map(|seen| seen.endpoint.clone())
+        .collect();
     let settings = crate::client::Settings { endpoints, ..client.settings.clone() };
     Ok(Client::new(settings)?)
 }
@@ -416,23 +453,37 @@ pub(super) async fn promote(context: &Context, client: &Client, args: &PromoteAr
     changes.tell(context, &format!("{} votes already", seen.name()))
 }
 
-pub(super) async fn update(context: &Context, client: &Client, arg: &str, urls: &[String]) -> Result<ExitCode, CliError> {
+pub(super) async fn update(
+    context: &Context,
+    client: &Client,
+    arg: &str,
+    urls: &[String],
+) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
     let seen = view.expect(arg)?;
     let urls = checked(&view, urls)?;
     let mut changes = Changes::new(context);
     changes.id = Some(seen.id());
-    if let Some(other) =
-        view.members.iter().find(|other| other.member.id != seen.member.id && other.member.peer_ur_ls.iter().any(|url| urls.contains(url)))
+    if let Some(other) = view
+        .members
+        .iter()
+        .find(|other| other.member.id != seen.member.id && other.member.peer_ur_ls.iter().any(|url| urls.contains(url)))
     {
         return Err(CliError::refused(format!("{} has one of these peer URLs already", other.name())));
     }
     let same = has_urls(&seen.member, &urls);
     if !same
-        && changes.step(format!("let the others reach {} at {}; it was {}", seen.name(), urls.join(","), seen.member.peer_ur_ls.join(",")))
+        && changes.step(format!(
+            "let the others reach {} at {}; it was {}",
+            seen.name(),
+            urls.join(","),
+            seen.member.peer_ur_ls.join(",")
+        ))
     {
         let request = MemberUpdateRequest { id: seen.member.id, peer_ur_ls: urls };
-        if let Err(error) = client.call(Repeat::Unsafe, async |session| session.cluster().member_update(request.clone()).await).await {
+        if let Err(error) =
+            client.call(Repeat::Unsafe, async |session| session.cluster().member_update(request.clone()).await).await
+        {
             return Err(explained(client, error).await);
         }
     }

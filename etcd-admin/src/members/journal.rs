@@ -1,4 +1,5 @@
-//! What `member rebuild` has begun, so that a second run goes on: once the member is removed, no member list has its name and URLs.
+//! What `member rebuild` has begun, so that a second run goes on: once the member is removed, no
+//! member list has its name and URLs.
 
 use super::view::ClusterView;
 use crate::ui::error::{CliError, FAILED};
@@ -39,7 +40,8 @@ impl Journal {
     /// Notes the member durably, before it is removed.
     pub(super) fn write(&self, begun: &Begun) -> Result<(), CliError> {
         certs::files::private_dir(&self.directory)?;
-        let text = serde_json::to_string_pretty(begun).map_err(|error| CliError::new(FAILED, format!("write JSON: {error}")))?;
+        let text = serde_json::to_string_pretty(begun)
+            .map_err(|error| CliError::new(FAILED, format!("write JSON: {error}")))?;
         Ok(certs::files::replace(&self.file(begun), text.as_bytes(), 0o600)?)
     }
 

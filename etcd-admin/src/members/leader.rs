@@ -36,7 +36,11 @@ pub(super) async fn show(context: &Context, client: &Client) -> Result<ExitCode,
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) async fn transfer_leadership(context: &Context, client: &Client, to: Option<&str>) -> Result<ExitCode, CliError> {
+pub(super) async fn transfer_leadership(
+    context: &Context,
+    client: &Client,
+    to: Option<&str>,
+) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
     let leader = view.leader().ok_or_else(|| CliError::new(CHECK_FAILED, "nobody leads"))?;
     let target = match to {
@@ -44,8 +48,11 @@ pub(super) async fn transfer_leadership(context: &Context, client: &Client, to: 
         None => most_up_to_date(&view, leader)?,
     };
     if target.member.is_learner || !target.proven {
-        let why =
-            if target.member.is_learner { "it is a learner and does not vote" } else { "it does not prove that it follows the leader" };
+        let why = if target.member.is_learner {
+            "it is a learner and does not vote"
+        } else {
+            "it does not prove that it follows the leader"
+        };
         return Err(CliError::refused(format!("{} cannot lead: {why}", target.name())));
     }
     let changed = target.member.id != leader.member.id;
@@ -64,7 +71,9 @@ pub(super) async fn transfer_leadership(context: &Context, client: &Client, to: 
 /// The follower that has applied most.
 pub(super) fn most_up_to_date<'a>(view: &'a ClusterView, leader: &Seen) -> Result<&'a Seen, CliError> {
     let others = view.voters().filter(|seen| seen.member.id != leader.member.id && seen.proven);
-    others.max_by_key(|seen| seen.applied()).ok_or_else(|| CliError::refused("no other voter proves that it follows the leader"))
+    others
+        .max_by_key(|seen| seen.applied())
+        .ok_or_else(|| CliError::refused("no other voter proves that it follows the leader"))
 }
 
 /// Asks the leader itself, and waits until the other one leads.
@@ -72,7 +81,8 @@ pub(super) async fn transfer(client: &Client, leader: &Seen, target: &Seen) -> R
     let endpoint = leader.endpoint.clone().unwrap_or_default();
     let own = client.at(&endpoint)?;
     let request = MoveLeaderRequest { target_id: target.member.id };
-    if let Err(error) = own.call(Repeat::Unsafe, async |session| session.maintenance().move_leader(request).await).await {
+    if let Err(error) = own.call(Repeat::Unsafe, async |session| session.maintenance().move_leader(request).await).await
+    {
         return Err(explained(&own, error).await);
     }
     let (begun, limit) = (Instant::now(), client.settings.command_timeout);
@@ -83,5 +93,8 @@ pub(super) async fn transfer(client: &Client, leader: &Seen, target: &Seen) -> R
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Err(CliError::new(FAILED, format!("leadership was handed to {}, which did not take it within {limit:?}", target.name())))
+    Err(CliError::new(
+        FAILED,
+        format!("leadership was handed to {}, which did not take it within {limit:?}", target.name()),
+    ))
 }

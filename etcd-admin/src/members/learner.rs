@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 /// Between two looks at how far it is.
 const PAUSE: Duration = Duration::from_millis(200);
 /// A leader that does not take it in yet says so by these.
-const NOT_YET: [&str; 2] = ["etcdserver: can only promote a learner member which is in sync with leader", "etcdserver: unhealthy cluster"];
+const NOT_YET: [&str; 2] =
+    ["etcdserver: can only promote a learner member which is in sync with leader", "etcdserver: unhealthy cluster"];
 
-/// Lets a learner vote as soon as the leader finds that it has caught up. Returns at once when it votes already.
+/// Lets a learner vote as soon as the leader finds that it has caught up. Returns at once when it
+/// votes already.
 pub(crate) async fn promote_learner(client: &Client, id: u64, limit: Duration) -> Result<(), CliError> {
     let begun = Instant::now();
     let progress = Progress::of_steps(&format!("member {id:x} catches up"));
@@ -21,7 +23,11 @@ pub(crate) async fn promote_learner(client: &Client, id: u64, limit: Duration) -
         let request = MemberPromoteRequest { id };
         match client.call(Repeat::Unsafe, async |session| session.cluster().member_promote(request).await).await {
             Ok(_) => return Ok(()),
-            Err(CallError::Status { status, .. }) if status.message() == "etcdserver: can only promote a learner member" => return Ok(()),
+            Err(CallError::Status { status, .. })
+                if status.message() == "etcdserver: can only promote a learner member" =>
+            {
+                return Ok(());
+            }
             Err(CallError::Status { status, .. }) if NOT_YET.contains(&status.message()) => {}
             // The leader may be on its way elsewhere, which is no reason to give up.
             Err(error) if error.code() == tonic::Code::Unavailable && begun.elapsed() < limit => {}
@@ -64,7 +70,9 @@ async fn look(client: &Client, id: u64) -> Result<Behind, CliError> {
     let status = client.call(Repeat::Safe, async |session| session.maintenance().status(StatusRequest {}).await).await;
     let wanted = status.map_or(0, |status| status.raft_index);
     match &seen.status {
-        Ok(status) => Ok(Behind::Entries { has: status.raft_applied_index, wanted: wanted.max(status.raft_applied_index) }),
+        Ok(status) => {
+            Ok(Behind::Entries { has: status.raft_applied_index, wanted: wanted.max(status.raft_applied_index) })
+        }
         Err(_) => Ok(Behind::NotStarted),
     }
 }

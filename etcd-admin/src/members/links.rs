@@ -16,7 +16,8 @@ pub(crate) enum LinkState {
     /// Streams in both directions are open.
     Open,
     Broken {
-        /// `certificate`, `address`, `name`, `version`, `cluster_id` and so on; empty when the member does not know.
+        /// `certificate`, `address`, `name`, `version`, `cluster_id` and so on; empty when the
+        /// member does not know.
         reason: String,
         error: String,
         #[serde(skip_serializing_if = "String::is_empty")]
@@ -32,10 +33,16 @@ impl LinkState {
             return Self::Open;
         }
         match &peer.problem {
-            Some(problem) => Self::Broken { reason: problem.reason.clone(), error: problem.error.clone(), remedy: problem.remedy.clone() },
-            None if peer.streams_in < STREAMS => {
-                Self::Broken { reason: String::new(), error: "the streams are being opened".to_owned(), remedy: String::new() }
-            }
+            Some(problem) => Self::Broken {
+                reason: problem.reason.clone(),
+                error: problem.error.clone(),
+                remedy: problem.remedy.clone(),
+            },
+            None if peer.streams_in < STREAMS => Self::Broken {
+                reason: String::new(),
+                error: "the streams are being opened".to_owned(),
+                remedy: String::new(),
+            },
             None => Self::Broken {
                 reason: String::new(),
                 error: "it has not opened its streams to this member".to_owned(),
@@ -81,16 +88,19 @@ impl ClusterView {
             ),
             Account::Etcd(peers) => match peers.get(&id) {
                 Some(true) => LinkState::Open,
-                Some(false) => {
-                    LinkState::Broken { reason: String::new(), error: "it reports the peer as inactive".to_owned(), remedy: String::new() }
-                }
+                Some(false) => LinkState::Broken {
+                    reason: String::new(),
+                    error: "it reports the peer as inactive".to_owned(),
+                    remedy: String::new(),
+                },
                 None => LinkState::Unknown,
             },
             Account::None(_) => LinkState::Unknown,
         }
     }
 
-    /// Returns the connections that a member reports as not open. Those to members that were never started are left out.
+    /// Returns the connections that a member reports as not open. Those to members that were never
+    /// started are left out.
     pub(crate) fn broken_links(&self) -> Vec<BrokenLink<'_>> {
         let mut broken = Vec::new();
         for from in &self.members {
@@ -103,17 +113,22 @@ impl ClusterView {
         broken
     }
 
-    /// Returns the number of members with a complete connection to `seen`, by their own reports, of those that were asked.
+    /// Returns the number of members with a complete connection to `seen`, by their own reports, of
+    /// those that were asked.
     pub(crate) fn reached_by(&self, seen: &Seen) -> Vec<String> {
         let others = self.members.iter().filter(|other| other.member.id != seen.member.id);
         others.filter(|other| self.link(other, seen) == LinkState::Open).map(Seen::name).collect()
     }
 
-    /// Returns `true` if one of these members is connected to a quorum of them, as far as no report says otherwise.
+    /// Returns `true` if one of these members is connected to a quorum of them, as far as no report
+    /// says otherwise.
     pub(crate) fn can_elect(&self, members: &[&Seen], quorum: usize) -> bool {
         let is_broken = |from: &Seen, to: &Seen| matches!(self.link(from, to), LinkState::Broken { .. });
         let reach = |one: &Seen| {
-            members.iter().filter(|other| one.member.id == other.member.id || !is_broken(one, other) && !is_broken(other, one)).count()
+            members
+                .iter()
+                .filter(|other| one.member.id == other.member.id || !is_broken(one, other) && !is_broken(other, one))
+                .count()
         };
         members.iter().any(|one| reach(one) >= quorum)
     }
@@ -126,7 +141,8 @@ impl ClusterView {
             !matches!(self.link(a, b), LinkState::Broken { .. }) && !matches!(self.link(b, a), LinkState::Broken { .. })
         };
         let is_silent = |seen: &&&Seen| {
-            proven.len() > 1 && self.link(seen, proven[usize::from(proven[0].member.id == seen.member.id)]) == LinkState::Unknown
+            proven.len() > 1
+                && self.link(seen, proven[usize::from(proven[0].member.id == seen.member.id)]) == LinkState::Unknown
         };
         Tolerance {
             verified: survived(&proven, self.quorum(), open),
@@ -136,7 +152,8 @@ impl ClusterView {
     }
 }
 
-/// Returns the largest number of members whose failure, whichever they are, leaves a member that is connected to a quorum.
+/// Returns the largest number of members whose failure, whichever they are, leaves a member that is
+/// connected to a quorum.
 fn survived(members: &[&Seen], quorum: usize, connected: impl Fn(&Seen, &Seen) -> bool) -> usize {
     let count = members.len();
     if count < quorum || count > TRIED_MAX {
@@ -150,9 +167,12 @@ fn survived(members: &[&Seen], quorum: usize, connected: impl Fn(&Seen, &Seen) -
             }
         }
     }
-    let works = |alive: u32| (0..count).any(|leader| alive & (1 << leader) != 0 && (reach[leader] & alive).count_ones() as usize >= quorum);
+    let works = |alive: u32| {
+        (0..count).any(|leader| alive & (1 << leader) != 0 && (reach[leader] & alive).count_ones() as usize >= quorum)
+    };
     let all = (1_u32 << count) - 1;
-    let survives = |failures: usize| (0..=all).filter(|alive| alive.count_ones() as usize == count - failures).all(works);
+    let survives =
+        |failures: usize| (0..=all).filter(|alive| alive.count_ones() as usize == count - failures).all(works);
     (1..=count - quorum).take_while(|failures| survives(*failures)).last().unwrap_or(0)
 }
 
@@ -162,14 +182,16 @@ mod tests {
     use crate::client::MemberPage;
     use crate::members::view::seen_for_tests as seen;
 
-    /// Members `a`, `b`, ... with these connections; `-` is broken by a certificate, `?` is not reported, others are open.
+    /// Members `a`, `b`, ... with these connections; `-` is broken by a certificate, `?` is not
+    /// reported, others are open.
     fn view(rows: &[&str]) -> ClusterView {
         let members = rows.iter().zip(1_u64..).map(|(row, id)| {
             let peer = |(mark, other): (char, u64)| PagePeer {
                 id: format!("{other:x}"),
                 streams_in: if mark == '-' { 0 } else { 2 },
                 streams_out: 2,
-                problem: (mark == '-').then(|| crate::client::PageProblem { reason: "certificate".to_owned(), ..Default::default() }),
+                problem: (mark == '-')
+                    .then(|| crate::client::PageProblem { reason: "certificate".to_owned(), ..Default::default() }),
                 ..PagePeer::default()
             };
             let peers = row.chars().zip(1..).filter(|(_, other)| *other != id).map(peer).collect();

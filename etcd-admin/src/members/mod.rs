@@ -43,7 +43,11 @@ pub(crate) async fn member(context: &Context, client: &Client, command: MemberCo
     }
 }
 
-pub(crate) async fn leadership(context: &Context, client: &Client, command: LeaderCommand) -> Result<ExitCode, CliError> {
+pub(crate) async fn leadership(
+    context: &Context,
+    client: &Client,
+    command: LeaderCommand,
+) -> Result<ExitCode, CliError> {
     match command {
         LeaderCommand::Show => leader::show(context, client).await,
         LeaderCommand::Move { to } => leader::transfer_leadership(context, client, to.as_deref()).await,

@@ -63,7 +63,9 @@ impl ClusterView {
                     names(&proven).join(", ")
                 )
             }
-            (_, false) if missing.is_empty() => format!("only {} of {voters} voters would go on, {quorum} are needed", proven.len()),
+            (_, false) if missing.is_empty() => {
+                format!("only {} of {voters} voters would go on, {quorum} are needed", proven.len())
+            }
             (_, false) => {
                 format!(
                     "{quorum} of {voters} voters are needed once it is {done}, and only {} prove that they follow the leader; not {}",
@@ -72,7 +74,15 @@ impl ClusterView {
                 )
             }
         };
-        Judgement { ok, voters, quorum, tolerated: proven.len().saturating_sub(quorum), proven: names(&proven), missing, reason }
+        Judgement {
+            ok,
+            voters,
+            quorum,
+            tolerated: proven.len().saturating_sub(quorum),
+            proven: names(&proven),
+            missing,
+            reason,
+        }
     }
 }
 
@@ -114,7 +124,11 @@ mod tests {
         ] {
             let view = view(members);
             let seen = view.find(gone).unwrap();
-            assert_eq!((view.may_stop(&[seen]).ok, view.may_remove(seen).ok), (may_stop, may_remove), "{gone} of {members}");
+            assert_eq!(
+                (view.may_stop(&[seen]).ok, view.may_remove(seen).ok),
+                (may_stop, may_remove),
+                "{gone} of {members}"
+            );
         }
         let view = view("a+ b+ c-");
         let judged = view.may_remove(view.find("a").unwrap());

@@ -90,7 +90,12 @@ impl MemberStatus {
             disk: page.and_then(|page| page.disk.clone()),
             certificate_days: seen.certificate_days(),
             connections: others.map(|other| Connection { to: other.name(), state: view.link(seen, other) }).collect(),
-            alarms: view.alarms.iter().filter(|(id, _)| *id == seen.member.id).map(|(_, alarm)| alarm.clone()).collect(),
+            alarms: view
+                .alarms
+                .iter()
+                .filter(|(id, _)| *id == seen.member.id)
+                .map(|(_, alarm)| alarm.clone())
+                .collect(),
             error: seen.status.as_ref().err().cloned(),
         }
     }
@@ -108,7 +113,11 @@ impl MemberStatus {
             self.id.clone(),
             self.shown_name(),
             self.role.clone(),
-            or_dash(self.version.as_ref().map(|version| if self.is_etcd { format!("{version} (etcd)") } else { version.clone() })),
+            or_dash(
+                self.version
+                    .as_ref()
+                    .map(|version| if self.is_etcd { format!("{version} (etcd)") } else { version.clone() }),
+            ),
             or_dash(self.term),
             or_dash(self.applied_index),
             or_dash(self.lag),
@@ -173,7 +182,8 @@ struct ClusterStatus {
     confirmed: bool,
     voters: usize,
     quorum: usize,
-    /// Failures that the cluster survives now, by the reports of the members about their connections.
+    /// Failures that the cluster survives now, by the reports of the members about their
+    /// connections.
     tolerated: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     leader: Option<String>,
@@ -214,10 +224,17 @@ pub(crate) fn headline(view: &ClusterView) -> String {
     let cluster = format!("Cluster {:x}", view.cluster_id);
     if view.leader().is_none() {
         let reachable = view.reachable_voters();
-        return format!("{cluster}: NO LEADER. {voters} voters, {quorum} needed, {reachable} reachable. Last revision {}.", view.revision);
+        return format!(
+            "{cluster}: NO LEADER. {voters} voters, {quorum} needed, {reachable} reachable. Last revision {}.",
+            view.revision
+        );
     }
     let state = if view.is_healthy() { "healthy" } else { "NOT HEALTHY" };
-    format!("{cluster}: {state}. {voters} voters, {quorum} needed, {}. Revision {}.", may_fail(&view.tolerance()), view.revision)
+    format!(
+        "{cluster}: {state}. {voters} voters, {quorum} needed, {}. Revision {}.",
+        may_fail(&view.tolerance()),
+        view.revision
+    )
 }
 
 /// Returns the failures that the cluster survives, and what is not verified of them.
@@ -236,10 +253,14 @@ pub(crate) fn may_fail(tolerance: &Tolerance) -> String {
 pub(super) async fn list(context: &Context, client: &Client) -> Result<ExitCode, CliError> {
     let view = ClusterView::survey(client).await?;
     if !view.confirmed {
-        note("no leader: this list is the one that the members had last, and no quorum confirms it (etcd-admin status)");
+        note(
+            "no leader: this list is the one that the members had last, and no quorum confirms it (etcd-admin status)",
+        );
     }
     let members: Vec<_> = view.members.iter().map(|seen| MemberStatus::of(&view, seen)).collect();
-    print_result(context.format, &members, || table(&HEAD, &members.iter().map(MemberStatus::row).collect::<Vec<_>>()))?;
+    print_result(context.format, &members, || {
+        table(&HEAD, &members.iter().map(MemberStatus::row).collect::<Vec<_>>())
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,12 +1,15 @@
 //! The cluster as its members report it, all asked at once.
 //!
-//! [`ClusterView::look`] takes the member list from a quorum: commands that change something rely on it. [`ClusterView::survey`] takes it from
-//! any member that answers, because it is needed most when there is no leader.
+//! [`ClusterView::look`] takes the member list from a quorum: commands that change something rely
+//! on it. [`ClusterView::survey`] takes it from any member that answers, because it is needed most
+//! when there is no leader.
 
 use crate::client::{Account, Broken, CallError, Client, MemberPage, Repeat};
 use crate::ui::error::CliError;
 use futures::future::{join, join_all};
-use proto::etcdserverpb::{AlarmRequest, Member, MemberListRequest, RangeRequest, ResponseHeader, StatusRequest, StatusResponse};
+use proto::etcdserverpb::{
+    AlarmRequest, Member, MemberListRequest, RangeRequest, ResponseHeader, StatusRequest, StatusResponse,
+};
 use std::collections::BTreeSet;
 
 /// One member, and what it reports about itself.
@@ -17,7 +20,8 @@ pub(crate) struct Seen {
     pub(crate) endpoint: Option<String>,
     pub(crate) status: Result<StatusResponse, String>,
     pub(crate) account: Account,
-    /// It answered a linearizable read, for which it had to ask the leader, and the leader a quorum. An open connection does not prove that.
+    /// It answered a linearizable read, for which it had to ask the leader, and the leader a
+    /// quorum. An open connection does not prove that.
     pub(crate) proven: bool,
 }
 
@@ -113,13 +117,16 @@ impl ClusterView {
         Ok(view)
     }
 
-    /// Asks every endpoint for the members it knows, and each member for itself. No quorum is needed.
+    /// Asks every endpoint for the members it knows, and each member for itself. No quorum is
+    /// needed.
     ///
     /// # Errors
     /// When no endpoint answers: each with the step that failed.
     pub(crate) async fn survey(client: &Client) -> Result<Self, CliError> {
-        let own: Vec<Client> = client.settings.endpoints.iter().map(|endpoint| client.at(endpoint)).collect::<Result<_, _>>()?;
-        let (listings, errors): (Vec<_>, Vec<_>) = join_all(own.iter().map(listing)).await.into_iter().partition(Result::is_ok);
+        let own: Vec<Client> =
+            client.settings.endpoints.iter().map(|endpoint| client.at(endpoint)).collect::<Result<_, _>>()?;
+        let (listings, errors): (Vec<_>, Vec<_>) =
+            join_all(own.iter().map(listing)).await.into_iter().partition(Result::is_ok);
         let listings: Vec<Listing> = listings.into_iter().flatten().collect();
         let Some(newest) = listings.iter().max_by_key(|listing| listing.term) else {
             return Err(nothing_answers(client, errors.into_iter().filter_map(Result::err).collect()).await);
@@ -135,23 +142,28 @@ impl ClusterView {
     async fn of(client: &Client, cluster_id: u64, members: Vec<Member>) -> Self {
         let members = join_all(members.into_iter().map(|member| see(client, member))).await;
         // The list of members has no revision.
-        let reported = members.iter().filter_map(|seen| seen.status.as_ref().ok()?.header.as_ref()).map(|header| header.revision);
+        let reported =
+            members.iter().filter_map(|seen| seen.status.as_ref().ok()?.header.as_ref()).map(|header| header.revision);
         let revision = reported.max().unwrap_or(0);
-        let mut view = Self { cluster_id, revision, members, alarms: Vec::new(), confirmed: false, strangers: Vec::new() };
+        let mut view =
+            Self { cluster_id, revision, members, alarms: Vec::new(), confirmed: false, strangers: Vec::new() };
         view.alarms = view.find_alarms(client).await;
         view
     }
 
-    /// Returns the alarms. Members of ours list them on their page; a real etcd is asked, which needs a leader there.
+    /// Returns the alarms. Members of ours list them on their page; a real etcd is asked, which
+    /// needs a leader there.
     async fn find_alarms(&self, client: &Client) -> Vec<(u64, String)> {
         let pages = self.members.iter().filter_map(Seen::page);
         let on_page = pages.clone().flat_map(|page| &page.alarms);
-        let listed: BTreeSet<(u64, String)> =
-            on_page.filter_map(|alarm| Some((u64::from_str_radix(&alarm.member_id, 16).ok()?, alarm.alarm.clone()))).collect();
+        let listed: BTreeSet<(u64, String)> = on_page
+            .filter_map(|alarm| Some((u64::from_str_radix(&alarm.member_id, 16).ok()?, alarm.alarm.clone())))
+            .collect();
         if pages.count() > 0 || self.leader().is_none() {
             return listed.into_iter().collect();
         }
-        let asked = client.call(Repeat::Safe, async |session| session.maintenance().alarm(AlarmRequest::default()).await).await;
+        let asked =
+            client.call(Repeat::Safe, async |session| session.maintenance().alarm(AlarmRequest::default()).await).await;
         let alarms = asked.map(|response| response.alarms).unwrap_or_default();
         alarms.into_iter().map(|alarm| (alarm.member_id, alarm.alarm().as_str_name().to_owned())).collect()
     }
@@ -165,7 +177,8 @@ impl ClusterView {
         self.members.iter().filter(|seen| !seen.member.is_learner)
     }
 
-    /// Returns the leader by the report of the member with the highest term. A member that is cut off has given its leader up.
+    /// Returns the leader by the report of the member with the highest term. A member that is cut
+    /// off has given its leader up.
     pub(crate) fn leader(&self) -> Option<&Seen> {
         let newest = self
             .members
@@ -181,9 +194,13 @@ impl ClusterView {
         self.leader().is_some() && self.voters().any(|seen| seen.proven)
     }
 
-    /// Returns `true` if all voters follow the leader, no alarm is raised, and no connection between members is known to be missing.
+    /// Returns `true` if all voters follow the leader, no alarm is raised, and no connection
+    /// between members is known to be missing.
     pub(crate) fn is_healthy(&self) -> bool {
-        self.leader().is_some() && self.alarms.is_empty() && self.voters().all(|seen| seen.proven) && self.broken_links().is_empty()
+        self.leader().is_some()
+            && self.alarms.is_empty()
+            && self.voters().all(|seen| seen.proven)
+            && self.broken_links().is_empty()
     }
 
     /// Returns the voters that answer.
@@ -198,7 +215,8 @@ impl ClusterView {
 
     /// As [`ClusterView::find`], or why not.
     pub(crate) fn expect(&self, arg: &str) -> Result<&Seen, CliError> {
-        self.find(arg).ok_or_else(|| CliError::refused(format!("no member is called {arg}; there are {}", self.names())))
+        self.find(arg)
+            .ok_or_else(|| CliError::refused(format!("no member is called {arg}; there are {}", self.names())))
     }
 
     pub(crate) fn names(&self) -> String {
@@ -262,7 +280,9 @@ async fn nothing_answers(client: &Client, errors: Vec<CallError>) -> CliError {
     for error in errors {
         match error {
             CallError::Unreachable(these) => broken.extend(these),
-            CallError::Status { .. } | CallError::Login { .. } | CallError::TimedOut { .. } => return explained(client, error).await,
+            CallError::Status { .. } | CallError::Login { .. } | CallError::TimedOut { .. } => {
+                return explained(client, error).await;
+            }
         }
     }
     explained(client, CallError::Unreachable(broken)).await
@@ -296,7 +316,8 @@ async fn see_at(client: &Client, member: Member, endpoint: String) -> Seen {
             return Seen { member, endpoint: Some(endpoint), status: Err(error.to_string()), account, proven: false };
         }
     };
-    let rpc = async { own.call(Repeat::Safe, async |session| session.maintenance().status(StatusRequest {}).await).await };
+    let rpc =
+        async { own.call(Repeat::Safe, async |session| session.maintenance().status(StatusRequest {}).await).await };
     let account = own.account();
     let (mut rpc, mut account) = (Box::pin(rpc), Box::pin(account));
     let (account, status) = tokio::select! {
@@ -341,14 +362,16 @@ fn status_of(page: &MemberPage) -> StatusResponse {
     }
 }
 
-/// Returns `true` if a linearizable read is answered. A user without permission, or none at all, proves it by the list of members; where
-/// that needs a user too, the member's own word that it follows a leader has to do.
+/// Returns `true` if a linearizable read is answered. A user without permission, or none at all,
+/// proves it by the list of members; where that needs a user too, the member's own word that it
+/// follows a leader has to do.
 async fn serves(client: &Client, account: &Account) -> bool {
     let read = RangeRequest { key: "health".into(), ..RangeRequest::default() };
     let list = MemberListRequest { linearizable: true };
     let read = client.call(Repeat::Safe, async |session| session.kv().range(read.clone()).await);
     let list = client.call(Repeat::Safe, async |session| session.cluster().member_list(list).await);
-    let lacks_user = |error: &CallError| matches!(error.code(), tonic::Code::InvalidArgument | tonic::Code::Unauthenticated);
+    let lacks_user =
+        |error: &CallError| matches!(error.code(), tonic::Code::InvalidArgument | tonic::Code::Unauthenticated);
     match join(read, list).await {
         (Ok(_), _) => true,
         (Err(error), _) if error.code() == tonic::Code::PermissionDenied => true,

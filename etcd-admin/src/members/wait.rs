@@ -35,7 +35,13 @@ pub(crate) async fn wait(context: &Context, client: &Client, args: &WaitForArgs)
     loop {
         let obstacle = match look(client, args, &mut target).await {
             Ok(state) => {
-                let waited = Waited { changed: false, goal: args.goal, reached: true, seconds: begun.elapsed().as_secs(), state };
+                let waited = Waited {
+                    changed: false,
+                    goal: args.goal,
+                    reached: true,
+                    seconds: begun.elapsed().as_secs(),
+                    state,
+                };
                 print_result(context.format, &waited, || format!("{}\n", waited.state))?;
                 return Ok(ExitCode::SUCCESS);
             }
@@ -53,7 +59,8 @@ pub(crate) async fn wait(context: &Context, client: &Client, args: &WaitForArgs)
     }
 }
 
-/// Returns the state when the goal is reached, or the obstacle: with endpoint, cause and remedy where there is one.
+/// Returns the state when the goal is reached, or the obstacle: with endpoint, cause and remedy
+/// where there is one.
 async fn look(client: &Client, args: &WaitForArgs, target: &mut Option<u64>) -> Result<String, String> {
     match args.goal {
         Goal::Leader => {
@@ -84,7 +91,11 @@ async fn healthy(client: &Client) -> Result<String, String> {
         return Err(obstacle_to_leader(&view));
     }
     if let Some(away) = view.voters().find(|seen| !seen.proven) {
-        let cause = away.status.as_ref().err().map_or_else(|| "it answers, but does not follow the leader".to_owned(), Clone::clone);
+        let cause = away
+            .status
+            .as_ref()
+            .err()
+            .map_or_else(|| "it answers, but does not follow the leader".to_owned(), Clone::clone);
         return Err(format!("{}: {cause}", of_member(away)));
     }
     if let Some((id, alarm)) = view.alarms.first() {
@@ -92,12 +103,19 @@ async fn healthy(client: &Client) -> Result<String, String> {
     }
     if let Some(link) = view.broken_links().first() {
         let remedy = if link.remedy.is_empty() { String::new() } else { format!(" ({})", link.remedy) };
-        return Err(format!("{} has no connection to {}: {} {}{remedy}", link.from.name(), link.to.name(), link.reason, link.error));
+        return Err(format!(
+            "{} has no connection to {}: {} {}{remedy}",
+            link.from.name(),
+            link.to.name(),
+            link.reason,
+            link.error
+        ));
     }
     Ok(format!("all {} voters follow {}", view.voters().count(), view.leader().map(Seen::name).unwrap_or_default()))
 }
 
-/// Returns what is known about a cluster without a leader: the members that do not answer, or the connections that are missing.
+/// Returns what is known about a cluster without a leader: the members that do not answer, or the
+/// connections that are missing.
 fn obstacle_to_leader(view: &ClusterView) -> String {
     let (reachable, quorum) = (view.reachable_voters(), view.quorum());
     let mut text = format!("no leader: {reachable} of {} voters answer, {quorum} are needed", view.voters().count());
@@ -108,7 +126,13 @@ fn obstacle_to_leader(view: &ClusterView) -> String {
     }
     if reachable >= quorum {
         for link in view.broken_links() {
-            text += &format!("\n  {} has no connection to {}: {} {}", link.from.name(), link.to.name(), link.reason, link.error);
+            text += &format!(
+                "\n  {} has no connection to {}: {} {}",
+                link.from.name(),
+                link.to.name(),
+                link.reason,
+                link.error
+            );
         }
     }
     text
@@ -125,7 +149,9 @@ async fn caught_up(client: &Client, args: &WaitForArgs, target: &mut Option<u64>
     }
     let target = *target.get_or_insert_with(|| view.members.iter().map(Seen::applied).max().unwrap_or(0));
     let meant = match &args.member {
-        Some(arg) => vec![view.find(arg).ok_or_else(|| format!("no member is called {arg}; there are {}", view.names()))?],
+        Some(arg) => {
+            vec![view.find(arg).ok_or_else(|| format!("no member is called {arg}; there are {}", view.names()))?]
+        }
         None => view.members.iter().collect(),
     };
     for seen in meant {
@@ -134,7 +160,9 @@ async fn caught_up(client: &Client, args: &WaitForArgs, target: &mut Option<u64>
             Ok(status) if status.raft_applied_index < target => {
                 return Err(format!("{} has {} of {target} entries", seen.name(), status.raft_applied_index));
             }
-            Ok(_) if !seen.member.is_learner && !seen.proven => return Err(format!("{} does not follow the leader", seen.name())),
+            Ok(_) if !seen.member.is_learner && !seen.proven => {
+                return Err(format!("{} does not follow the leader", seen.name()));
+            }
             Ok(_) => {}
         }
     }

@@ -20,12 +20,18 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 /// move.
 pub(crate) fn move_aside(path: &Path, mark: &str, why: &str) -> Result<bool, CliError> {
     let aside = place_of(path, mark);
-    let failed = |error: std::io::Error| CliError::new(FAILED, format!("move {} to {}: {error}", path.display(), aside.display()));
+    let failed = |error: std::io::Error| {
+        CliError::new(FAILED, format!("move {} to {}: {error}", path.display(), aside.display()))
+    };
     if !path.exists() {
         return Ok(false);
     }
     if aside.exists() {
-        return Err(CliError::refused(format!("{} is there already, and {} too: look at both", aside.display(), path.display())));
+        return Err(CliError::refused(format!(
+            "{} is there already, and {} too: look at both",
+            aside.display(),
+            path.display()
+        )));
     }
     let note = with_ending(&aside, ".note");
     certs::files::replace(&note, format!("{why}\nIt was {}.\n", path.display()).as_bytes(), 0o600)?;

@@ -1,5 +1,5 @@
-//! The one place of this tool that knows how our own data lies on disk, and so links the store. Everything here works on data that no
-//! daemon uses.
+//! The one place of this tool that knows how our own data lies on disk, and so links the store.
+//! Everything here works on data that no daemon uses.
 
 use crate::snapshot::download::{part_of, put_in_place};
 use crate::ui::error::{CliError, FAILED, INTEGRITY, REFUSED};
@@ -55,7 +55,8 @@ pub(crate) fn cluster_id(members: &[NewMember]) -> u64 {
     membership::cluster_id(members.iter().map(|member| member.id)).0
 }
 
-/// Fills a new data directory from a backend file: built beside its place, and put there when it is complete. Answers the newest revision.
+/// Fills a new data directory from a backend file: built beside its place, and put there when it is
+/// complete. Answers the newest revision.
 pub(crate) fn make_data_dir<R: ReadAt>(
     data_dir: &Path,
     own: &NewMember,
@@ -129,7 +130,8 @@ pub(crate) fn must_be_idle(data_dir: &Path) -> Result<(), CliError> {
 
 /// Inspects the data directory of a stopped member.
 pub(crate) fn inspect(data_dir: &Path) -> Result<Inspected, CliError> {
-    let scratch = tempfile::tempdir().map_err(|error| CliError::new(FAILED, format!("make a throw-away directory: {error}")))?;
+    let scratch =
+        tempfile::tempdir().map_err(|error| CliError::new(FAILED, format!("make a throw-away directory: {error}")))?;
     replica::inspect(&data_dir.join("member"), scratch.path()).map_err(|error| untold(&error))
 }
 
@@ -138,7 +140,8 @@ pub(crate) fn export(data_dir: &Path, path: &Path) -> Result<(), CliError> {
     must_be_idle(data_dir)?;
     let part = part_of(path);
     let failed = |error: std::io::Error| CliError::at(&part, error);
-    let scratch = tempfile::tempfile().map_err(|error| CliError::new(FAILED, format!("make a throw-away file: {error}")))?;
+    let scratch =
+        tempfile::tempfile().map_err(|error| CliError::new(FAILED, format!("make a throw-away file: {error}")))?;
     let written = || -> Result<(), CliError> {
         let mut out = std::io::BufWriter::new(std::fs::File::create(&part).map_err(failed)?);
         replica::export(&data_dir.join("member"), &scratch, &mut out).map_err(|error| untold(&error))?;

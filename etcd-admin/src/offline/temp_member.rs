@@ -25,7 +25,10 @@ pub(crate) struct TempMember {
 impl TempMember {
     /// Returns two free ports: URLs for clients and for members.
     pub(crate) fn urls() -> Result<[String; 2], CliError> {
-        let free = || TcpListener::bind("127.0.0.1:0").map_err(|error| CliError::new(FAILED, format!("find a free port: {error}")));
+        let free = || {
+            TcpListener::bind("127.0.0.1:0")
+                .map_err(|error| CliError::new(FAILED, format!("find a free port: {error}")))
+        };
         // Both are held until both are known, so that they differ.
         let (one, other) = (free()?, free()?);
         let url = |listener: &TcpListener| listener.local_addr().map(|address| format!("http://{address}"));
@@ -44,7 +47,8 @@ impl TempMember {
         Self::launch(command, Client::new(settings)?, data_dir.with_extension("log"))
     }
 
-    /// Starts it with a configuration of its own, as another user where one is given; its log lies beside the configuration.
+    /// Starts it with a configuration of its own, as another user where one is given; its log lies
+    /// beside the configuration.
     pub(crate) fn with_config(config: &Path, client: Client, owner: Option<(u32, u32)>) -> Result<Self, CliError> {
         let mut command = Command::new(daemon());
         command.arg("--config-file").arg(config);
@@ -60,14 +64,17 @@ impl TempMember {
         let errors = out.try_clone().map_err(failed)?;
         command.env_clear().stdin(Stdio::null()).stdout(out).stderr(errors);
         let program = command.get_program().to_owned();
-        let child = command.spawn().map_err(|error| CliError::new(FAILED, format!("start {}: {error}", program.display())))?;
+        let child =
+            command.spawn().map_err(|error| CliError::new(FAILED, format!("start {}: {error}", program.display())))?;
         Ok(Self { child, client, log })
     }
 
     /// An error with its last words, when it has ended.
     pub(crate) fn must_live(&mut self) -> Result<(), CliError> {
         match self.child.try_wait() {
-            Ok(Some(_)) => Err(CliError::new(INTEGRITY, format!("the member that was started ended: {}", self.last_line()))),
+            Ok(Some(_)) => {
+                Err(CliError::new(INTEGRITY, format!("the member that was started ended: {}", self.last_line())))
+            }
             Ok(None) | Err(_) => Ok(()),
         }
     }
@@ -90,11 +97,16 @@ impl TempMember {
                     return Ok(());
                 }
                 Err(_) if matches!(self.child.try_wait(), Ok(Some(_))) => {
-                    return Err(CliError::new(INTEGRITY, format!("a member that was started on the data ended: {}", self.last_line())));
+                    return Err(CliError::new(
+                        INTEGRITY,
+                        format!("a member that was started on the data ended: {}", self.last_line()),
+                    ));
                 }
                 Err(error) if begun.elapsed() > LIMIT => {
-                    let text =
-                        format!("a member that was started on the data did not answer within {LIMIT:?}: {error}: {}", self.last_line());
+                    let text = format!(
+                        "a member that was started on the data did not answer within {LIMIT:?}: {error}: {}",
+                        self.last_line()
+                    );
                     return Err(CliError::new(TIMED_OUT, text));
                 }
                 Err(_) => tokio::time::sleep(PAUSE).await,
@@ -127,6 +139,7 @@ impl Drop for TempMember {
 
 /// The daemon beside this tool, or the one that is installed.
 fn daemon() -> PathBuf {
-    let beside = std::env::current_exe().ok().map(|own| own.with_file_name("etcd-server")).filter(|path| path.is_file());
+    let beside =
+        std::env::current_exe().ok().map(|own| own.with_file_name("etcd-server")).filter(|path| path.is_file());
     beside.unwrap_or_else(|| Path::new("etcd-server").to_owned())
 }

@@ -16,7 +16,8 @@ pub(crate) enum CaCommand {
     },
     /// Exchanges a CA without a gap: start, switch, finish
     Rotate(CaRotate),
-    /// Brings back a cluster whose certificates have all run out: new ones for the keys that the hosts have
+    /// Brings back a cluster whose certificates have all run out: new ones for the keys that the
+    /// hosts have
     Rescue(CaRescue),
 }
 
@@ -58,7 +59,8 @@ pub(crate) struct NewCaArgs {
     /// Kind of its key
     #[arg(long, value_enum, default_value = "p256")]
     pub(crate) key: KeyKind,
-    /// Domain or network that it may issue for, such as example.org or 10.0.0.0/8; may be given again
+    /// Domain or network that it may issue for, such as example.org or 10.0.0.0/8; may be given
+    /// again
     #[arg(long, value_name = "NAME")]
     pub(crate) constrain: Vec<String>,
     /// Leaves the key unprotected
@@ -80,7 +82,8 @@ pub(crate) struct CaRotate {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) new: NewCaArgs,
-    /// Address of a member's /metrics saved to a file, at the end: live connections of the old CA are a reason not to go on
+    /// Address of a member's /metrics saved to a file, at the end: live connections of the old CA
+    /// are a reason not to go on
     #[arg(long, value_name = "FILE")]
     pub(crate) metrics: Vec<PathBuf>,
     /// Drops the old CA although certificates of it are still good
@@ -124,7 +127,8 @@ pub(crate) enum CertCommand {
     Verify(CertVerify),
     /// Shows the time left of certificates
     Status(CertStatus),
-    /// Ends with 0 when it is time to renew, 1 when not, 255 when nobody can tell: fits ExecCondition of systemd
+    /// Ends with 0 when it is time to renew, 1 when not, 255 when nobody can tell: fits
+    /// ExecCondition of systemd
     NeedsRenewal(CertNeedsRenewal),
 }
 
@@ -307,7 +311,8 @@ pub(crate) enum CrlCommand {
         /// Days for which the list can be relied upon; members refuse everybody when they are over
         #[arg(long, default_value_t = certs::files::LIST_DAYS, value_parser = clap::value_parser!(i64).range(1..=3_650))]
         days: i64,
-        /// Publish only if a list is missing, two thirds through its life, or lacks a revoked certificate
+        /// Publish only if a list is missing, two thirds through its life, or lacks a revoked
+        /// certificate
         #[arg(long)]
         if_due: bool,
         #[command(flatten)]

@@ -29,7 +29,11 @@ pub(crate) fn init(context: &Context, args: &CaInit) -> Result<ExitCode, CliErro
     let kinds = args.kind.map_or_else(|| CaKind::ALL.to_vec(), |kind| vec![kind.into()]);
     let dirs: Vec<_> = kinds.iter().map(|kind| CaDir::below(&root, *kind)).collect();
     if let Some(there) = dirs.iter().find(|dir| dir.exists()) {
-        let text = format!("there is a {} CA in {} already: exchange it with `etcd-admin ca rotate`", there.kind(), there.path().display());
+        let text = format!(
+            "there is a {} CA in {} already: exchange it with `etcd-admin ca rotate`",
+            there.kind(),
+            there.path().display()
+        );
         return Err(CliError::refused(text));
     }
     if context.dry_run {
@@ -52,7 +56,9 @@ pub(crate) fn init(context: &Context, args: &CaInit) -> Result<ExitCode, CliErro
         });
     }
     print_result(context.format, &made, || {
-        let row = |made: &Made| vec![made.kind.to_string(), made.subject.clone(), made.not_after.clone(), made.directory.clone()];
+        let row = |made: &Made| {
+            vec![made.kind.to_string(), made.subject.clone(), made.not_after.clone(), made.directory.clone()]
+        };
         let rows: Vec<_> = made.iter().map(row).collect();
         let keys = if passphrase.is_some() { "under the passphrase" } else { "UNPROTECTED, as you asked" };
         format!(
@@ -68,7 +74,11 @@ pub(crate) fn chosen_passphrase(args: &NewCaArgs, what: &str) -> Result<Option<P
     if args.no_passphrase { Ok(None) } else { args.passphrase.choose(what).map(Some) }
 }
 
-pub(crate) fn plan<'a>(args: &NewCaArgs, common_name: String, passphrase: Option<&'a Passphrase>) -> Result<NewCa<'a>, CliError> {
+pub(crate) fn plan<'a>(
+    args: &NewCaArgs,
+    common_name: String,
+    passphrase: Option<&'a Passphrase>,
+) -> Result<NewCa<'a>, CliError> {
     let constraints = args.constrain.iter().map(|text| Constraint::parse(text)).collect::<Result<_, _>>()?;
     let plan = CaPlan { common_name, lifetime: Duration::days(args.days), constraints };
     Ok(NewCa { plan, algorithm: args.key.into(), passphrase })
@@ -125,7 +135,13 @@ pub(crate) fn show(context: &Context, with_issued: bool) -> Result<ExitCode, Cli
         if with_issued {
             let row = |issued: &&certs::files::Issued| {
                 let profile = issued.profile.name().to_owned();
-                vec![issued.serial.clone(), profile, issued.common_name.clone(), certs::rfc3339(issued.not_after), issued.names.join(",")]
+                vec![
+                    issued.serial.clone(),
+                    profile,
+                    issued.common_name.clone(),
+                    certs::rfc3339(issued.not_after),
+                    issued.names.join(","),
+                ]
             };
             let rows: Vec<_> = certificates.iter().map(row).collect();
             text += &format!("\n{}", table(&["SERIAL", "PROFILE", "COMMON NAME", "VALID UNTIL", "NAMES"], &rows));
@@ -143,7 +159,8 @@ fn one(context: &Context, dir: &CaDir, with_issued: bool) -> Result<Shown, CliEr
     });
     let issued: Vec<_> = issued.collect();
     let trusted = dir.bundle()?;
-    let trusted = trusted.iter().map(|certificate| certs::CertificateFacts::of(certificate).map(|facts| facts.fingerprint_hex()));
+    let trusted =
+        trusted.iter().map(|certificate| certs::CertificateFacts::of(certificate).map(|facts| facts.fingerprint_hex()));
     Ok(Shown {
         kind: dir.kind(),
         subject: facts.subject.clone(),

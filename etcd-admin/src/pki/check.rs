@@ -55,12 +55,20 @@ fn files_of(args: &CertVerify) -> Result<Vec<Files>, CliError> {
     if let (Some(cert), Some(ca)) = (&args.cert, &args.ca) {
         let beside = cert.with_extension("key");
         let key = args.key_file.clone().or_else(|| beside.exists().then_some(beside));
-        return Ok(vec![Files { profile: args.profile.into(), cert: cert.clone(), key, ca: ca.clone(), crl: args.crl.clone() }]);
+        return Ok(vec![Files {
+            profile: args.profile.into(),
+            cert: cert.clone(),
+            key,
+            ca: ca.clone(),
+            crl: args.crl.clone(),
+        }]);
     }
     let dir = args.dir.as_deref().ok_or_else(|| CliError::usage("give --dir, or --cert and --ca"))?;
     let directory = HostDir::at(dir);
     let there = directory.files()?;
-    let set = [Profile::Server, Profile::Peer].into_iter().filter(|profile| there.contains_key(&format!("{}.crt", profile.name())));
+    let set = [Profile::Server, Profile::Peer]
+        .into_iter()
+        .filter(|profile| there.contains_key(&format!("{}.crt", profile.name())));
     let files = set.map(|profile| {
         let kind = profile.ca();
         let crl = host::list_name(kind);
@@ -87,7 +95,15 @@ fn check(context: &Context, files: &Files, wanted: &[Name], warn: Duration) -> R
     let lists = files.crl.as_deref().map(host::revocation_lists).transpose()?.unwrap_or_default();
     let mut findings = Vec::new();
     let key = files.key.as_deref().map(|path| key(path, &mut findings)).transpose()?;
-    let check = HostCheck { profile: files.profile, shown: &shown, cas: &cas, revocation_lists: &lists, key: key.as_ref(), wanted, warn };
+    let check = HostCheck {
+        profile: files.profile,
+        shown: &shown,
+        cas: &cas,
+        revocation_lists: &lists,
+        key: key.as_ref(),
+        wanted,
+        warn,
+    };
     findings.extend(check.run(context.now));
     Ok(findings.into_iter().map(|finding| Checked { file: files.cert.clone(), finding }).collect())
 }
@@ -138,6 +154,11 @@ pub(crate) fn needs_renewal(context: &Context, args: &CertNeedsRenewal) -> ExitC
         Some(days) => end.not_after - context.now < Duration::days(days.into()),
         None => context.now - end.not_before >= (end.not_after - end.not_before) * 2 / 3,
     };
-    eprintln!("{}: {} left, {}", args.cert.display(), certs::time_left(end.not_after, context.now), if due { "due" } else { "not due" });
+    eprintln!(
+        "{}: {} left, {}",
+        args.cert.display(),
+        certs::time_left(end.not_after, context.now),
+        if due { "due" } else { "not due" }
+    );
     if due { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }

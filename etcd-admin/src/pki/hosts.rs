@@ -21,7 +21,10 @@ pub(crate) fn request(context: &Context, args: &CertRequest) -> Result<ExitCode,
     let names = [format!("{stem}.key"), format!("{stem}.csr")];
     let waiting = directory.pending(&names[0]).exists();
     if waiting && !args.replace {
-        let text = format!("a request waits for its answer already: {}; --replace forgets it", directory.pending(&names[1]).display());
+        let text = format!(
+            "a request waits for its answer already: {}; --replace forgets it",
+            directory.pending(&names[1]).display()
+        );
         return Err(CliError::refused(text));
     }
     if context.dry_run {
@@ -32,7 +35,11 @@ pub(crate) fn request(context: &Context, args: &CertRequest) -> Result<ExitCode,
     let request = SigningRequest::create(&plan.common_name, &plan.names, &key)?;
     directory.keep_pending(&names[0], key.to_pem().as_bytes(), true)?;
     directory.keep_pending(&names[1], request.pem().as_bytes(), false)?;
-    let made = Requested { profile: plan.profile.name(), common_name: plan.common_name.clone(), request: directory.pending(&names[1]) };
+    let made = Requested {
+        profile: plan.profile.name(),
+        common_name: plan.common_name.clone(),
+        request: directory.pending(&names[1]),
+    };
     print_result(context.format, &made, || {
         let sans: String = plan.names.iter().map(|name| format!(" --san {name}")).collect();
         format!(
@@ -64,7 +71,10 @@ struct Installed {
 pub(crate) fn install(context: &Context, args: &CertInstall) -> Result<ExitCode, CliError> {
     let directory = HostDir::at(&args.dir);
     if !args.dir.is_dir() {
-        return Err(CliError::usage(format!("{} is no directory: make it, owned by whom the daemon runs as", args.dir.display())));
+        return Err(CliError::usage(format!(
+            "{} is no directory: make it, owned by whom the daemon runs as",
+            args.dir.display()
+        )));
     }
     let mut files = Vec::new();
     let mut answered = Vec::new();
@@ -73,7 +83,9 @@ pub(crate) fn install(context: &Context, args: &CertInstall) -> Result<ExitCode,
         files.extend(pair);
         answered.extend(names);
     }
-    for (kind, bundle, list) in [(CaKind::Client, &args.client_ca, &args.client_crl), (CaKind::Peer, &args.peer_ca, &args.peer_crl)] {
+    for (kind, bundle, list) in
+        [(CaKind::Client, &args.client_ca, &args.client_crl), (CaKind::Peer, &args.peer_ca, &args.peer_crl)]
+    {
         if let Some(path) = bundle {
             host::certificates(path)?;
             files.push(file(host::bundle_name(kind), path)?);
@@ -84,11 +96,14 @@ pub(crate) fn install(context: &Context, args: &CertInstall) -> Result<ExitCode,
         }
     }
     if files.is_empty() {
-        return Err(CliError::usage("nothing to install: give --cert, --client-ca, --peer-ca, --client-crl or --peer-crl"));
+        return Err(CliError::usage(
+            "nothing to install: give --cert, --client-ca, --peer-ca, --client-crl or --peer-crl",
+        ));
     }
     let changed: Vec<_> = files.iter().map(|file| file.name.clone()).collect();
     if context.dry_run {
-        return say(&format!("would install {} in {}\n", changed.join(", "), args.dir.display())).map(|()| ExitCode::SUCCESS);
+        return say(&format!("would install {} in {}\n", changed.join(", "), args.dir.display()))
+            .map(|()| ExitCode::SUCCESS);
     }
     let change = directory.change(&files)?;
     directory.forget_pending(&answered)?;
@@ -105,7 +120,8 @@ pub(crate) fn install(context: &Context, args: &CertInstall) -> Result<ExitCode,
         } else {
             ""
         };
-        let removed: String = report.removed_generations.iter().map(|number| format!("Removed the old set {number}.\n")).collect();
+        let removed: String =
+            report.removed_generations.iter().map(|number| format!("Removed the old set {number}.\n")).collect();
         format!(
             "Set {} is current, with new {}. A running daemon takes it over by itself.\n{removed}{flags}{enforced}",
             report.generation,
@@ -123,9 +139,11 @@ fn file(name: String, path: &Path) -> Result<HostFile, CliError> {
 /// then; or alone, where its key is in use already.
 pub(crate) fn matched(directory: &HostDir, path: &Path) -> Result<(Vec<HostFile>, Vec<String>), CliError> {
     let facts = host::facts(path)?;
-    let waiting = std::fs::read_dir(directory.pending("")).map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>());
-    let certificate =
-        |stem: &str| Ok::<_, CliError>(HostFile { name: format!("{stem}.crt"), content: certs::files::read(path)?, private: false });
+    let waiting = std::fs::read_dir(directory.pending(""))
+        .map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>());
+    let certificate = |stem: &str| {
+        Ok::<_, CliError>(HostFile { name: format!("{stem}.crt"), content: certs::files::read(path)?, private: false })
+    };
     if let Some((stem, text)) = key_of(&facts, waiting.unwrap_or_default())? {
         let key = HostFile { name: format!("{stem}.key"), content: text.as_bytes().to_vec().into(), private: true };
         return Ok((vec![certificate(&stem)?, key], vec![format!("{stem}.key"), format!("{stem}.csr")]));

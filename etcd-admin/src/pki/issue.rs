@@ -39,12 +39,16 @@ impl Made {
         let names = if self.names.is_empty() { String::new() } else { format!(" for {}", self.names.join(", ")) };
         let files: String = self.files.iter().map(|path| format!("  {}\n", path.display())).collect();
         let profile = self.profile.name();
-        format!("{profile} certificate of {}{names}, valid until {}, serial {}\n{files}", self.common_name, self.not_after, self.serial)
+        format!(
+            "{profile} certificate of {}{names}, valid until {}, serial {}\n{files}",
+            self.common_name, self.not_after, self.serial
+        )
     }
 }
 
 pub(crate) fn issue(context: &Context, args: &CertIssue) -> Result<ExitCode, CliError> {
-    let plan = LeafPlan { lifetime: Duration::days(args.days), loopback_only: args.loopback_only, ..plan_of(&args.subject)? };
+    let plan =
+        LeafPlan { lifetime: Duration::days(args.days), loopback_only: args.loopback_only, ..plan_of(&args.subject)? };
     plan.check()?;
     let dir = context.ca(plan.profile.ca())?;
     let stem = host::stem(plan.profile, &plan.common_name);
@@ -61,7 +65,8 @@ pub(crate) fn issue(context: &Context, args: &CertIssue) -> Result<ExitCode, Cli
     }
     let bundle = place(host::bundle_name(dir.kind()));
     if context.dry_run {
-        return say(&format!("would write {} and {}\n", certificate.display(), key.display())).map(|()| ExitCode::SUCCESS);
+        return say(&format!("would write {} and {}\n", certificate.display(), key.display()))
+            .map(|()| ExitCode::SUCCESS);
     }
     let ca = unlock(&dir, &args.passphrase)?;
     let own = PrivateKey::generate(args.key.into())?;
@@ -91,7 +96,8 @@ pub(crate) fn plan_of(subject: &Subject) -> Result<LeafPlan, CliError> {
 }
 
 pub(crate) fn sign(context: &Context, args: &CertSign) -> Result<ExitCode, CliError> {
-    let request = SigningRequest::read(&certs::files::read(&args.request)?).map_err(|error| CliError::of_file(&args.request, &error))?;
+    let request = SigningRequest::read(&certs::files::read(&args.request)?)
+        .map_err(|error| CliError::of_file(&args.request, &error))?;
     let profile: Profile = args.profile.into();
     check_request(&request, args, profile)?;
     let plan = LeafPlan {
@@ -108,7 +114,8 @@ pub(crate) fn sign(context: &Context, args: &CertSign) -> Result<ExitCode, CliEr
     }
     if context.dry_run {
         let names: Vec<_> = plan.names.iter().map(ToString::to_string).collect();
-        let text = format!("would sign a {} certificate of {} for {}\n", profile.name(), plan.common_name, names.join(", "));
+        let text =
+            format!("would sign a {} certificate of {} for {}\n", profile.name(), plan.common_name, names.join(", "));
         return say(&text).map(|()| ExitCode::SUCCESS);
     }
     let ca = unlock(&dir, &args.passphrase)?;
@@ -139,7 +146,12 @@ fn check_request(request: &SigningRequest, args: &CertSign, profile: Profile) ->
         )));
     }
     let allowed = args.san.iter().map(|name| Name::parse(name)).collect::<Result<Vec<_>, _>>()?;
-    let foreign: Vec<_> = request.names.iter().filter(|name| !args.any_names && !allowed.contains(name)).map(ToString::to_string).collect();
+    let foreign: Vec<_> = request
+        .names
+        .iter()
+        .filter(|name| !args.any_names && !allowed.contains(name))
+        .map(ToString::to_string)
+        .collect();
     if foreign.is_empty() {
         return Ok(());
     }
@@ -171,7 +183,8 @@ pub(crate) fn renew(context: &Context, args: &CertRenew) -> Result<ExitCode, Cli
     };
     let dir = context.ca(profile.ca())?;
     if context.dry_run {
-        return say(&format!("would renew {} and {}\n", args.cert.display(), key_path.display())).map(|()| ExitCode::SUCCESS);
+        return say(&format!("would renew {} and {}\n", args.cert.display(), key_path.display()))
+            .map(|()| ExitCode::SUCCESS);
     }
     let made = renewed(context, &dir, &plan, args)?;
     write_renewed(args, &key_path, &made)?;
@@ -180,7 +193,12 @@ pub(crate) fn renew(context: &Context, args: &CertRenew) -> Result<ExitCode, Cli
     Ok(ExitCode::SUCCESS)
 }
 
-fn renewed(context: &Context, dir: &CaDir, plan: &LeafPlan, args: &CertRenew) -> Result<(Certificate, PrivateKey), CliError> {
+fn renewed(
+    context: &Context,
+    dir: &CaDir,
+    plan: &LeafPlan,
+    args: &CertRenew,
+) -> Result<(Certificate, PrivateKey), CliError> {
     let ca = unlock(dir, &args.passphrase)?;
     let key = PrivateKey::generate(args.key.into())?;
     Ok((dir.issue(&ca, plan, &key, context.now)?, key))
@@ -193,8 +211,12 @@ fn write_renewed(args: &CertRenew, key_path: &Path, made: &(Certificate, Private
     let (certificate, key) = made;
     if let Some(dir) = host_dir_of(&args.cert) {
         let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let file = |name, content: &[u8], private| certs::files::HostFile { name, content: content.to_vec().into(), private };
-        dir.change(&[file(name(&args.cert), certificate.pem.as_bytes(), false), file(name(key_path), key.to_pem().as_bytes(), true)])?;
+        let file =
+            |name, content: &[u8], private| certs::files::HostFile { name, content: content.to_vec().into(), private };
+        dir.change(&[
+            file(name(&args.cert), certificate.pem.as_bytes(), false),
+            file(name(key_path), key.to_pem().as_bytes(), true),
+        ])?;
         return Ok(());
     }
     certs::files::replace(key_path, key.to_pem().as_bytes(), PRIVATE_MODE)?;

@@ -33,7 +33,12 @@ pub(crate) fn revoke(context: &Context, args: &CertRevoke) -> Result<ExitCode, C
         return say(&format!("would revoke {serial} of the {} CA\n", dir.kind())).map(|()| ExitCode::SUCCESS);
     }
     let issued = dir.revoke(&serial, args.reason.into(), context.now)?;
-    let report = Revoked { kind: dir.kind(), serial: issued.serial, common_name: issued.common_name, reason: args.reason.into() };
+    let report = Revoked {
+        kind: dir.kind(),
+        serial: issued.serial,
+        common_name: issued.common_name,
+        reason: args.reason.into(),
+    };
     print_result(context.format, &report, || {
         format!(
             "Revoked {} of {} ({}). Members learn of it by the next list:\n  etcd-admin crl publish --kind {}\n",
@@ -98,7 +103,12 @@ pub(crate) fn current_list(context: &Context, dir: &CaDir, ca: &certs::Ca) -> Re
     Ok(certs::files::read(&path)?.to_vec())
 }
 
-pub(crate) fn publish(context: &Context, kind: CaKind, lifetime: Duration, passphrase: &PassphraseSource) -> Result<ExitCode, CliError> {
+pub(crate) fn publish(
+    context: &Context,
+    kind: CaKind,
+    lifetime: Duration,
+    passphrase: &PassphraseSource,
+) -> Result<ExitCode, CliError> {
     let dir = context.ca(kind)?;
     let file = dir.revocation_list_path();
     if context.dry_run {
@@ -152,7 +162,11 @@ pub(crate) fn show(context: &Context, path: &Path) -> Result<ExitCode, CliError>
     print_result(context.format, &lists, || {
         let text = lists.iter().map(|list| {
             let number = list.number.map_or_else(|| "-".to_owned(), |number| number.to_string());
-            let head = format!("List {number} of {}, time left: {}\n", list.issuer, list.time_left.as_deref().unwrap_or("not said"));
+            let head = format!(
+                "List {number} of {}, time left: {}\n",
+                list.issuer,
+                list.time_left.as_deref().unwrap_or("not said")
+            );
             let rows: Vec<_> = list.revoked.iter().map(|(serial, at)| vec![serial.clone(), at.clone()]).collect();
             head + &table(&["SERIAL", "REVOKED"], &rows)
         });

@@ -51,7 +51,10 @@ struct RescuedCertificate {
 
 pub(crate) fn rescue(context: &Context, args: &CaRescue) -> Result<ExitCode, CliError> {
     if args.out.exists() {
-        return Err(CliError::refused(format!("{} exists already, and nothing is overwritten: name a new directory", args.out.display())));
+        return Err(CliError::refused(format!(
+            "{} exists already, and nothing is overwritten: name a new directory",
+            args.out.display()
+        )));
     }
     let root = context.ca_dir()?;
     let dirs: Vec<_> = CaKind::ALL.map(|kind| CaDir::below(&root, kind)).into_iter().filter(CaDir::exists).collect();
@@ -59,15 +62,21 @@ pub(crate) fn rescue(context: &Context, args: &CaRescue) -> Result<ExitCode, Cli
         return Err(context.ca(CaKind::Client).err().unwrap_or_else(|| CliError::usage("there is no CA")));
     }
     let wanted = args.certs.iter().map(|path| wanted(&dirs, path, &args.out)).collect::<Result<Vec<_>, _>>()?;
-    if let Some(twice) = wanted.iter().enumerate().find(|(number, one)| wanted[..*number].iter().any(|other| other.file == one.file)) {
-        let text =
-            format!("two certificates would be written to {}: keep those of each host in a directory of their own", twice.1.file.display());
+    if let Some(twice) =
+        wanted.iter().enumerate().find(|(number, one)| wanted[..*number].iter().any(|other| other.file == one.file))
+    {
+        let text = format!(
+            "two certificates would be written to {}: keep those of each host in a directory of their own",
+            twice.1.file.display()
+        );
         return Err(CliError::usage(text));
     }
     for dir in &dirs {
         if dir.rotation() != RotationPhase::None && has_ended(context, dir)? {
-            let text =
-                format!("an exchange of the {} CA is under way: end it with `etcd-admin ca rotate finish --force` first", dir.kind());
+            let text = format!(
+                "an exchange of the {} CA is under way: end it with `etcd-admin ca rotate finish --force` first",
+                dir.kind()
+            );
             return Err(CliError::refused(text));
         }
     }
@@ -122,7 +131,12 @@ fn passphrase(dir: &CaDir, args: &CaRescue) -> Result<Option<Passphrase>, CliErr
 
 /// Returns the CA as it is, or, where it has expired, a new one in its place under the same
 /// passphrase.
-fn standing_ca(context: &Context, dir: &CaDir, passphrase: Option<&Passphrase>, args: &CaRescue) -> Result<(Ca, bool), CliError> {
+fn standing_ca(
+    context: &Context,
+    dir: &CaDir,
+    passphrase: Option<&Passphrase>,
+    args: &CaRescue,
+) -> Result<(Ca, bool), CliError> {
     if !has_ended(context, dir)? {
         return Ok((dir.unlock(passphrase)?, false));
     }
@@ -151,7 +165,13 @@ fn sign(context: &Context, dir: &CaDir, ca: &Ca, wanted: &Wanted, days: i64) -> 
     let names = issued.names.iter().map(|name| Name::parse(name)).collect::<Result<Vec<_>, _>>()?;
     let lifetime = Duration::days(days);
     // It was good enough when it was made.
-    let plan = LeafPlan { profile: issued.profile, common_name: issued.common_name.clone(), names, lifetime, loopback_only: true };
+    let plan = LeafPlan {
+        profile: issued.profile,
+        common_name: issued.common_name.clone(),
+        names,
+        lifetime,
+        loopback_only: true,
+    };
     let made = dir.sign_again(ca, &plan, old, context.now)?;
     if let Some(parent) = file.parent() {
         certs::files::private_dir(parent)?;
@@ -180,7 +200,13 @@ fn would(context: &Context, dirs: &[CaDir], wanted: &[Wanted]) -> Result<String,
 
 fn text(report: &Rescued) -> String {
     let row = |made: &RescuedCertificate| {
-        vec![made.profile.to_owned(), made.common_name.clone(), made.ended.clone(), made.not_after.clone(), made.file.display().to_string()]
+        vec![
+            made.profile.to_owned(),
+            made.common_name.clone(),
+            made.ended.clone(),
+            made.not_after.clone(),
+            made.file.display().to_string(),
+        ]
     };
     let rows: Vec<_> = report.certificates.iter().map(row).collect();
     let mut text = table(&["PROFILE", "COMMON NAME", "ENDED", "VALID UNTIL", "FILE"], &rows);

@@ -31,7 +31,8 @@ pub(crate) fn rotate(context: &Context, args: &CaRotate) -> Result<ExitCode, Cli
     match args.step {
         RotateStep::Status => {}
         step if context.dry_run => {
-            let text = format!("would {step:?} the exchange of the {} CA, which is at {:?}\n", dir.kind(), dir.rotation());
+            let text =
+                format!("would {step:?} the exchange of the {} CA, which is at {:?}\n", dir.kind(), dir.rotation());
             return say(&text).map(|()| ExitCode::SUCCESS);
         }
         RotateStep::Start => start(context, args, &dir)?,
@@ -76,7 +77,8 @@ fn finish(context: &Context, args: &CaRotate, dir: &CaDir) -> Result<(), CliErro
     if !args.force {
         let left = dir.left_of_previous(context.now)?;
         if !left.is_empty() {
-            let names: Vec<_> = left.iter().map(|issued| format!("{} {}", issued.profile.name(), issued.common_name)).collect();
+            let names: Vec<_> =
+                left.iter().map(|issued| format!("{} {}", issued.profile.name(), issued.common_name)).collect();
             let text = format!(
                 "certificates of the old CA have no successor yet: {}; issue them again, revoke them, or say --force",
                 names.join(", ")
@@ -107,7 +109,9 @@ fn next(dir: &CaDir) -> String {
     let step = |step: &str| format!("etcd-admin ca rotate {step} --kind {}", dir.kind());
     match dir.rotation() {
         RotationPhase::None => "No exchange is under way.".to_owned(),
-        RotationPhase::TrustBoth => format!("Copy the bundle and the CRL to every member and client, then: {}", step("switch")),
+        RotationPhase::TrustBoth => {
+            format!("Copy the bundle and the CRL to every member and client, then: {}", step("switch"))
+        }
         RotationPhase::Reissue => format!("Issue every certificate again and install it, then: {}", step("finish")),
     }
 }
@@ -116,9 +120,17 @@ fn report(progress: &Progress, dir: &CaDir) -> String {
     let left: String = progress
         .left_of_previous
         .iter()
-        .map(|issued| format!("  to be issued again: {} {} ({})\n", issued.profile.name(), issued.common_name, issued.serial))
+        .map(|issued| {
+            format!("  to be issued again: {} {} ({})\n", issued.profile.name(), issued.common_name, issued.serial)
+        })
         .collect();
-    format!("{} CA: {}\n  bundle: {}\n{left}{}\n", progress.kind, phase_name(progress.phase), dir.bundle_path().display(), progress.next)
+    format!(
+        "{} CA: {}\n  bundle: {}\n{left}{}\n",
+        progress.kind,
+        phase_name(progress.phase),
+        dir.bundle_path().display(),
+        progress.next
+    )
 }
 
 fn phase_name(phase: RotationPhase) -> &'static str {

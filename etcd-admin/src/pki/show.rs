@@ -79,7 +79,9 @@ pub(crate) fn inspect(context: &Context, files: &[PathBuf]) -> Result<ExitCode, 
             inspected.push(Inspected::of(context, path, facts));
         }
     }
-    print_result(context.format, &inspected, || inspected.iter().map(Inspected::report).collect::<Vec<_>>().join("\n"))?;
+    print_result(context.format, &inspected, || {
+        inspected.iter().map(Inspected::report).collect::<Vec<_>>().join("\n")
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -115,7 +117,10 @@ pub(crate) fn status(context: &Context, args: &CertStatus) -> Result<ExitCode, C
                 row.state.to_owned(),
             ]
         };
-        table(&["FILE", "NAME", "ISSUER", "VALID UNTIL", "TIME LEFT", "STATE"], &rows.iter().map(cells).collect::<Vec<_>>())
+        table(
+            &["FILE", "NAME", "ISSUER", "VALID UNTIL", "TIME LEFT", "STATE"],
+            &rows.iter().map(cells).collect::<Vec<_>>(),
+        )
     })?;
     Ok(if rows.iter().all(|row| row.state == "ok") { ExitCode::SUCCESS } else { ExitCode::from(CHECK_FAILED) })
 }
@@ -145,13 +150,17 @@ fn certificate_files(path: &Path) -> Result<Vec<PathBuf>, CliError> {
         return Ok(vec![path.to_owned()]);
     }
     let dir = if path.join("current").is_dir() { path.join("current") } else { path.to_owned() };
-    let unreadable = |error: std::io::Error| CliError::new(crate::ui::error::FAILED, format!("read {}: {error}", dir.display()));
+    let unreadable =
+        |error: std::io::Error| CliError::new(crate::ui::error::FAILED, format!("read {}: {error}", dir.display()));
     let entries = std::fs::read_dir(&dir).map_err(unreadable)?;
     let is_certificate = |path: &PathBuf| path.extension().is_some_and(|end| end == "crt");
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_certificate).collect();
     files.sort();
     if files.is_empty() {
-        return Err(CliError::new(crate::ui::error::FAILED, format!("{} holds no file that ends in .crt", dir.display())));
+        return Err(CliError::new(
+            crate::ui::error::FAILED,
+            format!("{} holds no file that ends in .crt", dir.display()),
+        ));
     }
     Ok(files)
 }

@@ -61,7 +61,8 @@ impl Journal {
 
     fn note(&mut self, plan: &Path, step: Step) -> Result<(), CliError> {
         self.done.push(step);
-        let text = serde_json::to_string(self).map_err(|error| CliError::new(FAILED, format!("write JSON: {error}")))?;
+        let text =
+            serde_json::to_string(self).map_err(|error| CliError::new(FAILED, format!("write JSON: {error}")))?;
         certs::files::replace(&Self::path(plan), text.as_bytes(), 0o600)?;
         Ok(())
     }
@@ -87,8 +88,12 @@ pub(super) async fn apply(context: &Context, path: &Path, yes: bool) -> Result<E
     let (copy, snapshot) = (work.join("donor"), plan.output.join("recovered.db"));
     let data_dirs: Vec<PathBuf> = cluster.members.iter().map(|member| plan.output.join(&member.name)).collect();
     if changed && !context.dry_run {
-        let what =
-            format!("This begins a new cluster {} with the data of {}.\n{}", plan.cluster_id, plan.donor.data_dir.display(), plan.loss);
+        let what = format!(
+            "This begins a new cluster {} with the data of {}.\n{}",
+            plan.cluster_id,
+            plan.donor.data_dir.display(),
+            plan.loss
+        );
         confirm(&what, &plan.cluster_id, yes || !journal.done.is_empty())?;
         if !journal.done.contains(&Step::Copied) {
             unchanged(&plan)?;
@@ -132,13 +137,21 @@ fn restore(plan: &Plan, cluster: &NewCluster, snapshot: &Path, data_dirs: &[Path
         // Complete where it is there: it is put in its place by a rename.
         if !data_dir.join("member").exists() {
             note(&format!("restore {}", data_dir.display()));
-            data_dir::make_data_dir(data_dir, member, &cluster.members, Some(plan.bump_revision), &file.bolt, &mut |_| {})?;
+            data_dir::make_data_dir(
+                data_dir,
+                member,
+                &cluster.members,
+                Some(plan.bump_revision),
+                &file.bolt,
+                &mut |_| {},
+            )?;
         }
     }
     Ok(())
 }
 
-/// Those that are on this machine; the others are where their hosts are, and belong to a cluster that no new member knows.
+/// Those that are on this machine; the others are where their hosts are, and belong to a cluster
+/// that no new member knows.
 fn put_aside(plan: &Plan) -> Result<(), CliError> {
     for survivor in plan.survivors.iter().filter(|survivor| survivor.data_dir.exists()) {
         data_dir::must_be_idle(&survivor.data_dir)?;
@@ -178,7 +191,11 @@ fn copy_donor(donor: &Path, work: &Path, copy: &Path) -> Result<(), CliError> {
     // cp keeps holes and, where the file system can, shares the blocks.
     let copied = Command::new("cp").args(["-a", "--reflink=auto"]).arg(donor).arg(copy).output();
     let copied = copied.map_err(|error| CliError::new(FAILED, format!("run cp: {error}")))?;
-    if copied.status.success() { Ok(()) } else { Err(CliError::new(FAILED, String::from_utf8_lossy(&copied.stderr).trim().to_owned())) }
+    if copied.status.success() {
+        Ok(())
+    } else {
+        Err(CliError::new(FAILED, String::from_utf8_lossy(&copied.stderr).trim().to_owned()))
+    }
 }
 
 fn remove(work: &Path) -> Result<(), CliError> {
@@ -194,9 +211,11 @@ async fn take_all(plan: &Plan, copy: &Path, snapshot: &Path) -> Result<(i64, u32
     let urls = TempMember::urls()?;
     let name = if plan.donor.name.is_empty() { "default" } else { &plan.donor.name };
     let entry = format!("{name}={}", urls[1]);
-    let mut member = TempMember::start(copy, &urls, &["--name", name, "--initial-cluster", &entry, "--force-new-cluster"])?;
+    let mut member =
+        TempMember::start(copy, &urls, &["--name", name, "--initial-cluster", &entry, "--force-new-cluster"])?;
     member.serves().await?;
-    // A clean stop leaves nothing in the log that is not in the state. Read from the disk, because users may have to give passwords.
+    // A clean stop leaves nothing in the log that is not in the state. Read from the disk, because
+    // users may have to give passwords.
     member.stop()?;
     data_dir::export(copy, snapshot)?;
     let file = SnapshotFile::open(snapshot, Digested::Required)?;
@@ -242,7 +261,10 @@ pub(super) async fn verify(context: &Context, client: &Client, path: &Path) -> R
     print_result(context.format, &report, || {
         let findings: String = report.findings.iter().map(|finding| format!("NOT OK: {finding}\n")).collect();
         if report.ok {
-            format!("ok: cluster {} serves with {} members at revision {}\n", report.cluster_id, report.members, report.revision)
+            format!(
+                "ok: cluster {} serves with {} members at revision {}\n",
+                report.cluster_id, report.members, report.revision
+            )
         } else {
             findings
         }

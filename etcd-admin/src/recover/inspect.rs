@@ -87,7 +87,18 @@ pub(super) fn inspect(context: &Context, data_dirs: &[PathBuf]) -> Result<ExitCo
     print_result(context.format, &found, || {
         let row = |survivor: &Survivor| {
             let cell = |number: u64| number.to_string();
-            let Survivor { data_dir, name, member, cluster, last_term, last_index, commit, applied_index, revision, .. } = survivor;
+            let Survivor {
+                data_dir,
+                name,
+                member,
+                cluster,
+                last_term,
+                last_index,
+                commit,
+                applied_index,
+                revision,
+                ..
+            } = survivor;
             vec![
                 data_dir.display().to_string(),
                 name.clone(),
@@ -100,8 +111,19 @@ pub(super) fn inspect(context: &Context, data_dirs: &[PathBuf]) -> Result<ExitCo
                 revision.to_string(),
             ]
         };
-        let head = ["DATA DIRECTORY", "NAME", "MEMBER", "CLUSTER", "LAST TERM", "LAST INDEX", "COMMITTED", "APPLIED", "REVISION"];
-        let lost: String = found.lost.iter().map(|lost| format!("{}: {}\n", lost.data_dir.display(), lost.error)).collect();
+        let head = [
+            "DATA DIRECTORY",
+            "NAME",
+            "MEMBER",
+            "CLUSTER",
+            "LAST TERM",
+            "LAST INDEX",
+            "COMMITTED",
+            "APPLIED",
+            "REVISION",
+        ];
+        let lost: String =
+            found.lost.iter().map(|lost| format!("{}: {}\n", lost.data_dir.display(), lost.error)).collect();
         table(&head, &found.survivors.iter().map(row).collect::<Vec<_>>()) + &lost
     })?;
     Ok(if found.survivors.is_empty() { ExitCode::from(INTEGRITY) } else { ExitCode::SUCCESS })

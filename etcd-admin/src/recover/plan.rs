@@ -34,7 +34,8 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
         let text = std::fs::read(path).map_err(|error| CliError::at(path, error))?;
-        serde_json::from_slice(&text).map_err(|error| CliError::new(INTEGRITY, format!("{}: it is no plan: {error}", path.display())))
+        serde_json::from_slice(&text)
+            .map_err(|error| CliError::new(INTEGRITY, format!("{}: it is no plan: {error}", path.display())))
     }
 
     pub(crate) fn cluster(&self) -> Result<NewCluster, CliError> {
@@ -52,9 +53,13 @@ pub(super) async fn plan(context: &Context, client: &Client, args: &PlanArgs) ->
     }
     let donor = choose(&found)?;
     if args.plan.exists() {
-        return Err(CliError::refused(format!("{} is there already: apply it, or name another file with --plan", args.plan.display())));
+        return Err(CliError::refused(format!(
+            "{} is there already: apply it, or name another file with --plan",
+            args.plan.display()
+        )));
     }
-    let token = args.initial_cluster_token.clone().unwrap_or_else(|| format!("recovered-{}", context.now.unix_timestamp()));
+    let token =
+        args.initial_cluster_token.clone().unwrap_or_else(|| format!("recovered-{}", context.now.unix_timestamp()));
     let cluster = NewCluster::parse(&args.initial_cluster, &token)?;
     let plan = Plan {
         api_version: "etcd-admin/v1".to_owned(),
@@ -69,10 +74,13 @@ pub(super) async fn plan(context: &Context, client: &Client, args: &PlanArgs) ->
         bump_revision: args.bump_revision,
     };
     if plan.cluster_id == donor.cluster {
-        return Err(CliError::refused("the new cluster would have the id of the old one: give another --initial-cluster-token"));
+        return Err(CliError::refused(
+            "the new cluster would have the id of the old one: give another --initial-cluster-token",
+        ));
     }
     if !context.dry_run {
-        let text = serde_json::to_string_pretty(&plan).map_err(|error| CliError::new(FAILED, format!("write JSON: {error}")))?;
+        let text = serde_json::to_string_pretty(&plan)
+            .map_err(|error| CliError::new(FAILED, format!("write JSON: {error}")))?;
         certs::files::create(&args.plan, format!("{text}\n").as_bytes(), 0o600)?;
     }
     print_result(context.format, &plan, || {
@@ -97,8 +105,12 @@ pub(super) async fn plan(context: &Context, client: &Client, args: &PlanArgs) ->
 
 /// The best of the survivors, which all have to be of one cluster.
 fn choose(found: &Found) -> Result<&Survivor, CliError> {
-    let lost = || found.lost.iter().map(|lost| format!("\n  {}: {}", lost.data_dir.display(), lost.error)).collect::<String>();
-    let best = found.survivors.first().ok_or_else(|| CliError::new(INTEGRITY, format!("no data directory can be used{}", lost())))?;
+    let lost =
+        || found.lost.iter().map(|lost| format!("\n  {}: {}", lost.data_dir.display(), lost.error)).collect::<String>();
+    let best = found
+        .survivors
+        .first()
+        .ok_or_else(|| CliError::new(INTEGRITY, format!("no data directory can be used{}", lost())))?;
     if let Some(other) = found.survivors.iter().find(|other| other.cluster != best.cluster) {
         let text = format!(
             "{} is of cluster {}, and {} of {}: give those of one cluster",

@@ -3,7 +3,8 @@
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-/// Revisions that are passed over by a restore, so that no revision is ever used twice: etcd's own advice for a week.
+/// Revisions that are passed over by a restore, so that no revision is ever used twice: etcd's own
+/// advice for a week.
 const RAISE: i64 = 1_000_000_000;
 
 #[derive(Debug, Subcommand)]
@@ -69,7 +70,8 @@ pub(crate) struct RestoreArgs {
     /// Directory for the data directories of all members, each under its name
     #[arg(long, value_name = "DIR", conflicts_with_all = ["data_dir", "name"])]
     pub(crate) output_dir: Option<PathBuf>,
-    /// Keeps revisions as they are, although watchers and caches of the old cluster may then be misled
+    /// Keeps revisions as they are, although watchers and caches of the old cluster may then be
+    /// misled
     #[arg(long)]
     pub(crate) exact: bool,
     /// How far the revision is raised

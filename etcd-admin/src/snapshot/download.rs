@@ -1,7 +1,8 @@
 //! A snapshot from a member into a file: digest checked on the way, whole or not there at all.
 //!
-//! Written to `FILE.part`, readable by its owner only, synced, and then renamed; the directory is synced too. A download that fails removes
-//! its part. One that is killed leaves it: the next one, or `snapshot prune`, removes it. A part that is being written is locked.
+//! Written to `FILE.part`, readable by its owner only, synced, and then renamed; the directory is
+//! synced too. A download that fails removes its part. One that is killed leaves it: the next one,
+//! or `snapshot prune`, removes it. A part that is being written is locked.
 
 use crate::client::Session;
 use backend_file::bolt::{TRAILER_BYTES, has_trailer};
@@ -61,7 +62,11 @@ impl Trailing {
         if !has_trailer(self.bytes) {
             return Err(DownloadError::NoDigest(self.bytes));
         }
-        if <[u8; 32]>::from(self.digest.finalize()) == expected { Ok(expected) } else { Err(DownloadError::WrongDigest) }
+        if <[u8; 32]>::from(self.digest.finalize()) == expected {
+            Ok(expected)
+        } else {
+            Err(DownloadError::WrongDigest)
+        }
     }
 }
 
@@ -80,7 +85,8 @@ impl Part {
     /// # Errors
     /// `AlreadyExists` if `path` is there or another process writes it.
     pub(crate) fn begin(path: &Path) -> Result<Self, DownloadError> {
-        let must_be_free = || if path.exists() { Err(taken(path, "it is there already: nothing is overwritten")) } else { Ok(()) };
+        let must_be_free =
+            || if path.exists() { Err(taken(path, "it is there already: nothing is overwritten")) } else { Ok(()) };
         must_be_free()?;
         let part = Self::open(path)?;
         // Another process may have finished and renamed it between the two.
@@ -92,7 +98,8 @@ impl Part {
     fn open(path: &Path) -> Result<Self, DownloadError> {
         let part = part_of(path);
         let failed = |source| DownloadError::File { path: part.clone(), source };
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&part).map_err(failed)?;
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&part).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(taken(path, "another process is writing it")),
@@ -102,7 +109,8 @@ impl Part {
         Ok(Self { file, part, path: path.to_owned(), complete: false })
     }
 
-    /// As [`Part::begin`] below `dir`, for `STEM.db` or, where that is taken, `STEM-2.db` and so on.
+    /// As [`Part::begin`] below `dir`, for `STEM.db` or, where that is taken, `STEM-2.db` and so
+    /// on.
     pub(crate) fn begin_numbered(dir: &Path, stem: &str) -> Result<Self, DownloadError> {
         for number in 1..NUMBERS_MAX {
             let suffix = if number == 1 { String::new() } else { format!("-{number}") };
@@ -161,13 +169,19 @@ pub(crate) fn abandoned_parts(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Writes the state of the member at the other end to `path`, as etcdctl does: a file that is there is replaced.
-pub(crate) async fn download(session: &Session, path: &Path, progress: impl FnMut(u64, u64)) -> Result<Downloaded, DownloadError> {
+/// Writes the state of the member at the other end to `path`, as etcdctl does: a file that is there
+/// is replaced.
+pub(crate) async fn download(
+    session: &Session,
+    path: &Path,
+    progress: impl FnMut(u64, u64),
+) -> Result<Downloaded, DownloadError> {
     let part = Part::open(path)?;
     download_into(session, part, progress).await
 }
 
-/// Writes the state of the member at the other end. `progress` gets the bytes so far and those that are still to come.
+/// Writes the state of the member at the other end. `progress` gets the bytes so far and those that
+/// are still to come.
 pub(crate) async fn download_into(
     session: &Session,
     mut part: Part,
@@ -233,7 +247,8 @@ mod tests {
     fn snapshots_of_one_second_get_different_names() {
         let dir = tempfile::tempdir().unwrap();
         let names: Vec<Part> = (0..3).map(|_| Part::begin_numbered(dir.path(), "etcd-1-2-3").unwrap()).collect();
-        let names: Vec<_> = names.iter().map(|part| part.path().file_name().unwrap().to_string_lossy().into_owned()).collect();
+        let names: Vec<_> =
+            names.iter().map(|part| part.path().file_name().unwrap().to_string_lossy().into_owned()).collect();
         assert_eq!(names, ["etcd-1-2-3.db", "etcd-1-2-3-2.db", "etcd-1-2-3-3.db"]);
     }
 

@@ -9,7 +9,8 @@ use proto::etcdserverpb::HashKvRequest;
 
 /// Returns `true` if a member that is started on the file answers with its hash.
 pub(super) async fn drill(file: &SnapshotFile, revision: i64, expected: u32) -> Result<bool, CliError> {
-    let dir = tempfile::tempdir().map_err(|error| CliError::new(FAILED, format!("make a throw-away directory: {error}")))?;
+    let dir =
+        tempfile::tempdir().map_err(|error| CliError::new(FAILED, format!("make a throw-away directory: {error}")))?;
     let data_dir = dir.path().join("data");
     let urls = TempMember::urls()?;
     let member = NewMember::founding("drill", vec![urls[1].clone()], "drill");
@@ -19,7 +20,8 @@ pub(super) async fn drill(file: &SnapshotFile, revision: i64, expected: u32) -> 
     let mut running = TempMember::start(&data_dir, &urls, &flags)?;
     running.serves().await?;
     let request = HashKvRequest { revision };
-    let got = running.client.call(Repeat::Safe, async |session| session.maintenance().hash_kv(request).await).await?.hash;
+    let got =
+        running.client.call(Repeat::Safe, async |session| session.maintenance().hash_kv(request).await).await?.hash;
     if got == expected {
         return Ok(true);
     }

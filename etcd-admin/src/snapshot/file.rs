@@ -52,7 +52,10 @@ impl SnapshotFile {
         let inside = path.join(INSIDE);
         if path.is_dir() {
             if !inside.is_file() {
-                return Err(CliError::refused(format!("{} is neither a snapshot nor the data directory of an etcd", path.display())));
+                return Err(CliError::refused(format!(
+                    "{} is neither a snapshot nor the data directory of an etcd",
+                    path.display()
+                )));
             }
             return Self::of_data_dir(path, &inside);
         }
@@ -67,21 +70,25 @@ impl SnapshotFile {
         let bolt = BoltFile::open(file).map_err(|error| damaged(&path, &error))?;
         let opened = Self { path: path.clone(), bolt, bytes };
         if let Some(version) = opened.content()?.storage_version.filter(|version| *version > NEWEST) {
-            let text = format!("{}: it is of etcd {version}, and nothing newer than {NEWEST} is known here", path.display());
+            let text =
+                format!("{}: it is of etcd {version}, and nothing newer than {NEWEST} is known here", path.display());
             return Err(CliError::new(REFUSED, text));
         }
         Ok(opened)
     }
 
-    /// Opens the backend file of a data directory, if the log beside it holds no writes that the file does not.
+    /// Opens the backend file of a data directory, if the log beside it holds no writes that the
+    /// file does not.
     fn of_data_dir(data_dir: &Path, inside: &Path) -> Result<Self, CliError> {
         let opened = Self::open(inside, Digested::Ignored)?;
         let log = data_dir.join(LOG);
         let behind = match super::wal::writes_behind(&log, opened.content()?.consistent_index) {
             Ok(behind) => behind,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let text =
-                    format!("{} is missing, so nothing shows that the database is complete: stop its etcd cleanly before", log.display());
+                let text = format!(
+                    "{} is missing, so nothing shows that the database is complete: stop its etcd cleanly before",
+                    log.display()
+                );
                 note(&text);
                 None
             }
@@ -123,8 +130,13 @@ impl SnapshotFile {
     /// Members, versions, places in the log.
     pub(crate) fn content(&self) -> Result<Content, CliError> {
         let odd = |error: backend::RecordError| CliError::new(INTEGRITY, format!("{}: {error}", self.path.display()));
-        let mut content =
-            Content { members: Vec::new(), cluster_version: None, storage_version: None, consistent_index: 0, compacted: None };
+        let mut content = Content {
+            members: Vec::new(),
+            cluster_version: None,
+            storage_version: None,
+            consistent_index: 0,
+            compacted: None,
+        };
         for (_, value) in self.small(backend::MEMBERS)? {
             content.members.push(MemberRecord::decode(&value).map_err(odd)?);
         }
@@ -172,7 +184,10 @@ fn must_be_snapshot(path: &Path, file: &File) -> Result<(), CliError> {
     if has_magic {
         return Ok(());
     }
-    let text = format!("{}: it is not a snapshot of etcd; etcd-admin snapshot save and etcdctl snapshot save make one", path.display());
+    let text = format!(
+        "{}: it is not a snapshot of etcd; etcd-admin snapshot save and etcdctl snapshot save make one",
+        path.display()
+    );
     Err(CliError::new(INTEGRITY, text))
 }
 
@@ -180,10 +195,15 @@ fn check_digest(path: &Path, file: &File) -> Result<(), CliError> {
     let text = match verify_trailer(file).map_err(|error| damaged(path, &error))? {
         Digest::Right => return Ok(()),
         Digest::Absent => {
-            "snapshot missing hash but --skip-hash-check=false (it was cut off, or copied out of a data directory)".to_owned()
+            "snapshot missing hash but --skip-hash-check=false (it was cut off, or copied out of a data directory)"
+                .to_owned()
         }
         Digest::Wrong { expected, got } => {
-            format!("expected sha256 {}, got {}: it was changed after it was taken", certs::hex(&expected), certs::hex(&got))
+            format!(
+                "expected sha256 {}, got {}: it was changed after it was taken",
+                certs::hex(&expected),
+                certs::hex(&got)
+            )
         }
     };
     Err(CliError::new(INTEGRITY, format!("{}: {text}", path.display())))

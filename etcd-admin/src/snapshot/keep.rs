@@ -25,7 +25,8 @@ const DAY: i64 = 86_400;
 
 /// Files that a rule keeps. `newest_first` is in that order.
 fn kept_by_rules(newest_first: &[Listed], args: &PruneArgs) -> BTreeSet<PathBuf> {
-    let mut kept: BTreeSet<PathBuf> = newest_first.iter().take(args.keep_last).map(|listed| listed.file.clone()).collect();
+    let mut kept: BTreeSet<PathBuf> =
+        newest_first.iter().take(args.keep_last).map(|listed| listed.file.clone()).collect();
     let month = |seconds: i64| {
         let at = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
         i64::from(at.year()) * 12 + i64::from(u8::from(at.month()))
@@ -52,7 +53,8 @@ fn kept_by_rules(newest_first: &[Listed], args: &PruneArgs) -> BTreeSet<PathBuf>
     kept
 }
 
-/// Returns `true` for a name that `snapshot save --dir` gives: `etcd-CLUSTER-REVISION-TIME.db`, with a number where two fell into a second.
+/// Returns `true` for a name that `snapshot save --dir` gives: `etcd-CLUSTER-REVISION-TIME.db`,
+/// with a number where two fell into a second.
 fn is_own_name(file: &Path) -> bool {
     let Some(stem) = file.file_stem().and_then(|stem| stem.to_str()) else { return false };
     let mut parts = stem.split('-');
@@ -74,7 +76,8 @@ pub(super) fn prune(context: &Context, args: &PruneArgs) -> Result<ExitCode, Cli
             "no rule says what to keep: give --keep-last, --keep-hourly, --keep-daily, --keep-weekly or --keep-monthly",
         ));
     }
-    // A file without a manifest, or with a name that an operator has given it, is neither counted nor removed.
+    // A file without a manifest, or with a name that an operator has given it, is neither counted
+    // nor removed.
     let (known, others): (Vec<Listed>, Vec<Listed>) =
         snapshots(&args.dir)?.into_iter().partition(|listed| listed.manifest.is_some() && is_own_name(&listed.file));
     let parts = abandoned_parts(&args.dir).map_err(|error| CliError::at(&args.dir, error))?;
@@ -82,7 +85,8 @@ pub(super) fn prune(context: &Context, args: &PruneArgs) -> Result<ExitCode, Cli
     let good = known.iter().find(|listed| SnapshotFile::open(&listed.file, Digested::Required).is_ok());
     kept.extend(good.map(|listed| listed.file.clone()));
     kept.extend(others.into_iter().map(|listed| listed.file));
-    let mut removed: Vec<PathBuf> = known.iter().map(|listed| listed.file.clone()).filter(|file| !kept.contains(file)).collect();
+    let mut removed: Vec<PathBuf> =
+        known.iter().map(|listed| listed.file.clone()).filter(|file| !kept.contains(file)).collect();
     if !context.dry_run {
         parts.iter().try_for_each(|part| std::fs::remove_file(part).map_err(|error| CliError::at(part, error)))?;
         for file in &removed {
@@ -93,7 +97,8 @@ pub(super) fn prune(context: &Context, args: &PruneArgs) -> Result<ExitCode, Cli
         }
     }
     removed.extend(parts);
-    let report = Pruned { changed: !removed.is_empty(), dry_run: context.dry_run, kept: kept.into_iter().collect(), removed };
+    let report =
+        Pruned { changed: !removed.is_empty(), dry_run: context.dry_run, kept: kept.into_iter().collect(), removed };
     print_result(context.format, &report, || {
         let lead = if report.dry_run { "would remove" } else { "removed" };
         let removed: String = report.removed.iter().map(|file| format!("{lead} {}\n", file.display())).collect();
@@ -116,7 +121,8 @@ pub(super) fn copy(context: &Context, from: &Path, to: &Path) -> Result<ExitCode
         return Err(CliError::refused(format!("{} is there already: nothing is overwritten", to.display())));
     }
     if context.dry_run {
-        return crate::ui::output::say(&format!("would copy {} to {}\n", from.display(), to.display())).map(|()| ExitCode::SUCCESS);
+        return crate::ui::output::say(&format!("would copy {} to {}\n", from.display(), to.display()))
+            .map(|()| ExitCode::SUCCESS);
     }
     let part = part_of(&to);
     let failed = |error: std::io::Error| CliError::at(&part, error);

@@ -37,9 +37,9 @@ pub(super) fn snapshots(dir: &Path) -> Result<Vec<Listed>, CliError> {
             continue;
         }
         let manifest = Manifest::read(&file)?;
-        let taken = manifest
-            .as_ref()
-            .and_then(|manifest| time::OffsetDateTime::parse(&manifest.taken_at, &time::format_description::well_known::Rfc3339).ok());
+        let taken = manifest.as_ref().and_then(|manifest| {
+            time::OffsetDateTime::parse(&manifest.taken_at, &time::format_description::well_known::Rfc3339).ok()
+        });
         let written = metadata.modified().map_err(failed)?;
         let unix_seconds = taken.unwrap_or_else(|| written.into()).unix_timestamp();
         found.push(Listed { file, bytes: metadata.len(), manifest, unix_seconds });
@@ -52,12 +52,16 @@ pub(super) fn list(context: &Context, dir: &Path) -> Result<ExitCode, CliError> 
     let found = snapshots(dir)?;
     let parts = abandoned_parts(dir).map_err(|error| CliError::at(dir, error))?;
     for part in &parts {
-        note(&format!("{}: left by an interrupted snapshot; the next one, or etcd-admin snapshot prune, removes it", part.display()));
+        note(&format!(
+            "{}: left by an interrupted snapshot; the next one, or etcd-admin snapshot prune, removes it",
+            part.display()
+        ));
     }
     print_result(context.format, &found, || {
         let row = |listed: &Listed| {
             let manifest = listed.manifest.as_ref();
-            let taken = time::OffsetDateTime::from_unix_timestamp(listed.unix_seconds).map(certs::rfc3339).unwrap_or_default();
+            let taken =
+                time::OffsetDateTime::from_unix_timestamp(listed.unix_seconds).map(certs::rfc3339).unwrap_or_default();
             vec![
                 listed.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
                 taken,
@@ -105,7 +109,12 @@ struct Verified {
     drilled: Option<bool>,
 }
 
-pub(super) async fn verify(context: &Context, path: &Path, with_drill: bool, skip_hash_check: bool) -> Result<ExitCode, CliError> {
+pub(super) async fn verify(
+    context: &Context,
+    path: &Path,
+    with_drill: bool,
+    skip_hash_check: bool,
+) -> Result<ExitCode, CliError> {
     let file = SnapshotFile::open(path, if skip_hash_check { Digested::Ignored } else { Digested::Required })?;
     let (status, content) = (file.status(StatusStyle::V3_6)?, file.content()?);
     let hash_kv = file.hash_kv(status.revision, content.compacted)?;
@@ -136,7 +145,8 @@ pub(super) async fn verify(context: &Context, path: &Path, with_drill: bool, ski
     };
     print_result(context.format, &report, || {
         let manifest = if report.manifest.is_some() { "manifest agrees" } else { "no manifest" };
-        let drill = if report.drilled.is_some() { "; a member started on it and answered with the same hash" } else { "" };
+        let drill =
+            if report.drilled.is_some() { "; a member started on it and answered with the same hash" } else { "" };
         format!(
             "{}: good. {}, revision {}, {} keys, {} members, {manifest}{drill}\n",
             report.file.display(),

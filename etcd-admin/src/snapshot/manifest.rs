@@ -49,7 +49,8 @@ impl Manifest {
 
     pub(crate) fn write(&self, snapshot: &Path) -> Result<PathBuf, CliError> {
         let path = Self::path_of(snapshot);
-        let text = serde_json::to_string_pretty(self).map_err(|error| CliError::new(FAILED, format!("write JSON: {error}")))?;
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|error| CliError::new(FAILED, format!("write JSON: {error}")))?;
         certs::files::replace(&path, format!("{text}\n").as_bytes(), 0o600)?;
         Ok(path)
     }
@@ -58,9 +59,9 @@ impl Manifest {
     pub(crate) fn read(snapshot: &Path) -> Result<Option<Self>, CliError> {
         let path = Self::path_of(snapshot);
         match std::fs::read(&path) {
-            Ok(text) => {
-                serde_json::from_slice(&text).map(Some).map_err(|error| CliError::new(INTEGRITY, format!("{}: {error}", path.display())))
-            }
+            Ok(text) => serde_json::from_slice(&text)
+                .map(Some)
+                .map_err(|error| CliError::new(INTEGRITY, format!("{}: {error}", path.display()))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(CliError::at(&path, error)),
         }

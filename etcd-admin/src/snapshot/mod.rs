@@ -1,4 +1,5 @@
-//! Snapshots: etcd's backend file with a digest at its end, taken, looked at, restored, kept and dropped.
+//! Snapshots: etcd's backend file with a digest at its end, taken, looked at, restored, kept and
+//! dropped.
 
 mod args;
 pub(crate) mod download;
@@ -24,8 +25,12 @@ use std::process::ExitCode;
 /// Commands that ask members.
 pub(crate) async fn online(context: &Context, client: &Client, command: SnapshotCommand) -> Result<ExitCode, CliError> {
     match command {
-        SnapshotCommand::Save { file: Some(file), data_dir: Some(data_dir), .. } => save::offline(context, &file, &data_dir),
-        SnapshotCommand::Save { file, dir, from, .. } => save::save(context, client, file.as_deref(), &dir, from.as_deref()).await,
+        SnapshotCommand::Save { file: Some(file), data_dir: Some(data_dir), .. } => {
+            save::offline(context, &file, &data_dir)
+        }
+        SnapshotCommand::Save { file, dir, from, .. } => {
+            save::save(context, client, file.as_deref(), &dir, from.as_deref()).await
+        }
         offline @ (SnapshotCommand::List { .. }
         | SnapshotCommand::Status { .. }
         | SnapshotCommand::Verify { .. }
@@ -40,7 +45,9 @@ async fn run(context: &Context, command: SnapshotCommand) -> Result<ExitCode, Cl
         SnapshotCommand::Save { .. } => Err(CliError::usage("this command asks members")),
         SnapshotCommand::List { dir } => look::list(context, &dir),
         SnapshotCommand::Status { file } => look::status(context, &file),
-        SnapshotCommand::Verify { file, drill, skip_hash_check } => look::verify(context, &file, drill, skip_hash_check).await,
+        SnapshotCommand::Verify { file, drill, skip_hash_check } => {
+            look::verify(context, &file, drill, skip_hash_check).await
+        }
         SnapshotCommand::Restore(args) => restore::restore(context, &args),
         SnapshotCommand::Prune(args) => keep::prune(context, &args),
         SnapshotCommand::Copy { file, to } => keep::copy(context, &file, &to),

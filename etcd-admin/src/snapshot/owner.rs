@@ -12,7 +12,8 @@ pub(crate) fn give_to_owner_of_dir(path: &Path) -> Result<(), CliError> {
     if !nix::unistd::geteuid().is_root() {
         return Ok(());
     }
-    let given = std::fs::metadata(certs::files::dir_of(path)).and_then(|dir| lchown(path, Some(dir.uid()), Some(dir.gid())));
+    let given =
+        std::fs::metadata(certs::files::dir_of(path)).and_then(|dir| lchown(path, Some(dir.uid()), Some(dir.gid())));
     given.map_err(|error| CliError::at(path, error))
 }
 

@@ -26,7 +26,8 @@ impl NewCluster {
     pub(crate) fn parse(text: &str, token: &str) -> Result<Self, CliError> {
         let mut by_name: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for entry in text.split(',').filter(|entry| !entry.trim().is_empty()) {
-            let (name, url) = entry.trim().split_once('=').ok_or_else(|| CliError::usage(format!("{entry:?} is not NAME=URL")))?;
+            let (name, url) =
+                entry.trim().split_once('=').ok_or_else(|| CliError::usage(format!("{entry:?} is not NAME=URL")))?;
             let url = Url::parse(url).map_err(|error| CliError::usage(format!("{entry:?}: {error}")))?;
             by_name.entry(name).or_default().push(url.as_str().to_owned());
         }
@@ -38,15 +39,20 @@ impl NewCluster {
         if by_name.is_empty() {
             return Err(CliError::usage("a cluster has members: give --initial-cluster"));
         }
-        let members: Vec<NewMember> = by_name.into_iter().map(|(name, urls)| NewMember::founding(name, urls, token)).collect();
+        let members: Vec<NewMember> =
+            by_name.into_iter().map(|(name, urls)| NewMember::founding(name, urls, token)).collect();
         let cluster_id = data_dir::cluster_id(&members);
         Ok(Self { members, cluster_id })
     }
 
     pub(crate) fn member(&self, name: &str) -> Result<&NewMember, CliError> {
         let names = || self.members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>().join(", ");
-        let missing =
-            || CliError::usage(format!("couldn't find local name {name:?} in the initial cluster configuration (it names {})", names()));
+        let missing = || {
+            CliError::usage(format!(
+                "couldn't find local name {name:?} in the initial cluster configuration (it names {})",
+                names()
+            ))
+        };
         self.members.iter().find(|member| member.name == name).ok_or_else(missing)
     }
 }
@@ -80,7 +86,8 @@ pub(super) fn restore(context: &Context, args: &RestoreArgs) -> Result<ExitCode,
     let digested = if args.skip_hash_check { Digested::Ignored } else { Digested::Required };
     let file = SnapshotFile::open(&args.source, digested)?;
     let figures = file.status(backend_file::StatusStyle::V3_6)?;
-    let raise = if args.exact { None } else { Some(args.bump_revision.max(past_high_water(&args.source, figures.revision)?)) };
+    let raise =
+        if args.exact { None } else { Some(args.bump_revision.max(past_high_water(&args.source, figures.revision)?)) };
     let mut revision = figures.revision + raise.unwrap_or(0);
     if !context.dry_run {
         revision = all(&file, &cluster, &wanted, raise, figures.total_keys)?;
@@ -126,7 +133,8 @@ fn past_high_water(source: &Path, revision: i64) -> Result<i64, CliError> {
 }
 
 pub(crate) fn must_be_free(data_dir: &Path) -> Result<(), CliError> {
-    let text = |more: &str| format!("data-dir {:?} not empty or could not be read{more}", data_dir.display().to_string());
+    let text =
+        |more: &str| format!("data-dir {:?} not empty or could not be read{more}", data_dir.display().to_string());
     match std::fs::read_dir(data_dir).map(|mut entries| entries.next().is_none()) {
         Ok(true) => Ok(()),
         Ok(false) => Err(CliError::refused(text(""))),
@@ -135,7 +143,8 @@ pub(crate) fn must_be_free(data_dir: &Path) -> Result<(), CliError> {
     }
 }
 
-/// Makes all directories at once, each by a thread of its own; one that fails leaves the others complete, and nothing of its own.
+/// Makes all directories at once, each by a thread of its own; one that fails leaves the others
+/// complete, and nothing of its own.
 fn all(
     file: &SnapshotFile,
     cluster: &NewCluster,
@@ -155,11 +164,13 @@ fn all(
         });
         let threads: Vec<_> = threads.collect();
         let first = wanted.first().map(|(member, data_dir)| {
-            data_dir::make_data_dir(data_dir, member, &cluster.members, raise, &file.bolt, &mut |done| progress.at(done.min(total), total))
+            data_dir::make_data_dir(data_dir, member, &cluster.members, raise, &file.bolt, &mut |done| {
+                progress.at(done.min(total), total)
+            })
         });
-        let rest = threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err(CliError::new(FAILED, "a restore stopped unexpectedly"))));
+        let rest = threads.into_iter().map(|thread| {
+            thread.join().unwrap_or_else(|_| Err(CliError::new(FAILED, "a restore stopped unexpectedly")))
+        });
         first.into_iter().chain(rest).collect()
     });
     let mut revision = 0;

@@ -37,7 +37,8 @@ pub(super) async fn save(
         Some(arg) => view.expect(arg)?,
         None => freshest(&view)?,
     };
-    let endpoint = source.endpoint.clone().ok_or_else(|| CliError::refused(format!("{} has no client URL", source.name())))?;
+    let endpoint =
+        source.endpoint.clone().ok_or_else(|| CliError::refused(format!("{} has no client URL", source.name())))?;
     let stem = stem(context, &view);
     if context.dry_run {
         let path = file.map_or_else(|| dir.join(format!("{stem}.db")), Path::to_path_buf);
@@ -128,7 +129,8 @@ pub(super) fn offline(context: &Context, path: &Path, data_dir: &Path) -> Result
     crate::offline::data_dir::export(data_dir, path)?;
     give_to_owner_of_dir(path)?;
     let status = SnapshotFile::open(path, Digested::Required)?.status(StatusStyle::V3_6)?;
-    let report = Exported { changed: true, file: path.to_owned(), revision: status.revision, total_keys: status.total_keys };
+    let report =
+        Exported { changed: true, file: path.to_owned(), revision: status.revision, total_keys: status.total_keys };
     print_result(context.format, &report, || {
         format!("{}\nrevision {}, {} keys, checked\n", report.file.display(), report.revision, report.total_keys)
     })?;
@@ -153,7 +155,10 @@ fn stem(context: &Context, view: &ClusterView) -> String {
 pub(super) fn clear_parts(dir: &Path) -> Result<Vec<PathBuf>, CliError> {
     let parts = match abandoned_parts(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(CliError::new(FAILED, format!("{}: {error}; make the directory, or name another one with --dir", dir.display())));
+            return Err(CliError::new(
+                FAILED,
+                format!("{}: {error}; make the directory, or name another one with --dir", dir.display()),
+            ));
         }
         parts => parts.map_err(|error| CliError::at(dir, error))?,
     };
@@ -171,7 +176,8 @@ fn of_file(error: &DownloadError) -> CliError {
         return CliError::refused(error.to_string());
     }
     if matches!(kind, std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
-        let remedy = "the part was removed: free disk space (etcd-admin snapshot prune), or choose another disk with --dir";
+        let remedy =
+            "the part was removed: free disk space (etcd-admin snapshot prune), or choose another disk with --dir";
         return CliError::new(FAILED, format!("{}: {source}; {remedy}", path.display()));
     }
     CliError::new(FAILED, error.to_string())

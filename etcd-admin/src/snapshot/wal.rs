@@ -1,8 +1,10 @@
-//! The write-ahead log of a real etcd, read for one question: does it hold writes that the backend file beside it does not? An etcd that was
-//! killed has acknowledged them, and a restore from the file alone would lose them.
+//! The write-ahead log of a real etcd, read for one question: does it hold writes that the backend
+//! file beside it does not? An etcd that was killed has acknowledged them, and a restore from the
+//! file alone would lose them.
 //!
-//! The format: files `SEQUENCE-INDEX.wal`; in each, records of a length field of 8 bytes (little-endian; bits 56 to 58 count the padding where
-//! the highest bit is set) and a protobuf message of kind, checksum and data. A length of zero ends a file.
+//! The format: files `SEQUENCE-INDEX.wal`; in each, records of a length field of 8 bytes
+//! (little-endian; bits 56 to 58 count the padding where the highest bit is set) and a protobuf
+//! message of kind, checksum and data. A length of zero ends a file.
 
 use prost::Message as _;
 use proto::etcdserverpb::InternalRaftRequest;
@@ -31,19 +33,23 @@ pub(super) struct Behind {
     pub(super) writes: u64,
 }
 
-/// Returns the writes in the log below `directory` whose entries come after `index`; `None` if there are none.
+/// Returns the writes in the log below `directory` whose entries come after `index`; `None` if
+/// there are none.
 ///
 /// # Errors
 /// When a file cannot be read. A record that was torn by a crash ends the log.
 pub(super) fn writes_behind(directory: &Path, index: u64) -> io::Result<Option<Behind>> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?;
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?;
     files.retain(|path| path.extension().is_some_and(|ending| ending == "wal"));
     files.sort();
     // An entry that is written again takes the place of the earlier one and of all after it.
     let mut entries: std::collections::BTreeMap<u64, bool> = std::collections::BTreeMap::new();
     for file in files {
         let bytes = std::fs::read(file)?;
-        for entry in Records(&bytes).filter(|record| record.kind == ENTRY).filter_map(|record| Entry::decode(record.data?.as_slice()).ok())
+        for entry in Records(&bytes)
+            .filter(|record| record.kind == ENTRY)
+            .filter_map(|record| Entry::decode(record.data?.as_slice()).ok())
         {
             entries.split_off(&entry.index);
             entries.insert(entry.index, is_write(&entry));
@@ -104,7 +110,10 @@ mod tests {
     use proto::etcdserverpb::PutRequest;
 
     fn put(index: u64) -> Entry {
-        let request = InternalRaftRequest { put: Some(PutRequest { key: "a".into(), ..PutRequest::default() }), ..Default::default() };
+        let request = InternalRaftRequest {
+            put: Some(PutRequest { key: "a".into(), ..PutRequest::default() }),
+            ..Default::default()
+        };
         Entry { index, term: 2, data: request.encode_to_vec().into(), ..Entry::default() }
     }
 
@@ -113,7 +122,8 @@ mod tests {
         for entry in entries {
             let record = Record { kind: ENTRY, data: Some(entry.encode_to_vec()) }.encode_to_vec();
             let padding = (8 - record.len() % 8) % 8;
-            let field = if padding == 0 { record.len() as u64 } else { record.len() as u64 | (0x80 | padding as u64) << 56 };
+            let field =
+                if padding == 0 { record.len() as u64 } else { record.len() as u64 | (0x80 | padding as u64) << 56 };
             bytes.extend_from_slice(&field.to_le_bytes());
             bytes.extend_from_slice(&record);
             bytes.extend(std::iter::repeat_n(0, padding));

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SupportCommand {
-    /// Collects what others need to help: settings, figures, log, certificates' dates; never keys or values
+    /// Collects what others need to help: settings, figures, log, certificates' dates; never keys
+    /// or values
     Bundle(BundleArgs),
 }
 

@@ -183,7 +183,8 @@ fn cut(mapping: &mut serde_norway::Mapping, above: &[String]) {
         path.push(key.as_str().unwrap_or_default().to_ascii_lowercase());
         let name = path.last().map(String::as_str).unwrap_or_default();
         let row = config::row_at(&path);
-        let secret = row.is_some_and(|row| row.secret) || ["token", "password", "secret"].iter().any(|arg| name.contains(arg));
+        let secret =
+            row.is_some_and(|row| row.secret) || ["token", "password", "secret"].iter().any(|arg| name.contains(arg));
         if let (serde_norway::Value::Mapping(below), false) = (&mut *value, secret) {
             cut(below, &path);
         } else if secret || row.is_none() {
@@ -215,7 +216,8 @@ fn disk(data: &Path) -> Result<String, String> {
     probe(data).map(|found| pretty(&found)).map_err(|error| error.to_string())
 }
 
-/// Every line of the log with the fields that are known to hold nothing of a client's; lines that are no JSON are counted and left out.
+/// Every line of the log with the fields that are known to hold nothing of a client's; lines that
+/// are no JSON are counted and left out.
 fn without_requests(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     let newest = &lines[lines.len().saturating_sub(LOG_LINES)..];
@@ -231,7 +233,10 @@ fn without_requests(log: &str) -> String {
         })
         .collect();
     if other > 0 {
-        kept += &format!("{}\n", json!({ "msg": "lines left out, because they are not of the daemon's own form", "lines": other }));
+        kept += &format!(
+            "{}\n",
+            json!({ "msg": "lines left out, because they are not of the daemon's own form", "lines": other })
+        );
     }
     kept
 }
@@ -241,7 +246,8 @@ fn harmless(fields: Map<String, Value>) -> Map<String, Value> {
         let report = match &value {
             Value::Number(_) | Value::Bool(_) | Value::Null => true,
             Value::String(text) => {
-                LOG_FIELDS.contains(&name.as_str()) && !(QUOTING.contains(&name.as_str()) && text.contains(['"', '\'', '`']))
+                LOG_FIELDS.contains(&name.as_str())
+                    && !(QUOTING.contains(&name.as_str()) && text.contains(['"', '\'', '`']))
             }
             Value::Array(_) | Value::Object(_) => false,
         };

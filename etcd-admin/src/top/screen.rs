@@ -79,7 +79,8 @@ pub(crate) async fn top(context: &Context, client: &Client, args: &TopArgs) -> R
         return Ok(ExitCode::SUCCESS);
     }
     let failed = |error: std::io::Error| CliError::new(FAILED, format!("draw: {error}"));
-    // A thread, because a key is waited for without end. It has nothing to clean up and ends with the process.
+    // A thread, because a key is waited for without end. It has nothing to clean up and ends with
+    // the process.
     let (tx, mut keys) = tokio::sync::mpsc::channel(1);
     let keyboard = terminal.clone();
     std::thread::spawn(move || {
@@ -113,10 +114,9 @@ pub(crate) async fn top(context: &Context, client: &Client, args: &TopArgs) -> R
                 picture.healthy = false;
                 picture.headline = format!("Cluster {}: no member answers", picture.cluster_id);
                 picture.problems.clear();
-                picture
-                    .members
-                    .iter_mut()
-                    .for_each(|line| line.error = Some(failure.to_string().lines().next().unwrap_or_default().to_owned()));
+                picture.members.iter_mut().for_each(|line| {
+                    line.error = Some(failure.to_string().lines().next().unwrap_or_default().to_owned())
+                });
             }
         }
     };
@@ -157,7 +157,13 @@ fn rate(count: u64, elapsed: Duration) -> u64 {
     count.saturating_mul(1000) / millis
 }
 
-async fn line(client: &Client, view: &ClusterView, seen: &Seen, newest: u64, earlier: Option<(&Line, Duration)>) -> Line {
+async fn line(
+    client: &Client,
+    view: &ClusterView,
+    seen: &Seen,
+    newest: u64,
+    earlier: Option<(&Line, Duration)>,
+) -> Line {
     let status = seen.status.as_ref().ok();
     Line {
         name: seen.name(),
@@ -199,15 +205,26 @@ impl Picture {
     /// Returns the picture on lines of at most `columns` characters.
     fn text(&self, columns: usize) -> String {
         let rate = self.revisions_per_second.map_or_else(String::new, |rate| format!(" (+{rate}/s)"));
-        let alarms: String =
-            self.members.iter().flat_map(|line| line.alarms.iter().map(move |alarm| format!("ALARM {alarm} of {}\n", line.name))).collect();
-        let shown =
-            self.problems.iter().take(PROBLEMS_MAX).map(|problem| format!("{} {}: {}\n", problem.check, problem.subject, problem.text));
+        let alarms: String = self
+            .members
+            .iter()
+            .flat_map(|line| line.alarms.iter().map(move |alarm| format!("ALARM {alarm} of {}\n", line.name)))
+            .collect();
+        let shown = self
+            .problems
+            .iter()
+            .take(PROBLEMS_MAX)
+            .map(|problem| format!("{} {}: {}\n", problem.check, problem.subject, problem.text));
         let hidden = self.problems.len().saturating_sub(PROBLEMS_MAX);
         let more = if hidden > 0 { format!("and {hidden} more: etcd-admin doctor cluster\n") } else { String::new() };
         let problems: String = shown.collect();
         let gap = if problems.is_empty() && alarms.is_empty() { "" } else { "\n" };
-        let text = format!("{}{rate}\n{}\n\n{}{gap}{alarms}{problems}{more}", self.headline, self.taken_at, self.table(columns));
+        let text = format!(
+            "{}{rate}\n{}\n\n{}{gap}{alarms}{problems}{more}",
+            self.headline,
+            self.taken_at,
+            self.table(columns)
+        );
         text.lines().map(|line| cut(line, columns) + "\n").collect()
     }
 
@@ -232,7 +249,12 @@ impl Picture {
             .rev()
             .map(|most| {
                 let kept = |cells: &[String]| {
-                    cells.iter().zip(COLUMNS).filter(|(_, (_, rank))| *rank <= most).map(|(cell, _)| cell.clone()).collect()
+                    cells
+                        .iter()
+                        .zip(COLUMNS)
+                        .filter(|(_, (_, rank))| *rank <= most)
+                        .map(|(cell, _)| cell.clone())
+                        .collect()
                 };
                 let head: Vec<&str> = COLUMNS.iter().filter(|(_, rank)| *rank <= most).map(|(name, _)| *name).collect();
                 table(&head, &rows.iter().map(|row| kept(row)).collect::<Vec<Vec<String>>>())
@@ -248,7 +270,8 @@ impl Line {
         let number = |value: Option<u64>| or_dash(value.map(|value| value.to_string()));
         let percent = |value: Option<u64>| or_dash(value.map(|value| format!("{value}%")));
         let bytes = |value: Option<i64>| or_dash(value.map(|bytes| size(u64::try_from(bytes).unwrap_or(0))));
-        let full = self.database_bytes.zip(self.quota_bytes).and_then(|(bytes, quota)| (bytes * 100).checked_div(quota));
+        let full =
+            self.database_bytes.zip(self.quota_bytes).and_then(|(bytes, quota)| (bytes * 100).checked_div(quota));
         vec![
             cut(&self.name, NAME_COLUMNS_MAX),
             self.role.clone(),

@@ -16,6 +16,8 @@ pub(crate) fn confirm(what: &str, name: &str, yes: bool) -> Result<(), CliError>
     note(what);
     note(&format!("Type {name} to go on:"));
     let mut line = String::new();
-    std::io::stdin().read_line(&mut line).map_err(|error| CliError::new(NEEDS_CONFIRMATION, format!("read the answer: {error}")))?;
+    std::io::stdin()
+        .read_line(&mut line)
+        .map_err(|error| CliError::new(NEEDS_CONFIRMATION, format!("read the answer: {error}")))?;
     if line.trim() == name { Ok(()) } else { Err(CliError::new(REFUSED, "not confirmed: nothing was changed")) }
 }

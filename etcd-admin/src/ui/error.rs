@@ -1,15 +1,21 @@
-//! The reason for which a command failed, and the exit status that says so. Every status has one meaning: [`EXIT_STATUSES`].
+//! The reason for which a command failed, and the exit status that says so. Every status has one
+//! meaning: [`EXIT_STATUSES`].
 
 use std::fmt;
 use std::path::Path;
 
-/// Every exit status of etcd-admin, its meaning, and what to do. The manual page, `explain` and the tests read this table.
+/// Every exit status of etcd-admin, its meaning, and what to do. The manual page, `explain` and the
+/// tests read this table.
 pub(crate) const EXIT_STATUSES: [(u8, &str, &str); 11] = [
     (0, "The command succeeded, or there was nothing to do.", "Nothing."),
     (FAILED, "The command failed.", "The line on standard error says what failed, where and why."),
     (USAGE, "The command line or a setting is invalid. Nothing was changed.", "Read --help of the command."),
     (CHECK_FAILED, "A check found a problem.", "The output lists the findings, each with its remedy."),
-    (UNREACHABLE, "No endpoint could be reached.", "The lines name the step that failed: name, TCP, TLS, certificate or RPC."),
+    (
+        UNREACHABLE,
+        "No endpoint could be reached.",
+        "The lines name the step that failed: name, TCP, TLS, certificate or RPC.",
+    ),
     (
         REFUSED,
         "A safety rule refused the command: it would have cost the quorum, data, or an existing file.",
@@ -21,7 +27,11 @@ pub(crate) const EXIT_STATUSES: [(u8, &str, &str); 11] = [
         "Give --user, or --cert and --key of a user who may; etcd-admin auth rescue restores a lost password of root.",
     ),
     (INTEGRITY, "A file is damaged, or belongs to something else.", "Do not use it; take another copy."),
-    (TIMED_OUT, "There was no response, or no result, in time.", "Give the same command again: it goes on where it stopped."),
+    (
+        TIMED_OUT,
+        "There was no response, or no result, in time.",
+        "Give the same command again: it goes on where it stopped.",
+    ),
     (
         NEEDS_CONFIRMATION,
         "A question has to be answered, and there is no terminal to ask on.",
@@ -76,7 +86,8 @@ impl CliError {
     /// Returns the failure of a file with unexpected content.
     pub(crate) fn of_file(path: &Path, error: &certs::Error) -> Self {
         use certs::Error;
-        let named = matches!(error, Error::At { .. } | Error::File { .. } | Error::Content { .. } | Error::Exposed { .. });
+        let named =
+            matches!(error, Error::At { .. } | Error::File { .. } | Error::Content { .. } | Error::Exposed { .. });
         Self::new(code(error), if named { error.to_string() } else { format!("{}: {error}", path.display()) })
     }
 

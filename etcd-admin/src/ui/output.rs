@@ -14,15 +14,21 @@ pub(crate) enum Format {
 }
 
 /// A value as JSON, or the text that stands for it.
-pub(crate) fn print_result(format: Format, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
+pub(crate) fn print_result(
+    format: Format,
+    value: &impl Serialize,
+    text: impl FnOnce() -> String,
+) -> Result<(), CliError> {
     match format {
         Format::Table => say(&text()),
         Format::Json => {
-            let json = serde_json::to_string_pretty(value).map_err(|error| CliError::new(FAILED, format!("write JSON: {error}")))?;
+            let json = serde_json::to_string_pretty(value)
+                .map_err(|error| CliError::new(FAILED, format!("write JSON: {error}")))?;
             say(&format!("{json}\n"))
         }
         Format::Yaml => {
-            let yaml = serde_norway::to_string(value).map_err(|error| CliError::new(FAILED, format!("write YAML: {error}")))?;
+            let yaml = serde_norway::to_string(value)
+                .map_err(|error| CliError::new(FAILED, format!("write YAML: {error}")))?;
             say(&yaml)
         }
     }
@@ -31,7 +37,9 @@ pub(crate) fn print_result(format: Format, value: &impl Serialize, text: impl Fn
 /// Prints; whoever has stopped reading does not want the rest.
 pub(crate) fn say(text: &str) -> Result<(), CliError> {
     match std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(CliError::new(FAILED, format!("write the answer: {error}"))),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::new(FAILED, format!("write the answer: {error}")))
+        }
         Ok(()) | Err(_) => Ok(()),
     }
 }

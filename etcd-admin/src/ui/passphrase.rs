@@ -25,8 +25,9 @@ impl PassphraseSource {
             return read(path);
         }
         if !std::io::stdin().is_terminal() {
-            let text =
-                format!("the key of {what} is encrypted, and nobody is there to be asked: give --passphrase-file FILE, or - for the input");
+            let text = format!(
+                "the key of {what} is encrypted, and nobody is there to be asked: give --passphrase-file FILE, or - for the input"
+            );
             return Err(CliError::new(NEEDS_CONFIRMATION, hinted(text)));
         }
         prompt(&format!("Passphrase of {what}: "))
@@ -39,7 +40,8 @@ impl PassphraseSource {
             chosen.check()?;
             return Ok(chosen);
         }
-        let first = rpassword::prompt_password(format!("New passphrase of {what}: ")).map_err(|error| unreadable(&error))?;
+        let first =
+            rpassword::prompt_password(format!("New passphrase of {what}: ")).map_err(|error| unreadable(&error))?;
         let again = rpassword::prompt_password("The same again: ").map_err(|error| unreadable(&error))?;
         if first != again {
             return Err(CliError::usage("the two passphrases are not the same"));
@@ -72,5 +74,9 @@ fn read(path: &Path) -> Result<Passphrase, CliError> {
 
 /// Some try the environment first.
 fn hinted(text: String) -> String {
-    if std::env::var_os(VARIABLE).is_some() { format!("{text} ({VARIABLE} is not read: other processes can see it)") } else { text }
+    if std::env::var_os(VARIABLE).is_some() {
+        format!("{text} ({VARIABLE} is not read: other processes can see it)")
+    } else {
+        text
+    }
 }

@@ -1,4 +1,5 @@
-//! Progress: a bar on a terminal, a line for each tenth elsewhere. Both on the error output, because it is no answer.
+//! Progress: a bar on a terminal, a line for each tenth elsewhere. Both on the error output,
+//! because it is no answer.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::cell::Cell;
@@ -27,8 +28,10 @@ impl Progress {
 
     fn new(what: &str, template: &str) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let bar =
-            ProgressBar::with_draw_target(Some(0), if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
+        let bar = ProgressBar::with_draw_target(
+            Some(0),
+            if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
+        );
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }

@@ -6,7 +6,11 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
 
 /// Follows the notices until the pipeline stops.
-pub(crate) async fn follow(mut apply_events: mpsc::UnboundedReceiver<ApplyEvent>, server: Server, removed: Arc<Notify>) {
+pub(crate) async fn follow(
+    mut apply_events: mpsc::UnboundedReceiver<ApplyEvent>,
+    server: Server,
+    removed: Arc<Notify>,
+) {
     while let Some(notice) = apply_events.recv().await {
         match notice {
             ApplyEvent::Removed => removed.notify_one(),

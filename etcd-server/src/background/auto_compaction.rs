@@ -36,11 +36,13 @@ async fn by_revision(replica: Arc<Replica>, keep: i64) {
     }
 }
 
-/// Remembers the revision at each look, and compacts at the one that is a period old, once per step.
+/// Remembers the revision at each look, and compacts at the one that is a period old, once per
+/// step.
 async fn by_age(replica: Arc<Replica>, period: Duration) {
     let step = period.min(PERIOD_STEP_MAX);
     let look_interval = step / LOOKS_PER_STEP;
-    let kept = usize::try_from(period.as_nanos() / look_interval.as_nanos().max(1)).unwrap_or(usize::MAX).saturating_add(1);
+    let kept =
+        usize::try_from(period.as_nanos() / look_interval.as_nanos().max(1)).unwrap_or(usize::MAX).saturating_add(1);
     let mut look = tokio::time::interval(look_interval.max(Duration::from_millis(1)));
     let mut revisions = VecDeque::new();
     let mut looks_since = 0;

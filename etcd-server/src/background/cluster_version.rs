@@ -1,4 +1,5 @@
-//! The version of the cluster: the leader decides it from the versions of all members, and ends a downgrade that is complete.
+//! The version of the cluster: the leader decides it from the versions of all members, and ends a
+//! downgrade that is complete.
 
 use crate::ETCD_VERSION;
 use auth::Identity;
@@ -31,7 +32,8 @@ pub(crate) async fn run(replica: Arc<Replica>, transport: Transport) {
     }
 }
 
-/// Ends a downgrade once all members run the target version, while this member is the leader. Checks every `interval`.
+/// Ends a downgrade once all members run the target version, while this member is the leader.
+/// Checks every `interval`.
 pub(crate) async fn end_completed_downgrade(replica: Arc<Replica>, transport: Transport, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
@@ -67,8 +69,12 @@ async fn update(replica: &Replica, transport: &Transport) {
         }
     };
     match present {
-        None => tracing::info!(cluster_version = version.as_cluster(), "setting up initial cluster version using v3 API"),
-        Some(from) => tracing::info!(from = from.as_cluster(), to = version.as_cluster(), "updating cluster version using v3 API"),
+        None => {
+            tracing::info!(cluster_version = version.as_cluster(), "setting up initial cluster version using v3 API")
+        }
+        Some(from) => {
+            tracing::info!(from = from.as_cluster(), to = version.as_cluster(), "updating cluster version using v3 API")
+        }
     }
     let set = ClusterVersionSetRequest { ver: version.to_string() };
     let request = InternalRaftRequest { cluster_version_set: Some(set), ..InternalRaftRequest::default() };
@@ -82,9 +88,9 @@ async fn update(replica: &Replica, transport: &Transport) {
 async fn versions(replica: &Replica, transport: &Transport) -> Vec<Option<Version>> {
     let members = replica.published().members();
     let own = ETCD_VERSION.parse().ok();
-    let versions = members
-        .members()
-        .map(|member| async move { if member.id == replica.member_id() { own } else { version_of(transport, member.id).await } });
+    let versions = members.members().map(|member| async move {
+        if member.id == replica.member_id() { own } else { version_of(transport, member.id).await }
+    });
     join_all(versions).await
 }
 

@@ -1,7 +1,9 @@
-//! Do the members hold the same? The leader compares; a member that differs is named by the CORRUPT alarm, and serves no more.
+//! Do the members hold the same? The leader compares; a member that differs is named by the CORRUPT
+//! alarm, and serves no more.
 //!
-//! Three ways, cheap to costly: the hash of the live records, which every member keeps while it applies, compared all the time; the hash of
-//! the whole history after compactions; the same at fixed times. The last two are etcd's, and off unless asked for.
+//! Three ways, cheap to costly: the hash of the live records, which every member keeps while it
+//! applies, compared all the time; the hash of the whole history after compactions; the same at
+//! fixed times. The last two are etcd's, and off unless asked for.
 
 use api::Server;
 use consensus::Role;
@@ -63,7 +65,8 @@ pub(crate) async fn compare_periodically(server: Server, transport: Transport, i
     }
 }
 
-/// Compares this member's history with the others' before it serves clients. Those that do not respond cannot contradict.
+/// Compares this member's history with the others' before it serves clients. Those that do not
+/// respond cannot contradict.
 ///
 /// A compaction may overtake the revision that is being hashed; then a newer one is compared.
 pub(crate) async fn compare_at_start(server: &Server, transport: &Transport) -> Result<(), String> {
@@ -132,8 +135,10 @@ async fn compare_history(server: &Server, transport: &Transport) {
     let others = hashes_of_others(server.replica(), transport, revision).await;
     // Hashes over different parts of the history say nothing about each other.
     let same = others.into_iter().filter(|(_, other)| other.compact_revision == own.compact_revision);
-    let hashes =
-        same.map(|(id, other)| (id, u128::from(other.hash))).chain([(server.replica().member_id(), u128::from(own.hash))]).collect();
+    let hashes = same
+        .map(|(id, other)| (id, u128::from(other.hash)))
+        .chain([(server.replica().member_id(), u128::from(own.hash))])
+        .collect();
     raise(server, &differing(server.replica(), &hashes), "hashes of the history").await;
 }
 

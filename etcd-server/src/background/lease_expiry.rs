@@ -35,7 +35,10 @@ pub(crate) async fn run(replica: Arc<Replica>, metrics: Arc<Metrics>) {
 /// sees the remaining ones.
 async fn revoke(replica: &Replica, leases: Vec<LeaseId>, metrics: &Metrics) {
     let revokes = leases.into_iter().map(|lease| {
-        let request = InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id: lease.0 }), ..InternalRaftRequest::default() };
+        let request = InternalRaftRequest {
+            lease_revoke: Some(LeaseRevokeRequest { id: lease.0 }),
+            ..InternalRaftRequest::default()
+        };
         async move {
             metrics.lease.expired.inc();
             if let Err(error) = replica.propose_as_leader(request).await {
@@ -51,8 +54,15 @@ async fn checkpoint(replica: &Replica) {
     if due.items.is_empty() {
         return;
     }
-    let checkpoints = due.items.iter().map(|due| LeaseCheckpoint { id: due.id.0, remaining_ttl: due.remaining_ttl_seconds }).collect();
-    let request = InternalRaftRequest { lease_checkpoint: Some(LeaseCheckpointRequest { checkpoints }), ..InternalRaftRequest::default() };
+    let checkpoints = due
+        .items
+        .iter()
+        .map(|due| LeaseCheckpoint { id: due.id.0, remaining_ttl: due.remaining_ttl_seconds })
+        .collect();
+    let request = InternalRaftRequest {
+        lease_checkpoint: Some(LeaseCheckpointRequest { checkpoints }),
+        ..InternalRaftRequest::default()
+    };
     if let Err(error) = replica.propose_as_leader(request).await {
         tracing::warn!(%error, "failed to checkpoint leases");
     }

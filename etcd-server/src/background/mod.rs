@@ -20,7 +20,12 @@ use telemetry::metrics::Metrics;
 use tokio::task::JoinHandle;
 
 /// Starts all duties; each ends when the process does.
-pub(crate) fn start(server: &Server, transport: &Transport, settings: &Settings, metrics: &Arc<Metrics>) -> Vec<JoinHandle<()>> {
+pub(crate) fn start(
+    server: &Server,
+    transport: &Transport,
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+) -> Vec<JoinHandle<()>> {
     let replica = server.replica();
     // Only members of etcd, and the check, compare the hashes of compactions.
     let (always, members) = (settings.corrupt_check.compact_hash_interval.is_some(), transport.clone());
@@ -34,7 +39,11 @@ pub(crate) fn start(server: &Server, transport: &Transport, settings: &Settings,
         tokio::spawn(publish::run(Arc::clone(replica), publish::Attributes::of(settings))),
     ];
     if let Some(interval) = settings.downgrade_check {
-        tasks.push(tokio::spawn(cluster_version::end_completed_downgrade(Arc::clone(replica), transport.clone(), interval)));
+        tasks.push(tokio::spawn(cluster_version::end_completed_downgrade(
+            Arc::clone(replica),
+            transport.clone(),
+            interval,
+        )));
     }
     if settings.limits.auto_promote_learners {
         tasks.push(tokio::spawn(promotion::run(server.clone())));

@@ -61,7 +61,9 @@ pub(crate) async fn run(replica: Arc<Replica>, attributes: Attributes) {
 }
 
 fn attributes_request(replica: &Replica, attributes: &Attributes) -> InternalRaftRequest {
-    let member_attributes = membershippb::Attributes { name: attributes.name.clone(), client_urls: attributes.client_urls.clone() };
-    let set = ClusterMemberAttrSetRequest { member_id: replica.member_id().0, member_attributes: Some(member_attributes) };
+    let member_attributes =
+        membershippb::Attributes { name: attributes.name.clone(), client_urls: attributes.client_urls.clone() };
+    let set =
+        ClusterMemberAttrSetRequest { member_id: replica.member_id().0, member_attributes: Some(member_attributes) };
     InternalRaftRequest { cluster_member_attr_set: Some(set), ..InternalRaftRequest::default() }
 }

@@ -37,7 +37,13 @@ pub(crate) fn tokens(settings: &Settings) -> Result<Tokens, Refused> {
 
 fn read(settings: &JwtSettings, strict: bool) -> Result<Jwt, Refused> {
     let sign_method = SignMethod::named(&settings.sign_method)?;
-    let options = JwtOptions { sign_method, public_key_file: None, private_key_file: None, ttl: settings.ttl, unknown: Vec::new() };
+    let options = JwtOptions {
+        sign_method,
+        public_key_file: None,
+        private_key_file: None,
+        ttl: settings.ttl,
+        unknown: Vec::new(),
+    };
     if let Some(path) = &settings.private_key {
         match certs::files::check_private(path) {
             Err(error @ certs::Error::Exposed { .. }) if !strict => tracing::warn!(setting = "--auth-token", "{error}"),
@@ -66,7 +72,8 @@ pub(crate) struct TokenFiles {
 }
 
 impl TokenFiles {
-    /// Keeps the keys up to date for as long as the task lives. Where there are none the task ends at once.
+    /// Keeps the keys up to date for as long as the task lives. Where there are none the task ends
+    /// at once.
     pub(crate) fn keep_fresh(settings: &Settings, keeper: Arc<TokenStore>) -> std::io::Result<JoinHandle<()>> {
         let TokenKind::Jwt(jwt) = &settings.auth.token else { return Ok(tokio::spawn(std::future::ready(()))) };
         let mut files = Self { settings: jwt.clone(), strict: settings.tls.strict_files, keeper, seen: [None; 2] };
@@ -99,7 +106,9 @@ impl TokenFiles {
                 self.keeper.exchange_keys(keys);
                 tracing::info!("reloaded the keys of tokens");
             }
-            Err(error) => tracing::warn!(%error, "changed keys of tokens cannot be used; those loaded before stay in use"),
+            Err(error) => {
+                tracing::warn!(%error, "changed keys of tokens cannot be used; those loaded before stay in use")
+            }
         }
     }
 }

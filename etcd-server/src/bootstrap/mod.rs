@@ -45,8 +45,9 @@ pub(crate) async fn plan(settings: &Settings, own_version: Version, connect: &dy
 
 async fn found(settings: &Settings, initial_members: Vec<Member>, connect: &dyn Connect) -> Result<Plan, StartError> {
     let own = own_of(settings, &initial_members)?.clone();
-    let asked =
-        others_urls(&initial_members, own.id).into_iter().map(|url| async move { ask::members(connect, &url, FOUND_TIMEOUT).await });
+    let asked = others_urls(&initial_members, own.id)
+        .into_iter()
+        .map(|url| async move { ask::members(connect, &url, FOUND_TIMEOUT).await });
     let known: Vec<Member> = join_all(asked).await.into_iter().flatten().flat_map(|known| known.members).collect();
     refuse_wiped(&known, own.id)?;
     let cluster = membership::cluster_id(initial_members.iter().map(|founder| founder.id));
@@ -67,7 +68,12 @@ fn refuse_wiped(known: &[Member], own: MemberId) -> Result<(), StartError> {
     )))
 }
 
-async fn join(settings: &Settings, configured: &[Member], own_version: Version, connect: &dyn Connect) -> Result<Plan, StartError> {
+async fn join(
+    settings: &Settings,
+    configured: &[Member],
+    own_version: Version,
+    connect: &dyn Connect,
+) -> Result<Plan, StartError> {
     let own = own_of(settings, configured)?;
     let urls = others_urls(configured, own.id);
     let mut failures = Vec::new();
@@ -88,8 +94,12 @@ async fn join(settings: &Settings, configured: &[Member], own_version: Version, 
         )));
     };
     let joined = matched(configured, &known.members).map_err(|why| {
-        let members: Vec<String> = known.members.iter().map(|member| format!("{}={:?}", member.id, member.peer_urls)).collect();
-        StartError::Setting(format!("error validating peerURLs {{ClusterID:{} Members:{members:?}}}: {why}", known.cluster))
+        let members: Vec<String> =
+            known.members.iter().map(|member| format!("{}={:?}", member.id, member.peer_urls)).collect();
+        StartError::Setting(format!(
+            "error validating peerURLs {{ClusterID:{} Members:{members:?}}}: {why}",
+            known.cluster
+        ))
     })?;
     check_versions(&joined, &own.name, own_version, connect).await?;
     let member = joined.iter().find(|member| member.name == own.name).map(|member| member.id).unwrap_or_default();
@@ -109,7 +119,8 @@ fn configured(initial: &InitialCluster, token: &str) -> Vec<Member> {
 
 fn own_of<'a>(settings: &Settings, members: &'a [Member]) -> Result<&'a Member, StartError> {
     let name = &settings.member.name;
-    let missing = || StartError::Setting(format!("couldn't find local name {name:?} in the initial cluster configuration"));
+    let missing =
+        || StartError::Setting(format!("couldn't find local name {name:?} in the initial cluster configuration"));
     members.iter().find(|member| member.name == *name).ok_or_else(missing)
 }
 
@@ -132,10 +143,9 @@ fn matched(configured: &[Member], known: &[Member]) -> Result<Vec<Member>, Strin
     let mut matched = Vec::new();
     for member in known {
         let same = |other: &&Member| same_addresses(&other.peer_urls, &member.peer_urls);
-        let found = configured
-            .iter()
-            .find(same)
-            .ok_or_else(|| format!("PeerURLs: no match found for existing member ({}, {:?})", member.id, member.peer_urls))?;
+        let found = configured.iter().find(same).ok_or_else(|| {
+            format!("PeerURLs: no match found for existing member ({}, {:?})", member.id, member.peer_urls)
+        })?;
         matched.push(Member { name: found.name.clone(), ..member.clone() });
     }
     Ok(matched)
@@ -158,8 +168,14 @@ fn resolved(url: &str) -> String {
     found.map_or_else(|| url.to_owned(), |address| format!("{}://{address}", parsed.scheme_str().unwrap_or("http")))
 }
 
-/// A server older than the cluster, or more than a minor version newer than it knows, must stay away.
-async fn check_versions(joined: &[Member], own_name: &str, own: Version, connect: &dyn Connect) -> Result<(), StartError> {
+/// A server older than the cluster, or more than a minor version newer than it knows, must stay
+/// away.
+async fn check_versions(
+    joined: &[Member],
+    own_name: &str,
+    own: Version,
+    connect: &dyn Connect,
+) -> Result<(), StartError> {
     let mut parsed = 0;
     for member in joined.iter().filter(|member| member.name != own_name) {
         for url in member.peer_urls.iter().filter_map(|url| peer::uri(url)) {
@@ -175,7 +191,9 @@ async fn check_versions(joined: &[Member], own_name: &str, own: Version, connect
         }
     }
     if parsed == 0 {
-        return Err(StartError::Setting("incompatible with current running cluster: no member tells its version".to_owned()));
+        return Err(StartError::Setting(
+            "incompatible with current running cluster: no member tells its version".to_owned(),
+        ));
     }
     Ok(())
 }

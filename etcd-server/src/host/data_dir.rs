@@ -1,7 +1,8 @@
 //! The data directory: is it ours, is it private, and does no other process use it?
 //!
-//! Everything is looked at before anything is changed. With `--wal-dir` the raft log lies in a directory of its own, and
-//! `member/log` is a link to it, so that everything that reads a member's data finds it in one place.
+//! Everything is looked at before anything is changed. With `--wal-dir` the raft log lies in a
+//! directory of its own, and `member/log` is a link to it, so that everything that reads a member's
+//! data finds it in one place.
 
 use crate::host::ownership::{self, WrongOwner};
 use config::Settings;
@@ -153,7 +154,9 @@ fn check_log(wanted: &Wanted<'_>) -> Result<(), DataDirError> {
     };
     let target = std::fs::canonicalize(log).ok();
     match found {
-        Some(found) if Some(&found) != target.as_ref() => Err(DataDirError::LogElsewhere { found, wanted: log.to_owned() }),
+        Some(found) if Some(&found) != target.as_ref() => {
+            Err(DataDirError::LogElsewhere { found, wanted: log.to_owned() })
+        }
         None if !is_used(wanted.data) && !is_empty(log) => Err(DataDirError::LogOfAnother(log.to_owned())),
         Some(_) | None => Ok(()),
     }
@@ -193,10 +196,20 @@ fn lock(file: &Path, dir: &Path) -> Result<Flock<File>, DataDirError> {
     let failed = |source| DataDirError::Io { doing: "lock", path: file.to_owned(), source };
     let begun = Instant::now();
     loop {
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(file).map_err(failed)?;
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(file)
+            .map_err(failed)?;
         match Flock::lock(opened, FlockArg::LockExclusiveNonblock) {
             Ok(mut lock) => {
-                lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| write!(lock, "{}", std::process::id())).map_err(failed)?;
+                lock.set_len(0)
+                    .and_then(|()| lock.rewind())
+                    .and_then(|()| write!(lock, "{}", std::process::id()))
+                    .map_err(failed)?;
                 return Ok(lock);
             }
             Err(_) if begun.elapsed() < LOCK_WAIT => std::thread::sleep(LOCK_INTERVAL),

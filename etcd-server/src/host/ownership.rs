@@ -1,5 +1,5 @@
-//! Owners of the files below the data directory. A daemon that root has once run there leaves files that the member's own user cannot open,
-//! which looks like lost data and is none.
+//! Owners of the files below the data directory. A daemon that root has once run there leaves files
+//! that the member's own user cannot open, which looks like lost data and is none.
 
 use nix::unistd::{AccessFlags, Gid, Group, Uid, User, access, geteuid};
 use std::os::unix::fs::MetadataExt as _;
@@ -24,7 +24,8 @@ pub(crate) enum WrongOwner {
 /// Checks that this process can open every file below `directory`, which may not exist yet.
 ///
 /// # Errors
-/// The first file that it cannot open, in the order of the directory, or a directory of another user for root.
+/// The first file that it cannot open, in the order of the directory, or a directory of another
+/// user for root.
 pub(crate) fn check(directory: &Path) -> Result<(), WrongOwner> {
     let Ok(found) = std::fs::metadata(directory) else { return Ok(()) };
     let user = geteuid();
@@ -51,7 +52,8 @@ pub(crate) fn check(directory: &Path) -> Result<(), WrongOwner> {
 fn foreign_file(path: &Path, user: Uid) -> Option<(PathBuf, Uid)> {
     let found = std::fs::metadata(path).ok()?;
     let is_directory = found.is_dir();
-    let wanted = AccessFlags::R_OK | AccessFlags::W_OK | if is_directory { AccessFlags::X_OK } else { AccessFlags::empty() };
+    let wanted =
+        AccessFlags::R_OK | AccessFlags::W_OK | if is_directory { AccessFlags::X_OK } else { AccessFlags::empty() };
     if found.uid() != user.as_raw() && access(path, wanted).is_err() {
         return Some((path.to_owned(), Uid::from_raw(found.uid())));
     }

@@ -1,12 +1,14 @@
-//! Signals that end a process by default and mean nothing to etcd: they are taken and dropped, as Go's runtime does.
+//! Signals that end a process by default and mean nothing to etcd: they are taken and dropped, as
+//! Go's runtime does.
 
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The first and the last of the real-time signals that programs may use, on Linux.
 const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
 
-/// Has these signals do nothing for the rest of the process's life. Called within a runtime. INT, TERM and HUP have a meaning; QUIT, ABRT
-/// and the signals of faults end the process, in Go as well; stopping and continuing stay with the system.
+/// Has these signals do nothing for the rest of the process's life. Called within a runtime. INT,
+/// TERM and HUP have a meaning; QUIT, ABRT and the signals of faults end the process, in Go as
+/// well; stopping and continuing stay with the system.
 ///
 /// # Errors
 /// When the system does not allow it.

@@ -82,7 +82,8 @@ fn status(replica: &Replica, transport: &Transport) -> String {
     let voters = members.voters().count();
     if raft_status.leader == 0 {
         let reached = transport.active();
-        let answering = members.voters().filter(|voter| voter.id == replica.member_id() || reached.contains_key(&voter.id)).count();
+        let answering =
+            members.voters().filter(|voter| voter.id == replica.member_id() || reached.contains_key(&voter.id)).count();
         return format!("waiting for quorum {answering}/{voters}");
     }
     let role = match raft_status.role {
@@ -93,7 +94,8 @@ fn status(replica: &Replica, transport: &Transport) -> String {
     format!("{role}, term {}, revision {}, voters {voters}", raft_status.term, published.read_point().current)
 }
 
-/// Says that the member is alive as often as systemd wants to hear it, for as long as its threads get on with their work.
+/// Says that the member is alive as often as systemd wants to hear it, for as long as its threads
+/// get on with their work.
 pub(crate) async fn feed_watchdog(replica: Arc<Replica>) {
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
     let mut progress = Progress::default();
@@ -103,7 +105,9 @@ pub(crate) async fn feed_watchdog(replica: Arc<Replica>) {
         look.tick().await;
         match progress.look(&replica, limit).await {
             Ok(()) => tell(&[NotifyState::Watchdog]),
-            Err(stuck) => tracing::error!(stuck, "this member does not get on; systemd will restart it if that goes on"),
+            Err(stuck) => {
+                tracing::error!(stuck, "this member does not get on; systemd will restart it if that goes on")
+            }
         }
     }
 }
@@ -125,11 +129,7 @@ impl Progress {
         let raft_status = replica.published().raft_status();
         match self.applied {
             Some((applied, since)) if applied == raft_status.applied && applied < raft_status.commit => {
-                if since.elapsed() > limit {
-                    Err("committed entries are not being applied")
-                } else {
-                    Ok(())
-                }
+                if since.elapsed() > limit { Err("committed entries are not being applied") } else { Ok(()) }
             }
             _ => {
                 self.applied = Some((raft_status.applied, Instant::now()));

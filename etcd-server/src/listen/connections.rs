@@ -96,7 +96,8 @@ pub(crate) struct Service {
     stop: watch::Receiver<bool>,
     /// `true` when calls that continue after `stop` are to end.
     end: watch::Receiver<bool>,
-    /// Turns true when the member can serve calls. Before, only the pages about the member itself are served.
+    /// Turns true when the member can serve calls. Before, only the pages about the member itself
+    /// are served.
     ready: watch::Receiver<bool>,
 }
 
@@ -112,7 +113,16 @@ impl Service {
         let end = after(stop.clone(), DRAIN_TIME / 2);
         let gateway = Gateway::new(routes.clone(), member.clone(), gateway_settings(settings));
         let gateway = gateway.ended_by(end.clone()).held_until(ready.clone());
-        Self { gateway, routes, server, member, settings: Arc::new(ConnectionSettings::new(settings)), stop, end, ready }
+        Self {
+            gateway,
+            routes,
+            server,
+            member,
+            settings: Arc::new(ConnectionSettings::new(settings)),
+            stop,
+            end,
+            ready,
+        }
     }
 
     /// Turns true when the daemon stops.
@@ -184,7 +194,8 @@ impl Service {
         }
     }
 
-    /// The services as the bearer of a certificate calls them. JSON requests never come this way: theirs is the gateway's own connection.
+    /// The services as the bearer of a certificate calls them. JSON requests never come this way:
+    /// theirs is the gateway's own connection.
     fn known_as(self, common_name: Option<&str>) -> Self {
         match common_name.filter(|name| self.settings.certificates_name_users && !name.is_empty()) {
             Some(name) => {
@@ -213,7 +224,12 @@ impl Service {
         }
     }
 
-    async fn grpc(self, stream: impl AsyncRead + AsyncWrite + Unpin, ends: Ends, web: Option<Web>) -> Result<(), gateway::BoxError> {
+    async fn grpc(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        ends: Ends,
+        web: Option<Web>,
+    ) -> Result<(), gateway::BoxError> {
         tokio::select! {
             () = turned(self.ready) => {}
             () = turned(self.stop.clone()) => return Ok(()),
@@ -238,7 +254,14 @@ impl Service {
         let served = async {
             if kind == Kind::Metrics {
                 let Self { member, settings, .. } = &self;
-                gateway::serve_metrics_connection(stream, member.clone(), settings.limits, settings.request_timeout, stopped).await
+                gateway::serve_metrics_connection(
+                    stream,
+                    member.clone(),
+                    settings.limits,
+                    settings.request_timeout,
+                    stopped,
+                )
+                .await
             } else {
                 gateway::serve_connection(stream, self.gateway.clone(), peer, stopped).await
             }
@@ -295,7 +318,8 @@ impl Kind {
     }
 }
 
-/// Returns `true` if the first byte begins a TLS handshake. A connection that says nothing is no different from one that is closed.
+/// Returns `true` if the first byte begins a TLS handshake. A connection that says nothing is no
+/// different from one that is closed.
 async fn begins_as_tls(stream: &impl Peek) -> std::io::Result<bool> {
     let mut first = [0];
     let seen = tokio::time::timeout(FIRST_BYTES_TIMEOUT, stream.look(&mut first)).await.unwrap_or(Ok(0))?;

@@ -29,7 +29,8 @@ impl Encryption {
                 "the JSON gateway calls the services in-process and shows no certificate; the setting has no effect"
             );
         }
-        let load = |role| wants(settings, role).then(|| Endpoint::load(endpoint_settings(settings, role, None))).transpose();
+        let load =
+            |role| wants(settings, role).then(|| Endpoint::load(endpoint_settings(settings, role, None))).transpose();
         Ok(Self {
             client: if is_auto(settings, Role::Client) { None } else { load(Role::Client)? },
             peer: if is_auto(settings, Role::Peer) { None } else { load(Role::Peer)? },
@@ -60,7 +61,11 @@ impl Encryption {
     /// Returns the connector of this member to others.
     pub(crate) fn connect_members(&self, settings: &Settings) -> Arc<dyn Connect> {
         let name = settings.name_of_members().map(str::to_owned);
-        Arc::new(Members { connector: self.peer.as_ref().map(Endpoint::connector), name, local: local_address(settings) })
+        Arc::new(Members {
+            connector: self.peer.as_ref().map(Endpoint::connector),
+            name,
+            local: local_address(settings),
+        })
     }
 
     /// All that there is, client side first.
@@ -68,14 +73,18 @@ impl Encryption {
         self.client.iter().chain(&self.peer)
     }
 
-    /// Keeps everything up to date for as long as the task lives, and reads everything again at SIGHUP.
+    /// Keeps everything up to date for as long as the task lives, and reads everything again at
+    /// SIGHUP.
     pub(crate) fn keep_fresh(&self) -> std::io::Result<JoinHandle<()>> {
         let endpoints = self.endpoints().cloned().collect();
         let mut hangup = signal(SignalKind::hangup())?;
         Ok(tokio::spawn(async move {
             let files = Reloader::start(endpoints);
             while hangup.recv().await.is_some() {
-                tracing::info!(signal = "hangup", "received signal; reading certificates, keys and revocation lists again");
+                tracing::info!(
+                    signal = "hangup",
+                    "received signal; reading certificates, keys and revocation lists again"
+                );
                 files.reload();
             }
         }))
@@ -94,20 +103,25 @@ struct Members {
 impl Members {
     async fn encrypted(&self, url: &Uri, name: &str, socket: impl Socket + 'static) -> io::Result<Box<dyn Socket>> {
         let Some(connector) = &self.connector else {
-            let text = format!("{url}: members are reached by TLS, and no --peer-cert-file or --peer-trusted-ca-file is given");
+            let text = format!(
+                "{url}: members are reached by TLS, and no --peer-cert-file or --peer-trusted-ca-file is given"
+            );
             return Err(io::Error::other(text));
         };
         Ok(Box::new(connector.connect(socket, self.name.as_deref().unwrap_or(name)).await?))
     }
 }
 
-/// The first address among the advertised peer URLs that other machines can reach, with the feature gate SetMemberLocalAddr.
+/// The first address among the advertised peer URLs that other machines can reach, with the feature
+/// gate SetMemberLocalAddr.
 fn local_address(settings: &Settings) -> Option<IpAddr> {
     if !settings.features.is_on(config::Gate::SetMemberLocalAddr) {
         return None;
     }
     settings.listen.advertise_peer.iter().find_map(|url| match url.endpoint() {
-        Address::Tcp { host, .. } => host.parse::<IpAddr>().ok().filter(|address| !address.is_loopback() && !address.is_unspecified()),
+        Address::Tcp { host, .. } => {
+            host.parse::<IpAddr>().ok().filter(|address| !address.is_loopback() && !address.is_unspecified())
+        }
         Address::Unix(_) => None,
     })
 }
@@ -162,7 +176,8 @@ fn listened(settings: &Settings, role: Role) -> impl Iterator<Item = &Url> {
 /// be reached so.
 fn wants(settings: &Settings, role: Role) -> bool {
     let peer = &settings.tls.peer.listener;
-    let connects = role == Role::Peer && (peer.cert_file.is_some() || peer.client_cert_file.is_some() || peer.trusted_ca_file.is_some());
+    let connects = role == Role::Peer
+        && (peer.cert_file.is_some() || peer.client_cert_file.is_some() || peer.trusted_ca_file.is_some());
     connects || listened(settings, role).any(|url| url.scheme().is_secure())
 }
 

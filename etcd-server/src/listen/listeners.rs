@@ -58,7 +58,8 @@ pub(crate) enum Kind {
     Metrics,
 }
 
-/// A socket with the URLs that lead to it: two, where one address is served with and without encryption.
+/// A socket with the URLs that lead to it: two, where one address is served with and without
+/// encryption.
 struct Bound {
     urls: Vec<Url>,
     socket: Socket,
@@ -138,10 +139,15 @@ impl Listeners {
         let mut sockets = Vec::new();
         for (kind, url) in wanted.into_iter().flat_map(|(kind, urls)| urls.iter().map(move |url| (kind, url))) {
             // As in etcd, one address may be given with both schemes.
-            let shared = sockets.iter_mut().find(|(other, bound): &&mut (Kind, Bound)| *other == kind && is_shared(&bound.urls, url));
+            let shared = sockets
+                .iter_mut()
+                .find(|(other, bound): &&mut (Kind, Bound)| *other == kind && is_shared(&bound.urls, url));
             match shared {
                 Some((_, bound)) => bound.urls.push(url.clone()),
-                None => sockets.push((kind, Bound { urls: vec![url.clone()], socket: bind(url, &listen.socket, &mut passed).await? })),
+                None => sockets.push((
+                    kind,
+                    Bound { urls: vec![url.clone()], socket: bind(url, &listen.socket, &mut passed).await? },
+                )),
             }
         }
         let mut peers = Vec::new();
@@ -173,7 +179,8 @@ impl Listeners {
         Serving { accepting: accepting.collect() }
     }
 
-    /// The files of unix sockets that are served; those of passed sockets belong to the service manager.
+    /// The files of unix sockets that are served; those of passed sockets belong to the service
+    /// manager.
     pub(crate) fn socket_files(&self) -> SocketFiles {
         let bound = self.sockets.iter().map(|(_, bound)| bound).filter(|bound| matches!(bound.socket, Socket::Unix(_)));
         let paths = bound.flat_map(|bound| &bound.urls).chain(&self.peer_urls).filter_map(|url| match url.endpoint() {
@@ -203,7 +210,11 @@ impl Listeners {
         let accepting = self.sockets.into_iter().map(|(kind, bound)| {
             let security = bound.security(acceptor.as_ref());
             // Metrics and health checks have places of their own, independent of clients.
-            let places = if kind == Kind::Metrics { Arc::new(Semaphore::new(METRICS_CONNECTIONS_MAX)) } else { Arc::clone(&places) };
+            let places = if kind == Kind::Metrics {
+                Arc::new(Semaphore::new(METRICS_CONNECTIONS_MAX))
+            } else {
+                Arc::clone(&places)
+            };
             tokio::spawn(accept(service.clone(), kind, bound.socket, security, places))
         });
         Serving { accepting: accepting.collect() }
@@ -244,7 +255,8 @@ fn is_shared(urls: &[Url], url: &Url) -> bool {
     urls.iter().all(|bound| bound.is_same_place(url) && bound.scheme().is_secure() != url.scheme().is_secure())
 }
 
-/// Binds one of the addresses of a host, the first that can be bound. Every socket gets SO_REUSEADDR, as in Go.
+/// Binds one of the addresses of a host, the first that can be bound. Every socket gets
+/// SO_REUSEADDR, as in Go.
 fn listen_at(addresses: &[SocketAddr], options: &SocketSettings) -> std::io::Result<TcpListener> {
     let mut failed = None;
     for address in addresses {
@@ -282,7 +294,12 @@ async fn bind(url: &Url, options: &SocketSettings, passed: &mut PassedSockets) -
             // A socket of an earlier run may be removed; any other file may not.
             match std::fs::symlink_metadata(path) {
                 Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path).map_err(failed)?,
-                Ok(_) => return Err(ListenError::NotASocket { url: url.as_str().to_owned(), path: path.display().to_string() }),
+                Ok(_) => {
+                    return Err(ListenError::NotASocket {
+                        url: url.as_str().to_owned(),
+                        path: path.display().to_string(),
+                    });
+                }
                 Err(_) => {}
             }
             tokio::net::UnixListener::bind(path).map(Socket::Unix).map_err(failed)
@@ -290,8 +307,8 @@ async fn bind(url: &Url, options: &SocketSettings, passed: &mut PassedSockets) -
     }
 }
 
-/// After an accept failed (out of file descriptors, mostly): the listener must survive, without burning a processor. Each failure in a row
-/// doubles the pause.
+/// After an accept failed (out of file descriptors, mostly): the listener must survive, without
+/// burning a processor. Each failure in a row doubles the pause.
 #[derive(Debug)]
 pub(crate) struct AcceptPause(Duration);
 

@@ -1,4 +1,5 @@
-//! Sockets of the daemon: where they come from, how they are encrypted, and which service answers on them.
+//! Sockets of the daemon: where they come from, how they are encrypted, and which service answers
+//! on them.
 
 pub(crate) mod connections;
 pub(crate) mod encryption;

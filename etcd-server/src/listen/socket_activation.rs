@@ -1,4 +1,5 @@
-//! Sockets that systemd has bound before it started this process (socket activation): a port is never closed between two runs.
+//! Sockets that systemd has bound before it started this process (socket activation): a port is
+//! never closed between two runs.
 
 use listenfd::ListenFd;
 use std::io;
@@ -40,7 +41,9 @@ impl PassedSockets {
 
     /// The socket that is bound to this path.
     pub(crate) fn at_path(&mut self, path: &Path) -> Option<std::os::unix::net::UnixListener> {
-        let is_at = |socket: &std::os::unix::net::UnixListener| socket.local_addr().is_ok_and(|bound| bound.as_pathname() == Some(path));
+        let is_at = |socket: &std::os::unix::net::UnixListener| {
+            socket.local_addr().is_ok_and(|bound| bound.as_pathname() == Some(path))
+        };
         let found = self.unix.iter().position(is_at)?;
         self.taken_paths.push(path.to_owned());
         Some(self.unix.swap_remove(found))

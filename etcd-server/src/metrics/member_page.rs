@@ -1,4 +1,5 @@
-//! The page /debug/member and the metrics of the connections to other members. Both come from memory alone, so they are served without a leader.
+//! The page /debug/member and the metrics of the connections to other members. Both come from
+//! memory alone, so they are served without a leader.
 
 use crate::ETCD_VERSION;
 use crate::listen::encryption::Encryption;
@@ -44,7 +45,8 @@ impl MemberPage {
         let alarms = published.alarms().of(AlarmType::None.into());
         let alarm_name = |alarm: i32| AlarmType::try_from(alarm).map_or("UNKNOWN", |alarm| alarm.as_str_name());
         let listed: Vec<Value> = members.members().map(member_json).collect();
-        let peers: Vec<Value> = self.transport.links().iter().map(|link| peer_json(link, members.member(link.member))).collect();
+        let peers: Vec<Value> =
+            self.transport.links().iter().map(|link| peer_json(link, members.member(link.member))).collect();
         json!({
             "member_id": replica.member_id().to_string(),
             "cluster_id": replica.cluster_id().to_string(),
@@ -106,7 +108,12 @@ impl MemberPage {
             line(&mut page, STREAMS, &format!("direction=\"in\",peer=\"{}\"", link.member), link.streams_in);
             line(&mut page, STREAMS, &format!("direction=\"out\",peer=\"{}\"", link.member), link.streams_out);
         }
-        head(&mut page, FAILURE, "gauge", "1 while the last attempt to open a stream from a member has failed for this reason.");
+        head(
+            &mut page,
+            FAILURE,
+            "gauge",
+            "1 while the last attempt to open a stream from a member has failed for this reason.",
+        );
         for link in &links {
             if let Some(problem) = &link.problem {
                 line(&mut page, FAILURE, &format!("peer=\"{}\",reason=\"{}\"", link.member, problem.cause.label()), 1);

@@ -14,18 +14,38 @@ const SPANS: &str = "etcd_tracing_spans_total";
 /// Returns the families in the text format of Prometheus.
 pub(crate) fn text(server: &Server, tracer: Option<&Tracer>) -> String {
     let mut page = String::new();
-    head(&mut page, BUILD, "gauge", "1 for the release, and the commit and date that it was built from where they are known.");
-    let labels = format!("version=\"{}\",commit=\"{}\",date=\"{}\"", env!("CARGO_PKG_VERSION"), crate::SOURCE.commit, crate::SOURCE.date);
+    head(
+        &mut page,
+        BUILD,
+        "gauge",
+        "1 for the release, and the commit and date that it was built from where they are known.",
+    );
+    let labels = format!(
+        "version=\"{}\",commit=\"{}\",date=\"{}\"",
+        env!("CARGO_PKG_VERSION"),
+        crate::SOURCE.commit,
+        crate::SOURCE.date
+    );
     line(&mut page, BUILD, &labels, 1);
     head(&mut page, ALARMS, "gauge", "Members for which an alarm is active, by alarm.");
     for alarm in [AlarmType::Nospace, AlarmType::Corrupt] {
         let active = server.replica().published().alarms().of(alarm.into()).len();
         line(&mut page, ALARMS, &format!("alarm=\"{}\"", alarm.as_str_name()), active);
     }
-    head(&mut page, DROPPED_LINES, "counter", "Log lines that were dropped because the queue was full or no output took them.");
+    head(
+        &mut page,
+        DROPPED_LINES,
+        "counter",
+        "Log lines that were dropped because the queue was full or no output took them.",
+    );
     line(&mut page, DROPPED_LINES, "", telemetry::log::dropped_lines());
     if let Some(counts) = tracer.map(Tracer::counts) {
-        head(&mut page, SPANS_MADE, "counter", "Spans of traced calls that ended, or were left out because there were too many.");
+        head(
+            &mut page,
+            SPANS_MADE,
+            "counter",
+            "Spans of traced calls that ended, or were left out because there were too many.",
+        );
         line(&mut page, SPANS_MADE, "", counts.made());
         head(&mut page, SPANS, "counter", "Spans by what became of them.");
         line(&mut page, SPANS, "outcome=\"dropped\"", counts.dropped());
@@ -41,6 +61,7 @@ pub(crate) fn head(page: &mut String, name: &str, kind: &str, help: &str) {
 
 /// Adds a sample. `labels` is the text between the braces.
 pub(crate) fn line(page: &mut String, name: &str, labels: &str, value: impl Display) {
-    let written = if labels.is_empty() { writeln!(page, "{name} {value}") } else { writeln!(page, "{name}{{{labels}}} {value}") };
+    let written =
+        if labels.is_empty() { writeln!(page, "{name} {value}") } else { writeln!(page, "{name}{{{labels}}} {value}") };
     written.expect("a text can always grow");
 }

@@ -72,7 +72,10 @@ fn response_text(applied: &AppliedRequest<'_>) -> String {
 impl Observer for PipelineObserver {
     fn applied(&self, applied: &AppliedRequest<'_>) {
         // etcd counts a compacted revision as a success.
-        let failure = applied.outcome.err().filter(|refusal| !matches!(refusal, ApplyError::Keys(mvcc::MvccError::Compacted { .. })));
+        let failure = applied
+            .outcome
+            .err()
+            .filter(|refusal| !matches!(refusal, ApplyError::Keys(mvcc::MvccError::Compacted { .. })));
         self.metrics.server.apply.record(kind_of_applied(applied.kind), failure.is_none(), applied.took);
         count_operations(&self.metrics, applied.operations);
         if applied.took > self.slow_apply {

@@ -10,10 +10,12 @@ const CONNECTIONS: &str = "etcd_tls_connections";
 const HANDSHAKES: &str = "etcd_tls_handshakes_total";
 const RELOADS: &str = "etcd_tls_reloads_total";
 
-/// The families, in the text format of Prometheus. Labels are made of our own files and settings alone.
+/// The families, in the text format of Prometheus. Labels are made of our own files and settings
+/// alone.
 pub(crate) fn text(encryption: &Encryption) -> String {
     let now = OffsetDateTime::now_utc();
-    let statuses: Vec<_> = encryption.endpoints().map(|endpoint| (endpoint.settings().role.label(), endpoint.status())).collect();
+    let statuses: Vec<_> =
+        encryption.endpoints().map(|endpoint| (endpoint.settings().role.label(), endpoint.status())).collect();
     let mut page = String::new();
     if statuses.is_empty() {
         return page;
@@ -22,12 +24,19 @@ pub(crate) fn text(encryption: &Encryption) -> String {
     for (endpoint, status) in &statuses {
         for certificate in &status.certificates {
             let (setting, subject) = (certificate.setting.trim_start_matches('-'), escaped(&certificate.subject));
-            let labels =
-                format!("endpoint=\"{endpoint}\",fingerprint=\"{}\",setting=\"{setting}\",subject=\"{subject}\"", certificate.fingerprint);
+            let labels = format!(
+                "endpoint=\"{endpoint}\",fingerprint=\"{}\",setting=\"{setting}\",subject=\"{subject}\"",
+                certificate.fingerprint
+            );
             line(&mut page, DAYS, &labels, certificate.days_left(now));
         }
     }
-    head(&mut page, CONNECTIONS, "gauge", "Live connections by the SHA-256 of the CA that vouches for the client's certificate.");
+    head(
+        &mut page,
+        CONNECTIONS,
+        "gauge",
+        "Live connections by the SHA-256 of the CA that vouches for the client's certificate.",
+    );
     for (endpoint, status) in &statuses {
         for (issuer, connections) in &status.connections {
             line(&mut page, CONNECTIONS, &format!("endpoint=\"{endpoint}\",issuer=\"{issuer}\""), connections);

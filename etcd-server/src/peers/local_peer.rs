@@ -80,7 +80,12 @@ impl LocalPeer {
     }
 
     /// Receives the state that comes with `message` and puts it to use.
-    async fn receive(&self, message: Message, transfer: Option<Held>, body: &mut SnapshotReader) -> Result<(), HttpError> {
+    async fn receive(
+        &self,
+        message: Message,
+        transfer: Option<Held>,
+        body: &mut SnapshotReader,
+    ) -> Result<(), HttpError> {
         let turn = self.incomings.turn().ok_or_else(another_one)?;
         let failed = |error: String| refusal(500, format!("failed to save KV snapshot ({error})"));
         let begun = Instant::now();
@@ -105,9 +110,16 @@ impl LocalPeer {
 }
 
 /// Makes a state of the file received since `begun`, and offers it to raft.
-async fn install(replica: Arc<Replica>, metrics: &Metrics, begun: Instant, message: Message, arrived: Arrived) -> Result<(), String> {
+async fn install(
+    replica: Arc<Replica>,
+    metrics: &Metrics,
+    begun: Instant,
+    message: Message,
+    arrived: Arrived,
+) -> Result<(), String> {
     let _installing = replica.installations().begin();
-    let index = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref()).map_or(0, |metadata| metadata.index);
+    let index =
+        message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref()).map_or(0, |metadata| metadata.index);
     let bytes = arrived.bytes;
     let preparing = {
         let replica = Arc::clone(&replica);

@@ -1,5 +1,5 @@
-//! CRL files, compared with etcd 3.7.1: which certificates they refuse at the client port and at the peer port, and which files are
-//! refused as a whole.
+//! CRL files, compared with etcd 3.7.1: which certificates they refuse at the client port and at
+//! the peer port, and which files are refused as a whole.
 
 use crate::der::{self, INTEGER, SEQUENCE, element, sequence};
 use crate::make::{Issuer, Key, Plan, Signature, extension, pem, time};
@@ -10,7 +10,8 @@ use rustls::version::TLS13;
 use std::path::Path;
 use time::{Duration, OffsetDateTime};
 
-/// The serial number of the certificate that is presented, and of the intermediate CA that comes with it.
+/// The serial number of the certificate that is presented, and of the intermediate CA that comes
+/// with it.
 const LEAF: &[u8] = &[0x12, 0x34, 0x56];
 const INTERMEDIATE: &[u8] = &[0x65, 0x43, 0x21];
 const ROOT: &[u8] = &[0x77];
@@ -70,8 +71,8 @@ impl List {
     }
 }
 
-/// A CRL file, and the verdicts on a certificate with serial number [`LEAF`] from an intermediate CA: at the client port and at the peer
-/// port; `-`: the member does not start.
+/// A CRL file, and the verdicts on a certificate with serial number [`LEAF`] from an intermediate
+/// CA: at the client port and at the peer port; `-`: the member does not start.
 struct Case {
     name: &'static str,
     file: Vec<u8>,
@@ -98,20 +99,45 @@ fn cases(root: &Issuer, intermediate: &Issuer) -> Vec<Case> {
     same("of an unknown CA names the certificate", "rr", List::of(&[LEAF]).signed_by(&stranger));
     same("of an unknown CA names another", "aa", List::of(&[OTHER]).signed_by(&stranger));
     same("with a damaged signature", "rr", List::of(&[LEAF]).but(|list| list.damaged = true).signed_by(intermediate));
-    same("expired, names the certificate", "rr", List::of(&[LEAF]).but(|list| list.next_update = yesterday).signed_by(intermediate));
-    same("expired, names another", "aa", List::of(&[OTHER]).but(|list| list.next_update = yesterday).signed_by(intermediate));
+    same(
+        "expired, names the certificate",
+        "rr",
+        List::of(&[LEAF]).but(|list| list.next_update = yesterday).signed_by(intermediate),
+    );
+    same(
+        "expired, names another",
+        "aa",
+        List::of(&[OTHER]).but(|list| list.next_update = yesterday).signed_by(intermediate),
+    );
     same("without a next update", "rr", List::of(&[LEAF]).but(|list| list.next_update = None).signed_by(intermediate));
-    same("not valid yet", "rr", List::of(&[LEAF]).but(|list| list.this_update = now + Duration::days(2)).signed_by(intermediate));
+    same(
+        "not valid yet",
+        "rr",
+        List::of(&[LEAF]).but(|list| list.this_update = now + Duration::days(2)).signed_by(intermediate),
+    );
     same("without extensions", "rr", List::of(&[LEAF]).but(|list| list.extensions.clear()).signed_by(intermediate));
-    same("with a critical extension", "rr", List::of(&[LEAF]).but(|list| list.extensions.push(critical())).signed_by(intermediate));
+    same(
+        "with a critical extension",
+        "rr",
+        List::of(&[LEAF]).but(|list| list.extensions.push(critical())).signed_by(intermediate),
+    );
     for (name, code) in [("reason: key compromise", 1), ("reason: on hold", 6), ("reason: removed from the CRL", 8)] {
         same(name, "rr", List::of(&[LEAF]).but(|list| list.revoked[0].1 = reason(code)).signed_by(intermediate));
     }
-    same("entry with a critical extension", "rr", List::of(&[LEAF]).but(|list| list.revoked[0].1 = critical()).signed_by(intermediate));
+    same(
+        "entry with a critical extension",
+        "rr",
+        List::of(&[LEAF]).but(|list| list.revoked[0].1 = critical()).signed_by(intermediate),
+    );
     let named = List::of(&[LEAF]).signed_by(intermediate);
     let mut differs = |name, etcd, ours, file| cases.push(Case { name, file, etcd, ours });
     differs("in PEM form", "rr", "rr", pem("X509 CRL", &named).into_bytes());
-    differs("in PEM form, names another", "rr", "aa", pem("X509 CRL", &List::of(&[OTHER]).signed_by(intermediate)).into_bytes());
+    differs(
+        "in PEM form, names another",
+        "rr",
+        "aa",
+        pem("X509 CRL", &List::of(&[OTHER]).signed_by(intermediate)).into_bytes(),
+    );
     let two = [List::of(&[OTHER]).signed_by(root), List::of(&[OTHER]).signed_by(intermediate)];
     differs("two in one file", "rr", "aa", two.map(|list| pem("X509 CRL", &list)).concat().into_bytes());
     differs("empty file", "rr", "-", Vec::new());
@@ -141,7 +167,10 @@ async fn differences(command: &str, expected: impl Fn(&Case) -> &'static str) ->
     let (root_key, between, key) = (Key::p256(), Key::p256(), Key::p256());
     let root = Issuer { key: root_key.clone(), subject: ca_plan("root").subject };
     let intermediate = Issuer { key: between.clone(), subject: ca_plan("between").subject };
-    let shown = vec![plain("leaf").serial(LEAF).issue(&key, &intermediate), ca_plan("between").serial(INTERMEDIATE).issue(&between, &root)];
+    let shown = vec![
+        plain("leaf").serial(LEAF).issue(&key, &intermediate),
+        ca_plan("between").serial(INTERMEDIATE).issue(&between, &root),
+    ];
     let row = Row { name: "presented", shown, key, expected: "" };
     let trusted = vec![ca_plan("root").serial(ROOT).self_signed(&root_key)];
     let table = Table { trusted, rows: Vec::new(), issuer: root.clone() };

@@ -1,6 +1,8 @@
-//! The certificates that are accepted, compared with etcd 3.7.1 row by row: at the client port, at the peer port, and from other members.
+//! The certificates that are accepted, compared with etcd 3.7.1 row by row: at the client port, at
+//! the peer port, and from other members.
 //!
-//! `ETCD_BIN_DIR` with an etcd 3.7.1 has the recorded verdicts compared with its own. Needs openssl, which makes RSA keys of odd sizes.
+//! `ETCD_BIN_DIR` with an etcd 3.7.1 has the recorded verdicts compared with its own. Needs
+//! openssl, which makes RSA keys of odd sizes.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -71,7 +73,8 @@ async fn verdicts(command: &str, dir: &Path, table: &Table) -> Vec<(String, Stri
 
 fn differences(table: &Table, found: &[(String, String)]) -> Vec<String> {
     let rows = table.rows.iter().zip(found).filter(|(row, (verdict, _))| row.expected != verdict);
-    rows.map(|(row, (verdict, reasons))| format!("{}: expected {}, found {verdict}: {reasons}", row.name, row.expected)).collect()
+    rows.map(|(row, (verdict, reasons))| format!("{}: expected {}, found {verdict}: {reasons}", row.name, row.expected))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

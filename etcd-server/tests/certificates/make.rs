@@ -1,7 +1,9 @@
-//! Keys and certificates of the table: made when the test runs, so that they are in date, and as wrong as a row wants them.
+//! Keys and certificates of the table: made when the test runs, so that they are in date, and as
+//! wrong as a row wants them.
 
 use crate::der::{
-    self, BIT_STRING, BOOLEAN, GENERALIZED_TIME, INTEGER, OCTET_STRING, PRINTABLE, SEQUENCE, SET, UTC_TIME, element, oid, sequence,
+    self, BIT_STRING, BOOLEAN, GENERALIZED_TIME, INTEGER, OCTET_STRING, PRINTABLE, SEQUENCE, SET, UTC_TIME, element,
+    oid, sequence,
 };
 use rcgen::{KeyPair, PublicKeyData as _, SigningKey as _};
 use rustls::pki_types::PrivateKeyDer;
@@ -103,7 +105,8 @@ fn openssl(words: &[&str], input: &[u8]) -> Vec<u8> {
     use std::io::Write as _;
     let mut command = Command::new("openssl");
     command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().expect("this test needs openssl, for RSA keys of sizes that no library here signs with");
+    let mut child =
+        command.spawn().expect("this test needs openssl, for RSA keys of sizes that no library here signs with");
     child.stdin.take().unwrap().write_all(input).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "openssl {words:?}");
@@ -142,7 +145,8 @@ impl Signer for OneSignature {
     }
 }
 
-/// The algorithm that a certificate names for its signature. Those of SHA-1 and MD5 are made by openssl.
+/// The algorithm that a certificate names for its signature. Those of SHA-1 and MD5 are made by
+/// openssl.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signature {
     EcdsaSha256,
@@ -314,7 +318,14 @@ pub(crate) fn name(tag: u8, common_name: &[u8]) -> Vec<u8> {
 
 pub(crate) fn time(moment: OffsetDateTime) -> Vec<u8> {
     let (date, clock) = (moment.date(), moment.time());
-    let tail = format!("{:02}{:02}{:02}{:02}{:02}Z", u8::from(date.month()), date.day(), clock.hour(), clock.minute(), clock.second());
+    let tail = format!(
+        "{:02}{:02}{:02}{:02}{:02}Z",
+        u8::from(date.month()),
+        date.day(),
+        clock.hour(),
+        clock.minute(),
+        clock.second()
+    );
     if date.year() < 2050 {
         element(UTC_TIME, format!("{:02}{tail}", date.year() % 100).as_bytes())
     } else {

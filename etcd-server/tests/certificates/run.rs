@@ -86,7 +86,10 @@ impl Server {
         let begun = Instant::now();
         loop {
             if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.plain)).await {
-                stream.write_all(b"GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+                stream
+                    .write_all(b"GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                    .await
+                    .unwrap();
                 let mut response = Vec::new();
                 if stream.read_to_end(&mut response).await.is_ok() && response.starts_with(b"HTTP/1.1 200") {
                     return Ok(());

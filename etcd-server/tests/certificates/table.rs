@@ -1,12 +1,14 @@
-//! The table: certificates that people have, certificates that are wrong, and which of them etcd 3.7.1 takes.
+//! The table: certificates that people have, certificates that are wrong, and which of them etcd
+//! 3.7.1 takes.
 //!
-//! The verdicts were recorded from etcd 3.7.1 (Go 1.26): a client's certificate at the client port and at the peer port, and a server's
-//! certificate to which etcd connects as a member. `a` accepts, `r` refuses. With `ETCD_BIN_DIR` they are recorded again and compared.
+//! The verdicts were recorded from etcd 3.7.1 (Go 1.26): a client's certificate at the client port
+//! and at the peer port, and a server's certificate to which etcd connects as a member. `a`
+//! accepts, `r` refuses. With `ETCD_BIN_DIR` they are recorded again and compared.
 
 use crate::der::{self, PRINTABLE, T61, UTF8, element};
 use crate::make::{
-    ANY, CERT_SIGN, CLIENT, CODE, CRL_SIGN, ENCIPHER, Issuer, Key, Plan, SERVER, SIGN, Signature, basic, constraints, extension, here,
-    key_usage, name, names, names_as, usages,
+    ANY, CERT_SIGN, CLIENT, CODE, CRL_SIGN, ENCIPHER, Issuer, Key, Plan, SERVER, SIGN, Signature, basic, constraints,
+    extension, here, key_usage, name, names, names_as, usages,
 };
 use std::path::Path;
 
@@ -89,7 +91,9 @@ pub(crate) fn plain(name: &str) -> Plan {
 pub(crate) fn table(dir: &Path) -> Table {
     let key = Key::p256();
     let root = Issuer { key: key.clone(), subject: ca_plan("root").subject };
-    let mut making = Making { table: Table { trusted: vec![ca_plan("root").self_signed(&key)], rows: Vec::new(), issuer: root.clone() } };
+    let mut making = Making {
+        table: Table { trusted: vec![ca_plan("root").self_signed(&key)], rows: Vec::new(), issuer: root.clone() },
+    };
     leaves(&mut making, &root);
     encodings(&mut making, &root);
     keys(&mut making, &root, dir);
@@ -107,7 +111,12 @@ fn leaves(it: &mut Making, root: &Issuer) {
     it.leaf("version 1", "aar", root, Plan::new("leaf").version(1));
     it.leaf("version 2", "aar", root, Plan::new("leaf").version(2));
     it.leaf("CA:TRUE", "aaa", root, with_names().with(basic(true, None)));
-    it.leaf("CA:TRUE with keyCertSign", "aaa", root, with_names().with(basic(true, None)).with(key_usage(CERT_SIGN | CRL_SIGN)));
+    it.leaf(
+        "CA:TRUE with keyCertSign",
+        "aaa",
+        root,
+        with_names().with(basic(true, None)).with(key_usage(CERT_SIGN | CRL_SIGN)),
+    );
     it.leaf("CA:TRUE with path length 0", "aaa", root, with_names().with(basic(true, Some(0))));
     it.leaf("usage client only", "aar", root, with_names().with(usages(&[CLIENT])));
     it.leaf("usage server only", "rra", root, with_names().with(usages(&[SERVER])));
@@ -123,7 +132,12 @@ fn leaves(it: &mut Making, root: &Issuer) {
     it.leaf("common name for a host", "aar", root, Plan::new("127.0.0.1").with(usages(BOTH)));
     it.leaf("host localhost", "aar", root, plain("leaf").replacing(names(&[(2, b"localhost")])));
     it.leaf("another address", "arr", root, plain("leaf").replacing(names(&[(7, &[10, 255, 255, 1])])));
-    it.leaf("another address and localhost", "aar", root, plain("leaf").replacing(names(&[(7, &[10, 255, 255, 1]), (2, b"localhost")])));
+    it.leaf(
+        "another address and localhost",
+        "aar",
+        root,
+        plain("leaf").replacing(names(&[(7, &[10, 255, 255, 1]), (2, b"localhost")])),
+    );
     it.leaf("a wildcard", "arr", root, plain("leaf").replacing(names(&[(2, b"*.example.org")])));
     it.leaf("a mail address", "aar", root, plain("leaf").replacing(names(&[(1, b"alice@example.org")])));
     it.leaf(
@@ -139,7 +153,12 @@ fn leaves(it: &mut Making, root: &Issuer) {
         plain("leaf").replacing(names(&[(7, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 127, 0, 0, 1])])),
     );
     it.leaf("a name with a blank", "arr", root, plain("leaf").replacing(names(&[(2, b"a b")])));
-    it.leaf("names critical", "aaa", root, plain("leaf").replacing(names_as(true, &[(2, b"localhost"), (7, &[127, 0, 0, 1])])));
+    it.leaf(
+        "names critical",
+        "aaa",
+        root,
+        plain("leaf").replacing(names_as(true, &[(2, b"localhost"), (7, &[127, 0, 0, 1])])),
+    );
     it.leaf("registered id only, critical", "rrr", root, plain("leaf").replacing(names_as(true, &[(8, &[0x2a, 3])])));
     it.leaf("registered id only", "aar", root, plain("leaf").replacing(names(&[(8, &[0x2a, 3])])));
     it.leaf("unknown extension", "aaa", root, plain("leaf").with(extension(UNKNOWN, false, &[5, 0])));
@@ -160,12 +179,32 @@ fn encodings(it: &mut Making, root: &Issuer) {
     it.leaf("subject in UTF-8", "aaa", root, Plan { subject: name(UTF8, "ä".as_bytes()), ..plain("leaf") });
     it.leaf("subject in damaged UTF-8", "rrr", root, Plan { subject: name(UTF8, &[0xff]), ..plain("leaf") });
     it.leaf("subject in T61", "aaa", root, Plan { subject: name(T61, &[0xe4]), ..plain("leaf") });
-    it.leaf("@ in a printable string", "rrr", root, Plan { subject: name(PRINTABLE, b"alice@example.org"), ..plain("leaf") });
-    it.leaf("* in a printable string", "aaa", root, Plan { subject: name(PRINTABLE, b"*.example.org"), ..plain("leaf") });
+    it.leaf(
+        "@ in a printable string",
+        "rrr",
+        root,
+        Plan { subject: name(PRINTABLE, b"alice@example.org"), ..plain("leaf") },
+    );
+    it.leaf(
+        "* in a printable string",
+        "aaa",
+        root,
+        Plan { subject: name(PRINTABLE, b"*.example.org"), ..plain("leaf") },
+    );
     it.leaf("address of five bytes", "rrr", root, plain("leaf").replacing(names(&[(7, &[127, 0, 0, 1, 0])])));
-    it.leaf("host not in ASCII", "rrr", root, plain("leaf").replacing(names(&[(2, "ä".as_bytes()), (7, &[127, 0, 0, 1])])));
+    it.leaf(
+        "host not in ASCII",
+        "rrr",
+        root,
+        plain("leaf").replacing(names(&[(2, "ä".as_bytes()), (7, &[127, 0, 0, 1])])),
+    );
     it.leaf("names empty", "aar", root, plain("leaf").replacing(names(&[])));
-    it.leaf("key usage damaged", "rrr", root, Plan::new("leaf").with(here()).with(extension("2.5.29.15", true, &[1, 1])));
+    it.leaf(
+        "key usage damaged",
+        "rrr",
+        root,
+        Plan::new("leaf").with(here()).with(extension("2.5.29.15", true, &[1, 1])),
+    );
     let other_key = element(0x80, &[1; 20]);
     it.leaf(
         "another key id of the issuer",
@@ -173,9 +212,24 @@ fn encodings(it: &mut Making, root: &Issuer) {
         root,
         plain("leaf").with(extension("2.5.29.35", false, &der::sequence(std::slice::from_ref(&other_key)))),
     );
-    it.leaf("key id of the issuer critical", "rrr", root, plain("leaf").with(extension("2.5.29.35", true, &der::sequence(&[other_key]))));
-    it.leaf("own key id critical", "rrr", root, plain("leaf").with(extension("2.5.29.14", true, &element(der::OCTET_STRING, &[1; 20]))));
-    it.leaf("CA information critical", "rrr", root, plain("leaf").with(extension("1.3.6.1.5.5.7.1.1", true, &der::sequence(&[]))));
+    it.leaf(
+        "key id of the issuer critical",
+        "rrr",
+        root,
+        plain("leaf").with(extension("2.5.29.35", true, &der::sequence(&[other_key]))),
+    );
+    it.leaf(
+        "own key id critical",
+        "rrr",
+        root,
+        plain("leaf").with(extension("2.5.29.14", true, &element(der::OCTET_STRING, &[1; 20]))),
+    );
+    it.leaf(
+        "CA information critical",
+        "rrr",
+        root,
+        plain("leaf").with(extension("1.3.6.1.5.5.7.1.1", true, &der::sequence(&[]))),
+    );
     let ec = der::sequence(&[der::oid("1.2.840.10045.2.1"), der::oid("1.3.132.0.10")]);
     let k1 = der::sequence(&[ec, der::bits(&[&[4][..], &[7; 64]].concat())]);
     it.leaf("a curve that Go lacks", "rrr", root, Plan { info: Some(k1), ..plain("leaf") });
@@ -225,7 +279,12 @@ fn keys(it: &mut Making, root: &Issuer, dir: &Path) {
         let issuer = it.trusted_with(ca_plan(name).signed(signature), Key::rsa(dir, bits));
         it.leaf(name, expected, &issuer, plain("leaf").signed(signature));
         if bits == 1024 && signature == Signature::RsaSha256 {
-            it.leaf("CA RSA 1024, signature damaged", "rrr", &issuer, Plan { damaged: true, ..plain("leaf").signed(signature) });
+            it.leaf(
+                "CA RSA 1024, signature damaged",
+                "rrr",
+                &issuer,
+                Plan { damaged: true, ..plain("leaf").signed(signature) },
+            );
         }
     }
 }
@@ -233,9 +292,19 @@ fn keys(it: &mut Making, root: &Issuer, dir: &Path) {
 fn chains(it: &mut Making, root: &Issuer) {
     let root_certificate = it.table.trusted[0].clone();
     it.below("intermediate", "aaa", root, ca_plan("between 1"));
-    it.below("intermediate without keyCertSign", "rrr", root, Plan::new("between 2").with(basic(true, None)).with(key_usage(SIGN)));
+    it.below(
+        "intermediate without keyCertSign",
+        "rrr",
+        root,
+        Plan::new("between 2").with(basic(true, None)).with(key_usage(SIGN)),
+    );
     it.below("intermediate without key usage", "aaa", root, Plan::new("between 3").with(basic(true, None)));
-    it.below("intermediate CA:FALSE", "rrr", root, Plan::new("between 4").with(basic(false, None)).with(key_usage(CERT_SIGN)));
+    it.below(
+        "intermediate CA:FALSE",
+        "rrr",
+        root,
+        Plan::new("between 4").with(basic(false, None)).with(key_usage(CERT_SIGN)),
+    );
     it.below("intermediate without basic constraints", "rrr", root, Plan::new("between 5").with(key_usage(CERT_SIGN)));
     it.below("intermediate of version 1", "rrr", root, Plan::new("between 6").version(1));
     it.below("intermediate expired", "rrr", root, ca_plan("between 7").expired());
@@ -243,7 +312,12 @@ fn chains(it: &mut Making, root: &Issuer) {
     it.below("intermediate for servers", "rra", root, ca_plan("between 9").with(usages(&[SERVER])));
     it.below("intermediate for clients", "aar", root, ca_plan("between 10").with(usages(&[CLIENT])));
     it.below("intermediate for any usage", "aaa", root, ca_plan("between 11").with(usages(&[ANY])));
-    it.below("intermediate with unknown extension, critical", "rrr", root, ca_plan("between 12").with(extension(UNKNOWN, true, &[5, 0])));
+    it.below(
+        "intermediate with unknown extension, critical",
+        "rrr",
+        root,
+        ca_plan("between 12").with(extension(UNKNOWN, true, &[5, 0])),
+    );
     it.below("intermediate with damaged signature", "rrr", root, Plan { damaged: true, ..ca_plan("between 13") });
     it.below(
         "intermediate permits localhost only",
@@ -261,16 +335,41 @@ fn chains(it: &mut Making, root: &Issuer) {
     let leaf = plain("leaf").issue(&key, &issuer(&low, &low_plan));
     it.row("two intermediates", "aaa", vec![leaf.clone(), low_made.clone(), high_made.clone()], &key);
     it.row("two intermediates, other order", "aaa", vec![leaf.clone(), high_made.clone(), low_made.clone()], &key);
-    it.row("two intermediates and the root", "aaa", vec![leaf.clone(), low_made.clone(), high_made.clone(), root_certificate], &key);
+    it.row(
+        "two intermediates and the root",
+        "aaa",
+        vec![leaf.clone(), low_made.clone(), high_made.clone(), root_certificate],
+        &key,
+    );
     it.row("the upper intermediate is missing", "rrr", vec![leaf.clone(), low_made.clone()], &key);
     it.row("the lower intermediate is missing", "rrr", vec![leaf.clone(), high_made.clone()], &key);
     let stray = plain("stray").self_signed(&Key::p256());
-    it.row("a stray certificate is shown too", "aaa", vec![leaf.clone(), stray, low_made.clone(), high_made.clone()], &key);
-    it.row("what is no certificate is shown too", "rrr", vec![leaf.clone(), low_made.clone(), high_made.clone(), vec![0x30, 0]], &key);
+    it.row(
+        "a stray certificate is shown too",
+        "aaa",
+        vec![leaf.clone(), stray, low_made.clone(), high_made.clone()],
+        &key,
+    );
+    it.row(
+        "what is no certificate is shown too",
+        "rrr",
+        vec![leaf.clone(), low_made.clone(), high_made.clone(), vec![0x30, 0]],
+        &key,
+    );
     let negative = plain("stray").serial(&[0x80, 1]).self_signed(&Key::p256());
-    it.row("a negative serial is shown too", "rrr", vec![leaf.clone(), low_made.clone(), high_made.clone(), negative], &key);
+    it.row(
+        "a negative serial is shown too",
+        "rrr",
+        vec![leaf.clone(), low_made.clone(), high_made.clone(), negative],
+        &key,
+    );
     let namesake = low_plan.self_signed(&Key::p256());
-    it.row("another intermediate of the same name", "aaa", vec![leaf.clone(), namesake, low_made, high_made.clone()], &key);
+    it.row(
+        "another intermediate of the same name",
+        "aaa",
+        vec![leaf.clone(), namesake, low_made, high_made.clone()],
+        &key,
+    );
     let by_stranger = low_plan.issue(&low, &Issuer { key: Key::p256(), subject: name(PRINTABLE, b"stranger") });
     let again = low_plan.issue(&low, &issuer(&high, &high_plan));
     it.row("cross-signed", "aaa", vec![leaf, by_stranger, again, high_made], &key);
@@ -315,12 +414,26 @@ fn roots(it: &mut Making) {
     root("root permits example.org", "rrr", ca().with(constraints(true, &[(0x82, b"example.org")], &[])));
     root("root permits 10.0.0.0/8", "rrr", ca().with(constraints(false, &[(0x87, &[10, 0, 0, 0, 255, 0, 0, 0])], &[])));
     root("root excludes localhost", "rrr", ca().with(constraints(true, &[], &[(0x82, b"localhost")])));
-    root("root excludes 127.0.0.0/8", "rrr", ca().with(constraints(true, &[], &[(0x87, &[127, 0, 0, 0, 255, 0, 0, 0])])));
+    root(
+        "root excludes 127.0.0.0/8",
+        "rrr",
+        ca().with(constraints(true, &[], &[(0x87, &[127, 0, 0, 0, 255, 0, 0, 0])])),
+    );
     root("root excludes 10.0.0.0/8", "aaa", ca().with(constraints(true, &[], &[(0x87, &[10, 0, 0, 0, 255, 0, 0, 0])])));
-    root("root with constraints on directory names, critical", "rrr", ca().with(constraints(true, &[(0xa4, &name(PRINTABLE, b"x"))], &[])));
-    root("root with constraints on directory names", "aaa", ca().with(constraints(false, &[(0xa4, &name(PRINTABLE, b"x"))], &[])));
-    let nameless =
-        it.trusted(Plan { subject: name(PRINTABLE, b"nameless"), ..ca_plan("ca").with(constraints(true, &[(0x82, b"example.org")], &[])) });
+    root(
+        "root with constraints on directory names, critical",
+        "rrr",
+        ca().with(constraints(true, &[(0xa4, &name(PRINTABLE, b"x"))], &[])),
+    );
+    root(
+        "root with constraints on directory names",
+        "aaa",
+        ca().with(constraints(false, &[(0xa4, &name(PRINTABLE, b"x"))], &[])),
+    );
+    let nameless = it.trusted(Plan {
+        subject: name(PRINTABLE, b"nameless"),
+        ..ca_plan("ca").with(constraints(true, &[(0x82, b"example.org")], &[]))
+    });
     it.leaf("root permits example.org, no names", "aar", &nameless, Plan::new("leaf"));
     let other = Issuer { key: Key::p256(), subject: name(PRINTABLE, b"untrusted") };
     it.leaf("untrusted root", "rrr", &other, plain("leaf"));

@@ -1,4 +1,5 @@
-//! Certificates that are accepted although they are weak: one warning for each, with the weakness and the remedy.
+//! Certificates that are accepted although they are weak: one warning for each, with the weakness
+//! and the remedy.
 
 use crate::make::{CERT_SIGN, Issuer, Key, Plan, Signature, basic, here, key_usage};
 use crate::run::{Server, connect, write_files};
@@ -22,7 +23,12 @@ fn rows(dir: &Path, root: &Issuer) -> Vec<(&'static str, Row, Vec<&'static str>)
         ("version-1", &ec, Plan::new("version-1").version(1), vec![version_1]),
         ("version-2", &ec, Plan::new("version-2").version(2), vec![version_2]),
         ("ca-flag", &ec, with_names("ca-flag").with(basic(true, None)), vec![ca]),
-        ("ca-key-usage", &ec, with_names("ca-key-usage").with(basic(true, Some(0))).with(key_usage(CERT_SIGN)), vec![ca]),
+        (
+            "ca-key-usage",
+            &ec,
+            with_names("ca-key-usage").with(basic(true, Some(0))).with(key_usage(CERT_SIGN)),
+            vec![ca],
+        ),
         ("rsa-1024", &small, plain("rsa-1024"), vec![rsa]),
         ("rsa-1024-version-1", &small, Plan::new("rsa-1024-version-1").version(1), vec![rsa, version_1]),
         ("rsa-1024-ca", &small, with_names("rsa-1024-ca").with(basic(true, None)), vec![rsa, ca]),
@@ -36,7 +42,10 @@ fn rows(dir: &Path, root: &Issuer) -> Vec<(&'static str, Row, Vec<&'static str>)
 
 fn warnings_of(log: &str, subject: &str) -> Vec<String> {
     let subject = format!("CN={subject}\"");
-    log.lines().filter(|line| line.contains("accepted a connection although") && line.contains(&subject)).map(str::to_owned).collect()
+    log.lines()
+        .filter(|line| line.contains("accepted a connection although") && line.contains(&subject))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +67,11 @@ async fn warns_once_of_each_weak_client_certificate() {
         let found = warnings_of(&log, name);
         assert_eq!(found.len(), usize::from(!weaknesses.is_empty()), "{name}: {found:#?}");
         for expected in weaknesses {
-            assert!(found[0].contains(expected) && found[0].contains(REMEDY), "{name}: {expected} is missing in {}", found[0]);
+            assert!(
+                found[0].contains(expected) && found[0].contains(REMEDY),
+                "{name}: {expected} is missing in {}",
+                found[0]
+            );
         }
     }
 }
@@ -78,11 +91,16 @@ async fn warns_of_weak_certificates_in_its_own_files() {
     server.ready().await.unwrap();
     let log = server.log();
     for flag in ["--cert-file", "--peer-cert-file"] {
-        let warning = log.lines().find(|line| line.contains(&format!("{flag} ")) && line.contains("it is a CA certificate"));
+        let warning =
+            log.lines().find(|line| line.contains(&format!("{flag} ")) && line.contains("it is a CA certificate"));
         assert!(warning.is_some_and(|line| line.contains("own.pem") && line.contains(REMEDY)), "{flag}: {log}");
     }
     for flag in ["--trusted-ca-file", "--peer-trusted-ca-file"] {
-        let warning = log.lines().find(|line| line.contains(&format!("{flag} ")) && line.contains("has an RSA key of 1024 bits"));
-        assert!(warning.is_some_and(|line| line.contains("move to a CA with RSA 2048 or ECDSA P-256")), "{flag}: {log}");
+        let warning =
+            log.lines().find(|line| line.contains(&format!("{flag} ")) && line.contains("has an RSA key of 1024 bits"));
+        assert!(
+            warning.is_some_and(|line| line.contains("move to a CA with RSA 2048 or ECDSA P-256")),
+            "{flag}: {log}"
+        );
     }
 }

@@ -4,9 +4,9 @@
 use crate::support::{PATIENCE, all_equal, settings};
 use proto::authpb::{Permission, permission::Type};
 use proto::etcdserverpb::{
-    AuthEnableRequest, AuthRoleAddRequest, AuthRoleGetRequest, AuthRoleGrantPermissionRequest, AuthRoleRevokePermissionRequest,
-    AuthStatusRequest, AuthUserAddRequest, AuthUserDeleteRequest, AuthUserGetRequest, AuthUserGrantRoleRequest, AuthUserListRequest,
-    AuthenticateRequest, PutRequest,
+    AuthEnableRequest, AuthRoleAddRequest, AuthRoleGetRequest, AuthRoleGrantPermissionRequest,
+    AuthRoleRevokePermissionRequest, AuthStatusRequest, AuthUserAddRequest, AuthUserDeleteRequest, AuthUserGetRequest,
+    AuthUserGrantRoleRequest, AuthUserListRequest, AuthenticateRequest, PutRequest,
 };
 use rpc::etcdserverpb::{auth_client::AuthClient, kv_client::KvClient};
 use std::time::{Duration, Instant};
@@ -30,9 +30,10 @@ async fn enter(cluster: &Cluster, member: usize, name: &str) -> (Channel, String
     loop {
         let request = AuthenticateRequest { name: name.to_owned(), password: "secret".to_owned() };
         let entered = match cluster.channel(member).await {
-            Ok(channel) => {
-                AuthClient::new(channel.clone()).authenticate(request).await.map(|response| (channel, response.into_inner().token))
-            }
+            Ok(channel) => AuthClient::new(channel.clone())
+                .authenticate(request)
+                .await
+                .map(|response| (channel, response.into_inner().token)),
             Err(error) => Err(Status::unavailable(error.to_string())),
         };
         match entered {
@@ -75,12 +76,18 @@ impl Root {
     async fn rights(&mut self) -> String {
         let status = self.auth.auth_status(with_token(AuthStatusRequest {}, &self.token)).await.unwrap().into_inner();
         let mut told = format!("revision {} enabled {}\n", status.auth_revision, status.enabled);
-        let users = self.auth.user_list(with_token(AuthUserListRequest {}, &self.token)).await.unwrap().into_inner().users;
+        let users =
+            self.auth.user_list(with_token(AuthUserListRequest {}, &self.token)).await.unwrap().into_inner().users;
         for name in users {
-            let user = self.auth.user_get(with_token(AuthUserGetRequest { name: name.clone() }, &self.token)).await.unwrap();
+            let user =
+                self.auth.user_get(with_token(AuthUserGetRequest { name: name.clone() }, &self.token)).await.unwrap();
             told += &format!("{name}: {:?}\n", user.into_inner().roles);
         }
-        let role = self.auth.role_get(with_token(AuthRoleGetRequest { role: "writer".to_owned() }, &self.token)).await.unwrap();
+        let role = self
+            .auth
+            .role_get(with_token(AuthRoleGetRequest { role: "writer".to_owned() }, &self.token))
+            .await
+            .unwrap();
         told + &format!("writer: {:?}\n", role.into_inner().perm)
     }
 
@@ -91,12 +98,20 @@ impl Root {
     }
 
     async fn revoke(&mut self, key: &str) {
-        let request = AuthRoleRevokePermissionRequest { role: "writer".to_owned(), key: key.to_owned().into(), range_end: "".into() };
+        let request = AuthRoleRevokePermissionRequest {
+            role: "writer".to_owned(),
+            key: key.to_owned().into(),
+            range_end: "".into(),
+        };
         self.auth.role_revoke_permission(with_token(request, &self.token)).await.unwrap();
     }
 
     async fn add_user(&mut self, name: &str) {
-        let request = AuthUserAddRequest { name: name.to_owned(), password: "secret".to_owned(), ..AuthUserAddRequest::default() };
+        let request = AuthUserAddRequest {
+            name: name.to_owned(),
+            password: "secret".to_owned(),
+            ..AuthUserAddRequest::default()
+        };
         self.auth.user_add(with_token(request, &self.token)).await.unwrap();
     }
 }
@@ -105,7 +120,11 @@ impl Root {
 async fn enable(cluster: &Cluster) {
     let mut auth = AuthClient::new(cluster.channel(0).await.unwrap());
     for name in ["root", "alice"] {
-        let request = AuthUserAddRequest { name: name.to_owned(), password: "secret".to_owned(), ..AuthUserAddRequest::default() };
+        let request = AuthUserAddRequest {
+            name: name.to_owned(),
+            password: "secret".to_owned(),
+            ..AuthUserAddRequest::default()
+        };
         auth.user_add(request).await.unwrap();
     }
     for (user, role) in [("root", "root"), ("alice", "writer")] {
@@ -117,7 +136,8 @@ async fn enable(cluster: &Cluster) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rights_change_under_load_and_all_members_come_to_the_same() {
-    let mut cluster = Cluster::start(settings(&["--snapshot-catchup-entries", "50", "--bcrypt-cost", "4"]), 3).await.unwrap();
+    let mut cluster =
+        Cluster::start(settings(&["--snapshot-catchup-entries", "50", "--bcrypt-cost", "4"]), 3).await.unwrap();
     enable(&cluster).await;
     for round in 0..ROUNDS {
         let away = round % 3;

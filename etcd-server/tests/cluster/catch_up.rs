@@ -1,7 +1,9 @@
 //! Members that are far behind.
 
 use crate::support::{Load, PATIENCE, all_equal, get, holds_all, put, settings};
-use proto::etcdserverpb::{CompactionRequest, DeleteRangeRequest, LeaseGrantRequest, LeaseTimeToLiveRequest, PutRequest, StatusRequest};
+use proto::etcdserverpb::{
+    CompactionRequest, DeleteRangeRequest, LeaseGrantRequest, LeaseTimeToLiveRequest, PutRequest, StatusRequest,
+};
 use rpc::etcdserverpb::{lease_client::LeaseClient, maintenance_client::MaintenanceClient};
 use std::time::{Duration, Instant};
 use testbed::Cluster;
@@ -55,7 +57,11 @@ async fn a_member_that_was_away_catches_up_by_snapshot_while_writes_go_on() {
     cluster.members[away].healthy().await.unwrap();
     let (acknowledged, failed) = load.finish().await;
     assert_eq!(failed, 0);
-    let status = MaintenanceClient::new(cluster.channel(away).await.unwrap()).status(StatusRequest {}).await.unwrap().into_inner();
+    let status = MaintenanceClient::new(cluster.channel(away).await.unwrap())
+        .status(StatusRequest {})
+        .await
+        .unwrap()
+        .into_inner();
     assert!(status.raft_applied_index > 1000, "{status:?}");
     holds_all(&cluster, away, &acknowledged).await;
     assert!(cluster.members[away].log_tail().contains("installed the state of another member"));

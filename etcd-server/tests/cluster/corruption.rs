@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use storage::{Store, StoreOptions};
 use testbed::Cluster;
 
-/// Changes the value of `key` in a stopped member's state, its checksums being right: damage that no disk does.
+/// Changes the value of `key` in a stopped member's state, its checksums being right: damage that
+/// no disk does.
 fn tamper(state: &Path, key: &str) {
     let store = Store::open(state, &StoreOptions::default()).unwrap();
     let stored = store.snapshot().get(Table::Current, key.as_bytes()).unwrap().unwrap();
@@ -21,7 +22,8 @@ fn tamper(state: &Path, key: &str) {
     store.flush().unwrap();
 }
 
-/// Three members, of which the one at the returned position differs in the key `k`; all are stopped.
+/// Three members, of which the one at the returned position differs in the key `k`; all are
+/// stopped.
 async fn with_one_that_differs(flags: &[&str]) -> (Cluster, usize) {
     let mut cluster = Cluster::start(settings(flags), 3).await.unwrap();
     put(&mut cluster.kv(0).await.unwrap(), "k", "value").await.unwrap();
@@ -36,7 +38,8 @@ async fn with_one_that_differs(flags: &[&str]) -> (Cluster, usize) {
 
 async fn corrupt_members(cluster: &Cluster, via: usize) -> Vec<u64> {
     let list = AlarmRequest { action: 0, member_id: 0, alarm: AlarmType::None.into() };
-    let alarms = MaintenanceClient::new(cluster.channel(via).await.unwrap()).alarm(list).await.unwrap().into_inner().alarms;
+    let alarms =
+        MaintenanceClient::new(cluster.channel(via).await.unwrap()).alarm(list).await.unwrap().into_inner().alarms;
     alarms.iter().filter(|alarm| alarm.alarm == i32::from(AlarmType::Corrupt)).map(|alarm| alarm.member_id).collect()
 }
 

@@ -17,7 +17,8 @@ fn places(count: usize) -> Vec<Place> {
 async fn members_sign_up_at_another_cluster_and_the_fourth_is_one_too_many() {
     let registry = Cluster::start(settings(&[]), 1).await.unwrap();
     let endpoint = registry.members[0].endpoint();
-    let flags: Vec<String> = ["--discovery-token", "hush", "--discovery-endpoints", &endpoint].map(str::to_owned).to_vec();
+    let flags: Vec<String> =
+        ["--discovery-token", "hush", "--discovery-endpoints", &endpoint].map(str::to_owned).to_vec();
     refused(&flags, "discovery: size key not found");
     put(&mut registry.kv(0).await.unwrap(), "/_etcd/registry/hush/_config/size", "3").await.unwrap();
     let cluster = Cluster::start_at(settings(&[]), places(3), &flags).await.unwrap();

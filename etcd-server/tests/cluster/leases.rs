@@ -3,8 +3,8 @@
 use crate::support::{PATIENCE, all_equal, settings};
 use futures::StreamExt as _;
 use proto::etcdserverpb::{
-    LeaseGrantRequest, LeaseKeepAliveRequest, LeaseLeasesRequest, LeaseTimeToLiveRequest, MoveLeaderRequest, PutRequest, RangeRequest,
-    StatusRequest,
+    LeaseGrantRequest, LeaseKeepAliveRequest, LeaseLeasesRequest, LeaseTimeToLiveRequest, MoveLeaderRequest,
+    PutRequest, RangeRequest, StatusRequest,
 };
 use rpc::etcdserverpb::{kv_client::KvClient, lease_client::LeaseClient, maintenance_client::MaintenanceClient};
 use std::time::{Duration, Instant};
@@ -18,11 +18,13 @@ const APART: Duration = Duration::from_secs(8);
 
 async fn renew(mut leases: LeaseClient<Channel>, id: i64) -> Option<(i64, Instant)> {
     let asked = Instant::now();
-    let mut responses = leases.lease_keep_alive(tokio_stream::iter([LeaseKeepAliveRequest { id }])).await.ok()?.into_inner();
+    let mut responses =
+        leases.lease_keep_alive(tokio_stream::iter([LeaseKeepAliveRequest { id }])).await.ok()?.into_inner();
     Some((responses.message().await.ok()??.ttl, asked))
 }
 
-/// The former leader finds the renewals waiting before it hears of the next one, and renews by its own clock.
+/// The former leader finds the renewals waiting before it hears of the next one, and renews by its
+/// own clock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_was_replaced_while_it_slept_promises_nothing() {
     let mut cluster = Cluster::start(settings(&[]), 3).await.unwrap();
@@ -74,7 +76,8 @@ async fn leases_at(cluster: &Cluster, member: usize) -> usize {
     leases.lease_leases(LeaseLeasesRequest {}).await.map_or(usize::MAX, |told| told.into_inner().leases.len())
 }
 
-/// A new leader gives every lease its full time again, so that all run out at once; it falls while it revokes them.
+/// A new leader gives every lease its full time again, so that all run out at once; it falls while
+/// it revokes them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_of_leases_runs_out_at_once_while_the_leader_changes() {
     let mut cluster = Cluster::start(settings(&[]), 3).await.unwrap();
@@ -86,16 +89,25 @@ async fn a_crowd_of_leases_runs_out_at_once_while_the_leader_changes() {
         async move {
             leases.lease_grant(LeaseGrantRequest { id, ttl: CROWD_TTL_SECONDS }).await.unwrap();
             if id % 100 == 0 {
-                kv.put(PutRequest { key: format!("leased/{id}").into(), lease: id, ..PutRequest::default() }).await.unwrap();
+                kv.put(PutRequest { key: format!("leased/{id}").into(), lease: id, ..PutRequest::default() })
+                    .await
+                    .unwrap();
             }
         }
     });
     grants.buffer_unordered(256).collect::<Vec<()>>().await;
     let granted = leases_at(&cluster, first).await;
     let next = (first + 1) % 3;
-    let target_id = MaintenanceClient::new(cluster.channel(next).await.unwrap()).status(StatusRequest {}).await.unwrap().into_inner();
+    let target_id = MaintenanceClient::new(cluster.channel(next).await.unwrap())
+        .status(StatusRequest {})
+        .await
+        .unwrap()
+        .into_inner();
     let target_id = target_id.header.unwrap().member_id;
-    MaintenanceClient::new(cluster.channel(first).await.unwrap()).move_leader(MoveLeaderRequest { target_id }).await.unwrap();
+    MaintenanceClient::new(cluster.channel(first).await.unwrap())
+        .move_leader(MoveLeaderRequest { target_id })
+        .await
+        .unwrap();
     let moved = Instant::now();
     assert!(granted > 0 && leases_at(&cluster, next).await > 0);
     // The first revocations show that they have run out; that is when the new leader falls.
@@ -114,9 +126,17 @@ async fn a_crowd_of_leases_runs_out_at_once_while_the_leader_changes() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    println!("{granted} of {CROWD} leases were there, {left} when the leader fell, none {:?} after it had begun", moved.elapsed());
+    println!(
+        "{granted} of {CROWD} leases were there, {left} when the leader fell, none {:?} after it had begun",
+        moved.elapsed()
+    );
     let mut kv = cluster.kv(first).await.unwrap();
-    let range = RangeRequest { key: "leased/".into(), range_end: "leased0".into(), count_only: true, ..RangeRequest::default() };
+    let range = RangeRequest {
+        key: "leased/".into(),
+        range_end: "leased0".into(),
+        count_only: true,
+        ..RangeRequest::default()
+    };
     assert_eq!(kv.range(range).await.unwrap().into_inner().count, 0);
     assert!(all_equal(&cluster.hashes().await.unwrap()));
 }

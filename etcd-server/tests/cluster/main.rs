@@ -1,6 +1,10 @@
 //! Several members as one cluster: all have the acknowledged writes, after any change of leader or
 //! members.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests: a failure is a failed test, figures are printed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests: a failure is a failed test, figures are printed"
+)]
 
 mod auth;
 mod catch_up;

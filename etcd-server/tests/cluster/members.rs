@@ -1,6 +1,8 @@
 //! Members come and go, and the cluster goes on.
 
-use crate::support::{Load, OURS, PATIENCE, add_when_healthy, all_equal, holds_all, put, remove_when_healthy, settings};
+use crate::support::{
+    Load, OURS, PATIENCE, add_when_healthy, all_equal, holds_all, put, remove_when_healthy, settings,
+};
 use proto::etcdserverpb::{MemberAddRequest, MemberRemoveRequest, MemberUpdateRequest};
 use rpc::etcdserverpb::{cluster_client::ClusterClient, kv_client::KvClient};
 use std::time::{Duration, Instant};
@@ -47,7 +49,14 @@ async fn the_leader_hands_over_before_it_is_removed() {
     // A service that ends with 0 before it was ready would be started again for ever.
     let as_service = std::process::Command::new(OURS)
         .env("NOTIFY_SOCKET", "/nonexistent/notify")
-        .args(["--name", &left.place().name, "--listen-client-urls", &left.endpoint(), "--advertise-client-urls", &left.endpoint()])
+        .args([
+            "--name",
+            &left.place().name,
+            "--listen-client-urls",
+            &left.endpoint(),
+            "--advertise-client-urls",
+            &left.endpoint(),
+        ])
         .args(["--listen-peer-urls", &left.peer_url(), "--initial-advertise-peer-urls", &left.peer_url(), "--data-dir"])
         .arg(left.data_dir())
         .stdout(std::process::Stdio::null())
@@ -90,7 +99,12 @@ async fn a_learner_is_promoted_by_itself_where_that_is_asked_for() {
     let learner = cluster.add(0, true).await.unwrap();
     let begun = Instant::now();
     while cluster.list(0).await.unwrap().iter().any(|member| member.is_learner) {
-        assert!(begun.elapsed() < PATIENCE, "{}\n{}", cluster.members[0].log_tail(), cluster.members[learner].log_tail());
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{}\n{}",
+            cluster.members[0].log_tail(),
+            cluster.members[learner].log_tail()
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     put(&mut cluster.kv(learner).await.unwrap(), "after", "1").await.unwrap();
@@ -146,7 +160,8 @@ async fn stops_without_one_more(cluster: &mut Cluster, next: usize) {
     put(&mut cluster.kv(next).await.unwrap(), "with", "it again").await.unwrap();
 }
 
-/// Add, update and remove without a pause, each through another member; more of them with `MEMBER_CYCLES`.
+/// Add, update and remove without a pause, each through another member; more of them with
+/// `MEMBER_CYCLES`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn membership_changes_follow_each_other_without_pause() {
     let cycles: usize = std::env::var("MEMBER_CYCLES").map_or(10, |cycles| cycles.parse().unwrap());
@@ -159,7 +174,9 @@ async fn membership_changes_follow_each_other_without_pause() {
     let [url, other] = ["http://127.0.0.1:1", "http://127.0.0.1:2"].map(str::to_owned);
     // Members must have been connected for a while before any change is allowed.
     let begun = Instant::now();
-    while let Err(status) = clients[0].clone().member_add(MemberAddRequest { peer_ur_ls: vec![other.clone()], is_learner: true }).await {
+    while let Err(status) =
+        clients[0].clone().member_add(MemberAddRequest { peer_ur_ls: vec![other.clone()], is_learner: true }).await
+    {
         assert!(begun.elapsed() < PATIENCE, "{status}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -178,7 +195,8 @@ async fn membership_changes_follow_each_other_without_pause() {
     assert_eq!(cluster.list(0).await.unwrap().len(), 3);
 }
 
-/// Requests that wait at a member that is removed fail at once, and its clients see its connections end.
+/// Requests that wait at a member that is removed fail at once, and its clients see its connections
+/// end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn removed_member_fails_waiting_requests_at_once() {
     let mut cluster = Cluster::start(settings(&[]), 3).await.unwrap();

@@ -1,4 +1,5 @@
-//! The alert rules and the dashboard that the packages bring ask for series that a member of a cluster really has.
+//! The alert rules and the dashboard that the packages bring ask for series that a member of a
+//! cluster really has.
 
 use crate::support::{PATIENCE, put, settings};
 use std::collections::BTreeSet;
@@ -29,7 +30,8 @@ async fn every_series_that_is_asked_for_exists() {
     loop {
         let address = cluster.members[0].endpoint().trim_start_matches("http://").to_owned();
         let told = families(&address).await;
-        let missing: Vec<&String> = asked.iter().filter(|name| !AFTER_FAILURES.contains(&name.as_str()) && !told.contains(*name)).collect();
+        let missing: Vec<&String> =
+            asked.iter().filter(|name| !AFTER_FAILURES.contains(&name.as_str()) && !told.contains(*name)).collect();
         if missing.is_empty() {
             break;
         }
@@ -52,7 +54,8 @@ async fn every_series_that_is_asked_for_exists() {
 /// Every word in a text that begins as our series do; of a histogram's, the family.
 fn names(text: &str) -> BTreeSet<String> {
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-    let ours = words.filter(|word| ["etcd_", "grpc_server_", "process_", "os_"].iter().any(|start| word.starts_with(start)));
+    let ours =
+        words.filter(|word| ["etcd_", "grpc_server_", "process_", "os_"].iter().any(|start| word.starts_with(start)));
     ours.map(|word| word.trim_end_matches("_bucket").to_owned()).collect()
 }
 

@@ -1,4 +1,5 @@
-//! Most members are replaced by older copies of themselves: acknowledged writes are lost, and the one that still has them says so.
+//! Most members are replaced by older copies of themselves: acknowledged writes are lost, and the
+//! one that still has them says so.
 
 use crate::support::{PATIENCE, put, settings};
 use proto::etcdserverpb::{AlarmRequest, AlarmType, alarm_request::AlarmAction};
@@ -22,7 +23,8 @@ fn copy(from: &Path, to: &Path) {
 
 async fn corrupt_alarms(cluster: &Cluster, via: usize) -> Vec<u64> {
     let request = AlarmRequest { action: AlarmAction::Get.into(), member_id: 0, alarm: AlarmType::Corrupt.into() };
-    let alarms = MaintenanceClient::new(cluster.channel(via).await.unwrap()).alarm(request).await.unwrap().into_inner().alarms;
+    let alarms =
+        MaintenanceClient::new(cluster.channel(via).await.unwrap()).alarm(request).await.unwrap().into_inner().alarms;
     alarms.into_iter().map(|alarm| alarm.member_id).collect()
 }
 

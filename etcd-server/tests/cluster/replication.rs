@@ -14,11 +14,19 @@ async fn three_members_are_one_cluster() {
     for member in 0..3 {
         put(&mut cluster.kv(member).await.unwrap(), &format!("key{member}"), "value").await.unwrap();
         for reader in 0..3 {
-            assert_eq!(get(&mut cluster.kv(reader).await.unwrap(), &format!("key{member}")).await.as_deref(), Some("value"));
+            assert_eq!(
+                get(&mut cluster.kv(reader).await.unwrap(), &format!("key{member}")).await.as_deref(),
+                Some("value")
+            );
         }
     }
-    let lists: Vec<_> = [cluster.list(0).await.unwrap(), cluster.list(1).await.unwrap(), cluster.list(2).await.unwrap()].into();
-    assert!(lists.iter().all(|list| *list == lists[0] && list.len() == 3 && list.iter().all(|member| !member.client_ur_ls.is_empty())));
+    let lists: Vec<_> =
+        [cluster.list(0).await.unwrap(), cluster.list(1).await.unwrap(), cluster.list(2).await.unwrap()].into();
+    assert!(
+        lists.iter().all(|list| *list == lists[0]
+            && list.len() == 3
+            && list.iter().all(|member| !member.client_ur_ls.is_empty()))
+    );
     assert!(all_equal(&cluster.hashes().await.unwrap()));
     // Leases live at the leader, and any member answers for it.
     let follower = (cluster.leader(PATIENCE).await.unwrap() + 1) % 3;
@@ -93,7 +101,10 @@ async fn leadership_moves_where_it_is_told_to() {
     let target = (leader + 1) % 3;
     let target_id = cluster.id_of(0, target).await.unwrap();
     let mut elsewhere = MaintenanceClient::new(cluster.channel(target).await.unwrap());
-    assert_eq!(elsewhere.move_leader(MoveLeaderRequest { target_id }).await.unwrap_err().message(), "etcdserver: not leader");
+    assert_eq!(
+        elsewhere.move_leader(MoveLeaderRequest { target_id }).await.unwrap_err().message(),
+        "etcdserver: not leader"
+    );
     let mut maintenance = MaintenanceClient::new(cluster.channel(leader).await.unwrap());
     let unknown = maintenance.move_leader(MoveLeaderRequest { target_id: 1 }).await.unwrap_err();
     assert_eq!(unknown.message(), "etcdserver: bad leader transferee");
@@ -176,12 +187,14 @@ async fn a_leader_that_is_behind_does_not_say_that_a_lease_is_gone() {
     // The other two have it durable, and the leader does not.
     let granted = elsewhere.lease_grant(LeaseGrantRequest { id: 7, ttl: 600 }).await;
     let renewal = at_leader.lease_keep_alive(tokio_stream::iter([LeaseKeepAliveRequest { id: 7 }]));
-    let early = tokio::time::timeout(Duration::from_secs(1), async { renewal.await?.into_inner().message().await }).await;
+    let early =
+        tokio::time::timeout(Duration::from_secs(1), async { renewal.await?.into_inner().message().await }).await;
     assert!(disk.freeze(false));
     granted.unwrap();
     // It waits until it knows; no client is told that the lease does not exist.
     assert!(!matches!(&early, Ok(Ok(Some(renewed))) if renewed.ttl == 0), "{early:?}");
-    let mut renewed = at_leader.lease_keep_alive(tokio_stream::iter([LeaseKeepAliveRequest { id: 7 }])).await.unwrap().into_inner();
+    let mut renewed =
+        at_leader.lease_keep_alive(tokio_stream::iter([LeaseKeepAliveRequest { id: 7 }])).await.unwrap().into_inner();
     assert_eq!(renewed.message().await.unwrap().unwrap().ttl, 600);
     drop(cluster);
 }

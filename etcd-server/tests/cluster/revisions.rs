@@ -6,8 +6,8 @@ use futures::FutureExt as _;
 use futures::StreamExt as _;
 use futures::future::join_all;
 use proto::etcdserverpb::{
-    Compare, DeleteRangeRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RequestOp, ResponseHeader, TxnRequest,
-    WatchCreateRequest, WatchRequest, compare, request_op, watch_request,
+    Compare, DeleteRangeRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RequestOp, ResponseHeader,
+    TxnRequest, WatchCreateRequest, WatchRequest, compare, request_op, watch_request,
 };
 use proto::mvccpb::event::EventType;
 use rpc::etcdserverpb::{kv_client::KvClient, lease_client::LeaseClient, watch_client::WatchClient};
@@ -21,14 +21,16 @@ use tonic::transport::Channel;
 const WRITERS: usize = 8;
 const LEASES: i64 = 300;
 
-/// Changes by key, value (empty for a deletion) and kind, with the revision in the header of the response.
+/// Changes by key, value (empty for a deletion) and kind, with the revision in the header of the
+/// response.
 type Responses = Vec<((String, String), i64)>;
 
 fn revision(header: Option<ResponseHeader>) -> i64 {
     header.unwrap().revision
 }
 
-/// Puts, changes in a transaction and deletes keys of its own until `stop`; every change has a key and value of its own.
+/// Puts, changes in a transaction and deletes keys of its own until `stop`; every change has a key
+/// and value of its own.
 async fn write(mut kv: KvClient<Channel>, writer: usize, stop: Arc<AtomicBool>) -> Responses {
     let mut responses = Responses::new();
     for number in 0.. {
@@ -56,7 +58,8 @@ async fn write(mut kv: KvClient<Channel>, writer: usize, stop: Arc<AtomicBool>) 
     responses
 }
 
-/// Grants leases, attaches a key to each, and revokes them. A grant changes no key: its revision must not be before an earlier one's.
+/// Grants leases, attaches a key to each, and revokes them. A grant changes no key: its revision
+/// must not be before an earlier one's.
 async fn lease(channel: Channel, first: i64) -> Responses {
     let (mut kv, mut leases) = (KvClient::new(channel.clone()), LeaseClient::new(channel));
     let (mut responses, newest) = (Responses::new(), AtomicI64::new(0));
@@ -78,9 +81,15 @@ async fn lease(channel: Channel, first: i64) -> Responses {
     responses
 }
 
-/// Reads the revisions of all changes by key and value, until there are as many as `changes` says in the end.
+/// Reads the revisions of all changes by key and value, until there are as many as `changes` says
+/// in the end.
 async fn watch(channel: Channel, changes: oneshot::Receiver<usize>) -> HashMap<(String, String), i64> {
-    let create = WatchCreateRequest { key: vec![0].into(), range_end: vec![0].into(), start_revision: 2, ..WatchCreateRequest::default() };
+    let create = WatchCreateRequest {
+        key: vec![0].into(),
+        range_end: vec![0].into(),
+        start_revision: 2,
+        ..WatchCreateRequest::default()
+    };
     let request = WatchRequest { request_union: Some(watch_request::RequestUnion::CreateRequest(create)) };
     let requests = tokio_stream::iter([request]).chain(tokio_stream::pending());
     let mut responses = WatchClient::new(channel).watch(requests).await.unwrap().into_inner();
@@ -126,7 +135,13 @@ async fn responses_carry_their_own_revision_beside_writers() {
         changes.send(responses.len()).unwrap();
         let seen = watcher.await.unwrap();
         let wrong: Vec<_> = responses.iter().filter(|(change, revision)| seen[change] != *revision).collect();
-        assert!(wrong.is_empty(), "{} of {} responses carry another revision: {:?}", wrong.len(), responses.len(), wrong[0]);
+        assert!(
+            wrong.is_empty(),
+            "{} of {} responses carry another revision: {:?}",
+            wrong.len(),
+            responses.len(),
+            wrong[0]
+        );
         println!("{size} members: {} responses carry the revision of their own change", responses.len());
     }
 }

@@ -34,7 +34,11 @@ async fn member_of_another_cluster_at_a_peer_url_is_harmless() {
         let staying = [(away + 1) % 3, (away + 2) % 3];
         cluster.members[away].kill();
         cluster.leader(PATIENCE).await.unwrap();
-        let place = Place { name: "stranger".into(), peer_port: cluster.members[away].place().peer_port, ..Place::free("").unwrap() };
+        let place = Place {
+            name: "stranger".into(),
+            peer_port: cluster.members[away].place().peer_port,
+            ..Place::free("").unwrap()
+        };
         let flags = ["--initial-cluster".to_owned(), place.entry(), "--initial-cluster-token".into(), "another".into()];
         let mut stranger = Server::launch(settings(&[]), place, flags.to_vec()).unwrap();
         stranger.healthy().await.unwrap();
@@ -46,9 +50,14 @@ async fn member_of_another_cluster_at_a_peer_url_is_harmless() {
             logs(&cluster.members[member], &["request sent was ignored by remote peer", "cluster ID mismatch"]).await;
         }
         logs(&stranger, &["rejected request from remote peer", "cluster ID mismatch"]).await;
-        // A state that would only show with time: at least two comparisons must have passed without an alarm.
+        // A state that would only show with time: at least two comparisons must have passed without
+        // an alarm.
         while begun.elapsed() < COMPARE_INTERVAL * 5 / 2 {
-            assert_eq!(alarms(&cluster, staying[0]).await, 0, "an alarm, with the stranger at the leader's address: {at_leader}");
+            assert_eq!(
+                alarms(&cluster, staying[0]).await,
+                0,
+                "an alarm, with the stranger at the leader's address: {at_leader}"
+            );
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         let (acknowledged, failed) = load.finish().await;

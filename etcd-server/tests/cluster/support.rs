@@ -16,8 +16,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn settings(flags: &[&str]) -> Settings {
     let mut settings = Settings::new(OURS);
-    settings.flags =
-        ["--heartbeat-interval", "50", "--election-timeout", "500"].iter().chain(flags).map(|flag| (*flag).to_owned()).collect();
+    settings.flags = ["--heartbeat-interval", "50", "--election-timeout", "500"]
+        .iter()
+        .chain(flags)
+        .map(|flag| (*flag).to_owned())
+        .collect();
     settings
 }
 

@@ -97,7 +97,8 @@ pub(crate) async fn http(port: u16, request: &[u8]) -> String {
 
 /// Sends JSON and returns status and body.
 pub(crate) async fn post(port: u16, path: &str, json: &str) -> (u16, String) {
-    let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", json.len());
+    let head =
+        format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", json.len());
     let response = http(port, &[head.as_bytes(), json.as_bytes()].concat()).await;
     let (head, body) = response.split_once("\r\n\r\n").unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
@@ -106,6 +107,9 @@ pub(crate) async fn post(port: u16, path: &str, json: &str) -> (u16, String) {
 /// The sum of the values of a metric whose line begins so.
 pub(crate) async fn metric(port: u16, begins: &str) -> f64 {
     let page = http(port, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
-    let values = page.lines().filter(|line| line.starts_with(begins)).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    let values = page
+        .lines()
+        .filter(|line| line.starts_with(begins))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
     values.sum()
 }

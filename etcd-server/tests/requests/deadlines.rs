@@ -20,12 +20,21 @@ async fn refuses_malformed_timeouts() {
             ("123456789S", "transport: timeout string is too long: \"123456789S\""),
             ("-1S", "strconv.ParseUint: parsing \"-1\": invalid syntax"),
         ] {
-            let response = call(server.place().client_port, Method::POST, path, &[GRPC, ("grpc-timeout", timeout)], &body).await;
+            let response =
+                call(server.place().client_port, Method::POST, path, &[GRPC, ("grpc-timeout", timeout)], &body).await;
             let expected = format!("malformed grpc-timeout: {why}");
-            assert_eq!((response.http, response.grpc_status.as_deref(), response.message), (400, Some("13"), expected), "{path}");
+            assert_eq!(
+                (response.http, response.grpc_status.as_deref(), response.message),
+                (400, Some("13"), expected),
+                "{path}"
+            );
         }
-        let response = call(server.place().client_port, Method::POST, path, &[GRPC, ("grpc-timeout", "0n")], &body).await;
-        assert_eq!((response.grpc_status.as_deref(), response.message.as_str()), (Some("4"), "context deadline exceeded"));
+        let response =
+            call(server.place().client_port, Method::POST, path, &[GRPC, ("grpc-timeout", "0n")], &body).await;
+        assert_eq!(
+            (response.grpc_status.as_deref(), response.message.as_str()),
+            (Some("4"), "context deadline exceeded")
+        );
     }
 }
 
@@ -45,7 +54,11 @@ async fn ends_every_call_that_waits_for_a_quorum() {
         ("etcdserverpb.KV", "Put", put.encode_to_vec()),
         ("etcdserverpb.Lease", "LeaseGrant", LeaseGrantRequest { ttl: 60, id: 0 }.encode_to_vec()),
         ("etcdserverpb.Lease", "LeaseKeepAlive", LeaseKeepAliveRequest { id: 1 }.encode_to_vec()),
-        ("etcdserverpb.Cluster", "MemberList", proto::etcdserverpb::MemberListRequest { linearizable: true }.encode_to_vec()),
+        (
+            "etcdserverpb.Cluster",
+            "MemberList",
+            proto::etcdserverpb::MemberListRequest { linearizable: true }.encode_to_vec(),
+        ),
         ("v3lockpb.Lock", "Lock", LockRequest { name: "l".into(), lease: 1 }.encode_to_vec()),
         ("v3electionpb.Election", "Campaign", campaign.encode_to_vec()),
         ("v3electionpb.Election", "Observe", range.encode_to_vec()),
@@ -55,9 +68,14 @@ async fn ends_every_call_that_waits_for_a_quorum() {
         let path = format!("/{service}/{method}");
         // Shorter than an election timeout, so that the leader is one to the end.
         let response = call(port, Method::POST, &path, &[GRPC, ("grpc-timeout", "300m")], &message(&body)).await;
-        assert_eq!((response.grpc_status.as_deref(), response.message.as_str()), (Some("4"), "context deadline exceeded"), "{path}");
-        let counted =
-            format!("grpc_server_handled_total{{grpc_code=\"DeadlineExceeded\",grpc_method=\"{method}\",grpc_service=\"{service}\"");
+        assert_eq!(
+            (response.grpc_status.as_deref(), response.message.as_str()),
+            (Some("4"), "context deadline exceeded"),
+            "{path}"
+        );
+        let counted = format!(
+            "grpc_server_handled_total{{grpc_code=\"DeadlineExceeded\",grpc_method=\"{method}\",grpc_service=\"{service}\""
+        );
         assert!((metric(port, &counted).await - 1.0).abs() < f64::EPSILON, "{path}");
     }
 }

@@ -1,4 +1,5 @@
-//! Heads of calls: authority, content type, method, and bodies that hold more or less than one message.
+//! Heads of calls: authority, content type, method, and bodies that hold more or less than one
+//! message.
 
 use crate::client::{GRPC, Response, call, start};
 use http::Method;
@@ -36,7 +37,11 @@ async fn any_authority_and_te_is_served() {
             fields[3].1 = authority.to_vec();
             let stream = connection.request(&fields, &body).await.unwrap();
             let answered = connection.answer(stream).await.unwrap();
-            assert!(answered.code.is_none() && !answered.data.is_empty(), "{:?}: {answered:?}", String::from_utf8_lossy(authority));
+            assert!(
+                answered.code.is_none() && !answered.data.is_empty(),
+                "{:?}: {answered:?}",
+                String::from_utf8_lossy(authority)
+            );
         }
     }
     let mut fields = headers(RANGE);
@@ -60,18 +65,27 @@ async fn only_grpc_posts_run_calls_on_every_listener() {
     for server in [&plain, &grpc_alone] {
         let port = server.place().client_port;
         for path in [RANGE, MEMBERS] {
-            for content_type in ["text/plain", "application/json", "application/x-www-form-urlencoded", "application/grpcx", ""] {
+            for content_type in
+                ["text/plain", "application/json", "application/x-www-form-urlencoded", "application/grpcx", ""]
+            {
                 let response = call(port, Method::POST, path, &[("content-type", content_type)], &range()).await;
                 let Response { http, grpc_status, message, .. } = response;
                 let expected = format!("invalid gRPC request content-type \"{content_type}\"");
                 assert_eq!((http, grpc_status.as_deref(), message), (415, Some("3"), expected), "{path}");
             }
             let response = call(port, Method::POST, path, &[], &range()).await;
-            assert_eq!((response.http, response.grpc_status.as_deref()), (415, Some("3")), "{path} without a content type");
+            assert_eq!(
+                (response.http, response.grpc_status.as_deref()),
+                (415, Some("3")),
+                "{path} without a content type"
+            );
             for method in [Method::GET, Method::PUT] {
                 let response = call(port, method.clone(), path, &[GRPC], &range()).await;
                 let expected = format!("Received a HEADERS frame with :method \"{method}\" which should be POST");
-                assert_eq!((response.http, response.grpc_status.as_deref(), response.message), (405, Some("13"), expected));
+                assert_eq!(
+                    (response.http, response.grpc_status.as_deref(), response.message),
+                    (405, Some("13"), expected)
+                );
             }
         }
         for content_type in ["application/grpc", "application/grpc+proto", "application/grpc;charset=utf-8"] {
@@ -110,7 +124,11 @@ async fn reads_the_first_message_of_a_unary_call() {
             (vec![0, 0, 0, 0, 5, 1], "2", "unexpected EOF"),
         ] {
             let response = call(server.place().client_port, Method::POST, path, &[GRPC], &body).await;
-            assert_eq!((response.grpc_status.as_deref(), response.message.as_str()), (Some(status), text), "{path} {body:?}");
+            assert_eq!(
+                (response.grpc_status.as_deref(), response.message.as_str()),
+                (Some(status), text),
+                "{path} {body:?}"
+            );
         }
     }
 }

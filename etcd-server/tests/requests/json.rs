@@ -8,7 +8,8 @@ fn put(value_bytes: usize) -> String {
     format!(r#"{{"key":"YQ==","value":"{value}"}}"#)
 }
 
-/// The limit is put on the message, not on its text, and the response waits for the end of the body.
+/// The limit is put on the message, not on its text, and the response waits for the end of the
+/// body.
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_json_messages_as_etcd() {
     let server = start(&[]).await;
@@ -36,11 +37,15 @@ async fn takes_heads_as_etcd() {
     let port = server.place().client_port;
     for port in [port, metrics_port] {
         let lines: String = (0..300).map(|number| format!("x-{number}: 1\r\n")).collect();
-        let many = http(port, format!("GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n").as_bytes()).await;
+        let many =
+            http(port, format!("GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n").as_bytes()).await;
         assert!(many.starts_with("HTTP/1.1 200"), "{port}: {many}");
         let hostless = http(port, b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n").await;
         assert!(hostless.starts_with("HTTP/1.1 400"), "{port}: {hostless}");
         let twice = http(port, b"GET //health?x=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
-        assert!(twice.starts_with("HTTP/1.1 307") && twice.contains("<a href=\"/health?x=1\">Temporary Redirect</a>."), "{port}: {twice}");
+        assert!(
+            twice.starts_with("HTTP/1.1 307") && twice.contains("<a href=\"/health?x=1\">Temporary Redirect</a>."),
+            "{port}: {twice}"
+        );
     }
 }

@@ -35,7 +35,8 @@ async fn unread_ranges_do_not_hold_up_another() {
     }
     let channel = Endpoint::from_shared(server.endpoint()).unwrap().connect().await.unwrap();
     let mut kv = KvClient::new(channel).max_decoding_message_size(1 << 30);
-    let read = tokio::time::timeout(PATIENCE, kv.range(all())).await.expect("held up by clients that do not read").unwrap();
+    let read =
+        tokio::time::timeout(PATIENCE, kv.range(all())).await.expect("held up by clients that do not read").unwrap();
     assert_eq!(read.into_inner().kvs.len(), 25_000);
 }
 

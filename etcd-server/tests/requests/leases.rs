@@ -29,7 +29,8 @@ async fn renews_many_leases_of_one_connection_at_every_member() {
     grant(cluster.channel(leader).await.unwrap()).await;
     for member in [leader, (leader + 1) % 3] {
         let renewing = keep_alive_in_small_frames(cluster.members[member].place().client_port, LEASES, 3);
-        let (renewed, _, closed) = tokio::time::timeout(PATIENCE, renewing).await.expect("some leases were not renewed").unwrap();
+        let (renewed, _, closed) =
+            tokio::time::timeout(PATIENCE, renewing).await.expect("some leases were not renewed").unwrap();
         assert!(!closed && renewed == 3 * LEASES, "leader: {}, {renewed} renewed, closed: {closed}", member == leader);
     }
 }
@@ -61,7 +62,8 @@ async fn answers_many_calls_that_end_late() {
     });
     let mut answered = 0;
     while answered < CALLS {
-        let received = tokio::time::timeout(PATIENCE, connection.receiver.next()).await.expect("calls were not answered").unwrap();
+        let received =
+            tokio::time::timeout(PATIENCE, connection.receiver.next()).await.expect("calls were not answered").unwrap();
         let received = received.expect("the connection was closed");
         assert!(received.kind != siege::raw::GO_AWAY && received.kind != RST_STREAM, "{received:?}");
         answered += u32::from(received.kind == HEADERS && received.flags & END_STREAM != 0);

@@ -1,4 +1,5 @@
-//! Locks and elections: a waiter wakes for its predecessor alone, and a caller that leaves takes its key along.
+//! Locks and elections: a waiter wakes for its predecessor alone, and a caller that leaves takes
+//! its key along.
 
 use crate::client::{GRPC, call, metric, start, until};
 use http::Method;
@@ -23,7 +24,12 @@ async fn lease(channel: &Channel) -> i64 {
 
 async fn keys(channel: &Channel, prefix: &str) -> i64 {
     let range_end = [&prefix.as_bytes()[..prefix.len() - 1], b"0"].concat();
-    let range = RangeRequest { key: prefix.to_owned().into(), range_end: range_end.into(), count_only: true, ..RangeRequest::default() };
+    let range = RangeRequest {
+        key: prefix.to_owned().into(),
+        range_end: range_end.into(),
+        count_only: true,
+        ..RangeRequest::default()
+    };
     KvClient::new(channel.clone()).range(range).await.unwrap().into_inner().count
 }
 
@@ -37,7 +43,8 @@ async fn waiters_do_not_read_when_other_keys_are_written() {
     let held = lock.lock(LockRequest { name: "l".into(), lease: lease(&channel).await }).await.unwrap().into_inner();
     let mut waiting = tokio::task::JoinSet::new();
     for number in 0..WAITERS {
-        let (mut lock, mut election, lease) = (lock.clone(), ElectionClient::new(channel.clone()), lease(&channel).await);
+        let (mut lock, mut election, lease) =
+            (lock.clone(), ElectionClient::new(channel.clone()), lease(&channel).await);
         waiting.spawn(async move {
             if number % 2 == 0 {
                 lock.lock(LockRequest { name: "l".into(), lease }).await.unwrap().into_inner().key
@@ -78,10 +85,15 @@ async fn waiters_that_leave_take_their_keys_along() {
     let held = lock.lock(LockRequest { name: "l".into(), lease: lease(&channel).await }).await.unwrap().into_inner();
     // By their deadlines.
     let lock_request = LockRequest { name: "l".into(), lease: lease(&channel).await }.encode_to_vec();
-    let campaign = CampaignRequest { name: "l".into(), lease: lease(&channel).await, value: "v".into() }.encode_to_vec();
+    let campaign =
+        CampaignRequest { name: "l".into(), lease: lease(&channel).await, value: "v".into() }.encode_to_vec();
     for (path, request) in [("/v3lockpb.Lock/Lock", lock_request), ("/v3electionpb.Election/Campaign", campaign)] {
         let response = call(port, Method::POST, path, &[GRPC, ("grpc-timeout", "300m")], &message(&request)).await;
-        assert_eq!((response.grpc_status.as_deref(), response.message.as_str()), (Some("4"), "context deadline exceeded"), "{path}");
+        assert_eq!(
+            (response.grpc_status.as_deref(), response.message.as_str()),
+            (Some("4"), "context deadline exceeded"),
+            "{path}"
+        );
         until("the late waiter's key to be removed", async || keys(&channel, "l/").await == 1).await;
     }
     // By going away, at any moment: before, while and after their keys are put.

@@ -22,7 +22,10 @@ async fn ends_json_streams_with_an_error_line() {
     let stopping = tokio::task::spawn_blocking(move || server.terminate(PATIENCE));
     tokio::time::timeout(PATIENCE, stream.read_to_end(&mut received)).await.expect("the stream did not end").unwrap();
     let received = String::from_utf8_lossy(&received).into_owned();
-    assert!(received.contains("{\"error\":{\"code\":14,\"message\":\"error reading from server: EOF\"}}\n"), "{received}");
+    assert!(
+        received.contains("{\"error\":{\"code\":14,\"message\":\"error reading from server: EOF\"}}\n"),
+        "{received}"
+    );
     assert!(stopping.await.unwrap().unwrap().success());
 }
 
@@ -38,7 +41,9 @@ async fn says_the_last_goodbye_to_silent_clients() {
     while connection.receiver.next().await.unwrap().unwrap().kind != DATA {}
     let stopping = tokio::task::spawn_blocking(move || server.terminate(PATIENCE));
     let mut last_streams = Vec::new();
-    while let Some(received) = tokio::time::timeout(PATIENCE, connection.receiver.next()).await.expect("not closed").unwrap() {
+    while let Some(received) =
+        tokio::time::timeout(PATIENCE, connection.receiver.next()).await.expect("not closed").unwrap()
+    {
         if received.kind == GO_AWAY {
             assert_eq!(received.code(), Some(0));
             last_streams.push(u32::from_be_bytes(received.payload[..4].try_into().unwrap()));

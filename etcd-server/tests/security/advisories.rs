@@ -66,7 +66,8 @@ async fn ghsa_xg4h_6gfc_h4m8_watch_from_a_key_on() {
 async fn cve_2026_33413_calls_without_a_check() {
     closed_here_and_open_there(async |suspect| {
         let mut holes = Holes::new();
-        let alarm = AlarmRequest { action: AlarmAction::Activate.into(), member_id: 1, alarm: AlarmType::Nospace.into() };
+        let alarm =
+            AlarmRequest { action: AlarmAction::Activate.into(), member_id: 1, alarm: AlarmType::Nospace.into() };
         let calls = [
             ("Cluster", "MemberList", MemberListRequest::default().encode_to_vec()),
             ("Lease", "LeaseGrant", LeaseGrantRequest { ttl: 60, id: 0 }.encode_to_vec()),
@@ -135,14 +136,22 @@ async fn cve_2026_44283_previous_values_and_others_leases() {
         let delete = DeleteRangeRequest { key: "foo".into(), prev_kv: true, ..Default::default() };
         let leased = PutRequest { key: "foo".into(), lease: HIDDEN_LEASE, ..Default::default() };
         note(&mut holes, suspect.passes(Some("writer"), "KV", "Put", &put).await, "Put with its previous value");
-        note(&mut holes, suspect.passes(Some("writer"), "KV", "DeleteRange", &delete).await, "DeleteRange with previous values");
+        note(
+            &mut holes,
+            suspect.passes(Some("writer"), "KV", "DeleteRange", &delete).await,
+            "DeleteRange with previous values",
+        );
         note(&mut holes, suspect.passes(Some("writer"), "KV", "Put", &leased).await, "Put on another's lease");
         for operation in [Request::RequestPut(put), Request::RequestDeleteRange(delete), Request::RequestPut(leased)] {
             for in_failure in [false, true] {
                 let flat = branch(operation.clone(), in_failure);
                 let nested = branch(Request::RequestTxn(flat.clone()), in_failure);
                 for (depth, txn) in [(1, flat), (2, nested)] {
-                    note(&mut holes, suspect.passes(Some("writer"), "KV", "Txn", &txn).await, (depth, in_failure, &operation));
+                    note(
+                        &mut holes,
+                        suspect.passes(Some("writer"), "KV", "Txn", &txn).await,
+                        (depth, in_failure, &operation),
+                    );
                 }
             }
         }
@@ -159,7 +168,11 @@ async fn cve_2023_32082_keys_of_a_lease() {
         for user in ["bare", "reader", "writer"] {
             let request = LeaseTimeToLiveRequest { id: HIDDEN_LEASE, keys: true };
             let answer = suspect.ask(Some(user), "Lease", "LeaseTimeToLive", &request).await;
-            note(&mut holes, answer.is_ok_and(|answer| !LeaseTimeToLiveResponse::decode(answer).unwrap().keys.is_empty()), user);
+            note(
+                &mut holes,
+                answer.is_ok_and(|answer| !LeaseTimeToLiveResponse::decode(answer).unwrap().keys.is_empty()),
+                user,
+            );
         }
         holes
     })
@@ -170,7 +183,8 @@ async fn cve_2023_32082_keys_of_a_lease() {
 #[tokio::test(flavor = "multi_thread")]
 async fn cve_2021_28235_passwords_on_disk_and_in_logs() {
     closed_here_and_open_there(async |suspect| {
-        let change = AuthUserChangePasswordRequest { name: "bare".to_owned(), password: password("bare"), ..Default::default() };
+        let change =
+            AuthUserChangePasswordRequest { name: "bare".to_owned(), password: password("bare"), ..Default::default() };
         suspect.ask(Some("root"), "Auth", "UserChangePassword", &change).await.unwrap();
         let dir = suspect.server.data_dir().parent().unwrap().to_owned();
         files_that_hold(&dir, &[CANARY.as_bytes()])
@@ -182,7 +196,8 @@ async fn cve_2021_28235_passwords_on_disk_and_in_logs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nested_puts_count_against_the_quota() {
     let suspect = Suspect::start(ours(&["--quota-backend-bytes", "200000"])).await;
-    let put = Request::RequestPut(PutRequest { key: "big".into(), value: vec![b'x'; 300_000].into(), ..Default::default() });
+    let put =
+        Request::RequestPut(PutRequest { key: "big".into(), value: vec![b'x'; 300_000].into(), ..Default::default() });
     for depth in [1, 2, 5] {
         let mut txn = branch(put.clone(), false);
         for _ in 1..depth {
@@ -202,7 +217,10 @@ async fn requests_of_members_are_bounded() {
         drop(stream.write_all(head.as_bytes()).await);
         drop(stream.write_all(body).await);
         let mut answer = vec![0; 4096];
-        let read = tokio::time::timeout(SOON, stream.read(&mut answer)).await.expect("neither answered nor closed").unwrap_or(0);
+        let read = tokio::time::timeout(SOON, stream.read(&mut answer))
+            .await
+            .expect("neither answered nor closed")
+            .unwrap_or(0);
         String::from_utf8_lossy(&answer[..read]).into_owned()
     };
     for path in ["/leases", "/leases/internal"] {
@@ -229,9 +247,13 @@ async fn cve_2018_1099_names_and_origins() {
         stream.read_to_string(&mut answer).await.unwrap();
         answer.to_ascii_lowercase()
     };
-    for (host, welcome) in
-        [("etcd.example", true), ("etcd.example:2379", true), ("localhost", true), ("evil.example", false), ("127.0.0.1", false)]
-    {
+    for (host, welcome) in [
+        ("etcd.example", true),
+        ("etcd.example:2379", true),
+        ("localhost", true),
+        ("evil.example", false),
+        ("127.0.0.1", false),
+    ] {
         for path in ["/version", "/health", "/metrics", "/v3/kv/range"] {
             let answer = get(path, host, "https://good.example:8443").await;
             assert_eq!(answer.starts_with("http/1.1 421"), !welcome, "{host} {path}: {answer}");
@@ -241,7 +263,8 @@ async fn cve_2018_1099_names_and_origins() {
     assert!(get("/version", "localhost", "https://good.example:8443").await.contains(allowed));
     assert!(!get("/version", "localhost", "https://evil.example:8443").await.contains("access-control-allow-origin"));
     let stream = TcpStream::connect(("127.0.0.1", server.place().client_port)).await.unwrap();
-    let rebound = post_json(stream, "/v3/kv/put", &[("X-Forwarded-Host", "evil.example".to_owned())], r#"{"key":"YQ=="}"#).await;
+    let rebound =
+        post_json(stream, "/v3/kv/put", &[("X-Forwarded-Host", "evil.example".to_owned())], r#"{"key":"YQ=="}"#).await;
     assert!(rebound.starts_with("HTTP/1.1 200"), "the post helper says localhost: {rebound}");
 }
 
@@ -288,7 +311,9 @@ async fn odd_numbers_and_metadata_do_no_harm() {
     connection.request(&fields, b"\0\0\0\0\x05\x0a\x03foo").await.unwrap();
     let answered = connection.answer(1).await.unwrap();
     assert!(answered.ended && answered.data.is_empty(), "{answered:?}");
-    assert!(suspect.passes(Some("root"), "KV", "Range", &RangeRequest { key: "foo".into(), ..Default::default() }).await);
+    assert!(
+        suspect.passes(Some("root"), "KV", "Range", &RangeRequest { key: "foo".into(), ..Default::default() }).await
+    );
 }
 
 /// GHSA-p77j-4mvh-x3m3 of gRPC for Go: a path that the rules do not know and the router does.
@@ -316,7 +341,9 @@ async fn ghsa_p77j_4mvh_x3m3_odd_paths() {
         let answered = connection.answer(1).await.unwrap();
         assert!(!contains(&answered.data, b"secret"), "{path}: {answered:?}");
     }
-    assert!(suspect.passes(Some("reader"), "KV", "Range", &RangeRequest { key: "foo".into(), ..Default::default() }).await);
+    assert!(
+        suspect.passes(Some("reader"), "KV", "Range", &RangeRequest { key: "foo".into(), ..Default::default() }).await
+    );
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {

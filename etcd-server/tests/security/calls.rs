@@ -1,4 +1,5 @@
-//! Calls by name: any method with an encoded request, by gRPC or by JSON, and the first thing that is answered.
+//! Calls by name: any method with an encoded request, by gRPC or by JSON, and the first thing that
+//! is answered.
 
 use bytes::Bytes;
 use prost_reflect::{DescriptorPool, DynamicMessage};
@@ -20,7 +21,11 @@ pub(crate) struct Call {
 
 impl Call {
     /// The first message of the answer, or the status instead of it.
-    pub(crate) async fn by_grpc(&self, channel: &Channel, metadata: &[(&'static str, String)]) -> Result<Bytes, Status> {
+    pub(crate) async fn by_grpc(
+        &self,
+        channel: &Channel,
+        metadata: &[(&'static str, String)],
+    ) -> Result<Bytes, Status> {
         let mut grpc = tonic::client::Grpc::new(channel.clone());
         grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
         let mut request = Request::new(tokio_stream::once(Bytes::from(self.request.clone())));
@@ -34,7 +39,8 @@ impl Call {
 
     /// Returns the path of the JSON form of the method; a few have none.
     pub(crate) fn path(&self) -> Option<&'static str> {
-        let binding = gateway::BINDINGS.iter().find(|binding| binding.service == self.service && binding.method == self.method);
+        let binding =
+            gateway::BINDINGS.iter().find(|binding| binding.service == self.service && binding.method == self.method);
         binding.map(|binding| binding.path)
     }
 
@@ -47,7 +53,11 @@ impl Call {
     }
 
     /// The whole answer of the JSON form over a fresh connection, of a stream its first line.
-    pub(crate) async fn by_json(&self, stream: impl AsyncRead + AsyncWrite + Unpin, headers: &[(&'static str, String)]) -> String {
+    pub(crate) async fn by_json(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        headers: &[(&'static str, String)],
+    ) -> String {
         let path = self.path().expect("only methods with a path are asked by JSON");
         post_json(stream, path, headers, &self.json()).await
     }
@@ -81,7 +91,9 @@ pub(crate) async fn post_json(
         }
         let text = String::from_utf8_lossy(&response);
         let body = text.split_once("\r\n\r\n").map(|(_, body)| body);
-        if body.is_some_and(|body| body.contains("{\"result\":") && body.contains("}\n") || body.contains("\"grpc_code\"")) {
+        if body
+            .is_some_and(|body| body.contains("{\"result\":") && body.contains("}\n") || body.contains("\"grpc_code\""))
+        {
             break Ok(());
         }
     };

@@ -75,8 +75,12 @@ async fn not_looked_at(suspect: &Suspect, user: &str) -> usize {
         let refused = suspect.ask(None, "Auth", "Authenticate", &guess).await.unwrap_err();
         assert_eq!(refused.message(), "etcdserver: authentication failed, invalid user ID or password");
     }
-    let at_once = futures::future::join_all((0..GUESSES).map(|_| suspect.ask(None, "Auth", "Authenticate", &guess))).await;
-    at_once.into_iter().filter(|answer| answer.as_ref().is_err_and(|status| status.message() == "etcdserver: too many requests")).count()
+    let at_once =
+        futures::future::join_all((0..GUESSES).map(|_| suspect.ask(None, "Auth", "Authenticate", &guess))).await;
+    at_once
+        .into_iter()
+        .filter(|answer| answer.as_ref().is_err_and(|status| status.message() == "etcdserver: too many requests"))
+        .count()
 }
 
 /// D14: a client that guesses has to wait, as long as the guessing goes on, and no other client has

@@ -33,7 +33,8 @@ fn is_asked(asked: &Asked<'_>) -> bool {
     if case.only_refused && expected(asked) == Verdict::Passes {
         return false;
     }
-    // A token beside a certificate, and a gateway's headers, mean nothing to JSON: a certificate alone decides there.
+    // A token beside a certificate, and a gateway's headers, mean nothing to JSON: a certificate
+    // alone decides there.
     let sensible = !matches!(who, Who::CertificateAndToken | Who::Gateway);
     *door == Door::Grpc || sensible && case.call(Fresh { lease: 1, number: 0 }).path().is_some()
 }
@@ -49,11 +50,14 @@ async fn difference(members: &Members, numbers: &AtomicU64, asked: Asked<'_>) ->
     let (found, words) = members.ask(asked.member, asked.door, asked.who, &asked.case.call(fresh)).await;
     let expected = expected(&asked);
     let Asked { case, who, door, member } = asked;
-    (found != expected).then(|| format!("{} by {who:?} over {door:?} at member {member}: {found:?}, not {expected:?}: {words}", case.name))
+    (found != expected).then(|| {
+        format!("{} by {who:?} over {door:?} at member {member}: {found:?}, not {expected:?}: {words}", case.name)
+    })
 }
 
 async fn differences(members: &Members, numbers: &AtomicU64, all: Vec<Asked<'_>>, at_a_time: usize) -> Vec<String> {
-    let responses = futures::stream::iter(all).map(|asked| difference(members, numbers, asked)).buffer_unordered(at_a_time);
+    let responses =
+        futures::stream::iter(all).map(|asked| difference(members, numbers, asked)).buffer_unordered(at_a_time);
     responses.filter_map(async |difference| difference).collect().await
 }
 
@@ -77,13 +81,15 @@ async fn the_rule_finds_the_holes_of_an_old_etcd() {
     let count = all.len();
     let found = differences(&members, &numbers, all, AT_A_TIME).await;
     // A method that it does not have is no vulnerability.
-    let passed: Vec<_> = found.iter().filter(|found| found.contains(": Passes, not ") && !found.contains("unknown ")).collect();
+    let passed: Vec<_> =
+        found.iter().filter(|found| found.contains(": Passes, not ") && !found.contains("unknown ")).collect();
     let mut methods = BTreeMap::new();
     for found in &passed {
         *methods.entry(found.split(' ').next().unwrap_or_default()).or_insert(0) += 1;
     }
     eprintln!("{count} calls that the rule forbids, {} of them let through by etcd 3.4: {methods:?}", passed.len());
-    // Those that later versions closed: nested transactions, lists of members, compaction, alarms, watches with an open end.
+    // Those that later versions closed: nested transactions, lists of members, compaction, alarms,
+    // watches with an open end.
     for method in ["Txn", "MemberList", "Compact", "Alarm", "Watch"] {
         assert!(methods.contains_key(method), "{method}: {methods:?}");
     }
@@ -94,7 +100,9 @@ async fn everybody_may_do_what_the_rule_says_and_nothing_else() {
     let members = Members::start(ours(&[])).await;
     let (cases, numbers) = (cases(), AtomicU64::new(1_000));
     let mut all = Vec::new();
-    for (member, door) in [members.leader, members.follower].into_iter().flat_map(|member| [(member, Door::Grpc), (member, Door::Json)]) {
+    for (member, door) in
+        [members.leader, members.follower].into_iter().flat_map(|member| [(member, Door::Grpc), (member, Door::Json)])
+    {
         let asked = cases.iter().flat_map(|case| Who::ALL.map(|who| Asked { case, who, door, member }));
         all.extend(asked.filter(is_asked));
     }

@@ -40,7 +40,8 @@ pub(crate) struct Case {
     pub(crate) lease: Option<&'static [&'static str]>,
     /// `true` if a permitted call would change the data of other cases.
     pub(crate) only_refused: bool,
-    /// One at a time: of two changes of members at once the second may be dropped without a word, as in etcd.
+    /// One at a time: of two changes of members at once the second may be dropped without a word,
+    /// as in etcd.
     pub(crate) alone: bool,
     service: &'static str,
     method: &'static str,
@@ -48,9 +49,24 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    fn new(service: &'static str, method: &'static str, needs: Needs, request: impl Fn(Fresh) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    fn new(
+        service: &'static str,
+        method: &'static str,
+        needs: Needs,
+        request: impl Fn(Fresh) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
         let name = format!("{method} {needs:?}");
-        Self { name, needs, malformed: false, lease: None, only_refused: false, alone: false, service, method, request: Box::new(request) }
+        Self {
+            name,
+            needs,
+            malformed: false,
+            lease: None,
+            only_refused: false,
+            alone: false,
+            service,
+            method,
+            request: Box::new(request),
+        }
     }
 
     fn of(service: &'static str, method: &'static str, needs: Needs, request: &impl Message) -> Self {
@@ -140,7 +156,10 @@ fn ranges(cases: &mut Vec<Case>) {
             of("Txn", &[READ], compare(range).encode_to_vec()),
         ];
         made.iter_mut().for_each(|case| case.malformed = range.0.is_empty());
-        made.push(Case::of("etcdserverpb.Watch", "Watch", keys(&[READ], range), &watch(range)).named(format!("Watch {relation}")));
+        made.push(
+            Case::of("etcdserverpb.Watch", "Watch", keys(&[READ], range), &watch(range))
+                .named(format!("Watch {relation}")),
+        );
         cases.extend(made);
         if range.1.is_empty() {
             puts(cases, relation, range);
@@ -207,9 +226,12 @@ fn transactions(cases: &mut Vec<Case>) {
 /// Keys of a lease: all inside, one outside, all outside, none.
 const LEASED: [&[&str]; 4] = [&["c"], &["c", "x"], &["x"], &[]];
 
-/// The same access on each key of the lease. The keys themselves are `c/…` and `x/…`: in the place of the single key `c` another stands.
+/// The same access on each key of the lease. The keys themselves are `c/…` and `x/…`: in the place
+/// of the single key `c` another stands.
 fn on_lease(access: Access, letters: &[&str], also: &[(Access, Range)]) -> Needs {
-    let all = letters.iter().map(|letter| (access, if *letter == "c" { (&b"c5"[..], &b""[..]) } else { (&b"x"[..], &b""[..]) }));
+    let all = letters
+        .iter()
+        .map(|letter| (access, if *letter == "c" { (&b"c5"[..], &b""[..]) } else { (&b"x"[..], &b""[..]) }));
     let all: Vec<_> = also.iter().copied().chain(all).collect();
     if all.is_empty() { Needs::AnyUser } else { Needs::Keys(all) }
 }
@@ -222,19 +244,29 @@ fn leases(cases: &mut Vec<Case>) {
     cases.push(plain("LeaseGrant", Needs::AnyUser, &|_| LeaseGrantRequest { ttl: 60, id: 0 }.encode_to_vec()));
     cases.push(plain("LeaseRevoke", Needs::AnyUser, &|_| LeaseRevokeRequest { id: 999 }.encode_to_vec()));
     cases.push(plain("LeaseKeepAlive", Needs::AnyUser, &|_| LeaseKeepAliveRequest { id: 999 }.encode_to_vec()));
-    cases.push(plain("LeaseTimeToLive", Needs::AnyUser, &|_| LeaseTimeToLiveRequest { id: 999, keys: true }.encode_to_vec()));
-    // Some lease always has a key that only root may read: that of the election, and those of the cases around.
+    cases.push(plain("LeaseTimeToLive", Needs::AnyUser, &|_| {
+        LeaseTimeToLiveRequest { id: 999, keys: true }.encode_to_vec()
+    }));
+    // Some lease always has a key that only root may read: that of the election, and those of the
+    // cases around.
     cases.push(plain("LeaseLeases", keys(&[READ], (b"x", b"")), &|_| LeaseLeasesRequest {}.encode_to_vec()));
     for letters in LEASED {
         let own_lease = |service, method, needs, request: fn(i64) -> Vec<u8>| {
-            let mut case = Case::new(service, method, needs, move |fresh| request(fresh.lease)).named(format!("{method} of {letters:?}"));
+            let mut case = Case::new(service, method, needs, move |fresh| request(fresh.lease))
+                .named(format!("{method} of {letters:?}"));
             case.lease = Some(letters);
             case
         };
         let put_leased = |lease| PutRequest { lease, ..put(b"c") };
-        cases.push(own_lease(LEASE, "LeaseRevoke", on_lease(WRITE, letters, &[]), |id| LeaseRevokeRequest { id }.encode_to_vec()));
-        cases.push(own_lease(LEASE, "LeaseKeepAlive", on_lease(WRITE, letters, &[]), |id| LeaseKeepAliveRequest { id }.encode_to_vec()));
-        cases.push(own_lease(LEASE, "LeaseTimeToLive", Needs::AnyUser, |id| LeaseTimeToLiveRequest { id, keys: false }.encode_to_vec()));
+        cases.push(own_lease(LEASE, "LeaseRevoke", on_lease(WRITE, letters, &[]), |id| {
+            LeaseRevokeRequest { id }.encode_to_vec()
+        }));
+        cases.push(own_lease(LEASE, "LeaseKeepAlive", on_lease(WRITE, letters, &[]), |id| {
+            LeaseKeepAliveRequest { id }.encode_to_vec()
+        }));
+        cases.push(own_lease(LEASE, "LeaseTimeToLive", Needs::AnyUser, |id| {
+            LeaseTimeToLiveRequest { id, keys: false }.encode_to_vec()
+        }));
         cases.push(own_lease(LEASE, "LeaseTimeToLive", on_lease(READ, letters, &[]), |id| {
             LeaseTimeToLiveRequest { id, keys: true }.encode_to_vec()
         }));
@@ -243,9 +275,11 @@ fn leases(cases: &mut Vec<Case>) {
         leased.lease = Some(letters);
         cases.push(leased);
         for (depth, in_failure) in [(1, false), (1, true), (3, true)] {
-            let request = move |fresh: Fresh| nested(Request::RequestPut(put_leased(fresh.lease)), depth, in_failure).encode_to_vec();
-            let mut case =
-                Case::new(KV, "Txn", needs.clone(), request).named(format!("Txn of depth {depth}: put on a lease of {letters:?}"));
+            let request = move |fresh: Fresh| {
+                nested(Request::RequestPut(put_leased(fresh.lease)), depth, in_failure).encode_to_vec()
+            };
+            let mut case = Case::new(KV, "Txn", needs.clone(), request)
+                .named(format!("Txn of depth {depth}: put on a lease of {letters:?}"));
             case.lease = Some(letters);
             cases.push(case);
         }
@@ -257,11 +291,19 @@ fn locks(cases: &mut Vec<Case>) {
         let both = || keys(&[READ, WRITE], range);
         let name = move |fresh: Fresh| format!("{letter}/{}", fresh.number).into_bytes();
         let leader = move |fresh: Fresh| {
-            Some(LeaderKey { name: name(fresh).into(), key: [&name(fresh)[..], b"/1"].concat().into(), rev: 1, lease: 0 })
+            Some(LeaderKey {
+                name: name(fresh).into(),
+                key: [&name(fresh)[..], b"/1"].concat().into(),
+                rev: 1,
+                lease: 0,
+            })
         };
-        cases.push(Case::new(LOCK, "Lock", both(), move |fresh| LockRequest { name: name(fresh).into(), lease: 0 }.encode_to_vec()));
-        cases
-            .push(Case::new(LOCK, "Unlock", keys(&[WRITE], range), move |fresh| UnlockRequest { key: name(fresh).into() }.encode_to_vec()));
+        cases.push(Case::new(LOCK, "Lock", both(), move |fresh| {
+            LockRequest { name: name(fresh).into(), lease: 0 }.encode_to_vec()
+        }));
+        cases.push(Case::new(LOCK, "Unlock", keys(&[WRITE], range), move |fresh| {
+            UnlockRequest { key: name(fresh).into() }.encode_to_vec()
+        }));
         cases.push(Case::new(ELECTION, "Campaign", both(), move |fresh| {
             CampaignRequest { name: name(fresh).into(), lease: 0, value: "v".into() }.encode_to_vec()
         }));
@@ -271,13 +313,16 @@ fn locks(cases: &mut Vec<Case>) {
         cases.push(Case::new(ELECTION, "Leader", keys(&[READ], range), move |fresh| {
             LeaderRequest { name: name(fresh).into() }.encode_to_vec()
         }));
-        cases.push(Case::new(ELECTION, "Resign", both(), move |fresh| ResignRequest { leader: leader(fresh) }.encode_to_vec()));
+        cases.push(Case::new(ELECTION, "Resign", both(), move |fresh| {
+            ResignRequest { leader: leader(fresh) }.encode_to_vec()
+        }));
     }
     cases.push(Case::of(ELECTION, "Observe", keys(&[READ], (b"c5", b"")), &LeaderRequest { name: OFFICE.into() }));
 }
 
 fn maintenance(cases: &mut Vec<Case>) {
-    let alarm = |action: AlarmAction| AlarmRequest { action: action.into(), member_id: 77, alarm: AlarmType::None.into() };
+    let alarm =
+        |action: AlarmAction| AlarmRequest { action: action.into(), member_id: 77, alarm: AlarmType::None.into() };
     let of = |method, needs, request: Vec<u8>| Case::new(MAINTENANCE, method, needs, move |_| request.clone());
     cases.extend([
         of("Status", Needs::AnyUser, StatusRequest {}.encode_to_vec()),
@@ -294,7 +339,12 @@ fn maintenance(cases: &mut Vec<Case>) {
         Case::of(CLUSTER, "MemberList", Needs::AnyUser, &MemberListRequest { linearizable: true }),
         Case::of(CLUSTER, "MemberList", Needs::AnyUser, &MemberListRequest { linearizable: false }),
         Case::of(CLUSTER, "MemberPromote", Needs::Root, &MemberPromoteRequest { id: 1 }),
-        Case::of("grpc.health.v1.Health", "Check", Needs::Nothing, &proto::healthpb::HealthCheckRequest { service: String::new() }),
+        Case::of(
+            "grpc.health.v1.Health",
+            "Check",
+            Needs::Nothing,
+            &proto::healthpb::HealthCheckRequest { service: String::new() },
+        ),
     ]);
     let request = MemberAddRequest { peer_ur_ls: vec!["http://127.0.0.1:1".to_owned()], is_learner: true };
     let mut add = Case::of(CLUSTER, "MemberAdd", Needs::Root, &request);
@@ -309,7 +359,8 @@ fn maintenance(cases: &mut Vec<Case>) {
 /// Those that root may ask are refused by the state, so that nothing changes under the other cases.
 fn users_and_roles(cases: &mut Vec<Case>) {
     let (ghost, options) = (|| "ghost".to_owned(), Some(UserAddOptions { no_password: true }));
-    let perm = Some(Permission { perm_type: permission::Type::Readwrite.into(), key: "a".into(), range_end: "z".into() });
+    let perm =
+        Some(Permission { perm_type: permission::Type::Readwrite.into(), key: "a".into(), range_end: "z".into() });
     let of = |method, needs, request: Vec<u8>| Case::new(AUTH, method, needs, move |_| request.clone());
     let mut disable = of("AuthDisable", Needs::Root, AuthDisableRequest {}.encode_to_vec());
     disable.only_refused = true;
@@ -328,15 +379,27 @@ fn users_and_roles(cases: &mut Vec<Case>) {
         of("UserList", Needs::Root, AuthUserListRequest {}.encode_to_vec()),
         of("UserDelete", Needs::Root, AuthUserDeleteRequest { name: ghost() }.encode_to_vec()),
         of("UserChangePassword", Needs::Root, password.encode_to_vec()),
-        of("UserGrantRole", Needs::Root, AuthUserGrantRoleRequest { user: ghost(), role: "root".to_owned() }.encode_to_vec()),
-        of("UserRevokeRole", Needs::Root, AuthUserRevokeRoleRequest { name: ghost(), role: "root".to_owned() }.encode_to_vec()),
+        of(
+            "UserGrantRole",
+            Needs::Root,
+            AuthUserGrantRoleRequest { user: ghost(), role: "root".to_owned() }.encode_to_vec(),
+        ),
+        of(
+            "UserRevokeRole",
+            Needs::Root,
+            AuthUserRevokeRoleRequest { name: ghost(), role: "root".to_owned() }.encode_to_vec(),
+        ),
         of("RoleAdd", Needs::Root, AuthRoleAddRequest { name: "reader".to_owned() }.encode_to_vec()),
         of("RoleGet", Needs::Role("both"), AuthRoleGetRequest { role: "both".to_owned() }.encode_to_vec()),
         of("RoleGet", Needs::Role("root"), AuthRoleGetRequest { role: "root".to_owned() }.encode_to_vec()),
         of("RoleList", Needs::Root, AuthRoleListRequest {}.encode_to_vec()),
         of("RoleDelete", Needs::Root, AuthRoleDeleteRequest { role: ghost() }.encode_to_vec()),
         of("RoleGrantPermission", Needs::Root, AuthRoleGrantPermissionRequest { name: ghost(), perm }.encode_to_vec()),
-        of("RoleRevokePermission", Needs::Root, AuthRoleRevokePermissionRequest { role: ghost(), ..Default::default() }.encode_to_vec()),
+        of(
+            "RoleRevokePermission",
+            Needs::Root,
+            AuthRoleRevokePermissionRequest { role: ghost(), ..Default::default() }.encode_to_vec(),
+        ),
     ]);
 }
 
@@ -373,6 +436,10 @@ pub(crate) fn lease_preparations(letters: &[&str], fresh: Fresh) -> Vec<Call> {
 pub(crate) fn common_preparations() -> Vec<Call> {
     let fresh = Fresh { lease: 1, number: 0 };
     let mut calls = lease_preparations(&["c", "x"], fresh);
-    calls.push(preparation(ELECTION, "Campaign", &CampaignRequest { name: OFFICE.into(), lease: 1, value: "v".into() }));
+    calls.push(preparation(
+        ELECTION,
+        "Campaign",
+        &CampaignRequest { name: OFFICE.into(), lease: 1, value: "v".into() },
+    ));
     calls
 }

@@ -9,8 +9,8 @@ use auth::{Identity, Jwt, JwtOptions, SignMethod};
 use prost::Message as _;
 use proto::authpb::{Permission, UserAddOptions, permission};
 use proto::etcdserverpb::{
-    AuthEnableRequest, AuthRoleAddRequest, AuthRoleGrantPermissionRequest, AuthStatusRequest, AuthUserAddRequest, AuthUserGrantRoleRequest,
-    StatusRequest, WatchResponse,
+    AuthEnableRequest, AuthRoleAddRequest, AuthRoleGrantPermissionRequest, AuthStatusRequest, AuthUserAddRequest,
+    AuthUserGrantRoleRequest, StatusRequest, WatchResponse,
 };
 use rpc::etcdserverpb::auth_client::AuthClient;
 use rpc::etcdserverpb::maintenance_client::MaintenanceClient;
@@ -75,8 +75,11 @@ impl Members {
             let urls = format!("http://127.0.0.1:{},https://127.0.0.1:{secure}", place.client_port);
             let token = format!("jwt,sign-method=HS256,ttl=1h,priv-key={}", pki.path("token.key").display());
             settings.flags.extend(pki.flags());
-            settings.flags.extend(["--client-cert-auth", "--listen-client-urls", &urls, "--auth-token", &token].map(str::to_owned));
-            servers.push(Server::launch(settings, place, vec!["--initial-cluster".to_owned(), entries.clone()]).unwrap());
+            settings.flags.extend(
+                ["--client-cert-auth", "--listen-client-urls", &urls, "--auth-token", &token].map(str::to_owned),
+            );
+            servers
+                .push(Server::launch(settings, place, vec!["--initial-cluster".to_owned(), entries.clone()]).unwrap());
         }
         let (of_both, of_root) = (pki.user("both"), pki.user("root"));
         let mut members = Vec::new();
@@ -91,7 +94,8 @@ impl Members {
         let revision = set_up(members[leader].plain.clone()).await;
         let jwt = jwt();
         let token = |user: &str, revision, at| jwt.make(&Identity::new(user, revision), at).unwrap();
-        let mut tokens: BTreeMap<&str, String> = USERS.iter().map(|user| (*user, token(user, revision, unix_seconds()))).collect();
+        let mut tokens: BTreeMap<&str, String> =
+            USERS.iter().map(|user| (*user, token(user, revision, unix_seconds()))).collect();
         tokens.insert("old", token("both", revision - 1, unix_seconds()));
         tokens.insert("expired", token("root", revision, unix_seconds() - 7200));
         Self { pki, members, of_both, tokens, leader, follower: (leader + 1) % 3 }
@@ -132,7 +136,8 @@ impl Members {
                 Door::Json => self.by_json(member, who, call).await,
             }
         };
-        let text = tokio::time::timeout(SOON, answered).await.unwrap_or_else(|_| panic!("no answer to {who:?}: {call:?}"));
+        let text =
+            tokio::time::timeout(SOON, answered).await.unwrap_or_else(|_| panic!("no answer to {who:?}: {call:?}"));
         (verdict_in(&text), text)
     }
 
@@ -159,7 +164,8 @@ impl Members {
     async fn by_json(&self, member: &Member, who: Who, call: &Call) -> String {
         let headers: Vec<_> = self.token(who).into_iter().map(|token| ("Authorization", token)).collect();
         if who == Who::Certificate {
-            let stream = Client::new(&self.pki, Some(&self.of_both)).stream(member.secure_port, b"http/1.1").await.unwrap();
+            let stream =
+                Client::new(&self.pki, Some(&self.of_both)).stream(member.secure_port, b"http/1.1").await.unwrap();
             return call.by_json(stream, &headers).await;
         }
         let stream = TcpStream::connect(("127.0.0.1", member.server.place().client_port)).await.unwrap();
@@ -184,7 +190,8 @@ async fn leader(members: &[Member]) -> usize {
     let begun = Instant::now();
     loop {
         for (index, member) in members.iter().enumerate() {
-            let status = MaintenanceClient::new(member.plain.clone()).status(StatusRequest {}).await.unwrap().into_inner();
+            let status =
+                MaintenanceClient::new(member.plain.clone()).status(StatusRequest {}).await.unwrap().into_inner();
             if status.header.is_some_and(|header| header.member_id == status.leader) {
                 return index;
             }
@@ -200,7 +207,9 @@ async fn set_up(channel: Channel) -> u64 {
     for user in USERS {
         let name = user.to_owned();
         let options = Some(UserAddOptions { no_password: true });
-        auth.user_add(AuthUserAddRequest { name: name.clone(), options, ..AuthUserAddRequest::default() }).await.unwrap();
+        auth.user_add(AuthUserAddRequest { name: name.clone(), options, ..AuthUserAddRequest::default() })
+            .await
+            .unwrap();
         if user != "bare" {
             auth.role_add(AuthRoleAddRequest { name: name.clone() }).await.unwrap();
             auth.user_grant_role(AuthUserGrantRoleRequest { user: name.clone(), role: name }).await.unwrap();

@@ -102,9 +102,26 @@ pub(crate) enum Verdict {
     NotByGateway,
 }
 
-/// Every key that matters: around both edges of all grants, and far off. A range that is open upwards holds the last.
-const PROBES: [&[u8]; 16] =
-    [b"\0", b"a", b"a\xff", b"b", b"b\0", b"b5", b"b\xff", b"c", b"c\0", b"c5", b"c\xff", b"d", b"d\0", b"e", b"\xff", b"\xff\xff\xff\xff"];
+/// Every key that matters: around both edges of all grants, and far off. A range that is open
+/// upwards holds the last.
+const PROBES: [&[u8]; 16] = [
+    b"\0",
+    b"a",
+    b"a\xff",
+    b"b",
+    b"b\0",
+    b"b5",
+    b"b\xff",
+    b"c",
+    b"c\0",
+    b"c5",
+    b"c\xff",
+    b"d",
+    b"d\0",
+    b"e",
+    b"\xff",
+    b"\xff\xff\xff\xff",
+];
 
 fn holds((start, end): Range, key: &[u8]) -> bool {
     match end {
@@ -117,7 +134,8 @@ fn holds((start, end): Range, key: &[u8]) -> bool {
 fn may(user: &str, access: Access, (start, end): Range) -> bool {
     // A watch from the empty key begins at the first one.
     let start = if start.is_empty() { b"\0" } else { start };
-    let granted = |key: &[u8]| GRANTS.iter().any(|(of, what, range)| *of == user && what.contains(&access) && holds(*range, key));
+    let granted =
+        |key: &[u8]| GRANTS.iter().any(|(of, what, range)| *of == user && what.contains(&access) && holds(*range, key));
     let asked: Vec<&[u8]> = PROBES.into_iter().filter(|key| holds((start, end), key)).collect();
     // Where no key can lie, the first one counts.
     user == "root" || granted(start) && asked.iter().all(|key| granted(key))

@@ -49,11 +49,18 @@ async fn use_secrets(suspect: &Suspect) {
         let wrong = AuthenticateRequest { name: user.to_owned(), password: format!("{CANARY}-wrong") };
         suspect.ask(None, "Auth", "Authenticate", &wrong).await.unwrap_err();
     }
-    suspect.ask(root, "KV", "Put", &PutRequest { key: KEY.into(), value: CANARY.into(), ..Default::default() }).await.unwrap();
-    suspect.ask(Some("bare"), "KV", "Range", &RangeRequest { key: KEY.into(), ..Default::default() }).await.unwrap_err();
+    suspect
+        .ask(root, "KV", "Put", &PutRequest { key: KEY.into(), value: CANARY.into(), ..Default::default() })
+        .await
+        .unwrap();
+    suspect
+        .ask(Some("bare"), "KV", "Range", &RangeRequest { key: KEY.into(), ..Default::default() })
+        .await
+        .unwrap_err();
     let port = suspect.server.place().client_port;
     let json = format!(r#"{{"name":"root","password":"{}"}}"#, password("root"));
-    for token in [format!("{CANARY}.1"), format!("Bearer {CANARY}"), format!("eyJhbGciOiJIUzI1NiJ9.{CANARY}.{CANARY}")] {
+    for token in [format!("{CANARY}.1"), format!("Bearer {CANARY}"), format!("eyJhbGciOiJIUzI1NiJ9.{CANARY}.{CANARY}")]
+    {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         let refused = post_json(stream, "/v3/kv/range", &[("Authorization", token)], r#"{"key":"YQ=="}"#).await;
         assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
@@ -64,17 +71,30 @@ async fn use_secrets(suspect: &Suspect) {
     let broken = format!(r#"{{"name":"root","password":"{CANARY}""#);
     assert!(post_json(stream, "/v3/auth/authenticate", &[], &broken).await.starts_with("HTTP/1.1 400"));
     // Last, because signed tokens are too old after it.
-    let change = AuthUserChangePasswordRequest { name: "bare".to_owned(), password: password("changed"), ..Default::default() };
+    let change =
+        AuthUserChangePasswordRequest { name: "bare".to_owned(), password: password("changed"), ..Default::default() };
     suspect.ask(root, "Auth", "UserChangePassword", &change).await.unwrap();
-    let long = AuthUserChangePasswordRequest { name: "bare".to_owned(), password: password(&"x".repeat(100)), ..Default::default() };
+    let long = AuthUserChangePasswordRequest {
+        name: "bare".to_owned(),
+        password: password(&"x".repeat(100)),
+        ..Default::default()
+    };
     suspect.ask(root, "Auth", "UserChangePassword", &long).await.unwrap_err();
 }
 
-/// Keys and values are data, and a simple token travels in the log of requests, as etcd's members expect it: apart from these nothing.
+/// Keys and values are data, and a simple token travels in the log of requests, as etcd's members
+/// expect it: apart from these nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn passwords_and_simple_tokens_stay_out_of_logs_disk_and_metrics() {
-    let mut suspect =
-        Suspect::start(ours(&["--log-level", "debug", "--warning-apply-duration", "1ns", "--warning-unary-request-duration", "1ns"])).await;
+    let mut suspect = Suspect::start(ours(&[
+        "--log-level",
+        "debug",
+        "--warning-apply-duration",
+        "1ns",
+        "--warning-unary-request-duration",
+        "1ns",
+    ]))
+    .await;
     use_secrets(&suspect).await;
     let page = page(suspect.server.place().client_port).await;
     assert!(!page.contains(CANARY), "a secret is on the metrics page");
@@ -88,7 +108,11 @@ async fn passwords_and_simple_tokens_stay_out_of_logs_disk_and_metrics() {
     let of_tokens = files_that_hold(&dir, &tokens);
     assert!(of_tokens.iter().all(|found| found.contains("/member/log/")), "{of_tokens:?}");
     let log = std::fs::read_to_string(dir.join("log")).unwrap();
-    assert!(!log.contains(CANARY), "values, passwords or tokens are in the log: {:?}", log.lines().find(|line| line.contains(CANARY)));
+    assert!(
+        !log.contains(CANARY),
+        "values, passwords or tokens are in the log: {:?}",
+        log.lines().find(|line| line.contains(CANARY))
+    );
     assert!(log.contains("took too long"), "the log tells of no request, so that its silence proves nothing");
 }
 

@@ -26,8 +26,9 @@ async fn http(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
 async fn grpc(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Option<String> {
     let (mut sender, connection) = h2::client::handshake(stream).await.unwrap();
     let driven = tokio::spawn(async move { drop(connection.await) });
-    let request =
-        http::Request::post("http://etcd/etcdserverpb.KV/Range").header("content-type", "application/grpc").header("te", "trailers");
+    let request = http::Request::post("http://etcd/etcdserverpb.KV/Range")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
     let (response, mut body) = sender.send_request(request.body(()).unwrap(), false).unwrap();
     let range = RangeRequest { key: "a".into(), ..RangeRequest::default() }.encode_to_vec();
     body.send_data(Bytes::from(siege::raw::message(&range)), true).unwrap();
@@ -42,9 +43,25 @@ async fn grpc(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> O
 
 fn etcdctl(program: &Path, pki: &Pki, endpoint: &str) -> (bool, String) {
     let mut command = std::process::Command::new(program);
-    command.args(["--endpoints", endpoint, "--dial-timeout", "5s", "--command-timeout", "10s", "put", "greeting", "hello"]);
+    command.args([
+        "--endpoints",
+        endpoint,
+        "--dial-timeout",
+        "5s",
+        "--command-timeout",
+        "10s",
+        "put",
+        "greeting",
+        "hello",
+    ]);
     if endpoint.starts_with("unixs") {
-        command.arg("--cacert").arg(pki.path("ca.crt")).arg("--cert").arg(pki.path("user.crt")).arg("--key").arg(pki.path("user.key"));
+        command
+            .arg("--cacert")
+            .arg(pki.path("ca.crt"))
+            .arg("--cert")
+            .arg(pki.path("user.crt"))
+            .arg("--key")
+            .arg(pki.path("user.key"));
     }
     let ended = command.env_clear().output().unwrap();
     (ended.status.success(), String::from_utf8_lossy(&ended.stderr).into_owned())
@@ -67,7 +84,8 @@ async fn unix_sockets_serve_grpc_and_http_open_and_encrypted() {
     let connect = async |path: &Path| tokio::time::timeout(SOON, UnixStream::connect(path)).await.unwrap().unwrap();
     assert!(http(connect(&open).await).await.contains("etcdserver"));
     assert_eq!(grpc(connect(&open).await).await.as_deref(), Some("0"));
-    let encrypted = async |client: &Client, protocol: &[u8]| client.over(connect(&secure).await, "localhost", protocol).await;
+    let encrypted =
+        async |client: &Client, protocol: &[u8]| client.over(connect(&secure).await, "localhost", protocol).await;
     assert!(http(encrypted(&trusted, b"http/1.1").await.unwrap()).await.contains("etcdserver"));
     assert_eq!(grpc(encrypted(&trusted, b"h2").await.unwrap()).await.as_deref(), Some("0"));
     // By TLS 1.3 a client without a certificate learns of it with the first response.

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use prost::Message;
 use proto::authpb::{Permission, permission};
 use proto::etcdserverpb::{
-    AuthEnableRequest, AuthRoleAddRequest, AuthRoleGrantPermissionRequest, AuthUserAddRequest, AuthUserGrantRoleRequest,
-    AuthenticateRequest, AuthenticateResponse, LeaseGrantRequest, PutRequest,
+    AuthEnableRequest, AuthRoleAddRequest, AuthRoleGrantPermissionRequest, AuthUserAddRequest,
+    AuthUserGrantRoleRequest, AuthenticateRequest, AuthenticateResponse, LeaseGrantRequest, PutRequest,
 };
 use std::collections::BTreeMap;
 use testbed::{Server, Settings};
@@ -28,8 +28,11 @@ pub(crate) struct Suspect {
 }
 
 /// The permission of each user and its key; root is besides them.
-const USERS: [(&str, Option<(permission::Type, &str)>); 3] =
-    [("reader", Some((permission::Type::Read, "foo"))), ("writer", Some((permission::Type::Write, "foo"))), ("bare", None)];
+const USERS: [(&str, Option<(permission::Type, &str)>); 3] = [
+    ("reader", Some((permission::Type::Read, "foo"))),
+    ("writer", Some((permission::Type::Write, "foo"))),
+    ("bare", None),
+];
 
 pub(crate) fn password(user: &str) -> String {
     format!("{CANARY}-password-of-{user}")
@@ -64,7 +67,12 @@ impl Suspect {
     async fn set_up(&mut self) {
         for (user, permission) in [("root", None)].into_iter().chain(USERS) {
             let name = || user.to_owned();
-            self.must("Auth", "UserAdd", &AuthUserAddRequest { name: name(), password: password(user), ..Default::default() }).await;
+            self.must(
+                "Auth",
+                "UserAdd",
+                &AuthUserAddRequest { name: name(), password: password(user), ..Default::default() },
+            )
+            .await;
             if user == "bare" {
                 continue;
             }
@@ -72,12 +80,22 @@ impl Suspect {
             self.must("Auth", "UserGrantRole", &AuthUserGrantRoleRequest { user: name(), role: name() }).await;
             if let Some((kind, key)) = permission {
                 let perm = Permission { perm_type: kind.into(), key: key.into(), range_end: Bytes::new() };
-                self.must("Auth", "RoleGrantPermission", &AuthRoleGrantPermissionRequest { name: name(), perm: Some(perm) }).await;
+                self.must(
+                    "Auth",
+                    "RoleGrantPermission",
+                    &AuthRoleGrantPermissionRequest { name: name(), perm: Some(perm) },
+                )
+                .await;
             }
         }
         self.must("Lease", "LeaseGrant", &LeaseGrantRequest { ttl: 3600, id: HIDDEN_LEASE }).await;
         for (key, lease) in [("foo", 0), ("other", 0), ("hidden", HIDDEN_LEASE)] {
-            self.must("KV", "Put", &PutRequest { key: key.into(), value: "secret".into(), lease, ..Default::default() }).await;
+            self.must(
+                "KV",
+                "Put",
+                &PutRequest { key: key.into(), value: "secret".into(), lease, ..Default::default() },
+            )
+            .await;
         }
         self.must("Auth", "AuthEnable", &AuthEnableRequest {}).await;
         for (user, _) in [("root", None)].into_iter().chain(USERS) {
@@ -103,7 +121,13 @@ impl Suspect {
     }
 
     /// Returns `true` if it was let through.
-    pub(crate) async fn passes(&self, user: Option<&str>, service: &'static str, method: &'static str, request: &impl Message) -> bool {
+    pub(crate) async fn passes(
+        &self,
+        user: Option<&str>,
+        service: &'static str,
+        method: &'static str,
+        request: &impl Message,
+    ) -> bool {
         was_let_through(&self.ask(user, service, method, request).await)
     }
 

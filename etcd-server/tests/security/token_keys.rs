@@ -13,8 +13,13 @@ use tonic::transport::Endpoint;
 
 fn token(key: &[u8], revision: u64) -> String {
     let sign_method = SignMethod::named("HS256").unwrap();
-    let options =
-        JwtOptions { sign_method, public_key_file: None, private_key_file: None, ttl: Duration::from_secs(3600), unknown: Vec::new() };
+    let options = JwtOptions {
+        sign_method,
+        public_key_file: None,
+        private_key_file: None,
+        ttl: Duration::from_secs(3600),
+        unknown: Vec::new(),
+    };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     Jwt::new(&options, None, Some(key)).unwrap().make(&Identity::new("root", revision), now).unwrap()
 }
@@ -29,7 +34,11 @@ async fn keys_of_tokens_are_exchanged_and_bad_ones_change_nothing() {
     let status = suspect.ask(None, "Auth", "AuthStatus", &AuthStatusRequest {}).await.unwrap();
     let revision = AuthStatusResponse::decode(status).unwrap().auth_revision;
     let channel = Endpoint::from_shared(suspect.server.endpoint()).unwrap().connect().await.unwrap();
-    let call = Call { service: "etcdserverpb.Cluster", method: "MemberList", request: MemberListRequest::default().encode_to_vec() };
+    let call = Call {
+        service: "etcdserverpb.Cluster",
+        method: "MemberList",
+        request: MemberListRequest::default().encode_to_vec(),
+    };
     let is_taken = async |key: &[u8]| call.by_grpc(&channel, &[("token", token(key, revision))]).await.is_ok();
     let until = async |key: &[u8], taken: bool| {
         let begun = Instant::now();

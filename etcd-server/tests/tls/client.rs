@@ -40,7 +40,10 @@ impl Client {
             roots.add(CertificateDer::from(ca.certificate().der.clone())).unwrap();
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap().with_root_certificates(roots);
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots);
         let mut config = match shown {
             Some(leaf) => {
                 let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).unwrap();

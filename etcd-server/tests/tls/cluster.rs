@@ -29,7 +29,8 @@ impl Drop for Member {
 fn cluster(pki: &Pki, peers: &Ca) -> [Member; 3] {
     let ports = testbed::free_ports::<6>().unwrap();
     let names = ["one", "two", "three"];
-    let initial: Vec<_> = names.iter().zip(ports).map(|(name, port)| format!("{name}=https://127.0.0.1:{port}")).collect();
+    let initial: Vec<_> =
+        names.iter().zip(ports).map(|(name, port)| format!("{name}=https://127.0.0.1:{port}")).collect();
     pki.write("peer-ca.crt", peers.certificate().pem.as_bytes());
     pki.write("peer-crl.der", &list(peers, &[]));
     std::array::from_fn(|number| {
@@ -42,11 +43,29 @@ fn cluster(pki: &Pki, peers: &Ca) -> [Member; 3] {
         let output = std::fs::File::create(&log).unwrap();
         let (peer_url, client_url) = (format!("https://127.0.0.1:{peer}"), format!("https://127.0.0.1:{client}"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_etcd-server"));
-        command.args(["--name", name, "--data-dir", &path(&format!("{name}.etcd")), "--initial-cluster", &initial.join(",")]);
+        command.args([
+            "--name",
+            name,
+            "--data-dir",
+            &path(&format!("{name}.etcd")),
+            "--initial-cluster",
+            &initial.join(","),
+        ]);
         command.args(["--listen-peer-urls", &peer_url, "--initial-advertise-peer-urls", &peer_url]);
         command.args(["--listen-client-urls", &client_url, "--advertise-client-urls", &client_url]);
-        command.args(["--peer-cert-file", &path(&format!("{name}.crt")), "--peer-key-file", &path(&format!("{name}.key"))]);
-        command.args(["--peer-trusted-ca-file", &path("peer-ca.crt"), "--peer-client-cert-auth", "--peer-crl-file", &path("peer-crl.der")]);
+        command.args([
+            "--peer-cert-file",
+            &path(&format!("{name}.crt")),
+            "--peer-key-file",
+            &path(&format!("{name}.key")),
+        ]);
+        command.args([
+            "--peer-trusted-ca-file",
+            &path("peer-ca.crt"),
+            "--peer-client-cert-auth",
+            "--peer-crl-file",
+            &path("peer-crl.der"),
+        ]);
         command.args(pki.flags()).stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
         Member { child: command.spawn().unwrap(), client, peer, log }
     })
@@ -61,7 +80,8 @@ async fn works(client: &Client, member: &Member) {
     }
 }
 
-/// D19's doors: a client's certificate opens nothing between members, nor does that of a stranger, an expired or a revoked one.
+/// D19's doors: a client's certificate opens nothing between members, nor does that of a stranger,
+/// an expired or a revoked one.
 #[tokio::test(flavor = "multi_thread")]
 async fn three_members_work_encrypted_and_let_only_members_in() {
     let (pki, peers) = (Pki::new(), ca("peers"));
@@ -74,7 +94,8 @@ async fn three_members_work_encrypted_and_let_only_members_in() {
     let member = leaf(&peers, Profile::Peer, "four", &["127.0.0.1"], now);
     let revoked = leaf(&peers, Profile::Peer, "five", &["127.0.0.1"], now);
     let elsewhere = leaf(&peers, Profile::Peer, "six", &["10.255.255.1"], now);
-    let (stranger, of_clients, old) = (leaf(&pki.stranger, Profile::Peer, "four", &["127.0.0.1"], now), pki.user("alice"), expired(&peers));
+    let (stranger, of_clients, old) =
+        (leaf(&pki.stranger, Profile::Peer, "four", &["127.0.0.1"], now), pki.user("alice"), expired(&peers));
     pki.write("peer-crl.der", &list(&peers, &[&revoked]));
     let asks = async |shown: Option<&Leaf>, version| {
         // The server's identity is not checked here; the client trusts only the clients' CA, so it
@@ -82,7 +103,12 @@ async fn three_members_work_encrypted_and_let_only_members_in() {
         let client = Client::trusting(&[&peers], shown, &[version]);
         let mut outcomes = Vec::new();
         for _ in 0..2 {
-            outcomes.push(client.http_named(members[0].peer, "127.0.0.1", "/members").await.is_ok_and(|response| response.contains("one")));
+            outcomes.push(
+                client
+                    .http_named(members[0].peer, "127.0.0.1", "/members")
+                    .await
+                    .is_ok_and(|response| response.contains("one")),
+            );
         }
         outcomes
     };

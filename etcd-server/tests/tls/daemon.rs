@@ -53,7 +53,14 @@ impl Daemon {
         let (secure, open) = (format!("https://127.0.0.1:{client}"), format!("http://127.0.0.1:{plain}"));
         let peer = format!("http://127.0.0.1:{peer}");
         command.args(words).args(["--name", "node", "--data-dir"]).arg(dir.path().join("data"));
-        command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer, "--initial-cluster", &format!("node={peer}")]);
+        command.args([
+            "--listen-peer-urls",
+            &peer,
+            "--initial-advertise-peer-urls",
+            &peer,
+            "--initial-cluster",
+            &format!("node={peer}"),
+        ]);
         command.args(["--advertise-client-urls", &secure]);
         match ports {
             Ports::Shared => {

@@ -46,9 +46,10 @@ async fn every_door_is_closed_to_those_who_are_not_trusted() {
         ("a revoked one", Some(&mallory), false),
     ];
     let mut tried = 0;
-    for (ports, doors) in
-        [(Ports::Shared, &[Door::Grpc, Door::Json, Door::Web, Door::Metrics][..]), (Ports::Split, &[Door::Grpc, Door::Json, Door::Metrics])]
-    {
+    for (ports, doors) in [
+        (Ports::Shared, &[Door::Grpc, Door::Json, Door::Web, Door::Metrics][..]),
+        (Ports::Split, &[Door::Grpc, Door::Json, Door::Metrics]),
+    ] {
         let daemon = Daemon::start(&pki.flags_with_list(), ports);
         for door in doors {
             for (who, shown, welcome) in clients {
@@ -82,7 +83,12 @@ async fn one_port_speaks_grpc_and_both_versions_of_http() {
     assert!(status == 200 && body.contains("etcdserver"), "{status} {body}");
     assert_eq!(client.http2(daemon.client, "/nowhere").await.unwrap().0, 404);
     let page = client.http(daemon.metrics, "GET", "/metrics", "").await.unwrap();
-    for name in ["etcd_tls_certificate_days_left{", "etcd_tls_handshakes_total{", "etcd_tls_connections{", "etcd_server_has_leader"] {
+    for name in [
+        "etcd_tls_certificate_days_left{",
+        "etcd_tls_handshakes_total{",
+        "etcd_tls_connections{",
+        "etcd_server_has_leader",
+    ] {
         assert!(page.contains(name), "{name}: {page}");
     }
     assert!(daemon.log().contains("serving client traffic securely"));
@@ -94,7 +100,11 @@ async fn plain_and_secure_ports_stand_side_by_side() {
     let daemon = Daemon::start(&pki.flags(), Ports::Shared);
     let client = Client::new(&pki, Some(&pki.user("alice")));
     client.put(daemon.client, "secure").await.unwrap();
-    let channel = tonic::transport::Endpoint::from_shared(format!("http://127.0.0.1:{}", daemon.plain)).unwrap().connect().await.unwrap();
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://127.0.0.1:{}", daemon.plain))
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
     let read = proto::etcdserverpb::RangeRequest { key: "secure".into(), ..Default::default() };
     let found = rpc::etcdserverpb::kv_client::KvClient::new(channel).range(read).await.unwrap().into_inner();
     assert_eq!(found.count, 1);
@@ -116,7 +126,10 @@ async fn one_address_is_served_by_both_schemes() {
     let daemon = Daemon::start(&flags, Ports::Shared);
     let client = Client::new(&pki, Some(&pki.user("alice")));
     assert!(client.http(port, "GET", "/health", "").await.unwrap().starts_with("HTTP/1.1 200"));
-    assert!(Client::new(&pki, None).http(port, "GET", "/health", "").await.is_err(), "TLS demands a certificate as before");
+    assert!(
+        Client::new(&pki, None).http(port, "GET", "/health", "").await.is_err(),
+        "TLS demands a certificate as before"
+    );
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();

@@ -58,7 +58,8 @@ async fn an_old_etcd_is_found_out_by_its_silent_connections() {
     assert!(ended.is_err(), "it was closed: this etcd does not have the hole");
 }
 
-/// Clients cannot take the last descriptor: those beyond their share wait to be accepted, and get in when others leave.
+/// Clients cannot take the last descriptor: those beyond their share wait to be accepted, and get
+/// in when others leave.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listener_survives_more_clients_than_descriptors() {
     let pki = Pki::new();

@@ -7,8 +7,8 @@ use crate::pki::Pki;
 use proto::authpb::Permission;
 use proto::authpb::permission::Type;
 use proto::etcdserverpb::{
-    AuthEnableRequest, AuthRoleAddRequest, AuthRoleGrantPermissionRequest, AuthUserAddRequest, AuthUserGrantRoleRequest,
-    AuthenticateRequest, PutRequest, RangeRequest,
+    AuthEnableRequest, AuthRoleAddRequest, AuthRoleGrantPermissionRequest, AuthUserAddRequest,
+    AuthUserGrantRoleRequest, AuthenticateRequest, PutRequest, RangeRequest,
 };
 use rpc::etcdserverpb::auth_client::AuthClient;
 use rpc::etcdserverpb::kv_client::KvClient;
@@ -19,12 +19,20 @@ use tonic::{Code, Request};
 async fn set_up(channel: Channel) {
     let mut auth = AuthClient::new(channel);
     for (name, password) in [("root", "root-password"), ("alice", "alice-password")] {
-        auth.user_add(AuthUserAddRequest { name: name.to_owned(), password: password.to_owned(), ..Default::default() }).await.unwrap();
+        auth.user_add(AuthUserAddRequest {
+            name: name.to_owned(),
+            password: password.to_owned(),
+            ..Default::default()
+        })
+        .await
+        .unwrap();
         auth.role_add(AuthRoleAddRequest { name: name.to_owned() }).await.unwrap();
         auth.user_grant_role(AuthUserGrantRoleRequest { user: name.to_owned(), role: name.to_owned() }).await.unwrap();
     }
     let perm = Permission { perm_type: Type::Readwrite.into(), key: "a".into(), range_end: "b".into() };
-    auth.role_grant_permission(AuthRoleGrantPermissionRequest { name: "alice".to_owned(), perm: Some(perm) }).await.unwrap();
+    auth.role_grant_permission(AuthRoleGrantPermissionRequest { name: "alice".to_owned(), perm: Some(perm) })
+        .await
+        .unwrap();
     auth.auth_enable(AuthEnableRequest {}).await.unwrap();
 }
 
@@ -67,14 +75,18 @@ async fn the_common_name_is_the_user() {
     assert_eq!(refusal(&read(&alice, "z", &[]).await), DENIED);
     assert_eq!((write(&alice, "a1").await, write(&alice, "z").await), (Ok(()), Err(Code::PermissionDenied)));
     assert!(read(&bob, "a1", &[]).await.is_err(), "a name that no user has");
-    // A gateway's certificate is not its clients' (CVE-2018-16886), and saying that one is a gateway gains nothing.
+    // A gateway's certificate is not its clients' (CVE-2018-16886), and saying that one is a
+    // gateway gains nothing.
     assert_eq!(refusal(&read(&root, "a1", &[("grpcgateway-accept", "application/json")]).await), NOBODY);
     // A token says more than a certificate, in both directions.
     let login = AuthenticateRequest { name: "alice".to_owned(), password: "alice-password".to_owned() };
     let token = AuthClient::new(root.clone()).authenticate(login).await.unwrap().into_inner().token;
     assert_eq!(refusal(&read(&root, "z", &[("token", &token)]).await), DENIED);
     assert_eq!(read(&bob, "a1", &[("token", &token)]).await, Ok(()));
-    assert!(read(&root, "z", &[("token", "no-such-token")]).await.is_err(), "a bad token does not fall back to the certificate");
+    assert!(
+        read(&root, "z", &[("token", "no-such-token")]).await.is_err(),
+        "a bad token does not fall back to the certificate"
+    );
     // Without encryption there is no certificate.
     let plain = format!("http://127.0.0.1:{}", daemon.plain);
     let plain = tonic::transport::Endpoint::from_shared(plain).unwrap().connect().await.unwrap();
@@ -92,7 +104,8 @@ async fn a_json_request_has_no_certificate() {
     set_up(root.channel(daemon.client).await.unwrap()).await;
     let response = root.http(daemon.client, "POST", "/v3/kv/range", r#"{"key":"YQ=="}"#).await.unwrap();
     assert!(
-        response.starts_with("HTTP/1.1 400") && response.contains("CommonName of client sending a request against gateway"),
+        response.starts_with("HTTP/1.1 400")
+            && response.contains("CommonName of client sending a request against gateway"),
         "{response}"
     );
     let login = r#"{"name":"alice","password":"alice-password"}"#;

@@ -14,7 +14,14 @@ fn etcdctl() -> Option<PathBuf> {
 
 fn run(etcdctl: &Path, pki: &Pki, port: u16, shown: Option<&Leaf>, words: &str) -> (bool, String) {
     let mut command = Command::new(etcdctl);
-    command.args(["--endpoints", &format!("https://127.0.0.1:{port}"), "--dial-timeout", "3s", "--command-timeout", "3s"]);
+    command.args([
+        "--endpoints",
+        &format!("https://127.0.0.1:{port}"),
+        "--dial-timeout",
+        "3s",
+        "--command-timeout",
+        "3s",
+    ]);
     command.arg("--cacert").arg(pki.path("ca.crt"));
     if let Some(leaf) = shown {
         pki.write("user.crt", leaf.pem.as_bytes());
@@ -22,7 +29,10 @@ fn run(etcdctl: &Path, pki: &Pki, port: u16, shown: Option<&Leaf>, words: &str) 
         command.arg("--cert").arg(pki.path("user.crt")).arg("--key").arg(pki.path("user.key"));
     }
     let ended = command.args(words.split_whitespace()).env_clear().output().unwrap();
-    (ended.status.success(), format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr)))
+    (
+        ended.status.success(),
+        format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr)),
+    )
 }
 
 #[test]

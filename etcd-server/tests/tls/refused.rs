@@ -1,4 +1,5 @@
-//! Files that the daemon does not start with: exit code 1, one line with the reason, and no data directory made.
+//! Files that the daemon does not start with: exit code 1, one line with the reason, and no data
+//! directory made.
 
 use crate::pki::Pki;
 use std::process::{Command, Stdio};
@@ -24,12 +25,18 @@ fn bad_files_are_refused_before_anything_is_made() {
     let good = ["--cert-file", "server.crt", "--key-file", "server.key"];
     for (flags, says) in [
         (vec!["--cert-file", "nowhere.crt", "--key-file", "server.key"], "--cert-file: read nowhere.crt: No such file"),
-        (vec!["--cert-file", "empty", "--key-file", "server.key"], "--cert-file empty: no certificate found: the file is empty"),
+        (
+            vec!["--cert-file", "empty", "--key-file", "server.key"],
+            "--cert-file empty: no certificate found: the file is empty",
+        ),
         (
             vec!["--cert-file", "server.crt", "--key-file", "open.key", "--strict-file-checks"],
             "--key-file: open.key can be read by others (mode 0644): chmod 600",
         ),
-        (vec!["--cert-file", "server.crt", "--key-file", "other.key"], "--key-file other.key: the key in it does not belong"),
+        (
+            vec!["--cert-file", "server.crt", "--key-file", "other.key"],
+            "--key-file other.key: the key in it does not belong",
+        ),
         (
             [&good[..], &["--trusted-ca-file", "server.key"]].concat(),
             "--trusted-ca-file server.key: no certificate found: the file holds a PRIVATE KEY",
@@ -38,12 +45,18 @@ fn bad_files_are_refused_before_anything_is_made() {
             [&good[..], &["--trusted-ca-file", "ca.crt", "--client-crl-file", "ca.crt"]].concat(),
             "--client-crl-file ca.crt: no revocation list",
         ),
-        ([&good[..], &["--trusted-ca-file", "ca.crt", "--client-crl-file", "gone"]].concat(), "--client-crl-file: read gone: No such file"),
+        (
+            [&good[..], &["--trusted-ca-file", "ca.crt", "--client-crl-file", "gone"]].concat(),
+            "--client-crl-file: read gone: No such file",
+        ),
         (
             [&good[..], &["--cipher-suites", "TLS_RSA_WITH_RC4_128_SHA", "--tls-max-version", "TLS1.2"]].concat(),
             "--cipher-suites: none of them",
         ),
-        (vec![], "TLS key/cert (--cert-file, --key-file) must be provided for client url https://127.0.0.1:0 with HTTPS scheme"),
+        (
+            vec![],
+            "TLS key/cert (--cert-file, --key-file) must be provided for client url https://127.0.0.1:0 with HTTPS scheme",
+        ),
     ] {
         let (code, told, made) = outcome(&pki, &flags);
         assert_eq!(code, Some(1), "{flags:?}: {told}");

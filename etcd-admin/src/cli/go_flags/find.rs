@@ -1,7 +1,7 @@
 //! Which command a line means (cobra: command.go, Find).
 //!
-//! The words of commands are looked for among flags that are known so far: before `get` is found, `--consistency` is a flag of unknown
-//! kind, and such a flag takes the next word with it.
+//! The words of commands are looked for among flags that are known so far: before `get` is found,
+//! `--consistency` is a flag of unknown kind, and such a flag takes the next word with it.
 
 use super::{Flag, FlagError, HELP, Kind};
 use clap::Command;
@@ -24,7 +24,8 @@ pub(super) struct Found<'a> {
 }
 
 pub(super) fn find<'a>(program: &'a Command, args: &[OsString]) -> Result<Found<'a>, FlagError> {
-    let mut found = Found { path: Vec::new(), rest: args.to_vec(), inherited: inherited(program).collect(), help: None };
+    let mut found =
+        Found { path: Vec::new(), rest: args.to_vec(), inherited: inherited(program).collect(), help: None };
     loop {
         let command = found.path.last().copied().unwrap_or(program);
         let own: Vec<Flag<'_>> = command.get_arguments().filter_map(Flag::of).collect();

@@ -1,8 +1,10 @@
-//! Command lines as etcdctl and etcdutl read them, rewritten into the one spelling that clap is given.
+//! Command lines as etcdctl and etcdutl read them, rewritten into the one spelling that clap is
+//! given.
 //!
-//! clap holds the commands and flags; the rules of reading are those of the Go libraries pflag and cobra. They differ from clap's where
-//! scripts notice: a flag given twice counts once, flags stand anywhere, `-1` is a flag, a switch takes its value behind `=` only, and
-//! the error texts are Go's.
+//! clap holds the commands and flags; the rules of reading are those of the Go libraries pflag and
+//! cobra. They differ from clap's where scripts notice: a flag given twice counts once, flags stand
+//! anywhere, `-1` is a flag, a switch takes its value behind `=` only, and the error texts are
+//! Go's.
 
 mod find;
 mod value;
@@ -53,14 +55,16 @@ pub(crate) fn read(program: &Command, args: &[OsString]) -> Result<Line, FlagErr
     if given.help || command.get_subcommands().next().is_some() {
         return Ok(Line::Help(path));
     }
-    choose_one(command, &given.arguments).map_err(|text| refused(text.replace("{command}", &refused(String::new()).command)))?;
+    choose_one(command, &given.arguments)
+        .map_err(|text| refused(text.replace("{command}", &refused(String::new()).command)))?;
     let mut line = vec![OsString::from(name)];
     line.extend(path.iter().map(OsString::from));
     line.extend(given.rewritten(command));
     Ok(Line::Run(line))
 }
 
-/// Reads a line that is one command's flags and arguments, without a program or a command before them.
+/// Reads a line that is one command's flags and arguments, without a program or a command before
+/// them.
 pub(crate) fn read_flags(command: &Command, args: &[OsString]) -> Result<Vec<OsString>, String> {
     let flags: Vec<Flag<'_>> = command.get_arguments().filter_map(Flag::of).collect();
     let given = parse(&flags, args)?;
@@ -69,7 +73,9 @@ pub(crate) fn read_flags(command: &Command, args: &[OsString]) -> Result<Vec<OsS
 
 /// Refuses what is not one of an argument's possible values, as `completion` does.
 fn choose_one(command: &Command, arguments: &[OsString]) -> Result<(), String> {
-    let values = |argument: &Arg| argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect::<Vec<_>>();
+    let values = |argument: &Arg| {
+        argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect::<Vec<_>>()
+    };
     let Some(possible) = command.get_positionals().map(values).find(|values| !values.is_empty()) else { return Ok(()) };
     match arguments {
         [one] if possible.iter().any(|value| OsStr::new(value) == one) => Ok(()),
@@ -130,7 +136,11 @@ impl Given {
     fn take(&mut self, flag: &Flag<'_>, value: &OsStr) -> Result<(), String> {
         let read = read_value(flag.kind, value);
         let cause = |cause: String| {
-            format!("invalid argument {} for {} flag: {cause}", go_text::quoted(value.as_bytes()), go_text::quoted(flag.shown().as_bytes()))
+            format!(
+                "invalid argument {} for {} flag: {cause}",
+                go_text::quoted(value.as_bytes()),
+                go_text::quoted(flag.shown().as_bytes())
+            )
         };
         let values = read.map_err(cause)?;
         if flag.long == HELP {
@@ -192,7 +202,12 @@ fn parse(flags: &[Flag<'_>], args: &[OsString]) -> Result<Given, String> {
 }
 
 /// Reads `--name`, `--name=value` or `--name value`. Returns the words behind it.
-fn parse_long<'w>(flags: &[Flag<'_>], given: &mut Given, arg: &[u8], rest: &'w [OsString]) -> Result<&'w [OsString], String> {
+fn parse_long<'w>(
+    flags: &[Flag<'_>],
+    given: &mut Given,
+    arg: &[u8],
+    rest: &'w [OsString],
+) -> Result<&'w [OsString], String> {
     let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if matches!(arg, [] | [b'-' | b'=', ..]) {
         return Err(format!("bad flag syntax: --{}", shown(arg)));
@@ -210,7 +225,12 @@ fn parse_long<'w>(flags: &[Flag<'_>], given: &mut Given, arg: &[u8], rest: &'w [
 }
 
 /// Reads `-abc`, `-w=value`, `-wvalue` or `-w value`. Returns the words behind it.
-fn parse_shorts<'w>(flags: &[Flag<'_>], given: &mut Given, arg: &[u8], rest: &'w [OsString]) -> Result<&'w [OsString], String> {
+fn parse_shorts<'w>(
+    flags: &[Flag<'_>],
+    given: &mut Given,
+    arg: &[u8],
+    rest: &'w [OsString],
+) -> Result<&'w [OsString], String> {
     let mut letters = arg;
     while let Some((letter, more)) = letters.split_first() {
         let letter = char::from(*letter);
@@ -218,7 +238,9 @@ fn parse_shorts<'w>(flags: &[Flag<'_>], given: &mut Given, arg: &[u8], rest: &'w
         let known = flags.iter().chain([&HELP_FLAG]).find(|flag| flag.short == Some(letter));
         let flag = known.ok_or_else(|| format!("unknown shorthand flag: {}", place()))?;
         match (more, flag.kind, rest.split_first()) {
-            ([b'=', value @ ..], ..) if !value.is_empty() => return given.take(flag, OsStr::from_bytes(value)).map(|()| rest),
+            ([b'=', value @ ..], ..) if !value.is_empty() => {
+                return given.take(flag, OsStr::from_bytes(value)).map(|()| rest);
+            }
             (_, Kind::Switch, _) => given.take(flag, OsStr::new("true"))?,
             ([_, ..], ..) => return given.take(flag, OsStr::from_bytes(more)).map(|()| rest),
             ([], _, Some((value, behind))) => return given.take(flag, value).map(|()| behind),

@@ -11,7 +11,9 @@ fn os(args: &str) -> Vec<OsString> {
 
 fn line(args: &str) -> String {
     match read(&program(), &os(args)) {
-        Ok(Line::Run(line)) => line[1..].iter().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" "),
+        Ok(Line::Run(line)) => {
+            line[1..].iter().map(|arg| arg.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+        }
         Ok(Line::Help(path)) => format!("help: {}", path.join(" ")),
         Ok(Line::NoTopic(text)) => text,
         Err(refused) => format!("{}: {}", refused.command, refused.text),
@@ -86,8 +88,14 @@ fn refuses_what_is_wrong_in_gos_args() {
         ("get x -w", "etcdctl get: flag needs an argument: 'w' in -w"),
         ("get --=x", "etcdctl get: bad flag syntax: --=x"),
         ("get ---x", "etcdctl get: bad flag syntax: ---x"),
-        ("get --limit=x a", "etcdctl get: invalid argument \"x\" for \"--limit\" flag: strconv.ParseInt: parsing \"x\": invalid syntax"),
-        ("get --limit= a", "etcdctl get: invalid argument \"\" for \"--limit\" flag: strconv.ParseInt: parsing \"\": invalid syntax"),
+        (
+            "get --limit=x a",
+            "etcdctl get: invalid argument \"x\" for \"--limit\" flag: strconv.ParseInt: parsing \"x\": invalid syntax",
+        ),
+        (
+            "get --limit= a",
+            "etcdctl get: invalid argument \"\" for \"--limit\" flag: strconv.ParseInt: parsing \"\": invalid syntax",
+        ),
         (
             "get --limit 99999999999999999999 a",
             "etcdctl get: invalid argument \"99999999999999999999\" for \"--limit\" flag: strconv.ParseInt: parsing \"99999999999999999999\": value out of range",
@@ -96,8 +104,14 @@ fn refuses_what_is_wrong_in_gos_args() {
             "get --prefix=maybe a",
             "etcdctl get: invalid argument \"maybe\" for \"--prefix\" flag: strconv.ParseBool: parsing \"maybe\": invalid syntax",
         ),
-        ("get --dial-timeout=x a", "etcdctl get: invalid argument \"x\" for \"--dial-timeout\" flag: time: invalid duration \"x\""),
-        ("get --dial-timeout 5 a", "etcdctl get: invalid argument \"5\" for \"--dial-timeout\" flag: time: missing unit in duration \"5\""),
+        (
+            "get --dial-timeout=x a",
+            "etcdctl get: invalid argument \"x\" for \"--dial-timeout\" flag: time: invalid duration \"x\"",
+        ),
+        (
+            "get --dial-timeout 5 a",
+            "etcdctl get: invalid argument \"5\" for \"--dial-timeout\" flag: time: missing unit in duration \"5\"",
+        ),
         (
             "make-mirror --max-txn-ops=-1 a",
             "etcdctl make-mirror: invalid argument \"-1\" for \"--max-txn-ops\" flag: strconv.ParseUint: parsing \"-1\": invalid syntax",

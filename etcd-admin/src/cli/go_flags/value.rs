@@ -28,7 +28,9 @@ pub(crate) fn read_value(kind: Kind, value: &OsStr) -> Result<Vec<OsString>, Str
         Kind::Unsigned => unsigned(&text).map(|value| one(value.to_string())),
         Kind::Duration => config::duration_nanos(&text).map(|nanos| one(format!("{nanos}ns"))),
         Kind::Text => Ok(vec![value.to_owned()]),
-        Kind::List => Ok(value.as_bytes().split(|byte| *byte == b',').map(|part| OsStr::from_bytes(part).to_owned()).collect()),
+        Kind::List => {
+            Ok(value.as_bytes().split(|byte| *byte == b',').map(|part| OsStr::from_bytes(part).to_owned()).collect())
+        }
     }
 }
 
@@ -44,7 +46,8 @@ fn integer(text: &str) -> Result<i64, String> {
 }
 
 fn unsigned(text: &str) -> Result<u64, String> {
-    magnitude(text).map_err(|reason| format!("strconv.ParseUint: parsing {}: {reason}", go_text::quoted(text.as_bytes())))
+    magnitude(text)
+        .map_err(|reason| format!("strconv.ParseUint: parsing {}: {reason}", go_text::quoted(text.as_bytes())))
 }
 
 const SYNTAX: &str = "invalid syntax";

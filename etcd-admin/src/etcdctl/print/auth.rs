@@ -51,11 +51,18 @@ pub(crate) struct AuthStatus(pub(crate) AuthStatusResponse);
 
 impl Shown for AuthStatus {
     fn simple(&self, _: &Printer) -> Option<Vec<u8>> {
-        Some(format!("Authentication Status: {}\nAuthRevision: {}\n", self.0.enabled, self.0.auth_revision).into_bytes())
+        Some(
+            format!("Authentication Status: {}\nAuthRevision: {}\n", self.0.enabled, self.0.auth_revision).into_bytes(),
+        )
     }
 
     fn json(&self, _: &Printer) -> Option<String> {
-        Some(with_header(self.0.header.as_ref()).truth("enabled", self.0.enabled).number("authRevision", self.0.auth_revision).finish())
+        Some(
+            with_header(self.0.header.as_ref())
+                .truth("enabled", self.0.enabled)
+                .number("authRevision", self.0.auth_revision)
+                .finish(),
+        )
     }
 
     fn fields(&self, _: &Printer) -> Option<String> {

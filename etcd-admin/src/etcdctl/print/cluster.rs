@@ -6,10 +6,16 @@ use super::{Printer, Shown, header_fields, hex_header, with_header};
 use crate::etcdctl::error::CtlError;
 use go_text::quoted;
 use prost::Message;
-use proto::etcdserverpb::{AlarmResponse, AlarmType, DowngradeResponse, Member, MemberListResponse, MoveLeaderResponse, ResponseHeader};
+use proto::etcdserverpb::{
+    AlarmResponse, AlarmType, DowngradeResponse, Member, MemberListResponse, MoveLeaderResponse, ResponseHeader,
+};
 
 fn object(member: &Member, style: &Printer) -> Object {
-    let id = if style.hex { Object::default().text("ID", &format!("{:x}", member.id)) } else { Object::default().number("ID", member.id) };
+    let id = if style.hex {
+        Object::default().text("ID", &format!("{:x}", member.id))
+    } else {
+        Object::default().number("ID", member.id)
+    };
     id.text("name", &member.name)
         .texts("peerURLs", &member.peer_ur_ls)
         .texts("clientURLs", &member.client_ur_ls)
@@ -45,13 +51,18 @@ impl Shown for MembersListed {
     }
 
     fn json(&self, style: &Printer) -> Option<String> {
-        Some(head(self.0.header.as_ref(), style).objects("members", self.0.members.iter().map(|member| object(member, style))).finish())
+        Some(
+            head(self.0.header.as_ref(), style)
+                .objects("members", self.0.members.iter().map(|member| object(member, style)))
+                .finish(),
+        )
     }
 
     fn fields(&self, style: &Printer) -> Option<String> {
         let mut out = header_fields(self.0.header.as_ref(), style);
         for member in &self.0.members {
-            out += &format!("\"ID\" : {}\n\"Name\" : {}\n", super::id(member.id, style), quoted(member.name.as_bytes()));
+            out +=
+                &format!("\"ID\" : {}\n\"Name\" : {}\n", super::id(member.id, style), quoted(member.name.as_bytes()));
             out.extend(member.peer_ur_ls.iter().map(|url| format!("\"PeerURL\" : {}\n", quoted(url.as_bytes()))));
             out.extend(member.client_ur_ls.iter().map(|url| format!("\"ClientURL\" : {}\n", quoted(url.as_bytes()))));
             out += &format!("\"IsLearner\" : {}\n\n", member.is_learner);
@@ -104,7 +115,11 @@ pub(crate) struct Alarms(pub(crate) AlarmResponse);
 impl Shown for Alarms {
     fn simple(&self, _: &Printer) -> Option<Vec<u8>> {
         let line = |alarm: &proto::etcdserverpb::AlarmMember| {
-            let kind = if alarm.alarm() == AlarmType::None { String::new() } else { format!("alarm:{} ", alarm.alarm().as_str_name()) };
+            let kind = if alarm.alarm() == AlarmType::None {
+                String::new()
+            } else {
+                format!("alarm:{} ", alarm.alarm().as_str_name())
+            };
             let member = if alarm.member_id == 0 { String::new() } else { format!("memberID:{} ", alarm.member_id) };
             format!("{member}{kind}\n")
         };
@@ -112,15 +127,20 @@ impl Shown for Alarms {
     }
 
     fn json(&self, _: &Printer) -> Option<String> {
-        let alarm =
-            |alarm: &proto::etcdserverpb::AlarmMember| Object::default().number("memberID", alarm.member_id).number("alarm", alarm.alarm);
+        let alarm = |alarm: &proto::etcdserverpb::AlarmMember| {
+            Object::default().number("memberID", alarm.member_id).number("alarm", alarm.alarm)
+        };
         Some(with_header(self.0.header.as_ref()).objects("alarms", self.0.alarms.iter().map(alarm)).finish())
     }
 
     fn fields(&self, style: &Printer) -> Option<String> {
         let mut out = header_fields(self.0.header.as_ref(), style);
         for alarm in &self.0.alarms {
-            out += &format!("\"MemberID\" : {}\n\"AlarmType\" : {}\n\n", super::id(alarm.member_id, style), alarm.alarm().as_str_name());
+            out += &format!(
+                "\"MemberID\" : {}\n\"AlarmType\" : {}\n\n",
+                super::id(alarm.member_id, style),
+                alarm.alarm().as_str_name()
+            );
         }
         Some(out)
     }

@@ -44,14 +44,22 @@ impl Shown for Healths {
         let one = |health: &Health| {
             let healthy = health.error.is_empty();
             let (endpoint, took) = (quoted(health.endpoint.as_bytes()), duration(health.took));
-            format!("\"Endpoint\" : {endpoint}\n\"Health\" : {healthy}\n\"Took\" : {took}\n\"Error\" : {}\n\n", health.error)
+            format!(
+                "\"Endpoint\" : {endpoint}\n\"Health\" : {healthy}\n\"Took\" : {took}\n\"Error\" : {}\n\n",
+                health.error
+            )
         };
         Some(self.0.iter().map(one).collect())
     }
 
     fn table(&self) -> Option<String> {
         let row = |health: &Health| {
-            vec![health.endpoint.clone(), health.error.is_empty().to_string(), duration(health.took), health.error.clone()]
+            vec![
+                health.endpoint.clone(),
+                health.error.is_empty().to_string(),
+                duration(health.took),
+                health.error.clone(),
+            ]
         };
         Some(boxed(&["endpoint", "health", "took", "error"], &self.0.iter().map(row).collect::<Vec<_>>()))
     }
@@ -112,8 +120,9 @@ impl Shown for Statuses {
     fn json(&self, _: &Printer) -> Option<String> {
         Some(array(self.0.iter().map(|(endpoint, status)| {
             let downgrade = status.downgrade_info.as_ref();
-            let downgrade =
-                downgrade.map(|info| Object::default().truth("enabled", info.enabled).text("targetVersion", &info.target_version));
+            let downgrade = downgrade.map(|info| {
+                Object::default().truth("enabled", info.enabled).text("targetVersion", &info.target_version)
+            });
             let status = with_header(status.header.as_ref())
                 .text("version", &status.version)
                 .number("dbSize", status.db_size)
@@ -168,7 +177,10 @@ pub(crate) struct Hashes(pub(crate) Vec<(String, HashKvResponse)>);
 
 impl Hashes {
     fn rows(&self) -> Vec<Vec<String>> {
-        self.0.iter().map(|(endpoint, hash)| vec![endpoint.clone(), hash.hash.to_string(), hash.hash_revision.to_string()]).collect()
+        self.0
+            .iter()
+            .map(|(endpoint, hash)| vec![endpoint.clone(), hash.hash.to_string(), hash.hash_revision.to_string()])
+            .collect()
     }
 }
 

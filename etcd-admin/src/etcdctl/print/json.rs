@@ -1,4 +1,5 @@
-//! JSON as Go's encoder writes it: fields in the order of the message, 64-bit numbers as numbers, bytes in base64, nothing for zero.
+//! JSON as Go's encoder writes it: fields in the order of the message, 64-bit numbers as numbers,
+//! bytes in base64, nothing for zero.
 
 use base64::Engine as _;
 use std::fmt::Write as _;
@@ -96,7 +97,8 @@ mod tests {
     #[test]
     fn zeros_are_left_out_and_order_is_kept() {
         let inner = Object::default().number("revision", 7_i64).number("raft_term", 0_u64);
-        let object = Object::default().object("header", Some(inner)).bytes("key", b"a").text("value", "").raw("count", "0");
+        let object =
+            Object::default().object("header", Some(inner)).bytes("key", b"a").text("value", "").raw("count", "0");
         assert_eq!(object.finish(), r#"{"header":{"revision":7},"key":"YQ==","count":0}"#);
         assert_eq!(quoted("a<b>\"\\\n\u{1}ü"), r#""a\u003cb\u003e\"\\\n\u0001ü""#);
     }

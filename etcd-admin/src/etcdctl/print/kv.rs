@@ -61,7 +61,12 @@ impl Shown for RangeResponse {
 
     fn fields(&self, style: &Printer) -> Option<String> {
         let kvs: String = self.kvs.iter().map(|kv| fields_of("", kv, style)).collect();
-        Some(format!("{}{kvs}\"More\" : {}\n\"Count\" : {}\n", header_fields(self.header.as_ref(), style), self.more, self.count))
+        Some(format!(
+            "{}{kvs}\"More\" : {}\n\"Count\" : {}\n",
+            header_fields(self.header.as_ref(), style),
+            self.more,
+            self.count
+        ))
     }
 
     fn protobuf(&self) -> Result<Vec<u8>, CtlError> {
@@ -121,7 +126,9 @@ impl Shown for DeleteRangeResponse {
 }
 
 fn delete_object(delete: &DeleteRangeResponse) -> Object {
-    with_header(delete.header.as_ref()).number("deleted", delete.deleted).objects("prev_kvs", delete.prev_kvs.iter().map(object))
+    with_header(delete.header.as_ref())
+        .number("deleted", delete.deleted)
+        .objects("prev_kvs", delete.prev_kvs.iter().map(object))
 }
 
 impl Shown for TxnResponse {
@@ -202,7 +209,8 @@ impl Shown for Watched<'_> {
             event.finish()
         };
         let response = self.0;
-        let events = if response.events.is_empty() { "null".to_owned() } else { list(response.events.iter().map(event)) };
+        let events =
+            if response.events.is_empty() { "null".to_owned() } else { list(response.events.iter().map(event)) };
         let object = Object::default()
             .object("Header", Some(header(response.header.as_ref())))
             .raw("Events", &events)

@@ -6,7 +6,8 @@ use crate::etcdctl::error::CtlError;
 use go_text::quoted;
 use prost::Message;
 use proto::etcdserverpb::{
-    LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveResponse, ResponseHeader,
+    LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveResponse,
+    ResponseHeader,
 };
 
 pub(crate) struct Granted(pub(crate) LeaseGrantResponse);
@@ -21,7 +22,8 @@ pub(crate) struct TimeToLive {
 }
 pub(crate) struct Leases(pub(crate) LeaseLeasesResponse);
 
-/// Encodes the header alone: etcdctl's own types of these responses embed the header and are no messages themselves.
+/// Encodes the header alone: etcdctl's own types of these responses embed the header and are no
+/// messages themselves.
 fn header_message(header: Option<&ResponseHeader>) -> Vec<u8> {
     header.map(Message::encode_to_vec).unwrap_or_default()
 }
@@ -94,8 +96,11 @@ impl Shown for TimeToLive {
         if response.granted_ttl == 0 && response.ttl == -1 {
             return Some(format!("lease {:016x} already expired\n", response.id).into_bytes());
         }
-        let mut out =
-            format!("lease {:016x} granted with TTL({}s), remaining({}s)", response.id, response.granted_ttl, response.ttl).into_bytes();
+        let mut out = format!(
+            "lease {:016x} granted with TTL({}s), remaining({}s)",
+            response.id, response.granted_ttl, response.ttl
+        )
+        .into_bytes();
         if self.keys {
             out.extend_from_slice(b", attached keys([");
             out.extend_from_slice(&response.keys.join(&b' '));
@@ -107,7 +112,11 @@ impl Shown for TimeToLive {
 
     fn json(&self, _: &Printer) -> Option<String> {
         let response = &self.response;
-        let keys = if response.keys.is_empty() { "null".to_owned() } else { list(response.keys.iter().map(|key| base64(key))) };
+        let keys = if response.keys.is_empty() {
+            "null".to_owned()
+        } else {
+            list(response.keys.iter().map(|key| base64(key)))
+        };
         let object = Object::default()
             .embed(&header(response.header.as_ref()))
             .raw("id", &response.id.to_string())
@@ -141,7 +150,8 @@ impl Shown for Leases {
     }
 
     fn json(&self, _: &Printer) -> Option<String> {
-        let leases = list(self.0.leases.iter().map(|lease| Object::default().raw("id", &lease.id.to_string()).finish()));
+        let leases =
+            list(self.0.leases.iter().map(|lease| Object::default().raw("id", &lease.id.to_string()).finish()));
         Some(Object::default().embed(&header(self.0.header.as_ref())).raw("leases", &leases).finish())
     }
 

@@ -102,7 +102,9 @@ impl Printer {
 pub(crate) fn say(bytes: &[u8]) -> Result<(), CtlError> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(CtlError::error(format!("write the answer: {error}"))),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CtlError::error(format!("write the answer: {error}")))
+        }
         Ok(()) | Err(_) => Ok(()),
     }
 }
@@ -138,7 +140,8 @@ fn with_header(of: Option<&ResponseHeader>) -> Object {
 
 fn header_fields(header: Option<&ResponseHeader>, style: &Printer) -> String {
     let header = header.cloned().unwrap_or_default();
-    let mut text = format!("\"ClusterID\" : {}\n\"MemberID\" : {}\n", id(header.cluster_id, style), id(header.member_id, style));
+    let mut text =
+        format!("\"ClusterID\" : {}\n\"MemberID\" : {}\n", id(header.cluster_id, style), id(header.member_id, style));
     // Some answers carry none.
     if header.revision > 0 {
         text += &format!("\"Revision\" : {}\n", header.revision);

@@ -96,9 +96,15 @@ mod tests {
         ] {
             assert_eq!(duration(Duration::from_nanos(nanoseconds)), text);
         }
-        for (bytes, text) in
-            [(0, "0 B"), (9, "9 B"), (999, "999 B"), (1_000, "1.0 kB"), (20_480, "20 kB"), (1_234_567, "1.2 MB"), (82_854_982, "83 MB")]
-        {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (9, "9 B"),
+            (999, "999 B"),
+            (1_000, "1.0 kB"),
+            (20_480, "20 kB"),
+            (1_234_567, "1.2 MB"),
+            (82_854_982, "83 MB"),
+        ] {
             assert_eq!(size(bytes), text);
         }
     }

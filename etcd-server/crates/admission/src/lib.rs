@@ -1,4 +1,5 @@
-//! May this request be asked at all? Checks that need neither order nor state; nothing was proposed when they say no.
+//! May this request be asked at all? Checks that need neither order nor state; nothing was proposed
+//! when they say no.
 //!
 //! Order of checks and answers are etcd's (server/etcdserver/api/v3rpc/key.go).
 #![forbid(unsafe_code)]

@@ -20,17 +20,21 @@ pub fn check_txn(request: &TxnRequest, operations_max: usize) -> Result<(), Inva
     Ok(())
 }
 
-/// Returns `true` if no branch changes anything. A nested transaction counts as a change even when it only reads, as in etcd.
+/// Returns `true` if no branch changes anything. A nested transaction counts as a change even when
+/// it only reads, as in etcd.
 pub fn is_read_only(request: &TxnRequest) -> bool {
     operations(request).all(|operation| matches!(operation.request, Some(Request::RequestRange(_))))
 }
 
-/// Returns `true` if every operation is content with this member's own state; a transaction without operations is.
+/// Returns `true` if every operation is content with this member's own state; a transaction without
+/// operations is.
 pub fn is_serializable(request: &TxnRequest) -> bool {
-    operations(request).all(|operation| matches!(&operation.request, Some(Request::RequestRange(range)) if range.serializable))
+    operations(request)
+        .all(|operation| matches!(&operation.request, Some(Request::RequestRange(range)) if range.serializable))
 }
 
-/// Returns the revision of every range in both branches, nested transactions included; 0 for a range at the newest revision.
+/// Returns the revision of every range in both branches, nested transactions included; 0 for a
+/// range at the newest revision.
 pub fn read_revisions(request: &TxnRequest) -> Vec<i64> {
     let mut revisions = Vec::new();
     let mut pending = vec![request];
@@ -70,7 +74,8 @@ fn check_operations(request: &TxnRequest, operations_max: usize, nesting_max: us
     Ok(())
 }
 
-/// A deleted range as this check of etcd sees it: its end is taken literally, so that an open end (`\0`) holds no key at all.
+/// A deleted range as this check of etcd sees it: its end is taken literally, so that an open end
+/// (`\0`) holds no key at all.
 struct Deleted {
     key: Bytes,
     range_end: Bytes,
@@ -95,8 +100,9 @@ impl Changed {
     }
 }
 
-/// Deletions may overlap each other, and the branches of a nested transaction may put the same keys, for only one is taken. A put of an
-/// earlier nested transaction under a deletion of a later one beside it is not found, as in etcd.
+/// Deletions may overlap each other, and the branches of a nested transaction may put the same
+/// keys, for only one is taken. A put of an earlier nested transaction under a deletion of a later
+/// one beside it is not found, as in etcd.
 fn changed_keys(operations: &[RequestOp]) -> Result<Changed, InvalidRequest> {
     let mut changed = Changed::default();
     // Deletions first, so that a put before the deletion is found as well.
@@ -137,7 +143,9 @@ mod tests {
     use proto::etcdserverpb::{PutRequest, RangeRequest};
 
     fn range(revision: i64) -> RequestOp {
-        RequestOp { request: Some(Request::RequestRange(RangeRequest { key: "k".into(), revision, ..RangeRequest::default() })) }
+        RequestOp {
+            request: Some(Request::RequestRange(RangeRequest { key: "k".into(), revision, ..RangeRequest::default() })),
+        }
     }
 
     fn put() -> RequestOp {
@@ -148,7 +156,8 @@ mod tests {
     fn read_revisions_come_from_all_branches_and_depths() {
         let inner = TxnRequest { success: vec![range(4)], failure: vec![put(), range(5)], ..TxnRequest::default() };
         let nested = RequestOp { request: Some(Request::RequestTxn(inner)) };
-        let outer = TxnRequest { success: vec![range(0), put(), nested], failure: vec![range(3)], ..TxnRequest::default() };
+        let outer =
+            TxnRequest { success: vec![range(0), put(), nested], failure: vec![range(3)], ..TxnRequest::default() };
         let mut revisions = read_revisions(&outer);
         revisions.sort_unstable();
         assert_eq!(revisions, [0, 3, 4, 5]);

@@ -1,17 +1,19 @@
-//! The Auth service. Everything but the slow part of a password is ordered like any other request, reads included.
+//! The Auth service. Everything but the slow part of a password is ordered like any other request,
+//! reads included.
 
 use crate::server::{Server, unexpected};
 use crate::status::ToStatus as _;
 use apply::{ApplyResponse, Ordered};
 use auth::{Identity, Login};
 use proto::etcdserverpb::{
-    AuthDisableRequest, AuthDisableResponse, AuthEnableRequest, AuthEnableResponse, AuthRoleAddRequest, AuthRoleAddResponse,
-    AuthRoleDeleteRequest, AuthRoleDeleteResponse, AuthRoleGetRequest, AuthRoleGetResponse, AuthRoleGrantPermissionRequest,
-    AuthRoleGrantPermissionResponse, AuthRoleListRequest, AuthRoleListResponse, AuthRoleRevokePermissionRequest,
-    AuthRoleRevokePermissionResponse, AuthStatusRequest, AuthStatusResponse, AuthUserAddRequest, AuthUserAddResponse,
-    AuthUserChangePasswordRequest, AuthUserChangePasswordResponse, AuthUserDeleteRequest, AuthUserDeleteResponse, AuthUserGetRequest,
-    AuthUserGetResponse, AuthUserGrantRoleRequest, AuthUserGrantRoleResponse, AuthUserListRequest, AuthUserListResponse,
-    AuthUserRevokeRoleRequest, AuthUserRevokeRoleResponse, AuthenticateRequest, AuthenticateResponse, InternalAuthenticateRequest,
+    AuthDisableRequest, AuthDisableResponse, AuthEnableRequest, AuthEnableResponse, AuthRoleAddRequest,
+    AuthRoleAddResponse, AuthRoleDeleteRequest, AuthRoleDeleteResponse, AuthRoleGetRequest, AuthRoleGetResponse,
+    AuthRoleGrantPermissionRequest, AuthRoleGrantPermissionResponse, AuthRoleListRequest, AuthRoleListResponse,
+    AuthRoleRevokePermissionRequest, AuthRoleRevokePermissionResponse, AuthStatusRequest, AuthStatusResponse,
+    AuthUserAddRequest, AuthUserAddResponse, AuthUserChangePasswordRequest, AuthUserChangePasswordResponse,
+    AuthUserDeleteRequest, AuthUserDeleteResponse, AuthUserGetRequest, AuthUserGetResponse, AuthUserGrantRoleRequest,
+    AuthUserGrantRoleResponse, AuthUserListRequest, AuthUserListResponse, AuthUserRevokeRoleRequest,
+    AuthUserRevokeRoleResponse, AuthenticateRequest, AuthenticateResponse, InternalAuthenticateRequest,
     InternalRaftRequest, ResponseHeader,
 };
 use replica::RequestError;
@@ -19,10 +21,16 @@ use rpc::etcdserverpb::auth_server::Auth;
 use tonic::{Request, Response, Status};
 
 impl Server {
-    /// Runs work that burns a processor for a tenth of a second, a few at a time, where it keeps no socket waiting.
+    /// Runs work that burns a processor for a tenth of a second, a few at a time, where it keeps no
+    /// socket waiting.
     async fn burn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
         let stopped = |_| Status::unavailable("etcdserver: server stopped");
-        let permit = self.hashing.clone().acquire_owned().await.map_err(|_| Status::unavailable("etcdserver: server stopped"))?;
+        let permit = self
+            .hashing
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_| Status::unavailable("etcdserver: server stopped"))?;
         tokio::task::spawn_blocking(move || {
             let done = work();
             drop(permit);
@@ -63,11 +71,18 @@ impl Server {
         loop {
             let login = self.published().auth().login(&request.name).map_err(|refusal| refusal.to_status())?;
             let auth_revision = self.check_password(login, &request.name, request.password.clone()).await?;
-            let letters = self.tokens.draw_letters().map_err(|error| Status::internal(format!("draw a token: {error}")))?;
-            let login = InternalAuthenticateRequest { name: request.name.clone(), password: String::new(), simple_token: letters.clone() };
+            let letters =
+                self.tokens.draw_letters().map_err(|error| Status::internal(format!("draw a token: {error}")))?;
+            let login = InternalAuthenticateRequest {
+                name: request.name.clone(),
+                password: String::new(),
+                simple_token: letters.clone(),
+            };
             let ordered = InternalRaftRequest { authenticate: Some(login), ..InternalRaftRequest::default() };
             let (user, token_index, revision) = match self.propose(ordered, &Identity::default()).await? {
-                Ordered { response: ApplyResponse::Authenticated { user, token_index }, revision } => (user, token_index, revision),
+                Ordered { response: ApplyResponse::Authenticated { user, token_index }, revision } => {
+                    (user, token_index, revision)
+                }
                 ordered => return Err(unexpected(&ordered)),
             };
             // The password was checked against data that has changed since: check again.
@@ -91,7 +106,11 @@ impl Server {
         }
     }
 
-    async fn names(&self, request: InternalRaftRequest, identity: &Identity) -> Result<(ResponseHeader, Vec<String>), Status> {
+    async fn names(
+        &self,
+        request: InternalRaftRequest,
+        identity: &Identity,
+    ) -> Result<(ResponseHeader, Vec<String>), Status> {
         match self.propose(request, identity).await? {
             Ordered { response: ApplyResponse::Names(names), revision } => Ok((self.header(revision), names)),
             ordered => Err(unexpected(&ordered)),
@@ -115,7 +134,10 @@ impl Auth for Server {
         ordered!(self, request, auth_enable, AuthEnableResponse)
     }
 
-    async fn auth_disable(&self, request: Request<AuthDisableRequest>) -> Result<Response<AuthDisableResponse>, Status> {
+    async fn auth_disable(
+        &self,
+        request: Request<AuthDisableRequest>,
+    ) -> Result<Response<AuthDisableResponse>, Status> {
         ordered!(self, request, auth_disable, AuthDisableResponse)
     }
 
@@ -131,7 +153,10 @@ impl Auth for Server {
         }
     }
 
-    async fn authenticate(&self, request: Request<AuthenticateRequest>) -> Result<Response<AuthenticateResponse>, Status> {
+    async fn authenticate(
+        &self,
+        request: Request<AuthenticateRequest>,
+    ) -> Result<Response<AuthenticateResponse>, Status> {
         Ok(Response::new(Self::authenticate(self, request.into_inner()).await?))
     }
 
@@ -140,7 +165,8 @@ impl Auth for Server {
         let mut request = request.into_inner();
         let no_password = request.options.is_some_and(|options| options.no_password);
         let password = std::mem::take(&mut request.password);
-        // A hash that the client made itself does not count here; etcd takes one for a change of password alone.
+        // A hash that the client made itself does not count here; etcd takes one for a change of
+        // password alone.
         request.hashed_password = if no_password { String::new() } else { self.hash(password).await? };
         let ordered = InternalRaftRequest { auth_user_add: Some(request), ..InternalRaftRequest::default() };
         let header = Some(self.done(ordered, &identity).await?);
@@ -157,35 +183,40 @@ impl Auth for Server {
         if !password.is_empty() {
             request.hashed_password = self.hash(password).await?;
         }
-        let ordered = InternalRaftRequest { auth_user_change_password: Some(request), ..InternalRaftRequest::default() };
+        let ordered =
+            InternalRaftRequest { auth_user_change_password: Some(request), ..InternalRaftRequest::default() };
         let header = Some(self.done(ordered, &identity).await?);
         Ok(Response::new(AuthUserChangePasswordResponse { header }))
     }
 
     async fn user_get(&self, request: Request<AuthUserGetRequest>) -> Result<Response<AuthUserGetResponse>, Status> {
         let identity = self.identity(request.metadata())?;
-        let ordered = InternalRaftRequest { auth_user_get: Some(request.into_inner()), ..InternalRaftRequest::default() };
+        let ordered =
+            InternalRaftRequest { auth_user_get: Some(request.into_inner()), ..InternalRaftRequest::default() };
         let (header, roles) = self.names(ordered, &identity).await?;
         Ok(Response::new(AuthUserGetResponse { header: Some(header), roles }))
     }
 
     async fn user_list(&self, request: Request<AuthUserListRequest>) -> Result<Response<AuthUserListResponse>, Status> {
         let identity = self.identity(request.metadata())?;
-        let ordered = InternalRaftRequest { auth_user_list: Some(request.into_inner()), ..InternalRaftRequest::default() };
+        let ordered =
+            InternalRaftRequest { auth_user_list: Some(request.into_inner()), ..InternalRaftRequest::default() };
         let (header, users) = self.names(ordered, &identity).await?;
         Ok(Response::new(AuthUserListResponse { header: Some(header), users }))
     }
 
     async fn role_list(&self, request: Request<AuthRoleListRequest>) -> Result<Response<AuthRoleListResponse>, Status> {
         let identity = self.identity(request.metadata())?;
-        let ordered = InternalRaftRequest { auth_role_list: Some(request.into_inner()), ..InternalRaftRequest::default() };
+        let ordered =
+            InternalRaftRequest { auth_role_list: Some(request.into_inner()), ..InternalRaftRequest::default() };
         let (header, roles) = self.names(ordered, &identity).await?;
         Ok(Response::new(AuthRoleListResponse { header: Some(header), roles }))
     }
 
     async fn role_get(&self, request: Request<AuthRoleGetRequest>) -> Result<Response<AuthRoleGetResponse>, Status> {
         let identity = self.identity(request.metadata())?;
-        let ordered = InternalRaftRequest { auth_role_get: Some(request.into_inner()), ..InternalRaftRequest::default() };
+        let ordered =
+            InternalRaftRequest { auth_role_get: Some(request.into_inner()), ..InternalRaftRequest::default() };
         match self.propose(ordered, &identity).await? {
             Ordered { response: ApplyResponse::Permissions(perm), revision } => {
                 Ok(Response::new(AuthRoleGetResponse { header: Some(self.header(revision)), perm }))
@@ -194,15 +225,24 @@ impl Auth for Server {
         }
     }
 
-    async fn user_delete(&self, request: Request<AuthUserDeleteRequest>) -> Result<Response<AuthUserDeleteResponse>, Status> {
+    async fn user_delete(
+        &self,
+        request: Request<AuthUserDeleteRequest>,
+    ) -> Result<Response<AuthUserDeleteResponse>, Status> {
         ordered!(self, request, auth_user_delete, AuthUserDeleteResponse)
     }
 
-    async fn user_grant_role(&self, request: Request<AuthUserGrantRoleRequest>) -> Result<Response<AuthUserGrantRoleResponse>, Status> {
+    async fn user_grant_role(
+        &self,
+        request: Request<AuthUserGrantRoleRequest>,
+    ) -> Result<Response<AuthUserGrantRoleResponse>, Status> {
         ordered!(self, request, auth_user_grant_role, AuthUserGrantRoleResponse)
     }
 
-    async fn user_revoke_role(&self, request: Request<AuthUserRevokeRoleRequest>) -> Result<Response<AuthUserRevokeRoleResponse>, Status> {
+    async fn user_revoke_role(
+        &self,
+        request: Request<AuthUserRevokeRoleRequest>,
+    ) -> Result<Response<AuthUserRevokeRoleResponse>, Status> {
         ordered!(self, request, auth_user_revoke_role, AuthUserRevokeRoleResponse)
     }
 
@@ -210,7 +250,10 @@ impl Auth for Server {
         ordered!(self, request, auth_role_add, AuthRoleAddResponse)
     }
 
-    async fn role_delete(&self, request: Request<AuthRoleDeleteRequest>) -> Result<Response<AuthRoleDeleteResponse>, Status> {
+    async fn role_delete(
+        &self,
+        request: Request<AuthRoleDeleteRequest>,
+    ) -> Result<Response<AuthRoleDeleteResponse>, Status> {
         ordered!(self, request, auth_role_delete, AuthRoleDeleteResponse)
     }
 

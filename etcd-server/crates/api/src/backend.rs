@@ -19,8 +19,9 @@ pub(crate) fn hash(store: &Store) -> Result<u32, Fault> {
     image::hash(&store.snapshot(), &TemporaryFile::beside(store))
 }
 
-/// Gives the file of the state as it is now to `take`, part by part, each with the bytes that follow it; stops when `take` says so.
-/// The digest comes last, and does not count among the bytes that remain.
+/// Gives the file of the state as it is now to `take`, part by part, each with the bytes that
+/// follow it; stops when `take` says so. The digest comes last, and does not count among the bytes
+/// that remain.
 pub(crate) fn stream(store: &Store, take: impl FnMut(Bytes, u64) -> bool) -> Result<(), Fault> {
     stream_snapshot(store, &store.snapshot(), Trailer::Sha256, take)
 }
@@ -56,7 +57,8 @@ impl<'a> StateFile<'a> {
         position(&self.snapshot)
     }
 
-    /// The file without a digest, part by part, until `take` says stop. It has the same bytes each time.
+    /// The file without a digest, part by part, until `take` says stop. It has the same bytes each
+    /// time.
     pub fn give(&self, mut take: impl FnMut(Bytes) -> bool) -> Result<(), Fault> {
         stream_snapshot(self.store, &self.snapshot, Trailer::Absent, |part, _| take(part))
     }
@@ -66,7 +68,12 @@ fn position(view: &impl View) -> Result<Position, Fault> {
     let number = |key| meta::read_u64(view, key).map(Option::unwrap_or_default);
     let stored = view.get(Table::Meta, meta::CONF_STATE)?.unwrap_or_default();
     let conf_state = ConfState::decode(stored).map_err(|error| Fault::corrupt("raft configuration", error))?;
-    Ok(Position { index: number(meta::APPLIED_INDEX)?, term: number(meta::APPLIED_TERM)?, conf_state, members: Membership::load(view)? })
+    Ok(Position {
+        index: number(meta::APPLIED_INDEX)?,
+        term: number(meta::APPLIED_TERM)?,
+        conf_state,
+        members: Membership::load(view)?,
+    })
 }
 
 fn stream_snapshot(
@@ -101,7 +108,8 @@ pub(crate) fn give_way() {
     }
 }
 
-/// A file without a name beside the state, made when it is first written to; it is gone when it is dropped, however the process ends.
+/// A file without a name beside the state, made when it is first written to; it is gone when it is
+/// dropped, however the process ends.
 struct TemporaryFile {
     dir: PathBuf,
     file: OnceCell<File>,

@@ -1,8 +1,11 @@
-//! The head of a gRPC call: content type, method and deadline, checked before anything of the call is read.
+//! The head of a gRPC call: content type, method and deadline, checked before anything of the call
+//! is read.
 //!
-//! The rules and texts are grpc-go's, which has two servers: the one behind a listener that serves gRPC alone or in the clear answers
-//! refusals as gRPC (internal/transport/http2_server.go, operateHeaders), the one behind a TLS listener shared with HTTP answers them as
-//! plain text (internal/transport/handler_server.go). A content type that a web page may send without asking first never runs a call.
+//! The rules and texts are grpc-go's, which has two servers: the one behind a listener that serves
+//! gRPC alone or in the clear answers refusals as gRPC (internal/transport/http2_server.go,
+//! operateHeaders), the one behind a TLS listener shared with HTTP answers them as plain text
+//! (internal/transport/handler_server.go). A content type that a web page may send without asking
+//! first never runs a call.
 
 use bytes::Bytes;
 use go_text::quoted;
@@ -20,7 +23,8 @@ const CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type
 const TIMEOUT_BYTES_MAX: usize = 9;
 /// Of tokio's timers.
 const TIMER_STEP: Duration = Duration::from_millis(2);
-/// Longer timeouts are no deadline: the timer would overflow, and the process will not live as long.
+/// Longer timeouts are no deadline: the timer would overflow, and the process will not live as
+/// long.
 const TIMEOUT_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// The message of the status of a call whose deadline has passed.
@@ -78,7 +82,8 @@ impl Refusal {
             *response.status_mut() = self.http;
             return response;
         }
-        let mut response = Response::new(Body::new(http_body_util::Full::new(Bytes::from(format!("{}\n", self.status.message())))));
+        let mut response =
+            Response::new(Body::new(http_body_util::Full::new(Bytes::from(format!("{}\n", self.status.message())))));
         *response.status_mut() = self.http;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -106,11 +111,15 @@ pub(crate) fn check(listener: Listener, method: &Method, headers: &HeaderMap) ->
     let mut timeout = None;
     for value in headers.get_all(GRPC_TIMEOUT) {
         let parsed = parse_timeout(value.as_bytes());
-        let malformed = |why| Refusal::new(StatusCode::BAD_REQUEST, Code::Internal, format!("malformed grpc-timeout: {why}"));
+        let malformed =
+            |why| Refusal::new(StatusCode::BAD_REQUEST, Code::Internal, format!("malformed grpc-timeout: {why}"));
         timeout = Some(parsed.map_err(malformed)?);
     }
     if wrong_method {
-        let why = format!("Received a HEADERS frame with :method {} which should be POST", quoted(method.as_str().as_bytes()));
+        let why = format!(
+            "Received a HEADERS frame with :method {} which should be POST",
+            quoted(method.as_str().as_bytes())
+        );
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::Internal, why));
     }
     match timeout {
@@ -201,7 +210,8 @@ mod tests {
             ("+5S", "strconv.ParseUint: parsing \"+5\": invalid syntax"),
             ("1.5S", "strconv.ParseUint: parsing \"1.5\": invalid syntax"),
         ] {
-            let (http, code, text) = refused(&Method::POST, &[("content-type", "application/grpc"), ("grpc-timeout", value)]);
+            let (http, code, text) =
+                refused(&Method::POST, &[("content-type", "application/grpc"), ("grpc-timeout", value)]);
             assert_eq!((http, code, text), (400, Code::Internal, format!("malformed grpc-timeout: {why}")));
         }
     }
@@ -209,7 +219,10 @@ mod tests {
     #[test]
     fn refuses_what_is_not_a_grpc_post() {
         let (http, code, text) = refused(&Method::POST, &[("content-type", "text/plain"), ("grpc-timeout", "x")]);
-        assert_eq!((http, code, text.as_str()), (415, Code::InvalidArgument, "invalid gRPC request content-type \"text/plain\""));
+        assert_eq!(
+            (http, code, text.as_str()),
+            (415, Code::InvalidArgument, "invalid gRPC request content-type \"text/plain\"")
+        );
         assert_eq!(refused(&Method::POST, &[]).2, "invalid gRPC request content-type \"\"");
         assert_eq!(refused(&Method::POST, &[("content-type", "application/grpcx")]).0, 415);
         assert_eq!(refused(&Method::POST, &[("content-type", "Application/grpc")]).0, 415);
@@ -218,8 +231,13 @@ mod tests {
             (http, code, text.as_str()),
             (405, Code::Internal, "Received a HEADERS frame with :method \"GET\" which should be POST")
         );
-        for accepted in ["application/grpc", "application/grpc+proto", "application/grpc;charset=utf-8", "application/grpc+"] {
-            assert!(check(Listener::Grpc, &Method::POST, &headers(&[("content-type", accepted)])).is_ok(), "{accepted}");
+        for accepted in
+            ["application/grpc", "application/grpc+proto", "application/grpc;charset=utf-8", "application/grpc+"]
+        {
+            assert!(
+                check(Listener::Grpc, &Method::POST, &headers(&[("content-type", accepted)])).is_ok(),
+                "{accepted}"
+            );
         }
     }
 }

@@ -7,8 +7,8 @@ use apply::{ApplyResponse, Ordered};
 use auth::RequestClass;
 use membership::{ConfChange, Member, Membership, may_add, may_promote, may_remove};
 use proto::etcdserverpb::{
-    self as pb, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse, MemberPromoteRequest, MemberPromoteResponse,
-    MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest, MemberUpdateResponse,
+    self as pb, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse, MemberPromoteRequest,
+    MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest, MemberUpdateResponse,
 };
 use rpc::etcdserverpb::cluster_server::Cluster;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -27,8 +27,9 @@ impl Server {
         }
     }
 
-    /// Checks a change against the members as they are known here. A member that lags may know of addresses or members that are gone, so a
-    /// refusal counts only if it is the same once everything is applied that was acknowledged before. Without a quorum the first refusal
+    /// Checks a change against the members as they are known here. A member that lags may know of
+    /// addresses or members that are gone, so a refusal counts only if it is the same once
+    /// everything is applied that was acknowledged before. Without a quorum the first refusal
     /// stands: nothing newer can be known.
     async fn check_members(&self, check: impl Fn(&Membership) -> Result<(), Status>) -> Result<(), Status> {
         let Err(refusal) = check(&self.published().members()) else { return Ok(()) };
@@ -79,11 +80,13 @@ impl Server {
             return;
         }
         let handing = async {
-            let successor = self.successor_of(own).await.ok_or_else(|| Status::unavailable("no other member answers"))?;
+            let successor =
+                self.successor_of(own).await.ok_or_else(|| Status::unavailable("no other member answers"))?;
             self.transfer_leadership_to(successor).await
         };
         let handed = tokio::time::timeout(self.replica.request_timeout(), handing).await;
-        if let Err(status) = handed.unwrap_or_else(|_| Err(Status::unavailable("the consensus thread does not answer"))) {
+        if let Err(status) = handed.unwrap_or_else(|_| Err(Status::unavailable("the consensus thread does not answer")))
+        {
             tracing::warn!(error = status.message(), "leadership transfer failed");
         }
     }
@@ -102,7 +105,8 @@ impl Server {
     pub async fn promote_member(&self, id: MemberId, token: Option<&str>) -> Result<Vec<pb::Member>, Status> {
         let change = ConfChange::Promote(id);
         let max_learners = self.settings.max_learners;
-        let check = self.check_members(|members| members.validate(&change, max_learners).map_err(|refusal| refusal.to_status()));
+        let check = self
+            .check_members(|members| members.validate(&change, max_learners).map_err(|refusal| refusal.to_status()));
         if !self.leads() {
             check.await?;
             return Ok(self.promote_at_leader(id, token).await?.iter().map(Member::to_wire).collect());
@@ -118,7 +122,9 @@ impl Server {
     /// Promotes a learner as the leader.
     async fn promote_here(&self, id: MemberId, change: ConfChange) -> Result<Vec<pb::Member>, Status> {
         if !self.in_sync(&[id]).await.contains(&id) {
-            return Err(Status::failed_precondition("etcdserver: can only promote a learner member which is in sync with leader"));
+            return Err(Status::failed_precondition(
+                "etcdserver: can only promote a learner member which is in sync with leader",
+            ));
         }
         if self.settings.strict_reconfig_check {
             self.check_members(|members| may_promote(members).map_err(|rejection| rejection.to_status())).await?;
@@ -129,22 +135,26 @@ impl Server {
     /// The learners that could be promoted now; none unless this member leads.
     pub async fn learners_in_sync(&self) -> Vec<MemberId> {
         let members = self.published().members();
-        let learners: Vec<MemberId> = members.members().filter(|member| member.is_learner).map(|member| member.id).collect();
+        let learners: Vec<MemberId> =
+            members.members().filter(|member| member.is_learner).map(|member| member.id).collect();
         if learners.is_empty() || !self.leads() { Vec::new() } else { self.in_sync(&learners).await }
     }
 
     /// Returns those of `ids` that have most of the log of this member, which is the leader.
     async fn in_sync(&self, ids: &[MemberId]) -> Vec<MemberId> {
         let progress = self.replica.progress().await;
-        let matched = |id: MemberId| progress.iter().find(|progress| progress.member == id.0).map_or(0, |progress| progress.matched);
+        let matched = |id: MemberId| {
+            progress.iter().find(|progress| progress.member == id.0).map_or(0, |progress| progress.matched)
+        };
         let own = matched(self.replica.member_id());
         ids.iter().copied().filter(|id| membership::is_ready(matched(*id), own)).collect()
     }
 
     async fn add_member(&self, peer_urls: Vec<String>, is_learner: bool) -> Result<MemberAddResponse, Status> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        // An id is made of the addresses and the second, so a member that was added and removed within this second had the same one, and
-        // its id never comes back: the next second is as good.
+        // An id is made of the addresses and the second, so a member that was added and removed
+        // within this second had the same one, and its id never comes back: the next second is as
+        // good.
         let mut refusal = None;
         for second in now..now + SECONDS_TRIED {
             let id = membership::member_id(&peer_urls, "", Some(second.cast_signed()));
@@ -158,13 +168,18 @@ impl Server {
                 added => return added,
             }
         }
-        Err(refusal.unwrap_or_else(|| Status::unavailable("etcdserver: too many members were added and removed at these addresses")))
+        Err(refusal.unwrap_or_else(|| {
+            Status::unavailable("etcdserver: too many members were added and removed at these addresses")
+        }))
     }
 
     async fn add_member_as(&self, member: Member) -> Result<MemberAddResponse, Status> {
         if self.settings.strict_reconfig_check {
             let connected = self.connected().await;
-            self.check_members(|members| may_add(members, &member, &connected).map_err(|rejection| rejection.to_status())).await?;
+            self.check_members(|members| {
+                may_add(members, &member, &connected).map_err(|rejection| rejection.to_status())
+            })
+            .await?;
         }
         let wire = member.to_wire();
         let members = self.change_members(ConfChange::Add(member)).await?;
@@ -182,16 +197,23 @@ impl Cluster for Server {
         Ok(Response::new(self.add_member(peer_urls, request.get_ref().is_learner).await?))
     }
 
-    async fn member_remove(&self, request: Request<MemberRemoveRequest>) -> Result<Response<MemberRemoveResponse>, Status> {
+    async fn member_remove(
+        &self,
+        request: Request<MemberRemoveRequest>,
+    ) -> Result<Response<MemberRemoveResponse>, Status> {
         self.must_be_root(request.metadata())?;
         let members = self.remove_member(MemberId(request.into_inner().id)).await?;
         Ok(Response::new(MemberRemoveResponse { header: Some(self.header_without_revision()), members }))
     }
 
-    async fn member_update(&self, request: Request<MemberUpdateRequest>) -> Result<Response<MemberUpdateResponse>, Status> {
+    async fn member_update(
+        &self,
+        request: Request<MemberUpdateRequest>,
+    ) -> Result<Response<MemberUpdateResponse>, Status> {
         self.must_be_root(request.metadata())?;
         let request = request.into_inner();
-        let members = self.change_members(ConfChange::Update { id: MemberId(request.id), peer_urls: request.peer_ur_ls }).await?;
+        let members =
+            self.change_members(ConfChange::Update { id: MemberId(request.id), peer_urls: request.peer_ur_ls }).await?;
         Ok(Response::new(MemberUpdateResponse { header: Some(self.header_without_revision()), members }))
     }
 
@@ -204,7 +226,10 @@ impl Cluster for Server {
         Ok(Response::new(MemberListResponse { header: Some(self.header_without_revision()), members }))
     }
 
-    async fn member_promote(&self, request: Request<MemberPromoteRequest>) -> Result<Response<MemberPromoteResponse>, Status> {
+    async fn member_promote(
+        &self,
+        request: Request<MemberPromoteRequest>,
+    ) -> Result<Response<MemberPromoteResponse>, Status> {
         self.must_be_root(request.metadata())?;
         let token = token_of(request.metadata().as_ref()).and_then(|token| token.to_str().ok()).map(str::to_owned);
         let members = self.promote_member(MemberId(request.into_inner().id), token.as_deref()).await?;

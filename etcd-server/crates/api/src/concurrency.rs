@@ -33,8 +33,8 @@ pub(crate) struct Candidate {
     pub(crate) header: Option<ResponseHeader>,
 }
 
-/// Returns `status` as etcd's in-process client passes it on: as an error without a code, unless the call itself has ended. grpc-go keeps the
-/// codes of those (status.FromContextError).
+/// Returns `status` as etcd's in-process client passes it on: as an error without a code, unless
+/// the call itself has ended. grpc-go keeps the codes of those (status.FromContextError).
 pub(crate) fn unknown(status: &Status) -> Status {
     if matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled) {
         return status.clone();
@@ -95,10 +95,17 @@ impl Server {
 
     /// Puts a key under `name` for the lease, unless it is there already. Dropping the result
     /// removes the key, and so does a caller that goes away before the put is applied.
-    pub(crate) async fn enter(&self, name: &[u8], lease: i64, value: Bytes, identity: &Identity) -> Result<Candidacy, Status> {
+    pub(crate) async fn enter(
+        &self,
+        name: &[u8],
+        lease: i64,
+        value: Bytes,
+        identity: &Identity,
+    ) -> Result<Candidacy, Status> {
         let (server, identity, name) = (self.clone(), identity.clone(), Bytes::copy_from_slice(name));
         let (entered_tx, entered) = oneshot::channel();
-        // The put is ordered whether or not its caller stays, so a task that outlives the call takes the outcome.
+        // The put is ordered whether or not its caller stays, so a task that outlives the call
+        // takes the outcome.
         tokio::spawn(async move {
             let candidate = server.put_candidate(&name, lease, value, &identity).await;
             drop(entered_tx.send(candidate.map(|candidate| Candidacy { candidate, server: Some(server), identity })));
@@ -106,7 +113,13 @@ impl Server {
         entered.await.unwrap_or_else(|_| Err(status::stopped()))
     }
 
-    async fn put_candidate(&self, name: &[u8], lease: i64, value: Bytes, identity: &Identity) -> Result<Candidate, Status> {
+    async fn put_candidate(
+        &self,
+        name: &[u8],
+        lease: i64,
+        value: Bytes,
+        identity: &Identity,
+    ) -> Result<Candidate, Status> {
         let prefix = prefix_of(name);
         let key = Bytes::from([&prefix[..], hex(lease).as_bytes()].concat());
         let put = PutRequest { key: key.clone(), value, lease, ..PutRequest::default() };
@@ -126,8 +139,8 @@ impl Server {
         Ok(Candidate { prefix, key, create_revision, found, header: response.header })
     }
 
-    /// Returns once no older key is under the name. Waits for the newest of the older keys, so that a deletion wakes one candidate only
-    /// (etcd: client/v3/concurrency/key.go, waitDeletes).
+    /// Returns once no older key is under the name. Waits for the newest of the older keys, so that
+    /// a deletion wakes one candidate only (etcd: client/v3/concurrency/key.go, waitDeletes).
     pub(crate) async fn wait_for_turn(&self, candidate: &Candidate, identity: &Identity) -> Result<(), Status> {
         loop {
             let newest_older = RangeRequest {
@@ -148,7 +161,11 @@ impl Server {
     }
 
     /// The oldest key under a name.
-    pub(crate) async fn oldest(&self, prefix: &Bytes, identity: &Identity) -> Result<(Option<ResponseHeader>, Option<KeyValue>), Status> {
+    pub(crate) async fn oldest(
+        &self,
+        prefix: &Bytes,
+        identity: &Identity,
+    ) -> Result<(Option<ResponseHeader>, Option<KeyValue>), Status> {
         let request = RangeRequest {
             key: prefix.clone(),
             range_end: prefix_end(prefix),
@@ -162,7 +179,11 @@ impl Server {
     }
 
     /// The key as it is now.
-    pub(crate) async fn lookup(&self, key: &Bytes, identity: &Identity) -> Result<(Option<ResponseHeader>, Option<KeyValue>), Status> {
+    pub(crate) async fn lookup(
+        &self,
+        key: &Bytes,
+        identity: &Identity,
+    ) -> Result<(Option<ResponseHeader>, Option<KeyValue>), Status> {
         let request = RangeRequest { key: key.clone(), ..RangeRequest::default() };
         let response = self.range(request, Caller::Known(identity)).await.map_err(|status| unknown(&status))?;
         Ok((response.header, response.kvs.into_iter().next()))
@@ -198,7 +219,8 @@ impl Drop for Candidacy {
         let identity = std::mem::take(&mut self.identity);
         drop(runtime.spawn(async move {
             let delete = DeleteRangeRequest { key: key.clone(), ..DeleteRangeRequest::default() };
-            // Only this candidate's key: a later one may have been created under the same name and lease.
+            // Only this candidate's key: a later one may have been created under the same name and
+            // lease.
             let request = TxnRequest {
                 compare: vec![created_at(key, create_revision)],
                 success: vec![operation(Request::RequestDeleteRange(delete))],

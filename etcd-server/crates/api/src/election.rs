@@ -8,11 +8,13 @@ use auth::Identity;
 use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request as Operation;
 use proto::etcdserverpb::watch_create_request::FilterType;
-use proto::etcdserverpb::{DeleteRangeRequest, PutRequest, ResponseHeader, TxnRequest, WatchCreateRequest, WatchResponse};
+use proto::etcdserverpb::{
+    DeleteRangeRequest, PutRequest, ResponseHeader, TxnRequest, WatchCreateRequest, WatchResponse,
+};
 use proto::mvccpb::event::EventType;
 use proto::v3electionpb::{
-    CampaignRequest, CampaignResponse, LeaderKey, LeaderRequest, LeaderResponse, ProclaimRequest, ProclaimResponse, ResignRequest,
-    ResignResponse,
+    CampaignRequest, CampaignResponse, LeaderKey, LeaderRequest, LeaderResponse, ProclaimRequest, ProclaimResponse,
+    ResignRequest, ResignResponse,
 };
 use rpc::v3electionpb::election_server::Election;
 use std::pin::Pin;
@@ -26,7 +28,12 @@ fn no_leader_given() -> Status {
 
 impl Server {
     /// Changes the value of a leader's key, if it still is the leader's.
-    async fn proclaim(&self, leader: &LeaderKey, value: Bytes, identity: &Identity) -> Result<Option<ResponseHeader>, Status> {
+    async fn proclaim(
+        &self,
+        leader: &LeaderKey,
+        value: Bytes,
+        identity: &Identity,
+    ) -> Result<Option<ResponseHeader>, Status> {
         let put = PutRequest { key: leader.key.clone(), value, lease: leader.lease, ..PutRequest::default() };
         let request = TxnRequest {
             compare: vec![created_at(leader.key.clone(), leader.rev)],
@@ -53,8 +60,8 @@ impl Server {
         Ok(CampaignResponse { header, leader: Some(leader) })
     }
 
-    /// Sends the leader's key, each value that it is given, and the next leader's key once it is gone (etcd:
-    /// client/v3/concurrency/election.go, observe).
+    /// Sends the leader's key, each value that it is given, and the next leader's key once it is
+    /// gone (etcd: client/v3/concurrency/election.go, observe).
     async fn observe(
         &self,
         name: &[u8],
@@ -83,19 +90,28 @@ impl Server {
     async fn wait_for_leader(&self, prefix: &Bytes, start_revision: i64) -> Result<(), Status> {
         let filters = vec![FilterType::Nodelete.into()];
         let (key, range_end) = (prefix.clone(), prefix_end(prefix));
-        let mut watch =
-            self.internal_watch(WatchCreateRequest { key, range_end, start_revision, filters, ..WatchCreateRequest::default() }).await?;
+        let mut watch = self
+            .internal_watch(WatchCreateRequest {
+                key,
+                range_end,
+                start_revision,
+                filters,
+                ..WatchCreateRequest::default()
+            })
+            .await?;
         watch.next().await.map(drop)
     }
 
-    /// Sends each value that the leader's key is given. Returns whether the client still wants more once the key is gone.
+    /// Sends each value that the leader's key is given. Returns whether the client still wants more
+    /// once the key is gone.
     async fn follow_leader(
         &self,
         key: Bytes,
         start_revision: i64,
         responses: &mpsc::Sender<Result<LeaderResponse, Status>>,
     ) -> Result<bool, Status> {
-        let mut watch = self.internal_watch(WatchCreateRequest { key, start_revision, ..WatchCreateRequest::default() }).await?;
+        let mut watch =
+            self.internal_watch(WatchCreateRequest { key, start_revision, ..WatchCreateRequest::default() }).await?;
         while let Observed::Events(WatchResponse { header, events, .. }) = watch.next().await? {
             for event in events {
                 if event.r#type() == EventType::Delete {

@@ -55,7 +55,8 @@ impl FastCall {
         }
     }
 
-    /// The hot call that a request is, whose head was checked. Anything unusual about it, such as compression, is for tonic to deal with.
+    /// The hot call that a request is, whose head was checked. Anything unusual about it, such as
+    /// compression, is for tonic to deal with.
     pub(crate) fn of(request: &Request<RecvStream>) -> Option<Self> {
         let call = match request.uri().path() {
             "/etcdserverpb.KV/Range" => Self::Range,
@@ -100,7 +101,9 @@ pub(crate) fn run(
                 }
                 Err(Unreadable::Gone) => Err(Status::cancelled("context canceled")),
                 Err(Unreadable::TooLarge(length)) => Err(too_large(length, server.settings.message_bytes_max)),
-                Err(Unreadable::Compressed) => Err(Status::internal("grpc: compressed flag set with identity or empty encoding")),
+                Err(Unreadable::Compressed) => {
+                    Err(Status::internal("grpc: compressed flag set with identity or empty encoding"))
+                }
                 Err(Unreadable::Absent) => Err(Status::unknown("EOF")),
                 Err(Unreadable::Cut) => Err(Status::unknown("unexpected EOF")),
             }
@@ -193,7 +196,11 @@ async fn send_ok(mut respond: SendResponse<Bytes>, message: ResponseBody, deadli
 }
 
 /// Ends a large response that is late, or whose client is too slow to keep its place.
-async fn within(sending: impl Future<Output = Result<(), Reason>>, place: &ResponseSlot, deadline: Option<Deadline>) -> Result<(), Reason> {
+async fn within(
+    sending: impl Future<Output = Result<(), Reason>>,
+    place: &ResponseSlot,
+    deadline: Option<Deadline>,
+) -> Result<(), Reason> {
     tokio::select! {
         biased;
         sent = sending => sent,
@@ -225,7 +232,8 @@ async fn send_part(stream: &mut SendStream<Bytes>, part: Bytes, place: &Response
     Ok(())
 }
 
-/// Sends a response part by part. The next part is read while one is sent, unless the client is slow: then that would only cost memory.
+/// Sends a response part by part. The next part is read while one is sent, unless the client is
+/// slow: then that would only cost memory.
 async fn send_parts(
     stream: &mut SendStream<Bytes>,
     head: Bytes,
@@ -343,11 +351,19 @@ mod tests {
     #[test]
     fn a_range_is_encoded_as_prost_would() {
         let header = ResponseHeader { cluster_id: 7, member_id: 8, revision: 300, raft_term: 2 };
-        let kvs: Vec<_> = (0..3).map(|n| KeyValue { key: vec![n; 3].into(), version: 1, ..KeyValue::default() }).collect();
+        let kvs: Vec<_> =
+            (0..3).map(|n| KeyValue { key: vec![n; 3].into(), version: 1, ..KeyValue::default() }).collect();
         let bare = RangeResponse { kvs: kvs.clone(), ..RangeResponse::default() };
         for (more, count) in [(false, 0), (true, 500), (false, 3)] {
-            let found = RangeResult { encoded_kvs: bare.encode_to_vec().into(), keys: 3, more, count, ..RangeResult::default() };
-            let whole = RangeResponse { header: Some(header), kvs: kvs.clone(), more, count: i64::try_from(count).unwrap() };
+            let found = RangeResult {
+                encoded_kvs: bare.encode_to_vec().into(),
+                keys: 3,
+                more,
+                count,
+                ..RangeResult::default()
+            };
+            let whole =
+                RangeResponse { header: Some(header), kvs: kvs.clone(), more, count: i64::try_from(count).unwrap() };
             assert_eq!(encode_range(header, &found), encode(&whole));
         }
     }

@@ -60,7 +60,13 @@ mod tests {
         bytes.extend([0, 0, 8, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         bytes.extend([0, 0, 1, 0, 1, 0, 0, 0, 5, 9]);
         bytes.extend([0, 0, 8, 6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        let expected = [Frame::Other, Frame::Headers { stream: 5 }, Frame::Ping { ack: false }, Frame::Data, Frame::Ping { ack: true }];
+        let expected = [
+            Frame::Other,
+            Frame::Headers { stream: 5 },
+            Frame::Ping { ack: false },
+            Frame::Data,
+            Frame::Ping { ack: true },
+        ];
         for piece in [1, 2, 7, 10, bytes.len()] {
             let (mut scanner, mut found) = (FrameScanner::of_client(), Vec::new());
             bytes.chunks(piece).for_each(|data| scanner.pass(data, |frame| found.push(frame)));

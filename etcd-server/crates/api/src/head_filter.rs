@@ -1,17 +1,21 @@
 //! Request heads that the h2 crate would not accept, changed on their way to it.
 //!
-//! The crate parses `:authority` as part of a URI and resets a call whose authority is none; gRPC servers take anything there, and clients
-//! send `#initially=[http://127.0.0.1:2379]`, `%2Ftmp%2Fetcd.sock`, lists, blanks and nothing. It also resets a call with a `te` other than
-//! `trailers`. So an authority that it would not take is replaced by one of the same length, an empty one becomes an ordinary field, and such a
-//! `te` gets a meaningless name.
+//! The crate parses `:authority` as part of a URI and resets a call whose authority is none; gRPC
+//! servers take anything there, and clients send `#initially=[http://127.0.0.1:2379]`,
+//! `%2Ftmp%2Fetcd.sock`, lists, blanks and nothing. It also resets a call with a `te` other than
+//! `trailers`. So an authority that it would not take is replaced by one of the same length, an
+//! empty one becomes an ordinary field, and such a `te` gets a meaningless name.
 //!
-//! This needs no table of header fields: names and values keep their decoded lengths, so an entry that the client's encoder puts into its table
-//! has the same size on both sides, and later requests that refer to it mean the changed field. Most clients send the field once in a
-//! connection and refer to it from then on, so almost every head passes as it is; looking at one takes some twenty nanoseconds.
+//! This needs no table of header fields: names and values keep their decoded lengths, so an entry
+//! that the client's encoder puts into its table has the same size on both sides, and later
+//! requests that refer to it mean the changed field. Most clients send the field once in a
+//! connection and refer to it from then on, so almost every head passes as it is; looking at one
+//! takes some twenty nanoseconds.
 //!
-//! Left as they are: a name that refers to an entry of the client's table, which encoders do not use where the fixed table has the name; an empty
-//! authority before other pseudo-fields, which must come first; a field that only a CONTINUATION frame holds; a frame that would grow beyond the
-//! frame size.
+//! Left as they are: a name that refers to an entry of the client's table, which encoders do not
+//! use where the fixed table has the name; an empty authority before other pseudo-fields, which
+//! must come first; a field that only a CONTINUATION frame holds; a frame that would grow beyond
+//! the frame size.
 
 use crate::huffman;
 use bytes::{Buf as _, BytesMut};
@@ -115,8 +119,8 @@ fn changed_frame(head: &[u8; FRAME_HEAD_BYTES], flags: u8, payload: &[u8]) -> Op
     Some(frame)
 }
 
-/// The header block with changed fields; `None` if nothing is to be changed. Stops where the block is cut or malformed, which is for h2 to
-/// judge.
+/// The header block with changed fields; `None` if nothing is to be changed. Stops where the block
+/// is cut or malformed, which is for h2 to judge.
 fn changed_block(block: &[u8]) -> Option<Vec<u8>> {
     let mut out: Option<Vec<u8>> = None;
     let (mut at, mut copied) = (0, 0);
@@ -228,7 +232,11 @@ impl Field {
 fn begins_with_pseudo_field(block: &[u8]) -> bool {
     let Some(field) = Field::read(block) else { return false };
     let spelled_out = field.value_at > 0 && field.index == 0;
-    if spelled_out { block.get(field.name_at + 1) == Some(&b':') } else { (1..=PSEUDO_INDEX_MAX).contains(&field.index) }
+    if spelled_out {
+        block.get(field.name_at + 1) == Some(&b':')
+    } else {
+        (1..=PSEUDO_INDEX_MAX).contains(&field.index)
+    }
 }
 
 /// Returns an integer behind the bits of its first byte, and the number of its bytes.
@@ -327,7 +335,11 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for HeadFilter<I> {
         Pin::new(&mut self.io).poll_write(cx, data)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write_vectored(cx, parts)
     }
 
@@ -366,10 +378,18 @@ mod tests {
         // Plain, and `a b` in Huffman's code.
         for (value, stand_in) in [(&b"\x03#=["[..], &b"\x03aaa"[..]), (&[0x83, 0x1a, 0x91, 0xff], b"\x03aaa")] {
             for kind in [0x40, 0x00, 0x10] {
-                let names = [vec![kind | 1], [&[kind][..], AUTHORITY_NAMES[0]].concat(), [&[kind][..], AUTHORITY_NAMES[1]].concat()];
+                let names = [
+                    vec![kind | 1],
+                    [&[kind][..], AUTHORITY_NAMES[0]].concat(),
+                    [&[kind][..], AUTHORITY_NAMES[1]].concat(),
+                ];
                 for name in names {
                     let (sent, expected) = ([&name[..], value].concat(), [&name[..], stand_in].concat());
-                    assert_eq!(changed_block(&block(&[&sent, b"\x84"])), Some(block(&[&expected, b"\x84"])), "{sent:x?}");
+                    assert_eq!(
+                        changed_block(&block(&[&sent, b"\x84"])),
+                        Some(block(&[&expected, b"\x84"])),
+                        "{sent:x?}"
+                    );
                 }
             }
         }
@@ -383,14 +403,19 @@ mod tests {
         let renamed = block(&[b"\x40\x0ax-authorit\x00", b"\x40\x01x\x01y"]);
         assert_eq!(changed_block(&block(&[b"\x41\x00", b"\x40\x01x\x01y"])), Some(renamed));
         for pseudo in [&b"\x84"[..], b"\x04\x01/", b"\x00\x05:path\x01/"] {
-            assert_eq!(changed_block(&block(&[b"\x41\x00", pseudo])), None, "a regular field may not come before a pseudo-field");
+            assert_eq!(
+                changed_block(&block(&[b"\x41\x00", pseudo])),
+                None,
+                "a regular field may not come before a pseudo-field"
+            );
         }
     }
 
     #[test]
     fn leaves_other_fields_as_they_are() {
         let te = [&[0x40][..], TE_NAMES[1], TRAILERS[1]].concat();
-        let authority = [&[0x41, 0x8c][..], &[0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff]].concat();
+        let authority =
+            [&[0x41, 0x8c][..], &[0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff]].concat();
         let unchanged: [&[u8]; 6] =
             [b"\xbe", b"\x40\x01a\x01b", &te, b"\x00\x02te\x08trailers", b"\x3f\xe1\x1f\x41\x09localhost", &authority];
         for field in unchanged {

@@ -37,7 +37,12 @@ impl Server {
 
     /// Reports to health checks from now on that this member does not serve, because it stops.
     pub fn stop_serving(&self) {
-        tracing::warn!(service = "", status = "NOT_SERVING", reason = "the member stops", "grpc service status changed");
+        tracing::warn!(
+            service = "",
+            status = "NOT_SERVING",
+            reason = "the member stops",
+            "grpc service status changed"
+        );
         self.health.set_serving(false);
     }
 }
@@ -69,6 +74,8 @@ impl Health for Server {
             let stream = tokio_stream::once(Ok(unknown)).chain(futures::stream::pending());
             return Ok(Response::new(Box::pin(stream)));
         }
-        Ok(Response::new(Box::pin(WatchStream::new(self.health.serving.subscribe()).map(|serving| Ok(response(serving))))))
+        Ok(Response::new(Box::pin(
+            WatchStream::new(self.health.serving.subscribe()).map(|serving| Ok(response(serving))),
+        )))
     }
 }

@@ -1,10 +1,10 @@
 //! gRPC straight on HTTP/2: one task serves a connection and all its small requests.
 //!
-//! The RPC layer is the largest cost of a small request, so the hot unary calls (`fast_path.rs`) bypass
-//! tonic: their futures are polled by the connection's own task, which first takes all requests
-//! that have arrived, then lets all of them run, then writes all their responses in one go. Every
-//! other call is passed to the tonic routes in a task of its own, over a body that follows flow
-//! control.
+//! The RPC layer is the largest cost of a small request, so the hot unary calls (`fast_path.rs`)
+//! bypass tonic: their futures are polled by the connection's own task, which first takes all
+//! requests that have arrived, then lets all of them run, then writes all their responses in one
+//! go. Every other call is passed to the tonic routes in a task of its own, over a body that
+//! follows flow control.
 //!
 //! The h2 crate would refuse two things from honest clients: heads with an `:authority` that is no
 //! URI's ([`crate::head_filter`]); many small messages on one stream, for which its budget is set
@@ -41,18 +41,22 @@ const STREAM_WINDOW_BYTES: u32 = 512 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 /// The smallest gRPC message is an empty one: a flag and a length.
 const MESSAGE_BYTES_MIN: usize = 5;
-/// The charge of h2 for a DATA frame that was received and not read yet, less the bytes of the frame.
+/// The charge of h2 for a DATA frame that was received and not read yet, less the bytes of the
+/// frame.
 const FRAME_CHARGE_BYTES: usize = 256;
-/// Charges beyond which h2 ends the connection (GOAWAY ENHANCE_YOUR_CALM, too_many_data_frames). A client that has used up the window with the
-/// smallest messages, each in a frame of its own, is just within it; h2's own value, half the window, cuts off clients with 10,000 leases.
-/// It bounds the memory that frames smaller than any message can take.
-const DATA_FRAME_BUDGET: usize = CONNECTION_WINDOW_BYTES as usize / MESSAGE_BYTES_MIN * (FRAME_CHARGE_BYTES - MESSAGE_BYTES_MIN);
+/// Charges beyond which h2 ends the connection (GOAWAY ENHANCE_YOUR_CALM, too_many_data_frames). A
+/// client that has used up the window with the smallest messages, each in a frame of its own, is
+/// just within it; h2's own value, half the window, cuts off clients with 10,000 leases. It bounds
+/// the memory that frames smaller than any message can take.
+const DATA_FRAME_BUDGET: usize =
+    CONNECTION_WINDOW_BYTES as usize / MESSAGE_BYTES_MIN * (FRAME_CHARGE_BYTES - MESSAGE_BYTES_MIN);
 /// Bytes that are read of a request that was refused early.
 const DRAINED_BYTES_MAX: usize = 16 << 20;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of answers that wait in a connection because its client does not read.
 const SEND_BUFFER_BYTES: usize = 1 << 20;
-/// Streams that a client may reset before we have looked at them, and that we may reset for its errors (rapid reset floods).
+/// Streams that a client may reset before we have looked at them, and that we may reset for its
+/// errors (rapid reset floods).
 const PENDING_RESET_STREAMS_MAX: usize = 2000;
 const LOCAL_RESET_STREAMS_MAX: usize = 1024;
 
@@ -104,10 +108,13 @@ where
         .max_local_error_reset_streams(Some(LOCAL_RESET_STREAMS_MAX));
     let streams = OpenStreams::default();
     let io = PingGuard::new(HeadFilter::new(io), settings.client_ping_interval_min, streams.clone());
-    let Ok(handshake) = tokio::time::timeout(HANDSHAKE_TIMEOUT, builder.handshake::<_, Bytes>(io)).await else { return Ok(()) };
+    let Ok(handshake) = tokio::time::timeout(HANDSHAKE_TIMEOUT, builder.handshake::<_, Bytes>(io)).await else {
+        return Ok(());
+    };
     let share = ConnectionShare::default();
     let server = server.on_connection(share.clone());
-    let mut served = Served { connection: handshake?, running: FuturesUnordered::new(), server, routes, web, streams, share };
+    let mut served =
+        Served { connection: handshake?, running: FuturesUnordered::new(), server, routes, web, streams, share };
     let pings = served.connection.ping_pong();
     let alive = std::pin::pin!(stays_alive(pings, settings));
     let (mut stop, mut end) = (std::pin::pin!(stop), std::pin::pin!(end));
@@ -122,7 +129,8 @@ where
             ending = true;
             served.connection.abrupt_shutdown(h2::Reason::NO_ERROR);
         }
-        // A client that gave no sign of life is gone: dropping the connection ends all that it asked for.
+        // A client that gave no sign of life is gone: dropping the connection ends all that it
+        // asked for.
         if alive.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
@@ -133,7 +141,9 @@ where
 
 /// Completes when the client has failed to answer a ping in time.
 async fn stays_alive(pings: Option<h2::PingPong>, settings: Http2Settings) {
-    let (Some(mut pings), Some(interval)) = (pings, settings.ping_interval) else { return std::future::pending().await };
+    let (Some(mut pings), Some(interval)) = (pings, settings.ping_interval) else {
+        return std::future::pending().await;
+    };
     loop {
         tokio::time::sleep(interval).await;
         let pong = tokio::time::timeout(settings.ping_timeout, pings.ping(h2::Ping::opaque()));
@@ -214,8 +224,14 @@ fn is_call(headers: &HeaderMap) -> bool {
 }
 
 /// Hands a call to the services, and their response back.
-async fn forward(mut routes: ObservedRoutes, request: Request<RecvStream>, mut respond: SendResponse<Bytes>, deadline: Option<Deadline>) {
-    let mut request = request.map(|stream| Body::new(RequestBody { stream: Some(stream), data_done: false, drain: None }));
+async fn forward(
+    mut routes: ObservedRoutes,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    deadline: Option<Deadline>,
+) {
+    let mut request =
+        request.map(|stream| Body::new(RequestBody { stream: Some(stream), data_done: false, drain: None }));
     answer_as_asked(request.headers_mut());
     // A client that resets its stream while nothing is answered ends the call.
     let response = tokio::select! {
@@ -230,7 +246,8 @@ async fn forward(mut routes: ObservedRoutes, request: Request<RecvStream>, mut r
 /// dropped, within bounds: a stream that is reset meanwhile loses the response in many clients.
 async fn serve_web(web: Web, request: Request<RecvStream>, mut respond: SendResponse<Bytes>, open: OpenStream) {
     let (unread_tx, unread) = oneshot::channel();
-    let request = request.map(|stream| Body::new(RequestBody { stream: Some(stream), data_done: false, drain: Some(unread_tx) }));
+    let request =
+        request.map(|stream| Body::new(RequestBody { stream: Some(stream), data_done: false, drain: Some(unread_tx) }));
     let response = tokio::select! {
         response = web(request) => response,
         _ = std::future::poll_fn(|cx| respond.poll_reset(cx)) => return,
@@ -244,7 +261,12 @@ async fn serve_web(web: Web, request: Request<RecvStream>, mut respond: SendResp
 }
 
 /// Sends a refusal and reads the rest of the request, within bounds.
-async fn refuse(response: Response<Body>, request: Request<RecvStream>, respond: SendResponse<Bytes>, open: OpenStream) {
+async fn refuse(
+    response: Response<Body>,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+    open: OpenStream,
+) {
     send_response(response, respond, None).await;
     drain(request.into_body()).await;
     drop(open);
@@ -266,7 +288,8 @@ async fn drain(mut stream: RecvStream) {
     drop(tokio::time::timeout(DRAIN_TIMEOUT, draining).await);
 }
 
-/// Sends a response whose body comes in parts, as fast as the client takes it, until the deadline of its call.
+/// Sends a response whose body comes in parts, as fast as the client takes it, until the deadline
+/// of its call.
 async fn send_response(response: Response<Body>, mut respond: SendResponse<Bytes>, deadline: Option<Deadline>) {
     let (parts, mut body) = response.into_parts();
     let response = Response::from_parts(parts, ());
@@ -294,11 +317,13 @@ async fn send_response(response: Response<Body>, mut respond: SendResponse<Bytes
             return;
         }
     }
-    // A body that ended without trailers ends the stream here; one with trailers has ended it already.
+    // A body that ended without trailers ends the stream here; one with trailers has ended it
+    // already.
     drop(stream.send_data(Bytes::new(), true));
 }
 
-/// An answer is compressed when its request was, as etcd's gRPC library does it, and not because the client could read that.
+/// An answer is compressed when its request was, as etcd's gRPC library does it, and not because
+/// the client could read that.
 fn answer_as_asked(headers: &mut HeaderMap) {
     const ACCEPTED: &str = "grpc-accept-encoding";
     if headers.get("grpc-encoding").is_some_and(|encoding| encoding == "gzip") {
@@ -348,8 +373,13 @@ pub(crate) async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes) -
     Ok(())
 }
 
-/// A whole answer that may be larger than the client's window: sent in the background of the connection when it does not fit at once.
-pub(crate) async fn send_message(stream: &mut SendStream<Bytes>, message: Bytes, trailers: HeaderMap) -> Result<(), h2::Error> {
+/// A whole answer that may be larger than the client's window: sent in the background of the
+/// connection when it does not fit at once.
+pub(crate) async fn send_message(
+    stream: &mut SendStream<Bytes>,
+    message: Bytes,
+    trailers: HeaderMap,
+) -> Result<(), h2::Error> {
     send_data(stream, message).await?;
     stream.send_trailers(trailers)
 }

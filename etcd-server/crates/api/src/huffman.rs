@@ -1,6 +1,8 @@
-//! Strings of header blocks in Huffman's code (RFC 7541, section 5.2 and appendix B), decoded bit by bit: few strings are looked at.
+//! Strings of header blocks in Huffman's code (RFC 7541, section 5.2 and appendix B), decoded bit
+//! by bit: few strings are looked at.
 //!
-//! The code is canonical: codes of one length are consecutive numbers in the order of their symbols, so the lengths say everything.
+//! The code is canonical: codes of one length are consecutive numbers in the order of their
+//! symbols, so the lengths say everything.
 
 /// Length of the code of each byte, in bits.
 #[rustfmt::skip]
@@ -31,7 +33,8 @@ const CODES: Codes = codes();
 
 #[expect(clippy::cast_possible_truncation, reason = "there are 256 symbols")]
 const fn codes() -> Codes {
-    let mut codes = Codes { first: [0; LENGTH_MAX + 1], count: [0; LENGTH_MAX + 1], start: [0; LENGTH_MAX + 1], symbols: [0; 256] };
+    let mut codes =
+        Codes { first: [0; LENGTH_MAX + 1], count: [0; LENGTH_MAX + 1], start: [0; LENGTH_MAX + 1], symbols: [0; 256] };
     let (mut length, mut next, mut placed) = (1, 0, 0);
     while length <= LENGTH_MAX {
         next <<= 1;

@@ -31,7 +31,9 @@ impl Server {
     pub(crate) fn identify<'a>(&self, caller: Caller<'a>) -> Result<Cow<'a, Identity>, Status> {
         match caller {
             Caller::Known(identity) => Ok(Cow::Borrowed(identity)),
-            Caller::Claimed(headers) => self.identity_of(headers).map(Cow::Owned).map_err(|refusal| refusal.to_status()),
+            Caller::Claimed(headers) => {
+                self.identity_of(headers).map(Cow::Owned).map_err(|refusal| refusal.to_status())
+            }
         }
     }
 
@@ -54,7 +56,8 @@ impl Server {
         self.tokens.identity_of(token, store.auth_revision(), self.replica.clock().now())
     }
 
-    /// The user that the connection's certificate names. A gateway's own certificate is not its clients' (CVE-2018-16886).
+    /// The user that the connection's certificate names. A gateway's own certificate is not its
+    /// clients' (CVE-2018-16886).
     fn certified(&self, headers: &HeaderMap, auth_revision: u64) -> Identity {
         match &self.common_name {
             Some(name) if !headers.contains_key(GATEWAY_ACCEPT) => Identity::new(&**name, auth_revision),
@@ -72,7 +75,11 @@ impl Server {
     /// Returns the identity if it is root. An identity that no longer exists has no permission.
     pub(crate) fn must_be_root(&self, metadata: &MetadataMap) -> Result<Identity, Status> {
         self.permitted(metadata, RequestClass::Root).map_err(|status| {
-            if status.code() == Code::FailedPrecondition { auth::AuthError::PermissionDenied.to_status() } else { status }
+            if status.code() == Code::FailedPrecondition {
+                auth::AuthError::PermissionDenied.to_status()
+            } else {
+                status
+            }
         })
     }
 

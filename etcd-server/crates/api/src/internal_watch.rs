@@ -1,6 +1,8 @@
-//! Watches that calls of this server wait on: Lock and Campaign for the deletion of a key, Observe for changes.
+//! Watches that calls of this server wait on: Lock and Campaign for the deletion of a key, Observe
+//! for changes.
 //!
-//! They go through the same hub as clients' watches, so a write wakes only the calls that wait for its key.
+//! They go through the same hub as clients' watches, so a write wakes only the calls that wait for
+//! its key.
 
 use crate::Server;
 use crate::status;
@@ -40,13 +42,20 @@ impl Server {
         Ok(OwnWatch { server: self.clone(), responses })
     }
 
-    /// Returns once a deletion of `key` at `start_revision` or later has been published, or when that revision has been compacted.
+    /// Returns once a deletion of `key` at `start_revision` or later has been published, or when
+    /// that revision has been compacted.
     pub(crate) async fn wait_for_deletion(&self, key: Bytes, start_revision: i64) -> Result<(), Status> {
-        let request = WatchCreateRequest { key, start_revision, filters: vec![FilterType::Noput.into()], ..WatchCreateRequest::default() };
+        let request = WatchCreateRequest {
+            key,
+            start_revision,
+            filters: vec![FilterType::Noput.into()],
+            ..WatchCreateRequest::default()
+        };
         let mut watch = self.internal_watch(request).await?;
         loop {
             match watch.next().await? {
-                Observed::Events(response) if !response.events.iter().any(|event| event.r#type() == EventType::Delete) => {}
+                Observed::Events(response)
+                    if !response.events.iter().any(|event| event.r#type() == EventType::Delete) => {}
                 Observed::Events(_) | Observed::Compacted => return Ok(()),
             }
         }
@@ -60,7 +69,8 @@ impl OwnWatch {
     /// Unavailable when the member stops.
     pub(crate) async fn next(&mut self) -> Result<Observed, Status> {
         loop {
-            let output = std::future::poll_fn(|context| self.responses.poll_next(context)).await.ok_or_else(status::stopped)?;
+            let output =
+                std::future::poll_fn(|context| self.responses.poll_next(context)).await.ok_or_else(status::stopped)?;
             let header = self.server.watch_header();
             let mut encoded = Vec::with_capacity(output.encoded_len(header));
             output.encode_into(header, &mut encoded);

@@ -1,6 +1,8 @@
-//! Renewals of leases, in batches: all requests that wait on a stream are renewed together, behind one barrier, and forwarded together.
+//! Renewals of leases, in batches: all requests that wait on a stream are renewed together, behind
+//! one barrier, and forwarded together.
 //!
-//! A client that keeps thousands of leases on one stream is answered in a few rounds instead of one round for each lease.
+//! A client that keeps thousands of leases on one stream is answered in a few rounds instead of one
+//! round for each lease.
 
 use crate::Server;
 use auth::{Access, Identity};
@@ -9,7 +11,8 @@ use lease::Renewal;
 use otlp::{CallSpan, ChildSpan};
 use peer::lease_batch::LEASES_MAX;
 use proto::etcdserverpb::{
-    InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, ResponseHeader,
+    InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
+    ResponseHeader,
 };
 use std::time::Duration;
 use telemetry::metrics::StreamApi;
@@ -38,8 +41,8 @@ struct Waiting {
 }
 
 impl Server {
-    /// Renews a lease and returns its time to live; zero if it does not exist. Permission was checked by the member that the client is
-    /// connected to.
+    /// Renews a lease and returns its time to live; zero if it does not exist. Permission was
+    /// checked by the member that the client is connected to.
     pub async fn renew(&self, id: LeaseId) -> Result<i64, Status> {
         loop {
             if let [Some(ttl)] = self.renew_round(&[id]).await?[..] {
@@ -49,11 +52,13 @@ impl Server {
         }
     }
 
-    /// Renews leases here, or at the leader, and returns their times to live in the same order; zero for a lease that does not exist, `None`
-    /// for one to be renewed again: its revoke is under way, or leadership moves.
+    /// Renews leases here, or at the leader, and returns their times to live in the same order;
+    /// zero for a lease that does not exist, `None` for one to be renewed again: its revoke is
+    /// under way, or leadership moves.
     ///
-    /// A later leader does not know of a renewal here and lets the lease run out earlier, and every leader passes a barrier: only a member
-    /// that has led in one term from the renewal until behind the barrier may promise that the lease lives.
+    /// A later leader does not know of a renewal here and lets the lease run out earlier, and every
+    /// leader passes a barrier: only a member that has led in one term from the renewal until
+    /// behind the barrier may promise that the lease lives.
     pub async fn renew_round(&self, ids: &[LeaseId]) -> Result<Vec<Option<i64>>, Status> {
         let Some(term) = self.leading_term() else {
             return match self.renew_at_leader(ids).await {
@@ -81,8 +86,12 @@ impl Server {
         let stale = |(renewed, recorded): (&Option<Renewed>, &Option<bool>)| {
             renewed.is_some_and(|renewed| renewed.reset_checkpoint || *recorded == Some(true))
         };
-        let checkpointed: Vec<LeaseId> =
-            ids.iter().zip(renewed.iter().zip(&recorded)).filter(|(_, state)| stale(*state)).map(|(id, _)| *id).collect();
+        let checkpointed: Vec<LeaseId> = ids
+            .iter()
+            .zip(renewed.iter().zip(&recorded))
+            .filter(|(_, state)| stale(*state))
+            .map(|(id, _)| *id)
+            .collect();
         if !checkpointed.is_empty() {
             self.forget_checkpoints(&checkpointed).await?;
         }
@@ -157,7 +166,8 @@ impl Server {
         }
     }
 
-    /// The requests that have arrived. Waits for the first one, but not for long while others are to be renewed again.
+    /// The requests that have arrived. Waits for the first one, but not for long while others are
+    /// to be renewed again.
     async fn next_requests(
         &self,
         requests: &mut Streaming<LeaseKeepAliveRequest>,

@@ -16,8 +16,8 @@ use mvcc::{RangeOptions, RangeResult, ReadPoint};
 use prost::Message as _;
 use proto::etcdserverpb::response_op::Response as OpResponse;
 use proto::etcdserverpb::{
-    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, InternalRaftRequest, PutRequest, PutResponse,
-    RangeRequest, RangeResponse, RangeStreamResponse, TxnRequest, TxnResponse,
+    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, InternalRaftRequest, PutRequest,
+    PutResponse, RangeRequest, RangeResponse, RangeStreamResponse, TxnRequest, TxnResponse,
 };
 use replica::Replica;
 use rpc::etcdserverpb::kv_server::Kv;
@@ -76,7 +76,11 @@ fn range_text(request: &RangeRequest, found: Option<(i64, usize, usize)>) -> Rea
         response = format!("range_response_count:{keys} size:{bytes}");
         detail += &format!("response_count:{keys}; response_revision:{revision}; ");
     }
-    ReadText { request: request_text::message("etcdserverpb.RangeRequest", &request.encode_to_vec()), response, detail: detail + "}" }
+    ReadText {
+        request: request_text::message("etcdserverpb.RangeRequest", &request.encode_to_vec()),
+        response,
+        detail: detail + "}",
+    }
 }
 
 /// A transaction that only reads, for the log.
@@ -101,9 +105,13 @@ impl Server {
         self.admit_range(&request)?;
         let _span = spans::range("range", &request);
         let mut times = ReadTimes::begin();
-        let found = self.find_range(&request, caller, &mut times, async |_| self.read_range(&request, None).await).await;
+        let found =
+            self.find_range(&request, caller, &mut times, async |_| self.read_range(&request, None).await).await;
         self.observer.read_decided(RequestKind::Range, times, found.as_ref().err(), || {
-            range_text(&request, found.as_ref().ok().map(|(revision, found)| (*revision, found.keys, found.encoded_kvs.len())))
+            range_text(
+                &request,
+                found.as_ref().ok().map(|(revision, found)| (*revision, found.keys, found.encoded_kvs.len())),
+            )
         });
         let (revision, found) = found?;
         let mut response = found.into_response().map_err(|fault| self.faulted(fault))?;
@@ -116,8 +124,11 @@ impl Server {
         self.admit_range(request)?;
         let _span = spans::range("range", request);
         let mut times = ReadTimes::begin();
-        let found =
-            self.find_range(request, caller, &mut times, async |identity| self.read_or_measure_range(request, identity).await).await;
+        let found = self
+            .find_range(request, caller, &mut times, async |identity| {
+                self.read_or_measure_range(request, identity).await
+            })
+            .await;
         self.observer.read_decided(RequestKind::Range, times, found.as_ref().err(), || {
             range_text(request, found.as_ref().ok().map(RangeRead::figures))
         });
@@ -171,13 +182,14 @@ impl Server {
         let begun = Instant::now();
         let mut options = RangeOptions::new(request);
         options.bytes_max = bytes_max;
-        let small =
-            options.range.as_single().is_some() || (reads_no_more_than_limit(request) && (1..=INLINE_KEYS_MAX).contains(&request.limit));
+        let small = options.range.as_single().is_some()
+            || (reads_no_more_than_limit(request) && (1..=INLINE_KEYS_MAX).contains(&request.limit));
         let read = move |point: &ReadPoint, store: &Store| Ok((point.current, point.range(store, &options)?));
-        // A range that is read whole may be of any size: a few at a time, so that others keep their processors.
+        // A range that is read whole may be of any size: a few at a time, so that others keep their
+        // processors.
         let turn = if small || reads_no_more_than_limit(request) { None } else { Some(turn(&self.whole_reads).await?) };
-        let (revision, found) =
-            if small { self.replica.read(read) } else { off_thread(&self.replica, read).await }.map_err(|fault| self.faulted(fault))?;
+        let (revision, found) = if small { self.replica.read(read) } else { off_thread(&self.replica, read).await }
+            .map_err(|fault| self.faulted(fault))?;
         drop(turn);
         self.observer.range_read(found.is_ok(), begun.elapsed());
         Ok((revision, found.map_err(|refusal| refusal.to_status())?))
@@ -197,8 +209,9 @@ impl Server {
         match self.propose(request, &identity).await? {
             Ordered { response: ApplyResponse::Put(mut response), revision } => {
                 response.header = Some(self.header(revision));
-                self.observer
-                    .write_decided("put", begun, || format!("{{key:{}; response_revision:{revision}; }}", String::from_utf8_lossy(&key)));
+                self.observer.write_decided("put", begun, || {
+                    format!("{{key:{}; response_revision:{revision}; }}", String::from_utf8_lossy(&key))
+                });
                 Ok(response)
             }
             ordered => Err(unexpected(&ordered)),
@@ -206,7 +219,11 @@ impl Server {
     }
 
     /// Orders a deletion.
-    pub(crate) async fn delete_range(&self, request: DeleteRangeRequest, caller: Caller<'_>) -> Result<DeleteRangeResponse, Status> {
+    pub(crate) async fn delete_range(
+        &self,
+        request: DeleteRangeRequest,
+        caller: Caller<'_>,
+    ) -> Result<DeleteRangeResponse, Status> {
         admission::check_delete_range(&request).map_err(|rejection| rejection.to_status())?;
         let (key, range_end) = (request.key.clone(), request.range_end.clone());
         let _span = spans::delete_range(&request);
@@ -245,7 +262,9 @@ impl Server {
         match self.propose(request, &identity).await? {
             Ordered { response: ApplyResponse::Txn(mut response), revision } => {
                 response.header = Some(self.header(revision));
-                self.observer.write_decided("transaction", begun, || format!("{{read_only:false; response_revision:{revision}; }}"));
+                self.observer.write_decided("transaction", begun, || {
+                    format!("{{read_only:false; response_revision:{revision}; }}")
+                });
                 Ok(response)
             }
             ordered => Err(unexpected(&ordered)),
@@ -262,7 +281,8 @@ impl Server {
     /// the branch that is not taken counts as well: the branch is not known before the transaction
     /// is ordered.
     async fn check_reads_of_txn(&self, txn: &TxnRequest, identity: &Identity) -> Result<(), Status> {
-        let keeps_reads = self.published().members().cluster_version().is_some_and(|version| version >= KEEPS_READS_SINCE);
+        let keeps_reads =
+            self.published().members().cluster_version().is_some_and(|version| version >= KEEPS_READS_SINCE);
         let revisions = if keeps_reads { Vec::new() } else { admission::read_revisions(txn) };
         if revisions.is_empty() {
             return Ok(());
@@ -288,7 +308,9 @@ impl Server {
         }
         let request = Arc::new(request);
         let read = self.read_txn(&request, caller).await;
-        self.observer.read_decided(RequestKind::ReadonlyTxn, times, read.as_ref().err(), || txn_text(&request, read.as_ref().ok()));
+        self.observer.read_decided(RequestKind::ReadonlyTxn, times, read.as_ref().err(), || {
+            txn_text(&request, read.as_ref().ok())
+        });
         read
     }
 
@@ -346,7 +368,8 @@ impl Server {
     }
 }
 
-/// Returns `true` if a range stops at its limit: an order other than by key, and filters by revision, need every key of the range.
+/// Returns `true` if a range stops at its limit: an order other than by key, and filters by
+/// revision, need every key of the range.
 fn reads_no_more_than_limit(request: &RangeRequest) -> bool {
     is_by_key(request) && revision_filters(request) == [0; 4]
 }
@@ -402,7 +425,8 @@ impl Kv for Server {
         let identity = self.identity(&metadata)?;
         self.published().auth().check_range(&identity, &request).map_err(|refusal| refusal.to_status())?;
         let span = spans::range("range_streaming", &request);
-        // One part is on its way while the next is read; a client that does not read stops the reading.
+        // One part is on its way while the next is read; a client that does not read stops the
+        // reading.
         let (parts, stream) = mpsc::channel(1);
         let server = self.clone();
         tokio::spawn(async move {
@@ -420,7 +444,10 @@ impl Kv for Server {
         Ok(counted(Self::put(self, request, Caller::Claimed(metadata.as_ref())).await?, ResponseCounts::default()))
     }
 
-    async fn delete_range(&self, request: Request<DeleteRangeRequest>) -> Result<Response<DeleteRangeResponse>, Status> {
+    async fn delete_range(
+        &self,
+        request: Request<DeleteRangeRequest>,
+    ) -> Result<Response<DeleteRangeResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         let response = Self::delete_range(self, request, Caller::Claimed(metadata.as_ref())).await?;
         let counts = ResponseCounts { count: response.deleted, ..ResponseCounts::default() };
@@ -453,7 +480,8 @@ fn check_streamable(request: &RangeRequest) -> Result<(), Status> {
 }
 
 impl Server {
-    /// Sends a range in parts of a bounded size, all at one revision; the last part carries header, count and whether there is more.
+    /// Sends a range in parts of a bounded size, all at one revision; the last part carries header,
+    /// count and whether there is more.
     async fn stream_range(
         &self,
         request: RangeRequest,
@@ -492,7 +520,8 @@ impl Server {
     }
 }
 
-/// Parts grow until they are about as large as the largest request, and shrink when they are much larger.
+/// Parts grow until they are about as large as the largest request, and shrink when they are much
+/// larger.
 fn next_chunk(keys: i64, bytes: usize, request_bytes_max: usize) -> i64 {
     if bytes < request_bytes_max / 2 {
         keys.saturating_mul(2)

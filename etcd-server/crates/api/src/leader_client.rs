@@ -29,13 +29,15 @@ impl Server {
         self.leading_term().is_some()
     }
 
-    /// The term that this member leads in; nothing when it does not. It led all the while between two looks that see the same term.
+    /// The term that this member leads in; nothing when it does not. It led all the while between
+    /// two looks that see the same term.
     pub(crate) fn leading_term(&self) -> Option<u64> {
         let raft_status = self.published().raft_status();
         (raft_status.role == Role::Leader).then_some(raft_status.term)
     }
 
-    /// Asks the leader at each of its addresses until one of them knows; each failure is looked at by `give_up`.
+    /// Asks the leader at each of its addresses until one of them knows; each failure is looked at
+    /// by `give_up`.
     async fn ask_leader<T, F>(
         &self,
         mut request: impl FnMut(Target) -> F,
@@ -72,8 +74,8 @@ impl Server {
         })
     }
 
-    /// Has the leader renew leases; the result is as that of [`Server::renew_round`]. A leader that does not know our endpoint for batches,
-    /// which is an etcd member, is sent single requests.
+    /// Has the leader renew leases; the result is as that of [`Server::renew_round`]. A leader that
+    /// does not know our endpoint for batches, which is an etcd member, is sent single requests.
     pub(crate) async fn renew_at_leader(&self, leases: &[LeaseId]) -> Result<Vec<Option<i64>>, Status> {
         let ids: Vec<i64> = leases.iter().map(|lease| lease.0).collect();
         let timeout = self.replica.request_timeout();
@@ -91,7 +93,8 @@ impl Server {
             }
             self.leader_without_batches.store(leader, Ordering::Relaxed);
         }
-        let singly = futures::stream::iter(ids).map(async |id| self.renew_one_at_leader(id).await.map(|ttl| Some(ttl.unwrap_or(0))));
+        let singly = futures::stream::iter(ids)
+            .map(async |id| self.renew_one_at_leader(id).await.map(|ttl| Some(ttl.unwrap_or(0))));
         singly.buffered(SINGLE_RENEWALS_MAX).try_collect().await
     }
 
@@ -105,7 +108,11 @@ impl Server {
     }
 
     /// Requests the remaining time of a lease from the leader; `None` if there is no such lease.
-    pub(crate) async fn time_to_live_at_leader(&self, lease: i64, keys: bool) -> Result<Option<LeaseTimeToLiveResponse>, Status> {
+    pub(crate) async fn time_to_live_at_leader(
+        &self,
+        lease: i64,
+        keys: bool,
+    ) -> Result<Option<LeaseTimeToLiveResponse>, Status> {
         let timeout = self.replica.request_timeout();
         let told = self.ask_leader(
             |target| async move { ask::time_to_live(&target, lease, keys, timeout).await },
@@ -119,8 +126,12 @@ impl Server {
         let timeout = self.replica.request_timeout();
         let refusal = |error: &PeerCallError| match error {
             PeerCallError::Refused { status, .. } if status.as_u16() == 404 => Some(member_not_found()),
-            PeerCallError::Refused { status, text, .. } if status.as_u16() == 412 => Some(Status::failed_precondition(text.clone())),
-            PeerCallError::Refused { status, .. } if status.as_u16() == 408 => Some(Status::unavailable("etcdserver: request timed out")),
+            PeerCallError::Refused { status, text, .. } if status.as_u16() == 412 => {
+                Some(Status::failed_precondition(text.clone()))
+            }
+            PeerCallError::Refused { status, .. } if status.as_u16() == 408 => {
+                Some(Status::unavailable("etcdserver: request timed out"))
+            }
             PeerCallError::Refused { .. }
             | PeerCallError::Request { .. }
             | PeerCallError::Identity { .. }
@@ -132,10 +143,15 @@ impl Server {
     /// Returns the status of a refused request: a timeout names a lost connection where there was
     /// one.
     pub(crate) fn refused(&self, refused: &RequestError) -> Status {
-        if *refused == RequestError::TimedOut && self.lost_connection() { status::connection_lost() } else { refused.to_status() }
+        if *refused == RequestError::TimedOut && self.lost_connection() {
+            status::connection_lost()
+        } else {
+            refused.to_status()
+        }
     }
 
-    /// Returns `true` if the leader, or as leader a majority, was not reached all the while, as a request saw it that has just timed out.
+    /// Returns `true` if the leader, or as leader a majority, was not reached all the while, as a
+    /// request saw it that has just timed out.
     fn lost_connection(&self) -> bool {
         let Some(begun) = Instant::now().checked_sub(self.replica.request_timeout()) else { return false };
         let (own, leader) = (self.replica.member_id(), MemberId(self.published().raft_status().leader));
@@ -149,12 +165,14 @@ impl Server {
     pub(crate) async fn connected(&self) -> Connected {
         let own = self.replica.member_id();
         let streams = self.transport.active();
-        let steadily = |id: &MemberId| *id == own || streams.get(id).is_some_and(|since| since.elapsed() >= HEALTH_INTERVAL);
+        let steadily =
+            |id: &MemberId| *id == own || streams.get(id).is_some_and(|since| since.elapsed() >= HEALTH_INTERVAL);
         let active: BTreeSet<MemberId> = match self.recently_active().await {
             Some(active) => active.into_iter().map(MemberId).chain([own]).collect(),
             None => streams.keys().copied().chain([own]).collect(),
         };
-        // The leader is connected to us by having answered; others must have been there for a while.
+        // The leader is connected to us by having answered; others must have been there for a
+        // while.
         Connected { steadily: active.iter().filter(|id| steadily(id)).copied().collect(), now: active }
     }
 
@@ -167,15 +185,23 @@ impl Server {
         self.transport.ask(leader, request, |_| {}).await
     }
 
-    /// The members that have acknowledged something to this member, the leader, lately; itself among them.
+    /// The members that have acknowledged something to this member, the leader, lately; itself
+    /// among them.
     pub async fn active_members(&self) -> Vec<u64> {
         let progress = self.replica.progress().await;
         progress.into_iter().filter(|progress| progress.recently_active).map(|progress| progress.member).collect()
     }
 }
 
-/// Returns `true` if a member has reached its leader without a break, or a majority if it leads itself.
-fn reaches_since(since: Instant, own: MemberId, leader: MemberId, voters: &[MemberId], active: &BTreeMap<MemberId, Instant>) -> bool {
+/// Returns `true` if a member has reached its leader without a break, or a majority if it leads
+/// itself.
+fn reaches_since(
+    since: Instant,
+    own: MemberId,
+    leader: MemberId,
+    voters: &[MemberId],
+    active: &BTreeMap<MemberId, Instant>,
+) -> bool {
     let reached = |id: &MemberId| *id == own || active.get(id).is_some_and(|begun| *begun <= since);
     if leader == own { voters.iter().filter(|id| reached(id)).count() > voters.len() / 2 } else { reached(&leader) }
 }

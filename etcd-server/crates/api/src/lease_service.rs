@@ -8,8 +8,9 @@ use apply::{ApplyResponse, Ordered};
 use auth::{Access, AuthStore, Identity, RequestClass};
 use bytes::Bytes;
 use proto::etcdserverpb::{
-    InternalRaftRequest, LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseLeasesRequest,
-    LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseStatus, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
+    InternalRaftRequest, LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
+    LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseStatus,
+    LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
 };
 use rpc::etcdserverpb::lease_server::Lease;
 use std::pin::Pin;
@@ -23,7 +24,11 @@ const NO_TTL: i64 = -1;
 
 impl Server {
     /// Orders a grant; without an id one is drawn.
-    pub(crate) async fn lease_grant(&self, mut request: LeaseGrantRequest, identity: &Identity) -> Result<LeaseGrantResponse, Status> {
+    pub(crate) async fn lease_grant(
+        &self,
+        mut request: LeaseGrantRequest,
+        identity: &Identity,
+    ) -> Result<LeaseGrantResponse, Status> {
         while request.id == 0 {
             request.id = (self.replica.next_id() & (u64::MAX >> 1)).cast_signed();
         }
@@ -42,15 +47,20 @@ impl Server {
     /// Orders a revoke.
     pub(crate) async fn lease_revoke(&self, id: i64, identity: &Identity) -> Result<LeaseRevokeResponse, Status> {
         let _span = spans::lease("lease_revoke", id);
-        let request = InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id }), ..InternalRaftRequest::default() };
+        let request =
+            InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id }), ..InternalRaftRequest::default() };
         match self.propose(request, identity).await? {
-            Ordered { response: ApplyResponse::Done, revision } => Ok(LeaseRevokeResponse { header: Some(self.header(revision)) }),
+            Ordered { response: ApplyResponse::Done, revision } => {
+                Ok(LeaseRevokeResponse { header: Some(self.header(revision)) })
+            }
             ordered => Err(unexpected(&ordered)),
         }
     }
 
     async fn lease_keys(&self, id: LeaseId) -> Result<Vec<Bytes>, Status> {
-        off_thread(&self.replica, move |_, store| lease::stored_keys(store, id)).await.map_err(|fault| self.faulted(fault))
+        off_thread(&self.replica, move |_, store| lease::stored_keys(store, id))
+            .await
+            .map_err(|fault| self.faulted(fault))
     }
 
     /// Catches up before a permission check: a member that lags knows neither all keys of a lease
@@ -60,7 +70,12 @@ impl Server {
     }
 
     /// Checks access to all keys of a lease; root needs none, so the keys are not even read.
-    pub(crate) async fn check_lease_keys(&self, id: LeaseId, access: Access, identity: &Identity) -> Result<(), Status> {
+    pub(crate) async fn check_lease_keys(
+        &self,
+        id: LeaseId,
+        access: Access,
+        identity: &Identity,
+    ) -> Result<(), Status> {
         let store = self.published().auth();
         if may_everything(&store, identity) {
             return Ok(());
@@ -70,7 +85,11 @@ impl Server {
         store.check_keys(identity, access, &keys).map_err(|refusal| refusal.to_status())
     }
 
-    async fn time_to_live(&self, request: LeaseTimeToLiveRequest, identity: &Identity) -> Result<LeaseTimeToLiveResponse, Status> {
+    async fn time_to_live(
+        &self,
+        request: LeaseTimeToLiveRequest,
+        identity: &Identity,
+    ) -> Result<LeaseTimeToLiveResponse, Status> {
         let id = LeaseId(request.id);
         if request.keys {
             self.catch_up_for(identity).await?;
@@ -115,7 +134,13 @@ impl Server {
             return if leads { Ok(None) } else { Err(leader_changed()) };
         };
         let keys = if keys { self.lease_keys(id).await? } else { Vec::new() };
-        Ok(Some(LeaseTimeToLiveResponse { header: None, id: id.0, ttl: found.remaining_seconds, granted_ttl: found.granted_seconds, keys }))
+        Ok(Some(LeaseTimeToLiveResponse {
+            header: None,
+            id: id.0,
+            ttl: found.remaining_seconds,
+            granted_ttl: found.granted_seconds,
+            keys,
+        }))
     }
 
     async fn leases(&self, identity: &Identity) -> Result<LeaseLeasesResponse, Status> {
@@ -144,7 +169,10 @@ impl Lease for Server {
         Ok(Response::new(Self::lease_grant(self, request.into_inner(), &identity).await?))
     }
 
-    async fn lease_revoke(&self, request: Request<LeaseRevokeRequest>) -> Result<Response<LeaseRevokeResponse>, Status> {
+    async fn lease_revoke(
+        &self,
+        request: Request<LeaseRevokeRequest>,
+    ) -> Result<Response<LeaseRevokeResponse>, Status> {
         let identity = self.permitted(request.metadata(), RequestClass::Authenticated)?;
         Ok(Response::new(Self::lease_revoke(self, request.into_inner().id, &identity).await?))
     }
@@ -171,12 +199,18 @@ impl Lease for Server {
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 
-    async fn lease_time_to_live(&self, request: Request<LeaseTimeToLiveRequest>) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
+    async fn lease_time_to_live(
+        &self,
+        request: Request<LeaseTimeToLiveRequest>,
+    ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
         let identity = self.identity(request.metadata())?;
         Ok(Response::new(self.time_to_live(request.into_inner(), &identity).await?))
     }
 
-    async fn lease_leases(&self, request: Request<LeaseLeasesRequest>) -> Result<Response<LeaseLeasesResponse>, Status> {
+    async fn lease_leases(
+        &self,
+        request: Request<LeaseLeasesRequest>,
+    ) -> Result<Response<LeaseLeasesResponse>, Status> {
         let identity = self.identity(request.metadata())?;
         Ok(Response::new(self.leases(&identity).await?))
     }

@@ -3,7 +3,10 @@
 //! They decide nothing: admission and auth decide what is permitted, apply decides the effect.
 //! Every refusal becomes a status in one place, [`status`].
 
-#![expect(clippy::wildcard_enum_match_arm, reason = "an answer of another kind than asked for is one case, whichever it is")]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an answer of another kind than asked for is one case, whichever it is"
+)]
 
 mod auth_service;
 pub mod backend;

@@ -32,7 +32,8 @@ impl Lock for Server {
         let (metadata, _, request) = request.into_parts();
         let delete = DeleteRangeRequest { key: request.key, ..DeleteRangeRequest::default() };
         // The request is checked before the caller, as a deletion's is.
-        let deleted = self.delete_range(delete, Caller::Claimed(metadata.as_ref())).await.map_err(|status| unknown(&status))?;
+        let deleted =
+            self.delete_range(delete, Caller::Claimed(metadata.as_ref())).await.map_err(|status| unknown(&status))?;
         Ok(Response::new(UnlockResponse { header: deleted.header }))
     }
 }

@@ -11,9 +11,9 @@ use consensus::Role;
 use proto::etcdserverpb::alarm_request::AlarmAction;
 use proto::etcdserverpb::downgrade_request::DowngradeAction;
 use proto::etcdserverpb::{
-    AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, DefragmentResponse, DowngradeInfo, DowngradeRequest, DowngradeResponse,
-    HashKvRequest, HashKvResponse, HashRequest, HashResponse, InternalRaftRequest, MoveLeaderRequest, MoveLeaderResponse, SnapshotRequest,
-    SnapshotResponse, StatusRequest, StatusResponse,
+    AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, DefragmentResponse, DowngradeInfo, DowngradeRequest,
+    DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse, InternalRaftRequest,
+    MoveLeaderRequest, MoveLeaderResponse, SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse,
 };
 use proto::membershippb::DowngradeInfoSetRequest;
 use rpc::etcdserverpb::maintenance_server::Maintenance;
@@ -33,7 +33,8 @@ impl Server {
     /// Raises the NOSPACE alarm for this member; that it is raised already is no news.
     pub async fn raise_no_space(&self) {
         let own = self.replica.member_id().0;
-        let is_raised = self.published().alarms().of(AlarmType::Nospace.into()).iter().any(|alarm| alarm.member_id == own);
+        let is_raised =
+            self.published().alarms().of(AlarmType::Nospace.into()).iter().any(|alarm| alarm.member_id == own);
         // Many requests may find the quota used up at once.
         if !self.no_space_told.swap(true, Ordering::Relaxed) && !is_raised {
             tracing::error!("the quota is used up: raising the NOSPACE alarm");
@@ -88,7 +89,10 @@ impl Server {
             is_learner: self.is_learner(),
             storage_version: self.storage_version(),
             db_size_quota: self.quota_backend_bytes(),
-            downgrade_info: Some(DowngradeInfo { enabled: downgrade.enabled, target_version: downgrade.target_version.clone() }),
+            downgrade_info: Some(DowngradeInfo {
+                enabled: downgrade.enabled,
+                target_version: downgrade.target_version.clone(),
+            }),
         }
     }
 
@@ -103,8 +107,10 @@ impl Server {
             });
         }
         let begun = Instant::now();
-        let hashed =
-            off_thread(&self.replica, move |point, store| Ok((point.current, mvcc::hash_kv(point, &store.snapshot(), revision)?))).await;
+        let hashed = off_thread(&self.replica, move |point, store| {
+            Ok((point.current, mvcc::hash_kv(point, &store.snapshot(), revision)?))
+        })
+        .await;
         let (current, hashed) = hashed.map_err(|fault| self.faulted(fault))?;
         self.observer.metrics().mvcc.hash_by_revision.record(begun.elapsed());
         let hashed = hashed.map_err(|refusal| refusal.to_status())?;
@@ -116,7 +122,8 @@ impl Server {
         })
     }
 
-    /// Hands leadership over and waits until `target` leads, for as long as raft tries (etcd: an election timeout and a heartbeat).
+    /// Hands leadership over and waits until `target` leads, for as long as raft tries (etcd: an
+    /// election timeout and a heartbeat).
     pub(crate) async fn transfer_leadership_to(&self, target: types::MemberId) -> Result<(), Status> {
         let begun = Instant::now();
         let (leader, own) = (types::MemberId(self.published().raft_status().leader), self.replica.member_id());
@@ -139,20 +146,25 @@ impl Server {
     }
 
     async fn downgrade(&self, request: &DowngradeRequest) -> Result<DowngradeResponse, Status> {
-        let action = DowngradeAction::try_from(request.action).map_err(|_| Status::unknown("etcdserver: unknown method"))?;
+        let action =
+            DowngradeAction::try_from(request.action).map_err(|_| Status::unknown("etcdserver: unknown method"))?;
         self.barrier().await?;
         let members = self.published().members();
         let version = members.cluster_version().map(membership::Version::as_cluster).unwrap_or_default();
         let validated = || {
-            membership::validate_downgrade(&request.version, members.cluster_version(), members.downgrade()).map_err(|rejection| {
-                tracing::warn!(error = %rejection, "reject downgrade request");
-                rejection.to_status()
-            })
+            membership::validate_downgrade(&request.version, members.cluster_version(), members.downgrade()).map_err(
+                |rejection| {
+                    tracing::warn!(error = %rejection, "reject downgrade request");
+                    rejection.to_status()
+                },
+            )
         };
         let set = match action {
             DowngradeAction::Validate => validated().map(|_| None)?,
             DowngradeAction::Enable => Some(DowngradeInfoSetRequest { enabled: true, ver: validated()?.to_string() }),
-            DowngradeAction::Cancel if members.downgrade().enabled => Some(DowngradeInfoSetRequest { enabled: false, ver: String::new() }),
+            DowngradeAction::Cancel if members.downgrade().enabled => {
+                Some(DowngradeInfoSetRequest { enabled: false, ver: String::new() })
+            }
             DowngradeAction::Cancel => {
                 // etcd reports success all the same.
                 tracing::warn!(error = "no inflight downgrade", "failed to cancel downgrade");
@@ -169,7 +181,8 @@ impl Server {
 
 /// As etcd's status prints an alarm.
 fn alarm_text(alarm: &proto::etcdserverpb::AlarmMember) -> String {
-    let kind = AlarmType::try_from(alarm.alarm).map_or_else(|_| alarm.alarm.to_string(), |kind| kind.as_str_name().to_owned());
+    let kind =
+        AlarmType::try_from(alarm.alarm).map_or_else(|_| alarm.alarm.to_string(), |kind| kind.as_str_name().to_owned());
     if alarm.member_id == 0 { format!("alarm:{kind}") } else { format!("memberID:{} alarm:{kind}", alarm.member_id) }
 }
 
@@ -242,7 +255,11 @@ impl Maintenance for Server {
                 let bytes = blob.len();
                 let whole = *total_bytes.get_or_insert(remaining_bytes + blob.len() as u64);
                 if whole == remaining_bytes + blob.len() as u64 {
-                    tracing::info!(total_bytes = whole, storage_version = version, "sending database snapshot to client");
+                    tracing::info!(
+                        total_bytes = whole,
+                        storage_version = version,
+                        "sending database snapshot to client"
+                    );
                 }
                 let part = SnapshotResponse { header: None, remaining_bytes, blob, version: version.clone() };
                 let taken = runtime.block_on(async {
@@ -262,7 +279,12 @@ impl Maintenance for Server {
             if sent.is_ok() {
                 let total_bytes = total_bytes.unwrap_or_default();
                 let took = begun.elapsed();
-                tracing::info!(total_bytes, ?took, storage_version = version, "successfully sent database snapshot to client");
+                tracing::info!(
+                    total_bytes,
+                    ?took,
+                    storage_version = version,
+                    "successfully sent database snapshot to client"
+                );
             }
             if let Err(fault) = sent {
                 tracing::error!(error = %fault, "failed to send snapshot");
@@ -270,7 +292,8 @@ impl Maintenance for Server {
             }
         };
         let spawned = std::thread::Builder::new().name("backup".to_owned()).spawn(send);
-        spawned.map_err(|error| Status::resource_exhausted(format!("etcdserver: failed to start a backup: {error}")))?;
+        spawned
+            .map_err(|error| Status::resource_exhausted(format!("etcdserver: failed to start a backup: {error}")))?;
         // The last part of a stream that was cut off has no room in the channel.
         let end = futures::stream::once(async move { cut.load(Ordering::Relaxed).then(|| Err(too_many_requests())) });
         let end = futures::StreamExt::filter_map(end, std::future::ready);

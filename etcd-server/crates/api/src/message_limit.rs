@@ -1,6 +1,8 @@
-//! The largest message a client may send, refused with the words of etcd's gRPC library, which tonic's differ from.
+//! The largest message a client may send, refused with the words of etcd's gRPC library, which
+//! tonic's differ from.
 //!
-//! A gRPC body is a row of messages, each behind a flag and its length (5 bytes). Only these are looked at; the bytes go on untouched.
+//! A gRPC body is a row of messages, each behind a flag and its length (5 bytes). Only these are
+//! looked at; the bytes go on untouched.
 
 use crate::http2::PREFIX_BYTES;
 use crate::status::too_large;
@@ -13,7 +15,8 @@ use tonic::Status;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A request body that fails at the prefix of a message above the limit, before the message itself has come.
+/// A request body that fails at the prefix of a message above the limit, before the message itself
+/// has come.
 #[derive(Debug)]
 pub(crate) struct LimitedBody<B> {
     inner: B,

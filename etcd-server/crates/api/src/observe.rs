@@ -81,9 +81,11 @@ impl Observer {
         }
     }
 
-    /// A stream of `api` broke because of `status`. Counts it unless the client, or the connection to it, is the cause.
+    /// A stream of `api` broke because of `status`. Counts it unless the client, or the connection
+    /// to it, is the cause.
     pub(crate) fn receive_failed(&self, api: StreamApi, status: &Status) {
-        let by_client = matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded) || std::error::Error::source(status).is_some();
+        let by_client = matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded)
+            || std::error::Error::source(status).is_some();
         if !by_client {
             tracing::warn!(error = %status, "failed to receive {} request from gRPC stream", api.request_name());
             self.metrics.network.stream_failed(StreamHalf::Receive, api);
@@ -113,7 +115,9 @@ impl Observer {
 /// Adds up operations on keys as etcd does: more than one of them is a transaction.
 pub fn count_operations(metrics: &Metrics, operations: Operations) {
     let mvcc = &metrics.mvcc;
-    for (counter, count) in [(&mvcc.range, operations.ranges), (&mvcc.put, operations.puts), (&mvcc.delete, operations.deletes)] {
+    for (counter, count) in
+        [(&mvcc.range, operations.ranges), (&mvcc.put, operations.puts), (&mvcc.delete, operations.deletes)]
+    {
         if count > 0 {
             counter.inc_by(count);
         }
@@ -190,7 +194,8 @@ pub struct Received {
 }
 
 impl Received {
-    /// Keeps a part of the body if the log may want to show the request. Bounded by the largest request.
+    /// Keeps a part of the body if the log may want to show the request. Bounded by the largest
+    /// request.
     pub(crate) fn keep(&self, part: &Bytes) {
         if let Some(parts) = &self.parts {
             parts.lock().push(part.clone());
@@ -270,7 +275,8 @@ impl Call {
         self.handled_with(code, "", Described::Nothing);
     }
 
-    /// The call is over, with the message of its status, and with a response that the log may describe.
+    /// The call is over, with the message of its status, and with a response that the log may
+    /// describe.
     pub(crate) fn handled_with(mut self, code: Code, message: &str, response: Described<'_>) {
         self.end(code, message, response);
     }

@@ -1,8 +1,10 @@
-//! The services behind a counter: a tower layer that finds the messages in the bodies of requests and answers.
+//! The services behind a counter: a tower layer that finds the messages in the bodies of requests
+//! and answers.
 //!
-//! Messages are found by their frames (a flag, four bytes of length), so unary calls and streams are the same to it, and nothing is
-//! decoded. The code of a call is read from its trailers, or from its headers when nothing but them is sent. A call ends at its deadline
-//! (`grpc-timeout`), and all that is done for it ends with it.
+//! Messages are found by their frames (a flag, four bytes of length), so unary calls and streams
+//! are the same to it, and nothing is decoded. The code of a call is read from its trailers, or
+//! from its headers when nothing but them is sent. A call ends at its deadline (`grpc-timeout`),
+//! and all that is done for it ends with it.
 
 use crate::call_head::{self, Deadline};
 use crate::observe::{Call, Observer, Received};
@@ -69,7 +71,8 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         // A path that is no RPC is answered "unimplemented" and counted nowhere, as with etcd.
         let deadline = call_head::deadline_of(request.headers());
-        let mut call = Method::from_path(request.uri().path()).map(|method| self.started(method, request.headers()).until(deadline));
+        let mut call = Method::from_path(request.uri().path())
+            .map(|method| self.started(method, request.headers()).until(deadline));
         let received = call.as_mut().map(Call::receiving);
         let request = request.map(|body| ReceivedBody { body, frames: Frames::default(), received });
         ObservedFuture { answering: Some(self.routes.call(request)), call, deadline: Timer::new(deadline) }

@@ -71,7 +71,8 @@ impl Strikes {
     }
 }
 
-/// A connection whose client's pings are counted. It ends in an error after one too many, and says goodbye before.
+/// A connection whose client's pings are counted. It ends in an error after one too many, and says
+/// goodbye before.
 #[derive(Debug)]
 pub(crate) struct PingGuard<I> {
     io: I,
@@ -86,7 +87,14 @@ impl<I> PingGuard<I> {
     /// Guards a connection of which nothing was read yet.
     pub(crate) fn new(io: I, interval: Duration, streams: OpenStreams) -> Self {
         let strikes = Strikes { interval, last_ping: None, strikes: 0, forgiven: false };
-        Self { io, received: FrameScanner::of_client(), sent: FrameScanner::of_server(), strikes, streams, last_stream: 0 }
+        Self {
+            io,
+            received: FrameScanner::of_client(),
+            sent: FrameScanner::of_server(),
+            strikes,
+            streams,
+            last_stream: 0,
+        }
     }
 
     /// Returns `true` if there was a ping too many.
@@ -108,7 +116,12 @@ impl<I> PingGuard<I> {
 
     fn goodbye(&self) -> Vec<u8> {
         let length = u8::try_from(8 + REASON.len()).unwrap_or(8);
-        let go_away = [&[0, 0, length, 7, 0, 0, 0, 0, 0][..], &self.last_stream.to_be_bytes(), &ENHANCE_YOUR_CALM.to_be_bytes(), REASON];
+        let go_away = [
+            &[0, 0, length, 7, 0, 0, 0, 0, 0][..],
+            &self.last_stream.to_be_bytes(),
+            &ENHANCE_YOUR_CALM.to_be_bytes(),
+            REASON,
+        ];
         go_away.concat()
     }
 }
@@ -120,7 +133,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for PingGuard<I> {
         if !self.look_at_received(&buffer.filled()[before..]) {
             return Poll::Ready(Ok(()));
         }
-        // Said only between two frames, and once: a socket that has no room for it belongs to a client that does not listen.
+        // Said only between two frames, and once: a socket that has no room for it belongs to a
+        // client that does not listen.
         if self.sent.is_between_frames() {
             let goodbye = self.goodbye();
             let said = Pin::new(&mut self.io).poll_write(cx, &goodbye)?;
@@ -140,7 +154,11 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for PingGuard<I> {
         Poll::Ready(Ok(written))
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, parts))?;
         let mut left = written;
         for part in parts {

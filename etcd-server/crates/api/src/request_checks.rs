@@ -23,7 +23,8 @@ const CLIENT_API_VERSION: &str = "client-api-version";
 /// The header of a client that prefers an error to waiting for a leader.
 const HAS_LEADER: &str = "hasleader";
 /// The calls that a learner serves.
-const OF_LEARNERS: [&str; 3] = ["/etcdserverpb.Maintenance/Status", "/etcdserverpb.KV/Range", "/etcdserverpb.Maintenance/Snapshot"];
+const OF_LEARNERS: [&str; 3] =
+    ["/etcdserverpb.Maintenance/Status", "/etcdserverpb.KV/Range", "/etcdserverpb.Maintenance/Snapshot"];
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -85,7 +86,8 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Either<Ready<Result<Response<Body>, Infallible>>, <Routes as Service<Request<LimitedBody<B>>>>::Future>;
+    type Future =
+        Either<Ready<Result<Response<Body>, Infallible>>, <Routes as Service<Request<LimitedBody<B>>>>::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         <Routes as Service<Request<LimitedBody<B>>>>::poll_ready(&mut self.routes, cx)
@@ -93,7 +95,9 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let path = request.uri().path();
-        let Some(method) = Method::from_path(path) else { return Either::Left(ready(Ok(unknown_method(path).into_http()))) };
+        let Some(method) = Method::from_path(path) else {
+            return Either::Left(ready(Ok(unknown_method(path).into_http())));
+        };
         if let Err(status) = self.server.check_call(request.uri().path(), request.headers()) {
             return Either::Left(ready(Ok(status.into_http())));
         }

@@ -46,8 +46,9 @@ pub(crate) fn shows_content(method: Method) -> bool {
     matches!(method, Method::Range | Method::Put | Method::DeleteRange | Method::Txn)
 }
 
-/// Returns the code that a call is counted with when its client breaks it off. The handlers of some streams return the failed sending
-/// as an error of their own in etcd, which makes its code Unknown.
+/// Returns the code that a call is counted with when its client breaks it off. The handlers of some
+/// streams return the failed sending as an error of their own in etcd, which makes its code
+/// Unknown.
 pub(crate) fn code_when_abandoned(method: Method) -> Code {
     if matches!(method, Method::RangeStream | Method::Snapshot) { Code::Unknown } else { Code::Cancelled }
 }
@@ -66,7 +67,13 @@ fn signed(bytes: impl TryInto<i64>) -> i64 {
 impl RequestStats {
     pub(crate) fn of(method: Method, request: &Bytes, sent_bytes: u64, response: Described<'_>) -> Self {
         if !shows_content(method) {
-            return Self { request_count: -1, request_bytes: -1, response_count: -1, response_bytes: -1, content: String::new() };
+            return Self {
+                request_count: -1,
+                request_bytes: -1,
+                response_count: -1,
+                response_bytes: -1,
+                content: String::new(),
+            };
         }
         let counts = counts(method, response);
         let mut stats = Self {
@@ -79,7 +86,8 @@ impl RequestStats {
         match method {
             Method::Put => {
                 stats.request_count = 1;
-                stats.content = PutRequest::decode(request.clone()).map(|put| request_text::put_request(&put)).unwrap_or_default();
+                stats.content =
+                    PutRequest::decode(request.clone()).map(|put| request_text::put_request(&put)).unwrap_or_default();
             }
             // A transaction that failed has no branch, so there is nothing to count.
             Method::Txn => match (TxnRequest::decode(request.clone()), counts) {
@@ -134,15 +142,15 @@ fn counts(method: Method, response: Described<'_>) -> Option<ResponseCounts> {
         Described::Encoded(encoded) => encoded,
     };
     match method {
-        Method::Txn => {
-            TxnResponse::decode(encoded).ok().map(|txn| ResponseCounts { succeeded: txn.succeeded, ..ResponseCounts::default() })
-        }
-        Method::DeleteRange => {
-            DeleteRangeResponse::decode(encoded).ok().map(|deleted| ResponseCounts { count: deleted.deleted, ..ResponseCounts::default() })
-        }
-        Method::Range => {
-            RangeResponse::decode(encoded).ok().map(|range| ResponseCounts { count: range.count, ..ResponseCounts::default() })
-        }
+        Method::Txn => TxnResponse::decode(encoded)
+            .ok()
+            .map(|txn| ResponseCounts { succeeded: txn.succeeded, ..ResponseCounts::default() }),
+        Method::DeleteRange => DeleteRangeResponse::decode(encoded)
+            .ok()
+            .map(|deleted| ResponseCounts { count: deleted.deleted, ..ResponseCounts::default() }),
+        Method::Range => RangeResponse::decode(encoded)
+            .ok()
+            .map(|range| ResponseCounts { count: range.count, ..ResponseCounts::default() }),
         _ => Some(ResponseCounts::default()),
     }
 }
@@ -158,13 +166,19 @@ mod tests {
         let put = PutRequest { key: "k".into(), value: "secret".into(), ..PutRequest::default() };
         let encoded = Bytes::from(put.encode_to_vec());
         let stats = RequestStats::of(Method::Put, &encoded, 9, Described::Encoded(&[]));
-        assert_eq!((stats.request_count, stats.request_bytes, stats.response_count, stats.response_bytes), (1, 11, 0, 9));
+        assert_eq!(
+            (stats.request_count, stats.request_bytes, stats.response_count, stats.response_bytes),
+            (1, 11, 0, 9)
+        );
         assert_eq!(stats.content, "key:\"k\" value_size:6");
         let range = Bytes::from(RangeRequest { key: "k".into(), ..RangeRequest::default() }.encode_to_vec());
         let found = RangeResponse { count: 7, ..RangeResponse::default() }.encode_to_vec();
         let stats = RequestStats::of(Method::Range, &range, 2, Described::Encoded(&found));
         assert_eq!((stats.request_count, stats.request_bytes, stats.response_count), (0, 3, 7));
-        let txn = TxnRequest { success: vec![RequestOp { request: Some(Request::RequestPut(put)) }], ..TxnRequest::default() };
+        let txn = TxnRequest {
+            success: vec![RequestOp { request: Some(Request::RequestPut(put)) }],
+            ..TxnRequest::default()
+        };
         let txn = Bytes::from(txn.encode_to_vec());
         let taken = ResponseCounts { succeeded: true, ..ResponseCounts::default() };
         let stats = RequestStats::of(Method::Txn, &txn, 2, Described::Counts(taken));
@@ -173,6 +187,9 @@ mod tests {
         let stats = RequestStats::of(Method::Txn, &txn, 2, Described::Nothing);
         assert_eq!((stats.request_count, stats.request_bytes, stats.content.as_str()), (0, 0, ""));
         let stats = RequestStats::of(Method::LeaseGrant, &txn, 2, Described::Nothing);
-        assert_eq!((stats.request_count, stats.request_bytes, stats.response_count, stats.response_bytes), (-1, -1, -1, -1));
+        assert_eq!(
+            (stats.request_count, stats.request_bytes, stats.response_count, stats.response_bytes),
+            (-1, -1, -1, -1)
+        );
     }
 }

@@ -1,6 +1,8 @@
-//! Requests as text for log lines, as etcd prints them: keys in clear, values replaced by their sizes, passwords and tokens left out.
+//! Requests as text for log lines, as etcd prints them: keys in clear, values replaced by their
+//! sizes, passwords and tokens left out.
 //!
-//! Only called for requests that are logged, so it may take its time: messages are printed by their descriptors.
+//! Only called for requests that are logged, so it may take its time: messages are printed by their
+//! descriptors.
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -58,14 +60,21 @@ pub fn put_request(put: &PutRequest) -> String {
 pub fn txn_request(txn: &TxnRequest) -> String {
     let compares: Vec<_> = txn.compare.iter().map(compare).collect();
     let operations = |branch: &[RequestOp]| branch.iter().map(operation).collect::<Vec<_>>().join(" ");
-    format!("compare:<{}> success:<{}> failure:<{}>", compares.join(" "), operations(&txn.success), operations(&txn.failure))
+    format!(
+        "compare:<{}> success:<{}> failure:<{}>",
+        compares.join(" "),
+        operations(&txn.success),
+        operations(&txn.failure)
+    )
 }
 
 fn compare(compare: &Compare) -> String {
     let text = message("etcdserverpb.Compare", &compare.encode_to_vec());
     match &compare.target_union {
         // An empty value is a value too.
-        Some(TargetUnion::Value(value)) if value.is_empty() && !text.contains("value_size:") => format!("{text} value_size:0"),
+        Some(TargetUnion::Value(value)) if value.is_empty() && !text.contains("value_size:") => {
+            format!("{text} value_size:0")
+        }
         Some(_) | None => text,
     }
 }
@@ -170,7 +179,9 @@ fn push_escaped(out: &mut String, bytes: &[u8]) {
 mod tests {
     use super::*;
     use proto::etcdserverpb::compare::CompareTarget;
-    use proto::etcdserverpb::{AuthUserAddRequest, AuthenticateRequest, InternalAuthenticateRequest, LeaseGrantRequest, RangeRequest};
+    use proto::etcdserverpb::{
+        AuthUserAddRequest, AuthenticateRequest, InternalAuthenticateRequest, LeaseGrantRequest, RangeRequest,
+    };
 
     fn put(key: &'static [u8], value: &'static [u8]) -> PutRequest {
         PutRequest { key: key.into(), value: value.into(), lease: 5, ..PutRequest::default() }
@@ -179,8 +190,17 @@ mod tests {
     #[test]
     fn keys_are_shown_and_values_only_by_size() {
         assert_eq!(put_request(&put(b"a\x00\xffb\"\n", b"secret")), r#"key:"a\x00\xffb\"\n" value_size:6 lease:5"#);
-        let range = RangeRequest { key: "a".into(), range_end: "b".into(), limit: 3, serializable: true, ..RangeRequest::default() };
-        assert_eq!(message("etcdserverpb.RangeRequest", &range.encode_to_vec()), r#"key:"a" range_end:"b" limit:3 serializable:true"#);
+        let range = RangeRequest {
+            key: "a".into(),
+            range_end: "b".into(),
+            limit: 3,
+            serializable: true,
+            ..RangeRequest::default()
+        };
+        assert_eq!(
+            message("etcdserverpb.RangeRequest", &range.encode_to_vec()),
+            r#"key:"a" range_end:"b" limit:3 serializable:true"#
+        );
     }
 
     #[test]
@@ -225,8 +245,11 @@ mod tests {
             hashed_password: "secret".to_owned(),
             ..AuthUserAddRequest::default()
         };
-        let login =
-            InternalAuthenticateRequest { name: "alice".to_owned(), password: "secret".to_owned(), simple_token: "secret".to_owned() };
+        let login = InternalAuthenticateRequest {
+            name: "alice".to_owned(),
+            password: "secret".to_owned(),
+            simple_token: "secret".to_owned(),
+        };
         for request in [
             InternalRaftRequest { auth_user_add: Some(user), ..base.clone() },
             InternalRaftRequest { authenticate: Some(login), ..base.clone() },

@@ -1,8 +1,10 @@
-//! Places for responses that occupy the server for as long as their clients take to read them: ranges above 1 MiB, and backups.
+//! Places for responses that occupy the server for as long as their clients take to read them:
+//! ranges above 1 MiB, and backups.
 //!
-//! A connection and a user hold only a part of the places. A client that reads slower than a minimum, over the whole of its response, is cut
-//! off. When no place is free, the slowest client below a fair speed has to make room, so that slow clients cannot keep others waiting; a
-//! request that still finds no place in time fails with etcd's text for an overload.
+//! A connection and a user hold only a part of the places. A client that reads slower than a
+//! minimum, over the whole of its response, is cut off. When no place is free, the slowest client
+//! below a fair speed has to make room, so that slow clients cannot keep others waiting; a request
+//! that still finds no place in time fails with etcd's text for an overload.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -26,10 +28,12 @@ pub(crate) struct Rules {
     pub(crate) per_user: usize,
     /// Longest time that a request waits for a place.
     pub(crate) wait_max: Duration,
-    /// Below this speed a response is ended, once it has lasted for `grace`. In bytes per second, over the whole response.
+    /// Below this speed a response is ended, once it has lasted for `grace`. In bytes per second,
+    /// over the whole response.
     pub(crate) speed_min: u64,
     pub(crate) grace: Duration,
-    /// Below this speed a response is ended when another waits for its place, once it has lasted for `fair_grace`.
+    /// Below this speed a response is ended when another waits for its place, once it has lasted
+    /// for `fair_grace`.
     pub(crate) fair_speed: u64,
     pub(crate) fair_grace: Duration,
 }
@@ -96,7 +100,12 @@ impl ReadSpeed {
     fn speed(&self) -> u64 {
         let elapsed = self.begun.elapsed().as_secs_f64().max(0.001);
         // The number of sent bytes is far below the exact range of a float.
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rough speed")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rough speed"
+        )]
         let speed = (self.sent_bytes.load(Ordering::Relaxed) as f64 / elapsed) as u64;
         speed
     }
@@ -155,11 +164,16 @@ impl ResponseSlots {
         Arc::new(Self { rules, free, users: Mutex::default(), held: Mutex::default(), next: AtomicU64::new(0) })
     }
 
-    /// Waits for a place, in the order of requests. `connection` is `None` for a request that came by way of the JSON gateway.
+    /// Waits for a place, in the order of requests. `connection` is `None` for a request that came
+    /// by way of the JSON gateway.
     ///
     /// # Errors
     /// ResourceExhausted when none comes free in time.
-    pub(crate) async fn take(self: &Arc<Self>, connection: Option<&Arc<Semaphore>>, user: &str) -> Result<ResponseSlot, Status> {
+    pub(crate) async fn take(
+        self: &Arc<Self>,
+        connection: Option<&Arc<Semaphore>>,
+        user: &str,
+    ) -> Result<ResponseSlot, Status> {
         let shares = connection.cloned().into_iter().chain(self.share_of(user));
         let taking = async {
             let mut permits = Vec::new();
@@ -172,7 +186,12 @@ impl ResponseSlots {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let pace = Arc::new(ReadSpeed { begun: Instant::now(), sent_bytes: AtomicU64::new(0), evicted: Notify::new() });
         self.held.lock().insert(id, Arc::clone(&pace));
-        Ok(ResponseSlot { response_slots: Arc::clone(self), id, pace, _permits: permits.into_iter().flatten().collect() })
+        Ok(ResponseSlot {
+            response_slots: Arc::clone(self),
+            id,
+            pace,
+            _permits: permits.into_iter().flatten().collect(),
+        })
     }
 
     /// Waits for room in a budget of bytes that responses with places hold; at most `wait_max`.
@@ -181,7 +200,8 @@ impl ResponseSlots {
         tokio::time::timeout(self.rules.wait_max, reserving).await.ok().flatten().ok_or_else(too_many_requests)
     }
 
-    /// Waits for `units` of a share, and makes room meanwhile; `None` only if the semaphore were closed, which it never is.
+    /// Waits for `units` of a share, and makes room meanwhile; `None` only if the semaphore were
+    /// closed, which it never is.
     async fn permit(&self, share: Arc<Semaphore>, units: u32) -> Option<OwnedSemaphorePermit> {
         let mut acquired = std::pin::pin!(share.acquire_many_owned(units));
         loop {
@@ -197,8 +217,13 @@ impl ResponseSlots {
     async fn make_room(&self) {
         let slowest = {
             let held = self.held.lock();
-            let aged = held.values().filter(|pace| pace.begun.elapsed() >= self.rules.fair_grace).map(|pace| (pace.speed(), pace));
-            aged.filter(|(speed, _)| *speed < self.rules.fair_speed).min_by_key(|(speed, _)| *speed).map(|(_, pace)| Arc::clone(pace))
+            let aged = held
+                .values()
+                .filter(|pace| pace.begun.elapsed() >= self.rules.fair_grace)
+                .map(|pace| (pace.speed(), pace));
+            aged.filter(|(speed, _)| *speed < self.rules.fair_speed)
+                .min_by_key(|(speed, _)| *speed)
+                .map(|(_, pace)| Arc::clone(pace))
         };
         if let Some(slowest) = slowest {
             slowest.evicted.notify_one();
@@ -242,7 +267,10 @@ mod tests {
     async fn refuses_more_than_connection_user_or_total_may_hold() {
         let response_slots = ResponseSlots::new(RULES);
         let connection = Arc::new(Semaphore::new(RULES.per_connection));
-        let own = [response_slots.take(Some(&connection), "").await.unwrap(), response_slots.take(Some(&connection), "").await.unwrap()];
+        let own = [
+            response_slots.take(Some(&connection), "").await.unwrap(),
+            response_slots.take(Some(&connection), "").await.unwrap(),
+        ];
         let refused = response_slots.take(Some(&connection), "").await.unwrap_err();
         assert_eq!((refused.code(), refused.message()), (Code::ResourceExhausted, "etcdserver: too many requests"));
         let other = response_slots.take(None, "user").await.unwrap();
@@ -256,14 +284,20 @@ mod tests {
 
     #[tokio::test]
     async fn ends_the_slowest_response_when_another_waits() {
-        let response_slots =
-            ResponseSlots::new(Rules { response_slots: 2, wait_max: Duration::from_secs(30), fair_grace: Duration::ZERO, ..RULES });
+        let response_slots = ResponseSlots::new(Rules {
+            response_slots: 2,
+            wait_max: Duration::from_secs(30),
+            fair_grace: Duration::ZERO,
+            ..RULES
+        });
         let (slow, fast) = (response_slots.take(None, "").await.unwrap(), response_slots.take(None, "").await.unwrap());
         fast.sent(1 << 20);
         let leaving = tokio::spawn(async move { slow.too_slow().await });
         let newcomer = response_slots.take(None, "").await.unwrap();
         leaving.await.unwrap();
-        assert!(response_slots.held.lock().contains_key(&fast.id) && response_slots.held.lock().contains_key(&newcomer.id));
+        assert!(
+            response_slots.held.lock().contains_key(&fast.id) && response_slots.held.lock().contains_key(&newcomer.id)
+        );
     }
 
     #[tokio::test]

@@ -69,7 +69,8 @@ pub struct Server {
     pub(crate) large_ranges: Arc<ResponseSlots>,
     /// Places of backups.
     pub(crate) backups: Arc<ResponseSlots>,
-    /// Turns to measure a large range, to read a part of one, and to read a range that has to be read whole before it is sorted or filtered.
+    /// Turns to measure a large range, to read a part of one, and to read a range that has to be
+    /// read whole before it is sorted or filtered.
     pub(crate) measures: Arc<Semaphore>,
     pub(crate) part_reads: Arc<Semaphore>,
     pub(crate) whole_reads: Arc<Semaphore>,
@@ -89,7 +90,13 @@ pub struct Server {
 
 impl Server {
     /// Services over `replica`; `transport` leads to the other members.
-    pub fn new(replica: Arc<Replica>, transport: Transport, tokens: Arc<TokenStore>, settings: Settings, observer: Observer) -> Self {
+    pub fn new(
+        replica: Arc<Replica>,
+        transport: Transport,
+        tokens: Arc<TokenStore>,
+        settings: Settings,
+        observer: Observer,
+    ) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let permits = cores.div_ceil(2);
         Self {
@@ -114,8 +121,8 @@ impl Server {
         }
     }
 
-    /// The same for one connection, whose client has shown a certificate with this common name: it is the user wherever no token says
-    /// otherwise. Nothing that a client sends can set it.
+    /// The same for one connection, whose client has shown a certificate with this common name: it
+    /// is the user wherever no token says otherwise. Nothing that a client sends can set it.
     #[must_use]
     pub fn certified_as(&self, common_name: &str) -> Self {
         Self { common_name: Some(common_name.into()), ..self.clone() }
@@ -135,13 +142,17 @@ impl Server {
             maintenance_server::MaintenanceServer,
         };
         use rpc::{
-            healthpb::health_server::HealthServer, v3electionpb::election_server::ElectionServer, v3lockpb::lock_server::LockServer,
+            healthpb::health_server::HealthServer, v3electionpb::election_server::ElectionServer,
+            v3lockpb::lock_server::LockServer,
         };
         let limit = self.settings.message_bytes_max;
         // Whether an answer is compressed is settled where the connection is served.
         macro_rules! served {
             ($service:ident) => {
-                $service::new(self.clone()).max_decoding_message_size(limit).accept_compressed(Gzip).send_compressed(Gzip)
+                $service::new(self.clone())
+                    .max_decoding_message_size(limit)
+                    .accept_compressed(Gzip)
+                    .send_compressed(Gzip)
             };
         }
         let mut routes = Routes::builder();
@@ -177,7 +188,8 @@ impl Server {
         if !serializable {
             self.barrier().await?;
         }
-        let options = RangeOptions::new(&RangeRequest { key: "\0".into(), limit: 1, keys_only: true, ..RangeRequest::default() });
+        let options =
+            RangeOptions::new(&RangeRequest { key: "\0".into(), limit: 1, keys_only: true, ..RangeRequest::default() });
         let read = self.replica.read(|point, store| point.range(store, &options));
         let found = read.map_err(|fault| self.faulted(fault))?;
         found.map(drop).map_err(|refusal| refusal.to_status())
@@ -192,13 +204,15 @@ impl Server {
         self.replica.published()
     }
 
-    /// Returns a response header with `revision`: of a read, the revision that was read at; of an ordered request, that of [`Ordered`].
+    /// Returns a response header with `revision`: of a read, the revision that was read at; of an
+    /// ordered request, that of [`Ordered`].
     pub(crate) fn header(&self, revision: i64) -> ResponseHeader {
         ResponseHeader { revision, ..self.header_without_revision() }
     }
 
-    /// Returns the header of a response that is about no revision, such as a lease's remaining time: with the newest revision that is
-    /// readable now. Never for an ordered request, whose revision is that of its own entry.
+    /// Returns the header of a response that is about no revision, such as a lease's remaining
+    /// time: with the newest revision that is readable now. Never for an ordered request, whose
+    /// revision is that of its own entry.
     pub(crate) fn header_now(&self) -> ResponseHeader {
         self.header(self.published().read_point().current)
     }
@@ -241,7 +255,8 @@ impl Server {
     }
 }
 
-/// An answer of another kind than the request asked for cannot happen; it would be a fault of the program, not of the state.
+/// An answer of another kind than the request asked for cannot happen; it would be a fault of the
+/// program, not of the state.
 pub(crate) fn unexpected(ordered: &Ordered) -> Status {
     tracing::error!(response = ?ordered.response, "apply gave an answer to another question");
     Status::internal("etcdserver: unexpected answer")

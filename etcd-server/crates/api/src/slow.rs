@@ -1,4 +1,5 @@
-//! Log lines about slow requests, with etcd's texts and fields. Nothing is put together for a request that is not logged.
+//! Log lines about slow requests, with etcd's texts and fields. Nothing is put together for a
+//! request that is not logged.
 
 use crate::observe::Observer;
 use std::time::{Duration, Instant, SystemTime};
@@ -66,7 +67,13 @@ impl Trace<'_> {
 
 impl Observer {
     /// A read was made or refused. `describe` is called if it is logged.
-    pub(crate) fn read_decided(&self, kind: RequestKind, times: ReadTimes, failure: Option<&Status>, describe: impl FnOnce() -> ReadText) {
+    pub(crate) fn read_decided(
+        &self,
+        kind: RequestKind,
+        times: ReadTimes,
+        failure: Option<&Status>,
+        describe: impl FnOnce() -> ReadText,
+    ) {
         let took = times.begun.elapsed();
         self.metrics().server.requests.record(kind, failure.is_none(), took);
         if took > self.thresholds().apply || took > TRACE_THRESHOLD {
@@ -75,7 +82,14 @@ impl Observer {
     }
 
     #[cold]
-    fn log_slow_read(&self, kind: RequestKind, times: ReadTimes, took: Duration, failure: Option<&Status>, text: &ReadText) {
+    fn log_slow_read(
+        &self,
+        kind: RequestKind,
+        times: ReadTimes,
+        took: Duration,
+        failure: Option<&Status>,
+        text: &ReadText,
+    ) {
         let (prefix, operation) = match kind {
             RequestKind::ReadonlyTxn => ("read-only txn ", "transaction"),
             _ => ("read-only range ", "range"),
@@ -101,7 +115,8 @@ impl Observer {
         }
     }
 
-    /// A write that was begun at `begun` is applied. `detail` gives the fields of its `trace` line if it has one.
+    /// A write that was begun at `begun` is applied. `detail` gives the fields of its `trace` line
+    /// if it has one.
     pub(crate) fn write_decided(&self, operation: &'static str, begun: Instant, detail: impl FnOnce() -> String) {
         let took = begun.elapsed();
         if took > TRACE_THRESHOLD {
@@ -113,7 +128,8 @@ impl Observer {
     pub(crate) fn barrier_decided(&self, begun: Instant) {
         let took = begun.elapsed();
         if took > TRACE_THRESHOLD {
-            Trace { operation: "linearizableReadLoop", detail: "", took, steps: &[("read index received", took)] }.log();
+            Trace { operation: "linearizableReadLoop", detail: "", took, steps: &[("read index received", took)] }
+                .log();
         }
     }
 }

@@ -1,11 +1,13 @@
-//! The spans of operations below those of their calls: etcd's names and attributes, in its order. All of them are `None` in a call that
-//! is not traced, and their attributes are not even made then.
+//! The spans of operations below those of their calls: etcd's names and attributes, in its order.
+//! All of them are `None` in a call that is not traced, and their attributes are not even made
+//! then.
 
 use otlp::{CallSpan, ChildSpan};
 use parking_lot::Mutex;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{
-    CompactionRequest, Compare, DeleteRangeRequest, LeaseGrantRequest, RangeRequest, RequestOp, TxnRequest, WatchCreateRequest,
+    CompactionRequest, Compare, DeleteRangeRequest, LeaseGrantRequest, RangeRequest, RequestOp, TxnRequest,
+    WatchCreateRequest,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -50,7 +52,9 @@ pub(crate) fn txn(request: &TxnRequest, read_only: bool) -> Option<ChildSpan> {
 }
 
 pub(crate) fn compact(request: &CompactionRequest) -> Option<ChildSpan> {
-    Some(otlp::current()?.child("compact", [("is_physical", request.physical.into()), ("rev", request.revision.into())]))
+    Some(
+        otlp::current()?.child("compact", [("is_physical", request.physical.into()), ("rev", request.revision.into())]),
+    )
 }
 
 pub(crate) fn lease_grant(request: &LeaseGrantRequest) -> Option<ChildSpan> {
@@ -96,7 +100,8 @@ fn first_lease(operations: &[RequestOp]) -> i64 {
     puts.into_iter().next().unwrap_or(-1)
 }
 
-/// The spans of a stream's watchers: each ends when its watcher does, at the latest with the stream.
+/// The spans of a stream's watchers: each ends when its watcher does, at the latest with the
+/// stream.
 #[derive(Debug)]
 pub(crate) struct WatchSpans {
     call: CallSpan,
@@ -122,8 +127,12 @@ impl WatchSpans {
             // As etcd shows a range without an end.
             let end = if create.range_end[..] == [0] { &[] } else { &create.range_end[..] };
             let (key, end) = (("key", create.key[..].into()), ("range_end", end.into()));
-            let (start, progress) = (("start_rev", create.start_revision.into()), ("progress_notify", create.progress_notify.into()));
-            self.call.child("watch", [key, end, start, progress, ("prev_kv", create.prev_kv.into()), ("fragment", create.fragment.into())])
+            let (start, progress) =
+                (("start_rev", create.start_revision.into()), ("progress_notify", create.progress_notify.into()));
+            self.call.child(
+                "watch",
+                [key, end, start, progress, ("prev_kv", create.prev_kv.into()), ("fragment", create.fragment.into())],
+            )
         });
         self.open.lock().requested.push_back(span);
     }

@@ -1,4 +1,5 @@
-//! The one place where refusals become gRPC statuses. Clients compare these texts, so they are etcd's, letter by letter.
+//! The one place where refusals become gRPC statuses. Clients compare these texts, so they are
+//! etcd's, letter by letter.
 
 use crate::call_head;
 use admission::InvalidRequest;
@@ -30,7 +31,9 @@ impl ToStatus for mvcc::MvccError {
     fn to_status(&self) -> Status {
         let (code, text) = match self {
             Self::Compacted { .. } => (Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted"),
-            Self::FutureRevision { .. } => (Code::OutOfRange, "etcdserver: mvcc: required revision is a future revision"),
+            Self::FutureRevision { .. } => {
+                (Code::OutOfRange, "etcdserver: mvcc: required revision is a future revision")
+            }
             Self::KeyNotFound => (Code::InvalidArgument, "etcdserver: key not found"),
             Self::LeaseNotFound => (Code::NotFound, "etcdserver: requested lease not found"),
         };
@@ -58,13 +61,20 @@ impl ToStatus for auth::AuthError {
             Self::RoleEmpty => (Code::InvalidArgument, "etcdserver: role name is empty"),
             Self::RoleAlreadyExists => (Code::FailedPrecondition, "etcdserver: role name already exists"),
             Self::RoleNotFound => (Code::FailedPrecondition, "etcdserver: role name not found"),
-            Self::AuthFailed => (Code::InvalidArgument, "etcdserver: authentication failed, invalid user ID or password"),
-            // These two have no status of their own in etcd, so clients see the inner text as unknown.
-            Self::NoPasswordUser => (Code::Unknown, "auth: authentication failed, password was given for no password user"),
+            Self::AuthFailed => {
+                (Code::InvalidArgument, "etcdserver: authentication failed, invalid user ID or password")
+            }
+            // These two have no status of their own in etcd, so clients see the inner text as
+            // unknown.
+            Self::NoPasswordUser => {
+                (Code::Unknown, "auth: authentication failed, password was given for no password user")
+            }
             Self::VerifyOnlyKey => (Code::Unknown, "auth: token signing attempted with verify-only key"),
             Self::PermissionDenied => (Code::PermissionDenied, "etcdserver: permission denied"),
             Self::RoleNotGranted => (Code::FailedPrecondition, "etcdserver: role is not granted to the user"),
-            Self::PermissionNotGranted => (Code::FailedPrecondition, "etcdserver: permission is not granted to the role"),
+            Self::PermissionNotGranted => {
+                (Code::FailedPrecondition, "etcdserver: permission is not granted to the role")
+            }
             Self::PermissionNotGiven => (Code::InvalidArgument, "etcdserver: permission not given"),
             Self::AuthNotEnabled => (Code::FailedPrecondition, "etcdserver: authentication is not enabled"),
             Self::AuthOldRevision => (Code::InvalidArgument, "etcdserver: revision of auth store is old"),
@@ -80,10 +90,14 @@ impl ToStatus for auth::AuthError {
 impl ToStatus for membership::MembershipError {
     fn to_status(&self) -> Status {
         let (code, text) = match self {
-            Self::MemberRemoved { .. } | Self::MemberNotFound { .. } => (Code::NotFound, "etcdserver: member not found"),
+            Self::MemberRemoved { .. } | Self::MemberNotFound { .. } => {
+                (Code::NotFound, "etcdserver: member not found")
+            }
             Self::MemberExists { .. } => (Code::FailedPrecondition, "etcdserver: member ID already exist"),
             Self::PeerUrlInUse { .. } => (Code::FailedPrecondition, "etcdserver: Peer URLs already exists"),
-            Self::TooManyLearners { .. } => (Code::FailedPrecondition, "etcdserver: too many learner members in cluster"),
+            Self::TooManyLearners { .. } => {
+                (Code::FailedPrecondition, "etcdserver: too many learner members in cluster")
+            }
             Self::NotLearner { .. } => (Code::FailedPrecondition, "etcdserver: can only promote a learner member"),
         };
         Status::new(code, text)
@@ -94,7 +108,9 @@ impl ToStatus for ReconfigurationRejection {
     fn to_status(&self) -> Status {
         let (code, text) = match self {
             // etcd forgets to give this one its code.
-            Self::NotEnoughStarted { .. } => (Code::Unknown, "etcdserver: re-configuration failed due to not enough started members"),
+            Self::NotEnoughStarted { .. } => {
+                (Code::Unknown, "etcdserver: re-configuration failed due to not enough started members")
+            }
             Self::Unhealthy { .. } => (Code::Unavailable, "etcdserver: unhealthy cluster"),
         };
         Status::new(code, text)
@@ -105,9 +121,13 @@ impl ToStatus for DowngradeRejection {
     fn to_status(&self) -> Status {
         let (code, text) = match self {
             Self::WrongFormat { .. } => (Code::InvalidArgument, "etcdserver: wrong downgrade target version format"),
-            Self::NoClusterVersion => (Code::FailedPrecondition, "etcdserver: cluster version not found during downgrade"),
+            Self::NoClusterVersion => {
+                (Code::FailedPrecondition, "etcdserver: cluster version not found during downgrade")
+            }
             Self::InvalidTarget { .. } => (Code::InvalidArgument, "etcdserver: invalid downgrade target version"),
-            Self::InProgress { .. } => (Code::FailedPrecondition, "etcdserver: cluster has a downgrade job in progress"),
+            Self::InProgress { .. } => {
+                (Code::FailedPrecondition, "etcdserver: cluster has a downgrade job in progress")
+            }
         };
         Status::new(code, text)
     }
@@ -136,7 +156,9 @@ impl ToStatus for RequestError {
             Self::TooLarge => Status::invalid_argument("etcdserver: request is too large"),
             Self::NoLeader => call_head::deadline_exceeded(),
             Self::TimedOut => Status::unavailable("etcdserver: request timed out"),
-            Self::LeaderFailed => Status::unavailable("etcdserver: request timed out, possibly due to previous leader failure"),
+            Self::LeaderFailed => {
+                Status::unavailable("etcdserver: request timed out, possibly due to previous leader failure")
+            }
             Self::Stopped => Status::unavailable("etcdserver: server stopped"),
         }
     }

@@ -23,7 +23,11 @@ impl<const BYTES: usize> StreamHeaders<BYTES> {
 
     /// Continues over `data`. `begun` receives every header and returns the bytes behind it that
     /// belong to it; its error ends the scan.
-    pub(crate) fn pass<E>(&mut self, mut data: &[u8], mut begun: impl FnMut([u8; BYTES]) -> Result<usize, E>) -> Result<(), E> {
+    pub(crate) fn pass<E>(
+        &mut self,
+        mut data: &[u8],
+        mut begun: impl FnMut([u8; BYTES]) -> Result<usize, E>,
+    ) -> Result<(), E> {
         while !data.is_empty() {
             let skipped = self.skip.min(data.len());
             self.skip -= skipped;

@@ -3,7 +3,8 @@
 //! The length of a gRPC message stands in front of it, so the range is measured first and then read
 //! again, part by part, at the same revision; memory is two parts, independent of the size, and
 //! between two parts nothing is held but a place. If compaction passes the revision meanwhile, or
-//! the state is replaced, the response is broken off. Places are bounded ([`crate::response_slots`]).
+//! the state is replaced, the response is broken off. Places are bounded
+//! ([`crate::response_slots`]).
 
 use crate::Server;
 use crate::fast_path::ResponseBody;
@@ -81,7 +82,8 @@ impl PartReader {
     fn read(&mut self) -> Result<Bytes, Status> {
         let Self { server, point, generation, plan, .. } = self;
         let read = server.replica.read_again(*generation, plan.revision(), |store| plan.next(point, store, PART_BYTES));
-        let part = read.ok_or_else(|| Status::out_of_range("etcdserver: mvcc: required revision has been compacted"))?;
+        let part =
+            read.ok_or_else(|| Status::out_of_range("etcdserver: mvcc: required revision has been compacted"))?;
         part.map_err(|fault| server.faulted(fault))
     }
 }
@@ -94,12 +96,17 @@ pub(crate) async fn turn(turns: &Arc<Semaphore>) -> Result<tokio::sync::OwnedSem
 
 impl Server {
     /// Measures a range that is larger than [`WHOLE_BYTES_MAX`].
-    pub(crate) async fn measure_large_range(&self, options: RangeOptions, place: ResponseSlot) -> Result<MeasuredRange, Status> {
+    pub(crate) async fn measure_large_range(
+        &self,
+        options: RangeOptions,
+        place: ResponseSlot,
+    ) -> Result<MeasuredRange, Status> {
         let turn = turn(&self.measures).await?;
         let generation = self.replica.generation();
         let replica = Arc::clone(&self.replica);
         let measuring = tokio::task::spawn_blocking(move || {
-            let measured = replica.read(|point, store| Ok(point.measure(store, &options)?.map(|plan| (point.clone(), plan))));
+            let measured =
+                replica.read(|point, store| Ok(point.measure(store, &options)?.map(|plan| (point.clone(), plan))));
             drop(turn);
             measured
         });
@@ -123,7 +130,9 @@ pub(crate) fn outgoing(header: ResponseHeader, measured: MeasuredRange) -> Resul
     let bytes = head.len() as u64 + measured.kvs_bytes + tail.len() as u64;
     let length = u32::try_from(bytes).ok().filter(|_| bytes <= MESSAGE_BYTES_MAX);
     let Some(length) = length else {
-        return Err(Status::resource_exhausted(format!("grpc: trying to send message larger than max ({bytes} vs. {MESSAGE_BYTES_MAX})")));
+        return Err(Status::resource_exhausted(format!(
+            "grpc: trying to send message larger than max ({bytes} vs. {MESSAGE_BYTES_MAX})"
+        )));
     };
     let mut prefixed = BytesMut::with_capacity(PREFIX_BYTES + head.len());
     prefixed.put_u8(0);

@@ -30,7 +30,8 @@ impl TokenStore {
         Self { tokens }
     }
 
-    /// From now on tokens are made and recognised by these keys. Means nothing to a member that deals in other tokens.
+    /// From now on tokens are made and recognised by these keys. Means nothing to a member that
+    /// deals in other tokens.
     pub fn exchange_keys(&self, keys: Jwt) {
         if let Tokens::Jwt(jwt) = &self.tokens {
             jwt.store(Arc::new(keys));
@@ -39,18 +40,27 @@ impl TokenStore {
 
     /// Returns the identity of `token`. `auth_revision` is the current one: a simple token always
     /// acts at it.
-    pub(crate) fn identity_of(&self, token: &str, auth_revision: u64, now: MonotonicTime) -> Result<Identity, AuthError> {
+    pub(crate) fn identity_of(
+        &self,
+        token: &str,
+        auth_revision: u64,
+        now: MonotonicTime,
+    ) -> Result<Identity, AuthError> {
         match &self.tokens {
             Tokens::None => Err(AuthError::InvalidAuthToken),
             Tokens::Simple(tokens) => {
                 let tokens = tokens.read();
-                tokens.user_of(token, now).map(|user| Identity::new(user, auth_revision)).ok_or(AuthError::InvalidAuthToken)
+                tokens
+                    .user_of(token, now)
+                    .map(|user| Identity::new(user, auth_revision))
+                    .ok_or(AuthError::InvalidAuthToken)
             }
             Tokens::Jwt(jwt) => jwt.load().identity_of(token, unix_seconds()),
         }
     }
 
-    /// Letters for a simple token, drawn before proposing so that every member assigns the same; nothing for other kinds.
+    /// Letters for a simple token, drawn before proposing so that every member assigns the same;
+    /// nothing for other kinds.
     pub(crate) fn draw_letters(&self) -> Result<String, getrandom::Error> {
         match &self.tokens {
             Tokens::None | Tokens::Jwt(_) => Ok(String::new()),
@@ -85,8 +95,12 @@ fn random_letters() -> Result<String, getrandom::Error> {
     while letters.len() < TOKEN_LETTERS {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)?;
-        // Bytes beyond the largest multiple of 52 are left out, so that every letter is equally likely.
-        let fair = bytes.iter().filter(|byte| **byte < 208).map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]));
+        // Bytes beyond the largest multiple of 52 are left out, so that every letter is equally
+        // likely.
+        let fair = bytes
+            .iter()
+            .filter(|byte| **byte < 208)
+            .map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]));
         letters.extend(fair.take(TOKEN_LETTERS - letters.len()));
     }
     Ok(letters)

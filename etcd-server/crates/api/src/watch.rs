@@ -50,7 +50,9 @@ impl Service<http::Request<Body>> for WatchService {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         if request.uri().path() != "/etcdserverpb.Watch/Watch" {
-            return Box::pin(async { Ok(Status::unimplemented("unknown method of service etcdserverpb.Watch").into_http()) });
+            return Box::pin(async {
+                Ok(Status::unimplemented("unknown method of service etcdserverpb.Watch").into_http())
+            });
         }
         let service = self.clone();
         Box::pin(async move {
@@ -91,7 +93,14 @@ impl Server {
             let ended = server.until_end(requests, &asking, &metadata, wants_leader, begun.as_deref()).await;
             drop(end_tx.send(ended));
         });
-        Ok(WatchResponseStream { server: self.clone(), responses, end: Some(end), task: task.abort_handle(), sending: None, spans })
+        Ok(WatchResponseStream {
+            server: self.clone(),
+            responses,
+            end: Some(end),
+            task: task.abort_handle(),
+            sending: None,
+            spans,
+        })
     }
 
     /// Handles a client's requests; the returned status ends the stream.
@@ -121,7 +130,9 @@ impl Server {
                 Ok(Some(request)) => request,
                 // A client that asks nothing more is still answered.
                 Ok(None) => return std::future::pending().await,
-                Err(status) if status.code() == Code::Cancelled => return Status::cancelled("etcdserver: watch canceled"),
+                Err(status) if status.code() == Code::Cancelled => {
+                    return Status::cancelled("etcdserver: watch canceled");
+                }
                 Err(status) => {
                     self.observer.receive_failed(StreamApi::Watch, &status);
                     return status;
@@ -157,7 +168,9 @@ impl Server {
             }
             return asking.create(create).await;
         }
-        let permitted = self.identity_of(metadata.as_ref()).and_then(|identity| self.published().auth().check_watch(&identity, &create));
+        let permitted = self
+            .identity_of(metadata.as_ref())
+            .and_then(|identity| self.published().auth().check_watch(&identity, &create));
         if let Some(spans) = spans {
             spans.begin(permitted.is_ok().then_some(&create));
         }
@@ -194,7 +207,9 @@ impl Server {
 fn reason(refusal: &AuthError) -> &'static str {
     match refusal {
         AuthError::InvalidAuthToken => "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token",
-        AuthError::AuthOldRevision => "rpc error: code = InvalidArgument desc = etcdserver: revision of auth store is old",
+        AuthError::AuthOldRevision => {
+            "rpc error: code = InvalidArgument desc = etcdserver: revision of auth store is old"
+        }
         AuthError::UserEmpty => "rpc error: code = InvalidArgument desc = etcdserver: user name is empty",
         _ => "rpc error: code = PermissionDenied desc = etcdserver: permission denied",
     }

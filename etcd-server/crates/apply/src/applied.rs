@@ -46,9 +46,11 @@ pub enum ApplyResponse {
     Members(Vec<etcdserverpb::Member>),
 }
 
-/// The response to an ordered request, and the revision of the key space right behind its entry: the revision of the response's header.
+/// The response to an ordered request, and the revision of the key space right behind its entry:
+/// the revision of the response's header.
 ///
-/// The published state may have moved on by the time a response is built, so no other revision is right for it.
+/// The published state may have moved on by the time a response is built, so no other revision is
+/// right for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ordered {
     /// The response.
@@ -94,10 +96,22 @@ pub struct Applied {
 }
 
 impl Applied {
-    /// Returns the outcome of an entry that holds no request: the first entry of a leader, or a configuration change.
+    /// Returns the outcome of an entry that holds no request: the first entry of a leader, or a
+    /// configuration change.
     #[must_use]
-    pub(crate) fn without_request(request_id: u64, revision: MainRevision, outcome: Result<ApplyResponse, ApplyError>) -> Self {
+    pub(crate) fn without_request(
+        request_id: u64,
+        revision: MainRevision,
+        outcome: Result<ApplyResponse, ApplyError>,
+    ) -> Self {
         let outcome = outcome.map(|response| Ordered { response, revision });
-        Self { request_id, kind: None, operations: Operations::default(), outcome, events: Vec::new(), effects: Vec::new() }
+        Self {
+            request_id,
+            kind: None,
+            operations: Operations::default(),
+            outcome,
+            events: Vec::new(),
+            effects: Vec::new(),
+        }
     }
 }

@@ -18,7 +18,10 @@ impl State {
             return self.authenticate(context, login);
         }
         if request.auth_status.is_some() {
-            return Ok(ApplyResponse::AuthStatus { enabled: self.auth.enabled(), auth_revision: self.auth.auth_revision() });
+            return Ok(ApplyResponse::AuthStatus {
+                enabled: self.auth.enabled(),
+                auth_revision: self.auth.auth_revision(),
+            });
         }
         if let Some(get) = &request.auth_user_get {
             self.auth.permit(identity, RequestClass::User(&get.name))?;

@@ -7,7 +7,8 @@ use crate::leases::Attachments;
 use crate::state::{Context, Outcome, State};
 use auth::{Access, Identity};
 use proto::etcdserverpb::{
-    AlarmType, CompactionRequest, DeleteRangeRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest, TxnRequest,
+    AlarmType, CompactionRequest, DeleteRangeRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest,
+    TxnRequest,
 };
 use schema::View;
 use types::{Fault, KeyRange, LeaseId};
@@ -42,20 +43,32 @@ impl CheckFailed {
 impl State {
     /// Executes a read that was ordered by the log: it changes nothing, so only its permission
     /// matters here.
-    pub(crate) fn range<V: View>(&mut self, _: &mut Context<'_, V>, identity: &Identity, request: &RangeRequest) -> Outcome {
+    pub(crate) fn range<V: View>(
+        &mut self,
+        _: &mut Context<'_, V>,
+        identity: &Identity,
+        request: &RangeRequest,
+    ) -> Outcome {
         if self.alarms.any(AlarmType::Corrupt) {
             return Ok(Err(ApplyError::Corrupt));
         }
         Ok(self.auth.check_range(identity, request).map(|()| ApplyResponse::Done).map_err(ApplyError::from))
     }
 
-    pub(crate) fn put<V: View>(&mut self, context: &mut Context<'_, V>, identity: &Identity, request: &PutRequest) -> Outcome {
+    pub(crate) fn put<V: View>(
+        &mut self,
+        context: &mut Context<'_, V>,
+        identity: &Identity,
+        request: &PutRequest,
+    ) -> Outcome {
         let cost = cost::put_cost(request);
         if let Err(error) = self.admits_writes(cost) {
             return Ok(Err(error));
         }
         let (auth, leases, view) = (&self.auth, &self.leases, context.view);
-        if let Err(failed) = auth.check_put(identity, request, &mut |lease| leases.keys(view, lease).map_err(CheckFailed::from)) {
+        if let Err(failed) =
+            auth.check_put(identity, request, &mut |lease| leases.keys(view, lease).map_err(CheckFailed::from))
+        {
             return failed.into_outcome();
         }
         let within_quota = self.has_room_for(context, cost);
@@ -63,7 +76,10 @@ impl State {
         let mut write = self.keys.write(context.view, context.batch, &mut attachments);
         let executed = mvcc::execute_put(&mut write, request)?;
         context.gathered.events = write.end();
-        Ok(executed.map(ApplyResponse::Put).map_err(ApplyError::from).and_then(|response| told(context, within_quota, response)))
+        Ok(executed
+            .map(ApplyResponse::Put)
+            .map_err(ApplyError::from)
+            .and_then(|response| told(context, within_quota, response)))
     }
 
     pub(crate) fn delete_range<V: View>(
@@ -85,13 +101,20 @@ impl State {
         Ok(Ok(ApplyResponse::DeleteRange(response)))
     }
 
-    pub(crate) fn txn<V: View>(&mut self, context: &mut Context<'_, V>, identity: &Identity, request: &TxnRequest) -> Outcome {
+    pub(crate) fn txn<V: View>(
+        &mut self,
+        context: &mut Context<'_, V>,
+        identity: &Identity,
+        request: &TxnRequest,
+    ) -> Outcome {
         let cost = cost::txn_cost(request);
         if let Err(error) = self.admits_writes(cost) {
             return Ok(Err(error));
         }
         let (auth, leases, view) = (&self.auth, &self.leases, context.view);
-        if let Err(failed) = auth.check_txn(identity, request, &mut |lease| leases.keys(view, lease).map_err(CheckFailed::from)) {
+        if let Err(failed) =
+            auth.check_txn(identity, request, &mut |lease| leases.keys(view, lease).map_err(CheckFailed::from))
+        {
             return failed.into_outcome();
         }
         let within_quota = self.has_room_for(context, cost);
@@ -99,7 +122,10 @@ impl State {
         let mut write = self.keys.write(context.view, context.batch, &mut attachments);
         let executed = mvcc::execute_txn(&mut write, request)?;
         context.gathered.events = write.end();
-        Ok(executed.map(ApplyResponse::Txn).map_err(ApplyError::from).and_then(|response| told(context, within_quota, response)))
+        Ok(executed
+            .map(ApplyResponse::Txn)
+            .map_err(ApplyError::from)
+            .and_then(|response| told(context, within_quota, response)))
     }
 
     pub(crate) fn compact<V: View>(
@@ -173,7 +199,11 @@ impl State {
 
 /// Returns the outcome of a write. Over quota the write is done all the same, so that quotas never
 /// make members differ; the client gets an error, and an alarm follows.
-fn told<V: View>(context: &mut Context<'_, V>, within_quota: bool, response: ApplyResponse) -> Result<ApplyResponse, ApplyError> {
+fn told<V: View>(
+    context: &mut Context<'_, V>,
+    within_quota: bool,
+    response: ApplyResponse,
+) -> Result<ApplyResponse, ApplyError> {
     if within_quota {
         return Ok(response);
     }

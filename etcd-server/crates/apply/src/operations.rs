@@ -37,8 +37,12 @@ impl Operations {
         let mut operations = Self::default();
         match (answer, request) {
             (ApplyResponse::Put(_), InternalRaftRequest { put: Some(put), .. }) => operations.add_put(put),
-            (ApplyResponse::DeleteRange(_), InternalRaftRequest { delete_range: Some(delete), .. }) => operations.add_delete(delete),
-            (ApplyResponse::Txn(response), InternalRaftRequest { txn: Some(txn), .. }) => operations.add_txn(txn, response),
+            (ApplyResponse::DeleteRange(_), InternalRaftRequest { delete_range: Some(delete), .. }) => {
+                operations.add_delete(delete)
+            }
+            (ApplyResponse::Txn(response), InternalRaftRequest { txn: Some(txn), .. }) => {
+                operations.add_txn(txn, response)
+            }
             _ => {}
         }
         operations
@@ -97,11 +101,17 @@ mod tests {
         let put = PutRequest { key: "ab".into(), value: "cde".into(), prev_kv: true, ..PutRequest::default() };
         let inner = TxnRequest { failure: vec![operation(Request::RequestPut(put.clone()))], ..TxnRequest::default() };
         let outer = TxnRequest {
-            success: vec![operation(Request::RequestRange(RangeRequest::default())), operation(Request::RequestTxn(inner))],
+            success: vec![
+                operation(Request::RequestRange(RangeRequest::default())),
+                operation(Request::RequestTxn(inner)),
+            ],
             failure: vec![operation(Request::RequestPut(put)); 3],
             ..TxnRequest::default()
         };
-        let inner = TxnResponse { responses: vec![answer(Response::ResponsePut(Default::default()))], ..TxnResponse::default() };
+        let inner = TxnResponse {
+            responses: vec![answer(Response::ResponsePut(Default::default()))],
+            ..TxnResponse::default()
+        };
         let responses = vec![answer(Response::ResponseRange(Default::default())), answer(Response::ResponseTxn(inner))];
         let response = TxnResponse { succeeded: true, responses, ..TxnResponse::default() };
         let operations = Operations::of_txn(&outer, &response);

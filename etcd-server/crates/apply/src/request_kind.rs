@@ -13,7 +13,8 @@ macro_rules! kinds {
         }
 
         impl RequestKind {
-            /// The request that is meant; when several are set the first in the order of [`State::apply`](crate::State::apply) is.
+            /// The request that is meant; when several are set the first in the order of
+            /// [`State::apply`](crate::State::apply) is.
             #[must_use]
             pub fn of(request: &InternalRaftRequest) -> Self {
                 $(if request.$field.is_some() {

@@ -27,7 +27,8 @@ pub struct Settings {
     pub keeps_checkpoints: bool,
 }
 
-/// From this cluster version on every member keeps checkpoints of leases across restarts (etcd: lease/lessor.go).
+/// From this cluster version on every member keeps checkpoints of leases across restarts (etcd:
+/// lease/lessor.go).
 const KEEPS_CHECKPOINTS_SINCE: Version = Version::new(3, 6, 0);
 
 /// Everything that is replicated.
@@ -91,8 +92,9 @@ impl State {
         if data.is_empty() {
             return Ok(Applied::without_request(0, self.keys.current(), Ok(ApplyResponse::Done)));
         }
-        let request = InternalRaftRequest::decode(data.clone())
-            .or_else(|error| v2_request::translate(data).ok_or_else(|| Fault::corrupt(format_args!("raft entry {index}"), error)))?;
+        let request = InternalRaftRequest::decode(data.clone()).or_else(|error| {
+            v2_request::translate(data).ok_or_else(|| Fault::corrupt(format_args!("raft entry {index}"), error))
+        })?;
         let identity = Identity::from_header(request.header.as_ref());
         let request_id = match &request.header {
             Some(header) if request.id == 0 => header.id,
@@ -102,19 +104,25 @@ impl State {
         let outcome = self.dispatch(&mut context, &identity, &request)?;
         let Gathered { events, effects } = context.gathered;
         let kind = RequestKind::of(&request);
-        let mut operations = outcome.as_ref().map_or_else(|_| Operations::default(), |response| Operations::of(&request, response));
+        let mut operations =
+            outcome.as_ref().map_or_else(|_| Operations::default(), |response| Operations::of(&request, response));
         if kind == RequestKind::LeaseRevoke {
             operations.deletes = events.len() as u64;
         }
         let revision = self.keys.current();
-        assert!(events.iter().all(|event| event.revision.main == revision), "events of entry {index} are not of its revision {revision}");
+        assert!(
+            events.iter().all(|event| event.revision.main == revision),
+            "events of entry {index} are not of its revision {revision}"
+        );
         let outcome = outcome.map(|response| Ordered { response, revision });
         Ok(Applied { request_id, kind: Some(kind), operations, outcome, events, effects })
     }
 
     /// Writes the voters and learners, for raft to start from.
     pub fn write_conf_state(&self, batch: &mut dyn Batch) {
-        let ids = |learner| self.members.members().filter(|member| member.is_learner == learner).map(|member| member.id.0).collect();
+        let ids = |learner| {
+            self.members.members().filter(|member| member.is_learner == learner).map(|member| member.id.0).collect()
+        };
         let state = raftpb::ConfState { voters: ids(false), learners: ids(true), ..raftpb::ConfState::default() };
         batch.put(Table::Meta, meta::CONF_STATE, &state.encode_to_vec());
     }
@@ -140,7 +148,12 @@ impl State {
 
     /// Executes the request of an entry; if several are set, the first in this order (etcd:
     /// apply/apply.go).
-    fn dispatch<V: View>(&mut self, context: &mut Context<'_, V>, identity: &Identity, request: &InternalRaftRequest) -> Outcome {
+    fn dispatch<V: View>(
+        &mut self,
+        context: &mut Context<'_, V>,
+        identity: &Identity,
+        request: &InternalRaftRequest,
+    ) -> Outcome {
         if let Some(set) = &request.cluster_version_set {
             return self.cluster_version_set(context, set);
         }

@@ -9,7 +9,8 @@ use schema::{MemoryBatch, MemoryStore};
 /// The limit on sizes that tests set where they do not care.
 const NO_QUOTA: Option<u64> = None;
 
-/// A state, its store, and the batch that is being filled: as on disk, a batch is readable only after [`Member::end_batch`].
+/// A state, its store, and the batch that is being filled: as on disk, a batch is readable only
+/// after [`Member::end_batch`].
 pub(crate) struct Member {
     pub(crate) state: State,
     store: MemoryStore,
@@ -19,8 +20,12 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) fn new() -> Self {
-        let settings =
-            Settings { quota_bytes: NO_QUOTA, minimum_lease_ttl_seconds: 1, own_version: Version::new(3, 7, 1), keeps_checkpoints: false };
+        let settings = Settings {
+            quota_bytes: NO_QUOTA,
+            minimum_lease_ttl_seconds: 1,
+            own_version: Version::new(3, 7, 1),
+            keeps_checkpoints: false,
+        };
         let (store, mut batch) = (MemoryStore::new(), MemoryBatch::default());
         let state = State::load(&store, settings, &mut batch).unwrap();
         Self { state, store, batch, index: 0 }

@@ -2,9 +2,9 @@
 
 use crate::member::Member;
 use proto::etcdserverpb::{
-    self as pb, AlarmRequest, AuthRoleAddRequest, AuthRoleListRequest, AuthStatusRequest, AuthUserAddRequest, AuthUserListRequest,
-    CompactionRequest, DeleteRangeRequest, InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseGrantRequest,
-    LeaseRevokeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
+    self as pb, AlarmRequest, AuthRoleAddRequest, AuthRoleListRequest, AuthStatusRequest, AuthUserAddRequest,
+    AuthUserListRequest, CompactionRequest, DeleteRangeRequest, InternalRaftRequest, LeaseCheckpoint,
+    LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
 };
 
 fn put(key: &str, lease: i64) -> InternalRaftRequest {
@@ -40,14 +40,22 @@ fn requests() -> Vec<(&'static str, i64, InternalRaftRequest)> {
         ("grant", 0, InternalRaftRequest { lease_grant: Some(grant), ..none() }),
         ("put with the lease", 1, put("leased", 7)),
         ("checkpoint", 0, InternalRaftRequest { lease_checkpoint: Some(checkpoint), ..none() }),
-        ("revoke of a lease with a key", 1, InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id: 7 }), ..none() }),
+        (
+            "revoke of a lease with a key",
+            1,
+            InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id: 7 }), ..none() },
+        ),
         ("alarms", 0, InternalRaftRequest { alarm: Some(AlarmRequest::default()), ..none() }),
         ("authentication status", 0, InternalRaftRequest { auth_status: Some(AuthStatusRequest {}), ..none() }),
         ("user", 0, InternalRaftRequest { auth_user_add: Some(user), ..none() }),
         ("users", 0, InternalRaftRequest { auth_user_list: Some(AuthUserListRequest {}), ..none() }),
         ("role", 0, InternalRaftRequest { auth_role_add: Some(AuthRoleAddRequest { name: "r".into() }), ..none() }),
         ("roles", 0, InternalRaftRequest { auth_role_list: Some(AuthRoleListRequest {}), ..none() }),
-        ("compaction", 0, InternalRaftRequest { compaction: Some(CompactionRequest { revision: 2, physical: false }), ..none() }),
+        (
+            "compaction",
+            0,
+            InternalRaftRequest { compaction: Some(CompactionRequest { revision: 2, physical: false }), ..none() },
+        ),
         ("put of another client", 1, put("later", 0)),
     ]
 }

@@ -9,16 +9,18 @@ use types::KeyRange;
 pub enum RequestClass<'a> {
     /// None: `AuthStatus`, `Authenticate`, health checks.
     Open,
-    /// Any identity: `Status`, `Alarm` GET, `MemberList`, `LeaseGrant`, `LeaseTimeToLive` without keys.
+    /// Any identity: `Status`, `Alarm` GET, `MemberList`, `LeaseGrant`, `LeaseTimeToLive` without
+    /// keys.
     Authenticated,
     /// Root, or to be this user: `UserGet`.
     User(&'a str),
     /// Root, or to hold this role: `RoleGet`.
     Role(&'a str),
-    /// Permission on these keys: everything of the KV and Watch services, and leases with keys attached.
+    /// Permission on these keys: everything of the KV and Watch services, and leases with keys
+    /// attached.
     Keys(Access, &'a KeyRange),
-    /// The role `root`: all other auth requests, `Compact`, all of Maintenance except `Status` and reading alarms, and all of Cluster
-    /// except `MemberList`.
+    /// The role `root`: all other auth requests, `Compact`, all of Maintenance except `Status` and
+    /// reading alarms, and all of Cluster except `MemberList`.
     Root,
 }
 
@@ -46,7 +48,8 @@ impl AuthStore {
         }
     }
 
-    /// The auth revision is not looked at: etcd lets an administrator's older identity pass (auth/store.go).
+    /// The auth revision is not looked at: etcd lets an administrator's older identity pass
+    /// (auth/store.go).
     fn must_be_root(&self, identity: &Identity) -> Result<(), AuthError> {
         named(identity)?;
         let entry = self.users.get(&identity.user).ok_or(AuthError::UserNotFound)?;

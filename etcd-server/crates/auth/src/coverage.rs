@@ -1,6 +1,8 @@
-//! A set of keys as disjoint intervals, and the one question asked of it: does it cover a request's range?
+//! A set of keys as disjoint intervals, and the one question asked of it: does it cover a request's
+//! range?
 //!
-//! Invariants: intervals are sorted, not empty, and neither overlap nor touch; every interval starts at a legal key, so not below `"\0"`.
+//! Invariants: intervals are sorted, not empty, and neither overlap nor touch; every interval
+//! starts at a legal key, so not below `"\0"`.
 
 use bytes::Bytes;
 use std::ops::Bound;
@@ -14,8 +16,8 @@ struct Interval {
 }
 
 impl Interval {
-    /// The true interval of `range`. The empty key is no legal key, so an interval that starts there starts at `"\0"`,
-    /// which is also how a watch request spells "from the first key".
+    /// The true interval of `range`. The empty key is no legal key, so an interval that starts
+    /// there starts at `"\0"`, which is also how a watch request spells "from the first key".
     fn of(range: &KeyRange) -> Self {
         let first = if range.start().is_empty() { Bytes::from_static(b"\0") } else { range.start().clone() };
         let end = match range.end_bound() {
@@ -30,7 +32,8 @@ impl Interval {
         self.end.as_ref().is_some_and(|end| *end <= self.start)
     }
 
-    /// Returns `true` if an interval that starts at `start` overlaps or touches this one. Asked in order of starts only.
+    /// Returns `true` if an interval that starts at `start` overlaps or touches this one. Asked in
+    /// order of starts only.
     fn reaches(&self, start: &Bytes) -> bool {
         self.end.as_ref().is_none_or(|end| start <= end)
     }
@@ -69,7 +72,8 @@ pub(crate) struct Coverage {
 impl Coverage {
     /// The union of `grants`; adjacent and overlapping ones are merged, empty ones grant nothing.
     pub(crate) fn union(grants: &[KeyRange]) -> Self {
-        let mut sorted: Vec<Interval> = grants.iter().map(Interval::of).filter(|interval| !interval.is_empty()).collect();
+        let mut sorted: Vec<Interval> =
+            grants.iter().map(Interval::of).filter(|interval| !interval.is_empty()).collect();
         sorted.sort_by(|a, b| a.start.cmp(&b.start));
         let mut intervals: Vec<Interval> = Vec::with_capacity(sorted.len());
         for next in sorted {
@@ -81,7 +85,8 @@ impl Coverage {
         Self { intervals }
     }
 
-    /// Returns `true` if every key of `range` is granted. A range in which no key can lie counts as its first key: etcd asks likewise.
+    /// Returns `true` if every key of `range` is granted. A range in which no key can lie counts as
+    /// its first key: etcd asks likewise.
     pub(crate) fn covers(&self, range: &KeyRange) -> bool {
         let mut asked = Interval::of(range);
         if asked.is_empty() {
@@ -98,7 +103,8 @@ mod tests {
 
     const ALPHABET: [u8; 3] = [0, b'a', 0xff];
 
-    /// Every legal key over the alphabet up to this length; ranges are made of keys at most one shorter, so no gap can hide between them.
+    /// Every legal key over the alphabet up to this length; ranges are made of keys at most one
+    /// shorter, so no gap can hide between them.
     fn all_keys(length_max: usize) -> Vec<Vec<u8>> {
         let mut keys: Vec<Vec<u8>> = vec![];
         let mut last: Vec<Vec<u8>> = vec![vec![]];
@@ -118,7 +124,11 @@ mod tests {
         }
     }
 
-    fn covered_by_brute_force(grants: &[(Vec<u8>, Vec<u8>)], (start, end): &(Vec<u8>, Vec<u8>), keys: &[Vec<u8>]) -> bool {
+    fn covered_by_brute_force(
+        grants: &[(Vec<u8>, Vec<u8>)],
+        (start, end): &(Vec<u8>, Vec<u8>),
+        keys: &[Vec<u8>],
+    ) -> bool {
         let granted = |key: &[u8]| grants.iter().any(|(start, end)| inside(key, start, end));
         let mut asked = keys.iter().filter(|key| inside(key, start, end)).peekable();
         match asked.peek() {
@@ -142,7 +152,8 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(5);
         let mut covered = 0;
         for round in 0..20_000 {
-            let grants: Vec<_> = (0..random.usize(0..6)).map(|_| (random_key(&mut random), random_key(&mut random))).collect();
+            let grants: Vec<_> =
+                (0..random.usize(0..6)).map(|_| (random_key(&mut random), random_key(&mut random))).collect();
             let asked = (random_key(&mut random), random_key(&mut random));
             let expected = covered_by_brute_force(&grants, &asked, &keys);
             let response = Coverage::union(&grants.iter().map(range).collect::<Vec<_>>()).covers(&range(&asked));
@@ -162,7 +173,8 @@ mod tests {
         assert!(foo.covers(&text("foo", "")) && foo.covers(&text("foo", "foo\0")));
         let wider = [("foo", "\0"), ("", ""), ("\0", "\0"), ("", "\0"), ("foo", "fop"), ("fo", "foo\0"), ("\0", "foo")];
         assert!(wider.iter().all(|(start, end)| !foo.covers(&text(start, end))));
-        let high = Coverage::union(&[KeyRange::from_wire(Bytes::from_static(b"\xff"), Bytes::from_static(b"\xff\xff"))]);
+        let high =
+            Coverage::union(&[KeyRange::from_wire(Bytes::from_static(b"\xff"), Bytes::from_static(b"\xff\xff"))]);
         assert!(!high.covers(&KeyRange::from_wire(Bytes::from_static(b"\xff"), Bytes::from_static(b"\0"))));
     }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// The duration that `text` means; nothing when it is malformed, negative or too long to count in nanoseconds.
+/// The duration that `text` means; nothing when it is malformed, negative or too long to count in
+/// nanoseconds.
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);

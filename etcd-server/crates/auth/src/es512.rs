@@ -25,7 +25,8 @@ struct Header {
     alg: String,
 }
 
-/// A private key in either PEM form, with its public half; nothing when the content holds none on this curve.
+/// A private key in either PEM form, with its public half; nothing when the content holds none on
+/// this curve.
 pub(crate) fn read_private(content: &[u8]) -> Option<(Es512Signer, Es512Checker)> {
     let text = std::str::from_utf8(content).ok()?;
     let secret = SecretKey::from_pkcs8_pem(text).ok().or_else(|| SecretKey::from_sec1_pem(text).ok())?;

@@ -9,7 +9,8 @@ use proto::etcdserverpb::RequestHeader;
 pub struct Identity {
     /// The user's name; empty for an anonymous caller.
     pub user: String,
-    /// The auth revision at which the identity was established: that of the request for simple tokens and certificates, that of the login for JWT.
+    /// The auth revision at which the identity was established: that of the request for simple
+    /// tokens and certificates, that of the login for JWT.
     pub auth_revision: u64,
 }
 

@@ -1,8 +1,9 @@
 //! JSON web tokens: made at login, checked without any state of this member but the key.
 //!
-//! A token carries the auth revision of its login, so any change of users or roles makes it too old for key operations. It cannot be
-//! dropped before it expires. Some sign methods draw on the system's randomness inside their libraries; that is allowed here because
-//! tokens are no part of the replicated state.
+//! A token carries the auth revision of its login, so any change of users or roles makes it too old
+//! for key operations. It cannot be dropped before it expires. Some sign methods draw on the
+//! system's randomness inside their libraries; that is allowed here because tokens are no part of
+//! the replicated state.
 
 use crate::jwt_keys::JwtKeys;
 use crate::token_options::{JwtOptions, SignMethod, TokenOptionError};
@@ -51,9 +52,14 @@ impl Jwt {
     ///
     /// # Errors
     /// A [`TokenOptionError`] that names the option at fault.
-    pub fn new(options: &JwtOptions, public_key: Option<&[u8]>, private_key: Option<&[u8]>) -> Result<Self, TokenOptionError> {
+    pub fn new(
+        options: &JwtOptions,
+        public_key: Option<&[u8]>,
+        private_key: Option<&[u8]>,
+    ) -> Result<Self, TokenOptionError> {
         let keys = JwtKeys::read(options.sign_method, public_key, private_key)?;
-        // Time is checked here rather than by the library, which would ask the clock; audience and the like are not etcd's business.
+        // Time is checked here rather than by the library, which would ask the clock; audience and
+        // the like are not etcd's business.
         let mut validation = Validation::default();
         validation.algorithms = options.sign_method.algorithm.into_iter().collect();
         validation.required_spec_claims.clear();
@@ -67,7 +73,8 @@ impl Jwt {
         self.keys.can_sign()
     }
 
-    /// A token for `identity`, made at `unix_seconds`. Burns CPU with RSA: to be run off the threads that serve requests.
+    /// A token for `identity`, made at `unix_seconds`. Burns CPU with RSA: to be run off the
+    /// threads that serve requests.
     ///
     /// # Errors
     /// [`AuthError::VerifyOnlyKey`] without a private key.
@@ -81,7 +88,9 @@ impl Jwt {
             JwtKeys::Es512 { signing: Some(key), .. } => {
                 Ok(key.token(&serde_json::to_vec(&claims).expect("a name and two numbers are JSON")))
             }
-            JwtKeys::Library { signing: None, .. } | JwtKeys::Es512 { signing: None, .. } => Err(AuthError::VerifyOnlyKey),
+            JwtKeys::Library { signing: None, .. } | JwtKeys::Es512 { signing: None, .. } => {
+                Err(AuthError::VerifyOnlyKey)
+            }
         }
     }
 
@@ -101,7 +110,9 @@ impl Jwt {
 
     fn claims(&self, token: &str) -> Option<Claims> {
         match &self.keys {
-            JwtKeys::Library { checking, .. } => decode(token, checking, &self.validation).ok().map(|decoded| decoded.claims),
+            JwtKeys::Library { checking, .. } => {
+                decode(token, checking, &self.validation).ok().map(|decoded| decoded.claims)
+            }
             JwtKeys::Es512 { checking, .. } => serde_json::from_slice(&checking.claims(token)?).ok(),
         }
     }

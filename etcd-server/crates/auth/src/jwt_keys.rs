@@ -1,4 +1,5 @@
-//! Keys of JWTs: read from the content of the files that `pub-key` and `priv-key` name, and proven to belong together.
+//! Keys of JWTs: read from the content of the files that `pub-key` and `priv-key` name, and proven
+//! to belong together.
 
 use crate::es512::{self, Es512Checker, Es512Signer};
 use crate::token_options::{SignMethod, TokenOptionError};
@@ -12,7 +13,8 @@ const PUBLIC: &str = "pub-key";
 const PRIVATE: &str = "priv-key";
 const EITHER: &str = "pub-key or priv-key";
 const NO_SUCH_KEY: &str = "not a PEM file with such a key";
-/// Bytes of the modulus of the smallest RSA key that aws-lc verifies with; an encoded key is longer than its modulus.
+/// Bytes of the modulus of the smallest RSA key that aws-lc verifies with; an encoded key is longer
+/// than its modulus.
 const RSA_BYTES_MIN: usize = 2048 / 8;
 /// The text that is signed to see whether two keys belong together.
 const PROBE: &[u8] = b"probe";
@@ -26,11 +28,17 @@ pub(crate) enum JwtKeys {
 }
 
 impl JwtKeys {
-    /// Reads the contents of the key files, as far as they are given. With a private key alone the public one is computed.
+    /// Reads the contents of the key files, as far as they are given. With a private key alone the
+    /// public one is computed.
     ///
     /// # Errors
-    /// [`TokenOptionError::MissingKey`], [`TokenOptionError::BadKey`], [`TokenOptionError::KeyMismatch`].
-    pub(crate) fn read(method: SignMethod, public: Option<&[u8]>, private: Option<&[u8]>) -> Result<Self, TokenOptionError> {
+    /// [`TokenOptionError::MissingKey`], [`TokenOptionError::BadKey`],
+    /// [`TokenOptionError::KeyMismatch`].
+    pub(crate) fn read(
+        method: SignMethod,
+        public: Option<&[u8]>,
+        private: Option<&[u8]>,
+    ) -> Result<Self, TokenOptionError> {
         let (public, private) = (public.filter(|key| !key.is_empty()), private.filter(|key| !key.is_empty()));
         match method.algorithm {
             None => read_es512(public, private),
@@ -60,12 +68,20 @@ fn read_es512(public: Option<&[u8]>, private: Option<&[u8]>) -> Result<JwtKeys, 
         (None, None) => Err(TokenOptionError::MissingKey { option: EITHER }),
         (None, Some(checking)) => Ok(JwtKeys::Es512 { signing: None, checking: Box::new(checking) }),
         (Some((_, own)), Some(given)) if !own.is_same(&given) => Err(TokenOptionError::KeyMismatch),
-        (Some((signing, checking)), _) => Ok(JwtKeys::Es512 { signing: Some(Box::new(signing)), checking: Box::new(checking) }),
+        (Some((signing, checking)), _) => {
+            Ok(JwtKeys::Es512 { signing: Some(Box::new(signing)), checking: Box::new(checking) })
+        }
     }
 }
 
-fn read_pair(method: SignMethod, algorithm: Algorithm, public: Option<&[u8]>, private: Option<&[u8]>) -> Result<JwtKeys, TokenOptionError> {
-    let bad = |option| move |error| TokenOptionError::BadKey { option, method: method.name(), detail: describe(&error) };
+fn read_pair(
+    method: SignMethod,
+    algorithm: Algorithm,
+    public: Option<&[u8]>,
+    private: Option<&[u8]>,
+) -> Result<JwtKeys, TokenOptionError> {
+    let bad =
+        |option| move |error| TokenOptionError::BadKey { option, method: method.name(), detail: describe(&error) };
     let signing = private.map(|content| read_private(algorithm, content)).transpose().map_err(bad(PRIVATE))?;
     let given = public.map(|content| read_public(algorithm, content)).transpose().map_err(bad(PUBLIC))?;
     let checking = match (given, &signing) {
@@ -125,13 +141,18 @@ fn read_public(algorithm: Algorithm, content: &[u8]) -> KeyResult<DecodingKey> {
         AlgorithmFamily::Rsa => {
             let key = DecodingKey::from_rsa_pem(content)?;
             let is_large = key.as_bytes().len() > RSA_BYTES_MIN;
-            if is_large { Ok(key) } else { Err(ErrorKind::InvalidRsaKey("RSA keys below 2048 bits are not supported".to_owned()).into()) }
+            if is_large {
+                Ok(key)
+            } else {
+                Err(ErrorKind::InvalidRsaKey("RSA keys below 2048 bits are not supported".to_owned()).into())
+            }
         }
         AlgorithmFamily::Hmac => Ok(DecodingKey::from_secret(content)),
     }
 }
 
-/// Returns `true` if the bytes are a point of the method's curve. The library would take any, and refuse every token later.
+/// Returns `true` if the bytes are a point of the method's curve. The library would take any, and
+/// refuse every token later.
 fn is_point(algorithm: Algorithm, bytes: &[u8]) -> bool {
     if algorithm == Algorithm::ES256 {
         p256::PublicKey::from_sec1_bytes(bytes).is_ok()

@@ -1,7 +1,8 @@
 //! Passwords: bcrypt, in the form that Go's library writes and etcd stores.
 //!
-//! Everything here but the base64 form burns CPU on purpose (some 50 ms at cost 10): the caller runs it off the threads that
-//! serve requests, a bounded number at a time. Salts are arguments. Nothing stores or prints a password.
+//! Everything here but the base64 form burns CPU on purpose (some 50 ms at cost 10): the caller
+//! runs it off the threads that serve requests, a bounded number at a time. Salts are arguments.
+//! Nothing stores or prints a password.
 
 use crate::AuthError;
 use base64::Engine;
@@ -30,7 +31,8 @@ pub fn bcrypt_cost(given: u32) -> u32 {
     if BCRYPT_COSTS.contains(&given) { given } else { BCRYPT_COST_DEFAULT }
 }
 
-/// The hash of `password`: 60 characters that begin with `$2a$`. An unknown cost is replaced as [`bcrypt_cost`] says.
+/// The hash of `password`: 60 characters that begin with `$2a$`. An unknown cost is replaced as
+/// [`bcrypt_cost`] says.
 ///
 /// # Errors
 /// [`PasswordError::TooLong`].
@@ -38,7 +40,8 @@ pub fn hash_password(password: &str, cost: u32, salt: [u8; 16]) -> Result<String
     if password.len() > PASSWORD_BYTES_MAX {
         return Err(PasswordError::TooLong);
     }
-    let parts = bcrypt::hash_with_salt(password, bcrypt_cost(cost), salt).expect("only the cost can be wrong, and it was checked");
+    let parts = bcrypt::hash_with_salt(password, bcrypt_cost(cost), salt)
+        .expect("only the cost can be wrong, and it was checked");
     Ok(parts.format_for_version(bcrypt::Version::TwoA))
 }
 
@@ -50,13 +53,15 @@ pub fn hash_for_raft(password: &str, cost: u32, salt: [u8; 16]) -> Result<String
     Ok(RAFT_FORM.encode(hash_password(password, cost, salt)?))
 }
 
-/// Returns `true` if `password` belongs to `hash`. A text that is no bcrypt hash, such as the empty one, belongs to no password.
+/// Returns `true` if `password` belongs to `hash`. A text that is no bcrypt hash, such as the empty
+/// one, belongs to no password.
 pub fn verify_password(password: &str, hash: &[u8]) -> bool {
     let hash = std::str::from_utf8(hash).unwrap_or_default();
     bcrypt::verify(password, hash).unwrap_or(false)
 }
 
-/// As Go's decoder reads it: stray bits in the last character do not matter, and line ends are skipped by [`from_raft`].
+/// As Go's decoder reads it: stray bits in the last character do not matter, and line ends are
+/// skipped by [`from_raft`].
 const RAFT_FORM: GeneralPurpose =
     GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
@@ -66,13 +71,15 @@ pub(crate) fn from_raft(hashed_password: &str) -> Option<Vec<u8>> {
     RAFT_FORM.decode(text).ok()
 }
 
-/// A salt for the rare entry that brings no hash: the same on every member, another for each change.
+/// A salt for the rare entry that brings no hash: the same on every member, another for each
+/// change.
 pub(crate) fn salt_of_change(name: &str, auth_revision: u64) -> [u8; 16] {
     let digest = Sha256::new().chain_update(auth_revision.to_be_bytes()).chain_update(name).finalize();
     std::array::from_fn(|at| digest[at])
 }
 
-/// A login whose password is still to be checked. Made by [`crate::AuthStore::login`], checked where CPU may be burnt.
+/// A login whose password is still to be checked. Made by [`crate::AuthStore::login`], checked
+/// where CPU may be burnt.
 pub struct Login {
     /// `None` for a user that does not exist.
     hash: Option<Bytes>,
@@ -125,7 +132,10 @@ mod tests {
     fn a_hash_has_the_form_of_go_and_a_known_value() {
         // A published test vector of bcrypt ("U*U" with this salt), in the version that Go writes.
         let salt = [0x10, 0x41, 0x04, 0x10, 0x41, 0x04, 0x10, 0x41, 0x04, 0x10, 0x41, 0x04, 0x10, 0x41, 0x04, 0x10];
-        assert_eq!(hash_password("U*U", 5, salt).unwrap(), "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW");
+        assert_eq!(
+            hash_password("U*U", 5, salt).unwrap(),
+            "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"
+        );
     }
 
     #[test]
@@ -149,7 +159,9 @@ mod tests {
         let longest = "x".repeat(72);
         let hash = hash_password(&longest, 4, [1; 16]).unwrap();
         assert_eq!(hash_password(&"x".repeat(73), 4, [1; 16]), Err(PasswordError::TooLong));
-        assert!(verify_password(&"x".repeat(80), hash.as_bytes()) && !verify_password(&"x".repeat(71), hash.as_bytes()));
+        assert!(
+            verify_password(&"x".repeat(80), hash.as_bytes()) && !verify_password(&"x".repeat(71), hash.as_bytes())
+        );
     }
 
     #[test]
@@ -165,7 +177,8 @@ mod tests {
 
     #[test]
     fn nobody_and_empty_hashes_never_pass() {
-        let logins = [Login::of_nobody(3), Login::of_user(Bytes::new(), 3), Login::of_user(Bytes::from(vec![b'.'; 60]), 3)];
+        let logins =
+            [Login::of_nobody(3), Login::of_user(Bytes::new(), 3), Login::of_user(Bytes::from(vec![b'.'; 60]), 3)];
         assert!(logins.iter().all(|login| login.verify("", 4) == Err(AuthError::AuthFailed)));
         let known = Login::of_user(hash_password("", 4, [0; 16]).unwrap().into(), 3);
         assert_eq!(known.verify("", 4), Ok(3));

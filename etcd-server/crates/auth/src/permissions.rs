@@ -13,7 +13,8 @@ pub enum Access {
     Write,
 }
 
-/// A user's permissions on keys, computed once per user and thrown away when the user or one of its roles changes.
+/// A user's permissions on keys, computed once per user and thrown away when the user or one of its
+/// roles changes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeyPermissions {
     read: Coverage,
@@ -49,14 +50,15 @@ impl KeyPermissions {
     }
 }
 
-/// The keys a permission is about. Data written by old servers may hold the empty key; etcd treats it as "above every key", so it
-/// grants nothing, and must not be read as "from the first key on".
+/// The keys a permission is about. Data written by old servers may hold the empty key; etcd treats
+/// it as "above every key", so it grants nothing, and must not be read as "from the first key on".
 fn granted_range(permission: &Permission) -> Option<KeyRange> {
     let legal = !permission.key.is_empty();
     legal.then(|| KeyRange::from_wire(permission.key.clone(), permission.range_end.clone()))
 }
 
-/// Returns `true` if a permission may be granted on this range: the key is not empty, and the end is absent, open (`"\0"`), or above the key.
+/// Returns `true` if a permission may be granted on this range: the key is not empty, and the end
+/// is absent, open (`"\0"`), or above the key.
 pub(crate) fn is_grantable(permission: &Permission) -> bool {
     let range = KeyRange::from_wire(permission.key.clone(), permission.range_end.clone());
     !permission.key.is_empty() && !range.is_empty()

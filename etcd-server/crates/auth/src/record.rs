@@ -21,15 +21,19 @@ pub(crate) fn read_enabled<V: View>(view: &V) -> Result<bool, Fault> {
     match view.get(Table::Meta, ENABLED_KEY)?.as_deref() {
         None | Some([0]) => Ok(false),
         Some([1]) => Ok(true),
-        Some(other) => Err(Fault::corrupt("auth switch", format_args!("{} bytes that are neither 0 nor 1", other.len()))),
+        Some(other) => {
+            Err(Fault::corrupt("auth switch", format_args!("{} bytes that are neither 0 nor 1", other.len())))
+        }
     }
 }
 
 /// The stored auth revision; nothing on a store that has never been started.
 pub(crate) fn read_revision<V: View>(view: &V) -> Result<Option<u64>, Fault> {
     let Some(value) = view.get(Table::Meta, REVISION_KEY)? else { return Ok(None) };
-    let bytes: [u8; 8] =
-        value.as_ref().try_into().map_err(|_| Fault::corrupt("auth revision", format_args!("{} bytes instead of 8", value.len())))?;
+    let bytes: [u8; 8] = value
+        .as_ref()
+        .try_into()
+        .map_err(|_| Fault::corrupt("auth revision", format_args!("{} bytes instead of 8", value.len())))?;
     Ok(Some(u64::from_be_bytes(bytes)))
 }
 
@@ -57,7 +61,11 @@ pub(crate) fn read_roles<V: View>(view: &V) -> Result<BTreeMap<String, Arc<Role>
     Ok(roles)
 }
 
-fn each_item<V: View>(view: &V, table: Table, mut take: impl FnMut(&[u8], &[u8]) -> Result<(), Fault>) -> Result<(), Fault> {
+fn each_item<V: View>(
+    view: &V,
+    table: Table,
+    mut take: impl FnMut(&[u8], &[u8]) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let mut cursor = view.cursor(table, None)?;
     cursor.seek(&[])?;
     while let Some((key, value)) = cursor.item() {
@@ -68,12 +76,17 @@ fn each_item<V: View>(view: &V, table: Table, mut take: impl FnMut(&[u8], &[u8])
 }
 
 fn name_of(kind: &str, key: &[u8]) -> Result<String, Fault> {
-    String::from_utf8(key.to_vec()).map_err(|_| Fault::corrupt(format_args!("{kind} name {}", key.escape_ascii()), "not UTF-8"))
+    String::from_utf8(key.to_vec())
+        .map_err(|_| Fault::corrupt(format_args!("{kind} name {}", key.escape_ascii()), "not UTF-8"))
 }
 
 fn must_be_named(kind: &str, key: &[u8], name: &[u8]) -> Result<(), Fault> {
     let what = || format!("{kind} record {}", key.escape_ascii());
-    if key == name { Ok(()) } else { Err(Fault::corrupt(what(), format_args!("holds the name {}", name.escape_ascii()))) }
+    if key == name {
+        Ok(())
+    } else {
+        Err(Fault::corrupt(what(), format_args!("holds the name {}", name.escape_ascii())))
+    }
 }
 
 pub(crate) fn write_enabled(batch: &mut dyn Batch, enabled: bool) {

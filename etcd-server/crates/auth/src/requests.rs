@@ -38,10 +38,16 @@ impl AuthStore {
         Ok(())
     }
 
-    /// WRITE on the key and on every key already attached to the lease, and READ on the key when its previous value is wanted.
+    /// WRITE on the key and on every key already attached to the lease, and READ on the key when
+    /// its previous value is wanted.
     ///
     /// The lease rule keeps a user from attaching a key to a lease that it could not revoke.
-    pub fn check_put<E: From<AuthError>>(&self, identity: &Identity, request: &PutRequest, lease_keys: LeaseKeys<'_, E>) -> Result<(), E> {
+    pub fn check_put<E: From<AuthError>>(
+        &self,
+        identity: &Identity,
+        request: &PutRequest,
+        lease_keys: LeaseKeys<'_, E>,
+    ) -> Result<(), E> {
         self.check_wire(identity, Access::Write, &request.key, &Bytes::new())?;
         let lease = LeaseId(request.lease);
         if lease.is_some() && self.is_limited(identity) {
@@ -55,7 +61,12 @@ impl AuthStore {
 
     /// Checks READ on every compared range, and the permissions of each operation of both branches,
     /// at any depth. Recursion is bounded by the depth that decoding allows (100).
-    pub fn check_txn<E: From<AuthError>>(&self, identity: &Identity, request: &TxnRequest, lease_keys: LeaseKeys<'_, E>) -> Result<(), E> {
+    pub fn check_txn<E: From<AuthError>>(
+        &self,
+        identity: &Identity,
+        request: &TxnRequest,
+        lease_keys: LeaseKeys<'_, E>,
+    ) -> Result<(), E> {
         for compare in &request.compare {
             self.check_wire(identity, Access::Read, &compare.key, &compare.range_end)?;
         }
@@ -65,7 +76,12 @@ impl AuthStore {
         Ok(())
     }
 
-    fn check_operation<E: From<AuthError>>(&self, identity: &Identity, op: &RequestOp, lease_keys: LeaseKeys<'_, E>) -> Result<(), E> {
+    fn check_operation<E: From<AuthError>>(
+        &self,
+        identity: &Identity,
+        op: &RequestOp,
+        lease_keys: LeaseKeys<'_, E>,
+    ) -> Result<(), E> {
         match &op.request {
             None => Ok(()),
             Some(Request::RequestRange(range)) => Ok(self.check_range(identity, range)?),
@@ -75,12 +91,14 @@ impl AuthStore {
         }
     }
 
-    /// The same access on each of `keys`: WRITE for revoking or keeping a lease alive, READ for listing its keys.
+    /// The same access on each of `keys`: WRITE for revoking or keeping a lease alive, READ for
+    /// listing its keys.
     pub fn check_keys(&self, identity: &Identity, access: Access, keys: &[Bytes]) -> Result<(), AuthError> {
         keys.iter().try_for_each(|key| self.check(identity, access, &KeyRange::single(key.clone())))
     }
 
-    /// Returns `true` if key permissions have to be looked at for `identity` at all; if not, the keys of leases need not be read.
+    /// Returns `true` if key permissions have to be looked at for `identity` at all; if not, the
+    /// keys of leases need not be read.
     fn is_limited(&self, identity: &Identity) -> bool {
         self.check(identity, Access::Write, &KeyRange::all()).is_err()
     }

@@ -19,19 +19,21 @@ use types::MonotonicTime;
 
 /// Number of random letters a token begins with.
 pub const TOKEN_LETTERS: usize = 16;
-/// Tokens of one user at most. Thousands of hosts may share one user, but a client that logs in for every request must not fill the
-/// memory: at the bound the token that was not used for longest is dropped.
+/// Tokens of one user at most. Thousands of hosts may share one user, but a client that logs in for
+/// every request must not fill the memory: at the bound the token that was not used for longest is
+/// dropped.
 pub const TOKENS_PER_USER_MAX: usize = 16_384;
 /// Tokens of all users at most, some 20 MB; dropped likewise.
 pub const TOKENS_MAX: usize = 65_536;
 
-/// The token that a login gets: the letters from the entry, a dot, and the index (etcd: that of the entry, less one).
+/// The token that a login gets: the letters from the entry, a dot, and the index (etcd: that of the
+/// entry, less one).
 pub fn simple_token(letters: &str, index: u64) -> String {
     format!("{letters}.{index}")
 }
 
-/// The index in a token; a member must have applied that far before it may say that it does not know the token. Nothing if this is no
-/// simple token.
+/// The index in a token; a member must have applied that far before it may say that it does not
+/// know the token. Nothing if this is no simple token.
 pub fn simple_token_index(token: &str) -> Option<u64> {
     let (letters, index) = token.split_once('.')?;
     let digits_only = !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit());
@@ -69,7 +71,10 @@ impl Held {
 
 impl fmt::Debug for SimpleTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimpleTokens").field("ttl", &self.ttl).field("tokens", &self.tokens.len()).finish_non_exhaustive()
+        f.debug_struct("SimpleTokens")
+            .field("ttl", &self.ttl)
+            .field("tokens", &self.tokens.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -79,7 +84,8 @@ impl SimpleTokens {
         Self { ttl, tokens: BTreeMap::new(), by_deadline: Order::new(), of_user: BTreeMap::new() }
     }
 
-    /// Remembers that `token` stands for `user`. At a bound the token with the earliest deadline gives way.
+    /// Remembers that `token` stands for `user`. At a bound the token with the earliest deadline
+    /// gives way.
     pub fn assign(&mut self, token: &str, user: &str, now: MonotonicTime) {
         self.forget(token);
         self.expire(now);
@@ -100,18 +106,22 @@ impl SimpleTokens {
         self.tokens.insert(token, Held { user, deadline: AtomicU64::new(deadline.0), stands: [deadline; 2] });
     }
 
-    /// The user that `token` stands for, and another TTL of life for it; nothing when it is unknown or expired.
+    /// The user that `token` stands for, and another TTL of life for it; nothing when it is unknown
+    /// or expired.
     pub fn user_of(&self, token: &str, now: MonotonicTime) -> Option<&str> {
         let held = self.tokens.get(token).filter(|held| now < held.deadline())?;
         held.deadline.fetch_max(now.after(self.ttl).0, Ordering::Relaxed);
         Some(&held.user)
     }
 
-    /// Forgets the tokens whose time is over. Unknown and expired tokens are answered alike, so this only gives memory back.
+    /// Forgets the tokens whose time is over. Unknown and expired tokens are answered alike, so
+    /// this only gives memory back.
     pub fn expire(&mut self, now: MonotonicTime) {
         while self.by_deadline.first().is_some_and(|(deadline, _)| *deadline <= now) {
             match oldest(&mut self.by_deadline, &mut self.tokens, AMONG_ALL) {
-                Some(token) if self.tokens.get(&token).is_some_and(|held| held.deadline() <= now) => self.forget(&token),
+                Some(token) if self.tokens.get(&token).is_some_and(|held| held.deadline() <= now) => {
+                    self.forget(&token)
+                }
                 _ => return,
             }
         }
@@ -231,7 +241,9 @@ mod tests {
             tokens.assign(&format!("t.{index}"), &format!("user{}", index % 8), MonotonicTime(index as u64 / 1000));
         }
         tokens.assign("new.1", "ann", MonotonicTime(100));
-        assert!(tokens.user_of("t.0", MonotonicTime(100)).is_none() && tokens.user_of("t.1", MonotonicTime(100)).is_some());
+        assert!(
+            tokens.user_of("t.0", MonotonicTime(100)).is_none() && tokens.user_of("t.1", MonotonicTime(100)).is_some()
+        );
         assert_eq!(tokens.len(), TOKENS_MAX);
     }
 
@@ -255,10 +267,11 @@ mod tests {
                     list.insert(token, (user, now + 50));
                 }
                 _ => {
-                    let expected = list.get_mut(&token).filter(|(_, deadline)| now < *deadline).map(|(owner, deadline)| {
-                        *deadline = now + 50;
-                        owner.as_str()
-                    });
+                    let expected =
+                        list.get_mut(&token).filter(|(_, deadline)| now < *deadline).map(|(owner, deadline)| {
+                            *deadline = now + 50;
+                            owner.as_str()
+                        });
                     assert_eq!(tokens.user_of(&token, MonotonicTime(now)), expected, "round {round}");
                 }
             }

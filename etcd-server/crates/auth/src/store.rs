@@ -51,7 +51,8 @@ impl UserEntry {
     }
 }
 
-/// The auth state of this member. Cloning it is cheap enough to publish a copy after each change: records are shared.
+/// The auth state of this member. Cloning it is cheap enough to publish a copy after each change:
+/// records are shared.
 #[derive(Clone)]
 pub struct AuthStore {
     enabled: bool,
@@ -73,7 +74,8 @@ impl fmt::Debug for AuthStore {
 }
 
 impl AuthStore {
-    /// The state as stored in `view`. On the first start the auth revision 1 is written into `batch`.
+    /// The state as stored in `view`. On the first start the auth revision 1 is written into
+    /// `batch`.
     ///
     /// # Errors
     /// A record that cannot be read is a fault: guessing at permissions is not an option.
@@ -105,7 +107,8 @@ impl AuthStore {
     /// Switches authentication on; asking twice is no error. Does not count as a change.
     ///
     /// # Errors
-    /// [`AuthError::RootUserNotExist`], [`AuthError::RootRoleNotExist`]. The role's own record need not exist.
+    /// [`AuthError::RootUserNotExist`], [`AuthError::RootRoleNotExist`]. The role's own record need
+    /// not exist.
     pub fn auth_enable(&mut self, batch: &mut dyn Batch) -> Result<(), AuthError> {
         if self.enabled {
             return Ok(());
@@ -134,8 +137,8 @@ impl AuthStore {
     /// auth revision has moved when the check is done, the caller starts over.
     ///
     /// # Errors
-    /// [`AuthError::AuthNotEnabled`]; [`AuthError::NoPasswordUser`]. An unknown user is no error here
-    /// but never passes the check, and the check takes as long as for a known one.
+    /// [`AuthError::AuthNotEnabled`]; [`AuthError::NoPasswordUser`]. An unknown user is no error
+    /// here but never passes the check, and the check takes as long as for a known one.
     pub fn login(&self, name: &str) -> Result<Login, AuthError> {
         if !self.enabled {
             return Err(AuthError::AuthNotEnabled);
@@ -151,8 +154,8 @@ impl AuthStore {
     /// checked before proposing.
     ///
     /// # Errors
-    /// [`AuthError::AuthNotEnabled`]; [`AuthError::AuthFailed`] when the user no longer exists or logs
-    /// in by certificate only.
+    /// [`AuthError::AuthNotEnabled`]; [`AuthError::AuthFailed`] when the user no longer exists or
+    /// logs in by certificate only.
     pub fn authenticate(&self, name: &str) -> Result<(), AuthError> {
         if !self.enabled {
             return Err(AuthError::AuthNotEnabled);
@@ -165,8 +168,8 @@ impl AuthStore {
     /// everything is allowed.
     ///
     /// # Errors
-    /// [`AuthError::UserEmpty`] for an anonymous caller, [`AuthError::AuthOldRevision`] for an old auth
-    /// revision, else [`AuthError::PermissionDenied`].
+    /// [`AuthError::UserEmpty`] for an anonymous caller, [`AuthError::AuthOldRevision`] for an old
+    /// auth revision, else [`AuthError::PermissionDenied`].
     pub fn check(&self, identity: &Identity, access: Access, range: &KeyRange) -> Result<(), AuthError> {
         if !self.enabled {
             return Ok(());

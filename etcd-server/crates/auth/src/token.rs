@@ -38,7 +38,10 @@ mod tests {
 
     #[test]
     fn bearer_is_stripped_once_and_only_in_front() {
-        assert_eq!(["Bearer abc", "abc", "bearer abc", "Bearer Bearer x"].map(strip_bearer), ["abc", "abc", "bearer abc", "Bearer x"]);
+        assert_eq!(
+            ["Bearer abc", "abc", "bearer abc", "Bearer Bearer x"].map(strip_bearer),
+            ["abc", "abc", "bearer abc", "Bearer x"]
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! `--auth-token`: which tokens this member gives out and takes. Reads the option's text; key files are read by the caller.
+//! `--auth-token`: which tokens this member gives out and takes. Reads the option's text; key files
+//! are read by the caller.
 
 use crate::duration;
 use jsonwebtoken::Algorithm;
@@ -41,7 +42,8 @@ pub enum TokenOptionError {
         /// The given text.
         method: String,
     },
-    /// Neither `pub-key` nor `priv-key` is given, or the one that the method needs is missing or empty.
+    /// Neither `pub-key` nor `priv-key` is given, or the one that the method needs is missing or
+    /// empty.
     #[error("auth: missing key data: {option} in --auth-token")]
     MissingKey {
         /// The option or options at fault.
@@ -165,10 +167,14 @@ fn pairs<'a>(parts: impl Iterator<Item = &'a str>) -> Result<Vec<(&'a str, &'a s
 
 impl JwtOptions {
     fn from_pairs(pairs: &[(&str, &str)]) -> Result<Self, TokenOptionError> {
-        let given = |name: &str| pairs.iter().find(|(other, _)| *other == name).map(|(_, value)| *value).filter(|value| !value.is_empty());
+        let given = |name: &str| {
+            pairs.iter().find(|(other, _)| *other == name).map(|(_, value)| *value).filter(|value| !value.is_empty())
+        };
         let ttl = match given("ttl") {
             None => JWT_TTL_DEFAULT,
-            Some(value) => duration::parse(value).ok_or_else(|| TokenOptionError::BadTtl { value: value.to_owned() })?,
+            Some(value) => {
+                duration::parse(value).ok_or_else(|| TokenOptionError::BadTtl { value: value.to_owned() })?
+            }
         };
         let known = ["sign-method", "pub-key", "priv-key", "ttl"];
         Ok(Self {
@@ -176,7 +182,11 @@ impl JwtOptions {
             public_key_file: given("pub-key").map(str::to_owned),
             private_key_file: given("priv-key").map(str::to_owned),
             ttl,
-            unknown: pairs.iter().filter(|(name, _)| !known.contains(name)).map(|(name, _)| (*name).to_owned()).collect(),
+            unknown: pairs
+                .iter()
+                .filter(|(name, _)| !known.contains(name))
+                .map(|(name, _)| (*name).to_owned())
+                .collect(),
         })
     }
 }
@@ -196,7 +206,10 @@ mod tests {
             ttl: Duration::from_secs(300),
             unknown: vec!["color".into()],
         };
-        assert_eq!(TokenOptions::parse("jwt,pub-key=/a.pub,sign-method=RS256,color=red,priv-key="), Ok(TokenOptions::Jwt(expected)));
+        assert_eq!(
+            TokenOptions::parse("jwt,pub-key=/a.pub,sign-method=RS256,color=red,priv-key="),
+            Ok(TokenOptions::Jwt(expected))
+        );
     }
 
     #[test]
@@ -208,6 +221,9 @@ mod tests {
         assert_eq!(message("jwt,ttl=-1m"), "auth: invalid auth options: ttl=-1m is not a duration such as 5m");
         let list = "is not one of RS, PS, ES, HS256/384/512, EdDSA";
         assert_eq!(message("jwt"), format!("auth: invalid auth options: sign-method=\"\" {list}"));
-        assert_eq!(message("jwt,sign-method=rs256"), format!("auth: invalid auth options: sign-method=\"rs256\" {list}"));
+        assert_eq!(
+            message("jwt,sign-method=rs256"),
+            format!("auth: invalid auth options: sign-method=\"rs256\" {list}")
+        );
     }
 }

@@ -7,8 +7,8 @@ use crate::{AuthError, password, record};
 use bytes::Bytes;
 use proto::authpb::{User, UserAddOptions};
 use proto::etcdserverpb::{
-    AuthUserAddRequest, AuthUserChangePasswordRequest, AuthUserDeleteRequest, AuthUserGetRequest, AuthUserGrantRoleRequest,
-    AuthUserRevokeRoleRequest,
+    AuthUserAddRequest, AuthUserChangePasswordRequest, AuthUserDeleteRequest, AuthUserGetRequest,
+    AuthUserGrantRoleRequest, AuthUserRevokeRoleRequest,
 };
 use schema::Batch;
 
@@ -16,7 +16,8 @@ impl AuthStore {
     /// Adds a user. The password arrives hashed; with the option `no_password` it is ignored.
     ///
     /// # Errors
-    /// [`AuthError::UserEmpty`], [`AuthError::UserAlreadyExists`], [`AuthError::NoPasswordUser`] when the hash is not base64.
+    /// [`AuthError::UserEmpty`], [`AuthError::UserAlreadyExists`], [`AuthError::NoPasswordUser`]
+    /// when the hash is not base64.
     pub fn user_add(&mut self, request: &AuthUserAddRequest, batch: &mut dyn Batch) -> Result<(), AuthError> {
         let name = request.name.as_str();
         if name.is_empty() {
@@ -39,8 +40,13 @@ impl AuthStore {
     /// Deletes a user.
     ///
     /// # Errors
-    /// [`AuthError::InvalidAuthMgmt`] for `root` while authentication is on, [`AuthError::UserNotFound`].
-    pub fn user_delete(&mut self, request: &AuthUserDeleteRequest, batch: &mut dyn Batch) -> Result<DropTokens, AuthError> {
+    /// [`AuthError::InvalidAuthMgmt`] for `root` while authentication is on,
+    /// [`AuthError::UserNotFound`].
+    pub fn user_delete(
+        &mut self,
+        request: &AuthUserDeleteRequest,
+        batch: &mut dyn Batch,
+    ) -> Result<DropTokens, AuthError> {
         if self.enabled() && request.name == ROOT {
             return Err(AuthError::InvalidAuthMgmt);
         }
@@ -74,8 +80,13 @@ impl AuthStore {
     /// Gives a user a role. A role it already holds is no error and no change.
     ///
     /// # Errors
-    /// [`AuthError::UserNotFound`]; [`AuthError::RoleNotFound`], except for `root`, which may be granted before it is created.
-    pub fn user_grant_role(&mut self, request: &AuthUserGrantRoleRequest, batch: &mut dyn Batch) -> Result<(), AuthError> {
+    /// [`AuthError::UserNotFound`]; [`AuthError::RoleNotFound`], except for `root`, which may be
+    /// granted before it is created.
+    pub fn user_grant_role(
+        &mut self,
+        request: &AuthUserGrantRoleRequest,
+        batch: &mut dyn Batch,
+    ) -> Result<(), AuthError> {
         let entry = self.users.get(&request.user).ok_or(AuthError::UserNotFound)?;
         if request.role != ROOT && !self.roles.contains_key(&request.role) {
             return Err(AuthError::RoleNotFound);
@@ -94,9 +105,13 @@ impl AuthStore {
     /// Takes a role from a user.
     ///
     /// # Errors
-    /// [`AuthError::InvalidAuthMgmt`] for `root` from `root` while authentication is on, [`AuthError::UserNotFound`],
-    /// [`AuthError::RoleNotGranted`].
-    pub fn user_revoke_role(&mut self, request: &AuthUserRevokeRoleRequest, batch: &mut dyn Batch) -> Result<(), AuthError> {
+    /// [`AuthError::InvalidAuthMgmt`] for `root` from `root` while authentication is on,
+    /// [`AuthError::UserNotFound`], [`AuthError::RoleNotGranted`].
+    pub fn user_revoke_role(
+        &mut self,
+        request: &AuthUserRevokeRoleRequest,
+        batch: &mut dyn Batch,
+    ) -> Result<(), AuthError> {
         if self.enabled() && request.name == ROOT && request.role == ROOT {
             return Err(AuthError::InvalidAuthMgmt);
         }
@@ -124,7 +139,8 @@ impl AuthStore {
         self.users.keys().cloned().collect()
     }
 
-    /// Entries from before etcd 3.5 carry the plain password; those are hashed here, with a salt that every member computes alike.
+    /// Entries from before etcd 3.5 carry the plain password; those are hashed here, with a salt
+    /// that every member computes alike.
     fn password_to_store(&self, name: &str, plain: &str, hashed: &str) -> Result<Bytes, AuthError> {
         if !plain.is_empty() && hashed.is_empty() {
             let salt = password::salt_of_change(name, self.auth_revision());

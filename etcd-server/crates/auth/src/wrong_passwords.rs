@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use types::MonotonicTime;
 
-/// Wrong passwords in a row that cost nothing: people mistype, and programs start with an old secret.
+/// Wrong passwords in a row that cost nothing: people mistype, and programs start with an old
+/// secret.
 const FREE: u32 = 10;
 /// Between two passwords for a name, the first time; doubles with each wrong one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -45,7 +46,9 @@ impl WrongPasswords {
     /// refused.
     pub fn turn(&mut self, name: &str, now: MonotonicTime, patience: Duration) -> Option<Duration> {
         let name = digest(name);
-        let Some(attempts) = self.known(name, now).filter(|attempts| attempts.wrong >= FREE) else { return Some(Duration::ZERO) };
+        let Some(attempts) = self.known(name, now).filter(|attempts| attempts.wrong >= FREE) else {
+            return Some(Duration::ZERO);
+        };
         let doublings = (attempts.wrong - FREE).min(16);
         let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(PAUSE_MAX);
         let turn = attempts.turn.0.after(pause).max(now);
@@ -129,7 +132,10 @@ mod tests {
         assert_eq!(waits[10..], [100, 200, 400, 800, 1600, 2000, 2000, 2000]);
         assert_eq!(milliseconds(attempts.turn("alice", now, PATIENCE)), Some(0));
         // Two at once take two turns, and no more than can be waited for.
-        assert_eq!([(); 5].map(|()| milliseconds(attempts.turn("root", now, PATIENCE))), [Some(2000), Some(4000), Some(6000), None, None]);
+        assert_eq!(
+            [(); 5].map(|()| milliseconds(attempts.turn("root", now, PATIENCE))),
+            [Some(2000), Some(4000), Some(6000), None, None]
+        );
     }
 
     #[test]
@@ -153,6 +159,8 @@ mod tests {
             attempts.wrong(&format!("name{number}"), MonotonicTime(number / 10));
         }
         assert_eq!((attempts.names.len(), attempts.turns.len()), (NAMES_MAX, NAMES_MAX));
-        assert!(attempts.names.contains_key(&digest("name29999")) && !attempts.names.contains_key(&digest("name19999")));
+        assert!(
+            attempts.names.contains_key(&digest("name29999")) && !attempts.names.contains_key(&digest("name19999"))
+        );
     }
 }

@@ -21,7 +21,9 @@ const SECRET: &[u8] = b"a shared secret";
 const NOW: u64 = 1_800_000_000;
 
 fn jwt(method: &str, public: Option<&[u8]>, private: Option<&[u8]>) -> Result<Jwt, TokenOptionError> {
-    let TokenOptions::Jwt(options) = TokenOptions::parse(&format!("jwt,sign-method={method}"))? else { panic!("not jwt") };
+    let TokenOptions::Jwt(options) = TokenOptions::parse(&format!("jwt,sign-method={method}"))? else {
+        panic!("not jwt")
+    };
     Jwt::new(&options, public, private)
 }
 
@@ -32,8 +34,9 @@ fn ann() -> Identity {
 #[test]
 fn every_method_makes_tokens_that_it_takes_until_they_expire() {
     let keys = [("RS", RSA, RSA_PUBLIC), ("PS", RSA, RSA_PUBLIC), ("HS", SECRET, b"" as &[u8])];
-    let sized =
-        keys.iter().flat_map(|(family, private, public)| ["256", "384", "512"].map(|size| (format!("{family}{size}"), *private, *public)));
+    let sized = keys.iter().flat_map(|(family, private, public)| {
+        ["256", "384", "512"].map(|size| (format!("{family}{size}"), *private, *public))
+    });
     let others = [
         ("ES256", EC256, EC256_PUBLIC),
         ("ES256", EC256_SEC1, EC256_PUBLIC),
@@ -99,7 +102,10 @@ fn es512_takes_no_other_algorithm_and_no_changed_claims() {
         assert_eq!(jwt.identity_of(&token, NOW), Err(AuthError::InvalidAuthToken), "{token}");
     }
     let checker = self::jwt("ES512", Some(EC521_PUBLIC), None).unwrap();
-    assert_eq!((checker.identity_of(&token, NOW), checker.make(&ann(), NOW)), (Ok(ann()), Err(AuthError::VerifyOnlyKey)));
+    assert_eq!(
+        (checker.identity_of(&token, NOW), checker.make(&ann(), NOW)),
+        (Ok(ann()), Err(AuthError::VerifyOnlyKey))
+    );
 }
 
 /// Tokens that etcd 3.5.30 gave to root at auth revision 3, each with a life of five minutes, with

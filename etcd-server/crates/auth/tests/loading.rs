@@ -49,7 +49,11 @@ fn remembered_permissions_follow_every_change() {
             let range = KeyRange::from_wire(pick(&mut random, &KEYS).into(), pick(&mut random, &KEYS).into());
             let access = pick(&mut random, &[Access::Read, Access::Write]);
             let response = store.check(&identity, access, &range);
-            assert_eq!(response, fresh.check(&identity, access, &range), "round {round}: {identity:?} {access:?} {range:?}");
+            assert_eq!(
+                response,
+                fresh.check(&identity, access, &range),
+                "round {round}: {identity:?} {access:?} {range:?}"
+            );
             allowed += usize::from(store.enabled() && response.is_ok());
         }
     }

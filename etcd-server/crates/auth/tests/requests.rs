@@ -1,4 +1,5 @@
-//! Whole requests: the rules that attacks on etcd have gone around, at every depth of a transaction.
+//! Whole requests: the rules that attacks on etcd have gone around, at every depth of a
+//! transaction.
 
 use auth::{AuthError, AuthStore, DropTokens, Identity};
 use bytes::Bytes;
@@ -8,7 +9,8 @@ use proto::etcdserverpb::*;
 use schema::MemoryStore;
 use types::LeaseId;
 
-/// `ann` may read [r, s), write [w, x), and both on [b, c); lease 7 holds the key `foreign`, lease 8 the key `b1`.
+/// `ann` may read [r, s), write [w, x), and both on [b, c); lease 7 holds the key `foreign`, lease
+/// 8 the key `b1`.
 fn store() -> AuthStore {
     let batch = &mut MemoryStore::new();
     let mut store = AuthStore::load(&MemoryStore::new(), batch).unwrap();
@@ -16,7 +18,11 @@ fn store() -> AuthStore {
         store.user_add(&AuthUserAddRequest { name: name.into(), ..Default::default() }, batch).unwrap();
     }
     store.role_add(&AuthRoleAddRequest { name: "some".into() }, batch).unwrap();
-    let grants = [("r", "s", permission::Type::Read), ("w", "x", permission::Type::Write), ("b", "c", permission::Type::Readwrite)];
+    let grants = [
+        ("r", "s", permission::Type::Read),
+        ("w", "x", permission::Type::Write),
+        ("b", "c", permission::Type::Readwrite),
+    ];
     for (key, range_end, perm_type) in grants {
         let perm = Some(Permission { perm_type: perm_type.into(), key: key.into(), range_end: range_end.into() });
         store.role_grant_permission(&AuthRoleGrantPermissionRequest { name: "some".into(), perm }, batch).unwrap();
@@ -94,7 +100,11 @@ fn every_operation_is_checked_in_both_branches_down_to_depth_eight() {
             for branches in 0..1_u32 << depth {
                 let nested = (0..depth).fold(operation.clone(), |inner, level| wrap(inner, branches >> level & 1 == 1));
                 let expected = if allowed { Ok(()) } else { Err(AuthError::PermissionDenied) };
-                assert_eq!(check(&store, &ann, nested), expected, "{operation:?} at depth {depth}, branches {branches:b}");
+                assert_eq!(
+                    check(&store, &ann, nested),
+                    expected,
+                    "{operation:?} at depth {depth}, branches {branches:b}"
+                );
             }
         }
     }

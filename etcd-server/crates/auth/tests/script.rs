@@ -1,4 +1,5 @@
-//! The commands of the stories. Keys are written bare, with `\0` and `\xff` for those bytes and `""` for the empty key.
+//! The commands of the stories. Keys are written bare, with `\0` and `\xff` for those bytes and
+//! `""` for the empty key.
 
 use auth::{Access, AuthError, AuthStore, DropTokens, Identity, RequestClass};
 use base64::Engine;
@@ -68,7 +69,9 @@ impl Script {
             ["add", name, hash] => self.store.user_add(&user_add(name, "", &STANDARD.encode(hash)), batch).map(ok),
             ["add-unhashed", name, password] => self.store.user_add(&user_add(name, password, ""), batch).map(ok),
             ["add-damaged-hash", name] => self.store.user_add(&user_add(name, "", "!"), batch).map(ok),
-            ["delete", name] => self.store.user_delete(&AuthUserDeleteRequest { name: text(name) }, batch).map(|drop| dropped(&drop)),
+            ["delete", name] => {
+                self.store.user_delete(&AuthUserDeleteRequest { name: text(name) }, batch).map(|drop| dropped(&drop))
+            }
             ["passwd", name, hash] => {
                 let request = AuthUserChangePasswordRequest {
                     name: text(name),
@@ -77,13 +80,17 @@ impl Script {
                 };
                 self.store.user_change_password(&request, batch).map(|drop| dropped(&drop))
             }
-            ["grant", user, role] => {
-                self.store.user_grant_role(&AuthUserGrantRoleRequest { user: text(user), role: text(role) }, batch).map(ok)
+            ["grant", user, role] => self
+                .store
+                .user_grant_role(&AuthUserGrantRoleRequest { user: text(user), role: text(role) }, batch)
+                .map(ok),
+            ["revoke", name, role] => self
+                .store
+                .user_revoke_role(&AuthUserRevokeRoleRequest { name: text(name), role: text(role) }, batch)
+                .map(ok),
+            ["get", name] => {
+                self.store.user_get(&AuthUserGetRequest { name: text(name) }).map(|roles| format!("{roles:?}"))
             }
-            ["revoke", name, role] => {
-                self.store.user_revoke_role(&AuthUserRevokeRoleRequest { name: text(name), role: text(role) }, batch).map(ok)
-            }
-            ["get", name] => self.store.user_get(&AuthUserGetRequest { name: text(name) }).map(|roles| format!("{roles:?}")),
             ["list"] => Ok(format!("{:?}", self.store.user_list())),
             _ => panic!("unknown command user {words:?}"),
         }
@@ -94,13 +101,16 @@ impl Script {
         match *words {
             ["add", name] => self.store.role_add(&AuthRoleAddRequest { name: text(name) }, batch).map(ok),
             ["delete", role] => self.store.role_delete(&AuthRoleDeleteRequest { role: text(role) }, batch).map(ok),
-            ["grant", name, "nothing"] => {
-                self.store.role_grant_permission(&AuthRoleGrantPermissionRequest { name: text(name), perm: None }, batch).map(ok)
-            }
+            ["grant", name, "nothing"] => self
+                .store
+                .role_grant_permission(&AuthRoleGrantPermissionRequest { name: text(name), perm: None }, batch)
+                .map(ok),
             ["grant", name, perm_type, ref keys @ ..] => {
                 let (key, range_end) = key_pair(keys);
                 let perm = Some(Permission { perm_type: permission_type(perm_type), key, range_end });
-                self.store.role_grant_permission(&AuthRoleGrantPermissionRequest { name: text(name), perm }, batch).map(ok)
+                self.store
+                    .role_grant_permission(&AuthRoleGrantPermissionRequest { name: text(name), perm }, batch)
+                    .map(ok)
             }
             ["revoke", role, ref keys @ ..] => {
                 let (key, range_end) = key_pair(keys);
@@ -136,8 +146,12 @@ impl Script {
         };
         self.store.permit(identity, class)?;
         match class {
-            RequestClass::User(name) => self.store.user_get(&AuthUserGetRequest { name: name.to_owned() }).map(|_| ())?,
-            RequestClass::Role(role) => self.store.role_get(&AuthRoleGetRequest { role: role.to_owned() }).map(|_| ())?,
+            RequestClass::User(name) => {
+                self.store.user_get(&AuthUserGetRequest { name: name.to_owned() }).map(|_| ())?
+            }
+            RequestClass::Role(role) => {
+                self.store.role_get(&AuthRoleGetRequest { role: role.to_owned() }).map(|_| ())?
+            }
             RequestClass::Open | RequestClass::Authenticated | RequestClass::Keys(..) | RequestClass::Root => {}
         }
         Ok("allowed".into())
@@ -185,7 +199,12 @@ fn dropped(drop: &DropTokens) -> String {
 }
 
 fn user_add(name: &str, password: &str, hashed_password: &str) -> AuthUserAddRequest {
-    AuthUserAddRequest { name: text(name), password: text(password), hashed_password: text(hashed_password), options: None }
+    AuthUserAddRequest {
+        name: text(name),
+        password: text(password),
+        hashed_password: text(hashed_password),
+        options: None,
+    }
 }
 
 fn text(word: &str) -> String {

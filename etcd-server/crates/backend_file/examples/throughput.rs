@@ -22,7 +22,14 @@ struct Made {
 impl Made {
     fn entry(&self, number: i64) -> (Bytes, Bytes) {
         let (main, key) = (number + 2, format!("/registry/made/{number:09}").into());
-        let kv = KeyValue { key, create_revision: main, mod_revision: main, version: 1, value: self.value.clone(), lease: 0 };
+        let kv = KeyValue {
+            key,
+            create_revision: main,
+            mod_revision: main,
+            version: 1,
+            value: self.value.clone(),
+            lease: 0,
+        };
         put_entry(Revision::new(main, 0), &kv)
     }
 }

@@ -1,8 +1,10 @@
 //! All of history in its own order, out of a store that keeps records in the order of keys.
 //!
-//! One walk in the order of keys deals the records out to parts, which are stretches of history that fit memory. A part's records wait in
-//! scratch space, and are sorted when it is the part's turn. Where scratch space fails, a part is looked up record by record, its keys
-//! in their order: several times slower, but it needs no room. Memory: a part, and some kilobytes for each of the others.
+//! One walk in the order of keys deals the records out to parts, which are stretches of history
+//! that fit memory. A part's records wait in scratch space, and are sorted when it is the part's
+//! turn. Where scratch space fails, a part is looked up record by record, its keys in their order:
+//! several times slower, but it needs no room. Memory: a part, and some kilobytes for each of the
+//! others.
 
 mod part;
 mod partitioned;
@@ -47,8 +49,11 @@ impl<V: View> Iterator for Entries<'_, V> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some((Entry { revision, tombstone, .. }, data)) = self.loaded.next() {
-                let entry =
-                    if tombstone { backend::tombstone_entry(revision, data) } else { (HistoryKey { revision, tombstone }.encode(), data) };
+                let entry = if tombstone {
+                    backend::tombstone_entry(revision, data)
+                } else {
+                    (HistoryKey { revision, tombstone }.encode(), data)
+                };
                 return Some(Ok(entry));
             }
             let part = self.parts.next()?;
@@ -78,7 +83,8 @@ impl<'a, C: Cursor + 'a> EntryLengths<C> {
             (key.len(), value.len())
         } else {
             let value_bytes = bump_record::backend_value_bytes(change.user_key, change.record_bytes);
-            let record_bytes = usize::try_from(value_bytes).map_err(|error| Fault::corrupt("revision record", error))?;
+            let record_bytes =
+                usize::try_from(value_bytes).map_err(|error| Fault::corrupt("revision record", error))?;
             (types::Revision::ETCD_BYTES, record_bytes)
         };
         self.cursor.next()?;
@@ -101,7 +107,8 @@ mod tests {
     use schema::{Batch as _, MemoryStore, current_record, history_key};
     use types::Revision;
 
-    /// More than two parts, keys in an order that has nothing to do with that of history; each fifth change is a deletion.
+    /// More than two parts, keys in an order that has nothing to do with that of history; each
+    /// fifth change is a deletion.
     fn store(changes: i64) -> (MemoryStore, Vec<(Bytes, Bytes)>) {
         let mut store = MemoryStore::new();
         let mut expected = Vec::new();
@@ -145,9 +152,11 @@ mod tests {
 
     #[test]
     fn a_lost_or_surplus_record_is_a_fault() {
-        for (lost, spill_file) in
-            [(true, &NoSpillFile as &dyn SpillFile), (true, &tempfile::tempfile().unwrap()), (false, &tempfile::tempfile().unwrap())]
-        {
+        for (lost, spill_file) in [
+            (true, &NoSpillFile as &dyn SpillFile),
+            (true, &tempfile::tempfile().unwrap()),
+            (false, &tempfile::tempfile().unwrap()),
+        ] {
             let (mut store, _) = store(100);
             let revision = Revision::new(1, 0);
             let key = history_key::encode(&(3_i64 * 7919 % 10_007).to_be_bytes(), revision);

@@ -1,7 +1,8 @@
 //! Our state as the buckets of etcd's backend file.
 //!
-//! The small tables hold etcd's own bytes already, under keys that differ at most in their spelling. Bucket `key` is put together from
-//! the order of history and the records, see `by_revision`.
+//! The small tables hold etcd's own bytes already, under keys that differ at most in their
+//! spelling. Bucket `key` is put together from the order of history and the records, see
+//! `by_revision`.
 
 use crate::backend::{self, BackendHash, Excluded};
 use crate::bolt::{Bucket, Items, Lengths, MemoryBucket};
@@ -13,11 +14,12 @@ use proto::raftpb::ConfState;
 use schema::{Cursor as _, Table, View, meta};
 use types::{Fault, MemberId, Revision};
 
-/// Items that are read ahead, so that a bucket can be an iterator while the store is walked by a cursor that borrows it.
+/// Items that are read ahead, so that a bucket can be an iterator while the store is walked by a
+/// cursor that borrows it.
 const READ_AHEAD: usize = 256;
 
-/// Returns all buckets, in name order. `view` must not change while they are in use, and `spill_file`
-/// must have no other user.
+/// Returns all buckets, in name order. `view` must not change while they are in use, and
+/// `spill_file` must have no other user.
 pub fn buckets<'a, V: View>(view: &'a V, spill_file: &'a dyn SpillFile) -> Result<Vec<Box<dyn Bucket + 'a>>, Fault> {
     Ok(vec![
         Box::new(copied(view, Table::Alarms, backend::ALARM)?),
@@ -105,8 +107,10 @@ fn meta_bucket(view: &impl View) -> Result<MemoryBucket, Fault> {
         let conf_state = ConfState::decode(stored).map_err(|error| Fault::corrupt("raft configuration", error))?;
         bucket.put(backend::CONF_STATE_KEY, backend::conf_state_value(&conf_state));
     }
-    for (key, ours) in [(backend::SCHEDULED_COMPACT_KEY, meta::COMPACT_REVISION), (backend::FINISHED_COMPACT_KEY, meta::COMPACTED_REVISION)]
-    {
+    for (key, ours) in [
+        (backend::SCHEDULED_COMPACT_KEY, meta::COMPACT_REVISION),
+        (backend::FINISHED_COMPACT_KEY, meta::COMPACTED_REVISION),
+    ] {
         if let Some(revision) = meta::read_u64(view, ours)? {
             bucket.put(key, Bytes::copy_from_slice(&Revision::new(revision.cast_signed(), 0).to_etcd_bytes()));
         }

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 
 /// Trees of two heights, overflow, inline buckets: some 180 pages.
 fn file() -> Bytes {
-    let buckets = [bucket("alarm", []), numbered("key", 3000, 80), numbered("lease", 20, 20_000), numbered("meta", 3, 8)];
+    let buckets =
+        [bucket("alarm", []), numbered("key", 3000, 80), numbered("lease", 20, 20_000), numbered("meta", 3, 8)];
     write(&buckets, Trailer::Absent).unwrap()
 }
 
@@ -64,7 +65,9 @@ fn next_header(file: &[u8], mut page: usize) -> usize {
 
 /// The root of bucket `key`: the branch with the highest number of children.
 fn a_branch(file: &[u8]) -> usize {
-    (2..file.len() / 4096).find(|page| file[page * 4096 + 8] == 1 && file[page * 4096..][..8] == (*page as u64).to_le_bytes()).unwrap()
+    (2..file.len() / 4096)
+        .find(|page| file[page * 4096 + 8] == 1 && file[page * 4096..][..8] == (*page as u64).to_le_bytes())
+        .unwrap()
 }
 
 #[test]
@@ -87,7 +90,9 @@ fn loops_and_shared_pages_are_refused() {
 fn with_meta(change: impl Fn(&mut [u8])) -> Vec<u8> {
     let mut bytes = write(&[bucket("key", []), bucket("meta", [])], Trailer::Absent).unwrap().to_vec();
     change(&mut bytes[16..72]);
-    let sum = bytes[16..72].iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+    let sum = bytes[16..72]
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
     bytes[72..80].copy_from_slice(&sum.to_le_bytes());
     bytes
 }

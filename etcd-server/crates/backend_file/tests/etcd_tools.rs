@@ -22,9 +22,14 @@ fn programs() -> Option<&'static Path> {
     let find = || {
         let dir = std::env::var_os("ETCD_BIN_DIR").map(PathBuf::from).filter(|dir| dir.join("etcdutl").exists());
         if dir.is_none() {
-            // A handle of its own, which the test harness does not capture: a skipped test shall not look like one that passed.
+            // A handle of its own, which the test harness does not capture: a skipped test shall
+            // not look like one that passed.
             let mut errors = std::io::stderr();
-            writeln!(errors, "skipped: comparing with etcd: ETCD_BIN_DIR names no directory with etcd, etcdctl and etcdutl").unwrap();
+            writeln!(
+                errors,
+                "skipped: comparing with etcd: ETCD_BIN_DIR names no directory with etcd, etcdctl and etcdutl"
+            )
+            .unwrap();
         }
         dir
     };
@@ -42,14 +47,19 @@ fn json(program: &Path, arguments: &[&str]) -> Value {
     serde_json::from_slice(&run(program, arguments)).unwrap()
 }
 
-/// The history of `keys` user keys, each put `versions` times, every third deleted at the end; every hundredth value has 20 kB.
+/// The history of `keys` user keys, each put `versions` times, every third deleted at the end;
+/// every hundredth value has 20 kB.
 fn history(keys: u32, versions: u32) -> MemoryBucket {
     let mut bucket = MemoryBucket::new(KEY);
     let mut main = 1;
     for version in 1..=versions {
         for number in 0..keys {
             main += 1;
-            let value = if number % 100 == 7 { vec![b'x'; 20_000] } else { format!("value {number} of version {version}").into_bytes() };
+            let value = if number % 100 == 7 {
+                vec![b'x'; 20_000]
+            } else {
+                format!("value {number} of version {version}").into_bytes()
+            };
             let kv = KeyValue {
                 key: user_key(number),
                 create_revision: i64::from(number) + 2,
@@ -126,16 +136,25 @@ fn free_url() -> String {
 }
 
 impl Etcd {
-    /// Restores `backup` with `etcdutl` and starts a server on it, which is ready when this returns.
+    /// Restores `backup` with `etcdutl` and starts a server on it, which is ready when this
+    /// returns.
     fn restored(programs: &Path, backup: &Path, data: &Path) -> Self {
         let (endpoint, peer) = (free_url(), free_url());
         let data = data.to_str().unwrap();
         let cluster = format!("n1={peer}");
-        let common = ["--name", "n1", "--data-dir", data, "--initial-cluster", &cluster, "--initial-advertise-peer-urls", &peer];
+        let common =
+            ["--name", "n1", "--data-dir", data, "--initial-cluster", &cluster, "--initial-advertise-peer-urls", &peer];
         run(&programs.join("etcdutl"), &[&["snapshot", "restore", backup.to_str().unwrap()][..], &common].concat());
         let process = Command::new(programs.join("etcd"))
             .args(common)
-            .args(["--listen-client-urls", &endpoint, "--advertise-client-urls", &endpoint, "--listen-peer-urls", &peer])
+            .args([
+                "--listen-client-urls",
+                &endpoint,
+                "--advertise-client-urls",
+                &endpoint,
+                "--listen-peer-urls",
+                &peer,
+            ])
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -177,7 +196,8 @@ fn etcd_lives_on_our_files_and_we_read_its() {
     assert_eq!(etcd.ctl(&["get", "key0000107", "--print-value-only"]).len(), 20_001);
     assert_eq!(etcd.ctl(&["get", "key0000003"]), b"");
 
-    // Deleting four entries of five from our full pages makes bbolt join pages and branches everywhere.
+    // Deleting four entries of five from our full pages makes bbolt join pages and branches
+    // everywhere.
     etcd.ctl(&["put", "key0000003", "again"]);
     etcd.ctl(&["compaction", "--physical", "50002"]);
     etcd.ctl(&["put", "other", "1"]);

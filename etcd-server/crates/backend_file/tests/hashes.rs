@@ -1,7 +1,9 @@
 //! Hashes that a real etcd 3.5.30 gave for a known history.
 
 use crate::support::{bucket, unhex, write};
-use backend_file::backend::{BackendHash, Entry, Excluded, HashKv, HistoryItem, HistoryKey, KeepRule, hash_kv, put_entry, tombstone_entry};
+use backend_file::backend::{
+    BackendHash, Entry, Excluded, HashKv, HistoryItem, HistoryKey, KeepRule, hash_kv, put_entry, tombstone_entry,
+};
 use backend_file::bolt::{BoltFile, Trailer};
 use backend_file::{StatusStyle, status};
 use bytes::Bytes;
@@ -131,7 +133,9 @@ fn kept_by_generations(entries: &[Entry], at: i64) -> Vec<HistoryKey> {
     let mut generations: BTreeMap<Bytes, Vec<Vec<HistoryKey>>> = BTreeMap::new();
     for (key, value) in entries {
         let key = HistoryKey::decode(key).unwrap();
-        let of_key = generations.entry(backend_file::backend::put_from(value.clone()).unwrap().key).or_insert_with(|| vec![Vec::new()]);
+        let of_key = generations
+            .entry(backend_file::backend::put_from(value.clone()).unwrap().key)
+            .or_insert_with(|| vec![Vec::new()]);
         of_key.last_mut().unwrap().push(key);
         if key.tombstone {
             of_key.push(Vec::new());
@@ -162,7 +166,9 @@ fn by_generations(entries: &[Entry], at: i64, compacted: i64) -> u32 {
 
 /// CRC-32C, bit by bit.
 fn crc(crc: u32, bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!crc, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82F6_3B78 * (crc & 1))))
+    !bytes
+        .iter()
+        .fold(!crc, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82F6_3B78 * (crc & 1))))
 }
 
 /// Each row changes one of a few keys; a deletion of an absent key changes nothing.
@@ -175,7 +181,8 @@ fn history() -> impl Strategy<Value = Vec<Entry>> {
             let key = Bytes::from(vec![b'a' + user_key]);
             if !deletes {
                 live.insert(user_key);
-                entries.push(put_entry(revision, &KeyValue { key, mod_revision: revision.main, ..KeyValue::default() }));
+                entries
+                    .push(put_entry(revision, &KeyValue { key, mod_revision: revision.main, ..KeyValue::default() }));
             } else if live.remove(&user_key) {
                 entries.push(tombstone_entry(revision, key));
             }

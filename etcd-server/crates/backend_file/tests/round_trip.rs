@@ -16,8 +16,10 @@ fn sample() -> impl Strategy<Value = Sample> {
         6 => prop::collection::vec(any::<u8>(), 0..200),
         1 => (0_usize..20_000).prop_map(|bytes| vec![7; bytes]),
     ];
-    let items =
-        prop_oneof![prop::collection::btree_map(key.clone(), value.clone(), 0..8), prop::collection::btree_map(key, value, 0..200),];
+    let items = prop_oneof![
+        prop::collection::btree_map(key.clone(), value.clone(), 0..8),
+        prop::collection::btree_map(key, value, 0..200),
+    ];
     prop::collection::btree_map(prop::collection::vec(any::<u8>(), 1..12), items, 0..12)
 }
 
@@ -110,7 +112,8 @@ fn chunks_are_full_but_the_last_and_the_trailer_stands_alone() {
 
 #[test]
 fn what_bbolt_cannot_hold_is_refused() {
-    let refused = |key: Vec<u8>, name: &'static str| write(&[bucket(name, [(&key[..], &b""[..])])], Trailer::Absent).is_err();
+    let refused =
+        |key: Vec<u8>, name: &'static str| write(&[bucket(name, [(&key[..], &b""[..])])], Trailer::Absent).is_err();
     assert!(refused(vec![], "key") && refused(vec![1; 32_769], "key") && refused(vec![1], ""));
     assert!(!refused(vec![1; 32_768], "key"));
     assert!(write(&[bucket("b", []), bucket("a", [])], Trailer::Absent).is_err());
@@ -135,7 +138,9 @@ impl Bucket for Fickle {
 }
 
 fn after_change(change: impl FnOnce(&mut Vec<(Bytes, Bytes)>)) -> Result<Bytes, Fault> {
-    let items: Vec<_> = (0..2000_u32).map(|number| (Bytes::copy_from_slice(&number.to_be_bytes()), Bytes::from_static(b"value"))).collect();
+    let items: Vec<_> = (0..2000_u32)
+        .map(|number| (Bytes::copy_from_slice(&number.to_be_bytes()), Bytes::from_static(b"value")))
+        .collect();
     let mut changed = items.clone();
     change(&mut changed);
     write(&[Fickle { items: [items, changed], walks: Cell::new(0) }], Trailer::Sha256)

@@ -40,7 +40,9 @@ pub(crate) fn parse(words: &[String]) -> Result<CommandLine, ConfigError> {
             return Ok(line);
         }
         match find(name)? {
-            Name::Ignored => line.warnings.push(Warning::new(format!("--{name}"), "flag is no longer supported - ignoring")),
+            Name::Ignored => {
+                line.warnings.push(Warning::new(format!("--{name}"), "flag is no longer supported - ignoring"))
+            }
             Name::Setting(row) => {
                 let value = value_of(row, inline, &mut rest)?;
                 if line.flags.iter().any(|earlier| earlier.row.name == row.name) {
@@ -79,13 +81,22 @@ fn find(name: &str) -> Result<Name, ConfigError> {
 /// Returns the probable name of an unknown flag, in brackets, or nothing.
 fn hint(name: &str) -> String {
     if let Some(removed) = removed(name) {
-        let instead = if removed.instead.is_empty() { "nothing takes its place".to_owned() } else { format!("use {}", removed.instead) };
+        let instead = if removed.instead.is_empty() {
+            "nothing takes its place".to_owned()
+        } else {
+            format!("use {}", removed.instead)
+        };
         return format!(" (removed in etcd {}; {instead})", removed.since);
     }
-    nearest(name, rows().map(|(_, row)| row.name)).map_or_else(String::new, |known| format!(" (did you mean --{known}?)"))
+    nearest(name, rows().map(|(_, row)| row.name))
+        .map_or_else(String::new, |known| format!(" (did you mean --{known}?)"))
 }
 
-fn value_of(row: &'static Row, inline: Option<&str>, rest: &mut std::slice::Iter<'_, String>) -> Result<Value, ConfigError> {
+fn value_of(
+    row: &'static Row,
+    inline: Option<&str>,
+    rest: &mut std::slice::Iter<'_, String>,
+) -> Result<Value, ConfigError> {
     let text = match (inline, row.kind) {
         (Some(text), _) => text,
         (None, Kind::Bool) => "true",

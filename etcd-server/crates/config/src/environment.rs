@@ -14,11 +14,16 @@ const OTHERS: &[&str] = &["ETCD_UNSUPPORTED_ARCH"];
 /// The prefix of the operator's tool, which shares the environment of a shell.
 const TOOL_PREFIX: &str = "ETCD_ADMIN_";
 
-/// Reads the variables. `on_line` are the flags of the command line: one that is set both ways is refused.
-pub(crate) fn parse(variables: &[(String, String)], on_line: &[Assignment]) -> Result<(Vec<Assignment>, Vec<Warning>), ConfigError> {
+/// Reads the variables. `on_line` are the flags of the command line: one that is set both ways is
+/// refused.
+pub(crate) fn parse(
+    variables: &[(String, String)],
+    on_line: &[Assignment],
+) -> Result<(Vec<Assignment>, Vec<Warning>), ConfigError> {
     let mut assignments = Vec::new();
     let mut warnings = Vec::new();
-    for (variable, text) in variables.iter().filter(|(variable, text)| variable.starts_with(PREFIX) && !text.is_empty()) {
+    for (variable, text) in variables.iter().filter(|(variable, text)| variable.starts_with(PREFIX) && !text.is_empty())
+    {
         if variable == "ETCD_VERSION" {
             warnings.push(Warning::new(variable, "cannot set special environment variable"));
         } else if let Some(row) = row_of(variable) {
@@ -47,5 +52,6 @@ fn value_of(row: &Row, variable: &str, text: &str) -> Result<Value, ConfigError>
 
 fn hint(variable: &str) -> String {
     let name = variable.trim_start_matches(PREFIX).to_ascii_lowercase().replace('_', "-");
-    nearest(&name, rows().map(|(_, row)| row.name)).map_or_else(String::new, |known| format!(" (did you mean {}?)", variable_of(known)))
+    nearest(&name, rows().map(|(_, row)| row.name))
+        .map_or_else(String::new, |known| format!(" (did you mean {}?)", variable_of(known)))
 }

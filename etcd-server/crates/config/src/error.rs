@@ -42,7 +42,9 @@ pub enum ConfigError {
     FileSection(String),
     #[error("--name must not be empty: give the name that this member has in --initial-cluster")]
     EmptyName,
-    #[error("{auto} with {auth} and without {ca} lets no one in: name the CA of the clients with {ca}, or leave {auth} out")]
+    #[error(
+        "{auto} with {auth} and without {ca} lets no one in: name the CA of the clients with {ca}, or leave {auth} out"
+    )]
     AutoTlsWithoutCa { auto: &'static str, auth: &'static str, ca: &'static str },
     /// Found by `--check-config` alone.
     #[error("unknown keys in the configuration file: {0}")]
@@ -162,7 +164,8 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// Returns `true` if the same settings may be right a moment later: names that could not be looked up look as if they differed.
+    /// Returns `true` if the same settings may be right a moment later: names that could not be
+    /// looked up look as if they differed.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::NotAdvertised { .. } | Self::NotInCluster { .. })

@@ -110,14 +110,16 @@ impl Default for FeatureGates {
 }
 
 impl FeatureGates {
-    /// Reads `Gate=true,Other=false`. `AllAlpha` and `AllBeta` set all gates of a stage; a gate named itself wins.
+    /// Reads `Gate=true,Other=false`. `AllAlpha` and `AllBeta` set all gates of a stage; a gate
+    /// named itself wins.
     pub(crate) fn parse(text: &str) -> Result<Self, GateError> {
         let mut gates = Self::default();
         let mut stages: Vec<(GateStage, bool)> = Vec::new();
         for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
             let (name, value) = item.split_once('=').ok_or_else(|| GateError::MissingValue(item.to_owned()))?;
             let (name, value) = (name.trim(), value.trim());
-            let on = parse_bool(value).ok_or_else(|| GateError::Value { name: name.to_owned(), value: value.to_owned() })?;
+            let on =
+                parse_bool(value).ok_or_else(|| GateError::Value { name: name.to_owned(), value: value.to_owned() })?;
             match name {
                 "AllAlpha" => stages.push((GateStage::Alpha, on)),
                 "AllBeta" => stages.push((GateStage::Beta, on)),
@@ -177,7 +179,10 @@ mod tests {
         for (text, error) in [
             ("Foo=true", "unrecognized feature gate: Foo"),
             ("LeaseCheckpoint", "missing bool value for LeaseCheckpoint"),
-            ("LeaseCheckpoint=x", r#"invalid value of LeaseCheckpoint=x, err: strconv.ParseBool: parsing "x": invalid syntax"#),
+            (
+                "LeaseCheckpoint=x",
+                r#"invalid value of LeaseCheckpoint=x, err: strconv.ParseBool: parsing "x": invalid syntax"#,
+            ),
         ] {
             assert_eq!(FeatureGates::parse(text).unwrap_err().to_string(), error);
         }

@@ -1,7 +1,7 @@
 //! Settings from the configuration file: YAML, and JSON as a part of it.
 //!
-//! Keys match in any case, as in etcd. Unknown keys, and keys given twice, are warned about: etcd takes no notice of either, and files that
-//! people have hold keys of older releases.
+//! Keys match in any case, as in etcd. Unknown keys, and keys given twice, are warned about: etcd
+//! takes no notice of either, and files that people have hold keys of older releases.
 
 use std::path::Path;
 
@@ -37,10 +37,14 @@ struct Found {
 }
 
 impl Found {
-    /// Takes in one mapping. Its depth is bounded by the table's paths: only known sections are entered.
+    /// Takes in one mapping. Its depth is bounded by the table's paths: only known sections are
+    /// entered.
     fn walk(&mut self, mapping: &Mapping) -> Result<(), ConfigError> {
         for key in &mapping.repeated {
-            self.warnings.push(Warning::new(self.path_to(key), "given more than once in the configuration file; the last one counts"));
+            self.warnings.push(Warning::new(
+                self.path_to(key),
+                "given more than once in the configuration file; the last one counts",
+            ));
         }
         let mut seen: Vec<String> = Vec::new();
         for (key, node) in &mapping.entries {
@@ -86,7 +90,9 @@ impl Found {
 }
 
 fn is_section(keys: &[String]) -> bool {
-    rows().any(|(_, row)| row.yaml_path().len() > keys.len() && row.yaml_path().iter().zip(keys).all(|(known, key)| known == key))
+    rows().any(|(_, row)| {
+        row.yaml_path().len() > keys.len() && row.yaml_path().iter().zip(keys).all(|(known, key)| known == key)
+    })
 }
 
 /// The value of a node; `None` when it leaves the default in place.
@@ -94,9 +100,16 @@ fn assignment(row: &'static Row, path: &str, node: &Node) -> Result<Option<Assig
     if node.is_null() || (keeps_default_when_empty(row) && node.as_str() == Some("")) {
         return Ok(None);
     }
-    let shape = || ConfigError::FileShape { setting: path.to_owned(), found: shape_of(node).to_owned(), wanted: row.kind.shape() };
+    let shape = || ConfigError::FileShape {
+        setting: path.to_owned(),
+        found: shape_of(node).to_owned(),
+        wanted: row.kind.shape(),
+    };
     let value = row.kind.read_node(node).ok_or_else(shape)?;
-    let value = value.map_err(|reason: ValueError| ConfigError::FileValue { setting: path.to_owned(), reason: reason.to_string() })?;
+    let value = value.map_err(|reason: ValueError| ConfigError::FileValue {
+        setting: path.to_owned(),
+        reason: reason.to_string(),
+    })?;
     Ok(Some(Assignment { row, value }))
 }
 
@@ -110,7 +123,8 @@ fn unknown_key(path: &str, keys: &[String]) -> String {
     if let Some(removed) = removed(name).filter(|_| keys.len() == 1) {
         text.push_str(&format!(" (removed in etcd {})", removed.since));
     } else {
-        let known: Vec<String> = rows().map(|(_, row)| row.yaml_path().join(".")).filter(|path| !path.is_empty()).collect();
+        let known: Vec<String> =
+            rows().map(|(_, row)| row.yaml_path().join(".")).filter(|path| !path.is_empty()).collect();
         if let Some(known) = nearest(path, known.iter().map(String::as_str)) {
             text.push_str(&format!(" (did you mean {known}?)"));
         }

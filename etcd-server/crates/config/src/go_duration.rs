@@ -1,4 +1,5 @@
-//! Durations in Go's spelling: `1h30m`, `1.5s`, `-2ms`. Held as signed nanoseconds, as Go holds them.
+//! Durations in Go's spelling: `1h30m`, `1.5s`, `-2ms`. Held as signed nanoseconds, as Go holds
+//! them.
 
 use thiserror::Error;
 
@@ -17,7 +18,8 @@ const HOUR: i128 = 3_600_000_000_000;
 const MINUTE: i128 = 60_000_000_000;
 const SECOND: i128 = 1_000_000_000;
 
-/// A duration in Go's spelling (`1m30s`, `500ms`) that is not below zero; else why not, in Go's words.
+/// A duration in Go's spelling (`1m30s`, `500ms`) that is not below zero; else why not, in Go's
+/// words.
 ///
 /// # Errors
 /// When it is none, or below zero.
@@ -64,7 +66,8 @@ pub(crate) fn parse(text: &str) -> Result<i64, DurationError> {
         if unit.is_empty() {
             return Err(DurationError::MissingUnit(text.to_owned()));
         }
-        let scale = unit_nanos(unit).ok_or_else(|| DurationError::UnknownUnit { unit: unit.to_owned(), text: text.to_owned() })?;
+        let scale = unit_nanos(unit)
+            .ok_or_else(|| DurationError::UnknownUnit { unit: unit.to_owned(), text: text.to_owned() })?;
         total = scaled(number, scale).and_then(|part| total.checked_add(part)).ok_or_else(invalid)?;
         rest = tail;
     }

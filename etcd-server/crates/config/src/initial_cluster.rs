@@ -1,4 +1,5 @@
-//! The members of a new cluster, as `--initial-cluster` names them, and whether this member fits in.
+//! The members of a new cluster, as `--initial-cluster` names them, and whether this member fits
+//! in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,7 +14,8 @@ pub struct InitialCluster {
 }
 
 impl InitialCluster {
-    /// Reads `name=url,name=url`. A name may repeat; empty items are skipped, as in etcd (client/pkg/types/urlsmap.go).
+    /// Reads `name=url,name=url`. A name may repeat; empty items are skipped, as in etcd
+    /// (client/pkg/types/urlsmap.go).
     ///
     /// # Errors
     /// When an item has no URL that etcd would take.
@@ -42,9 +44,15 @@ impl InitialCluster {
         self.members.is_empty()
     }
 
-    /// Checks that member `name`, advertising `advertised`, is one of these, as etcd does before it starts a new
-    /// cluster (server/config/config.go). A URL on one side only is compared again with its host resolved.
-    pub(crate) fn check(&self, name: &str, advertised: &[Url], resolve: &dyn Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
+    /// Checks that member `name`, advertising `advertised`, is one of these, as etcd does before it
+    /// starts a new cluster (server/config/config.go). A URL on one side only is compared again
+    /// with its host resolved.
+    pub(crate) fn check(
+        &self,
+        name: &str,
+        advertised: &[Url],
+        resolve: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(), ConfigError> {
         let own = self.members.get(name).ok_or_else(|| ConfigError::NameNotInCluster(name.to_owned()))?;
         check_advertised(name, own, advertised, resolve)?;
         let mut seen = BTreeSet::new();
@@ -63,7 +71,12 @@ impl fmt::Display for InitialCluster {
     }
 }
 
-fn check_advertised(name: &str, own: &[Url], advertised: &[Url], resolve: &dyn Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
+fn check_advertised(
+    name: &str,
+    own: &[Url],
+    advertised: &[Url],
+    resolve: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), ConfigError> {
     let texts = |urls: &[Url]| urls.iter().map(Url::to_string).collect::<Vec<_>>();
     let reason = if own.len() == advertised.len() {
         let resolved = |urls: &[Url]| {
@@ -79,9 +92,14 @@ fn check_advertised(name: &str, own: &[Url], advertised: &[Url], resolve: &dyn F
     } else {
         format!("len({}) != len({})", quoted(advertised), quoted(own))
     };
-    let missing: Vec<_> = own.iter().filter(|url| !advertised.contains(url)).map(|url| format!("{name}={url}")).collect();
+    let missing: Vec<_> =
+        own.iter().filter(|url| !advertised.contains(url)).map(|url| format!("{name}={url}")).collect();
     if !missing.is_empty() {
-        return Err(ConfigError::NotAdvertised { missing: missing.join(","), advertised: texts(advertised).join(","), reason });
+        return Err(ConfigError::NotAdvertised {
+            missing: missing.join(","),
+            advertised: texts(advertised).join(","),
+            reason,
+        });
     }
     let missing: Vec<_> = advertised.iter().filter(|url| !own.contains(url)).map(Url::to_string).collect();
     // etcd prints the advertised URLs here under the name of the cluster's list.

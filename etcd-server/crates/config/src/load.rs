@@ -47,7 +47,11 @@ pub struct Loaded {
 }
 
 /// Reads, merges and checks. `words` are the arguments after the program's name.
-pub fn load(words: &[String], variables: &[(String, String)], environment: &dyn Environment) -> Result<Start, ConfigError> {
+pub fn load(
+    words: &[String],
+    variables: &[(String, String)],
+    environment: &dyn Environment,
+) -> Result<Start, ConfigError> {
     if let Some(word) = words.first().filter(|word| matches!(word.as_str(), "gateway" | "grpc-proxy")) {
         return Err(ConfigError::Subcommand(word.clone()));
     }
@@ -66,7 +70,8 @@ pub fn load(words: &[String], variables: &[(String, String)], environment: &dyn 
     let mut given = Given { flags: line.flags, ..Given::default() };
     match config_file(&given, variables) {
         Some(path) => {
-            let text = environment.read_file(&path).map_err(|reason| ConfigError::File { path: path.clone(), reason })?;
+            let text =
+                environment.read_file(&path).map_err(|reason| ConfigError::File { path: path.clone(), reason })?;
             let (assignments, more) = file::parse(&path, &text)?;
             warnings.extend(more);
             warnings.extend(ignored_beside_file(&given, variables));
@@ -111,8 +116,12 @@ fn ignored_beside_file(given: &Given, variables: &[(String, String)]) -> Vec<War
         .filter(|flag| !matches!(flag.row.name, "config-file" | "check-config" | "strict-file-checks"))
         .map(|flag| format!("--{}", flag.row.name));
     let known = |name: &str| name != "ETCD_CONFIG_FILE" && rows().any(|(_, row)| row.variable() == name);
-    let variables = variables.iter().filter(|(name, text)| !text.is_empty() && known(name)).map(|(name, _)| name.clone());
-    flags.chain(variables).map(|setting| Warning::new(setting, "ignored, since a configuration file is given")).collect()
+    let variables =
+        variables.iter().filter(|(name, text)| !text.is_empty() && known(name)).map(|(name, _)| name.clone());
+    flags
+        .chain(variables)
+        .map(|setting| Warning::new(setting, "ignored, since a configuration file is given"))
+        .collect()
 }
 
 /// One warning for each setting that was given and does nothing here.
@@ -122,7 +131,9 @@ fn without_effect(merged: &Merged) -> Vec<Warning> {
             Meaning::NoEffect(why) if merged.is_given(row.name) => {
                 Some(Warning::new(format!("--{}", row.name), format!("accepted, but has no effect here: {why}")))
             }
-            Meaning::Deprecated(warning) if merged.is_given(row.name) => Some(Warning::new(format!("--{}", row.name), warning.to_owned())),
+            Meaning::Deprecated(warning) if merged.is_given(row.name) => {
+                Some(Warning::new(format!("--{}", row.name), warning.to_owned()))
+            }
             Meaning::NoEffect(_) | Meaning::Deprecated(_) | Meaning::Used => None,
         })
         .collect()

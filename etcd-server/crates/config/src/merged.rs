@@ -11,8 +11,8 @@ use crate::value::Value;
 
 /// A value for every row of the table.
 ///
-/// The readers below name a row and its kind; a name or kind that the table does not have is a mistake in this crate,
-/// found by the first test that builds `Settings`.
+/// The readers below name a row and its kind; a name or kind that the table does not have is a
+/// mistake in this crate, found by the first test that builds `Settings`.
 #[derive(Clone, Debug)]
 pub struct Merged {
     values: BTreeMap<&'static str, (Value, Source)>,

@@ -3,7 +3,11 @@
 /// The candidate with the fewest changed letters, when few enough that it is a likely slip.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (name.len() / 3).clamp(1, 4);
-    candidates.map(|known| (distance(name, known), known)).filter(|(changes, _)| *changes <= allowed).min().map(|(_, known)| known)
+    candidates
+        .map(|known| (distance(name, known), known))
+        .filter(|(changes, _)| *changes <= allowed)
+        .min()
+        .map(|(_, known)| known)
 }
 
 /// Letters to insert, drop or replace.

@@ -1,4 +1,5 @@
-//! The shell: the process's arguments, variables and configuration file. Everything else in this crate is pure.
+//! The shell: the process's arguments, variables and configuration file. Everything else in this
+//! crate is pure.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -15,11 +16,13 @@ struct Machine;
 
 /// Reads and checks the settings of this process.
 pub fn read() -> Result<Start, ConfigError> {
-    let text = |word: OsString| word.into_string().map_err(|word| ConfigError::NotText(word.to_string_lossy().into_owned()));
+    let text =
+        |word: OsString| word.into_string().map_err(|word| ConfigError::NotText(word.to_string_lossy().into_owned()));
     let words = std::env::args_os().skip(1).map(text).collect::<Result<Vec<_>, _>>()?;
     // A variable that is not text cannot be one of ours.
-    let variables: Vec<_> =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let variables: Vec<_> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
     load(&words, &variables, &Machine)
 }
 
@@ -29,15 +32,24 @@ impl Environment for Machine {
         let file = std::fs::File::open(path).map_err(reason)?;
         let mut bytes = Vec::new();
         file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(reason)?;
-        if bytes.len() as u64 > FILE_BYTES_MAX { Err("larger than 1 MiB, which no configuration is".to_owned()) } else { decode(bytes) }
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            Err("larger than 1 MiB, which no configuration is".to_owned())
+        } else {
+            decode(bytes)
+        }
     }
 
-    /// Connecting a UDP socket sends nothing, but makes the system choose the address that the default route has.
+    /// Connecting a UDP socket sends nothing, but makes the system choose the address that the
+    /// default route has.
     fn default_host(&self) -> Option<IpAddr> {
         let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
         // An address reserved for documentation: routed like any far one.
         socket.connect(("192.0.2.1", 9)).ok()?;
-        socket.local_addr().ok().map(|address| address.ip()).filter(|host| !host.is_unspecified() && !host.is_loopback())
+        socket
+            .local_addr()
+            .ok()
+            .map(|address| address.ip())
+            .filter(|host| !host.is_unspecified() && !host.is_loopback())
     }
 }
 

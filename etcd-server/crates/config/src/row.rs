@@ -1,11 +1,13 @@
 //! The shape of one row of the table of settings.
 //!
-//! A row says everything that flag, environment, file, help and sample need; nothing else may describe a setting.
+//! A row says everything that flag, environment, file, help and sample need; nothing else may
+//! describe a setting.
 
 /// One setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// The flag's name without dashes. The variable is `ETCD_` and this name in upper case with underscores.
+    /// The flag's name without dashes. The variable is `ETCD_` and this name in upper case with
+    /// underscores.
     pub name: &'static str,
     /// The kind of its text.
     pub kind: Kind,
@@ -28,7 +30,8 @@ pub enum Kind {
     Text,
     /// As a flag it needs no value.
     Bool,
-    /// Unsigned with the given number of bits, 32 or 64. etcd words the errors of the 32-bit kind differently.
+    /// Unsigned with the given number of bits, 32 or 64. etcd words the errors of the 32-bit kind
+    /// differently.
     Unsigned(u32),
     /// Signed with 64 bits.
     Signed,

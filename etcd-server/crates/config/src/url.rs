@@ -124,7 +124,8 @@ impl Url {
         }
     }
 
-    /// Returns `true` if both lead to the same host and port, or to the same path; spellings of an address do not matter.
+    /// Returns `true` if both lead to the same host and port, or to the same path; spellings of an
+    /// address do not matter.
     #[must_use]
     pub fn is_same_place(&self, other: &Self) -> bool {
         match (&self.endpoint, &other.endpoint) {

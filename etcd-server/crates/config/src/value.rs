@@ -56,7 +56,8 @@ impl Kind {
             Self::Origins => Value::List(read_origins(text)?),
             Self::CommaList | Self::List => Value::List(split_words(text)),
             Self::Choice(words) if words.contains(&text) => Value::Text(text.to_owned()),
-            // etcd's enumerations of four words name the bad one, its pairs do not (pkg/flags/selective_string.go).
+            // etcd's enumerations of four words name the bad one, its pairs do not
+            // (pkg/flags/selective_string.go).
             Self::Choice(words) if words.len() > 2 => return Err(ValueError::NamedChoice(text.to_owned())),
             Self::Choice(_) => return Err(ValueError::Choice),
             Self::Gates => Value::Gates(FeatureGates::parse(text)?),
@@ -77,7 +78,8 @@ impl Kind {
             Self::Duration => Ok(Value::Nanos(i64::try_from(node.as_integer()?).ok()?)),
             Self::List => {
                 // etcd takes null for an empty word.
-                let word = |word: &Node| if word.is_null() { Some(String::new()) } else { word.as_str().map(str::to_owned) };
+                let word =
+                    |word: &Node| if word.is_null() { Some(String::new()) } else { word.as_str().map(str::to_owned) };
                 let words = node.as_sequence()?.iter().map(word);
                 Ok(Value::List(words.collect::<Option<Vec<_>>>()?))
             }

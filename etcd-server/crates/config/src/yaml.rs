@@ -30,14 +30,16 @@ pub(crate) enum Node {
 /// A mapping with each key once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Mapping {
-    /// In the order of bytes, in which etcd looks at them: of keys that differ in case alone the last one counts.
+    /// In the order of bytes, in which etcd looks at them: of keys that differ in case alone the
+    /// last one counts.
     pub(crate) entries: BTreeMap<String, Node>,
     /// Keys that were given more than once; the last value is kept.
     pub(crate) repeated: Vec<String>,
 }
 
 impl Node {
-    /// The value as an integer. A number with a fraction or an exponent is one if nothing is lost, as in etcd.
+    /// The value as an integer. A number with a fraction or an exponent is one if nothing is lost,
+    /// as in etcd.
     pub(crate) fn as_integer(&self) -> Option<i128> {
         match self {
             Self::Integer(number) => Some(*number),
@@ -78,7 +80,8 @@ impl Node {
 /// An error, with its line.
 pub(crate) fn load(text: &str) -> Result<Node, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let first = text.lines().enumerate().find(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
+    let first =
+        text.lines().enumerate().find(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
     if let Some((place, _)) = first.filter(|(_, line)| line.starts_with('\t')) {
         // The scanner takes a tab here, Go's does not.
         return Err(format!("yaml: line {}: found character that cannot start any token", place + 1));
@@ -238,7 +241,9 @@ fn plain(text: &str) -> Node {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Node::Null,
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Node::Bool(true),
-        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Node::Bool(false),
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            return Node::Bool(false);
+        }
         ".nan" | ".NaN" | ".NAN" => return Node::Float(f64::NAN),
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Node::Float(f64::INFINITY),
         "-.inf" | "-.Inf" | "-.INF" => return Node::Float(f64::NEG_INFINITY),
@@ -253,7 +258,8 @@ fn plain(text: &str) -> Node {
     read.unwrap_or_else(|| Node::Text(text.to_owned()))
 }
 
-/// Go's `ParseInt` and `ParseUint` with base 0: decimal, `0x`, `0b`, and octal with `0o` or a bare zero.
+/// Go's `ParseInt` and `ParseUint` with base 0: decimal, `0x`, `0b`, and octal with `0o` or a bare
+/// zero.
 fn integer(text: &str) -> Option<i128> {
     let (negative, digits) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
@@ -285,7 +291,8 @@ fn integer(text: &str) -> Option<i128> {
 /// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
 fn is_float(text: &str) -> bool {
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let (mantissa, exponent) = text.split_once(['e', 'E']).map_or((text, None), |(mantissa, exponent)| (mantissa, Some(exponent)));
+    let (mantissa, exponent) =
+        text.split_once(['e', 'E']).map_or((text, None), |(mantissa, exponent)| (mantissa, Some(exponent)));
     let is_digits = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
     let is_exponent = exponent.is_none_or(|exponent| {
         let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
@@ -336,8 +343,9 @@ mod tests {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..10 {
             let above = level - 1;
-            text +=
-                &format!("a{level}: &a{level} [*a{above}, *a{above}, *a{above}, *a{above}, *a{above}, *a{above}, *a{above}, *a{above}]\n");
+            text += &format!(
+                "a{level}: &a{level} [*a{above}, *a{above}, *a{above}, *a{above}, *a{above}, *a{above}, *a{above}, *a{above}]\n"
+            );
         }
         assert!(load(&text).unwrap_err().contains("aliasing"));
         assert!(load(&"[".repeat(5_000)).is_err());

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use config::{
-    AutoCompaction, Bootstrap, BuildSource, ClusterState, Gate, LogFormat, LogLevel, LogOutput, LogOutputs, MetricsDetail, Names, Quota,
-    Settings, Start, TokenKind, redacted, version_text,
+    AutoCompaction, Bootstrap, BuildSource, ClusterState, Gate, LogFormat, LogLevel, LogOutput, LogOutputs,
+    MetricsDetail, Names, Quota, Settings, Start, TokenKind, redacted, version_text,
 };
 
 use crate::support::{Machine, from_file, loaded, run, settings};
@@ -55,7 +55,9 @@ fn flags_are_taken_in_every_spelling_of_go() {
     for words in ["--name=a", "--name a", "-name=a", "-name a", "--name b --name=a"] {
         assert_eq!(settings(words).member.name, "a", "{words}");
     }
-    for (words, on) in [("--pre-vote", true), ("--pre-vote=false", false), ("-pre-vote=F", false), ("--pre-vote=1", true)] {
+    for (words, on) in
+        [("--pre-vote", true), ("--pre-vote=false", false), ("-pre-vote=F", false), ("--pre-vote=1", true)]
+    {
         assert_eq!(settings(words).election.pre_vote, on, "{words}");
     }
     assert_eq!(settings("--name=a=b --initial-cluster=c=http://x:1").member.name, "a=b");
@@ -112,7 +114,8 @@ fn who_listens_everywhere_advertises_the_machines_address() {
     assert_eq!(cluster(&it), "a=http://10.0.0.7:12380");
     assert_eq!(urls(&it.listen.advertise_client), ["http://localhost:2379"]);
     assert_eq!(it.listen.detected_host, machine.host);
-    let told = loaded("--listen-peer-urls=http://0.0.0.0:1 --initial-advertise-peer-urls=http://x:1", &[], &machine).settings;
+    let told =
+        loaded("--listen-peer-urls=http://0.0.0.0:1 --initial-advertise-peer-urls=http://x:1", &[], &machine).settings;
     assert_eq!((urls(&told.listen.advertise_peer), told.listen.detected_host), (vec!["http://x:1"], None));
     let unknown = loaded("--listen-peer-urls=http://0.0.0.0:1", &[], &Machine::default()).settings;
     assert_eq!(urls(&unknown.listen.advertise_peer), ["http://localhost:2380"]);
@@ -122,7 +125,10 @@ fn who_listens_everywhere_advertises_the_machines_address() {
 #[test]
 fn bootstrapping_needs_a_matching_member() {
     for (words, error) in [
-        ("--initial-cluster=a=http://localhost:2380", r#"couldn't find local name "default" in the initial cluster configuration"#),
+        (
+            "--initial-cluster=a=http://localhost:2380",
+            r#"couldn't find local name "default" in the initial cluster configuration"#,
+        ),
         ("--initial-cluster=", r#"couldn't find local name "default" in the initial cluster configuration"#),
         (
             "--initial-cluster=default=http://1.1.1.1:1",
@@ -158,7 +164,11 @@ fn a_host_name_matches_its_address_when_bootstrapping() {
 
 #[test]
 fn variables_count_where_no_flag_is_given() {
-    let it = loaded("--pre-vote=false", &["ETCD_NAME=v", "ETCD_PRE_VOTE=", "HOME=/root", "ETCD_MAX_TXN_OPS=7"], &Machine::default());
+    let it = loaded(
+        "--pre-vote=false",
+        &["ETCD_NAME=v", "ETCD_PRE_VOTE=", "HOME=/root", "ETCD_MAX_TXN_OPS=7"],
+        &Machine::default(),
+    );
     assert_eq!((it.settings.member.name.as_str(), it.settings.limits.txn_ops_max), ("v", 7));
     assert_eq!(it.variables, ["ETCD_NAME", "ETCD_MAX_TXN_OPS"]);
 }
@@ -166,9 +176,10 @@ fn variables_count_where_no_flag_is_given() {
 #[test]
 fn with_a_file_flags_and_variables_are_ignored() {
     let machine = Machine { file: Some("max-txn-ops: 9\n".to_owned()), host: None };
-    for (words, variables) in
-        [("--config-file=f --name=flag", vec!["ETCD_MAX_TXN_OPS=7"]), ("--name=flag", vec!["ETCD_CONFIG_FILE=f", "ETCD_NAME=both"])]
-    {
+    for (words, variables) in [
+        ("--config-file=f --name=flag", vec!["ETCD_MAX_TXN_OPS=7"]),
+        ("--name=flag", vec!["ETCD_CONFIG_FILE=f", "ETCD_NAME=both"]),
+    ] {
         let it = loaded(words, &variables, &machine);
         assert_eq!((it.settings.member.name.as_str(), it.settings.limits.txn_ops_max), ("default", 9));
         assert_eq!(it.file.as_deref(), Some("f".as_ref()));
@@ -227,20 +238,29 @@ fn json_and_an_empty_file_are_files_too() {
 
 #[test]
 fn durations_below_their_least_are_raised() {
-    let it = settings("--raft-write-timeout=1s --watch-progress-notify-interval=1ms --warning-unary-request-duration=0s");
+    let it =
+        settings("--raft-write-timeout=1s --watch-progress-notify-interval=1ms --warning-unary-request-duration=0s");
     assert_eq!(it.peer.write_timeout, Duration::from_secs(5));
     assert_eq!(it.watch.progress_notify_interval, Duration::from_millis(100));
     assert_eq!(it.warning.unary_request, Duration::from_millis(300));
-    let off = settings("--grpc-keepalive-interval=0 --grpc-keepalive-timeout=-1s --corrupt-check-time=0s --downgrade-check-time=0s");
+    let off = settings(
+        "--grpc-keepalive-interval=0 --grpc-keepalive-timeout=-1s --corrupt-check-time=0s --downgrade-check-time=0s",
+    );
     assert_eq!(
-        (off.listen.keep_alive.interval, off.listen.keep_alive.timeout, off.corrupt_check.interval, off.downgrade_check),
+        (
+            off.listen.keep_alive.interval,
+            off.listen.keep_alive.timeout,
+            off.corrupt_check.interval,
+            off.downgrade_check
+        ),
         (None, None, None, None)
     );
 }
 
 #[test]
 fn jwt_options_are_read() {
-    let TokenKind::Jwt(jwt) = settings("--auth-token=jwt,pub-key=/p,priv-key=/q,sign-method=RS256,ttl=10m").auth.token else {
+    let TokenKind::Jwt(jwt) = settings("--auth-token=jwt,pub-key=/p,priv-key=/q,sign-method=RS256,ttl=10m").auth.token
+    else {
         panic!("not jwt");
     };
     assert_eq!((jwt.sign_method.as_str(), jwt.ttl), ("RS256", Duration::from_secs(600)));
@@ -261,13 +281,21 @@ fn warnings_name_the_setting_once() {
             "",
             "--memory-mlock: accepted, but has no effect here: it tunes etcd's storage engine; the state here lives in RocksDB",
         ),
-        ("--max-snapshots=5", "", "--max-snapshots: --max-snapshots is deprecated in 3.6 and will be decommissioned in 3.8."),
+        (
+            "--max-snapshots=5",
+            "",
+            "--max-snapshots: --max-snapshots is deprecated in 3.6 and will be decommissioned in 3.8.",
+        ),
         (
             "--v2-deprecation=gone",
             "",
             "--v2-deprecation: --v2-deprecation is deprecated and scheduled for removal in v3.8. The default value is enforced, ignoring user input.",
         ),
-        ("--quota-backend-bytes=8589934593", "", "--quota-backend-bytes: quota exceeds the maximum of 8 GiB that etcd recommends"),
+        (
+            "--quota-backend-bytes=8589934593",
+            "",
+            "--quota-backend-bytes: quota exceeds the maximum of 8 GiB that etcd recommends",
+        ),
         ("--max-request-bytes=10485761", "", "--max-request-bytes: exceeded recommended request limit of 10 MiB"),
         ("--name=a --name=b", "", "--name: given more than once; the last one counts"),
         (
@@ -296,12 +324,17 @@ fn warnings_name_the_setting_once() {
         let found = warned(words, &variables);
         assert_eq!(found.iter().filter(|text| *text == expected).count(), 1, "{expected} in {found:?}");
     }
-    assert_eq!(warned("--name=a --data-dir=/d --listen-client-http-urls=http://127.0.0.1:9", &[]), Vec::<String>::new());
+    assert_eq!(
+        warned("--name=a --data-dir=/d --listen-client-http-urls=http://127.0.0.1:9", &[]),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
 fn unknown_keys_of_a_file_are_warned_about() {
-    let found = from_file("nam: a\nenable-v2: true\nclient-transport-security: {certfile: x}\nx-extra: {deep: 1}\nempty:\n").warnings;
+    let found =
+        from_file("nam: a\nenable-v2: true\nclient-transport-security: {certfile: x}\nx-extra: {deep: 1}\nempty:\n")
+            .warnings;
     let found: Vec<_> = found.iter().map(ToString::to_string).filter(|text| text.contains("unknown key")).collect();
     assert_eq!(
         found,
@@ -317,7 +350,8 @@ fn unknown_keys_of_a_file_are_warned_about() {
 
 #[test]
 fn secrets_stay_out_of_what_is_printed() {
-    let words: Vec<String> = ["--discovery-password=a", "--discovery-user", "u:p", "--name", "n"].map(str::to_owned).to_vec();
+    let words: Vec<String> =
+        ["--discovery-password=a", "--discovery-user", "u:p", "--name", "n"].map(str::to_owned).to_vec();
     assert_eq!(redacted(&words), ["--discovery-password=***", "--discovery-user", "***", "--name", "n"]);
     let it = settings("--discovery-token=t --discovery-endpoints=e --discovery-user=u:p");
     let shown = format!("{it:?}");
@@ -327,7 +361,10 @@ fn secrets_stay_out_of_what_is_printed() {
 #[test]
 fn help_and_version_are_printed_and_nothing_else_is_looked_at() {
     for words in ["-h", "--help", "-help --nonsense"] {
-        assert!(matches!(run(words, &[], &Machine::default()), Ok(Start::Print(text)) if text.starts_with("Usage:")), "{words}");
+        assert!(
+            matches!(run(words, &[], &Machine::default()), Ok(Start::Print(text)) if text.starts_with("Usage:")),
+            "{words}"
+        );
     }
     assert!(matches!(run("--version --heartbeat-interval=0", &[], &Machine::default()), Ok(Start::Version)));
 }

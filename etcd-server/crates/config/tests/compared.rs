@@ -1,4 +1,5 @@
-//! Configuration files and URLs, row by row as etcd 3.7.1 reads them. With `ETCD_BIN_DIR` the rows are compared with a real one.
+//! Configuration files and URLs, row by row as etcd 3.7.1 reads them. With `ETCD_BIN_DIR` the rows
+//! are compared with a real one.
 #![allow(
     clippy::unwrap_used,
     clippy::too_many_lines,
@@ -127,7 +128,10 @@ fn files() -> Vec<(&'static str, Verdict)> {
         ("{}client-transport-security: 5\n", R),
         ("{}peer-transport-security: [a]\n", R),
         ("{}client-transport-security:\n  cert-fiel: x\nname: a\n", name("a")),
-        ("{}client-transport-security: {auto-tls: true}\nclient-transport-security: {auto-tls: false}\nname: a\n", name("a")),
+        (
+            "{}client-transport-security: {auto-tls: true}\nclient-transport-security: {auto-tls: false}\nname: a\n",
+            name("a"),
+        ),
         ("{}client-transport-security: {cert-file: 5}\n", R),
         ("{}log-outputs: [stderr]\nname: a\n", name("a")),
         ("{}log-outputs: stderr\n", R),
@@ -147,8 +151,7 @@ fn files() -> Vec<(&'static str, Verdict)> {
 }
 
 /// JSON is YAML, and needs its own braces.
-const JSON: &str =
-    r#"{"listen-client-urls": "http://127.0.0.1:0", "listen-peer-urls": "http://127.0.0.1:0", "data-dir": "d", "name": "a"}"#;
+const JSON: &str = r#"{"listen-client-urls": "http://127.0.0.1:0", "listen-peer-urls": "http://127.0.0.1:0", "data-dir": "d", "name": "a"}"#;
 
 fn field(settings: &Settings, field: &str) -> String {
     let milliseconds = |duration: std::time::Duration| format!("{}ms", duration.as_millis());
@@ -185,8 +188,11 @@ fn from_text(text: &str) -> Result<Loaded, ConfigError> {
 #[test]
 fn reads_the_files_that_etcd_reads() {
     let mut wrong = Vec::new();
-    let rows: Vec<_> =
-        files().into_iter().map(|(text, verdict)| (text.replacen("{}", BASE, 1), verdict)).chain([(JSON.to_owned(), name("a"))]).collect();
+    let rows: Vec<_> = files()
+        .into_iter()
+        .map(|(text, verdict)| (text.replacen("{}", BASE, 1), verdict))
+        .chain([(JSON.to_owned(), name("a"))])
+        .collect();
     for (text, verdict) in &rows {
         let found = from_text(text);
         let agrees = match (&found, verdict) {
@@ -196,7 +202,10 @@ fn reads_the_files_that_etcd_reads() {
         };
         if !agrees {
             let found = found.map(|loaded| verdict.map(|(probe, _)| field(&loaded.settings, probe)));
-            wrong.push(format!("{text:?}: expected {verdict:?}, found {:?}", found.map_err(|problem| problem.to_string())));
+            wrong.push(format!(
+                "{text:?}: expected {verdict:?}, found {:?}",
+                found.map_err(|problem| problem.to_string())
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -309,7 +318,9 @@ fn takes_the_urls_that_etcd_takes() {
     for (url, expected) in URLS {
         let expected = URLS_DIFFERENT.iter().find(|(different, _)| different == url).map_or(expected, |(_, ours)| ours);
         let verdict: String = [true, false]
-            .map(|listens| if run_words(&url_words(url, listens), &[], &Machine::default()).is_ok() { 'a' } else { 'r' })
+            .map(
+                |listens| if run_words(&url_words(url, listens), &[], &Machine::default()).is_ok() { 'a' } else { 'r' },
+            )
             .iter()
             .collect();
         if verdict != *expected {
@@ -333,7 +344,8 @@ fn spellings_of_one_address_are_one_place() {
         assert_eq!(url(left).is_same_place(&url(right)), same, "{left} {right}");
     }
     assert!(matches!(url("unix:/a").endpoint(), Endpoint::Unix(path) if path == Path::new("/a")));
-    let words = "--name n --initial-cluster n=http://[::1]:2380 --initial-advertise-peer-urls http://[0:0:0:0:0:0:0:1]:2380";
+    let words =
+        "--name n --initial-cluster n=http://[::1]:2380 --initial-advertise-peer-urls http://[0:0:0:0:0:0:0:1]:2380";
     crate::support::settings(words).check_bootstrap(&|_| None).unwrap();
 }
 
@@ -347,7 +359,14 @@ fn judge() -> Option<String> {
 /// etcd's line about its settings, or its end.
 fn started(program: &str, dir: &Path, words: &[String]) -> Option<serde_json::Value> {
     let mut command = Command::new(program);
-    let mut child = command.args(words).current_dir(dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .args(words)
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = lines.map_while(Result::ok).find(|line| line.contains("\"starting an etcd server\""));
     child.kill().unwrap();
@@ -363,14 +382,18 @@ fn the_recorded_rows_are_those_of_etcd() {
     let dir = tempfile::tempdir().unwrap();
     let mut wrong = Vec::new();
     let fresh = || drop(std::fs::remove_dir_all(dir.path().join("d")));
-    for (text, verdict) in
-        files().into_iter().map(|(text, verdict)| (text.replacen("{}", BASE, 1), verdict)).chain([(JSON.to_owned(), name("a"))])
+    for (text, verdict) in files()
+        .into_iter()
+        .map(|(text, verdict)| (text.replacen("{}", BASE, 1), verdict))
+        .chain([(JSON.to_owned(), name("a"))])
     {
         fresh();
         std::fs::write(dir.path().join("f"), &text).unwrap();
         let found = started(&program, dir.path(), &["--config-file=f".to_owned()]);
         let agrees = match (&found, verdict) {
-            (Some(line), Ok((probe, value))) => line[probe].as_str().map_or_else(|| line[probe].to_string(), str::to_owned) == value,
+            (Some(line), Ok((probe, value))) => {
+                line[probe].as_str().map_or_else(|| line[probe].to_string(), str::to_owned) == value
+            }
             (None, Err(())) => true,
             (Some(_), Err(())) | (None, Ok(_)) => false,
         };

@@ -30,8 +30,10 @@ fn the_sample_is_a_valid_file_with_its_lines_in_or_out() {
     assert_eq!(from_file(&sample_file()).settings.member.name, "default");
     let mut live = String::new();
     for line in sample_file().lines() {
-        let is_setting =
-            line.trim_start().strip_prefix("# ").is_some_and(|text| text.split_once(": ").is_some_and(|(key, _)| !key.contains(' ')));
+        let is_setting = line
+            .trim_start()
+            .strip_prefix("# ")
+            .is_some_and(|text| text.split_once(": ").is_some_and(|(key, _)| !key.contains(' ')));
         live.push_str(&if is_setting { line.replacen("# ", "", 1) } else { line.to_owned() });
         live.push('\n');
     }

@@ -16,7 +16,11 @@ fn command_lines_that_cannot_be_read() {
         ("--zzzzzzzz", 2, "flag provided but not defined: -zzzzzzzz"),
         // The part in brackets is ours.
         ("--nam=x", 2, "flag provided but not defined: -nam (did you mean --name?)"),
-        ("--listen-client-url=http://x:1", 2, "flag provided but not defined: -listen-client-url (did you mean --listen-client-urls?)"),
+        (
+            "--listen-client-url=http://x:1",
+            2,
+            "flag provided but not defined: -listen-client-url (did you mean --listen-client-urls?)",
+        ),
         (
             "--experimental-initial-corrupt-check",
             2,
@@ -40,7 +44,11 @@ fn values_that_cannot_be_read() {
     check(&[
         ("--max-wals=abc", 2, r#"invalid value "abc" for flag -max-wals: parse error"#),
         ("--max-request-bytes=-1", 2, r#"invalid value "-1" for flag -max-request-bytes: parse error"#),
-        ("--max-wals=99999999999999999999", 2, r#"invalid value "99999999999999999999" for flag -max-wals: value out of range"#),
+        (
+            "--max-wals=99999999999999999999",
+            2,
+            r#"invalid value "99999999999999999999" for flag -max-wals: value out of range"#,
+        ),
         (
             "--max-concurrent-streams=4294967296",
             2,
@@ -68,7 +76,11 @@ fn values_that_cannot_be_read() {
             2,
             r#"invalid value "http://127.0.0.1:2379," for flag -listen-client-urls: URL scheme must be http, https, unix, or unixs: "#,
         ),
-        ("--feature-gates=Foo=true", 2, r#"invalid value "Foo=true" for flag -feature-gates: unrecognized feature gate: Foo"#),
+        (
+            "--feature-gates=Foo=true",
+            2,
+            r#"invalid value "Foo=true" for flag -feature-gates: unrecognized feature gate: Foo"#,
+        ),
         (
             "--feature-gates=CompactHashCheck",
             2,
@@ -92,7 +104,11 @@ fn logs() {
         ),
         ("--log-format=foo", 1, "unknown log format: foo, supported values json, console"),
         ("--log-level=foo", 1, r#"unrecognized level: "foo""#),
-        ("--enable-log-rotation", 1, "--log-outputs requires a single file path when --log-rotate-config-json is defined"),
+        (
+            "--enable-log-rotation",
+            1,
+            "--log-outputs requires a single file path when --log-rotate-config-json is defined",
+        ),
         (
             "--enable-log-rotation --log-outputs=stderr",
             1,
@@ -127,7 +143,11 @@ fn addresses() {
         ("--listen-metrics-urls=http://foo:1", 1, "expected IP in URL for binding (http://foo:1)"),
         ("--listen-client-http-urls=http://foo:1", 1, "expected IP in URL for binding (http://foo:1)"),
         ("--listen-client-urls=http://:2379", 1, "expected IP in URL for binding (http://:2379)"),
-        ("--listen-client-urls=http://127.0.0.1:1", 1, "--advertise-client-urls is required when --listen-client-urls is set explicitly"),
+        (
+            "--listen-client-urls=http://127.0.0.1:1",
+            1,
+            "--advertise-client-urls is required when --listen-client-urls is set explicitly",
+        ),
         (
             "--initial-advertise-peer-urls=http://:2380",
             1,
@@ -151,17 +171,28 @@ fn addresses() {
 
 #[test]
 fn clusters() {
-    let many =
-        r#"multiple discovery or bootstrap flags are set. Choose one of "initial-cluster", "discovery-endpoints" or "discovery-srv""#;
+    let many = r#"multiple discovery or bootstrap flags are set. Choose one of "initial-cluster", "discovery-endpoints" or "discovery-srv""#;
     check(&[
         ("--discovery-srv=a --initial-cluster=a=http://1.1.1.1:1", 1, many),
         ("--discovery-srv=a --discovery-endpoints=b --discovery-token=c", 1, many),
         ("--discovery-token=a", 1, "both --discovery-token and --discovery-endpoints must be set"),
         ("--discovery-endpoints=a", 1, "both --discovery-token and --discovery-endpoints must be set"),
         ("--discovery-endpoints=a,, --discovery-token=b", 1, "--discovery-endpoints must not contain empty endpoints"),
-        ("--discovery-fallback=proxy", 1, r#"v2 proxy is deprecated, and --discovery-fallback can't be configured as "proxy""#),
-        ("--initial-cluster=a", 1, "error setting up initial cluster: URL scheme must be http, https, unix, or unixs: "),
-        ("--initial-cluster=default=foo", 1, "error setting up initial cluster: URL scheme must be http, https, unix, or unixs: foo"),
+        (
+            "--discovery-fallback=proxy",
+            1,
+            r#"v2 proxy is deprecated, and --discovery-fallback can't be configured as "proxy""#,
+        ),
+        (
+            "--initial-cluster=a",
+            1,
+            "error setting up initial cluster: URL scheme must be http, https, unix, or unixs: ",
+        ),
+        (
+            "--initial-cluster=default=foo",
+            1,
+            "error setting up initial cluster: URL scheme must be http, https, unix, or unixs: foo",
+        ),
     ]);
 }
 
@@ -170,7 +201,11 @@ fn timing_and_compaction() {
     check(&[
         ("--heartbeat-interval=0", 1, "--heartbeat-interval must be >0 (set to 0ms)"),
         ("--election-timeout=0", 1, "--election-timeout must be >0 (set to 0ms)"),
-        ("--election-timeout=499", 1, "--election-timeout[499ms] should be at least as 5 times as --heartbeat-interval[100ms]"),
+        (
+            "--election-timeout=499",
+            1,
+            "--election-timeout[499ms] should be at least as 5 times as --heartbeat-interval[100ms]",
+        ),
         (
             "--election-timeout=50000 --heartbeat-interval=20000",
             1,
@@ -180,7 +215,11 @@ fn timing_and_compaction() {
         ("--auto-compaction-mode=", 1, "undefined auto-compaction-mode"),
         ("--auto-compaction-mode=foo", 1, r#"unknown auto-compaction-mode "foo""#),
         ("--auto-compaction-retention=foo", 1, r#"error parsing CompactionRetention: time: invalid duration "foo""#),
-        ("--auto-compaction-retention=-1", 1, r#"error parsing CompactionRetention: time: missing unit in duration "-1""#),
+        (
+            "--auto-compaction-retention=-1",
+            1,
+            r#"error parsing CompactionRetention: time: missing unit in duration "-1""#,
+        ),
         (
             "--auto-compaction-mode=revision --auto-compaction-retention=1.5",
             1,
@@ -213,7 +252,11 @@ fn timing_and_compaction() {
 fn security() {
     check(&[
         ("--tls-min-version=TLS1.1", 1, r#"unexpected TLS version "TLS1.1" (must be one of: TLS1.2, TLS1.3)"#),
-        ("--tls-max-version=TLS1.2 --tls-min-version=TLS1.3", 1, "min version (TLS1.3) is greater than max version (TLS1.2)"),
+        (
+            "--tls-max-version=TLS1.2 --tls-min-version=TLS1.3",
+            1,
+            "min version (TLS1.3) is greater than max version (TLS1.2)",
+        ),
         (
             "--tls-min-version=TLS1.3 --cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
             1,
@@ -237,7 +280,11 @@ fn security() {
         ),
         ("--peer-cert-file=a", 1, "KeyFile and CertFile must both be present[key: , cert: a]"),
         ("--key-file=a", 1, "KeyFile and CertFile must both be present[key: a, cert: ]"),
-        ("--client-cert-file=a", 1, "ClientKeyFile and ClientCertFile must both be present or both absent: key: , cert: a]"),
+        (
+            "--client-cert-file=a",
+            1,
+            "ClientKeyFile and ClientCertFile must both be present or both absent: key: , cert: a]",
+        ),
         (
             "--peer-cert-allowed-cn=a,b --peer-cert-allowed-hostname=c",
             1,
@@ -250,8 +297,16 @@ fn security() {
         ("--auth-token=simple,a=b,a=c", 1, r#"auth: invalid auth options ("a" is given twice)"#),
         ("--auth-token=jwt", 1, "auth: invalid auth options (jwt needs sign-method)"),
         ("--auth-token=jwt,sign-method=foo", 1, r#"auth: invalid auth options (unknown sign-method "foo")"#),
-        ("--auth-token=jwt,sign-method=HS256", 1, "auth: invalid auth options (jwt needs priv-key, or pub-key to verify only)"),
-        ("--auth-token=jwt,sign-method=RS256,priv-key=/x,ttl=foo", 1, r#"auth: invalid auth options (time: invalid duration "foo")"#),
+        (
+            "--auth-token=jwt,sign-method=HS256",
+            1,
+            "auth: invalid auth options (jwt needs priv-key, or pub-key to verify only)",
+        ),
+        (
+            "--auth-token=jwt,sign-method=RS256,priv-key=/x,ttl=foo",
+            1,
+            r#"auth: invalid auth options (time: invalid duration "foo")"#,
+        ),
     ]);
 }
 
@@ -285,9 +340,18 @@ fn files() {
         ("heartbeat-interval: \"a\"", "setting heartbeat-interval: cannot unmarshal string into a value of type uint"),
         ("heartbeat-interval: -1", "setting heartbeat-interval: cannot unmarshal number into a value of type uint"),
         ("heartbeat-interval: 1.5", "setting heartbeat-interval: cannot unmarshal number into a value of type uint"),
-        ("max-concurrent-streams: 4294967296", "setting max-concurrent-streams: cannot unmarshal number into a value of type uint32"),
-        ("strict-reconfig-check: 1", "setting strict-reconfig-check: cannot unmarshal number into a value of type bool"),
-        ("auto-compaction-retention: 1", "setting auto-compaction-retention: cannot unmarshal number into a value of type string"),
+        (
+            "max-concurrent-streams: 4294967296",
+            "setting max-concurrent-streams: cannot unmarshal number into a value of type uint32",
+        ),
+        (
+            "strict-reconfig-check: 1",
+            "setting strict-reconfig-check: cannot unmarshal number into a value of type bool",
+        ),
+        (
+            "auto-compaction-retention: 1",
+            "setting auto-compaction-retention: cannot unmarshal number into a value of type string",
+        ),
         (
             "grpc-keepalive-interval: 5s",
             "setting grpc-keepalive-interval: cannot unmarshal string into a value of type time.Duration (an integer count of nanoseconds)",
@@ -344,6 +408,10 @@ fn subcommands_of_etcd_are_named_as_missing() {
 
 #[test]
 fn a_blank_is_no_url() {
-    let problem = run_words(&["--listen-client-urls".to_owned(), " ".to_owned()], &[], &Machine::default()).unwrap_err();
-    assert_eq!(problem.to_string(), r#"invalid value " " for flag -listen-client-urls: URL scheme must be http, https, unix, or unixs: "#);
+    let problem =
+        run_words(&["--listen-client-urls".to_owned(), " ".to_owned()], &[], &Machine::default()).unwrap_err();
+    assert_eq!(
+        problem.to_string(),
+        r#"invalid value " " for flag -listen-client-urls: URL scheme must be http, https, unix, or unixs: "#
+    );
 }

@@ -91,7 +91,8 @@ fn every_key_of_a_file_survives_every_value() {
         for text in NASTY.iter().copied().chain(["~", "[a, 1]", "{a: b}", "!x y", "[[]]", ".inf", "-0.0"]) {
             for value in [text.to_owned(), format!("'{text}'"), format!("['{text}']")] {
                 let (before, after) = (row.yaml_path().join(": {"), "}".repeat(row.yaml_path().len() - 1));
-                let machine = Machine { file: Some(format!("{before}: {value}{after}\n")), host: Some([10, 0, 0, 1].into()) };
+                let machine =
+                    Machine { file: Some(format!("{before}: {value}{after}\n")), host: Some([10, 0, 0, 1].into()) };
                 let response = run_words(&["--config-file=f".to_owned()], &[], &machine);
                 assert!(is_fine(response), "{:?}", machine.file);
             }

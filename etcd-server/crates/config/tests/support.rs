@@ -29,7 +29,8 @@ pub(crate) fn run(words: &str, variables: &[&str], machine: &Machine) -> Result<
 }
 
 pub(crate) fn run_words(words: &[String], variables: &[&str], machine: &Machine) -> Result<Start, ConfigError> {
-    let variables: Vec<_> = variables.iter().map(|pair| pair.split_once('=').expect("variables are written NAME=value")).collect();
+    let variables: Vec<_> =
+        variables.iter().map(|pair| pair.split_once('=').expect("variables are written NAME=value")).collect();
     let variables: Vec<_> = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     load(words, &variables, machine)
 }

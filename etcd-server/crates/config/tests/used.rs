@@ -1,10 +1,12 @@
-//! No setting without effect: every field of `Settings` is read outside of the crate that makes it, and every feature gate too.
+//! No setting without effect: every field of `Settings` is read outside of the crate that makes it,
+//! and every feature gate too.
 #![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Gates that nothing asks for, with the reason. Those that only warn are asked for by `config` itself.
+/// Gates that nothing asks for, with the reason. Those that only warn are asked for by `config`
+/// itself.
 const GATE_EXCEPTIONS: [(&str, &str); 3] = [
     ("TxnModeWriteWithSharedBuffer", "warned about: transactions need no buffer of their own"),
     ("StopGrpcServiceOnDefrag", "warned about: defragmentation never stops the service"),
@@ -71,18 +73,25 @@ fn every_setting_is_read_outside_of_config() {
             sources(&dir.join("src"), &mut files);
         }
     }
-    // Those that know of settings at all: a field of the same name elsewhere is no use of a setting.
+    // Those that know of settings at all: a field of the same name elsewhere is no use of a
+    // setting.
     let texts: Vec<_> = files.iter().map(|file| code(file)).filter(|text| text.contains("config::")).collect();
     assert!(texts.len() > 10, "{}", texts.len());
     let is_read = |field: &String| texts.iter().any(|text| reads(text, field));
     let fields = structs.iter().flat_map(|(owner, fields)| fields.iter().map(move |field| (owner, field)));
     let unread: Vec<_> = fields.filter(|(_, field)| !is_read(field)).collect();
-    assert!(unread.is_empty(), "read by nothing: use them, or mark their rows in the table with `no_effect`: {unread:?}");
+    assert!(
+        unread.is_empty(),
+        "read by nothing: use them, or mark their rows in the table with `no_effect`: {unread:?}"
+    );
     let gates: Vec<_> = config::Gate::ALL.iter().map(|gate| format!("{gate:?}")).collect();
     let used = |gate: &String| texts.iter().any(|text| text.contains(&format!("Gate::{gate}")));
-    let in_config = |gate: &String| code(&crates.join("config/src/settings/timing.rs")).contains(&format!("Gate::{gate}"));
+    let in_config =
+        |gate: &String| code(&crates.join("config/src/settings/timing.rs")).contains(&format!("Gate::{gate}"));
     let unread: Vec<_> = gates.iter().filter(|gate| !used(gate) && !in_config(gate)).collect();
-    let unread: Vec<_> =
-        unread.into_iter().filter(|gate| !GATE_EXCEPTIONS.iter().any(|(exception, _)| exception == &gate.as_str())).collect();
+    let unread: Vec<_> = unread
+        .into_iter()
+        .filter(|gate| !GATE_EXCEPTIONS.iter().any(|(exception, _)| exception == &gate.as_str()))
+        .collect();
     assert!(unread.is_empty(), "gates that nothing asks for: {unread:?}");
 }

@@ -63,10 +63,11 @@ pub(crate) fn to_raft(kind: EntryKind, term: u64, index: u64, data: Bytes) -> er
     entry
 }
 
-/// Returns `true` if the data of a normal entry is a request to etcd's v2 store, as members of etcd 3.5 write. etcd 3.7 stops when it reads
-/// one.
+/// Returns `true` if the data of a normal entry is a request to etcd's v2 store, as members of etcd
+/// 3.5 write. etcd 3.7 stops when it reads one.
 ///
-/// Its fields 1 (id) and 2 (method, or the wrapped request) come first, and `InternalRaftRequest` has no field 2 any more.
+/// Its fields 1 (id) and 2 (method, or the wrapped request) come first, and `InternalRaftRequest`
+/// has no field 2 any more.
 pub(crate) fn is_v2_request(data: &[u8]) -> bool {
     const ID: u8 = 0x08;
     const METHOD: u8 = 0x12;
@@ -84,7 +85,9 @@ pub(crate) fn is_v2_request(data: &[u8]) -> bool {
 pub(crate) fn content(entry: eraftpb::Entry) -> (EntryKind, Bytes) {
     match entry.entry_type {
         eraftpb::EntryType::EntryNormal => (EntryKind::Normal, entry.data),
-        eraftpb::EntryType::EntryConfChange | eraftpb::EntryType::EntryConfChangeV2 => (EntryKind::ConfChange, unwrap(entry.data)),
+        eraftpb::EntryType::EntryConfChange | eraftpb::EntryType::EntryConfChangeV2 => {
+            (EntryKind::ConfChange, unwrap(entry.data))
+        }
     }
 }
 
@@ -113,7 +116,8 @@ mod tests {
 
     #[test]
     fn v2_requests_are_recognised() {
-        let v2 = |id| Request { id, method: "PUT".into(), path: "/0/version".into(), val: "3.5.0".into() }.encode_to_vec();
+        let v2 =
+            |id| Request { id, method: "PUT".into(), path: "/0/version".into(), val: "3.5.0".into() }.encode_to_vec();
         for id in [1, 127, 128, u64::MAX] {
             assert!(is_v2_request(&v2(id)), "{id}");
         }
@@ -123,7 +127,8 @@ mod tests {
         assert!(is_v2_request(&wrapped));
         let put = Some(PutRequest { key: "k".into(), value: "\u{8}\u{12}".into(), ..PutRequest::default() });
         let header = Some(RequestHeader { id: 7, ..RequestHeader::default() });
-        let request = InternalRaftRequest { header, put: put.clone(), ..InternalRaftRequest::default() }.encode_to_vec();
+        let request =
+            InternalRaftRequest { header, put: put.clone(), ..InternalRaftRequest::default() }.encode_to_vec();
         let with_id = InternalRaftRequest { id: u64::MAX, put, ..InternalRaftRequest::default() }.encode_to_vec();
         for data in [&request[..], &with_id, b"", b"\x08", b"\x08\xff", b"\x08\x01"] {
             assert!(!is_v2_request(data), "{data:?}");

@@ -22,8 +22,9 @@ pub(crate) enum Kind {
 /// Numbers as etcd gives them.
 pub(crate) fn kind(number: i32) -> Kind {
     use MessageType::{
-        MsgAppend, MsgAppendResponse, MsgHeartbeat, MsgHeartbeatResponse, MsgPropose, MsgReadIndex, MsgReadIndexResp, MsgRequestPreVote,
-        MsgRequestPreVoteResponse, MsgRequestVote, MsgRequestVoteResponse, MsgSnapshot, MsgTimeoutNow, MsgTransferLeader,
+        MsgAppend, MsgAppendResponse, MsgHeartbeat, MsgHeartbeatResponse, MsgPropose, MsgReadIndex, MsgReadIndexResp,
+        MsgRequestPreVote, MsgRequestPreVoteResponse, MsgRequestVote, MsgRequestVoteResponse, MsgSnapshot,
+        MsgTimeoutNow, MsgTransferLeader,
     };
     Kind::Network(match number {
         2 => MsgPropose,
@@ -40,7 +41,8 @@ pub(crate) fn kind(number: i32) -> Kind {
         16 => MsgReadIndexResp,
         17 => MsgRequestPreVote,
         18 => MsgRequestPreVoteResponse,
-        // Hup, Beat, Unreachable, SnapStatus, CheckQuorum, and since 3.6 the four of its own storage and ForgetLeader.
+        // Hup, Beat, Unreachable, SnapStatus, CheckQuorum, and since 3.6 the four of its own
+        // storage and ForgetLeader.
         0 | 1 | 10..=12 | 19..=23 => return Kind::Local,
         _ => return Kind::Unknown,
     })
@@ -70,7 +72,8 @@ fn number(kind: MessageType) -> i32 {
     }
 }
 
-/// Returns a message by which member `from` forwards an encoded request to the leader `to`, outside of its own node.
+/// Returns a message by which member `from` forwards an encoded request to the leader `to`, outside
+/// of its own node.
 pub fn forwarded_request(from: u64, to: u64, request: Bytes) -> raftpb::Message {
     let entries = vec![raftpb::Entry { data: request, ..raftpb::Entry::default() }];
     raftpb::Message { r#type: number(MessageType::MsgPropose), from, to, entries, ..raftpb::Message::default() }
@@ -131,7 +134,8 @@ pub(crate) fn from_raft(mut raft: eraftpb::Message) -> raftpb::Message {
 }
 
 fn entry_to_raft(message: raftpb::Entry) -> eraftpb::Entry {
-    let kind = if message.r#type == i32::from(EntryType::EntryNormal) { EntryKind::Normal } else { EntryKind::ConfChange };
+    let kind =
+        if message.r#type == i32::from(EntryType::EntryNormal) { EntryKind::Normal } else { EntryKind::ConfChange };
     entry::to_raft(kind, message.term, message.index, message.data)
 }
 
@@ -148,8 +152,11 @@ fn entry_from_raft(raft: eraftpb::Entry) -> raftpb::Entry {
 fn snapshot_to_raft(snapshot: raftpb::Snapshot) -> eraftpb::Snapshot {
     let metadata = snapshot.metadata.unwrap_or_default();
     let conf_state = metadata.conf_state.unwrap_or_default();
-    let mut raft_metadata =
-        eraftpb::SnapshotMetadata { index: metadata.index, term: metadata.term, ..eraftpb::SnapshotMetadata::default() };
+    let mut raft_metadata = eraftpb::SnapshotMetadata {
+        index: metadata.index,
+        term: metadata.term,
+        ..eraftpb::SnapshotMetadata::default()
+    };
     raft_metadata.set_conf_state(eraftpb::ConfState::from((conf_state.voters, conf_state.learners)));
     let mut raft = eraftpb::Snapshot::default();
     raft.set_metadata(raft_metadata);
@@ -159,8 +166,13 @@ fn snapshot_to_raft(snapshot: raftpb::Snapshot) -> eraftpb::Snapshot {
 fn snapshot_from_raft(raft: &eraftpb::Snapshot) -> raftpb::Snapshot {
     let metadata = raft.get_metadata();
     let conf_state = metadata.get_conf_state();
-    let conf_state = raftpb::ConfState { voters: conf_state.voters.clone(), learners: conf_state.learners.clone(), ..Default::default() };
-    let metadata = raftpb::SnapshotMetadata { conf_state: Some(conf_state), index: metadata.index, term: metadata.term };
+    let conf_state = raftpb::ConfState {
+        voters: conf_state.voters.clone(),
+        learners: conf_state.learners.clone(),
+        ..Default::default()
+    };
+    let metadata =
+        raftpb::SnapshotMetadata { conf_state: Some(conf_state), index: metadata.index, term: metadata.term };
     raftpb::Snapshot { data: Bytes::new(), metadata: Some(metadata) }
 }
 

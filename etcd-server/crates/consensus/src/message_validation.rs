@@ -1,7 +1,7 @@
 //! The validation of messages from other members before raft steps them.
 //!
-//! raft-rs panics on dozens of malformed messages, and a member that lost its data panics on honest ones. Nothing that is refused here
-//! changes the node in any way.
+//! raft-rs panics on dozens of malformed messages, and a member that lost its data panics on honest
+//! ones. Nothing that is refused here changes the node in any way.
 
 use crate::Role;
 use crate::message::{self, Kind};
@@ -10,10 +10,11 @@ use proto::raftpb::{self, ConfChange, ConfState, Entry, EntryType, Message};
 use raft::eraftpb::MessageType;
 use std::collections::BTreeSet;
 
-/// Terms, indexes and the like beyond this are refused: adding one to them must not overflow, and no honest group ever gets there.
+/// Terms, indexes and the like beyond this are refused: adding one to them must not overflow, and
+/// no honest group ever gets there.
 const NUMBER_MAX: u64 = 1 << 62;
-/// Furthest that the term of a message may be ahead of this member's. Every election adds one, so no honest member gets there within 30
-/// years, and one message cannot use up all terms.
+/// Furthest that the term of a message may be ahead of this member's. Every election adds one, so
+/// no honest member gets there within 30 years, and one message cannot use up all terms.
 const TERM_AHEAD_MAX: u64 = 1 << 30;
 /// Longest context of a read, in bytes.
 const CONTEXT_BYTES_MAX: usize = 64;
@@ -34,7 +35,8 @@ pub enum StepRefusal {
         /// The claimed sender.
         from: u64,
     },
-    /// The sender is no member, as far as this one knows, and such a message makes sense from members only.
+    /// The sender is no member, as far as this one knows, and such a message makes sense from
+    /// members only.
     #[error("member {from:x} is not in the cluster as this member knows it")]
     NotAMember {
         /// The sender.
@@ -60,7 +62,8 @@ pub enum StepRefusal {
         /// The defect.
         what: &'static str,
     },
-    /// Its term is so far ahead that it cannot come from an honest member: raft would adopt it and soon run out of terms.
+    /// Its term is so far ahead that it cannot come from an honest member: raft would adopt it and
+    /// soon run out of terms.
     #[error("term {term} is too far ahead of this member's term {own}; the message is forged or damaged")]
     TermTooFarAhead {
         /// The term of the message.
@@ -87,12 +90,14 @@ pub enum StepRefusal {
         /// Its number on the wire.
         kind: i32,
     },
-    /// The proposal in it was not taken: no leader, leadership under way to another member, a leader that is being removed, too much
-    /// uncommitted, or too many changes of the members waiting.
+    /// The proposal in it was not taken: no leader, leadership under way to another member, a
+    /// leader that is being removed, too much uncommitted, or too many changes of the members
+    /// waiting.
     #[error("forwarded proposal dropped")]
     Dropped,
-    /// The sender, a leader, lacks an entry that this member knows to be committed: a majority of the members were replaced by older copies,
-    /// and acknowledged writes are lost. This member must stop.
+    /// The sender, a leader, lacks an entry that this member knows to be committed: a majority of
+    /// the members were replaced by older copies, and acknowledged writes are lost. This member
+    /// must stop.
     #[error(
         "the leader {from:x} has another entry at index {index} (term {theirs}) than the one that is committed here (term {ours}): the \
          cluster has lost acknowledged writes, because most of its members lost their data or were replaced by older copies. This \
@@ -108,8 +113,9 @@ pub enum StepRefusal {
         /// The term of the leader's entry.
         theirs: u64,
     },
-    /// The sender leads in the term that this member leads in. Every member votes once in a term, so
-    /// members have lost their votes, and with them maybe acknowledged writes. This member must stop.
+    /// The sender leads in the term that this member leads in. Every member votes once in a term,
+    /// so members have lost their votes, and with them maybe acknowledged writes. This member must
+    /// stop.
     #[error(
         "member {from:x} leads in term {term}, as this member does: votes were lost, because members lost their data or were replaced by \
          older copies, and acknowledged writes may be lost with them. Keep the data directories of both members, and decide which data to \
@@ -121,7 +127,8 @@ pub enum StepRefusal {
         /// The term of both.
         term: u64,
     },
-    /// The sender rightly takes entries for granted that this member acknowledged once and does not have: it must stop.
+    /// The sender rightly takes entries for granted that this member acknowledged once and does not
+    /// have: it must stop.
     #[error(
         "the raft log of this member ends at entry {last}, but it has acknowledged entry {acknowledged} to member {from:x}: its data was \
          lost or replaced by an older copy. It must not go on with this data: remove the member from the cluster, empty its data \
@@ -200,8 +207,13 @@ fn by_kind(kind: MessageType, message: &Message, at: &MessageContext) -> Result<
         MessageType::MsgRequestPreVoteResponse => answer_to_candidate(message, at),
         MessageType::MsgRequestVoteResponse => {
             answer_to_candidate(message, at)?;
-            // raft-rs takes for granted that a candidate's log is durable, and panics when it wins before.
-            if at.role == Role::Candidate && !at.all_persisted { Err(StepRefusal::TooEarly { kind: number }) } else { Ok(()) }
+            // raft-rs takes for granted that a candidate's log is durable, and panics when it wins
+            // before.
+            if at.role == Role::Candidate && !at.all_persisted {
+                Err(StepRefusal::TooEarly { kind: number })
+            } else {
+                Ok(())
+            }
         }
         MessageType::MsgSnapshot => snapshot(message, at),
         MessageType::MsgTransferLeader => {
@@ -264,9 +276,12 @@ fn proposal(message: &Message, at: &MessageContext) -> Result<(), StepRefusal> {
         match entry.r#type() {
             EntryType::EntryNormal if entry.r#type == 0 => {}
             EntryType::EntryConfChange => {
-                ConfChange::decode(entry.data.clone()).map_err(|_| malformed("it proposes a change of the group that cannot be read"))?;
+                ConfChange::decode(entry.data.clone())
+                    .map_err(|_| malformed("it proposes a change of the group that cannot be read"))?;
             }
-            EntryType::EntryNormal | EntryType::EntryConfChangeV2 => return Err(malformed("it proposes an entry of unknown kind")),
+            EntryType::EntryNormal | EntryType::EntryConfChangeV2 => {
+                return Err(malformed("it proposes an entry of unknown kind"));
+            }
         }
     }
     Ok(())

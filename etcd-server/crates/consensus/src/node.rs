@@ -57,7 +57,8 @@ const INFLIGHT_MESSAGES_MAX: usize = 512;
 /// and the client is asked to retry.
 const UNCOMMITTED_BYTES_MAX: u64 = 256 << 20;
 
-/// A proposal that raft did not take: there is no leader, it is handing over or being removed, or too much is uncommitted.
+/// A proposal that raft did not take: there is no leader, it is handing over or being removed, or
+/// too much is uncommitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("raft proposal dropped")]
 pub struct Dropped;
@@ -73,7 +74,8 @@ pub struct Node {
     jitter: Jitter,
     /// The election timeout that holds, and the term and role that it was drawn for.
     timeout: (usize, u64, StateRole),
-    /// Term and vote as they were last handed out, and the ready by which they become durable while they are not.
+    /// Term and vote as they were last handed out, and the ready by which they become durable while
+    /// they are not.
     vote: (u64, u64),
     unsettled_vote: Option<u64>,
     commits: DurableCommits,
@@ -120,7 +122,8 @@ impl Node {
             ..raft::Config::default()
         };
         let logger = slog::Logger::root(slog::Discard, slog::o!());
-        let raw = RawNode::new(&raft_config, raft_storage, &logger).map_err(|error| Fault::store("start raft", error))?;
+        let raw =
+            RawNode::new(&raft_config, raft_storage, &logger).map_err(|error| Fault::store("start raft", error))?;
         let mut jitter = Jitter::new(config.seed, config.id);
         let timeout = (jitter.timeout(config.election_ticks), raw.raft.term, raw.raft.state);
         let vote = (raw.raft.term, raw.raft.vote);
@@ -167,7 +170,8 @@ impl Node {
 
     /// Takes a message of another member, or refuses it without any effect.
     ///
-    /// A `MsgSnap` is stepped when its state has arrived whole and was checked; see [`Ready::snapshot`].
+    /// A `MsgSnap` is stepped when its state has arrived whole and was checked; see
+    /// [`Ready::snapshot`].
     pub fn step(&mut self, mut message: raftpb::Message) -> Result<(), StepRefusal> {
         let kind = message_validation::check(&message, &self.message_context(message.from))?;
         self.check_single_leader(kind, &message)?;
@@ -233,7 +237,8 @@ impl Node {
         self.commits.persisted(number);
     }
 
-    /// Entries up to `index` are applied, or a snapshot with this index is installed. Older entries stay in memory as far as `keep` says.
+    /// Entries up to `index` are applied, or a snapshot with this index is installed. Older entries
+    /// stay in memory as far as `keep` says.
     pub fn applied(&mut self, index: u64, keep: Keep) {
         if index <= self.raw.raft.raft_log.applied {
             return;
@@ -250,7 +255,8 @@ impl Node {
 
     /// Checks that no other member leads in the term that this member leads in.
     fn check_single_leader(&self, kind: MessageType, message: &raftpb::Message) -> Result<(), StepRefusal> {
-        let is_from_leader = matches!(kind, MessageType::MsgAppend | MessageType::MsgHeartbeat | MessageType::MsgSnapshot);
+        let is_from_leader =
+            matches!(kind, MessageType::MsgAppend | MessageType::MsgHeartbeat | MessageType::MsgSnapshot);
         let raft = &self.raw.raft;
         if is_from_leader && raft.state == StateRole::Leader && message.term == raft.term && message.from != raft.id {
             return Err(StepRefusal::SecondLeader { from: message.from, term: raft.term });
@@ -275,7 +281,9 @@ impl Node {
             return Err(lost(message.index, before, message.log_term));
         }
         for sent in message.entries.iter().take_while(|entry| entry.index <= log.committed) {
-            let Ok(ours) = log.slice(sent.index, sent.index + 1, None, GetEntriesContext::empty(false)) else { continue };
+            let Ok(ours) = log.slice(sent.index, sent.index + 1, None, GetEntriesContext::empty(false)) else {
+                continue;
+            };
             let Some(ours) = ours.into_iter().next() else { continue };
             let term = ours.term;
             if term != sent.term || entry::content(ours).1 != sent.data {
@@ -295,11 +303,14 @@ impl Node {
         }
         let timeout = u64::try_from(raft.election_timeout()).unwrap_or(u64::MAX);
         let heard = |member: &u64| self.heard.get(member).is_some_and(|heard| self.ticks - heard <= timeout);
-        let needed = raft.prs().iter().filter(|(member, _)| **member != raft.id).filter_map(|(member, progress)| match progress.state {
-            ProgressState::Snapshot => Some(progress.pending_snapshot),
-            ProgressState::Probe if heard(member) => Some(progress.next_idx.saturating_sub(1)),
-            ProgressState::Probe | ProgressState::Replicate => None,
-        });
+        let needed =
+            raft.prs().iter().filter(|(member, _)| **member != raft.id).filter_map(|(member, progress)| match progress
+                .state
+            {
+                ProgressState::Snapshot => Some(progress.pending_snapshot),
+                ProgressState::Probe if heard(member) => Some(progress.next_idx.saturating_sub(1)),
+                ProgressState::Probe | ProgressState::Replicate => None,
+            });
         needed.min().unwrap_or(u64::MAX)
     }
 
@@ -347,7 +358,8 @@ impl Node {
             self.commits.handed_out(number, hard_state.commit);
         }
         let snapshot = (!raft_ready.snapshot().is_empty()).then(|| mark(raft_ready.snapshot()));
-        let (messages, deferred_messages) = self.sort_messages(raft_ready.take_messages(), raft_ready.take_persisted_messages());
+        let (messages, deferred_messages) =
+            self.sort_messages(raft_ready.take_messages(), raft_ready.take_persisted_messages());
         let ready = Ready {
             number,
             messages,
@@ -369,7 +381,11 @@ impl Node {
         self.raw.advance_append_async(raft_ready);
         let status = self.status();
         let changed = self.last_status.replace(status) != Some(status);
-        Some(Ready { entries: entries.into_iter().map(Entry::from_raft).collect(), status: changed.then_some(status), ..ready })
+        Some(Ready {
+            entries: entries.into_iter().map(Entry::from_raft).collect(),
+            status: changed.then_some(status),
+            ..ready
+        })
     }
 
     /// Separates messages that may leave at once from those that promise something.
@@ -385,10 +401,14 @@ impl Node {
             messages = at_once;
         }
         // Messages that a follower only forwards to the leader need not wait for its disk.
-        let passed_on =
-            |message: &mut eraftpb::Message| matches!(message.get_msg_type(), MessageType::MsgPropose | MessageType::MsgReadIndex);
+        let passed_on = |message: &mut eraftpb::Message| {
+            matches!(message.get_msg_type(), MessageType::MsgPropose | MessageType::MsgReadIndex)
+        };
         messages.extend(deferred_messages.extract_if(.., passed_on));
-        (messages.into_iter().map(message::from_raft).collect(), deferred_messages.into_iter().map(message::from_raft).collect())
+        (
+            messages.into_iter().map(message::from_raft).collect(),
+            deferred_messages.into_iter().map(message::from_raft).collect(),
+        )
     }
 
     /// Returns `true` if the leader changed since the last call, or became able to respond.

@@ -56,6 +56,7 @@ pub struct Progress {
 /// Returns the best successor of `leader`, whose view this is: the most up to date of the recently
 /// active voters, if there is one.
 pub fn successor(progress: &[Progress], leader: u64) -> Option<u64> {
-    let heard = progress.iter().filter(|progress| progress.recently_active && !progress.learner && progress.member != leader);
+    let heard =
+        progress.iter().filter(|progress| progress.recently_active && !progress.learner && progress.member != leader);
     heard.max_by_key(|progress| (progress.matched, std::cmp::Reverse(progress.member))).map(|progress| progress.member)
 }

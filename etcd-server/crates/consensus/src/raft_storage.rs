@@ -88,8 +88,9 @@ pub(crate) struct RaftStorage {
     applied_bytes: u64,
     /// By member: a snapshot that it may have the beginning of.
     begun: BTreeMap<u64, SnapshotMark>,
-    /// The last entry with a request to etcd's v2 store, or 0. Once it is applied, a follower that would need it is sent a snapshot
-    /// instead: a member of etcd 3.7 stops when it reads such an entry.
+    /// The last entry with a request to etcd's v2 store, or 0. Once it is applied, a follower that
+    /// would need it is sent a snapshot instead: a member of etcd 3.7 stops when it reads such an
+    /// entry.
     last_v2: u64,
 }
 
@@ -200,7 +201,13 @@ impl Storage for RaftStorage {
         Ok(RaftState { hard_state: self.hard_state.to_raft(), conf_state: self.voters.to_raft() })
     }
 
-    fn entries(&self, low: u64, high: u64, max_size: impl Into<Option<u64>>, _: GetEntriesContext) -> raft::Result<Vec<eraftpb::Entry>> {
+    fn entries(
+        &self,
+        low: u64,
+        high: u64,
+        max_size: impl Into<Option<u64>>,
+        _: GetEntriesContext,
+    ) -> raft::Result<Vec<eraftpb::Entry>> {
         if low >= high {
             return Ok(Vec::new());
         }
@@ -225,8 +232,8 @@ impl Storage for RaftStorage {
         Ok(self.last())
     }
 
-    /// The mark of the state as applied now, or of one that the member has the beginning of, at once: the owner of the node adds the state
-    /// itself when it sends it.
+    /// The mark of the state as applied now, or of one that the member has the beginning of, at
+    /// once: the owner of the node adds the state itself when it sends it.
     fn snapshot(&self, _request_index: u64, to: u64) -> raft::Result<Snapshot> {
         if self.applied == 0 {
             return Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable));
@@ -247,7 +254,9 @@ impl Storage for RaftStorage {
 
 /// Returns the index of the last of `entries` that holds a request to etcd's v2 store.
 fn last_v2<'a>(entries: impl DoubleEndedIterator<Item = &'a eraftpb::Entry>) -> Option<u64> {
-    let is_v2 = |entry: &&eraftpb::Entry| entry.entry_type == eraftpb::EntryType::EntryNormal && entry::is_v2_request(&entry.data);
+    let is_v2 = |entry: &&eraftpb::Entry| {
+        entry.entry_type == eraftpb::EntryType::EntryNormal && entry::is_v2_request(&entry.data)
+    };
     entries.rev().find(is_v2).map(|entry| entry.index)
 }
 
@@ -261,8 +270,9 @@ mod tests {
     use crate::EntryKind;
 
     fn raft_storage(entries: u64, applied: u64) -> RaftStorage {
-        let entries =
-            (1..=entries).map(|index| Entry { term: 1, index, kind: EntryKind::Normal, data: Bytes::from(vec![0; 10]) }).collect();
+        let entries = (1..=entries)
+            .map(|index| Entry { term: 1, index, kind: EntryKind::Normal, data: Bytes::from(vec![0; 10]) })
+            .collect();
         let voters = Voters { voters: vec![1], learners: Vec::new() };
         RaftStorage::new(&Recovered { entries, voters, ..Recovered::default() }, applied)
     }
@@ -296,7 +306,8 @@ mod tests {
     fn a_snapshot_that_a_member_has_the_beginning_of_is_gone_on_with_for_as_long_as_the_log_goes_on_behind_it() {
         let keep = Keep { bytes_behind_snapshots: 150, ..Keep::at_most(5, 60) };
         let mut raft_storage = raft_storage(20, 20);
-        let index_for = |raft_storage: &RaftStorage, member| raft_storage.snapshot(0, member).unwrap().get_metadata().index;
+        let index_for =
+            |raft_storage: &RaftStorage, member| raft_storage.snapshot(0, member).unwrap().get_metadata().index;
         raft_storage.set_begun(2, Some(SnapshotMark { index: 9, term: 1, voters: Voters::default() }));
         raft_storage.forget(keep, u64::MAX);
         assert_eq!((raft_storage.before_index, index_for(&raft_storage, 2), index_for(&raft_storage, 3)), (9, 9, 20));
@@ -312,7 +323,8 @@ mod tests {
         let v2 = Bytes::from_static(b"\x08\x01\x12\x03PUT");
         let entry = |index, data: &Bytes| Entry { term: 1, index, kind: EntryKind::Normal, data: data.clone() };
         let normal = Bytes::from_static(b"\xa2\x06\x00");
-        let entries = (1..=20).map(|index| entry(index, if [4, 9, 15].contains(&index) { &v2 } else { &normal })).collect();
+        let entries =
+            (1..=20).map(|index| entry(index, if [4, 9, 15].contains(&index) { &v2 } else { &normal })).collect();
         let voters = Voters { voters: vec![1], learners: Vec::new() };
         let mut raft_storage = RaftStorage::new(&Recovered { entries, voters, ..Recovered::default() }, 6);
         raft_storage.forget(Keep::at_most(100, 1000), u64::MAX);
@@ -331,7 +343,10 @@ mod tests {
     fn a_snapshot_is_the_mark_of_what_is_applied() {
         let raft_storage = raft_storage(20, 8);
         let snapshot = raft_storage.snapshot(0, 2).unwrap();
-        assert_eq!((snapshot.get_metadata().index, snapshot.get_metadata().get_conf_state().voters.as_slice()), (8, &[1][..]));
+        assert_eq!(
+            (snapshot.get_metadata().index, snapshot.get_metadata().get_conf_state().voters.as_slice()),
+            (8, &[1][..])
+        );
         assert!(RaftStorage::new(&Recovered::default(), 0).snapshot(0, 2).is_err());
     }
 }

@@ -1,7 +1,8 @@
 //! The names of reads that wait for an index.
 //!
-//! Invariant: a context is never used twice, not even for the same read asked again, not by another member, not after a restart:
-//! raft-rs would answer the second use with the index of the first, and the read would be stale.
+//! Invariant: a context is never used twice, not even for the same read asked again, not by another
+//! member, not after a restart: raft-rs would answer the second use with the index of the first,
+//! and the read would be stale.
 
 /// Gives out contexts.
 #[derive(Clone, Copy, Debug)]
@@ -12,12 +13,14 @@ pub struct ReadContexts {
 }
 
 impl ReadContexts {
-    /// `incarnation` is one that this member never had before: a number that grows with every start, or a random one.
+    /// `incarnation` is one that this member never had before: a number that grows with every
+    /// start, or a random one.
     pub fn new(member: u64, incarnation: u64) -> Self {
         Self { member, incarnation, counter: 0 }
     }
 
-    /// A new context and the number by which [`ReadContexts::number_of`] knows it again; numbers grow.
+    /// A new context and the number by which [`ReadContexts::number_of`] knows it again; numbers
+    /// grow.
     pub fn fresh(&mut self) -> (u64, Vec<u8>) {
         self.counter += 1;
         (self.counter, [self.member, self.incarnation, self.counter].map(u64::to_be_bytes).concat())

@@ -46,8 +46,8 @@ pub struct Ready {
     pub committed: Vec<Entry>,
     /// Reads that asked for an index: their context and the index to wait for.
     pub reads: Vec<(Vec<u8>, u64)>,
-    /// Reads that wait for an index may have been forgotten, by a change of the leader or because the leader could not answer yet: each is
-    /// asked again, with a new context.
+    /// Reads that wait for an index may have been forgotten, by a change of the leader or because
+    /// the leader could not answer yet: each is asked again, with a new context.
     pub ask_reads_again: bool,
     /// The status of the node, if it changed.
     pub status: Option<Status>,

@@ -1,13 +1,15 @@
 //! Configuration changes that wait until the one before them is applied.
 //!
-//! raft-rs replaces a change that is proposed while another one is pending with an empty entry, and its client waits in vain. Until an applied
-//! change is known to be applied here, the leader keeps those that arrive, its own clients' and forwarded ones alike, and proposes them
-//! one after the other.
+//! raft-rs replaces a change that is proposed while another one is pending with an empty entry, and
+//! its client waits in vain. Until an applied change is known to be applied here, the leader keeps
+//! those that arrive, its own clients' and forwarded ones alike, and proposes them one after the
+//! other.
 
 use bytes::Bytes;
 use std::collections::VecDeque;
 
-/// Changes that wait at most. Membership changes come one at a time from an operator or a controller; more are refused.
+/// Changes that wait at most. Membership changes come one at a time from an operator or a
+/// controller; more are refused.
 const CHANGES_MAX: usize = 64;
 
 /// A bounded queue of encoded `raftpb.ConfChange` with the tick at which each one expires.
@@ -15,7 +17,8 @@ const CHANGES_MAX: usize = 64;
 pub(crate) struct WaitingChanges(VecDeque<(u64, Bytes)>);
 
 impl WaitingChanges {
-    /// Appends a change that is proposed by the tick `deadline` or not at all. Returns `false` if the queue is full.
+    /// Appends a change that is proposed by the tick `deadline` or not at all. Returns `false` if
+    /// the queue is full.
     #[must_use]
     pub(crate) fn push(&mut self, change: Bytes, deadline: u64) -> bool {
         let has_room = self.0.len() < CHANGES_MAX;

@@ -2,7 +2,9 @@
 //! instant.
 
 use bytes::Bytes;
-use consensus::{ConfChangeKind, Config, Entry, EntryKind, HardState, Keep, Node, Recovered, Role, SnapshotMark, StepRefusal, Voters};
+use consensus::{
+    ConfChangeKind, Config, Entry, EntryKind, HardState, Keep, Node, Recovered, Role, SnapshotMark, StepRefusal, Voters,
+};
 use prost::Message as _;
 use proto::raftpb::{ConfChange, ConfChangeType, ConfState, Message};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -6,7 +6,8 @@ use consensus::StepRefusal;
 use proto::raftpb::{ConfState, Entry, Message, Snapshot, SnapshotMetadata};
 
 const MESSAGES: usize = 1_000_000;
-/// Messages to one group before it is thrown away: hostile ones push terms up, and after a while all are outdated.
+/// Messages to one group before it is thrown away: hostile ones push terms up, and after a while
+/// all are outdated.
 const MESSAGES_PER_GROUP: usize = 500;
 
 /// Numbers around those that matter, and some that are far off.
@@ -44,8 +45,10 @@ fn snapshot(random: &mut fastrand::Rng, near: u64, term: u64) -> Option<Snapshot
     let mut ids = || std::iter::repeat_with(|| random.u64(..6)).take(4).collect::<Vec<_>>();
     let (voters, learners) = if ordinary { (vec![1, 2, 3], Vec::new()) } else { (ids(), ids()) };
     let voters_outgoing = if random.u8(..20) == 0 { vec![2] } else { Vec::new() };
-    let conf_state = ConfState { voters, learners, voters_outgoing, learners_next: Vec::new(), auto_leave: random.u8(..20) == 0 };
-    let metadata = SnapshotMetadata { conf_state: Some(conf_state), index: number(random, near), term: number(random, term) };
+    let conf_state =
+        ConfState { voters, learners, voters_outgoing, learners_next: Vec::new(), auto_leave: random.u8(..20) == 0 };
+    let metadata =
+        SnapshotMetadata { conf_state: Some(conf_state), index: number(random, near), term: number(random, term) };
     Some(Snapshot { data: Bytes::new(), metadata: (random.u8(..20) > 0).then_some(metadata) })
 }
 
@@ -72,7 +75,11 @@ fn message(random: &mut fastrand::Rng, cluster: &TestCluster, to: u64) -> Messag
         snapshot: if kind == 7 || random.u8(..10) == 0 { snapshot(random, near, status.term) } else { None },
         reject: random.bool(),
         reject_hint: number(random, near),
-        context: if random.u8(..3) == 0 { Bytes::from_static(b"CampaignTransfer") } else { Bytes::from(vec![1; random.usize(..20)]) },
+        context: if random.u8(..3) == 0 {
+            Bytes::from_static(b"CampaignTransfer")
+        } else {
+            Bytes::from(vec![1; random.usize(..20)])
+        },
     }
 }
 
@@ -106,5 +113,8 @@ fn no_message_makes_a_member_panic() {
             }
         }
     }
-    assert!(taken > MESSAGES / 10 && refused > MESSAGES / 10 && lost > 100, "{taken} taken, {refused} refused, {lost} of a lost log");
+    assert!(
+        taken > MESSAGES / 10 && refused > MESSAGES / 10 && lost > 100,
+        "{taken} taken, {refused} refused, {lost} of a lost log"
+    );
 }

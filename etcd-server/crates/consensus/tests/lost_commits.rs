@@ -5,8 +5,8 @@ use crate::cluster::{Member, TestCluster, config, voters};
 use consensus::{HardState, Recovered, StepRefusal};
 use proto::raftpb::Message;
 
-/// A cluster of three of which all but `keeper` are replaced by copies from after the first `kept` entries, and have gone on without it.
-/// The entries behind those are of `lost_terms` later terms.
+/// A cluster of three of which all but `keeper` are replaced by copies from after the first `kept`
+/// entries, and have gone on without it. The entries behind those are of `lost_terms` later terms.
 fn restored_without(keeper: u64, kept: usize, lost_terms: usize, written_after: usize) -> TestCluster {
     let (mut cluster, mut leader) = TestCluster::led(&[1, 2, 3]);
     while cluster.members[&keeper].entries.len() < kept {
@@ -42,7 +42,9 @@ fn restored_without(keeper: u64, kept: usize, lost_terms: usize, written_after: 
 fn lost_commit_within(cluster: &mut TestCluster, ticks: usize) -> Option<StepRefusal> {
     for _ in 0..ticks {
         cluster.tick(1);
-        let is_notice = |refusal: &&StepRefusal| matches!(refusal, StepRefusal::LostCommit { .. } | StepRefusal::SecondLeader { .. });
+        let is_notice = |refusal: &&StepRefusal| {
+            matches!(refusal, StepRefusal::LostCommit { .. } | StepRefusal::SecondLeader { .. })
+        };
         if let Some(lost) = cluster.refused.iter().find(is_notice) {
             return Some(lost.clone());
         }
@@ -59,7 +61,8 @@ fn member_with_committed_entries_notices_their_loss() {
         for (kept, lost_terms, written_after) in [(1, 0, 0), (2, 0, 1), (3, 0, 2), (1, 0, 10), (2, 1, 2), (2, 1, 20)] {
             let mut cluster = restored_without(keeper, kept, lost_terms, written_after);
             let case = format!("member {keeper}, {kept} kept, {lost_terms} terms lost, {written_after} written");
-            // A member that led when it was cut off follows no leader before an election timeout has passed without a majority.
+            // A member that led when it was cut off follows no leader before an election timeout
+            // has passed without a majority.
             let lost = lost_commit_within(&mut cluster, 40);
             assert!(lost.is_some(), "{case}: {:?}", cluster.refused);
             let acknowledged = cluster.members[&keeper].state.values().filter(|data| **data == "acknowledged").count();
@@ -82,7 +85,11 @@ fn shorter_log_of_a_new_leader_is_no_loss() {
     cluster.propose(next, "in its place");
     cluster.cut.clear();
     cluster.tick(20);
-    assert!(!cluster.refused.iter().any(|refusal| matches!(refusal, StepRefusal::LostCommit { .. })), "{:?}", cluster.refused);
+    assert!(
+        !cluster.refused.iter().any(|refusal| matches!(refusal, StepRefusal::LostCommit { .. })),
+        "{:?}",
+        cluster.refused
+    );
     assert_eq!(cluster.members[&leader].state, cluster.members[&next].state);
 }
 

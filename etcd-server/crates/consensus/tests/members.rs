@@ -68,7 +68,12 @@ fn a_leader_that_is_removed_leads_nobody_any_more() {
 fn a_group_of_two_survives_the_removal_of_its_leader_that_only_the_leader_heard_of() {
     let (mut cluster, leader) = TestCluster::led(&[1, 2]);
     let stays = 3 - leader;
-    let change = ConfChange { id: 1, r#type: ConfChangeType::ConfChangeRemoveNode.into(), node_id: leader, ..ConfChange::default() };
+    let change = ConfChange {
+        id: 1,
+        r#type: ConfChangeType::ConfChangeRemoveNode.into(),
+        node_id: leader,
+        ..ConfChange::default()
+    };
     cluster.member(leader).node.propose_conf_change(change.encode_to_vec().into()).unwrap();
     while cluster.members[&leader].node.is_member() {
         cluster.work_all();
@@ -88,7 +93,12 @@ fn a_group_of_two_survives_the_removal_of_its_leader_that_only_the_leader_heard_
 #[test]
 fn a_leader_takes_no_proposals_behind_its_own_removal() {
     let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
-    let change = ConfChange { id: 1, r#type: ConfChangeType::ConfChangeRemoveNode.into(), node_id: leader, ..ConfChange::default() };
+    let change = ConfChange {
+        id: 1,
+        r#type: ConfChangeType::ConfChangeRemoveNode.into(),
+        node_id: leader,
+        ..ConfChange::default()
+    };
     let follower = 1 + leader % 3;
     cluster.member(leader).node.propose_conf_change(change.encode_to_vec().into()).unwrap();
     assert!(cluster.member(leader).node.propose([Bytes::from_static(b"a")]).is_err());
@@ -101,7 +111,12 @@ fn a_leader_takes_no_proposals_behind_its_own_removal() {
 #[test]
 fn a_change_is_applied_only_when_it_is_durable_that_it_is_committed() {
     let (mut cluster, leader) = TestCluster::led(&[1]);
-    let change = ConfChange { id: 1, r#type: ConfChangeType::ConfChangeAddLearnerNode.into(), node_id: 2, ..ConfChange::default() };
+    let change = ConfChange {
+        id: 1,
+        r#type: ConfChangeType::ConfChangeAddLearnerNode.into(),
+        node_id: 2,
+        ..ConfChange::default()
+    };
     let node = &mut cluster.member(leader).node;
     node.propose_conf_change(change.encode_to_vec().into()).unwrap();
     node.propose([Bytes::from_static(b"behind it")]).unwrap();
@@ -127,7 +142,12 @@ fn the_last_member_can_end_its_group() {
 }
 
 fn add_learner(member: u64) -> Bytes {
-    let change = ConfChange { id: 1, r#type: ConfChangeType::ConfChangeAddLearnerNode.into(), node_id: member, ..ConfChange::default() };
+    let change = ConfChange {
+        id: 1,
+        r#type: ConfChangeType::ConfChangeAddLearnerNode.into(),
+        node_id: member,
+        ..ConfChange::default()
+    };
     change.encode_to_vec().into()
 }
 
@@ -163,7 +183,8 @@ fn changes_that_were_forwarded_together_are_proposed_apart() {
 fn too_many_waiting_changes_are_refused() {
     let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
     let node = &mut cluster.member(leader).node;
-    let refused = (4..1000).find_map(|member| node.propose_conf_change(add_learner(member)).err().map(|error| (member, error)));
+    let refused =
+        (4..1000).find_map(|member| node.propose_conf_change(add_learner(member)).err().map(|error| (member, error)));
     assert_eq!(refused, Some((69, ConfChangeDropped::TooMany)), "one is pending and 64 wait");
 }
 

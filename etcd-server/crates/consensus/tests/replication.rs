@@ -170,13 +170,25 @@ fn followers_promise_only_behind_what_is_not_durable() {
     let (mut cluster, leader) = TestCluster::led(&[1, 2, 3]);
     let follower = 1 + leader % 3;
     cluster.member(leader).node.propose([Bytes::from_static(b"a")]).unwrap();
-    let append = cluster.member(leader).node.ready().unwrap().messages.into_iter().find(|message| message.to == follower).unwrap();
+    let append = cluster
+        .member(leader)
+        .node
+        .ready()
+        .unwrap()
+        .messages
+        .into_iter()
+        .find(|message| message.to == follower)
+        .unwrap();
     let node = &mut cluster.member(follower).node;
     node.step(append).unwrap();
     node.propose([Bytes::from_static(b"b")]).unwrap();
     let ready = node.ready().unwrap();
     assert!(ready.must_sync && ready.entries.len() == 1 && ready.committed.is_empty());
-    assert_eq!(ready.deferred_messages.iter().map(|message| message.r#type).collect::<Vec<_>>(), [4], "the acknowledgement waits");
+    assert_eq!(
+        ready.deferred_messages.iter().map(|message| message.r#type).collect::<Vec<_>>(),
+        [4],
+        "the acknowledgement waits"
+    );
     assert_eq!(ready.messages.iter().map(|message| message.r#type).collect::<Vec<_>>(), [2], "the proposal does not");
 }
 

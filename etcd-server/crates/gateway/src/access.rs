@@ -12,7 +12,8 @@ use crate::response::{Body, text};
 pub struct AllowList(BTreeSet<String>);
 
 impl AllowList {
-    /// As given to `--cors` or `--host-whitelist`; names are compared letter by letter, as etcd does.
+    /// As given to `--cors` or `--host-whitelist`; names are compared letter by letter, as etcd
+    /// does.
     pub fn new(names: impl IntoIterator<Item = impl Into<String>>) -> AllowList {
         AllowList(names.into_iter().map(Into::into).collect())
     }
@@ -40,7 +41,8 @@ pub(crate) fn host_name(host: &str) -> &str {
     }
 }
 
-/// The answer to a host that is not whitelisted. Anything that could be markup is left out of the name.
+/// The answer to a host that is not whitelisted. Anything that could be markup is left out of the
+/// name.
 pub(crate) fn misdirected(host: &str) -> Response<Body> {
     let host: String = host.chars().filter(|c| c.is_ascii_alphanumeric() || ".-:[]_".contains(*c)).collect();
     text(
@@ -58,7 +60,9 @@ pub(crate) fn misdirected(host: &str) -> Response<Body> {
 pub(crate) fn cors(allowed: &AllowList, request: &HeaderMap) -> HeaderMap {
     let origin = match request.get(ORIGIN) {
         _ if allowed.allows_all() => Some(HeaderValue::from_static("*")),
-        Some(origin) => Some(origin.clone()).filter(|origin| origin.to_str().is_ok_and(|origin| allowed.allows(origin))),
+        Some(origin) => {
+            Some(origin.clone()).filter(|origin| origin.to_str().is_ok_and(|origin| allowed.allows(origin)))
+        }
         None => None,
     };
     let mut headers = HeaderMap::new();

@@ -1,4 +1,5 @@
-//! The table of paths: which JSON path calls which RPC (etcd v3.7.1, the `google.api.http` options of its three proto files).
+//! The table of paths: which JSON path calls which RPC (etcd v3.7.1, the `google.api.http` options
+//! of its three proto files).
 //!
 //! Every binding is a POST with the whole request message as its body.
 
@@ -90,7 +91,8 @@ pub const BINDINGS: [Binding; 51] = [
 pub(crate) struct Routes(BTreeMap<&'static str, MethodDescriptor>);
 
 impl Routes {
-    /// Reads `proto::DESCRIPTORS` once; the set is compiled into the program, so it always decodes and holds every RPC of the table.
+    /// Reads `proto::DESCRIPTORS` once; the set is compiled into the program, so it always decodes
+    /// and holds every RPC of the table.
     pub(crate) fn load() -> Routes {
         let pool = DescriptorPool::decode(proto::DESCRIPTORS).expect("the descriptors compiled into `proto` decode");
         Routes(BINDINGS.iter().map(|binding| (binding.path, method(&pool, binding))).collect())

@@ -32,7 +32,11 @@ pub(crate) fn frame(message: &DynamicMessage) -> Bytes {
 }
 
 /// The POST of a gRPC call.
-pub(crate) fn request(method: &MethodDescriptor, metadata: HeaderMap, body: tonic::body::Body) -> Request<tonic::body::Body> {
+pub(crate) fn request(
+    method: &MethodDescriptor,
+    metadata: HeaderMap,
+    body: tonic::body::Body,
+) -> Request<tonic::body::Body> {
     let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;

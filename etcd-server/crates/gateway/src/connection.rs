@@ -1,4 +1,5 @@
-//! HTTP/1.1 on one connection: hyper with the bounds of `Limits`, keep-alive, pipelining and websocket upgrades.
+//! HTTP/1.1 on one connection: hyper with the bounds of `Limits`, keep-alive, pipelining and
+//! websocket upgrades.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -57,7 +58,12 @@ where
 }
 
 /// The connection loop, for any handler.
-pub(crate) async fn serve<I, H, F>(io: I, limits: Limits, handler: H, shutdown: impl Future<Output = ()> + Send) -> Result<(), BoxError>
+pub(crate) async fn serve<I, H, F>(
+    io: I,
+    limits: Limits,
+    handler: H,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), BoxError>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Request<Body>) -> F,
@@ -100,7 +106,8 @@ where
     }
 }
 
-/// Returns `true` if the first request took too long; etcd's only bound is the one between requests, 5 minutes.
+/// Returns `true` if the first request took too long; etcd's only bound is the one between
+/// requests, 5 minutes.
 async fn first_headers_late(limits: &Limits, first_request: &Notify) -> bool {
     tokio::time::timeout(limits.header_timeout, first_request.notified()).await.is_err()
 }

@@ -1,4 +1,5 @@
-//! /health, /livez and /readyz: the checks, their order and their texts (etcd v3.7.1, etcdhttp/health.go).
+//! /health, /livez and /readyz: the checks, their order and their texts (etcd v3.7.1,
+//! etcdhttp/health.go).
 
 use std::time::Duration;
 
@@ -101,7 +102,13 @@ impl Probe {
         Some(Probe { endpoint, checks: &checks[at..=at], single: true })
     }
 
-    pub(crate) async fn response(self, member: &dyn Member, timeout: Duration, method: &Method, query: &Query) -> Response<Body> {
+    pub(crate) async fn response(
+        self,
+        member: &dyn Member,
+        timeout: Duration,
+        method: &Method,
+        query: &Query,
+    ) -> Response<Body> {
         if method != Method::GET {
             return only_get();
         }

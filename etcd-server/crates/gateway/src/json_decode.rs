@@ -1,11 +1,14 @@
-//! Reads a request message from JSON by its descriptor, as protobuf's JSON mapping says and as strictly as Go's protojson does.
+//! Reads a request message from JSON by its descriptor, as protobuf's JSON mapping says and as
+//! strictly as Go's protojson does.
 //!
-//! Proto names and lowerCamel names are accepted; unknown fields and unknown enum names are ignored; a field given twice, a oneof given
-//! twice, a number out of range or a wrong kind of value is refused. Complaints carry protojson's words and position, which gateway
-//! clients see (recorded from etcd 3.5.30). prost-reflect has a reader too, but it takes the last of two equal fields in silence and
-//! knows no positions.
+//! Proto names and lowerCamel names are accepted; unknown fields and unknown enum names are
+//! ignored; a field given twice, a oneof given twice, a number out of range or a wrong kind of
+//! value is refused. Complaints carry protojson's words and position, which gateway clients see
+//! (recorded from etcd 3.5.30). prost-reflect has a reader too, but it takes the last of two equal
+//! fields in silence and knows no positions.
 //!
-//! The text must be one whole JSON value as `json_scanner` accepts it; only then is the walk below safe to be brief.
+//! The text must be one whole JSON value as `json_scanner` accepts it; only then is the walk below
+//! safe to be brief.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -15,7 +18,8 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Va
 use crate::json_number::integer;
 use crate::json_scanner::is_space;
 
-/// Messages within messages; protobuf decoders refuse deeper ones, so the service would not take them either.
+/// Messages within messages; protobuf decoders refuse deeper ones, so the service would not take
+/// them either.
 const DEPTH_MAX: usize = 100;
 
 /// The reason why a text is not a message, in the words that the client gets.
@@ -141,7 +145,8 @@ impl<'a> Reader<'a> {
         match self.scalar(&kind, &token)? {
             Some(value) => Ok(Some(value)),
             None => {
-                let complaint = format!("invalid value for {} field {}: {}", kind_name(&kind), field.json_name(), token.raw);
+                let complaint =
+                    format!("invalid value for {} field {}: {}", kind_name(&kind), field.json_name(), token.raw);
                 Err(self.error(token.start, &complaint))
             }
         }
@@ -158,11 +163,16 @@ impl<'a> Reader<'a> {
             Kind::String if is_text => Some(Value::String(self.unescape(token)?)),
             Kind::Bytes if is_text => bytes_from_base64(&self.unescape(token)?).map(|bytes| Value::Bytes(bytes.into())),
             Kind::String | Kind::Bytes => None,
-            // No request of etcd holds a floating point number (a test on the table of bindings says so).
+            // No request of etcd holds a floating point number (a test on the table of bindings
+            // says so).
             Kind::Double | Kind::Float | Kind::Message(_) => None,
             Kind::Enum(_) => integer(token.raw).and_then(|number| number.try_into().ok()).map(Value::EnumNumber),
-            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => self.number(token)?.and_then(|n| n.try_into().ok()).map(Value::I32),
-            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => self.number(token)?.and_then(|n| n.try_into().ok()).map(Value::I64),
+            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => {
+                self.number(token)?.and_then(|n| n.try_into().ok()).map(Value::I32)
+            }
+            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => {
+                self.number(token)?.and_then(|n| n.try_into().ok()).map(Value::I64)
+            }
             Kind::Uint32 | Kind::Fixed32 => self.number(token)?.and_then(|n| n.try_into().ok()).map(Value::U32),
             Kind::Uint64 | Kind::Fixed64 => self.number(token)?.and_then(|n| n.try_into().ok()).map(Value::U64),
         })
@@ -178,7 +188,8 @@ impl<'a> Reader<'a> {
         serde_json::from_str(token.raw).map_err(|_| self.syntax_error(token.start, "invalid surrogate pair in string"))
     }
 
-    /// The next key of an object with its colon, or `None` at the closing bracket, which is taken too.
+    /// The next key of an object with its colon, or `None` at the closing bracket, which is taken
+    /// too.
     fn next_key(&mut self) -> Option<Token<'a>> {
         let mut token = self.next();
         if token.raw == "," {
@@ -222,7 +233,9 @@ impl<'a> Reader<'a> {
             None => start,
             Some(b'"') => end_of_text(bytes, start),
             Some(b'{' | b'}' | b'[' | b']' | b',' | b':') => start + 1,
-            Some(_) => bytes[start..].iter().position(|byte| ends_scalar(*byte)).map_or(bytes.len(), |length| start + length),
+            Some(_) => {
+                bytes[start..].iter().position(|byte| ends_scalar(*byte)).map_or(bytes.len(), |length| start + length)
+            }
         };
         Token { start, raw: &self.text[start..self.at] }
     }
@@ -313,11 +326,13 @@ fn kind_name(kind: &Kind) -> &'static str {
     }
 }
 
-const PADDED: GeneralPurposeConfig =
-    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true).with_decode_padding_mode(DecodePaddingMode::RequireCanonical);
+const PADDED: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_allow_trailing_bits(true)
+    .with_decode_padding_mode(DecodePaddingMode::RequireCanonical);
 const BARE: GeneralPurposeConfig = PADDED.with_decode_padding_mode(DecodePaddingMode::RequireNone);
 
-/// Base64 as protojson takes it: URL-safe if it holds `-` or `_`, without padding if its length says so.
+/// Base64 as protojson takes it: URL-safe if it holds `-` or `_`, without padding if its length
+/// says so.
 fn bytes_from_base64(text: &str) -> Option<Vec<u8>> {
     let alphabet = if text.contains(['-', '_']) { alphabet::URL_SAFE } else { alphabet::STANDARD };
     // Go's decoder ignores line breaks, but only after the length has decided about padding.
@@ -367,7 +382,8 @@ mod tests {
             r#"{"x":[{"y":["]",{}]},1],"key":"YQ==","range_end":"Yg==","limit":"5.0","sort_order":2,"sort_target":1,"serializable":true,"x":0}"#,
         ] {
             if text.contains("\\n") {
-                // Ten characters are no multiple of four, so padding is refused: etcd does the same.
+                // Ten characters are no multiple of four, so padding is refused: etcd does the
+                // same.
                 assert!(range(text).unwrap_err().contains("invalid value for bytes field rangeEnd"), "{text}");
             } else {
                 assert_eq!(range(text), Ok(want.clone()), "{text}");
@@ -403,7 +419,10 @@ mod tests {
             (r#"{"key":"YQ==","limit":"abc"}"#, r#"(line 1:23): invalid value for int64 field limit: "abc""#),
             (r#"{"key":"YQ==","limit":" 5"}"#, r#"(line 1:23): invalid value for int64 field limit: " 5""#),
             (r#"{"key":"YQ==","limit":true}"#, "(line 1:23): invalid value for int64 field limit: true"),
-            (r#"{"key":"YQ==","limit":9223372036854775808}"#, "(line 1:23): invalid value for int64 field limit: 9223372036854775808"),
+            (
+                r#"{"key":"YQ==","limit":9223372036854775808}"#,
+                "(line 1:23): invalid value for int64 field limit: 9223372036854775808",
+            ),
             (r#"{"key":"YQ==","key":"YQ=="}"#, r#"(line 1:15): duplicate field "key""#),
             (r#"{"key":"YQ==","range_end":"Yg==","rangeEnd":"Yg=="}"#, r#"(line 1:34): duplicate field "rangeEnd""#),
             (r#"{"key":"!!"}"#, r#"(line 1:8): invalid value for bytes field key: "!!""#),
@@ -453,7 +472,8 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_refused_or_skipped_without_recursion() {
-        let nested = |times: usize| format!("{}{{}}{}", r#"{"success":[{"request_txn":"#.repeat(times), "}]}".repeat(times));
+        let nested =
+            |times: usize| format!("{}{{}}{}", r#"{"success":[{"request_txn":"#.repeat(times), "}]}".repeat(times));
         assert!(txn(&nested(49)).is_ok());
         assert_eq!(txn(&nested(3000)), Err("proto:\u{a0}exceeded max recursion depth".to_owned()));
         let unknown = format!("{}1{}", r#"{"a":"#.repeat(9000), "}".repeat(9000));

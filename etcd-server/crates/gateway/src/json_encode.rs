@@ -1,8 +1,8 @@
-//! Writes a message as JSON the way etcd's gateway is set up: proto field names, zero fields left out, 64-bit numbers as strings,
-//! enums by name.
+//! Writes a message as JSON the way etcd's gateway is set up: proto field names, zero fields left
+//! out, 64-bit numbers as strings, enums by name.
 //!
-//! Fields follow each other by number. Unary answers have a space after each comma and stream answers have none, as etcd 3.5.30 writes
-//! them; protobuf promises neither.
+//! Fields follow each other by number. Unary answers have a space after each comma and stream
+//! answers have none, as etcd 3.5.30 writes them; protobuf promises neither.
 
 use std::io;
 
@@ -20,8 +20,12 @@ pub(crate) enum Spacing {
 pub(crate) fn encode(message: &DynamicMessage, spacing: Spacing, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     let options = SerializeOptions::new().use_proto_field_name(true).skip_default_fields(true);
     match spacing {
-        Spacing::AfterComma => message.serialize_with_options(&mut Serializer::with_formatter(out, SpaceAfterComma), &options),
-        Spacing::None => message.serialize_with_options(&mut Serializer::with_formatter(out, CompactFormatter), &options),
+        Spacing::AfterComma => {
+            message.serialize_with_options(&mut Serializer::with_formatter(out, SpaceAfterComma), &options)
+        }
+        Spacing::None => {
+            message.serialize_with_options(&mut Serializer::with_formatter(out, CompactFormatter), &options)
+        }
     }
 }
 
@@ -57,7 +61,8 @@ mod tests {
     #[test]
     fn a_unary_answer_looks_as_etcd_writes_it() {
         let header = ResponseHeader { cluster_id: u64::MAX, member_id: 1, revision: 2, raft_term: 2 };
-        let kv = KeyValue { key: "a".into(), create_revision: 2, mod_revision: 2, version: 1, value: "b".into(), lease: 0 };
+        let kv =
+            KeyValue { key: "a".into(), create_revision: 2, mod_revision: 2, version: 1, value: "b".into(), lease: 0 };
         let response = RangeResponse { header: Some(header), kvs: vec![kv.clone(), kv], more: true, count: 2 };
         let kv = r#"{"key":"YQ==", "create_revision":"2", "mod_revision":"2", "version":"1", "value":"Yg=="}"#;
         let header = r#"{"cluster_id":"18446744073709551615", "member_id":"1", "revision":"2", "raft_term":"2"}"#;
@@ -69,7 +74,11 @@ mod tests {
     fn zero_fields_are_left_out_and_enums_are_named() {
         let event = Event { r#type: 1, kv: Some(KeyValue::default()), prev_kv: None };
         let put = Event { r#type: 0, kv: None, prev_kv: None };
-        let response = WatchResponse { header: Some(ResponseHeader::default()), events: vec![event, put], ..WatchResponse::default() };
+        let response = WatchResponse {
+            header: Some(ResponseHeader::default()),
+            events: vec![event, put],
+            ..WatchResponse::default()
+        };
         let want = r#"{"header":{},"events":[{"type":"DELETE","kv":{}},{}]}"#;
         assert_eq!(json("etcdserverpb.WatchResponse", &response.encode_to_vec(), Spacing::None), want);
         assert_eq!(json("etcdserverpb.AuthEnableResponse", b"", Spacing::None), "{}");

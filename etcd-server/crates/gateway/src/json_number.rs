@@ -1,6 +1,8 @@
-//! Integers as JSON writes them: `5`, `5.0`, `50e-1` and `"5"` are the same number to protobuf's JSON mapping.
+//! Integers as JSON writes them: `5`, `5.0`, `50e-1` and `"5"` are the same number to protobuf's
+//! JSON mapping.
 
-/// The integer that a JSON number denotes exactly, or `None` if it is no JSON number, has a fraction, or exceeds 128 bits.
+/// The integer that a JSON number denotes exactly, or `None` if it is no JSON number, has a
+/// fraction, or exceeds 128 bits.
 pub(crate) fn integer(text: &str) -> Option<i128> {
     let (negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -76,8 +78,25 @@ mod tests {
 
     #[test]
     fn what_is_no_whole_number_is_refused() {
-        for text in ["", "-", "+5", "05", " 5", "0x5", "1.5", "1.0e-1", "1.", ".5", "1e", "1e+", "1e99999999999", "1e40", "NaN", "٣", "-e1"]
-        {
+        for text in [
+            "",
+            "-",
+            "+5",
+            "05",
+            " 5",
+            "0x5",
+            "1.5",
+            "1.0e-1",
+            "1.",
+            ".5",
+            "1e",
+            "1e+",
+            "1e99999999999",
+            "1e40",
+            "NaN",
+            "٣",
+            "-e1",
+        ] {
             assert_eq!(integer(text), None, "{text}");
         }
     }

@@ -1,7 +1,9 @@
-//! Finds where one JSON value ends, byte by byte, so that values can be cut from a body that arrives in pieces.
+//! Finds where one JSON value ends, byte by byte, so that values can be cut from a body that
+//! arrives in pieces.
 //!
-//! Checks the grammar as it goes and words its complaints as Go's encoding/json does, because gateway clients see those texts.
-//! Holds one byte per open bracket, at most `DEPTH_MAX`; never the text itself. Does not look at UTF-8 or at `\u` surrogates.
+//! Checks the grammar as it goes and words its complaints as Go's encoding/json does, because
+//! gateway clients see those texts. Holds one byte per open bracket, at most `DEPTH_MAX`; never the
+//! text itself. Does not look at UTF-8 or at `\u` surrogates.
 
 /// Go's encoding/json gives up beyond this many open brackets.
 const DEPTH_MAX: usize = 10_000;
@@ -67,9 +69,11 @@ impl Scanner {
         Scanner { state: State::BeginValue, levels: Vec::new() }
     }
 
-    /// Returns `true` if the bytes so far are a whole value if nothing follows, as a number at the end of the input is.
+    /// Returns `true` if the bytes so far are a whole value if nothing follows, as a number at the
+    /// end of the input is.
     pub(crate) fn complete_at_end(&self) -> bool {
-        self.levels.is_empty() && matches!(self.state, State::Zero | State::Digits | State::Fraction | State::ExponentDigits)
+        self.levels.is_empty()
+            && matches!(self.state, State::Zero | State::Digits | State::Fraction | State::ExponentDigits)
     }
 
     /// Takes the next byte. After `Last`, `After` or an error the scanner is spent.
@@ -77,7 +81,11 @@ impl Scanner {
         match self.state {
             State::BeginValue if is_space(byte) => Ok(if self.levels.is_empty() { Step::Before } else { Step::Inside }),
             State::BeginValue => self.begin_value(byte),
-            State::BeginElementOrClose | State::BeginKey | State::BeginKeyOrClose | State::EndValue if is_space(byte) => Ok(Step::Inside),
+            State::BeginElementOrClose | State::BeginKey | State::BeginKeyOrClose | State::EndValue
+                if is_space(byte) =>
+            {
+                Ok(Step::Inside)
+            }
             State::BeginElementOrClose if byte == b']' => self.close(),
             State::BeginElementOrClose => self.begin_value(byte),
             State::BeginKeyOrClose if byte == b'}' => self.close(),
@@ -165,7 +173,9 @@ impl Scanner {
             (State::Escape, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.go(State::Text),
             (State::Escape, b'u') => self.go(State::Hex(4)),
             (State::Escape, _) => fail(byte, "in string escape code"),
-            (State::Hex(left), _) if byte.is_ascii_hexdigit() => self.go(if left == 1 { State::Text } else { State::Hex(left - 1) }),
+            (State::Hex(left), _) if byte.is_ascii_hexdigit() => {
+                self.go(if left == 1 { State::Text } else { State::Hex(left - 1) })
+            }
             (State::Hex(_), _) => fail(byte, "in \\u hexadecimal character escape"),
             (_, b'\\') => self.go(State::Escape),
             (_, b'"') => self.value_ended(),
@@ -190,7 +200,9 @@ impl Scanner {
             (State::Dot | State::Fraction, b'0'..=b'9') => self.go(State::Fraction),
             (State::Zero | State::Digits | State::Fraction, b'e' | b'E') => self.go(State::Exponent),
             (State::Exponent, b'+' | b'-') => self.go(State::ExponentSign),
-            (State::Exponent | State::ExponentSign | State::ExponentDigits, b'0'..=b'9') => self.go(State::ExponentDigits),
+            (State::Exponent | State::ExponentSign | State::ExponentDigits, b'0'..=b'9') => {
+                self.go(State::ExponentDigits)
+            }
             (State::Minus, _) => fail(byte, "in numeric literal"),
             (State::Dot, _) => fail(byte, "after decimal point in numeric literal"),
             (State::Exponent | State::ExponentSign, _) => fail(byte, "in exponent of numeric literal"),

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-/// Bounds of one HTTP connection. A client that exceeds one is answered (429, 408, 431) or disconnected; it never makes the server grow.
+/// Bounds of one HTTP connection. A client that exceeds one is answered (429, 408, 431) or
+/// disconnected; it never makes the server grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// From accepting the connection to the end of its first request's headers; then the connection is closed.
+    /// From accepting the connection to the end of its first request's headers; then the connection
+    /// is closed.
     pub header_timeout: Duration,
-    /// Between requests, including the headers of the next one. etcd's ReadHeaderTimeout is as long, and there it is the only bound.
+    /// Between requests, including the headers of the next one. etcd's ReadHeaderTimeout is as
+    /// long, and there it is the only bound.
     pub idle_timeout: Duration,
-    /// From the first byte of a JSON request message to its last; a stream may be idle between messages for as long as it likes.
+    /// From the first byte of a JSON request message to its last; a stream may be idle between
+    /// messages for as long as it likes.
     pub body_timeout: Duration,
     /// Bytes of request line and headers together; more is answered with 431.
     pub header_bytes_max: usize,

@@ -46,7 +46,8 @@ pub enum HealthRecord {
         /// `true` if the member was healthy.
         success: bool,
     },
-    /// One check of /livez or /readyz: etcd_server_healthcheck{type,name} and etcd_server_healthchecks_total{type,name,status}.
+    /// One check of /livez or /readyz: etcd_server_healthcheck{type,name} and
+    /// etcd_server_healthchecks_total{type,name,status}.
     Check {
         /// `livez` or `readyz`: the label `type`.
         endpoint: &'static str,

@@ -84,9 +84,13 @@ fn binary(key: &str, value: &HeaderValue) -> Result<HeaderValue, RpcError> {
             base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => text.len(),
         };
         let header = canonical(&format!("{PREFIX}{key}"));
-        RpcError::new(Code::InvalidArgument, format!("invalid binary header {header}: illegal base64 data at input byte {at}"))
+        RpcError::new(
+            Code::InvalidArgument,
+            format!("invalid binary header {header}: illegal base64 data at input byte {at}"),
+        )
     })?;
-    HeaderValue::from_str(&STANDARD_NO_PAD.encode(bytes)).map_err(|error| RpcError::new(Code::Internal, error.to_string()))
+    HeaderValue::from_str(&STANDARD_NO_PAD.encode(bytes))
+        .map_err(|error| RpcError::new(Code::Internal, error.to_string()))
 }
 
 /// `grpc-metadata-x` as `Grpc-Metadata-X`.
@@ -120,7 +124,8 @@ pub(crate) fn encode_timeout(timeout: Duration) -> HeaderValue {
     const DIGITS_MAX: u128 = 99_999_999;
     let nanos = timeout.as_nanos();
     let units = [(1, "n"), (1_000, "u"), (1_000_000, "m"), (1_000_000_000, "S"), (60_000_000_000, "M")];
-    let fitting = units.into_iter().map(|(unit, name)| (nanos.div_ceil(unit), name)).find(|(amount, _)| *amount <= DIGITS_MAX);
+    let fitting =
+        units.into_iter().map(|(unit, name)| (nanos.div_ceil(unit), name)).find(|(amount, _)| *amount <= DIGITS_MAX);
     let (amount, name) = fitting.unwrap_or((DIGITS_MAX, "H"));
     HeaderValue::try_from(format!("{amount}{name}")).unwrap_or(HeaderValue::from_static("99999999H"))
 }

@@ -1,4 +1,5 @@
-//! The listener of `--listen-metrics-urls`: /metrics, /health, /livez and /readyz alone, without host whitelist and CORS.
+//! The listener of `--listen-metrics-urls`: /metrics, /health, /livez and /readyz alone, without
+//! host whitelist and CORS.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,8 @@ use crate::member::Member;
 use crate::response::{Body, BoxError, bad_request};
 use crate::{path, router};
 
-/// Serves one connection of a metrics listener; `request_timeout` bounds the read of a health check.
+/// Serves one connection of a metrics listener; `request_timeout` bounds the read of a health
+/// check.
 ///
 /// # Errors
 /// As `serve_connection`.

@@ -1,11 +1,13 @@
-//! Paths as Go's server sees them: percent-decoded, with `.`, `..` and empty segments resolved by a redirect.
+//! Paths as Go's server sees them: percent-decoded, with `.`, `..` and empty segments resolved by a
+//! redirect.
 
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use crate::response::{Body, empty, whole};
 
-/// The decoded path, or `None` for a broken escape. Bytes that are no UTF-8 match no path of ours, so they are replaced.
+/// The decoded path, or `None` for a broken escape. Bytes that are no UTF-8 match no path of ours,
+/// so they are replaced.
 pub(crate) fn decode(path: &str) -> Option<String> {
     let mut bytes = path.bytes();
     let mut decoded = Vec::with_capacity(path.len());
@@ -46,7 +48,12 @@ pub(crate) fn redirect(method: &Method, path: &str, query: Option<&str>) -> Resp
     response.headers_mut().insert(LOCATION, location);
     if matches!(*method, Method::GET | Method::HEAD) {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        let link = target.replace('&', "&amp;").replace('"', "&#34;").replace('\'', "&#39;").replace('<', "&lt;").replace('>', "&gt;");
+        let link = target
+            .replace('&', "&amp;")
+            .replace('"', "&#34;")
+            .replace('\'', "&#39;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
         *response.body_mut() = whole(format!("<a href=\"{link}\">Temporary Redirect</a>.\n\n"));
     }
     response

@@ -10,7 +10,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use crate::member::{Member, Versions};
 use crate::response::{Body, JSON, only_get, respond};
 
-const METRICS_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8; escaping=underscores");
+const METRICS_TYPE: HeaderValue =
+    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8; escaping=underscores");
 
 pub(crate) fn version(member: &dyn Member, method: &Method) -> Response<Body> {
     if method != Method::GET {
@@ -20,7 +21,12 @@ pub(crate) fn version(member: &dyn Member, method: &Method) -> Response<Body> {
     let cluster = cluster.as_deref().unwrap_or("not_decided");
     let storage = storage.as_deref().unwrap_or("unknown");
     let quoted = |text: &str| serde_json::Value::from(text);
-    let json = format!(r#"{{"etcdserver":{},"etcdcluster":{},"storage":{}}}"#, quoted(&server), quoted(cluster), quoted(storage));
+    let json = format!(
+        r#"{{"etcdserver":{},"etcdcluster":{},"storage":{}}}"#,
+        quoted(&server),
+        quoted(cluster),
+        quoted(storage)
+    );
     respond(StatusCode::OK, JSON, json)
 }
 
@@ -38,7 +44,11 @@ pub(crate) async fn metrics(member: &dyn Member, headers: &HeaderMap) -> Respons
 }
 
 fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let offers = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let offers = headers
+        .get_all(ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
     offers.map(|offer| offer.split_once(';').unwrap_or((offer, ""))).any(|(coding, weight)| {
         let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0));
         matches!(coding.trim(), "gzip" | "*") && !refused

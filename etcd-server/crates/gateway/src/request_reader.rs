@@ -1,7 +1,9 @@
-//! Cuts the JSON messages out of a request body, which may arrive in any pieces, with or without line breaks between messages.
+//! Cuts the JSON messages out of a request body, which may arrive in any pieces, with or without
+//! line breaks between messages.
 //!
-//! Holds the text of one message (at most `Limits::text_bytes_max`) and one piece of the body; asks for the next piece when it is needed, so a
-//! slow service slows the client down. Each message has its time from first byte to last.
+//! Holds the text of one message (at most `Limits::text_bytes_max`) and one piece of the body; asks
+//! for the next piece when it is needed, so a slow service slows the client down. Each message has
+//! its time from first byte to last.
 
 use bytes::{Buf as _, Bytes};
 use http_body::Body as _;
@@ -56,7 +58,8 @@ impl RequestReader {
         let Some(text) = self.next_value().await? else {
             return Ok(None);
         };
-        let message = json_decode::decode(&self.descriptor, &text).map_err(|error| ReadError::Malformed(error.to_string()))?;
+        let message =
+            json_decode::decode(&self.descriptor, &text).map_err(|error| ReadError::Malformed(error.to_string()))?;
         let (bytes, bytes_max) = (message.encoded_len(), self.limits.message_bytes_max);
         if bytes > bytes_max { Err(ReadError::TooLarge { bytes: bytes as u64, bytes_max }) } else { Ok(Some(message)) }
     }
@@ -111,7 +114,9 @@ impl RequestReader {
     async fn next_piece(&mut self, deadline: Option<Instant>) -> Result<Option<Bytes>, ReadError> {
         loop {
             let frame = match deadline {
-                Some(deadline) => tokio::time::timeout_at(deadline, self.body.frame()).await.map_err(|_| ReadError::TooSlow)?,
+                Some(deadline) => {
+                    tokio::time::timeout_at(deadline, self.body.frame()).await.map_err(|_| ReadError::TooSlow)?
+                }
                 None => self.body.frame().await,
             };
             match frame.transpose().map_err(ReadError::Broken)?.map(http_body::Frame::into_data) {

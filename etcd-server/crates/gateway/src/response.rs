@@ -1,4 +1,5 @@
-//! The answers that every part gives alike: plain texts with the headers of Go's net/http, JSON, empty bodies.
+//! The answers that every part gives alike: plain texts with the headers of Go's net/http, JSON,
+//! empty bodies.
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
@@ -9,7 +10,8 @@ use http_body_util::{BodyExt as _, Full};
 /// The error of a body or a service.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Bodies of requests and answers. An error in an answer's body breaks the connection, as it must: the status line is out.
+/// Bodies of requests and answers. An error in an answer's body breaks the connection, as it must:
+/// the status line is out.
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");

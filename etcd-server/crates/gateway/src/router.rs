@@ -52,7 +52,8 @@ pub struct Peer {
     pub common_name: Option<String>,
 }
 
-/// Everything that etcd serves over HTTP/1.1 on a client port. Cheap to clone; one clone serves one request.
+/// Everything that etcd serves over HTTP/1.1 on a client port. Cheap to clone; one clone serves one
+/// request.
 #[derive(Debug, Clone)]
 pub struct Gateway<S> {
     service: S,
@@ -81,7 +82,12 @@ where
 {
     /// A gateway that hands its calls to `service` and speaks for `member`.
     pub fn new(service: S, member: Arc<dyn Member>, settings: Settings) -> Gateway<S> {
-        Gateway { service, shared: Arc::new(Shared { member, settings, routes: Routes::load() }), end: None, ready: None }
+        Gateway {
+            service,
+            shared: Arc::new(Shared { member, settings, routes: Routes::load() }),
+            end: None,
+            ready: None,
+        }
     }
 
     /// The same, whose calls end with an error once the signal is given: the member stops.
@@ -90,7 +96,8 @@ where
         Gateway { end: Some(signal), ..self }
     }
 
-    /// The same, which answers nothing but the pages that describe the member before the signal is given.
+    /// The same, which answers nothing but the pages that describe the member before the signal is
+    /// given.
     #[must_use]
     pub fn held_until(self, signal: watch::Receiver<bool>) -> Gateway<S> {
         Gateway { ready: Some(signal), ..self }
@@ -108,7 +115,8 @@ where
         &self.shared.settings.limits
     }
 
-    /// Responses one request that came by other means than `serve_connection`, such as HTTP/2 on a TLS port. Without websockets.
+    /// Responses one request that came by other means than `serve_connection`, such as HTTP/2 on a
+    /// TLS port. Without websockets.
     pub async fn handle<B>(self, peer: Peer, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -117,7 +125,12 @@ where
         self.respond(peer, request.map(|body| body.map_err(Into::into).boxed_unsync()), None).await
     }
 
-    pub(crate) async fn respond(self, peer: Peer, request: Request<Body>, upgrades: Option<Arc<Upgrades>>) -> Response<Body> {
+    pub(crate) async fn respond(
+        self,
+        peer: Peer,
+        request: Request<Body>,
+        upgrades: Option<Arc<Upgrades>>,
+    ) -> Response<Body> {
         let host = host_of(&request);
         if lacks_host(&request) {
             return bad_request(": missing required Host header");
@@ -140,7 +153,13 @@ where
         response
     }
 
-    async fn route(self, peer: Peer, request: Request<Body>, decoded: &str, upgrades: Option<Arc<Upgrades>>) -> Response<Body> {
+    async fn route(
+        self,
+        peer: Peer,
+        request: Request<Body>,
+        decoded: &str,
+        upgrades: Option<Arc<Upgrades>>,
+    ) -> Response<Body> {
         if *request.method() == Method::OPTIONS {
             return empty(StatusCode::OK);
         }
@@ -163,7 +182,9 @@ where
             return self.shared.plain(&parts.method, decoded, parts.uri.query(), &parts.headers).await;
         }
         match upgrades {
-            Some(upgrades) if websocket::is_wanted(request.headers()) => self.upgrade(peer, request, decoded, &upgrades),
+            Some(upgrades) if websocket::is_wanted(request.headers()) => {
+                self.upgrade(peer, request, decoded, &upgrades)
+            }
             Some(_) | None => self.transcode(peer, request, decoded).await,
         }
     }
@@ -196,9 +217,11 @@ impl Shared {
             return (!self.settings.host_whitelist.allows(name)).then(|| access::misdirected(name));
         }
         let named = self.settings.client_cert_auth && peer.common_name.as_ref().is_some_and(|name| !name.is_empty());
-        let ignored = named && self.settings.enable_gateway && decoded.starts_with("/v3/") && self.member.auth_enabled();
+        let ignored =
+            named && self.settings.enable_gateway && decoded.starts_with("/v3/") && self.member.auth_enabled();
         ignored.then(|| {
-            let words = "CommonName of client sending a request against gateway will be ignored and not used as expected\n";
+            let words =
+                "CommonName of client sending a request against gateway will be ignored and not used as expected\n";
             text(StatusCode::BAD_REQUEST, words)
         })
     }
@@ -218,12 +241,14 @@ pub(crate) fn lacks_host(request: &Request<Body>) -> bool {
     request.version() == Version::HTTP_11 && host_of(request).is_none()
 }
 
-/// Returns `true` for the pages that describe the member itself. They are served while it waits for a leader.
+/// Returns `true` for the pages that describe the member itself. They are served while it waits for
+/// a leader.
 fn describes_member(path: &str) -> bool {
     matches!(path, "/metrics" | "/health" | MEMBER_PAGE) || Probe::at(path).is_some()
 }
 
-/// The endpoints that the metrics listener shares: /metrics, /health, /livez, /readyz and /debug/member.
+/// The endpoints that the metrics listener shares: /metrics, /health, /livez, /readyz and
+/// /debug/member.
 pub(crate) async fn observe(
     member: &dyn Member,
     timeout: Duration,

@@ -132,7 +132,8 @@ impl<'a> Call<'a> {
     }
 }
 
-/// The client's half of a bidirectional call, as gRPC frames that are made when the service asks for them.
+/// The client's half of a bidirectional call, as gRPC frames that are made when the service asks
+/// for them.
 fn request_stream(reader: RequestReader) -> tonic::body::Body {
     let frames = stream::unfold(reader, |mut reader| async {
         match reader.next().await {

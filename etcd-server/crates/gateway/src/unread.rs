@@ -1,7 +1,8 @@
 //! The rest of a request that is answered before it is read to its end.
 //!
-//! A connection that is closed under a client's hands loses the response: the client sees a broken pipe instead of a reason. So the rest is
-//! read and dropped, within bounds, before the response is sent.
+//! A connection that is closed under a client's hands loses the response: the client sees a broken
+//! pipe instead of a reason. So the rest is read and dropped, within bounds, before the response is
+//! sent.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -28,7 +29,9 @@ pub(crate) async fn answer_and_drain<F: Future<Output = Response<Body>>>(
     // A client that waits for permission to send its body has not sent it.
     let drains = !request.headers().contains_key(EXPECT);
     let (unread_tx, mut unread) = oneshot::channel();
-    let response = handler(request.map(|body| Watched { body: Some(body), unread: drains.then_some(unread_tx) }.boxed_unsync())).await;
+    let response =
+        handler(request.map(|body| Watched { body: Some(body), unread: drains.then_some(unread_tx) }.boxed_unsync()))
+            .await;
     // A body that is still being read, by a stream, is not here.
     if let Ok(body) = unread.try_recv() {
         drop(tokio::time::timeout(DRAIN_TIMEOUT, drain(body)).await);

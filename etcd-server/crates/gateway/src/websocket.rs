@@ -7,7 +7,9 @@
 
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _, stream};
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use http::header::{CONTENT_LENGTH, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Frame;
@@ -48,7 +50,8 @@ pub(crate) fn accept(request: &mut Request<Body>) -> Result<(Response<Body>, Han
     let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return Err(refuse(StatusCode::BAD_REQUEST, "Bad Request\n"));
     };
-    let protocol = request.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let protocol =
+        request.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let token = protocol.strip_prefix("Bearer").map(|rest| rest.trim_start_matches(',').trim().to_owned());
     let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
     let out = response.headers_mut();
@@ -67,7 +70,8 @@ fn refuse(status: StatusCode, words: &'static str) -> Box<Response<Body>> {
     Box::new(response)
 }
 
-/// Headers of the POST that the socket stands for. A token among the subprotocols is there for browsers, which cannot set headers.
+/// Headers of the POST that the socket stands for. A token among the subprotocols is there for
+/// browsers, which cannot set headers.
 fn call_headers(headers: &HeaderMap, token: Option<&str>) -> HeaderMap {
     let mut headers = headers.clone();
     for name in [CONNECTION, UPGRADE, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_PROTOCOL] {

@@ -102,7 +102,8 @@ impl Client {
     }
 }
 
-/// An answer, taken apart; `date`, `connection` and framing headers left out, the body joined from its chunks.
+/// An answer, taken apart; `date`, `connection` and framing headers left out, the body joined from
+/// its chunks.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct HttpResponse {
     pub(crate) status: u16,
@@ -112,11 +113,17 @@ pub(crate) struct HttpResponse {
 
 impl HttpResponse {
     pub(crate) fn parse(raw: &[u8]) -> HttpResponse {
-        let end = raw.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or_else(|| panic!("{:?}", String::from_utf8_lossy(raw)));
+        let end = raw
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n")
+            .unwrap_or_else(|| panic!("{:?}", String::from_utf8_lossy(raw)));
         let head = String::from_utf8(raw[..end].to_vec()).unwrap();
         let (status, headers) = head.split_once("\r\n").unwrap_or((&head, ""));
-        let headers: BTreeMap<_, _> =
-            headers.lines().filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let headers: BTreeMap<_, _> = headers
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
         let chunked = headers.contains_key("Transfer-Encoding");
         let body = if chunked { join_chunks(&raw[end + 4..]) } else { raw[end + 4..].to_vec() };
         let framing = ["Date", "Connection", "Content-Length", "Transfer-Encoding"];
@@ -146,7 +153,9 @@ fn join_chunks(mut raw: &[u8]) -> Vec<u8> {
 /// The text of a request with a body; `headers` are whole lines.
 pub(crate) fn request(method: &str, target: &str, headers: &str, body: &str) -> String {
     let length = body.len();
-    format!("{method} {target} HTTP/1.1\r\nHost: member.example\r\nContent-Length: {length}\r\n{headers}Connection: close\r\n\r\n{body}")
+    format!(
+        "{method} {target} HTTP/1.1\r\nHost: member.example\r\nContent-Length: {length}\r\n{headers}Connection: close\r\n\r\n{body}"
+    )
 }
 
 /// Sends one request on a connection of its own.

@@ -51,7 +51,12 @@ async fn limits_the_message_and_not_its_text() {
 async fn deep_nesting_costs_an_error() {
     for (path, unit, close, want) in [
         ("/v3/kv/range", r#"{"a":"#, "", r#"{"code":3, "message":"invalid character '{' exceeded max depth"}"#),
-        ("/v3/kv/txn", r#"{"success":[{"request_txn":"#, "}]}", "{\"code\":3, \"message\":\"proto:\u{a0}exceeded max recursion depth\"}"),
+        (
+            "/v3/kv/txn",
+            r#"{"success":[{"request_txn":"#,
+            "}]}",
+            "{\"code\":3, \"message\":\"proto:\u{a0}exceeded max recursion depth\"}",
+        ),
     ] {
         let times = if close.is_empty() { 10_001 } else { 3_000 };
         let body = format!("{}{{}}{}", unit.repeat(times), close.repeat(times));

@@ -1,4 +1,5 @@
-//! The endpoints beside the gateway, and the rules before them. Texts and headers recorded from etcd 3.5.30.
+//! The endpoints beside the gateway, and the rules before them. Texts and headers recorded from
+//! etcd 3.5.30.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -23,7 +24,11 @@ async fn healthy_members_say_so() {
         ("/livez", "ok\n", "nosniff"),
         ("/livez?verbose", "[+]serializable_read ok\nok\n", "nosniff"),
         ("/livez/serializable_read", "ok\n", "nosniff"),
-        ("/readyz?verbose", "[+]data_corruption ok\n[+]serializable_read ok\n[+]linearizable_read ok\n[+]non_learner ok\nok\n", "nosniff"),
+        (
+            "/readyz?verbose",
+            "[+]data_corruption ok\n[+]serializable_read ok\n[+]linearizable_read ok\n[+]non_learner ok\nok\n",
+            "nosniff",
+        ),
         (
             "/readyz?exclude=data_corruption&exclude=foo&exclude=non_learner&verbose",
             "[+]serializable_read ok\n[+]linearizable_read ok\nok\n",
@@ -41,11 +46,19 @@ async fn healthy_members_say_so() {
 #[tokio::test]
 async fn unhealthy_members_say_why() {
     let corrupt = || FakeMember { alarms: vec![1, 2], ..FakeMember::default() };
-    let leaderless = || FakeMember { leader: false, read: Some(Err("etcdserver: no \"leader\"".to_owned())), ..FakeMember::default() };
+    let leaderless = || FakeMember {
+        leader: false,
+        read: Some(Err("etcdserver: no \"leader\"".to_owned())),
+        ..FakeMember::default()
+    };
     for (member, path, want) in [
         (corrupt(), "/health", "{\"health\":\"false\",\"reason\":\"ALARM NOSPACE\"}\n"),
         (corrupt(), "/health?exclude=NOSPACE", "{\"health\":\"false\",\"reason\":\"ALARM CORRUPT\"}\n"),
-        (FakeMember { alarms: vec![9], ..FakeMember::default() }, "/health", "{\"health\":\"false\",\"reason\":\"ALARM UNKNOWN\"}\n"),
+        (
+            FakeMember { alarms: vec![9], ..FakeMember::default() },
+            "/health",
+            "{\"health\":\"false\",\"reason\":\"ALARM UNKNOWN\"}\n",
+        ),
         (leaderless(), "/health", "{\"health\":\"false\",\"reason\":\"RAFT NO LEADER\"}\n"),
         (
             FakeMember { leader: true, ..leaderless() },
@@ -57,7 +70,11 @@ async fn unhealthy_members_say_why() {
             "/readyz",
             "[-]data_corruption failed: alarm activated: CORRUPT\n[+]serializable_read ok\n[+]linearizable_read ok\n[+]non_learner ok\n\n",
         ),
-        (corrupt(), "/readyz/data_corruption?exclude=data_corruption", "[-]data_corruption failed: alarm activated: CORRUPT\n\n"),
+        (
+            corrupt(),
+            "/readyz/data_corruption?exclude=data_corruption",
+            "[-]data_corruption failed: alarm activated: CORRUPT\n\n",
+        ),
         (leaderless(), "/readyz/linearizable_read", "[-]linearizable_read failed: etcdserver: no \"leader\"\n\n"),
         (
             FakeMember { learner: true, ..FakeMember::default() },
@@ -130,7 +147,11 @@ async fn what_is_not_there() {
         "/v3beta",
     ] {
         let response = get(path).await;
-        assert_eq!((response.status, response.text(), response.header("Content-Type")), (404, "404 page not found\n", TEXT), "{path}");
+        assert_eq!(
+            (response.status, response.text(), response.header("Content-Type")),
+            (404, "404 page not found\n", TEXT),
+            "{path}"
+        );
         assert_eq!(response.header("X-Content-Type-Options"), "nosniff");
     }
     let without = Settings { enable_gateway: false, ..settings() };
@@ -158,8 +179,11 @@ async fn only_get_is_allowed_and_options_are_always_fine() {
 
 #[tokio::test]
 async fn origins_and_hosts_are_checked() {
-    let lists =
-        || Settings { cors: AllowList::new(["http://a.example:80"]), host_whitelist: AllowList::new(["good.example"]), ..settings() };
+    let lists = || Settings {
+        cors: AllowList::new(["http://a.example:80"]),
+        host_whitelist: AllowList::new(["good.example"]),
+        ..settings()
+    };
     for (host, origin, status, allowed) in [
         ("good.example:2379", "http://a.example:80", 200, "http://a.example:80"),
         ("good.example", "http://b.example", 200, ""),
@@ -169,7 +193,11 @@ async fn origins_and_hosts_are_checked() {
         let client = Client::with(lists(), Peer::default(), FakeMember::default());
         let text = format!("GET /health HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nConnection: close\r\n\r\n");
         let response = ask(client, &text).await;
-        assert_eq!((response.status, response.header("Access-Control-Allow-Origin")), (status, allowed), "{host} {origin}");
+        assert_eq!(
+            (response.status, response.header("Access-Control-Allow-Origin")),
+            (status, allowed),
+            "{host} {origin}"
+        );
         if status == 421 {
             assert!(response.text().contains("etcd received your request, but the Host header was unrecognized.\n"));
             assert!(response.text().contains(&format!("etcd --host-whitelist \"{}\"", host.trim_end_matches(":23"))));
@@ -190,7 +218,8 @@ async fn a_certificate_name_is_no_identity_for_the_gateway() {
     assert_eq!((response.status, response.text()), (400, want));
     let response = ask(Client::with(certs(), peer(), with_auth()), &request("GET", "/health", "", "")).await;
     assert_eq!(response.status, 200);
-    let response = ask(Client::with(certs(), peer(), FakeMember::default()), &request("POST", "/v3/kv/txn", "", "{}")).await;
+    let response =
+        ask(Client::with(certs(), peer(), FakeMember::default()), &request("POST", "/v3/kv/txn", "", "{}")).await;
     assert_eq!(response.status, 200);
 }
 
@@ -208,14 +237,18 @@ async fn the_metrics_listener_serves_five_pages_alone() {
     ] {
         let (io, server_io) = tokio::io::duplex(4096);
         let limits = Limits::for_request_bytes(1);
-        let serving = serve_metrics_connection(server_io, member.clone(), limits, Duration::from_secs(7), std::future::pending());
+        let serving =
+            serve_metrics_connection(server_io, member.clone(), limits, Duration::from_secs(7), std::future::pending());
         let client = Client::over(io, async { serving.await.map_err(|error| error.to_string()) });
         let response = ask(client, &request("GET", path, "Origin: http://a\r\n", "")).await;
         assert_eq!((response.status, response.header("Access-Control-Allow-Origin")), (status, ""), "{path}");
     }
     let records = std::mem::take(&mut *member.records.lock().unwrap());
     let check = |endpoint, name| HealthRecord::Check { endpoint, name, success: true };
-    assert_eq!(records, [HealthRecord::Health { success: true }, check("livez", "serializable_read"), check("readyz", "non_learner")]);
+    assert_eq!(
+        records,
+        [HealthRecord::Health { success: true }, check("livez", "serializable_read"), check("readyz", "non_learner")]
+    );
     assert!(member.has_leader());
 }
 

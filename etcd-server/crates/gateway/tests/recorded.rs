@@ -1,11 +1,11 @@
-//! Answers recorded from etcd 3.5.30, asked of the gateway: status, headers and body must be the same.
+//! Answers recorded from etcd 3.5.30, asked of the gateway: status, headers and body must be the
+//! same.
 
 use base64::Engine as _;
 
 use crate::client::{Client, HttpResponse, ask, get, post, request};
 
-const HEADER: &str =
-    r#""header":{"cluster_id":"13985637432575640401", "member_id":"15161684485828181158", "revision":"2", "raft_term":"2"}"#;
+const HEADER: &str = r#""header":{"cluster_id":"13985637432575640401", "member_id":"15161684485828181158", "revision":"2", "raft_term":"2"}"#;
 const FOUND: &str = r#", "kvs":[{"key":"YQ==", "create_revision":"2", "mod_revision":"2", "version":"1", "value":"Yg=="}], "count":"1"}"#;
 
 fn assert_error(response: &HttpResponse, status: u16, body: &str) {
@@ -68,16 +68,36 @@ async fn failed_calls_answer_as_etcd_does() {
         ),
         ("/v3/lease/revoke", r#"{"ID":99}"#, 404, r#"{"code":5, "message":"etcdserver: requested lease not found"}"#),
         ("/v3/kv/range", r#"{"key":"YQ==""#, 400, r#"{"code":3, "message":"unexpected EOF"}"#),
-        ("/v3/kv/range", "nope", 400, r#"{"code":3, "message":"invalid character 'o' in literal null (expecting 'u')"}"#),
-        ("/v3/kv/range", "{'key':1}", 400, r#"{"code":3, "message":"invalid character '\\'' looking for beginning of object key string"}"#),
+        (
+            "/v3/kv/range",
+            "nope",
+            400,
+            r#"{"code":3, "message":"invalid character 'o' in literal null (expecting 'u')"}"#,
+        ),
+        (
+            "/v3/kv/range",
+            "{'key':1}",
+            400,
+            r#"{"code":3, "message":"invalid character '\\'' looking for beginning of object key string"}"#,
+        ),
         (
             "/v3/kv/range",
             r#"{"key":"YQ==","key":"YQ=="}"#,
             400,
             &format!(r#"{{"code":3, "message":"proto:{nbsp}(line 1:15): duplicate field \"key\""}}"#),
         ),
-        ("/v3/kv/range", " \n []", 400, &format!(r#"{{"code":3, "message":"proto:{nbsp}syntax error (line 1:1): unexpected token ["}}"#)),
-        ("/v3/kv/txn", "01", 400, &format!(r#"{{"code":3, "message":"proto:{nbsp}syntax error (line 1:1): unexpected token 0"}}"#)),
+        (
+            "/v3/kv/range",
+            " \n []",
+            400,
+            &format!(r#"{{"code":3, "message":"proto:{nbsp}syntax error (line 1:1): unexpected token ["}}"#),
+        ),
+        (
+            "/v3/kv/txn",
+            "01",
+            400,
+            &format!(r#"{{"code":3, "message":"proto:{nbsp}syntax error (line 1:1): unexpected token 0"}}"#),
+        ),
         ("/v3/foo", "{}", 404, r#"{"code":5, "message":"Not Found"}"#),
         ("/v3/", "{}", 404, r#"{"code":5, "message":"Not Found"}"#),
         ("/v3/kv/range/", "{}", 404, r#"{"code":5, "message":"Not Found"}"#),

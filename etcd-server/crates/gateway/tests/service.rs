@@ -30,7 +30,12 @@ pub(crate) static SNAPSHOT_PIECES: AtomicUsize = AtomicUsize::new(0);
 struct Canned;
 
 fn header() -> Option<ResponseHeader> {
-    Some(ResponseHeader { cluster_id: 13_985_637_432_575_640_401, member_id: 15_161_684_485_828_181_158, revision: 2, raft_term: 2 })
+    Some(ResponseHeader {
+        cluster_id: 13_985_637_432_575_640_401,
+        member_id: 15_161_684_485_828_181_158,
+        revision: 2,
+        raft_term: 2,
+    })
 }
 
 fn pair(key: &[u8], value: &[u8]) -> KeyValue {
@@ -41,7 +46,8 @@ fn pair(key: &[u8], value: &[u8]) -> KeyValue {
 /// All metadata, one `name=value` per line.
 fn metadata_text<T>(request: &Request<T>) -> String {
     let headers = request.metadata().clone().into_headers();
-    let mut lines: Vec<_> = headers.iter().map(|(name, value)| format!("{name}={}\n", value.to_str().unwrap())).collect();
+    let mut lines: Vec<_> =
+        headers.iter().map(|(name, value)| format!("{name}={}\n", value.to_str().unwrap())).collect();
     lines.sort();
     lines.concat()
 }
@@ -71,7 +77,10 @@ impl Kv for Canned {
         Ok(Response::new(PutResponse { header: header(), prev_kv: None }))
     }
 
-    async fn delete_range(&self, _request: Request<DeleteRangeRequest>) -> Result<Response<DeleteRangeResponse>, Status> {
+    async fn delete_range(
+        &self,
+        _request: Request<DeleteRangeRequest>,
+    ) -> Result<Response<DeleteRangeResponse>, Status> {
         Ok(Response::new(DeleteRangeResponse { header: header(), ..DeleteRangeResponse::default() }))
     }
 
@@ -113,7 +122,10 @@ impl Lease for Canned {
         Ok(Response::new(LeaseGrantResponse { header: header(), id, ttl, error: String::new() }))
     }
 
-    async fn lease_revoke(&self, _request: Request<LeaseRevokeRequest>) -> Result<Response<LeaseRevokeResponse>, Status> {
+    async fn lease_revoke(
+        &self,
+        _request: Request<LeaseRevokeRequest>,
+    ) -> Result<Response<LeaseRevokeResponse>, Status> {
         Err(Status::not_found("etcdserver: requested lease not found"))
     }
 
@@ -130,12 +142,23 @@ impl Lease for Canned {
         Ok(Response::new(responses.boxed()))
     }
 
-    async fn lease_time_to_live(&self, request: Request<LeaseTimeToLiveRequest>) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
+    async fn lease_time_to_live(
+        &self,
+        request: Request<LeaseTimeToLiveRequest>,
+    ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
         let id = request.into_inner().id;
-        Ok(Response::new(LeaseTimeToLiveResponse { header: header(), id, ttl: -1, ..LeaseTimeToLiveResponse::default() }))
+        Ok(Response::new(LeaseTimeToLiveResponse {
+            header: header(),
+            id,
+            ttl: -1,
+            ..LeaseTimeToLiveResponse::default()
+        }))
     }
 
-    async fn lease_leases(&self, _request: Request<LeaseLeasesRequest>) -> Result<Response<LeaseLeasesResponse>, Status> {
+    async fn lease_leases(
+        &self,
+        _request: Request<LeaseLeasesRequest>,
+    ) -> Result<Response<LeaseLeasesResponse>, Status> {
         Ok(Response::new(LeaseLeasesResponse { header: header(), leases: vec![LeaseStatus { id: 77 }] }))
     }
 }
@@ -198,7 +221,14 @@ pub(crate) struct FakeMember {
 
 impl Default for FakeMember {
     fn default() -> FakeMember {
-        FakeMember { alarms: Vec::new(), leader: true, learner: false, auth: false, read: Some(Ok(())), records: Mutex::default() }
+        FakeMember {
+            alarms: Vec::new(),
+            leader: true,
+            learner: false,
+            auth: false,
+            read: Some(Ok(())),
+            records: Mutex::default(),
+        }
     }
 }
 

@@ -22,7 +22,9 @@ async fn a_watch_answers_while_its_requests_go_on() {
     client.send_chunk(r#"{"create_request":{"key":"YQ=="}}"#).await;
     let head = client.read_until("\r\n\r\n").await;
     assert!(
-        head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nGrpc-Metadata-Content-Type: application/grpc\r\n"),
+        head.starts_with(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nGrpc-Metadata-Content-Type: application/grpc\r\n"
+        ),
         "{head}"
     );
     assert_eq!(client.read_chunk().await.unwrap(), created(""));
@@ -55,7 +57,10 @@ async fn keep_alives_end_with_their_requests() {
         (r#"{"ID":77}{"ID":77}{"ID":77}"#, line.repeat(3)),
         (r#"{"ID":78}"#, format!("{{\"result\":{{{HEADER},\"ID\":\"78\"}}}}\n")),
         (r#"{"ID":77}{"ID":"x"}"#, line.clone()),
-        (r#"{"ID":77}{"ID":66}"#, format!("{line}{{\"error\":{{\"code\":14,\"message\":\"etcdserver: no leader\"}}}}\n")),
+        (
+            r#"{"ID":77}{"ID":66}"#,
+            format!("{line}{{\"error\":{{\"code\":14,\"message\":\"etcdserver: no leader\"}}}}\n"),
+        ),
     ] {
         let response = post("/v3/lease/keepalive", body).await;
         assert_eq!((response.status, response.text()), (200, want.as_str()), "{body}");
@@ -74,9 +79,15 @@ async fn a_stream_without_messages_is_empty() {
 #[tokio::test]
 async fn a_stream_that_fails_at_once_has_its_own_status() {
     let response = ask(Client::new(), &request("POST", "/v3/maintenance/snapshot", "Authorization: x\r\n", "{}")).await;
-    assert_eq!((response.status, response.text()), (500, "{\"error\":{\"code\":2,\"message\":\"auth: user name is empty\"}}\n"));
+    assert_eq!(
+        (response.status, response.text()),
+        (500, "{\"error\":{\"code\":2,\"message\":\"auth: user name is empty\"}}\n")
+    );
     let response = post("/v3/lease/keepalive", r#"{"ID":66}"#).await;
-    assert_eq!((response.status, response.text()), (503, "{\"error\":{\"code\":14,\"message\":\"etcdserver: no leader\"}}\n"));
+    assert_eq!(
+        (response.status, response.text()),
+        (503, "{\"error\":{\"code\":14,\"message\":\"etcdserver: no leader\"}}\n")
+    );
     let response = post("/v3/maintenance/snapshot", r#"{"x":"#).await;
     assert_eq!((response.status, response.text()), (400, r#"{"code":3, "message":"unexpected EOF"}"#));
 }
@@ -89,7 +100,8 @@ async fn a_deadline_ends_a_stream() {
     assert_eq!((response.status, response.text()), (200, want.as_str()));
 }
 
-/// A paused clock only moves when nothing is left to do: then the service has been asked for all it will be asked for.
+/// A paused clock only moves when nothing is left to do: then the service has been asked for all it
+/// will be asked for.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_stops_the_service() {
     let mut client = Client::new();

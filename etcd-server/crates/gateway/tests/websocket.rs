@@ -9,7 +9,9 @@ const KEY: &str = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZ
 const HEADER: &str = r#""header":{"cluster_id":"13985637432575640401","member_id":"15161684485828181158","revision":"2","raft_term":"2"}"#;
 
 fn handshake(method: &str, path: &str, headers: &str) -> String {
-    format!("{method} {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n{headers}\r\n")
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n{headers}\r\n"
+    )
 }
 
 async fn open(path: &str, headers: &str) -> (Client, String) {
@@ -103,7 +105,10 @@ async fn a_token_may_come_as_subprotocol() {
 #[tokio::test]
 async fn bad_handshakes_are_refused() {
     let response = ask(Client::new(), &handshake("POST", "/v3/kv/range", &format!("{KEY}Connection: close\r\n"))).await;
-    assert_eq!((response.status, response.text(), response.header("Sec-Websocket-Version")), (405, "Method Not Allowed\n", "13"));
+    assert_eq!(
+        (response.status, response.text(), response.header("Sec-Websocket-Version")),
+        (405, "Method Not Allowed\n", "13")
+    );
     let response: HttpResponse = ask(Client::new(), &handshake("GET", "/v3/kv/range", "Connection: close\r\n")).await;
     assert_eq!((response.status, response.text()), (400, "Bad Request\n"));
     let response = ask(Client::new(), &handshake("GET", "/health", &format!("{KEY}Connection: close\r\n"))).await;

@@ -1,5 +1,10 @@
 //! The cost of a million leases: `cargo run --release -p lease --example million_leases`.
-#![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::unwrap_used, reason = "a measurement prints and reads the clock")]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a measurement prints and reads the clock"
+)]
 
 use bytes::Bytes;
 use lease::{Expiry, ExpirySettings, Lessor};
@@ -27,7 +32,10 @@ fn timed<T>(what: &str, times: i64, work: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let result = work();
     let elapsed = start.elapsed();
-    println!("{what:<52} {elapsed:>12.2?}  {:>8.0} ns each", elapsed.as_secs_f64() * 1e9 / f64::from(i32::try_from(times).unwrap()));
+    println!(
+        "{what:<52} {elapsed:>12.2?}  {:>8.0} ns each",
+        elapsed.as_secs_f64() * 1e9 / f64::from(i32::try_from(times).unwrap())
+    );
     result
 }
 
@@ -37,7 +45,9 @@ fn main() {
     let mut lessor = Lessor::load(&empty, 2).unwrap();
     // An odd multiplier spreads the ids over the whole range, as chosen ids are.
     let id = |n: i64| LeaseId(n.wrapping_mul(0x5851_f42d_4c95_7f2d) & i64::MAX);
-    timed("grant, replicated part", LEASES, || (1..=LEASES).for_each(|n| assert!(lessor.grant(&mut Nowhere, id(n), 20).is_ok())));
+    timed("grant, replicated part", LEASES, || {
+        (1..=LEASES).for_each(|n| assert!(lessor.grant(&mut Nowhere, id(n), 20).is_ok()))
+    });
     let changes = lessor.take_changes();
     println!("memory of the lessor (with changes): {} MiB", (resident_kib() - before) / 1024);
     let before = resident_kib();
@@ -52,15 +62,19 @@ fn main() {
     drop(changes);
     timed("promote", 1, || expiry.promote(MonotonicTime(0), Duration::from_secs(1)));
     timed("renew, first time in office", LEASES, || {
-        (1..=LEASES).for_each(|n| assert!(matches!(expiry.renew(id(n), MonotonicTime(1000)), lease::Renewal::Renewed { .. })))
+        (1..=LEASES)
+            .for_each(|n| assert!(matches!(expiry.renew(id(n), MonotonicTime(1000)), lease::Renewal::Renewed { .. })))
     });
     timed("renew again", LEASES, || {
-        (1..=LEASES).for_each(|n| assert!(matches!(expiry.renew(id(n), MonotonicTime(2000)), lease::Renewal::Renewed { .. })))
+        (1..=LEASES)
+            .for_each(|n| assert!(matches!(expiry.renew(id(n), MonotonicTime(2000)), lease::Renewal::Renewed { .. })))
     });
     println!("memory of expiry: {} MiB", (resident_kib() - before) / 1024);
     timed("scan, nothing due", 1, || expiry.expired(MonotonicTime(3000), 500).items.len());
     let mut calls = 1;
-    timed("scan past a million renewed leases, first call", 1, || assert!(expiry.expired(MonotonicTime(21_001), 500).more));
+    timed("scan past a million renewed leases, first call", 1, || {
+        assert!(expiry.expired(MonotonicTime(21_001), 500).more)
+    });
     timed("scan past a million renewed leases, the other calls", 1, || {
         while expiry.expired(MonotonicTime(21_001), 500).more {
             calls += 1;
@@ -103,7 +117,8 @@ fn checkpoints(lessor: &Lessor, settings: ExpirySettings, id: impl Fn(i64) -> Le
     let settings = ExpirySettings { checkpoint_interval: Some(Duration::from_secs(5)), ..settings };
     let mut expiry = Expiry::follow(lessor.leases(), settings);
     expiry.promote(MonotonicTime(0), Duration::from_secs(1));
-    (1..=LEASES).for_each(|n| assert!(matches!(expiry.renew(id(n), MonotonicTime(2000)), lease::Renewal::Renewed { .. })));
+    (1..=LEASES)
+        .for_each(|n| assert!(matches!(expiry.renew(id(n), MonotonicTime(2000)), lease::Renewal::Renewed { .. })));
     let mut slowest = Duration::ZERO;
     timed("checkpoint a million leases", LEASES, || {
         let mut more = true;

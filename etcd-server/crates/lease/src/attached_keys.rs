@@ -11,7 +11,8 @@ use schema::{Batch, Cursor, Table, View};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::{Fault, LeaseId};
 
-/// Names the changes made up to a point, for [`Lessor::became_visible`](crate::Lessor::became_visible).
+/// Names the changes made up to a point, for
+/// [`Lessor::became_visible`](crate::Lessor::became_visible).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sealed(u64);
 
@@ -48,7 +49,8 @@ impl AttachedKeys {
     /// The keys attached to `id` now, ascending.
     pub(crate) fn of(&self, view: &impl View, id: LeaseId) -> Result<Vec<Bytes>, Fault> {
         let stored = stored_keys(view, id)?;
-        let mut changed = self.pending.range((id, Bytes::new())..).take_while(|((lease, _), _)| *lease == id).peekable();
+        let mut changed =
+            self.pending.range((id, Bytes::new())..).take_while(|((lease, _), _)| *lease == id).peekable();
         if changed.peek().is_none() {
             return Ok(stored);
         }

@@ -1,4 +1,5 @@
-//! Records of [`Table::Leases`]: lease id, big-endian, to `leasepb.Lease`, byte for byte as etcd's backend holds it.
+//! Records of [`Table::Leases`]: lease id, big-endian, to `leasepb.Lease`, byte for byte as etcd's
+//! backend holds it.
 
 use prost::Message;
 use proto::leasepb;
@@ -47,11 +48,16 @@ pub(crate) fn read_all(view: &impl View) -> Result<Vec<(LeaseId, Terms)>, Fault>
 
 fn decode(key: &[u8], value: &[u8]) -> Result<(LeaseId, Terms), Fault> {
     let named = key.try_into().map(i64::from_be_bytes);
-    let named = named.map_err(|_| Fault::corrupt(format_args!("lease key {}", key.escape_ascii()), "is not eight bytes long"))?;
+    let named = named
+        .map_err(|_| Fault::corrupt(format_args!("lease key {}", key.escape_ascii()), "is not eight bytes long"))?;
     let id = LeaseId(named);
-    let record = leasepb::Lease::decode(value).map_err(|error| Fault::corrupt(format_args!("lease record {id}"), error))?;
+    let record =
+        leasepb::Lease::decode(value).map_err(|error| Fault::corrupt(format_args!("lease record {id}"), error))?;
     if record.id != named {
-        return Err(Fault::corrupt(format_args!("lease record {id}"), format_args!("speaks of lease {}", LeaseId(record.id))));
+        return Err(Fault::corrupt(
+            format_args!("lease record {id}"),
+            format_args!("speaks of lease {}", LeaseId(record.id)),
+        ));
     }
     Ok((id, Terms { ttl_seconds: record.ttl, remaining_ttl_seconds: record.remaining_ttl }))
 }
@@ -68,7 +74,10 @@ mod tests {
         write(&mut store, LeaseId(-1), Terms { ttl_seconds: 2, remaining_ttl_seconds: 1 });
         let stored: Vec<_> = store.dump().map(|(_, key, value)| (key.to_vec(), value.to_vec())).collect();
         let negative = [&[0x08][..], &[0xff; 9], &[0x01, 0x10, 0x02, 0x18, 0x01]].concat();
-        assert_eq!(stored, [(vec![0, 0, 0, 0, 0, 0, 0, 7], vec![0x08, 0x07, 0x10, 0xd8, 0x04]), (vec![0xff; 8], negative)]);
+        assert_eq!(
+            stored,
+            [(vec![0, 0, 0, 0, 0, 0, 0, 7], vec![0x08, 0x07, 0x10, 0xd8, 0x04]), (vec![0xff; 8], negative)]
+        );
         assert_eq!(read_all(&store).unwrap().len(), 2);
     }
 

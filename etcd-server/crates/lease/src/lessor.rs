@@ -16,7 +16,8 @@ use types::{Fault, LeaseId};
 /// The longest time to live that may be granted, in seconds: etcd's own bound.
 pub const TTL_SECONDS_MAX: i64 = 9_000_000_000;
 
-/// The shortest time to live that a member grants: one and a half election timeouts, in whole seconds, rounded up.
+/// The shortest time to live that a member grants: one and a half election timeouts, in whole
+/// seconds, rounded up.
 ///
 /// Members whose election timeouts differ grant different leases, as with etcd.
 pub fn minimum_ttl_seconds(election_timeout: Duration) -> i64 {
@@ -89,10 +90,16 @@ impl Lessor {
         Ok(ttl_seconds)
     }
 
-    /// Removes a lease and answers its keys, ascending, for the caller to delete in the same batch and one revision.
+    /// Removes a lease and answers its keys, ascending, for the caller to delete in the same batch
+    /// and one revision.
     ///
     /// The keys are detached already. An empty answer must not make a revision.
-    pub fn revoke(&mut self, view: &impl View, batch: &mut dyn Batch, id: LeaseId) -> Result<Result<Vec<Bytes>, LeaseError>, Fault> {
+    pub fn revoke(
+        &mut self,
+        view: &impl View,
+        batch: &mut dyn Batch,
+        id: LeaseId,
+    ) -> Result<Result<Vec<Bytes>, LeaseError>, Fault> {
         if !self.exists(id) {
             return Ok(Err(LeaseError::LeaseNotFound { id }));
         }
@@ -120,7 +127,8 @@ impl Lessor {
         self.changes.push(Change::Checkpointed { id, remaining_ttl_seconds });
     }
 
-    /// `key` now belongs to `lease`. A lease that does not exist gets no keys: a later grant of its id would inherit them.
+    /// `key` now belongs to `lease`. A lease that does not exist gets no keys: a later grant of its
+    /// id would inherit them.
     ///
     /// A key that changes hands is detached from the lease it had before.
     pub fn attach(&mut self, lease: LeaseId, key: &[u8], batch: &mut dyn Batch) {
@@ -129,15 +137,16 @@ impl Lessor {
         }
     }
 
-    /// `key` no longer belongs to `lease`. Of a revoked lease nothing is left to detach, so nothing happens.
+    /// `key` no longer belongs to `lease`. Of a revoked lease nothing is left to detach, so nothing
+    /// happens.
     pub fn detach(&mut self, lease: LeaseId, key: &[u8], batch: &mut dyn Batch) {
         if self.exists(lease) {
             self.keys.detach(batch, lease, key);
         }
     }
 
-    /// The keys attached to `id`, ascending, counting every change up to now. `view` may lag behind by the batches not yet
-    /// reported to [`became_visible`](Self::became_visible).
+    /// The keys attached to `id`, ascending, counting every change up to now. `view` may lag behind
+    /// by the batches not yet reported to [`became_visible`](Self::became_visible).
     pub fn keys(&self, view: &impl View, id: LeaseId) -> Result<Vec<Bytes>, Fault> {
         self.keys.of(view, id)
     }
@@ -168,7 +177,8 @@ impl Lessor {
         self.keys.seal()
     }
 
-    /// Every view used from now on shows all batches up to this one, so their rows need not be remembered.
+    /// Every view used from now on shows all batches up to this one, so their rows need not be
+    /// remembered.
     pub fn became_visible(&mut self, sealed: Sealed) {
         self.keys.became_visible(sealed);
     }

@@ -1,8 +1,9 @@
 //! Leases: grants, renewals, expiry, checkpoints; time is an argument.
 //!
-//! Two halves. [`Lessor`] is replicated: only apply changes it, equally on every member, and it knows no time. [`Expiry`] is each
-//! member's own: it follows the lessor's [`Change`]s, and on the leader says which leases have run out. The leader then proposes
-//! to revoke them, so that losing a lease is again an ordered entry. `Expiry` never touches the state.
+//! Two halves. [`Lessor`] is replicated: only apply changes it, equally on every member, and it
+//! knows no time. [`Expiry`] is each member's own: it follows the lessor's [`Change`]s, and on the
+//! leader says which leases have run out. The leader then proposes to revoke them, so that losing a
+//! lease is again an ordered entry. `Expiry` never touches the state.
 #![forbid(unsafe_code)]
 
 mod attached_keys;

@@ -49,7 +49,18 @@ impl World {
         let lessor = Lessor::load(&visible, MINIMUM).unwrap();
         let expiry = Expiry::follow(lessor.leases(), unbounded());
         let (in_flight, batch, leases, keys) = Default::default();
-        Self { visible, in_flight, batch, lessor, expiry, now: 0, leases, keys, promoted_at: None, revoking: BTreeSet::new() }
+        Self {
+            visible,
+            in_flight,
+            batch,
+            lessor,
+            expiry,
+            now: 0,
+            leases,
+            keys,
+            promoted_at: None,
+            revoking: BTreeSet::new(),
+        }
     }
 
     fn leading(&self) -> bool {
@@ -84,7 +95,8 @@ impl World {
             assert_eq!(response, Err(LeaseError::LeaseNotFound { id }));
             return;
         }
-        let expected: Vec<_> = self.keys.iter().filter(|(_, lease)| **lease == id).map(|(key, _)| key.clone()).collect();
+        let expected: Vec<_> =
+            self.keys.iter().filter(|(_, lease)| **lease == id).map(|(key, _)| key.clone()).collect();
         assert_eq!(response.unwrap(), expected);
         for key in &expected {
             self.keys.remove(key);
@@ -188,7 +200,8 @@ impl World {
     }
 
     fn compare(&self, id: LeaseId) {
-        let expected: Vec<_> = self.keys.iter().filter(|(_, lease)| **lease == id).map(|(key, _)| key.clone()).collect();
+        let expected: Vec<_> =
+            self.keys.iter().filter(|(_, lease)| **lease == id).map(|(key, _)| key.clone()).collect();
         assert_eq!(self.lessor.keys(&self.visible, id).unwrap(), expected);
         assert!(self.lessor.leases().map(|(id, _)| id).eq(self.leases.keys().copied()));
         if self.leading() {
@@ -196,7 +209,8 @@ impl World {
             order.sort_unstable();
             assert_eq!(self.expiry.leases_by_deadline(), order.into_iter().map(|(_, id)| id).collect::<Vec<_>>());
             let left = self.expiry.time_to_live(id, MonotonicTime(self.now)).map(|ttl| ttl.remaining_seconds);
-            let expected = self.leases.get(&id).map(|lease| (lease.deadline.cast_signed() - self.now.cast_signed()) / 1000);
+            let expected =
+                self.leases.get(&id).map(|lease| (lease.deadline.cast_signed() - self.now.cast_signed()) / 1000);
             assert_eq!(left, expected);
         }
     }
@@ -250,7 +264,10 @@ fn bounded_rates_delay_but_never_hasten_and_lose_nothing() {
         lessor.take_changes().into_iter().for_each(|change| expiry.follow_change(change, MonotonicTime(now)));
         assert!(now < 60_000, "{} leases never expired", expiry.len());
     }
-    assert!(per_second.values().enumerate().all(|(second, count)| *count <= if second == 0 { 750 + 375 } else { 760 }), "{per_second:?}");
+    assert!(
+        per_second.values().enumerate().all(|(second, count)| *count <= if second == 0 { 750 + 375 } else { 760 }),
+        "{per_second:?}"
+    );
     assert!(store.get(Table::Leases, &1_i64.to_be_bytes()).unwrap().is_none());
 }
 
@@ -290,6 +307,10 @@ fn a_leader_that_took_over_many_renewed_leases_is_told_to_go_on_until_it_finds_t
     }
     assert_eq!(found, [last]);
     assert!((2..200).contains(&calls), "{calls}");
-    assert_eq!(expiry.expired(MonotonicTime(39_999), 500), lease::Expired { items: vec![], more: false }, "renewed leases take no steps");
+    assert_eq!(
+        expiry.expired(MonotonicTime(39_999), 500),
+        lease::Expired { items: vec![], more: false },
+        "renewed leases take no steps"
+    );
     assert_eq!(expiry.expired(MonotonicTime(40_000), 500).items.len(), 500);
 }

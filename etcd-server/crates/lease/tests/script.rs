@@ -33,7 +33,9 @@ impl Stage {
         let mut number = || numbers.next().unwrap();
         let text = match command {
             "grant" => format!("{:?}", self.lessor.grant(&mut self.store, LeaseId(number()), number())),
-            "revoke" => format!("{:?}", self.lessor.revoke(&self.store.clone(), &mut self.store, LeaseId(number())).unwrap()),
+            "revoke" => {
+                format!("{:?}", self.lessor.revoke(&self.store.clone(), &mut self.store, LeaseId(number())).unwrap())
+            }
             "checkpoint" => {
                 self.lessor.checkpoint(&mut self.store, LeaseId(number()), number(), Persist::Yes);
                 "done".to_owned()
@@ -50,7 +52,8 @@ impl Stage {
             "list" => format!("{:?}", self.expiry.leases_by_deadline()),
             "after" => {
                 self.now = self.now.after(Duration::from_millis(number().unsigned_abs()));
-                let (revoke, record) = (self.expiry.expired(self.now, 100).items, self.expiry.due_checkpoints(self.now).items);
+                let (revoke, record) =
+                    (self.expiry.expired(self.now, 100).items, self.expiry.due_checkpoints(self.now).items);
                 format!("revoke {revoke:?}, checkpoint {record:?}")
             }
             "promote" => {

@@ -1,6 +1,8 @@
-//! The decisions of the leader about the version of the cluster, and about a downgrade that is in progress.
+//! The decisions of the leader about the version of the cluster, and about a downgrade that is in
+//! progress.
 //!
-//! The rules are etcd's (server/etcdserver/version/monitor.go): members decide alike whichever implementation leads.
+//! The rules are etcd's (server/etcdserver/version/monitor.go): members decide alike whichever
+//! implementation leads.
 
 use crate::downgrade::Downgrade;
 use crate::version::Version;
@@ -8,7 +10,8 @@ use crate::version::Version;
 /// The cluster version while a member's version is not known yet (etcd: MinClusterVersion).
 const MINIMUM: Version = Version::new(3, 0, 0);
 
-/// A downgrade whose target does not lie right below a version in use: the cluster version cannot be decided.
+/// A downgrade whose target does not lie right below a version in use: the cluster version cannot
+/// be decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid downgrade target: version {from} can be downgraded to the minor version below it, not to {target}")]
 pub struct InvalidDowngradeTarget {
@@ -18,13 +21,16 @@ pub struct InvalidDowngradeTarget {
     pub target: Version,
 }
 
-/// Returns the version that the leader proposes for the cluster, or `None` if the present one stays.
+/// Returns the version that the leader proposes for the cluster, or `None` if the present one
+/// stays.
 ///
-/// `lowest` is the lowest version of all members, the leader's own included; `None` if a member's version is not known.
+/// `lowest` is the lowest version of all members, the leader's own included; `None` if a member's
+/// version is not known.
 ///
 /// # Errors
-/// When a downgrade is in progress whose target is not one minor version below the cluster version and below `lowest`. The target itself
-/// is allowed for `lowest`, since members of the target's version join one after the other.
+/// When a downgrade is in progress whose target is not one minor version below the cluster version
+/// and below `lowest`. The target itself is allowed for `lowest`, since members of the target's
+/// version join one after the other.
 pub fn decide_cluster_version(
     present: Option<Version>,
     lowest: Option<Version>,
@@ -49,11 +55,14 @@ pub fn decide_cluster_version(
     Ok(Some(target))
 }
 
-/// Returns `true` if all members run the version that a downgrade in progress leads to: then it is complete, and the leader ends it.
+/// Returns `true` if all members run the version that a downgrade in progress leads to: then it is
+/// complete, and the leader ends it.
 ///
 /// A member whose version is not known counts as one that has another version.
 pub fn downgrade_is_complete(downgrade: &Downgrade, versions: &[Option<Version>]) -> bool {
-    downgrade.target().is_some_and(|target| versions.iter().all(|version| version.map(Version::cluster) == Some(target)))
+    downgrade
+        .target()
+        .is_some_and(|target| versions.iter().all(|version| version.map(Version::cluster) == Some(target)))
 }
 
 #[cfg(test)]
@@ -95,9 +104,11 @@ mod tests {
 
     #[test]
     fn cluster_version_refuses_invalid_downgrade_target() {
-        for (present, lowest, target, from) in
-            [("3.7.0", "3.7.1", "3.5.0", "3.7.0"), ("3.7.0", "3.6.1", "3.6.0", "3.6.0"), ("3.7.0", "3.7.1", "3.8.0", "3.7.0")]
-        {
+        for (present, lowest, target, from) in [
+            ("3.7.0", "3.7.1", "3.5.0", "3.7.0"),
+            ("3.7.0", "3.6.1", "3.6.0", "3.6.0"),
+            ("3.7.0", "3.7.1", "3.8.0", "3.7.0"),
+        ] {
             let got = decide_cluster_version(version(present), version(lowest), &downgrade(target));
             let expected = InvalidDowngradeTarget { from: version(from).unwrap(), target: version(target).unwrap() };
             assert_eq!(got, Err(expected), "present {present}, lowest {lowest}, downgrade {target}");

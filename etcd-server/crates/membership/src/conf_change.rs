@@ -59,10 +59,16 @@ impl ConfChange {
             }
             Self::Remove(_) => (ConfChangeType::ConfChangeRemoveNode, String::new()),
         };
-        raftpb::ConfChange { id: request_id, r#type: kind.into(), node_id: self.member_id().0, context: Bytes::from(context) }
+        raftpb::ConfChange {
+            id: request_id,
+            r#type: kind.into(),
+            node_id: self.member_id().0,
+            context: Bytes::from(context),
+        }
     }
 
-    /// Reads a committed change. One that cannot be read, or whose context names another member, stops the member, as etcd does.
+    /// Reads a committed change. One that cannot be read, or whose context names another member,
+    /// stops the member, as etcd does.
     pub fn from_raft(change: &raftpb::ConfChange) -> Result<Self, Fault> {
         let kind = ConfChangeType::try_from(change.r#type).map_err(|error| damaged(change, error))?;
         Ok(match kind {
@@ -107,8 +113,16 @@ mod tests {
         let update = ConfChange::Update { id: MemberId(HIGH), peer_urls: vec!["http://a:2380".to_owned()] };
         for (change, kind, context) in [
             (ConfChange::Add(member(false, "")), 0, r#"{"id":18446744073709551614,"peerURLs":["http://a:2380"]}"#),
-            (ConfChange::Add(member(false, "n")), 0, r#"{"id":18446744073709551614,"peerURLs":["http://a:2380"],"name":"n"}"#),
-            (ConfChange::Add(member(true, "")), 3, r#"{"id":18446744073709551614,"peerURLs":["http://a:2380"],"isLearner":true}"#),
+            (
+                ConfChange::Add(member(false, "n")),
+                0,
+                r#"{"id":18446744073709551614,"peerURLs":["http://a:2380"],"name":"n"}"#,
+            ),
+            (
+                ConfChange::Add(member(true, "")),
+                3,
+                r#"{"id":18446744073709551614,"peerURLs":["http://a:2380"],"isLearner":true}"#,
+            ),
             (ConfChange::Promote(MemberId(HIGH)), 0, r#"{"id":18446744073709551614,"peerURLs":null,"isPromote":true}"#),
             (update, 2, r#"{"id":18446744073709551614,"peerURLs":["http://a:2380"]}"#),
             (ConfChange::Remove(MemberId(HIGH)), 1, ""),

@@ -1,6 +1,7 @@
 //! The downgrade that is under way, if any, and whether one may begin.
 //!
-//! Kept in [`Table::Meta`](schema::Table::Meta) as the JSON of etcd's bucket `cluster`, key `downgrade`.
+//! Kept in [`Table::Meta`](schema::Table::Meta) as the JSON of etcd's bucket `cluster`, key
+//! `downgrade`.
 
 use crate::json;
 use crate::version::Version;
@@ -75,7 +76,11 @@ pub enum DowngradeRejection {
 ///
 /// For `DowngradeRequest` with VALIDATE, and before proposing one with ENABLE; the checks are made
 /// in etcd's order.
-pub fn validate_downgrade(target: &str, cluster_version: Option<Version>, under_way: &Downgrade) -> Result<Version, DowngradeRejection> {
+pub fn validate_downgrade(
+    target: &str,
+    cluster_version: Option<Version>,
+    under_way: &Downgrade,
+) -> Result<Version, DowngradeRejection> {
     let wanted: Version = target.parse().map_err(|_| DowngradeRejection::WrongFormat { target: target.to_owned() })?;
     let wanted = wanted.cluster();
     let cluster = cluster_version.ok_or(DowngradeRejection::NoClusterVersion)?;
@@ -96,7 +101,8 @@ mod tests {
     fn the_record_is_etcds_json() {
         let off = Downgrade::default();
         let on = Downgrade { target_version: "3.6.0".to_owned(), enabled: true };
-        for (downgrade, json) in [(&off, r#"{"target-version":"","enabled":false}"#), (&on, r#"{"target-version":"3.6.0","enabled":true}"#)]
+        for (downgrade, json) in
+            [(&off, r#"{"target-version":"","enabled":false}"#), (&on, r#"{"target-version":"3.6.0","enabled":true}"#)]
         {
             assert_eq!(downgrade.to_json(), json);
             assert_eq!(&Downgrade::from_json(json.as_bytes()).unwrap(), downgrade);
@@ -107,6 +113,9 @@ mod tests {
     fn a_request_that_switches_off_leaves_no_target() {
         let request = |enabled| DowngradeInfoSetRequest { enabled, ver: "3.6.0".to_owned() };
         assert_eq!(Downgrade::from_request(&request(false)), Downgrade::default());
-        assert_eq!(Downgrade::from_request(&request(true)), Downgrade { target_version: "3.6.0".to_owned(), enabled: true });
+        assert_eq!(
+            Downgrade::from_request(&request(true)),
+            Downgrade { target_version: "3.6.0".to_owned(), enabled: true }
+        );
     }
 }

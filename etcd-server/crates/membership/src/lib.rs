@@ -26,6 +26,8 @@ pub use ids::{cluster_id, member_id};
 pub use member::{Member, attributes_from_json};
 pub use membership::{CLUSTER_VERSION, DOWNGRADE, Membership, check_own_version};
 pub use peer_urls::{BadUrls, normalise};
-pub use strict_reconfiguration::{Connected, HEALTH_INTERVAL, ReconfigurationRejection, is_ready, may_add, may_promote, may_remove};
+pub use strict_reconfiguration::{
+    Connected, HEALTH_INTERVAL, ReconfigurationRejection, is_ready, may_add, may_promote, may_remove,
+};
 pub use v2_store::v2_store;
 pub use version::{MalformedVersion, Version};

@@ -1,4 +1,5 @@
-//! A member, and its record in [`Table::Members`]: id, big-endian, to the JSON that etcd keeps in bucket `members`.
+//! A member, and its record in [`Table::Members`]: id, big-endian, to the JSON that etcd keeps in
+//! bucket `members`.
 
 use crate::json;
 use proto::etcdserverpb;
@@ -113,9 +114,13 @@ pub(crate) fn read_all(view: &impl View) -> Result<BTreeMap<MemberId, Member>, F
     cursor.seek(&[])?;
     while let Some((key, value)) = cursor.item() {
         let id = decode_key(key)?;
-        let member = Member::from_json(value).map_err(|error| Fault::corrupt(format_args!("member record {id}"), error))?;
+        let member =
+            Member::from_json(value).map_err(|error| Fault::corrupt(format_args!("member record {id}"), error))?;
         if member.id != id {
-            return Err(Fault::corrupt(format_args!("member record {id}"), format_args!("speaks of member {}", member.id)));
+            return Err(Fault::corrupt(
+                format_args!("member record {id}"),
+                format_args!("speaks of member {}", member.id),
+            ));
         }
         members.insert(id, member);
         cursor.next()?;
@@ -135,7 +140,9 @@ pub(crate) fn read_removed(view: &impl View) -> Result<BTreeSet<MemberId>, Fault
 }
 
 fn decode_key(key: &[u8]) -> Result<MemberId, Fault> {
-    let bytes = key.try_into().map_err(|_| Fault::corrupt(format_args!("member key {}", key.escape_ascii()), "is not eight bytes long"))?;
+    let bytes = key
+        .try_into()
+        .map_err(|_| Fault::corrupt(format_args!("member key {}", key.escape_ascii()), "is not eight bytes long"))?;
     Ok(MemberId(u64::from_be_bytes(bytes)))
 }
 
@@ -164,7 +171,9 @@ mod tests {
 
     #[test]
     fn damage_is_a_fault() {
-        for (key, value) in [(&[0; 7][..], &br#"{"id":1}"#[..]), (&[0, 0, 0, 0, 0, 0, 0, 2], br#"{"id":1}"#), (&[0; 8], b"")] {
+        for (key, value) in
+            [(&[0; 7][..], &br#"{"id":1}"#[..]), (&[0, 0, 0, 0, 0, 0, 0, 2], br#"{"id":1}"#), (&[0; 8], b"")]
+        {
             let mut store = MemoryStore::new();
             store.put(Table::Members, key, value);
             assert!(read_all(&store).is_err(), "{key:?}");

@@ -14,7 +14,8 @@ use schema::{Batch, Table, View};
 use std::collections::{BTreeMap, BTreeSet};
 use types::{Fault, MemberId};
 
-/// Key of [`Table::Meta`]: the version of the cluster as text, `3.7.0`; absent until the first is decided.
+/// Key of [`Table::Meta`]: the version of the cluster as text, `3.7.0`; absent until the first is
+/// decided.
 pub const CLUSTER_VERSION: &[u8] = b"clusterVersion";
 /// Key of [`Table::Meta`]: the JSON of [`Downgrade`]; absent until the first is ordered.
 pub const DOWNGRADE: &[u8] = b"downgrade";
@@ -83,10 +84,16 @@ impl Membership {
         &self.downgrade
     }
 
-    /// Makes an ordered change, or refuses it: then nothing changes, and raft is given a change of member 0 in its place.
+    /// Makes an ordered change, or refuses it: then nothing changes, and raft is given a change of
+    /// member 0 in its place.
     ///
     /// `max_learners` must be the same on every member; so must everything else that this looks at.
-    pub fn apply_conf_change(&mut self, change: &ConfChange, max_learners: usize, batch: &mut dyn Batch) -> Result<(), MembershipError> {
+    pub fn apply_conf_change(
+        &mut self,
+        change: &ConfChange,
+        max_learners: usize,
+        batch: &mut dyn Batch,
+    ) -> Result<(), MembershipError> {
         self.validate(change, max_learners)?;
         match change {
             ConfChange::Add(added) => {
@@ -94,8 +101,11 @@ impl Membership {
                 self.members.insert(added.id, added.clone());
             }
             ConfChange::Promote(id) => self.update(*id, batch, |member| member.is_learner = false),
-            // The learner flag stays: etcd's since 3.5.31, 3.6.12 and 3.7; earlier ones cleared it here.
-            ConfChange::Update { id, peer_urls } => self.update(*id, batch, |member| member.peer_urls.clone_from(peer_urls)),
+            // The learner flag stays: etcd's since 3.5.31, 3.6.12 and 3.7; earlier ones cleared it
+            // here.
+            ConfChange::Update { id, peer_urls } => {
+                self.update(*id, batch, |member| member.peer_urls.clone_from(peer_urls))
+            }
             ConfChange::Remove(id) => {
                 member::remove(batch, *id);
                 self.members.remove(id);
@@ -116,7 +126,11 @@ impl Membership {
             (ConfChange::Add(added), None) => {
                 self.validate_peer_urls(id, &added.peer_urls)?;
                 let learners = self.learners().count();
-                if added.is_learner && learners >= max_learners { Err(MembershipError::TooManyLearners { learners }) } else { Ok(()) }
+                if added.is_learner && learners >= max_learners {
+                    Err(MembershipError::TooManyLearners { learners })
+                } else {
+                    Ok(())
+                }
             }
             (ConfChange::Promote(_) | ConfChange::Update { .. } | ConfChange::Remove(_), None) => {
                 Err(MembershipError::MemberNotFound { id })
@@ -131,7 +145,13 @@ impl Membership {
     ///
     /// Those of a removed member come too late and are ignored. Those of a member that never
     /// existed stop this one, as they stop etcd.
-    pub fn set_attributes(&mut self, id: MemberId, name: &str, client_urls: &[String], batch: &mut dyn Batch) -> Result<(), Fault> {
+    pub fn set_attributes(
+        &mut self,
+        id: MemberId,
+        name: &str,
+        client_urls: &[String],
+        batch: &mut dyn Batch,
+    ) -> Result<(), Fault> {
         if self.member(id).is_none() && !self.is_removed(id) {
             return Err(Fault::corrupt("ordered member attributes", format_args!("there is no member {id}")));
         }
@@ -156,7 +176,8 @@ impl Membership {
         Ok(version)
     }
 
-    /// Begins or ends a downgrade, as ordered; [`validate_downgrade`](crate::validate_downgrade) was asked before.
+    /// Begins or ends a downgrade, as ordered; [`validate_downgrade`](crate::validate_downgrade)
+    /// was asked before.
     pub fn set_downgrade(&mut self, downgrade: Downgrade, batch: &mut dyn Batch) {
         batch.put(Table::Meta, DOWNGRADE, downgrade.to_json().as_bytes());
         self.downgrade = downgrade;
@@ -164,7 +185,8 @@ impl Membership {
 
     fn validate_peer_urls(&self, id: MemberId, peer_urls: &[String]) -> Result<(), MembershipError> {
         let mut others = self.members().filter(|other| other.id != id);
-        let taken = others.find_map(|other| Some((other.id, peer_urls.iter().find(|url| other.peer_urls.contains(url))?)));
+        let taken =
+            others.find_map(|other| Some((other.id, peer_urls.iter().find(|url| other.peer_urls.contains(url))?)));
         taken.map_or(Ok(()), |(by, url)| Err(MembershipError::PeerUrlInUse { url: url.clone(), by }))
     }
 
@@ -180,7 +202,10 @@ impl Membership {
 /// version is set and at every start.
 pub fn check_own_version(own: Version, cluster: Version) -> Result<(), Fault> {
     if own.cluster() < cluster.cluster() {
-        return Err(Fault::store(format_args!("follow the cluster to version {cluster}"), format_args!("this server is only {own}")));
+        return Err(Fault::store(
+            format_args!("follow the cluster to version {cluster}"),
+            format_args!("this server is only {own}"),
+        ));
     }
     Ok(())
 }

@@ -8,12 +8,16 @@ pub struct BadUrls {
     pub url: String,
 }
 
-/// Checks and sorts URLs: http or https with host and port, unix or unixs; no path. Space around a URL is dropped.
+/// Checks and sorts URLs: http or https with host and port, unix or unixs; no path. Space around a
+/// URL is dropped.
 pub fn normalise(urls: &[String]) -> Result<Vec<String>, BadUrls> {
     if urls.is_empty() {
         return Err(BadUrls { url: String::new() });
     }
-    let mut normal = urls.iter().map(|url| normal_form(url).ok_or_else(|| BadUrls { url: url.clone() })).collect::<Result<Vec<_>, _>>()?;
+    let mut normal = urls
+        .iter()
+        .map(|url| normal_form(url).ok_or_else(|| BadUrls { url: url.clone() }))
+        .collect::<Result<Vec<_>, _>>()?;
     normal.sort();
     Ok(normal)
 }
@@ -46,13 +50,28 @@ mod tests {
 
     #[test]
     fn sound_urls_are_sorted_and_trimmed() {
-        let given = [" https://b:1".to_owned(), "http://[::1]:2380".to_owned(), "unix://sock:1".to_owned(), "HTTP://:1".to_owned()];
+        let given = [
+            " https://b:1".to_owned(),
+            "http://[::1]:2380".to_owned(),
+            "unix://sock:1".to_owned(),
+            "HTTP://:1".to_owned(),
+        ];
         assert_eq!(normalise(&given).unwrap(), ["http://:1", "http://[::1]:2380", "https://b:1", "unix://sock:1"]);
     }
 
     #[test]
     fn others_are_refused() {
-        for url in ["", "http://a", "a:1", "ftp://a:1", "http://a:1/", "http://a:1/p", "http://::1:2380", "http://a:x", "http://a b:1"] {
+        for url in [
+            "",
+            "http://a",
+            "a:1",
+            "ftp://a:1",
+            "http://a:1/",
+            "http://a:1/p",
+            "http://::1:2380",
+            "http://a:x",
+            "http://a b:1",
+        ] {
             assert!(normalise(&[url.to_owned()]).is_err(), "{url:?}");
         }
         assert!(normalise(&[]).is_err());

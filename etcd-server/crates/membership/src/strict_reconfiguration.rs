@@ -54,7 +54,8 @@ pub fn may_add(membership: &Membership, added: &Member, connected: &Connected) -
     let voters = membership.voters().count();
     if !added.is_learner {
         let started = started(membership.voters());
-        // A single member that has started may always be joined by a second, though both are then needed.
+        // A single member that has started may always be joined by a second, though both are then
+        // needed.
         let is_first_growth = voters == 1 && started == 1;
         if !is_first_growth {
             enough_started(started, voters + 1)?;
@@ -68,7 +69,11 @@ pub fn may_add(membership: &Membership, added: &Member, connected: &Connected) -
 
 /// Checks whether the removal of a member may be proposed. An unknown member passes: the state will
 /// refuse it.
-pub fn may_remove(membership: &Membership, id: MemberId, connected: &Connected) -> Result<(), ReconfigurationRejection> {
+pub fn may_remove(
+    membership: &Membership,
+    id: MemberId,
+    connected: &Connected,
+) -> Result<(), ReconfigurationRejection> {
     if membership.member(id).is_some_and(|member| member.is_learner) {
         return Ok(());
     }

@@ -1,5 +1,5 @@
-//! The members as a tree of etcd's first store, which its members still want beside a raft snapshot: 3.5 takes its members from it, 3.6
-//! reads it, 3.7 passes over it.
+//! The members as a tree of etcd's first store, which its members still want beside a raft
+//! snapshot: 3.5 takes its members from it, 3.6 reads it, 3.7 passes over it.
 
 use crate::json;
 use crate::membership::Membership;
@@ -65,7 +65,10 @@ pub fn v2_store(membership: &Membership) -> String {
     });
     let mut cluster = vec![
         dir("/0/members", members),
-        dir("/0/removed_members", membership.removed().map(|id| leaf(format!("/0/removed_members/{id}"), String::new()))),
+        dir(
+            "/0/removed_members",
+            membership.removed().map(|id| leaf(format!("/0/removed_members/{id}"), String::new())),
+        ),
     ];
     if let Some(version) = membership.cluster_version() {
         cluster.push(leaf("/0/version".to_owned(), version.to_string()));
@@ -95,7 +98,10 @@ mod tests {
         let members = &zero["members"]["Children"];
         assert_eq!(members["a"]["Children"]["raftAttributes"]["Value"], r#"{"peerURLs":["http://10:2380"]}"#);
         assert_eq!(members["a"]["Children"]["attributes"]["Value"], r#"{"name":"one","clientURLs":["http://c:2379"]}"#);
-        assert_eq!(members["b"]["Children"]["raftAttributes"]["Value"], r#"{"peerURLs":["http://11:2380"],"isLearner":true}"#);
+        assert_eq!(
+            members["b"]["Children"]["raftAttributes"]["Value"],
+            r#"{"peerURLs":["http://11:2380"],"isLearner":true}"#
+        );
         assert!(members["b"]["Children"].get("attributes").is_none());
         assert_eq!(members["a"]["Children"]["raftAttributes"]["Children"], serde_json::Value::Null);
         assert_eq!(tree["Root"]["Children"]["1"]["Children"], serde_json::json!({}));

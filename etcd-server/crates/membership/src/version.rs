@@ -1,4 +1,5 @@
-//! Versions as `major.minor.patch`. Pre-release and build parts are read and dropped: no rule here looks at them.
+//! Versions as `major.minor.patch`. Pre-release and build parts are read and dropped: no rule here
+//! looks at them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -44,7 +45,8 @@ impl Version {
         format!("{}.{}", self.major, self.minor)
     }
 
-    /// The one version to which a cluster may go down from this one: one minor lower; none below minor 0.
+    /// The one version to which a cluster may go down from this one: one minor lower; none below
+    /// minor 0.
     pub fn downgrade_target(self) -> Option<Self> {
         self.minor.checked_sub(1).map(|minor| Self::new(self.major, minor, 0))
     }
@@ -83,7 +85,9 @@ mod tests {
 
     #[test]
     fn both_forms_are_read() {
-        for (text, version) in [("3.6", (3, 6, 0)), ("3.5.30", (3, 5, 30)), ("3.7.0-alpha.0+git", (3, 7, 0)), ("10.0.1", (10, 0, 1))] {
+        for (text, version) in
+            [("3.6", (3, 6, 0)), ("3.5.30", (3, 5, 30)), ("3.7.0-alpha.0+git", (3, 7, 0)), ("10.0.1", (10, 0, 1))]
+        {
             assert_eq!(text.parse(), Ok(Version::new(version.0, version.1, version.2)));
         }
         for text in ["", "3", "3.", "3.6.", "3.6.1.1", "v3.6.0", "+3.6", "3.-6.0", "3.6-rc", "99999999999.1", "3. 6"] {

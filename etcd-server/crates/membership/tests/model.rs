@@ -22,7 +22,9 @@ impl Twin {
             match (accepted, &mut story) {
                 (Accepted::Change(ConfChange::Add(added)), _) if added.id == id => story = Some(added.clone()),
                 (Accepted::Change(ConfChange::Remove(removed)), _) if *removed == id => story = None,
-                (Accepted::Change(ConfChange::Promote(promoted)), Some(member)) if *promoted == id => member.is_learner = false,
+                (Accepted::Change(ConfChange::Promote(promoted)), Some(member)) if *promoted == id => {
+                    member.is_learner = false
+                }
                 (Accepted::Change(ConfChange::Update { id: updated, peer_urls }), Some(member)) if *updated == id => {
                     member.peer_urls = peer_urls.clone();
                 }
@@ -40,7 +42,9 @@ impl Twin {
     }
 
     fn is_removed(&self, id: MemberId) -> bool {
-        self.0.iter().any(|accepted| matches!(accepted, Accepted::Change(ConfChange::Remove(removed)) if *removed == id))
+        self.0
+            .iter()
+            .any(|accepted| matches!(accepted, Accepted::Change(ConfChange::Remove(removed)) if *removed == id))
     }
 
     fn url_owner(&self, id: MemberId, urls: &[String]) -> Option<MembershipError> {
@@ -67,13 +71,14 @@ impl Twin {
             match change {
                 ConfChange::Add(added) => self.url_owner(id, &added.peer_urls),
                 ConfChange::Update { peer_urls, .. } => self.url_owner(id, peer_urls),
-                ConfChange::Promote(_) => known.filter(|member| !member.is_learner).map(|_| MembershipError::NotLearner { id }),
+                ConfChange::Promote(_) => {
+                    known.filter(|member| !member.is_learner).map(|_| MembershipError::NotLearner { id })
+                }
                 ConfChange::Remove(_) => None,
             },
             match change {
-                ConfChange::Add(added) => {
-                    (added.is_learner && learners >= max_learners).then_some(MembershipError::TooManyLearners { learners })
-                }
+                ConfChange::Add(added) => (added.is_learner && learners >= max_learners)
+                    .then_some(MembershipError::TooManyLearners { learners }),
                 ConfChange::Promote(_) | ConfChange::Update { .. } | ConfChange::Remove(_) => None,
             },
         ];
@@ -90,7 +95,12 @@ fn random_urls(random: &mut fastrand::Rng) -> Vec<String> {
 fn random_change(random: &mut fastrand::Rng) -> ConfChange {
     let id = MemberId(u64::from(random.u8(1..=ID_MAX)));
     match random.u8(0..8) {
-        0..4 => ConfChange::Add(Member { id, peer_urls: random_urls(random), is_learner: random.bool(), ..Member::default() }),
+        0..4 => ConfChange::Add(Member {
+            id,
+            peer_urls: random_urls(random),
+            is_learner: random.bool(),
+            ..Member::default()
+        }),
         4 => ConfChange::Promote(id),
         5..7 => ConfChange::Update { id, peer_urls: random_urls(random) },
         _ => ConfChange::Remove(id),

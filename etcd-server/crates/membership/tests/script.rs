@@ -51,7 +51,9 @@ impl Stage {
             "promote" => self.change(&ConfChange::Promote(id(words[0]))),
             "update" => self.change(&ConfChange::Update { id: id(words[0]), peer_urls: owned(&words[1..]) }),
             "remove" => self.change(&ConfChange::Remove(id(words[0]))),
-            "attributes" => response(self.membership.set_attributes(id(words[0]), words[1], &owned(&words[2..]), &mut self.store)),
+            "attributes" => {
+                response(self.membership.set_attributes(id(words[0]), words[1], &owned(&words[2..]), &mut self.store))
+            }
             "version" => response(self.membership.set_cluster_version(words[0], OWN, &mut self.store)),
             "downgrade" => {
                 let request = DowngradeInfoSetRequest { enabled: words[0] != "cancel", ver: words[0].to_owned() };
@@ -60,7 +62,8 @@ impl Stage {
             }
             "validate-downgrade" => {
                 let membership = &self.membership;
-                let target = membership::validate_downgrade(words[0], membership.cluster_version(), membership.downgrade());
+                let target =
+                    membership::validate_downgrade(words[0], membership.cluster_version(), membership.downgrade());
                 target.map_or_else(|error| response::<(), _>(Err(error)), |version| format!("to {version}"))
             }
             "connected" => {
@@ -95,14 +98,23 @@ impl Stage {
         for member in self.membership.members() {
             let kind = if member.is_learner { "learner" } else { "voter" };
             let started = if member.is_started() { &member.name } else { "not started" };
-            write!(text, "\n  {} {kind}, {started}, peers {:?}, clients {:?}", member.id, member.peer_urls, member.client_urls).unwrap();
+            write!(
+                text,
+                "\n  {} {kind}, {started}, peers {:?}, clients {:?}",
+                member.id, member.peer_urls, member.client_urls
+            )
+            .unwrap();
         }
-        write!(text, "\n  removed {:?}", self.membership.removed().map(|id| id.to_string()).collect::<Vec<_>>()).unwrap();
+        write!(text, "\n  removed {:?}", self.membership.removed().map(|id| id.to_string()).collect::<Vec<_>>())
+            .unwrap();
         text
     }
 
     fn dump(&self) -> String {
-        let rows = self.store.dump().map(|(table, key, value)| format!("\n  {table:?} {} {}", key.escape_ascii(), value.escape_ascii()));
+        let rows = self
+            .store
+            .dump()
+            .map(|(table, key, value)| format!("\n  {table:?} {} {}", key.escape_ascii(), value.escape_ascii()));
         rows.collect()
     }
 }

@@ -1,5 +1,11 @@
-//! Times the operations of the key space over a store in memory: `cargo run --release -p mvcc --example operations [KEYS]`.
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods, reason = "an example that measures and prints")]
+//! Times the operations of the key space over a store in memory: `cargo run --release -p mvcc
+//! --example operations [KEYS]`.
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "an example that measures and prints"
+)]
 
 use bytes::Bytes;
 use mvcc::{KeySpace, Leases, RangeOptions};
@@ -65,8 +71,10 @@ fn key(n: usize) -> Bytes {
 fn put_all(space: &mut KeySpace, store: &mut MemoryStore, keys: &[usize]) -> Duration {
     let mut spent = Duration::ZERO;
     for chunk in keys.chunks(BATCH_REQUESTS) {
-        let requests: Vec<PutRequest> =
-            chunk.iter().map(|n| PutRequest { key: key(*n), value: vec![7; VALUE_BYTES].into(), ..PutRequest::default() }).collect();
+        let requests: Vec<PutRequest> = chunk
+            .iter()
+            .map(|n| PutRequest { key: key(*n), value: vec![7; VALUE_BYTES].into(), ..PutRequest::default() })
+            .collect();
         let (mut batch, mut leases) = (Held::default(), NoLeases);
         let start = Instant::now();
         for request in &requests {
@@ -110,7 +118,8 @@ fn main() {
     report("put, overwrite, random order", keys, put_all(&mut space, &mut store, &order));
     let hot: Vec<usize> = (0..keys).map(|n| n % 1000).collect();
     report("put, overwrite, 1000 hot keys", keys, put_all(&mut space, &mut store, &hot));
-    let gets: Vec<RangeRequest> = order.iter().map(|n| RangeRequest { key: key(*n), ..RangeRequest::default() }).collect();
+    let gets: Vec<RangeRequest> =
+        order.iter().map(|n| RangeRequest { key: key(*n), ..RangeRequest::default() }).collect();
     report("get", keys, ranges(&space, &store, &gets));
     let long = |from: &usize, limit| RangeRequest {
         key: key(*from),
@@ -118,7 +127,8 @@ fn main() {
         limit,
         ..RangeRequest::default()
     };
-    let thousand: Vec<RangeRequest> = order.iter().filter(|n| **n + 1000 < keys).take(500).map(|n| long(n, 1000)).collect();
+    let thousand: Vec<RangeRequest> =
+        order.iter().filter(|n| **n + 1000 < keys).take(500).map(|n| long(n, 1000)).collect();
     report("range, limit 1000", thousand.len(), ranges(&space, &store, &thousand));
     let exact: Vec<RangeRequest> = order
         .iter()

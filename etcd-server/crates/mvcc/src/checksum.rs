@@ -1,7 +1,8 @@
 //! CRC-32C of a whole from the CRC-32C of its parts.
 //!
-//! Appending a part of n bytes multiplies the checksum so far by x^8n, modulo the polynomial, and adds that of the part. The crc32c crate
-//! does so too, but works the factor out each time, which costs a hundred times more than the multiplication.
+//! Appending a part of n bytes multiplies the checksum so far by x^8n, modulo the polynomial, and
+//! adds that of the part. The crc32c crate does so too, but works the factor out each time, which
+//! costs a hundred times more than the multiplication.
 
 use std::collections::BTreeMap;
 

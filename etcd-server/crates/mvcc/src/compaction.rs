@@ -26,8 +26,14 @@ impl Removal {
     pub fn due(view: &impl View, compacted: MainRevision) -> Result<Option<Self>, Fault> {
         let done = meta::read_u64(view, meta::COMPACTED_REVISION)?.map_or(crate::NEVER_COMPACTED, u64::cast_signed);
         let freed_bytes = meta::read_u64(view, meta::FREED_BYTES)?.unwrap_or(0);
-        // The tombstones kept at the previous compaction's own revision are looked at again, hence not `done + 1`.
-        Ok((compacted > done).then(|| Self { next: Revision::new(done.max(0), 0), target: compacted, freed_bytes, freed_revisions: 0 }))
+        // The tombstones kept at the previous compaction's own revision are looked at again, hence
+        // not `done + 1`.
+        Ok((compacted > done).then(|| Self {
+            next: Revision::new(done.max(0), 0),
+            target: compacted,
+            freed_bytes,
+            freed_revisions: 0,
+        }))
     }
 
     /// The revision up to which history is being removed.
@@ -73,7 +79,8 @@ impl Removal {
         batch: &mut dyn Batch,
     ) -> Result<(), Fault> {
         if let Some((older, record)) = version_before(view, change.user_key, revision)? {
-            // A tombstone below the target was removed when the walk met it, maybe in this very batch.
+            // A tombstone below the target was removed when the walk met it, maybe in this very
+            // batch.
             if !(record.is_empty() && older.main < self.target) {
                 self.remove(change.user_key, older, &record, batch);
             }
@@ -102,7 +109,8 @@ impl Removal {
 fn version_before(view: &impl View, user_key: &[u8], revision: Revision) -> Result<Option<(Revision, Bytes)>, Fault> {
     // A whole key, as every look-up in the history needs: stores find the prefix by the length of
     // the suffix.
-    let before = if revision.sub > 0 { (revision.main, revision.sub - 1) } else { (revision.main - 1, i64::from(u32::MAX)) };
+    let before =
+        if revision.sub > 0 { (revision.main, revision.sub - 1) } else { (revision.main - 1, i64::from(u32::MAX)) };
     let from = history_key::encode(user_key, Revision::new(before.0, before.1));
     let mut prefix = Vec::with_capacity(user_key.len() + 2);
     history_key::push_prefix(&mut prefix, user_key);

@@ -21,7 +21,8 @@ impl<V: View> Source<'_, V> {
         Ok(true)
     }
 
-    /// A comparison over a range holds when it holds for every key in it; no key at all counts as one whose numbers are zero.
+    /// A comparison over a range holds when it holds for every key in it; no key at all counts as
+    /// one whose numbers are zero.
     fn holds(&self, compare: &Compare) -> Result<bool, Fault> {
         let range = KeyRange::from_wire(compare.key.clone(), compare.range_end.clone());
         let (mut found, mut all) = (false, true);
@@ -41,7 +42,8 @@ impl<V: View> Source<'_, V> {
         if found {
             return Ok(all);
         }
-        // The value of a key that does not live compares with nothing, not even as "not equal" (etcd: txn.go, applyCompare).
+        // The value of a key that does not live compares with nothing, not even as "not equal"
+        // (etcd: txn.go, applyCompare).
         Ok(compare.target != CompareTarget::Value as i32 && holds_for(compare, &Fields::default()))
     }
 }
@@ -51,14 +53,21 @@ fn holds_for(compare: &Compare, fields: &Fields<'_>) -> bool {
     let number = |stored: i64, pick: fn(&TargetUnion) -> Option<i64>| stored.cmp(&operand.and_then(pick).unwrap_or(0));
     // An operand of another kind than the target counts as zero or empty.
     let ordering = match CompareTarget::try_from(compare.target) {
-        Ok(CompareTarget::Version) => number(fields.version, |union| if let TargetUnion::Version(n) = union { Some(*n) } else { None }),
+        Ok(CompareTarget::Version) => {
+            number(fields.version, |union| if let TargetUnion::Version(n) = union { Some(*n) } else { None })
+        }
         Ok(CompareTarget::Create) => {
-            number(fields.create_revision, |union| if let TargetUnion::CreateRevision(n) = union { Some(*n) } else { None })
+            number(
+                fields.create_revision,
+                |union| if let TargetUnion::CreateRevision(n) = union { Some(*n) } else { None },
+            )
         }
         Ok(CompareTarget::Mod) => {
             number(fields.mod_revision, |union| if let TargetUnion::ModRevision(n) = union { Some(*n) } else { None })
         }
-        Ok(CompareTarget::Lease) => number(fields.lease.0, |union| if let TargetUnion::Lease(n) = union { Some(*n) } else { None }),
+        Ok(CompareTarget::Lease) => {
+            number(fields.lease.0, |union| if let TargetUnion::Lease(n) = union { Some(*n) } else { None })
+        }
         Ok(CompareTarget::Value) => match operand {
             Some(TargetUnion::Value(value)) => fields.value.cmp(value),
             _ => fields.value.cmp(&[]),

@@ -19,7 +19,8 @@ use types::{Fault, KeyRange, MainRevision};
 /// Live keys per bucket at one revision. Cloning is cheap: clones share their common parts.
 #[derive(Clone, Debug)]
 pub(crate) struct Counts {
-    /// First key of each bucket → its live keys. The first bucket begins at the empty key and is never removed.
+    /// First key of each bucket → its live keys. The first bucket begins at the empty key and is
+    /// never removed.
     buckets: OrdMap<Bytes, u32>,
     total: u64,
     /// A bucket with more live keys is cut in two.
@@ -103,7 +104,13 @@ impl Counts {
     }
 
     /// Live keys of `range` at revision `at`, which these counts belong to.
-    pub(crate) fn in_range<V: View>(&self, view: &V, write_buffer: &WriteBuffer, range: &KeyRange, at: MainRevision) -> Result<u64, Fault> {
+    pub(crate) fn in_range<V: View>(
+        &self,
+        view: &V,
+        write_buffer: &WriteBuffer,
+        range: &KeyRange,
+        at: MainRevision,
+    ) -> Result<u64, Fault> {
         if range.is_empty() {
             return Ok(0);
         }
@@ -150,7 +157,8 @@ impl Counts {
             seen += 1;
             Ok(ControlFlow::Continue(()))
         })?;
-        let cut = cut.ok_or_else(|| Fault::corrupt("key count", format_args!("bucket says {live} keys, found {seen}")))?;
+        let cut =
+            cut.ok_or_else(|| Fault::corrupt("key count", format_args!("bucket says {live} keys, found {seen}")))?;
         self.buckets.insert(first_key.clone(), left);
         self.buckets.insert(cut.clone(), live - left);
         Ok(cut)
@@ -158,7 +166,12 @@ impl Counts {
 }
 
 /// Live keys of `range` at `at`, by walking over them.
-pub(crate) fn walked<V: View>(view: &V, write_buffer: &WriteBuffer, range: &KeyRange, at: MainRevision) -> Result<u64, Fault> {
+pub(crate) fn walked<V: View>(
+    view: &V,
+    write_buffer: &WriteBuffer,
+    range: &KeyRange,
+    at: MainRevision,
+) -> Result<u64, Fault> {
     let mut count = 0;
     walk::live_records(view, write_buffer, range, at, |_| {
         count += 1;

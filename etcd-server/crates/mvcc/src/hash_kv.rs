@@ -18,7 +18,8 @@ use types::{Fault, KeyRange, MainRevision, Revision};
 /// Behind the revision of a deletion.
 const TOMBSTONE_MARK: u8 = b't';
 
-/// Revisions whose checksums are held at a time, 24 bytes each. A longer history takes as many walks over the store as it is times longer.
+/// Revisions whose checksums are held at a time, 24 bytes each. A longer history takes as many
+/// walks over the store as it is times longer.
 const SLICE_REVISIONS: usize = 1 << 20;
 
 /// A hash, and the revisions that it covers.
@@ -34,9 +35,14 @@ pub struct HashKv {
 
 /// Hashes history up to `requested`; zero asks for the newest revision.
 ///
-/// `view` stands still while this runs, and no removal in it has gone further than `point.compacted`: a record that a later compaction
-/// took away is a [`Fault`] here, because from inside it looks no different from a lost one.
-pub fn hash_kv<V: View>(point: &ReadPoint, view: &V, requested: MainRevision) -> Result<Result<HashKv, MvccError>, Fault> {
+/// `view` stands still while this runs, and no removal in it has gone further than
+/// `point.compacted`: a record that a later compaction took away is a [`Fault`] here, because from
+/// inside it looks no different from a lost one.
+pub fn hash_kv<V: View>(
+    point: &ReadPoint,
+    view: &V,
+    requested: MainRevision,
+) -> Result<Result<HashKv, MvccError>, Fault> {
     // Not the rule of a range: negative revisions are taken as they are, and hash nothing.
     if requested > 0 && requested < point.compacted {
         return Ok(Err(MvccError::Compacted { requested, compacted: point.compacted }));
@@ -49,8 +55,9 @@ pub fn hash_kv<V: View>(point: &ReadPoint, view: &V, requested: MainRevision) ->
     Ok(Ok(hash_up_to(view, point.compacted, at, newest_at)?))
 }
 
-/// Hashes history up to a compaction at `at`, before anything of it is removed: the hash that etcd computes while it compacts, and responds
-/// with to later requests for exactly this revision. `compacted` is the compaction before, whose removal is complete in `view`.
+/// Hashes history up to a compaction at `at`, before anything of it is removed: the hash that etcd
+/// computes while it compacts, and responds with to later requests for exactly this revision.
+/// `compacted` is the compaction before, whose removal is complete in `view`.
 pub fn hash_of_compaction<V: View>(view: &V, compacted: MainRevision, at: MainRevision) -> Result<HashKv, Fault> {
     // To etcd's compaction a deletion at `at` itself counts as kept.
     let kept_deletion = deletes_at(view, at)?;
@@ -58,7 +65,12 @@ pub fn hash_of_compaction<V: View>(view: &V, compacted: MainRevision, at: MainRe
     hash_up_to(view, compacted, at, newest_at)
 }
 
-fn hash_up_to(view: &impl View, compacted: MainRevision, at: MainRevision, newest_at: MainRevision) -> Result<HashKv, Fault> {
+fn hash_up_to(
+    view: &impl View,
+    compacted: MainRevision,
+    at: MainRevision,
+    newest_at: MainRevision,
+) -> Result<HashKv, Fault> {
     let mut hasher = Hasher { compacted, newest_at, hash: crc32c::crc32c(b"key") };
     for slice in slices(view, at)? {
         hasher.add(view, slice)?;
@@ -88,7 +100,12 @@ fn deletes_at(view: &impl View, at: MainRevision) -> Result<bool, Fault> {
 /// leaves of each key once its removal is complete. The result here is the same, complete or not.
 ///
 /// `kept_deletion`: something counts as kept although nothing lives.
-fn newest_at(view: &impl View, compacted: MainRevision, at: MainRevision, kept_deletion: bool) -> Result<MainRevision, Fault> {
+fn newest_at(
+    view: &impl View,
+    compacted: MainRevision,
+    at: MainRevision,
+    kept_deletion: bool,
+) -> Result<MainRevision, Fault> {
     let mut newest_at = compacted;
     if at < compacted || newest_at < 1 {
         return Ok(newest_at);
@@ -121,7 +138,9 @@ fn slices(view: &impl View, at: MainRevision) -> Result<Vec<Slice>, Fault> {
             break;
         }
         match slices.last_mut() {
-            Some(slice) if slice.revisions < SLICE_REVISIONS => (slice.last, slice.revisions) = (revision, slice.revisions + 1),
+            Some(slice) if slice.revisions < SLICE_REVISIONS => {
+                (slice.last, slice.revisions) = (revision, slice.revisions + 1)
+            }
             _ => slices.push(Slice { first: revision, last: revision, revisions: 1 }),
         }
         cursor.next()?;
@@ -129,8 +148,9 @@ fn slices(view: &impl View, at: MainRevision) -> Result<Vec<Slice>, Fault> {
     Ok(slices)
 }
 
-/// The store keeps records in the order of keys, and the checksum wants them in the order of history. Checksums of the parts can be joined
-/// in any order, so they are taken where the records are, and only they are sorted.
+/// The store keeps records in the order of keys, and the checksum wants them in the order of
+/// history. Checksums of the parts can be joined in any order, so they are taken where the records
+/// are, and only they are sorted.
 struct Hasher {
     compacted: MainRevision,
     newest_at: MainRevision,
@@ -151,7 +171,10 @@ impl Hasher {
             Ok(())
         })?;
         if met != slice.revisions {
-            let detail = format!("{met} records for {} changes from revision {:?} to {:?}", slice.revisions, slice.first, slice.last);
+            let detail = format!(
+                "{met} records for {} changes from revision {:?} to {:?}",
+                slice.revisions, slice.first, slice.last
+            );
             return Err(Fault::corrupt("history", detail));
         }
         parts.sort_unstable_by_key(|part| part.revision);
@@ -161,8 +184,8 @@ impl Hasher {
         Ok(())
     }
 
-    /// At or below the compacted revision only those versions are covered that are still the newest at `newest_at`, and no tombstone
-    /// that stands exactly at the compacted revision.
+    /// At or below the compacted revision only those versions are covered that are still the newest
+    /// at `newest_at`, and no tombstone that stands exactly at the compacted revision.
     fn covers(&self, version: &Version<'_>) -> bool {
         if version.revision.main > self.compacted {
             return true;

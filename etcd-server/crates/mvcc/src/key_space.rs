@@ -66,10 +66,11 @@ impl KeySpace {
 
     /// As [`KeySpace::load`], with other sizes than the usual ones.
     pub fn load_with(view: &impl View, sizes: Sizes) -> Result<Self, Fault> {
-        let revision = |key| -> Result<Option<MainRevision>, Fault> { Ok(meta::read_u64(view, key)?.map(u64::cast_signed)) };
-        let live_hash = view
-            .get(Table::Meta, meta::LIVE_HASH)?
-            .map_or(Ok([0; 16]), |stored| stored[..].try_into().map_err(|_| Fault::corrupt("live hash", "is not sixteen bytes long")))?;
+        let revision =
+            |key| -> Result<Option<MainRevision>, Fault> { Ok(meta::read_u64(view, key)?.map(u64::cast_signed)) };
+        let live_hash = view.get(Table::Meta, meta::LIVE_HASH)?.map_or(Ok([0; 16]), |stored| {
+            stored[..].try_into().map_err(|_| Fault::corrupt("live hash", "is not sixteen bytes long"))
+        })?;
         Ok(Self {
             current: revision(meta::CURRENT_REVISION)?.unwrap_or(FIRST_REVISION),
             compacted: revision(meta::COMPACT_REVISION)?.unwrap_or(NEVER_COMPACTED),
@@ -109,12 +110,18 @@ impl KeySpace {
     }
 
     /// Starts the changes of one request. Nothing of it counts before [`Write::end`].
-    pub fn write<'a, V: View>(&'a mut self, view: &'a V, batch: &'a mut dyn Batch, leases: &'a mut dyn Leases) -> Write<'a, V> {
+    pub fn write<'a, V: View>(
+        &'a mut self,
+        view: &'a V,
+        batch: &'a mut dyn Batch,
+        leases: &'a mut dyn Leases,
+    ) -> Write<'a, V> {
         self.changed = true;
         Write::new(self, view, batch, leases)
     }
 
-    /// Forgets history below `revision`: at once for readers; removal is [`crate::compaction`]'s work.
+    /// Forgets history below `revision`: at once for readers; removal is [`crate::compaction`]'s
+    /// work.
     pub fn compact(&mut self, revision: MainRevision, batch: &mut dyn Batch) -> Result<(), MvccError> {
         if revision <= self.compacted {
             return Err(MvccError::Compacted { requested: revision, compacted: self.compacted });

@@ -29,8 +29,13 @@ pub struct Parts {
 }
 
 impl ReadPoint {
-    /// Measures a range. Nothing when it cannot be read in parts, because it is sorted, filtered or only counted.
-    pub fn measure<V: View>(&self, view: &V, options: &RangeOptions) -> Result<Result<Option<Parts>, MvccError>, Fault> {
+    /// Measures a range. Nothing when it cannot be read in parts, because it is sorted, filtered or
+    /// only counted.
+    pub fn measure<V: View>(
+        &self,
+        view: &V,
+        options: &RangeOptions,
+    ) -> Result<Result<Option<Parts>, MvccError>, Fault> {
         if !options.is_plain() {
             return Ok(Ok(None));
         }
@@ -54,7 +59,15 @@ impl ReadPoint {
         })?;
         let behind = left_out.as_ref().map_or(Ok(0), |left_out| source.count(left_out, at))?;
         let rest = Some(options.range.clone());
-        Ok(Ok(Some(Parts { options: options.clone(), at, rest, keys, bytes, more: left_out.is_some(), count: keys + behind })))
+        Ok(Ok(Some(Parts {
+            options: options.clone(),
+            at,
+            rest,
+            keys,
+            bytes,
+            more: left_out.is_some(),
+            count: keys + behind,
+        })))
     }
 }
 
@@ -64,7 +77,8 @@ impl Parts {
         self.at
     }
 
-    /// Reads on until there are `bytes_min` or the answer ends; empty when it has ended. `point` is the one it was measured at.
+    /// Reads on until there are `bytes_min` or the answer ends; empty when it has ended. `point` is
+    /// the one it was measured at.
     pub fn next<V: View>(&mut self, point: &ReadPoint, view: &V, bytes_min: usize) -> Result<Bytes, Fault> {
         let Some(range) = self.rest.take() else { return Ok(Bytes::new()) };
         let mut encoded = BytesMut::with_capacity(bytes_min + bytes_min / 8);

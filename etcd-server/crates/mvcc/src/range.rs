@@ -45,7 +45,8 @@ pub struct RangeOptions {
     /// caller will read it in parts. Only for ranges that can be read in parts.
     pub bytes_max: Option<usize>,
     sort: Option<(SortTarget, SortOrder)>,
-    /// The limit applies to keys in key order before sorting, as etcd does when only a target is given.
+    /// The limit applies to keys in key order before sorting, as etcd does when only a target is
+    /// given.
     limit_before_sort: bool,
     filter: Filter,
 }
@@ -132,7 +133,8 @@ pub struct RangeResult {
 impl RangeResult {
     /// The answer without a header.
     pub fn into_response(self) -> Result<RangeResponse, Fault> {
-        let mut response = RangeResponse::decode(self.encoded_kvs).map_err(|error| Fault::corrupt("key-value record", error))?;
+        let mut response =
+            RangeResponse::decode(self.encoded_kvs).map_err(|error| Fault::corrupt("key-value record", error))?;
         response.more = self.more;
         response.count = i64::try_from(self.count).unwrap_or(i64::MAX);
         Ok(response)
@@ -237,7 +239,9 @@ impl<V: View> Source<'_, V> {
         at: MainRevision,
         mut found: impl FnMut(&[u8]) -> Result<ControlFlow<()>, Fault>,
     ) -> Result<(), Fault> {
-        let Some(key) = range.as_single() else { return walk::live_records(self.view, self.write_buffer, range, at, found) };
+        let Some(key) = range.as_single() else {
+            return walk::live_records(self.view, self.write_buffer, range, at, found);
+        };
         match walk::version_at(self.view, self.write_buffer, key, at)? {
             Some((_, record)) if !record.is_empty() => found(&record).map(drop),
             _ => Ok(()),
@@ -260,7 +264,10 @@ impl<V: View> Source<'_, V> {
         };
         let mut count = now;
         for key in changed {
-            let lives = |at| Ok(walk::version_at(self.view, self.write_buffer, &key, at)?.is_some_and(|(_, record)| !record.is_empty()));
+            let lives = |at| {
+                Ok(walk::version_at(self.view, self.write_buffer, &key, at)?
+                    .is_some_and(|(_, record)| !record.is_empty()))
+            };
             count = count + u64::from(lives(at)?) - u64::from(lives(self.current)?);
         }
         Ok(count)
@@ -269,7 +276,12 @@ impl<V: View> Source<'_, V> {
     /// Returns the keys of `range` that changed after `at`, and maybe some pending ones that did
     /// not. `None` if history has more than `changes_max` changes: one request may have changed any
     /// number of keys.
-    fn changed_since(&self, range: &KeyRange, at: MainRevision, changes_max: u64) -> Result<Option<BTreeSet<Vec<u8>>>, Fault> {
+    fn changed_since(
+        &self,
+        range: &KeyRange,
+        at: MainRevision,
+        changes_max: u64,
+    ) -> Result<Option<BTreeSet<Vec<u8>>>, Fault> {
         let mut changed: BTreeSet<Vec<u8>> =
             self.write_buffer.user_keys().filter(|key| range.contains(key)).map(|key| key.to_vec()).collect();
         let mut cursor = self.view.cursor(Table::Revisions, None)?;
@@ -294,7 +306,11 @@ impl<V: View> Source<'_, V> {
 }
 
 /// The revision that a request for `requested` reads; zero and below ask for the newest.
-pub(crate) fn resolve(requested: MainRevision, current: MainRevision, compacted: MainRevision) -> Result<MainRevision, MvccError> {
+pub(crate) fn resolve(
+    requested: MainRevision,
+    current: MainRevision,
+    compacted: MainRevision,
+) -> Result<MainRevision, MvccError> {
     if requested > current {
         return Err(MvccError::FutureRevision { requested, current });
     }
@@ -343,7 +359,9 @@ pub(crate) fn from_key(range: &KeyRange, key: &[u8]) -> KeyRange {
 /// Room for the answer, from its first record: exact for one key, a guess for more.
 fn expected_bytes(first: &[u8], options: &RangeOptions) -> usize {
     let keys = if options.range.as_single().is_some() { 1 } else { options.limit.unwrap_or(1) };
-    (first.len() + FIELD_HEAD_BYTES_MAX).saturating_mul(keys).min(RESERVED_BYTES_MAX.max(first.len() + FIELD_HEAD_BYTES_MAX))
+    (first.len() + FIELD_HEAD_BYTES_MAX)
+        .saturating_mul(keys)
+        .min(RESERVED_BYTES_MAX.max(first.len() + FIELD_HEAD_BYTES_MAX))
 }
 
 pub(crate) fn push_kv(out: &mut BytesMut, record: &[u8], options: &RangeOptions) -> Result<(), Fault> {
@@ -359,7 +377,8 @@ pub(crate) fn push_kv(out: &mut BytesMut, record: &[u8], options: &RangeOptions)
         mod_revision: fields.mod_revision,
         version: fields.version,
         value: Bytes::new(),
-        // etcd 3.7 answers from its index, which knows no leases, unless it had to read the values for sorting.
+        // etcd 3.7 answers from its index, which knows no leases, unless it had to read the values
+        // for sorting.
         lease: if by_value { fields.lease.0 } else { 0 },
     };
     push_field(out, &record::encode(&key));

@@ -53,6 +53,12 @@ impl ReadPoint {
     }
 
     pub(crate) fn source<'a, V: View>(&'a self, view: &'a V) -> Source<'a, V> {
-        Source { view, write_buffer: &NOTHING_PENDING, counts: &self.counts, current: self.current, compacted: self.compacted }
+        Source {
+            view,
+            write_buffer: &NOTHING_PENDING,
+            counts: &self.counts,
+            current: self.current,
+            compacted: self.compacted,
+        }
     }
 }

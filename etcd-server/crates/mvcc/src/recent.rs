@@ -56,7 +56,8 @@ impl RecentRows {
             }
             return;
         }
-        let place = own.unwrap_or_else(|| places.into_iter().min_by_key(|place| self.age(*place)).expect("a key has places"));
+        let place =
+            own.unwrap_or_else(|| places.into_iter().min_by_key(|place| self.age(*place)).expect("a key has places"));
         self.changes += 1;
         self.slots[place] = Some(Slot { key: key.into(), row, set: self.changes });
     }

@@ -79,7 +79,14 @@ mod tests {
 
     #[test]
     fn fields_are_read_without_decoding() {
-        let kv = KeyValue { key: "k".into(), create_revision: 2, mod_revision: 300, version: 9, value: vec![7; 300].into(), lease: -5 };
+        let kv = KeyValue {
+            key: "k".into(),
+            create_revision: 2,
+            mod_revision: 300,
+            version: 9,
+            value: vec![7; 300].into(),
+            lease: -5,
+        };
         let record = encode(&kv);
         let fields = Fields::parse(&record).unwrap();
         assert_eq!(fields.key, b"k");
@@ -90,7 +97,8 @@ mod tests {
     #[test]
     fn etcd_bytes_are_ours() {
         // From a real etcd 3.5: put a=1 as the first write.
-        let kv = KeyValue { key: "a".into(), create_revision: 2, mod_revision: 2, version: 1, value: "1".into(), lease: 0 };
+        let kv =
+            KeyValue { key: "a".into(), create_revision: 2, mod_revision: 2, version: 1, value: "1".into(), lease: 0 };
         assert_eq!(encode(&kv)[..], [0x0a, 1, b'a', 0x10, 2, 0x18, 2, 0x20, 1, 0x2a, 1, b'1']);
     }
 

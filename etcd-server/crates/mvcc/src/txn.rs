@@ -1,7 +1,8 @@
 //! Executing requests: single puts and deletes, and transactions of any depth.
 //!
-//! A transaction first decides, on the state before it, which branch every (nested) transaction on its path takes; then checks every
-//! operation on that path, still on the state before; only then executes. So it is refused as a whole or executed as a whole.
+//! A transaction first decides, on the state before it, which branch every (nested) transaction on
+//! its path takes; then checks every operation on that path, still on the state before; only then
+//! executes. So it is refused as a whole or executed as a whole.
 
 use crate::range::{RangeOptions, Source};
 use crate::record::{self, Fields};
@@ -10,8 +11,8 @@ use bytes::Bytes;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::response_op::Response;
 use proto::etcdserverpb::{
-    DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, RangeRequest, RangeResponse, RequestOp, ResponseHeader, ResponseOp,
-    TxnRequest, TxnResponse,
+    DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, RangeRequest, RangeResponse, RequestOp,
+    ResponseHeader, ResponseOp, TxnRequest, TxnResponse,
 };
 use proto::mvccpb::KeyValue;
 use schema::View;
@@ -37,7 +38,10 @@ pub fn execute_put<V: View>(write: &mut Write<'_, V>, request: &PutRequest) -> E
 }
 
 /// Executes a deletion; it cannot be refused. The answer's header holds the revision alone.
-pub fn execute_delete_range<V: View>(write: &mut Write<'_, V>, request: &DeleteRangeRequest) -> Result<DeleteRangeResponse, Fault> {
+pub fn execute_delete_range<V: View>(
+    write: &mut Write<'_, V>,
+    request: &DeleteRangeRequest,
+) -> Result<DeleteRangeResponse, Fault> {
     let range = KeyRange::from_wire(request.key.clone(), request.range_end.clone());
     let records = write.delete_range(&range)?;
     let deleted = i64::try_from(records.len()).expect("fewer than 2^63 keys live");
@@ -120,7 +124,8 @@ fn check_txn<V: View>(write: &mut Write<'_, V>, request: &TxnRequest, path: &Pat
     Ok(Ok(()))
 }
 
-/// Zero asks for the newest; any other revision must exist, negative ones too (etcd: txn.go, checkRange).
+/// Zero asks for the newest; any other revision must exist, negative ones too (etcd: txn.go,
+/// checkRange).
 fn check_range(request: &RangeRequest, current: MainRevision, compacted: MainRevision) -> Result<(), MvccError> {
     let requested = request.revision;
     if requested == 0 {
@@ -152,12 +157,15 @@ fn execute_path<V: View>(write: &mut Write<'_, V>, request: &TxnRequest, path: &
     for op in path.taken(request) {
         let response = match &op.request {
             Some(Request::RequestRange(range)) => {
-                // Checked before; only a compaction in between could refuse, and that is an entry of its own.
+                // Checked before; only a compaction in between could refuse, and that is an entry
+                // of its own.
                 let read = read(&write.source(), range)?;
                 Response::ResponseRange(read.map_err(|error| Fault::corrupt("transaction", error))?)
             }
             Some(Request::RequestPut(request)) => Response::ResponsePut(put(write, request)?),
-            Some(Request::RequestDeleteRange(request)) => Response::ResponseDeleteRange(execute_delete_range(write, request)?),
+            Some(Request::RequestDeleteRange(request)) => {
+                Response::ResponseDeleteRange(execute_delete_range(write, request)?)
+            }
             Some(Request::RequestTxn(inner)) => {
                 let path = nested.next().expect("a path was chosen for every nested transaction");
                 let mut response = execute_path(write, inner, path)?;

@@ -27,7 +27,12 @@ pub(crate) struct Versions<'a, V: View + 'a> {
 
 impl<'a, V: View> Versions<'a, V> {
     /// Returns the position of the first version in `range`.
-    pub(crate) fn new(view: &'a V, write_buffer: &'a WriteBuffer, range: &KeyRange, at: MainRevision) -> Result<Self, Fault> {
+    pub(crate) fn new(
+        view: &'a V,
+        write_buffer: &'a WriteBuffer,
+        range: &KeyRange,
+        at: MainRevision,
+    ) -> Result<Self, Fault> {
         let end = end_of(range);
         let stored = view.cursor(Table::History, end.as_deref())?;
         let mut first = Vec::with_capacity(range.start().len() + 16);
@@ -91,7 +96,8 @@ impl<'a, V: View> Versions<'a, V> {
         Ok(())
     }
 
-    /// Makes the key of the version that the cursor stands on the target; returns that version's revision.
+    /// Makes the key of the version that the cursor stands on the target; returns that version's
+    /// revision.
     fn take_target(&mut self) -> Result<Option<Revision>, Fault> {
         let mut target = std::mem::take(&mut self.target);
         let Some((stored, _)) = self.version() else { return Ok(None) };

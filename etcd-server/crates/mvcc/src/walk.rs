@@ -28,7 +28,8 @@ use std::cmp::Ordering;
 use std::ops::ControlFlow;
 use types::{Fault, KeyRange, MainRevision, Revision};
 
-/// Calls `found` with the record of every key of `range` that lives at main revision `at`, in key order, until it breaks.
+/// Calls `found` with the record of every key of `range` that lives at main revision `at`, in key
+/// order, until it breaks.
 pub(crate) fn live_records<V: View>(
     view: &V,
     write_buffer: &WriteBuffer,
@@ -70,7 +71,8 @@ pub(crate) fn newest_rows<V: View>(
     Ok(())
 }
 
-/// The newest version of `user_key` that is not newer than `at`; the record is empty for a tombstone, which may also be left out.
+/// The newest version of `user_key` that is not newer than `at`; the record is empty for a
+/// tombstone, which may also be left out.
 pub(crate) fn version_at<V: View>(
     view: &V,
     write_buffer: &WriteBuffer,
@@ -149,7 +151,8 @@ fn merged_records<V: View>(
         };
         let row = row.filter(|_| order.is_le()).map(|(_, stored)| current_record::split(stored)).transpose()?;
         let row = row.filter(|(revision, _)| revision.main <= at).map(|(_, record)| record);
-        let superseded = superseded.filter(|_| order.is_ge()).map(|(_, record)| record).filter(|record| !record.is_empty());
+        let superseded =
+            superseded.filter(|_| order.is_ge()).map(|(_, record)| record).filter(|record| !record.is_empty());
         if let Some(record) = row.or(superseded)
             && found(record)?.is_break()
         {

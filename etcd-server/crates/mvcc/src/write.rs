@@ -36,12 +36,18 @@ impl<V: View> std::fmt::Debug for Write<'_, V> {
 }
 
 impl<'a, V: View> Write<'a, V> {
-    pub(crate) fn new(space: &'a mut KeySpace, view: &'a V, batch: &'a mut dyn Batch, leases: &'a mut dyn Leases) -> Self {
+    pub(crate) fn new(
+        space: &'a mut KeySpace,
+        view: &'a V,
+        batch: &'a mut dyn Batch,
+        leases: &'a mut dyn Leases,
+    ) -> Self {
         let begin = space.current;
         Self { space, view, batch, leases, begin, events: Vec::new(), changed: Vec::new() }
     }
 
-    /// The revision an answer's header carries at this point of the request: the new one as soon as anything changed.
+    /// The revision an answer's header carries at this point of the request: the new one as soon as
+    /// anything changed.
     pub fn revision(&self) -> MainRevision {
         if self.events.is_empty() { self.begin } else { self.begin + 1 }
     }
@@ -101,7 +107,9 @@ impl<'a, V: View> Write<'a, V> {
         if let Some(key) = range.as_single() {
             rows.extend(self.space.newest(self.view, key)?);
         } else {
-            walk::newest_rows(self.view, &self.space.write_buffer, range, |row| rows.push(Bytes::copy_from_slice(row)))?;
+            walk::newest_rows(self.view, &self.space.write_buffer, range, |row| {
+                rows.push(Bytes::copy_from_slice(row))
+            })?;
         }
         rows.iter().map(|row| self.delete(row)).collect()
     }
@@ -113,8 +121,10 @@ impl<'a, V: View> Write<'a, V> {
         let mut write = self;
         let row = write.space.newest(write.view, key)?;
         let old = row.as_ref().map(Old::of).transpose()?;
-        let old_lease = old.as_ref().map_or(Ok(LeaseId::NONE), |old| Fields::parse(&old.record).map(|fields| fields.lease))?;
-        let lease = record.as_ref().map_or(Ok(LeaseId::NONE), |record| Fields::parse(record).map(|fields| fields.lease))?;
+        let old_lease =
+            old.as_ref().map_or(Ok(LeaseId::NONE), |old| Fields::parse(&old.record).map(|fields| fields.lease))?;
+        let lease =
+            record.as_ref().map_or(Ok(LeaseId::NONE), |record| Fields::parse(record).map(|fields| fields.lease))?;
         // A lease that was revoked meanwhile took its keys with it, further on in history.
         let lease = if write.leases.exists(lease) { lease } else { LeaseId::NONE };
         write.move_key(key, if write.leases.exists(old_lease) { old_lease } else { LeaseId::NONE }, lease);
@@ -134,7 +144,8 @@ impl<'a, V: View> Write<'a, V> {
         Ok(())
     }
 
-    /// Makes `revision` the newest one without changing a key, as a restore with `--bump-revision` does: see [`schema::bump_record`].
+    /// Makes `revision` the newest one without changing a key, as a restore with `--bump-revision`
+    /// does: see [`schema::bump_record`].
     pub fn bump(self, revision: MainRevision) -> Result<(), Fault> {
         self.restore(Revision::new(revision, 0), &Bytes::from_static(bump_record::KEY), Some(record::bump(revision)))
     }
@@ -188,7 +199,8 @@ impl<'a, V: View> Write<'a, V> {
             self.put_history(&key, revision, Bytes::new());
         }
         self.changed.clear();
-        let record_bytes = u32::try_from(record.len()).expect("a record is part of one request, which has less than 2^32 bytes");
+        let record_bytes =
+            u32::try_from(record.len()).expect("a record is part of one request, which has less than 2^32 bytes");
         RevisionRecord { record_bytes, user_key: &key }.encode_into(&mut self.changed);
         self.batch.put(Table::Revisions, &revision_record::encode_key(revision), &self.changed);
         self.space.recent.set(&key, row.clone());

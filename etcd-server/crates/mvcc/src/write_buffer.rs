@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, btree_map};
 use std::ops::Bound;
 use types::{MainRevision, Revision};
 
-/// A pending row of [`schema::Table::Current`]: its key and value; no value when the key was deleted.
+/// A pending row of [`schema::Table::Current`]: its key and value; no value when the key was
+/// deleted.
 pub(crate) type PendingRow<'a> = (&'a Bytes, &'a Option<Bytes>);
 
-/// Pending items of [`schema::Table::Current`] and [`schema::Table::History`], as these tables will hold them.
+/// Pending items of [`schema::Table::Current`] and [`schema::Table::History`], as these tables will
+/// hold them.
 #[derive(Debug, Default)]
 pub(crate) struct WriteBuffer {
     /// Main revision of the newest pending change; zero while there is none.
@@ -51,8 +53,8 @@ impl WriteBuffer {
         self.history.clear();
     }
 
-    /// Writes everything into the batch, in the order of the tables: the store takes neighbours for less than scattered keys, and of a key
-    /// that was put several times the last row alone.
+    /// Writes everything into the batch, in the order of the tables: the store takes neighbours for
+    /// less than scattered keys, and of a key that was put several times the last row alone.
     pub(crate) fn write(&self, batch: &mut dyn Batch) {
         for (user_key, stored) in &self.current {
             match stored {
@@ -72,7 +74,11 @@ impl WriteBuffer {
     }
 
     /// Pending rows from `start` on, up to `end` if there is one; `start` does not lie behind it.
-    pub(crate) fn current_between(&self, start: &[u8], end: Option<&[u8]>) -> btree_map::Range<'_, Bytes, Option<Bytes>> {
+    pub(crate) fn current_between(
+        &self,
+        start: &[u8],
+        end: Option<&[u8]>,
+    ) -> btree_map::Range<'_, Bytes, Option<Bytes>> {
         self.current.range::<[u8], _>((Bound::Included(start), end.map_or(Bound::Unbounded, Bound::Excluded)))
     }
 

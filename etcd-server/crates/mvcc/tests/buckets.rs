@@ -41,7 +41,8 @@ impl Counted {
     }
 
     fn counted(&self, from: &Bytes, to: &Bytes) -> u64 {
-        let request = RangeRequest { key: from.clone(), range_end: to.clone(), count_only: true, ..RangeRequest::default() };
+        let request =
+            RangeRequest { key: from.clone(), range_end: to.clone(), count_only: true, ..RangeRequest::default() };
         self.stage.point.range(&self.stage.store, &RangeOptions::new(&request)).unwrap().unwrap().count
     }
 
@@ -152,7 +153,8 @@ fn counts_at_past_revisions_are_those_of_then() {
     }
     for (revision, live) in remembered {
         for (from, to) in [(0, KEYS), (100, 900), (5000, 5100), (77, 78)] {
-            let request = RangeRequest { key: key(from), range_end: key(to), limit: 1, revision, ..RangeRequest::default() };
+            let request =
+                RangeRequest { key: key(from), range_end: key(to), limit: 1, revision, ..RangeRequest::default() };
             let found = counted.stage.point.range(&counted.stage.store, &RangeOptions::new(&request)).unwrap().unwrap();
             assert_eq!(found.count, live.range(key(from)..key(to)).count() as u64, "{from} to {to} at {revision}");
         }

@@ -149,7 +149,11 @@ impl Generator {
 
     fn nested_txn(&mut self, depth: u32) -> TxnRequest {
         let compares = self.random.usize(..3);
-        TxnRequest { compare: (0..compares).map(|_| self.compare()).collect(), success: self.ops(depth), failure: self.ops(depth) }
+        TxnRequest {
+            compare: (0..compares).map(|_| self.compare()).collect(),
+            success: self.ops(depth),
+            failure: self.ops(depth),
+        }
     }
 
     fn ops(&mut self, depth: u32) -> Vec<RequestOp> {

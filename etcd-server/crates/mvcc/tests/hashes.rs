@@ -54,7 +54,11 @@ fn second_writes(stage: &mut Stage) {
     run_put(stage, &put("k1", "v1", LEASE));
     run_put(stage, &put("k2", "v2", LEASE));
     let delete = DeleteRangeRequest { key: "a".into(), ..DeleteRangeRequest::default() };
-    let ops = [Request::RequestPut(put("d", "1", 0)), Request::RequestPut(put("e", "2", 0)), Request::RequestDeleteRange(delete)];
+    let ops = [
+        Request::RequestPut(put("d", "1", 0)),
+        Request::RequestPut(put("e", "2", 0)),
+        Request::RequestDeleteRange(delete),
+    ];
     let success = ops.into_iter().map(|request| RequestOp { request: Some(request) }).collect();
     stage.txn(&TxnRequest { success, ..TxnRequest::default() }).0.unwrap();
     stage.delete_key(&Bytes::from_static(b"c"));
@@ -67,7 +71,14 @@ fn second_writes(stage: &mut Stage) {
 #[test]
 fn hashes_without_compaction_are_those_of_etcd() {
     let stage = first_writes();
-    let etcd = [(1, 1_084_519_789), (2, 2_587_454_935), (3, 1_827_592_406), (4, 2_069_675_932), (5, 1_125_682_900), (6, 2_949_188_763)];
+    let etcd = [
+        (1, 1_084_519_789),
+        (2, 2_587_454_935),
+        (3, 1_827_592_406),
+        (4, 2_069_675_932),
+        (5, 1_125_682_900),
+        (6, 2_949_188_763),
+    ];
     for (revision, expected) in etcd {
         assert_eq!(hash(&stage, revision), (expected, -1), "revision {revision}");
     }
@@ -86,7 +97,8 @@ fn hashes_above_a_compaction_are_those_of_etcd_before_and_after_removal() {
     loop {
         // A fresh computation for the compacted revision itself.
         assert_eq!(hash(&stage, 9), (1_073_542_193, 9));
-        for (revision, expected) in [(10, 3_575_014_253), (11, 2_114_352_057), (12, 2_401_106_103), (13, 2_217_692_098)] {
+        for (revision, expected) in [(10, 3_575_014_253), (11, 2_114_352_057), (12, 2_401_106_103), (13, 2_217_692_098)]
+        {
             assert_eq!(hash(&stage, revision), (expected, 9), "revision {revision}");
         }
         if stage.remove_step(1) {
@@ -109,7 +121,10 @@ fn hashes_above_a_compaction_are_those_of_etcd_before_and_after_removal() {
 fn negative_revisions_hash_nothing_and_future_ones_are_refused() {
     let stage = first_writes();
     assert_eq!(hash(&stage, -5), (1_084_519_789, -1));
-    assert_eq!(hash_kv(&stage.point, &stage.store, 7).unwrap(), Err(MvccError::FutureRevision { requested: 7, current: 6 }));
+    assert_eq!(
+        hash_kv(&stage.point, &stage.store, 7).unwrap(),
+        Err(MvccError::FutureRevision { requested: 7, current: 6 })
+    );
 }
 
 #[test]
@@ -140,7 +155,8 @@ fn compact(stage: &mut Stage, revision: i64) -> (u32, i64) {
 #[test]
 fn hashes_of_compactions_are_those_of_etcd() {
     let mut stage = first_writes();
-    // Recorded from etcd 3.7.1: of a living key, at a deletion, after one, at the last deletion of all, and of a key after that.
+    // Recorded from etcd 3.7.1: of a living key, at a deletion, after one, at the last deletion of
+    // all, and of a key after that.
     assert_eq!(compact(&mut stage, 4), (2_069_675_932, -1));
     assert_eq!(compact(&mut stage, 5), (1_468_967_122, 4));
     assert_eq!(compact(&mut stage, 6), (103_875_579, 5));

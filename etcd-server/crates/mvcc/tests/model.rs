@@ -1,4 +1,5 @@
-//! Random requests, compactions, removals and restarts go to the key space and to its foolish twin, which are compared after each.
+//! Random requests, compactions, removals and restarts go to the key space and to its foolish twin,
+//! which are compared after each.
 
 use crate::generate::{Generator, Mood};
 use crate::moving::MovingView;
@@ -30,7 +31,10 @@ struct Both {
 fn assert_same_events(ours: &[Event], theirs: &[Change]) {
     assert_eq!(ours.len(), theirs.len());
     for (event, change) in ours.iter().zip(theirs) {
-        assert_eq!((event.revision.main, event.revision.sub, &event.key[..]), (change.main, change.sub, &change.key[..]));
+        assert_eq!(
+            (event.revision.main, event.revision.sub, &event.key[..]),
+            (change.main, change.sub, &change.key[..])
+        );
         assert_eq!(event.record[..], change.kv.as_ref().map(prost::Message::encode_to_vec).unwrap_or_default()[..]);
         assert_eq!(event.is_delete(), change.kv.is_none());
     }
@@ -94,7 +98,10 @@ impl Both {
             84..86 => self.reader = (self.stage.point.clone(), self.written.0.clone(), self.stage.store.clone()),
             _ => self.read(),
         }
-        assert_eq!((self.stage.space.current(), self.stage.space.compacted()), (self.twin.current, self.twin.compacted));
+        assert_eq!(
+            (self.stage.space.current(), self.stage.space.compacted()),
+            (self.twin.current, self.twin.compacted)
+        );
     }
 
     fn put(&mut self) {
@@ -152,7 +159,8 @@ impl Both {
         let accesses_before = Cell::new(self.generator.random.u32(0..6));
         let view = MovingView { before, after: &self.stage.store, accesses_before };
         let response = ranged(point, &view, &request);
-        // Compaction takes versions away under a reader that holds no snapshot; the reader finds out by looking afterwards.
+        // Compaction takes versions away under a reader that holds no snapshot; the reader finds
+        // out by looking afterwards.
         let read_at = if request.revision <= 0 { point.current } else { request.revision };
         if read_at >= self.stage.point.compacted {
             assert_eq!(response, then.range(&request), "{request:?} at an older point");
@@ -226,7 +234,8 @@ impl Both {
         let hashed = hashed.unwrap();
         let at = if requested == 0 { twin.current } else { requested };
         assert_eq!((hashed.hash_revision, hashed.compact_revision), (at, twin.compacted));
-        // A put behind a deletion of the same key in one request never gets here through admission; etcd's own generations break on it.
+        // A put behind a deletion of the same key in one request never gets here through admission;
+        // etcd's own generations break on it.
         if self.generator.mood == Mood::Admitted {
             assert_eq!(hashed.hash, twin_hash::hash_kv(twin, at), "hash of {at}, compacted {}", twin.compacted);
         }
@@ -237,7 +246,11 @@ impl Both {
         self.flush();
         let before = mvcc::hash_kv(&self.stage.point, &self.stage.store, 0).unwrap();
         self.stage.remove_all();
-        assert_eq!(mvcc::hash_kv(&self.stage.point, &self.stage.store, 0).unwrap(), before, "removal must not show in the hash");
+        assert_eq!(
+            mvcc::hash_kv(&self.stage.point, &self.stage.store, 0).unwrap(),
+            before,
+            "removal must not show in the hash"
+        );
         self.check_state();
         let stored = self
             .stage
@@ -246,7 +259,8 @@ impl Both {
             .filter(|(table, ..)| *table == Table::Revisions)
             .map(|(_, key, _)| revision_record::decode_key(key).unwrap());
         let stored: Vec<(i64, i64)> = stored.map(|revision| (revision.main, revision.sub)).collect();
-        let left: Vec<(i64, i64)> = twin_hash::surviving(&self.twin).iter().map(|change| (change.main, change.sub)).collect();
+        let left: Vec<(i64, i64)> =
+            twin_hash::surviving(&self.twin).iter().map(|change| (change.main, change.sub)).collect();
         assert_eq!(stored, left);
     }
 }

@@ -1,4 +1,5 @@
-//! A store that apply goes on writing while a reader reads: the first few accesses see it as it was, those behind as it is.
+//! A store that apply goes on writing while a reader reads: the first few accesses see it as it
+//! was, those behind as it is.
 
 use bytes::Bytes;
 use schema::{MemoryStore, Table, View};

@@ -59,7 +59,18 @@ fn delete(words: &[&str]) -> DeleteRangeRequest {
 }
 
 fn range(words: &[&str]) -> RangeRequest {
-    let names = ["rev", "limit", "order", "target", "keys_only", "count_only", "min_mod", "max_mod", "min_create", "max_create"];
+    let names = [
+        "rev",
+        "limit",
+        "order",
+        "target",
+        "keys_only",
+        "count_only",
+        "min_mod",
+        "max_mod",
+        "min_create",
+        "max_create",
+    ];
     let (keys, options) = arguments(words, &names);
     RangeRequest {
         key: bytes(keys[0]),
@@ -155,13 +166,15 @@ fn range_text(response: &RangeResponse) -> String {
 }
 
 fn put_text(response: &PutResponse) -> String {
-    let previous = response.prev_kv.iter().map(|kv| format!(", was {}", kvs(std::slice::from_ref(kv)))).collect::<String>();
+    let previous =
+        response.prev_kv.iter().map(|kv| format!(", was {}", kvs(std::slice::from_ref(kv)))).collect::<String>();
     format!("put at {}{previous}", response.header.as_ref().unwrap().revision)
 }
 
 fn delete_text(response: &DeleteRangeResponse) -> String {
     let revision = response.header.as_ref().unwrap().revision;
-    let previous = if response.prev_kvs.is_empty() { String::new() } else { format!(", were {}", kvs(&response.prev_kvs)) };
+    let previous =
+        if response.prev_kvs.is_empty() { String::new() } else { format!(", were {}", kvs(&response.prev_kvs)) };
     format!("deleted {} at {revision}{previous}", response.deleted)
 }
 
@@ -205,13 +218,18 @@ fn response(stage: &mut Stage, line: &str) -> String {
             let hashed = hash_kv(&stage.point, &stage.store, first_number()).unwrap();
             hashed.map_or_else(|refusal| refused(&refusal), |hashed| format!("{hashed:?}"))
         }
-        "compact" => stage.compact(first_number()).map_or_else(|refusal| refused(&refusal), |()| "compacted".to_owned()),
+        "compact" => {
+            stage.compact(first_number()).map_or_else(|refusal| refused(&refusal), |()| "compacted".to_owned())
+        }
         "remove" => {
             let idle = stage.remove_step(usize::try_from(first_number()).unwrap());
             let text = if idle { "nothing to remove" } else { "removed" };
             format!("{text}; stored: {}", stored(stage))
         }
-        "leases" => format!("{:?}", stage.leases.attached.iter().map(|(id, key)| (id, key.escape_ascii().to_string())).collect::<Vec<_>>()),
+        "leases" => format!(
+            "{:?}",
+            stage.leases.attached.iter().map(|(id, key)| (id, key.escape_ascii().to_string())).collect::<Vec<_>>()
+        ),
         "flush" => {
             stage.flush();
             format!("current {}, {} keys live", stage.point.current, stage.point.live_keys())

@@ -70,7 +70,11 @@ impl Stage {
     }
 
     pub(crate) fn put_value(&mut self, key: &Bytes, value: &str) {
-        let (done, _) = self.put(&PutRequest { key: key.clone(), value: Bytes::copy_from_slice(value.as_bytes()), ..Default::default() });
+        let (done, _) = self.put(&PutRequest {
+            key: key.clone(),
+            value: Bytes::copy_from_slice(value.as_bytes()),
+            ..Default::default()
+        });
         done.unwrap();
     }
 

@@ -52,7 +52,12 @@ fn header(revision: i64) -> Option<ResponseHeader> {
 
 impl Twin {
     pub(crate) fn new() -> Self {
-        Self { current: 1, compacted: -1, states: BTreeMap::from([(0, Keys::new()), (1, Keys::new())]), history: Vec::new() }
+        Self {
+            current: 1,
+            compacted: -1,
+            states: BTreeMap::from([(0, Keys::new()), (1, Keys::new())]),
+            history: Vec::new(),
+        }
     }
 
     pub(crate) fn keys(&self) -> &Keys {
@@ -82,7 +87,10 @@ impl Twin {
         (Ok(response), self.end(keys, changes))
     }
 
-    pub(crate) fn delete_range(&mut self, request: &DeleteRangeRequest) -> (Result<DeleteRangeResponse, MvccError>, Vec<Change>) {
+    pub(crate) fn delete_range(
+        &mut self,
+        request: &DeleteRangeRequest,
+    ) -> (Result<DeleteRangeResponse, MvccError>, Vec<Change>) {
         let mut run = self.request();
         let response = run.delete_range(request);
         let Run { keys, changes, .. } = run;
@@ -135,15 +143,24 @@ impl Run<'_> {
         if requested > 0 && requested < self.twin.compacted {
             return Err(MvccError::Compacted { requested, compacted: self.twin.compacted });
         }
-        let state = if requested <= 0 || requested > self.twin.current { &self.keys } else { &self.twin.states[&requested] };
-        let mut kvs: Vec<KeyValue> =
-            state.iter().filter(|(key, _)| contains(key, &request.key, &request.range_end)).map(|(_, kv)| kv.clone()).collect();
+        let state =
+            if requested <= 0 || requested > self.twin.current { &self.keys } else { &self.twin.states[&requested] };
+        let mut kvs: Vec<KeyValue> = state
+            .iter()
+            .filter(|(key, _)| contains(key, &request.key, &request.range_end))
+            .map(|(_, kv)| kv.clone())
+            .collect();
         let count = i64::try_from(kvs.len()).unwrap();
         let mut response = RangeResponse { header: header(self.revision()), count, ..Default::default() };
         if request.count_only {
             return Ok(response);
         }
-        let bounds = [request.min_mod_revision, request.max_mod_revision, request.min_create_revision, request.max_create_revision];
+        let bounds = [
+            request.min_mod_revision,
+            request.max_mod_revision,
+            request.min_create_revision,
+            request.max_create_revision,
+        ];
         let by_key = request.sort_target == range_request::SortTarget::Key as i32;
         let limit = usize::try_from(request.limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
         // A bare sort target sorts only the keys within the limit.
@@ -228,19 +245,25 @@ impl Run<'_> {
     }
 
     fn delete_range(&mut self, request: &DeleteRangeRequest) -> DeleteRangeResponse {
-        let gone: Vec<KeyValue> = self.keys.values().filter(|kv| contains(&kv.key, &request.key, &request.range_end)).cloned().collect();
+        let gone: Vec<KeyValue> =
+            self.keys.values().filter(|kv| contains(&kv.key, &request.key, &request.range_end)).cloned().collect();
         for kv in &gone {
             self.change(kv.key.to_vec(), None);
         }
         let deleted = i64::try_from(gone.len()).unwrap();
-        DeleteRangeResponse { header: header(self.revision()), deleted, prev_kvs: if request.prev_kv { gone } else { Vec::new() } }
+        DeleteRangeResponse {
+            header: header(self.revision()),
+            deleted,
+            prev_kvs: if request.prev_kv { gone } else { Vec::new() },
+        }
     }
 
     /// Comparisons look at the state before the request.
     fn taken<'r>(&self, request: &'r TxnRequest) -> (bool, &'r [RequestOp]) {
         let before = self.twin.keys();
         let succeeded = request.compare.iter().all(|compare| {
-            let kvs: Vec<&KeyValue> = before.values().filter(|kv| contains(&kv.key, &compare.key, &compare.range_end)).collect();
+            let kvs: Vec<&KeyValue> =
+                before.values().filter(|kv| contains(&kv.key, &compare.key, &compare.range_end)).collect();
             if kvs.is_empty() {
                 return compare.target != 3 && holds(compare, &KeyValue::default());
             }
@@ -273,7 +296,9 @@ impl Run<'_> {
             Request::RequestRange(range) => Response::ResponseRange(self.range(range).unwrap()),
             Request::RequestPut(put) => Response::ResponsePut(self.put(put)),
             Request::RequestDeleteRange(delete) => Response::ResponseDeleteRange(self.delete_range(delete)),
-            Request::RequestTxn(inner) => Response::ResponseTxn(TxnResponse { header: Some(ResponseHeader::default()), ..self.txn(inner) }),
+            Request::RequestTxn(inner) => {
+                Response::ResponseTxn(TxnResponse { header: Some(ResponseHeader::default()), ..self.txn(inner) })
+            }
         });
         let responses = responses.map(|response| ResponseOp { response: Some(response) }).collect();
         TxnResponse { header: None, succeeded, responses }

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 type Position = (i64, i64);
 
-/// The changes that are left in etcd's file: of each key the newest at or below the compacted revision, if it is not a tombstone older
-/// than that revision, and everything above.
+/// The changes that are left in etcd's file: of each key the newest at or below the compacted
+/// revision, if it is not a tombstone older than that revision, and everything above.
 pub(crate) fn surviving(twin: &Twin) -> Vec<&Change> {
     let mut newest: BTreeMap<&[u8], Position> = BTreeMap::new();
     for change in twin.history.iter().filter(|change| change.main <= twin.compacted) {
@@ -18,7 +18,8 @@ pub(crate) fn surviving(twin: &Twin) -> Vec<&Change> {
     }
     let stays = |change: &&Change| {
         change.main > twin.compacted
-            || (newest[&change.key[..]] == (change.main, change.sub) && (change.kv.is_some() || change.main == twin.compacted))
+            || (newest[&change.key[..]] == (change.main, change.sub)
+                && (change.kv.is_some() || change.main == twin.compacted))
     };
     twin.history.iter().filter(stays).collect()
 }

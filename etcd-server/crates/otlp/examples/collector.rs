@@ -15,7 +15,10 @@ struct Collector {
 
 #[tonic::async_trait]
 impl TraceService for Collector {
-    async fn export(&self, request: Request<ExportTraceServiceRequest>) -> Result<Response<ExportTraceServiceResponse>, Status> {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         match &*self.mood {
             "slow" => tokio::time::sleep(Duration::from_secs(3)).await,
             "hangs" => std::future::pending().await,

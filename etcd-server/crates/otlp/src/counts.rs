@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counters of spans. `made` is `sent` and `dropped` together, and the spans that still wait for their batch.
+/// Counters of spans. `made` is `sent` and `dropped` together, and the spans that still wait for
+/// their batch.
 #[derive(Debug, Default)]
 pub struct Counts {
     made: AtomicU64,

@@ -23,10 +23,13 @@ pub fn current() -> Option<CallSpan> {
 
 /// Adds an event to the innermost open span of the current call, if it is traced.
 pub fn event(name: &'static str) {
-    CURRENT.try_with(|span| span.event(Event { time_unix_nano: now(), name: name.to_owned(), ..Event::default() })).ok();
+    CURRENT
+        .try_with(|span| span.event(Event { time_unix_nano: now(), name: name.to_owned(), ..Event::default() }))
+        .ok();
 }
 
-/// Adds an error to the innermost open span of the current call, if it is traced. `describe` is called then only.
+/// Adds an error to the innermost open span of the current call, if it is traced. `describe` is
+/// called then only.
 pub fn error(describe: impl FnOnce() -> String) {
     let added = CURRENT.try_with(|span| {
         let attributes = vec![key_value("exception.type", "error"), key_value("exception.message", &*describe())];

@@ -17,7 +17,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-/// A batch leaves when it holds so many spans, or when the interval has passed (the figures of the OpenTelemetry SDKs).
+/// A batch leaves when it holds so many spans, or when the interval has passed (the figures of the
+/// OpenTelemetry SDKs).
 const BATCH_SPANS_MAX: usize = 512;
 const BATCH_INTERVAL: Duration = Duration::from_secs(5);
 /// For one attempt to send a batch.
@@ -52,7 +53,14 @@ impl Exporter {
         let thread = std::thread::Builder::new().name("traces".to_owned()).spawn(move || {
             runtime.block_on(async {
                 let client = TraceServiceClient::new(endpoint.connect_lazy());
-                let task = Task { client, resource, spans, batch: Vec::with_capacity(BATCH_SPANS_MAX), counts, is_failing: false };
+                let task = Task {
+                    client,
+                    resource,
+                    spans,
+                    batch: Vec::with_capacity(BATCH_SPANS_MAX),
+                    counts,
+                    is_failing: false,
+                };
                 task.run(stopped).await;
             });
         })?;
@@ -188,11 +196,16 @@ fn request(resource: &Resource, batch: Vec<Ended>) -> (ExportTraceServiceRequest
         }
     }
     let scoped = |name: &str, version: &str, spans| {
-        let scope = InstrumentationScope { name: name.to_owned(), version: version.to_owned(), ..InstrumentationScope::default() };
+        let scope = InstrumentationScope {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            ..InstrumentationScope::default()
+        };
         ScopeSpans { scope: Some(scope), spans, ..ScopeSpans::default() }
     };
     let scopes = [scoped(RPC_SCOPE, RPC_SCOPE_VERSION, of_rpc), scoped(SERVER_SCOPE, "", of_server)];
     let scope_spans = scopes.into_iter().filter(|scope| !scope.spans.is_empty()).collect();
-    let resource_spans = vec![ResourceSpans { resource: Some(resource.clone()), scope_spans, ..ResourceSpans::default() }];
+    let resource_spans =
+        vec![ResourceSpans { resource: Some(resource.clone()), scope_spans, ..ResourceSpans::default() }];
     (ExportTraceServiceRequest { resource_spans }, spans)
 }

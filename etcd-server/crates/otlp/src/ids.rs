@@ -1,7 +1,7 @@
 //! Random ids of traces and spans.
 //!
-//! They need not be unpredictable, only spread well, and one is drawn for every call: a generator of its own for each thread, seeded by
-//! the system.
+//! They need not be unpredictable, only spread well, and one is drawn for every call: a generator
+//! of its own for each thread, seeded by the system.
 
 use std::cell::Cell;
 

@@ -30,7 +30,8 @@ impl Parent {
         if trace_id == [0; 16] || span_id == [0; 8] {
             return None;
         }
-        let state = headers.get_all("tracestate").iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
+        let state =
+            headers.get_all("tracestate").iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
         Some(Self { trace_id, span_id, flags: flags & SAMPLED, state })
     }
 

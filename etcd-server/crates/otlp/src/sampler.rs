@@ -1,4 +1,5 @@
-//! The choice of calls that are traced: those of a sampled caller, and a share of those without a caller's trace.
+//! The choice of calls that are traced: those of a sampled caller, and a share of those without a
+//! caller's trace.
 
 use crate::ids;
 use parking_lot::Mutex;
@@ -6,7 +7,8 @@ use std::time::Instant;
 
 const PER_MILLION: u64 = 1_000_000;
 
-/// Decides by the trace id, as the samplers of OpenTelemetry do, so that all members of a cluster decide alike for one id.
+/// Decides by the trace id, as the samplers of OpenTelemetry do, so that all members of a cluster
+/// decide alike for one id.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sampler {
     /// Ids below it are sampled, of 63 bits.

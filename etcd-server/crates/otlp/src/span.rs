@@ -78,9 +78,9 @@ impl From<bool> for Attribute {
 pub(crate) fn key_value(key: &'static str, value: impl Into<Attribute>) -> KeyValue {
     let value = match value.into() {
         // The wire wants UTF-8.
-        Attribute::Bytes(bytes) => {
-            Value::StringValue(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
-        }
+        Attribute::Bytes(bytes) => Value::StringValue(
+            String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        ),
         Attribute::Text(text) => Value::StringValue(text),
         Attribute::Number(number) => Value::IntValue(number),
         Attribute::Bool(value) => Value::BoolValue(value),
@@ -93,7 +93,8 @@ pub(crate) fn now() -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The open span of a call, and the place where its children find it. Cloning it gives another handle on the same span.
+/// The open span of a call, and the place where its children find it. Cloning it gives another
+/// handle on the same span.
 #[derive(Clone, Debug)]
 pub struct CallSpan(Arc<Call>);
 
@@ -115,7 +116,13 @@ struct Open {
 }
 
 impl CallSpan {
-    pub(crate) fn begin(tracer: Tracer, trace_id: [u8; 16], parent: Option<[u8; 8]>, state: String, method: &str) -> Self {
+    pub(crate) fn begin(
+        tracer: Tracer,
+        trace_id: [u8; 16],
+        parent: Option<[u8; 8]>,
+        state: String,
+        method: &str,
+    ) -> Self {
         let span_id = ids::span_id();
         let span = Span {
             trace_id: trace_id.to_vec(),
@@ -129,7 +136,13 @@ impl CallSpan {
             attributes: vec![key_value("rpc.method", method), key_value("rpc.system.name", "grpc")],
             ..Span::default()
         };
-        Self(Arc::new(Call { tracer, trace_id, span_id, state, open: Mutex::new(Open { span: Some(span), events: Vec::new() }) }))
+        Self(Arc::new(Call {
+            tracer,
+            trace_id,
+            span_id,
+            state,
+            open: Mutex::new(Open { span: Some(span), events: Vec::new() }),
+        }))
     }
 
     /// Adds an attribute.
@@ -172,7 +185,8 @@ impl CallSpan {
         self.0.open.lock().events.push(event);
     }
 
-    /// Ends the span with the code of the call and the message of its status. Only the first end counts.
+    /// Ends the span with the code of the call and the message of its status. Only the first end
+    /// counts.
     pub fn end(&self, code: Code, message: &str) {
         self.0.flush_events();
         let Some(mut span) = self.0.open.lock().span.take() else { return };
@@ -217,7 +231,15 @@ impl Drop for ChildSpan {
 
 /// The codes that make a server's span an error.
 fn is_error(code: Code) -> bool {
-    matches!(code, Code::Unknown | Code::DeadlineExceeded | Code::Unimplemented | Code::Internal | Code::Unavailable | Code::DataLoss)
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
 }
 
 fn code_name(code: Code) -> &'static str {

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc;
 
-/// Spans that wait for their batch; further ones are dropped (the figure of the OpenTelemetry SDKs).
+/// Spans that wait for their batch; further ones are dropped (the figure of the OpenTelemetry
+/// SDKs).
 const QUEUE_SPANS_MAX: usize = 2048;
 
 /// The traced share of calls, and the collector.
@@ -59,7 +60,8 @@ impl Tracer {
         &self.0.counts
     }
 
-    /// Begins the span of a call of `method` (`package.Service/Method`) with these headers; `None` if it is not traced.
+    /// Begins the span of a call of `method` (`package.Service/Method`) with these headers; `None`
+    /// if it is not traced.
     pub fn call(&self, method: &str, headers: &HeaderMap) -> Option<CallSpan> {
         let (trace_id, parent, state) = match Parent::of(headers) {
             Some(parent) if parent.is_sampled() => (parent.trace_id, Some(parent.span_id), parent.state),

@@ -1,9 +1,11 @@
 //! Requests to other members outside of raft's traffic.
 //!
-//! A response is believed only if it comes from the member that the request was for: an address may be reused, or a host may run a member
-//! of another cluster from an old data directory. Every request names the cluster and the member that it is for, and a member of our kind
-//! names itself in every response. A real etcd names at most its cluster; its responses are believed while it serves a raft stream at the
-//! same address, because it has checked then that the stream was meant for it. See [`Target`].
+//! A response is believed only if it comes from the member that the request was for: an address may
+//! be reused, or a host may run a member of another cluster from an old data directory. Every
+//! request names the cluster and the member that it is for, and a member of our kind names itself
+//! in every response. A real etcd names at most its cluster; its responses are believed while it
+//! serves a raft stream at the same address, because it has checked then that the stream was meant
+//! for it. See [`Target`].
 
 use crate::connect::{Connect, HttpResponse, RequestError, ask, request};
 use crate::handshake::{self, Mismatch};
@@ -15,7 +17,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::Full;
 use membership::{Member, Version};
 use prost::Message as _;
-use proto::etcdserverpb::{LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
+use proto::etcdserverpb::{
+    LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
+};
 use proto::leasepb::{LeaseInternalRequest, LeaseInternalResponse};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -93,7 +97,10 @@ pub struct Target {
 
 impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Target").field("url", &self.url).field("member", &MemberId(self.peer.id)).finish_non_exhaustive()
+        f.debug_struct("Target")
+            .field("url", &self.url)
+            .field("member", &MemberId(self.peer.id))
+            .finish_non_exhaustive()
     }
 }
 
@@ -124,7 +131,12 @@ impl Target {
     }
 
     /// Posts a protobuf message.
-    pub(crate) async fn post(&self, path: &str, body: Vec<u8>, timeout: Duration) -> Result<HttpResponse, PeerCallError> {
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        body: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<HttpResponse, PeerCallError> {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/protobuf"))]);
         self.send(Method::POST, path, headers, body, Kinds::Any, timeout).await
     }
@@ -147,15 +159,19 @@ impl Target {
         };
         let answered = ask(&*self.shared.connect, &self.url, build, RESPONSE_BYTES_MAX, timeout).await;
         let answered = answered.map_err(|error| PeerCallError::Request { url: self.url.clone(), error })?;
-        self.check_identity(&answered, kinds).map_err(|mismatch| PeerCallError::Identity { url: self.url.clone(), mismatch })?;
+        self.check_identity(&answered, kinds)
+            .map_err(|mismatch| PeerCallError::Identity { url: self.url.clone(), mismatch })?;
         accepted(&self.url, answered)
     }
 
     /// Checks that the response comes from the member that the request was for.
     fn check_identity(&self, answered: &HttpResponse, kinds: Kinds) -> Result<(), IdentityMismatch> {
-        let id = |name: &http::HeaderName| answered.head.headers.get(name).and_then(|value| handshake::id_of(value.to_str().ok()?));
+        let id = |name: &http::HeaderName| {
+            answered.head.headers.get(name).and_then(|value| handshake::id_of(value.to_str().ok()?))
+        };
         let cluster = id(&handshake::CLUSTER);
-        let refused = answered.head.status == Mismatch::STATUS && Mismatch::from_body(&answered.body) == Some(Mismatch::Cluster);
+        let refused =
+            answered.head.status == Mismatch::STATUS && Mismatch::from_body(&answered.body) == Some(Mismatch::Cluster);
         if refused || cluster.is_some_and(|cluster| cluster != self.shared.own.cluster.0) {
             return Err(IdentityMismatch::Cluster(cluster.map(ClusterId)));
         }
@@ -227,8 +243,14 @@ fn malformed(url: &Uri, why: &dyn std::fmt::Display) -> PeerCallError {
     PeerCallError::Malformed { url: url.clone(), why: why.to_string() }
 }
 
-/// Sends a request to an address whose member is not known yet: this server joins, and has no identity itself.
-async fn get_unidentified(connect: &dyn Connect, url: &Uri, path: &str, timeout: Duration) -> Result<HttpResponse, PeerCallError> {
+/// Sends a request to an address whose member is not known yet: this server joins, and has no
+/// identity itself.
+async fn get_unidentified(
+    connect: &dyn Connect,
+    url: &Uri,
+    path: &str,
+    timeout: Duration,
+) -> Result<HttpResponse, PeerCallError> {
     let build = || request(Method::GET, url, path).body(Full::default());
     let answered = ask(connect, url, build, RESPONSE_BYTES_MAX, timeout).await;
     accepted(url, answered.map_err(|error| PeerCallError::Request { url: url.clone(), error })?)
@@ -237,7 +259,8 @@ async fn get_unidentified(connect: &dyn Connect, url: &Uri, path: &str, timeout:
 /// Returns the members of the cluster of the member at `url`.
 pub async fn members(connect: &dyn Connect, url: &Uri, timeout: Duration) -> Result<Known, PeerCallError> {
     let answered = get_unidentified(connect, url, "/members", timeout).await?;
-    let cluster = answered.head.headers.get(handshake::CLUSTER).and_then(|value| handshake::id_of(value.to_str().ok()?));
+    let cluster =
+        answered.head.headers.get(handshake::CLUSTER).and_then(|value| handshake::id_of(value.to_str().ok()?));
     let cluster = cluster.ok_or_else(|| malformed(url, &"the response names no cluster"))?;
     let mut members = members_from_json(url, &answered.body)?;
     members.sort_by_key(|member| member.id);
@@ -249,12 +272,17 @@ pub async fn members(connect: &dyn Connect, url: &Uri, timeout: Duration) -> Res
 
 fn members_from_json(url: &Uri, body: &[u8]) -> Result<Vec<Member>, PeerCallError> {
     let values: Vec<serde_json::Value> = serde_json::from_slice(body).map_err(|error| malformed(url, &error))?;
-    let members: Result<Vec<Member>, _> = values.iter().map(|value| Member::from_json(value.to_string().as_bytes())).collect();
+    let members: Result<Vec<Member>, _> =
+        values.iter().map(|value| Member::from_json(value.to_string().as_bytes())).collect();
     members.map_err(|error| malformed(url, &error))
 }
 
 /// Returns the version of the cluster of the member at `url`; `None` before it is decided.
-pub async fn cluster_version(connect: &dyn Connect, url: &Uri, timeout: Duration) -> Result<Option<Version>, PeerCallError> {
+pub async fn cluster_version(
+    connect: &dyn Connect,
+    url: &Uri,
+    timeout: Duration,
+) -> Result<Option<Version>, PeerCallError> {
     Ok(versions(url, &get_unidentified(connect, url, "/version", timeout).await?)?.1)
 }
 
@@ -273,7 +301,8 @@ pub async fn version(target: &Target, timeout: Duration) -> Result<Version, Peer
     Ok(versions(&target.url, &target.get("/version", Kinds::Any, timeout).await?)?.0)
 }
 
-/// Returns the members that the leader has heard of within an election timeout. A real etcd does not have this request.
+/// Returns the members that the leader has heard of within an election timeout. A real etcd does
+/// not have this request.
 pub async fn recently_active(target: &Target, timeout: Duration) -> Result<Vec<u64>, PeerCallError> {
     let answered = target.get("/raft/progress", Kinds::Ours, timeout).await?;
     serde_json::from_slice(&answered.body).map_err(|error| malformed(&target.url, &error))
@@ -282,20 +311,30 @@ pub async fn recently_active(target: &Target, timeout: Duration) -> Result<Vec<u
 /// Returns the hash of a member's live records by index. A real etcd does not have this request.
 pub async fn live_hashes(target: &Target, timeout: Duration) -> Result<BTreeMap<u64, u128>, PeerCallError> {
     let answered = target.get("/members/livehash", Kinds::Ours, timeout).await?;
-    let marks: BTreeMap<u64, String> = serde_json::from_slice(&answered.body).map_err(|error| malformed(&target.url, &error))?;
+    let marks: BTreeMap<u64, String> =
+        serde_json::from_slice(&answered.body).map_err(|error| malformed(&target.url, &error))?;
     let read = |(index, hash): (u64, String)| u128::from_str_radix(&hash, 16).map(|hash| (index, hash));
     marks.into_iter().map(read).collect::<Result<_, _>>().map_err(|error| malformed(&target.url, &error))
 }
 
 /// Renews a lease at the leader.
-pub async fn keep_alive(target: &Target, lease: i64, timeout: Duration) -> Result<LeaseKeepAliveResponse, PeerCallError> {
+pub async fn keep_alive(
+    target: &Target,
+    lease: i64,
+    timeout: Duration,
+) -> Result<LeaseKeepAliveResponse, PeerCallError> {
     let body = LeaseKeepAliveRequest { id: lease }.encode_to_vec();
     let answered = target.post("/leases", body, timeout).await?;
     LeaseKeepAliveResponse::decode(answered.body).map_err(|error| malformed(&target.url, &error))
 }
 
 /// Returns the remaining time of a lease, as the leader knows it.
-pub async fn time_to_live(target: &Target, lease: i64, keys: bool, timeout: Duration) -> Result<LeaseTimeToLiveResponse, PeerCallError> {
+pub async fn time_to_live(
+    target: &Target,
+    lease: i64,
+    keys: bool,
+    timeout: Duration,
+) -> Result<LeaseTimeToLiveResponse, PeerCallError> {
     let wrapped = LeaseInternalRequest { lease_time_to_live_request: Some(LeaseTimeToLiveRequest { id: lease, keys }) };
     let answered = target.post("/leases/internal", wrapped.encode_to_vec(), timeout).await?;
     let response = LeaseInternalResponse::decode(answered.body).map_err(|error| malformed(&target.url, &error))?;
@@ -303,7 +342,12 @@ pub async fn time_to_live(target: &Target, lease: i64, keys: bool, timeout: Dura
 }
 
 /// Has the leader promote a learner; returns the members after that.
-pub async fn promote(target: &Target, id: u64, token: Option<&str>, timeout: Duration) -> Result<Vec<Member>, PeerCallError> {
+pub async fn promote(
+    target: &Target,
+    id: u64,
+    token: Option<&str>,
+    timeout: Duration,
+) -> Result<Vec<Member>, PeerCallError> {
     let mut headers = HeaderMap::new();
     if let Some(token) = token {
         headers.insert(AUTHORIZATION, HeaderValue::try_from(token).map_err(|error| malformed(&target.url, &error))?);

@@ -31,7 +31,8 @@ pub trait Connect: Send + Sync {
     /// Connects to the host and port of `url`, encrypted if its scheme says so.
     fn connect<'a>(&'a self, url: &'a Uri) -> Connecting<'a>;
 
-    /// Returns the class of an error that encryption has caused, anywhere in its chain; `None` for other errors.
+    /// Returns the class of an error that encryption has caused, anywhere in its chain; `None` for
+    /// other errors.
     fn classify(&self, error: &(dyn std::error::Error + 'static)) -> Option<Cause> {
         let _ = error;
         None
@@ -54,8 +55,8 @@ impl Connect for Plain {
     }
 }
 
-/// The peer URL as a [`Uri`]; `None` if it is none. One of a unix socket keeps its path as hexadecimal digits in place of the host, because
-/// a `Uri` has no form for it.
+/// The peer URL as a [`Uri`]; `None` if it is none. One of a unix socket keeps its path as
+/// hexadecimal digits in place of the host, because a `Uri` has no form for it.
 #[must_use]
 pub fn uri(text: &str) -> Option<Uri> {
     let (scheme, rest) = text.split_once(':')?;
@@ -81,7 +82,8 @@ pub fn socket_path(url: &Uri) -> Option<PathBuf> {
     if !matches!(url.scheme_str(), Some("unix" | "unixs")) {
         return None;
     }
-    let digits = url.host()?.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    let digits =
+        url.host()?.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
     Some(PathBuf::from(std::ffi::OsString::from_vec(digits.collect::<Option<Vec<u8>>>()?)))
 }
 
@@ -190,7 +192,10 @@ where
 
 /// Returns a request builder with the headers that HTTP/1.1 requires.
 pub(crate) fn request(method: http::Method, url: &Uri, path: &str) -> http::request::Builder {
-    Request::builder().method(method).uri(path).header(http::header::HOST, url.authority().map_or("", |authority| authority.as_str()))
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header(http::header::HOST, url.authority().map_or("", |authority| authority.as_str()))
 }
 
 /// Reads an answer of at most `bytes_max`.

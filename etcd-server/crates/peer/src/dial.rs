@@ -85,7 +85,11 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<PeerSender>, kind: Stream
         match &end {
             StreamEnd::Removed => shared.told_removed(),
             StreamEnd::Mismatch(mismatch) => peer.report_mismatch(shared.own.cluster, mismatch),
-            StreamEnd::Request(_) | StreamEnd::Frame(_) | StreamEnd::Silent | StreamEnd::Closed | StreamEnd::Status(_) => {
+            StreamEnd::Request(_)
+            | StreamEnd::Frame(_)
+            | StreamEnd::Silent
+            | StreamEnd::Closed
+            | StreamEnd::Status(_) => {
                 tracing::debug!(remote_peer_id = %types::MemberId(peer.id), stream = kind.path(), %end, "stream to peer ended")
             }
         }

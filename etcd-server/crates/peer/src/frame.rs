@@ -236,9 +236,12 @@ impl Decoder {
         })))
     }
 
-    /// A length and that many bytes, after `before` bytes to be dropped; nothing is taken before all of it is there.
+    /// A length and that many bytes, after `before` bytes to be dropped; nothing is taken before
+    /// all of it is there.
     fn sized(&mut self, before: usize) -> Result<Option<Bytes>, FrameError> {
-        let Some(head) = self.read.get(before..before + 8).and_then(|head| <[u8; 8]>::try_from(head).ok()) else { return Ok(None) };
+        let Some(head) = self.read.get(before..before + 8).and_then(|head| <[u8; 8]>::try_from(head).ok()) else {
+            return Ok(None);
+        };
         let length = u64::from_be_bytes(head);
         if length > FRAME_BYTES_MAX {
             return Err(FrameError::TooLarge(length));
@@ -263,10 +266,24 @@ mod tests {
     use super::*;
 
     fn append(term: u64, log_term: u64, index: u64, entries: u64) -> Message {
-        let entry =
-            |i| Entry { term, index: index + 1 + i, data: vec![b'x'; usize::try_from(i).unwrap() * 100].into(), ..Entry::default() };
+        let entry = |i| Entry {
+            term,
+            index: index + 1 + i,
+            data: vec![b'x'; usize::try_from(i).unwrap() * 100].into(),
+            ..Entry::default()
+        };
         let entries = (0..entries).map(entry).collect();
-        Message { r#type: kind::APPEND, to: 2, from: 1, term, log_term, index, entries, commit: index, ..Message::default() }
+        Message {
+            r#type: kind::APPEND,
+            to: 2,
+            from: 1,
+            term,
+            log_term,
+            index,
+            entries,
+            commit: index,
+            ..Message::default()
+        }
     }
 
     fn heartbeat() -> Message {
@@ -293,11 +310,20 @@ mod tests {
 
     #[test]
     fn every_message_comes_through_however_the_stream_is_cut() {
-        let appends =
-            [append(3, 2, 5, 2), append(3, 3, 7, 1), append(3, 3, 8, 0), append(3, 3, 8, 9), append(4, 3, 17, 1), append(4, 4, 1, 1)];
+        let appends = [
+            append(3, 2, 5, 2),
+            append(3, 3, 7, 1),
+            append(3, 3, 8, 0),
+            append(3, 3, 8, 9),
+            append(4, 3, 17, 1),
+            append(4, 4, 1, 1),
+        ];
         for piece in [1, 2, 7, 64, 1 << 20] {
             assert_eq!(through(StreamKind::Append, &appends, piece), appends, "{piece}");
-            assert_eq!(through(StreamKind::Message, &[heartbeat(), append(1, 1, 1, 3)], piece), [heartbeat(), append(1, 1, 1, 3)]);
+            assert_eq!(
+                through(StreamKind::Message, &[heartbeat(), append(1, 1, 1, 3)], piece),
+                [heartbeat(), append(1, 1, 1, 3)]
+            );
         }
     }
 
@@ -321,7 +347,8 @@ mod tests {
     #[test]
     fn etcds_keep_alives_are_passed_over() {
         // 3.5 writes every zero and an empty snapshot; 3.7 writes the type alone.
-        let long = b"\x08\x08\x10\0\x18\0\x20\0\x28\0\x30\0\x40\0\x4a\x0a\x12\x08\x0a\x02\x28\0\x10\0\x18\0\x50\0\x58\0";
+        let long =
+            b"\x08\x08\x10\0\x18\0\x20\0\x28\0\x30\0\x40\0\x4a\x0a\x12\x08\x0a\x02\x28\0\x10\0\x18\0\x50\0\x58\0";
         for keep_alive in [&long[..], b"\x08\x08"] {
             let mut decoder = Decoder::new(StreamKind::Message, 1, 2);
             decoder.extend(&(keep_alive.len() as u64).to_be_bytes());
@@ -351,8 +378,9 @@ mod tests {
         for _ in 0..20_000 {
             for kind in StreamKind::ALL {
                 let mut decoder = Decoder::new(kind, 1, 2);
-                let bytes: Vec<u8> =
-                    (0..random.usize(0..60)).map(|_| if random.bool() { random.u8(0..4) } else { random.u8(..) }).collect();
+                let bytes: Vec<u8> = (0..random.usize(0..60))
+                    .map(|_| if random.bool() { random.u8(0..4) } else { random.u8(..) })
+                    .collect();
                 decoder.extend(&bytes);
                 while let Ok(Some(_)) = decoder.message() {}
             }

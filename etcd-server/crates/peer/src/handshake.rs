@@ -84,7 +84,9 @@ impl Mismatch {
 
     /// Returns the meaning of a refusal by another member.
     pub(crate) fn from_body(body: &[u8]) -> Option<Self> {
-        [Self::Version, Self::Cluster, Self::Member].into_iter().find(|mismatch| body.trim_ascii() == mismatch.to_string().as_bytes())
+        [Self::Version, Self::Cluster, Self::Member]
+            .into_iter()
+            .find(|mismatch| body.trim_ascii() == mismatch.to_string().as_bytes())
     }
 }
 
@@ -95,7 +97,8 @@ pub(crate) fn check(headers: &HeaderMap, own: &PeerIdentity) -> Result<(), Misma
         None => Some(Version::new(2, 0, 0)),
         Some(value) => value.to_str().ok()?.parse::<Version>().ok(),
     };
-    let (theirs, minimum) = (version(&VERSION).ok_or(Mismatch::Version)?, version(&MINIMUM_VERSION).ok_or(Mismatch::Version)?);
+    let (theirs, minimum) =
+        (version(&VERSION).ok_or(Mismatch::Version)?, version(&MINIMUM_VERSION).ok_or(Mismatch::Version)?);
     if theirs.cluster() < OLDEST || minimum.cluster() > own.version.cluster() {
         return Err(Mismatch::Version);
     }
@@ -122,7 +125,9 @@ mod tests {
         let headers = own().headers(Some(0x1f));
         assert_eq!(check(&headers, &own()), Ok(()));
         let text: Vec<_> = headers.iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
-        for expected in ["x-server-from=ab", "x-server-version=3.7.1", "x-peerurls=http://a:1,http://b:1", "x-raft-to=1f"] {
+        for expected in
+            ["x-server-from=ab", "x-server-version=3.7.1", "x-peerurls=http://a:1,http://b:1", "x-raft-to=1f"]
+        {
             assert!(text.iter().any(|line| line == expected), "{expected}: {text:?}");
         }
     }

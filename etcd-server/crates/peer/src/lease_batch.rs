@@ -1,8 +1,9 @@
 //! Renewals of many leases in one request between members of our kind.
 //!
-//! etcd's own endpoint takes one lease per request, over a connection of its own here, which is too slow for a client with thousands of
-//! leases at a follower. The body is the ids, the response the times to live in the same order, eight bytes each, big-endian. An etcd
-//! member answers 404 and is sent one request per lease.
+//! etcd's own endpoint takes one lease per request, over a connection of its own here, which is too
+//! slow for a client with thousands of leases at a follower. The body is the ids, the response the
+//! times to live in the same order, eight bytes each, big-endian. An etcd member answers 404 and is
+//! sent one request per lease.
 
 use crate::ask::{PeerCallError, Target};
 use crate::body::whole;
@@ -22,8 +23,8 @@ const ENTRY_BYTES: usize = size_of::<i64>();
 /// Stands for a lease that has to be renewed again: its revoke is under way, or leadership moves.
 const AGAIN: i64 = i64::MIN;
 
-/// Renews at most [`LEASES_MAX`] leases at the leader. The times to live are in the order of `leases`; zero for a lease that does not exist,
-/// `None` for one that has to be renewed again.
+/// Renews at most [`LEASES_MAX`] leases at the leader. The times to live are in the order of
+/// `leases`; zero for a lease that does not exist, `None` for one that has to be renewed again.
 ///
 /// # Errors
 /// 404 if the member does not know the endpoint.
@@ -31,8 +32,10 @@ pub async fn keep_alive(target: &Target, leases: &[i64], timeout: Duration) -> R
     let answered = target.post(PATH, encode(leases.iter().copied()).to_vec(), timeout).await?;
     let ttls = decode(&answered.body).filter(|ttls| ttls.len() == leases.len());
     let found = answered.body.len();
-    let malformed =
-        || PeerCallError::Malformed { url: target.url().clone(), why: format!("found {found} bytes for {} leases", leases.len()) };
+    let malformed = || PeerCallError::Malformed {
+        url: target.url().clone(),
+        why: format!("found {found} bytes for {} leases", leases.len()),
+    };
     Ok(ttls.ok_or_else(malformed)?.into_iter().map(|ttl| (ttl != AGAIN).then_some(ttl)).collect())
 }
 

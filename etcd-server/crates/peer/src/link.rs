@@ -1,4 +1,5 @@
-//! The connections to one member as an operator sees them: the open streams, and the reason when one is missing.
+//! The connections to one member as an operator sees them: the open streams, and the reason when
+//! one is missing.
 
 use http::StatusCode;
 use std::error::Error;
@@ -52,12 +53,16 @@ impl Cause {
     #[must_use]
     pub fn remedy(self) -> &'static str {
         match self {
-            Self::Address => "start the member, or correct its peer URL (etcd-admin member update); open the peer port in the firewall",
+            Self::Address => {
+                "start the member, or correct its peer URL (etcd-admin member update); open the peer port in the firewall"
+            }
             Self::Certificate => {
                 "compare --peer-trusted-ca-file, --peer-cert-file and --peer-crl-file on both hosts (etcd-admin doctor host); \
                  renew the certificate that is refused (etcd-admin cert renew)"
             }
-            Self::Name => "issue a peer certificate that contains the host of the peer URL (etcd-admin cert request peer HOST)",
+            Self::Name => {
+                "issue a peer certificate that contains the host of the peer URL (etcd-admin cert request peer HOST)"
+            }
             Self::Version => "upgrade the older member; minor versions may differ by one",
             Self::ClusterId => {
                 "one of the two has the data or the --initial-cluster of another cluster: compare them with etcd-admin doctor offline"
@@ -66,7 +71,9 @@ impl Cause {
                 "two members have the same peer URL, or the member was rebuilt: compare etcd-admin member list with the hosts"
             }
             Self::Membership => "compare etcd-admin member list at both members; a removed member must be stopped",
-            Self::Silence => "the process is stopped or its disk hangs, or a firewall drops packets: etcd-admin doctor host on its host",
+            Self::Silence => {
+                "the process is stopped or its disk hangs, or a firewall drops packets: etcd-admin doctor host on its host"
+            }
             Self::Other => "look at the log of the member (journalctl -u etcd-server)",
         }
     }
@@ -176,7 +183,10 @@ mod tests {
         for (position, cause) in ALL.into_iter().enumerate() {
             assert!(cause.remedy().len() > 20 && !cause.remedy().contains("  "), "{cause:?}");
             let others = ALL[position + 1..].iter();
-            assert!(others.clone().all(|other| other.label() != cause.label() && other.remedy() != cause.remedy()), "{cause:?}");
+            assert!(
+                others.clone().all(|other| other.label() != cause.label() && other.remedy() != cause.remedy()),
+                "{cause:?}"
+            );
         }
     }
 

@@ -39,7 +39,8 @@ pub struct Held {
 pub enum Receiver {
     /// It takes the bare backend file: a real etcd.
     Plain,
-    /// It checks a checksum behind the file, and can go on with a state that it holds the beginning of.
+    /// It checks a checksum behind the file, and can go on with a state that it holds the beginning
+    /// of.
     Resuming(Option<Held>),
 }
 
@@ -50,7 +51,8 @@ pub struct Outgoing {
     pub message: Message,
     /// The snapshot and the number of its bytes that are left out; `None` for the bare file.
     pub transfer: Option<Held>,
-    /// The backend file in order, its checksum behind it where there is one; an error ends it, and with it the sending.
+    /// The backend file in order, its checksum behind it where there is one; an error ends it, and
+    /// with it the sending.
     pub parts: mpsc::Receiver<Result<Bytes, String>>,
 }
 
@@ -80,7 +82,8 @@ impl From<HashKvResponse> for HashKv {
 
 /// This member, as other members meet it. Calls that answer at once must not wait for anything.
 pub trait Local: Send + Sync {
-    /// A raft message came in. `false` when there is no room for it: it is dropped, which raft allows.
+    /// A raft message came in. `false` when there is no room for it: it is dropped, which raft
+    /// allows.
     fn step(&self, message: Message) -> bool;
 
     /// A message to `member` could not be sent.
@@ -125,7 +128,8 @@ pub trait Local: Send + Sync {
     /// Renews a lease, as the leader.
     fn keep_alive(&self, lease: i64) -> LocalFuture<'_, Result<LeaseKeepAliveResponse, HttpError>>;
 
-    /// Renews leases, as the leader; zero for one that does not exist, `None` for one that has to be renewed again.
+    /// Renews leases, as the leader; zero for one that does not exist, `None` for one that has to
+    /// be renewed again.
     fn keep_alive_batch(&self, leases: Vec<i64>) -> LocalFuture<'_, Result<Vec<Option<i64>>, HttpError>>;
 
     /// Returns the remaining time of a lease, as the leader knows it.
@@ -143,7 +147,8 @@ pub trait Local: Send + Sync {
 
 /// The observer of the traffic with other members.
 pub trait Observer: Send + Sync + std::fmt::Debug {
-    /// The counters of a member. May wait for a lock, so it is asked for once and kept where messages pass.
+    /// The counters of a member. May wait for a lock, so it is asked for once and kept where
+    /// messages pass.
     fn peer(&self, id: u64) -> Arc<dyn PeerObserver>;
 
     /// A message from this address could not be received or read.

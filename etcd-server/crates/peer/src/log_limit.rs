@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 /// Time between two lines with the same text.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// Texts that are remembered. When there are more, all are forgotten: texts contain identifiers that a remote server chooses.
+/// Texts that are remembered. When there are more, all are forgotten: texts contain identifiers
+/// that a remote server chooses.
 const TEXTS_MAX: usize = 64;
 
 /// The texts that were logged lately.
@@ -14,7 +15,8 @@ const TEXTS_MAX: usize = 64;
 pub(crate) struct LogLimit(Mutex<BTreeMap<String, Instant>>);
 
 impl LogLimit {
-    /// Returns `true` if `text` was not logged within the last minute, and notes that it is logged now.
+    /// Returns `true` if `text` was not logged within the last minute, and notes that it is logged
+    /// now.
     pub(crate) fn allows(&self, text: &str, now: Instant) -> bool {
         let mut logged = self.0.lock();
         if logged.get(text).is_some_and(|last| now.duration_since(*last) < INTERVAL) {

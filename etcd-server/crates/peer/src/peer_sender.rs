@@ -19,7 +19,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 use types::{ClusterId, MemberId};
 
-/// Messages that wait for one stream; more are dropped and the member reported as unreachable (etcd: streamBufSize).
+/// Messages that wait for one stream; more are dropped and the member reported as unreachable
+/// (etcd: streamBufSize).
 const STREAM_MESSAGES_MAX: usize = 4096;
 /// Messages that wait to be posted (etcd: pipelineBufSize).
 pub(crate) const POSTS_MAX: usize = 64;
@@ -46,7 +47,8 @@ pub(crate) struct PeerSender {
     /// The addresses that the streams which this member has opened come from, by [`StreamKind`].
     sources: [Mutex<Option<Uri>>; 2],
     mismatch_logs: LogLimit,
-    /// The member runs this server, or a real etcd, by its last stream; see [`PeerSender::set_kind`].
+    /// The member runs this server, or a real etcd, by its last stream; see
+    /// [`PeerSender::set_kind`].
     kind: AtomicU8,
     /// The errors of the last attempts to open a stream, by [`StreamKind`].
     problems: [Mutex<Option<Problem>>; 2],
@@ -78,8 +80,11 @@ impl PeerSender {
 
     /// Sends a message by the best channel there is. Returns `false` if it had to be dropped.
     pub(crate) fn send(&self, message: Message) -> bool {
-        let order: &[StreamKind] =
-            if message.r#type == kind::APPEND { &[StreamKind::Append, StreamKind::Message] } else { &[StreamKind::Message] };
+        let order: &[StreamKind] = if message.r#type == kind::APPEND {
+            &[StreamKind::Append, StreamKind::Message]
+        } else {
+            &[StreamKind::Message]
+        };
         let mut message = message;
         for kind in order {
             let stream = self.slot(*kind).lock();
@@ -155,7 +160,8 @@ impl PeerSender {
         *self.sources[index(kind)].lock() = url;
     }
 
-    /// Notes why a stream of the member could not be opened, and logs it once a minute with the remedy.
+    /// Notes why a stream of the member could not be opened, and logs it once a minute with the
+    /// remedy.
     pub(crate) fn report_problem(&self, kind: StreamKind, problem: Problem) {
         if self.problem_logs.allows(&problem.text, Instant::now()) {
             tracing::warn!(
@@ -173,7 +179,9 @@ impl PeerSender {
 
     /// Returns the state of the connections.
     pub(crate) fn link(&self) -> Link {
-        let is_out = |stream: &Mutex<Option<mpsc::Sender<Message>>>| stream.lock().as_ref().is_some_and(|stream| !stream.is_closed());
+        let is_out = |stream: &Mutex<Option<mpsc::Sender<Message>>>| {
+            stream.lock().as_ref().is_some_and(|stream| !stream.is_closed())
+        };
         let mut missing = (0..2).filter(|kind| self.sources[*kind].lock().is_none());
         let probe = *self.probe.lock();
         Link {
@@ -204,12 +212,14 @@ impl PeerSender {
         self.is_etcd() != Some(false)
     }
 
-    /// Returns `true` if a stream of the member comes from `url`: then the server there has checked that the stream was meant for it.
+    /// Returns `true` if a stream of the member comes from `url`: then the server there has checked
+    /// that the stream was meant for it.
     pub(crate) fn streams_from(&self, url: &Uri) -> bool {
         self.sources.iter().any(|source| source.lock().as_ref() == Some(url))
     }
 
-    /// Logs, at most once a minute, that another server than the member responds at one of its addresses.
+    /// Logs, at most once a minute, that another server than the member responds at one of its
+    /// addresses.
     pub(crate) fn report_mismatch(&self, own_cluster: ClusterId, mismatch: &dyn std::fmt::Display) {
         if self.mismatch_logs.allows(&mismatch.to_string(), Instant::now()) {
             tracing::warn!(

@@ -67,8 +67,15 @@ async fn post(
     tokio::time::timeout(POST_TIMEOUT, sending).await.unwrap_or(Err(RequestError::TimedOut(POST_TIMEOUT).into()))
 }
 
-pub(crate) fn post_request<B>(shared: &Shared, url: &Uri, path: &str, content: &'static str, body: B) -> Result<Request<B>, RequestError> {
-    let mut posted = request(Method::POST, url, path).header(CONTENT_TYPE, HeaderValue::from_static(content)).body(body)?;
+pub(crate) fn post_request<B>(
+    shared: &Shared,
+    url: &Uri,
+    path: &str,
+    content: &'static str,
+    body: B,
+) -> Result<Request<B>, RequestError> {
+    let mut posted =
+        request(Method::POST, url, path).header(CONTENT_TYPE, HeaderValue::from_static(content)).body(body)?;
     posted.headers_mut().extend(shared.own.headers(None));
     Ok(posted)
 }

@@ -16,7 +16,8 @@ use time::format_description::well_known::Rfc3339;
 const INTERVAL: Duration = Duration::from_secs(4);
 /// Time limit of a probe.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Largest difference of clocks that is not reported (etcd: rafthttp/probing_status.go). Leases and certificates suffer from more.
+/// Largest difference of clocks that is not reported (etcd: rafthttp/probing_status.go). Leases and
+/// certificates suffer from more.
 const CLOCK_DRIFT_MAX: time::Duration = time::Duration::seconds(1);
 
 /// The response to a probe, as etcd's.
@@ -35,8 +36,9 @@ pub(crate) fn health(now: OffsetDateTime) -> String {
     serde_json::to_string(&Health { ok: true, now }).unwrap_or_default() + "\n"
 }
 
-/// Returns by how much the clock that `body` was made by is ahead of this one, `sent` and `round_trip` later being this clock's times of
-/// the request and of the response. `None` if the body holds no time.
+/// Returns by how much the clock that `body` was made by is ahead of this one, `sent` and
+/// `round_trip` later being this clock's times of the request and of the response. `None` if the
+/// body holds no time.
 fn clock_drift(body: &[u8], sent: OffsetDateTime, round_trip: Duration) -> Option<time::Duration> {
     let health: Health = serde_json::from_slice(body).ok()?;
     let theirs = OffsetDateTime::parse(&health.now, &Rfc3339).ok()?;
@@ -65,7 +67,9 @@ pub(crate) async fn run(shared: Arc<Shared>, peer: Arc<PeerSender>) {
                     tracing::warn!(remote_peer_id = %types::MemberId(peer.id), clock_drift = %drift, rtt = ?round_trip, "prober found high clock drift");
                 }
             }
-            Err(error) => tracing::debug!(remote_peer_id = %types::MemberId(peer.id), %error, "prober detected unhealthy status"),
+            Err(error) => {
+                tracing::debug!(remote_peer_id = %types::MemberId(peer.id), %error, "prober detected unhealthy status")
+            }
         }
     }
 }
@@ -87,9 +91,15 @@ mod tests {
     #[test]
     fn reads_probes_of_etcd() {
         let sent = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
-        for (now, drift) in [("2027-01-15T08:00:00Z", 0), ("2027-01-15T10:00:00.5+02:00", 0), ("2027-01-15T07:59:00.25-00:00", -59)] {
+        for (now, drift) in
+            [("2027-01-15T08:00:00Z", 0), ("2027-01-15T10:00:00.5+02:00", 0), ("2027-01-15T07:59:00.25-00:00", -59)]
+        {
             let body = format!("{{\"OK\":true,\"Now\":\"{now}\"}}");
-            assert_eq!(clock_drift(body.as_bytes(), sent, Duration::ZERO).map(time::Duration::whole_seconds), Some(drift), "{now}");
+            assert_eq!(
+                clock_drift(body.as_bytes(), sent, Duration::ZERO).map(time::Duration::whole_seconds),
+                Some(drift),
+                "{now}"
+            );
         }
         for body in ["", "{}", "{\"OK\":true}", "{\"OK\":true,\"Now\":\"yesterday\"}", "404 page not found"] {
             assert_eq!(clock_drift(body.as_bytes(), sent, Duration::ZERO), None, "{body}");

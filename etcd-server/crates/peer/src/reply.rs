@@ -57,8 +57,11 @@ fn with(status: StatusCode, content: &'static str, body: Bytes) -> Reply {
 
 /// A line of text.
 pub(crate) fn text(status: StatusCode, line: &str) -> Reply {
-    let mut reply =
-        with(status, "text/plain; charset=utf-8", if status == StatusCode::OK { line.to_owned() } else { format!("{line}\n") }.into());
+    let mut reply = with(
+        status,
+        "text/plain; charset=utf-8",
+        if status == StatusCode::OK { line.to_owned() } else { format!("{line}\n") }.into(),
+    );
     if status != StatusCode::OK {
         reply.headers_mut().insert(NO_SNIFF, HeaderValue::from_static("nosniff"));
     }

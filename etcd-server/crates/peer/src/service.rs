@@ -35,7 +35,11 @@ const SMALL_BYTES_MAX: usize = 64 << 10;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves one connection until it ends.
-pub async fn serve(stream: impl Socket + 'static, remote: Option<IpAddr>, transport: Transport) -> Result<(), hyper::Error> {
+pub async fn serve(
+    stream: impl Socket + 'static,
+    remote: Option<IpAddr>,
+    transport: Transport,
+) -> Result<(), hyper::Error> {
     let stream: Box<dyn Socket> = Box::new(stream);
     let service = service_fn(move |request| {
         let transport = transport.clone();
@@ -53,7 +57,10 @@ async fn respond(transport: &Transport, remote: Option<IpAddr>, request: Request
         Ok(()) => dispatch(transport, remote, request).await,
         Err(reply) => *reply,
     };
-    for (name, id) in [(handshake::CLUSTER, transport.0.own.cluster.to_string()), (handshake::FROM, transport.0.own.member.to_string())] {
+    for (name, id) in [
+        (handshake::CLUSTER, transport.0.own.cluster.to_string()),
+        (handshake::FROM, transport.0.own.member.to_string()),
+    ] {
         if let Ok(id) = HeaderValue::try_from(id) {
             reply.headers_mut().insert(name, id);
         }
@@ -61,8 +68,8 @@ async fn respond(transport: &Transport, remote: Option<IpAddr>, request: Request
     reply
 }
 
-/// Checks that a request which names a cluster or a member is meant for this one. A real etcd names the cluster in some requests only, and
-/// a server that joins names neither.
+/// Checks that a request which names a cluster or a member is meant for this one. A real etcd names
+/// the cluster in some requests only, and a server that joins names neither.
 fn for_this_member(transport: &Transport, request: &Request<Incoming>) -> Result<(), Box<Reply>> {
     let own = &transport.0.own;
     let named = |name| request.headers().get(name).map(HeaderValue::as_bytes);
@@ -82,7 +89,9 @@ async fn dispatch(transport: &Transport, remote: Option<IpAddr>, request: Reques
         "/members" => members(transport, &request),
         "/version" => version(transport, &request),
         "/raft" => guarded(transport, request, |transport, _, request| post(transport, remote, request)).await,
-        "/raft/snapshot" if request.method() == Method::GET => guarded_get(transport, &request, state_receiver::held).await,
+        "/raft/snapshot" if request.method() == Method::GET => {
+            guarded_get(transport, &request, state_receiver::held).await
+        }
         "/raft/snapshot" => guarded(transport, request, state_receiver::take).await,
         "/members/livehash" => live_hashes(transport, &request),
         "/raft/progress" => progress(transport, &request).await,
@@ -140,8 +149,8 @@ fn remember_sender(transport: &Transport, request: &Request<Incoming>) {
     }
 }
 
-/// Refuses a request of a member that this one does not work with. Such a member tries again several times a second, so the log line is
-/// limited to one a minute for each sender and cause.
+/// Refuses a request of a member that this one does not work with. Such a member tries again
+/// several times a second, so the log line is limited to one a minute for each sender and cause.
 fn refused(transport: &Transport, mismatch: Mismatch, request: &Request<Incoming>) -> Reply {
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("?");
     let (sender, cluster, urls) = (header(handshake::FROM), header(handshake::CLUSTER), header(handshake::PEER_URLS));
@@ -260,10 +269,15 @@ fn version(transport: &Transport, request: &Request<Incoming>) -> Reply {
     let server = transport.0.own.version;
     let cluster = local.cluster_version();
     let text = |undecided: &str| cluster.map_or_else(|| undecided.to_owned(), |version| version.to_string());
-    reply::json(format!("{{\"etcdserver\":\"{server}\",\"etcdcluster\":\"{}\",\"storage\":\"{}\"}}", text("not_decided"), text("unknown")))
+    reply::json(format!(
+        "{{\"etcdserver\":\"{server}\",\"etcdcluster\":\"{}\",\"storage\":\"{}\"}}",
+        text("not_decided"),
+        text("unknown")
+    ))
 }
 
-/// Not etcd's: the hash of the live records at some of the last indexes, by which members compare themselves all the time.
+/// Not etcd's: the hash of the live records at some of the last indexes, by which members compare
+/// themselves all the time.
 fn live_hashes(transport: &Transport, request: &Request<Incoming>) -> Reply {
     match got(transport, request) {
         Ok(local) => {
@@ -297,7 +311,9 @@ async fn promote(transport: &Transport, request: &Request<Incoming>, path: &str)
         Err(reply) => return *reply,
     };
     let id = &path["/members/promote/".len()..];
-    let Ok(number) = id.parse::<u64>() else { return text(StatusCode::NOT_FOUND, &format!("member {id} not found in cluster")) };
+    let Ok(number) = id.parse::<u64>() else {
+        return text(StatusCode::NOT_FOUND, &format!("member {id} not found in cluster"));
+    };
     let token = request.headers().get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     match local.promote(number, token).await {
         Ok(members) => reply::json(format!("{members}\n")),
@@ -356,7 +372,8 @@ async fn time_to_live(transport: &Transport, request: Request<Incoming>) -> Repl
         Ok(asked) => {
             let asked = asked.lease_time_to_live_request.unwrap_or_default();
             let response = local.time_to_live(asked.id, asked.keys).await;
-            let wrapped = |response| proto::leasepb::LeaseInternalResponse { lease_time_to_live_response: Some(response) };
+            let wrapped =
+                |response| proto::leasepb::LeaseInternalResponse { lease_time_to_live_response: Some(response) };
             reply::protobuf(response.map(wrapped))
         }
     }

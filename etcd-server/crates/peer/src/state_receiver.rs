@@ -19,8 +19,8 @@ const ENVELOPE_BYTES_MAX: u64 = 64 << 20;
 /// A snapshot whose sender is silent for so long has failed.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
-/// Slowest speed of a sender, in bytes per second of waiting for it. One that sends a byte now and then would hold the place of every
-/// other sender for as long as it likes.
+/// Slowest speed of a sender, in bytes per second of waiting for it. One that sends a byte now and
+/// then would hold the place of every other sender for as long as it likes.
 const BYTES_PER_SECOND_MIN: u64 = 64 << 10;
 /// Time of waiting after which the speed is checked.
 const SPEED_CHECKED_AFTER: Duration = Duration::from_secs(60);
@@ -127,7 +127,10 @@ pub(crate) async fn take(transport: Transport, local: Arc<dyn Local>, request: R
         return text(StatusCode::BAD_REQUEST, "wrong raft message type");
     }
     if message.to != transport.0.own.member.0 || transport.0.is_removed(message.from) {
-        return text(StatusCode::INTERNAL_SERVER_ERROR, "failed to process raft message (it is meant for another member)");
+        return text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "failed to process raft message (it is meant for another member)",
+        );
     }
     let from = types::MemberId(message.from);
     let from_byte = transfer.map_or(0, |held| held.bytes);

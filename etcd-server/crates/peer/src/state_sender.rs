@@ -80,11 +80,13 @@ async fn try_send(shared: &Shared, peer: &PeerSender, message: Message) -> Resul
     let local = shared.local().ok_or_else(|| PostError::State("this member is starting".to_owned()))?;
     let url = shared.pick(peer);
     let receiver = receiver(shared, &url).await?;
-    let Outgoing { message, transfer, mut parts } = local.snapshot(message, receiver).await.map_err(PostError::State)?;
+    let Outgoing { message, transfer, mut parts } =
+        local.snapshot(message, receiver).await.map_err(PostError::State)?;
     // A large snapshot takes a while to be laid out, and receivers, etcd too, take five silent
     // seconds for the end of it.
     let first = parts.recv().await.transpose().map_err(PostError::State)?;
-    let index = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref()).map_or(0, |metadata| metadata.index);
+    let index =
+        message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref()).map_or(0, |metadata| metadata.index);
     let mut connection = Connection::open(&*shared.connect, &url, shared.dial_timeout).await?;
     let pace = Arc::new(Pace::default());
     let body = StateBody { head: Some(envelope(&message)), first, parts, pace: Arc::clone(&pace) };
@@ -108,9 +110,9 @@ async fn receiver(shared: &Shared, url: &Uri) -> Result<Receiver, PostError> {
     };
     let answered = ask(&*shared.connect, url, build, ANSWER_BYTES_MAX, shared.dial_timeout).await?;
     match answered.head.status {
-        StatusCode::OK => {
-            serde_json::from_slice(&answered.body).map(Receiver::Resuming).map_err(|error| PostError::State(error.to_string()))
-        }
+        StatusCode::OK => serde_json::from_slice(&answered.body)
+            .map(Receiver::Resuming)
+            .map_err(|error| PostError::State(error.to_string())),
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_FOUND => Ok(Receiver::Plain),
         _ => answer(&answered).map(|()| Receiver::Plain),
     }

@@ -64,7 +64,8 @@ impl Drop for Peer {
 }
 
 impl Transport {
-    /// Without peers yet. `election_timeout` lengthens the time that making a connection may take, as in etcd.
+    /// Without peers yet. `election_timeout` lengthens the time that making a connection may take,
+    /// as in etcd.
     pub fn new(
         own: PeerIdentity,
         connect: Arc<dyn Connect>,
@@ -122,7 +123,8 @@ impl Transport {
         self.0.peers.load().values().map(|peer| peer.peer_sender.link()).collect()
     }
 
-    /// Returns `true` unless every other member is known to run this server: a member that was never reached may be a real etcd.
+    /// Returns `true` unless every other member is known to run this server: a member that was
+    /// never reached may be a real etcd.
     pub fn may_have_etcd_members(&self) -> bool {
         self.0.peers.load().values().any(|peer| peer.peer_sender.may_be_etcd())
     }
@@ -135,8 +137,14 @@ impl Transport {
         urls.into_iter().map(target).collect()
     }
 
-    /// Sends a request to each address of a member until one responds; calls `failed` for each that does not.
-    pub async fn ask<T, F>(&self, member: MemberId, request: impl Fn(Target) -> F, failed: impl Fn(&PeerCallError)) -> Option<T>
+    /// Sends a request to each address of a member until one responds; calls `failed` for each that
+    /// does not.
+    pub async fn ask<T, F>(
+        &self,
+        member: MemberId,
+        request: impl Fn(Target) -> F,
+        failed: impl Fn(&PeerCallError),
+    ) -> Option<T>
     where
         F: Future<Output = Result<T, PeerCallError>>,
     {
@@ -191,7 +199,8 @@ impl Shared {
         }
     }
 
-    /// Hands a message to this member; one for which there is no room is dropped, which raft allows.
+    /// Hands a message to this member; one for which there is no room is dropped, which raft
+    /// allows.
     pub(crate) fn deliver(&self, message: Message) {
         if let Some(local) = self.local() {
             local.step(message);
@@ -216,10 +225,12 @@ impl Shared {
         }
     }
 
-    /// One of a member's addresses; another one each second, so that a dead one is not tried for ever.
+    /// One of a member's addresses; another one each second, so that a dead one is not tried for
+    /// ever.
     pub(crate) fn pick(&self, peer: &PeerSender) -> Uri {
         let urls = peer.urls.lock();
-        let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let seconds =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         urls[usize::try_from(seconds).unwrap_or(0) % urls.len()].clone()
     }
 
@@ -255,22 +266,27 @@ impl Shared {
     fn start(self: &Arc<Self>, id: u64, urls: Vec<Uri>, is_member: bool) -> Arc<Peer> {
         let (peer_sender, waiting) = PeerSender::new(id, urls, self.observer.peer(id));
         let peer_sender = Arc::new(peer_sender);
-        let mut tasks = vec![self.runtime.spawn(post::run(Arc::clone(self), Arc::clone(&peer_sender), waiting)).abort_handle()];
+        let mut tasks =
+            vec![self.runtime.spawn(post::run(Arc::clone(self), Arc::clone(&peer_sender), waiting)).abort_handle()];
         if is_member {
             for kind in StreamKind::ALL {
-                tasks.push(self.runtime.spawn(dial::run(Arc::clone(self), Arc::clone(&peer_sender), kind)).abort_handle());
+                tasks.push(
+                    self.runtime.spawn(dial::run(Arc::clone(self), Arc::clone(&peer_sender), kind)).abort_handle(),
+                );
             }
             tasks.push(self.runtime.spawn(probe::run(Arc::clone(self), Arc::clone(&peer_sender))).abort_handle());
         }
         Arc::new(Peer { peer_sender, tasks })
     }
 
-    /// Remembers where a sender that is not a member here can be answered: this member may lag behind.
+    /// Remembers where a sender that is not a member here can be answered: this member may lag
+    /// behind.
     pub(crate) fn remember(self: &Arc<Self>, id: u64, urls: &str) {
         let urls: Vec<String> = urls.split(',').map(str::to_owned).collect();
         let urls = parse_urls(&urls);
         let mut remotes = self.remotes.lock();
-        if id == 0 || id == self.own.member.0 || urls.is_empty() || remotes.len() >= REMOTES_MAX || self.is_removed(id) {
+        if id == 0 || id == self.own.member.0 || urls.is_empty() || remotes.len() >= REMOTES_MAX || self.is_removed(id)
+        {
             return;
         }
         remotes.entry(id).or_insert_with(|| self.start(id, urls, false));

@@ -1,6 +1,7 @@
 //! Wire messages, generated from our `.proto` files.
 //!
-//! Holds no behaviour. Field numbers, names and packages are those of etcd v3.7.1, so that bytes and JSON names are equal.
+//! Holds no behaviour. Field numbers, names and packages are those of etcd v3.7.1, so that bytes
+//! and JSON names are equal.
 
 pub mod mvccpb {
     include!(concat!(env!("OUT_DIR"), "/mvccpb.rs"));
@@ -30,5 +31,6 @@ pub mod healthpb {
     include!(concat!(env!("OUT_DIR"), "/grpc.health.v1.rs"));
 }
 
-/// The `FileDescriptorSet` of every message and service in `proto/`, encoded: what the JSON gateway is driven by.
+/// The `FileDescriptorSet` of every message and service in `proto/`, encoded: what the JSON gateway
+/// is driven by.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

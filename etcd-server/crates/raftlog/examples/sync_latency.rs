@@ -20,7 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut next = recovered.last_index + 1;
         let mut times = Vec::with_capacity(BATCHES);
         for _ in 0..BATCHES {
-            let batch: Vec<Record> = (next..next + count).map(|index| Record { term: 1, index, kind: 0, data: data.clone() }).collect();
+            let batch: Vec<Record> =
+                (next..next + count).map(|index| Record { term: 1, index, kind: 0, data: data.clone() }).collect();
             let state = HardState { term: 1, vote: 1, commit: next - 1 };
             let start = Instant::now();
             log.append(&batch, Some(state))?;

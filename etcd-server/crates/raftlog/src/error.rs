@@ -5,7 +5,8 @@ use std::io;
 use std::path::PathBuf;
 use types::Fault;
 
-const CURE: &str = "do not start this member from this directory: rebuild it from its peers with `etcd-admin member rebuild`";
+const CURE: &str =
+    "do not start this member from this directory: rebuild it from its peers with `etcd-admin member rebuild`";
 
 /// The reason why the log was refused. Nothing on disk was changed. The text gives the found and
 /// the promised state, and the remedy.

@@ -88,8 +88,15 @@ pub(crate) fn entries_fitting(entries: &[Record], room: u64) -> usize {
         .count()
 }
 
-/// Encodes a frame into `out` (emptied first); calls `placed` with each entry's offset in the frame.
-pub(crate) fn encode(content: &Content<'_>, stamp: Stamp, seed: u32, out: &mut Vec<u8>, mut placed: impl FnMut(&Record, usize)) {
+/// Encodes a frame into `out` (emptied first); calls `placed` with each entry's offset in the
+/// frame.
+pub(crate) fn encode(
+    content: &Content<'_>,
+    stamp: Stamp,
+    seed: u32,
+    out: &mut Vec<u8>,
+    mut placed: impl FnMut(&Record, usize),
+) {
     out.clear();
     out.resize(FRAME_HEADER_BYTES, 0);
     let mut flags = 0;
@@ -195,7 +202,8 @@ mod tests {
 
     fn sample() -> Vec<u8> {
         let entries = [Record { term: 1, index: 5, kind: 2, data: Bytes::from_static(b"five") }];
-        let content = Content { hard_state: Some(HardState { term: 1, vote: 2, commit: 4 }), restart: None, entries: &entries };
+        let content =
+            Content { hard_state: Some(HardState { term: 1, vote: 2, commit: 4 }), restart: None, entries: &entries };
         let mut out = Vec::new();
         encode(&content, STAMP, 77, &mut out, |_, _| ());
         out
@@ -223,7 +231,8 @@ mod tests {
         for bit in 0..good.len() * 8 {
             let mut bytes = good.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            let sound = FrameHeader::decode(&bytes, 77).is_some_and(|header| header.seals(&bytes[FRAME_HEADER_BYTES..], 77));
+            let sound =
+                FrameHeader::decode(&bytes, 77).is_some_and(|header| header.seals(&bytes[FRAME_HEADER_BYTES..], 77));
             assert!(!sound, "bit {bit} went unnoticed");
         }
     }

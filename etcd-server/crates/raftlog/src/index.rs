@@ -77,9 +77,14 @@ impl Index {
         self.places.get(usize::try_from(at).ok()?).copied()
     }
 
-    /// Adds an entry; those with the same or a higher index are cut first. The index is above the base and leaves no hole.
+    /// Adds an entry; those with the same or a higher index are cut first. The index is above the
+    /// base and leaves no hole.
     pub(crate) fn push(&mut self, entry: Base, place: Place) {
-        assert!(entry.index > self.base.index && entry.index <= self.last_index() + 1, "entry {} leaves a hole", entry.index);
+        assert!(
+            entry.index > self.base.index && entry.index <= self.last_index() + 1,
+            "entry {} leaves a hole",
+            entry.index
+        );
         self.cut_from(entry.index);
         self.places.push_back(place);
         if self.runs.back().is_none_or(|run| run.term != entry.term) {

@@ -48,12 +48,13 @@ pub enum Presence {
 /// Options for opening a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Size of a segment in bytes, a multiple of 4 KiB from 8 KiB to 2 GiB. May change between opens.
+    /// Size of a segment in bytes, a multiple of 4 KiB from 8 KiB to 2 GiB. May change between
+    /// opens.
     pub segment_bytes: u64,
     /// The caller's expectation.
     pub presence: Presence,
-    /// The last entry whose effects the caller has in a state of its own: a log that ends before it, or begins after the entry that
-    /// follows it, belongs to another time and is refused.
+    /// The last entry whose effects the caller has in a state of its own: a log that ends before
+    /// it, or begins after the entry that follows it, belongs to another time and is refused.
     pub applied_index: Option<u64>,
 }
 
@@ -117,14 +118,16 @@ impl Log {
     /// Writes entries and hard state and makes them durable: [`Log::write`], then [`Log::sync`].
     ///
     /// # Errors
-    /// A fault; the log is unusable afterwards, and whether the batch is there is unknown until the next open.
+    /// A fault; the log is unusable afterwards, and whether the batch is there is unknown until the
+    /// next open.
     pub fn append(&mut self, entries: &[Record], hard_state: Option<HardState>) -> Result<(), Fault> {
         self.write(entries, hard_state)?;
         self.sync()
     }
 
-    /// Writes entries and hard state as one batch, not yet durable. An entry whose index is there already cuts it and all after.
-    /// A batch larger than a segment is split; its commit index then comes with the last part.
+    /// Writes entries and hard state as one batch, not yet durable. An entry whose index is there
+    /// already cuts it and all after. A batch larger than a segment is split; its commit index then
+    /// comes with the last part.
     ///
     /// # Errors
     /// As [`Log::append`]; also when the entries do not follow each other or leave a hole.
@@ -135,7 +138,8 @@ impl Log {
         })
     }
 
-    /// Makes everything written durable, with one fdatasync; nothing is done when there is nothing to sync.
+    /// Makes everything written durable, with one fdatasync; nothing is done when there is nothing
+    /// to sync.
     ///
     /// # Errors
     /// As [`Log::append`]. The sync is never tried again.
@@ -143,7 +147,8 @@ impl Log {
         self.guarded(Self::sync_current)
     }
 
-    /// Forgets entries up to and with `upto`, which must be durable in the state. Whole segments are dropped and reused.
+    /// Forgets entries up to and with `upto`, which must be durable in the state. Whole segments
+    /// are dropped and reused.
     ///
     /// # Errors
     /// A fault; also when `upto` is beyond the last entry.
@@ -169,7 +174,10 @@ impl Log {
         self.guarded(|log| {
             let base = log.shared.index.read().base();
             if index < base.index {
-                return Err(Fault::store("restart raft log", format!("at {index}, but it begins after {}", base.index)));
+                return Err(Fault::store(
+                    "restart raft log",
+                    format!("at {index}, but it begins after {}", base.index),
+                ));
             }
             let room_needed = frame::frame_bytes_max(&[]) as u64;
             if log.room() < room_needed {
@@ -181,7 +189,8 @@ impl Log {
         })
     }
 
-    /// Stores a synced watermark if anything was appended since the last one: for a member that went idle, and before a clean stop.
+    /// Stores a synced watermark if anything was appended since the last one: for a member that
+    /// went idle, and before a clean stop.
     ///
     /// # Errors
     /// A fault.
@@ -239,7 +248,12 @@ impl Log {
 }
 
 impl Log {
-    pub(crate) fn first_segment(directory: &Path, identity: Identity, size: u64, spares: &Spares) -> io::Result<Segment> {
+    pub(crate) fn first_segment(
+        directory: &Path,
+        identity: Identity,
+        size: u64,
+        spares: &Spares,
+    ) -> io::Result<Segment> {
         let spare = spares.take(size)?;
         let header = SegmentHeader {
             identity,
@@ -259,7 +273,8 @@ impl Log {
         let spares = Spares::start(parts.directory, parts.options.segment_bytes).map_err(OpenError::io(doing))?;
         let mark_path = watermark_path(parts.directory);
         let inode = parts.watermark.inode().map_err(OpenError::io(format!("look at {}", mark_path.display())))?;
-        let shared = Shared { index: RwLock::new(parts.replay.index), poison: OnceLock::new(), watermark: (mark_path, inode) };
+        let shared =
+            Shared { index: RwLock::new(parts.replay.index), poison: OnceLock::new(), watermark: (mark_path, inode) };
         let mut log = Self {
             directory: parts.directory.to_owned(),
             identity: parts.identity,
@@ -320,7 +335,8 @@ impl Log {
                 self.begin_segment(first_alone.next_multiple_of(4096).max(self.options.segment_bytes))?;
                 continue;
             }
-            // Term and vote must not come after entries of that term; the commit index must not come before the entries.
+            // Term and vote must not come after entries of that term; the commit index must not
+            // come before the entries.
             let early = hard_state.map(|state| HardState { commit: self.hard_state.commit, ..state });
             self.put(&Content { hard_state: early, restart: None, entries: &rest[..fitting] })?;
             rest = &rest[fitting..];
@@ -360,7 +376,11 @@ impl Log {
         drop(index);
         let commit = self.hard_state.commit;
         self.hard_state = content.hard_state.unwrap_or(self.hard_state);
-        assert!(self.hard_state.commit >= commit, "the commit index moves back from {commit} to {}", self.hard_state.commit);
+        assert!(
+            self.hard_state.commit >= commit,
+            "the commit index moves back from {commit} to {}",
+            self.hard_state.commit
+        );
         self.next_batch += 1;
         self.offset += self.buffer.len() as u64;
         self.unmarked_bytes += self.buffer.len() as u64;
@@ -374,7 +394,8 @@ impl Log {
         if self.durable_batch + 1 == self.next_batch {
             return Ok(());
         }
-        disk::sync_data(&self.current.file).map_err(|error| Fault::io(format!("sync {}", self.current.path.display()), error))?;
+        disk::sync_data(&self.current.file)
+            .map_err(|error| Fault::io(format!("sync {}", self.current.path.display()), error))?;
         self.durable_batch = self.next_batch - 1;
         if self.unmarked_bytes >= WATERMARK_BYTES || self.marked_at.elapsed() >= WATERMARK_INTERVAL {
             return self.store_mark();
@@ -418,7 +439,8 @@ impl Log {
     fn begin_segment(&mut self, size: u64) -> Result<(), Fault> {
         self.sync_current()?;
         let before = &self.current.header;
-        let sequence = before.sequence.checked_add(1).ok_or_else(|| Fault::store("begin segment", "no number is left"))?;
+        let sequence =
+            before.sequence.checked_add(1).ok_or_else(|| Fault::store("begin segment", "no number is left"))?;
         let doing = || format!("begin segment {sequence} in {}", self.directory.display());
         let spare = self.spares.take(size).map_err(|error| Fault::io(doing(), error))?;
         let header = SegmentHeader {
@@ -432,14 +454,16 @@ impl Log {
             hard_state: self.hard_state,
             recycled: spare.recycled,
         };
-        let segment = Segment::begin(&self.directory, &spare.path, spare.file, header).map_err(|error| Fault::io(doing(), error))?;
+        let segment = Segment::begin(&self.directory, &spare.path, spare.file, header)
+            .map_err(|error| Fault::io(doing(), error))?;
         self.current = Arc::new(segment);
         self.offset = SEGMENT_HEADER_BYTES;
         self.shared.index.write().segments.insert(sequence, Arc::clone(&self.current));
         self.store_mark()
     }
 
-    /// Gives back the segments before the first live entry, after the watermark no longer promises them.
+    /// Gives back the segments before the first live entry, after the watermark no longer promises
+    /// them.
     fn drop_unused_segments(&mut self) -> Result<(), Fault> {
         let current = self.current.header.sequence;
         let needed = self.shared.index.read().first_segment_in_use().unwrap_or(current);

@@ -87,7 +87,8 @@ impl Reader {
         entries.term(index).ok_or_else(|| absent(&entries, index))
     }
 
-    /// The entries `lo..hi`, as many as fit into `bytes_max` of data but at least one if the range is not empty.
+    /// The entries `lo..hi`, as many as fit into `bytes_max` of data but at least one if the range
+    /// is not empty.
     pub fn entries(&self, lo: u64, hi: u64, bytes_max: u64) -> Result<Vec<Record>, ReadError> {
         self.shared.check()?;
         let spans = self.spans(lo, hi, bytes_max)?;
@@ -161,7 +162,9 @@ impl Span {
             let at = usize::try_from(u64::from(place.offset) - start).expect("within the buffer");
             let header = record::decode(&buffer[at..], self.segment.seed)
                 .filter(|header| header.index == *expected && header.length == place.length)
-                .ok_or_else(|| Fault::corrupt(self.segment.path.display(), format!("entry {expected} at offset {}", place.offset)))?;
+                .ok_or_else(|| {
+                    Fault::corrupt(self.segment.path.display(), format!("entry {expected} at offset {}", place.offset))
+                })?;
             let data_at = at + RECORD_HEADER_BYTES;
             let data = buffer.slice(data_at..data_at + usize::try_from(place.length).expect("within the buffer"));
             records.push(Record { term: header.term, index: header.index, kind: header.kind, data });

@@ -12,7 +12,8 @@ pub(crate) const RECORD_HEADER_BYTES: usize = 32;
 /// Bytes of an encoded hard state.
 pub(crate) const HARD_STATE_BYTES: usize = 24;
 
-/// The longest data a record may carry. etcd's own limit for a message between members is 512 MiB; this leaves room above it.
+/// The longest data a record may carry. etcd's own limit for a message between members is 512 MiB;
+/// this leaves room above it.
 pub const RECORD_BYTES_MAX: usize = 1 << 30;
 
 /// One entry of the raft log; only index and term mean something here.
@@ -36,7 +37,8 @@ impl Record {
     }
 }
 
-/// Raft's hard state. Losing `term` or `vote` breaks safety: they are durable before a vote leaves this member.
+/// Raft's hard state. Losing `term` or `vote` breaks safety: they are durable before a vote leaves
+/// this member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HardState {
     /// The latest term this member has seen.
@@ -92,7 +94,12 @@ pub(crate) fn encode(record: &Record, seed: u32, out: &mut Vec<u8>) {
 
 /// The record at the start of `bytes`; nothing when it is cut or its checksum is wrong.
 pub(crate) fn decode(bytes: &[u8], seed: u32) -> Option<RecordHeader> {
-    let header = RecordHeader { length: u32_at(bytes, 4)?, index: u64_at(bytes, 8)?, term: u64_at(bytes, 16)?, kind: *bytes.get(24)? };
+    let header = RecordHeader {
+        length: u32_at(bytes, 4)?,
+        index: u64_at(bytes, 8)?,
+        term: u64_at(bytes, 16)?,
+        kind: *bytes.get(24)?,
+    };
     let end = RECORD_HEADER_BYTES.checked_add(usize::try_from(header.length).ok()?)?;
     let sealed = bytes.get(4..end)?;
     (crc32c::crc32c_append(seed, sealed) == u32_at(bytes, 0)?).then_some(header)

@@ -70,7 +70,8 @@ pub(crate) fn open(directory: &Path, identity: Identity, options: Options) -> Re
             return Err(OpenError::Missing { file: watermark_path(directory), promise });
         }
         disk::create_directory(directory).map_err(OpenError::io(format!("create {}", directory.display())))?;
-        Watermark::create(directory, identity).map_err(OpenError::io(format!("create {}", watermark_path(directory).display())))?;
+        Watermark::create(directory, identity)
+            .map_err(OpenError::io(format!("create {}", watermark_path(directory).display())))?;
     } else if !found.watermark {
         let promise = "the segments beside it are there".to_owned();
         return Err(OpenError::Missing { file: watermark_path(directory), promise });
@@ -127,8 +128,14 @@ impl Found {
         !self.watermark && self.segments.is_empty()
     }
 
-    /// Opens the segments that the watermark promises, and those begun since; none may be missing in between.
-    fn live_segments(&self, directory: &Path, identity: Identity, mark: &ReadMark) -> Result<Vec<Arc<Segment>>, OpenError> {
+    /// Opens the segments that the watermark promises, and those begun since; none may be missing
+    /// in between.
+    fn live_segments(
+        &self,
+        directory: &Path,
+        identity: Identity,
+        mark: &ReadMark,
+    ) -> Result<Vec<Arc<Segment>>, OpenError> {
         let (first, promised) = (mark.newest.first_segment, mark.newest.durable.segment);
         let highest = self.segments.last().copied().unwrap_or_default();
         let mut segments = Vec::new();
@@ -158,8 +165,10 @@ fn replay_all(replay: &mut Replay, segments: &[Arc<Segment>]) -> Result<End, Ope
     for (at, segment) in segments.iter().enumerate() {
         if at > 0 && (segment.header.first_batch != replay.next_batch || segment.header.previous_end != end.offset) {
             let next = &segment.header;
-            let reason =
-                format!("{}, but the next segment says it ends at {} before batch {}", end.reason, next.previous_end, next.first_batch);
+            let reason = format!(
+                "{}, but the next segment says it ends at {} before batch {}",
+                end.reason, next.previous_end, next.first_batch
+            );
             return Err(OpenError::Damaged { file: segments[at - 1].path.clone(), offset: end.offset, reason });
         }
         end = replay.segment(segment)?;
@@ -172,7 +181,9 @@ fn check_promises(replay: &Replay, last: &Segment, end: &End, mark: &ReadMark) -
     let promised = &mark.newest;
     let found_state = replay.hard_state;
     let state_lost = promised.hard_state.term > found_state.term
-        || (promised.hard_state.term == found_state.term && promised.hard_state.vote != 0 && promised.hard_state.vote != found_state.vote);
+        || (promised.hard_state.term == found_state.term
+            && promised.hard_state.vote != 0
+            && promised.hard_state.vote != found_state.vote);
     if replay.next_batch <= promised.durable.batch || state_lost {
         return Err(OpenError::Shorter {
             file: last.path.clone(),
@@ -186,15 +197,21 @@ fn check_promises(replay: &Replay, last: &Segment, end: &End, mark: &ReadMark) -
     }
     let doing = format!("read {}", last.path.display());
     if let Some(witness) = witness_after(last, end.offset, replay.next_batch).map_err(OpenError::io(doing))? {
-        let reason =
-            format!("{}, but a frame at {witness} was written after batch {} had been acknowledged", end.reason, replay.next_batch);
+        let reason = format!(
+            "{}, but a frame at {witness} was written after batch {} had been acknowledged",
+            end.reason, replay.next_batch
+        );
         return Err(OpenError::Damaged { file: last.path.clone(), offset: end.offset, reason });
     }
     Ok(())
 }
 
 /// Refuses when the state that the caller has does not meet the log.
-fn check_same_time(directory: &Path, (first_index, last_index): (u64, u64), applied_index: Option<u64>) -> Result<(), OpenError> {
+fn check_same_time(
+    directory: &Path,
+    (first_index, last_index): (u64, u64),
+    applied_index: Option<u64>,
+) -> Result<(), OpenError> {
     let Some(applied_index) = applied_index else { return Ok(()) };
     if applied_index > last_index || applied_index + 1 < first_index {
         return Err(OpenError::Apart { directory: directory.to_owned(), first_index, last_index, applied_index });
@@ -214,7 +231,11 @@ fn adopt_base(replay: &mut Replay, mark: &ReadMark, last: &Segment) -> Result<()
         }
         replay.index.truncate_front(promised.index);
     } else if found.index > 0 && found.term == 0 {
-        return Err(damaged(format!("the log begins at {}, the watermark says {}", found.index + 1, promised.index + 1)));
+        return Err(damaged(format!(
+            "the log begins at {}, the watermark says {}",
+            found.index + 1,
+            promised.index + 1
+        )));
     }
     Ok(())
 }
@@ -252,7 +273,8 @@ fn start(
 ) -> Result<(Log, Recovered), OpenError> {
     let doing = || format!("begin the first segment in {}", directory.display());
     let spares = Spares::start(directory, options.segment_bytes).map_err(OpenError::io(doing()))?;
-    let first = Log::first_segment(directory, identity, options.segment_bytes, &spares).map_err(OpenError::io(doing()))?;
+    let first =
+        Log::first_segment(directory, identity, options.segment_bytes, &spares).map_err(OpenError::io(doing()))?;
     drop(spares);
     let current = Arc::new(first);
     let mut replay = Replay::before(&current);
@@ -262,10 +284,15 @@ fn start(
     finish(parts, None, mark.unreadable_slots)
 }
 
-fn finish(mut parts: Parts<'_>, torn_tail: Option<TornTail>, unreadable_watermark_slots: usize) -> Result<(Log, Recovered), OpenError> {
+fn finish(
+    mut parts: Parts<'_>,
+    torn_tail: Option<TornTail>,
+    unreadable_watermark_slots: usize,
+) -> Result<(Log, Recovered), OpenError> {
     let Base { index: base_index, term: base_term } = parts.replay.index.base();
     let last_index = parts.replay.index.last_index();
-    // The commit index is noted in the watermark more often than in the log itself, see [`Log::note_commit`].
+    // The commit index is noted in the watermark more often than in the log itself, see
+    // [`Log::note_commit`].
     let noted = parts.mark.hard_state.commit.min(last_index);
     parts.replay.hard_state.commit = parts.replay.hard_state.commit.max(noted);
     let hard_state = parts.replay.hard_state;

@@ -1,6 +1,7 @@
 //! Replay: reading segments back into the index, and judging the place where the frames end.
 //!
-//! Reads in windows, so memory is bounded by the largest frame, and that by its file's size, which the sealed header states.
+//! Reads in windows, so memory is bounded by the largest frame, and that by its file's size, which
+//! the sealed header states.
 
 use crate::error::OpenError;
 use crate::frame::{Base, Body, FRAME_ALIGNMENT, FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader};
@@ -83,7 +84,11 @@ impl Replay {
         let (seed, size) = (window.segment.seed, window.segment.header.size);
         let Some(bytes) = window.bytes(offset, FRAME_HEADER_BYTES as u64)? else { return ends("the segment is full") };
         let Some(header) = FrameHeader::decode(bytes, seed) else {
-            return ends(if bytes.iter().all(|byte| *byte == 0) { "only zeros follow" } else { "no frame of this segment follows" });
+            return ends(if bytes.iter().all(|byte| *byte == 0) {
+                "only zeros follow"
+            } else {
+                "no frame of this segment follows"
+            });
         };
         let continues = header.stamp.segment == u64::from(window.segment.header.sequence)
             && header.stamp.batch == self.next_batch
@@ -118,7 +123,8 @@ impl Replay {
                 return Err(format!("entry {} follows entry {last}", record.index));
             }
             if record.index <= self.index.base().index {
-                // Overwrites entries of a segment dropped since; the watermark's base, checked later, lies at or above.
+                // Overwrites entries of a segment dropped since; the watermark's base, checked
+                // later, lies at or above.
                 self.index.restart(Base { index: record.index - 1, term: 0 });
             }
             let offset = offset + (FRAME_HEADER_BYTES + at) as u64;
@@ -130,7 +136,8 @@ impl Replay {
     }
 }
 
-/// A later frame, after `end`, that was written when `batch` had been acknowledged: its offset. It proves damage at `end`.
+/// A later frame, after `end`, that was written when `batch` had been acknowledged: its offset. It
+/// proves damage at `end`.
 pub(crate) fn witness_after(segment: &Segment, end: u64, batch: u64) -> io::Result<Option<u64>> {
     let mut window = Window { segment, start: 0, buffer: Vec::new() };
     let mut offset = end + FRAME_ALIGNMENT as u64;

@@ -59,7 +59,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) prior: Base,
     /// The hard state when this segment was begun.
     pub(crate) hard_state: HardState,
-    /// `true` if stale bytes of an earlier use may follow the last frame, where a fresh segment has zeros.
+    /// `true` if stale bytes of an earlier use may follow the last frame, where a fresh segment has
+    /// zeros.
     pub(crate) recycled: bool,
 }
 
@@ -128,7 +129,8 @@ impl SegmentHeader {
     }
 }
 
-/// The checksum over everything but itself. Every format to come keeps magic, version and checksum where they are.
+/// The checksum over everything but itself. Every format to come keeps magic, version and checksum
+/// where they are.
 fn seal(bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&bytes[..12]), &bytes[16..])
 }
@@ -167,7 +169,10 @@ impl Segment {
             return Err(damaged(0, format!("the header is that of segment {}", header.sequence)));
         }
         if header.size != size {
-            return Err(damaged(size.min(header.size), format!("the file has {size} bytes, its header says {}", header.size)));
+            return Err(damaged(
+                size.min(header.size),
+                format!("the file has {size} bytes, its header says {}", header.size),
+            ));
         }
         Ok(Self { seed: header.seed(), header, path, file, inode })
     }

@@ -41,7 +41,8 @@ pub enum SpareState {
     Ready,
     /// Being prepared.
     Preparing,
-    /// No space for it: the member must refuse writes before the current segment is full. Tried again every second.
+    /// No space for it: the member must refuse writes before the current segment is full. Tried
+    /// again every second.
     NoSpace,
     /// The disk failed; the next segment will be a fault.
     Broken(String),
@@ -86,21 +87,29 @@ impl Spares {
     /// Takes over the spares found in `directory` and starts the thread.
     pub(crate) fn start(directory: &Path, segment_bytes: u64) -> io::Result<Self> {
         let (ready, next_name) = collect(directory, segment_bytes)?;
-        let pool = Pool { ready, state: SpareState::Preparing, attempts: 0, preparing: false, next_name, stopping: false };
-        let shared = Arc::new(Shared { directory: directory.to_owned(), segment_bytes, pool: Mutex::new(pool), changed: Condvar::new() });
+        let pool =
+            Pool { ready, state: SpareState::Preparing, attempts: 0, preparing: false, next_name, stopping: false };
+        let shared = Arc::new(Shared {
+            directory: directory.to_owned(),
+            segment_bytes,
+            pool: Mutex::new(pool),
+            changed: Condvar::new(),
+        });
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("raftlog-spare".into()).spawn(move || of_thread.run())?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// A prepared file of at least `bytes`; waits for the thread if it has none, and prepares an oversized one itself.
+    /// A prepared file of at least `bytes`; waits for the thread if it has none, and prepares an
+    /// oversized one itself.
     pub(crate) fn take(&self, bytes: u64) -> io::Result<Spare> {
         if bytes > self.shared.segment_bytes {
             let path = self.shared.new_path();
             return self.shared.prepare(&path, bytes);
         }
         let mut pool = self.shared.pool.lock();
-        // An attempt under way began before we came, perhaps before space was freed: one more is awaited after it.
+        // An attempt under way began before we came, perhaps before space was freed: one more is
+        // awaited after it.
         let enough = pool.attempts + 1 + u64::from(pool.preparing);
         loop {
             if let Some(spare) = pool.ready.pop() {
@@ -142,7 +151,8 @@ impl Drop for Spares {
         self.shared.pool.lock().stopping = true;
         self.shared.changed.notify_all();
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread has been reported by the panic hook; there is nothing left to undo.
+            // A panic of the thread has been reported by the panic hook; there is nothing left to
+            // undo.
             drop(thread.join());
         }
     }

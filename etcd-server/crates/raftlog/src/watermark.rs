@@ -149,7 +149,11 @@ impl Watermark {
         }
         let newer = |marks: &[Option<Mark>]| marks.iter().flatten().copied().max_by_key(|mark| mark.generation);
         let (Some(newest), Some(synced)) = (newer(&slots), newer(&slots[..2])) else {
-            return Err(OpenError::Damaged { file: path, offset: 0, reason: "neither synced slot has a right checksum".into() });
+            return Err(OpenError::Damaged {
+                file: path,
+                offset: 0,
+                reason: "neither synced slot has a right checksum".into(),
+            });
         };
         if newest.identity != identity {
             return Err(OpenError::Foreign { file: path, found: newest.identity, expected: identity });
@@ -178,7 +182,8 @@ impl Watermark {
         self.note(mark)
     }
 
-    /// Writes the slot that is not synced. The generation is the next even step's, which keeps the synced slots alternating.
+    /// Writes the slot that is not synced. The generation is the next even step's, which keeps the
+    /// synced slots alternating.
     pub(crate) fn note(&mut self, mark: &Mark) -> io::Result<()> {
         self.generation += 2;
         disk::write(&self.file, &Mark { generation: self.generation, ..*mark }.encode(), 2 * SLOT_BYTES)

@@ -13,13 +13,15 @@ struct Recording {
     last_batch: std::ops::Range<usize>,
 }
 
-/// Some segments with overwrites and dropped ones, then two batches in the last segment; the very last is synced or not.
+/// Some segments with overwrites and dropped ones, then two batches in the last segment; the very
+/// last is synced or not.
 fn record(last_synced: bool) -> Recording {
     let directory = fast_directory();
     let (mut log, _) = open(directory.path()).unwrap();
     for round in 0..10 {
         let from = round * 4 + 1;
-        log.append(&entries(from, 6, round + 1, 120), Some(HardState { term: round + 1, vote: 1, commit: from })).unwrap();
+        log.append(&entries(from, 6, round + 1, 120), Some(HardState { term: round + 1, vote: 1, commit: from }))
+            .unwrap();
     }
     log.truncate_front(9).unwrap();
     log.append(&entries(41, 3, 11, 50), None).unwrap();
@@ -41,7 +43,8 @@ fn record(last_synced: bool) -> Recording {
 }
 
 impl Recording {
-    /// Opens `files`; true when everything acknowledged is there, false when refused, panics otherwise.
+    /// Opens `files`; true when everything acknowledged is there, false when refused, panics
+    /// otherwise.
     fn judge(&self, directory: &Path, files: &Files, what: &str) -> bool {
         write_files(directory, files);
         let (_log, recovered) = match open(directory) {
@@ -116,7 +119,10 @@ fn file_cut_short_is_refused() {
     for name in [last_segment(&recording.files), "watermark".to_owned()] {
         for length in (0..recording.files[&name].len()).step_by(7).chain(4090..4200) {
             let files = recording.with(&name, |bytes| bytes.truncate(length));
-            assert!(!recording.judge(directory.path(), &files, &format!("{name} cut at {length}")), "{name} cut at {length}");
+            assert!(
+                !recording.judge(directory.path(), &files, &format!("{name} cut at {length}")),
+                "{name} cut at {length}"
+            );
         }
     }
 }
@@ -129,7 +135,11 @@ fn acknowledged_tail_replaced_by_zeros_is_refused() {
     for from in 4096..recording.last_batch.end {
         let lost = recording.files[&last][from..recording.last_batch.end].iter().any(|byte| *byte != 0);
         let files = recording.with(&last, |bytes| bytes[from..].fill(0));
-        assert_eq!(recording.judge(directory.path(), &files, &format!("zeros from {from}")), !lost, "zeros from {from}");
+        assert_eq!(
+            recording.judge(directory.path(), &files, &format!("zeros from {from}")),
+            !lost,
+            "zeros from {from}"
+        );
     }
 }
 

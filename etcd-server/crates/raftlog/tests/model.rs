@@ -70,7 +70,10 @@ fn compare(log: &Log, model: &Model, random: &mut fastrand::Rng) {
 
 fn reopen(directory: &Path, model: &Model, incarnation: &mut u64) -> Log {
     let (log, recovered) = Log::open(directory, IDENTITY, small(8192)).unwrap();
-    assert_eq!((recovered.base_index, recovered.base_term, recovered.last_index), (model.base.0, model.base.1, model.last()));
+    assert_eq!(
+        (recovered.base_index, recovered.base_term, recovered.last_index),
+        (model.base.0, model.base.1, model.last())
+    );
     assert_eq!(recovered.hard_state, model.hard_state);
     assert_eq!(recovered.torn_tail, None);
     assert_eq!(contents(&recovered), model.entries);
@@ -136,7 +139,8 @@ fn record_larger_than_a_segment_gets_one_of_its_own_size() {
     let directory = fast_directory();
     let large = entry(2, 1, 100_000);
     let (mut log, _) = Log::open(directory.path(), IDENTITY, small(8192)).unwrap();
-    log.append(&[entry(1, 1, 10), large.clone(), entry(3, 1, 10)], Some(HardState { term: 1, vote: 0, commit: 0 })).unwrap();
+    log.append(&[entry(1, 1, 10), large.clone(), entry(3, 1, 10)], Some(HardState { term: 1, vote: 0, commit: 0 }))
+        .unwrap();
     drop(log);
     let (log, recovered) = Log::open(directory.path(), IDENTITY, small(8192)).unwrap();
     assert_eq!(recovered.last_index, 3);

@@ -46,13 +46,18 @@ impl Disk {
     }
 
     fn mount(&mut self) -> bool {
-        self.mounted = succeeds(Command::new("mount").args(["-o", "loop"]).arg(self.home.path().join("image")).arg(self.path()));
+        self.mounted =
+            succeeds(Command::new("mount").args(["-o", "loop"]).arg(self.home.path().join("image")).arg(self.path()));
         self.mounted
     }
 
     fn cut_power(&self) {
-        let shutdown = "open(F, '<', $ARGV[0]) or exit 1; my $flags = pack('L', 2); ioctl(F, 0x8004587d, $flags) or exit 2;";
-        assert!(succeeds(Command::new("perl").arg("-e").arg(shutdown).arg(self.path().join("raft/watermark"))), "the shutdown ioctl works");
+        let shutdown =
+            "open(F, '<', $ARGV[0]) or exit 1; my $flags = pack('L', 2); ioctl(F, 0x8004587d, $flags) or exit 2;";
+        assert!(
+            succeeds(Command::new("perl").arg("-e").arg(shutdown).arg(self.path().join("raft/watermark"))),
+            "the shutdown ioctl works"
+        );
     }
 
     fn unmount(&mut self) {
@@ -78,7 +83,8 @@ fn child() {
     let mut random = fastrand::Rng::new();
     let mut next = recovered.last_index + 1;
     loop {
-        let batch: Vec<_> = (next..next + random.u64(1..20)).map(|index| entry(index, term, random.usize(0..2000))).collect();
+        let batch: Vec<_> =
+            (next..next + random.u64(1..20)).map(|index| entry(index, term, random.usize(0..2000))).collect();
         next += batch.len() as u64;
         let state = HardState { term, vote: term, commit: next - 1 };
         let done = match random.u8(..) {
@@ -90,11 +96,14 @@ fn child() {
         }
         println!("acknowledged {}", next - 1);
     }
-    let refused = log.append(&[entry(next, term, 1)], None).is_err() && log.sync().is_err() && log.reader().term(next - 1).is_err();
+    let refused = log.append(&[entry(next, term, 1)], None).is_err()
+        && log.sync().is_err()
+        && log.reader().term(next - 1).is_err();
     println!("poisoned {refused}");
 }
 
-/// Runs the child, cuts the power after some acknowledgements, and returns the last acknowledged index.
+/// Runs the child, cuts the power after some acknowledgements, and returns the last acknowledged
+/// index.
 fn run_until_cut(disk: &Disk, directory: &Path, random: &mut fastrand::Rng) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["power_cut::child", "--exact", "--nocapture"])
@@ -146,7 +155,9 @@ fn acknowledged_entries_survive_power_cuts() {
         unacknowledged += recovered.last_index - acknowledged;
         drop(log);
     }
-    println!("{cycles} power cuts: nothing acknowledged lost, {torn} torn tails, {unacknowledged} unacknowledged entries kept");
+    println!(
+        "{cycles} power cuts: nothing acknowledged lost, {torn} torn tails, {unacknowledged} unacknowledged entries kept"
+    );
 }
 
 #[test]

@@ -88,7 +88,9 @@ fn log_that_does_not_meet_the_state_is_refused_and_left_as_it_is() {
     log.append(&entries, None).unwrap();
     log.truncate_front(15).unwrap();
     drop(log);
-    let open = |applied_index| Log::open(directory.path(), IDENTITY, Options { applied_index: Some(applied_index), ..small(8192) });
+    let open = |applied_index| {
+        Log::open(directory.path(), IDENTITY, Options { applied_index: Some(applied_index), ..small(8192) })
+    };
     for applied_index in [0, 14, 21] {
         let error = open(applied_index).unwrap_err();
         assert!(matches!(error, OpenError::Apart { first_index: 16, last_index: 20, .. }), "{applied_index}: {error}");

@@ -1,4 +1,5 @@
-//! The apply thread: the only one that changes the state. Entries come in order, go into one batch, and become visible together.
+//! The apply thread: the only one that changes the state. Entries come in order, go into one batch,
+//! and become visible together.
 
 use crate::RequestError;
 use crate::clock::Clock;
@@ -37,7 +38,13 @@ pub(crate) enum ApplyCommand {
     /// Notify these once entries up to `index` are applied.
     Notify { index: u64, waiting: Vec<ReadIndexWaiter> },
     /// Put this state in the place of the present one.
-    Install { number: u64, mark: SnapshotMark, prepared: Box<Prepared>, hard_state: Option<HardState>, taken: oneshot::Sender<bool> },
+    Install {
+        number: u64,
+        mark: SnapshotMark,
+        prepared: Box<Prepared>,
+        hard_state: Option<HardState>,
+        taken: oneshot::Sender<bool>,
+    },
     /// Drop this state, which is not needed.
     Discard(Box<Prepared>),
     /// This member leads from now on, or no longer.
@@ -103,7 +110,8 @@ impl ApplyTask {
                     ApplyCommand::Entries(more) => entries.extend(more),
                     ApplyCommand::Notify { index, waiting } => self.pending_notifies.push((index, waiting)),
                     ApplyCommand::Install { number, mark, prepared, hard_state, taken } => {
-                        // Entries before it are of a log that does not count any more, but may have been acknowledged: in order.
+                        // Entries before it are of a log that does not count any more, but may have
+                        // been acknowledged: in order.
                         self.apply_all(&std::mem::take(&mut entries))?;
                         self.install(number, &mark, *prepared, hard_state)?;
                         taken.send(true).ok();
@@ -129,8 +137,15 @@ impl ApplyTask {
         entries.chunks(ENTRIES_PER_BATCH).try_for_each(|batch| self.apply_batch(batch))
     }
 
-    /// Puts the state of another member in the place of the present one: on disk first, then for readers, then the log follows.
-    fn install(&mut self, number: u64, mark: &SnapshotMark, prepared: Prepared, hard_state: Option<HardState>) -> Result<(), Fault> {
+    /// Puts the state of another member in the place of the present one: on disk first, then for
+    /// readers, then the log follows.
+    fn install(
+        &mut self,
+        number: u64,
+        mark: &SnapshotMark,
+        prepared: Prepared,
+        hard_state: Option<HardState>,
+    ) -> Result<(), Fault> {
         tracing::info!(
             current_applied_index = self.applied,
             incoming_leader_snapshot_index = mark.index,
@@ -171,7 +186,8 @@ impl ApplyTask {
         let mut results = BatchResults::default();
         let mut begun = Instant::now();
         for entry in entries {
-            // The log is replayed from the last flush, so nothing is ever applied twice over the state it already changed.
+            // The log is replayed from the last flush, so nothing is ever applied twice over the
+            // state it already changed.
             if entry.index <= self.applied {
                 continue;
             }
@@ -209,7 +225,12 @@ impl ApplyTask {
         now
     }
 
-    fn apply_conf_change(&mut self, entry: &Entry, batch: &mut dyn schema::Batch, results: &mut BatchResults) -> Result<Applied, Fault> {
+    fn apply_conf_change(
+        &mut self,
+        entry: &Entry,
+        batch: &mut dyn schema::Batch,
+        results: &mut BatchResults,
+    ) -> Result<Applied, Fault> {
         let (applied, change) = self.state.apply_conf_change(batch, entry.index, &entry.data, self.max_learners)?;
         results.conf_changes.push(match change {
             MembershipChange::None => (ConfChangeKind::None, 0),
@@ -281,7 +302,8 @@ impl ApplyTask {
         drop(self.node.send(Input::Applied(self.applied)));
         self.pending_proposals.response(results.replies);
         if left {
-            // The client that asked for the removal has its reply. Nothing else will be applied here.
+            // The client that asked for the removal has its reply. Nothing else will be applied
+            // here.
             self.published.left.store(true, Ordering::Release);
             self.pending_proposals.stop();
             drop(self.apply_events.send(ApplyEvent::Removed));

@@ -25,8 +25,8 @@ pub(crate) enum CompactorCommand {
     Stop,
 }
 
-/// Bytes of revisions written since the last flush after which the next one is due. Less than the memtables hold, so that flushes
-/// happen when we know the applied index that they make durable.
+/// Bytes of revisions written since the last flush after which the next one is due. Less than the
+/// memtables hold, so that flushes happen when we know the applied index that they make durable.
 const FLUSH_BYTES: u64 = 24 << 20;
 /// Time after which applied entries are flushed, so that the log does not grow for ever on a quiet
 /// member.
@@ -63,7 +63,11 @@ impl Compactor {
     pub(crate) fn run(mut self) -> Result<(), Fault> {
         let mut removal = Removal::due(&*self.store, self.published.read_point().compacted)?;
         let applied = self.published.applied.load(Ordering::Acquire);
-        let mut flushed = Flushed { at: Instant::now(), written_bytes: self.published.written_bytes.load(Ordering::Relaxed), applied };
+        let mut flushed = Flushed {
+            at: Instant::now(),
+            written_bytes: self.published.written_bytes.load(Ordering::Relaxed),
+            applied,
+        };
         let mut removal_begun = Instant::now();
         loop {
             if self.follow_state() {
@@ -131,13 +135,19 @@ impl Compactor {
         (revisions, self.step_interval / pieces.max(1))
     }
 
-    /// Hashes history up to a compaction whose removal is about to begin, where that is wanted. The one before is removed completely. One
-    /// that was interrupted by a restart is not hashed, as in etcd: a part of its history may be gone.
+    /// Hashes history up to a compaction whose removal is about to begin, where that is wanted. The
+    /// one before is removed completely. One that was interrupted by a restart is not hashed, as in
+    /// etcd: a part of its history may be gone.
     fn hash_before(&self, removal: Option<&Removal>) -> Result<(), Fault> {
         let Some(removal) = removal.filter(|_| self.published.hashes_compactions()) else { return Ok(()) };
         let compacted = self.published.removed.load(Ordering::Acquire);
         let hash = mvcc::hash_of_compaction(&self.store.snapshot(), compacted, removal.target())?;
-        tracing::info!(hash = hash.hash, revision = hash.hash_revision, compact_revision = hash.compact_revision, "storing new hash");
+        tracing::info!(
+            hash = hash.hash,
+            revision = hash.hash_revision,
+            compact_revision = hash.compact_revision,
+            "storing new hash"
+        );
         self.published.keep_compaction_hash(hash);
         Ok(())
     }
@@ -165,7 +175,11 @@ impl Compactor {
             return Ok(());
         }
         self.store.background_errors()?;
-        tracing::info!(local_member_applied_index = applied, local_member_snapshot_index = flushed.applied, "triggering snapshot");
+        tracing::info!(
+            local_member_applied_index = applied,
+            local_member_snapshot_index = flushed.applied,
+            "triggering snapshot"
+        );
         let begun = Instant::now();
         self.store.flush()?;
         self.observer.state_flushed(begun.elapsed());

@@ -144,7 +144,8 @@ impl DataFiles {
             }
         }
         let pointers = [Some(store.current_file()), state_dir::pointer_to(&self.member, store.path())];
-        let missing = pointers.into_iter().flatten().find(|path| Inode::at(path).is_err_and(|error| is_absence(&error)));
+        let missing =
+            pointers.into_iter().flatten().find(|path| Inode::at(path).is_err_and(|error| is_absence(&error)));
         missing.map_or(Ok(present), |path| Err((path, Loss::Removed)))
     }
 }

@@ -65,7 +65,9 @@ pub fn inspect(dir: &Path, scratch: &Path) -> Result<Inspected, InspectError> {
     let state = state_dir::current(dir).map_err(looking)?;
     let store = Store::look(&state, &StoreOptions::default())?.ok_or(InspectError::Empty)?;
     let number = |key| meta::read_u64(&store, key);
-    let (Some(member), Some(cluster)) = (number(meta::MEMBER_ID)?, number(meta::CLUSTER_ID)?) else { return Err(InspectError::Empty) };
+    let (Some(member), Some(cluster)) = (number(meta::MEMBER_ID)?, number(meta::CLUSTER_ID)?) else {
+        return Err(InspectError::Empty);
+    };
     let applied_index = number(meta::APPLIED_INDEX)?.unwrap_or(0);
     let applied_term = number(meta::APPLIED_TERM)?.unwrap_or(0);
     let identity = Identity { member_id: MemberId(member), cluster_id: ClusterId(cluster) };
@@ -95,7 +97,8 @@ pub fn inspect(dir: &Path, scratch: &Path) -> Result<Inspected, InspectError> {
 /// Returns the members of the state, with the changes in the log behind it. Not all of these need
 /// be committed.
 fn members(store: &Store, log: &Log, applied_index: u64) -> Result<Vec<Member>, Fault> {
-    let mut members: BTreeMap<MemberId, Member> = Membership::load(store)?.members().map(|member| (member.id, member.clone())).collect();
+    let mut members: BTreeMap<MemberId, Member> =
+        Membership::load(store)?.members().map(|member| (member.id, member.clone())).collect();
     let reader = log.reader();
     for record in reader.entries_from(reader.first_index().max(applied_index + 1)) {
         let entry = log_task::from_record(record.map_err(|error| Fault::store("read the raft log", error))?)?;
@@ -105,7 +108,9 @@ fn members(store: &Store, log: &Log, applied_index: u64) -> Result<Vec<Member>, 
         let change = raftpb::ConfChange::decode(entry.data).map_err(|error| Fault::corrupt("raft log", error))?;
         match ConfChange::from_raft(&change)? {
             ConfChange::Add(member) => drop(members.insert(member.id, member)),
-            ConfChange::Promote(id) => members.entry(id).and_modify(|member| member.is_learner = false).or_default().id = id,
+            ConfChange::Promote(id) => {
+                members.entry(id).and_modify(|member| member.is_learner = false).or_default().id = id
+            }
             ConfChange::Remove(id) => drop(members.remove(&id)),
             ConfChange::Update { .. } => {}
         }

@@ -74,7 +74,12 @@ impl View for Filling<'_> {
         self.0.cursor(table, end)
     }
 
-    fn first_with_prefix(&self, table: Table, prefix: &[u8], from: &[u8]) -> Result<Option<(bytes::Bytes, bytes::Bytes)>, Fault> {
+    fn first_with_prefix(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        from: &[u8],
+    ) -> Result<Option<(bytes::Bytes, bytes::Bytes)>, Fault> {
         self.0.first_with_prefix(table, prefix, from)
     }
 }
@@ -96,10 +101,12 @@ pub(crate) fn prepare(
     message: &Message,
     file: &File,
 ) -> Result<Prepared, PrepareError> {
-    let metadata = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref()).ok_or(PrepareError::NoSnapshot)?;
+    let metadata =
+        message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref()).ok_or(PrepareError::NoSnapshot)?;
     let path = state_dir::fresh(member, metadata.index)?;
     let store = Store::open(&path, options)?;
-    let filled = fill(&store, own, metadata.index, metadata.term, metadata.conf_state.clone().unwrap_or_default(), file);
+    let filled =
+        fill(&store, own, metadata.index, metadata.term, metadata.conf_state.clone().unwrap_or_default(), file);
     match filled {
         Ok(sync_time) => Ok(Prepared { store, index: metadata.index, sync_time }),
         Err(error) => {
@@ -109,7 +116,14 @@ pub(crate) fn prepare(
     }
 }
 
-fn fill(store: &Store, own: Identity, index: u64, term: u64, conf_state: ConfState, file: &File) -> Result<Duration, PrepareError> {
+fn fill(
+    store: &Store,
+    own: Identity,
+    index: u64,
+    term: u64,
+    conf_state: ConfState,
+    file: &File,
+) -> Result<Duration, PrepareError> {
     let file = BoltFile::open(file).map_err(Error::from)?;
     let restored = snapshot_restore::restore(&file, &Filling(store), &mut |_| {})?;
     if restored.position.index != index {

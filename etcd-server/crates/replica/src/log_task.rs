@@ -41,7 +41,12 @@ pub(crate) fn from_record(record: Record) -> Result<Entry, Fault> {
     let kind = match record.kind {
         KIND_NORMAL => EntryKind::Normal,
         KIND_CONF_CHANGE => EntryKind::ConfChange,
-        kind => return Err(Fault::corrupt(format_args!("raft log entry {}", record.index), format_args!("kind {kind} is unknown"))),
+        kind => {
+            return Err(Fault::corrupt(
+                format_args!("raft log entry {}", record.index),
+                format_args!("kind {kind} is unknown"),
+            ));
+        }
     };
     Ok(Entry { term: record.term, index: record.index, kind, data: record.data })
 }

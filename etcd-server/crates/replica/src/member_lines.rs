@@ -83,7 +83,9 @@ impl Whose {
     }
 
     fn log_version(self, before: &Membership, after: &Membership) {
-        let Some(version) = after.cluster_version().filter(|version| before.cluster_version() != Some(*version)) else { return };
+        let Some(version) = after.cluster_version().filter(|version| before.cluster_version() != Some(*version)) else {
+            return;
+        };
         let text = version.minor_text();
         match before.cluster_version() {
             None => {

@@ -13,7 +13,8 @@ use crate::raft_lines;
 use crate::{Observer, RequestError};
 use bytes::Bytes;
 use consensus::{
-    ConfChangeDropped, ConfChangeKind, Keep, Node, Progress, ReadContexts, ReadIndexQueue, Ready, Role, SnapshotMark, Status, StepRefusal,
+    ConfChangeDropped, ConfChangeKind, Keep, Node, Progress, ReadContexts, ReadIndexQueue, Ready, Role, SnapshotMark,
+    Status, StepRefusal,
 };
 use prost::Message as _;
 use proto::etcdserverpb::{AlarmRequest, AlarmType, InternalRaftRequest, RequestHeader, alarm_request::AlarmAction};
@@ -93,7 +94,8 @@ struct Round {
     deferred_messages: DeferredMessages,
     /// The snapshot that was stepped in, until raft takes it or not.
     offered: Option<(Box<Prepared>, oneshot::Sender<bool>)>,
-    /// The ready whose snapshot is being installed, and its index: nothing else is handed out meanwhile.
+    /// The ready whose snapshot is being installed, and its index: nothing else is handed out
+    /// meanwhile.
     installing: Option<(u64, u64)>,
     /// The newest ready that was handed out to be made durable.
     unsynced: u64,
@@ -141,7 +143,8 @@ impl NodeTask {
                 self.look_at_log(&mut round);
                 round.read_index_queue.tick();
                 round.read_index_queue.retain(|waiting| !waiting.is_closed());
-                // After a pause of the process the ticks that were missed are not made up for: they would start an election.
+                // After a pause of the process the ticks that were missed are not made up for: they
+                // would start an election.
                 next_tick = now + self.tick;
             }
             round.read_index_queue.ask(&mut self.node);
@@ -149,7 +152,8 @@ impl NodeTask {
         }
     }
 
-    /// Passes all ticks of an election timeout but two. The timeout is at least as long as that, so this alone starts no election.
+    /// Passes all ticks of an election timeout but two. The timeout is at least as long as that, so
+    /// this alone starts no election.
     fn bring_election_forward(&mut self) {
         if self.node.status().leader != 0 {
             return;
@@ -166,7 +170,8 @@ impl NodeTask {
         for _ in 0..INPUTS_PER_ROUND {
             let Some(input) = next.take().or_else(|| self.inputs.try_recv().ok()) else { break };
             match input {
-                // No caller is left: the deadline of the call has passed, or its client has gone away.
+                // No caller is left: the deadline of the call has passed, or its client has gone
+                // away.
                 Input::Propose { reply, .. } if reply.is_closed() => {}
                 Input::Propose { id, data, reply } => {
                     proposals.push(data);
@@ -248,7 +253,8 @@ impl NodeTask {
         Ok(())
     }
 
-    /// A tick sends the heartbeats, so a tick that is late by more than an interval makes them late.
+    /// A tick sends the heartbeats, so a tick that is late by more than an interval makes them
+    /// late.
     fn look_at_heartbeats(&self, due: Instant, now: Instant) {
         let late = now.saturating_duration_since(due);
         if late > self.tick && self.node.status().role == Role::Leader && self.node.voters().voters.len() > 1 {
@@ -257,7 +263,8 @@ impl NodeTask {
         }
     }
 
-    /// A leader whose disk hangs gives leadership to a member whose disk does not: its heartbeats would keep the others quiet for ever.
+    /// A leader whose disk hangs gives leadership to a member whose disk does not: its heartbeats
+    /// would keep the others quiet for ever.
     fn look_at_log(&mut self, round: &mut Round) {
         let hangs = round.waits_for_log.is_some_and(|since| since.elapsed() >= self.election_timeout);
         if !hangs || self.node.status().role != Role::Leader || self.node.voters().voters.len() < 2 {
@@ -270,7 +277,9 @@ impl NodeTask {
         } else if let Some(to) = self.node.transfer_leadership() {
             tracing::error!(to = %types::MemberId(to), "the raft log has not been synced for an election timeout: handing leadership over");
         } else {
-            tracing::error!("the raft log has not been synced for an election timeout, and nobody else answers: stepping down");
+            tracing::error!(
+                "the raft log has not been synced for an election timeout, and nobody else answers: stepping down"
+            );
             self.node.step_down();
         }
     }
@@ -297,11 +306,16 @@ impl NodeTask {
         }
     }
 
-    /// Has the leader raise the CORRUPT alarm for this member, which is about to stop. This thread waits while the request is on its way, so
-    /// that no read is confirmed by a leader whose data contradicts this member's.
+    /// Has the leader raise the CORRUPT alarm for this member, which is about to stop. This thread
+    /// waits while the request is on its way, so that no read is confirmed by a leader whose data
+    /// contradicts this member's.
     fn report_lost_commit(&self, leader: u64, lost: &StepRefusal) {
         tracing::error!(remote_peer_id = %types::MemberId(leader), error = %lost, "the cluster has lost committed entries: raising the CORRUPT alarm");
-        let alarm = AlarmRequest { action: AlarmAction::Activate.into(), member_id: self.member_id, alarm: AlarmType::Corrupt.into() };
+        let alarm = AlarmRequest {
+            action: AlarmAction::Activate.into(),
+            member_id: self.member_id,
+            alarm: AlarmType::Corrupt.into(),
+        };
         // No client waits for it.
         let header = Some(RequestHeader::default());
         let request = InternalRaftRequest { header, alarm: Some(alarm), ..InternalRaftRequest::default() };
@@ -310,7 +324,13 @@ impl NodeTask {
     }
 
     /// Raft takes a snapshot or not; which one shows in the next ready. One is looked at at a time.
-    fn offer(&mut self, message: Message, prepared: Box<Prepared>, taken: oneshot::Sender<bool>, round: &mut Round) -> Result<(), Fault> {
+    fn offer(
+        &mut self,
+        message: Message,
+        prepared: Box<Prepared>,
+        taken: oneshot::Sender<bool>,
+        round: &mut Round,
+    ) -> Result<(), Fault> {
         if round.installing.is_some() || round.offered.is_some() {
             taken.send(false).ok();
             return Ok(());
@@ -332,7 +352,8 @@ impl NodeTask {
         let ids: Vec<u64> = senders.iter().map(|(id, _)| *id).collect();
         self.pending_proposals.register(senders);
         if self.node.propose(proposals).is_err() {
-            let refused = if self.node.status().leader == 0 { RequestError::NoLeader } else { RequestError::TooManyRequests };
+            let refused =
+                if self.node.status().leader == 0 { RequestError::NoLeader } else { RequestError::TooManyRequests };
             self.pending_proposals.response(ids.into_iter().map(|id| (id, Err(refused.clone()))).collect());
         }
     }

@@ -52,7 +52,8 @@ pub trait Observer: Send + Sync {
     /// The log dropped its entries up to some index, and noted where it begins.
     fn log_truncated(&self, _took: Duration) {}
 
-    /// As the leader, this member sent its heartbeats later than twice the interval after the last ones, by this much.
+    /// As the leader, this member sent its heartbeats later than twice the interval after the last
+    /// ones, by this much.
     fn heartbeats_late(&self, _exceeded: Duration) {}
 
     /// A leader is known, and another one, or none, was known before.

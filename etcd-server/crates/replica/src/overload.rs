@@ -14,7 +14,8 @@ const PRIORITY_GAP_MAX: u64 = 10_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proposer {
     Client,
-    /// The leader itself, such as for the revoke of an expired lease: clients must not be able to keep leases alive by overload.
+    /// The leader itself, such as for the revoke of an expired lease: clients must not be able to
+    /// keep leases alive by overload.
     Leader,
 }
 

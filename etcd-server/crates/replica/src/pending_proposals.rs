@@ -20,12 +20,14 @@ pub(crate) struct PendingProposals(Mutex<Waiting>);
 #[derive(Debug, Default)]
 struct Waiting {
     requests: HashMap<u64, oneshot::Sender<Reply>>,
-    /// This member has left the cluster: nothing that is registered from now on will ever be applied here.
+    /// This member has left the cluster: nothing that is registered from now on will ever be
+    /// applied here.
     stopped: bool,
 }
 
 impl PendingProposals {
-    /// Registers a batch of requests; registered before they are proposed, so that no reply can come too early.
+    /// Registers a batch of requests; registered before they are proposed, so that no reply can
+    /// come too early.
     pub(crate) fn register(&self, pending_proposals: impl IntoIterator<Item = (u64, oneshot::Sender<Reply>)>) {
         let mut waiting = self.0.lock();
         if !waiting.stopped {

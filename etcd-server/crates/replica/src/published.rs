@@ -42,7 +42,8 @@ const COMPACTION_HASHES_MAX: usize = 10;
 /// Size of an empty database of etcd.
 const EMPTY_DATABASE_BYTES: u64 = 20 << 10;
 
-/// Returns `true` if a compaction that begins now is to be hashed; set by [`Published::hash_compactions_when`].
+/// Returns `true` if a compaction that begins now is to be hashed; set by
+/// [`Published::hash_compactions_when`].
 #[derive(Default)]
 struct HashesCompactions(OnceLock<Box<dyn Fn() -> bool + Send + Sync>>);
 
@@ -52,7 +53,8 @@ impl std::fmt::Debug for HashesCompactions {
     }
 }
 
-/// Everything that readers, services and duties look at. Each field is replaced as a whole by apply or by the node.
+/// Everything that readers, services and duties look at. Each field is replaced as a whole by apply
+/// or by the node.
 #[derive(Debug)]
 pub struct Published {
     pub(crate) store: ArcSwap<Store>,
@@ -77,9 +79,11 @@ pub struct Published {
     pub(crate) removed: AtomicI64,
     /// The hashes of the newest compactions, for requests at exactly their revisions; oldest first.
     pub(crate) compaction_hashes: Mutex<VecDeque<HashKv>>,
-    /// Hashing a compaction reads the whole history, so it is done only where the result is compared.
+    /// Hashing a compaction reads the whole history, so it is done only where the result is
+    /// compared.
     hashes_compactions: HashesCompactions,
-    /// This member was removed from the cluster and has applied that: it serves no request any more.
+    /// This member was removed from the cluster and has applied that: it serves no request any
+    /// more.
     pub(crate) left: AtomicBool,
     /// `true` if this member is leader of a single-member cluster and has replayed its log, so that
     /// it may answer linearizable reads by itself.
@@ -103,7 +107,13 @@ impl Stored {
 
 impl Published {
     /// Returns the view of a member before its threads run: it has no leader yet.
-    pub(crate) fn begin(store: &Arc<Store>, state: &State, status: &Status, applied: u64, leases: ExpirySettings) -> Result<Self, Fault> {
+    pub(crate) fn begin(
+        store: &Arc<Store>,
+        state: &State,
+        status: &Status,
+        applied: u64,
+        leases: ExpirySettings,
+    ) -> Result<Self, Fault> {
         let stored = Stored::read(store)?;
         Ok(Self {
             store: ArcSwap::from(Arc::clone(store)),
@@ -129,7 +139,14 @@ impl Published {
     }
 
     /// Another state takes the place of the present one, for all that begin to read from now on.
-    pub(crate) fn replace(&self, store: &Arc<Store>, state: &State, applied: u64, stored: &Stored, leases: ExpirySettings) {
+    pub(crate) fn replace(
+        &self,
+        store: &Arc<Store>,
+        state: &State,
+        applied: u64,
+        stored: &Stored,
+        leases: ExpirySettings,
+    ) {
         self.replaced.fetch_add(1, Ordering::AcqRel);
         self.store.store(Arc::clone(store));
         self.read_point.store(Arc::new(state.keys.read_point()));
@@ -188,8 +205,8 @@ impl Published {
         }
     }
 
-    /// Sets when compactions are hashed: `needed` is called at the begin of each, so that a member that has just joined counts. Without
-    /// it none is. The first call counts.
+    /// Sets when compactions are hashed: `needed` is called at the begin of each, so that a member
+    /// that has just joined counts. Without it none is. The first call counts.
     pub fn hash_compactions_when(&self, needed: impl Fn() -> bool + Send + Sync + 'static) {
         self.hashes_compactions.0.get_or_init(|| Box::new(needed));
     }
@@ -199,7 +216,8 @@ impl Published {
         self.hashes_compactions.0.get().is_some_and(|needed| needed())
     }
 
-    /// Returns the hash of the compaction at `revision`; `None` if there was none, or it was not hashed.
+    /// Returns the hash of the compaction at `revision`; `None` if there was none, or it was not
+    /// hashed.
     pub fn compaction_hash(&self, revision: i64) -> Option<HashKv> {
         self.compaction_hashes.lock().iter().find(|hash| hash.hash_revision == revision).copied()
     }
@@ -218,12 +236,14 @@ impl Published {
         self.left.load(Ordering::Acquire)
     }
 
-    /// Since when the log has had something to sync and not reported anything; nothing while it gets on.
+    /// Since when the log has had something to sync and not reported anything; nothing while it
+    /// gets on.
     pub fn log_waits_since(&self) -> Option<Instant> {
         *self.log_waits_since.lock()
     }
 
-    /// Returns `true` if the leader was probably lost after `begun`: another one was known later, which takes up to `loss` to come about.
+    /// Returns `true` if the leader was probably lost after `begun`: another one was known later,
+    /// which takes up to `loss` to come about.
     pub(crate) fn lost_leader_after(&self, begun: Instant, loss: Duration) -> bool {
         self.leader_since.lock().is_some_and(|since| begun < since && begun + loss > since)
     }
@@ -244,7 +264,8 @@ impl Published {
         self.live_marks.lock().clone()
     }
 
-    /// Notes the live hash behind the entry at `index`, if that is one of those that members compare.
+    /// Notes the live hash behind the entry at `index`, if that is one of those that members
+    /// compare.
     pub(crate) fn mark_live_hash(&self, index: u64, hash: mvcc::LiveHash) {
         if index.is_multiple_of(LIVE_MARK_INTERVAL) {
             let mut marks = self.live_marks.lock();

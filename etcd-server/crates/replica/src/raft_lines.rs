@@ -1,4 +1,5 @@
-//! Log lines about elections and leaders, in the words of etcd's raft library, which tools and people search for.
+//! Log lines about elections and leaders, in the words of etcd's raft library, which tools and
+//! people search for.
 
 use consensus::{Role, Status, Voters};
 use types::MemberId;
@@ -32,7 +33,8 @@ fn log_role(id: MemberId, before: &Status, after: &Status) {
         Role::PreCandidate => tracing::info!("{id} became pre-candidate at term {}", after.term),
         Role::Candidate => tracing::info!("{id} became candidate at term {}", after.term),
         Role::Leader => {
-            // A member without others is a candidate for no longer than it takes to count its own vote.
+            // A member without others is a candidate for no longer than it takes to count its own
+            // vote.
             if before.role != Role::Candidate {
                 tracing::info!("{id} became candidate at term {}", after.term);
             }

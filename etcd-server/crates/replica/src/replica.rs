@@ -57,7 +57,10 @@ pub struct Replica {
 
 impl std::fmt::Debug for Replica {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Replica").field("member_id", &self.member_id).field("cluster_id", &self.cluster_id).finish_non_exhaustive()
+        f.debug_struct("Replica")
+            .field("member_id", &self.member_id)
+            .field("cluster_id", &self.cluster_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -87,7 +90,8 @@ impl Replica {
         &self.watches
     }
 
-    /// Reads of the state that may take long: large ranges, hashes, backups, states on their way to other members.
+    /// Reads of the state that may take long: large ranges, hashes, backups, states on their way to
+    /// other members.
     pub fn long_reads(&self) -> &UnderWay {
         &self.long_reads
     }
@@ -140,10 +144,8 @@ impl Replica {
     /// revoking a lease that expired by its clock: a member that is no longer leader does not
     /// forward it to the new one.
     pub async fn propose_as_leader(&self, request: InternalRaftRequest) -> Reply {
-        let submitted = self.submit_with(request, &self.own_identity(), Proposer::Leader, |id, data, reply| Input::ProposeAsLeader {
-            id,
-            data,
-            reply,
+        let submitted = self.submit_with(request, &self.own_identity(), Proposer::Leader, |id, data, reply| {
+            Input::ProposeAsLeader { id, data, reply }
         })?;
         self.outcome(submitted).await
     }
@@ -162,7 +164,8 @@ impl Replica {
     ) -> Result<Submitted, RequestError> {
         let kind = RequestKind::of(&request);
         let id = self.ids.next();
-        request.header = Some(RequestHeader { id, username: identity.user.clone(), auth_revision: identity.auth_revision });
+        request.header =
+            Some(RequestHeader { id, username: identity.user.clone(), auth_revision: identity.auth_revision });
         let data = Bytes::from(request.encode_to_vec());
         if data.len() > self.request_bytes_max {
             return Err(RequestError::TooLarge);
@@ -194,13 +197,15 @@ impl Replica {
         outcome
     }
 
-    /// Returns `true` if a request that has just timed out was begun while the leader was being lost: it went to one that could not pass it on.
+    /// Returns `true` if a request that has just timed out was begun while the leader was being
+    /// lost: it went to one that could not pass it on.
     fn lost_leader(&self) -> bool {
         let begun = Instant::now().checked_sub(self.request_timeout);
         begun.is_some_and(|begun| self.published.lost_leader_after(begun, self.leader_loss))
     }
 
-    /// Orders a change of the members and waits until it is applied or refused, for as long as a request may take.
+    /// Orders a change of the members and waits until it is applied or refused, for as long as a
+    /// request may take.
     pub async fn change_members(&self, change: &ConfChange) -> Reply {
         let id = self.ids.next();
         let data = Bytes::from(change.to_raft(id).encode_to_vec());
@@ -273,13 +278,19 @@ impl Replica {
 
     /// Reads once more at a read point of an earlier [`Replica::read`]. `None` if the result may be
     /// incomplete: the state was replaced since `generation`, or compaction has passed `revision`.
-    pub fn read_again<T>(&self, generation: u64, revision: i64, read: impl FnOnce(&Store) -> Result<T, Fault>) -> Option<Result<T, Fault>> {
+    pub fn read_again<T>(
+        &self,
+        generation: u64,
+        revision: i64,
+        read: impl FnOnce(&Store) -> Result<T, Fault>,
+    ) -> Option<Result<T, Fault>> {
         let result = read(&self.published.store());
         let is_whole = self.generation() == generation && self.published.read_point.load().compacted <= revision;
         is_whole.then_some(result)
     }
 
-    /// A message of another member. `false` when there is no room for it: it is dropped, which raft allows.
+    /// A message of another member. `false` when there is no room for it: it is dropped, which raft
+    /// allows.
     pub fn step(&self, message: Message) -> bool {
         let Some(bytes) = self.message_quota.enter(&message) else { return false };
         self.node.send(Input::Message { message: Box::new(message), bytes }).is_ok()
@@ -321,21 +332,23 @@ impl Replica {
         answered.await.unwrap_or_default()
     }
 
-    /// Makes a state of a backend file that another member sent with `message`. Blocks for as long as the file is large, and changes
-    /// nothing of the present state.
+    /// Makes a state of a backend file that another member sent with `message`. Blocks for as long
+    /// as the file is large, and changes nothing of the present state.
     pub fn prepare_snapshot(&self, message: &Message, file: &File) -> Result<Prepared, PrepareError> {
         let own = raftlog::Identity { member_id: self.member_id, cluster_id: self.cluster_id };
         install::prepare(&self.dir, own, &self.store_options, message, file)
     }
 
-    /// Puts a prepared state in the place of the present one, unless raft has no use for it. Returns whether it did.
+    /// Puts a prepared state in the place of the present one, unless raft has no use for it.
+    /// Returns whether it did.
     pub async fn install_snapshot(&self, message: Message, prepared: Prepared) -> bool {
         let (taken, answered) = oneshot::channel();
         let input = Input::Snapshot { message: Box::new(message), prepared: Box::new(prepared), taken };
         self.node.send(input).is_ok() && answered.await.unwrap_or(false)
     }
 
-    /// Returns index and term of the last entry of the log. The term is 0 while another thread replaces the log.
+    /// Returns index and term of the last entry of the log. The term is 0 while another thread
+    /// replaces the log.
     pub fn last_entry(&self) -> (u64, u64) {
         let index = self.log.last_index();
         (index, self.log.term(index).unwrap_or(0))

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use types::MemberId;
 
-/// The low 16 bits of the member, 40 bits of the start time in milliseconds, and a counter that runs into them.
+/// The low 16 bits of the member, 40 bits of the start time in milliseconds, and a counter that
+/// runs into them.
 #[derive(Debug)]
 pub struct RequestIds {
     prefix: u64,

@@ -89,7 +89,10 @@ pub type OnTokens = Arc<dyn Fn(&Effect, MonotonicTime) + Send + Sync>;
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Options").field("directory", &self.dir).field("member_id", &self.member_id).finish_non_exhaustive()
+        f.debug_struct("Options")
+            .field("directory", &self.dir)
+            .field("member_id", &self.member_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -145,7 +148,8 @@ struct Threads {
 }
 
 impl Running {
-    /// Stops the threads in order, flushes the state and marks the log, so that the next start has nothing to replay.
+    /// Stops the threads in order, flushes the state and marks the log, so that the next start has
+    /// nothing to replay.
     pub fn stop(self) -> Result<(), Fault> {
         let Threads { node, log, apply, removal, watches, files, handles } = self.threads;
         drop(files);
@@ -175,7 +179,10 @@ pub struct Opened {
 
 impl std::fmt::Debug for Opened {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opened").field("identity", &self.identity).field("applied", &self.applied).finish_non_exhaustive()
+        f.debug_struct("Opened")
+            .field("identity", &self.identity)
+            .field("applied", &self.applied)
+            .finish_non_exhaustive()
     }
 }
 
@@ -185,8 +192,8 @@ impl Opened {
         let (state_path, log_path) = (current_state(options)?, options.dir.join("log"));
         let known = Known::look(options, &state_path, &log_path)?;
         let own = known.identity.unwrap_or(Identity { member_id: options.member_id, cluster_id: options.cluster_id });
-        // A new state is begun before its log, so that a log without a state is always a loss. A state that is there is opened for
-        // writing only once the log is known to belong to it.
+        // A new state is begun before its log, so that a log without a state is always a loss. A
+        // state that is there is opened for writing only once the log is known to belong to it.
         let begun = if known.identity.is_none() { Some(Store::open(&state_path, &options.store)?) } else { None };
         let presence = if known.applied.is_some() { raftlog::Presence::Existing } else { raftlog::Presence::Either };
         let applied = known.applied.unwrap_or(0);
@@ -215,9 +222,18 @@ impl Opened {
             force_new_cluster(&mut log, &state.members, applied, own)?;
         }
         let recovered = recover(&store, &log, &found, applied)?;
-        state_dir::remove_others(&options.dir)
-            .map_err(|error| Fault::io(format!("remove what an earlier run left in {}", options.dir.display()), error))?;
-        Ok(Self { store: Arc::new(store), log, incarnation: found.incarnation, state, identity: own, applied, recovered })
+        state_dir::remove_others(&options.dir).map_err(|error| {
+            Fault::io(format!("remove what an earlier run left in {}", options.dir.display()), error)
+        })?;
+        Ok(Self {
+            store: Arc::new(store),
+            log,
+            incarnation: found.incarnation,
+            state,
+            identity: own,
+            applied,
+            recovered,
+        })
     }
 
     /// This member, as its data says.
@@ -237,7 +253,12 @@ impl Opened {
 
     /// Starts the threads; `observer` receives their reports.
     #[expect(clippy::too_many_lines, reason = "who is wired to whom is read best in one piece")]
-    pub fn run(self, options: &Options, observer: Arc<dyn Observer>, outbound: Arc<dyn Outbound>) -> Result<Running, OpenError> {
+    pub fn run(
+        self,
+        options: &Options,
+        observer: Arc<dyn Observer>,
+        outbound: Arc<dyn Outbound>,
+    ) -> Result<Running, OpenError> {
         let Self { store, log, incarnation, state, identity, applied, recovered } = self;
         let election_timeout = options.tick * u32::try_from(options.election_ticks).unwrap_or(u32::MAX);
         let node = Node::new(&node_config(options, identity, applied), &recovered)?;
@@ -355,8 +376,15 @@ impl Opened {
             leader_loss: 2 * election_timeout,
             on_fault,
         };
-        let threads =
-            Threads { node: node_tx, log: log_tx, apply: apply_tx, removal: removal_tx, watches: watch_queue, files: files_tx, handles };
+        let threads = Threads {
+            node: node_tx,
+            log: log_tx,
+            apply: apply_tx,
+            removal: removal_tx,
+            watches: watch_queue,
+            files: files_tx,
+            handles,
+        };
         Ok(Running { replica: Arc::new(replica), apply_events, threads })
     }
 }
@@ -424,12 +452,20 @@ fn node_config(options: &Options, identity: Identity, applied: u64) -> Config {
 fn known_identity(store: &Store) -> Result<Option<Identity>, Fault> {
     let member_id = meta::read_u64(store, meta::MEMBER_ID)?;
     let cluster_id = meta::read_u64(store, meta::CLUSTER_ID)?;
-    Ok(member_id.zip(cluster_id).map(|(member, cluster)| Identity { member_id: MemberId(member), cluster_id: ClusterId(cluster) }))
+    Ok(member_id
+        .zip(cluster_id)
+        .map(|(member, cluster)| Identity { member_id: MemberId(member), cluster_id: ClusterId(cluster) }))
 }
 
 /// Writes the first log of an initial member: one entry per initial member, committed by agreement,
 /// as in etcd; then its identity.
-fn found_member(store: &Store, log: &mut Log, found: &raftlog::Recovered, options: &Options, own: Identity) -> Result<(), Fault> {
+fn found_member(
+    store: &Store,
+    log: &mut Log,
+    found: &raftlog::Recovered,
+    options: &Options,
+    own: Identity,
+) -> Result<(), Fault> {
     // A member that joins a cluster gets the log of the others.
     if found.last_index == 0 && !options.initial_members.is_empty() {
         let mut initial_members: Vec<_> = options.initial_members.iter().collect();
@@ -439,7 +475,12 @@ fn found_member(store: &Store, log: &mut Log, found: &raftlog::Recovered, option
             .zip(1..)
             .map(|(founder, index)| {
                 let change = ConfChange::Add(founder.clone()).to_raft(0);
-                log_task::to_record(Entry { term: 1, index, kind: EntryKind::ConfChange, data: change.encode_to_vec().into() })
+                log_task::to_record(Entry {
+                    term: 1,
+                    index,
+                    kind: EntryKind::ConfChange,
+                    data: change.encode_to_vec().into(),
+                })
             })
             .collect();
         let commit = entries.len() as u64;
@@ -480,7 +521,8 @@ fn force_new_cluster(log: &mut Log, members: &Membership, applied: u64, own: Ide
             ConfChange::Update { .. } => {}
         }
     }
-    let mut changes: Vec<_> = known.keys().filter(|id| **id != own.member_id).map(|id| ConfChange::Remove(*id)).collect();
+    let mut changes: Vec<_> =
+        known.keys().filter(|id| **id != own.member_id).map(|id| ConfChange::Remove(*id)).collect();
     if known.get(&own.member_id) == Some(&true) {
         changes.push(ConfChange::Promote(own.member_id));
     }
@@ -490,11 +532,16 @@ fn force_new_cluster(log: &mut Log, members: &Membership, applied: u64, own: Ide
     };
     let entries: Vec<_> = changes.into_iter().zip(last + 1..).map(record).collect();
     let commit = last + entries.len() as u64;
-    tracing::warn!(removed_members = entries.len(), commit_index = commit, "forcing a new cluster of this member alone");
+    tracing::warn!(
+        removed_members = entries.len(),
+        commit_index = commit,
+        "forcing a new cluster of this member alone"
+    );
     log.append(&entries, Some(raftlog::HardState { commit, ..state }))
 }
 
-/// The end of the log, for memory: all that is not applied, and before it as much as a running member keeps.
+/// The end of the log, for memory: all that is not applied, and before it as much as a running
+/// member keeps.
 fn recover(store: &Store, log: &Log, found: &raftlog::Recovered, applied: u64) -> Result<Recovered, Fault> {
     let hard_state = log.hard_state();
     let reader = log.reader();
@@ -512,7 +559,10 @@ fn recover(store: &Store, log: &Log, found: &raftlog::Recovered, applied: u64) -
         }
     }
     let conf_state = store.get(Table::Meta, meta::CONF_STATE)?;
-    let conf_state = conf_state.map(raftpb::ConfState::decode).transpose().map_err(|error| Fault::corrupt("raft configuration", error))?;
+    let conf_state = conf_state
+        .map(raftpb::ConfState::decode)
+        .transpose()
+        .map_err(|error| Fault::corrupt("raft configuration", error))?;
     let conf_state = conf_state.unwrap_or_default();
     Ok(Recovered {
         hard_state: HardState { term: hard_state.term, vote: hard_state.vote, commit: hard_state.commit },
@@ -542,5 +592,9 @@ fn spawn(
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("panicked")
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("panicked")
 }

@@ -22,7 +22,10 @@ pub(crate) fn current(member: &Path) -> io::Result<PathBuf> {
         Ok(name) if is_state(name.trim()) => Ok(member.join(name.trim())),
         Ok(name) => {
             let path = member.join(POINTER);
-            Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} names {name:?}, which is no state", path.display())))
+            Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{} names {name:?}, which is no state", path.display()),
+            ))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(member.join(FIRST)),
         Err(error) => Err(error),

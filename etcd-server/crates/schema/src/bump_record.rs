@@ -14,12 +14,14 @@ pub const KEY: &[u8] = b"";
 /// The tag of field 1, the key, with which the record of every other key begins.
 const KEY_TAG: u8 = 0x0a;
 
-/// Returns the value of a stored record as etcd's backend file holds it: the record, but nothing for a bump record.
+/// Returns the value of a stored record as etcd's backend file holds it: the record, but nothing
+/// for a bump record.
 pub fn backend_value(record: &[u8]) -> &[u8] {
     if record.first() == Some(&KEY_TAG) { record } else { &[] }
 }
 
-/// Returns the length of [`backend_value`] of the record that a change of `user_key` wrote, in bytes.
+/// Returns the length of [`backend_value`] of the record that a change of `user_key` wrote, in
+/// bytes.
 pub fn backend_value_bytes(user_key: &[u8], record_bytes: u32) -> u32 {
     if user_key == KEY { 0 } else { record_bytes }
 }

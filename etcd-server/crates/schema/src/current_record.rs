@@ -21,8 +21,9 @@ pub fn begin(revision: Revision, record_bytes: usize) -> Vec<u8> {
 
 /// Reads a stored value.
 pub fn split(stored: &[u8]) -> Result<(Revision, &[u8]), Fault> {
-    let (revision, record) =
-        stored.split_at_checked(HEAD_BYTES).ok_or_else(|| Fault::corrupt("current record", "shorter than its revision"))?;
+    let (revision, record) = stored
+        .split_at_checked(HEAD_BYTES)
+        .ok_or_else(|| Fault::corrupt("current record", "shorter than its revision"))?;
     if record.is_empty() {
         return Err(Fault::corrupt("current record", "is empty"));
     }

@@ -46,8 +46,9 @@ pub fn encode(user_key: &[u8], revision: Revision) -> Vec<u8> {
 
 /// Splits a stored key into the prefix shared by all versions of its user key, and the revision.
 pub fn split(stored: &[u8]) -> Result<(&[u8], Revision), Fault> {
-    let (prefix, revision) =
-        stored.split_last_chunk::<REVISION_BYTES>().ok_or_else(|| Fault::corrupt("history key", "shorter than its revision"))?;
+    let (prefix, revision) = stored
+        .split_last_chunk::<REVISION_BYTES>()
+        .ok_or_else(|| Fault::corrupt("history key", "shorter than its revision"))?;
     if !prefix.ends_with(&TERMINATOR) {
         return Err(Fault::corrupt("history key", "has no terminator"));
     }

@@ -1,7 +1,8 @@
 //! Persisted records and the small storage trait that the core reads and writes through.
 //!
-//! The core never names RocksDB: it reads through [`View`] and [`Cursor`] and writes into a [`Batch`], which `storage` implements
-//! on disk and [`MemoryStore`] in memory. A batch is written atomically over all tables.
+//! The core never names RocksDB: it reads through [`View`] and [`Cursor`] and writes into a
+//! [`Batch`], which `storage` implements on disk and [`MemoryStore`] in memory. A batch is written
+//! atomically over all tables.
 #![forbid(unsafe_code)]
 
 pub mod bump_record;

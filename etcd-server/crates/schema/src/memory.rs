@@ -39,7 +39,8 @@ impl Batch for MemoryStore {
     }
 }
 
-/// Writes that are collected, and become readable together: as with a store on disk, a reader sees none of them before.
+/// Writes that are collected, and become readable together: as with a store on disk, a reader sees
+/// none of them before.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryBatch {
     /// Table, key and value in the order of the writes; no value for a deletion.
@@ -82,7 +83,8 @@ impl View for MemoryStore {
 
     fn first_with_prefix(&self, table: Table, prefix: &[u8], from: &[u8]) -> Result<Option<(Bytes, Bytes)>, Fault> {
         // A store on disk may rely on it, so it is held to here as well.
-        let whole = table != Table::History || (from.starts_with(prefix) && from.len() == prefix.len() + history_key::REVISION_BYTES);
+        let whole = table != Table::History
+            || (from.starts_with(prefix) && from.len() == prefix.len() + history_key::REVISION_BYTES);
         assert!(whole, "look-ups in the history take whole keys");
         let Some(items) = self.tables.get(&table) else { return Ok(None) };
         let first = items.range::<[u8], _>((Bound::Included(from), Bound::Unbounded)).next();

@@ -17,7 +17,8 @@ pub const CONF_STATE: &[u8] = b"confState";
 pub const MEMBER_ID: &[u8] = b"memberId";
 /// The cluster's id: `be64`.
 pub const CLUSTER_ID: &[u8] = b"clusterId";
-/// Index at which this state came whole from another member: `be64`; absent in a state that was applied here from the beginning.
+/// Index at which this state came whole from another member: `be64`; absent in a state that was
+/// applied here from the beginning.
 pub const INSTALLED_INDEX: &[u8] = b"installedIndex";
 /// Term of that index: `be64`.
 pub const INSTALLED_TERM: &[u8] = b"installedTerm";
@@ -37,8 +38,9 @@ pub const LIVE_HASH: &[u8] = b"liveHash";
 /// Reads a number; nothing stored is `None`.
 pub fn read_u64(view: &impl View, key: &[u8]) -> Result<Option<u64>, Fault> {
     let Some(stored) = view.get(Table::Meta, key)? else { return Ok(None) };
-    let bytes: [u8; 8] =
-        stored[..].try_into().map_err(|_| Fault::corrupt(format_args!("state value {}", key.escape_ascii()), "is not eight bytes long"))?;
+    let bytes: [u8; 8] = stored[..]
+        .try_into()
+        .map_err(|_| Fault::corrupt(format_args!("state value {}", key.escape_ascii()), "is not eight bytes long"))?;
     Ok(Some(u64::from_be_bytes(bytes)))
 }
 

@@ -34,7 +34,8 @@ impl<'a> RevisionRecord<'a> {
 
     /// Reads a stored value.
     pub fn decode(stored: &'a [u8]) -> Result<Self, Fault> {
-        let (length, user_key) = stored.split_first_chunk().ok_or_else(|| Fault::corrupt("revision record", "shorter than its length"))?;
+        let (length, user_key) =
+            stored.split_first_chunk().ok_or_else(|| Fault::corrupt("revision record", "shorter than its length"))?;
         Ok(Self { record_bytes: u32::from_be_bytes(*length), user_key })
     }
 }
@@ -49,8 +50,9 @@ pub fn encode_key(revision: Revision) -> [u8; KEY_BYTES] {
 
 /// Reads a stored key.
 pub fn decode_key(stored: &[u8]) -> Result<Revision, Fault> {
-    let stored: [u8; KEY_BYTES] =
-        stored.try_into().map_err(|_| Fault::corrupt("revision key", format_args!("is {} bytes long", stored.len())))?;
+    let stored: [u8; KEY_BYTES] = stored
+        .try_into()
+        .map_err(|_| Fault::corrupt("revision key", format_args!("is {} bytes long", stored.len())))?;
     let (main, sub) = stored.split_at(8);
     let main = i64::from_be_bytes(main.try_into().expect("eight bytes were split off"));
     let sub = u32::from_be_bytes(sub.try_into().expect("four bytes were split off"));

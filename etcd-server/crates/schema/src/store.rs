@@ -6,7 +6,8 @@ use types::Fault;
 /// The tables of the state. Keys are ordered bytewise within a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
-    /// User key → revision and encoded `mvccpb.KeyValue` of its newest version: the keys that live, and no others.
+    /// User key → revision and encoded `mvccpb.KeyValue` of its newest version: the keys that live,
+    /// and no others.
     Current,
     /// (escaped user key, descending revision) → encoded `mvccpb.KeyValue` of a replaced version,
     /// empty for a tombstone.
@@ -29,7 +30,8 @@ pub enum Table {
     RemovedMembers,
     /// `AlarmMember` → nothing.
     Alarms,
-    /// Single values: applied index, revisions, totals, authentication switch, cluster version, format version.
+    /// Single values: applied index, revisions, totals, authentication switch, cluster version,
+    /// format version.
     Meta,
 }
 
@@ -54,10 +56,12 @@ pub trait View {
         Ok(cursor)
     }
 
-    /// The first item whose key is `>= from` and starts with `prefix`; `from` itself starts with it.
+    /// The first item whose key is `>= from` and starts with `prefix`; `from` itself starts with
+    /// it.
     ///
-    /// Apart from [`View::cursor`] because a store can answer it without looking at files that lack the prefix. In
-    /// [`Table::History`] the prefix is always a whole one, as `history_key::push_prefix` makes it, and `from` a whole key.
+    /// Apart from [`View::cursor`] because a store can answer it without looking at files that lack
+    /// the prefix. In [`Table::History`] the prefix is always a whole one, as
+    /// `history_key::push_prefix` makes it, and `from` a whole key.
     fn first_with_prefix(&self, table: Table, prefix: &[u8], from: &[u8]) -> Result<Option<(Bytes, Bytes)>, Fault> {
         let mut cursor = self.cursor(table, None)?;
         cursor.seek(from)?;

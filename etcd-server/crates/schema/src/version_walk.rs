@@ -1,4 +1,5 @@
-//! Every version of every key that the store holds, in the order of keys: how it is read fastest when all of it is wanted.
+//! Every version of every key that the store holds, in the order of keys: how it is read fastest
+//! when all of it is wanted.
 
 use crate::{Cursor as _, Table, View, current_record, history_key};
 use types::{Fault, Revision};
@@ -23,7 +24,8 @@ pub enum Written<'a> {
     Tombstone(Vec<u8>),
 }
 
-/// Calls `found` with every version, of each key from the newest to the oldest. `view` must not change meanwhile.
+/// Calls `found` with every version, of each key from the newest to the oldest. `view` must not
+/// change meanwhile.
 pub fn each_version(view: &impl View, mut found: impl FnMut(Version<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
     let mut rows = view.scan(Table::Current)?;
     let mut superseded = Superseded { cursor: view.scan(Table::History)?, prefix: Vec::new(), newer: None };
@@ -41,7 +43,8 @@ pub fn each_version(view: &impl View, mut found: impl FnMut(Version<'_>) -> Resu
     superseded.walk_while(|_| true, &mut found)
 }
 
-/// A position in [`Table::History`] that knows which version came before, if it was of the same key.
+/// A position in [`Table::History`] that knows which version came before, if it was of the same
+/// key.
 struct Superseded<C> {
     cursor: C,
     prefix: Vec<u8>,
@@ -70,7 +73,11 @@ impl<C: crate::Cursor> Superseded<C> {
                 self.prefix.extend_from_slice(prefix);
                 self.newer = None;
             }
-            let written = if record.is_empty() { Written::Tombstone(history_key::user_key(prefix)) } else { Written::Record(record) };
+            let written = if record.is_empty() {
+                Written::Tombstone(history_key::user_key(prefix))
+            } else {
+                Written::Record(record)
+            };
             found(Version { revision, superseded_by: self.newer, written })?;
             self.newer = Some(revision);
             self.cursor.next()?;
@@ -89,7 +96,9 @@ mod tests {
         let mut store = MemoryStore::new();
         let at = |main| Revision::new(main, 0);
         let row = |main| [&current_record::begin(at(main), 1)[..], b"r"].concat();
-        for (key, main, record) in [(&b"a"[..], 2, &b"r"[..]), (b"a", 4, b""), (b"b", 3, b"r"), (b"b\0", 6, b"r"), (b"b\0", 7, b"")] {
+        for (key, main, record) in
+            [(&b"a"[..], 2, &b"r"[..]), (b"a", 4, b""), (b"b", 3, b"r"), (b"b\0", 6, b"r"), (b"b\0", 7, b"")]
+        {
             store.put(Table::History, &history_key::encode(key, at(main)), record);
         }
         store.put(Table::Current, b"b", &row(5));
@@ -103,8 +112,14 @@ mod tests {
         .unwrap();
         let record = |main, newer| (main, newer, Vec::new());
         let tombstone = |main, key: &[u8]| (main, None, key.to_vec());
-        let expected =
-            [tombstone(4, b"a"), record(2, Some(4)), record(5, None), record(3, Some(5)), tombstone(7, b"b\0"), record(6, Some(7))];
+        let expected = [
+            tombstone(4, b"a"),
+            record(2, Some(4)),
+            record(5, None),
+            record(3, Some(5)),
+            tombstone(7, b"b\0"),
+            record(6, Some(7)),
+        ];
         assert_eq!(walked[..6], expected);
         assert_eq!(walked[6..], [record(8, None)]);
     }

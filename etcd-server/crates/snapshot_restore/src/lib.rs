@@ -85,7 +85,11 @@ pub struct Restored {
 
 /// Fills an empty `target` from `file`. The caller writes the position in the log and the member
 /// itself: [`write_position`]. `progress` receives the number of changes done so far.
-pub fn restore<R: ReadAt, T: Target>(file: &BoltFile<R>, target: &T, progress: &mut dyn FnMut(u64)) -> Result<Restored, Error> {
+pub fn restore<R: ReadAt, T: Target>(
+    file: &BoltFile<R>,
+    target: &T,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Restored, Error> {
     let position = position(file)?;
     target.commit(&mut |batch| small_tables(file, batch))?;
     let mut restored = keys(file, target, progress)?;
@@ -143,9 +147,10 @@ fn small_tables<R: ReadAt>(file: &BoltFile<R>, batch: &mut dyn Batch) -> Result<
             Ok(())
         })?;
     }
-    for (name, bucket, table) in
-        [(backend::MEMBERS, "members", Table::Members), (backend::MEMBERS_REMOVED, "members_removed", Table::RemovedMembers)]
-    {
+    for (name, bucket, table) in [
+        (backend::MEMBERS, "members", Table::Members),
+        (backend::MEMBERS_REMOVED, "members_removed", Table::RemovedMembers),
+    ] {
         each(file, name, bucket, |key, value| {
             batch.put(table, &backend::member_id_from(&key)?.0.to_be_bytes(), &value);
             Ok(())
@@ -162,7 +167,11 @@ fn small_tables<R: ReadAt>(file: &BoltFile<R>, batch: &mut dyn Batch) -> Result<
     })
 }
 
-fn keys<R: ReadAt, T: Target>(file: &BoltFile<R>, target: &T, progress: &mut dyn FnMut(u64)) -> Result<Restored, Error> {
+fn keys<R: ReadAt, T: Target>(
+    file: &BoltFile<R>,
+    target: &T,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Restored, Error> {
     let entry = file.bucket(backend::KEY)?.ok_or(Error::NoBucket("key"))?;
     let mut items = file.items(&entry)?.peekable();
     let mut space = KeySpace::load(target)?;

@@ -13,8 +13,12 @@ use snapshot_restore::{Error, Target};
 use std::cell::RefCell;
 use types::Fault;
 
-const SETTINGS: Settings =
-    Settings { quota_bytes: None, minimum_lease_ttl_seconds: 1, own_version: Version::new(3, 7, 1), keeps_checkpoints: true };
+const SETTINGS: Settings = Settings {
+    quota_bytes: None,
+    minimum_lease_ttl_seconds: 1,
+    own_version: Version::new(3, 7, 1),
+    keeps_checkpoints: true,
+};
 
 /// A store that can be written to while it is read.
 struct Memory(RefCell<MemoryStore>);
@@ -96,19 +100,30 @@ fn history() -> MemoryStore {
     let internal = InternalRaftRequest::default;
     let mut requests = vec![
         InternalRaftRequest { lease_grant: Some(pb::LeaseGrantRequest { id: 7, ttl: 100 }), ..internal() },
-        InternalRaftRequest { auth_user_add: Some(pb::AuthUserAddRequest { name: "root".into(), ..Default::default() }), ..internal() },
+        InternalRaftRequest {
+            auth_user_add: Some(pb::AuthUserAddRequest { name: "root".into(), ..Default::default() }),
+            ..internal()
+        },
     ];
     for round in 0..300 {
-        let put = put(&format!("key-{:03}", round * 37 % 100), &format!("value {round}"), if round % 7 == 0 { 7 } else { 0 });
+        let put =
+            put(&format!("key-{:03}", round * 37 % 100), &format!("value {round}"), if round % 7 == 0 { 7 } else { 0 });
         requests.push(InternalRaftRequest { put: Some(put), ..internal() });
         if round % 10 == 3 {
             let delete = pb::DeleteRangeRequest { key: format!("key-{:03}", round % 100).into(), ..Default::default() };
             requests.push(InternalRaftRequest { delete_range: Some(delete), ..internal() });
         }
     }
-    let operations = ["a", "b", "c"].map(|key| RequestOp { request: Some(Request::RequestPut(put(key, "together", 0))) });
-    requests.push(InternalRaftRequest { txn: Some(pb::TxnRequest { success: operations.into(), ..Default::default() }), ..internal() });
-    requests.push(InternalRaftRequest { compaction: Some(pb::CompactionRequest { revision: 50, physical: false }), ..internal() });
+    let operations =
+        ["a", "b", "c"].map(|key| RequestOp { request: Some(Request::RequestPut(put(key, "together", 0))) });
+    requests.push(InternalRaftRequest {
+        txn: Some(pb::TxnRequest { success: operations.into(), ..Default::default() }),
+        ..internal()
+    });
+    requests.push(InternalRaftRequest {
+        compaction: Some(pb::CompactionRequest { revision: 50, physical: false }),
+        ..internal()
+    });
     apply_all(requests)
 }
 
@@ -124,14 +139,17 @@ fn a_restored_state_equals_the_one_that_was_backed_up() {
     let image = image_of(&store);
     let target = Memory(RefCell::default());
     let mut told = 0;
-    let restored = snapshot_restore::restore(&BoltFile::open(image.clone()).unwrap(), &target, &mut |changes| told = changes).unwrap();
+    let restored =
+        snapshot_restore::restore(&BoltFile::open(image.clone()).unwrap(), &target, &mut |changes| told = changes)
+            .unwrap();
     assert!(restored.changes > 300 && told == restored.changes, "{restored:?}");
     let mut batch = MemoryBatch::default();
     snapshot_restore::write_position(&restored.position, &mut batch);
     batch.write(&mut target.0.borrow_mut());
     let mut target = target.0.into_inner();
     target.delete(Table::Meta, meta::CONF_STATE);
-    // How keys are cut into buckets for counting depends on the way there; everything else is the same.
+    // How keys are cut into buckets for counting depends on the way there; everything else is the
+    // same.
     let rows = |store: &MemoryStore| {
         let kept = store.dump().filter(|(table, _, _)| *table != Table::Counts);
         kept.map(|(table, key, value)| (table, key.to_vec(), value.to_vec())).collect::<Vec<_>>()
@@ -143,8 +161,13 @@ fn a_restored_state_equals_the_one_that_was_backed_up() {
 #[test]
 fn a_file_that_is_no_backend_is_refused() {
     let buckets = [backend_file::bolt::MemoryBucket::new("other")];
-    let file: Bytes =
-        Plan::measure(&buckets).unwrap().write(Trailer::Absent).collect::<Result<Vec<Bytes>, Fault>>().unwrap().concat().into();
+    let file: Bytes = Plan::measure(&buckets)
+        .unwrap()
+        .write(Trailer::Absent)
+        .collect::<Result<Vec<Bytes>, Fault>>()
+        .unwrap()
+        .concat()
+        .into();
     let target = Memory(RefCell::default());
     let error = snapshot_restore::restore(&BoltFile::open(file).unwrap(), &target, &mut |_| {}).unwrap_err();
     assert_eq!(error.to_string(), "it has no bucket \"key\": not a backend file of etcd");
@@ -192,8 +215,10 @@ fn bump_records_survive_backup_and_restore() {
         let rule = backend_file::backend::KeepRule::Request;
         let all = || Ok(entries(&image).into_iter().map(Ok));
         assert_eq!(hashed.hash, backend_file::backend::hash_kv(all, newest, Some(newest), rule).unwrap());
-        let request = pb::RangeRequest { key: vec![0].into(), range_end: vec![0].into(), ..pb::RangeRequest::default() };
-        let everything = point.range(&target, &mvcc::RangeOptions::new(&request)).unwrap().unwrap().into_response().unwrap();
+        let request =
+            pb::RangeRequest { key: vec![0].into(), range_end: vec![0].into(), ..pb::RangeRequest::default() };
+        let everything =
+            point.range(&target, &mvcc::RangeOptions::new(&request)).unwrap().unwrap().into_response().unwrap();
         assert_eq!(everything.count, i64::try_from(everything.kvs.len()).unwrap());
         assert!(!everything.kvs.is_empty() && everything.kvs.iter().all(|kv| !kv.key.is_empty()));
     }

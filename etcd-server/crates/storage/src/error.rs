@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// A later version of this program wrote it.
-    #[error("state in {path} has format {found}, newer than {known}, the newest this version reads: install the version that wrote it")]
+    #[error(
+        "state in {path} has format {found}, newer than {known}, the newest this version reads: install the version that wrote it"
+    )]
     NewerFormat {
         /// The directory.
         path: PathBuf,
@@ -29,7 +31,9 @@ pub enum OpenError {
         known: u64,
     },
     /// RocksDB refuses the directory.
-    #[error("open state in {path}: {detail}; nothing was changed: restore this member from a backup or rebuild it from its peers")]
+    #[error(
+        "open state in {path}: {detail}; nothing was changed: restore this member from a backup or rebuild it from its peers"
+    )]
     Refused {
         /// The directory.
         path: PathBuf,
@@ -53,7 +57,11 @@ impl OpenError {
     /// Returns the error of RocksDB when it cannot open `path`.
     pub(crate) fn refused(path: &Path, detail: String) -> Self {
         let path = path.to_owned();
-        if detail.contains("No space left on device") { Self::NoRoom { path, detail } } else { Self::Refused { path, detail } }
+        if detail.contains("No space left on device") {
+            Self::NoRoom { path, detail }
+        } else {
+            Self::Refused { path, detail }
+        }
     }
 }
 
@@ -64,7 +72,8 @@ mod tests {
     #[test]
     fn a_full_disk_is_no_reason_to_restore_anything() {
         let told = |detail: &str| OpenError::refused(Path::new("/d"), detail.to_owned()).to_string();
-        let full = told("IO error: No space left on device: While appending to file: /d/000012.log: No space left on device");
+        let full =
+            told("IO error: No space left on device: While appending to file: /d/000012.log: No space left on device");
         assert!(full.contains("make room") && !full.contains("backup"), "{full}");
         assert!(told("Corruption: bad block").contains("restore this member from a backup"));
     }

@@ -87,7 +87,8 @@ impl Store {
     /// Opens the state in `path`, or begins an empty one there.
     pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, OpenError> {
         let refused = |error: rocksdb::Error| OpenError::refused(path, error.into_string());
-        let db = DB::open_cf_descriptors(&options::database(options), path, options::families(options)).map_err(refused)?;
+        let db =
+            DB::open_cf_descriptors(&options::database(options), path, options::families(options)).map_err(refused)?;
         let store = Self { db, path: path.to_owned(), get_options: ReadOptions::default() };
         if !store.has_format()? {
             let mut batch = store.batch();
@@ -104,18 +105,29 @@ impl Store {
         let refused = |detail: String| OpenError::refused(path, detail);
         if !path.join("CURRENT").exists() {
             // RocksDB would start from scratch beside the tables.
-            return if holds_tables(path) { Err(refused("CURRENT is missing, though tables are there".to_owned())) } else { Ok(None) };
+            return if holds_tables(path) {
+                Err(refused("CURRENT is missing, though tables are there".to_owned()))
+            } else {
+                Ok(None)
+            };
         }
         let families = DB::list_cf(&options::database(options), path).map_err(|error| refused(error.into_string()))?;
         if !options::FAMILIES.iter().all(|name| families.iter().any(|found| found == name)) {
-            return if holds_tables(path) { Err(refused("MANIFEST lacks a column family".to_owned())) } else { Ok(None) };
+            return if holds_tables(path) {
+                Err(refused("MANIFEST lacks a column family".to_owned()))
+            } else {
+                Ok(None)
+            };
         }
         let mut database = options::database(options);
         database.create_if_missing(false);
         database.create_missing_column_families(false);
         let db = DB::open_cf_descriptors_read_only(&database, path, options::families(options), false);
-        let store =
-            Self { db: db.map_err(|error| refused(error.into_string()))?, path: path.to_owned(), get_options: ReadOptions::default() };
+        let store = Self {
+            db: db.map_err(|error| refused(error.into_string()))?,
+            path: path.to_owned(),
+            get_options: ReadOptions::default(),
+        };
         store.has_format()?;
         Ok(Some(store))
     }
@@ -123,8 +135,12 @@ impl Store {
     /// Returns `true` if a format is written there, which must be one that this version reads.
     fn has_format(&self) -> Result<bool, OpenError> {
         match meta::read_u64(self, meta::FORMAT_VERSION)? {
-            Some(found) if found > meta::FORMAT => Err(OpenError::NewerFormat { path: self.path.clone(), found, known: meta::FORMAT }),
-            Some(found) if found < meta::FORMAT => Err(OpenError::OlderFormat { path: self.path.clone(), found, known: meta::FORMAT }),
+            Some(found) if found > meta::FORMAT => {
+                Err(OpenError::NewerFormat { path: self.path.clone(), found, known: meta::FORMAT })
+            }
+            Some(found) if found < meta::FORMAT => {
+                Err(OpenError::OlderFormat { path: self.path.clone(), found, known: meta::FORMAT })
+            }
             found => Ok(found.is_some()),
         }
     }
@@ -154,14 +170,16 @@ impl Store {
         StoreBatch { store: self, batch: WriteBatch::default() }
     }
 
-    /// Makes a batch visible, whole. It becomes durable with the next flush; until then the raft log stands for it.
+    /// Makes a batch visible, whole. It becomes durable with the next flush; until then the raft
+    /// log stands for it.
     pub fn write(&self, batch: StoreBatch<'_>) -> Result<(), Fault> {
         let mut options = WriteOptions::default();
         options.disable_wal(true);
         self.db.write_opt(batch.batch, &options).map_err(|error| failed("write state", &error))
     }
 
-    /// Makes everything visible so far durable, over all tables at one point. Blocks for as long as that takes.
+    /// Makes everything visible so far durable, over all tables at one point. Blocks for as long as
+    /// that takes.
     pub fn flush(&self) -> Result<(), Fault> {
         let mut options = FlushOptions::default();
         options.set_wait(true);
@@ -196,7 +214,9 @@ impl Store {
     pub fn background_errors(&self) -> Result<(), Fault> {
         let errors = self.db.property_int_value("rocksdb.background-errors");
         match errors.map_err(|error| failed("read store statistics", &error))? {
-            Some(errors) if errors > 0 => Err(Fault::store("flush or compact state", format_args!("{errors} background errors"))),
+            Some(errors) if errors > 0 => {
+                Err(Fault::store("flush or compact state", format_args!("{errors} background errors")))
+            }
             _ => Ok(()),
         }
     }
@@ -211,7 +231,8 @@ impl Store {
 
     fn read_options(end: Option<&[u8]>, prefix: Option<u8>) -> ReadOptions {
         let mut options = ReadOptions::default();
-        // Without it an iterator over history may only be trusted within the prefix it was sought to.
+        // Without it an iterator over history may only be trusted within the prefix it was sought
+        // to.
         options.set_total_order_seek(true);
         match (end, prefix) {
             (Some(end), None) => options.set_iterate_upper_bound(end),
@@ -227,7 +248,10 @@ impl Store {
 
     fn get_with(&self, table: Table, key: &[u8], options: &ReadOptions) -> Result<Option<Bytes>, Fault> {
         let place = self.place(table);
-        let found = self.db.get_pinned_cf_opt(place.family, place.key(key), options).map_err(|error| failed("read state", &error))?;
+        let found = self
+            .db
+            .get_pinned_cf_opt(place.family, place.key(key), options)
+            .map_err(|error| failed("read state", &error))?;
         Ok(found.map(|value| Bytes::copy_from_slice(&value)))
     }
 
@@ -245,8 +269,15 @@ impl Store {
         StoreCursor { iterator: self.db.raw_iterator_cf_opt(place.family, options), prefix: place.prefix }
     }
 
-    fn first_with(&self, table: Table, prefix: &[u8], from: &[u8], mut options: ReadOptions) -> Result<Option<(Bytes, Bytes)>, Fault> {
-        // RocksDB takes the prefix from `from`: only a whole history key gives the one that is meant.
+    fn first_with(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        from: &[u8],
+        mut options: ReadOptions,
+    ) -> Result<Option<(Bytes, Bytes)>, Fault> {
+        // RocksDB takes the prefix from `from`: only a whole history key gives the one that is
+        // meant.
         if from.len() == prefix.len() + options::HISTORY_SUFFIX_BYTES {
             options.set_prefix_same_as_start(true);
         } else {
@@ -349,7 +380,11 @@ impl std::fmt::Debug for StoreCursor<'_> {
 
 impl StoreCursor<'_> {
     fn checked(&self) -> Result<(), Fault> {
-        if self.iterator.valid() { Ok(()) } else { self.iterator.status().map_err(|error| failed("read state", &error)) }
+        if self.iterator.valid() {
+            Ok(())
+        } else {
+            self.iterator.status().map_err(|error| failed("read state", &error))
+        }
     }
 
     fn stored_key<'k>(&self, key: &'k [u8]) -> std::borrow::Cow<'k, [u8]> {
@@ -478,7 +513,10 @@ mod tests {
         for round in 0..50 {
             let mut batch = store.batch();
             for _ in 0..20 {
-                let key = schema::history_key::encode(&[random.u8(0..3), random.u8(0..3)], types::Revision::new(random.i64(1..9), 0));
+                let key = schema::history_key::encode(
+                    &[random.u8(0..3), random.u8(0..3)],
+                    types::Revision::new(random.i64(1..9), 0),
+                );
                 if random.u8(0..4) == 0 {
                     batch.delete(Table::History, &key);
                     memory.delete(Table::History, &key);
@@ -507,7 +545,8 @@ mod tests {
         const KEYS: i64 = 5;
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
-        let row = |main: i64| [&schema::current_record::begin(Revision::new(main, 0), 8)[..], &main.to_be_bytes()].concat();
+        let row =
+            |main: i64| [&schema::current_record::begin(Revision::new(main, 0), 8)[..], &main.to_be_bytes()].concat();
         let key = |main: i64| [u8::try_from(main % KEYS).unwrap()];
         let published = std::sync::atomic::AtomicI64::new(0);
         std::thread::scope(|scope| {
@@ -516,7 +555,11 @@ mod tests {
                     let mut batch = store.batch();
                     if main > KEYS {
                         let old = Revision::new(main - KEYS, 0);
-                        batch.put(Table::History, &schema::history_key::encode(&key(main), old), &old.main.to_be_bytes());
+                        batch.put(
+                            Table::History,
+                            &schema::history_key::encode(&key(main), old),
+                            &old.main.to_be_bytes(),
+                        );
                     }
                     batch.put(Table::Current, &key(main), &row(main));
                     store.write(batch).unwrap();
@@ -567,8 +610,12 @@ mod tests {
             let error = Store::open(dir.path(), &StoreOptions::default()).unwrap_err();
             let known = meta::FORMAT;
             let refused = match error {
-                OpenError::NewerFormat { found, known: ours, .. } => format == known + 1 && (found, ours) == (format, known),
-                OpenError::OlderFormat { found, known: ours, .. } => format == known - 1 && (found, ours) == (format, known),
+                OpenError::NewerFormat { found, known: ours, .. } => {
+                    format == known + 1 && (found, ours) == (format, known)
+                }
+                OpenError::OlderFormat { found, known: ours, .. } => {
+                    format == known - 1 && (found, ours) == (format, known)
+                }
                 OpenError::Refused { .. } | OpenError::NoRoom { .. } | OpenError::Fault(_) => false,
             };
             assert!(refused, "format {format}");

@@ -1,6 +1,8 @@
-//! The store in memory, on which simulation and models rest, and the one on disk give the same answers.
+//! The store in memory, on which simulation and models rest, and the one on disk give the same
+//! answers.
 //!
-//! Random batches go to both; after each, and after flushes and restarts, both are asked the same. `CONFORMANCE_SEEDS` makes it longer.
+//! Random batches go to both; after each, and after flushes and restarts, both are asked the same.
+//! `CONFORMANCE_SEEDS` makes it longer.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failure is a failed test, figures are printed")]
 
 use fastrand::Rng;
@@ -22,7 +24,8 @@ const TABLES: [Table; 12] = [
     Table::Alarms,
     Table::Meta,
 ];
-/// Few letters, those among them that sort first and last, so that keys are prefixes and neighbours of each other.
+/// Few letters, those among them that sort first and last, so that keys are prefixes and neighbours
+/// of each other.
 const LETTERS: [u8; 5] = [0, 1, b'a', b'b', 0xff];
 
 /// A change of a table.
@@ -71,7 +74,8 @@ enum Step {
     Prev,
 }
 
-/// A walk below `end`. Where a cursor does not stand it is not moved on, and it is not sent past its end.
+/// A walk below `end`. Where a cursor does not stand it is not moved on, and it is not sent past
+/// its end.
 fn walk(view: &impl View, table: Table, end: Option<&[u8]>, steps: &[Step]) -> Vec<Item> {
     let mut cursor = view.cursor(table, end).unwrap();
     let mut seen = Vec::new();
@@ -130,9 +134,16 @@ fn compare(random: &mut Rng, ours: &impl View, model: &impl View, told: &str) ->
         assert_eq!(ours.get(table, &asked).unwrap(), model.get(table, &asked).unwrap(), "{told}: {table:?} {asked:?}");
         let (steps, end) = (steps(random, table), random.bool().then(|| key(random, table)));
         let told_steps = format!("{told}: {table:?} below {end:?}: {steps:?}");
-        assert_eq!(walk(ours, table, end.as_deref(), &steps), walk(model, table, end.as_deref(), &steps), "{told_steps}");
+        assert_eq!(
+            walk(ours, table, end.as_deref(), &steps),
+            walk(model, table, end.as_deref(), &steps),
+            "{told_steps}"
+        );
         let (prefix, from) = prefix_and_from(random, table);
-        let found = (ours.first_with_prefix(table, &prefix, &from).unwrap(), model.first_with_prefix(table, &prefix, &from).unwrap());
+        let found = (
+            ours.first_with_prefix(table, &prefix, &from).unwrap(),
+            model.first_with_prefix(table, &prefix, &from).unwrap(),
+        );
         assert_eq!(found.0, found.1, "{told}: {table:?} from {from:?} with {prefix:?}");
     }
     4 * TABLES.len()
@@ -140,7 +151,8 @@ fn compare(random: &mut Rng, ours: &impl View, model: &impl View, told: &str) ->
 
 #[test]
 fn the_store_in_memory_and_the_one_on_disk_answer_alike() {
-    let seeds = std::env::var("CONFORMANCE_SEEDS").map_or(30, |seeds| seeds.parse().expect("CONFORMANCE_SEEDS is a number"));
+    let seeds =
+        std::env::var("CONFORMANCE_SEEDS").map_or(30, |seeds| seeds.parse().expect("CONFORMANCE_SEEDS is a number"));
     let (mut compared, mut batches) = (0, 0);
     for seed in 0..seeds {
         let mut random = Rng::with_seed(seed);
@@ -190,5 +202,7 @@ fn the_store_in_memory_and_the_one_on_disk_answer_alike() {
 fn closest(store: &Store, flushed: &MemoryStore, written: &MemoryStore, told: &str) -> MemoryStore {
     let holds = |model: &MemoryStore| TABLES.iter().all(|table| all(store, *table) == all(model, *table));
     let found = [flushed, written].into_iter().find(|model| holds(model));
-    found.unwrap_or_else(|| panic!("{told}: after a restart the state is neither what was flushed nor what was written")).clone()
+    found
+        .unwrap_or_else(|| panic!("{told}: after a restart the state is neither what was flushed nor what was written"))
+        .clone()
 }

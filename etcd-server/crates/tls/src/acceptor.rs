@@ -88,7 +88,12 @@ impl Acceptor {
     ///
     /// # Errors
     /// The reason why the connection is not to be served; it is closed by dropping it.
-    pub async fn accept<I>(&self, io: I, remote: Option<SocketAddr>, protocols: Protocols) -> Result<Accepted<I>, HandshakeError>
+    pub async fn accept<I>(
+        &self,
+        io: I,
+        remote: Option<SocketAddr>,
+        protocols: Protocols,
+    ) -> Result<Accepted<I>, HandshakeError>
     where
         I: AsyncRead + AsyncWrite + Unpin,
     {
@@ -150,8 +155,9 @@ impl Acceptor {
         let loaded = self.endpoint.loaded.load_full();
         let servers = loaded.servers.as_ref().ok_or(HandshakeError::Dropped)?;
         let stream = Box::pin(rejection::during(start.into_stream(Arc::clone(servers.of_kind(protocols))))).await;
-        let stream = stream
-            .map_err(|(error, refused)| refused.map_or_else(|| error.into(), |refused| HandshakeError::Certificate(Box::new(refused))))?;
+        let stream = stream.map_err(|(error, refused)| {
+            refused.map_or_else(|| error.into(), |refused| HandshakeError::Certificate(Box::new(refused)))
+        })?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let (identity, connection) = self.identify(&loaded, &stream)?;
         if let (Some(identity), Some(remote), true) = (&identity, remote, self.endpoint.settings.checks_addresses) {
@@ -180,9 +186,15 @@ impl Acceptor {
         Ok((Some(identity), connection))
     }
 
-    /// Logs why a connection was rejected, in etcd's words. A client that leaves during the handshake, as port probes do, is not worth
-    /// more than a debug line.
-    fn log_rejection(&self, error: &HandshakeError, source: Option<SocketAddr>, server_name: &str, shown: Option<&CertificateDer<'_>>) {
+    /// Logs why a connection was rejected, in etcd's words. A client that leaves during the
+    /// handshake, as port probes do, is not worth more than a debug line.
+    fn log_rejection(
+        &self,
+        error: &HandshakeError,
+        source: Option<SocketAddr>,
+        server_name: &str,
+        shown: Option<&CertificateDer<'_>>,
+    ) {
         let remote = source.map_or_else(|| "unix".to_owned(), |remote| remote.to_string());
         let endpoint = self.endpoint.settings.role.label();
         let text = alert::go_text(error);

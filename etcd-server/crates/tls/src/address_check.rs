@@ -19,7 +19,9 @@ pub(crate) async fn check(names: &[Name], remote: IpAddr) -> Result<(), Handshak
         let valid = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         return Err(HandshakeError::OtherAddress { address: remote.to_string(), valid });
     }
-    if reverse(remote).await.is_some_and(|found| hosts.iter().any(|host| stands_for(host, &found))) || leads_to(&hosts, remote).await {
+    if reverse(remote).await.is_some_and(|found| hosts.iter().any(|host| stands_for(host, &found)))
+        || leads_to(&hosts, remote).await
+    {
         return Ok(());
     }
     Err(HandshakeError::Address { address: remote.to_string(), names: hosts })
@@ -46,7 +48,8 @@ fn stands_for(host: &str, found: &str) -> bool {
     }
 }
 
-/// The name of an address. Blocks a thread for as long as the resolver takes; the handshake's own bound ends the wait.
+/// The name of an address. Blocks a thread for as long as the resolver takes; the handshake's own
+/// bound ends the wait.
 async fn reverse(remote: IpAddr) -> Option<String> {
     let looked_up = tokio::task::spawn_blocking(move || dns_lookup::lookup_addr(&remote)).await;
     let name = looked_up.ok()?.ok()?;

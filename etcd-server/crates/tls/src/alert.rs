@@ -10,7 +10,9 @@ pub(crate) fn go_text(error: &HandshakeError) -> Cow<'static, str> {
     match io.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::AlertReceived(alert)) => remote_alert(*alert).map_or_else(|| io.to_string().into(), Into::into),
         Some(Error::NoCertificatesPresented) => "tls: client didn't provide a certificate".into(),
-        Some(Error::InvalidCertificate(reason)) => format!("tls: failed to verify certificate: {}", certificate(reason)).into(),
+        Some(Error::InvalidCertificate(reason)) => {
+            format!("tls: failed to verify certificate: {}", certificate(reason)).into()
+        }
         Some(_) | None => io.to_string().into(),
     }
 }

@@ -1,4 +1,5 @@
-//! Self-signed certificates of `--auto-tls` and `--peer-auto-tls`, kept in the data directory where etcd keeps them.
+//! Self-signed certificates of `--auto-tls` and `--peer-auto-tls`, kept in the data directory where
+//! etcd keeps them.
 
 use crate::error::LoadError;
 use crate::settings::{KeyPair, Role};
@@ -7,11 +8,18 @@ use certs::{CertificateFacts, KeyAlgorithm, Name, PrivateKey};
 use std::path::Path;
 use time::{Duration, OffsetDateTime};
 
-/// The self-signed pair of one side: the one that is there while it lasts, or a new one for `names`.
+/// The self-signed pair of one side: the one that is there while it lasts, or a new one for
+/// `names`.
 ///
 /// # Errors
 /// When it cannot be made, read or written.
-pub fn auto_files(data_dir: &Path, role: Role, names: &[Name], years: u64, now: OffsetDateTime) -> Result<KeyPair, LoadError> {
+pub fn auto_files(
+    data_dir: &Path,
+    role: Role,
+    names: &[Name],
+    years: u64,
+    now: OffsetDateTime,
+) -> Result<KeyPair, LoadError> {
     let setting = match role {
         Role::Client => "--auto-tls",
         Role::Peer => "--peer-auto-tls",
@@ -21,8 +29,9 @@ pub fn auto_files(data_dir: &Path, role: Role, names: &[Name], years: u64, now: 
     let failed = |source: certs::Error| LoadError::File { setting, source };
     if pair.cert.exists() && pair.key.exists() {
         let file = certs::files::read(&pair.cert).map_err(failed)?;
-        let found =
-            certs::certificates(&file).and_then(|found| CertificateFacts::of(&found[0])).map_err(|error| failed(error.at(&pair.cert)))?;
+        let found = certs::certificates(&file)
+            .and_then(|found| CertificateFacts::of(&found[0]))
+            .map_err(|error| failed(error.at(&pair.cert)))?;
         // etcd keeps an expired one in use, and every client then fails.
         if found.not_after > now {
             return Ok(pair);

@@ -1,4 +1,5 @@
-//! The check of a client's certificate: chain, usage, dates, revocation, then the names that etcd's settings allow.
+//! The check of a client's certificate: chain, usage, dates, revocation, then the names that etcd's
+//! settings allow.
 
 use crate::rejection;
 use crate::shown;
@@ -54,7 +55,13 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        check_signature(Version::Tls12, message, certificate, signature, &self.provider.signature_verification_algorithms)
+        check_signature(
+            Version::Tls12,
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -63,7 +70,13 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        check_signature(Version::Tls13, message, certificate, signature, &self.provider.signature_verification_algorithms)
+        check_signature(
+            Version::Tls13,
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

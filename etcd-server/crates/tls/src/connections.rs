@@ -72,7 +72,11 @@ impl Drop for Connection {
 }
 
 /// Returns the identity of a verified chain. `None` if the loaded CAs do not trust it.
-pub(crate) fn identity(tls_files: &Material, chain: &[CertificateDer<'static>], now: OffsetDateTime) -> Option<PeerIdentity> {
+pub(crate) fn identity(
+    tls_files: &Material,
+    chain: &[CertificateDer<'static>],
+    now: OffsetDateTime,
+) -> Option<PeerIdentity> {
     let facts = CertificateFacts::of(chain.first()?).ok()?;
     let path = tls_files.trust.verify(chain, Usage::Client, now).ok()?;
     // Which of the system's CAs vouches matters to no one.
@@ -85,7 +89,12 @@ pub(crate) fn identity(tls_files: &Material, chain: &[CertificateDer<'static>], 
 }
 
 impl Connections {
-    pub(crate) fn enter(self: &Arc<Self>, chain: Vec<CertificateDer<'static>>, issuer: String, now: OffsetDateTime) -> Connection {
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        chain: Vec<CertificateDer<'static>>,
+        issuer: String,
+        now: OffsetDateTime,
+    ) -> Connection {
         let (keep, dropped) = oneshot::channel();
         let mut inside = self.inside.lock();
         let number = inside.next;
@@ -102,7 +111,8 @@ impl Connections {
             inside.live.iter().map(|(number, live)| (*number, live.chain.clone(), live.accepted_at)).collect()
         };
         // Chains are verified without the lock: new connections need it.
-        let lost = shown.into_iter().filter(|(_, chain, accepted_at)| identity(tls_files, chain, *accepted_at).is_none());
+        let lost =
+            shown.into_iter().filter(|(_, chain, accepted_at)| identity(tls_files, chain, *accepted_at).is_none());
         let lost: Vec<u64> = lost.map(|(number, ..)| number).collect();
         let mut inside = self.inside.lock();
         for number in &lost {

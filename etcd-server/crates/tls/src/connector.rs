@@ -38,8 +38,9 @@ impl Connector {
         Self { offered: Some(protocol), ..self }
     }
 
-    /// Does the handshake on a connection to `host`, a name or an address as in the URL, without brackets; its certificate has to stand
-    /// for it. To members no protocol is offered: they speak HTTP/1.1, and etcd's would take an offer of anything else badly.
+    /// Does the handshake on a connection to `host`, a name or an address as in the URL, without
+    /// brackets; its certificate has to stand for it. To members no protocol is offered: they speak
+    /// HTTP/1.1, and etcd's would take an offer of anything else badly.
     ///
     /// # Errors
     /// When the other side is not believed, does not believe us, or takes too long.
@@ -47,14 +48,17 @@ impl Connector {
     where
         I: AsyncRead + AsyncWrite + Unpin,
     {
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let mut client = Arc::clone(&self.endpoint.loaded.load().tls_files.client);
         if let Some(protocol) = self.offered {
             Arc::make_mut(&mut client).alpn_protocols = vec![protocol.to_vec()];
         }
         let connector = TlsConnector::from(client);
-        let connected = tokio::time::timeout(HANDSHAKE_TIMEOUT, Box::pin(rejection::during(connector.connect(name, io)))).await;
-        let connected = connected.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake was not completed in time"))?;
+        let connected =
+            tokio::time::timeout(HANDSHAKE_TIMEOUT, Box::pin(rejection::during(connector.connect(name, io)))).await;
+        let connected = connected
+            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake was not completed in time"))?;
         connected.map_err(|(error, refused)| {
             let error = refused.map_or(error, |refused| io::Error::new(io::ErrorKind::InvalidData, refused));
             self.tell(host, &error);
@@ -62,7 +66,8 @@ impl Connector {
         })
     }
 
-    /// Logs a failed handshake, once in a while for each host: a member tries again several times a second.
+    /// Logs a failed handshake, once in a while for each host: a member tries again several times a
+    /// second.
     fn tell(&self, host: &str, error: &io::Error) {
         let mut told = self.endpoint.failures.lock();
         let now = Instant::now();

@@ -144,6 +144,13 @@ fn tell(settings: &EndpointSettings, tls_files: &Material) {
     let now = OffsetDateTime::now_utc();
     for certificate in &tls_files.certificates {
         let (days_left, not_after) = (certificate.days_left(now), certs::rfc3339(certificate.not_after));
-        tracing::info!(endpoint, setting = certificate.setting, subject = certificate.subject, not_after, days_left, "loaded certificate");
+        tracing::info!(
+            endpoint,
+            setting = certificate.setting,
+            subject = certificate.subject,
+            not_after,
+            days_left,
+            "loaded certificate"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Log lines that any client can cause: one a minute for each cause, and so many in a second in total.
+//! Log lines that any client can cause: one a minute for each cause, and so many in a second in
+//! total.
 
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -8,7 +9,8 @@ const LINES_MAX: u32 = 10;
 const SPAN: Duration = Duration::from_secs(1);
 /// Time between two lines about the same cause.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
-/// Causes that are remembered. When there are more, all are forgotten: they contain addresses that a client chooses.
+/// Causes that are remembered. When there are more, all are forgotten: they contain addresses that
+/// a client chooses.
 const CAUSES_MAX: usize = 256;
 
 #[derive(Debug)]
@@ -29,7 +31,8 @@ impl Quiet {
         Self { inside: Mutex::new(Inside { since: Instant::now(), lines: 0, left_out: 0, logged: BTreeMap::new() }) }
     }
 
-    /// Returns the number of lines that were left out since the last one, if a line about `cause` may be written at `now`.
+    /// Returns the number of lines that were left out since the last one, if a line about `cause`
+    /// may be written at `now`.
     pub(crate) fn allows(&self, cause: &str, now: Instant) -> Option<u64> {
         let mut inside = self.inside.lock();
         if now.duration_since(inside.since) >= SPAN {
@@ -67,7 +70,8 @@ mod tests {
         let quiet = Quiet::new();
         let now = Instant::now();
         // A member tries nine times a second.
-        let lines = (0..9 * 120).filter(|attempt| quiet.allows("peer", now + Duration::from_secs(60) * *attempt / (9 * 60)).is_some());
+        let lines = (0..9 * 120)
+            .filter(|attempt| quiet.allows("peer", now + Duration::from_secs(60) * *attempt / (9 * 60)).is_some());
         assert_eq!(lines.count(), 2);
         assert!(quiet.allows("client", now + SPAN).is_some());
     }

@@ -1,7 +1,8 @@
-//! The reason for which the certificate of the other side was refused, carried from the verifier to the log line.
+//! The reason for which the certificate of the other side was refused, carried from the verifier to
+//! the log line.
 //!
-//! rustls keeps only the class of a refusal, which decides the alert. Certificate and reason are needed by the operator, so the verifier
-//! leaves them in the task that does the handshake.
+//! rustls keeps only the class of a refusal, which decides the alert. Certificate and reason are
+//! needed by the operator, so the verifier leaves them in the task that does the handshake.
 
 use certs::ChainProblem;
 use certs::verify::ParsedCertificate;
@@ -63,7 +64,8 @@ impl Refused {
 impl Rejection {
     fn of(certificate: &CertificateDer<'_>, reason: String, class: &CertificateError) -> Self {
         let parsed = ParsedCertificate::of(certificate).ok();
-        let text = |text: fn(&ParsedCertificate) -> String| parsed.as_ref().map_or_else(|| "unreadable".to_owned(), text);
+        let text =
+            |text: fn(&ParsedCertificate) -> String| parsed.as_ref().map_or_else(|| "unreadable".to_owned(), text);
         Self {
             subject: text(|certificate| certificate.subject_text().to_owned()),
             issuer: text(|certificate| certificate.issuer_text().to_owned()),
@@ -93,8 +95,11 @@ fn note(certificate: &CertificateDer<'_>, reason: String, class: &CertificateErr
     drop(REJECTION.try_with(|noted| noted.replace(Some(rejection))));
 }
 
-/// Runs a handshake; an error comes with the certificate that the verifier refused, if that was the cause.
-pub(crate) async fn during<T>(handshake: impl Future<Output = io::Result<T>>) -> Result<T, (io::Error, Option<Rejection>)> {
+/// Runs a handshake; an error comes with the certificate that the verifier refused, if that was the
+/// cause.
+pub(crate) async fn during<T>(
+    handshake: impl Future<Output = io::Result<T>>,
+) -> Result<T, (io::Error, Option<Rejection>)> {
     let run = async {
         let done = handshake.await;
         done.map_err(|error| (error, REJECTION.try_with(RefCell::take).ok().flatten()))
@@ -112,6 +117,8 @@ fn class(problem: &ChainProblem) -> CertificateError {
         ChainProblem::UnknownRevocation { .. } => CertificateError::UnknownRevocationStatus,
         ChainProblem::RevocationListExpired { .. } => CertificateError::ExpiredRevocationList,
         ChainProblem::UnhandledExtension(_) => CertificateError::UnhandledCriticalExtension,
-        ChainProblem::Malformed(_) | ChainProblem::NameConstraint(_) | ChainProblem::Other(_) => CertificateError::BadEncoding,
+        ChainProblem::Malformed(_) | ChainProblem::NameConstraint(_) | ChainProblem::Other(_) => {
+            CertificateError::BadEncoding
+        }
     }
 }

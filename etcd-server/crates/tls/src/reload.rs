@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-/// A few calls of stat each time. A revoked certificate is good for so long after its list has been written.
+/// A few calls of stat each time. A revoked certificate is good for so long after its list has been
+/// written.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// Interval of the lines about the ends of certificates.
 const TELL_INTERVAL: Duration = Duration::from_secs(24 * 3600);
@@ -67,7 +68,8 @@ fn warn_of_ends(endpoint: &Endpoint) {
     let (now, role) = (OffsetDateTime::now_utc(), endpoint.settings().role.label());
     for certificate in endpoint.status().certificates {
         let (days_left, is_list) = (certificate.days_left(now), certificate.is_list());
-        let (setting, subject, not_after) = (certificate.setting, certificate.subject, certs::rfc3339(certificate.not_after));
+        let (setting, subject, not_after) =
+            (certificate.setting, certificate.subject, certs::rfc3339(certificate.not_after));
         if days_left < 0 && is_list {
             tracing::error!(
                 endpoint = role,

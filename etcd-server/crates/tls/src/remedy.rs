@@ -15,7 +15,8 @@ pub enum HandshakeFailure {
 }
 
 impl HandshakeFailure {
-    /// Returns the class of this one error, its sources left aside; `None` if TLS has not caused it.
+    /// Returns the class of this one error, its sources left aside; `None` if TLS has not caused
+    /// it.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
         if let Some(rejection) = error.downcast_ref::<Rejection>() {
@@ -31,7 +32,9 @@ impl Refused {
     pub fn remedy(self) -> &'static str {
         match self {
             Self::Name => "issue a certificate that contains the host of the URL (etcd-admin cert request)",
-            Self::Validity => "renew the certificate (etcd-admin cert renew), or correct the clock of one of the two hosts",
+            Self::Validity => {
+                "renew the certificate (etcd-admin cert renew), or correct the clock of one of the two hosts"
+            }
             Self::Issuer => "issue the certificate by a CA of the trusted CA file, or add its CA to that file",
             Self::Usage => "issue the certificate with the right profile: client, server or peer",
             Self::Revoked => "the certificate is revoked: issue a new one for a new key (etcd-admin cert request)",
@@ -41,7 +44,8 @@ impl Refused {
     }
 }
 
-/// Returns what an operator does about a connection that was not accepted; empty if there is nothing to do.
+/// Returns what an operator does about a connection that was not accepted; empty if there is
+/// nothing to do.
 pub(crate) fn of_rejected(error: &HandshakeError) -> &'static str {
     match error {
         HandshakeError::Certificate(rejection) => rejection.refused.remedy(),
@@ -51,7 +55,9 @@ pub(crate) fn of_rejected(error: &HandshakeError) -> &'static str {
         HandshakeError::Tls(error) => {
             let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
             match inner {
-                Some(rustls::Error::NoCertificatesPresented) => "connect with a client certificate (etcdctl: --cert and --key)",
+                Some(rustls::Error::NoCertificatesPresented) => {
+                    "connect with a client certificate (etcdctl: --cert and --key)"
+                }
                 Some(rustls::Error::InvalidMessage(_)) => "connect with https:// (TLS)",
                 Some(rustls::Error::AlertReceived(alert)) => of_alert(*alert),
                 Some(_) | None => "",

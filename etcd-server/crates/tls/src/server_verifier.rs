@@ -1,4 +1,5 @@
-//! The client's side of connections to other members: the certificate that is shown, and the check of the server's.
+//! The client's side of connections to other members: the certificate that is shown, and the check
+//! of the server's.
 
 use crate::rejection;
 use crate::settings::EndpointSettings;
@@ -20,7 +21,8 @@ pub(crate) fn client_config(
     allowed: AllowedNames,
     shown: Option<Arc<CertifiedKey>>,
 ) -> Result<ClientConfig, String> {
-    // Members that made their own certificates (`--peer-auto-tls`) encrypt connections and know no identities, as in etcd.
+    // Members that made their own certificates (`--peer-auto-tls`) encrypt connections and know no
+    // identities, as in etcd.
     let trust = (!settings.self_signed).then_some(trust);
     let verifier = Arc::new(ServerVerifier { trust, allowed, provider: Arc::clone(provider) });
     let builder = ClientConfig::builder_with_provider(Arc::clone(provider)).with_protocol_versions(versions);
@@ -58,14 +60,16 @@ impl ServerCertVerifier for ServerVerifier {
         let path = verified.map_err(|problem| rejection::refuse(end_entity, &problem))?;
         let (leaf, host) = (&path.shown[0], server_name.to_str());
         if !leaf.stands_for(&host) {
-            let names: Vec<_> = leaf.dns_names().iter().cloned().chain(leaf.addresses().map(|address| address.to_string())).collect();
+            let names: Vec<_> =
+                leaf.dns_names().iter().cloned().chain(leaf.addresses().map(|address| address.to_string())).collect();
             let reason = format!(
                 "x509: certificate is valid for {}, not {host}",
                 if names.is_empty() { "no host".to_owned() } else { names.join(", ") }
             );
             return Err(rejection::refuse_with(end_entity, reason, CertificateError::NotValidForName));
         }
-        // etcd holds the allowed names of `--peer-cert-allowed-cn` against members that it connects to as well.
+        // etcd holds the allowed names of `--peer-cert-allowed-cn` against members that it connects
+        // to as well.
         self.allowed.check(end_entity, leaf)?;
         Ok(ServerCertVerified::assertion())
     }
@@ -76,7 +80,13 @@ impl ServerCertVerifier for ServerVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        check_signature(Version::Tls12, message, certificate, signature, &self.provider.signature_verification_algorithms)
+        check_signature(
+            Version::Tls12,
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -85,7 +95,13 @@ impl ServerCertVerifier for ServerVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        check_signature(Version::Tls13, message, certificate, signature, &self.provider.signature_verification_algorithms)
+        check_signature(
+            Version::Tls13,
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -82,7 +82,8 @@ pub struct EndpointSettings {
     pub checks_addresses: bool,
     /// `true` if every certificate is self-signed, so that none is verified.
     pub self_signed: bool,
-    /// Refuses files that others can read, and revocation lists that do not cover every issuer, instead of warning about them.
+    /// Refuses files that others can read, and revocation lists that do not cover every issuer,
+    /// instead of warning about them.
     pub strict: bool,
     pub version_min: TlsVersion,
     pub version_max: Option<TlsVersion>,
@@ -131,7 +132,8 @@ impl EndpointSettings {
     }
 
     fn of(role: Role, tls: &TlsSettings, listener: &ListenerTls, auto: Option<KeyPair>) -> Self {
-        let pair = |cert: &Option<PathBuf>, key: &Option<PathBuf>| Some(KeyPair { cert: cert.clone()?, key: key.clone()? });
+        let pair =
+            |cert: &Option<PathBuf>, key: &Option<PathBuf>| Some(KeyPair { cert: cert.clone()?, key: key.clone()? });
         let given = pair(&listener.cert_file, &listener.key_file);
         let self_signed = given.is_none() && auto.is_some();
         Self {

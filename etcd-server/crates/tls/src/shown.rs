@@ -1,5 +1,5 @@
-//! The certificate that a client shows during a handshake, kept for the log line in case the handshake fails: rustls gives it away only
-//! when the handshake succeeds.
+//! The certificate that a client shows during a handshake, kept for the log line in case the
+//! handshake fails: rustls gives it away only when the handshake succeeds.
 
 use certs::{CertificateFacts, Name};
 use rustls_pki_types::CertificateDer;

@@ -18,7 +18,12 @@ pub struct CertificateStatus {
 
 impl CertificateStatus {
     pub(crate) fn of(setting: &'static str, facts: &CertificateFacts) -> Self {
-        Self { setting, subject: facts.subject.clone(), fingerprint: facts.fingerprint_hex(), not_after: facts.not_after }
+        Self {
+            setting,
+            subject: facts.subject.clone(),
+            fingerprint: facts.fingerprint_hex(),
+            not_after: facts.not_after,
+        }
     }
 
     pub(crate) fn of_list(setting: &'static str, facts: &RevocationListFacts, not_after: OffsetDateTime) -> Self {

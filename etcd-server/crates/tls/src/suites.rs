@@ -14,11 +14,12 @@ pub(crate) fn provider(settings: &EndpointSettings) -> Result<Arc<CryptoProvider
         let wanted: Vec<_> = settings.cipher_suites.iter().filter_map(|name| suite(name)).collect();
         let needs_older = versions(settings).contains(&&rustls::version::TLS12);
         // As in Go, the suites of TLS 1.3 are not for choosing.
-        let (newer, older): (Vec<_>, Vec<_>) = provider.cipher_suites.into_iter().partition(|suite| suite.tls13().is_some());
-        let older: Vec<_> = wanted.iter().filter_map(|name| older.iter().find(|suite| suite.suite() == *name).copied()).collect();
+        let (newer, older): (Vec<_>, Vec<_>) =
+            provider.cipher_suites.into_iter().partition(|suite| suite.tls13().is_some());
+        let older: Vec<_> =
+            wanted.iter().filter_map(|name| older.iter().find(|suite| suite.suite() == *name).copied()).collect();
         if needs_older && older.is_empty() && !newer_allowed(settings) {
-            let reason =
-                "none of them is served: suites without forward secrecy or with CBC, RC4 or 3DES are not; name a GCM or CHACHA20 suite";
+            let reason = "none of them is served: suites without forward secrecy or with CBC, RC4 or 3DES are not; name a GCM or CHACHA20 suite";
             return Err(LoadError::setting("--cipher-suites", &reason));
         }
         provider.cipher_suites = older.into_iter().chain(newer).collect();

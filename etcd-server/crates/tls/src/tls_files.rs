@@ -37,20 +37,37 @@ impl Material {
     pub(crate) fn load(settings: &EndpointSettings, now: OffsetDateTime) -> Result<Self, LoadError> {
         let flags = settings.role.flags();
         let provider = suites::provider(settings)?;
-        let mut reading = Reading { provider: &provider, now, strict: settings.strict, certificates: Vec::new(), warnings: Vec::new() };
-        let own = settings.own.as_ref().map(|pair| reading.pair((flags.cert, flags.key), pair, Shown::Serving(settings))).transpose()?;
+        let mut reading = Reading {
+            provider: &provider,
+            now,
+            strict: settings.strict,
+            certificates: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let own = settings
+            .own
+            .as_ref()
+            .map(|pair| reading.pair((flags.cert, flags.key), pair, Shown::Serving(settings)))
+            .transpose()?;
         let as_client = settings.as_client.as_ref();
-        let as_client = as_client.map(|pair| reading.pair((flags.client_cert, flags.client_key), pair, Shown::Connecting)).transpose()?;
+        let as_client = as_client
+            .map(|pair| reading.pair((flags.client_cert, flags.client_key), pair, Shown::Connecting))
+            .transpose()?;
         let cas = settings.trusted_ca.as_deref().map(|path| reading.cas(flags.ca, path)).transpose()?;
         let lists = settings.revocation_list.as_deref();
         let lists = lists.map(|path| reading.lists(flags.crl, path, cas.as_deref())).transpose()?.unwrap_or_default();
         let trust = reading.trust(settings, cas.as_deref(), lists)?;
-        let allowed = AllowedNames { common_names: settings.allowed_common_names.clone(), hostnames: settings.allowed_hostnames.clone() };
+        let allowed = AllowedNames {
+            common_names: settings.allowed_common_names.clone(),
+            hostnames: settings.allowed_hostnames.clone(),
+        };
         let versions = suites::versions(settings);
-        let verifier = settings.demands_certificates.then(|| ClientVerifier::new(trust.clone(), allowed.clone(), &provider));
+        let verifier =
+            settings.demands_certificates.then(|| ClientVerifier::new(trust.clone(), allowed.clone(), &provider));
         let server = own.clone().map(|own| server_config(&provider, &versions, verifier, own)).transpose();
         let server = server.map_err(|error| LoadError::setting("--tls-min-version", &error))?;
-        let client = server_verifier::client_config(settings, &provider, &versions, trust.clone(), allowed, as_client.or(own));
+        let client =
+            server_verifier::client_config(settings, &provider, &versions, trust.clone(), allowed, as_client.or(own));
         let client = client.map_err(|reason| LoadError::setting(flags.ca, &reason))?;
         let Reading { certificates, warnings, .. } = reading;
         Ok(Self { server, client: Arc::new(client), trust, certificates, warnings })
@@ -69,7 +86,8 @@ fn server_config(
         None => builder.with_no_client_auth(),
     };
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(own)));
-    // A resumed session does not pass the verifier: a revoked certificate would still be good in it.
+    // A resumed session does not pass the verifier: a revoked certificate would still be good in
+    // it.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
@@ -93,15 +111,22 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn pair(&mut self, flags: (&'static str, &'static str), pair: &KeyPair, shown: Shown<'_>) -> Result<Arc<CertifiedKey>, LoadError> {
+    fn pair(
+        &mut self,
+        flags: (&'static str, &'static str),
+        pair: &KeyPair,
+        shown: Shown<'_>,
+    ) -> Result<Arc<CertifiedKey>, LoadError> {
         let (cert_flag, key_flag) = flags;
         let chain = self.certificates(cert_flag, &pair.cert)?;
         let key = self.private_key(key_flag, &pair.key)?;
         let key = self.provider.key_provider.load_private_key(key);
         let unknown = "it is of a kind or size that cannot sign here: use ECDSA P-256, P-384, P-521, Ed25519, or RSA of 2048 to 8192 bits";
         let key = key.map_err(|_| LoadError::content(key_flag, &pair.key, &unknown))?;
-        let parsed = ParsedCertificate::of(&chain[0]).map_err(|error| LoadError::content(cert_flag, &pair.cert, &error))?;
-        let facts = CertificateFacts::of(&chain[0]).map_err(|error| LoadError::content(cert_flag, &pair.cert, &error))?;
+        let parsed =
+            ParsedCertificate::of(&chain[0]).map_err(|error| LoadError::content(cert_flag, &pair.cert, &error))?;
+        let facts =
+            CertificateFacts::of(&chain[0]).map_err(|error| LoadError::content(cert_flag, &pair.cert, &error))?;
         // rustls would compare them too, and cannot read certificates of version 1.
         if key.public_key().is_some_and(|public| public.as_ref() != parsed.key_info()) {
             let reason = format!("the key in it does not belong to the certificate in {}", pair.cert.display());
@@ -152,14 +177,17 @@ impl Reading<'_> {
         for certificate in &found {
             let parsed = ParsedCertificate::of(certificate).map_err(|error| LoadError::content(flag, path, &error))?;
             let facts = CertificateFacts::of(certificate).map_err(|error| LoadError::content(flag, path, &error))?;
-            let mut warn = |text: &str| self.warnings.push(format!("{flag} {}: the CA {} {text}", path.display(), facts.subject));
+            let mut warn =
+                |text: &str| self.warnings.push(format!("{flag} {}: the CA {} {text}", path.display(), facts.subject));
             if facts.not_after < self.now {
                 warn("has expired, so certificates of it are refused: issue new ones with another CA");
             } else if let Err(reason) = parsed.check_issuing() {
                 warn(&format!("vouches for itself alone, because {reason}"));
             }
             if let KeyKind::Rsa { bits: bits @ ..2048 } = parsed.key_kind() {
-                warn(&format!("has an RSA key of {bits} bits, which is weak: move to a CA with RSA 2048 or ECDSA P-256"));
+                warn(&format!(
+                    "has an RSA key of {bits} bits, which is weak: move to a CA with RSA 2048 or ECDSA P-256"
+                ));
             }
             self.certificates.push(CertificateStatus::of(flag, &facts));
         }
@@ -179,15 +207,19 @@ impl Reading<'_> {
             None => TrustStore::of_readable(&rustls_native_certs::load_native_certs().certs),
         };
         if settings.demands_certificates && store.is_empty() {
-            let reason =
-                "client certificates are demanded, and no CA is trusted: every connection would be refused; name the CA of the clients";
+            let reason = "client certificates are demanded, and no CA is trusted: every connection would be refused; name the CA of the clients";
             return Err(LoadError::setting(flags.ca, &reason));
         }
         let rule = if self.strict { RevocationRule::Covered } else { RevocationRule::Named };
         Ok(Trust { store, is_system: cas.is_none(), lists, rule })
     }
 
-    fn lists(&mut self, flag: &'static str, path: &Path, cas: Option<&[CertificateDer<'static>]>) -> Result<RevocationLists, LoadError> {
+    fn lists(
+        &mut self,
+        flag: &'static str,
+        path: &Path,
+        cas: Option<&[CertificateDer<'static>]>,
+    ) -> Result<RevocationLists, LoadError> {
         let file = certs::files::read(path).map_err(|source| LoadError::File { setting: flag, source })?;
         let lists = certs::revocation_lists(&file).map_err(|error| LoadError::content(flag, path, &error))?;
         for list in &lists {
@@ -207,15 +239,31 @@ impl Reading<'_> {
         RevocationLists::of(&lists).map_err(|error| LoadError::content(flag, path, &error))
     }
 
-    fn list(&mut self, flag: &'static str, path: &Path, list: &[u8], cas: &[CertificateDer<'static>]) -> Result<(), LoadError> {
+    fn list(
+        &mut self,
+        flag: &'static str,
+        path: &Path,
+        list: &[u8],
+        cas: &[CertificateDer<'static>],
+    ) -> Result<(), LoadError> {
         let facts = RevocationListFacts::of(list).map_err(|error| LoadError::content(flag, path, &error))?;
-        let subject = |ca: &CertificateDer<'static>| CertificateFacts::of(ca).is_ok_and(|facts_of| facts_of.subject == facts.issuer);
+        let subject = |ca: &CertificateDer<'static>| {
+            CertificateFacts::of(ca).is_ok_and(|facts_of| facts_of.subject == facts.issuer)
+        };
         let claimed = cas.iter().any(subject);
         if claimed && !cas.iter().any(|ca| RevocationListFacts::is_signed_by(list, ca)) {
-            self.doubt(flag, path, &format!("the list of {} is not signed by that CA: publish it again", facts.issuer))?;
+            self.doubt(
+                flag,
+                path,
+                &format!("the list of {} is not signed by that CA: publish it again", facts.issuer),
+            )?;
         }
         let Some(next_update) = facts.next_update else {
-            return self.doubt(flag, path, &format!("the list of {} has no date of the next one: publish it with one", facts.issuer));
+            return self.doubt(
+                flag,
+                path,
+                &format!("the list of {} has no date of the next one: publish it with one", facts.issuer),
+            );
         };
         if next_update < self.now {
             let since = certs::rfc3339(next_update);
@@ -243,7 +291,8 @@ impl Reading<'_> {
         let file = certs::files::read(path).map_err(failed)?;
         let text = String::from_utf8_lossy(&file);
         if text.contains("ENCRYPTED") {
-            let reason = "the key is encrypted, and a daemon cannot decrypt it: write it with `openssl pkey -in FILE -out NEW`";
+            let reason =
+                "the key is encrypted, and a daemon cannot decrypt it: write it with `openssl pkey -in FILE -out NEW`";
             return Err(LoadError::content(flag, path, &reason));
         }
         // As in etcd, the first key of a file counts.

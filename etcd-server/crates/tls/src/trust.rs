@@ -1,7 +1,9 @@
 //! The trust of an endpoint, and the checks that both directions of a connection share.
 
 use crate::rejection;
-use certs::verify::{ParsedCertificate, RevocationLists, RevocationRule, SchemeHash, TrustStore, VerifiedPath, verify_small_rsa};
+use certs::verify::{
+    ParsedCertificate, RevocationLists, RevocationRule, SchemeHash, TrustStore, VerifiedPath, verify_small_rsa,
+};
 use certs::{ChainProblem, Usage};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::WebPkiSupportedAlgorithms;
@@ -21,7 +23,12 @@ pub(crate) struct Trust {
 
 impl Trust {
     /// Verifies the certificates of the other side, revocation included.
-    pub(crate) fn verify(&self, shown: &[CertificateDer<'_>], usage: Usage, now: OffsetDateTime) -> Result<VerifiedPath, ChainProblem> {
+    pub(crate) fn verify(
+        &self,
+        shown: &[CertificateDer<'_>],
+        usage: Usage,
+        now: OffsetDateTime,
+    ) -> Result<VerifiedPath, ChainProblem> {
         let path = self.store.verify(shown, usage, now)?;
         self.lists.check(&path, self.rule, now)?;
         Ok(path)
@@ -74,8 +81,13 @@ pub(crate) fn check_signature(
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Result<HandshakeSignatureValid, Error> {
     let parsed = ParsedCertificate::of(certificate).map_err(|problem| rejection::refuse(certificate, &problem))?;
-    let refused =
-        || rejection::refuse_with(certificate, "the handshake is not signed with its key".to_owned(), CertificateError::BadSignature);
+    let refused = || {
+        rejection::refuse_with(
+            certificate,
+            "the handshake is not signed with its key".to_owned(),
+            CertificateError::BadSignature,
+        )
+    };
     let scheme = signed.scheme;
     if version == Version::Tls13 && !is_for_tls13(scheme) {
         return Err(rustls::PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());

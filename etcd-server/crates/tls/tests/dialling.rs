@@ -18,8 +18,10 @@ async fn meet(from: &Arc<Endpoint>, to: &Arc<Endpoint>, host: &str) -> (Result<(
     let (near, far) = tokio::io::duplex(64 << 10);
     let acceptor = to.acceptor().unwrap();
     let server = tokio::spawn(async move {
-        let mut accepted =
-            acceptor.accept(far, Some(([127, 0, 0, 1], 1).into()), Protocols::Http1).await.map_err(|error| error.to_string())?;
+        let mut accepted = acceptor
+            .accept(far, Some(([127, 0, 0, 1], 1).into()), Protocols::Http1)
+            .await
+            .map_err(|error| error.to_string())?;
         accepted.stream.write_all(b"!").await.map_err(|error| error.to_string())?;
         accepted.stream.flush().await.map_err(|error| error.to_string())
     });
@@ -64,7 +66,9 @@ async fn a_member_needs_both_usages_and_the_right_ca() {
 #[tokio::test]
 async fn a_member_connects_from_where_its_certificate_says() {
     let peers = ca("peers");
-    for (names, checks, good) in [(&["10.255.255.1"], true, false), (&["10.255.255.1"], false, true), (&["127.0.0.1"], true, true)] {
+    for (names, checks, good) in
+        [(&["10.255.255.1"], true, false), (&["10.255.255.1"], false, true), (&["127.0.0.1"], true, true)]
+    {
         let (mut one, mut other) = (Rig::new(), Rig::new());
         other.settings.checks_addresses = checks;
         let to = member(&mut other, &peers, Profile::Peer, &["localhost"]);

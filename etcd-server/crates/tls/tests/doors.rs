@@ -33,14 +33,26 @@ async fn everybody_else_is_refused_at_the_door() {
     let foreign = ca("clients");
     for (what, shown, says) in [
         ("none", None, "peer sent no certificates"),
-        ("another CA of the same name", Some(leaf(&foreign, Profile::Client, "alice", &[])), "signed by unknown authority"),
-        ("expired", Some(leaf_at(&rig.clients, Profile::Client, "alice", &[], now() - YEAR - Duration::days(1))), "it expired at"),
+        (
+            "another CA of the same name",
+            Some(leaf(&foreign, Profile::Client, "alice", &[])),
+            "signed by unknown authority",
+        ),
+        (
+            "expired",
+            Some(leaf_at(&rig.clients, Profile::Client, "alice", &[], now() - YEAR - Duration::days(1))),
+            "it expired at",
+        ),
         (
             "not valid yet",
             Some(leaf_at(&rig.clients, Profile::Client, "alice", &[], now() + Duration::days(1))),
             "it begins to be valid at",
         ),
-        ("of the servers' CA", Some(leaf(&rig.servers, Profile::Server, "etcd1", &["localhost"])), "signed by unknown authority"),
+        (
+            "of the servers' CA",
+            Some(leaf(&rig.servers, Profile::Server, "etcd1", &["localhost"])),
+            "signed by unknown authority",
+        ),
     ] {
         for versions in [&[&TLS12], &[&TLS13]] {
             let met = Client::speaking(&rig, shown.as_ref(), versions).meet(&endpoint, Protocols::Both).await;
@@ -60,7 +72,8 @@ async fn a_revoked_certificate_is_refused_on_the_second_connection_too() {
         rig.write("crl.der", &list(&rig.clients, &[], 1));
         let endpoint = rig.endpoint();
         let (alice, bob) = (rig.user("alice"), rig.user("bob"));
-        let (of_alice, of_bob) = (Client::speaking(&rig, Some(&alice), versions), Client::speaking(&rig, Some(&bob), versions));
+        let (of_alice, of_bob) =
+            (Client::speaking(&rig, Some(&alice), versions), Client::speaking(&rig, Some(&bob), versions));
         for _ in 0..2 {
             let met = of_alice.meet(&endpoint, Protocols::Both).await;
             assert!(met.is_in(), "{}", met.reason());
@@ -135,15 +148,24 @@ async fn the_lowest_version_and_the_highest_are_kept_to() {
     ] {
         (rig.settings.version_min, rig.settings.version_max) = (min, max);
         let endpoint = rig.endpoint();
-        assert_eq!(Client::speaking(&rig, Some(&alice), &[&TLS12]).meet(&endpoint, Protocols::Both).await.is_in(), older, "{min:?}");
-        assert_eq!(Client::speaking(&rig, Some(&alice), &[&TLS13]).meet(&endpoint, Protocols::Both).await.is_in(), newer, "{min:?}");
+        assert_eq!(
+            Client::speaking(&rig, Some(&alice), &[&TLS12]).meet(&endpoint, Protocols::Both).await.is_in(),
+            older,
+            "{min:?}"
+        );
+        assert_eq!(
+            Client::speaking(&rig, Some(&alice), &[&TLS13]).meet(&endpoint, Protocols::Both).await.is_in(),
+            newer,
+            "{min:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn suites_are_those_that_were_named() {
     let mut rig = Rig::new();
-    rig.settings.cipher_suites = vec!["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384".to_owned(), "TLS_RSA_WITH_AES_128_CBC_SHA".to_owned()];
+    rig.settings.cipher_suites =
+        vec!["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384".to_owned(), "TLS_RSA_WITH_AES_128_CBC_SHA".to_owned()];
     let endpoint = rig.endpoint();
     let alice = rig.user("alice");
     let with = |suite| Client::new(&rig, Some(&alice)).with_suites(move |own| own == suite);

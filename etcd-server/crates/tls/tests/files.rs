@@ -43,7 +43,11 @@ fn a_missing_file_and_an_exposed_key_are_refused() {
     rig.settings.strict = true;
     assert!(refusal(&rig).contains("can be read by others (mode 0644): chmod 600"), "{}", refusal(&rig));
     std::fs::remove_file(rig.path("server.key")).unwrap();
-    assert!(refusal(&rig).starts_with("--key-file: read ") && refusal(&rig).contains("No such file"), "{}", refusal(&rig));
+    assert!(
+        refusal(&rig).starts_with("--key-file: read ") && refusal(&rig).contains("No such file"),
+        "{}",
+        refusal(&rig)
+    );
     let rig = Rig::new();
     std::fs::remove_file(rig.path("ca.crt")).unwrap();
     std::fs::create_dir(rig.path("ca.crt")).unwrap();
@@ -54,7 +58,10 @@ fn a_missing_file_and_an_exposed_key_are_refused() {
 fn doubtful_lists_are_warned_about_unless_strict() {
     let other = crate::support::ca("clients");
     for (list, says) in [
-        (crate::support::list_until(&crate::support::ca("unrelated"), 1, now() - time::Duration::days(1)), "has expired on"),
+        (
+            crate::support::list_until(&crate::support::ca("unrelated"), 1, now() - time::Duration::days(1)),
+            "has expired on",
+        ),
         (list(&other, &[], 1), "is not signed by that CA"),
     ] {
         let mut rig = Rig::new();

@@ -16,7 +16,8 @@ async fn a_new_certificate_is_shown_from_the_next_handshake_on() {
     rig.write_pair(&fresh);
     endpoint.reload(false);
     let after = client.meet(&endpoint, Protocols::Both).await;
-    let shown = |met: &crate::support::Met| met.client.as_ref().unwrap().get_ref().1.peer_certificates().unwrap()[0].to_vec();
+    let shown =
+        |met: &crate::support::Met| met.client.as_ref().unwrap().get_ref().1.peer_certificates().unwrap()[0].to_vec();
     assert_eq!(shown(&after), fresh.certificate.der);
     assert_ne!(shown(&before), shown(&after));
     // The older connection goes on.
@@ -46,7 +47,12 @@ async fn what_cannot_be_used_leaves_everything_as_it_was_and_is_told_once() {
         ("ca.crt", good_key.clone()),
         ("crl.der", b"".to_vec()),
         ("crl.der", list(&ca("clients"), &[], 9)),
-        ("crl.der", rig.clients.revocation_list(&[], 3, crate::support::now() - time::Duration::days(9), time::Duration::days(1)).unwrap()),
+        (
+            "crl.der",
+            rig.clients
+                .revocation_list(&[], 3, crate::support::now() - time::Duration::days(9), time::Duration::days(1))
+                .unwrap(),
+        ),
     ] {
         let good = std::fs::read(rig.path(name)).unwrap();
         rig.write(name, &content);

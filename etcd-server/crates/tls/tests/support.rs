@@ -50,7 +50,11 @@ pub(crate) fn leaf_at(ca: &Ca, profile: Profile, common_name: &str, names: &[&st
 pub(crate) fn list(ca: &Ca, revoked: &[&Leaf], number: u64) -> Vec<u8> {
     let revoked: Vec<_> = revoked
         .iter()
-        .map(|leaf| Revocation { serial: leaf.certificate.facts().unwrap().serial, at: now(), reason: RevocationReason::KeyCompromise })
+        .map(|leaf| Revocation {
+            serial: leaf.certificate.facts().unwrap().serial,
+            at: now(),
+            reason: RevocationReason::KeyCompromise,
+        })
         .collect();
     ca.revocation_list(&revoked, number, now(), Duration::days(7)).unwrap()
 }
@@ -128,11 +132,18 @@ impl Client {
         Self::speaking(rig, shown, &[&rustls::version::TLS13, &rustls::version::TLS12])
     }
 
-    pub(crate) fn speaking(rig: &Rig, shown: Option<&Leaf>, versions: &[&'static rustls::SupportedProtocolVersion]) -> Self {
+    pub(crate) fn speaking(
+        rig: &Rig,
+        shown: Option<&Leaf>,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from(rig.servers.certificate().der.clone())).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap().with_root_certificates(roots);
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots);
         let mut config = match shown {
             Some(leaf) => {
                 let key = PrivateKeyDer::from_pem_slice(leaf.key.to_pem().as_bytes()).unwrap();
@@ -155,7 +166,9 @@ impl Client {
         provider.cipher_suites.retain(|suite| keep(suite.suite()));
         let mut config = self.config.clone();
         std::mem::swap(&mut config, &mut self.config);
-        let fresh = ClientConfig::builder_with_provider(Arc::new(provider)).with_protocol_versions(&[&rustls::version::TLS12]).unwrap();
+        let fresh = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .unwrap();
         let mut roots = RootCertStore::empty();
         roots.extend(Vec::new());
         let mut fresh = fresh.with_root_certificates(roots).with_no_client_auth();
@@ -164,7 +177,8 @@ impl Client {
         Self { config: fresh }
     }
 
-    /// A handshake and one byte back and forth: in TLS 1.3 a client believes itself let in before it is.
+    /// A handshake and one byte back and forth: in TLS 1.3 a client believes itself let in before
+    /// it is.
     pub(crate) async fn meet(&self, endpoint: &Arc<Endpoint>, protocols: Protocols) -> Met {
         let (near, far) = tokio::io::duplex(64 << 10);
         let acceptor = endpoint.acceptor().unwrap();

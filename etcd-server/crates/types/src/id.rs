@@ -24,7 +24,8 @@ impl LeaseId {
     }
 }
 
-// Members and clusters are written in lower-case hex without leading zeros everywhere (headers, logs, paths).
+// Members and clusters are written in lower-case hex without leading zeros everywhere (headers,
+// logs, paths).
 impl fmt::Display for MemberId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}", self.0)

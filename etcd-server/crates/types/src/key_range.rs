@@ -5,7 +5,8 @@ use std::ops::Bound;
 
 /// A half-open interval of keys, `start <= key < end`; without an end it is open upwards.
 ///
-/// A single key is the interval from itself to its successor, so that every rule about intervals holds for it too.
+/// A single key is the interval from itself to its successor, so that every rule about intervals
+/// holds for it too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRange {
     start: Bytes,
@@ -23,7 +24,8 @@ enum End {
 }
 
 impl KeyRange {
-    /// As requests spell it: no `range_end` means the one key, `"\0"` means every key from `key` on.
+    /// As requests spell it: no `range_end` means the one key, `"\0"` means every key from `key`
+    /// on.
     pub fn from_wire(key: Bytes, range_end: Bytes) -> Self {
         let end = match range_end.as_ref() {
             [] => End::Single,
@@ -53,7 +55,8 @@ impl KeyRange {
         matches!(self.end, End::Single).then_some(&self.start)
     }
 
-    /// Upper bound for a scan: excluded end, or nothing when open; a single key is included by itself.
+    /// Upper bound for a scan: excluded end, or nothing when open; a single key is included by
+    /// itself.
     pub fn end_bound(&self) -> Bound<&[u8]> {
         match &self.end {
             End::Single => Bound::Included(&self.start),

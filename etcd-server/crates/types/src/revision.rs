@@ -22,7 +22,8 @@ impl Revision {
         Self { main, sub }
     }
 
-    /// The form of etcd's backend: big-endian main, `_`, big-endian sub. A tombstone's key has a `t` behind it.
+    /// The form of etcd's backend: big-endian main, `_`, big-endian sub. A tombstone's key has a
+    /// `t` behind it.
     pub fn to_etcd_bytes(self) -> [u8; Self::ETCD_BYTES] {
         let mut bytes = [0; Self::ETCD_BYTES];
         bytes[..8].copy_from_slice(&self.main.to_be_bytes());

@@ -1,7 +1,11 @@
 //! The cost of watching: events delivered to many watchers, publishing beside many watchers, and
 //! catching up from far behind.
 
-#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a measurement needs a clock and prints its figures")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a measurement needs a clock and prints its figures"
+)]
 #![allow(clippy::cast_precision_loss, reason = "figures are rounded for reading")]
 
 use bytes::BytesMut;
@@ -33,7 +37,12 @@ fn hub_at(revision: MainRevision) -> WatcherHub {
 }
 
 fn watch(hub: &mut WatcherHub, stream: u64, key: String, range_end: String, start_revision: MainRevision) {
-    let request = WatchCreateRequest { key: key.into(), range_end: range_end.into(), start_revision, ..WatchCreateRequest::default() };
+    let request = WatchCreateRequest {
+        key: key.into(),
+        range_end: range_end.into(),
+        start_revision,
+        ..WatchCreateRequest::default()
+    };
     hub.create(StreamId(stream), &request, hub.published(), NEVER_COMPACTED);
 }
 
@@ -82,7 +91,8 @@ fn one_prefix(watchers: u64, changes: i64, batch: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Publishes changes of single keys, each of which one of `watchers` watches: as that key, or as the range from it to it with `range_suffix` behind.
+/// Publishes changes of single keys, each of which one of `watchers` watches: as that key, or as
+/// the range from it to it with `range_suffix` behind.
 fn one_watcher_each(watchers: u64, changes: i64, range_suffix: &str) -> Result<(), Fault> {
     let (store, mut hub, mut out) = (MemoryStore::new(), hub_at(1), BytesMut::new());
     for number in 0..watchers {
@@ -106,7 +116,10 @@ fn one_watcher_each(watchers: u64, changes: i64, range_suffix: &str) -> Result<(
     }
     assert_eq!(responses, events.len(), "each change has one watcher");
     let kind = if range_suffix.is_empty() { "single-key" } else { "range" };
-    println!("{watchers} {kind} watchers: {:.2} µs per publish of one change", publishing.as_secs_f64() * 1e6 / changes as f64);
+    println!(
+        "{watchers} {kind} watchers: {:.2} µs per publish of one change",
+        publishing.as_secs_f64() * 1e6 / changes as f64
+    );
     Ok(())
 }
 

@@ -1,7 +1,9 @@
-//! Catching up: reading history from the cursor of the watcher whose turn it is, for all watchers near it at once.
+//! Catching up: reading history from the cursor of the watcher whose turn it is, for all watchers
+//! near it at once.
 //!
-//! One call is one pass: a bounded number of revisions, bytes and watchers. The header of a catch-up answer carries the revision of its last
-//! event, not the store's revision as in etcd: clients that resume from header revisions then lose nothing.
+//! One call is one pass: a bounded number of revisions, bytes and watchers. The header of a
+//! catch-up answer carries the revision of its last event, not the store's revision as in etcd:
+//! clients that resume from header revisions then lose nothing.
 
 use crate::WatcherHub;
 use crate::encode::{Encoder, Run};
@@ -65,7 +67,10 @@ impl WatcherHub {
         // it is used.
         self.compacted(compacted_of(view)?);
         if let Some(hole) = stretch.hole.filter(|hole| hole.main >= self.compacted) {
-            return Err(Fault::corrupt(format_args!("history of revision {}/{}", hole.main, hole.sub), "the record is missing"));
+            return Err(Fault::corrupt(
+                format_args!("history of revision {}/{}", hole.main, hole.sub),
+                "the record is missing",
+            ));
         }
         self.deliver(view, &index, taking_part, &stretch)?;
         Ok(self.has_work())
@@ -86,7 +91,13 @@ impl WatcherHub {
         (taking_part, index)
     }
 
-    fn deliver<V: View>(&mut self, view: &V, index: &Index, mut taking_part: BTreeSet<WatchKey>, stretch: &Stretch) -> Result<(), Fault> {
+    fn deliver<V: View>(
+        &mut self,
+        view: &V,
+        index: &Index,
+        mut taking_part: BTreeSet<WatchKey>,
+        stretch: &Stretch,
+    ) -> Result<(), Fault> {
         let mut encoder = Encoder::new(view, &stretch.events, self.compacted, self.settings.response_bytes_max);
         for (class, positions) in index.matches(&stretch.events) {
             let Some(wanted) = index.wanted(class) else { continue };
@@ -119,7 +130,8 @@ impl WatcherHub {
         }
     }
 
-    /// The watcher has got everything below `cursor`: it is synced again, or goes to the end of the row.
+    /// The watcher has got everything below `cursor`: it is synced again, or goes to the end of the
+    /// row.
     fn advance(&mut self, key: WatchKey, cursor: MainRevision) {
         // One that compaction has ended is no unsynced watcher any more.
         let Some(before) = self.unsynced.cursor(key) else { return };
@@ -141,7 +153,13 @@ fn compacted_of(view: &impl View) -> Result<MainRevision, Fault> {
 }
 
 /// Reads whole main revisions from `from` up to `to`, until the budget is spent.
-fn read<V: View>(view: &V, index: &Index, from: MainRevision, to: MainRevision, budget: Budget) -> Result<Stretch, Fault> {
+fn read<V: View>(
+    view: &V,
+    index: &Index,
+    from: MainRevision,
+    to: MainRevision,
+    budget: Budget,
+) -> Result<Stretch, Fault> {
     let mut stretch = Stretch { events: Vec::new(), read_to: to.max(from - 1), hole: None };
     let end = revision_record::encode_key(Revision::new(to.saturating_add(1), 0));
     let mut cursor = view.cursor(Table::Revisions, Some(&end))?;
@@ -167,7 +185,12 @@ fn read<V: View>(view: &V, index: &Index, from: MainRevision, to: MainRevision, 
 }
 
 /// Adds one change to the stretch; returns its weight in bytes.
-fn read_change<V: View>(view: &V, revision: Revision, change: RevisionRecord<'_>, stretch: &mut Stretch) -> Result<usize, Fault> {
+fn read_change<V: View>(
+    view: &V,
+    revision: Revision,
+    change: RevisionRecord<'_>,
+    stretch: &mut Stretch,
+) -> Result<usize, Fault> {
     let record = if change.is_tombstone() {
         Some(Bytes::new())
     } else {

@@ -8,7 +8,8 @@ use proto::etcdserverpb::WatchCreateRequest;
 use std::borrow::Cow;
 use types::{KeyRange, MainRevision};
 
-// Texts that clients compare (api.md 8.1; etcd server/storage/mvcc/watcher.go and api/v3rpc/rpctypes).
+// Texts that clients compare (api.md 8.1; etcd server/storage/mvcc/watcher.go and
+// api/v3rpc/rpctypes).
 const RANGE_IS_EMPTY: &str = "mvcc: watcher range is empty";
 const DUPLICATE_ID: &str = "mvcc: duplicate watch ID provided on the WatchStream";
 const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
@@ -19,7 +20,13 @@ impl WatcherHub {
     /// Creates a watcher and queues the response. `current` and `compacted` are the store's
     /// revisions at this moment; they may be ahead of the published ones. Permission has been
     /// checked, except that a negative start revision is refused before the permission check.
-    pub fn create(&mut self, stream: StreamId, request: &WatchCreateRequest, current: MainRevision, compacted: MainRevision) {
+    pub fn create(
+        &mut self,
+        stream: StreamId,
+        request: &WatchCreateRequest,
+        current: MainRevision,
+        compacted: MainRevision,
+    ) {
         if request.start_revision < 0 {
             return self.refuse(stream, current, COMPACTED);
         }
@@ -38,9 +45,11 @@ impl WatcherHub {
         self.place(WatchKey { stream, id });
     }
 
-    /// Answers a creation that is not permitted; `reason` is the text of the status that another call would end with.
+    /// Answers a creation that is not permitted; `reason` is the text of the status that another
+    /// call would end with.
     pub fn refuse(&mut self, stream: StreamId, current: MainRevision, reason: impl Into<Cow<'static, str>>) {
-        self.streams.push(stream, Output { watch_id: NO_WATCHER, revision: current, body: Body::Refused(reason.into()) });
+        self.streams
+            .push(stream, Output { watch_id: NO_WATCHER, revision: current, body: Body::Refused(reason.into()) });
     }
 
     /// Puts a new watcher where its start belongs.

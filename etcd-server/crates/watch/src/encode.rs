@@ -12,7 +12,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use types::{Event, Fault, MainRevision};
 
-// Tags of length-delimited fields: `WatchResponse.events` = 11, `Event.kv` = 2, `Event.prev_kv` = 3.
+// Tags of length-delimited fields: `WatchResponse.events` = 11, `Event.kv` = 2, `Event.prev_kv` =
+// 3.
 const EVENTS_TAG: u8 = 0x5a;
 const KV_TAG: u8 = 0x12;
 const PREV_KV_TAG: u8 = 0x1a;
@@ -112,7 +113,8 @@ impl<'a, V: View> Encoder<'a, V> {
         Self { view, events, compacted, response_bytes_max, plain, with_prev }
     }
 
-    /// The events at `positions`, in order, cut at ends of revisions into runs of about the largest answer.
+    /// The events at `positions`, in order, cut at ends of revisions into runs of about the largest
+    /// answer.
     pub(crate) fn runs(&mut self, positions: &[usize], prev_kv: bool) -> Result<Vec<Arc<Run>>, Fault> {
         let mut runs = Vec::new();
         let mut run = Run { events: Vec::new(), bytes: 0 };

@@ -29,15 +29,24 @@ impl WatcherHub {
     /// A hub over a store that is readable at `published` and compacted at `compacted`.
     pub fn new(settings: Settings, published: MainRevision, compacted: MainRevision) -> Self {
         let streams = Streams::new(settings);
-        Self { settings, streams, synced: Index::default(), unsynced: UnsyncedWatchers::default(), published, compacted }
+        Self {
+            settings,
+            streams,
+            synced: Index::default(),
+            unsynced: UnsyncedWatchers::default(),
+            published,
+            compacted,
+        }
     }
 
-    /// A client has opened a stream. `progress_interval` is the server's interval with this stream's jitter added; `stream` was never used before.
+    /// A client has opened a stream. `progress_interval` is the server's interval with this
+    /// stream's jitter added; `stream` was never used before.
     pub fn open_stream(&mut self, stream: StreamId, progress_interval: Duration, now: MonotonicTime) {
         self.streams.open(stream, progress_interval, now);
     }
 
-    /// A stream has ended; its watchers and everything queued for it are forgotten. Closing twice is no error.
+    /// A stream has ended; its watchers and everything queued for it are forgotten. Closing twice
+    /// is no error.
     pub fn close_stream(&mut self, stream: StreamId) {
         let Some(closed) = self.streams.close(stream) else { return };
         for (id, watcher) in closed.watchers {
@@ -47,9 +56,12 @@ impl WatcherHub {
         }
     }
 
-    /// The client cancels a watcher; `current` is the store's revision. An unknown id is not answered, as in etcd.
+    /// The client cancels a watcher; `current` is the store's revision. An unknown id is not
+    /// answered, as in etcd.
     pub fn cancel(&mut self, stream: StreamId, watch_id: WatchId, current: MainRevision) {
-        let Some(watcher) = self.streams.get_mut(stream).and_then(|stream| stream.watchers.remove(&watch_id)) else { return };
+        let Some(watcher) = self.streams.get_mut(stream).and_then(|stream| stream.watchers.remove(&watch_id)) else {
+            return;
+        };
         let key = WatchKey { stream, id: watch_id };
         self.synced.remove(key, &watcher.range, watcher.wanted);
         self.unsynced.remove(key);
@@ -74,7 +86,8 @@ impl WatcherHub {
         }
     }
 
-    /// Ends a watcher that is in neither group. Its id stays taken, and keeps stream progress from being reported, as in etcd.
+    /// Ends a watcher that is in neither group. Its id stays taken, and keeps stream progress from
+    /// being reported, as in etcd.
     pub(crate) fn end_compacted(&mut self, key: WatchKey) {
         if let Some(watcher) = self.streams.watcher_mut(key) {
             watcher.state = State::Compacted;
@@ -99,15 +112,17 @@ impl WatcherHub {
         self.retry(stream);
     }
 
-    /// Lets parked watchers of a stream try again if it has room. They are few at a time: each either queues something, so that the stream
-    /// will be drained, or needs no room, and then the next ones are let go at the end of its pass.
+    /// Lets parked watchers of a stream try again if it has room. They are few at a time: each
+    /// either queues something, so that the stream will be drained, or needs no room, and then the
+    /// next ones are let go at the end of its pass.
     pub(crate) fn retry(&mut self, stream: StreamId) {
         if self.streams.is_roomy(stream) {
             self.unsynced.unpark(stream, self.settings.retries_at_once);
         }
     }
 
-    /// Returns `true` if further requests of a stream should be read: not while its answers fill its queue.
+    /// Returns `true` if further requests of a stream should be read: not while its answers fill
+    /// its queue.
     pub fn accepts_requests(&self, stream: StreamId) -> bool {
         self.streams.is_below_bound(stream)
     }
@@ -117,7 +132,8 @@ impl WatcherHub {
         self.unsynced.first().is_some()
     }
 
-    /// Watchers that are not synced, compacted ones excepted (`etcd_debugging_mvcc_slow_watcher_total`).
+    /// Watchers that are not synced, compacted ones excepted
+    /// (`etcd_debugging_mvcc_slow_watcher_total`).
     pub fn unsynced_watchers(&self) -> usize {
         self.unsynced.len()
     }

@@ -1,6 +1,8 @@
-//! Intervals of keys, found by a key inside: a balanced (AVL) tree ordered by interval, each node knowing the largest end below it.
+//! Intervals of keys, found by a key inside: a balanced (AVL) tree ordered by interval, each node
+//! knowing the largest end below it.
 //!
-//! Insertion and removal cost O(log n), a look-up O(log n + found) as long as the found ones are not scattered among many misses.
+//! Insertion and removal cost O(log n), a look-up O(log n + found) as long as the found ones are
+//! not scattered among many misses.
 
 use bytes::Bytes;
 use std::cmp::{Ordering, max};
@@ -146,11 +148,14 @@ fn height<T>(link: &Link<T>) -> u32 {
 fn balanced<T>(mut node: Box<Node<T>>) -> Box<Node<T>> {
     let (left_height, right_height) = (height(&node.left), height(&node.right));
     if left_height > right_height + 1 {
-        node.left = node.left.map(|left| if height(&left.left) < height(&left.right) { rotated_left(left) } else { left });
+        node.left =
+            node.left.map(|left| if height(&left.left) < height(&left.right) { rotated_left(left) } else { left });
         return rotated_right(node);
     }
     if right_height > left_height + 1 {
-        node.right = node.right.map(|right| if height(&right.right) < height(&right.left) { rotated_right(right) } else { right });
+        node.right = node
+            .right
+            .map(|right| if height(&right.right) < height(&right.left) { rotated_right(right) } else { right });
         return rotated_left(node);
     }
     measured(node)
@@ -213,7 +218,8 @@ mod tests {
             let key = random.u16(..400).to_be_bytes();
             let mut found = Vec::new();
             tree.containing(&key, &mut |value| found.push(*value));
-            let expected = twin.iter().filter(|(interval, _)| interval.start[..] <= key[..] && interval.end.lies_above(&key));
+            let expected =
+                twin.iter().filter(|(interval, _)| interval.start[..] <= key[..] && interval.end.lies_above(&key));
             assert_eq!(found, expected.map(|(_, value)| *value).collect::<Vec<_>>());
         }
     }

@@ -1,9 +1,9 @@
 //! Watchers, synced and unsynced, and the events of each of them.
 //!
-//! A [`WatcherHub`] is owned by one thread and driven by calls. Changes that have become readable are
-//! published to it; every synced watcher they match gets them at once, as bytes encoded once and
-//! shared. A watcher whose stream has no room becomes unsynced: it keeps a cursor into history and
-//! catches up from the store, so nothing is dropped, reordered or split within a revision.
+//! A [`WatcherHub`] is owned by one thread and driven by calls. Changes that have become readable
+//! are published to it; every synced watcher they match gets them at once, as bytes encoded once
+//! and shared. A watcher whose stream has no room becomes unsynced: it keeps a cursor into history
+//! and catches up from the store, so nothing is dropped, reordered or split within a revision.
 //!
 //! Call `publish` after every batch that has become readable, `compacted` behind the publications
 //! that came before it, `create`, `cancel` and `progress_request` on requests of clients,

@@ -116,7 +116,9 @@ impl Output {
         let empty = WatchResponse { header: Some(header), watch_id: self.watch_id, ..WatchResponse::default() };
         match &self.body {
             Body::Created => WatchResponse { created: true, ..empty },
-            Body::Refused(reason) => WatchResponse { created: true, canceled: true, cancel_reason: reason.to_string(), ..empty },
+            Body::Refused(reason) => {
+                WatchResponse { created: true, canceled: true, cancel_reason: reason.to_string(), ..empty }
+            }
             Body::Canceled => WatchResponse { canceled: true, ..empty },
             Body::Compacted(at) => WatchResponse { canceled: true, compact_revision: *at, ..empty },
             Body::Progress => empty,

@@ -1,6 +1,7 @@
 //! Progress: promises that everything up to a revision has been sent.
 //!
-//! The revision promised is always the published one, and the promise is queued behind the events it speaks of.
+//! The revision promised is always the published one, and the promise is queued behind the events
+//! it speaks of.
 
 use crate::WatcherHub;
 use crate::output::{Body, Output};
@@ -8,7 +9,8 @@ use crate::watcher::{ProgressNotify, StreamId, WatchId, WatchKey};
 use types::{MainRevision, MonotonicTime};
 
 impl WatcherHub {
-    /// The client asks for progress of its whole stream. Without watchers, or while any of them is not synced, there is no answer, as in etcd.
+    /// The client asks for progress of its whole stream. Without watchers, or while any of them is
+    /// not synced, there is no answer, as in etcd.
     pub fn progress_request(&mut self, stream: StreamId) {
         let published = self.published;
         let Some(held) = self.streams.get(stream) else { return };
@@ -17,7 +19,8 @@ impl WatcherHub {
         }
     }
 
-    /// Notifies idle synced watchers that asked for it, each stream at its own interval. Returns when to call again; nothing without streams.
+    /// Notifies idle synced watchers that asked for it, each stream at its own interval. Returns
+    /// when to call again; nothing without streams.
     pub fn tick(&mut self, now: MonotonicTime) -> Option<MonotonicTime> {
         while let Some(stream) = self.streams.pop_due(now) {
             self.notify_progress(stream);

@@ -45,7 +45,8 @@ impl Stream {
         let Some(fragment_bytes) = fragment_bytes else {
             return self.push(Output { watch_id, revision, body: Body::Events { events, more_fragments: false } });
         };
-        // etcd keeps messages below its bound; the envelope is counted at its widest, so ours may hold an event less.
+        // etcd keeps messages below its bound; the envelope is counted at its widest, so ours may
+        // hold an event less.
         let pieces = events.pieces(fragment_bytes.saturating_sub(1 + ENVELOPE_BYTES_MAX));
         let last = pieces.len() - 1;
         let outputs = pieces.into_iter().enumerate().map(|(position, events)| {
@@ -141,7 +142,8 @@ impl Streams {
         }
     }
 
-    /// Queues the part of `runs` that the watcher has not got. If there is no room for all, returns the first revision that is missing.
+    /// Queues the part of `runs` that the watcher has not got. If there is no room for all, returns
+    /// the first revision that is missing.
     pub(crate) fn offer(&mut self, key: WatchKey, runs: &[Arc<Run>]) -> Result<(), MainRevision> {
         let Some(stream) = self.streams.get_mut(&key.stream) else { return Ok(()) };
         for run in runs {
@@ -162,7 +164,9 @@ impl Streams {
     /// Returns `true` if it is worth reading for a stream's watchers: half of its queue is free.
     pub(crate) fn is_roomy(&self, id: StreamId) -> bool {
         let stream = self.streams.get(&id);
-        stream.is_some_and(|stream| self.settings.has_room(stream.queued_bytes, self.total_bytes, self.settings.stream_bytes_max / 2))
+        stream.is_some_and(|stream| {
+            self.settings.has_room(stream.queued_bytes, self.total_bytes, self.settings.stream_bytes_max / 2)
+        })
     }
 
     /// Returns `true` if a stream has sent enough to be asked for more.
@@ -200,8 +204,13 @@ impl Streams {
 
     /// Watchers of all streams in a state.
     pub(crate) fn keys_in(&self, state: State) -> Vec<WatchKey> {
-        let watchers =
-            self.streams.iter().flat_map(|(stream, held)| held.watchers.iter().map(move |(id, watcher)| (*stream, *id, watcher)));
-        watchers.filter(|(_, _, watcher)| watcher.state == state).map(|(stream, id, _)| WatchKey { stream, id }).collect()
+        let watchers = self
+            .streams
+            .iter()
+            .flat_map(|(stream, held)| held.watchers.iter().map(move |(id, watcher)| (*stream, *id, watcher)));
+        watchers
+            .filter(|(_, _, watcher)| watcher.state == state)
+            .map(|(stream, id, _)| WatchKey { stream, id })
+            .collect()
     }
 }

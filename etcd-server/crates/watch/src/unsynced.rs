@@ -1,4 +1,5 @@
-//! Unsynced watchers and their cursors: those waiting for their turn to catch up, and those parked until their stream has room.
+//! Unsynced watchers and their cursors: those waiting for their turn to catch up, and those parked
+//! until their stream has room.
 
 use crate::watcher::{StreamId, WatchId, WatchKey};
 use std::collections::{BTreeMap, BTreeSet};

@@ -28,7 +28,14 @@ fn response(revision: i64) -> WatchResponse {
 }
 
 fn kv(value: &str, mod_revision: i64) -> KeyValue {
-    KeyValue { key: "k".into(), create_revision: 2, mod_revision, version: mod_revision - 1, value: value.to_owned().into(), lease: 0 }
+    KeyValue {
+        key: "k".into(),
+        create_revision: 2,
+        mod_revision,
+        version: mod_revision - 1,
+        value: value.to_owned().into(),
+        lease: 0,
+    }
 }
 
 fn put(kv: KeyValue, prev_kv: Option<KeyValue>) -> Event {

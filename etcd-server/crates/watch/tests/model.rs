@@ -1,4 +1,5 @@
-//! A foolish twin beside the hub: it keeps the whole history and every watcher, and checks each answer by scanning.
+//! A foolish twin beside the hub: it keeps the whole history and every watcher, and checks each
+//! answer by scanning.
 
 use crate::script::decoded;
 use crate::store::{Change, Store};
@@ -9,8 +10,13 @@ use std::time::Duration;
 use types::{Event, KeyRange, MainRevision, MonotonicTime};
 use watch::{Budget, Settings, StreamId, WatchId, WatcherHub};
 
-const SETTINGS: Settings =
-    Settings { stream_bytes_max: 1500, total_bytes_max: 4000, response_bytes_max: 300, retries_at_once: 1, fragment_bytes: 250 };
+const SETTINGS: Settings = Settings {
+    stream_bytes_max: 1500,
+    total_bytes_max: 4000,
+    response_bytes_max: 300,
+    retries_at_once: 1,
+    fragment_bytes: 250,
+};
 /// No answer of these runs is larger: six changes of one revision, with previous versions.
 const LARGEST_ANSWER_BYTES: usize = 1500;
 const STREAMS: u64 = 6;
@@ -63,7 +69,11 @@ impl Twin {
         let before = expected.revision.main - 1;
         let is_create = !expected.is_delete() && kv.create_revision == kv.mod_revision;
         let prev = self.value_at(&expected.key, before).filter(|_| self.watchers[&key].request.prev_kv && !is_create);
-        assert!(got.prev_kv == prev || (got.prev_kv.is_none() && before < compacted), "{:?} is not {prev:?}", got.prev_kv);
+        assert!(
+            got.prev_kv == prev || (got.prev_kv.is_none() && before < compacted),
+            "{:?} is not {prev:?}",
+            got.prev_kv
+        );
         self.watchers.get_mut(&key).unwrap().next += 1;
         expected.revision.main
     }
@@ -98,8 +108,17 @@ impl Twin {
         }
     }
 
-    fn check_events(&mut self, key: (StreamId, WatchId), response: &WatchResponse, revision: MainRevision, compacted: MainRevision) {
-        assert!(self.watchers[&key].created && !self.watchers[&key].ended, "events come after creation and not after the end");
+    fn check_events(
+        &mut self,
+        key: (StreamId, WatchId),
+        response: &WatchResponse,
+        revision: MainRevision,
+        compacted: MainRevision,
+    ) {
+        assert!(
+            self.watchers[&key].created && !self.watchers[&key].ended,
+            "events come after creation and not after the end"
+        );
         let mut last = 0;
         for event in &response.events {
             last = self.check_event(key, event, compacted);
@@ -222,7 +241,8 @@ impl Run {
         let from = if request.start_revision == 0 { current + 1 } else { request.start_revision };
         let range = KeyRange::from_wire(request.key.clone(), request.range_end.clone());
         let id = request.watch_id;
-        let watcher = TwinWatcher { range, request, next: 0, from, created: false, ended: false, fragments_open: false };
+        let watcher =
+            TwinWatcher { range, request, next: 0, from, created: false, ended: false, fragments_open: false };
         self.twin.watchers.insert((stream, id), watcher);
     }
 
@@ -272,7 +292,11 @@ impl Run {
     }
 
     fn catch_up(&mut self) -> bool {
-        let budget = Budget { changes: self.random.usize(..40), bytes: self.random.usize(1..3000), watchers: self.random.usize(..5) };
+        let budget = Budget {
+            changes: self.random.usize(..40),
+            bytes: self.random.usize(1..3000),
+            watchers: self.random.usize(..5),
+        };
         self.hub.catch_up(&self.store.view, budget).unwrap()
     }
 

@@ -35,7 +35,11 @@ fn bytes(text: &str) -> Bytes {
 fn shown_event(event: &Event) -> String {
     let text = |bytes: &Bytes| bytes.escape_ascii().to_string();
     let kv = event.kv.as_ref().unwrap();
-    let prev = event.prev_kv.as_ref().map(|prev| format!(" (was {}@{})", text(&prev.value), prev.mod_revision)).unwrap_or_default();
+    let prev = event
+        .prev_kv
+        .as_ref()
+        .map(|prev| format!(" (was {}@{})", text(&prev.value), prev.mod_revision))
+        .unwrap_or_default();
     match event.r#type {
         0 if kv.value.len() > 20 => format!("{}=<{} bytes>@{}{prev}", text(&kv.key), kv.value.len(), kv.mod_revision),
         0 => format!("{}={}@{}{prev}", text(&kv.key), text(&kv.value), kv.mod_revision),
@@ -48,7 +52,9 @@ fn shown_event(event: &Event) -> String {
 
 fn shown(response: &WatchResponse) -> String {
     let mut text = format!("id={} rev={}", response.watch_id, response.header.as_ref().unwrap().revision);
-    for (flag, name) in [(response.created, "created"), (response.canceled, "canceled"), (response.fragment, "fragment")] {
+    for (flag, name) in
+        [(response.created, "created"), (response.canceled, "canceled"), (response.fragment, "fragment")]
+    {
         if flag {
             write!(text, " {name}").unwrap();
         }
@@ -98,8 +104,13 @@ fn create_request(words: &[&str]) -> WatchCreateRequest {
 
 impl Stage {
     fn new() -> Self {
-        let settings =
-            Settings { stream_bytes_max: 1000, total_bytes_max: 3000, response_bytes_max: 200, retries_at_once: 64, fragment_bytes: 200 };
+        let settings = Settings {
+            stream_bytes_max: 1000,
+            total_bytes_max: 3000,
+            response_bytes_max: 200,
+            retries_at_once: 64,
+            fragment_bytes: 200,
+        };
         let mut hub = WatcherHub::new(settings, 1, -1);
         for stream in [1, 2] {
             hub.open_stream(StreamId(stream), Duration::from_secs(600), MonotonicTime(0));

@@ -44,7 +44,9 @@ impl Store {
         let mut write = self.space.write(&self.view, &mut batch, &mut leases);
         for change in changes {
             match change {
-                Change::Put(key, value) => write.put(&Bytes::from(key.clone()), Bytes::from(value.clone()), LeaseId::NONE).unwrap(),
+                Change::Put(key, value) => {
+                    write.put(&Bytes::from(key.clone()), Bytes::from(value.clone()), LeaseId::NONE).unwrap()
+                }
                 Change::Delete(range) => drop(write.delete_range(range).unwrap()),
             }
         }

@@ -14,7 +14,8 @@ use tower_service::Service;
 
 /// A channel that connects when something is asked, and again after it broke. An error is one line.
 pub(super) fn connect(settings: &DiscoverySettings) -> Result<Channel, String> {
-    let endpoints: Vec<Uri> = settings.endpoints.iter().map(|endpoint| uri(endpoint, settings)).collect::<Result<_, _>>()?;
+    let endpoints: Vec<Uri> =
+        settings.endpoints.iter().map(|endpoint| uri(endpoint, settings)).collect::<Result<_, _>>()?;
     let first = endpoints.first().ok_or("--discovery-endpoints is empty")?.clone();
     let needs_tls = endpoints.iter().any(|endpoint| endpoint.scheme_str() == Some("https"));
     let tls_connector = needs_tls.then(|| tls_connector(settings)).transpose()?;
@@ -29,7 +30,10 @@ pub(super) fn connect(settings: &DiscoverySettings) -> Result<Channel, String> {
 /// Returns the URI of an endpoint. It may lack its scheme; then the other settings decide whether
 /// it is encrypted.
 fn uri(endpoint: &str, settings: &DiscoverySettings) -> Result<Uri, String> {
-    let is_secure = !settings.insecure_transport || settings.ca.is_some() || settings.cert.is_some() || settings.insecure_skip_tls_verify;
+    let is_secure = !settings.insecure_transport
+        || settings.ca.is_some()
+        || settings.cert.is_some()
+        || settings.insecure_skip_tls_verify;
     let scheme = if is_secure { "https" } else { "http" };
     let text = if endpoint.contains("://") { endpoint.to_owned() } else { format!("{scheme}://{endpoint}") };
     text.parse::<Uri>()

@@ -64,7 +64,13 @@ struct Names<'a> {
 
 impl Names<'_> {
     /// The entries of one service as `--initial-cluster` has them; an error when there are none.
-    async fn entries(&mut self, resolver: &TokioResolver, scheme: &str, service: &str, domain: &str) -> Result<Vec<String>, String> {
+    async fn entries(
+        &mut self,
+        resolver: &TokioResolver,
+        scheme: &str,
+        service: &str,
+        domain: &str,
+    ) -> Result<Vec<String>, String> {
         let mut entries = Vec::new();
         let mut failed = "no records".to_owned();
         for target in targets(resolver, service, domain).await? {
@@ -100,7 +106,9 @@ async fn targets(resolver: &TokioResolver, service: &str, domain: &str) -> Resul
     let found = resolver.lookup(name, RecordType::SRV).await.map_err(|error| error.to_string())?;
     let srv = |record: &'_ Record| if let RData::SRV(srv) = &record.data { Some(srv.clone()) } else { None };
     let mut records: Vec<SRV> = found.answers().iter().filter_map(srv).collect();
-    records.sort_by_key(|record| (record.priority, std::cmp::Reverse(record.weight), record.target.clone(), record.port));
-    let target = |record: SRV| Target { host: record.target.to_ascii().trim_end_matches('.').to_owned(), port: record.port };
+    records
+        .sort_by_key(|record| (record.priority, std::cmp::Reverse(record.weight), record.target.clone(), record.port));
+    let target =
+        |record: SRV| Target { host: record.target.to_ascii().trim_end_matches('.').to_owned(), port: record.port };
     Ok(records.into_iter().map(target).collect())
 }

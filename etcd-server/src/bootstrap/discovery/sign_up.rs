@@ -7,7 +7,9 @@
 use config::{DiscoverySettings, InitialCluster, Settings};
 use proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use proto::etcdserverpb::watch_request::RequestUnion;
-use proto::etcdserverpb::{AuthenticateRequest, PutRequest, RangeRequest, RangeResponse, WatchCreateRequest, WatchRequest};
+use proto::etcdserverpb::{
+    AuthenticateRequest, PutRequest, RangeRequest, RangeResponse, WatchCreateRequest, WatchRequest,
+};
 use rpc::etcdserverpb::{auth_client::AuthClient, kv_client::KvClient, watch_client::WatchClient};
 use std::time::Duration;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -53,7 +55,10 @@ impl From<Status> for SignUpError {
 }
 
 /// Signs this member up and waits until all are there.
-pub(super) async fn initial_cluster(settings: &Settings, discovery: &DiscoverySettings) -> Result<InitialCluster, SignUpError> {
+pub(super) async fn initial_cluster(
+    settings: &Settings,
+    discovery: &DiscoverySettings,
+) -> Result<InitialCluster, SignUpError> {
     let urls: Vec<String> = settings.listen.advertise_peer.iter().map(|url| url.as_str().to_owned()).collect();
     let own = Entry {
         key: format!("{}members/{}", prefix(discovery), membership::member_id(&urls, &discovery.token, None)),
@@ -101,11 +106,20 @@ struct Registry<'a> {
 
 impl<'a> Registry<'a> {
     async fn enter(channel: &Channel, settings: &'a DiscoverySettings) -> Result<Self, SignUpError> {
-        let mut registry = Self { kv: KvClient::new(channel.clone()), watch: WatchClient::new(channel.clone()), settings, token: None };
+        let mut registry = Self {
+            kv: KvClient::new(channel.clone()),
+            watch: WatchClient::new(channel.clone()),
+            settings,
+            token: None,
+        };
         if !settings.user.is_empty() {
-            let request = AuthenticateRequest { name: settings.user.clone(), password: settings.password.expose().to_owned() };
+            let request =
+                AuthenticateRequest { name: settings.user.clone(), password: settings.password.expose().to_owned() };
             let response = AuthClient::new(channel.clone()).authenticate(registry.request(request)).await?.into_inner();
-            let token = response.token.parse().map_err(|_| SignUpError::Refused(Status::internal("the token cannot be sent")))?;
+            let token = response
+                .token
+                .parse()
+                .map_err(|_| SignUpError::Refused(Status::internal("the token cannot be sent")))?;
             registry.token = Some(token);
         }
         Ok(registry)
@@ -182,7 +196,9 @@ impl<'a> Registry<'a> {
         let mut events = self.watch.watch(request).await?.into_inner();
         while entries.list.len() < size {
             tracing::info!(found = entries.list.len(), needed = size, "waiting for the other members to sign up");
-            let Some(response) = events.message().await? else { return Err(Status::unavailable("the watch ended").into()) };
+            let Some(response) = events.message().await? else {
+                return Err(Status::unavailable("the watch ended").into());
+            };
             if response.canceled {
                 return Err(Status::unavailable(response.cancel_reason).into());
             }

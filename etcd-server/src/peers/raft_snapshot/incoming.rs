@@ -18,8 +18,9 @@ const BARE: &str = "incoming-bare.db";
 /// Bytes that are written at once.
 const WRITE_BYTES: usize = 1 << 20;
 
-/// A snapshot is refused when it would leave less than this part of the filesystem free: it must never fill the disk of a member that has
-/// a sound state, and a state is made of it beside the present one.
+/// A snapshot is refused when it would leave less than this part of the filesystem free: it must
+/// never fill the disk of a member that has a sound state, and a state is made of it beside the
+/// present one.
 const FREE_PART_MIN: u64 = 20;
 
 /// The directory of received snapshots.
@@ -79,8 +80,10 @@ impl Incomings {
 
     fn forget_older_than(&self, age: Duration) {
         for (path, metadata) in self.files() {
-            // A clock that went back says nothing of the age; the next state takes the file's place at the latest.
-            let is_old = metadata.modified().is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed >= age));
+            // A clock that went back says nothing of the age; the next state takes the file's place
+            // at the latest.
+            let is_old =
+                metadata.modified().is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed >= age));
             if is_old {
                 drop(Gone(path));
             }
@@ -98,7 +101,9 @@ impl Turn {
     /// Returns the received part of an interrupted transfer.
     pub(crate) fn held(&self) -> Option<Held> {
         let files = self.incomings.files();
-        files.into_iter().find_map(|(path, metadata)| Some(Held { transfer: transfer_of(&path)?, bytes: metadata.len() }))
+        files
+            .into_iter()
+            .find_map(|(path, metadata)| Some(Held { transfer: transfer_of(&path)?, bytes: metadata.len() }))
     }
 
     /// Takes in a bare file, or the bytes of a transfer from where it says.
@@ -178,7 +183,9 @@ fn check_room(file: &File) -> io::Result<()> {
     let free = disk.blocks_available() * disk.fragment_size();
     Err(io::Error::new(
         io::ErrorKind::StorageFull,
-        format!("only {free} bytes are free on the filesystem of the data directory, less than a twentieth; free or add space"),
+        format!(
+            "only {free} bytes are free on the filesystem of the data directory, less than a twentieth; free or add space"
+        ),
     ))
 }
 
@@ -211,7 +218,9 @@ mod tests {
 
     #[test]
     fn a_snapshot_never_fills_the_disk() {
-        for (available, total, room) in [(1000, 1000, true), (50, 1000, true), (49, 1000, false), (0, 1000, false), (0, 0, true)] {
+        for (available, total, room) in
+            [(1000, 1000, true), (50, 1000, true), (49, 1000, false), (0, 1000, false), (0, 0, true)]
+        {
             assert_eq!(has_room(available, total), room, "{available} of {total}");
         }
     }

@@ -1,5 +1,6 @@
-//! States that this member sends. Each has a thread that holds the state of its moment and gives its file, whole or from some byte on, as
-//! often as the sending breaks off; the file has the same bytes each time. Meanwhile the log behind that moment is kept.
+//! States that this member sends. Each has a thread that holds the state of its moment and gives
+//! its file, whole or from some byte on, as often as the sending breaks off; the file has the same
+//! bytes each time. Meanwhile the log behind that moment is kept.
 
 use super::RESUME_WINDOW;
 use super::checksum::Checksum;
@@ -54,7 +55,9 @@ impl Outgoings {
         let (parts_tx, parts) = mpsc::channel(PARTS_WAITING);
         let member = message.to;
         let (position, transfer) = match receiver {
-            Receiver::Resuming(Some(held)) if let Some(position) = self.go_on(member, held, &parts_tx) => (position, Some(held)),
+            Receiver::Resuming(Some(held)) if let Some(position) = self.go_on(member, held, &parts_tx) => {
+                (position, Some(held))
+            }
             Receiver::Resuming(_) => {
                 let transfer = self.replica.next_id();
                 let (position, attempts) = self.hold(member, transfer).await?;
@@ -114,14 +117,19 @@ impl Outgoings {
 
 /// Returns the mark of a state in raft.
 fn mark(position: &Position) -> SnapshotMark {
-    let mut voters = Voters { voters: position.conf_state.voters.clone(), learners: position.conf_state.learners.clone() };
+    let mut voters =
+        Voters { voters: position.conf_state.voters.clone(), learners: position.conf_state.learners.clone() };
     voters.voters.sort_unstable();
     voters.learners.sort_unstable();
     SnapshotMark { index: position.index, term: position.term, voters }
 }
 
 /// Gives the state of now to each attempt.
-fn give(store: &Store, position: oneshot::Sender<Position>, attempts: &blocking::Receiver<Attempt>) -> Result<(), types::Fault> {
+fn give(
+    store: &Store,
+    position: oneshot::Sender<Position>,
+    attempts: &blocking::Receiver<Attempt>,
+) -> Result<(), types::Fault> {
     let state = StateFile::now(store);
     drop(position.send(state.position()?));
     while let Ok(attempt) = attempts.recv_timeout(RESUME_WINDOW) {

@@ -89,19 +89,33 @@ impl Case {
             Self::GetLinearizable => "256 clients on 16 connections read random keys, linearizable",
             Self::GetSerializable => "256 clients on 16 connections read random keys, serializable",
             Self::RangeThousand => "16 clients on 4 connections read 1,000 keys with their values",
-            Self::CompareAndSwap => "64 clients on 16 connections read a key and swap it by a transaction; one operation is both",
+            Self::CompareAndSwap => {
+                "64 clients on 16 connections read a key and swap it by a transaction; one operation is both"
+            }
             Self::KeepAlive => "256 leases on 16 connections are kept alive, one stream each",
-            Self::Watch => "500 watchers on one prefix on 16 connections; operations are events delivered, latency is that of the puts",
+            Self::Watch => {
+                "500 watchers on one prefix on 16 connections; operations are events delivered, latency is that of the puts"
+            }
             Self::Large => "a million keys: memory, restart, full list, page of 500 with its count, backup",
-            Self::History => "puts at 1,000 a second while nothing else, a watcher far back, a compaction, a backup runs",
-            Self::Away => "puts at 1,000 a second while a member of several that was away for a long history comes back (--members 3)",
+            Self::History => {
+                "puts at 1,000 a second while nothing else, a watcher far back, a compaction, a backup runs"
+            }
+            Self::Away => {
+                "puts at 1,000 a second while a member of several that was away for a long history comes back (--members 3)"
+            }
         }
     }
 }
 
 /// Measures `chosen` on every server and adds the figures to the report.
-pub(crate) async fn run(chosen: &[Case], commands: &[(&'static str, String)], plan: &Plan, report: &mut Report) -> Result<(), BenchError> {
-    let small: Vec<_> = chosen.iter().copied().filter(|case| !matches!(case, Case::Large | Case::History | Case::Away)).collect();
+pub(crate) async fn run(
+    chosen: &[Case],
+    commands: &[(&'static str, String)],
+    plan: &Plan,
+    report: &mut Report,
+) -> Result<(), BenchError> {
+    let small: Vec<_> =
+        chosen.iter().copied().filter(|case| !matches!(case, Case::Large | Case::History | Case::Away)).collect();
     if !small.is_empty() {
         run_small(&small, commands, plan, report).await?;
     }
@@ -121,8 +135,14 @@ pub(crate) async fn run(chosen: &[Case], commands: &[(&'static str, String)], pl
     Ok(())
 }
 
-/// The servers stay up through all cases about small requests and take turns; the idle one costs next to nothing.
-async fn run_small(cases: &[Case], commands: &[(&'static str, String)], plan: &Plan, report: &mut Report) -> Result<(), BenchError> {
+/// The servers stay up through all cases about small requests and take turns; the idle one costs
+/// next to nothing.
+async fn run_small(
+    cases: &[Case],
+    commands: &[(&'static str, String)],
+    plan: &Plan,
+    report: &mut Report,
+) -> Result<(), BenchError> {
     let mut targets = Vec::new();
     for (label, command) in commands {
         let target = Target::start(label, command, plan).await?;

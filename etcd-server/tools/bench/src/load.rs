@@ -95,7 +95,8 @@ where
     collect(target, tasks).await
 }
 
-/// Calls at `per_second` for `duration`, whether or not earlier ones are answered. Latency counts from when a call was due.
+/// Calls at `per_second` for `duration`, whether or not earlier ones are answered. Latency counts
+/// from when a call was due.
 pub(crate) async fn open_loop<C, F>(
     target: &Target,
     per_second: u32,
@@ -119,7 +120,10 @@ where
     collect(target, tasks).await
 }
 
-async fn collect(target: &Target, mut tasks: JoinSet<Result<Latencies, Status>>) -> Result<(u64, Latencies), BenchError> {
+async fn collect(
+    target: &Target,
+    mut tasks: JoinSet<Result<Latencies, Status>>,
+) -> Result<(u64, Latencies), BenchError> {
     let mut all = Latencies::new();
     while let Some(finished) = tasks.join_next().await {
         all.extend(finished?.map_err(target.failed())?);

@@ -47,7 +47,8 @@ struct Flags {
     /// Revisions of the cases about a long history.
     #[arg(long)]
     history: Option<u64>,
-    /// Members of each cluster, all on this machine; connections are spread over them and their costs added up.
+    /// Members of each cluster, all on this machine; connections are spread over them and their
+    /// costs added up.
     #[arg(long, default_value_t = 1)]
     members: usize,
     /// Parent of data directories: on a real disk, since puts are synced

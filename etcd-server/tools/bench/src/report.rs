@@ -61,9 +61,18 @@ impl Report {
     pub(crate) fn add(&mut self, case: &'static str, by_server: &[Vec<Figure>]) {
         let Some(first) = by_server.first() else { return };
         for (index, figure) in first.iter().enumerate() {
-            let values: Vec<_> = by_server.iter().filter_map(|figures| figures.get(index)).map(|figure| figure.value).collect();
-            let ratio = if let [ours, etcd] = values[..] { Some(ours / etcd).filter(|ratio| ratio.is_finite()) } else { None };
-            self.lines.push(Line { case, figure: figure.name, unit: figure.unit, better: figure.better, values, ratio });
+            let values: Vec<_> =
+                by_server.iter().filter_map(|figures| figures.get(index)).map(|figure| figure.value).collect();
+            let ratio =
+                if let [ours, etcd] = values[..] { Some(ours / etcd).filter(|ratio| ratio.is_finite()) } else { None };
+            self.lines.push(Line {
+                case,
+                figure: figure.name,
+                unit: figure.unit,
+                better: figure.better,
+                values,
+                ratio,
+            });
         }
     }
 

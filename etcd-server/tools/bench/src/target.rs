@@ -61,7 +61,9 @@ impl Target {
         let mut endpoints = Vec::new();
         for server in std::iter::once(&self.server).chain(&self.others) {
             let endpoint = Endpoint::from_shared(server.endpoint()).map_err(failed)?;
-            endpoints.push(endpoint.initial_stream_window_size(1 << 20).initial_connection_window_size(16 << 20).tcp_nodelay(true));
+            endpoints.push(
+                endpoint.initial_stream_window_size(1 << 20).initial_connection_window_size(16 << 20).tcp_nodelay(true),
+            );
         }
         let connecting = endpoints.iter().cycle().take(count).map(Endpoint::connect);
         futures::future::try_join_all(connecting).await.map_err(failed)

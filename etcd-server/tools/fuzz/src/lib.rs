@@ -1,7 +1,8 @@
-//! Hostile input for every decoder: good input made by a seed, then spoilt, or built from odd parts to begin with.
+//! Hostile input for every decoder: good input made by a seed, then spoilt, or built from odd parts
+//! to begin with.
 //!
-//! A decoder may refuse anything and must survive everything. Each input has a seed of its own, so that one that does harm is made again
-//! from its number alone.
+//! A decoder may refuse anything and must survive everything. Each input has a seed of its own, so
+//! that one that does harm is made again from its number alone.
 
 mod dice;
 mod messages;
@@ -36,7 +37,8 @@ pub struct Report {
 /// Tries the inputs of these seeds.
 pub fn run(name: &'static str, target: &mut dyn Target, seeds: std::ops::Range<u64>) -> Report {
     let begun = Instant::now();
-    let mut report = Report { name, tried: 0, taken: 0, took: Duration::ZERO, slowest: Duration::ZERO, panics: Vec::new() };
+    let mut report =
+        Report { name, tried: 0, taken: 0, took: Duration::ZERO, slowest: Duration::ZERO, panics: Vec::new() };
     for seed in seeds {
         let begun = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| target.try_one(&mut Dice::new(seed))));

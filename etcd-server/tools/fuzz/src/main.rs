@@ -36,7 +36,8 @@ fn main() -> ExitCode {
 
 fn row(report: &Report) -> String {
     let Report { name, tried, taken, took, slowest, panics } = report;
-    let seeds = if panics.is_empty() { String::new() } else { format!(" (seeds {:?})", &panics[..panics.len().min(10)]) };
+    let seeds =
+        if panics.is_empty() { String::new() } else { format!(" (seeds {:?})", &panics[..panics.len().min(10)]) };
     format!(
         "| {name} | {tried} | {taken} | {}{seeds} | {:.0} s | {:.1} ms |",
         panics.len(),

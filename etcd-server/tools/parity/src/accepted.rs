@@ -1,6 +1,8 @@
-//! The one table of differences that are known and right: side A behaves as etcd 3.7.1, side B is often a 3.5.
+//! The one table of differences that are known and right: side A behaves as etcd 3.7.1, side B is
+//! often a 3.5.
 //!
-//! Every use of a row is counted and printed. A row that hides an answer altogether says so; add one only with its source.
+//! Every use of a row is counted and printed. A row that hides an answer altogether says so; add
+//! one only with its source.
 
 use serde_json::{Map, Value};
 
@@ -27,7 +29,8 @@ pub struct Accepted {
     pub reason: &'static str,
     /// The source of the difference.
     pub source: &'static str,
-    /// Takes the difference out of the two answers, if it is there. Rows that are applied elsewhere have none.
+    /// Takes the difference out of the two answers, if it is there. Rows that are applied elsewhere
+    /// have none.
     remove: Option<fn(&mut Exchange<'_>) -> bool>,
 }
 
@@ -248,7 +251,8 @@ fn keys_only_lease(exchange: &mut Exchange<'_>) -> bool {
     exchange.newer_against_older(307) && keys_only && leases_without_value(exchange.a, exchange.b)
 }
 
-/// Walks both answers in step and removes `lease` from key-values of B that have no value and no lease in A.
+/// Walks both answers in step and removes `lease` from key-values of B that have no value and no
+/// lease in A.
 fn leases_without_value(a: &Value, b: &mut Value) -> bool {
     match (a, b) {
         (Value::Object(a), Value::Object(b)) => {
@@ -266,7 +270,8 @@ fn leases_without_value(a: &Value, b: &mut Value) -> bool {
     }
 }
 
-/// Brings keys that tie into the order of their names; of the last ones under a limit only the number is compared.
+/// Brings keys that tie into the order of their names; of the last ones under a limit only the
+/// number is compared.
 fn sort_ties(exchange: &mut Exchange<'_>) -> bool {
     let field = match exchange.request.get("sort_target").and_then(Value::as_str) {
         Some("VERSION") => "version",
@@ -300,7 +305,8 @@ fn fields_since_3_6(exchange: &mut Exchange<'_>) -> bool {
         _ => return false,
     };
     exchange.newer_against_older(306)
-        && ok_fields(exchange.a).is_some_and(|ok| fields.iter().fold(false, |any, name| ok.remove(*name).is_some() | any))
+        && ok_fields(exchange.a)
+            .is_some_and(|ok| fields.iter().fold(false, |any, name| ok.remove(*name).is_some() | any))
 }
 
 fn ok_fields(answer: &mut Value) -> Option<&mut Map<String, Value>> {
@@ -310,7 +316,11 @@ fn ok_fields(answer: &mut Value) -> Option<&mut Map<String, Value>> {
 fn auth_status(exchange: &mut Exchange<'_>) -> bool {
     let a_answers = exchange.a.get("ok").is_some();
     let b_refuses = exchange.b.get("error").is_some();
-    exchange.newer_against_older(307) && exchange.method == "Auth/AuthStatus" && a_answers && b_refuses && exchange.tolerate()
+    exchange.newer_against_older(307)
+        && exchange.method == "Auth/AuthStatus"
+        && a_answers
+        && b_refuses
+        && exchange.tolerate()
 }
 
 /// Reasons for which a transaction as a whole is refused.
@@ -340,7 +350,8 @@ fn own_ids_in_hash(exchange: &mut Exchange<'_>) -> bool {
 
 fn hash_of_a_compaction(exchange: &mut Exchange<'_>) -> bool {
     const REMEMBERED: usize = 10;
-    // Zero, which asks for the newest revision, is looked up as it is: a compaction at zero is found by it.
+    // Zero, which asks for the newest revision, is looked up as it is: a compaction at zero is
+    // found by it.
     let asked = exchange.request.get("revision").and_then(number).unwrap_or(0);
     let known = exchange.compactions.iter().rev().take(REMEMBERED).any(|compaction| *compaction == asked);
     exchange.method == "Maintenance/HashKV" && known && exchange.tolerate()
@@ -349,11 +360,16 @@ fn hash_of_a_compaction(exchange: &mut Exchange<'_>) -> bool {
 fn status_for_everybody(exchange: &mut Exchange<'_>) -> bool {
     let a_answers = exchange.a.get("ok").is_some();
     let b_refuses = error_message(exchange.b).is_some_and(|message| message.ends_with("permission denied"));
-    exchange.newer_against_older(306) && exchange.method == "Maintenance/Status" && a_answers && b_refuses && exchange.tolerate()
+    exchange.newer_against_older(306)
+        && exchange.method == "Maintenance/Status"
+        && a_answers
+        && b_refuses
+        && exchange.tolerate()
 }
 
 fn root_role_permission(exchange: &mut Exchange<'_>) -> bool {
-    let asks_for_root = exchange.method == "Auth/RoleGet" && exchange.request.get("role").is_some_and(|role| role == "root");
+    let asks_for_root =
+        exchange.method == "Auth/RoleGet" && exchange.request.get("role").is_some_and(|role| role == "root");
     asks_for_root && exchange.newer_against_older(306) && {
         let of_a = ok_fields(exchange.a).and_then(|ok| ok.remove("perm"));
         let of_b = ok_fields(exchange.b).and_then(|ok| ok.remove("perm"));
@@ -362,7 +378,8 @@ fn root_role_permission(exchange: &mut Exchange<'_>) -> bool {
 }
 
 fn maintenance_errors(exchange: &mut Exchange<'_>) -> bool {
-    let same = |(a, b): (&str, &str)| a.strip_prefix("etcdserver: ").is_some_and(|a| b.strip_prefix("auth: ") == Some(a));
+    let same =
+        |(a, b): (&str, &str)| a.strip_prefix("etcdserver: ").is_some_and(|a| b.strip_prefix("auth: ") == Some(a));
     let alike = exchange.error_messages().is_some_and(same);
     exchange.newer_against_older(306) && exchange.method.starts_with("Maintenance/") && alike && exchange.tolerate()
 }
@@ -378,8 +395,15 @@ mod tests {
     use super::*;
 
     fn used(method: &str, request: &Value, mut a: Value, mut b: Value) -> (Vec<&'static str>, bool) {
-        let exchange =
-            &mut Exchange { method, request, a: &mut a, b: &mut b, versions: (307, 305), own_ids_in_data: false, compactions: &[7] };
+        let exchange = &mut Exchange {
+            method,
+            request,
+            a: &mut a,
+            b: &mut b,
+            versions: (307, 305),
+            own_ids_in_data: false,
+            compactions: &[7],
+        };
         let used = remove_known(exchange);
         (used, a == b)
     }
@@ -406,14 +430,21 @@ mod tests {
 
     #[test]
     fn the_rest_of_an_answer_is_still_compared() {
-        let (used, equal) =
-            used("Maintenance/HashKV", &json!({}), json!({"ok": {"hash": 1, "hash_revision": "4"}}), json!({"ok": {"hash": 2}}));
+        let (used, equal) = used(
+            "Maintenance/HashKV",
+            &json!({}),
+            json!({"ok": {"hash": 1, "hash_revision": "4"}}),
+            json!({"ok": {"hash": 2}}),
+        );
         assert_eq!((used, equal), (vec!["fields-since-3.6"], false));
     }
 
     #[test]
     fn a_hash_is_forgiven_only_at_a_compaction() {
-        let (a, b) = (|| json!({"ok": {"hash": 1, "compact_revision": "7"}}), || json!({"ok": {"hash": 2, "compact_revision": "-1"}}));
+        let (a, b) = (
+            || json!({"ok": {"hash": 1, "compact_revision": "7"}}),
+            || json!({"ok": {"hash": 2, "compact_revision": "-1"}}),
+        );
         assert!(used("Maintenance/HashKV", &json!({"revision": "7"}), a(), b()).1);
         assert!(!used("Maintenance/HashKV", &json!({"revision": "8"}), a(), b()).1);
     }

@@ -44,7 +44,8 @@ impl Alarms {
     }
 }
 
-/// Returns `true` if etcd looks at the permission for a method when it executes it, and not before it orders it.
+/// Returns `true` if etcd looks at the permission for a method when it executes it, and not before
+/// it orders it.
 pub(crate) fn is_permitted_when_applied(method: &str) -> bool {
     const METHODS: [&str; 5] = ["KV/Put", "KV/DeleteRange", "KV/Txn", "Lease/LeaseRevoke", "Lock/Unlock"];
     let about_users = method.starts_with("Auth/") && method != "Auth/Authenticate" && method != "Auth/AuthStatus";

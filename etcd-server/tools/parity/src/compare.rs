@@ -30,20 +30,32 @@ pub(crate) fn comparable(answer: &WireResponse, names: &Names<'_>) -> Value {
             names.replace_in(&mut value);
             json!({ "ok": value })
         }
-        WireResponse::Error(status) => json!({ "error": { "code": format!("{:?}", status.code()), "message": status.message() } }),
+        WireResponse::Error(status) => {
+            json!({ "error": { "code": format!("{:?}", status.code()), "message": status.message() } })
+        }
     }
 }
 
 /// Programs choose small ids; a server chooses anywhere in 63 bits, so nearly always above this.
 const LEASE_CHOSEN_BY_US_MAX: i64 = 1 << 32;
 
-/// The longest that a program may run before a remaining time to live says something else than "hardly used".
+/// The longest that a program may run before a remaining time to live says something else than
+/// "hardly used".
 const TTL_USED_MAX_SECONDS: i64 = 300;
 
 /// Fields with bytes on disk, raft's progress or the program's version: compared in being there
 /// alone.
-const OWN_FIELDS: [&str; 9] =
-    ["cluster_id", "member_id", "raft_term", "version", "dbSize", "dbSizeInUse", "raftIndex", "raftTerm", "raftAppliedIndex"];
+const OWN_FIELDS: [&str; 9] = [
+    "cluster_id",
+    "member_id",
+    "raft_term",
+    "version",
+    "dbSize",
+    "dbSizeInUse",
+    "raftIndex",
+    "raftTerm",
+    "raftAppliedIndex",
+];
 
 impl Names<'_> {
     fn replace_in(&self, value: &mut Value) {
@@ -150,7 +162,8 @@ impl Names<'_> {
     }
 }
 
-/// A reply on a watch stream in the comparable form: ids of cluster and member and the term say only that they are there.
+/// A reply on a watch stream in the comparable form: ids of cluster and member and the term say
+/// only that they are there.
 pub(crate) fn comparable_reply(reply: &Result<WatchResponse, String>) -> String {
     let mut reply = match reply {
         Ok(reply) => reply.clone(),
@@ -188,7 +201,9 @@ mod tests {
 
     #[test]
     fn what_a_server_chooses_is_replaced_by_its_meaning() {
-        let value = form(json!({"header": {"cluster_id": "9", "revision": "4"}, "ID": "2748", "leader": "5", "peerURLs": ["http://p"]}));
+        let value = form(
+            json!({"header": {"cluster_id": "9", "revision": "4"}, "ID": "2748", "leader": "5", "peerURLs": ["http://p"]}),
+        );
         assert_eq!(
             value,
             json!({"header": {"cluster_id": "set", "revision": "4"}, "ID": "$lease0", "leader": "$member", "peerURLs": ["$peer"]})
@@ -197,12 +212,18 @@ mod tests {
 
     #[test]
     fn a_header_without_ids_stays_different() {
-        assert_ne!(form(json!({"header": {"revision": "4"}})), form(json!({"header": {"cluster_id": "9", "revision": "4"}})));
+        assert_ne!(
+            form(json!({"header": {"revision": "4"}})),
+            form(json!({"header": {"cluster_id": "9", "revision": "4"}}))
+        );
     }
 
     #[test]
     fn lists_without_order_are_sorted() {
-        assert_eq!(form(json!({"leases": [{"ID": "3"}, {"ID": "1"}]})), form(json!({"leases": [{"ID": "1"}, {"ID": "3"}]})));
+        assert_eq!(
+            form(json!({"leases": [{"ID": "3"}, {"ID": "1"}]})),
+            form(json!({"leases": [{"ID": "1"}, {"ID": "3"}]}))
+        );
     }
 
     #[test]

@@ -44,7 +44,8 @@ struct Generator {
     weights: Weights,
     /// The program turns authentication on and off.
     with_auth: bool,
-    /// Leases with ids that the server chooses are attached to keys, which spoils the comparison of hashes.
+    /// Leases with ids that the server chooses are attached to keys, which spoils the comparison of
+    /// hashes.
     with_own_leases: bool,
     /// As far as the program intends.
     auth_on: bool,
@@ -134,8 +135,9 @@ impl Weights {
             (if with_auth { 90 } else { 8 }, Generator::auth),
         ];
         // Each kind between half and double its usual part, and now and then none at all.
-        let entries: Vec<_> =
-            kinds.map(|(weight, make)| (if rng.u8(..20) == 0 { 0 } else { rng.u32(weight / 2..=weight * 2) }, make)).to_vec();
+        let entries: Vec<_> = kinds
+            .map(|(weight, make)| (if rng.u8(..20) == 0 { 0 } else { rng.u32(weight / 2..=weight * 2) }, make))
+            .to_vec();
         let total = entries.iter().map(|(weight, _)| weight).sum::<u32>();
         if total == 0 { Self { entries: vec![(1, Generator::put)], total: 1 } } else { Self { entries, total } }
     }
@@ -143,7 +145,13 @@ impl Weights {
 
 /// Returns the fields that are not null, so that absent ones are not sent.
 fn request<const N: usize>(fields: [(&str, Value); N]) -> Value {
-    Value::Object(fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)).collect())
+    Value::Object(
+        fields
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -167,7 +175,8 @@ mod tests {
                     Step::Watch { request, .. } => ("Watch/Watch", request),
                     Step::Close { .. } | Step::Settle => continue,
                 };
-                wire.encode_request(method, &Scope::default().resolve(request)).unwrap_or_else(|error| panic!("{step:?}: {error}"));
+                wire.encode_request(method, &Scope::default().resolve(request))
+                    .unwrap_or_else(|error| panic!("{step:?}: {error}"));
             }
         }
     }
@@ -175,11 +184,35 @@ mod tests {
     #[test]
     fn programs_reach_every_kind_of_request() {
         let text: String = (0..40).map(|seed| generate(seed, 500).to_text("")).collect();
-        let wanted =
-            ["KV/Put", "KV/Range\"", "KV/RangeStream", "KV/DeleteRange", "KV/Txn", "KV/Compact", "Lease/LeaseGrant", "Lease/LeaseRevoke"]
-                .into_iter()
-                .chain(["LeaseKeepAlive", "LeaseTimeToLive", "LeaseLeases", "HashKV", "MemberList", "Alarm", "AuthEnable", "AuthDisable"])
-                .chain(["Lock/Lock", "Election/Campaign", "create_request", "cancel_request", "progress_request", "\"close\""]);
+        let wanted = [
+            "KV/Put",
+            "KV/Range\"",
+            "KV/RangeStream",
+            "KV/DeleteRange",
+            "KV/Txn",
+            "KV/Compact",
+            "Lease/LeaseGrant",
+            "Lease/LeaseRevoke",
+        ]
+        .into_iter()
+        .chain([
+            "LeaseKeepAlive",
+            "LeaseTimeToLive",
+            "LeaseLeases",
+            "HashKV",
+            "MemberList",
+            "Alarm",
+            "AuthEnable",
+            "AuthDisable",
+        ])
+        .chain([
+            "Lock/Lock",
+            "Election/Campaign",
+            "create_request",
+            "cancel_request",
+            "progress_request",
+            "\"close\"",
+        ]);
         for word in wanted {
             assert!(text.contains(word), "{word}");
         }

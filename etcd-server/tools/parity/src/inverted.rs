@@ -14,7 +14,9 @@ pub(crate) fn has_inverted_range(request: &Value) -> bool {
 }
 
 fn is_inverted(request: &Value) -> bool {
-    let bytes = |field: &str| BASE64_STANDARD.decode(request.get(field).and_then(Value::as_str).unwrap_or_default()).unwrap_or_default();
+    let bytes = |field: &str| {
+        BASE64_STANDARD.decode(request.get(field).and_then(Value::as_str).unwrap_or_default()).unwrap_or_default()
+    };
     let (begin, end) = (bytes("key"), bytes("range_end"));
     !end.is_empty() && end != [0] && end <= begin
 }
@@ -28,6 +30,10 @@ mod tests {
     fn only_what_ends_before_it_begins_is_inverted() {
         let nested = |end: &str| json!({"success": [{"request_range": {"key": "Yg==", "range_end": end}}]});
         assert!(has_inverted_range(&nested("YQ==")) && has_inverted_range(&nested("Yg==")));
-        assert!(!has_inverted_range(&nested("Yw==")) && !has_inverted_range(&nested("AA==")) && !has_inverted_range(&nested("")));
+        assert!(
+            !has_inverted_range(&nested("Yw=="))
+                && !has_inverted_range(&nested("AA=="))
+                && !has_inverted_range(&nested(""))
+        );
     }
 }

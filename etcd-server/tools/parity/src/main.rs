@@ -60,7 +60,8 @@ struct Flags {
     /// Directory for failing programs
     #[arg(long, default_value = ".", value_name = "DIRECTORY")]
     out: PathBuf,
-    /// Leave out methods whose name begins with this, as `Maintenance/` or `Watch`; without `Watch` no stream is opened at all.
+    /// Leave out methods whose name begins with this, as `Maintenance/` or `Watch`; without `Watch`
+    /// no stream is opened at all.
     #[arg(long, value_name = "METHOD")]
     without: Vec<String>,
     /// Print how often each method was called and refused.
@@ -110,7 +111,15 @@ async fn begin(flags: Flags) -> Result<bool, AnyError> {
     let settings = PairSettings { a: flags.ours.clone(), b: flags.etcd.clone(), parent, record };
     let next_seed = AtomicU64::new(flags.seed);
     let total = Mutex::new(Total::default());
-    let work = Work { flags, settings, wire: Wire::new()?, begun: Instant::now(), next_seed, stop: AtomicBool::new(false), total };
+    let work = Work {
+        flags,
+        settings,
+        wire: Wire::new()?,
+        begun: Instant::now(),
+        next_seed,
+        stop: AtomicBool::new(false),
+        total,
+    };
     let finished = match &work.flags.replay {
         Some(file) => work.replay(file).await,
         None => work.all_seeds().await,
@@ -172,13 +181,17 @@ impl Work {
         let shrunk = shrink(program, difference, &self.settings, &self.wire, limit).await;
         let (text, name) = match &shrunk {
             Some(shrunk) => {
-                let comment = format!("seed {seed}, shrunk from {} to {} steps", program.steps.len(), shrunk.program.steps.len());
+                let comment =
+                    format!("seed {seed}, shrunk from {} to {} steps", program.steps.len(), shrunk.program.steps.len());
                 print_difference(&format!("{comment} in {} runs", shrunk.runs), &shrunk.difference);
                 (shrunk.program.to_text(&comment), format!("parity-{seed}.txt"))
             }
             None => {
                 println!("seed {seed}: did not happen a second time; the whole program is kept");
-                (program.to_text(&format!("seed {seed}, not shrunk: did not happen again")), format!("parity-{seed}-unstable.txt"))
+                (
+                    program.to_text(&format!("seed {seed}, not shrunk: did not happen again")),
+                    format!("parity-{seed}-unstable.txt"),
+                )
             }
         };
         let file = self.flags.out.join(name);
@@ -186,7 +199,12 @@ impl Work {
         if shrunk.is_some() {
             print!("{text}");
         }
-        println!("replay: parity --ours '{}' --etcd '{}' --replay {}", self.settings.a, self.settings.b, file.display());
+        println!(
+            "replay: parity --ours '{}' --etcd '{}' --replay {}",
+            self.settings.a,
+            self.settings.b,
+            file.display()
+        );
         Ok(())
     }
 
@@ -233,5 +251,8 @@ impl Work {
 }
 
 fn print_difference(origin: &str, difference: &Difference) {
-    println!("difference: {origin}, step {}\n  {}\n  A {}\n  B {}", difference.step, difference.what, difference.a, difference.b);
+    println!(
+        "difference: {origin}, step {}\n  {}\n  A {}\n  B {}",
+        difference.step, difference.what, difference.a, difference.b
+    );
 }

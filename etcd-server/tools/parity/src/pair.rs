@@ -48,7 +48,8 @@ impl Pair {
     }
 }
 
-/// Longest wait for an answer. Nothing in a program waits for another client, so only a server that hangs reaches it.
+/// Longest wait for an answer. Nothing in a program waits for another client, so only a server that
+/// hangs reaches it.
 pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// Returns a connection of its own. Each watch stream has one: unread responses of a stream must

@@ -27,7 +27,8 @@ pub enum Step {
         identity: String,
         request: Value,
     },
-    /// A `WatchRequest` on one of the watch streams. A stream is opened by its first create request, with that step's identity.
+    /// A `WatchRequest` on one of the watch streams. A stream is opened by its first create
+    /// request, with that step's identity.
     Watch {
         stream: usize,
         #[serde(default, rename = "as", skip_serializing_if = "String::is_empty")]
@@ -86,7 +87,8 @@ impl Program {
     pub fn to_text(&self, comment: &str) -> String {
         let mut text = format!("# {}\n", comment.replace('\n', " "));
         for step in &self.steps {
-            writeln!(text, "{}", serde_json::to_string(step).expect("a step is plain JSON")).expect("writing to a string cannot fail");
+            writeln!(text, "{}", serde_json::to_string(step).expect("a step is plain JSON"))
+                .expect("writing to a string cannot fail");
         }
         text
     }
@@ -118,7 +120,9 @@ impl Scope {
                 None => request.clone(),
             },
             Value::Array(items) => Value::Array(items.iter().map(|item| self.resolve(item)).collect()),
-            Value::Object(fields) => Value::Object(fields.iter().map(|(name, value)| (name.clone(), self.resolve(value))).collect()),
+            Value::Object(fields) => {
+                Value::Object(fields.iter().map(|(name, value)| (name.clone(), self.resolve(value))).collect())
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => request.clone(),
         }
     }
@@ -152,7 +156,11 @@ mod tests {
 
     #[test]
     fn text_reads_back_as_the_same_program() {
-        let call = Step::Call { method: "KV/Put".into(), identity: "ann".into(), request: json!({"key": "YQ==", "lease": "$lease0"}) };
+        let call = Step::Call {
+            method: "KV/Put".into(),
+            identity: "ann".into(),
+            request: json!({"key": "YQ==", "lease": "$lease0"}),
+        };
         let program = Program { steps: vec![call, Step::Close { stream: 2 }, Step::Settle] };
         assert_eq!(Program::parse(&program.to_text("seed 1\nand more")).unwrap(), program);
     }
@@ -160,7 +168,9 @@ mod tests {
     #[test]
     fn methods_can_be_left_out() {
         let call = |method: &str| Step::Call { method: method.into(), identity: String::new(), request: json!({}) };
-        let program = Program { steps: vec![call("KV/Put"), call("KV/Range"), call("Lock/Lock"), Step::Close { stream: 2 }, Step::Settle] };
+        let program = Program {
+            steps: vec![call("KV/Put"), call("KV/Range"), call("Lock/Lock"), Step::Close { stream: 2 }, Step::Settle],
+        };
         let kept = program.without(&["Watch".to_owned(), "KV/P".to_owned()]);
         assert_eq!(kept.steps, [call("KV/Range"), call("Lock/Lock"), Step::Settle]);
     }
@@ -173,8 +183,10 @@ mod tests {
     #[test]
     fn words_are_resolved_wherever_they_stand() {
         let scope = Scope { revision: 10, compacted: 4, leases: vec![99], member: 7 };
-        let request =
-            json!({"a": ["$cur-3", {"b": "$compacted+1"}], "c": "$lease0", "d": "$lease5", "e": "$member", "f": "$cur", "g": "$bytes3"});
-        assert_eq!(scope.resolve(&request), json!({"a": ["7", {"b": "5"}], "c": "99", "d": "77777", "e": "7", "f": "10", "g": "eHh4"}));
+        let request = json!({"a": ["$cur-3", {"b": "$compacted+1"}], "c": "$lease0", "d": "$lease5", "e": "$member", "f": "$cur", "g": "$bytes3"});
+        assert_eq!(
+            scope.resolve(&request),
+            json!({"a": ["7", {"b": "5"}], "c": "99", "d": "77777", "e": "7", "f": "10", "g": "eHh4"})
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Gives a program to two servers, step by step, and compares every answer. Stops at the first difference.
+//! Gives a program to two servers, step by step, and compares every answer. Stops at the first
+//! difference.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,8 @@ use tonic::Code;
 
 use crate::{
     accepted::{
-        ALARM_WITHOUT_AUTH, DELETE_THEN_IGNORE, ETCD_STOPS, Exchange, INVERTED_RANGE, NESTED_COST, RANGE_STREAM, SORT_ENUMS, remove_known,
+        ALARM_WITHOUT_AUTH, DELETE_THEN_IGNORE, ETCD_STOPS, Exchange, INVERTED_RANGE, NESTED_COST, RANGE_STREAM,
+        SORT_ENUMS, remove_known,
     },
     alarms::{Alarms, is_permitted_when_applied},
     compare::comparable,
@@ -136,7 +138,12 @@ impl Run<'_> {
             return Ok(());
         }
         let nested_puts = || request.to_string().contains("request_txn") && request.to_string().contains("request_put");
-        if method == "KV/Txn" && self.alarms.no_space() && nested_puts() && self.a.version() >= 307 && self.b.version() < 307 {
+        if method == "KV/Txn"
+            && self.alarms.no_space()
+            && nested_puts()
+            && self.a.version() >= 307
+            && self.b.version() < 307
+        {
             self.accept(NESTED_COST);
             return Ok(());
         }
@@ -145,7 +152,11 @@ impl Run<'_> {
             self.accept(INVERTED_RANGE);
             return Ok(());
         }
-        if by_permission && self.b.version() < 306 && self.alarms.pass_by_authentication && is_permitted_when_applied(method) {
+        if by_permission
+            && self.b.version() < 306
+            && self.alarms.pass_by_authentication
+            && is_permitted_when_applied(method)
+        {
             self.accept(ALARM_WITHOUT_AUTH);
             return Ok(());
         }
@@ -158,8 +169,9 @@ impl Run<'_> {
         for attempt in 1..=attempts {
             let (a, b) = tokio::join!(self.a.call(method, identity, &of_a), self.b.call(method, identity, &of_b));
             let (a, b) = (a?, b?);
-            self.connection_lost =
-                [&a, &b].iter().any(|answer| matches!(answer, WireResponse::Error(status) if is_lost_connection(status)));
+            self.connection_lost = [&a, &b]
+                .iter()
+                .any(|answer| matches!(answer, WireResponse::Error(status) if is_lost_connection(status)));
             self.follow(method, request, &b);
             if self.compare(method, identity, request, (&a, &b), attempt == attempts) {
                 break;
@@ -200,13 +212,28 @@ impl Run<'_> {
     }
 
     /// Returns `true` if both responses are alike; a difference is kept if it is `last`.
-    fn compare(&mut self, method: &str, identity: &str, request: &Value, answers: (&WireResponse, &WireResponse), last: bool) -> bool {
+    fn compare(
+        &mut self,
+        method: &str,
+        identity: &str,
+        request: &Value,
+        answers: (&WireResponse, &WireResponse),
+        last: bool,
+    ) -> bool {
         let mut a = comparable(answers.0, &self.a.names());
         let mut b = comparable(answers.1, &self.b.names());
         let versions = (self.a.version(), self.b.version());
         let (own_ids_in_data, compactions) = (self.own_ids_in_data, self.compactions.as_slice());
         let request = &self.b.scope.resolve(request);
-        let used = remove_known(&mut Exchange { method, request, a: &mut a, b: &mut b, versions, own_ids_in_data, compactions });
+        let used = remove_known(&mut Exchange {
+            method,
+            request,
+            a: &mut a,
+            b: &mut b,
+            versions,
+            own_ids_in_data,
+            compactions,
+        });
         if a == b || last {
             used.into_iter().for_each(|name| self.accept(name));
         }
@@ -231,7 +258,11 @@ impl Run<'_> {
             return Ok(());
         }
         let answer = comparable(&self.a.call("KV/Range", identity, request).await?, &self.a.names());
-        let message = if request.get("key").is_some() { "etcdserver: invalid sort option" } else { "etcdserver: key is not provided" };
+        let message = if request.get("key").is_some() {
+            "etcdserver: invalid sort option"
+        } else {
+            "etcdserver: key is not provided"
+        };
         let right = json!({"error": {"code": "InvalidArgument", "message": message}});
         if answer != right {
             self.differ(format!("KV/Range as {identity:?} {request}"), answer.to_string(), right.to_string());
@@ -249,7 +280,9 @@ impl Run<'_> {
         let unary = self.a.call("KV/Range", identity, &request).await?;
         let streamed = match self.a.call("KV/RangeStream", identity, &request).await? {
             WireResponse::Ok(chunks) => WireResponse::Ok(joined(&chunks)),
-            WireResponse::Error(status) if status.code() == Code::Unimplemented && is_ordered_or_filtered(&request) => return Ok(()),
+            WireResponse::Error(status) if status.code() == Code::Unimplemented && is_ordered_or_filtered(&request) => {
+                return Ok(());
+            }
             error @ WireResponse::Error(_) => error,
         };
         let names = self.a.names();

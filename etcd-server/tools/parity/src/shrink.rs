@@ -18,8 +18,15 @@ pub struct Shrunk {
     pub runs: u32,
 }
 
-/// Shrinks `program`, which failed with `difference`, for at most `limit`. None if it does not fail a second time.
-pub async fn shrink(program: &Program, difference: &Difference, settings: &PairSettings, wire: &Wire, limit: Duration) -> Option<Shrunk> {
+/// Shrinks `program`, which failed with `difference`, for at most `limit`. None if it does not fail
+/// a second time.
+pub async fn shrink(
+    program: &Program,
+    difference: &Difference,
+    settings: &PairSettings,
+    wire: &Wire,
+    limit: Duration,
+) -> Option<Shrunk> {
     let deadline = Instant::now() + limit;
     let mut cut = program.clone();
     cut.steps.truncate(difference.step + 1);

@@ -29,7 +29,8 @@ pub(crate) struct Side<'a> {
     pub(crate) revision: i64,
     /// Token of each user with one.
     tokens: BTreeMap<String, String>,
-    /// Watches every key from the first revision on: the history that other watchers are measured by.
+    /// Watches every key from the first revision on: the history that other watchers are measured
+    /// by.
     pub(crate) recorder: Option<WatchStream>,
     pub(crate) streams: BTreeMap<usize, WatchStream>,
 }
@@ -62,7 +63,12 @@ impl<'a> Side<'a> {
     }
 
     /// Sends a request whose `$` words are replaced already, and learns from the answer.
-    pub(crate) async fn call(&mut self, method: &str, identity: &str, request: &Value) -> Result<WireResponse, WireError> {
+    pub(crate) async fn call(
+        &mut self,
+        method: &str,
+        identity: &str,
+        request: &Value,
+    ) -> Result<WireResponse, WireError> {
         let calling = self.wire.call(&self.channel, method, self.token(identity), request);
         let answer = match tokio::time::timeout(ANSWER_LIMIT, calling).await {
             Ok(answer) => answer?,
@@ -80,12 +86,16 @@ impl<'a> Side<'a> {
         let chosen_by_server = |field: &str| request.get(field).and_then(number).unwrap_or(0) == 0;
         match method {
             "Auth/Authenticate" => {
-                if let (Some(Value::String(name)), Some(Value::String(token))) = (request.get("name"), answer.get("token")) {
+                if let (Some(Value::String(name)), Some(Value::String(token))) =
+                    (request.get("name"), answer.get("token"))
+                {
                     self.tokens.insert(name.clone(), token.clone());
                 }
             }
             "Lease/LeaseGrant" if chosen_by_server("ID") => self.scope.leases.extend(answer.get("ID").and_then(number)),
-            "Lock/Lock" if chosen_by_server("lease") => self.scope.leases.extend(answer.get("key").and_then(lease_of_lock)),
+            "Lock/Lock" if chosen_by_server("lease") => {
+                self.scope.leases.extend(answer.get("key").and_then(lease_of_lock))
+            }
             _ => {}
         }
     }

@@ -7,7 +7,9 @@ use std::{collections::VecDeque, time::Duration};
 use bytes::Bytes;
 use prost::Message as _;
 use proto::{
-    etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse, watch_create_request::FilterType, watch_request::RequestUnion},
+    etcdserverpb::{
+        WatchCreateRequest, WatchRequest, WatchResponse, watch_create_request::FilterType, watch_request::RequestUnion,
+    },
     mvccpb::{Event, event::EventType},
 };
 use tokio::{sync::mpsc, time::Instant};
@@ -143,8 +145,14 @@ pub(crate) struct WatchStream {
 }
 
 impl WatchStream {
-    /// Opens a stream with its first request, which must be one that is answered: a server may send nothing before.
-    pub(crate) async fn open(wire: &Wire, channel: &Channel, token: Option<&str>, first: WatchCreateRequest) -> Result<Self, Status> {
+    /// Opens a stream with its first request, which must be one that is answered: a server may send
+    /// nothing before.
+    pub(crate) async fn open(
+        wire: &Wire,
+        channel: &Channel,
+        token: Option<&str>,
+        first: WatchCreateRequest,
+    ) -> Result<Self, Status> {
         let (requests, receiver) = mpsc::channel(REQUESTS_MAX);
         let first = WatchRequest { request_union: Some(RequestUnion::CreateRequest(first)) };
         requests.try_send(first.encode_to_vec().into()).map_err(|error| Status::internal(error.to_string()))?;
@@ -191,7 +199,11 @@ impl WatchStream {
     }
 
     /// The next reply of a kind, or why there is none.
-    pub(crate) async fn control(&mut self, limit: Duration, wanted: impl Fn(&WatchResponse) -> bool) -> Result<WatchResponse, String> {
+    pub(crate) async fn control(
+        &mut self,
+        limit: Duration,
+        wanted: impl Fn(&WatchResponse) -> bool,
+    ) -> Result<WatchResponse, String> {
         self.read_until(limit, |stream| stream.controls.iter().any(&wanted)).await;
         let position = self.controls.iter().position(wanted);
         position
@@ -201,7 +213,9 @@ impl WatchStream {
 
     fn absorb(&mut self, response: WatchResponse) {
         if response.created || response.canceled {
-            if let Some(watcher) = self.watchers.iter_mut().rfind(|watcher| response.canceled && watcher.id == response.watch_id) {
+            if let Some(watcher) =
+                self.watchers.iter_mut().rfind(|watcher| response.canceled && watcher.id == response.watch_id)
+            {
                 watcher.live = false;
             }
             self.controls.push_back(response);
@@ -214,10 +228,11 @@ impl WatchStream {
         }
     }
 
-    /// Returns `true` if the server has to answer a progress request: it does when there are watchers, none was cancelled for a
-    /// compaction, and none starts in the future.
+    /// Returns `true` if the server has to answer a progress request: it does when there are
+    /// watchers, none was cancelled for a compaction, and none starts in the future.
     pub(crate) fn answers_progress(&self, revision: i64) -> bool {
-        !self.watchers.is_empty() && self.watchers.iter().all(|watcher| watcher.live && watcher.start_revision <= revision)
+        !self.watchers.is_empty()
+            && self.watchers.iter().all(|watcher| watcher.live && watcher.start_revision <= revision)
     }
 }
 
@@ -228,7 +243,10 @@ mod tests {
     use super::*;
 
     fn response(revisions: &[i64], fragment: bool) -> WatchResponse {
-        let event = |revision: &i64| Event { kv: Some(KeyValue { mod_revision: *revision, ..KeyValue::default() }), ..Event::default() };
+        let event = |revision: &i64| Event {
+            kv: Some(KeyValue { mod_revision: *revision, ..KeyValue::default() }),
+            ..Event::default()
+        };
         WatchResponse {
             header: Some(ResponseHeader { revision: 99, ..ResponseHeader::default() }),
             events: revisions.iter().map(event).collect(),
@@ -272,7 +290,12 @@ mod tests {
             prev_kv: None,
         };
         let put = EventType::Put;
-        watcher.expect_from(&[event("b", 2, put), event("b", 3, put), event("c", 4, EventType::Delete), event("d", 5, put)]);
+        watcher.expect_from(&[
+            event("b", 2, put),
+            event("b", 3, put),
+            event("c", 4, EventType::Delete),
+            event("d", 5, put),
+        ]);
         assert_eq!(watcher.expected, 1);
     }
 }

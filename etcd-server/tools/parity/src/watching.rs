@@ -1,15 +1,18 @@
-//! Watch steps: both servers get the same requests, then each watcher's events are compared as one sequence.
+//! Watch steps: both servers get the same requests, then each watcher's events are compared as one
+//! sequence.
 //!
-//! Answers come when the server likes, batched as it likes, so nothing is compared until a state is reached in which all must be
-//! there: the recorder has seen the newest revision, progress was answered on streams that caught up, and each watcher has as many
-//! events as the recorder's history says. Requests whose effect would depend on timing wait for that state first.
+//! Answers come when the server likes, batched as it likes, so nothing is compared until a state is
+//! reached in which all must be there: the recorder has seen the newest revision, progress was
+//! answered on streams that caught up, and each watcher has as many events as the recorder's
+//! history says. Requests whose effect would depend on timing wait for that state first.
 
 use std::time::Duration;
 
 use prost::Message as _;
 use proto::{
     etcdserverpb::{
-        WatchCancelRequest, WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse, watch_request::RequestUnion,
+        WatchCancelRequest, WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
+        watch_request::RequestUnion,
     },
     mvccpb::Event,
 };
@@ -25,15 +28,18 @@ use crate::{
     wire::WireError,
 };
 
-/// The stream for watchers that start below the compacted or above the present revision: with one of them a server answers no
-/// progress request, so they would keep a whole stream from being settled.
+/// The stream for watchers that start below the compacted or above the present revision: with one
+/// of them a server answers no progress request, so they would keep a whole stream from being
+/// settled.
 pub(crate) const ODD_STREAM: usize = 3;
 
 /// Longest wait for a reply or event that must come.
 const REPLY_LIMIT: Duration = Duration::from_secs(10);
-/// Longest wait for events that the history predicts. Shorter, since after a compaction it may predict too much.
+/// Longest wait for events that the history predicts. Shorter, since after a compaction it may
+/// predict too much.
 const EVENT_LIMIT: Duration = Duration::from_secs(3);
-/// A progress request that finds a watcher still catching up is dropped, so it is asked again this often.
+/// A progress request that finds a watcher still catching up is dropped, so it is asked again this
+/// often.
 const PROGRESS_AGAIN: Duration = Duration::from_millis(25);
 
 impl Run<'_> {
@@ -94,7 +100,10 @@ impl Run<'_> {
             let (a, b) = tokio::join!(self.a.canceled(stream, id), self.b.canceled(stream, id));
             self.same_reply(&format!("cancel {id} on stream {stream}"), &a, &b);
             for side in [&mut self.a, &mut self.b] {
-                side.streams.get_mut(&stream).into_iter().for_each(|stream| stream.watchers.retain(|watcher| watcher.id != id));
+                side.streams
+                    .get_mut(&stream)
+                    .into_iter()
+                    .for_each(|stream| stream.watchers.retain(|watcher| watcher.id != id));
             }
         }
     }
@@ -114,7 +123,12 @@ impl Run<'_> {
         }
     }
 
-    fn same_reply(&mut self, what: &str, a: &Result<WatchResponse, String>, b: &Result<WatchResponse, String>) -> Option<WatchResponse> {
+    fn same_reply(
+        &mut self,
+        what: &str,
+        a: &Result<WatchResponse, String>,
+        b: &Result<WatchResponse, String>,
+    ) -> Option<WatchResponse> {
         let (text_a, text_b) = (comparable_reply(a), comparable_reply(b));
         if text_a != text_b {
             self.differ(format!("watch: {what}"), text_a, text_b);
@@ -154,8 +168,15 @@ impl Run<'_> {
             let (events_a, events_b) = (fresh(of_a, &a_names), fresh(of_b, &b_names));
             compared += events_b.len() as u64;
             if events_a != events_b || of_a.live != of_b.live {
-                let what = format!("watch: events of watcher {} on stream {number} from revision {}", of_b.id, of_b.from_revision);
-                found = Some((what, format!("live {} {events_a:?}", of_a.live), format!("live {} {events_b:?}", of_b.live)));
+                let what = format!(
+                    "watch: events of watcher {} on stream {number} from revision {}",
+                    of_b.id, of_b.from_revision
+                );
+                found = Some((
+                    what,
+                    format!("live {} {events_a:?}", of_a.live),
+                    format!("live {} {events_b:?}", of_b.live),
+                ));
                 break;
             }
         }
@@ -204,11 +225,17 @@ impl Side<'_> {
         fresh
     }
 
-    async fn create(&mut self, number: usize, identity: &str, request: &WatchCreateRequest) -> Result<WatchResponse, String> {
+    async fn create(
+        &mut self,
+        number: usize,
+        identity: &str,
+        request: &WatchCreateRequest,
+    ) -> Result<WatchResponse, String> {
         if let Some(stream) = self.streams.get(&number) {
             stream.send(RequestUnion::CreateRequest(request.clone())).await;
         } else {
-            let opened = WatchStream::open(self.wire, &connect(self.server), self.token(identity), request.clone()).await;
+            let opened =
+                WatchStream::open(self.wire, &connect(self.server), self.token(identity), request.clone()).await;
             self.streams.insert(number, opened.map_err(|status| format!("{:?}: {}", status.code(), status.message()))?);
         }
         let history_seen = self.history().len();
@@ -226,7 +253,8 @@ impl Side<'_> {
         stream.control(REPLY_LIMIT, |reply| reply.canceled && !reply.created && reply.watch_id == id).await
     }
 
-    /// Reads until nothing more must come. `Ok(false)`: a watcher got fewer events than the history predicts, or more.
+    /// Reads until nothing more must come. `Ok(false)`: a watcher got fewer events than the history
+    /// predicts, or more.
     async fn settle(&mut self) -> Result<bool, String> {
         let revision = self.revision;
         let Some(recorder) = &mut self.recorder else { return Ok(true) };
@@ -254,7 +282,8 @@ impl WatchStream {
         self.watchers.iter().all(|watcher| !watcher.live || watcher.delivered.len() >= watcher.expected)
     }
 
-    /// Asks until there is an answer. A second answer, to a request that was not dropped after all, is the same and forgotten.
+    /// Asks until there is an answer. A second answer, to a request that was not dropped after all,
+    /// is the same and forgotten.
     async fn ask_progress(&mut self) -> Result<i64, String> {
         self.progress.clear();
         let attempts = REPLY_LIMIT.as_millis() / PROGRESS_AGAIN.as_millis();

@@ -1,7 +1,8 @@
-//! Calls by name: requests and answers as JSON, turned to bytes and back by the descriptors of `proto`.
+//! Calls by name: requests and answers as JSON, turned to bytes and back by the descriptors of
+//! `proto`.
 //!
-//! Not by the generated stubs, because a program names its methods and carries its requests as text; so every method that the
-//! `.proto` files know can be called without a line per method.
+//! Not by the generated stubs, because a program names its methods and carries its requests as
+//! text; so every method that the `.proto` files know can be called without a line per method.
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -79,7 +80,9 @@ impl Wire {
         let bytes = self.encode_request(name, request)?;
         let answers = self.all_answers(channel, &method, token, bytes).await;
         Ok(match answers {
-            Ok(answers) if method.is_server_streaming() && !method.is_client_streaming() => WireResponse::Ok(Value::Array(answers)),
+            Ok(answers) if method.is_server_streaming() && !method.is_client_streaming() => {
+                WireResponse::Ok(Value::Array(answers))
+            }
             Ok(mut answers) => WireResponse::Ok(answers.pop().unwrap_or(Value::Null)),
             Err(status) => WireResponse::Error(status),
         })
@@ -117,12 +120,16 @@ impl Wire {
     }
 
     fn to_json(&self, method: &MethodDescriptor, bytes: &Bytes) -> Result<Value, Status> {
-        let message = DynamicMessage::decode(method.output(), bytes.clone()).map_err(|error| Status::internal(error.to_string()))?;
+        let message = DynamicMessage::decode(method.output(), bytes.clone())
+            .map_err(|error| Status::internal(error.to_string()))?;
         let options = SerializeOptions::new().use_proto_field_name(true);
-        message.serialize_with_options(serde_json::value::Serializer, &options).map_err(|error| Status::internal(error.to_string()))
+        message
+            .serialize_with_options(serde_json::value::Serializer, &options)
+            .map_err(|error| Status::internal(error.to_string()))
     }
 
-    /// Opens a stream of requests and answers in raw bytes. Returns when the server sends its first answer.
+    /// Opens a stream of requests and answers in raw bytes. Returns when the server sends its first
+    /// answer.
     pub(crate) async fn open(
         &self,
         channel: &Channel,
@@ -161,7 +168,9 @@ mod tests {
     #[test]
     fn every_method_that_programs_name_is_found() {
         let wire = Wire::new().unwrap();
-        for name in ["KV/Range", "Lease/LeaseKeepAlive", "Auth/UserAdd", "Lock/Lock", "Election/Campaign", "Health/Check"] {
+        for name in
+            ["KV/Range", "Lease/LeaseKeepAlive", "Auth/UserAdd", "Lock/Lock", "Election/Campaign", "Health/Check"]
+        {
             assert!(wire.method(name).is_ok(), "{name}");
         }
         assert!(wire.method("KV/Dance").is_err());

@@ -133,7 +133,8 @@ impl Cluster {
         let member = self.slots.len();
         let mut settings = Settings::new(self.command(member, &self.settings.command)?);
         settings.flags.clone_from(&self.settings.flags);
-        // The last of two equal flags counts: others reach the member through the switch, and its data are on its own disk.
+        // The last of two equal flags counts: others reach the member through the switch, and its
+        // data are on its own disk.
         settings.flags.push(format!("--initial-advertise-peer-urls={peer_url}"));
         if self.settings.encrypted {
             settings.flags.push(format!("--listen-peer-urls={}://127.0.0.1:{}", self.peer_scheme(), place.peer_port));
@@ -144,7 +145,16 @@ impl Cluster {
             settings.flags.push(format!("--data-dir={}", disk.path().join("data").display()));
         }
         let server = Server::launch(settings, place, flags.to_vec())?;
-        self.slots.push(Slot { tracer: None, limit: None, server, disk, standing: MemberState::Up, life: 0, entry, peer_url });
+        self.slots.push(Slot {
+            tracer: None,
+            limit: None,
+            server,
+            disk,
+            standing: MemberState::Up,
+            life: 0,
+            entry,
+            peer_url,
+        });
         self.seat(member)
     }
 
@@ -165,7 +175,8 @@ impl Cluster {
     /// Starts a member with the other build from its next start on, or with its own again.
     pub(crate) fn choose_build(&mut self, member: usize, other: bool) -> Result<(), ClusterError> {
         self.shared_state.note(format!("member {member} gets {} build", if other { "the other" } else { "its own" }));
-        let other_command = self.settings.other_command.as_deref().ok_or(ClusterError::Unable("another build: --other-server"))?;
+        let other_command =
+            self.settings.other_command.as_deref().ok_or(ClusterError::Unable("another build: --other-server"))?;
         let command = self.command(member, if other { other_command } else { &self.settings.command })?;
         self.slots[member].server.set_command(command);
         Ok(())
@@ -299,7 +310,8 @@ impl Cluster {
     }
 
     fn limit(&mut self, member: usize, limit: Option<Limit>) -> Result<(), ClusterError> {
-        self.slots[member].limit = Some(limit.ok_or(ClusterError::Unable("control groups of the first version that may be changed"))?);
+        self.slots[member].limit =
+            Some(limit.ok_or(ClusterError::Unable("control groups of the first version that may be changed"))?);
         Ok(())
     }
 
@@ -313,7 +325,8 @@ impl Cluster {
         self.switch.set(from, to, link);
     }
 
-    /// Ends the process of a member that was taken out, and says how it ended if it did so by itself.
+    /// Ends the process of a member that was taken out, and says how it ended if it did so by
+    /// itself.
     pub(crate) fn retire(&mut self, member: usize, limit: Duration) -> Option<i32> {
         let slot = &mut self.slots[member];
         let ended = tokio::task::block_in_place(|| slot.server.wait_for_end(limit));
@@ -334,7 +347,9 @@ impl Cluster {
                 MemberState::Up if self.is_running(member) => {}
                 MemberState::Up => {
                     let log = self.log_tail(member);
-                    return Err(ClusterError::Unexpected(format!("member {member} ended by itself; its last lines:\n{log}")));
+                    return Err(ClusterError::Unexpected(format!(
+                        "member {member} ended by itself; its last lines:\n{log}"
+                    )));
                 }
             }
         }

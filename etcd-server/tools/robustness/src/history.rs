@@ -2,9 +2,9 @@
 //! meanwhile.
 
 use proto::etcdserverpb::{
-    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, LeaseGrantRequest, LeaseGrantResponse,
-    LeaseKeepAliveResponse, LeaseRevokeResponse, PutRequest, PutResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest,
-    TxnResponse, WatchCreateRequest, WatchResponse,
+    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, LeaseGrantRequest,
+    LeaseGrantResponse, LeaseKeepAliveResponse, LeaseRevokeResponse, PutRequest, PutResponse, RangeRequest,
+    RangeResponse, ResponseHeader, TxnRequest, TxnResponse, WatchCreateRequest, WatchResponse,
 };
 use std::fmt::Write as _;
 
@@ -183,13 +183,24 @@ impl History {
         let mut lines = Vec::new();
         for operation in &self.operations {
             let Operation { client, member, life, invoked, returned, request, outcome } = operation;
-            lines.push((*invoked, format!("client {client} at {member}.{life} until {returned}: {request:?} -> {outcome:?}")));
+            lines.push((
+                *invoked,
+                format!("client {client} at {member}.{life} until {returned}: {request:?} -> {outcome:?}"),
+            ));
         }
         for (number, stream) in self.streams.iter().enumerate() {
             let Stream { watcher, member, request, ended, to_the_end, .. } = stream;
             let end = ended.as_deref().unwrap_or(if *to_the_end { "the end" } else { "left" });
-            lines.push((stream.invoked, format!("stream {number} of watcher {watcher} at {member} until {end}: {request:?}")));
-            lines.extend(stream.deliveries.iter().map(|deliveries| (deliveries.at, format!("stream {number}: {:?}", deliveries.response))));
+            lines.push((
+                stream.invoked,
+                format!("stream {number} of watcher {watcher} at {member} until {end}: {request:?}"),
+            ));
+            lines.extend(
+                stream
+                    .deliveries
+                    .iter()
+                    .map(|deliveries| (deliveries.at, format!("stream {number}: {:?}", deliveries.response))),
+            );
         }
         lines.extend(self.deeds.iter().map(|deed| (deed.at, format!("--- {}", deed.what))));
         lines.sort_by_key(|(at, _)| *at);

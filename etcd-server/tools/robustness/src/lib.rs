@@ -1,6 +1,8 @@
-//! Real members under load and faults, and the proof afterwards that nothing was promised which did not hold.
+//! Real members under load and faults, and the proof afterwards that nothing was promised which did
+//! not hold.
 //!
-//! [`check`] is pure: it judges a [`history::History`]. Everything else starts processes, cuts links, breaks disks, and records.
+//! [`check`] is pure: it judges a [`history::History`]. Everything else starts processes, cuts
+//! links, breaks disks, and records.
 
 pub mod check;
 mod cluster;

@@ -71,7 +71,8 @@ struct Tally {
 #[tokio::main]
 async fn main() -> ExitCode {
     let flags = Flags::parse();
-    let scenarios = if flags.scenario.is_empty() { Scenario::value_variants().to_vec() } else { flags.scenario.clone() };
+    let scenarios =
+        if flags.scenario.is_empty() { Scenario::value_variants().to_vec() } else { flags.scenario.clone() };
     let options = Options {
         command: flags.server.clone(),
         other_command: flags.other_server.clone(),
@@ -116,7 +117,13 @@ async fn main() -> ExitCode {
 }
 
 fn events(report: &Report) -> usize {
-    report.history.streams.iter().flat_map(|stream| &stream.deliveries).map(|deliveries| deliveries.response.events.len()).sum()
+    report
+        .history
+        .streams
+        .iter()
+        .flat_map(|stream| &stream.deliveries)
+        .map(|deliveries| deliveries.response.events.len())
+        .sum()
 }
 
 fn count(tally: &mut Tally, report: &Report) {
@@ -131,7 +138,8 @@ fn tell(scenario: Scenario, seed: u64, report: &Report) {
     let operations = report.history.operations.len();
     let unknown = report.history.operations.iter().filter(|operation| operation.is_unknown()).count();
     let (members, revisions, events) = (report.members, report.history.last_revision, events(report));
-    let verdict = if report.violations.is_empty() { "ok".to_owned() } else { format!("{} VIOLATIONS", report.violations.len()) };
+    let verdict =
+        if report.violations.is_empty() { "ok".to_owned() } else { format!("{} VIOLATIONS", report.violations.len()) };
     println!(
         "{} seed {seed}, {members} members: {operations} operations ({unknown} unknown), {revisions} revisions, {events} events in {} streams, healed in {:.1} s: {verdict}",
         scenario.name(),
@@ -165,7 +173,9 @@ fn display(path: &Path) -> String {
 }
 
 fn summary(tally: &BTreeMap<Scenario, Tally>) {
-    println!("\n| rows | scenario | runs | violated | operations | events | healed within |\n|---|---|---|---|---|---|---|");
+    println!(
+        "\n| rows | scenario | runs | violated | operations | events | healed within |\n|---|---|---|---|---|---|---|"
+    );
     for (scenario, tally) in tally {
         let Tally { runs, violated, operations, events, healed_in } = tally;
         println!(

@@ -8,8 +8,8 @@ use crate::history::{Request, Response};
 use bytes::Bytes;
 use proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use proto::etcdserverpb::{
-    Compare, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, RangeRequest, RangeResponse, RequestOp, ResponseOp,
-    TxnRequest, TxnResponse, request_op, response_op,
+    Compare, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, RangeRequest, RangeResponse, RequestOp,
+    ResponseOp, TxnRequest, TxnResponse, request_op, response_op,
 };
 use proto::mvccpb::KeyValue;
 use std::cmp::Ordering;
@@ -78,7 +78,11 @@ impl Timeline {
             Request::Put(put) => Response::Put(state.put(put)),
             Request::Delete(delete) => Response::Delete(state.delete(delete)),
             Request::Txn(txn) => Response::Txn(state.txn(txn)),
-            Request::Grant(_) | Request::KeepAlive(_) | Request::Revoke(_) | Request::Compact(_) | Request::Defragment => return None,
+            Request::Grant(_)
+            | Request::KeepAlive(_)
+            | Request::Revoke(_)
+            | Request::Compact(_)
+            | Request::Defragment => return None,
         };
         Some((response, state.changed))
     }
@@ -97,7 +101,8 @@ impl State<'_> {
     }
 
     fn all(&self, key: &[u8], range_end: &[u8]) -> Vec<KeyValue> {
-        let mut keys: Vec<_> = self.timeline.keys.keys().chain(self.changed.keys()).filter(|known| holds(key, range_end, known)).collect();
+        let mut keys: Vec<_> =
+            self.timeline.keys.keys().chain(self.changed.keys()).filter(|known| holds(key, range_end, known)).collect();
         keys.sort_unstable();
         keys.dedup();
         keys.into_iter().filter_map(|key| self.get(key).cloned()).collect()
@@ -105,7 +110,8 @@ impl State<'_> {
 
     fn range(&self, request: &RangeRequest) -> RangeResponse {
         let mut records = if request.revision > 0 {
-            State { timeline: self.timeline, revision: request.revision, changed: Changes::new() }.all(&request.key, &request.range_end)
+            State { timeline: self.timeline, revision: request.revision, changed: Changes::new() }
+                .all(&request.key, &request.range_end)
         } else {
             self.all(&request.key, &request.range_end)
         };
@@ -138,7 +144,11 @@ impl State<'_> {
         let deleted = self.all(&request.key, &request.range_end);
         self.changed.extend(deleted.iter().map(|record| (record.key.clone(), None)));
         let count = i64::try_from(deleted.len()).unwrap_or(i64::MAX);
-        DeleteRangeResponse { header: None, deleted: count, prev_kvs: if request.prev_kv { deleted } else { Vec::new() } }
+        DeleteRangeResponse {
+            header: None,
+            deleted: count,
+            prev_kvs: if request.prev_kv { deleted } else { Vec::new() },
+        }
     }
 
     fn txn(&mut self, request: &TxnRequest) -> TxnResponse {
@@ -152,7 +162,9 @@ impl State<'_> {
         Some(match operation.request.as_ref()? {
             request_op::Request::RequestRange(range) => response_op::Response::ResponseRange(self.range(range)),
             request_op::Request::RequestPut(put) => response_op::Response::ResponsePut(self.put(put)),
-            request_op::Request::RequestDeleteRange(delete) => response_op::Response::ResponseDeleteRange(self.delete(delete)),
+            request_op::Request::RequestDeleteRange(delete) => {
+                response_op::Response::ResponseDeleteRange(self.delete(delete))
+            }
             request_op::Request::RequestTxn(txn) => response_op::Response::ResponseTxn(self.txn(txn)),
         })
     }
@@ -162,8 +174,12 @@ impl State<'_> {
         let number = |of: fn(&KeyValue) -> i64| record.map_or(0, of);
         let ordering = match (compare.target(), &compare.target_union) {
             (CompareTarget::Version, Some(TargetUnion::Version(wanted))) => number(|record| record.version).cmp(wanted),
-            (CompareTarget::Create, Some(TargetUnion::CreateRevision(wanted))) => number(|record| record.create_revision).cmp(wanted),
-            (CompareTarget::Mod, Some(TargetUnion::ModRevision(wanted))) => number(|record| record.mod_revision).cmp(wanted),
+            (CompareTarget::Create, Some(TargetUnion::CreateRevision(wanted))) => {
+                number(|record| record.create_revision).cmp(wanted)
+            }
+            (CompareTarget::Mod, Some(TargetUnion::ModRevision(wanted))) => {
+                number(|record| record.mod_revision).cmp(wanted)
+            }
             (CompareTarget::Lease, Some(TargetUnion::Lease(wanted))) => number(|record| record.lease).cmp(wanted),
             (CompareTarget::Value, Some(TargetUnion::Value(wanted))) => match record {
                 Some(record) => record.value.cmp(wanted),
@@ -200,9 +216,11 @@ pub(crate) fn bare(request: &Request, response: &Response) -> Response {
         Response::Put(put) => Response::Put(PutResponse { header: None, ..put.clone() }),
         Response::Delete(delete) => Response::Delete(DeleteRangeResponse { header: None, ..delete.clone() }),
         Response::Txn(txn) => Response::Txn(bare_txn(txn)),
-        other @ (Response::Grant(_) | Response::KeepAlive(_) | Response::Revoke(_) | Response::Compact(_) | Response::Defragment) => {
-            other.clone()
-        }
+        other @ (Response::Grant(_)
+        | Response::KeepAlive(_)
+        | Response::Revoke(_)
+        | Response::Compact(_)
+        | Response::Defragment) => other.clone(),
     }
 }
 
@@ -212,7 +230,9 @@ fn bare_txn(txn: &TxnResponse) -> TxnResponse {
             response_op::Response::ResponseRange(range) => {
                 response_op::Response::ResponseRange(RangeResponse { header: None, ..range.clone() })
             }
-            response_op::Response::ResponsePut(put) => response_op::Response::ResponsePut(PutResponse { header: None, ..put.clone() }),
+            response_op::Response::ResponsePut(put) => {
+                response_op::Response::ResponsePut(PutResponse { header: None, ..put.clone() })
+            }
             response_op::Response::ResponseDeleteRange(delete) => {
                 response_op::Response::ResponseDeleteRange(DeleteRangeResponse { header: None, ..delete.clone() })
             }

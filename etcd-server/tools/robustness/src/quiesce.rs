@@ -1,4 +1,5 @@
-//! When the faults are over: every member must take writes, leases must run out, and all must hold the same.
+//! When the faults are over: every member must take writes, leases must run out, and all must hold
+//! the same.
 
 use crate::check::Violation;
 use crate::cluster::{Cluster, PATIENCE};
@@ -7,7 +8,9 @@ use crate::requests::{KEYS, LEASED_KEYS, key, leased_key};
 use crate::shared_state::Phase;
 use crate::traffic::ask;
 use crate::watching;
-use proto::etcdserverpb::{DeleteRangeRequest, HashKvRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, request_op};
+use proto::etcdserverpb::{
+    DeleteRangeRequest, HashKvRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, request_op,
+};
 use rpc::etcdserverpb::maintenance_client::MaintenanceClient;
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
@@ -28,8 +31,9 @@ impl Quiesce {
     pub(crate) async fn settle(&mut self, cluster: &Cluster) -> Result<(), Violation> {
         for member in cluster.up() {
             let answer = self.insist(cluster, member, |number| Request::Put(put(key(0), number))).await;
-            answer
-                .ok_or_else(|| Violation::new("available", format!("member {member} takes no write {PATIENCE:?} after the last fault")))?;
+            answer.ok_or_else(|| {
+                Violation::new("available", format!("member {member} takes no write {PATIENCE:?} after the last fault"))
+            })?;
         }
         Ok(())
     }
@@ -38,7 +42,8 @@ impl Quiesce {
     pub(crate) async fn outlive_leases(&mut self, cluster: &Cluster) -> Result<(), Violation> {
         let Some(member) = cluster.up().first().copied() else { return Ok(()) };
         let begun = Instant::now();
-        let list = |_| Request::Range(RangeRequest { key: "l/".into(), range_end: "l0".into(), ..RangeRequest::default() });
+        let list =
+            |_| Request::Range(RangeRequest { key: "l/".into(), range_end: "l0".into(), ..RangeRequest::default() });
         loop {
             let left = match self.insist(cluster, member, list).await {
                 Some(Response::Range(range)) => range.kvs.into_iter().find(|record| record.lease != 0),
@@ -47,14 +52,18 @@ impl Quiesce {
             match left {
                 None => return Ok(()),
                 Some(record) if begun.elapsed() > PATIENCE => {
-                    return Err(Violation::new("lease", format!("{record:?} is still there, though nobody renews its lease")));
+                    return Err(Violation::new(
+                        "lease",
+                        format!("{record:?} is still there, though nobody renews its lease"),
+                    ));
                 }
                 Some(_) => sleep(Duration::from_millis(100)).await,
             }
         }
     }
 
-    /// Puts every key, then deletes all of them, each in one revision. The second one is the last of the history.
+    /// Puts every key, then deletes all of them, each in one revision. The second one is the last
+    /// of the history.
     pub(crate) async fn last_words(&mut self, cluster: &Cluster) -> Result<i64, Violation> {
         let silent = || Violation::new("available", "no member takes the last write");
         let member = cluster.up().first().copied().ok_or_else(silent)?;
@@ -62,10 +71,17 @@ impl Quiesce {
         loop {
             let put = self.insist(cluster, member, put_all).await.ok_or_else(silent)?.revision();
             let everything = DeleteRangeRequest { key: "\0".into(), range_end: "\0".into(), prev_kv: false };
-            let deleted = self.insist(cluster, member, |_| Request::Delete(everything.clone())).await.ok_or_else(silent)?.revision();
+            let deleted = self
+                .insist(cluster, member, |_| Request::Delete(everything.clone()))
+                .await
+                .ok_or_else(silent)?
+                .revision();
             self.agree(cluster, deleted).await?;
-            let current =
-                self.insist(cluster, member, |_| Request::Range(RangeRequest { key: "x".into(), ..RangeRequest::default() })).await;
+            let current = self
+                .insist(cluster, member, |_| {
+                    Request::Range(RangeRequest { key: "x".into(), ..RangeRequest::default() })
+                })
+                .await;
             // A late effect of a request of unknown outcome comes before the final writes.
             if deleted == put + 1 && current.ok_or_else(silent)?.revision() == deleted {
                 return Ok(deleted);
@@ -83,15 +99,22 @@ impl Quiesce {
             let mut hashes = Vec::new();
             for member in cluster.up() {
                 // A linearizable read first, so that the member has everything acknowledged.
-                self.insist(cluster, member, |_| Request::Range(RangeRequest { key: "x".into(), ..RangeRequest::default() })).await;
+                self.insist(cluster, member, |_| {
+                    Request::Range(RangeRequest { key: "x".into(), ..RangeRequest::default() })
+                })
+                .await;
                 hashes.push((member, hash(cluster, member, revision).await));
             }
-            let equal = hashes.windows(2).all(|pair| pair[0].1 == pair[1].1) && hashes.iter().all(|(_, hash)| hash.is_some());
+            let equal =
+                hashes.windows(2).all(|pair| pair[0].1 == pair[1].1) && hashes.iter().all(|(_, hash)| hash.is_some());
             if equal {
                 return Ok(());
             }
             if begun.elapsed() > Duration::from_secs(20) {
-                return Err(Violation::new("hash", format!("members, hashes and compacted revisions at {revision}: {hashes:?}")));
+                return Err(Violation::new(
+                    "hash",
+                    format!("members, hashes and compacted revisions at {revision}: {hashes:?}"),
+                ));
             }
             sleep(Duration::from_millis(200)).await;
         }

@@ -4,7 +4,9 @@
 use crate::history::{Request, Response};
 use fastrand::Rng;
 use proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
-use proto::etcdserverpb::{Compare, DeleteRangeRequest, LeaseGrantRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, request_op};
+use proto::etcdserverpb::{
+    Compare, DeleteRangeRequest, LeaseGrantRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, request_op,
+};
 use proto::mvccpb::KeyValue;
 use std::collections::BTreeMap;
 
@@ -152,17 +154,27 @@ impl Chooser {
         let (target, union) = match self.random.u8(..4) {
             0 => (CompareTarget::Version, TargetUnion::Version(known.map_or(0, |known| known.version))),
             1 => (CompareTarget::Create, TargetUnion::CreateRevision(known.map_or(0, |known| known.create_revision))),
-            2 if known.is_some() => (CompareTarget::Value, TargetUnion::Value(known.map(|known| known.value.clone()).unwrap_or_default())),
+            2 if known.is_some() => {
+                (CompareTarget::Value, TargetUnion::Value(known.map(|known| known.value.clone()).unwrap_or_default()))
+            }
             _ => (CompareTarget::Mod, TargetUnion::ModRevision(known.map_or(0, |known| known.mod_revision))),
         };
         let result = if self.random.u8(..4) == 0 { CompareResult::NotEqual } else { CompareResult::Equal };
-        let compare =
-            Compare { key: put.key.clone(), result: result.into(), target: target.into(), target_union: Some(union), ..Compare::default() };
+        let compare = Compare {
+            key: put.key.clone(),
+            result: result.into(),
+            target: target.into(),
+            target_union: Some(union),
+            ..Compare::default()
+        };
         put.prev_kv = true;
         let read = RangeRequest { key: put.key.clone(), ..RangeRequest::default() };
         let delete = DeleteRangeRequest { key: put.key.clone(), prev_kv: true, ..DeleteRangeRequest::default() };
-        let change =
-            if self.random.u8(..4) == 0 { request_op::Request::RequestDeleteRange(delete) } else { request_op::Request::RequestPut(put) };
+        let change = if self.random.u8(..4) == 0 {
+            request_op::Request::RequestDeleteRange(delete)
+        } else {
+            request_op::Request::RequestPut(put)
+        };
         TxnRequest {
             compare: vec![compare],
             success: operations([change, request_op::Request::RequestRange(read.clone())]),
@@ -177,11 +189,16 @@ impl Chooser {
         let mut requests = Vec::new();
         for number in first..first + count {
             if self.random.u8(..3) == 0 {
-                let delete = DeleteRangeRequest { key: key(number).into(), prev_kv: true, ..DeleteRangeRequest::default() };
+                let delete =
+                    DeleteRangeRequest { key: key(number).into(), prev_kv: true, ..DeleteRangeRequest::default() };
                 requests.push(request_op::Request::RequestDeleteRange(delete));
             } else {
                 let value = self.value().into();
-                requests.push(request_op::Request::RequestPut(PutRequest { key: key(number).into(), value, ..PutRequest::default() }));
+                requests.push(request_op::Request::RequestPut(PutRequest {
+                    key: key(number).into(),
+                    value,
+                    ..PutRequest::default()
+                }));
             }
         }
         requests.push(request_op::Request::RequestRange(RangeRequest {
@@ -194,7 +211,10 @@ impl Chooser {
 
     fn reads(&mut self) -> TxnRequest {
         let (first, second) = (self.get(), self.get());
-        TxnRequest { success: operations([first, second].map(request_op::Request::RequestRange)), ..TxnRequest::default() }
+        TxnRequest {
+            success: operations([first, second].map(request_op::Request::RequestRange)),
+            ..TxnRequest::default()
+        }
     }
 
     /// The member chooses the id.

@@ -85,7 +85,13 @@ pub async fn run(scenario: Scenario, seed: u64, options: &Options) -> Result<Rep
         return Err(ClusterError::Unable("root and loop mounts"));
     }
     let load = Load::start(&shared_state, scenario, seed, members, options);
-    let mut report = Report { members, history: History::default(), violations: Vec::new(), healed_in: Duration::ZERO, logs: Vec::new() };
+    let mut report = Report {
+        members,
+        history: History::default(),
+        violations: Vec::new(),
+        healed_in: Duration::ZERO,
+        logs: Vec::new(),
+    };
     let mut quiesce = Quiesce::default();
     let last = {
         let mut faults = Faults { cluster: &mut cluster, random: &mut random, catchup_entries };
@@ -144,7 +150,12 @@ impl From<Violation> for Failure {
 }
 
 /// Load before, during and after the faults; then the end. Returns the last revision.
-async fn go_through(faults: &mut Faults<'_>, scenario: Scenario, quiesce: &mut Quiesce, healed_in: &mut Duration) -> Result<i64, Failure> {
+async fn go_through(
+    faults: &mut Faults<'_>,
+    scenario: Scenario,
+    quiesce: &mut Quiesce,
+    healed_in: &mut Duration,
+) -> Result<i64, Failure> {
     wait_for_answers(&faults.cluster.shared_state, ANSWERS_BEFORE).await?;
     faults.cluster.shared_state.note(format!("{scenario:?}"));
     faults.inject(scenario).await?;
@@ -208,7 +219,13 @@ struct Load {
 }
 
 impl Load {
-    fn start(shared_state: &Arc<SharedState>, scenario: Scenario, seed: u64, members: usize, options: &Options) -> Self {
+    fn start(
+        shared_state: &Arc<SharedState>,
+        scenario: Scenario,
+        seed: u64,
+        members: usize,
+        options: &Options,
+    ) -> Self {
         let (mut clients, mut watchers) = (JoinSet::new(), JoinSet::new());
         for number in 0..options.clients {
             // Most use one member only, so that the responses of one member can be followed.

@@ -166,7 +166,8 @@ impl Scenario {
     pub fn need(self) -> Need {
         const DISKS: [Scenario; 5] =
             [Scenario::PowerCut, Scenario::PowerCutAll, Scenario::HungDisk, Scenario::FullDisk, Scenario::ReadOnlyDisk];
-        const TRACING: [Scenario; 4] = [Scenario::FailedSync, Scenario::FailedWrite, Scenario::FailedRead, Scenario::SlowSync];
+        const TRACING: [Scenario; 4] =
+            [Scenario::FailedSync, Scenario::FailedWrite, Scenario::FailedRead, Scenario::SlowSync];
         const ASKED: [Scenario; 6] = [
             Scenario::Starve,
             Scenario::OutOfMemory,

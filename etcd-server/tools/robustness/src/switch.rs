@@ -16,7 +16,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// Chunks on their way through one direction of a connection; when it is full, the sender's window closes.
+/// Chunks on their way through one direction of a connection; when it is full, the sender's window
+/// closes.
 const CHUNKS_MAX: usize = 64;
 const CHUNK_BYTES: usize = 16 << 10;
 /// Breaks of connections that have not been seen by them yet. A connection that misses some is
@@ -113,7 +114,8 @@ impl Switch {
         let mut breaks = self.0.breaks.subscribe();
         let processes = lock(&self.0.processes).clone();
         let switch_port = client.local_addr()?.port();
-        let dialler = tokio::task::spawn_blocking(move || owner(&processes, from.port(), switch_port)).await.ok().flatten();
+        let dialler =
+            tokio::task::spawn_blocking(move || owner(&processes, from.port(), switch_port)).await.ok().flatten();
         let way = (dialler, to);
         // Both directions are needed to make a connection.
         let open = async {
@@ -149,7 +151,9 @@ impl Switch {
 
     async fn passable(&self, from: Option<usize>, to: usize) {
         let mut links = self.0.links.subscribe();
-        let open = |links: &BTreeMap<(usize, usize), Link>| from.and_then(|from| links.get(&(from, to))).is_none_or(|link| !link.cut);
+        let open = |links: &BTreeMap<(usize, usize), Link>| {
+            from.and_then(|from| links.get(&(from, to))).is_none_or(|link| !link.cut)
+        };
         // The sender lives in the switch, which is borrowed here.
         drop(links.wait_for(open).await);
     }
@@ -223,12 +227,15 @@ fn owner(processes: &BTreeMap<usize, u32>, its_port: u16, switch_port: u16) -> O
     let socket = format!("socket:[{}]", inode(&table, its_port, switch_port)?);
     let holds = |pid: u32| {
         let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        files.filter_map(|file| std::fs::read_link(file.path()).ok()).any(|target| target.as_os_str() == socket.as_str())
+        files
+            .filter_map(|file| std::fs::read_link(file.path()).ok())
+            .any(|target| target.as_os_str() == socket.as_str())
     };
     processes.iter().find(|(_, pid)| holds(**pid)).map(|(member, _)| *member)
 }
 
-/// `proc_net_tcp(5)`: local and remote address in the second and third column, the inode in the tenth.
+/// `proc_net_tcp(5)`: local and remote address in the second and third column, the inode in the
+/// tenth.
 fn inode(table: &str, local_port: u16, remote_port: u16) -> Option<&str> {
     let (local, remote) = (format!(":{local_port:04X}"), format!(":{remote_port:04X}"));
     table.lines().find_map(|line| {

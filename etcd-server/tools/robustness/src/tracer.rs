@@ -1,4 +1,5 @@
-//! strace on a running member, to make its calls fail or take long; it goes on untouched when this is dropped.
+//! strace on a running member, to make its calls fail or take long; it goes on untouched when this
+//! is dropped.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -9,7 +10,8 @@ use std::process::{Child, Command, Stdio};
 pub(crate) struct Tracer(Child);
 
 impl Tracer {
-    /// Attaches to a process, all threads of it; returns when calls are caught. Nothing where that may not be done.
+    /// Attaches to a process, all threads of it; returns when calls are caught. Nothing where that
+    /// may not be done.
     pub(crate) fn attach(pid: u32, calls: &str, injection: &str) -> io::Result<Option<Self>> {
         let mut strace = Command::new("strace");
         strace.args(["-f", "-o", "/dev/null", "-e", "signal=none", "-e", &format!("trace={calls}")]);

@@ -14,14 +14,20 @@ use tonic::{Code, Status};
 const REQUEST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Asks random things until the load ends. A pinned client asks one member only.
-pub(crate) async fn client(shared_state: Arc<SharedState>, number: usize, seed: u64, pinned: Option<usize>) -> Vec<Operation> {
+pub(crate) async fn client(
+    shared_state: Arc<SharedState>,
+    number: usize,
+    seed: u64,
+    pinned: Option<usize>,
+) -> Vec<Operation> {
     let mut chooser = Chooser::new(seed, number);
     let mut operations = Vec::new();
     while shared_state.is_loading() {
         let think = shared_state.think().mul_f64(2.0 * chooser.random().f64());
         sleep(think).await;
         let seats = shared_state.seats();
-        let seat = pinned.and_then(|pinned| shared_state.seat(pinned)).or_else(|| chooser.random().choice(&seats).cloned());
+        let seat =
+            pinned.and_then(|pinned| shared_state.seat(pinned)).or_else(|| chooser.random().choice(&seats).cloned());
         let Some(seat) = seat else {
             sleep(Duration::from_millis(10)).await;
             continue;
@@ -45,7 +51,12 @@ pub(crate) async fn client(shared_state: Arc<SharedState>, number: usize, seed: 
 }
 
 /// Compacts up to where a recorder is, and defragments now and then.
-pub(crate) async fn housekeeper(shared_state: Arc<SharedState>, number: usize, seed: u64, pause: Duration) -> Vec<Operation> {
+pub(crate) async fn housekeeper(
+    shared_state: Arc<SharedState>,
+    number: usize,
+    seed: u64,
+    pause: Duration,
+) -> Vec<Operation> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut operations = Vec::new();
     while shared_state.is_loading() {
@@ -67,7 +78,13 @@ pub(crate) async fn housekeeper(shared_state: Arc<SharedState>, number: usize, s
 }
 
 /// One request, with all that is to be known of it.
-pub(crate) async fn ask(shared_state: &SharedState, client: usize, seat: &Seat, request: Request, patience: Duration) -> Operation {
+pub(crate) async fn ask(
+    shared_state: &SharedState,
+    client: usize,
+    seat: &Seat,
+    request: Request,
+    patience: Duration,
+) -> Operation {
     let invoked = shared_state.now();
     let outcome = match timeout(patience, perform(seat, &request)).await {
         Err(_) => Outcome::Unknown("no answer in time".to_owned()),
@@ -83,7 +100,8 @@ pub(crate) async fn ask(shared_state: &SharedState, client: usize, seat: &Seat, 
 
 /// Returns `true` if the state itself, or the door in front of it, said no.
 fn is_definite(status: &Status) -> bool {
-    let codes = [Code::InvalidArgument, Code::NotFound, Code::FailedPrecondition, Code::OutOfRange, Code::ResourceExhausted];
+    let codes =
+        [Code::InvalidArgument, Code::NotFound, Code::FailedPrecondition, Code::OutOfRange, Code::ResourceExhausted];
     codes.contains(&status.code()) && status.message().starts_with("etcdserver: ")
 }
 

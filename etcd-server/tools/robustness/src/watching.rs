@@ -1,11 +1,13 @@
-//! Watchers: recorders that follow everything at one member, and others that come and go with every kind of request.
+//! Watchers: recorders that follow everything at one member, and others that come and go with every
+//! kind of request.
 
 use crate::history::{Delivery, Stream};
 use crate::requests::{KEYS, key};
 use crate::shared_state::{Phase, Seat, SharedState};
 use fastrand::Rng;
 use proto::etcdserverpb::{
-    WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse, watch_create_request::FilterType, watch_request::RequestUnion,
+    WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse, watch_create_request::FilterType,
+    watch_request::RequestUnion,
 };
 use rpc::etcdserverpb::watch_client::WatchClient;
 use std::sync::Arc;
@@ -16,7 +18,8 @@ use tokio_stream::wrappers::ReceiverStream;
 
 /// Time limit of watchers at the end for their owed events.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// Requests on their way: one to create, then a question for progress now and then, left out while the last one waits.
+/// Requests on their way: one to create, then a question for progress now and then, left out while
+/// the last one waits.
 const REQUESTS_MAX: usize = 2;
 
 /// The behaviour of a watcher.
@@ -41,8 +44,13 @@ pub(crate) async fn recorder(shared_state: Arc<SharedState>, number: usize, memb
             sleep(Duration::from_millis(20)).await;
             continue;
         };
-        let request =
-            WatchCreateRequest { key: "\0".into(), range_end: "\0".into(), start_revision: next, prev_kv: true, ..Default::default() };
+        let request = WatchCreateRequest {
+            key: "\0".into(),
+            range_end: "\0".into(),
+            start_revision: next,
+            prev_kv: true,
+            ..Default::default()
+        };
         let manner = Manner { leaves: None, asks: None, rests: Duration::ZERO };
         let stream = follow(&shared_state, number, &seat, request, manner, true).await;
         let compacted = stream
@@ -94,7 +102,9 @@ pub(crate) async fn wanderer(shared_state: Arc<SharedState>, number: usize, seed
             .map(|kv| kv.mod_revision)
             .max();
         let cancelled = stream.deliveries.last().is_some_and(|deliveries| deliveries.response.canceled);
-        if let Some(last) = last.filter(|_| !cancelled && !stream.to_the_end && (random.bool() || !shared_state.is_loading())) {
+        if let Some(last) =
+            last.filter(|_| !cancelled && !stream.to_the_end && (random.bool() || !shared_state.is_loading()))
+        {
             resumed = Some(WatchCreateRequest { start_revision: last + 1, ..stream.request.clone() });
         }
         let silent = stream.deliveries.is_empty();
@@ -140,7 +150,8 @@ fn draw(shared_state: &SharedState, random: &mut Rng) -> WatchCreateRequest {
     }
 }
 
-/// One stream with one watch, from its creation until it breaks, is left, or has all that it is owed.
+/// One stream with one watch, from its creation until it breaks, is left, or has all that it is
+/// owed.
 async fn follow(
     shared_state: &SharedState,
     watcher: usize,
@@ -219,6 +230,13 @@ fn is_created(stream: &Stream) -> bool {
 /// The last two revisions put and delete every key, so each watch is owed one of them or both.
 fn has_all(stream: &Stream, last: i64) -> bool {
     let wanted = if stream.request.filters.contains(&FilterType::Nodelete.into()) { last - 1 } else { last };
-    let revisions = |response: &WatchResponse| response.events.iter().filter_map(|event| event.kv.as_ref()).map(|kv| kv.mod_revision).max();
-    stream.deliveries.iter().rev().find_map(|deliveries| revisions(&deliveries.response)).is_some_and(|revision| revision >= wanted)
+    let revisions = |response: &WatchResponse| {
+        response.events.iter().filter_map(|event| event.kv.as_ref()).map(|kv| kv.mod_revision).max()
+    };
+    stream
+        .deliveries
+        .iter()
+        .rev()
+        .find_map(|deliveries| revisions(&deliveries.response))
+        .is_some_and(|revision| revision >= wanted)
 }

@@ -31,7 +31,8 @@ pub struct Bystander {
 }
 
 impl Bystander {
-    /// Begins to ask: a linearizable read and a small put in turn. `token` where the server wants one.
+    /// Begins to ask: a linearizable read and a small put in turn. `token` where the server wants
+    /// one.
     pub async fn begin(endpoint: &str, token: Option<String>) -> Result<Self, tonic::transport::Error> {
         let channel = Endpoint::from_shared(endpoint.to_owned())?.timeout(PATIENCE).connect().await?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -43,7 +44,9 @@ impl Bystander {
         self.stop.store(true, Ordering::Relaxed);
         let (mut took, lost) = self.asking.await.unwrap_or_default();
         took.sort_unstable();
-        let at = |share: usize| took.get((took.len() * share / 100).min(took.len().saturating_sub(1))).copied().unwrap_or_default();
+        let at = |share: usize| {
+            took.get((took.len() * share / 100).min(took.len().saturating_sub(1))).copied().unwrap_or_default()
+        };
         Latency { p50: at(50), p99: at(99), max: at(100), answers: took.len(), lost }
     }
 }
@@ -54,9 +57,15 @@ async fn ask(channel: Channel, token: Option<String>, stop: Arc<AtomicBool>) -> 
     while !stop.load(Ordering::Relaxed) {
         let begun = Instant::now();
         let answered = if took.len() % 2 == 0 {
-            client.range(with(&token, RangeRequest { key: "bystander".into(), ..RangeRequest::default() })).await.map(drop)
+            client
+                .range(with(&token, RangeRequest { key: "bystander".into(), ..RangeRequest::default() }))
+                .await
+                .map(drop)
         } else {
-            client.put(with(&token, PutRequest { key: "bystander".into(), value: "v".into(), ..PutRequest::default() })).await.map(drop)
+            client
+                .put(with(&token, PutRequest { key: "bystander".into(), value: "v".into(), ..PutRequest::default() }))
+                .await
+                .map(drop)
         };
         took.push(begun.elapsed());
         lost += usize::from(answered.is_err());

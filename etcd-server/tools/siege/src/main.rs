@@ -32,12 +32,16 @@ struct Arguments {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
     let known = Flood::all();
-    if let Some(unknown) = arguments.flood.iter().find(|name| !known.iter().any(|flood| flood.name() == name.as_str())) {
+    if let Some(unknown) = arguments.flood.iter().find(|name| !known.iter().any(|flood| flood.name() == name.as_str()))
+    {
         let names = known.iter().map(|flood| flood.name()).collect::<Vec<_>>().join(", ");
         return Err(format!("no flood is called {unknown}: there are {names}").into());
     }
     println!("{TABLE_HEAD}");
-    for flood in known.into_iter().filter(|flood| arguments.flood.is_empty() || arguments.flood.iter().any(|name| name == flood.name())) {
+    for flood in known
+        .into_iter()
+        .filter(|flood| arguments.flood.is_empty() || arguments.flood.iter().any(|name| name == flood.name()))
+    {
         for (name, command) in [("ours", Some(&arguments.ours)), ("etcd", arguments.etcd.as_ref())] {
             let Some(command) = command else { continue };
             match one(flood, command, &arguments).await {

@@ -164,7 +164,9 @@ impl Connection {
                 GO_AWAY => answered.code = received.code(),
                 _ => {}
             }
-            let ends = own && (received.kind == RST_STREAM || matches!(received.kind, DATA | HEADERS) && received.flags & END_STREAM != 0);
+            let ends = own
+                && (received.kind == RST_STREAM
+                    || matches!(received.kind, DATA | HEADERS) && received.flags & END_STREAM != 0);
             if ends || received.kind == GO_AWAY {
                 break;
             }

@@ -13,7 +13,8 @@ use mvcc::RangeOptions;
 use mvcc::compaction::Removal;
 use prost::Message as _;
 use proto::etcdserverpb::{
-    InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest, RangeRequest, RequestHeader, WatchResponse,
+    InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest, RangeRequest, RequestHeader,
+    WatchResponse,
 };
 use schema::MemoryBatch;
 use types::{Event, LeaseId};
@@ -55,10 +56,14 @@ impl Process {
         let (mut batch, mut events, mut responses, mut changes, mut effects) =
             (MemoryBatch::default(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (entry, index) in entries.iter().zip(self.applied.0 + 1..) {
-            check(entry.index == index, || format!("member {} applies entry {} where {index} comes next", self.id, entry.index))?;
+            check(entry.index == index, || {
+                format!("member {} applies entry {} where {index} comes next", self.id, entry.index)
+            })?;
             let max_learners = cx.oracle.max_learners;
             let (applied, group) = match entry.kind {
-                EntryKind::Normal => (self.state.apply(&self.store, &mut batch, index, &entry.data, 0)?, MembershipChange::None),
+                EntryKind::Normal => {
+                    (self.state.apply(&self.store, &mut batch, index, &entry.data, 0)?, MembershipChange::None)
+                }
                 EntryKind::ConfChange => self.state.apply_conf_change(&mut batch, index, &entry.data, max_learners)?,
             };
             let (expected, expected_group) = cx.oracle.commit(cx.now, entry)?;
@@ -118,7 +123,8 @@ impl Process {
         if !cx.planted.has(Bug::RaftNotToldOfChange) {
             self.node.conf_changed(kind, member)?;
         }
-        cx.out.stopped = kind == ConfChangeKind::Remove && member == self.id && cx.planted.has(Bug::RemovedMemberStopsAtOnce);
+        cx.out.stopped =
+            kind == ConfChangeKind::Remove && member == self.id && cx.planted.has(Bug::RemovedMemberStopsAtOnce);
         Ok(())
     }
 
@@ -135,7 +141,10 @@ impl Process {
 
     fn notify(&mut self, cx: &mut Context<'_>) -> Checked {
         let applied = self.applied.0;
-        let due: Vec<_> = self.notifies.extract_if(.., |(index, _)| *index <= applied || cx.planted.has(Bug::ReadBeforeItsIndex)).collect();
+        let due: Vec<_> = self
+            .notifies
+            .extract_if(.., |(index, _)| *index <= applied || cx.planted.has(Bug::ReadBeforeItsIndex))
+            .collect();
         for waiting in due.into_iter().flat_map(|(_, waiting)| waiting) {
             match waiting.what {
                 Behind::Read(request) => self.read(waiting.ticket, &request, cx)?,
@@ -150,7 +159,9 @@ impl Process {
         let point = self.state.keys.read_point();
         let found = point.range(&self.store, &RangeOptions::new(request))?;
         let revision = if request.revision > 0 { request.revision } else { point.current };
-        let found = found.map(mvcc::RangeResult::into_response).map_or_else(|refusal| Ok(Err(refusal)), |found| found.map(Ok))?;
+        let found = found
+            .map(mvcc::RangeResult::into_response)
+            .map_or_else(|refusal| Ok(Err(refusal)), |found| found.map(Ok))?;
         cx.out.told.push((ticket, Reply::Read { applied: self.applied.0, revision, found }));
         Ok(())
     }
@@ -177,7 +188,8 @@ impl Process {
         }
     }
 
-    /// A renewal counts only once it is certain that this member led when it renewed, and leads still.
+    /// A renewal counts only once it is certain that this member led when it renewed, and leads
+    /// still.
     pub(crate) fn renew(&mut self, ticket: Ticket, lease: LeaseId, cx: &mut Context<'_>, is_current: bool) {
         let Some(term) = self.leading_term() else { return cx.out.told.push((ticket, Reply::Refused)) };
         let renewed = Renewed { lease, at: cx.now, term };
@@ -239,14 +251,20 @@ impl Process {
     fn expire(&mut self, cx: &mut Context<'_>) -> Checked {
         let now = self.moment(cx.now);
         for lease in self.expiry.expired(now, 100).items {
-            let request = InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id: lease.0 }), ..InternalRaftRequest::default() };
+            let request = InternalRaftRequest {
+                lease_revoke: Some(LeaseRevokeRequest { id: lease.0 }),
+                ..InternalRaftRequest::default()
+            };
             if let Some(id) = self.propose_expiry(request, cx) {
                 cx.oracle.expiries.insert(id, cx.now);
             }
         }
         let due = self.expiry.due_checkpoints(now).items;
         if !due.is_empty() {
-            let checkpoints = due.iter().map(|due| LeaseCheckpoint { id: due.id.0, remaining_ttl: due.remaining_ttl_seconds }).collect();
+            let checkpoints = due
+                .iter()
+                .map(|due| LeaseCheckpoint { id: due.id.0, remaining_ttl: due.remaining_ttl_seconds })
+                .collect();
             self.propose_as_leader(InternalRaftRequest {
                 lease_checkpoint: Some(LeaseCheckpointRequest { checkpoints }),
                 ..InternalRaftRequest::default()
@@ -268,7 +286,11 @@ impl Process {
     pub(crate) fn watch_pass(&mut self, cx: &mut Context<'_>) -> Checked {
         cx.out.later.push((MILLISECOND + spread(cx.random, 10 * MILLISECOND), Task::Watch));
         if self.hub.has_work() {
-            let budget = Budget { changes: cx.random.usize(1..50), bytes: cx.random.usize(1..4096), watchers: cx.random.usize(1..4) };
+            let budget = Budget {
+                changes: cx.random.usize(1..50),
+                bytes: cx.random.usize(1..4096),
+                watchers: cx.random.usize(1..4),
+            };
             self.hub.catch_up(&self.store, budget)?;
         }
         self.hub.tick(self.moment(cx.now));
@@ -284,7 +306,8 @@ impl Process {
             while let Some(output) = self.hub.take(stream) {
                 let mut encoded = BytesMut::new();
                 output.encode_into(Header::default(), &mut encoded);
-                let response = WatchResponse::decode(encoded).map_err(|error| crate::Violation(format!("a watch answer: {error}")))?;
+                let response = WatchResponse::decode(encoded)
+                    .map_err(|error| crate::Violation(format!("a watch answer: {error}")))?;
                 let told = crate::planted::spoil_watch(response, cx.planted);
                 cx.out.watched.extend(told.into_iter().map(|response| (stream, response)));
                 self.hub.drained(stream, output.queued_bytes());

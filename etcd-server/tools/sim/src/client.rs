@@ -10,8 +10,8 @@ use proto::authpb::UserAddOptions;
 use proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{
-    AuthRoleAddRequest, AuthUserAddRequest, CompactionRequest, Compare, DeleteRangeRequest, InternalRaftRequest, LeaseGrantRequest,
-    LeaseRevokeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
+    AuthRoleAddRequest, AuthUserAddRequest, CompactionRequest, Compare, DeleteRangeRequest, InternalRaftRequest,
+    LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
 };
 use types::LeaseId;
 
@@ -111,12 +111,20 @@ impl Client {
     fn txn(&self, random: &mut Rng, near: i64, unique: u64, depth: u8) -> TxnRequest {
         let compare = (0..random.usize(..3)).map(|_| compare(random, near)).collect();
         let mut taken = Vec::new();
-        let mut branch =
-            |random: &mut Rng| (0..random.usize(..4)).filter_map(|_| self.operation(random, near, unique, depth, &mut taken)).collect();
+        let mut branch = |random: &mut Rng| {
+            (0..random.usize(..4)).filter_map(|_| self.operation(random, near, unique, depth, &mut taken)).collect()
+        };
         TxnRequest { compare, success: branch(random), failure: branch(random) }
     }
 
-    fn operation(&self, random: &mut Rng, near: i64, unique: u64, depth: u8, taken: &mut Vec<Bytes>) -> Option<RequestOp> {
+    fn operation(
+        &self,
+        random: &mut Rng,
+        near: i64,
+        unique: u64,
+        depth: u8,
+        taken: &mut Vec<Bytes>,
+    ) -> Option<RequestOp> {
         let request = match random.u8(..8) {
             0..4 => {
                 let put = PutRequest {
@@ -144,7 +152,13 @@ impl Client {
 
     /// Takes a response. It must agree with the one history, and contain everything that was known
     /// before.
-    pub(crate) fn answered(&mut self, operation: &Operation, told: &Reply, oracle: &mut Oracle, known: &mut u64) -> Checked {
+    pub(crate) fn answered(
+        &mut self,
+        operation: &Operation,
+        told: &Reply,
+        oracle: &mut Oracle,
+        known: &mut u64,
+    ) -> Checked {
         match (told, &operation.ask) {
             (Reply::Applied(index), Ask::Propose(request)) => {
                 check(*index > operation.floor, || {
@@ -162,7 +176,9 @@ impl Client {
                 })?;
                 if let Ok(found) = found {
                     let expected = oracle.range_at(request, *revision)?;
-                    check(expected == *found, || format!("{request:?} at revision {revision} is {found:?}, and should be {expected:?}"))?;
+                    check(expected == *found, || {
+                        format!("{request:?} at revision {revision} is {found:?}, and should be {expected:?}")
+                    })?;
                 }
                 if *linearizable {
                     *known = (*known).max(*applied);
@@ -180,7 +196,9 @@ impl Client {
     /// Checks that the acknowledged entry is the client's own request.
     fn check_own(&self, request: &InternalRaftRequest, index: u64, oracle: &Oracle) -> Checked {
         let ordered = oracle.request(index).map(|ordered| InternalRaftRequest { header: None, ..ordered });
-        check(ordered.as_ref() == Some(request), || format!("{request:?} was told to be entry {index}, which is {ordered:?}"))
+        check(ordered.as_ref() == Some(request), || {
+            format!("{request:?} was told to be entry {index}, which is {ordered:?}")
+        })
     }
 
     fn take_lease(&mut self, request: &InternalRaftRequest, index: u64, oracle: &Oracle) -> Checked {
@@ -243,11 +261,20 @@ fn compare(random: &mut Rng, near: i64) -> Compare {
         .unwrap_or(&CompareResult::Equal);
     let (target, union) = match random.u8(..4) {
         0 => (CompareTarget::Version, TargetUnion::Version(random.i64(0..4))),
-        1 => (CompareTarget::Create, TargetUnion::CreateRevision(if random.bool() { 0 } else { near - random.i64(0..20) })),
+        1 => (
+            CompareTarget::Create,
+            TargetUnion::CreateRevision(if random.bool() { 0 } else { near - random.i64(0..20) }),
+        ),
         2 => (CompareTarget::Mod, TargetUnion::ModRevision(near - random.i64(0..20))),
         _ => (CompareTarget::Value, TargetUnion::Value(Bytes::from(random.u64(..1 << 34).to_be_bytes().to_vec()))),
     };
-    Compare { result: result.into(), target: target.into(), key: key(random), range_end: Bytes::new(), target_union: Some(union) }
+    Compare {
+        result: result.into(),
+        target: target.into(),
+        key: key(random),
+        range_end: Bytes::new(),
+        target_union: Some(union),
+    }
 }
 
 fn auth(random: &mut Rng, request: InternalRaftRequest) -> InternalRaftRequest {
@@ -255,13 +282,21 @@ fn auth(random: &mut Rng, request: InternalRaftRequest) -> InternalRaftRequest {
     if random.bool() {
         return InternalRaftRequest { auth_role_add: Some(AuthRoleAddRequest { name }), ..request };
     }
-    let add = AuthUserAddRequest { name, options: Some(UserAddOptions { no_password: true }), ..AuthUserAddRequest::default() };
+    let add = AuthUserAddRequest {
+        name,
+        options: Some(UserAddOptions { no_password: true }),
+        ..AuthUserAddRequest::default()
+    };
     InternalRaftRequest { auth_user_add: Some(add), ..request }
 }
 
 /// For the end: a write and a read that must succeed.
 pub(crate) fn probes(unique: u64) -> [Ask; 2] {
-    let put = PutRequest { key: Bytes::from_static(b"probe"), value: Bytes::from(unique.to_be_bytes().to_vec()), ..PutRequest::default() };
+    let put = PutRequest {
+        key: Bytes::from_static(b"probe"),
+        value: Bytes::from(unique.to_be_bytes().to_vec()),
+        ..PutRequest::default()
+    };
     let read = RangeRequest { key: Bytes::from_static(b"probe"), ..RangeRequest::default() };
     [
         Ask::Propose(Box::new(InternalRaftRequest { put: Some(put), ..InternalRaftRequest::default() })),

@@ -45,7 +45,9 @@ impl Log {
 
     /// Returns `true` if it holds, or once held, this entry.
     pub(crate) fn holds(&self, index: u64, term: u64) -> bool {
-        index < self.before.0 || (index, term) == self.before || self.entry(index).is_some_and(|entry| entry.term == term)
+        index < self.before.0
+            || (index, term) == self.before
+            || self.entry(index).is_some_and(|entry| entry.term == term)
     }
 
     pub(crate) fn entry(&self, index: u64) -> Option<&Entry> {
@@ -123,6 +125,8 @@ impl Disk {
             self.restart_log(self.flushed, None);
         }
         let (index, term) = self.flushed;
-        check(self.log.holds(index, term), || format!("the state goes to entry {index} of term {term}, which the log does not hold"))
+        check(self.log.holds(index, term), || {
+            format!("the state goes to entry {index} of term {term}, which the log does not hold")
+        })
     }
 }

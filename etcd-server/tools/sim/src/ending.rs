@@ -65,7 +65,9 @@ impl World {
     /// and forwarded requests get lost silently: a client would retry when there has been time for
     /// an election.
     pub(crate) fn probe_again(&mut self, ticket: Ticket, operation: Operation, told: &Reply) -> Checked {
-        check(operation.number < PROBES_MAX, || format!("after all faults are over, {:?} is answered {told:?}", operation.ask))?;
+        check(operation.number < PROBES_MAX, || {
+            format!("after all faults are over, {:?} is answered {told:?}", operation.ask)
+        })?;
         let number = operation.number + 1;
         let member = self.probed.get(&ticket.client).copied().unwrap_or(0);
         let ask = operation.ask.clone();
@@ -80,21 +82,27 @@ impl World {
     pub(crate) fn check_end(&self) -> Checked {
         let committed = self.oracle.committed();
         let mut hashes = BTreeMap::new();
-        for (id, member) in self.members.iter().filter(|(id, _)| self.oracle.state.members.member(MemberId(**id)).is_some()) {
+        for (id, member) in
+            self.members.iter().filter(|(id, _)| self.oracle.state.members.member(MemberId(**id)).is_some())
+        {
             let Some(process) = &member.process else { continue };
             check(process.applied.0 == committed, || {
                 format!("member {id} ends at entry {}, and {committed} are committed", process.applied.0)
             })?;
             self.oracle.check_state(committed, &process.state)?;
             let point = process.state.keys.read_point();
-            let hash = mvcc::hash_kv(&point, &process.store, 0)?.map_err(|refusal| Violation(format!("hash: {refusal}")))?;
+            let hash =
+                mvcc::hash_kv(&point, &process.store, 0)?.map_err(|refusal| Violation(format!("hash: {refusal}")))?;
             hashes.insert(*id, hash.hash);
         }
-        check(hashes.values().all(|hash| Some(hash) == hashes.values().next()), || format!("hashes of the key space differ: {hashes:?}"))?;
+        check(hashes.values().all(|hash| Some(hash) == hashes.values().next()), || {
+            format!("hashes of the key space differ: {hashes:?}")
+        })?;
         let overdue = self.oracle.overdue(self.now, SECOND * 2);
         check(overdue.is_empty(), || format!("leases are over and still there: {overdue:?}"))?;
-        let in_group =
-            |watcher: &&Watcher| watcher.attached.is_some_and(|at| self.oracle.state.members.member(MemberId(at.member)).is_some());
+        let in_group = |watcher: &&Watcher| {
+            watcher.attached.is_some_and(|at| self.oracle.state.members.member(MemberId(at.member)).is_some())
+        };
         for watcher in self.watchers.iter().filter(in_group) {
             watcher.check_complete(&self.oracle, self.oracle.state.keys.current())?;
         }

@@ -30,7 +30,11 @@ impl Event {
         match self {
             Self::Do { member, .. } | Self::SnapshotEnd { member, .. } | Self::Ask { member, .. } => Some(*member),
             Self::Message { message, .. } => Some(message.to),
-            Self::Start { .. } | Self::Reply { .. } | Self::Invoke { .. } | Self::GiveUp { .. } | Self::Watcher { .. } => None,
+            Self::Start { .. }
+            | Self::Reply { .. }
+            | Self::Invoke { .. }
+            | Self::GiveUp { .. }
+            | Self::Watcher { .. } => None,
             Self::Fault | Self::Heal | Self::Operator | Self::Settle | Self::Probe { .. } | Self::End => None,
         }
     }
@@ -69,7 +73,9 @@ impl Event {
             Self::Ask { member, ticket, ask } => format!("client {} asks {member}: {ask:?}", ticket.client),
             Self::Reply { ticket, told } => format!("client {} is told {told:?}", ticket.client),
             Self::Start { member } | Self::Probe { member } => format!("{} {member}", self.name()),
-            Self::SnapshotEnd { .. } | Self::Invoke { .. } | Self::GiveUp { .. } | Self::Watcher { .. } => self.name().to_owned(),
+            Self::SnapshotEnd { .. } | Self::Invoke { .. } | Self::GiveUp { .. } | Self::Watcher { .. } => {
+                self.name().to_owned()
+            }
             Self::Fault | Self::Heal | Self::Operator | Self::Settle | Self::End => self.name().to_owned(),
         }
     }

@@ -21,7 +21,8 @@ impl World {
         let pause = MILLISECOND + spread(&mut self.random, self.plan.fault_pause);
         self.schedule.at(self.now + pause, Event::Fault);
         let Some(fault) = self.random.choice(&self.plan.faults).copied() else { return Ok(()) };
-        let running: Vec<_> = self.members.iter().filter(|(_, member)| member.process.is_some()).map(|(id, _)| *id).collect();
+        let running: Vec<_> =
+            self.members.iter().filter(|(_, member)| member.process.is_some()).map(|(id, _)| *id).collect();
         // Half of the faults hit the leader, where most can go wrong.
         let leader = self.leader().filter(|_| self.random.bool());
         let Some(victim) = leader.or_else(|| self.random.choice(&running).copied()) else { return Ok(()) };
@@ -60,7 +61,11 @@ impl World {
     /// All shapes: one alone, two halves, one way only, a pair that both see the rest, or anything.
     fn partition(&mut self, victim: u64) {
         let ids: Vec<_> = self.members.keys().copied().collect();
-        let pairs: Vec<_> = ids.iter().flat_map(|&from| ids.iter().map(move |&to| (from, to))).filter(|(from, to)| from != to).collect();
+        let pairs: Vec<_> = ids
+            .iter()
+            .flat_map(|&from| ids.iter().map(move |&to| (from, to)))
+            .filter(|(from, to)| from != to)
+            .collect();
         let shape = self.random.u8(..5);
         let side: Vec<_> = ids.iter().copied().filter(|_| self.random.bool()).collect();
         let other = self.random.choice(&ids).copied().unwrap_or(victim);
@@ -110,7 +115,11 @@ impl World {
         let lost = voters.iter().filter(|id| self.members.get(id).is_none_or(|member| member.gone)).count();
         // A removal may be under way besides.
         let needed = if self.plan.faults.contains(&Fault::Membership) { 5 } else { 3 };
-        if voters.len() < needed || lost > 0 || self.random.u8(..3) > 0 || self.oracle.state.members.is_removed(MemberId(id)) {
+        if voters.len() < needed
+            || lost > 0
+            || self.random.u8(..3) > 0
+            || self.oracle.state.members.is_removed(MemberId(id))
+        {
             return;
         }
         self.say(|| format!("the disk of {id} is lost"));
@@ -119,21 +128,31 @@ impl World {
 
     /// Returns the leader with the newest term.
     pub(crate) fn leader(&self) -> Option<u64> {
-        let processes = self.members.iter().filter_map(|(id, member)| Some((*id, member.process.as_ref()?.node.status())));
-        processes.filter(|(_, status)| status.role == Role::Leader).max_by_key(|(_, status)| status.term).map(|(id, _)| id)
+        let processes =
+            self.members.iter().filter_map(|(id, member)| Some((*id, member.process.as_ref()?.node.status())));
+        processes
+            .filter(|(_, status)| status.role == Role::Leader)
+            .max_by_key(|(_, status)| status.term)
+            .map(|(id, _)| id)
     }
 
     pub(crate) fn life(&self, id: u64) -> Option<u64> {
         self.members.get(&id)?.process.as_ref().map(|process| process.life)
     }
 
-    /// The operator adds, promotes, removes and replaces, one step at a time, and sees to it that lost members are taken out.
+    /// The operator adds, promotes, removes and replaces, one step at a time, and sees to it that
+    /// lost members are taken out.
     pub(crate) fn operate(&mut self) -> Checked {
-        let pause: Time = if self.faults_over { 50 * MILLISECOND } else { 100 * MILLISECOND + spread(&mut self.random, SECOND) };
+        let pause: Time =
+            if self.faults_over { 50 * MILLISECOND } else { 100 * MILLISECOND + spread(&mut self.random, SECOND) };
         self.schedule.at(self.now + pause, Event::Operator);
         let Some(leader) = self.leader() else { return Ok(()) };
         let Some(change) = self.next_change(leader) else { return Ok(()) };
-        let at = if self.random.u8(..4) == 0 { self.members.keys().copied().find(|id| self.life(*id).is_some()) } else { Some(leader) };
+        let at = if self.random.u8(..4) == 0 {
+            self.members.keys().copied().find(|id| self.life(*id).is_some())
+        } else {
+            Some(leader)
+        };
         let Some((at, life)) = at.and_then(|at| Some((at, self.life(at)?))) else { return Ok(()) };
         let removes_leader = change == ConfChange::Remove(MemberId(leader));
         self.say(|| format!("the operator asks {at}: {change:?}"));
@@ -173,16 +192,17 @@ impl World {
         match self.random.u8(..4) {
             0 if all.len() < MEMBERS_MAX => {
                 self.next_member += 1;
-                // A voter that has yet to come counts at once, so a small group is not left to wait for it.
+                // A voter that has yet to come counts at once, so a small group is not left to wait
+                // for it.
                 Some(ConfChange::Add(record(fresh, self.random.bool() || voters < 3)))
             }
             1 => {
                 let process = self.members.get(&leader)?.process.as_ref()?;
                 let caught_up = |id: &&MemberId| {
                     let progress = process.node.progress();
-                    progress
-                        .iter()
-                        .any(|progress| progress.member == id.0 && progress.recently_active && progress.matched + 20 > process.applied.0)
+                    progress.iter().any(|progress| {
+                        progress.member == id.0 && progress.recently_active && progress.matched + 20 > process.applied.0
+                    })
                 };
                 learners.iter().find(caught_up).map(|id| ConfChange::Promote(*id))
             }

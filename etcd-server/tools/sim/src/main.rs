@@ -62,23 +62,31 @@ mod report {
                 Err(violation) => {
                     failed += 1;
                     let members = options.members.map_or_else(String::new, |members| format!(" --members {members}"));
-                    println!("seed {seed}: {}\n  replay: cargo run --release -p sim -- --seed {seed}{members} --trace", violation.0);
+                    println!(
+                        "seed {seed}: {}\n  replay: cargo run --release -p sim -- --seed {seed}{members} --trace",
+                        violation.0
+                    );
                 }
             }
         }
         let [events, committed, operations, watched] = total;
-        println!("{count} seeds, {failed} failed; {events} events, {committed} entries, {operations} operations, {watched} events watched");
+        println!(
+            "{count} seeds, {failed} failed; {events} events, {committed} entries, {operations} operations, {watched} events watched"
+        );
         if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
     pub(crate) fn planted(seeds: Range<u64>, options: &Options) -> ExitCode {
         let mut all_found = true;
         for bug in sim::planted::all() {
-            let options = Options { planted: Planted(Some(bug)), members: options.members.or(bug.members()), ..*options };
+            let options =
+                Options { planted: Planted(Some(bug)), members: options.members.or(bug.members()), ..*options };
             let found = seeds.clone().find_map(|seed| Some((seed, sim::run(seed, &options).err()?)));
             all_found &= found.is_some();
             match found {
-                Some((seed, violation)) => println!("{bug:?}: seed {seed}: {}", violation.0.chars().take(100).collect::<String>()),
+                Some((seed, violation)) => {
+                    println!("{bug:?}: seed {seed}: {}", violation.0.chars().take(100).collect::<String>())
+                }
                 None => println!("{bug:?}: not found in {seeds:?}"),
             }
         }

@@ -1,4 +1,5 @@
-//! The network between members: two ordered connections per pair and direction, which lose, double, delay and part.
+//! The network between members: two ordered connections per pair and direction, which lose, double,
+//! delay and part.
 
 use crate::plan::{Plan, spread};
 use crate::schedule::Time;
@@ -30,7 +31,15 @@ impl Network {
     }
 
     /// When a message arrives: never, once or twice.
-    pub(crate) fn arrivals(&mut self, random: &mut Rng, plan: &Plan, now: Time, from: u64, to: u64, bulk: bool) -> Vec<Time> {
+    pub(crate) fn arrivals(
+        &mut self,
+        random: &mut Rng,
+        plan: &Plan,
+        now: Time,
+        from: u64,
+        to: u64,
+        bulk: bool,
+    ) -> Vec<Time> {
         let lost = !self.healed && random.u64(..1000) < plan.loss;
         if lost || !self.passes(from, to) {
             return Vec::new();

@@ -46,7 +46,12 @@ pub(crate) struct Oracle {
 }
 
 pub(crate) fn settings() -> Settings {
-    Settings { quota_bytes: None, minimum_lease_ttl_seconds: 1, own_version: membership::Version::new(3, 7, 1), keeps_checkpoints: true }
+    Settings {
+        quota_bytes: None,
+        minimum_lease_ttl_seconds: 1,
+        own_version: membership::Version::new(3, 7, 1),
+        keeps_checkpoints: true,
+    }
 }
 
 /// The whole replicated state in a number.
@@ -97,7 +102,9 @@ impl Oracle {
     }
 
     pub(crate) fn applied(&self, index: u64) -> Checked<&Applied> {
-        self.known(index).map(|known| &known.applied).ok_or_else(|| Violation(format!("entry {index} is not committed")))
+        self.known(index)
+            .map(|known| &known.applied)
+            .ok_or_else(|| Violation(format!("entry {index} is not committed")))
     }
 
     /// One leader per term.
@@ -115,24 +122,35 @@ impl Oracle {
         if entry.index == self.committed() + 1 {
             self.learn(now, entry)?;
         }
-        let known =
-            self.known(entry.index).ok_or_else(|| Violation(format!("entry {} is applied before the one before it", entry.index)))?;
-        check(known.entry == *entry, || format!("entry {} is {:?} here and {entry:?} there", entry.index, known.entry))?;
+        let known = self
+            .known(entry.index)
+            .ok_or_else(|| Violation(format!("entry {} is applied before the one before it", entry.index)))?;
+        check(known.entry == *entry, || {
+            format!("entry {} is {:?} here and {entry:?} there", entry.index, known.entry)
+        })?;
         Ok((&known.applied, known.group))
     }
 
     fn learn(&mut self, now: Time, entry: &Entry) -> Checked {
         let before = self.known.last().map_or(0, |known| known.entry.term);
-        check(entry.term >= before, || format!("the term goes back from {before} to {} at entry {}", entry.term, entry.index))?;
+        check(entry.term >= before, || {
+            format!("the term goes back from {before} to {} at entry {}", entry.term, entry.index)
+        })?;
         let mut batch = MemoryBatch::default();
         let (applied, group) = match entry.kind {
-            EntryKind::Normal => (self.state.apply(&self.store, &mut batch, entry.index, &entry.data, 0)?, MembershipChange::None),
-            EntryKind::ConfChange => self.state.apply_conf_change(&mut batch, entry.index, &entry.data, self.max_learners)?,
+            EntryKind::Normal => {
+                (self.state.apply(&self.store, &mut batch, entry.index, &entry.data, 0)?, MembershipChange::None)
+            }
+            EntryKind::ConfChange => {
+                self.state.apply_conf_change(&mut batch, entry.index, &entry.data, self.max_learners)?
+            }
         };
         let sealed = self.state.settle(&self.store, &mut batch, entry.index, entry.term)?;
         batch.write(&mut self.store);
         self.state.visible(sealed);
-        check(!self.refused.contains(&applied.request_id), || format!("entry {} was refused to its client", entry.index))?;
+        check(!self.refused.contains(&applied.request_id), || {
+            format!("entry {} was refused to its client", entry.index)
+        })?;
         self.follow_leases(now, entry, &applied)?;
         self.check_revisions(&applied.events)?;
         self.events.extend(applied.events.iter().cloned());
@@ -142,12 +160,16 @@ impl Oracle {
         Ok(())
     }
 
-    /// A request that changes keys makes exactly one revision, and its changes are numbered through.
+    /// A request that changes keys makes exactly one revision, and its changes are numbered
+    /// through.
     fn check_revisions(&self, events: &[Event]) -> Checked {
         let before = self.events.last().map_or(1, |event| event.revision.main);
-        let numbered = events.iter().zip(0..).all(|(event, sub)| (event.revision.main, event.revision.sub) == (before + 1, sub));
+        let numbered =
+            events.iter().zip(0..).all(|(event, sub)| (event.revision.main, event.revision.sub) == (before + 1, sub));
         let reached = if events.is_empty() { before } else { before + 1 };
-        check(numbered && self.state.keys.current() == reached, || format!("revisions do not follow {before}: {events:?}"))
+        check(numbered && self.state.keys.current() == reached, || {
+            format!("revisions do not follow {before}: {events:?}")
+        })
     }
 
     fn follow_leases(&mut self, now: Time, entry: &Entry, applied: &Applied) -> Checked {
@@ -163,7 +185,10 @@ impl Oracle {
                     // A clock that is too fast sees the time pass too fast.
                     let promised = since + ttl * 1000 / (1000 + self.drift);
                     check(proposed + 1000 >= promised, || {
-                        format!("entry {}: lease {id} ran out at {proposed} us, but was promised until {promised} us", entry.index)
+                        format!(
+                            "entry {}: lease {id} ran out at {proposed} us, but was promised until {promised} us",
+                            entry.index
+                        )
                     })?;
                 }
                 Change::Checkpointed { .. } => {}
@@ -198,7 +223,9 @@ impl Oracle {
         point.compacted = mvcc::NEVER_COMPACTED;
         let request = RangeRequest { revision, ..request.clone() };
         let found = point.range(&self.store, &RangeOptions::new(&request))?;
-        Ok(found.map_err(|refusal| Violation(format!("a range that was answered is refused: {refusal}")))?.into_response()?)
+        Ok(found
+            .map_err(|refusal| Violation(format!("a range that was answered is refused: {refusal}")))?
+            .into_response()?)
     }
 
     /// The request of an entry, if it holds one.

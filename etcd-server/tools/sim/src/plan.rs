@@ -54,7 +54,8 @@ pub(crate) struct Plan {
     /// Messages lost and doubled, per thousand.
     pub(crate) loss: u64,
     pub(crate) doubled: u64,
-    /// `true` if messages overtake each other freely, not only across the two connections of a pair.
+    /// `true` if messages overtake each other freely, not only across the two connections of a
+    /// pair.
     pub(crate) overtaking: bool,
     /// Mean time of a sync, and of applying a batch.
     pub(crate) sync: Time,
@@ -102,7 +103,9 @@ impl Plan {
             think: random.u64(1..40) * MILLISECOND,
             drift: random.u8(..3) == 0,
             pre_vote: random.u8(..10) > 0,
-            weights: (0..crate::client::KINDS).map(|_| if random.u8(..3) == 0 { 0 } else { random.u32(1..30) }).collect(),
+            weights: (0..crate::client::KINDS)
+                .map(|_| if random.u8(..3) == 0 { 0 } else { random.u32(1..30) })
+                .collect(),
         }
     }
 }

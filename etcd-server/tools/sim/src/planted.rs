@@ -1,4 +1,5 @@
-//! Bugs that can be planted, to see that they are found. Each is one that a real system had, or could have had.
+//! Bugs that can be planted, to see that they are found. Each is one that a real system had, or
+//! could have had.
 
 use fastrand::Rng;
 use proto::etcdserverpb::{ResponseHeader, WatchResponse};
@@ -129,7 +130,8 @@ pub(crate) fn spoil_batch(batch: &mut MemoryBatch, planted: &Planted, random: &m
 pub(crate) fn spoil_compacted(store: &mut MemoryStore, compacted: MainRevision, planted: &Planted) {
     let key = revision_record::encode_key(Revision::new(compacted, 0));
     let stored = store.get(Table::Revisions, &key).ok().flatten();
-    let is_deletion = stored.is_some_and(|stored| RevisionRecord::decode(&stored).is_ok_and(RevisionRecord::is_tombstone));
+    let is_deletion =
+        stored.is_some_and(|stored| RevisionRecord::decode(&stored).is_ok_and(RevisionRecord::is_tombstone));
     if planted.has(Bug::CompactedDeletionLost) && is_deletion {
         store.delete(Table::Revisions, &key);
     }

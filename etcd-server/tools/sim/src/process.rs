@@ -11,7 +11,10 @@ use crate::plan::{ELECTION_TICKS, Plan, TICK, spread};
 use crate::planted::{Bug, Planted};
 use crate::schedule::{MILLISECOND, Time};
 use apply::State;
-use consensus::{Config, HardState, Keep, Node, ReadContexts, ReadIndexQueue, Ready, Recovered, Role, SnapshotMark, StepRefusal, Voters};
+use consensus::{
+    Config, HardState, Keep, Node, ReadContexts, ReadIndexQueue, Ready, Recovered, Role, SnapshotMark, StepRefusal,
+    Voters,
+};
 use fastrand::Rng;
 use lease::{Expiry, ExpirySettings};
 use mvcc::compaction::Removal;
@@ -211,7 +214,11 @@ impl Process {
         if process.applied.0 > 0 {
             cx.oracle.check_state(process.applied.0, &process.state)?;
         }
-        cx.out.later.extend([(process.tick_length(), Task::Tick), (cx.plan.duty_pause, Task::Duty), (MILLISECOND, Task::Watch)]);
+        cx.out.later.extend([
+            (process.tick_length(), Task::Tick),
+            (cx.plan.duty_pause, Task::Duty),
+            (MILLISECOND, Task::Watch),
+        ]);
         process.work(cx)?;
         Ok(process)
     }
@@ -262,7 +269,12 @@ impl Process {
     }
 
     /// A message has arrived, a snapshot with its state.
-    pub(crate) fn step(&mut self, message: &Message, snapshot: Option<Arc<MemoryStore>>, cx: &mut Context<'_>) -> Checked {
+    pub(crate) fn step(
+        &mut self,
+        message: &Message,
+        snapshot: Option<Arc<MemoryStore>>,
+        cx: &mut Context<'_>,
+    ) -> Checked {
         if let Some(snapshot) = snapshot {
             let metadata = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref());
             let index = metadata.map_or(0, |metadata| metadata.index);
@@ -274,7 +286,9 @@ impl Process {
             // A supposed leader may take the sender for the leader, and return its message.
             Err(StepRefusal::Sender { from }) if from == self.id => {}
             Err(StepRefusal::Outdated { .. } | StepRefusal::TooEarly { .. } | StepRefusal::NotTheLeader { .. }) => {}
-            Err(refusal) => return Err(Violation(format!("member {} refuses an honest message: {refusal}: {message:?}", self.id))),
+            Err(refusal) => {
+                return Err(Violation(format!("member {} refuses an honest message: {refusal}: {message:?}", self.id)));
+            }
         }
         self.work(cx)?;
         self.arrived.clear();
@@ -309,7 +323,8 @@ impl Process {
         if let Some(status) = &ready.status {
             cx.oracle.raft_status(self.id, status)?;
             if self.expiry.is_leading() != (status.role == Role::Leader) || status.role == Role::Leader {
-                self.apply_queue.push_back(ApplyItem::Leadership { leads: status.role == Role::Leader, term: status.term });
+                self.apply_queue
+                    .push_back(ApplyItem::Leadership { leads: status.role == Role::Leader, term: status.term });
             }
         }
         if ready.ask_reads_again {
@@ -333,10 +348,17 @@ impl Process {
             }
         }
         if ready.must_sync || !deferred_messages.is_empty() {
-            let hard_state =
-                ready.hard_state.map(|state| if cx.planted.has(Bug::VoteNotPersisted) { HardState { vote: 0, ..state } } else { state });
+            let hard_state = ready.hard_state.map(|state| {
+                if cx.planted.has(Bug::VoteNotPersisted) { HardState { vote: 0, ..state } } else { state }
+            });
             let write = Write { entries: ready.entries, hard_state };
-            self.log_queue.push_back(Persist { number: ready.number, write, must_sync: ready.must_sync, deferred_messages, install });
+            self.log_queue.push_back(Persist {
+                number: ready.number,
+                write,
+                must_sync: ready.must_sync,
+                deferred_messages,
+                install,
+            });
         }
         Ok(())
     }
@@ -349,7 +371,9 @@ impl Process {
         };
         let metadata = snapshot.metadata.get_or_insert_default();
         let (mut index, mut term) = self.applied;
-        check(metadata.index <= index, || format!("a snapshot at {} is asked for, and {index} is applied", metadata.index))?;
+        check(metadata.index <= index, || {
+            format!("a snapshot at {} is asked for, and {index} is applied", metadata.index)
+        })?;
         let mut state = self.store.clone();
         crate::planted::spoil_snapshot(&mut state, cx.planted);
         if cx.planted.has(Bug::OldSnapshotSent) {
@@ -365,7 +389,8 @@ impl Process {
 
     fn begin_install(&mut self, mark: SnapshotMark) -> Checked<(SnapshotMark, Arc<MemoryStore>)> {
         let state = self.arrived.remove(&mark.index);
-        let state = state.ok_or_else(|| Violation(format!("a snapshot at {} is to be installed that never came", mark.index)))?;
+        let state = state
+            .ok_or_else(|| Violation(format!("a snapshot at {} is to be installed that never came", mark.index)))?;
         // Entries that were not applied yet are in the snapshot.
         self.apply_queue.retain(|item| !matches!(item, ApplyItem::Entries(_)));
         Ok((mark, state))
@@ -442,7 +467,8 @@ impl Process {
         waiting.into_iter().for_each(|read| self.read_index_queue.push(read));
     }
 
-    /// A leader whose disk does not come back cannot commit by itself any more, and should not keep others from it.
+    /// A leader whose disk does not come back cannot commit by itself any more, and should not keep
+    /// others from it.
     fn give_up_leading_on_a_hung_disk(&mut self, cx: &Context<'_>) {
         let timeout = TICK * ELECTION_TICKS as u64;
         let hung = self.sync_begun.map_or(0, |begun| (cx.now - begun) / timeout);
@@ -482,7 +508,13 @@ fn lease_settings() -> ExpirySettings {
 
 /// Small enough that streams run out of room.
 fn watch_settings() -> Settings {
-    Settings { stream_bytes_max: 4 << 10, total_bytes_max: 16 << 10, response_bytes_max: 1 << 10, retries_at_once: 2, fragment_bytes: 512 }
+    Settings {
+        stream_bytes_max: 4 << 10,
+        total_bytes_max: 16 << 10,
+        response_bytes_max: 1 << 10,
+        retries_at_once: 2,
+        fragment_bytes: 512,
+    }
 }
 
 pub(crate) fn voters(store: &MemoryStore) -> Checked<Voters> {

@@ -1,4 +1,5 @@
-//! Watching clients, and the guarantees of a watch: ordered, unique, reliable, whole revisions, resumable, and progress that is true.
+//! Watching clients, and the guarantees of a watch: ordered, unique, reliable, whole revisions,
+//! resumable, and progress that is true.
 
 use crate::check::{Checked, check};
 use crate::oracle::Oracle;
@@ -59,8 +60,15 @@ impl Watcher {
         Self { request, range, attached: None, start: 0, next_revision: 0, position: 0, received: 0, created: false }
     }
 
-    /// Watches at a member from where it left off, or now and then from somewhere else. The oracle's revision is `current`.
-    pub(crate) fn attach(&mut self, random: &mut Rng, at: Attached, current: i64, oracle: &Oracle) -> WatchCreateRequest {
+    /// Watches at a member from where it left off, or now and then from somewhere else. The
+    /// oracle's revision is `current`.
+    pub(crate) fn attach(
+        &mut self,
+        random: &mut Rng,
+        at: Attached,
+        current: i64,
+        oracle: &Oracle,
+    ) -> WatchCreateRequest {
         if self.next_revision == 0 || random.u8(..5) == 0 {
             self.next_revision = (current + random.i64(0..12) - 9).max(1);
         }
@@ -76,7 +84,9 @@ impl Watcher {
         let revision = response.header.as_ref().map_or(0, |header| header.revision);
         if response.canceled {
             let compacted = response.compact_revision;
-            check(compacted > self.next_revision, || format!("a watch from {} is canceled: {response:?}", self.next_revision))?;
+            check(compacted > self.next_revision, || {
+                format!("a watch from {} is canceled: {response:?}", self.next_revision)
+            })?;
             self.next_revision = compacted;
             return Ok(false);
         }
@@ -91,7 +101,8 @@ impl Watcher {
         let Some(last) = response.events.last() else {
             // Progress: everything up to that revision was sent.
             let missing = self.expected(oracle).filter(|missing| missing.revision.main <= revision);
-            return check(missing.is_none(), || format!("progress at {revision} is told before {missing:?}")).map(|()| true);
+            return check(missing.is_none(), || format!("progress at {revision} is told before {missing:?}"))
+                .map(|()| true);
         };
         let last = last.kv.as_ref().map_or(0, |kv| kv.mod_revision);
         if !response.fragment {
@@ -105,8 +116,10 @@ impl Watcher {
     /// Returns `true` if compaction may have removed an event: versions replaced within the very
     /// revision that it keeps, as in etcd.
     fn may_be_gone(event: &Event, position: usize, oracle: &Oracle) -> bool {
-        let of_same_revision = oracle.events[position + 1..].iter().take_while(|later| later.revision.main == event.revision.main);
-        event.revision.main <= oracle.state.keys.compacted() && of_same_revision.into_iter().any(|later| later.key == event.key)
+        let of_same_revision =
+            oracle.events[position + 1..].iter().take_while(|later| later.revision.main == event.revision.main);
+        event.revision.main <= oracle.state.keys.compacted()
+            && of_same_revision.into_iter().any(|later| later.key == event.key)
     }
 
     fn wants(&self, event: &Event) -> bool {
@@ -117,7 +130,8 @@ impl Watcher {
     /// Returns the next event that it must get.
     fn expected<'a>(&self, oracle: &'a Oracle) -> Option<&'a Event> {
         let mut rest = oracle.events.iter().enumerate().skip(self.position);
-        rest.find(|(position, event)| self.wants(event) && !Self::may_be_gone(event, *position, oracle)).map(|(_, event)| event)
+        rest.find(|(position, event)| self.wants(event) && !Self::may_be_gone(event, *position, oracle))
+            .map(|(_, event)| event)
     }
 
     fn receive_event(&mut self, told: &proto::mvccpb::Event, oracle: &Oracle) -> Checked {
@@ -138,7 +152,8 @@ impl Watcher {
                 .iter()
                 .rev()
                 .find(|event| event.key == expected.key && event.revision.main < expected.revision.main);
-            let known = earlier.is_some_and(|event| KeyValue::decode(event.record.clone()).is_ok_and(|record| record == *previous));
+            let known = earlier
+                .is_some_and(|event| KeyValue::decode(event.record.clone()).is_ok_and(|record| record == *previous));
             check(known, || format!("{told:?} had before it {earlier:?}"))?;
         }
         self.position = position + 1;

@@ -135,7 +135,8 @@ impl World {
             self.now = at;
             self.events += 1;
             if let Some(member) = event.member()
-                && let Some(paused_until) = self.members.get(&member).map(|member| member.paused_until).filter(|until| *until > at)
+                && let Some(paused_until) =
+                    self.members.get(&member).map(|member| member.paused_until).filter(|until| *until > at)
             {
                 self.schedule.at(paused_until, event);
                 continue;
@@ -188,7 +189,12 @@ impl World {
     }
 
     /// Lets a process run, and carries out its effects.
-    pub(crate) fn with(&mut self, id: u64, life: u64, run: impl FnOnce(&mut Process, &mut Context<'_>) -> Checked) -> Checked {
+    pub(crate) fn with(
+        &mut self,
+        id: u64,
+        life: u64,
+        run: impl FnOnce(&mut Process, &mut Context<'_>) -> Checked,
+    ) -> Checked {
         let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
         let Some(process) = member.process.as_mut().filter(|process| process.life == life) else { return Ok(()) };
         let mut cx = Context {
@@ -267,8 +273,10 @@ impl World {
 
     fn act(&mut self, id: u64, life: u64, doing: Task) -> Checked {
         if doing == Task::Synced
-            && let Some(member) =
-                self.members.get_mut(&id).filter(|member| member.process.as_ref().is_some_and(|process| process.life == life))
+            && let Some(member) = self
+                .members
+                .get_mut(&id)
+                .filter(|member| member.process.as_ref().is_some_and(|process| process.life == life))
             && std::mem::take(&mut member.fail_sync)
         {
             // A failed sync is final: no response is sent, and the content of the disk is unknown.
@@ -279,7 +287,9 @@ impl World {
     }
 
     pub(crate) fn start(&mut self, id: u64) -> Checked {
-        let Some(member) = self.members.get_mut(&id).filter(|member| member.process.is_none() && !member.gone) else { return Ok(()) };
+        let Some(member) = self.members.get_mut(&id).filter(|member| member.process.is_none() && !member.gone) else {
+            return Ok(());
+        };
         member.lives += 1;
         let (life, rate) = (member.lives, member.rate);
         let mut cx = Context {
@@ -305,7 +315,8 @@ impl World {
             member.disk.crash(&mut self.random);
             crate::planted::spoil_disk(&mut member.disk, &self.planted);
             // Often so soon that its lost data is still requested.
-            let away = if self.random.bool() { self.random.u64(..30 * MILLISECOND) } else { spread(&mut self.random, SECOND) };
+            let away =
+                if self.random.bool() { self.random.u64(..30 * MILLISECOND) } else { spread(&mut self.random, SECOND) };
             self.schedule.at(self.now + away, Event::Start { member: id });
         }
     }
@@ -327,7 +338,8 @@ impl World {
     }
 
     fn ask(&mut self, id: u64, ticket: Ticket, ask: Ask) -> Checked {
-        let Some(life) = self.members.get(&id).and_then(|member| member.process.as_ref()).map(|process| process.life) else {
+        let Some(life) = self.members.get(&id).and_then(|member| member.process.as_ref()).map(|process| process.life)
+        else {
             self.schedule.at(self.now + 100, Event::Reply { ticket, told: Reply::Unknown });
             return Ok(());
         };
@@ -364,7 +376,9 @@ impl World {
 
     fn told(&mut self, ticket: Ticket, told: &Reply) -> Checked {
         let Some(client) = self.clients.get_mut(ticket.client) else { return Ok(()) };
-        let Some(operation) = client.current.take_if(|operation| operation.number == ticket.operation) else { return Ok(()) };
+        let Some(operation) = client.current.take_if(|operation| operation.number == ticket.operation) else {
+            return Ok(());
+        };
         client.answered(&operation, told, &mut self.oracle, &mut self.known)?;
         if ticket.client >= self.plan.clients {
             let failed = matches!(told, Reply::Refused | Reply::Unknown);
@@ -440,7 +454,9 @@ impl World {
     fn watched(&mut self, member: u64, life: u64, stream: StreamId, response: &WatchResponse) -> Checked {
         let at = Attached { member, life, stream };
         self.say(|| format!("stream {stream:?} of {member} tells {response:?}"));
-        let Some(watcher) = self.watchers.iter_mut().find(|watcher| watcher.attached == Some(at)) else { return Ok(()) };
+        let Some(watcher) = self.watchers.iter_mut().find(|watcher| watcher.attached == Some(at)) else {
+            return Ok(());
+        };
         if !watcher.receive(response, &self.oracle)? {
             watcher.detach();
             self.with(member, life, |process, _| {
@@ -456,10 +472,14 @@ impl World {
     fn check_durable(&mut self) -> Checked {
         for (index, term) in std::mem::take(&mut self.oracle.newly_committed) {
             let voters: Vec<_> = self.oracle.state.members.voters().map(|member| member.id.0).collect();
-            let holds =
-                |id: &&u64| self.members.get(id).is_some_and(|member| member.disk.flushed.0 >= index || member.disk.log.holds(index, term));
+            let holds = |id: &&u64| {
+                self.members
+                    .get(id)
+                    .is_some_and(|member| member.disk.flushed.0 >= index || member.disk.log.holds(index, term))
+            };
             let holding = voters.iter().filter(holds).count();
-            // The change of the group in this very entry may have added one voter that does not have it, or taken one away that has.
+            // The change of the group in this very entry may have added one voter that does not
+            // have it, or taken one away that has.
             check(2 * (holding + 1) > voters.len(), || {
                 format!("entry {index} is applied, and durable on {holding} of {} voters", voters.len())
             })?;
@@ -478,7 +498,10 @@ impl World {
 
     /// Returns the operations that clients completed, and the events delivered to watchers.
     pub(crate) fn tally(&self) -> (u64, u64) {
-        (self.clients.iter().map(|client| client.succeeded).sum(), self.watchers.iter().map(|watcher| watcher.received).sum())
+        (
+            self.clients.iter().map(|client| client.succeeded).sum(),
+            self.watchers.iter().map(|watcher| watcher.received).sum(),
+        )
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::server::{Place, Server, Settings, StartError};
 use proto::etcdserverpb::{
-    HashKvRequest, Member, MemberAddRequest, MemberListRequest, MemberPromoteRequest, MemberRemoveRequest, MoveLeaderRequest, RangeRequest,
-    StatusRequest,
+    HashKvRequest, Member, MemberAddRequest, MemberListRequest, MemberPromoteRequest, MemberRemoveRequest,
+    MoveLeaderRequest, RangeRequest, StatusRequest,
 };
 use rpc::etcdserverpb::{cluster_client::ClusterClient, kv_client::KvClient, maintenance_client::MaintenanceClient};
 use std::time::{Duration, Instant};
@@ -56,7 +56,8 @@ impl ClusterError {
 }
 
 impl Cluster {
-    /// Starts `size` members with empty data directories; returns when all answer linearizable reads.
+    /// Starts `size` members with empty data directories; returns when all answer linearizable
+    /// reads.
     ///
     /// # Errors
     /// When one of them does not.
@@ -71,13 +72,15 @@ impl Cluster {
     /// When one of them does not respond.
     pub async fn start_each(settings: Vec<Settings>) -> Result<Self, ClusterError> {
         let size = settings.len();
-        let places: Vec<Place> = (1..=size).map(|number| Place::free(format!("m{number}"))).collect::<Result<_, _>>()?;
+        let places: Vec<Place> =
+            (1..=size).map(|number| Place::free(format!("m{number}"))).collect::<Result<_, _>>()?;
         let entries = places.iter().map(Place::entry).collect::<Vec<_>>().join(",");
         let flags = ["--initial-cluster".to_owned(), entries];
         Self::launch(settings.into_iter().zip(places).collect(), &flags).await
     }
 
-    /// Starts members at these places that find each other by `flags`; returns when all answer linearizable reads.
+    /// Starts members at these places that find each other by `flags`; returns when all answer
+    /// linearizable reads.
     ///
     /// # Errors
     /// When one of them does not.
@@ -176,7 +179,8 @@ impl Cluster {
         let (mut hashes, mut revision) = (Vec::new(), 0);
         for member in 0..self.members.len() {
             // A linearizable read first, so that the member has everything acknowledged.
-            let read = self.kv(member).await?.range(RangeRequest { key: "x".into(), ..RangeRequest::default() }).await?;
+            let read =
+                self.kv(member).await?.range(RangeRequest { key: "x".into(), ..RangeRequest::default() }).await?;
             if revision == 0 {
                 revision = read.into_inner().header.map_or(0, |header| header.revision);
             }
@@ -203,7 +207,8 @@ impl Cluster {
     pub async fn promote(&self, via: usize, member: usize, limit: Duration) -> Result<(), ClusterError> {
         let (begun, id) = (Instant::now(), self.id_of(via, member).await?);
         loop {
-            let promoted = ClusterClient::new(self.channel(via).await?).member_promote(MemberPromoteRequest { id }).await;
+            let promoted =
+                ClusterClient::new(self.channel(via).await?).member_promote(MemberPromoteRequest { id }).await;
             match promoted {
                 Ok(_) => return Ok(()),
                 Err(status) if begun.elapsed() > limit => return Err(status.into()),

@@ -10,13 +10,19 @@ impl Cluster {
     ///
     /// # Errors
     /// The member's refusal, or no connection.
-    pub async fn downgrade(&self, via: usize, action: DowngradeAction, version: &str) -> Result<DowngradeResponse, ClusterError> {
+    pub async fn downgrade(
+        &self,
+        via: usize,
+        action: DowngradeAction,
+        version: &str,
+    ) -> Result<DowngradeResponse, ClusterError> {
         let mut maintenance = MaintenanceClient::new(self.channel(via).await?);
         let request = DowngradeRequest { action: action.into(), version: version.into() };
         Ok(maintenance.downgrade(request).await?.into_inner())
     }
 
-    /// Waits until every member reports this storage version, and a downgrade to `target`; the empty text: no downgrade.
+    /// Waits until every member reports this storage version, and a downgrade to `target`; the
+    /// empty text: no downgrade.
     ///
     /// # Errors
     /// The last status of a member that does not within `limit`.
@@ -27,7 +33,10 @@ impl Cluster {
             loop {
                 let status = maintenance.status(StatusRequest {}).await?.into_inner();
                 let downgrade = status.downgrade_info.clone().unwrap_or_default();
-                if status.storage_version == storage && downgrade.target_version == target && downgrade.enabled != target.is_empty() {
+                if status.storage_version == storage
+                    && downgrade.target_version == target
+                    && downgrade.enabled != target.is_empty()
+                {
                     break;
                 }
                 if begun.elapsed() > limit {

@@ -1,7 +1,9 @@
-//! A file system of its own for a server: an ext4 in a file, mounted through a loop device, whose power can be cut.
+//! A file system of its own for a server: an ext4 in a file, mounted through a loop device, whose
+//! power can be cut.
 //!
-//! The cut is ext4's shutdown ioctl without flushing its journal: everything unsynced is lost and every later write fails.
-//! Needs root, `mkfs.ext4`, `mount`, `perl` and a loop device. Unmounted when dropped, also while a test is failing.
+//! The cut is ext4's shutdown ioctl without flushing its journal: everything unsynced is lost and
+//! every later write fails. Needs root, `mkfs.ext4`, `mount`, `perl` and a loop device. Unmounted
+//! when dropped, also while a test is failing.
 
 use std::{
     fs, io,
@@ -19,7 +21,12 @@ pub struct LoopDisk {
 }
 
 fn succeeds(command: &mut Command) -> bool {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 impl LoopDisk {
@@ -46,19 +53,24 @@ impl LoopDisk {
     /// Mounts it; the rest of the journal after a cut is replayed. Returns `true` on success.
     #[must_use]
     pub fn mount(&mut self) -> bool {
-        self.mounted =
-            self.mounted || succeeds(Command::new("mount").args(["-o", "loop"]).arg(self.home.path().join("image")).arg(self.path()));
+        self.mounted = self.mounted
+            || succeeds(
+                Command::new("mount").args(["-o", "loop"]).arg(self.home.path().join("image")).arg(self.path()),
+            );
         self.mounted
     }
 
-    /// Loses everything that was not synced, and fails every write from now on. Returns whether that succeeded.
+    /// Loses everything that was not synced, and fails every write from now on. Returns whether
+    /// that succeeded.
     #[must_use]
     pub fn cut_power(&self) -> bool {
-        let shutdown = "open(F, '<', $ARGV[0]) or exit 1; my $flags = pack('L', 2); ioctl(F, 0x8004587d, $flags) or exit 2;";
+        let shutdown =
+            "open(F, '<', $ARGV[0]) or exit 1; my $flags = pack('L', 2); ioctl(F, 0x8004587d, $flags) or exit 2;";
         succeeds(Command::new("perl").arg("-e").arg(shutdown).arg(self.path()))
     }
 
-    /// Makes every write and sync wait, for as long as it is frozen: a disk that hangs. Returns whether that succeeded.
+    /// Makes every write and sync wait, for as long as it is frozen: a disk that hangs. Returns
+    /// whether that succeeded.
     #[must_use]
     pub fn freeze(&self, frozen: bool) -> bool {
         succeeds(Command::new("fsfreeze").arg(if frozen { "--freeze" } else { "--unfreeze" }).arg(self.path()))

@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Below those that Linux gives away by itself, to any connection: one of these would be taken now and then before the server binds it.
+/// Below those that Linux gives away by itself, to any connection: one of these would be taken now
+/// and then before the server binds it.
 const RANGE: Range<u16> = 10_000..32_000;
 
 /// Number of ports that this process has given away.
@@ -27,7 +28,8 @@ fn free_port() -> io::Result<u16> {
     // Processes that run at the same time begin far from each other.
     let first = u16::try_from(std::process::id() * 97 % u32::from(RANGE.end - RANGE.start)).unwrap_or(0);
     for _ in RANGE {
-        let offset = (u32::from(first) + u32::from(GIVEN.fetch_add(1, Ordering::Relaxed))) % u32::from(RANGE.end - RANGE.start);
+        let offset =
+            (u32::from(first) + u32::from(GIVEN.fetch_add(1, Ordering::Relaxed))) % u32::from(RANGE.end - RANGE.start);
         let port = RANGE.start + u16::try_from(offset).unwrap_or(0);
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return Ok(port);

@@ -104,12 +104,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server with an empty data directory and returns when it answers a linearizable read.
+    /// Starts a server with an empty data directory and returns when it answers a linearizable
+    /// read.
     ///
     /// # Errors
     /// When the process cannot be made, ends, or stays silent for `settings.start_limit`.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        let place = Place::free("node").map_err(|source| StartError::Spawn { command: settings.command.clone(), source })?;
+        let place =
+            Place::free("node").map_err(|source| StartError::Spawn { command: settings.command.clone(), source })?;
         let flags = vec!["--initial-cluster".to_owned(), place.entry()];
         let mut server = Self::launch(settings, place, flags)?;
         server.wait_until_healthy(Instant::now()).await?;
@@ -329,7 +331,8 @@ impl Drop for Server {
 
 /// One linearizable read and one Status; none while the server cannot answer both.
 async fn probe(endpoint: &str) -> Option<StatusResponse> {
-    let channel: Channel = Endpoint::from_shared(endpoint.to_owned()).ok()?.timeout(Duration::from_secs(10)).connect().await.ok()?;
+    let channel: Channel =
+        Endpoint::from_shared(endpoint.to_owned()).ok()?.timeout(Duration::from_secs(10)).connect().await.ok()?;
     let read = RangeRequest { key: "health".into(), ..RangeRequest::default() };
     KvClient::new(channel.clone()).range(read).await.ok()?;
     Some(MaintenanceClient::new(channel).status(StatusRequest {}).await.ok()?.into_inner())

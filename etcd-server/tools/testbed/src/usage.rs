@@ -5,11 +5,13 @@ use std::{fs, io, time::Duration};
 /// Cost of one process, read from `/proc/PID`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// User and system time of all its threads, since it started. The kernel counts in steps of 10 ms.
+    /// User and system time of all its threads, since it started. The kernel counts in steps of 10
+    /// ms.
     pub cpu: Duration,
     /// Resident memory now, in bytes (`VmRSS`).
     pub resident_bytes: u64,
-    /// Largest resident memory since the start or the last [`memory_peak_reset`], in bytes (`VmHWM`).
+    /// Largest resident memory since the start or the last [`memory_peak_reset`], in bytes
+    /// (`VmHWM`).
     pub resident_peak_bytes: u64,
 }
 
@@ -41,7 +43,8 @@ pub fn memory_peak_reset(pid: u32) -> io::Result<()> {
     fs::write(format!("/proc/{pid}/clear_refs"), "5")
 }
 
-/// Fields 14 and 15 of `proc(5)`, counted after the program's name, which may hold blanks and parentheses itself.
+/// Fields 14 and 15 of `proc(5)`, counted after the program's name, which may hold blanks and
+/// parentheses itself.
 fn cpu_time(stat: &str) -> Option<Duration> {
     let after_name = stat.get(stat.rfind(')')? + 2..)?;
     let mut fields = after_name.split(' ').skip(11);

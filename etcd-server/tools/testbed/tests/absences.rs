@@ -44,11 +44,13 @@ fn text(value: &Value) -> &str {
 /// Returns each name with the names of its dependencies outside of tests.
 fn dependencies(metadata: &Value) -> BTreeMap<String, BTreeSet<String>> {
     let packages = metadata["packages"].as_array().expect("packages");
-    let names: BTreeMap<&str, &str> = packages.iter().map(|package| (text(&package["id"]), text(&package["name"]))).collect();
+    let names: BTreeMap<&str, &str> =
+        packages.iter().map(|package| (text(&package["id"]), text(&package["name"]))).collect();
     let nodes = metadata["resolve"]["nodes"].as_array().expect("nodes");
     let edges = nodes.iter().map(|node| {
         let deps = node["deps"].as_array().expect("deps").iter();
-        let wanted = deps.filter(|dep| dep["dep_kinds"].as_array().expect("kinds").iter().any(|kind| kind["kind"].is_null()));
+        let wanted =
+            deps.filter(|dep| dep["dep_kinds"].as_array().expect("kinds").iter().any(|kind| kind["kind"].is_null()));
         (names[text(&node["id"])].to_owned(), wanted.map(|dep| names[text(&dep["pkg"])].to_owned()).collect())
     });
     edges.collect()
@@ -82,11 +84,15 @@ fn one_crate_each_knows_the_store_and_the_consensus_library() {
     let metadata = metadata();
     let members: BTreeSet<&str> = metadata["workspace_members"].as_array().expect("members").iter().map(text).collect();
     let packages = metadata["packages"].as_array().expect("packages");
-    let ours: BTreeSet<&str> =
-        packages.iter().filter(|package| members.contains(text(&package["id"]))).map(|package| text(&package["name"])).collect();
+    let ours: BTreeSet<&str> = packages
+        .iter()
+        .filter(|package| members.contains(text(&package["id"])))
+        .map(|package| text(&package["name"]))
+        .collect();
     let graph = dependencies(&metadata);
     for (library, owner) in [("rocksdb", "storage"), ("raft", "consensus")] {
-        let users: Vec<_> = graph.iter().filter(|(user, known)| ours.contains(user.as_str()) && known.contains(library)).collect();
+        let users: Vec<_> =
+            graph.iter().filter(|(user, known)| ours.contains(user.as_str()) && known.contains(library)).collect();
         let users: Vec<_> = users.into_iter().map(|(user, _)| user.as_str()).collect();
         assert_eq!(users, [owner], "{library}");
     }
@@ -100,7 +106,8 @@ fn everything_comes_from_the_public_registry_under_a_known_licence() {
         let source = package["source"].as_str();
         assert!(source.is_none_or(|source| source.starts_with("registry+")), "{name} comes from {source:?}");
         let licence = package["license"].as_str().unwrap_or_default();
-        let known = ["Apache-2.0", "MIT", "BSD", "ISC", "Zlib", "Unicode-3.0", "MPL-2.0", "CC0-1.0", "BSL-1.0", "Unlicense"];
+        let known =
+            ["Apache-2.0", "MIT", "BSD", "ISC", "Zlib", "Unicode-3.0", "MPL-2.0", "CC0-1.0", "BSL-1.0", "Unlicense"];
         let file_only = package["license_file"].is_string();
         assert!(known.iter().any(|known| licence.contains(known)) || file_only, "{name} is under {licence:?}");
     }

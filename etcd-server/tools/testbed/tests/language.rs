@@ -1,7 +1,8 @@
-//! The language and the references of everything that people read: no words that the glossary avoids, no links, paths or commands that lead
-//! nowhere, no lines that do not fit.
+//! The language and the references of everything that people read: no words that the glossary
+//! avoids, no links, paths or commands that lead nowhere, no lines that do not fit.
 //!
-//! The words are read from the last section of `docs/glossary.md`. [`SOURCES`] lists the texts that are searched.
+//! The words are read from the last section of `docs/glossary.md`. [`SOURCES`] lists the texts that
+//! are searched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,8 +19,9 @@ enum Form {
 
 /// Searched texts: a file, or a directory and the ending of its files at any depth, and their form.
 ///
-/// Texts that people read belong here as soon as they follow the glossary: help (`etcd-admin/tests/help`, `config/tests/golden`), the systemd
-/// catalog, the Ansible argument specifications, and lists of error and log messages.
+/// Texts that people read belong here as soon as they follow the glossary: help
+/// (`etcd-admin/tests/help`, `config/tests/golden`), the systemd catalog, the Ansible argument
+/// specifications, and lists of error and log messages.
 const SOURCES: &[(&str, &str, Form)] = &[
     ("", "md", Form::Markdown),
     ("Makefile", "", Form::Plain),
@@ -42,7 +44,8 @@ const README_LINES: usize = 150;
 const MEASURED: &[&str] = &["certs", "etcd-server"];
 /// Doc comments of a thousand that may open with one of [`WEAK_OPENINGS`].
 const WEAK_PER_THOUSAND: usize = 30;
-const WEAK_OPENINGS: &[&str] = &["What", "Whether", "Who", "Whoever", "Whatever", "How", "Where", "Which", "Why", "Nothing", "So"];
+const WEAK_OPENINGS: &[&str] =
+    &["What", "Whether", "Who", "Whoever", "Whatever", "How", "Where", "Which", "Why", "Nothing", "So"];
 /// Uses of "what" in ten thousand words of comments. Code bases in this field have 0 to 7.
 const WHAT_PER_TEN_THOUSAND: usize = 15;
 
@@ -53,7 +56,11 @@ const AVOIDED: &str = "## Words to avoid";
 const BREAK: &str = "|";
 
 fn top() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).expect("this crate is three directories below the top").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(3)
+        .expect("this crate is three directories below the top")
+        .to_owned()
 }
 
 fn read(path: &Path) -> String {
@@ -66,7 +73,8 @@ fn files(directory: &Path, ending: &str, found: &mut Vec<PathBuf>) {
         found.push(directory.to_owned());
         return;
     }
-    let mut entries: Vec<_> = fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path()).collect();
+    let mut entries: Vec<_> =
+        fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path()).collect();
     entries.sort();
     for path in entries {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
@@ -92,7 +100,10 @@ fn avoided(glossary: &str) -> Vec<Vec<String>> {
     let (_, section) = glossary.split_once(AVOIDED).expect("the glossary has its last section");
     let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
     let cells = rows.map(|row| row.split(" | ").next().expect("a first column"));
-    cells.flat_map(|cell| cell.split("`, `").map(|phrase| phrase.trim_matches('`').to_lowercase())).map(|phrase| split(&phrase)).collect()
+    cells
+        .flat_map(|cell| cell.split("`, `").map(|phrase| phrase.trim_matches('`').to_lowercase()))
+        .map(|phrase| split(&phrase))
+        .collect()
 }
 
 fn split(phrase: &str) -> Vec<String> {
@@ -101,14 +112,20 @@ fn split(phrase: &str) -> Vec<String> {
 
 /// A text without inline code; each piece of code becomes a break.
 fn without_code(line: &str) -> String {
-    line.split('`').enumerate().map(|(place, part)| if place % 2 == 0 { part } else { BREAK }).collect::<Vec<_>>().join(" ")
+    line.split('`')
+        .enumerate()
+        .map(|(place, part)| if place % 2 == 0 { part } else { BREAK })
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
-/// The code of a document: inline pieces, and the lines of blocks, joined where a line ends with a backslash.
+/// The code of a document: inline pieces, and the lines of blocks, joined where a line ends with a
+/// backslash.
 fn code(text: &str) -> Vec<String> {
     let mut pieces: Vec<String> = Vec::new();
     for (line, in_block) in lines(text) {
-        let begun = pieces.last_mut().and_then(|piece| piece.strip_suffix('\\').map(str::to_owned).map(|begun| (piece, begun)));
+        let begun =
+            pieces.last_mut().and_then(|piece| piece.strip_suffix('\\').map(str::to_owned).map(|begun| (piece, begun)));
         if in_block {
             match begun {
                 Some((piece, begun)) => *piece = begun + line.trim(),
@@ -227,7 +244,11 @@ fn finds_avoided_words_in_prose_alone() {
         assert_eq!(found(good), [] as [usize; 0], "{good:?} is refused");
     }
     assert_eq!(found("one\ntwo\na directory"), [3], "the line is reported");
-    assert_eq!(find("key: `a directory`", Form::Plain, &avoided), [(1, "directory".to_owned())], "plain text has no code");
+    assert_eq!(
+        find("key: `a directory`", Form::Plain, &avoided),
+        [(1, "directory".to_owned())],
+        "plain text has no code"
+    );
 }
 
 #[test]
@@ -278,7 +299,8 @@ fn test_binaries() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for manifest in manifests.iter().filter(|path| path.ends_with("Cargo.toml")) {
         let text = read(manifest);
-        let named = text.split("[[test]]").skip(1).filter_map(|section| section.split("name = \"").nth(1)?.split('"').next());
+        let named =
+            text.split("[[test]]").skip(1).filter_map(|section| section.split("name = \"").nth(1)?.split('"').next());
         names.extend(named.map(str::to_owned));
         let tests = manifest.with_file_name("tests");
         if tests.is_dir() && !text.contains("autotests = false") {
@@ -327,16 +349,22 @@ fn help_texts() -> BTreeMap<String, String> {
     let mut found = Vec::new();
     files(&top().join("etcd-admin/tests/help"), "txt", &mut found);
     let names = found.iter().map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned());
-    names.zip(&found).map(|(name, path)| (if name == "etcd-admin" { String::new() } else { name }, read(path))).collect()
+    names
+        .zip(&found)
+        .map(|(name, path)| (if name == "etcd-admin" { String::new() } else { name }, read(path)))
+        .collect()
 }
 
 /// Complaint about a command line of etcd-admin whose command or flags its help does not have.
 fn complaint(command_line: &str, helps: &BTreeMap<String, String>) -> Option<String> {
     let command_line = command_line.split(['#', ';', '|', '>']).next().expect("the command");
     let words: Vec<&str> = command_line.split_whitespace().skip(1).collect();
-    let verbs: Vec<&str> = words.iter().copied().take_while(|word| word.starts_with(|letter: char| letter.is_ascii_lowercase())).collect();
-    let (count, known) =
-        (0..=verbs.len()).rev().map(|count| (count, verbs[..count].join("-"))).find(|(_, name)| helps.contains_key(name))?;
+    let verbs: Vec<&str> =
+        words.iter().copied().take_while(|word| word.starts_with(|letter: char| letter.is_ascii_lowercase())).collect();
+    let (count, known) = (0..=verbs.len())
+        .rev()
+        .map(|count| (count, verbs[..count].join("-")))
+        .find(|(_, name)| helps.contains_key(name))?;
     let help = &helps[&known];
     if help.contains("<COMMAND>") && count < verbs.len() {
         return Some(format!("{command_line}: no such command"));
@@ -348,14 +376,19 @@ fn complaint(command_line: &str, helps: &BTreeMap<String, String>) -> Option<Str
 #[test]
 fn etcd_admin_commands_in_documents_exist() {
     let helps = help_texts();
-    assert!(complaint("etcd-admin snapshot burn x", &helps).is_some() && complaint("etcd-admin status --colour", &helps).is_some());
+    assert!(
+        complaint("etcd-admin snapshot burn x", &helps).is_some()
+            && complaint("etcd-admin status --colour", &helps).is_some()
+    );
     assert_eq!(complaint("etcd-admin snapshot save --dir x # --no", &helps), None);
     let mut complaints = Vec::new();
     for (name, text) in documents() {
         // A name in a column, such as that of a directory, is followed by blanks.
-        let is_command_line = |piece: &String| piece.trim_start().strip_prefix("etcd-admin ").is_some_and(|rest| !rest.starts_with(' '));
+        let is_command_line =
+            |piece: &String| piece.trim_start().strip_prefix("etcd-admin ").is_some_and(|rest| !rest.starts_with(' '));
         let command_lines = code(&text).into_iter().filter(is_command_line);
-        complaints.extend(command_lines.filter_map(|line| complaint(&line, &helps)).map(|found| format!("{name}: {found}")));
+        complaints
+            .extend(command_lines.filter_map(|line| complaint(&line, &helps)).map(|found| format!("{name}: {found}")));
     }
     none(&complaints);
 }
@@ -396,11 +429,15 @@ impl Comments {
                 in_doc = false;
                 continue;
             };
-            let mut words =
-                comment.split(|letter: char| !letter.is_alphabetic() && letter != '\'').filter(|word| !word.is_empty()).peekable();
+            let mut words = comment
+                .split(|letter: char| !letter.is_alphabetic() && letter != '\'')
+                .filter(|word| !word.is_empty())
+                .peekable();
             if doc.is_some() && !in_doc {
                 self.docs += 1;
-                self.weak.extend(words.peek().filter(|word| WEAK_OPENINGS.contains(word)).map(|_| format!("{name}: {comment}")));
+                self.weak.extend(
+                    words.peek().filter(|word| WEAK_OPENINGS.contains(word)).map(|_| format!("{name}: {comment}")),
+                );
             }
             in_doc = doc.is_some();
             for word in words {
@@ -421,13 +458,21 @@ fn comments_open_with_nouns_or_verbs() {
     }
     let Comments { words, whats, docs, weak } = comments;
     assert!(docs > 5_000 && words > 50_000, "comments are found: {docs} with {words} words");
-    assert!(weak.len() * 1_000 < docs * WEAK_PER_THOUSAND, "{} of {docs} doc comments:\n{}", weak.len(), weak.join("\n"));
+    assert!(
+        weak.len() * 1_000 < docs * WEAK_PER_THOUSAND,
+        "{} of {docs} doc comments:\n{}",
+        weak.len(),
+        weak.join("\n")
+    );
     assert!(whats * 10_000 < words * WHAT_PER_TEN_THOUSAND, "{whats} times \"what\" in {words} words of comments");
 }
 
 #[test]
 fn counts_weak_openings_of_doc_comments() {
     let mut comments = Comments::default();
-    comments.add("x", "/// What it is.\n/// What else.\nlet a = 1; // what\n//! Whether.\n/// Returns `true`.\n// What, too.\n///\n");
+    comments.add(
+        "x",
+        "/// What it is.\n/// What else.\nlet a = 1; // what\n//! Whether.\n/// Returns `true`.\n// What, too.\n///\n",
+    );
     assert_eq!((comments.docs, comments.weak.len(), comments.whats, comments.words), (3, 2, 3, 10));
 }

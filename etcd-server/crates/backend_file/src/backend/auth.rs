@@ -9,7 +9,8 @@ use proto::authpb::{Role, User};
 /// In `auth`: one byte, 0 or 1.
 pub const AUTH_ENABLED_KEY: &[u8] = b"authEnabled";
 
-/// In `auth`: [`u64_value`](super::u64_value), from 1 on; written even if authentication was never used.
+/// In `auth`: [`u64_value`](super::u64_value), from 1 on; written even if authentication was never
+/// used.
 pub const AUTH_REVISION_KEY: &[u8] = b"authRevision";
 
 /// The entry of a user, under the name.

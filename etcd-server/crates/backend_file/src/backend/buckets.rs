@@ -18,11 +18,14 @@ pub const LEASE: &[u8] = b"lease";
 pub const MEMBERS: &[u8] = b"members";
 /// Ids that may never join again.
 pub const MEMBERS_REMOVED: &[u8] = b"members_removed";
-/// Index, term, conf state, compaction, storage version. `etcdutl` 3.6 crashes on a file without it.
+/// Index, term, conf state, compaction, storage version. `etcdutl` 3.6 crashes on a file without
+/// it.
 pub const META: &[u8] = b"meta";
 
-/// All ten, in the order in which a file holds them. Etcd creates those that are missing when it starts.
-pub const ALL_BUCKETS: [&[u8]; 10] = [ALARM, AUTH, AUTH_ROLES, AUTH_USERS, CLUSTER, KEY, LEASE, MEMBERS, MEMBERS_REMOVED, META];
+/// All ten, in the order in which a file holds them. Etcd creates those that are missing when it
+/// starts.
+pub const ALL_BUCKETS: [&[u8]; 10] =
+    [ALARM, AUTH, AUTH_ROLES, AUTH_USERS, CLUSTER, KEY, LEASE, MEMBERS, MEMBERS_REMOVED, META];
 
 #[cfg(test)]
 mod tests {

@@ -61,7 +61,8 @@ mod nullable {
     }
 }
 
-/// The key of a member, in `members` and in `members_removed`: lower-case hex without leading zeros.
+/// The key of a member, in `members` and in `members_removed`: lower-case hex without leading
+/// zeros.
 pub fn member_key(id: MemberId) -> Bytes {
     id.to_string().into()
 }
@@ -157,7 +158,8 @@ mod tests {
         check(&member, json);
         assert_eq!(member.entry().0, "31a7b60bb3b4583");
         assert_eq!(member_id_from(b"31a7b60bb3b4583"), Ok(MemberId(member.id)));
-        member = MemberRecord { is_learner: true, name: "<&>".into(), client_urls: vec![], peer_urls: vec![], ..member };
+        member =
+            MemberRecord { is_learner: true, name: "<&>".into(), client_urls: vec![], peer_urls: vec![], ..member };
         check(&member, r#"{"id":223626786896561539,"peerURLs":null,"isLearner":true,"name":"\u003c\u0026\u003e"}"#);
     }
 

@@ -48,14 +48,16 @@ pub struct HashKv {
 }
 
 impl HashKv {
-    /// A hash at revision `at`, not below `compacted`; both are the caller's to check and to answer for.
+    /// A hash at revision `at`, not below `compacted`; both are the caller's to check and to answer
+    /// for.
     pub fn new(at: MainRevision, compacted: Option<MainRevision>, rule: KeepRule) -> Self {
         let crc = crc32c::crc32c(b"key");
         Self { at, compacted: compacted.unwrap_or(-1), rule, kept: crc, all: crc, keeps_any: false, last_is_put: false }
     }
 
-    /// Adds the next entry in order of revisions; those above `at` are passed over. `is_newest` is asked only for puts up to the
-    /// compacted revision: whether the same user key has no later entry up to `at`.
+    /// Adds the next entry in order of revisions; those above `at` are passed over. `is_newest` is
+    /// asked only for puts up to the compacted revision: whether the same user key has no later
+    /// entry up to `at`.
     pub fn add<E>(&mut self, item: &HistoryItem<'_>, is_newest: impl FnOnce() -> Result<bool, E>) -> Result<(), E> {
         let HistoryKey { revision, tombstone } = item.key;
         if revision.main > self.at {
@@ -78,10 +80,15 @@ impl HashKv {
         Ok(())
     }
 
-    /// The hash. `any_live` is asked only if it matters and does not follow from the entries: whether any user key lives at `at`.
+    /// The hash. `any_live` is asked only if it matters and does not follow from the entries:
+    /// whether any user key lives at `at`.
     pub fn finish<E>(self, any_live: impl FnOnce() -> Result<bool, E>) -> Result<u32, E> {
         // The very last entry, if a put, is the newest of its key.
-        if self.kept == self.all || self.keeps_any || self.last_is_put || any_live()? { Ok(self.kept) } else { Ok(self.all) }
+        if self.kept == self.all || self.keeps_any || self.last_is_put || any_live()? {
+            Ok(self.kept)
+        } else {
+            Ok(self.all)
+        }
     }
 }
 
@@ -121,7 +128,8 @@ where
     hash.finish(|| any_live(entries()?, at))
 }
 
-/// For each user key with an entry at or below the compacted revision: its newest revision up to `at`.
+/// For each user key with an entry at or below the compacted revision: its newest revision up to
+/// `at`.
 fn newest_of_compacted(
     entries: impl Iterator<Item = Result<Entry, Fault>>,
     at: MainRevision,

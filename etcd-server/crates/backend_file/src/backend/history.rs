@@ -21,14 +21,20 @@ impl HistoryKey {
     /// The bytes that etcd stores and hashes.
     pub fn encode(self) -> Bytes {
         let revision = self.revision.to_etcd_bytes();
-        if self.tombstone { [&revision[..], &[TOMBSTONE_MARK]].concat().into() } else { Bytes::copy_from_slice(&revision) }
+        if self.tombstone {
+            [&revision[..], &[TOMBSTONE_MARK]].concat().into()
+        } else {
+            Bytes::copy_from_slice(&revision)
+        }
     }
 
-    /// Reads those bytes. Negative numbers, other lengths and other marks are refused: etcd 3.6 stops at them.
+    /// Reads those bytes. Negative numbers, other lengths and other marks are refused: etcd 3.6
+    /// stops at them.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
         let refuse = || RecordError::new("revision", format!("{:?} is none", bytes.escape_ascii().to_string()));
         let (revision, mark) = bytes.split_at_checked(Revision::ETCD_BYTES).ok_or_else(refuse)?;
-        let number = |part: &[u8]| part.try_into().ok().map(i64::from_be_bytes).filter(|number| *number >= 0).ok_or_else(refuse);
+        let number =
+            |part: &[u8]| part.try_into().ok().map(i64::from_be_bytes).filter(|number| *number >= 0).ok_or_else(refuse);
         let (main, sub) = (number(&revision[..8])?, number(&revision[9..])?);
         if revision[8] != b'_' || !(mark.is_empty() || mark == [TOMBSTONE_MARK]) {
             return Err(refuse());
@@ -47,7 +53,8 @@ pub fn tombstone_entry(revision: Revision, user_key: Bytes) -> Entry {
     (HistoryKey { revision, tombstone: true }.encode(), encode(&KeyValue { key: user_key, ..KeyValue::default() }))
 }
 
-/// The entry that `snapshot restore --bump-revision` leaves: `main` becomes the current revision, and nothing else changes.
+/// The entry that `snapshot restore --bump-revision` leaves: `main` becomes the current revision,
+/// and nothing else changes.
 pub fn bump_entry(main: MainRevision) -> Entry {
     (HistoryKey { revision: Revision::new(main, 0), tombstone: false }.encode(), Bytes::new())
 }

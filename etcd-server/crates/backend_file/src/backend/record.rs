@@ -40,7 +40,8 @@ pub(super) fn decode<M: Message + Default>(record: &'static str, bytes: Bytes) -
 
 /// A big-endian number of eight bytes.
 pub(super) fn be64(record: &'static str, bytes: &[u8]) -> Result<u64, RecordError> {
-    let bytes = bytes.try_into().map_err(|_| RecordError::new(record, format!("{} bytes instead of 8", bytes.len())))?;
+    let bytes =
+        bytes.try_into().map_err(|_| RecordError::new(record, format!("{} bytes instead of 8", bytes.len())))?;
     Ok(u64::from_be_bytes(bytes))
 }
 

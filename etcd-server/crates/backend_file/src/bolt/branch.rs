@@ -1,6 +1,7 @@
 //! The children that wait for their branch page, at one height of a tree.
 //!
-//! Invariant: a branch is given away only while two or more children stay behind, so the last one never has a single child.
+//! Invariant: a branch is given away only while two or more children stay behind, so the last one
+//! never has a single child.
 
 use super::tree::Extent;
 use super::{ELEMENT_BYTES, PAGE_BYTES, PAGE_HEADER_BYTES};

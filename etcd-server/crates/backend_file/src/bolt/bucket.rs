@@ -9,8 +9,8 @@ pub type Items<'a> = Box<dyn Iterator<Item = Result<(Bytes, Bytes), Fault>> + 'a
 /// The lengths in bytes of a bucket's keys and values, in the order of its items.
 pub type Lengths<'a> = Box<dyn Iterator<Item = Result<(usize, usize), Fault>> + 'a>;
 
-/// One named bucket to be written. It is walked once for its lengths and once for its items, and must give the same both times;
-/// where it does not, writing ends in a fault.
+/// One named bucket to be written. It is walked once for its lengths and once for its items, and
+/// must give the same both times; where it does not, writing ends in a fault.
 pub trait Bucket {
     /// The bucket's name.
     fn name(&self) -> &[u8];

@@ -18,7 +18,10 @@ impl<R: ReadAt> BoltFile<R> {
     ///
     /// # Errors
     /// The first flaw, or an error of `visit`.
-    pub fn check<E: From<BoltError>>(&self, mut visit: impl FnMut(&BucketEntry, Option<(Bytes, Bytes)>) -> Result<(), E>) -> Result<(), E> {
+    pub fn check<E: From<BoltError>>(
+        &self,
+        mut visit: impl FnMut(&BucketEntry, Option<(Bytes, Bytes)>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let page_owners = PageOwners::new(self.meta().page_count);
         let (buckets, mut page_owners) = self.buckets_claiming(page_owners)?;
         for bucket in &buckets {

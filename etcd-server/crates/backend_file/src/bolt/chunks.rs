@@ -1,8 +1,8 @@
 //! Second pass: the file's bytes, pulled chunk by chunk.
 //!
-//! Pages leave in the order of their numbers, so nothing is ever sought. Memory: a chunk, a page per height of a tree and the
-//! largest item. A source that gives something else than was measured ends the file in a fault, before its last page and
-//! before its digest.
+//! Pages leave in the order of their numbers, so nothing is ever sought. Memory: a chunk, a page
+//! per height of a tree and the largest item. A source that gives something else than was measured
+//! ends the file in a fault, before its last page and before its digest.
 
 use super::bucket::{Bucket, Items};
 use super::encode::PageWriter;
@@ -39,7 +39,10 @@ pub struct Chunks<'a, B> {
 
 impl<B> std::fmt::Debug for Chunks<'_, B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Chunks").field("next_page", &self.pages.next_page()).field("digest", &self.digest.is_some()).finish_non_exhaustive()
+        f.debug_struct("Chunks")
+            .field("next_page", &self.pages.next_page())
+            .field("digest", &self.digest.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -97,7 +100,12 @@ impl<'a, B: Bucket> Chunks<'a, B> {
             }
             return Ok(Stage::Pages);
         };
-        Ok(Stage::Within(Walked { bucket: number, items: bucket.items()?, previous: Bytes::new(), measure: Measure::default() }))
+        Ok(Stage::Within(Walked {
+            bucket: number,
+            items: bucket.items()?,
+            previous: Bytes::new(),
+            measure: Measure::default(),
+        }))
     }
 
     fn step(&mut self, mut walked: Walked<'a>) -> Result<Stage<'a>, Fault> {
@@ -113,7 +121,10 @@ impl<'a, B: Bucket> Chunks<'a, B> {
         let (key, value) = item?;
         check_lengths(name, key.len(), value.len())?;
         if key <= walked.previous {
-            return Err(Fault::corrupt(format!("key {:?} to write", key.escape_ascii().to_string()), "it is not above the key before it"));
+            return Err(Fault::corrupt(
+                format!("key {:?} to write", key.escape_ascii().to_string()),
+                "it is not above the key before it",
+            ));
         }
         walked.measure.add(key.len(), value.len());
         walked.previous = key.clone();

@@ -44,15 +44,20 @@ impl PageWriter {
         self.buffer.split().freeze()
     }
 
-    /// Takes the next page number for a page of `bytes` and writes its header; answers where the page ends in the buffer.
+    /// Takes the next page number for a page of `bytes` and writes its header; answers where the
+    /// page ends in the buffer.
     fn begin(&mut self, flags: u16, count: usize, bytes: usize) -> Result<(u64, usize), Fault> {
         let page = self.next;
         let span = page_span(bytes);
         self.next += span;
         if self.next > self.limit {
-            return Err(Fault::corrupt("file to write", format!("page {page} lies beyond the measured {} pages", self.limit)));
+            return Err(Fault::corrupt(
+                "file to write",
+                format!("page {page} lies beyond the measured {} pages", self.limit),
+            ));
         }
-        let overflow = u32::try_from(span - 1).expect("an item has less than 2^32 bytes, so a page has less than 2^21 behind it");
+        let overflow =
+            u32::try_from(span - 1).expect("an item has less than 2^32 bytes, so a page has less than 2^21 behind it");
         put_page_header(&mut self.buffer, page, flags, count, overflow);
         let start = self.buffer.len() - super::PAGE_HEADER_BYTES;
         Ok((page, start + bytes.next_multiple_of(PAGE_BYTES)))

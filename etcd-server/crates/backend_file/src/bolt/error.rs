@@ -94,7 +94,8 @@ pub enum Flaw {
     /// The tree of names has more buckets than we agree to hold in memory.
     #[error("it holds one bucket too many")]
     TooManyBuckets,
-    /// A bucket's header is cut short, or a bucket that stands in the tree of names itself is far too long for that.
+    /// A bucket's header is cut short, or a bucket that stands in the tree of names itself is far
+    /// too long for that.
     #[error("the bucket in element {0} is cut short or too long")]
     BucketHeader(usize),
     /// The list of free pages is longer than its page, or out of order.
@@ -112,10 +113,13 @@ impl BoltError {
 impl From<BoltError> for Fault {
     fn from(error: BoltError) -> Self {
         match error {
-            BoltError::Io { offset, bytes, source } => Self::io(format!("read {bytes} bytes at {offset} of backend file"), source),
-            other @ (BoltError::NoMeta { .. } | BoltError::Truncated { .. } | BoltError::Page { .. } | BoltError::History { .. }) => {
-                Self::corrupt("backend file", other)
+            BoltError::Io { offset, bytes, source } => {
+                Self::io(format!("read {bytes} bytes at {offset} of backend file"), source)
             }
+            other @ (BoltError::NoMeta { .. }
+            | BoltError::Truncated { .. }
+            | BoltError::Page { .. }
+            | BoltError::History { .. }) => Self::corrupt("backend file", other),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The whole file's layout: bucket after bucket, and the tree of their names.
 //!
-//! Used twice with equal steps: over lengths with a sink that counts, then over bytes with one that writes.
+//! Used twice with equal steps: over lengths with a sink that counts, then over bytes with one that
+//! writes.
 
 use super::branch::Child;
 use super::tree::{Extent, Item, PageSink, Root, Tree};

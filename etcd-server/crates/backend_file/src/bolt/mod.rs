@@ -1,6 +1,7 @@
 //! The bbolt file, format version 2: written in one forward pass, read with bounds on everything.
 //!
-//! All integers are little-endian. The writer's pages are 4096 bytes; the reader takes the size from the file.
+//! All integers are little-endian. The writer's pages are 4096 bytes; the reader takes the size
+//! from the file.
 
 mod branch;
 mod bucket;

@@ -57,7 +57,8 @@ impl TreePage {
         Ok(Self { page, is_leaf: header.flags == flags::LEAF, count, data, taken_to })
     }
 
-    /// The page inside the value of an inline bucket, which lies in element `number` of page `page`.
+    /// The page inside the value of an inline bucket, which lies in element `number` of page
+    /// `page`.
     pub(super) fn inline(page: u64, number: usize, value: &Bytes) -> Result<Self, BoltError> {
         if value.len() < BUCKET_HEADER_BYTES + PAGE_HEADER_BYTES {
             return Err(BoltError::page(page, Flaw::BucketHeader(number)));

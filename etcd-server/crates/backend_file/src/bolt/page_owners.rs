@@ -10,13 +10,15 @@ pub(super) struct PageOwners {
 impl PageOwners {
     /// Returns claims for `page_count` pages, with only the two meta pages claimed.
     pub(super) fn new(page_count: u64) -> Self {
-        let words = usize::try_from(page_count.div_ceil(64)).expect("pages in use were compared with the size of the file");
+        let words =
+            usize::try_from(page_count.div_ceil(64)).expect("pages in use were compared with the size of the file");
         let mut page_owners = Self { words: vec![0; words], page_count };
         page_owners.claim(0, 2);
         page_owners
     }
 
-    /// Claims `span` pages from `first` on, which lie in the file; the number of the first that was claimed before.
+    /// Claims `span` pages from `first` on, which lie in the file; the number of the first that was
+    /// claimed before.
     pub(super) fn claim(&mut self, first: u64, span: u64) -> Option<u64> {
         for page in first..first + span {
             let (word, bit) = place(page);

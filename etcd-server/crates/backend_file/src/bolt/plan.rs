@@ -40,8 +40,8 @@ impl Measure {
 impl<'a, B: Bucket> Plan<'a, B> {
     /// Measures `buckets`, which stand in ascending order of their names.
     ///
-    /// A fault of the sources is passed on. Names out of order, empty keys and lengths beyond bbolt's limits are faults too:
-    /// no bbolt could read such a file.
+    /// A fault of the sources is passed on. Names out of order, empty keys and lengths beyond
+    /// bbolt's limits are faults too: no bbolt could read such a file.
     pub fn measure(buckets: &'a [B]) -> Result<Self, Fault> {
         check_names(buckets)?;
         let mut layout = Layout::<usize>::new();

@@ -9,8 +9,8 @@ use super::walk::Walk;
 use super::{BUCKET_HEADER_BYTES, PAGE_HEADER_BYTES};
 use bytes::Bytes;
 
-/// Most bytes of one page with its overflow that are held in memory. A leaf overflows only when it holds few, large items, so this
-/// is far above any value that etcd takes over gRPC.
+/// Most bytes of one page with its overflow that are held in memory. A leaf overflows only when it
+/// holds few, large items, so this is far above any value that etcd takes over gRPC.
 const RUN_BYTES_MAX: u64 = 256 << 20;
 
 /// Most buckets that are listed: all are held in memory. Etcd has eleven.
@@ -18,8 +18,8 @@ const BUCKETS_MAX: usize = 1024;
 
 /// A file that is open for reading.
 ///
-/// Opening checks the meta pages and the length; everything else is checked when it is met. Memory: one page per height of a tree, and a
-/// bit for each page in use.
+/// Opening checks the meta pages and the length; everything else is checked when it is met. Memory:
+/// one page per height of a tree, and a bit for each page in use.
 #[derive(Debug)]
 pub struct BoltFile<R> {
     source: R,
@@ -68,7 +68,8 @@ impl<R: ReadAt> BoltFile<R> {
         self.meta.page_count * u64::from(self.meta.page_bytes)
     }
 
-    /// All buckets in the order of their names. Each costs memory for its name and, if it is small, its contents.
+    /// All buckets in the order of their names. Each costs memory for its name and, if it is small,
+    /// its contents.
     pub fn buckets(&self) -> Result<Vec<BucketEntry>, BoltError> {
         self.buckets_claiming(PageOwners::new(self.meta.page_count)).map(|(buckets, _)| buckets)
     }
@@ -84,7 +85,10 @@ impl<R: ReadAt> BoltFile<R> {
     }
 
     /// As [`Self::buckets`], going on from pages claimed before.
-    pub(super) fn buckets_claiming(&self, page_owners: PageOwners) -> Result<(Vec<BucketEntry>, PageOwners), BoltError> {
+    pub(super) fn buckets_claiming(
+        &self,
+        page_owners: PageOwners,
+    ) -> Result<(Vec<BucketEntry>, PageOwners), BoltError> {
         let mut walk = Walk::over_names(self, page_owners)?;
         let mut buckets = Vec::new();
         while let Some(entry) = walk.next_bucket()? {
@@ -97,7 +101,11 @@ impl<R: ReadAt> BoltFile<R> {
     }
 
     /// As [`Self::items`], going on from pages claimed before.
-    pub(super) fn items_claiming(&self, bucket: &BucketEntry, page_owners: PageOwners) -> Result<Walk<'_, R>, BoltError> {
+    pub(super) fn items_claiming(
+        &self,
+        bucket: &BucketEntry,
+        page_owners: PageOwners,
+    ) -> Result<Walk<'_, R>, BoltError> {
         if bucket.value.len() < BUCKET_HEADER_BYTES {
             return Err(BoltError::page(bucket.page, Flaw::BucketHeader(bucket.number)));
         }

@@ -31,7 +31,8 @@ pub fn has_trailer(size: u64) -> bool {
     size % SECTOR_BYTES == TRAILER_BYTES
 }
 
-/// Compares the trailer, if there is one, with the digest of the bytes before it. Reads the file once, in small pieces.
+/// Compares the trailer, if there is one, with the digest of the bytes before it. Reads the file
+/// once, in small pieces.
 pub fn verify_trailer(source: &impl ReadAt) -> Result<Digest, BoltError> {
     let size = source.size_bytes().map_err(|source| BoltError::Io { offset: 0, bytes: 0, source })?;
     if !has_trailer(size) {

@@ -1,8 +1,9 @@
 //! One bucket's tree, built from items in key order while holding one page per level.
 //!
-//! A leaf is handed to the sink as soon as the next item does not fit, a branch as soon as it is full and at least two children stay
-//! behind it: so no branch ever has one child (bbolt stops when it later meets one), and pages are numbered in the order in which
-//! they are finished. The same code runs over lengths, to measure, and over bytes, to write: both number the pages alike.
+//! A leaf is handed to the sink as soon as the next item does not fit, a branch as soon as it is
+//! full and at least two children stay behind it: so no branch ever has one child (bbolt stops when
+//! it later meets one), and pages are numbered in the order in which they are finished. The same
+//! code runs over lengths, to measure, and over bytes, to write: both number the pages alike.
 
 use super::branch::{Child, Level};
 use super::{ELEMENT_BYTES, PAGE_BYTES, PAGE_HEADER_BYTES};

@@ -12,10 +12,12 @@ use super::read_at::ReadAt;
 use super::reader::{BoltFile, BucketEntry};
 use bytes::Bytes;
 
-/// A tree of 2^64 leaves, two children to each branch, is no higher; those of real files have about four heights.
+/// A tree of 2^64 leaves, two children to each branch, is no higher; those of real files have about
+/// four heights.
 const HEIGHT_MAX: usize = 64;
 
-/// Bbolt keeps a bucket in the tree of names while it fits a quarter of a page, and pages are of 64 KiB at most.
+/// Bbolt keeps a bucket in the tree of names while it fits a quarter of a page, and pages are of 64
+/// KiB at most.
 const INLINE_BYTES_MAX: usize = 64 << 10;
 
 /// The items of a bucket, in key order. Ends behind the first error.
@@ -35,7 +37,8 @@ struct Step {
     page: TreePage,
     /// The element that is next.
     next: usize,
-    /// The key and page of the next element of a branch, taken early because its key bounds the child before it.
+    /// The key and page of the next element of a branch, taken early because its key bounds the
+    /// child before it.
     ahead: Option<(Bytes, u64)>,
     /// All keys below lie from here…
     from: Bytes,
@@ -144,7 +147,8 @@ impl Step {
     fn take_child(&mut self, number: usize) -> Result<(Bytes, u64, Option<Bytes>), BoltError> {
         let following = number + 1;
         let next = if following < self.page.count { Some(self.page.branch_element(following)?) } else { None };
-        let (from, child) = std::mem::replace(&mut self.ahead, next).ok_or(BoltError::page(self.page.page, Flaw::Element(number)))?;
+        let (from, child) =
+            std::mem::replace(&mut self.ahead, next).ok_or(BoltError::page(self.page.page, Flaw::Element(number)))?;
         let Some((key, _)) = &self.ahead else { return Ok((from, child, self.before.clone())) };
         check_key(self.page.page, following, key)?;
         self.check_range(following, key)?;

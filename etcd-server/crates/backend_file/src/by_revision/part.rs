@@ -1,6 +1,8 @@
-//! A stretch of history: how large it is, its entries as they lie in memory, and how they are put in order.
+//! A stretch of history: how large it is, its entries as they lie in memory, and how they are put
+//! in order.
 //!
-//! An entry in memory and in scratch space: main revision 8 bytes, sub revision 4, kind 1, length 4, then the record or the deleted key.
+//! An entry in memory and in scratch space: main revision 8 bytes, sub revision 4, kind 1, length
+//! 4, then the record or the deleted key.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use schema::revision_record::{self, RevisionRecord};
@@ -73,7 +75,8 @@ impl Part {
                 continue;
             }
             let record = current_record::record_of(view, &user_key, revision)?;
-            let record = record.ok_or_else(|| Fault::corrupt("history", format_args!("revision {revision:?} has no record")))?;
+            let record =
+                record.ok_or_else(|| Fault::corrupt("history", format_args!("revision {revision:?} has no record")))?;
             push(&mut data, &version(Written::Record(&record)))?;
         }
         Ok(data)

@@ -7,7 +7,8 @@ use schema::version_walk::each_version;
 use std::io;
 use types::Fault;
 
-/// Memory in which entries wait until there are enough of a part to be written, over all parts and for each.
+/// Memory in which entries wait until there are enough of a part to be written, over all parts and
+/// for each.
 const WAITING_BYTES: usize = 8 << 20;
 const WAITING_BYTES_MIN: usize = 4 << 10;
 
@@ -38,7 +39,10 @@ impl<'a> Partitioned<'a> {
             }
             let number = parts.partition_point(|part| part.last < version.revision);
             let Some(region) = regions.get_mut(number) else {
-                return Err(Fault::corrupt("history", format_args!("revision {:?} is not in its order", version.revision)));
+                return Err(Fault::corrupt(
+                    "history",
+                    format_args!("revision {:?} is not in its order", version.revision),
+                ));
             };
             push(&mut region.waiting, &version)?;
             if region.waiting.len() >= limit && !alone {
@@ -49,7 +53,8 @@ impl<'a> Partitioned<'a> {
         Ok(Self { regions: failed.is_none().then_some(regions), spill_file })
     }
 
-    /// The entries of `part` in the order in which they were dealt; nothing where scratch space has failed.
+    /// The entries of `part` in the order in which they were dealt; nothing where scratch space has
+    /// failed.
     pub(super) fn take(&mut self, part: &Part) -> Option<Vec<u8>> {
         let region = self.regions.as_mut()?.get_mut(part.number)?;
         let waiting = std::mem::take(&mut region.waiting);

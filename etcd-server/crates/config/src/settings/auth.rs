@@ -12,8 +12,9 @@ use crate::warning::Warning;
 /// etcd's default lifetime of a JWT.
 const JWT_TTL: Duration = Duration::from_secs(300);
 const BCRYPT_COST_DEFAULT: u32 = 10;
-const SIGN_METHODS: &[&str] =
-    &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512"];
+const SIGN_METHODS: &[&str] = &[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512",
+];
 
 /// Identification of users, and hashing of passwords.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +88,10 @@ fn jwt(options: &BTreeMap<&str, &str>) -> Result<JwtSettings, ConfigError> {
     if private_key.is_none() && (public_key.is_none() || method.starts_with("HS")) {
         return Err(refused("jwt needs priv-key, or pub-key to verify only".to_owned()));
     }
-    let ttl = options.get("ttl").map(|text| go_duration::parse(text).map_err(|error| refused(error.to_string()))).transpose()?;
+    let ttl = options
+        .get("ttl")
+        .map(|text| go_duration::parse(text).map_err(|error| refused(error.to_string())))
+        .transpose()?;
     let ttl = ttl.map_or(Some(JWT_TTL), super::positive).ok_or_else(|| refused("ttl must be above zero".to_owned()))?;
     Ok(JwtSettings { sign_method: method.to_owned(), public_key, private_key, ttl })
 }

@@ -12,7 +12,8 @@ use crate::settings::{ListenSettings, duration};
 use crate::table::row;
 use crate::url::{Endpoint, Url};
 
-/// The cluster this member starts or joins. All of it is ignored once the member has data, except `strict_reconfig_check`.
+/// The cluster this member starts or joins. All of it is ignored once the member has data, except
+/// `strict_reconfig_check`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterSettings {
     pub bootstrap: Bootstrap,
@@ -75,7 +76,8 @@ impl std::fmt::Debug for Secret {
 }
 
 impl DiscoverySettings {
-    /// `None` when the discovery service is not asked for. Checks all that etcd checks about bootstrapping.
+    /// `None` when the discovery service is not asked for. Checks all that etcd checks about
+    /// bootstrapping.
     pub(super) fn from_merged(merged: &Merged) -> Result<Option<Self>, ConfigError> {
         cluster_state(merged)?;
         let (token, endpoints) = (merged.text("discovery-token"), merged.list("discovery-endpoints"));
@@ -101,7 +103,8 @@ impl DiscoverySettings {
     }
 
     fn read(merged: &Merged) -> Self {
-        let (user, password) = merged.text("discovery-user").split_once(':').unwrap_or((merged.text("discovery-user"), ""));
+        let (user, password) =
+            merged.text("discovery-user").split_once(':').unwrap_or((merged.text("discovery-user"), ""));
         let password = if merged.is_given("discovery-password") { merged.text("discovery-password") } else { password };
         Self {
             endpoints: merged.list("discovery-endpoints").to_vec(),
@@ -135,10 +138,14 @@ impl ClusterSettings {
             Bootstrap::Discovery(Box::new(discovery))
         } else if domain.is_empty() {
             let text = cluster_text(merged, &listen.advertise_peer);
-            let cluster = InitialCluster::parse(&text).map_err(|error| ConfigError::InitialCluster(error.to_string()))?;
+            let cluster =
+                InitialCluster::parse(&text).map_err(|error| ConfigError::InitialCluster(error.to_string()))?;
             Bootstrap::InitialCluster(cluster)
         } else {
-            Bootstrap::DnsSrv { domain: domain.to_owned(), service_suffix: merged.text("discovery-srv-name").to_owned() }
+            Bootstrap::DnsSrv {
+                domain: domain.to_owned(),
+                service_suffix: merged.text("discovery-srv-name").to_owned(),
+            }
         };
         let cluster = Self {
             bootstrap,
@@ -151,8 +158,8 @@ impl ClusterSettings {
     }
 }
 
-/// etcd's rule for a name given alone: the cluster is this member under its advertised URLs. Under the default name
-/// the default stays as it is, even when other URLs are advertised.
+/// etcd's rule for a name given alone: the cluster is this member under its advertised URLs. Under
+/// the default name the default stays as it is, even when other URLs are advertised.
 fn cluster_text(merged: &Merged, advertised: &[Url]) -> String {
     let (name, text) = (merged.text("name"), merged.text("initial-cluster"));
     if name == "default" || text != default_cluster() {
@@ -177,8 +184,10 @@ fn cluster_state(merged: &Merged) -> Result<ClusterState, ConfigError> {
 /// Replaces the default advertised URL of a member that listens on 0.0.0.0 by the machine's own
 /// address.
 fn with_default_host(merged: &Merged, mut listen: ListenSettings, machine: &dyn Environment) -> ListenSettings {
-    let peer = wildcard_port(&listen.peer).filter(|_| is_default(merged, "initial-advertise-peer-urls", &listen.advertise_peer));
-    let client = wildcard_port(&listen.client).filter(|_| is_default(merged, "advertise-client-urls", &listen.advertise_client));
+    let peer = wildcard_port(&listen.peer)
+        .filter(|_| is_default(merged, "initial-advertise-peer-urls", &listen.advertise_peer));
+    let client =
+        wildcard_port(&listen.client).filter(|_| is_default(merged, "advertise-client-urls", &listen.advertise_client));
     if peer.is_none() && client.is_none() {
         return listen;
     }

@@ -48,15 +48,16 @@ impl AutoCompaction {
     }
 }
 
-/// A plain number is revisions or hours; anything else is a duration in nanoseconds, in either mode, as in etcd.
+/// A plain number is revisions or hours; anything else is a duration in nanoseconds, in either
+/// mode, as in etcd.
 fn retention(text: &str, by_revision: bool) -> Result<u64, ConfigError> {
     let negative = || ConfigError::CompactionRetention(format!("negative retention {text:?}"));
     let number = text.parse::<i64>().ok().filter(|number| *number >= 0);
     let value = match number {
         Some(revisions) if by_revision => revisions,
-        Some(hours) => {
-            hours.checked_mul(HOUR_NANOS).ok_or_else(|| ConfigError::CompactionRetention(format!("{text} hours is too long")))?
-        }
+        Some(hours) => hours
+            .checked_mul(HOUR_NANOS)
+            .ok_or_else(|| ConfigError::CompactionRetention(format!("{text} hours is too long")))?,
         None => go_duration::parse(text).map_err(|error| ConfigError::CompactionRetention(error.to_string()))?,
     };
     u64::try_from(value).map_err(|_| negative())

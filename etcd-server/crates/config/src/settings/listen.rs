@@ -11,7 +11,8 @@ use crate::settings::{duration, positive};
 use crate::url::Url;
 use crate::warning::Warning;
 
-/// Listeners and advertised addresses. Every list but `client_http` and `metrics` holds at least one URL.
+/// Listeners and advertised addresses. Every list but `client_http` and `metrics` holds at least
+/// one URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenSettings {
     pub peer: Vec<Url>,
@@ -21,7 +22,8 @@ pub struct ListenSettings {
     pub metrics: Vec<Url>,
     pub advertise_peer: Vec<Url>,
     pub advertise_client: Vec<Url>,
-    /// The machine's address, when it stands in for a default advertised host; etcd logs `detected default host for advertise`.
+    /// The machine's address, when it stands in for a default advertised host; etcd logs `detected
+    /// default host for advertise`.
     pub detected_host: Option<IpAddr>,
     pub socket: SocketSettings,
     pub keep_alive: KeepAliveSettings,

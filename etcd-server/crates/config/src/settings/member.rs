@@ -84,7 +84,8 @@ impl Quota {
     pub(super) fn from_merged(merged: &Merged, warnings: &mut Vec<Warning>) -> Self {
         let Ok(bytes) = u64::try_from(merged.signed("quota-backend-bytes")) else { return Self::Off };
         if bytes > QUOTA_SUGGESTED_MAX {
-            warnings.push(Warning::new("--quota-backend-bytes", "quota exceeds the maximum of 8 GiB that etcd recommends"));
+            warnings
+                .push(Warning::new("--quota-backend-bytes", "quota exceeds the maximum of 8 GiB that etcd recommends"));
         }
         Self::Bytes(if bytes == 0 { QUOTA_DEFAULT } else { bytes })
     }

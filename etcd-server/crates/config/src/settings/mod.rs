@@ -1,6 +1,7 @@
 //! Stage three: everything checked and typed. Each part of the daemon takes the piece it needs.
 //!
-//! The order of the checks is etcd's (server/embed/config.go), so that of several mistakes the same one is reported.
+//! The order of the checks is etcd's (server/embed/config.go), so that of several mistakes the same
+//! one is reported.
 
 mod auth;
 mod cluster;
@@ -18,7 +19,8 @@ pub use listen::{HttpSettings, KeepAliveSettings, ListenSettings, Names, SocketS
 pub use log::{LogFormat, LogLevel, LogOutput, LogOutputs, LogSettings, Rotation};
 pub use member::{LimitSettings, MemberSettings, Quota, SnapshotSettings};
 pub use timing::{
-    CorruptCheckSettings, ElectionSettings, MetricsDetail, MetricsSettings, PeerSettings, TracingSettings, WarningSettings, WatchSettings,
+    CorruptCheckSettings, ElectionSettings, MetricsDetail, MetricsSettings, PeerSettings, TracingSettings,
+    WarningSettings, WatchSettings,
 };
 pub use tls::{ListenerTls, PeerTls, TlsSettings, TlsVersion};
 
@@ -61,7 +63,11 @@ pub struct Settings {
 
 impl Settings {
     /// Checks everything. Remarks go to `warnings`; the first mistake ends it.
-    pub(crate) fn from_merged(merged: &Merged, machine: &dyn Environment, warnings: &mut Vec<Warning>) -> Result<Self, ConfigError> {
+    pub(crate) fn from_merged(
+        merged: &Merged,
+        machine: &dyn Environment,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Self, ConfigError> {
         let log = LogSettings::from_merged(merged, warnings)?;
         let listen = ListenSettings::from_merged(merged, warnings)?;
         let discovery = DiscoverySettings::from_merged(merged)?;
@@ -119,7 +125,11 @@ impl Settings {
     ///
     /// # Errors
     /// As [`Settings::check_bootstrap`].
-    pub fn check_members(&self, members: &InitialCluster, resolve: &dyn Fn(&str) -> Option<String>) -> Result<(), ConfigError> {
+    pub fn check_members(
+        &self,
+        members: &InitialCluster,
+        resolve: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(), ConfigError> {
         members.check(&self.member.name, &self.listen.advertise_peer, resolve)
     }
 
@@ -147,7 +157,10 @@ fn features(merged: &Merged, warnings: &mut Vec<Warning>) -> Result<FeatureGates
         ));
     }
     if gates.is_given(Gate::TxnModeWriteWithSharedBuffer) {
-        warnings.push(Warning::new(SETTING, "TxnModeWriteWithSharedBuffer has no effect here: transactions need no buffer of their own"));
+        warnings.push(Warning::new(
+            SETTING,
+            "TxnModeWriteWithSharedBuffer has no effect here: transactions need no buffer of their own",
+        ));
     }
     if gates.is_given(Gate::FastLeaseKeepAlive) {
         warnings.push(Warning::new(
@@ -156,7 +169,10 @@ fn features(merged: &Merged, warnings: &mut Vec<Warning>) -> Result<FeatureGates
         ));
     }
     if gates.is_given(Gate::StopGrpcServiceOnDefrag) {
-        warnings.push(Warning::new(SETTING, "StopGRPCServiceOnDefrag has no effect here: defragmentation never stops the service"));
+        warnings.push(Warning::new(
+            SETTING,
+            "StopGRPCServiceOnDefrag has no effect here: defragmentation never stops the service",
+        ));
     }
     Ok(gates)
 }

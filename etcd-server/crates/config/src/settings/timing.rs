@@ -139,7 +139,10 @@ impl MetricsSettings {
             "basic" => MetricsDetail::Basic,
             // etcd takes any other word for basic, without saying so.
             other => {
-                warnings.push(Warning::new("--metrics", format!("{other:?} is neither basic nor extensive; basic is used")));
+                warnings.push(Warning::new(
+                    "--metrics",
+                    format!("{other:?} is neither basic nor extensive; basic is used"),
+                ));
                 MetricsDetail::Basic
             }
         };

@@ -32,7 +32,8 @@ pub enum TlsVersion {
     Tls13,
 }
 
-/// Certificates of one kind of listener. `cert_file` and `key_file` are there both or not at all; so are the client ones.
+/// Certificates of one kind of listener. `cert_file` and `key_file` are there both or not at all;
+/// so are the client ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListenerTls {
     pub cert_file: Option<PathBuf>,
@@ -55,7 +56,8 @@ pub struct PeerTls {
     pub skip_client_san_verification: bool,
 }
 
-/// Names that Go knows and etcd hence takes, each behind `TLS_`: the second list are the ones Go calls insecure.
+/// Names that Go knows and etcd hence takes, each behind `TLS_`: the second list are the ones Go
+/// calls insecure.
 const CIPHERS: &[&str] = &[
     "AES_128_GCM_SHA256",
     "AES_256_GCM_SHA384",
@@ -87,7 +89,11 @@ const CIPHERS: &[&str] = &[
 ];
 
 impl TlsSettings {
-    pub(super) fn from_merged(merged: &Merged, listen: &ListenSettings, warnings: &mut Vec<Warning>) -> Result<Self, ConfigError> {
+    pub(super) fn from_merged(
+        merged: &Merged,
+        listen: &ListenSettings,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Self, ConfigError> {
         let (version_min, version_max) = versions(merged)?;
         let cipher_suites = merged.list("cipher-suites").to_vec();
         if version_min == TlsVersion::Tls13 && !cipher_suites.is_empty() {
@@ -170,7 +176,10 @@ fn check_pairs(tls: &ListenerTls) -> Result<(), ConfigError> {
         return Err(ConfigError::KeyPair { key: shown(&tls.key_file), cert: shown(&tls.cert_file) });
     }
     if tls.client_cert_file.is_some() != tls.client_key_file.is_some() {
-        return Err(ConfigError::ClientKeyPair { key: shown(&tls.client_key_file), cert: shown(&tls.client_cert_file) });
+        return Err(ConfigError::ClientKeyPair {
+            key: shown(&tls.client_key_file),
+            cert: shown(&tls.client_cert_file),
+        });
     }
     Ok(())
 }
@@ -198,11 +207,18 @@ fn check_certificates(client: &ListenerTls, peer: &ListenerTls, listen: &ListenS
     bare(client, &listen.metrics).map_or(Ok(()), |_| Err(ConfigError::NoMetricsCertificate))
 }
 
-/// With a self-signed certificate etcd drops the demand for client certificates, without a word. Here it would hold, and no CA could meet it.
+/// With a self-signed certificate etcd drops the demand for client certificates, without a word.
+/// Here it would hold, and no CA could meet it.
 fn check_reachable(client: &ListenerTls, peer: &ListenerTls) -> Result<(), ConfigError> {
-    let is_closed = |tls: &ListenerTls| tls.auto && tls.cert_file.is_none() && tls.client_cert_auth && tls.trusted_ca_file.is_none();
+    let is_closed = |tls: &ListenerTls| {
+        tls.auto && tls.cert_file.is_none() && tls.client_cert_auth && tls.trusted_ca_file.is_none()
+    };
     if is_closed(client) {
-        return Err(ConfigError::AutoTlsWithoutCa { auto: "--auto-tls", auth: "--client-cert-auth", ca: "--trusted-ca-file" });
+        return Err(ConfigError::AutoTlsWithoutCa {
+            auto: "--auto-tls",
+            auth: "--client-cert-auth",
+            ca: "--trusted-ca-file",
+        });
     }
     if is_closed(peer) {
         return Err(ConfigError::AutoTlsWithoutCa {
@@ -216,7 +232,9 @@ fn check_reachable(client: &ListenerTls, peer: &ListenerTls) -> Result<(), Confi
 
 fn warn_of_unused(client: &ListenerTls, peer: &ListenerTls, listen: &ListenSettings, warnings: &mut Vec<Warning>) {
     for (flag, tls, urls) in [("--peer-cert-file", peer, &listen.peer), ("--cert-file", client, &listen.client)] {
-        for url in urls.iter().filter(|url| matches!(url.scheme(), Scheme::Http | Scheme::Unix) && tls.cert_file.is_some()) {
+        for url in
+            urls.iter().filter(|url| matches!(url.scheme(), Scheme::Http | Scheme::Unix) && tls.cert_file.is_some())
+        {
             warnings.push(Warning::new(
                 flag,
                 format!("scheme of {url} is HTTP while key and cert files are present; ignoring key and cert files"),

@@ -48,7 +48,11 @@ pub(super) const REMOVED: &[Removed] = &[
     gone("experimental-downgrade-check-time", "3.7", "--downgrade-check-time"),
     gone("experimental-enable-distributed-tracing", "3.7", "--enable-distributed-tracing"),
     gone("experimental-enable-lease-checkpoint", "3.7", "--feature-gates=LeaseCheckpoint=true"),
-    gone("experimental-enable-lease-checkpoint-persist", "3.7", "--feature-gates=LeaseCheckpoint=true,LeaseCheckpointPersist=true"),
+    gone(
+        "experimental-enable-lease-checkpoint-persist",
+        "3.7",
+        "--feature-gates=LeaseCheckpoint=true,LeaseCheckpointPersist=true",
+    ),
     gone("experimental-initial-corrupt-check", "3.7", "--feature-gates=InitialCorruptCheck=true"),
     gone("experimental-memory-mlock", "3.7", "--memory-mlock"),
     gone("experimental-peer-skip-client-san-verification", "3.7", "--peer-skip-client-san-verification"),

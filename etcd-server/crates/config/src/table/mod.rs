@@ -35,7 +35,8 @@ pub fn row(name: &str) -> Option<&'static Row> {
     rows().map(|(_, row)| row).find(|row| row.name == name)
 }
 
-/// The setting at this place of the configuration file, its keys from the outermost to its own in small letters.
+/// The setting at this place of the configuration file, its keys from the outermost to its own in
+/// small letters.
 #[must_use]
 pub fn row_at(keys: &[String]) -> Option<&'static Row> {
     rows().map(|(_, row)| row).find(|row| row.yaml_path() == keys)

@@ -8,7 +8,12 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("metrics", Kind::Text, "basic", "basic, or extensive for the durations of gRPC calls as well."),
     Row::new("listen-metrics-urls", Kind::Urls, "", "More URLs to serve /metrics and the health endpoints on."),
     Row::new("warning-apply-duration", Kind::Duration, "100ms", "Warn when applying an entry takes longer."),
-    Row::new("warning-unary-request-duration", Kind::Duration, "300ms", "Warn when a request takes longer. 0 stands for 300ms."),
+    Row::new(
+        "warning-unary-request-duration",
+        Kind::Duration,
+        "300ms",
+        "Warn when a request takes longer. 0 stands for 300ms.",
+    ),
 ];
 
 pub(super) const LOGGING: &[Row] = &[
@@ -21,7 +26,12 @@ pub(super) const LOGGING: &[Row] = &[
     ),
     Row::new("log-level", Kind::Text, "info", "Lowest level that is logged: debug, info, warn, error, panic or fatal."),
     Row::new("log-format", Kind::Text, "json", "json or console."),
-    Row::new("enable-log-rotation", Kind::Bool, "false", "Rotate the log file; needs exactly one file in --log-outputs."),
+    Row::new(
+        "enable-log-rotation",
+        Kind::Bool,
+        "false",
+        "Rotate the log file; needs exactly one file in --log-outputs.",
+    ),
     Row::new(
         "log-rotation-config-json",
         Kind::Text,

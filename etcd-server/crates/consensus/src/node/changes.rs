@@ -74,22 +74,30 @@ impl Node {
         if has_room { Ok(()) } else { Err(StepRefusal::Dropped) }
     }
 
-    /// Proposes the next change that waits, if none is pending. A member that is no longer the leader forwards it.
+    /// Proposes the next change that waits, if none is pending. A member that is no longer the
+    /// leader forwards it.
     pub(super) fn propose_waiting_change(&mut self) {
         let raft = &self.raw.raft;
         let leads = raft.state == StateRole::Leader;
-        // While leadership is being transferred, and while there is no leader, proposals are dropped.
-        let blocked = if leads { raft.has_pending_conf() || raft.lead_transferee.is_some() } else { raft.leader_id == raft::INVALID_ID };
+        // While leadership is being transferred, and while there is no leader, proposals are
+        // dropped.
+        let blocked = if leads {
+            raft.has_pending_conf() || raft.lead_transferee.is_some()
+        } else {
+            raft.leader_id == raft::INVALID_ID
+        };
         if blocked || self.waiting_changes.is_empty() {
             return;
         }
         if let Some(change) = self.waiting_changes.pop(self.ticks) {
-            // One that is dropped here has become impossible: this member was removed, or is about to be.
+            // One that is dropped here has become impossible: this member was removed, or is about
+            // to be.
             self.propose_change_now(change).ok();
         }
     }
 
-    /// The tick until which a change may wait: clients wait for a little longer than five election timeouts (etcd: ReqTimeout).
+    /// The tick until which a change may wait: clients wait for a little longer than five election
+    /// timeouts (etcd: ReqTimeout).
     fn change_deadline(&self) -> u64 {
         let timeout = u64::try_from(self.raw.raft.election_timeout()).unwrap_or(u64::MAX);
         self.ticks.saturating_add(timeout.saturating_mul(5))
@@ -119,7 +127,8 @@ impl Node {
             self.removed |= member == self.raw.raft.id;
             return Ok(self.voters());
         }
-        let state = self.raw.apply_conf_change(&change).map_err(|error| Fault::store("change the raft group", error))?;
+        let state =
+            self.raw.apply_conf_change(&change).map_err(|error| Fault::store("change the raft group", error))?;
         let voters = Voters::from_raft(&state);
         self.raw.mut_store().set_voters(voters.clone());
         let raft = &mut self.raw.raft;
@@ -145,7 +154,8 @@ impl Node {
         !self.removed && self.raw.raft.prs().get(self.raw.raft.id).is_some()
     }
 
-    /// A proposal that removes this member was taken: it is somewhere in the log, if this member leads.
+    /// A proposal that removes this member was taken: it is somewhere in the log, if this member
+    /// leads.
     pub(super) fn note_own_removal(&mut self, taken: bool) {
         let raft = &self.raw.raft;
         if taken && raft.state == StateRole::Leader {
@@ -157,5 +167,6 @@ impl Node {
 /// Returns `true` if an encoded change removes this member. An unreadable change removes none.
 pub(super) fn removes(change: &Bytes, member: u64) -> bool {
     let change = raftpb::ConfChange::decode(change.clone());
-    change.is_ok_and(|change| change.node_id == member && change.r#type() == raftpb::ConfChangeType::ConfChangeRemoveNode)
+    change
+        .is_ok_and(|change| change.node_id == member && change.r#type() == raftpb::ConfChangeType::ConfChangeRemoveNode)
 }

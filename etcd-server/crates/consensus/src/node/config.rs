@@ -27,7 +27,10 @@ pub(super) fn check_recovered(config: &Config, recovered: &Recovered, raft_stora
     }
     if config.applied < raft_storage.before() {
         let (first, applied) = (raft_storage.before() + 1, config.applied);
-        return Err(Fault::corrupt("raft log", format_args!("begins at entry {first}, but the state ends at entry {applied}")));
+        return Err(Fault::corrupt(
+            "raft log",
+            format_args!("begins at entry {first}, but the state ends at entry {applied}"),
+        ));
     }
     Ok(())
 }

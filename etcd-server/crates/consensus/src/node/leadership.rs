@@ -22,7 +22,8 @@ impl Node {
         Some(to)
     }
 
-    /// Stops leading without a successor: for a leader that cannot do its work, such as one whose disk hangs. It may be elected again.
+    /// Stops leading without a successor: for a leader that cannot do its work, such as one whose
+    /// disk hangs. It may be elected again.
     pub fn step_down(&mut self) {
         let raft = &mut self.raw.raft;
         if raft.state == StateRole::Leader {

@@ -15,7 +15,11 @@ impl Lone {
     fn start() -> Self {
         let bootstrap = proto::raftpb::ConfChange { node_id: 1, ..Default::default() };
         let first = Entry { term: 1, index: 1, kind: EntryKind::ConfChange, data: bootstrap.encode_to_vec().into() };
-        let recovered = Recovered { hard_state: HardState { term: 1, vote: 0, commit: 1 }, entries: vec![first], ..Recovered::default() };
+        let recovered = Recovered {
+            hard_state: HardState { term: 1, vote: 0, commit: 1 },
+            entries: vec![first],
+            ..Recovered::default()
+        };
         let node = Node::new(&config(0), &recovered).unwrap();
         let mut lone = Self { node, applied: Vec::new(), persisted: Vec::new() };
         lone.run();

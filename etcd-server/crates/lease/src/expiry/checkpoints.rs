@@ -21,8 +21,8 @@ pub struct Checkpoint {
 }
 
 impl Expiry {
-    /// Checkpoints to propose in one entry, at most as many as the settings allow. A checkpoint that is lost is due again an
-    /// interval later. Call it as often as [`expired`](Self::expired).
+    /// Checkpoints to propose in one entry, at most as many as the settings allow. A checkpoint
+    /// that is lost is due again an interval later. Call it as often as [`expired`](Self::expired).
     pub fn due_checkpoints(&mut self, now: MonotonicTime) -> Expired<Checkpoint> {
         let Self { settings, leases, by_ttl, office, leading: Some(leading) } = self else { return Expired::nothing() };
         let Some(interval) = settings.checkpoint_interval else { return Expired::nothing() };
@@ -35,7 +35,8 @@ impl Expiry {
                 due.extend(leading.next_checkpoint(leases, *office, interval, now));
                 continue;
             }
-            let inherited = by_ttl.range((Bound::Excluded(leading.checkpoint_walker), Bound::Unbounded)).next().copied();
+            let inherited =
+                by_ttl.range((Bound::Excluded(leading.checkpoint_walker), Bound::Unbounded)).next().copied();
             let Some(item) = inherited.filter(|_| leading.base.after(interval) <= now) else {
                 return Expired { items: due, more: false };
             };
@@ -50,7 +51,8 @@ impl Expiry {
 }
 
 impl Leading {
-    /// Takes the next entry; answers a checkpoint if the lease has lost a whole interval since the last.
+    /// Takes the next entry; answers a checkpoint if the lease has lost a whole interval since the
+    /// last.
     fn next_checkpoint(
         &mut self,
         leases: &mut BTreeMap<LeaseId, Timed>,

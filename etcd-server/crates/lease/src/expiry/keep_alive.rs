@@ -35,7 +35,8 @@ pub struct TimeToLive {
 }
 
 impl Expiry {
-    /// Renews a lease for its full time from `now` on. A deadline that lies further off (the extension of a new leader) stays.
+    /// Renews a lease for its full time from `now` on. A deadline that lies further off (the
+    /// extension of a new leader) stays.
     pub fn renew(&mut self, id: LeaseId, now: MonotonicTime) -> Renewal {
         let Some(leading) = &mut self.leading else { return Renewal::NotLeading };
         let Some(lease) = self.leases.get_mut(&id) else { return Renewal::NotFound };
@@ -68,10 +69,12 @@ impl Expiry {
         Some(TimeToLive { granted_seconds: lease.terms.ttl_seconds, remaining_seconds: left - over })
     }
 
-    /// All leases, the next to run out first, then by id; without deadlines (on followers) by id alone.
+    /// All leases, the next to run out first, then by id; without deadlines (on followers) by id
+    /// alone.
     pub fn leases_by_deadline(&self) -> Vec<LeaseId> {
         let Some(leading) = &self.leading else { return self.leases.keys().copied().collect() };
-        let mut leases: Vec<_> = self.leases.iter().map(|(id, lease)| (leading.deadline(lease, self.office), *id)).collect();
+        let mut leases: Vec<_> =
+            self.leases.iter().map(|(id, lease)| (leading.deadline(lease, self.office), *id)).collect();
         leases.sort_unstable();
         leases.into_iter().map(|(_, id)| id).collect()
     }

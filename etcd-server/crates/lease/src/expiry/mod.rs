@@ -1,12 +1,15 @@
 //! When leases run out: deadlines on this member's own time line.
 //!
-//! Every member follows the lessor's changes; only a leader has deadlines. Time to live is kept relative, in `by_ttl`, so that
-//! promotion costs nothing however many leases there are: a lease's deadline is *derived* (promotion + extension + time to live)
-//! until the lease is renewed, checkpointed or runs out in this term of office, and only then *held* in its own record.
+//! Every member follows the lessor's changes; only a leader has deadlines. Time to live is kept
+//! relative, in `by_ttl`, so that promotion costs nothing however many leases there are: a lease's
+//! deadline is *derived* (promotion + extension + time to live) until the lease is renewed,
+//! checkpointed or runs out in this term of office, and only then *held* in its own record.
 //!
-//! Invariants while leading: a held deadline never moves towards the past; `deadlines` has one entry for each lease with a held
-//! deadline that is not being revoked, at that deadline, so no walk over entries that renewals made stale is ever needed; `by_ttl` changes only for leases with a held deadline; base walkers have
-//! passed exactly the part of `by_ttl` up to where they stand. So no lease is called expired before its deadline.
+//! Invariants while leading: a held deadline never moves towards the past; `deadlines` has one
+//! entry for each lease with a held deadline that is not being revoked, at that deadline, so no
+//! walk over entries that renewals made stale is ever needed; `by_ttl` changes only for leases with
+//! a held deadline; base walkers have passed exactly the part of `by_ttl` up to where they stand.
+//! So no lease is called expired before its deadline.
 
 mod checkpoints;
 mod keep_alive;
@@ -55,9 +58,11 @@ pub struct ExpirySettings {
     pub revokes_in_flight_max: usize,
     /// After this long without being applied, a revoke is proposed again.
     pub revoke_retry: Duration,
-    /// From this many leases on, those that a new leader inherits expire at no more than `inherited_per_second`.
+    /// From this many leases on, those that a new leader inherits expire at no more than
+    /// `inherited_per_second`.
     pub spread_from_leases: usize,
-    /// Expiries per second of inherited leases, see `spread_from_leases`; after a quiet time half a second's worth at once.
+    /// Expiries per second of inherited leases, see `spread_from_leases`; after a quiet time half a
+    /// second's worth at once.
     pub inherited_per_second: u64,
     /// A lease longer than this is checkpointed whenever so much of it has passed; nothing: never.
     pub checkpoint_interval: Option<Duration>,
@@ -85,7 +90,8 @@ impl Default for ExpirySettings {
 pub struct Expiry {
     settings: ExpirySettings,
     leases: BTreeMap<LeaseId, Timed>,
-    /// Effective time to live in seconds, then id: the order in which leases without a held deadline run out.
+    /// Effective time to live in seconds, then id: the order in which leases without a held
+    /// deadline run out.
     by_ttl: BTreeSet<(i64, LeaseId)>,
     /// Counts this member's terms of office.
     office: u64,
@@ -102,8 +108,9 @@ struct Timed {
     is_queued: bool,
     /// When it is looked at for a checkpoint; a renewal does not move that, the look does.
     checkpoint_at: Option<MonotonicTime>,
-    /// Checkpoints of this term of office that were handed out and are not applied. One that is lost counts for ever: every renewal
-    /// is then followed by a reset, which is too much and not too little.
+    /// Checkpoints of this term of office that were handed out and are not applied. One that is
+    /// lost counts for ever: every renewal is then followed by a reset, which is too much and not
+    /// too little.
     checkpoints_in_flight: u32,
 }
 
@@ -136,9 +143,11 @@ impl Expiry {
         Self { settings, leases, by_ttl, office: 0, leading: None }
     }
 
-    /// This member leads: every lease gets its remaining or full time, plus `extension` (the election timeout), from `now` on.
+    /// This member leads: every lease gets its remaining or full time, plus `extension` (the
+    /// election timeout), from `now` on.
     ///
-    /// Costs the same for any number of leases. Promoting a leader again starts a new term of office.
+    /// Costs the same for any number of leases. Promoting a leader again starts a new term of
+    /// office.
     pub fn promote(&mut self, now: MonotonicTime, extension: Duration) {
         let ExpirySettings { revokes_per_second, revokes_burst, inherited_per_second, .. } = self.settings;
         let spread = self.leases.len() >= self.settings.spread_from_leases;
@@ -152,11 +161,13 @@ impl Expiry {
             checkpoint_walker: (interval, LeaseId(i64::MAX)),
             in_flight: BTreeMap::new(),
             rate_limiter: RateLimiter::new(revokes_per_second, revokes_burst, now),
-            inherited_rate: spread.then(|| RateLimiter::new(inherited_per_second, inherited_per_second.div_ceil(2), now)),
+            inherited_rate: spread
+                .then(|| RateLimiter::new(inherited_per_second, inherited_per_second.div_ceil(2), now)),
         });
     }
 
-    /// This member leads no more: deadlines are forgotten. Freeing those of a million renewed leases takes some 45 ms.
+    /// This member leads no more: deadlines are forgotten. Freeing those of a million renewed
+    /// leases takes some 45 ms.
     pub fn demote(&mut self) {
         self.leading = None;
     }
@@ -181,8 +192,8 @@ impl Expiry {
         self.leading.as_ref().map_or(0, |leading| leading.deadlines.len() + leading.checkpoints.len())
     }
 
-    /// Follows one change, in the order of [`Lessor::take_changes`](crate::Lessor::take_changes). A lease's time begins at `now`,
-    /// which must not lie before its grant was applied here.
+    /// Follows one change, in the order of [`Lessor::take_changes`](crate::Lessor::take_changes). A
+    /// lease's time begins at `now`, which must not lie before its grant was applied here.
     pub fn follow_change(&mut self, change: Change, now: MonotonicTime) {
         match change {
             Change::Granted { id, ttl_seconds } => self.granted(id, ttl_seconds, now),
@@ -212,8 +223,8 @@ impl Expiry {
         }
     }
 
-    /// A reset proposed by an earlier leader stands for a renewal that was answered, so it may push a deadline back but a
-    /// checkpoint never pulls one forward.
+    /// A reset proposed by an earlier leader stands for a renewal that was answered, so it may push
+    /// a deadline back but a checkpoint never pulls one forward.
     fn checkpointed(&mut self, id: LeaseId, remaining_ttl_seconds: i64) {
         let Some(lease) = self.leases.get_mut(&id) else { return };
         let before = lease.terms.effective_ttl_seconds();
@@ -240,7 +251,14 @@ impl Expiry {
 
 impl Timed {
     fn new(terms: Terms) -> Self {
-        Self { terms, office: 0, deadline: MonotonicTime(0), is_queued: false, checkpoint_at: None, checkpoints_in_flight: 0 }
+        Self {
+            terms,
+            office: 0,
+            deadline: MonotonicTime(0),
+            is_queued: false,
+            checkpoint_at: None,
+            checkpoints_in_flight: 0,
+        }
     }
 
     fn hold(&mut self, office: u64, deadline: MonotonicTime) {

@@ -13,10 +13,12 @@ enum Step {
 }
 
 impl Expiry {
-    /// Leases to revoke, at most `max`, each handed out again only if its revoke is not applied within the retry time.
+    /// Leases to revoke, at most `max`, each handed out again only if its revoke is not applied
+    /// within the retry time.
     ///
-    /// Call every half second, whenever a revoke was applied, and at once when the last call left [`Expired::more`]. Propose them as
-    /// the leader of the present term only: a proposal forwarded to a later leader could revoke a lease that was renewed there.
+    /// Call every half second, whenever a revoke was applied, and at once when the last call left
+    /// [`Expired::more`]. Propose them as the leader of the present term only: a proposal forwarded
+    /// to a later leader could revoke a lease that was renewed there.
     pub fn expired(&mut self, now: MonotonicTime, max: usize) -> Expired<LeaseId> {
         let Self { settings, leases, by_ttl, office, leading: Some(leading) } = self else { return Expired::nothing() };
         let paced = usize::try_from(leading.rate_limiter.available(now)).unwrap_or(usize::MAX);
@@ -68,7 +70,8 @@ impl Leading {
         now: MonotonicTime,
     ) -> Option<Step> {
         let held = self.deadlines.first().map(|(at, _)| *at).filter(|at| *at <= now);
-        let inherited = inherited.map(|item| (self.base.after(super::seconds(item.0)), item)).filter(|(at, _)| *at <= now);
+        let inherited =
+            inherited.map(|item| (self.base.after(super::seconds(item.0)), item)).filter(|(at, _)| *at <= now);
         match (held, inherited) {
             (Some(at), Some((derived, item))) if derived < at => {
                 self.step_inherited(leases, office, item, now).or_else(|| self.step_held(leases))

@@ -32,7 +32,12 @@ pub(crate) struct ResponseQueue {
 impl ResponseQueue {
     /// An empty outlet that adds its events to `pending_events`.
     pub(crate) fn new(pending_events: Arc<AtomicUsize>) -> Self {
-        Self { mail: Mutex::default(), drained_bytes: AtomicUsize::new(0), is_told: AtomicBool::new(false), pending_events }
+        Self {
+            mail: Mutex::default(),
+            drained_bytes: AtomicUsize::new(0),
+            is_told: AtomicBool::new(false),
+            pending_events,
+        }
     }
 
     /// Takes `outputs`, which leave the queue, off the number of pending events.

@@ -12,19 +12,31 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use watch::{Output, StreamId};
 
-/// Requests of a stream that may wait for the watch thread; while its answers fill its queue they stay counted, so that no more are read.
+/// Requests of a stream that may wait for the watch thread; while its answers fill its queue they
+/// stay counted, so that no more are read.
 const REQUESTS_MAX: usize = 64;
 /// A stream that still has answers to send says so after this many bytes.
 const TELL_BYTES: usize = 256 << 10;
 
-pub(super) fn open(id: StreamId, progress_interval: Duration, watch_queue: &Arc<WatchQueue>) -> (WatchRequests, WatchResponses) {
+pub(super) fn open(
+    id: StreamId,
+    progress_interval: Duration,
+    watch_queue: &Arc<WatchQueue>,
+) -> (WatchRequests, WatchResponses) {
     let response_queue = Arc::new(ResponseQueue::new(Arc::clone(&watch_queue.figures.pending_events)));
     let command = Command::Open { stream: id, response_queue: Arc::clone(&response_queue), progress_interval };
     if !watch_queue.push_command(command) {
         response_queue.close();
     }
-    let requests = WatchRequests { id, watch_queue: Arc::clone(watch_queue), permits: Arc::new(Semaphore::new(REQUESTS_MAX)) };
-    let responses = WatchResponses { id, watch_queue: Arc::clone(watch_queue), response_queue, taken: VecDeque::new(), sending_bytes: 0 };
+    let requests =
+        WatchRequests { id, watch_queue: Arc::clone(watch_queue), permits: Arc::new(Semaphore::new(REQUESTS_MAX)) };
+    let responses = WatchResponses {
+        id,
+        watch_queue: Arc::clone(watch_queue),
+        response_queue,
+        taken: VecDeque::new(),
+        sending_bytes: 0,
+    };
     (requests, responses)
 }
 
@@ -98,7 +110,10 @@ impl WatchResponses {
         }
         let uncollected = self.response_queue.add_drained(std::mem::take(&mut self.sending_bytes));
         let worth_telling = self.taken.is_empty() || uncollected >= TELL_BYTES;
-        if worth_telling && self.watch_queue.tell_of_drains.load(Ordering::SeqCst) && self.response_queue.is_to_be_told() {
+        if worth_telling
+            && self.watch_queue.tell_of_drains.load(Ordering::SeqCst)
+            && self.response_queue.is_to_be_told()
+        {
             self.watch_queue.push_command(Command::Drained(self.id));
         }
     }

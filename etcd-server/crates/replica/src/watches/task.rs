@@ -41,7 +41,12 @@ pub(crate) struct WatchTask {
 }
 
 impl WatchTask {
-    pub(crate) fn new(settings: Settings, watch_queue: Arc<WatchQueue>, published: Arc<Published>, clock: Clock) -> Self {
+    pub(crate) fn new(
+        settings: Settings,
+        watch_queue: Arc<WatchQueue>,
+        published: Arc<Published>,
+        clock: Clock,
+    ) -> Self {
         let point = published.read_point();
         let hub = WatcherHub::new(settings, point.current, point.compacted);
         let crowded_bytes = settings.total_bytes_max / CROWDED_SHARE;
@@ -52,7 +57,8 @@ impl WatchTask {
     pub(crate) fn run(mut self) -> Result<(), Fault> {
         let mut next_tick: Option<MonotonicTime> = None;
         loop {
-            let wait = if self.hub.has_work() { Some(Duration::ZERO) } else { next_tick.map(|at| at.since(self.clock.now())) };
+            let wait =
+                if self.hub.has_work() { Some(Duration::ZERO) } else { next_tick.map(|at| at.since(self.clock.now())) };
             let arrived = self.watch_queue.take(wait);
             if arrived.stop {
                 return Ok(());
@@ -158,7 +164,8 @@ impl WatchTask {
 
     /// Makes streams report sent bytes while a watcher waits for room.
     fn watch_drains(&mut self) {
-        let anybody_waits = self.holding > 0 || self.hub.unsynced_watchers() > 0 || self.hub.queued_bytes() > self.crowded_bytes;
+        let anybody_waits =
+            self.holding > 0 || self.hub.unsynced_watchers() > 0 || self.hub.queued_bytes() > self.crowded_bytes;
         let told_before = self.watch_queue.tell_of_drains.swap(anybody_waits, Ordering::SeqCst);
         if anybody_waits && !told_before {
             // Bytes that were sent before that.

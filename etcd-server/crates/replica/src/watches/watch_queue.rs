@@ -15,7 +15,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use types::{Event, MainRevision};
 use watch::{StreamId, WatchId};
 
-/// Changes that may wait for the watch thread, in bytes of keys and records, each with [`EVENT_OVERHEAD_BYTES`].
+/// Changes that may wait for the watch thread, in bytes of keys and records, each with
+/// [`EVENT_OVERHEAD_BYTES`].
 const CHANGES_BYTES_MAX: usize = 32 << 20;
 /// Bytes of an event beside its key and record.
 const EVENT_OVERHEAD_BYTES: usize = 128;
@@ -87,7 +88,8 @@ struct State {
     is_closed: bool,
 }
 
-/// Filled by apply and by streams, emptied by the watch thread. Commands are bounded by the permits of their streams.
+/// Filled by apply and by streams, emptied by the watch thread. Commands are bounded by the permits
+/// of their streams.
 #[derive(Debug, Default)]
 pub(crate) struct WatchQueue {
     state: Mutex<State>,
@@ -181,7 +183,8 @@ impl WatchQueue {
         state.arrived = Arrived::default();
     }
 
-    /// Everything that has arrived; waits for something as long as `wait` says, without limit if it does not.
+    /// Everything that has arrived; waits for something as long as `wait` says, without limit if it
+    /// does not.
     pub(crate) fn take(&self, wait: Option<Duration>) -> Arrived {
         let deadline = wait.map(|wait| Instant::now() + wait);
         let mut state = self.state.lock();
@@ -201,7 +204,8 @@ impl WatchQueue {
 }
 
 impl State {
-    /// Returns `true` if a change of this size is dropped. Once one was, those behind it are too: they would not be in order.
+    /// Returns `true` if a change of this size is dropped. Once one was, those behind it are too:
+    /// they would not be in order.
     fn drops(&self, bytes: usize) -> bool {
         let dropped_before = self.arrived.skipped_to.is_some() && !self.arrived.changes.is_empty();
         dropped_before || self.changes_bytes + bytes > CHANGES_BYTES_MAX

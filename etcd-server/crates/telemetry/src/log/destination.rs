@@ -45,7 +45,8 @@ impl Destination {
             LogOutputs::Listed(listed) => listed,
             LogOutputs::Default if stderr_is_journal(journal_stream) => {
                 // Should the journal have gone meanwhile, its stream may still be there.
-                return Ok(Journal::open(Path::new(SOCKET), member).map_or_else(|_| Self::Lines(vec![LineOutput::Stderr]), Self::Journal));
+                return Ok(Journal::open(Path::new(SOCKET), member)
+                    .map_or_else(|_| Self::Lines(vec![LineOutput::Stderr]), Self::Journal));
             }
             LogOutputs::Default => return Ok(Self::Lines(vec![LineOutput::Stderr])),
         };
@@ -55,7 +56,9 @@ impl Destination {
         let open = |output: &LogOutput| match output {
             LogOutput::Stderr | LogOutput::Journal => Ok(LineOutput::Stderr),
             LogOutput::Stdout => Ok(LineOutput::Stdout),
-            LogOutput::File(path) => open_file(path, settings).map_err(|source| OpenError::File { path: path.clone(), source }),
+            LogOutput::File(path) => {
+                open_file(path, settings).map_err(|source| OpenError::File { path: path.clone(), source })
+            }
         };
         listed.iter().map(open).collect::<Result<_, _>>().map(Self::Lines)
     }
@@ -83,7 +86,8 @@ impl LineOutput {
     }
 }
 
-/// systemd names the device and inode of the stream it gave us, so that a redirected stderr is not taken for it.
+/// systemd names the device and inode of the stream it gave us, so that a redirected stderr is not
+/// taken for it.
 fn stderr_is_journal(journal_stream: Option<&str>) -> bool {
     let Some((device, inode)) = journal_stream.and_then(|stream| stream.split_once(':')) else { return false };
     let stderr = io::stderr().as_fd().try_clone_to_owned().map(File::from).and_then(|file| file.metadata());

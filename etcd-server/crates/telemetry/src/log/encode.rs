@@ -63,8 +63,18 @@ mod tests {
     use crate::log::line::LineLevel;
 
     fn line() -> (Line, SystemTime) {
-        let fields = vec![("local-member-id".to_owned(), json!("8e9e")), ("took".to_owned(), json!(7)), ("ok".to_owned(), json!(true))];
-        let line = Line { level: LineLevel::Warn, file: "apply/put.rs".to_owned(), line: 12, message: "say \"hi\"\n".to_owned(), fields };
+        let fields = vec![
+            ("local-member-id".to_owned(), json!("8e9e")),
+            ("took".to_owned(), json!(7)),
+            ("ok".to_owned(), json!(true)),
+        ];
+        let line = Line {
+            level: LineLevel::Warn,
+            file: "apply/put.rs".to_owned(),
+            line: 12,
+            message: "say \"hi\"\n".to_owned(),
+            fields,
+        };
         (line, UNIX_EPOCH + Duration::from_micros(1_767_323_045_123_456))
     }
 

@@ -42,8 +42,8 @@ impl LogGuard {
     }
 }
 
-/// Opens the outputs and makes `tracing` write to them for the whole process; entries of the journal name the `member`. Call it once, before the
-/// first event.
+/// Opens the outputs and makes `tracing` write to them for the whole process; entries of the
+/// journal name the `member`. Call it once, before the first event.
 pub fn install(settings: &LogSettings, member: &str) -> Result<LogGuard, InstallError> {
     let (subscriber, guard) = build(settings, member)?;
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InstallError::Twice)?;
@@ -59,7 +59,8 @@ pub fn dropped_lines() -> u64 {
     QUEUE.get().map_or(0, Queue::dropped)
 }
 
-/// Waits, no longer than `limit`, until every line left so far is written: for a process that is about to end without a farewell.
+/// Waits, no longer than `limit`, until every line left so far is written: for a process that is
+/// about to end without a farewell.
 pub fn wait_until_written(limit: Duration) {
     let begun = Instant::now();
     while QUEUE.get().is_some_and(|queue| queue.waiting() > 0) && begun.elapsed() < limit {
@@ -68,7 +69,10 @@ pub fn wait_until_written(limit: Duration) {
 }
 
 /// Everything but making it the process's own.
-fn build(settings: &LogSettings, member: &str) -> Result<(impl Subscriber + Send + Sync + use<>, LogGuard), InstallError> {
+fn build(
+    settings: &LogSettings,
+    member: &str,
+) -> Result<(impl Subscriber + Send + Sync + use<>, LogGuard), InstallError> {
     let journal_stream = std::env::var("JOURNAL_STREAM").ok();
     let destination = Destination::open(settings, member, journal_stream.as_deref())?;
     let writer = Writer::start(destination, settings.format, QUEUE_LINES_MAX).map_err(InstallError::Thread)?;
@@ -147,7 +151,11 @@ mod tests {
             (LogLevel::Fatal, vec!["5"]),
         ] {
             let lines = lines_of(level, everything);
-            assert_eq!(lines.iter().map(|line| line["msg"].as_str().unwrap()).collect::<Vec<_>>(), expected, "{level:?}");
+            assert_eq!(
+                lines.iter().map(|line| line["msg"].as_str().unwrap()).collect::<Vec<_>>(),
+                expected,
+                "{level:?}"
+            );
             assert_eq!(lines.last().unwrap()["level"], "fatal");
         }
     }

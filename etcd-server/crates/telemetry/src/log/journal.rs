@@ -1,7 +1,8 @@
 //! Lines in the journal's own form, with every field a field of the entry.
 //!
-//! Own code rather than `tracing-journald`: that one writes to the journal's socket from the thread that logs, and a
-//! full socket would hold up requests. The protocol is a datagram of `NAME=value` lines.
+//! Own code rather than `tracing-journald`: that one writes to the journal's socket from the thread
+//! that logs, and a full socket would hold up requests. The protocol is a datagram of `NAME=value`
+//! lines.
 
 use std::borrow::Cow;
 use std::io;
@@ -74,7 +75,8 @@ fn entry(line: &Line, member: &str) -> Vec<u8> {
     bytes
 }
 
-/// Returns the text that `journalctl` shows: the message, the error, then the other fields, as many as fit.
+/// Returns the text that `journalctl` shows: the message, the error, then the other fields, as many
+/// as fit.
 fn message(line: &Line) -> String {
     let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut message = line.message.clone();
@@ -114,7 +116,8 @@ fn cut(value: &str) -> &str {
 
 /// With a prefix, so that none can pass for one of the journal's.
 fn field_name(name: &str) -> String {
-    let clean: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    let clean: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
     // The journal takes names of up to 64 bytes.
     format!("ETCD_{}", &clean[..clean.len().min(59)])
 }
@@ -145,12 +148,18 @@ mod tests {
 
     #[test]
     fn message_carries_the_reason_and_the_values() {
-        let stopped = line("etcd-server stopped", vec![("fatal".to_owned(), json!(true)), ("error".to_owned(), json!("no space"))]);
+        let stopped = line(
+            "etcd-server stopped",
+            vec![("fatal".to_owned(), json!(true)), ("error".to_owned(), json!("no space"))],
+        );
         assert_eq!(message(&stopped), "etcd-server stopped: no space fatal=true");
         let id = message_id::of("etcd-server stopped").unwrap();
         assert!(String::from_utf8(entry(&stopped)).unwrap().contains(&format!("MESSAGE_ID={id}\n")));
-        let role =
-            vec![("from".to_owned(), json!("follower")), ("to".to_owned(), json!("pre candidate")), ("leader".to_owned(), json!(""))];
+        let role = vec![
+            ("from".to_owned(), json!("follower")),
+            ("to".to_owned(), json!("pre candidate")),
+            ("leader".to_owned(), json!("")),
+        ];
         assert_eq!(message(&line("raft role changed", role)), "raft role changed from=follower to=\"pre candidate\"");
         let long = vec![("key".to_owned(), json!("x".repeat(5000))), ("n".to_owned(), json!(1))];
         assert_eq!(message(&line("hello", long)), "hello n=1");
@@ -166,7 +175,10 @@ mod tests {
     #[test]
     fn a_line_break_cannot_forge_a_field() {
         let bytes = entry(&line("a\nPRIORITY=0", Vec::new()));
-        assert!(bytes.starts_with(b"MESSAGE\n\x0c\0\0\0\0\0\0\0a\nPRIORITY=0\nETCD_MEMBER=m1\nPRIORITY=6\n"), "{bytes:?}");
+        assert!(
+            bytes.starts_with(b"MESSAGE\n\x0c\0\0\0\0\0\0\0a\nPRIORITY=0\nETCD_MEMBER=m1\nPRIORITY=6\n"),
+            "{bytes:?}"
+        );
     }
 
     #[test]

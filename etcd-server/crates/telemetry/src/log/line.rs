@@ -63,14 +63,26 @@ impl Line {
             Level::WARN => LineLevel::Warn,
             Level::ERROR => LineLevel::Error,
         };
-        let mut line = Self { level, file: file(metadata), line: metadata.line().unwrap_or(0), message: String::new(), fields: Vec::new() };
+        let mut line = Self {
+            level,
+            file: file(metadata),
+            line: metadata.line().unwrap_or(0),
+            message: String::new(),
+            fields: Vec::new(),
+        };
         event.record(&mut line);
         line
     }
 
     /// A line of our own, about the log itself.
     pub(crate) fn about_log(message: &str, fields: Vec<(String, Value)>) -> Self {
-        Self { level: LineLevel::Warn, file: "telemetry/writer.rs".to_owned(), line: line!(), message: message.to_owned(), fields }
+        Self {
+            level: LineLevel::Warn,
+            file: "telemetry/writer.rs".to_owned(),
+            line: line!(),
+            message: message.to_owned(),
+            fields,
+        }
     }
 
     fn add(&mut self, field: &Field, value: Value) {
@@ -91,7 +103,8 @@ impl Line {
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let text = format!("{value:?}");
-        // A list of texts is a list in etcd's lines too; its debug form is JSON unless it holds odd characters.
+        // A list of texts is a list in etcd's lines too; its debug form is JSON unless it holds odd
+        // characters.
         let list = text.starts_with('[').then(|| serde_json::from_str::<Vec<String>>(&text).ok()).flatten();
         self.add(field, list.map_or(Value::String(text), Value::from));
     }

@@ -1,7 +1,9 @@
-//! Messages with a stable `MESSAGE_ID`, by which the journal finds and explains them (`journalctl -x`).
+//! Messages with a stable `MESSAGE_ID`, by which the journal finds and explains them (`journalctl
+//! -x`).
 //!
-//! An id is never changed or used again: alerts and scripts hold on to it. The explanations are systemd's message catalog, in
-//! `systemd/usr/lib/systemd/catalog/etcd-server.catalog`; a test holds the two together.
+//! An id is never changed or used again: alerts and scripts hold on to it. The explanations are
+//! systemd's message catalog, in `systemd/usr/lib/systemd/catalog/etcd-server.catalog`; a test
+//! holds the two together.
 
 /// The id, as the journal writes it, and the message that has it.
 pub(crate) const MESSAGES: &[(&str, &str)] = &[
@@ -18,7 +20,10 @@ pub(crate) const MESSAGES: &[(&str, &str)] = &[
     ("2557144d9c4f498ea0ac0888c7ac9a6a", "rejected request from remote peer"),
     ("607f0df592914f8d813220cd5b0cd191", "found data inconsistency between members: raising the CORRUPT alarm"),
     ("67a9d381d05343b5b34a16c3f891ac7f", "the quota is used up: raising the NOSPACE alarm"),
-    ("00532fcdae2e4181af463090f0d4b156", "the raft log has not been synced for an election timeout: handing leadership over"),
+    (
+        "00532fcdae2e4181af463090f0d4b156",
+        "the raft log has not been synced for an election timeout: handing leadership over",
+    ),
     ("1ba385f0e8214094b0e5d68dc806fd90", "the raft log has not been synced for two election timeouts: stepping down"),
     (
         "13154a2bd75748d4a7ce15a83d7fff56",
@@ -59,7 +64,8 @@ mod tests {
 
     #[test]
     fn each_is_explained_once_and_nothing_else_is() {
-        let catalog = std::fs::read_to_string(repository().join("systemd/usr/lib/systemd/catalog/etcd-server.catalog")).unwrap();
+        let catalog =
+            std::fs::read_to_string(repository().join("systemd/usr/lib/systemd/catalog/etcd-server.catalog")).unwrap();
         let explained: Vec<&str> = catalog.lines().filter_map(|line| line.strip_prefix("-- ")).collect();
         let known: Vec<&str> = MESSAGES.iter().map(|(id, _)| *id).collect();
         assert_eq!(explained, known);
@@ -77,7 +83,10 @@ mod tests {
         }
         for (id, message) in MESSAGES {
             let said = format!("\"{message}\"");
-            assert!(sources.iter().any(|source| source.contains("tracing::") && source.contains(&said)), "{id}: {message}");
+            assert!(
+                sources.iter().any(|source| source.contains("tracing::") && source.contains(&said)),
+                "{id}: {message}"
+            );
         }
     }
 

@@ -1,7 +1,9 @@
-//! A log file that is put aside when it is full: `etcd.log` becomes `etcd-2026-01-02T03-04-05.123.log`.
+//! A log file that is put aside when it is full: `etcd.log` becomes
+//! `etcd-2026-01-02T03-04-05.123.log`.
 //!
-//! Names and rules are those of the rotation library that etcd uses, so files of both live side by side: rotated when
-//! the next line would not fit, old ones deleted by number and by age (by the time in their name).
+//! Names and rules are those of the rotation library that etcd uses, so files of both live side by
+//! side: rotated when the next line would not fit, old ones deleted by number and by age (by the
+//! time in their name).
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -53,7 +55,8 @@ impl RotatingFile {
         self.file = open_append(&self.path)?;
         self.bytes = 0;
         if self.rule.compress {
-            // It takes a second or so, in which lines are to be written. Without a thread the file stays as it is.
+            // It takes a second or so, in which lines are to be written. Without a thread the file
+            // stays as it is.
             drop(std::thread::Builder::new().name("log-compress".to_owned()).spawn(move || drop(compress(&aside))));
         }
         for path in self.expired(now).unwrap_or_default() {
@@ -131,7 +134,10 @@ fn is_stamp(text: &str) -> bool {
     const SHAPE: &[u8] = b"0000-00-00T00-00-00.000";
     let bytes = text.as_bytes();
     bytes.len() >= SHAPE.len()
-        && bytes.iter().zip(SHAPE).all(|(byte, shape)| if *shape == b'0' { byte.is_ascii_digit() } else { byte == shape })
+        && bytes
+            .iter()
+            .zip(SHAPE)
+            .all(|(byte, shape)| if *shape == b'0' { byte.is_ascii_digit() } else { byte == shape })
         && (bytes.len() == SHAPE.len() || bytes[SHAPE.len()] == b'.')
 }
 
@@ -157,7 +163,11 @@ mod tests {
             while names(dir.path()).iter().filter(|name| name.ends_with(".log.gz")).count() != wanted
                 || names(dir.path()).len() != wanted + 1
             {
-                assert!(begun.elapsed() < Duration::from_secs(30), "waited for the compressed file alone: {:?}", names(dir.path()));
+                assert!(
+                    begun.elapsed() < Duration::from_secs(30),
+                    "waited for the compressed file alone: {:?}",
+                    names(dir.path())
+                );
                 std::thread::yield_now();
             }
         }
@@ -169,7 +179,8 @@ mod tests {
     }
 
     fn names(dir: &Path) -> Vec<String> {
-        let mut names: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> =
+            std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }

@@ -52,8 +52,8 @@ impl Calendar {
     }
 }
 
-/// Year, month and day of a number of days since 1970. Years are taken to start in March, so that the leap day is the
-/// last one; 400 years have 146,097 days.
+/// Year, month and day of a number of days since 1970. Years are taken to start in March, so that
+/// the leap day is the last one; 400 years have 146,097 days.
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);

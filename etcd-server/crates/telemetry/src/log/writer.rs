@@ -28,7 +28,8 @@ enum Message {
 pub(crate) struct Queue {
     sender: SyncSender<Message>,
     dropped: Arc<AtomicU64>,
-    /// Lines put and not yet written. Counted up before a line is put, so that it never falls below zero.
+    /// Lines put and not yet written. Counted up before a line is put, so that it never falls below
+    /// zero.
     length: Arc<AtomicU64>,
 }
 
@@ -73,7 +74,13 @@ impl Writer {
     pub(crate) fn start(destination: Destination, format: LogFormat, lines_max: usize) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(lines_max);
         let (dropped, length) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let output = Output { destination, format, dropped: Arc::clone(&dropped), reported: 0, queue_length: Arc::clone(&length) };
+        let output = Output {
+            destination,
+            format,
+            dropped: Arc::clone(&dropped),
+            reported: 0,
+            queue_length: Arc::clone(&length),
+        };
         let thread = std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || output.run(&receiver))?;
         Ok(Self { queue: Queue { sender, dropped, length }, thread: Some(thread) })
     }
@@ -136,7 +143,10 @@ impl Output {
     fn report_dropped(&mut self, time: SystemTime) {
         let dropped = self.dropped.load(Ordering::Relaxed);
         if dropped > self.reported {
-            let fields = vec![("lines".to_owned(), (dropped - self.reported).into()), ("lines-in-all".to_owned(), dropped.into())];
+            let fields = vec![
+                ("lines".to_owned(), (dropped - self.reported).into()),
+                ("lines-in-all".to_owned(), dropped.into()),
+            ];
             // When even this reaches no output, it is said again with the next drops.
             if self.write(&Line::about_log("dropped log lines", fields), time) {
                 self.reported = dropped;
@@ -156,7 +166,13 @@ mod tests {
     use crate::log::rotation::open_append;
 
     fn line(message: &str) -> Line {
-        Line { level: LineLevel::Info, file: "a/b.rs".to_owned(), line: 1, message: message.to_owned(), fields: Vec::new() }
+        Line {
+            level: LineLevel::Info,
+            file: "a/b.rs".to_owned(),
+            line: 1,
+            message: message.to_owned(),
+            fields: Vec::new(),
+        }
     }
 
     #[test]
@@ -174,7 +190,8 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 500, "nothing waits, so all is written");
         drop(writer);
         let text = fs::read_to_string(&path).unwrap();
-        let numbers: Vec<_> = text.lines().map(|line| line.rsplit('\t').next().unwrap().parse::<u32>().unwrap()).collect();
+        let numbers: Vec<_> =
+            text.lines().map(|line| line.rsplit('\t').next().unwrap().parse::<u32>().unwrap()).collect();
         assert_eq!(numbers, (0..500).collect::<Vec<_>>());
     }
 

@@ -35,7 +35,10 @@ pub const ABSENCES: &[Absence] = &[
          descriptors are in process_*, which etcd's alerts, dashboard and etcdctl read",
     ),
     absent("etcd_server_go_version", "tells the Go version that built the server; none did"),
-    absent("etcd_grpc_proxy_*", "counts the work of the gRPC proxy, which is another program; a plain etcd server shows constant zeros"),
+    absent(
+        "etcd_grpc_proxy_*",
+        "counts the work of the gRPC proxy, which is another program; a plain etcd server shows constant zeros",
+    ),
     absent("etcd_debugging_disk_backend_commit_rebalance_duration_seconds", NO_B_TREE),
     absent("etcd_debugging_disk_backend_commit_spill_duration_seconds", NO_B_TREE),
     absent("etcd_debugging_disk_backend_commit_write_duration_seconds", NO_B_TREE),

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
 
 use super::catalog::{CATALOG, Family, Kind};
@@ -29,7 +30,8 @@ impl Durations {
 pub(super) struct DurationsVec(HistogramVec);
 
 impl DurationsVec {
-    /// `values` are the label values in the catalogue's order. All labelled histograms are in seconds.
+    /// `values` are the label values in the catalogue's order. All labelled histograms are in
+    /// seconds.
     pub(super) fn of(&self, values: &[&str]) -> Durations {
         Durations { histogram: self.0.with_label_values(values), units_per_second: 1.0 }
     }
@@ -49,7 +51,8 @@ impl<T> OnUse<T> {
     }
 }
 
-/// Makes each metric from its row in the catalogue, so that a name is never spelled with another type or label.
+/// Makes each metric from its row in the catalogue, so that a name is never spelled with another
+/// type or label.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
     pub(super) registry: Registry,
@@ -69,7 +72,8 @@ impl Builder {
     /// A counter of fractions.
     pub(super) fn float_counter(&self, name: &str) -> prometheus::Counter {
         let family = row(name, &[], |kind| kind == Kind::Counter);
-        self.register(CounterVec::new(opts(family), &[]).expect("the catalogue's names are well formed")).with_label_values::<&str>(&[])
+        self.register(CounterVec::new(opts(family), &[]).expect("the catalogue's names are well formed"))
+            .with_label_values::<&str>(&[])
     }
 
     pub(super) fn gauge(&self, name: &str) -> IntGauge {
@@ -80,7 +84,8 @@ impl Builder {
     /// A gauge of fractions, or of numbers above the signed range.
     pub(super) fn float_gauge(&self, name: &str) -> Gauge {
         let family = row(name, &[], |kind| kind == Kind::Gauge);
-        self.register(GaugeVec::new(opts(family), &[]).expect("the catalogue's names are well formed")).with_label_values::<&str>(&[])
+        self.register(GaugeVec::new(opts(family), &[]).expect("the catalogue's names are well formed"))
+            .with_label_values::<&str>(&[])
     }
 
     pub(super) fn gauges(&self, name: &str, labels: &[&str]) -> IntGaugeVec {
@@ -90,7 +95,8 @@ impl Builder {
 
     pub(super) fn durations(&self, name: &str) -> Durations {
         let family = row(name, &[], |kind| matches!(kind, Kind::Histogram(_)));
-        let histogram = self.register(Histogram::with_opts(histogram_opts(family)).expect("the catalogue's names are well formed"));
+        let histogram =
+            self.register(Histogram::with_opts(histogram_opts(family)).expect("the catalogue's names are well formed"));
         let units_per_second = if name.ends_with("_milliseconds") { 1000.0 } else { 1.0 };
         Durations { histogram, units_per_second }
     }

@@ -50,7 +50,12 @@ const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'stat
     Family { name, kind: Kind::Gauge, labels, help }
 }
 
-const fn histogram(name: &'static str, labels: &'static [&'static str], buckets: Buckets, help: &'static str) -> Family {
+const fn histogram(
+    name: &'static str,
+    labels: &'static [&'static str],
+    buckets: Buckets,
+    help: &'static str,
+) -> Family {
     Family { name, kind: Kind::Histogram(buckets), labels, help }
 }
 

@@ -1,4 +1,5 @@
-//! The RPCs of the client port, as a closed list: metrics are found by place, never by a string of a request.
+//! The RPCs of the client port, as a closed list: metrics are found by place, never by a string of
+//! a request.
 
 /// The number of messages on each side of a call. The texts are the values of the label
 /// `grpc_type`.
@@ -63,7 +64,8 @@ macro_rules! methods {
                 }
             }
 
-            /// The RPC of an HTTP/2 `:path`, for example `/etcdserverpb.KV/Range`; `None` for any other path.
+            /// The RPC of an HTTP/2 `:path`, for example `/etcdserverpb.KV/Range`; `None` for any
+            /// other path.
             #[must_use]
             pub fn from_path(path: &str) -> Option<Self> {
                 match path {
@@ -137,8 +139,8 @@ impl Method {
         self as usize
     }
 
-    /// Returns `true` if the series exist, at zero, before the first call. etcd registers locks and elections later than the
-    /// rest, so that their series appear with their first call only.
+    /// Returns `true` if the series exist, at zero, before the first call. etcd registers locks and
+    /// elections later than the rest, so that their series appear with their first call only.
     pub(super) fn shown_before_use(self) -> bool {
         self < Self::Lock
     }

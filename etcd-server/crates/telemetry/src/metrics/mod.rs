@@ -80,11 +80,15 @@ struct ScrapeMetrics {
 impl ScrapeMetrics {
     fn new(builder: &Builder) -> Self {
         let results = builder.counters("promhttp_metric_handler_requests_total", &["code"]);
-        // Scrapes do not fail here; the two series are there because the Go library shows them from the start.
+        // Scrapes do not fail here; the two series are there because the Go library shows them from
+        // the start.
         for code in ["500", "503"] {
             results.with_label_values(&[code]);
         }
-        Self { answered: results.with_label_values(&["200"]), in_flight: builder.gauge("promhttp_metric_handler_requests_in_flight") }
+        Self {
+            answered: results.with_label_values(&["200"]),
+            in_flight: builder.gauge("promhttp_metric_handler_requests_in_flight"),
+        }
     }
 }
 

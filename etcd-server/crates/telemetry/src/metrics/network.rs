@@ -51,7 +51,8 @@ impl PeerMetrics {
         self.state.known.with_label_values(&self.state.labels()).set(1);
     }
 
-    /// The peer is no longer a member: it is shown as not known, as in etcd, and not as unreachable.
+    /// The peer is no longer a member: it is shown as not known, as in etcd, and not as
+    /// unreachable.
     pub fn left(&self) {
         self.state.known.with_label_values(&self.state.labels()).set(0);
         // The only error is that the series was not there.
@@ -232,7 +233,8 @@ impl NetworkMetrics {
         peer
     }
 
-    /// A message of a peer could not be read. The port is left out: it differs with every connection.
+    /// A message of a peer could not be read. The port is left out: it differs with every
+    /// connection.
     pub fn receive_failed(&self, from: IpAddr) {
         let known = {
             let mut addresses = self.addresses.lock();

@@ -29,8 +29,8 @@ impl Page {
         Self { metrics, source, shown: Mutex::default() }
     }
 
-    /// The page in Prometheus' text format 0.0.4. Reads a few small files of /proc and memory, so it takes about a
-    /// millisecond; scrapes at the same time wait for each other.
+    /// The page in Prometheus' text format 0.0.4. Reads a few small files of /proc and memory, so
+    /// it takes about a millisecond; scrapes at the same time wait for each other.
     #[must_use]
     pub fn text(&self) -> String {
         self.metrics.scrapes.in_flight.inc();

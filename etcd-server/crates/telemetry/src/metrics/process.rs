@@ -35,14 +35,19 @@ impl Reading {
         let limits = file("/proc/self/limits");
         let traffic = file("/proc/self/net/netstat");
         Self {
-            cpu_seconds: stat_field(&stat, 14).zip(stat_field(&stat, 15)).map(|(user, system)| (user + system) / TICKS_PER_SECOND),
+            cpu_seconds: stat_field(&stat, 14)
+                .zip(stat_field(&stat, 15))
+                .map(|(user, system)| (user + system) / TICKS_PER_SECOND),
             started_after_boot: stat_field(&stat, 22).map(|ticks| ticks / TICKS_PER_SECOND),
             booted_at: file("/proc/stat").lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok()),
             virtual_bytes: status_bytes(&status, "VmSize:"),
             resident_bytes: status_bytes(&status, "VmRSS:"),
             virtual_bytes_max: soft_limit(&limits, "Max address space"),
             // The listing itself has one descriptor open, which is not counted.
-            open_files: fs::read_dir("/proc/self/fd").ok().and_then(|files| i64::try_from(files.count()).ok()).map(|count| count - 1),
+            open_files: fs::read_dir("/proc/self/fd")
+                .ok()
+                .and_then(|files| i64::try_from(files.count()).ok())
+                .map(|count| count - 1),
             open_files_max: soft_limit(&limits, "Max open files"),
             network_received: ip_counter(&traffic, "InOctets"),
             network_sent: ip_counter(&traffic, "OutOctets"),
@@ -54,7 +59,8 @@ fn file(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-/// Field of /proc/self/stat by its number in proc(5). The second one, the name, may hold spaces and parentheses.
+/// Field of /proc/self/stat by its number in proc(5). The second one, the name, may hold spaces and
+/// parentheses.
 fn stat_field(stat: &str, number: usize) -> Option<f64> {
     let (_, after_name) = stat.rsplit_once(')')?;
     after_name.split_ascii_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
@@ -72,7 +78,8 @@ fn soft_limit(limits: &str, name: &str) -> Option<f64> {
     if soft == "unlimited" { Some(u64::MAX as f64) } else { soft.parse().ok() }
 }
 
-/// A counter of the group `IpExt`, which names its columns in one line and gives their values in the next.
+/// A counter of the group `IpExt`, which names its columns in one line and gives their values in
+/// the next.
 fn ip_counter(traffic: &str, name: &str) -> Option<u64> {
     let mut lines = traffic.lines().filter_map(|line| line.strip_prefix("IpExt:"));
     let place = lines.next()?.split_ascii_whitespace().position(|column| column == name)?;
@@ -108,7 +115,8 @@ impl ProcessMetrics {
         }
     }
 
-    /// Reads /proc. Only one thread at a time calls this, so that no counter is moved forward twice.
+    /// Reads /proc. Only one thread at a time calls this, so that no counter is moved forward
+    /// twice.
     pub(super) fn refresh(&self) {
         let now = Reading::take();
         if let Some(seconds) = now.cpu_seconds {
@@ -123,7 +131,8 @@ impl ProcessMetrics {
         now.virtual_bytes_max.into_iter().for_each(|value| self.virtual_bytes_max.set(value));
         now.open_files.into_iter().for_each(|value| self.open_files.iter().for_each(|gauge| gauge.set(value)));
         now.open_files_max.into_iter().for_each(|value| self.open_files_max.iter().for_each(|gauge| gauge.set(value)));
-        for (counter, value) in [(&self.network_received, now.network_received), (&self.network_sent, now.network_sent)] {
+        for (counter, value) in [(&self.network_received, now.network_received), (&self.network_sent, now.network_sent)]
+        {
             value.into_iter().for_each(|value| counter.inc_by(value.saturating_sub(counter.get())));
         }
     }
@@ -136,7 +145,10 @@ mod tests {
     #[test]
     fn fields_are_found_behind_a_name_with_parentheses() {
         let stat = "7 (a) (b c) S 1 7 7 0 -1 4194304 99 0 0 0 250 150 0 0 20 0 9 0 12345 1000 50";
-        assert_eq!((stat_field(stat, 14), stat_field(stat, 15), stat_field(stat, 22)), (Some(250.0), Some(150.0), Some(12345.0)));
+        assert_eq!(
+            (stat_field(stat, 14), stat_field(stat, 15), stat_field(stat, 22)),
+            (Some(250.0), Some(150.0), Some(12345.0))
+        );
         assert_eq!(stat_field("", 14), None);
     }
 

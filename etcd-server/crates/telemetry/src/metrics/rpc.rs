@@ -60,8 +60,9 @@ impl RpcMetrics {
         self.sent.inc();
     }
 
-    /// The call is over, with this gRPC code (0 to 16; others are counted as `Unknown`) after this time. The time is
-    /// recorded with `--metrics extensive` only; ask [`RpcMetrics::wants_time`] before reading a clock for it.
+    /// The call is over, with this gRPC code (0 to 16; others are counted as `Unknown`) after this
+    /// time. The time is recorded with `--metrics extensive` only; ask [`RpcMetrics::wants_time`]
+    /// before reading a clock for it.
     pub fn handled(&self, code: i32, took: Duration) {
         let place = usize::try_from(code).ok().filter(|place| *place < CODES.len()).unwrap_or(UNKNOWN_CODE);
         self.handled[place].inc();
@@ -141,8 +142,9 @@ impl ClientVersion {
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let minor = text.strip_prefix("3.").and_then(|rest| rest.split('.').next());
-        let minor =
-            minor.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits.len() == 1 || !digits.starts_with('0')));
+        let minor = minor.filter(|digits| {
+            digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits.len() == 1 || !digits.starts_with('0'))
+        });
         minor.and_then(|digits| digits.parse().ok()).filter(|minor| *minor < MINOR_END).map_or(Self::OTHER, Self)
     }
 

@@ -27,8 +27,8 @@ impl RequestDurations {
         Self { family, version: None, children: OnUse::new(RequestKind::ALL.len() * 2) }
     }
 
-    /// Records one request. A refused request is no success, except one that asks for a compacted revision while
-    /// being applied: etcd counts that one as a success.
+    /// Records one request. A refused request is no success, except one that asks for a compacted
+    /// revision while being applied: etcd counts that one as a success.
     pub fn record(&self, kind: RequestKind, success: bool, took: Duration) {
         let word = success_label(success);
         let child = self.children.get(kind.place(success), || match self.version {
@@ -129,7 +129,8 @@ pub struct ServerMetrics {
     pub range: OutcomeDurations,
     /// Applies that took longer than `--warning-apply-duration`.
     pub slow_apply: IntCounter,
-    /// A leader is known that differs from the last one known; the first one counts, and so does the same one after none.
+    /// A leader is known that differs from the last one known; the first one counts, and so does
+    /// the same one after none.
     pub leader_changes_seen: IntCounter,
     /// A proposal of this member was dropped, timed out or lost its leader.
     pub proposals_failed: IntCounter,
@@ -164,8 +165,8 @@ impl ServerMetrics {
         }
     }
 
-    /// As the leader: a learner could not be promoted. `reason` is one of etcd's error texts, and static so that no
-    /// text of a request becomes a label.
+    /// As the leader: a learner could not be promoted. `reason` is one of etcd's error texts, and
+    /// static so that no text of a request becomes a label.
     pub fn learner_promote_failed(&self, reason: &'static str) {
         self.learner_promote_failures.with_label_values(&[reason]).inc();
     }

@@ -57,8 +57,9 @@ pub struct Sample {
 
 /// The source of the state for the page.
 pub trait Source: Send + Sync {
-    /// The state now. Answers at once from memory: no disk, no waiting for another thread's turn, no lock that is held
-    /// while something slow goes on. A scrape must not hang because the member does.
+    /// The state now. Answers at once from memory: no disk, no waiting for another thread's turn,
+    /// no lock that is held while something slow goes on. A scrape must not hang because the member
+    /// does.
     fn sample(&self) -> Sample;
 }
 

@@ -13,7 +13,8 @@ pub struct DiskMetrics {
     pub wal_write: Durations,
     /// Bytes of those writes.
     pub wal_write_bytes: IntGauge,
-    /// Writing one batch of applied entries to the state store, which stands for etcd's commit of its page file.
+    /// Writing one batch of applied entries to the state store, which stands for etcd's commit of
+    /// its page file.
     pub backend_commit: Durations,
     /// One Defragment.
     pub defrag: Durations,
@@ -112,7 +113,8 @@ impl WatchMetrics {
         Self {
             events: builder.counter("etcd_debugging_mvcc_events_total"),
             send_events: builder.durations("etcd_debugging_server_watch_send_loop_watch_stream_duration_seconds"),
-            send_per_event: builder.durations("etcd_debugging_server_watch_send_loop_watch_stream_duration_per_event_seconds"),
+            send_per_event: builder
+                .durations("etcd_debugging_server_watch_send_loop_watch_stream_duration_per_event_seconds"),
             send_progress: builder.durations("etcd_debugging_server_watch_send_loop_progress_duration_seconds"),
             send_control: builder.durations("etcd_debugging_server_watch_send_loop_control_stream_duration_seconds"),
         }

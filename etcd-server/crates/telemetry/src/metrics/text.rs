@@ -1,7 +1,8 @@
 //! Prometheus' text format 0.0.4.
 //!
-//! Written here because the library prints every number in plain decimals: the bound of a bucket is the value of the
-//! label `le`, and a label must be spelled as etcd spells it (`1.048576e+06`), or the series of the two do not add up.
+//! Written here because the library prints every number in plain decimals: the bound of a bucket is
+//! the value of the label `le`, and a label must be spelled as etcd spells it (`1.048576e+06`), or
+//! the series of the two do not add up.
 
 use std::fmt::Write;
 
@@ -15,7 +16,9 @@ pub(super) fn render(families: &[MetricFamily]) -> String {
         push(&mut page, format_args!("# HELP {} {}\n# TYPE {} {kind}\n", family.name(), family.help(), family.name()));
         for metric in family.get_metric() {
             match family.get_field_type() {
-                MetricType::COUNTER => sample(&mut page, family.name(), "", metric, None, metric.get_counter().get_value()),
+                MetricType::COUNTER => {
+                    sample(&mut page, family.name(), "", metric, None, metric.get_counter().get_value())
+                }
                 MetricType::HISTOGRAM => histogram(&mut page, family.name(), metric),
                 MetricType::GAUGE | MetricType::SUMMARY | MetricType::UNTYPED => {
                     sample(&mut page, family.name(), "", metric, None, metric.get_gauge().get_value());
@@ -77,7 +80,8 @@ fn escape(value: &str) -> String {
     value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
 }
 
-/// A float as Go prints it in its shortest form: below 1e-4 and from 1e6 on with an exponent of at least two digits.
+/// A float as Go prints it in its shortest form: below 1e-4 and from 1e6 on with an exponent of at
+/// least two digits.
 fn go_float(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();

@@ -19,7 +19,10 @@ fn hostile_labels_share_one_series() {
     }
     let page = Page::new(metrics, Box::new(Fixed(Sample::default()))).text();
     let series = |name: &str| page.lines().filter(|line| line.starts_with(name)).count();
-    assert_eq!(value(&page, r#"etcd_server_client_requests_total{client_api_version="other",type="unary"}"#), Some(1000.0));
+    assert_eq!(
+        value(&page, r#"etcd_server_client_requests_total{client_api_version="other",type="unary"}"#),
+        Some(1000.0)
+    );
     assert_eq!(series("etcd_server_client_requests_total{"), 1);
     assert_eq!(series("etcd_network_peer_received_failures_total{"), ADDRESSES_MAX + 1);
     assert_eq!(series("etcd_network_peer_received_bytes_total{"), PEERS_MAX + 1);

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use config::{FeatureGates, MetricsDetail};
 use telemetry::metrics::{
-    AlarmType, CallType, Check, ClientVersion, Identity, Method, Metrics, Page, Probe, RequestKind, Sample, Source, StreamApi, StreamHalf,
+    AlarmType, CallType, Check, ClientVersion, Identity, Method, Metrics, Page, Probe, RequestKind, Sample, Source,
+    StreamApi, StreamHalf,
 };
 use types::MemberId;
 
@@ -44,6 +45,10 @@ pub(super) fn everything() -> Page {
     peer.joined();
     peer.activated();
     peer.deactivated();
-    let sample = Sample { cluster_version: Some("3.7".to_owned()), alarms: vec![(PEER, AlarmType::NoSpace)], ..Sample::default() };
+    let sample = Sample {
+        cluster_version: Some("3.7".to_owned()),
+        alarms: vec![(PEER, AlarmType::NoSpace)],
+        ..Sample::default()
+    };
     Page::new(metrics, Box::new(Fixed(sample)))
 }

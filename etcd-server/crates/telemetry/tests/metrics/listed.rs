@@ -21,7 +21,9 @@ fn parse(line: &'static str) -> (&'static str, Shape) {
 
 fn bounds(buckets: &str) -> Vec<String> {
     let mut bounds: Vec<f64> = match buckets.split_once("*2^") {
-        Some((first, count)) => (0..count.parse().unwrap()).map(|step| first.parse::<f64>().unwrap() * f64::from(1u32 << step)).collect(),
+        Some((first, count)) => {
+            (0..count.parse().unwrap()).map(|step| first.parse::<f64>().unwrap() * f64::from(1u32 << step)).collect()
+        }
         None if buckets == "default" => vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0],
         None => return Vec::new(),
     };

@@ -119,6 +119,12 @@ fn durations_are_recorded_in_the_unit_of_their_name() {
     let page = Page::new(metrics, Box::new(Fixed(Sample::default()))).text();
     assert_eq!(value(&page, "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds_sum"), Some(3.0));
     assert_eq!(value(&page, "etcd_debugging_lease_ttl_total_sum"), Some(600.0));
-    assert_eq!(value(&page, r#"etcd_server_apply_duration_seconds_sum{op="unknown",success="false",version="v3"}"#), Some(0.5));
-    assert_eq!(value(&page, r#"etcd_server_client_requests_total{client_api_version="unknown",type="stream"}"#), Some(1.0));
+    assert_eq!(
+        value(&page, r#"etcd_server_apply_duration_seconds_sum{op="unknown",success="false",version="v3"}"#),
+        Some(0.5)
+    );
+    assert_eq!(
+        value(&page, r#"etcd_server_client_requests_total{client_api_version="unknown",type="stream"}"#),
+        Some(1.0)
+    );
 }

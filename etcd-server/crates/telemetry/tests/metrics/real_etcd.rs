@@ -1,4 +1,5 @@
-//! A real etcd 3.5 shows the same families, but for the differences between 3.5 and 3.7 that are listed here.
+//! A real etcd 3.5 shows the same families, but for the differences between 3.5 and 3.7 that are
+//! listed here.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -60,7 +61,11 @@ impl Etcd {
     }
 
     fn etcdctl(&self, binaries: &Path, words: &[&str]) {
-        let done = Command::new(binaries.join("etcdctl")).args(["--endpoints", &self.client.to_string()]).args(words).output().unwrap();
+        let done = Command::new(binaries.join("etcdctl"))
+            .args(["--endpoints", &self.client.to_string()])
+            .args(words)
+            .output()
+            .unwrap();
         assert!(done.status.success(), "etcdctl {words:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
 

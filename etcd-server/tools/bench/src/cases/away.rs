@@ -24,7 +24,8 @@ pub(super) async fn measure(target: &mut Target, plan: &Plan) -> Result<Vec<Figu
     let term_before = term(target).await?;
     let begun = Instant::now();
     away.relaunch()?;
-    let (during, caught_up) = tokio::try_join!(history::puts_during(target, plan, std::future::pending()), caught_up(target, &away))?;
+    let (during, caught_up) =
+        tokio::try_join!(history::puts_during(target, plan, std::future::pending()), caught_up(target, &away))?;
     let term_after = term(target).await?;
     let p99 = |sample: &Sample| sample.p99_micros;
     Ok(vec![
@@ -37,7 +38,8 @@ pub(super) async fn measure(target: &mut Target, plan: &Plan) -> Result<Vec<Figu
 }
 
 async fn term(target: &Target) -> Result<u64, BenchError> {
-    let status = MaintenanceClient::new(target.connection().await?).status(StatusRequest {}).await.map_err(target.failed())?;
+    let status =
+        MaintenanceClient::new(target.connection().await?).status(StatusRequest {}).await.map_err(target.failed())?;
     Ok(status.into_inner().raft_term)
 }
 

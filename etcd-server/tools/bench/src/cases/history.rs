@@ -2,7 +2,9 @@
 
 use std::{future::Future, time::Duration};
 
-use proto::etcdserverpb::{CompactionRequest, RangeRequest, WatchCreateRequest, WatchRequest, watch_request::RequestUnion};
+use proto::etcdserverpb::{
+    CompactionRequest, RangeRequest, WatchCreateRequest, WatchRequest, watch_request::RequestUnion,
+};
 use rpc::etcdserverpb::{kv_client::KvClient, watch_client::WatchClient};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -23,7 +25,8 @@ use crate::{
 const PUTS_PER_SECOND: u32 = 1000;
 /// Keys that the history is spread over.
 const HISTORY_KEYS: u64 = 10_000;
-/// Steps in which the history is compacted, so that compaction goes on through the whole measurement.
+/// Steps in which the history is compacted, so that compaction goes on through the whole
+/// measurement.
 const COMPACTIONS: i64 = 5;
 
 pub(super) async fn measure(target: &Target, plan: &Plan) -> Result<Vec<Figure>, BenchError> {
@@ -72,7 +75,8 @@ pub(super) async fn write_history(target: &Target, revisions: u64) -> Result<(),
 
 pub(super) async fn revision(target: &Target) -> Result<i64, BenchError> {
     let mut kv = KvClient::new(target.connection().await?);
-    let read = kv.range(RangeRequest { key: "key".into(), ..RangeRequest::default() }).await.map_err(target.failed())?;
+    let read =
+        kv.range(RangeRequest { key: "key".into(), ..RangeRequest::default() }).await.map_err(target.failed())?;
     Ok(read.into_inner().header.unwrap_or_default().revision)
 }
 
@@ -108,7 +112,12 @@ async fn catch_up(target: &Target, history: u64) -> Result<(), BenchError> {
 
 async fn watch_until(connection: tonic::transport::Channel, start_revision: i64, newest: i64) -> Result<(), Status> {
     let (requests, receiver) = mpsc::channel(1);
-    let create = WatchCreateRequest { key: "key/".into(), range_end: "key0".into(), start_revision, ..WatchCreateRequest::default() };
+    let create = WatchCreateRequest {
+        key: "key/".into(),
+        range_end: "key0".into(),
+        start_revision,
+        ..WatchCreateRequest::default()
+    };
     let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
     requests.try_send(create).map_err(|error| Status::internal(error.to_string()))?;
     let mut client = WatchClient::new(connection).max_decoding_message_size(ANSWER_BYTES_MAX);

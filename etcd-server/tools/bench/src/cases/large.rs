@@ -47,7 +47,8 @@ pub(super) async fn measure(target: &mut Target, plan: &Plan) -> Result<Vec<Figu
     Ok(figures)
 }
 
-/// Pages from anywhere in the first half of the key space to its end, each with the count of all that is left.
+/// Pages from anywhere in the first half of the key space to its end, each with the count of all
+/// that is left.
 async fn pages(target: &Target, plan: &Plan) -> Result<Sample, BenchError> {
     let connection = target.connection().await?;
     let keys = plan.large_keys;
@@ -57,7 +58,12 @@ async fn pages(target: &Target, plan: &Plan) -> Result<Sample, BenchError> {
         move || {
             let mut kv = kv.clone();
             let first = rng.u64(..keys / 2);
-            let request = RangeRequest { key: key(first).into(), range_end: "key0".into(), limit: PAGE, ..RangeRequest::default() };
+            let request = RangeRequest {
+                key: key(first).into(),
+                range_end: "key0".into(),
+                limit: PAGE,
+                ..RangeRequest::default()
+            };
             async move {
                 let count = kv.range(request).await?.into_inner().count;
                 let right = u64::try_from(count).is_ok_and(|count| count == keys - first);

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use proto::{
     etcdserverpb::{
-        Compare, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, PutRequest, RangeRequest, RequestOp, TxnRequest,
-        WatchCreateRequest, WatchRequest, WatchResponse,
+        Compare, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, PutRequest, RangeRequest, RequestOp,
+        TxnRequest, WatchCreateRequest, WatchRequest, WatchResponse,
         compare::{CompareResult, CompareTarget, TargetUnion},
         request_op::Request,
         watch_request::RequestUnion,
@@ -99,7 +99,13 @@ async fn empty_calls(target: &Target, duration: Duration) -> Result<Sample, Benc
     sample(target, closed_loop(target, 256, duration, client)).await
 }
 
-async fn puts(target: &Target, clients: usize, connections: usize, keys: u64, duration: Duration) -> Result<Sample, BenchError> {
+async fn puts(
+    target: &Target,
+    clients: usize,
+    connections: usize,
+    keys: u64,
+    duration: Duration,
+) -> Result<Sample, BenchError> {
     let connections = target.connections(connections).await?;
     let client = |number: usize| {
         let kv = KvClient::new(connection(&connections, number));
@@ -135,7 +141,8 @@ async fn ranges(target: &Target, keys: u64, duration: Duration) -> Result<Sample
         move || {
             let mut kv = kv.clone();
             let first = rng.u64(..keys - 1000);
-            let request = RangeRequest { key: key(first).into(), range_end: key(first + 1000).into(), ..RangeRequest::default() };
+            let request =
+                RangeRequest { key: key(first).into(), range_end: key(first + 1000).into(), ..RangeRequest::default() };
             async move {
                 let read = kv.range(request).await?.into_inner().kvs.len();
                 if read == 1000 { Ok(()) } else { Err(Status::data_loss(format!("{read} keys instead of 1000"))) }
@@ -154,7 +161,8 @@ async fn swaps(target: &Target, duration: Duration) -> Result<Sample, BenchError
             let mut kv = kv.clone();
             async move {
                 let own = format!("swap/{number}");
-                let read = kv.range(RangeRequest { key: own.clone().into(), ..RangeRequest::default() }).await?.into_inner();
+                let read =
+                    kv.range(RangeRequest { key: own.clone().into(), ..RangeRequest::default() }).await?.into_inner();
                 let revision = read.kvs.first().map_or(0, |kv| kv.mod_revision);
                 let swapped = kv.txn(swap(own, revision)).await?.into_inner().succeeded;
                 if swapped { Ok(()) } else { Err(Status::aborted("somebody else swapped")) }
@@ -200,7 +208,8 @@ struct KeptLease {
 }
 
 impl KeptLease {
-    /// The first request is in the channel before the stream is opened: a server may say nothing before it has one.
+    /// The first request is in the channel before the stream is opened: a server may say nothing
+    /// before it has one.
     async fn open(connection: Channel) -> Result<Self, Status> {
         let mut client = LeaseClient::new(connection);
         let id = client.lease_grant(LeaseGrantRequest { ttl: 600, id: 0 }).await?.into_inner().id;
@@ -225,7 +234,11 @@ async fn watches(target: &Target, duration: Duration) -> Result<Sample, BenchErr
     let mut streams = Vec::new();
     for number in 0..WATCHERS {
         let (requests, receiver) = mpsc::channel(1);
-        let create = WatchCreateRequest { key: "watched/".into(), range_end: "watched0".into(), ..WatchCreateRequest::default() };
+        let create = WatchCreateRequest {
+            key: "watched/".into(),
+            range_end: "watched0".into(),
+            ..WatchCreateRequest::default()
+        };
         let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
         requests.try_send(create).map_err(|error| target.failed()(Status::internal(error.to_string())))?;
         let opened = WatchClient::new(connection(&connections, number)).watch(ReceiverStream::new(receiver)).await;

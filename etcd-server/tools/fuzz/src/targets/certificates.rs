@@ -2,8 +2,8 @@
 
 use crate::{Dice, Target};
 use certs::{
-    Ca, CaPlan, CertificateFacts, Chain, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile, Revocation, RevocationListFacts,
-    RevocationReason, SigningRequest, Usage,
+    Ca, CaPlan, CertificateFacts, Chain, KeyAlgorithm, LeafPlan, Name, PrivateKey, Profile, Revocation,
+    RevocationListFacts, RevocationReason, SigningRequest, Usage,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -18,7 +18,8 @@ impl Certificates {
         let key = || PrivateKey::generate(KeyAlgorithm::P256).expect("the library makes keys");
         let plan = CaPlan { common_name: "ca".to_owned(), lifetime: Duration::days(3650), constraints: Vec::new() };
         let ca = Ca::create(&plan, key(), now).expect("the plan is good");
-        let names = ["etcd1.example.org", "10.0.0.1"].map(|name| Name::parse(name).expect("the names are good")).to_vec();
+        let names =
+            ["etcd1.example.org", "10.0.0.1"].map(|name| Name::parse(name).expect("the names are good")).to_vec();
         let plan = LeafPlan {
             profile: Profile::Server,
             common_name: "etcd1".to_owned(),
@@ -32,7 +33,14 @@ impl Certificates {
         let list = ca.revocation_list(&revoked, 1, now, Duration::days(30)).expect("the CA signs lists");
         let request = SigningRequest::create("etcd1", &[], &key()).expect("the request is good");
         let bundle = [leaf.pem.as_bytes(), ca.certificate().pem.as_bytes()].concat();
-        let good = vec![leaf.der, leaf.pem.into_bytes(), bundle, list, request.pem().into_bytes(), of_leaf.to_pem().as_bytes().to_vec()];
+        let good = vec![
+            leaf.der,
+            leaf.pem.into_bytes(),
+            bundle,
+            list,
+            request.pem().into_bytes(),
+            of_leaf.to_pem().as_bytes().to_vec(),
+        ];
         Self { ca: ca.certificate().der.clone(), good }
     }
 }

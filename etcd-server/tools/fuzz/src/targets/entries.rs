@@ -23,8 +23,12 @@ pub(super) struct Entries {
 }
 
 fn fresh() -> (MemoryStore, State) {
-    let settings =
-        Settings { quota_bytes: Some(1 << 20), minimum_lease_ttl_seconds: 1, own_version: Version::new(3, 7, 1), keeps_checkpoints: true };
+    let settings = Settings {
+        quota_bytes: Some(1 << 20),
+        minimum_lease_ttl_seconds: 1,
+        own_version: Version::new(3, 7, 1),
+        keeps_checkpoints: true,
+    };
     let (mut store, mut changes) = (MemoryStore::new(), MemoryBatch::default());
     let state = State::load(&store, settings, &mut changes).expect("an empty store can be loaded");
     changes.write(&mut store);
@@ -43,7 +47,8 @@ impl Entries {
         self.index += 1;
         let mut changes = MemoryBatch::default();
         let applied = self.state.apply(&self.store, &mut changes, self.index, data, 0);
-        let settled = applied.and_then(|applied| Ok((applied, self.state.settle(&self.store, &mut changes, self.index, 1)?)));
+        let settled =
+            applied.and_then(|applied| Ok((applied, self.state.settle(&self.store, &mut changes, self.index, 1)?)));
         let Ok((applied, sealed)) = settled else {
             // The member would stop here.
             (self.store, self.state) = fresh();
@@ -69,7 +74,8 @@ impl Target for Entries {
     }
 }
 
-/// A plain password, which only very old entries hold, would have a twentieth of a second spent on it.
+/// A plain password, which only very old entries hold, would have a twentieth of a second spent on
+/// it.
 fn without_passwords(bytes: Vec<u8>) -> Vec<u8> {
     let Ok(mut request) = InternalRaftRequest::decode(&bytes[..]) else { return bytes };
     let add = request.auth_user_add.as_mut().map(|add| &mut add.password);

@@ -20,8 +20,12 @@ impl Json {
 impl Target for Json {
     fn try_one(&mut self, dice: &mut Dice) -> bool {
         let binding = dice.pick(&BINDINGS);
-        let service = DESCRIPTORS.get_service_by_name(binding.service).expect("bindings name services that are described");
-        let method = service.methods().find(|method| method.name() == binding.method).expect("bindings name methods that are described");
+        let service =
+            DESCRIPTORS.get_service_by_name(binding.service).expect("bindings name services that are described");
+        let method = service
+            .methods()
+            .find(|method| method.name() == binding.method)
+            .expect("bindings name methods that are described");
         let mut body = serde_json::to_vec(&random(&method.input(), dice)).unwrap_or_default();
         match dice.below(200) {
             0 => body = [b"{\"a\":".repeat(DEPTH), b"}".repeat(DEPTH)].concat(),

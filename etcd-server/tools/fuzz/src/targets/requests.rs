@@ -5,7 +5,9 @@ use crate::{Dice, Target};
 use auth::{AuthStore, Identity};
 use prost::Message as _;
 use prost_reflect::MessageDescriptor;
-use proto::etcdserverpb::{DeleteRangeRequest, InternalRaftRequest, PutRequest, RangeRequest, TxnRequest, WatchRequest, watch_request};
+use proto::etcdserverpb::{
+    DeleteRangeRequest, InternalRaftRequest, PutRequest, RangeRequest, TxnRequest, WatchRequest, watch_request,
+};
 use schema::MemoryStore;
 
 pub(super) struct Requests {
@@ -20,11 +22,15 @@ impl Requests {
         let mut descriptors: Vec<_> = methods.map(|method| method.input()).collect();
         // Those with the most to go wrong in them more often than others.
         for name in ["RangeRequest", "PutRequest", "DeleteRangeRequest", "TxnRequest", "WatchRequest"] {
-            let descriptor = DESCRIPTORS.get_message_by_name(&format!("etcdserverpb.{name}")).expect("requests are described");
+            let descriptor =
+                DESCRIPTORS.get_message_by_name(&format!("etcdserverpb.{name}")).expect("requests are described");
             descriptors.extend(std::iter::repeat_n(descriptor, 20));
         }
         let store = MemoryStore::new();
-        Self { descriptors, users: AuthStore::load(&store, &mut MemoryStore::new()).expect("an empty store can be loaded") }
+        Self {
+            descriptors,
+            users: AuthStore::load(&store, &mut MemoryStore::new()).expect("an empty store can be loaded"),
+        }
     }
 
     /// Handles a request as the server does before it is proposed.
@@ -39,16 +45,22 @@ impl Requests {
                 let request = InternalRaftRequest { put: Some(put.clone()), ..InternalRaftRequest::default() };
                 apply::quota_cost(&request) > 0 && admission::check_put(&put).is_ok()
             }),
-            "DeleteRangeRequest" => DeleteRangeRequest::decode(bytes).is_ok_and(|delete| admission::check_delete_range(&delete).is_ok()),
+            "DeleteRangeRequest" => {
+                DeleteRangeRequest::decode(bytes).is_ok_and(|delete| admission::check_delete_range(&delete).is_ok())
+            }
             "TxnRequest" => TxnRequest::decode(bytes).is_ok_and(|txn| {
                 let request = InternalRaftRequest { txn: Some(txn.clone()), ..InternalRaftRequest::default() };
                 let nothing = &mut |_| Ok::<_, auth::AuthError>(Vec::new());
                 let permitted = self.users.check_txn(&identity, &txn, nothing).is_ok();
-                let reads = admission::is_read_only(&txn) || !admission::is_serializable(&txn) || apply::quota_cost(&request) < u64::MAX;
+                let reads = admission::is_read_only(&txn)
+                    || !admission::is_serializable(&txn)
+                    || apply::quota_cost(&request) < u64::MAX;
                 admission::check_txn(&txn, 128).is_ok() && permitted && reads
             }),
             "WatchRequest" => WatchRequest::decode(bytes).is_ok_and(|request| match request.request_union {
-                Some(watch_request::RequestUnion::CreateRequest(create)) => self.users.check_watch(&identity, &create).is_ok(),
+                Some(watch_request::RequestUnion::CreateRequest(create)) => {
+                    self.users.check_watch(&identity, &create).is_ok()
+                }
                 Some(_) => true,
                 None => false,
             }),

@@ -1,4 +1,5 @@
-//! Requests of the Auth service. `root` keeps its password and is never without one, so that authentication can be turned off.
+//! Requests of the Auth service. `root` keeps its password and is never without one, so that
+//! authentication can be turned off.
 
 use serde_json::{Value, json};
 
@@ -111,7 +112,8 @@ impl Generator {
         }
         let (key, range_end) = self.key_range();
         let range_end = if self.chance(50) { base64(b"\0") } else { range_end };
-        let kind = if self.chance(3) { 9.into() } else { self.pick(&["READ", "WRITE", "READWRITE", "READWRITE"]).into() };
+        let kind =
+            if self.chance(3) { 9.into() } else { self.pick(&["READ", "WRITE", "READWRITE", "READWRITE"]).into() };
         request([("permType", kind), ("key", key), ("range_end", range_end)])
     }
 

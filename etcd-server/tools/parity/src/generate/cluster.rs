@@ -1,4 +1,5 @@
-//! Requests of the Cluster, Maintenance, Lock and Election services and of health. Nothing here costs a cluster of one its quorum.
+//! Requests of the Cluster, Maintenance, Lock and Election services and of health. Nothing here
+//! costs a cluster of one its quorum.
 
 use serde_json::{Value, json};
 
@@ -40,8 +41,9 @@ impl Generator {
         self.call("Maintenance/Alarm", json!({ "action": "GET", "alarm": alarm, "memberID": "0" }));
     }
 
-    /// An alarm that is switched off again a few steps later, or one that was never on. One at a time: when the first of two alarms goes,
-    /// a 3.5 takes writes again, while later ones go on refusing them.
+    /// An alarm that is switched off again a few steps later, or one that was never on. One at a
+    /// time: when the first of two alarms goes, a 3.5 takes writes again, while later ones go on
+    /// refusing them.
     fn alarm(&mut self) {
         let member = self.pick(&["$member", MEMBER_UNKNOWN, "0", "18446744073709551615"]);
         let alarm = self.pick(&["NOSPACE", "NOSPACE", "CORRUPT", "NONE"]);
@@ -59,7 +61,10 @@ impl Generator {
         match self.rng.u8(..5) {
             0 => {
                 let url = self.pick(&["", "x", "http://127.0.0.1", "http://127.0.0.1:1/path", "ftp://127.0.0.1:1"]);
-                let add = request([("peerURLs", if url.is_empty() { Value::Null } else { json!([url]) }), ("isLearner", self.flag(50))]);
+                let add = request([
+                    ("peerURLs", if url.is_empty() { Value::Null } else { json!([url]) }),
+                    ("isLearner", self.flag(50)),
+                ]);
                 self.call("Cluster/MemberAdd", add);
             }
             1 => self.call("Cluster/MemberRemove", json!({ "ID": MEMBER_UNKNOWN })),

@@ -47,7 +47,9 @@ impl Generator {
         let (key, range_end) = self.key_range();
         let sorted = self.chance(35);
         let order = self.pick(&["ASCEND", "DESCEND", "NONE"]);
-        let mut limit = |percent| if self.chance(percent) { self.pick(&["1", "2", "3", "5", "100", "-1"]).into() } else { Value::Null };
+        let mut limit = |percent| {
+            if self.chance(percent) { self.pick(&["1", "2", "3", "5", "100", "-1"]).into() } else { Value::Null }
+        };
         let limit = limit(40);
         let mut filter = || if self.chance(5) { self.revision() } else { Value::Null };
         let (min_mod, max_mod, min_create, max_create) = (filter(), filter(), filter(), filter());
@@ -119,7 +121,10 @@ impl Generator {
             _ => ("lease", if self.chance(50) { "0".into() } else { self.lease_id() }),
         };
         request([
-            ("result", if self.chance(2) { 9.into() } else { self.pick(&["EQUAL", "GREATER", "LESS", "NOT_EQUAL"]).into() }),
+            (
+                "result",
+                if self.chance(2) { 9.into() } else { self.pick(&["EQUAL", "GREATER", "LESS", "NOT_EQUAL"]).into() },
+            ),
             ("target", if self.chance(2) { 77.into() } else { target.into() }),
             ("key", key),
             ("range_end", if self.chance(25) { range_end } else { Value::Null }),
@@ -131,9 +136,17 @@ impl Generator {
         if self.chance(30) { "0".into() } else { format!("$cur-{}", self.rng.u8(..8)).into() }
     }
 
-    /// Values that fill a watch answer in three, and requests at and above the limits of raft and of gRPC.
+    /// Values that fill a watch answer in three, and requests at and above the limits of raft and
+    /// of gRPC.
     pub(super) fn large_values(&mut self) {
-        let bytes = self.pick(&["$bytes700000", "$bytes700000", "$bytes1572800", "$bytes1572865", "$bytes2097100", "$bytes2200000"]);
+        let bytes = self.pick(&[
+            "$bytes700000",
+            "$bytes700000",
+            "$bytes1572800",
+            "$bytes1572865",
+            "$bytes2097100",
+            "$bytes2200000",
+        ]);
         for key in [&b"large/1"[..], b"large/2", b"large/3"] {
             self.call("KV/Put", json!({ "key": base64(key), "value": bytes }));
         }

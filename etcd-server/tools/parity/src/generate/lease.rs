@@ -1,4 +1,5 @@
-//! Requests of the Lease service. Leases that stay live far longer than a program, so that none expires by the clock.
+//! Requests of the Lease service. Leases that stay live far longer than a program, so that none
+//! expires by the clock.
 
 use serde_json::{Value, json};
 

@@ -60,6 +60,10 @@ impl Generator {
 
     /// Mostly one that a server may have given out itself. Never -1, which stands for no watcher.
     fn watch_id(&mut self) -> Value {
-        if self.chance(70) { self.rng.u8(..12).to_string().into() } else { self.pick(&["-5", "50", "9223372036854775807"]).into() }
+        if self.chance(70) {
+            self.rng.u8(..12).to_string().into()
+        } else {
+            self.pick(&["-5", "50", "9223372036854775807"]).into()
+        }
     }
 }

@@ -1,12 +1,27 @@
-//! The small vocabulary of programs: few keys, so that they meet; odd ones, so that byte order and empty ends matter.
+//! The small vocabulary of programs: few keys, so that they meet; odd ones, so that byte order and
+//! empty ends matter.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use super::Generator;
 
-const KEYS: [&[u8]; 14] =
-    [b"a", b"a\0", b"a\0\0", b"ab", b"b", b"b\xff", b"c", b"\0", b"\0\0", b"\xff", b"\xff\xff", b"foo", b"foo/1", b"foo/\x80"];
+const KEYS: [&[u8]; 14] = [
+    b"a",
+    b"a\0",
+    b"a\0\0",
+    b"ab",
+    b"b",
+    b"b\xff",
+    b"c",
+    b"\0",
+    b"\0\0",
+    b"\xff",
+    b"\xff\xff",
+    b"foo",
+    b"foo/1",
+    b"foo/\x80",
+];
 
 const VALUES: [&[u8]; 6] = [b"", b"1", b"2", b"\0\xff", b"zz", b"a longer value, for the order of values"];
 
@@ -28,7 +43,8 @@ impl Generator {
         base64(self.pick(&VALUES))
     }
 
-    /// A key and a range end of any form: none, `\0`, the prefix's end, another key (which may lie before).
+    /// A key and a range end of any form: none, `\0`, the prefix's end, another key (which may lie
+    /// before).
     pub(super) fn key_range(&mut self) -> (Value, Value) {
         let key = self.key_bytes();
         let end = match self.rng.u8(..10) {

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 /// The observations of a lease.
 #[derive(Debug, Default)]
 struct Lease {
-    /// When it was asked to live on, when that was answered, and for how long it was promised; the grant is the first.
+    /// When it was asked to live on, when that was answered, and for how long it was promised; the
+    /// grant is the first.
     promises: Vec<(Micros, Micros, Micros)>,
     /// The requests that reported it as absent: sent and answered.
     absent: Vec<(Micros, Micros)>,
@@ -32,12 +33,16 @@ pub(crate) fn check(history: &History, truth: &Truth, authors: &Authors, violati
     for (id, lease) in &leases {
         judge(*id, lease, violations);
     }
-    let left =
-        truth.timeline.from(2).flat_map(|(_, changes)| changes.keys()).filter_map(|key| truth.timeline.get(key, history.last_revision));
+    let left = truth
+        .timeline
+        .from(2)
+        .flat_map(|(_, changes)| changes.keys())
+        .filter_map(|key| truth.timeline.get(key, history.last_revision));
     let mut left: Vec<_> = left.filter(|record| record.lease != 0).map(|record| (record.lease, &record.key)).collect();
     left.dedup();
     if let Some((lease, key)) = left.first() {
-        violations.push(Violation::new("lease", format!("{key:?} outlived lease {lease}, which nobody renewed any more")));
+        violations
+            .push(Violation::new("lease", format!("{key:?} outlived lease {lease}, which nobody renewed any more")));
     }
 }
 
@@ -51,7 +56,9 @@ fn record(leases: &mut BTreeMap<i64, Lease>, operation: &Operation) {
             leases.entry(*id).or_default().promises.push((asked, answered, micros(renewed.ttl)));
         }
         (Request::KeepAlive(id), Outcome::Answered(_)) => leases.entry(*id).or_default().absent.push((asked, answered)),
-        (Request::Revoke(id), Outcome::Answered(_)) => leases.entry(*id).or_default().revoked.push((asked, Some(answered))),
+        (Request::Revoke(id), Outcome::Answered(_)) => {
+            leases.entry(*id).or_default().revoked.push((asked, Some(answered)))
+        }
         (Request::Revoke(id), Outcome::Unknown(_)) => leases.entry(*id).or_default().revoked.push((asked, None)),
         _ => {}
     }
@@ -66,16 +73,21 @@ fn judge(id: i64, lease: &Lease, violations: &mut Vec<Violation>) {
     let revoked_before = |moment: Micros| lease.revoked.iter().any(|(asked, _)| *asked < moment);
     // A response shows that it lives; an end before the promised time is seen from outside at this
     // moment at the latest.
-    let too_early = |moment: Micros| lease.promises.iter().find(|(asked, _, promised)| moment < asked + promised).copied();
+    let too_early =
+        |moment: Micros| lease.promises.iter().find(|(asked, _, promised)| moment < asked + promised).copied();
     if let Some(gone) = lease.gone.filter(|gone| !revoked_before(*gone))
         && let Some((asked, answered, promised)) = too_early(gone)
     {
-        violation(format!("its keys were gone at {gone}; asked at {asked}, answered at {answered}, it was promised {promised} µs"));
+        violation(format!(
+            "its keys were gone at {gone}; asked at {asked}, answered at {answered}, it was promised {promised} µs"
+        ));
     }
     for (asked, answered) in lease.absent.iter().filter(|(_, answered)| !revoked_before(*answered)) {
         let still = lease.promises.iter().find(|(begun, known, length)| known < asked && *answered < begun + length);
         if let Some((begun, _, length)) = still {
-            violation(format!("told at {answered} that it is not there; asked at {begun}, it was promised {length} µs"));
+            violation(format!(
+                "told at {answered} that it is not there; asked at {begun}, it was promised {length} µs"
+            ));
         }
     }
     let ended = lease.revoked.iter().filter_map(|(_, answered)| *answered).chain(lease.gone).min();

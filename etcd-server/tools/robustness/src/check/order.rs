@@ -60,14 +60,20 @@ impl Order<'_> {
             }
             let deliveries = bare(&operation.request, answer);
             if deliveries != expected {
-                self.violation("linearizable", format!("told {deliveries:?} where {expected:?} was right: {operation:?}"));
+                self.violation(
+                    "linearizable",
+                    format!("told {deliveries:?} where {expected:?} was right: {operation:?}"),
+                );
             }
             if !writes {
                 continue;
             }
             if self.truth.timeline.changes(revision).is_some_and(|deliveries| *deliveries != changes) {
                 let deliveries = self.truth.timeline.changes(revision);
-                self.violation("linearizable", format!("watchers were told {deliveries:?}, which is not what this does: {operation:?}"));
+                self.violation(
+                    "linearizable",
+                    format!("watchers were told {deliveries:?}, which is not what this does: {operation:?}"),
+                );
             }
             if let Some(other) = self.authors.insert(revision, Author::Operation(index)) {
                 self.violation("linearizable", format!("revision {revision} was made by {other:?} too: {operation:?}"));
@@ -75,13 +81,15 @@ impl Order<'_> {
         }
     }
 
-    /// Revisions that no answer claims were made by requests of unknown outcome, each at most once, or by leases that ended.
+    /// Revisions that no answer claims were made by requests of unknown outcome, each at most once,
+    /// or by leases that ended.
     fn find_missing_authors(&mut self) {
         let history = self.history;
         let by_value = authors_by_value(&history.operations);
         let mut used: BTreeSet<usize> = BTreeSet::new();
         let mut by_lease = Vec::new();
-        let open: Vec<(i64, &Changes)> = self.truth.timeline.from(2).filter(|(revision, _)| !self.authors.contains_key(revision)).collect();
+        let open: Vec<(i64, &Changes)> =
+            self.truth.timeline.from(2).filter(|(revision, _)| !self.authors.contains_key(revision)).collect();
         for (revision, changes) in open {
             let lease = self.ended_lease(revision, changes);
             let written = changes.values().flatten().next();
@@ -90,7 +98,9 @@ impl Order<'_> {
                 continue;
             }
             let author = match written {
-                Some(record) => by_value.get(&record.value).copied().filter(|author| self.fits(*author, revision, changes, &used)),
+                Some(record) => {
+                    by_value.get(&record.value).copied().filter(|author| self.fits(*author, revision, changes, &used))
+                }
                 None => self.deleter(revision, changes, &used),
             };
             match author {
@@ -99,12 +109,18 @@ impl Order<'_> {
                     self.authors.insert(revision, Author::Operation(author));
                 }
                 None => {
-                    let suspect = written.and_then(|record| by_value.get(&record.value)).map(|author| &history.operations[*author]);
-                    self.violation("linearizable", format!("revision {revision} has no author: {changes:?}; suspected: {suspect:?}"));
+                    let suspect = written
+                        .and_then(|record| by_value.get(&record.value))
+                        .map(|author| &history.operations[*author]);
+                    self.violation(
+                        "linearizable",
+                        format!("revision {revision} has no author: {changes:?}; suspected: {suspect:?}"),
+                    );
                 }
             }
         }
-        // A deletion that may also be one of a client is taken for it, so that no lease is blamed without proof.
+        // A deletion that may also be one of a client is taken for it, so that no lease is blamed
+        // without proof.
         for (revision, changes, lease) in by_lease {
             let author = self.deleter(revision, changes, &used);
             used.extend(author);
@@ -117,20 +133,27 @@ impl Order<'_> {
         let timeline = &self.truth.timeline;
         let lease = timeline.get(changes.keys().next()?, revision - 1)?.lease;
         let deleted: Vec<_> = changes.iter().filter(|(_, record)| record.is_none()).map(|(key, _)| key).collect();
-        (lease != 0 && deleted.len() == changes.len() && deleted == timeline.leased(lease, revision - 1)).then_some(lease)
+        (lease != 0 && deleted.len() == changes.len() && deleted == timeline.leased(lease, revision - 1))
+            .then_some(lease)
     }
 
     fn deleter(&self, revision: i64, changes: &Changes, used: &BTreeSet<usize>) -> Option<usize> {
         let deletes = |operation: &Operation| matches!(operation.request, Request::Delete(_) | Request::Txn(_));
-        let mut candidates =
-            self.history.operations.iter().enumerate().filter(|(_, operation)| operation.is_unknown() && deletes(operation));
+        let mut candidates = self
+            .history
+            .operations
+            .iter()
+            .enumerate()
+            .filter(|(_, operation)| operation.is_unknown() && deletes(operation));
         candidates.find(|(index, _)| self.fits(*index, revision, changes, used)).map(|(index, _)| index)
     }
 
     fn fits(&self, author: usize, revision: i64, changes: &Changes, used: &BTreeSet<usize>) -> bool {
         let operation = &self.history.operations[author];
         let asked_before = self.truth.first_seen(revision).is_none_or(|seen| operation.invoked < seen);
-        let does = || self.truth.timeline.evaluate(&operation.request, revision - 1).is_some_and(|(_, would)| would == *changes);
+        let does = || {
+            self.truth.timeline.evaluate(&operation.request, revision - 1).is_some_and(|(_, would)| would == *changes)
+        };
         operation.is_unknown() && !used.contains(&author) && asked_before && does()
     }
 
@@ -151,14 +174,19 @@ impl Order<'_> {
                 if *revision <= floor {
                     self.violation(
                         "linearizable",
-                        format!("revision {floor} was seen before this was asked, which made {revision}: {operation:?}"),
+                        format!(
+                            "revision {floor} was seen before this was asked, which made {revision}: {operation:?}"
+                        ),
                     );
                 }
             } else if let Some(answer) = operation.answer()
                 && is_linearizable(&operation.request)
                 && answer.revision() < floor
             {
-                self.violation("linearizable", format!("revision {floor} was seen before this was asked, a stale answer: {operation:?}"));
+                self.violation(
+                    "linearizable",
+                    format!("revision {floor} was seen before this was asked, a stale answer: {operation:?}"),
+                );
             }
         }
     }
@@ -167,7 +195,12 @@ impl Order<'_> {
     /// the same process.
     fn revision_of_a_member_never_goes_back(&mut self) {
         let mut lives: BTreeMap<(usize, u64), Vec<&Operation>> = BTreeMap::new();
-        for operation in self.history.operations.iter().filter(|operation| operation.answer().is_some_and(|answer| answer.revision() > 0)) {
+        for operation in self
+            .history
+            .operations
+            .iter()
+            .filter(|operation| operation.answer().is_some_and(|answer| answer.revision() > 0))
+        {
             lives.entry((operation.member, operation.life)).or_default().push(operation);
         }
         for operations in lives.into_values() {
@@ -182,7 +215,10 @@ impl Order<'_> {
                     highest = highest.max(revision(done));
                 }
                 if revision(operation) < highest {
-                    self.violation("order", format!("the member had answered at revision {highest} before: {operation:?}"));
+                    self.violation(
+                        "order",
+                        format!("the member had answered at revision {highest} before: {operation:?}"),
+                    );
                 }
             }
         }
@@ -192,11 +228,17 @@ impl Order<'_> {
     fn refusals(&mut self) {
         let compactions = compactions(self.history);
         for operation in &self.history.operations {
-            let (Request::Range(range), Outcome::Refused(why)) = (&operation.request, &operation.outcome) else { continue };
+            let (Request::Range(range), Outcome::Refused(why)) = (&operation.request, &operation.outcome) else {
+                continue;
+            };
             let unjustified = if why.contains("has been compacted") {
-                !compactions.iter().any(|(invoked, revision)| *invoked < operation.returned && *revision > range.revision)
+                !compactions
+                    .iter()
+                    .any(|(invoked, revision)| *invoked < operation.returned && *revision > range.revision)
             } else {
-                why.contains("future revision") && !range.serializable && self.truth.floor(operation.invoked) >= range.revision
+                why.contains("future revision")
+                    && !range.serializable
+                    && self.truth.floor(operation.invoked) >= range.revision
             };
             if unjustified {
                 self.violation("linearizable", format!("refused without a reason: {operation:?}"));
@@ -255,11 +297,17 @@ fn wrote(answer: &Response) -> bool {
     }
 }
 
-/// Keep-alives and defragmentation are not ordered by the group's log; serializable reads do not ask for it.
+/// Keep-alives and defragmentation are not ordered by the group's log; serializable reads do not
+/// ask for it.
 fn is_linearizable(request: &Request) -> bool {
     match request {
         Request::Range(range) => !range.serializable,
-        Request::Put(_) | Request::Delete(_) | Request::Txn(_) | Request::Grant(_) | Request::Revoke(_) | Request::Compact(_) => true,
+        Request::Put(_)
+        | Request::Delete(_)
+        | Request::Txn(_)
+        | Request::Grant(_)
+        | Request::Revoke(_)
+        | Request::Compact(_) => true,
         Request::KeepAlive(_) | Request::Defragment => false,
     }
 }

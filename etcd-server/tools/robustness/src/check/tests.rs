@@ -4,9 +4,9 @@ use super::check;
 use crate::history::{Delivery, History, Micros, Operation, Outcome, Request, Response, Stream};
 use proto::etcdserverpb::watch_create_request::FilterType;
 use proto::etcdserverpb::{
-    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, LeaseGrantRequest, LeaseGrantResponse,
-    LeaseKeepAliveResponse, LeaseRevokeResponse, PutRequest, PutResponse, RangeRequest, RangeResponse, ResponseHeader, WatchCreateRequest,
-    WatchResponse,
+    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, LeaseGrantRequest,
+    LeaseGrantResponse, LeaseKeepAliveResponse, LeaseRevokeResponse, PutRequest, PutResponse, RangeRequest,
+    RangeResponse, ResponseHeader, WatchCreateRequest, WatchResponse,
 };
 use proto::mvccpb::{Event, KeyValue, event::EventType};
 
@@ -17,7 +17,14 @@ fn header(revision: i64) -> Option<ResponseHeader> {
 }
 
 fn record(key: &'static str, value: &'static str, create: i64, modified: i64, version: i64) -> KeyValue {
-    KeyValue { key: key.into(), value: value.into(), create_revision: create, mod_revision: modified, version, lease: 0 }
+    KeyValue {
+        key: key.into(),
+        value: value.into(),
+        create_revision: create,
+        mod_revision: modified,
+        version,
+        lease: 0,
+    }
 }
 
 fn written(kv: KeyValue) -> Event {
@@ -59,7 +66,12 @@ fn deliveries(at: Micros, revision: i64, events: Vec<Event>) -> Delivery {
 }
 
 fn stream(start_revision: i64, deliveries: Vec<Delivery>) -> Stream {
-    let request = WatchCreateRequest { key: "\0".into(), range_end: "\0".into(), start_revision, ..WatchCreateRequest::default() };
+    let request = WatchCreateRequest {
+        key: "\0".into(),
+        range_end: "\0".into(),
+        start_revision,
+        ..WatchCreateRequest::default()
+    };
     Stream { watcher: 0, member: 0, invoked: 0, request, deliveries, to_the_end: true, ended: None }
 }
 
@@ -67,7 +79,11 @@ fn stream(start_revision: i64, deliveries: Vec<Delivery>) -> Stream {
 /// one watcher.
 fn history() -> History {
     let delete = DeleteRangeRequest { key: "a".into(), ..DeleteRangeRequest::default() };
-    let gone = Outcome::Answered(Response::Delete(DeleteRangeResponse { header: header(4), deleted: 1, prev_kvs: Vec::new() }));
+    let gone = Outcome::Answered(Response::Delete(DeleteRangeResponse {
+        header: header(4),
+        deleted: 1,
+        prev_kvs: Vec::new(),
+    }));
     History {
         operations: vec![
             put(10, "a", "1", put_at(2)),
@@ -120,7 +136,10 @@ fn nothing_is_said_of_a_good_history() {
 
 #[test]
 fn reads_tell_the_state_at_their_revision() {
-    assert_eq!(broken_by(|history| history.operations.push(read(60, "b", false, 5, Some(record("b", "2", 3, 3, 1))))), ["linearizable"]);
+    assert_eq!(
+        broken_by(|history| history.operations.push(read(60, "b", false, 5, Some(record("b", "2", 3, 3, 1))))),
+        ["linearizable"]
+    );
     assert_eq!(broken_by(|history| history.operations.push(read(60, "a", false, 5, None))), [""; 0]);
 }
 
@@ -148,7 +167,10 @@ fn a_write_of_unknown_outcome_is_placed_by_what_watchers_were_told() {
     assert_eq!(broken_by(|history| history.operations.push(put(5, "c", "never", unknown()))), [""; 0]);
     assert_eq!(broken_by(|history| history.operations[1].outcome = Outcome::Refused(String::new())), ["linearizable"]);
     // Asked when its revision had been seen already.
-    assert_eq!(broken_by(|history| (history.operations[1].invoked, history.operations[1].outcome) = (47, unknown())), ["linearizable"]);
+    assert_eq!(
+        broken_by(|history| (history.operations[1].invoked, history.operations[1].outcome) = (47, unknown())),
+        ["linearizable"]
+    );
     assert_eq!(broken_by(|history| drop(history.operations.remove(2))), ["linearizable"]);
 }
 
@@ -176,11 +198,18 @@ fn nothing_is_refused_as_compacted_without_a_compaction() {
 
 #[test]
 fn every_event_is_told_once_in_order_and_whole() {
-    let (a, b, again) = (written(record("a", "1", 2, 2, 1)), written(record("b", "2", 3, 3, 1)), written(record("b", "3", 3, 5, 2)));
-    assert_eq!(also_told(2, vec![deliveries(60, 5, vec![a.clone(), b.clone(), deleted("a", 4), again.clone()])]), [""; 0]);
+    let (a, b, again) =
+        (written(record("a", "1", 2, 2, 1)), written(record("b", "2", 3, 3, 1)), written(record("b", "3", 3, 5, 2)));
+    assert_eq!(
+        also_told(2, vec![deliveries(60, 5, vec![a.clone(), b.clone(), deleted("a", 4), again.clone()])]),
+        [""; 0]
+    );
     assert_eq!(also_told(2, vec![deliveries(60, 5, vec![a.clone(), deleted("a", 4)])]), ["reliable"]);
     assert_eq!(also_told(2, vec![deliveries(60, 5, vec![b.clone(), a.clone()])]), ["ordered"]);
-    assert_eq!(also_told(2, vec![deliveries(60, 5, vec![a.clone(), b.clone()]), deliveries(61, 5, vec![b.clone()])]), ["unique"]);
+    assert_eq!(
+        also_told(2, vec![deliveries(60, 5, vec![a.clone(), b.clone()]), deliveries(61, 5, vec![b.clone()])]),
+        ["unique"]
+    );
     assert_eq!(also_told(3, vec![deliveries(60, 5, vec![a.clone(), b.clone()])]), ["start"]);
     assert_eq!(also_told(2, vec![deliveries(60, 5, vec![written(record("a", "7", 2, 2, 1))])]), ["events"]);
     assert_eq!(also_told(2, vec![deliveries(60, 1, vec![a.clone()])]), ["ordered"]);
@@ -221,7 +250,10 @@ fn progress_is_true() {
     let b = written(record("b", "2", 3, 3, 1));
     let a = written(record("a", "1", 2, 2, 1));
     assert_eq!(
-        also_told(2, vec![deliveries(60, 2, vec![a.clone()]), deliveries(61, 2, Vec::new()), deliveries(62, 3, vec![b.clone()])]),
+        also_told(
+            2,
+            vec![deliveries(60, 2, vec![a.clone()]), deliveries(61, 2, Vec::new()), deliveries(62, 3, vec![b.clone()])]
+        ),
         [""; 0]
     );
     assert_eq!(also_told(2, vec![deliveries(60, 2, vec![a.clone()]), deliveries(61, 3, Vec::new())]), ["bookmarkable"]);
@@ -253,15 +285,22 @@ fn a_watch_is_not_cancelled_as_compacted_without_a_reason() {
     assert_eq!(also_told(2, vec![cancelled]), ["resumable"]);
 }
 
-/// Lease 7 of two seconds, granted at second 1; revision 6 puts a key with it, 7 deletes the key, seen at the given moment.
+/// Lease 7 of two seconds, granted at second 1; revision 6 puts a key with it, 7 deletes the key,
+/// seen at the given moment.
 fn leased(seen: Micros) -> History {
     let mut history = history();
     let grant = Response::Grant(LeaseGrantResponse { header: header(5), id: 7, ttl: 2, error: String::new() });
-    history.operations.push(operation(SECOND, Request::Grant(LeaseGrantRequest { id: 0, ttl: 2 }), Outcome::Answered(grant)));
+    history.operations.push(operation(
+        SECOND,
+        Request::Grant(LeaseGrantRequest { id: 0, ttl: 2 }),
+        Outcome::Answered(grant),
+    ));
     let put = PutRequest { key: "l".into(), value: "8".into(), lease: 7, ..PutRequest::default() };
     history.operations.push(operation(SECOND + 10, Request::Put(put), put_at(6)));
     let kept = KeyValue { lease: 7, ..record("l", "8", 6, 6, 1) };
-    history.streams[0].deliveries.extend([deliveries(SECOND + 20, 6, vec![written(kept)]), deliveries(seen, 7, vec![deleted("l", 7)])]);
+    history.streams[0]
+        .deliveries
+        .extend([deliveries(SECOND + 20, 6, vec![written(kept)]), deliveries(seen, 7, vec![deleted("l", 7)])]);
     history.last_revision = 7;
     history
 }

@@ -23,9 +23,13 @@ impl Truth {
         for (number, stream) in history.streams.iter().enumerate() {
             for event in stream.deliveries.iter().flat_map(|deliveries| &deliveries.response.events) {
                 let Some(record) = &event.kv else { continue };
-                let known = deliveries.entry(record.mod_revision).or_default().entry(record.key.clone()).or_insert(event);
+                let known =
+                    deliveries.entry(record.mod_revision).or_default().entry(record.key.clone()).or_insert(event);
                 if (known.r#type, &known.kv) != (event.r#type, &event.kv) {
-                    violations.push(Violation::new("events", format!("stream {number} was told {event:?}, another one {known:?}")));
+                    violations.push(Violation::new(
+                        "events",
+                        format!("stream {number} was told {event:?}, another one {known:?}"),
+                    ));
                 }
             }
         }
@@ -40,7 +44,10 @@ impl Truth {
         }
         if timeline.last() > history.last_revision {
             let (deliveries, last) = (timeline.last(), history.last_revision);
-            violations.push(Violation::new("order", format!("watchers were told of revision {deliveries}, but the last write had {last}")));
+            violations.push(Violation::new(
+                "order",
+                format!("watchers were told of revision {deliveries}, but the last write had {last}"),
+            ));
         }
         Self { timeline, seen: sightings(history) }
     }
@@ -73,17 +80,23 @@ fn check_records(timeline: &Timeline, revision: i64, changes: &Changes, violatio
             (None, None) => false,
             (Some(_), None) => true,
             (None, Some(record)) => (record.version, record.create_revision) == (1, revision),
-            (Some(before), Some(record)) => (record.version, record.create_revision) == (before.version + 1, before.create_revision),
+            (Some(before), Some(record)) => {
+                (record.version, record.create_revision) == (before.version + 1, before.create_revision)
+            }
         };
         if !fits {
-            violations.push(Violation::new("events", format!("revision {revision} made {record:?} of {before:?} at {key:?}")));
+            violations.push(Violation::new(
+                "events",
+                format!("revision {revision} made {record:?} of {before:?} at {key:?}"),
+            ));
         }
     }
 }
 
 /// Returns the sightings that cannot be wrong: a header states an existing revision.
 fn sightings(history: &History) -> Vec<(Micros, i64)> {
-    let answers = history.operations.iter().filter_map(|operation| Some((operation.returned, operation.answer()?.revision())));
+    let answers =
+        history.operations.iter().filter_map(|operation| Some((operation.returned, operation.answer()?.revision())));
     let events = history.streams.iter().flat_map(|stream| &stream.deliveries).map(|deliveries| {
         let events = deliveries.response.events.iter().filter_map(|event| Some(event.kv.as_ref()?.mod_revision));
         (deliveries.at, events.max().unwrap_or_default())

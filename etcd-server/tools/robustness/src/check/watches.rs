@@ -122,7 +122,8 @@ impl Judge<'_> {
         let Some(record) = &event.kv else { return };
         let revision = record.mod_revision;
         let expected = self.truth.timeline.get(&record.key, revision - 1).filter(|_| self.stream.request.prev_kv);
-        let may_be_gone = || self.compactions.iter().any(|(invoked, compacted)| *invoked < at && *compacted >= revision);
+        let may_be_gone =
+            || self.compactions.iter().any(|(invoked, compacted)| *invoked < at && *compacted >= revision);
         if event.prev_kv.as_ref() != expected && !(event.prev_kv.is_none() && may_be_gone()) {
             self.violation("prev_kv", &format!("should have been {expected:?}: {event:?}"));
         }
@@ -150,7 +151,10 @@ impl Judge<'_> {
             .collect();
         if let Some((revision, key)) = missing.first() {
             let count = missing.len();
-            self.violation(promise, &format!("{count} events missing up to revision {to}, the first of {key:?} at {revision}"));
+            self.violation(
+                promise,
+                &format!("{count} events missing up to revision {to}, the first of {key:?} at {revision}"),
+            );
         }
     }
 
@@ -159,9 +163,13 @@ impl Judge<'_> {
         if compacted == 0 {
             return;
         }
-        let asked = self.compactions.iter().any(|(invoked, revision)| *invoked < deliveries.at && *revision >= compacted);
+        let asked =
+            self.compactions.iter().any(|(invoked, revision)| *invoked < deliveries.at && *revision >= compacted);
         if !asked || compacted <= self.start {
-            self.violation("resumable", &format!("asked from {} on and cancelled as compacted: {:?}", self.start, deliveries.response));
+            self.violation(
+                "resumable",
+                &format!("asked from {} on and cancelled as compacted: {:?}", self.start, deliveries.response),
+            );
         }
     }
 

@@ -1,4 +1,5 @@
-//! Clocks of members that are not the machine's: a wall clock that jumps or runs at another rate, a monotonic one that began at another time.
+//! Clocks of members that are not the machine's: a wall clock that jumps or runs at another rate, a
+//! monotonic one that began at another time.
 
 use std::fs;
 use std::io;
@@ -77,7 +78,8 @@ impl WallClocks {
     }
 }
 
-/// The command that starts a member whose monotonic clock began at another time than its neighbours'.
+/// The command that starts a member whose monotonic clock began at another time than its
+/// neighbours'.
 pub(crate) fn with_own_epoch(member: usize, command: &str) -> String {
     let seconds = EPOCH_STEP.as_secs() * (member as u64 + 1);
     format!("unshare --time --monotonic {seconds} --boottime {seconds} {command}")

@@ -17,7 +17,8 @@ pub(crate) struct Limit {
 impl Limit {
     /// Limits a process to hundredths of one processor; `None` where that is not permitted.
     pub(crate) fn processor(pid: u32, percent: u32) -> Option<Self> {
-        let values = [("cpu.cfs_period_us", PERIOD.to_string()), ("cpu.cfs_quota_us", (PERIOD / 100 * percent).to_string())];
+        let values =
+            [("cpu.cfs_period_us", PERIOD.to_string()), ("cpu.cfs_quota_us", (PERIOD / 100 * percent).to_string())];
         Self::new("cpu", pid, &values).ok()
     }
 

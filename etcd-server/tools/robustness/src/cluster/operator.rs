@@ -30,7 +30,8 @@ impl Cluster {
     /// Returns the id of a member, and of the leader in its view.
     async fn status(&self, member: usize) -> Option<(u64, u64)> {
         let mut maintenance = MaintenanceClient::new(self.shared_state.seat(member)?.channel);
-        let status = timeout(Duration::from_secs(1), maintenance.status(StatusRequest {})).await.ok()?.ok()?.into_inner();
+        let status =
+            timeout(Duration::from_secs(1), maintenance.status(StatusRequest {})).await.ok()?.ok()?.into_inner();
         Some((status.header?.member_id, status.leader))
     }
 
@@ -39,7 +40,9 @@ impl Cluster {
         loop {
             match self.status(member).await {
                 Some((id, _)) => return Ok(id),
-                None if begun.elapsed() > PATIENCE => return Err(ClusterError::Unexpected(format!("member {member} tells no status"))),
+                None if begun.elapsed() > PATIENCE => {
+                    return Err(ClusterError::Unexpected(format!("member {member} tells no status")));
+                }
                 None => sleep(Duration::from_millis(50)).await,
             }
         }
@@ -57,7 +60,8 @@ impl Cluster {
     }
 
     fn cluster(&self, via: usize) -> Result<ClusterClient<tonic::transport::Channel>, ClusterError> {
-        let seat = self.shared_state.seat(via).ok_or_else(|| ClusterError::Unexpected(format!("member {via} is gone")))?;
+        let seat =
+            self.shared_state.seat(via).ok_or_else(|| ClusterError::Unexpected(format!("member {via} is gone")))?;
         Ok(ClusterClient::new(seat.channel))
     }
 
@@ -75,17 +79,24 @@ impl Cluster {
                 // It took longer than we waited, and is there.
                 Ok(Err(status)) if status.message().contains("Peer URLs already exists") => break,
                 Ok(Err(status)) if begun.elapsed() > PATIENCE => return Err(status.into()),
-                Err(_) if begun.elapsed() > PATIENCE => return Err(ClusterError::Unexpected("a member cannot be added".to_owned())),
+                Err(_) if begun.elapsed() > PATIENCE => {
+                    return Err(ClusterError::Unexpected("a member cannot be added".to_owned()));
+                }
                 Ok(Err(_)) | Err(_) => sleep(Duration::from_millis(200)).await,
             }
         }
         // This member's own list is enough: it reported success, and a cluster of two without the
         // second one orders nothing.
         let listed = timeout(PATIENCE, self.cluster(via)?.member_list(MemberListRequest { linearizable: false })).await;
-        let listed = listed.map_err(|_| ClusterError::Unexpected("the members are not listed".to_owned()))??.into_inner().members;
+        let listed = listed
+            .map_err(|_| ClusterError::Unexpected("the members are not listed".to_owned()))??
+            .into_inner()
+            .members;
         let known = self.slots.iter().map(|slot| (&slot.peer_url, &slot.entry)).chain([(&peer_url, &entry)]);
-        let entries: Vec<_> =
-            known.filter(|(url, _)| listed.iter().any(|member| member.peer_ur_ls.contains(url))).map(|(_, entry)| entry.as_str()).collect();
+        let entries: Vec<_> = known
+            .filter(|(url, _)| listed.iter().any(|member| member.peer_ur_ls.contains(url)))
+            .map(|(_, entry)| entry.as_str())
+            .collect();
         let flags = ["--initial-cluster", &entries.join(","), "--initial-cluster-state", "existing"].map(str::to_owned);
         self.launch(place, entry, peer_url, &flags)?;
         Ok(member)
@@ -101,7 +112,9 @@ impl Cluster {
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(status)) if status.message() == "etcdserver: can only promote a learner member" => return Ok(()),
                 Ok(Err(status)) if begun.elapsed() > PATIENCE => return Err(status.into()),
-                Err(_) if begun.elapsed() > PATIENCE => return Err(ClusterError::Unexpected("a learner is not promoted".to_owned())),
+                Err(_) if begun.elapsed() > PATIENCE => {
+                    return Err(ClusterError::Unexpected("a learner is not promoted".to_owned()));
+                }
                 Ok(Err(_)) | Err(_) => sleep(Duration::from_millis(100)).await,
             }
         }
@@ -117,7 +130,9 @@ impl Cluster {
                 Ok(Ok(_)) => break,
                 Ok(Err(status)) if status.message().contains("member not found") => break,
                 Ok(Err(status)) if begun.elapsed() > PATIENCE => return Err(status.into()),
-                Err(_) if begun.elapsed() > PATIENCE => return Err(ClusterError::Unexpected("a member is not removed".to_owned())),
+                Err(_) if begun.elapsed() > PATIENCE => {
+                    return Err(ClusterError::Unexpected("a member is not removed".to_owned()));
+                }
                 Ok(Err(_)) | Err(_) => sleep(Duration::from_millis(100)).await,
             }
         }
@@ -128,7 +143,10 @@ impl Cluster {
 
     async fn listed_id(&self, via: usize, member: usize) -> Result<u64, ClusterError> {
         let listed = timeout(PATIENCE, self.cluster(via)?.member_list(MemberListRequest { linearizable: false })).await;
-        let listed = listed.map_err(|_| ClusterError::Unexpected("the members are not listed".to_owned()))??.into_inner().members;
+        let listed = listed
+            .map_err(|_| ClusterError::Unexpected("the members are not listed".to_owned()))??
+            .into_inner()
+            .members;
         let found = listed.into_iter().find(|listed| listed.peer_ur_ls.contains(&self.slots[member].peer_url));
         found.map(|member| member.id).ok_or_else(|| ClusterError::Unexpected(format!("member {member} is not listed")))
     }

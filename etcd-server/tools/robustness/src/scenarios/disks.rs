@@ -106,7 +106,8 @@ impl Faults<'_> {
         fs::remove_file(&balloon)?;
         self.cluster.shared_state.note(format!("the disk of {victim} has space"));
         self.rest(200..800).await;
-        // One that said why it cannot go on must not stay: others could take it for one that only is slow.
+        // One that said why it cannot go on must not stay: others could take it for one that only
+        // is slow.
         if self.cluster.log_tail(victim).contains("member cannot go on") {
             self.must_end(victim)?;
         } else if !self.cluster.is_running(victim) {

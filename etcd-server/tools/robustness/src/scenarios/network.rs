@@ -6,8 +6,14 @@ use crate::switch::Link;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-const CUT: Link =
-    Link { cut: true, delay: Duration::ZERO, jitter: Duration::ZERO, bytes_per_second: 0, loss_per_mille: 0, damage_per_mille: 0 };
+const CUT: Link = Link {
+    cut: true,
+    delay: Duration::ZERO,
+    jitter: Duration::ZERO,
+    bytes_per_second: 0,
+    loss_per_mille: 0,
+    damage_per_mille: 0,
+};
 /// Maximum time for which a member is kept away, until it has missed enough.
 const AWAY_LIMIT: Duration = Duration::from_secs(40);
 
@@ -61,12 +67,16 @@ impl Faults<'_> {
         for _ in 0..2 {
             let (victim, other) = (self.victim().await?, self.any()?);
             let shape = self.random.u8(..4);
-            self.links(&format!("member {victim} is cut one way, shape {shape}, {other}"), CUT, |from, to| match shape {
-                0 => from == victim,
-                1 => to == victim,
-                2 => (from, to) == (victim, other),
-                _ => (from, to) == (other, victim),
-            });
+            self.links(
+                &format!("member {victim} is cut one way, shape {shape}, {other}"),
+                CUT,
+                |from, to| match shape {
+                    0 => from == victim,
+                    1 => to == victim,
+                    2 => (from, to) == (victim, other),
+                    _ => (from, to) == (other, victim),
+                },
+            );
             self.heal_after(500..2500).await;
         }
         Ok(())
@@ -84,7 +94,8 @@ impl Faults<'_> {
         Ok(())
     }
 
-    /// Each sees its neighbours in the ring only; with five members that is a majority, with three all.
+    /// Each sees its neighbours in the ring only; with five members that is a majority, with three
+    /// all.
     pub(super) async fn ring(&mut self) -> Result<(), ClusterError> {
         let up = self.cluster.up();
         let place = |member: usize| up.iter().position(|known| *known == member).unwrap_or_default();
@@ -99,16 +110,23 @@ impl Faults<'_> {
 
     pub(super) async fn lose(&mut self) -> Result<(), ClusterError> {
         let loss_per_mille = *self.random.choice(&[10, 100, 300, 500]).unwrap_or(&100);
-        self.links(&format!("{loss_per_mille} of 1000 are lost"), Link { loss_per_mille, ..Link::default() }, |_, _| true);
+        self.links(
+            &format!("{loss_per_mille} of 1000 are lost"),
+            Link { loss_per_mille, ..Link::default() },
+            |_, _| true,
+        );
         self.heal_after(1500..3500).await;
         Ok(())
     }
 
     pub(super) async fn delay(&mut self) -> Result<(), ClusterError> {
         let delay = *self.random.choice(&[25, 75, 250]).unwrap_or(&75);
-        let link = Link { delay: Duration::from_millis(delay), jitter: Duration::from_millis(delay), ..Link::default() };
+        let link =
+            Link { delay: Duration::from_millis(delay), jitter: Duration::from_millis(delay), ..Link::default() };
         let victim = self.random.bool().then_some(self.any()?);
-        self.links(&format!("{link:?} of {victim:?}"), link, |from, to| victim.is_none_or(|victim| from == victim || to == victim));
+        self.links(&format!("{link:?} of {victim:?}"), link, |from, to| {
+            victim.is_none_or(|victim| from == victim || to == victim)
+        });
         self.heal_after(1500..3500).await;
         Ok(())
     }
@@ -117,7 +135,9 @@ impl Faults<'_> {
         let bytes_per_second = self.random.u32(16_000..128_000);
         let victim = self.any()?;
         let link = Link { bytes_per_second, ..Link::default() };
-        self.links(&format!("links of {victim} carry {bytes_per_second} bytes a second"), link, |from, to| from == victim || to == victim);
+        self.links(&format!("links of {victim} carry {bytes_per_second} bytes a second"), link, |from, to| {
+            from == victim || to == victim
+        });
         self.heal_after(2000..4000).await;
         Ok(())
     }
@@ -125,9 +145,11 @@ impl Faults<'_> {
     pub(super) async fn damage(&mut self) -> Result<(), ClusterError> {
         for _ in 0..3 {
             let damage_per_mille = self.random.u16(5..100);
-            self.links(&format!("{damage_per_mille} of 1000 chunks are damaged"), Link { damage_per_mille, ..Link::default() }, |_, _| {
-                true
-            });
+            self.links(
+                &format!("{damage_per_mille} of 1000 chunks are damaged"),
+                Link { damage_per_mille, ..Link::default() },
+                |_, _| true,
+            );
             self.rest(500..2000).await;
             self.mend();
             self.rest(200..1000).await;
@@ -146,10 +168,13 @@ impl Faults<'_> {
         Ok(())
     }
 
-    /// A follower misses so much that the log does not reach back to it; watchers at it come and go meanwhile.
+    /// A follower misses so much that the log does not reach back to it; watchers at it come and go
+    /// meanwhile.
     pub(super) async fn fall_behind(&mut self, killed: bool) -> Result<(), ClusterError> {
         let victim = self.follower().await?;
-        self.links(&format!("member {victim} is cut off until it needs a snapshot"), CUT, |from, to| from == victim || to == victim);
+        self.links(&format!("member {victim} is cut off until it needs a snapshot"), CUT, |from, to| {
+            from == victim || to == victim
+        });
         let (begun, think) = (Instant::now(), self.cluster.shared_state.think());
         self.cluster.shared_state.set_think(Duration::ZERO);
         let far = self.cluster.shared_state.recorded() + self.catchup_entries;

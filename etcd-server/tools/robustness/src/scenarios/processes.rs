@@ -71,7 +71,8 @@ impl Faults<'_> {
         Ok(())
     }
 
-    /// The old leader goes on while it believes that it leads: nothing that it says then may be stale.
+    /// The old leader goes on while it believes that it leads: nothing that it says then may be
+    /// stale.
     pub(super) async fn pause_leader(&mut self) -> Result<(), ClusterError> {
         for _ in 0..self.random.u8(2..5) {
             let leader = self.leader().await?;
@@ -133,7 +134,8 @@ impl Faults<'_> {
     /// Upgrades members one by one, with some killed now and then; and some go back.
     pub(super) async fn change_builds(&mut self) -> Result<(), ClusterError> {
         let all = self.cluster.up();
-        for (member, other) in all.iter().map(|member| (*member, true)).chain(all.iter().map(|member| (*member, false))) {
+        for (member, other) in all.iter().map(|member| (*member, true)).chain(all.iter().map(|member| (*member, false)))
+        {
             if !other && self.random.bool() {
                 continue;
             }

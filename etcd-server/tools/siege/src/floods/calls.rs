@@ -7,10 +7,12 @@ use prost::Message as _;
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::watch_request::RequestUnion;
 use proto::etcdserverpb::{
-    LeaseGrantRequest, PutRequest, RangeRequest, RequestOp, SnapshotRequest, TxnRequest, WatchCancelRequest, WatchCreateRequest,
-    WatchRequest,
+    LeaseGrantRequest, PutRequest, RangeRequest, RequestOp, SnapshotRequest, TxnRequest, WatchCancelRequest,
+    WatchCreateRequest, WatchRequest,
 };
-use rpc::etcdserverpb::{kv_client::KvClient, lease_client::LeaseClient, maintenance_client::MaintenanceClient, watch_client::WatchClient};
+use rpc::etcdserverpb::{
+    kv_client::KvClient, lease_client::LeaseClient, maintenance_client::MaintenanceClient, watch_client::WatchClient,
+};
 use std::io;
 use std::time::{Duration, Instant};
 use testbed::Server;
@@ -110,7 +112,10 @@ async fn ask(port: u16, path: &str, message: &[u8]) -> io::Result<Vec<u8>> {
 
 async fn post(port: u16, path: &str, body: &str) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(body.as_bytes()).await?;
     let mut answer = Vec::new();
@@ -125,7 +130,11 @@ fn create(key: u64) -> WatchRequest {
 }
 
 /// Sends a stream of watch requests and reads the responses; returns their number.
-async fn watch(channel: Channel, requests: impl Iterator<Item = WatchRequest> + Send + 'static, answers_max: u64) -> u64 {
+async fn watch(
+    channel: Channel,
+    requests: impl Iterator<Item = WatchRequest> + Send + 'static,
+    answers_max: u64,
+) -> u64 {
     let (sender, receiver) = mpsc::channel(64);
     let sending = tokio::spawn(async move {
         for request in requests {
@@ -137,9 +146,13 @@ async fn watch(channel: Channel, requests: impl Iterator<Item = WatchRequest> + 
         sender.closed().await;
     });
     let mut answered = 0;
-    if let Ok(Ok(answers)) = tokio::time::timeout(PATIENCE, WatchClient::new(channel).watch(ReceiverStream::new(receiver))).await {
+    if let Ok(Ok(answers)) =
+        tokio::time::timeout(PATIENCE, WatchClient::new(channel).watch(ReceiverStream::new(receiver))).await
+    {
         let mut answers = answers.into_inner();
-        while answered < answers_max && matches!(tokio::time::timeout(PATIENCE, answers.message()).await, Ok(Ok(Some(_)))) {
+        while answered < answers_max
+            && matches!(tokio::time::timeout(PATIENCE, answers.message()).await, Ok(Ok(Some(_))))
+        {
             answered += 1;
         }
     }
@@ -165,7 +178,8 @@ pub async fn watch_streams(server: &Server, bounds: Bounds) -> io::Result<FloodR
     const STREAMS: u64 = 1_000;
     let channel = connect(server).await?;
     let each = bounds.count / STREAMS;
-    let streams = (0..STREAMS).map(|stream| watch(channel.clone(), (stream * each..(stream + 1) * each).map(create), each));
+    let streams =
+        (0..STREAMS).map(|stream| watch(channel.clone(), (stream * each..(stream + 1) * each).map(create), each));
     let answered: u64 = futures::future::join_all(streams).await.into_iter().sum();
     let later = watch(channel, std::iter::once(create(0)), 1).await;
     Ok(FloodReport { sent: each * STREAMS, answer: format!("{answered} answers; {later} of 1 later watch works") })
@@ -178,10 +192,15 @@ pub async fn fill(server: &Server) -> io::Result<()> {
     at_a_time(bounds, CALLS_AT_A_TIME, |number| {
         let mut kv = kv.clone();
         let put = |key: u64| {
-            let put = PutRequest { key: format!("large/{key:08}").into(), value: vec![b'x'; VALUE_BYTES].into(), ..PutRequest::default() };
+            let put = PutRequest {
+                key: format!("large/{key:08}").into(),
+                value: vec![b'x'; VALUE_BYTES].into(),
+                ..PutRequest::default()
+            };
             RequestOp { request: Some(Request::RequestPut(put)) }
         };
-        let txn = TxnRequest { success: (0..100).map(|key| put(number * 100 + key)).collect(), ..TxnRequest::default() };
+        let txn =
+            TxnRequest { success: (0..100).map(|key| put(number * 100 + key)).collect(), ..TxnRequest::default() };
         async move { drop(kv.txn(txn).await) }
     })
     .await;
@@ -255,7 +274,8 @@ pub async fn labels(server: &Server, bounds: Bounds) -> io::Result<FloodReport> 
         fields.push((b"user-agent".to_vec(), format!("agent-{number}").into_bytes()));
         let range = RangeRequest { key: "a".into(), ..RangeRequest::default() }.encode_to_vec();
         if let Ok(mut connection) = Connection::open(port).await {
-            // One call of a method that does not exist, one of a method that does, both with odd names.
+            // One call of a method that does not exist, one of a method that does, both with odd
+            // names.
             for path in [format!("/etcdserverpb.KV/Method{number}"), "/etcdserverpb.KV/Range".to_owned()] {
                 fields[2].1 = path.into_bytes();
                 let asked = async {

@@ -50,7 +50,8 @@ async fn put_throughput(channel: &Channel) -> f64 {
         async move {
             let mut done = 0_u32;
             while begun.elapsed() < MEASURED {
-                let put = PutRequest { key: format!("putter/{putter}").into(), value: "v".into(), ..PutRequest::default() };
+                let put =
+                    PutRequest { key: format!("putter/{putter}").into(), value: "v".into(), ..PutRequest::default() };
                 done += u32::from(kv.put(put).await.is_ok());
             }
             done
@@ -77,7 +78,8 @@ pub async fn lock_waiters(server: &Server, bounds: Bounds) -> io::Result<FloodRe
         waiting.spawn(async move { lock.lock(LockRequest { name: "lock".into(), lease: granted.id }).await.is_ok() });
     }
     let mut kv = KvClient::new(putters.clone());
-    let keys = RangeRequest { key: "lock/".into(), range_end: "lock0".into(), count_only: true, ..RangeRequest::default() };
+    let keys =
+        RangeRequest { key: "lock/".into(), range_end: "lock0".into(), count_only: true, ..RangeRequest::default() };
     let entered = Instant::now();
     while kv.range(keys.clone()).await.map_err(failed)?.into_inner().count <= bounds.count.cast_signed() {
         if entered.elapsed() > bounds.time + Duration::from_secs(120) {
@@ -155,7 +157,9 @@ pub async fn keep_alive_in_small_frames(port: u16, leases: u64, rounds: usize) -
                 };
                 drop(body.flow_control().release_capacity(part.len()));
                 gathered.extend_from_slice(&part);
-                while let Some(length) = gathered.get(1..5).and_then(|length| length.try_into().ok()).map(u32::from_be_bytes) {
+                while let Some(length) =
+                    gathered.get(1..5).and_then(|length| length.try_into().ok()).map(u32::from_be_bytes)
+                {
                     let whole = 5 + length as usize;
                     if gathered.len() < whole {
                         break;
@@ -184,10 +188,15 @@ pub async fn fill_large(server: &Server) -> io::Result<()> {
         let put = |key: u64| {
             let value = vec![b'x'; LARGE_VALUE_BYTES].into();
             RequestOp {
-                request: Some(Request::RequestPut(PutRequest { key: format!("big/{key:08}").into(), value, ..PutRequest::default() })),
+                request: Some(Request::RequestPut(PutRequest {
+                    key: format!("big/{key:08}").into(),
+                    value,
+                    ..PutRequest::default()
+                })),
             }
         };
-        let txn = TxnRequest { success: (0..100).map(|key| put(number * 100 + key)).collect(), ..TxnRequest::default() };
+        let txn =
+            TxnRequest { success: (0..100).map(|key| put(number * 100 + key)).collect(), ..TxnRequest::default() };
         async move { drop(kv.txn(txn).await) }
     })
     .await;
@@ -212,7 +221,9 @@ async fn large_reads(server: &Server, time: Duration) -> io::Result<Latency> {
         took.push(asked.elapsed());
     }
     took.sort_unstable();
-    let at = |share: usize| took.get((took.len() * share / 100).min(took.len().saturating_sub(1))).copied().unwrap_or_default();
+    let at = |share: usize| {
+        took.get((took.len() * share / 100).min(took.len().saturating_sub(1))).copied().unwrap_or_default()
+    };
     Ok(Latency { p50: at(50), p99: at(99), max: at(100), answers: took.len(), lost })
 }
 
@@ -223,12 +234,17 @@ async fn read_slowly(port: u16, path: &str, request: Vec<u8>) -> io::Result<()> 
     let mut since = Instant::now();
     while let Some(received) = connection.receiver.next().await? {
         match received.kind {
-            SETTINGS if received.flags & crate::raw::ACK == 0 => connection.sender.send(&frame(SETTINGS, crate::raw::ACK, 0, &[])).await?,
+            SETTINGS if received.flags & crate::raw::ACK == 0 => {
+                connection.sender.send(&frame(SETTINGS, crate::raw::ACK, 0, &[])).await?
+            }
             DATA => {
                 tokio::time::sleep(SLOW_PAUSE.saturating_sub(since.elapsed())).await;
                 since = Instant::now();
                 let more = SLOW_BYTES.to_be_bytes();
-                connection.sender.send(&[frame(WINDOW_UPDATE, 0, 0, &more), frame(WINDOW_UPDATE, 0, stream, &more)].concat()).await?;
+                connection
+                    .sender
+                    .send(&[frame(WINDOW_UPDATE, 0, 0, &more), frame(WINDOW_UPDATE, 0, stream, &more)].concat())
+                    .await?;
             }
             crate::raw::RST_STREAM | crate::raw::GO_AWAY => return Ok(()),
             _ => {}
@@ -284,7 +300,11 @@ pub async fn sorted_ranges(server: &Server, bounds: Bounds) -> io::Result<FloodR
         let mut kv = KvClient::new(channel.clone()).max_decoding_message_size(1 << 30);
         let done = &done;
         async move {
-            let sorted = RangeRequest { sort_order: SortOrder::Descend.into(), sort_target: SortTarget::Mod.into(), ..all_large() };
+            let sorted = RangeRequest {
+                sort_order: SortOrder::Descend.into(),
+                sort_target: SortTarget::Mod.into(),
+                ..all_large()
+            };
             let read = tokio::time::timeout(Duration::from_secs(60), kv.range(sorted)).await;
             if matches!(read, Ok(Ok(response)) if response.get_ref().kvs.len() as u64 == LARGE_KEYS) {
                 done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(number);
@@ -293,5 +313,8 @@ pub async fn sorted_ranges(server: &Server, bounds: Bounds) -> io::Result<FloodR
     })
     .await;
     let done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).len();
-    Ok(FloodReport { sent: bounds.count, answer: format!("{done} of {} done in {:.1} s", bounds.count, begun.elapsed().as_secs_f64()) })
+    Ok(FloodReport {
+        sent: bounds.count,
+        answer: format!("{done} of {} done in {:.1} s", bounds.count, begun.elapsed().as_secs_f64()),
+    })
 }

@@ -1,9 +1,10 @@
-//! Floods of HTTP/2 frames. A connection that the server ends is replaced until the bounds are reached.
+//! Floods of HTTP/2 frames. A connection that the server ends is replaced until the bounds are
+//! reached.
 
 use crate::measure::{Bounds, FloodReport};
 use crate::raw::{
-    CONTINUATION, Connection, DATA, END_HEADERS, END_STREAM, GO_AWAY, HEADERS, PING, PRIORITY, RST_STREAM, Receiver, SETTINGS, Sender,
-    WINDOW_UPDATE, field_block, frame, headers,
+    CONTINUATION, Connection, DATA, END_HEADERS, END_STREAM, GO_AWAY, HEADERS, PING, PRIORITY, RST_STREAM, Receiver,
+    SETTINGS, Sender, WINDOW_UPDATE, field_block, frame, headers,
 };
 use std::collections::BTreeMap;
 use std::io;
@@ -113,7 +114,9 @@ impl FrameFlood {
                 [opened, frame(DATA, 0, stream, &[0])].concat()
             }
             Self::Continuation => frame(CONTINUATION, 0, stream, &[]),
-            Self::LongHeaders => frame(CONTINUATION, 0, stream, &field_block(&[(b"x-long".to_vec(), vec![b'x'; 16_000])])),
+            Self::LongHeaders => {
+                frame(CONTINUATION, 0, stream, &field_block(&[(b"x-long".to_vec(), vec![b'x'; 16_000])]))
+            }
             Self::HeaderBomb => {
                 let stream = sender.take_stream();
                 // Kept in the table, then named by its place there.
@@ -150,7 +153,8 @@ pub async fn run(port: u16, flood: FrameFlood, bounds: Bounds) -> io::Result<Flo
         sent += one_connection(flood, &mut sender, left, deadline).await;
         // A connection that has not ended by now was served.
         let ended = tokio::time::timeout(FAREWELL, ended).await;
-        let answer = ended.map_or_else(|_| "put up with".to_owned(), |ended| ended.unwrap_or_else(|error| error.to_string()));
+        let answer =
+            ended.map_or_else(|_| "put up with".to_owned(), |ended| ended.unwrap_or_else(|error| error.to_string()));
         *ends.entry(answer).or_default() += 1;
     }
     let answer = ends.iter().map(|(answer, times)| format!("{times} × {answer}")).collect::<Vec<_>>().join(", ");

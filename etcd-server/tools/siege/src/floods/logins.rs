@@ -2,7 +2,9 @@
 
 use super::calls::at_a_time;
 use crate::measure::{Bounds, FloodReport};
-use proto::etcdserverpb::{AuthEnableRequest, AuthRoleAddRequest, AuthUserAddRequest, AuthUserGrantRoleRequest, AuthenticateRequest};
+use proto::etcdserverpb::{
+    AuthEnableRequest, AuthRoleAddRequest, AuthUserAddRequest, AuthUserGrantRoleRequest, AuthenticateRequest,
+};
 use rpc::etcdserverpb::auth_client::AuthClient;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,7 +65,10 @@ pub async fn wrong_passwords(server: &Server, bounds: Bounds) -> io::Result<Floo
     }
     let [known, unknown] = took.map(median);
     let difference = (known.as_secs_f64() / unknown.as_secs_f64() - 1.0) * 100.0;
-    Ok(FloodReport { sent, answer: format!("median of a user that exists {known:.1?}, that does not {unknown:.1?} ({difference:+.1} %)") })
+    Ok(FloodReport {
+        sent,
+        answer: format!("median of a user that exists {known:.1?}, that does not {unknown:.1?} ({difference:+.1} %)"),
+    })
 }
 
 fn median(mut took: Vec<Duration>) -> Duration {

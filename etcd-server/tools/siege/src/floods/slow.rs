@@ -34,7 +34,8 @@ async fn drip(server: &Server, bounds: Bounds, begin: &'static str) -> io::Resul
             longest = longest.max(lived);
         }
     }
-    let answer = format!("{ended} of {} ended by the server, the last after {:.0} s", bounds.count, longest.as_secs_f64());
+    let answer =
+        format!("{ended} of {} ended by the server, the last after {:.0} s", bounds.count, longest.as_secs_f64());
     Ok(FloodReport { sent: bounds.count, answer })
 }
 
