@@ -149,7 +149,7 @@ impl Ca {
     pub fn of(certificate: Vec<u8>, key: PrivateKey) -> Result<Self, Error> {
         let facts = CertificateFacts::of(&certificate)?;
         if !facts.is_ca {
-            return Err(Error::Refused(format!("{} is no CA: it may not sign certificates", facts.subject)));
+            return Err(Error::Refused(format!("{} is not a CA: it may not sign certificates", facts.subject)));
         }
         if facts.public_key != key.public_key() {
             return Err(Error::KeyMismatch);

@@ -77,7 +77,7 @@ impl HostCheck<'_> {
         let text =
             format!("valid until {} ({})", crate::rfc3339(facts.not_after), crate::time_left(facts.not_after, now));
         if now > facts.not_after || now < facts.not_before {
-            bad("dates", text, "renew it with `etcd-admin cert renew`, and look at this machine's clock")
+            bad("dates", text, "renew it with `etcd-admin cert renew`, and check this host's clock")
         } else if facts.not_after - now < self.warn {
             Finding { severity: Severity::Warning, ..bad("dates", text, "renew it with `etcd-admin cert renew`") }
         } else {
@@ -96,9 +96,9 @@ impl HostCheck<'_> {
             );
         }
         if missing.is_empty() {
-            return good("names", format!("stands for {}", listed(&facts.names.iter().collect::<Vec<_>>())));
+            return good("names", format!("is valid for {}", listed(&facts.names.iter().collect::<Vec<_>>())));
         }
-        bad("names", format!("does not stand for {}", listed(&missing)), "issue it again with these names")
+        bad("names", format!("is not valid for {}", listed(&missing)), "issue it again with these names")
     }
 }
 
@@ -117,7 +117,7 @@ fn trusted(chain: &Chain<'_>, usage: Usage, now: OffsetDateTime) -> Finding {
                 ChainProblem::UnknownRevocation { .. } | ChainProblem::RevocationListExpired { .. } => {
                     "publish a new list with `etcd-admin crl publish`"
                 }
-                ChainProblem::Expired(_) | ChainProblem::NotValidYet(_) => "renew it, and look at this machine's clock",
+                ChainProblem::Expired(_) | ChainProblem::NotValidYet(_) => "renew it, and check this host's clock",
                 ChainProblem::IssuerRefused { .. } => {
                     "make a CA certificate that may sign certificates, and issue it again"
                 }

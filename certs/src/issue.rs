@@ -59,7 +59,7 @@ impl LeafPlan {
         }
         if !self.loopback_only && self.names.iter().all(Name::is_loopback) {
             return refused(format!(
-                "a {profile} certificate with loopback names alone is of no use to others: add the names that others use, or say --loopback-only"
+                "a {profile} certificate with loopback names alone cannot be used by other hosts: add the names that they use, or give --loopback-only"
             ));
         }
         Ok(())

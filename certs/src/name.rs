@@ -110,7 +110,7 @@ fn check_host(host: &str) -> Result<(), &'static str> {
         }
     }
     if plain.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit())) {
-        return Err("it looks like an address and is none");
+        return Err("it has the form of an address and is not one");
     }
     Ok(())
 }

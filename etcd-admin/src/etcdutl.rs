@@ -88,7 +88,7 @@ struct RestoreArgs {
     /// Accepted: nothing is mapped here
     #[arg(long, default_value_t = 10 << 30)]
     initial_memory_map_size: u64,
-    /// How far the revision is raised
+    /// Number of revisions to skip
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     bump_revision: u64,
     /// Marks what was before as compacted; goes with --bump-revision
@@ -109,7 +109,7 @@ struct MigrateArgs {
     force: bool,
 }
 
-/// The storage version that our data answers for.
+/// The storage version that this server's data corresponds to.
 const STORAGE_VERSION: (i64, i64) = (3, 7);
 const OLDEST_STORAGE_VERSION: (i64, i64) = (3, 5);
 const BAD_FEATURE: u8 = 4;

@@ -268,7 +268,7 @@ fn a_cluster_whose_certificates_have_all_run_out_comes_back() {
     }
     let output = tool.run(&rescue_args(&tool)).good();
     assert!(
-        output.contains("The client CA is still good") && output.contains("The peer CA had run out and was made anew"),
+        output.contains("The client CA is still good") && output.contains("The peer CA had expired and was created again"),
         "{output}"
     );
     for host in NAMES {
@@ -306,7 +306,7 @@ fn a_rescue_is_refused_before_anything_is_changed() {
     certs::files::create(&tool.path("wrong"), b"not-the-passphrase", 0o600).unwrap();
     let before = tool.everything();
     for (args, code, says) in [
-        (format!("ca rescue mallory.crt --out rescued {PASS}"), 5, "has been revoked: its bearer needs a new key"),
+        (format!("ca rescue mallory.crt --out rescued {PASS}"), 5, "has been revoked: its subject needs a new key"),
         (format!("ca rescue eve.crt --out rescued {PASS}"), 5, "has not issued this certificate"),
         (format!("ca rescue alice.crt --out there {PASS}"), 5, "there exists already, and nothing is overwritten"),
         (format!("ca rescue alice.crt alice.crt --out rescued {PASS}"), 2, "two certificates would be written to"),

@@ -35,7 +35,7 @@ fn bad_input_is_refused_and_changes_nothing() {
         ("cert inspect text", 7, "text: no certificate found: the file is neither PEM nor DER"),
         ("cert inspect damaged", 7, "damaged"),
         ("cert inspect torn", 7, "torn"),
-        ("cert inspect directory", 7, "directory: it is no regular file"),
+        ("cert inspect directory", 7, "directory: it is not a regular file"),
         ("cert inspect pki/client/ca.key", 7, "the file holds a ENCRYPTED PRIVATE KEY"),
         ("cert verify", 2, "required"),
         ("cert verify --dir directory", 1, "neither a server's nor a peer's certificate"),

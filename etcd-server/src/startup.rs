@@ -447,7 +447,7 @@ const LAST_WORDS_MAX: Duration = Duration::from_millis(50);
 /// Exits at once: a member that cannot continue must not respond any more, not even by accident
 /// while it shuts down.
 fn stop_at_once(fault: &Fault) {
-    tracing::error!(fatal = true, error = %fault, "member cannot go on");
+    tracing::error!(fatal = true, error = %fault, "member cannot continue");
     // The outputs of the log may be gone together with the disk that they go to; the process must
     // end all the same.
     telemetry::log::wait_until_written(LAST_WORDS_MAX);

@@ -61,7 +61,7 @@ chapter_full_disk() {
     overwrite 1 150 >"$work/log"
     until_true "etcd2 ends, and is not tried for ever" 2 "[ \"\$(systemctl is-failed etcd-server)\" = failed ]"
     says "its journal tells why" "No space left on device|no space" 2 "journalctl --no-pager --output=verbose -u etcd-server"
-    says "under its id" "member cannot go on" 2 "journalctl --no-pager --output=cat MESSAGE_ID=6b115643cfd245e38b3baf02f6f3f5e6"
+    says "under its id" "member cannot continue" 2 "journalctl --no-pager --output=cat MESSAGE_ID=6b115643cfd245e38b3baf02f6f3f5e6"
     says "and what to do" "No space left on device: make room" 2 "journalctl --no-pager --catalog -u etcd-server | tail -60"
     says "the others serve" OK 1 "etcd-admin put kept 'by the cluster'"
     is "status tells who is away" 3 3 "etcd-admin status >/dev/null 2>&1; echo \$?"

@@ -10,7 +10,7 @@ short_description: Begins a new cluster of one member with the data of a member 
 description:
   - Takes all that the data directory and its log hold, as etcd-admin recover plan and recover apply do, and puts the new data in the place of the
     old ones, which are moved aside.
-  - The new cluster has another id, so that old members that come back are refused. A run that was interrupted goes on where it stopped.
+  - The new cluster has another id, so that old members that return are refused. A run that was interrupted goes on where it stopped.
 author:
   - The authors of the etcd appliance
 extends_documentation_fragment:

@@ -155,7 +155,7 @@ impl CaDir {
         let is_it = |entry: &Entry| matches!(entry, Entry::Revoked { serial, .. } if *serial == issued.serial);
         if entries.iter().any(is_it) {
             return Err(Error::Refused(format!(
-                "certificate {} has been revoked: its bearer needs a new key",
+                "certificate {} has been revoked: its subject needs a new key",
                 issued.serial
             )));
         }

@@ -33,7 +33,7 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     // A pipe would be waited for without end.
     let metadata = fs::metadata(path).map_err(Error::file("read", path))?;
     if !metadata.is_file() {
-        return Err(Error::Content { path: path.to_owned(), reason: "it is no regular file".to_owned() });
+        return Err(Error::Content { path: path.to_owned(), reason: "it is not a regular file".to_owned() });
     }
     let mut content = Zeroizing::new(Vec::new());
     let file = File::open(path).map_err(Error::file("read", path))?;
@@ -52,7 +52,7 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
 pub fn read_text(path: &Path) -> Result<Zeroizing<String>, Error> {
     let bytes = read(path)?;
     let text = std::str::from_utf8(&bytes)
-        .map_err(|_| Error::Content { path: path.to_owned(), reason: "it is no text".to_owned() })?;
+        .map_err(|_| Error::Content { path: path.to_owned(), reason: "it is not text".to_owned() })?;
     Ok(Zeroizing::new(text.to_owned()))
 }
 

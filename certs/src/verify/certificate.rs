@@ -320,7 +320,7 @@ impl ParsedCertificate {
     pub fn check_issuing(&self) -> Result<(), &'static str> {
         match self.extensions.basic {
             None if self.version == 3 => return Err("it has no basic constraints (CA:TRUE)"),
-            Some((false, _)) => return Err("its basic constraints say CA:FALSE"),
+            Some((false, _)) => return Err("its basic constraints are CA:FALSE"),
             None | Some((true, _)) => {}
         }
         let usage = self.extensions.key_usage;
@@ -330,7 +330,7 @@ impl ParsedCertificate {
     /// Checks that it may stand between a root and another certificate, for which the CA flag is
     /// needed in every version.
     pub(super) fn check_intermediate(&self) -> Result<(), &'static str> {
-        if self.has_ca_flag() { Ok(()) } else { Err("it is no CA certificate") }
+        if self.has_ca_flag() { Ok(()) } else { Err("it is not a CA certificate") }
     }
 
     /// The serial number in hexadecimal.

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-/// What holds for every command.
+/// Flags of every command.
 #[derive(Debug, Args)]
 pub(crate) struct GlobalArgs {
     // Hidden here; the commands that use it show it, with its help.
@@ -264,7 +264,8 @@ fn first_help(command: &clap::Command, shared: &[String]) -> String {
     )
 }
 
-/// `auth rescue`, which is no command of etcdctl, and asks nobody who runs.
+/// Returns the arguments of `auth rescue`, which etcdctl does not have and which connects to no
+/// member.
 pub(crate) fn rescue(matches: &ArgMatches) -> Result<Option<RescueArgs>, clap::Error> {
     let below = matches.subcommand_matches("auth").and_then(|auth| auth.subcommand_matches("rescue"));
     below.map(RescueArgs::from_arg_matches).transpose()

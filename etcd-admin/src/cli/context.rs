@@ -65,7 +65,7 @@ impl Context {
             return Ok(dir);
         }
         let text = format!(
-            "there is no {kind} CA in {}: make one with `etcd-admin ca init`, or give --ca-dir",
+            "there is no {kind} CA in {}: create one with `etcd-admin ca init`, or give --ca-dir",
             root.display()
         );
         Err(CliError::new(crate::ui::error::FAILED, text))

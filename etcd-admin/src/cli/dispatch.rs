@@ -48,7 +48,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<ExitCode, CliEr
         | Command::Support(_)
         | Command::Status
         | Command::Member(_)
-        | Command::Leader(_) => Err(CliError::usage("this command asks members")),
+        | Command::Leader(_) => Err(CliError::usage("this command connects to members")),
     }
 }
 

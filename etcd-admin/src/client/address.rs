@@ -29,7 +29,7 @@ pub(crate) enum Encryption {
 
 /// The reason why a text is no endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no endpoint: {reason}; write it as https://HOST:2379, HOST:2379 or unix:///PATH")]
+#[error("{text:?} is not an endpoint: {reason}; write it as https://HOST:2379, HOST:2379 or unix:///PATH")]
 pub(crate) struct AddressError {
     text: String,
     reason: &'static str,
@@ -97,9 +97,9 @@ fn host(text: &str) -> Result<Place, &'static str> {
         return Err("it has no host");
     }
     if !text.starts_with('[') && name.contains(':') {
-        return Err("an IPv6 address stands in brackets");
+        return Err("an IPv6 address must be in brackets");
     }
-    let port = port.parse().map_err(|_| "its port is no number up to 65535")?;
+    let port = port.parse().map_err(|_| "its port is not a number up to 65535")?;
     Ok(Place::Host { name: name.to_owned(), port })
 }
 

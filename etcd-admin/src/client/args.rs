@@ -11,13 +11,13 @@ pub(crate) struct ConnectionArgs {
     /// gRPC endpoints, separated by commas
     #[arg(long, global = true, value_delimiter = ',', value_name = "URLS")]
     pub(crate) endpoints: Option<Vec<String>>,
-    /// Verifies the members' certificates by this bundle
+    /// CA bundle that verifies the members' certificates
     #[arg(long, global = true, value_parser = path(), value_name = "FILE")]
     pub(crate) cacert: Option<PathBuf>,
-    /// Certificate to show to the members
+    /// Client certificate
     #[arg(long, global = true, value_parser = path(), value_name = "FILE")]
     pub(crate) cert: Option<PathBuf>,
-    /// Its key
+    /// Key of the client certificate
     #[arg(long, global = true, value_parser = path(), value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
     #[arg(
@@ -27,57 +27,57 @@ pub(crate) struct ConnectionArgs {
         value_name = "USER"
     )]
     pub(crate) user: Option<String>,
-    /// Password of the user, who is then named without it
+    /// Password for --user, which is then given without one
     #[arg(long, global = true, value_name = "PASSWORD")]
     pub(crate) password: Option<String>,
-    /// A token of the user, in place of name and password
+    /// Token to use in place of a user name and password
     #[arg(long, global = true, value_name = "TOKEN")]
     pub(crate) auth_jwt_token: Option<String>,
-    /// Time for a connection [default: 2s]
+    /// Timeout for connecting [default: 2s]
     #[arg(long, global = true, value_parser = duration, value_name = "DURATION")]
     pub(crate) dial_timeout: Option<Duration>,
-    /// Time for a short command [default: 5s]
+    /// Timeout for short commands [default: 5s]
     #[arg(long, global = true, value_parser = duration, value_name = "DURATION")]
     pub(crate) command_timeout: Option<Duration>,
-    /// Time between pings of an idle connection [default: 2s]
+    /// Interval between pings of an idle connection [default: 2s]
     #[arg(long, global = true, value_parser = duration, value_name = "DURATION")]
     pub(crate) keepalive_time: Option<Duration>,
-    /// Time for a ping's answer [default: 6s]
+    /// Timeout for the response to a ping [default: 6s]
     #[arg(long, global = true, value_parser = duration, value_name = "DURATION")]
     pub(crate) keepalive_timeout: Option<Duration>,
     /// Largest request, in bytes [default: 2097152]
     #[arg(long, global = true, value_name = "BYTES")]
     pub(crate) max_request_bytes: Option<i64>,
-    /// Largest answer, in bytes [default: 2147483647]
+    /// Largest response, in bytes [default: 2147483647]
     #[arg(long, global = true, value_name = "BYTES")]
     pub(crate) max_recv_bytes: Option<i64>,
-    /// Whether endpoints without a scheme may be reached without TLS [default: true]
+    /// Connect to endpoints without a scheme without TLS [default: true]
     #[arg(long, global = true, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
     pub(crate) insecure_transport: Option<bool>,
-    /// Whether endpoints found by DNS may be reached without TLS [default: true]
+    /// Connect to endpoints found by DNS without TLS [default: true]
     #[arg(long, global = true, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
     pub(crate) insecure_discovery: Option<bool>,
-    /// Believes whatever certificate a member shows: for tests only
+    /// Skip verification of the members' certificates (for tests only)
     #[arg(long, global = true, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
     pub(crate) insecure_skip_tls_verify: Option<bool>,
-    /// Domain whose SRV records name the endpoints
+    /// Domain to query for SRV records that name the endpoints
     #[arg(short = 'd', long, global = true, value_name = "DOMAIN")]
     pub(crate) discovery_srv: Option<String>,
-    /// Name of the service in those records
+    /// Service name in the SRV records
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) discovery_srv_name: Option<String>,
-    /// Output of etcdctl's commands: fields, json, protobuf, simple, table
+    /// Output format of etcdctl's commands: fields, json, protobuf, simple, table
     #[arg(short = 'w', long, global = true, value_name = "FORMAT")]
     pub(crate) write_out: Option<String>,
-    /// Prints bytes as hexadecimal digits
+    /// Print bytes as hexadecimal digits
     #[arg(long, global = true, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
     pub(crate) hex: Option<bool>,
-    /// Prints the settings of the connection
+    /// Print the settings of the connection
     #[arg(long, global = true, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
     pub(crate) debug: Option<bool>,
 }
 
-/// A path; an empty one is a mistake that is told in etcdctl's words.
+/// Reads a path; an empty one is refused with etcdctl's text.
 fn path() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
     use clap::builder::TypedValueParser as _;
     clap::builder::OsStringValueParser::new().map(PathBuf::from)
@@ -88,7 +88,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     config::duration_nanos(text).map(|nanos| Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)))
 }
 
-/// A truth value in Go's spellings.
+/// Reads a boolean in Go's spellings.
 pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),

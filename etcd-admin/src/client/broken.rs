@@ -50,7 +50,7 @@ impl Broken {
             endpoint,
             Step::Name,
             error.to_string(),
-            "the host's name is not known: look at its spelling, DNS and /etc/hosts",
+            "the host name is unknown: check its spelling, DNS and /etc/hosts",
         )
     }
 
@@ -66,7 +66,7 @@ impl Broken {
             Some(Error::AlertReceived(alert)) => (Step::Certificate, alert_remedy(*alert)),
             _ if error.kind() == io::ErrorKind::UnexpectedEof => (
                 Step::Tls,
-                "the other side hung up: it may not speak TLS (write http://), or may want --cert and --key",
+                "the server closed the connection: it may not use TLS (write http://), or may require --cert and --key",
             ),
             _ => (Step::Tls, ""),
         };
@@ -84,7 +84,7 @@ impl Broken {
 }
 
 /// The remedy when the other side closes a connection without a word.
-pub(crate) const HUNG_UP: &str = "the other side closed the connection: if it wants TLS, write https:// and give --cacert; else check that this is a client URL";
+pub(crate) const HUNG_UP: &str = "the server closed the connection: if it requires TLS, write https:// and give --cacert; else check that this is a client URL";
 
 /// Returns the remedy for an alert that the member has sent.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the alerts about certificates, of many")]
@@ -111,11 +111,11 @@ pub(crate) fn alert_remedy(alert: rustls::AlertDescription) -> &'static str {
 /// Remedies for socket errors.
 const CURES: [(io::ErrorKind, &str); 6] = [
     (io::ErrorKind::ConnectionRefused, "nothing listens there: is the member running, and is the port right?"),
-    (io::ErrorKind::TimedOut, "no answer: is the host up, and does a firewall let this port through?"),
-    (io::ErrorKind::HostUnreachable, "no way leads there: look at addresses and routes"),
-    (io::ErrorKind::NetworkUnreachable, "no way leads there: look at addresses and routes"),
-    (io::ErrorKind::NotFound, "there is no such socket: is the member running, and does it listen there?"),
-    (io::ErrorKind::PermissionDenied, "run it as a user who may use the socket"),
+    (io::ErrorKind::TimedOut, "no response: check that the host is up and that no firewall blocks this port"),
+    (io::ErrorKind::HostUnreachable, "no route: check addresses and routes"),
+    (io::ErrorKind::NetworkUnreachable, "no route: check addresses and routes"),
+    (io::ErrorKind::NotFound, "the socket does not exist: check that the member runs and listens there"),
+    (io::ErrorKind::PermissionDenied, "run it as a user with access to the socket"),
 ];
 
 /// Returns the remedy for a member's certificate that is not trusted.
@@ -128,9 +128,9 @@ fn certificate_remedy(why: &rustls::CertificateError) -> &'static str {
     } else if matches!(why, Certificate::NotValidYet | Certificate::NotValidYetContext { .. }) {
         "set the clock of this machine or of the CA's"
     } else if matches!(why, Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }) {
-        "the certificate does not stand for this host: use a name of it, or issue one that has it"
+        "the certificate is not valid for this host name: use one of its names, or issue one with this name"
     } else {
-        "look at it with etcd-admin cert inspect"
+        "inspect it with etcd-admin cert inspect"
     }
 }
 

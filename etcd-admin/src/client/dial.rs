@@ -108,7 +108,7 @@ impl Connector {
         if self.timeout.is_zero() {
             return step.await;
         }
-        let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {:?}", self.timeout));
+        let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no response within {:?}", self.timeout));
         tokio::time::timeout(self.timeout, step).await.unwrap_or_else(|_| Err(late()))
     }
 }

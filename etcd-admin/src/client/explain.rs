@@ -64,7 +64,7 @@ pub(super) async fn silence(client: &Client, endpoint: &str, cause: String, stat
             "the member is up and knows no leader: etcd-admin status lists what every member reports"
         }
         Ok(Ok(_)) => {
-            "the member is up and answers other requests: it may be overloaded; --command-timeout gives it more time"
+            "the member is up and responds to other requests: it may be overloaded; raise --command-timeout"
         }
         Ok(Err(CallError::Unreachable(broken))) => {
             return broken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");

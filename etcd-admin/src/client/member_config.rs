@@ -53,7 +53,7 @@ pub(crate) fn settings(path: &Path) -> Result<config::Loaded, String> {
     let args = ["--config-file".to_owned(), path.display().to_string()];
     match config::load(&args, &[], &Files).map_err(|problem| problem.to_string())? {
         Start::Serve(loaded) | Start::Check(loaded) => Ok(*loaded),
-        Start::Print(_) | Start::Version => Err(format!("{} is no configuration", path.display())),
+        Start::Print(_) | Start::Version => Err(format!("{} is not a configuration", path.display())),
     }
 }
 
@@ -113,6 +113,6 @@ pub(crate) fn settings_of_text(text: &str) -> Result<Vec<config::Warning>, Strin
     let args = ["--config-file".to_owned(), "etcd.yaml".to_owned()];
     match config::load(&args, &[], &Text(text)).map_err(|problem| problem.to_string())? {
         Start::Serve(loaded) | Start::Check(loaded) => Ok(loaded.warnings),
-        Start::Print(_) | Start::Version => Err("it is no configuration".to_owned()),
+        Start::Print(_) | Start::Version => Err("it is not a configuration".to_owned()),
     }
 }

@@ -115,7 +115,7 @@ impl std::fmt::Display for CallError {
             }
             Self::Status { endpoint, status } => write!(f, "{endpoint}: {}", status.message()),
             Self::Login { endpoint, status } => write!(f, "{endpoint}: the user was not let in: {}", status.message()),
-            Self::TimedOut { endpoint, limit } => write!(f, "{endpoint}: RPC: no answer within {limit:?}"),
+            Self::TimedOut { endpoint, limit } => write!(f, "{endpoint}: RPC: no response within {limit:?}"),
         }
     }
 }
@@ -245,7 +245,7 @@ impl Client {
         match error {
             CallError::Unreachable(broken) => broken.iter().map(ToString::to_string).collect(),
             CallError::TimedOut { endpoint, limit } => {
-                let cause = format!("no answer within {limit:?}");
+                let cause = format!("no response within {limit:?}");
                 vec![explain::silence(self, endpoint, cause, None).await]
             }
             CallError::Status { endpoint, status } | CallError::Login { endpoint, status } => {

@@ -34,7 +34,7 @@ pub(super) fn check(file: &ClusterFile) -> Result<(), String> {
     }
     if KeyAlgorithm::named(&file.tls.key).is_none() {
         let known = KeyAlgorithm::ALL.map(KeyAlgorithm::name).join(", ");
-        return Err(format!("tls.key: {} is no kind of key; there are {known}", file.tls.key));
+        return Err(format!("tls.key: {} is not a key algorithm; use one of {known}", file.tls.key));
     }
     if file.tls.days == 0 || file.tls.days > 36_500 {
         return Err("tls.days: 1 to 36500 days".to_owned());
@@ -49,7 +49,7 @@ pub(super) fn check(file: &ClusterFile) -> Result<(), String> {
                 .chars()
                 .any(|letter| letter.is_whitespace() || letter.is_control() || matches!(letter, '%' | '"' | '\''))
         {
-            return Err(format!("{key}: {path:?} is no absolute path without blanks, quotes and percent signs"));
+            return Err(format!("{key}: {path:?} is not an absolute path without blanks, quotes and percent signs"));
         }
     }
     if file.backup.as_ref().is_some_and(|backup| backup.calendar.trim().is_empty() || backup.calendar.contains('\n')) {
@@ -59,9 +59,9 @@ pub(super) fn check(file: &ClusterFile) -> Result<(), String> {
     let more = file.members.iter().map(|member| ("members.settings", &member.settings));
     for (place, mapping) in settings.chain(more) {
         for key in mapping.keys() {
-            let key = key.as_str().ok_or_else(|| format!("{place}: a key is no text"))?;
+            let key = key.as_str().ok_or_else(|| format!("{place}: a key is not a string"))?;
             if OWN.contains(&key) {
-                return Err(format!("{place}: {key} follows from the rest of the document; say it there"));
+                return Err(format!("{place}: {key} follows from other settings; set those"));
             }
         }
     }
@@ -77,7 +77,7 @@ fn member(member: &MemberEntry) -> Result<(), String> {
         ));
     }
     if member.host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified()) {
-        return Err(format!("members.host: nobody reaches {}; listen takes such an address", member.host));
+        return Err(format!("members.host: {} is not reachable from other hosts; use `listen` for such an address", member.host));
     }
     for name in &member.names {
         Name::parse(name).map_err(|error| format!("members.names: {error}"))?;

@@ -8,28 +8,28 @@ use std::path::PathBuf;
 pub(crate) struct PreflightArgs {
     #[command(flatten)]
     pub(crate) document: DocumentArgs,
-    /// Which member this host is to be; else the one that has its name
+    /// Member of this host [default: the member with the name of the host]
     #[arg(long, value_name = "NAME")]
     pub(crate) member: Option<String>,
-    /// Does not write to the disk to see how long a sync takes
+    /// Skip the measurement of the disk's sync time
     #[arg(long)]
     pub(crate) no_probe: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DoctorCommand {
-    /// The cluster, as its members tell it
+    /// Check the cluster through its members
     Cluster,
-    /// This host: configuration, certificates, disk, clock, unit; works with the member down
+    /// Check this host: configuration, certificates, disk, clock, unit; the member may be down
     Host {
-        /// The member's configuration
+        /// Configuration file of the member
         #[arg(long, value_name = "FILE", default_value = "/etc/etcd/etcd.yaml")]
         config: PathBuf,
-        /// Does not write to the disk to see how long a sync takes
+        /// Skip the measurement of the disk's sync time
         #[arg(long)]
         no_probe: bool,
     },
-    /// The data directory of a member that does not run
+    /// Check the data directory of a stopped member
     Offline {
         #[arg(value_name = "DATA_DIR")]
         data_dir: PathBuf,
@@ -38,19 +38,19 @@ pub(crate) enum DoctorCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
-    /// How long a small write takes until it is on the disk, which is what every put waits for
+    /// Measure the time of a small synced write, which bounds the latency of every put
     Fsync(FsyncArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct FsyncArgs {
-    /// Directory on the disk that is meant; a file is written there and removed
+    /// Directory on the disk to measure; a file is written there and removed
     #[arg(long, value_name = "DIR", default_value = "/var/lib/etcd")]
     pub(crate) dir: PathBuf,
-    /// Bytes of each write
+    /// Size of each write in bytes
     #[arg(long, default_value_t = 2300, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub(crate) bytes: u32,
-    /// How many writes
+    /// Number of writes
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) writes: u32,
 }

@@ -65,7 +65,7 @@ fn of_view(view: &ClusterView) -> Vec<Finding> {
             "endpoint",
             endpoint,
             text,
-            "take it out of --endpoints, or look at its data: etcd-admin doctor offline",
+            "remove it from --endpoints, or check its data: etcd-admin doctor offline",
         )
     }));
     findings.extend(view.members.iter().map(|seen| member(view, seen)));
@@ -91,11 +91,11 @@ fn leader(view: &ClusterView) -> Finding {
         };
     }
     let (reachable, voters, quorum) = (view.reachable_voters(), view.voters().count(), view.quorum());
-    let text = format!("no leader: {reachable} of {voters} voters answer, {quorum} are needed");
+    let text = format!("no leader: {reachable} of {voters} voters respond, {quorum} are needed");
     let away: Vec<String> = view.voters().filter(|seen| seen.status.is_err()).map(Seen::name).collect();
     let remedy = if reachable < quorum {
         format!(
-            "bring back {}: on the host, etcd-admin doctor host, then systemctl start etcd-server; if it is lost for good: etcd-admin recover inspect",
+            "start {}: on the host, run etcd-admin doctor host, then systemctl start etcd-server; if it is permanently lost: etcd-admin recover inspect",
             away.join(" or ")
         )
     } else if view.broken_links().is_empty() {
@@ -177,12 +177,12 @@ fn member(view: &ClusterView, seen: &Seen) -> Finding {
                     "on its host: etcd-admin doctor host; if it is lost: etcd-admin member replace {name} --with NAME --peer-urls URL"
                 )
             } else {
-                "it runs: look at its client URLs and at this command's --cacert, --cert and --key".to_owned()
+                "it runs: check its client URLs and this command's --cacert, --cert and --key".to_owned()
             };
             Finding::bad("member", name, text, remedy)
         }
         Ok(status) if !status.errors.is_empty() => {
-            Finding::warning("member", name, status.errors.join("; "), "etcd-admin explain tells of each")
+            Finding::warning("member", name, status.errors.join("; "), "run etcd-admin explain with its name")
         }
         Ok(_) if seen.member.is_learner => Finding::warning(
             "member",
@@ -191,11 +191,11 @@ fn member(view: &ClusterView, seen: &Seen) -> Finding {
             format!("etcd-admin member promote {name}"),
         ),
         Ok(status) if status.leader == 0 => {
-            Finding::bad("member", name, "it answers and knows no leader", "see leader and connection in this list")
+            Finding::bad("member", name, "it responds and has no leader", "see leader and connection in this list")
         }
         Ok(_) if !seen.proven => {
             let remedy = "it is cut off from the leader, or its disk hangs: etcd-admin doctor host there";
-            Finding::bad("member", name, "it answers, but does not follow the leader", remedy)
+            Finding::bad("member", name, "it responds, but does not follow the leader", remedy)
         }
         Ok(status) if newest.saturating_sub(status.raft_applied_index) > LAG_MAX => {
             let text = format!("{} entries behind", newest - status.raft_applied_index);
@@ -236,7 +236,7 @@ fn connections(view: &ClusterView) -> Vec<Finding> {
             "connection",
             "",
             format!(
-                "{reporting} of {} members report theirs: none is missing between members that answer",
+                "{reporting} of {} members report theirs: none is missing between members that respond",
                 view.members.len()
             ),
         )];
@@ -387,7 +387,7 @@ fn alarms(view: &ClusterView) -> Vec<Finding> {
         let remedy = match alarm.as_str() {
             "NOSPACE" => "nothing can be written: etcd-admin maintenance reclaim, then raise quota or delete keys",
             "CORRUPT" => "its data differs from the others': etcd-admin member rebuild, and never disarm before",
-            _ => "etcd-admin explain tells of it",
+            _ => "run etcd-admin explain with its name",
         };
         Finding::bad("alarm", name, alarm.clone(), remedy)
     });
@@ -412,7 +412,7 @@ fn space(seen: &Seen) -> Vec<Finding> {
     });
     if status.db_size_quota > 0 && status.db_size * 100 > status.db_size_quota * QUOTA_PERCENT {
         let text = format!("{} of a quota of {}", bytes(status.db_size), bytes(status.db_size_quota));
-        let remedy = "etcd-admin maintenance reclaim forgets history; is auto-compaction on?";
+        let remedy = "run etcd-admin maintenance reclaim, and check that auto-compaction is on";
         findings.push(Finding::warning("quota", seen.name(), text, remedy));
     }
     findings
@@ -429,7 +429,7 @@ async fn lists(client: &Client, view: &ClusterView) -> Vec<Finding> {
         let listed: Option<Vec<u64>> =
             listed.ok().map(|listed| listed.members.iter().map(|member| member.id).collect());
         if listed.is_some_and(|listed| listed != wanted) {
-            let remedy = "if it stays so it belongs to another cluster: look at its data directory with etcd-admin doctor offline";
+            let remedy = "if this persists, it belongs to another cluster: check its data directory with etcd-admin doctor offline";
             findings.push(Finding::warning("members", seen.name(), "it lists other members than the others", remedy));
         }
     }

@@ -21,7 +21,7 @@ pub(super) fn doctor(context: &Context, data: &Path) -> Result<ExitCode, CliErro
     }
     let mut findings: Vec<Finding> = owner.into_iter().collect();
     if is_real_etcds(data) {
-        let remedy = "etcd-admin adopt tells how it comes over, etcd-admin snapshot restore reads it";
+        let remedy = "move it with etcd-admin adopt, or read it with etcd-admin snapshot restore";
         findings.push(Finding::bad("format", data.display(), "it is the data of a real etcd", remedy));
         return tell(context, findings);
     }
@@ -32,11 +32,11 @@ pub(super) fn doctor(context: &Context, data: &Path) -> Result<ExitCode, CliErro
             findings.push(Finding::warning("data", data.display(), error.to_string(), remedy));
         }
         Err(error) if is_foreign => {
-            let remedy = "correct the owner first, then look again";
+            let remedy = "correct the owner first, then check again";
             findings.push(Finding::bad("data", data.display(), error.to_string(), remedy));
         }
         Err(error) => {
-            let remedy = "do not repair it by hand: move it aside and let the member begin anew (etcd-admin member rebuild); if most members are like this, etcd-admin recover inspect compares what is left";
+            let remedy = "do not repair it by hand: rebuild the member (etcd-admin member rebuild); if most members are like this, compare the remaining data with etcd-admin recover inspect";
             findings.push(Finding::bad("data", data.display(), error.to_string(), remedy));
         }
         Ok(found) => {
@@ -60,7 +60,7 @@ pub(super) fn doctor(context: &Context, data: &Path) -> Result<ExitCode, CliErro
             findings.push(if found.members.iter().any(|member| member.id == found.member) {
                 Finding::good("membership", data.display(), format!("one of {} members", found.members.len()))
             } else {
-                let remedy = "it was removed and stays away; move the directory aside before it is added again";
+                let remedy = "it was removed from the cluster; move the directory away before the member is added again";
                 Finding::warning("membership", data.display(), "it is not among the members that it knows of", remedy)
             });
         }
@@ -76,7 +76,7 @@ fn modes(data: &Path) -> Finding {
             Finding::warning(
                 "mode",
                 data.display(),
-                format!("others may look at it: {mode:04o}"),
+                format!("other users can read it: mode {mode:04o}"),
                 format!("chmod 0700 {}", data.display()),
             )
         }

@@ -82,7 +82,7 @@ pub(super) fn sync_time(dir: &Path) -> Finding {
             "disk-write",
             near.display(),
             error.to_string(),
-            "the daemon has to write there: look at modes and mounts",
+            "the daemon must be able to write there: check permissions and mounts",
         ),
         Ok(found) => {
             let text = format!(
@@ -109,7 +109,7 @@ pub(super) fn room(dir: &Path, quota: u64) -> Vec<Finding> {
     let near = nearest(dir);
     let mut findings = Vec::new();
     match nix::sys::statvfs::statvfs(&near) {
-        Err(error) => findings.push(Finding::bad("disk-space", near.display(), error.to_string(), "look at the mount")),
+        Err(error) => findings.push(Finding::bad("disk-space", near.display(), error.to_string(), "check the mount")),
         Ok(stat) => {
             let free = stat.blocks_available() * stat.fragment_size();
             let text = format!("{} free, for a quota of {}", size(free), size(quota));

@@ -20,7 +20,7 @@ pub(super) fn clock() -> Finding {
             "nothing synchronizes it",
             "run chrony or systemd-timesyncd: certificates, leases and tokens depend on the time",
         ),
-        Some(_) | None => Finding::good("clock", "", "nobody here tells whether it is synchronized"),
+        Some(_) | None => Finding::good("clock", "", "no time service reports whether it is synchronized"),
     }
 }
 
@@ -40,14 +40,14 @@ pub(super) fn port(what: &str, address: SocketAddr, held: bool) -> Finding {
         Err(error) if error.kind() == ErrorKind::AddrNotAvailable => Finding::bad(
             "port",
             address,
-            format!("{what}: this machine has no such address"),
-            "correct host, or say listen in the document",
+            format!("{what}: this host does not have this address"),
+            "correct `host`, or set `listen` in cluster.yaml",
         ),
         Err(error) => Finding::bad(
             "port",
             address,
             format!("{what}: {error}"),
-            "look at the address and at who may use such a port",
+            "check the address and the permission to use such a port",
         ),
     }
 }
@@ -63,7 +63,7 @@ pub(super) fn name(member: &str, host: &str, port: u16) -> Finding {
             Finding::good("name", member, format!("{host} is {}", addresses.join(", ")))
         }
         Err(error) => {
-            Finding::bad("name", member, format!("{host}: {error}"), "look at its spelling, DNS and /etc/hosts")
+            Finding::bad("name", member, format!("{host}: {error}"), "check its spelling, DNS and /etc/hosts")
         }
     }
 }
@@ -87,10 +87,10 @@ pub(super) fn unit() -> Option<Finding> {
     );
     let remedy = match of("Result") {
         "success" => return Some(Finding::good("unit", UNIT, report)),
-        "watchdog" => "it stood still for 30 s: look at the disk and at memory (journalctl -u etcd-server)",
-        "oom-kill" => "the machine ran out of memory: give it more, or find who else takes it",
+        "watchdog" => "the watchdog stopped it after 30 s: check disk and memory (journalctl -u etcd-server)",
+        "oom-kill" => "the host ran out of memory: add memory, or find the process that uses it",
         "start-limit-hit" => "it ended over and over: mend the cause, then systemctl reset-failed etcd-server",
-        _ => "the last lines of journalctl -u etcd-server say why; etcd-admin explain tells of exit codes",
+        _ => "the last lines of journalctl -u etcd-server have the reason; etcd-admin explain lists exit statuses",
     };
     Some(Finding::bad("unit", UNIT, report, remedy))
 }

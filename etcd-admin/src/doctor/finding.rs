@@ -82,7 +82,7 @@ pub(crate) fn tell(context: &Context, mut findings: Vec<Finding>) -> Result<Exit
             cures.map(|finding| format!("{} {}: {}\n", finding.check, finding.subject, finding.remedy)).collect();
         let cures = if cures.is_empty() { String::new() } else { format!("\nWhat to do\n{cures}") };
         format!(
-            "{}{cures}\n{} looked at, {bad} bad, {warnings} to be watched\n",
+            "{}{cures}\n{} checked, {bad} bad, {warnings} warnings\n",
             table(&["", "CHECK", "OF", "FINDING"], &rows),
             findings.len()
         )

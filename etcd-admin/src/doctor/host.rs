@@ -63,7 +63,7 @@ fn of_settings(context: &Context, settings: &config::Settings, no_probe: bool) -
             "process",
             data.display(),
             "no daemon uses the data",
-            "start it: systemctl start etcd-server; etcd-admin doctor offline looks at the data",
+            "start it: systemctl start etcd-server; check the data with etcd-admin doctor offline",
         ),
     });
     if !no_probe {
@@ -121,7 +121,7 @@ pub(super) fn pair(
     };
     match checked() {
         Err(failure) => {
-            vec![Finding::bad("certificate", cert.display(), failure.to_string(), "etcd-admin cert verify tells more")]
+            vec![Finding::bad("certificate", cert.display(), failure.to_string(), "run etcd-admin cert verify for details")]
         }
         Ok(found) => found
             .into_iter()

@@ -35,7 +35,7 @@ pub(crate) fn doctor(context: &Context, command: DoctorCommand) -> Result<ExitCo
     match command {
         DoctorCommand::Host { config, no_probe } => host::doctor(context, &config, no_probe),
         DoctorCommand::Offline { data_dir } => data::doctor(context, &data_dir),
-        DoctorCommand::Cluster => Err(CliError::usage("this command asks members")),
+        DoctorCommand::Cluster => Err(CliError::usage("this command connects to members")),
     }
 }
 

@@ -64,15 +64,15 @@ fn members(file: &ClusterFile) -> Finding {
 fn existing(host: &Host<'_>, running: bool) -> Finding {
     let data = host.data_dir();
     if is_real_etcds(&data) {
-        let remedy = "etcd-admin adopt tells how it comes over; our member needs another data_dir";
+        let remedy = "move it with etcd-admin adopt; the new member needs another data_dir";
         return Finding::bad("data", data.display(), "it holds the data of a real etcd", remedy);
     }
     match (has_member(&data), running) {
-        (false, _) => Finding::good("data", data.display(), "nobody has lived there"),
+        (false, _) => Finding::good("data", data.display(), "it is empty"),
         (true, true) => Finding::good("data", data.display(), "the member runs"),
         (true, false) => {
             let remedy =
-                "if it is to begin anew, move the directory aside: an old member would be refused by a new cluster";
+                "to start from scratch, move the directory away: a new cluster refuses an old member";
             Finding::warning("data", data.display(), "a member has been here", remedy)
         }
     }
@@ -129,12 +129,12 @@ fn peers(host: &Host<'_>) -> Result<Vec<Finding>, CliError> {
         match runtime.block_on(client.page("/raft/probing")) {
             Ok(_) | Err(PageError::Status(_)) => Finding::good("peer", url, format!("{} answers", other.entry.name)),
             Err(PageError::Broken(broken)) if broken.is_unreachable() => {
-                let text = format!("{} does not answer: {}", other.entry.name, broken.without_endpoint());
+                let text = format!("{} does not respond: {}", other.entry.name, broken.without_endpoint());
                 Finding::warning(
                     "peer",
                     url,
                     text,
-                    "it is no fault before that member is started; else open the port in the firewall",
+                    "expected before that member is started; else open the port in the firewall",
                 )
             }
             Err(error) => {

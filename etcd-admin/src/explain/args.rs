@@ -4,8 +4,8 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// An error's text or a part of it, an exit code, an alarm, or the word of a finding;
-    /// everything if not said
+    /// Text of an error or a part of it, an exit status, an alarm, or the name of a finding
+    /// [default: all]
     #[arg(value_name = "WHAT")]
     pub(crate) what: Vec<String>,
 }

@@ -49,11 +49,11 @@ pub(super) const TOPICS: &[Topic] = &[
         "etcd-server refused its configuration or its data directory. systemd does not start it again, because that would not help.",
         "The last line of journalctl -u etcd-server names the setting or the file; then systemctl start etcd-server.",
     ),
-    code("128", "etcdutl failed, as upstream's does.", "The line on standard error says what failed."),
+    code("128", "etcdutl failed, as upstream's does.", "The line on standard error names what failed."),
     code(
         "134",
         "The process has aborted itself.",
-        "The last lines of its log say why; report it with etcd-admin support bundle.",
+        "The last lines of its log have the reason; report it with etcd-admin support bundle.",
     ),
     code(
         "137",
@@ -63,12 +63,12 @@ pub(super) const TOPICS: &[Topic] = &[
     code(
         "143",
         "The process was ended by SIGTERM before it was ready.",
-        "systemctl status etcd-server says who stopped it.",
+        "systemctl status etcd-server shows what stopped it.",
     ),
     alarm(
         "NOSPACE",
         "A member has reached its quota; the cluster takes no writes but deletions and compactions.",
-        "etcd-admin maintenance reclaim; then raise quota, or find who writes so much.",
+        "etcd-admin maintenance reclaim; then raise quota, or find the client that writes so much.",
     ),
     alarm(
         "CORRUPT",
@@ -77,7 +77,7 @@ pub(super) const TOPICS: &[Topic] = &[
     ),
     error(
         "context deadline exceeded",
-        "Nobody answered in time. The cause is mostly a missing certificate flag, http for https, or a quorum that is gone.",
+        "No member responded in time. Common causes: a missing certificate flag, http for https, or a lost quorum.",
         "etcd-admin status names the step that broke.",
     ),
     error(
@@ -87,12 +87,12 @@ pub(super) const TOPICS: &[Topic] = &[
     ),
     error(
         "etcdserver: mvcc: required revision has been compacted",
-        "A read or watch asks for history that is forgotten.",
+        "A read or watch requested compacted history.",
         "Read the present state and watch from its revision, as clients do by themselves.",
     ),
     error(
         "etcdserver: mvcc: required revision is a future revision",
-        "The revision asked for does not exist yet: the cluster was restored from an older state, or it is another cluster.",
+        "The requested revision does not exist yet: the cluster was restored from an older snapshot, or it is another cluster.",
         "Compare cluster ids with etcd-admin status; restore with raised revisions, which is the default of etcd-admin snapshot restore.",
     ),
     error(
@@ -102,18 +102,18 @@ pub(super) const TOPICS: &[Topic] = &[
     ),
     error(
         "etcdserver: not leader",
-        "Only the leader answers this.",
-        "etcd-admin finds it by itself; other clients have to ask it at its endpoint.",
+        "Only the leader serves this request.",
+        "etcd-admin finds the leader; other clients must use its endpoint.",
     ),
     error(
         "etcdserver: leader changed",
         "Leadership moved while the read waited.",
-        "Ask again; if it happens often, look at disk and network: etcd-admin bench fsync.",
+        "Retry; if it happens often, check disk and network: etcd-admin bench fsync.",
     ),
     error(
         "etcdserver: request timed out, possibly due to previous leader failure",
-        "The leader failed while the request was under way; nobody knows whether it was done.",
-        "Look whether it was, then ask again.",
+        "The leader failed during the request; its outcome is unknown.",
+        "Check whether it was applied, then retry.",
     ),
     error(
         "etcdserver: request timed out, possibly due to connection lost",
@@ -128,7 +128,7 @@ pub(super) const TOPICS: &[Topic] = &[
     error(
         "etcdserver: too many requests",
         "More is committed than can be applied.",
-        "Slow the writers down; look at the disk with etcd-admin bench fsync.",
+        "Slow the writers down; measure the disk with etcd-admin bench fsync.",
     ),
     error(
         "etcdserver: request is too large",
@@ -143,7 +143,7 @@ pub(super) const TOPICS: &[Topic] = &[
     error(
         "etcdserver: unhealthy cluster",
         "Members are not connected to each other for long enough for a change of members.",
-        "Wait some seconds and ask again; etcd-admin member add and its like do so by themselves.",
+        "Wait some seconds and retry; etcd-admin member commands do so themselves.",
     ),
     error(
         "etcdserver: re-configuration failed due to not enough started members",
@@ -174,23 +174,23 @@ pub(super) const TOPICS: &[Topic] = &[
     ),
     error(
         "etcdserver: rpc not supported for learner",
-        "A learner answers status and serializable reads only.",
-        "Ask a voter, or promote it.",
+        "A learner serves status and serializable reads only.",
+        "Use a voter, or promote the learner.",
     ),
     error(
         "etcdserver: corrupt cluster",
         "An alarm of corruption is raised.",
         "etcd-admin doctor cluster, then etcd-admin member rebuild of the one that differs.",
     ),
-    error("etcdserver: server stopped", "The member is stopping.", "Ask another one."),
+    error("etcdserver: server stopped", "The member is stopping.", "Use another endpoint."),
     error(
         "etcdserver: permission denied",
         "The user may not do this to this key.",
-        "etcd-admin role get tells what a role may.",
+        "Show the permissions of a role with etcd-admin role get.",
     ),
     error(
         "etcdserver: user name is empty",
-        "Authentication is on, and nobody was named.",
+        "Authentication is enabled, and no user was given.",
         "Give --user, or --cert and --key where common names are users.",
     ),
     error(
@@ -200,7 +200,7 @@ pub(super) const TOPICS: &[Topic] = &[
     ),
     error(
         "etcdserver: invalid auth token",
-        "The token has run out, or is another member's.",
+        "The token has expired, or was issued by another member.",
         "Log in again; clients do so by themselves.",
     ),
     error(
@@ -210,7 +210,7 @@ pub(super) const TOPICS: &[Topic] = &[
     ),
     error(
         "etcdserver: authentication is not enabled",
-        "Nobody has to log in here.",
+        "Authentication is disabled; no login is needed.",
         "etcd-admin auth enable, once there is a user root with the role root.",
     ),
     error(
@@ -220,18 +220,18 @@ pub(super) const TOPICS: &[Topic] = &[
     ),
     error(
         "etcdserver: requested lease not found",
-        "The lease has run out or was revoked.",
+        "The lease has expired or was revoked.",
         "Grant a new one; keep it alive more often than its time to live.",
     ),
     error(
         "certificate signed by unknown authority",
         "The other side's certificate is of a CA that is not trusted here.",
-        "Give its bundle with --cacert; etcd-admin cert verify tells of a host's files.",
+        "Give its bundle with --cacert; verify a host's files with etcd-admin cert verify.",
     ),
     error(
         "certificate has expired",
         "A certificate is past its end.",
-        "etcd-admin init apply or cert renew; if all have run out, etcd-admin ca rescue.",
+        "Run etcd-admin init apply or cert renew; if all have expired, etcd-admin ca rescue.",
     ),
     error(
         "tls: first record does not look like a TLS handshake",
@@ -241,21 +241,21 @@ pub(super) const TOPICS: &[Topic] = &[
     error(
         "cluster ID mismatch",
         "A member of another cluster, or of this one before a recovery, calls.",
-        "Move its data directory aside, and let it join anew.",
+        "Move its data directory away, and join it again.",
     ),
     error(
         "the member has been permanently removed from the cluster",
         "It was removed, and stays away.",
-        "Move its data directory aside, then etcd-admin join.",
+        "Move its data directory away, then run etcd-admin join.",
     ),
-    finding("leader", "Whether somebody leads.", "A majority has to run and to reach each other."),
+    finding("leader", "The cluster has a leader.", "A majority has to run and to reach each other."),
     finding(
         "quorum",
         "How many vote, and how many more may fail.",
         "Bring back or replace those that are away; keep an odd number.",
     ),
     finding("member", "How one member is.", "etcd-admin doctor host on its machine."),
-    finding("members", "Whether all list the same members.", "One that goes on differing is of another cluster."),
+    finding("members", "Whether all list the same members.", "A member that keeps differing belongs to another cluster."),
     finding("content", "Whether all hold the same key space.", "etcd-admin member rebuild of the one that differs."),
     finding("space", "How much of the database is in use.", "etcd-admin maintenance reclaim."),
     finding("quota", "How near the quota is.", "Compact, delete, or raise the quota."),
@@ -300,11 +300,11 @@ pub(super) const TOPICS: &[Topic] = &[
     finding(
         "packages",
         "A distribution's etcd package was removed and not purged. Its purge deletes /var/lib/etcd.",
-        "Move the data aside, purge the package, put the data back.",
+        "Move the data away, purge the package, move the data back.",
     ),
     finding("disk-space", "Free room below the data.", "A larger disk, or a smaller quota."),
-    finding("disk-write", "Whether the disk can be written.", "Look at modes and mounts."),
-    finding("file-system", "What file system the data lies on.", "A local one."),
+    finding("disk-write", "Whether the disk can be written.", "Check permissions and mounts."),
+    finding("file-system", "The filesystem of the data directory.", "A local one."),
     finding("clock", "Whether something keeps the clock right.", "chrony or systemd-timesyncd."),
     finding("port", "Whether a port can be had.", "Stop what holds it, or choose another one."),
     finding("name", "Whether a host's name is known here.", "DNS or /etc/hosts."),
@@ -319,7 +319,7 @@ pub(super) const TOPICS: &[Topic] = &[
     finding("unit", "How systemd saw the daemon last.", "journalctl -u etcd-server."),
     finding("data", "What a data directory holds.", "etcd-admin doctor offline."),
     finding("log", "Whether the log holds what was promised.", "etcd-admin member rebuild."),
-    finding("membership", "Whether the data's member is one.", "Move it aside before it is added again."),
+    finding("membership", "Whether the data's member is one.", "Move it away before the member is added again."),
     finding("format", "Whose data it is.", "etcd-admin adopt."),
-    finding("mode", "Whether others may look at the data.", "chmod 0700."),
+    finding("mode", "Permissions of the data directory.", "chmod 0700."),
 ];

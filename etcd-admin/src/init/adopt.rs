@@ -140,7 +140,7 @@ fn next(name: &str, members: usize, old: Option<&Path>, settings: &Mapping) -> V
     if members > 1 {
         next.push(format!("take the member out and in again, as a learner: etcd-admin member rebuild {name}"));
         next.push("meanwhile, here: systemctl disable --now etcd, then systemctl enable --now etcd-server".to_owned());
-        next.push("when it votes, go to the next host; etcd-admin status tells".to_owned());
+        next.push("when it is a voter, go to the next host; check with etcd-admin status".to_owned());
     } else {
         next.push("stop it: systemctl disable --now etcd".to_owned());
         if let Some(old) = old {
@@ -183,7 +183,7 @@ fn of_variables(variables: &[(String, String)]) -> Result<Found, String> {
             }
             None => match variable.strip_prefix("ETCD_") {
                 Some(name) => found.take_old(variable, &name.to_ascii_lowercase().replace('_', "-"), text)?,
-                None => found.leave(variable, "it is no setting of etcd".to_owned()),
+                None => found.leave(variable, "it is not a setting of etcd".to_owned()),
             },
         }
     }
@@ -279,7 +279,7 @@ impl Found {
         let reasons: String = open.iter().map(|left| format!("\n  {}: {}", left.setting, left.reason)).collect();
         let flags: String = open.iter().map(|left| format!(" --leave-out {}", left.setting)).collect();
         let text = format!(
-            "these settings have no counterpart:{reasons}\ncorrect them in the file, or go on without them:{flags}"
+            "these settings have no counterpart:{reasons}\ncorrect them in the file, or continue without them:{flags}"
         );
         Err(CliError::new(crate::ui::error::NEEDS_CONFIRMATION, text))
     }
@@ -288,7 +288,7 @@ impl Found {
         let path = row.yaml_path();
         match (row.meaning, path.split_last()) {
             (Meaning::NoEffect(why) | Meaning::Deprecated(why), _) => self.leave(given, why.to_owned()),
-            (Meaning::Used, None) => self.leave(given, "the configuration file has no place for it".to_owned()),
+            (Meaning::Used, None) => self.leave(given, "the configuration file cannot hold it".to_owned()),
             (Meaning::Used, Some((last, above))) => {
                 let mut section = &mut self.settings;
                 for key in above {

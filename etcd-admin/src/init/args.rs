@@ -8,39 +8,37 @@ use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum InitCommand {
-    /// Print a new cluster document with a random token
+    /// Print a new cluster.yaml with a random token
     New(NewArgs),
     /// Create a three-member cluster with TLS on this machine, for a first look and for tests
     Local(LocalArgs),
-    /// Prints what a document may hold, with units and defaults
+    /// Print all settings of cluster.yaml, with units and defaults
     #[command(after_long_help = crate::cluster_config::SCHEMA)]
     Schema,
-    /// Writes the configuration of every host into a directory, and nothing else
+    /// Write the configuration of every host to a directory
     Render {
         #[command(flatten)]
         document: DocumentArgs,
-        /// Directory, with one below it for each member, laid out as the host is
+        /// Output directory; each member gets one below it, laid out like its host
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
-    /// Says what `init apply` would change on this host
+    /// Print what `init apply` would change on this host
     Plan(HostArgs),
-    /// Writes configuration, certificates and directories of this host; the second time nothing
-    /// changes
+    /// Write configuration, certificates and directories of this host; idempotent
     Apply(HostArgs),
-    /// Signs the requests that `init apply` made on a host, for the names that the document has for
-    /// it
+    /// Sign the certificate requests of a host for its names in cluster.yaml
     Sign(SignArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct NewArgs {
-    /// What people call the cluster
+    /// Name of the cluster
     pub(crate) name: String,
     /// Members: NAME=HOST, or NAME=HOST:CLIENT-PORT:PEER-PORT
     #[arg(required = true, value_name = "NAME=HOST")]
     pub(crate) members: Vec<String>,
-    /// Directory for data, configuration and certificates of all members, each under its name
+    /// Directory for data, configuration and certificates of all members, each in NAME
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
 }
@@ -50,20 +48,20 @@ pub(crate) struct LocalArgs {
     /// Name of the cluster
     #[arg(default_value = "local")]
     pub(crate) name: String,
-    /// New directory for the cluster
+    /// Directory to create for the cluster
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
     /// Number of members
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=7))]
     pub(crate) members: u16,
-    /// First port; the members take two each, one after the other
+    /// First port; each member uses the next two
     #[arg(long, default_value_t = 12379, value_parser = clap::value_parser!(u16).range(1..=65_000))]
     pub(crate) first_port: u16,
 }
 
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct DocumentArgs {
-    /// The cluster's document; else ./cluster.yaml, else /etc/etcd/cluster.yaml
+    /// Cluster configuration [default: ./cluster.yaml, else /etc/etcd/cluster.yaml]
     #[arg(long, value_name = "FILE")]
     pub(crate) cluster: Option<PathBuf>,
 }
@@ -72,14 +70,13 @@ pub(crate) struct DocumentArgs {
 pub(crate) struct HostArgs {
     #[command(flatten)]
     pub(crate) document: DocumentArgs,
-    /// Which member this host is; else the one that has its name
+    /// Member of this host [default: the member with the name of the host]
     #[arg(long, value_name = "NAME")]
     pub(crate) member: Option<String>,
-    /// Directory with what the CAs signed for this host: server.crt, peer.crt, client-ca.crt,
-    /// peer-ca.crt
+    /// Directory with this host's server.crt, peer.crt, client-ca.crt and peer-ca.crt
     #[arg(long, value_name = "DIR")]
     pub(crate) signed: Option<PathBuf>,
-    /// Writes below this directory, as for an image
+    /// Write below this root directory, to build an image
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
     #[command(flatten)]
@@ -90,13 +87,13 @@ pub(crate) struct HostArgs {
 pub(crate) struct SignArgs {
     #[command(flatten)]
     pub(crate) document: DocumentArgs,
-    /// Whose requests these are
+    /// Member that made the requests
     #[arg(long, value_name = "NAME")]
     pub(crate) member: String,
     /// Directory with server.csr and peer.csr
     #[arg(long, value_name = "DIR")]
     pub(crate) requests: PathBuf,
-    /// Directory for what is to be brought to the host
+    /// Output directory; copy its files to the host
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     #[command(flatten)]
@@ -107,24 +104,24 @@ pub(crate) struct SignArgs {
 pub(crate) struct JoinArgs {
     #[command(flatten)]
     pub(crate) host: HostArgs,
-    /// Time until the new member has to have caught up
+    /// Timeout for the new member to catch up
     #[arg(long, default_value = "10m", value_parser = duration, value_name = "DURATION")]
     pub(crate) wait: Duration,
-    /// Ends when the member may be started; the same command goes on
+    /// Stop when the member may be started; run the same command again to continue
     #[arg(long)]
     pub(crate) no_wait: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct AdoptArgs {
-    /// Configuration file or environment file of the etcd that runs here; else where distributions
-    /// put them
+    /// Configuration or environment file of the etcd on this host [default: the places of
+    /// distributions]
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
-    /// Our configuration
+    /// Configuration file to write
     #[arg(long, value_name = "FILE", default_value = "/etc/etcd/etcd.yaml")]
     pub(crate) to: PathBuf,
-    /// Data directory for the new daemon, in place of etcd's own, which it cannot read
+    /// Data directory of the new daemon, which cannot read etcd's own
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Setting without a counterpart to leave out; may be repeated

@@ -23,7 +23,7 @@ pub(super) fn new(args: &NewArgs) -> Result<ExitCode, CliError> {
 pub(super) fn text_of(file: &ClusterFile) -> Result<String, CliError> {
     let text = serde_norway::to_string(file).map_err(|error| CliError::new(FAILED, format!("write YAML: {error}")))?;
     ClusterFile::parse(&text).map_err(CliError::usage)?;
-    Ok(format!("# A cluster of etcd; etcd-admin init schema lists what may stand here.\n{text}"))
+    Ok(format!("# An etcd cluster; etcd-admin init schema lists all settings.\n{text}"))
 }
 
 /// Reads `NAME=HOST`, `NAME=HOST:CLIENT-PORT:PEER-PORT`, with an IPv6 address in brackets where

@@ -57,7 +57,7 @@ pub(super) async fn join(context: &Context, client: &Client, args: &JoinArgs) ->
     let has_data = has_member(&placed(&args.host, &host.data_dir()));
     if let Some(seen) = known.filter(|seen| seen.is_started() && !has_data) {
         let text = format!(
-            "{} is a member that has run, and there is no data of it here: take it out and in again with etcd-admin member rebuild {}",
+            "{} has run before, and its data is not here: rebuild it with etcd-admin member rebuild {}",
             seen.name(),
             seen.name()
         );

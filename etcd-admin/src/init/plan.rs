@@ -72,7 +72,7 @@ impl Plan {
         let settings = if has_member(&data) || joins { kept(&config, settings)? } else { settings };
         if joins {
             next.push(format!(
-                "the join of this host is in progress: {} keeps its initial-cluster (etcd-admin join goes on; to found a new cluster, remove the file)",
+                "the join of this host is in progress: {} keeps its initial-cluster (run etcd-admin join again; to bootstrap a new cluster, remove the file)",
                 config.display()
             ));
         }
@@ -107,7 +107,7 @@ impl Plan {
             next.push("systemctl daemon-reload".to_owned());
         }
         if has_member(&data) && files.iter().any(|file| file.shared) {
-            next.push("restart the member, for its new settings: etcd-admin roll restart tells the order".to_owned());
+            next.push("restart the member to apply its new settings: etcd-admin roll restart prints the order".to_owned());
         } else if ready && !has_member(&data) && !changes.is_empty() {
             next.push("start the member: systemctl enable --now etcd-server".to_owned());
         }
@@ -140,7 +140,7 @@ fn dirs(host: &Host<'_>, args: &HostArgs) -> Vec<Dir> {
 fn must_be_ours(data: &Path) -> Result<(), CliError> {
     if is_real_etcds(data) || data.join("member/wal").is_dir() {
         let text = format!(
-            "{} holds the data of a real etcd: look at it with etcd-admin adopt, and name another data_dir for the new member",
+            "{} has the data of an etcd: move it with etcd-admin adopt, and set another data_dir for the new member",
             data.display()
         );
         return Err(CliError::refused(text));

@@ -34,7 +34,7 @@ pub(super) fn sign(context: &Context, args: &SignArgs) -> Result<ExitCode, CliEr
             SigningRequest::read(&certs::files::read(&path)?).map_err(|error| CliError::of_file(&path, &error))?;
         if request.common_name != plan.common_name || request.names.iter().any(|name| !plan.names.contains(name)) {
             let text = format!(
-                "{}: it asks for {} as {}, and the document has {} as {}",
+                "{}: the request is for {} as {}, but cluster.yaml has {} as {}",
                 path.display(),
                 request.names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
                 request.common_name,

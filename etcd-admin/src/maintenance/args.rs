@@ -8,16 +8,16 @@ use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MaintenanceCommand {
-    /// Forgets history, gives the space back member by member, and lifts the alarm of no space
+    /// Compact history, defragment each member, and disarm the NOSPACE alarm
     Reclaim(ReclaimArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ReclaimArgs {
-    /// Newest revisions whose history is kept
+    /// Number of newest revisions whose history is kept
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) keep_revisions: u32,
-    /// Does not ask
+    /// Skip the confirmation prompt
     #[arg(long)]
     pub(crate) yes: bool,
 }
@@ -28,22 +28,22 @@ pub(crate) struct RollArgs {
     pub(crate) kind: Kind,
 }
 
-/// `auth rescue`, which stands among etcdctl's own commands about users.
+/// Arguments of `auth rescue`.
 #[derive(Debug, Args)]
 pub(crate) struct RescueArgs {
-    /// The configuration of the member on this machine, which has to be stopped
+    /// Configuration file of the stopped member on this host
     #[arg(long, value_name = "FILE", default_value = "/etc/etcd/etcd.yaml")]
     pub(crate) config: PathBuf,
-    /// File whose first line is the new password of root
+    /// File with the new root password on its first line
     #[arg(long, value_name = "FILE", required_unless_present = "disable")]
     pub(crate) new_password_file: Option<PathBuf>,
-    /// Switches authentication off, in place of a new password
+    /// Disable authentication in place of setting a password
     #[arg(long, conflicts_with = "new_password_file")]
     pub(crate) disable: bool,
-    /// Time for the member to find its cluster
+    /// Timeout for the member to join its cluster
     #[arg(long, default_value = "3m", value_parser = duration, value_name = "DURATION")]
     pub(crate) wait: Duration,
-    /// Does not ask
+    /// Skip the confirmation prompt
     #[arg(long)]
     pub(crate) yes: bool,
 }

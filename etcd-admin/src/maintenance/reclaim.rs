@@ -57,7 +57,7 @@ pub(super) async fn reclaim(context: &Context, client: &Client, args: &ReclaimAr
     let view = ClusterView::look(client).await?;
     if let Some((id, _)) = view.alarms.iter().find(|(_, alarm)| alarm == "CORRUPT") {
         let text = format!(
-            "member {id:x} is alarmed of corruption, which no space cures: etcd-admin doctor cluster, then member rebuild"
+            "member {id:x} has a CORRUPT alarm, which more space does not clear: run etcd-admin doctor cluster, then member rebuild"
         );
         return Err(CliError::refused(text));
     }
@@ -71,7 +71,7 @@ pub(super) async fn reclaim(context: &Context, client: &Client, args: &ReclaimAr
     let target = view.revision - i64::from(args.keep_revisions);
     if !context.dry_run {
         let what = format!(
-            "This forgets all history up to revision {target} of cluster {:x}: watchers and readers of it will be refused.",
+            "This compacts all history up to revision {target} of cluster {:x}: watchers and readers of older revisions will be refused.",
             view.cluster_id
         );
         confirm(&what, &format!("{:x}", view.cluster_id), args.yes)?;

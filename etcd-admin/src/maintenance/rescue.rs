@@ -56,7 +56,7 @@ pub(super) async fn rescue(context: &Context, args: &RescueArgs) -> Result<ExitC
     if !context.dry_run {
         confirm(&format!("This starts member {name} for a moment, to {what} for the whole cluster."), &name, args.yes)?;
         let dir = tempfile::tempdir()
-            .map_err(|error| CliError::new(FAILED, format!("make a throw-away directory: {error}")))?;
+            .map_err(|error| CliError::new(FAILED, format!("create a temporary directory: {error}")))?;
         let owner = owner_of(&data)?;
         let door = Door::make(context, dir.path())?;
         let config = door.configuration(&args.config, dir.path())?;
@@ -81,7 +81,7 @@ fn password(path: &Path) -> Result<String, CliError> {
     let text = certs::files::read_text(path)?;
     let line = text.lines().next().unwrap_or_default().to_owned();
     if line.is_empty() {
-        Err(CliError::usage(format!("{}: there is no password in its first line", path.display())))
+        Err(CliError::usage(format!("{}: its first line has no password", path.display())))
     } else {
         Ok(line)
     }
@@ -97,7 +97,7 @@ fn owner_of(data: &Path) -> Result<Option<(u32, u32)>, CliError> {
     if own.is_root() {
         return Ok(Some((metadata.uid(), metadata.gid())));
     }
-    Err(CliError::refused(format!("{} belongs to another user: run this as root", data.display())))
+    Err(CliError::refused(format!("{} is owned by another user: run this as root", data.display())))
 }
 
 /// The listener for one command, and its permitted client.

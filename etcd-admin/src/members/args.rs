@@ -7,45 +7,45 @@ use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MemberCommand {
-    /// Lists the members: roles, lag, versions, sizes
+    /// List members with role, lag, version and size
     List,
-    /// Adds a member as a learner, waits until it has caught up, and lets it vote
+    /// Add a member as a learner, wait until it has caught up, and promote it
     Add(AddArgs),
-    /// Removes a member, if the others can go on without it
+    /// Remove a member, if the remaining members keep the quorum
     Remove(RemoveArgs),
-    /// Puts another member in the place of one, dead or alive
+    /// Replace a running or failed member with a new one
     Replace(ReplaceArgs),
-    /// Takes a member out and in again, to begin anew with empty data
+    /// Rebuild a member: remove it, then add it again with an empty data directory
     Rebuild(RebuildArgs),
-    /// Lets a learner vote as soon as it has caught up
+    /// Promote a learner as soon as it has caught up
     Promote(PromoteArgs),
-    /// Changes where other members reach a member
+    /// Change the peer URLs of a member
     Update {
-        /// Name, id or URL
+        /// Name, id or URL of the member
         member: String,
         /// Peer URLs, separated by commas
         #[arg(long, required = true, value_delimiter = ',', value_name = "URLS")]
         peer_urls: Vec<String>,
     },
-    /// Says whether members may be stopped: 0 when the others keep the quorum, 3 when not
+    /// Check whether members may be stopped (exit status 0 if the others keep the quorum, else 3)
     OkToStop {
-        /// Names, ids or URLs
+        /// Names, ids or URLs of the members
         #[arg(required = true)]
         members: Vec<String>,
     },
-    /// Says whether a member may be removed: 0 when the others keep the quorum, 3 when not
+    /// Check whether a member may be removed (exit status 0 if the others keep the quorum, else 3)
     OkToRemove {
-        /// Name, id or URL
+        /// Name, id or URL of the member
         member: String,
     },
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
-    /// Time until the new member has to have caught up
+    /// Timeout for the new member to catch up
     #[arg(long, default_value = "10m", value_parser = duration, value_name = "DURATION")]
     pub(crate) wait: Duration,
-    /// Leaves it a learner; `member promote` goes on
+    /// Leave the member a learner; promote it later with `member promote`
     #[arg(long)]
     pub(crate) no_wait: bool,
 }
@@ -54,7 +54,7 @@ pub(crate) struct WaitArgs {
 pub(crate) struct AddArgs {
     /// Name of the new member
     pub(crate) name: String,
-    /// Its peer URLs, separated by commas
+    /// Peer URLs of the new member, separated by commas
     #[arg(long, required = true, value_delimiter = ',', value_name = "URLS")]
     pub(crate) peer_urls: Vec<String>,
     #[command(flatten)]
@@ -63,24 +63,24 @@ pub(crate) struct AddArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RemoveArgs {
-    /// Name, id or URL
+    /// Name, id or URL of the member
     pub(crate) member: String,
-    /// Does not ask
+    /// Skip the confirmation prompt
     #[arg(long)]
     pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplaceArgs {
-    /// Name, id or URL of the one that goes
+    /// Name, id or URL of the member to remove
     pub(crate) member: String,
-    /// Name of the one that comes
+    /// Name of the new member
     #[arg(long = "with", value_name = "NAME")]
     pub(crate) name: String,
-    /// Its peer URLs, separated by commas
+    /// Peer URLs of the new member, separated by commas
     #[arg(long, required = true, value_delimiter = ',', value_name = "URLS")]
     pub(crate) peer_urls: Vec<String>,
-    /// Does not ask
+    /// Skip the confirmation prompt
     #[arg(long)]
     pub(crate) yes: bool,
     #[command(flatten)]
@@ -89,9 +89,9 @@ pub(crate) struct ReplaceArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RebuildArgs {
-    /// Name, id or URL
+    /// Name, id or URL of the member
     pub(crate) member: String,
-    /// Does not ask
+    /// Skip the confirmation prompt
     #[arg(long)]
     pub(crate) yes: bool,
     #[command(flatten)]
@@ -100,36 +100,36 @@ pub(crate) struct RebuildArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct PromoteArgs {
-    /// Name, id or URL
+    /// Name, id or URL of the member
     pub(crate) member: String,
-    /// Time until it has to have caught up
+    /// Timeout for the member to catch up
     #[arg(long, default_value = "10m", value_parser = duration, value_name = "DURATION")]
     pub(crate) wait: Duration,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LeaderCommand {
-    /// Says who leads
+    /// Show the leader
     Show,
-    /// Hands leadership to another voter
+    /// Transfer leadership to another voter
     Move {
-        /// Name, id or URL; the one that is furthest if not said
+        /// Name, id or URL of the voter [default: the most up-to-date one]
         #[arg(long, value_name = "MEMBER")]
         to: Option<String>,
     },
 }
 
-/// What is waited for.
+/// A condition to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Goal {
-    /// Somebody leads
+    /// The cluster has a leader
     Leader,
-    /// A read that needs a quorum is answered
+    /// A linearizable read succeeds
     Quorum,
     /// Every voter follows the leader, and there is no alarm
     Healthy,
-    /// Everybody, or the one named, has applied what the others had when the wait began
+    /// All members, or the given one, have applied the entries known at the start
     CaughtUp,
 }
 
@@ -146,13 +146,13 @@ impl Goal {
 
 #[derive(Debug, Args)]
 pub(crate) struct WaitForArgs {
-    /// What to wait for
+    /// Condition to wait for
     #[arg(long = "for", value_enum, value_name = "GOAL")]
     pub(crate) goal: Goal,
-    /// The one member that has to have caught up: name, id or URL
+    /// Member to wait for: name, id or URL [default: all members]
     #[arg(long, value_name = "MEMBER")]
     pub(crate) member: Option<String>,
-    /// Time until it is given up, with exit code 8
+    /// Timeout; exit status 8 when it is reached
     #[arg(long, default_value = "5m", value_parser = duration, value_name = "DURATION")]
     pub(crate) timeout: Duration,
 }

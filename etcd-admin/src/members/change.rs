@@ -76,7 +76,7 @@ fn checked(view: &ClusterView, urls: &[String]) -> Result<Vec<String>, CliError>
         if others.clone().next().is_some() && others.all(|other| other.scheme().is_secure() != scheme) {
             let have = if scheme { "http" } else { "https" };
             return Err(CliError::refused(format!(
-                "{text}: all members have {have} peer URLs, so nobody would reach this one"
+                "{text}: all members have {have} peer URLs, so this URL would not be used"
             )));
         }
         checked.push(url.as_str().to_owned());
@@ -431,7 +431,7 @@ async fn take_back(
     let Begun { name, peer_urls, .. } = begun;
     if !context.dry_run {
         note(&format!(
-            "On the host of {name}: systemctl stop etcd-server; move its data directory aside and keep it until all is well; then \
+            "On the host of {name}: systemctl stop etcd-server; move its data directory away and keep it until the member works; then \
              etcd-admin join --member {name}"
         ));
     }

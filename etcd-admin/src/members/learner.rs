@@ -48,7 +48,7 @@ pub(crate) async fn promote_learner(client: &Client, id: u64, limit: Duration) -
                 Behind::Entries { has, wanted } => format!("it has {has} of {wanted} entries"),
             };
             let text = format!(
-                "member {id:x} has not caught up within {limit:?}: {state}; it stays a learner, and `etcd-admin member promote {id:x}` goes on"
+                "member {id:x} has not caught up within {limit:?}: {state}; it stays a learner; continue with `etcd-admin member promote {id:x}`"
             );
             return Err(CliError::new(TIMED_OUT, text));
         }

@@ -51,12 +51,12 @@ impl ClusterView {
         let names = |list: &[&Seen]| list.iter().map(|seen| seen.name()).collect::<Vec<_>>();
         let reported = |seen: &&Seen| match &seen.status {
             Err(error) => format!("{} ({error})", seen.name()),
-            Ok(_) => format!("{} (it answers, but does not follow the leader)", seen.name()),
+            Ok(_) => format!("{} (it responds, but does not follow the leader)", seen.name()),
         };
         let missing: Vec<String> = missing.iter().map(reported).collect();
         let reason = match (voters, ok) {
             (0, _) => "no voter would be left".to_owned(),
-            (_, true) => format!("{} of {voters} voters go on, {quorum} are needed", proven.len()),
+            (_, true) => format!("{} of {voters} voters remain, {quorum} are needed", proven.len()),
             (_, false) if enough => {
                 format!(
                     "no leader could be elected among {}: they are not connected (etcd-admin doctor cluster)",
@@ -64,7 +64,7 @@ impl ClusterView {
                 )
             }
             (_, false) if missing.is_empty() => {
-                format!("only {} of {voters} voters would go on, {quorum} are needed", proven.len())
+                format!("only {} of {voters} voters would remain, {quorum} are needed", proven.len())
             }
             (_, false) => {
                 format!(

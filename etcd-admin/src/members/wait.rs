@@ -71,9 +71,9 @@ async fn look(client: &Client, args: &WaitForArgs, target: &mut Option<u64>) -> 
         Goal::Quorum => {
             let request = RangeRequest { key: "health".into(), ..RangeRequest::default() };
             match client.call(Repeat::Safe, async |session| session.kv().range(request.clone()).await).await {
-                Ok(_) => Ok("a quorum answers".to_owned()),
+                Ok(_) => Ok("a quorum responds".to_owned()),
                 // A user without permission was judged by a quorum, too.
-                Err(error) if error.code() == tonic::Code::PermissionDenied => Ok("a quorum answers".to_owned()),
+                Err(error) if error.code() == tonic::Code::PermissionDenied => Ok("a quorum responds".to_owned()),
                 Err(error) => {
                     client.leave();
                     Err(explained(client, error).await.to_string())
@@ -95,7 +95,7 @@ async fn healthy(client: &Client) -> Result<String, String> {
             .status
             .as_ref()
             .err()
-            .map_or_else(|| "it answers, but does not follow the leader".to_owned(), Clone::clone);
+            .map_or_else(|| "it responds, but does not follow the leader".to_owned(), Clone::clone);
         return Err(format!("{}: {cause}", of_member(away)));
     }
     if let Some((id, alarm)) = view.alarms.first() {
@@ -118,7 +118,7 @@ async fn healthy(client: &Client) -> Result<String, String> {
 /// connections that are missing.
 fn obstacle_to_leader(view: &ClusterView) -> String {
     let (reachable, quorum) = (view.reachable_voters(), view.quorum());
-    let mut text = format!("no leader: {reachable} of {} voters answer, {quorum} are needed", view.voters().count());
+    let mut text = format!("no leader: {reachable} of {} voters respond, {quorum} are needed", view.voters().count());
     for seen in view.voters() {
         if let Err(cause) = &seen.status {
             text += &format!("\n  {}: {cause}", of_member(seen));

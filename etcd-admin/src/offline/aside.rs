@@ -28,7 +28,7 @@ pub(crate) fn move_aside(path: &Path, mark: &str, why: &str) -> Result<bool, Cli
     }
     if aside.exists() {
         return Err(CliError::refused(format!(
-            "{} is there already, and {} too: look at both",
+            "{} and {} both exist: check both",
             aside.display(),
             path.display()
         )));

@@ -131,7 +131,7 @@ pub(crate) fn must_be_idle(data_dir: &Path) -> Result<(), CliError> {
 /// Inspects the data directory of a stopped member.
 pub(crate) fn inspect(data_dir: &Path) -> Result<Inspected, CliError> {
     let scratch =
-        tempfile::tempdir().map_err(|error| CliError::new(FAILED, format!("make a throw-away directory: {error}")))?;
+        tempfile::tempdir().map_err(|error| CliError::new(FAILED, format!("create a temporary directory: {error}")))?;
     replica::inspect(&data_dir.join("member"), scratch.path()).map_err(|error| untold(&error))
 }
 
@@ -141,7 +141,7 @@ pub(crate) fn export(data_dir: &Path, path: &Path) -> Result<(), CliError> {
     let part = part_of(path);
     let failed = |error: std::io::Error| CliError::at(&part, error);
     let scratch =
-        tempfile::tempfile().map_err(|error| CliError::new(FAILED, format!("make a throw-away file: {error}")))?;
+        tempfile::tempfile().map_err(|error| CliError::new(FAILED, format!("create a temporary file: {error}")))?;
     let written = || -> Result<(), CliError> {
         let mut out = std::io::BufWriter::new(std::fs::File::create(&part).map_err(failed)?);
         replica::export(&data_dir.join("member"), &scratch, &mut out).map_err(|error| untold(&error))?;

@@ -104,7 +104,7 @@ impl TempMember {
                 }
                 Err(error) if begun.elapsed() > LIMIT => {
                     let text = format!(
-                        "a member that was started on the data did not answer within {LIMIT:?}: {error}: {}",
+                        "a member started on the data did not respond within {LIMIT:?}: {error}: {}",
                         self.last_line()
                     );
                     return Err(CliError::new(TIMED_OUT, text));

@@ -6,33 +6,33 @@ use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CaCommand {
-    /// Makes the CAs
+    /// Create the CAs
     Init(CaInit),
-    /// Shows the CAs, and what they have issued
+    /// Show the CAs
     Show {
-        /// Every certificate that was issued
+        /// List all issued certificates
         #[arg(long)]
         issued: bool,
     },
-    /// Exchanges a CA without a gap: start, switch, finish
+    /// Replace a CA without downtime: start, switch, finish
     Rotate(CaRotate),
-    /// Brings back a cluster whose certificates have all run out: new ones for the keys that the
-    /// hosts have
+    /// Issue new certificates for the existing keys of a cluster whose certificates have all
+    /// expired
     Rescue(CaRescue),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CaRescue {
-    /// The certificates that have run out, as the hosts have them
+    /// Expired certificates, copied from the hosts
     #[arg(required = true, value_name = "FILE")]
     pub(crate) certs: Vec<PathBuf>,
-    /// New directory for everything that is to be brought to the hosts
+    /// Directory to create; copy its files to the hosts
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Days that the new certificates live
+    /// Validity of the new certificates in days
     #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(i64).range(1..=36_500))]
     pub(crate) days: i64,
-    /// Days that a CA lives that has to be made anew
+    /// Validity in days of a CA that has to be created again
     #[arg(long, default_value_t = 3650, value_parser = clap::value_parser!(i64).range(1..=36_500))]
     pub(crate) ca_days: i64,
     #[command(flatten)]
@@ -41,10 +41,10 @@ pub(crate) struct CaRescue {
 
 #[derive(Debug, Args)]
 pub(crate) struct CaInit {
-    /// Which of the two; both if not said
+    /// CA to create [default: both]
     #[arg(long, value_enum)]
     pub(crate) kind: Option<Kind>,
-    /// Common name, to which the kind is appended
+    /// Common name; the kind is appended
     #[arg(long, default_value = "etcd", value_name = "NAME")]
     pub(crate) name: String,
     #[command(flatten)]
@@ -53,17 +53,17 @@ pub(crate) struct CaInit {
 
 #[derive(Debug, Args)]
 pub(crate) struct NewCaArgs {
-    /// Days that the CA lives
+    /// Validity of the CA in days
     #[arg(long, default_value_t = 3650, value_parser = clap::value_parser!(i64).range(1..=36_500))]
     pub(crate) days: i64,
-    /// Kind of its key
+    /// Key algorithm
     #[arg(long, value_enum, default_value = "p256")]
     pub(crate) key: KeyKind,
-    /// Domain or network that it may issue for, such as example.org or 10.0.0.0/8; may be given
-    /// again
+    /// Name constraint: domain or network to issue for, such as example.org or 10.0.0.0/8; may be
+    /// repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) constrain: Vec<String>,
-    /// Leaves the key unprotected
+    /// Do not encrypt the key
     #[arg(long, conflicts_with = "passphrase_file")]
     pub(crate) no_passphrase: bool,
     #[command(flatten)]
@@ -74,73 +74,72 @@ pub(crate) struct NewCaArgs {
 pub(crate) struct CaRotate {
     #[arg(value_enum)]
     pub(crate) step: RotateStep,
-    /// Which CA
+    /// CA to replace
     #[arg(long, value_enum)]
     pub(crate) kind: Kind,
-    /// Common name of the next CA, at the start
+    /// Common name of the next CA (start only)
     #[arg(long, default_value = "etcd", value_name = "NAME")]
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) new: NewCaArgs,
-    /// Address of a member's /metrics saved to a file, at the end: live connections of the old CA
-    /// are a reason not to go on
+    /// File with a member's saved /metrics page (finish only); refuse while connections use the old
+    /// CA
     #[arg(long, value_name = "FILE")]
     pub(crate) metrics: Vec<PathBuf>,
-    /// Drops the old CA although certificates of it are still good
+    /// Remove the old CA although certificates that it issued are still valid
     #[arg(long)]
     pub(crate) force: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RotateStep {
-    /// Makes the next CA; both are to be trusted
+    /// Create the next CA; publish a bundle with both
     Start,
-    /// Lets the next CA issue
+    /// Issue from the next CA
     Switch,
-    /// Drops the old CA
+    /// Remove the old CA
     Finish,
-    /// Says how far it has come
+    /// Show the phase of the rotation
     Status,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CertCommand {
-    /// Makes a key and a certificate on this machine
+    /// Create a key and a certificate on this machine
     Issue(CertIssue),
-    /// Makes a key that stays here, and a request to be signed elsewhere
+    /// Create a key, and a request to be signed elsewhere
     Request(CertRequest),
-    /// Signs a request
+    /// Sign a request
     Sign(CertSign),
-    /// Puts a signed certificate, bundles and lists in place, all at once
+    /// Install signed certificates, CA bundles and CRLs in one step
     Install(CertInstall),
-    /// Makes a new key and certificate in the place of one that runs out
+    /// Replace a key and certificate before they expire
     Renew(CertRenew),
-    /// Notes that a certificate is not to be trusted any more
+    /// Revoke a certificate
     Revoke(CertRevoke),
-    /// Shows what is in certificate files
+    /// Show the contents of certificate files
     Inspect {
-        /// Files
+        /// Certificate files
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// Checks the files of a host: chain, usages, names, key, dates, modes
+    /// Verify the files of a host: chain, usages, names, key, dates, permissions
     Verify(CertVerify),
-    /// Shows the time left of certificates
+    /// Show the time until certificates expire
     Status(CertStatus),
-    /// Ends with 0 when it is time to renew, 1 when not, 255 when nobody can tell: fits
-    /// ExecCondition of systemd
+    /// Check whether a certificate is due for renewal (exit status 0 due, 1 not due, 255 unknown)
     NeedsRenewal(CertNeedsRenewal),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Subject {
-    /// What the certificate is for
+    /// Profile of the certificate
     #[arg(value_enum)]
     pub(crate) profile: CertProfile,
-    /// Hosts, addresses or URLs by which its bearer is reached
+    /// Host names, addresses or URLs of the subject
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
-    /// Common name: a client's user; else the first host
+    /// Common name: the user of a client [default: the first host]
     #[arg(long, value_name = "NAME")]
     pub(crate) cn: Option<String>,
 }
@@ -149,16 +148,16 @@ pub(crate) struct Subject {
 pub(crate) struct CertIssue {
     #[command(flatten)]
     pub(crate) subject: Subject,
-    /// Days that the certificate lives
+    /// Validity of the certificate in days
     #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(i64).range(1..=36_500))]
     pub(crate) days: i64,
-    /// Kind of its key
+    /// Key algorithm
     #[arg(long, value_enum, default_value = "p256")]
     pub(crate) key: KeyKind,
-    /// Directory for the files
+    /// Output directory
     #[arg(long, default_value = ".", value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// For a server that only its own machine shall reach
+    /// Allow a server certificate with loopback names only
     #[arg(long)]
     pub(crate) loopback_only: bool,
     #[command(flatten)]
@@ -172,33 +171,33 @@ pub(crate) struct CertRequest {
     /// Directory of this host's certificates
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
-    /// Kind of the key
+    /// Key algorithm
     #[arg(long, value_enum, default_value = "p256")]
     pub(crate) key: KeyKind,
-    /// Forgets a request that has not been answered
+    /// Replace a pending request
     #[arg(long)]
     pub(crate) replace: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CertSign {
-    /// The request
+    /// Request file
     pub(crate) request: PathBuf,
-    /// What the certificate is for
+    /// Profile of the certificate
     #[arg(long, value_enum)]
     pub(crate) profile: CertProfile,
-    /// A name that the request may ask for; may be given again
+    /// Subject alternative name that the request may contain; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) san: Vec<String>,
-    /// Signs whatever names the request asks for
+    /// Sign all names in the request
     #[arg(long, conflicts_with = "san")]
     pub(crate) any_names: bool,
-    /// The common name that the request has to have
+    /// Required common name of the request
     #[arg(long, value_name = "NAME")]
     pub(crate) cn: Option<String>,
     #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(i64).range(1..=36_500))]
     pub(crate) days: i64,
-    /// File for the certificate; the answer goes there if not said
+    /// Certificate file [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     #[arg(long)]
@@ -212,36 +211,36 @@ pub(crate) struct CertInstall {
     /// Directory of this host's certificates
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
-    /// A signed certificate for a request made here; may be given again
+    /// Signed certificate for a request made here; may be repeated
     #[arg(long, value_name = "FILE")]
     pub(crate) cert: Vec<PathBuf>,
-    /// Bundle of the CA of clients
+    /// Bundle of the client CA
     #[arg(long, value_name = "FILE")]
     pub(crate) client_ca: Option<PathBuf>,
-    /// Bundle of the CA of members
+    /// Bundle of the peer CA
     #[arg(long, value_name = "FILE")]
     pub(crate) peer_ca: Option<PathBuf>,
-    /// List of revoked certificates of clients
+    /// CRL of the client CA
     #[arg(long, value_name = "FILE")]
     pub(crate) client_crl: Option<PathBuf>,
-    /// List of revoked certificates of members
+    /// CRL of the peer CA
     #[arg(long, value_name = "FILE")]
     pub(crate) peer_crl: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CertRenew {
-    /// Certificate, beside which its key lies
+    /// Certificate file; the key is expected beside it
     pub(crate) cert: PathBuf,
-    /// Its key; default the certificate's file with the ending .key
+    /// Key file [default: the certificate file with extension .key]
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
     #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(i64).range(1..=36_500))]
     pub(crate) days: i64,
-    /// Kind of the new key
+    /// Key algorithm of the new key
     #[arg(long, value_enum, default_value = "p256")]
     pub(crate) key: KeyKind,
-    /// Renews although it is not time yet
+    /// Renew before the certificate is due
     #[arg(long)]
     pub(crate) now: bool,
     #[command(flatten)]
@@ -250,9 +249,9 @@ pub(crate) struct CertRenew {
 
 #[derive(Debug, Args)]
 pub(crate) struct CertRevoke {
-    /// Serial number, or a file with the certificate
+    /// Serial number or certificate file
     pub(crate) certificate: String,
-    /// Whose it is, when it is given by its number
+    /// Kind of the CA, for a serial number
     #[arg(long, value_enum)]
     pub(crate) kind: Option<Kind>,
     #[arg(long, value_enum, default_value = "unspecified")]
@@ -261,24 +260,24 @@ pub(crate) struct CertRevoke {
 
 #[derive(Debug, Args)]
 pub(crate) struct CertVerify {
-    /// Directory of this host's certificates: all of them are checked
+    /// Directory of this host's certificates; verify all of them
     #[arg(long, value_name = "DIR", conflicts_with_all = ["cert", "key_file", "ca", "crl", "profile"])]
     pub(crate) dir: Option<PathBuf>,
     #[arg(long, value_name = "FILE", required_unless_present = "dir")]
     pub(crate) cert: Option<PathBuf>,
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
-    /// Bundle of those who are trusted
+    /// Bundle of trusted CAs
     #[arg(long, value_name = "FILE", required_unless_present = "dir")]
     pub(crate) ca: Option<PathBuf>,
     #[arg(long, value_name = "FILE")]
     pub(crate) crl: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "server")]
     pub(crate) profile: CertProfile,
-    /// A name or URL that server and peer have to stand for; may be given again
+    /// Name or URL that must be in server and peer certificates; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) san: Vec<String>,
-    /// Days before the end from which on to warn
+    /// Warn this many days before expiry
     #[arg(long, default_value_t = 30)]
     pub(crate) warn_days: u32,
 }
@@ -288,37 +287,36 @@ pub(crate) struct CertStatus {
     /// Certificate files, or directories with them
     #[arg(required = true)]
     pub(crate) paths: Vec<PathBuf>,
-    /// Days before the end from which on to warn, and to end with 3
+    /// Warn this many days before expiry, with exit status 3
     #[arg(long, default_value_t = 30)]
     pub(crate) warn_days: u32,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CertNeedsRenewal {
-    /// Certificate
+    /// Certificate file
     pub(crate) cert: PathBuf,
-    /// Days before the end at which it is time; two thirds of its life if not said
+    /// Days before expiry at which it is due [default: after two thirds of its validity]
     #[arg(long)]
     pub(crate) days: Option<u32>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CrlCommand {
-    /// Signs the list of what has been revoked
+    /// Sign and publish the CRL of a CA
     Publish {
         #[arg(long, value_enum)]
         kind: Kind,
-        /// Days for which the list can be relied upon; members refuse everybody when they are over
+        /// Validity of the CRL in days; members refuse all clients of the CA when it has expired
         #[arg(long, default_value_t = certs::files::LIST_DAYS, value_parser = clap::value_parser!(i64).range(1..=3_650))]
         days: i64,
-        /// Publish only if a list is missing, two thirds through its life, or lacks a revoked
-        /// certificate
+        /// Publish only if a CRL is missing, past two thirds of its validity, or incomplete
         #[arg(long)]
         if_due: bool,
         #[command(flatten)]
         passphrase: PassphraseSource,
     },
-    /// Shows what is in a list
+    /// Show the contents of a CRL
     Show { file: PathBuf },
 }
 
@@ -360,15 +358,15 @@ impl From<KeyKind> for certs::KeyAlgorithm {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CertProfile {
-    /// Serves clients
+    /// Server for clients
     Server,
-    /// Shown to other members
+    /// Member, as server and client of its peers
     Peer,
-    /// A user, by its common name
+    /// User named by the common name
     Client,
-    /// The user root
+    /// User root
     Admin,
-    /// Reads metrics
+    /// Client that reads metrics
     Metrics,
 }
 

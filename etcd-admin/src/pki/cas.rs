@@ -60,7 +60,7 @@ pub(crate) fn init(context: &Context, args: &CaInit) -> Result<ExitCode, CliErro
             vec![made.kind.to_string(), made.subject.clone(), made.not_after.clone(), made.directory.clone()]
         };
         let rows: Vec<_> = made.iter().map(row).collect();
-        let keys = if passphrase.is_some() { "under the passphrase" } else { "UNPROTECTED, as you asked" };
+        let keys = if passphrase.is_some() { "under the passphrase" } else { "UNPROTECTED, as requested" };
         format!(
             "{}\nThe keys are {keys}. Keep the directory on this machine, and a copy of it offline; no member needs it.\n",
             table(&["AUTHORITY", "SUBJECT", "VALID UNTIL", "DIRECTORY"], &rows)

@@ -22,7 +22,7 @@ pub(crate) fn request(context: &Context, args: &CertRequest) -> Result<ExitCode,
     let waiting = directory.pending(&names[0]).exists();
     if waiting && !args.replace {
         let text = format!(
-            "a request waits for its answer already: {}; --replace forgets it",
+            "a request is pending already: {}; replace it with --replace",
             directory.pending(&names[1]).display()
         );
         return Err(CliError::refused(text));
@@ -72,7 +72,7 @@ pub(crate) fn install(context: &Context, args: &CertInstall) -> Result<ExitCode,
     let directory = HostDir::at(&args.dir);
     if !args.dir.is_dir() {
         return Err(CliError::usage(format!(
-            "{} is no directory: make it, owned by whom the daemon runs as",
+            "{} is not a directory: create it, owned by the user of the daemon",
             args.dir.display()
         )));
     }

@@ -141,7 +141,7 @@ fn check_request(request: &SigningRequest, args: &CertSign, profile: Profile) ->
     // A common name is a user: that of a client is never taken from the request alone.
     if !profile.is_dialled() && args.cn.is_none() && profile.fixed_common_name().is_none() {
         return Err(CliError::refused(format!(
-            "the request is of {:?}: say --cn {:?} to sign that user",
+            "the request is for {:?}: give --cn {:?} to sign for that user",
             request.common_name, request.common_name
         )));
     }
@@ -157,7 +157,7 @@ fn check_request(request: &SigningRequest, args: &CertSign, profile: Profile) ->
     }
     let flags: String = foreign.iter().map(|name| format!(" --san {name}")).collect();
     Err(CliError::refused(format!(
-        "the request asks for names that you have not named: add{flags} if they are this host's, or --any-names"
+        "the request has names that were not given: add{flags} if they belong to this host, or use --any-names"
     )))
 }
 

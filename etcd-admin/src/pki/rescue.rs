@@ -213,7 +213,7 @@ fn text(report: &Rescued) -> String {
     let mut flags = String::new();
     for ca in &report.cas {
         let RescuedCa { kind, new, not_after, bundle, list } = ca;
-        let how = if *new { "had run out and was made anew" } else { "is still good" };
+        let how = if *new { "had expired and was created again" } else { "is still valid" };
         text += &format!("\nThe {kind} CA {how}, valid until {not_after}.");
         flags += &format!(" --{kind}-ca {} --{kind}-crl {}", bundle.display(), list.display());
     }

@@ -80,7 +80,7 @@ fn finish(context: &Context, args: &CaRotate, dir: &CaDir) -> Result<(), CliErro
             let names: Vec<_> =
                 left.iter().map(|issued| format!("{} {}", issued.profile.name(), issued.common_name)).collect();
             let text = format!(
-                "certificates of the old CA have no successor yet: {}; issue them again, revoke them, or say --force",
+                "certificates of the old CA have no successor yet: {}; issue them again, revoke them, or use --force",
                 names.join(", ")
             );
             return Err(CliError::refused(text));
@@ -89,7 +89,7 @@ fn finish(context: &Context, args: &CaRotate, dir: &CaDir) -> Result<(), CliErro
             let connections = connections_of(path, &previous.fingerprint_hex())?;
             if connections > 0 {
                 let text = format!(
-                    "{}: {connections} connections still use the old CA; let their clients take up their new certificates, or say --force",
+                    "{}: {connections} connections still use the old CA; install new certificates for their clients, or use --force",
                     path.display()
                 );
                 return Err(CliError::refused(text));

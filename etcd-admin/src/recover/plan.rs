@@ -35,7 +35,7 @@ impl Plan {
     pub(crate) fn read(path: &Path) -> Result<Self, CliError> {
         let text = std::fs::read(path).map_err(|error| CliError::at(path, error))?;
         serde_json::from_slice(&text)
-            .map_err(|error| CliError::new(INTEGRITY, format!("{}: it is no plan: {error}", path.display())))
+            .map_err(|error| CliError::new(INTEGRITY, format!("{}: it is not a plan: {error}", path.display())))
     }
 
     pub(crate) fn cluster(&self) -> Result<NewCluster, CliError> {
@@ -85,7 +85,7 @@ pub(super) async fn plan(context: &Context, client: &Client, args: &PlanArgs) ->
     }
     print_result(context.format, &plan, || {
         format!(
-            "Go on from {} ({}, term {}, index {}).\n{}\nThe new cluster {} has {} members; old members that come back are refused.\n{}",
+            "Recover from {} ({}, term {}, index {}).\n{}\nThe new cluster {} has {} members; old members that return are refused.\n{}",
             donor.data_dir.display(),
             if donor.name.is_empty() { &donor.member } else { &donor.name },
             donor.last_term,
@@ -127,8 +127,8 @@ fn choose(found: &Found) -> Result<&Survivor, CliError> {
 /// Returns the writes that a majority may have acknowledged without the donor.
 fn loss(donor: &Survivor) -> String {
     format!(
-        "Everything up to entry {} is there. Lost is only what members that are gone acknowledged behind it, which nobody can know; \
-         entries {} to {} were not known here to be committed, and are kept.",
+        "All entries up to {} are present. Entries that only lost members had after it are lost; their number is unknown; \
+         entries {} to {} are not known to be committed here, and are kept.",
         donor.last_index,
         donor.commit + 1,
         donor.last_index

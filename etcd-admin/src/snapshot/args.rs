@@ -3,48 +3,48 @@
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-/// Revisions that are passed over by a restore, so that no revision is ever used twice: etcd's own
-/// advice for a week.
+/// Revisions that a restore skips, so that none is used twice. etcd's documentation advises this
+/// number for a week.
 const RAISE: i64 = 1_000_000_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SnapshotCommand {
-    /// Takes a snapshot from the freshest follower, checks it, and writes a manifest beside it
+    /// Save a snapshot from the most up-to-date follower, verify it, and write its manifest
     Save {
-        /// File; a name in the directory --dir if not said
+        /// Snapshot file [default: a generated name in --dir]
         file: Option<PathBuf>,
-        /// Directory for a file that is named by cluster, revision and time
+        /// Directory for a file named by cluster, revision and time
         #[arg(long, default_value = ".", value_name = "DIR")]
         dir: PathBuf,
-        /// Name, id or URL of the member to take it from
+        /// Name, id or URL of the member to use
         #[arg(long, value_name = "MEMBER")]
         from: Option<String>,
-        /// Takes it from the data directory of a member that was stopped cleanly, and asks nobody
+        /// Read the data directory of a cleanly stopped member, without a connection
         #[arg(long, value_name = "DIR", requires = "file", conflicts_with = "from")]
         data_dir: Option<PathBuf>,
     },
-    /// Lists the snapshots of a directory
+    /// List the snapshots in a directory
     List {
         #[arg(default_value = ".")]
         dir: PathBuf,
     },
-    /// Tells a snapshot's figures, as etcdutl does
+    /// Show the status of a snapshot, like etcdutl
     Status { file: PathBuf },
-    /// Checks a snapshot: digest, pages, records, manifest
+    /// Verify a snapshot: digest, pages, records, manifest
     Verify {
         file: PathBuf,
-        /// Restores it into a throw-away place, starts a member there, and compares hashes
+        /// Test restore: restore to a temporary directory, start a member, and compare hashes
         #[arg(long)]
         drill: bool,
-        /// Takes a file without a digest
+        /// Accept a file without a digest
         #[arg(long)]
         skip_hash_check: bool,
     },
-    /// Makes data directories of a snapshot, or of a real etcd's data directory
+    /// Restore data directories from a snapshot or from an etcd data directory
     Restore(RestoreArgs),
-    /// Removes snapshots that no rule keeps, and never the newest good one
+    /// Remove snapshots that no rule keeps; the newest good one always stays
     Prune(PruneArgs),
-    /// Copies a snapshot with its manifest, and checks the copy
+    /// Copy a snapshot with its manifest, and verify the copy
     Copy {
         file: PathBuf,
         /// File or directory
@@ -54,30 +54,29 @@ pub(crate) enum SnapshotCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct RestoreArgs {
-    /// Snapshot, or data directory of a real etcd
+    /// Snapshot file, or data directory of an etcd
     pub(crate) source: PathBuf,
     /// Members of the new cluster: NAME=PEER-URL, separated by commas
     #[arg(long, value_name = "NAME=URL,…", default_value = "default=http://localhost:2380")]
     pub(crate) initial_cluster: String,
     #[arg(long, value_name = "TOKEN", default_value = "etcd-cluster")]
     pub(crate) initial_cluster_token: String,
-    /// The one member whose data directory is made; all of them if not said
+    /// Restore only this member [default: all members]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// The data directory of the one member
+    /// Data directory of the member given by --name
     #[arg(long, value_name = "DIR", required_unless_present = "output_dir", requires = "name")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Directory for the data directories of all members, each under its name
+    /// Directory for the data directories of all members, each in NAME
     #[arg(long, value_name = "DIR", conflicts_with_all = ["data_dir", "name"])]
     pub(crate) output_dir: Option<PathBuf>,
-    /// Keeps revisions as they are, although watchers and caches of the old cluster may then be
-    /// misled
+    /// Keep revisions; watchers and caches of the old cluster may then miss changes
     #[arg(long)]
     pub(crate) exact: bool,
-    /// How far the revision is raised
+    /// Number of revisions to skip
     #[arg(long, value_name = "N", default_value_t = RAISE, conflicts_with = "exact", value_parser = clap::value_parser!(i64).range(1..))]
     pub(crate) bump_revision: i64,
-    /// Takes a file without a digest
+    /// Accept a file without a digest
     #[arg(long)]
     pub(crate) skip_hash_check: bool,
 }
@@ -86,10 +85,10 @@ pub(crate) struct RestoreArgs {
 pub(crate) struct PruneArgs {
     #[arg(default_value = ".")]
     pub(crate) dir: PathBuf,
-    /// Keeps so many of the newest
+    /// Number of newest snapshots to keep
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) keep_last: usize,
-    /// Keeps the newest of each of so many hours
+    /// Number of hours to keep the newest snapshot of each
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) keep_hourly: usize,
     #[arg(long, default_value_t = 0, value_name = "N")]

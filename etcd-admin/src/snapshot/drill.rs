@@ -10,7 +10,7 @@ use proto::etcdserverpb::HashKvRequest;
 /// Returns `true` if a member that is started on the file answers with its hash.
 pub(super) async fn drill(file: &SnapshotFile, revision: i64, expected: u32) -> Result<bool, CliError> {
     let dir =
-        tempfile::tempdir().map_err(|error| CliError::new(FAILED, format!("make a throw-away directory: {error}")))?;
+        tempfile::tempdir().map_err(|error| CliError::new(FAILED, format!("create a temporary directory: {error}")))?;
     let data_dir = dir.path().join("data");
     let urls = TempMember::urls()?;
     let member = NewMember::founding("drill", vec![urls[1].clone()], "drill");

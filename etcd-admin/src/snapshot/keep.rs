@@ -73,7 +73,7 @@ pub(super) fn prune(context: &Context, args: &PruneArgs) -> Result<ExitCode, Cli
     let rules = args.keep_last + args.keep_hourly + args.keep_daily + args.keep_weekly + args.keep_monthly;
     if rules == 0 {
         return Err(CliError::usage(
-            "no rule says what to keep: give --keep-last, --keep-hourly, --keep-daily, --keep-weekly or --keep-monthly",
+            "no rule given: use --keep-last, --keep-hourly, --keep-daily, --keep-weekly or --keep-monthly",
         ));
     }
     // A file without a manifest, or with a name that an operator has given it, is neither counted

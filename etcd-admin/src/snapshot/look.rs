@@ -127,7 +127,7 @@ pub(super) async fn verify(
         if same {
             Ok(true)
         } else {
-            Err(CliError::new(INTEGRITY, format!("{}: it is another file than its manifest tells of", path.display())))
+            Err(CliError::new(INTEGRITY, format!("{}: the file does not match its manifest", path.display())))
         }
     });
     let manifest = agrees.transpose()?;
@@ -148,7 +148,7 @@ pub(super) async fn verify(
         let drill =
             if report.drilled.is_some() { "; a member started on it and answered with the same hash" } else { "" };
         format!(
-            "{}: good. {}, revision {}, {} keys, {} members, {manifest}{drill}\n",
+            "{}: valid. {}, revision {}, {} keys, {} members, {manifest}{drill}\n",
             report.file.display(),
             size(report.bytes),
             report.revision,

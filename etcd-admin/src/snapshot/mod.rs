@@ -42,7 +42,7 @@ pub(crate) async fn online(context: &Context, client: &Client, command: Snapshot
 
 async fn run(context: &Context, command: SnapshotCommand) -> Result<ExitCode, CliError> {
     match command {
-        SnapshotCommand::Save { .. } => Err(CliError::usage("this command asks members")),
+        SnapshotCommand::Save { .. } => Err(CliError::usage("this command connects to members")),
         SnapshotCommand::List { dir } => look::list(context, &dir),
         SnapshotCommand::Status { file } => look::status(context, &file),
         SnapshotCommand::Verify { file, drill, skip_hash_check } => {

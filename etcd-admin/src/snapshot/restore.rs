@@ -117,7 +117,7 @@ pub(super) fn restore(context: &Context, args: &RestoreArgs) -> Result<ExitCode,
             format!("Revisions are as they were, up to {}.\n", report.revision)
         } else {
             format!(
-                "Revision {} became {}, and all before it is compacted: watchers of the old cluster have to begin anew.\n",
+                "Revision {} became {}, and all before it is compacted: watchers of the old cluster must start again.\n",
                 report.revision_found, report.revision
             )
         };

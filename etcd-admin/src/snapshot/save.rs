@@ -142,7 +142,7 @@ fn freshest(view: &ClusterView) -> Result<&Seen, CliError> {
     let leader = view.leader().map(|seen| seen.member.id);
     let followers = view.voters().filter(|seen| seen.proven && Some(seen.member.id) != leader);
     let chosen = followers.max_by_key(|seen| seen.applied()).or_else(|| view.leader());
-    chosen.ok_or_else(|| CliError::refused("nobody follows a leader: name a member with --from to take what it has"))
+    chosen.ok_or_else(|| CliError::refused("no member follows a leader: choose a member with --from"))
 }
 
 /// Returns the name of a snapshot without its ending: cluster, revision and time.

@@ -7,23 +7,22 @@ use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SupportCommand {
-    /// Collects what others need to help: settings, figures, log, certificates' dates; never keys
-    /// or values
+    /// Collect settings, metrics, log and certificate dates; never keys or values
     Bundle(BundleArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct BundleArgs {
-    /// New directory for it; named after the time if not said
+    /// Directory to create [default: named by the time]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// The configuration of the member on this machine
+    /// Configuration file of the member on this host
     #[arg(long, value_name = "FILE", default_value = "/etc/etcd/etcd.yaml")]
     pub(crate) config: PathBuf,
-    /// A file with the daemon's log; else the journal of etcd-server
+    /// Log file of the daemon [default: the journal of etcd-server]
     #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
-    /// Between the three looks at the figures
+    /// Interval between the three metric samples
     #[arg(long, default_value = "2s", value_parser = duration, value_name = "DURATION")]
     pub(crate) interval: Duration,
 }

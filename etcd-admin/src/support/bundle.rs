@@ -90,7 +90,7 @@ pub(super) async fn bundle(context: &Context, client: &Client, args: &BundleArgs
         });
         let failed: String = failed.collect();
         format!(
-            "{lead}{}\n{failed}There are no keys and no values in it; look through it all the same before you send it.\n",
+            "{lead}{}\n{failed}It has no keys and no values; review it before you send it.\n",
             bundle.dir.display()
         )
     })?;

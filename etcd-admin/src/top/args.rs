@@ -6,10 +6,10 @@ use std::time::Duration;
 
 #[derive(Debug, Args)]
 pub(crate) struct TopArgs {
-    /// Prints one picture and ends
+    /// Print the screen once and exit
     #[arg(long)]
     pub(crate) once: bool,
-    /// Between two pictures
+    /// Refresh interval
     #[arg(long, default_value = "2s", value_parser = duration, value_name = "DURATION")]
     pub(crate) interval: Duration,
 }

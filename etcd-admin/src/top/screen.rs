@@ -112,7 +112,7 @@ pub(crate) async fn top(context: &Context, client: &Client, args: &TopArgs) -> R
                 client.leave();
                 picture.leader = None;
                 picture.healthy = false;
-                picture.headline = format!("Cluster {}: no member answers", picture.cluster_id);
+                picture.headline = format!("Cluster {}: no member responds", picture.cluster_id);
                 picture.problems.clear();
                 picture.members.iter_mut().for_each(|line| {
                     line.error = Some(failure.to_string().lines().next().unwrap_or_default().to_owned())

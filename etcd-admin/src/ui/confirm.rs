@@ -11,13 +11,13 @@ pub(crate) fn confirm(what: &str, name: &str, yes: bool) -> Result<(), CliError>
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
-        return Err(CliError::new(NEEDS_CONFIRMATION, format!("{what}\nnobody is there to confirm it: say --yes")));
+        return Err(CliError::new(NEEDS_CONFIRMATION, format!("{what}\nnot a terminal: confirm with --yes")));
     }
     note(what);
-    note(&format!("Type {name} to go on:"));
+    note(&format!("Type {name} to continue:"));
     let mut line = String::new();
     std::io::stdin()
         .read_line(&mut line)
-        .map_err(|error| CliError::new(NEEDS_CONFIRMATION, format!("read the answer: {error}")))?;
+        .map_err(|error| CliError::new(NEEDS_CONFIRMATION, format!("read the confirmation: {error}")))?;
     if line.trim() == name { Ok(()) } else { Err(CliError::new(REFUSED, "not confirmed: nothing was changed")) }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 /// tests read this table.
 pub(crate) const EXIT_STATUSES: [(u8, &str, &str); 11] = [
     (0, "The command succeeded, or there was nothing to do.", "Nothing."),
-    (FAILED, "The command failed.", "The line on standard error says what failed, where and why."),
+    (FAILED, "The command failed.", "The line on standard error names what failed, where and why."),
     (USAGE, "The command line or a setting is invalid. Nothing was changed.", "Read --help of the command."),
     (CHECK_FAILED, "A check found a problem.", "The output lists the findings, each with its remedy."),
     (
@@ -19,25 +19,25 @@ pub(crate) const EXIT_STATUSES: [(u8, &str, &str); 11] = [
     (
         REFUSED,
         "A safety rule refused the command: it would have cost the quorum, data, or an existing file.",
-        "Do first what the line says.",
+        "Do what the line suggests first.",
     ),
     (
         DENIED,
         "The user may not do this, or the login failed.",
-        "Give --user, or --cert and --key of a user who may; etcd-admin auth rescue restores a lost password of root.",
+        "Give --user, or --cert and --key of a user with permission; etcd-admin auth rescue restores a lost password of root.",
     ),
-    (INTEGRITY, "A file is damaged, or belongs to something else.", "Do not use it; take another copy."),
+    (INTEGRITY, "A file is damaged, or is of another kind.", "Do not use it; take another copy."),
     (
         TIMED_OUT,
         "There was no response, or no result, in time.",
-        "Give the same command again: it goes on where it stopped.",
+        "Run the same command again: it resumes where it stopped.",
     ),
     (
         NEEDS_CONFIRMATION,
-        "A question has to be answered, and there is no terminal to ask on.",
+        "A confirmation is needed, and standard input is not a terminal.",
         "Give --yes, or the flag that the line names.",
     ),
-    (INTERRUPTED, "The command was interrupted.", "Give the same command again: it goes on where it stopped."),
+    (INTERRUPTED, "The command was interrupted.", "Run the same command again: it resumes where it stopped."),
 ];
 
 /// Returns the table for the manual page and the long help.

@@ -38,7 +38,7 @@ pub(crate) fn print_result(
 pub(crate) fn say(text: &str) -> Result<(), CliError> {
     match std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(CliError::new(FAILED, format!("write the answer: {error}")))
+            Err(CliError::new(FAILED, format!("write the output: {error}")))
         }
         Ok(()) | Err(_) => Ok(()),
     }

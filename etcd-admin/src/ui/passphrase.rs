@@ -7,33 +7,33 @@ use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
 const VARIABLE: &str = "ETCD_ADMIN_PASSPHRASE";
-/// A line, not a book.
+/// Longest passphrase in bytes.
 const BYTES_MAX: u64 = 4096;
 
-/// Where a passphrase comes from.
+/// The source of a passphrase.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct PassphraseSource {
-    /// File whose first line is the passphrase of the CA's key; - reads the input
+    /// File with the passphrase of the CA key on its first line; - for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
 }
 
 impl PassphraseSource {
-    /// The passphrase of a key that is there.
+    /// Returns the passphrase of an existing key.
     pub(crate) fn ask(&self, what: &str) -> Result<Passphrase, CliError> {
         if let Some(path) = &self.passphrase_file {
             return read(path);
         }
         if !std::io::stdin().is_terminal() {
             let text = format!(
-                "the key of {what} is encrypted, and nobody is there to be asked: give --passphrase-file FILE, or - for the input"
+                "the key of {what} is encrypted, and standard input is not a terminal: use --passphrase-file FILE, or - for standard input"
             );
             return Err(CliError::new(NEEDS_CONFIRMATION, hinted(text)));
         }
         prompt(&format!("Passphrase of {what}: "))
     }
 
-    /// The passphrase of a key to be made, asked for twice.
+    /// Returns the passphrase of a new key, entered twice.
     pub(crate) fn choose(&self, what: &str) -> Result<Passphrase, CliError> {
         if self.passphrase_file.is_some() || !std::io::stdin().is_terminal() {
             let chosen = self.ask(what)?;

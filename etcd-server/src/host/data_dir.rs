@@ -125,7 +125,7 @@ pub(crate) fn check(wanted: &Wanted<'_>) -> Result<(), DataDirError> {
         Ok(found) if found.is_dir() => Some(found.mode()),
         Ok(_) => return Err(DataDirError::NotADirectory(path.to_owned())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(source) => return Err(DataDirError::Io { doing: "look at data directory", path: path.to_owned(), source }),
+        Err(source) => return Err(DataDirError::Io { doing: "check data directory", path: path.to_owned(), source }),
     };
     ownership::check(path)?;
     if let Some(log) = wanted.log {

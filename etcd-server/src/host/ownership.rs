@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 pub(crate) enum WrongOwner {
     /// Files that root makes could not be opened by the owner later.
     #[error(
-        "data directory {path} belongs to user {owner}, and this process runs as root: run it as {owner} (systemctl start etcd-server, or \
+        "data directory {path} is owned by user {owner}, and this process runs as root: run it as {owner} (systemctl start etcd-server, or \
          runuser -u {owner} -- etcd-server)"
     )]
     Root { path: PathBuf, owner: String },
     #[error(
-        "{path} belongs to user {owner}, and user {user} cannot open it; the data is not lost: run chown -R {user}:{group} {directory} and \
+        "{path} is owned by user {owner}, and user {user} cannot open it; the data is not lost: run chown -R {user}:{group} {directory} and \
          start again"
     )]
     File { path: PathBuf, owner: String, user: String, group: String, directory: PathBuf },

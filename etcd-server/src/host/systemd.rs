@@ -20,7 +20,7 @@ const EXTENSION: Duration = Duration::from_secs(30);
 /// Notifies systemd, if it started this process.
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "failed to tell systemd");
+        tracing::warn!(%error, "failed to notify systemd");
     }
 }
 
@@ -106,7 +106,7 @@ pub(crate) async fn feed_watchdog(replica: Arc<Replica>) {
         match progress.look(&replica, limit).await {
             Ok(()) => tell(&[NotifyState::Watchdog]),
             Err(stuck) => {
-                tracing::error!(stuck, "this member does not get on; systemd will restart it if that goes on")
+                tracing::error!(stuck, "this member makes no progress; systemd will restart it if this continues")
             }
         }
     }
@@ -122,7 +122,7 @@ impl Progress {
     /// Checks the progress of each part; the error names the one that is stuck.
     async fn look(&mut self, replica: &Replica, limit: Duration) -> Result<(), &'static str> {
         let answered = tokio::time::timeout(limit / 4, replica.progress()).await;
-        answered.map_err(|_| "the consensus thread does not answer")?;
+        answered.map_err(|_| "the raft thread does not respond")?;
         if replica.published().log_waits_since().is_some_and(|since| since.elapsed() > limit) {
             return Err("the log is not being synced");
         }

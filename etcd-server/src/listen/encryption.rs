@@ -26,7 +26,7 @@ impl Encryption {
         if settings.tls.client.client_cert_file.is_some() {
             tracing::warn!(
                 setting = "--client-cert-file",
-                "the JSON gateway calls the services in-process and shows no certificate; the setting has no effect"
+                "the JSON gateway calls the services in-process and presents no certificate; the setting has no effect"
             );
         }
         let load =

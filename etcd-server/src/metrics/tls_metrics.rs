@@ -20,7 +20,7 @@ pub(crate) fn text(encryption: &Encryption) -> String {
     if statuses.is_empty() {
         return page;
     }
-    head(&mut page, DAYS, "gauge", "Whole days until a certificate or revocation list in use runs out.");
+    head(&mut page, DAYS, "gauge", "Whole days until a certificate or CRL in use expires.");
     for (endpoint, status) in &statuses {
         for certificate in &status.certificates {
             let (setting, subject) = (certificate.setting.trim_start_matches('-'), escaped(&certificate.subject));

@@ -16,7 +16,7 @@ fn rows(dir: &Path, root: &Issuer) -> Vec<(&'static str, Row, Vec<&'static str>)
     let (small, ec) = (Key::rsa(dir, 1024), Key::p256());
     let version_1 = "it is of X.509 version 1, so its use cannot be restricted";
     let version_2 = "it is of X.509 version 2, so its use cannot be restricted";
-    let ca = "it is a CA certificate, so whoever holds its key can issue others";
+    let ca = "it is a CA certificate, so its key can issue other certificates";
     let rsa = "its RSA key of 1024 bits is weak";
     let rows = [
         ("sound", &ec, plain("sound"), vec![]),

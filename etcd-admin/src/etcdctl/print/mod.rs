@@ -103,7 +103,7 @@ pub(crate) fn say(bytes: &[u8]) -> Result<(), CtlError> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(CtlError::error(format!("write the answer: {error}")))
+            Err(CtlError::error(format!("write the output: {error}")))
         }
         Ok(()) | Err(_) => Ok(()),
     }

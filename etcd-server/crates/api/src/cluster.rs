@@ -81,11 +81,11 @@ impl Server {
         }
         let handing = async {
             let successor =
-                self.successor_of(own).await.ok_or_else(|| Status::unavailable("no other member answers"))?;
+                self.successor_of(own).await.ok_or_else(|| Status::unavailable("no other member responds"))?;
             self.transfer_leadership_to(successor).await
         };
         let handed = tokio::time::timeout(self.replica.request_timeout(), handing).await;
-        if let Err(status) = handed.unwrap_or_else(|_| Err(Status::unavailable("the consensus thread does not answer")))
+        if let Err(status) = handed.unwrap_or_else(|_| Err(Status::unavailable("the raft thread does not respond")))
         {
             tracing::warn!(error = status.message(), "leadership transfer failed");
         }

@@ -61,7 +61,7 @@ impl Server {
                         if let Some(status) = give_up(&error) {
                             return Err(status);
                         }
-                        tracing::debug!(%error, "the leader did not answer");
+                        tracing::debug!(%error, "the leader did not respond");
                     }
                 }
             }

@@ -258,6 +258,6 @@ impl Server {
 /// An answer of another kind than the request asked for cannot happen; it would be a fault of the
 /// program, not of the state.
 pub(crate) fn unexpected(ordered: &Ordered) -> Status {
-    tracing::error!(response = ?ordered.response, "apply gave an answer to another question");
+    tracing::error!(response = ?ordered.response, "apply returned the response of another request");
     Status::internal("etcdserver: unexpected answer")
 }

@@ -143,7 +143,7 @@ impl Server {
                 Some(RequestUnion::CancelRequest(cancel)) => asking.cancel(cancel.watch_id).await,
                 Some(RequestUnion::ProgressRequest(_)) => asking.progress().await,
                 None => {
-                    tracing::debug!("ignored a watch request that asks nothing");
+                    tracing::debug!("ignored an empty watch request");
                     Ok(())
                 }
             };

@@ -79,7 +79,7 @@ struct LiveKeys(BTreeSet<u128>);
 impl LiveKeys {
     fn replay(&mut self, key: &Bytes, value: Bytes) -> Result<(), BoltError> {
         let change = history_key(key)?;
-        let user_key = put_from(value).map_err(|_| flaw(key, "its value is no key and value"))?.key;
+        let user_key = put_from(value).map_err(|_| flaw(key, "its value is not a key-value record"))?.key;
         let name = xxh3_128(&user_key);
         if change.tombstone {
             self.0.remove(&name)
@@ -91,7 +91,7 @@ impl LiveKeys {
 }
 
 fn history_key(key: &Bytes) -> Result<HistoryKey, BoltError> {
-    HistoryKey::decode(key).map_err(|_| flaw(key, "it is no revision"))
+    HistoryKey::decode(key).map_err(|_| flaw(key, "it is not a revision"))
 }
 
 fn flaw(key: &Bytes, flaw: &'static str) -> BoltError {

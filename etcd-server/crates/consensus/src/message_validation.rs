@@ -131,7 +131,7 @@ pub enum StepRefusal {
     /// have: it must stop.
     #[error(
         "the raft log of this member ends at entry {last}, but it has acknowledged entry {acknowledged} to member {from:x}: its data was \
-         lost or replaced by an older copy. It must not go on with this data: remove the member from the cluster, empty its data \
+         lost or replaced by an older copy. It must not continue with this data: remove the member from the cluster, empty its data \
          directory and add it again"
     )]
     LostLog {
@@ -249,7 +249,7 @@ fn answer_to_candidate(message: &Message, at: &MessageContext) -> Result<(), Ste
     let (committed, committed_term) = at.committed;
     let contradicts = message.commit == committed && message.log_term != 0 && message.log_term != committed_term;
     if message.log_term > message.term || contradicts {
-        return Err(StepRefusal::Malformed { kind: message.r#type, what: "what it says is committed cannot be" });
+        return Err(StepRefusal::Malformed { kind: message.r#type, what: "its commit index is impossible" });
     }
     Ok(())
 }
@@ -354,7 +354,7 @@ fn group(conf_state: &ConfState, own: u64) -> Result<(), &'static str> {
         return Err("its snapshot is of a group in transition");
     }
     if conf_state.voters.is_empty() {
-        return Err("nobody votes in its snapshot");
+        return Err("its snapshot has no voters");
     }
     let mut seen = BTreeSet::new();
     let distinct = conf_state.voters.iter().chain(&conf_state.learners).all(|&id| id != 0 && seen.insert(id));

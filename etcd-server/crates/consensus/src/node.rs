@@ -65,7 +65,7 @@ pub struct Dropped;
 
 /// The error that no leader can respond now; [`Ready::ask_reads_again`] marks the time for a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no leader can tell an index to read at yet")]
+#[error("no leader has a read index yet")]
 pub struct NotYet;
 
 /// The raft node of this member.

@@ -111,7 +111,7 @@ fn take_message(buffer: &mut BytesMut) -> Result<Option<Bytes>, RpcError> {
     let [compressed, length @ ..] = *header;
     let length = u32::from_be_bytes(length) as usize;
     if compressed != 0 {
-        return Err(RpcError::new(Code::Internal, "server compressed an answer that was asked for uncompressed"));
+        return Err(RpcError::new(Code::Internal, "server compressed a response that was requested uncompressed"));
     }
     if rest.len() < length {
         return Ok(None);

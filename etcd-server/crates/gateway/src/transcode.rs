@@ -160,7 +160,7 @@ impl Responses {
             return Ok(None);
         };
         let message = DynamicMessage::decode(self.descriptor.clone(), bytes);
-        message.map(Some).map_err(|error| RpcError::new(Code::Internal, format!("decode answer: {error}")))
+        message.map(Some).map_err(|error| RpcError::new(Code::Internal, format!("decode response: {error}")))
     }
 
     /// The next answer as a line of a stream.
@@ -204,7 +204,7 @@ impl End {
 }
 
 fn write_json(message: &DynamicMessage, spacing: Spacing, out: &mut Vec<u8>) -> Result<(), RpcError> {
-    encode(message, spacing, out).map_err(|error| RpcError::new(Code::Internal, format!("encode answer: {error}")))
+    encode(message, spacing, out).map_err(|error| RpcError::new(Code::Internal, format!("encode response: {error}")))
 }
 
 async fn unary_response(answers: Result<Responses, RpcError>) -> Response<Body> {
@@ -221,7 +221,7 @@ async fn unary_response(answers: Result<Responses, RpcError>) -> Response<Body> 
 async fn unary_json(answers: Result<Responses, RpcError>) -> Result<(HeaderMap, Vec<u8>), RpcError> {
     let mut answers = answers?;
     let Some(message) = answers.next().await? else {
-        return Err(RpcError::new(Code::Internal, "server ended the call without an answer"));
+        return Err(RpcError::new(Code::Internal, "server ended the call without a response"));
     };
     // The status comes after the message.
     answers.next().await?;

@@ -47,7 +47,7 @@ impl Downgrade {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DowngradeRejection {
     /// The target is not a version of the form `X.Y` or `X.Y.Z`.
-    #[error("{target:?} is no version to go down to")]
+    #[error("{target:?} is not a valid downgrade target")]
     WrongFormat {
         /// The requested target.
         target: String,

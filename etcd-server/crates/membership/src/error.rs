@@ -38,7 +38,7 @@ pub enum MembershipError {
         learners: usize,
     },
     /// Only a learner can be promoted.
-    #[error("member {id} is no learner")]
+    #[error("member {id} is not a learner")]
     NotLearner {
         /// The member meant.
         id: MemberId,

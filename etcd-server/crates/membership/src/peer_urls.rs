@@ -33,7 +33,7 @@ fn normal_form(url: &str) -> Option<String> {
     sound.then(|| format!("{scheme}://{rest}"))
 }
 
-/// The host may be empty, as in `http://:2380`; an IPv6 address stands in brackets.
+/// The host may be empty, as in `http://:2380`; an IPv6 address must be in brackets.
 fn is_host_and_port(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
     let sound_host = match host.strip_prefix('[') {

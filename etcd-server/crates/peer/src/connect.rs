@@ -142,7 +142,7 @@ pub enum RequestError {
     #[error("timed out after {0:?}")]
     TimedOut(Duration),
     /// The answer is too long or broke off.
-    #[error("reading the answer: {0}")]
+    #[error("reading the response: {0}")]
     Body(Box<dyn std::error::Error + Send + Sync>),
     /// The URL and path do not go together.
     #[error("{0}")]

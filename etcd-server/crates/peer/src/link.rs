@@ -74,7 +74,7 @@ impl Cause {
             Self::Silence => {
                 "the process is stopped or its disk hangs, or a firewall drops packets: etcd-admin doctor host on its host"
             }
-            Self::Other => "look at the log of the member (journalctl -u etcd-server)",
+            Self::Other => "check the log of the member (journalctl -u etcd-server)",
         }
     }
 

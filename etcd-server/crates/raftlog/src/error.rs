@@ -32,7 +32,7 @@ pub enum OpenError {
     },
     /// The log ends before the entries that this member promised its peers.
     #[error(
-        "{}: the log ends at batch {found_batch} (index {found_index}), but this member promised batch {promised_batch} \
+        "{}: the log ends at batch {found_batch} (index {found_index}), but this member acknowledged batch {promised_batch} \
          (index {promised_index}, term {promised_term}): {reason}; {CURE}",
         file.display()
     )]
@@ -141,7 +141,7 @@ pub enum ReadError {
         /// The last index the log holds.
         last_index: u64,
     },
-    /// This member cannot go on.
+    /// This member cannot continue.
     #[error(transparent)]
     Fault(#[from] Fault),
 }

@@ -237,7 +237,7 @@ impl Log {
     /// # Errors
     /// A fault when the file system cannot be queried.
     pub fn space(&self) -> Result<Space, Fault> {
-        let doing = || format!("ask for the free space of {}", self.directory.display());
+        let doing = || format!("get the free space of {}", self.directory.display());
         let disk = nix::sys::statvfs::statvfs(&self.directory).map_err(|error| Fault::io(doing(), error.into()))?;
         Ok(Space {
             segment_remaining_bytes: self.room(),

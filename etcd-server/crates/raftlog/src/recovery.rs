@@ -166,7 +166,7 @@ fn replay_all(replay: &mut Replay, segments: &[Arc<Segment>]) -> Result<End, Ope
         if at > 0 && (segment.header.first_batch != replay.next_batch || segment.header.previous_end != end.offset) {
             let next = &segment.header;
             let reason = format!(
-                "{}, but the next segment says it ends at {} before batch {}",
+                "{}, but the next segment records that it ends at {} before batch {}",
                 end.reason, next.previous_end, next.first_batch
             );
             return Err(OpenError::Damaged { file: segments[at - 1].path.clone(), offset: end.offset, reason });
@@ -232,7 +232,7 @@ fn adopt_base(replay: &mut Replay, mark: &ReadMark, last: &Segment) -> Result<()
         replay.index.truncate_front(promised.index);
     } else if found.index > 0 && found.term == 0 {
         return Err(damaged(format!(
-            "the log begins at {}, the watermark says {}",
+            "the log begins at {}, the watermark records {}",
             found.index + 1,
             promised.index + 1
         )));

@@ -171,7 +171,7 @@ impl Segment {
         if header.size != size {
             return Err(damaged(
                 size.min(header.size),
-                format!("the file has {size} bytes, its header says {}", header.size),
+                format!("the file has {size} bytes, its header records {}", header.size),
             ));
         }
         Ok(Self { seed: header.seed(), header, path, file, inode })

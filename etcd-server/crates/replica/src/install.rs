@@ -48,7 +48,7 @@ pub enum PrepareError {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// The file is of another moment than the message says.
-    #[error("the file holds the state at index {found}, the message says {expected}")]
+    #[error("the file holds the state at index {found}, the message has {expected}")]
     Index {
         /// The index of the file.
         found: u64,

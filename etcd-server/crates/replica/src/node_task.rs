@@ -278,7 +278,7 @@ impl NodeTask {
             tracing::error!(to = %types::MemberId(to), "the raft log has not been synced for an election timeout: handing leadership over");
         } else {
             tracing::error!(
-                "the raft log has not been synced for an election timeout, and nobody else answers: stepping down"
+                "the raft log has not been synced for an election timeout, and no other member responds: stepping down"
             );
             self.node.step_down();
         }

@@ -80,7 +80,7 @@ pub struct Options {
     /// Called by apply, before the response, with every effect that concerns tokens: a user may use
     /// the token of a login at once.
     pub on_tokens: OnTokens,
-    /// Called once when this member cannot go on; must end the process.
+    /// Called once when this member cannot continue; must end the process.
     pub on_fault: Arc<dyn Fn(Fault) + Send + Sync>,
 }
 

@@ -59,7 +59,7 @@ async fn look(endpoints: Vec<Arc<Endpoint>>, asked: Arc<Notify>) {
         // Reading files and checking signatures would hold up connections.
         let read = tokio::task::spawn_blocking(move || endpoints.iter().for_each(|endpoint| endpoint.reload(forced)));
         if let Err(error) = read.await {
-            tracing::error!(%error, "failed to look at the TLS files");
+            tracing::error!(%error, "failed to check the TLS files");
         }
     }
 }

@@ -39,7 +39,7 @@ impl Refused {
             Self::Usage => "issue the certificate with the right profile: client, server or peer",
             Self::Revoked => "the certificate is revoked: issue a new one for a new key (etcd-admin cert request)",
             Self::RevocationList => "publish a new CRL (etcd-admin crl publish) and copy it to this host",
-            Self::Content => "look at the certificate with etcd-admin cert inspect",
+            Self::Content => "inspect the certificate with etcd-admin cert inspect",
         }
     }
 }
@@ -50,7 +50,7 @@ pub(crate) fn of_rejected(error: &HandshakeError) -> &'static str {
     match error {
         HandshakeError::Certificate(rejection) => rejection.refused.remedy(),
         HandshakeError::Address { .. } | HandshakeError::OtherAddress { .. } => {
-            "issue a certificate that contains the address or name from which its bearer connects"
+            "issue a certificate that contains the address or name from which its subject connects"
         }
         HandshakeError::Tls(error) => {
             let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());

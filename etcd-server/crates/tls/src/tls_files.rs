@@ -231,7 +231,7 @@ impl Reading<'_> {
                 let path = path.display();
                 let outcome = if self.strict { "are refused (--strict-file-checks)" } else { "cannot be revoked" };
                 self.warnings.push(format!(
-                    "{flag} {path}: there is no list of CA {}, so certificates of it {outcome}: add its list to the file",
+                    "{flag} {path}: no CRL of CA {}, so its certificates {outcome}: add its CRL to the file",
                     facts.subject
                 ));
             }
@@ -262,7 +262,7 @@ impl Reading<'_> {
             return self.doubt(
                 flag,
                 path,
-                &format!("the list of {} has no date of the next one: publish it with one", facts.issuer),
+                &format!("the CRL of {} has no next update: publish it with one", facts.issuer),
             );
         };
         if next_update < self.now {
@@ -311,7 +311,7 @@ pub(crate) fn weakness_of(certificate: &ParsedCertificate) -> Option<String> {
         found.push(format!("it is of X.509 version {}, so its use cannot be restricted", certificate.version()));
     }
     if certificate.has_ca_flag() {
-        found.push("it is a CA certificate, so whoever holds its key can issue others".to_owned());
+        found.push("it is a CA certificate, so its key can issue other certificates".to_owned());
     }
     let remedy = "issue an X.509 version 3 certificate with CA:FALSE and a key of RSA 2048 or ECDSA P-256";
     (!found.is_empty()).then(|| format!("the certificate is weak: {}; {remedy}", found.join(", ")))

@@ -51,7 +51,7 @@ fn a_missing_file_and_an_exposed_key_are_refused() {
     let rig = Rig::new();
     std::fs::remove_file(rig.path("ca.crt")).unwrap();
     std::fs::create_dir(rig.path("ca.crt")).unwrap();
-    assert!(refusal(&rig).contains("it is no regular file"), "{}", refusal(&rig));
+    assert!(refusal(&rig).contains("it is not a regular file"), "{}", refusal(&rig));
 }
 
 #[test]

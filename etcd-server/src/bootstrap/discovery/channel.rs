@@ -39,7 +39,7 @@ fn uri(endpoint: &str, settings: &DiscoverySettings) -> Result<Uri, String> {
     text.parse::<Uri>()
         .ok()
         .filter(|uri| uri.port().is_some())
-        .ok_or_else(|| format!("--discovery-endpoints: {endpoint:?} is no host:port"))
+        .ok_or_else(|| format!("--discovery-endpoints: {endpoint:?} is not host:port"))
 }
 
 fn tls_connector(settings: &DiscoverySettings) -> Result<TlsConnector, String> {

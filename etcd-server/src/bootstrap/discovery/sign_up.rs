@@ -70,7 +70,7 @@ pub(super) async fn initial_cluster(
         let tried = async { Registry::enter(&channel, discovery).await?.sign_up(&own).await }.await;
         match tried {
             Err(error) if error.is_passing() => {
-                tracing::warn!(%error, delay_seconds = delay.as_secs(), "the discovery cluster does not answer; trying again");
+                tracing::warn!(%error, delay_seconds = delay.as_secs(), "the discovery cluster does not respond; retrying");
                 tokio::time::sleep(delay).await;
                 delay = (delay * 2).min(RETRY_DELAY_MAX);
             }

@@ -198,7 +198,7 @@ fn open(path: &Path, from: u64) -> io::Result<File> {
     let mut file = File::options().read(true).write(true).create(from == 0).truncate(from == 0).open(path)?;
     let here = file.seek(SeekFrom::End(0))?;
     if here != from {
-        return Err(io::Error::other(format!("{here} bytes are here, and the sender goes on at {from}")));
+        return Err(io::Error::other(format!("{here} bytes are here, and the sender resumes at {from}")));
     }
     Ok(file)
 }

@@ -10,7 +10,7 @@ pub(crate) type Checked<T = ()> = Result<T, Violation>;
 
 impl From<Fault> for Violation {
     fn from(fault: Fault) -> Self {
-        Self(format!("a member cannot go on: {fault}"))
+        Self(format!("a member cannot continue: {fault}"))
     }
 }
 

@@ -53,7 +53,7 @@ impl PageWriter {
         if self.next > self.limit {
             return Err(Fault::corrupt(
                 "file to write",
-                format!("page {page} lies beyond the measured {} pages", self.limit),
+                format!("page {page} is beyond the measured {} pages", self.limit),
             ));
         }
         let overflow =

@@ -24,7 +24,7 @@ pub enum BoltError {
         second: &'static str,
     },
     /// The file ends before its last page.
-    #[error("file has {has} bytes where its meta page tells of {needs}")]
+    #[error("file has {has} bytes but its meta page records {needs}")]
     Truncated {
         /// Bytes that the file has.
         has: u64,
@@ -53,13 +53,13 @@ pub enum BoltError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Flaw {
     /// The number in the header is another.
-    #[error("its header says page {0}")]
+    #[error("its header has page {0}")]
     Id(u64),
     /// The flags are not those of a page expected here.
     #[error("its flags {0:#06x} do not fit its place")]
     Flags(u16),
     /// It, or a page that belongs to it, lies outside the pages in use.
-    #[error("it lies outside the {0} pages in use")]
+    #[error("it is outside the {0} pages in use")]
     OutOfFile(u64),
     /// It runs over more pages than we agree to hold in memory.
     #[error("it claims {0} bytes")]
@@ -71,13 +71,13 @@ pub enum Flaw {
     #[error("it is neither in use nor free")]
     Lost,
     /// An element reaches beyond the page, or into another.
-    #[error("element {0} lies outside the page or over another")]
+    #[error("element {0} is outside the page or overlaps another")]
     Element(usize),
     /// A key is not above the one before.
     #[error("element {0} is out of order")]
     Order(usize),
     /// A key does not lie between the keys that its branch promises.
-    #[error("element {0} lies outside the range of its branch")]
+    #[error("element {0} is outside the range of its branch")]
     Range(usize),
     /// A key is empty or too long.
     #[error("element {0} has a key of {1} bytes")]

@@ -29,7 +29,7 @@ pub(super) const ROWS: &[Row] = &[
         "initial-cluster-token",
         Kind::Text,
         "etcd-cluster",
-        "Word that goes into the ids of a new cluster, so that two clusters cannot be mixed up.",
+        "Token that goes into the ids of a new cluster, so that two clusters differ.",
     ),
     Row::new("advertise-client-urls", Kind::Urls, "http://localhost:2379", "This member's client URLs as clients reach them."),
     Row::new("discovery-token", Kind::Text, "", "Token of the cluster to form; goes with --discovery-endpoints.").yaml(&[CONFIG, "token"]),
@@ -53,7 +53,7 @@ pub(super) const ROWS: &[Row] = &[
         CLIENT,
         "keepalive-time",
     ]),
-    Row::new("discovery-keepalive-timeout", Kind::Duration, "6s", "Time limit for the answer to such a ping.").yaml(&[
+    Row::new("discovery-keepalive-timeout", Kind::Duration, "6s", "Timeout for the response to such a ping.").yaml(&[
         CONFIG,
         CLIENT,
         "keepalive-timeout",
@@ -72,7 +72,7 @@ pub(super) const ROWS: &[Row] = &[
     ]),
     Row::new("discovery-cert", Kind::Text, "", "Certificate shown to the discovery cluster.").yaml(&[CONFIG, CLIENT, SECURE, "cert"]),
     Row::new("discovery-key", Kind::Text, "", "Key of that certificate.").yaml(&[CONFIG, CLIENT, SECURE, "key"]),
-    Row::new("discovery-cacert", Kind::Text, "", "Authority that signed the discovery cluster's certificate.")
+    Row::new("discovery-cacert", Kind::Text, "", "CA that signed the discovery cluster's certificate.")
         .yaml(&[CONFIG, CLIENT, SECURE, "cacert"]),
     Row::new("discovery-user", Kind::Text, "", "User at the discovery cluster, as name or name:password.")
         .yaml(&[CONFIG, CLIENT, "auth", "username"])
@@ -81,9 +81,9 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("discovery-fallback", Kind::Choice(&["exit", "proxy"]), "exit", "What to do when discovery fails. Only exit is left.")
         .flag_only(),
     Row::new("discovery-srv", Kind::Text, "", "DNS domain whose SRV records name the members."),
-    Row::new("discovery-srv-name", Kind::Text, "", "Suffix of the SRV service names to ask for."),
+    Row::new("discovery-srv-name", Kind::Text, "", "Suffix of the SRV service names to query."),
     Row::new("strict-reconfig-check", Kind::Bool, "true", "Refuse membership changes that would lose the quorum."),
-    Row::new("pre-vote", Kind::Bool, "true", "Ask whether an election could be won before starting one."),
+    Row::new("pre-vote", Kind::Bool, "true", "Check that an election can be won before starting it (Pre-Vote)."),
     Row::new(
         "auto-compaction-retention",
         Kind::Text,

@@ -33,7 +33,7 @@ pub(super) const ROWS: &[Row] = &[
         "downgrade-check-time",
         Kind::Duration,
         "5s",
-        "Time between two looks at whether a downgrade has finished. 0 turns them off.",
+        "Interval between checks of whether a downgrade has finished. 0 turns them off.",
     ),
 ];
 

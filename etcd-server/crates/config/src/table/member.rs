@@ -106,7 +106,7 @@ pub(super) const ROWS: &[Row] = &[
         "grpc-keepalive-min-time",
         Kind::Duration,
         "5s",
-        "Shortest time between two pings of a client; faster ones are sent away.",
+        "Shortest time between two pings of a client; clients that ping faster are disconnected.",
     ),
     Row::new(
         "grpc-keepalive-interval",
@@ -118,7 +118,7 @@ pub(super) const ROWS: &[Row] = &[
         "grpc-keepalive-timeout",
         Kind::Duration,
         "20s",
-        "Time to wait for the answer to such a ping before the connection is closed. 0 turns it off.",
+        "Time to wait for the response to such a ping before the connection is closed. 0 turns it off.",
     ),
     Row::new("socket-reuse-port", Kind::Bool, "false", "Set SO_REUSEPORT on listeners.")
         .yaml(&["socket-options", "reuse-port"]),

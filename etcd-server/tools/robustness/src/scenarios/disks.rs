@@ -56,7 +56,7 @@ impl Faults<'_> {
         self.cluster.release(victim);
         self.rest(200..500).await;
         // One that noticed must not stay.
-        if self.cluster.log_tail(victim).contains("member cannot go on") {
+        if self.cluster.log_tail(victim).contains("member cannot continue") {
             self.must_end(victim)?;
         }
         Ok(())
@@ -108,7 +108,7 @@ impl Faults<'_> {
         self.rest(200..800).await;
         // One that said why it cannot go on must not stay: others could take it for one that only
         // is slow.
-        if self.cluster.log_tail(victim).contains("member cannot go on") {
+        if self.cluster.log_tail(victim).contains("member cannot continue") {
             self.must_end(victim)?;
         } else if !self.cluster.is_running(victim) {
             self.cluster.wait_for_end(victim, FAIL_STOP);
