@@ -54,7 +54,9 @@ impl SigningRequest {
         let request =
             CertificateSigningRequestParams::from_der(der).map_err(|error| Error::Request(error.to_string()))?;
         if matches!(request.params.is_ca, rcgen::IsCa::Ca(_)) {
-            return Err(Error::Request("it requests a CA certificate, which is never signed from a request".to_owned()));
+            return Err(Error::Request(
+                "it requests a CA certificate, which is never signed from a request".to_owned(),
+            ));
         }
         let names = request.params.subject_alt_names.iter().map(own_name).collect::<Result<_, _>>()?;
         let common_name = common_name(&request.params.distinguished_name)?;

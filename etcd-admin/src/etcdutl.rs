@@ -172,7 +172,7 @@ fn log(message: &str, fields: &[(&str, serde_json::Value)]) {
     print_error(&format!("{now}\tinfo\t{message}\t{{{}}}", fields.join(", ")));
 }
 
-#[expect(clippy::print_stderr, reason = "this is where etcdutl logs and says why it failed")]
+#[expect(clippy::print_stderr, reason = "the one place that logs and prints the error")]
 fn print_error(line: &str) {
     eprintln!("{line}");
 }

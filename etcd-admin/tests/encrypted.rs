@@ -14,7 +14,7 @@ fn start(hosts: &Hosts) -> Vec<Member> {
 fn every_day(tool: &Tool, at: &str) {
     tool.run(&format!("put greeting hello {at}")).good();
     tool.run(&format!("snapshot save one.db {at}")).good();
-    tool.run("snapshot verify one.db --drill").good();
+    tool.run("snapshot verify one.db --test-restore").good();
     tool.run(&format!("maintenance reclaim --yes {at}")).ends(0, "defragment m1");
     for kind in ["restart", "upgrade", "rotate"] {
         tool.run(&format!("roll {kind} {at}")).ends(0, "m3");

@@ -61,28 +61,8 @@ fn as_ours(theirs: &Ended) -> Vec<(String, Value)> {
     theirs.log.iter().map(drop_places).collect()
 }
 
-#[test]
-fn etcdutl_prints_and_logs_as_the_real_one() {
-    let Some(binaries) = binaries_3_7() else {
-        eprintln!("skipped: ETCD_BIN_DIR names no directory with etcd, etcdctl and etcdutl 3.7");
-        return;
-    };
-    let runtime = runtime();
-    let server = runtime.block_on(one(&our_daemon()));
-    let directory = tempfile::tempdir().unwrap();
-    let home = directory.path();
-    let tool = env!("CARGO_BIN_EXE_etcd-admin");
-    let ctl = |args: &str| run(&[tool, "etcdctl", "--endpoints", &server.endpoint()], home, args);
-    for args in ["put a 1", "put b 2", "put a 3", "del b", "compaction 2", "snapshot save s.db"] {
-        assert_eq!(ctl(args).code, Some(0), "{args}");
-    }
-    let good = std::fs::read(home.join("s.db")).unwrap();
-    let mut wrong = good.clone();
-    wrong[9000] ^= 1;
-    std::fs::write(home.join("wrong.db"), wrong).unwrap();
-    std::fs::write(home.join("cut.db"), &good[..good.len() - 32]).unwrap();
-    std::fs::create_dir(home.join("wal")).unwrap();
-    let theirs = binaries.join("etcdutl").display().to_string();
+/// The compared command lines; `OUT` becomes a directory of each program's own.
+fn command_lines() -> Vec<String> {
     let cluster = "--initial-cluster one=http://127.0.0.1:1,two=http://127.0.0.1:2,one=http://127.0.0.1:3";
     let mut lines: Vec<String> = Vec::new();
     for format in ["simple", "fields", "json", "protobuf", "table", "other"] {
@@ -110,6 +90,32 @@ fn etcdutl_prints_and_logs_as_the_real_one() {
         "snapshot restore s.db --data-dir OUT7 {cluster} --name two --initial-advertise-peer-urls http://127.0.0.1:2,http://127.0.0.1:9"
     ));
     lines.push("snapshot restore s.db --data-dir OUT8 --wal-dir wal".to_owned());
+    lines
+}
+
+#[test]
+fn etcdutl_prints_and_logs_as_the_real_one() {
+    let Some(binaries) = binaries_3_7() else {
+        eprintln!("skipped: ETCD_BIN_DIR names no directory with etcd, etcdctl and etcdutl 3.7");
+        return;
+    };
+    let runtime = runtime();
+    let server = runtime.block_on(one(&our_daemon()));
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path();
+    let tool = env!("CARGO_BIN_EXE_etcd-admin");
+    let ctl = |args: &str| run(&[tool, "etcdctl", "--endpoints", &server.endpoint()], home, args);
+    for args in ["put a 1", "put b 2", "put a 3", "del b", "compaction 2", "snapshot save s.db"] {
+        assert_eq!(ctl(args).code, Some(0), "{args}");
+    }
+    let good = std::fs::read(home.join("s.db")).unwrap();
+    let mut wrong = good.clone();
+    wrong[9000] ^= 1;
+    std::fs::write(home.join("wrong.db"), wrong).unwrap();
+    std::fs::write(home.join("cut.db"), &good[..good.len() - 32]).unwrap();
+    std::fs::create_dir(home.join("wal")).unwrap();
+    let theirs = binaries.join("etcdutl").display().to_string();
+    let lines = command_lines();
     let mut differences = Vec::new();
     for line in &lines {
         // The real hashkv opens the file for writing, and changes it.

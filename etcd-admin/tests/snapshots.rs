@@ -60,6 +60,21 @@ fn copy(from: &Path, to: &Path) {
     assert!(copied.success());
 }
 
+/// Compares hash and revision of `s.db` with the real etcdutl's.
+fn assert_status_as_etcdutl(binaries: &Path, tool: &Tool, saved: &serde_json::Value, revision: i64) {
+    let text = Command::new(binaries.join("etcdutl"))
+        .args(["snapshot", "status", "-w", "json"])
+        .arg(tool.path("s.db"))
+        .output()
+        .unwrap();
+    let theirs: serde_json::Value = serde_json::from_slice(&text.stdout).unwrap();
+    assert_eq!(
+        (theirs["hash"].as_u64(), theirs["revision"].as_i64()),
+        (saved["hash"].as_u64(), Some(revision)),
+        "{theirs}"
+    );
+}
+
 #[test]
 fn a_snapshot_of_ours_is_whole_and_serves_three_members_and_a_real_etcd() {
     let (runtime, tool) = (runtime(), Tool::new());
@@ -76,7 +91,7 @@ fn a_snapshot_of_ours_is_whole_and_serves_three_members_and_a_real_etcd() {
     let revision = named["revision"].as_i64().unwrap();
     assert!(revision > 1 && named["file"].as_str().unwrap().contains(&format!("-{revision}-")), "{named}");
     tool.run("snapshot verify s.db").ends(0, "manifest agrees");
-    tool.run("snapshot verify s.db --drill").ends(0, "answered with the same hash");
+    tool.run("snapshot verify s.db --test-restore").ends(0, "returned the same hash");
     tool.run("snapshot list").ends(0, "s.db");
 
     // Three members from one plan: the keys are there, the revision is past all that the old
@@ -111,17 +126,7 @@ fn a_snapshot_of_ours_is_whole_and_serves_three_members_and_a_real_etcd() {
         eprintln!("skipped: the real etcd serving it; set ETCD_BIN_DIR to a directory with etcd, etcdctl and etcdutl");
         return;
     };
-    let text = Command::new(binaries.join("etcdutl"))
-        .args(["snapshot", "status", "-w", "json"])
-        .arg(tool.path("s.db"))
-        .output()
-        .unwrap();
-    let theirs: serde_json::Value = serde_json::from_slice(&text.stdout).unwrap();
-    assert_eq!(
-        (theirs["hash"].as_u64(), theirs["revision"].as_i64()),
-        (saved["hash"].as_u64(), Some(revision)),
-        "{theirs}"
-    );
+    assert_status_as_etcdutl(&binaries, &tool, &saved, revision);
     let place = Place::free("default").unwrap();
     let entry = place.entry();
     let mut etcd = Server::launch(

@@ -135,6 +135,22 @@ fn of_trace<T>(number: u8, is_sampled: bool, message: T) -> Request<T> {
     request
 }
 
+/// A transaction with a comparison, a put and a range; and the range.
+fn txn_and_get(put: PutRequest) -> (TxnRequest, RequestOp) {
+    let compare = Compare {
+        target: CompareTarget::Mod.into(),
+        key: "compared".into(),
+        target_union: Some(TargetUnion::ModRevision(1)),
+        ..Compare::default()
+    };
+    let get = RequestOp {
+        request: Some(Operation::RequestRange(RangeRequest { key: "other".into(), ..RangeRequest::default() })),
+    };
+    let write = RequestOp { request: Some(Operation::RequestPut(put)) };
+    let txn = TxnRequest { compare: vec![compare], success: vec![write, get.clone()], failure: Vec::new() };
+    (txn, get)
+}
+
 /// Makes every call that has a span below its own, some that have not, and some that fail. Returns
 /// their number.
 async fn script(daemon: &Daemon) -> usize {
@@ -153,17 +169,7 @@ async fn script(daemon: &Daemon) -> usize {
     kv.range(of_trace(next(), true, RangeRequest { keys_only: true, serializable: true, ..range.clone() }))
         .await
         .unwrap();
-    let compare = Compare {
-        target: CompareTarget::Mod.into(),
-        key: "compared".into(),
-        target_union: Some(TargetUnion::ModRevision(1)),
-        ..Compare::default()
-    };
-    let get = RequestOp {
-        request: Some(Operation::RequestRange(RangeRequest { key: "other".into(), ..RangeRequest::default() })),
-    };
-    let write = RequestOp { request: Some(Operation::RequestPut(put.clone())) };
-    let txn = TxnRequest { compare: vec![compare], success: vec![write, get.clone()], failure: Vec::new() };
+    let (txn, get) = txn_and_get(put.clone());
     kv.txn(of_trace(next(), true, txn)).await.unwrap();
     kv.txn(of_trace(next(), true, TxnRequest { success: vec![get], ..TxnRequest::default() })).await.unwrap();
     kv.delete_range(of_trace(next(), true, DeleteRangeRequest { key: key(), ..DeleteRangeRequest::default() }))

@@ -132,7 +132,7 @@ chapter_snapshots() {
     play snapshot
     changed "one is saved"
     is "all are the daemon's user's alone" "600 etcd:etcd" 1 "stat -c '%a %U:%G' /var/backups/etcd/* | sort -u"
-    says "it can be restored" "answered with the same hash" 1 "etcd-admin snapshot verify --drill \$(ls -t /var/backups/etcd/* | grep -v json | head -1)"
+    says "it can be restored" "returned the same hash" 1 "etcd-admin snapshot verify --test-restore \$(ls -t /var/backups/etcd/* | grep -v json | head -1)"
     is "the timer's service saves one, too" success 1 "systemctl start etcd-snapshot.service; systemctl show --value --property=Result etcd-snapshot.service"
 }
 

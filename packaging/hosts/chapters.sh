@@ -156,5 +156,5 @@ chapter_timers() {
     until_true "and saves one after another" 1 "[ \$(journalctl --no-pager --output=cat -u etcd-snapshot.service | grep -c '^Finished') -ge 7 ]"
     on 1 "systemctl disable --now etcd-snapshot.timer 2>/dev/null; until [ \$(systemctl is-active etcd-snapshot.service) = inactive ]; do sleep 0.1; done"
     is "four of them are kept" 4 1 "ls /var/backups/etcd/*.db | wc -l"
-    says "the last one can be restored" "answered with the same hash" 1 "etcd-admin snapshot verify --drill \$(ls -t /var/backups/etcd/*.db | head -1)"
+    says "the last one can be restored" "returned the same hash" 1 "etcd-admin snapshot verify --test-restore \$(ls -t /var/backups/etcd/*.db | head -1)"
 }

@@ -96,7 +96,7 @@ async fn explained(client: &Client, error: CtlError) -> CliError {
     CliError::new(error.own_code(), text)
 }
 
-#[expect(clippy::print_stderr, reason = "this is where a tool says why it failed")]
+#[expect(clippy::print_stderr, reason = "the one place that prints the error")]
 fn report_error(error: &CliError) -> ExitCode {
     let text = error.to_string();
     if !text.is_empty() {

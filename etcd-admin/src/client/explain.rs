@@ -63,9 +63,7 @@ pub(super) async fn silence(client: &Client, endpoint: &str, cause: String, stat
         Ok(Ok(status)) if status.get_ref().leader == 0 => {
             "the member is up and knows no leader: etcd-admin status lists what every member reports"
         }
-        Ok(Ok(_)) => {
-            "the member is up and responds to other requests: it may be overloaded; raise --command-timeout"
-        }
+        Ok(Ok(_)) => "the member is up and responds to other requests: it may be overloaded; raise --command-timeout",
         Ok(Err(CallError::Unreachable(broken))) => {
             return broken.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         }

@@ -241,7 +241,7 @@ impl Settings {
         Self {
             endpoints: vec![endpoint.to_owned()],
             endpoints_given: false,
-            origin: "the cluster's document".to_owned(),
+            origin: "cluster.yaml".to_owned(),
             tls,
             insecure_transport: true,
             server_name: None,

@@ -77,7 +77,10 @@ fn member(member: &MemberEntry) -> Result<(), String> {
         ));
     }
     if member.host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified()) {
-        return Err(format!("members.host: {} is not reachable from other hosts; use `listen` for such an address", member.host));
+        return Err(format!(
+            "members.host: {} is not reachable from other hosts; use `listen` for such an address",
+            member.host
+        ));
     }
     for name in &member.names {
         Name::parse(name).map_err(|error| format!("members.names: {error}"))?;

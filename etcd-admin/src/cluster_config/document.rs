@@ -211,7 +211,7 @@ impl ClusterFile {
         let path = path.map(Path::to_owned).or_else(found);
         let path = path.ok_or_else(|| {
             let text = format!(
-                "where is the cluster's document? give --cluster FILE, or write {} (etcd-admin init new)",
+                "no cluster.yaml found: give --cluster FILE, or write {} (etcd-admin init new)",
                 PLACES.join(" or ")
             );
             CliError::usage(text)

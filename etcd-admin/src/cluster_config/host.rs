@@ -45,7 +45,10 @@ impl ClusterFile {
                 .find(|host| host.entry.name == name)
                 .ok_or_else(|| CliError::usage(format!("no member is called {name}; there are {}", known()))),
             None => self.hosts().find(|host| host.entry.name == own || host.entry.host == own).ok_or_else(|| {
-                CliError::usage(format!("cannot determine which member this host ({own}) is; give --member with one of {}", known()))
+                CliError::usage(format!(
+                    "cannot determine which member this host ({own}) is; give --member with one of {}",
+                    known()
+                ))
             }),
         }
     }

@@ -60,7 +60,8 @@ pub(super) fn doctor(context: &Context, data: &Path) -> Result<ExitCode, CliErro
             findings.push(if found.members.iter().any(|member| member.id == found.member) {
                 Finding::good("membership", data.display(), format!("one of {} members", found.members.len()))
             } else {
-                let remedy = "it was removed from the cluster; move the directory away before the member is added again";
+                let remedy =
+                    "it was removed from the cluster; move the directory away before the member is added again";
                 Finding::warning("membership", data.display(), "it is not among the members that it knows of", remedy)
             });
         }

@@ -121,7 +121,12 @@ pub(super) fn pair(
     };
     match checked() {
         Err(failure) => {
-            vec![Finding::bad("certificate", cert.display(), failure.to_string(), "run etcd-admin cert verify for details")]
+            vec![Finding::bad(
+                "certificate",
+                cert.display(),
+                failure.to_string(),
+                "run etcd-admin cert verify for details",
+            )]
         }
         Ok(found) => found
             .into_iter()

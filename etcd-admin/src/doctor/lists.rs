@@ -26,8 +26,7 @@ fn of_issuer(now: OffsetDateTime, list: &Path, lists: &[impl AsRef<[u8]>], issue
     let own = own.map(|list| RevocationListFacts::of(list.as_ref())).collect::<Result<Vec<_>, _>>();
     let own = own.map_err(|error| CliError::of_file(list, &error))?;
     let Some(end) = own.iter().filter_map(|list| list.next_update).max() else {
-        let text =
-            format!("no CRL of the CA {subject} with an expiry date: every certificate of it is refused");
+        let text = format!("no CRL of the CA {subject} with an expiry date: every certificate of it is refused");
         return Ok(Finding::bad("revocation-list", list.display(), text, REMEDY));
     };
     let left = certs::time_left(end, now);

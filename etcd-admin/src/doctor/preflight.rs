@@ -71,8 +71,7 @@ fn existing(host: &Host<'_>, running: bool) -> Finding {
         (false, _) => Finding::good("data", data.display(), "it is empty"),
         (true, true) => Finding::good("data", data.display(), "the member runs"),
         (true, false) => {
-            let remedy =
-                "to start from scratch, move the directory away: a new cluster refuses an old member";
+            let remedy = "to start from scratch, move the directory away: a new cluster refuses an old member";
             Finding::warning("data", data.display(), "a member has been here", remedy)
         }
     }

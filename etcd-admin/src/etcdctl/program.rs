@@ -153,7 +153,7 @@ fn log(level: &str, message: &str, variable: &str) {
     ));
 }
 
-#[expect(clippy::print_stderr, reason = "this is where etcdctl says why it failed")]
+#[expect(clippy::print_stderr, reason = "the one place that prints the error")]
 fn print_error(line: &str) {
     eprintln!("{line}");
 }

@@ -255,7 +255,11 @@ pub(super) const TOPICS: &[Topic] = &[
         "Bring back or replace those that are away; keep an odd number.",
     ),
     finding("member", "How one member is.", "etcd-admin doctor host on its machine."),
-    finding("members", "Whether all list the same members.", "A member that keeps differing belongs to another cluster."),
+    finding(
+        "members",
+        "Whether all list the same members.",
+        "A member that keeps differing belongs to another cluster.",
+    ),
     finding("content", "Whether all hold the same key space.", "etcd-admin member rebuild of the one that differs."),
     finding("space", "How much of the database is in use.", "etcd-admin maintenance reclaim."),
     finding("quota", "How near the quota is.", "Compact, delete, or raise the quota."),

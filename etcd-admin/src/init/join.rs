@@ -126,7 +126,7 @@ fn towards(client: &Client, host: &Host<'_>, args: &HostArgs) -> Result<Client, 
     }
     settings.endpoints =
         host.file.hosts().filter(|other| other.entry.name != host.entry.name).map(|other| other.client_url()).collect();
-    "the cluster's document".clone_into(&mut settings.origin);
+    "cluster.yaml".clone_into(&mut settings.origin);
     settings.server_name = None;
     if host.file.tls.enabled && !settings.tls.any() {
         let file = |name: &str| Some(placed(args, &host.certificates()).join("current").join(name));

@@ -107,7 +107,9 @@ impl Plan {
             next.push("systemctl daemon-reload".to_owned());
         }
         if has_member(&data) && files.iter().any(|file| file.shared) {
-            next.push("restart the member to apply its new settings: etcd-admin roll restart prints the order".to_owned());
+            next.push(
+                "restart the member to apply its new settings: etcd-admin roll restart prints the order".to_owned(),
+            );
         } else if ready && !has_member(&data) && !changes.is_empty() {
             next.push("start the member: systemctl enable --now etcd-server".to_owned());
         }

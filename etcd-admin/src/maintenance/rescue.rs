@@ -167,7 +167,8 @@ impl Door {
 
     fn client(&self) -> Result<Client, CliError> {
         let args = ConnectionArgs { endpoints: Some(vec![self.url.clone()]), ..ConnectionArgs::default() };
-        let mut settings = Settings::of(&args, &BTreeMap::new(), Local::Ignored, || Err("nobody is asked".to_owned()))?;
+        let mut settings =
+            Settings::of(&args, &BTreeMap::new(), Local::Ignored, || Err("no password is needed".to_owned()))?;
         let file = |name: &str| self.files.iter().find(|path| path.ends_with(name)).cloned();
         settings.tls =
             TlsFiles { cacert: file("ca.crt"), cert: file("root.crt"), key: file("root.key"), skip_verify: false };

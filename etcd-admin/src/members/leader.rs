@@ -29,7 +29,7 @@ struct HandedOver {
 
 pub(super) async fn show(context: &Context, client: &Client) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
-    let Some(leader) = view.leader() else { return Err(CliError::new(CHECK_FAILED, "nobody leads")) };
+    let Some(leader) = view.leader() else { return Err(CliError::new(CHECK_FAILED, "the cluster has no leader")) };
     let term = leader.status.as_ref().map_or(0, |status| status.raft_term);
     let report = Leads { id: leader.id(), name: leader.name(), term };
     print_result(context.format, &report, || format!("{} ({}) leads in term {term}\n", report.name, report.id))?;
@@ -42,7 +42,7 @@ pub(super) async fn transfer_leadership(
     to: Option<&str>,
 ) -> Result<ExitCode, CliError> {
     let view = ClusterView::look(client).await?;
-    let leader = view.leader().ok_or_else(|| CliError::new(CHECK_FAILED, "nobody leads"))?;
+    let leader = view.leader().ok_or_else(|| CliError::new(CHECK_FAILED, "the cluster has no leader"))?;
     let target = match to {
         Some(arg) => view.expect(arg)?,
         None => most_up_to_date(&view, leader)?,

@@ -27,11 +27,7 @@ pub(crate) fn move_aside(path: &Path, mark: &str, why: &str) -> Result<bool, Cli
         return Ok(false);
     }
     if aside.exists() {
-        return Err(CliError::refused(format!(
-            "{} and {} both exist: check both",
-            aside.display(),
-            path.display()
-        )));
+        return Err(CliError::refused(format!("{} and {} both exist: check both", aside.display(), path.display())));
     }
     let note = with_ending(&aside, ".note");
     certs::files::replace(&note, format!("{why}\nIt was {}.\n", path.display()).as_bytes(), 0o600)?;

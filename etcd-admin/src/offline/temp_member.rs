@@ -43,7 +43,8 @@ impl TempMember {
         command.args(["--listen-client-urls", client, "--advertise-client-urls", client]);
         command.args(["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]).args(flags);
         let args = ConnectionArgs { endpoints: Some(vec![client.clone()]), ..ConnectionArgs::default() };
-        let settings = Settings::of(&args, &BTreeMap::new(), Local::Ignored, || Err("nobody is asked".to_owned()))?;
+        let settings =
+            Settings::of(&args, &BTreeMap::new(), Local::Ignored, || Err("no password is needed".to_owned()))?;
         Self::launch(command, Client::new(settings)?, data_dir.with_extension("log"))
     }
 

@@ -63,7 +63,7 @@ pub(crate) fn init(context: &Context, args: &CaInit) -> Result<ExitCode, CliErro
         let keys = if passphrase.is_some() { "under the passphrase" } else { "UNPROTECTED, as requested" };
         format!(
             "{}\nThe keys are {keys}. Keep the directory on this machine, and a copy of it offline; no member needs it.\n",
-            table(&["AUTHORITY", "SUBJECT", "VALID UNTIL", "DIRECTORY"], &rows)
+            table(&["CA", "SUBJECT", "VALID UNTIL", "DIRECTORY"], &rows)
         )
     })?;
     Ok(ExitCode::SUCCESS)
@@ -129,7 +129,7 @@ pub(crate) fn show(context: &Context, with_issued: bool) -> Result<ExitCode, Cli
                 shown.fingerprint[..16].to_owned(),
             ]
         };
-        let head = ["AUTHORITY", "SUBJECT", "KEY", "TIME LEFT", "ISSUED", "REVOKED", "FINGERPRINT"];
+        let head = ["CA", "SUBJECT", "KEY", "TIME LEFT", "ISSUED", "REVOKED", "FINGERPRINT"];
         let mut text = table(&head, &shown.iter().map(row).collect::<Vec<_>>());
         let certificates: Vec<_> = shown.iter().flat_map(|shown| &shown.certificates).collect();
         if with_issued {

@@ -34,8 +34,8 @@ pub(crate) enum SnapshotCommand {
     Verify {
         file: PathBuf,
         /// Test restore: restore to a temporary directory, start a member, and compare hashes
-        #[arg(long)]
-        drill: bool,
+        #[arg(long, alias = "drill")]
+        test_restore: bool,
         /// Accept a file without a digest
         #[arg(long)]
         skip_hash_check: bool,

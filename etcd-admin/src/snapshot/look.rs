@@ -1,9 +1,9 @@
 //! snapshot list, status, verify.
 
 use super::download::abandoned_parts;
-use super::drill::drill;
 use super::file::{Digested, SnapshotFile};
 use super::manifest::Manifest;
+use super::test_restore::test_restore;
 use crate::cli::context::Context;
 use crate::etcdctl::size;
 use crate::ui::error::{CliError, INTEGRITY};
@@ -106,13 +106,13 @@ struct Verified {
     manifest: Option<bool>,
     /// `true` if a member that was started on it returned the same hash; `None` without a test
     /// restore.
-    drilled: Option<bool>,
+    test_restored: Option<bool>,
 }
 
 pub(super) async fn verify(
     context: &Context,
     path: &Path,
-    with_drill: bool,
+    with_test_restore: bool,
     skip_hash_check: bool,
 ) -> Result<ExitCode, CliError> {
     let file = SnapshotFile::open(path, if skip_hash_check { Digested::Ignored } else { Digested::Required })?;
@@ -131,7 +131,8 @@ pub(super) async fn verify(
         }
     });
     let manifest = agrees.transpose()?;
-    let drilled = if with_drill { Some(drill(&file, status.revision, hash_kv).await?) } else { None };
+    let test_restored =
+        if with_test_restore { Some(test_restore(&file, status.revision, hash_kv).await?) } else { None };
     let report = Verified {
         file: path.to_owned(),
         bytes: file.bytes,
@@ -141,14 +142,14 @@ pub(super) async fn verify(
         hash_kv,
         members: content.members.len(),
         manifest,
-        drilled,
+        test_restored,
     };
     print_result(context.format, &report, || {
         let manifest = if report.manifest.is_some() { "manifest agrees" } else { "no manifest" };
-        let drill =
-            if report.drilled.is_some() { "; a member started on it and answered with the same hash" } else { "" };
+        let suffix =
+            if report.test_restored.is_some() { "; a member started on it and returned the same hash" } else { "" };
         format!(
-            "{}: valid. {}, revision {}, {} keys, {} members, {manifest}{drill}\n",
+            "{}: valid. {}, revision {}, {} keys, {} members, {manifest}{suffix}\n",
             report.file.display(),
             size(report.bytes),
             report.revision,

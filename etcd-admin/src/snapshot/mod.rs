@@ -3,7 +3,6 @@
 
 mod args;
 pub(crate) mod download;
-mod drill;
 mod file;
 mod keep;
 mod look;
@@ -11,6 +10,7 @@ mod manifest;
 pub(crate) mod owner;
 mod restore;
 mod save;
+mod test_restore;
 mod wal;
 
 pub(crate) use args::SnapshotCommand;
@@ -45,8 +45,8 @@ async fn run(context: &Context, command: SnapshotCommand) -> Result<ExitCode, Cl
         SnapshotCommand::Save { .. } => Err(CliError::usage("this command connects to members")),
         SnapshotCommand::List { dir } => look::list(context, &dir),
         SnapshotCommand::Status { file } => look::status(context, &file),
-        SnapshotCommand::Verify { file, drill, skip_hash_check } => {
-            look::verify(context, &file, drill, skip_hash_check).await
+        SnapshotCommand::Verify { file, test_restore, skip_hash_check } => {
+            look::verify(context, &file, test_restore, skip_hash_check).await
         }
         SnapshotCommand::Restore(args) => restore::restore(context, &args),
         SnapshotCommand::Prune(args) => keep::prune(context, &args),

@@ -89,10 +89,7 @@ pub(super) async fn bundle(context: &Context, client: &Client, args: &BundleArgs
             Some(format!("not had: {} {}: {error}\n", piece.file, piece.of))
         });
         let failed: String = failed.collect();
-        format!(
-            "{lead}{}\n{failed}It has no keys and no values; review it before you send it.\n",
-            bundle.dir.display()
-        )
+        format!("{lead}{}\n{failed}It has no keys and no values; review it before you send it.\n", bundle.dir.display())
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -85,8 +85,7 @@ impl Server {
             self.transfer_leadership_to(successor).await
         };
         let handed = tokio::time::timeout(self.replica.request_timeout(), handing).await;
-        if let Err(status) = handed.unwrap_or_else(|_| Err(Status::unavailable("the raft thread does not respond")))
-        {
+        if let Err(status) = handed.unwrap_or_else(|_| Err(Status::unavailable("the raft thread does not respond"))) {
             tracing::warn!(error = status.message(), "leadership transfer failed");
         }
     }

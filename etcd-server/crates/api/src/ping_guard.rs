@@ -139,7 +139,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for PingGuard<I> {
             let goodbye = self.goodbye();
             let said = Pin::new(&mut self.io).poll_write(cx, &goodbye)?;
             if said.is_ready() && Pin::new(&mut self.io).poll_flush(cx)?.is_pending() {
-                tracing::debug!("the goodbye is still on its way");
+                tracing::debug!("the GOAWAY frame is still being sent");
             }
         }
         tracing::warn!("a client sent too many pings; its connection is closed");

@@ -134,7 +134,7 @@ impl<'a> Loading<'a> {
             | Event::DocumentStart(_)
             | Event::DocumentEnd
             | Event::SequenceEnd
-            | Event::MappingEnd => return Err("yaml: the document ends early".to_owned()),
+            | Event::MappingEnd => return Err("yaml: unexpected end of the file".to_owned()),
         };
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());

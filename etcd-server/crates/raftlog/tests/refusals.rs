@@ -58,7 +58,10 @@ fn older_copy_of_the_log_is_refused_with_both_ends() {
     drop(log);
     files.insert(last_segment(&older), older[&last_segment(&older)].clone());
     let text = refusal(&files).to_string();
-    assert!(text.contains("ends at batch 1 (index 1), but this member acknowledged batch 2 (index 3, term 2)"), "{text}");
+    assert!(
+        text.contains("ends at batch 1 (index 1), but this member acknowledged batch 2 (index 3, term 2)"),
+        "{text}"
+    );
     assert!(text.contains("etcd-admin member rebuild"), "{text}");
 }
 

@@ -252,7 +252,7 @@ impl Opened {
     }
 
     /// Starts the threads; `observer` receives their reports.
-    #[expect(clippy::too_many_lines, reason = "who is wired to whom is read best in one piece")]
+    #[expect(clippy::too_many_lines, reason = "the wiring of the threads reads best in one piece")]
     pub fn run(
         self,
         options: &Options,

@@ -36,8 +36,8 @@ pub enum Fault {
     /// A path no longer leads to the file that is in use: a restart would not find what is written
     /// there.
     #[error(
-        "{} was {loss} while this member uses it, and nothing is acknowledged any more: find out who did that, then put the original \
-         back, or rebuild this member from its peers or a backup",
+        "{} was {loss} while this member uses it, and nothing is acknowledged any more: find the cause, then restore \
+         the original, or rebuild this member from its peers or a backup",
         path.display()
     )]
     FileLost {

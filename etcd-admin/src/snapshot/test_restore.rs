@@ -1,4 +1,4 @@
-//! verify --drill: a restore that is thrown away, with a member that really starts on it.
+//! `snapshot verify --test-restore`: a restore to a temporary directory, with a member started on it.
 
 use super::file::SnapshotFile;
 use crate::client::Repeat;
@@ -7,16 +7,16 @@ use crate::offline::temp_member::TempMember;
 use crate::ui::error::{CliError, FAILED, INTEGRITY};
 use proto::etcdserverpb::HashKvRequest;
 
-/// Returns `true` if a member that is started on the file answers with its hash.
-pub(super) async fn drill(file: &SnapshotFile, revision: i64, expected: u32) -> Result<bool, CliError> {
+/// Returns `true` if a member that is started on the file returns its hash.
+pub(super) async fn test_restore(file: &SnapshotFile, revision: i64, expected: u32) -> Result<bool, CliError> {
     let dir =
         tempfile::tempdir().map_err(|error| CliError::new(FAILED, format!("create a temporary directory: {error}")))?;
     let data_dir = dir.path().join("data");
     let urls = TempMember::urls()?;
-    let member = NewMember::founding("drill", vec![urls[1].clone()], "drill");
+    let member = NewMember::founding("test", vec![urls[1].clone()], "test");
     data_dir::make_data_dir(&data_dir, &member, std::slice::from_ref(&member), None, &file.bolt, &mut |_| {})?;
-    let entry = format!("drill={}", urls[1]);
-    let flags = ["--name", "drill", "--initial-cluster", &entry, "--initial-cluster-token", "drill"];
+    let entry = format!("test={}", urls[1]);
+    let flags = ["--name", "test", "--initial-cluster", &entry, "--initial-cluster-token", "test"];
     let mut running = TempMember::start(&data_dir, &urls, &flags)?;
     running.serves().await?;
     let request = HashKvRequest { revision };
