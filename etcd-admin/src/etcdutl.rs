@@ -91,7 +91,7 @@ struct RestoreArgs {
     /// Number of revisions to skip
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     bump_revision: u64,
-    /// Marks what was before as compacted; goes with --bump-revision
+    /// Mark the earlier revisions as compacted; used with --bump-revision
     #[arg(long)]
     mark_compacted: bool,
 }
@@ -376,7 +376,7 @@ fn required(flags: &[(&str, bool)]) -> Result<(), UtlError> {
     }
 }
 
-/// What is in a data directory.
+/// The contents of a data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Data {
     Ours,

@@ -1,4 +1,4 @@
-//! A real etcd's configuration becomes ours: what carries over, what does not, and that nothing is
+//! A real etcd's configuration becomes ours: settings that carry over, settings that do not, and that nothing is
 //! lost on the way.
 
 use crate::tool::Tool;
@@ -104,7 +104,7 @@ fn experimental_settings_carry_over_under_their_present_names() {
         }
         assert!(!output["left"].to_string().to_lowercase().contains("experimental"), "{output}");
     }
-    // What has no counterpart is a question: nothing is written before it is answered.
+    // A setting without a counterpart is refused: nothing is written before the operator decides.
     std::fs::write(tool.path("odd"), DEBIAN.to_owned() + "ETCD_FROBNICATION=high\nETCD_EXPERIMENTAL_ENABLE_V2V3=/v2\n")
         .unwrap();
     let adopt = "adopt --from odd --to odd.yaml --data-dir /srv/etcd";

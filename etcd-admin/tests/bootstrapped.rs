@@ -39,7 +39,7 @@ impl Hosts {
         std::fs::write(self.tool.path("cluster.yaml"), text).unwrap();
     }
 
-    /// CAs, and what each host needs to start its member.
+    /// CAs, and the files that each host needs to start its member.
     pub(crate) fn prepare(&self, names: &[&str]) {
         self.run(&format!("ca init {PASS}"));
         for name in names {
@@ -65,7 +65,7 @@ impl Hosts {
         entries.collect::<Vec<_>>().join(",")
     }
 
-    /// How a user of the cluster reaches it.
+    /// The connection flags of a user of the cluster.
     pub(crate) fn at(&self, size: usize) -> String {
         let endpoints: Vec<_> =
             self.ports.iter().take(size).map(|(client, _)| format!("https://127.0.0.1:{client}")).collect();
@@ -155,7 +155,7 @@ fn one_grows_to_three_and_an_interrupted_join_goes_on() {
     hosts.run(&format!("wait --for healthy --timeout 3m {}", hosts.at(1)));
     hosts.write(3);
     let tool = &hosts.tool;
-    // What would be done is told, and nothing of it done.
+    // A dry run prints the actions and changes nothing.
     let before = tool.run(&format!("member list -o json {}", hosts.at(1))).good();
     let output = tool.json(&format!("join --member m2 --dry-run {PASS}"));
     assert_eq!((output["changed"].as_bool(), output["votes"].as_bool()), (Some(true), Some(false)), "{output}");
@@ -237,7 +237,7 @@ fn revoked_client_is_refused_on_members_made_by_init() {
     tool.run("cert needs-renewal --days 400 m1/pki/current/client-crl.pem").ends(0, "due");
 }
 
-/// Where the CA is on another machine, what it signs brings its list along.
+/// A certificate signed on another machine comes with its CRL.
 #[test]
 fn signed_host_enforces_lists_that_came_with_certificates() {
     let hosts = Hosts::new(1);

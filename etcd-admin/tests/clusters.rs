@@ -104,7 +104,7 @@ struct Load {
 }
 
 impl Load {
-    /// Runs `exchange` under load; tells how many puts there were, and what failed.
+    /// Runs `exchange` under load; prints the number of puts and the failures.
     fn during(etcdctl: &Path, tool: &Tool, ports: [u16; 3], exchange: impl FnOnce(&Self)) -> (u64, Vec<String>) {
         let load = Self {
             stop: Arc::default(),

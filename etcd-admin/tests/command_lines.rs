@@ -1,7 +1,7 @@
 //! All commands and flags of etcdctl and etcdutl 3.7, as their help lists them, beside ours: names,
 //! defaults, and how each flag reads good and bad values.
 //!
-//! `command_lines/differences.txt` lists what is meant to differ, each with its reason. An entry
+//! `command_lines/differences.txt` lists the intended differences, each with its reason. An entry
 //! that does not differ fails the test.
 
 use crate::servers::real_binaries;
@@ -138,7 +138,7 @@ impl Differences {
     }
 }
 
-/// How a flag reads values. An unknown flag behind it keeps the command from running.
+/// The reading of a flag's values. An unknown flag behind it keeps the command from running.
 fn probe(
     path: &str,
     flag: &Flag,

@@ -1,4 +1,4 @@
-//! What holds for every command: exit codes, forms of output, which step of a connection broke, no
+//! Properties of every command: exit codes, forms of output, which step of a connection broke, no
 //! terminal, completion and manual pages.
 
 use crate::servers::{one, our_daemon, runtime};

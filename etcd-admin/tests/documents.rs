@@ -1,4 +1,4 @@
-//! cluster.yaml: what it may hold, what is refused, and the files that follow from it.
+//! cluster.yaml: accepted and refused settings, and the files made from it.
 
 use crate::tool::Tool;
 use std::os::unix::fs::PermissionsExt as _;
@@ -140,7 +140,7 @@ fn a_host_is_made_once_and_the_second_time_nothing_changes() {
     let again = tool.json(apply);
     assert_eq!((again["changed"].as_bool(), again["diff"].as_array().map(Vec::len)), (Some(false), Some(0)), "{again}");
     assert!(tool.everything() == made, "the second time changed something");
-    // A change is told line by line, and what was there is kept.
+    // A change is printed line by line, and the old file is kept.
     std::fs::write(tool.path("cluster.yaml"), format!("{SMALL}backup: {{}}\nquota: 4GiB\n")).unwrap();
     tool.run("init plan --member etcd1 --root host").ends(0, "+ quota-backend-bytes: 4294967296");
     tool.run(apply).good();

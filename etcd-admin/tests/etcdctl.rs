@@ -1,8 +1,8 @@
 //! Our etcdctl beside the real one: the same commands, each tool at a server of its own, and what
 //! they print and how they end compared.
 //!
-//! What a server chooses (ids, ports, times) is put into one form first. We follow etcdctl 3.7.
-//! Where `ETCD_BIN_DIR` holds an older one, what has changed since then is accepted too, each
+//! Values that a server chooses (ids, ports, times) is put into one form first. We follow etcdctl 3.7.
+//! Where `ETCD_BIN_DIR` holds an older one, changes since then are accepted too, each
 //! change with its reason.
 
 use crate::command_lines::binaries_3_7;
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use testbed::Server;
 
-/// Commands and their inputs, in an order that makes a story. `$LEASE` and `$MEMBER` are what the
+/// Commands and their inputs, in an order that makes a story. `$LEASE` and `$MEMBER` are the ids that the
 /// server chose.
 const STORY: &str = include_str!("etcdctl/story.txt");
 /// Commands to be run in every format; a line that begins with ONCE is run as it is.
@@ -74,7 +74,7 @@ impl Side {
         }
     }
 
-    /// With what the server chose in one form.
+    /// With values that the server chose in one form.
     fn plain(&self, text: &str) -> String {
         let text = text.replace(&self.port, "PORT").replace(&self.peer_port, "PEER");
         let text = if self.lease.is_empty() { text } else { text.replace(&self.lease, "LEASE") };
@@ -112,7 +112,7 @@ fn is_chosen(arg: &str) -> bool {
     decimal || hex
 }
 
-/// What is said beside the answer: the lines that name the error. The real tool adds lines of its
+/// The error output: the lines that name the error. The real tool adds lines of its
 /// client's log, ours what broke.
 fn complaint(text: &str) -> String {
     let output = text.lines().filter(|line| !line.starts_with('{') && !line.starts_with("  "));
@@ -133,7 +133,7 @@ fn args(line: &str) -> Vec<String> {
     args
 }
 
-/// Why two answers may differ: the start of a command, and a change to both sides that takes the
+/// A reason for which two outputs may differ: the start of a command, and a change to both sides that takes the
 /// difference away.
 type Accepted = (&'static str, &'static str, fn(&mut Ended));
 
@@ -203,7 +203,7 @@ const ACCEPTED_OF_OLDER: [Accepted; 10] = [
     ("version", "the tools have their own versions", |ended| ended.out = String::new()),
 ];
 
-/// The text without what fills the cells of a table.
+/// The text without the padding of table cells.
 fn without_widths(text: &str) -> String {
     text.replace('─', "").split(' ').filter(|arg| !arg.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -1,4 +1,4 @@
-//! Our etcdutl beside the real one, on the same snapshots: what they print, log and how they end.
+//! Our etcdutl beside the real one, on the same snapshots: output, log and exit status.
 
 use crate::command_lines::binaries_3_7;
 use crate::servers::{one, our_daemon, runtime};

@@ -1,4 +1,4 @@
-//! The tool as an operator runs it: what it prints, what it writes, and how it ends. `ETCD_BIN_DIR`
+//! The tool as an operator runs it: its output, its files, and its exit status. `ETCD_BIN_DIR`
 //! lets a real etcd serve with the results.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a failure is a failed test, and a skipped test says why")]
 

@@ -15,7 +15,7 @@ fn json(tool: &Tool, cluster: &mut Cluster, args: &str) -> serde_json::Value {
     serde_json::from_str(&at(tool, cluster, &format!("-o json {args}")).good()).unwrap()
 }
 
-/// Starts what the tool has added.
+/// Starts the member that the tool added.
 fn launch(place: &Place, response: &serde_json::Value) -> Server {
     let flags =
         response["start_with"].as_array().unwrap().iter().flat_map(|flag| flag.as_str().unwrap().split_whitespace());
@@ -91,7 +91,7 @@ fn three_become_four_become_three_and_a_dead_one_is_replaced() {
     at(&tool, &mut cluster, "member remove m4 --yes").ends(5, "no member is called m4");
     cluster.members.pop();
 
-    // The first member dies. What would cost the quorum is refused; what mends it is not.
+    // The first member dies. Changes that lose the quorum are refused; changes that restore it are not.
     let lost = cluster.members.remove(0);
     drop(lost);
     at(&tool, &mut cluster, "member remove m2 --yes").ends(5, "m2 stays: 2 of 2 voters are needed");

@@ -105,7 +105,7 @@ fn mistake(tool: &Tool, kind: u64, victim: &Server, at: &str) -> Ended {
         // A URL that is no URL, and one that is of another scheme.
         1 => format!("member add new --peer-urls 127.0.0.1:1 {at}"),
         2 => format!("member add new --peer-urls https://127.0.0.1:1 {at}"),
-        // What another member has already: its name, its URL.
+        // Values of another member: its name, its URL.
         3 => format!("member add {name} --peer-urls http://127.0.0.1:1 {at}"),
         4 => format!("member add new --peer-urls {url} {at}"),
         // Nobody is there to confirm it.

@@ -1,4 +1,4 @@
-//! What each verb answers with `-o json`: names and kinds of all fields, as one golden file, so
+//! The output of each command with `-o json`: names and kinds of all fields, as one golden file, so
 //! that no script is broken by accident. `ETCD_ADMIN_RECORD_SHAPES=1` writes it anew.
 
 use crate::servers::{cluster, runtime};

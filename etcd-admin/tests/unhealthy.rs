@@ -1,4 +1,4 @@
-//! What an operator sees of a cluster that is not healthy: without a leader, with one member left,
+//! The output for an unhealthy cluster: without a leader, with one member left,
 //! with broken certificates between members, with a full disk, with files of another owner, with a
 //! learner that was never started. `ETCD_ADMIN_SHOW=1` prints what was seen.
 
@@ -132,7 +132,7 @@ fn every_member_is_shown_without_a_leader() {
         assert!(begun.elapsed() < Duration::from_secs(10), "status waited for what cannot come: {:?}", begun.elapsed());
         tool.run(&format!("wait --for healthy --timeout 1s {at}"))
             .ends(8, "no leader: 1 of 3 voters answer, 2 are needed");
-        // What changes something still refuses.
+        // Commands that change something still refuse.
         assert_ne!(tool.run(&format!("member remove m2 --yes --command-timeout 2s {at}")).code, Some(0));
     }
     for member in &mut cluster.members {
@@ -458,7 +458,7 @@ fn a_snapshot_on_a_full_disk_leaves_no_part_and_the_next_one_works() {
         tool.run(&save).ends(1, "the part was removed: free disk space");
         assert!(files().is_empty(), "{:?}", files());
     }
-    // What a killed run leaves is shown, and removed by prune or by the next run.
+    // Remains of a killed run are shown, and removed by prune or by the next run.
     std::fs::write(disk.0.join("etcd-1-2-20260101T000000Z.db.part"), vec![1; 1 << 20]).unwrap();
     let listed = tool.run("snapshot list backups");
     assert!(listed.complaint.contains("left by an interrupted snapshot"), "{}{}", listed.out, listed.complaint);
@@ -556,7 +556,7 @@ fn foreign() -> Option<Foreign> {
         !refused.success() && log.contains(&format!("belongs to user {STRANGER}, and this process runs as root")),
         "{log}"
     );
-    // What an older release, run by root, has left.
+    // Files left by an older release that root ran.
     let file = first_file(&data.join("member"));
     chown(&file, Some(0), Some(0)).unwrap();
     std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();

@@ -1,4 +1,4 @@
-//! Hints are held to what exists: every `etcd-admin ...` in a text of this repository is a command
+//! Checks that hints refer to existing things: every `etcd-admin ...` in a text of this repository is a command
 //! with these flags, every topic of `etcd-admin explain` is known, every unit of `systemctl` and
 //! `journalctl` is packaged.
 

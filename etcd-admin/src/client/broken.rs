@@ -54,7 +54,7 @@ impl Broken {
         )
     }
 
-    /// Returns the failure of a handshake, by what rustls says.
+    /// Returns the failure of a handshake for an error of rustls.
     pub(crate) fn handshake(endpoint: &Address, error: &io::Error) -> Self {
         use rustls::Error;
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());

@@ -10,7 +10,7 @@ use tonic::Status;
 /// Time for the request that looks for the reason.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Returns what broke below the call, when the status is not a member's response.
+/// Returns the step that broke below the call, when the status is not a member's response.
 pub(super) fn transport(status: &Status) -> Option<String> {
     let mut cause = status.source()?;
     while let Some(next) = cause.source() {

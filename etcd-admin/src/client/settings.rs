@@ -1,4 +1,4 @@
-//! What flags, variables and a member's own configuration say of the connection.
+//! Settings of the connection, from flags, variables and a member's own configuration.
 //!
 //! A flag comes before its variable; giving both is refused, as in etcdctl. Where neither names an
 //! endpoint, the configuration of a member on this machine does, if there is one.
@@ -33,7 +33,7 @@ impl TlsFiles {
     }
 }
 
-/// Who is asking.
+/// The credentials of the user.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Credentials {
     Password { name: String, password: String },
@@ -53,7 +53,7 @@ impl std::fmt::Debug for Credentials {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) endpoints: Vec<String>,
-    /// Where the endpoints come from: the flags, a variable, or a member's configuration file.
+    /// The origin of the endpoints: the flags, a variable, or a member's configuration file.
     pub(crate) origin: String,
     /// `true` if a flag or a variable names the endpoints.
     pub(crate) endpoints_given: bool,
@@ -96,7 +96,7 @@ pub(crate) enum SettingsError {
     Discovery,
 }
 
-/// Whether a member's own configuration may stand in for flags.
+/// Use of a member's own configuration in place of flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Local {
     /// As the operator's tool does.
@@ -150,7 +150,7 @@ impl Variables<'_> {
 }
 
 impl Settings {
-    /// Brings together what was said. `ask` is asked for a password when only the user is named.
+    /// Merges all sources. `ask` prompts for the password if only the user is given.
     pub(crate) fn of(
         args: &ConnectionArgs,
         variables: &BTreeMap<String, String>,

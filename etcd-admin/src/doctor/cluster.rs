@@ -1,4 +1,4 @@
-//! `doctor cluster`: what the members report about themselves and about each other. It works
+//! `doctor cluster`: the reports of the members about themselves and about each other. It works
 //! without a leader.
 
 use super::finding::{Finding, tell};
@@ -54,7 +54,7 @@ pub(crate) fn problems(view: &ClusterView) -> Vec<Finding> {
     findings
 }
 
-/// Returns what follows from the reports of the members alone.
+/// Returns the findings that need only the reports of the members.
 fn of_view(view: &ClusterView) -> Vec<Finding> {
     let mut findings = vec![leader(view)];
     findings.extend(newest_log(view));

@@ -74,7 +74,7 @@ pub(crate) enum OwnCommand {
     },
 }
 
-/// What is called `etcdctl`.
+/// The command line of `etcdctl`.
 #[derive(Debug, clap::Parser)]
 #[command(name = "etcdctl", about = "A simple command line client for etcd3.", disable_version_flag = true)]
 pub(crate) struct Etcdctl {
@@ -319,7 +319,7 @@ pub(crate) enum UserCommand {
     Add {
         #[arg(value_name = "NAME or NAME:PASSWORD")]
         args: Vec<String>,
-        /// Whether the password is asked for at the terminal; else it is read from the input
+        /// Prompt for the password on the terminal; otherwise read it from standard input
         #[arg(long, action = ArgAction::Set, num_args(0..=1), require_equals(true), default_missing_value = "true", default_value = "true")]
         interactive: bool,
         /// Supplies the password
@@ -343,7 +343,7 @@ pub(crate) enum UserCommand {
     /// Changes password of user
     Passwd {
         args: Vec<String>,
-        /// Whether the password is asked for at the terminal; else it is read from the input
+        /// Prompt for the password on the terminal; otherwise read it from standard input
         #[arg(long, action = ArgAction::Set, num_args(0..=1), require_equals(true), default_missing_value = "true", default_value = "true")]
         interactive: bool,
     },
@@ -431,7 +431,7 @@ pub(crate) struct MirrorArgs {
     /// Prefix of the keys to mirror
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) prefix: String,
-    /// Revision to start from; what is older is not copied
+    /// Revision to start from; older changes are not copied
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     pub(crate) rev: i64,
     /// Requests of one transaction at the destination
@@ -449,7 +449,7 @@ pub(crate) struct MirrorArgs {
     pub(crate) dest_key: Option<std::path::PathBuf>,
     #[arg(long)]
     pub(crate) dest_cacert: Option<std::path::PathBuf>,
-    /// Whether the destination may be reached without TLS [default: true]
+    /// Connect to the destination without TLS [default: true]
     #[arg(long, num_args(0..=1), require_equals(true), default_missing_value = "true", value_parser = crate::client::boolean)]
     pub(crate) dest_insecure_transport: Option<bool>,
     #[arg(long)]

@@ -10,7 +10,7 @@ use crate::client::{CallError, Repeat};
 use proto::etcdserverpb::{LeaseGrantRequest, LeaseLeasesRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest};
 use std::time::Duration;
 
-/// How long a lease that nothing is known of is taken to live while its first renewal is tried.
+/// Assumed time to live of an unknown lease until its first renewal.
 const FIRST_RESPONSE_MAX: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(ctl: &Ctl, command: LeaseCommand) -> Result<(), CtlError> {

@@ -226,7 +226,7 @@ impl Found {
     fn take_old(&mut self, given: &str, name: &str, text: &str) -> Result<(), String> {
         let is_off = matches!(text, "" | "0" | "0s" | "false" | "off");
         let Some(removed) = config::removed(name) else {
-            // What etcd 3.7 ignores too had no effect for a long time.
+            // Settings that etcd 3.7 ignores too have had no effect for a long time.
             if config::ignored().contains(&name) || is_off {
                 self.leave(given, "it has no effect in etcd 3.7 either".to_owned());
             } else {
@@ -267,7 +267,7 @@ impl Found {
         self.open.push(Left { setting: setting.to_owned(), reason });
     }
 
-    /// Leaves out what the operator has decided to leave out, and refuses the rest of the open
+    /// Leaves out the settings that the operator listed, and refuses the rest of the open
     /// questions.
     fn decide(&mut self, leave_out: &[String]) -> Result<(), CliError> {
         let (decided, open): (Vec<_>, Vec<_>) =

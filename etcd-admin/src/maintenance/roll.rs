@@ -13,7 +13,7 @@ use crate::ui::output::{print_result, table};
 use serde::Serialize;
 use std::process::ExitCode;
 
-/// What is to be done with every member.
+/// The operation on every member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {

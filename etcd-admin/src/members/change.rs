@@ -418,7 +418,7 @@ fn others(client: &Client, view: &ClusterView, gone: &Seen) -> Result<Client, Cl
     Ok(Client::new(settings)?)
 }
 
-/// Adds the member again, says what to do on its host, and waits until it votes.
+/// Adds the member again, prints the steps on its host, and waits until it is a voter.
 async fn take_back(
     context: &Context,
     client: &Client,

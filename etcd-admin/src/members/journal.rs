@@ -1,4 +1,4 @@
-//! What `member rebuild` has begun, so that a second run goes on: once the member is removed, no
+//! The progress of `member rebuild`, so that a second run resumes: once the member is removed, no
 //! member list has its name and URLs.
 
 use super::view::ClusterView;

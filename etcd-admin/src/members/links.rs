@@ -74,7 +74,7 @@ pub(crate) struct Tolerance {
 }
 
 impl ClusterView {
-    /// Returns what `from` reports about its connection to `to`.
+    /// Returns the report of `from` about its connection to `to`.
     pub(crate) fn link(&self, from: &Seen, to: &Seen) -> LinkState {
         let id = to.id();
         match &from.account {

@@ -237,7 +237,7 @@ pub(crate) fn headline(view: &ClusterView) -> String {
     )
 }
 
-/// Returns the failures that the cluster survives, and what is not verified of them.
+/// Returns the number of failures that the cluster survives, and the unverified part of it.
 pub(crate) fn may_fail(tolerance: &Tolerance) -> String {
     if tolerance.verified == tolerance.assumed {
         return format!("{} may fail", tolerance.verified);

@@ -12,7 +12,7 @@ use proto::etcdserverpb::{
 };
 use std::collections::BTreeSet;
 
-/// One member, and what it reports about itself.
+/// A member and its report about itself.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) member: Member,

@@ -114,7 +114,7 @@ async fn healthy(client: &Client) -> Result<String, String> {
     Ok(format!("all {} voters follow {}", view.voters().count(), view.leader().map(Seen::name).unwrap_or_default()))
 }
 
-/// Returns what is known about a cluster without a leader: the members that do not answer, or the
+/// Describes a cluster without a leader: the members that do not answer, or the
 /// connections that are missing.
 fn obstacle_to_leader(view: &ClusterView) -> String {
     let (reachable, quorum) = (view.reachable_voters(), view.quorum());

@@ -127,7 +127,7 @@ impl Part {
         &self.path
     }
 
-    /// Makes what was written durable and gives it its name.
+    /// Syncs the written file and renames it to its final name.
     fn finish(mut self) -> Result<(), DownloadError> {
         self.file.sync_all().map_err(|source| DownloadError::File { path: self.part.clone(), source })?;
         put_in_place(&self.part, &self.path)?;
@@ -152,7 +152,7 @@ impl Drop for Part {
 /// Snapshots with one name within a second.
 const NUMBERS_MAX: u32 = 100;
 
-/// Returns the parts in `dir` that no process writes: what is left of downloads that were killed.
+/// Returns the part files in `dir` that no process writes: remains of killed downloads.
 ///
 /// # Errors
 /// When the directory cannot be read.
@@ -233,7 +233,7 @@ mod tests {
         assert!(Part::begin(&path).is_err(), "two cannot write one file");
         drop(part);
         assert!(!part_of(&path).exists());
-        // What a killed process leaves is neither locked nor in the way.
+        // The part file of a killed process is not locked and not in the way.
         std::fs::write(part_of(&path), b"half").unwrap();
         assert_eq!(abandoned_parts(dir.path()).unwrap(), [part_of(&path)]);
         let mut part = Part::begin(&path).unwrap();

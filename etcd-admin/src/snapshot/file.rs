@@ -16,7 +16,7 @@ use types::{Fault, MainRevision};
 const NEWEST: Version = Version { major: 3, minor: 7 };
 /// Path of a real etcd's file below its data directory.
 const INSIDE: &str = "member/snap/db";
-/// Where its log lies below it.
+/// The path of its log, relative to it.
 const LOG: &str = "member/wal";
 
 /// The treatment of a digest.

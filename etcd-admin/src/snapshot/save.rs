@@ -46,7 +46,7 @@ pub(super) async fn save(
         return crate::ui::output::say(&text).map(|()| ExitCode::SUCCESS);
     }
     if file.is_none() {
-        // What killed runs have left may be what fills the disk.
+        // Remains of killed runs may fill the disk.
         clear_parts(dir)?;
     }
     let part = match file {
@@ -151,7 +151,7 @@ fn stem(context: &Context, view: &ClusterView) -> String {
     format!("etcd-{:x}-{}-{now}", view.cluster_id, view.revision)
 }
 
-/// Removes what is left of snapshots that were killed, and says so.
+/// Removes the remains of killed snapshots, and logs them.
 pub(super) fn clear_parts(dir: &Path) -> Result<Vec<PathBuf>, CliError> {
     let parts = match abandoned_parts(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -188,7 +188,7 @@ async fn of_call(client: &Client, endpoint: String, status: tonic::Status) -> Cl
     with_credentials(explained(client, CallError::Status { endpoint, status }).await)
 }
 
-/// Adds where the credentials come from, if they are what is missing.
+/// Adds the source of the credentials, if they are missing.
 fn with_credentials(error: CliError) -> CliError {
     let text = error.to_string();
     if !["user name is empty", "permission denied", "invalid auth token"].iter().any(|says| text.contains(says)) {

@@ -62,7 +62,7 @@ pub(super) fn writes_behind(directory: &Path, index: u64) -> io::Result<Option<B
     }))
 }
 
-/// Returns `true` for an entry that changes what a client can read.
+/// Returns `true` for an entry that changes the data that clients read.
 fn is_write(entry: &Entry) -> bool {
     if entry.data.is_empty() || entry.r#type != NORMAL {
         return false;
@@ -138,7 +138,7 @@ mod tests {
         let write = |name: &str, entries: &[Entry], torn: usize| {
             let mut bytes = file(entries);
             bytes.truncate(bytes.len() - torn);
-            // What is not written of a file is zero.
+            // The unwritten part of a file is zero.
             bytes.extend(std::iter::repeat_n(0, if torn == 0 { 64 } else { 0 }));
             std::fs::write(directory.path().join(name), bytes).unwrap();
         };

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::Path;
 
-/// Every exit status of etcd-admin, its meaning, and what to do. The manual page, `explain` and the
+/// Every exit status of etcd-admin, its meaning, and the next step. The manual page, `explain` and the
 /// tests read this table.
 pub(crate) const EXIT_STATUSES: [(u8, &str, &str); 11] = [
     (0, "The command succeeded, or there was nothing to do.", "Nothing."),

@@ -1,4 +1,4 @@
-//! What a user sees: tables and JSON, progress, questions, errors with their exit status.
+//! Output for users: tables and JSON, progress, prompts, errors with their exit status.
 
 pub(crate) mod confirm;
 pub(crate) mod error;

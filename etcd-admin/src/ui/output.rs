@@ -4,7 +4,7 @@ use crate::ui::error::{CliError, FAILED};
 use serde::Serialize;
 use std::io::Write as _;
 
-/// How to answer.
+/// The output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
     #[default]

@@ -26,7 +26,7 @@ pub(crate) enum Line {
     Run(Vec<OsString>),
     /// The commands whose help is wanted; none of them for that of the program.
     Help(Vec<String>),
-    /// Help for what is no command, which Go's tools do not count as a mistake.
+    /// Help for an unknown command, which Go's tools do not count as an error.
     NoTopic(String),
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn read_flags(command: &Command, args: &[OsString]) -> Result<Vec<OsS
     if given.help { Err("pflag: help requested".to_owned()) } else { Ok(given.rewritten(command)) }
 }
 
-/// Refuses what is not one of an argument's possible values, as `completion` does.
+/// Refuses a value that is not one of an argument's possible values, as `completion` does.
 fn choose_one(command: &Command, arguments: &[OsString]) -> Result<(), String> {
     let values = |argument: &Arg| {
         argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect::<Vec<_>>()
@@ -168,7 +168,7 @@ impl Given {
         }
         let mut positionals = command.get_positionals().peekable();
         if positionals.peek().is_none() {
-            // etcdctl ignores what such a command is given.
+            // etcdctl ignores the arguments of such a command.
             return line;
         }
         let dashes = if positionals.any(Arg::is_last_set) { self.before_dashes } else { Some(0) };

@@ -126,7 +126,7 @@ fn refuses_what_is_wrong_in_gos_args() {
     }
 }
 
-/// Whatever this module gives to clap, clap takes.
+/// clap accepts every command line that this module returns.
 #[test]
 fn clap_takes_every_rewritten_line() {
     fn walk(program: &Command, command: &Command, path: &[&str], lines: &mut usize) {
