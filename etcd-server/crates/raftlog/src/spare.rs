@@ -20,6 +20,10 @@ use std::time::Duration;
 /// Spares kept at most; a dropped segment beyond them is deleted.
 const SPARES_MAX: usize = 2;
 
+/// Bytes of a new spare between two syncs: a stop waits for one piece at most, and the disk never
+/// has a whole segment to write back beside the log.
+const SYNC_BYTES: u64 = 4 << 20;
+
 /// After a failure for lack of space, the thread tries again this often.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -221,8 +225,9 @@ impl Shared {
             if self.pool.lock().stopping {
                 return Err(io::Error::from(io::ErrorKind::Interrupted));
             }
-            let piece = (size - at).min(1 << 20);
+            let piece = (size - at).min(SYNC_BYTES);
             disk::write_zeros(&file, at, piece)?;
+            file.sync_data()?;
             at += piece;
         }
         file.sync_all()?;
