@@ -4,7 +4,7 @@
 //! read. Where a service manager does, settings that no restart mends have a code of their own,
 //! which it can leave alone.
 
-use crate::startup::StartError;
+use crate::start_error::StartError;
 use config::ConfigError;
 use types::Fault;
 

@@ -12,8 +12,10 @@ mod listen;
 mod member;
 mod metrics;
 mod peers;
+mod start_error;
 mod startup;
 mod tasks;
+mod version;
 
 use config::{Loaded, Start};
 use std::process::ExitCode;
@@ -22,9 +24,6 @@ use telemetry::log::LogGuard;
 /// RocksDB's memory comes from it too: the unprefixed names take the place of the C library's.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
-/// The version of etcd whose behaviour this program has; tools choose features by it.
-const ETCD_VERSION: &str = "3.7.1";
 
 /// The source that this program was built from, see the build script.
 const SOURCE: config::BuildSource = config::BuildSource { commit: env!("SOURCE_COMMIT"), date: env!("SOURCE_DATE") };

@@ -1,6 +1,5 @@
 //! From settings to a serving member, and back.
 
-use crate::ETCD_VERSION;
 use crate::background;
 use crate::background::apply_events;
 use crate::background::token_files::{self, TokenFiles};
@@ -17,9 +16,11 @@ use crate::member::LocalMember;
 use crate::metrics::member_page::MemberPage;
 use crate::metrics::pipeline_observer::PipelineObserver;
 use crate::peers::local_peer::{LocalPeer, Outbound, PeerObserver};
+use crate::start_error::StartError;
+use crate::version::{ETCD_VERSION, OWN_VERSION};
 use api::observe::{Observer, Thresholds};
 use api::{Server, TokenStore, Tokens};
-use config::{ConfigError, Quota, Settings};
+use config::{Quota, Settings};
 use membership::Version;
 use otlp::Tracer;
 use peer::{Connect, PeerIdentity, Transport};
@@ -33,37 +34,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use types::{Fault, MemberId};
 
-/// [`ETCD_VERSION`] in numbers.
-const OWN_VERSION: Version = Version::new(3, 7, 1);
 /// Between a member's own removal and its end (etcd: one second).
 const REMOVAL_GRACE: Duration = Duration::from_secs(1);
-
-/// The reason why the daemon did not start, or stopped.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
-    #[error(transparent)]
-    Configuration(#[from] ConfigError),
-    /// Settings that contradict other members or name servers.
-    #[error("{0}")]
-    Setting(String),
-    #[error(transparent)]
-    Dir(#[from] data_dir::DataDirError),
-    #[error(transparent)]
-    Open(#[from] replica::OpenError),
-    #[error(transparent)]
-    Listen(#[from] listeners::ListenError),
-    #[error(transparent)]
-    Token(#[from] token_files::Refused),
-    #[error(transparent)]
-    Encryption(#[from] tls::LoadError),
-    /// Logged already.
-    #[error("the member has been permanently removed from the cluster")]
-    Removed,
-    #[error("start the runtime: {0}")]
-    Runtime(std::io::Error),
-    #[error(transparent)]
-    Fault(#[from] Fault),
-}
 
 /// Checks whether a member could start so, as far as possible on this machine without changing
 /// anything.

@@ -30,7 +30,7 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { error::USAGE } else { 0 });
         }
     };
-    let context = Context::new(&global);
+    let context = Context::new(global.output, global.dry_run, global.ca_dir);
     let ended = match asked {
         Parsed::Rescue(args) => maintenance::rescue(&context, &args),
         Parsed::Command(command, None) => dispatch::run(&context, *command),

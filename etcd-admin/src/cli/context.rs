@@ -1,6 +1,5 @@
 //! The context of every command: the time, the directory of the CAs, and the output format.
 
-use crate::cli::args::GlobalArgs;
 use crate::cluster_config::ClusterFile;
 use crate::ui::error::CliError;
 use crate::ui::output::Format;
@@ -19,8 +18,8 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(args: &GlobalArgs) -> Self {
-        Self { now: OffsetDateTime::now_utc(), format: args.output, dry_run: args.dry_run, ca_dir: args.ca_dir.clone() }
+    pub(crate) fn new(format: Format, dry_run: bool, ca_dir: Option<PathBuf>) -> Self {
+        Self { now: OffsetDateTime::now_utc(), format, dry_run, ca_dir }
     }
 
     /// Returns the directory of the CAs: as given, else that of the cluster whose document is here,

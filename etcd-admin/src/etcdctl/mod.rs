@@ -6,6 +6,7 @@
 mod args;
 mod auth;
 mod check;
+mod context;
 mod endpoint;
 mod error;
 pub(crate) mod keys;
@@ -24,33 +25,11 @@ mod user;
 mod watch;
 
 pub(crate) use args::{Etcdctl, EtcdctlCommand, OwnCommand, SharedCommand};
+pub(crate) use context::{Ctl, VERSION, version};
 pub(crate) use error::{CtlError, code_of};
 pub(crate) use print::{boxed, quoted, size};
 
-use crate::client::{Client, Settings};
-use print::{Format, Printer};
-
-/// The version whose behaviour this is.
-pub(crate) const VERSION: &str = "3.7.1";
-const API_VERSION: &str = "3.7";
-
-/// The context of every command of etcdctl.
-#[derive(Debug)]
-pub(crate) struct Ctl {
-    pub(crate) client: Client,
-    pub(crate) printer: Printer,
-}
-
-impl Ctl {
-    pub(crate) fn new(settings: Settings) -> Result<Self, CtlError> {
-        let format = Format::parse(settings.write_out.as_deref().unwrap_or_default())?;
-        let printer = Printer { format, hex: settings.hex, value_only: false };
-        if settings.debug {
-            print::tell(&format!("{settings:#?}"));
-        }
-        Ok(Self { client: Client::new(settings)?, printer })
-    }
-}
+use context::{none, one};
 
 /// Runs a command that both tools have.
 pub(crate) async fn run(ctl: &Ctl, command: SharedCommand) -> Result<(), CtlError> {
@@ -89,11 +68,6 @@ pub(crate) async fn run_own(ctl: &Ctl, command: OwnCommand) -> Result<(), CtlErr
     }
 }
 
-/// Prints the version whose behaviour this is.
-pub(crate) fn version() -> Result<(), CtlError> {
-    print::say(format!("etcdctl version: {VERSION}\nAPI version: {API_VERSION}\n").as_bytes())
-}
-
 /// The global flags of etcdctl, a line each.
 pub(crate) fn options_text(command: &clap::Command) -> String {
     let flags = command.get_arguments().filter(|flag| flag.is_global_set());
@@ -103,17 +77,4 @@ pub(crate) fn options_text(command: &clap::Command) -> String {
         format!("  {short}--{:<28} {help}\n", flag.get_long().unwrap_or_default())
     });
     "The following options can be passed to any command:\n\n".to_owned() + &lines.collect::<String>()
-}
-
-/// Refuses arguments where there are none to be given.
-fn none(args: &[String], text: &str) -> Result<(), CtlError> {
-    if args.is_empty() { Ok(()) } else { Err(CtlError::arguments(text)) }
-}
-
-/// The one argument.
-fn one<'a>(args: &'a [String], text: &str) -> Result<&'a str, CtlError> {
-    match args {
-        [one] => Ok(one),
-        _ => Err(CtlError::arguments(text)),
-    }
 }

@@ -1,7 +1,7 @@
 //! The version of the cluster: the leader decides it from the versions of all members, and ends a
 //! downgrade that is complete.
 
-use crate::ETCD_VERSION;
+use crate::version::ETCD_VERSION;
 use auth::Identity;
 use consensus::Role;
 use futures::future::join_all;

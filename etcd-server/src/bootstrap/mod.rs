@@ -4,7 +4,7 @@
 pub(crate) mod discovery;
 pub(crate) mod first_election;
 
-use crate::startup::StartError;
+use crate::start_error::StartError;
 use config::{Bootstrap, ClusterState, InitialCluster, Settings};
 use futures::future::join_all;
 use http::Uri;

@@ -1,9 +1,9 @@
 //! The page /debug/member and the metrics of the connections to other members. Both come from
 //! memory alone, so they are served without a leader.
 
-use crate::ETCD_VERSION;
 use crate::listen::encryption::Encryption;
 use crate::metrics::own_metrics::{head, line};
+use crate::version::ETCD_VERSION;
 use api::Server;
 use config::Settings;
 use consensus::Role;

@@ -3,11 +3,9 @@
 
 use crate::RequestError;
 use crate::clock::Clock;
-use crate::compactor::CompactorCommand;
 use crate::install::{self, Prepared};
-use crate::log_task::LogCommand;
 use crate::member_lines::Whose;
-use crate::node_task::Input;
+use crate::messages::{ApplyCommand, CompactorCommand, Input, LogCommand};
 use crate::observer::{AppliedRequest, Observer};
 use crate::outbound::Outbound;
 use crate::pending_proposals::{PendingProposals, ReadIndexWaiter, Reply};
@@ -29,29 +27,6 @@ use types::{Event, Fault, MemberId};
 
 /// Entries that share a batch; more would delay the answers of the first.
 const ENTRIES_PER_BATCH: usize = 512;
-
-/// The commands of the apply thread, in order.
-#[derive(Debug)]
-pub(crate) enum ApplyCommand {
-    /// Apply these.
-    Entries(Vec<Entry>),
-    /// Notify these once entries up to `index` are applied.
-    Notify { index: u64, waiting: Vec<ReadIndexWaiter> },
-    /// Put this state in the place of the present one.
-    Install {
-        number: u64,
-        mark: SnapshotMark,
-        prepared: Box<Prepared>,
-        hard_state: Option<HardState>,
-        taken: oneshot::Sender<bool>,
-    },
-    /// Drop this state, which is not needed.
-    Discard(Box<Prepared>),
-    /// This member leads from now on, or no longer.
-    Leadership(bool),
-    /// Stop; the last command.
-    Stop,
-}
 
 /// A notification from apply to the rest of the member, beside responses.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@
 
 use crate::Observer;
 use crate::install;
-use crate::log_task::LogCommand;
+use crate::messages::{CompactorCommand, LogCommand};
 use crate::published::Published;
 use mvcc::compaction::Removal;
 use std::sync::Arc;
@@ -15,15 +15,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 use storage::Store;
 use types::Fault;
-
-/// The commands of the housekeeping thread.
-#[derive(Debug)]
-pub(crate) enum CompactorCommand {
-    /// History up to here became obsolete.
-    Compacted(i64),
-    /// Stop; the last command.
-    Stop,
-}
 
 /// Bytes of revisions written since the last flush after which the next one is due. Less than the
 /// memtables hold, so that flushes happen when we know the applied index that they make durable.

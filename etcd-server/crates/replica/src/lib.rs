@@ -24,6 +24,7 @@ mod install;
 mod log_task;
 mod member_lines;
 mod message_quota;
+mod messages;
 mod node_task;
 mod observer;
 mod outbound;

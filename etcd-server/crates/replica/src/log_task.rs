@@ -2,28 +2,12 @@
 
 use crate::Observer;
 use crate::data_files::DataFiles;
-use crate::node_task::Input;
+use crate::messages::{Input, LogCommand};
 use consensus::{Entry, EntryKind, HardState};
 use raftlog::{Log, Record};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
 use types::Fault;
-
-/// The commands of the log thread, in order.
-#[derive(Debug)]
-pub(crate) enum LogCommand {
-    /// Make these durable and report the number.
-    Persist { number: u64, entries: Vec<Entry>, hard_state: Option<HardState> },
-    /// Entries up to here are known to be committed. They were handed out for persisting before.
-    NoteCommit(u64),
-    /// The state at `index` is in place; the log restarts behind it. Report the number when that is
-    /// durable.
-    Install { number: u64, index: u64, term: u64, hard_state: Option<HardState> },
-    /// Entries up to here are durable in the state and are not needed.
-    Truncate(u64),
-    /// Stop; the last command.
-    Stop,
-}
 
 /// Numbers on disk; they never change.
 const KIND_NORMAL: u8 = 0;

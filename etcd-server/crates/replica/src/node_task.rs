@@ -1,11 +1,10 @@
 //! The node thread: the only owner of the raft node. Takes inputs, and passes on entries to log,
 //! entries to apply and messages to send.
 
-use crate::apply_task::ApplyCommand;
 use crate::deferred_messages::DeferredMessages;
 use crate::install::Prepared;
-use crate::log_task::LogCommand;
 use crate::message_quota::MessageQuota;
+use crate::messages::{ApplyCommand, Input, LogCommand};
 use crate::outbound::Outbound;
 use crate::pending_proposals::{PendingProposals, ReadIndexWaiter, Reply};
 use crate::published::Published;
@@ -32,44 +31,6 @@ const INPUTS_PER_ROUND: usize = 4096;
 const READ_RETRY_TICKS: u64 = 5;
 /// Time for an alarm to reach the leader before this member stops.
 const ALARM_TIME: Duration = Duration::from_secs(1);
-
-/// The inputs of the node thread.
-#[derive(Debug)]
-pub(crate) enum Input {
-    /// Order this request and notify its sender.
-    Propose { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
-    /// Order this request if this member is leader, and notify its sender.
-    ProposeAsLeader { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
-    /// Order this change of the group.
-    ProposeConfChange { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
-    /// Notify when the state is at least as new as now.
-    ReadIndex(ReadIndexWaiter),
-    /// Another member says this, which takes so many bytes of the inlet.
-    Message { message: Box<Message>, bytes: usize },
-    /// Another member's snapshot, prepared beside the present state. `taken` reports whether raft
-    /// accepts it.
-    Snapshot { message: Box<Message>, prepared: Box<Prepared>, taken: oneshot::Sender<bool> },
-    /// A message to this member could not be sent.
-    Unreachable(u64),
-    /// The snapshot for this member was sent, or failed.
-    SnapshotSent { member: u64, success: bool },
-    /// This member may have the beginning of this state, or not any more.
-    SnapshotBegun { member: u64, mark: Option<SnapshotMark> },
-    /// Hand leadership over to this member.
-    Transfer(u64),
-    /// Let the election timeout be almost over.
-    BringElectionForward,
-    /// Return the progress of the members.
-    Progress(oneshot::Sender<Vec<Progress>>),
-    /// Everything up to this ready is durable.
-    Persisted(u64),
-    /// Entries up to here are applied.
-    Applied(u64),
-    /// Apply has decided on the configuration change at this index, before `Applied` of that index.
-    ConfChanged { kind: ConfChangeKind, member: u64 },
-    /// No more of anything.
-    Stop,
-}
 
 pub(crate) struct NodeTask {
     pub(crate) node: Node,

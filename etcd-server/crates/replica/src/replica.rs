@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::install::{self, PrepareError, Prepared};
 use crate::message_quota::MessageQuota;
-use crate::node_task::Input;
+use crate::messages::Input;
 use crate::overload::{Overload, Proposer};
 use crate::pending_proposals::{PendingProposals, Reply};
 use crate::published::Published;

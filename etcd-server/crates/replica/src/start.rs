@@ -1,13 +1,14 @@
 //! Opening a member's data and starting its threads; stopping them again.
 
-use crate::apply_task::{ApplyCommand, ApplyTask};
+use crate::apply_task::ApplyTask;
 use crate::clock::Clock;
-use crate::compactor::{Compactor, CompactorCommand};
+use crate::compactor::Compactor;
 use crate::data_files::{self, DataFiles};
-use crate::log_task::{self, LogCommand};
+use crate::log_task;
 use crate::member_lines::Whose;
 use crate::message_quota::MessageQuota;
-use crate::node_task::{Input, NodeTask};
+use crate::messages::{ApplyCommand, CompactorCommand, Input, LogCommand};
+use crate::node_task::NodeTask;
 use crate::overload::Overload;
 use crate::pending_proposals::PendingProposals;
 use crate::published::Published;

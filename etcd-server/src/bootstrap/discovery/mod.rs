@@ -5,7 +5,7 @@ mod channel;
 mod dns;
 mod sign_up;
 
-use crate::startup::StartError;
+use crate::start_error::StartError;
 use config::{Bootstrap, ClusterState, InitialCluster, Settings};
 
 /// The members to begin with, and the token that goes into their ids.

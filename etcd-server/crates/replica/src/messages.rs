@@ -1,0 +1,95 @@
+//! The messages between the threads of a member, all in one place: the inputs of the raft thread, and
+//! the commands of the log, apply and compactor threads.
+
+use crate::install::Prepared;
+use crate::pending_proposals::{ReadIndexWaiter, Reply};
+use bytes::Bytes;
+use consensus::{ConfChangeKind, Entry, HardState, Progress, SnapshotMark};
+use proto::raftpb::Message;
+use tokio::sync::oneshot;
+
+/// The inputs of the node thread.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// Order this request and notify its sender.
+    Propose { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
+    /// Order this request if this member is leader, and notify its sender.
+    ProposeAsLeader { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
+    /// Order this configuration change.
+    ProposeConfChange { id: u64, data: Bytes, reply: oneshot::Sender<Reply> },
+    /// Notify when the state is at least as new as now.
+    ReadIndex(ReadIndexWaiter),
+    /// A message of another member, and its bytes in the message quota.
+    Message { message: Box<Message>, bytes: usize },
+    /// Another member's snapshot, prepared beside the present state. `taken` reports whether raft
+    /// accepts it.
+    Snapshot { message: Box<Message>, prepared: Box<Prepared>, taken: oneshot::Sender<bool> },
+    /// A message to this member could not be sent.
+    Unreachable(u64),
+    /// The snapshot for this member was sent, or failed.
+    SnapshotSent { member: u64, success: bool },
+    /// This member may have the beginning of this state, or not any more.
+    SnapshotBegun { member: u64, mark: Option<SnapshotMark> },
+    /// Transfer leadership to this member.
+    Transfer(u64),
+    /// Let the election timeout be almost over.
+    BringElectionForward,
+    /// Return the progress of the members.
+    Progress(oneshot::Sender<Vec<Progress>>),
+    /// Everything up to this ready is durable.
+    Persisted(u64),
+    /// Entries up to here are applied.
+    Applied(u64),
+    /// Apply has decided on the configuration change at this index, before `Applied` of that index.
+    ConfChanged { kind: ConfChangeKind, member: u64 },
+    /// Stop; the last input.
+    Stop,
+}
+
+/// The commands of the log thread, in order.
+#[derive(Debug)]
+pub(crate) enum LogCommand {
+    /// Make these durable and report the number.
+    Persist { number: u64, entries: Vec<Entry>, hard_state: Option<HardState> },
+    /// Entries up to here are known to be committed. They were handed out for persisting before.
+    NoteCommit(u64),
+    /// The state at `index` is in place; the log restarts behind it. Report the number when that is
+    /// durable.
+    Install { number: u64, index: u64, term: u64, hard_state: Option<HardState> },
+    /// Entries up to here are durable in the state and are not needed.
+    Truncate(u64),
+    /// Stop; the last command.
+    Stop,
+}
+
+/// The commands of the apply thread, in order.
+#[derive(Debug)]
+pub(crate) enum ApplyCommand {
+    /// Apply these entries.
+    Entries(Vec<Entry>),
+    /// Notify these callers once entries up to `index` are applied.
+    Notify { index: u64, waiting: Vec<ReadIndexWaiter> },
+    /// Replace the state with this one.
+    Install {
+        number: u64,
+        mark: SnapshotMark,
+        prepared: Box<Prepared>,
+        hard_state: Option<HardState>,
+        taken: oneshot::Sender<bool>,
+    },
+    /// Drop this state, which is not needed.
+    Discard(Box<Prepared>),
+    /// This member became leader, or is no longer.
+    Leadership(bool),
+    /// Stop; the last command.
+    Stop,
+}
+
+/// The commands of the compactor thread.
+#[derive(Debug)]
+pub(crate) enum CompactorCommand {
+    /// History up to here became obsolete.
+    Compacted(i64),
+    /// Stop; the last command.
+    Stop,
+}
