@@ -5,7 +5,7 @@
 
 use crate::Server;
 use crate::call_head::{self, Deadline};
-use crate::http2::{PREFIX_BYTES, Unreadable, read_message, send_data, send_message};
+use crate::grpc_frame::{PREFIX_BYTES, Unreadable, read_message, send_data, send_message};
 use crate::identity::Caller;
 use crate::kv::{Held, RangeRead};
 use crate::observe::Call;

@@ -13,6 +13,7 @@
 
 use crate::call_head::{self, Deadline, Listener};
 use crate::fast_path::{self, FastCall};
+use crate::grpc_frame::send_data;
 use crate::head_filter::HeadFilter;
 use crate::ping_guard::{OpenStream, OpenStreams, PingGuard};
 use crate::response_slots::ConnectionShare;
@@ -354,36 +355,6 @@ async fn send_frame(stream: &mut SendStream<Bytes>, frame: Frame<Bytes>) -> Resu
     }
 }
 
-/// Sends as the client's window and our buffer allow.
-pub(crate) async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), h2::Error> {
-    while !data.is_empty() {
-        stream.reserve_capacity(data.len());
-        let room = std::future::poll_fn(|cx| {
-            if let Poll::Ready(reset) = stream.poll_reset(cx) {
-                return Poll::Ready(Err(reset.map_or_else(|error| error, h2::Error::from)));
-            }
-            stream.poll_capacity(cx).map(|room| room.unwrap_or(Ok(0)))
-        })
-        .await?;
-        if room == 0 {
-            return Err(h2::Error::from(h2::Reason::CANCEL));
-        }
-        stream.send_data(data.split_to(room.min(data.len())), false)?;
-    }
-    Ok(())
-}
-
-/// A whole answer that may be larger than the client's window: sent in the background of the
-/// connection when it does not fit at once.
-pub(crate) async fn send_message(
-    stream: &mut SendStream<Bytes>,
-    message: Bytes,
-    trailers: HeaderMap,
-) -> Result<(), h2::Error> {
-    send_data(stream, message).await?;
-    stream.send_trailers(trailers)
-}
-
 /// A request body, as tonic reads it.
 struct RequestBody {
     /// `None` once it is read to its end.
@@ -427,68 +398,4 @@ impl http_body::Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         self.stream.as_ref().is_none_or(RecvStream::is_end_stream)
     }
-}
-
-/// Reads the one message of a unary call, prefix included, up to `bytes_max`; bytes behind it are
-/// not read.
-pub(crate) async fn read_message(stream: &mut RecvStream, bytes_max: usize) -> Result<Bytes, Unreadable> {
-    let mut gathered = BytesMut::new();
-    let mut first = None;
-    loop {
-        let part = std::future::poll_fn(|cx| stream.poll_data(cx)).await;
-        let part = match part {
-            Some(Ok(part)) => part,
-            Some(Err(_)) => return Err(Unreadable::Gone),
-            None => break,
-        };
-        drop(stream.flow_control().release_capacity(part.len()));
-        // Mostly a message comes in one part, which need not be copied.
-        match (&first, gathered.is_empty()) {
-            (None, true) => first = Some(part),
-            _ => {
-                if let Some(first) = first.take() {
-                    gathered.extend_from_slice(&first);
-                }
-                gathered.extend_from_slice(&part);
-            }
-        }
-        let so_far = first.as_deref().unwrap_or(&gathered);
-        if let Some(length) = announced(so_far)
-            && length > bytes_max
-        {
-            return Err(Unreadable::TooLarge(length));
-        }
-    }
-    let whole = first.unwrap_or_else(|| gathered.freeze());
-    let Some(length) = announced(&whole) else { return Err(Unreadable::Absent) };
-    if whole[0] != 0 {
-        return Err(Unreadable::Compressed);
-    }
-    if whole.len() < PREFIX_BYTES + length {
-        return Err(Unreadable::Cut);
-    }
-    Ok(whole.slice(PREFIX_BYTES..PREFIX_BYTES + length))
-}
-
-/// In front of each gRPC message: whether it is compressed, and its length.
-pub(crate) const PREFIX_BYTES: usize = 5;
-
-fn announced(bytes: &[u8]) -> Option<usize> {
-    let length: [u8; 4] = bytes.get(1..PREFIX_BYTES)?.try_into().ok()?;
-    usize::try_from(u32::from_be_bytes(length)).ok()
-}
-
-/// The reason why no message could be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unreadable {
-    /// The client has gone away.
-    Gone,
-    /// More than allowed; holds the length announced.
-    TooLarge(usize),
-    /// Compressed, though the headers announce nothing of the kind.
-    Compressed,
-    /// Not even the prefix.
-    Absent,
-    /// Less than announced.
-    Cut,
 }

@@ -16,6 +16,7 @@ mod concurrency;
 mod election;
 mod fast_path;
 mod frame_scanner;
+mod grpc_frame;
 mod head_filter;
 mod health;
 mod http2;

@@ -4,7 +4,7 @@
 //! A gRPC body is a row of messages, each behind a flag and its length (5 bytes). Only these are
 //! looked at; the bytes go on untouched.
 
-use crate::http2::PREFIX_BYTES;
+use crate::grpc_frame::PREFIX_BYTES;
 use crate::status::too_large;
 use crate::stream_headers::StreamHeaders;
 use bytes::Bytes;

@@ -1,6 +1,6 @@
 //! The line `request stats` about a unary call: etcd's fields, with values only by their sizes.
 
-use crate::http2::PREFIX_BYTES;
+use crate::grpc_frame::PREFIX_BYTES;
 use crate::request_text;
 use bytes::{Bytes, BytesMut};
 use prost::Message as _;

@@ -8,7 +8,7 @@
 
 use crate::Server;
 use crate::fast_path::ResponseBody;
-use crate::http2::PREFIX_BYTES;
+use crate::grpc_frame::PREFIX_BYTES;
 use crate::response_slots::{ResponseSlot, too_many_requests};
 use crate::status::{self, ToStatus as _};
 use bytes::{BufMut as _, Bytes, BytesMut};
