@@ -77,11 +77,11 @@ fn check(loaded: &Loaded) -> ExitCode {
     }
 }
 
-fn finish(outcome: Result<(), startup::StartError>, log: LogGuard) -> ExitCode {
+fn finish(outcome: Result<(), start_error::StartError>, log: LogGuard) -> ExitCode {
     let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !matches!(failure, startup::StartError::Removed) {
+            if !matches!(failure, start_error::StartError::Removed) {
                 tracing::error!(fatal = true, error = %failure, "etcd-server stopped");
             }
             ExitCode::from(exit_code::of_start_error(&failure))

@@ -18,7 +18,7 @@ use crate::head_filter::HeadFilter;
 use crate::ping_guard::{OpenStream, OpenStreams, PingGuard};
 use crate::response_slots::ConnectionShare;
 use crate::{ObservedRoutes, Server};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;

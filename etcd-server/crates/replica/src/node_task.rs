@@ -12,8 +12,7 @@ use crate::raft_lines;
 use crate::{Observer, RequestError};
 use bytes::Bytes;
 use consensus::{
-    ConfChangeDropped, ConfChangeKind, Keep, Node, Progress, ReadContexts, ReadIndexQueue, Ready, Role, SnapshotMark,
-    Status, StepRefusal,
+    ConfChangeDropped, ConfChangeKind, Keep, Node, ReadContexts, ReadIndexQueue, Ready, Role, Status, StepRefusal,
 };
 use prost::Message as _;
 use proto::etcdserverpb::{AlarmRequest, AlarmType, InternalRaftRequest, RequestHeader, alarm_request::AlarmAction};
