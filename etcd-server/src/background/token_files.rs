@@ -37,13 +37,7 @@ pub(crate) fn tokens(settings: &Settings) -> Result<Tokens, Refused> {
 
 fn read(settings: &JwtSettings, strict: bool) -> Result<Jwt, Refused> {
     let sign_method = SignMethod::named(&settings.sign_method)?;
-    let options = JwtOptions {
-        sign_method,
-        public_key_file: None,
-        private_key_file: None,
-        ttl: settings.ttl,
-        unknown: Vec::new(),
-    };
+    let options = JwtOptions { sign_method, ttl: settings.ttl };
     if let Some(path) = &settings.private_key {
         match certs::files::check_private(path) {
             Err(error @ certs::Error::Exposed { .. }) if !strict => tracing::warn!(setting = "--auth-token", "{error}"),

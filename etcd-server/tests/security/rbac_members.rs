@@ -53,7 +53,7 @@ pub(crate) struct Members {
 fn jwt() -> Jwt {
     let sign_method = SignMethod::named("HS256").unwrap();
     let ttl = Duration::from_secs(3600);
-    let options = JwtOptions { sign_method, public_key_file: None, private_key_file: None, ttl, unknown: Vec::new() };
+    let options = JwtOptions { sign_method, ttl };
     Jwt::new(&options, None, Some(TOKEN_KEY)).unwrap()
 }
 

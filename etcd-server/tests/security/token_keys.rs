@@ -13,13 +13,7 @@ use tonic::transport::Endpoint;
 
 fn token(key: &[u8], revision: u64) -> String {
     let sign_method = SignMethod::named("HS256").unwrap();
-    let options = JwtOptions {
-        sign_method,
-        public_key_file: None,
-        private_key_file: None,
-        ttl: Duration::from_secs(3600),
-        unknown: Vec::new(),
-    };
+    let options = JwtOptions { sign_method, ttl: Duration::from_secs(3600) };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     Jwt::new(&options, None, Some(key)).unwrap().make(&Identity::new("root", revision), now).unwrap()
 }

@@ -8,7 +8,6 @@
 
 mod access;
 mod coverage;
-mod duration;
 mod error;
 mod es512;
 mod identity;
@@ -40,5 +39,5 @@ pub use simple_tokens::{
 };
 pub use store::{AuthStore, DropTokens, ROOT};
 pub use token::{Fingerprint, strip_bearer};
-pub use token_options::{JwtOptions, SignMethod, TokenOptionError, TokenOptions};
+pub use token_options::{JwtOptions, SignMethod, TokenOptionError};
 pub use wrong_passwords::WrongPasswords;

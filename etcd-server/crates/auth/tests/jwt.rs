@@ -1,6 +1,6 @@
 //! JWTs with every method and every form of key file that etcd takes.
 
-use auth::{AuthError, Identity, Jwt, TokenOptionError, TokenOptions};
+use auth::{AuthError, Identity, Jwt, JwtOptions, SignMethod, TokenOptionError};
 
 const RSA: &[u8] = include_bytes!("keys/rsa.pem");
 const RSA_PKCS1: &[u8] = include_bytes!("keys/rsa.pkcs1.pem");
@@ -21,9 +21,7 @@ const SECRET: &[u8] = b"a shared secret";
 const NOW: u64 = 1_800_000_000;
 
 fn jwt(method: &str, public: Option<&[u8]>, private: Option<&[u8]>) -> Result<Jwt, TokenOptionError> {
-    let TokenOptions::Jwt(options) = TokenOptions::parse(&format!("jwt,sign-method={method}"))? else {
-        panic!("not jwt")
-    };
+    let options = JwtOptions { sign_method: SignMethod::named(method)?, ttl: std::time::Duration::from_secs(300) };
     Jwt::new(&options, public, private)
 }
 

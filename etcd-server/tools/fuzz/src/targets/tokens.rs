@@ -14,13 +14,7 @@ pub(super) struct Tokens {
 impl Tokens {
     pub(super) fn new() -> Self {
         let sign_method = SignMethod::named("HS256").expect("the method is known");
-        let options = JwtOptions {
-            sign_method,
-            public_key_file: None,
-            private_key_file: None,
-            ttl: Duration::from_secs(60),
-            unknown: Vec::new(),
-        };
+        let options = JwtOptions { sign_method, ttl: Duration::from_secs(60) };
         let jwt = Jwt::new(&options, None, Some(b"key")).expect("any bytes are a key");
         let made = |user: &str| jwt.make(&Identity::new(user, 7), NOW).expect("the key signs");
         let good = vec![made("root"), made(""), made(&"x".repeat(1000)), "abcdefghijklmnop.17".to_owned()];
