@@ -26,7 +26,7 @@ export CFLAGS := -ffile-prefix-map=$(CARGO_TARGET_DIR)=/target -ffile-prefix-map
 export CXXFLAGS := $(CFLAGS)
 endif
 
-.PHONY: run build test check fmt clippy doc fix bench parity conformance sim robustness siege fuzz needs rocksdb clean-run binaries deb rpm repo test-packages test-hosts test-ansible test-purge licences reproducible
+.PHONY: run build test check fmt clippy doc fix bench parity conformance sim robustness siege fuzz mutants needs rocksdb clean-run binaries deb rpm repo test-packages test-hosts test-ansible test-purge licences reproducible
 
 ## Builds and starts one member on http://localhost:2379, with its data in ./default.etcd
 run: build
@@ -90,6 +90,11 @@ siege: needs rocksdb
 	cargo build --release -p etcd-server -p siege
 	$(CARGO_TARGET_DIR)/release/siege --ours $(CARGO_TARGET_DIR)/release/etcd-server \
 	  $(if $(ETCD_BIN_DIR),--etcd $(ETCD_BIN_DIR)/etcd) $(SIEGE)
+
+## Mutants of a pure crate, tested by its own tests: CRATE=apply, SEED=1, SAMPLE=100 (0 for all), MUTANTS="--diff --only REGEX"
+mutants: needs
+	@cargo mutants --version >/dev/null 2>&1 || { echo "install cargo-mutants with: cargo install cargo-mutants --locked" >&2; exit 1; }
+	etcd-server/tests/mutants/run.py $(CRATE) --seed $(or $(SEED),1) --sample $(or $(SAMPLE),100) $(MUTANTS)
 
 ## A million hostile inputs for each decoder; FUZZ="--inputs 1000", FUZZ="--target json-requests --inputs 1 --seed 7"
 fuzz: needs
