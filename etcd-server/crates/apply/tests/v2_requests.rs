@@ -14,7 +14,7 @@ fn v2(method: &str, path: &str, val: &str) -> Vec<u8> {
 #[test]
 fn cluster_version_takes_effect() {
     let mut member = Member::new();
-    let applied = member.apply_data(v2("PUT", "/0/version", "3.5.0"));
+    let applied = member.apply_unjudged(v2("PUT", "/0/version", "3.5.0"));
     assert!(applied.outcome.is_ok());
     assert_eq!(applied.request_id, 7);
     assert_eq!(member.state.members.cluster_version().unwrap().to_string(), "3.5.0");
@@ -35,7 +35,7 @@ fn requests_of_v2_clients_have_no_effect() {
     ] {
         let mut member = Member::new();
         let (before, hash) = (member.state.members.clone(), member.state.keys.live_hash());
-        let applied = member.apply_data(v2(method, path, "value"));
+        let applied = member.apply_unjudged(v2(method, path, "value"));
         assert!(applied.events.is_empty() && applied.effects.is_empty(), "{method} {path}: {applied:?}");
         assert_eq!(member.state.members, before, "{method} {path}");
         assert_eq!(member.state.keys.live_hash(), hash, "{method} {path}");

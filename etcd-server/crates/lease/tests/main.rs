@@ -2,5 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
+mod agenda;
 mod model;
 mod script;

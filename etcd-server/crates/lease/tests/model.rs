@@ -204,6 +204,10 @@ impl World {
             self.keys.iter().filter(|(_, lease)| **lease == id).map(|(key, _)| key.clone()).collect();
         assert_eq!(self.lessor.keys(&self.visible, id).unwrap(), expected);
         assert!(self.lessor.leases().map(|(id, _)| id).eq(self.leases.keys().copied()));
+        assert_eq!((self.expiry.is_leading(), self.expiry.len()), (self.leading(), self.leases.len()));
+        assert_eq!(self.expiry.is_checkpointed(id), self.leases.get(&id).map(|lease| lease.remaining > 0));
+        let revoking = if self.leading() { self.revoking.len() } else { 0 };
+        assert_eq!(self.expiry.revokes_in_flight(), revoking);
         if self.leading() {
             let mut order: Vec<_> = self.leases.iter().map(|(id, lease)| (lease.deadline, *id)).collect();
             order.sort_unstable();

@@ -1,10 +1,8 @@
-//! Scripts: commands, a line `---`, and their output. `RECORD=1 cargo test` rewrites the output.
+//! The stories in `tests/scripts`.
 
 use bytes::Bytes;
 use lease::{Expiry, ExpirySettings, Lessor, Persist};
 use schema::MemoryStore;
-use std::fmt::Write as _;
-use std::path::Path;
 use std::time::Duration;
 use types::{LeaseId, MonotonicTime};
 
@@ -79,22 +77,9 @@ impl Stage {
 
 #[test]
 fn scripts_answer_as_recorded() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
-    let mut paths: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    assert!(paths.len() >= 5, "scripts are missing");
-    for path in paths {
-        let script = std::fs::read_to_string(&path).unwrap();
-        let (commands, recorded) = script.split_once("---\n").unwrap_or((&script, ""));
-        let mut stage = Stage::new(MemoryStore::new(), MonotonicTime(0));
-        let mut responses = String::new();
-        for line in commands.lines().filter(|line| !line.is_empty()) {
-            writeln!(responses, "{line} → {}", stage.run(line)).unwrap();
-        }
-        if std::env::var_os("RECORD").is_some() {
-            std::fs::write(&path, format!("{commands}---\n{responses}")).unwrap();
-        } else {
-            assert_eq!(responses, recorded, "{}", path.display());
-        }
-    }
+    script::run(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts"),
+        || Stage::new(MemoryStore::new(), MonotonicTime(0)),
+        Stage::run,
+    );
 }

@@ -1,4 +1,4 @@
-//! Scripts: commands, a line `---`, and their output. `RECORD=1 cargo test` rewrites the output.
+//! The stories in `tests/scripts`.
 //!
 //! Every change goes through its form in the log, and after each command the state that a restart
 //! would load is compared.
@@ -8,7 +8,6 @@ use proto::membershippb::DowngradeInfoSetRequest;
 use schema::MemoryStore;
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Write as _};
-use std::path::Path;
 use types::MemberId;
 
 const OWN: Version = Version::new(3, 7, 1);
@@ -121,23 +120,10 @@ impl Stage {
 
 #[test]
 fn scripts_answer_as_recorded() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
-    let mut paths: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    assert!(paths.len() >= 6, "scripts are missing");
-    for path in paths {
-        let script = std::fs::read_to_string(&path).unwrap();
-        let (commands, recorded) = script.split_once("---\n").unwrap_or((&script, ""));
-        let mut stage = Stage { max_learners: 1, ..Stage::default() };
-        let mut responses = String::new();
-        for line in commands.lines().filter(|line| !line.is_empty()) {
-            writeln!(responses, "{line} → {}", stage.run(line)).unwrap();
-            assert_eq!(Membership::load(&stage.store).unwrap(), stage.membership, "{line}");
-        }
-        if std::env::var_os("RECORD").is_some() {
-            std::fs::write(&path, format!("{commands}---\n{responses}")).unwrap();
-        } else {
-            assert_eq!(responses, recorded, "{}", path.display());
-        }
-    }
+    let stage = || Stage { max_learners: 1, ..Stage::default() };
+    script::run(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts"), stage, |stage, line| {
+        let response = stage.run(line);
+        assert_eq!(Membership::load(&stage.store).unwrap(), stage.membership, "{line}");
+        response
+    });
 }

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use membership::Version;
 use prost::Message as _;
 use proto::etcdserverpb::{self as pb, InternalRaftRequest, RequestOp, request_op::Request};
+use proto::mvccpb::KeyValue;
+use proto::raftpb::ConfState;
 use schema::{Batch, MemoryBatch, MemoryStore, Table, View, meta};
 use snapshot_restore::{Error, Target};
 use std::cell::RefCell;
@@ -124,7 +126,25 @@ fn history() -> MemoryStore {
         compaction: Some(pb::CompactionRequest { revision: 50, physical: false }),
         ..internal()
     });
-    apply_all(requests)
+    let mut store = apply_all(requests);
+    remove_compacted(&mut store);
+    let conf_state = ConfState { voters: vec![1, 2], learners: vec![3], ..ConfState::default() };
+    store.put(Table::Meta, meta::CONF_STATE, &conf_state.encode_to_vec());
+    store
+}
+
+/// Removes the history that is compacted, to the end.
+fn remove_compacted(store: &mut MemoryStore) {
+    let space = mvcc::KeySpace::load(store).unwrap();
+    let mut removal = mvcc::compaction::Removal::due(store, space.compacted()).unwrap().unwrap();
+    loop {
+        let mut batch = MemoryBatch::default();
+        let done = removal.step(store, 100, &mut batch).unwrap();
+        batch.write(store);
+        if done {
+            break;
+        }
+    }
 }
 
 fn image_of(store: &MemoryStore) -> Bytes {
@@ -142,20 +162,120 @@ fn a_restored_state_equals_the_one_that_was_backed_up() {
     let restored =
         snapshot_restore::restore(&BoltFile::open(image.clone()).unwrap(), &target, &mut |changes| told = changes)
             .unwrap();
-    assert!(restored.changes > 300 && told == restored.changes, "{restored:?}");
+    let entries = entries(&image);
+    assert_eq!((restored.changes, told), (entries.len() as u64, entries.len() as u64));
+    assert_eq!(restored.bytes, entries.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum::<u64>());
+    assert_eq!(
+        (restored.position.conf_state.voters.as_slice(), restored.position.conf_state.learners.as_slice()),
+        (&[1, 2][..], &[3][..])
+    );
     let mut batch = MemoryBatch::default();
     snapshot_restore::write_position(&restored.position, &mut batch);
     batch.write(&mut target.0.borrow_mut());
-    let mut target = target.0.into_inner();
-    target.delete(Table::Meta, meta::CONF_STATE);
-    // How keys are cut into buckets for counting depends on the way there; everything else is the
-    // same.
+    let target = target.0.into_inner();
+    // How keys are cut into buckets for counting depends on the way there, and only the stored part
+    // of all bytes ever written is the same; so is everything else.
+    let totals = [meta::WRITTEN_BYTES, meta::FREED_BYTES];
     let rows = |store: &MemoryStore| {
-        let kept = store.dump().filter(|(table, _, _)| *table != Table::Counts);
+        let kept = store
+            .dump()
+            .filter(|(table, key, _)| *table != Table::Counts && !(*table == Table::Meta && totals.contains(key)));
         kept.map(|(table, key, value)| (table, key.to_vec(), value.to_vec())).collect::<Vec<_>>()
     };
-    assert_eq!(rows(&target), rows(&store));
+    let stored = |store: &MemoryStore| totals.map(|key| meta::read_u64(store, key).unwrap().unwrap_or(0));
+    let ([written, freed], [copied, none]) = (stored(&store), stored(&target));
+    assert_eq!((copied, none), (written - freed, 0));
+    let (rows, expected) = (rows(&target), rows(&store));
+    let difference = rows.iter().zip(&expected).find(|(row, expected)| row != expected);
+    assert!(difference.is_none() && rows.len() == expected.len(), "{difference:?}");
     assert!(image_of(&target) == image, "the images differ");
+}
+
+/// A target that records the bytes of each batch.
+struct Measured(Memory, RefCell<Vec<usize>>);
+
+impl View for Measured {
+    type Cursor<'a> = OwnedCursor;
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>, Fault> {
+        self.0.get(table, key)
+    }
+
+    fn cursor(&self, table: Table, end: Option<&[u8]>) -> Result<OwnedCursor, Fault> {
+        self.0.cursor(table, end)
+    }
+}
+
+impl Target for Measured {
+    fn commit(&self, fill: &mut dyn FnMut(&mut dyn Batch) -> Result<(), Error>) -> Result<(), Error> {
+        let mut gathered = MemoryBatch::default();
+        fill(&mut gathered)?;
+        let bytes = gathered.changes.iter().filter(|(table, _, _)| *table == Table::Current);
+        self.1.borrow_mut().push(bytes.map(|(_, _, value)| value.as_ref().map_or(0, Vec::len)).sum());
+        gathered.write(&mut self.0.0.borrow_mut());
+        Ok(())
+    }
+}
+
+/// Restores so many keys with values of this size; returns the bytes of the batches that hold keys.
+fn batches(keys: usize, value_bytes: usize) -> Vec<usize> {
+    let mut bucket = backend_file::bolt::MemoryBucket::new("key");
+    for number in 0..keys {
+        let main = i64::try_from(number).unwrap() + 2;
+        let key =
+            backend_file::backend::HistoryKey { revision: types::Revision::new(main, 0), tombstone: false }.encode();
+        let kv = KeyValue {
+            key: format!("key-{number:06}").into(),
+            create_revision: main,
+            mod_revision: main,
+            version: 1,
+            value: vec![b'v'; value_bytes].into(),
+            lease: 0,
+        };
+        bucket.put(key, kv.encode_to_vec());
+    }
+    let image = Plan::measure(&[bucket])
+        .unwrap()
+        .write(Trailer::Absent)
+        .collect::<Result<Vec<Bytes>, Fault>>()
+        .unwrap()
+        .concat();
+    let target = Measured(Memory(RefCell::default()), RefCell::default());
+    let restored =
+        snapshot_restore::restore(&BoltFile::open(Bytes::from(image)).unwrap(), &target, &mut |_| {}).unwrap();
+    assert_eq!(restored.changes, keys as u64);
+    target.1.into_inner().into_iter().filter(|bytes| *bytes > 0).collect()
+}
+
+#[test]
+fn batches_are_bounded_in_changes_and_bytes() {
+    // 16 MiB end a batch: the seventeenth value of one MiB is the last of it.
+    let large = batches(40, 1 << 20);
+    assert_eq!(large.iter().map(|bytes| bytes >> 20).collect::<Vec<_>>(), [16, 16, 8]);
+    assert_eq!(batches(5000, 1).len(), 2, "4096 changes end a batch");
+}
+
+#[test]
+fn records_are_stored_in_our_order_of_fields() {
+    // Field 5, then field 1, then the revisions: equally long, and not as readers here expect it.
+    let ours =
+        KeyValue { key: "k".into(), create_revision: 2, mod_revision: 2, version: 1, value: "v".into(), lease: 0 };
+    let other = [b"\x2a\x01v\x0a\x01k".to_vec(), b"\x10\x02\x18\x02\x20\x01".to_vec()].concat();
+    assert_eq!((other.len(), KeyValue::decode(&other[..]).unwrap()), (ours.encoded_len(), ours.clone()));
+    let mut bucket = backend_file::bolt::MemoryBucket::new("key");
+    bucket.put(
+        backend_file::backend::HistoryKey { revision: types::Revision::new(2, 0), tombstone: false }.encode(),
+        other,
+    );
+    let image = Plan::measure(&[bucket])
+        .unwrap()
+        .write(Trailer::Absent)
+        .collect::<Result<Vec<Bytes>, Fault>>()
+        .unwrap()
+        .concat();
+    let target = Memory(RefCell::default());
+    snapshot_restore::restore(&BoltFile::open(Bytes::from(image)).unwrap(), &target, &mut |_| {}).unwrap();
+    assert_eq!(entries(&image_of(&target.0.into_inner()))[0].1, ours.encode_to_vec());
 }
 
 #[test]
@@ -228,15 +348,7 @@ fn bump_records_survive_backup_and_restore() {
 fn compaction_keeps_only_the_newest_bump_record() {
     let mut store = bumped(&[1_000, 50]);
     let space = mvcc::KeySpace::load(&store).unwrap();
-    let mut removal = mvcc::compaction::Removal::due(&store, space.compacted()).unwrap().unwrap();
-    loop {
-        let mut batch = MemoryBatch::default();
-        let done = removal.step(&store, 100, &mut batch).unwrap();
-        batch.write(&mut store);
-        if done {
-            break;
-        }
-    }
+    remove_compacted(&mut store);
     let image = image_of(&store);
     let bumps: Vec<_> = entries(&image).into_iter().filter(|(_, value)| value.is_empty()).collect();
     assert_eq!(bumps, [backend_file::backend::bump_entry(space.current())]);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 
 mod encoding;
+mod figures;
 mod model;
 mod script;
 mod store;

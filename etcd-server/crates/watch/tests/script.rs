@@ -1,4 +1,4 @@
-//! Scripts: commands, a line `---`, and their output. `RECORD=1 cargo test` rewrites the output.
+//! The stories in `tests/scripts`.
 //!
 //! `put k=v…` is one request; `-k` deletes a key, `-k..m` a range. `unpublished` holds back the
 //! events of the next request.
@@ -9,7 +9,6 @@ use prost::Message as _;
 use proto::etcdserverpb::{WatchCreateRequest, WatchResponse};
 use proto::mvccpb::Event;
 use std::fmt::Write as _;
-use std::path::Path;
 use std::time::Duration;
 use types::{KeyRange, MonotonicTime};
 use watch::{Budget, Header, Output, Settings, StreamId, WatcherHub};
@@ -170,22 +169,5 @@ impl Stage {
 
 #[test]
 fn scripts_answer_as_recorded() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
-    let mut paths: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    assert!(paths.len() >= 12, "scripts are missing");
-    for path in paths {
-        let script = std::fs::read_to_string(&path).unwrap();
-        let (commands, recorded) = script.split_once("---\n").unwrap_or((&script, ""));
-        let mut stage = Stage::new();
-        let mut responses = String::new();
-        for line in commands.lines().filter(|line| !line.is_empty()) {
-            writeln!(responses, "{line} → {}", stage.run(line)).unwrap();
-        }
-        if std::env::var_os("RECORD").is_some() {
-            std::fs::write(&path, format!("{commands}---\n{responses}")).unwrap();
-        } else {
-            assert_eq!(responses, recorded, "{}", path.display());
-        }
-    }
+    script::run(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts"), Stage::new, Stage::run);
 }

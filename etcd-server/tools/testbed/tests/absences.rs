@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Crates that decide: no runtime, no socket, no store.
-const PURE: [&str; 14] = [
+const PURE: [&str; 17] = [
     "types",
     "go_text",
     "schema",
@@ -21,6 +21,9 @@ const PURE: [&str; 14] = [
     "watch",
     "backup",
     "sim",
+    "model",
+    "judge",
+    "script",
 ];
 /// Libraries of shell crates.
 const SHELL_STUFF: [&str; 7] = ["tokio", "tonic", "hyper", "h2", "rocksdb", "axum", "rustls"];
@@ -76,6 +79,15 @@ fn pure_crates_know_no_shell() {
         for shell in SHELL_STUFF {
             assert!(!known.contains(shell), "{pure} depends on {shell}, if only through others");
         }
+    }
+}
+
+#[test]
+fn model_shares_no_code_with_what_it_judges() {
+    let graph = dependencies(&metadata());
+    let known = reachable(&graph, "model");
+    for judged in ["types", "schema", "mvcc", "lease", "auth", "membership", "admission", "apply", "watch"] {
+        assert!(!known.contains(judged), "model depends on {judged}");
     }
 }
 
