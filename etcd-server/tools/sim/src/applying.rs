@@ -12,9 +12,10 @@ use lease::Renewal;
 use mvcc::RangeOptions;
 use mvcc::compaction::Removal;
 use prost::Message as _;
+use proto::etcdserverpb::alarm_request::AlarmAction;
 use proto::etcdserverpb::{
-    InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest, RangeRequest, RequestHeader,
-    WatchResponse,
+    AlarmRequest, AlarmType, InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest,
+    RangeRequest, RequestHeader, WatchResponse,
 };
 use schema::MemoryBatch;
 use types::{Event, LeaseId};
@@ -59,16 +60,20 @@ impl Process {
             check(entry.index == index, || {
                 format!("member {} applies entry {} where {index} comes next", self.id, entry.index)
             })?;
-            let max_learners = cx.oracle.max_learners;
+            let learners_max = cx.oracle.learners_max;
             let (applied, group) = match entry.kind {
                 EntryKind::Normal => {
-                    (self.state.apply(&self.store, &mut batch, index, &entry.data, 0)?, MembershipChange::None)
+                    let data = crate::planted::spoil_entry(&entry.data, cx.planted);
+                    let stored = cx.oracle.stored_bytes(index);
+                    (self.state.apply(&self.store, &mut batch, index, &data, stored)?, MembershipChange::None)
                 }
-                EntryKind::ConfChange => self.state.apply_conf_change(&mut batch, index, &entry.data, max_learners)?,
+                EntryKind::ConfChange => self.state.apply_conf_change(&mut batch, index, &entry.data, learners_max)?,
             };
-            let (expected, expected_group) = cx.oracle.commit(cx.now, entry)?;
-            check(*expected == applied && group == expected_group, || {
-                format!("entry {index} comes to {applied:?} here and {expected:?} there")
+            let applied = crate::planted::spoil_outcome(applied, cx.planted);
+            let (expected, configuration) = cx.oracle.commit(cx.now, entry)?;
+            let told = judge::verdict(&applied, self.state.keys.current());
+            check(*expected == told && judge::configuration(group) == configuration, || {
+                format!("entry {index} comes to {told:?} here, and should to {expected:?}")
             })?;
             if entry.kind == EntryKind::ConfChange {
                 changes.push(group);
@@ -85,7 +90,7 @@ impl Process {
         batch.write(&mut self.store);
         self.state.visible(sealed);
         self.applied = (last.index, last.term);
-        cx.oracle.check_state(last.index, &self.state)?;
+        cx.oracle.check_state(last.index, &self.state, &self.store)?;
         self.tell(&events, &effects, cx)?;
         for change in changes {
             self.group_changed(change, cx)?;
@@ -107,10 +112,24 @@ impl Process {
             self.expiry.follow_change(change, now);
         }
         self.hub.publish(&self.store, events)?;
+        if effects.contains(&Effect::RaiseNoSpace) {
+            self.raise_no_space();
+        }
         if effects.contains(&Effect::Compacted) {
             self.hub.compacted(self.state.keys.compacted());
         }
         Ok(())
+    }
+
+    /// Every member whose quota is used up proposes the alarm for itself.
+    fn raise_no_space(&mut self) {
+        let id = self.next_request();
+        let alarm =
+            AlarmRequest { action: AlarmAction::Activate.into(), member_id: self.id, alarm: AlarmType::Nospace.into() };
+        let header = Some(RequestHeader { id, ..RequestHeader::default() });
+        let request = InternalRaftRequest { header, alarm: Some(alarm), ..InternalRaftRequest::default() };
+        // Without a leader it is lost; the next write above the quota raises it again.
+        self.node.propose([request.encode_to_vec().into()]).ok();
     }
 
     fn group_changed(&mut self, change: MembershipChange, cx: &mut Context<'_>) -> Checked {
@@ -158,11 +177,10 @@ impl Process {
     pub(crate) fn read(&self, ticket: Ticket, request: &RangeRequest, cx: &mut Context<'_>) -> Checked {
         let point = self.state.keys.read_point();
         let found = point.range(&self.store, &RangeOptions::new(request))?;
-        let revision = if request.revision > 0 { request.revision } else { point.current };
         let found = found
             .map(mvcc::RangeResult::into_response)
             .map_or_else(|refusal| Ok(Err(refusal)), |found| found.map(Ok))?;
-        cx.out.told.push((ticket, Reply::Read { applied: self.applied.0, revision, found }));
+        cx.out.told.push((ticket, Reply::Read { applied: self.applied.0, found }));
         Ok(())
     }
 
@@ -191,7 +209,8 @@ impl Process {
     /// A renewal counts only once it is certain that this member led when it renewed, and leads
     /// still.
     pub(crate) fn renew(&mut self, ticket: Ticket, lease: LeaseId, cx: &mut Context<'_>, is_current: bool) {
-        let Some(term) = self.leading_term() else { return cx.out.told.push((ticket, Reply::Refused)) };
+        let leading = self.leading_term().filter(|_| !cx.planted.has(Bug::RenewalsRefused));
+        let Some(term) = leading else { return cx.out.told.push((ticket, Reply::Refused)) };
         let renewed = Renewed { lease, at: cx.now, term };
         match self.expiry.renew(lease, self.moment(cx.now)) {
             Renewal::Renewed { reset_checkpoint: true, .. } => self.reset_checkpoint(ticket, renewed),
@@ -205,9 +224,17 @@ impl Process {
         }
     }
 
-    fn propose_as_leader(&mut self, mut request: InternalRaftRequest) -> Option<u64> {
+    /// Gives a request of the member itself its id and its identity: it has all permissions, as in
+    /// the daemon.
+    fn own_request(&mut self, request: &mut InternalRaftRequest) -> u64 {
         let id = self.next_request();
-        request.header = Some(RequestHeader { id, ..RequestHeader::default() });
+        let auth_revision = self.state.auth.auth_revision();
+        request.header = Some(RequestHeader { id, username: "root".to_owned(), auth_revision });
+        id
+    }
+
+    fn propose_as_leader(&mut self, mut request: InternalRaftRequest) -> Option<u64> {
+        let id = self.own_request(&mut request);
         self.node.propose_as_leader([request.encode_to_vec().into()]).ok().map(|()| id)
     }
 
@@ -277,8 +304,7 @@ impl Process {
         if !cx.planted.has(Bug::ExpiryForwarded) {
             return self.propose_as_leader(request);
         }
-        let id = self.next_request();
-        request.header = Some(RequestHeader { id, ..RequestHeader::default() });
+        let id = self.own_request(&mut request);
         self.node.propose([request.encode_to_vec().into()]).ok().map(|()| id)
     }
 

@@ -2,16 +2,23 @@
 
 use crate::check::{Checked, Violation, check};
 use crate::oracle::Oracle;
+use crate::plan::Plan;
 use crate::process::Reply;
 use crate::schedule::Time;
+use crate::tally::{End, Tally};
 use bytes::Bytes;
 use fastrand::Rng;
-use proto::authpb::UserAddOptions;
+use proto::authpb::permission::Type;
+use proto::authpb::{Permission, UserAddOptions};
+use proto::etcdserverpb::alarm_request::AlarmAction;
 use proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use proto::etcdserverpb::request_op::Request;
 use proto::etcdserverpb::{
-    AuthRoleAddRequest, AuthUserAddRequest, CompactionRequest, Compare, DeleteRangeRequest, InternalRaftRequest,
-    LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
+    AlarmRequest, AlarmType, AuthEnableRequest, AuthRoleAddRequest, AuthRoleDeleteRequest,
+    AuthRoleGrantPermissionRequest, AuthStatusRequest, AuthUserAddRequest, AuthUserDeleteRequest, AuthUserGetRequest,
+    AuthUserGrantRoleRequest, AuthUserRevokeRoleRequest, CompactionRequest, Compare, DeleteRangeRequest,
+    InternalAuthenticateRequest, InternalRaftRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest,
+    RequestHeader, RequestOp, TxnRequest,
 };
 use types::LeaseId;
 
@@ -24,7 +31,7 @@ pub(crate) enum Ask {
 }
 
 /// Kinds of operations, for [`crate::plan::Plan::weights`].
-pub(crate) const KINDS: usize = 13;
+pub(crate) const KINDS: usize = 14;
 
 /// An operation under way.
 #[derive(Clone, Debug)]
@@ -41,28 +48,43 @@ pub(crate) struct Client {
     pub(crate) current: Option<Operation>,
     /// Leases that were granted to it.
     leases: Vec<LeaseId>,
-    /// Operations that were answered as they should.
-    pub(crate) succeeded: u64,
+    /// The name that it authenticates with; empty for none.
+    user: &'static str,
+    /// Operations by kind and by end.
+    pub(crate) tally: Tally,
 }
 
 impl Client {
-    pub(crate) fn new() -> Self {
-        Self { operations: 0, current: None, leases: Vec::new(), succeeded: 0 }
+    pub(crate) fn new(user: &'static str) -> Self {
+        Self { operations: 0, current: None, leases: Vec::new(), user, tally: Tally::default() }
     }
 
     /// The next operation that admission lets in.
-    pub(crate) fn invoke(&mut self, random: &mut Rng, weights: &[u32], near: i64, id: usize, floor: u64) -> Operation {
+    pub(crate) fn invoke(&mut self, random: &mut Rng, plan: &Plan, near: i64, id: usize, floor: u64) -> Operation {
         self.operations += 1;
         let unique = (id as u64) << 32 | self.operations;
-        let ask = loop {
-            let ask = self.ask(random, weights, near, unique);
-            if is_admitted(&ask) {
-                break ask;
-            }
-        };
+        let switching_on =
+            usize::try_from(self.operations - 1).ok().filter(|_| plan.auth && id == 0).and_then(switch_on);
+        let mut ask = switching_on.map_or_else(
+            || self.admitted(random, &plan.weights, near, unique),
+            |request| Ask::Propose(Box::new(request)),
+        );
+        if let Ask::Propose(request) = &mut ask {
+            request.header = Some(RequestHeader { username: self.user.to_owned(), ..RequestHeader::default() });
+        }
         let operation = Operation { number: self.operations, ask, floor };
         self.current = Some(operation.clone());
         operation
+    }
+
+    /// Draws operations until one is admitted.
+    fn admitted(&mut self, random: &mut Rng, weights: &[u32], near: i64, unique: u64) -> Ask {
+        loop {
+            let ask = self.ask(random, weights, near, unique);
+            if is_admitted(&ask) {
+                return ask;
+            }
+        }
     }
 
     fn ask(&mut self, random: &mut Rng, weights: &[u32], near: i64, unique: u64) -> Ask {
@@ -96,7 +118,8 @@ impl Client {
                 None => InternalRaftRequest { put: Some(self.put(random, unique)), ..request },
             },
             11 => return Ask::KeepAlive(LeaseId(random.i64(1..40))),
-            _ => auth(random, request),
+            12 => auth(random, request),
+            _ => alarm(random, request),
         };
         Ask::Propose(Box::new(request))
     }
@@ -167,42 +190,43 @@ impl Client {
                 self.check_own(request, *index, oracle)?;
                 self.take_lease(request, *index, oracle)?;
                 *known = (*known).max(*index);
-                self.succeeded += 1;
             }
-            (Reply::Read { applied, revision, found }, Ask::Read { request, linearizable }) => {
+            (Reply::Read { applied, found }, Ask::Read { request, linearizable }) => {
                 let floor = operation.floor;
                 check(!linearizable || *applied >= floor, || {
                     format!("a stale read: {request:?} saw entry {applied} after entry {floor} was known")
                 })?;
-                if let Ok(found) = found {
-                    let expected = oracle.range_at(request, *revision)?;
-                    check(expected == *found, || {
-                        format!("{request:?} at revision {revision} is {found:?}, and should be {expected:?}")
-                    })?;
-                }
+                oracle.check_read(request, *applied, found)?;
                 if *linearizable {
                     *known = (*known).max(*applied);
                 }
-                self.succeeded += 1;
             }
             (Reply::Renewed { lease, at }, Ask::KeepAlive(_)) => oracle.renewed(*lease, *at)?,
-            (Reply::NoLease, Ask::KeepAlive(lease)) => self.leases.retain(|own| own != lease),
+            (Reply::NoLease, Ask::KeepAlive(lease)) => {
+                oracle.check_unknown_lease(*lease, operation.floor)?;
+                self.leases.retain(|own| own != lease);
+            }
             (Reply::Refused | Reply::Unknown, _) => {}
             (told, ask) => return Err(Violation(format!("{ask:?} was answered {told:?}"))),
         }
+        self.tally.count(&operation.ask, end_of(told, oracle)?);
         Ok(())
     }
 
     /// Checks that the acknowledged entry is the client's own request.
     fn check_own(&self, request: &InternalRaftRequest, index: u64, oracle: &Oracle) -> Checked {
-        let ordered = oracle.request(index).map(|ordered| InternalRaftRequest { header: None, ..ordered });
+        let ordered = oracle.request(index).map(|mut ordered| {
+            // The member adds the id and the auth revision.
+            let username = ordered.header.take().unwrap_or_default().username;
+            InternalRaftRequest { header: Some(RequestHeader { username, ..RequestHeader::default() }), ..ordered }
+        });
         check(ordered.as_ref() == Some(request), || {
             format!("{request:?} was told to be entry {index}, which is {ordered:?}")
         })
     }
 
     fn take_lease(&mut self, request: &InternalRaftRequest, index: u64, oracle: &Oracle) -> Checked {
-        if let (Some(grant), Ok(_)) = (&request.lease_grant, &oracle.applied(index)?.outcome) {
+        if let (Some(grant), Ok(_)) = (&request.lease_grant, &oracle.verdict(index)?.response) {
             self.leases.push(LeaseId(grant.id));
         }
         Ok(())
@@ -277,30 +301,134 @@ fn compare(random: &mut Rng, near: i64) -> Compare {
     }
 }
 
-fn auth(random: &mut Rng, request: InternalRaftRequest) -> InternalRaftRequest {
-    let name = format!("u{}", random.u8(..6));
-    if random.bool() {
-        return InternalRaftRequest { auth_role_add: Some(AuthRoleAddRequest { name }), ..request };
-    }
-    let add = AuthUserAddRequest {
-        name,
-        options: Some(UserAddOptions { no_password: true }),
-        ..AuthUserAddRequest::default()
-    };
-    InternalRaftRequest { auth_user_add: Some(add), ..request }
+/// Returns how an operation ended.
+fn end_of(told: &Reply, oracle: &Oracle) -> Checked<End> {
+    Ok(match told {
+        Reply::Applied(index) if oracle.verdict(*index)?.response.is_err() => End::Refused,
+        Reply::Applied(_) | Reply::Renewed { .. } | Reply::Read { found: Ok(_), .. } => End::Succeeded,
+        Reply::Read { found: Err(_), .. } | Reply::NoLease => End::Refused,
+        Reply::Refused => End::NotTaken,
+        Reply::Unknown => End::Unknown,
+    })
 }
 
-/// For the end: a write and a read that must succeed.
-pub(crate) fn probes(unique: u64) -> [Ask; 2] {
-    let put = PutRequest {
-        key: Bytes::from_static(b"probe"),
-        value: Bytes::from(unique.to_be_bytes().to_vec()),
-        ..PutRequest::default()
+fn user_add(name: &str) -> InternalRaftRequest {
+    // Some have no password, and cannot log in.
+    let options = Some(UserAddOptions { no_password: name == "u5" });
+    let add = AuthUserAddRequest {
+        name: name.to_owned(),
+        hashed_password: "aGFzaA==".to_owned(),
+        options,
+        ..AuthUserAddRequest::default()
     };
-    let read = RangeRequest { key: Bytes::from_static(b"probe"), ..RangeRequest::default() };
-    [
-        Ask::Propose(Box::new(InternalRaftRequest { put: Some(put), ..InternalRaftRequest::default() })),
+    InternalRaftRequest { auth_user_add: Some(add), ..InternalRaftRequest::default() }
+}
+
+fn user_grant(user: &str, role: &str) -> InternalRaftRequest {
+    let grant = AuthUserGrantRoleRequest { user: user.to_owned(), role: role.to_owned() };
+    InternalRaftRequest { auth_user_grant_role: Some(grant), ..InternalRaftRequest::default() }
+}
+
+fn role_add(name: &str) -> InternalRaftRequest {
+    InternalRaftRequest {
+        auth_role_add: Some(AuthRoleAddRequest { name: name.to_owned() }),
+        ..InternalRaftRequest::default()
+    }
+}
+
+fn role_grant(name: &str, key: Bytes, range_end: Bytes) -> InternalRaftRequest {
+    let perm = Some(Permission { perm_type: Type::Readwrite.into(), key, range_end });
+    let grant = AuthRoleGrantPermissionRequest { name: name.to_owned(), perm };
+    InternalRaftRequest { auth_role_grant_permission: Some(grant), ..InternalRaftRequest::default() }
+}
+
+/// Returns one of the requests that switch authentication on, by its position.
+fn switch_on(position: usize) -> Option<InternalRaftRequest> {
+    let none = InternalRaftRequest::default();
+    let requests = [
+        user_add("root"),
+        user_grant("root", "root"),
+        role_add("r1"),
+        role_grant("r1", Bytes::from_static(b"k1"), Bytes::from_static(b"k6")),
+        user_add("u1"),
+        user_grant("u1", "r1"),
+        InternalRaftRequest { auth_enable: Some(AuthEnableRequest {}), ..none },
+    ];
+    requests.into_iter().nth(position)
+}
+
+fn auth(random: &mut Rng, request: InternalRaftRequest) -> InternalRaftRequest {
+    let (user, role) = (format!("u{}", random.u8(..6)), format!("r{}", random.u8(..4)));
+    match random.u8(..12) {
+        0 | 1 => role_add(&role),
+        2 | 3 => user_add(&user),
+        4 | 5 => user_grant(&user, &role),
+        6 => role_grant(&role, key(random), Bytes::new()),
+        7 => InternalRaftRequest { auth_user_delete: Some(AuthUserDeleteRequest { name: user }), ..request },
+        8 => InternalRaftRequest {
+            auth_user_revoke_role: Some(AuthUserRevokeRoleRequest { name: user, role }),
+            ..request
+        },
+        9 => InternalRaftRequest { auth_role_delete: Some(AuthRoleDeleteRequest { role }), ..request },
+        10 => InternalRaftRequest { auth_user_get: Some(AuthUserGetRequest { name: user }), ..request },
+        _ => {
+            let login = InternalAuthenticateRequest {
+                name: user,
+                simple_token: if random.bool() { "letters".to_owned() } else { String::new() },
+                ..Default::default()
+            };
+            InternalRaftRequest { authenticate: Some(login), ..request }
+        }
+    }
+}
+
+/// Alarms are raised seldom: they stop most other operations until they are cleared.
+fn alarm(random: &mut Rng, request: InternalRaftRequest) -> InternalRaftRequest {
+    let action = match random.u8(..20) {
+        0 => AlarmAction::Activate,
+        1..6 => AlarmAction::Get,
+        _ => AlarmAction::Deactivate,
+    };
+    let kind = if random.u8(..4) == 0 { AlarmType::Corrupt } else { AlarmType::Nospace };
+    let alarm = AlarmRequest { action: action.into(), member_id: random.u64(1..4), alarm: kind.into() };
+    InternalRaftRequest { alarm: Some(alarm), ..request }
+}
+
+/// Returns the request that clears an alarm.
+pub(crate) fn clear_alarm(member_id: u64, kind: i32) -> InternalRaftRequest {
+    let alarm = AlarmRequest { action: AlarmAction::Deactivate.into(), member_id, alarm: kind };
+    InternalRaftRequest { alarm: Some(alarm), ..InternalRaftRequest::default() }
+}
+
+/// Returns the proposal of a request by the administrator.
+pub(crate) fn by_root(request: InternalRaftRequest) -> Ask {
+    let header = Some(RequestHeader { username: "root".to_owned(), ..RequestHeader::default() });
+    Ask::Propose(Box::new(InternalRaftRequest { header, ..request }))
+}
+
+/// For the end: requests that must succeed, one of each kind.
+pub(crate) fn probes(now: Time, member: u64) -> Vec<Ask> {
+    let none = InternalRaftRequest::default;
+    let name = Bytes::from(format!("probe{member}"));
+    // No client has a lease of this id.
+    let lease = 1000 + member.cast_signed();
+    let value = Bytes::from(now.to_be_bytes().to_vec());
+    let put = PutRequest { key: name.clone(), value, lease, ..PutRequest::default() };
+    let delete = DeleteRangeRequest { key: name.clone(), ..DeleteRangeRequest::default() };
+    let txn = TxnRequest {
+        success: vec![RequestOp { request: Some(Request::RequestPut(put.clone())) }],
+        ..TxnRequest::default()
+    };
+    let read = RangeRequest { key: name, ..RangeRequest::default() };
+    vec![
+        by_root(InternalRaftRequest { lease_grant: Some(LeaseGrantRequest { ttl: 600, id: lease }), ..none() }),
+        by_root(InternalRaftRequest { put: Some(put), ..none() }),
         Ask::Read { request: read, linearizable: true },
+        Ask::KeepAlive(LeaseId(lease)),
+        by_root(InternalRaftRequest { txn: Some(txn), ..none() }),
+        by_root(InternalRaftRequest { delete_range: Some(delete), ..none() }),
+        by_root(InternalRaftRequest { lease_revoke: Some(LeaseRevokeRequest { id: lease }), ..none() }),
+        by_root(InternalRaftRequest { auth_status: Some(AuthStatusRequest {}), ..none() }),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! Faults, and the operator that changes the cluster meanwhile.
 
 use crate::check::Checked;
+use crate::client::clear_alarm;
 use crate::event::Event;
 use crate::plan::{Fault, spread};
 use crate::schedule::{MILLISECOND, SECOND, Time};
@@ -8,6 +9,7 @@ use crate::world::{World, record};
 use consensus::Role;
 use membership::ConfChange;
 use prost::Message as _;
+use proto::etcdserverpb::{InternalRaftRequest, RequestHeader};
 use types::MemberId;
 
 /// Members of the group at most.
@@ -111,14 +113,14 @@ impl World {
 
     /// A disk is lost, if the group can do without it until the operator has taken the member out.
     fn wipe(&mut self, id: u64) {
-        let voters: Vec<_> = self.oracle.state.members.voters().map(|member| member.id.0).collect();
+        let voters = self.oracle.model.members.voters();
         let lost = voters.iter().filter(|id| self.members.get(id).is_none_or(|member| member.gone)).count();
         // A removal may be under way besides.
         let needed = if self.plan.faults.contains(&Fault::Membership) { 5 } else { 3 };
         if voters.len() < needed
             || lost > 0
             || self.random.u8(..3) > 0
-            || self.oracle.state.members.is_removed(MemberId(id))
+            || self.oracle.model.members.removed.contains(&id)
         {
             return;
         }
@@ -147,6 +149,7 @@ impl World {
             if self.faults_over { 50 * MILLISECOND } else { 100 * MILLISECOND + spread(&mut self.random, SECOND) };
         self.schedule.at(self.now + pause, Event::Operator);
         let Some(leader) = self.leader() else { return Ok(()) };
+        self.clear_alarms(leader)?;
         let Some(change) = self.next_change(leader) else { return Ok(()) };
         let at = if self.random.u8(..4) == 0 {
             self.members.keys().copied().find(|id| self.life(*id).is_some())
@@ -176,18 +179,37 @@ impl World {
         })
     }
 
+    /// Clears all alarms: nothing can be written before.
+    fn clear_alarms(&mut self, leader: u64) -> Checked {
+        let Some(life) = self.life(leader) else { return Ok(()) };
+        let alarms: Vec<_> = self.oracle.model.alarms.iter().copied().collect();
+        self.with(leader, life, |process, cx| {
+            for (member_id, kind) in alarms {
+                let id = process.next_request();
+                let (username, auth_revision) = ("root".to_owned(), process.state.auth.auth_revision());
+                let header = Some(RequestHeader { id, username, auth_revision });
+                let request = InternalRaftRequest { header, ..clear_alarm(member_id, kind) };
+                if process.node.propose([request.encode_to_vec().into()]).is_err() {
+                    cx.oracle.refused.insert(id);
+                }
+            }
+            process.work(cx)
+        })
+    }
+
     fn next_change(&mut self, leader: u64) -> Option<ConfChange> {
-        let members = &self.oracle.state.members;
-        let lost = members.members().find(|member| self.members.get(&member.id.0).is_none_or(|known| known.gone));
+        let members = &self.oracle.model.members;
+        let all: Vec<_> = members.members.keys().map(|id| MemberId(*id)).collect();
+        let lost = all.iter().find(|id| self.members.get(&id.0).is_none_or(|known| known.gone));
         if let Some(lost) = lost {
-            return Some(ConfChange::Remove(lost.id));
+            return Some(ConfChange::Remove(*lost));
         }
         if self.faults_over || !self.plan.faults.contains(&Fault::Membership) {
             return None;
         }
-        let all: Vec<_> = members.members().map(|member| member.id).collect();
-        let learners: Vec<_> = members.learners().map(|member| member.id).collect();
-        let voters = members.voters().count();
+        let learners: Vec<_> =
+            members.members.iter().filter(|(_, member)| member.is_learner).map(|(id, _)| MemberId(*id)).collect();
+        let voters = members.voters().len();
         let fresh = self.next_member;
         match self.random.u8(..4) {
             0 if all.len() < MEMBERS_MAX => {

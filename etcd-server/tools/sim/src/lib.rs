@@ -19,11 +19,13 @@ mod plan;
 pub mod planted;
 mod process;
 mod schedule;
+mod tally;
 mod watching;
 mod world;
 
 pub use check::Violation;
 pub use planted::{Bug, Planted};
+pub use tally::{End, KINDS, Tally};
 
 use fastrand::Rng;
 use plan::Plan;
@@ -50,8 +52,8 @@ pub struct Outcome {
     pub events: u64,
     /// Entries that were committed.
     pub committed: u64,
-    /// Operations that clients saw done.
-    pub operations: u64,
+    /// Operations of clients by kind and by end.
+    pub operations: Tally,
     /// Events delivered to watchers.
     pub watched: u64,
 }

@@ -45,15 +45,17 @@ fn main() -> ExitCode {
 #[expect(clippy::print_stdout, reason = "a tool tells what it found")]
 mod report {
     use super::{ExitCode, Options, Planted};
+    use sim::{End, KINDS, Tally};
     use std::ops::Range;
 
     pub(crate) fn seeds(seeds: Range<u64>, options: &Options) -> ExitCode {
-        let (mut failed, mut total) = (0, [0; 4]);
+        let (mut failed, mut total, mut operations) = (0, [0; 3], Tally::default());
         let count = seeds.end - seeds.start;
         for seed in seeds {
             match sim::run(seed, options) {
                 Ok(outcome) => {
-                    let figures = [outcome.events, outcome.committed, outcome.operations, outcome.watched];
+                    let figures = [outcome.events, outcome.committed, outcome.watched];
+                    operations.add(&outcome.operations);
                     total.iter_mut().zip(figures).for_each(|(sum, figure)| *sum += figure);
                     if options.tracing {
                         println!("seed {seed}: {outcome:?}");
@@ -69,9 +71,12 @@ mod report {
                 }
             }
         }
-        let [events, committed, operations, watched] = total;
+        for (kind, [succeeded, refused, not_taken, unknown]) in KINDS.iter().zip(operations.0) {
+            println!("{kind:>16}: {succeeded} succeeded, {refused} refused, {not_taken} not taken, {unknown} unknown");
+        }
+        let ([events, committed, watched], done) = (total, operations.of(End::Succeeded));
         println!(
-            "{count} seeds, {failed} failed; {events} events, {committed} entries, {operations} operations, {watched} events watched"
+            "{count} seeds, {failed} failed; {events} events, {committed} entries, {done} operations, {watched} events watched"
         );
         if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }

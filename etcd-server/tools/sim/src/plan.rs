@@ -71,6 +71,8 @@ pub(crate) struct Plan {
     pub(crate) think: Time,
     pub(crate) drift: bool,
     pub(crate) pre_vote: bool,
+    /// `true` if authentication is switched on, and clients have names.
+    pub(crate) auth: bool,
     /// Weight of each kind of operation, of a hundred.
     pub(crate) weights: Vec<u32>,
 }
@@ -103,6 +105,7 @@ impl Plan {
             think: random.u64(1..40) * MILLISECOND,
             drift: random.u8(..3) == 0,
             pre_vote: random.u8(..10) > 0,
+            auth: random.u8(..4) == 0,
             weights: (0..crate::client::KINDS)
                 .map(|_| if random.u8(..3) == 0 { 0 } else { random.u32(1..30) })
                 .collect(),

@@ -1,8 +1,14 @@
 //! Bugs that can be planted, to see that they are found. Each is one that a real system had, or
 //! could have had.
 
+use apply::{Applied, ApplyError, RequestKind};
+use bytes::Bytes;
 use fastrand::Rng;
-use proto::etcdserverpb::{ResponseHeader, WatchResponse};
+use prost::Message as _;
+use proto::etcdserverpb::alarm_request::AlarmAction;
+use proto::etcdserverpb::{
+    InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, ResponseHeader, WatchResponse,
+};
 use schema::revision_record::{self, RevisionRecord};
 use schema::{Batch as _, Cursor as _, MemoryBatch, MemoryStore, Table, View as _};
 use types::{MainRevision, Revision};
@@ -68,6 +74,22 @@ pub enum Bug {
     CompactedDeletionLost,
     /// Watchers get a change twice.
     EventToldTwice,
+    /// On all members alike: a put does not attach its key to its lease.
+    PutIgnoresLease,
+    /// On all members alike: the comparisons of a transaction are taken to hold.
+    ComparesIgnored,
+    /// On all members alike: a deletion of a range deletes its first key.
+    RangeEndIgnored,
+    /// On all members alike: a revoke leaves the lease and its keys.
+    LeaseNotRevoked,
+    /// On all members alike: an alarm is listed in place of being raised.
+    AlarmNotRaised,
+    /// On all members alike: every caller has the permissions of root.
+    PermissionNotChecked,
+    /// On all members alike: every put is refused for want of space.
+    WritesRefused,
+    /// Every renewal of a lease is refused.
+    RenewalsRefused,
 }
 
 /// The bug of a run, if any.
@@ -81,6 +103,20 @@ impl Planted {
 }
 
 impl Bug {
+    /// Returns `true` if every member executes entries wrongly, each the same way.
+    fn is_of_apply(self) -> bool {
+        matches!(
+            self,
+            Self::PutIgnoresLease
+                | Self::ComparesIgnored
+                | Self::RangeEndIgnored
+                | Self::LeaseNotRevoked
+                | Self::AlarmNotRaised
+                | Self::PermissionNotChecked
+                | Self::WritesRefused
+        )
+    }
+
     /// Returns the number of initial members with which it shows, where the seed does not decide.
     pub fn members(self) -> Option<u64> {
         // Only in a cluster of two does the other one need the knowledge of the removed one.
@@ -135,6 +171,47 @@ pub(crate) fn spoil_compacted(store: &mut MemoryStore, compacted: MainRevision, 
     if planted.has(Bug::CompactedDeletionLost) && is_deletion {
         store.delete(Table::Revisions, &key);
     }
+}
+
+/// Returns the data of an entry as every member alike misreads it.
+pub(crate) fn spoil_entry(data: &Bytes, planted: &Planted) -> Bytes {
+    let mut request = match planted.0 {
+        Some(bug) if bug.is_of_apply() && !data.is_empty() => {
+            InternalRaftRequest::decode(data.clone()).unwrap_or_default()
+        }
+        _ => return data.clone(),
+    };
+    if let (true, Some(put)) = (planted.has(Bug::PutIgnoresLease), &mut request.put) {
+        put.lease = 0;
+    }
+    if let (true, Some(txn)) = (planted.has(Bug::ComparesIgnored), &mut request.txn) {
+        txn.compare.clear();
+    }
+    if let (true, Some(delete)) = (planted.has(Bug::RangeEndIgnored), &mut request.delete_range) {
+        delete.range_end = Bytes::new();
+    }
+    if planted.has(Bug::LeaseNotRevoked)
+        && let Some(revoke) = request.lease_revoke.take()
+    {
+        request.lease_checkpoint =
+            Some(LeaseCheckpointRequest { checkpoints: vec![LeaseCheckpoint { id: revoke.id, remaining_ttl: 0 }] });
+    }
+    if let (true, Some(alarm)) = (planted.has(Bug::AlarmNotRaised), &mut request.alarm) {
+        alarm.action = AlarmAction::Get.into();
+    }
+    if let (true, Some(header)) = (planted.has(Bug::PermissionNotChecked), &mut request.header) {
+        "root".clone_into(&mut header.username);
+        header.auth_revision = u64::MAX;
+    }
+    request.encode_to_vec().into()
+}
+
+/// Returns the outcome of an entry as every member alike gets it wrong.
+pub(crate) fn spoil_outcome(mut applied: Applied, planted: &Planted) -> Applied {
+    if planted.has(Bug::WritesRefused) && applied.kind == Some(RequestKind::Put) {
+        applied.outcome = Err(ApplyError::NoSpace);
+    }
+    applied
 }
 
 /// Returns the spoilt responses to a watcher in place of a response.

@@ -54,8 +54,8 @@ pub(crate) struct Ticket {
 pub(crate) enum Reply {
     /// Its request was applied here as this entry.
     Applied(u64),
-    /// The result of a read, its revision, and the applied part of the log.
-    Read { applied: u64, revision: i64, found: Result<proto::etcdserverpb::RangeResponse, mvcc::MvccError> },
+    /// The result of a read, and the applied part of the log.
+    Read { applied: u64, found: Result<proto::etcdserverpb::RangeResponse, mvcc::MvccError> },
     /// Its lease has its full time since.
     Renewed { lease: LeaseId, at: Time },
     /// There is no such lease.
@@ -212,7 +212,7 @@ impl Process {
             unread: Vec::new(),
         };
         if process.applied.0 > 0 {
-            cx.oracle.check_state(process.applied.0, &process.state)?;
+            cx.oracle.check_state(process.applied.0, &process.state, &process.store)?;
         }
         cx.out.later.extend([
             (process.tick_length(), Task::Tick),
@@ -446,7 +446,7 @@ impl Process {
         self.store = MemoryStore::clone(&state);
         self.state = State::load(&self.store, settings(), &mut MemoryBatch::default())?;
         self.applied = (mark.index, mark.term);
-        cx.oracle.check_state(mark.index, &self.state)?;
+        cx.oracle.check_state(mark.index, &self.state, &self.store)?;
         self.expiry = Expiry::follow(self.state.leases.leases(), lease_settings());
         self.removal = None;
         self.hub.skipped_to(self.state.keys.current());

@@ -5,11 +5,11 @@ use crate::check::{Checked, check};
 use crate::oracle::Oracle;
 use bytes::Bytes;
 use fastrand::Rng;
-use prost::Message as _;
+use model::Change;
 use proto::etcdserverpb::watch_create_request::FilterType;
 use proto::etcdserverpb::{WatchCreateRequest, WatchResponse};
 use proto::mvccpb::{KeyValue, event::EventType};
-use types::{Event, KeyRange};
+use types::KeyRange;
 use watch::StreamId;
 
 /// The place of a watcher: at a life of a member, on a stream of it.
@@ -74,7 +74,7 @@ impl Watcher {
         }
         self.attached = Some(at);
         self.start = self.next_revision;
-        self.position = oracle.events.partition_point(|event| event.revision.main < self.next_revision);
+        self.position = oracle.events.partition_point(|event| event.main < self.next_revision);
         self.created = false;
         WatchCreateRequest { start_revision: self.next_revision, ..self.request.clone() }
     }
@@ -100,13 +100,13 @@ impl Watcher {
         }
         let Some(last) = response.events.last() else {
             // Progress: everything up to that revision was sent.
-            let missing = self.expected(oracle).filter(|missing| missing.revision.main <= revision);
+            let missing = self.expected(oracle).filter(|missing| missing.main <= revision);
             return check(missing.is_none(), || format!("progress at {revision} is told before {missing:?}"))
                 .map(|()| true);
         };
         let last = last.kv.as_ref().map_or(0, |kv| kv.mod_revision);
         if !response.fragment {
-            let rest = self.expected(oracle).filter(|event| event.revision.main == last);
+            let rest = self.expected(oracle).filter(|event| event.main == last);
             check(rest.is_none(), || format!("revision {last} is told in part: {rest:?} is missing"))?;
             self.next_revision = last + 1;
         }
@@ -115,20 +115,18 @@ impl Watcher {
 
     /// Returns `true` if compaction may have removed an event: versions replaced within the very
     /// revision that it keeps, as in etcd.
-    fn may_be_gone(event: &Event, position: usize, oracle: &Oracle) -> bool {
-        let of_same_revision =
-            oracle.events[position + 1..].iter().take_while(|later| later.revision.main == event.revision.main);
-        event.revision.main <= oracle.state.keys.compacted()
-            && of_same_revision.into_iter().any(|later| later.key == event.key)
+    fn may_be_gone(event: &Change, position: usize, oracle: &Oracle) -> bool {
+        let of_same_revision = oracle.events[position + 1..].iter().take_while(|later| later.main == event.main);
+        event.main <= oracle.model.keys.compacted && of_same_revision.into_iter().any(|later| later.key == event.key)
     }
 
-    fn wants(&self, event: &Event) -> bool {
-        let filter: i32 = if event.is_delete() { FilterType::Nodelete.into() } else { FilterType::Noput.into() };
-        event.revision.main >= self.start && self.range.contains(&event.key) && !self.request.filters.contains(&filter)
+    fn wants(&self, event: &Change) -> bool {
+        let filter: i32 = if event.kv.is_none() { FilterType::Nodelete.into() } else { FilterType::Noput.into() };
+        event.main >= self.start && self.range.contains(&event.key) && !self.request.filters.contains(&filter)
     }
 
     /// Returns the next event that it must get.
-    fn expected<'a>(&self, oracle: &'a Oracle) -> Option<&'a Event> {
+    fn expected<'a>(&self, oracle: &'a Oracle) -> Option<&'a Change> {
         let mut rest = oracle.events.iter().enumerate().skip(self.position);
         rest.find(|(position, event)| self.wants(event) && !Self::may_be_gone(event, *position, oracle))
             .map(|(_, event)| event)
@@ -151,9 +149,8 @@ impl Watcher {
             let earlier = oracle.events[..position]
                 .iter()
                 .rev()
-                .find(|event| event.key == expected.key && event.revision.main < expected.revision.main);
-            let known = earlier
-                .is_some_and(|event| KeyValue::decode(event.record.clone()).is_ok_and(|record| record == *previous));
+                .find(|event| event.key == expected.key && event.main < expected.main);
+            let known = earlier.is_some_and(|event| event.kv.as_ref() == Some(previous));
             check(known, || format!("{told:?} had before it {earlier:?}"))?;
         }
         self.position = position + 1;
@@ -163,7 +160,7 @@ impl Watcher {
 
     /// Nothing that it wants is missing up to `revision`.
     pub(crate) fn check_complete(&self, oracle: &Oracle, revision: i64) -> Checked {
-        let missing = self.expected(oracle).filter(|event| event.revision.main <= revision);
+        let missing = self.expected(oracle).filter(|event| event.main <= revision);
         check(missing.is_none(), || format!("a watcher at {:?} was never told {missing:?}", self.attached))
     }
 
@@ -173,12 +170,15 @@ impl Watcher {
     }
 }
 
-fn is_same(told: &proto::mvccpb::Event, expected: &Event) -> bool {
+fn is_same(told: &proto::mvccpb::Event, expected: &Change) -> bool {
     let is_delete = told.r#type == i32::from(EventType::Delete);
     let kv = told.kv.clone().unwrap_or_default();
-    if expected.is_delete() {
-        is_delete && kv.key == expected.key && kv.mod_revision == expected.revision.main
-    } else {
-        !is_delete && KeyValue::decode(expected.record.clone()).is_ok_and(|record| record == kv)
+    match &expected.kv {
+        None => {
+            is_delete
+                && kv
+                    == KeyValue { key: expected.key.clone().into(), mod_revision: expected.main, ..KeyValue::default() }
+        }
+        Some(expected) => !is_delete && kv == *expected,
     }
 }

@@ -3,6 +3,7 @@
 use crate::check::{Checked, Violation, check};
 use crate::client::{Ask, Client, PATIENCE};
 use crate::disk::{Disk, Write};
+use crate::ending::Prober;
 use crate::event::Event;
 use crate::network::Network;
 use crate::oracle::Oracle;
@@ -10,6 +11,7 @@ use crate::plan::{DRIFT_MAX, Plan, spread};
 use crate::planted::{Bug, Planted};
 use crate::process::{Behind, Context, Outbox, Process, Reply, Task, Ticket, Waiting};
 use crate::schedule::{MILLISECOND, SECOND, Schedule, Time};
+use crate::tally::Tally;
 use crate::watching::{Attached, Watcher};
 use consensus::{Entry, EntryKind, HardState};
 use fastrand::Rng;
@@ -27,6 +29,10 @@ use watch::StreamId;
 
 /// Learners at a time.
 const LEARNERS_MAX: usize = 2;
+
+/// The names of clients while authentication is on; one has none.
+const USERS: [&str; 4] = ["root", "root", "u1", ""];
+
 pub(crate) struct Member {
     pub(crate) disk: Disk,
     pub(crate) process: Option<Box<Process>>,
@@ -54,8 +60,8 @@ pub(crate) struct World {
     /// The part of the log that some client knows.
     pub(crate) known: u64,
     pub(crate) faults_over: bool,
-    /// The member of each client at the end.
-    pub(crate) probed: BTreeMap<usize, u64>,
+    /// The clients of the end.
+    pub(crate) probed: BTreeMap<usize, Prober>,
     pub(crate) next_member: u64,
     trace: DefaultHasher,
     pub(crate) tracing: bool,
@@ -64,9 +70,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, plan: Plan, random: Rng, planted: Planted, tracing: bool) -> Checked<Self> {
-        let mut oracle = Oracle::new(LEARNERS_MAX)?;
+        let mut oracle = Oracle::new(LEARNERS_MAX);
         oracle.drift = if plan.drift { DRIFT_MAX } else { 0 };
-        let clients = (0..plan.clients).map(|_| Client::new()).collect();
+        let clients =
+            (0..plan.clients).map(|id| Client::new(if plan.auth { USERS[id % USERS.len()] } else { "" })).collect();
         let mut world = Self {
             now: 0,
             seed,
@@ -347,7 +354,9 @@ impl World {
             match ask {
                 Ask::Propose(mut request) => {
                     let id = process.next_request();
-                    request.header = Some(RequestHeader { id, ..RequestHeader::default() });
+                    let username = request.header.take().unwrap_or_default().username;
+                    let auth_revision = if username.is_empty() { 0 } else { process.state.auth.auth_revision() };
+                    request.header = Some(RequestHeader { id, username, auth_revision });
                     if process.node.propose([request.encode_to_vec().into()]).is_err() {
                         cx.oracle.refused.insert(id);
                         cx.out.told.push((ticket, Reply::Refused));
@@ -381,8 +390,7 @@ impl World {
         };
         client.answered(&operation, told, &mut self.oracle, &mut self.known)?;
         if ticket.client >= self.plan.clients {
-            let failed = matches!(told, Reply::Refused | Reply::Unknown);
-            return if failed { self.probe_again(ticket, operation, told) } else { Ok(()) };
+            return self.probed(ticket, operation, told);
         }
         let pause = spread(&mut self.random, self.plan.think);
         self.schedule.at(self.now + pause, Event::Invoke { client: ticket.client });
@@ -395,10 +403,10 @@ impl World {
         if self.now > self.plan.faults_until + crate::ending::GRACE / 2 {
             return Ok(());
         }
-        let near = self.oracle.state.keys.current();
-        let (random, weights) = (&mut self.random, &self.plan.weights);
+        let near = self.oracle.model.keys.current;
+        let (random, plan) = (&mut self.random, &self.plan);
         let Some(client) = self.clients.get_mut(id) else { return Ok(()) };
-        let operation = client.invoke(random, weights, near, id, self.known);
+        let operation = client.invoke(random, plan, near, id, self.known);
         let member = self.any_member();
         self.submit(id, operation.number, member, operation.ask);
         Ok(())
@@ -437,7 +445,7 @@ impl World {
         let Some(process) = self.members.get(&member).and_then(|member| member.process.as_ref()) else { return Ok(()) };
         self.streams += 1;
         let at = Attached { member, life: process.life, stream: StreamId(self.streams) };
-        let (current, oracle) = (self.oracle.state.keys.current(), &self.oracle);
+        let (current, oracle) = (self.oracle.model.keys.current, &self.oracle);
         let Some(watcher) = self.watchers.get_mut(id) else { return Ok(()) };
         let request = watcher.attach(&mut self.random, at, current, oracle);
         self.say(|| format!("watcher {id} at {at:?}: {request:?}"));
@@ -471,7 +479,7 @@ impl World {
     /// snapshot.
     fn check_durable(&mut self) -> Checked {
         for (index, term) in std::mem::take(&mut self.oracle.newly_committed) {
-            let voters: Vec<_> = self.oracle.state.members.voters().map(|member| member.id.0).collect();
+            let voters = self.oracle.model.members.voters();
             let holds = |id: &&u64| {
                 self.members
                     .get(id)
@@ -496,12 +504,11 @@ impl World {
         }
     }
 
-    /// Returns the operations that clients completed, and the events delivered to watchers.
-    pub(crate) fn tally(&self) -> (u64, u64) {
-        (
-            self.clients.iter().map(|client| client.succeeded).sum(),
-            self.watchers.iter().map(|watcher| watcher.received).sum(),
-        )
+    /// Returns the operations of clients by kind and by end, and the events delivered to watchers.
+    pub(crate) fn tally(&self) -> (Tally, u64) {
+        let mut tally = Tally::default();
+        self.clients.iter().for_each(|client| tally.add(&client.tally));
+        (tally, self.watchers.iter().map(|watcher| watcher.received).sum())
     }
 }
 
