@@ -23,6 +23,9 @@ pub enum MembershipChange {
 
 impl State {
     /// Applies the data of a configuration change. `max_learners` is the same on every member.
+    ///
+    /// # Panics
+    /// If `index` does not follow the last one.
     pub fn apply_conf_change(
         &mut self,
         batch: &mut dyn Batch,
@@ -30,6 +33,7 @@ impl State {
         data: &Bytes,
         max_learners: usize,
     ) -> Result<(Applied, MembershipChange), Fault> {
+        self.begin(index);
         let damaged = |error: prost::DecodeError| Fault::corrupt(format_args!("raft entry {index}"), error);
         let change = raftpb::ConfChange::decode(data.clone()).map_err(damaged)?;
         let wanted = ConfChange::from_raft(&change)?;

@@ -71,7 +71,9 @@ impl Operations {
 
     fn add_txn(&mut self, request: &TxnRequest, response: &TxnResponse) {
         let branch = if response.succeeded { &request.success } else { &request.failure };
-        for (operation, answer) in branch.iter().zip(&response.responses) {
+        // An operation without content has no response.
+        let executed = branch.iter().filter(|operation| operation.request.is_some());
+        for (operation, answer) in executed.zip(&response.responses) {
             match (&operation.request, &answer.response) {
                 (Some(Request::RequestRange(_)), _) => self.ranges += 1,
                 (Some(Request::RequestPut(put)), _) => self.add_put(put),

@@ -45,6 +45,8 @@ pub struct State {
     /// The members, their attributes, and the version they have agreed on.
     pub members: Membership,
     pub(crate) settings: Settings,
+    /// Index of the last entry that was applied, or begun.
+    applied: u64,
 }
 
 /// The results that are collected for one entry.
@@ -77,10 +79,24 @@ impl State {
             alarms: Alarms::load(view)?,
             members: Membership::load(view)?,
             settings,
+            applied: meta::read_u64(view, meta::APPLIED_INDEX)?.unwrap_or(0),
         })
     }
 
+    /// Begins an entry: the one behind the last. Applied twice, or left out, an entry would leave
+    /// this member with another state than all others.
+    ///
+    /// # Panics
+    /// If it is another entry.
+    pub(crate) fn begin(&mut self, index: u64) {
+        assert!(index == self.applied + 1, "entry {index} is applied behind entry {}", self.applied);
+        self.applied = index;
+    }
+
     /// Applies the data of a normal entry. `stored_bytes` is compared with the quota.
+    ///
+    /// # Panics
+    /// If `index` does not follow the last one, or the changes are not those of one new revision.
     pub fn apply<V: View>(
         &mut self,
         view: &V,
@@ -89,6 +105,8 @@ impl State {
         data: &Bytes,
         stored_bytes: u64,
     ) -> Result<Applied, Fault> {
+        self.begin(index);
+        let before = self.keys.current();
         if data.is_empty() {
             return Ok(Applied::without_request(0, self.keys.current(), Ok(ApplyResponse::Done)));
         }
@@ -110,10 +128,15 @@ impl State {
             operations.deletes = events.len() as u64;
         }
         let revision = self.keys.current();
+        let expected = before + i64::from(!events.is_empty());
         assert!(
-            events.iter().all(|event| event.revision.main == revision),
-            "events of entry {index} are not of its revision {revision}"
+            revision == expected,
+            "entry {index} made {} changes, and revision {before} became {revision}",
+            events.len()
         );
+        let numbered =
+            events.iter().zip(0..).all(|(event, sub)| (event.revision.main, event.revision.sub) == (revision, sub));
+        assert!(numbered, "events of entry {index} are not those of revision {revision}, in order");
         let outcome = outcome.map(|response| Ordered { response, revision });
         Ok(Applied { request_id, kind: Some(kind), operations, outcome, events, effects })
     }
@@ -128,7 +151,11 @@ impl State {
     }
 
     /// Ends a batch: totals and positions are written behind its entries.
+    ///
+    /// # Panics
+    /// If `index` is not that of the last entry.
     pub fn settle<V: View>(&mut self, view: &V, batch: &mut dyn Batch, index: u64, term: u64) -> Result<Sealed, Fault> {
+        assert!(index == self.applied, "a batch ends at entry {index}, and entry {} was applied last", self.applied);
         self.keys.settle(view, batch)?;
         meta::write_u64(batch, meta::APPLIED_INDEX, index);
         meta::write_u64(batch, meta::APPLIED_TERM, term);

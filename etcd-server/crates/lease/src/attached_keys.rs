@@ -72,6 +72,7 @@ impl AttachedKeys {
     }
 
     pub(crate) fn became_visible(&mut self, sealed: Sealed) {
+        assert!(sealed.0 < self.filling, "only a batch that was sealed becomes visible");
         while let Some((batch, _, _)) = self.order.front()
             && *batch <= sealed.0
             && let Some((batch, id, key)) = self.order.pop_front()

@@ -112,6 +112,11 @@ impl Membership {
                 self.removed.insert(*id);
             }
         }
+        let id = change.member_id();
+        assert!(
+            self.members.contains_key(&id) != self.removed.contains(&id),
+            "member {id} is either a member or removed"
+        );
         Ok(())
     }
 

@@ -129,6 +129,11 @@ impl KeySpace {
         if revision > self.current {
             return Err(MvccError::FutureRevision { requested: revision, current: self.current });
         }
+        assert!(
+            self.compacted < revision && revision <= self.current,
+            "compaction moves up to {revision}, at most to {}",
+            self.current
+        );
         self.compacted = revision;
         meta::write_u64(batch, meta::COMPACT_REVISION, revision.cast_unsigned());
         Ok(())

@@ -119,6 +119,12 @@ impl<'a, V: View> Write<'a, V> {
     /// with any of its versions.
     pub fn restore(self, revision: Revision, key: &Bytes, record: Option<Bytes>) -> Result<(), Fault> {
         let mut write = self;
+        assert!(
+            revision.main >= write.space.current,
+            "revision {} is restored behind {}",
+            revision.main,
+            write.space.current
+        );
         let row = write.space.newest(write.view, key)?;
         let old = row.as_ref().map(Old::of).transpose()?;
         let old_lease =
@@ -151,7 +157,16 @@ impl<'a, V: View> Write<'a, V> {
     }
 
     /// Ends the request: a revision is spent if anything changed. Returns the events in order.
+    ///
+    /// # Panics
+    /// If the newest revision is no longer the one at the beginning of the request.
     pub fn end(self) -> Vec<Event> {
+        assert!(
+            self.space.current == self.begin,
+            "revision {} became {} during a request",
+            self.begin,
+            self.space.current
+        );
         self.space.current = self.revision();
         self.events
     }

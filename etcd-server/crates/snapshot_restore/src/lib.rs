@@ -225,7 +225,8 @@ fn change<V: View>(
     }
     // Encoded again: other versions of etcd may write fields in another order, and readers here
     // rely on ours.
-    let stored = (!tombstone).then(|| if kv.encoded_len() == value.len() { value } else { kv.encode_to_vec().into() });
+    let stored =
+        (!tombstone).then(|| Bytes::from(kv.encode_to_vec())).map(|ours| if ours == value { value } else { ours });
     space.write(view, batch, &mut Attachments(lessor)).restore(revision, &kv.key, stored)?;
     Ok(())
 }

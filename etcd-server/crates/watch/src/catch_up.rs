@@ -63,6 +63,11 @@ impl WatcherHub {
         let readable = meta::read_u64(view, meta::CURRENT_REVISION)?.map_or(1, u64::cast_signed).min(self.published);
         let (taking_part, index) = self.gather(from, lead, budget);
         let stretch = read(view, &index, from, readable, budget)?;
+        assert!(
+            stretch.read_to <= readable.max(from - 1),
+            "history is read up to {}, beyond the published {readable}",
+            stretch.read_to
+        );
         // Watchers that compaction overtook during the read are cancelled here, before anything of
         // it is used.
         self.compacted(compacted_of(view)?);
@@ -142,6 +147,11 @@ impl WatcherHub {
             self.unsynced.wait(key, cursor);
             return;
         }
+        assert!(
+            cursor <= self.published + 1 || cursor == before,
+            "a watcher at {cursor} is ahead of the published {}",
+            self.published
+        );
         watcher.state = State::Synced;
         self.synced.insert(key, &watcher.range, watcher.wanted);
         self.unsynced.remove(key);

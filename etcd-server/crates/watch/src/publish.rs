@@ -15,6 +15,12 @@ impl WatcherHub {
     pub fn publish<V: View>(&mut self, view: &V, events: &[Event]) -> Result<(), Fault> {
         let fresh = &events[events.partition_point(|event| event.revision.main <= self.published)..];
         let (Some(first), Some(last)) = (fresh.first(), fresh.last()) else { return Ok(()) };
+        let grows = fresh.windows(2).all(|pair| pair[0].revision < pair[1].revision);
+        assert!(
+            grows,
+            "events of revisions {} to {} are published out of order",
+            first.revision.main, last.revision.main
+        );
         self.skipped_to(first.revision.main - 1);
         let mut encoder = Encoder::new(view, fresh, self.compacted, self.settings.response_bytes_max);
         for (class, positions) in self.synced.matches(fresh) {
@@ -28,6 +34,7 @@ impl WatcherHub {
                 self.unsynced.park(key, cursor);
             }
         }
+        assert!(self.published < last.revision.main, "revision {} is published twice", last.revision.main);
         self.published = last.revision.main;
         Ok(())
     }

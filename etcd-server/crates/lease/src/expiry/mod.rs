@@ -261,7 +261,9 @@ impl Timed {
         }
     }
 
+    /// Sets the first deadline of a term of office.
     fn hold(&mut self, office: u64, deadline: MonotonicTime) {
+        assert!(self.office < office, "a deadline that is held moves by `postpone` alone, which never moves it back");
         *self = Self { office, deadline, ..Self::new(self.terms) };
     }
 }

@@ -83,8 +83,10 @@ impl Leading {
     }
 
     fn step_held(&mut self, leases: &mut BTreeMap<LeaseId, Timed>) -> Option<Step> {
-        let (_, id) = self.deadlines.pop_first()?;
-        leases.get_mut(&id)?.is_queued = false;
+        let (at, id) = self.deadlines.pop_first()?;
+        let lease = leases.get_mut(&id)?;
+        assert!(lease.is_queued && lease.deadline == at, "lease {id} is in the agenda at its deadline");
+        lease.is_queued = false;
         Some(Step::Expired(id))
     }
 

@@ -43,6 +43,12 @@ impl Entries {
         Self { descriptor, store, state, index: 0 }
     }
 
+    /// Begins again with an empty log.
+    fn restart(&mut self) {
+        (self.store, self.state) = fresh();
+        self.index = 0;
+    }
+
     fn apply(&mut self, data: &Bytes) -> bool {
         self.index += 1;
         let mut changes = MemoryBatch::default();
@@ -51,7 +57,7 @@ impl Entries {
             applied.and_then(|applied| Ok((applied, self.state.settle(&self.store, &mut changes, self.index, 1)?)));
         let Ok((applied, sealed)) = settled else {
             // The member would stop here.
-            (self.store, self.state) = fresh();
+            self.restart();
             return false;
         };
         changes.write(&mut self.store);
@@ -62,8 +68,8 @@ impl Entries {
 
 impl Target for Entries {
     fn try_one(&mut self, dice: &mut Dice) -> bool {
-        if self.index.is_multiple_of(ENTRIES_PER_STATE) {
-            (self.store, self.state) = fresh();
+        if self.index >= ENTRIES_PER_STATE {
+            self.restart();
         }
         let mut bytes = random(&self.descriptor, dice).encode_to_vec();
         if dice.once_in(3) {
