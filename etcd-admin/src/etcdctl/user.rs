@@ -46,19 +46,7 @@ pub(super) async fn run(ctl: &Ctl, command: UserCommand) -> Result<(), CtlError>
         }
         UserCommand::Passwd { args, interactive } => {
             let name = one(&args, "user passwd command requires user name as its argument")?;
-            let password = if interactive { ask(name)? } else { read()? };
-            let request =
-                AuthUserChangePasswordRequest { name: name.to_owned(), password, hashed_password: String::new() };
-            let response = ctl
-                .client
-                .call(Repeat::Unsafe, async |session| session.auth().user_change_password(request.clone()).await)
-                .await?;
-            ctl.printer.show(&TextResponse {
-                text: "Password updated\n".to_owned(),
-                header: response.header.as_ref(),
-                names: None,
-                message: &response,
-            })
+            change_password(ctl, name, interactive).await
         }
         UserCommand::GrantRole(args) => {
             let [user, role] = two(&args.args, "user grant command requires user name and role name as its argument")?;
@@ -81,6 +69,21 @@ pub(super) async fn run(ctl: &Ctl, command: UserCommand) -> Result<(), CtlError>
             ctl.printer.show(&TextResponse { text, header: response.header.as_ref(), names: None, message: &response })
         }
     }
+}
+
+async fn change_password(ctl: &Ctl, name: &str, interactive: bool) -> Result<(), CtlError> {
+    let password = if interactive { ask(name)? } else { read()? };
+    let request = AuthUserChangePasswordRequest { name: name.to_owned(), password, hashed_password: String::new() };
+    let response = ctl
+        .client
+        .call(Repeat::Unsafe, async |session| session.auth().user_change_password(request.clone()).await)
+        .await?;
+    ctl.printer.show(&TextResponse {
+        text: "Password updated\n".to_owned(),
+        header: response.header.as_ref(),
+        names: None,
+        message: &response,
+    })
 }
 
 fn two<'a>(args: &'a [String], text: &str) -> Result<&'a [String; 2], CtlError> {

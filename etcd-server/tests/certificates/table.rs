@@ -290,7 +290,16 @@ fn keys(it: &mut Making, root: &Issuer, dir: &Path) {
 }
 
 fn chains(it: &mut Making, root: &Issuer) {
-    let root_certificate = it.table.trusted[0].clone();
+    intermediates(it, root);
+    two_intermediates(it, root);
+    path_lengths(it, root);
+}
+
+fn issuer_of(key: &Key, plan: &Plan) -> Issuer {
+    Issuer { key: key.clone(), subject: plan.subject.clone() }
+}
+
+fn intermediates(it: &mut Making, root: &Issuer) {
     it.below("intermediate", "aaa", root, ca_plan("between 1"));
     it.below(
         "intermediate without keyCertSign",
@@ -325,14 +334,16 @@ fn chains(it: &mut Making, root: &Issuer) {
         root,
         ca_plan("between 14").with(constraints(true, &[(0x82, b"example.org")], &[])),
     );
+}
 
-    // A chain of two CAs below the root, in all orders and with holes.
+/// A chain of two CAs below the root, in all orders and with holes.
+fn two_intermediates(it: &mut Making, root: &Issuer) {
+    let root_certificate = it.table.trusted[0].clone();
     let (high, low, key) = (Key::p256(), Key::p256(), Key::p256());
-    let issuer = |key: &Key, plan: &Plan| Issuer { key: key.clone(), subject: plan.subject.clone() };
     let (high_plan, low_plan) = (ca_plan("high"), ca_plan("low"));
     let high_made = high_plan.issue(&high, root);
-    let low_made = low_plan.issue(&low, &issuer(&high, &high_plan));
-    let leaf = plain("leaf").issue(&key, &issuer(&low, &low_plan));
+    let low_made = low_plan.issue(&low, &issuer_of(&high, &high_plan));
+    let leaf = plain("leaf").issue(&key, &issuer_of(&low, &low_plan));
     it.row("two intermediates", "aaa", vec![leaf.clone(), low_made.clone(), high_made.clone()], &key);
     it.row("two intermediates, other order", "aaa", vec![leaf.clone(), high_made.clone(), low_made.clone()], &key);
     it.row(
@@ -371,10 +382,11 @@ fn chains(it: &mut Making, root: &Issuer) {
         &key,
     );
     let by_stranger = low_plan.issue(&low, &Issuer { key: Key::p256(), subject: name(PRINTABLE, b"stranger") });
-    let again = low_plan.issue(&low, &issuer(&high, &high_plan));
+    let again = low_plan.issue(&low, &issuer_of(&high, &high_plan));
     it.row("cross-signed", "aaa", vec![leaf, by_stranger, again, high_made], &key);
+}
 
-    // Path lengths.
+fn path_lengths(it: &mut Making, root: &Issuer) {
     let short = it.trusted(Plan::new("short").with(basic(true, Some(0))).with(key_usage(CERT_SIGN)));
     it.leaf("root of path length 0", "aaa", &short, plain("leaf"));
     it.below("root of path length 0, an intermediate", "rrr", &short, ca_plan("too long"));
@@ -382,8 +394,8 @@ fn chains(it: &mut Making, root: &Issuer) {
     let upper_plan = Plan::new("upper").with(basic(true, Some(0))).with(key_usage(CERT_SIGN));
     let lower_plan = ca_plan("lower");
     let shown = vec![
-        plain("leaf").issue(&key, &issuer(&lower, &lower_plan)),
-        lower_plan.issue(&lower, &issuer(&upper, &upper_plan)),
+        plain("leaf").issue(&key, &issuer_of(&lower, &lower_plan)),
+        lower_plan.issue(&lower, &issuer_of(&upper, &upper_plan)),
         upper_plan.issue(&upper, root),
     ];
     it.row("intermediate of path length 0, another below", "rrr", shown, &key);

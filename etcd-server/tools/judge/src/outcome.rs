@@ -1,6 +1,6 @@
 //! The outcome of an entry, in the terms of the model.
 
-use apply::{Answer, Applied, ApplyError, MembershipChange, Operations};
+use apply::{Applied, ApplyError, ApplyResponse, MembershipChange, Operations};
 use auth::{AuthError, DropTokens};
 use lease::LeaseError;
 use membership::MembershipError;
@@ -15,7 +15,7 @@ use types::Event;
 /// `revision` is the newest one behind the entry: a refusal does not carry it.
 pub fn verdict(applied: &Applied, revision: i64) -> Verdict {
     let response = match &applied.outcome {
-        Ok(ordered) => Ok(response(&ordered.reply)),
+        Ok(ordered) => Ok(response(&ordered.response)),
         Err(error) => Err(refusal(error)),
     };
     let revision = applied.outcome.as_ref().map_or(revision, |ordered| ordered.revision);
@@ -61,20 +61,20 @@ fn effect(effect: &apply::Effect) -> Effect {
     }
 }
 
-fn response(reply: &Answer) -> Response {
-    match reply.clone() {
-        Answer::Done => Response::Done,
-        Answer::Put(put) => Response::Put(put),
-        Answer::DeleteRange(delete) => Response::DeleteRange(delete),
-        Answer::Txn(txn) => Response::Txn(txn),
-        Answer::Compaction(revision) => Response::Compaction(revision),
-        Answer::LeaseGrant(ttl) => Response::LeaseGrant(ttl),
-        Answer::Alarms(alarms) => Response::Alarms(alarms),
-        Answer::Authenticated { user, token_index } => Response::Authenticated(user, token_index),
-        Answer::AuthStatus { enabled, auth_revision } => Response::AuthStatus(enabled, auth_revision),
-        Answer::Names(names) => Response::Names(names),
-        Answer::Permissions(permissions) => Response::Permissions(permissions),
-        Answer::Members(members) => Response::Members(members),
+fn response(response: &ApplyResponse) -> Response {
+    match response.clone() {
+        ApplyResponse::Done => Response::Done,
+        ApplyResponse::Put(put) => Response::Put(put),
+        ApplyResponse::DeleteRange(delete) => Response::DeleteRange(delete),
+        ApplyResponse::Txn(txn) => Response::Txn(txn),
+        ApplyResponse::Compaction(revision) => Response::Compaction(revision),
+        ApplyResponse::LeaseGrant(ttl) => Response::LeaseGrant(ttl),
+        ApplyResponse::Alarms(alarms) => Response::Alarms(alarms),
+        ApplyResponse::Authenticated { user, token_index } => Response::Authenticated(user, token_index),
+        ApplyResponse::AuthStatus { enabled, auth_revision } => Response::AuthStatus(enabled, auth_revision),
+        ApplyResponse::Names(names) => Response::Names(names),
+        ApplyResponse::Permissions(permissions) => Response::Permissions(permissions),
+        ApplyResponse::Members(members) => Response::Members(members),
     }
 }
 
